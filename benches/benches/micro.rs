@@ -1,0 +1,251 @@
+//! Micro benchmarks: what the parts of one operation cost.
+//!
+//! ```text
+//! cargo bench -p benches --bench micro -- [--quick] [FILTER]
+//! ```
+//!
+//! Two stores of words: a small one that stays in the second-level cache shows the instructions of
+//! an operation, a large one shows its cache misses. The ratio `await` to `try_read` is what the
+//! future costs over the same walk as a plain call.
+
+use std::hint::black_box;
+
+use benches::keys::key_of;
+use benches::payload::Payload;
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use kvick::runtime::block_on;
+use kvick::{Backend, ByteSize, Config, FasterKv, Session, TryRead, Value};
+
+/// Keys of one iteration: two batches.
+const KEYS: usize = 64;
+
+const SIZES: [(&str, u64); 2] = [("in_cache", 1 << 10), ("in_memory", 1 << 22)];
+
+type Words = FasterKv<u64, u64>;
+
+fn words(records: u64) -> Words {
+    let config = Config::default()
+        .with_memory(ByteSize::new((records * 96).max(64 << 20)))
+        .with_backend(Backend::Memory)
+        .with_expected_keys(records);
+    block_on(async {
+        let store = Words::open("micro", config)
+            .await
+            .expect("a store in memory opens");
+        let mut session = store.session().expect("a session");
+        for index in 0..records {
+            session
+                .upsert(&key_of(index), &index)
+                .await
+                .expect("memory is not full");
+        }
+        store
+    })
+}
+
+/// Endless keys of existing records, in an order without meaning.
+fn some_keys(records: u64) -> impl FnMut() -> [u64; KEYS] {
+    let mut state = 1u64;
+    move || {
+        std::array::from_fn(|_| {
+            state = state
+                .wrapping_mul(0x5851_F42D_4C95_7F2D)
+                .wrapping_add(0x1405_7B7E_F767_814F);
+            key_of((state >> 33) % records)
+        })
+    }
+}
+
+fn reads(criterion: &mut Criterion) {
+    for (size, records) in SIZES {
+        let store = words(records);
+        let mut session = store.session().expect("a session");
+        let mut group = criterion.benchmark_group(format!("read/{size}"));
+        group.throughput(Throughput::Elements(KEYS as u64));
+        group.bench_function("await", |bencher| {
+            bencher.iter_batched(
+                some_keys(records),
+                |keys| await_each(&mut session, &keys),
+                BatchSize::SmallInput,
+            );
+        });
+        group.bench_function("try_read", |bencher| {
+            bencher.iter_batched(
+                some_keys(records),
+                |keys| call_each(&mut session, &keys),
+                BatchSize::SmallInput,
+            );
+        });
+        group.bench_function("await_on_handle", |bencher| {
+            bencher.iter_batched(
+                some_keys(records),
+                |keys| await_each_on(&store, &keys),
+                BatchSize::SmallInput,
+            );
+        });
+        for batch in [8, 32, 64] {
+            group.bench_function(BenchmarkId::new("read_many", batch), |bencher| {
+                bencher.iter_batched(
+                    some_keys(records),
+                    |keys| await_batches(&mut session, &keys, batch),
+                    BatchSize::SmallInput,
+                );
+            });
+        }
+    }
+}
+
+fn await_each(session: &mut Session<u64, u64>, keys: &[u64]) -> u64 {
+    block_on(async {
+        let mut sum = 0u64;
+        for key in keys {
+            let value = session.read(key).await.expect("a hit cannot fail");
+            sum = sum.wrapping_add(value.expect("every key is there"));
+        }
+        sum
+    })
+}
+
+fn await_each_on(store: &Words, keys: &[u64]) -> u64 {
+    block_on(async {
+        let mut sum = 0u64;
+        for key in keys {
+            let value = store.read(key).await.expect("a hit cannot fail");
+            sum = sum.wrapping_add(value.expect("every key is there"));
+        }
+        sum
+    })
+}
+
+fn call_each(session: &mut Session<u64, u64>, keys: &[u64]) -> u64 {
+    let mut sum = 0u64;
+    for key in keys {
+        let TryRead::Ready(value) = session.try_read(key) else {
+            panic!("every record is in memory");
+        };
+        let value = value
+            .expect("a hit cannot fail")
+            .expect("every key is there");
+        sum = sum.wrapping_add(value);
+    }
+    sum
+}
+
+fn await_batches(session: &mut Session<u64, u64>, keys: &[u64], batch: usize) -> u64 {
+    block_on(async {
+        let mut sum = 0u64;
+        for batch in keys.chunks(batch) {
+            for value in session.read_many(batch).await.expect("a hit cannot fail") {
+                sum = sum.wrapping_add(value.expect("every key is there"));
+            }
+        }
+        sum
+    })
+}
+
+fn writes(criterion: &mut Criterion) {
+    for (size, records) in SIZES {
+        let store = words(records);
+        let mut session = store.session().expect("a session");
+        let mut group = criterion.benchmark_group(format!("write/{size}"));
+        group.throughput(Throughput::Elements(KEYS as u64));
+        group.bench_function("upsert", |bencher| {
+            bencher.iter_batched(
+                some_keys(records),
+                |keys| {
+                    block_on(async {
+                        for key in &keys {
+                            session.upsert(key, key).await.expect("an update in place");
+                        }
+                    });
+                },
+                BatchSize::SmallInput,
+            );
+        });
+        group.bench_function("rmw", |bencher| {
+            bencher.iter_batched(
+                some_keys(records),
+                |keys| {
+                    block_on(async {
+                        for key in &keys {
+                            let next =
+                                |previous: Option<u64>| previous.map_or(0, |count| count ^ 1);
+                            session.rmw(key, next).await.expect("an update in place");
+                        }
+                    });
+                },
+                BatchSize::SmallInput,
+            );
+        });
+        group.bench_function("upsert_many/32", |bencher| {
+            bencher.iter_batched(
+                || some_keys(records)().map(|key| (key, key)),
+                |pairs| {
+                    block_on(async {
+                        for batch in pairs.chunks(32) {
+                            session.upsert_many(batch).await.expect("updates in place");
+                        }
+                    });
+                },
+                BatchSize::SmallInput,
+            );
+        });
+    }
+}
+
+/// Records that are new: the tail is reserved, and the log flushed and evicted behind it.
+fn appends(criterion: &mut Criterion) {
+    let config = Config::default()
+        .with_memory(ByteSize::mib(64))
+        .with_backend(Backend::Null);
+    let store: FasterKv<u64, [u8]> =
+        block_on(FasterKv::open("micro", config)).expect("a store in memory opens");
+    let mut session = store.session().expect("a session");
+    let mut value = <[u8]>::buffer(100);
+    let mut index = 0;
+    let mut group = criterion.benchmark_group("append");
+    group.throughput(Throughput::Elements(KEYS as u64));
+    group.bench_function("100_bytes", |bencher| {
+        bencher.iter(|| {
+            block_on(async {
+                for _ in 0..KEYS {
+                    index += 1;
+                    <[u8]>::stamp(&mut value, key_of(index), 1);
+                    // Few keys, so that the index stays small and the log grows.
+                    session
+                        .upsert(&(index % 4096), &value[..])
+                        .await
+                        .expect("memory turns over");
+                }
+            });
+        });
+    });
+}
+
+fn codecs(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("codec");
+    group.bench_function("u64", |bencher| {
+        bencher.iter(|| {
+            let bytes = u64::encode(black_box(&42)).expect("a word has an encoding");
+            u64::decode(black_box(bytes.as_ref())).expect("it was encoded above")
+        });
+    });
+    group.bench_function("pair_of_words", |bencher| {
+        bencher.iter(|| {
+            let bytes = <(u64, u64)>::encode(black_box(&(1, 2))).expect("a pair has an encoding");
+            <(u64, u64)>::decode(black_box(bytes.as_ref())).expect("it was encoded above")
+        });
+    });
+    let text = "a key of the usual length";
+    group.bench_function("str_view", |bencher| {
+        bencher.iter(|| {
+            let bytes = str::encode(black_box(text)).expect("text has an encoding");
+            str::view(black_box(bytes))
+                .expect("it was encoded above")
+                .len()
+        });
+    });
+}
+
+criterion_group!(micro, reads, writes, appends, codecs);
+criterion_main!(micro);

@@ -1,0 +1,85 @@
+//! YCSB on kvick, from the command line.
+//!
+//! ```text
+//! cargo run --release -p benches --bin kvbench -- --workload b --records 10000000 --batch 32
+//! cargo run --release -p benches --bin kvbench -- --workload c --value 100 --records 4000000 \
+//!     --memory 128MiB --tasks 64 --distribution uniform --path target --svg reads.svg
+//! ```
+
+use std::error::Error;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{self, ExitCode};
+use std::sync::Arc;
+use std::time::Duration;
+
+use benches::load::{Load, load};
+use benches::options::Options;
+use benches::payload::Payload;
+use benches::process::resident_bytes;
+use benches::report::Report;
+use benches::run::{prepare, run};
+use kvick::FasterKv;
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let options = Options::from_command_line();
+    let directory = Scratch::new(&options)?;
+    let sound = if options.value == 8 {
+        bench::<u64>(&options, &directory)?
+    } else {
+        bench::<[u8]>(&options, &directory)?
+    };
+    Ok(if sound {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Loads, runs and reports; `false` when a record was missing or wrong.
+fn bench<V: Payload + ?Sized>(
+    options: &Options,
+    directory: &Scratch,
+) -> Result<bool, Box<dyn Error>> {
+    let course = Arc::new(prepare(options));
+    let resident_before = resident_bytes();
+    let store: FasterKv<u64, V> =
+        kvick::runtime::block_on(FasterKv::open(&directory.0, options.config()))?;
+    let what = Load {
+        records: options.records,
+        value_bytes: options.value,
+    };
+    let load_time = load(&store, options.crew(), what)?;
+    let duration = Duration::from_secs_f64(options.seconds);
+    let outcome = run(&store, course, options.crew(), duration)?;
+    let resident = resident_bytes().saturating_sub(resident_before);
+    let report = Report::new(options, load_time.as_secs_f64(), &outcome, resident);
+    println!("{report}");
+    if let Some(file) = &options.json {
+        fs::write(file, serde_json::to_string_pretty(&report)?)?;
+    }
+    if let Some(file) = &options.svg {
+        outcome.timeline.draw(file, &report.setup.to_string())?;
+    }
+    kvick::runtime::block_on(store.close())?;
+    Ok(report.is_sound())
+}
+
+/// A fresh directory that is removed in the end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(options: &Options) -> std::io::Result<Self> {
+        let path = options.path.join(format!("kvbench-{}", process::id()));
+        fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            eprintln!("kvbench: {} stays behind: {error}", self.0.display());
+        }
+    }
+}

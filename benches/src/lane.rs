@@ -1,0 +1,306 @@
+//! One task of the timed run: a session, a place in the steps, and what it has seen.
+//!
+//! A lane reads the stop flag and publishes its count once per stretch of [`STRETCH`] steps, and
+//! samples the latency of the first of every `sample_every` steps: two clock readings cost about as
+//! much as an operation on a record in memory.
+//!
+//! Mixes by recency insert: a lane owns every `lanes`-th index past the loaded records, so that a
+//! step back from the newest record never meets an insert of another lane that is still under way.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crossbeam_utils::CachePadded;
+use hdrhistogram::Histogram;
+use kvick::{Result, Session};
+
+use crate::clock::Stopwatch;
+use crate::keys::{Step, key_of};
+use crate::payload::Payload;
+use crate::workload::{Operation, Workload};
+
+/// Steps between two looks at the stop flag.
+pub const STRETCH: usize = 32;
+
+/// Latencies above this are counted as this: ten seconds.
+const LATENCY_MAX_NANOSECONDS: u64 = 10_000_000_000;
+
+/// What all lanes of a run share.
+#[derive(Debug)]
+pub struct Course {
+    // Fixed before the run.
+    /// The steps, walked by every lane from a place of its own.
+    pub steps: Vec<Step>,
+    /// The mix that the steps were drawn for.
+    pub workload: Workload,
+    /// Records loaded before the run.
+    pub records: u64,
+    /// Bytes of every value.
+    pub value_bytes: usize,
+    /// Steps taken by one call: 1 means one by one.
+    pub batch: usize,
+    /// One step in this many is timed (one by one; a batch is timed every time).
+    pub sample_every: usize,
+    // Any thread, atomic and relaxed: counts and a flag that nothing else depends on.
+    /// Set when the time is up.
+    pub stopped: AtomicBool,
+    /// Operations finished, one count a lane.
+    pub finished: Vec<CachePadded<AtomicU64>>,
+}
+
+impl Course {
+    /// Operations finished by all lanes so far.
+    pub fn total(&self) -> u64 {
+        self.finished
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed))
+            .sum()
+    }
+}
+
+/// What a lane has seen.
+#[derive(Clone, Debug)]
+pub struct Findings {
+    /// Operations finished.
+    pub operations: u64,
+    /// Records read and verified.
+    pub reads: u64,
+    /// Records that should be there and were not.
+    pub missing: u64,
+    /// Values that did not belong to their key.
+    pub wrong: u64,
+    /// Sampled latencies, nanoseconds.
+    pub latency: Histogram<u64>,
+}
+
+impl Findings {
+    /// Nothing seen yet.
+    pub fn new() -> Self {
+        let latency =
+            Histogram::new_with_bounds(1, LATENCY_MAX_NANOSECONDS, 3).expect("bounds are in order");
+        Self {
+            operations: 0,
+            reads: 0,
+            missing: 0,
+            wrong: 0,
+            latency,
+        }
+    }
+
+    /// Adds what another lane has seen.
+    pub fn add(&mut self, other: &Self) {
+        self.operations += other.operations;
+        self.reads += other.reads;
+        self.missing += other.missing;
+        self.wrong += other.wrong;
+        self.latency
+            .add(&other.latency)
+            .expect("all lanes use the same bounds");
+    }
+
+    fn saw(&mut self, found: Option<bool>) {
+        self.reads += 1;
+        match found {
+            Some(true) => {}
+            Some(false) => self.wrong += 1,
+            None => self.missing += 1,
+        }
+    }
+}
+
+impl Default for Findings {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// One task of the run.
+#[derive(Debug)]
+pub struct Lane {
+    course: Arc<Course>,
+    number: u64,
+    cursor: usize,
+    inserted: u64,
+    version: u32,
+    findings: Findings,
+}
+
+impl Lane {
+    /// Lane `number` of the course; lanes start evenly spaced along the steps.
+    pub fn new(course: Arc<Course>, number: usize) -> Self {
+        let cursor = course.steps.len() / course.finished.len() * number;
+        let findings = Findings::new();
+        Self {
+            course,
+            number: number as u64,
+            cursor,
+            inserted: 0,
+            version: 1,
+            findings,
+        }
+    }
+
+    /// Runs until the course is stopped.
+    pub async fn run<V: Payload + ?Sized>(
+        mut self,
+        mut session: Session<u64, V>,
+    ) -> Result<Findings> {
+        if self.course.batch > 1 {
+            self.run_batches(&mut session).await?;
+        } else {
+            self.run_one_by_one(&mut session).await?;
+        }
+        Ok(self.findings)
+    }
+
+    async fn run_one_by_one<V: Payload + ?Sized>(
+        &mut self,
+        session: &mut Session<u64, V>,
+    ) -> Result<()> {
+        let mut buffer = V::buffer(self.course.value_bytes);
+        let mut until_sample = 0;
+        while !self.is_stopped() {
+            for _ in 0..STRETCH {
+                let (operation, key) = self.advance();
+                if until_sample == 0 {
+                    until_sample = self.course.sample_every;
+                    let started = Stopwatch::start();
+                    self.take(session, operation, key, &mut buffer).await?;
+                    self.findings
+                        .latency
+                        .saturating_record(started.nanoseconds());
+                } else {
+                    self.take(session, operation, key, &mut buffer).await?;
+                }
+                until_sample -= 1;
+            }
+            self.publish(STRETCH);
+        }
+        Ok(())
+    }
+
+    async fn take<V: Payload + ?Sized>(
+        &mut self,
+        session: &mut Session<u64, V>,
+        operation: Operation,
+        key: u64,
+        buffer: &mut V::Buffer,
+    ) -> Result<()> {
+        let length = self.course.value_bytes;
+        match operation {
+            Operation::Read => {
+                let verify = |view: V::View<'_>| V::verify_view(&view, key, length);
+                let found = session.read_with(&key, verify).await?;
+                self.findings.saw(found);
+            }
+            Operation::Update | Operation::Insert => {
+                V::stamp(buffer, key, self.version);
+                self.version = self.version.wrapping_add(1);
+                session
+                    .upsert(&key, std::borrow::Borrow::borrow(&*buffer))
+                    .await?;
+            }
+            Operation::ReadModifyWrite => {
+                session
+                    .rmw(&key, |previous| V::next(previous, key, length))
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn run_batches<V: Payload + ?Sized>(
+        &mut self,
+        session: &mut Session<u64, V>,
+    ) -> Result<()> {
+        let (batch, length) = (self.course.batch, self.course.value_bytes);
+        let mut reads: Vec<u64> = Vec::with_capacity(batch);
+        let mut changes: Vec<u64> = Vec::with_capacity(batch);
+        let mut writes: Vec<(u64, V::Buffer)> = Vec::new();
+        writes.resize_with(batch, || (0, V::buffer(length)));
+        while !self.is_stopped() {
+            reads.clear();
+            changes.clear();
+            let mut writes_used = 0;
+            for _ in 0..batch {
+                match self.advance() {
+                    (Operation::Read, key) => reads.push(key),
+                    (Operation::ReadModifyWrite, key) => changes.push(key),
+                    (Operation::Update | Operation::Insert, key) => {
+                        let (place, buffer) = &mut writes[writes_used];
+                        *place = key;
+                        V::stamp(buffer, key, self.version);
+                        self.version = self.version.wrapping_add(1);
+                        writes_used += 1;
+                    }
+                }
+            }
+            let started = Stopwatch::start();
+            // Writes first: a read back from the newest record may name one of this batch.
+            if writes_used > 0 {
+                session.upsert_many(&writes[..writes_used]).await?;
+            }
+            if !changes.is_empty() {
+                let next = |position: usize, previous| V::next(previous, changes[position], length);
+                session.rmw_many(&changes, next).await?;
+            }
+            if !reads.is_empty() {
+                let values = session.read_many(&reads).await?;
+                for (key, value) in reads.iter().zip(&values) {
+                    let found = value
+                        .as_ref()
+                        .map(|value| V::verify_owned(value, *key, length));
+                    self.findings.saw(found);
+                }
+            }
+            self.findings
+                .latency
+                .saturating_record(started.nanoseconds());
+            self.publish(batch);
+        }
+        Ok(())
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.course.stopped.load(Ordering::Relaxed)
+    }
+
+    fn publish(&mut self, operations: usize) {
+        self.findings.operations += operations as u64;
+        let place = usize::try_from(self.number).expect("lanes are counted in usize");
+        self.course.finished[place].store(self.findings.operations, Ordering::Relaxed);
+    }
+
+    fn advance(&mut self) -> (Operation, u64) {
+        let step = self.course.steps[self.cursor];
+        self.cursor = (self.cursor + 1) % self.course.steps.len();
+        let workload = self.course.workload;
+        let operation = if step.is_other() {
+            workload.other()
+        } else {
+            Operation::Read
+        };
+        let index = match operation {
+            Operation::Insert => {
+                self.inserted += 1;
+                self.own_index(self.inserted - 1)
+            }
+            _ if workload.by_recency() => self.recent(step.target()),
+            _ => step.target(),
+        };
+        (operation, key_of(index))
+    }
+
+    fn own_index(&self, position: u64) -> u64 {
+        self.course.records + position * self.course.finished.len() as u64 + self.number
+    }
+
+    /// The record `back` steps from the newest this lane knows: its own, then the loaded ones.
+    fn recent(&self, back: u64) -> u64 {
+        if back < self.inserted {
+            self.own_index(self.inserted - 1 - back)
+        } else {
+            self.course.records - 1 - (back - self.inserted) % self.course.records
+        }
+    }
+}

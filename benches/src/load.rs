@@ -1,0 +1,78 @@
+//! Fills a store with the records of a run, in index order, shared out over the runtime's threads.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use kvick::{FasterKv, Result};
+
+use crate::clock::Stopwatch;
+use crate::keys::key_of;
+use crate::payload::Payload;
+use crate::run::{Bar, Beside};
+use crate::runtimes::Crew;
+
+/// Records written by one call.
+const GROUP: u64 = 64;
+
+/// What is loaded.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// Number of records.
+    pub records: u64,
+    /// Bytes of every value.
+    pub value_bytes: usize,
+}
+
+/// Loads, and returns how long it took.
+///
+/// # Errors
+///
+/// The first error of the store.
+pub fn load<V: Payload + ?Sized>(
+    store: &FasterKv<u64, V>,
+    crew: Crew,
+    what: Load,
+) -> Result<Duration> {
+    let started = Stopwatch::start();
+    let taken = Arc::new(AtomicU64::new(0));
+    let bar = Bar::records("load", what.records);
+    let progress = Arc::clone(&taken);
+    let beside = Beside::start("load-progress", Duration::from_millis(200), move |_| {
+        bar.set(progress.load(Ordering::Relaxed).min(what.records));
+    });
+    let store = store.clone();
+    let results = crew.run(crew.threads, move |_| {
+        fill(store.clone(), Arc::clone(&taken), what)
+    });
+    beside.stop();
+    results.into_iter().collect::<Result<()>>()?;
+    Ok(started.elapsed())
+}
+
+/// One loading task: takes the next group of indexes until none is left.
+async fn fill<V: Payload + ?Sized>(
+    store: FasterKv<u64, V>,
+    taken: Arc<AtomicU64>,
+    what: Load,
+) -> Result<()> {
+    let mut session = store.session()?;
+    let mut group: Vec<(u64, V::Buffer)> = Vec::new();
+    group.resize_with(group_length(GROUP), || (0, V::buffer(what.value_bytes)));
+    loop {
+        let first = taken.fetch_add(GROUP, Ordering::Relaxed);
+        if first >= what.records {
+            return Ok(());
+        }
+        let count = group_length(GROUP.min(what.records - first));
+        for (offset, (key, buffer)) in (first..).zip(&mut group[..count]) {
+            *key = key_of(offset);
+            V::stamp(buffer, *key, 0);
+        }
+        session.upsert_many(&group[..count]).await?;
+    }
+}
+
+fn group_length(records: u64) -> usize {
+    usize::try_from(records).expect("a group is small")
+}

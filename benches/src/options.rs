@@ -1,0 +1,145 @@
+//! What the command line of `kvbench` says, checked.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use kvick::{Backend, ByteSize, Config};
+
+use crate::keys::Distribution;
+use crate::runtimes::{Crew, RuntimeKind};
+use crate::workload::Workload;
+
+/// One step in this many is timed while the records fit into memory.
+const SAMPLE_EVERY_IN_MEMORY: usize = 32;
+
+/// Bytes of a record besides its value: header and key, and the length of a value that has one.
+const RECORD_OVERHEAD: u64 = 24;
+
+/// YCSB on kvick: loads records, runs a mix for some seconds, verifies every value it reads.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "kvbench", version)]
+pub struct Options {
+    /// The mix: a, b, c, d or f.
+    #[arg(long, default_value = "b")]
+    pub workload: Workload,
+    /// Records to load.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub records: u64,
+    /// Bytes of a value; 8 makes the store a `FasterKv<u64, u64>`, any other a `FasterKv<u64, [u8]>`.
+    #[arg(long, default_value_t = 8)]
+    pub value: usize,
+    /// Memory of the store, with unit: 64MiB, 1GiB.
+    #[arg(long, default_value = "1GiB")]
+    pub memory: ByteSize,
+    /// Threads of the runtime.
+    #[arg(long, default_value_t = 1)]
+    pub threads: usize,
+    /// Tasks, each with a session; as many as threads unless said otherwise.
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    pub tasks: usize,
+    /// Operations per call: above 1 the `*_many` operations are used.
+    #[arg(long, default_value_t = 1)]
+    pub batch: usize,
+    /// How popularity is spread over the records.
+    #[arg(long, value_enum, default_value_t = Distribution::Zipfian)]
+    pub distribution: Distribution,
+    /// Seconds of the timed run.
+    #[arg(long, default_value_t = 10.0)]
+    pub seconds: f64,
+    /// Who polls the tasks.
+    #[arg(long, value_enum, default_value_t = RuntimeKind::Tokio)]
+    pub runtime: RuntimeKind,
+    /// Who moves bytes to and from the device: auto, uring, threads, glommio, memory.
+    #[arg(long, default_value = "auto", value_parser = parse_backend)]
+    pub backend: Backend,
+    /// Directory for the store; a fresh one within it is made and removed again.
+    #[arg(long, default_value = ".")]
+    pub path: PathBuf,
+    /// Writes the results here, as JSON.
+    #[arg(long)]
+    pub json: Option<PathBuf>,
+    /// Draws throughput over time here, as SVG.
+    #[arg(long)]
+    pub svg: Option<PathBuf>,
+    /// Seed of the key stream.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Tells the store how many keys to expect; without it the index is sized by the store.
+    #[arg(long)]
+    pub expected_keys: Option<u64>,
+}
+
+impl Options {
+    /// Reads the command line; ends the process with a message when it makes no sense.
+    pub fn from_command_line() -> Self {
+        let mut options = Self::parse();
+        if options.tasks == 0 {
+            options.tasks = options.threads;
+        }
+        if let Err(reason) = options.check() {
+            eprintln!("kvbench: {reason}");
+            std::process::exit(2);
+        }
+        options
+    }
+
+    /// The store's configuration.
+    pub fn config(&self) -> Config {
+        let mut config = Config::default()
+            .with_memory(self.memory)
+            .with_backend(self.backend);
+        config.expected_keys = self.expected_keys;
+        config
+    }
+
+    /// The runtime.
+    pub fn crew(&self) -> Crew {
+        Crew {
+            kind: self.runtime,
+            threads: self.threads,
+        }
+    }
+
+    /// Bytes of log the loaded records take, about.
+    pub fn data_bytes(&self) -> u64 {
+        self.records * (self.value as u64).next_multiple_of(8) + self.records * RECORD_OVERHEAD
+    }
+
+    /// How often a step is timed: always once the device is involved, else now and then.
+    pub fn sample_every(&self) -> usize {
+        if self.data_bytes() > self.memory.bytes() {
+            1
+        } else {
+            SAMPLE_EVERY_IN_MEMORY
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.records == 0 || self.threads == 0 || self.batch == 0 {
+            return Err("records, threads and batch are at least 1".to_owned());
+        }
+        if self.value < 8 {
+            return Err("a verifiable value has at least 8 bytes".to_owned());
+        }
+        if !(self.seconds > 0.0 && self.seconds.is_finite()) {
+            return Err("the run needs a positive number of seconds".to_owned());
+        }
+        if self.runtime == RuntimeKind::Glommio && !cfg!(feature = "glommio") {
+            return Err("build with `--features glommio` for this runtime".to_owned());
+        }
+        Ok(())
+    }
+}
+
+fn parse_backend(name: &str) -> Result<Backend, String> {
+    match name {
+        "auto" => Ok(Backend::Auto),
+        "uring" => Ok(Backend::Uring),
+        "threads" => Ok(Backend::Threads),
+        "glommio" => Ok(Backend::Glommio),
+        "memory" => Ok(Backend::Memory),
+        _ => Err(format!(
+            "`{name}` is none of auto, uring, threads, glommio, memory"
+        )),
+    }
+}

@@ -1,0 +1,113 @@
+//! Throughput over time: one point per interval, and its picture as SVG.
+
+use std::error::Error;
+use std::path::Path;
+use std::time::Duration;
+
+use plotters::prelude::*;
+use serde::Serialize;
+
+/// Operations counted along a run.
+#[derive(Debug, Default)]
+pub struct Timeline {
+    last: (Duration, u64),
+    points: Vec<Point>,
+}
+
+/// One interval of a run.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Point {
+    /// End of the interval, seconds from the start of the run.
+    pub seconds: f64,
+    /// Operations per second within the interval.
+    pub operations_per_second: f64,
+}
+
+impl Timeline {
+    /// An empty timeline.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the interval since the last point, given the running total at its end.
+    pub fn push(&mut self, elapsed: Duration, total: u64) {
+        let (last_elapsed, last_total) = self.last;
+        debug_assert!(
+            elapsed > last_elapsed && total >= last_total,
+            "time and counts only grow"
+        );
+        let interval = (elapsed - last_elapsed).as_secs_f64();
+        let operations_per_second = (total - last_total) as f64 / interval;
+        self.points.push(Point {
+            seconds: elapsed.as_secs_f64(),
+            operations_per_second,
+        });
+        self.last = (elapsed, total);
+    }
+
+    /// The points so far.
+    pub fn points(&self) -> &[Point] {
+        &self.points
+    }
+
+    /// Draws the timeline into an SVG file.
+    ///
+    /// # Errors
+    ///
+    /// When there is nothing to draw or the file cannot be written.
+    pub fn draw(&self, file: &Path, title: &str) -> Result<(), Box<dyn Error>> {
+        let last = self
+            .points
+            .last()
+            .ok_or("a run this short has no timeline")?;
+        let highest = self
+            .points
+            .iter()
+            .map(|point| point.operations_per_second)
+            .fold(1.0, f64::max);
+        let (unit, name) = if highest >= 1e6 {
+            (1e6, "million operations/s")
+        } else {
+            (1e3, "k operations/s")
+        };
+        let area = SVGBackend::new(file, (960, 360)).into_drawing_area();
+        area.fill(&WHITE)?;
+        let mut chart = ChartBuilder::on(&area)
+            .caption(title, ("sans-serif", 16))
+            .margin(12)
+            .x_label_area_size(36)
+            .y_label_area_size(56)
+            .build_cartesian_2d(0.0..last.seconds, 0.0..highest / unit * 1.1)?;
+        chart
+            .configure_mesh()
+            .x_desc("seconds")
+            .y_desc(name)
+            .light_line_style(WHITE)
+            .draw()?;
+        let line = self
+            .points
+            .iter()
+            .map(|point| (point.seconds, point.operations_per_second / unit));
+        chart.draw_series(LineSeries::new(line, BLUE.stroke_width(2)))?;
+        area.present()?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_are_rates_between_readings() {
+        let mut timeline = Timeline::new();
+        timeline.push(Duration::from_secs(1), 100);
+        timeline.push(Duration::from_secs(3), 500);
+        let rates: Vec<f64> = timeline
+            .points()
+            .iter()
+            .map(|point| point.operations_per_second)
+            .collect();
+        assert_eq!(rates, [100.0, 200.0]);
+    }
+}

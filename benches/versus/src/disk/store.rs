@@ -1,0 +1,118 @@
+//! kvick in the contest: tasks that read one by one, or batches, on tokio or on a plain thread.
+
+use std::path::Path;
+use std::time::Duration;
+
+use benches::clock::{self, Stopwatch};
+use benches::keys::key_of;
+use benches::load::{Load, load};
+use benches::payload::Payload;
+use benches::runtimes::{Crew, RuntimeKind};
+use futures::future::join_all;
+use kvick::{Backend, ByteSize, Config, FasterKv, Result};
+use kvick::runtime::block_on;
+use tokio::runtime::Runtime;
+use versus::slices::{Slice, Walk, timed};
+
+use crate::Data;
+
+/// The store under test.
+pub type Store = FasterKv<u64, [u8]>;
+
+/// Opens a store with this backend and loads it.
+///
+/// # Errors
+///
+/// The first error of the store.
+pub fn fill(path: &Path, data: Data, backend: Backend) -> Result<Store> {
+    let config = Config::default()
+        .with_memory(ByteSize::new(data.memory))
+        .with_expected_keys(data.records)
+        .with_backend(backend);
+    let store = block_on(Store::open(path, config))?;
+    let crew = Crew { kind: RuntimeKind::Builtin, threads: 1 };
+    load(&store, crew, Load { records: data.records, value_bytes: data.value_bytes })?;
+    block_on(store.flush())?;
+    Ok(store)
+}
+
+/// One task: reads one by one until the slice is over.
+async fn reader(store: Store, mut walk: Walk, value_bytes: usize) -> Walk {
+    let mut session = store.session().expect("a session");
+    while let Some([step]) = walk.take(1) {
+        let key = key_of(step.target());
+        let started = Stopwatch::start();
+        let verify = |view: &[u8]| <[u8]>::verify_view(&view, key, value_bytes);
+        let found = session.read_with(&key, verify).await.expect("kvick reads");
+        walk.timed(&started);
+        walk.saw(found);
+    }
+    walk
+}
+
+/// One task: reads batches until the slice is over; the time of a batch counts for each of it.
+async fn batch_reader(store: Store, mut walk: Walk, value_bytes: usize, batch: usize) -> Walk {
+    let mut session = store.session().expect("a session");
+    while let Some(steps) = walk.take(batch) {
+        let keys: Vec<u64> = steps.iter().map(|step| key_of(step.target())).collect();
+        let started = Stopwatch::start();
+        let values = session.read_many(&keys).await.expect("kvick reads");
+        walk.timed(&started);
+        for (key, value) in keys.iter().zip(&values) {
+            let right = |value: &Vec<u8>| <[u8]>::verify_owned(value, *key, value_bytes);
+            walk.saw(value.as_ref().map(right));
+        }
+    }
+    walk
+}
+
+/// A slice with every walk a task of tokio.
+pub fn on_tokio(
+    runtime: &Runtime,
+    store: &Store,
+    walks: Vec<Walk>,
+    value_bytes: usize,
+    duration: Duration,
+) -> Slice {
+    let begin = || -> Vec<_> {
+        let task = |walk| runtime.spawn(reader(store.clone(), walk, value_bytes));
+        walks.into_iter().map(task).collect()
+    };
+    timed(duration, begin, |tasks| {
+        runtime.block_on(join_all(tasks)).into_iter().map(|walk| walk.expect("no panics")).collect()
+    })
+}
+
+/// A slice with all walks joined on one thread that blocks on them.
+pub fn on_one_thread(
+    store: &Store,
+    walks: Vec<Walk>,
+    value_bytes: usize,
+    duration: Duration,
+) -> Slice {
+    let store = store.clone();
+    let begin = || {
+        clock::spawn("joined-readers".to_owned(), move || {
+            let task = |walk| reader(store.clone(), walk, value_bytes);
+            block_on(join_all(walks.into_iter().map(task)))
+        })
+    };
+    timed(duration, begin, |thread| thread.join().expect("no panics"))
+}
+
+/// A slice with every walk a task of tokio that reads `batch` records at a time.
+pub fn in_batches(
+    runtime: &Runtime,
+    store: &Store,
+    walks: Vec<Walk>,
+    (value_bytes, batch): (usize, usize),
+    duration: Duration,
+) -> Slice {
+    let begin = || -> Vec<_> {
+        let task = |walk| runtime.spawn(batch_reader(store.clone(), walk, value_bytes, batch));
+        walks.into_iter().map(task).collect()
+    };
+    timed(duration, begin, |tasks| {
+        runtime.block_on(join_all(tasks)).into_iter().map(|walk| walk.expect("no panics")).collect()
+    })
+}

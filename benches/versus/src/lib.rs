@@ -1,0 +1,11 @@
+//! kvick beside its rivals, in one process, in turns of a fraction of a second.
+//!
+//! Figures of a small shared machine drift by half over minutes, so every contestant is loaded
+//! first and then all of them run short slices in turn, several rounds; the tables hold medians of
+//! slices, and ratios of medians that were measured side by side. `memory` compares maps, `disk`
+//! compares stores whose data is four times their memory. Values are verified by all contestants
+//! with the same code, and key streams are the same words for all of them.
+
+pub mod slices;
+pub mod table;
+pub mod words;

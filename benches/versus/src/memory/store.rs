@@ -1,0 +1,107 @@
+//! kvick in the contest: awaited one by one, and in batches.
+
+use benches::keys::key_of;
+use benches::payload::Payload;
+use benches::workload::Operation;
+use kvick::{Backend, ByteSize, Config, FasterKv, Result, Session};
+use versus::slices::Walk;
+
+use crate::contest::{Mix, is_right, value_of};
+
+/// The store under test.
+pub type Store = FasterKv<u64, u64>;
+
+/// Memory that holds the log and the index of so many records with room to spare.
+fn memory_for(records: u64) -> ByteSize {
+    ByteSize::new((records * 96).max(64 << 20))
+}
+
+/// Opens and loads a store that never meets its device.
+///
+/// # Errors
+///
+/// The first error of the store.
+pub async fn load(records: u64, expect_keys: bool) -> Result<Store> {
+    let mut config =
+        Config::default().with_memory(memory_for(records)).with_backend(Backend::Memory);
+    config.expected_keys = expect_keys.then_some(records);
+    let store = Store::open("versus", config).await?;
+    let mut session = store.session()?;
+    for index in 0..records {
+        session.upsert(&key_of(index), &value_of(key_of(index), 0)).await?;
+    }
+    drop(session);
+    Ok(store)
+}
+
+/// Awaits every operation by itself.
+///
+/// # Errors
+///
+/// The first error of the store.
+pub async fn one_by_one(store: &Store, mix: Mix, walk: &mut Walk) -> Result<()> {
+    let mut session = store.session()?;
+    let mut version = 0u32;
+    while let Some(stretch) = walk.stretch() {
+        for step in stretch {
+            let key = key_of(step.target());
+            match mix.operation(*step) {
+                Operation::Read => {
+                    let found = session.read(&key).await?;
+                    walk.saw(found.map(|value| is_right(key, value)));
+                }
+                Operation::Update | Operation::Insert => {
+                    version = version.wrapping_add(1);
+                    session.upsert(&key, &value_of(key, version)).await?;
+                }
+                Operation::ReadModifyWrite => {
+                    session.rmw(&key, |previous| u64::next(previous, key, 8)).await?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Awaits batches: reads together, writes together.
+///
+/// # Errors
+///
+/// The first error of the store.
+pub async fn batches(store: &Store, mix: Mix, walk: &mut Walk) -> Result<()> {
+    let mut session = store.session()?;
+    let mut version = 0u32;
+    let (mut keys, mut writes) = (Vec::new(), Vec::new());
+    while let Some(stretch) = walk.stretch() {
+        keys.clear();
+        writes.clear();
+        for step in stretch {
+            let key = key_of(step.target());
+            if mix.operation(*step) == Operation::Update {
+                version = version.wrapping_add(1);
+                writes.push((key, value_of(key, version)));
+            } else {
+                keys.push(key);
+            }
+        }
+        if !writes.is_empty() {
+            session.upsert_many(&writes).await?;
+        }
+        match mix {
+            Mix::Rmw => {
+                let next = |at: usize, previous| u64::next(previous, keys[at], 8);
+                session.rmw_many(&keys, next).await?;
+            }
+            Mix::Read | Mix::Half => read_batch(&mut session, &keys, walk).await?,
+        }
+    }
+    Ok(())
+}
+
+async fn read_batch(session: &mut Session<u64, u64>, keys: &[u64], walk: &mut Walk) -> Result<()> {
+    let values = session.read_many(keys).await?;
+    for (key, value) in keys.iter().zip(values) {
+        walk.saw(value.map(|value| is_right(*key, value)));
+    }
+    Ok(())
+}

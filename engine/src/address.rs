@@ -1,0 +1,110 @@
+//! Logical addresses: byte positions in one log that only ever grow.
+//!
+//! ```text
+//!  63      48 47                      page_bits                     0
+//! +----------+------------------------+-----------------------------+
+//! |  unused  |          page          |           offset            |
+//! +----------+------------------------+-----------------------------+
+//! ```
+//!
+//! The first 48 bits count; comparing two addresses of one log gives their order of allocation.
+//! `NONE` ends a chain, `UNSET` marks an index entry that has no record yet; the first record of
+//! a log is at `FIRST`.
+
+use kvick_io::sync::atomic::{AtomicU64, Ordering};
+use std::fmt;
+
+/// Bits of an address that are stored in record headers and index entries.
+pub(crate) const ADDRESS_BITS: u32 = 48;
+/// Selects those bits of a packed word.
+pub(crate) const ADDRESS_MASK: u64 = (1 << ADDRESS_BITS) - 1;
+
+/// A position in the log, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub(crate) struct Address(u64);
+
+impl Address {
+    /// No record: the end of a chain.
+    pub(crate) const NONE: Self = Self(0);
+    /// An index entry whose record does not exist yet.
+    pub(crate) const UNSET: Self = Self(1);
+    /// Where the first record of a log is.
+    pub(crate) const FIRST: Self = Self(64);
+
+    #[inline]
+    pub(crate) const fn new(raw: u64) -> Self {
+        debug_assert!(raw <= ADDRESS_MASK, "an address has 48 bits");
+        Self(raw)
+    }
+
+    #[inline]
+    pub(crate) const fn raw(self) -> u64 {
+        self.0
+    }
+
+    #[inline]
+    pub(crate) const fn at(page: u64, offset: u64, page_bits: u32) -> Self {
+        Self::new((page << page_bits) + offset)
+    }
+
+    #[inline]
+    pub(crate) const fn page(self, page_bits: u32) -> u64 {
+        self.0 >> page_bits
+    }
+
+    #[inline]
+    pub(crate) const fn offset(self, page_bits: u32) -> u64 {
+        self.0 & ((1 << page_bits) - 1)
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Address({:#x})", self.0)
+    }
+}
+
+/// A watermark: an address that many read and that only moves up.
+#[derive(Debug)]
+pub(crate) struct Watermark(AtomicU64);
+
+impl Watermark {
+    pub(crate) fn new(address: Address) -> Self {
+        Self(AtomicU64::new(address.raw()))
+    }
+
+    /// Acquire: pairs with the Release of `raise`, so what was done before a watermark moved is
+    /// seen by whoever sees it moved.
+    #[inline]
+    pub(crate) fn load(&self) -> Address {
+        Address(self.0.load(Ordering::Acquire))
+    }
+
+    /// Moves up to `address`; says whether it moved.
+    pub(crate) fn raise(&self, address: Address) -> bool {
+        // AcqRel: the Release half pairs with `load`; the Acquire half orders racing raisers.
+        self.0.fetch_max(address.raw(), Ordering::AcqRel) < address.raw()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn page_and_offset_come_back() {
+        let address = Address::at(5, 72, 12);
+        assert_eq!(address.page(12), 5);
+        assert_eq!(address.offset(12), 72);
+        assert!(address > Address::at(4, 4000, 12));
+    }
+
+    #[test]
+    fn a_watermark_never_goes_back() {
+        let mark = Watermark::new(Address::FIRST);
+        assert!(mark.raise(Address::new(128)));
+        assert!(!mark.raise(Address::new(100)));
+        assert_eq!(mark.load(), Address::new(128));
+    }
+}

@@ -1,0 +1,136 @@
+//! Opening a store with components of one's own.
+
+use crate::codec::{Key, Value};
+use crate::config::Config;
+use crate::error::Result;
+use crate::kv::{FasterKv, Opened};
+use crate::store::{Types, open};
+use kvick_io::Directory;
+use kvick_runtime::Handle;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::marker::PhantomData;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Settings are in the [`Config`]; components are given here.
+///
+/// ```
+/// # use kvick::{Config, FasterKv};
+/// # use kvick::io::MemoryDirectory;
+/// # use std::sync::Arc;
+/// # kvick::runtime::block_on(async {
+/// let store: FasterKv<u64, str> = FasterKv::builder(Config::default())
+///     .directory(Arc::new(MemoryDirectory::new()))
+///     .open_in_directory()
+///     .await?;
+/// store.upsert(&1, "one").await?;
+/// assert_eq!(store.read(&1).await?.as_deref(), Some("one"));
+/// # store.close().await
+/// # }).unwrap();
+/// ```
+#[must_use]
+pub struct Builder<K: Key + ?Sized, V: Value + ?Sized> {
+    config: Config,
+    runtime: Option<Handle>,
+    directory: Option<Arc<dyn Directory>>,
+    seed: Option<u64>,
+    _types: Types<K, V>,
+}
+
+impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
+    pub(crate) fn new(config: Config) -> Self {
+        Self {
+            config,
+            runtime: None,
+            directory: None,
+            seed: None,
+            _types: PhantomData,
+        }
+    }
+
+    /// Where the store's maintenance runs; by default on a background thread of its own.
+    pub fn runtime(mut self, runtime: Handle) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
+    /// Where the store's files are; by default in the path given to [`open`](Self::open), by the
+    /// backend of the configuration.
+    pub fn directory(mut self, directory: Arc<dyn Directory>) -> Self {
+        self.directory = Some(directory);
+        self
+    }
+
+    /// Fixes what is otherwise drawn at random: the seed of the key hash and the salt of the
+    /// checksums. For tests that must replay.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Creates the store in `path`; the path is not looked at if a directory was given.
+    ///
+    /// # Errors
+    /// As [`FasterKv::open`].
+    ///
+    /// # Cancel safety
+    /// As [`FasterKv::open`].
+    pub async fn open(self, path: impl AsRef<Path>) -> Result<FasterKv<K, V>> {
+        let directory = match self.directory {
+            Some(ref directory) => Arc::clone(directory),
+            None => open::directory(path.as_ref(), &self.config)?,
+        };
+        self.open_in(directory).await
+    }
+
+    /// Creates the store in the directory that was given.
+    ///
+    /// # Errors
+    /// As [`FasterKv::open`]; `InvalidArgument` if no directory was given.
+    ///
+    /// # Cancel safety
+    /// As [`FasterKv::open`].
+    pub async fn open_in_directory(self) -> Result<FasterKv<K, V>> {
+        let Some(directory) = self.directory.clone() else {
+            return Err(crate::error::Error::invalid(
+                "open_in_directory needs `directory(..)`",
+            ));
+        };
+        self.open_in(directory).await
+    }
+
+    async fn open_in(self, directory: Arc<dyn Directory>) -> Result<FasterKv<K, V>> {
+        let handle = match self.runtime {
+            Some(handle) => handle,
+            None => Handle::background().map_err(|error| {
+                crate::error::Error::io("start of the background thread", error)
+            })?,
+        };
+        let seed = self
+            .seed
+            .unwrap_or_else(|| RandomState::new().hash_one("kvick"));
+        let (core, lock) =
+            open::create::<K, V>(self.config, directory, handle.clone(), seed).await?;
+        let core = Arc::new(core);
+        let maintained = Arc::clone(&core);
+        let maintenance = handle.spawn("kvick-maintenance", async move {
+            maintained.maintain().await;
+            drop(maintained);
+            // The directory is free once nothing is written to it any more.
+            drop(lock);
+        });
+        let opened = Arc::new(Opened::new(Arc::clone(&core), maintenance));
+        Ok(FasterKv::new(core, opened))
+    }
+}
+
+impl<K: Key + ?Sized, V: Value + ?Sized> fmt::Debug for Builder<K, V> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Builder")
+            .field("config", &self.config)
+            .field("directory", &self.directory)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,179 @@
+//! Keys and values are bytes in the log; this is the door between those bytes and types.
+//!
+//! A type that implements [`Value`] says how one of its values becomes bytes and how bytes become
+//! either an owned value or a borrowed view. A [`Key`] promises in addition that equal keys have
+//! equal bytes, since the store compares and hashes nothing else.
+//!
+//! Decoding trusts nothing: bytes that no value encodes to give a [`CodecError`], never a panic.
+
+mod bytes;
+mod composite;
+mod fixed;
+#[cfg(feature = "rkyv")]
+mod rkyv;
+#[cfg(feature = "serde")]
+mod serde;
+mod zero_copy;
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::{Borrow, Cow};
+use std::fmt;
+
+pub use self::composite::Packed;
+#[cfg(feature = "rkyv")]
+pub use self::rkyv::{Rkyv, RkyvView};
+#[cfg(feature = "serde")]
+pub use self::serde::Serde;
+pub use self::zero_copy::ZeroCopy;
+
+/// A type whose values can be stored.
+///
+/// The implementor may be the stored type itself (`u64`, `String`), an unsized form of it (`str`)
+/// or a marker that chooses an encoding for it ([`ZeroCopy<T>`]).
+///
+/// | type | bytes | [width](Value::WIDTH) | view |
+/// |---|---|---|---|
+/// | `u8` .. `u128`, `i8` .. `i128` | little endian | size | itself |
+/// | `f32`, `f64` (no keys) | little endian | size | itself |
+/// | `bool`, `char`, `()` | 0 or 1, scalar value, nothing | 1, 4, 0 | itself |
+/// | `[u8; N]` | as they are | `N` | `&[u8; N]` |
+/// | `[u8]`, `Vec<u8>` | as they are | none | `&[u8]` |
+/// | `str`, `String` | UTF-8 | none | `&str` |
+/// | `Option<T>` | 0 or 1, then `T`, or as many zeros | of `T`, plus 1 | `Option` of a view |
+/// | `(A, B)` to `(A, B, C, D)` | one after the other | sum, if all have one | tuple of views |
+/// | [`ZeroCopy<T>`] | the memory of `T` | size of `T` | `Cow<T>` |
+/// | `Rkyv<T>` (feature `rkyv`, no keys) | an rkyv archive | none | `RkyvView<T>` |
+/// | `Serde<T>` (feature `serde`, no keys) | postcard | none | `T` |
+///
+/// In a tuple a member without a width is preceded by its length (4 bytes), except the last; the
+/// item of `(String, u64)` is that tuple itself. `usize` is missing because its width depends on
+/// the machine that wrote it.
+///
+/// # Example
+///
+/// A type of one's own, in two bytes:
+///
+/// ```
+/// use std::borrow::Cow;
+/// use kvick::{CodecError, Key, Value};
+///
+/// #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// struct Cell { row: u8, column: u8 }
+///
+/// impl Value for Cell {
+///     type Item = Self;
+///     type Owned = Self;
+///     type View<'a> = Self;
+///     type Bytes<'a> = [u8; 2];
+///     const WIDTH: Option<usize> = Some(2);
+///
+///     fn type_name() -> Cow<'static, str> {
+///         "sheet.cell".into()
+///     }
+///     fn encode(item: &Self) -> Result<[u8; 2], CodecError> {
+///         Ok([item.row, item.column])
+///     }
+///     fn view(bytes: &[u8]) -> Result<Self, CodecError> {
+///         let [row, column] = *bytes else {
+///             return Err(CodecError::wrong_length(&Self::type_name(), 2, bytes.len()));
+///         };
+///         Ok(Self { row, column })
+///     }
+///     fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+///         Self::view(bytes)
+///     }
+/// }
+///
+/// impl Key for Cell {} // two cells are equal exactly if their bytes are
+/// # let cell = Cell { row: 1, column: 2 };
+/// # assert_eq!(Cell::decode(&Cell::encode(&cell)?)?, cell);
+/// # assert!(Cell::decode(&[1]).is_err());
+/// # Ok::<(), CodecError>(())
+/// ```
+pub trait Value: 'static {
+    /// What operations take by reference.
+    type Item: ?Sized;
+    /// What operations return.
+    type Owned: Borrow<Self::Item> + Send + 'static;
+    /// What a reader sees in place, without a copy where the type allows it.
+    type View<'a>;
+    /// An encoded item: borrowed from it, or computed.
+    type Bytes<'a>: AsRef<[u8]> + Send;
+
+    /// The length of every encoded value, in bytes, if they all have the same. A value of at most 8
+    /// bytes with a width is read and updated as a single word.
+    const WIDTH: Option<usize>;
+
+    /// The name of this encoding. It is kept with the store, which refuses to open under another.
+    /// Must not change while stores exist that hold this type.
+    fn type_name() -> Cow<'static, str>;
+
+    /// The bytes of `item`; exactly [`Value::WIDTH`] of them if there is one.
+    ///
+    /// # Errors
+    ///
+    /// If this item has no encoding. The operation it was given to fails and changes nothing.
+    fn encode(item: &Self::Item) -> Result<Self::Bytes<'_>, CodecError>;
+
+    /// Looks at encoded bytes in place. They start at a multiple of 8 in memory as a rule, but not
+    /// always.
+    ///
+    /// # Errors
+    ///
+    /// If no item encodes to these bytes. Must not panic.
+    fn view(bytes: &[u8]) -> Result<Self::View<'_>, CodecError>;
+
+    /// Decodes encoded bytes.
+    ///
+    /// # Errors
+    ///
+    /// If no item encodes to these bytes. Must not panic.
+    fn decode(bytes: &[u8]) -> Result<Self::Owned, CodecError>;
+}
+
+/// A [`Value`] with canonical bytes: two keys are equal exactly if their bytes are equal.
+///
+/// That rules out floating point numbers (`0.0 == -0.0`), maps without an order and formats with
+/// more than one encoding of the same value.
+pub trait Key: Value {}
+
+/// Why an item could not be encoded, or bytes not decoded.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CodecError(Box<str>);
+
+impl CodecError {
+    /// `reason` names the type and what is wrong: "sheet.cell: row 300 is beyond 255".
+    #[cold]
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into().into_boxed_str())
+    }
+
+    /// For a type of fixed width, lengths in bytes.
+    #[cold]
+    #[must_use]
+    pub fn wrong_length(type_name: &str, expected: usize, got: usize) -> Self {
+        Self::new(format!("{type_name}: {got} bytes, expected {expected}"))
+    }
+
+    /// For bytes of the right length that mean nothing.
+    #[cold]
+    pub fn malformed(type_name: &str, reason: impl fmt::Display) -> Self {
+        Self::new(format!("{type_name}: {reason}"))
+    }
+}
+
+impl fmt::Display for CodecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for CodecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CodecError({:?})", self.0)
+    }
+}
+
+impl std::error::Error for CodecError {}

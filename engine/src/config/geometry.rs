@@ -1,0 +1,284 @@
+//! From settings to sizes: every bound is checked here, once.
+//!
+//! ```text
+//!   memory = index + overflow reserve + I/O buffers + frames * page
+//!             |            |                |                 |
+//!             |       index / 10    memory / 16, <= 32 MiB    the rest, at least 2 frames
+//!        128 B a bucket, a bucket for 12 expected keys, else memory / 8
+//! ```
+//!
+//! On a device a page is a row of units, each with a trailer of 8 bytes; in memory it has only the
+//! payload of those units. So a page of `2^n` addresses holds a little less in records.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+use super::{ByteSize, Config};
+use crate::error::{Error, Result};
+
+/// The sizes of one store, all in their bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Geometry {
+    /// A page has `2^page_bits` bytes of addresses.
+    pub(crate) page_bits: u32,
+    /// Pages in memory, at least 2.
+    pub(crate) frames: u32,
+    /// Pages that are updated in place, the tail page not counted. Of the others at least one is
+    /// there to be flushed while the tail moves on.
+    pub(crate) mutable_pages: u32,
+    /// Bytes of a unit on the device, trailer included.
+    pub(crate) unit_bytes: usize,
+    /// Buckets of the index.
+    pub(crate) index_buckets: u64,
+    /// Bytes of I/O buffers.
+    pub(crate) io_budget_bytes: usize,
+    /// Bytes of a file of the log.
+    pub(crate) segment_bytes: u64,
+    /// The longest key, in bytes.
+    pub(crate) max_key: usize,
+    /// The longest value, in bytes.
+    pub(crate) max_value: usize,
+    /// The longest record that is stored in one piece, in bytes.
+    pub(crate) max_inline: usize,
+}
+
+// Bounds of settings. The last two are those of the I/O layer.
+const MEMORY: RangeInclusive<ByteSize> = ByteSize::kib(64)..=ByteSize::gib(16 << 10);
+const PAGE: RangeInclusive<ByteSize> = ByteSize::kib(4)..=ByteSize::mib(32);
+const VALUE: RangeInclusive<ByteSize> = ByteSize::new(1)..=ByteSize::gib(1);
+const MUTABLE_FRACTION: RangeInclusive<f64> = 0.0..=0.95;
+const BUCKETS: RangeInclusive<u64> = 1..=(1 << 37);
+const KEYS: RangeInclusive<u64> = 0..=(1 << 37) * KEYS_PER_BUCKET;
+const SEGMENT_MAX: ByteSize = ByteSize::gib(1 << 10);
+const DEPTH: RangeInclusive<u32> = 2..=16_384;
+const IO_THREADS: RangeInclusive<u32> = 1..=1024;
+
+/// The default page is at most this, and a log has at least this many of them.
+const DEFAULT_PAGE_MAX: u64 = 4 << 20;
+const DEFAULT_PAGES: u64 = 32;
+const FRAMES_MIN: u64 = 2;
+const FRAMES_MAX: u64 = 1 << 31;
+
+const BUCKET_BYTES: u64 = 128;
+const KEYS_PER_BUCKET: u64 = 12;
+/// The index without `expected_keys`: this part of the memory.
+const INDEX_PART: u64 = 8;
+/// Overflow lines are reserved for: this part of the index.
+const OVERFLOW_PART: u64 = 10;
+const IO_PART: u64 = 16;
+const IO_MIN: u64 = 8 << 10;
+const IO_MAX: u64 = 32 << 20;
+
+/// The smallest sector there is: a cold read of a small record need not fetch more.
+const UNIT_BYTES: u64 = 512;
+/// Bytes of a unit that are not payload.
+const TRAILER_BYTES: u64 = 8;
+/// Up to this page half a page is one record; beyond it a quarter, and `INLINE_MAX` at most.
+const SMALL_PAGE: u64 = 64 << 10;
+const INLINE_MAX: u64 = 256 << 10;
+
+impl Geometry {
+    /// Checks every setting against its bounds.
+    pub(crate) fn of(config: &Config) -> Result<Self> {
+        check_bounds(config)?;
+        let index_buckets = index_buckets(config);
+        let shares = Shares::of(config, index_buckets)?;
+        let page_bytes = page_bytes(config, shares.log);
+        let frames = shares.frames(config, page_bytes)?;
+        let max_inline = max_inline(page_bytes);
+        Ok(Self {
+            page_bits: page_bytes.ilog2(),
+            frames,
+            mutable_pages: mutable_pages(config.mutable_fraction, frames),
+            unit_bytes: in_memory("unit", UNIT_BYTES)?,
+            index_buckets,
+            io_budget_bytes: in_memory("memory", shares.io)?,
+            segment_bytes: segment_bytes(config, page_bytes)?,
+            max_key: in_memory("page_size", max_inline / 2)?,
+            max_value: in_memory("max_value", config.max_value.bytes())?,
+            max_inline: in_memory("page_size", max_inline)?,
+        })
+    }
+}
+
+/// Checks all that does not depend on another setting.
+fn check_bounds(config: &Config) -> Result<()> {
+    within("memory", config.memory, &MEMORY)?;
+    within("max_value", config.max_value, &VALUE)?;
+    within(
+        "mutable_fraction",
+        config.mutable_fraction,
+        &MUTABLE_FRACTION,
+    )?;
+    within("depth", config.depth, &DEPTH)?;
+    within("io_threads", config.io_threads, &IO_THREADS)?;
+    if let Some(buckets) = config.index_buckets {
+        within("index_buckets", buckets, &BUCKETS)?;
+    }
+    if let Some(keys) = config.expected_keys {
+        within("expected_keys", keys, &KEYS)?;
+    }
+    let Some(page) = config.page_size else {
+        return Ok(());
+    };
+    within("page_size", page, &PAGE)?;
+    if !page.bytes().is_power_of_two() {
+        let message = format!("page_size = {page}: must be a power of two");
+        return Err(Error::invalid(message));
+    }
+    Ok(())
+}
+
+/// How the memory is divided, in bytes.
+struct Shares {
+    io: u64,
+    log: u64,
+}
+
+impl Shares {
+    fn of(config: &Config, index_buckets: u64) -> Result<Self> {
+        let memory = config.memory.bytes();
+        let io = (memory / IO_PART).clamp(IO_MIN, IO_MAX);
+        let log = memory.saturating_sub(index_bytes(index_buckets) + io);
+        let page = config.page_size.unwrap_or(*PAGE.start());
+        if log / page.bytes() < FRAMES_MIN {
+            return Err(too_little(config, page));
+        }
+        Ok(Self { io, log })
+    }
+
+    fn frames(&self, config: &Config, page_bytes: u64) -> Result<u32> {
+        let frames = self.log / page_bytes;
+        assert!(
+            frames >= FRAMES_MIN,
+            "a page by default is a small part of the log"
+        );
+        match u32::try_from(frames) {
+            Ok(frames) if u64::from(frames) <= FRAMES_MAX => Ok(frames),
+            _ => Err(Error::invalid(format!(
+                "page_size = {}: {frames} pages in memory = {}, must be at most {FRAMES_MAX}",
+                ByteSize::new(page_bytes),
+                config.memory
+            ))),
+        }
+    }
+}
+
+/// Names the memory that would do.
+#[cold]
+fn too_little(config: &Config, page: ByteSize) -> Error {
+    let pages = FRAMES_MIN * page.bytes();
+    let (index, least) = match (config.index_buckets, config.expected_keys) {
+        (Some(buckets), _) => (format!("index_buckets = {buckets}"), fixed(buckets, pages)),
+        (None, Some(keys)) => (
+            format!("expected_keys = {keys}"),
+            fixed(index_buckets(config), pages),
+        ),
+        (None, None) => ("the index".to_owned(), proportional(pages)),
+    };
+    let least = ByteSize::kib(least.div_ceil(1 << 10));
+    let memory = config.memory;
+    Error::invalid(format!(
+        "memory = {memory}: must be at least {least} for {index} and {FRAMES_MIN} pages of {page}"
+    ))
+}
+
+/// The memory for an index of given size: the I/O buffers are `IO_PART` of it, within bounds.
+fn fixed(buckets: u64, pages: u64) -> u64 {
+    let rest = index_bytes(buckets) + pages;
+    rest + rest.div_ceil(IO_PART - 1).clamp(IO_MIN, IO_MAX)
+}
+
+/// The memory if the index is a part of it, too. Pages are small enough that the I/O buffers are
+/// below `IO_MAX`.
+fn proportional(pages: u64) -> u64 {
+    const PARTS: u64 = INDEX_PART * OVERFLOW_PART;
+    const INDEX_PARTS: u64 = OVERFLOW_PART + 1;
+    let by_part = (pages * PARTS).div_ceil(PARTS - INDEX_PARTS - PARTS / IO_PART);
+    let by_least = ((pages + IO_MIN) * PARTS).div_ceil(PARTS - INDEX_PARTS);
+    by_part.max(by_least)
+}
+
+fn index_buckets(config: &Config) -> u64 {
+    match (config.index_buckets, config.expected_keys) {
+        (Some(buckets), _) => buckets,
+        (None, Some(keys)) => keys.div_ceil(KEYS_PER_BUCKET).max(1),
+        (None, None) => config.memory.bytes() / INDEX_PART / BUCKET_BYTES,
+    }
+}
+
+/// With the reserve for overflow lines.
+fn index_bytes(buckets: u64) -> u64 {
+    let bytes = buckets * BUCKET_BYTES;
+    bytes + bytes / OVERFLOW_PART
+}
+
+fn page_bytes(config: &Config, log: u64) -> u64 {
+    let part = (log / DEFAULT_PAGES).clamp(PAGE.start().bytes(), DEFAULT_PAGE_MAX);
+    config.page_size.map_or(1 << part.ilog2(), ByteSize::bytes)
+}
+
+/// Two records fit in a page, so that little of it is lost at its end.
+fn max_inline(page_bytes: u64) -> u64 {
+    let capacity = page_bytes / UNIT_BYTES * (UNIT_BYTES - TRAILER_BYTES);
+    let inline = if page_bytes <= SMALL_PAGE {
+        capacity / 2 / 8 * 8
+    } else {
+        (capacity / 4).min(INLINE_MAX)
+    };
+    assert!(
+        inline.is_multiple_of(8) && 2 * inline <= capacity,
+        "whole words, two a page"
+    );
+    inline
+}
+
+/// Files of a log end where a page ends.
+fn segment_bytes(config: &Config, page_bytes: u64) -> Result<u64> {
+    let segment = config.segment_size;
+    let page = ByteSize::new(page_bytes);
+    within("segment_size", segment, &(page..=SEGMENT_MAX))?;
+    if let Some(disk) = config.disk.filter(|disk| *disk < page) {
+        return Err(Error::invalid(format!(
+            "disk = {disk}: must be at least a page, {page}"
+        )));
+    }
+    if !segment.bytes().is_multiple_of(page_bytes) {
+        let message = format!("segment_size = {segment}: must be a multiple of the page, {page}");
+        return Err(Error::invalid(message));
+    }
+    Ok(segment.bytes())
+}
+
+/// All but the tail page and a sixteenth, so that the tail rarely waits for a flush.
+fn mutable_pages(fraction: f64, frames: u32) -> u32 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of at most 0.95 of a u32"
+    )]
+    let share = (f64::from(frames) * fraction) as u32;
+    share.min(frames.saturating_sub(1 + (frames / 16).max(1)))
+}
+
+fn within<T>(field: &str, value: T, bounds: &RangeInclusive<T>) -> Result<()>
+where
+    T: PartialOrd + Display,
+{
+    if bounds.contains(&value) {
+        return Ok(());
+    }
+    let (least, most) = (bounds.start(), bounds.end());
+    Err(Error::invalid(format!(
+        "{field} = {value}: must be between {least} and {most}"
+    )))
+}
+
+/// Refuses what the machine cannot address.
+fn in_memory(field: &str, bytes: u64) -> Result<usize> {
+    usize::try_from(bytes).map_err(|_| {
+        Error::invalid(format!(
+            "{field}: {bytes} bytes are beyond this machine's addresses"
+        ))
+    })
+}

@@ -1,0 +1,171 @@
+//! The settings of a store: data, checked once.
+//!
+//! [`Config`] is what people write, in code or in TOML; `Geometry` is what the engine computes
+//! with. Nothing else reads a size out of a `Config`.
+
+mod backend;
+mod byte_size;
+mod geometry;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::backend::Backend;
+pub use self::byte_size::ByteSize;
+pub(crate) use self::geometry::Geometry;
+use crate::error::{Error, Result};
+
+/// The settings of a store. `memory` is the one to think about; the others follow from it.
+///
+/// ```
+/// use kvick::{ByteSize, Config};
+///
+/// let config = Config::default().with_memory(ByteSize::gib(2)).with_expected_keys(50_000_000);
+///
+/// let same = Config::from_toml("memory = '2GiB'\nexpected_keys = 50_000_000")?;
+/// assert_eq!(config, same);
+/// # Ok::<(), kvick::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Config {
+    // What to give it.
+    /// Memory that the store may take: index, log pages and I/O buffers together; 64 KiB to 16 TiB.
+    /// Records beyond what fits are read from the device. Default 256 MiB.
+    pub memory: ByteSize,
+    /// Space that the log should take on the device. Informational until compaction exists: the
+    /// log grows beyond it. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk: Option<ByteSize>,
+    /// How many different keys the index should hold in its main part; it takes 11 bytes for each.
+    /// More keys work and cost a cache miss more. Default: as many as an eighth of `memory` holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_keys: Option<u64>,
+
+    // Where and how it does I/O.
+    /// What carries out I/O. Default `auto`.
+    pub backend: Backend,
+    /// Whether to bypass the page cache of the system where the file system can, so that `memory`
+    /// means what it says. Default true.
+    pub direct: bool,
+    /// Most I/O operations in flight at once, 2 to 16384. Default 256.
+    pub depth: u32,
+    /// Threads of the backend `threads`, 1 to 1024; the others have none. Default 16.
+    pub io_threads: u32,
+
+    // What it takes.
+    /// The longest value accepted, in bytes, up to 1 GiB. Values of more than a quarter of a page
+    /// or 256 KiB are stored in pieces; tiny pages lower this limit further. Default 64 MiB.
+    pub max_value: ByteSize,
+
+    // What there is rarely a reason to change.
+    /// Bytes of a log page, a power of two, 4 KiB to 32 MiB. A page is flushed as a whole, and no
+    /// record crosses its end. Default: 1/32 of the log's memory, at most 4 MiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page_size: Option<ByteSize>,
+    /// Share of the pages in memory whose records are updated in place, 0.0 to 0.95; records of the
+    /// others are copied to the tail when they change. Less keeps more recently read, unchanged
+    /// records in memory. Default 0.9.
+    pub mutable_fraction: f64,
+    /// Bytes of one file of the log, a multiple of the page size. Space on the device is freed a
+    /// whole file at a time. Default 1 GiB.
+    pub segment_size: ByteSize,
+    /// The exact number of index buckets, for tests; overrides `expected_keys`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index_buckets: Option<u64>,
+    /// Operations that a session answers from memory before it lets other tasks run once; 0 is
+    /// never. Default 512.
+    pub yield_every: u32,
+    /// Whether to ask the system for huge pages. Default true.
+    pub huge_pages: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            memory: ByteSize::mib(256),
+            disk: None,
+            expected_keys: None,
+            backend: Backend::Auto,
+            direct: true,
+            depth: 256,
+            io_threads: 16,
+            max_value: ByteSize::mib(64),
+            page_size: None,
+            mutable_fraction: 0.9,
+            segment_size: ByteSize::gib(1),
+            index_buckets: None,
+            yield_every: 512,
+            huge_pages: true,
+        }
+    }
+}
+
+macro_rules! setters {
+    ($($setter:ident: $field:ident = $argument:ty => $value:expr;)+) => {$(
+        #[doc = concat!("Sets [`Config::", stringify!($field), "`].")]
+        #[must_use]
+        pub fn $setter(mut self, $field: $argument) -> Self {
+            self.$field = $value;
+            self
+        }
+    )+};
+}
+
+impl Config {
+    setters! {
+        with_memory: memory = ByteSize => memory;
+        with_disk: disk = ByteSize => Some(disk);
+        with_expected_keys: expected_keys = u64 => Some(expected_keys);
+        with_backend: backend = Backend => backend;
+        with_direct: direct = bool => direct;
+        with_depth: depth = u32 => depth;
+        with_io_threads: io_threads = u32 => io_threads;
+        with_max_value: max_value = ByteSize => max_value;
+        with_page_size: page_size = ByteSize => Some(page_size);
+        with_mutable_fraction: mutable_fraction = f64 => mutable_fraction;
+        with_segment_size: segment_size = ByteSize => segment_size;
+        with_index_buckets: index_buckets = u64 => Some(index_buckets);
+        with_yield_every: yield_every = u32 => yield_every;
+        with_huge_pages: huge_pages = bool => huge_pages;
+    }
+
+    /// Reads settings from TOML. What is not mentioned keeps its default; sizes are checked when a
+    /// store is opened.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) with the line, if `text` is not TOML,
+    /// has an unknown key or a value of the wrong type.
+    pub fn from_toml(text: &str) -> Result<Self> {
+        toml::from_str(text).map_err(|error| refused("configuration", text, &error))
+    }
+
+    /// As [`Config::from_toml`], from a file. Blocks while it is read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::from_toml`]; [`Io`](crate::ErrorKind::Io) if the file cannot be read.
+    pub fn from_toml_file(path: impl AsRef<Path>) -> Result<Self> {
+        let name = path.as_ref().display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Error::io(format!("reading {name}"), error))?;
+        toml::from_str(&text).map_err(|error| refused(&name, &text, &error))
+    }
+}
+
+#[cold]
+fn refused(name: &str, text: &str, error: &toml::de::Error) -> Error {
+    let start = error.span().map_or(0, |span| span.start);
+    let line = 1 + text
+        .bytes()
+        .take(start)
+        .filter(|&byte| byte == b'\n')
+        .count();
+    Error::invalid(format!("{name}, line {line}: {}", error.message()))
+}

@@ -1,0 +1,368 @@
+//! Sizing by table, and every bound from both sides.
+
+use super::*;
+use crate::error::ErrorKind;
+
+fn with_memory(memory: ByteSize) -> Config {
+    Config::default().with_memory(memory)
+}
+
+/// What the parts of `geometry` take together, in bytes.
+fn footprint(geometry: &Geometry) -> u64 {
+    let index = geometry.index_buckets * 128;
+    let log = u64::from(geometry.frames) << geometry.page_bits;
+    index + index / 10 + geometry.io_budget_bytes as u64 + log
+}
+
+#[test]
+fn the_default_divides_256_mib() {
+    let geometry = Geometry::of(&Config::default()).expect("the default is valid");
+    assert_eq!(geometry.index_buckets, (256 << 20) / 128 / 8);
+    assert_eq!(geometry.io_budget_bytes, 16 << 20);
+    assert_eq!((geometry.page_bits, geometry.frames), (22, 51));
+    assert_eq!(geometry.mutable_pages, 45);
+    assert_eq!(geometry.unit_bytes, 512);
+    assert_eq!(geometry.segment_bytes, 1 << 30);
+    assert_eq!(geometry.max_value, 64 << 20);
+    assert_eq!(
+        (geometry.max_key, geometry.max_inline),
+        (128 << 10, 256 << 10)
+    );
+}
+
+#[test]
+fn the_parts_never_exceed_the_memory_and_use_most_of_it() {
+    for kib in [
+        64,
+        65,
+        100,
+        128,
+        1000,
+        1 << 10,
+        10_000,
+        1 << 15,
+        1 << 20,
+        1 << 24,
+        1 << 34,
+    ] {
+        let memory = ByteSize::kib(kib);
+        let geometry = Geometry::of(&with_memory(memory)).expect("valid");
+        let used = footprint(&geometry);
+        assert!(used <= memory.bytes(), "{memory}: {geometry:?}");
+        // One page at most is left over: 1/8 of the smallest log, 1/32 of others.
+        assert!(used >= memory.bytes() / 10 * 9, "{memory}: {geometry:?}");
+    }
+}
+
+/// Numbers of all magnitudes, the same at every run.
+fn numbers() -> impl FnMut(u64) -> u64 {
+    let mut state = 0x6b76_6963_6b00_0001_u64;
+    move |most| {
+        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        let magnitude = state >> 58;
+        (state >> 8).rotate_left(8) % (most >> (magnitude % u64::from(most.ilog2())) | 1)
+    }
+}
+
+#[test]
+fn any_settings_give_parts_within_the_memory_or_the_memory_they_need() {
+    let mut number = numbers();
+    let (mut accepted, mut refused) = (0, 0);
+    for round in 0..20_000 {
+        let memory = ByteSize::new((64 << 10) + number(1 << 44));
+        let mut config = with_memory(ByteSize::new(memory.bytes().min(1 << 44)));
+        config.page_size = (round % 3 != 0).then(|| ByteSize::new(4096 << number(14)));
+        config.expected_keys = (round % 2 != 0).then(|| number(1 << 40));
+        config.mutable_fraction = f64::from(u32::try_from(number(96)).expect("small")) / 100.0;
+        let error = match Geometry::of(&config) {
+            Ok(geometry) => {
+                assert!(
+                    footprint(&geometry) <= config.memory.bytes(),
+                    "{config:?}: {geometry:?}"
+                );
+                let frames = geometry.frames;
+                assert!(
+                    frames >= 2 && geometry.mutable_pages <= frames - 2,
+                    "{geometry:?}"
+                );
+                accepted += 1;
+                continue;
+            }
+            Err(error) => error.to_string(),
+        };
+        if let Some(least) = least_memory(&error) {
+            assert!(least > config.memory, "{error}");
+            if least <= ByteSize::gib(16 << 10) {
+                let enough = config.clone().with_memory(least);
+                assert!(Geometry::of(&enough).is_ok(), "{config:?}: {error}");
+            }
+            let short = least.bytes() - (least.bytes() / 100).max(2048);
+            if let Ok(geometry) = Geometry::of(&config.with_memory(ByteSize::new(short))) {
+                panic!("{error}: {short} is enough: {geometry:?}");
+            }
+        }
+        refused += 1;
+    }
+    assert!(
+        accepted > 4000 && refused > 4000,
+        "{accepted} and {refused}"
+    );
+}
+
+/// The memory that a refusal asks for.
+fn least_memory(refusal: &str) -> Option<ByteSize> {
+    let (_, rest) = refusal.split_once("must be at least ")?;
+    rest.split(' ').next()?.parse().ok()
+}
+
+#[test]
+fn expected_keys_take_a_bucket_for_twelve() {
+    for (keys, buckets) in [(0, 1), (1, 1), (12, 1), (13, 2), (1_000_000, 83_334)] {
+        let geometry = Geometry::of(&Config::default().with_expected_keys(keys)).expect("valid");
+        assert_eq!(geometry.index_buckets, buckets);
+    }
+    let config = Config::default()
+        .with_expected_keys(1_000)
+        .with_index_buckets(1);
+    assert_eq!(Geometry::of(&config).expect("valid").index_buckets, 1);
+}
+
+#[test]
+fn tiny_stores_for_tests() {
+    let tiny = with_memory(ByteSize::kib(64))
+        .with_page_size(ByteSize::kib(4))
+        .with_index_buckets(1);
+    let geometry = Geometry::of(&tiny).expect("valid");
+    assert_eq!((geometry.page_bits, geometry.frames), (12, 13));
+    assert_eq!((geometry.max_key, geometry.max_inline), (1008, 2016));
+    assert_eq!(geometry.io_budget_bytes, 8 << 10);
+}
+
+#[test]
+fn a_page_is_left_to_be_flushed() {
+    // Frames, with 4 KiB pages: memory less 8 KiB of buffers and one bucket.
+    for (frames, fraction, mutable) in [
+        (2, 0.95, 0),
+        (3, 0.95, 1),
+        (3, 0.0, 0),
+        (16, 0.9, 14),
+        (16, 0.5, 8),
+        (64, 0.95, 59),
+        (64, 0.9, 57),
+    ] {
+        let page = ByteSize::kib(64);
+        let config = with_memory(ByteSize::kib(64 * frames * 16 / 15 + 16))
+            .with_page_size(page)
+            .with_index_buckets(1)
+            .with_mutable_fraction(fraction);
+        let geometry = Geometry::of(&config).expect("valid");
+        assert_eq!(u64::from(geometry.frames), frames);
+        assert_eq!(geometry.mutable_pages, mutable, "{fraction} of {frames}");
+    }
+}
+
+#[test]
+fn records_of_small_pages_may_take_half_of_one() {
+    for (page, inline) in [
+        (ByteSize::kib(4), 2016),
+        (ByteSize::kib(64), 128 * 504 / 2),
+        (ByteSize::kib(128), 256 * 504 / 4),
+        (ByteSize::mib(1), 2048 * 504 / 4),
+        (ByteSize::mib(2), 256 << 10),
+        (ByteSize::mib(32), 256 << 10),
+    ] {
+        let geometry = Geometry::of(&Config::default().with_page_size(page)).expect("valid");
+        assert_eq!(geometry.max_inline, inline, "pages of {page}");
+        assert_eq!(geometry.max_key, inline / 2);
+    }
+}
+
+/// What to write into the settings of a store of 64 KiB, and what the refusal says.
+const OUT_OF_BOUNDS: [(&str, &str, &str); 25] = [
+    ("page_size = 0", "page_size = 0B", "4KiB and 32MiB"),
+    ("page_size = '2KiB'", "page_size = 2KiB", "4KiB and 32MiB"),
+    ("page_size = '64MiB'", "page_size = 64MiB", "4KiB and 32MiB"),
+    ("page_size = '5KiB'", "page_size = 5KiB", "a power of two"),
+    (
+        "page_size = '32KiB'",
+        "memory = 64KiB",
+        "at least 84KiB for the index and 2 pages of 32KiB",
+    ),
+    (
+        "expected_keys = 9999",
+        "memory = 64KiB",
+        "at least 131KiB for expected_keys = 9999 and 2",
+    ),
+    ("expected_keys = 9e12", "line 2", "invalid type"),
+    (
+        "expected_keys = 9000000000000",
+        "expected_keys = 9000000000000",
+        "0 and 1649267441664",
+    ),
+    (
+        "expected_keys = 1649267441664",
+        "memory = 64KiB",
+        "at least 18",
+    ),
+    (
+        "index_buckets = 0",
+        "index_buckets = 0",
+        "1 and 137438953472",
+    ),
+    (
+        "index_buckets = 137438953473",
+        "index_buckets = 13",
+        "1 and 137438953472",
+    ),
+    (
+        "index_buckets = 512",
+        "memory = 64KiB",
+        "at least 87KiB for index_buckets = 512 and 2",
+    ),
+    (
+        "mutable_fraction = 0.96",
+        "mutable_fraction = 0.96",
+        "0 and 0.95",
+    ),
+    (
+        "mutable_fraction = -0.1",
+        "mutable_fraction = -0.1",
+        "0 and 0.95",
+    ),
+    (
+        "mutable_fraction = nan",
+        "mutable_fraction = NaN",
+        "0 and 0.95",
+    ),
+    ("max_value = 0", "max_value = 0B", "1B and 1GiB"),
+    ("max_value = '2GiB'", "max_value = 2GiB", "1B and 1GiB"),
+    ("segment_size = 0", "segment_size = 0B", "4KiB and 1TiB"),
+    (
+        "segment_size = '2TiB'",
+        "segment_size = 2TiB",
+        "4KiB and 1TiB",
+    ),
+    (
+        "segment_size = '6KiB'",
+        "segment_size = 6KiB",
+        "a multiple of the page, 4KiB",
+    ),
+    ("depth = 1", "depth = 1", "2 and 16384"),
+    ("depth = 16385", "depth = 16385", "2 and 16384"),
+    ("io_threads = 0", "io_threads = 0", "1 and 1024"),
+    ("io_threads = 1025", "io_threads = 1025", "1 and 1024"),
+    ("disk = 0", "disk = 0B", "at least a page, 4KiB"),
+];
+
+#[test]
+fn what_is_out_of_bounds_is_named_with_value_and_bounds() {
+    for (setting, value, bounds) in OUT_OF_BOUNDS {
+        let text = format!("memory = '64KiB'\n{setting}");
+        let error = Config::from_toml(&text).and_then(|config| Geometry::of(&config));
+        let error = error.expect_err(setting);
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        let message = error.to_string();
+        assert!(
+            message.contains(value) && message.contains(bounds),
+            "{setting}: {message}"
+        );
+    }
+    for (memory, value) in [("0", "0B"), ("'63KiB'", "63KiB"), ("'17TiB'", "17TiB")] {
+        let config = Config::from_toml(&format!("memory = {memory}")).expect("well-formed");
+        let message = Geometry::of(&config).expect_err(memory).to_string();
+        assert_eq!(
+            message,
+            format!("memory = {value}: must be between 64KiB and 16TiB")
+        );
+    }
+    let config = with_memory(ByteSize::gib(16 << 10)).with_page_size(ByteSize::kib(4));
+    let config = config.with_index_buckets(1);
+    let message = Geometry::of(&config)
+        .expect_err("too many pages")
+        .to_string();
+    assert!(message.contains("must be at most 2147483648"), "{message}");
+}
+
+#[test]
+fn toml_reads_every_field_and_keeps_defaults() {
+    assert_eq!(
+        Config::from_toml("").expect("all defaults"),
+        Config::default()
+    );
+    let text = r#"
+        memory = "64MiB"
+        disk = 10_000_000_000
+        expected_keys = 1000
+        backend = "threads"
+        direct = false
+        depth = 32
+        io_threads = 4
+        max_value = "1MiB"
+        page_size = "64KiB"
+        mutable_fraction = 0.5
+        segment_size = "1MiB"
+        index_buckets = 7
+        yield_every = 0
+        huge_pages = false
+    "#;
+    let expected = Config::default()
+        .with_memory(ByteSize::mib(64))
+        .with_disk(ByteSize::new(10_000_000_000))
+        .with_expected_keys(1000)
+        .with_backend(Backend::Threads)
+        .with_direct(false)
+        .with_depth(32)
+        .with_io_threads(4)
+        .with_max_value(ByteSize::mib(1))
+        .with_page_size(ByteSize::kib(64))
+        .with_mutable_fraction(0.5)
+        .with_segment_size(ByteSize::mib(1))
+        .with_index_buckets(7)
+        .with_yield_every(0)
+        .with_huge_pages(false);
+    let config = Config::from_toml(text).expect("valid");
+    assert_eq!(config, expected);
+    let written = toml::to_string(&config).expect("settings are plain data");
+    assert_eq!(Config::from_toml(&written).expect("own text"), config);
+}
+
+#[test]
+fn toml_mistakes_are_named_with_their_line() {
+    for (text, expected) in [
+        (
+            "memroy = 1",
+            "configuration, line 1: unknown field `memroy`, expected one of `memory`",
+        ),
+        (
+            "depth = 8\nmemory = \"256M\"",
+            "line 2: \"256M\" is not a size such as",
+        ),
+        (
+            "memory = -1",
+            "line 1: invalid value: integer `-1`, expected a number of bytes",
+        ),
+        ("memory = true", "line 1: invalid type: boolean `true`"),
+        ("memory = 1.5", "line 1: invalid type: floating point"),
+        (
+            "\n\nbackend = \"aio\"",
+            "line 3: unknown variant `aio`, expected one of `auto`",
+        ),
+        ("depth = -1", "line 1: invalid value: integer `-1`"),
+        ("memory = ", "line 1: "),
+        ("[store]\nmemory = 1", "line 1: unknown field `store`"),
+    ] {
+        let error = Config::from_toml(text).expect_err(text);
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn toml_files_are_named_in_errors() {
+    let error = Config::from_toml_file("no/such/file.toml").expect_err("no such file");
+    assert_eq!(error.kind(), ErrorKind::Io);
+    assert!(
+        error.to_string().starts_with("reading no/such/file.toml: "),
+        "{error}"
+    );
+}

@@ -1,0 +1,84 @@
+//! The two sides of the fence between announcing protection and reading what it protects.
+//!
+//! Entering happens on every operation, draining a few times per log page, so the cost is put on
+//! the draining side: `light` is a compiler fence, `heavy` asks the kernel to run a barrier on each
+//! processor that runs a thread of this process (`membarrier`). Where the kernel refuses, both are
+//! `SeqCst` fences; so they are under loom and Miri, which know nothing of `membarrier`.
+#![cfg_attr(
+    not(loom),
+    expect(unsafe_code, reason = "membarrier has no safe wrapper")
+)]
+
+use kvick_io::sync::atomic::{Ordering, compiler_fence, fence};
+
+/// Which fences this process uses.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fences {
+    asymmetric: bool,
+}
+
+impl Fences {
+    pub(super) fn new() -> Self {
+        Self {
+            asymmetric: register(),
+        }
+    }
+
+    /// Between announcing an epoch and reading. Pairs with `heavy`.
+    #[inline(always)]
+    pub(super) fn light(self) {
+        if self.asymmetric {
+            compiler_fence(Ordering::SeqCst);
+        } else {
+            fence(Ordering::SeqCst);
+        }
+    }
+
+    /// Between publishing a change and scanning for those who may not see it. Pairs with `light`.
+    #[cold]
+    pub(super) fn heavy(self) {
+        fence(Ordering::SeqCst);
+        if self.asymmetric {
+            barrier_everywhere();
+        }
+    }
+}
+
+#[cfg(all(target_os = "linux", not(loom), not(miri)))]
+fn register() -> bool {
+    // SAFETY: membarrier takes three integers and touches no memory of ours.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_membarrier,
+            libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED,
+            0_i32,
+            0_i32,
+        )
+    };
+    result == 0
+}
+
+#[cfg(all(target_os = "linux", not(loom), not(miri)))]
+fn barrier_everywhere() {
+    // SAFETY: as in `register`.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_membarrier,
+            libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED,
+            0_i32,
+            0_i32,
+        )
+    };
+    // A registered process is never refused; going on without the barrier would be unsound.
+    assert_eq!(result, 0, "membarrier was registered, then refused");
+}
+
+#[cfg(not(all(target_os = "linux", not(loom), not(miri))))]
+fn register() -> bool {
+    false
+}
+
+#[cfg(not(all(target_os = "linux", not(loom), not(miri))))]
+fn barrier_everywhere() {
+    unreachable!("only a registered process is asymmetric");
+}

@@ -1,0 +1,328 @@
+//! What can go wrong, named after what the caller should do about it.
+//!
+//! An absent key is `None`, never an error. Everything else that is not an answer is an [`Error`]:
+//! one pointer wide, so that `Result<Option<u64>>` stays in two registers and a failed flush can be
+//! told to every task that waits for it by cloning. Its text is one complete line: what was being
+//! done and to which file, the cause, and what to do next. [`Error::kind`] is for code to branch
+//! on, [`std::error::Error::source`] keeps the cause itself.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::codec::CodecError;
+
+/// The result of every fallible call of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+type Source = Box<dyn StdError + Send + Sync>;
+
+/// Why a call failed. One pointer wide; cloning it shares the cause.
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: Box<str>,
+    source: Option<Source>,
+}
+
+/// What an [`Error`] asks of the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A bounded resource is momentarily taken. Retry the call.
+    Busy,
+    /// A setting or an argument is out of its bounds. Change it; retrying does not help.
+    InvalidArgument,
+    /// Something is already there that this call would have to overwrite.
+    AlreadyExists,
+    /// Another store, in this process or another one, has the directory open.
+    InUse,
+    /// Bytes read back are not the bytes that were written. Retrying does not help.
+    Corrupt,
+    /// The medium is full, or a quota or file size limit is reached. Free space, then retry.
+    StorageFull,
+    /// The operating system refused an operation on a file; the source says why.
+    Io,
+    /// An earlier write or sync failed, so durability can no longer be promised. Reopen the store.
+    Poisoned,
+    /// The store was closed.
+    Closed,
+    /// A key or value cannot be encoded, or stored bytes do not decode as the type asked for.
+    Codec,
+    /// This build, platform or device cannot do what was asked.
+    Unsupported,
+}
+
+impl Error {
+    /// What the caller should do about it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Whether the same call on the same open store can succeed later, unchanged: a moment later
+    /// for [`ErrorKind::Busy`], once space is free for [`ErrorKind::StorageFull`].
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Busy | ErrorKind::StorageFull)
+    }
+
+    #[cold]
+    fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self::build(kind, message.into(), None)
+    }
+
+    #[cold]
+    fn build(kind: ErrorKind, message: String, source: Option<Source>) -> Self {
+        debug_assert!(!message.is_empty());
+        Self(Arc::new(Inner {
+            kind,
+            message: message.into_boxed_str(),
+            source,
+        }))
+    }
+
+    /// `message` names the argument, its value and its bounds.
+    #[cold]
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidArgument, message)
+    }
+
+    /// `what` is there already: "a store".
+    #[cold]
+    pub(crate) fn already_exists(path: impl AsRef<Path>, what: &str) -> Self {
+        let path = path.as_ref().display();
+        Self::new(
+            ErrorKind::AlreadyExists,
+            format!("{path} already holds {what}"),
+        )
+    }
+
+    /// `path` is the directory whose lock another store holds.
+    #[cold]
+    pub(crate) fn in_use(path: impl AsRef<Path>) -> Self {
+        let path = path.as_ref().display();
+        Self::new(ErrorKind::InUse, format!("{path} is open in another store"))
+    }
+
+    /// `what` was checked at `offset` of `file`: "log block checksum".
+    #[cold]
+    pub(crate) fn corrupt(what: &str, file: &str, offset: u64, expected: u64, got: u64) -> Self {
+        let message =
+            format!("{file} at offset {offset}: {what} is {got:#x}, expected {expected:#x}");
+        Self::new(ErrorKind::Corrupt, message)
+    }
+
+    /// `context` says what was being done and to which file: "writing log.000003 at 4096".
+    #[cold]
+    pub(crate) fn storage_full(context: impl Into<String>, source: io::Error) -> Self {
+        Self::build(
+            ErrorKind::StorageFull,
+            context.into(),
+            Some(Box::new(source)),
+        )
+    }
+
+    /// `context` says what was being done and to which file. A full disk, an exhausted quota and
+    /// a file size limit become [`ErrorKind::StorageFull`], as they end when space is freed.
+    #[cold]
+    pub(crate) fn io(context: impl Into<String>, source: io::Error) -> Self {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        if matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge) {
+            return Self::storage_full(context, source);
+        }
+        Self::build(ErrorKind::Io, context.into(), Some(Box::new(source)))
+    }
+
+    /// `cause` is the failure that ended the promise of durability. Poison has one cause: told
+    /// again, it stays the first one.
+    #[cold]
+    pub(crate) fn poisoned(cause: &Self) -> Self {
+        if cause.kind() == ErrorKind::Poisoned {
+            return cause.clone();
+        }
+        let message = "the store accepts no more writes, an earlier one failed".to_owned();
+        Self::build(ErrorKind::Poisoned, message, Some(Box::new(cause.clone())))
+    }
+
+    #[cold]
+    pub(crate) fn closed() -> Self {
+        Self::new(ErrorKind::Closed, "the store is closed")
+    }
+
+    /// `context` says whose bytes: "the key", "the value at log.000003 offset 4096".
+    #[cold]
+    pub(crate) fn codec(context: impl Into<String>, source: CodecError) -> Self {
+        Self::build(ErrorKind::Codec, context.into(), Some(Box::new(source)))
+    }
+
+    /// `what` cannot be done here, and why: "direct I/O on tmpfs".
+    #[cold]
+    pub(crate) fn unsupported(what: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Unsupported, what)
+    }
+}
+
+impl ErrorKind {
+    fn advice(self) -> Option<&'static str> {
+        match self {
+            Self::Busy => Some("retry"),
+            Self::AlreadyExists => Some("open an empty directory, or remove what is there"),
+            Self::InUse => Some("close the other store first"),
+            Self::Corrupt => Some("restore this file from a copy"),
+            Self::StorageFull => Some("free space, then retry"),
+            Self::Poisoned => Some("close the store and open it again"),
+            Self::Closed => Some("open it again"),
+            Self::InvalidArgument | Self::Io | Self::Codec | Self::Unsupported => None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)?;
+        if let Some(source) = &self.0.source {
+            write!(f, ": {source}")?;
+        }
+        match self.0.kind.advice() {
+            Some(advice) => write!(f, "; {advice}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner {
+            kind,
+            message,
+            source,
+        } = &*self.0;
+        let mut debug = f.debug_struct("Error");
+        debug.field("kind", kind).field("message", message);
+        if let Some(source) = source {
+            debug.field("source", source);
+        }
+        debug.finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0
+            .source
+            .as_deref()
+            .map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+impl From<CodecError> for Error {
+    fn from(source: CodecError) -> Self {
+        Self::codec("a key or value", source)
+    }
+}
+
+const _: () = assert!(size_of::<Error>() == size_of::<usize>());
+const _: () = assert!(size_of::<Result<Option<u64>>>() == 16);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn io_error(kind: io::ErrorKind) -> Error {
+        Error::io("writing log.000003 at 4096", kind.into())
+    }
+
+    #[test]
+    fn is_shared_between_tasks() {
+        fn shared<T: Send + Sync + Clone + 'static>() {}
+        shared::<Error>();
+    }
+
+    #[test]
+    fn full_disks_are_told_apart_from_broken_ones() {
+        for kind in [
+            io::ErrorKind::StorageFull,
+            io::ErrorKind::QuotaExceeded,
+            io::ErrorKind::FileTooLarge,
+        ] {
+            let error = io_error(kind);
+            assert_eq!(error.kind(), ErrorKind::StorageFull, "{kind:?}");
+            assert!(error.is_retryable());
+            assert!(
+                error.to_string().ends_with("; free space, then retry"),
+                "{error}"
+            );
+        }
+        let error = io_error(io::ErrorKind::PermissionDenied);
+        assert_eq!(error.kind(), ErrorKind::Io);
+        assert!(!error.is_retryable());
+        assert_eq!(
+            error.to_string(),
+            "writing log.000003 at 4096: permission denied"
+        );
+    }
+
+    #[test]
+    fn poison_keeps_its_first_cause() {
+        let cause = io_error(io::ErrorKind::BrokenPipe);
+        let poison = Error::poisoned(&cause);
+        let again = Error::poisoned(&poison);
+        assert!(Arc::ptr_eq(&poison.0, &again.0));
+        assert_eq!(again.kind(), ErrorKind::Poisoned);
+
+        let source = again
+            .source()
+            .and_then(|source| source.downcast_ref::<Error>());
+        assert_eq!(source.map(Error::kind), Some(ErrorKind::Io));
+        let root = source
+            .and_then(StdError::source)
+            .and_then(|s| s.downcast_ref::<io::Error>());
+        assert_eq!(root.map(io::Error::kind), Some(io::ErrorKind::BrokenPipe));
+    }
+
+    #[test]
+    fn text_names_the_place_and_the_way_out() {
+        let texts = [
+            (
+                Error::new(ErrorKind::Busy, "all pages are being written"),
+                "all pages are being written; retry",
+            ),
+            (Error::closed(), "the store is closed; open it again"),
+            (
+                Error::in_use("/data"),
+                "/data is open in another store; close the other store first",
+            ),
+            (
+                Error::already_exists("/data", "a store"),
+                "/data already holds a store; open an empty directory, or remove what is there",
+            ),
+            (
+                Error::corrupt("checksum", "log.000001", 8192, 0xab, 0xcd),
+                "log.000001 at offset 8192: checksum is 0xcd, expected 0xab; \
+                 restore this file from a copy",
+            ),
+            (
+                Error::codec("the key", CodecError::new("u64: 7 bytes, expected 8")),
+                "the key: u64: 7 bytes, expected 8",
+            ),
+            (
+                Error::unsupported("glommio on this platform"),
+                "glommio on this platform",
+            ),
+        ];
+        for (error, text) in texts {
+            assert_eq!(error.to_string(), text);
+            assert!(text.is_ascii());
+        }
+        let debug = format!("{:?}", Error::invalid("memory is 0"));
+        assert_eq!(
+            debug,
+            "Error { kind: InvalidArgument, message: \"memory is 0\" }"
+        );
+    }
+}

@@ -1,0 +1,109 @@
+//! The futures of operations, by name.
+//!
+//! All are lazy, `Send` where keys, values and closures are, at most 64 bytes plus the closure, and
+//! allocate nothing while the record is in memory.
+//!
+//! # Cancel safety
+//! A future that is dropped before it is ready has had no effect or all of it, never a part: an
+//! operation takes effect within one poll, the one that makes it ready. Dropped while it waits for
+//! the device it leaves nothing behind but a read whose bytes nobody looks at.
+
+use crate::codec::{Key, Value};
+use crate::error::Result;
+use crate::store::changes::{Insert, Swap, Update};
+use crate::store::delete::Delete as DeleteOperation;
+use crate::store::modify::Modify;
+use crate::store::operation::Running;
+use crate::store::read::{Exists, Owned, Read as ReadOperation, Viewed};
+use crate::store::upsert::Upsert as UpsertOperation;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// What `try_read` found without any I/O: the answer, or the future that will find it.
+#[derive(Debug)]
+#[must_use]
+pub enum TryRead<'a, K: Key + ?Sized, V: Value + ?Sized> {
+    /// The answer was in memory.
+    Ready(Result<Option<V::Owned>>),
+    /// The answer is on the device, or somebody is changing the value at this instant.
+    Pending(Read<'a, K, V>),
+}
+
+/// Declares a named future over one operation and how its output is presented.
+macro_rules! operation_future {
+    (
+        $(#[$doc:meta])*
+        $name:ident<$($extra:ident),*> [$($bounds:tt)*] ($operation:ty) -> $output:ty,
+        $present:expr
+    ) => {
+        $(#[$doc])*
+        #[must_use = "futures do nothing unless you `.await` or poll them"]
+        pub struct $name<'a, K: Key + ?Sized, V: Value + ?Sized, $($extra),*>(
+            pub(crate) Running<'a, $operation>,
+        );
+
+        impl<K: Key + ?Sized, V: Value + ?Sized, $($extra),*> Future
+            for $name<'_, K, V, $($extra),*>
+        where
+            $($bounds)*
+        {
+            type Output = Result<$output>;
+
+            #[inline(always)]
+            fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+                self.get_mut().0.poll_now(context).map(|result| result.map($present))
+            }
+        }
+
+        impl<K: Key + ?Sized, V: Value + ?Sized, $($extra),*> fmt::Debug
+            for $name<'_, K, V, $($extra),*>
+        {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.debug_tuple(stringify!($name)).field(&self.0).finish()
+            }
+        }
+    };
+}
+
+operation_future! {
+    /// Future of [`Session::read`](crate::Session::read).
+    Read<> [] (ReadOperation<'a, K, V, Owned>) -> Option<V::Owned>, |answer| answer
+}
+
+operation_future! {
+    /// Future of [`Session::read_with`](crate::Session::read_with).
+    ReadWith<F, R> [F: FnOnce(V::View<'_>) -> R]
+    (ReadOperation<'a, K, V, Viewed<F, R>>) -> Option<R>, |answer| answer
+}
+
+operation_future! {
+    /// Future of [`Session::contains`](crate::Session::contains).
+    Contains<> [] (ReadOperation<'a, K, V, Exists>) -> bool, |answer| answer.is_some()
+}
+
+operation_future! {
+    /// Future of [`Session::upsert`](crate::Session::upsert).
+    Upsert<> [] (UpsertOperation<'a, K, V>) -> (), |()| ()
+}
+
+operation_future! {
+    /// Future of [`Session::rmw`](crate::Session::rmw).
+    Rmw<F> [F: FnMut(Option<V::Owned>) -> V::Owned]
+    (Modify<'a, K, V, Update<F>>) -> (), |_written| ()
+}
+
+operation_future! {
+    /// Future of [`Session::delete`](crate::Session::delete).
+    Delete<> [] (DeleteOperation<'a, K, V>) -> (), |()| ()
+}
+
+operation_future! {
+    /// Future of [`Session::insert_if_absent`](crate::Session::insert_if_absent).
+    InsertIfAbsent<> [] (Modify<'a, K, V, Insert<'a, V>>) -> bool, |inserted| inserted
+}
+
+operation_future! {
+    /// Future of [`Session::compare_and_swap`](crate::Session::compare_and_swap).
+    CompareAndSwap<> [] (Modify<'a, K, V, Swap<'a, V>>) -> bool, |swapped| swapped
+}

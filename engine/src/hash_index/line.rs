@@ -1,0 +1,84 @@
+//! One cache line of the index: entries, and in most lines a link to an overflow line.
+
+use super::entry::HashBucketEntry;
+use crate::address::{ADDRESS_BITS, ADDRESS_MASK};
+use kvick_io::sync::atomic::{AtomicU64, Ordering};
+
+/// Words of a line.
+pub(super) const LINE_WORDS: usize = 8;
+/// Where a line's link is, in lines that have one.
+const LINK: usize = LINE_WORDS - 1;
+
+/// A borrowed line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Line<'i> {
+    words: &'i [AtomicU64; LINE_WORDS],
+    has_link: bool,
+}
+
+impl<'i> Line<'i> {
+    #[inline(always)]
+    pub(super) fn new(words: &'i [AtomicU64; LINE_WORDS], has_link: bool) -> Self {
+        Self { words, has_link }
+    }
+
+    pub(super) fn has_link(self) -> bool {
+        self.has_link
+    }
+
+    /// The words that hold entries.
+    #[inline(always)]
+    pub(super) fn entries(self) -> &'i [AtomicU64] {
+        &self.words[..LINE_WORDS - usize::from(self.has_link)]
+    }
+
+    #[inline(always)]
+    pub(super) fn first_word(self) -> &'i AtomicU64 {
+        &self.words[0]
+    }
+
+    /// The settled entry of `tag`, if this line holds it.
+    ///
+    /// Which slot answers cannot be predicted, so there is no branch per slot: XOR with the tag
+    /// leaves the bare address of the entry that answers, the smallest number in the line, while
+    /// tags that differ, free slots and tentative entries leave something above all addresses.
+    #[inline(always)]
+    pub(super) fn find(self, tag: u16) -> Option<HashBucketEntry> {
+        debug_assert_ne!(tag, 0, "a free slot has tag 0");
+        let wanted = u64::from(tag) << ADDRESS_BITS;
+        let smallest = self.entries().iter().fold(u64::MAX, |smallest, word| {
+            // Acquire: pairs with the Release of the CAS that linked the record.
+            smallest.min(word.load(Ordering::Acquire) ^ wanted)
+        });
+        (smallest <= ADDRESS_MASK).then(|| HashBucketEntry::from_raw(smallest | wanted))
+    }
+
+    /// The slot that holds `entry`, unless it has changed.
+    #[inline]
+    pub(super) fn slot_of(self, entry: HashBucketEntry) -> Option<&'i AtomicU64> {
+        // Relaxed: whoever changes the slot checks the word again.
+        self.entries()
+            .iter()
+            .find(|word| word.load(Ordering::Relaxed) == entry.raw())
+    }
+
+    /// The number of the next line, counted from 1; 0 if there is none.
+    #[inline(always)]
+    pub(super) fn link(self) -> u64 {
+        // Acquire: pairs with the Release of `try_link`, which follows the zeroing of the line.
+        if self.has_link {
+            self.words[LINK].load(Ordering::Acquire)
+        } else {
+            0
+        }
+    }
+
+    /// Appends an overflow line; the number that is there if somebody was faster.
+    pub(super) fn try_link(self, number: u64) -> Result<(), u64> {
+        assert!(self.has_link && number != 0);
+        // AcqRel on success, Acquire on failure: pairs with `link`.
+        self.words[LINK]
+            .compare_exchange(0, number, Ordering::AcqRel, Ordering::Acquire)
+            .map(drop)
+    }
+}

@@ -1,0 +1,263 @@
+//! The hash index: which address is newest?
+//!
+//! # Terms
+//! A *bucket* is two cache lines, 15 *entries* and a *link* to overflow lines of 7 entries each.
+//! An *entry* maps a *tag* (15 bits of the hash) to the address of the newest record of a chain;
+//! which keys the chain holds is the log's affair. One bit of the hash says which of the two lines
+//! is searched first, so most searches touch one line although a bucket fills evenly.
+//!
+//! ```text
+//!  line 0   e e e e e e e e
+//!  line 1   e e e e e e e link ---> e e e e e e e link ---> ...
+//! ```
+//!
+//! Keys per bucket against memory: 12 keys in a bucket of 128 bytes leave one bucket in six with an
+//! overflow line, 11.5 bytes a key; buckets of one line would need 14 for the same.
+//!
+//! # Invariants
+//! 1. At most one settled entry per bucket and tag, ever (two-phase insert, below).
+//! 2. A tentative entry is written by its creator alone; searches pass over it.
+//! 3. A slot changes only by a CAS on the whole word, or by its creator while tentative.
+//! 4. A line, once linked, stays linked; searches may stop at a link of 0.
+//!
+//! # Two-phase insert
+//! Claim a free slot with a tentative entry; look through the whole bucket for another entry of
+//! the same tag, tentative or not; if there is one, free the slot and start over, else clear the
+//! tentative bit. Two racers for one tag cannot both miss the other: the claims are `SeqCst`, so
+//! the later one sees the earlier.
+//!
+//! Source: FASTER, SIGMOD 2018, section 3.
+
+mod entry;
+mod line;
+mod overflow;
+
+pub(crate) use entry::HashBucketEntry;
+
+use crate::address::Address;
+use crate::hash::KeyHash;
+use crate::memory::{WordMemory, prefetch};
+use kvick_io::sync::atomic::{AtomicU64, Ordering, fence};
+use kvick_io::sync::hint::spin_loop;
+use line::{LINE_WORDS, Line};
+use overflow::OverflowLines;
+
+/// Lines of a bucket.
+const BUCKET_LINES: usize = 2;
+/// Bytes of a bucket.
+pub(crate) const BUCKET_BYTES: u64 = (BUCKET_LINES * LINE_WORDS * 8) as u64;
+
+/// Tag to newest address, for every bucket of a store.
+#[derive(Debug)]
+pub(crate) struct HashIndex {
+    // Fixed after creation.
+    words: WordMemory,
+    buckets: u64,
+    // Any thread, atomic.
+    overflow: OverflowLines,
+}
+
+/// An entry as it was found: in which line, and what was there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FoundEntry<'i> {
+    line: Line<'i>,
+    observed: HashBucketEntry,
+}
+
+/// What a search of a whole bucket for one tag ended with.
+enum Search<'i> {
+    Found(FoundEntry<'i>),
+    Free(Line<'i>, &'i AtomicU64),
+    Full(Line<'i>),
+}
+
+impl HashIndex {
+    pub(crate) fn new(buckets: u64, huge_pages: bool) -> std::io::Result<Self> {
+        assert!(buckets > 0, "at least one bucket");
+        let words = usize::try_from(buckets * BUCKET_BYTES / 8).expect("fits in memory");
+        let words = WordMemory::zeroed(words, huge_pages)?;
+        Ok(Self {
+            words,
+            buckets,
+            overflow: OverflowLines::new(),
+        })
+    }
+
+    /// Asks for the line that a search for `hash` reads first.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, hash: KeyHash) {
+        prefetch(self.line(hash, 0).first_word());
+    }
+
+    /// The entry that leads to the records of `hash`, if one was ever made.
+    #[inline(always)]
+    pub(crate) fn find(&self, hash: KeyHash) -> Option<FoundEntry<'_>> {
+        let tag = hash.tag();
+        let line = self.line(hash, 0);
+        match line.find(tag) {
+            Some(observed) => Some(FoundEntry { line, observed }),
+            None => self.find_further(hash),
+        }
+    }
+
+    /// The entry of `hash`, made if need be; a new one has the address `UNSET`.
+    #[inline(always)]
+    pub(crate) fn find_or_create(&self, hash: KeyHash) -> FoundEntry<'_> {
+        match self.find(hash) {
+            Some(found) => found,
+            None => self.create(hash),
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.buckets * BUCKET_BYTES + self.overflow.bytes()
+    }
+
+    /// The line that is searched first (`turn` 0) or second (`turn` 1).
+    #[inline(always)]
+    fn line(&self, hash: KeyHash, turn: usize) -> Line<'_> {
+        let parity = hash.line() ^ turn;
+        let bucket = usize::try_from(hash.bucket(self.buckets)).expect("buckets are in memory");
+        let start = (bucket * BUCKET_LINES + parity) * LINE_WORDS;
+        let words = self.words[start..]
+            .first_chunk()
+            .expect("the table holds whole lines");
+        Line::new(words, parity == 1)
+    }
+
+    #[inline(never)]
+    fn find_further(&self, hash: KeyHash) -> Option<FoundEntry<'_>> {
+        let tag = hash.tag();
+        let line = self.line(hash, 1);
+        if let Some(observed) = line.find(tag) {
+            return Some(FoundEntry { line, observed });
+        }
+        // The link is in line 1, whichever turn that was.
+        let mut link = self.line(hash, hash.line() ^ 1).link();
+        while link != 0 {
+            let line = self.overflow.line(link);
+            if let Some(observed) = line.find(tag) {
+                return Some(FoundEntry { line, observed });
+            }
+            link = line.link();
+        }
+        None
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn create(&self, hash: KeyHash) -> FoundEntry<'_> {
+        let entry = HashBucketEntry::new(hash.tag(), Address::UNSET);
+        let mut attempts = 0_u32;
+        loop {
+            let (line, word) = match self.search(hash) {
+                Search::Found(found) => return found,
+                Search::Free(line, word) => (line, word),
+                Search::Full(line) => {
+                    self.extend(line);
+                    continue;
+                }
+            };
+            // SeqCst with the fence below: of two claims of one tag, the later sees the earlier.
+            let tentative = entry.with_tentative().raw();
+            let claimed = word.compare_exchange(0, tentative, Ordering::SeqCst, Ordering::Relaxed);
+            if claimed.is_err() {
+                continue;
+            }
+            fence(Ordering::SeqCst);
+            if self.is_alone(hash, word) {
+                // Release: nothing precedes it but the claim; pairs with the Acquire of searches.
+                word.store(entry.raw(), Ordering::Release);
+                return FoundEntry {
+                    line,
+                    observed: entry,
+                };
+            }
+            word.store(HashBucketEntry::FREE.raw(), Ordering::Release);
+            // Racers wait for different times, or they could meet for ever.
+            attempts += 1;
+            let unlike = std::ptr::from_ref(word).addr() / 8 % LINE_WORDS;
+            for _ in 0..attempts.min(16) as usize * (unlike + 1) {
+                spin_loop();
+            }
+        }
+    }
+
+    /// Looks through the bucket for a settled entry, else for a free slot, else for its end.
+    fn search(&self, hash: KeyHash) -> Search<'_> {
+        let mut free = None;
+        let mut last = None;
+        for line in self.lines(hash) {
+            if let Some(observed) = line.find(hash.tag()) {
+                return Search::Found(FoundEntry { line, observed });
+            }
+            let is_free = |word: &&AtomicU64| word.load(Ordering::Relaxed) == 0;
+            let slot = || line.entries().iter().find(is_free).map(|word| (line, word));
+            free = free.or_else(slot);
+            if line.has_link() {
+                last = Some(line);
+            }
+        }
+        match free {
+            Some((line, word)) => Search::Free(line, word),
+            None => Search::Full(last.expect("line 1 has a link")),
+        }
+    }
+
+    /// Whether no other slot of the bucket holds this tag, tentative or not.
+    fn is_alone(&self, hash: KeyHash, own: &AtomicU64) -> bool {
+        self.lines(hash).flat_map(Line::entries).all(|word| {
+            // Acquire, after the SeqCst fence in `create`.
+            let entry = HashBucketEntry::from_raw(word.load(Ordering::Acquire));
+            std::ptr::eq(word, own) || entry.is_free() || entry.tag() != u64::from(hash.tag())
+        })
+    }
+
+    /// The lines of a bucket in the order of search, the table's two first.
+    fn lines(&self, hash: KeyHash) -> impl Iterator<Item = Line<'_>> {
+        let linked = self.line(hash, hash.line() ^ 1);
+        let mut link = linked.link();
+        let overflow = std::iter::from_fn(move || {
+            (link != 0).then(|| {
+                let line = self.overflow.line(link);
+                link = line.link();
+                line
+            })
+        });
+        [self.line(hash, 0), self.line(hash, 1)]
+            .into_iter()
+            .chain(overflow)
+    }
+
+    /// Links a new overflow line behind `line`, which must be the last of its bucket.
+    fn extend(&self, line: Line<'_>) {
+        let number = self.overflow.take();
+        if line.try_link(number).is_err() {
+            self.overflow.give_back(number);
+        }
+    }
+}
+
+impl FoundEntry<'_> {
+    /// Address of the newest record when the entry was found.
+    #[inline(always)]
+    pub(crate) fn address(self) -> Address {
+        self.observed.address()
+    }
+
+    /// Makes `address` the newest record, if nothing has changed since the entry was found.
+    #[inline(always)]
+    pub(crate) fn try_update(self, address: Address) -> bool {
+        #[expect(clippy::cast_possible_truncation, reason = "a tag has 15 bits")]
+        let desired = HashBucketEntry::new(self.observed.tag() as u16, address);
+        let (observed, desired) = (self.observed.raw(), desired.raw());
+        self.line.slot_of(self.observed).is_some_and(|word| {
+            // Release: publishes the record; pairs with the Acquire of searches.
+            word.compare_exchange(observed, desired, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! Lines for buckets that have run full: an arena that grows by doubling and never moves.
+
+use super::line::{LINE_WORDS, Line};
+use crate::memory::WordMemory;
+use kvick_io::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Mutex;
+use std::sync::OnceLock;
+
+/// Lines of the first chunk; each next chunk is twice as large.
+const FIRST_CHUNK: u64 = 64;
+/// Enough for more lines than addresses.
+const CHUNKS: usize = 40;
+
+/// Overflow lines, numbered from 1.
+#[derive(Debug)]
+pub(super) struct OverflowLines {
+    // Written once each, before a number of theirs is handed out.
+    chunks: [OnceLock<WordMemory>; CHUNKS],
+    // Any thread, atomic: lines ever taken.
+    taken: AtomicU64,
+    // Lines whose taker lost the race to link them.
+    returned: Mutex<Vec<u64>>,
+}
+
+impl OverflowLines {
+    pub(super) fn new() -> Self {
+        Self {
+            chunks: [const { OnceLock::new() }; CHUNKS],
+            taken: AtomicU64::new(0),
+            returned: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// A zeroed line that nobody else has.
+    pub(super) fn take(&self) -> u64 {
+        if let Some(number) = self.returned.lock().expect("nothing panics under it").pop() {
+            return number;
+        }
+        // Relaxed: only uniqueness matters; the link publishes the line.
+        let index = self.taken.fetch_add(1, Ordering::Relaxed);
+        let (chunk, _) = place(index);
+        self.chunks[chunk].get_or_init(|| {
+            let words = usize::try_from(FIRST_CHUNK << chunk).expect("fits") * LINE_WORDS;
+            WordMemory::zeroed(words, false).expect("the kernel has memory for the hash index")
+        });
+        index + 1
+    }
+
+    /// Takes back a line that was never linked.
+    pub(super) fn give_back(&self, number: u64) {
+        self.returned
+            .lock()
+            .expect("nothing panics under it")
+            .push(number);
+    }
+
+    #[inline]
+    pub(super) fn line(&self, number: u64) -> Line<'_> {
+        debug_assert!(number > 0);
+        let (chunk, line) = place(number - 1);
+        let words = self.chunks[chunk]
+            .get()
+            .expect("a line's chunk is there before its number");
+        let words = words[line * LINE_WORDS..]
+            .first_chunk()
+            .expect("chunks hold whole lines");
+        Line::new(words, true)
+    }
+
+    /// Bytes of all lines in use.
+    pub(super) fn bytes(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed) * (LINE_WORDS * 8) as u64
+    }
+}
+
+/// Chunk of a line, and its number in there.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a line number is far below 2^40"
+)]
+fn place(index: u64) -> (usize, usize) {
+    let chunk = (index / FIRST_CHUNK + 1).ilog2();
+    let before = FIRST_CHUNK * ((1 << chunk) - 1);
+    (chunk as usize, (index - before) as usize)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_has_a_place_of_its_own() {
+        let mut expected = (0, 0);
+        for index in 0..10_000 {
+            assert_eq!(place(index), expected);
+            expected.1 += 1;
+            if expected.1 as u64 == FIRST_CHUNK << expected.0 {
+                expected = (expected.0 + 1, 0);
+            }
+        }
+    }
+
+    #[test]
+    fn returned_lines_are_taken_again() {
+        let lines = OverflowLines::new();
+        let first = lines.take();
+        let second = lines.take();
+        assert_ne!(first, second);
+        lines.give_back(first);
+        assert_eq!(lines.take(), first);
+        assert_eq!(lines.bytes(), 128);
+    }
+}

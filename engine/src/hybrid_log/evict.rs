@@ -1,0 +1,46 @@
+//! The driver that frees frames.
+
+use super::HybridLog;
+use crate::address::Address;
+
+impl HybridLog {
+    /// Keeps frames free ahead of the tail, as far as flushing allows.
+    pub(super) async fn drive_evict(&self) {
+        loop {
+            let demand = self.events.demand.listen();
+            let flushed = self.events.flushed.listen();
+            if self.health.is_closed() {
+                return;
+            }
+            let target = self.head_target().min(self.marks.flushed.load());
+            if target <= self.marks.head.load() {
+                futures::future::select(demand, flushed).await;
+                continue;
+            }
+            self.shift_head(target).await;
+        }
+    }
+
+    async fn shift_head(&self, target: Address) {
+        let page_bits = self.geometry.page_bits;
+        let first = self.marks.safe_head.load().page(page_bits);
+        self.marks.head.raise(target);
+        let epoch = self.epoch.bump();
+        // Whoever saw the old head may be reading there: after this, nobody is.
+        self.epoch.drained(epoch, &self.handle).await;
+        for page in first..target.page(page_bits) {
+            self.frames.clear(page);
+        }
+        self.marks.safe_head.raise(target);
+        self.marks.check();
+        self.events.page_free.notify(usize::MAX);
+    }
+
+    /// One frame in sixteen is kept free, but at least one, so that turning a page seldom waits.
+    fn head_target(&self) -> Address {
+        let frames = u64::from(self.frames.count());
+        let ahead = (frames / 16).max(1);
+        let first_kept = (self.tail.page() + 1 + ahead).saturating_sub(frames);
+        Address::at(first_kept, 0, self.geometry.page_bits).max(self.wanted.head.load())
+    }
+}

@@ -1,0 +1,106 @@
+//! Page frames: which bytes of memory a page of the log is in.
+//!
+//! Page `p` lives in frame `p mod frames`. Who asks for the words of an address is protected, has
+//! checked that the address is at or above the head, and keeps neither across a suspension.
+
+#![expect(
+    unsafe_code,
+    reason = "immutable pages are read as bytes, without a copy"
+)]
+
+use crate::address::Address;
+use crate::memory::{WordMemory, as_bytes, prefetch};
+use crate::record::{RecordRef, WORD};
+use kvick_io::sync::atomic::{AtomicU64, Ordering};
+
+/// The frames of one log.
+#[derive(Debug)]
+pub(crate) struct Frames {
+    // Fixed after creation; its words change by the rules of the records in them.
+    words: WordMemory,
+    page_bits: u32,
+    frames: u32,
+    page_words: usize,
+}
+
+impl Frames {
+    /// `frames` pages of `2^page_bits` bytes, of which `capacity` each hold records.
+    pub(crate) fn new(
+        page_bits: u32,
+        frames: u32,
+        capacity: u64,
+        huge_pages: bool,
+    ) -> std::io::Result<Self> {
+        assert!(frames >= 2, "a page to fill and a page to flush");
+        let words = (frames as usize) << (page_bits - WORD.ilog2());
+        let words = WordMemory::zeroed(words, huge_pages)?;
+        let page_words = usize::try_from(capacity).expect("a page fits") / WORD;
+        Ok(Self {
+            words,
+            page_bits,
+            frames,
+            page_words,
+        })
+    }
+
+    /// The record at `address`, and whatever follows it in its page.
+    #[inline(always)]
+    pub(crate) fn record(&self, address: Address) -> RecordRef<'_> {
+        RecordRef::new(self.words_from(address))
+    }
+
+    /// Asks for the cache line of the record at `address`.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, address: Address) {
+        prefetch(&self.words[self.index(address)]);
+    }
+
+    /// Words from `address` to the end of its page.
+    #[inline(always)]
+    fn words_from(&self, address: Address) -> &[AtomicU64] {
+        let start = self.index(address);
+        let in_page = start & ((1 << (self.page_bits - WORD.ilog2())) - 1);
+        &self.words[start..start - in_page + self.page_words]
+    }
+
+    /// The bytes of `[start, start + length)`, which lie in one page.
+    ///
+    /// # Safety
+    /// The range is immutable (below the safe read-only address) and its page is not evicted while
+    /// the result lives.
+    pub(crate) unsafe fn immutable_bytes(&self, start: Address, length: usize) -> &[u8] {
+        let words = &self.words_from(start)[..length.div_ceil(WORD)];
+        // SAFETY: the caller promises that nobody writes the range.
+        let bytes = unsafe { as_bytes(words) };
+        &bytes[..length]
+    }
+
+    /// Makes the frame of `page` ready for its next page.
+    pub(crate) fn clear(&self, page: u64) {
+        let start = self.index(Address::at(page, 0, self.page_bits));
+        for word in &self.words[start..start + self.page_words] {
+            // Relaxed: the raise of the safe head that follows releases them all.
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn count(&self) -> u32 {
+        self.frames
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        u64::from(self.frames) << self.page_bits
+    }
+
+    #[inline(always)]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the tail bounds pages to 32 bits"
+    )]
+    fn index(&self, address: Address) -> usize {
+        let frame = address.page(self.page_bits) as u32 % self.frames;
+        let offset = address.offset(self.page_bits) as usize;
+        debug_assert!(offset.is_multiple_of(WORD), "records are aligned");
+        ((frame as usize) << (self.page_bits - WORD.ilog2())) + offset / WORD
+    }
+}

@@ -1,0 +1,153 @@
+//! Whether the log can still take and keep what it is given.
+//!
+//! `Sound -> Full -> Sound` as space runs out and comes back; `Poisoned` and `Closed` are final.
+//! A full medium stops only who needs room; a poisoned log stops every writer, and readers of
+//! memory go on. The first cause is kept and told to all.
+
+use crate::error::{Error, Result};
+use event_listener::Event;
+use kvick_io::sync::atomic::{AtomicU8, Ordering};
+use std::sync::Mutex;
+
+const SOUND: u8 = 0;
+const FULL: u8 = 1;
+const POISONED: u8 = 2;
+const CLOSED: u8 = 3;
+
+/// The condition of one log.
+#[derive(Debug)]
+pub(crate) struct Health {
+    // Any thread, atomic; changed under `cause`.
+    state: AtomicU8,
+    cause: Mutex<Option<Error>>,
+    changed: Event,
+}
+
+impl Health {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: AtomicU8::new(SOUND),
+            cause: Mutex::new(None),
+            changed: Event::new(),
+        }
+    }
+
+    /// Refuses writers of a poisoned or closed log. One load on the hot path.
+    #[inline(always)]
+    pub(crate) fn check_write(&self) -> Result<()> {
+        // Relaxed: a hint that is taken a moment late loses nothing.
+        if self.state.load(Ordering::Relaxed) < POISONED {
+            Ok(())
+        } else {
+            self.refusal()
+        }
+    }
+
+    /// Refuses everybody once the log is closed.
+    #[inline(always)]
+    pub(crate) fn check_read(&self) -> Result<()> {
+        if self.state.load(Ordering::Relaxed) < CLOSED {
+            Ok(())
+        } else {
+            self.refusal()
+        }
+    }
+
+    /// Refuses who would have to wait for room that does not come.
+    #[cold]
+    pub(crate) fn check_room(&self) -> Result<()> {
+        if self.state.load(Ordering::Acquire) == SOUND {
+            Ok(())
+        } else {
+            self.refusal()
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state.load(Ordering::Acquire) == CLOSED
+    }
+
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.state.load(Ordering::Acquire) == POISONED
+    }
+
+    /// Space ran out while pages were being written.
+    pub(crate) fn transition_to_full(&self, cause: Error) {
+        self.transition(FULL, Some(cause));
+    }
+
+    /// A write succeeded: there is space again.
+    pub(crate) fn transition_to_sound(&self) {
+        if self.state.load(Ordering::Relaxed) == FULL {
+            self.transition(SOUND, None);
+        }
+    }
+
+    /// A write or sync failed for good.
+    pub(crate) fn transition_to_poisoned(&self, cause: &Error) {
+        self.transition(POISONED, Some(Error::poisoned(cause)));
+    }
+
+    pub(crate) fn transition_to_closed(&self) {
+        self.transition(CLOSED, Some(Error::closed()));
+    }
+
+    /// Told whenever the condition changes.
+    pub(crate) fn changed(&self) -> &Event {
+        &self.changed
+    }
+
+    fn transition(&self, next: u8, because: Option<Error>) {
+        {
+            let mut cause = self.cause.lock().expect("nothing panics under it");
+            let now = self.state.load(Ordering::Relaxed);
+            // Final conditions stay, except that a poisoned log can be closed.
+            if now >= POISONED && next <= now {
+                return;
+            }
+            *cause = because;
+            // Release: pairs with the Acquire loads; the cause is there before the state tells.
+            self.state.store(next, Ordering::Release);
+        }
+        self.changed.notify(usize::MAX);
+    }
+
+    #[cold]
+    fn refusal(&self) -> Result<()> {
+        let cause = self.cause.lock().expect("nothing panics under it");
+        cause.as_ref().map_or(Ok(()), |cause| Err(cause.clone()))
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    fn cause() -> Error {
+        Error::io("write of log", std::io::Error::other("broken"))
+    }
+
+    #[test]
+    fn a_full_log_recovers_and_a_poisoned_one_does_not() {
+        let health = Health::new();
+        health.transition_to_full(Error::storage_full("log", std::io::Error::other("full")));
+        assert!(health.check_write().is_ok() && health.check_read().is_ok());
+        assert_eq!(
+            health.check_room().unwrap_err().kind(),
+            ErrorKind::StorageFull
+        );
+        health.transition_to_sound();
+        assert!(health.check_room().is_ok());
+        health.transition_to_poisoned(&cause());
+        health.transition_to_sound();
+        health.transition_to_full(cause());
+        assert_eq!(
+            health.check_write().unwrap_err().kind(),
+            ErrorKind::Poisoned
+        );
+        assert!(health.check_read().is_ok());
+        health.transition_to_closed();
+        assert_eq!(health.check_read().unwrap_err().kind(), ErrorKind::Closed);
+    }
+}

@@ -1,0 +1,396 @@
+//! The hybrid log: which bytes?
+//!
+//! One address space of records. Its end is in memory, in a ring of page frames; its beginning is
+//! on a device; pages wander from the one to the other. The log knows records' extents, not their
+//! meaning, and nothing of the index that leads to them.
+//!
+//! # The parts
+//! * [`Tail`] hands out room; [`Frames`] turn an address into memory; [`Marks`] divide the line.
+//! * Three drivers, plain `async fn`s of one maintenance task, move the marks, each its own:
+//!   `read_only` makes pages immutable, `flush` writes them, `evict` frees their frames.
+//! * `fetch` brings a record back, checked.
+//! * [`Health`] stops writers when pages can no longer be written.
+//!
+//! # Progress
+//! An operation that finds no free frame waits for the event `page_free`, holding nothing. The
+//! drivers wait for events and for epochs to drain, never for an operation: a parked, leaked or
+//! dropped task stops none of them.
+//!
+//! Source: FASTER, SIGMOD 2018, sections 5 and 6.
+
+mod evict;
+mod fetch;
+mod flush;
+mod frames;
+mod health;
+mod read_only;
+mod region;
+mod tail;
+mod unit;
+
+pub(crate) use region::Region;
+
+use crate::address::{Address, Watermark};
+use crate::epoch::{Epoch, Guard};
+use crate::error::{Error, Result};
+use crate::record::{Layout, NewRecord, RecordInfo, RecordRef};
+use crate::statistics::DeviceCounters;
+use event_listener::Event;
+use frames::Frames;
+use futures::FutureExt;
+use health::Health;
+use kvick_io::{BufPool, Device};
+use kvick_runtime::Handle;
+use region::Marks;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use tail::{PageClosed, Tail};
+use unit::Units;
+
+/// The sizes of one log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogGeometry {
+    /// A page has `2^page_bits` bytes.
+    pub(crate) page_bits: u32,
+    /// Pages in memory.
+    pub(crate) frames: u32,
+    /// Pages that are updated in place, the tail page not counted.
+    pub(crate) mutable_pages: u32,
+    /// Bytes of a unit on the device.
+    pub(crate) unit_bytes: usize,
+    /// What the checksums of this store begin with.
+    pub(crate) salt: u64,
+    /// Bytes of buffers that flushing may use.
+    pub(crate) flush_bytes: usize,
+    pub(crate) huge_pages: bool,
+}
+
+/// The log of one store.
+#[derive(Debug)]
+pub(crate) struct HybridLog {
+    // Fixed after creation.
+    geometry: LogGeometry,
+    layout: Layout,
+    units: Units,
+    frames: Frames,
+    device: Arc<dyn Device>,
+    buffers: BufPool,
+    epoch: Epoch,
+    handle: Handle,
+    // Read by every operation, moved by the drivers.
+    marks: Marks,
+    health: Health,
+    // Any thread, atomic.
+    tail: crossbeam_utils::CachePadded<Tail>,
+    wanted: Wanted,
+    events: Events,
+    counters: DeviceCounters,
+}
+
+/// What somebody asked the drivers for, beyond what the geometry asks.
+#[derive(Debug)]
+struct Wanted {
+    read_only: Watermark,
+    head: Watermark,
+}
+
+/// What has happened, for those who wait.
+#[derive(Debug, Default)]
+struct Events {
+    /// The tail turned to a new page, or somebody wants a mark moved.
+    demand: Event,
+    /// `safe read-only` moved.
+    read_only: Event,
+    /// `flushed` moved.
+    flushed: Event,
+    /// `safe head` moved: frames are free.
+    page_free: Event,
+}
+
+/// There is no room for a record now. [`HybridLog::room`] waits for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NoRoom {
+    /// What the record takes.
+    pub(crate) bytes: u64,
+}
+
+impl HybridLog {
+    pub(crate) fn new(
+        geometry: LogGeometry,
+        layout: Layout,
+        device: Arc<dyn Device>,
+        epoch: Epoch,
+        handle: Handle,
+    ) -> std::io::Result<Self> {
+        let units = Units::new(geometry.page_bits, geometry.unit_bytes, geometry.salt);
+        let capacity = units.page_capacity();
+        let LogGeometry {
+            page_bits,
+            frames,
+            huge_pages,
+            ..
+        } = geometry;
+        assert!(
+            geometry.mutable_pages < frames,
+            "a page is flushed before its frame is used again"
+        );
+        Ok(Self {
+            units,
+            frames: Frames::new(page_bits, frames, capacity, huge_pages)?,
+            device,
+            buffers: BufPool::new(geometry.flush_bytes),
+            epoch,
+            handle,
+            marks: Marks::new(),
+            health: Health::new(),
+            tail: Tail::new(Address::FIRST, page_bits, capacity).into(),
+            wanted: Wanted {
+                read_only: Watermark::new(Address::FIRST),
+                head: Watermark::new(Address::FIRST),
+            },
+            events: Events::default(),
+            counters: DeviceCounters::default(),
+            geometry,
+            layout,
+        })
+    }
+
+    /// The region of an address. Valid while `_guard` lives.
+    #[inline(always)]
+    pub(crate) fn region(&self, address: Address, _guard: &Guard<'_>) -> Region {
+        self.marks.region(address)
+    }
+
+    /// The head, below which nothing may be looked at in memory under this guard.
+    #[inline(always)]
+    pub(crate) fn head(&self, _guard: &Guard<'_>) -> Address {
+        self.marks.head.load()
+    }
+
+    pub(crate) fn begin(&self) -> Address {
+        self.marks.begin.load()
+    }
+
+    /// The record at an address that is at or above the head.
+    #[inline(always)]
+    pub(crate) fn record<'g>(&'g self, address: Address, _guard: &'g Guard<'_>) -> RecordRef<'g> {
+        debug_assert!(
+            address >= self.marks.safe_head.load(),
+            "{address:?} is in memory"
+        );
+        self.frames.record(address)
+    }
+
+    /// Asks for the cache line of a record, which may be anywhere.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, address: Address) {
+        if address >= self.marks.head.load() {
+            self.frames.prefetch(address);
+        }
+    }
+
+    /// The bytes of the value at `address`, whose region is read-only.
+    #[expect(unsafe_code, reason = "immutable values are read in place")]
+    pub(crate) fn immutable_value<'g>(
+        &'g self,
+        address: Address,
+        guard: &'g Guard<'_>,
+    ) -> &'g [u8] {
+        let record = self.record(address, guard);
+        assert!(
+            address < self.marks.safe_read_only.load(),
+            "{address:?} is immutable"
+        );
+        let (_, length) = record.final_value(self.layout);
+        let value = self.layout.value_index(record.extents(self.layout).key) * crate::record::WORD;
+        let start = Address::new(address.raw() + value as u64);
+        // SAFETY: the record lies below the safe read-only address (asserted), so nobody writes
+        // it; the guard keeps its page from being evicted.
+        unsafe { self.frames.immutable_bytes(start, length) }
+    }
+
+    /// Appends a record that nothing leads to yet.
+    #[inline(always)]
+    pub(crate) fn append<'g>(
+        &'g self,
+        previous: Address,
+        record: NewRecord<'_>,
+        guard: &'g Guard<'_>,
+    ) -> Result<(Address, RecordRef<'g>), NoRoom> {
+        let extents = self.layout.extents(record.key.len(), record.value.len());
+        let bytes = self.layout.record_bytes(extents) as u64;
+        let address = match self.tail.reserve(bytes) {
+            Ok(address) => address,
+            Err(closed) => self.reserve_further(closed, bytes)?,
+        };
+        debug_assert!(address > previous, "a chain leads to ever lower addresses");
+        let appended = self.record(address, guard);
+        appended.initialise(self.layout, previous, record);
+        Ok((address, appended))
+    }
+
+    /// Gives up a record that was appended under the same guard and will not be linked.
+    pub(crate) fn abandon(&self, record: RecordRef<'_>) {
+        RecordInfo::transition_to_invalid(record.info_word());
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn reserve_further(&self, closed: PageClosed, bytes: u64) -> Result<Address, NoRoom> {
+        let mut closed = closed;
+        loop {
+            if !self.frame_is_free(closed.page + 1) {
+                return Err(NoRoom { bytes });
+            }
+            self.tail.turn(closed);
+            self.events.demand.notify(usize::MAX);
+            match self.tail.reserve(bytes) {
+                Ok(address) => return Ok(address),
+                Err(again) => closed = again,
+            }
+        }
+    }
+
+    fn frame_is_free(&self, page: u64) -> bool {
+        let safe_head = self.marks.safe_head.load().page(self.geometry.page_bits);
+        page < safe_head + u64::from(self.frames.count())
+    }
+
+    /// Waits until a record of `bytes` bytes can be appended, or says why it never will be.
+    ///
+    /// # Errors
+    /// `StorageFull` while the device takes no page, `Poisoned`, `Closed`.
+    pub(crate) async fn room(&self, bytes: u64) -> Result<()> {
+        loop {
+            let freed = self.events.page_free.listen();
+            let changed = self.health.changed().listen();
+            if self.tail.has_room(bytes) || self.frame_is_free(self.tail.page() + 1) {
+                return Ok(());
+            }
+            self.health.check_room()?;
+            futures::future::select(freed, changed).await;
+        }
+    }
+
+    /// Waits until nothing at or below `address` can change any more.
+    pub(crate) async fn immutable(&self, address: Address) -> Result<()> {
+        loop {
+            let moved = self.events.read_only.listen();
+            let changed = self.health.changed().listen();
+            if address < self.marks.safe_read_only.load() {
+                return Ok(());
+            }
+            self.health.check_read()?;
+            futures::future::select(moved, changed).await;
+        }
+    }
+
+    /// Makes everything appended so far immutable, writes it and makes it durable.
+    pub(crate) async fn flush(&self) -> Result<Address> {
+        let end = self.tail.pad(self.units.payload());
+        self.wanted.read_only.raise(end);
+        self.events.demand.notify(usize::MAX);
+        loop {
+            let moved = self.events.flushed.listen();
+            let changed = self.health.changed().listen();
+            if self.marks.flushed.load() >= end {
+                break;
+            }
+            self.health.check_room()?;
+            futures::future::select(moved, changed).await;
+        }
+        if let Err(error) = self.device.sync().await.result {
+            // After a failed sync nobody knows what is durable: no retry.
+            let error = Error::io("sync of the log", error);
+            self.health.transition_to_poisoned(&error);
+            return Err(error);
+        }
+        Ok(end)
+    }
+
+    /// Like `flush`, and leaves nothing of it in memory.
+    pub(crate) async fn flush_and_evict(&self) -> Result<()> {
+        let end = self.flush().await?;
+        self.wanted.head.raise(end);
+        self.events.demand.notify(usize::MAX);
+        loop {
+            let moved = self.events.page_free.listen();
+            let changed = self.health.changed().listen();
+            if self.marks.safe_head.load() >= end {
+                return Ok(());
+            }
+            self.health.check_read()?;
+            futures::future::select(moved, changed).await;
+        }
+    }
+
+    /// Runs the drivers until the log is closed.
+    pub(crate) async fn maintain(&self) {
+        let drivers = async {
+            futures::join!(
+                self.drive_read_only(),
+                self.drive_flush(),
+                self.drive_evict()
+            );
+        };
+        if AssertUnwindSafe(drivers).catch_unwind().await.is_err() {
+            // A broken assertion of ours: nobody may wait for a driver that is gone.
+            let error = std::io::Error::other("a driver of the log panicked");
+            self.health
+                .transition_to_poisoned(&Error::io("maintenance of the log", error));
+        }
+    }
+
+    /// Refuses everything from now on and ends the drivers.
+    pub(crate) fn close(&self) {
+        self.health.transition_to_closed();
+        self.events.demand.notify(usize::MAX);
+    }
+
+    pub(crate) fn health(&self) -> &Health {
+        &self.health
+    }
+
+    pub(crate) fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    pub(crate) fn tail_address(&self) -> Address {
+        self.tail.address()
+    }
+
+    pub(crate) fn marks(&self) -> [Address; 4] {
+        let Marks {
+            begin,
+            head,
+            safe_read_only,
+            read_only,
+            ..
+        } = &self.marks;
+        [
+            begin.load(),
+            head.load(),
+            safe_read_only.load(),
+            read_only.load(),
+        ]
+    }
+
+    pub(crate) fn counters(&self) -> &DeviceCounters {
+        &self.counters
+    }
+
+    /// File and offset of an address, for messages.
+    pub(crate) fn locate(&self, address: Address) -> (String, u64) {
+        self.device.locate(self.units.device_offset(address))
+    }
+
+    pub(crate) fn device(&self) -> &dyn Device {
+        &*self.device
+    }
+
+    /// Bytes of frames, and of I/O buffers as they are now.
+    pub(crate) fn memory(&self) -> (u64, u64) {
+        let buffers = self.buffers.outstanding_bytes() + self.buffers.retained_bytes();
+        (self.frames.bytes(), buffers as u64)
+    }
+}

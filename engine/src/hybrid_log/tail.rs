@@ -1,0 +1,210 @@
+//! The tail: where the next record goes.
+//!
+//! ```text
+//!  63.................32   31..................0
+//! +--------------------+-----------------------+
+//! |        page        |   offset in the page  |
+//! +--------------------+-----------------------+
+//! ```
+//!
+//! Room is taken by adding to the word. Whoever finds that the page has no room *turns* to the next
+//! page by a CAS, if that page's frame is free; there is no owner to wait for. An offset may
+//! overshoot the page: then the page is closed, and its rest stays zero.
+
+use crate::address::Address;
+use kvick_io::sync::atomic::{AtomicU64, Ordering};
+
+const OFFSET_BITS: u32 = 32;
+const OFFSET_MASK: u64 = (1 << OFFSET_BITS) - 1;
+
+/// The packed tail of one log.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    word: AtomicU64,
+    // Fixed after creation.
+    capacity: u64,
+    page_bits: u32,
+}
+
+/// The tail page has no room for a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) struct PageClosed {
+    pub(crate) page: u64,
+}
+
+impl Tail {
+    /// Begins at `address`; a page holds `capacity` bytes.
+    pub(crate) fn new(address: Address, page_bits: u32, capacity: u64) -> Self {
+        let word = pack(address.page(page_bits), address.offset(page_bits));
+        assert!(capacity <= 1 << page_bits && capacity.is_multiple_of(8));
+        Self {
+            word: AtomicU64::new(word),
+            capacity,
+            page_bits,
+        }
+    }
+
+    /// Takes `bytes` bytes in the tail page.
+    #[inline(always)]
+    pub(crate) fn reserve(&self, bytes: u64) -> Result<Address, PageClosed> {
+        debug_assert!(bytes.is_multiple_of(8) && bytes <= self.capacity);
+        // Relaxed: a guess that keeps waiters from adding to a closed page without end.
+        let guess = self.word.load(Ordering::Relaxed);
+        if offset(guess) + bytes > self.capacity {
+            return Err(PageClosed { page: page(guess) });
+        }
+        // Acquire: pairs with the Release of `turn`, which follows the zeroing of the frame.
+        let before = self.word.fetch_add(bytes, Ordering::AcqRel);
+        if offset(before) + bytes > self.capacity {
+            return Err(PageClosed { page: page(before) });
+        }
+        Ok(Address::at(page(before), offset(before), self.page_bits))
+    }
+
+    /// Goes on to the page after `page`, unless somebody already did. The caller knows that the
+    /// next page's frame is free.
+    pub(crate) fn turn(&self, closed: PageClosed) {
+        let next = pack(closed.page + 1, 0);
+        let mut current = self.word.load(Ordering::Relaxed);
+        while page(current) == closed.page {
+            // Release: pairs with the Acquire of `reserve`.
+            match self
+                .word
+                .compare_exchange(current, next, Ordering::AcqRel, Ordering::Relaxed)
+            {
+                Ok(_) => return,
+                Err(now) => current = now,
+            }
+        }
+        debug_assert!(page(current) > closed.page, "the tail never goes back");
+    }
+
+    /// Moves the tail up to a multiple of `unit` within its page, so that a flush can end there,
+    /// and returns it.
+    pub(crate) fn pad(&self, unit: u64) -> Address {
+        let mut current = self.word.load(Ordering::Relaxed);
+        loop {
+            let padded = offset(current).next_multiple_of(unit).min(self.capacity);
+            let word = pack(page(current), padded.max(offset(current)));
+            match self
+                .word
+                .compare_exchange(current, word, Ordering::AcqRel, Ordering::Relaxed)
+            {
+                Ok(_) => return self.address_of(word),
+                Err(now) => current = now,
+            }
+        }
+    }
+
+    /// Everything below was taken by somebody, or never will be.
+    ///
+    /// Acquire: pairs with `reserve` and `turn`.
+    pub(crate) fn address(&self) -> Address {
+        self.address_of(self.word.load(Ordering::Acquire))
+    }
+
+    /// The page that is being filled.
+    pub(crate) fn page(&self) -> u64 {
+        page(self.word.load(Ordering::Acquire))
+    }
+
+    /// Whether the tail page has room for `bytes`.
+    pub(crate) fn has_room(&self, bytes: u64) -> bool {
+        offset(self.word.load(Ordering::Acquire)) + bytes <= self.capacity
+    }
+
+    /// The address of a word; of a full page, the start of the next.
+    fn address_of(&self, word: u64) -> Address {
+        if offset(word) >= self.capacity {
+            Address::at(page(word) + 1, 0, self.page_bits)
+        } else {
+            Address::at(page(word), offset(word), self.page_bits)
+        }
+    }
+}
+
+fn pack(page: u64, offset: u64) -> u64 {
+    assert!(
+        page <= OFFSET_MASK && offset <= OFFSET_MASK,
+        "the log is within its bounds"
+    );
+    page << OFFSET_BITS | offset
+}
+
+#[inline(always)]
+fn page(word: u64) -> u64 {
+    word >> OFFSET_BITS
+}
+
+#[inline(always)]
+fn offset(word: u64) -> u64 {
+    word & OFFSET_MASK
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fills_a_page_and_turns() {
+        let tail = Tail::new(Address::FIRST, 12, 4032);
+        let mut taken = Vec::new();
+        while let Ok(address) = tail.reserve(104) {
+            taken.push(address);
+        }
+        assert_eq!(taken.len(), (4032 - 64) / 104);
+        assert!(
+            taken
+                .windows(2)
+                .all(|pair| pair[0].raw() + 104 == pair[1].raw())
+        );
+        let closed = PageClosed { page: 0 };
+        assert_eq!(tail.reserve(104), Err(closed));
+        tail.turn(closed);
+        tail.turn(closed);
+        assert_eq!(tail.reserve(104), Ok(Address::at(1, 0, 12)));
+    }
+
+    #[test]
+    fn padding_ends_on_a_unit_and_is_idempotent() {
+        let tail = Tail::new(Address::FIRST, 12, 4032);
+        assert_eq!(tail.pad(504), Address::new(504));
+        assert_eq!(tail.pad(504), Address::new(504));
+        tail.reserve(8).expect("room");
+        assert_eq!(tail.pad(504), Address::new(1008));
+        while tail.reserve(504).is_ok() {}
+        assert_eq!(tail.pad(504), Address::at(1, 0, 12));
+    }
+}
+
+#[cfg(loom)]
+mod loom_tests {
+    use super::*;
+    use loom::{sync::Arc, thread};
+
+    /// Two writers over a page turn: no two of them get the same bytes.
+    #[test]
+    fn loom_no_bytes_are_taken_twice() {
+        loom::model(|| {
+            let tail = Arc::new(Tail::new(Address::FIRST, 12, 128));
+            let take = |tail: &Tail| loop {
+                match tail.reserve(48) {
+                    Ok(address) => return address,
+                    Err(closed) => tail.turn(closed),
+                }
+            };
+            let other = {
+                let tail = Arc::clone(&tail);
+                thread::spawn(move || [take(&tail), take(&tail)])
+            };
+            let own = take(&tail);
+            let [first, second] = other.join().expect("no panic");
+            assert!(first < second);
+            for address in [first, second] {
+                let apart = own.raw().abs_diff(address.raw());
+                assert!(apart >= 48, "{own:?} and {address:?} overlap");
+            }
+        });
+    }
+}

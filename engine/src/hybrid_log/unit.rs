@@ -1,0 +1,203 @@
+//! The unit of the log on a device: payload and the checksum that proves it.
+//!
+//! ```text
+//!   page in memory   [ payload 504 ][ payload 504 ] ... [ unused ]
+//!                          |               |
+//!   page on a device [ payload 504 | stamp 4 | crc 4 ][ payload 504 | stamp 4 | crc 4 ] ...
+//! ```
+//!
+//! A unit is one block of the device, 512 bytes here: the smallest amount that one cold read can
+//! fetch. Its last 8 bytes are its own, so a page of `2^n` bytes holds a little less than that in
+//! records, in memory as on the device; the share is 1.6 % and a record pays nothing. The CRC32C
+//! covers the salt of the store, the logical address of the unit, its payload and its stamp: bytes
+//! of another store, another place or a torn write do not pass. A unit is written once; a flush in
+//! the middle of a page ends on a unit of its own.
+
+use crate::address::Address;
+use crate::error::{Error, Result};
+use kvick_io::{AlignedBuf, Device};
+
+/// Bytes of a unit that are not payload.
+const TRAILER_BYTES: usize = 8;
+
+/// The arithmetic between addresses and a device, and the checksum.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Units {
+    page_bits: u32,
+    unit_bytes: usize,
+    salt: u64,
+}
+
+impl Units {
+    pub(crate) fn new(page_bits: u32, unit_bytes: usize, salt: u64) -> Self {
+        assert!(unit_bytes.is_power_of_two() && unit_bytes > TRAILER_BYTES);
+        assert!(unit_bytes <= 1 << page_bits, "a page holds units");
+        Self {
+            page_bits,
+            unit_bytes,
+            salt,
+        }
+    }
+
+    /// Bytes of records in a unit.
+    #[inline]
+    pub(crate) fn payload(self) -> u64 {
+        (self.unit_bytes - TRAILER_BYTES) as u64
+    }
+
+    /// Bytes of records in a page.
+    pub(crate) fn page_capacity(self) -> u64 {
+        (1 << self.page_bits) / self.unit_bytes as u64 * self.payload()
+    }
+
+    /// Where the unit of `address` begins on the device.
+    pub(crate) fn device_offset(self, address: Address) -> u64 {
+        let page = address.page(self.page_bits) << self.page_bits;
+        page + self.unit_number(address) * self.unit_bytes as u64
+    }
+
+    /// The first address of the unit that holds `address`.
+    pub(crate) fn unit_start(self, address: Address) -> Address {
+        let offset = self.unit_number(address) * self.payload();
+        Address::at(address.page(self.page_bits), offset, self.page_bits)
+    }
+
+    /// Units from the one of `start` to the one that ends at or behind `end`, in one page.
+    pub(crate) fn count(self, start: Address, end: u64) -> usize {
+        debug_assert!(end > start.offset(self.page_bits));
+        let first = self.unit_number(start);
+        usize::try_from(end.div_ceil(self.payload()) - first).expect("units of one page")
+    }
+
+    pub(crate) fn unit_bytes(self) -> usize {
+        self.unit_bytes
+    }
+
+    /// Writes payload `payload`, which begins at `start`, into whole units with their trailers.
+    pub(crate) fn seal(self, start: Address, payload: &[u8], target: &mut [u8]) {
+        let size = self.unit_bytes - TRAILER_BYTES;
+        assert_eq!(payload.len() % size, 0, "whole units");
+        assert_eq!(payload.len() / size, target.len() / self.unit_bytes);
+        assert_eq!(
+            self.unit_start(start),
+            start,
+            "units begin where they should"
+        );
+        let mut address = start;
+        for (from, unit) in payload.chunks(size).zip(target.chunks_mut(self.unit_bytes)) {
+            unit[..size].copy_from_slice(from);
+            unit[size..size + 4].copy_from_slice(&self.stamp().to_le_bytes());
+            let crc = self.checksum(address, &unit[..size + 4]);
+            unit[size + 4..].copy_from_slice(&crc.to_le_bytes());
+            address = Address::new(address.raw() + self.payload());
+        }
+    }
+
+    /// Checks whole units, the first of which begins at `start`, and closes the gaps that their
+    /// trailers leave, so that the payload is in one piece at the front of `bytes`.
+    pub(crate) fn open(
+        self,
+        start: Address,
+        bytes: &mut AlignedBuf,
+        device: &dyn Device,
+    ) -> Result<()> {
+        let size = self.unit_bytes - TRAILER_BYTES;
+        assert_eq!(bytes.len() % self.unit_bytes, 0, "whole units");
+        let mut address = start;
+        for unit in 0..bytes.len() / self.unit_bytes {
+            let at = unit * self.unit_bytes;
+            let trailer = &bytes[at + size..at + self.unit_bytes];
+            let stored = u32::from_le_bytes(trailer[4..].try_into().expect("4 bytes"));
+            let computed = self.checksum(address, &bytes[at..at + size + 4]);
+            if stored != computed {
+                return Err(self.corrupt(address, stored, computed, device));
+            }
+            bytes.copy_within(at..at + size, unit * size);
+            address = Address::new(address.raw() + self.payload());
+        }
+        let payload = bytes.len() / self.unit_bytes * size;
+        bytes.set_len(payload);
+        Ok(())
+    }
+
+    #[cold]
+    fn corrupt(self, unit: Address, stored: u32, computed: u32, device: &dyn Device) -> Error {
+        let (file, offset) = device.locate(self.device_offset(unit));
+        let (stored, computed) = (u64::from(stored), u64::from(computed));
+        Error::corrupt("checksum of a log unit", &file, offset, stored, computed)
+    }
+
+    fn unit_number(self, address: Address) -> u64 {
+        address.offset(self.page_bits) / self.payload()
+    }
+
+    /// The low half of the salt, readable in a dump: which store wrote this unit.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "half of the salt is wanted"
+    )]
+    fn stamp(self) -> u32 {
+        self.salt as u32
+    }
+
+    fn checksum(self, address: Address, payload: &[u8]) -> u32 {
+        let place = crc32c::crc32c(&self.salt.to_le_bytes());
+        let place = crc32c::crc32c_append(place, &address.raw().to_le_bytes());
+        crc32c::crc32c_append(place, payload)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use kvick_io::{DeviceOptions, Directory, MemoryDirectory};
+    use std::sync::Arc;
+
+    fn device() -> Arc<dyn Device> {
+        let directory = MemoryDirectory::new();
+        kvick_runtime::block_on(directory.open_device("log", DeviceOptions::default()))
+            .expect("memory opens")
+    }
+
+    #[test]
+    fn every_flipped_bit_is_found() {
+        let units = Units::new(12, 512, 77);
+        let start = Address::at(3, 504, 12);
+        let payload: Vec<u8> = (0..1008_u32).map(|byte| byte.to_le_bytes()[0]).collect();
+        let mut sealed = AlignedBuf::zeroed(1024);
+        units.seal(start, &payload, &mut sealed);
+        let device = device();
+        for bit in 0..sealed.len() * 8 {
+            let mut copy = AlignedBuf::zeroed(1024);
+            copy.copy_from_slice(&sealed);
+            copy[bit / 8] ^= 1 << (bit % 8);
+            assert!(units.open(start, &mut copy, &*device).is_err(), "bit {bit}");
+        }
+        let elsewhere = Address::at(4, 504, 12);
+        let mut copy = AlignedBuf::zeroed(1024);
+        copy.copy_from_slice(&sealed);
+        assert!(
+            units.open(elsewhere, &mut copy, &*device).is_err(),
+            "misdirected"
+        );
+        let foreign = Units::new(12, 512, 78);
+        copy.copy_from_slice(&sealed);
+        assert!(
+            foreign.open(start, &mut copy, &*device).is_err(),
+            "of another store"
+        );
+        units.open(start, &mut sealed, &*device).expect("sound");
+        assert_eq!(&sealed[..], &payload[..]);
+    }
+
+    #[test]
+    fn arithmetic_of_a_small_page() {
+        let units = Units::new(12, 512, 0);
+        assert_eq!(units.page_capacity(), 8 * 504);
+        let address = Address::at(2, 1000, 12);
+        assert_eq!(units.unit_start(address), Address::at(2, 504, 12));
+        assert_eq!(units.device_offset(address), 2 * 4096 + 512);
+        assert_eq!(units.count(address, 1008), 1);
+        assert_eq!(units.count(address, 1009), 2);
+    }
+}

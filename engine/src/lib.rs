@@ -1,0 +1,71 @@
+//! A larger-than-memory key-value store after FASTER, with futures in place of callbacks.
+//!
+//! Memory speed on hot keys, real asynchronous I/O on cold ones, on any executor.
+//!
+//! It is not: a server, an ordered index (there are no range scans), a transaction system, or, yet,
+//! durable: recovery is not built.
+//!
+//! ```
+//! use kvick::{Config, FasterKv};
+//! # use kvick::Backend;
+//!
+//! # kvick::runtime::block_on(async {
+//! # let config = Config::default().with_backend(Backend::Memory);
+//! # #[cfg(any())]
+//! let config = Config::default(); // 256 MiB of memory, the rest on disk
+//! let store: FasterKv<u64, u64> = FasterKv::open("data", config).await?;
+//!
+//! let mut session = store.session()?; // one per task: cheap, Send, sequential
+//! session.upsert(&42, &100).await?; // in memory: ready at the first poll
+//! session.rmw(&42, |v| v.unwrap_or(0) + 1).await?; // atomic per key
+//! assert_eq!(session.read(&42).await?, Some(101)); // awaits the device only when cold
+//! session.delete(&42).await?;
+//!
+//! let values = session.read_many(&[1, 2, 3]).await?; // prefetched together
+//! assert_eq!(values, [None, None, None]);
+//! # drop(session);
+//! store.close().await
+//! # }).unwrap();
+//! ```
+//!
+//! ```text
+//!  user call                                                                   user's .await
+//!     |                                                                              ^
+//!     v                                                                              | Ready
+//!  session -> store -> hash_index   "which address is newest?"                       |
+//!                `---> hybrid_log -> io::Device -> io::Completion - Waker -> the operation's
+//!                      "which bytes?"  "do it"      "it is done"              future
+//! ```
+
+#![doc(test(attr(deny(warnings))))]
+
+mod address;
+mod builder;
+mod codec;
+mod config;
+pub mod epoch;
+mod error;
+pub mod futures;
+mod hash;
+mod hash_index;
+mod hybrid_log;
+mod kv;
+mod memory;
+mod record;
+mod session;
+mod statistics;
+mod store;
+
+pub use builder::Builder;
+pub use codec::*;
+pub use config::{Backend, ByteSize, Config};
+pub use error::{Error, ErrorKind, Result};
+pub use futures::TryRead;
+pub use kv::FasterKv;
+pub use session::Session;
+pub use statistics::{DeviceStats, Hits, LogBytes, MemoryBytes, Operations, Stats};
+
+/// The I/O layer: directories, devices, and the simulated disk.
+pub use kvick_io as io;
+/// The runtime layer: handles of executors, `block_on`, and the simulation.
+pub use kvick_runtime as runtime;

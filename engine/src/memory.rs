@@ -1,0 +1,172 @@
+//! Large zeroed memory as a slice of atomic words: the index table and the log's page frames.
+//!
+//! Reserved from the kernel at once and resident only where touched; aligned to huge pages and
+//! advised to use them, since both users are read at random. Everything above this file reads and
+//! writes words through safe code.
+#![expect(unsafe_code, reason = "mapping memory and viewing it as words")]
+
+use kvick_io::sync::atomic::AtomicU64;
+use std::ops::Deref;
+
+/// Records are written as little-endian words and read back as bytes.
+#[cfg(not(target_endian = "little"))]
+compile_error!("kvick keeps its log in little-endian words; big-endian machines are not supported");
+
+/// Bytes of a huge page on the processors that have them.
+#[cfg(all(unix, not(loom)))]
+const HUGE_PAGE: usize = 2 << 20;
+
+/// Zero-initialised atomic words that stay where they are.
+#[derive(Debug)]
+pub(crate) struct WordMemory {
+    #[cfg(all(unix, not(loom), not(miri)))]
+    mapping: Mapping,
+    #[cfg(not(all(unix, not(loom), not(miri))))]
+    words: Box<[AtomicU64]>,
+}
+
+#[cfg(all(unix, not(loom), not(miri)))]
+#[derive(Debug)]
+struct Mapping {
+    base: *mut std::ffi::c_void,
+    bytes: usize,
+    first: *const AtomicU64,
+    words: usize,
+}
+
+// SAFETY: the mapping is owned by this value and its words are atomic.
+#[cfg(all(unix, not(loom), not(miri)))]
+unsafe impl Send for Mapping {}
+// SAFETY: shared access reaches atomic words only.
+#[cfg(all(unix, not(loom), not(miri)))]
+unsafe impl Sync for Mapping {}
+
+#[cfg(all(unix, not(loom), not(miri)))]
+impl WordMemory {
+    /// Reserves `words` zero words.
+    pub(crate) fn zeroed(words: usize, huge_pages: bool) -> std::io::Result<Self> {
+        use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
+        assert!(words > 0, "memory of something");
+        let wanted = words * size_of::<AtomicU64>();
+        // Room to align to a huge page, where the memory is large enough to hold one.
+        let slack = if wanted >= HUGE_PAGE { HUGE_PAGE } else { 0 };
+        let bytes = wanted + slack;
+        let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
+        // SAFETY: a fresh anonymous mapping at an address of the kernel's choice overlaps nothing.
+        let base = unsafe { mmap_anonymous(std::ptr::null_mut(), bytes, protection, flags) }?;
+        let padding = if slack == 0 {
+            0
+        } else {
+            base.align_offset(HUGE_PAGE)
+        };
+        debug_assert!(padding <= slack);
+        if huge_pages && slack > 0 {
+            // SAFETY: the range is the mapping made above; the advice changes no contents.
+            let advised = unsafe { madvise(base, bytes, Advice::LinuxHugepage) };
+            if let Err(error) = advised {
+                tracing::debug!(%error, "no huge pages");
+            }
+        }
+        // SAFETY: `padding + wanted <= bytes`, so the result is within the mapping.
+        let first = unsafe { base.byte_add(padding) }
+            .cast::<AtomicU64>()
+            .cast_const();
+        Ok(Self {
+            mapping: Mapping {
+                base,
+                bytes,
+                first,
+                words,
+            },
+        })
+    }
+}
+
+#[cfg(not(all(unix, not(loom), not(miri))))]
+impl WordMemory {
+    /// Reserves `words` zero words.
+    pub(crate) fn zeroed(words: usize, _huge_pages: bool) -> std::io::Result<Self> {
+        Ok(Self {
+            words: (0..words).map(|_| AtomicU64::new(0)).collect(),
+        })
+    }
+}
+
+#[cfg(all(unix, not(loom), not(miri)))]
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: `base` and `bytes` are what `zeroed` mapped, and no borrow outlives `self`.
+        let unmapped = unsafe { rustix::mm::munmap(self.base, self.bytes) };
+        debug_assert!(unmapped.is_ok(), "{unmapped:?}");
+    }
+}
+
+impl Deref for WordMemory {
+    type Target = [AtomicU64];
+
+    #[inline(always)]
+    #[cfg(all(unix, not(loom), not(miri)))]
+    fn deref(&self) -> &[AtomicU64] {
+        let mapping = &self.mapping;
+        // SAFETY: `first` is aligned and valid for `words` words for as long as `self` lives
+        // (`zeroed`); zero bytes are valid atomics; nobody writes them but through atomics.
+        unsafe { std::slice::from_raw_parts(mapping.first, mapping.words) }
+    }
+
+    #[cfg(not(all(unix, not(loom), not(miri))))]
+    fn deref(&self) -> &[AtomicU64] {
+        &self.words
+    }
+}
+
+/// Asks the processor for the cache line of `word`.
+#[inline(always)]
+pub(crate) fn prefetch(word: &AtomicU64) {
+    #[cfg(all(target_arch = "x86_64", not(loom), not(miri)))]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch of any address is a hint and never faults; SSE is part of x86_64.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(word).cast()) };
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(loom), not(miri))))]
+    let _ = word;
+}
+
+/// Views final words as bytes, the way they are stored: little endian.
+///
+/// # Safety
+/// No word of `words` may be written while the result lives.
+#[cfg(not(loom))]
+pub(crate) unsafe fn as_bytes(words: &[AtomicU64]) -> &[u8] {
+    let start = words.as_ptr().cast::<u8>();
+    // SAFETY: the words are valid for reads for the lifetime of the borrow, any byte is a valid
+    // u8, and the caller promises that nobody writes them.
+    unsafe { std::slice::from_raw_parts(start, size_of_val(words)) }
+}
+
+/// Loom's atomics are no plain memory; its models do not look at pages as bytes.
+///
+/// # Safety
+/// As of the function it stands for.
+#[cfg(loom)]
+pub(crate) unsafe fn as_bytes(_words: &[AtomicU64]) -> &[u8] {
+    unreachable!("no model flushes")
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::sync::atomic::Ordering;
+
+    #[test]
+    fn is_zero_and_keeps_what_is_stored() {
+        for words in [1, 8, 1 << 19] {
+            let memory = WordMemory::zeroed(words, true).expect("memory");
+            assert_eq!(memory.len(), words);
+            assert_eq!(memory[words - 1].load(Ordering::Relaxed), 0);
+            memory[words - 1].store(7, Ordering::Relaxed);
+            prefetch(&memory[words - 1]);
+            assert_eq!(memory[words - 1].load(Ordering::Relaxed), 7);
+        }
+    }
+}

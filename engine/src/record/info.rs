@@ -1,0 +1,157 @@
+//! The first word of every record.
+//!
+//! ```text
+//!   63      62         61      60       59      58..48   47..............0
+//! +-------+-----------+-------+--------+-------+--------+-----------------+
+//! |present| tombstone |invalid| in     | piece |  free  | previous address|
+//! |       |           |       | pieces |       |        |                 |
+//! +-------+-----------+-------+--------+-------+--------+-----------------+
+//! ```
+//!
+//! * `present`: a record begins here. A zero word means that nothing does, up to the next unit.
+//! * `tombstone`: the key was deleted as of this record.
+//! * `invalid`: allocated but never linked; only its extent counts.
+//! * `in pieces`: the value is a list of the addresses of its pieces.
+//! * `piece`: part of a value; no key leads here.
+//!
+//! The word is complete before the record is linked. Afterwards only `tombstone` is ever set, by
+//! an atomic OR, while the record is mutable; before linking, a record that will not be linked is
+//! marked `invalid`.
+
+use crate::address::{ADDRESS_MASK, Address};
+use kvick_io::sync::atomic::{AtomicU64, Ordering};
+use std::fmt;
+
+const PRESENT: u64 = 1 << 63;
+const TOMBSTONE: u64 = 1 << 62;
+const INVALID: u64 = 1 << 61;
+const IN_PIECES: u64 = 1 << 60;
+const PIECE: u64 = 1 << 59;
+
+const _: () = assert!(ADDRESS_MASK & (PRESENT | TOMBSTONE | INVALID | IN_PIECES | PIECE) == 0);
+
+/// What a new record holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// The value itself.
+    Value,
+    /// Nothing: the key is deleted.
+    Tombstone,
+    /// The addresses of the pieces of the value.
+    InPieces,
+    /// One piece of a value of another record.
+    Piece,
+}
+
+/// A decoded header word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+pub(crate) struct RecordInfo(u64);
+
+impl RecordInfo {
+    #[inline]
+    pub(crate) fn new(previous: Address, content: Content) -> Self {
+        let content = match content {
+            Content::Value => 0,
+            Content::Tombstone => TOMBSTONE,
+            Content::InPieces => IN_PIECES,
+            Content::Piece => PIECE,
+        };
+        Self(PRESENT | content | previous.raw())
+    }
+
+    #[inline]
+    pub(crate) fn from_raw(raw: u64) -> Self {
+        Self(raw)
+    }
+
+    #[inline]
+    pub(crate) fn raw(self) -> u64 {
+        self.0
+    }
+
+    #[inline]
+    pub(crate) fn is_present(self) -> bool {
+        self.0 & PRESENT != 0
+    }
+
+    #[inline]
+    pub(crate) fn is_tombstone(self) -> bool {
+        self.0 & TOMBSTONE != 0
+    }
+
+    #[inline]
+    pub(crate) fn is_invalid(self) -> bool {
+        self.0 & INVALID != 0
+    }
+
+    #[inline]
+    pub(crate) fn is_in_pieces(self) -> bool {
+        self.0 & IN_PIECES != 0
+    }
+
+    #[inline]
+    pub(crate) fn previous(self) -> Address {
+        Address::new(self.0 & ADDRESS_MASK)
+    }
+
+    /// Deletes a mutable record in place.
+    ///
+    /// Release: pairs with the Acquire of `load`, so a reader that sees the tombstone also sees
+    /// what its setter saw.
+    pub(crate) fn transition_to_tombstone(word: &AtomicU64) {
+        let before = Self(word.fetch_or(TOMBSTONE, Ordering::AcqRel));
+        debug_assert!(before.is_present() && !before.is_invalid(), "{before:?}");
+    }
+
+    /// Gives up a record that was written but lost the race to be linked.
+    pub(crate) fn transition_to_invalid(word: &AtomicU64) {
+        // Relaxed: nobody reaches the record; the flush that reads it is ordered by the epoch.
+        let before = Self(word.fetch_or(INVALID, Ordering::Relaxed));
+        debug_assert!(before.is_present(), "{before:?}");
+    }
+
+    /// Acquire: pairs with the Release of whoever linked the record or deleted it.
+    #[inline]
+    pub(crate) fn load(word: &AtomicU64) -> Self {
+        Self(word.load(Ordering::Acquire))
+    }
+}
+
+impl fmt::Debug for RecordInfo {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("RecordInfo")
+            .field("previous", &self.previous())
+            .field("present", &self.is_present())
+            .field("tombstone", &self.is_tombstone())
+            .field("invalid", &self.is_invalid())
+            .field("in_pieces", &self.is_in_pieces())
+            .finish()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_do_not_disturb_the_address() {
+        let previous = Address::new(0x1234_5678_9ab8);
+        let info = RecordInfo::new(previous, Content::InPieces);
+        assert!(info.is_present() && info.is_in_pieces());
+        assert!(!info.is_invalid() && !info.is_tombstone());
+        assert_eq!(info.previous(), previous);
+        assert!(!RecordInfo::from_raw(0).is_present());
+    }
+
+    #[test]
+    fn transitions_set_one_bit() {
+        let word = AtomicU64::new(RecordInfo::new(Address::FIRST, Content::Value).raw());
+        RecordInfo::transition_to_tombstone(&word);
+        assert!(RecordInfo::load(&word).is_tombstone());
+        RecordInfo::transition_to_invalid(&word);
+        assert!(RecordInfo::load(&word).is_invalid());
+        assert_eq!(RecordInfo::load(&word).previous(), Address::FIRST);
+    }
+}

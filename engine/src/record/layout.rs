@@ -1,0 +1,166 @@
+//! Where the parts of a record are.
+//!
+//! ```text
+//! fixed key, value of at most 8 bytes      fixed key, longer fixed value
+//! +------+-----+-------+                   +------+-------+-----+---------+
+//! | info | key | value |                   | info | state | key |  value  |
+//! +------+-----+-------+                   +------+-------+-----+---------+
+//!
+//! anything of variable length              variable key, value of at most 8 bytes
+//! +------+---------+-------+-----+-------+ +------+---------+-----+-------+
+//! | info | extents | state | key | value | | info | extents | key | value |
+//! +------+---------+-------+-----+-------+ +------+---------+-----+-------+
+//! ```
+//!
+//! Every part begins on a word of 8 bytes. `extents` holds the key's length and the value's
+//! capacity and never changes, so a record's extent is stable while its value shrinks and grows in
+//! place. `state` is the [`ValueState`](super::ValueState).
+
+/// Bytes of a machine word, the unit of all record arithmetic.
+pub(crate) const WORD: usize = 8;
+/// Fixed widths above this are stored as if variable, so that a huge array can go in pieces.
+const WIDEST_FIXED: usize = 1024;
+
+/// How keys and values of one store are laid out; a constant of its types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// Bytes of every key, if they are all alike.
+    pub(crate) key_width: Option<usize>,
+    /// Bytes of every value, if they are all alike.
+    pub(crate) value_width: Option<usize>,
+}
+
+/// The lengths of one record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extents {
+    /// Bytes of the key.
+    pub(crate) key: usize,
+    /// Bytes that the value may grow to; a multiple of 8, except in fixed layouts.
+    pub(crate) capacity: usize,
+}
+
+impl Layout {
+    pub(crate) const fn new(key_width: Option<usize>, value_width: Option<usize>) -> Self {
+        Self {
+            key_width: narrow(key_width),
+            value_width: narrow(value_width),
+        }
+    }
+
+    /// The value is one atomic word: no lock, no length.
+    #[inline(always)]
+    pub(crate) const fn value_is_word(self) -> bool {
+        matches!(self.value_width, Some(width) if width <= WORD)
+    }
+
+    #[inline(always)]
+    pub(crate) const fn has_extents(self) -> bool {
+        self.key_width.is_none() || self.value_width.is_none()
+    }
+
+    /// Word index of the extents; only where there are some.
+    #[inline(always)]
+    pub(crate) const fn extents_index(self) -> usize {
+        1
+    }
+
+    /// Word index of the value's state; only where the value is not a word.
+    #[inline(always)]
+    pub(crate) const fn state_index(self) -> usize {
+        1 + self.has_extents() as usize
+    }
+
+    /// Word index of the key.
+    #[inline(always)]
+    pub(crate) const fn key_index(self) -> usize {
+        1 + self.has_extents() as usize + !self.value_is_word() as usize
+    }
+
+    /// Word index of the value behind a key of `key` bytes.
+    #[inline(always)]
+    pub(crate) const fn value_index(self, key: usize) -> usize {
+        self.key_index() + words(key)
+    }
+
+    /// Bytes of a whole record.
+    #[inline(always)]
+    pub(crate) const fn record_bytes(self, extents: Extents) -> usize {
+        (self.value_index(extents.key) + words(extents.capacity)) * WORD
+    }
+
+    /// The extents of a new record.
+    #[inline(always)]
+    pub(crate) const fn extents(self, key: usize, value: usize) -> Extents {
+        let key = match self.key_width {
+            Some(width) => width,
+            None => key,
+        };
+        let capacity = match self.value_width {
+            // Even a value of no bytes has its word, so that every word value has an address.
+            Some(0) => 1,
+            Some(width) => width,
+            None => words(value) * WORD,
+        };
+        Extents { key, capacity }
+    }
+
+    /// Bytes from a record's start that are enough to know its extent.
+    pub(crate) const fn header_bytes(self) -> usize {
+        self.key_index() * WORD
+    }
+}
+
+/// Words that `bytes` bytes take.
+#[inline(always)]
+pub(crate) const fn words(bytes: usize) -> usize {
+    bytes.div_ceil(WORD)
+}
+
+const fn narrow(width: Option<usize>) -> Option<usize> {
+    match width {
+        Some(width) if width <= WIDEST_FIXED => Some(width),
+        _ => None,
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eight_byte_keys_and_values_take_24_bytes() {
+        let layout = Layout::new(Some(8), Some(8));
+        assert_eq!(layout.record_bytes(layout.extents(8, 8)), 24);
+        assert_eq!(layout.key_index(), 1);
+        assert_eq!(layout.value_index(8), 2);
+    }
+
+    #[test]
+    fn parts_do_not_overlap() {
+        let layout = Layout::new(None, None);
+        let extents = layout.extents(5, 100);
+        assert_eq!(
+            (
+                layout.extents_index(),
+                layout.state_index(),
+                layout.key_index()
+            ),
+            (1, 2, 3)
+        );
+        assert_eq!(layout.value_index(5), 4);
+        assert_eq!(
+            extents,
+            Extents {
+                key: 5,
+                capacity: 104
+            }
+        );
+        assert_eq!(layout.record_bytes(extents), (4 + 13) * 8);
+    }
+
+    #[test]
+    fn wide_fixed_values_are_variable() {
+        assert_eq!(Layout::new(Some(8), Some(1 << 20)).value_width, None);
+        assert_eq!(Layout::new(Some(8), Some(1024)).value_width, Some(1024));
+    }
+}

@@ -1,0 +1,276 @@
+//! Records: what is in the bytes of the log.
+//!
+//! A [`RecordRef`] looks at a record in a page of memory, word by word and atomically, since others
+//! may change it; a [`StoredRecord`] owns the bytes of one that was read from a device. Both speak
+//! of bytes only. [`Layout`] says where the parts are.
+//!
+//! # Invariants
+//! 1. A record is complete (extents, key, value, header last) before it is linked into a chain.
+//! 2. Its extent never changes; its previous address never changes once it is linked.
+//! 3. Value bytes change only in the mutable region: a value of one word by CAS or store, any
+//!    other under its [`ValueState`].
+
+mod info;
+mod layout;
+mod stored;
+mod value_state;
+
+pub(crate) use info::{Content, RecordInfo};
+pub(crate) use layout::{Extents, Layout, WORD, words};
+pub(crate) use stored::StoredRecord;
+pub(crate) use value_state::{Contended, ValueState};
+
+use crate::address::Address;
+use kvick_io::sync::atomic::{AtomicU64, Ordering};
+
+/// A record in memory. `words` begins at its header and ends at the end of its page.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RecordRef<'g> {
+    words: &'g [AtomicU64],
+}
+
+/// What a new record is made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NewRecord<'b> {
+    pub(crate) key: &'b [u8],
+    pub(crate) value: &'b [u8],
+    pub(crate) content: Content,
+}
+
+impl<'g> RecordRef<'g> {
+    #[inline(always)]
+    pub(crate) fn new(words: &'g [AtomicU64]) -> Self {
+        Self { words }
+    }
+
+    #[inline(always)]
+    pub(crate) fn info(self) -> RecordInfo {
+        RecordInfo::load(&self.words[0])
+    }
+
+    #[inline(always)]
+    pub(crate) fn info_word(self) -> &'g AtomicU64 {
+        &self.words[0]
+    }
+
+    #[inline(always)]
+    pub(crate) fn extents(self, layout: Layout) -> Extents {
+        if layout.has_extents() {
+            // Relaxed: written before the record was linked, which the reader has acquired.
+            unpack(self.words[layout.extents_index()].load(Ordering::Relaxed))
+        } else {
+            layout.extents(0, 0)
+        }
+    }
+
+    /// Whether this record is of `key`.
+    #[inline(always)]
+    pub(crate) fn key_equals(self, layout: Layout, key: &[u8]) -> bool {
+        let length = match layout.key_width {
+            Some(width) => width,
+            None => {
+                let length = self.extents(layout).key;
+                if length != key.len() {
+                    return false;
+                }
+                length
+            }
+        };
+        debug_assert_eq!(length, key.len(), "keys of a fixed width");
+        let stored = &self.words[layout.key_index()..][..words(length)];
+        // Relaxed: keys never change once a record is linked.
+        stored
+            .iter()
+            .zip(word_chunks(key))
+            .all(|(word, chunk)| word.load(Ordering::Relaxed) == chunk)
+    }
+
+    /// The value's word, in a layout whose values are words.
+    #[inline(always)]
+    pub(crate) fn value_word(self, layout: Layout) -> &'g AtomicU64 {
+        debug_assert!(layout.value_is_word());
+        let key = match layout.key_width {
+            Some(width) => width,
+            None => self.extents(layout).key,
+        };
+        &self.words[layout.value_index(key)]
+    }
+
+    /// The value's state word, in a layout whose values are not words.
+    #[inline]
+    pub(crate) fn state_word(self, layout: Layout) -> &'g AtomicU64 {
+        debug_assert!(!layout.value_is_word());
+        &self.words[layout.state_index()]
+    }
+
+    /// Appends the value to `out` if nobody is writing it; its state is what it was copied at.
+    pub(crate) fn copy_value(
+        self,
+        layout: Layout,
+        out: &mut Vec<u8>,
+    ) -> Result<ValueState, Contended> {
+        let word = self.state_word(layout);
+        let state = ValueState::observe(word)?;
+        let (start, length) = (out.len(), state.length());
+        let value = self.value_words(layout, length);
+        out.reserve(value.len() * WORD);
+        for word in value {
+            // Relaxed: `is_unchanged` tells whether these words belong together.
+            out.extend_from_slice(&word.load(Ordering::Relaxed).to_le_bytes());
+        }
+        out.truncate(start + length);
+        if state.is_unchanged(word) {
+            Ok(state)
+        } else {
+            out.truncate(start);
+            Err(Contended)
+        }
+    }
+
+    /// The value's words and length; final only in a record that is immutable.
+    pub(crate) fn final_value(self, layout: Layout) -> (&'g [AtomicU64], usize) {
+        let state = ValueState::from_raw(self.state_word(layout).load(Ordering::Acquire));
+        (self.value_words(layout, state.length()), state.length())
+    }
+
+    /// Overwrites the value of a record that is locked by the caller.
+    pub(crate) fn write_value(self, layout: Layout, value: &[u8]) {
+        debug_assert!(
+            value.len() <= self.extents(layout).capacity,
+            "the value fits"
+        );
+        write_words(self.value_words(layout, value.len()), value);
+    }
+
+    /// Writes a whole new record, header last; returns nothing that others could see yet.
+    #[inline(always)]
+    pub(crate) fn initialise(self, layout: Layout, previous: Address, record: NewRecord<'_>) {
+        let extents = layout.extents(record.key.len(), record.value.len());
+        if layout.has_extents() {
+            self.words[layout.extents_index()].store(pack(extents), Ordering::Relaxed);
+        }
+        if !layout.value_is_word() {
+            let state = ValueState::new(record.value.len());
+            self.words[layout.state_index()].store(state.raw(), Ordering::Relaxed);
+        }
+        write_words(
+            &self.words[layout.key_index()..][..words(extents.key)],
+            record.key,
+        );
+        let value = layout.value_index(extents.key);
+        write_words(
+            &self.words[value..][..words(record.value.len())],
+            record.value,
+        );
+        let info = RecordInfo::new(previous, record.content);
+        // Relaxed, like the stores above: the CAS that links the record releases them all.
+        self.words[0].store(info.raw(), Ordering::Relaxed);
+    }
+
+    fn value_words(self, layout: Layout, length: usize) -> &'g [AtomicU64] {
+        let extents = self.extents(layout);
+        // A torn length cannot occur (one word), a foreign one would be caught here.
+        let length = length.min(extents.capacity);
+        &self.words[layout.value_index(extents.key)..][..words(length)]
+    }
+}
+
+#[inline(always)]
+fn write_words(target: &[AtomicU64], bytes: &[u8]) {
+    debug_assert!(bytes.len() <= target.len() * WORD);
+    for (word, chunk) in target.iter().zip(word_chunks(bytes)) {
+        // Relaxed: ordered by the link of a new record, or by the unlock of an old one.
+        word.store(chunk, Ordering::Relaxed);
+    }
+}
+
+/// The words of `bytes`, the last one padded with zeros.
+#[inline(always)]
+fn word_chunks(bytes: &[u8]) -> impl Iterator<Item = u64> {
+    bytes.chunks(WORD).map(|chunk| match chunk.try_into() {
+        Ok(whole) => u64::from_le_bytes(whole),
+        Err(_) => {
+            let mut padded = [0; WORD];
+            padded[..chunk.len()].copy_from_slice(chunk);
+            u64::from_le_bytes(padded)
+        }
+    })
+}
+
+fn pack(extents: Extents) -> u64 {
+    debug_assert!(extents.key < 1 << 32 && extents.capacity < 1 << 32);
+    extents.key as u64 | (extents.capacity as u64) << 32
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "both halves are 32 bits")]
+fn unpack(word: u64) -> Extents {
+    Extents {
+        key: (word & u64::from(u32::MAX)) as usize,
+        capacity: (word >> 32) as usize,
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn page() -> Vec<AtomicU64> {
+        (0..64).map(|_| AtomicU64::new(0)).collect()
+    }
+
+    fn record<'b>(key: &'b [u8], value: &'b [u8]) -> NewRecord<'b> {
+        NewRecord {
+            key,
+            value,
+            content: Content::Value,
+        }
+    }
+
+    #[test]
+    fn a_variable_record_reads_back() {
+        let layout = Layout::new(None, None);
+        let page = page();
+        let found = RecordRef::new(&page);
+        found.initialise(layout, Address::FIRST, record(b"a longer key", b"value"));
+        assert!(found.key_equals(layout, b"a longer key"));
+        assert!(!found.key_equals(layout, b"a longer kez"));
+        assert!(!found.key_equals(layout, b"a longer ke"));
+        let mut value = Vec::new();
+        found.copy_value(layout, &mut value).expect("nobody writes");
+        assert_eq!(value, b"value");
+        assert_eq!(found.info().previous(), Address::FIRST);
+    }
+
+    #[test]
+    fn a_value_shrinks_and_grows_within_its_extent() {
+        let layout = Layout::new(Some(4), None);
+        let page = page();
+        let found = RecordRef::new(&page);
+        found.initialise(layout, Address::NONE, record(b"key!", b"0123456789"));
+        let extents = found.extents(layout);
+        assert_eq!(extents.capacity, 16);
+        for value in [&b"x"[..], b"0123456789abcdef", b""] {
+            let state = ValueState::observe(found.state_word(layout)).expect("free");
+            state
+                .transition_to_locked(found.state_word(layout))
+                .expect("free");
+            found.write_value(layout, value);
+            state.unlock(found.state_word(layout), value.len());
+            let mut copy = Vec::new();
+            found.copy_value(layout, &mut copy).expect("free");
+            assert_eq!(copy, value);
+            assert_eq!(found.extents(layout), extents);
+        }
+    }
+
+    #[test]
+    fn fixed_words_have_no_state() {
+        let layout = Layout::new(Some(8), Some(8));
+        let page = page();
+        let found = RecordRef::new(&page);
+        let (key, value) = (7_u64.to_le_bytes(), 9_u64.to_le_bytes());
+        found.initialise(layout, Address::NONE, record(&key, &value));
+        assert!(found.key_equals(layout, &key));
+        assert_eq!(found.value_word(layout).load(Ordering::Relaxed), 9);
+    }
+}

@@ -1,0 +1,76 @@
+//! A record that was read from a device: bytes of its own, checked and final.
+
+use super::{Extents, Layout, RecordInfo, ValueState, WORD, unpack};
+use crate::address::Address;
+use kvick_io::AlignedBuf;
+
+/// The bytes of one record, beginning at `start` of a buffer.
+#[derive(Debug)]
+pub(crate) struct StoredRecord {
+    address: Address,
+    bytes: AlignedBuf,
+    start: usize,
+}
+
+impl StoredRecord {
+    /// `bytes[start..]` holds at least the header of the record at `address`.
+    pub(crate) fn new(address: Address, bytes: AlignedBuf, start: usize) -> Self {
+        assert_eq!(start % WORD, 0, "records are aligned");
+        assert!(start + WORD <= bytes.len(), "a header is there");
+        Self {
+            address,
+            bytes,
+            start,
+        }
+    }
+
+    pub(crate) fn address(&self) -> Address {
+        self.address
+    }
+
+    pub(crate) fn info(&self) -> RecordInfo {
+        RecordInfo::from_raw(self.word(0))
+    }
+
+    pub(crate) fn extents(&self, layout: Layout) -> Extents {
+        if layout.has_extents() {
+            unpack(self.word(layout.extents_index()))
+        } else {
+            layout.extents(0, 0)
+        }
+    }
+
+    /// Bytes of the whole record, as its header tells.
+    pub(crate) fn record_bytes(&self, layout: Layout) -> usize {
+        layout.record_bytes(self.extents(layout))
+    }
+
+    /// Whether the buffer holds the whole record.
+    pub(crate) fn is_whole(&self, layout: Layout) -> bool {
+        self.start + layout.header_bytes() <= self.bytes.len()
+            && self.start + self.record_bytes(layout) <= self.bytes.len()
+    }
+
+    pub(crate) fn key(&self, layout: Layout) -> &[u8] {
+        let extents = self.extents(layout);
+        &self.bytes[self.start + layout.key_index() * WORD..][..extents.key]
+    }
+
+    pub(crate) fn value(&self, layout: Layout) -> &[u8] {
+        let extents = self.extents(layout);
+        let length = match layout.value_width {
+            Some(width) if layout.value_is_word() => width,
+            _ => ValueState::from_raw(self.word(layout.state_index())).length(),
+        };
+        assert!(
+            length <= extents.capacity,
+            "checksummed bytes hold a sound length"
+        );
+        &self.bytes[self.start + layout.value_index(extents.key) * WORD..][..length]
+    }
+
+    fn word(&self, index: usize) -> u64 {
+        let bytes = &self.bytes[self.start + index * WORD..][..WORD];
+        u64::from_le_bytes(bytes.try_into().expect("a word has 8 bytes"))
+    }
+}

@@ -1,0 +1,149 @@
+//! The word in front of a value that is longer than a machine word.
+//!
+//! ```text
+//!   63       62     61..............32   31............0
+//! +--------+--------+------------------+----------------+
+//! | locked | sealed |     sequence     |  value length  |
+//! +--------+--------+------------------+----------------+
+//! ```
+//!
+//! A seqlock: a writer takes `locked`, changes the bytes, and releases with the next sequence; a
+//! reader copies the bytes and takes the copy only if the word did not change meanwhile. Readers
+//! write nothing. `sealed` is set by whoever copies the value into a newer record: from then on
+//! the bytes are final, readers go on, writers start over from the index. A seal is set and, if
+//! the copy could not be linked, taken back within one synchronous stretch.
+//!
+//! Source of the seqlock's fences: Boehm, "Can seqlocks get along with programming language memory
+//! models?", MSPC 2012.
+
+use kvick_io::sync::atomic::{AtomicU64, Ordering, fence};
+use std::fmt;
+
+const LOCKED: u64 = 1 << 63;
+const SEALED: u64 = 1 << 62;
+const SEQUENCE_ONE: u64 = 1 << 32;
+const SEQUENCE_MASK: u64 = (SEALED - 1) & !(SEQUENCE_ONE - 1);
+const LENGTH_MASK: u64 = SEQUENCE_ONE - 1;
+
+const _: () = assert!(LOCKED | SEALED | SEQUENCE_MASK | LENGTH_MASK == u64::MAX);
+
+/// An observed state of a value, neither locked nor torn.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+pub(crate) struct ValueState(u64);
+
+/// Somebody is writing the value, has sealed it, or changed it since it was observed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) struct Contended;
+
+impl ValueState {
+    pub(crate) fn new(length: usize) -> Self {
+        let length = u32::try_from(length).expect("a value in a record is shorter than a page");
+        Self(u64::from(length))
+    }
+
+    #[inline]
+    pub(crate) fn from_raw(raw: u64) -> Self {
+        Self(raw & !LOCKED)
+    }
+
+    #[inline]
+    pub(crate) fn raw(self) -> u64 {
+        self.0
+    }
+
+    #[inline]
+    pub(crate) fn length(self) -> usize {
+        (self.0 & LENGTH_MASK) as usize
+    }
+
+    #[inline]
+    pub(crate) fn is_sealed(self) -> bool {
+        self.0 & SEALED != 0
+    }
+
+    /// Begins an optimistic read. Acquire: pairs with the Release of `unlock`.
+    #[inline]
+    pub(crate) fn observe(word: &AtomicU64) -> Result<Self, Contended> {
+        let raw = word.load(Ordering::Acquire);
+        if raw & LOCKED == 0 {
+            Ok(Self(raw))
+        } else {
+            Err(Contended)
+        }
+    }
+
+    /// Ends an optimistic read: whether the bytes copied since `observe` belong together.
+    #[inline]
+    pub(crate) fn is_unchanged(self, word: &AtomicU64) -> bool {
+        // Pairs with the Release fence of `transition_to_locked`: if one of the copied words came
+        // from a later writer, the load below sees that writer's lock or its release.
+        fence(Ordering::Acquire);
+        word.load(Ordering::Relaxed) & !SEALED == self.0 & !SEALED
+    }
+
+    /// Takes the value for writing, if it is still as observed.
+    pub(crate) fn transition_to_locked(self, word: &AtomicU64) -> Result<(), Contended> {
+        if self.is_sealed() {
+            return Err(Contended);
+        }
+        // Acquire: pairs with the Release of `unlock`, so a writer starts from the last bytes.
+        word.compare_exchange(
+            self.0,
+            self.0 | LOCKED,
+            Ordering::Acquire,
+            Ordering::Relaxed,
+        )
+        .map_err(|_| Contended)?;
+        // Pairs with the Acquire fence of `is_unchanged`.
+        fence(Ordering::Release);
+        Ok(())
+    }
+
+    /// Gives the value back with its new length. Only the holder of the lock calls this.
+    pub(crate) fn unlock(self, word: &AtomicU64, length: usize) {
+        debug_assert_eq!(word.load(Ordering::Relaxed), self.0 | LOCKED, "{self:?}");
+        let sequence = (self.0 + SEQUENCE_ONE) & SEQUENCE_MASK;
+        // Release: pairs with the Acquire of `observe` and of `transition_to_locked`.
+        word.store(sequence | Self::new(length).0, Ordering::Release);
+    }
+
+    /// Makes the observed bytes final, because a copy of them is about to be linked.
+    pub(crate) fn transition_to_sealed(self, word: &AtomicU64) -> Result<(), Contended> {
+        if self.is_sealed() {
+            return Err(Contended);
+        }
+        // Acquire: pairs with the Release of `unlock`; the copy was made of the last bytes.
+        word.compare_exchange(
+            self.0,
+            self.0 | SEALED,
+            Ordering::Acquire,
+            Ordering::Relaxed,
+        )
+        .map(drop)
+        .map_err(|_| Contended)
+    }
+
+    /// Takes the seal back: the copy lost its race. Only who sealed calls this.
+    pub(crate) fn unseal(self, word: &AtomicU64) {
+        debug_assert_eq!(word.load(Ordering::Relaxed), self.0 | SEALED, "{self:?}");
+        // Release: pairs with the Acquire of whoever observes next; nothing was changed.
+        word.store(self.0, Ordering::Release);
+    }
+}
+
+impl fmt::Debug for ValueState {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ValueState")
+            .field("length", &self.length())
+            .field("sequence", &((self.0 & SEQUENCE_MASK) / SEQUENCE_ONE))
+            .field("sealed", &self.is_sealed())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+#[path = "value_state_tests.rs"]
+mod tests;

@@ -1,0 +1,64 @@
+//! How an operation reaches the store: through the seat of its session, or through a pooled one.
+
+use super::Core;
+use super::seat::{Seat, Tools};
+use crate::statistics::Counter;
+
+/// A store and perhaps a seat. Two pointers.
+#[derive(Debug)]
+pub(crate) struct Access<'a> {
+    core: &'a Core,
+    seat: Option<&'a mut Seat>,
+}
+
+impl<'a> Access<'a> {
+    /// The operations of a session.
+    #[inline(always)]
+    pub(crate) fn seated(core: &'a Core, seat: &'a mut Seat) -> Self {
+        Self {
+            core,
+            seat: Some(seat),
+        }
+    }
+
+    /// The operations of a handle.
+    #[inline(always)]
+    pub(crate) fn pooled(core: &'a Core) -> Self {
+        Self { core, seat: None }
+    }
+
+    #[inline(always)]
+    pub(crate) fn core(&self) -> &'a Core {
+        self.core
+    }
+
+    /// Runs `body` protected.
+    #[inline(always)]
+    pub(crate) fn protected<R>(&mut self, body: impl FnOnce(&Core, Tools<'_>) -> R) -> R {
+        let core = self.core;
+        match &mut self.seat {
+            Some(seat) => seat.protected(|tools| body(core, tools)),
+            None => core
+                .pool
+                .with(|seat| seat.protected(|tools| body(core, tools))),
+        }
+    }
+
+    /// Whether the task should let others run before its next operation.
+    #[inline(always)]
+    pub(crate) fn turn_is_over(&mut self) -> bool {
+        let every = self.core.limits.yield_every;
+        match &mut self.seat {
+            Some(seat) => seat.turn_is_over(every),
+            None => self.core.pool.with(|seat| seat.turn_is_over(every)),
+        }
+    }
+
+    #[cold]
+    pub(crate) fn count_suspension(&mut self) {
+        match &mut self.seat {
+            Some(seat) => seat.count(Counter::Suspensions),
+            None => self.core.pool.with(|seat| seat.count(Counter::Suspensions)),
+        }
+    }
+}

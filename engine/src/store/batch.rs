@@ -1,0 +1,193 @@
+//! Many operations under one guard.
+//!
+//! One at a time, an operation waits for two cache misses, the bucket and the record, one after the
+//! other. Here a group of keys goes through three stages: hash and ask for the bucket; find the
+//! entry and ask for the record; finish. The misses of a group overlap. What cannot finish in
+//! memory is left over and done by ordinary operations, all at once.
+
+use super::access::Access;
+use super::changes::Update;
+use super::modify::Modify;
+use super::operation::Running;
+use super::read::{Owned, Read};
+use super::upsert::Upsert;
+use super::{Core, HashedKey, Step};
+use crate::address::Address;
+use crate::codec::{Key, Value};
+use crate::error::Result;
+use crate::hash::KeyHash;
+use futures::stream::{FuturesUnordered, TryStreamExt};
+use std::borrow::Borrow;
+use std::sync::{Mutex, PoisonError};
+
+/// Keys of a group: enough to hide the latency of memory, few enough to stay in the first cache.
+const GROUP: usize = 32;
+
+/// A key on its way through the stages.
+struct Staged<'k, K: Key + ?Sized + 'k> {
+    bytes: K::Bytes<'k>,
+    hash: KeyHash,
+    newest: Address,
+}
+
+impl<K: Key + ?Sized> Staged<'_, K> {
+    fn hashed(&self) -> HashedKey<'_> {
+        HashedKey {
+            bytes: self.bytes.as_ref(),
+            hash: self.hash,
+        }
+    }
+}
+
+impl Core {
+    /// Stages 1 and 2 of a group of keys.
+    #[inline(always)]
+    fn stage<'k, K: Key + ?Sized, Q: Borrow<K::Item> + 'k>(
+        &self,
+        group: impl ExactSizeIterator<Item = &'k Q>,
+    ) -> Result<[Option<Staged<'k, K>>; GROUP]> {
+        debug_assert!(group.len() <= GROUP);
+        let mut staged = [const { None }; GROUP];
+        for (place, key) in staged.iter_mut().zip(group) {
+            let bytes = K::encode(key.borrow())?;
+            let hash = self.hashed::<K>(bytes.as_ref())?.hash;
+            self.index.prefetch(hash);
+            *place = Some(Staged {
+                bytes,
+                hash,
+                newest: Address::NONE,
+            });
+        }
+        for key in staged.iter_mut().flatten() {
+            if let Some(entry) = self.index.find(key.hash) {
+                key.newest = entry.address();
+                self.log.prefetch(key.newest);
+            }
+        }
+        Ok(staged)
+    }
+}
+
+/// Reads `keys`; the answers are in their order.
+pub(crate) async fn read_many<K: Key + ?Sized, V: Value + ?Sized, Q: Borrow<K::Item>>(
+    mut access: Access<'_>,
+    keys: &[Q],
+) -> Result<Vec<Option<V::Owned>>> {
+    let mut answers: Vec<Option<V::Owned>> = Vec::with_capacity(keys.len());
+    let mut left: Vec<usize> = Vec::new();
+    for group in keys.chunks(GROUP) {
+        access.protected(|core, mut tools| -> Result<()> {
+            core.check_read()?;
+            let staged = core.stage::<K, Q>(group.iter())?;
+            for key in staged.iter().flatten() {
+                let bytes = key.bytes.as_ref();
+                let tools = tools.again();
+                let step = core.read_from::<K, V, Owned>(key.newest, bytes, &mut Owned, tools)?;
+                match step {
+                    Step::Done(answer) => answers.push(answer),
+                    Step::Blocked(_) => {
+                        left.push(answers.len());
+                        answers.push(None);
+                    }
+                }
+            }
+            Ok(())
+        })?;
+    }
+    if !left.is_empty() {
+        let core = access.core();
+        let mut reads: FuturesUnordered<_> = left
+            .into_iter()
+            .map(|place| async move {
+                let read = Read::<K, V, Owned>::new(keys[place].borrow(), Owned);
+                Running::new(Access::pooled(core), read)
+                    .await
+                    .map(|answer| (place, answer))
+            })
+            .collect();
+        while let Some((place, answer)) = reads.try_next().await? {
+            answers[place] = answer;
+        }
+    }
+    Ok(answers)
+}
+
+/// Sets `pairs` in their order: of two with the same key, the later one stays.
+pub(crate) async fn upsert_many<K, V, Q, W>(mut access: Access<'_>, pairs: &[(Q, W)]) -> Result<()>
+where
+    K: Key + ?Sized,
+    V: Value + ?Sized,
+    Q: Borrow<K::Item>,
+    W: Borrow<V::Item>,
+{
+    let mut done = 0;
+    while done < pairs.len() {
+        let group = &pairs[done..pairs.len().min(done + GROUP)];
+        let blocked = access.protected(|core, mut tools| -> Result<bool> {
+            core.check_write()?;
+            let staged = core.stage::<K, Q>(group.iter().map(|(key, _)| key))?;
+            for (key, (_, value)) in staged.iter().flatten().zip(group) {
+                let step =
+                    core.upsert_hashed::<K, V>(key.hashed(), value.borrow(), tools.again())?;
+                match step {
+                    Step::Done(()) => done += 1,
+                    Step::Blocked(_) => return Ok(true),
+                }
+            }
+            Ok(false)
+        })?;
+        if blocked {
+            let (key, value) = &pairs[done];
+            let upsert = Upsert::<K, V>::new(key.borrow(), value.borrow());
+            Running::new(Access::pooled(access.core()), upsert).await?;
+            done += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Modifies `keys`, each once; those that are on the device in no particular order.
+pub(crate) async fn rmw_many<K, V, Q, F>(mut access: Access<'_>, keys: &[Q], f: F) -> Result<()>
+where
+    K: Key + ?Sized,
+    V: Value + ?Sized,
+    Q: Borrow<K::Item>,
+    F: FnMut(usize, Option<V::Owned>) -> V::Owned,
+{
+    let mut shared = Mutex::new(f);
+    let mut left: Vec<usize> = Vec::new();
+    let mut first = 0;
+    for group in keys.chunks(GROUP) {
+        let f = shared.get_mut().unwrap_or_else(PoisonError::into_inner);
+        access.protected(|core, mut tools| -> Result<()> {
+            core.check_write()?;
+            let staged = core.stage::<K, Q>(group.iter())?;
+            for (place, key) in staged.iter().flatten().enumerate() {
+                let place = first + place;
+                let mut update = Update(|current| f(place, current));
+                let step =
+                    core.modify_hashed::<K, V, _>(key.hashed(), &mut update, tools.again())?;
+                if let Step::Blocked(_) = step {
+                    left.push(place);
+                }
+            }
+            Ok(())
+        })?;
+        first += group.len();
+    }
+    let (core, shared) = (access.core(), &shared);
+    let modifies: FuturesUnordered<_> = left
+        .into_iter()
+        .map(|place| {
+            // A closure that panicked has changed nothing: the others may go on with it.
+            let update = Update(move |current| {
+                shared.lock().unwrap_or_else(PoisonError::into_inner)(place, current)
+            });
+            let modify = Modify::<K, V, _>::new(keys[place].borrow(), update);
+            Running::new(Access::pooled(core), modify)
+        })
+        .collect();
+    modifies
+        .try_for_each(|_| futures::future::ready(Ok(())))
+        .await
+}

@@ -1,0 +1,66 @@
+//! The changes that [`modify`](super::modify) can make.
+
+use super::modify::Change;
+use crate::codec::Value;
+use crate::error::Result;
+use std::borrow::Borrow;
+
+/// `rmw`: whatever a closure makes of the value.
+#[derive(Debug)]
+pub(crate) struct Update<F>(pub(crate) F);
+
+impl<V: Value + ?Sized, F: FnMut(Option<V::Owned>) -> V::Owned> Change<V> for Update<F> {
+    const CREATES: bool = true;
+
+    #[inline(always)]
+    fn apply<W>(
+        &mut self,
+        current: Option<&[u8]>,
+        write: impl FnOnce(&[u8]) -> Result<W>,
+    ) -> Result<Option<W>> {
+        let current = current.map(V::decode).transpose()?;
+        let new = (self.0)(current);
+        let bytes = V::encode(new.borrow())?;
+        write(bytes.as_ref()).map(Some)
+    }
+}
+
+/// `insert_if_absent`: a value where there is none.
+pub(crate) struct Insert<'v, V: Value + ?Sized>(pub(crate) &'v V::Item);
+
+impl<V: Value + ?Sized> Change<V> for Insert<'_, V> {
+    const CREATES: bool = true;
+
+    fn apply<W>(
+        &mut self,
+        current: Option<&[u8]>,
+        write: impl FnOnce(&[u8]) -> Result<W>,
+    ) -> Result<Option<W>> {
+        if current.is_some() {
+            return Ok(None);
+        }
+        write(V::encode(self.0)?.as_ref()).map(Some)
+    }
+}
+
+/// `compare_and_swap`: a new value for exactly this one. Values are equal if their bytes are.
+pub(crate) struct Swap<'v, V: Value + ?Sized> {
+    pub(crate) expected: &'v V::Item,
+    pub(crate) new: &'v V::Item,
+}
+
+impl<V: Value + ?Sized> Change<V> for Swap<'_, V> {
+    const CREATES: bool = false;
+
+    fn apply<W>(
+        &mut self,
+        current: Option<&[u8]>,
+        write: impl FnOnce(&[u8]) -> Result<W>,
+    ) -> Result<Option<W>> {
+        let expected = V::encode(self.expected)?;
+        if current != Some(expected.as_ref()) {
+            return Ok(None);
+        }
+        write(V::encode(self.new)?.as_ref()).map(Some)
+    }
+}

@@ -1,0 +1,137 @@
+//! What a suspended operation waits for.
+
+use super::trace::Version;
+use super::{Blocked, Core, Learnt};
+use crate::address::Address;
+use crate::error::{Error, Result};
+use crate::record::StoredRecord;
+use kvick_io::BoxFuture;
+use std::fmt;
+use std::task::{Context, Poll};
+
+/// The state of a suspended operation.
+#[derive(Debug)]
+pub(super) struct Cold<'a> {
+    pub(super) learnt: Learnt,
+    pub(super) wait: Wait<'a>,
+}
+
+/// A wait in progress.
+pub(super) struct Wait<'a>(BoxFuture<'a, Result<Lesson>>);
+
+/// What one wait has brought.
+#[derive(Debug)]
+pub(super) enum Lesson {
+    Nothing,
+    Chain(Address, Option<StoredRecord>),
+    Gathered(Address, Vec<u8>),
+    Scattered(Version, Vec<u8>),
+}
+
+/// What a fresh operation knows.
+pub(super) static NOTHING_LEARNT: Learnt = Learnt {
+    chain: None,
+    gathered: None,
+    scattered: None,
+};
+
+impl Learnt {
+    pub(super) fn take_in(&mut self, lesson: Lesson) {
+        match lesson {
+            Lesson::Nothing => {}
+            Lesson::Chain(from, found) => self.chain = Some((from, found)),
+            Lesson::Gathered(at, value) => self.gathered = Some((at, value)),
+            Lesson::Scattered(version, pieces) => self.scattered = Some((version, pieces)),
+        }
+    }
+}
+
+impl<'a> Wait<'a> {
+    /// Begins to wait for the end of `blocked`.
+    pub(super) fn for_what(core: &'a Core, blocked: Blocked, key: Result<Vec<u8>>) -> Self {
+        Self(match blocked {
+            Blocked::OnDevice(from) => Box::pin(async move {
+                let found = core.find_on_device(from, &key?).await?;
+                Ok(Lesson::Chain(from, found))
+            }),
+            Blocked::Room(bytes) => Box::pin(async move {
+                core.log.room(bytes).await?;
+                Ok(Lesson::Nothing)
+            }),
+            Blocked::Fuzzy(address) => Box::pin(async move {
+                core.log.immutable(address).await?;
+                Ok(Lesson::Nothing)
+            }),
+            Blocked::Contended => Box::pin(async {
+                YieldOnce(false).await;
+                Ok(Lesson::Nothing)
+            }),
+            Blocked::InPieces(address, pieces) => Box::pin(async move {
+                let value = core.gather(&pieces).await?;
+                Ok(Lesson::Gathered(address, value))
+            }),
+            Blocked::TooLong(version, value) => Box::pin(async move {
+                let pieces = core.scatter(&value).await?;
+                Ok(Lesson::Scattered(version, pieces))
+            }),
+        })
+    }
+
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Lesson>> {
+        self.0.as_mut().poll(context)
+    }
+}
+
+impl fmt::Debug for Wait<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Wait")
+    }
+}
+
+impl Core {
+    /// The newest record of `key` in the chain that goes on at `from`, on the device.
+    async fn find_on_device(&self, from: Address, key: &[u8]) -> Result<Option<StoredRecord>> {
+        let mut address = from;
+        while address >= self.log.begin() {
+            self.check_read()?;
+            let record = self.log.fetch(address).await?;
+            if record.key(self.log.layout()) == key {
+                return Ok(Some(record));
+            }
+            let previous = record.info().previous();
+            if previous >= address {
+                return Err(self.circular(address));
+            }
+            address = previous;
+        }
+        Ok(None)
+    }
+
+    #[cold]
+    fn circular(&self, address: Address) -> Error {
+        let (file, offset) = self.log.locate(address);
+        Error::corrupt(
+            "a chain that does not lead back",
+            &file,
+            offset,
+            address.raw(),
+            0,
+        )
+    }
+}
+
+/// Lets other tasks run once.
+struct YieldOnce(bool);
+
+impl Future for YieldOnce {
+    type Output = ();
+
+    fn poll(mut self: std::pin::Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.0 {
+            return Poll::Ready(());
+        }
+        self.0 = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

@@ -1,0 +1,119 @@
+//! Delete: from now on the key is absent.
+
+use super::link::{Link, until_settled};
+use super::operation::Operation;
+use super::seat::Tools;
+use super::trace::{Found, InMemory};
+use super::{Blocked, Core, HashedKey, Step, layout};
+use crate::codec::{Key, Value};
+use crate::error::Result;
+use crate::hybrid_log::Region;
+use crate::record::{Content, Layout, NewRecord, RecordInfo, RecordRef, ValueState};
+use crate::statistics::Counter;
+use std::marker::PhantomData;
+
+/// Deletes one key.
+pub(crate) struct Delete<'k, K: Key + ?Sized, V: Value + ?Sized> {
+    key: &'k K::Item,
+    value: PhantomData<fn(&V)>,
+}
+
+impl<'k, K: Key + ?Sized, V: Value + ?Sized> Delete<'k, K, V> {
+    #[inline(always)]
+    pub(crate) fn new(key: &'k K::Item) -> Self {
+        Self {
+            key,
+            value: PhantomData,
+        }
+    }
+}
+
+impl<K: Key + ?Sized, V: Value + ?Sized> Operation for Delete<'_, K, V> {
+    type Output = ();
+
+    fn attempt(&mut self, core: &Core, tools: Tools<'_>) -> Result<Step<()>> {
+        core.check_write()?;
+        let bytes = K::encode(self.key)?;
+        let key = core.hashed::<K>(bytes.as_ref())?;
+        let layout = layout::<K, V>();
+        let step = until_settled(|| core.delete_once(key, layout, &tools))?;
+        if let Step::Done(()) = step {
+            tools.counters.add(Counter::Deletes, 1);
+        }
+        Ok(step)
+    }
+
+    fn key(&self) -> Result<Vec<u8>> {
+        Ok(K::encode(self.key)?.as_ref().to_vec())
+    }
+}
+
+impl Core {
+    /// One try; `None` if somebody else was faster.
+    fn delete_once(
+        &self,
+        HashedKey { bytes: key, hash }: HashedKey<'_>,
+        layout: Layout,
+        tools: &Tools<'_>,
+    ) -> Result<Option<Step<()>>> {
+        let Some(entry) = self.index.find(hash) else {
+            Found::Absent.count(tools.counters);
+            return Ok(Some(Step::Done(())));
+        };
+        let found = self.trace(entry.address(), key, layout, tools.guard);
+        let is_done = match found {
+            Found::Absent => true,
+            Found::InMemory(found) if found.record.info().is_tombstone() => true,
+            Found::InMemory(InMemory {
+                record,
+                region: Region::Mutable,
+                ..
+            }) => {
+                if !delete_in_place(record, layout) {
+                    return Ok(None);
+                }
+                true
+            }
+            // What is immutable or on the device is hidden by a newer tombstone, unread.
+            Found::InMemory(_) | Found::OnDevice(_) => false,
+        };
+        if is_done {
+            found.count(tools.counters);
+            return Ok(Some(Step::Done(())));
+        }
+        let tombstone = NewRecord {
+            key,
+            value: &[],
+            content: Content::Tombstone,
+        };
+        Ok(
+            match self.link(entry, tombstone, tools.guard, tools.counters) {
+                Link::Linked => {
+                    found.count(tools.counters);
+                    Some(Step::Done(()))
+                }
+                Link::Lost => None,
+                Link::NoRoom(bytes) => Some(Step::Blocked(Blocked::Room(bytes))),
+            },
+        )
+    }
+}
+
+/// Sets the tombstone of a mutable record; `false` if somebody is changing or copying its value.
+fn delete_in_place(record: RecordRef<'_>, layout: Layout) -> bool {
+    if layout.value_is_word() {
+        // Values of one word are never copied while they are mutable: no lock is needed.
+        RecordInfo::transition_to_tombstone(record.info_word());
+        return true;
+    }
+    let word = record.state_word(layout);
+    let Ok(state) = ValueState::observe(word) else {
+        return false;
+    };
+    if state.transition_to_locked(word).is_err() {
+        return false;
+    }
+    RecordInfo::transition_to_tombstone(record.info_word());
+    state.unlock(word, state.length());
+    true
+}

@@ -1,0 +1,203 @@
+//! The store: where the index and the log meet.
+//!
+//! # The parts
+//! * [`Core`]: everything that operations share, in terms of bytes.
+//! * `trace`: the only walk along a chain of records.
+//! * `read`, `upsert`, `modify`, `delete`: one *synchronous attempt* each, a `match` over the
+//!   region of the newest record. An attempt runs under one guard, ends done or [`Blocked`], and leaves
+//!   nothing half done: no lock, no reserved room, no borrowed memory.
+//! * `operation`: the future that makes attempts and, in between, waits for what blocked them.
+//! * `batch`: many operations under one guard, with prefetching.
+//! * `pieces`: values that do not fit in a page.
+//!
+//! # What may be carried across a wait
+//! Addresses and owned bytes ([`Learnt`]), never a reference. After a wait an attempt starts again
+//! from the index entry. What was learnt from the device is used only if the chain still leads to
+//! the address at which the device was asked: records are never changed there, so the rest of the
+//! chain is still as it was read.
+
+pub(crate) mod access;
+pub(crate) mod batch;
+pub(crate) mod changes;
+mod cold;
+pub(crate) mod delete;
+mod link;
+pub(crate) mod modify;
+pub(crate) mod open;
+pub(crate) mod operation;
+mod pieces;
+pub(crate) mod read;
+pub(crate) mod seat;
+mod trace;
+pub(crate) mod upsert;
+
+use crate::codec::{Key, Value};
+use crate::config::Config;
+use crate::epoch::Epoch;
+use crate::error::{Error, Result};
+use crate::hash::KeyHasher;
+use crate::hash_index::HashIndex;
+use crate::hybrid_log::HybridLog;
+use crate::record::Layout;
+use crate::statistics::{DeviceStats, LogBytes, MemoryBytes, Stats};
+use seat::{Registry, Seat, SeatPool};
+use std::sync::Arc;
+
+/// Everything that the operations of one store share.
+#[derive(Debug)]
+pub(crate) struct Core {
+    // Fixed after opening.
+    pub(crate) config: Config,
+    pub(crate) limits: Limits,
+    hasher: KeyHasher,
+    epoch: Epoch,
+    // Shared structures, each with its own rules.
+    index: HashIndex,
+    log: HybridLog,
+    pool: SeatPool,
+    registry: Arc<Registry>,
+}
+
+/// How large things may be, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) key: usize,
+    pub(crate) value: usize,
+    /// A record larger than this has its value in pieces.
+    pub(crate) inline: usize,
+    /// A session yields after this many operations; 0 is never.
+    pub(crate) yield_every: u32,
+}
+
+impl Core {
+    /// A seat of its own for a session.
+    pub(crate) fn seat(&self) -> Result<Seat> {
+        self.log.health().check_read()?;
+        Ok(self.registry.seat(&self.epoch, self.limits.yield_every))
+    }
+
+    pub(crate) async fn flush(&self) -> Result<()> {
+        self.log.health().check_write()?;
+        self.log.flush().await.map(drop)
+    }
+
+    pub(crate) async fn flush_and_evict(&self) -> Result<()> {
+        self.log.health().check_write()?;
+        self.log.flush_and_evict().await
+    }
+
+    /// Ends the drivers; every operation from now on is refused.
+    pub(crate) fn close(&self) {
+        self.log.close();
+    }
+
+    /// The drivers of the log; resolves when the store is closed.
+    pub(crate) async fn maintain(&self) {
+        self.log.maintain().await;
+    }
+
+    /// Bytes of the log so far.
+    pub(crate) fn log_end(&self) -> u64 {
+        self.log.tail_address().raw()
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let mut stats = Stats::default();
+        self.registry.count(&mut stats);
+        let [begin, head, _, read_only] = self.log.marks();
+        let tail = self.log.tail_address();
+        stats.log = LogBytes {
+            mutable: tail.raw().saturating_sub(read_only.raw()),
+            read_only: read_only.raw() - head.raw(),
+            on_device: head.raw() - begin.raw(),
+        };
+        let stored = self.log.device().bytes_stored();
+        stats.device = DeviceStats::of(self.log.counters(), stored);
+        let (frames, buffers) = self.log.memory();
+        stats.memory = MemoryBytes {
+            index: self.index.bytes(),
+            frames,
+            buffers,
+        };
+        stats
+    }
+
+    /// What the asker must be told before anything else: the store is closed or poisoned.
+    #[inline(always)]
+    fn check_write(&self) -> Result<()> {
+        self.log.health().check_write()
+    }
+
+    #[inline(always)]
+    fn check_read(&self) -> Result<()> {
+        self.log.health().check_read()
+    }
+}
+
+/// Key and value types of a store, of which nothing is held.
+pub(crate) type Types<K, V> = std::marker::PhantomData<(fn(&K), fn(&V))>;
+
+/// An encoded key and its hash.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HashedKey<'k> {
+    pub(crate) bytes: &'k [u8],
+    pub(crate) hash: crate::hash::KeyHash,
+}
+
+/// How the records of a store of these types are laid out.
+#[inline(always)]
+pub(crate) const fn layout<K: Key + ?Sized, V: Value + ?Sized>() -> Layout {
+    Layout::new(K::WIDTH, V::WIDTH)
+}
+
+/// Why an attempt could not finish, and so what to wait for.
+#[derive(Debug)]
+pub(crate) enum Blocked {
+    /// The chain goes on at this address, on the device.
+    OnDevice(crate::address::Address),
+    /// The log has no room for a record of so many bytes.
+    Room(u64),
+    /// The record here may still be changed by somebody who sees older marks.
+    Fuzzy(crate::address::Address),
+    /// Somebody else is in the middle of a change.
+    Contended,
+    /// The value of the record here is in these pieces.
+    InPieces(crate::address::Address, Vec<u8>),
+    /// This value, made from that version of the record, must be stored in pieces first.
+    TooLong(trace::Version, Vec<u8>),
+}
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub(crate) enum Step<T> {
+    Done(T),
+    Blocked(Blocked),
+}
+
+/// What waiting has brought: addresses and bytes of our own.
+#[derive(Debug, Default)]
+pub(crate) struct Learnt {
+    /// The first record of the key at or behind an address on the device.
+    chain: Option<(crate::address::Address, Option<crate::record::StoredRecord>)>,
+    /// The whole value of the record at an address.
+    gathered: Option<(crate::address::Address, Vec<u8>)>,
+    /// Where a long value went: for which version of the record, and the list of its pieces.
+    scattered: Option<(trace::Version, Vec<u8>)>,
+}
+
+/// Refuses a key that is longer than the store takes.
+#[cold]
+fn key_too_long(length: usize, limits: &Limits) -> Error {
+    Error::invalid(format!(
+        "key of {length} bytes: this store takes at most {}",
+        limits.key
+    ))
+}
+
+#[cold]
+fn value_too_long(length: usize, limits: &Limits) -> Error {
+    Error::invalid(format!(
+        "value of {length} bytes: this store takes at most {}",
+        limits.value
+    ))
+}

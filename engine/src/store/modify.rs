@@ -1,0 +1,418 @@
+//! Modify: read, compute and write as one step. `rmw`, `insert_if_absent` and `compare_and_swap`
+//! differ only in the [`Change`] they make.
+//!
+//! | newest record of the key | what happens |
+//! |---|---|
+//! | mutable | changed in place by a CAS or under its lock; sealed and copied if it does not fit |
+//! | fuzzy | waits until it is immutable: somebody may still be changing it in place |
+//! | read-only | copied to the tail |
+//! | on the device | fetched first, then copied to the tail |
+//! | absent or deleted | created at the tail |
+//!
+//! A copy is linked only if the entry is as it was when the old value was found, so no update is
+//! lost. The change may be computed several times; it takes effect once.
+
+use super::link::{Link, until_settled};
+use super::operation::Operation;
+use super::seat::Tools;
+use super::trace::{Found, InMemory, Version};
+use super::upsert::word_of;
+use super::{Blocked, Core, HashedKey, Step, layout};
+use crate::address::Address;
+use crate::codec::{Key, Value};
+use crate::error::Result;
+use crate::hash_index::FoundEntry;
+use crate::hybrid_log::Region;
+use crate::record::{Content, NewRecord, RecordRef, ValueState};
+use crate::statistics::Counter;
+use kvick_io::sync::atomic::Ordering;
+use std::marker::PhantomData;
+
+/// What to make of a value.
+pub(crate) trait Change<V: Value + ?Sized> {
+    /// Whether it may write when there is no value yet.
+    const CREATES: bool;
+
+    /// Computes the new value from the current one and hands it to `write`, or leaves the current
+    /// one: then the result is `None`. Runs without any lock; may run more than once.
+    fn apply<W>(
+        &mut self,
+        current: Option<&[u8]>,
+        write: impl FnOnce(&[u8]) -> Result<W>,
+    ) -> Result<Option<W>>;
+}
+
+/// Modifies the value of one key. The output says whether it wrote.
+pub(crate) struct Modify<'k, K: Key + ?Sized, V: Value + ?Sized, C> {
+    key: &'k K::Item,
+    change: C,
+    value: PhantomData<fn(&V)>,
+}
+
+impl<'k, K: Key + ?Sized, V: Value + ?Sized, C> Modify<'k, K, V, C> {
+    #[inline(always)]
+    pub(crate) fn new(key: &'k K::Item, change: C) -> Self {
+        Self {
+            key,
+            change,
+            value: PhantomData,
+        }
+    }
+}
+
+impl<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>> Operation for Modify<'_, K, V, C> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn attempt(&mut self, core: &Core, tools: Tools<'_>) -> Result<Step<bool>> {
+        let bytes = K::encode(self.key)?;
+        let key = core.hashed::<K>(bytes.as_ref())?;
+        core.modify_hashed::<K, V, C>(key, &mut self.change, tools)
+    }
+
+    fn key(&self) -> Result<Vec<u8>> {
+        Ok(K::encode(self.key)?.as_ref().to_vec())
+    }
+}
+
+/// Everything one try needs.
+struct Try<'t, 's> {
+    core: &'t Core,
+    tools: &'t mut Tools<'s>,
+    key: &'t [u8],
+    entry: FoundEntry<'t>,
+}
+
+/// A value that was found in memory, as it was observed.
+struct Current<'c> {
+    value: &'c [u8],
+    state: ValueState,
+    /// Bytes that it may grow to in place; none if it is in pieces.
+    capacity: Option<usize>,
+}
+
+impl Core {
+    #[inline(always)]
+    pub(super) fn modify_hashed<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
+        &self,
+        HashedKey { bytes: key, hash }: HashedKey<'_>,
+        change: &mut C,
+        mut tools: Tools<'_>,
+    ) -> Result<Step<bool>> {
+        self.check_write()?;
+        let step = until_settled(|| {
+            let entry = if C::CREATES {
+                self.index.find_or_create(hash)
+            } else if let Some(entry) = self.index.find(hash) {
+                entry
+            } else {
+                Found::Absent.count(tools.counters);
+                return Ok(Some(Step::Done(false)));
+            };
+            Try {
+                core: self,
+                tools: &mut tools,
+                key,
+                entry,
+            }
+            .once::<K, V, C>(change)
+        })?;
+        if let Step::Done(_) = step {
+            tools.counters.add(Counter::Modifies, 1);
+        }
+        Ok(step)
+    }
+}
+
+impl Try<'_, '_> {
+    /// One try; `None` if somebody else was faster.
+    #[inline(always)]
+    fn once<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
+        &mut self,
+        change: &mut C,
+    ) -> Result<Option<Step<bool>>> {
+        let layout = layout::<K, V>();
+        let found = self
+            .core
+            .trace(self.entry.address(), self.key, layout, self.tools.guard);
+        let step = match found {
+            Found::Absent => self.copy::<K, V, C>(None, change),
+            Found::InMemory(found) if found.record.info().is_tombstone() => {
+                self.copy::<K, V, C>(None, change)
+            }
+            Found::InMemory(InMemory {
+                address,
+                region: Region::Fuzzy,
+                ..
+            }) => Ok(Some(Step::Blocked(Blocked::Fuzzy(address)))),
+            Found::InMemory(InMemory {
+                record,
+                region: Region::Mutable,
+                ..
+            }) if layout.value_is_word() => self.change_word::<K, V, C>(record, change),
+            Found::InMemory(found) => self.change_bytes::<K, V, C>(found, change),
+            Found::OnDevice(from) => self.change_stored::<K, V, C>(from, change),
+        }?;
+        if let Some(Step::Done(_)) = step {
+            found.count(self.tools.counters);
+        }
+        Ok(step)
+    }
+
+    /// In place, a value of one word.
+    #[inline(always)]
+    fn change_word<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
+        &mut self,
+        record: RecordRef<'_>,
+        change: &mut C,
+    ) -> Result<Option<Step<bool>>> {
+        let word = record.value_word(layout::<K, V>());
+        let width = V::WIDTH.expect("a word has a width");
+        // Acquire: pairs with the Release of whoever stored the value.
+        let current = word.load(Ordering::Acquire);
+        let swapped = change.apply(Some(&current.to_le_bytes()[..width]), |new| {
+            self.core.check_value::<V>(new)?;
+            // Release: pairs with the Acquire of readers.
+            let new = word_of(new);
+            let swap = word.compare_exchange(current, new, Ordering::AcqRel, Ordering::Relaxed);
+            Ok(swap.is_ok())
+        })?;
+        Ok(match swapped {
+            None => Some(Step::Done(false)),
+            Some(true) => Some(Step::Done(true)),
+            Some(false) => None,
+        })
+    }
+
+    /// A value in memory: in place if it is mutable and the new one fits, else as a copy.
+    fn change_bytes<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
+        &mut self,
+        found: InMemory<'_>,
+        change: &mut C,
+    ) -> Result<Option<Step<bool>>> {
+        let InMemory {
+            address, record, ..
+        } = found;
+        let layout = layout::<K, V>();
+        if layout.value_is_word() {
+            let width = V::WIDTH.expect("a word has a width");
+            let current = record
+                .value_word(layout)
+                .load(Ordering::Acquire)
+                .to_le_bytes();
+            return self.copy::<K, V, C>(Some(&current[..width]), change);
+        }
+        let mut current = std::mem::take(self.tools.scratch);
+        current.clear();
+        let Ok(state) = record.copy_value(layout, &mut current) else {
+            *self.tools.scratch = current;
+            return Ok(None);
+        };
+        let result = if record.info().is_tombstone() {
+            // Deleted between the walk and the copy.
+            Ok(None)
+        } else if record.info().is_in_pieces() {
+            match self.tools.learnt.gathered_at(address) {
+                Some(value) => {
+                    let current = Current {
+                        value,
+                        state,
+                        capacity: None,
+                    };
+                    self.replace::<K, V, C>(found, current, change)
+                }
+                None => Ok(Some(Step::Blocked(Blocked::InPieces(
+                    address,
+                    current.clone(),
+                )))),
+            }
+        } else {
+            let capacity = Some(record.extents(layout).capacity);
+            self.replace::<K, V, C>(
+                found,
+                Current {
+                    value: &current,
+                    state,
+                    capacity,
+                },
+                change,
+            )
+        };
+        *self.tools.scratch = current;
+        result
+    }
+
+    /// Replaces the observed value of a record in memory.
+    fn replace<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
+        &mut self,
+        InMemory { record, region, .. }: InMemory<'_>,
+        Current {
+            value,
+            state,
+            capacity,
+        }: Current<'_>,
+        change: &mut C,
+    ) -> Result<Option<Step<bool>>> {
+        let layout = layout::<K, V>();
+        if region != Region::Mutable {
+            return self.copy_of::<K, V, C>(Some(value), state.raw(), change);
+        }
+        if state.is_sealed() {
+            // Somebody is about to link a copy of it.
+            return Ok(None);
+        }
+        let word = record.state_word(layout);
+        let Self {
+            core, key, entry, ..
+        } = *self;
+        let Tools {
+            guard,
+            counters,
+            learnt,
+            ..
+        } = *self.tools;
+        let version = Version {
+            newest: entry.address(),
+            state: state.raw(),
+        };
+        if let Some(pieces) = learnt.scattered_for(version) {
+            let record = NewRecord {
+                key,
+                value: pieces,
+                content: Content::InPieces,
+            };
+            return Ok(sealed(state, word, || {
+                core.link(entry, record, guard, counters)
+            }));
+        }
+        let step = change.apply(Some(value), |new| {
+            core.check_value::<V>(new)?;
+            if capacity.is_some_and(|capacity| new.len() <= capacity) {
+                if state.transition_to_locked(word).is_err() {
+                    return Ok(None);
+                }
+                record.write_value(layout, new);
+                state.unlock(word, new.len());
+                return Ok(Some(Step::Done(true)));
+            }
+            if core.is_too_long(layout, key, new) {
+                return Ok(Some(Step::Blocked(Blocked::TooLong(version, new.to_vec()))));
+            }
+            let record = NewRecord {
+                key,
+                value: new,
+                content: Content::Value,
+            };
+            Ok(sealed(state, word, || {
+                core.link(entry, record, guard, counters)
+            }))
+        })?;
+        Ok(step.unwrap_or(Some(Step::Done(false))))
+    }
+
+    /// A value on the device, once it is known.
+    #[cold]
+    fn change_stored<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
+        &mut self,
+        from: Address,
+        change: &mut C,
+    ) -> Result<Option<Step<bool>>> {
+        let learnt = self.tools.learnt;
+        let stored = match learnt.chain_from(from) {
+            None => return Ok(Some(Step::Blocked(Blocked::OnDevice(from)))),
+            Some(None) => return self.copy::<K, V, C>(None, change),
+            Some(Some(stored)) if stored.info().is_tombstone() => {
+                return self.copy::<K, V, C>(None, change);
+            }
+            Some(Some(stored)) => stored,
+        };
+        let value = stored.value(layout::<K, V>());
+        if !stored.info().is_in_pieces() {
+            return self.copy::<K, V, C>(Some(value), change);
+        }
+        match learnt.gathered_at(stored.address()) {
+            Some(value) => self.copy::<K, V, C>(Some(value), change),
+            None => {
+                let pieces = Blocked::InPieces(stored.address(), value.to_vec());
+                Ok(Some(Step::Blocked(pieces)))
+            }
+        }
+    }
+
+    /// As a new record, from a value that can no longer change where it is.
+    #[inline(always)]
+    fn copy<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
+        &mut self,
+        current: Option<&[u8]>,
+        change: &mut C,
+    ) -> Result<Option<Step<bool>>> {
+        self.copy_of::<K, V, C>(current, 0, change)
+    }
+
+    fn copy_of<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
+        &mut self,
+        current: Option<&[u8]>,
+        state: u64,
+        change: &mut C,
+    ) -> Result<Option<Step<bool>>> {
+        let layout = layout::<K, V>();
+        let Self {
+            core, key, entry, ..
+        } = *self;
+        let Tools {
+            guard,
+            counters,
+            learnt,
+            ..
+        } = *self.tools;
+        let version = Version {
+            newest: entry.address(),
+            state,
+        };
+        if let Some(pieces) = learnt.scattered_for(version) {
+            let record = NewRecord {
+                key,
+                value: pieces,
+                content: Content::InPieces,
+            };
+            return Ok(linked(core.link(entry, record, guard, counters)));
+        }
+        let step = change.apply(current, |new| {
+            core.check_value::<V>(new)?;
+            if core.is_too_long(layout, key, new) {
+                return Ok(Some(Step::Blocked(Blocked::TooLong(version, new.to_vec()))));
+            }
+            let record = NewRecord {
+                key,
+                value: new,
+                content: Content::Value,
+            };
+            Ok(linked(core.link(entry, record, guard, counters)))
+        })?;
+        Ok(step.unwrap_or(Some(Step::Done(false))))
+    }
+}
+
+/// Links a copy of a mutable value while it is sealed; takes the seal back if that fails.
+fn sealed(
+    state: ValueState,
+    word: &kvick_io::sync::atomic::AtomicU64,
+    link: impl FnOnce() -> Link,
+) -> Option<Step<bool>> {
+    if state.transition_to_sealed(word).is_err() {
+        return None;
+    }
+    let link = link();
+    if link != Link::Linked {
+        state.unseal(word);
+    }
+    linked(link)
+}
+
+fn linked(link: Link) -> Option<Step<bool>> {
+    match link {
+        Link::Linked => Some(Step::Done(true)),
+        Link::Lost => None,
+        Link::NoRoom(bytes) => Some(Step::Blocked(Blocked::Room(bytes))),
+    }
+}

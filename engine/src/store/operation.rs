@@ -1,0 +1,174 @@
+//! The future of one operation.
+//!
+//! On a hit in memory the first poll makes one attempt and is ready: nothing is allocated and
+//! nothing is kept. Otherwise the attempt says what blocks it; a boxed future waits for that, and
+//! the next attempt starts from the index again, with what the waiting has brought.
+//!
+//! # Cancel safety
+//! Between attempts an operation holds addresses and owned bytes only. Dropping it before an
+//! attempt has succeeded leaves no trace of it; leaking it delays nobody.
+
+use super::access::Access;
+use super::cold::{Cold, Wait};
+use super::seat::Tools;
+use super::{Core, Step};
+use crate::error::Result;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// One operation, in synchronous attempts.
+pub(crate) trait Operation {
+    type Output;
+
+    /// Tries to do it all now.
+    fn attempt(&mut self, core: &Core, tools: Tools<'_>) -> Result<Step<Self::Output>>;
+
+    /// The encoded key, for comparison with records on the device.
+    fn key(&self) -> Result<Vec<u8>>;
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Fresh,
+    Begun,
+    Finished,
+}
+
+/// An operation on its way.
+#[must_use = "futures do nothing unless you `.await` or poll them"]
+pub(crate) struct Running<'a, O> {
+    access: Access<'a>,
+    operation: O,
+    // Of a suspended operation only.
+    cold: Option<Box<Cold<'a>>>,
+    progress: Progress,
+}
+
+// Nothing in here is pinned structurally: the waits are boxed, the rest is plain data.
+impl<O> Unpin for Running<'_, O> {}
+
+impl<'a, O: Operation> Running<'a, O> {
+    #[inline(always)]
+    pub(crate) fn new(access: Access<'a>, operation: O) -> Self {
+        Self {
+            access,
+            operation,
+            cold: None,
+            progress: Progress::Fresh,
+        }
+    }
+
+    /// One attempt, without the turn taking of `poll`: the answer, or the future that finds it.
+    #[inline(always)]
+    pub(crate) fn try_now(mut self) -> Result<Result<O::Output>, Self> {
+        debug_assert_eq!(self.progress, Progress::Fresh);
+        match self.attempt_fresh() {
+            Ok(Step::Done(output)) => Ok(Ok(output)),
+            Ok(Step::Blocked(_)) => Err(self),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    #[inline(always)]
+    fn attempt_fresh(&mut self) -> Result<Step<O::Output>> {
+        let Self {
+            access, operation, ..
+        } = self;
+        access.protected(|core, tools| operation.attempt(core, tools))
+    }
+
+    #[inline(always)]
+    pub(crate) fn poll_now(&mut self, context: &mut Context<'_>) -> Poll<Result<O::Output>> {
+        if self.cold.is_some() {
+            return self.poll_cold(context);
+        }
+        match self.progress {
+            Progress::Fresh => {
+                self.progress = Progress::Begun;
+                if self.access.turn_is_over() {
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+            }
+            Progress::Begun => {}
+            Progress::Finished => panic!("an operation was polled after it had finished"),
+        }
+        match self.attempt_fresh() {
+            Ok(Step::Done(output)) => {
+                self.progress = Progress::Finished;
+                Poll::Ready(Ok(output))
+            }
+            Ok(Step::Blocked(blocked)) => {
+                self.suspend(blocked);
+                self.poll_cold(context)
+            }
+            Err(error) => {
+                self.progress = Progress::Finished;
+                Poll::Ready(Err(error))
+            }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn suspend(&mut self, blocked: super::Blocked) {
+        self.access.count_suspension();
+        let learnt = self.cold.take().map(|cold| cold.learnt).unwrap_or_default();
+        let wait = Wait::for_what(self.access.core(), blocked, self.operation.key());
+        self.cold = Some(Box::new(Cold { learnt, wait }));
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn poll_cold(&mut self, context: &mut Context<'_>) -> Poll<Result<O::Output>> {
+        loop {
+            let Self {
+                access,
+                operation,
+                cold,
+                ..
+            } = self;
+            let cold = cold.as_mut().expect("only suspended operations get here");
+            let attempted = match std::task::ready!(cold.wait.poll(context)) {
+                Ok(lesson) => {
+                    cold.learnt.take_in(lesson);
+                    let learnt = &cold.learnt;
+                    access
+                        .protected(|core, tools| operation.attempt(core, Tools { learnt, ..tools }))
+                }
+                Err(error) => Err(error),
+            };
+            match attempted {
+                Ok(Step::Blocked(blocked)) => self.suspend(blocked),
+                Ok(Step::Done(output)) => return Poll::Ready(self.finish(Ok(output))),
+                Err(error) => return Poll::Ready(self.finish(Err(error))),
+            }
+        }
+    }
+
+    fn finish(&mut self, result: Result<O::Output>) -> Result<O::Output> {
+        self.cold = None;
+        self.progress = Progress::Finished;
+        result
+    }
+}
+
+impl<O: Operation> Future for Running<'_, O> {
+    type Output = Result<O::Output>;
+
+    #[inline(always)]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.get_mut().poll_now(context)
+    }
+}
+
+impl<O> fmt::Debug for Running<'_, O> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Running")
+            .field("progress", &self.progress)
+            .field("suspended", &self.cold.is_some())
+            .finish_non_exhaustive()
+    }
+}

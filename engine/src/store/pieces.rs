@@ -1,0 +1,126 @@
+//! Values that do not fit in a page: stored as records of their own, one after the other, and a
+//! record of the key that lists them.
+//!
+//! ```text
+//!   list:  total bytes (8) | address (8) | address (8) | ...
+//! ```
+//!
+//! Pieces are appended before the list, so whatever leads to the list finds them all; nothing else
+//! leads to them, and a write that is dropped in between leaves pieces that nobody reaches.
+
+use super::Core;
+use crate::address::{ADDRESS_MASK, Address};
+use crate::error::{Error, Result};
+use crate::hybrid_log::Region;
+use crate::record::{Content, NewRecord, WORD};
+use futures::stream::{StreamExt, TryStreamExt};
+
+/// Pieces on their way from the device at once.
+const PIECES_AT_ONCE: usize = 8;
+
+impl Core {
+    /// Stores `value` in pieces and returns their list.
+    pub(super) async fn scatter(&self, value: &[u8]) -> Result<Vec<u8>> {
+        let piece_bytes = self.piece_bytes();
+        let mut list = (value.len() as u64).to_le_bytes().to_vec();
+        for piece in value.chunks(piece_bytes) {
+            let address = self.append_piece(piece).await?;
+            list.extend_from_slice(&address.raw().to_le_bytes());
+        }
+        Ok(list)
+    }
+
+    /// The value that `list` leads to.
+    pub(super) async fn gather(&self, list: &[u8]) -> Result<Vec<u8>> {
+        let mut words = list
+            .chunks_exact(WORD)
+            .map(|word| u64::from_le_bytes(word.try_into().expect("chunks of 8 bytes")));
+        let total = words.next().and_then(|total| usize::try_from(total).ok());
+        let addresses: Vec<u64> = words.collect();
+        let expected = total.map(|total| total.div_ceil(self.piece_bytes()));
+        if expected != Some(addresses.len()) || addresses.iter().any(|raw| *raw > ADDRESS_MASK) {
+            return Err(self.bad_list(list.len()));
+        }
+        let pieces: Vec<Vec<u8>> = futures::stream::iter(addresses)
+            .map(|raw| self.read_piece(Address::new(raw)))
+            .buffered(PIECES_AT_ONCE)
+            .try_collect()
+            .await?;
+        let value = pieces.concat();
+        if Some(value.len()) == total {
+            Ok(value)
+        } else {
+            Err(self.bad_list(list.len()))
+        }
+    }
+
+    /// The longest value that a list can describe, in bytes.
+    pub(super) fn longest_in_pieces(&self) -> usize {
+        let room = self.limits.inline - self.record_overhead();
+        (room / WORD - 1).saturating_mul(self.piece_bytes())
+    }
+
+    async fn append_piece(&self, piece: &[u8]) -> Result<Address> {
+        let record = NewRecord {
+            key: &[],
+            value: piece,
+            content: Content::Piece,
+        };
+        loop {
+            self.check_write()?;
+            let appended = self.pool.with(|seat| {
+                seat.protected(|tools| {
+                    let appended = self.log.append(Address::NONE, record, tools.guard);
+                    appended.map(|(address, _)| address)
+                })
+            });
+            match appended {
+                Ok(address) => return Ok(address),
+                Err(no_room) => self.log.room(no_room.bytes).await?,
+            }
+        }
+    }
+
+    async fn read_piece(&self, address: Address) -> Result<Vec<u8>> {
+        let layout = self.log.layout();
+        let resident = self.pool.with(|seat| {
+            seat.protected(|tools| match self.log.region(address, tools.guard) {
+                Region::OnDevice | Region::Truncated => None,
+                Region::Mutable | Region::Fuzzy | Region::ReadOnly => {
+                    let record = self.log.record(address, tools.guard);
+                    // Nobody ever writes a piece again.
+                    record
+                        .copy_value(layout, tools.scratch)
+                        .ok()
+                        .map(|_| tools.scratch.clone())
+                }
+            })
+        });
+        match resident {
+            Some(piece) => Ok(piece),
+            None => Ok(self.log.fetch(address).await?.value(layout).to_vec()),
+        }
+    }
+
+    fn piece_bytes(&self) -> usize {
+        (self.limits.inline - self.record_overhead()) / WORD * WORD
+    }
+
+    /// Bytes of a record that are neither key nor value, and the key where its width is fixed.
+    fn record_overhead(&self) -> usize {
+        let layout = self.log.layout();
+        layout.value_index(layout.key_width.unwrap_or(self.limits.key)) * WORD
+    }
+
+    #[cold]
+    fn bad_list(&self, bytes: usize) -> Error {
+        let (file, offset) = self.log.locate(Address::FIRST);
+        Error::corrupt(
+            "a list of the pieces of a value",
+            &file,
+            offset,
+            0,
+            bytes as u64,
+        )
+    }
+}

@@ -1,0 +1,216 @@
+//! Read: the value of the newest record.
+
+use super::operation::Operation;
+use super::seat::Tools;
+use super::trace::{Found, InMemory};
+use super::{Blocked, Core, Learnt, Step, layout};
+use crate::address::Address;
+use crate::codec::{Key, Value};
+use crate::error::Result;
+use crate::hybrid_log::Region;
+use crate::record::StoredRecord;
+use crate::statistics::Counter;
+use kvick_io::sync::atomic::Ordering;
+use std::marker::PhantomData;
+
+/// What a reader does with the bytes of a value. It is called at most once, last of all.
+pub(crate) trait Reader<V: Value + ?Sized> {
+    type Output;
+
+    /// Whether it looks at the bytes at all.
+    const LOOKS: bool = true;
+
+    fn read(&mut self, bytes: &[u8]) -> Result<Self::Output>;
+}
+
+/// Decodes the value.
+#[derive(Debug)]
+pub(crate) struct Owned;
+
+impl<V: Value + ?Sized> Reader<V> for Owned {
+    type Output = V::Owned;
+
+    #[inline(always)]
+    fn read(&mut self, bytes: &[u8]) -> Result<V::Owned> {
+        Ok(V::decode(bytes)?)
+    }
+}
+
+/// Shows the value to a closure.
+#[derive(Debug)]
+pub(crate) struct Viewed<F, R>(Option<F>, PhantomData<fn() -> R>);
+
+impl<F, R> Viewed<F, R> {
+    #[inline(always)]
+    pub(crate) fn new(look: F) -> Self {
+        Self(Some(look), PhantomData)
+    }
+}
+
+impl<V: Value + ?Sized, R, F: FnOnce(V::View<'_>) -> R> Reader<V> for Viewed<F, R> {
+    type Output = R;
+
+    #[inline(always)]
+    fn read(&mut self, bytes: &[u8]) -> Result<R> {
+        let view = V::view(bytes)?;
+        let look = self.0.take().expect("a value is read once");
+        Ok(look(view))
+    }
+}
+
+/// Tells only that there is a value.
+#[derive(Debug)]
+pub(crate) struct Exists;
+
+impl<V: Value + ?Sized> Reader<V> for Exists {
+    type Output = ();
+
+    const LOOKS: bool = false;
+
+    #[inline(always)]
+    fn read(&mut self, _bytes: &[u8]) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Reads one key.
+pub(crate) struct Read<'k, K: Key + ?Sized, V: Value + ?Sized, R> {
+    key: &'k K::Item,
+    reader: R,
+    value: PhantomData<fn(&V)>,
+}
+
+impl<'k, K: Key + ?Sized, V: Value + ?Sized, R> Read<'k, K, V, R> {
+    #[inline(always)]
+    pub(crate) fn new(key: &'k K::Item, reader: R) -> Self {
+        Self {
+            key,
+            reader,
+            value: PhantomData,
+        }
+    }
+}
+
+impl<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>> Operation for Read<'_, K, V, R> {
+    type Output = Option<R::Output>;
+
+    #[inline(always)]
+    fn attempt(&mut self, core: &Core, tools: Tools<'_>) -> Result<Step<Self::Output>> {
+        core.check_read()?;
+        let bytes = K::encode(self.key)?;
+        let key = core.hashed::<K>(bytes.as_ref())?;
+        let newest = core
+            .index
+            .find(key.hash)
+            .map_or(Address::NONE, |entry| entry.address());
+        core.read_from::<K, V, R>(newest, key.bytes, &mut self.reader, tools)
+    }
+
+    fn key(&self) -> Result<Vec<u8>> {
+        Ok(K::encode(self.key)?.as_ref().to_vec())
+    }
+}
+
+impl Core {
+    /// Reads `key` from the chain that begins at `newest`.
+    #[inline(always)]
+    pub(super) fn read_from<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
+        &self,
+        newest: Address,
+        key: &[u8],
+        reader: &mut R,
+        tools: Tools<'_>,
+    ) -> Result<Step<Option<R::Output>>> {
+        let layout = layout::<K, V>();
+        let found = self.trace(newest, key, layout, tools.guard);
+        let counters = tools.counters;
+        let step = match found {
+            Found::InMemory(found) if found.record.info().is_tombstone() => Step::Done(None),
+            Found::InMemory(found) => self.read_in_memory::<K, V, R>(found, reader, tools)?,
+            Found::OnDevice(from) => match tools.learnt.chain_from(from) {
+                None => Step::Blocked(Blocked::OnDevice(from)),
+                Some(None) => Step::Done(None),
+                Some(Some(stored)) => self.read_stored::<K, V, R>(stored, reader, tools.learnt)?,
+            },
+            Found::Absent => Step::Done(None),
+        };
+        if let Step::Done(_) = step {
+            counters.add(Counter::Reads, 1);
+            found.count(counters);
+        }
+        Ok(step)
+    }
+
+    #[inline(always)]
+    fn read_in_memory<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
+        &self,
+        InMemory {
+            address,
+            record,
+            region,
+        }: InMemory<'_>,
+        reader: &mut R,
+        tools: Tools<'_>,
+    ) -> Result<Step<Option<R::Output>>> {
+        let layout = layout::<K, V>();
+        if !R::LOOKS {
+            return Ok(Step::Done(Some(reader.read(&[])?)));
+        }
+        if let Some(width) = V::WIDTH
+            && layout.value_is_word()
+        {
+            // Acquire: pairs with the Release of whoever stored the value.
+            let word = record
+                .value_word(layout)
+                .load(Ordering::Acquire)
+                .to_le_bytes();
+            return Ok(Step::Done(Some(reader.read(&word[..width])?)));
+        }
+        let in_pieces = record.info().is_in_pieces();
+        if region == Region::ReadOnly && !in_pieces {
+            let value = self.log.immutable_value(address, tools.guard);
+            return Ok(Step::Done(Some(reader.read(value)?)));
+        }
+        if let Some(value) = tools.learnt.gathered_at(address) {
+            return Ok(Step::Done(Some(reader.read(value)?)));
+        }
+        for _ in 0..TRIES {
+            if record.copy_value(layout, tools.scratch).is_ok() {
+                return Ok(if in_pieces {
+                    Step::Blocked(Blocked::InPieces(address, tools.scratch.clone()))
+                } else {
+                    Step::Done(Some(reader.read(tools.scratch)?))
+                });
+            }
+            std::hint::spin_loop();
+        }
+        Ok(Step::Blocked(Blocked::Contended))
+    }
+
+    #[cold]
+    fn read_stored<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
+        &self,
+        stored: &StoredRecord,
+        reader: &mut R,
+        learnt: &Learnt,
+    ) -> Result<Step<Option<R::Output>>> {
+        let layout = layout::<K, V>();
+        if stored.info().is_tombstone() {
+            return Ok(Step::Done(None));
+        }
+        if !stored.info().is_in_pieces() {
+            return Ok(Step::Done(Some(reader.read(stored.value(layout))?)));
+        }
+        match learnt.gathered_at(stored.address()) {
+            Some(value) => Ok(Step::Done(Some(reader.read(value)?))),
+            None if !R::LOOKS => Ok(Step::Done(Some(reader.read(&[])?))),
+            None => {
+                let pieces = stored.value(layout).to_vec();
+                Ok(Step::Blocked(Blocked::InPieces(stored.address(), pieces)))
+            }
+        }
+    }
+}
+
+/// Tries against a writer that is in the middle of its few instructions, before yielding to it.
+const TRIES: usize = 64;

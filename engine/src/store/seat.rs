@@ -1,0 +1,175 @@
+//! A seat: what one operation at a time needs of its own.
+//!
+//! A session owns one; operations on the handle borrow one from a pool for each poll.
+
+use super::Learnt;
+use super::cold::NOTHING_LEARNT;
+use crate::epoch::{Epoch, Guard, Participant};
+use crate::statistics::{Counter, Counters, Stats};
+use crossbeam_utils::CachePadded;
+use std::sync::{Arc, Mutex};
+
+/// One place to run operations from.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    // Owner only.
+    participant: Participant,
+    scratch: Vec<u8>,
+    until_yield: u32,
+    // Written by the owner, read by statistics.
+    counters: Arc<CachePadded<Counters>>,
+    registry: Arc<Registry>,
+}
+
+/// The parts of a seat that an operation may use while protected.
+#[derive(Debug)]
+pub(crate) struct Tools<'s> {
+    pub(crate) guard: &'s Guard<'s>,
+    pub(crate) counters: &'s Counters,
+    /// Empty; its capacity is kept from one operation to the next.
+    pub(crate) scratch: &'s mut Vec<u8>,
+    /// What earlier waits of the operation have brought.
+    pub(crate) learnt: &'s Learnt,
+}
+
+impl Tools<'_> {
+    /// The same tools for the next operation under the same guard.
+    #[inline(always)]
+    pub(crate) fn again(&mut self) -> Tools<'_> {
+        self.scratch.clear();
+        Tools {
+            scratch: self.scratch,
+            ..*self
+        }
+    }
+}
+
+impl Seat {
+    #[inline(always)]
+    pub(crate) fn protected<R>(&mut self, body: impl FnOnce(Tools<'_>) -> R) -> R {
+        let Self {
+            participant,
+            scratch,
+            counters,
+            ..
+        } = self;
+        participant.protected(|guard| {
+            scratch.clear();
+            body(Tools {
+                guard,
+                counters,
+                scratch,
+                learnt: &NOTHING_LEARNT,
+            })
+        })
+    }
+
+    /// Whether this seat's task has had its turn; true once in every `every` calls.
+    #[inline(always)]
+    pub(crate) fn turn_is_over(&mut self, every: u32) -> bool {
+        if self.until_yield > 0 {
+            self.until_yield -= 1;
+            return false;
+        }
+        self.until_yield = every.saturating_sub(1);
+        every > 0
+    }
+
+    #[cold]
+    pub(crate) fn count(&self, counter: Counter) {
+        self.counters.add(counter, 1);
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.registry.retire(&self.counters);
+    }
+}
+
+/// All seats of a store, for statistics.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    seats: Mutex<Vec<Arc<CachePadded<Counters>>>>,
+    retired: Counters,
+}
+
+impl Registry {
+    pub(crate) fn seat(self: &Arc<Self>, epoch: &Epoch, yield_every: u32) -> Seat {
+        let counters = Arc::new(CachePadded::default());
+        self.seats
+            .lock()
+            .expect("nothing panics under it")
+            .push(Arc::clone(&counters));
+        Seat {
+            participant: epoch.register(),
+            scratch: Vec::new(),
+            until_yield: yield_every,
+            counters,
+            registry: Arc::clone(self),
+        }
+    }
+
+    fn retire(&self, counters: &Arc<CachePadded<Counters>>) {
+        let mut seats = self.seats.lock().expect("nothing panics under it");
+        self.retired.absorb(counters);
+        seats.retain(|seat| !Arc::ptr_eq(seat, counters));
+    }
+
+    /// Adds all counts to `stats`.
+    pub(crate) fn count(&self, stats: &mut Stats) {
+        let seats = self.seats.lock().expect("nothing panics under it");
+        stats.count(&self.retired);
+        for counters in seats.iter() {
+            stats.count(counters);
+        }
+        stats.seats = seats.len();
+    }
+}
+
+/// Seats for operations that have none of their own.
+#[derive(Debug)]
+pub(crate) struct SeatPool {
+    seats: Box<[CachePadded<Mutex<Seat>>]>,
+}
+
+impl SeatPool {
+    pub(crate) fn new(seats: usize, mut seat: impl FnMut() -> Seat) -> Self {
+        assert!(seats.is_power_of_two());
+        Self {
+            seats: (0..seats)
+                .map(|_| CachePadded::new(Mutex::new(seat())))
+                .collect(),
+        }
+    }
+
+    /// Runs `body` with a seat that nobody else uses meanwhile. Held within a poll only, so one is
+    /// free unless more threads than seats are in here at this instant.
+    #[inline]
+    pub(crate) fn with<R>(&self, body: impl FnOnce(&mut Seat) -> R) -> R {
+        let hint = self.hint();
+        for turn in 0..self.seats.len() {
+            let seat = &self.seats[(hint + turn) & (self.seats.len() - 1)];
+            match seat.try_lock() {
+                Ok(mut seat) => return body(&mut seat),
+                // A closure of a user panicked in here; protection has ended, counters are sound.
+                Err(std::sync::TryLockError::Poisoned(seat)) => {
+                    let mut seat = seat.into_inner();
+                    return body(&mut seat);
+                }
+                Err(std::sync::TryLockError::WouldBlock) => {}
+            }
+        }
+        let seat = self.seats[hint].lock();
+        body(&mut seat.unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Threads start their search at different seats: by where their thread-local memory is.
+    #[inline]
+    fn hint(&self) -> usize {
+        thread_local!(static PLACE: u8 = const { 0 });
+        let place = PLACE.with(|place| std::ptr::from_ref(place).addr()) >> 12;
+        // The low bits of such addresses are alike; multiplication spreads the others.
+        place.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 & (self.seats.len() - 1)
+    }
+}

@@ -1,0 +1,115 @@
+//! The walk along a chain, from the newest record to the one of a key.
+
+use super::{Core, Learnt};
+use crate::address::Address;
+use crate::epoch::Guard;
+use crate::hybrid_log::Region;
+use crate::record::{Layout, RecordRef, StoredRecord};
+use crate::statistics::{Counter, Counters};
+
+/// Where a walk ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Found<'g> {
+    /// At the newest record of the key, in memory.
+    InMemory(InMemory<'g>),
+    /// At the head: the rest of the chain is on the device, from this address.
+    OnDevice(Address),
+    /// At the end: the key has no record.
+    Absent,
+}
+
+/// A record where it is in memory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct InMemory<'g> {
+    pub(super) address: Address,
+    pub(super) record: RecordRef<'g>,
+    pub(super) region: Region,
+}
+
+/// Which state of a key something was computed from: if it is the same later, nothing happened in
+/// between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Version {
+    /// The newest address in the entry.
+    pub(super) newest: Address,
+    /// The value's state word, where values change in place.
+    pub(super) state: u64,
+}
+
+impl Core {
+    /// Looks for the newest record of `key` in the chain that begins at `newest`.
+    #[inline(always)]
+    pub(super) fn trace<'g>(
+        &'g self,
+        newest: Address,
+        key: &[u8],
+        layout: Layout,
+        guard: &'g Guard<'_>,
+    ) -> Found<'g> {
+        let head = self.log.head(guard);
+        let mut address = newest;
+        while address >= head {
+            let record = self.log.record(address, guard);
+            if record.key_equals(layout, key) {
+                let region = self.log.region(address, guard);
+                return Found::InMemory(InMemory {
+                    address,
+                    record,
+                    region,
+                });
+            }
+            let previous = record.info().previous();
+            debug_assert!(previous < address, "a chain leads to ever lower addresses");
+            address = previous;
+        }
+        if address >= self.log.begin() {
+            Found::OnDevice(address)
+        } else {
+            Found::Absent
+        }
+    }
+}
+
+impl Found<'_> {
+    /// Counts where the key was found, once the operation is done.
+    #[inline(always)]
+    pub(super) fn count(&self, counters: &Counters) {
+        let counter = match self {
+            Found::InMemory(InMemory {
+                region: Region::Mutable,
+                ..
+            }) => Counter::Mutable,
+            Found::InMemory(_) => Counter::ReadOnly,
+            Found::OnDevice(_) => Counter::OnDevice,
+            Found::Absent => Counter::Absent,
+        };
+        counters.add(counter, 1);
+    }
+}
+
+impl Learnt {
+    /// What the device holds of the key from `address` on, if it was asked there.
+    #[inline]
+    pub(super) fn chain_from(&self, address: Address) -> Option<Option<&StoredRecord>> {
+        match &self.chain {
+            Some((from, found)) if *from == address => Some(found.as_ref()),
+            _ => None,
+        }
+    }
+
+    /// The whole value of the record at `address`, if its pieces were gathered.
+    pub(super) fn gathered_at(&self, address: Address) -> Option<&[u8]> {
+        match &self.gathered {
+            Some((at, value)) if *at == address => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The list of pieces that holds the value made from `version`.
+    pub(super) fn scattered_for(&self, version: Version) -> Option<&[u8]> {
+        match &self.scattered {
+            Some((of, pieces)) if *of == version => Some(pieces),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Upsert: set a value without looking at the old one.
+
+use super::link::{Link, until_settled};
+use super::operation::Operation;
+use super::seat::Tools;
+use super::trace::{Found, InMemory, Version};
+use super::{Blocked, Core, HashedKey, Step, key_too_long, layout, value_too_long};
+use crate::address::Address;
+use crate::codec::{Key, Value};
+use crate::error::Result;
+use crate::hash::KeyHash;
+use crate::hybrid_log::Region;
+use crate::record::{Content, Layout, NewRecord, RecordRef, ValueState};
+use crate::statistics::Counter;
+use kvick_io::sync::atomic::Ordering;
+
+/// Sets the value of one key.
+pub(crate) struct Upsert<'k, K: Key + ?Sized, V: Value + ?Sized> {
+    key: &'k K::Item,
+    value: &'k V::Item,
+}
+
+impl<'k, K: Key + ?Sized, V: Value + ?Sized> Upsert<'k, K, V> {
+    #[inline(always)]
+    pub(crate) fn new(key: &'k K::Item, value: &'k V::Item) -> Self {
+        Self { key, value }
+    }
+}
+
+impl<K: Key + ?Sized, V: Value + ?Sized> Operation for Upsert<'_, K, V> {
+    type Output = ();
+
+    #[inline(always)]
+    fn attempt(&mut self, core: &Core, tools: Tools<'_>) -> Result<Step<()>> {
+        let bytes = K::encode(self.key)?;
+        let key = core.hashed::<K>(bytes.as_ref())?;
+        core.upsert_hashed::<K, V>(key, self.value, tools)
+    }
+
+    fn key(&self) -> Result<Vec<u8>> {
+        Ok(K::encode(self.key)?.as_ref().to_vec())
+    }
+}
+
+impl Core {
+    /// Hashes an encoded key, or refuses one that no record can hold.
+    #[inline(always)]
+    pub(super) fn hashed<'k, K: Key + ?Sized>(&self, key: &'k [u8]) -> Result<HashedKey<'k>> {
+        if K::WIDTH.is_some_and(|width| width != key.len()) {
+            return Err(wrong_width(&K::type_name(), K::WIDTH, key.len()));
+        }
+        if key.len() > self.limits.key {
+            return Err(key_too_long(key.len(), &self.limits));
+        }
+        Ok(HashedKey {
+            bytes: key,
+            hash: self.hasher.hash(key),
+        })
+    }
+
+    /// Refuses a value that is not what its type says, or too long.
+    #[inline(always)]
+    pub(super) fn check_value<V: Value + ?Sized>(&self, value: &[u8]) -> Result<()> {
+        if V::WIDTH.is_some_and(|width| width != value.len()) {
+            return Err(wrong_width(&V::type_name(), V::WIDTH, value.len()));
+        }
+        if value.len() > self.limits.value {
+            return Err(value_too_long(value.len(), &self.limits));
+        }
+        Ok(())
+    }
+
+    /// Whether a record of these bytes has its value in pieces.
+    #[inline(always)]
+    pub(super) fn is_too_long(&self, layout: Layout, key: &[u8], value: &[u8]) -> bool {
+        layout.value_width.is_none()
+            && layout.record_bytes(layout.extents(key.len(), value.len())) > self.limits.inline
+    }
+
+    #[inline(always)]
+    pub(super) fn upsert_hashed<K: Key + ?Sized, V: Value + ?Sized>(
+        &self,
+        HashedKey { bytes: key, hash }: HashedKey<'_>,
+        value: &V::Item,
+        tools: Tools<'_>,
+    ) -> Result<Step<()>> {
+        self.check_write()?;
+        let value = V::encode(value)?;
+        let value = value.as_ref();
+        self.check_value::<V>(value)?;
+        let layout = layout::<K, V>();
+        let mut record = NewRecord {
+            key,
+            value,
+            content: Content::Value,
+        };
+        if self.is_too_long(layout, key, value) {
+            // A blind write does not depend on what is there, so any version will do.
+            let version = Version {
+                newest: Address::NONE,
+                state: 0,
+            };
+            match tools.learnt.scattered_for(version) {
+                Some(pieces) => {
+                    record = NewRecord {
+                        key,
+                        value: pieces,
+                        content: Content::InPieces,
+                    };
+                }
+                None => return Ok(Step::Blocked(Blocked::TooLong(version, value.to_vec()))),
+            }
+        }
+        let step = until_settled(|| self.upsert_once(hash, layout, record, &tools))?;
+        if let Step::Done(()) = step {
+            tools.counters.add(Counter::Upserts, 1);
+        }
+        Ok(step)
+    }
+
+    /// One try; `None` if somebody else was faster.
+    #[inline(always)]
+    fn upsert_once(
+        &self,
+        hash: KeyHash,
+        layout: Layout,
+        record: NewRecord<'_>,
+        tools: &Tools<'_>,
+    ) -> Result<Option<Step<()>>> {
+        let entry = self.index.find_or_create(hash);
+        let found = self.trace(entry.address(), record.key, layout, tools.guard);
+        if let Found::InMemory(InMemory {
+            record: current,
+            region: Region::Mutable,
+            ..
+        }) = found
+            && record.content == Content::Value
+        {
+            match update_in_place(current, layout, record.value) {
+                InPlace::Done => {
+                    found.count(tools.counters);
+                    return Ok(Some(Step::Done(())));
+                }
+                InPlace::Contended => return Ok(None),
+                InPlace::Unfit => {}
+            }
+        }
+        Ok(
+            match self.link(entry, record, tools.guard, tools.counters) {
+                Link::Linked => {
+                    found.count(tools.counters);
+                    Some(Step::Done(()))
+                }
+                Link::Lost => None,
+                Link::NoRoom(bytes) => Some(Step::Blocked(Blocked::Room(bytes))),
+            },
+        )
+    }
+}
+
+enum InPlace {
+    Done,
+    Contended,
+    Unfit,
+}
+
+/// Overwrites the value of a mutable record, if it is alive and large enough.
+#[inline(always)]
+fn update_in_place(current: RecordRef<'_>, layout: Layout, value: &[u8]) -> InPlace {
+    let info = current.info();
+    if info.is_tombstone() {
+        return InPlace::Unfit;
+    }
+    if layout.value_is_word() {
+        // Release: pairs with the Acquire of readers.
+        current
+            .value_word(layout)
+            .store(word_of(value), Ordering::Release);
+        return InPlace::Done;
+    }
+    if info.is_in_pieces() || value.len() > current.extents(layout).capacity {
+        return InPlace::Unfit;
+    }
+    let word = current.state_word(layout);
+    let Ok(state) = ValueState::observe(word) else {
+        return InPlace::Contended;
+    };
+    if state.transition_to_locked(word).is_err() {
+        return InPlace::Contended;
+    }
+    // Under the lock the tombstone is settled: deleting takes the lock too.
+    if current.info().is_tombstone() {
+        state.unlock(word, state.length());
+        return InPlace::Unfit;
+    }
+    current.write_value(layout, value);
+    state.unlock(word, value.len());
+    InPlace::Done
+}
+
+/// A value of at most 8 bytes as the word it is stored as.
+#[inline(always)]
+pub(super) fn word_of(value: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    bytes[..value.len()].copy_from_slice(value);
+    u64::from_le_bytes(bytes)
+}
+
+#[cold]
+fn wrong_width(name: &str, expected: Option<usize>, got: usize) -> crate::error::Error {
+    let expected = expected.unwrap_or_default();
+    crate::error::Error::invalid(format!(
+        "{name} was encoded in {got} bytes, but its type says that all take {expected}"
+    ))
+}

@@ -1,0 +1,90 @@
+//! What a device is: one address space of bytes, whatever holds them.
+//!
+//! Terms: a *device* is addressed from 0 and made of *segments* of equal size, each a file or the
+//! like, which appear when first written and are deleted from the low end. A *block* is the unit
+//! of alignment of offsets and lengths. A *transfer* is complete or it is an error, never short.
+
+use std::fmt::Debug;
+use std::io;
+
+use crate::buf::AlignedBuf;
+use crate::completion::Completion;
+use crate::directory::BoxFuture;
+
+/// One address space of bytes: a segmented file, or memory.
+///
+/// Operations start when called, not when first polled, in no particular order: order them by
+/// awaiting. Each gives back its buffer, also on error. See [`Completion`] for cancel safety.
+///
+/// # Errors
+/// * `InvalidInput`: offset or length is not a multiple of the block; nothing was started.
+/// * `UnexpectedEof`: the read reaches past what was ever written.
+/// * `NotFound`: the range lies below [`discard_below`](Self::discard_below).
+/// * `StorageFull` and others as the operating system reports them.
+pub trait Device: Send + Sync + Debug + 'static {
+    /// Reads exactly `buf.len()` bytes at `offset`.
+    fn read_at(&self, offset: u64, buf: AlignedBuf) -> Completion;
+
+    /// Starts several reads in one submission; the results are in the order of the requests.
+    fn read_many(&self, reads: Vec<(u64, AlignedBuf)>) -> Vec<Completion> {
+        reads
+            .into_iter()
+            .map(|(offset, buf)| self.read_at(offset, buf))
+            .collect()
+    }
+
+    /// Writes exactly `buf.len()` bytes at `offset`. Not durable before a [`sync`](Self::sync).
+    fn write_at(&self, offset: u64, buf: AlignedBuf) -> Completion;
+
+    /// Makes durable every write that completed before this call. Writes still in flight may or
+    /// may not be covered. The transfer carries no buffer.
+    ///
+    /// After an error nobody knows what is on the medium: operating systems report a failure once
+    /// and drop what they could not write, so that a later success proves nothing.
+    fn sync(&self) -> Completion;
+
+    /// Deletes the whole segments below `offset`; later reads and writes there fail with
+    /// `NotFound`. Operations in flight there complete normally. Not undone if the future is
+    /// dropped after its first poll; durable after a sync of the directory.
+    fn discard_below(&self, offset: u64) -> BoxFuture<'_, io::Result<()>>;
+
+    /// Alignment and kind of this device; constant while it is open.
+    fn geometry(&self) -> Geometry;
+
+    /// File name, and offset within that file, of a byte of this device: for error messages.
+    fn locate(&self, offset: u64) -> (String, u64);
+
+    /// Bytes held on the medium: the sum of the lengths of the segments.
+    fn bytes_stored(&self) -> u64;
+}
+
+/// Alignment and kind of a [`Device`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    /// Unit of offsets and lengths, in bytes: 512 or 4096.
+    pub block: u32,
+    /// Whether transfers bypass the page cache of the operating system.
+    pub direct: bool,
+    /// Name of what carries out transfers, for logs: `uring`, `threads`, `memory`, ...
+    pub backend: &'static str,
+    /// Bytes per segment, a multiple of `block`.
+    pub segment_bytes: u64,
+}
+
+impl Geometry {
+    /// Checks the range of one transfer, and gives its end.
+    pub(crate) fn check(&self, offset: u64, len: usize) -> io::Result<u64> {
+        let block = u64::from(self.block);
+        if !offset.is_multiple_of(block) || !(len as u64).is_multiple_of(block) {
+            let message = format!("offset {offset} or length {len} is not a multiple of {block}");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        offset
+            .checked_add(len as u64)
+            .filter(|&end| i64::try_from(end).is_ok())
+            .ok_or_else(|| {
+                let message = format!("offset {offset} and length {len} exceed the address space");
+                io::Error::new(io::ErrorKind::InvalidInput, message)
+            })
+    }
+}

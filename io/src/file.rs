@@ -1,0 +1,211 @@
+//! One file of the operating system: how it is opened, and what of it is not yet durable.
+//!
+//! Durability is counted, not flagged: `written` goes up when a write has completed, and a sync
+//! that began at `written == n` raises `synced` to `n` when it has succeeded. Two syncs that
+//! overlap can then not mistake each other's beginning for an end, and a failed sync leaves the
+//! file as unsynced as it was.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A segment, or a directory whose entries are to be made durable.
+#[derive(Debug)]
+pub(crate) struct StorageFile {
+    // Fixed after open.
+    file: File,
+    name: String,
+    is_directory: bool,
+    // Any thread, atomic.
+    length: AtomicU64,
+    written: AtomicU64,
+    synced: AtomicU64,
+}
+
+/// How to open a file for transfers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OpenMode {
+    pub(crate) create: bool,
+    pub(crate) direct: bool,
+}
+
+impl StorageFile {
+    /// Opens `name` in `directory` for transfers.
+    pub(crate) fn open(directory: &Path, name: &str, mode: OpenMode) -> io::Result<Self> {
+        let file = options(mode).open(directory.join(name))?;
+        let length = file.metadata()?.len();
+        Ok(Self::new(file, name, length, false))
+    }
+
+    /// Opens the directory itself, to sync its entries.
+    pub(crate) fn open_directory(path: &Path) -> io::Result<Self> {
+        Ok(Self::new(
+            File::open(path)?,
+            &path.display().to_string(),
+            0,
+            true,
+        ))
+    }
+
+    fn new(file: File, name: &str, length: u64, is_directory: bool) -> Self {
+        Self {
+            file,
+            name: name.to_owned(),
+            is_directory,
+            length: AtomicU64::new(length),
+            // An earlier process may have left writes behind that it never synced.
+            written: AtomicU64::new(1),
+            synced: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn length(&self) -> u64 {
+        // Relaxed: a statistic.
+        self.length.load(Ordering::Relaxed)
+    }
+
+    /// Whether a sync must include the metadata that only `fsync` writes.
+    pub(crate) fn is_directory(&self) -> bool {
+        self.is_directory
+    }
+
+    /// The same open file under another descriptor.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
+        let file = self.file.try_clone()?;
+        Ok(Self::new(
+            file,
+            &self.name,
+            self.length(),
+            self.is_directory,
+        ))
+    }
+
+    #[cfg(target_os = "linux")]
+    pub(crate) fn descriptor(&self) -> std::os::fd::RawFd {
+        std::os::fd::AsRawFd::as_raw_fd(&self.file)
+    }
+
+    /// A write up to `end` has completed.
+    pub(crate) fn note_written(&self, end: u64) {
+        self.length.fetch_max(end, Ordering::Relaxed);
+        // Release pairs with the Acquire in `begin_sync` and `needs_sync`: a sync that counts this
+        // write was issued after the kernel had it.
+        self.written.fetch_add(1, Ordering::Release);
+    }
+
+    pub(crate) fn needs_sync(&self) -> bool {
+        let written = self.written.load(Ordering::Acquire);
+        // Acquire pairs with the Release in `note_synced`.
+        self.synced.load(Ordering::Acquire) < written
+    }
+
+    /// What a sync issued from now on will cover.
+    pub(crate) fn begin_sync(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
+    }
+
+    /// A sync that covered `written` has succeeded.
+    pub(crate) fn note_synced(&self, written: u64) {
+        // Release pairs with the Acquire in `needs_sync`.
+        self.synced.fetch_max(written, Ordering::Release);
+    }
+
+    pub(crate) fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        #[cfg(unix)]
+        return std::os::unix::fs::FileExt::read_at(&self.file, buf, offset);
+        #[cfg(windows)]
+        return std::os::windows::fs::FileExt::seek_read(&self.file, buf, offset);
+    }
+
+    pub(crate) fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
+        #[cfg(unix)]
+        return std::os::unix::fs::FileExt::write_at(&self.file, buf, offset);
+        #[cfg(windows)]
+        return std::os::windows::fs::FileExt::seek_write(&self.file, buf, offset);
+    }
+
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        if self.is_directory {
+            self.file.sync_all()
+        } else {
+            self.file.sync_data()
+        }
+    }
+}
+
+/// Read and write, for the owner only, following no link, closed on exec (the default of `std`).
+fn options(mode: OpenMode) -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .write(true)
+        .create(mode.create)
+        .truncate(false);
+    restrict(&mut options, mode.direct);
+    options
+}
+
+/// Options for a plain file or a lock: owner only, following no link.
+pub(crate) fn plain_options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    restrict(&mut options, false);
+    options
+}
+
+#[cfg(unix)]
+fn restrict(options: &mut OpenOptions, direct: bool) {
+    use rustix::fs::OFlags;
+    use std::os::unix::fs::OpenOptionsExt;
+
+    let mut flags = OFlags::NOFOLLOW;
+    #[cfg(target_os = "linux")]
+    if direct {
+        flags |= OFlags::DIRECT;
+    }
+    #[cfg(not(target_os = "linux"))]
+    assert!(!direct, "direct I/O is offered on Linux only");
+    options.mode(0o600).custom_flags(flags.bits().cast_signed());
+}
+
+#[cfg(not(unix))]
+fn restrict(_options: &mut OpenOptions, direct: bool) {
+    assert!(!direct, "direct I/O is offered on Linux only");
+}
+
+/// Makes the entries of a directory durable, where the operating system can.
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        File::open(path)?.sync_all()
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sync_covers_what_was_written_when_it_began() {
+        let directory = tempfile::tempdir().unwrap();
+        let mode = OpenMode {
+            create: true,
+            direct: false,
+        };
+        let file = StorageFile::open(directory.path(), "log", mode).unwrap();
+        assert!(file.needs_sync(), "an earlier process may have written");
+        let first = file.begin_sync();
+        file.note_written(512);
+        file.note_synced(first);
+        assert!(file.needs_sync(), "the write came after the sync began");
+        file.note_synced(file.begin_sync());
+        assert!(!file.needs_sync());
+        assert_eq!(file.length(), 512);
+    }
+}

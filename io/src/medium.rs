@@ -1,0 +1,204 @@
+//! What the file system under a directory can do: found by trying, not by asking alone.
+//!
+//! Some file systems refuse `O_DIRECT` when a file is opened (tmpfs before Linux 6.6), others only
+//! when it is written. So a scratch file is written once, directly, with the block size that the
+//! kernel names; if that fails with `EINVAL`, with larger blocks; then the page cache it is. All
+//! files of a directory are on one file system, so the answer holds for each.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::buf::AlignedBuf;
+use crate::file::{OpenMode, StorageFile};
+
+/// How files of a directory are to be opened and addressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Medium {
+    pub(crate) direct: bool,
+    /// Unit of offsets and lengths, in bytes.
+    pub(crate) block: u32,
+}
+
+/// A scratch file of one block, deleted when dropped.
+#[derive(Debug)]
+pub(crate) struct Scratch<'a> {
+    directory: &'a Path,
+    name: String,
+    pub(crate) file: StorageFile,
+}
+
+const SMALL_BLOCK: u32 = 512;
+const LARGE_BLOCK: u32 = 4096;
+
+impl Medium {
+    /// Finds out what works in `directory`, and leaves a scratch file to try more with.
+    pub(crate) fn detect(directory: &Path, want_direct: bool) -> io::Result<(Self, Scratch<'_>)> {
+        if want_direct && cfg!(target_os = "linux") {
+            if let Some(found) = Self::detect_direct(directory)? {
+                return Ok(found);
+            }
+            let path = directory.display();
+            tracing::info!(%path, "the file system refuses direct I/O: using the page cache");
+        }
+        let scratch = Scratch::create(directory, false)?;
+        scratch.write(SMALL_BLOCK)?;
+        Ok((
+            Self {
+                direct: false,
+                block: SMALL_BLOCK,
+            },
+            scratch,
+        ))
+    }
+
+    fn detect_direct(directory: &Path) -> io::Result<Option<(Self, Scratch<'_>)>> {
+        let scratch = match Scratch::create(directory, true) {
+            Ok(scratch) => scratch,
+            Err(error) if is_refusal(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        for block in [SMALL_BLOCK, LARGE_BLOCK] {
+            if block < scratch.least_block() {
+                continue;
+            }
+            match scratch.write(block) {
+                Ok(()) => {
+                    return Ok(Some((
+                        Self {
+                            direct: true,
+                            block,
+                        },
+                        scratch,
+                    )));
+                }
+                Err(error) if is_refusal(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl<'a> Scratch<'a> {
+    fn create(directory: &'a Path, direct: bool) -> io::Result<Self> {
+        // Two openings of one directory must not share a name, in one process or in two.
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("scratch-{}-{number}.tmp", std::process::id());
+        // A name left behind by a process that died here; a link under it would not be followed.
+        let _ = fs::remove_file(directory.join(&name));
+        let mode = OpenMode {
+            create: true,
+            direct,
+        };
+        match StorageFile::open(directory, &name, mode) {
+            Ok(file) => Ok(Self {
+                directory,
+                name,
+                file,
+            }),
+            Err(error) => {
+                // The file may exist although it could not be opened directly.
+                let _ = fs::remove_file(directory.join(&name));
+                Err(error)
+            }
+        }
+    }
+
+    fn write(&self, block: u32) -> io::Result<()> {
+        let buf = AlignedBuf::zeroed(block as usize);
+        let written = self.file.write_at(&buf, 0)?;
+        if written == buf.len() {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::WriteZero.into())
+        }
+    }
+
+    /// The least block that the kernel names for direct I/O, if it names one.
+    fn least_block(&self) -> u32 {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::{AtFlags, StatxFlags, statx};
+            // DIOALIGN; older kernels leave the bit out of the answer and the field zero.
+            let mask = StatxFlags::from_bits_retain(0x2000);
+            let path = self.directory.join(&self.name);
+            if let Ok(found) = statx(rustix::fs::CWD, &path, AtFlags::empty(), mask) {
+                return found.stx_dio_offset_align.max(found.stx_dio_mem_align);
+            }
+        }
+        0
+    }
+}
+
+impl Drop for Scratch<'_> {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(self.directory.join(&self.name));
+    }
+}
+
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+    )
+}
+
+/// Creates `path` and its missing parents for the owner only, and makes their entries durable.
+pub(crate) fn create_directories(path: &Path) -> io::Result<()> {
+    let missing: Vec<_> = path.ancestors().take_while(|path| !path.exists()).collect();
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)?;
+    for created in missing {
+        if let (true, Some(parent)) = (cfg!(unix), created.parent()) {
+            File::open(parent)?.sync_all()?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn detection_leaves_nothing_behind() {
+        let place = tempfile::tempdir().unwrap();
+        for want_direct in [true, false] {
+            let (medium, scratch) = Medium::detect(place.path(), want_direct).unwrap();
+            assert!(want_direct || !medium.direct);
+            assert!([SMALL_BLOCK, LARGE_BLOCK].contains(&medium.block));
+            drop(scratch);
+            assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_created_is_for_the_owner_only() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("a").join("b");
+        create_directories(&path).unwrap();
+        create_directories(&path).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(&place.path().join("a"))), (0o700, 0o700));
+        let open = OpenMode {
+            create: true,
+            direct: false,
+        };
+        StorageFile::open(&path, "log", open).unwrap();
+        assert_eq!(mode(&path.join("log")), 0o600);
+        std::os::unix::fs::symlink(path.join("log"), path.join("link")).unwrap();
+        assert!(
+            StorageFile::open(&path, "link", open).is_err(),
+            "links are not followed"
+        );
+    }
+}

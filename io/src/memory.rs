@@ -1,0 +1,402 @@
+//! A directory in memory: the same contract as on disk, nothing to wait for, nothing kept.
+//!
+//! A file is a sparse array of chunks under a lock. Every operation is finished when the call
+//! returns, so completions are born ready.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use crate::buf::AlignedBuf;
+use crate::completion::{Completion, Transfer};
+use crate::device::{Device, Geometry};
+use crate::directory::{BoxFuture, DeviceOptions, Directory, Lock};
+use crate::names;
+use crate::segments::{Extents, Insertion, Lookup, Segments, past_the_end};
+
+/// A [`Directory`] whose files live in memory. Clones share the files.
+///
+/// Contents stay as long as a clone or a device does: opening a device again finds what was
+/// written.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryDirectory {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    files: Mutex<BTreeMap<String, Arc<MemoryFile>>>,
+    locked: Mutex<BTreeSet<String>>,
+}
+
+impl MemoryDirectory {
+    /// An empty directory.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Shared {
+    fn files(&self) -> MutexGuard<'_, BTreeMap<String, Arc<MemoryFile>>> {
+        // Every update is one call of the map: a panic elsewhere cannot leave it half done.
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.locked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn file_or_new(&self, name: &str) -> Arc<MemoryFile> {
+        Arc::clone(self.files().entry(name.to_owned()).or_default())
+    }
+
+    fn open(self: &Arc<Self>, name: &str, options: DeviceOptions) -> io::Result<Arc<dyn Device>> {
+        names::check(name)?;
+        options.check()?;
+        let found = self
+            .files()
+            .iter()
+            .filter_map(|(file, contents)| {
+                Some((names::segment_index(name, file)?, Arc::clone(contents)))
+            })
+            .collect::<BTreeMap<_, _>>();
+        if found.is_empty() && !options.create {
+            return Err(not_found(name));
+        }
+        let segments = Segments::new(name, options.segment_bytes, found);
+        if segments.files().is_empty() {
+            let file = self.file_or_new(&segments.file_name(0));
+            assert_eq!(segments.insert(0, file), Insertion::Present);
+        }
+        Ok(Arc::new(MemoryDevice {
+            segments,
+            directory: Arc::clone(self),
+        }))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        names::check(from)?;
+        names::check(to)?;
+        let mut files = self.files();
+        let file = files.remove(from).ok_or_else(|| not_found(from))?;
+        files.insert(to.to_owned(), file);
+        Ok(())
+    }
+
+    fn lock(self: &Arc<Self>, name: &str) -> io::Result<Box<dyn Lock>> {
+        names::check(name)?;
+        if !self.locked().insert(name.to_owned()) {
+            let message = format!("{name} is locked");
+            return Err(io::Error::new(io::ErrorKind::WouldBlock, message));
+        }
+        self.file_or_new(name);
+        Ok(Box::new(MemoryLock {
+            name: name.to_owned(),
+            directory: Arc::clone(self),
+        }))
+    }
+}
+
+impl Directory for MemoryDirectory {
+    fn open_device(
+        &self,
+        name: &str,
+        options: DeviceOptions,
+    ) -> BoxFuture<'_, io::Result<Arc<dyn Device>>> {
+        let name = name.to_owned();
+        Box::pin(async move { self.shared.open(&name, options) })
+    }
+
+    fn list(&self) -> BoxFuture<'_, io::Result<Vec<String>>> {
+        Box::pin(async move { Ok(self.shared.files().keys().cloned().collect()) })
+    }
+
+    fn read_file(&self, name: &str) -> BoxFuture<'_, io::Result<Vec<u8>>> {
+        let name = name.to_owned();
+        Box::pin(async move {
+            names::check(&name)?;
+            let file = self.shared.files().get(&name).map(Arc::clone);
+            file.map(|file| file.contents())
+                .ok_or_else(|| not_found(&name))
+        })
+    }
+
+    fn write_file(&self, name: &str, bytes: &[u8]) -> BoxFuture<'_, io::Result<()>> {
+        let (name, bytes) = (name.to_owned(), bytes.to_vec());
+        Box::pin(async move {
+            names::check(&name)?;
+            let file = self.shared.file_or_new(&name);
+            file.truncate();
+            file.write(0, &bytes);
+            Ok(())
+        })
+    }
+
+    fn rename(&self, from: &str, to: &str) -> BoxFuture<'_, io::Result<()>> {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        Box::pin(async move { self.shared.rename(&from, &to) })
+    }
+
+    fn remove_file(&self, name: &str) -> BoxFuture<'_, io::Result<()>> {
+        let name = name.to_owned();
+        Box::pin(async move {
+            names::check(&name)?;
+            self.shared
+                .files()
+                .remove(&name)
+                .map(drop)
+                .ok_or_else(|| not_found(&name))
+        })
+    }
+
+    fn sync(&self) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn lock(&self, name: &str) -> BoxFuture<'_, io::Result<Box<dyn Lock>>> {
+        let name = name.to_owned();
+        Box::pin(async move { self.shared.lock(&name) })
+    }
+
+    fn describe(&self) -> String {
+        "memory".to_owned()
+    }
+}
+
+#[derive(Debug)]
+struct MemoryLock {
+    name: String,
+    directory: Arc<Shared>,
+}
+
+impl Lock for MemoryLock {}
+
+impl Drop for MemoryLock {
+    fn drop(&mut self) {
+        self.directory.locked().remove(&self.name);
+    }
+}
+
+#[derive(Debug)]
+struct MemoryDevice {
+    segments: Segments<MemoryFile>,
+    directory: Arc<Shared>,
+}
+
+impl MemoryDevice {
+    fn read(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let end = self.geometry().check(offset, buf.len())?;
+        if buf.is_empty() {
+            return Ok(());
+        }
+        let extents = match self.segments.look_up(offset, end) {
+            Lookup::Present(extents) => extents,
+            Lookup::Missing(_) => return Err(self.segments.past_the_end(offset)),
+            Lookup::Discarded(error) => return Err(error),
+        };
+        let mut rest = buf;
+        let mut at = offset;
+        for extent in in_order(extents) {
+            let (part, tail) = rest.split_at_mut(extent.len);
+            if !extent.file.read(extent.offset, part) {
+                let (file, within) = self.segments.locate(at);
+                return Err(past_the_end(&file, within));
+            }
+            at += extent.len as u64;
+            rest = tail;
+        }
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
+        let end = self.geometry().check(offset, buf.len())?;
+        if buf.is_empty() {
+            return Ok(());
+        }
+        loop {
+            match self.segments.look_up(offset, end) {
+                Lookup::Discarded(error) => return Err(error),
+                Lookup::Missing(index) => {
+                    let name = self.segments.file_name(index);
+                    let file = self.directory.file_or_new(&name);
+                    if self.segments.insert(index, file) == Insertion::Discarded {
+                        self.directory.files().remove(&name);
+                    }
+                }
+                Lookup::Present(extents) => {
+                    let mut rest = buf;
+                    for extent in in_order(extents) {
+                        let (part, tail) = rest.split_at(extent.len);
+                        extent.file.write(extent.offset, part);
+                        rest = tail;
+                    }
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+fn in_order<F>(extents: Extents<F>) -> impl Iterator<Item = crate::segments::Extent<F>> {
+    std::iter::once(extents.first).chain(extents.rest)
+}
+
+impl Device for MemoryDevice {
+    fn read_at(&self, offset: u64, mut buf: AlignedBuf) -> Completion {
+        let result = self.read(offset, &mut buf);
+        Completion::ready(Transfer {
+            result,
+            buf: Some(buf),
+        })
+    }
+
+    fn write_at(&self, offset: u64, buf: AlignedBuf) -> Completion {
+        let result = self.write(offset, &buf);
+        Completion::ready(Transfer {
+            result,
+            buf: Some(buf),
+        })
+    }
+
+    fn sync(&self) -> Completion {
+        Completion::ready(Transfer {
+            result: Ok(()),
+            buf: None,
+        })
+    }
+
+    fn discard_below(&self, offset: u64) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async move {
+            let mut files = self.directory.files();
+            for index in self.segments.discard_below(offset) {
+                files.remove(&self.segments.file_name(index));
+            }
+            Ok(())
+        })
+    }
+
+    fn geometry(&self) -> Geometry {
+        let segment_bytes = self.segments.segment_bytes();
+        Geometry {
+            block: 512,
+            direct: false,
+            backend: "memory",
+            segment_bytes,
+        }
+    }
+
+    fn locate(&self, offset: u64) -> (String, u64) {
+        self.segments.locate(offset)
+    }
+
+    fn bytes_stored(&self) -> u64 {
+        self.segments.sum(|file| {
+            file.contents
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .len
+        })
+    }
+}
+
+/// Bytes in chunks; a chunk that was never written reads as zeros.
+#[derive(Default)]
+struct MemoryFile {
+    contents: RwLock<Contents>,
+}
+
+#[derive(Default)]
+struct Contents {
+    len: u64,
+    chunks: BTreeMap<u64, Box<[u8]>>,
+}
+
+const CHUNK: usize = 256 << 10;
+
+impl MemoryFile {
+    /// Fills `buf` from `offset`; false if that reaches past the end.
+    fn read(&self, offset: u64, buf: &mut [u8]) -> bool {
+        let contents = self.contents.read().unwrap_or_else(PoisonError::into_inner);
+        if offset + buf.len() as u64 > contents.len {
+            return false;
+        }
+        contents.copy_to(offset, buf);
+        true
+    }
+
+    fn write(&self, offset: u64, bytes: &[u8]) {
+        let mut contents = self
+            .contents
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        contents.len = contents.len.max(offset + bytes.len() as u64);
+        let mut rest = bytes;
+        let mut at = offset;
+        while !rest.is_empty() {
+            let (index, within) = position(at);
+            let (part, tail) = rest.split_at(rest.len().min(CHUNK - within));
+            let chunk = contents
+                .chunks
+                .entry(index)
+                .or_insert_with(|| vec![0; CHUNK].into_boxed_slice());
+            chunk[within..within + part.len()].copy_from_slice(part);
+            at += part.len() as u64;
+            rest = tail;
+        }
+    }
+
+    fn truncate(&self) {
+        *self
+            .contents
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Contents::default();
+    }
+
+    fn contents(&self) -> Vec<u8> {
+        let contents = self.contents.read().unwrap_or_else(PoisonError::into_inner);
+        let mut bytes = vec![0; usize::try_from(contents.len).expect("it is in memory")];
+        contents.copy_to(0, &mut bytes);
+        bytes
+    }
+}
+
+impl Contents {
+    fn copy_to(&self, offset: u64, buf: &mut [u8]) {
+        let mut rest = buf;
+        let mut at = offset;
+        while !rest.is_empty() {
+            let (index, within) = position(at);
+            let len = rest.len().min(CHUNK - within);
+            let (part, tail) = rest.split_at_mut(len);
+            match self.chunks.get(&index) {
+                Some(chunk) => part.copy_from_slice(&chunk[within..within + len]),
+                None => part.fill(0),
+            }
+            at += len as u64;
+            rest = tail;
+        }
+    }
+}
+
+/// The chunk that holds a byte, and where in it.
+fn position(offset: u64) -> (u64, usize) {
+    let within = usize::try_from(offset % CHUNK as u64).expect("less than a chunk");
+    (offset / CHUNK as u64, within)
+}
+
+impl fmt::Debug for MemoryFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let contents = self.contents.read().unwrap_or_else(PoisonError::into_inner);
+        write!(
+            f,
+            "MemoryFile({} bytes, {} chunks)",
+            contents.len,
+            contents.chunks.len()
+        )
+    }
+}
+
+fn not_found(name: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, format!("{name} does not exist"))
+}

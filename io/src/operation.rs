@@ -1,0 +1,390 @@
+//! One operation on files: what to ask the kernel next, and what its answer means.
+//!
+//! An operation owns everything it needs: its buffer, its files, its sink. It is a sequence of
+//! calls, made one after the other by whichever backend holds it: one for each extent, more if the
+//! kernel transfers less than it was asked to. It ends complete or with an error, never short.
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::buf::AlignedBuf;
+use crate::completion::{CompletionSink, Transfer};
+use crate::file::StorageFile;
+use crate::segments::{Extent, Extents, past_the_end};
+
+/// What an operation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Read,
+    Write,
+    Sync,
+}
+
+/// One operation: moves to the backend, and through it.
+#[derive(Debug)]
+pub(crate) struct Operation {
+    kind: Kind,
+    retries: u32,
+    /// Bytes of the buffer transferred so far.
+    done: usize,
+    /// What a sync in progress covers.
+    covers: u64,
+    current: Extent<StorageFile>,
+    /// The extents after the current one, the last first.
+    later: Vec<Extent<StorageFile>>,
+    buf: Option<AlignedBuf>,
+    sink: CompletionSink,
+}
+
+/// The next thing to ask of the kernel.
+#[derive(Debug)]
+pub(crate) struct Call<'a> {
+    pub(crate) file: &'a StorageFile,
+    pub(crate) offset: u64,
+    /// The bytes of the buffer to transfer; empty for a sync.
+    pub(crate) range: Range<usize>,
+    pub(crate) buf: Option<&'a mut AlignedBuf>,
+}
+
+/// What to do after an answer of the kernel.
+#[must_use]
+#[derive(Debug)]
+pub(crate) enum Progress {
+    /// Make the next call.
+    More,
+    /// Give the result to the future.
+    Finished(io::Result<()>),
+}
+
+/// No single call transfers more: some kernels and file systems cut, or fail, at 2 GiB.
+const MAX_CALL: usize = 1 << 30;
+/// So many answers in a row without progress end an operation.
+const MAX_RETRIES: u32 = 100;
+
+impl Operation {
+    /// A read or write of the whole buffer.
+    pub(crate) fn transfer(
+        kind: Kind,
+        extents: Extents<StorageFile>,
+        buf: AlignedBuf,
+        sink: CompletionSink,
+    ) -> Self {
+        debug_assert_ne!(kind, Kind::Sync);
+        Self::new(kind, extents, Some(buf), sink)
+    }
+
+    /// A sync of these files, one after the other.
+    /// Gives the sink back if there are none.
+    pub(crate) fn sync(
+        files: Vec<Arc<StorageFile>>,
+        sink: CompletionSink,
+    ) -> Result<Self, CompletionSink> {
+        let mut extents = files.into_iter().map(|file| Extent {
+            file,
+            offset: 0,
+            len: 0,
+        });
+        let Some(first) = extents.next() else {
+            return Err(sink);
+        };
+        let extents = Extents {
+            first,
+            rest: extents.collect(),
+        };
+        Ok(Self::new(Kind::Sync, extents, None, sink))
+    }
+
+    fn new(
+        kind: Kind,
+        extents: Extents<StorageFile>,
+        buf: Option<AlignedBuf>,
+        sink: CompletionSink,
+    ) -> Self {
+        let mut later = extents.rest;
+        later.reverse();
+        Self {
+            kind,
+            retries: 0,
+            done: 0,
+            covers: 0,
+            current: extents.first,
+            later,
+            buf,
+            sink,
+        }
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Whether nobody waits any more. To be asked before the first call only.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        debug_assert_eq!(self.done, 0, "work that has begun is finished");
+        self.sink.is_abandoned()
+    }
+
+    /// The one extent of an operation that needs no other.
+    #[cfg(all(feature = "glommio", target_os = "linux"))]
+    pub(crate) fn only_extent(&self) -> Option<&Extent<StorageFile>> {
+        self.later.is_empty().then_some(&self.current)
+    }
+
+    /// The next call.
+    pub(crate) fn call(&mut self) -> Call<'_> {
+        let file = &*self.current.file;
+        if self.kind == Kind::Sync {
+            self.covers = file.begin_sync();
+        }
+        let len = self.current.len.min(MAX_CALL);
+        Call {
+            file,
+            offset: self.current.offset,
+            range: self.done..self.done + len,
+            buf: self.buf.as_mut(),
+        }
+    }
+
+    /// Takes in the answer to the last call: the number of bytes transferred.
+    pub(crate) fn advance(&mut self, answer: io::Result<usize>) -> Progress {
+        let transferred = match answer {
+            Ok(transferred) => transferred,
+            Err(error) if is_transient(&error) && self.retries < MAX_RETRIES => {
+                self.retries += 1;
+                return Progress::More;
+            }
+            Err(error) => return Progress::Finished(Err(self.explain(error))),
+        };
+        self.retries = 0;
+        if self.kind == Kind::Sync {
+            self.current.file.note_synced(self.covers);
+            return self.next_extent();
+        }
+        if transferred == 0 {
+            return Progress::Finished(Err(self.no_progress()));
+        }
+        assert!(
+            transferred <= self.current.len,
+            "the kernel transferred what was asked for"
+        );
+        self.done += transferred;
+        self.current.offset += transferred as u64;
+        self.current.len -= transferred;
+        if self.kind == Kind::Write {
+            self.current.file.note_written(self.current.offset);
+        }
+        if self.current.len > 0 {
+            Progress::More
+        } else {
+            self.next_extent()
+        }
+    }
+
+    /// Gives the result and the buffer to the future.
+    pub(crate) fn finish(self, result: io::Result<()>) {
+        self.sink.complete(Transfer {
+            result,
+            buf: self.buf,
+        });
+    }
+
+    fn next_extent(&mut self) -> Progress {
+        match self.later.pop() {
+            Some(extent) => {
+                self.current = extent;
+                Progress::More
+            }
+            None => Progress::Finished(Ok(())),
+        }
+    }
+
+    fn no_progress(&self) -> io::Error {
+        let file = self.current.file.name();
+        match self.kind {
+            Kind::Read => past_the_end(file, self.current.offset),
+            _ => self.explain(io::ErrorKind::WriteZero.into()),
+        }
+    }
+
+    fn explain(&self, error: io::Error) -> io::Error {
+        let verb = match self.kind {
+            Kind::Read => "reading",
+            Kind::Write => "writing",
+            Kind::Sync => "syncing",
+        };
+        let (file, offset) = (self.current.file.name(), self.current.offset);
+        let context = format!("{verb} {file} at offset {offset}");
+        with_context(error, context)
+    }
+}
+
+/// Keeps the kind and the source of an error and puts words in front.
+pub(crate) fn with_context(error: io::Error, context: String) -> io::Error {
+    io::Error::new(
+        error.kind(),
+        Explained {
+            context,
+            source: error,
+        },
+    )
+}
+
+#[derive(Debug)]
+struct Explained {
+    context: String,
+    source: io::Error,
+}
+
+impl std::fmt::Display for Explained {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.context, self.source)
+    }
+}
+
+impl std::error::Error for Explained {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+fn is_transient(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock
+    )
+}
+
+#[cfg(all(test, not(loom)))]
+pub(crate) mod tests {
+    use super::*;
+    use crate::completion::{Completion, OpTable};
+    use crate::file::OpenMode;
+
+    /// A file of 64 KiB in a directory that is deleted with the result.
+    pub(crate) fn scratch() -> (tempfile::TempDir, Arc<StorageFile>) {
+        let directory = tempfile::tempdir().expect("scratch works");
+        let mode = OpenMode {
+            create: true,
+            direct: false,
+        };
+        let file = StorageFile::open(directory.path(), "scratch", mode).expect("scratch works");
+        assert_eq!(
+            file.write_at(&[7; 65_536], 0).expect("scratch works"),
+            65_536
+        );
+        (directory, Arc::new(file))
+    }
+
+    /// An operation on extents of `lens` bytes, one after the other, in the same file.
+    pub(crate) fn operation(
+        kind: Kind,
+        file: &Arc<StorageFile>,
+        lens: &[usize],
+    ) -> (Completion, Operation) {
+        let (completion, sink) = OpTable::begin(&OpTable::new());
+        let mut offset = 0;
+        let mut extents = lens.iter().map(|&len| {
+            let extent = Extent {
+                file: Arc::clone(file),
+                offset,
+                len,
+            };
+            offset += len as u64;
+            extent
+        });
+        let first = extents.next().expect("at least one extent");
+        let extents = Extents {
+            first,
+            rest: extents.collect(),
+        };
+        let buf = AlignedBuf::zeroed(lens.iter().sum());
+        (completion, Operation::transfer(kind, extents, buf, sink))
+    }
+
+    fn expect_more(progress: Progress) {
+        assert!(matches!(progress, Progress::More), "{progress:?}");
+    }
+
+    fn expect_error(progress: Progress) -> io::Error {
+        let Progress::Finished(Err(error)) = progress else {
+            panic!("{progress:?}")
+        };
+        error
+    }
+
+    #[test]
+    fn short_transfers_go_on_where_they_stopped() {
+        let (_directory, file) = scratch();
+        let (_completion, mut read) = operation(Kind::Read, &file, &[4096, 8192]);
+        assert_eq!(read.call().range, 0..4096);
+        expect_more(read.advance(Ok(512)));
+        assert_eq!((read.call().range, read.call().offset), (512..4096, 512));
+        expect_more(read.advance(Ok(3584)));
+        assert_eq!(
+            (read.call().range, read.call().offset),
+            (4096..12_288, 4096)
+        );
+        assert!(matches!(read.advance(Ok(8192)), Progress::Finished(Ok(()))));
+    }
+
+    #[test]
+    fn no_progress_is_an_error() {
+        let (_directory, file) = scratch();
+        let (_completion, mut read) = operation(Kind::Read, &file, &[4096]);
+        expect_more(read.advance(Ok(512)));
+        let error = expect_error(read.advance(Ok(0)));
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        let (_completion, mut write) = operation(Kind::Write, &file, &[4096]);
+        assert_eq!(
+            expect_error(write.advance(Ok(0))).kind(),
+            io::ErrorKind::WriteZero
+        );
+    }
+
+    #[test]
+    fn interruptions_are_retried_but_not_for_ever() {
+        let (_directory, file) = scratch();
+        let (_completion, mut read) = operation(Kind::Read, &file, &[4096]);
+        for _ in 0..MAX_RETRIES {
+            expect_more(read.advance(Err(io::ErrorKind::Interrupted.into())));
+        }
+        let error = expect_error(read.advance(Err(io::ErrorKind::WouldBlock.into())));
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn errors_keep_their_kind_and_name_the_file() {
+        let (_directory, file) = scratch();
+        let (_completion, mut write) = operation(Kind::Write, &file, &[4096]);
+        let error = expect_error(write.advance(Err(io::ErrorKind::StorageFull.into())));
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert!(
+            error.to_string().contains("writing scratch at offset 0"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn no_call_is_longer_than_a_gibibyte() {
+        let (_directory, file) = scratch();
+        let (_completion, mut read) = operation(Kind::Read, &file, &[4096]);
+        read.current.len = 3 << 30;
+        assert_eq!(read.call().range.len(), 1 << 30);
+    }
+
+    #[test]
+    fn a_sync_covers_what_was_written_before_its_call() {
+        let (_directory, file) = scratch();
+        let (_completion, sink) = OpTable::begin(&OpTable::new());
+        let mut sync = Operation::sync(vec![Arc::clone(&file)], sink).unwrap();
+        let _ = sync.call();
+        file.note_written(4096);
+        assert!(matches!(sync.advance(Ok(0)), Progress::Finished(Ok(()))));
+        assert!(file.needs_sync());
+        let _ = sync.call();
+        let failed = sync.advance(Err(io::Error::other("a failure")));
+        assert!(expect_error(failed).to_string().contains("syncing"));
+        assert!(file.needs_sync(), "a failed sync covers nothing");
+    }
+}

@@ -1,0 +1,224 @@
+//! A device over segment files, whatever engine moves the bytes.
+//!
+//! A transfer to segments that exist goes straight to the engine. The first write into a new
+//! segment goes to a thread that may block, which creates the file and then passes the operation
+//! on: callers never wait for the file system.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::buf::AlignedBuf;
+use crate::completion::{Completion, CompletionSink, OpTable, Transfer};
+use crate::device::{Device, Geometry};
+use crate::directory::BoxFuture;
+use crate::file::StorageFile;
+use crate::operation::{Kind, Operation};
+use crate::os_directory::Place;
+use crate::segments::{Extents, Insertion, Lookup, Segments};
+
+/// A [`Device`] made of real files.
+#[derive(Debug)]
+pub(crate) struct OsDevice {
+    segments: Arc<Segments<StorageFile>>,
+    place: Arc<Place>,
+    geometry: Geometry,
+}
+
+impl OsDevice {
+    pub(crate) fn new(segments: Arc<Segments<StorageFile>>, place: Arc<Place>) -> Self {
+        let geometry = Geometry {
+            block: place.medium.block,
+            direct: place.medium.direct,
+            backend: place.engine.name(),
+            segment_bytes: segments.segment_bytes(),
+        };
+        Self {
+            segments,
+            place,
+            geometry,
+        }
+    }
+
+    /// The operation of a read, or the completion of one that ends here.
+    fn prepare_read(&self, offset: u64, buf: AlignedBuf) -> Result<Prepared, Completion> {
+        let end = match self.geometry.check(offset, buf.len()) {
+            Ok(end) if end == offset => return Err(nothing_to_do(buf)),
+            Ok(end) => end,
+            Err(error) => return Err(Completion::refused(error, Some(buf))),
+        };
+        match self.segments.look_up(offset, end) {
+            Lookup::Present(extents) => Ok(self.begin(Kind::Read, extents, buf)),
+            Lookup::Missing(_) => {
+                let error = self.segments.past_the_end(offset);
+                Err(Completion::refused(error, Some(buf)))
+            }
+            Lookup::Discarded(error) => Err(Completion::refused(error, Some(buf))),
+        }
+    }
+
+    fn begin(&self, kind: Kind, extents: Extents<StorageFile>, buf: AlignedBuf) -> Prepared {
+        let (completion, sink) = OpTable::begin(&self.place.table);
+        Prepared {
+            completion,
+            operation: Operation::transfer(kind, extents, buf, sink),
+        }
+    }
+
+    /// Writes where segments are missing: creates them first, on a thread that may block.
+    #[cold]
+    fn write_creating(&self, offset: u64, end: u64, buf: AlignedBuf) -> Completion {
+        let (completion, sink) = OpTable::begin(&self.place.table);
+        let (segments, place) = (Arc::clone(&self.segments), Arc::clone(&self.place));
+        self.place.blocking.run(move || {
+            if sink.is_abandoned() {
+                return;
+            }
+            match create_segments(&segments, &place, offset, end) {
+                Ok(extents) => {
+                    place
+                        .engine
+                        .submit(Operation::transfer(Kind::Write, extents, buf, sink));
+                }
+                Err(error) => fail(sink, error, buf),
+            }
+        });
+        completion
+    }
+}
+
+struct Prepared {
+    completion: Completion,
+    operation: Operation,
+}
+
+fn nothing_to_do(buf: AlignedBuf) -> Completion {
+    Completion::ready(Transfer {
+        result: Ok(()),
+        buf: Some(buf),
+    })
+}
+
+fn fail(sink: CompletionSink, error: io::Error, buf: AlignedBuf) {
+    sink.complete(Transfer {
+        result: Err(error),
+        buf: Some(buf),
+    });
+}
+
+fn create_segments(
+    segments: &Segments<StorageFile>,
+    place: &Place,
+    offset: u64,
+    end: u64,
+) -> io::Result<Extents<StorageFile>> {
+    loop {
+        match segments.look_up(offset, end) {
+            Lookup::Present(extents) => return Ok(extents),
+            Lookup::Discarded(error) => return Err(error),
+            Lookup::Missing(index) => {
+                let name = segments.file_name(index);
+                let file = Arc::new(place.open_segment(&name, true)?);
+                if segments.insert(index, file) == Insertion::Discarded {
+                    place.remove(&name)?;
+                }
+            }
+        }
+    }
+}
+
+impl Device for OsDevice {
+    fn read_at(&self, offset: u64, buf: AlignedBuf) -> Completion {
+        match self.prepare_read(offset, buf) {
+            Ok(Prepared {
+                completion,
+                operation,
+            }) => {
+                self.place.engine.submit(operation);
+                completion
+            }
+            Err(completion) => completion,
+        }
+    }
+
+    fn read_many(&self, reads: Vec<(u64, AlignedBuf)>) -> Vec<Completion> {
+        let mut operations = Vec::with_capacity(reads.len());
+        let mut completions = Vec::with_capacity(reads.len());
+        for (offset, buf) in reads {
+            completions.push(match self.prepare_read(offset, buf) {
+                Ok(Prepared {
+                    completion,
+                    operation,
+                }) => {
+                    operations.push(operation);
+                    completion
+                }
+                Err(completion) => completion,
+            });
+        }
+        if !operations.is_empty() {
+            self.place.engine.submit_many(operations);
+        }
+        completions
+    }
+
+    fn write_at(&self, offset: u64, buf: AlignedBuf) -> Completion {
+        let end = match self.geometry.check(offset, buf.len()) {
+            Ok(end) if end == offset => return nothing_to_do(buf),
+            Ok(end) => end,
+            Err(error) => return Completion::refused(error, Some(buf)),
+        };
+        match self.segments.look_up(offset, end) {
+            Lookup::Present(extents) => {
+                let Prepared {
+                    completion,
+                    operation,
+                } = self.begin(Kind::Write, extents, buf);
+                self.place.engine.submit(operation);
+                completion
+            }
+            Lookup::Missing(_) => self.write_creating(offset, end, buf),
+            Lookup::Discarded(error) => Completion::refused(error, Some(buf)),
+        }
+    }
+
+    fn sync(&self) -> Completion {
+        let mut files = self.segments.files();
+        // The entries last: they name files whose contents are then durable.
+        files.extend(self.place.entries.clone());
+        files.retain(|file| file.needs_sync());
+        let (completion, sink) = OpTable::begin(&self.place.table);
+        match Operation::sync(files, sink) {
+            Ok(operation) => self.place.engine.submit(operation),
+            Err(sink) => sink.complete(Transfer {
+                result: Ok(()),
+                buf: None,
+            }),
+        }
+        completion
+    }
+
+    fn discard_below(&self, offset: u64) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async move {
+            let (segments, place) = (Arc::clone(&self.segments), Arc::clone(&self.place));
+            let job = move || {
+                for index in segments.discard_below(offset) {
+                    place.remove(&segments.file_name(index))?;
+                }
+                Ok(())
+            };
+            self.place.blocking.call(job).await
+        })
+    }
+
+    fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    fn locate(&self, offset: u64) -> (String, u64) {
+        self.segments.locate(offset)
+    }
+
+    fn bytes_stored(&self) -> u64 {
+        self.segments.sum(StorageFile::length)
+    }
+}

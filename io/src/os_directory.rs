@@ -1,0 +1,227 @@
+//! A directory of real files.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::blocking::Blocking;
+use crate::completion::{OpTable, SharedTable};
+use crate::device::Device;
+use crate::directory::{BoxFuture, DeviceOptions, Directory, Lock};
+use crate::engine::Engine;
+use crate::file::{self, OpenMode, StorageFile};
+use crate::medium::Medium;
+use crate::names;
+use crate::operation::with_context;
+use crate::os_device::OsDevice;
+use crate::segments::Segments;
+
+/// The files of one store, in a directory of the operating system.
+#[derive(Debug)]
+pub(crate) struct OsDirectory {
+    place: Arc<Place>,
+}
+
+/// What the directory and its devices share.
+#[derive(Debug)]
+pub(crate) struct Place {
+    path: PathBuf,
+    pub(crate) medium: Medium,
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) table: SharedTable,
+    pub(crate) blocking: Blocking,
+    /// The directory itself, whose entries a sync of a device makes durable too.
+    pub(crate) entries: Option<Arc<StorageFile>>,
+}
+
+impl OsDirectory {
+    pub(crate) fn new(path: PathBuf, medium: Medium, engine: Arc<dyn Engine>) -> io::Result<Self> {
+        let entries = if cfg!(unix) {
+            Some(Arc::new(StorageFile::open_directory(&path)?))
+        } else {
+            None
+        };
+        let (table, blocking) = (OpTable::new(), Blocking::new());
+        Ok(Self {
+            place: Arc::new(Place {
+                path,
+                medium,
+                engine,
+                table,
+                blocking,
+                entries,
+            }),
+        })
+    }
+
+    /// Checks the names, then runs `job` on a thread that may block.
+    fn call<T: Send + 'static>(
+        &self,
+        names: &[&str],
+        job: impl FnOnce(&Arc<Place>) -> io::Result<T> + Send + 'static,
+    ) -> BoxFuture<'_, io::Result<T>> {
+        let checked = names.iter().try_for_each(|name| names::check(name));
+        Box::pin(async move {
+            checked?;
+            let place = Arc::clone(&self.place);
+            self.place.blocking.call(move || job(&place)).await
+        })
+    }
+}
+
+impl Place {
+    pub(crate) fn path_of(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Opens one segment file.
+    pub(crate) fn open_segment(&self, name: &str, create: bool) -> io::Result<StorageFile> {
+        let mode = OpenMode {
+            create,
+            direct: self.medium.direct,
+        };
+        let file = StorageFile::open(&self.path, name, mode).map_err(naming(name))?;
+        if let (true, Some(entries)) = (create, &self.entries) {
+            entries.note_written(0);
+        }
+        Ok(file)
+    }
+
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path_of(name)).map_err(naming(name))
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            // What has no valid name was not made here, and cannot be asked for.
+            if let Ok(name) = entry?.file_name().into_string()
+                && names::check(&name).is_ok()
+            {
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn open_device(
+        self: &Arc<Self>,
+        name: &str,
+        options: DeviceOptions,
+    ) -> io::Result<Arc<dyn Device>> {
+        options.check()?;
+        let mut files = BTreeMap::new();
+        for file in self.list()? {
+            if let Some(index) = names::segment_index(name, &file) {
+                files.insert(index, Arc::new(self.open_segment(&file, false)?));
+            }
+        }
+        if files.is_empty() {
+            let first = names::segment(name, 0);
+            files.insert(0, Arc::new(self.open_segment(&first, options.create)?));
+        }
+        let segments = Arc::new(Segments::new(name, options.segment_bytes, files));
+        Ok(Arc::new(OsDevice::new(segments, Arc::clone(self))))
+    }
+
+    fn read_file(&self, name: &str) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let mut file = file::plain_options().read(true).open(self.path_of(name))?;
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn write_file(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut options = file::plain_options();
+        options.write(true).create(true).truncate(true);
+        let mut file = options.open(self.path_of(name))?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    }
+
+    fn lock(&self, name: &str) -> io::Result<Box<dyn Lock>> {
+        let mut options = file::plain_options();
+        options.write(true).create(true).truncate(false);
+        let file = options.open(self.path_of(name)).map_err(naming(name))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Box::new(OsLock { _file: file })),
+            Err(TryLockError::WouldBlock) => {
+                let message = format!("{} is locked", self.path_of(name).display());
+                Err(io::Error::new(io::ErrorKind::WouldBlock, message))
+            }
+            Err(TryLockError::Error(error)) => Err(naming(name)(error)),
+        }
+    }
+}
+
+impl Directory for OsDirectory {
+    fn open_device(
+        &self,
+        name: &str,
+        options: DeviceOptions,
+    ) -> BoxFuture<'_, io::Result<Arc<dyn Device>>> {
+        let owned = name.to_owned();
+        self.call(&[name], move |place| place.open_device(&owned, options))
+    }
+
+    fn list(&self) -> BoxFuture<'_, io::Result<Vec<String>>> {
+        self.call(&[], |place| place.list())
+    }
+
+    fn read_file(&self, name: &str) -> BoxFuture<'_, io::Result<Vec<u8>>> {
+        let owned = name.to_owned();
+        self.call(&[name], move |place| {
+            place.read_file(&owned).map_err(naming(&owned))
+        })
+    }
+
+    fn write_file(&self, name: &str, bytes: &[u8]) -> BoxFuture<'_, io::Result<()>> {
+        let (owned, bytes) = (name.to_owned(), bytes.to_vec());
+        self.call(&[name], move |place| {
+            place.write_file(&owned, &bytes).map_err(naming(&owned))
+        })
+    }
+
+    fn rename(&self, from: &str, to: &str) -> BoxFuture<'_, io::Result<()>> {
+        let (old, new) = (from.to_owned(), to.to_owned());
+        self.call(&[from, to], move |place| {
+            fs::rename(place.path_of(&old), place.path_of(&new)).map_err(naming(&old))
+        })
+    }
+
+    fn remove_file(&self, name: &str) -> BoxFuture<'_, io::Result<()>> {
+        let owned = name.to_owned();
+        self.call(&[name], move |place| place.remove(&owned))
+    }
+
+    fn sync(&self) -> BoxFuture<'_, io::Result<()>> {
+        self.call(&[], |place| {
+            file::sync_directory(&place.path).map_err(naming("the directory"))
+        })
+    }
+
+    fn lock(&self, name: &str) -> BoxFuture<'_, io::Result<Box<dyn Lock>>> {
+        let owned = name.to_owned();
+        self.call(&[name], move |place| place.lock(&owned))
+    }
+
+    fn describe(&self) -> String {
+        self.place.path.display().to_string()
+    }
+}
+
+/// Held through its descriptor: the operating system releases it when that is closed, also when
+/// the process dies.
+#[derive(Debug)]
+struct OsLock {
+    _file: File,
+}
+
+impl Lock for OsLock {}
+
+fn naming(name: &str) -> impl FnOnce(io::Error) -> io::Error {
+    move |error| with_context(error, name.to_owned())
+}

@@ -1,0 +1,232 @@
+//! One address space over many files: which file holds which byte.
+//!
+//! Segment `i` holds the bytes `[i * bytes, (i + 1) * bytes)` and is the file `name.i`. Segments
+//! appear when first written, in any order, and are deleted from the low end. A range that crosses
+//! a boundary becomes several extents. The table is generic over what a file is, so that every
+//! backend shares this arithmetic.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use crate::names;
+
+/// The segments of one device.
+#[derive(Debug)]
+pub(crate) struct Segments<F> {
+    // Fixed after open.
+    device: String,
+    bytes: u64,
+    // Under the lock, which is held for a look-up only.
+    state: RwLock<State<F>>,
+}
+
+#[derive(Debug)]
+struct State<F> {
+    /// Segments below this index are gone for good.
+    first: u64,
+    files: BTreeMap<u64, Arc<F>>,
+}
+
+/// A range of bytes within one file.
+#[derive(Debug)]
+pub(crate) struct Extent<F> {
+    pub(crate) file: Arc<F>,
+    pub(crate) offset: u64,
+    pub(crate) len: usize,
+}
+
+/// A range of bytes in order: nearly always one extent, so that one needs no allocation.
+#[derive(Debug)]
+pub(crate) struct Extents<F> {
+    pub(crate) first: Extent<F>,
+    pub(crate) rest: Vec<Extent<F>>,
+}
+
+/// What a look-up found.
+#[must_use]
+#[derive(Debug)]
+pub(crate) enum Lookup<F> {
+    /// All segments of the range are there.
+    Present(Extents<F>),
+    /// This segment was never written.
+    Missing(u64),
+    /// A part of the range was discarded.
+    Discarded(io::Error),
+}
+
+/// What became of a new segment.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Insertion {
+    /// The segment is in the table.
+    Present,
+    /// Its range was discarded meanwhile: its file must go.
+    Discarded,
+}
+
+impl<F> Segments<F> {
+    /// The table of a device with these files; segments below the lowest count as discarded.
+    pub(crate) fn new(device: &str, bytes: u64, files: BTreeMap<u64, Arc<F>>) -> Self {
+        assert!(bytes > 0, "segments hold something");
+        let first = files.keys().next().copied().unwrap_or(0);
+        Self {
+            device: device.to_owned(),
+            bytes,
+            state: RwLock::new(State { first, files }),
+        }
+    }
+
+    /// The extents of `[offset, end)`, which is not empty.
+    pub(crate) fn look_up(&self, offset: u64, end: u64) -> Lookup<F> {
+        assert!(offset < end, "the range is not empty");
+        let state = self.read();
+        let index = offset / self.bytes;
+        if index < state.first {
+            return Lookup::Discarded(self.discarded(offset));
+        }
+        let Some(first) = self.extent(&state, index, offset, end) else {
+            return Lookup::Missing(index);
+        };
+        let last = (end - 1) / self.bytes;
+        let mut rest = Vec::new();
+        for index in index + 1..=last {
+            match self.extent(&state, index, offset, end) {
+                Some(extent) => rest.push(extent),
+                None => return Lookup::Missing(index),
+            }
+        }
+        Lookup::Present(Extents { first, rest })
+    }
+
+    /// Adds a segment. If somebody added it meanwhile, that file stays.
+    pub(crate) fn insert(&self, index: u64, file: Arc<F>) -> Insertion {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if index < state.first {
+            return Insertion::Discarded;
+        }
+        state.files.entry(index).or_insert(file);
+        Insertion::Present
+    }
+
+    /// Forgets the whole segments below `offset`, and gives their indices.
+    pub(crate) fn discard_below(&self, offset: u64) -> Vec<u64> {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.first = state.first.max(offset / self.bytes);
+        let first = state.first;
+        let kept = state.files.split_off(&first);
+        std::mem::replace(&mut state.files, kept)
+            .into_keys()
+            .collect()
+    }
+
+    /// All segments at this moment.
+    pub(crate) fn files(&self) -> Vec<Arc<F>> {
+        self.read().files.values().map(Arc::clone).collect()
+    }
+
+    /// Sum of a property of all segments.
+    pub(crate) fn sum(&self, property: impl Fn(&F) -> u64) -> u64 {
+        self.read().files.values().map(|file| property(file)).sum()
+    }
+
+    pub(crate) fn file_name(&self, index: u64) -> String {
+        names::segment(&self.device, index)
+    }
+
+    pub(crate) fn locate(&self, offset: u64) -> (String, u64) {
+        (self.file_name(offset / self.bytes), offset % self.bytes)
+    }
+
+    pub(crate) fn segment_bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The error of a read beyond what was written.
+    pub(crate) fn past_the_end(&self, offset: u64) -> io::Error {
+        let (file, within) = self.locate(offset);
+        past_the_end(&file, within)
+    }
+
+    fn discarded(&self, offset: u64) -> io::Error {
+        let (file, within) = self.locate(offset);
+        let message = format!("offset {within} of {file} was discarded");
+        io::Error::new(io::ErrorKind::NotFound, message)
+    }
+
+    fn extent(&self, state: &State<F>, index: u64, offset: u64, end: u64) -> Option<Extent<F>> {
+        let file = Arc::clone(state.files.get(&index)?);
+        let base = index * self.bytes;
+        let (from, to) = (offset.max(base), end.min(base + self.bytes));
+        debug_assert!(from < to, "a segment of the range holds a part of it");
+        let len = usize::try_from(to - from).expect("a part of a buffer fits memory");
+        Some(Extent {
+            file,
+            offset: from - base,
+            len,
+        })
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State<F>> {
+        // Every update is one assignment or map call: a panic elsewhere cannot leave it half done.
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The error of a read beyond the end of `file`.
+pub(crate) fn past_the_end(file: &str, offset: u64) -> io::Error {
+    let message = format!("offset {offset} of {file} is past the end");
+    io::Error::new(io::ErrorKind::UnexpectedEof, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segments(indices: &[u64]) -> Segments<u64> {
+        let files = indices
+            .iter()
+            .map(|&index| (index, Arc::new(index)))
+            .collect();
+        Segments::new("log", 100, files)
+    }
+
+    fn present(lookup: Lookup<u64>) -> Vec<(u64, u64, usize)> {
+        let Lookup::Present(extents) = lookup else {
+            panic!("not present: {lookup:?}")
+        };
+        let all = std::iter::once(extents.first).chain(extents.rest);
+        all.map(|extent| (*extent.file, extent.offset, extent.len))
+            .collect()
+    }
+
+    #[test]
+    fn ranges_are_cut_at_boundaries() {
+        let table = segments(&[0, 1, 2]);
+        assert_eq!(present(table.look_up(0, 100)), [(0, 0, 100)]);
+        assert_eq!(present(table.look_up(150, 160)), [(1, 50, 10)]);
+        assert_eq!(
+            present(table.look_up(90, 210)),
+            [(0, 90, 10), (1, 0, 100), (2, 0, 10)]
+        );
+        assert!(matches!(table.look_up(290, 310), Lookup::Missing(3)));
+    }
+
+    #[test]
+    fn discarding_keeps_the_segment_that_holds_the_offset() {
+        let table = segments(&[0, 1, 2]);
+        assert_eq!(table.discard_below(199), [0]);
+        assert!(matches!(table.look_up(99, 110), Lookup::Discarded(_)));
+        assert_eq!(present(table.look_up(100, 110)), [(1, 0, 10)]);
+        assert_eq!(table.insert(0, Arc::new(0)), Insertion::Discarded);
+        assert!(matches!(table.look_up(0, 10), Lookup::Discarded(_)));
+        assert_eq!(table.discard_below(1000), [1, 2]);
+        assert!(matches!(table.look_up(1000, 1001), Lookup::Missing(10)));
+    }
+
+    #[test]
+    fn the_lowest_file_says_what_was_discarded_before() {
+        assert!(matches!(segments(&[3]).look_up(0, 1), Lookup::Discarded(_)));
+        assert!(matches!(segments(&[]).look_up(0, 1), Lookup::Missing(0)));
+    }
+}

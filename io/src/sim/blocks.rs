@@ -1,0 +1,40 @@
+//! Blocks: the unit in which a simulated disk keeps, and loses, bytes.
+
+use std::sync::Arc;
+
+/// The bytes of one block, shared between a disk and the images made from it.
+pub(super) type Block = Arc<[u8]>;
+
+/// The part of a range that lies in one block.
+pub(super) struct Part {
+    pub(super) index: u64,
+    pub(super) within: usize,
+    pub(super) len: usize,
+}
+
+/// Cuts a range at the boundaries of blocks.
+pub(super) fn parts(block: usize, offset: u64, len: usize) -> impl Iterator<Item = Part> {
+    let end = offset + len as u64;
+    let mut at = offset;
+    std::iter::from_fn(move || {
+        let within = usize::try_from(at % block as u64).expect("less than a block");
+        let left = usize::try_from(end - at).expect("at most the whole range");
+        let part = Part {
+            index: at / block as u64,
+            within,
+            len: left.min(block - within),
+        };
+        at += part.len as u64;
+        (part.len > 0).then_some(part)
+    })
+}
+
+/// `block` with some of its bytes replaced.
+pub(super) fn patched(size: usize, block: Option<&Block>, within: usize, bytes: &[u8]) -> Block {
+    if bytes.len() == size {
+        return Arc::from(bytes);
+    }
+    let mut copy = block.map_or_else(|| vec![0; size], |block| block.to_vec());
+    copy[within..within + bytes.len()].copy_from_slice(bytes);
+    Arc::from(copy)
+}

@@ -1,0 +1,185 @@
+//! A device on a simulated disk.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use crate::buf::AlignedBuf;
+use crate::completion::{Completion, Transfer};
+use crate::device::{Device, Geometry};
+use crate::directory::BoxFuture;
+use crate::segments::{Extent, Extents, Insertion, Lookup, Segments};
+use crate::sim::blocks;
+use crate::sim::file::SimFile;
+use crate::sim::history::OperationKind;
+use crate::sim::shared::Shared;
+use crate::sim::work::{Coverage, Work};
+use crate::sim::world::World;
+
+pub(super) struct SimDevice {
+    pub(super) segments: Arc<Segments<SimFile>>,
+    pub(super) directory: String,
+    pub(super) disk: Arc<Shared>,
+}
+
+impl SimDevice {
+    /// The end of a range with something in it, or the completion that ends the transfer here.
+    fn check(&self, offset: u64, buf: AlignedBuf) -> Result<(u64, AlignedBuf), Completion> {
+        match self.geometry().check(offset, buf.len()) {
+            Ok(end) if end == offset => Err(Completion::ready(Transfer {
+                result: Ok(()),
+                buf: Some(buf),
+            })),
+            Ok(end) => Ok((end, buf)),
+            Err(error) => {
+                let world = self.disk.world();
+                if world.options.audit {
+                    world.misuse(&error.to_string());
+                }
+                Err(Completion::refused(error, Some(buf)))
+            }
+        }
+    }
+
+    /// The extents of a write, in segments that are created as needed.
+    fn extents(&self, world: &mut World, offset: u64, end: u64) -> io::Result<Extents<SimFile>> {
+        loop {
+            match self.segments.look_up(offset, end) {
+                Lookup::Present(extents) => return Ok(extents),
+                Lookup::Discarded(error) => return Err(error),
+                Lookup::Missing(index) => {
+                    let name = self.segments.file_name(index);
+                    let file = world.file_or_new(&self.directory, &name);
+                    let inserted = self.segments.insert(index, file);
+                    assert_eq!(inserted, Insertion::Present, "discards hold the same lock");
+                }
+            }
+        }
+    }
+
+    fn audit_write_once(&self, world: &World, offset: u64, extents: &[Extent<SimFile>]) {
+        let (name, _) = self.segments.locate(offset);
+        if !world.options.is_write_once(&name) {
+            return;
+        }
+        for extent in extents {
+            let contents = extent.file.contents();
+            let mut parts = blocks::parts(contents.block, extent.offset, extent.len);
+            let durable = parts.find(|part| contents.durable.contains_key(&part.index));
+            if let Some(part) = durable {
+                let (index, len) = (part.index, extent.len);
+                world.misuse(&format!(
+                    "block {index} of a segment is durable and written again, by the write of \
+                     {len} bytes that begins in {name} at device offset {offset}"
+                ));
+            }
+        }
+    }
+
+    fn subject(&self, offset: u64, len: usize) -> String {
+        let (file, within) = self.segments.locate(offset);
+        format!("{}/{file} {within}+{len}", self.directory)
+    }
+}
+
+impl Device for SimDevice {
+    fn read_at(&self, offset: u64, buf: AlignedBuf) -> Completion {
+        let (end, buf) = match self.check(offset, buf) {
+            Ok(checked) => checked,
+            Err(completion) => return completion,
+        };
+        let extents = match self.segments.look_up(offset, end) {
+            Lookup::Present(extents) => in_order(extents),
+            Lookup::Missing(_) => {
+                return Completion::refused(self.segments.past_the_end(offset), Some(buf));
+            }
+            Lookup::Discarded(error) => return Completion::refused(error, Some(buf)),
+        };
+        let subject = self.subject(offset, buf.len());
+        let mut world = self.disk.world();
+        let work = Work::Read(extents, buf);
+        self.disk
+            .begin(&mut world, OperationKind::Read, subject, work)
+    }
+
+    fn write_at(&self, offset: u64, buf: AlignedBuf) -> Completion {
+        let (end, buf) = match self.check(offset, buf) {
+            Ok(checked) => checked,
+            Err(completion) => return completion,
+        };
+        let mut world = self.disk.world();
+        let extents = match self.extents(&mut world, offset, end) {
+            Ok(extents) => in_order(extents),
+            Err(error) => return Completion::refused(error, Some(buf)),
+        };
+        self.audit_write_once(&world, offset, &extents);
+        let subject = self.subject(offset, buf.len());
+        let work = Work::Write(extents, buf);
+        self.disk
+            .begin(&mut world, OperationKind::Write, subject, work)
+    }
+
+    fn sync(&self) -> Completion {
+        let mut world = self.disk.world();
+        let files = self.segments.files().into_iter().map(|file| {
+            let stamp = file.contents().stamp();
+            (file, stamp)
+        });
+        let coverage = Coverage {
+            files: files.collect(),
+            directory: Some(self.directory.clone()),
+        };
+        let (file, _) = self.segments.locate(0);
+        let subject = format!("{}/{file} and later", self.directory);
+        let work = Work::Sync(coverage);
+        self.disk
+            .begin(&mut world, OperationKind::Sync, subject, work)
+    }
+
+    fn discard_below(&self, offset: u64) -> BoxFuture<'_, io::Result<()>> {
+        let (segments, directory) = (Arc::clone(&self.segments), self.directory.clone());
+        let effect = move |world: &mut World, verdict: io::Result<()>| {
+            verdict?;
+            for index in segments.discard_below(offset) {
+                world.unlink(&directory, &segments.file_name(index))?;
+            }
+            Ok(())
+        };
+        let subject = format!("below {}", self.subject(offset, 0));
+        Box::pin(
+            self.disk
+                .perform(OperationKind::Discard, subject, move |_| effect),
+        )
+    }
+
+    fn geometry(&self) -> Geometry {
+        Geometry {
+            block: self.disk.block,
+            direct: true,
+            backend: "sim",
+            segment_bytes: self.segments.segment_bytes(),
+        }
+    }
+
+    fn locate(&self, offset: u64) -> (String, u64) {
+        self.segments.locate(offset)
+    }
+
+    fn bytes_stored(&self) -> u64 {
+        self.segments.sum(|file| file.contents().length())
+    }
+}
+
+impl fmt::Debug for SimDevice {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("SimDevice")
+            .field("directory", &self.directory)
+            .field("segments", &self.segments)
+            .finish_non_exhaustive()
+    }
+}
+
+fn in_order(extents: Extents<SimFile>) -> Vec<Extent<SimFile>> {
+    std::iter::once(extents.first).chain(extents.rest).collect()
+}

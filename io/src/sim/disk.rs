@@ -1,0 +1,208 @@
+//! The handle of a simulated disk: the powers of a test over it.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::directory::Directory;
+use crate::event_source::EventSource;
+use crate::sim::directory::SimDirectory;
+use crate::sim::faults::Faults;
+use crate::sim::file::SimFile;
+use crate::sim::history::OperationKind;
+use crate::sim::options::{SimOptions, Survival};
+use crate::sim::shared::Shared;
+use crate::sim::world::{World, not_found};
+
+/// A simulated disk. Clones are handles of the same disk.
+///
+/// A simulation executor drives it as an [`EventSource`]; nothing on it ends otherwise. Files are
+/// named by directory and name, such as `db/log.000000`.
+///
+/// ```
+/// use std::pin::pin;
+/// use std::task::{Context, Poll, Waker};
+/// use kvick_io::EventSource;
+/// use kvick_io::sim::{SimDisk, SimOptions, Survival};
+///
+/// let disk = SimDisk::new(1, SimOptions::default());
+/// let directory = disk.directory("db");
+/// let mut writing = pin!(directory.write_file("name", b"kvick"));
+/// let mut context = Context::from_waker(Waker::noop());
+/// while let Poll::Pending = writing.as_mut().poll(&mut context) {
+///     disk.run_event(disk.next_event().expect("an operation is in flight"));
+/// }
+/// // The contents were synced, the name was not.
+/// assert_eq!(disk.crash_with(7, Survival::NOTHING).files(), []);
+/// assert_eq!(disk.files(), [("db/name".to_owned(), 5)]);
+/// ```
+#[derive(Clone)]
+pub struct SimDisk {
+    shared: Arc<Shared>,
+}
+
+impl SimDisk {
+    /// An empty disk, whose latencies and faults `seed` decides.
+    ///
+    /// # Panics
+    /// If `options.block` is neither 512 nor 4096, or the range of latencies is empty.
+    pub fn new(seed: u64, options: SimOptions) -> Self {
+        Self::over(World::new(seed, options))
+    }
+
+    fn over(world: World) -> Self {
+        Self {
+            shared: Arc::new(Shared::new(world)),
+        }
+    }
+
+    /// The directory at `path`, created if absent, which takes no time and is durable at once.
+    pub fn directory(&self, path: &str) -> Arc<dyn Directory> {
+        let path = path.trim_end_matches('/').to_owned();
+        let mut world = self.shared.world();
+        world.directories.entry(path.clone()).or_default();
+        Arc::new(SimDirectory {
+            path,
+            disk: Arc::clone(&self.shared),
+        })
+    }
+
+    /// The disk as it is found after a power cut at this moment, of which `seed` decides what
+    /// survived. This disk is not touched: one moment can be cut many times.
+    ///
+    /// The image has no operations, locks or faults, and its clock and counters are at 0.
+    pub fn crash(&self, seed: u64) -> Self {
+        Self::over(self.shared.world().image(seed, None))
+    }
+
+    /// As [`crash`](Self::crash), with given probabilities of survival.
+    pub fn crash_with(&self, seed: u64, survival: Survival) -> Self {
+        Self::over(self.shared.world().image(seed, Some(survival)))
+    }
+
+    /// Lets operation `number` fail; see [`operations`](Self::operations) for the numbers.
+    pub fn fail_at(&self, number: u64, error: io::ErrorKind) {
+        self.shared.world().faults.at.insert(number, error);
+    }
+
+    /// Lets all reads that end from now on fail, or no longer.
+    pub fn fail_reads(&self, error: Option<io::ErrorKind>) {
+        self.shared.world().faults.reads = error;
+    }
+
+    /// Lets all writes that end from now on fail, and creations of files, or no longer.
+    pub fn fail_writes(&self, error: Option<io::ErrorKind>) {
+        self.shared.world().faults.writes = error;
+    }
+
+    /// Lets all syncs that end from now on fail with `Other`, or no longer.
+    pub fn fail_syncs(&self, fail: bool) {
+        self.shared.world().faults.syncs = fail;
+    }
+
+    /// Ends all faults: the switches, the scheduled ones, and those by chance.
+    pub fn heal(&self) {
+        self.shared.world().faults = Faults::default();
+    }
+
+    /// Changes how many bytes fit; `None` is no limit. Less than [`bytes_used`](Self::bytes_used)
+    /// lets every write fail that needs space.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.shared.world().options.capacity = bytes;
+    }
+
+    /// Adds to the capacity, if it is limited.
+    pub fn add_space(&self, bytes: u64) {
+        let capacity = &mut self.shared.world().options.capacity;
+        *capacity = capacity.map(|capacity| capacity.saturating_add(bytes));
+    }
+
+    /// Bytes taken by the files that have a name.
+    pub fn bytes_used(&self) -> u64 {
+        self.shared.world().bytes_used
+    }
+
+    /// Stops the disk: no operation ends before [`release`](Self::release).
+    pub fn stall(&self) {
+        self.shared.world().stalled = true;
+    }
+
+    /// Ends a stall. What was due meanwhile is due at once.
+    pub fn release(&self) {
+        self.shared.world().stalled = false;
+    }
+
+    /// Flips the bits of `mask` in the byte at `offset` of a file, in memory and on the medium.
+    ///
+    /// # Panics
+    /// If there is no such file, or no such byte in it.
+    pub fn corrupt(&self, file: &str, offset: u64, mask: u8) {
+        let mut world = self.shared.world();
+        let found = find(&world, file).unwrap_or_else(|error| panic!("{error}"));
+        world.change(&found, |contents| contents.corrupt(offset, mask));
+    }
+
+    /// All files with their lengths, sorted.
+    pub fn files(&self) -> Vec<(String, u64)> {
+        let world = self.shared.world();
+        let files = world.directories.iter().flat_map(|(path, namespace)| {
+            let names = namespace.names().iter();
+            names.map(move |(name, file)| (format!("{path}/{name}"), file.contents().length()))
+        });
+        files.collect()
+    }
+
+    /// Operations started so far, which is the number of the next one.
+    pub fn operations(&self) -> u64 {
+        self.shared.world().history.started()
+    }
+
+    /// Operations of one kind started so far.
+    pub fn count(&self, kind: OperationKind) -> u64 {
+        self.shared.world().history.count(kind)
+    }
+
+    /// Operations started and not ended.
+    pub fn in_flight(&self) -> usize {
+        self.shared.world().in_flight.len()
+    }
+
+    /// The last operations in clear, a line each, for messages.
+    pub fn history(&self) -> String {
+        self.shared.world().history.to_string()
+    }
+}
+
+impl EventSource for SimDisk {
+    fn next_event(&self) -> Option<Duration> {
+        self.shared.world().next_event()
+    }
+
+    fn run_event(&self, now: Duration) {
+        let ended = self.shared.world().run(now);
+        // Without the lock: a waker may do anything.
+        for (sink, transfer) in ended {
+            sink.complete(transfer);
+        }
+    }
+}
+
+impl fmt::Debug for SimDisk {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let world = self.shared.world();
+        formatter
+            .debug_struct("SimDisk")
+            .field("options", &world.options)
+            .field("operations", &world.history.started())
+            .field("in_flight", &world.in_flight)
+            .finish_non_exhaustive()
+    }
+}
+
+fn find(world: &World, file: &str) -> io::Result<Arc<SimFile>> {
+    let (path, name) = file.rsplit_once('/').ok_or_else(|| not_found(file))?;
+    let namespace = world.directories.get(path);
+    let found = namespace.and_then(|namespace| namespace.names().get(name));
+    found.map(Arc::clone).ok_or_else(|| not_found(file))
+}

@@ -1,0 +1,150 @@
+//! What a simulated disk did: counters, and the last operations in clear.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+/// The kinds of operations that a simulated disk counts, and that can fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OperationKind {
+    /// `Device::read_at`, and each read of `read_many`.
+    Read,
+    /// `Device::write_at`, and the contents of `Directory::write_file`.
+    Write,
+    /// `Device::sync`, and the end of `Directory::write_file`.
+    Sync,
+    /// `Device::discard_below`.
+    Discard,
+    /// `Directory::open_device`.
+    Open,
+    /// `Directory::list`.
+    List,
+    /// `Directory::read_file`.
+    ReadFile,
+    /// The beginning of `Directory::write_file`: creates or truncates.
+    Create,
+    /// `Directory::rename`.
+    Rename,
+    /// `Directory::remove_file`.
+    Remove,
+    /// `Directory::sync`.
+    SyncDirectory,
+    /// `Directory::lock`.
+    Lock,
+}
+
+impl OperationKind {
+    /// All kinds, in the order of their declaration.
+    pub const ALL: [Self; 12] = [
+        Self::Read,
+        Self::Write,
+        Self::Sync,
+        Self::Discard,
+        Self::Open,
+        Self::List,
+        Self::ReadFile,
+        Self::Create,
+        Self::Rename,
+        Self::Remove,
+        Self::SyncDirectory,
+        Self::Lock,
+    ];
+
+    pub(super) fn is_read(self) -> bool {
+        matches!(self, Self::Read | Self::ReadFile)
+    }
+
+    pub(super) fn is_write(self) -> bool {
+        matches!(self, Self::Write | Self::Create)
+    }
+
+    pub(super) fn is_sync(self) -> bool {
+        matches!(self, Self::Sync | Self::SyncDirectory)
+    }
+}
+
+/// Counters, and a ring of the last events.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    started: u64,
+    counts: [u64; OperationKind::ALL.len()],
+    last: VecDeque<Event>,
+}
+
+#[derive(Debug)]
+struct Event {
+    time: Duration,
+    number: u64,
+    kind: OperationKind,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    Began(String),
+    Ended(Result<(), io::ErrorKind>),
+}
+
+impl History {
+    /// Notes that an operation begins, and gives its number.
+    pub(super) fn begin(&mut self, time: Duration, kind: OperationKind, subject: String) -> u64 {
+        let number = self.started;
+        self.started += 1;
+        self.counts[kind as usize] += 1;
+        self.push(time, (number, kind), What::Began(subject));
+        number
+    }
+
+    pub(super) fn end(
+        &mut self,
+        time: Duration,
+        operation: (u64, OperationKind),
+        result: Result<(), io::ErrorKind>,
+    ) {
+        self.push(time, operation, What::Ended(result));
+    }
+
+    pub(super) fn started(&self) -> u64 {
+        self.started
+    }
+
+    pub(super) fn count(&self, kind: OperationKind) -> u64 {
+        self.counts[kind as usize]
+    }
+
+    fn push(&mut self, time: Duration, (number, kind): (u64, OperationKind), what: What) {
+        if self.last.len() == EVENTS_KEPT {
+            self.last.pop_front();
+        }
+        self.last.push_back(Event {
+            time,
+            number,
+            kind,
+            what,
+        });
+    }
+}
+
+impl fmt::Display for History {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for event in &self.last {
+            let Event {
+                time,
+                number,
+                kind,
+                what,
+            } = event;
+            write!(formatter, "\n  {time:?} #{number} {kind:?}")?;
+            match what {
+                What::Began(subject) => write!(formatter, " {subject}")?,
+                What::Ended(Ok(())) => write!(formatter, " ended")?,
+                What::Ended(Err(error)) => write!(formatter, " failed: {error:?}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Events kept for messages.
+const EVENTS_KEPT: usize = 64;

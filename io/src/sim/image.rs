@@ -1,0 +1,149 @@
+//! What a power cut leaves of a simulated disk.
+//!
+//! Each file and each change of a name on its own, without order between them: of what no sync
+//! covered a part survives, block by block. Which part is drawn with the probabilities of a
+//! [`Survival`]; neighbouring blocks often share their fate.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::sim::Random;
+use crate::sim::blocks::Block;
+use crate::sim::file::{Contents, SimFile, Version};
+use crate::sim::namespace::{Names, Namespace};
+use crate::sim::options::{FaultRates, Survival};
+use crate::sim::work::Work;
+use crate::sim::world::World;
+
+impl World {
+    /// The disk as the next start finds it.
+    pub(super) fn image(&self, seed: u64, survival: Option<Survival>) -> Self {
+        let mut random = Random::new(seed);
+        let survival = survival.unwrap_or_else(|| Survival::draw(&mut random));
+        let mut options = self.options.clone();
+        options.fault_rates = FaultRates::default();
+        let mut image = Self::new(random.next_u64(), options);
+        for (path, namespace) in &self.directories {
+            let names: Names = namespace
+                .survivors(survival.names, &mut random)
+                .into_iter()
+                .map(|(name, file)| {
+                    image.files_made += 1;
+                    let contents = self.survivor(&file, survival, &mut random);
+                    image.bytes_used += contents.bytes_held();
+                    (name, SimFile::new(image.files_made, contents))
+                })
+                .collect();
+            let namespace = Namespace::durable(names);
+            image.directories.insert(path.clone(), namespace);
+        }
+        image
+    }
+
+    fn survivor(&self, file: &SimFile, survival: Survival, random: &mut Random) -> Contents {
+        let mut contents = file.contents().clone();
+        // Writes in flight are as good as un-synced ones: any part may be there.
+        for operation in self.in_flight.values() {
+            let Work::Write(extents, bytes) = &operation.work else {
+                continue;
+            };
+            let mut rest: &[u8] = bytes;
+            for extent in extents {
+                let (part, tail) = rest.split_at(extent.len);
+                rest = tail;
+                if extent.file.id == file.id {
+                    contents.write(extent.offset, part, |_| true);
+                }
+            }
+        }
+        Cut { survival, random }.contents(&contents)
+    }
+}
+
+/// One power cut, as it hits one file.
+struct Cut<'a> {
+    survival: Survival,
+    random: &'a mut Random,
+}
+
+impl Cut<'_> {
+    fn contents(&mut self, file: &Contents) -> Contents {
+        let length = self.length(file);
+        let end = length.div_ceil(file.block as u64);
+        let mut blocks: BTreeMap<u64, Block> = file.durable.clone();
+        drop(blocks.split_off(&end));
+        // With a high inertia whole runs of blocks survive, or do not.
+        let inertia = [0.0, 0.9][self.random.index(2)];
+        let mut survives = self.random.chance(self.survival.writes);
+        for (&index, versions) in file.versions.range(..end) {
+            if !self.random.chance(inertia) {
+                survives = self.random.chance(self.survival.writes);
+            }
+            let durable = file.durable.get(&index);
+            let block = if survives {
+                self.newer(file.block, durable, versions)
+            } else {
+                self.older(file.block, durable)
+            };
+            match block {
+                Some(block) => blocks.insert(index, block),
+                None => blocks.remove(&index),
+            };
+        }
+        let block = u32::try_from(file.block).expect("a block is small");
+        Contents::durable(block, blocks, length)
+    }
+
+    fn length(&mut self, file: &Contents) -> u64 {
+        let durable = file.durable_length;
+        if !self.random.chance(self.survival.writes) {
+            return durable;
+        }
+        let lengths: Vec<u64> = file.lengths.iter().map(|&(_, length)| length).collect();
+        self.one_of(&lengths).copied().unwrap_or(durable)
+    }
+
+    fn newer(
+        &mut self,
+        size: usize,
+        durable: Option<&Block>,
+        versions: &[Version],
+    ) -> Option<Block> {
+        let version = self.one_of(versions).expect("a list of versions has one");
+        let new = version.bytes.as_ref()?;
+        if !self.random.chance(self.survival.torn) {
+            return Some(Arc::clone(new));
+        }
+        let old = self.older(size, durable);
+        let mut torn = old.map_or_else(|| vec![0; size], |old| old.to_vec());
+        let cut = 1 + self.random.index(size - 1);
+        let written = if self.random.chance(0.5) {
+            0..cut
+        } else {
+            cut..size
+        };
+        torn[written.clone()].copy_from_slice(&new[written]);
+        Some(Arc::from(torn))
+    }
+
+    /// The durable version, or what an area never written holds.
+    fn older(&mut self, size: usize, durable: Option<&Block>) -> Option<Block> {
+        if let Some(block) = durable {
+            return Some(Arc::clone(block));
+        }
+        let garbage = self.random.chance(self.survival.garbage);
+        garbage.then(|| {
+            (0..size)
+                .map(|_| self.random.next_u64().to_le_bytes()[0])
+                .collect()
+        })
+    }
+
+    /// The last, or now and then any.
+    fn one_of<'v, T>(&mut self, versions: &'v [T]) -> Option<&'v T> {
+        if !versions.is_empty() && self.random.chance(self.survival.stale) {
+            return versions.get(self.random.index(versions.len()));
+        }
+        versions.last()
+    }
+}

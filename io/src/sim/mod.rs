@@ -1,0 +1,50 @@
+//! A disk that is simulated: seeded, in virtual time, with faults and power cuts on demand.
+//!
+//! Everything happens on the caller's thread, under one lock. An operation is queued with the
+//! virtual time at which it will end, drawn at random; [`EventSource::run_event`] ends what is
+//! due. Nothing else depends on time or chance, so the same seed and the same calls in the same
+//! order give the same run.
+//!
+//! ```text
+//!  Device, Directory --> begin: number it, draw its end ----> in flight (ordered by time)
+//!                                                                 |  run_event(now)
+//!  task woken <-- Completion <-- Transfer <-- fault, or effect <--'
+//!                                                   |
+//!                  durable blocks + versions since, durable names + changes since
+//!                                                   |  crash(seed)
+//!                                                   v
+//!                                      another SimDisk: what survived
+//! ```
+//!
+//! The fault model. A write is durable once a sync began after it ended, and succeeded; until then,
+//! and while it is in flight, each of its blocks survives a power cut on its own: old, any version
+//! since, or torn. So do lengths, and the names of a directory until that is synced; a sync of a
+//! device also covers the creation of its own segments, no other name. After a *failed* sync what
+//! it covered is durable in some version or other, reads may show either, and a later sync that
+//! succeeds changes nothing about that. A failed write may have changed any of its blocks; any
+//! other operation that failed did nothing.
+
+mod blocks;
+mod device;
+mod directory;
+mod disk;
+mod faults;
+mod file;
+mod history;
+mod image;
+mod namespace;
+mod options;
+mod random;
+mod shared;
+#[cfg(all(test, not(loom)))]
+mod tests;
+mod work;
+mod world;
+
+pub use disk::SimDisk;
+pub use history::OperationKind;
+pub use options::{FaultRates, SimOptions, Survival};
+pub use random::Random;
+
+#[cfg(doc)]
+use crate::EventSource;

@@ -1,0 +1,148 @@
+//! The names in one simulated directory: durable ones, and changes since.
+//!
+//! A change takes place as a whole or not at all: a rename never leaves a file without any name.
+//! Until a sync of the directory each change survives a power cut independently of the others.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::sim::Random;
+use crate::sim::file::SimFile;
+
+pub(super) type Names = BTreeMap<String, Arc<SimFile>>;
+
+#[derive(Debug, Default)]
+pub(super) struct Namespace {
+    current: Names,
+    durable: Names,
+    pending: Vec<Change>,
+    changes: u64,
+}
+
+#[derive(Debug)]
+struct Change {
+    stamp: u64,
+    name: String,
+    file: Arc<SimFile>,
+    kind: ChangeKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ChangeKind {
+    Create,
+    /// To `name`, from whatever name the file has.
+    Rename,
+    Remove,
+}
+
+impl Namespace {
+    /// A directory all of which is durable.
+    pub(super) fn durable(names: Names) -> Self {
+        Self {
+            current: names.clone(),
+            durable: names,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn names(&self) -> &Names {
+        &self.current
+    }
+
+    /// The number of the latest change.
+    pub(super) fn stamp(&self) -> u64 {
+        self.changes
+    }
+
+    pub(super) fn create(&mut self, name: &str, file: &Arc<SimFile>) {
+        assert!(!self.current.contains_key(name), "{name} exists");
+        self.change(name, file, ChangeKind::Create);
+    }
+
+    /// Renames, and gives the file that had the new name before.
+    pub(super) fn rename(&mut self, file: &Arc<SimFile>, to: &str) -> Option<Arc<SimFile>> {
+        let replaced = self.current.get(to).map(Arc::clone);
+        self.change(to, file, ChangeKind::Rename);
+        replaced.filter(|replaced| replaced.id != file.id)
+    }
+
+    pub(super) fn remove(&mut self, name: &str) -> Option<Arc<SimFile>> {
+        let file = self.current.get(name).map(Arc::clone)?;
+        self.change(name, &file, ChangeKind::Remove);
+        Some(file)
+    }
+
+    /// Makes durable what changed up to `stamp`.
+    pub(super) fn sync(&mut self, stamp: u64) {
+        for change in self.take_pending(|change| change.stamp <= stamp) {
+            apply(&mut self.durable, &change);
+        }
+    }
+
+    /// Makes durable that these files were created: what a sync of a device covers.
+    pub(super) fn sync_created(&mut self, files: &[u64]) {
+        let covered =
+            |change: &Change| change.kind == ChangeKind::Create && files.contains(&change.file.id);
+        for change in self.take_pending(covered) {
+            apply(&mut self.durable, &change);
+        }
+    }
+
+    /// What a failed sync leaves: each change took place or never will.
+    pub(super) fn fail_sync(&mut self, stamp: u64, random: &mut Random) {
+        for change in self.take_pending(|change| change.stamp <= stamp) {
+            if random.chance(0.5) {
+                apply(&mut self.durable, &change);
+            }
+        }
+    }
+
+    /// The names after a power cut, when each change survives with probability `chance`.
+    pub(super) fn survivors(&self, chance: f64, random: &mut Random) -> Names {
+        let mut names = self.durable.clone();
+        for change in &self.pending {
+            if random.chance(chance) {
+                apply(&mut names, change);
+            }
+        }
+        names
+    }
+
+    fn change(&mut self, name: &str, file: &Arc<SimFile>, kind: ChangeKind) {
+        self.changes += 1;
+        let change = Change {
+            stamp: self.changes,
+            name: name.to_owned(),
+            file: Arc::clone(file),
+            kind,
+        };
+        apply(&mut self.current, &change);
+        self.pending.push(change);
+    }
+
+    fn take_pending(&mut self, mut covered: impl FnMut(&Change) -> bool) -> Vec<Change> {
+        let all = std::mem::take(&mut self.pending);
+        let (taken, left) = all.into_iter().partition(|change| covered(change));
+        self.pending = left;
+        taken
+    }
+}
+
+/// Valid on any set of names, since earlier changes may not have survived.
+fn apply(names: &mut Names, change: &Change) {
+    match change.kind {
+        ChangeKind::Create => {
+            names.insert(change.name.clone(), Arc::clone(&change.file));
+        }
+        ChangeKind::Rename => {
+            names.retain(|_, file| file.id != change.file.id);
+            names.insert(change.name.clone(), Arc::clone(&change.file));
+        }
+        ChangeKind::Remove => {
+            let same = |file: &Arc<SimFile>| file.id == change.file.id;
+            if names.get(&change.name).is_some_and(same) {
+                names.remove(&change.name);
+            }
+        }
+    }
+}

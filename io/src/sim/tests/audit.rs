@@ -1,0 +1,74 @@
+//! Misuse panics, with what happened last.
+
+use std::io::ErrorKind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::*;
+
+/// The message of the panic.
+fn caught<R>(misuse: impl FnOnce() -> R) -> String {
+    let panic = catch_unwind(AssertUnwindSafe(|| drop(misuse()))).expect_err("panics");
+    *panic.downcast::<String>().expect("a message")
+}
+
+#[test]
+fn misaligned_transfers() {
+    let (disk, directory) = disk(SimOptions::default());
+    let device = open(&disk, &directory);
+    let message = caught(|| device.write_at(100, page(1, 1)));
+    assert!(message.contains("not a multiple of 512"), "{message}");
+    assert!(message.contains("Open db/log"), "{message}");
+    caught(|| device.read_at(0, AlignedBuf::zeroed(100)));
+    write(&disk, &*device, 0, page(1, 1));
+}
+
+#[test]
+fn without_an_audit_they_fail() {
+    let (disk, directory) = disk(SimOptions {
+        audit: false,
+        block: 4096,
+        ..SimOptions::default()
+    });
+    let device = open(&disk, &directory);
+    let refused = drive(&disk, device.write_at(512, page(8, 1)));
+    assert_eq!(refused.result.unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(refused.buf.expect("comes back").len(), 4096);
+    assert_eq!(device.geometry().block, 4096);
+}
+
+#[test]
+fn writes_that_overlap_in_flight() {
+    let (disk, directory) = disk(SimOptions::default());
+    let device = open(&disk, &directory);
+    let first = device.write_at(512, page(4, 1));
+    let before = device.write_at(0, page(1, 1));
+    let after = device.write_at(2560, page(1, 1));
+    let message = caught(|| device.write_at(2048, page(1, 2)));
+    assert!(message.contains("overlaps operation 1,"), "{message}");
+    for writing in [first, before, after] {
+        assert!(drive(&disk, writing).result.is_ok());
+    }
+    write(&disk, &*device, 2048, page(1, 2));
+}
+
+#[test]
+fn durable_blocks_written_again() {
+    let (disk, directory) = disk(SimOptions {
+        write_once: vec!["log.".to_owned()],
+        ..SimOptions::default()
+    });
+    let device = open(&disk, &directory);
+    write(&disk, &*device, 0, page(2, 1));
+    write(&disk, &*device, 512, page(2, 1));
+    drive(&disk, device.sync()).result.unwrap();
+    write(&disk, &*device, 1536, page(1, 1));
+    let message = caught(|| device.write_at(1024, page(2, 2)));
+    assert!(
+        message.contains("block 2 of a segment is durable"),
+        "{message}"
+    );
+    write(&disk, &*device, 1536, page(1, 2));
+    for _ in 0..2 {
+        drive(&disk, directory.write_file("superblock", b"x")).unwrap();
+    }
+}

@@ -1,0 +1,83 @@
+//! One operation in flight, and what it will do when it ends.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use crate::buf::AlignedBuf;
+use crate::completion::{CompletionSink, Transfer};
+use crate::segments::{Extent, past_the_end};
+use crate::sim::file::SimFile;
+use crate::sim::history::OperationKind;
+use crate::sim::world::World;
+
+#[derive(Debug)]
+pub(super) struct InFlight {
+    pub(super) number: u64,
+    pub(super) kind: OperationKind,
+    pub(super) subject: String,
+    pub(super) sink: CompletionSink,
+    pub(super) work: Work,
+}
+
+/// What an operation does when it ends.
+pub(super) enum Work {
+    Read(Vec<Extent<SimFile>>, AlignedBuf),
+    Write(Vec<Extent<SimFile>>, AlignedBuf),
+    Sync(Coverage),
+    Other(Effect),
+}
+
+/// What a sync makes durable.
+#[derive(Debug)]
+pub(super) struct Coverage {
+    /// Files, up to a stamp each.
+    pub(super) files: Vec<(Arc<SimFile>, u64)>,
+    /// Where the creation of these files is covered too.
+    pub(super) directory: Option<String>,
+}
+
+/// Told whether the operation shall fail; gives how it ended, for the history.
+pub(super) type Effect =
+    Box<dyn FnOnce(&mut World, io::Result<()>) -> Result<(), io::ErrorKind> + Send>;
+
+/// An operation that ended, to be delivered without the lock.
+pub(super) type Ended = (CompletionSink, Transfer);
+
+impl Work {
+    pub(super) fn into_buf(self) -> Option<AlignedBuf> {
+        match self {
+            Self::Read(_, buf) | Self::Write(_, buf) => Some(buf),
+            Self::Sync(_) | Self::Other(_) => None,
+        }
+    }
+}
+
+impl fmt::Debug for Work {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Read(..) => "Read",
+            Self::Write(..) => "Write",
+            Self::Sync(..) => "Sync",
+            Self::Other(..) => "Other",
+        })
+    }
+}
+
+pub(super) fn read(extents: &[Extent<SimFile>], buf: &mut [u8], subject: &str) -> io::Result<()> {
+    let mut rest = buf;
+    for extent in extents {
+        let (part, tail) = rest.split_at_mut(extent.len);
+        rest = tail;
+        if !extent.file.contents().read(extent.offset, part) {
+            return Err(past_the_end(subject, extent.offset));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn overlap(one: &Extent<SimFile>, other: &Extent<SimFile>) -> bool {
+    one.file.id == other.file.id
+        && one.offset < other.offset + other.len as u64
+        && other.offset < one.offset + one.len as u64
+}

@@ -1,0 +1,263 @@
+//! The state of a simulated disk: its directories, and the operations in flight.
+//!
+//! An operation takes effect when it ends: nothing of it is seen before, except by a power cut,
+//! which may find any part of a write in flight on the medium.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::completion::{CompletionSink, Transfer};
+use crate::segments::Extent;
+use crate::sim::faults::Faults;
+use crate::sim::file::{Contents, SimFile};
+use crate::sim::history::{History, OperationKind};
+use crate::sim::namespace::Namespace;
+use crate::sim::work::{Coverage, Ended, InFlight, Work, overlap, read};
+use crate::sim::{Random, SimOptions};
+
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) options: SimOptions,
+    pub(super) directories: BTreeMap<String, Namespace>,
+    /// Names locked, by directory. A lock of its own: a [`crate::Lock`] may be dropped anywhere.
+    pub(super) locked: Arc<Mutex<BTreeSet<(String, String)>>>,
+    pub(super) faults: Faults,
+    pub(super) history: History,
+    pub(super) random: Random,
+    pub(super) stalled: bool,
+    pub(super) now: Duration,
+    /// By the time they end, then by number.
+    pub(super) in_flight: BTreeMap<(Duration, u64), InFlight>,
+    pub(super) bytes_used: u64,
+    pub(super) files_made: u64,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, options: SimOptions) -> Self {
+        options.check();
+        let faults = Faults {
+            rates: options.fault_rates,
+            ..Faults::default()
+        };
+        Self {
+            options,
+            directories: BTreeMap::new(),
+            locked: Arc::default(),
+            faults,
+            history: History::default(),
+            random: Random::new(seed),
+            stalled: false,
+            now: Duration::ZERO,
+            in_flight: BTreeMap::new(),
+            bytes_used: 0,
+            files_made: 0,
+        }
+    }
+
+    pub(super) fn directory(&mut self, path: &str) -> &mut Namespace {
+        self.directories
+            .get_mut(path)
+            .expect("a directory is made with its handle, for good")
+    }
+
+    /// Starts an operation.
+    pub(super) fn begin(
+        &mut self,
+        kind: OperationKind,
+        subject: String,
+        work: Work,
+        sink: CompletionSink,
+    ) {
+        self.audit_overlap(&work, &subject);
+        let number = self.history.begin(self.now, kind, subject.clone());
+        let (fastest, slowest) = (*self.options.latency.start(), *self.options.latency.end());
+        let spread = u64::try_from((slowest - fastest).as_nanos()).unwrap_or(u64::MAX - 1);
+        let latency = fastest + Duration::from_nanos(self.random.below(spread.saturating_add(1)));
+        let operation = InFlight {
+            number,
+            kind,
+            subject,
+            sink,
+            work,
+        };
+        self.in_flight
+            .insert((self.now + latency, number), operation);
+    }
+
+    pub(super) fn next_event(&self) -> Option<Duration> {
+        let (&(time, _), _) = self.in_flight.first_key_value()?;
+        // What was held back by a stall is due at once.
+        (!self.stalled).then(|| time.max(self.now))
+    }
+
+    /// Moves the clock, and ends what is due.
+    pub(super) fn run(&mut self, now: Duration) -> Vec<Ended> {
+        self.now = self.now.max(now);
+        let mut ended = Vec::new();
+        while self.next_event().is_some_and(|time| time <= self.now) {
+            let (_, operation) = self.in_flight.pop_first().expect("there is a next event");
+            ended.push(self.end(operation));
+        }
+        ended
+    }
+
+    fn end(&mut self, operation: InFlight) -> Ended {
+        let InFlight {
+            number,
+            kind,
+            subject,
+            sink,
+            work,
+        } = operation;
+        let verdict = self
+            .faults
+            .verdict(number, kind, &mut self.random)
+            .map_err(|error| io::Error::new(error.kind(), format!("{error}, {subject}")));
+        // The device contract: not carried out if nobody waits. But a discard is not undone.
+        let skipped =
+            sink.is_abandoned() && kind != OperationKind::Discard && self.random.chance(0.5);
+        let (result, buf) = match work {
+            work if skipped => (Ok(()), work.into_buf()),
+            Work::Read(extents, mut buf) => {
+                let result = verdict.and_then(|()| read(&extents, &mut buf, &subject));
+                if result.is_err() {
+                    buf.fill(FILLER);
+                }
+                (result, Some(buf))
+            }
+            Work::Write(extents, buf) => (self.write(verdict, &extents, &buf), Some(buf)),
+            Work::Sync(coverage) => (self.sync(verdict, &coverage), None),
+            Work::Other(effect) => {
+                let end = effect(self, verdict);
+                self.history.end(self.now, (number, kind), end);
+                let (result, buf) = (Ok(()), None);
+                return (sink, Transfer { result, buf });
+            }
+        };
+        let end = result.as_ref().map(|&()| ()).map_err(io::Error::kind);
+        self.history.end(self.now, (number, kind), end);
+        (sink, Transfer { result, buf })
+    }
+
+    fn write(
+        &mut self,
+        verdict: io::Result<()>,
+        extents: &[Extent<SimFile>],
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        let growth = extents.iter().map(|extent| {
+            let contents = extent.file.contents();
+            u64::from(contents.linked) * contents.growth(extent.offset, extent.len)
+        });
+        let needed = self.bytes_used + growth.sum::<u64>();
+        let fits = self.options.capacity.is_none_or(|limit| needed <= limit);
+        let share = match &verdict {
+            Ok(()) if fits => 1.0,
+            // Any part of a failed write may have reached the medium.
+            Err(error) if fits && error.kind() != io::ErrorKind::StorageFull => 0.5,
+            _ => 0.0,
+        };
+        let mut random = self.random.fork();
+        let mut rest = bytes;
+        for extent in extents {
+            let (part, tail) = rest.split_at(extent.len);
+            rest = tail;
+            self.change(&extent.file, |contents| {
+                contents.write(extent.offset, part, |_| random.chance(share));
+            });
+        }
+        match verdict {
+            Ok(()) if !fits => {
+                let message = format!("the simulated disk is full: {needed} bytes needed");
+                Err(io::Error::new(io::ErrorKind::StorageFull, message))
+            }
+            verdict => verdict,
+        }
+    }
+
+    fn sync(&mut self, verdict: io::Result<()>, coverage: &Coverage) -> io::Result<()> {
+        if self.options.ignore_syncs {
+            return verdict;
+        }
+        for (file, stamp) in &coverage.files {
+            if verdict.is_ok() || self.random.chance(0.5) {
+                file.contents().sync(*stamp);
+            } else {
+                file.contents().fail_sync(*stamp, &mut self.random);
+            }
+        }
+        if let (Ok(()), Some(path)) = (&verdict, &coverage.directory) {
+            let ids: Vec<u64> = coverage.files.iter().map(|(file, _)| file.id).collect();
+            self.directory(path).sync_created(&ids);
+        }
+        verdict
+    }
+
+    /// Changes a file and keeps count of the space.
+    pub(super) fn change<R>(
+        &mut self,
+        file: &SimFile,
+        change: impl FnOnce(&mut Contents) -> R,
+    ) -> R {
+        let mut contents = file.contents();
+        let space = |contents: &Contents| u64::from(contents.linked) * contents.bytes_held();
+        let before = space(&contents);
+        let result = change(&mut contents);
+        self.bytes_used = self.bytes_used - before + space(&contents);
+        result
+    }
+
+    /// The file of this name, created if there is none.
+    pub(super) fn file_or_new(&mut self, path: &str, name: &str) -> Arc<SimFile> {
+        if let Some(file) = self.directory(path).names().get(name) {
+            return Arc::clone(file);
+        }
+        self.files_made += 1;
+        let file = SimFile::new(self.files_made, Contents::new(self.options.block));
+        self.directory(path).create(name, &file);
+        file
+    }
+
+    /// Removes a name, and frees the space.
+    pub(super) fn unlink(&mut self, path: &str, name: &str) -> io::Result<()> {
+        let file = self.directory(path).remove(name);
+        let file = file.ok_or_else(|| not_found(name))?;
+        self.change(&file, |contents| contents.linked = false);
+        Ok(())
+    }
+
+    fn audit_overlap(&self, work: &Work, subject: &str) {
+        let (true, Work::Write(extents, _)) = (self.options.audit, work) else {
+            return;
+        };
+        for other in self.in_flight.values() {
+            let Work::Write(others, _) = &other.work else {
+                continue;
+            };
+            let overlapping =
+                |extent: &Extent<SimFile>| others.iter().any(|other| overlap(extent, other));
+            if extents.iter().any(overlapping) {
+                let InFlight {
+                    number, subject: s, ..
+                } = other;
+                self.misuse(&format!(
+                    "the write of {subject} overlaps operation {number}, of {s}"
+                ));
+            }
+        }
+    }
+
+    /// Panics, with what happened last.
+    pub(super) fn misuse(&self, what: &str) -> ! {
+        panic!("{what}; the last operations:{}", self.history)
+    }
+}
+
+pub(super) fn not_found(name: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, format!("{name} does not exist"))
+}
+
+/// What a failed read leaves in its buffer.
+const FILLER: u8 = 0xdb;

@@ -1,0 +1,145 @@
+//! The primitives that protocol code is written on: `std`, or `loom` under `cfg(loom)`.
+//!
+//! Code whose ordering a loom test checks imports its atomics, cells and wakers from here and
+//! nowhere else. [`UnsafeCell`] hands out pointers through closures, as loom's does, so that loom
+//! sees how long each access lasts. [`AtomicWaker`] is the same small API over either crate.
+
+use std::fmt;
+use std::task::Waker;
+
+#[cfg(not(loom))]
+pub use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+
+#[cfg(loom)]
+pub use loom::sync::{Arc, Mutex, MutexGuard, RwLock};
+
+/// Atomic types and fences.
+pub mod atomic {
+    #[cfg(not(loom))]
+    pub use std::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, fence,
+    };
+
+    #[cfg(loom)]
+    pub use loom::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, fence,
+    };
+
+    pub use std::sync::atomic::{Ordering, compiler_fence};
+}
+
+/// Hints to the processor or to the model checker.
+pub mod hint {
+    #[cfg(not(loom))]
+    pub use std::hint::spin_loop;
+
+    #[cfg(loom)]
+    pub use loom::hint::spin_loop;
+}
+
+/// Threads, as far as protocol code and its tests need them.
+pub mod thread {
+    #[cfg(not(loom))]
+    pub use std::thread::yield_now;
+
+    #[cfg(loom)]
+    pub use loom::thread::yield_now;
+}
+
+/// A cell whose contents are reached through a raw pointer inside a closure.
+#[cfg(not(loom))]
+#[derive(Default)]
+pub struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+#[cfg(not(loom))]
+impl<T> UnsafeCell<T> {
+    /// Wraps a value.
+    pub const fn new(value: T) -> Self {
+        Self(std::cell::UnsafeCell::new(value))
+    }
+
+    /// Calls `f` with a pointer for reading.
+    #[inline]
+    pub fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
+        f(self.0.get())
+    }
+
+    /// Calls `f` with a pointer for reading and writing.
+    #[inline]
+    pub fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+        f(self.0.get())
+    }
+}
+
+#[cfg(not(loom))]
+impl<T> fmt::Debug for UnsafeCell<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UnsafeCell(..)")
+    }
+}
+
+#[cfg(loom)]
+pub use loom::cell::UnsafeCell;
+
+/// A slot for one waker: one task registers, anybody wakes.
+pub struct AtomicWaker {
+    #[cfg(not(loom))]
+    waker: atomic_waker::AtomicWaker,
+    #[cfg(loom)]
+    waker: loom::future::AtomicWaker,
+}
+
+impl AtomicWaker {
+    /// An empty slot.
+    #[cfg(not(loom))]
+    pub const fn new() -> Self {
+        Self {
+            waker: atomic_waker::AtomicWaker::new(),
+        }
+    }
+
+    /// An empty slot.
+    #[cfg(loom)]
+    pub fn new() -> Self {
+        Self {
+            waker: loom::future::AtomicWaker::new(),
+        }
+    }
+
+    /// Replaces the waker. The caller checks its condition once more afterwards: a wake that came
+    /// before this call is not remembered.
+    #[inline]
+    pub fn register(&self, waker: &Waker) {
+        #[cfg(not(loom))]
+        self.waker.register(waker);
+        #[cfg(loom)]
+        self.waker.register_by_ref(waker);
+    }
+
+    /// Wakes and forgets the registered waker, if there is one.
+    #[inline]
+    pub fn wake(&self) {
+        self.waker.wake();
+    }
+
+    /// Forgets the registered waker and hands it to the caller.
+    #[inline]
+    pub fn take(&self) -> Option<Waker> {
+        #[cfg(not(loom))]
+        return self.waker.take();
+        #[cfg(loom)]
+        return self.waker.take_waker();
+    }
+}
+
+impl Default for AtomicWaker {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for AtomicWaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AtomicWaker(..)")
+    }
+}

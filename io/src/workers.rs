@@ -1,0 +1,161 @@
+//! A bounded set of named threads that run jobs from one queue.
+//!
+//! Threads start when jobs wait and no worker is idle, and stay until the set is dropped. Dropping
+//! it does not wait: the workers finish what is queued and end by themselves, because a job may
+//! own memory that is lent to the kernel.
+
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+/// What the threads of a set take their jobs from. Called under the lock of the set.
+pub(crate) trait JobQueue: Send + 'static {
+    /// What a thread does.
+    type Job: Send;
+    /// What the queue wants to know when a job has ended.
+    type Ticket: Send;
+
+    fn push(&mut self, job: Self::Job);
+
+    /// The job to run next, if one may run now.
+    fn next(&mut self) -> Option<(Self::Job, Self::Ticket)>;
+
+    /// The job of this ticket has ended.
+    fn ended(&mut self, ticket: Self::Ticket);
+
+    /// Number of jobs that wait, whether they may run or not.
+    fn waiting(&self) -> usize;
+}
+
+/// The owning handle of a set of worker threads.
+pub(crate) struct Workers<Q: JobQueue> {
+    shared: Arc<Shared<Q>>,
+}
+
+struct Shared<Q: JobQueue> {
+    // Fixed.
+    name: &'static str,
+    max_threads: usize,
+    run: fn(Q::Job),
+    // Under the lock.
+    state: Mutex<State<Q>>,
+    arrived: Condvar,
+}
+
+struct State<Q> {
+    queue: Q,
+    threads: usize,
+    idle: usize,
+    closed: bool,
+}
+
+impl<Q: JobQueue> Workers<Q> {
+    /// No thread starts before the first job.
+    pub(crate) fn new(name: &'static str, max_threads: usize, queue: Q, run: fn(Q::Job)) -> Self {
+        assert!(max_threads > 0, "somebody must do the work");
+        let state = State {
+            queue,
+            threads: 0,
+            idle: 0,
+            closed: false,
+        };
+        let (state, arrived) = (Mutex::new(state), Condvar::new());
+        Self {
+            shared: Arc::new(Shared {
+                name,
+                max_threads,
+                run,
+                state,
+                arrived,
+            }),
+        }
+    }
+
+    /// Queues jobs. If not a single thread can be started they are dropped.
+    pub(crate) fn push(&self, jobs: impl IntoIterator<Item = Q::Job>) {
+        let mut state = self.shared.lock();
+        for job in jobs {
+            state.queue.push(job);
+            // A worker that was notified and has not woken yet still counts as idle, and its job
+            // still counts as waiting: the comparison holds.
+            if state.queue.waiting() > state.idle && state.threads < self.shared.max_threads {
+                Shared::start_thread(&self.shared, &mut state);
+            } else {
+                self.shared.arrived.notify_one();
+            }
+        }
+    }
+}
+
+impl<Q: JobQueue> Drop for Workers<Q> {
+    fn drop(&mut self) {
+        self.shared.lock().closed = true;
+        self.shared.arrived.notify_all();
+    }
+}
+
+impl<Q: JobQueue> fmt::Debug for Workers<Q> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.shared.lock();
+        f.debug_struct("Workers")
+            .field("name", &self.shared.name)
+            .field("threads", &state.threads)
+            .field("waiting", &state.queue.waiting())
+            .finish()
+    }
+}
+
+impl<Q: JobQueue> Shared<Q> {
+    fn start_thread(this: &Arc<Self>, state: &mut State<Q>) {
+        let shared = Arc::clone(this);
+        let builder = thread::Builder::new().name(this.name.to_owned());
+        match builder.spawn(move || shared.work()) {
+            Ok(_) => state.threads += 1,
+            Err(error) if state.threads == 0 => this.give_up(state, &error),
+            // The threads there are will get to it.
+            Err(_) => {}
+        }
+    }
+
+    #[cold]
+    fn give_up(&self, state: &mut State<Q>, error: &io::Error) {
+        tracing::error!(%error, "cannot start a {} thread: its operations fail", self.name);
+        while let Some((job, ticket)) = state.queue.next() {
+            drop(job);
+            state.queue.ended(ticket);
+        }
+    }
+
+    fn work(&self) {
+        let mut state = self.lock();
+        loop {
+            if let Some((job, ticket)) = state.queue.next() {
+                drop(state);
+                // A job ends in the waker of a stranger: its panic must not cost a thread.
+                if catch_unwind(AssertUnwindSafe(|| (self.run)(job))).is_err() {
+                    tracing::error!("a job or a waker panicked on a {} thread", self.name);
+                }
+                state = self.lock();
+                state.queue.ended(ticket);
+            } else if state.closed && state.queue.waiting() == 0 {
+                // Others may have gone to wait for what this thread has just finished.
+                self.arrived.notify_all();
+                return;
+            } else {
+                state.idle += 1;
+                state = self
+                    .arrived
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
+                state.idle -= 1;
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<Q>> {
+        // Jobs run outside the lock, so a panic never leaves the state half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

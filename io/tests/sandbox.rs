@@ -1,0 +1,183 @@
+//! What a sandbox or an old kernel refuses: io_uring, and direct I/O.
+//!
+//! Each test installs a seccomp filter on a thread of its own. A filter holds for the thread and
+//! for the threads it starts, among them those of the backend, until they end: the other tests do
+//! not notice.
+
+#![cfg(all(target_os = "linux", target_endian = "little"))]
+
+use std::io;
+use std::thread;
+
+use kvick_io::{AlignedBuf, BackendChoice, DeviceOptions, IoConfig, open_directory};
+
+/// A system call to refuse, and how.
+#[derive(Clone, Copy)]
+struct Refusal {
+    call: libc::c_long,
+    /// Refuse only if this argument has one of these bits.
+    only: Option<(u32, i32)>,
+    errno: i32,
+}
+
+impl Refusal {
+    fn of(call: libc::c_long, errno: i32) -> Self {
+        Self {
+            call,
+            only: None,
+            errno,
+        }
+    }
+
+    /// Makes this thread, and those it starts, live with it.
+    fn install(self) -> io::Result<()> {
+        let mut filter = self.filter();
+        let program = libc::sock_fprog {
+            len: u16::try_from(filter.len()).expect("the filter is short"),
+            filter: filter.as_mut_ptr(),
+        };
+        // SAFETY: the call takes numbers only.
+        #[expect(unsafe_code, reason = "seccomp has no safe form")]
+        check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })?;
+        // SAFETY: `program` and the filter it points to live until the call returns; the kernel
+        // makes a copy.
+        #[expect(unsafe_code, reason = "seccomp has no safe form")]
+        check(unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program) })
+    }
+
+    /// Loads the number of the call, then perhaps an argument, then decides.
+    fn filter(self) -> Vec<libc::sock_filter> {
+        let (load, equal, any) = (LOAD_WORD, JUMP | libc::BPF_JEQ, JUMP | libc::BPF_JSET);
+        let call = u32::try_from(self.call).expect("numbers of calls are small");
+        let refuse = libc::SECCOMP_RET_ERRNO | self.errno.cast_unsigned();
+        let mut filter = vec![instruction(load, NUMBER_OFFSET, 0, 0)];
+        match self.only {
+            None => filter.push(instruction(equal, call, 0, 1)),
+            Some((argument, bits)) => filter.extend([
+                instruction(equal, call, 0, 3),
+                instruction(load, ARGUMENTS_OFFSET + 8 * argument, 0, 0),
+                instruction(any, bits.cast_unsigned(), 0, 1),
+            ]),
+        }
+        filter.push(instruction(RETURN, refuse, 0, 0));
+        filter.push(instruction(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0));
+        filter
+    }
+}
+
+const LOAD_WORD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+const JUMP: u32 = libc::BPF_JMP | libc::BPF_K;
+const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
+/// Places within `seccomp_data`.
+const NUMBER_OFFSET: u32 = 0;
+const ARGUMENTS_OFFSET: u32 = 16;
+
+fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
+    libc::sock_filter {
+        code: u16::try_from(code).expect("codes are short"),
+        jt,
+        jf,
+        k,
+    }
+}
+
+fn check(result: i32) -> io::Result<()> {
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Runs `test` where `refusal` holds; says so if the kernel has no filters.
+fn under(refusal: Refusal, test: impl FnOnce() + Send) {
+    thread::scope(|scope| {
+        let sandbox = scope.spawn(move || match refusal.install() {
+            Ok(()) => test(),
+            Err(error) => println!("skipped: no seccomp filters here: {error}"),
+        });
+        sandbox.join().expect("the test passes in the sandbox");
+    });
+}
+
+/// Opens a device in a new directory, writes and reads, and gives the name of the backend and
+/// whether it bypasses the page cache.
+fn use_device(backend: BackendChoice) -> io::Result<(&'static str, bool)> {
+    let place = tempfile::tempdir()?;
+    let config = IoConfig {
+        backend,
+        ..IoConfig::default()
+    };
+    pollster::block_on(async {
+        let directory = open_directory(place.path(), &config)?;
+        let device = directory
+            .open_device("log", DeviceOptions::default())
+            .await?;
+        let mut page = AlignedBuf::zeroed(4096);
+        page.fill(7);
+        let mut page = device.write_at(0, page).await.into_buf()?;
+        page.fill(0);
+        let page = device.read_at(0, page).await.into_buf()?;
+        assert!(page.iter().all(|&byte| byte == 7));
+        device.sync().await.result?;
+        assert_eq!(
+            directory.list().await?,
+            ["log.000000"],
+            "probing leaves nothing behind"
+        );
+        let geometry = device.geometry();
+        Ok((geometry.backend, geometry.direct))
+    })
+}
+
+fn assert_falls_back(refusal: Refusal) {
+    under(refusal, || {
+        let (backend, _) = use_device(BackendChoice::Auto).unwrap();
+        assert_eq!(backend, "threads", "errno {}", refusal.errno);
+        let error = use_device(BackendChoice::Uring).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::Unsupported, "{error}");
+    });
+}
+
+#[test]
+fn a_ring_that_is_denied_gives_way_to_threads() {
+    for errno in [
+        libc::EPERM,
+        libc::EACCES,
+        libc::ENOSYS,
+        libc::EINVAL,
+        libc::ENOMEM,
+    ] {
+        assert_falls_back(Refusal::of(libc::SYS_io_uring_setup, errno));
+    }
+}
+
+#[test]
+fn a_ring_that_can_be_made_but_not_used_gives_way_to_threads() {
+    for call in [libc::SYS_io_uring_enter, libc::SYS_io_uring_register] {
+        assert_falls_back(Refusal::of(call, libc::EPERM));
+        assert_falls_back(Refusal::of(call, libc::ENOSYS));
+    }
+}
+
+#[test]
+fn an_error_that_is_no_denial_is_not_hidden() {
+    under(Refusal::of(libc::SYS_io_uring_setup, libc::EMFILE), || {
+        let error = use_device(BackendChoice::Auto).unwrap_err();
+        assert!(error.to_string().contains("io_uring"), "{error}");
+    });
+}
+
+#[test]
+fn a_file_system_without_direct_transfers_goes_through_the_page_cache() {
+    let refusal = Refusal {
+        only: Some((2, libc::O_DIRECT)),
+        ..Refusal::of(libc::SYS_openat, libc::EINVAL)
+    };
+    for backend in [BackendChoice::Auto, BackendChoice::Threads] {
+        under(refusal, || {
+            let (_, direct) = use_device(backend).unwrap();
+            assert!(!direct, "the page cache serves");
+        });
+    }
+}

@@ -1,0 +1,74 @@
+# One line for every check. `just ci` is what must pass before a change lands.
+
+# The recipes.
+default:
+    @just --list --unsorted
+
+# Everything a change must pass.
+ci:
+    .ci/run
+
+# The quick part of every kind of test, a few minutes on two cores.
+test *args:
+    cargo test {{args}}
+
+# Lints; `clippy.toml` and `[workspace.lints]` hold them.
+clippy:
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Formats everything.
+fmt:
+    cargo fmt --all
+
+# The documentation, with every link and example checked.
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace
+    cargo test --workspace --doc
+
+# All interleavings of the lock-free parts with up to this many preemptions.
+loom preemptions="3":
+    CARGO_TARGET_DIR=target/loom RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS={{preemptions}} \
+        cargo test --release -p kvick-io -p kvick-runtime -p kvick --lib loom
+
+# The whole engine on the simulated disk and executor; a failure prints the seed to give here.
+sim seed="":
+    SEED={{seed}} cargo test --release -p tests --test sim
+
+# Random schedules of whole operations.
+shuttle:
+    CARGO_TARGET_DIR=target/shuttle RUSTFLAGS="--cfg shuttle" \
+        cargo test --release -p tests --test shuttle
+
+# Undefined behaviour in the parts that run without a kernel. Needs nightly with miri.
+miri:
+    MIRIFLAGS="-Zmiri-disable-isolation" CARGO_TARGET_DIR=target/miri \
+        cargo +nightly miri test -p kvick --lib --features serde,rkyv
+    MIRIFLAGS="-Zmiri-disable-isolation" CARGO_TARGET_DIR=target/miri \
+        cargo +nightly miri test -p kvick-io --lib -- buf pool completion memory sim
+
+# Memory errors in unit and integration tests. Needs nightly.
+asan:
+    CARGO_TARGET_DIR=target/asan RUSTFLAGS="-Zsanitizer=address" \
+        cargo +nightly test --target x86_64-unknown-linux-gnu --workspace --lib --tests
+
+# Dependencies: advisories, licences, sources. Needs cargo-deny.
+deny:
+    cargo deny check
+
+# Spelling. Needs typos-cli.
+typos:
+    typos
+
+# Small benchmarks, with criterion.
+bench *args:
+    cargo bench {{args}}
+
+# The long runs: workloads, many tasks, larger than memory.
+kvbench *args:
+    cargo run --release -p benches --bin kvbench -- {{args}}
+
+# Lints and tests of the glommio feature (Linux).
+glommio:
+    cargo clippy -p kvick-io -p kvick-runtime -p kvick -p examples -p benches \
+        --features glommio --all-targets -- -D warnings
+    cargo test -p kvick-io -p kvick-runtime -p kvick -p examples --features glommio

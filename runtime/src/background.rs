@@ -1,0 +1,72 @@
+//! The built-in executor: one thread that runs tasks in the order in which they were woken, fires
+//! timers between batches, and parks when there is nothing to do.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::executor::{self, Driver, Executor, Leased};
+use crate::park::{Idle, Parker};
+
+/// Tasks run between two looks at the timers.
+const BATCH: usize = 64;
+
+/// Starts the thread.
+pub(crate) fn start() -> io::Result<Leased<Worker>> {
+    let (executor, leased) = Executor::new(Worker {
+        parker: Parker::new(),
+        clock: Clock::new(),
+    });
+    thread::Builder::new()
+        .name("kvick-background".to_owned())
+        .spawn(move || work(&executor))?;
+    Ok(leased)
+}
+
+#[derive(Debug)]
+pub(crate) struct Worker {
+    parker: Parker,
+    clock: Clock,
+}
+
+impl Driver for Worker {
+    fn notify(&self) {
+        self.parker.wake();
+    }
+
+    fn now(&self) -> Duration {
+        self.clock.now()
+    }
+}
+
+fn work(executor: &Arc<Executor<Worker>>) {
+    while !executor.has_ended() {
+        executor.fire_timers();
+        for _ in 0..BATCH {
+            match executor.pop() {
+                Some(runnable) => executor::run(runnable),
+                None => break,
+            }
+        }
+        executor.driver.parker.park(|| idle(executor));
+    }
+    debug_assert!(
+        executor.live_names().is_empty(),
+        "a live task holds a lease"
+    );
+}
+
+fn idle(executor: &Executor<Worker>) -> Idle {
+    if executor.has_ready() || executor.has_ended() {
+        return Idle::No;
+    }
+    match executor.timers.earliest() {
+        None => Idle::UntilWoken,
+        Some(deadline) => match deadline.saturating_sub(executor.driver.now()) {
+            Duration::ZERO => Idle::No,
+            duration => Idle::For(duration),
+        },
+    }
+}

@@ -1,0 +1,294 @@
+//! What every executor of ours is made of: a queue of tasks that can run, deadlines, and a list of
+//! the tasks that are alive. The part that differs is the driver: what makes the executor notice
+//! new work, and what time it is.
+//!
+//! ```text
+//!  spawn --> Runnable --> queue --> driver's loop: pop, run --> (woken again) --> queue
+//!                           |
+//!                           +--> Driver::notify: unpark a thread, wake a glommio task, or nothing
+//! ```
+//!
+//! # End of life
+//!
+//! A [`Lease`] is held by every handle, every sleep and every live task. When the last one goes the
+//! executor has *ended*: nothing can reach it any more, and a driver that owns a thread lets it go.
+//! A driver that goes first, because its simulation or its glommio executor does, *closes* the
+//! executor: every live task is dropped, and so is every task spawned later.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::panic::{self, AssertUnwindSafe};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use async_task::Builder;
+use crossbeam_queue::SegQueue;
+
+use crate::handle::{BoxFuture, Runtime};
+use crate::task::{TaskFailed, panic_text};
+use crate::timers::{TimerKey, Timers};
+
+/// A task that can run. Dropping it cancels the task.
+pub(crate) type Runnable = async_task::Runnable<TaskId>;
+
+/// What distinguishes one executor from another.
+pub(crate) trait Driver: Send + Sync + fmt::Debug + 'static {
+    /// Makes the loop look at the executor again, from any thread, without blocking.
+    fn notify(&self);
+
+    /// Time since the origin; never goes back.
+    fn now(&self) -> Duration;
+
+    /// See [`Runtime::lost_panic`].
+    fn lost_panic(&self, failed: &TaskFailed) {
+        tracing::error!(%failed, "a detached task failed");
+    }
+}
+
+/// Names a task for the executor and for messages.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TaskId {
+    pub(crate) number: u64,
+    pub(crate) name: &'static str,
+}
+
+pub(crate) struct Executor<D> {
+    pub(crate) driver: D,
+    pub(crate) timers: Timers,
+    queue: SegQueue<Runnable>,
+    live: Mutex<LiveTasks>,
+    ended: AtomicBool,
+    closed: AtomicBool,
+}
+
+#[derive(Default)]
+struct LiveTasks {
+    tasks: BTreeMap<u64, (&'static str, Waker)>,
+    next_number: u64,
+}
+
+impl<D: Driver> Executor<D> {
+    /// The executor, for its driver's loop, and the first lease, for everyone else.
+    pub(crate) fn new(driver: D) -> (Arc<Self>, Leased<D>) {
+        let executor = Arc::new(Self {
+            driver,
+            timers: Timers::default(),
+            queue: SegQueue::new(),
+            live: Mutex::default(),
+            ended: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+        });
+        let lease = Arc::new(Lease {
+            executor: Arc::clone(&executor),
+        });
+        (executor, Leased { lease })
+    }
+
+    /// The task that has waited longest to run.
+    pub(crate) fn pop(&self) -> Option<Runnable> {
+        self.queue.pop()
+    }
+
+    pub(crate) fn has_ready(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Whether nobody can reach this executor any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        // Pairs with the release store in `Lease::drop`: what the last owner did is visible.
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Wakes the sleeps that are over.
+    pub(crate) fn fire_timers(&self) {
+        self.timers.fire(self.driver.now());
+    }
+
+    /// Names of the tasks that have not ended, oldest first.
+    pub(crate) fn live_names(&self) -> Vec<&'static str> {
+        self.live().tasks.values().map(|(name, _)| *name).collect()
+    }
+
+    /// Drops every task, now and for ever.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+        // Pairs with the fence in `schedule`: either it sees the flag, or we see its task.
+        fence(Ordering::SeqCst);
+        let wakers: Vec<Waker> = self
+            .live()
+            .tasks
+            .values()
+            .map(|(_, waker)| waker.clone())
+            .collect();
+        for waker in wakers {
+            waker.wake();
+        }
+        self.drop_ready();
+    }
+
+    fn schedule(&self, runnable: Runnable) {
+        self.queue.push(runnable);
+        // Pairs with the fence in `close`.
+        fence(Ordering::SeqCst);
+        if self.closed.load(Ordering::Relaxed) {
+            self.drop_ready();
+        } else {
+            self.driver.notify();
+        }
+    }
+
+    fn drop_ready(&self) {
+        while let Some(runnable) = self.queue.pop() {
+            drop(runnable);
+        }
+    }
+
+    fn live(&self) -> MutexGuard<'_, LiveTasks> {
+        // Nothing under this lock panics half-way.
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<D: Driver> fmt::Debug for Executor<D> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Executor")
+            .field("driver", &self.driver)
+            .field("live", &self.live_names())
+            .field("ready", &self.queue.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Polls a task once. What unwinds is a destructor: the task's own panics are caught within it.
+pub(crate) fn run(runnable: Runnable) {
+    let task = runnable.metadata().name;
+    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| runnable.run())) {
+        tracing::error!(
+            task,
+            message = panic_text(&*payload),
+            "a task panicked while dropped"
+        );
+    }
+}
+
+/// Keeps an executor alive; see the module's essay.
+#[derive(Debug)]
+pub(crate) struct Lease<D: Driver> {
+    executor: Arc<Executor<D>>,
+}
+
+impl<D: Driver> Drop for Lease<D> {
+    fn drop(&mut self) {
+        // Pairs with the acquire load in `has_ended`.
+        self.executor.ended.store(true, Ordering::Release);
+        self.executor.driver.notify();
+    }
+}
+
+/// The side of an executor that handles see.
+#[derive(Debug)]
+pub(crate) struct Leased<D: Driver> {
+    lease: Arc<Lease<D>>,
+}
+
+impl<D: Driver> Runtime for Leased<D> {
+    fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>) {
+        let executor = &self.lease.executor;
+        let number = {
+            let mut live = executor.live();
+            live.next_number += 1;
+            live.next_number
+        };
+        let membership = Membership {
+            lease: Arc::clone(&self.lease),
+            number,
+        };
+        let body = async move {
+            let _membership = membership;
+            future.await;
+        };
+        let scheduler = Arc::clone(executor);
+        let (runnable, task) = Builder::new()
+            .metadata(TaskId { number, name })
+            .spawn(move |_| body, move |runnable| scheduler.schedule(runnable));
+        task.detach();
+        executor
+            .live()
+            .tasks
+            .insert(number, (name, runnable.waker()));
+        runnable.schedule();
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        let deadline = self.now().saturating_add(duration);
+        Box::pin(Timer {
+            lease: Arc::clone(&self.lease),
+            deadline,
+            key: None,
+        })
+    }
+
+    fn now(&self) -> Duration {
+        self.lease.executor.driver.now()
+    }
+
+    fn lost_panic(&self, failed: &TaskFailed) {
+        self.lease.executor.driver.lost_panic(failed);
+    }
+}
+
+/// Held by a live task: keeps the executor's thread, and the entry in the list of live tasks.
+struct Membership<D: Driver> {
+    lease: Arc<Lease<D>>,
+    number: u64,
+}
+
+impl<D: Driver> Drop for Membership<D> {
+    fn drop(&mut self) {
+        let entry = self.lease.executor.live().tasks.remove(&self.number);
+        // A waker runs foreign code when it is dropped: not under the lock.
+        drop(entry);
+    }
+}
+
+struct Timer<D: Driver> {
+    lease: Arc<Lease<D>>,
+    deadline: Duration,
+    key: Option<TimerKey>,
+}
+
+impl<D: Driver> Future for Timer<D> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let executor = Arc::clone(&self.lease.executor);
+        if executor.driver.now() >= self.deadline {
+            return Poll::Ready(());
+        }
+        let waits = self
+            .key
+            .is_some_and(|key| executor.timers.update(key, context.waker()));
+        if !waits {
+            let waker = context.waker().clone();
+            let (key, is_earliest) = executor.timers.insert(self.deadline, waker);
+            self.key = Some(key);
+            if is_earliest {
+                executor.driver.notify();
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl<D: Driver> Drop for Timer<D> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.lease.executor.timers.remove(key);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The one type the engine takes from a runtime, and the trait behind it.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::background;
+use crate::task::{Task, TaskFailed};
+
+/// A boxed future that may move between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What an executor must offer to run kvick's background work.
+///
+/// Bring your own with [`Handle::custom`]. Tasks are few and long-lived, so boxes cost nothing that
+/// matters here.
+pub trait Runtime: Send + Sync + fmt::Debug + 'static {
+    /// Runs `future` to its end, or drops it when the executor ends. The future does not panic.
+    fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>);
+
+    /// Resolves `duration` after this call. May be polled from any thread.
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
+
+    /// Time since some fixed origin; never goes back.
+    fn now(&self) -> Duration;
+
+    /// Hears of a task that panicked although nobody holds its [`Task`] any more.
+    fn lost_panic(&self, failed: &TaskFailed) {
+        tracing::error!(%failed, "a detached task failed");
+    }
+}
+
+/// Spawn, sleep and now: all that kvick asks of a runtime. Cheap to clone.
+///
+/// ```
+/// use kvick_runtime::{Handle, block_on};
+///
+/// let handle = Handle::background()?;
+/// let task = handle.spawn("sum", async { 1 + 2 });
+/// assert_eq!(block_on(task), Ok(3));
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Handle {
+    runtime: Arc<dyn Runtime>,
+}
+
+impl Handle {
+    /// A built-in executor with one thread, `kvick-background`.
+    ///
+    /// Every call starts a thread of its own. It ends when the last handle is dropped and the last
+    /// task spawned through it is gone. Fails when the system refuses a thread.
+    pub fn background() -> io::Result<Self> {
+        Ok(Self::custom(Arc::new(background::start()?)))
+    }
+
+    /// Tasks run on `handle`'s tokio runtime, of either flavour, with its time driver enabled.
+    ///
+    /// When that runtime shuts down its tasks are dropped and resolve to
+    /// [`TaskFailed::Cancelled`]; a [`Sleep`] that is still polled then panics, as tokio's own do.
+    #[cfg(feature = "tokio")]
+    pub fn tokio(handle: tokio::runtime::Handle) -> Self {
+        Self::custom(Arc::new(crate::on_tokio::OnTokio::new(handle)))
+    }
+
+    /// Tasks run on the glommio executor of the calling thread; the handle may go anywhere.
+    ///
+    /// Tasks spawned from other threads reach the executor through a queue. When the executor ends
+    /// its tasks stop; when its thread ends they are dropped and resolve to
+    /// [`TaskFailed::Cancelled`].
+    ///
+    /// # Panics
+    ///
+    /// When the caller is not inside a glommio executor.
+    #[cfg(all(feature = "glommio", target_os = "linux"))]
+    pub fn glommio() -> Self {
+        Self::custom(Arc::new(crate::on_glommio::start()))
+    }
+
+    /// Tasks run on an executor of your own.
+    pub fn custom(runtime: Arc<dyn Runtime>) -> Self {
+        Self { runtime }
+    }
+
+    /// Starts `future` as a task. `name` appears in messages.
+    ///
+    /// A panic in `future` ends the task alone and is reported to whoever awaits it.
+    pub fn spawn<F>(&self, name: &'static str, future: F) -> Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let runtime = Arc::clone(&self.runtime);
+        let (run, task) = Task::split(name, future, move |failed| runtime.lost_panic(failed));
+        self.runtime.spawn(name, run);
+        task
+    }
+
+    /// Resolves `duration` after this call.
+    pub fn sleep(&self, duration: Duration) -> Sleep {
+        Sleep {
+            timer: self.runtime.sleep(duration),
+            duration,
+        }
+    }
+
+    /// Time since the origin of this handle; never goes back. Virtual in a simulation.
+    pub fn now(&self) -> Duration {
+        self.runtime.now()
+    }
+}
+
+/// The future of [`Handle::sleep`]: one box, `Send`, drop it to give up waiting.
+#[must_use = "a sleep does nothing unless awaited"]
+pub struct Sleep {
+    timer: BoxFuture<'static, ()>,
+    duration: Duration,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.timer.as_mut().poll(context)
+    }
+}
+
+impl fmt::Debug for Sleep {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_tuple("Sleep")
+            .field(&self.duration)
+            .finish()
+    }
+}

@@ -1,0 +1,143 @@
+//! Tasks on a glommio executor, with a handle that may go anywhere.
+//!
+//! One local task, the drain, runs our executor inside glommio's: it pops and polls what is ready,
+//! fires timers, and sleeps on its waker and on one glommio timer. glommio's wakers may be used
+//! from any thread, so that waker is all that crosses.
+//!
+//! glommio forgets its suspended tasks, and never drops them, when an executor ends. So the end is
+//! noticed by the thread: a thread-local that is destroyed closes the executors that ran there.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::task::AtomicWaker;
+use glommio::timer::Timer;
+
+use crate::clock::Clock;
+use crate::executor::{self, Driver, Executor, Leased};
+
+/// Tasks run before the executor gets a turn at its other tasks and its rings.
+const BATCH: usize = 32;
+
+/// Starts the drain on the calling thread's executor.
+pub(crate) fn start() -> Leased<Ring> {
+    let (executor, leased) = Executor::new(Ring {
+        waker: AtomicWaker::new(),
+        clock: Clock::new(),
+    });
+    ON_THIS_THREAD.with(|executors| {
+        let mut executors = executors.0.borrow_mut();
+        executors.retain(|executor| executor.strong_count() > 0);
+        executors.push(Arc::downgrade(&executor));
+    });
+    glommio::spawn_local(Drain {
+        executor,
+        alarm: None,
+    })
+    .detach();
+    leased
+}
+
+thread_local!(static ON_THIS_THREAD: Executors = const { Executors(RefCell::new(Vec::new())) });
+
+/// The executors whose drains were started on one thread.
+struct Executors(RefCell<Vec<Weak<Executor<Ring>>>>);
+
+impl Drop for Executors {
+    fn drop(&mut self) {
+        for executor in self
+            .0
+            .get_mut()
+            .drain(..)
+            .filter_map(|executor| executor.upgrade())
+        {
+            executor.close();
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Ring {
+    waker: AtomicWaker,
+    clock: Clock,
+}
+
+impl Driver for Ring {
+    fn notify(&self) {
+        self.waker.wake();
+    }
+
+    fn now(&self) -> Duration {
+        self.clock.now()
+    }
+}
+
+struct Drain {
+    executor: Arc<Executor<Ring>>,
+    alarm: Option<Alarm>,
+}
+
+/// The glommio timer for the earliest of our deadlines.
+struct Alarm {
+    deadline: Duration,
+    timer: Timer,
+}
+
+impl Future for Drain {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let executor = Arc::clone(&self.executor);
+        // Before looking for work: a wake that comes later polls us again.
+        executor.driver.waker.register(context.waker());
+        executor.fire_timers();
+        for _ in 0..BATCH {
+            match executor.pop() {
+                Some(runnable) => executor::run(runnable),
+                None => break,
+            }
+        }
+        if executor.has_ended() {
+            return Poll::Ready(());
+        }
+        if executor.has_ready() || self.alarm_is_due(context) {
+            context.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+}
+
+impl Drain {
+    /// Sets the alarm to the earliest deadline; `true` if that has passed.
+    fn alarm_is_due(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(deadline) = self.executor.timers.earliest() else {
+            self.alarm = None;
+            return false;
+        };
+        let remaining = deadline.saturating_sub(self.executor.driver.now());
+        if remaining.is_zero() {
+            return true;
+        }
+        if self
+            .alarm
+            .as_ref()
+            .is_none_or(|alarm| alarm.deadline != deadline)
+        {
+            self.alarm = Some(Alarm {
+                deadline,
+                timer: Timer::new(remaining),
+            });
+        }
+        let alarm = self.alarm.as_mut().expect("set above");
+        // It may fire a little early by our clock: then it is set again at the next poll.
+        let rang = Pin::new(&mut alarm.timer).poll(context).is_ready();
+        if rang {
+            self.alarm = None;
+        }
+        rang
+    }
+}

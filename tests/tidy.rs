@@ -1,0 +1,371 @@
+//! The house rules that a machine can check; CONTRIBUTING.md says why they are there.
+//!
+//! Works on text, line by line: comments and what strings say do not count as code. Every violation
+//! of a rule is reported at once, as `file:line: what is wrong`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The only files with unsafe code. A new entry is a decision, not a convenience.
+const UNSAFE_FILES: [&str; 12] = [
+    "benches/versus/src/disk/raw.rs",
+    "benches/versus/src/words.rs",
+    "engine/src/epoch/fence.rs",
+    "engine/src/hybrid_log/flush.rs",
+    "engine/src/hybrid_log/frames.rs",
+    "engine/src/hybrid_log/mod.rs",
+    "engine/src/memory.rs",
+    "io/examples/read_depth/raw.rs",
+    "io/src/buf.rs",
+    "io/src/completion/slot.rs",
+    "io/src/uring/ring.rs",
+    "io/tests/sandbox.rs",
+];
+
+/// Where a path begins, and what nothing below it may name.
+const LAYERS: [(&str, &str); 9] = [
+    ("io/src/", "kvick_runtime kvick::"),
+    ("runtime/src/", "kvick::"),
+    (
+        "engine/src/codec/",
+        "epoch record hash_index hybrid_log store session kv",
+    ),
+    (
+        "engine/src/config/",
+        "epoch record hash_index hybrid_log store session kv",
+    ),
+    (
+        "engine/src/epoch/",
+        "record hash_index hybrid_log store session kv",
+    ),
+    (
+        "engine/src/record/",
+        "epoch hash_index hybrid_log store session kv",
+    ),
+    (
+        "engine/src/hash_index/",
+        "epoch record hybrid_log store session kv",
+    ),
+    ("engine/src/hybrid_log/", "hash_index store session kv"),
+    ("engine/src/store/", "session kv"),
+];
+
+/// In two halves, or this file would break its own rule.
+const BANNED: [(&str, &str); 8] = [
+    ("to", "do!"),
+    ("unimpl", "emented!"),
+    ("TO", "DO"),
+    ("FIX", "ME"),
+    ("XX", "X"),
+    ("db", "g!"),
+    ("#[al", "low("),
+    ("#![al", "low("),
+];
+
+const MAX_LINES: usize = 500;
+const MAX_COLUMNS: usize = 100;
+
+struct Source {
+    /// From the root of the repository, with `/`.
+    name: String,
+    text: String,
+}
+
+#[test]
+fn files_and_lines_are_short_and_ascii() {
+    let mut found = Vec::new();
+    for source in sources() {
+        let lines = source.text.lines().count();
+        if lines > MAX_LINES {
+            found.push(format!(
+                "{}: {lines} lines, at most {MAX_LINES}",
+                source.name
+            ));
+        }
+        for (number, line) in numbered(&source.text) {
+            if line.chars().count() > MAX_COLUMNS {
+                found.push(format!(
+                    "{}:{number}: beyond column {MAX_COLUMNS}",
+                    source.name
+                ));
+            }
+            if !line.is_ascii() {
+                found.push(format!("{}:{number}: not ASCII", source.name));
+            }
+        }
+    }
+    none(&found);
+}
+
+#[test]
+fn nothing_is_left_over() {
+    let banned = BANNED.map(|(front, back)| format!("{front}{back}"));
+    let mut found = Vec::new();
+    for source in sources() {
+        for (number, line) in numbered(&source.text) {
+            for word in banned.iter().filter(|word| line.contains(word.as_str())) {
+                found.push(format!("{}:{number}: {word}", source.name));
+            }
+        }
+    }
+    none(&found);
+}
+
+#[test]
+fn unsafe_code_is_where_it_may_be_and_proves_itself() {
+    let mut found = Vec::new();
+    let mut used = BTreeSet::new();
+    for source in sources() {
+        let sites = source
+            .text
+            .lines()
+            .filter(|line| names(&code(line), "unsafe"))
+            .count();
+        if sites == 0 {
+            continue;
+        }
+        used.insert(source.name.clone());
+        if !UNSAFE_FILES.contains(&source.name.as_str()) {
+            found.push(format!("{}: not a file for unsafe code", source.name));
+        }
+        let proof = |line: &&str| line.contains("// SAFETY:") || line.contains("/// # Safety");
+        let proofs = source.text.lines().filter(proof).count();
+        if proofs < sites {
+            found.push(format!(
+                "{}: {sites} unsafe sites, {proofs} proofs",
+                source.name
+            ));
+        }
+    }
+    let listed = UNSAFE_FILES.iter().filter(|name| !used.contains(**name));
+    found.extend(listed.map(|name| format!("{name}: listed, but nothing in it is unsafe")));
+    none(&found);
+}
+
+#[test]
+fn nothing_lower_names_anything_higher() {
+    let mut found = Vec::new();
+    for source in sources() {
+        let above = LAYERS
+            .iter()
+            .filter(|(below, _)| source.name.starts_with(below));
+        for name in above.flat_map(|(_, above)| above.split(' ')) {
+            for (number, line) in numbered(&source.text) {
+                if mentions(&code(line), name) {
+                    found.push(format!("{}:{number}: names {name}", source.name));
+                }
+            }
+        }
+    }
+    none(&found);
+}
+
+#[test]
+fn every_file_belongs_to_a_crate() {
+    let root = root();
+    let mut reached = BTreeSet::new();
+    for manifest in files(&root, "Cargo.toml") {
+        let package = manifest.parent().expect("a file is in a directory");
+        for target in targets(package, &read(&manifest)) {
+            reach(&target, true, &mut reached);
+        }
+    }
+    let dead: Vec<String> = files(&root, ".rs")
+        .into_iter()
+        .filter(|file| !reached.contains(file))
+        .map(|file| format!("{}: no `mod` leads here", relative(&file)))
+        .collect();
+    none(&dead);
+}
+
+#[test]
+fn the_rules_see_what_they_look_for() {
+    assert_eq!(code("let x = 1; // unsafe { }"), "let x = 1; ");
+    assert_eq!(code(r#"f("http://x \" y", '"'); // z"#), r#"f("", '"'); "#);
+    assert!(names("unsafe { read() }", "unsafe") && !names("unsafe_code", "unsafe"));
+    assert!(mentions("use crate::store::Core;", "store") && mentions("store::f()", "store"));
+    assert!(!mentions("value.store(1)", "store") && !mentions("let store = 1;", "store"));
+    assert!(mentions("use kvick_runtime as r;", "kvick_runtime"));
+    assert!(mentions("kvick::Config", "kvick::") && !mentions("kvick_io::sync", "kvick::"));
+    assert_eq!(module("pub(crate) mod trace;"), Some("trace"));
+    assert_eq!((module("mod tests {"), module("// a mod x;")), (None, None));
+}
+
+/// A line without its comment, and without what its strings say.
+fn code(line: &str) -> String {
+    let mut code = String::with_capacity(line.len());
+    let mut chars = line.chars().peekable();
+    let mut quoted = false;
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' if quoted => drop(chars.next()),
+            '"' if !code.ends_with('\'') => {
+                quoted = !quoted;
+                code.push(c);
+            }
+            '/' if !quoted && chars.peek() == Some(&'/') => break,
+            _ if quoted => {}
+            _ => code.push(c),
+        }
+    }
+    code
+}
+
+/// `word` stands in `code` as a whole identifier.
+fn names(code: &str, word: &str) -> bool {
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    code.match_indices(word)
+        .any(|(at, _)| !code[..at].ends_with(part) && !code[at + word.len()..].starts_with(part))
+}
+
+/// `name` is a crate, a path with `::` at its end, or a module that `code` reaches into.
+fn mentions(code: &str, name: &str) -> bool {
+    if let Some(path) = name.strip_suffix("::") {
+        return code
+            .match_indices(name)
+            .any(|(at, _)| names(&code[at..], path) && starts(code, at));
+    }
+    if name.starts_with("kvick") {
+        return names(code, name);
+    }
+    let inside = format!("{name}::");
+    let reached = code.match_indices(&inside).any(|(at, _)| starts(code, at));
+    reached || names(code, &format!("crate::{name}"))
+}
+
+/// An identifier begins at `at`.
+fn starts(code: &str, at: usize) -> bool {
+    !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_')
+}
+
+/// The name in `mod name;`.
+fn module(line: &str) -> Option<&str> {
+    let line = line.trim().strip_suffix(';')?;
+    let (before, name) = line.rsplit_once(' ')?;
+    let visibility = before.strip_suffix("mod")?.trim_end();
+    let declared = visibility.is_empty() || visibility.starts_with("pub");
+    declared.then_some(name)
+}
+
+/// The crate roots of a package: those its manifest names and those cargo finds by itself.
+fn targets(package: &Path, manifest: &str) -> Vec<PathBuf> {
+    let named = manifest.lines().filter_map(|line| {
+        let path = line.strip_prefix("path = \"")?.strip_suffix('"')?;
+        Some(package.join(path))
+    });
+    let mut targets: Vec<PathBuf> = named.collect();
+    targets.extend(["src/lib.rs", "src/main.rs", "build.rs"].map(|path| package.join(path)));
+    for directory in ["src/bin", "examples", "tests", "benches", "fuzz_targets"] {
+        let entries = fs::read_dir(package.join(directory))
+            .into_iter()
+            .flatten()
+            .flatten();
+        targets.extend(entries.flat_map(|entry| [entry.path(), entry.path().join("main.rs")]));
+    }
+    targets.retain(|target| target.is_file() && target.extension().is_some_and(|it| it == "rs"));
+    targets
+}
+
+/// Adds `file` and every file that a chain of `mod` declarations leads to from there.
+fn reach(file: &Path, owns_directory: bool, reached: &mut BTreeSet<PathBuf>) {
+    if !reached.insert(file.to_owned()) {
+        return;
+    }
+    let parent = file.parent().expect("a file is in a directory");
+    let stem = file.file_stem().expect("a file has a name");
+    let children = if owns_directory {
+        parent.to_owned()
+    } else {
+        parent.join(stem)
+    };
+    let mut given = None;
+    for line in read(file).lines() {
+        if let Some(path) = line.trim().strip_prefix("#[path = \"") {
+            given = path.strip_suffix("\"]").map(|path| parent.join(path));
+            continue;
+        }
+        let Some(name) = module(line) else { continue };
+        let flat = given
+            .take()
+            .unwrap_or_else(|| children.join(format!("{name}.rs")));
+        let nested = children.join(name).join("mod.rs");
+        if flat.is_file() {
+            reach(&flat, false, reached);
+        } else if nested.is_file() {
+            reach(&nested, true, reached);
+        }
+    }
+}
+
+fn sources() -> Vec<Source> {
+    let sources: Vec<Source> = files(&root(), ".rs")
+        .iter()
+        .map(|file| Source {
+            name: relative(file),
+            text: read(file),
+        })
+        .collect();
+    assert!(
+        sources.len() > 50,
+        "this repository has more files than {}",
+        sources.len()
+    );
+    sources
+}
+
+/// Every file whose name ends so, sorted, except what cargo and git made.
+fn files(directory: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let entries = fs::read_dir(directory).expect("a directory of this repository");
+    for entry in entries {
+        let path = entry.expect("an entry of this repository").path();
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        if path.is_dir() {
+            if name != "target" && !name.starts_with('.') {
+                found.extend(files(&path, ending));
+            }
+        } else if name.ends_with(ending) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("a member of the workspace")
+        .to_owned()
+}
+
+fn relative(file: &Path) -> String {
+    let path = file
+        .strip_prefix(root())
+        .expect("a file of this repository");
+    path.to_str().expect("names are ASCII").replace('\\', "/")
+}
+
+fn read(file: &Path) -> String {
+    fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines()
+        .enumerate()
+        .map(|(index, line)| (index + 1, line))
+}
+
+#[track_caller]
+fn none(found: &[String]) {
+    assert!(
+        found.is_empty(),
+        "{} violations:\n{}",
+        found.len(),
+        found.join("\n")
+    );
+}
