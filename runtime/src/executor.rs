@@ -20,7 +20,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::{self, AssertUnwindSafe};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -115,9 +115,9 @@ impl<D: Driver> Executor<D> {
 
     /// Drops every task, now and for ever.
     pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Relaxed);
-        // Pairs with the fence in `schedule`: either it sees the flag, or we see its task.
-        fence(Ordering::SeqCst);
+        // Every access is a swap or the like, so that they form one chain: Acquire and Release pair
+        // with `schedule`. Either it comes later and sees the flag, or we see its task.
+        self.closed.swap(true, Ordering::AcqRel);
         let wakers: Vec<Waker> = self
             .live()
             .tasks
@@ -132,9 +132,8 @@ impl<D: Driver> Executor<D> {
 
     fn schedule(&self, runnable: Runnable) {
         self.queue.push(runnable);
-        // Pairs with the fence in `close`.
-        fence(Ordering::SeqCst);
-        if self.closed.load(Ordering::Relaxed) {
+        // A read that takes part in the chain: see `close`.
+        if self.closed.fetch_or(false, Ordering::AcqRel) {
             self.drop_ready();
         } else {
             self.driver.notify();

@@ -41,12 +41,13 @@ impl<'i> Line<'i> {
     ///
     /// Which slot answers cannot be predicted, so there is no branch per slot: XOR with the tag
     /// leaves the bare address of the entry that answers, the smallest number in the line, while
-    /// tags that differ, free slots and tentative entries leave something above all addresses.
+    /// tags that differ, free slots, tentative entries and a link, whose tag is 0, leave something
+    /// above all addresses.
     #[inline(always)]
     pub(super) fn find(self, tag: u16) -> Option<HashBucketEntry> {
         debug_assert_ne!(tag, 0, "a free slot has tag 0");
         let wanted = u64::from(tag) << ADDRESS_BITS;
-        let smallest = self.entries().iter().fold(u64::MAX, |smallest, word| {
+        let smallest = self.words.iter().fold(u64::MAX, |smallest, word| {
             // Acquire: pairs with the Release of the CAS that linked the record.
             smallest.min(word.load(Ordering::Acquire) ^ wanted)
         });

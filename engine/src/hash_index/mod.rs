@@ -57,17 +57,18 @@ pub(crate) struct HashIndex {
     overflow: OverflowLines,
 }
 
-/// An entry as it was found: in which line, and what was there.
+/// An entry as it was found: two words, so that an operation that needs no more than the address
+/// keeps it in registers. Where it is is found again if it is to be updated.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct FoundEntry<'i> {
-    line: Line<'i>,
+pub(crate) struct FoundEntry {
+    hash: KeyHash,
     observed: HashBucketEntry,
 }
 
 /// What a search of a whole bucket for one tag ended with.
 enum Search<'i> {
-    Found(FoundEntry<'i>),
-    Free(Line<'i>, &'i AtomicU64),
+    Found(HashBucketEntry),
+    Free(&'i AtomicU64),
     Full(Line<'i>),
 }
 
@@ -91,22 +92,49 @@ impl HashIndex {
 
     /// The entry that leads to the records of `hash`, if one was ever made.
     #[inline(always)]
-    pub(crate) fn find(&self, hash: KeyHash) -> Option<FoundEntry<'_>> {
+    pub(crate) fn find(&self, hash: KeyHash) -> Option<FoundEntry> {
         let tag = hash.tag();
-        let line = self.line(hash, 0);
-        match line.find(tag) {
-            Some(observed) => Some(FoundEntry { line, observed }),
+        let observed = match self.line(hash, 0).find(tag) {
+            Some(observed) => observed,
             None => self.find_further(hash),
-        }
+        };
+        (!observed.is_free()).then_some(FoundEntry { hash, observed })
     }
 
     /// The entry of `hash`, made if need be; a new one has the address `UNSET`.
     #[inline(always)]
-    pub(crate) fn find_or_create(&self, hash: KeyHash) -> FoundEntry<'_> {
+    pub(crate) fn find_or_create(&self, hash: KeyHash) -> FoundEntry {
         match self.find(hash) {
             Some(found) => found,
-            None => self.create(hash),
+            None => FoundEntry {
+                hash,
+                observed: self.create(hash),
+            },
         }
+    }
+
+    /// Makes `address` the newest record of an entry, if nothing has changed since it was found.
+    #[inline(always)]
+    pub(crate) fn try_update(&self, entry: FoundEntry, address: Address) -> bool {
+        let FoundEntry { hash, observed } = entry;
+        let desired = HashBucketEntry::new(hash.tag(), address).raw();
+        let slot = self.line(hash, 0).slot_of(observed);
+        slot.or_else(|| self.slot_further(hash, observed))
+            .is_some_and(|word| {
+                // Release: publishes the record; pairs with the Acquire of searches.
+                let update = word.compare_exchange(
+                    observed.raw(),
+                    desired,
+                    Ordering::AcqRel,
+                    Ordering::Relaxed,
+                );
+                update.is_ok()
+            })
+    }
+
+    #[inline(never)]
+    fn slot_further(&self, hash: KeyHash, observed: HashBucketEntry) -> Option<&AtomicU64> {
+        self.lines(hash).find_map(|line| line.slot_of(observed))
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -126,33 +154,32 @@ impl HashIndex {
     }
 
     #[inline(never)]
-    fn find_further(&self, hash: KeyHash) -> Option<FoundEntry<'_>> {
+    fn find_further(&self, hash: KeyHash) -> HashBucketEntry {
         let tag = hash.tag();
-        let line = self.line(hash, 1);
-        if let Some(observed) = line.find(tag) {
-            return Some(FoundEntry { line, observed });
+        if let Some(observed) = self.line(hash, 1).find(tag) {
+            return observed;
         }
         // The link is in line 1, whichever turn that was.
         let mut link = self.line(hash, hash.line() ^ 1).link();
         while link != 0 {
             let line = self.overflow.line(link);
             if let Some(observed) = line.find(tag) {
-                return Some(FoundEntry { line, observed });
+                return observed;
             }
             link = line.link();
         }
-        None
+        HashBucketEntry::FREE
     }
 
     #[cold]
     #[inline(never)]
-    fn create(&self, hash: KeyHash) -> FoundEntry<'_> {
+    fn create(&self, hash: KeyHash) -> HashBucketEntry {
         let entry = HashBucketEntry::new(hash.tag(), Address::UNSET);
         let mut attempts = 0_u32;
         loop {
-            let (line, word) = match self.search(hash) {
+            let word = match self.search(hash) {
                 Search::Found(found) => return found,
-                Search::Free(line, word) => (line, word),
+                Search::Free(word) => word,
                 Search::Full(line) => {
                     self.extend(line);
                     continue;
@@ -168,10 +195,7 @@ impl HashIndex {
             if self.is_alone(hash, word) {
                 // Release: nothing precedes it but the claim; pairs with the Acquire of searches.
                 word.store(entry.raw(), Ordering::Release);
-                return FoundEntry {
-                    line,
-                    observed: entry,
-                };
+                return entry;
             }
             word.store(HashBucketEntry::FREE.raw(), Ordering::Release);
             // Racers wait for different times, or they could meet for ever.
@@ -189,17 +213,16 @@ impl HashIndex {
         let mut last = None;
         for line in self.lines(hash) {
             if let Some(observed) = line.find(hash.tag()) {
-                return Search::Found(FoundEntry { line, observed });
+                return Search::Found(observed);
             }
             let is_free = |word: &&AtomicU64| word.load(Ordering::Relaxed) == 0;
-            let slot = || line.entries().iter().find(is_free).map(|word| (line, word));
-            free = free.or_else(slot);
+            free = free.or_else(|| line.entries().iter().find(is_free));
             if line.has_link() {
                 last = Some(line);
             }
         }
         match free {
-            Some((line, word)) => Search::Free(line, word),
+            Some(word) => Search::Free(word),
             None => Search::Full(last.expect("line 1 has a link")),
         }
     }
@@ -238,24 +261,11 @@ impl HashIndex {
     }
 }
 
-impl FoundEntry<'_> {
+impl FoundEntry {
     /// Address of the newest record when the entry was found.
     #[inline(always)]
     pub(crate) fn address(self) -> Address {
         self.observed.address()
-    }
-
-    /// Makes `address` the newest record, if nothing has changed since the entry was found.
-    #[inline(always)]
-    pub(crate) fn try_update(self, address: Address) -> bool {
-        #[expect(clippy::cast_possible_truncation, reason = "a tag has 15 bits")]
-        let desired = HashBucketEntry::new(self.observed.tag() as u16, address);
-        let (observed, desired) = (self.observed.raw(), desired.raw());
-        self.line.slot_of(self.observed).is_some_and(|word| {
-            // Release: publishes the record; pairs with the Acquire of searches.
-            word.compare_exchange(observed, desired, Ordering::AcqRel, Ordering::Relaxed)
-                .is_ok()
-        })
     }
 }
 

@@ -24,8 +24,11 @@ mod plain {
                 let expected = model.get(&place).copied().unwrap_or(Address::UNSET);
                 assert_eq!(entry.address(), expected);
                 let address = Address::new(64 + key * 8);
-                assert!(entry.try_update(address));
-                assert!(!entry.try_update(Address::new(8)), "the entry has changed");
+                assert!(index.try_update(entry, address));
+                assert!(
+                    !index.try_update(entry, Address::new(8)),
+                    "the entry has changed"
+                );
                 model.insert(place, address);
             }
             for key in 0..2000 {
@@ -49,7 +52,7 @@ mod plain {
         let index = HashIndex::new(keys / 12, false).expect("memory");
         for key in 0..keys {
             let entry = index.find_or_create(hash(key));
-            assert!(entry.try_update(Address::new(64 + key * 24)));
+            assert!(index.try_update(entry, Address::new(64 + key * 24)));
         }
         assert!(
             index.bytes() <= keys * 12,
@@ -92,8 +95,10 @@ mod loom_tests {
     use super::*;
     use loom::{sync::Arc, thread};
 
-    fn place(entry: FoundEntry<'_>) -> usize {
-        std::ptr::from_ref(entry.line.slot_of(entry.observed).expect("unchanged")).addr()
+    fn place(index: &HashIndex, entry: FoundEntry) -> usize {
+        let mut lines = index.lines(entry.hash);
+        let slot = lines.find_map(|line| line.slot_of(entry.observed));
+        std::ptr::from_ref(slot.expect("unchanged")).addr()
     }
 
     /// Two creators of one tag, in every interleaving: one entry, and both get it.
@@ -107,9 +112,9 @@ mod loom_tests {
             let hash = KeyHasher::new(0).hash(b"key");
             let other = {
                 let index = Arc::clone(&index);
-                thread::spawn(move || place(index.find_or_create(hash)))
+                thread::spawn(move || place(&index, index.find_or_create(hash)))
             };
-            let own = place(index.find_or_create(hash));
+            let own = place(&index, index.find_or_create(hash));
             assert_eq!(
                 own,
                 other.join().expect("no panic"),
@@ -133,10 +138,10 @@ mod loom_tests {
                 let index = Arc::clone(&index);
                 thread::spawn(move || {
                     let entry = index.find(hash).expect("made before");
-                    (entry.address(), entry.try_update(Address::new(72)))
+                    (entry.address(), index.try_update(entry, Address::new(72)))
                 })
             };
-            let own = entry.try_update(Address::new(64));
+            let own = index.try_update(entry, Address::new(64));
             let (seen, other) = other.join().expect("no panic");
             assert!(own || other, "somebody wins");
             assert!(!(own && other) || seen == Address::new(64), "a lost update");

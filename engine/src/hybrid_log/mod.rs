@@ -209,23 +209,26 @@ impl HybridLog {
         unsafe { self.frames.immutable_bytes(start, length) }
     }
 
-    /// Appends a record that nothing leads to yet.
+    /// Appends a record that nothing leads to yet. `layout` is that of the log; the caller knows it
+    /// as a constant.
     #[inline(always)]
     pub(crate) fn append<'g>(
         &'g self,
+        layout: Layout,
         previous: Address,
         record: NewRecord<'_>,
         guard: &'g Guard<'_>,
     ) -> Result<(Address, RecordRef<'g>), NoRoom> {
-        let extents = self.layout.extents(record.key.len(), record.value.len());
-        let bytes = self.layout.record_bytes(extents) as u64;
+        debug_assert_eq!(layout, self.layout, "one log, one layout");
+        let extents = layout.extents(record.key.len(), record.value.len());
+        let bytes = layout.record_bytes(extents) as u64;
         let address = match self.tail.reserve(bytes) {
             Ok(address) => address,
             Err(closed) => self.reserve_further(closed, bytes)?,
         };
         debug_assert!(address > previous, "a chain leads to ever lower addresses");
         let appended = self.record(address, guard);
-        appended.initialise(self.layout, previous, record);
+        appended.initialise(layout, previous, record);
         Ok((address, appended))
     }
 

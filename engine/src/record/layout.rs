@@ -39,6 +39,11 @@ pub(crate) struct Extents {
     pub(crate) capacity: usize,
 }
 
+/// A layout as a type, so that the code of one store computes with constants.
+pub(crate) trait Shape {
+    const LAYOUT: Layout;
+}
+
 impl Layout {
     pub(crate) const fn new(key_width: Option<usize>, value_width: Option<usize>) -> Self {
         Self {

@@ -16,7 +16,7 @@ mod stored;
 mod value_state;
 
 pub(crate) use info::{Content, RecordInfo};
-pub(crate) use layout::{Extents, Layout, WORD, words};
+pub(crate) use layout::{Extents, Layout, Shape, WORD, words};
 pub(crate) use stored::StoredRecord;
 pub(crate) use value_state::{Contended, ValueState};
 

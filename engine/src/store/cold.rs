@@ -66,11 +66,13 @@ impl<'a> Wait<'a> {
                 YieldOnce(false).await;
                 Ok(Lesson::Nothing)
             }),
-            Blocked::InPieces(address, pieces) => Box::pin(async move {
+            Blocked::InPieces(list) => Box::pin(async move {
+                let (address, pieces) = *list;
                 let value = core.gather(&pieces).await?;
                 Ok(Lesson::Gathered(address, value))
             }),
-            Blocked::TooLong(version, value) => Box::pin(async move {
+            Blocked::TooLong(value) => Box::pin(async move {
+                let (version, value) = *value;
                 let pieces = core.scatter(&value).await?;
                 Ok(Lesson::Scattered(version, pieces))
             }),

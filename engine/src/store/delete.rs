@@ -4,11 +4,11 @@ use super::link::{Link, until_settled};
 use super::operation::Operation;
 use super::seat::Tools;
 use super::trace::{Found, InMemory};
-use super::{Blocked, Core, HashedKey, Step, layout};
+use super::{Blocked, Core, HashedKey, Step, Types};
 use crate::codec::{Key, Value};
 use crate::error::Result;
 use crate::hybrid_log::Region;
-use crate::record::{Content, Layout, NewRecord, RecordInfo, RecordRef, ValueState};
+use crate::record::{Content, Layout, NewRecord, RecordInfo, RecordRef, Shape, ValueState};
 use crate::statistics::Counter;
 use std::marker::PhantomData;
 
@@ -35,8 +35,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Operation for Delete<'_, K, V> {
         core.check_write()?;
         let bytes = K::encode(self.key)?;
         let key = core.hashed::<K>(bytes.as_ref())?;
-        let layout = layout::<K, V>();
-        let step = until_settled(|| core.delete_once(key, layout, &tools))?;
+        let step = until_settled(|| core.delete_once::<Types<K, V>>(key, &tools))?;
         if let Step::Done(()) = step {
             tools.counters.add(Counter::Deletes, 1);
         }
@@ -50,17 +49,16 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Operation for Delete<'_, K, V> {
 
 impl Core {
     /// One try; `None` if somebody else was faster.
-    fn delete_once(
+    fn delete_once<S: Shape>(
         &self,
         HashedKey { bytes: key, hash }: HashedKey<'_>,
-        layout: Layout,
         tools: &Tools<'_>,
     ) -> Result<Option<Step<()>>> {
         let Some(entry) = self.index.find(hash) else {
             Found::Absent.count(tools.counters);
             return Ok(Some(Step::Done(())));
         };
-        let found = self.trace(entry.address(), key, layout, tools.guard);
+        let found = self.trace::<S>(entry.address(), key, tools.guard);
         let is_done = match found {
             Found::Absent => true,
             Found::InMemory(found) if found.record.info().is_tombstone() => true,
@@ -69,7 +67,7 @@ impl Core {
                 region: Region::Mutable,
                 ..
             }) => {
-                if !delete_in_place(record, layout) {
+                if !delete_in_place(record, S::LAYOUT) {
                     return Ok(None);
                 }
                 true
@@ -87,7 +85,7 @@ impl Core {
             content: Content::Tombstone,
         };
         Ok(
-            match self.link(entry, tombstone, tools.guard, tools.counters) {
+            match self.link::<S>(entry, tombstone, tools.guard, tools.counters) {
                 Link::Linked => {
                     found.count(tools.counters);
                     Some(Step::Done(()))

@@ -4,7 +4,7 @@ use super::{Blocked, Core, Step};
 use crate::address::Address;
 use crate::epoch::Guard;
 use crate::hash_index::FoundEntry;
-use crate::record::NewRecord;
+use crate::record::{NewRecord, Shape};
 use crate::statistics::{Counter, Counters};
 
 /// How linking ended.
@@ -26,9 +26,9 @@ impl Core {
     /// Appends `record` in front of the chain that `entry` was found to lead to, and links it if
     /// the entry has not changed since.
     #[inline(always)]
-    pub(super) fn link(
+    pub(super) fn link<S: Shape>(
         &self,
-        entry: FoundEntry<'_>,
+        entry: FoundEntry,
         record: NewRecord<'_>,
         guard: &Guard<'_>,
         counters: &Counters,
@@ -37,9 +37,9 @@ impl Core {
             Address::UNSET => Address::NONE,
             newest => newest,
         };
-        match self.log.append(previous, record, guard) {
+        match self.log.append(S::LAYOUT, previous, record, guard) {
             Err(no_room) => Link::NoRoom(no_room.bytes),
-            Ok((address, _)) if entry.try_update(address) => {
+            Ok((address, _)) if self.index.try_update(entry, address) => {
                 counters.add(Counter::Appends, 1);
                 Link::Linked
             }

@@ -31,6 +31,7 @@ pub(crate) mod seat;
 mod trace;
 pub(crate) mod upsert;
 
+use crate::address::Address;
 use crate::codec::{Key, Value};
 use crate::config::Config;
 use crate::epoch::Epoch;
@@ -38,7 +39,7 @@ use crate::error::{Error, Result};
 use crate::hash::KeyHasher;
 use crate::hash_index::HashIndex;
 use crate::hybrid_log::HybridLog;
-use crate::record::Layout;
+use crate::record::{Layout, Shape};
 use crate::statistics::{DeviceStats, LogBytes, MemoryBytes, Stats};
 use seat::{Registry, Seat, SeatPool};
 use std::sync::Arc;
@@ -145,26 +146,32 @@ pub(crate) struct HashedKey<'k> {
 }
 
 /// How the records of a store of these types are laid out.
-#[inline(always)]
-pub(crate) const fn layout<K: Key + ?Sized, V: Value + ?Sized>() -> Layout {
-    Layout::new(K::WIDTH, V::WIDTH)
+impl<K: Key + ?Sized, V: Value + ?Sized> Shape for Types<K, V> {
+    const LAYOUT: Layout = Layout::new(K::WIDTH, V::WIDTH);
 }
 
-/// Why an attempt could not finish, and so what to wait for.
+/// How the records of a store of these types are laid out.
+#[inline(always)]
+pub(crate) const fn layout<K: Key + ?Sized, V: Value + ?Sized>() -> Layout {
+    <Types<K, V> as Shape>::LAYOUT
+}
+
+/// Why an attempt could not finish, and so what to wait for. Two words: what is larger is boxed,
+/// since every attempt has room for this in its result.
 #[derive(Debug)]
 pub(crate) enum Blocked {
     /// The chain goes on at this address, on the device.
-    OnDevice(crate::address::Address),
+    OnDevice(Address),
     /// The log has no room for a record of so many bytes.
     Room(u64),
     /// The record here may still be changed by somebody who sees older marks.
-    Fuzzy(crate::address::Address),
+    Fuzzy(Address),
     /// Somebody else is in the middle of a change.
     Contended,
     /// The value of the record here is in these pieces.
-    InPieces(crate::address::Address, Vec<u8>),
+    InPieces(Box<(Address, Vec<u8>)>),
     /// This value, made from that version of the record, must be stored in pieces first.
-    TooLong(trace::Version, Vec<u8>),
+    TooLong(Box<(trace::Version, Vec<u8>)>),
 }
 
 /// How an attempt ended.
@@ -178,9 +185,9 @@ pub(crate) enum Step<T> {
 #[derive(Debug, Default)]
 pub(crate) struct Learnt {
     /// The first record of the key at or behind an address on the device.
-    chain: Option<(crate::address::Address, Option<crate::record::StoredRecord>)>,
+    chain: Option<(Address, Option<crate::record::StoredRecord>)>,
     /// The whole value of the record at an address.
-    gathered: Option<(crate::address::Address, Vec<u8>)>,
+    gathered: Option<(Address, Vec<u8>)>,
     /// Where a long value went: for which version of the record, and the list of its pieces.
     scattered: Option<(trace::Version, Vec<u8>)>,
 }

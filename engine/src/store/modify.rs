@@ -17,7 +17,7 @@ use super::operation::Operation;
 use super::seat::Tools;
 use super::trace::{Found, InMemory, Version};
 use super::upsert::word_of;
-use super::{Blocked, Core, HashedKey, Step, layout};
+use super::{Blocked, Core, HashedKey, Step, Types, layout};
 use crate::address::Address;
 use crate::codec::{Key, Value};
 use crate::error::Result;
@@ -80,7 +80,7 @@ struct Try<'t, 's> {
     core: &'t Core,
     tools: &'t mut Tools<'s>,
     key: &'t [u8],
-    entry: FoundEntry<'t>,
+    entry: FoundEntry,
 }
 
 /// A value that was found in memory, as it was observed.
@@ -132,9 +132,9 @@ impl Try<'_, '_> {
         change: &mut C,
     ) -> Result<Option<Step<bool>>> {
         let layout = layout::<K, V>();
-        let found = self
-            .core
-            .trace(self.entry.address(), self.key, layout, self.tools.guard);
+        let found =
+            self.core
+                .trace::<Types<K, V>>(self.entry.address(), self.key, self.tools.guard);
         let step = match found {
             Found::Absent => self.copy::<K, V, C>(None, change),
             Found::InMemory(found) if found.record.info().is_tombstone() => {
@@ -221,10 +221,10 @@ impl Try<'_, '_> {
                     };
                     self.replace::<K, V, C>(found, current, change)
                 }
-                None => Ok(Some(Step::Blocked(Blocked::InPieces(
-                    address,
-                    current.clone(),
-                )))),
+                None => {
+                    let list = Box::new((address, current.clone()));
+                    Ok(Some(Step::Blocked(Blocked::InPieces(list))))
+                }
             }
         } else {
             let capacity = Some(record.extents(layout).capacity);
@@ -282,7 +282,7 @@ impl Try<'_, '_> {
                 content: Content::InPieces,
             };
             return Ok(sealed(state, word, || {
-                core.link(entry, record, guard, counters)
+                core.link::<Types<K, V>>(entry, record, guard, counters)
             }));
         }
         let step = change.apply(Some(value), |new| {
@@ -296,7 +296,10 @@ impl Try<'_, '_> {
                 return Ok(Some(Step::Done(true)));
             }
             if core.is_too_long(layout, key, new) {
-                return Ok(Some(Step::Blocked(Blocked::TooLong(version, new.to_vec()))));
+                return Ok(Some(Step::Blocked(Blocked::TooLong(Box::new((
+                    version,
+                    new.to_vec(),
+                ))))));
             }
             let record = NewRecord {
                 key,
@@ -304,7 +307,7 @@ impl Try<'_, '_> {
                 content: Content::Value,
             };
             Ok(sealed(state, word, || {
-                core.link(entry, record, guard, counters)
+                core.link::<Types<K, V>>(entry, record, guard, counters)
             }))
         })?;
         Ok(step.unwrap_or(Some(Step::Done(false))))
@@ -333,7 +336,7 @@ impl Try<'_, '_> {
         match learnt.gathered_at(stored.address()) {
             Some(value) => self.copy::<K, V, C>(Some(value), change),
             None => {
-                let pieces = Blocked::InPieces(stored.address(), value.to_vec());
+                let pieces = Blocked::InPieces(Box::new((stored.address(), value.to_vec())));
                 Ok(Some(Step::Blocked(pieces)))
             }
         }
@@ -375,19 +378,26 @@ impl Try<'_, '_> {
                 value: pieces,
                 content: Content::InPieces,
             };
-            return Ok(linked(core.link(entry, record, guard, counters)));
+            return Ok(linked(
+                core.link::<Types<K, V>>(entry, record, guard, counters),
+            ));
         }
         let step = change.apply(current, |new| {
             core.check_value::<V>(new)?;
             if core.is_too_long(layout, key, new) {
-                return Ok(Some(Step::Blocked(Blocked::TooLong(version, new.to_vec()))));
+                return Ok(Some(Step::Blocked(Blocked::TooLong(Box::new((
+                    version,
+                    new.to_vec(),
+                ))))));
             }
             let record = NewRecord {
                 key,
                 value: new,
                 content: Content::Value,
             };
-            Ok(linked(core.link(entry, record, guard, counters)))
+            Ok(linked(
+                core.link::<Types<K, V>>(entry, record, guard, counters),
+            ))
         })?;
         Ok(step.unwrap_or(Some(Step::Done(false))))
     }

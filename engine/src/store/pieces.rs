@@ -70,7 +70,9 @@ impl Core {
             self.check_write()?;
             let appended = self.pool.with(|seat| {
                 seat.protected(|tools| {
-                    let appended = self.log.append(Address::NONE, record, tools.guard);
+                    let appended =
+                        self.log
+                            .append(self.log.layout(), Address::NONE, record, tools.guard);
                     appended.map(|(address, _)| address)
                 })
             });

@@ -3,7 +3,7 @@
 use super::operation::Operation;
 use super::seat::Tools;
 use super::trace::{Found, InMemory};
-use super::{Blocked, Core, Learnt, Step, layout};
+use super::{Blocked, Core, Learnt, Step, Types, layout};
 use crate::address::Address;
 use crate::codec::{Key, Value};
 use crate::error::Result;
@@ -121,8 +121,7 @@ impl Core {
         reader: &mut R,
         tools: Tools<'_>,
     ) -> Result<Step<Option<R::Output>>> {
-        let layout = layout::<K, V>();
-        let found = self.trace(newest, key, layout, tools.guard);
+        let found = self.trace::<Types<K, V>>(newest, key, tools.guard);
         let counters = tools.counters;
         let step = match found {
             Found::InMemory(found) if found.record.info().is_tombstone() => Step::Done(None),
@@ -177,7 +176,10 @@ impl Core {
         for _ in 0..TRIES {
             if record.copy_value(layout, tools.scratch).is_ok() {
                 return Ok(if in_pieces {
-                    Step::Blocked(Blocked::InPieces(address, tools.scratch.clone()))
+                    Step::Blocked(Blocked::InPieces(Box::new((
+                        address,
+                        tools.scratch.clone(),
+                    ))))
                 } else {
                     Step::Done(Some(reader.read(tools.scratch)?))
                 });
@@ -206,7 +208,10 @@ impl Core {
             None if !R::LOOKS => Ok(Step::Done(Some(reader.read(&[])?))),
             None => {
                 let pieces = stored.value(layout).to_vec();
-                Ok(Step::Blocked(Blocked::InPieces(stored.address(), pieces)))
+                Ok(Step::Blocked(Blocked::InPieces(Box::new((
+                    stored.address(),
+                    pieces,
+                )))))
             }
         }
     }

@@ -4,7 +4,7 @@ use super::{Core, Learnt};
 use crate::address::Address;
 use crate::epoch::Guard;
 use crate::hybrid_log::Region;
-use crate::record::{Layout, RecordRef, StoredRecord};
+use crate::record::{RecordRef, Shape, StoredRecord};
 use crate::statistics::{Counter, Counters};
 
 /// Where a walk ended.
@@ -39,18 +39,17 @@ pub(crate) struct Version {
 impl Core {
     /// Looks for the newest record of `key` in the chain that begins at `newest`.
     #[inline(always)]
-    pub(super) fn trace<'g>(
+    pub(super) fn trace<'g, S: Shape>(
         &'g self,
         newest: Address,
         key: &[u8],
-        layout: Layout,
         guard: &'g Guard<'_>,
     ) -> Found<'g> {
         let head = self.log.head(guard);
         let mut address = newest;
         while address >= head {
             let record = self.log.record(address, guard);
-            if record.key_equals(layout, key) {
+            if record.key_equals(S::LAYOUT, key) {
                 let region = self.log.region(address, guard);
                 return Found::InMemory(InMemory {
                     address,

@@ -4,13 +4,13 @@ use super::link::{Link, until_settled};
 use super::operation::Operation;
 use super::seat::Tools;
 use super::trace::{Found, InMemory, Version};
-use super::{Blocked, Core, HashedKey, Step, key_too_long, layout, value_too_long};
+use super::{Blocked, Core, HashedKey, Step, Types, key_too_long, layout, value_too_long};
 use crate::address::Address;
 use crate::codec::{Key, Value};
 use crate::error::Result;
 use crate::hash::KeyHash;
 use crate::hybrid_log::Region;
-use crate::record::{Content, Layout, NewRecord, RecordRef, ValueState};
+use crate::record::{Content, Layout, NewRecord, RecordRef, Shape, ValueState};
 use crate::statistics::Counter;
 use kvick_io::sync::atomic::Ordering;
 
@@ -49,7 +49,7 @@ impl Core {
         if K::WIDTH.is_some_and(|width| width != key.len()) {
             return Err(wrong_width(&K::type_name(), K::WIDTH, key.len()));
         }
-        if key.len() > self.limits.key {
+        if K::WIDTH.is_none() && key.len() > self.limits.key {
             return Err(key_too_long(key.len(), &self.limits));
         }
         Ok(HashedKey {
@@ -64,7 +64,7 @@ impl Core {
         if V::WIDTH.is_some_and(|width| width != value.len()) {
             return Err(wrong_width(&V::type_name(), V::WIDTH, value.len()));
         }
-        if value.len() > self.limits.value {
+        if V::WIDTH.is_none() && value.len() > self.limits.value {
             return Err(value_too_long(value.len(), &self.limits));
         }
         Ok(())
@@ -108,10 +108,13 @@ impl Core {
                         content: Content::InPieces,
                     };
                 }
-                None => return Ok(Step::Blocked(Blocked::TooLong(version, value.to_vec()))),
+                None => {
+                    let long = Box::new((version, value.to_vec()));
+                    return Ok(Step::Blocked(Blocked::TooLong(long)));
+                }
             }
         }
-        let step = until_settled(|| self.upsert_once(hash, layout, record, &tools))?;
+        let step = until_settled(|| self.upsert_once::<Types<K, V>>(hash, record, &tools))?;
         if let Step::Done(()) = step {
             tools.counters.add(Counter::Upserts, 1);
         }
@@ -120,15 +123,14 @@ impl Core {
 
     /// One try; `None` if somebody else was faster.
     #[inline(always)]
-    fn upsert_once(
+    fn upsert_once<S: Shape>(
         &self,
         hash: KeyHash,
-        layout: Layout,
         record: NewRecord<'_>,
         tools: &Tools<'_>,
     ) -> Result<Option<Step<()>>> {
         let entry = self.index.find_or_create(hash);
-        let found = self.trace(entry.address(), record.key, layout, tools.guard);
+        let found = self.trace::<S>(entry.address(), record.key, tools.guard);
         if let Found::InMemory(InMemory {
             record: current,
             region: Region::Mutable,
@@ -136,7 +138,7 @@ impl Core {
         }) = found
             && record.content == Content::Value
         {
-            match update_in_place(current, layout, record.value) {
+            match update_in_place(current, S::LAYOUT, record.value) {
                 InPlace::Done => {
                     found.count(tools.counters);
                     return Ok(Some(Step::Done(())));
@@ -146,7 +148,7 @@ impl Core {
             }
         }
         Ok(
-            match self.link(entry, record, tools.guard, tools.counters) {
+            match self.link::<S>(entry, record, tools.guard, tools.counters) {
                 Link::Linked => {
                     found.count(tools.counters);
                     Some(Step::Done(()))
