@@ -117,18 +117,19 @@ fn await_each_on(store: &Words, keys: &[u64]) -> u64 {
     })
 }
 
+/// The same loop as [`await_each`], under the same executor, around plain calls.
 fn call_each(session: &mut Session<u64, u64>, keys: &[u64]) -> u64 {
-    let mut sum = 0u64;
-    for key in keys {
-        let TryRead::Ready(value) = session.try_read(key) else {
-            panic!("every record is in memory");
-        };
-        let value = value
-            .expect("a hit cannot fail")
-            .expect("every key is there");
-        sum = sum.wrapping_add(value);
-    }
-    sum
+    block_on(async {
+        let mut sum = 0u64;
+        for key in keys {
+            let TryRead::Ready(value) = session.try_read(key) else {
+                panic!("every record is in memory");
+            };
+            let value = value.expect("a hit cannot fail");
+            sum = sum.wrapping_add(value.expect("every key is there"));
+        }
+        sum
+    })
 }
 
 fn await_batches(session: &mut Session<u64, u64>, keys: &[u64], batch: usize) -> u64 {

@@ -7,6 +7,7 @@
 //! Mixes by recency insert: a lane owns every `lanes`-th index past the loaded records, so that a
 //! step back from the newest record never meets an insert of another lane that is still under way.
 
+use std::borrow::Borrow as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -196,9 +197,7 @@ impl Lane {
             Operation::Update | Operation::Insert => {
                 V::stamp(buffer, key, self.version);
                 self.version = self.version.wrapping_add(1);
-                session
-                    .upsert(&key, std::borrow::Borrow::borrow(&*buffer))
-                    .await?;
+                session.upsert(&key, (*buffer).borrow()).await?;
             }
             Operation::ReadModifyWrite => {
                 session

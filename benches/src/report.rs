@@ -1,9 +1,7 @@
 //! What a run measured, as a table for people and as JSON for scripts.
 
-use std::fmt;
+mod table;
 
-use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
 
 use crate::keys::Distribution;
@@ -143,115 +141,6 @@ impl Report {
     pub fn is_sound(&self) -> bool {
         self.missing == 0 && self.wrong == 0
     }
-
-    fn rows(&self) -> Vec<(&'static str, String)> {
-        let Latency {
-            p50_microseconds: p50,
-            p99_microseconds: p99,
-            ..
-        } = self.latency;
-        let Latency {
-            p999_microseconds: p999,
-            max_microseconds: max,
-            ..
-        } = self.latency;
-        let hits = self.store.hits.iter().filter(|(_, count)| *count > 0);
-        let hits: Vec<String> = hits
-            .map(|(region, count)| format!("{region} {count}"))
-            .collect();
-        vec![
-            (
-                "loaded",
-                format!(
-                    "{} records in {:.1} s",
-                    self.setup.records, self.load_seconds
-                ),
-            ),
-            ("throughput", rate(self.operations_per_second)),
-            ("operations", self.operations.to_string()),
-            (
-                "latency us",
-                format!("p50 {p50:.2}  p99 {p99:.2}  p99.9 {p999:.2}  max {max:.0}"),
-            ),
-            (
-                "  measured on",
-                format!(
-                    "{} calls of {} operation(s), 1 call in {}",
-                    self.latency.samples,
-                    self.latency.operations_per_call,
-                    self.latency.sampled_one_in
-                ),
-            ),
-            (
-                "processor us/op",
-                format!(
-                    "{:.3} user + {:.3} system, {:.2} cores busy",
-                    self.processor.user_microseconds,
-                    self.processor.system_microseconds,
-                    self.processor.cores
-                ),
-            ),
-            (
-                "device reads",
-                format!(
-                    "{} of {:.0} B",
-                    rate(self.store.device_reads_per_second),
-                    self.store.bytes_per_device_read
-                ),
-            ),
-            (
-                "device writes",
-                format!("{:.1} MB/s", self.store.device_write_bytes_per_second / 1e6),
-            ),
-            ("hits", hits.join(", ")),
-            (
-                "waits",
-                format!(
-                    "{} suspensions, {} appends",
-                    self.store.suspensions, self.store.appends
-                ),
-            ),
-            (
-                "store's own count",
-                format!(
-                    "index {:.1} MiB, frames {:.1} MiB, buffers {:.1} MiB",
-                    mebibytes(self.store.index_bytes),
-                    mebibytes(self.store.frame_bytes),
-                    mebibytes(self.store.buffer_bytes)
-                ),
-            ),
-            (
-                "resident",
-                format!(
-                    "{:.1} MiB of store, {:.1} MiB configured",
-                    mebibytes(self.resident_bytes),
-                    mebibytes(self.setup.memory_bytes)
-                ),
-            ),
-            (
-                "verified",
-                format!(
-                    "{} values, {} missing, {} wrong",
-                    self.verified, self.missing, self.wrong
-                ),
-            ),
-        ]
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(formatter, "{}", self.setup)?;
-        let mut table = Table::new();
-        table.load_style(NOTHING);
-        for (name, figure) in self.rows() {
-            table.add_row([name.to_owned(), figure]);
-        }
-        if let Some(names) = table.column_mut(0) {
-            names.set_cell_alignment(CellAlignment::Left);
-        }
-        write!(formatter, "{table}")
-    }
 }
 
 impl Setup {
@@ -270,26 +159,6 @@ impl Setup {
             seconds: options.seconds,
             seed: options.seed,
         }
-    }
-}
-
-impl fmt::Display for Setup {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "YCSB {:?}, {:?}: {} records of 8 + {} B, {:?} with {} thread(s) and {} task(s), \
-             batch {}, backend {}, {} s",
-            self.workload,
-            self.distribution,
-            self.records,
-            self.value_bytes,
-            self.runtime,
-            self.threads,
-            self.tasks,
-            self.batch,
-            self.backend,
-            self.seconds
-        )
     }
 }
 
@@ -337,16 +206,4 @@ impl StoreCounts {
             buffer_bytes: after.memory.buffers,
         }
     }
-}
-
-fn rate(per_second: f64) -> String {
-    match per_second {
-        rate if rate >= 1e6 => format!("{:.2} M/s", rate / 1e6),
-        rate if rate >= 1e3 => format!("{:.1} k/s", rate / 1e3),
-        rate => format!("{rate:.0}/s"),
-    }
-}
-
-fn mebibytes(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 20)
 }

@@ -13,19 +13,19 @@ use std::ops::Deref;
 compile_error!("kvick keeps its log in little-endian words; big-endian machines are not supported");
 
 /// Bytes of a huge page on the processors that have them.
-#[cfg(all(unix, not(loom)))]
+#[cfg(all(unix, not(any(loom, shuttle, miri))))]
 const HUGE_PAGE: usize = 2 << 20;
 
 /// Zero-initialised atomic words that stay where they are.
 #[derive(Debug)]
 pub(crate) struct WordMemory {
-    #[cfg(all(unix, not(loom), not(miri)))]
+    #[cfg(all(unix, not(any(loom, shuttle, miri))))]
     mapping: Mapping,
-    #[cfg(not(all(unix, not(loom), not(miri))))]
+    #[cfg(not(all(unix, not(any(loom, shuttle, miri)))))]
     words: Box<[AtomicU64]>,
 }
 
-#[cfg(all(unix, not(loom), not(miri)))]
+#[cfg(all(unix, not(any(loom, shuttle, miri))))]
 #[derive(Debug)]
 struct Mapping {
     base: *mut std::ffi::c_void,
@@ -35,13 +35,13 @@ struct Mapping {
 }
 
 // SAFETY: the mapping is owned by this value and its words are atomic.
-#[cfg(all(unix, not(loom), not(miri)))]
+#[cfg(all(unix, not(any(loom, shuttle, miri))))]
 unsafe impl Send for Mapping {}
 // SAFETY: shared access reaches atomic words only.
-#[cfg(all(unix, not(loom), not(miri)))]
+#[cfg(all(unix, not(any(loom, shuttle, miri))))]
 unsafe impl Sync for Mapping {}
 
-#[cfg(all(unix, not(loom), not(miri)))]
+#[cfg(all(unix, not(any(loom, shuttle, miri))))]
 impl WordMemory {
     /// Reserves `words` zero words.
     pub(crate) fn zeroed(words: usize, huge_pages: bool) -> std::io::Result<Self> {
@@ -82,7 +82,7 @@ impl WordMemory {
     }
 }
 
-#[cfg(not(all(unix, not(loom), not(miri))))]
+#[cfg(not(all(unix, not(any(loom, shuttle, miri)))))]
 impl WordMemory {
     /// Reserves `words` zero words.
     pub(crate) fn zeroed(words: usize, _huge_pages: bool) -> std::io::Result<Self> {
@@ -92,7 +92,7 @@ impl WordMemory {
     }
 }
 
-#[cfg(all(unix, not(loom), not(miri)))]
+#[cfg(all(unix, not(any(loom, shuttle, miri))))]
 impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: `base` and `bytes` are what `zeroed` mapped, and no borrow outlives `self`.
@@ -105,7 +105,7 @@ impl Deref for WordMemory {
     type Target = [AtomicU64];
 
     #[inline(always)]
-    #[cfg(all(unix, not(loom), not(miri)))]
+    #[cfg(all(unix, not(any(loom, shuttle, miri))))]
     fn deref(&self) -> &[AtomicU64] {
         let mapping = &self.mapping;
         // SAFETY: `first` is aligned and valid for `words` words for as long as `self` lives
@@ -113,7 +113,7 @@ impl Deref for WordMemory {
         unsafe { std::slice::from_raw_parts(mapping.first, mapping.words) }
     }
 
-    #[cfg(not(all(unix, not(loom), not(miri))))]
+    #[cfg(not(all(unix, not(any(loom, shuttle, miri)))))]
     fn deref(&self) -> &[AtomicU64] {
         &self.words
     }
@@ -122,13 +122,13 @@ impl Deref for WordMemory {
 /// Asks the processor for the cache line of `word`.
 #[inline(always)]
 pub(crate) fn prefetch(word: &AtomicU64) {
-    #[cfg(all(target_arch = "x86_64", not(loom), not(miri)))]
+    #[cfg(all(target_arch = "x86_64", not(any(loom, shuttle, miri))))]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: a prefetch of any address is a hint and never faults; SSE is part of x86_64.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(word).cast()) };
     }
-    #[cfg(not(all(target_arch = "x86_64", not(loom), not(miri))))]
+    #[cfg(not(all(target_arch = "x86_64", not(any(loom, shuttle, miri)))))]
     let _ = word;
 }
 
@@ -136,7 +136,7 @@ pub(crate) fn prefetch(word: &AtomicU64) {
 ///
 /// # Safety
 /// No word of `words` may be written while the result lives.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) unsafe fn as_bytes(words: &[AtomicU64]) -> &[u8] {
     let start = words.as_ptr().cast::<u8>();
     // SAFETY: the words are valid for reads for the lifetime of the borrow, any byte is a valid
@@ -144,13 +144,18 @@ pub(crate) unsafe fn as_bytes(words: &[AtomicU64]) -> &[u8] {
     unsafe { std::slice::from_raw_parts(start, size_of_val(words)) }
 }
 
-/// Loom's atomics are no plain memory; its models do not look at pages as bytes.
+/// The atomics of a model checker are no plain memory: their values are copied, and the copy is
+/// leaked, which a model of a few pages can afford.
 ///
 /// # Safety
 /// As of the function it stands for.
-#[cfg(loom)]
-pub(crate) unsafe fn as_bytes(_words: &[AtomicU64]) -> &[u8] {
-    unreachable!("no model flushes")
+#[cfg(any(loom, shuttle))]
+pub(crate) unsafe fn as_bytes(words: &[AtomicU64]) -> &[u8] {
+    use kvick_io::sync::atomic::Ordering;
+    let bytes = words
+        .iter()
+        .flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes());
+    Box::leak(bytes.collect::<Vec<u8>>().into_boxed_slice())
 }
 
 #[cfg(all(test, not(loom)))]

@@ -9,8 +9,13 @@
 //!
 //! glommio cannot be asked whether a thread runs an executor without a panic if it does not, so
 //! an executor says so itself, with [`attach_glommio`].
+//!
+//! An executor that ends forgets its tasks without dropping them. So a task owns nothing that
+//! somebody waits for: the operation lies with the attachment, and the task knows its number. The
+//! kernel fills a buffer of glommio's, never the caller's, so when the attachment goes, whatever
+//! is unfinished begins again on the driver.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::marker::PhantomData;
@@ -26,7 +31,7 @@ use crate::operation::{Kind, Operation, Progress};
 /// While it lives, reads issued on this thread go through the ring of its glommio executor, in
 /// directories opened with [`BackendChoice::Glommio`](crate::BackendChoice::Glommio).
 ///
-/// Drop it on the executor, before that ends.
+/// Drop it on the executor, before that ends. Reads that are unfinished then go to the driver.
 #[derive(Debug)]
 #[must_use = "reads take the ordinary way again when this is dropped"]
 pub struct GlommioAttachment {
@@ -50,7 +55,7 @@ pub fn attach_glommio() -> GlommioAttachment {
     let _ = glommio::executor().id();
     ATTACHED.with_borrow_mut(|attached| {
         assert!(attached.is_none(), "this executor is attached already");
-        *attached = Some(OpenFiles::default());
+        *attached = Some(Attached::default());
     });
     GlommioAttachment {
         _local: PhantomData,
@@ -59,18 +64,41 @@ pub fn attach_glommio() -> GlommioAttachment {
 
 impl Drop for GlommioAttachment {
     fn drop(&mut self) {
-        // Taken out first: closing a file must not meet the borrow.
-        let files = ATTACHED.with_borrow_mut(Option::take);
-        drop(files);
+        // Taken out first: what this does must not meet the borrow.
+        let attached = ATTACHED.with_borrow_mut(Option::take);
+        drop(attached);
     }
 }
 
 thread_local! {
-    static ATTACHED: RefCell<Option<OpenFiles>> = const { RefCell::new(None) };
+    static ATTACHED: RefCell<Option<Attached>> = const { RefCell::new(None) };
+    /// Never reused: a task that outlives its attachment must not meet an operation of the next.
+    static NEXT_NUMBER: Cell<u64> = const { Cell::new(0) };
 }
 
-/// This executor's own descriptors of segments, by the address of the segment.
-type OpenFiles = HashMap<*const StorageFile, (Weak<StorageFile>, Rc<DmaFile>)>;
+/// What belongs to an attached executor.
+#[derive(Debug, Default)]
+struct Attached {
+    /// Descriptors of segments, by the address of the segment.
+    files: HashMap<*const StorageFile, (Weak<StorageFile>, Rc<DmaFile>)>,
+    /// Reads that have begun here and not ended, by number.
+    reads: HashMap<u64, LocalRead>,
+}
+
+#[derive(Debug)]
+struct LocalRead {
+    operation: Operation,
+    driver: Arc<dyn Engine>,
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        // Also when the thread ends while it is attached.
+        for (_, read) in self.reads.drain() {
+            read.driver.submit(read.operation);
+        }
+    }
+}
 
 /// Longer reads go to the driver: they would fill the executor's registered memory.
 const MAX_READ: usize = 128 << 10;
@@ -84,6 +112,22 @@ pub(crate) struct Glommio {
 impl Glommio {
     pub(crate) fn new(driver: Arc<dyn Engine>) -> Self {
         Self { driver }
+    }
+
+    /// Starts a read on this thread's executor; gives back what belongs to the driver.
+    fn submit_here(&self, operation: Operation) -> Option<Operation> {
+        let suits = operation.kind() == Kind::Read
+            && operation
+                .only_extent()
+                .is_some_and(|extent| extent.len <= MAX_READ);
+        if !suits || ATTACHED.with_borrow(Option::is_none) {
+            return Some(operation);
+        }
+        let number = NEXT_NUMBER.replace(NEXT_NUMBER.get() + 1);
+        let driver = Arc::clone(&self.driver);
+        keep(number, LocalRead { operation, driver });
+        glommio::spawn_local(carry_out(number)).detach();
+        None
     }
 }
 
@@ -109,31 +153,70 @@ impl Engine for Glommio {
     }
 }
 
-impl Glommio {
-    /// Starts a read on this thread's executor; gives back what belongs to the driver.
-    fn submit_here(&self, operation: Operation) -> Option<Operation> {
-        let suits = operation.kind() == Kind::Read
-            && operation
-                .only_extent()
-                .is_some_and(|extent| extent.len <= MAX_READ);
-        if !suits || ATTACHED.with_borrow(Option::is_none) {
-            return Some(operation);
-        }
-        let driver = Arc::clone(&self.driver);
-        glommio::spawn_local(async move {
-            let file = operation
-                .only_extent()
-                .map(|extent| Arc::clone(&extent.file));
-            match own_descriptor(&file.expect("checked above")).await {
-                Ok(file) => read(&file, operation).await,
-                Err(error) => {
-                    tracing::debug!(%error, "glommio cannot open a segment: the driver reads it");
-                    driver.submit(operation);
-                }
+fn keep(number: u64, read: LocalRead) {
+    let replaced = ATTACHED.with_borrow_mut(|attached| {
+        let attached = attached.as_mut().expect("seen on this thread, just now");
+        attached.reads.insert(number, read)
+    });
+    debug_assert!(replaced.is_none(), "a number is given once");
+}
+
+/// Takes a read out of the attachment; nothing if that is gone, and the read with it.
+fn take(number: u64) -> Option<LocalRead> {
+    ATTACHED.with_borrow_mut(|attached| attached.as_mut()?.reads.remove(&number))
+}
+
+/// Makes the calls of one read, until it has ended or belongs to the driver.
+async fn carry_out(number: u64) {
+    while let Some((segment, offset, len)) = next_call(number) {
+        let file = match own_descriptor(&segment).await {
+            Ok(file) => file,
+            Err(error) => {
+                tracing::debug!(%error, "glommio cannot open a segment: the driver reads it");
+                return leave_to_driver(number);
             }
-        })
-        .detach();
-        None
+        };
+        let answer = file.read_at_aligned(offset, len).await;
+        if answer.as_ref().is_ok_and(|bytes| bytes.len() != len) {
+            // Rare: the driver begins again, and finds out why.
+            return leave_to_driver(number);
+        }
+        let Some(mut read) = take(number) else { return };
+        let answer = answer.map_err(io::Error::from).map(|bytes| {
+            let call = read.operation.call();
+            let buf = call.buf.expect("a read carries a buffer");
+            buf[call.range].copy_from_slice(&bytes);
+            len
+        });
+        match read.operation.advance(answer) {
+            Progress::Finished(result) => return read.operation.finish(result),
+            Progress::More => keep(number, read),
+        }
+    }
+}
+
+/// The segment, offset and length to read next; nothing if nobody waits any more.
+fn next_call(number: u64) -> Option<(Arc<StorageFile>, u64, usize)> {
+    let call = ATTACHED.with_borrow_mut(|attached| {
+        let operation = &mut attached.as_mut()?.reads.get_mut(&number)?.operation;
+        if operation.is_abandoned() {
+            return None;
+        }
+        let extent = operation.only_extent().expect("looked at before");
+        let segment = Arc::clone(&extent.file);
+        let call = operation.call();
+        Some((segment, call.offset, call.range.len()))
+    });
+    if call.is_none() {
+        // Outside the borrow: what an operation holds may be dropped with it.
+        drop(take(number));
+    }
+    call
+}
+
+fn leave_to_driver(number: u64) {
+    if let Some(LocalRead { operation, driver }) = take(number) {
+        driver.submit(operation);
     }
 }
 
@@ -141,7 +224,7 @@ impl Glommio {
 async fn own_descriptor(segment: &Arc<StorageFile>) -> io::Result<Rc<DmaFile>> {
     let key = Arc::as_ptr(segment);
     let known = ATTACHED.with_borrow(|attached| {
-        let (owner, file) = attached.as_ref()?.get(&key)?;
+        let (owner, file) = attached.as_ref()?.files.get(&key)?;
         // An address may be used again by another segment after the first is gone.
         (owner.as_ptr() == key && owner.strong_count() > 0).then(|| Rc::clone(file))
     });
@@ -152,7 +235,7 @@ async fn own_descriptor(segment: &Arc<StorageFile>) -> io::Result<Rc<DmaFile>> {
     let path = format!("/proc/self/fd/{}", segment.descriptor());
     let file = Rc::new(DmaFile::open(path).await.map_err(io::Error::from)?);
     let gone = ATTACHED.with_borrow_mut(|attached| {
-        let files = attached.as_mut()?;
+        let files = &mut attached.as_mut()?.files;
         files.insert(key, (Arc::downgrade(segment), Rc::clone(&file)));
         // The descriptors of deleted segments go when a new segment appears.
         Some(
@@ -163,25 +246,4 @@ async fn own_descriptor(segment: &Arc<StorageFile>) -> io::Result<Rc<DmaFile>> {
     });
     drop(gone);
     Ok(file)
-}
-
-async fn read(file: &DmaFile, mut operation: Operation) {
-    loop {
-        let (offset, len) = {
-            let call = operation.call();
-            (call.offset, call.range.len())
-        };
-        let answer = match file.read_at_aligned(offset, len).await {
-            Ok(bytes) => {
-                let call = operation.call();
-                let buf = call.buf.expect("a read carries a buffer");
-                buf[call.range][..bytes.len()].copy_from_slice(&bytes);
-                Ok(bytes.len())
-            }
-            Err(error) => Err(io::Error::from(error)),
-        };
-        if let Progress::Finished(result) = operation.advance(answer) {
-            return operation.finish(result);
-        }
-    }
 }

@@ -1,4 +1,5 @@
-//! The primitives that protocol code is written on: `std`, or `loom` under `cfg(loom)`.
+//! The primitives that protocol code is written on: `std`, `loom` under `cfg(loom)`, or
+//! `shuttle` under `cfg(shuttle)`.
 //!
 //! Code whose ordering a loom test checks imports its atomics, cells and wakers from here and
 //! nowhere else. [`UnsafeCell`] hands out pointers through closures, as loom's does, so that loom
@@ -7,16 +8,24 @@
 use std::fmt;
 use std::task::Waker;
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+
+#[cfg(shuttle)]
+pub use shuttle::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 #[cfg(loom)]
 pub use loom::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 /// Atomic types and fences.
 pub mod atomic {
-    #[cfg(not(loom))]
+    #[cfg(not(any(loom, shuttle)))]
     pub use std::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, fence,
+    };
+
+    #[cfg(shuttle)]
+    pub use shuttle::sync::atomic::{
         AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, fence,
     };
 
@@ -30,8 +39,11 @@ pub mod atomic {
 
 /// Hints to the processor or to the model checker.
 pub mod hint {
-    #[cfg(not(loom))]
+    #[cfg(not(any(loom, shuttle)))]
     pub use std::hint::spin_loop;
+
+    #[cfg(shuttle)]
+    pub use shuttle::hint::spin_loop;
 
     #[cfg(loom)]
     pub use loom::hint::spin_loop;
@@ -39,8 +51,11 @@ pub mod hint {
 
 /// Threads, as far as protocol code and its tests need them.
 pub mod thread {
-    #[cfg(not(loom))]
+    #[cfg(not(any(loom, shuttle)))]
     pub use std::thread::yield_now;
+
+    #[cfg(shuttle)]
+    pub use shuttle::thread::yield_now;
 
     #[cfg(loom)]
     pub use loom::thread::yield_now;

@@ -9,12 +9,12 @@ use kvick_io::{BackendChoice, IoConfig, open_directory};
 const EXPECTED: &str = "KVICK_TEST_EXPECTED";
 
 fn assert_child_finds(expected: &str, value: &str) {
-    let child = Command::new(std::env::current_exe().unwrap())
+    let child = Command::new(std::env::current_exe().expect("a test has a binary"))
         .args(["--exact", "child", "--ignored", "--nocapture"])
         .env("KVICK_IO", value)
         .env(EXPECTED, expected)
         .output()
-        .unwrap();
+        .expect("the binary runs");
     let said = String::from_utf8_lossy(&child.stdout);
     assert!(child.status.success(), "KVICK_IO={value}: {said}");
     assert!(said.contains("1 passed"), "the child ran its test: {said}");

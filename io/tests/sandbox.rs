@@ -132,9 +132,9 @@ fn use_device(backend: BackendChoice) -> io::Result<(&'static str, bool)> {
 
 fn assert_falls_back(refusal: Refusal) {
     under(refusal, || {
-        let (backend, _) = use_device(BackendChoice::Auto).unwrap();
+        let (backend, _) = use_device(BackendChoice::Auto).expect("threads serve");
         assert_eq!(backend, "threads", "errno {}", refusal.errno);
-        let error = use_device(BackendChoice::Uring).unwrap_err();
+        let error = use_device(BackendChoice::Uring).expect_err("it is denied");
         assert_eq!(error.kind(), io::ErrorKind::Unsupported, "{error}");
     });
 }

@@ -1,1 +1,18 @@
-//! Under construction.
+//! What the tests of the whole store share.
+//!
+//! * [`samples`]: keys and values of several types, drawn from a seed.
+//! * [`model`]: random operations on a store and on a `BTreeMap`, which must agree.
+//! * [`configs`]: the matrix of page sizes, memory, backends and runtimes.
+//! * [`history`]: whether what several threads saw of a key can be explained.
+//! * [`simulated`]: a store on the simulated executor and disk, and the command that replays.
+//! * [`allocations`]: an allocator that counts.
+//! * [`polling`]: futures that are watched, or stopped half way.
+
+#[expect(unsafe_code, reason = "an allocator is unsafe to implement")]
+pub mod allocations;
+pub mod configs;
+pub mod history;
+pub mod model;
+pub mod polling;
+pub mod samples;
+pub mod simulated;

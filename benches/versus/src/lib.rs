@@ -5,6 +5,9 @@
 //! slices, and ratios of medians that were measured side by side. `memory` compares maps, `disk`
 //! compares stores whose data is four times their memory. Values are verified by all contestants
 //! with the same code, and key streams are the same words for all of them.
+//!
+//! "dev reads/s" are those of the whole machine: far above "op/s" at one read at a time, somebody
+//! else was using the device, and the table is worth nothing.
 
 pub mod slices;
 pub mod table;

@@ -11,9 +11,8 @@ pub fn huge_words(count: usize) -> &'static [AtomicU64] {
     let bytes = count * size_of::<AtomicU64>();
     let protection = ProtFlags::READ | ProtFlags::WRITE;
     // SAFETY: a fresh private mapping at an address of the kernel's choice overlaps nothing.
-    let start =
-        unsafe { mmap_anonymous(ptr::null_mut(), bytes, protection, MapFlags::PRIVATE) }
-            .expect("memory for the bare probe");
+    let start = unsafe { mmap_anonymous(ptr::null_mut(), bytes, protection, MapFlags::PRIVATE) }
+        .expect("memory for the bare probe");
     // SAFETY: the range is exactly the mapping made above; the advice changes no contents.
     let advised = unsafe { madvise(start, bytes, Advice::LinuxHugepage) };
     if let Err(error) = advised {

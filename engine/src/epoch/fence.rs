@@ -5,7 +5,7 @@
 //! processor that runs a thread of this process (`membarrier`). Where the kernel refuses, both are
 //! `SeqCst` fences; so they are under loom and Miri, which know nothing of `membarrier`.
 #![cfg_attr(
-    not(loom),
+    not(any(loom, shuttle)),
     expect(unsafe_code, reason = "membarrier has no safe wrapper")
 )]
 
@@ -44,7 +44,7 @@ impl Fences {
     }
 }
 
-#[cfg(all(target_os = "linux", not(loom), not(miri)))]
+#[cfg(all(target_os = "linux", not(any(loom, shuttle, miri))))]
 fn register() -> bool {
     // SAFETY: membarrier takes three integers and touches no memory of ours.
     let result = unsafe {
@@ -58,7 +58,7 @@ fn register() -> bool {
     result == 0
 }
 
-#[cfg(all(target_os = "linux", not(loom), not(miri)))]
+#[cfg(all(target_os = "linux", not(any(loom, shuttle, miri))))]
 fn barrier_everywhere() {
     // SAFETY: as in `register`.
     let result = unsafe {
@@ -73,12 +73,12 @@ fn barrier_everywhere() {
     assert_eq!(result, 0, "membarrier was registered, then refused");
 }
 
-#[cfg(not(all(target_os = "linux", not(loom), not(miri))))]
+#[cfg(not(all(target_os = "linux", not(any(loom, shuttle, miri)))))]
 fn register() -> bool {
     false
 }
 
-#[cfg(not(all(target_os = "linux", not(loom), not(miri))))]
+#[cfg(not(all(target_os = "linux", not(any(loom, shuttle, miri)))))]
 fn barrier_everywhere() {
     unreachable!("only a registered process is asymmetric");
 }

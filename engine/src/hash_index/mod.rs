@@ -90,6 +90,16 @@ impl HashIndex {
         prefetch(self.line(hash, 0).first_word());
     }
 
+    /// As `find`, of the first line only; if that does not answer, asks for the second.
+    #[inline(always)]
+    pub(crate) fn find_or_prefetch(&self, hash: KeyHash) -> Option<FoundEntry> {
+        let found = self.line(hash, 0).find(hash.tag());
+        if found.is_none() {
+            prefetch(self.line(hash, 1).first_word());
+        }
+        found.map(|observed| FoundEntry { hash, observed })
+    }
+
     /// The entry that leads to the records of `hash`, if one was ever made.
     #[inline(always)]
     pub(crate) fn find(&self, hash: KeyHash) -> Option<FoundEntry> {

@@ -1,4 +1,6 @@
 //! The driver that frees frames.
+//!
+//! `wanted.head`, like the start of a page, is where a record may begin: the end of a padded flush.
 
 use super::HybridLog;
 use crate::address::Address;
@@ -12,7 +14,7 @@ impl HybridLog {
             if self.health.is_closed() {
                 return;
             }
-            let target = self.head_target().min(self.marks.flushed.load());
+            let target = self.reachable(self.head_target());
             if target <= self.marks.head.load() {
                 futures::future::select(demand, flushed).await;
                 continue;
@@ -34,6 +36,17 @@ impl HybridLog {
         self.marks.safe_head.raise(target);
         self.marks.check();
         self.events.page_free.notify(usize::MAX);
+    }
+
+    /// How far the head can go towards `target` now. It stands between records only: `flushed` may
+    /// be in the middle of one, so of a page that is written in part nothing is evicted.
+    fn reachable(&self, target: Address) -> Address {
+        let flushed = self.marks.flushed.load();
+        if target <= flushed {
+            return target;
+        }
+        let page_bits = self.geometry.page_bits;
+        Address::at(flushed.page(page_bits), 0, page_bits)
     }
 
     /// One frame in sixteen is kept free, but at least one, so that turning a page seldom waits.

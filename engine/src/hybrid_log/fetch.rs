@@ -1,12 +1,24 @@
 //! Brings records back from the device.
 
 use super::HybridLog;
+use super::unit::Units;
 use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::record::StoredRecord;
+use kvick_io::AlignedBuf;
+
+/// Units as they were read, and how far they have been checked.
+struct Fetched {
+    address: Address,
+    /// Start of the first unit.
+    start: Address,
+    bytes: AlignedBuf,
+    checked: usize,
+}
 
 impl HybridLog {
-    /// Reads the record at `address`, which is below the head, and checks every byte of it.
+    /// Reads the record at `address`, which is below the head, and checks every unit that it
+    /// touches; what lies behind it and came along is not looked at.
     ///
     /// # Errors
     /// `Corrupt` with file and offset, `Io`.
@@ -17,24 +29,52 @@ impl HybridLog {
         );
         let mut wanted = self.counters.record_bytes_hint(self.layout);
         loop {
-            let record = self.fetch_bytes(address, wanted).await?;
-            if !record.info().is_present() {
-                return Err(self.misled(address));
+            let mut fetched = self.read_units(address, wanted).await?;
+            let whole = self.record_in(&mut fetched)?;
+            if whole <= fetched.checked_bytes(self.units) {
+                self.counters.fetched(whole);
+                let within = fetched.within();
+                return Ok(StoredRecord::new(address, fetched.bytes, within));
             }
-            if record.is_whole(self.layout) {
-                self.counters.fetched(record.record_bytes(self.layout));
-                return Ok(record);
+            if whole <= wanted || whole as u64 > self.units.page_capacity() {
+                return Err(self.misled("the extent of a record", address));
             }
-            let bytes = record.record_bytes(self.layout);
-            if bytes <= wanted || bytes as u64 > self.units.page_capacity() {
-                return Err(self.misled(address));
-            }
-            wanted = bytes;
+            wanted = whole;
         }
     }
 
+    /// Checks as many units as the record needs, or as there are; returns the record's size.
+    fn record_in(&self, fetched: &mut Fetched) -> Result<usize> {
+        let (address, within) = (fetched.address, fetched.within());
+        self.check_up_to(fetched, within + self.layout.header_bytes())?;
+        let header = StoredRecord::header(&fetched.bytes[within..], self.layout);
+        let Some(whole) = header else {
+            return Err(self.misled("the header of a record", address));
+        };
+        self.check_up_to(fetched, within + whole)?;
+        Ok(whole)
+    }
+
+    fn check_up_to(&self, fetched: &mut Fetched, end: usize) -> Result<()> {
+        let payload = usize::try_from(self.units.payload()).expect("a unit fits in memory");
+        let there = fetched.bytes.len() / self.units.unit_bytes();
+        let needed = end.div_ceil(payload).min(there);
+        if needed > fetched.checked {
+            let Fetched {
+                start,
+                bytes,
+                checked,
+                ..
+            } = fetched;
+            self.units
+                .open(*start, bytes, *checked..needed, &*self.device)?;
+            *checked = needed;
+        }
+        Ok(())
+    }
+
     /// Reads the units that hold `wanted` bytes from `address`, or what the page has of them.
-    async fn fetch_bytes(&self, address: Address, wanted: usize) -> Result<StoredRecord> {
+    async fn read_units(&self, address: Address, wanted: usize) -> Result<Fetched> {
         let page_bits = self.geometry.page_bits;
         let flushed = self.marks.flushed.load();
         let page_end = if flushed.page(page_bits) > address.page(page_bits) {
@@ -55,15 +95,31 @@ impl HybridLog {
         })?;
         self.counters
             .read(bytes as u64, self.handle.now().saturating_sub(begun));
-        let mut units = transfer.buf.expect("a read gives its buffer back");
-        self.units.open(start, &mut units, &*self.device)?;
-        let within = usize::try_from(address.raw() - start.raw()).expect("within a unit");
-        Ok(StoredRecord::new(address, units, within))
+        let bytes = transfer.buf.expect("a read gives its buffer back");
+        Ok(Fetched {
+            address,
+            start,
+            bytes,
+            checked: 0,
+        })
     }
 
     #[cold]
-    fn misled(&self, address: Address) -> Error {
+    fn misled(&self, what: &str, address: Address) -> Error {
         let (file, offset) = self.locate(address);
-        Error::corrupt("a record header", &file, offset, 1, 0)
+        Error::corrupt(what, &file, offset, 1, 0)
+    }
+}
+
+impl Fetched {
+    /// Bytes from the start of the first unit to the record.
+    fn within(&self) -> usize {
+        usize::try_from(self.address.raw() - self.start.raw()).expect("within a unit")
+    }
+
+    /// Checked bytes from the record's start on.
+    fn checked_bytes(&self, units: Units) -> usize {
+        let payload = usize::try_from(units.payload()).expect("a unit fits in memory");
+        self.checked * payload - self.within()
     }
 }

@@ -15,7 +15,8 @@
 
 use crate::address::Address;
 use crate::error::{Error, Result};
-use kvick_io::{AlignedBuf, Device};
+use kvick_io::Device;
+use std::ops::Range;
 
 /// Bytes of a unit that are not payload.
 const TRAILER_BYTES: usize = 8;
@@ -93,19 +94,21 @@ impl Units {
         }
     }
 
-    /// Checks whole units, the first of which begins at `start`, and closes the gaps that their
-    /// trailers leave, so that the payload is in one piece at the front of `bytes`.
+    /// Checks the units `which` of `bytes`, whose unit 0 begins at `start`, and closes the gaps that
+    /// their trailers leave. Units are opened in order; then the payload of those that were is in
+    /// one piece at the front of `bytes`.
     pub(crate) fn open(
         self,
         start: Address,
-        bytes: &mut AlignedBuf,
+        bytes: &mut [u8],
+        which: Range<usize>,
         device: &dyn Device,
     ) -> Result<()> {
         let size = self.unit_bytes - TRAILER_BYTES;
-        assert_eq!(bytes.len() % self.unit_bytes, 0, "whole units");
-        let mut address = start;
-        for unit in 0..bytes.len() / self.unit_bytes {
+        assert!(which.end * self.unit_bytes <= bytes.len(), "whole units");
+        for unit in which {
             let at = unit * self.unit_bytes;
+            let address = Address::new(start.raw() + unit as u64 * self.payload());
             let trailer = &bytes[at + size..at + self.unit_bytes];
             let stored = u32::from_le_bytes(trailer[4..].try_into().expect("4 bytes"));
             let computed = self.checksum(address, &bytes[at..at + size + 4]);
@@ -113,10 +116,7 @@ impl Units {
                 return Err(self.corrupt(address, stored, computed, device));
             }
             bytes.copy_within(at..at + size, unit * size);
-            address = Address::new(address.raw() + self.payload());
         }
-        let payload = bytes.len() / self.unit_bytes * size;
-        bytes.set_len(payload);
         Ok(())
     }
 
@@ -150,7 +150,7 @@ impl Units {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use kvick_io::{DeviceOptions, Directory, MemoryDirectory};
+    use kvick_io::{AlignedBuf, DeviceOptions, Directory, MemoryDirectory};
     use std::sync::Arc;
 
     fn device() -> Arc<dyn Device> {
@@ -171,23 +171,28 @@ mod tests {
             let mut copy = AlignedBuf::zeroed(1024);
             copy.copy_from_slice(&sealed);
             copy[bit / 8] ^= 1 << (bit % 8);
-            assert!(units.open(start, &mut copy, &*device).is_err(), "bit {bit}");
+            assert!(
+                units.open(start, &mut copy, 0..2, &*device).is_err(),
+                "bit {bit}"
+            );
         }
         let elsewhere = Address::at(4, 504, 12);
         let mut copy = AlignedBuf::zeroed(1024);
         copy.copy_from_slice(&sealed);
         assert!(
-            units.open(elsewhere, &mut copy, &*device).is_err(),
+            units.open(elsewhere, &mut copy, 0..2, &*device).is_err(),
             "misdirected"
         );
         let foreign = Units::new(12, 512, 78);
         copy.copy_from_slice(&sealed);
         assert!(
-            foreign.open(start, &mut copy, &*device).is_err(),
+            foreign.open(start, &mut copy, 0..2, &*device).is_err(),
             "of another store"
         );
-        units.open(start, &mut sealed, &*device).expect("sound");
-        assert_eq!(&sealed[..], &payload[..]);
+        units
+            .open(start, &mut sealed, 0..2, &*device)
+            .expect("sound");
+        assert_eq!(&sealed[..1008], &payload[..]);
     }
 
     #[test]

@@ -40,15 +40,19 @@ impl StoredRecord {
         }
     }
 
-    /// Bytes of the whole record, as its header tells.
-    pub(crate) fn record_bytes(&self, layout: Layout) -> usize {
-        layout.record_bytes(self.extents(layout))
-    }
-
-    /// Whether the buffer holds the whole record.
-    pub(crate) fn is_whole(&self, layout: Layout) -> bool {
-        self.start + layout.header_bytes() <= self.bytes.len()
-            && self.start + self.record_bytes(layout) <= self.bytes.len()
+    /// Bytes of the whole record whose header begins `bytes`; `None` if none begins there.
+    pub(crate) fn header(bytes: &[u8], layout: Layout) -> Option<usize> {
+        let word = |index: usize| {
+            let bytes = &bytes[index * WORD..][..WORD];
+            u64::from_le_bytes(bytes.try_into().expect("a word has 8 bytes"))
+        };
+        let extents = if layout.has_extents() {
+            unpack(word(layout.extents_index()))
+        } else {
+            layout.extents(0, 0)
+        };
+        let is_present = RecordInfo::from_raw(word(0)).is_present();
+        is_present.then(|| layout.record_bytes(extents))
     }
 
     pub(crate) fn key(&self, layout: Layout) -> &[u8] {

@@ -32,15 +32,19 @@ impl<'a> Access<'a> {
         self.core
     }
 
+    /// Whether there is a seat of its own.
+    #[inline(always)]
+    pub(crate) fn is_seated(&self) -> bool {
+        self.seat.is_some()
+    }
+
     /// Runs `body` protected.
     #[inline(always)]
     pub(crate) fn protected<R>(&mut self, body: impl FnOnce(&Core, Tools<'_>) -> R) -> R {
         let core = self.core;
         match &mut self.seat {
             Some(seat) => seat.protected(|tools| body(core, tools)),
-            None => core
-                .pool
-                .with(|seat| seat.protected(|tools| body(core, tools))),
+            None => pooled(core, body),
         }
     }
 
@@ -50,7 +54,7 @@ impl<'a> Access<'a> {
         let every = self.core.limits.yield_every;
         match &mut self.seat {
             Some(seat) => seat.turn_is_over(every),
-            None => self.core.pool.with(|seat| seat.turn_is_over(every)),
+            None => pooled_turn_is_over(self.core, every),
         }
     }
 
@@ -61,4 +65,16 @@ impl<'a> Access<'a> {
             None => self.core.pool.with(|seat| seat.count(Counter::Suspensions)),
         }
     }
+}
+
+/// Out of line, or every operation of a session would carry the search for a seat.
+#[inline(never)]
+fn pooled<R>(core: &Core, body: impl FnOnce(&Core, Tools<'_>) -> R) -> R {
+    core.pool
+        .with(|seat| seat.protected(|tools| body(core, tools)))
+}
+
+#[inline(never)]
+fn pooled_turn_is_over(core: &Core, every: u32) -> bool {
+    core.pool.with(|seat| seat.turn_is_over(every))
 }

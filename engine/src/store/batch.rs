@@ -21,7 +21,7 @@ use std::borrow::Borrow;
 use std::sync::{Mutex, PoisonError};
 
 /// Keys of a group: enough to hide the latency of memory, few enough to stay in the first cache.
-const GROUP: usize = 32;
+const GROUP: usize = u32::BITS as usize;
 
 /// A key on its way through the stages.
 struct Staged<'k, K: Key + ?Sized + 'k> {
@@ -58,8 +58,24 @@ impl Core {
                 newest: Address::NONE,
             });
         }
-        for key in staged.iter_mut().flatten() {
-            if let Some(entry) = self.index.find(key.hash) {
+        // One key in ten or so is not in its first line: those are done last, when their second
+        // line is on its way too.
+        let mut further = 0_u32;
+        for (place, key) in staged.iter_mut().flatten().enumerate() {
+            match self.index.find_or_prefetch(key.hash) {
+                Some(entry) => {
+                    key.newest = entry.address();
+                    self.log.prefetch(key.newest);
+                }
+                None => further |= 1 << place,
+            }
+        }
+        while further != 0 {
+            let place = further.trailing_zeros() as usize;
+            further &= further - 1;
+            if let Some(key) = &mut staged[place]
+                && let Some(entry) = self.index.find(key.hash)
+            {
                 key.newest = entry.address();
                 self.log.prefetch(key.newest);
             }

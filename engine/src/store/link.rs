@@ -60,7 +60,7 @@ pub(super) fn until_settled<T>(
         if let Some(step) = once()? {
             return Ok(step);
         }
-        std::hint::spin_loop();
+        kvick_io::sync::hint::spin_loop();
     }
     Ok(Step::Blocked(Blocked::Contended))
 }

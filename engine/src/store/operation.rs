@@ -75,14 +75,30 @@ impl<'a, O: Operation> Running<'a, O> {
         let Self {
             access, operation, ..
         } = self;
-        access.protected(|core, tools| operation.attempt(core, tools))
+        // Inlined to the last: an answer that passes through memory in two halves and is read back
+        // as one would keep the processor from overlapping the misses of consecutive operations.
+        access.protected(
+            #[inline(always)]
+            |core, tools| operation.attempt(core, tools),
+        )
     }
 
     #[inline(always)]
     pub(crate) fn poll_now(&mut self, context: &mut Context<'_>) -> Poll<Result<O::Output>> {
-        if self.cold.is_some() {
-            return self.poll_cold(context);
+        if self.cold.is_some() || !self.access.is_seated() {
+            // Taken apart and put together again, so that what the call leaves in memory is not
+            // where the fast path leaves its answer.
+            return match self.poll_aside(context) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(Ok(output)) => Poll::Ready(Ok(output)),
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            };
         }
+        self.poll_fresh(context)
+    }
+
+    #[inline(always)]
+    fn poll_fresh(&mut self, context: &mut Context<'_>) -> Poll<Result<O::Output>> {
         match self.progress {
             Progress::Fresh => {
                 self.progress = Progress::Begun;
@@ -99,10 +115,11 @@ impl<'a, O: Operation> Running<'a, O> {
                 self.progress = Progress::Finished;
                 Poll::Ready(Ok(output))
             }
-            Ok(Step::Blocked(blocked)) => {
-                self.suspend(blocked);
-                self.poll_cold(context)
-            }
+            Ok(Step::Blocked(blocked)) => match self.poll_blocked(blocked, context) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(Ok(output)) => Poll::Ready(Ok(output)),
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            },
             Err(error) => {
                 self.progress = Progress::Finished;
                 Poll::Ready(Err(error))
@@ -110,8 +127,28 @@ impl<'a, O: Operation> Running<'a, O> {
         }
     }
 
+    /// A poll that goes on waiting, or one through a pooled seat.
+    #[inline(never)]
+    fn poll_aside(&mut self, context: &mut Context<'_>) -> Poll<Result<O::Output>> {
+        if self.cold.is_some() {
+            self.poll_cold(context)
+        } else {
+            self.poll_fresh(context)
+        }
+    }
+
     #[cold]
     #[inline(never)]
+    fn poll_blocked(
+        &mut self,
+        blocked: super::Blocked,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<O::Output>> {
+        self.suspend(blocked);
+        self.poll_cold(context)
+    }
+
+    #[cold]
     fn suspend(&mut self, blocked: super::Blocked) {
         self.access.count_suspension();
         let learnt = self.cold.take().map(|cold| cold.learnt).unwrap_or_default();

@@ -184,7 +184,7 @@ impl Core {
                     Step::Done(Some(reader.read(tools.scratch)?))
                 });
             }
-            std::hint::spin_loop();
+            kvick_io::sync::hint::spin_loop();
         }
         Ok(Step::Blocked(Blocked::Contended))
     }

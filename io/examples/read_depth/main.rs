@@ -36,7 +36,7 @@ mod linux {
     use kvick_io::{BackendChoice, IoConfig, open_directory};
 
     use crate::arms::{self, Runtime};
-    use crate::measure::{Job, Table};
+    use crate::measure::{BARE, Job, Table};
     use crate::raw;
 
     const DEPTHS: [usize; 3] = [1, 64, 128];
@@ -60,7 +60,7 @@ mod linux {
 
         let path = Path::new(path);
         arms::prepare(path, &job)?;
-        let outcome = measure(path, &job, rounds);
+        let outcome = measure(path, &job, rounds.max(1));
         arms::delete(path)?;
         outcome?.print();
         Ok(())
@@ -85,7 +85,7 @@ mod linux {
                 arms::one_by_one(&*uring, job)?,
             );
             for depth in DEPTHS {
-                table.add(depth, "io_uring, bare", raw::io_uring(path, job, depth)?);
+                table.add(depth, BARE, raw::io_uring(path, job, depth)?);
                 for (runtime, label) in [(Runtime::Current, "tokio 1"), (Runtime::Two, "tokio 2")] {
                     let figures = arms::tasks(&uring, job, depth, runtime)?;
                     table.add(depth, &format!("{name}, {label}"), figures);

@@ -123,27 +123,56 @@ impl Table {
 
     pub(crate) fn print(&mut self) {
         self.rows.sort_by_key(|row| row.depth);
-        println!("depth  arm                     reads/s    low - high         wall us  CPU us");
+        println!(
+            "depth  arm                     reads/s     low -   high  of bare  wall us  CPU us"
+        );
         for row in &self.rows {
-            let rates = sorted(&row.runs, Figures::reads_per_second);
-            let processor = sorted(&row.runs, Figures::processor_us_per_read);
-            let rate = rates[rates.len() / 2];
+            let rates = sorted(row.runs.iter().map(Figures::reads_per_second));
+            let processor = sorted(row.runs.iter().map(Figures::processor_us_per_read));
             println!(
-                "{:5}  {:22} {:8.0}  {:7.0} - {:7.0}  {:8.1}  {:6.1}",
+                "{:5}  {:22} {:8.0}  {:6.0} - {:6.0}   {:6.2}  {:7.1}  {:6.1}",
                 row.depth,
                 row.arm,
-                rate,
+                median(&rates),
                 rates[0],
                 rates[rates.len() - 1],
-                1e6 / rate,
-                processor[processor.len() / 2],
+                self.share_of_bare(row),
+                1e6 / median(&rates),
+                median(&processor),
             );
         }
     }
+
+    /// Median over the rounds of the rate against that of the bare ring in the same round.
+    fn share_of_bare(&self, row: &Row) -> f64 {
+        let bare = self
+            .rows
+            .iter()
+            .find(|other| other.depth == row.depth && other.arm == BARE)
+            .expect("every depth has a bare ring");
+        let shares = row
+            .runs
+            .iter()
+            .zip(&bare.runs)
+            .map(|(figures, bare)| figures.reads_per_second() / bare.reads_per_second());
+        median(&sorted(shares))
+    }
 }
 
-fn sorted(runs: &[Figures], figure: impl Fn(&Figures) -> f64) -> Vec<f64> {
-    let mut values: Vec<f64> = runs.iter().map(figure).collect();
+/// The arm that the others are compared with.
+pub(crate) const BARE: &str = "io_uring, bare";
+
+fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values
+}
+
+fn median(sorted: &[f64]) -> f64 {
+    let middle = sorted.len() / 2;
+    if sorted.len().is_multiple_of(2) {
+        f64::midpoint(sorted[middle - 1], sorted[middle])
+    } else {
+        sorted[middle]
+    }
 }

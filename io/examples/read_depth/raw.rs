@@ -89,13 +89,11 @@ impl Bare {
         let len = u32::try_from(READ).expect("a sector is small");
         let read = opcode::Read::new(fd, buf, len).offset(self.offsets.next());
         let entry = read.build().user_data(index as u64);
+        let mut queue = self.ring.submission();
         // SAFETY: the buffer and the file live in `self`, and `io_uring` returns only when nothing
         // is in flight, or with an error of the ring, after which the example ends.
-        #[expect(
-            unsafe_code,
-            reason = "the bare loop hands memory to the kernel itself"
-        )]
-        let pushed = unsafe { self.ring.submission().push(&entry) };
+        #[expect(unsafe_code, reason = "lends memory to the kernel")]
+        let pushed = unsafe { queue.push(&entry) };
         pushed.expect("the ring is larger than the depth");
     }
 }

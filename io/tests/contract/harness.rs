@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
+use kvick_io::sim::{SimDisk, SimOptions};
 use kvick_io::{
     AlignedBuf, BackendChoice, Device, DeviceOptions, Directory, EventSource, IoConfig,
     MemoryDirectory, open_directory,
@@ -56,6 +57,7 @@ pub(crate) fn backends() -> Vec<Backend> {
         )
         .expect("as above"),
     ];
+    backends.push(simulated());
     backends.extend(real("uring", "/tmp", BackendChoice::Uring, &config));
     backends.extend(real(
         "uring, buffered",
@@ -78,6 +80,22 @@ pub(crate) fn backends() -> Vec<Backend> {
         ));
     }
     backends
+}
+
+fn simulated() -> Backend {
+    // The audit is stricter than the contract: it panics where a device returns an error.
+    let options = SimOptions {
+        audit: false,
+        ..SimOptions::default()
+    };
+    let disk = SimDisk::new(1, options);
+    let directory = disk.directory("store");
+    Backend {
+        name: "sim",
+        directory,
+        source: Some(Arc::new(disk)),
+        _place: None,
+    }
 }
 
 fn real(

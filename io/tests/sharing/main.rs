@@ -75,6 +75,9 @@ everything!(
     : threads
 );
 
+// One thread drives a simulated disk.
+everything!(: simulated);
+
 // Memory has no queues in which to starve.
 everything!(together::threads_do_not_disturb_each_other, : memory);
 

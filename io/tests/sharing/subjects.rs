@@ -2,10 +2,13 @@
 
 use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
+use kvick_io::sim::{SimDisk, SimOptions};
 use kvick_io::{
-    BackendChoice, DeviceOptions, Directory, IoConfig, MemoryDirectory, open_directory,
+    BackendChoice, DeviceOptions, Directory, EventSource, IoConfig, MemoryDirectory, open_directory,
 };
 use tempfile::TempDir;
 
@@ -18,6 +21,7 @@ pub(crate) struct Subject {
 enum Place {
     Files { path: TempDir, config: IoConfig },
     Memory(MemoryDirectory),
+    Simulated(SimDisk),
 }
 
 enum RunOn {
@@ -56,11 +60,14 @@ impl Subject {
             // One level down: missing directories are created.
             Place::Files { path, config } => open_directory(&path.path().join("store"), config),
             Place::Memory(directory) => Ok(Arc::new(directory.clone())),
+            Place::Simulated(disk) => Ok(disk.directory("store")),
         }
     }
 
     pub(crate) fn run<F: Future>(&self, future: F) -> F::Output {
         match &self.run_on {
+            // Nothing happens on a simulated disk unless it is driven.
+            RunOn::Thread if let Place::Simulated(disk) = &self.place => drive(disk, future),
             RunOn::Thread => pollster::block_on(future),
             #[cfg(all(feature = "glommio", target_os = "linux"))]
             RunOn::Glommio(executor) => executor.run(async {
@@ -68,6 +75,19 @@ impl Subject {
                 future.await
             }),
         }
+    }
+}
+
+/// Polls `future` to its end, and lets the next event happen whenever it waits.
+fn drive<F: Future>(disk: &SimDisk, future: F) -> F::Output {
+    let mut future = pin!(future);
+    let mut nobody = Context::from_waker(Waker::noop());
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut nobody) {
+            return output;
+        }
+        let due = disk.next_event().expect("something is going to happen");
+        disk.run_event(due);
     }
 }
 
@@ -85,6 +105,16 @@ pub(crate) fn threads() -> io::Result<Subject> {
 
 pub(crate) fn memory() -> io::Result<Subject> {
     Subject::new(Place::Memory(MemoryDirectory::new()))
+}
+
+pub(crate) fn simulated() -> io::Result<Subject> {
+    // Some tests write the same place twice at once, with the same bytes: not misuse here.
+    let options = SimOptions {
+        audit: false,
+        ..SimOptions::default()
+    };
+    let disk = SimDisk::new(1, options);
+    Subject::new(Place::Simulated(disk))
 }
 
 /// Skipped where the kernel denies it.

@@ -94,19 +94,20 @@ const PATIENCE: u64 = 1_000_000;
 const BACKLOG: u64 = 2000;
 
 /// Keeps a long queue of operations until `done`.
-fn keep_busy(
-    done: &AtomicBool,
-    begin: impl Fn(u64, AlignedBuf) -> Completion,
-) -> io::Result<()> {
+fn keep_busy(done: &AtomicBool, begin: impl Fn(u64, AlignedBuf) -> Completion) -> io::Result<()> {
     pollster::block_on(async {
-        let mut queue: VecDeque<_> =
-            (0..BACKLOG).map(|index| begin(index, AlignedBuf::zeroed(PAGE))).collect();
+        let mut queue: VecDeque<_> = (0..BACKLOG)
+            .map(|index| begin(index, AlignedBuf::zeroed(PAGE)))
+            .collect();
         let mut next = BACKLOG;
         while let Some(oldest) = queue.pop_front() {
             let buf = oldest.await.into_buf()?;
             // Relaxed: it says when to stop, and guards nothing.
             if !done.load(Ordering::Relaxed) {
-                assert!(next < PATIENCE, "the other side was starved by {next} operations");
+                assert!(
+                    next < PATIENCE,
+                    "the other side was starved by {next} operations"
+                );
                 queue.push_back(begin(next, buf));
                 next += 1;
             }
@@ -125,7 +126,10 @@ fn beside(
         let other = scope.spawn(|| keep_busy(&done, begin));
         let outcome = pollster::block_on(work);
         done.store(true, Ordering::Relaxed);
-        other.join().expect("the work is not starved").expect("the operations succeed");
+        other
+            .join()
+            .expect("the work is not starved")
+            .expect("the operations succeed");
         outcome.expect("the work is done");
     });
 }

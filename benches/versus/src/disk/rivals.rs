@@ -1,13 +1,15 @@
 //! RocksDB, redb, fjall, and sled on request, each with the same memory.
 //!
-//! | store   | settings that differ from its defaults |
-//! |---------|----------------------------------------|
-//! | RocksDB | direct reads and direct flush and compaction; block cache = memory; bloom filter of 10 bits a key; no compression; loaded without its log, then fully compacted |
-//! | redb    | cache = memory; loaded in key order; the page cache emptied all the time while it runs |
-//! | fjall   | cache = memory; no compression; loaded in key order, fully compacted; page cache as redb |
-//! | sled    | cache = memory; no compression; page cache as redb |
+//! What differs from their defaults:
+//!
+//! - RocksDB: direct reads, also for flush and compaction; block cache = memory; a bloom filter of
+//!   10 bits a key; no compression; loaded without its log, then fully compacted.
+//! - redb: cache = memory; the page cache of the system is emptied all the time while it runs.
+//! - fjall: cache = memory; no compression; fully compacted; page cache as for redb.
+//! - sled: cache = memory; page cache as for redb.
 //!
 //! All are loaded in key order, which suits them; kvick is loaded in an order without meaning.
+//! The thread that empties the page cache counts into the processor time of redb, fjall and sled.
 
 use std::error::Error;
 use std::fs::File;
@@ -43,7 +45,9 @@ pub trait Rival: Sync {
 pub fn run(rival: &dyn Rival, walks: Vec<Walk>, duration: Duration) -> Slice {
     let evictor = rival.cached_files().map(|path| {
         let files = files_below(path);
-        Beside::start("evictor", EVICTION_INTERVAL, move |_| files.iter().for_each(evict))
+        Beside::start("evictor", EVICTION_INTERVAL, move |_| {
+            files.iter().for_each(evict)
+        })
     });
     let slice = on_threads(walks, duration, |walk| {
         let mut read = rival.reader();
@@ -113,14 +117,20 @@ impl Rocks {
         })?;
         database.flush()?;
         database.compact_range(None::<&[u8]>, None::<&[u8]>);
-        Ok(Self { database, value_bytes: data.value_bytes })
+        Ok(Self {
+            database,
+            value_bytes: data.value_bytes,
+        })
     }
 }
 
 impl Rival for Rocks {
     fn reader(&self) -> Box<dyn FnMut(u64) -> Option<bool> + '_> {
         Box::new(|key| {
-            let value = self.database.get_pinned(key.to_be_bytes()).expect("RocksDB reads")?;
+            let value = self
+                .database
+                .get_pinned(key.to_be_bytes())
+                .expect("RocksDB reads")?;
             Some(<[u8]>::verify_view(&&*value, key, self.value_bytes))
         })
     }
@@ -160,7 +170,11 @@ impl Redb {
             }
             Ok(transaction.commit()?)
         })?;
-        Ok(Self { database, directory: path.to_owned(), value_bytes: data.value_bytes })
+        Ok(Self {
+            database,
+            directory: path.to_owned(),
+            value_bytes: data.value_bytes,
+        })
     }
 }
 
@@ -197,15 +211,20 @@ impl Fjall {
         let database = Database::builder(path).cache_size(data.memory).open()?;
         let keyspace = database.keyspace("records", KeyspaceCreateOptions::default)?;
         in_key_order(data, |group| {
-            group.iter().try_for_each(|(key, value)| {
-                keyspace.insert(key.to_be_bytes(), value.as_slice())
-            })
+            group
+                .iter()
+                .try_for_each(|(key, value)| keyspace.insert(key.to_be_bytes(), value.as_slice()))
         })?;
         database.persist(PersistMode::SyncAll)?;
         keyspace.rotate_memtable_and_wait()?;
         keyspace.major_compact()?;
         let (directory, value_bytes) = (path.to_owned(), data.value_bytes);
-        Ok(Self { keyspace, _database: database, directory, value_bytes })
+        Ok(Self {
+            keyspace,
+            _database: database,
+            directory,
+            value_bytes,
+        })
     }
 }
 
@@ -238,14 +257,23 @@ impl Sled {
     ///
     /// Whatever the store says.
     pub fn fill(path: &Path, data: Data) -> Result<Self, Box<dyn Error>> {
-        let database = sled::Config::new().path(path).cache_capacity(data.memory).open()?;
+        let database = sled::Config::new()
+            .path(path)
+            .cache_capacity(data.memory)
+            .open()?;
         in_key_order(data, |group| {
             group.iter().try_for_each(|(key, value)| {
-                database.insert(key.to_be_bytes(), value.as_slice()).map(drop)
+                database
+                    .insert(key.to_be_bytes(), value.as_slice())
+                    .map(drop)
             })
         })?;
         database.flush()?;
-        Ok(Self { database, directory: path.to_owned(), value_bytes: data.value_bytes })
+        Ok(Self {
+            database,
+            directory: path.to_owned(),
+            value_bytes: data.value_bytes,
+        })
     }
 }
 

@@ -59,7 +59,11 @@ impl Bare {
     pub fn probe(&self, key: u64) -> Probe {
         let wide = u128::from(key ^ 0x2D35_8DCC_AA6C_78A5) * 0x8BB8_4B93_962E_ACC9;
         let hash = (wide as u64) ^ (wide >> 64) as u64;
-        Probe { bucket: hash as usize & self.mask, tag: hash >> NUMBER_BITS, key }
+        Probe {
+            bucket: hash as usize & self.mask,
+            tag: hash >> NUMBER_BITS,
+            key,
+        }
     }
 
     /// Asks for the index line of a probe.
@@ -72,11 +76,10 @@ impl Bare {
     #[inline]
     pub fn prefetch_record(&self, probe: Probe) {
         let bucket = &self.buckets[probe.bucket * WORDS_PER_BUCKET..][..WORDS_PER_BUCKET];
-        let words = bucket.iter().map(|word| word.load(Ordering::Relaxed));
-        if let Some(word) = words.into_iter().find(|word| word >> NUMBER_BITS == probe.tag) {
-            if let Some(record) = self.record_of(word) {
-                prefetch(&record[0]);
-            }
+        let mut words = bucket.iter().map(|word| word.load(Ordering::Relaxed));
+        let found = words.find(|word| word >> NUMBER_BITS == probe.tag);
+        if let Some(record) = found.and_then(|word| self.record_of(word)) {
+            prefetch(&record[0]);
         }
     }
 
@@ -114,6 +117,9 @@ impl Bare {
             .map(|position| &self.buckets[position])
             .find(|word| word.load(Ordering::Relaxed) == 0)
             .expect("half of the index is empty");
-        word.store((probe.tag << NUMBER_BITS) | (number as u64 + 1), Ordering::Relaxed);
+        word.store(
+            (probe.tag << NUMBER_BITS) | (number as u64 + 1),
+            Ordering::Relaxed,
+        );
     }
 }

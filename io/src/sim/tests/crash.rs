@@ -218,3 +218,35 @@ fn a_disk_that_lies_about_syncs_loses_what_they_covered() {
     drive(&disk, directory.sync()).unwrap();
     assert!(disk.crash_with(1, Survival::NOTHING).files().is_empty());
 }
+
+#[test]
+fn names_that_change_while_a_sync_is_in_flight_are_not_covered() {
+    for seed in 0..32 {
+        let disk = SimDisk::new(seed, SimOptions::default());
+        let directory = disk.directory("db");
+        drive(&disk, directory.write_file("a", b"")).unwrap();
+        let mut syncing = directory.sync();
+        assert!(poll(&mut syncing).is_pending());
+        drive(&disk, directory.rename("a", "b")).unwrap();
+        drive(&disk, syncing).unwrap();
+        assert_eq!(names(&disk), ["db/a"], "seed {seed}");
+    }
+}
+
+#[test]
+fn blocks_past_the_length_that_survives_are_gone() {
+    let (disk, directory) = disk(SimOptions::default());
+    drive(&disk, directory.write_file("name", &[1; 1000])).unwrap();
+    drive(&disk, directory.sync()).unwrap();
+    let mut truncating = directory.write_file("name", &[2; 100]);
+    assert!(poll(&mut truncating).is_pending());
+    disk.run_event(disk.next_event().expect("the truncation"));
+    let mut lengths = BTreeSet::new();
+    for seed in 0..100 {
+        let image = disk.crash(seed);
+        let (_, length) = image.files()[0];
+        assert!(image.bytes_used() <= length.next_multiple_of(512));
+        lengths.insert(length);
+    }
+    assert_eq!(lengths, BTreeSet::from([0, 1000]));
+}

@@ -1,0 +1,64 @@
+//! The operations of a store, one after the other.
+//!
+//! You learn: opening a store, reading, writing and changing keys through a session, the operations
+//! on many keys at once, and what a cold read is.
+//!
+//! ```text
+//! cargo run --release --example basic_kv
+//! ```
+
+use kvick::{ByteSize, Config, FasterKv};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let directory = tempfile::tempdir()?;
+    let config = Config::default().with_memory(ByteSize::mib(16));
+    let store: FasterKv<str, u64> = FasterKv::open(directory.path(), config).await?;
+
+    // One session per task. Whatever is in memory is ready at the first poll.
+    let mut session = store.session()?;
+    session.upsert("apples", &3).await?;
+    assert_eq!(session.read("apples").await?, Some(3));
+    assert_eq!(session.read("pears").await?, None); // absent is no error
+
+    // Read, modify, write: atomic per key, whoever else changes it. The closure gets a copy and may
+    // run more than once.
+    session
+        .rmw("apples", |count| count.unwrap_or(0) + 1)
+        .await?;
+    session.rmw("pears", |count| count.unwrap_or(0) + 1).await?;
+    assert_eq!(
+        session.read_many(&["apples", "pears"]).await?,
+        [Some(4), Some(1)]
+    );
+
+    assert!(!session.insert_if_absent("apples", &100).await?);
+    assert!(session.compare_and_swap("apples", &4, &5).await?);
+    assert!(!session.compare_and_swap("apples", &4, &6).await?);
+    session.delete("pears").await?;
+    assert!(!session.contains("pears").await?);
+
+    // Batches overlap their cache misses, and go to the device all at once.
+    let crates: Vec<(String, u64)> = (0..1000).map(|n| (format!("crate {n}"), n)).collect();
+    session.upsert_many(&crates).await?;
+    session
+        .rmw_many(&["crate 7", "crate 8"], |position, count| {
+            count.unwrap_or(0) + 10 * (position as u64 + 1)
+        })
+        .await?;
+    assert_eq!(session.read("crate 8").await?, Some(28));
+
+    // The handle has the same operations: `Clone + Send + Sync`, for use anywhere.
+    assert_eq!(store.read("apples").await?, Some(5));
+
+    // Once its pages have left the memory a record is read from the device; the call is the same.
+    store.flush_and_evict().await?;
+    let on_device = store.stats().hits.on_device;
+    assert_eq!(session.read("crate 999").await?, Some(999));
+    assert_eq!(store.stats().hits.on_device, on_device + 1);
+
+    let stats = store.stats();
+    println!("{:#?}\n{:#?}", stats.operations, stats.hits);
+    store.close().await?;
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! Who polls the tasks: three runtimes, one handle.
+
+use kvick::runtime::Handle;
+
+use crate::Failed;
+
+/// A runtime to choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum RuntimeKind {
+    /// tokio's multi-threaded scheduler
+    Tokio,
+    /// One glommio executor a thread (feature glommio, Linux)
+    Glommio,
+    /// kvick's own executor, one a thread
+    Builtin,
+}
+
+/// A running runtime: what stands behind its handles lives as long as this.
+#[derive(Debug)]
+pub(crate) struct Crew {
+    handles: Vec<Handle>,
+    _behind: Behind,
+}
+
+#[derive(Debug)]
+enum Behind {
+    Tokio(
+        #[expect(dead_code, reason = "lives, and does its work elsewhere")] tokio::runtime::Runtime,
+    ),
+    Builtin,
+    #[cfg(all(feature = "glommio", target_os = "linux"))]
+    Glommio(#[expect(dead_code, reason = "as above")] Vec<executor::Executor>),
+}
+
+impl Crew {
+    pub(crate) fn start(kind: RuntimeKind, threads: usize) -> Result<Self, Failed> {
+        assert!(threads > 0, "somebody must do something");
+        match kind {
+            RuntimeKind::Tokio => {
+                let runtime = tokio::runtime::Builder::new_multi_thread()
+                    .worker_threads(threads)
+                    .enable_time()
+                    .build()?;
+                let handles = vec![Handle::tokio(runtime.handle().clone())];
+                let _behind = Behind::Tokio(runtime);
+                Ok(Self { handles, _behind })
+            }
+            RuntimeKind::Builtin => {
+                let handles = (0..threads).map(|_| Handle::background());
+                let handles = handles.collect::<Result<_, _>>()?;
+                let _behind = Behind::Builtin;
+                Ok(Self { handles, _behind })
+            }
+            #[cfg(all(feature = "glommio", target_os = "linux"))]
+            RuntimeKind::Glommio => {
+                let started = (0..threads).map(|_| executor::start());
+                let started = started.collect::<Result<Vec<_>, _>>()?;
+                let (handles, executors) = started.into_iter().unzip();
+                let _behind = Behind::Glommio(executors);
+                Ok(Self { handles, _behind })
+            }
+            #[cfg(not(all(feature = "glommio", target_os = "linux")))]
+            RuntimeKind::Glommio => {
+                Err("glommio needs Linux, and to be built with: --features glommio".into())
+            }
+        }
+    }
+
+    /// The handle for a task: tasks are dealt out one by one.
+    pub(crate) fn handle(&self, task: usize) -> &Handle {
+        &self.handles[task % self.handles.len()]
+    }
+}
+
+#[cfg(all(feature = "glommio", target_os = "linux"))]
+mod executor {
+    use std::sync::mpsc;
+
+    use futures::channel::oneshot;
+    use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+    use kvick::runtime::Handle;
+
+    use crate::Failed;
+
+    /// A thread with an executor, which ends when this is dropped.
+    #[derive(Debug)]
+    pub(super) struct Executor {
+        stop: Option<oneshot::Sender<()>>,
+        thread: Option<ExecutorJoinHandle<()>>,
+    }
+
+    pub(super) fn start() -> Result<(Handle, Executor), Failed> {
+        let (stop, stopped) = oneshot::channel();
+        let (sender, receiver) = mpsc::channel();
+        let thread = LocalExecutorBuilder::new(Placement::Unbound)
+            .name("count-words")
+            .spawn(move || async move {
+                // Cold reads of this thread go through its own ring from here on.
+                let _attachment = kvick::io::attach_glommio();
+                if sender.send(Handle::glommio()).is_ok() {
+                    // An error is the same message: the sender is gone.
+                    let _ = stopped.await;
+                }
+            })
+            .map_err(|error| error.to_string())?;
+        let handle = receiver.recv()?;
+        let (stop, thread) = (Some(stop), Some(thread));
+        Ok((handle, Executor { stop, thread }))
+    }
+
+    impl Drop for Executor {
+        fn drop(&mut self) {
+            drop(self.stop.take());
+            if let Some(Err(error)) = self.thread.take().map(ExecutorJoinHandle::join) {
+                eprintln!("a glommio executor: {error}");
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What is in memory costs no allocation, and the futures of operations are small.
+
+use std::fmt::Debug;
+use std::task::Poll;
+
+use kvick::{Backend, Config, FasterKv, Result, Session};
+use tests::allocations::{Counting, counted};
+use tests::configs::memory_store;
+use tests::polling::poll_once;
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+const ROUNDS: u64 = 5000;
+const KEYS: u64 = 1000;
+
+fn config() -> Config {
+    // Yielding would make a hit pending now and then.
+    Config::default()
+        .with_backend(Backend::Memory)
+        .with_yield_every(0)
+}
+
+/// The result of a future that is ready at once.
+fn now<T: Debug>(mut future: impl Future<Output = Result<T>> + Unpin) -> T {
+    match poll_once(&mut future) {
+        Poll::Ready(Ok(output)) => output,
+        Poll::Ready(Err(error)) => panic!("{error}"),
+        Poll::Pending => panic!("not in memory"),
+    }
+}
+
+/// Runs `operation` on many keys, after one round to get used to it.
+#[track_caller]
+fn allocates_nothing(mut operation: impl FnMut(u64)) {
+    operation(0);
+    let ((), allocations) = counted(|| {
+        for round in 0..ROUNDS {
+            operation(round % KEYS);
+        }
+    });
+    assert_eq!(allocations, 0, "allocations in {ROUNDS} operations");
+}
+
+#[test]
+fn the_counter_counts() {
+    let (boxed, allocations) = counted(|| Box::new(1));
+    assert_eq!((*boxed, allocations), (1, 1));
+    let ((), allocations) = counted(|| drop(boxed));
+    assert_eq!(allocations, 0, "freeing is not allocating");
+}
+
+#[test]
+fn words_in_a_session_allocate_nothing() -> Result<()> {
+    let store: FasterKv<u64, u64> = memory_store(config());
+    let mut session = store.session()?;
+    allocates_nothing(|key| now(session.upsert(&key, &key)));
+    allocates_nothing(|key| assert_eq!(now(session.read(&key)), Some(key)));
+    allocates_nothing(|key| assert!(now(session.contains(&key))));
+    allocates_nothing(|key| drop(now(session.read_with(&key, |view| view + 1))));
+    allocates_nothing(|key| now(session.rmw(&key, |value| value.unwrap_or(0) + 1)));
+    allocates_nothing(|key| drop(now(session.compare_and_swap(&key, &0, &1))));
+    allocates_nothing(|key| drop(now(session.insert_if_absent(&key, &1))));
+    allocates_nothing(|key| now(session.delete(&key)));
+    allocates_nothing(|key| assert_eq!(now(session.read(&key)), None));
+    Ok(())
+}
+
+#[test]
+fn words_through_the_handle_allocate_nothing() {
+    let store: FasterKv<u64, u64> = memory_store(config());
+    allocates_nothing(|key| now(store.upsert(&key, &key)));
+    allocates_nothing(|key| assert_eq!(now(store.read(&key)), Some(key)));
+    allocates_nothing(|key| drop(now(store.read_with(&key, |view| view + 1))));
+    allocates_nothing(|key| now(store.rmw(&key, |value| value.unwrap_or(0) + 1)));
+    allocates_nothing(|key| now(store.delete(&key)));
+}
+
+#[test]
+fn bytes_are_seen_without_an_allocation() -> Result<()> {
+    let store: FasterKv<u64, [u8]> = memory_store(config());
+    let mut session = store.session()?;
+    let value = [7; 300];
+    allocates_nothing(|key| now(session.upsert(&key, &value)));
+    for flushed in [false, true] {
+        if flushed {
+            kvick::runtime::block_on(store.flush())?;
+        }
+        let look = |view: &[u8]| view.len();
+        allocates_nothing(|key| assert_eq!(now(session.read_with(&key, look)), Some(300)));
+        allocates_nothing(|key| assert_eq!(now(store.read_with(&key, look)), Some(300)));
+        allocates_nothing(|key| assert!(now(session.contains(&key))));
+    }
+    // Copies to the tail, and tombstones there.
+    allocates_nothing(|key| now(session.upsert(&key, &value)));
+    allocates_nothing(|key| now(session.delete(&key)));
+    Ok(())
+}
+
+/// One reader for each key: an owned answer is the only allocation.
+#[test]
+fn an_owned_answer_is_one_allocation() -> Result<()> {
+    let store: FasterKv<str, [u8]> = memory_store(config());
+    let mut session = store.session()?;
+    now(session.upsert("key", &[7; 300]));
+    drop(now(session.read("key")));
+    let (answer, allocations) = counted(|| now(session.read("key")));
+    assert_eq!(answer.map(|answer| answer.len()), Some(300));
+    assert_eq!(allocations, 1);
+    Ok(())
+}
+
+/// What a future takes, in bytes, beyond a captured key of 8.
+#[track_caller]
+fn fits<F: Future>(future: F) {
+    let bytes = size_of_val(&future);
+    assert!(bytes <= 64 + 8, "{bytes} bytes");
+    drop(future);
+}
+
+fn futures_of(session: &mut Session<u64, [u8]>) {
+    let key = 1;
+    fits(session.read(&key));
+    fits(session.contains(&key));
+    fits(session.read_with(&key, <[u8]>::len));
+    fits(session.upsert(&key, b"value"));
+    fits(session.rmw(&key, move |_| vec![0; usize::try_from(key).expect("small")]));
+    fits(session.delete(&key));
+    fits(session.insert_if_absent(&key, b"value"));
+}
+
+#[test]
+fn futures_of_operations_are_small() -> Result<()> {
+    let store: FasterKv<u64, u64> = memory_store(config());
+    let mut session = store.session()?;
+    let key = 1;
+    fits(session.read(&key));
+    fits(session.upsert(&key, &1));
+    fits(session.rmw(&key, move |value| value.unwrap_or(0) + key));
+    fits(session.delete(&key));
+    fits(store.read(&key));
+    fits(store.upsert(&key, &1));
+    fits(store.rmw(&key, move |value| value.unwrap_or(0) + key));
+    fits(store.delete(&key));
+    fits(store.compare_and_swap(&key, &1, &2));
+    futures_of(&mut memory_store::<u64, [u8]>(config()).session()?);
+    Ok(())
+}

@@ -1,0 +1,192 @@
+//! Every encoding through a store: in memory, modified, and from the device.
+
+use std::fmt::Debug;
+
+use kvick::runtime::block_on;
+use kvick::{FasterKv, Key, Rkyv, Serde, Value, ZeroCopy};
+use tests::configs::memory_store;
+use tests::model::item;
+use tests::simulated::small_configs;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Each item under its number: written, read, replaced, swapped, before and after eviction.
+fn values<V: Value<Owned: PartialEq + Debug + Clone> + ?Sized>(items: &[V::Owned]) {
+    let name = V::type_name();
+    let store: FasterKv<u64, V> = memory_store(small_configs().swap_remove(0));
+    let work = async {
+        for evict in [false, true] {
+            for (key, value) in (0..).zip(items) {
+                store.upsert(&key, item::<V>(value)).await?;
+                if evict {
+                    store.flush_and_evict().await?;
+                }
+                assert_eq!(store.read(&key).await?.as_ref(), Some(value), "{name}");
+                let seen = store.read_with(&key, |_| ()).await?;
+                assert_eq!(seen, Some(()), "{name}");
+                let next = &items[usize::try_from(key + 1).expect("few") % items.len()];
+                let replace = |found: Option<V::Owned>| {
+                    assert_eq!(found.as_ref(), Some(value), "{name}");
+                    next.clone()
+                };
+                store.rmw(&key, replace).await?;
+                let (next, value) = (item::<V>(next), item::<V>(value));
+                assert!(store.compare_and_swap(&key, next, value).await?, "{name}");
+            }
+            store.flush_and_evict().await?;
+            let keys: Vec<u64> = (0..items.len() as u64).collect();
+            let found = store.read_many(&keys).await?;
+            assert!(
+                found.iter().map(Option::as_ref).eq(items.iter().map(Some)),
+                "{name}"
+            );
+        }
+        store.close().await
+    };
+    block_on(work).unwrap_or_else(|error| panic!("{name}: {error}"));
+}
+
+/// Each item as a key of its own.
+fn keys<K: Key<Owned: PartialEq + Debug + Clone> + ?Sized>(items: &[K::Owned]) {
+    let name = K::type_name();
+    let store: FasterKv<K, u64> = memory_store(small_configs().swap_remove(1));
+    let work = async {
+        for (value, key) in (0..).zip(items) {
+            assert_eq!(store.read(item::<K>(key)).await?, None, "{name}");
+            store.upsert(item::<K>(key), &value).await?;
+        }
+        for evict in [false, true] {
+            if evict {
+                store.flush_and_evict().await?;
+            }
+            for (value, key) in (0..).zip(items) {
+                let found = store.read(item::<K>(key)).await?;
+                assert_eq!(found, Some(value), "{name}: {key:?}");
+            }
+        }
+        for key in items {
+            store.delete(item::<K>(key)).await?;
+            assert!(!store.contains(item::<K>(key)).await?, "{name}");
+        }
+        store.close().await
+    };
+    block_on(work).unwrap_or_else(|error| panic!("{name}: {error}"));
+}
+
+fn both<T: Key<Owned: PartialEq + Debug + Clone> + ?Sized>(items: &[T::Owned]) {
+    values::<T>(items);
+    keys::<T>(items);
+}
+
+#[test]
+fn numbers() {
+    both::<u8>(&[0, 1, u8::MAX]);
+    both::<u16>(&[0, 1, u16::MAX]);
+    both::<u32>(&[0, 1, u32::MAX]);
+    both::<u64>(&[0, 1, u64::MAX]);
+    both::<u128>(&[0, 1, u128::MAX]);
+    both::<i8>(&[0, -1, i8::MIN]);
+    both::<i16>(&[0, -1, i16::MIN]);
+    both::<i32>(&[0, -1, i32::MIN]);
+    both::<i64>(&[0, -1, i64::MIN]);
+    both::<i128>(&[0, -1, i128::MIN]);
+    values::<f32>(&[0.0, -1.5, f32::INFINITY]);
+    values::<f64>(&[0.0, -1.5, f64::MIN_POSITIVE]);
+    both::<bool>(&[false, true]);
+    both::<char>(&['a', '\u{e9}', char::MAX]);
+    both::<()>(&[()]);
+}
+
+#[test]
+fn bytes_and_texts() {
+    both::<[u8; 0]>(&[[]]);
+    both::<[u8; 3]>(&[[0; 3], [1, 2, 3]]);
+    both::<[u8; 8]>(&[[0; 8], [255; 8]]);
+    both::<[u8; 17]>(&[[0; 17], [255; 17]]);
+    // Wider than a page: in pieces, though all have the same width.
+    values::<[u8; 5000]>(&[[1; 5000], [2; 5000]]);
+    both::<[u8]>(&[vec![], vec![0], vec![1; 8], vec![2; 700]]);
+    both::<Vec<u8>>(&[vec![], vec![0], vec![1; 8], vec![2; 700]]);
+    let texts = ["", "a", "eight by", "\u{fc}ber"].map(str::to_owned);
+    both::<str>(&texts);
+    both::<String>(&texts);
+}
+
+#[test]
+fn options_and_tuples() {
+    both::<Option<u64>>(&[None, Some(0), Some(u64::MAX)]);
+    both::<Option<String>>(&[None, Some(String::new()), Some("text".to_owned())]);
+    both::<(u64, u8)>(&[(0, 0), (1, 2)]);
+    both::<(String, u64)>(&[
+        (String::new(), 1),
+        ("a".to_owned(), 1),
+        ("aa".to_owned(), 1),
+    ]);
+    both::<(String, String)>(&[
+        ("a".to_owned(), "bc".to_owned()),
+        ("ab".to_owned(), "c".to_owned()),
+    ]);
+    both::<(u8, Vec<u8>, bool, String)>(&[
+        (1, vec![1, 2], true, "x".to_owned()),
+        (1, vec![], false, String::new()),
+    ]);
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+struct Account {
+    balance: i64,
+    opened_day: u32,
+    flags: u32,
+}
+
+#[derive(
+    Clone,
+    Debug,
+    PartialEq,
+    serde::Serialize,
+    serde::Deserialize,
+    rkyv::Archive,
+    rkyv::Serialize,
+    rkyv::Deserialize,
+)]
+struct Profile {
+    name: String,
+    logins: Vec<u32>,
+}
+
+#[test]
+fn types_of_ones_own() {
+    let account = |balance| Account {
+        balance,
+        opened_day: 20_000,
+        flags: 1,
+    };
+    both::<ZeroCopy<Account>>(&[account(-5), account(0), account(i64::MAX)]);
+    let profiles = [0, 3, 2000].map(|logins| Profile {
+        name: "Ada".repeat(logins),
+        logins: (0..).take(logins).collect(),
+    });
+    values::<Serde<Profile>>(&profiles);
+    values::<Rkyv<Profile>>(&profiles);
+}
+
+#[test]
+fn an_archive_is_read_in_place() -> kvick::Result<()> {
+    let store: FasterKv<u64, Rkyv<Profile>> = memory_store(small_configs().swap_remove(0));
+    block_on(async {
+        let profile = Profile {
+            name: "Ada".to_owned(),
+            logins: vec![1, 2, 3],
+        };
+        store.upsert(&1, &profile).await?;
+        for _ in 0..2 {
+            let last = store.read_with(&1, |view| {
+                assert_eq!(view.name, "Ada");
+                view.logins.last().map(|login| login.to_native())
+            });
+            assert_eq!(last.await?, Some(Some(3)));
+            store.flush_and_evict().await?;
+        }
+        store.close().await
+    })
+}

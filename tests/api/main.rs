@@ -1,0 +1,15 @@
+//! One module for each feature, on real runtimes and devices.
+
+mod basics;
+mod batches;
+mod codecs;
+mod conditional;
+mod fairness;
+mod larger_than_memory;
+mod long_values;
+mod model;
+mod panics;
+mod places;
+mod refusals;
+mod runtimes;
+mod statistics;

@@ -1,0 +1,207 @@
+//! Code of the user that panics or refuses: the panic passes through, the value is as before, the
+//! store is as usable as before.
+
+use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use futures::FutureExt;
+use kvick::runtime::block_on;
+use kvick::{CodecError, ErrorKind, FasterKv, Key, Result, Value};
+use tests::configs::memory_store;
+use tests::simulated::small_configs;
+
+/// A number that does not want to be encoded, or decoded, if it is one of these.
+struct Moody<const WORD: bool>;
+
+const PANICS_IN_ENCODE: u64 = 601;
+const REFUSES_ENCODE: u64 = 602;
+const PANICS_IN_DECODE: u64 = 603;
+const REFUSES_DECODE: u64 = 604;
+
+impl<const WORD: bool> Value for Moody<WORD> {
+    type Item = u64;
+    type Owned = u64;
+    type View<'a> = u64;
+    type Bytes<'a> = [u8; 8];
+    const WIDTH: Option<usize> = if WORD { Some(8) } else { None };
+
+    fn type_name() -> Cow<'static, str> {
+        "tests.moody".into()
+    }
+
+    fn encode(item: &u64) -> Result<[u8; 8], CodecError> {
+        assert_ne!(*item, PANICS_IN_ENCODE, "encode panics");
+        if *item == REFUSES_ENCODE {
+            return Err(CodecError::new("encode refuses"));
+        }
+        Ok(item.to_le_bytes())
+    }
+
+    fn view(bytes: &[u8]) -> Result<u64, CodecError> {
+        let bytes = bytes.try_into();
+        let item = u64::from_le_bytes(bytes.map_err(|_| CodecError::new("not 8 bytes"))?);
+        assert_ne!(item, PANICS_IN_DECODE, "decode panics");
+        if item == REFUSES_DECODE {
+            return Err(CodecError::new("decode refuses"));
+        }
+        Ok(item)
+    }
+
+    fn decode(bytes: &[u8]) -> Result<u64, CodecError> {
+        Self::view(bytes)
+    }
+}
+
+impl<const WORD: bool> Key for Moody<WORD> {}
+
+type Store<const WORD: bool> = FasterKv<Moody<WORD>, Moody<WORD>>;
+
+/// What is tried with key 1, which holds 10: all of it fails.
+const ATTEMPTS: u32 = 9;
+
+async fn attempt<const WORD: bool>(store: &Store<WORD>, number: u32) -> Result<()> {
+    let mut session = store.session()?;
+    match number {
+        0 => session.rmw(&1, |_| panic!("the closure panics")).await,
+        1 => store.rmw(&1, |_| panic!("the closure panics")).await,
+        2 => session.rmw(&1, |_| PANICS_IN_ENCODE).await,
+        3 => store.rmw(&1, |_| REFUSES_ENCODE).await,
+        4 => session
+            .read_with(&1, |_| panic!("the view panics"))
+            .await
+            .map(drop),
+        5 => store.upsert(&1, &PANICS_IN_ENCODE).await,
+        6 => session
+            .compare_and_swap(&1, &10, &REFUSES_ENCODE)
+            .await
+            .map(drop),
+        7 => {
+            store
+                .rmw_many(&[2, 1], |place, value| {
+                    assert_ne!(place, 1, "the closure panics");
+                    value.expect("it is there")
+                })
+                .await
+        }
+        _ => store.upsert(&REFUSES_ENCODE, &1).await,
+    }
+}
+
+fn value_survives<const WORD: bool>() -> Result<()> {
+    for config in small_configs() {
+        let store: Store<WORD> = memory_store(config);
+        for evicted in [false, true] {
+            for number in 0..ATTEMPTS {
+                block_on(async {
+                    store.upsert(&1, &10).await?;
+                    store.upsert(&2, &20).await?;
+                    if evicted {
+                        store.flush_and_evict().await?;
+                    }
+                    let attempt = AssertUnwindSafe(attempt(&store, number));
+                    match attempt.catch_unwind().await {
+                        Ok(Ok(())) => panic!("attempt {number} succeeds"),
+                        Ok(Err(error)) => assert_eq!(error.kind(), ErrorKind::Codec, "{error}"),
+                        Err(_) => {}
+                    }
+                    assert_eq!(store.read(&1).await?, Some(10), "after attempt {number}");
+                    assert_eq!(store.read(&2).await?, Some(20), "after attempt {number}");
+                    // No protection was left behind: the marks of the log still move.
+                    store.flush_and_evict().await?;
+                    store.rmw(&1, |value| value.unwrap_or(0) + 1).await?;
+                    assert_eq!(store.read(&1).await?, Some(11));
+                    Ok::<_, kvick::Error>(())
+                })?;
+            }
+        }
+        block_on(store.close())?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_word_survives_what_fails() -> Result<()> {
+    value_survives::<true>()
+}
+
+#[test]
+fn bytes_survive_what_fails() -> Result<()> {
+    value_survives::<false>()
+}
+
+/// A value that cannot be read can still be replaced.
+fn unreadable<const WORD: bool>() -> Result<()> {
+    let store: Store<WORD> = memory_store(small_configs().swap_remove(0));
+    block_on(async {
+        for evicted in [false, true] {
+            for value in [PANICS_IN_DECODE, REFUSES_DECODE] {
+                store.upsert(&1, &value).await?;
+                if evicted {
+                    store.flush_and_evict().await?;
+                }
+                let read = AssertUnwindSafe(store.read(&1)).catch_unwind().await;
+                let view = AssertUnwindSafe(store.read_with(&1, |view| view))
+                    .catch_unwind()
+                    .await;
+                let modify = AssertUnwindSafe(store.rmw(&1, |_| 5)).catch_unwind().await;
+                if value == REFUSES_DECODE {
+                    let errors = [
+                        read.expect("no panic").expect_err("it refuses"),
+                        view.expect("no panic").expect_err("it refuses"),
+                        modify.expect("no panic").expect_err("it refuses"),
+                    ];
+                    assert!(errors.iter().all(|error| error.kind() == ErrorKind::Codec));
+                } else {
+                    assert!(read.is_err() && view.is_err() && modify.is_err());
+                }
+                assert!(store.contains(&1).await?, "it is there, readable or not");
+                store.upsert(&1, &7).await?;
+                assert_eq!(store.read(&1).await?, Some(7));
+            }
+        }
+        store.close().await
+    })
+}
+
+#[test]
+fn what_cannot_be_read_can_be_replaced() -> Result<()> {
+    unreadable::<true>()?;
+    unreadable::<false>()
+}
+
+#[test]
+fn a_key_that_panics_harms_nobody() -> Result<()> {
+    let store: Store<true> = memory_store(small_configs().swap_remove(0));
+    let key = PANICS_IN_ENCODE;
+    let panics = |operation: &dyn Fn() -> Result<()>| {
+        let caught = catch_unwind(AssertUnwindSafe(operation));
+        assert!(caught.is_err(), "the key panics");
+    };
+    block_on(store.upsert(&1, &10))?;
+    panics(&|| block_on(store.read(&key)).map(drop));
+    panics(&|| block_on(store.upsert(&key, &1)));
+    panics(&|| block_on(store.rmw(&key, |_| 1)));
+    panics(&|| block_on(store.delete(&key)));
+    panics(&|| block_on(store.read_many(&[1, key])).map(drop));
+    panics(&|| block_on(store.upsert_many(&[(2, 20), (key, 1)])));
+    block_on(store.flush_and_evict())?;
+    assert_eq!(block_on(store.read(&1))?, Some(10));
+    block_on(store.close())
+}
+
+/// A closure may use the store itself: it runs without any lock.
+#[test]
+fn a_closure_may_call_the_store() -> Result<()> {
+    let store: FasterKv<u64, u64> = memory_store(small_configs().swap_remove(0));
+    block_on(async {
+        store.upsert(&1, &10).await?;
+        store.upsert(&2, &20).await?;
+        let sum = |value: Option<u64>| {
+            let other = block_on(store.read(&2)).expect("sound memory");
+            value.unwrap_or(0) + other.unwrap_or(0)
+        };
+        store.rmw(&1, sum).await?;
+        assert_eq!(store.read(&1).await?, Some(30));
+        store.close().await
+    })
+}

@@ -1,0 +1,158 @@
+//! Directories: in use, already a store, not to be written; and what of them is touched.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use kvick::runtime::block_on;
+use kvick::{Backend, Config, ErrorKind, FasterKv, Result};
+use tests::simulated::two_pages;
+
+fn open(path: &Path) -> Result<FasterKv<u64, u64>> {
+    block_on(FasterKv::open(path, two_pages()))
+}
+
+/// Everything in a directory, byte by byte.
+fn contents(path: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(path).expect("a directory");
+    let files = entries.map(|entry| {
+        let entry = entry.expect("an entry");
+        let name = entry.file_name().into_string().expect("ASCII");
+        (name, fs::read(entry.path()).expect("a file"))
+    });
+    files.collect()
+}
+
+fn refused(path: &Path) -> kvick::Error {
+    let Err(error) = open(path) else {
+        panic!("{} was opened", path.display());
+    };
+    let text = error.to_string();
+    let name = path.to_str().expect("ASCII");
+    assert!(text.contains(name), "does not say where: {text}");
+    error
+}
+
+#[test]
+fn two_stores_cannot_share_a_directory() -> Result<()> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path())?;
+    block_on(store.upsert(&1, &10))?;
+    block_on(store.flush())?;
+    let before = contents(directory.path());
+    assert_eq!(refused(directory.path()).kind(), ErrorKind::InUse);
+    assert_eq!(contents(directory.path()), before, "something was touched");
+    block_on(store.rmw(&1, |value| value.unwrap_or(0) + 1))?;
+    assert_eq!(block_on(store.read(&1))?, Some(11));
+    block_on(store.close())
+}
+
+#[test]
+fn a_directory_with_a_store_is_left_as_it_is() -> Result<()> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path())?;
+    for key in 0..1000 {
+        block_on(store.upsert(&key, &key))?;
+    }
+    block_on(store.close())?;
+    let before = contents(directory.path());
+    assert!(
+        before.contains_key("manifest") && before.contains_key("log.000000"),
+        "{before:?}"
+    );
+    let error = refused(directory.path());
+    assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+    assert!(
+        error.to_string().contains("recovery is not built"),
+        "{error}"
+    );
+    assert_eq!(contents(directory.path()), before, "something was touched");
+    Ok(())
+}
+
+#[test]
+fn segments_without_a_manifest_are_left_as_they_are() {
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::write(directory.path().join("log.000000"), b"somebody's").expect("writable");
+    assert_eq!(refused(directory.path()).kind(), ErrorKind::AlreadyExists);
+    let mut after = contents(directory.path());
+    after.remove("lock");
+    assert_eq!(
+        after,
+        BTreeMap::from([("log.000000".to_owned(), b"somebody's".to_vec())])
+    );
+}
+
+/// What an attempt that was cut short may leave does not stop the next one.
+#[test]
+fn a_manifest_that_was_not_published_is_no_store() -> Result<()> {
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::write(directory.path().join("manifest.new"), b"half of").expect("writable");
+    fs::write(directory.path().join("lock"), b"").expect("writable");
+    let store = open(directory.path())?;
+    block_on(store.upsert(&1, &10))?;
+    block_on(store.close())
+}
+
+#[test]
+fn a_directory_is_made_with_its_parents() -> Result<()> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("a/b/c");
+    let store = open(&path)?;
+    block_on(store.close())?;
+    assert!(path.join("manifest").is_file());
+    Ok(())
+}
+
+#[test]
+fn a_file_is_no_directory() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("file");
+    fs::write(&path, b"mine").expect("writable");
+    assert_eq!(refused(&path).kind(), ErrorKind::Io);
+    assert_eq!(fs::read(&path).expect("still there"), b"mine");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_directory_that_may_not_be_written_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("closed");
+    fs::create_dir(&path).expect("writable");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o555)).expect("mine");
+    if fs::write(path.join("probe"), b"").is_ok() {
+        eprintln!("skipped: this user (root?) may write everywhere");
+        return;
+    }
+    let error = refused(&path);
+    assert_eq!(error.kind(), ErrorKind::Io);
+    assert!(contents(&path).is_empty());
+}
+
+#[test]
+fn a_closed_or_dropped_store_frees_its_directory() -> Result<()> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path())?;
+    let (session, other) = (store.session()?, store.clone());
+    block_on(store.close())?;
+    // The lock is gone though handles and sessions live on.
+    assert_eq!(refused(directory.path()).kind(), ErrorKind::AlreadyExists);
+    drop((session, other));
+    Ok(())
+}
+
+#[test]
+fn a_store_in_memory_leaves_nothing_behind() -> Result<()> {
+    let directory = tempfile::tempdir().expect("a directory");
+    for backend in [Backend::Memory, Backend::Null] {
+        let config = Config::default().with_backend(backend);
+        let store: FasterKv<u64, u64> = block_on(FasterKv::open(directory.path(), config))?;
+        for key in 0..10_000 {
+            block_on(store.upsert(&key, &key))?;
+        }
+        block_on(store.close())?;
+    }
+    assert!(contents(directory.path()).is_empty());
+    Ok(())
+}

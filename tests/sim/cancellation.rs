@@ -1,0 +1,194 @@
+//! Futures that are dropped after n polls, for every n: nothing of the operation, or all of it.
+
+use kvick::{Config, FasterKv, Result};
+use tests::polling::AtMost;
+use tests::samples::pattern;
+use tests::simulated::{Site, World, seeds, small_configs, two_pages};
+
+/// No operation of these needs more polls than this.
+const POLLS_MAX: u32 = 400;
+/// The key that is operated on, and what it holds.
+const KEY: u64 = 5;
+
+type Store = FasterKv<u64, [u8]>;
+
+fn old() -> Vec<u8> {
+    pattern(1, 300)
+}
+
+/// The key is on the device, the memory is full of others.
+async fn prepare(site: &Site, config: Config, old: Option<&[u8]>) -> Store {
+    let store = site.open::<u64, [u8]>(config).await;
+    if let Some(old) = old {
+        store.upsert(&KEY, old).await.expect("a sound disk");
+    }
+    store.flush_and_evict().await.expect("a sound disk");
+    for key in 100..140 {
+        store
+            .upsert(&key, &pattern(key, 200))
+            .await
+            .expect("a sound disk");
+    }
+    store
+}
+
+/// Drops `operation` after 1, 2, 3, .. polls until it finishes by itself. Each time the key must
+/// hold what it held before, or, at the last, `new`.
+fn drop_after_each_poll(
+    seed: u64,
+    [old, new]: [Option<Vec<u8>>; 2],
+    operation: impl AsyncFn(&Store) -> Result<()>,
+) {
+    for polls in 1..POLLS_MAX {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        let finished = world.simulation.run(async {
+            let config = if seed.is_multiple_of(2) {
+                two_pages()
+            } else {
+                small_configs()[1].clone()
+            };
+            let store = prepare(&site, config, old.as_deref()).await;
+            let finished = AtMost::new(polls, operation(&store)).await;
+            if let Some(result) = &finished {
+                result.as_ref().expect("a sound disk");
+            }
+            let expected = if finished.is_some() { &new } else { &old };
+            for _ in 0..2 {
+                let found = store.read(&KEY).await.expect("a sound disk");
+                assert_eq!(&found, expected, "dropped after {polls} polls");
+                store.flush_and_evict().await.expect("a sound disk");
+            }
+            // The store goes on as if nothing had been.
+            let other = store.read(&120).await.expect("a sound disk");
+            assert_eq!(other, Some(pattern(120, 200)));
+            store.upsert(&KEY, b"later").await.expect("a sound disk");
+            let later = store.read(&KEY).await.expect("a sound disk");
+            assert_eq!(later.as_deref(), Some(&b"later"[..]));
+            store.close().await.expect("closes");
+            finished.is_some()
+        });
+        if finished {
+            return;
+        }
+    }
+    panic!("not finished after {POLLS_MAX} polls");
+}
+
+#[test]
+fn a_read_leaves_nothing() {
+    seeds(4, |seed| {
+        drop_after_each_poll(seed, [Some(old()), Some(old())], async |store| {
+            assert_eq!(store.read(&KEY).await?, Some(old()));
+            Ok(())
+        });
+    });
+}
+
+#[test]
+fn an_upsert_happens_or_not() {
+    seeds(4, |seed| {
+        let new = pattern(2, 1500);
+        drop_after_each_poll(seed, [Some(old()), Some(new.clone())], async |store| {
+            store.upsert(&KEY, &new).await
+        });
+    });
+}
+
+#[test]
+fn an_upsert_in_pieces_happens_or_not() {
+    seeds(4, |seed| {
+        let new = pattern(3, 20_000);
+        drop_after_each_poll(seed, [Some(old()), Some(new.clone())], async |store| {
+            store.upsert(&KEY, &new).await
+        });
+    });
+}
+
+#[test]
+fn a_modification_happens_or_not() {
+    seeds(4, |seed| {
+        let new = [old(), pattern(4, 900)].concat();
+        drop_after_each_poll(seed, [Some(old()), Some(new)], async |store| {
+            let append = |value: Option<Vec<u8>>| [value.unwrap_or_default(), pattern(4, 900)];
+            store.rmw(&KEY, |value| append(value).concat()).await
+        });
+    });
+}
+
+#[test]
+fn a_modification_in_pieces_happens_or_not() {
+    seeds(4, |seed| {
+        let long = pattern(6, 9000);
+        let new = [long.clone(), pattern(4, 900)].concat();
+        drop_after_each_poll(seed, [Some(long), Some(new)], async |store| {
+            let append = |value: Option<Vec<u8>>| [value.unwrap_or_default(), pattern(4, 900)];
+            store.rmw(&KEY, |value| append(value).concat()).await
+        });
+    });
+}
+
+#[test]
+fn a_delete_happens_or_not() {
+    seeds(4, |seed| {
+        drop_after_each_poll(seed, [Some(old()), None], async |store| {
+            store.delete(&KEY).await
+        });
+    });
+}
+
+#[test]
+fn an_insertion_happens_or_not() {
+    seeds(4, |seed| {
+        let new = pattern(7, 3000);
+        drop_after_each_poll(seed, [None, Some(new.clone())], async |store| {
+            assert!(store.insert_if_absent(&KEY, &new).await?);
+            Ok(())
+        });
+    });
+}
+
+#[test]
+fn a_swap_happens_or_not() {
+    seeds(4, |seed| {
+        let new = pattern(8, 40);
+        drop_after_each_poll(seed, [Some(old()), Some(new.clone())], async |store| {
+            assert!(store.compare_and_swap(&KEY, &old(), &new).await?);
+            Ok(())
+        });
+    });
+}
+
+/// Of many pairs a first part is set, and each is whole.
+#[test]
+fn many_upserts_are_set_from_the_first_on() {
+    seeds(4, |seed| {
+        for polls in 1..POLLS_MAX {
+            let world = World::new(seed);
+            let site = world.site.clone();
+            let finished = world.simulation.run(async {
+                let store = prepare(&site, two_pages(), None).await;
+                let pairs: Vec<(u64, Vec<u8>)> =
+                    (200..240).map(|key| (key, pattern(key, 400))).collect();
+                let finished = AtMost::new(polls, store.upsert_many(&pairs)).await;
+                let keys: Vec<u64> = (200..240).collect();
+                let found = store.read_many(&keys).await.expect("a sound disk");
+                let set = found.iter().take_while(|value| value.is_some()).count();
+                for ((_, value), found) in pairs.iter().zip(&found[..set]) {
+                    assert_eq!(found.as_ref(), Some(value));
+                }
+                assert!(
+                    found[set..].iter().all(Option::is_none),
+                    "a gap behind {set}"
+                );
+                assert!(finished.is_none() || set == pairs.len());
+                store.close().await.expect("closes");
+                finished.is_some()
+            });
+            if finished {
+                return;
+            }
+        }
+        panic!("not finished after {POLLS_MAX} polls");
+    });
+}

@@ -1,0 +1,13 @@
+//! The whole store on one thread, under a seed: executor, clock, disk and faults are simulated.
+//!
+//! `SEED=7 cargo test -p tests --test sim -- NAME` replays one run of one test.
+
+mod cancellation;
+mod control;
+mod corruption;
+mod failures;
+mod leaks;
+mod newer;
+mod pressure;
+mod space;
+mod workload;

@@ -1,0 +1,100 @@
+//! A disk that is full: only who needs room is told, and all is well once there is space.
+
+use std::time::Duration;
+
+use kvick::{ErrorKind, FasterKv};
+use tests::model::{Doors, Mix, Model, item};
+use tests::samples::{SampleKey, SampleValue};
+use tests::simulated::{Site, World, seeds};
+
+#[test]
+fn a_full_disk_stops_writers_until_there_is_space() {
+    seeds(40, |seed| full_disk::<u64, u64>(seed));
+}
+
+#[test]
+fn a_full_disk_stops_writers_of_bytes_until_there_is_space() {
+    seeds(40, |seed| full_disk::<[u8], [u8]>(seed));
+}
+
+fn full_disk<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) {
+    let world = World::new(seed);
+    let site = world.site.clone();
+    world.simulation.run(async move {
+        let store = site.open::<K, V>(site.small_config()).await;
+        let mut doors = Doors::new(&store).expect("the store is open");
+        let mix = Mix {
+            first_key: 0,
+            keys: 60,
+            longest: 6000,
+            batches: false,
+            flush: 0.02,
+        };
+        let mut model = Model::new(mix, site.random(3));
+        for _ in 0..site.random(4).below(150) {
+            model.step(&mut doors).await.expect("there is space");
+        }
+        let space = site.random(5).below(20_000);
+        site.disk.set_capacity(Some(site.disk.bytes_used() + space));
+        let waiting = wait_for_room(&site, &store);
+        let error = waiting.await.expect("the waiting task ends well");
+        assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
+        assert!(
+            error.is_retryable() && error.to_string().contains("log.0"),
+            "{error}"
+        );
+        for _ in 0..100 {
+            // What needs no room may still succeed, in place.
+            if let Err(error) = model.step(&mut doors).await {
+                assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
+            }
+        }
+        model.check(&mut doors).await.expect("reads go on");
+
+        site.disk.set_capacity(None);
+        until_writable(&site, &store).await;
+        for _ in 0..150 {
+            model.step(&mut doors).await.expect("there is space again");
+        }
+        store.flush_and_evict().await.expect("there is space again");
+        model.check(&mut doors).await.expect("all is there");
+        store.close().await.expect("closes");
+    });
+}
+
+/// A task that writes keys of its own until it is told that there is no room.
+fn wait_for_room<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
+    site: &Site,
+    store: &FasterKv<K, V>,
+) -> kvick::runtime::Task<kvick::Error> {
+    let (store, mut random) = (store.clone(), site.random(6));
+    site.handle.spawn("waiting", async move {
+        let mut number = 1000;
+        loop {
+            // A new key each time, or in the end all would fit in memory.
+            number += 1;
+            let key = K::numbered(number);
+            let value = V::sample(&mut random, 1000);
+            if let Err(error) = store.upsert(item::<K>(&key), item::<V>(&value)).await {
+                break error;
+            }
+        }
+    })
+}
+
+/// The store finds out by itself, within a second, that there is space.
+async fn until_writable<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
+    site: &Site,
+    store: &FasterKv<K, V>,
+) {
+    let begun = site.handle.now();
+    while let Err(error) = store.flush().await {
+        assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
+        let waited = site.handle.now() - begun;
+        assert!(
+            waited < Duration::from_secs(1),
+            "still full after {waited:?}"
+        );
+        site.handle.sleep(Duration::from_millis(50)).await;
+    }
+}

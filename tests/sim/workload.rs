@@ -1,0 +1,180 @@
+//! Several tasks on one store: keys of their own are exact, shared counters add up.
+
+use kvick::io::sim::Random;
+use kvick::{FasterKv, Session};
+use tests::model::{Doors, Mix, Model, item};
+use tests::samples::{SampleKey, SampleValue};
+use tests::simulated::{Site, World, seeds};
+
+const WORKERS: u64 = 4;
+const STEPS: u64 = 60;
+/// Keys from here on are shared.
+const SHARED: u64 = 1_000_000;
+const COUNTERS: u64 = 6;
+
+#[test]
+fn words_of_several_tasks() {
+    seeds(60, |seed| {
+        run::<u64, u64>(seed);
+    });
+}
+
+#[test]
+fn bytes_of_several_tasks() {
+    seeds(60, |seed| {
+        run::<[u8], [u8]>(seed);
+    });
+}
+
+#[test]
+fn bytes_under_numbers_of_several_tasks() {
+    seeds(30, |seed| {
+        run::<u64, [u8]>(seed);
+    });
+}
+
+#[test]
+fn words_under_texts_of_several_tasks() {
+    seeds(30, |seed| {
+        run::<str, u64>(seed);
+    });
+}
+
+#[test]
+fn the_same_seed_is_the_same_run() {
+    seeds(10, |seed| {
+        assert_eq!(run::<u64, u64>(seed), run::<u64, u64>(seed));
+        assert_eq!(run::<[u8], [u8]>(seed), run::<[u8], [u8]>(seed));
+        assert_ne!(run::<u64, u64>(seed), run::<u64, u64>(seed + 1));
+    });
+}
+
+/// One run; gives the hash over everything that happened.
+fn run<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) -> (u64, u64) {
+    let world = World::new(seed);
+    let site = world.site.clone();
+    world.simulation.run(async move {
+        let store = site.open::<K, V>(site.small_config()).await;
+        let workers = (0..WORKERS).map(|number| {
+            let worker = worker(store.clone(), site.clone(), number);
+            site.handle.spawn("worker", worker)
+        });
+        let workers: Vec<_> = workers.collect();
+        let disturber = disturb(store.clone(), site.clone());
+        let disturber = site.handle.spawn("disturber", disturber);
+        let mut models = Vec::new();
+        let mut expected = [0; COUNTERS as usize];
+        for worker in workers {
+            let (model, counts) = worker.await.expect("the worker ends well");
+            models.push(model);
+            for (sum, count) in expected.iter_mut().zip(counts) {
+                *sum += count;
+            }
+        }
+        disturber.await.expect("the disturber ends well");
+        check(&store, &models, &expected).await;
+        store.flush_and_evict().await.expect("flushes");
+        check(&store, &models, &expected).await;
+        store.close().await.expect("closes");
+    });
+    (world.simulation.trace_hash(), world.simulation.steps())
+}
+
+/// Works on keys of its own, and counts what it adds to the shared ones.
+async fn worker<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
+    store: FasterKv<K, V>,
+    site: Site,
+    number: u64,
+) -> (Model<K, V>, [u64; COUNTERS as usize]) {
+    let mut random = site.random(100 + number);
+    let mix = Mix {
+        first_key: number * 1000,
+        keys: 30,
+        longest: 9000,
+        batches: true,
+        flush: 0.01,
+    };
+    let mut model = Model::new(mix, random.fork());
+    let mut doors = Doors::new(&store).expect("the store is open");
+    let mut session = store.session().expect("the store is open");
+    let mut counts = [0; COUNTERS as usize];
+    for _ in 0..STEPS {
+        match random.below(10) {
+            0..7 => model.step(&mut doors).await.expect("a sound disk"),
+            7..9 => {
+                let counter = random.below(COUNTERS);
+                let times = count(&store, &mut session, counter, &mut random).await;
+                counts[usize::try_from(counter).expect("small")] += times;
+            }
+            _ => pause(&site, &mut random).await,
+        }
+    }
+    (model, counts)
+}
+
+/// Adds to a shared counter, and says how much.
+async fn count<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
+    store: &FasterKv<K, V>,
+    session: &mut Session<K, V>,
+    counter: u64,
+    random: &mut Random,
+) -> u64 {
+    let key = K::numbered(SHARED + counter);
+    match random.below(3) {
+        0 => {
+            let counted = store.rmw(item::<K>(&key), V::counted).await;
+            counted.expect("a sound disk");
+            1
+        }
+        1 => {
+            let counted = session.rmw(item::<K>(&key), V::counted).await;
+            counted.expect("a sound disk");
+            1
+        }
+        _ => {
+            let keys = [key.clone(), key];
+            let counted = session.rmw_many(&keys, |_, value| V::counted(value)).await;
+            counted.expect("a sound disk");
+            2
+        }
+    }
+}
+
+/// Moves the marks of the log while the workers work.
+async fn disturb<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
+    store: FasterKv<K, V>,
+    site: Site,
+) {
+    let mut random = site.random(2);
+    for _ in 0..10 {
+        pause(&site, &mut random).await;
+        let flushed = if random.chance(0.5) {
+            store.flush().await
+        } else {
+            store.flush_and_evict().await
+        };
+        flushed.expect("a sound disk");
+    }
+}
+
+async fn pause(site: &Site, random: &mut Random) {
+    let pause = std::time::Duration::from_micros(random.below(2000));
+    site.handle.sleep(pause).await;
+}
+
+async fn check<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
+    store: &FasterKv<K, V>,
+    models: &[Model<K, V>],
+    expected: &[u64],
+) {
+    let mut doors = Doors::new(store).expect("the store is open");
+    for model in models {
+        model.check(&mut doors).await.expect("a sound disk");
+    }
+    let keys: Vec<K::Owned> = (0..COUNTERS).map(|n| K::numbered(SHARED + n)).collect();
+    let found = store.read_many(&keys).await.expect("a sound disk");
+    for ((found, &expected), key) in found.iter().zip(expected).zip(keys) {
+        let count = found.as_ref().map_or(0, V::count);
+        assert_eq!(count, expected, "the counter {key:?}");
+    }
+}

@@ -1,0 +1,110 @@
+//! The matrix: sizes, backends and runtimes under which every store must behave the same.
+
+use std::fmt;
+
+use kvick::runtime::{Handle, block_on};
+use kvick::{Backend, ByteSize, Config, FasterKv, Key, Value};
+
+use crate::simulated::small_configs;
+
+/// The small configurations, and one in which everything fits in memory.
+pub fn sizes() -> Vec<Config> {
+    let mut sizes = small_configs();
+    sizes.push(
+        Config::default()
+            .with_memory(ByteSize::mib(8))
+            .with_expected_keys(1000)
+            .with_huge_pages(false),
+    );
+    sizes
+}
+
+/// The backends of this platform that hold data.
+pub fn backends() -> Vec<Backend> {
+    let mut backends = vec![Backend::Memory, Backend::Threads, Backend::Auto];
+    if cfg!(all(feature = "glommio", target_os = "linux")) {
+        backends.push(Backend::Glommio);
+    }
+    backends
+}
+
+/// Who runs the test and the maintenance of its stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// `block_on`, and the built-in background thread.
+    Builtin,
+    /// Tokio with two worker threads.
+    TokioMulti,
+    /// Tokio on the calling thread alone.
+    TokioCurrent,
+    /// A glommio executor.
+    #[cfg(all(feature = "glommio", target_os = "linux"))]
+    Glommio,
+}
+
+impl Host {
+    /// All of this build.
+    pub fn all() -> Vec<Self> {
+        vec![
+            Self::Builtin,
+            Self::TokioMulti,
+            Self::TokioCurrent,
+            #[cfg(all(feature = "glommio", target_os = "linux"))]
+            Self::Glommio,
+        ]
+    }
+
+    /// Whether this is a glommio executor, which the glommio backend needs.
+    pub fn is_glommio(self) -> bool {
+        !matches!(self, Self::Builtin | Self::TokioMulti | Self::TokioCurrent)
+    }
+
+    /// Runs `body` to its end, with the handle to give to stores.
+    pub fn run<T, F>(self, body: F) -> T
+    where
+        F: AsyncFnOnce(Handle) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        match self {
+            Self::Builtin => {
+                let handle = Handle::background().expect("a thread is to be had");
+                block_on(body(handle))
+            }
+            Self::TokioMulti => {
+                let mut builder = tokio::runtime::Builder::new_multi_thread();
+                on_tokio(builder.worker_threads(2), body)
+            }
+            Self::TokioCurrent => {
+                on_tokio(&mut tokio::runtime::Builder::new_current_thread(), body)
+            }
+            #[cfg(all(feature = "glommio", target_os = "linux"))]
+            Self::Glommio => glommio::LocalExecutorBuilder::default()
+                .spawn(move || async move { body(Handle::glommio()).await })
+                .expect("an executor is to be had")
+                .join()
+                .expect("the executor ends well"),
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{self:?}")
+    }
+}
+
+fn on_tokio<T>(builder: &mut tokio::runtime::Builder, body: impl AsyncFnOnce(Handle) -> T) -> T {
+    let runtime = builder.enable_time().build().expect("tokio starts");
+    let handle = Handle::tokio(runtime.handle().clone());
+    runtime.block_on(body(handle))
+}
+
+/// A store whose device is memory, with maintenance on a thread of its own.
+pub fn memory_store<K, V>(config: Config) -> FasterKv<K, V>
+where
+    K: Key + ?Sized,
+    V: Value + ?Sized,
+{
+    let config = config.with_backend(Backend::Memory);
+    block_on(FasterKv::open("not a path", config)).expect("a store in memory opens")
+}

@@ -1,0 +1,208 @@
+//! Histories of one key, and whether some order of the operations explains them.
+//!
+//! An operation takes effect at one instant between its call and its return. A history is
+//! *linearizable* if there are such instants for all operations, so that each sees what the ones
+//! before have left. The search is that of Wing and Gong, with the states that led nowhere kept, as
+//! Lowe does: from the earliest operation on, try each that may come next.
+//!
+//! An operation that was given up (its future dropped) is a *maybe*: it may have taken effect at
+//! any time after its call, or not at all.
+
+use std::collections::HashSet;
+
+/// What was done to the key, and what was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Saw this.
+    Read(Option<u64>),
+    /// Set this.
+    Upsert(u64),
+    /// Added this to what was there, or to 0.
+    Add(u64),
+    /// Removed it.
+    Delete,
+    /// Set this if it was absent; whether it was.
+    Insert(u64, bool),
+    /// Set the second if it was the first; whether it was.
+    Swap(u64, u64, bool),
+}
+
+/// One operation of a history.
+#[derive(Clone, Copy, Debug)]
+pub struct Event {
+    /// What was done.
+    pub action: Action,
+    /// A tick of a clock that all share, before the call.
+    pub called: u64,
+    /// A tick after the return; none of a maybe.
+    pub returned: Option<u64>,
+}
+
+impl Action {
+    /// What the key holds after this, if this could be answered so; of a maybe any answer will do.
+    fn apply(self, current: Option<u64>, is_maybe: bool) -> Option<Option<u64>> {
+        let (answered, next) = match self {
+            Self::Read(seen) => (seen == current, current),
+            Self::Upsert(value) => (true, Some(value)),
+            Self::Add(amount) => (true, Some(current.unwrap_or(0) + amount)),
+            Self::Delete => (true, None),
+            Self::Insert(value, inserted) => {
+                let absent = current.is_none();
+                (inserted == absent, current.or(Some(value)))
+            }
+            Self::Swap(old, new, swapped) => {
+                let matches = current == Some(old);
+                let next = if matches { Some(new) } else { current };
+                (swapped == matches, next)
+            }
+        };
+        (answered || is_maybe).then_some(next)
+    }
+}
+
+/// Whether the history of one key, absent at first, is linearizable.
+pub fn is_linearizable(history: &[Event]) -> bool {
+    let mut events = history.to_vec();
+    events.sort_by_key(|event| event.called);
+    let mut search = Search {
+        done: vec![false; events.len()],
+        events,
+        dead: HashSet::new(),
+    };
+    search.explains(0, None)
+}
+
+struct Search {
+    events: Vec<Event>,
+    done: Vec<bool>,
+    /// What is done, from the first that is not on, and the value: nothing explains the rest.
+    dead: HashSet<(usize, Vec<bool>, Option<u64>)>,
+}
+
+impl Search {
+    /// Whether what is not done yet can follow; all before `first` is done.
+    fn explains(&mut self, first: usize, current: Option<u64>) -> bool {
+        let first = (first..self.done.len()).find(|&at| !self.done[at]);
+        let Some(first) = first else {
+            return true;
+        };
+        let candidates = self.candidates(first);
+        if candidates.is_empty() {
+            // Only maybes are left.
+            return true;
+        }
+        let last = (first..self.done.len())
+            .rfind(|&at| self.done[at])
+            .unwrap_or(first);
+        let state = (first, self.done[first..=last].to_vec(), current);
+        if self.dead.contains(&state) {
+            return false;
+        }
+        for at in candidates {
+            let Event {
+                action, returned, ..
+            } = self.events[at];
+            let Some(next) = action.apply(current, returned.is_none()) else {
+                continue;
+            };
+            self.done[at] = true;
+            if self.explains(first, next) {
+                return true;
+            }
+            self.done[at] = false;
+        }
+        self.dead.insert(state);
+        false
+    }
+
+    /// What may come next: whatever was called before the first return of what must still come.
+    fn candidates(&self, first: usize) -> Vec<usize> {
+        let open = || (first..self.events.len()).filter(|&at| !self.done[at]);
+        let deadline = open().filter_map(|at| self.events[at].returned).min();
+        let Some(deadline) = deadline else {
+            return Vec::new();
+        };
+        open()
+            .take_while(|&at| self.events[at].called <= deadline)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(action: Action, called: u64, returned: u64) -> Event {
+        Event {
+            action,
+            called,
+            returned: Some(returned),
+        }
+    }
+
+    #[test]
+    fn sequences_are_explained_if_they_are_right() {
+        let right = [
+            event(Action::Read(None), 0, 1),
+            event(Action::Add(2), 2, 3),
+            event(Action::Read(Some(2)), 4, 5),
+            event(Action::Insert(9, false), 6, 7),
+            event(Action::Swap(2, 7, true), 8, 9),
+            event(Action::Delete, 10, 11),
+            event(Action::Insert(9, true), 12, 13),
+            event(Action::Read(Some(9)), 14, 15),
+        ];
+        assert!(is_linearizable(&right));
+        for wrong in 2..right.len() {
+            let mut history = right;
+            history[wrong].action = Action::Read(Some(1000));
+            assert!(!is_linearizable(&history));
+        }
+    }
+
+    #[test]
+    fn a_stale_read_is_caught_and_an_overlapping_one_is_not() {
+        let write = event(Action::Upsert(1), 0, 10);
+        assert!(is_linearizable(&[write, event(Action::Read(None), 2, 3)]));
+        assert!(is_linearizable(&[
+            write,
+            event(Action::Read(Some(1)), 2, 3)
+        ]));
+        assert!(!is_linearizable(&[
+            write,
+            event(Action::Read(None), 11, 12)
+        ]));
+        let there_and_back = [
+            write,
+            event(Action::Read(Some(1)), 2, 3),
+            event(Action::Read(None), 4, 5),
+        ];
+        assert!(!is_linearizable(&there_and_back));
+    }
+
+    #[test]
+    fn a_lost_update_is_caught() {
+        let adds = [event(Action::Add(1), 0, 5), event(Action::Add(1), 1, 6)];
+        let sum = |sum| [adds[0], adds[1], event(Action::Read(Some(sum)), 7, 8)];
+        assert!(is_linearizable(&sum(2)));
+        assert!(!is_linearizable(&sum(1)));
+    }
+
+    #[test]
+    fn a_maybe_happens_or_not_but_not_before_its_call() {
+        let maybe = Event {
+            action: Action::Upsert(1),
+            called: 4,
+            returned: None,
+        };
+        assert!(is_linearizable(&[maybe, event(Action::Read(None), 5, 6)]));
+        assert!(is_linearizable(&[
+            maybe,
+            event(Action::Read(Some(1)), 50, 60)
+        ]));
+        assert!(!is_linearizable(&[
+            maybe,
+            event(Action::Read(Some(1)), 1, 2)
+        ]));
+    }
+}

@@ -1,0 +1,80 @@
+//! Futures that are watched, or stopped half way.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
+
+/// Polls a future at most so often, then drops it. `None` if it was not ready by then.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct AtMost<F> {
+    future: Option<Pin<Box<F>>>,
+    polls_left: u32,
+}
+
+impl<F: Future> AtMost<F> {
+    /// Gives `future` this many polls; it is dropped within the last of them.
+    pub fn new(polls: u32, future: F) -> Self {
+        Self {
+            future: Some(Box::pin(future)),
+            polls_left: polls,
+        }
+    }
+}
+
+impl<F: Future> Future for AtMost<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.polls_left == 0 {
+            self.future = None;
+            return Poll::Ready(None);
+        }
+        self.polls_left -= 1;
+        let future = self.future.as_mut().expect("not polled after its end");
+        let polled = future.as_mut().poll(context);
+        match polled {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if self.polls_left == 0 => {
+                self.future = None;
+                Poll::Ready(None)
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+/// Counts the polls of a future.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct Counted<F> {
+    future: Pin<Box<F>>,
+    polls: Arc<AtomicU64>,
+}
+
+impl<F: Future> Counted<F> {
+    /// Adds the polls of `future` to `polls`.
+    pub fn new(polls: &Arc<AtomicU64>, future: F) -> Self {
+        Self {
+            future: Box::pin(future),
+            polls: Arc::clone(polls),
+        }
+    }
+}
+
+impl<F: Future> Future for Counted<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        // Relaxed: whoever reads the count has joined the task, or shares its thread.
+        self.polls.fetch_add(1, Ordering::Relaxed);
+        self.future.as_mut().poll(context)
+    }
+}
+
+/// Polls once, with a waker that nobody hears.
+pub fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
+}

@@ -1,0 +1,161 @@
+//! A store on the simulated executor and disk, under a seed.
+//!
+//! `SEED=7` replays one run, `SEED=0..10000` makes many; without it a test makes its usual number.
+//! Whatever fails prints the command that fails in the same way again.
+
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+
+use kvick::io::sim::{Random, SimDisk, SimOptions};
+use kvick::runtime::{Handle, Simulation};
+use kvick::{ByteSize, Config, FasterKv, Key, Value};
+
+/// Runs `test` under `usual` seeds, or under those that the environment names.
+///
+/// `test` is a function of the calling test: its name tells what to replay.
+pub fn seeds<F: Fn(u64)>(usual: u64, test: F) {
+    let chosen = match std::env::var("SEED") {
+        Ok(text) if !text.is_empty() => parse(&text),
+        _ => 0..usual,
+    };
+    for seed in chosen {
+        let Err(panic) = catch_unwind(AssertUnwindSafe(|| test(seed))) else {
+            continue;
+        };
+        let name = replay_name::<F>();
+        eprintln!("\nseed {seed} failed; to see it again:");
+        eprintln!("SEED={seed} cargo test -p tests --test sim -- {name}\n");
+        resume_unwind(panic);
+    }
+}
+
+fn parse(text: &str) -> Range<u64> {
+    let number = |text: &str| text.trim().parse().expect("SEED is a number, or a range");
+    match text.split_once("..") {
+        Some((first, end)) => number(first)..number(end),
+        None => number(text)..number(text) + 1,
+    }
+}
+
+/// `sim::faults::a_test::{{closure}}` is run by the filter `faults::a_test`.
+fn replay_name<F>() -> &'static str {
+    let path = std::any::type_name::<F>();
+    let path = path.split_once("::").map_or(path, |(_, within)| within);
+    path.split_once("::{{closure}}")
+        .map_or(path, |(test, _)| test)
+}
+
+/// One seeded run: an executor, a disk, and the store's place on it.
+#[derive(Debug)]
+pub struct World {
+    /// Who polls.
+    pub simulation: Simulation,
+    /// Where stores are opened.
+    pub site: Site,
+}
+
+/// Where stores are opened: what tasks of a run may share.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// The simulated executor.
+    pub handle: Handle,
+    /// The simulated disk.
+    pub disk: SimDisk,
+    /// What the run is named by.
+    pub seed: u64,
+}
+
+impl World {
+    /// A disk that is slow and disorderly, but sound.
+    pub fn new(seed: u64) -> Self {
+        Self::with(seed, SimOptions::default())
+    }
+
+    /// A disk of another kind. Nothing durable of a log is ever written again, on any of them.
+    pub fn with(seed: u64, options: SimOptions) -> Self {
+        let simulation = Simulation::new(seed);
+        let options = SimOptions {
+            write_once: vec!["log.".to_owned()],
+            ..options
+        };
+        let disk = SimDisk::new(seed, options);
+        simulation.add_source(Arc::new(disk.clone()));
+        let handle = simulation.handle();
+        let site = Site { handle, disk, seed };
+        Self { simulation, site }
+    }
+}
+
+impl Site {
+    /// Opens a store in the directory `db`.
+    ///
+    /// # Errors
+    /// As [`kvick::Builder::open_in_directory`].
+    pub async fn try_open<K, V>(&self, config: Config) -> kvick::Result<FasterKv<K, V>>
+    where
+        K: Key + ?Sized,
+        V: Value + ?Sized,
+    {
+        FasterKv::builder(config)
+            .runtime(self.handle.clone())
+            .directory(self.disk.directory("db"))
+            .seed(self.seed)
+            .open_in_directory()
+            .await
+    }
+
+    /// Opens a store on a disk that is sound while it does.
+    pub async fn open<K, V>(&self, config: Config) -> FasterKv<K, V>
+    where
+        K: Key + ?Sized,
+        V: Value + ?Sized,
+    {
+        self.try_open(config).await.expect("the store opens")
+    }
+
+    /// A generator of its own, for `purpose`.
+    pub fn random(&self, purpose: u64) -> Random {
+        Random::new(self.seed.rotate_left(17) ^ purpose.wrapping_mul(0x9e37_79b9))
+    }
+
+    /// One of the small configurations.
+    pub fn small_config(&self) -> Config {
+        let configs = small_configs();
+        let which = self.random(1).index(configs.len());
+        configs[which].clone()
+    }
+}
+
+/// Few frames, few buckets, files that end soon.
+pub fn small_configs() -> Vec<Config> {
+    let small = Config::default()
+        .with_memory(ByteSize::kib(64))
+        .with_page_size(ByteSize::kib(4))
+        .with_segment_size(ByteSize::kib(32))
+        .with_huge_pages(false);
+    vec![
+        two_pages(),
+        // All keys in one chain, or few: a constant hash.
+        small.clone().with_index_buckets(1),
+        small
+            .clone()
+            .with_index_buckets(8)
+            .with_mutable_fraction(0.0),
+        small
+            .with_page_size(ByteSize::kib(16))
+            .with_segment_size(ByteSize::kib(64))
+            .with_index_buckets(2),
+    ]
+}
+
+/// The smallest log there is: two frames of 4 KiB.
+pub fn two_pages() -> Config {
+    Config::default()
+        .with_memory(ByteSize::kib(64))
+        .with_page_size(ByteSize::kib(4))
+        // The index takes what would else be pages.
+        .with_index_buckets(330)
+        .with_segment_size(ByteSize::kib(16))
+        .with_huge_pages(false)
+}

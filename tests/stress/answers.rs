@@ -1,0 +1,138 @@
+//! Histories of real threads, each of which some order of the operations must explain.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use kvick::io::sim::Random;
+use kvick::runtime::block_on;
+use kvick::{Config, FasterKv, Result};
+use tests::configs::memory_store;
+use tests::history::{Action, Event, is_linearizable};
+use tests::polling::AtMost;
+use tests::simulated::small_configs;
+
+const THREADS: u64 = 4;
+const KEYS: u64 = 3;
+const STEPS: u32 = 60;
+
+/// A store, a clock of ticks, and what happened to each key.
+struct Recorder {
+    store: FasterKv<u64, u64>,
+    ticks: AtomicU64,
+    histories: Mutex<BTreeMap<u64, Vec<Event>>>,
+}
+
+impl Recorder {
+    fn tick(&self) -> u64 {
+        // SeqCst: ticks are one order that all threads agree on.
+        self.ticks.fetch_add(1, Ordering::SeqCst)
+    }
+
+    /// Does one random operation and notes it; now and then gives up half way.
+    fn step(&self, random: &mut Random) {
+        let key = random.below(KEYS);
+        let drawn = draw(random);
+        let polls = if random.chance(0.05) {
+            1 + u32::from(random.chance(0.5))
+        } else {
+            u32::MAX
+        };
+        let called = self.tick();
+        let answered = block_on(AtMost::new(polls, self.carry_out(key, drawn)));
+        let event = match answered {
+            Some(answered) => Event {
+                action: answered.expect("sound memory"),
+                called,
+                returned: Some(self.tick()),
+            },
+            None => Event {
+                action: drawn,
+                called,
+                returned: None,
+            },
+        };
+        let mut histories = self.histories.lock().expect("nobody panics under it");
+        histories.entry(key).or_default().push(event);
+    }
+
+    /// The action with the answer that it got.
+    async fn carry_out(&self, key: u64, action: Action) -> Result<Action> {
+        let store = &self.store;
+        Ok(match action {
+            Action::Read(_) => Action::Read(store.read(&key).await?),
+            Action::Upsert(value) => {
+                store.upsert(&key, &value).await?;
+                action
+            }
+            Action::Add(amount) => {
+                store.rmw(&key, |value| value.unwrap_or(0) + amount).await?;
+                action
+            }
+            Action::Delete => {
+                store.delete(&key).await?;
+                action
+            }
+            Action::Insert(value, _) => {
+                Action::Insert(value, store.insert_if_absent(&key, &value).await?)
+            }
+            Action::Swap(old, new, _) => {
+                Action::Swap(old, new, store.compare_and_swap(&key, &old, &new).await?)
+            }
+        })
+    }
+}
+
+fn draw(random: &mut Random) -> Action {
+    // Few values, so that swaps find what they expect.
+    let (one, other) = (random.below(4), random.below(4));
+    match random.below(12) {
+        0..4 => Action::Read(None),
+        4..6 => Action::Upsert(one),
+        6..8 => Action::Add(1),
+        8 => Action::Delete,
+        9 => Action::Insert(one, false),
+        _ => Action::Swap(one, other, false),
+    }
+}
+
+/// One round of all threads on a new store, with its log in motion.
+fn explain_a_round(config: Config, seed: u64) {
+    let recorder = Recorder {
+        store: memory_store(config),
+        ticks: AtomicU64::new(0),
+        histories: Mutex::default(),
+    };
+    thread::scope(|scope| {
+        for number in 0..THREADS {
+            let recorder = &recorder;
+            scope.spawn(move || {
+                let mut random = Random::new(seed * THREADS + number);
+                for step in 0..STEPS {
+                    recorder.step(&mut random);
+                    if number == 0 && step % 3 == 0 {
+                        block_on(recorder.store.flush_and_evict()).expect("sound memory");
+                    }
+                }
+            });
+        }
+    });
+    let histories = recorder.histories.into_inner().expect("nobody panicked");
+    for (key, history) in histories {
+        assert!(
+            is_linearizable(&history),
+            "key {key}, seed {seed}: {history:#?}"
+        );
+    }
+    block_on(recorder.store.close()).expect("closes");
+}
+
+#[test]
+fn every_history_can_be_explained() {
+    for seed in 0..25 {
+        for config in small_configs() {
+            explain_a_round(config, seed);
+        }
+    }
+}
