@@ -1,7 +1,7 @@
 //! Opening a store with components of one's own.
 
 use crate::codec::{Key, Value};
-use crate::config::Config;
+use crate::config::{Config, Geometry};
 use crate::error::Result;
 use crate::kv::{FasterKv, Opened};
 use crate::store::{Types, open};
@@ -77,6 +77,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
     /// # Cancel safety
     /// As [`FasterKv::open`].
     pub async fn open(self, path: impl AsRef<Path>) -> Result<FasterKv<K, V>> {
+        // A configuration that is refused leaves no directory behind.
+        Geometry::of(&self.config)?;
         let directory = match self.directory {
             Some(ref directory) => Arc::clone(directory),
             None => open::directory(path.as_ref(), &self.config)?,

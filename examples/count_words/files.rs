@@ -1,8 +1,8 @@
 //! The input: many files as the one stream of bytes that `cat` makes of them, read by threads.
 //!
 //! Reading a file blocks, and no executor should. So a few threads read ahead and hand chunks to
-//! the tasks through a short channel: memory stays bounded, and a fast task takes more chunks than a
-//! slow one, from whichever file is next.
+//! the tasks through a short channel: memory stays bounded, and a fast task takes more chunks than
+//! a slow one, from whichever file is next.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};

@@ -1,4 +1,4 @@
-//! Counts the words of any amount of text in a fixed amount of memory.
+//! Counts the words of files, with most of the counts on disk if there are many.
 //!
 //! You learn: read-modify-write in batches, one session per task, the same tasks on three runtimes,
 //! and what `Stats` tells. The counts are those of `tr`, `sort` and `uniq`; `--help` has the exact
@@ -7,7 +7,8 @@
 //! ```text
 //! cargo run --release --example count_words -- PATH...
 //! cargo run --release --example count_words -- --memory 4MiB --runtime builtin /usr/share/doc
-//! cargo run --release --example count_words --features glommio -- --runtime glommio PATH...
+//! cargo run --release -p examples --features glommio --example count_words \
+//!     -- --runtime glommio PATH...
 //! ```
 
 mod crew;
@@ -18,6 +19,7 @@ mod words;
 use std::error::Error;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -43,7 +45,8 @@ const SAME_AS: &str = r"The list is the output of
     | LC_ALL=C sort | uniq -c | LC_ALL=C sort -k1,1nr -k2 | head -20
 
 where a directory stands for what `find DIRECTORY -type f | LC_ALL=C sort` prints. As with cat, a
-file that does not end with a newline runs on into the next one.";
+file that does not end with a newline runs on into the next one. A word longer than the store's
+limit for keys (64 KiB, less with little memory) is an error.";
 
 /// Counts the words of files in a key-value store that may be much larger than its memory.
 #[derive(Debug, Parser)]
@@ -52,7 +55,8 @@ struct Options {
     /// Files, and directories to look for files in
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Memory of the store; counts beyond it are on disk
+    /// Memory of the store; counts beyond it are on disk. The index takes an eighth, and more if
+    /// there are many words
     #[arg(long, value_name = "SIZE", default_value = "64MiB")]
     memory: ByteSize,
     /// Tasks that count at the same time [default: two for each processor]
@@ -69,8 +73,17 @@ struct Options {
     top: usize,
 }
 
-fn main() -> Result<(), Failed> {
-    let options = Options::parse();
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("count_words: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<(), Failed> {
     let input = Arc::new(Input::find(&options.paths)?);
     let processors = available_parallelism().map_or(1, NonZeroUsize::get);
     let tasks = options.tasks.map_or(2 * processors, NonZeroUsize::get);
@@ -78,7 +91,7 @@ fn main() -> Result<(), Failed> {
 
     let temporary = tempfile::tempdir()?;
     let directory = options.dir.as_deref().unwrap_or(temporary.path());
-    let store = block_on(open(&options, &crew, directory))?;
+    let store = block_on(open(options, &crew, directory))?;
     let bar = progress_bar(input.length());
     let started = crew.handle(0).now();
     let counting = Counting {
@@ -240,6 +253,12 @@ fn report(counted: Counted, stats: &Stats, elapsed: Duration) -> String {
         "{:.0} operations/s for {seconds:.2} s, {} of them met a record on disk",
         words as f64 / seconds,
         stats.hits.on_device
+    ));
+    let held = stats.memory.index + stats.memory.frames + stats.memory.buffers;
+    lines.push(format!(
+        "memory of the store: {}, of it {} index",
+        size(held),
+        size(stats.memory.index)
     ));
     lines.join("\n")
 }

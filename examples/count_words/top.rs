@@ -1,7 +1,7 @@
 //! The most frequent words, in memory that does not grow with the number of words.
 //!
-//! A store cannot be asked for its largest values. But every count passes by when it is written, and
-//! counts only grow; so a small map of candidates is enough.
+//! A store cannot be asked for its largest values. But every count passes by when it is written,
+//! and counts only grow; so a small map of candidates is enough.
 //!
 //! # Why the list is exact
 //! Rank words by count, largest first, then by spelling. Candidates hold counts that their words

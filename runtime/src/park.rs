@@ -52,8 +52,8 @@ impl Parker {
             thread::current().id(),
             "a parker belongs to one thread"
         );
-        // Release: a waker that finds the flag up also finds `thread`. Acquire: the sleeper sees the
-        // work of every waker that lowered the flag before. Both pair with the swap in `wake`.
+        // Release: a waker that finds the flag up also finds `thread`. Acquire: the sleeper sees
+        // the work of every waker that lowered the flag before. Both pair with the swap in `wake`.
         let was_up = self.asleep.swap(true, Ordering::AcqRel);
         debug_assert!(!was_up, "the flag is up only while the thread is in here");
         match idle() {

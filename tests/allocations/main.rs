@@ -57,10 +57,12 @@ fn words_in_a_session_allocate_nothing() -> Result<()> {
     allocates_nothing(|key| now(session.upsert(&key, &key)));
     allocates_nothing(|key| assert_eq!(now(session.read(&key)), Some(key)));
     allocates_nothing(|key| assert!(now(session.contains(&key))));
-    allocates_nothing(|key| drop(now(session.read_with(&key, |view| view + 1))));
+    allocates_nothing(|key| {
+        assert_eq!(now(session.read_with(&key, |view| view + 1)), Some(key + 1))
+    });
     allocates_nothing(|key| now(session.rmw(&key, |value| value.unwrap_or(0) + 1)));
-    allocates_nothing(|key| drop(now(session.compare_and_swap(&key, &0, &1))));
-    allocates_nothing(|key| drop(now(session.insert_if_absent(&key, &1))));
+    allocates_nothing(|key| assert!(!now(session.compare_and_swap(&key, &u64::MAX, &1))));
+    allocates_nothing(|key| assert!(!now(session.insert_if_absent(&key, &1))));
     allocates_nothing(|key| now(session.delete(&key)));
     allocates_nothing(|key| assert_eq!(now(session.read(&key)), None));
     Ok(())
@@ -71,7 +73,7 @@ fn words_through_the_handle_allocate_nothing() {
     let store: FasterKv<u64, u64> = memory_store(config());
     allocates_nothing(|key| now(store.upsert(&key, &key)));
     allocates_nothing(|key| assert_eq!(now(store.read(&key)), Some(key)));
-    allocates_nothing(|key| drop(now(store.read_with(&key, |view| view + 1))));
+    allocates_nothing(|key| assert_eq!(now(store.read_with(&key, |view| view + 1)), Some(key + 1)));
     allocates_nothing(|key| now(store.rmw(&key, |value| value.unwrap_or(0) + 1)));
     allocates_nothing(|key| now(store.delete(&key)));
 }

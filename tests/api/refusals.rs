@@ -12,7 +12,12 @@ fn a_configuration_out_of_bounds_is_refused_by_name() {
         ("memory", sound().with_memory(ByteSize::kib(1))),
         ("page_size", sound().with_page_size(ByteSize::new(5000))),
         ("page_size", sound().with_page_size(ByteSize::kib(1))),
-        ("memory", two_pages().with_index_buckets(10_000)),
+        (
+            "memory",
+            sound()
+                .with_memory(ByteSize::kib(64))
+                .with_index_buckets(10_000),
+        ),
         ("mutable_fraction", sound().with_mutable_fraction(1.5)),
         ("mutable_fraction", sound().with_mutable_fraction(f64::NAN)),
         (
@@ -139,4 +144,15 @@ fn a_null_device_forgets_what_is_cold() -> Result<()> {
         assert!(!error.is_retryable(), "{error}");
         store.close().await
     })
+}
+
+#[test]
+fn a_refused_configuration_touches_no_disk() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("store");
+    let config = two_pages().with_memory(ByteSize::kib(1));
+    let opened = block_on(FasterKv::<u64, u64>::open(&path, config));
+    let error = opened.expect_err("too little memory");
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+    assert!(!path.exists(), "a directory was made for nothing");
 }

@@ -77,7 +77,7 @@ fn drop_after_each_poll(
 
 #[test]
 fn a_read_leaves_nothing() {
-    seeds(4, |seed| {
+    seeds(16, |seed| {
         drop_after_each_poll(seed, [Some(old()), Some(old())], async |store| {
             assert_eq!(store.read(&KEY).await?, Some(old()));
             Ok(())
@@ -87,7 +87,7 @@ fn a_read_leaves_nothing() {
 
 #[test]
 fn an_upsert_happens_or_not() {
-    seeds(4, |seed| {
+    seeds(16, |seed| {
         let new = pattern(2, 1500);
         drop_after_each_poll(seed, [Some(old()), Some(new.clone())], async |store| {
             store.upsert(&KEY, &new).await
@@ -97,7 +97,7 @@ fn an_upsert_happens_or_not() {
 
 #[test]
 fn an_upsert_in_pieces_happens_or_not() {
-    seeds(4, |seed| {
+    seeds(16, |seed| {
         let new = pattern(3, 20_000);
         drop_after_each_poll(seed, [Some(old()), Some(new.clone())], async |store| {
             store.upsert(&KEY, &new).await
@@ -107,7 +107,7 @@ fn an_upsert_in_pieces_happens_or_not() {
 
 #[test]
 fn a_modification_happens_or_not() {
-    seeds(4, |seed| {
+    seeds(16, |seed| {
         let new = [old(), pattern(4, 900)].concat();
         drop_after_each_poll(seed, [Some(old()), Some(new)], async |store| {
             let append = |value: Option<Vec<u8>>| [value.unwrap_or_default(), pattern(4, 900)];
@@ -118,7 +118,7 @@ fn a_modification_happens_or_not() {
 
 #[test]
 fn a_modification_in_pieces_happens_or_not() {
-    seeds(4, |seed| {
+    seeds(16, |seed| {
         let long = pattern(6, 9000);
         let new = [long.clone(), pattern(4, 900)].concat();
         drop_after_each_poll(seed, [Some(long), Some(new)], async |store| {
@@ -130,7 +130,7 @@ fn a_modification_in_pieces_happens_or_not() {
 
 #[test]
 fn a_delete_happens_or_not() {
-    seeds(4, |seed| {
+    seeds(16, |seed| {
         drop_after_each_poll(seed, [Some(old()), None], async |store| {
             store.delete(&KEY).await
         });
@@ -139,7 +139,7 @@ fn a_delete_happens_or_not() {
 
 #[test]
 fn an_insertion_happens_or_not() {
-    seeds(4, |seed| {
+    seeds(16, |seed| {
         let new = pattern(7, 3000);
         drop_after_each_poll(seed, [None, Some(new.clone())], async |store| {
             assert!(store.insert_if_absent(&KEY, &new).await?);
@@ -150,7 +150,7 @@ fn an_insertion_happens_or_not() {
 
 #[test]
 fn a_swap_happens_or_not() {
-    seeds(4, |seed| {
+    seeds(16, |seed| {
         let new = pattern(8, 40);
         drop_after_each_poll(seed, [Some(old()), Some(new.clone())], async |store| {
             assert!(store.compare_and_swap(&KEY, &old(), &new).await?);
@@ -162,7 +162,7 @@ fn a_swap_happens_or_not() {
 /// Of many pairs a first part is set, and each is whole.
 #[test]
 fn many_upserts_are_set_from_the_first_on() {
-    seeds(4, |seed| {
+    seeds(16, |seed| {
         for polls in 1..POLLS_MAX {
             let world = World::new(seed);
             let site = world.site.clone();

@@ -183,7 +183,7 @@ fn answers(seed: u64, lie: Option<Lie>) -> [u32; 2] {
 
 #[test]
 fn a_disk_that_lies_is_caught_each_time() {
-    seeds(20, |seed| {
+    seeds(40, |seed| {
         assert_eq!(answers(seed, None), [400, 0]);
         assert_eq!(answers(seed, Some(Lie::ReadsElsewhere)), [0, 400]);
         assert_eq!(answers(seed, Some(Lie::WritesElsewhere)), [0, 400]);
@@ -192,7 +192,7 @@ fn a_disk_that_lies_is_caught_each_time() {
 
 #[test]
 fn a_model_that_is_wrong_is_caught() {
-    seeds(5, |seed| {
+    seeds(10, |seed| {
         let world = World::new(seed);
         let site = world.site.clone();
         let check = AssertUnwindSafe(|| {

@@ -11,12 +11,12 @@ const SEGMENT: u64 = 32 << 10;
 
 #[test]
 fn a_rotten_byte_is_found_and_named() {
-    seeds(150, |seed| rot::<u64, u64>(seed));
+    seeds(300, rot::<u64, u64>);
 }
 
 #[test]
 fn a_rotten_byte_of_bytes_is_found_and_named() {
-    seeds(150, |seed| rot::<[u8], [u8]>(seed));
+    seeds(300, rot::<[u8], [u8]>);
 }
 
 fn rot<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) {

@@ -25,7 +25,7 @@ fn mix() -> Mix {
 #[test]
 fn a_failed_read_fails_one_operation() {
     let failed = Cell::new(0);
-    seeds(40, |seed| {
+    seeds(160, |seed| {
         failed.set(failed.get() + failing_reads::<u64, u64>(seed))
     });
     assert!(failed.get() > 0, "no read met a fault");
@@ -34,7 +34,7 @@ fn a_failed_read_fails_one_operation() {
 #[test]
 fn a_failed_read_of_bytes_fails_one_operation() {
     let failed = Cell::new(0);
-    seeds(40, |seed| {
+    seeds(160, |seed| {
         failed.set(failed.get() + failing_reads::<[u8], [u8]>(seed))
     });
     assert!(failed.get() > 0, "no read met a fault");
@@ -76,12 +76,12 @@ fn failing_reads<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) -> u
 
 #[test]
 fn a_failed_write_poisons() {
-    seeds(40, |seed| failing_write::<u64, u64>(seed));
+    seeds(160, failing_write::<u64, u64>);
 }
 
 #[test]
 fn a_failed_write_of_bytes_poisons() {
-    seeds(40, |seed| failing_write::<[u8], [u8]>(seed));
+    seeds(160, failing_write::<[u8], [u8]>);
 }
 
 fn failing_write<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) {
@@ -137,7 +137,7 @@ fn start_writers<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
 
 #[test]
 fn a_failed_sync_poisons() {
-    seeds(30, |seed| {
+    seeds(120, |seed| {
         let world = World::new(seed);
         let site = world.site.clone();
         world.simulation.run(async move {

@@ -38,7 +38,7 @@ async fn leak(store: &FasterKv<u64, [u8]>, site: &Site) {
 
 #[test]
 fn what_is_leaked_delays_nobody() {
-    seeds(40, |seed| {
+    seeds(200, |seed| {
         let world = World::new(seed);
         let site = world.site.clone();
         world.simulation.run(async {
@@ -76,7 +76,7 @@ fn what_is_leaked_delays_nobody() {
 /// A store whose handles are all gone ends its maintenance, even with operations cut short.
 #[test]
 fn a_dropped_store_lets_go_of_its_directory() {
-    seeds(30, |seed| {
+    seeds(150, |seed| {
         let world = World::new(seed);
         let site = world.site.clone();
         world.simulation.run(async {

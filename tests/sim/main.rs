@@ -5,9 +5,11 @@
 mod cancellation;
 mod control;
 mod corruption;
+mod everything;
 mod failures;
 mod leaks;
 mod newer;
+mod opening;
 mod pressure;
 mod space;
 mod workload;

@@ -47,7 +47,7 @@ fn read_while(
 
 #[test]
 fn a_newer_value_is_seen() {
-    seeds(20, |seed| {
+    seeds(100, |seed| {
         let found = read_while(seed, async |store| store.session()?.upsert(&1, &77).await);
         assert_eq!(found, Some(77));
     });
@@ -55,7 +55,7 @@ fn a_newer_value_is_seen() {
 
 #[test]
 fn a_newer_delete_is_seen() {
-    seeds(20, |seed| {
+    seeds(100, |seed| {
         let found = read_while(seed, async |store| store.session()?.delete(&1).await);
         assert_eq!(found, None);
     });
@@ -63,7 +63,7 @@ fn a_newer_delete_is_seen() {
 
 #[test]
 fn a_newer_value_after_a_delete_is_seen() {
-    seeds(20, |seed| {
+    seeds(100, |seed| {
         let found = read_while(seed, async |store| {
             store.delete(&1).await?;
             store.upsert(&1, &78).await
@@ -74,7 +74,7 @@ fn a_newer_value_after_a_delete_is_seen() {
 
 #[test]
 fn another_key_of_the_chain_changes_nothing() {
-    seeds(20, |seed| {
+    seeds(100, |seed| {
         let found = read_while(seed, async |store| store.upsert(&2, &77).await);
         assert_eq!(found, Some(10));
     });
@@ -82,7 +82,7 @@ fn another_key_of_the_chain_changes_nothing() {
 
 #[test]
 fn nothing_new_is_the_old_value() {
-    seeds(20, |seed| {
+    seeds(100, |seed| {
         assert_eq!(read_while(seed, async |_| Ok(())), Some(10));
     });
 }
@@ -90,7 +90,7 @@ fn nothing_new_is_the_old_value() {
 /// The newer value may have wandered to the device too before the read goes on.
 #[test]
 fn a_newer_value_that_was_evicted_is_seen() {
-    seeds(40, |seed| {
+    seeds(200, |seed| {
         let world = World::new(seed);
         let site = world.site.clone();
         world.simulation.run(async {
@@ -118,7 +118,7 @@ fn a_newer_value_that_was_evicted_is_seen() {
 /// A modification that fetched the old value must not undo a newer one.
 #[test]
 fn a_pending_modification_counts_what_came_in_between() {
-    seeds(40, |seed| {
+    seeds(200, |seed| {
         let world = World::new(seed);
         let site = world.site.clone();
         world.simulation.run(async {

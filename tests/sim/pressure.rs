@@ -17,12 +17,12 @@ const KEYS: u64 = 120;
 
 #[test]
 fn writers_of_words_wait_and_go_on() {
-    seeds(30, |seed| stall_and_release::<u64, u64>(seed));
+    seeds(120, stall_and_release::<u64, u64>);
 }
 
 #[test]
 fn writers_of_bytes_wait_and_go_on() {
-    seeds(30, |seed| stall_and_release::<[u8], [u8]>(seed));
+    seeds(120, stall_and_release::<[u8], [u8]>);
 }
 
 fn stall_and_release<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) {
@@ -108,7 +108,7 @@ fn value<V: SampleValue + ?Sized>(site: &Site, key: u64) -> V::Owned {
 /// The same with a disk of varying speed that stops again and again.
 #[test]
 fn a_device_that_stutters_is_enough() {
-    seeds(30, |seed| {
+    seeds(120, |seed| {
         let world = World::new(seed);
         let site = world.site.clone();
         world.simulation.run(async move {

@@ -9,12 +9,12 @@ use tests::simulated::{Site, World, seeds};
 
 #[test]
 fn a_full_disk_stops_writers_until_there_is_space() {
-    seeds(40, |seed| full_disk::<u64, u64>(seed));
+    seeds(200, full_disk::<u64, u64>);
 }
 
 #[test]
 fn a_full_disk_stops_writers_of_bytes_until_there_is_space() {
-    seeds(40, |seed| full_disk::<[u8], [u8]>(seed));
+    seeds(200, full_disk::<[u8], [u8]>);
 }
 
 fn full_disk<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) {

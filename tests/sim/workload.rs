@@ -10,39 +10,39 @@ const WORKERS: u64 = 4;
 const STEPS: u64 = 60;
 /// Keys from here on are shared.
 const SHARED: u64 = 1_000_000;
-const COUNTERS: u64 = 6;
+const COUNTERS: usize = 6;
 
 #[test]
 fn words_of_several_tasks() {
-    seeds(60, |seed| {
+    seeds(240, |seed| {
         run::<u64, u64>(seed);
     });
 }
 
 #[test]
 fn bytes_of_several_tasks() {
-    seeds(60, |seed| {
+    seeds(240, |seed| {
         run::<[u8], [u8]>(seed);
     });
 }
 
 #[test]
 fn bytes_under_numbers_of_several_tasks() {
-    seeds(30, |seed| {
+    seeds(120, |seed| {
         run::<u64, [u8]>(seed);
     });
 }
 
 #[test]
 fn words_under_texts_of_several_tasks() {
-    seeds(30, |seed| {
+    seeds(120, |seed| {
         run::<str, u64>(seed);
     });
 }
 
 #[test]
 fn the_same_seed_is_the_same_run() {
-    seeds(10, |seed| {
+    seeds(40, |seed| {
         assert_eq!(run::<u64, u64>(seed), run::<u64, u64>(seed));
         assert_eq!(run::<[u8], [u8]>(seed), run::<[u8], [u8]>(seed));
         assert_ne!(run::<u64, u64>(seed), run::<u64, u64>(seed + 1));
@@ -63,7 +63,7 @@ fn run<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) -> (u64, u64) 
         let disturber = disturb(store.clone(), site.clone());
         let disturber = site.handle.spawn("disturber", disturber);
         let mut models = Vec::new();
-        let mut expected = [0; COUNTERS as usize];
+        let mut expected = [0; COUNTERS];
         for worker in workers {
             let (model, counts) = worker.await.expect("the worker ends well");
             models.push(model);
@@ -85,7 +85,7 @@ async fn worker<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     store: FasterKv<K, V>,
     site: Site,
     number: u64,
-) -> (Model<K, V>, [u64; COUNTERS as usize]) {
+) -> (Model<K, V>, [u64; COUNTERS]) {
     let mut random = site.random(100 + number);
     let mix = Mix {
         first_key: number * 1000,
@@ -97,14 +97,14 @@ async fn worker<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     let mut model = Model::new(mix, random.fork());
     let mut doors = Doors::new(&store).expect("the store is open");
     let mut session = store.session().expect("the store is open");
-    let mut counts = [0; COUNTERS as usize];
+    let mut counts = [0; COUNTERS];
     for _ in 0..STEPS {
         match random.below(10) {
             0..7 => model.step(&mut doors).await.expect("a sound disk"),
             7..9 => {
-                let counter = random.below(COUNTERS);
+                let counter = random.index(COUNTERS);
                 let times = count(&store, &mut session, counter, &mut random).await;
-                counts[usize::try_from(counter).expect("small")] += times;
+                counts[counter] += times;
             }
             _ => pause(&site, &mut random).await,
         }
@@ -116,10 +116,10 @@ async fn worker<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
 async fn count<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     store: &FasterKv<K, V>,
     session: &mut Session<K, V>,
-    counter: u64,
+    counter: usize,
     random: &mut Random,
 ) -> u64 {
-    let key = K::numbered(SHARED + counter);
+    let key = K::numbered(SHARED + counter as u64);
     match random.below(3) {
         0 => {
             let counted = store.rmw(item::<K>(&key), V::counted).await;
@@ -171,7 +171,7 @@ async fn check<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     for model in models {
         model.check(&mut doors).await.expect("a sound disk");
     }
-    let keys: Vec<K::Owned> = (0..COUNTERS).map(|n| K::numbered(SHARED + n)).collect();
+    let keys: Vec<K::Owned> = (SHARED..).take(COUNTERS).map(K::numbered).collect();
     let found = store.read_many(&keys).await.expect("a sound disk");
     for ((found, &expected), key) in found.iter().zip(expected).zip(keys) {
         let count = found.as_ref().map_or(0, V::count);

@@ -3,13 +3,13 @@
 //! A model owns a range of keys: nobody else writes them. An operation that fails must have had no
 //! effect, so the model changes only when the store says that it did.
 
-use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 
 use kvick::io::sim::Random;
-use kvick::{FasterKv, Result, Session, TryRead, Value};
+use kvick::{FasterKv, Result, Session, TryRead};
 
+pub use crate::samples::item;
 use crate::samples::{SampleKey, SampleValue};
 
 /// What to draw operations from.
@@ -76,11 +76,9 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Model<K, V> {
         }
     }
 
-    /// Forgets a key that the store still holds: a mistake of the model, on purpose.
+    /// Forgets a key that the store still holds: a mistake, on purpose.
     pub fn lose_one(&mut self) {
-        self.contents
-            .pop_last()
-            .expect("there is something to lose");
+        drop(self.contents.pop_last());
     }
 
     /// One random operation.
@@ -248,9 +246,4 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Model<K, V> {
         }
         Ok(())
     }
-}
-
-/// What operations take, of what is kept.
-pub fn item<T: Value + ?Sized>(owned: &T::Owned) -> &T::Item {
-    owned.borrow()
 }

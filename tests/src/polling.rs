@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
-/// Polls a future at most so often, then drops it. `None` if it was not ready by then.
+/// Polls a future at most so often, then drops or leaks it. `None` if it was not ready by then.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct AtMost<F> {
     future: Option<Pin<Box<F>>>,
     polls_left: u32,
+    leaks: bool,
 }
 
 impl<F: Future> AtMost<F> {
@@ -20,7 +21,13 @@ impl<F: Future> AtMost<F> {
         Self {
             future: Some(Box::pin(future)),
             polls_left: polls,
+            leaks: false,
         }
+    }
+
+    /// Forgets the future at the end instead of dropping it, if `leaks`.
+    pub fn leaking(self, leaks: bool) -> Self {
+        Self { leaks, ..self }
     }
 }
 
@@ -28,21 +35,20 @@ impl<F: Future> Future for AtMost<F> {
     type Output = Option<F::Output>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.polls_left == 0 {
-            self.future = None;
-            return Poll::Ready(None);
-        }
-        self.polls_left -= 1;
-        let future = self.future.as_mut().expect("not polled after its end");
-        let polled = future.as_mut().poll(context);
-        match polled {
-            Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending if self.polls_left == 0 => {
-                self.future = None;
-                Poll::Ready(None)
+        if self.polls_left > 0 {
+            self.polls_left -= 1;
+            let future = self.future.as_mut().expect("not polled after its end");
+            match future.as_mut().poll(context) {
+                Poll::Ready(output) => return Poll::Ready(Some(output)),
+                Poll::Pending if self.polls_left > 0 => return Poll::Pending,
+                Poll::Pending => {}
             }
-            Poll::Pending => Poll::Pending,
         }
+        let future = self.future.take();
+        if self.leaks {
+            std::mem::forget(future);
+        }
+        Poll::Ready(None)
     }
 }
 

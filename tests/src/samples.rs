@@ -1,5 +1,6 @@
 //! Keys and values of several types, drawn from a seed.
 
+use std::borrow::Borrow;
 use std::fmt::Debug;
 
 use kvick::io::sim::Random;
@@ -123,4 +124,9 @@ pub fn pattern(seed: u64, length: usize) -> Vec<u8> {
     }
     bytes.truncate(length);
     bytes
+}
+
+/// What operations take, of what is kept.
+pub fn item<T: Value + ?Sized>(owned: &T::Owned) -> &T::Item {
+    owned.borrow()
 }

@@ -12,8 +12,6 @@ use kvick::runtime::{Handle, Simulation};
 use kvick::{ByteSize, Config, FasterKv, Key, Value};
 
 /// Runs `test` under `usual` seeds, or under those that the environment names.
-///
-/// `test` is a function of the calling test: its name tells what to replay.
 pub fn seeds<F: Fn(u64)>(usual: u64, test: F) {
     let chosen = match std::env::var("SEED") {
         Ok(text) if !text.is_empty() => parse(&text),
@@ -38,12 +36,19 @@ fn parse(text: &str) -> Range<u64> {
     }
 }
 
-/// `sim::faults::a_test::{{closure}}` is run by the filter `faults::a_test`.
-fn replay_name<F>() -> &'static str {
+/// The filter that runs the calling test alone: tests have threads of their own, named after them,
+/// unless there is to be one thread only. `sim::faults::a_test::{{closure}}` says it too.
+fn replay_name<F>() -> String {
+    let thread = std::thread::current();
+    if let Some(name) = thread.name().filter(|name| *name != "main") {
+        return name.to_owned();
+    }
     let path = std::any::type_name::<F>();
     let path = path.split_once("::").map_or(path, |(_, within)| within);
-    path.split_once("::{{closure}}")
-        .map_or(path, |(test, _)| test)
+    let path = path
+        .split_once("::{{closure}}")
+        .map_or(path, |(test, _)| test);
+    path.to_owned()
 }
 
 /// One seeded run: an executor, a disk, and the store's place on it.
@@ -74,12 +79,16 @@ impl World {
 
     /// A disk of another kind. Nothing durable of a log is ever written again, on any of them.
     pub fn with(seed: u64, options: SimOptions) -> Self {
-        let simulation = Simulation::new(seed);
         let options = SimOptions {
             write_once: vec!["log.".to_owned()],
             ..options
         };
-        let disk = SimDisk::new(seed, options);
+        Self::on(seed, SimDisk::new(seed, options))
+    }
+
+    /// A disk that is there already.
+    pub fn on(seed: u64, disk: SimDisk) -> Self {
+        let simulation = Simulation::new(seed);
         simulation.add_source(Arc::new(disk.clone()));
         let handle = simulation.handle();
         let site = Site { handle, disk, seed };

@@ -130,7 +130,7 @@ fn explain_a_round(config: Config, seed: u64) {
 
 #[test]
 fn every_history_can_be_explained() {
-    for seed in 0..25 {
+    for seed in 0..60 {
         for config in small_configs() {
             explain_a_round(config, seed);
         }

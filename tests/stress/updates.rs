@@ -83,14 +83,14 @@ where
 #[test]
 fn no_word_update_is_lost_in_the_fuzzy_region() {
     for config in small_configs() {
-        count_exactly::<u64, u64>(config, 2000, false);
+        count_exactly::<u64, u64>(config, 8000, false);
     }
 }
 
 #[test]
 fn no_word_update_is_lost_on_the_device() {
     for config in small_configs() {
-        count_exactly::<u64, u64>(config, 1000, true);
+        count_exactly::<u64, u64>(config, 4000, true);
     }
 }
 
@@ -121,7 +121,7 @@ fn no_reader_sees_a_torn_value() {
         let mut session = store.session().expect("open");
         let mut random = kvick::io::sim::Random::new(number);
         block_on(async {
-            for _ in 0..3000 {
+            for _ in 0..10_000 {
                 if random.chance(0.3) {
                     let seed = random.next_u64().to_le_bytes()[0];
                     let length = random.index(700);

@@ -36,6 +36,8 @@ use crate::error::{Error, Result};
 pub struct Config {
     // What to give it.
     /// Memory that the store may take: index, log pages and I/O buffers together; 64 KiB to 16 TiB.
+    /// It holds for as many keys as the index was made for (`expected_keys`): the index grows by
+    /// some 9 bytes for each key beyond them, and log pages do not give way yet.
     /// Records beyond what fits are read from the device. Default 256 MiB.
     pub memory: ByteSize,
     /// Space that the log should take on the device. Informational until compaction exists: the
@@ -43,7 +45,9 @@ pub struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk: Option<ByteSize>,
     /// How many different keys the index should hold in its main part; it takes 11 bytes for each.
-    /// More keys work and cost a cache miss more. Default: as many as an eighth of `memory` holds.
+    /// More keys work, with chains of overflow lines: twice as many cost a cache miss or two more,
+    /// a hundred times as many are slow, until the index grows by itself. Default: as many as an
+    /// eighth of `memory` holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_keys: Option<u64>,
 

@@ -2,8 +2,8 @@
 
 use super::line::{LINE_WORDS, Line};
 use crate::memory::WordMemory;
+use kvick_io::sync::Mutex;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
-use std::sync::Mutex;
 use std::sync::OnceLock;
 
 /// Lines of the first chunk; each next chunk is twice as large.

@@ -6,8 +6,8 @@
 
 use crate::error::{Error, Result};
 use event_listener::Event;
+use kvick_io::sync::Mutex;
 use kvick_io::sync::atomic::{AtomicU8, Ordering};
-use std::sync::Mutex;
 
 const SOUND: u8 = 0;
 const FULL: u8 = 1;

@@ -94,9 +94,9 @@ impl Units {
         }
     }
 
-    /// Checks the units `which` of `bytes`, whose unit 0 begins at `start`, and closes the gaps that
-    /// their trailers leave. Units are opened in order; then the payload of those that were is in
-    /// one piece at the front of `bytes`.
+    /// Checks the units `which` of `bytes`, whose unit 0 begins at `start`, and closes the gaps
+    /// that their trailers leave. Units are opened in order; then the payload of those that were is
+    /// in one piece at the front of `bytes`.
     pub(crate) fn open(
         self,
         start: Address,

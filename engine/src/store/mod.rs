@@ -4,8 +4,8 @@
 //! * [`Core`]: everything that operations share, in terms of bytes.
 //! * `trace`: the only walk along a chain of records.
 //! * `read`, `upsert`, `modify`, `delete`: one *synchronous attempt* each, a `match` over the
-//!   region of the newest record. An attempt runs under one guard, ends done or [`Blocked`], and leaves
-//!   nothing half done: no lock, no reserved room, no borrowed memory.
+//!   region of the newest record. An attempt runs under one guard, ends done or [`Blocked`], and
+//!   leaves nothing half done: no lock, no reserved room, no borrowed memory.
 //! * `operation`: the future that makes attempts and, in between, waits for what blocked them.
 //! * `batch`: many operations under one guard, with prefetching.
 //! * `pieces`: values that do not fit in a page.

@@ -52,12 +52,12 @@ pub(crate) async fn create<K: Key + ?Sized, V: Value + ?Sized>(
 ) -> Result<(Core, Box<dyn Lock>)> {
     let geometry = Geometry::of(&config)?;
     let lock = lock(&*directory).await?;
-    refuse_what_is_there(&*directory).await?;
-    let salt = seed.rotate_left(32) ^ 0x6b76_6963_6b6c_6f67;
     let options = DeviceOptions {
         segment_bytes: geometry.segment_bytes,
         create: true,
     };
+    refuse_what_is_there(&*directory, options).await?;
+    let salt = seed.rotate_left(32) ^ 0x6b76_6963_6b6c_6f67;
     let device = directory
         .open_device(LOG, options)
         .await
@@ -114,7 +114,7 @@ async fn lock(directory: &dyn Directory) -> Result<Box<dyn Lock>> {
 }
 
 /// Refuses a directory that holds a store, or files that a store would overwrite.
-async fn refuse_what_is_there(directory: &dyn Directory) -> Result<()> {
+async fn refuse_what_is_there(directory: &dyn Directory, options: DeviceOptions) -> Result<()> {
     let files = directory
         .list()
         .await
@@ -127,11 +127,25 @@ async fn refuse_what_is_there(directory: &dyn Directory) -> Result<()> {
         );
         return Err(Error::already_exists(place(directory), &what));
     }
-    if segments > 0 {
+    if segments > 0 && !is_unfinished(directory, options).await? {
         let what = format!("{segments} log segments without a manifest; nothing was touched");
         return Err(Error::already_exists(place(directory), &what));
     }
     Ok(())
+}
+
+/// Whether the log there is left over from a creation that did not get to its manifest: then it
+/// holds no byte, and the creation can go on.
+async fn is_unfinished(directory: &dyn Directory, options: DeviceOptions) -> Result<bool> {
+    let options = DeviceOptions {
+        create: false,
+        ..options
+    };
+    let device = directory
+        .open_device(LOG, options)
+        .await
+        .map_err(|error| Error::io(format!("looking at the log in {}", place(directory)), error))?;
+    Ok(device.bytes_stored() == 0)
 }
 
 /// Announces the store: what it is made of, one fact a line, and the checksum of those lines.

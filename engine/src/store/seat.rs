@@ -7,7 +7,8 @@ use super::cold::NOTHING_LEARNT;
 use crate::epoch::{Epoch, Guard, Participant};
 use crate::statistics::{Counter, Counters, Stats};
 use crossbeam_utils::CachePadded;
-use std::sync::{Arc, Mutex};
+use kvick_io::sync::Mutex;
+use std::sync::Arc;
 
 /// One place to run operations from.
 #[derive(Debug)]

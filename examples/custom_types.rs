@@ -1,0 +1,128 @@
+//! Keys and values of many types, and one of your own.
+//!
+//! You learn: strings, tuples and options as they are; structs by three codecs (their own memory,
+//! serde, rkyv); and what to write for an encoding of your own.
+//!
+//! ```text
+//! cargo run --release --example custom_types
+//! ```
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use kvick::{ByteSize, CodecError, Config, FasterKv, Key, Rkyv, Serde, Value, ZeroCopy};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Stored as its memory: reading in place costs nothing.
+#[derive(Clone, Debug, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+struct Account {
+    balance: i64,
+    opened_day: u32,
+    flags: u32,
+}
+
+/// Stored by serde in a compact form, decoded by every read; or by rkyv, read in place.
+#[derive(
+    Debug,
+    PartialEq,
+    serde::Serialize,
+    serde::Deserialize,
+    rkyv::Archive,
+    rkyv::Serialize,
+    rkyv::Deserialize,
+)]
+struct Profile {
+    name: String,
+    tags: Vec<String>,
+}
+
+/// An encoding of one's own: three bytes. As two colours are equal exactly if their bytes are, it
+/// may also be a key.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Colour(u8, u8, u8);
+
+impl Value for Colour {
+    type Item = Self;
+    type Owned = Self;
+    type View<'a> = Self;
+    type Bytes<'a> = [u8; 3];
+    const WIDTH: Option<usize> = Some(3);
+
+    fn type_name() -> Cow<'static, str> {
+        "paint.colour".into()
+    }
+
+    fn encode(item: &Self) -> Result<[u8; 3], CodecError> {
+        Ok([item.0, item.1, item.2])
+    }
+
+    fn view(bytes: &[u8]) -> Result<Self, CodecError> {
+        match *bytes {
+            [red, green, blue] => Ok(Self(red, green, blue)),
+            _ => Err(CodecError::wrong_length("paint.colour", 3, bytes.len())),
+        }
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        Self::view(bytes)
+    }
+}
+
+impl Key for Colour {}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let directory = tempfile::tempdir()?;
+    let at = |name: &str| directory.path().join(name);
+
+    let names: FasterKv<Colour, str> = open(&at("names")).await?;
+    names.upsert(&Colour(255, 0, 0), "red").await?;
+    let letters = names.read_with(&Colour(255, 0, 0), |name| name.len());
+    assert_eq!(letters.await?, Some(3));
+    names.close().await?;
+
+    let clicks: FasterKv<(String, u32), Option<u64>> = open(&at("clicks")).await?;
+    let place = ("front page".to_owned(), 7);
+    clicks.upsert(&place, &None).await?; // a value that says "none" is not an absent key
+    assert_eq!(clicks.read(&place).await?, Some(None));
+    clicks.close().await?;
+
+    let accounts: FasterKv<u64, ZeroCopy<Account>> = open(&at("accounts")).await?;
+    let account = Account {
+        balance: -5,
+        opened_day: 20_000,
+        flags: 1,
+    };
+    accounts.upsert(&1, &account).await?;
+    let debt = accounts.read_with(&1, |account| account.balance.min(0));
+    assert_eq!(debt.await?, Some(-5));
+    accounts.close().await?;
+
+    let profile = || Profile {
+        name: "Ada".into(),
+        tags: vec!["engine".into(), "poetry".into()],
+    };
+    let compact: FasterKv<str, Serde<Profile>> = open(&at("compact")).await?;
+    compact.upsert("ada", &profile()).await?;
+    assert_eq!(compact.read("ada").await?, Some(profile()));
+    compact.close().await?;
+
+    let archived: FasterKv<str, Rkyv<Profile>> = open(&at("archived")).await?;
+    archived.upsert("ada", &profile()).await?;
+    let tags = archived.read_with("ada", |profile| profile.tags.len()); // no String is made
+    assert_eq!(tags.await?, Some(2));
+    archived.close().await?;
+
+    println!("six types of values came back as they went in");
+    Ok(())
+}
+
+async fn open<K, V>(path: &Path) -> kvick::Result<FasterKv<K, V>>
+where
+    K: Key + ?Sized,
+    V: Value + ?Sized,
+{
+    let config = Config::default().with_memory(ByteSize::mib(1));
+    FasterKv::open(path, config).await
+}

@@ -1,0 +1,193 @@
+//! Whole operations under random schedules: `RUSTFLAGS="--cfg shuttle" cargo test --test shuttle`.
+//!
+//! Every atomic step of the store is a point at which another thread may go on. The device is
+//! memory; the maintenance of the store is one more task under the same scheduler.
+#![cfg(shuttle)]
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kvick::io::{BoxFuture, MemoryDirectory};
+use kvick::runtime::{Handle, Runtime};
+use kvick::{FasterKv, Key, Session, Value};
+use shuttle::future::block_on;
+use shuttle::scheduler::{PctScheduler, RandomScheduler};
+use tests::history::{Action, Event, is_linearizable};
+use tests::samples::SampleValue;
+use tests::simulated::two_pages;
+
+const SCHEDULES: usize = 2000;
+
+/// Tasks of shuttle; its time stands still, and sleeping is letting others run.
+#[derive(Debug)]
+struct OnShuttle;
+
+impl Runtime for OnShuttle {
+    fn spawn(&self, _name: &'static str, future: BoxFuture<'static, ()>) {
+        drop(shuttle::future::spawn(future));
+    }
+
+    fn sleep(&self, _duration: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(shuttle::future::yield_now())
+    }
+
+    fn now(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+async fn open<K: Key + ?Sized, V: Value + ?Sized>() -> FasterKv<K, V> {
+    let store = FasterKv::builder(two_pages())
+        .runtime(Handle::custom(Arc::new(OnShuttle)))
+        .directory(Arc::new(MemoryDirectory::new()))
+        .seed(1)
+        .open_in_directory();
+    store.await.expect("a store in memory opens")
+}
+
+/// Few changes of threads, each after a long stretch, find what an even mixture hardly ever does:
+/// somebody who is put aside for long in the middle of an operation.
+fn many_schedules(run: impl Fn() + Send + Sync + 'static) {
+    let mut config = shuttle::Config::new();
+    // The default is too small for the frames of a test build.
+    config.stack_size = 1 << 20;
+    let run = Arc::new(run);
+    for preemptions in 2..5 {
+        let (scheduler, run) = (PctScheduler::new(preemptions, SCHEDULES), Arc::clone(&run));
+        shuttle::Runner::new(scheduler, config.clone()).run(move || run());
+    }
+    let scheduler = RandomScheduler::new(SCHEDULES);
+    shuttle::Runner::new(scheduler, config).run(move || run());
+}
+
+type Work<V> = fn(Session<u64, V>) -> Pin<Box<dyn Future<Output = Session<u64, V>> + Send>>;
+
+/// Two threads work on key 1 while a third moves the marks of the log; gives what is there then.
+fn two_against_a_flush<V: SampleValue + ?Sized>(work: Work<V>, evict: bool) -> Option<V::Owned> {
+    let store = block_on(open::<u64, V>());
+    // Sessions are made and dropped outside: their registry is behind a lock of std.
+    let sessions = [0, 1].map(|_| store.session().expect("open"));
+    let threads = sessions.map(|session| shuttle::thread::spawn(move || block_on(work(session))));
+    let flushed = block_on(async {
+        if evict {
+            store.flush_and_evict().await
+        } else {
+            store.flush().await
+        }
+    });
+    flushed.expect("sound memory");
+    let sessions = threads.map(|thread| thread.join().expect("no panic"));
+    let found = block_on(store.read(&1)).expect("sound memory");
+    drop(sessions);
+    block_on(store.close()).expect("closes");
+    found
+}
+
+fn count_twice<V: SampleValue + ?Sized>(
+    mut session: Session<u64, V>,
+) -> Pin<Box<dyn Future<Output = Session<u64, V>> + Send>> {
+    Box::pin(async move {
+        for _ in 0..2 {
+            session.rmw(&1, V::counted).await.expect("sound memory");
+        }
+        session
+    })
+}
+
+fn no_update_is_lost<V: SampleValue + ?Sized>(evict: bool) {
+    let schedule = move || {
+        let found = two_against_a_flush::<V>(count_twice::<V>, evict);
+        assert_eq!(found.as_ref().map(V::count), Some(4));
+    };
+    many_schedules(schedule);
+}
+
+#[test]
+fn no_word_update_is_lost() {
+    no_update_is_lost::<u64>(false);
+    no_update_is_lost::<u64>(true);
+}
+
+#[test]
+fn no_update_of_bytes_is_lost() {
+    no_update_is_lost::<[u8]>(false);
+    no_update_is_lost::<[u8]>(true);
+}
+
+/// Ticks of all threads. Not an atomic of shuttle: a tick is no point to switch at.
+type Ticks = Arc<std::sync::atomic::AtomicU64>;
+
+fn tick(ticks: &Ticks) -> u64 {
+    // Relaxed: shuttle runs one thread at a time.
+    ticks.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+}
+
+/// Some operations of one thread on key 1, and what they answered.
+async fn act(session: &mut Session<u64, u64>, ticks: &Ticks) -> kvick::Result<Vec<Event>> {
+    let mut events = Vec::new();
+    for _ in 0..4 {
+        let called = tick(ticks);
+        let (one, other) = (drawn(3), drawn(3));
+        let action = match drawn(6) {
+            0 => {
+                session.upsert(&1, &one).await?;
+                Action::Upsert(one)
+            }
+            1 => {
+                session.rmw(&1, |value| value.unwrap_or(0) + 1).await?;
+                Action::Add(1)
+            }
+            2 => {
+                session.delete(&1).await?;
+                Action::Delete
+            }
+            3 => Action::Insert(one, session.insert_if_absent(&1, &one).await?),
+            4 => Action::Swap(
+                one,
+                other,
+                session.compare_and_swap(&1, &one, &other).await?,
+            ),
+            _ => Action::Read(session.read(&1).await?),
+        };
+        events.push(Event {
+            action,
+            called,
+            returned: Some(tick(ticks)),
+        });
+    }
+    Ok(events)
+}
+
+fn drawn(bound: u64) -> u64 {
+    use shuttle::rand::Rng;
+    shuttle::rand::thread_rng().gen_range(0..bound)
+}
+
+#[test]
+fn every_history_can_be_explained() {
+    many_schedules(|| {
+        let store = block_on(open::<u64, u64>());
+        let ticks = Ticks::default();
+        let threads = [0, 1, 2].map(|_| {
+            let (mut session, ticks) = (store.session().expect("open"), Arc::clone(&ticks));
+            shuttle::thread::spawn(move || {
+                let events = block_on(act(&mut session, &ticks)).expect("sound memory");
+                (session, events)
+            })
+        });
+        for _ in 0..2 {
+            block_on(store.flush_and_evict()).expect("sound memory");
+        }
+        let ends = threads.map(|thread| thread.join().expect("no panic"));
+        let history: Vec<Event> = ends
+            .iter()
+            .flat_map(|(_, events)| events)
+            .copied()
+            .collect();
+        assert!(is_linearizable(&history), "{history:#?}");
+        drop(ends);
+        block_on(store.close()).expect("closes");
+    });
+}

@@ -1,0 +1,151 @@
+//! Opening a store while each of its file operations fails, is given up, or is cut by a power
+//! failure: an error, or a store; and the next attempt is not stopped by what the first one left.
+
+use std::io;
+use std::time::Duration;
+
+use kvick::io::sim::SimDisk;
+use kvick::{ErrorKind, FasterKv, Result};
+use tests::polling::AtMost;
+use tests::simulated::{Site, World, seeds, two_pages};
+
+/// More operations, or polls, than opening takes.
+const ATTEMPTS: u32 = 60;
+
+/// A second attempt on the same disk, now sound.
+async fn open_again(site: &Site) -> Result<FasterKv<u64, u64>> {
+    // A store that was given up ends in the background, and frees its directory then.
+    site.handle.sleep(Duration::from_secs(1)).await;
+    site.try_open(two_pages()).await
+}
+
+/// Either there is a store in the directory already, or it can be used.
+async fn assert_usable(site: &Site, what: &str) {
+    match open_again(site).await {
+        Ok(store) => {
+            store.upsert(&1, &10).await.expect("a sound disk");
+            assert_eq!(store.read(&1).await.expect("a sound disk"), Some(10));
+            store.close().await.expect("closes");
+        }
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{what}: {error}");
+            let text = error.to_string();
+            assert!(
+                text.contains("a kvick store"),
+                "{what} leaves no store, but: {text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn any_operation_may_fail() {
+    seeds(3, |seed| {
+        for number in 0..ATTEMPTS {
+            let world = World::new(seed);
+            let site = world.site.clone();
+            let opened = world.simulation.run(async {
+                site.disk
+                    .fail_at(number.into(), io::ErrorKind::PermissionDenied);
+                let opened = site.try_open::<u64, u64>(two_pages()).await;
+                site.disk.heal();
+                let opened = match opened {
+                    Ok(store) => {
+                        store.close().await.expect("closes");
+                        true
+                    }
+                    Err(error) => {
+                        assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+                        false
+                    }
+                };
+                assert_usable(&site, &format!("a failure of operation {number}")).await;
+                opened
+            });
+            if opened {
+                return;
+            }
+        }
+        panic!("never opened");
+    });
+}
+
+#[test]
+fn opening_may_be_given_up() {
+    seeds(3, |seed| {
+        for polls in 1..ATTEMPTS {
+            let world = World::new(seed);
+            let site = world.site.clone();
+            let opened = world.simulation.run(async {
+                let opening = site.try_open::<u64, u64>(two_pages());
+                let opened = AtMost::new(polls, opening).await;
+                let opened = opened.map(|opened| opened.expect("a sound disk"));
+                let is_open = opened.is_some();
+                drop(opened);
+                assert_usable(&site, &format!("giving up after {polls} polls")).await;
+                is_open
+            });
+            if opened {
+                return;
+            }
+        }
+        panic!("never opened");
+    });
+}
+
+#[test]
+fn the_power_may_fail() {
+    seeds(30, |seed| {
+        for polls in 1..ATTEMPTS {
+            let world = World::new(seed);
+            let site = world.site.clone();
+            let (image, opened) = world.simulation.run(async {
+                let opening = site.try_open::<u64, u64>(two_pages());
+                let opened = AtMost::new(polls, opening).await;
+                (site.disk.crash(seed + u64::from(polls)), opened.is_some())
+            });
+            restart(seed, image, polls);
+            if opened {
+                return;
+            }
+        }
+        panic!("never opened");
+    });
+}
+
+/// Another process, on what the power failure left.
+fn restart(seed: u64, image: SimDisk, polls: u32) {
+    let world = World::on(seed, image);
+    let site = world.site.clone();
+    world.simulation.run(async {
+        assert_usable(&site, &format!("a power failure after {polls} polls")).await;
+    });
+}
+
+/// A store that nobody uses does nothing at all.
+#[test]
+fn an_idle_store_takes_no_steps() {
+    seeds(20, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        let store = world.simulation.run(async move {
+            let store = site.open::<u64, u64>(site.small_config()).await;
+            for key in 0..1000 {
+                store.upsert(&key, &key).await.expect("a sound disk");
+            }
+            store.flush().await.expect("a sound disk");
+            site.handle.sleep(Duration::from_secs(1)).await;
+            store
+        });
+        let before = world.simulation.steps();
+        let handle = world.site.handle.clone();
+        let hour = async move { handle.sleep(Duration::from_secs(3600)).await };
+        world.simulation.run(hour);
+        let steps = world.simulation.steps() - before;
+        assert!(steps < 5, "{steps} steps in an hour");
+        world
+            .simulation
+            .run(async { store.close().await })
+            .expect("closes");
+    });
+}
