@@ -23,14 +23,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // Read, modify, write: atomic per key, whoever else changes it. The closure gets a copy and may
     // run more than once.
-    session
-        .rmw("apples", |count| count.unwrap_or(0) + 1)
-        .await?;
+    session.rmw("apples", |count| count.unwrap_or(0) + 1).await?;
     session.rmw("pears", |count| count.unwrap_or(0) + 1).await?;
-    assert_eq!(
-        session.read_many(&["apples", "pears"]).await?,
-        [Some(4), Some(1)]
-    );
+    assert_eq!(session.read_many(&["apples", "pears"]).await?, [Some(4), Some(1)]);
 
     assert!(!session.insert_if_absent("apples", &100).await?);
     assert!(session.compare_and_swap("apples", &4, &5).await?);

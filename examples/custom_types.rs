@@ -89,20 +89,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     clicks.close().await?;
 
     let accounts: FasterKv<u64, ZeroCopy<Account>> = open(&at("accounts")).await?;
-    let account = Account {
-        balance: -5,
-        opened_day: 20_000,
-        flags: 1,
-    };
+    let account = Account { balance: -5, opened_day: 20_000, flags: 1 };
     accounts.upsert(&1, &account).await?;
     let debt = accounts.read_with(&1, |account| account.balance.min(0));
     assert_eq!(debt.await?, Some(-5));
     accounts.close().await?;
 
-    let profile = || Profile {
-        name: "Ada".into(),
-        tags: vec!["engine".into(), "poetry".into()],
-    };
+    let profile = || Profile { name: "Ada".into(), tags: vec!["engine".into(), "poetry".into()] };
     let compact: FasterKv<str, Serde<Profile>> = open(&at("compact")).await?;
     compact.upsert("ada", &profile()).await?;
     assert_eq!(compact.read("ada").await?, Some(profile()));

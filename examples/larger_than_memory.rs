@@ -18,9 +18,7 @@ const READS: u64 = 20_000;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let directory = tempfile::tempdir()?;
-    let config = Config::default()
-        .with_memory(MEMORY)
-        .with_expected_keys(RECORDS); // the index is part of the memory
+    let config = Config::default().with_memory(MEMORY).with_expected_keys(RECORDS); // the index is part of the memory
     let store: FasterKv<u64, [u8; VALUE_BYTES]> = FasterKv::open(directory.path(), config).await?;
 
     // Writing goes as fast as pages can be flushed: it waits when memory is full, and only then.
@@ -37,10 +35,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let stats = store.stats();
     let in_memory = stats.log.mutable + stats.log.read_only;
     println!("{:#?}\n{:#?}", stats.log, stats.memory);
-    assert!(
-        stats.log.on_device > 4 * in_memory,
-        "most records are on disk only"
-    );
+    assert!(stats.log.on_device > 4 * in_memory, "most records are on disk only");
     assert!(stats.memory.index + stats.memory.frames + stats.memory.buffers <= MEMORY.bytes());
 
     // One after the other: each cold read waits for the device.
@@ -65,11 +60,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     assert_eq!(first_bytes, expected);
 
     // A change of a cold record: the old value is fetched, the new one goes to the hot end.
-    session
-        .rmw(&1, |value| {
-            value.map_or([0; VALUE_BYTES], |v| v.map(|b| !b))
-        })
-        .await?;
+    session.rmw(&1, |value| value.map_or([0; VALUE_BYTES], |v| v.map(|b| !b))).await?;
     assert_eq!(session.read(&1).await?, Some(value_of(1).map(|b| !b)));
 
     let stats = store.stats();

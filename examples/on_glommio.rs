@@ -20,9 +20,7 @@ type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<(), Failed> {
     let directory = tempfile::tempdir()?;
-    let config = Config::default()
-        .with_memory(ByteSize::mib(16))
-        .with_backend(Backend::Glommio);
+    let config = Config::default().with_memory(ByteSize::mib(16)).with_backend(Backend::Glommio);
     // Its flushes run on the background thread, so that they stall no executor.
     let store: Store = kvick::runtime::block_on(FasterKv::open(directory.path(), config))?;
 
@@ -45,12 +43,10 @@ where
 {
     let started = (0..EXECUTORS).map(|number| {
         let store = store.clone();
-        LocalExecutorBuilder::new(Placement::Unbound)
-            .name("service")
-            .spawn(move || async move {
-                let _attachment = kvick::io::attach_glommio();
-                part(store, number).await
-            })
+        LocalExecutorBuilder::new(Placement::Unbound).name("service").spawn(move || async move {
+            let _attachment = kvick::io::attach_glommio();
+            part(store, number).await
+        })
     });
     let started: Result<Vec<_>, _> = started.collect();
     for executor in started.map_err(|error| error.to_string())? {
@@ -70,9 +66,7 @@ async fn write(store: Store, number: u64) -> Result<(), Failed> {
 
 /// Reads the keys that another executor wrote, with some tasks of its own.
 async fn read(store: Store, number: u64) -> Result<(), Failed> {
-    let keys: Vec<u64> = (0..RECORDS)
-        .map(|n| n * EXECUTORS + (number + 1) % EXECUTORS)
-        .collect();
+    let keys: Vec<u64> = (0..RECORDS).map(|n| n * EXECUTORS + (number + 1) % EXECUTORS).collect();
     let tasks = keys.chunks(keys.len() / 4).map(|keys| {
         let (store, keys) = (store.clone(), keys.to_vec());
         glommio::spawn_local(async move {

@@ -40,16 +40,11 @@ async fn main() -> Result<(), Failed> {
         [] => exercise(service).await?,
         ["--serve", address] => {
             let listener = TcpListener::bind(address).await?;
-            println!(
-                "http://{}/KEY takes GET, PUT, DELETE",
-                listener.local_addr()?
-            );
+            println!("http://{}/KEY takes GET, PUT, DELETE", listener.local_addr()?);
             let interrupted = async {
                 let _ = tokio::signal::ctrl_c().await;
             };
-            axum::serve(listener, service)
-                .with_graceful_shutdown(interrupted)
-                .await?;
+            axum::serve(listener, service).with_graceful_shutdown(interrupted).await?;
         }
         _ => return Err("usage: on_tokio [--serve ADDRESS:PORT]".into()),
     }
@@ -132,9 +127,7 @@ async fn request(url: &str, method: &str, body: &str) -> Result<(u16, String), F
     connection.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     connection.read_to_string(&mut answer).await?;
-    let (head, body) = answer
-        .split_once("\r\n\r\n")
-        .ok_or("an answer has a head")?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or("an answer has a head")?;
     let status = head.split(' ').nth(1).ok_or("a head has a status")?;
     Ok((status.parse()?, body.to_owned()))
 }

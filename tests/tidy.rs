@@ -28,26 +28,11 @@ const UNSAFE_FILES: [&str; 13] = [
 const LAYERS: [(&str, &str); 9] = [
     ("io/src/", "kvick_runtime kvick::"),
     ("runtime/src/", "kvick::"),
-    (
-        "engine/src/codec/",
-        "epoch record hash_index hybrid_log store session kv",
-    ),
-    (
-        "engine/src/config/",
-        "epoch record hash_index hybrid_log store session kv",
-    ),
-    (
-        "engine/src/epoch/",
-        "record hash_index hybrid_log store session kv",
-    ),
-    (
-        "engine/src/record/",
-        "epoch hash_index hybrid_log store session kv",
-    ),
-    (
-        "engine/src/hash_index/",
-        "epoch record hybrid_log store session kv",
-    ),
+    ("engine/src/codec/", "epoch record hash_index hybrid_log store session kv"),
+    ("engine/src/config/", "epoch record hash_index hybrid_log store session kv"),
+    ("engine/src/epoch/", "record hash_index hybrid_log store session kv"),
+    ("engine/src/record/", "epoch hash_index hybrid_log store session kv"),
+    ("engine/src/hash_index/", "epoch record hybrid_log store session kv"),
     ("engine/src/hybrid_log/", "hash_index store session kv"),
     ("engine/src/store/", "session kv"),
 ];
@@ -79,17 +64,11 @@ fn files_and_lines_are_short_and_ascii() {
     for source in sources() {
         let lines = source.text.lines().count();
         if lines > MAX_LINES {
-            found.push(format!(
-                "{}: {lines} lines, at most {MAX_LINES}",
-                source.name
-            ));
+            found.push(format!("{}: {lines} lines, at most {MAX_LINES}", source.name));
         }
         for (number, line) in numbered(&source.text) {
             if line.chars().count() > MAX_COLUMNS {
-                found.push(format!(
-                    "{}:{number}: beyond column {MAX_COLUMNS}",
-                    source.name
-                ));
+                found.push(format!("{}:{number}: beyond column {MAX_COLUMNS}", source.name));
             }
             if !line.is_ascii() {
                 found.push(format!("{}:{number}: not ASCII", source.name));
@@ -118,11 +97,7 @@ fn unsafe_code_is_where_it_may_be_and_proves_itself() {
     let mut found = Vec::new();
     let mut used = BTreeSet::new();
     for source in sources() {
-        let sites = source
-            .text
-            .lines()
-            .filter(|line| names(&code(line), "unsafe"))
-            .count();
+        let sites = source.text.lines().filter(|line| names(&code(line), "unsafe")).count();
         if sites == 0 {
             continue;
         }
@@ -133,10 +108,7 @@ fn unsafe_code_is_where_it_may_be_and_proves_itself() {
         let proof = |line: &&str| line.contains("// SAFETY:") || line.contains("/// # Safety");
         let proofs = source.text.lines().filter(proof).count();
         if proofs < sites {
-            found.push(format!(
-                "{}: {sites} unsafe sites, {proofs} proofs",
-                source.name
-            ));
+            found.push(format!("{}: {sites} unsafe sites, {proofs} proofs", source.name));
         }
     }
     let listed = UNSAFE_FILES.iter().filter(|name| !used.contains(**name));
@@ -148,9 +120,7 @@ fn unsafe_code_is_where_it_may_be_and_proves_itself() {
 fn nothing_lower_names_anything_higher() {
     let mut found = Vec::new();
     for source in sources() {
-        let above = LAYERS
-            .iter()
-            .filter(|(below, _)| source.name.starts_with(below));
+        let above = LAYERS.iter().filter(|(below, _)| source.name.starts_with(below));
         for name in above.flat_map(|(_, above)| above.split(' ')) {
             for (number, line) in numbered(&source.text) {
                 if mentions(&code(line), name) {
@@ -258,10 +228,7 @@ fn targets(package: &Path, manifest: &str) -> Vec<PathBuf> {
     let mut targets: Vec<PathBuf> = named.collect();
     targets.extend(["src/lib.rs", "src/main.rs", "build.rs"].map(|path| package.join(path)));
     for directory in ["src/bin", "examples", "tests", "benches", "fuzz_targets"] {
-        let entries = fs::read_dir(package.join(directory))
-            .into_iter()
-            .flatten()
-            .flatten();
+        let entries = fs::read_dir(package.join(directory)).into_iter().flatten().flatten();
         targets.extend(entries.flat_map(|entry| [entry.path(), entry.path().join("main.rs")]));
     }
     targets.retain(|target| target.is_file() && target.extension().is_some_and(|it| it == "rs"));
@@ -275,11 +242,7 @@ fn reach(file: &Path, owns_directory: bool, reached: &mut BTreeSet<PathBuf>) {
     }
     let parent = file.parent().expect("a file is in a directory");
     let stem = file.file_stem().expect("a file has a name");
-    let children = if owns_directory {
-        parent.to_owned()
-    } else {
-        parent.join(stem)
-    };
+    let children = if owns_directory { parent.to_owned() } else { parent.join(stem) };
     let mut given = None;
     for line in read(file).lines() {
         if let Some(path) = line.trim().strip_prefix("#[path = \"") {
@@ -287,9 +250,7 @@ fn reach(file: &Path, owns_directory: bool, reached: &mut BTreeSet<PathBuf>) {
             continue;
         }
         let Some(name) = module(line) else { continue };
-        let flat = given
-            .take()
-            .unwrap_or_else(|| children.join(format!("{name}.rs")));
+        let flat = given.take().unwrap_or_else(|| children.join(format!("{name}.rs")));
         let nested = children.join(name).join("mod.rs");
         if flat.is_file() {
             reach(&flat, false, reached);
@@ -302,16 +263,9 @@ fn reach(file: &Path, owns_directory: bool, reached: &mut BTreeSet<PathBuf>) {
 fn sources() -> Vec<Source> {
     let sources: Vec<Source> = files(&root(), ".rs")
         .iter()
-        .map(|file| Source {
-            name: relative(file),
-            text: read(file),
-        })
+        .map(|file| Source { name: relative(file), text: read(file) })
         .collect();
-    assert!(
-        sources.len() > 50,
-        "this repository has more files than {}",
-        sources.len()
-    );
+    assert!(sources.len() > 50, "this repository has more files than {}", sources.len());
     sources
 }
 
@@ -321,10 +275,7 @@ fn files(directory: &Path, ending: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).expect("a directory of this repository");
     for entry in entries {
         let path = entry.expect("an entry of this repository").path();
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if path.is_dir() {
             if name != "target" && !name.starts_with('.') {
                 found.extend(files(&path, ending));
@@ -338,16 +289,11 @@ fn files(directory: &Path, ending: &str) -> Vec<PathBuf> {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("a member of the workspace")
-        .to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a member of the workspace").to_owned()
 }
 
 fn relative(file: &Path) -> String {
-    let path = file
-        .strip_prefix(root())
-        .expect("a file of this repository");
+    let path = file.strip_prefix(root()).expect("a file of this repository");
     path.to_str().expect("names are ASCII").replace('\\', "/")
 }
 
@@ -356,17 +302,10 @@ fn read(file: &Path) -> String {
 }
 
 fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    text.lines()
-        .enumerate()
-        .map(|(index, line)| (index + 1, line))
+    text.lines().enumerate().map(|(index, line)| (index + 1, line))
 }
 
 #[track_caller]
 fn none(found: &[String]) {
-    assert!(
-        found.is_empty(),
-        "{} violations:\n{}",
-        found.len(),
-        found.join("\n")
-    );
+    assert!(found.is_empty(), "{} violations:\n{}", found.len(), found.join("\n"));
 }

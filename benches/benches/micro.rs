@@ -13,6 +13,8 @@ use std::hint::black_box;
 use benches::keys::key_of;
 use benches::payload::Payload;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use kvick::bench_support::{Probe, Reserve};
+use kvick::epoch::Epoch;
 use kvick::runtime::block_on;
 use kvick::{Backend, ByteSize, Config, FasterKv, Session, TryRead, Value};
 
@@ -29,15 +31,10 @@ fn words(records: u64) -> Words {
         .with_backend(Backend::Memory)
         .with_expected_keys(records);
     block_on(async {
-        let store = Words::open("micro", config)
-            .await
-            .expect("a store in memory opens");
+        let store = Words::open("micro", config).await.expect("a store in memory opens");
         let mut session = store.session().expect("a session");
         for index in 0..records {
-            session
-                .upsert(&key_of(index), &index)
-                .await
-                .expect("memory is not full");
+            session.upsert(&key_of(index), &index).await.expect("memory is not full");
         }
         store
     })
@@ -48,9 +45,7 @@ fn some_keys(records: u64) -> impl FnMut() -> [u64; KEYS] {
     let mut state = 1u64;
     move || {
         std::array::from_fn(|_| {
-            state = state
-                .wrapping_mul(0x5851_F42D_4C95_7F2D)
-                .wrapping_add(0x1405_7B7E_F767_814F);
+            state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
             key_of((state >> 33) % records)
         })
     }
@@ -196,9 +191,7 @@ fn writes(criterion: &mut Criterion) {
 
 /// Records that are new: the tail is reserved, and the log flushed and evicted behind it.
 fn appends(criterion: &mut Criterion) {
-    let config = Config::default()
-        .with_memory(ByteSize::mib(64))
-        .with_backend(Backend::Null);
+    let config = Config::default().with_memory(ByteSize::mib(64)).with_backend(Backend::Null);
     let store: FasterKv<u64, [u8]> =
         block_on(FasterKv::open("micro", config)).expect("a store in memory opens");
     let mut session = store.session().expect("a session");
@@ -213,10 +206,7 @@ fn appends(criterion: &mut Criterion) {
                     index += 1;
                     <[u8]>::stamp(&mut value, key_of(index), 1);
                     // Few keys, so that the index stays small and the log grows.
-                    session
-                        .upsert(&(index % 4096), &value[..])
-                        .await
-                        .expect("memory turns over");
+                    session.upsert(&(index % 4096), &value[..]).await.expect("memory turns over");
                 }
             });
         });
@@ -241,12 +231,36 @@ fn codecs(criterion: &mut Criterion) {
     group.bench_function("str_view", |bencher| {
         bencher.iter(|| {
             let bytes = str::encode(black_box(text)).expect("text has an encoding");
-            str::view(black_box(bytes))
-                .expect("it was encoded above")
-                .len()
+            str::view(black_box(bytes)).expect("it was encoded above").len()
         });
     });
 }
 
-criterion_group!(micro, reads, writes, appends, codecs);
+/// The parts of an operation by themselves.
+fn parts(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("parts");
+    let epoch = Epoch::new();
+    let mut participant = epoch.register();
+    group.bench_function("epoch/enter_and_leave", |bencher| {
+        bencher.iter(|| participant.protected(|guard| _ = black_box(guard)));
+    });
+    group.bench_function("epoch/bump_and_scan", |bencher| {
+        bencher.iter(|| epoch.is_drained(epoch.bump()));
+    });
+    for (size, records) in SIZES {
+        let probe = Probe::new(records);
+        let mut key = 0_u64;
+        group.bench_function(BenchmarkId::new("probe", size), |bencher| {
+            bencher.iter(|| {
+                key = key.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+                probe.find((key >> 33) % records)
+            });
+        });
+    }
+    let tail = Reserve::new();
+    group.bench_function("tail/reserve_24_bytes", |bencher| bencher.iter(|| tail.reserve(24)));
+    group.finish();
+}
+
+criterion_group!(micro, parts, reads, writes, appends, codecs);
 criterion_main!(micro);

@@ -34,8 +34,5 @@ pub fn spawn<T: Send + 'static>(
     name: String,
     body: impl FnOnce() -> T + Send + 'static,
 ) -> thread::JoinHandle<T> {
-    thread::Builder::new()
-        .name(name)
-        .spawn(body)
-        .expect("the system grants a benchmark thread")
+    thread::Builder::new().name(name).spawn(body).expect("the system grants a benchmark thread")
 }

@@ -83,11 +83,7 @@ pub fn draw_steps(
                 Distribution::Uniform => random.random_range(0..records),
                 Distribution::Zipfian => {
                     let rank = as_index(zipf.sample(&mut random)) - 1;
-                    if workload.by_recency() {
-                        rank
-                    } else {
-                        scramble(rank) % records
-                    }
+                    if workload.by_recency() { rank } else { scramble(rank) % records }
                 }
             };
             Step::new(target, other)
@@ -107,10 +103,7 @@ fn as_float(records: u64) -> f64 {
     records as f64
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a rank is a whole number below the records"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "a rank is a whole number below the records")]
 fn as_index(rank: f64) -> u64 {
     rank as u64
 }

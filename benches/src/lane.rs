@@ -52,10 +52,7 @@ pub struct Course {
 impl Course {
     /// Operations finished by all lanes so far.
     pub fn total(&self) -> u64 {
-        self.finished
-            .iter()
-            .map(|count| count.load(Ordering::Relaxed))
-            .sum()
+        self.finished.iter().map(|count| count.load(Ordering::Relaxed)).sum()
     }
 }
 
@@ -79,13 +76,7 @@ impl Findings {
     pub fn new() -> Self {
         let latency =
             Histogram::new_with_bounds(1, LATENCY_MAX_NANOSECONDS, 3).expect("bounds are in order");
-        Self {
-            operations: 0,
-            reads: 0,
-            missing: 0,
-            wrong: 0,
-            latency,
-        }
+        Self { operations: 0, reads: 0, missing: 0, wrong: 0, latency }
     }
 
     /// Adds what another lane has seen.
@@ -94,9 +85,7 @@ impl Findings {
         self.reads += other.reads;
         self.missing += other.missing;
         self.wrong += other.wrong;
-        self.latency
-            .add(&other.latency)
-            .expect("all lanes use the same bounds");
+        self.latency.add(&other.latency).expect("all lanes use the same bounds");
     }
 
     fn saw(&mut self, found: Option<bool>) {
@@ -131,14 +120,7 @@ impl Lane {
     pub fn new(course: Arc<Course>, number: usize) -> Self {
         let cursor = course.steps.len() / course.finished.len() * number;
         let findings = Findings::new();
-        Self {
-            course,
-            number: number as u64,
-            cursor,
-            inserted: 0,
-            version: 1,
-            findings,
-        }
+        Self { course, number: number as u64, cursor, inserted: 0, version: 1, findings }
     }
 
     /// Runs until the course is stopped.
@@ -167,9 +149,7 @@ impl Lane {
                     until_sample = self.course.sample_every;
                     let started = Stopwatch::start();
                     self.take(session, operation, key, &mut buffer).await?;
-                    self.findings
-                        .latency
-                        .saturating_record(started.nanoseconds());
+                    self.findings.latency.saturating_record(started.nanoseconds());
                 } else {
                     self.take(session, operation, key, &mut buffer).await?;
                 }
@@ -200,9 +180,7 @@ impl Lane {
                 session.upsert(&key, (*buffer).borrow()).await?;
             }
             Operation::ReadModifyWrite => {
-                session
-                    .rmw(&key, |previous| V::next(previous, key, length))
-                    .await?;
+                session.rmw(&key, |previous| V::next(previous, key, length)).await?;
             }
         }
         Ok(())
@@ -246,15 +224,11 @@ impl Lane {
             if !reads.is_empty() {
                 let values = session.read_many(&reads).await?;
                 for (key, value) in reads.iter().zip(&values) {
-                    let found = value
-                        .as_ref()
-                        .map(|value| V::verify_owned(value, *key, length));
+                    let found = value.as_ref().map(|value| V::verify_owned(value, *key, length));
                     self.findings.saw(found);
                 }
             }
-            self.findings
-                .latency
-                .saturating_record(started.nanoseconds());
+            self.findings.latency.saturating_record(started.nanoseconds());
             self.publish(batch);
         }
         Ok(())
@@ -274,11 +248,7 @@ impl Lane {
         let step = self.course.steps[self.cursor];
         self.cursor = (self.cursor + 1) % self.course.steps.len();
         let workload = self.course.workload;
-        let operation = if step.is_other() {
-            workload.other()
-        } else {
-            Operation::Read
-        };
+        let operation = if step.is_other() { workload.other() } else { Operation::Read };
         let index = match operation {
             Operation::Insert => {
                 self.inserted += 1;

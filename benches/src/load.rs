@@ -42,9 +42,7 @@ pub fn load<V: Payload + ?Sized>(
         bar.set(progress.load(Ordering::Relaxed).min(what.records));
     });
     let store = store.clone();
-    let results = crew.run(crew.threads, move |_| {
-        fill(store.clone(), Arc::clone(&taken), what)
-    });
+    let results = crew.run(crew.threads, move |_| fill(store.clone(), Arc::clone(&taken), what));
     beside.stop();
     results.into_iter().collect::<Result<()>>()?;
     Ok(started.elapsed())

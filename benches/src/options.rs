@@ -86,19 +86,14 @@ impl Options {
 
     /// The store's configuration.
     pub fn config(&self) -> Config {
-        let mut config = Config::default()
-            .with_memory(self.memory)
-            .with_backend(self.backend);
+        let mut config = Config::default().with_memory(self.memory).with_backend(self.backend);
         config.expected_keys = self.expected_keys;
         config
     }
 
     /// The runtime.
     pub fn crew(&self) -> Crew {
-        Crew {
-            kind: self.runtime,
-            threads: self.threads,
-        }
+        Crew { kind: self.runtime, threads: self.threads }
     }
 
     /// Bytes of log the loaded records take, about.
@@ -108,11 +103,7 @@ impl Options {
 
     /// How often a step is timed: always once the device is involved, else now and then.
     pub fn sample_every(&self) -> usize {
-        if self.data_bytes() > self.memory.bytes() {
-            1
-        } else {
-            SAMPLE_EVERY_IN_MEMORY
-        }
+        if self.data_bytes() > self.memory.bytes() { 1 } else { SAMPLE_EVERY_IN_MEMORY }
     }
 
     fn check(&self) -> Result<(), String> {

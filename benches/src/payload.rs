@@ -84,9 +84,7 @@ impl Payload for [u8] {
     }
 
     fn next(previous: Option<Vec<u8>>, key: u64, length: usize) -> Vec<u8> {
-        let version = previous
-            .as_deref()
-            .map_or(0, |bytes| version_of(leading_word(bytes)));
+        let version = previous.as_deref().map_or(0, |bytes| version_of(leading_word(bytes)));
         let mut value = previous.unwrap_or_default();
         value.resize(length, 0);
         fill_bytes(&mut value, key, version.wrapping_add(1));
@@ -105,30 +103,19 @@ fn first_word(key: u64, version: u32) -> u64 {
 }
 
 #[inline]
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the version is the low half"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "the version is the low half")]
 fn version_of(word: u64) -> u32 {
     word as u32
 }
 
 fn leading_word(bytes: &[u8]) -> u64 {
-    bytes
-        .first_chunk::<8>()
-        .map_or(0, |word| u64::from_le_bytes(*word))
+    bytes.first_chunk::<8>().map_or(0, |word| u64::from_le_bytes(*word))
 }
 
 fn words(first: u64) -> impl Iterator<Item = [u8; 8]> {
     (0..u64::MAX).map(move |position| {
-        let mixed = first
-            .wrapping_add(position)
-            .wrapping_mul(0xA24B_AED4_963E_E407);
-        let word = if position == 0 {
-            first
-        } else {
-            mixed ^ (mixed >> 29)
-        };
+        let mixed = first.wrapping_add(position).wrapping_mul(0xA24B_AED4_963E_E407);
+        let word = if position == 0 { first } else { mixed ^ (mixed >> 29) };
         word.to_le_bytes()
     })
 }
@@ -143,10 +130,7 @@ fn verify_bytes(bytes: &[u8], key: u64, length: usize) -> bool {
     let first = leading_word(bytes);
     bytes.len() == length
         && first >> 32 == mark(key)
-        && bytes
-            .chunks(8)
-            .zip(words(first))
-            .all(|(chunk, word)| *chunk == word[..chunk.len()])
+        && bytes.chunks(8).zip(words(first)).all(|(chunk, word)| *chunk == word[..chunk.len()])
 }
 
 #[cfg(test)]

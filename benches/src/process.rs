@@ -29,16 +29,8 @@ impl ProcessorTime {
         // The command, in parentheses, may hold spaces: count fields after it.
         let after_command = stat.rsplit(')').next().unwrap_or_default();
         let mut fields = after_command.split_ascii_whitespace().skip(11);
-        let mut ticks = || {
-            fields
-                .next()
-                .and_then(|field| field.parse::<u64>().ok())
-                .unwrap_or(0)
-        };
-        Self {
-            user: from_ticks(ticks()),
-            system: from_ticks(ticks()),
-        }
+        let mut ticks = || fields.next().and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
+        Self { user: from_ticks(ticks()), system: from_ticks(ticks()) }
     }
 
     /// Time since an earlier reading.

@@ -168,11 +168,7 @@ impl Latency {
         let at = |quantile: f64| histogram.value_at_quantile(quantile) as f64 / 1e3;
         Self {
             samples: histogram.len(),
-            sampled_one_in: if options.batch > 1 {
-                1
-            } else {
-                options.sample_every()
-            },
+            sampled_one_in: if options.batch > 1 { 1 } else { options.sample_every() },
             operations_per_call: options.batch,
             p50_microseconds: at(0.5),
             p99_microseconds: at(0.99),

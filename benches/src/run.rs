@@ -40,12 +40,7 @@ pub struct Outcome {
 
 /// Draws the steps of a run.
 pub fn prepare(options: &Options) -> Course {
-    let steps = draw_steps(
-        options.workload,
-        options.distribution,
-        options.records,
-        options.seed,
-    );
+    let steps = draw_steps(options.workload, options.distribution, options.records, options.seed);
     Course {
         steps,
         workload: options.workload,
@@ -54,9 +49,7 @@ pub fn prepare(options: &Options) -> Course {
         batch: options.batch,
         sample_every: options.sample_every(),
         stopped: AtomicBool::new(false),
-        finished: (0..options.tasks)
-            .map(|_| AtomicU64::new(0).into())
-            .collect(),
+        finished: (0..options.tasks).map(|_| AtomicU64::new(0).into()).collect(),
     }
 }
 
@@ -91,14 +84,7 @@ pub fn run<V: Payload + ?Sized>(
         findings.add(&result?);
     }
     let timeline = std::mem::take(&mut *timeline.lock().expect("the timekeeper does not panic"));
-    Ok(Outcome {
-        findings,
-        elapsed,
-        processor,
-        before,
-        after: store.stats(),
-        timeline,
-    })
+    Ok(Outcome { findings, elapsed, processor, before, after: store.stats(), timeline })
 }
 
 async fn one_lane<V: Payload + ?Sized>(store: FasterKv<u64, V>, lane: Lane) -> Result<Findings> {
@@ -114,11 +100,7 @@ fn keep_time(course: Arc<Course>, timeline: Arc<Mutex<Timeline>>, duration: Dura
         let elapsed = started.elapsed();
         let mut points = timeline.lock().expect("the timekeeper does not panic");
         points.push(elapsed, course.total());
-        bar.set(
-            u64::try_from(elapsed.as_millis())
-                .unwrap_or(u64::MAX)
-                .min(milliseconds),
-        );
+        bar.set(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).min(milliseconds));
         if elapsed >= duration {
             course.stopped.store(true, Ordering::Relaxed);
         }
@@ -169,11 +151,7 @@ pub struct Bar(ProgressBar);
 impl Bar {
     /// A bar that counts records.
     pub fn records(name: &'static str, records: u64) -> Self {
-        Self::new(
-            name,
-            records,
-            "{prefix:>5} {bar:40} {human_pos}/{human_len} records {per_sec}",
-        )
+        Self::new(name, records, "{prefix:>5} {bar:40} {human_pos}/{human_len} records {per_sec}")
     }
 
     /// A bar that counts milliseconds.

@@ -67,9 +67,7 @@ where
         .enable_all()
         .build()
         .expect("tokio starts");
-    let spawned: Vec<_> = (0..tasks)
-        .map(|number| runtime.spawn(task(number)))
-        .collect();
+    let spawned: Vec<_> = (0..tasks).map(|number| runtime.spawn(task(number))).collect();
     runtime.block_on(async {
         let mut results = Vec::with_capacity(tasks);
         for handle in spawned {
@@ -97,10 +95,8 @@ where
             clock::spawn(format!("lanes-{thread}"), move || run(share, task))
         })
         .collect();
-    let mut results: Vec<(usize, T)> = joins
-        .into_iter()
-        .flat_map(|join| join.join().expect("no task panics"))
-        .collect();
+    let mut results: Vec<(usize, T)> =
+        joins.into_iter().flat_map(|join| join.join().expect("no task panics")).collect();
     results.sort_by_key(|(number, _)| *number);
     results.into_iter().map(|(_, result)| result).collect()
 }
@@ -132,10 +128,8 @@ where
         .make()
         .expect("glommio starts: it needs io_uring and locked memory");
     executor.run(async move {
-        let spawned: Vec<_> = share
-            .iter()
-            .map(|number| glommio::spawn_local(task(*number)))
-            .collect();
+        let spawned: Vec<_> =
+            share.iter().map(|number| glommio::spawn_local(task(*number))).collect();
         let results = join_all(spawned).await;
         share.into_iter().zip(results).collect()
     })

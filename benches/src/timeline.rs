@@ -32,16 +32,10 @@ impl Timeline {
     /// Adds the interval since the last point, given the running total at its end.
     pub fn push(&mut self, elapsed: Duration, total: u64) {
         let (last_elapsed, last_total) = self.last;
-        debug_assert!(
-            elapsed > last_elapsed && total >= last_total,
-            "time and counts only grow"
-        );
+        debug_assert!(elapsed > last_elapsed && total >= last_total, "time and counts only grow");
         let interval = (elapsed - last_elapsed).as_secs_f64();
         let operations_per_second = (total - last_total) as f64 / interval;
-        self.points.push(Point {
-            seconds: elapsed.as_secs_f64(),
-            operations_per_second,
-        });
+        self.points.push(Point { seconds: elapsed.as_secs_f64(), operations_per_second });
         self.last = (elapsed, total);
     }
 
@@ -56,20 +50,11 @@ impl Timeline {
     ///
     /// When there is nothing to draw or the file cannot be written.
     pub fn draw(&self, file: &Path, title: &str) -> Result<(), Box<dyn Error>> {
-        let last = self
-            .points
-            .last()
-            .ok_or("a run this short has no timeline")?;
-        let highest = self
-            .points
-            .iter()
-            .map(|point| point.operations_per_second)
-            .fold(1.0, f64::max);
-        let (unit, name) = if highest >= 1e6 {
-            (1e6, "million operations/s")
-        } else {
-            (1e3, "k operations/s")
-        };
+        let last = self.points.last().ok_or("a run this short has no timeline")?;
+        let highest =
+            self.points.iter().map(|point| point.operations_per_second).fold(1.0, f64::max);
+        let (unit, name) =
+            if highest >= 1e6 { (1e6, "million operations/s") } else { (1e3, "k operations/s") };
         let area = SVGBackend::new(file, (960, 360)).into_drawing_area();
         area.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(&area)
@@ -78,16 +63,9 @@ impl Timeline {
             .x_label_area_size(36)
             .y_label_area_size(56)
             .build_cartesian_2d(0.0..last.seconds, 0.0..highest / unit * 1.1)?;
-        chart
-            .configure_mesh()
-            .x_desc("seconds")
-            .y_desc(name)
-            .light_line_style(WHITE)
-            .draw()?;
-        let line = self
-            .points
-            .iter()
-            .map(|point| (point.seconds, point.operations_per_second / unit));
+        chart.configure_mesh().x_desc("seconds").y_desc(name).light_line_style(WHITE).draw()?;
+        let line =
+            self.points.iter().map(|point| (point.seconds, point.operations_per_second / unit));
         chart.draw_series(LineSeries::new(line, BLUE.stroke_width(2)))?;
         area.present()?;
         Ok(())
@@ -103,11 +81,8 @@ mod tests {
         let mut timeline = Timeline::new();
         timeline.push(Duration::from_secs(1), 100);
         timeline.push(Duration::from_secs(3), 500);
-        let rates: Vec<f64> = timeline
-            .points()
-            .iter()
-            .map(|point| point.operations_per_second)
-            .collect();
+        let rates: Vec<f64> =
+            timeline.points().iter().map(|point| point.operations_per_second).collect();
         assert_eq!(rates, [100.0, 200.0]);
     }
 }

@@ -12,6 +12,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
+use tracing::Instrument;
 
 /// Settings are in the [`Config`]; components are given here.
 ///
@@ -40,13 +41,7 @@ pub struct Builder<K: Key + ?Sized, V: Value + ?Sized> {
 
 impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
     pub(crate) fn new(config: Config) -> Self {
-        Self {
-            config,
-            runtime: None,
-            directory: None,
-            seed: None,
-            _types: PhantomData,
-        }
+        Self { config, runtime: None, directory: None, seed: None, _types: PhantomData }
     }
 
     /// Where the store's maintenance runs; by default on a background thread of its own.
@@ -95,9 +90,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
     /// As [`FasterKv::open`].
     pub async fn open_in_directory(self) -> Result<FasterKv<K, V>> {
         let Some(directory) = self.directory.clone() else {
-            return Err(crate::error::Error::invalid(
-                "open_in_directory needs `directory(..)`",
-            ));
+            return Err(crate::error::Error::invalid("open_in_directory needs `directory(..)`"));
         };
         self.open_in(directory).await
     }
@@ -109,11 +102,11 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
                 crate::error::Error::io("start of the background thread", error)
             })?,
         };
-        let seed = self
-            .seed
-            .unwrap_or_else(|| RandomState::new().hash_one("kvick"));
-        let (core, lock) =
-            open::create::<K, V>(self.config, directory, handle.clone(), seed).await?;
+        let seed = self.seed.unwrap_or_else(|| RandomState::new().hash_one("kvick"));
+        let span = tracing::info_span!(target: "kvick::open", "open", place = directory.describe());
+        let (core, lock) = open::create::<K, V>(self.config, directory, handle.clone(), seed)
+            .instrument(span)
+            .await?;
         let core = Arc::new(core);
         let maintained = Arc::clone(&core);
         let maintenance = handle.spawn("kvick-maintenance", async move {

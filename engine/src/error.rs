@@ -79,11 +79,7 @@ impl Error {
     #[cold]
     fn build(kind: ErrorKind, message: String, source: Option<Source>) -> Self {
         debug_assert!(!message.is_empty());
-        Self(Arc::new(Inner {
-            kind,
-            message: message.into_boxed_str(),
-            source,
-        }))
+        Self(Arc::new(Inner { kind, message: message.into_boxed_str(), source }))
     }
 
     /// `message` names the argument, its value and its bounds.
@@ -96,10 +92,7 @@ impl Error {
     #[cold]
     pub(crate) fn already_exists(path: impl AsRef<Path>, what: &str) -> Self {
         let path = path.as_ref().display();
-        Self::new(
-            ErrorKind::AlreadyExists,
-            format!("{path} already holds {what}"),
-        )
+        Self::new(ErrorKind::AlreadyExists, format!("{path} already holds {what}"))
     }
 
     /// `path` is the directory whose lock another store holds.
@@ -120,11 +113,7 @@ impl Error {
     /// `context` says what was being done and to which file: "writing log.000003 at 4096".
     #[cold]
     pub(crate) fn storage_full(context: impl Into<String>, source: io::Error) -> Self {
-        Self::build(
-            ErrorKind::StorageFull,
-            context.into(),
-            Some(Box::new(source)),
-        )
+        Self::build(ErrorKind::StorageFull, context.into(), Some(Box::new(source)))
     }
 
     /// `context` says what was being done and to which file. A full disk, an exhausted quota and
@@ -197,11 +186,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner {
-            kind,
-            message,
-            source,
-        } = &*self.0;
+        let Inner { kind, message, source } = &*self.0;
         let mut debug = f.debug_struct("Error");
         debug.field("kind", kind).field("message", message);
         if let Some(source) = source {
@@ -213,10 +198,7 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0
-            .source
-            .as_deref()
-            .map(|source| source as &(dyn StdError + 'static))
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
     }
 }
 
@@ -245,26 +227,18 @@ mod tests {
 
     #[test]
     fn full_disks_are_told_apart_from_broken_ones() {
-        for kind in [
-            io::ErrorKind::StorageFull,
-            io::ErrorKind::QuotaExceeded,
-            io::ErrorKind::FileTooLarge,
-        ] {
+        for kind in
+            [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge]
+        {
             let error = io_error(kind);
             assert_eq!(error.kind(), ErrorKind::StorageFull, "{kind:?}");
             assert!(error.is_retryable());
-            assert!(
-                error.to_string().ends_with("; free space, then retry"),
-                "{error}"
-            );
+            assert!(error.to_string().ends_with("; free space, then retry"), "{error}");
         }
         let error = io_error(io::ErrorKind::PermissionDenied);
         assert_eq!(error.kind(), ErrorKind::Io);
         assert!(!error.is_retryable());
-        assert_eq!(
-            error.to_string(),
-            "writing log.000003 at 4096: permission denied"
-        );
+        assert_eq!(error.to_string(), "writing log.000003 at 4096: permission denied");
     }
 
     #[test]
@@ -275,13 +249,9 @@ mod tests {
         assert!(Arc::ptr_eq(&poison.0, &again.0));
         assert_eq!(again.kind(), ErrorKind::Poisoned);
 
-        let source = again
-            .source()
-            .and_then(|source| source.downcast_ref::<Error>());
+        let source = again.source().and_then(|source| source.downcast_ref::<Error>());
         assert_eq!(source.map(Error::kind), Some(ErrorKind::Io));
-        let root = source
-            .and_then(StdError::source)
-            .and_then(|s| s.downcast_ref::<io::Error>());
+        let root = source.and_then(StdError::source).and_then(|s| s.downcast_ref::<io::Error>());
         assert_eq!(root.map(io::Error::kind), Some(io::ErrorKind::BrokenPipe));
     }
 
@@ -293,10 +263,7 @@ mod tests {
                 "all pages are being written; retry",
             ),
             (Error::closed(), "the store is closed; open it again"),
-            (
-                Error::in_use("/data"),
-                "/data is open in another store; close the other store first",
-            ),
+            (Error::in_use("/data"), "/data is open in another store; close the other store first"),
             (
                 Error::already_exists("/data", "a store"),
                 "/data already holds a store; open an empty directory, or remove what is there",
@@ -310,19 +277,13 @@ mod tests {
                 Error::codec("the key", CodecError::new("u64: 7 bytes, expected 8")),
                 "the key: u64: 7 bytes, expected 8",
             ),
-            (
-                Error::unsupported("glommio on this platform"),
-                "glommio on this platform",
-            ),
+            (Error::unsupported("glommio on this platform"), "glommio on this platform"),
         ];
         for (error, text) in texts {
             assert_eq!(error.to_string(), text);
             assert!(text.is_ascii());
         }
         let debug = format!("{:?}", Error::invalid("memory is 0"));
-        assert_eq!(
-            debug,
-            "Error { kind: InvalidArgument, message: \"memory is 0\" }"
-        );
+        assert_eq!(debug, "Error { kind: InvalidArgument, message: \"memory is 0\" }");
     }
 }

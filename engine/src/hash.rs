@@ -46,9 +46,7 @@ pub(crate) struct KeyHash(u64);
 
 impl KeyHasher {
     pub(crate) const fn new(seed: u64) -> Self {
-        Self {
-            secrets: RapidSecrets::seed(seed),
-        }
+        Self { secrets: RapidSecrets::seed(seed) }
     }
 
     /// `key` is the canonical encoding of a key.
@@ -56,10 +54,7 @@ impl KeyHasher {
     pub(crate) const fn hash(&self, key: &[u8]) -> KeyHash {
         // The length of a fixed key is known here: what remains of this is a few multiplications.
         if key.len() <= 16 {
-            KeyHash(rapidhash_v3_inline::<true, false, false>(
-                key,
-                &self.secrets,
-            ))
+            KeyHash(rapidhash_v3_inline::<true, false, false>(key, &self.secrets))
         } else {
             self.hash_long(key)
         }
@@ -68,10 +63,7 @@ impl KeyHasher {
     /// Out of line, or every operation would carry the code for long keys.
     #[inline(never)]
     const fn hash_long(&self, key: &[u8]) -> KeyHash {
-        KeyHash(rapidhash_v3_inline::<true, false, false>(
-            key,
-            &self.secrets,
-        ))
+        KeyHash(rapidhash_v3_inline::<true, false, false>(key, &self.secrets))
     }
 }
 
@@ -109,21 +101,13 @@ impl KeyHash {
 impl fmt::Debug for KeyHasher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The seed is what keeps strangers from choosing keys that collide.
-        f.debug_struct("KeyHasher")
-            .field("function", &HASH_ID)
-            .finish_non_exhaustive()
+        f.debug_struct("KeyHasher").field("function", &HASH_ID).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for KeyHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "KeyHash({:#018x}, tag {:#06x}, line {})",
-            self.0,
-            self.tag(),
-            self.line()
-        )
+        write!(f, "KeyHash({:#018x}, tag {:#06x}, line {})", self.0, self.tag(), self.line())
     }
 }
 
@@ -132,10 +116,7 @@ const _: () = {
     let mut answer = 0;
     while answer < KNOWN_ANSWERS.len() {
         let (key, hash) = KNOWN_ANSWERS[answer];
-        assert!(
-            hasher.hash(key).bits() == hash,
-            "the hash function is not the one of this format"
-        );
+        assert!(hasher.hash(key).bits() == hash, "the hash function is not the one of this format");
         answer += 1;
     }
 };
@@ -193,10 +174,7 @@ mod tests {
             tags.insert(hash.tag());
         }
         // 100 keys a bucket: six standard deviations are 60.
-        assert!(
-            filled.iter().all(|keys| (40..=160).contains(keys)),
-            "{filled:?}"
-        );
+        assert!(filled.iter().all(|keys| (40..=160).contains(keys)), "{filled:?}");
         assert!((49_000..=51_000).contains(&second_lines), "{second_lines}");
         // 100 000 throws leave 1 in 21 of 32 768 tags unused.
         assert!(tags.len() > 30_500, "{}", tags.len());
@@ -209,9 +187,6 @@ mod tests {
             .filter(|key| other.hash(&key.to_le_bytes()) == HASHER.hash(&key.to_le_bytes()))
             .count();
         assert_eq!(same, 0);
-        assert!(
-            !format!("{other:?}").contains("seed"),
-            "the seed is a secret"
-        );
+        assert!(!format!("{other:?}").contains("seed"), "the seed is a secret");
     }
 }

@@ -25,6 +25,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use tracing::Instrument;
 
 /// A larger-than-memory key-value store: a cheap handle, `Clone + Send + Sync`.
 ///
@@ -63,10 +64,7 @@ pub(crate) struct Opened {
 
 impl Opened {
     pub(crate) fn new(core: Arc<Core>, maintenance: Task<()>) -> Self {
-        Self {
-            core,
-            maintenance: Mutex::new(Some(maintenance)),
-        }
+        Self { core, maintenance: Mutex::new(Some(maintenance)) }
     }
 }
 
@@ -96,11 +94,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     }
 
     pub(crate) fn new(core: Arc<Core>, opened: Arc<Opened>) -> Self {
-        Self {
-            core,
-            opened,
-            _types: PhantomData,
-        }
+        Self { core, opened, _types: PhantomData }
     }
 
     /// A session: a sequence of operations for one task.
@@ -109,11 +103,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// `Closed`.
     pub fn session(&self) -> Result<Session<K, V>> {
         let seat = self.core.seat()?;
-        Ok(Session::new(
-            Arc::clone(&self.core),
-            seat,
-            Arc::clone(&self.opened),
-        ))
+        Ok(Session::new(Arc::clone(&self.core), seat, Arc::clone(&self.opened)))
     }
 
     /// Writes everything to the device and waits until it is durable. Records written before stay
@@ -125,7 +115,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// # Cancel safety
     /// The writing goes on.
     pub async fn flush(&self) -> Result<()> {
-        self.core.flush().await
+        let span = tracing::debug_span!(target: "kvick::flush", "flush");
+        self.core.flush().instrument(span).await
     }
 
     /// Like [`flush`](Self::flush), and leaves none of it in memory: the next read of each key
@@ -137,7 +128,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// # Cancel safety
     /// The writing goes on.
     pub async fn flush_and_evict(&self) -> Result<()> {
-        self.core.flush_and_evict().await
+        let span = tracing::debug_span!(target: "kvick::flush", "flush_and_evict");
+        self.core.flush_and_evict().instrument(span).await
     }
 
     /// Flushes, refuses every operation from then on, and waits until the store has let go of its
@@ -149,22 +141,15 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// # Cancel safety
     /// Dropped early it may leave the store open.
     pub async fn close(&self) -> Result<()> {
-        let flushed = self.core.flush().await;
+        let span = tracing::info_span!(target: "kvick::close", "close");
+        let flushed = self.core.flush().instrument(span).await;
         self.core.close();
-        let maintenance = self
-            .opened
-            .maintenance
-            .lock()
-            .expect("nothing panics under it")
-            .take();
+        let maintenance = self.opened.maintenance.lock().expect("nothing panics under it").take();
         let Some(maintenance) = maintenance else {
             return Ok(());
         };
         if let Err(failed) = maintenance.await {
-            return Err(crate::error::Error::io(
-                "maintenance",
-                std::io::Error::other(failed),
-            ));
+            return Err(crate::error::Error::io("maintenance", std::io::Error::other(failed)));
         }
         flushed
     }
@@ -196,11 +181,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Clone for FasterKv<K, V> {
 impl<K: Key + ?Sized, V: Value + ?Sized> fmt::Debug for FasterKv<K, V> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = formatter.debug_struct("FasterKv");
-        debug
-            .field("key", &K::type_name())
-            .field("value", &V::type_name());
-        debug
-            .field("log_end", &self.core.log_end())
-            .finish_non_exhaustive()
+        debug.field("key", &K::type_name()).field("value", &V::type_name());
+        debug.field("log_end", &self.core.log_end()).finish_non_exhaustive()
     }
 }

@@ -40,6 +40,8 @@
 #![doc(test(attr(deny(warnings))))]
 
 mod address;
+#[doc(hidden)]
+pub mod bench_support;
 mod builder;
 mod codec;
 mod config;

@@ -54,11 +54,7 @@ impl WordMemory {
         let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
         // SAFETY: a fresh anonymous mapping at an address of the kernel's choice overlaps nothing.
         let base = unsafe { mmap_anonymous(std::ptr::null_mut(), bytes, protection, flags) }?;
-        let padding = if slack == 0 {
-            0
-        } else {
-            base.align_offset(HUGE_PAGE)
-        };
+        let padding = if slack == 0 { 0 } else { base.align_offset(HUGE_PAGE) };
         debug_assert!(padding <= slack);
         if huge_pages && slack > 0 {
             // SAFETY: the range is the mapping made above; the advice changes no contents.
@@ -68,17 +64,8 @@ impl WordMemory {
             }
         }
         // SAFETY: `padding + wanted <= bytes`, so the result is within the mapping.
-        let first = unsafe { base.byte_add(padding) }
-            .cast::<AtomicU64>()
-            .cast_const();
-        Ok(Self {
-            mapping: Mapping {
-                base,
-                bytes,
-                first,
-                words,
-            },
-        })
+        let first = unsafe { base.byte_add(padding) }.cast::<AtomicU64>().cast_const();
+        Ok(Self { mapping: Mapping { base, bytes, first, words } })
     }
 }
 
@@ -86,9 +73,7 @@ impl WordMemory {
 impl WordMemory {
     /// Reserves `words` zero words.
     pub(crate) fn zeroed(words: usize, _huge_pages: bool) -> std::io::Result<Self> {
-        Ok(Self {
-            words: (0..words).map(|_| AtomicU64::new(0)).collect(),
-        })
+        Ok(Self { words: (0..words).map(|_| AtomicU64::new(0)).collect() })
     }
 }
 
@@ -152,9 +137,7 @@ pub(crate) unsafe fn as_bytes(words: &[AtomicU64]) -> &[u8] {
 #[cfg(any(loom, shuttle))]
 pub(crate) unsafe fn as_bytes(words: &[AtomicU64]) -> &[u8] {
     use kvick_io::sync::atomic::Ordering;
-    let bytes = words
-        .iter()
-        .flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes());
+    let bytes = words.iter().flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes());
     Box::leak(bytes.collect::<Vec<u8>>().into_boxed_slice())
 }
 

@@ -54,12 +54,7 @@ pub struct Session<K: Key + ?Sized, V: Value + ?Sized> {
 
 impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
     pub(crate) fn new(core: Arc<Core>, seat: Seat, opened: Arc<Opened>) -> Self {
-        Self {
-            core,
-            seat,
-            _opened: opened,
-            _types: PhantomData,
-        }
+        Self { core, seat, _opened: opened, _types: PhantomData }
     }
 
     #[inline(always)]
@@ -107,10 +102,7 @@ macro_rules! operations {
             F: FnOnce(V::View<'_>) -> R,
         {
             let viewed = Viewed::new(look);
-            ReadWith(Running::new(
-                $self.access(),
-                ReadOperation::new(key, viewed),
-            ))
+            ReadWith(Running::new($self.access(), ReadOperation::new(key, viewed)))
         }
 
         /// Whether `key` has a value.
@@ -122,10 +114,7 @@ macro_rules! operations {
         /// Has no effect; can be dropped at any time.
         #[inline(always)]
         pub fn contains<'a>($self: $receiver, key: &'a K::Item) -> Contains<'a, K, V> {
-            Contains(Running::new(
-                $self.access(),
-                ReadOperation::new(key, Exists),
-            ))
+            Contains(Running::new($self.access(), ReadOperation::new(key, Exists)))
         }
 
         /// Reads without any I/O: the answer if it is in memory, else the future that goes to the
@@ -154,10 +143,7 @@ macro_rules! operations {
             key: &'a K::Item,
             value: &'a V::Item,
         ) -> Upsert<'a, K, V> {
-            Upsert(Running::new(
-                $self.access(),
-                UpsertOperation::new(key, value),
-            ))
+            Upsert(Running::new($self.access(), UpsertOperation::new(key, value)))
         }
 
         /// Replaces the value of `key` by what `update` makes of it, atomically per key.
@@ -175,10 +161,7 @@ macro_rules! operations {
         where
             F: FnMut(Option<V::Owned>) -> V::Owned,
         {
-            Rmw(Running::new(
-                $self.access(),
-                Modify::new(key, Update(update)),
-            ))
+            Rmw(Running::new($self.access(), Modify::new(key, Update(update))))
         }
 
         /// Removes `key`, whether it is there or not. Reads nothing.
@@ -206,10 +189,7 @@ macro_rules! operations {
             key: &'a K::Item,
             value: &'a V::Item,
         ) -> InsertIfAbsent<'a, K, V> {
-            InsertIfAbsent(Running::new(
-                $self.access(),
-                Modify::new(key, Insert(value)),
-            ))
+            InsertIfAbsent(Running::new($self.access(), Modify::new(key, Insert(value))))
         }
 
         /// Replaces the value of `key` by `new` if it is `expected`; says whether it did. Values
@@ -287,9 +267,6 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
 
 impl<K: Key + ?Sized, V: Value + ?Sized> fmt::Debug for Session<K, V> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Session")
-            .field("seat", &self.seat)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Session").field("seat", &self.seat).finish_non_exhaustive()
     }
 }

@@ -83,8 +83,7 @@ impl DeviceCounters {
     pub(crate) fn fetched(&self, bytes: usize) {
         // Relaxed and racy on purpose: it is a guess, and any guess is correct.
         let average = self.record_bytes.load(Ordering::Relaxed);
-        self.record_bytes
-            .store((average * 7 + bytes as u64).div_ceil(8), Ordering::Relaxed);
+        self.record_bytes.store((average * 7 + bytes as u64).div_ceil(8), Ordering::Relaxed);
     }
 }
 
@@ -106,16 +105,9 @@ impl Latencies {
 
     /// The upper bound of the class that holds the quantile.
     fn quantile(&self, quantile: f64) -> Duration {
-        let counts: Vec<u64> = self
-            .0
-            .iter()
-            .map(|word| word.load(Ordering::Relaxed))
-            .collect();
+        let counts: Vec<u64> = self.0.iter().map(|word| word.load(Ordering::Relaxed)).collect();
         let total: u64 = counts.iter().sum();
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a quantile of classes is an estimate"
-        )]
+        #[expect(clippy::cast_precision_loss, reason = "a quantile of classes is an estimate")]
         let wanted = total as f64 * quantile;
         let mut seen = 0;
         for (class, count) in counts.iter().enumerate() {
@@ -230,18 +222,8 @@ pub struct MemoryBytes {
 impl Stats {
     pub(crate) fn count(&mut self, counters: &Counters) {
         use Counter as C;
-        let Operations {
-            reads,
-            upserts,
-            modifies,
-            deletes,
-        } = &mut self.operations;
-        let Hits {
-            mutable,
-            read_only,
-            on_device,
-            absent,
-        } = &mut self.hits;
+        let Operations { reads, upserts, modifies, deletes } = &mut self.operations;
+        let Hits { mutable, read_only, on_device, absent } = &mut self.hits;
         for (sum, counter) in [
             (reads, C::Reads),
             (upserts, C::Upserts),

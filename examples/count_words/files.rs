@@ -79,23 +79,16 @@ impl Input {
 
     /// The bytes of the stream in `range`.
     pub(crate) fn read(&self, range: Range<u64>) -> io::Result<Vec<u8>> {
-        assert!(
-            range.end <= self.length,
-            "the stream has {} bytes",
-            self.length
-        );
+        assert!(range.end <= self.length, "the stream has {} bytes", self.length);
         let mut bytes = Vec::new();
-        let first = self
-            .parts
-            .partition_point(|part| part.range.end <= range.start);
+        let first = self.parts.partition_point(|part| part.range.end <= range.start);
         for part in &self.parts[first..] {
             if part.range.start >= range.end {
                 break;
             }
             let start = part.range.start.max(range.start);
             let end = part.range.end.min(range.end);
-            part.append(start..end, &mut bytes)
-                .map_err(|error| naming(&part.path, error))?;
+            part.append(start..end, &mut bytes).map_err(|error| naming(&part.path, error))?;
         }
         Ok(bytes)
     }
@@ -168,11 +161,7 @@ impl Feed {
                 .name(format!("reader-{reader}"))
                 .spawn(move || send_chunks(&input, &next, sender))?;
         }
-        Ok(Self {
-            length: input.length(),
-            next,
-            chunks: Mutex::new(receiver),
-        })
+        Ok(Self { length: input.length(), next, chunks: Mutex::new(receiver) })
     }
 
     /// The next chunk, or `None` at the end of the input.

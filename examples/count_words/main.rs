@@ -106,10 +106,7 @@ fn run(options: &Options) -> Result<(), Failed> {
 
     let counted = counted?;
     let stats = store.stats();
-    assert_eq!(
-        stats.operations.modifies, counted.words,
-        "one operation a word"
-    );
+    assert_eq!(stats.operations.modifies, counted.words, "one operation a word");
     block_on(store.close())?;
     let files = input.files();
     println!("{}", report(counted, &stats, elapsed));
@@ -122,13 +119,8 @@ async fn open(options: &Options, crew: &Crew, directory: &Path) -> kvick::Result
         RuntimeKind::Glommio => Backend::Glommio,
         RuntimeKind::Tokio | RuntimeKind::Builtin => Backend::Auto,
     };
-    let config = Config::default()
-        .with_memory(options.memory)
-        .with_backend(backend);
-    FasterKv::builder(config)
-        .runtime(crew.handle(0).clone())
-        .open(directory)
-        .await
+    let config = Config::default().with_memory(options.memory).with_backend(backend);
+    FasterKv::builder(config).runtime(crew.handle(0).clone()).open(directory).await
 }
 
 fn progress_bar(bytes: u64) -> ProgressBar {
@@ -192,11 +184,7 @@ async fn count(counting: &Counting) -> Result<Counted, Failed> {
 
 impl Counted {
     fn new(top: usize) -> Self {
-        Self {
-            words: 0,
-            distinct: 0,
-            top: Top::new(top),
-        }
+        Self { words: 0, distinct: 0, top: Top::new(top) }
     }
 
     async fn count(
@@ -229,11 +217,7 @@ impl Counted {
 }
 
 fn report(counted: Counted, stats: &Stats, elapsed: Duration) -> String {
-    let Counted {
-        words,
-        distinct,
-        top,
-    } = counted;
+    let Counted { words, distinct, top } = counted;
     let mut lines: Vec<String> = top
         .into_list()
         .iter()

@@ -40,12 +40,7 @@ impl Top {
     /// No candidates yet for the first `n`.
     pub(crate) fn new(n: usize) -> Self {
         let keep = n.max(KEEP_LEAST);
-        Self {
-            n,
-            keep,
-            floor: 0,
-            counts: HashMap::new(),
-        }
+        Self { n, keep, floor: 0, counts: HashMap::new() }
     }
 
     /// `word` has been counted to `count` by now.

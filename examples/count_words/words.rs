@@ -35,10 +35,7 @@ pub(crate) fn beginning_in(
     length: u64,
     mut read: impl FnMut(Range<u64>) -> io::Result<Vec<u8>>,
 ) -> io::Result<Vec<u8>> {
-    assert!(
-        range.start < range.end && range.end <= length,
-        "a part of the text"
-    );
+    assert!(range.start < range.end && range.end <= length, "a part of the text");
     let mut text = read(range.start.saturating_sub(1)..range.end)?;
     if range.start > 0 {
         // Together with the byte before the chunk: letters there began in an earlier chunk.

@@ -57,10 +57,8 @@ fn index(number: u64) -> usize {
 fn every_word_belongs_to_exactly_one_chunk() {
     let letters = b"aZ.b \n-9\xc3\xa9Q";
     for seed in 0..50 {
-        let text: Vec<u8> = numbers(seed)
-            .map(|number| letters[number % letters.len()])
-            .take(97)
-            .collect();
+        let text: Vec<u8> =
+            numbers(seed).map(|number| letters[number % letters.len()]).take(97).collect();
         let length = text.len() as u64;
         let read = |range: Range<u64>| {
             Ok::<_, io::Error>(text[index(range.start)..index(range.end)].to_vec())
@@ -93,20 +91,14 @@ fn files_are_one_stream_in_the_order_of_their_paths() {
     let path = directory.path();
     fs::create_dir(path.join("a")).unwrap();
     // By bytes of the whole path: '.' before '/', as `find | LC_ALL=C sort` has it.
-    for (name, text) in [
-        ("a/z", "Three fo"),
-        ("a.txt", "one two\n"),
-        ("a/empty", ""),
-        ("b", "ur five"),
-    ] {
+    for (name, text) in
+        [("a/z", "Three fo"), ("a.txt", "one two\n"), ("a/empty", ""), ("b", "ur five")]
+    {
         fs::write(path.join(name), text).unwrap();
     }
     let input = Input::find(&[path.to_path_buf(), path.join("b")]).unwrap();
     assert_eq!((input.files(), input.length()), (5, 30));
-    assert_eq!(
-        input.read(0..30).unwrap(),
-        b"one two\nThree four fiveur five"
-    );
+    assert_eq!(input.read(0..30).unwrap(), b"one two\nThree four fiveur five");
     assert_eq!(input.read(7..18).unwrap(), b"\nThree four");
     assert!(Input::find(&[path.join("missing")]).is_err());
 }
@@ -182,10 +174,7 @@ fn the_top_list_is_exact_though_most_words_are_dropped() {
     all.merge(other);
     let mut expected: Vec<_> = counts.into_iter().collect();
     expected.sort_by_key(|(word, count)| (Reverse(*count), word.clone()));
-    let list: Vec<_> = all
-        .into_list()
-        .into_iter()
-        .map(|(word, count)| (word.to_vec(), count))
-        .collect();
+    let list: Vec<_> =
+        all.into_list().into_iter().map(|(word, count)| (word.to_vec(), count)).collect();
     assert_eq!(list, expected[..25]);
 }

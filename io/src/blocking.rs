@@ -24,9 +24,7 @@ const MAX_THREADS: usize = 4;
 
 impl Blocking {
     pub(crate) fn new() -> Self {
-        Self {
-            workers: Workers::new("kvick-files", MAX_THREADS, Fifo::default(), |job| job()),
-        }
+        Self { workers: Workers::new("kvick-files", MAX_THREADS, Fifo::default(), |job| job()) }
     }
 
     /// Runs `job` on one of the threads, whether or not anybody waits for the reply.
@@ -34,15 +32,8 @@ impl Blocking {
         &self,
         job: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> Reply<T> {
-        let desk = Arc::new(Desk {
-            state: Mutex::new(State {
-                value: None,
-                waker: None,
-            }),
-        });
-        let answer = Answer {
-            desk: Arc::clone(&desk),
-        };
+        let desk = Arc::new(Desk { state: Mutex::new(State { value: None, waker: None }) });
+        let answer = Answer { desk: Arc::clone(&desk) };
         self.run(move || answer.give(job()));
         Reply { desk }
     }
@@ -136,9 +127,7 @@ impl<T> Drop for Answer<T> {
     fn drop(&mut self) {
         // Also after an answer that was taken already; then nobody looks at this one.
         if self.desk.lock().value.is_none() {
-            self.give(Err(io::Error::other(
-                "the operation was lost: its thread panicked",
-            )));
+            self.give(Err(io::Error::other("the operation was lost: its thread panicked")));
         }
     }
 }

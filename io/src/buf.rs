@@ -35,10 +35,7 @@ pub struct AlignedBuf {
 /// Alignment of every buffer, and the unit of its capacity, in bytes.
 pub(crate) const ALIGNMENT: usize = 4096;
 
-#[expect(
-    unsafe_code,
-    reason = "a uniquely owned allocation may move between threads"
-)]
+#[expect(unsafe_code, reason = "a uniquely owned allocation may move between threads")]
 // SAFETY: the bytes are owned by this value alone and `Arc<Shelves>` is Send.
 unsafe impl Send for AlignedBuf {}
 
@@ -52,23 +49,13 @@ impl AlignedBuf {
     /// # Panics
     /// If `len`, rounded up to 4096, exceeds `isize::MAX`.
     pub fn zeroed(len: usize) -> Self {
-        let capacity = len
-            .max(1)
-            .checked_next_multiple_of(ALIGNMENT)
-            .expect("length is sane");
+        let capacity = len.max(1).checked_next_multiple_of(ALIGNMENT).expect("length is sane");
         let layout = layout(capacity);
         // SAFETY: the layout has a non-zero size: `capacity` is at least one `ALIGNMENT`.
         #[expect(unsafe_code, reason = "aligned allocation has no safe form")]
         let start = unsafe { alloc_zeroed(layout) };
-        let Some(start) = NonNull::new(start) else {
-            handle_alloc_error(layout)
-        };
-        Self {
-            start,
-            len,
-            capacity,
-            home: None,
-        }
+        let Some(start) = NonNull::new(start) else { handle_alloc_error(layout) };
+        Self { start, len, capacity, home: None }
     }
 
     /// Number of bytes in use: what a transfer moves.
@@ -95,11 +82,7 @@ impl AlignedBuf {
     /// If `len` exceeds the capacity.
     #[inline]
     pub fn set_len(&mut self, len: usize) {
-        assert!(
-            len <= self.capacity,
-            "length {len} exceeds the capacity {}",
-            self.capacity
-        );
+        assert!(len <= self.capacity, "length {len} exceeds the capacity {}", self.capacity);
         self.len = len;
     }
 
@@ -113,12 +96,8 @@ impl Drop for AlignedBuf {
     fn drop(&mut self) {
         if let Some(home) = self.home.take() {
             // The same allocation under a new owner; `self` frees nothing on this path.
-            let returned = Self {
-                start: self.start,
-                len: self.len,
-                capacity: self.capacity,
-                home: None,
-            };
+            let returned =
+                Self { start: self.start, len: self.len, capacity: self.capacity, home: None };
             home.put_back(returned);
             return;
         }
@@ -175,13 +154,9 @@ mod tests {
 
     #[test]
     fn is_zeroed_aligned_and_rounded_up() {
-        for (len, capacity) in [
-            (0, 4096),
-            (1, 4096),
-            (4096, 4096),
-            (4097, 8192),
-            (100_000, 102_400),
-        ] {
+        for (len, capacity) in
+            [(0, 4096), (1, 4096), (4096, 4096), (4097, 8192), (100_000, 102_400)]
+        {
             let buf = AlignedBuf::zeroed(len);
             assert_eq!((buf.len(), buf.capacity()), (len, capacity));
             assert_eq!(buf.as_ptr() as usize % ALIGNMENT, 0);

@@ -47,8 +47,7 @@ impl Transfer {
     /// # Panics
     /// If the operation carried no buffer: a sync.
     pub fn into_buf(self) -> io::Result<AlignedBuf> {
-        self.result
-            .map(|()| self.buf.expect("the operation carried a buffer"))
+        self.result.map(|()| self.buf.expect("the operation carried a buffer"))
     }
 }
 
@@ -68,38 +67,23 @@ pub struct Completion {
 
 enum State {
     Ready(Transfer),
-    Waiting {
-        table: Arc<OpTable>,
-        index: u32,
-        generation: u64,
-    },
+    Waiting { table: Arc<OpTable>, index: u32, generation: u64 },
     Taken,
 }
 
 impl Completion {
     /// A completion that has its result already.
     pub fn ready(transfer: Transfer) -> Self {
-        Self {
-            state: State::Ready(transfer),
-        }
+        Self { state: State::Ready(transfer) }
     }
 
     /// A failure that gives back its buffer, without anything having been started.
     pub(crate) fn refused(error: io::Error, buf: Option<AlignedBuf>) -> Self {
-        Self::ready(Transfer {
-            result: Err(error),
-            buf,
-        })
+        Self::ready(Transfer { result: Err(error), buf })
     }
 
     pub(crate) fn pending(table: Arc<OpTable>, index: u32, generation: u64) -> Self {
-        Self {
-            state: State::Waiting {
-                table,
-                index,
-                generation,
-            },
-        }
+        Self { state: State::Waiting { table, index, generation } }
     }
 }
 
@@ -107,12 +91,7 @@ impl Future for Completion {
     type Output = Transfer;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Transfer> {
-        if let State::Waiting {
-            table,
-            index,
-            generation,
-        } = &self.state
-        {
+        if let State::Waiting { table, index, generation } = &self.state {
             return match table.slot(*index).poll(*generation, context.waker()) {
                 Take::Pending => Poll::Pending,
                 Take::Released(transfer) => {
@@ -131,12 +110,7 @@ impl Future for Completion {
 
 impl Drop for Completion {
     fn drop(&mut self) {
-        let State::Waiting {
-            table,
-            index,
-            generation,
-        } = &self.state
-        else {
+        let State::Waiting { table, index, generation } = &self.state else {
             return;
         };
         match table.slot(*index).detach(*generation) {
@@ -153,9 +127,7 @@ impl fmt::Debug for Completion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.state {
             State::Ready(transfer) => f.debug_tuple("Completion::Ready").field(transfer).finish(),
-            State::Waiting {
-                index, generation, ..
-            } => {
+            State::Waiting { index, generation, .. } => {
                 write!(f, "Completion::Waiting({index}, generation {generation})")
             }
             State::Taken => f.write_str("Completion::Taken"),
@@ -175,12 +147,7 @@ pub(crate) struct CompletionSink {
 
 impl CompletionSink {
     fn new(table: Arc<OpTable>, index: u32, generation: u64) -> Self {
-        Self {
-            table,
-            index,
-            delivered: false,
-            generation,
-        }
+        Self { table, index, delivered: false, generation }
     }
 
     /// Delivers the result and wakes the future. If that is gone, the buffer is dropped here.
@@ -212,20 +179,13 @@ impl Drop for CompletionSink {
     fn drop(&mut self) {
         if !self.delivered {
             let error = io::Error::other("the device stopped before it completed the operation");
-            self.deliver(Transfer {
-                result: Err(error),
-                buf: None,
-            });
+            self.deliver(Transfer { result: Err(error), buf: None });
         }
     }
 }
 
 impl fmt::Debug for CompletionSink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "CompletionSink({}, generation {})",
-            self.index, self.generation
-        )
+        write!(f, "CompletionSink({}, generation {})", self.index, self.generation)
     }
 }

@@ -119,27 +119,12 @@ mod tests {
     fn nonsense_is_refused() {
         assert!(IoConfig::default().check().is_ok());
         for config in [
-            IoConfig {
-                depth: 1,
-                ..IoConfig::default()
-            },
-            IoConfig {
-                threads: 0,
-                ..IoConfig::default()
-            },
-            IoConfig {
-                write_reserve: 0.6,
-                ..IoConfig::default()
-            },
-            IoConfig {
-                write_reserve: f64::NAN,
-                ..IoConfig::default()
-            },
+            IoConfig { depth: 1, ..IoConfig::default() },
+            IoConfig { threads: 0, ..IoConfig::default() },
+            IoConfig { write_reserve: 0.6, ..IoConfig::default() },
+            IoConfig { write_reserve: f64::NAN, ..IoConfig::default() },
         ] {
-            assert_eq!(
-                config.check().unwrap_err().kind(),
-                io::ErrorKind::InvalidInput
-            );
+            assert_eq!(config.check().unwrap_err().kind(), io::ErrorKind::InvalidInput);
         }
         assert!(parse("fast").is_err());
         assert_eq!(parse("threads").unwrap(), BackendChoice::Threads);

@@ -27,10 +27,7 @@ pub trait Device: Send + Sync + Debug + 'static {
 
     /// Starts several reads in one submission; the results are in the order of the requests.
     fn read_many(&self, reads: Vec<(u64, AlignedBuf)>) -> Vec<Completion> {
-        reads
-            .into_iter()
-            .map(|(offset, buf)| self.read_at(offset, buf))
-            .collect()
+        reads.into_iter().map(|(offset, buf)| self.read_at(offset, buf)).collect()
     }
 
     /// Writes exactly `buf.len()` bytes at `offset`. Not durable before a [`sync`](Self::sync).
@@ -79,12 +76,9 @@ impl Geometry {
             let message = format!("offset {offset} or length {len} is not a multiple of {block}");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        offset
-            .checked_add(len as u64)
-            .filter(|&end| i64::try_from(end).is_ok())
-            .ok_or_else(|| {
-                let message = format!("offset {offset} and length {len} exceed the address space");
-                io::Error::new(io::ErrorKind::InvalidInput, message)
-            })
+        offset.checked_add(len as u64).filter(|&end| i64::try_from(end).is_ok()).ok_or_else(|| {
+            let message = format!("offset {offset} and length {len} exceed the address space");
+            io::Error::new(io::ErrorKind::InvalidInput, message)
+        })
     }
 }

@@ -76,10 +76,7 @@ pub struct DeviceOptions {
 impl Default for DeviceOptions {
     /// Segments of 1 GiB, created if absent.
     fn default() -> Self {
-        Self {
-            segment_bytes: 1 << 30,
-            create: true,
-        }
+        Self { segment_bytes: 1 << 30, create: true }
     }
 }
 

@@ -26,9 +26,7 @@ pub(crate) enum Ring {
 
 impl Doorbell {
     pub(crate) fn new() -> Self {
-        Self {
-            asleep: AtomicBool::new(false),
-        }
+        Self { asleep: AtomicBool::new(false) }
     }
 
     /// To be called after a push that is at least Release.
@@ -79,10 +77,7 @@ mod loom_tests {
             bell.announce_sleep();
             let seen = pushed.load(Ordering::Acquire) == 1;
             thread.join().unwrap();
-            assert!(
-                seen || rung.load(Ordering::Acquire) == 1,
-                "slept through a push"
-            );
+            assert!(seen || rung.load(Ordering::Acquire) == 1, "slept through a push");
         });
     }
 }

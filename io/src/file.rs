@@ -40,12 +40,7 @@ impl StorageFile {
 
     /// Opens the directory itself, to sync its entries.
     pub(crate) fn open_directory(path: &Path) -> io::Result<Self> {
-        Ok(Self::new(
-            File::open(path)?,
-            &path.display().to_string(),
-            0,
-            true,
-        ))
+        Ok(Self::new(File::open(path)?, &path.display().to_string(), 0, true))
     }
 
     fn new(file: File, name: &str, length: u64, is_directory: bool) -> Self {
@@ -78,12 +73,7 @@ impl StorageFile {
     #[cfg(target_os = "linux")]
     pub(crate) fn try_clone(&self) -> io::Result<Self> {
         let file = self.file.try_clone()?;
-        Ok(Self::new(
-            file,
-            &self.name,
-            self.length(),
-            self.is_directory,
-        ))
+        Ok(Self::new(file, &self.name, self.length(), self.is_directory))
     }
 
     #[cfg(target_os = "linux")]
@@ -131,22 +121,14 @@ impl StorageFile {
     }
 
     pub(crate) fn sync(&self) -> io::Result<()> {
-        if self.is_directory {
-            self.file.sync_all()
-        } else {
-            self.file.sync_data()
-        }
+        if self.is_directory { self.file.sync_all() } else { self.file.sync_data() }
     }
 }
 
 /// Read and write, for the owner only, following no link, closed on exec (the default of `std`).
 fn options(mode: OpenMode) -> OpenOptions {
     let mut options = OpenOptions::new();
-    options
-        .read(true)
-        .write(true)
-        .create(mode.create)
-        .truncate(false);
+    options.read(true).write(true).create(mode.create).truncate(false);
     restrict(&mut options, mode.direct);
     options
 }
@@ -180,11 +162,7 @@ fn restrict(_options: &mut OpenOptions, direct: bool) {
 
 /// Makes the entries of a directory durable, where the operating system can.
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        File::open(path)?.sync_all()
-    } else {
-        Ok(())
-    }
+    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }
 
 #[cfg(all(test, not(loom)))]
@@ -194,10 +172,7 @@ mod tests {
     #[test]
     fn a_sync_covers_what_was_written_when_it_began() {
         let directory = tempfile::tempdir().unwrap();
-        let mode = OpenMode {
-            create: true,
-            direct: false,
-        };
+        let mode = OpenMode { create: true, direct: false };
         let file = StorageFile::open(directory.path(), "log", mode).unwrap();
         assert!(file.needs_sync(), "an earlier process may have written");
         let first = file.begin_sync();

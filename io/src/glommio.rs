@@ -57,9 +57,7 @@ pub fn attach_glommio() -> GlommioAttachment {
         assert!(attached.is_none(), "this executor is attached already");
         *attached = Some(Attached::default());
     });
-    GlommioAttachment {
-        _local: PhantomData,
-    }
+    GlommioAttachment { _local: PhantomData }
 }
 
 impl Drop for GlommioAttachment {
@@ -117,9 +115,7 @@ impl Glommio {
     /// Starts a read on this thread's executor; gives back what belongs to the driver.
     fn submit_here(&self, operation: Operation) -> Option<Operation> {
         let suits = operation.kind() == Kind::Read
-            && operation
-                .only_extent()
-                .is_some_and(|extent| extent.len <= MAX_READ);
+            && operation.only_extent().is_some_and(|extent| extent.len <= MAX_READ);
         if !suits || ATTACHED.with_borrow(Option::is_none) {
             return Some(operation);
         }
@@ -139,9 +135,7 @@ impl Engine for Glommio {
     }
 
     fn submit_many(&self, operations: Vec<Operation>) {
-        let elsewhere = operations
-            .into_iter()
-            .filter_map(|one| self.submit_here(one));
+        let elsewhere = operations.into_iter().filter_map(|one| self.submit_here(one));
         let elsewhere: Vec<_> = elsewhere.collect();
         if !elsewhere.is_empty() {
             self.driver.submit_many(elsewhere);
@@ -238,11 +232,7 @@ async fn own_descriptor(segment: &Arc<StorageFile>) -> io::Result<Rc<DmaFile>> {
         let files = &mut attached.as_mut()?.files;
         files.insert(key, (Arc::downgrade(segment), Rc::clone(&file)));
         // The descriptors of deleted segments go when a new segment appears.
-        Some(
-            files
-                .extract_if(|_, (owner, _)| owner.strong_count() == 0)
-                .collect::<Vec<_>>(),
-        )
+        Some(files.extract_if(|_, (owner, _)| owner.strong_count() == 0).collect::<Vec<_>>())
     });
     drop(gone);
     Ok(file)

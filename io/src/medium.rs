@@ -44,13 +44,7 @@ impl Medium {
         }
         let scratch = Scratch::create(directory, false)?;
         scratch.write(SMALL_BLOCK)?;
-        Ok((
-            Self {
-                direct: false,
-                block: SMALL_BLOCK,
-            },
-            scratch,
-        ))
+        Ok((Self { direct: false, block: SMALL_BLOCK }, scratch))
     }
 
     fn detect_direct(directory: &Path) -> io::Result<Option<(Self, Scratch<'_>)>> {
@@ -65,13 +59,7 @@ impl Medium {
             }
             match scratch.write(block) {
                 Ok(()) => {
-                    return Ok(Some((
-                        Self {
-                            direct: true,
-                            block,
-                        },
-                        scratch,
-                    )));
+                    return Ok(Some((Self { direct: true, block }, scratch)));
                 }
                 Err(error) if is_refusal(&error) => {}
                 Err(error) => return Err(error),
@@ -89,16 +77,9 @@ impl<'a> Scratch<'a> {
         let name = format!("scratch-{}-{number}.tmp", std::process::id());
         // A name left behind by a process that died here; a link under it would not be followed.
         let _ = fs::remove_file(directory.join(&name));
-        let mode = OpenMode {
-            create: true,
-            direct,
-        };
+        let mode = OpenMode { create: true, direct };
         match StorageFile::open(directory, &name, mode) {
-            Ok(file) => Ok(Self {
-                directory,
-                name,
-                file,
-            }),
+            Ok(file) => Ok(Self { directory, name, file }),
             Err(error) => {
                 // The file may exist although it could not be opened directly.
                 let _ = fs::remove_file(directory.join(&name));
@@ -110,11 +91,7 @@ impl<'a> Scratch<'a> {
     fn write(&self, block: u32) -> io::Result<()> {
         let buf = AlignedBuf::zeroed(block as usize);
         let written = self.file.write_at(&buf, 0)?;
-        if written == buf.len() {
-            Ok(())
-        } else {
-            Err(io::ErrorKind::WriteZero.into())
-        }
+        if written == buf.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
     }
 
     /// The least block that the kernel names for direct I/O, if it names one.
@@ -140,10 +117,7 @@ impl Drop for Scratch<'_> {
 }
 
 fn is_refusal(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
-    )
+    matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported)
 }
 
 /// Creates `path` and its missing parents for the owner only, and makes their entries durable.
@@ -189,16 +163,10 @@ mod tests {
         create_directories(&path).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(&place.path().join("a"))), (0o700, 0o700));
-        let open = OpenMode {
-            create: true,
-            direct: false,
-        };
+        let open = OpenMode { create: true, direct: false };
         StorageFile::open(&path, "log", open).unwrap();
         assert_eq!(mode(&path.join("log")), 0o600);
         std::os::unix::fs::symlink(path.join("log"), path.join("link")).unwrap();
-        assert!(
-            StorageFile::open(&path, "link", open).is_err(),
-            "links are not followed"
-        );
+        assert!(StorageFile::open(&path, "link", open).is_err(), "links are not followed");
     }
 }

@@ -69,10 +69,7 @@ impl Shared {
             let file = self.file_or_new(&segments.file_name(0));
             assert_eq!(segments.insert(0, file), Insertion::Present);
         }
-        Ok(Arc::new(MemoryDevice {
-            segments,
-            directory: Arc::clone(self),
-        }))
+        Ok(Arc::new(MemoryDevice { segments, directory: Arc::clone(self) }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -91,10 +88,7 @@ impl Shared {
             return Err(io::Error::new(io::ErrorKind::WouldBlock, message));
         }
         self.file_or_new(name);
-        Ok(Box::new(MemoryLock {
-            name: name.to_owned(),
-            directory: Arc::clone(self),
-        }))
+        Ok(Box::new(MemoryLock { name: name.to_owned(), directory: Arc::clone(self) }))
     }
 }
 
@@ -117,8 +111,7 @@ impl Directory for MemoryDirectory {
         Box::pin(async move {
             names::check(&name)?;
             let file = self.shared.files().get(&name).map(Arc::clone);
-            file.map(|file| file.contents())
-                .ok_or_else(|| not_found(&name))
+            file.map(|file| file.contents()).ok_or_else(|| not_found(&name))
         })
     }
 
@@ -142,11 +135,7 @@ impl Directory for MemoryDirectory {
         let name = name.to_owned();
         Box::pin(async move {
             names::check(&name)?;
-            self.shared
-                .files()
-                .remove(&name)
-                .map(drop)
-                .ok_or_else(|| not_found(&name))
+            self.shared.files().remove(&name).map(drop).ok_or_else(|| not_found(&name))
         })
     }
 
@@ -245,25 +234,16 @@ fn in_order<F>(extents: Extents<F>) -> impl Iterator<Item = crate::segments::Ext
 impl Device for MemoryDevice {
     fn read_at(&self, offset: u64, mut buf: AlignedBuf) -> Completion {
         let result = self.read(offset, &mut buf);
-        Completion::ready(Transfer {
-            result,
-            buf: Some(buf),
-        })
+        Completion::ready(Transfer { result, buf: Some(buf) })
     }
 
     fn write_at(&self, offset: u64, buf: AlignedBuf) -> Completion {
         let result = self.write(offset, &buf);
-        Completion::ready(Transfer {
-            result,
-            buf: Some(buf),
-        })
+        Completion::ready(Transfer { result, buf: Some(buf) })
     }
 
     fn sync(&self) -> Completion {
-        Completion::ready(Transfer {
-            result: Ok(()),
-            buf: None,
-        })
+        Completion::ready(Transfer { result: Ok(()), buf: None })
     }
 
     fn discard_below(&self, offset: u64) -> BoxFuture<'_, io::Result<()>> {
@@ -278,12 +258,7 @@ impl Device for MemoryDevice {
 
     fn geometry(&self) -> Geometry {
         let segment_bytes = self.segments.segment_bytes();
-        Geometry {
-            block: 512,
-            direct: false,
-            backend: "memory",
-            segment_bytes,
-        }
+        Geometry { block: 512, direct: false, backend: "memory", segment_bytes }
     }
 
     fn locate(&self, offset: u64) -> (String, u64) {
@@ -291,12 +266,7 @@ impl Device for MemoryDevice {
     }
 
     fn bytes_stored(&self) -> u64 {
-        self.segments.sum(|file| {
-            file.contents
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .len
-        })
+        self.segments.sum(|file| file.contents.read().unwrap_or_else(PoisonError::into_inner).len)
     }
 }
 
@@ -326,20 +296,15 @@ impl MemoryFile {
     }
 
     fn write(&self, offset: u64, bytes: &[u8]) {
-        let mut contents = self
-            .contents
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut contents = self.contents.write().unwrap_or_else(PoisonError::into_inner);
         contents.len = contents.len.max(offset + bytes.len() as u64);
         let mut rest = bytes;
         let mut at = offset;
         while !rest.is_empty() {
             let (index, within) = position(at);
             let (part, tail) = rest.split_at(rest.len().min(CHUNK - within));
-            let chunk = contents
-                .chunks
-                .entry(index)
-                .or_insert_with(|| vec![0; CHUNK].into_boxed_slice());
+            let chunk =
+                contents.chunks.entry(index).or_insert_with(|| vec![0; CHUNK].into_boxed_slice());
             chunk[within..within + part.len()].copy_from_slice(part);
             at += part.len() as u64;
             rest = tail;
@@ -347,10 +312,7 @@ impl MemoryFile {
     }
 
     fn truncate(&self) {
-        *self
-            .contents
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = Contents::default();
+        *self.contents.write().unwrap_or_else(PoisonError::into_inner) = Contents::default();
     }
 
     fn contents(&self) -> Vec<u8> {
@@ -388,12 +350,7 @@ fn position(offset: u64) -> (u64, usize) {
 impl fmt::Debug for MemoryFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let contents = self.contents.read().unwrap_or_else(PoisonError::into_inner);
-        write!(
-            f,
-            "MemoryFile({} bytes, {} chunks)",
-            contents.len,
-            contents.chunks.len()
-        )
+        write!(f, "MemoryFile({} bytes, {} chunks)", contents.len, contents.chunks.len())
     }
 }
 

@@ -25,10 +25,7 @@ pub(crate) fn segment(device: &str, index: u64) -> String {
 /// The index in a segment's file name, if `file` is a segment of `device`.
 pub(crate) fn segment_index(device: &str, file: &str) -> Option<u64> {
     let digits = file.strip_prefix(device)?.strip_prefix('.')?;
-    let index = digits
-        .bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| digits.parse().ok())??;
+    let index = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())??;
     // Only the canonical spelling: "log.0000001" is somebody else's file.
     (segment(device, index) == file).then_some(index)
 }
@@ -42,23 +39,8 @@ mod tests {
         for good in ["log", "log.000000", "a_b-c.9", ".hidden", "a..b"] {
             assert!(check(good).is_ok(), "{good}");
         }
-        for bad in [
-            "",
-            ".",
-            "..",
-            "...",
-            "A",
-            "a/b",
-            "a b",
-            "\u{e9}",
-            "a\0",
-            &"x".repeat(201),
-        ] {
-            assert_eq!(
-                check(bad).unwrap_err().kind(),
-                io::ErrorKind::InvalidInput,
-                "{bad}"
-            );
+        for bad in ["", ".", "..", "...", "A", "a/b", "a b", "\u{e9}", "a\0", &"x".repeat(201)] {
+            assert_eq!(check(bad).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{bad}");
         }
     }
 
@@ -68,15 +50,9 @@ mod tests {
         for index in [0, 7, 999_999, 1_000_000] {
             assert_eq!(segment_index("log", &segment("log", index)), Some(index));
         }
-        for other in [
-            "log",
-            "log.",
-            "log.7",
-            "log.0000007",
-            "log.00000x",
-            "log2.000007",
-            "log.+00007",
-        ] {
+        for other in
+            ["log", "log.", "log.7", "log.0000007", "log.00000x", "log2.000007", "log.+00007"]
+        {
             assert_eq!(segment_index("log", other), None, "{other}");
         }
     }

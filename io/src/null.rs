@@ -37,10 +37,7 @@ impl Directory for NullDirectory {
             // Checks the arguments, and makes the device appear in `list`.
             self.files.open_device(&name, options).await?;
             let segment_bytes = options.segment_bytes;
-            Ok(Arc::new(NullDevice {
-                name,
-                segment_bytes,
-            }) as Arc<dyn Device>)
+            Ok(Arc::new(NullDevice { name, segment_bytes }) as Arc<dyn Device>)
         })
     }
 
@@ -95,17 +92,11 @@ impl Device for NullDevice {
 
     fn write_at(&self, offset: u64, buf: AlignedBuf) -> Completion {
         let result = self.geometry().check(offset, buf.len()).map(drop);
-        Completion::ready(Transfer {
-            result,
-            buf: Some(buf),
-        })
+        Completion::ready(Transfer { result, buf: Some(buf) })
     }
 
     fn sync(&self) -> Completion {
-        Completion::ready(Transfer {
-            result: Ok(()),
-            buf: None,
-        })
+        Completion::ready(Transfer { result: Ok(()), buf: None })
     }
 
     fn discard_below(&self, _offset: u64) -> BoxFuture<'_, io::Result<()>> {
@@ -114,19 +105,11 @@ impl Device for NullDevice {
 
     fn geometry(&self) -> Geometry {
         let segment_bytes = self.segment_bytes;
-        Geometry {
-            block: 512,
-            direct: false,
-            backend: "null",
-            segment_bytes,
-        }
+        Geometry { block: 512, direct: false, backend: "null", segment_bytes }
     }
 
     fn locate(&self, offset: u64) -> (String, u64) {
-        (
-            names::segment(&self.name, offset / self.segment_bytes),
-            offset % self.segment_bytes,
-        )
+        (names::segment(&self.name, offset / self.segment_bytes), offset % self.segment_bytes)
     }
 
     fn bytes_stored(&self) -> u64 {
@@ -142,23 +125,13 @@ mod tests {
     fn writes_are_accepted_and_reads_refused() {
         pollster::block_on(async {
             let directory = NullDirectory::new();
-            let device = directory
-                .open_device("log", DeviceOptions::default())
-                .await
-                .unwrap();
+            let device = directory.open_device("log", DeviceOptions::default()).await.unwrap();
             let transfer = device.write_at(4096, AlignedBuf::zeroed(4096)).await;
             assert!(transfer.result.is_ok() && transfer.buf.is_some());
             let transfer = device.read_at(4096, AlignedBuf::zeroed(4096)).await;
-            assert_eq!(
-                transfer.result.unwrap_err().kind(),
-                io::ErrorKind::Unsupported
-            );
+            assert_eq!(transfer.result.unwrap_err().kind(), io::ErrorKind::Unsupported);
             assert!(transfer.buf.is_some());
-            let refused = device
-                .write_at(1, AlignedBuf::zeroed(512))
-                .await
-                .result
-                .unwrap_err();
+            let refused = device.write_at(1, AlignedBuf::zeroed(512)).await.result.unwrap_err();
             assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
             assert!(device.sync().await.result.is_ok());
             assert_eq!(directory.list().await.unwrap(), ["log.000000"]);

@@ -83,11 +83,7 @@ fn uring(config: &IoConfig, medium: Medium, scratch: &Scratch<'_>) -> io::Result
         class: config.class_limit(config.depth),
     };
     let probe = scratch.file.try_clone()?;
-    Ok(Arc::new(crate::uring::Uring::start(
-        limits,
-        probe,
-        medium.block as usize,
-    )?))
+    Ok(Arc::new(crate::uring::Uring::start(limits, probe, medium.block as usize)?))
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -80,18 +80,11 @@ impl Operation {
         files: Vec<Arc<StorageFile>>,
         sink: CompletionSink,
     ) -> Result<Self, CompletionSink> {
-        let mut extents = files.into_iter().map(|file| Extent {
-            file,
-            offset: 0,
-            len: 0,
-        });
+        let mut extents = files.into_iter().map(|file| Extent { file, offset: 0, len: 0 });
         let Some(first) = extents.next() else {
             return Err(sink);
         };
-        let extents = Extents {
-            first,
-            rest: extents.collect(),
-        };
+        let extents = Extents { first, rest: extents.collect() };
         Ok(Self::new(Kind::Sync, extents, None, sink))
     }
 
@@ -103,16 +96,7 @@ impl Operation {
     ) -> Self {
         let mut later = extents.rest;
         later.reverse();
-        Self {
-            kind,
-            retries: 0,
-            done: 0,
-            covers: 0,
-            current: extents.first,
-            later,
-            buf,
-            sink,
-        }
+        Self { kind, retries: 0, done: 0, covers: 0, current: extents.first, later, buf, sink }
     }
 
     pub(crate) fn kind(&self) -> Kind {
@@ -163,29 +147,19 @@ impl Operation {
         if transferred == 0 {
             return Progress::Finished(Err(self.no_progress()));
         }
-        assert!(
-            transferred <= self.current.len,
-            "the kernel transferred what was asked for"
-        );
+        assert!(transferred <= self.current.len, "the kernel transferred what was asked for");
         self.done += transferred;
         self.current.offset += transferred as u64;
         self.current.len -= transferred;
         if self.kind == Kind::Write {
             self.current.file.note_written(self.current.offset);
         }
-        if self.current.len > 0 {
-            Progress::More
-        } else {
-            self.next_extent()
-        }
+        if self.current.len > 0 { Progress::More } else { self.next_extent() }
     }
 
     /// Gives the result and the buffer to the future.
     pub(crate) fn finish(self, result: io::Result<()>) {
-        self.sink.complete(Transfer {
-            result,
-            buf: self.buf,
-        });
+        self.sink.complete(Transfer { result, buf: self.buf });
     }
 
     fn next_extent(&mut self) -> Progress {
@@ -220,13 +194,7 @@ impl Operation {
 
 /// Keeps the kind and the source of an error and puts words in front.
 pub(crate) fn with_context(error: io::Error, context: String) -> io::Error {
-    io::Error::new(
-        error.kind(),
-        Explained {
-            context,
-            source: error,
-        },
-    )
+    io::Error::new(error.kind(), Explained { context, source: error })
 }
 
 #[derive(Debug)]
@@ -248,10 +216,7 @@ impl std::error::Error for Explained {
 }
 
 fn is_transient(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock
-    )
+    matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
 }
 
 #[cfg(all(test, not(loom)))]
@@ -263,15 +228,9 @@ pub(crate) mod tests {
     /// A file of 64 KiB in a directory that is deleted with the result.
     pub(crate) fn scratch() -> (tempfile::TempDir, Arc<StorageFile>) {
         let directory = tempfile::tempdir().expect("scratch works");
-        let mode = OpenMode {
-            create: true,
-            direct: false,
-        };
+        let mode = OpenMode { create: true, direct: false };
         let file = StorageFile::open(directory.path(), "scratch", mode).expect("scratch works");
-        assert_eq!(
-            file.write_at(&[7; 65_536], 0).expect("scratch works"),
-            65_536
-        );
+        assert_eq!(file.write_at(&[7; 65_536], 0).expect("scratch works"), 65_536);
         (directory, Arc::new(file))
     }
 
@@ -284,19 +243,12 @@ pub(crate) mod tests {
         let (completion, sink) = OpTable::begin(&OpTable::new());
         let mut offset = 0;
         let mut extents = lens.iter().map(|&len| {
-            let extent = Extent {
-                file: Arc::clone(file),
-                offset,
-                len,
-            };
+            let extent = Extent { file: Arc::clone(file), offset, len };
             offset += len as u64;
             extent
         });
         let first = extents.next().expect("at least one extent");
-        let extents = Extents {
-            first,
-            rest: extents.collect(),
-        };
+        let extents = Extents { first, rest: extents.collect() };
         let buf = AlignedBuf::zeroed(lens.iter().sum());
         (completion, Operation::transfer(kind, extents, buf, sink))
     }
@@ -306,9 +258,7 @@ pub(crate) mod tests {
     }
 
     fn expect_error(progress: Progress) -> io::Error {
-        let Progress::Finished(Err(error)) = progress else {
-            panic!("{progress:?}")
-        };
+        let Progress::Finished(Err(error)) = progress else { panic!("{progress:?}") };
         error
     }
 
@@ -320,10 +270,7 @@ pub(crate) mod tests {
         expect_more(read.advance(Ok(512)));
         assert_eq!((read.call().range, read.call().offset), (512..4096, 512));
         expect_more(read.advance(Ok(3584)));
-        assert_eq!(
-            (read.call().range, read.call().offset),
-            (4096..12_288, 4096)
-        );
+        assert_eq!((read.call().range, read.call().offset), (4096..12_288, 4096));
         assert!(matches!(read.advance(Ok(8192)), Progress::Finished(Ok(()))));
     }
 
@@ -335,10 +282,7 @@ pub(crate) mod tests {
         let error = expect_error(read.advance(Ok(0)));
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
         let (_completion, mut write) = operation(Kind::Write, &file, &[4096]);
-        assert_eq!(
-            expect_error(write.advance(Ok(0))).kind(),
-            io::ErrorKind::WriteZero
-        );
+        assert_eq!(expect_error(write.advance(Ok(0))).kind(), io::ErrorKind::WriteZero);
     }
 
     #[test]
@@ -358,10 +302,7 @@ pub(crate) mod tests {
         let (_completion, mut write) = operation(Kind::Write, &file, &[4096]);
         let error = expect_error(write.advance(Err(io::ErrorKind::StorageFull.into())));
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-        assert!(
-            error.to_string().contains("writing scratch at offset 0"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("writing scratch at offset 0"), "{error}");
     }
 
     #[test]

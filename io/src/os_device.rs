@@ -32,11 +32,7 @@ impl OsDevice {
             backend: place.engine.name(),
             segment_bytes: segments.segment_bytes(),
         };
-        Self {
-            segments,
-            place,
-            geometry,
-        }
+        Self { segments, place, geometry }
     }
 
     /// The operation of a read, or the completion of one that ends here.
@@ -58,10 +54,7 @@ impl OsDevice {
 
     fn begin(&self, kind: Kind, extents: Extents<StorageFile>, buf: AlignedBuf) -> Prepared {
         let (completion, sink) = OpTable::begin(&self.place.table);
-        Prepared {
-            completion,
-            operation: Operation::transfer(kind, extents, buf, sink),
-        }
+        Prepared { completion, operation: Operation::transfer(kind, extents, buf, sink) }
     }
 
     /// Writes where segments are missing: creates them first, on a thread that may block.
@@ -75,9 +68,7 @@ impl OsDevice {
             }
             match create_segments(&segments, &place, offset, end) {
                 Ok(extents) => {
-                    place
-                        .engine
-                        .submit(Operation::transfer(Kind::Write, extents, buf, sink));
+                    place.engine.submit(Operation::transfer(Kind::Write, extents, buf, sink));
                 }
                 Err(error) => fail(sink, error, buf),
             }
@@ -92,17 +83,11 @@ struct Prepared {
 }
 
 fn nothing_to_do(buf: AlignedBuf) -> Completion {
-    Completion::ready(Transfer {
-        result: Ok(()),
-        buf: Some(buf),
-    })
+    Completion::ready(Transfer { result: Ok(()), buf: Some(buf) })
 }
 
 fn fail(sink: CompletionSink, error: io::Error, buf: AlignedBuf) {
-    sink.complete(Transfer {
-        result: Err(error),
-        buf: Some(buf),
-    });
+    sink.complete(Transfer { result: Err(error), buf: Some(buf) });
 }
 
 fn create_segments(
@@ -129,10 +114,7 @@ fn create_segments(
 impl Device for OsDevice {
     fn read_at(&self, offset: u64, buf: AlignedBuf) -> Completion {
         match self.prepare_read(offset, buf) {
-            Ok(Prepared {
-                completion,
-                operation,
-            }) => {
+            Ok(Prepared { completion, operation }) => {
                 self.place.engine.submit(operation);
                 completion
             }
@@ -145,10 +127,7 @@ impl Device for OsDevice {
         let mut completions = Vec::with_capacity(reads.len());
         for (offset, buf) in reads {
             completions.push(match self.prepare_read(offset, buf) {
-                Ok(Prepared {
-                    completion,
-                    operation,
-                }) => {
+                Ok(Prepared { completion, operation }) => {
                     operations.push(operation);
                     completion
                 }
@@ -169,10 +148,7 @@ impl Device for OsDevice {
         };
         match self.segments.look_up(offset, end) {
             Lookup::Present(extents) => {
-                let Prepared {
-                    completion,
-                    operation,
-                } = self.begin(Kind::Write, extents, buf);
+                let Prepared { completion, operation } = self.begin(Kind::Write, extents, buf);
                 self.place.engine.submit(operation);
                 completion
             }
@@ -189,10 +165,7 @@ impl Device for OsDevice {
         let (completion, sink) = OpTable::begin(&self.place.table);
         match Operation::sync(files, sink) {
             Ok(operation) => self.place.engine.submit(operation),
-            Err(sink) => sink.complete(Transfer {
-                result: Ok(()),
-                buf: None,
-            }),
+            Err(sink) => sink.complete(Transfer { result: Ok(()), buf: None }),
         }
         completion
     }

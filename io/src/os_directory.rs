@@ -38,22 +38,10 @@ pub(crate) struct Place {
 
 impl OsDirectory {
     pub(crate) fn new(path: PathBuf, medium: Medium, engine: Arc<dyn Engine>) -> io::Result<Self> {
-        let entries = if cfg!(unix) {
-            Some(Arc::new(StorageFile::open_directory(&path)?))
-        } else {
-            None
-        };
+        let entries =
+            if cfg!(unix) { Some(Arc::new(StorageFile::open_directory(&path)?)) } else { None };
         let (table, blocking) = (OpTable::new(), Blocking::new());
-        Ok(Self {
-            place: Arc::new(Place {
-                path,
-                medium,
-                engine,
-                table,
-                blocking,
-                entries,
-            }),
-        })
+        Ok(Self { place: Arc::new(Place { path, medium, engine, table, blocking, entries }) })
     }
 
     /// Checks the names, then runs `job` on a thread that may block.
@@ -78,10 +66,7 @@ impl Place {
 
     /// Opens one segment file.
     pub(crate) fn open_segment(&self, name: &str, create: bool) -> io::Result<StorageFile> {
-        let mode = OpenMode {
-            create,
-            direct: self.medium.direct,
-        };
+        let mode = OpenMode { create, direct: self.medium.direct };
         let file = StorageFile::open(&self.path, name, mode).map_err(naming(name))?;
         if let (true, Some(entries)) = (create, &self.entries) {
             entries.note_written(0);
@@ -173,16 +158,12 @@ impl Directory for OsDirectory {
 
     fn read_file(&self, name: &str) -> BoxFuture<'_, io::Result<Vec<u8>>> {
         let owned = name.to_owned();
-        self.call(&[name], move |place| {
-            place.read_file(&owned).map_err(naming(&owned))
-        })
+        self.call(&[name], move |place| place.read_file(&owned).map_err(naming(&owned)))
     }
 
     fn write_file(&self, name: &str, bytes: &[u8]) -> BoxFuture<'_, io::Result<()>> {
         let (owned, bytes) = (name.to_owned(), bytes.to_vec());
-        self.call(&[name], move |place| {
-            place.write_file(&owned, &bytes).map_err(naming(&owned))
-        })
+        self.call(&[name], move |place| place.write_file(&owned, &bytes).map_err(naming(&owned)))
     }
 
     fn rename(&self, from: &str, to: &str) -> BoxFuture<'_, io::Result<()>> {
@@ -198,9 +179,7 @@ impl Directory for OsDirectory {
     }
 
     fn sync(&self) -> BoxFuture<'_, io::Result<()>> {
-        self.call(&[], |place| {
-            file::sync_directory(&place.path).map_err(naming("the directory"))
-        })
+        self.call(&[], |place| file::sync_directory(&place.path).map_err(naming("the directory")))
     }
 
     fn lock(&self, name: &str) -> BoxFuture<'_, io::Result<Box<dyn Lock>>> {

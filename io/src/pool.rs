@@ -55,9 +55,7 @@ impl BufPool {
             retained: CachePadded::default(),
             outstanding: CachePadded::default(),
         };
-        Self {
-            shelves: Arc::new(shelves),
-        }
+        Self { shelves: Arc::new(shelves) }
     }
 
     /// A buffer of `len` bytes. Its contents are initialised but unspecified; it returns to the
@@ -68,9 +66,7 @@ impl BufPool {
         });
         buf.set_len(len);
         // Relaxed: a statistic; the buffer itself is handed over by move.
-        self.shelves
-            .outstanding
-            .fetch_add(buf.capacity(), Ordering::Relaxed);
+        self.shelves.outstanding.fetch_add(buf.capacity(), Ordering::Relaxed);
         buf.set_home(Some(Arc::clone(&self.shelves)));
         buf
     }
@@ -102,11 +98,7 @@ impl Shelves {
         let Some(class) = class_of(capacity) else {
             return;
         };
-        debug_assert_eq!(
-            ALIGNMENT << class,
-            capacity,
-            "pooled buffers fill their class"
-        );
+        debug_assert_eq!(ALIGNMENT << class, capacity, "pooled buffers fill their class");
         let retained = self.retained.fetch_add(capacity, Ordering::Relaxed) + capacity;
         if retained > self.max_retained || self.classes[class].push(buf).is_err() {
             self.retained.fetch_sub(capacity, Ordering::Relaxed);

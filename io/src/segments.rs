@@ -70,11 +70,7 @@ impl<F> Segments<F> {
     pub(crate) fn new(device: &str, bytes: u64, files: BTreeMap<u64, Arc<F>>) -> Self {
         assert!(bytes > 0, "segments hold something");
         let first = files.keys().next().copied().unwrap_or(0);
-        Self {
-            device: device.to_owned(),
-            bytes,
-            state: RwLock::new(State { first, files }),
-        }
+        Self { device: device.to_owned(), bytes, state: RwLock::new(State { first, files }) }
     }
 
     /// The extents of `[offset, end)`, which is not empty.
@@ -115,9 +111,7 @@ impl<F> Segments<F> {
         state.first = state.first.max(offset / self.bytes);
         let first = state.first;
         let kept = state.files.split_off(&first);
-        std::mem::replace(&mut state.files, kept)
-            .into_keys()
-            .collect()
+        std::mem::replace(&mut state.files, kept).into_keys().collect()
     }
 
     /// All segments at this moment.
@@ -160,11 +154,7 @@ impl<F> Segments<F> {
         let (from, to) = (offset.max(base), end.min(base + self.bytes));
         debug_assert!(from < to, "a segment of the range holds a part of it");
         let len = usize::try_from(to - from).expect("a part of a buffer fits memory");
-        Some(Extent {
-            file,
-            offset: from - base,
-            len,
-        })
+        Some(Extent { file, offset: from - base, len })
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State<F>> {
@@ -184,20 +174,14 @@ mod tests {
     use super::*;
 
     fn segments(indices: &[u64]) -> Segments<u64> {
-        let files = indices
-            .iter()
-            .map(|&index| (index, Arc::new(index)))
-            .collect();
+        let files = indices.iter().map(|&index| (index, Arc::new(index))).collect();
         Segments::new("log", 100, files)
     }
 
     fn present(lookup: Lookup<u64>) -> Vec<(u64, u64, usize)> {
-        let Lookup::Present(extents) = lookup else {
-            panic!("not present: {lookup:?}")
-        };
+        let Lookup::Present(extents) = lookup else { panic!("not present: {lookup:?}") };
         let all = std::iter::once(extents.first).chain(extents.rest);
-        all.map(|extent| (*extent.file, extent.offset, extent.len))
-            .collect()
+        all.map(|extent| (*extent.file, extent.offset, extent.len)).collect()
     }
 
     #[test]
@@ -205,10 +189,7 @@ mod tests {
         let table = segments(&[0, 1, 2]);
         assert_eq!(present(table.look_up(0, 100)), [(0, 0, 100)]);
         assert_eq!(present(table.look_up(150, 160)), [(1, 50, 10)]);
-        assert_eq!(
-            present(table.look_up(90, 210)),
-            [(0, 90, 10), (1, 0, 100), (2, 0, 10)]
-        );
+        assert_eq!(present(table.look_up(90, 210)), [(0, 90, 10), (1, 0, 100), (2, 0, 10)]);
         assert!(matches!(table.look_up(290, 310), Lookup::Missing(3)));
     }
 

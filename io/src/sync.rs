@@ -108,17 +108,13 @@ impl AtomicWaker {
     /// An empty slot.
     #[cfg(not(loom))]
     pub const fn new() -> Self {
-        Self {
-            waker: atomic_waker::AtomicWaker::new(),
-        }
+        Self { waker: atomic_waker::AtomicWaker::new() }
     }
 
     /// An empty slot.
     #[cfg(loom)]
     pub fn new() -> Self {
-        Self {
-            waker: loom::future::AtomicWaker::new(),
-        }
+        Self { waker: loom::future::AtomicWaker::new() }
     }
 
     /// Replaces the waker. The caller checks its condition once more afterwards: a wake that came

@@ -18,14 +18,9 @@ pub(crate) struct Threads {
 impl Threads {
     /// At most `threads` threads, of which reads, and writes, may use `class_limit` each.
     pub(crate) fn new(threads: usize, class_limit: usize) -> Self {
-        assert!(
-            (1..=threads).contains(&class_limit),
-            "each class has a thread"
-        );
+        assert!((1..=threads).contains(&class_limit), "each class has a thread");
         let queue = ClassQueue::new(class_limit);
-        Self {
-            workers: Workers::new("kvick-io", threads, queue, run_blocking),
-        }
+        Self { workers: Workers::new("kvick-io", threads, queue, run_blocking) }
     }
 }
 
@@ -59,11 +54,7 @@ struct Line {
 
 impl Line {
     fn next(&mut self, limit: usize) -> Option<Operation> {
-        let operation = if self.running < limit {
-            self.waiting.pop_front()
-        } else {
-            None
-        };
+        let operation = if self.running < limit { self.waiting.pop_front() } else { None };
         self.running += usize::from(operation.is_some());
         operation
     }
@@ -71,12 +62,7 @@ impl Line {
 
 impl ClassQueue {
     fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            reads: Line::default(),
-            writes: Line::default(),
-            last: Class::Read,
-        }
+        Self { limit, reads: Line::default(), writes: Line::default(), last: Class::Read }
     }
 
     fn line(&mut self, class: Class) -> &mut Line {
@@ -92,9 +78,7 @@ impl JobQueue for ClassQueue {
     type Ticket = Class;
 
     fn push(&mut self, operation: Operation) {
-        self.line(operation.kind().into())
-            .waiting
-            .push_back(operation);
+        self.line(operation.kind().into()).waiting.push_back(operation);
     }
 
     fn next(&mut self) -> Option<(Operation, Class)> {
@@ -136,23 +120,11 @@ mod tests {
         }
         let admitted: Vec<_> =
             std::iter::from_fn(|| queue.next().map(|(_, class)| class)).collect();
-        let expected = [
-            Class::Write,
-            Class::Read,
-            Class::Write,
-            Class::Read,
-            Class::Read,
-        ];
-        assert_eq!(
-            admitted, expected,
-            "in turns, and no class beyond its limit"
-        );
+        let expected = [Class::Write, Class::Read, Class::Write, Class::Read, Class::Read];
+        assert_eq!(admitted, expected, "in turns, and no class beyond its limit");
         assert_eq!(queue.waiting(), 97);
         queue.ended(Class::Write);
-        assert!(
-            queue.next().is_none(),
-            "what a write leaves is not for reads"
-        );
+        assert!(queue.next().is_none(), "what a write leaves is not for reads");
         queue.ended(Class::Read);
         assert_eq!(queue.next().map(|(_, class)| class), Some(Class::Read));
     }

@@ -55,22 +55,9 @@ impl<Q: JobQueue> Workers<Q> {
     /// No thread starts before the first job.
     pub(crate) fn new(name: &'static str, max_threads: usize, queue: Q, run: fn(Q::Job)) -> Self {
         assert!(max_threads > 0, "somebody must do the work");
-        let state = State {
-            queue,
-            threads: 0,
-            idle: 0,
-            closed: false,
-        };
+        let state = State { queue, threads: 0, idle: 0, closed: false };
         let (state, arrived) = (Mutex::new(state), Condvar::new());
-        Self {
-            shared: Arc::new(Shared {
-                name,
-                max_threads,
-                run,
-                state,
-                arrived,
-            }),
-        }
+        Self { shared: Arc::new(Shared { name, max_threads, run, state, arrived }) }
     }
 
     /// Queues jobs. If not a single thread can be started they are dropped.
@@ -145,10 +132,7 @@ impl<Q: JobQueue> Shared<Q> {
                 return;
             } else {
                 state.idle += 1;
-                state = self
-                    .arrived
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
+                state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
                 state.idle -= 1;
             }
         }

@@ -28,10 +28,7 @@ fn child() {
         return;
     };
     let directory = tempfile::tempdir().unwrap();
-    let config = IoConfig {
-        backend: BackendChoice::Uring,
-        ..IoConfig::default()
-    };
+    let config = IoConfig { backend: BackendChoice::Uring, ..IoConfig::default() };
     let found = match open_directory(directory.path(), &config) {
         Ok(directory) => {
             let device = pollster::block_on(directory.open_device("log", Default::default()));

@@ -17,19 +17,14 @@ const PAGES: usize = 64;
 
 /// A device with some pages, or `None` where glommio cannot work.
 fn device(path: &Path) -> Option<Arc<dyn Device>> {
-    let config = IoConfig {
-        backend: BackendChoice::Glommio,
-        ..IoConfig::default()
-    };
+    let config = IoConfig { backend: BackendChoice::Glommio, ..IoConfig::default() };
     let directory = match open_directory(path, &config) {
         Ok(directory) => directory,
         Err(error) => panic!("{error}"),
     };
     let device = pollster::block_on(async {
-        let device = directory
-            .open_device("log", DeviceOptions::default())
-            .await
-            .expect("the device opens");
+        let device =
+            directory.open_device("log", DeviceOptions::default()).await.expect("the device opens");
         let mut pages = AlignedBuf::zeroed(PAGES * PAGE);
         for (page, bytes) in (1_u8..).zip(pages.chunks_mut(PAGE)) {
             bytes.fill(page);
@@ -46,16 +41,11 @@ fn device(path: &Path) -> Option<Arc<dyn Device>> {
 }
 
 fn executor() -> Option<LocalExecutor> {
-    LocalExecutorBuilder::default()
-        .make()
-        .inspect_err(|error| println!("skipped: {error}"))
-        .ok()
+    LocalExecutorBuilder::default().make().inspect_err(|error| println!("skipped: {error}")).ok()
 }
 
 async fn read(device: &dyn Device, page: usize) {
-    let read = device
-        .read_at((page * PAGE) as u64, AlignedBuf::zeroed(PAGE))
-        .await;
+    let read = device.read_at((page * PAGE) as u64, AlignedBuf::zeroed(PAGE)).await;
     let buf = read.into_buf().expect("the page is read");
     assert!(buf.iter().all(|&byte| usize::from(byte) == page + 1));
 }
@@ -90,11 +80,7 @@ fn an_attached_executor_reads_by_itself() {
         assert_eq!(own_reads(), 8);
 
         // Long reads, writes and syncs are the driver's.
-        let pages = device
-            .read_at(0, AlignedBuf::zeroed(PAGES * PAGE))
-            .await
-            .into_buf()
-            .unwrap();
+        let pages = device.read_at(0, AlignedBuf::zeroed(PAGES * PAGE)).await.into_buf().unwrap();
         device.write_at(0, pages).await.result.unwrap();
         device.sync().await.result.unwrap();
         drop(attachment);
@@ -225,10 +211,7 @@ fn a_segment_is_read_after_it_was_deleted() {
         let reads: Vec<_> = (0..8)
             .map(|page| device.read_at(page * PAGE as u64, AlignedBuf::zeroed(PAGE)))
             .collect();
-        device
-            .discard_below(device.geometry().segment_bytes)
-            .await
-            .unwrap();
+        device.discard_below(device.geometry().segment_bytes).await.unwrap();
         for read in reads {
             read.await.result.unwrap();
         }

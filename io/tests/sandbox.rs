@@ -22,11 +22,7 @@ struct Refusal {
 
 impl Refusal {
     fn of(call: libc::c_long, errno: i32) -> Self {
-        Self {
-            call,
-            only: None,
-            errno,
-        }
+        Self { call, only: None, errno }
     }
 
     /// Makes this thread, and those it starts, live with it.
@@ -73,20 +69,11 @@ const NUMBER_OFFSET: u32 = 0;
 const ARGUMENTS_OFFSET: u32 = 16;
 
 fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
-    libc::sock_filter {
-        code: u16::try_from(code).expect("codes are short"),
-        jt,
-        jf,
-        k,
-    }
+    libc::sock_filter { code: u16::try_from(code).expect("codes are short"), jt, jf, k }
 }
 
 fn check(result: i32) -> io::Result<()> {
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Runs `test` where `refusal` holds; says so if the kernel has no filters.
@@ -104,15 +91,10 @@ fn under(refusal: Refusal, test: impl FnOnce() + Send) {
 /// whether it bypasses the page cache.
 fn use_device(backend: BackendChoice) -> io::Result<(&'static str, bool)> {
     let place = tempfile::tempdir()?;
-    let config = IoConfig {
-        backend,
-        ..IoConfig::default()
-    };
+    let config = IoConfig { backend, ..IoConfig::default() };
     pollster::block_on(async {
         let directory = open_directory(place.path(), &config)?;
-        let device = directory
-            .open_device("log", DeviceOptions::default())
-            .await?;
+        let device = directory.open_device("log", DeviceOptions::default()).await?;
         let mut page = AlignedBuf::zeroed(4096);
         page.fill(7);
         let mut page = device.write_at(0, page).await.into_buf()?;
@@ -120,11 +102,7 @@ fn use_device(backend: BackendChoice) -> io::Result<(&'static str, bool)> {
         let page = device.read_at(0, page).await.into_buf()?;
         assert!(page.iter().all(|&byte| byte == 7));
         device.sync().await.result?;
-        assert_eq!(
-            directory.list().await?,
-            ["log.000000"],
-            "probing leaves nothing behind"
-        );
+        assert_eq!(directory.list().await?, ["log.000000"], "probing leaves nothing behind");
         let geometry = device.geometry();
         Ok((geometry.backend, geometry.direct))
     })
@@ -141,13 +119,7 @@ fn assert_falls_back(refusal: Refusal) {
 
 #[test]
 fn a_ring_that_is_denied_gives_way_to_threads() {
-    for errno in [
-        libc::EPERM,
-        libc::EACCES,
-        libc::ENOSYS,
-        libc::EINVAL,
-        libc::ENOMEM,
-    ] {
+    for errno in [libc::EPERM, libc::EACCES, libc::ENOSYS, libc::EINVAL, libc::ENOMEM] {
         assert_falls_back(Refusal::of(libc::SYS_io_uring_setup, errno));
     }
 }
@@ -170,10 +142,8 @@ fn an_error_that_is_no_denial_is_not_hidden() {
 
 #[test]
 fn a_file_system_without_direct_transfers_goes_through_the_page_cache() {
-    let refusal = Refusal {
-        only: Some((2, libc::O_DIRECT)),
-        ..Refusal::of(libc::SYS_openat, libc::EINVAL)
-    };
+    let refusal =
+        Refusal { only: Some((2, libc::O_DIRECT)), ..Refusal::of(libc::SYS_openat, libc::EINVAL) };
     for backend in [BackendChoice::Auto, BackendChoice::Threads] {
         under(refusal, || {
             let (_, direct) = use_device(backend).unwrap();

@@ -15,13 +15,8 @@ const BATCH: usize = 64;
 
 /// Starts the thread.
 pub(crate) fn start() -> io::Result<Leased<Worker>> {
-    let (executor, leased) = Executor::new(Worker {
-        parker: Parker::new(),
-        clock: Clock::new(),
-    });
-    thread::Builder::new()
-        .name("kvick-background".to_owned())
-        .spawn(move || work(&executor))?;
+    let (executor, leased) = Executor::new(Worker { parker: Parker::new(), clock: Clock::new() });
+    thread::Builder::new().name("kvick-background".to_owned()).spawn(move || work(&executor))?;
     Ok(leased)
 }
 
@@ -52,10 +47,7 @@ fn work(executor: &Arc<Executor<Worker>>) {
         }
         executor.driver.parker.park(|| idle(executor));
     }
-    debug_assert!(
-        executor.live_names().is_empty(),
-        "a live task holds a lease"
-    );
+    debug_assert!(executor.live_names().is_empty(), "a live task holds a lease");
 }
 
 fn idle(executor: &Executor<Worker>) -> Idle {

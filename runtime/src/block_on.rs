@@ -49,14 +49,8 @@ struct Signal {
 
 impl Parked {
     fn new() -> Self {
-        let signal = Arc::new(Signal {
-            woken: AtomicBool::new(false),
-            thread: thread::current(),
-        });
-        Self {
-            waker: Waker::from(Arc::clone(&signal)),
-            signal,
-        }
+        let signal = Arc::new(Signal { woken: AtomicBool::new(false), thread: thread::current() });
+        Self { waker: Waker::from(Arc::clone(&signal)), signal }
     }
 
     fn run<F: Future>(&mut self, future: F) -> F::Output {

@@ -9,14 +9,9 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "everyone else takes the time from here"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "everyone else takes the time from here")]
     pub(crate) fn new() -> Self {
-        Self {
-            origin: Instant::now(),
-        }
+        Self { origin: Instant::now() }
     }
 
     pub(crate) fn now(&self) -> Duration {

@@ -82,9 +82,7 @@ impl<D: Driver> Executor<D> {
             ended: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         });
-        let lease = Arc::new(Lease {
-            executor: Arc::clone(&executor),
-        });
+        let lease = Arc::new(Lease { executor: Arc::clone(&executor) });
         (executor, Leased { lease })
     }
 
@@ -118,12 +116,8 @@ impl<D: Driver> Executor<D> {
         // Every access is a swap or the like, so that they form one chain: Acquire and Release pair
         // with `schedule`. Either it comes later and sees the flag, or we see its task.
         self.closed.swap(true, Ordering::AcqRel);
-        let wakers: Vec<Waker> = self
-            .live()
-            .tasks
-            .values()
-            .map(|(_, waker)| waker.clone())
-            .collect();
+        let wakers: Vec<Waker> =
+            self.live().tasks.values().map(|(_, waker)| waker.clone()).collect();
         for waker in wakers {
             waker.wake();
         }
@@ -167,11 +161,7 @@ impl<D: Driver> fmt::Debug for Executor<D> {
 pub(crate) fn run(runnable: Runnable) {
     let task = runnable.metadata().name;
     if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| runnable.run())) {
-        tracing::error!(
-            task,
-            message = panic_text(&*payload),
-            "a task panicked while dropped"
-        );
+        tracing::error!(task, message = panic_text(&*payload), "a task panicked while dropped");
     }
 }
 
@@ -203,10 +193,7 @@ impl<D: Driver> Runtime for Leased<D> {
             live.next_number += 1;
             live.next_number
         };
-        let membership = Membership {
-            lease: Arc::clone(&self.lease),
-            number,
-        };
+        let membership = Membership { lease: Arc::clone(&self.lease), number };
         let body = async move {
             let _membership = membership;
             future.await;
@@ -216,20 +203,13 @@ impl<D: Driver> Runtime for Leased<D> {
             .metadata(TaskId { number, name })
             .spawn(move |_| body, move |runnable| scheduler.schedule(runnable));
         task.detach();
-        executor
-            .live()
-            .tasks
-            .insert(number, (name, runnable.waker()));
+        executor.live().tasks.insert(number, (name, runnable.waker()));
         runnable.schedule();
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         let deadline = self.now().saturating_add(duration);
-        Box::pin(Timer {
-            lease: Arc::clone(&self.lease),
-            deadline,
-            key: None,
-        })
+        Box::pin(Timer { lease: Arc::clone(&self.lease), deadline, key: None })
     }
 
     fn now(&self) -> Duration {
@@ -269,9 +249,7 @@ impl<D: Driver> Future for Timer<D> {
         if executor.driver.now() >= self.deadline {
             return Poll::Ready(());
         }
-        let waits = self
-            .key
-            .is_some_and(|key| executor.timers.update(key, context.waker()));
+        let waits = self.key.is_some_and(|key| executor.timers.update(key, context.waker()));
         if !waits {
             let waker = context.waker().clone();
             let (key, is_earliest) = executor.timers.insert(self.deadline, waker);

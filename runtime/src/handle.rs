@@ -102,10 +102,7 @@ impl Handle {
 
     /// Resolves `duration` after this call.
     pub fn sleep(&self, duration: Duration) -> Sleep {
-        Sleep {
-            timer: self.runtime.sleep(duration),
-            duration,
-        }
+        Sleep { timer: self.runtime.sleep(duration), duration }
     }
 
     /// Time since the origin of this handle; never goes back. Virtual in a simulation.
@@ -131,9 +128,6 @@ impl Future for Sleep {
 
 impl fmt::Debug for Sleep {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_tuple("Sleep")
-            .field(&self.duration)
-            .finish()
+        formatter.debug_tuple("Sleep").field(&self.duration).finish()
     }
 }

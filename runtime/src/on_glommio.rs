@@ -25,20 +25,13 @@ const BATCH: usize = 32;
 
 /// Starts the drain on the calling thread's executor.
 pub(crate) fn start() -> Leased<Ring> {
-    let (executor, leased) = Executor::new(Ring {
-        waker: AtomicWaker::new(),
-        clock: Clock::new(),
-    });
+    let (executor, leased) = Executor::new(Ring { waker: AtomicWaker::new(), clock: Clock::new() });
     ON_THIS_THREAD.with(|executors| {
         let mut executors = executors.0.borrow_mut();
         executors.retain(|executor| executor.strong_count() > 0);
         executors.push(Arc::downgrade(&executor));
     });
-    glommio::spawn_local(Drain {
-        executor,
-        alarm: None,
-    })
-    .detach();
+    glommio::spawn_local(Drain { executor, alarm: None }).detach();
     leased
 }
 
@@ -49,12 +42,7 @@ struct Executors(RefCell<Vec<Weak<Executor<Ring>>>>);
 
 impl Drop for Executors {
     fn drop(&mut self) {
-        for executor in self
-            .0
-            .get_mut()
-            .drain(..)
-            .filter_map(|executor| executor.upgrade())
-        {
+        for executor in self.0.get_mut().drain(..).filter_map(|executor| executor.upgrade()) {
             executor.close();
         }
     }
@@ -122,15 +110,8 @@ impl Drain {
         if remaining.is_zero() {
             return true;
         }
-        if self
-            .alarm
-            .as_ref()
-            .is_none_or(|alarm| alarm.deadline != deadline)
-        {
-            self.alarm = Some(Alarm {
-                deadline,
-                timer: Timer::new(remaining),
-            });
+        if self.alarm.as_ref().is_none_or(|alarm| alarm.deadline != deadline) {
+            self.alarm = Some(Alarm { deadline, timer: Timer::new(remaining) });
         }
         let alarm = self.alarm.as_mut().expect("set above");
         // It may fire a little early by our clock: then it is set again at the next poll.

@@ -36,10 +36,7 @@ pub(crate) struct Parker {
 
 impl Parker {
     pub(crate) fn new() -> Self {
-        Self {
-            asleep: AtomicBool::new(false),
-            thread: OnceLock::new(),
-        }
+        Self { asleep: AtomicBool::new(false), thread: OnceLock::new() }
     }
 
     /// Sleeps if `idle`, called after the flag is up, says so. May wake for no reason.
@@ -47,11 +44,7 @@ impl Parker {
     /// Always called by the same thread.
     pub(crate) fn park(&self, idle: impl FnOnce() -> Idle) {
         let owner = self.thread.get_or_init(thread::current);
-        debug_assert_eq!(
-            owner.id(),
-            thread::current().id(),
-            "a parker belongs to one thread"
-        );
+        debug_assert_eq!(owner.id(), thread::current().id(), "a parker belongs to one thread");
         // Release: a waker that finds the flag up also finds `thread`. Acquire: the sleeper sees
         // the work of every waker that lowered the flag before. Both pair with the swap in `wake`.
         let was_up = self.asleep.swap(true, Ordering::AcqRel);
@@ -70,10 +63,7 @@ impl Parker {
         // Release: pairs with the swaps in `park`, for the work. Acquire: with the first of them,
         // for `thread`. Of many wakers one finds the flag up.
         if self.asleep.swap(false, Ordering::AcqRel) {
-            self.thread
-                .get()
-                .expect("the flag goes up after the thread is known")
-                .unpark();
+            self.thread.get().expect("the flag goes up after the thread is known").unpark();
         }
     }
 }

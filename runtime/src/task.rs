@@ -85,24 +85,16 @@ impl<T> Task<T> {
             // The body is dropped at the end of this statement, before its owner hears of the end.
             let outcome = match body.await {
                 Ok(Ok(value)) => Ok(value),
-                Ok(Err(payload)) => Err(TaskFailed::Panicked {
-                    task: name,
-                    message: panic_text(&*payload),
-                }),
+                Ok(Err(payload)) => {
+                    Err(TaskFailed::Panicked { task: name, message: panic_text(&*payload) })
+                }
                 Err(Aborted) => Err(TaskFailed::Cancelled { task: name }),
             };
             if let Err(Err(failed @ TaskFailed::Panicked { .. })) = sender.send(outcome) {
                 lost(&failed);
             }
         };
-        (
-            Box::pin(run),
-            Self {
-                name,
-                abort,
-                outcome,
-            },
-        )
+        (Box::pin(run), Self { name, abort, outcome })
     }
 }
 
@@ -118,10 +110,7 @@ impl<T> Future for Task<T> {
 
 impl<T> fmt::Debug for Task<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Task")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Task").field("name", &self.name).finish_non_exhaustive()
     }
 }
 

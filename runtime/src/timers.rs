@@ -31,17 +31,11 @@ impl Timers {
     /// Registers a deadline; `true` if it is now the earliest.
     pub(crate) fn insert(&self, deadline: Duration, waker: Waker) -> (TimerKey, bool) {
         let mut entries = self.lock();
-        let key = TimerKey {
-            deadline,
-            number: entries.next_number,
-        };
+        let key = TimerKey { deadline, number: entries.next_number };
         entries.next_number += 1;
         let replaced = entries.wakers.insert(key, waker);
         debug_assert!(replaced.is_none(), "timer numbers are unique");
-        let is_earliest = entries
-            .wakers
-            .first_key_value()
-            .is_some_and(|(first, _)| *first == key);
+        let is_earliest = entries.wakers.first_key_value().is_some_and(|(first, _)| *first == key);
         (key, is_earliest)
     }
 
@@ -65,20 +59,14 @@ impl Timers {
 
     /// The earliest deadline.
     pub(crate) fn earliest(&self) -> Option<Duration> {
-        self.lock()
-            .wakers
-            .first_key_value()
-            .map(|(key, _)| key.deadline)
+        self.lock().wakers.first_key_value().map(|(key, _)| key.deadline)
     }
 
     /// Wakes everyone whose deadline is at or before `now`, in order of deadline.
     pub(crate) fn fire(&self, now: Duration) {
         let due = {
             let mut entries = self.lock();
-            let pending = entries.wakers.split_off(&TimerKey {
-                deadline: now,
-                number: u64::MAX,
-            });
+            let pending = entries.wakers.split_off(&TimerKey { deadline: now, number: u64::MAX });
             std::mem::replace(&mut entries.wakers, pending)
         };
         for waker in due.into_values() {

@@ -70,29 +70,20 @@ async fn cancel_drops_the_future(handle: Handle) {
         future::pending::<()>().await;
     });
     is_started.await.unwrap();
-    assert_eq!(
-        task.cancel().await,
-        Err(TaskFailed::Cancelled { task: "stuck" })
-    );
+    assert_eq!(task.cancel().await, Err(TaskFailed::Cancelled { task: "stuck" }));
     assert!(dropped.load(Ordering::SeqCst));
 }
 
 async fn cancel_before_the_first_poll_or_after_the_end(handle: Handle) {
     let early = handle.spawn("early", future::pending::<()>());
-    assert_eq!(
-        early.cancel().await,
-        Err(TaskFailed::Cancelled { task: "early" })
-    );
+    assert_eq!(early.cancel().await, Err(TaskFailed::Cancelled { task: "early" }));
 
     let (sender, done) = oneshot::channel();
     let late = handle.spawn("late", async move { sender.send(()).unwrap() });
     done.await.unwrap();
     // Whether the executor or the request is first is open; the task has run in either case.
     let outcome = late.cancel().await;
-    assert!(
-        matches!(outcome, Ok(()) | Err(TaskFailed::Cancelled { .. })),
-        "{outcome:?}"
-    );
+    assert!(matches!(outcome, Ok(()) | Err(TaskFailed::Cancelled { .. })), "{outcome:?}");
 }
 
 async fn a_panic_ends_its_task_alone(handle: Handle) {
@@ -100,10 +91,7 @@ async fn a_panic_ends_its_task_alone(handle: Handle) {
     let failed: Result<(), _> = fixed.await;
     assert_eq!(
         failed,
-        Err(TaskFailed::Panicked {
-            task: "fixed",
-            message: "fixed text".to_owned()
-        })
+        Err(TaskFailed::Panicked { task: "fixed", message: "fixed text".to_owned() })
     );
     let number = 7;
     let formatted = handle.spawn("formatted", async move {
@@ -111,10 +99,7 @@ async fn a_panic_ends_its_task_alone(handle: Handle) {
         assert_eq!(number, 8, "a number");
     });
     let failed = formatted.await.unwrap_err();
-    assert!(
-        failed.to_string().contains("task formatted panicked"),
-        "{failed}"
-    );
+    assert!(failed.to_string().contains("task formatted panicked"), "{failed}");
     assert!(failed.to_string().contains("a number"), "{failed}");
     assert_eq!(handle.spawn("after", async { 1 }).await, Ok(1));
 }
@@ -132,10 +117,8 @@ async fn a_dropped_task_runs_on(handle: Handle) {
 
 async fn sleeps_end_in_order(handle: Handle) {
     let before = handle.now();
-    let (hour, moment) = (
-        handle.sleep(Duration::from_secs(3600)),
-        handle.sleep(Duration::from_millis(2)),
-    );
+    let (hour, moment) =
+        (handle.sleep(Duration::from_secs(3600)), handle.sleep(Duration::from_millis(2)));
     match select(hour, moment).await {
         Either::Left(_) => panic!("an hour passed before two milliseconds"),
         Either::Right(((), hour)) => drop(hour),
@@ -147,10 +130,7 @@ async fn sleeps_end_in_order(handle: Handle) {
     let long = handle.spawn("long", handle.sleep(Duration::from_secs(3600)));
     let short = handle.spawn("short", handle.sleep(Duration::from_millis(1)));
     assert_eq!(short.await, Ok(()));
-    assert_eq!(
-        long.cancel().await,
-        Err(TaskFailed::Cancelled { task: "long" })
-    );
+    assert_eq!(long.cancel().await, Err(TaskFailed::Cancelled { task: "long" }));
 }
 
 async fn many_sleepers(handle: Handle) {
@@ -239,11 +219,7 @@ fn background_thread_ends_with_the_last_owner() {
         thread::current().name().map(str::to_owned)
     });
     drop(handle);
-    assert_eq!(
-        ended.try_recv(),
-        Err(mpsc::TryRecvError::Empty),
-        "a task keeps the thread"
-    );
+    assert_eq!(ended.try_recv(), Err(mpsc::TryRecvError::Empty), "a task keeps the thread");
     release.send(()).unwrap();
     assert_eq!(block_on(task), Ok(Some("kvick-background".to_owned())));
     assert_eq!(ended.recv(), Ok(()));
@@ -262,10 +238,7 @@ fn handles_and_tasks_may_move_between_threads() {
     fn is_send<T: Send>(_: &T) {}
     fn is_sync<T: Sync>(_: &T) {}
     let handle = Handle::background().unwrap();
-    let (task, sleep) = (
-        handle.spawn("nothing", async {}),
-        handle.sleep(Duration::ZERO),
-    );
+    let (task, sleep) = (handle.spawn("nothing", async {}), handle.sleep(Duration::ZERO));
     is_send(&handle);
     is_sync(&handle);
     is_send(&task);
@@ -299,10 +272,7 @@ struct Threads;
 
 impl kvick_runtime::Runtime for Threads {
     fn spawn(&self, name: &'static str, future: kvick_runtime::BoxFuture<'static, ()>) {
-        thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(|| block_on(future))
-            .unwrap();
+        thread::Builder::new().name(name.to_owned()).spawn(|| block_on(future)).unwrap();
     }
 
     fn sleep(&self, duration: Duration) -> kvick_runtime::BoxFuture<'static, ()> {
@@ -331,12 +301,8 @@ mod on_tokio {
     fn check(runtime: tokio::runtime::Runtime) {
         let handle = Handle::tokio(runtime.handle().clone());
         runtime.block_on(contract(handle.clone()));
-        runtime.block_on(async {
-            handle
-                .spawn("contract", contract(handle.clone()))
-                .await
-                .unwrap()
-        });
+        runtime
+            .block_on(async { handle.spawn("contract", contract(handle.clone())).await.unwrap() });
     }
 
     #[test]
@@ -352,32 +318,18 @@ mod on_tokio {
 
     #[test]
     fn current_thread() {
-        check(
-            tokio::runtime::Builder::new_current_thread()
-                .enable_time()
-                .build()
-                .unwrap(),
-        );
+        check(tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap());
     }
 
     #[test]
     fn shutdown_cancels() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let handle = Handle::tokio(runtime.handle().clone());
         let before = handle.spawn("before", future::pending::<()>());
         drop(runtime);
         let after = handle.spawn("after", async {});
-        assert_eq!(
-            block_on(before),
-            Err(TaskFailed::Cancelled { task: "before" })
-        );
-        assert_eq!(
-            block_on(after),
-            Err(TaskFailed::Cancelled { task: "after" })
-        );
+        assert_eq!(block_on(before), Err(TaskFailed::Cancelled { task: "before" }));
+        assert_eq!(block_on(after), Err(TaskFailed::Cancelled { task: "after" }));
     }
 }
 
@@ -389,10 +341,7 @@ mod on_glommio {
 
     fn executor() -> LocalExecutor {
         // The default ring memory exceeds the usual limit on locked memory.
-        LocalExecutorBuilder::default()
-            .io_memory(1 << 20)
-            .make()
-            .unwrap()
+        LocalExecutorBuilder::default().io_memory(1 << 20).make().unwrap()
     }
 
     #[test]
@@ -400,11 +349,7 @@ mod on_glommio {
         executor().run(async {
             let handle = Handle::glommio();
             contract(handle.clone()).await;
-            handle
-                .clone()
-                .spawn("contract", contract(handle))
-                .await
-                .unwrap();
+            handle.clone().spawn("contract", contract(handle)).await.unwrap();
         });
     }
 
@@ -428,32 +373,24 @@ mod on_glommio {
     fn the_end_of_the_thread_cancels() {
         let dropped = Arc::new(AtomicBool::new(false));
         let guard = OnDrop(Arc::clone(&dropped));
-        let glommio = LocalExecutorBuilder::default()
-            .io_memory(1 << 20)
-            .spawn(|| async {
-                let handle = Handle::glommio();
-                let task = handle.spawn("left over", async move {
-                    let _guard = guard;
-                    future::pending::<()>().await;
-                });
-                handle.spawn("another", async {}).await.unwrap();
-                (handle, task)
+        let glommio = LocalExecutorBuilder::default().io_memory(1 << 20).spawn(|| async {
+            let handle = Handle::glommio();
+            let task = handle.spawn("left over", async move {
+                let _guard = guard;
+                future::pending::<()>().await;
             });
+            handle.spawn("another", async {}).await.unwrap();
+            (handle, task)
+        });
         let (handle, task) = glommio.unwrap().join().unwrap();
-        assert_eq!(
-            block_on(task),
-            Err(TaskFailed::Cancelled { task: "left over" })
-        );
+        assert_eq!(block_on(task), Err(TaskFailed::Cancelled { task: "left over" }));
         assert!(dropped.load(Ordering::SeqCst));
         let late = handle.spawn("late", async {});
         assert_eq!(block_on(late), Err(TaskFailed::Cancelled { task: "late" }));
     }
 }
 
-#[expect(
-    dead_code,
-    reason = "compiles only if the future of a sleep is Send and 'static"
-)]
+#[expect(dead_code, reason = "compiles only if the future of a sleep is Send and 'static")]
 fn sleep_is_an_ordinary_future(handle: &Handle) -> impl Future<Output = ()> + Send + 'static {
     handle.sleep(Duration::ZERO)
 }

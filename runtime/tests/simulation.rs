@@ -40,13 +40,7 @@ impl Echo {
 
 impl EventSource for Echo {
     fn next_event(&self) -> Option<Duration> {
-        self.state
-            .lock()
-            .unwrap()
-            .pending
-            .keys()
-            .next()
-            .map(|(due, _)| *due)
+        self.state.lock().unwrap().pending.keys().next().map(|(due, _)| *due)
     }
 
     fn run_event(&self, now: Duration) {
@@ -96,9 +90,7 @@ fn workload(simulation: &Simulation, log: &Log) {
                                 assert_eq!(answer, Ok(number * 100 + round));
                             }
                         }
-                        log.lock()
-                            .unwrap()
-                            .push(format!("{number}.{round}@{:?}", handle.now()));
+                        log.lock().unwrap().push(format!("{number}.{round}@{:?}", handle.now()));
                     }
                 })
             })
@@ -115,21 +107,12 @@ fn run_once(seed: u64) -> (u64, Vec<String>) {
     let hash = simulation.trace_hash();
     assert!(simulation.steps() >= 200);
     drop(simulation);
-    (
-        hash,
-        Arc::into_inner(log)
-            .expect("every task is gone")
-            .into_inner()
-            .unwrap(),
-    )
+    (hash, Arc::into_inner(log).expect("every task is gone").into_inner().unwrap())
 }
 
 fn panic_of(body: impl FnOnce()) -> String {
     let payload = panic::catch_unwind(AssertUnwindSafe(body)).expect_err("it panics");
-    payload
-        .downcast_ref::<String>()
-        .expect("a formatted text")
-        .clone()
+    payload.downcast_ref::<String>().expect("a formatted text").clone()
 }
 
 #[test]
@@ -148,19 +131,13 @@ fn other_seeds_are_other_runs() {
 #[test]
 fn time_stands_still_while_tasks_run_unless_drawn_otherwise() {
     let times_of = |chance| {
-        let options = SimulationOptions {
-            early_event_chance: Some(chance),
-            ..SimulationOptions::default()
-        };
+        let options =
+            SimulationOptions { early_event_chance: Some(chance), ..SimulationOptions::default() };
         let simulation = Simulation::with_options(1, options);
         let handle = simulation.handle();
         simulation.run(async {
-            handle
-                .spawn("near", handle.sleep(Duration::from_millis(1)))
-                .detach();
-            handle
-                .spawn("far", handle.sleep(Duration::from_secs(1)))
-                .detach();
+            handle.spawn("near", handle.sleep(Duration::from_millis(1))).detach();
+            handle.spawn("far", handle.sleep(Duration::from_secs(1))).detach();
             let mut times = Vec::new();
             for _ in 0..100 {
                 yield_now().await;
@@ -209,18 +186,12 @@ fn a_deadlock_names_the_tasks() {
         });
     });
     assert!(text.starts_with("deadlock"), "{text}");
-    assert!(
-        text.contains("seed 77") && text.contains("tasks alive: [waits for ever]"),
-        "{text}"
-    );
+    assert!(text.contains("seed 77") && text.contains("tasks alive: [waits for ever]"), "{text}");
 }
 
 #[test]
 fn a_livelock_is_told() {
-    let options = SimulationOptions {
-        steps_max: 1000,
-        ..SimulationOptions::default()
-    };
+    let options = SimulationOptions { steps_max: 1000, ..SimulationOptions::default() };
     let simulation = Simulation::with_options(1, options);
     let text = panic_of(|| {
         simulation.run(async {
@@ -238,16 +209,11 @@ fn a_panic_that_nobody_holds_ends_the_run() {
     let handle = simulation.handle();
     let text = panic_of(|| {
         simulation.run(async {
-            handle
-                .spawn("broken", async { panic!("an assertion of the test") })
-                .detach();
+            handle.spawn("broken", async { panic!("an assertion of the test") }).detach();
             future::pending::<()>().await;
         });
     });
-    assert!(
-        text.contains("broken") && text.contains("an assertion of the test"),
-        "{text}"
-    );
+    assert!(text.contains("broken") && text.contains("an assertion of the test"), "{text}");
 }
 
 #[test]
@@ -268,11 +234,7 @@ fn tasks_survive_between_runs_and_end_with_the_simulation() {
     simulation.run(yield_now());
     assert_eq!(Arc::strong_count(&kept), 2);
     drop(simulation);
-    assert_eq!(
-        Arc::strong_count(&kept),
-        1,
-        "a task that holds a handle is dropped too"
-    );
+    assert_eq!(Arc::strong_count(&kept), 1, "a task that holds a handle is dropped too");
     assert!(block_on(task).is_err());
     assert!(block_on(handle.spawn("late", async {})).is_err());
 }

@@ -16,9 +16,7 @@ const KEYS: u64 = 1000;
 
 fn config() -> Config {
     // Yielding would make a hit pending now and then.
-    Config::default()
-        .with_backend(Backend::Memory)
-        .with_yield_every(0)
+    Config::default().with_backend(Backend::Memory).with_yield_every(0)
 }
 
 /// The result of a future that is ready at once.

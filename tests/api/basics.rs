@@ -23,10 +23,7 @@ fn what_is_written_is_read() -> Result<()> {
             }
             for key in 0..256 {
                 assert_eq!(session.read(&key).await?, Some(key + 2));
-                assert_eq!(
-                    session.read_with(&key, |view| view * 2).await?,
-                    Some(key * 2 + 4)
-                );
+                assert_eq!(session.read_with(&key, |view| view * 2).await?, Some(key * 2 + 4));
                 assert!(session.contains(&key).await?);
             }
             Ok::<_, kvick::Error>(())

@@ -69,10 +69,7 @@ fn every_key_is_modified_once_for_each_time_it_is_named() -> Result<()> {
                     value.unwrap_or(0) + 1
                 };
                 session.rmw_many(&keys, update).await?;
-                assert!(
-                    places.iter().all(|&count| count > 0),
-                    "a place was left out"
-                );
+                assert!(places.iter().all(|&count| count > 0), "a place was left out");
                 if round % 2 == 1 {
                     store.flush_and_evict().await?;
                 }
@@ -93,9 +90,7 @@ fn the_position_tells_which_key() -> Result<()> {
         let keys: Vec<u64> = (0..500).rev().collect();
         store.rmw_many(&keys, |place, _| keys[place] * 2).await?;
         store.flush_and_evict().await?;
-        store
-            .rmw_many(&keys, |place, value| value.unwrap_or(0) + keys[place])
-            .await?;
+        store.rmw_many(&keys, |place, value| value.unwrap_or(0) + keys[place]).await?;
         for key in keys {
             assert_eq!(store.read(&key).await?, Some(key * 3));
         }

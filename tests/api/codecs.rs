@@ -35,10 +35,7 @@ fn values<V: Value<Owned: PartialEq + Debug + Clone> + ?Sized>(items: &[V::Owned
             store.flush_and_evict().await?;
             let keys: Vec<u64> = (0..items.len() as u64).collect();
             let found = store.read_many(&keys).await?;
-            assert!(
-                found.iter().map(Option::as_ref).eq(items.iter().map(Some)),
-                "{name}"
-            );
+            assert!(found.iter().map(Option::as_ref).eq(items.iter().map(Some)), "{name}");
         }
         store.close().await
     };
@@ -116,11 +113,7 @@ fn options_and_tuples() {
     both::<Option<u64>>(&[None, Some(0), Some(u64::MAX)]);
     both::<Option<String>>(&[None, Some(String::new()), Some("text".to_owned())]);
     both::<(u64, u8)>(&[(0, 0), (1, 2)]);
-    both::<(String, u64)>(&[
-        (String::new(), 1),
-        ("a".to_owned(), 1),
-        ("aa".to_owned(), 1),
-    ]);
+    both::<(String, u64)>(&[(String::new(), 1), ("a".to_owned(), 1), ("aa".to_owned(), 1)]);
     both::<(String, String)>(&[
         ("a".to_owned(), "bc".to_owned()),
         ("ab".to_owned(), "c".to_owned()),
@@ -156,16 +149,10 @@ struct Profile {
 
 #[test]
 fn types_of_ones_own() {
-    let account = |balance| Account {
-        balance,
-        opened_day: 20_000,
-        flags: 1,
-    };
+    let account = |balance| Account { balance, opened_day: 20_000, flags: 1 };
     both::<ZeroCopy<Account>>(&[account(-5), account(0), account(i64::MAX)]);
-    let profiles = [0, 3, 2000].map(|logins| Profile {
-        name: "Ada".repeat(logins),
-        logins: (0..).take(logins).collect(),
-    });
+    let profiles = [0, 3, 2000]
+        .map(|logins| Profile { name: "Ada".repeat(logins), logins: (0..).take(logins).collect() });
     values::<Serde<Profile>>(&profiles);
     values::<Rkyv<Profile>>(&profiles);
 }
@@ -174,10 +161,7 @@ fn types_of_ones_own() {
 fn an_archive_is_read_in_place() -> kvick::Result<()> {
     let store: FasterKv<u64, Rkyv<Profile>> = memory_store(small_configs().swap_remove(0));
     block_on(async {
-        let profile = Profile {
-            name: "Ada".to_owned(),
-            logins: vec![1, 2, 3],
-        };
+        let profile = Profile { name: "Ada".to_owned(), logins: vec![1, 2, 3] };
         store.upsert(&1, &profile).await?;
         for _ in 0..2 {
             let last = store.read_with(&1, |view| {

@@ -57,14 +57,8 @@ fn only_what_is_expected_is_swapped() -> Result<()> {
                         session.upsert(&1, &old).await?;
                         move_to(&store, place).await?;
                         let almost = [&old[..old.len() - 1], &[!old[old.len() - 1]]].concat();
-                        assert!(
-                            !session.compare_and_swap(&1, &almost, &new).await?,
-                            "{place}"
-                        );
-                        assert!(
-                            !session.compare_and_swap(&1, &old[1..], &new).await?,
-                            "{place}"
-                        );
+                        assert!(!session.compare_and_swap(&1, &almost, &new).await?, "{place}");
+                        assert!(!session.compare_and_swap(&1, &old[1..], &new).await?, "{place}");
                         assert_eq!(session.read(&1).await?.as_ref(), Some(&old));
                         assert!(session.compare_and_swap(&1, &old, &new).await?, "{place}");
                         assert_eq!(session.read(&1).await?.as_ref(), Some(&new));
@@ -87,10 +81,7 @@ fn what_is_absent_has_no_value_to_be_expected() -> Result<()> {
                 move_to(&store, place).await?;
                 store.delete(&1).await?;
                 move_to(&store, place).await?;
-                assert!(
-                    !store.compare_and_swap(&1, b"there", b"new").await?,
-                    "{place}"
-                );
+                assert!(!store.compare_and_swap(&1, b"there", b"new").await?, "{place}");
                 assert!(!store.compare_and_swap(&1, b"", b"new").await?, "{place}");
                 assert_eq!(store.read(&1).await?, None);
             }
@@ -108,9 +99,7 @@ fn of_many_that_swap_one_wins() -> Result<()> {
                 store.upsert(&1, b"start").await?;
                 move_to(&store, place).await?;
                 let new: Vec<Vec<u8>> = (0..20).map(|n| pattern(n, 50)).collect();
-                let swaps = new
-                    .iter()
-                    .map(|new| store.compare_and_swap(&1, b"start", new));
+                let swaps = new.iter().map(|new| store.compare_and_swap(&1, b"start", new));
                 let swapped = futures::future::try_join_all(swaps).await?;
                 let winners: Vec<_> = (0..).zip(swapped).filter(|(_, won)| *won).collect();
                 let [(winner, _)] = winners[..] else {

@@ -10,9 +10,7 @@ use tests::polling::Counted;
 fn turns_of_the_other(yield_every: u32, by_handle: bool) -> Result<u64> {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.expect("tokio starts").block_on(async {
-        let config = Config::default()
-            .with_backend(Backend::Memory)
-            .with_yield_every(yield_every);
+        let config = Config::default().with_backend(Backend::Memory).with_yield_every(yield_every);
         let store: FasterKv<u64, u64> = FasterKv::open("not a path", config).await?;
         let mut session = store.session()?;
         session.upsert(&1, &1).await?;
@@ -40,10 +38,7 @@ fn turns_of_the_other(yield_every: u32, by_handle: bool) -> Result<u64> {
 fn a_loop_of_hits_starves_nobody() -> Result<()> {
     for by_handle in [false, true] {
         let turns = turns_of_the_other(512, by_handle)?;
-        assert!(
-            (15..=25).contains(&turns),
-            "{turns} turns in 10000 reads, once in 512"
-        );
+        assert!((15..=25).contains(&turns), "{turns} turns in 10000 reads, once in 512");
         assert!(turns_of_the_other(1, by_handle)? >= 9_000);
         assert_eq!(turns_of_the_other(0, by_handle)?, 0, "0 is never");
     }
@@ -53,9 +48,7 @@ fn a_loop_of_hits_starves_nobody() -> Result<()> {
 #[test]
 fn a_hit_is_ready_at_the_first_poll() -> Result<()> {
     kvick::runtime::block_on(async {
-        let config = Config::default()
-            .with_backend(Backend::Memory)
-            .with_yield_every(0);
+        let config = Config::default().with_backend(Backend::Memory).with_yield_every(0);
         let store: FasterKv<u64, [u8]> = FasterKv::open("not a path", config).await?;
         let mut session = store.session()?;
         let polls = Arc::new(AtomicU64::new(0));

@@ -26,10 +26,7 @@ fn on_every_backend(
             let directory = tempfile::tempdir().expect("a directory");
             let path = directory.path().to_owned();
             let outcome = host.run(async move |handle| {
-                let store = FasterKv::builder(config(backend))
-                    .runtime(handle)
-                    .open(path)
-                    .await?;
+                let store = FasterKv::builder(config(backend)).runtime(handle).open(path).await?;
                 body(store.clone()).await?;
                 store.close().await
             });
@@ -80,9 +77,7 @@ async fn changes(store: FasterKv<u64, u64>) -> Result<()> {
     let keys: Vec<u64> = (0..KEYS / 4).collect();
     for _ in 0..2 {
         for some in keys.chunks(256) {
-            store
-                .rmw_many(some, |_, value| value.unwrap_or(0) + 1)
-                .await?;
+            store.rmw_many(some, |_, value| value.unwrap_or(0) + 1).await?;
         }
     }
     let mut session = store.session()?;
@@ -121,19 +116,9 @@ async fn both(store: FasterKv<u64, u64>) -> Result<()> {
         };
         assert_eq!(found, Some(key));
     }
-    assert_eq!(
-        [ready, pending],
-        [50, 50],
-        "the new in memory, the old on the device"
-    );
+    assert_eq!([ready, pending], [50, 50], "the new in memory, the old on the device");
     let stats = store.stats();
-    assert!(
-        stats.log.on_device > 5 * store.config().memory.bytes(),
-        "{stats:?}"
-    );
-    assert!(
-        stats.device.bytes_stored >= stats.log.on_device,
-        "{stats:?}"
-    );
+    assert!(stats.log.on_device > 5 * store.config().memory.bytes(), "{stats:?}");
+    assert!(stats.device.bytes_stored >= stats.log.on_device, "{stats:?}");
     Ok(())
 }

@@ -21,20 +21,12 @@ fn a_value_of_any_length_comes_back() -> Result<()> {
             for (key, length) in (0..).zip(LENGTHS) {
                 let value = pattern(key, length);
                 session.upsert(&key, &value).await?;
-                assert_eq!(
-                    session.read(&key).await?.as_ref(),
-                    Some(&value),
-                    "{length} bytes"
-                );
+                assert_eq!(session.read(&key).await?.as_ref(), Some(&value), "{length} bytes");
             }
             store.flush_and_evict().await?;
             for (key, length) in (0..).zip(LENGTHS) {
                 let value = pattern(key, length);
-                assert_eq!(
-                    session.read(&key).await?.as_ref(),
-                    Some(&value),
-                    "{length} bytes"
-                );
+                assert_eq!(session.read(&key).await?.as_ref(), Some(&value), "{length} bytes");
                 let is_same = session.read_with(&key, |view| view == value).await?;
                 assert_eq!(is_same, Some(true), "{length} bytes");
                 assert!(session.contains(&key).await?);
@@ -88,17 +80,9 @@ fn several_mebibytes_pass_through_a_memory_of_64_kibibytes() -> Result<()> {
         let value = pattern(1, 5 << 20);
         store.upsert(&1, &value).await?;
         store.upsert(&2, &value[1..]).await?;
-        assert!(
-            store.read(&1).await? == Some(value.clone()),
-            "the first differs"
-        );
-        assert!(
-            store.read(&2).await?.as_deref() == Some(&value[1..]),
-            "the second differs"
-        );
-        let appended = store.rmw(&1, |value| {
-            [value.unwrap_or_default(), vec![1, 2, 3]].concat()
-        });
+        assert!(store.read(&1).await? == Some(value.clone()), "the first differs");
+        assert!(store.read(&2).await?.as_deref() == Some(&value[1..]), "the second differs");
+        let appended = store.rmw(&1, |value| [value.unwrap_or_default(), vec![1, 2, 3]].concat());
         appended.await?;
         let length = store.read_with(&1, <[u8]>::len).await?;
         assert_eq!(length, Some((5 << 20) + 3));
@@ -110,44 +94,27 @@ fn several_mebibytes_pass_through_a_memory_of_64_kibibytes() -> Result<()> {
 
 #[test]
 fn what_is_too_long_is_refused_with_the_limit() -> Result<()> {
-    let config = small_configs()
-        .swap_remove(0)
-        .with_max_value(ByteSize::new(10_000));
+    let config = small_configs().swap_remove(0).with_max_value(ByteSize::new(10_000));
     let store: FasterKv<[u8], [u8]> = memory_store(config);
     block_on(async {
         store.upsert(b"key", &[1; 10_000]).await?;
         let value = vec![2; 10_001];
         let refusals = [
             store.upsert(b"key", &value).await.expect_err("too long"),
-            store
-                .rmw(b"key", |_| value.clone())
-                .await
-                .expect_err("too long"),
-            store
-                .compare_and_swap(b"key", &[1; 10_000], &value)
-                .await
-                .expect_err("too long"),
-            store
-                .insert_if_absent(b"new", &value)
-                .await
-                .expect_err("too long"),
+            store.rmw(b"key", |_| value.clone()).await.expect_err("too long"),
+            store.compare_and_swap(b"key", &[1; 10_000], &value).await.expect_err("too long"),
+            store.insert_if_absent(b"new", &value).await.expect_err("too long"),
         ];
         for error in refusals {
             assert_eq!(error.kind(), ErrorKind::InvalidArgument);
             let text = error.to_string();
-            assert!(
-                text.contains("10001 bytes") && text.contains("10000"),
-                "{text}"
-            );
+            assert!(text.contains("10001 bytes") && text.contains("10000"), "{text}");
         }
         assert_eq!(store.read(b"key").await?, Some(vec![1; 10_000]));
         assert_eq!(store.read(b"new").await?, None);
 
         let key = vec![b'k'; 5000];
-        let error = store
-            .upsert(&key, b"value")
-            .await
-            .expect_err("the key is too long");
+        let error = store.upsert(&key, b"value").await.expect_err("the key is too long");
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         assert!(error.to_string().contains("key of 5000 bytes"), "{error}");
         let error = store.read(&key).await.expect_err("the key is too long");

@@ -16,11 +16,7 @@ fn on_the_matrix<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) {
             for (number, config) in sizes().into_iter().enumerate() {
                 let directory = tempfile::tempdir().expect("a directory");
                 let path = directory.path().to_owned();
-                let steps = if backend == Backend::Memory {
-                    1500
-                } else {
-                    250
-                };
+                let steps = if backend == Backend::Memory { 1500 } else { 250 };
                 let config = config.with_backend(backend);
                 let outcome = host.run(async move |handle: Handle| {
                     let store = FasterKv::<K, V>::builder(config.clone()).runtime(handle);
@@ -38,13 +34,7 @@ async fn work<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     steps: u32,
     seed: u64,
 ) -> Result<()> {
-    let mix = Mix {
-        first_key: 0,
-        keys: 120,
-        longest: 12_000,
-        batches: true,
-        flush: 0.02,
-    };
+    let mix = Mix { first_key: 0, keys: 120, longest: 12_000, batches: true, flush: 0.02 };
     let mut doors = Doors::new(&store)?;
     let mut model = Model::new(mix, Random::new(seed));
     for _ in 0..steps {

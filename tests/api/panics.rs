@@ -66,15 +66,9 @@ async fn attempt<const WORD: bool>(store: &Store<WORD>, number: u32) -> Result<(
         1 => store.rmw(&1, |_| panic!("the closure panics")).await,
         2 => session.rmw(&1, |_| PANICS_IN_ENCODE).await,
         3 => store.rmw(&1, |_| REFUSES_ENCODE).await,
-        4 => session
-            .read_with(&1, |_| panic!("the view panics"))
-            .await
-            .map(drop),
+        4 => session.read_with(&1, |_| panic!("the view panics")).await.map(drop),
         5 => store.upsert(&1, &PANICS_IN_ENCODE).await,
-        6 => session
-            .compare_and_swap(&1, &10, &REFUSES_ENCODE)
-            .await
-            .map(drop),
+        6 => session.compare_and_swap(&1, &10, &REFUSES_ENCODE).await.map(drop),
         7 => {
             store
                 .rmw_many(&[2, 1], |place, value| {
@@ -140,9 +134,7 @@ fn unreadable<const WORD: bool>() -> Result<()> {
                     store.flush_and_evict().await?;
                 }
                 let read = AssertUnwindSafe(store.read(&1)).catch_unwind().await;
-                let view = AssertUnwindSafe(store.read_with(&1, |view| view))
-                    .catch_unwind()
-                    .await;
+                let view = AssertUnwindSafe(store.read_with(&1, |view| view)).catch_unwind().await;
                 let modify = AssertUnwindSafe(store.rmw(&1, |_| 5)).catch_unwind().await;
                 if value == REFUSES_DECODE {
                     let errors = [

@@ -56,16 +56,10 @@ fn a_directory_with_a_store_is_left_as_it_is() -> Result<()> {
     }
     block_on(store.close())?;
     let before = contents(directory.path());
-    assert!(
-        before.contains_key("manifest") && before.contains_key("log.000000"),
-        "{before:?}"
-    );
+    assert!(before.contains_key("manifest") && before.contains_key("log.000000"), "{before:?}");
     let error = refused(directory.path());
     assert_eq!(error.kind(), ErrorKind::AlreadyExists);
-    assert!(
-        error.to_string().contains("recovery is not built"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("recovery is not built"), "{error}");
     assert_eq!(contents(directory.path()), before, "something was touched");
     Ok(())
 }
@@ -77,10 +71,7 @@ fn segments_without_a_manifest_are_left_as_they_are() {
     assert_eq!(refused(directory.path()).kind(), ErrorKind::AlreadyExists);
     let mut after = contents(directory.path());
     after.remove("lock");
-    assert_eq!(
-        after,
-        BTreeMap::from([("log.000000".to_owned(), b"somebody's".to_vec())])
-    );
+    assert_eq!(after, BTreeMap::from([("log.000000".to_owned(), b"somebody's".to_vec())]));
 }
 
 /// What an attempt that was cut short may leave does not stop the next one.

@@ -12,18 +12,10 @@ fn a_configuration_out_of_bounds_is_refused_by_name() {
         ("memory", sound().with_memory(ByteSize::kib(1))),
         ("page_size", sound().with_page_size(ByteSize::new(5000))),
         ("page_size", sound().with_page_size(ByteSize::kib(1))),
-        (
-            "memory",
-            sound()
-                .with_memory(ByteSize::kib(64))
-                .with_index_buckets(10_000),
-        ),
+        ("memory", sound().with_memory(ByteSize::kib(64)).with_index_buckets(10_000)),
         ("mutable_fraction", sound().with_mutable_fraction(1.5)),
         ("mutable_fraction", sound().with_mutable_fraction(f64::NAN)),
-        (
-            "segment_size",
-            sound().with_segment_size(ByteSize::new(12_345_678)),
-        ),
+        ("segment_size", sound().with_segment_size(ByteSize::new(12_345_678))),
         ("max_value", sound().with_max_value(ByteSize::gib(2))),
         ("index_buckets", sound().with_index_buckets(0)),
         ("depth", sound().with_depth(0)),
@@ -33,10 +25,7 @@ fn a_configuration_out_of_bounds_is_refused_by_name() {
         let opened = block_on(FasterKv::<u64, u64>::open("not a path", config));
         let error = opened.expect_err(field);
         assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
-        assert!(
-            error.to_string().contains(field),
-            "does not name {field}: {error}"
-        );
+        assert!(error.to_string().contains(field), "does not name {field}: {error}");
     }
 }
 
@@ -91,11 +80,7 @@ fn a_closed_store_refuses_everything() -> Result<()> {
         let errors = all_operations(&other, &mut session).await;
         for (number, error) in errors.into_iter().enumerate() {
             let error = error.unwrap_or_else(|| panic!("operation {number} is not refused"));
-            assert_eq!(
-                error.kind(),
-                ErrorKind::Closed,
-                "operation {number}: {error}"
-            );
+            assert_eq!(error.kind(), ErrorKind::Closed, "operation {number}: {error}");
         }
         other.close().await?;
         store.close().await

@@ -85,9 +85,7 @@ fn sessions_and_futures_may_go_anywhere() {
     drop(sent(session.read_with(&1, <[u8]>::len)));
     drop(sent(session.read_many(&[1, 2])));
     drop(sent(store.upsert_many(&[(1, b"".to_vec())])));
-    drop(sent(
-        store.rmw_many(&[1], |_, value| value.unwrap_or_default()),
-    ));
+    drop(sent(store.rmw_many(&[1], |_, value| value.unwrap_or_default())));
     drop(sent(store.insert_if_absent(&1, b"")));
     drop(sent(store.compare_and_swap(&1, b"", b"")));
     drop(sent(store.flush_and_evict()));

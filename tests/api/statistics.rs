@@ -95,22 +95,12 @@ fn bytes_and_appends_follow_the_log() -> Result<()> {
         store.upsert(&1, &2).await?;
         let stats = store.stats();
         assert_eq!(stats.appends, 1, "the second was in place");
-        assert!(
-            stats.log.mutable >= 24 && stats.log.on_device == 0,
-            "{stats:?}"
-        );
+        assert!(stats.log.mutable >= 24 && stats.log.on_device == 0, "{stats:?}");
         store.flush_and_evict().await?;
         let stats = store.stats();
-        assert_eq!(
-            [stats.log.mutable, stats.log.read_only],
-            [0, 0],
-            "{stats:?}"
-        );
+        assert_eq!([stats.log.mutable, stats.log.read_only], [0, 0], "{stats:?}");
         assert!(stats.log.on_device >= 24, "{stats:?}");
-        assert!(
-            stats.device.writes >= 1 && stats.device.write_bytes >= 512,
-            "{stats:?}"
-        );
+        assert!(stats.device.writes >= 1 && stats.device.write_bytes >= 512, "{stats:?}");
         assert!(stats.device.bytes_stored >= 512, "{stats:?}");
         let memory = stats.memory;
         let sum = memory.index + memory.frames + memory.buffers;
@@ -118,10 +108,7 @@ fn bytes_and_appends_follow_the_log() -> Result<()> {
         assert_eq!(memory.frames, 2 * 4096);
         let stats = store.stats();
         let device = stats.device;
-        assert!(
-            device.write_latency_p50 <= device.write_latency_p99,
-            "{device:?}"
-        );
+        assert!(device.write_latency_p50 <= device.write_latency_p99, "{device:?}");
         store.close().await
     })
 }

@@ -70,13 +70,8 @@ fn two_against_a_flush<V: SampleValue + ?Sized>(work: Work<V>, evict: bool) -> O
     // Sessions are made and dropped outside: their registry is behind a lock of std.
     let sessions = [0, 1].map(|_| store.session().expect("open"));
     let threads = sessions.map(|session| shuttle::thread::spawn(move || block_on(work(session))));
-    let flushed = block_on(async {
-        if evict {
-            store.flush_and_evict().await
-        } else {
-            store.flush().await
-        }
-    });
+    let flushed =
+        block_on(async { if evict { store.flush_and_evict().await } else { store.flush().await } });
     flushed.expect("sound memory");
     let sessions = threads.map(|thread| thread.join().expect("no panic"));
     let found = block_on(store.read(&1)).expect("sound memory");
@@ -144,18 +139,10 @@ async fn act(session: &mut Session<u64, u64>, ticks: &Ticks) -> kvick::Result<Ve
                 Action::Delete
             }
             3 => Action::Insert(one, session.insert_if_absent(&1, &one).await?),
-            4 => Action::Swap(
-                one,
-                other,
-                session.compare_and_swap(&1, &one, &other).await?,
-            ),
+            4 => Action::Swap(one, other, session.compare_and_swap(&1, &one, &other).await?),
             _ => Action::Read(session.read(&1).await?),
         };
-        events.push(Event {
-            action,
-            called,
-            returned: Some(tick(ticks)),
-        });
+        events.push(Event { action, called, returned: Some(tick(ticks)) });
     }
     Ok(events)
 }
@@ -181,11 +168,7 @@ fn every_history_can_be_explained() {
             block_on(store.flush_and_evict()).expect("sound memory");
         }
         let ends = threads.map(|thread| thread.join().expect("no panic"));
-        let history: Vec<Event> = ends
-            .iter()
-            .flat_map(|(_, events)| events)
-            .copied()
-            .collect();
+        let history: Vec<Event> = ends.iter().flat_map(|(_, events)| events).copied().collect();
         assert!(is_linearizable(&history), "{history:#?}");
         drop(ends);
         block_on(store.close()).expect("closes");

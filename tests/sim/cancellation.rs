@@ -24,10 +24,7 @@ async fn prepare(site: &Site, config: Config, old: Option<&[u8]>) -> Store {
     }
     store.flush_and_evict().await.expect("a sound disk");
     for key in 100..140 {
-        store
-            .upsert(&key, &pattern(key, 200))
-            .await
-            .expect("a sound disk");
+        store.upsert(&key, &pattern(key, 200)).await.expect("a sound disk");
     }
     store
 }
@@ -43,11 +40,8 @@ fn drop_after_each_poll(
         let world = World::new(seed);
         let site = world.site.clone();
         let finished = world.simulation.run(async {
-            let config = if seed.is_multiple_of(2) {
-                two_pages()
-            } else {
-                small_configs()[1].clone()
-            };
+            let config =
+                if seed.is_multiple_of(2) { two_pages() } else { small_configs()[1].clone() };
             let store = prepare(&site, config, old.as_deref()).await;
             let finished = AtMost::new(polls, operation(&store)).await;
             if let Some(result) = &finished {
@@ -131,9 +125,7 @@ fn a_modification_in_pieces_happens_or_not() {
 #[test]
 fn a_delete_happens_or_not() {
     seeds(16, |seed| {
-        drop_after_each_poll(seed, [Some(old()), None], async |store| {
-            store.delete(&KEY).await
-        });
+        drop_after_each_poll(seed, [Some(old()), None], async |store| store.delete(&KEY).await);
     });
 }
 
@@ -177,10 +169,7 @@ fn many_upserts_are_set_from_the_first_on() {
                 for ((_, value), found) in pairs.iter().zip(&found[..set]) {
                     assert_eq!(found.as_ref(), Some(value));
                 }
-                assert!(
-                    found[set..].iter().all(Option::is_none),
-                    "a gap behind {set}"
-                );
+                assert!(found[set..].iter().all(Option::is_none), "a gap behind {set}");
                 assert!(finished.is_none() || set == pairs.len());
                 store.close().await.expect("closes");
                 finished.is_some()

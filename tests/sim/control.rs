@@ -132,11 +132,8 @@ impl Directory for LyingDirectory {
 /// A store on a disk that tells the truth until `told`.
 async fn open(site: &Site, lie: Lie) -> (FasterKv<u64, u64>, Arc<AtomicBool>) {
     let told = Arc::new(AtomicBool::new(false));
-    let directory = LyingDirectory {
-        inner: site.disk.directory("db"),
-        lie,
-        told: Arc::clone(&told),
-    };
+    let directory =
+        LyingDirectory { inner: site.disk.directory("db"), lie, told: Arc::clone(&told) };
     let store = FasterKv::builder(two_pages())
         .runtime(site.handle.clone())
         .directory(Arc::new(directory))
@@ -153,10 +150,7 @@ fn answers(seed: u64, lie: Option<Lie>) -> [u32; 2] {
         let (store, told) = open(&site, lie.unwrap_or(Lie::ReadsElsewhere)).await;
         told.store(matches!(lie, Some(Lie::WritesElsewhere)), Ordering::Relaxed);
         for key in 0..400 {
-            store
-                .upsert(&key, &(key + 1))
-                .await
-                .expect("writes succeed");
+            store.upsert(&key, &(key + 1)).await.expect("writes succeed");
         }
         store.flush_and_evict().await.expect("writes succeed");
         told.store(lie.is_some(), Ordering::Relaxed);
@@ -169,10 +163,7 @@ fn answers(seed: u64, lie: Option<Lie>) -> [u32; 2] {
                 }
                 Err(error) => {
                     let kind = error.kind();
-                    assert!(
-                        matches!(kind, ErrorKind::Corrupt | ErrorKind::Io),
-                        "{error}"
-                    );
+                    assert!(matches!(kind, ErrorKind::Corrupt | ErrorKind::Io), "{error}");
                     refused += 1;
                 }
             }
@@ -198,13 +189,7 @@ fn a_model_that_is_wrong_is_caught() {
         let check = AssertUnwindSafe(|| {
             world.simulation.run(async {
                 let store = site.open::<u64, u64>(two_pages()).await;
-                let mix = Mix {
-                    first_key: 0,
-                    keys: 20,
-                    longest: 0,
-                    batches: true,
-                    flush: 0.02,
-                };
+                let mix = Mix { first_key: 0, keys: 20, longest: 0, batches: true, flush: 0.02 };
                 let mut doors = Doors::new(&store).expect("the store is open");
                 let mut model = Model::new(mix, site.random(3));
                 for _ in 0..100 {
@@ -216,9 +201,7 @@ fn a_model_that_is_wrong_is_caught() {
             });
         });
         let caught = catch_unwind(check).expect_err("the lost key is missed");
-        let text = caught
-            .downcast_ref::<String>()
-            .expect("an assertion failed");
+        let text = caught.downcast_ref::<String>().expect("an assertion failed");
         assert!(text.contains("key "), "something else failed: {text}");
     });
 }

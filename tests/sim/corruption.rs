@@ -36,10 +36,7 @@ fn rot<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) {
         }
         store.flush_and_evict().await.expect("a sound disk");
         let files = site.disk.files();
-        let logs: Vec<_> = files
-            .iter()
-            .filter(|(name, _)| name.starts_with("db/log."))
-            .collect();
+        let logs: Vec<_> = files.iter().filter(|(name, _)| name.starts_with("db/log.")).collect();
         let (file, length) = logs[random.index(logs.len())];
         let rotten = random.below(*length);
         site.disk.corrupt(file, rotten, 1 << random.below(8));
@@ -59,10 +56,7 @@ fn rot<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) {
         for key in damaged {
             let value = V::sample(&mut random, 100);
             let (key, value) = (item::<K>(&key), item::<V>(&value));
-            store
-                .upsert(key, value)
-                .await
-                .expect("a blind write reads nothing");
+            store.upsert(key, value).await.expect("a blind write reads nothing");
             assert!(store.contains(key).await.expect("the new record is sound"));
         }
         store.close().await.expect("closes");
@@ -86,21 +80,11 @@ async fn damaged<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
 fn assert_names(error: &Error, file: &str, rotten: u64) {
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
     let text = error.to_string();
-    let name = file
-        .strip_prefix("db/")
-        .expect("it is in the store's directory");
-    let place = text
-        .strip_prefix(name)
-        .and_then(|rest| rest.strip_prefix(" at offset "));
+    let name = file.strip_prefix("db/").expect("it is in the store's directory");
+    let place = text.strip_prefix(name).and_then(|rest| rest.strip_prefix(" at offset "));
     let offset = place.and_then(|rest| rest.split(':').next());
-    let offset: u64 = offset
-        .and_then(|offset| offset.parse().ok())
-        .unwrap_or(u64::MAX);
-    assert_eq!(
-        offset / UNIT,
-        rotten / UNIT,
-        "byte {rotten} of {file}, but: {text}"
-    );
+    let offset: u64 = offset.and_then(|offset| offset.parse().ok()).unwrap_or(u64::MAX);
+    assert_eq!(offset / UNIT, rotten / UNIT, "byte {rotten} of {file}, but: {text}");
 }
 
 #[test]
@@ -116,10 +100,7 @@ fn damage_is_met_where_there_is_some() {
         let error = {
             site.disk.corrupt("db/log.000000", 100, 1);
             let keys: Vec<u64> = (0..500).collect();
-            store
-                .read_many(&keys)
-                .await
-                .expect_err("the first unit is damaged")
+            store.read_many(&keys).await.expect_err("the first unit is damaged")
         };
         assert_names(&error, "db/log.000000", 100);
         store.close().await.expect("closes");

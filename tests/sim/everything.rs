@@ -150,9 +150,7 @@ async fn disturb(site: &Site) {
     for _ in 0..15 {
         match random.below(4) {
             0 => site.disk.stall(),
-            1 => site
-                .disk
-                .set_capacity(Some(site.disk.bytes_used() + random.below(8192))),
+            1 => site.disk.set_capacity(Some(site.disk.bytes_used() + random.below(8192))),
             2 => site.disk.set_capacity(None),
             _ => site.disk.release(),
         }

@@ -13,40 +13,27 @@ use tests::simulated::{Site, World, seeds};
 const STEPS: u32 = 250;
 
 fn mix() -> Mix {
-    Mix {
-        first_key: 0,
-        keys: 60,
-        longest: 6000,
-        batches: false,
-        flush: 0.02,
-    }
+    Mix { first_key: 0, keys: 60, longest: 6000, batches: false, flush: 0.02 }
 }
 
 #[test]
 fn a_failed_read_fails_one_operation() {
     let failed = Cell::new(0);
-    seeds(160, |seed| {
-        failed.set(failed.get() + failing_reads::<u64, u64>(seed))
-    });
+    seeds(160, |seed| failed.set(failed.get() + failing_reads::<u64, u64>(seed)));
     assert!(failed.get() > 0, "no read met a fault");
 }
 
 #[test]
 fn a_failed_read_of_bytes_fails_one_operation() {
     let failed = Cell::new(0);
-    seeds(160, |seed| {
-        failed.set(failed.get() + failing_reads::<[u8], [u8]>(seed))
-    });
+    seeds(160, |seed| failed.set(failed.get() + failing_reads::<[u8], [u8]>(seed)));
     assert!(failed.get() > 0, "no read met a fault");
 }
 
 /// Gives how many operations failed.
 fn failing_reads<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) -> u32 {
     let options = SimOptions {
-        fault_rates: FaultRates {
-            read: 0.3,
-            ..FaultRates::default()
-        },
+        fault_rates: FaultRates { read: 0.3, ..FaultRates::default() },
         ..SimOptions::default()
     };
     let world = World::with(seed, options);
@@ -59,10 +46,7 @@ fn failing_reads<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) -> u
         for _ in 0..STEPS {
             if let Err(error) = model.step(&mut doors).await {
                 assert_eq!(error.kind(), ErrorKind::Io, "{error}");
-                assert!(
-                    error.to_string().contains("log.0"),
-                    "names no file: {error}"
-                );
+                assert!(error.to_string().contains("log.0"), "names no file: {error}");
                 assert_is_simulated(&error);
                 failed += 1;
             }
@@ -119,10 +103,7 @@ fn start_writers<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
 ) -> Vec<kvick::runtime::Task<Error>> {
     let writers = (1..4).map(|number| {
         let mut doors = Doors::new(store).expect("the store is open");
-        let mix = Mix {
-            first_key: number * 1000,
-            ..mix()
-        };
+        let mix = Mix { first_key: number * 1000, ..mix() };
         let mut model = Model::new(mix, site.random(10 + number));
         site.handle.spawn("writer", async move {
             loop {
@@ -143,10 +124,7 @@ fn a_failed_sync_poisons() {
         world.simulation.run(async move {
             let store = site.open::<u64, u64>(site.small_config()).await;
             let mut doors = Doors::new(&store).expect("the store is open");
-            let without_flush = Mix {
-                flush: 0.0,
-                ..mix()
-            };
+            let without_flush = Mix { flush: 0.0, ..mix() };
             let mut model = Model::new(without_flush, site.random(6));
             for _ in 0..STEPS {
                 model.step(&mut doors).await.expect("a sound disk");
@@ -185,17 +163,12 @@ async fn assert_reads_only<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
 fn assert_poisoned_by(error: &Error, cause: ErrorKind) {
     assert_eq!(error.kind(), ErrorKind::Poisoned, "{error}");
     let source = error.source().expect("poison has a cause");
-    let source = source
-        .downcast_ref::<Error>()
-        .expect("it is an error of ours");
+    let source = source.downcast_ref::<Error>().expect("it is an error of ours");
     assert_eq!(source.kind(), cause);
     assert_is_simulated(source);
 }
 
 fn assert_is_simulated(error: &Error) {
     let text = error.to_string();
-    assert!(
-        text.contains("simulated fault"),
-        "the cause is lost: {text}"
-    );
+    assert!(text.contains("simulated fault"), "the cause is lost: {text}");
 }

@@ -44,17 +44,11 @@ fn what_is_leaked_delays_nobody() {
         world.simulation.run(async {
             let store = site.open::<u64, [u8]>(site.small_config()).await;
             for key in 0..50 {
-                store
-                    .upsert(&key, &pattern(key, 200))
-                    .await
-                    .expect("a sound disk");
+                store.upsert(&key, &pattern(key, 200)).await.expect("a sound disk");
             }
             leak(&store, &site).await;
             for key in 100..200 {
-                store
-                    .upsert(&key, &pattern(key, 900))
-                    .await
-                    .expect("a sound disk");
+                store.upsert(&key, &pattern(key, 900)).await.expect("a sound disk");
             }
             store.flush_and_evict().await.expect("a sound disk");
             for key in 100..200 {
@@ -65,10 +59,7 @@ fn what_is_leaked_delays_nobody() {
                 let modified = store.rmw(&key, |value| value.unwrap_or_default());
                 modified.await.expect("a sound disk");
             }
-            store
-                .close()
-                .await
-                .expect("closes, whoever still holds a session");
+            store.close().await.expect("closes, whoever still holds a session");
         });
     });
 }
@@ -99,9 +90,7 @@ fn a_dropped_store_lets_go_of_its_directory() {
                 }
                 let waited = site.handle.now() - begun;
                 assert!(waited.as_secs() < 5, "the directory is still locked");
-                site.handle
-                    .sleep(std::time::Duration::from_millis(10))
-                    .await;
+                site.handle.sleep(std::time::Duration::from_millis(10)).await;
             }
             panic!("opened over another store");
         });

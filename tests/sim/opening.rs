@@ -30,10 +30,7 @@ async fn assert_usable(site: &Site, what: &str) {
         Err(error) => {
             assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{what}: {error}");
             let text = error.to_string();
-            assert!(
-                text.contains("a kvick store"),
-                "{what} leaves no store, but: {text}"
-            );
+            assert!(text.contains("a kvick store"), "{what} leaves no store, but: {text}");
         }
     }
 }
@@ -45,8 +42,7 @@ fn any_operation_may_fail() {
             let world = World::new(seed);
             let site = world.site.clone();
             let opened = world.simulation.run(async {
-                site.disk
-                    .fail_at(number.into(), io::ErrorKind::PermissionDenied);
+                site.disk.fail_at(number.into(), io::ErrorKind::PermissionDenied);
                 let opened = site.try_open::<u64, u64>(two_pages()).await;
                 site.disk.heal();
                 let opened = match opened {
@@ -143,9 +139,6 @@ fn an_idle_store_takes_no_steps() {
         world.simulation.run(hour);
         let steps = world.simulation.steps() - before;
         assert!(steps < 5, "{steps} steps in an hour");
-        world
-            .simulation
-            .run(async { store.close().await })
-            .expect("closes");
+        world.simulation.run(async { store.close().await }).expect("closes");
     });
 }

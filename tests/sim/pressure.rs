@@ -47,9 +47,7 @@ fn stall_and_release<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) 
     let (before, steps) = (polls.load(Ordering::Relaxed), world.simulation.steps());
     let site = world.site.clone();
     let idle = site.handle.clone();
-    world
-        .simulation
-        .run(async move { idle.sleep(Duration::from_secs(60)).await });
+    world.simulation.run(async move { idle.sleep(Duration::from_secs(60)).await });
     assert_eq!(polls.load(Ordering::Relaxed), before, "a writer spins");
     let steps = world.simulation.steps() - steps;
     assert!(steps < 10, "{steps} steps while nothing can happen");
@@ -65,10 +63,7 @@ fn stall_and_release<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) 
     });
     let polls = polls.load(Ordering::Relaxed);
     let operations = WRITERS * KEYS;
-    assert!(
-        polls < operations * 20,
-        "{polls} polls for {operations} operations"
-    );
+    assert!(polls < operations * 20, "{polls} polls for {operations} operations");
 }
 
 /// Writes each key of its own, and modifies it once; every operation may have to wait.
@@ -82,9 +77,7 @@ async fn write<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
         let value = value::<V>(&site, key);
         let key = K::numbered(key);
         session.upsert(item::<K>(&key), item::<V>(&value)).await?;
-        session
-            .rmw(item::<K>(&key), |value| V::updated(value, 6))
-            .await?;
+        session.rmw(item::<K>(&key), |value| V::updated(value, 6)).await?;
     }
     Ok(())
 }

@@ -23,13 +23,7 @@ fn full_disk<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) {
     world.simulation.run(async move {
         let store = site.open::<K, V>(site.small_config()).await;
         let mut doors = Doors::new(&store).expect("the store is open");
-        let mix = Mix {
-            first_key: 0,
-            keys: 60,
-            longest: 6000,
-            batches: false,
-            flush: 0.02,
-        };
+        let mix = Mix { first_key: 0, keys: 60, longest: 6000, batches: false, flush: 0.02 };
         let mut model = Model::new(mix, site.random(3));
         for _ in 0..site.random(4).below(150) {
             model.step(&mut doors).await.expect("there is space");
@@ -39,10 +33,7 @@ fn full_disk<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) {
         let waiting = wait_for_room(&site, &store);
         let error = waiting.await.expect("the waiting task ends well");
         assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
-        assert!(
-            error.is_retryable() && error.to_string().contains("log.0"),
-            "{error}"
-        );
+        assert!(error.is_retryable() && error.to_string().contains("log.0"), "{error}");
         for _ in 0..100 {
             // What needs no room may still succeed, in place.
             if let Err(error) = model.step(&mut doors).await {
@@ -91,10 +82,7 @@ async fn until_writable<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     while let Err(error) = store.flush().await {
         assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
         let waited = site.handle.now() - begun;
-        assert!(
-            waited < Duration::from_secs(1),
-            "still full after {waited:?}"
-        );
+        assert!(waited < Duration::from_secs(1), "still full after {waited:?}");
         site.handle.sleep(Duration::from_millis(50)).await;
     }
 }

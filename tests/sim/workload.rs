@@ -87,13 +87,7 @@ async fn worker<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     number: u64,
 ) -> (Model<K, V>, [u64; COUNTERS]) {
     let mut random = site.random(100 + number);
-    let mix = Mix {
-        first_key: number * 1000,
-        keys: 30,
-        longest: 9000,
-        batches: true,
-        flush: 0.01,
-    };
+    let mix = Mix { first_key: number * 1000, keys: 30, longest: 9000, batches: true, flush: 0.01 };
     let mut model = Model::new(mix, random.fork());
     let mut doors = Doors::new(&store).expect("the store is open");
     let mut session = store.session().expect("the store is open");
@@ -148,11 +142,8 @@ async fn disturb<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     let mut random = site.random(2);
     for _ in 0..10 {
         pause(&site, &mut random).await;
-        let flushed = if random.chance(0.5) {
-            store.flush().await
-        } else {
-            store.flush_and_evict().await
-        };
+        let flushed =
+            if random.chance(0.5) { store.flush().await } else { store.flush_and_evict().await };
         flushed.expect("a sound disk");
     }
 }

@@ -64,11 +64,7 @@ impl Action {
 pub fn is_linearizable(history: &[Event]) -> bool {
     let mut events = history.to_vec();
     events.sort_by_key(|event| event.called);
-    let mut search = Search {
-        done: vec![false; events.len()],
-        events,
-        dead: HashSet::new(),
-    };
+    let mut search = Search { done: vec![false; events.len()], events, dead: HashSet::new() };
     search.explains(0, None)
 }
 
@@ -91,17 +87,13 @@ impl Search {
             // Only maybes are left.
             return true;
         }
-        let last = (first..self.done.len())
-            .rfind(|&at| self.done[at])
-            .unwrap_or(first);
+        let last = (first..self.done.len()).rfind(|&at| self.done[at]).unwrap_or(first);
         let state = (first, self.done[first..=last].to_vec(), current);
         if self.dead.contains(&state) {
             return false;
         }
         for at in candidates {
-            let Event {
-                action, returned, ..
-            } = self.events[at];
+            let Event { action, returned, .. } = self.events[at];
             let Some(next) = action.apply(current, returned.is_none()) else {
                 continue;
             };
@@ -122,9 +114,7 @@ impl Search {
         let Some(deadline) = deadline else {
             return Vec::new();
         };
-        open()
-            .take_while(|&at| self.events[at].called <= deadline)
-            .collect()
+        open().take_while(|&at| self.events[at].called <= deadline).collect()
     }
 }
 
@@ -133,11 +123,7 @@ mod tests {
     use super::*;
 
     fn event(action: Action, called: u64, returned: u64) -> Event {
-        Event {
-            action,
-            called,
-            returned: Some(returned),
-        }
+        Event { action, called, returned: Some(returned) }
     }
 
     #[test]
@@ -164,19 +150,10 @@ mod tests {
     fn a_stale_read_is_caught_and_an_overlapping_one_is_not() {
         let write = event(Action::Upsert(1), 0, 10);
         assert!(is_linearizable(&[write, event(Action::Read(None), 2, 3)]));
-        assert!(is_linearizable(&[
-            write,
-            event(Action::Read(Some(1)), 2, 3)
-        ]));
-        assert!(!is_linearizable(&[
-            write,
-            event(Action::Read(None), 11, 12)
-        ]));
-        let there_and_back = [
-            write,
-            event(Action::Read(Some(1)), 2, 3),
-            event(Action::Read(None), 4, 5),
-        ];
+        assert!(is_linearizable(&[write, event(Action::Read(Some(1)), 2, 3)]));
+        assert!(!is_linearizable(&[write, event(Action::Read(None), 11, 12)]));
+        let there_and_back =
+            [write, event(Action::Read(Some(1)), 2, 3), event(Action::Read(None), 4, 5)];
         assert!(!is_linearizable(&there_and_back));
     }
 
@@ -190,19 +167,9 @@ mod tests {
 
     #[test]
     fn a_maybe_happens_or_not_but_not_before_its_call() {
-        let maybe = Event {
-            action: Action::Upsert(1),
-            called: 4,
-            returned: None,
-        };
+        let maybe = Event { action: Action::Upsert(1), called: 4, returned: None };
         assert!(is_linearizable(&[maybe, event(Action::Read(None), 5, 6)]));
-        assert!(is_linearizable(&[
-            maybe,
-            event(Action::Read(Some(1)), 50, 60)
-        ]));
-        assert!(!is_linearizable(&[
-            maybe,
-            event(Action::Read(Some(1)), 1, 2)
-        ]));
+        assert!(is_linearizable(&[maybe, event(Action::Read(Some(1)), 50, 60)]));
+        assert!(!is_linearizable(&[maybe, event(Action::Read(Some(1)), 1, 2)]));
     }
 }

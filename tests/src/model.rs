@@ -47,10 +47,7 @@ pub struct Doors<K: SampleKey + ?Sized, V: SampleValue + ?Sized> {
 impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Doors<K, V> {
     /// Both doors of a store.
     pub fn new(store: &FasterKv<K, V>) -> Result<Self> {
-        Ok(Self {
-            store: store.clone(),
-            session: store.session()?,
-        })
+        Ok(Self { store: store.clone(), session: store.session()? })
     }
 }
 
@@ -68,12 +65,7 @@ macro_rules! through {
 impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Model<K, V> {
     /// An empty model.
     pub fn new(mix: Mix, random: Random) -> Self {
-        Self {
-            mix,
-            random,
-            contents: BTreeMap::new(),
-            keys: PhantomData,
-        }
+        Self { mix, random, contents: BTreeMap::new(), keys: PhantomData }
     }
 
     /// Forgets a key that the store still holds: a mistake, on purpose.
@@ -164,11 +156,7 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Model<K, V> {
         let value = self.value();
         let by_handle = self.random.chance(0.5);
         let sought = K::numbered(key);
-        through!(
-            doors,
-            by_handle,
-            upsert(item::<K>(&sought), item::<V>(&value))
-        )?;
+        through!(doors, by_handle, upsert(item::<K>(&sought), item::<V>(&value)))?;
         self.contents.insert(key, value);
         Ok(())
     }
@@ -178,11 +166,7 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Model<K, V> {
         let by_handle = self.random.chance(0.5);
         let sought = K::numbered(key);
         let sought = item::<K>(&sought);
-        through!(
-            doors,
-            by_handle,
-            rmw(sought, |value| V::updated(value, tag))
-        )?;
+        through!(doors, by_handle, rmw(sought, |value| V::updated(value, tag)))?;
         let current = self.contents.remove(&key);
         self.contents.insert(key, V::updated(current, tag));
         Ok(())

@@ -18,11 +18,7 @@ pub struct AtMost<F> {
 impl<F: Future> AtMost<F> {
     /// Gives `future` this many polls; it is dropped within the last of them.
     pub fn new(polls: u32, future: F) -> Self {
-        Self {
-            future: Some(Box::pin(future)),
-            polls_left: polls,
-            leaks: false,
-        }
+        Self { future: Some(Box::pin(future)), polls_left: polls, leaks: false }
     }
 
     /// Forgets the future at the end instead of dropping it, if `leaks`.
@@ -63,10 +59,7 @@ pub struct Counted<F> {
 impl<F: Future> Counted<F> {
     /// Adds the polls of `future` to `polls`.
     pub fn new(polls: &Arc<AtomicU64>, future: F) -> Self {
-        Self {
-            future: Box::pin(future),
-            polls: Arc::clone(polls),
-        }
+        Self { future: Box::pin(future), polls: Arc::clone(polls) }
     }
 }
 

@@ -45,9 +45,7 @@ fn replay_name<F>() -> String {
     }
     let path = std::any::type_name::<F>();
     let path = path.split_once("::").map_or(path, |(_, within)| within);
-    let path = path
-        .split_once("::{{closure}}")
-        .map_or(path, |(test, _)| test);
+    let path = path.split_once("::{{closure}}").map_or(path, |(test, _)| test);
     path.to_owned()
 }
 
@@ -79,10 +77,7 @@ impl World {
 
     /// A disk of another kind. Nothing durable of a log is ever written again, on any of them.
     pub fn with(seed: u64, options: SimOptions) -> Self {
-        let options = SimOptions {
-            write_once: vec!["log.".to_owned()],
-            ..options
-        };
+        let options = SimOptions { write_once: vec!["log.".to_owned()], ..options };
         Self::on(seed, SimDisk::new(seed, options))
     }
 
@@ -147,10 +142,7 @@ pub fn small_configs() -> Vec<Config> {
         two_pages(),
         // All keys in one chain, or few: a constant hash.
         small.clone().with_index_buckets(1),
-        small
-            .clone()
-            .with_index_buckets(8)
-            .with_mutable_fraction(0.0),
+        small.clone().with_index_buckets(8).with_mutable_fraction(0.0),
         small
             .with_page_size(ByteSize::kib(16))
             .with_segment_size(ByteSize::kib(64))

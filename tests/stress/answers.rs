@@ -34,11 +34,7 @@ impl Recorder {
     fn step(&self, random: &mut Random) {
         let key = random.below(KEYS);
         let drawn = draw(random);
-        let polls = if random.chance(0.05) {
-            1 + u32::from(random.chance(0.5))
-        } else {
-            u32::MAX
-        };
+        let polls = if random.chance(0.05) { 1 + u32::from(random.chance(0.5)) } else { u32::MAX };
         let called = self.tick();
         let answered = block_on(AtMost::new(polls, self.carry_out(key, drawn)));
         let event = match answered {
@@ -47,11 +43,7 @@ impl Recorder {
                 called,
                 returned: Some(self.tick()),
             },
-            None => Event {
-                action: drawn,
-                called,
-                returned: None,
-            },
+            None => Event { action: drawn, called, returned: None },
         };
         let mut histories = self.histories.lock().expect("nobody panics under it");
         histories.entry(key).or_default().push(event);
@@ -120,10 +112,7 @@ fn explain_a_round(config: Config, seed: u64) {
     });
     let histories = recorder.histories.into_inner().expect("nobody panicked");
     for (key, history) in histories {
-        assert!(
-            is_linearizable(&history),
-            "key {key}, seed {seed}: {history:#?}"
-        );
+        assert!(is_linearizable(&history), "key {key}, seed {seed}: {history:#?}");
     }
     block_on(recorder.store.close()).expect("closes");
 }

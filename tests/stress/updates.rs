@@ -61,11 +61,8 @@ where
         });
     };
     let disturb = || {
-        let flushed = if evict {
-            block_on(store.flush_and_evict())
-        } else {
-            block_on(store.flush())
-        };
+        let flushed =
+            if evict { block_on(store.flush_and_evict()) } else { block_on(store.flush()) };
         flushed.expect("sound memory");
     };
     hammer(THREADS, work, disturb);
@@ -137,9 +134,7 @@ fn no_reader_sees_a_torn_value() {
             }
         });
     };
-    hammer(THREADS, work, || {
-        block_on(store.flush()).expect("sound memory")
-    });
+    hammer(THREADS, work, || block_on(store.flush()).expect("sound memory"));
     block_on(store.close()).expect("closes");
 }
 
@@ -166,10 +161,7 @@ fn many_threads_share_a_handle() {
     hammer(threads, work, || block_on(async {}));
     // Key 0 was also set once, by the first thread, to 0.
     let counted = block_on(store.read(&0)).expect("a sound disk");
-    assert!(
-        counted <= Some(threads * 300) && counted >= Some(threads),
-        "{counted:?}"
-    );
+    assert!(counted <= Some(threads * 300) && counted >= Some(threads), "{counted:?}");
     for number in 1..threads {
         for key in number * 1000..number * 1000 + 300 {
             assert_eq!(block_on(store.read(&key)).expect("a sound disk"), Some(key));

@@ -29,11 +29,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     } else {
         bench::<[u8]>(&options, &directory)?
     };
-    Ok(if sound {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Loads, runs and reports; `false` when a record was missing or wrong.
@@ -45,10 +41,7 @@ fn bench<V: Payload + ?Sized>(
     let resident_before = resident_bytes();
     let store: FasterKv<u64, V> =
         kvick::runtime::block_on(FasterKv::open(&directory.0, options.config()))?;
-    let what = Load {
-        records: options.records,
-        value_bytes: options.value,
-    };
+    let what = Load { records: options.records, value_bytes: options.value };
     let load_time = load(&store, options.crew(), what)?;
     let duration = Duration::from_secs_f64(options.seconds);
     let outcome = run(&store, course, options.crew(), duration)?;

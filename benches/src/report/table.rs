@@ -21,20 +21,12 @@ impl fmt::Display for Report {
 
 impl Report {
     fn rows(&self) -> Vec<(&'static str, String)> {
-        let Self {
-            verified,
-            missing,
-            wrong,
-            ..
-        } = self;
+        let Self { verified, missing, wrong, .. } = self;
         let records = self.setup.records;
         let resident = mebibytes(self.resident_bytes);
         let configured = mebibytes(self.setup.memory_bytes);
         let mut rows = vec![
-            (
-                "loaded",
-                format!("{records} records in {:.1} s", self.load_seconds),
-            ),
+            ("loaded", format!("{records} records in {:.1} s", self.load_seconds)),
             ("throughput", rate(self.operations_per_second)),
             ("operations", self.operations.to_string()),
             ("latency us", self.latency.to_string()),
@@ -43,14 +35,8 @@ impl Report {
         ];
         rows.extend(self.store.rows());
         rows.extend([
-            (
-                "resident",
-                format!("{resident:.1} MiB of store, {configured:.1} MiB configured"),
-            ),
-            (
-                "verified",
-                format!("{verified} values, {missing} missing, {wrong} wrong"),
-            ),
+            ("resident", format!("{resident:.1} MiB of store, {configured:.1} MiB configured")),
+            ("verified", format!("{verified} values, {missing} missing, {wrong} wrong")),
         ]);
         rows
     }
@@ -58,46 +44,23 @@ impl Report {
 
 impl Latency {
     fn basis(&self) -> String {
-        let Self {
-            samples,
-            operations_per_call,
-            sampled_one_in,
-            ..
-        } = self;
+        let Self { samples, operations_per_call, sampled_one_in, .. } = self;
         format!("{samples} calls of {operations_per_call} operation(s), 1 call in {sampled_one_in}")
     }
 }
 
 impl fmt::Display for Latency {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            p50_microseconds: p50,
-            p99_microseconds: p99,
-            ..
-        } = self;
-        let Self {
-            p999_microseconds: p999,
-            max_microseconds: max,
-            ..
-        } = self;
-        write!(
-            formatter,
-            "p50 {p50:.2}  p99 {p99:.2}  p99.9 {p999:.2}  max {max:.0}"
-        )
+        let Self { p50_microseconds: p50, p99_microseconds: p99, .. } = self;
+        let Self { p999_microseconds: p999, max_microseconds: max, .. } = self;
+        write!(formatter, "p50 {p50:.2}  p99 {p99:.2}  p99.9 {p999:.2}  max {max:.0}")
     }
 }
 
 impl fmt::Display for Processor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            user_microseconds: user,
-            system_microseconds: system,
-            cores,
-        } = self;
-        write!(
-            formatter,
-            "{user:.3} user + {system:.3} system, {cores:.2} cores busy"
-        )
+        let Self { user_microseconds: user, system_microseconds: system, cores } = self;
+        write!(formatter, "{user:.3} user + {system:.3} system, {cores:.2} cores busy")
     }
 }
 
@@ -112,22 +75,13 @@ impl StoreCounts {
         let memory =
             format!("index {index:.1} MiB, frames {frames:.1} MiB, buffers {buffers:.1} MiB");
         let hits = self.hits.iter().filter(|(_, count)| *count > 0);
-        let hits: Vec<String> = hits
-            .map(|(region, count)| format!("{region} {count}"))
-            .collect();
-        let Self {
-            suspensions,
-            appends,
-            ..
-        } = self;
+        let hits: Vec<String> = hits.map(|(region, count)| format!("{region} {count}")).collect();
+        let Self { suspensions, appends, .. } = self;
         [
             ("device reads", format!("{reads} of {read_bytes:.0} B")),
             ("device writes", format!("{write_megabytes:.1} MB/s")),
             ("hits", hits.join(", ")),
-            (
-                "waits",
-                format!("{suspensions} suspensions, {appends} appends"),
-            ),
+            ("waits", format!("{suspensions} suspensions, {appends} appends")),
             ("store's own count", memory),
         ]
     }

@@ -40,14 +40,7 @@ impl Walk {
         let spread = steps.len() / workers * number;
         let cursor = (slice.wrapping_mul(STRIDE) + spread) % (steps.len() - STRETCH);
         let latency = Histogram::new_with_bounds(1, 10_000_000_000, 3).expect("bounds are valid");
-        Self {
-            steps,
-            cursor,
-            operations: 0,
-            missing: 0,
-            wrong: 0,
-            latency,
-        }
+        Self { steps, cursor, operations: 0, missing: 0, wrong: 0, latency }
     }
 
     /// The next steps, all of which the caller takes; none when the slice is over.
@@ -87,9 +80,7 @@ impl Walk {
         self.operations += other.operations;
         self.missing += other.missing;
         self.wrong += other.wrong;
-        self.latency
-            .add(&other.latency)
-            .expect("bounds are the same");
+        self.latency.add(&other.latency).expect("bounds are the same");
     }
 }
 
@@ -131,12 +122,7 @@ pub fn on_threads(walks: Vec<Walk>, duration: Duration, body: impl Fn(&mut Walk)
         timed(
             duration,
             || barrier.wait(),
-            |_| {
-                threads
-                    .into_iter()
-                    .map(|thread| thread.join().expect("no panics"))
-                    .collect()
-            },
+            |_| threads.into_iter().map(|thread| thread.join().expect("no panics")).collect(),
         )
     })
 }
@@ -161,12 +147,7 @@ pub fn timed<B>(
     let mut walks = walks.into_iter();
     let mut seen = walks.next().expect("a slice has a worker");
     walks.for_each(|walk| seen.add(&walk));
-    Slice {
-        seen,
-        seconds,
-        processor_seconds,
-        device_reads,
-    }
+    Slice { seen, seconds, processor_seconds, device_reads }
 }
 
 /// A contestant: a name, and what it does for a slice of a given number and length.
@@ -177,20 +158,14 @@ pub struct Arm<'a> {
 
 impl std::fmt::Debug for Arm<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Arm")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Arm").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
 impl<'a> Arm<'a> {
     /// A contestant.
     pub fn new(name: impl Into<String>, run: impl FnMut(usize, Duration) -> Slice + 'a) -> Self {
-        Self {
-            name: name.into(),
-            run: Box::new(run),
-        }
+        Self { name: name.into(), run: Box::new(run) }
     }
 
     /// The name in the table.

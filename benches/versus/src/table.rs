@@ -38,18 +38,13 @@ impl Row {
         let rates = slices.iter().map(Slice::rate);
         let mut latency = slices[0].seen.latency.clone();
         for slice in &slices[1..] {
-            latency
-                .add(&slice.seen.latency)
-                .expect("bounds are the same");
+            latency.add(&slice.seen.latency).expect("bounds are the same");
         }
         Self {
             contest: contest.to_owned(),
             contestant,
             operations_per_second: of(Slice::rate),
-            range: (
-                rates.clone().fold(f64::MAX, f64::min),
-                rates.fold(0.0, f64::max),
-            ),
+            range: (rates.clone().fold(f64::MAX, f64::min), rates.fold(0.0, f64::max)),
             processor_microseconds: of(|slice| {
                 slice.processor_seconds * 1e6 / slice.seen.operations.max(1) as f64
             }),
@@ -67,22 +62,12 @@ pub type Baseline<'a> = (&'a str, &'a dyn Fn(&str) -> bool);
 
 /// Prints one contest.
 pub fn print(contest: &str, rows: &[Row], baselines: &[Baseline<'_>]) {
-    let best: Vec<f64> = baselines
-        .iter()
-        .map(|(_, counts)| best_of(rows, counts))
-        .collect();
+    let best: Vec<f64> = baselines.iter().map(|(_, counts)| best_of(rows, counts)).collect();
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN);
     let mut header = vec![contest, "op/s", "slices"];
     header.extend(baselines.iter().map(|(heading, _)| *heading));
-    header.extend([
-        "CPU us/op",
-        "dev reads/s",
-        "p50 us",
-        "p99 us",
-        "missing",
-        "wrong",
-    ]);
+    header.extend(["CPU us/op", "dev reads/s", "p50 us", "p99 us", "missing", "wrong"]);
     table.set_header(header);
     for row in rows {
         let mut cells = vec![
@@ -90,10 +75,7 @@ pub fn print(contest: &str, rows: &[Row], baselines: &[Baseline<'_>]) {
             rate(row.operations_per_second),
             format!("{} .. {}", rate(row.range.0), rate(row.range.1)),
         ];
-        cells.extend(
-            best.iter()
-                .map(|best| format!("{:.2}", row.operations_per_second / best)),
-        );
+        cells.extend(best.iter().map(|best| format!("{:.2}", row.operations_per_second / best)));
         cells.extend([
             format!("{:.3}", row.processor_microseconds),
             rate(row.device_reads_per_second),
@@ -109,10 +91,8 @@ pub fn print(contest: &str, rows: &[Row], baselines: &[Baseline<'_>]) {
 
 /// Operations per second of the fastest contestant that counts; NaN when none does.
 fn best_of(rows: &[Row], counts: impl Fn(&str) -> bool) -> f64 {
-    let rates = rows
-        .iter()
-        .filter(|row| counts(&row.contestant))
-        .map(|row| row.operations_per_second);
+    let rates =
+        rows.iter().filter(|row| counts(&row.contestant)).map(|row| row.operations_per_second);
     rates.fold(f64::NAN, f64::max)
 }
 

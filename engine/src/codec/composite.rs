@@ -18,10 +18,7 @@ const INLINE: usize = 38;
 const LENGTH_PREFIX: usize = size_of::<u32>();
 
 impl Packed {
-    const EMPTY: Self = Self(Repr::Inline {
-        len: 0,
-        bytes: [0; INLINE],
-    });
+    const EMPTY: Self = Self(Repr::Inline { len: 0, bytes: [0; INLINE] });
 
     #[inline]
     fn push(&mut self, more: &[u8]) {
@@ -75,16 +72,13 @@ fn take_member<'a, M: Value>(rest: &mut &'a [u8]) -> Result<&'a [u8], CodecError
     let width = match M::WIDTH {
         Some(width) => width,
         None => {
-            let (prefix, tail) = rest
-                .split_first_chunk::<LENGTH_PREFIX>()
-                .ok_or_else(|| too_short(rest.len()))?;
+            let (prefix, tail) =
+                rest.split_first_chunk::<LENGTH_PREFIX>().ok_or_else(|| too_short(rest.len()))?;
             *rest = tail;
             usize::try_from(u32::from_le_bytes(*prefix)).expect("32 bits fit an address")
         }
     };
-    let (member, tail) = rest
-        .split_at_checked(width)
-        .ok_or_else(|| too_short(rest.len()))?;
+    let (member, tail) = rest.split_at_checked(width).ok_or_else(|| too_short(rest.len()))?;
     *rest = tail;
     Ok(member)
 }
@@ -132,12 +126,8 @@ impl<T: Key> Key for Option<T> {}
 
 /// The bytes inside `Some`.
 fn some_bytes<T: Value>(bytes: &[u8]) -> Result<Option<&[u8]>, CodecError> {
-    let malformed = |reason: &str| {
-        Err(CodecError::malformed(
-            &<Option<T> as Value>::type_name(),
-            reason,
-        ))
-    };
+    let malformed =
+        |reason: &str| Err(CodecError::malformed(&<Option<T> as Value>::type_name(), reason));
     match bytes {
         [1, some @ ..] => Ok(Some(some)),
         [0, none @ ..] if none.len() != T::WIDTH.unwrap_or(0) => malformed("none of wrong length"),

@@ -64,10 +64,7 @@ impl Value for bool {
         match exactly("bool", bytes)? {
             [0] => Ok(false),
             [1] => Ok(true),
-            [other] => Err(CodecError::malformed(
-                "bool",
-                format_args!("{other} is not 0 or 1"),
-            )),
+            [other] => Err(CodecError::malformed("bool", format_args!("{other} is not 0 or 1"))),
         }
     }
 
@@ -97,10 +94,7 @@ impl Value for char {
     fn view(bytes: &[u8]) -> Result<Self, CodecError> {
         let scalar = u32::from_le_bytes(*exactly("char", bytes)?);
         Self::from_u32(scalar).ok_or_else(|| {
-            CodecError::malformed(
-                "char",
-                format_args!("{scalar:#x} is no Unicode scalar value"),
-            )
+            CodecError::malformed("char", format_args!("{scalar:#x} is no Unicode scalar value"))
         })
     }
 
@@ -173,7 +167,5 @@ fn exactly<'a, const N: usize>(
     type_name: &'static str,
     bytes: &'a [u8],
 ) -> Result<&'a [u8; N], CodecError> {
-    bytes
-        .try_into()
-        .map_err(|_| CodecError::wrong_length(type_name, N, bytes.len()))
+    bytes.try_into().map_err(|_| CodecError::wrong_length(type_name, N, bytes.len()))
 }

@@ -77,11 +77,7 @@ where
 
     #[inline]
     fn view(bytes: &[u8]) -> Result<RkyvView<'_, T>, CodecError> {
-        if bytes
-            .as_ptr()
-            .addr()
-            .is_multiple_of(align_of::<T::Archived>())
-        {
+        if bytes.as_ptr().addr().is_multiple_of(align_of::<T::Archived>()) {
             return check::<T>(bytes).map(|archived| RkyvView(Archived::InPlace(archived)));
         }
         let mut copy = AlignedVec::with_capacity(bytes.len());

@@ -21,10 +21,7 @@ where
     let mut shifted = vec![0];
     shifted.extend_from_slice(&bytes);
     assert_eq!(V::decode(&bytes).expect("own bytes"), item);
-    assert_eq!(
-        V::decode(&shifted[1..]).expect("own bytes, unaligned"),
-        item
-    );
+    assert_eq!(V::decode(&shifted[1..]).expect("own bytes, unaligned"), item);
     assert!(V::view(&bytes).is_ok() && V::view(&shifted[1..]).is_ok());
     bytes
 }
@@ -35,19 +32,11 @@ fn survives_damage<V: Value + ?Sized>(bytes: &[u8]) {
     for len in 0..bytes.len() {
         let decoded = V::decode(&bytes[..len]);
         assert_eq!(V::view(&bytes[..len]).is_ok(), decoded.is_ok());
-        assert!(
-            V::WIDTH.is_none() || decoded.is_err(),
-            "{len} bytes as {}",
-            V::type_name()
-        );
+        assert!(V::WIDTH.is_none() || decoded.is_err(), "{len} bytes as {}", V::type_name());
     }
     let mut longer = bytes.to_vec();
     longer.push(0);
-    assert!(
-        V::WIDTH.is_none() || V::decode(&longer).is_err(),
-        "{}",
-        V::type_name()
-    );
+    assert!(V::WIDTH.is_none() || V::decode(&longer).is_err(), "{}", V::type_name());
     for position in 0..bytes.len() {
         for change in [1, 0x80, 0xff] {
             let mut damaged = bytes.to_vec();
@@ -66,11 +55,7 @@ where
     for key in keys {
         let bytes = round_trip::<K>(key);
         survives_damage::<K>(&bytes);
-        assert!(
-            !seen.contains(&bytes),
-            "{} has two keys of one encoding",
-            K::type_name()
-        );
+        assert!(!seen.contains(&bytes), "{} has two keys of one encoding", K::type_name());
         seen.push(bytes);
     }
 }
@@ -99,11 +84,7 @@ fn other_fixed_values() {
     for float in [0.0, -0.0, 1.5, f64::INFINITY, f64::MIN_POSITIVE] {
         assert_eq!(round_trip::<f64>(float), float.to_bits().to_le_bytes());
     }
-    assert!(
-        f32::decode(&f32::NAN.to_le_bytes())
-            .expect("any bits are a float")
-            .is_nan()
-    );
+    assert!(f32::decode(&f32::NAN.to_le_bytes()).expect("any bits are a float").is_nan());
 
     assert!(bool::decode(&[2]).is_err());
     assert!(char::decode(&0xd800u32.to_le_bytes()).is_err());
@@ -120,15 +101,9 @@ fn byte_strings_and_text_are_stored_as_they_are() {
     assert_eq!(<str as Value>::type_name(), <String as Value>::type_name());
 
     let bytes = b"in place".to_vec();
-    assert!(std::ptr::eq(
-        <[u8]>::view(&bytes).expect("any bytes"),
-        bytes.as_slice()
-    ));
+    assert!(std::ptr::eq(<[u8]>::view(&bytes).expect("any bytes"), bytes.as_slice()));
     let error = <str>::decode(&[b'a', 0xff]).expect_err("not UTF-8");
-    assert!(
-        error.to_string().starts_with("str: invalid utf-8"),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("str: invalid utf-8"), "{error}");
 }
 
 #[test]
@@ -141,13 +116,7 @@ fn options_keep_the_width_of_what_they_hold() {
     assert_eq!(round_trip::<Option<String>>(None), [0]);
     assert_eq!(round_trip::<Option<()>>(Some(())), [1]);
 
-    for malformed in [
-        &[][..],
-        &[2, 0, 0, 0, 0],
-        &[0, 0, 0, 0, 1],
-        &[0],
-        &[1, 0, 0, 0],
-    ] {
+    for malformed in [&[][..], &[2, 0, 0, 0, 0], &[0, 0, 0, 0, 1], &[0], &[1, 0, 0, 0]] {
         assert!(<Option<u32>>::decode(malformed).is_err(), "{malformed:?}");
     }
     assert!(<Option<String>>::decode(&[0, 0]).is_err());
@@ -176,22 +145,13 @@ fn tuples_tell_their_members_apart() {
     assert_eq!(<(u8, String, u64)>::WIDTH, None);
     assert_eq!(<(u8, Option<String>)>::type_name(), "(u8, option<str>)");
     assert_eq!(round_trip::<(u8, String)>((7, "ab".into())), b"\x07ab");
-    assert_eq!(
-        round_trip::<(String, u8)>(("ab".into(), 7)),
-        b"\x02\0\0\0ab\x07"
-    );
+    assert_eq!(round_trip::<(String, u8)>(("ab".into(), 7)), b"\x02\0\0\0ab\x07");
     assert_eq!(<(String, u8)>::view(b"\x01\0\0\0a\x07"), Ok(("a", 7)));
 }
 
 #[test]
 fn tuples_refuse_lengths_that_lie() {
-    for malformed in [
-        &b""[..],
-        b"\x01\0\0",
-        b"\x02\0\0\0a",
-        b"\xff\xff\xff\xffa",
-        b"\0\0\0\0",
-    ] {
+    for malformed in [&b""[..], b"\x01\0\0", b"\x02\0\0\0a", b"\xff\xff\xff\xffa", b"\0\0\0\0"] {
         assert!(<(String, u8)>::decode(malformed).is_err(), "{malformed:?}");
         assert!(<(String, u8)>::view(malformed).is_err(), "{malformed:?}");
     }
@@ -223,11 +183,7 @@ enum Colour {
 
 #[test]
 fn zero_copy_structs_are_borrowed_when_aligned() {
-    let account = |balance| Account {
-        balance,
-        day: 1,
-        flags: 2,
-    };
+    let account = |balance| Account { balance, day: 1, flags: 2 };
     canonical::<ZeroCopy<Account>>(vec![account(0), account(-1), account(i64::MAX)]);
     canonical::<ZeroCopy<Colour>>(vec![Colour::Red, Colour::Green]);
     assert_eq!(ZeroCopy::<Account>::WIDTH, Some(16));
@@ -253,10 +209,7 @@ fn serde_types_in_postcard() {
     type Stored = Serde<(String, Vec<Option<u32>>)>;
     let bytes = round_trip::<Stored>(("k".into(), vec![None, Some(300)]));
     survives_damage::<Stored>(&bytes);
-    assert!(
-        Stored::decode(&[&bytes[..], &[0]].concat()).is_err(),
-        "left over bytes"
-    );
+    assert!(Stored::decode(&[&bytes[..], &[0]].concat()).is_err(), "left over bytes");
     for len in 0..bytes.len() {
         assert!(Stored::decode(&bytes[..len]).is_err(), "{len} bytes");
     }
@@ -273,22 +226,13 @@ struct Profile {
 #[cfg(feature = "rkyv")]
 #[test]
 fn rkyv_archives_are_read_in_place() {
-    let profile = Profile {
-        name: "a name of some length".into(),
-        tags: vec!["k".into(); 3],
-        id: 7,
-    };
+    let profile =
+        Profile { name: "a name of some length".into(), tags: vec!["k".into(); 3], id: 7 };
     let bytes = Rkyv::<Profile>::encode(&profile).expect("has an encoding");
     let view = Rkyv::<Profile>::view(&bytes).expect("own bytes");
-    assert_eq!(
-        (view.name.as_str(), view.id.to_native()),
-        ("a name of some length", 7)
-    );
+    assert_eq!((view.name.as_str(), view.id.to_native()), ("a name of some length", 7));
     let inside = bytes.as_ptr_range();
-    assert!(
-        inside.contains(&std::ptr::from_ref(&*view).cast()),
-        "a view must not copy"
-    );
+    assert!(inside.contains(&std::ptr::from_ref(&*view).cast()), "a view must not copy");
 
     let bytes = round_trip::<Rkyv<Profile>>(profile);
     survives_damage::<Rkyv<Profile>>(&bytes);

@@ -31,14 +31,8 @@ pub enum Backend {
 }
 
 impl Backend {
-    const ALL: [Self; 6] = [
-        Self::Auto,
-        Self::Uring,
-        Self::Threads,
-        Self::Glommio,
-        Self::Memory,
-        Self::Null,
-    ];
+    const ALL: [Self; 6] =
+        [Self::Auto, Self::Uring, Self::Threads, Self::Glommio, Self::Memory, Self::Null];
 
     const fn name(self) -> &'static str {
         match self {
@@ -60,9 +54,7 @@ impl Backend {
             Self::Threads => BackendChoice::Threads,
             Self::Glommio => BackendChoice::Glommio,
             Self::Memory | Self::Null => {
-                return Err(Error::unsupported(format!(
-                    "I/O on files by the backend {self}"
-                )));
+                return Err(Error::unsupported(format!("I/O on files by the backend {self}")));
             }
         };
         Ok(IoConfig {
@@ -109,19 +101,13 @@ mod tests {
         for text in ["", "Auto", " auto", "aio"] {
             let error = text.parse::<Backend>().expect_err(text);
             assert_eq!(error.kind(), ErrorKind::InvalidArgument);
-            assert!(
-                error.to_string().contains("auto, uring, threads"),
-                "{error}"
-            );
+            assert!(error.to_string().contains("auto, uring, threads"), "{error}");
         }
     }
 
     #[test]
     fn choices_of_the_io_layer() {
-        let config = Config::default()
-            .with_depth(8)
-            .with_io_threads(3)
-            .with_direct(false);
+        let config = Config::default().with_depth(8).with_io_threads(3).with_direct(false);
         for (backend, choice) in [
             (Backend::Auto, BackendChoice::Auto),
             (Backend::Uring, BackendChoice::Uring),

@@ -24,18 +24,10 @@ use crate::error::Error;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ByteSize(pub u64);
 
-const BINARY: [(&str, u64); 4] = [
-    ("TiB", 1 << 40),
-    ("GiB", 1 << 30),
-    ("MiB", 1 << 20),
-    ("KiB", 1 << 10),
-];
-const DECIMAL: [(&str, u64); 4] = [
-    ("TB", 1_000_000_000_000),
-    ("GB", 1_000_000_000),
-    ("MB", 1_000_000),
-    ("KB", 1_000),
-];
+const BINARY: [(&str, u64); 4] =
+    [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+const DECIMAL: [(&str, u64); 4] =
+    [("TB", 1_000_000_000_000), ("GB", 1_000_000_000), ("MB", 1_000_000), ("KB", 1_000)];
 /// Digits after the point that count; beyond them a byte of 16 TiB is not moved.
 const FRACTION_DIGITS: usize = 15;
 
@@ -81,20 +73,15 @@ impl FromStr for ByteSize {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let refused = |reason| {
-            Error::invalid(format!(
-                "{text:?} is not a size such as \"256MiB\": {reason}"
-            ))
-        };
+        let refused =
+            |reason| Error::invalid(format!("{text:?} is not a size such as \"256MiB\": {reason}"));
         parse(text.trim()).map(Self).map_err(refused)
     }
 }
 
 /// Exact: in binary floating point "0.1GB" would not be what it says.
 fn parse(text: &str) -> Result<u64, &'static str> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     let unit = unit_bytes(unit.trim_start())?;
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
@@ -114,9 +101,7 @@ fn parse(text: &str) -> Result<u64, &'static str> {
     let fraction: u128 = if fraction.is_empty() {
         0
     } else {
-        fraction
-            .parse()
-            .expect("at most FRACTION_DIGITS digits fit")
+        fraction.parse().expect("at most FRACTION_DIGITS digits fit")
     };
     let part = fraction * u128::from(unit) / 10_u128.pow(digits);
     u64::try_from(u128::from(whole) * u128::from(unit) + part).map_err(|_| too_large)
@@ -126,10 +111,7 @@ fn unit_bytes(unit: &str) -> Result<u64, &'static str> {
     if unit.is_empty() || unit.eq_ignore_ascii_case("B") {
         return Ok(1);
     }
-    let known = BINARY
-        .iter()
-        .chain(&DECIMAL)
-        .find(|(name, _)| unit.eq_ignore_ascii_case(name));
+    let known = BINARY.iter().chain(&DECIMAL).find(|(name, _)| unit.eq_ignore_ascii_case(name));
     match known {
         Some((_, bytes)) => Ok(*bytes),
         None => Err("its unit is none of B, KiB, MiB, GiB, TiB, KB, MB, GB, TB"),
@@ -139,9 +121,7 @@ fn unit_bytes(unit: &str) -> Result<u64, &'static str> {
 impl fmt::Display for ByteSize {
     /// In the largest binary unit that divides it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = BINARY
-            .iter()
-            .find(|(_, unit)| self.0 > 0 && self.0.is_multiple_of(*unit));
+        let unit = BINARY.iter().find(|(_, unit)| self.0 > 0 && self.0.is_multiple_of(*unit));
         match unit {
             Some((name, unit)) => write!(f, "{}{name}", self.0 / unit),
             None => write!(f, "{}B", self.0),

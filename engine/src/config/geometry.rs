@@ -105,11 +105,7 @@ impl Geometry {
 fn check_bounds(config: &Config) -> Result<()> {
     within("memory", config.memory, &MEMORY)?;
     within("max_value", config.max_value, &VALUE)?;
-    within(
-        "mutable_fraction",
-        config.mutable_fraction,
-        &MUTABLE_FRACTION,
-    )?;
+    within("mutable_fraction", config.mutable_fraction, &MUTABLE_FRACTION)?;
     within("depth", config.depth, &DEPTH)?;
     within("io_threads", config.io_threads, &IO_THREADS)?;
     if let Some(buckets) = config.index_buckets {
@@ -149,10 +145,7 @@ impl Shares {
 
     fn frames(&self, config: &Config, page_bytes: u64) -> Result<u32> {
         let frames = self.log / page_bytes;
-        assert!(
-            frames >= FRAMES_MIN,
-            "a page by default is a small part of the log"
-        );
+        assert!(frames >= FRAMES_MIN, "a page by default is a small part of the log");
         match u32::try_from(frames) {
             Ok(frames) if u64::from(frames) <= FRAMES_MAX => Ok(frames),
             _ => Err(Error::invalid(format!(
@@ -170,10 +163,9 @@ fn too_little(config: &Config, page: ByteSize) -> Error {
     let pages = FRAMES_MIN * page.bytes();
     let (index, least) = match (config.index_buckets, config.expected_keys) {
         (Some(buckets), _) => (format!("index_buckets = {buckets}"), fixed(buckets, pages)),
-        (None, Some(keys)) => (
-            format!("expected_keys = {keys}"),
-            fixed(index_buckets(config), pages),
-        ),
+        (None, Some(keys)) => {
+            (format!("expected_keys = {keys}"), fixed(index_buckets(config), pages))
+        }
         (None, None) => ("the index".to_owned(), proportional(pages)),
     };
     let least = ByteSize::kib(least.div_ceil(1 << 10));
@@ -226,10 +218,7 @@ fn max_inline(page_bytes: u64) -> u64 {
     } else {
         (capacity / 4).min(INLINE_MAX)
     };
-    assert!(
-        inline.is_multiple_of(8) && 2 * inline <= capacity,
-        "whole words, two a page"
-    );
+    assert!(inline.is_multiple_of(8) && 2 * inline <= capacity, "whole words, two a page");
     inline
 }
 
@@ -239,9 +228,7 @@ fn segment_bytes(config: &Config, page_bytes: u64) -> Result<u64> {
     let page = ByteSize::new(page_bytes);
     within("segment_size", segment, &(page..=SEGMENT_MAX))?;
     if let Some(disk) = config.disk.filter(|disk| *disk < page) {
-        return Err(Error::invalid(format!(
-            "disk = {disk}: must be at least a page, {page}"
-        )));
+        return Err(Error::invalid(format!("disk = {disk}: must be at least a page, {page}")));
     }
     if !segment.bytes().is_multiple_of(page_bytes) {
         let message = format!("segment_size = {segment}: must be a multiple of the page, {page}");
@@ -269,16 +256,12 @@ where
         return Ok(());
     }
     let (least, most) = (bounds.start(), bounds.end());
-    Err(Error::invalid(format!(
-        "{field} = {value}: must be between {least} and {most}"
-    )))
+    Err(Error::invalid(format!("{field} = {value}: must be between {least} and {most}")))
 }
 
 /// Refuses what the machine cannot address.
 fn in_memory(field: &str, bytes: u64) -> Result<usize> {
     usize::try_from(bytes).map_err(|_| {
-        Error::invalid(format!(
-            "{field}: {bytes} bytes are beyond this machine's addresses"
-        ))
+        Error::invalid(format!("{field}: {bytes} bytes are beyond this machine's addresses"))
     })
 }

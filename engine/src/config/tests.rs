@@ -24,27 +24,12 @@ fn the_default_divides_256_mib() {
     assert_eq!(geometry.unit_bytes, 512);
     assert_eq!(geometry.segment_bytes, 1 << 30);
     assert_eq!(geometry.max_value, 64 << 20);
-    assert_eq!(
-        (geometry.max_key, geometry.max_inline),
-        (128 << 10, 256 << 10)
-    );
+    assert_eq!((geometry.max_key, geometry.max_inline), (128 << 10, 256 << 10));
 }
 
 #[test]
 fn the_parts_never_exceed_the_memory_and_use_most_of_it() {
-    for kib in [
-        64,
-        65,
-        100,
-        128,
-        1000,
-        1 << 10,
-        10_000,
-        1 << 15,
-        1 << 20,
-        1 << 24,
-        1 << 34,
-    ] {
+    for kib in [64, 65, 100, 128, 1000, 1 << 10, 10_000, 1 << 15, 1 << 20, 1 << 24, 1 << 34] {
         let memory = ByteSize::kib(kib);
         let geometry = Geometry::of(&with_memory(memory)).expect("valid");
         let used = footprint(&geometry);
@@ -76,15 +61,9 @@ fn any_settings_give_parts_within_the_memory_or_the_memory_they_need() {
         config.mutable_fraction = f64::from(u32::try_from(number(96)).expect("small")) / 100.0;
         let error = match Geometry::of(&config) {
             Ok(geometry) => {
-                assert!(
-                    footprint(&geometry) <= config.memory.bytes(),
-                    "{config:?}: {geometry:?}"
-                );
+                assert!(footprint(&geometry) <= config.memory.bytes(), "{config:?}: {geometry:?}");
                 let frames = geometry.frames;
-                assert!(
-                    frames >= 2 && geometry.mutable_pages <= frames - 2,
-                    "{geometry:?}"
-                );
+                assert!(frames >= 2 && geometry.mutable_pages <= frames - 2, "{geometry:?}");
                 accepted += 1;
                 continue;
             }
@@ -103,10 +82,7 @@ fn any_settings_give_parts_within_the_memory_or_the_memory_they_need() {
         }
         refused += 1;
     }
-    assert!(
-        accepted > 4000 && refused > 4000,
-        "{accepted} and {refused}"
-    );
+    assert!(accepted > 4000 && refused > 4000, "{accepted} and {refused}");
 }
 
 /// The memory that a refusal asks for.
@@ -121,17 +97,14 @@ fn expected_keys_take_a_bucket_for_twelve() {
         let geometry = Geometry::of(&Config::default().with_expected_keys(keys)).expect("valid");
         assert_eq!(geometry.index_buckets, buckets);
     }
-    let config = Config::default()
-        .with_expected_keys(1_000)
-        .with_index_buckets(1);
+    let config = Config::default().with_expected_keys(1_000).with_index_buckets(1);
     assert_eq!(Geometry::of(&config).expect("valid").index_buckets, 1);
 }
 
 #[test]
 fn tiny_stores_for_tests() {
-    let tiny = with_memory(ByteSize::kib(64))
-        .with_page_size(ByteSize::kib(4))
-        .with_index_buckets(1);
+    let tiny =
+        with_memory(ByteSize::kib(64)).with_page_size(ByteSize::kib(4)).with_index_buckets(1);
     let geometry = Geometry::of(&tiny).expect("valid");
     assert_eq!((geometry.page_bits, geometry.frames), (12, 13));
     assert_eq!((geometry.max_key, geometry.max_inline), (1008, 2016));
@@ -183,70 +156,22 @@ const OUT_OF_BOUNDS: [(&str, &str, &str); 25] = [
     ("page_size = '2KiB'", "page_size = 2KiB", "4KiB and 32MiB"),
     ("page_size = '64MiB'", "page_size = 64MiB", "4KiB and 32MiB"),
     ("page_size = '5KiB'", "page_size = 5KiB", "a power of two"),
-    (
-        "page_size = '32KiB'",
-        "memory = 64KiB",
-        "at least 84KiB for the index and 2 pages of 32KiB",
-    ),
-    (
-        "expected_keys = 9999",
-        "memory = 64KiB",
-        "at least 131KiB for expected_keys = 9999 and 2",
-    ),
+    ("page_size = '32KiB'", "memory = 64KiB", "at least 84KiB for the index and 2 pages of 32KiB"),
+    ("expected_keys = 9999", "memory = 64KiB", "at least 131KiB for expected_keys = 9999 and 2"),
     ("expected_keys = 9e12", "line 2", "invalid type"),
-    (
-        "expected_keys = 9000000000000",
-        "expected_keys = 9000000000000",
-        "0 and 1649267441664",
-    ),
-    (
-        "expected_keys = 1649267441664",
-        "memory = 64KiB",
-        "at least 18",
-    ),
-    (
-        "index_buckets = 0",
-        "index_buckets = 0",
-        "1 and 137438953472",
-    ),
-    (
-        "index_buckets = 137438953473",
-        "index_buckets = 13",
-        "1 and 137438953472",
-    ),
-    (
-        "index_buckets = 512",
-        "memory = 64KiB",
-        "at least 87KiB for index_buckets = 512 and 2",
-    ),
-    (
-        "mutable_fraction = 0.96",
-        "mutable_fraction = 0.96",
-        "0 and 0.95",
-    ),
-    (
-        "mutable_fraction = -0.1",
-        "mutable_fraction = -0.1",
-        "0 and 0.95",
-    ),
-    (
-        "mutable_fraction = nan",
-        "mutable_fraction = NaN",
-        "0 and 0.95",
-    ),
+    ("expected_keys = 9000000000000", "expected_keys = 9000000000000", "0 and 1649267441664"),
+    ("expected_keys = 1649267441664", "memory = 64KiB", "at least 18"),
+    ("index_buckets = 0", "index_buckets = 0", "1 and 137438953472"),
+    ("index_buckets = 137438953473", "index_buckets = 13", "1 and 137438953472"),
+    ("index_buckets = 512", "memory = 64KiB", "at least 87KiB for index_buckets = 512 and 2"),
+    ("mutable_fraction = 0.96", "mutable_fraction = 0.96", "0 and 0.95"),
+    ("mutable_fraction = -0.1", "mutable_fraction = -0.1", "0 and 0.95"),
+    ("mutable_fraction = nan", "mutable_fraction = NaN", "0 and 0.95"),
     ("max_value = 0", "max_value = 0B", "1B and 1GiB"),
     ("max_value = '2GiB'", "max_value = 2GiB", "1B and 1GiB"),
     ("segment_size = 0", "segment_size = 0B", "4KiB and 1TiB"),
-    (
-        "segment_size = '2TiB'",
-        "segment_size = 2TiB",
-        "4KiB and 1TiB",
-    ),
-    (
-        "segment_size = '6KiB'",
-        "segment_size = 6KiB",
-        "a multiple of the page, 4KiB",
-    ),
+    ("segment_size = '2TiB'", "segment_size = 2TiB", "4KiB and 1TiB"),
+    ("segment_size = '6KiB'", "segment_size = 6KiB", "a multiple of the page, 4KiB"),
     ("depth = 1", "depth = 1", "2 and 16384"),
     ("depth = 16385", "depth = 16385", "2 and 16384"),
     ("io_threads = 0", "io_threads = 0", "1 and 1024"),
@@ -262,33 +187,22 @@ fn what_is_out_of_bounds_is_named_with_value_and_bounds() {
         let error = error.expect_err(setting);
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         let message = error.to_string();
-        assert!(
-            message.contains(value) && message.contains(bounds),
-            "{setting}: {message}"
-        );
+        assert!(message.contains(value) && message.contains(bounds), "{setting}: {message}");
     }
     for (memory, value) in [("0", "0B"), ("'63KiB'", "63KiB"), ("'17TiB'", "17TiB")] {
         let config = Config::from_toml(&format!("memory = {memory}")).expect("well-formed");
         let message = Geometry::of(&config).expect_err(memory).to_string();
-        assert_eq!(
-            message,
-            format!("memory = {value}: must be between 64KiB and 16TiB")
-        );
+        assert_eq!(message, format!("memory = {value}: must be between 64KiB and 16TiB"));
     }
     let config = with_memory(ByteSize::gib(16 << 10)).with_page_size(ByteSize::kib(4));
     let config = config.with_index_buckets(1);
-    let message = Geometry::of(&config)
-        .expect_err("too many pages")
-        .to_string();
+    let message = Geometry::of(&config).expect_err("too many pages").to_string();
     assert!(message.contains("must be at most 2147483648"), "{message}");
 }
 
 #[test]
 fn toml_reads_every_field_and_keeps_defaults() {
-    assert_eq!(
-        Config::from_toml("").expect("all defaults"),
-        Config::default()
-    );
+    assert_eq!(Config::from_toml("").expect("all defaults"), Config::default());
     let text = r#"
         memory = "64MiB"
         disk = 10_000_000_000
@@ -329,24 +243,12 @@ fn toml_reads_every_field_and_keeps_defaults() {
 #[test]
 fn toml_mistakes_are_named_with_their_line() {
     for (text, expected) in [
-        (
-            "memroy = 1",
-            "configuration, line 1: unknown field `memroy`, expected one of `memory`",
-        ),
-        (
-            "depth = 8\nmemory = \"256M\"",
-            "line 2: \"256M\" is not a size such as",
-        ),
-        (
-            "memory = -1",
-            "line 1: invalid value: integer `-1`, expected a number of bytes",
-        ),
+        ("memroy = 1", "configuration, line 1: unknown field `memroy`, expected one of `memory`"),
+        ("depth = 8\nmemory = \"256M\"", "line 2: \"256M\" is not a size such as"),
+        ("memory = -1", "line 1: invalid value: integer `-1`, expected a number of bytes"),
         ("memory = true", "line 1: invalid type: boolean `true`"),
         ("memory = 1.5", "line 1: invalid type: floating point"),
-        (
-            "\n\nbackend = \"aio\"",
-            "line 3: unknown variant `aio`, expected one of `auto`",
-        ),
+        ("\n\nbackend = \"aio\"", "line 3: unknown variant `aio`, expected one of `auto`"),
         ("depth = -1", "line 1: invalid value: integer `-1`"),
         ("memory = ", "line 1: "),
         ("[store]\nmemory = 1", "line 1: unknown field `store`"),
@@ -361,8 +263,5 @@ fn toml_mistakes_are_named_with_their_line() {
 fn toml_files_are_named_in_errors() {
     let error = Config::from_toml_file("no/such/file.toml").expect_err("no such file");
     assert_eq!(error.kind(), ErrorKind::Io);
-    assert!(
-        error.to_string().starts_with("reading no/such/file.toml: "),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("reading no/such/file.toml: "), "{error}");
 }

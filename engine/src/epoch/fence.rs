@@ -19,9 +19,7 @@ pub(super) struct Fences {
 
 impl Fences {
     pub(super) fn new() -> Self {
-        Self {
-            asymmetric: register(),
-        }
+        Self { asymmetric: register() }
     }
 
     /// Between announcing an epoch and reading. Pairs with `heavy`.
@@ -62,12 +60,7 @@ fn register() -> bool {
 fn barrier_everywhere() {
     // SAFETY: as in `register`.
     let result = unsafe {
-        libc::syscall(
-            libc::SYS_membarrier,
-            libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED,
-            0_i32,
-            0_i32,
-        )
+        libc::syscall(libc::SYS_membarrier, libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0_i32, 0_i32)
     };
     // A registered process is never refused; going on without the barrier would be unsound.
     assert_eq!(result, 0, "membarrier was registered, then refused");

@@ -85,26 +85,15 @@ impl Epoch {
     pub fn new() -> Self {
         let current = CachePadded::new(AtomicU64::new(1));
         Self {
-            shared: Arc::new(Shared {
-                current,
-                fences: Fences::new(),
-                slots: Mutex::default(),
-            }),
+            shared: Arc::new(Shared { current, fences: Fences::new(), slots: Mutex::default() }),
         }
     }
 
     /// A new participant: one per task that wants protection. Dropping it frees its place.
     pub fn register(&self) -> Participant {
-        let mut slots = self
-            .shared
-            .slots
-            .lock()
-            .expect("no code panics under this lock");
+        let mut slots = self.shared.slots.lock().expect("no code panics under this lock");
         // A slot that only this list holds has lost its participant and can serve again.
-        let free = slots
-            .iter()
-            .find(|slot| Arc::strong_count(slot) == 1)
-            .cloned();
+        let free = slots.iter().find(|slot| Arc::strong_count(slot) == 1).cloned();
         let slot = free.unwrap_or_else(|| {
             let slot = Arc::new(CachePadded::new(Slot::new()));
             slots.push(Arc::clone(&slot));
@@ -130,11 +119,7 @@ impl Epoch {
     ///
     /// `epoch` comes from [`Epoch::bump`]; asking for another one tells nothing.
     pub fn is_drained(&self, epoch: u64) -> bool {
-        let slots = self
-            .shared
-            .slots
-            .lock()
-            .expect("no code panics under this lock");
+        let slots = self.shared.slots.lock().expect("no code panics under this lock");
         slots.iter().all(|slot| {
             let local = slot.announced();
             local == UNPROTECTED || local >= epoch
@@ -156,11 +141,7 @@ impl Epoch {
 
     /// How many places the table has; idle ones are used again.
     pub fn participants(&self) -> usize {
-        self.shared
-            .slots
-            .lock()
-            .expect("no code panics under this lock")
-            .len()
+        self.shared.slots.lock().expect("no code panics under this lock").len()
     }
 }
 

@@ -18,9 +18,7 @@ pub(super) struct Slot {
 
 impl Slot {
     pub(super) fn new() -> Self {
-        Self {
-            epoch: AtomicU64::new(UNPROTECTED),
-        }
+        Self { epoch: AtomicU64::new(UNPROTECTED) }
     }
 
     /// Acquire: pairs with the Release of `leave`, so that everything its owner read or wrote
@@ -60,11 +58,7 @@ pub struct Participant {
 impl Participant {
     pub(super) fn new(epoch: Epoch, slot: Arc<CachePadded<Slot>>) -> Self {
         assert_eq!(slot.announced(), UNPROTECTED, "a free place is unprotected");
-        Self {
-            epoch,
-            slot,
-            _exclusive: PhantomData,
-        }
+        Self { epoch, slot, _exclusive: PhantomData }
     }
 
     /// Runs `body` protected: nothing retired at or after this moment is reclaimed before it
@@ -72,20 +66,14 @@ impl Participant {
     #[inline(always)]
     pub fn protected<R>(&mut self, body: impl FnOnce(&Guard<'_>) -> R) -> R {
         self.slot.enter(&self.epoch);
-        let guard = Guard {
-            slot: &self.slot,
-            _not_send: PhantomData,
-        };
+        let guard = Guard { slot: &self.slot, _not_send: PhantomData };
         body(&guard)
     }
 }
 
 impl fmt::Debug for Participant {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Participant")
-            .field("announced", &self.slot.announced())
-            .finish()
+        formatter.debug_struct("Participant").field("announced", &self.slot.announced()).finish()
     }
 }
 
@@ -105,9 +93,6 @@ impl Drop for Guard<'_> {
 
 impl fmt::Debug for Guard<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Guard")
-            .field("epoch", &self.slot.announced())
-            .finish()
+        formatter.debug_struct("Guard").field("epoch", &self.slot.announced()).finish()
     }
 }

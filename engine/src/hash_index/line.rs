@@ -58,28 +58,20 @@ impl<'i> Line<'i> {
     #[inline]
     pub(super) fn slot_of(self, entry: HashBucketEntry) -> Option<&'i AtomicU64> {
         // Relaxed: whoever changes the slot checks the word again.
-        self.entries()
-            .iter()
-            .find(|word| word.load(Ordering::Relaxed) == entry.raw())
+        self.entries().iter().find(|word| word.load(Ordering::Relaxed) == entry.raw())
     }
 
     /// The number of the next line, counted from 1; 0 if there is none.
     #[inline(always)]
     pub(super) fn link(self) -> u64 {
         // Acquire: pairs with the Release of `try_link`, which follows the zeroing of the line.
-        if self.has_link {
-            self.words[LINK].load(Ordering::Acquire)
-        } else {
-            0
-        }
+        if self.has_link { self.words[LINK].load(Ordering::Acquire) } else { 0 }
     }
 
     /// Appends an overflow line; the number that is there if somebody was faster.
     pub(super) fn try_link(self, number: u64) -> Result<(), u64> {
         assert!(self.has_link && number != 0);
         // AcqRel on success, Acquire on failure: pairs with `link`.
-        self.words[LINK]
-            .compare_exchange(0, number, Ordering::AcqRel, Ordering::Acquire)
-            .map(drop)
+        self.words[LINK].compare_exchange(0, number, Ordering::AcqRel, Ordering::Acquire).map(drop)
     }
 }

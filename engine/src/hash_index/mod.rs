@@ -77,11 +77,7 @@ impl HashIndex {
         assert!(buckets > 0, "at least one bucket");
         let words = usize::try_from(buckets * BUCKET_BYTES / 8).expect("fits in memory");
         let words = WordMemory::zeroed(words, huge_pages)?;
-        Ok(Self {
-            words,
-            buckets,
-            overflow: OverflowLines::new(),
-        })
+        Ok(Self { words, buckets, overflow: OverflowLines::new() })
     }
 
     /// Asks for the line that a search for `hash` reads first.
@@ -116,10 +112,7 @@ impl HashIndex {
     pub(crate) fn find_or_create(&self, hash: KeyHash) -> FoundEntry {
         match self.find(hash) {
             Some(found) => found,
-            None => FoundEntry {
-                hash,
-                observed: self.create(hash),
-            },
+            None => FoundEntry { hash, observed: self.create(hash) },
         }
     }
 
@@ -129,17 +122,12 @@ impl HashIndex {
         let FoundEntry { hash, observed } = entry;
         let desired = HashBucketEntry::new(hash.tag(), address).raw();
         let slot = self.line(hash, 0).slot_of(observed);
-        slot.or_else(|| self.slot_further(hash, observed))
-            .is_some_and(|word| {
-                // Release: publishes the record; pairs with the Acquire of searches.
-                let update = word.compare_exchange(
-                    observed.raw(),
-                    desired,
-                    Ordering::AcqRel,
-                    Ordering::Relaxed,
-                );
-                update.is_ok()
-            })
+        slot.or_else(|| self.slot_further(hash, observed)).is_some_and(|word| {
+            // Release: publishes the record; pairs with the Acquire of searches.
+            let update =
+                word.compare_exchange(observed.raw(), desired, Ordering::AcqRel, Ordering::Relaxed);
+            update.is_ok()
+        })
     }
 
     #[inline(never)]
@@ -157,9 +145,7 @@ impl HashIndex {
         let parity = hash.line() ^ turn;
         let bucket = usize::try_from(hash.bucket(self.buckets)).expect("buckets are in memory");
         let start = (bucket * BUCKET_LINES + parity) * LINE_WORDS;
-        let words = self.words[start..]
-            .first_chunk()
-            .expect("the table holds whole lines");
+        let words = self.words[start..].first_chunk().expect("the table holds whole lines");
         Line::new(words, parity == 1)
     }
 
@@ -257,9 +243,7 @@ impl HashIndex {
                 line
             })
         });
-        [self.line(hash, 0), self.line(hash, 1)]
-            .into_iter()
-            .chain(overflow)
+        [self.line(hash, 0), self.line(hash, 1)].into_iter().chain(overflow)
     }
 
     /// Links a new overflow line behind `line`, which must be the last of its bucket.

@@ -48,22 +48,15 @@ impl OverflowLines {
 
     /// Takes back a line that was never linked.
     pub(super) fn give_back(&self, number: u64) {
-        self.returned
-            .lock()
-            .expect("nothing panics under it")
-            .push(number);
+        self.returned.lock().expect("nothing panics under it").push(number);
     }
 
     #[inline]
     pub(super) fn line(&self, number: u64) -> Line<'_> {
         debug_assert!(number > 0);
         let (chunk, line) = place(number - 1);
-        let words = self.chunks[chunk]
-            .get()
-            .expect("a line's chunk is there before its number");
-        let words = words[line * LINE_WORDS..]
-            .first_chunk()
-            .expect("chunks hold whole lines");
+        let words = self.chunks[chunk].get().expect("a line's chunk is there before its number");
+        let words = words[line * LINE_WORDS..].first_chunk().expect("chunks hold whole lines");
         Line::new(words, true)
     }
 
@@ -74,10 +67,7 @@ impl OverflowLines {
 }
 
 /// Chunk of a line, and its number in there.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a line number is far below 2^40"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "a line number is far below 2^40")]
 fn place(index: u64) -> (usize, usize) {
     let chunk = (index / FIRST_CHUNK + 1).ilog2();
     let before = FIRST_CHUNK * ((1 << chunk) - 1);

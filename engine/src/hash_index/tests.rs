@@ -25,10 +25,7 @@ mod plain {
                 assert_eq!(entry.address(), expected);
                 let address = Address::new(64 + key * 8);
                 assert!(index.try_update(entry, address));
-                assert!(
-                    !index.try_update(entry, Address::new(8)),
-                    "the entry has changed"
-                );
+                assert!(!index.try_update(entry, Address::new(8)), "the entry has changed");
                 model.insert(place, address);
             }
             for key in 0..2000 {
@@ -54,11 +51,7 @@ mod plain {
             let entry = index.find_or_create(hash(key));
             assert!(index.try_update(entry, Address::new(64 + key * 24)));
         }
-        assert!(
-            index.bytes() <= keys * 12,
-            "{} bytes for {keys} keys",
-            index.bytes()
-        );
+        assert!(index.bytes() <= keys * 12, "{} bytes for {keys} keys", index.bytes());
     }
 
     #[test]
@@ -115,11 +108,7 @@ mod loom_tests {
                 thread::spawn(move || place(&index, index.find_or_create(hash)))
             };
             let own = place(&index, index.find_or_create(hash));
-            assert_eq!(
-                own,
-                other.join().expect("no panic"),
-                "two entries of one tag"
-            );
+            assert_eq!(own, other.join().expect("no panic"), "two entries of one tag");
         });
     }
 

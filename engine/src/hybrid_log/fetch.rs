@@ -23,10 +23,7 @@ impl HybridLog {
     /// # Errors
     /// `Corrupt` with file and offset, `Io`.
     pub(crate) async fn fetch(&self, address: Address) -> Result<StoredRecord> {
-        assert!(
-            address < self.marks.flushed.load(),
-            "{address:?} was written"
-        );
+        assert!(address < self.marks.flushed.load(), "{address:?} was written");
         let mut wanted = self.counters.record_bytes_hint(self.layout);
         loop {
             let mut fetched = self.read_units(address, wanted).await?;
@@ -60,14 +57,8 @@ impl HybridLog {
         let there = fetched.bytes.len() / self.units.unit_bytes();
         let needed = end.div_ceil(payload).min(there);
         if needed > fetched.checked {
-            let Fetched {
-                start,
-                bytes,
-                checked,
-                ..
-            } = fetched;
-            self.units
-                .open(*start, bytes, *checked..needed, &*self.device)?;
+            let Fetched { start, bytes, checked, .. } = fetched;
+            self.units.open(*start, bytes, *checked..needed, &*self.device)?;
             *checked = needed;
         }
         Ok(())
@@ -93,15 +84,9 @@ impl HybridLog {
             let (file, at) = self.device.locate(offset);
             Error::io(format!("read of {bytes} bytes from {file} at {at}"), error)
         })?;
-        self.counters
-            .read(bytes as u64, self.handle.now().saturating_sub(begun));
+        self.counters.read(bytes as u64, self.handle.now().saturating_sub(begun));
         let bytes = transfer.buf.expect("a read gives its buffer back");
-        Ok(Fetched {
-            address,
-            start,
-            bytes,
-            checked: 0,
-        })
+        Ok(Fetched { address, start, bytes, checked: 0 })
     }
 
     #[cold]

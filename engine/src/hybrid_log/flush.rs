@@ -120,8 +120,7 @@ impl HybridLog {
             let (file, at) = self.device.locate(offset);
             Error::io(format!("write of {bytes} bytes to {file} at {at}"), error)
         })?;
-        self.counters
-            .wrote(bytes as u64, self.handle.now().saturating_sub(begun));
+        self.counters.wrote(bytes as u64, self.handle.now().saturating_sub(begun));
         Ok(())
     }
 
@@ -129,14 +128,8 @@ impl HybridLog {
     #[expect(unsafe_code, reason = "immutable pages are read as bytes")]
     fn sealed(&self, chunk: Chunk) -> AlignedBuf {
         let payload = usize::try_from(self.units.payload()).expect("a unit fits") * chunk.units;
-        assert!(
-            chunk.end <= self.marks.safe_read_only.load(),
-            "{chunk:?} is immutable"
-        );
-        assert!(
-            chunk.end > self.marks.safe_head.load(),
-            "{chunk:?} is in memory"
-        );
+        assert!(chunk.end <= self.marks.safe_read_only.load(), "{chunk:?} is immutable");
+        assert!(chunk.end > self.marks.safe_head.load(), "{chunk:?} is in memory");
         debug_assert_eq!(words(payload) * 8, payload);
         let mut target = self.buffers.take(chunk.units * self.units.unit_bytes());
         // SAFETY: the chunk lies below the safe read-only address (asserted). Its page is evicted

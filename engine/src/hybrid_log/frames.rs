@@ -3,10 +3,7 @@
 //! Page `p` lives in frame `p mod frames`. Who asks for the words of an address is protected, has
 //! checked that the address is at or above the head, and keeps neither across a suspension.
 
-#![expect(
-    unsafe_code,
-    reason = "immutable pages are read as bytes, without a copy"
-)]
+#![expect(unsafe_code, reason = "immutable pages are read as bytes, without a copy")]
 
 use crate::address::Address;
 use crate::memory::{WordMemory, as_bytes, prefetch};
@@ -35,12 +32,7 @@ impl Frames {
         let words = (frames as usize) << (page_bits - WORD.ilog2());
         let words = WordMemory::zeroed(words, huge_pages)?;
         let page_words = usize::try_from(capacity).expect("a page fits") / WORD;
-        Ok(Self {
-            words,
-            page_bits,
-            frames,
-            page_words,
-        })
+        Ok(Self { words, page_bits, frames, page_words })
     }
 
     /// The record at `address`, and whatever follows it in its page.
@@ -93,10 +85,7 @@ impl Frames {
     }
 
     #[inline(always)]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the tail bounds pages to 32 bits"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "the tail bounds pages to 32 bits")]
     fn index(&self, address: Address) -> usize {
         let frame = address.page(self.page_bits) as u32 % self.frames;
         let offset = address.offset(self.page_bits) as usize;

@@ -25,42 +25,26 @@ pub(crate) struct Health {
 
 impl Health {
     pub(crate) fn new() -> Self {
-        Self {
-            state: AtomicU8::new(SOUND),
-            cause: Mutex::new(None),
-            changed: Event::new(),
-        }
+        Self { state: AtomicU8::new(SOUND), cause: Mutex::new(None), changed: Event::new() }
     }
 
     /// Refuses writers of a poisoned or closed log. One load on the hot path.
     #[inline(always)]
     pub(crate) fn check_write(&self) -> Result<()> {
         // Relaxed: a hint that is taken a moment late loses nothing.
-        if self.state.load(Ordering::Relaxed) < POISONED {
-            Ok(())
-        } else {
-            self.refusal()
-        }
+        if self.state.load(Ordering::Relaxed) < POISONED { Ok(()) } else { self.refusal() }
     }
 
     /// Refuses everybody once the log is closed.
     #[inline(always)]
     pub(crate) fn check_read(&self) -> Result<()> {
-        if self.state.load(Ordering::Relaxed) < CLOSED {
-            Ok(())
-        } else {
-            self.refusal()
-        }
+        if self.state.load(Ordering::Relaxed) < CLOSED { Ok(()) } else { self.refusal() }
     }
 
     /// Refuses who would have to wait for room that does not come.
     #[cold]
     pub(crate) fn check_room(&self) -> Result<()> {
-        if self.state.load(Ordering::Acquire) == SOUND {
-            Ok(())
-        } else {
-            self.refusal()
-        }
+        if self.state.load(Ordering::Acquire) == SOUND { Ok(()) } else { self.refusal() }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -73,6 +57,7 @@ impl Health {
 
     /// Space ran out while pages were being written.
     pub(crate) fn transition_to_full(&self, cause: Error) {
+        tracing::warn!(%cause, "the device is full; writing is tried again");
         self.transition(FULL, Some(cause));
     }
 
@@ -85,6 +70,7 @@ impl Health {
 
     /// A write or sync failed for good.
     pub(crate) fn transition_to_poisoned(&self, cause: &Error) {
+        tracing::error!(%cause, "poisoned: no write is accepted any more");
         self.transition(POISONED, Some(Error::poisoned(cause)));
     }
 
@@ -133,19 +119,13 @@ mod tests {
         let health = Health::new();
         health.transition_to_full(Error::storage_full("log", std::io::Error::other("full")));
         assert!(health.check_write().is_ok() && health.check_read().is_ok());
-        assert_eq!(
-            health.check_room().unwrap_err().kind(),
-            ErrorKind::StorageFull
-        );
+        assert_eq!(health.check_room().unwrap_err().kind(), ErrorKind::StorageFull);
         health.transition_to_sound();
         assert!(health.check_room().is_ok());
         health.transition_to_poisoned(&cause());
         health.transition_to_sound();
         health.transition_to_full(cause());
-        assert_eq!(
-            health.check_write().unwrap_err().kind(),
-            ErrorKind::Poisoned
-        );
+        assert_eq!(health.check_write().unwrap_err().kind(), ErrorKind::Poisoned);
         assert!(health.check_read().is_ok());
         health.transition_to_closed();
         assert_eq!(health.check_read().unwrap_err().kind(), ErrorKind::Closed);

@@ -29,6 +29,7 @@ mod tail;
 mod unit;
 
 pub(crate) use region::Region;
+pub(crate) use tail::Tail;
 
 use crate::address::{Address, Watermark};
 use crate::epoch::{Epoch, Guard};
@@ -44,7 +45,7 @@ use kvick_runtime::Handle;
 use region::Marks;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use tail::{PageClosed, Tail};
+use tail::PageClosed;
 use unit::Units;
 
 /// The sizes of one log.
@@ -124,12 +125,7 @@ impl HybridLog {
     ) -> std::io::Result<Self> {
         let units = Units::new(geometry.page_bits, geometry.unit_bytes, geometry.salt);
         let capacity = units.page_capacity();
-        let LogGeometry {
-            page_bits,
-            frames,
-            huge_pages,
-            ..
-        } = geometry;
+        let LogGeometry { page_bits, frames, huge_pages, .. } = geometry;
         assert!(
             geometry.mutable_pages < frames,
             "a page is flushed before its frame is used again"
@@ -174,10 +170,7 @@ impl HybridLog {
     /// The record at an address that is at or above the head.
     #[inline(always)]
     pub(crate) fn record<'g>(&'g self, address: Address, _guard: &'g Guard<'_>) -> RecordRef<'g> {
-        debug_assert!(
-            address >= self.marks.safe_head.load(),
-            "{address:?} is in memory"
-        );
+        debug_assert!(address >= self.marks.safe_head.load(), "{address:?} is in memory");
         self.frames.record(address)
     }
 
@@ -197,10 +190,7 @@ impl HybridLog {
         guard: &'g Guard<'_>,
     ) -> &'g [u8] {
         let record = self.record(address, guard);
-        assert!(
-            address < self.marks.safe_read_only.load(),
-            "{address:?} is immutable"
-        );
+        assert!(address < self.marks.safe_read_only.load(), "{address:?} is immutable");
         let (_, length) = record.final_value(self.layout);
         let value = self.layout.value_index(record.extents(self.layout).key) * crate::record::WORD;
         let start = Address::new(address.raw() + value as u64);
@@ -330,17 +320,12 @@ impl HybridLog {
     /// Runs the drivers until the log is closed.
     pub(crate) async fn maintain(&self) {
         let drivers = async {
-            futures::join!(
-                self.drive_read_only(),
-                self.drive_flush(),
-                self.drive_evict()
-            );
+            futures::join!(self.drive_read_only(), self.drive_flush(), self.drive_evict());
         };
         if AssertUnwindSafe(drivers).catch_unwind().await.is_err() {
             // A broken assertion of ours: nobody may wait for a driver that is gone.
             let error = std::io::Error::other("a driver of the log panicked");
-            self.health
-                .transition_to_poisoned(&Error::io("maintenance of the log", error));
+            self.health.transition_to_poisoned(&Error::io("maintenance of the log", error));
         }
     }
 
@@ -363,19 +348,8 @@ impl HybridLog {
     }
 
     pub(crate) fn marks(&self) -> [Address; 4] {
-        let Marks {
-            begin,
-            head,
-            safe_read_only,
-            read_only,
-            ..
-        } = &self.marks;
-        [
-            begin.load(),
-            head.load(),
-            safe_read_only.load(),
-            read_only.load(),
-        ]
+        let Marks { begin, head, safe_read_only, read_only, .. } = &self.marks;
+        [begin.load(), head.load(), safe_read_only.load(), read_only.load()]
     }
 
     pub(crate) fn counters(&self) -> &DeviceCounters {

@@ -21,10 +21,7 @@ impl HybridLog {
     }
 
     async fn shift_read_only(&self, target: Address) {
-        assert!(
-            target <= self.tail.address(),
-            "only what was handed out becomes read-only"
-        );
+        assert!(target <= self.tail.address(), "only what was handed out becomes read-only");
         self.marks.read_only.raise(target);
         let epoch = self.epoch.bump();
         // Whoever saw the old mark may be updating in place: after this, nobody is.
@@ -36,10 +33,7 @@ impl HybridLog {
 
     fn read_only_target(&self) -> Address {
         let page_bits = self.geometry.page_bits;
-        let first_mutable = self
-            .tail
-            .page()
-            .saturating_sub(self.geometry.mutable_pages.into());
+        let first_mutable = self.tail.page().saturating_sub(self.geometry.mutable_pages.into());
         Address::at(first_mutable, 0, page_bits).max(self.wanted.read_only.load())
     }
 }

@@ -68,11 +68,7 @@ impl Marks {
         if address >= self.read_only.load() {
             Region::Mutable
         } else if address < self.head.load() {
-            if address >= self.begin.load() {
-                Region::OnDevice
-            } else {
-                Region::Truncated
-            }
+            if address >= self.begin.load() { Region::OnDevice } else { Region::Truncated }
         } else if address >= self.safe_read_only.load() {
             Region::Fuzzy
         } else {

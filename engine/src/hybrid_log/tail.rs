@@ -38,11 +38,7 @@ impl Tail {
     pub(crate) fn new(address: Address, page_bits: u32, capacity: u64) -> Self {
         let word = pack(address.page(page_bits), address.offset(page_bits));
         assert!(capacity <= 1 << page_bits && capacity.is_multiple_of(8));
-        Self {
-            word: AtomicU64::new(word),
-            capacity,
-            page_bits,
-        }
+        Self { word: AtomicU64::new(word), capacity, page_bits }
     }
 
     /// Takes `bytes` bytes in the tail page.
@@ -69,10 +65,7 @@ impl Tail {
         let mut current = self.word.load(Ordering::Relaxed);
         while page(current) == closed.page {
             // Release: pairs with the Acquire of `reserve`.
-            match self
-                .word
-                .compare_exchange(current, next, Ordering::AcqRel, Ordering::Relaxed)
-            {
+            match self.word.compare_exchange(current, next, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(now) => current = now,
             }
@@ -87,10 +80,7 @@ impl Tail {
         loop {
             let padded = offset(current).next_multiple_of(unit).min(self.capacity);
             let word = pack(page(current), padded.max(offset(current)));
-            match self
-                .word
-                .compare_exchange(current, word, Ordering::AcqRel, Ordering::Relaxed)
-            {
+            match self.word.compare_exchange(current, word, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return self.address_of(word),
                 Err(now) => current = now,
             }
@@ -125,10 +115,7 @@ impl Tail {
 }
 
 fn pack(page: u64, offset: u64) -> u64 {
-    assert!(
-        page <= OFFSET_MASK && offset <= OFFSET_MASK,
-        "the log is within its bounds"
-    );
+    assert!(page <= OFFSET_MASK && offset <= OFFSET_MASK, "the log is within its bounds");
     page << OFFSET_BITS | offset
 }
 
@@ -154,11 +141,7 @@ mod tests {
             taken.push(address);
         }
         assert_eq!(taken.len(), (4032 - 64) / 104);
-        assert!(
-            taken
-                .windows(2)
-                .all(|pair| pair[0].raw() + 104 == pair[1].raw())
-        );
+        assert!(taken.windows(2).all(|pair| pair[0].raw() + 104 == pair[1].raw()));
         let closed = PageClosed { page: 0 };
         assert_eq!(tail.reserve(104), Err(closed));
         tail.turn(closed);

@@ -33,11 +33,7 @@ impl Units {
     pub(crate) fn new(page_bits: u32, unit_bytes: usize, salt: u64) -> Self {
         assert!(unit_bytes.is_power_of_two() && unit_bytes > TRAILER_BYTES);
         assert!(unit_bytes <= 1 << page_bits, "a page holds units");
-        Self {
-            page_bits,
-            unit_bytes,
-            salt,
-        }
+        Self { page_bits, unit_bytes, salt }
     }
 
     /// Bytes of records in a unit.
@@ -79,11 +75,7 @@ impl Units {
         let size = self.unit_bytes - TRAILER_BYTES;
         assert_eq!(payload.len() % size, 0, "whole units");
         assert_eq!(payload.len() / size, target.len() / self.unit_bytes);
-        assert_eq!(
-            self.unit_start(start),
-            start,
-            "units begin where they should"
-        );
+        assert_eq!(self.unit_start(start), start, "units begin where they should");
         let mut address = start;
         for (from, unit) in payload.chunks(size).zip(target.chunks_mut(self.unit_bytes)) {
             unit[..size].copy_from_slice(from);
@@ -132,10 +124,7 @@ impl Units {
     }
 
     /// The low half of the salt, readable in a dump: which store wrote this unit.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "half of the salt is wanted"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "half of the salt is wanted")]
     fn stamp(self) -> u32 {
         self.salt as u32
     }
@@ -171,27 +160,16 @@ mod tests {
             let mut copy = AlignedBuf::zeroed(1024);
             copy.copy_from_slice(&sealed);
             copy[bit / 8] ^= 1 << (bit % 8);
-            assert!(
-                units.open(start, &mut copy, 0..2, &*device).is_err(),
-                "bit {bit}"
-            );
+            assert!(units.open(start, &mut copy, 0..2, &*device).is_err(), "bit {bit}");
         }
         let elsewhere = Address::at(4, 504, 12);
         let mut copy = AlignedBuf::zeroed(1024);
         copy.copy_from_slice(&sealed);
-        assert!(
-            units.open(elsewhere, &mut copy, 0..2, &*device).is_err(),
-            "misdirected"
-        );
+        assert!(units.open(elsewhere, &mut copy, 0..2, &*device).is_err(), "misdirected");
         let foreign = Units::new(12, 512, 78);
         copy.copy_from_slice(&sealed);
-        assert!(
-            foreign.open(start, &mut copy, 0..2, &*device).is_err(),
-            "of another store"
-        );
-        units
-            .open(start, &mut sealed, 0..2, &*device)
-            .expect("sound");
+        assert!(foreign.open(start, &mut copy, 0..2, &*device).is_err(), "of another store");
+        units.open(start, &mut sealed, 0..2, &*device).expect("sound");
         assert_eq!(&sealed[..1008], &payload[..]);
     }
 

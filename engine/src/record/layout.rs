@@ -46,10 +46,7 @@ pub(crate) trait Shape {
 
 impl Layout {
     pub(crate) const fn new(key_width: Option<usize>, value_width: Option<usize>) -> Self {
-        Self {
-            key_width: narrow(key_width),
-            value_width: narrow(value_width),
-        }
+        Self { key_width: narrow(key_width), value_width: narrow(value_width) }
     }
 
     /// The value is one atomic word: no lock, no length.
@@ -144,22 +141,9 @@ mod tests {
     fn parts_do_not_overlap() {
         let layout = Layout::new(None, None);
         let extents = layout.extents(5, 100);
-        assert_eq!(
-            (
-                layout.extents_index(),
-                layout.state_index(),
-                layout.key_index()
-            ),
-            (1, 2, 3)
-        );
+        assert_eq!((layout.extents_index(), layout.state_index(), layout.key_index()), (1, 2, 3));
         assert_eq!(layout.value_index(5), 4);
-        assert_eq!(
-            extents,
-            Extents {
-                key: 5,
-                capacity: 104
-            }
-        );
+        assert_eq!(extents, Extents { key: 5, capacity: 104 });
         assert_eq!(layout.record_bytes(extents), (4 + 13) * 8);
     }
 

@@ -135,10 +135,7 @@ impl<'g> RecordRef<'g> {
 
     /// Overwrites the value of a record that is locked by the caller.
     pub(crate) fn write_value(self, layout: Layout, value: &[u8]) {
-        debug_assert!(
-            value.len() <= self.extents(layout).capacity,
-            "the value fits"
-        );
+        debug_assert!(value.len() <= self.extents(layout).capacity, "the value fits");
         write_words(self.value_words(layout, value.len()), value);
     }
 
@@ -153,15 +150,9 @@ impl<'g> RecordRef<'g> {
             let state = ValueState::new(record.value.len());
             self.words[layout.state_index()].store(state.raw(), Ordering::Relaxed);
         }
-        write_words(
-            &self.words[layout.key_index()..][..words(extents.key)],
-            record.key,
-        );
+        write_words(&self.words[layout.key_index()..][..words(extents.key)], record.key);
         let value = layout.value_index(extents.key);
-        write_words(
-            &self.words[value..][..words(record.value.len())],
-            record.value,
-        );
+        write_words(&self.words[value..][..words(record.value.len())], record.value);
         let info = RecordInfo::new(previous, record.content);
         // Relaxed, like the stores above: the CAS that links the record releases them all.
         self.words[0].store(info.raw(), Ordering::Relaxed);
@@ -204,10 +195,7 @@ fn pack(extents: Extents) -> u64 {
 
 #[expect(clippy::cast_possible_truncation, reason = "both halves are 32 bits")]
 fn unpack(word: u64) -> Extents {
-    Extents {
-        key: (word & u64::from(u32::MAX)) as usize,
-        capacity: (word >> 32) as usize,
-    }
+    Extents { key: (word & u64::from(u32::MAX)) as usize, capacity: (word >> 32) as usize }
 }
 
 #[cfg(all(test, not(loom)))]
@@ -219,11 +207,7 @@ mod tests {
     }
 
     fn record<'b>(key: &'b [u8], value: &'b [u8]) -> NewRecord<'b> {
-        NewRecord {
-            key,
-            value,
-            content: Content::Value,
-        }
+        NewRecord { key, value, content: Content::Value }
     }
 
     #[test]
@@ -251,9 +235,7 @@ mod tests {
         assert_eq!(extents.capacity, 16);
         for value in [&b"x"[..], b"0123456789abcdef", b""] {
             let state = ValueState::observe(found.state_word(layout)).expect("free");
-            state
-                .transition_to_locked(found.state_word(layout))
-                .expect("free");
+            state.transition_to_locked(found.state_word(layout)).expect("free");
             found.write_value(layout, value);
             state.unlock(found.state_word(layout), value.len());
             let mut copy = Vec::new();

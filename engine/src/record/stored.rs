@@ -17,11 +17,7 @@ impl StoredRecord {
     pub(crate) fn new(address: Address, bytes: AlignedBuf, start: usize) -> Self {
         assert_eq!(start % WORD, 0, "records are aligned");
         assert!(start + WORD <= bytes.len(), "a header is there");
-        Self {
-            address,
-            bytes,
-            start,
-        }
+        Self { address, bytes, start }
     }
 
     pub(crate) fn address(&self) -> Address {
@@ -66,10 +62,7 @@ impl StoredRecord {
             Some(width) if layout.value_is_word() => width,
             _ => ValueState::from_raw(self.word(layout.state_index())).length(),
         };
-        assert!(
-            length <= extents.capacity,
-            "checksummed bytes hold a sound length"
-        );
+        assert!(length <= extents.capacity, "checksummed bytes hold a sound length");
         &self.bytes[self.start + layout.value_index(extents.key) * WORD..][..length]
     }
 

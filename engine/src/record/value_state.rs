@@ -67,11 +67,7 @@ impl ValueState {
     #[inline]
     pub(crate) fn observe(word: &AtomicU64) -> Result<Self, Contended> {
         let raw = word.load(Ordering::Acquire);
-        if raw & LOCKED == 0 {
-            Ok(Self(raw))
-        } else {
-            Err(Contended)
-        }
+        if raw & LOCKED == 0 { Ok(Self(raw)) } else { Err(Contended) }
     }
 
     /// Ends an optimistic read: whether the bytes copied since `observe` belong together.
@@ -89,13 +85,8 @@ impl ValueState {
             return Err(Contended);
         }
         // Acquire: pairs with the Release of `unlock`, so a writer starts from the last bytes.
-        word.compare_exchange(
-            self.0,
-            self.0 | LOCKED,
-            Ordering::Acquire,
-            Ordering::Relaxed,
-        )
-        .map_err(|_| Contended)?;
+        word.compare_exchange(self.0, self.0 | LOCKED, Ordering::Acquire, Ordering::Relaxed)
+            .map_err(|_| Contended)?;
         // Pairs with the Acquire fence of `is_unchanged`.
         fence(Ordering::Release);
         Ok(())
@@ -115,14 +106,9 @@ impl ValueState {
             return Err(Contended);
         }
         // Acquire: pairs with the Release of `unlock`; the copy was made of the last bytes.
-        word.compare_exchange(
-            self.0,
-            self.0 | SEALED,
-            Ordering::Acquire,
-            Ordering::Relaxed,
-        )
-        .map(drop)
-        .map_err(|_| Contended)
+        word.compare_exchange(self.0, self.0 | SEALED, Ordering::Acquire, Ordering::Relaxed)
+            .map(drop)
+            .map_err(|_| Contended)
     }
 
     /// Takes the seal back: the copy lost its race. Only who sealed calls this.

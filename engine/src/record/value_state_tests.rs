@@ -63,10 +63,7 @@ mod loom_tests {
                 })
             };
             if let Ok(state) = ValueState::observe(&value[0]) {
-                let pair = [
-                    value[1].load(Ordering::Relaxed),
-                    value[2].load(Ordering::Relaxed),
-                ];
+                let pair = [value[1].load(Ordering::Relaxed), value[2].load(Ordering::Relaxed)];
                 if state.is_unchanged(&value[0]) {
                     assert_eq!(pair[0], pair[1], "torn");
                 }

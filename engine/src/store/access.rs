@@ -15,10 +15,7 @@ impl<'a> Access<'a> {
     /// The operations of a session.
     #[inline(always)]
     pub(crate) fn seated(core: &'a Core, seat: &'a mut Seat) -> Self {
-        Self {
-            core,
-            seat: Some(seat),
-        }
+        Self { core, seat: Some(seat) }
     }
 
     /// The operations of a handle.
@@ -70,8 +67,7 @@ impl<'a> Access<'a> {
 /// Out of line, or every operation of a session would carry the search for a seat.
 #[inline(never)]
 fn pooled<R>(core: &Core, body: impl FnOnce(&Core, Tools<'_>) -> R) -> R {
-    core.pool
-        .with(|seat| seat.protected(|tools| body(core, tools)))
+    core.pool.with(|seat| seat.protected(|tools| body(core, tools)))
 }
 
 #[inline(never)]

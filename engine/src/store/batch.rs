@@ -32,10 +32,7 @@ struct Staged<'k, K: Key + ?Sized + 'k> {
 
 impl<K: Key + ?Sized> Staged<'_, K> {
     fn hashed(&self) -> HashedKey<'_> {
-        HashedKey {
-            bytes: self.bytes.as_ref(),
-            hash: self.hash,
-        }
+        HashedKey { bytes: self.bytes.as_ref(), hash: self.hash }
     }
 }
 
@@ -52,11 +49,7 @@ impl Core {
             let bytes = K::encode(key.borrow())?;
             let hash = self.hashed::<K>(bytes.as_ref())?.hash;
             self.index.prefetch(hash);
-            *place = Some(Staged {
-                bytes,
-                hash,
-                newest: Address::NONE,
-            });
+            *place = Some(Staged { bytes, hash, newest: Address::NONE });
         }
         // One key in ten or so is not in its first line: those are done last, when their second
         // line is on its way too.
@@ -116,9 +109,7 @@ pub(crate) async fn read_many<K: Key + ?Sized, V: Value + ?Sized, Q: Borrow<K::I
             .into_iter()
             .map(|place| async move {
                 let read = Read::<K, V, Owned>::new(keys[place].borrow(), Owned);
-                Running::new(Access::pooled(core), read)
-                    .await
-                    .map(|answer| (place, answer))
+                Running::new(Access::pooled(core), read).await.map(|answer| (place, answer))
             })
             .collect();
         while let Some((place, answer)) = reads.try_next().await? {
@@ -203,7 +194,5 @@ where
             Running::new(Access::pooled(core), modify)
         })
         .collect();
-    modifies
-        .try_for_each(|_| futures::future::ready(Ok(())))
-        .await
+    modifies.try_for_each(|_| futures::future::ready(Ok(()))).await
 }

@@ -29,11 +29,7 @@ pub(super) enum Lesson {
 }
 
 /// What a fresh operation knows.
-pub(super) static NOTHING_LEARNT: Learnt = Learnt {
-    chain: None,
-    gathered: None,
-    scattered: None,
-};
+pub(super) static NOTHING_LEARNT: Learnt = Learnt { chain: None, gathered: None, scattered: None };
 
 impl Learnt {
     pub(super) fn take_in(&mut self, lesson: Lesson) {
@@ -112,13 +108,7 @@ impl Core {
     #[cold]
     fn circular(&self, address: Address) -> Error {
         let (file, offset) = self.log.locate(address);
-        Error::corrupt(
-            "a chain that does not lead back",
-            &file,
-            offset,
-            address.raw(),
-            0,
-        )
+        Error::corrupt("a chain that does not lead back", &file, offset, address.raw(), 0)
     }
 }
 

@@ -21,10 +21,7 @@ pub(crate) struct Delete<'k, K: Key + ?Sized, V: Value + ?Sized> {
 impl<'k, K: Key + ?Sized, V: Value + ?Sized> Delete<'k, K, V> {
     #[inline(always)]
     pub(crate) fn new(key: &'k K::Item) -> Self {
-        Self {
-            key,
-            value: PhantomData,
-        }
+        Self { key, value: PhantomData }
     }
 }
 
@@ -62,11 +59,7 @@ impl Core {
         let is_done = match found {
             Found::Absent => true,
             Found::InMemory(found) if found.record.info().is_tombstone() => true,
-            Found::InMemory(InMemory {
-                record,
-                region: Region::Mutable,
-                ..
-            }) => {
+            Found::InMemory(InMemory { record, region: Region::Mutable, .. }) => {
                 if !delete_in_place(record, S::LAYOUT) {
                     return Ok(None);
                 }
@@ -79,21 +72,15 @@ impl Core {
             found.count(tools.counters);
             return Ok(Some(Step::Done(())));
         }
-        let tombstone = NewRecord {
-            key,
-            value: &[],
-            content: Content::Tombstone,
-        };
-        Ok(
-            match self.link::<S>(entry, tombstone, tools.guard, tools.counters) {
-                Link::Linked => {
-                    found.count(tools.counters);
-                    Some(Step::Done(()))
-                }
-                Link::Lost => None,
-                Link::NoRoom(bytes) => Some(Step::Blocked(Blocked::Room(bytes))),
-            },
-        )
+        let tombstone = NewRecord { key, value: &[], content: Content::Tombstone };
+        Ok(match self.link::<S>(entry, tombstone, tools.guard, tools.counters) {
+            Link::Linked => {
+                found.count(tools.counters);
+                Some(Step::Done(()))
+            }
+            Link::Lost => None,
+            Link::NoRoom(bytes) => Some(Step::Blocked(Blocked::Room(bytes))),
+        })
     }
 }
 

@@ -115,11 +115,7 @@ impl Core {
         let stored = self.log.device().bytes_stored();
         stats.device = DeviceStats::of(self.log.counters(), stored);
         let (frames, buffers) = self.log.memory();
-        stats.memory = MemoryBytes {
-            index: self.index.bytes(),
-            frames,
-            buffers,
-        };
+        stats.memory = MemoryBytes { index: self.index.bytes(), frames, buffers };
         stats
     }
 
@@ -195,16 +191,10 @@ pub(crate) struct Learnt {
 /// Refuses a key that is longer than the store takes.
 #[cold]
 fn key_too_long(length: usize, limits: &Limits) -> Error {
-    Error::invalid(format!(
-        "key of {length} bytes: this store takes at most {}",
-        limits.key
-    ))
+    Error::invalid(format!("key of {length} bytes: this store takes at most {}", limits.key))
 }
 
 #[cold]
 fn value_too_long(length: usize, limits: &Limits) -> Error {
-    Error::invalid(format!(
-        "value of {length} bytes: this store takes at most {}",
-        limits.value
-    ))
+    Error::invalid(format!("value of {length} bytes: this store takes at most {}", limits.value))
 }

@@ -17,7 +17,7 @@ use super::operation::Operation;
 use super::seat::Tools;
 use super::trace::{Found, InMemory, Version};
 use super::upsert::word_of;
-use super::{Blocked, Core, HashedKey, Step, Types, layout};
+use super::{Blocked, Core, HashedKey, Learnt, Step, Types, layout};
 use crate::address::Address;
 use crate::codec::{Key, Value};
 use crate::error::Result;
@@ -52,11 +52,7 @@ pub(crate) struct Modify<'k, K: Key + ?Sized, V: Value + ?Sized, C> {
 impl<'k, K: Key + ?Sized, V: Value + ?Sized, C> Modify<'k, K, V, C> {
     #[inline(always)]
     pub(crate) fn new(key: &'k K::Item, change: C) -> Self {
-        Self {
-            key,
-            change,
-            value: PhantomData,
-        }
+        Self { key, change, value: PhantomData }
     }
 }
 
@@ -109,13 +105,7 @@ impl Core {
                 Found::Absent.count(tools.counters);
                 return Ok(Some(Step::Done(false)));
             };
-            Try {
-                core: self,
-                tools: &mut tools,
-                key,
-                entry,
-            }
-            .once::<K, V, C>(change)
+            Try { core: self, tools: &mut tools, key, entry }.once::<K, V, C>(change)
         })?;
         if let Step::Done(_) = step {
             tools.counters.add(Counter::Modifies, 1);
@@ -133,23 +123,20 @@ impl Try<'_, '_> {
     ) -> Result<Option<Step<bool>>> {
         let layout = layout::<K, V>();
         let found =
-            self.core
-                .trace::<Types<K, V>>(self.entry.address(), self.key, self.tools.guard);
+            self.core.trace::<Types<K, V>>(self.entry.address(), self.key, self.tools.guard);
         let step = match found {
             Found::Absent => self.copy::<K, V, C>(None, change),
             Found::InMemory(found) if found.record.info().is_tombstone() => {
                 self.copy::<K, V, C>(None, change)
             }
-            Found::InMemory(InMemory {
-                address,
-                region: Region::Fuzzy,
-                ..
-            }) => Ok(Some(Step::Blocked(Blocked::Fuzzy(address)))),
-            Found::InMemory(InMemory {
-                record,
-                region: Region::Mutable,
-                ..
-            }) if layout.value_is_word() => self.change_word::<K, V, C>(record, change),
+            Found::InMemory(InMemory { address, region: Region::Fuzzy, .. }) => {
+                Ok(Some(Step::Blocked(Blocked::Fuzzy(address))))
+            }
+            Found::InMemory(InMemory { record, region: Region::Mutable, .. })
+                if layout.value_is_word() =>
+            {
+                self.change_word::<K, V, C>(record, change)
+            }
             Found::InMemory(found) => self.change_bytes::<K, V, C>(found, change),
             Found::OnDevice(from) => self.change_stored::<K, V, C>(from, change),
         }?;
@@ -190,16 +177,11 @@ impl Try<'_, '_> {
         found: InMemory<'_>,
         change: &mut C,
     ) -> Result<Option<Step<bool>>> {
-        let InMemory {
-            address, record, ..
-        } = found;
+        let InMemory { address, record, .. } = found;
         let layout = layout::<K, V>();
         if layout.value_is_word() {
             let width = V::WIDTH.expect("a word has a width");
-            let current = record
-                .value_word(layout)
-                .load(Ordering::Acquire)
-                .to_le_bytes();
+            let current = record.value_word(layout).load(Ordering::Acquire).to_le_bytes();
             return self.copy::<K, V, C>(Some(&current[..width]), change);
         }
         let mut current = std::mem::take(self.tools.scratch);
@@ -214,11 +196,7 @@ impl Try<'_, '_> {
         } else if record.info().is_in_pieces() {
             match self.tools.learnt.gathered_at(address) {
                 Some(value) => {
-                    let current = Current {
-                        value,
-                        state,
-                        capacity: None,
-                    };
+                    let current = Current { value, state, capacity: None };
                     self.replace::<K, V, C>(found, current, change)
                 }
                 None => {
@@ -228,15 +206,7 @@ impl Try<'_, '_> {
             }
         } else {
             let capacity = Some(record.extents(layout).capacity);
-            self.replace::<K, V, C>(
-                found,
-                Current {
-                    value: &current,
-                    state,
-                    capacity,
-                },
-                change,
-            )
+            self.replace::<K, V, C>(found, Current { value: &current, state, capacity }, change)
         };
         *self.tools.scratch = current;
         result
@@ -246,11 +216,7 @@ impl Try<'_, '_> {
     fn replace<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
         &mut self,
         InMemory { record, region, .. }: InMemory<'_>,
-        Current {
-            value,
-            state,
-            capacity,
-        }: Current<'_>,
+        Current { value, state, capacity }: Current<'_>,
         change: &mut C,
     ) -> Result<Option<Step<bool>>> {
         let layout = layout::<K, V>();
@@ -262,25 +228,10 @@ impl Try<'_, '_> {
             return Ok(None);
         }
         let word = record.state_word(layout);
-        let Self {
-            core, key, entry, ..
-        } = *self;
-        let Tools {
-            guard,
-            counters,
-            learnt,
-            ..
-        } = *self.tools;
-        let version = Version {
-            newest: entry.address(),
-            state: state.raw(),
-        };
-        if let Some(pieces) = learnt.scattered_for(version) {
-            let record = NewRecord {
-                key,
-                value: pieces,
-                content: Content::InPieces,
-            };
+        let Self { core, key, entry, .. } = *self;
+        let Tools { guard, counters, learnt, .. } = *self.tools;
+        let version = Version { newest: entry.address(), state: state.raw() };
+        if let Some(record) = scattered(learnt, version, key) {
             return Ok(sealed(state, word, || {
                 core.link::<Types<K, V>>(entry, record, guard, counters)
             }));
@@ -301,14 +252,8 @@ impl Try<'_, '_> {
                     new.to_vec(),
                 ))))));
             }
-            let record = NewRecord {
-                key,
-                value: new,
-                content: Content::Value,
-            };
-            Ok(sealed(state, word, || {
-                core.link::<Types<K, V>>(entry, record, guard, counters)
-            }))
+            let record = NewRecord { key, value: new, content: Content::Value };
+            Ok(sealed(state, word, || core.link::<Types<K, V>>(entry, record, guard, counters)))
         })?;
         Ok(step.unwrap_or(Some(Step::Done(false))))
     }
@@ -359,28 +304,11 @@ impl Try<'_, '_> {
         change: &mut C,
     ) -> Result<Option<Step<bool>>> {
         let layout = layout::<K, V>();
-        let Self {
-            core, key, entry, ..
-        } = *self;
-        let Tools {
-            guard,
-            counters,
-            learnt,
-            ..
-        } = *self.tools;
-        let version = Version {
-            newest: entry.address(),
-            state,
-        };
-        if let Some(pieces) = learnt.scattered_for(version) {
-            let record = NewRecord {
-                key,
-                value: pieces,
-                content: Content::InPieces,
-            };
-            return Ok(linked(
-                core.link::<Types<K, V>>(entry, record, guard, counters),
-            ));
+        let Self { core, key, entry, .. } = *self;
+        let Tools { guard, counters, learnt, .. } = *self.tools;
+        let version = Version { newest: entry.address(), state };
+        if let Some(record) = scattered(learnt, version, key) {
+            return Ok(linked(core.link::<Types<K, V>>(entry, record, guard, counters)));
         }
         let step = change.apply(current, |new| {
             core.check_value::<V>(new)?;
@@ -390,17 +318,18 @@ impl Try<'_, '_> {
                     new.to_vec(),
                 ))))));
             }
-            let record = NewRecord {
-                key,
-                value: new,
-                content: Content::Value,
-            };
-            Ok(linked(
-                core.link::<Types<K, V>>(entry, record, guard, counters),
-            ))
+            let record = NewRecord { key, value: new, content: Content::Value };
+            Ok(linked(core.link::<Types<K, V>>(entry, record, guard, counters)))
         })?;
         Ok(step.unwrap_or(Some(Step::Done(false))))
     }
+}
+
+/// The record of a value that was stored in pieces because an earlier attempt, from this very
+/// version, found it too long.
+fn scattered<'r>(learnt: &'r Learnt, version: Version, key: &'r [u8]) -> Option<NewRecord<'r>> {
+    let pieces = learnt.scattered_for(version)?;
+    Some(NewRecord { key, value: pieces, content: Content::InPieces })
 }
 
 /// Links a copy of a mutable value while it is sealed; takes the seal back if that fails.

@@ -52,10 +52,7 @@ pub(crate) async fn create<K: Key + ?Sized, V: Value + ?Sized>(
 ) -> Result<(Core, Box<dyn Lock>)> {
     let geometry = Geometry::of(&config)?;
     let lock = lock(&*directory).await?;
-    let options = DeviceOptions {
-        segment_bytes: geometry.segment_bytes,
-        create: true,
-    };
+    let options = DeviceOptions { segment_bytes: geometry.segment_bytes, create: true };
     refuse_what_is_there(&*directory, options).await?;
     let salt = seed.rotate_left(32) ^ 0x6b76_6963_6b6c_6f67;
     let device = directory
@@ -89,28 +86,16 @@ pub(crate) async fn create<K: Key + ?Sized, V: Value + ?Sized>(
     };
     let pool = SeatPool::new(POOLED_SEATS, || registry.seat(&epoch, limits.yield_every));
     let hasher = KeyHasher::new(seed);
-    let mut core = Core {
-        config,
-        limits,
-        hasher,
-        epoch,
-        index,
-        log,
-        pool,
-        registry,
-    };
+    let mut core = Core { config, limits, hasher, epoch, index, log, pool, registry };
     core.limits.value = core.limits.value.min(core.longest_in_pieces());
     Ok((core, lock))
 }
 
 async fn lock(directory: &dyn Directory) -> Result<Box<dyn Lock>> {
-    directory
-        .lock(LOCK)
-        .await
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => Error::in_use(place(directory)),
-            _ => Error::io(format!("locking {}", place(directory)), error),
-        })
+    directory.lock(LOCK).await.map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => Error::in_use(place(directory)),
+        _ => Error::io(format!("locking {}", place(directory)), error),
+    })
 }
 
 /// Refuses a directory that holds a store, or files that a store would overwrite.
@@ -137,10 +122,7 @@ async fn refuse_what_is_there(directory: &dyn Directory, options: DeviceOptions)
 /// Whether the log there is left over from a creation that did not get to its manifest: then it
 /// holds no byte, and the creation can go on.
 async fn is_unfinished(directory: &dyn Directory, options: DeviceOptions) -> Result<bool> {
-    let options = DeviceOptions {
-        create: false,
-        ..options
-    };
+    let options = DeviceOptions { create: false, ..options };
     let device = directory
         .open_device(LOG, options)
         .await
@@ -164,20 +146,9 @@ async fn write_manifest<K: Key + ?Sized, V: Value + ?Sized>(
         geometry.segment_bytes,
     );
     let manifest = format!("{facts}crc32c {:#010x}\n", crc32c::crc32c(facts.as_bytes()));
-    let failed = |error| {
-        Error::io(
-            format!("writing the manifest in {}", place(directory)),
-            error,
-        )
-    };
-    directory
-        .write_file(MANIFEST_ASIDE, manifest.as_bytes())
-        .await
-        .map_err(failed)?;
-    directory
-        .rename(MANIFEST_ASIDE, MANIFEST)
-        .await
-        .map_err(failed)?;
+    let failed = |error| Error::io(format!("writing the manifest in {}", place(directory)), error);
+    directory.write_file(MANIFEST_ASIDE, manifest.as_bytes()).await.map_err(failed)?;
+    directory.rename(MANIFEST_ASIDE, MANIFEST).await.map_err(failed)?;
     directory.sync().await.map_err(failed)
 }
 

@@ -51,12 +51,7 @@ impl<O> Unpin for Running<'_, O> {}
 impl<'a, O: Operation> Running<'a, O> {
     #[inline(always)]
     pub(crate) fn new(access: Access<'a>, operation: O) -> Self {
-        Self {
-            access,
-            operation,
-            cold: None,
-            progress: Progress::Fresh,
-        }
+        Self { access, operation, cold: None, progress: Progress::Fresh }
     }
 
     /// One attempt, without the turn taking of `poll`: the answer, or the future that finds it.
@@ -72,9 +67,7 @@ impl<'a, O: Operation> Running<'a, O> {
 
     #[inline(always)]
     fn attempt_fresh(&mut self) -> Result<Step<O::Output>> {
-        let Self {
-            access, operation, ..
-        } = self;
+        let Self { access, operation, .. } = self;
         // Inlined to the last: an answer that passes through memory in two halves and is read back
         // as one would keep the processor from overlapping the misses of consecutive operations.
         access.protected(
@@ -130,11 +123,7 @@ impl<'a, O: Operation> Running<'a, O> {
     /// A poll that goes on waiting, or one through a pooled seat.
     #[inline(never)]
     fn poll_aside(&mut self, context: &mut Context<'_>) -> Poll<Result<O::Output>> {
-        if self.cold.is_some() {
-            self.poll_cold(context)
-        } else {
-            self.poll_fresh(context)
-        }
+        if self.cold.is_some() { self.poll_cold(context) } else { self.poll_fresh(context) }
     }
 
     #[cold]
@@ -160,12 +149,7 @@ impl<'a, O: Operation> Running<'a, O> {
     #[inline(never)]
     fn poll_cold(&mut self, context: &mut Context<'_>) -> Poll<Result<O::Output>> {
         loop {
-            let Self {
-                access,
-                operation,
-                cold,
-                ..
-            } = self;
+            let Self { access, operation, cold, .. } = self;
             let cold = cold.as_mut().expect("only suspended operations get here");
             let attempted = match std::task::ready!(cold.wait.poll(context)) {
                 Ok(lesson) => {

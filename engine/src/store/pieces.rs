@@ -47,11 +47,7 @@ impl Core {
             .try_collect()
             .await?;
         let value = pieces.concat();
-        if Some(value.len()) == total {
-            Ok(value)
-        } else {
-            Err(self.bad_list(list.len()))
-        }
+        if Some(value.len()) == total { Ok(value) } else { Err(self.bad_list(list.len())) }
     }
 
     /// The longest value that a list can describe, in bytes.
@@ -61,18 +57,13 @@ impl Core {
     }
 
     async fn append_piece(&self, piece: &[u8]) -> Result<Address> {
-        let record = NewRecord {
-            key: &[],
-            value: piece,
-            content: Content::Piece,
-        };
+        let record = NewRecord { key: &[], value: piece, content: Content::Piece };
         loop {
             self.check_write()?;
             let appended = self.pool.with(|seat| {
                 seat.protected(|tools| {
                     let appended =
-                        self.log
-                            .append(self.log.layout(), Address::NONE, record, tools.guard);
+                        self.log.append(self.log.layout(), Address::NONE, record, tools.guard);
                     appended.map(|(address, _)| address)
                 })
             });
@@ -91,10 +82,7 @@ impl Core {
                 Region::Mutable | Region::Fuzzy | Region::ReadOnly => {
                     let record = self.log.record(address, tools.guard);
                     // Nobody ever writes a piece again.
-                    record
-                        .copy_value(layout, tools.scratch)
-                        .ok()
-                        .map(|_| tools.scratch.clone())
+                    record.copy_value(layout, tools.scratch).ok().map(|_| tools.scratch.clone())
                 }
             })
         });
@@ -117,12 +105,6 @@ impl Core {
     #[cold]
     fn bad_list(&self, bytes: usize) -> Error {
         let (file, offset) = self.log.locate(Address::FIRST);
-        Error::corrupt(
-            "a list of the pieces of a value",
-            &file,
-            offset,
-            0,
-            bytes as u64,
-        )
+        Error::corrupt("a list of the pieces of a value", &file, offset, 0, bytes as u64)
     }
 }

@@ -83,11 +83,7 @@ pub(crate) struct Read<'k, K: Key + ?Sized, V: Value + ?Sized, R> {
 impl<'k, K: Key + ?Sized, V: Value + ?Sized, R> Read<'k, K, V, R> {
     #[inline(always)]
     pub(crate) fn new(key: &'k K::Item, reader: R) -> Self {
-        Self {
-            key,
-            reader,
-            value: PhantomData,
-        }
+        Self { key, reader, value: PhantomData }
     }
 }
 
@@ -99,10 +95,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>> Operation for Read<'_, K,
         core.check_read()?;
         let bytes = K::encode(self.key)?;
         let key = core.hashed::<K>(bytes.as_ref())?;
-        let newest = core
-            .index
-            .find(key.hash)
-            .map_or(Address::NONE, |entry| entry.address());
+        let newest = core.index.find(key.hash).map_or(Address::NONE, |entry| entry.address());
         core.read_from::<K, V, R>(newest, key.bytes, &mut self.reader, tools)
     }
 
@@ -143,11 +136,7 @@ impl Core {
     #[inline(always)]
     fn read_in_memory<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
         &self,
-        InMemory {
-            address,
-            record,
-            region,
-        }: InMemory<'_>,
+        InMemory { address, record, region }: InMemory<'_>,
         reader: &mut R,
         tools: Tools<'_>,
     ) -> Result<Step<Option<R::Output>>> {
@@ -159,10 +148,7 @@ impl Core {
             && layout.value_is_word()
         {
             // Acquire: pairs with the Release of whoever stored the value.
-            let word = record
-                .value_word(layout)
-                .load(Ordering::Acquire)
-                .to_le_bytes();
+            let word = record.value_word(layout).load(Ordering::Acquire).to_le_bytes();
             return Ok(Step::Done(Some(reader.read(&word[..width])?)));
         }
         let in_pieces = record.info().is_in_pieces();
@@ -176,10 +162,7 @@ impl Core {
         for _ in 0..TRIES {
             if record.copy_value(layout, tools.scratch).is_ok() {
                 return Ok(if in_pieces {
-                    Step::Blocked(Blocked::InPieces(Box::new((
-                        address,
-                        tools.scratch.clone(),
-                    ))))
+                    Step::Blocked(Blocked::InPieces(Box::new((address, tools.scratch.clone()))))
                 } else {
                     Step::Done(Some(reader.read(tools.scratch)?))
                 });
@@ -208,10 +191,7 @@ impl Core {
             None if !R::LOOKS => Ok(Step::Done(Some(reader.read(&[])?))),
             None => {
                 let pieces = stored.value(layout).to_vec();
-                Ok(Step::Blocked(Blocked::InPieces(Box::new((
-                    stored.address(),
-                    pieces,
-                )))))
+                Ok(Step::Blocked(Blocked::InPieces(Box::new((stored.address(), pieces)))))
             }
         }
     }

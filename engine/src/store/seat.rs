@@ -38,30 +38,17 @@ impl Tools<'_> {
     #[inline(always)]
     pub(crate) fn again(&mut self) -> Tools<'_> {
         self.scratch.clear();
-        Tools {
-            scratch: self.scratch,
-            ..*self
-        }
+        Tools { scratch: self.scratch, ..*self }
     }
 }
 
 impl Seat {
     #[inline(always)]
     pub(crate) fn protected<R>(&mut self, body: impl FnOnce(Tools<'_>) -> R) -> R {
-        let Self {
-            participant,
-            scratch,
-            counters,
-            ..
-        } = self;
+        let Self { participant, scratch, counters, .. } = self;
         participant.protected(|guard| {
             scratch.clear();
-            body(Tools {
-                guard,
-                counters,
-                scratch,
-                learnt: &NOTHING_LEARNT,
-            })
+            body(Tools { guard, counters, scratch, learnt: &NOTHING_LEARNT })
         })
     }
 
@@ -98,10 +85,7 @@ pub(crate) struct Registry {
 impl Registry {
     pub(crate) fn seat(self: &Arc<Self>, epoch: &Epoch, yield_every: u32) -> Seat {
         let counters = Arc::new(CachePadded::default());
-        self.seats
-            .lock()
-            .expect("nothing panics under it")
-            .push(Arc::clone(&counters));
+        self.seats.lock().expect("nothing panics under it").push(Arc::clone(&counters));
         Seat {
             participant: epoch.register(),
             scratch: Vec::new(),
@@ -137,11 +121,7 @@ pub(crate) struct SeatPool {
 impl SeatPool {
     pub(crate) fn new(seats: usize, mut seat: impl FnMut() -> Seat) -> Self {
         assert!(seats.is_power_of_two());
-        Self {
-            seats: (0..seats)
-                .map(|_| CachePadded::new(Mutex::new(seat())))
-                .collect(),
-        }
+        Self { seats: (0..seats).map(|_| CachePadded::new(Mutex::new(seat()))).collect() }
     }
 
     /// Runs `body` with a seat that nobody else uses meanwhile. Held within a poll only, so one is

@@ -51,21 +51,13 @@ impl Core {
             let record = self.log.record(address, guard);
             if record.key_equals(S::LAYOUT, key) {
                 let region = self.log.region(address, guard);
-                return Found::InMemory(InMemory {
-                    address,
-                    record,
-                    region,
-                });
+                return Found::InMemory(InMemory { address, record, region });
             }
             let previous = record.info().previous();
             debug_assert!(previous < address, "a chain leads to ever lower addresses");
             address = previous;
         }
-        if address >= self.log.begin() {
-            Found::OnDevice(address)
-        } else {
-            Found::Absent
-        }
+        if address >= self.log.begin() { Found::OnDevice(address) } else { Found::Absent }
     }
 }
 
@@ -74,10 +66,7 @@ impl Found<'_> {
     #[inline(always)]
     pub(super) fn count(&self, counters: &Counters) {
         let counter = match self {
-            Found::InMemory(InMemory {
-                region: Region::Mutable,
-                ..
-            }) => Counter::Mutable,
+            Found::InMemory(InMemory { region: Region::Mutable, .. }) => Counter::Mutable,
             Found::InMemory(_) => Counter::ReadOnly,
             Found::OnDevice(_) => Counter::OnDevice,
             Found::Absent => Counter::Absent,

@@ -52,10 +52,7 @@ impl Core {
         if K::WIDTH.is_none() && key.len() > self.limits.key {
             return Err(key_too_long(key.len(), &self.limits));
         }
-        Ok(HashedKey {
-            bytes: key,
-            hash: self.hasher.hash(key),
-        })
+        Ok(HashedKey { bytes: key, hash: self.hasher.hash(key) })
     }
 
     /// Refuses a value that is not what its type says, or too long.
@@ -89,24 +86,13 @@ impl Core {
         let value = value.as_ref();
         self.check_value::<V>(value)?;
         let layout = layout::<K, V>();
-        let mut record = NewRecord {
-            key,
-            value,
-            content: Content::Value,
-        };
+        let mut record = NewRecord { key, value, content: Content::Value };
         if self.is_too_long(layout, key, value) {
             // A blind write does not depend on what is there, so any version will do.
-            let version = Version {
-                newest: Address::NONE,
-                state: 0,
-            };
+            let version = Version { newest: Address::NONE, state: 0 };
             match tools.learnt.scattered_for(version) {
                 Some(pieces) => {
-                    record = NewRecord {
-                        key,
-                        value: pieces,
-                        content: Content::InPieces,
-                    };
+                    record = NewRecord { key, value: pieces, content: Content::InPieces };
                 }
                 None => {
                     let long = Box::new((version, value.to_vec()));
@@ -131,11 +117,7 @@ impl Core {
     ) -> Result<Option<Step<()>>> {
         let entry = self.index.find_or_create(hash);
         let found = self.trace::<S>(entry.address(), record.key, tools.guard);
-        if let Found::InMemory(InMemory {
-            record: current,
-            region: Region::Mutable,
-            ..
-        }) = found
+        if let Found::InMemory(InMemory { record: current, region: Region::Mutable, .. }) = found
             && record.content == Content::Value
         {
             match update_in_place(current, S::LAYOUT, record.value) {
@@ -147,16 +129,14 @@ impl Core {
                 InPlace::Unfit => {}
             }
         }
-        Ok(
-            match self.link::<S>(entry, record, tools.guard, tools.counters) {
-                Link::Linked => {
-                    found.count(tools.counters);
-                    Some(Step::Done(()))
-                }
-                Link::Lost => None,
-                Link::NoRoom(bytes) => Some(Step::Blocked(Blocked::Room(bytes))),
-            },
-        )
+        Ok(match self.link::<S>(entry, record, tools.guard, tools.counters) {
+            Link::Linked => {
+                found.count(tools.counters);
+                Some(Step::Done(()))
+            }
+            Link::Lost => None,
+            Link::NoRoom(bytes) => Some(Step::Blocked(Blocked::Room(bytes))),
+        })
     }
 }
 
@@ -175,9 +155,7 @@ fn update_in_place(current: RecordRef<'_>, layout: Layout, value: &[u8]) -> InPl
     }
     if layout.value_is_word() {
         // Release: pairs with the Acquire of readers.
-        current
-            .value_word(layout)
-            .store(word_of(value), Ordering::Release);
+        current.value_word(layout).store(word_of(value), Ordering::Release);
         return InPlace::Done;
     }
     if info.is_in_pieces() || value.len() > current.extents(layout).capacity {

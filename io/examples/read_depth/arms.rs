@@ -24,10 +24,7 @@ pub(crate) enum Runtime {
 
 /// Opens the device under test.
 pub(crate) async fn device(directory: &dyn Directory, job: &Job) -> io::Result<Arc<dyn Device>> {
-    let options = DeviceOptions {
-        segment_bytes: job.bytes,
-        create: true,
-    };
+    let options = DeviceOptions { segment_bytes: job.bytes, create: true };
     directory.open_device(NAME, options).await
 }
 
@@ -44,10 +41,7 @@ pub(crate) fn prepare(path: &Path, job: &Job) -> io::Result<()> {
         device.sync().await.result?;
         for offset in (0..job.bytes).step_by(PAGE) {
             page = device.read_at(offset, page).await.into_buf()?;
-            assert!(
-                page.iter().all(|&byte| byte == 0xa5),
-                "what was written is read"
-            );
+            assert!(page.iter().all(|&byte| byte == 0xa5), "what was written is read");
         }
         Ok(())
     })
@@ -80,9 +74,7 @@ pub(crate) fn tasks(
 ) -> io::Result<Figures> {
     let executor = match runtime {
         Runtime::Current => tokio::runtime::Builder::new_current_thread().build()?,
-        Runtime::Two => tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .build()?,
+        Runtime::Two => tokio::runtime::Builder::new_multi_thread().worker_threads(2).build()?,
     };
     let pool = BufPool::new(depth * 4096);
     let watch = Stopwatch::start();
@@ -92,10 +84,7 @@ pub(crate) fn tasks(
             executor.spawn(async move {
                 let (mut offsets, mut reads) = (Offsets::new(&job, seed), 0);
                 while watch.elapsed() < job.time {
-                    device
-                        .read_at(offsets.next(), pool.take(READ))
-                        .await
-                        .result?;
+                    device.read_at(offsets.next(), pool.take(READ)).await.result?;
                     reads += 1;
                 }
                 io::Result::Ok(reads)
@@ -116,21 +105,12 @@ pub(crate) fn batches(device: &dyn Device, job: &Job, depth: usize) -> io::Resul
     let pool = BufPool::new(depth * 4096);
     let (watch, mut offsets, mut reads) = (Stopwatch::start(), Offsets::new(job, 0), 0);
     let (first, second) = (depth.div_ceil(2), depth / 2);
-    let mut start = |count| {
-        device.read_many(
-            (0..count)
-                .map(|_| (offsets.next(), pool.take(READ)))
-                .collect(),
-        )
-    };
+    let mut start =
+        |count| device.read_many((0..count).map(|_| (offsets.next(), pool.take(READ))).collect());
     pollster::block_on(async {
         let (mut older, mut newer) = (start(first), start(second));
         while !older.is_empty() {
-            let count = if watch.elapsed() < job.time {
-                older.len()
-            } else {
-                0
-            };
+            let count = if watch.elapsed() < job.time { older.len() } else { 0 };
             for completion in older {
                 completion.await.result?;
                 reads += 1;

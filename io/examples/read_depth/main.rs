@@ -47,16 +47,11 @@ mod linux {
             return Err(io::Error::other("say in which directory"));
         };
         let number = |index: usize, default: u64| {
-            arguments
-                .get(index)
-                .map_or(Ok(default), |text| text.parse::<u64>())
+            arguments.get(index).map_or(Ok(default), |text| text.parse::<u64>())
         };
         let parse = |index, default| number(index, default).map_err(io::Error::other);
         let (seconds, rounds, mebibytes) = (parse(1, 2)?, parse(2, 5)?, parse(3, 2048)?);
-        let job = Job {
-            bytes: mebibytes << 20,
-            time: Duration::from_secs(seconds),
-        };
+        let job = Job { bytes: mebibytes << 20, time: Duration::from_secs(seconds) };
 
         let path = Path::new(path);
         arms::prepare(path, &job)?;
@@ -68,10 +63,7 @@ mod linux {
 
     fn measure(path: &Path, job: &Job, rounds: u64) -> io::Result<Table> {
         let open = |backend| {
-            let config = IoConfig {
-                backend,
-                ..IoConfig::default()
-            };
+            let config = IoConfig { backend, ..IoConfig::default() };
             pollster::block_on(async { arms::device(&*open_directory(path, &config)?, job).await })
         };
         let (uring, threads) = (open(BackendChoice::Auto)?, open(BackendChoice::Threads)?);
@@ -79,11 +71,7 @@ mod linux {
         let mut table = Table::default();
         for _ in 0..rounds {
             table.add(1, "pread, blocking", raw::pread(path, job)?);
-            table.add(
-                1,
-                &format!("{name}, block_on"),
-                arms::one_by_one(&*uring, job)?,
-            );
+            table.add(1, &format!("{name}, block_on"), arms::one_by_one(&*uring, job)?);
             for depth in DEPTHS {
                 table.add(depth, BARE, raw::io_uring(path, job, depth)?);
                 for (runtime, label) in [(Runtime::Current, "tokio 1"), (Runtime::Two, "tokio 2")] {
@@ -97,11 +85,7 @@ mod linux {
             }
             #[cfg(feature = "glommio")]
             for depth in DEPTHS {
-                table.add(
-                    depth,
-                    "glommio",
-                    crate::on_glommio::tasks(path, job, depth)?,
-                );
+                table.add(depth, "glommio", crate::on_glommio::tasks(path, job, depth)?);
             }
         }
         Ok(table)

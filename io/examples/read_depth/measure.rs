@@ -24,10 +24,7 @@ pub(crate) struct Offsets {
 impl Offsets {
     pub(crate) fn new(job: &Job, seed: usize) -> Self {
         let state = 0x9e37_79b9_7f4a_7c15 ^ (seed as u64 + 1).wrapping_mul(0xd134_2543_de82_ef95);
-        Self {
-            state,
-            sectors: job.bytes / READ as u64,
-        }
+        Self { state, sectors: job.bytes / READ as u64 }
     }
 
     pub(crate) fn next(&mut self) -> u64 {
@@ -57,10 +54,7 @@ pub(crate) struct Figures {
 impl Stopwatch {
     #[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
     pub(crate) fn start() -> Self {
-        Self {
-            started: Instant::now(),
-            processor: processor_time(),
-        }
+        Self { started: Instant::now(), processor: processor_time() }
     }
 
     pub(crate) fn elapsed(&self) -> Duration {
@@ -69,11 +63,7 @@ impl Stopwatch {
 
     pub(crate) fn stop(&self, reads: u64) -> Figures {
         let processor = processor_time() - self.processor;
-        Figures {
-            reads,
-            wall: self.elapsed(),
-            processor,
-        }
+        Figures { reads, wall: self.elapsed(), processor }
     }
 }
 
@@ -107,17 +97,9 @@ struct Row {
 
 impl Table {
     pub(crate) fn add(&mut self, depth: usize, arm: &str, figures: Figures) {
-        match self
-            .rows
-            .iter_mut()
-            .find(|row| row.depth == depth && row.arm == arm)
-        {
+        match self.rows.iter_mut().find(|row| row.depth == depth && row.arm == arm) {
             Some(row) => row.runs.push(figures),
-            None => self.rows.push(Row {
-                depth,
-                arm: arm.to_owned(),
-                runs: vec![figures],
-            }),
+            None => self.rows.push(Row { depth, arm: arm.to_owned(), runs: vec![figures] }),
         }
     }
 

@@ -12,10 +12,7 @@ use crate::measure::{Figures, Job, Offsets, READ, Stopwatch};
 
 /// `depth` local tasks, each reading one sector after the other.
 pub(crate) fn tasks(path: &Path, job: &Job, depth: usize) -> io::Result<Figures> {
-    let config = IoConfig {
-        backend: BackendChoice::Glommio,
-        ..IoConfig::default()
-    };
+    let config = IoConfig { backend: BackendChoice::Glommio, ..IoConfig::default() };
     let directory = open_directory(path, &config)?;
     let executor = LocalExecutorBuilder::default().make().map_err(other)?;
     executor.run(async move {
@@ -25,13 +22,7 @@ pub(crate) fn tasks(path: &Path, job: &Job, depth: usize) -> io::Result<Figures>
         let running: Vec<_> = (0..depth)
             .map(|seed| {
                 let offsets = Offsets::new(job, seed);
-                glommio::spawn_local(read(
-                    Arc::clone(&device),
-                    pool.clone(),
-                    offsets,
-                    watch,
-                    *job,
-                ))
+                glommio::spawn_local(read(Arc::clone(&device), pool.clone(), offsets, watch, *job))
             })
             .collect();
         let mut reads = 0;
@@ -51,10 +42,7 @@ async fn read(
 ) -> io::Result<u64> {
     let mut reads = 0;
     while watch.elapsed() < job.time {
-        device
-            .read_at(offsets.next(), pool.take(READ))
-            .await
-            .result?;
+        device.read_at(offsets.next(), pool.take(READ)).await.result?;
         reads += 1;
     }
     Ok(reads)

@@ -35,20 +35,12 @@ pub(crate) fn io_uring(path: &Path, job: &Job, depth: usize) -> io::Result<Figur
     let (mut in_flight, mut done) = (depth, Vec::with_capacity(depth));
     while in_flight > 0 {
         bare.ring.submit_and_wait(1)?;
-        done.extend(
-            bare.ring
-                .completion()
-                .map(|entry| (entry.user_data(), entry.result())),
-        );
+        done.extend(bare.ring.completion().map(|entry| (entry.user_data(), entry.result())));
         reads += done.len() as u64;
         in_flight -= done.len();
         let more = watch.elapsed() < job.time;
         for (index, result) in done.drain(..) {
-            assert_eq!(
-                usize::try_from(result).ok(),
-                Some(READ),
-                "every read is complete"
-            );
+            assert_eq!(usize::try_from(result).ok(), Some(READ), "every read is complete");
             if more {
                 bare.push(usize::try_from(index).expect("the index of a buffer"));
                 in_flight += 1;
@@ -69,10 +61,7 @@ struct Bare {
 impl Bare {
     fn new(path: &Path, job: &Job, depth: usize) -> io::Result<Self> {
         let mut builder = IoUring::builder();
-        builder
-            .setup_single_issuer()
-            .setup_defer_taskrun()
-            .setup_taskrun_flag();
+        builder.setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag();
         Ok(Self {
             ring: builder.build(256)?,
             buffers: (0..depth).map(|_| AlignedBuf::zeroed(READ)).collect(),
@@ -82,10 +71,7 @@ impl Bare {
     }
 
     fn push(&mut self, index: usize) {
-        let (fd, buf) = (
-            types::Fd(self.file.as_raw_fd()),
-            self.buffers[index].as_mut_ptr(),
-        );
+        let (fd, buf) = (types::Fd(self.file.as_raw_fd()), self.buffers[index].as_mut_ptr());
         let len = u32::try_from(READ).expect("a sector is small");
         let read = opcode::Read::new(fd, buf, len).offset(self.offsets.next());
         let entry = read.build().user_data(index as u64);
@@ -100,8 +86,5 @@ impl Bare {
 
 fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::DIRECT.bits().cast_signed();
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(flags)
-        .open(path.join(FILE))
+    OpenOptions::new().read(true).custom_flags(flags).open(path.join(FILE))
 }

@@ -8,10 +8,7 @@ use loom::thread;
 use super::*;
 
 fn done() -> Transfer {
-    Transfer {
-        result: Ok(()),
-        buf: None,
-    }
+    Transfer { result: Ok(()), buf: None }
 }
 
 #[test]
@@ -55,10 +52,7 @@ fn loom_late_completion_leaves_the_next_operation_alone() {
         let (next, sink) = OpTable::begin(&table);
         let completer = thread::spawn(move || late.complete(done()));
         let other = thread::spawn(move || drop(sink));
-        assert!(
-            block_on(next).result.is_err(),
-            "only its own sink may complete it"
-        );
+        assert!(block_on(next).result.is_err(), "only its own sink may complete it");
         completer.join().unwrap();
         other.join().unwrap();
     });

@@ -37,10 +37,7 @@ pub(super) struct Slot {
     transfer: UnsafeCell<Option<Transfer>>,
 }
 
-#[expect(
-    unsafe_code,
-    reason = "the state word gives one party at a time access to the cell"
-)]
+#[expect(unsafe_code, reason = "the state word gives one party at a time access to the cell")]
 // SAFETY: the cell is reached only by the party that the state word names (module essay), one at a
 // time, ordered by the word; `Transfer` is Send.
 unsafe impl Sync for Slot {}
@@ -106,8 +103,7 @@ impl Slot {
         let free = self.word.load(Ordering::Relaxed);
         assert_eq!(free & STATE_MASK, FREE, "a slot of the free list is free");
         let generation = free >> STATE_BITS;
-        self.word
-            .store(word(generation, PENDING), Ordering::Relaxed);
+        self.word.store(word(generation, PENDING), Ordering::Relaxed);
         generation
     }
 
@@ -130,11 +126,7 @@ impl Slot {
         match self.word.compare_exchange(filling, ready, order.0, order.1) {
             Ok(_) => Delivery::Delivered,
             Err(found) => {
-                assert_eq!(
-                    found,
-                    word(generation, ABANDONED),
-                    "only a detach can interfere"
-                );
+                assert_eq!(found, word(generation, ABANDONED), "only a detach can interfere");
                 let transfer = self.remove();
                 self.set_free(generation);
                 Delivery::Released(transfer)
@@ -173,11 +165,7 @@ impl Slot {
         if found == word(generation, FILLING) {
             // Release pairs with the Acquire of the failing exchange in `deliver`.
             let order = (Ordering::Release, Ordering::Acquire);
-            if self
-                .word
-                .compare_exchange(found, abandoned, order.0, order.1)
-                .is_ok()
-            {
+            if self.word.compare_exchange(found, abandoned, order.0, order.1).is_ok() {
                 return Detach::LeftToSink;
             }
         }
@@ -187,19 +175,13 @@ impl Slot {
     fn begin_fill(&self, generation: u64) -> bool {
         let (pending, filling) = (word(generation, PENDING), word(generation, FILLING));
         // Relaxed: the free list ordered the claim before the sink existed; the cell is empty.
-        self.word
-            .compare_exchange(pending, filling, Ordering::Relaxed, Ordering::Relaxed)
-            .is_ok()
+        self.word.compare_exchange(pending, filling, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     fn take(&self, generation: u64) -> Option<Transfer> {
         // Acquire pairs with the Release of READY in `deliver`: the cell is filled.
         let found = self.word.load(Ordering::Acquire);
-        debug_assert_eq!(
-            found >> STATE_BITS,
-            generation,
-            "the future holds its generation"
-        );
+        debug_assert_eq!(found >> STATE_BITS, generation, "the future holds its generation");
         (found == word(generation, READY)).then(|| {
             let transfer = self.remove();
             self.set_free(generation);
@@ -210,8 +192,7 @@ impl Slot {
     fn set_free(&self, generation: u64) {
         // Release orders the emptied cell before the next generation, for a stale sink's view of
         // the word; the free list's Release push does so for the next owner.
-        self.word
-            .store(word(generation + 1, FREE), Ordering::Release);
+        self.word.store(word(generation + 1, FREE), Ordering::Release);
     }
 
     fn put(&self, transfer: Transfer) {

@@ -48,10 +48,7 @@ impl OpTable {
         let index = this.pop();
         let generation = this.slot(index).claim();
         let sink = CompletionSink::new(Arc::clone(this), index, generation);
-        (
-            Completion::pending(Arc::clone(this), index, generation),
-            sink,
-        )
+        (Completion::pending(Arc::clone(this), index, generation), sink)
     }
 
     pub(super) fn slot(&self, index: u32) -> &Slot {
@@ -59,9 +56,7 @@ impl OpTable {
         let rank = index / FIRST_CHUNK + 1;
         let chunk = rank.ilog2();
         let start = FIRST_CHUNK * ((1 << chunk) - 1);
-        let slots = self.chunks[chunk as usize]
-            .get()
-            .expect("a slot number names a chunk in use");
+        let slots = self.chunks[chunk as usize].get().expect("a slot number names a chunk in use");
         &slots[(index - start) as usize]
     }
 
@@ -74,10 +69,7 @@ impl OpTable {
             let new = (head & !INDEX_MASK).wrapping_add(TAG_ONE) | u64::from(index + 1);
             // Release pairs with the Acquire in `try_pop`: the next owner sees the slot free, its
             // cell empty, and `next_free`.
-            match self
-                .free
-                .compare_exchange_weak(head, new, Ordering::Release, Ordering::Relaxed)
-            {
+            match self.free.compare_exchange_weak(head, new, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(found) => head = found,
             }
@@ -97,16 +89,12 @@ impl OpTable {
         // Acquire, here and below, pairs with the Release in `recycle`.
         let mut head = self.free.load(Ordering::Acquire);
         loop {
-            let index = u32::try_from(head & INDEX_MASK)
-                .expect("masked to 32 bits")
-                .checked_sub(1)?;
+            let index =
+                u32::try_from(head & INDEX_MASK).expect("masked to 32 bits").checked_sub(1)?;
             // Relaxed: if the slot was taken meanwhile this is garbage, and the tag has moved on.
             let next = self.slot(index).next_free.load(Ordering::Relaxed);
             let new = (head & !INDEX_MASK).wrapping_add(TAG_ONE) | u64::from(next);
-            match self
-                .free
-                .compare_exchange_weak(head, new, Ordering::Acquire, Ordering::Acquire)
-            {
+            match self.free.compare_exchange_weak(head, new, Ordering::Acquire, Ordering::Acquire) {
                 Ok(_) => return Some(index),
                 Err(found) => head = found,
             }
@@ -120,16 +108,11 @@ impl OpTable {
         if self.free.load(Ordering::Acquire) & INDEX_MASK != 0 {
             return;
         }
-        assert!(
-            *used < CHUNKS,
-            "more than {CHUNKS} chunks of operations in flight"
-        );
+        assert!(*used < CHUNKS, "more than {CHUNKS} chunks of operations in flight");
         let length = FIRST_CHUNK << *used;
         let start = FIRST_CHUNK * ((1 << *used) - 1);
         let slots = (0..length).map(|_| CachePadded::new(Slot::new())).collect();
-        self.chunks[*used]
-            .set(slots)
-            .expect("chunks are added in order, under the lock");
+        self.chunks[*used].set(slots).expect("chunks are added in order, under the lock");
         *used += 1;
         // Downwards, so that low numbers are used first.
         for index in (start..start + length).rev() {

@@ -20,10 +20,7 @@ fn poll(completion: &mut Completion, waker: &Waker) -> Poll<Transfer> {
 }
 
 fn done(buf: Option<AlignedBuf>) -> Transfer {
-    Transfer {
-        result: Ok(()),
-        buf,
-    }
+    Transfer { result: Ok(()), buf }
 }
 
 #[test]
@@ -36,9 +33,7 @@ fn delivers_once_and_wakes() {
     assert!(poll(&mut completion, &waker).is_pending());
     sink.complete(done(Some(AlignedBuf::zeroed(512))));
     assert_eq!(count.0.load(Ordering::Relaxed), 1);
-    let Poll::Ready(transfer) = poll(&mut completion, &waker) else {
-        panic!("not ready")
-    };
+    let Poll::Ready(transfer) = poll(&mut completion, &waker) else { panic!("not ready") };
     assert_eq!(transfer.into_buf().unwrap().len(), 512);
 }
 
@@ -68,10 +63,7 @@ fn a_dropped_future_frees_its_slot_and_a_late_delivery_its_buffer() {
     assert_eq!(sink.index, index, "the slot is recycled at once");
     late.complete(done(Some(pool.take(4096))));
     assert_eq!(pool.outstanding_bytes(), 0);
-    assert!(
-        poll(&mut next, Waker::noop()).is_pending(),
-        "the late delivery went elsewhere"
-    );
+    assert!(poll(&mut next, Waker::noop()).is_pending(), "the late delivery went elsewhere");
     sink.complete(done(None));
     assert!(poll(&mut next, Waker::noop()).is_ready());
 }
@@ -91,9 +83,7 @@ fn an_unread_result_is_dropped_with_the_future() {
 fn a_lost_sink_is_an_error() {
     let (mut completion, sink) = OpTable::begin(&OpTable::new());
     drop(sink);
-    let Poll::Ready(transfer) = poll(&mut completion, Waker::noop()) else {
-        panic!("not ready")
-    };
+    let Poll::Ready(transfer) = poll(&mut completion, Waker::noop()) else { panic!("not ready") };
     assert!(transfer.result.is_err());
 }
 

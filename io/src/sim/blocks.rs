@@ -19,11 +19,7 @@ pub(super) fn parts(block: usize, offset: u64, len: usize) -> impl Iterator<Item
     std::iter::from_fn(move || {
         let within = usize::try_from(at % block as u64).expect("less than a block");
         let left = usize::try_from(end - at).expect("at most the whole range");
-        let part = Part {
-            index: at / block as u64,
-            within,
-            len: left.min(block - within),
-        };
+        let part = Part { index: at / block as u64, within, len: left.min(block - within) };
         at += part.len as u64;
         (part.len > 0).then_some(part)
     })

@@ -26,10 +26,9 @@ impl SimDevice {
     /// The end of a range with something in it, or the completion that ends the transfer here.
     fn check(&self, offset: u64, buf: AlignedBuf) -> Result<(u64, AlignedBuf), Completion> {
         match self.geometry().check(offset, buf.len()) {
-            Ok(end) if end == offset => Err(Completion::ready(Transfer {
-                result: Ok(()),
-                buf: Some(buf),
-            })),
+            Ok(end) if end == offset => {
+                Err(Completion::ready(Transfer { result: Ok(()), buf: Some(buf) }))
+            }
             Ok(end) => Ok((end, buf)),
             Err(error) => {
                 let world = self.disk.world();
@@ -98,8 +97,7 @@ impl Device for SimDevice {
         let subject = self.subject(offset, buf.len());
         let mut world = self.disk.world();
         let work = Work::Read(extents, buf);
-        self.disk
-            .begin(&mut world, OperationKind::Read, subject, work)
+        self.disk.begin(&mut world, OperationKind::Read, subject, work)
     }
 
     fn write_at(&self, offset: u64, buf: AlignedBuf) -> Completion {
@@ -115,8 +113,7 @@ impl Device for SimDevice {
         self.audit_write_once(&world, offset, &extents);
         let subject = self.subject(offset, buf.len());
         let work = Work::Write(extents, buf);
-        self.disk
-            .begin(&mut world, OperationKind::Write, subject, work)
+        self.disk.begin(&mut world, OperationKind::Write, subject, work)
     }
 
     fn sync(&self) -> Completion {
@@ -125,15 +122,11 @@ impl Device for SimDevice {
             let stamp = file.contents().stamp();
             (file, stamp)
         });
-        let coverage = Coverage {
-            files: files.collect(),
-            directory: Some(self.directory.clone()),
-        };
+        let coverage = Coverage { files: files.collect(), directory: Some(self.directory.clone()) };
         let (file, _) = self.segments.locate(0);
         let subject = format!("{}/{file} and later", self.directory);
         let work = Work::Sync(coverage);
-        self.disk
-            .begin(&mut world, OperationKind::Sync, subject, work)
+        self.disk.begin(&mut world, OperationKind::Sync, subject, work)
     }
 
     fn discard_below(&self, offset: u64) -> BoxFuture<'_, io::Result<()>> {
@@ -146,10 +139,7 @@ impl Device for SimDevice {
             Ok(())
         };
         let subject = format!("below {}", self.subject(offset, 0));
-        Box::pin(
-            self.disk
-                .perform(OperationKind::Discard, subject, move |_| effect),
-        )
+        Box::pin(self.disk.perform(OperationKind::Discard, subject, move |_| effect))
     }
 
     fn geometry(&self) -> Geometry {

@@ -54,23 +54,14 @@ impl SimDirectory {
         if !bytes.is_empty() {
             let mut buf = AlignedBuf::zeroed(bytes.len());
             buf.copy_from_slice(&bytes);
-            let extent = Extent {
-                file: Arc::clone(&file),
-                offset: 0,
-                len: bytes.len(),
-            };
+            let extent = Extent { file: Arc::clone(&file), offset: 0, len: bytes.len() };
             let work = Work::Write(vec![extent], buf);
-            let writing = self
-                .disk
-                .begin_now(OperationKind::Write, subject.clone(), move |_| work);
+            let writing = self.disk.begin_now(OperationKind::Write, subject.clone(), move |_| work);
             writing.await.result?;
         }
         let sync = move |_: &mut World| {
             let stamp = file.contents().stamp();
-            Work::Sync(Coverage {
-                files: vec![(file, stamp)],
-                directory: None,
-            })
+            Work::Sync(Coverage { files: vec![(file, stamp)], directory: None })
         };
         let syncing = self.disk.begin_now(OperationKind::Sync, subject, sync);
         syncing.await.result
@@ -135,9 +126,7 @@ impl Directory for SimDirectory {
 
     fn remove_file(&self, name: &str) -> BoxFuture<'_, io::Result<()>> {
         let (path, owned) = (self.path.clone(), name.to_owned());
-        self.call(OperationKind::Remove, &[name], move |world| {
-            world.unlink(&path, &owned)
-        })
+        self.call(OperationKind::Remove, &[name], move |world| world.unlink(&path, &owned))
     }
 
     fn sync(&self) -> BoxFuture<'_, io::Result<()>> {
@@ -157,10 +146,7 @@ impl Directory for SimDirectory {
             }
         };
         let subject = self.path.clone();
-        Box::pin(
-            self.disk
-                .perform(OperationKind::SyncDirectory, subject, start),
-        )
+        Box::pin(self.disk.perform(OperationKind::SyncDirectory, subject, start))
     }
 
     fn lock(&self, name: &str) -> BoxFuture<'_, io::Result<Box<dyn Lock>>> {

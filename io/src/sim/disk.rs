@@ -52,9 +52,7 @@ impl SimDisk {
     }
 
     fn over(world: World) -> Self {
-        Self {
-            shared: Arc::new(Shared::new(world)),
-        }
+        Self { shared: Arc::new(Shared::new(world)) }
     }
 
     /// The directory at `path`, created if absent, which takes no time and is durable at once.
@@ -62,10 +60,7 @@ impl SimDisk {
         let path = path.trim_end_matches('/').to_owned();
         let mut world = self.shared.world();
         world.directories.entry(path.clone()).or_default();
-        Arc::new(SimDirectory {
-            path,
-            disk: Arc::clone(&self.shared),
-        })
+        Arc::new(SimDirectory { path, disk: Arc::clone(&self.shared) })
     }
 
     /// The disk as it is found after a power cut at this moment, of which `seed` decides what

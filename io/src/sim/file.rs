@@ -170,10 +170,7 @@ impl Contents {
         if let Some(&(_, length)) = self.take_lengths(stamp).last() {
             self.durable_length = length;
         }
-        assert!(
-            stamp < self.stamp || self.versions.is_empty(),
-            "a sync covers all"
-        );
+        assert!(stamp < self.stamp || self.versions.is_empty(), "a sync covers all");
     }
 
     /// What a failed sync leaves: any version, and pages that pass for clean. See the essay.

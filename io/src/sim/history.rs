@@ -117,24 +117,14 @@ impl History {
         if self.last.len() == EVENTS_KEPT {
             self.last.pop_front();
         }
-        self.last.push_back(Event {
-            time,
-            number,
-            kind,
-            what,
-        });
+        self.last.push_back(Event { time, number, kind, what });
     }
 }
 
 impl fmt::Display for History {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for event in &self.last {
-            let Event {
-                time,
-                number,
-                kind,
-                what,
-            } = event;
+            let Event { time, number, kind, what } = event;
             write!(formatter, "\n  {time:?} #{number} {kind:?}")?;
             match what {
                 What::Began(subject) => write!(formatter, " {subject}")?,

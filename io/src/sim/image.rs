@@ -117,11 +117,7 @@ impl Cut<'_> {
         let old = self.older(size, durable);
         let mut torn = old.map_or_else(|| vec![0; size], |old| old.to_vec());
         let cut = 1 + self.random.index(size - 1);
-        let written = if self.random.chance(0.5) {
-            0..cut
-        } else {
-            cut..size
-        };
+        let written = if self.random.chance(0.5) { 0..cut } else { cut..size };
         torn[written.clone()].copy_from_slice(&new[written]);
         Some(Arc::from(torn))
     }
@@ -132,11 +128,7 @@ impl Cut<'_> {
             return Some(Arc::clone(block));
         }
         let garbage = self.random.chance(self.survival.garbage);
-        garbage.then(|| {
-            (0..size)
-                .map(|_| self.random.next_u64().to_le_bytes()[0])
-                .collect()
-        })
+        garbage.then(|| (0..size).map(|_| self.random.next_u64().to_le_bytes()[0]).collect())
     }
 
     /// The last, or now and then any.

@@ -38,11 +38,7 @@ enum ChangeKind {
 impl Namespace {
     /// A directory all of which is durable.
     pub(super) fn durable(names: Names) -> Self {
-        Self {
-            current: names.clone(),
-            durable: names,
-            ..Self::default()
-        }
+        Self { current: names.clone(), durable: names, ..Self::default() }
     }
 
     pub(super) fn names(&self) -> &Names {
@@ -110,12 +106,8 @@ impl Namespace {
 
     fn change(&mut self, name: &str, file: &Arc<SimFile>, kind: ChangeKind) {
         self.changes += 1;
-        let change = Change {
-            stamp: self.changes,
-            name: name.to_owned(),
-            file: Arc::clone(file),
-            kind,
-        };
+        let change =
+            Change { stamp: self.changes, name: name.to_owned(), file: Arc::clone(file), kind };
         apply(&mut self.current, &change);
         self.pending.push(change);
     }

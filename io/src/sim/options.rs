@@ -44,17 +44,12 @@ impl Default for SimOptions {
 
 impl SimOptions {
     pub(super) fn check(&self) {
-        assert!(
-            self.block == 512 || self.block == 4096,
-            "a block is 512 or 4096 bytes"
-        );
+        assert!(self.block == 512 || self.block == 4096, "a block is 512 or 4096 bytes");
         assert!(!self.latency.is_empty(), "the range of latencies is empty");
     }
 
     pub(super) fn is_write_once(&self, file: &str) -> bool {
-        self.write_once
-            .iter()
-            .any(|prefix| file.starts_with(prefix.as_str()))
+        self.write_once.iter().any(|prefix| file.starts_with(prefix.as_str()))
     }
 }
 
@@ -88,21 +83,11 @@ pub struct Survival {
 
 impl Survival {
     /// Exactly what was made durable.
-    pub const NOTHING: Self = Self {
-        writes: 0.0,
-        names: 0.0,
-        stale: 0.0,
-        torn: 0.0,
-        garbage: 0.0,
-    };
+    pub const NOTHING: Self = Self { writes: 0.0, names: 0.0, stale: 0.0, torn: 0.0, garbage: 0.0 };
 
     /// Everything, the latest of it: a crash of the process rather than of the machine. Writes in
     /// flight count as done.
-    pub const EVERYTHING: Self = Self {
-        writes: 1.0,
-        names: 1.0,
-        ..Self::NOTHING
-    };
+    pub const EVERYTHING: Self = Self { writes: 1.0, names: 1.0, ..Self::NOTHING };
 
     /// One of the mixtures worth trying: from all to nothing, data without names, names without
     /// data, with and without stale or torn blocks and garbage.

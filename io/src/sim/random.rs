@@ -17,9 +17,7 @@ pub struct Random {
 impl Random {
     /// The sequence that `seed` names. Neighbouring seeds have unrelated sequences.
     pub fn new(seed: u64) -> Self {
-        Self {
-            state: mix(seed.wrapping_add(GAMMA)),
-        }
+        Self { state: mix(seed.wrapping_add(GAMMA)) }
     }
 
     /// 64 random bits.

@@ -18,11 +18,7 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(world: World) -> Self {
-        Self {
-            block: world.options.block,
-            table: OpTable::new(),
-            world: Mutex::new(world),
-        }
+        Self { block: world.options.block, table: OpTable::new(), world: Mutex::new(world) }
     }
 
     pub(super) fn world(&self) -> MutexGuard<'_, World> {

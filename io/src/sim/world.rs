@@ -37,10 +37,7 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(seed: u64, options: SimOptions) -> Self {
         options.check();
-        let faults = Faults {
-            rates: options.fault_rates,
-            ..Faults::default()
-        };
+        let faults = Faults { rates: options.fault_rates, ..Faults::default() };
         Self {
             options,
             directories: BTreeMap::new(),
@@ -57,9 +54,7 @@ impl World {
     }
 
     pub(super) fn directory(&mut self, path: &str) -> &mut Namespace {
-        self.directories
-            .get_mut(path)
-            .expect("a directory is made with its handle, for good")
+        self.directories.get_mut(path).expect("a directory is made with its handle, for good")
     }
 
     /// Starts an operation.
@@ -75,15 +70,8 @@ impl World {
         let (fastest, slowest) = (*self.options.latency.start(), *self.options.latency.end());
         let spread = u64::try_from((slowest - fastest).as_nanos()).unwrap_or(u64::MAX - 1);
         let latency = fastest + Duration::from_nanos(self.random.below(spread.saturating_add(1)));
-        let operation = InFlight {
-            number,
-            kind,
-            subject,
-            sink,
-            work,
-        };
-        self.in_flight
-            .insert((self.now + latency, number), operation);
+        let operation = InFlight { number, kind, subject, sink, work };
+        self.in_flight.insert((self.now + latency, number), operation);
     }
 
     pub(super) fn next_event(&self) -> Option<Duration> {
@@ -104,13 +92,7 @@ impl World {
     }
 
     fn end(&mut self, operation: InFlight) -> Ended {
-        let InFlight {
-            number,
-            kind,
-            subject,
-            sink,
-            work,
-        } = operation;
+        let InFlight { number, kind, subject, sink, work } = operation;
         let verdict = self
             .faults
             .verdict(number, kind, &mut self.random)
@@ -239,12 +221,8 @@ impl World {
             let overlapping =
                 |extent: &Extent<SimFile>| others.iter().any(|other| overlap(extent, other));
             if extents.iter().any(overlapping) {
-                let InFlight {
-                    number, subject: s, ..
-                } = other;
-                self.misuse(&format!(
-                    "the write of {subject} overlaps operation {number}, of {s}"
-                ));
+                let InFlight { number, subject: s, .. } = other;
+                self.misuse(&format!("the write of {subject} overlaps operation {number}, of {s}"));
             }
         }
     }

@@ -30,14 +30,7 @@ impl Driver {
         let mut ring = Ring::new(limits.depth, shared.bell.try_clone()?)?;
         ring.prove(probe, block)?;
         let finished = Vec::with_capacity(limits.depth);
-        Ok(Self {
-            ring,
-            shared,
-            class_limit: limits.class,
-            reads: 0,
-            writes: 0,
-            finished,
-        })
+        Ok(Self { ring, shared, class_limit: limits.class, reads: 0, writes: 0, finished })
     }
 
     /// Works until every handle is gone and everything is done.

@@ -68,10 +68,7 @@ struct Shared {
 impl Uring {
     /// Starts a driver and proves that it works: one no-op and one read of `probe`.
     pub(crate) fn start(limits: Limits, probe: StorageFile, block: usize) -> io::Result<Self> {
-        assert!(
-            limits.class <= limits.depth,
-            "a class is a part of the whole"
-        );
+        assert!(limits.class <= limits.depth, "a class is a part of the whole");
         let shared = Arc::new(Shared {
             reads: Queue::new(limits.depth),
             writes: Queue::new(limits.depth),
@@ -96,9 +93,7 @@ impl Uring {
                 }
             }
         })?;
-        started
-            .recv()
-            .map_err(|_| io::Error::other("the io_uring thread panicked"))??;
+        started.recv().map_err(|_| io::Error::other("the io_uring thread panicked"))??;
         Ok(Self { shared })
     }
 }

@@ -88,11 +88,7 @@ mod tests {
         let (_directory, file) = scratch();
         let queue = Queue::new(4);
         let push = |blocks: usize| queue.push(operation(Kind::Read, &file, &[512 * blocks]).1);
-        let pop = || {
-            queue
-                .pop()
-                .map(|mut operation| operation.call().range.len() / 512)
-        };
+        let pop = || queue.pop().map(|mut operation| operation.call().range.len() / 512);
         (1..=9).for_each(push);
         assert_eq!((pop(), pop()), (Some(1), Some(2)));
         // There is room in the bounded part again, but what overflowed is older.

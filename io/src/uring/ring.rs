@@ -125,11 +125,7 @@ impl Ring {
     /// the others to `finished`.
     pub(super) fn reap(&mut self, finished: &mut Vec<Finished>) {
         let mut entries = std::mem::take(&mut self.entries);
-        entries.extend(
-            self.ring
-                .completion()
-                .map(|entry| (entry.user_data(), entry.result())),
-        );
+        entries.extend(self.ring.completion().map(|entry| (entry.user_data(), entry.result())));
         for (user_data, result) in entries.drain(..) {
             if user_data == BELL {
                 self.bell_armed = false;
@@ -137,9 +133,7 @@ impl Ring {
             }
             let index = u32::try_from(user_data).expect("submitted by this ring");
             let place = &mut self.in_flight[index as usize];
-            let operation = place
-                .as_mut()
-                .expect("the kernel completes what is in flight");
+            let operation = place.as_mut().expect("the kernel completes what is in flight");
             match operation.advance(answer(result)) {
                 Progress::More => self.prepare(index),
                 Progress::Finished(result) => {
@@ -155,9 +149,7 @@ impl Ring {
 
     /// Prepares the next call of the operation at `index`.
     fn prepare(&mut self, index: u32) {
-        let operation = self.in_flight[index as usize]
-            .as_mut()
-            .expect("it was put there");
+        let operation = self.in_flight[index as usize].as_mut().expect("it was put there");
         let entry = submission(operation).user_data(u64::from(index));
         self.push(&entry);
     }
@@ -195,10 +187,7 @@ impl Ring {
     /// The kernel will not say when it is done: what it was lent is never freed.
     #[cold]
     fn leak(&mut self) {
-        tracing::error!(
-            operations = self.count,
-            "io_uring failed: leaking the buffers in flight"
-        );
+        tracing::error!(operations = self.count, "io_uring failed: leaking the buffers in flight");
         std::mem::forget(std::mem::take(&mut self.in_flight));
         std::mem::forget(std::mem::replace(&mut self.bell_buf, AlignedBuf::zeroed(8)));
     }
@@ -206,10 +195,7 @@ impl Ring {
 
 /// Ends the sleep of the driver. Blocks only at 2^64 - 2 rings that nobody heard.
 pub(super) fn ring_bell(bell: &OwnedFd) -> io::Result<()> {
-    #[expect(
-        clippy::host_endian_bytes,
-        reason = "an eventfd speaks the order of the host"
-    )]
+    #[expect(clippy::host_endian_bytes, reason = "an eventfd speaks the order of the host")]
     let one = 1_u64.to_ne_bytes();
     rustix::io::retry_on_intr(|| rustix::io::write(bell, &one))?;
     Ok(())
@@ -240,12 +226,8 @@ fn submission(operation: &mut Operation) -> squeue::Entry {
     let part = &mut buf[call.range];
     let len = u32::try_from(part.len()).expect("a call is at most 1 GiB");
     match kind {
-        Kind::Read => opcode::Read::new(fd, part.as_mut_ptr(), len)
-            .offset(call.offset)
-            .build(),
-        Kind::Write => opcode::Write::new(fd, part.as_ptr(), len)
-            .offset(call.offset)
-            .build(),
+        Kind::Read => opcode::Read::new(fd, part.as_mut_ptr(), len).offset(call.offset).build(),
+        Kind::Write => opcode::Write::new(fd, part.as_ptr(), len).offset(call.offset).build(),
         Kind::Sync => unreachable!("syncs carry no buffer"),
     }
 }
@@ -258,10 +240,7 @@ fn answer(result: i32) -> io::Result<usize> {
 /// Tries the modes from the cheapest to the plainest, as long as the kernel refuses the flags.
 fn build(entries: u32) -> io::Result<IoUring> {
     let mut cheapest = IoUring::builder();
-    cheapest
-        .setup_single_issuer()
-        .setup_defer_taskrun()
-        .setup_taskrun_flag();
+    cheapest.setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag();
     let mut cooperative = IoUring::builder();
     cooperative.setup_coop_taskrun().setup_taskrun_flag();
     let plain = IoUring::builder();
@@ -278,17 +257,9 @@ fn build(entries: u32) -> io::Result<IoUring> {
 fn check_opcodes(ring: &IoUring) -> io::Result<()> {
     let mut probe = Probe::new();
     ring.submitter().register_probe(&mut probe)?;
-    let needed = [
-        opcode::Nop::CODE,
-        opcode::Read::CODE,
-        opcode::Write::CODE,
-        opcode::Fsync::CODE,
-    ];
+    let needed = [opcode::Nop::CODE, opcode::Read::CODE, opcode::Write::CODE, opcode::Fsync::CODE];
     if needed.into_iter().all(|code| probe.is_supported(code)) {
         return Ok(());
     }
-    Err(io::Error::new(
-        io::ErrorKind::Unsupported,
-        "the kernel's io_uring cannot read files",
-    ))
+    Err(io::Error::new(io::ErrorKind::Unsupported, "the kernel's io_uring cannot read files"))
 }

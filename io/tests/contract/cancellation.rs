@@ -12,9 +12,7 @@ use kvick_io::{AlignedBuf, BufPool, Completion, Device, Directory};
 use crate::harness::{Backend, SEGMENT, SEGMENT_LEN, backends, check, on_every_backend, pattern};
 
 fn poll_once(completion: &mut Completion, waker: &Waker) -> bool {
-    Pin::new(completion)
-        .poll(&mut Context::from_waker(waker))
-        .is_ready()
+    Pin::new(completion).poll(&mut Context::from_waker(waker)).is_ready()
 }
 
 /// Waits for the device to let go of every buffer, by using the device.
@@ -33,11 +31,7 @@ fn dropped_operations_give_back_every_buffer() {
     on_every_backend(async |backend| {
         let device = backend.device().await;
         let pool = BufPool::new(8 << 20);
-        device
-            .write_at(0, pattern(0, 2 * SEGMENT_LEN))
-            .await
-            .result
-            .unwrap();
+        device.write_at(0, pattern(0, 2 * SEGMENT_LEN)).await.result.unwrap();
         for round in 0..40_u64 {
             let mut operations = Vec::new();
             for index in 0..40 {
@@ -59,11 +53,7 @@ fn dropped_operations_give_back_every_buffer() {
         until_all_buffers_are_back(&*device, &pool).await;
         // Whatever took effect wrote what was there before.
         for offset in (0..30).map(|page| page * 4096) {
-            let buf = device
-                .read_at(offset, AlignedBuf::zeroed(4096))
-                .await
-                .into_buf()
-                .unwrap();
+            let buf = device.read_at(offset, AlignedBuf::zeroed(4096)).await.into_buf().unwrap();
             check(offset, &buf);
         }
     });
@@ -90,22 +80,15 @@ fn operations_outlive_the_device_and_the_directory() {
         };
         println!("backend: {}", backend.name);
         let device = backend.run(backend.device());
-        backend
-            .run(device.write_at(0, pattern(0, SEGMENT_LEN)))
-            .result
-            .unwrap();
-        let reads: Vec<_> = (0..16)
-            .map(|page| device.read_at(page * 4096, AlignedBuf::zeroed(4096)))
-            .collect();
+        backend.run(device.write_at(0, pattern(0, SEGMENT_LEN))).result.unwrap();
+        let reads: Vec<_> =
+            (0..16).map(|page| device.read_at(page * 4096, AlignedBuf::zeroed(4096))).collect();
         let last_write = device.write_at(SEGMENT, pattern(SEGMENT, 4096));
         drop(device);
         let Backend { directory, .. } = backend;
         drop::<Arc<dyn Directory>>(directory);
         for (page, read) in reads.into_iter().enumerate() {
-            check(
-                page as u64 * 4096,
-                &pollster::block_on(read).into_buf().unwrap(),
-            );
+            check(page as u64 * 4096, &pollster::block_on(read).into_buf().unwrap());
         }
         pollster::block_on(last_write).result.unwrap();
     }
@@ -129,11 +112,7 @@ impl Wake for Count {
 fn a_future_may_move_to_another_task_and_thread() {
     on_every_backend(async |backend| {
         let device = backend.device().await;
-        device
-            .write_at(0, pattern(0, SEGMENT_LEN))
-            .await
-            .result
-            .unwrap();
+        device.write_at(0, pattern(0, SEGMENT_LEN)).await.result.unwrap();
         let stale = Arc::new(Count::default());
         for page in 0..16 {
             let mut read = device.read_at(page * 4096, AlignedBuf::zeroed(4096));
@@ -144,9 +123,7 @@ fn a_future_may_move_to_another_task_and_thread() {
                 check(page * 4096, &read.await.into_buf().unwrap());
                 continue;
             }
-            let moved = thread::Builder::new()
-                .spawn(move || pollster::block_on(read))
-                .unwrap();
+            let moved = thread::Builder::new().spawn(move || pollster::block_on(read)).unwrap();
             check(page * 4096, &moved.join().unwrap().into_buf().unwrap());
         }
     });

@@ -11,10 +11,7 @@ fn files_are_written_listed_renamed_and_removed() {
     on_every_backend(async |backend| {
         let directory = &backend.directory;
         assert!(directory.list().await.unwrap().is_empty());
-        directory
-            .write_file("b", b"first, and longer")
-            .await
-            .unwrap();
+        directory.write_file("b", b"first, and longer").await.unwrap();
         directory.write_file("b", b"second").await.unwrap();
         directory.write_file("a", &[]).await.unwrap();
         assert_eq!(directory.read_file("b").await.unwrap(), b"second");
@@ -42,15 +39,9 @@ fn what_does_not_exist_is_not_found() {
         ];
         for error in missing {
             assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
-            assert!(
-                error.to_string().contains('x'),
-                "the message names the file: {error}"
-            );
+            assert!(error.to_string().contains('x'), "the message names the file: {error}");
         }
-        let options = DeviceOptions {
-            segment_bytes: SEGMENT,
-            create: false,
-        };
+        let options = DeviceOptions { segment_bytes: SEGMENT, create: false };
         let error = directory.open_device("log", options).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
     });
@@ -59,15 +50,9 @@ fn what_does_not_exist_is_not_found() {
 #[test]
 fn a_created_device_exists_before_it_is_written() {
     on_every_backend(async |backend| {
-        let options = DeviceOptions {
-            segment_bytes: SEGMENT,
-            create: true,
-        };
+        let options = DeviceOptions { segment_bytes: SEGMENT, create: true };
         drop(backend.directory.open_device("log", options).await.unwrap());
-        let options = DeviceOptions {
-            create: false,
-            ..options
-        };
+        let options = DeviceOptions { create: false, ..options };
         let device = backend.directory.open_device("log", options).await.unwrap();
         assert_eq!(device.bytes_stored(), 0);
         assert_eq!(device.geometry().segment_bytes, SEGMENT);
@@ -79,14 +64,8 @@ fn devices_do_not_mistake_the_files_of_others_for_their_own() {
     on_every_backend(async |backend| {
         let directory = &backend.directory;
         directory.write_file("log.7", &[1; 4096]).await.unwrap();
-        directory
-            .write_file("log2.000005", &[1; 4096])
-            .await
-            .unwrap();
-        directory
-            .write_file("log.000005.tmp", &[1; 4096])
-            .await
-            .unwrap();
+        directory.write_file("log2.000005", &[1; 4096]).await.unwrap();
+        directory.write_file("log.000005.tmp", &[1; 4096]).await.unwrap();
         assert_eq!(backend.device().await.bytes_stored(), 0);
     });
 }
@@ -103,10 +82,7 @@ fn names_outside_the_grammar_are_refused() {
                 directory.rename(name, "a").await.unwrap_err(),
                 directory.remove_file(name).await.unwrap_err(),
                 directory.lock(name).await.unwrap_err(),
-                directory
-                    .open_device(name, DeviceOptions::default())
-                    .await
-                    .unwrap_err(),
+                directory.open_device(name, DeviceOptions::default()).await.unwrap_err(),
             ];
             for error in refused {
                 assert_eq!(error.kind(), ErrorKind::InvalidInput, "{name:?}: {error}");
@@ -119,15 +95,8 @@ fn names_outside_the_grammar_are_refused() {
 fn segment_sizes_are_checked() {
     on_every_backend(async |backend| {
         for segment_bytes in [0, 100, 4095, u64::MAX] {
-            let options = DeviceOptions {
-                segment_bytes,
-                create: true,
-            };
-            let error = backend
-                .directory
-                .open_device("log", options)
-                .await
-                .unwrap_err();
+            let options = DeviceOptions { segment_bytes, create: true };
+            let error = backend.directory.open_device("log", options).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
         }
     });

@@ -31,71 +31,30 @@ pub(crate) const SEGMENT_LEN: usize = 64 << 10;
 
 /// A fresh directory of every kind that works on this machine.
 pub(crate) fn backends() -> Vec<Backend> {
-    let config = IoConfig {
-        depth: 8,
-        threads: 4,
-        ..IoConfig::default()
-    };
-    let buffered = IoConfig {
-        direct: false,
-        ..config.clone()
-    };
+    let config = IoConfig { depth: 8, threads: 4, ..IoConfig::default() };
+    let buffered = IoConfig { direct: false, ..config.clone() };
     let memory: Arc<dyn Directory> = Arc::new(MemoryDirectory::new());
     let mut backends = vec![
-        Backend {
-            name: "memory",
-            directory: memory,
-            source: None,
-            _place: None,
-        },
+        Backend { name: "memory", directory: memory, source: None, _place: None },
         real("threads", "/tmp", BackendChoice::Threads, &config).expect("threads always work"),
-        real(
-            "threads, buffered",
-            "/tmp",
-            BackendChoice::Threads,
-            &buffered,
-        )
-        .expect("as above"),
+        real("threads, buffered", "/tmp", BackendChoice::Threads, &buffered).expect("as above"),
     ];
     backends.push(simulated());
     backends.extend(real("uring", "/tmp", BackendChoice::Uring, &config));
-    backends.extend(real(
-        "uring, buffered",
-        "/tmp",
-        BackendChoice::Uring,
-        &buffered,
-    ));
+    backends.extend(real("uring, buffered", "/tmp", BackendChoice::Uring, &buffered));
     if std::path::Path::new("/dev/shm").is_dir() {
-        backends.extend(real(
-            "uring, tmpfs",
-            "/dev/shm",
-            BackendChoice::Uring,
-            &config,
-        ));
-        backends.extend(real(
-            "threads, tmpfs",
-            "/dev/shm",
-            BackendChoice::Threads,
-            &config,
-        ));
+        backends.extend(real("uring, tmpfs", "/dev/shm", BackendChoice::Uring, &config));
+        backends.extend(real("threads, tmpfs", "/dev/shm", BackendChoice::Threads, &config));
     }
     backends
 }
 
 fn simulated() -> Backend {
     // The audit is stricter than the contract: it panics where a device returns an error.
-    let options = SimOptions {
-        audit: false,
-        ..SimOptions::default()
-    };
+    let options = SimOptions { audit: false, ..SimOptions::default() };
     let disk = SimDisk::new(1, options);
     let directory = disk.directory("store");
-    Backend {
-        name: "sim",
-        directory,
-        source: Some(Arc::new(disk)),
-        _place: None,
-    }
+    Backend { name: "sim", directory, source: Some(Arc::new(disk)), _place: None }
 }
 
 fn real(
@@ -105,17 +64,9 @@ fn real(
     config: &IoConfig,
 ) -> Option<Backend> {
     let place = TempDir::new_in(root).expect("a directory for scratch");
-    let config = IoConfig {
-        backend,
-        ..config.clone()
-    };
+    let config = IoConfig { backend, ..config.clone() };
     match open_directory(&place.path().join("store"), &config) {
-        Ok(directory) => Some(Backend {
-            name,
-            directory,
-            source: None,
-            _place: Some(place),
-        }),
+        Ok(directory) => Some(Backend { name, directory, source: None, _place: Some(place) }),
         Err(error) if error.kind() == io::ErrorKind::Unsupported => {
             println!("skipped {name}: {error}");
             None
@@ -135,10 +86,7 @@ pub(crate) fn on_every_backend(test: impl AsyncFn(&Backend)) {
 impl Backend {
     /// Polls `future` to its end.
     pub(crate) fn run<F: Future>(&self, future: F) -> F::Output {
-        let parker = Arc::new(Parker {
-            thread: thread::current(),
-            woken: AtomicBool::new(true),
-        });
+        let parker = Arc::new(Parker { thread: thread::current(), woken: AtomicBool::new(true) });
         let waker = Waker::from(Arc::clone(&parker));
         let mut future = pin!(future);
         loop {
@@ -165,10 +113,7 @@ impl Backend {
 
     /// A device of small segments.
     pub(crate) async fn device(&self) -> Arc<dyn Device> {
-        let options = DeviceOptions {
-            segment_bytes: SEGMENT,
-            create: true,
-        };
+        let options = DeviceOptions { segment_bytes: SEGMENT, create: true };
         let opened = self.directory.open_device("log", options).await;
         opened.expect("a device can be created")
     }
@@ -205,9 +150,5 @@ pub(crate) fn fill(offset: u64, bytes: &mut [u8]) {
 pub(crate) fn check(offset: u64, bytes: &[u8]) {
     let mut expected = vec![0; bytes.len()];
     fill(offset, &mut expected);
-    assert!(
-        bytes == expected,
-        "{} bytes at {offset} are not what was written",
-        bytes.len()
-    );
+    assert!(bytes == expected, "{} bytes at {offset} are not what was written", bytes.len());
 }

@@ -28,30 +28,19 @@ pub(crate) fn fill(buf: &mut [u8], offset: u64) {
 /// Panics unless these bytes belong at `offset`.
 #[track_caller]
 pub(crate) fn check(buf: &[u8], offset: u64) {
-    let wrong = (offset..)
-        .zip(buf)
-        .find(|&(position, &found)| found != byte(position));
-    assert_eq!(
-        wrong, None,
-        "position and content that does not belong there"
-    );
+    let wrong = (offset..).zip(buf).find(|&(position, &found)| found != byte(position));
+    assert_eq!(wrong, None, "position and content that does not belong there");
 }
 
 pub(crate) async fn write(device: &dyn Device, offset: u64, len: usize) -> io::Result<()> {
-    let buf = device
-        .write_at(offset, filled(offset, len))
-        .await
-        .into_buf()?;
+    let buf = device.write_at(offset, filled(offset, len)).await.into_buf()?;
     assert_eq!(buf.len(), len, "the buffer comes back as it was");
     check(&buf, offset);
     Ok(())
 }
 
 pub(crate) async fn read(device: &dyn Device, offset: u64, len: usize) -> io::Result<()> {
-    let buf = device
-        .read_at(offset, AlignedBuf::zeroed(len))
-        .await
-        .into_buf()?;
+    let buf = device.read_at(offset, AlignedBuf::zeroed(len)).await.into_buf()?;
     assert_eq!(buf.len(), len, "a transfer is complete");
     check(&buf, offset);
     Ok(())

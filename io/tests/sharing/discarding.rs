@@ -16,26 +16,16 @@ pub(crate) async fn whole_segments_are_deleted(subject: &Subject) -> io::Result<
     assert_eq!(device.bytes_stored(), 4 * SEGMENT);
 
     device.discard_below(SEGMENT - PAGE as u64).await?;
-    assert_eq!(
-        device.bytes_stored(),
-        4 * SEGMENT,
-        "no whole segment lies below"
-    );
+    assert_eq!(device.bytes_stored(), 4 * SEGMENT, "no whole segment lies below");
     device.discard_below(2 * SEGMENT + PAGE as u64).await?;
     assert_eq!(device.bytes_stored(), 2 * SEGMENT);
     assert_eq!(directory.list().await?, ["log.000002", "log.000003"]);
 
     let gone = io::ErrorKind::NotFound;
     assert_eq!(bytes::refused_read(&*device, 0, PAGE).await, gone);
-    assert_eq!(
-        bytes::refused_read(&*device, SEGMENT, 3 * SEGMENT_LEN).await,
-        gone
-    );
+    assert_eq!(bytes::refused_read(&*device, SEGMENT, 3 * SEGMENT_LEN).await, gone);
     assert_eq!(bytes::refused_write(&*device, 0, PAGE).await, gone);
-    assert_eq!(
-        bytes::refused_write(&*device, 2 * SEGMENT - PAGE as u64, 2 * PAGE).await,
-        gone
-    );
+    assert_eq!(bytes::refused_write(&*device, 2 * SEGMENT - PAGE as u64, 2 * PAGE).await, gone);
     bytes::read(&*device, 2 * SEGMENT, 2 * SEGMENT_LEN).await?;
 
     // Going back changes nothing, going beyond the end deletes all.
@@ -59,30 +49,19 @@ pub(crate) async fn a_device_is_found_again_without_them(subject: &Subject) -> i
 
     let device = subject.directory()?.open_device("log", options()).await?;
     assert_eq!(device.bytes_stored(), 2 * SEGMENT);
-    assert_eq!(
-        bytes::refused_read(&*device, 0, PAGE).await,
-        io::ErrorKind::NotFound
-    );
-    assert_eq!(
-        bytes::refused_write(&*device, 0, PAGE).await,
-        io::ErrorKind::NotFound
-    );
+    assert_eq!(bytes::refused_read(&*device, 0, PAGE).await, io::ErrorKind::NotFound);
+    assert_eq!(bytes::refused_write(&*device, 0, PAGE).await, io::ErrorKind::NotFound);
     bytes::read(&*device, SEGMENT, 2 * SEGMENT_LEN).await
 }
 
 pub(crate) async fn reads_in_flight_complete(subject: &Subject) -> io::Result<()> {
     let device = subject.directory()?.open_device("log", options()).await?;
     bytes::write(&*device, 0, 2 * SEGMENT_LEN).await?;
-    let reads: Vec<_> = (0..64)
-        .map(|_| device.read_at(0, AlignedBuf::zeroed(PAGE)))
-        .collect();
+    let reads: Vec<_> = (0..64).map(|_| device.read_at(0, AlignedBuf::zeroed(PAGE))).collect();
     device.discard_below(SEGMENT).await?;
     for read in reads {
         bytes::check(&read.await.into_buf()?, 0);
     }
-    assert_eq!(
-        bytes::refused_read(&*device, 0, PAGE).await,
-        io::ErrorKind::NotFound
-    );
+    assert_eq!(bytes::refused_read(&*device, 0, PAGE).await, io::ErrorKind::NotFound);
     Ok(())
 }

@@ -39,11 +39,7 @@ pub(crate) async fn dropped_futures_give_their_buffers_back(subject: &Subject) -
     while pool.outstanding_bytes() > 0 {
         bytes::read(&*device, 0, PAGE).await?;
         reads += 1;
-        assert!(
-            reads < 20_000,
-            "{} bytes never came back",
-            pool.outstanding_bytes()
-        );
+        assert!(reads < 20_000, "{} bytes never came back", pool.outstanding_bytes());
     }
     bytes::read(&*device, 0, 16 * PAGE).await
 }
@@ -53,9 +49,8 @@ pub(crate) async fn handles_may_go_before_their_operations(subject: &Subject) ->
     let device = directory.open_device("log", options()).await?;
     bytes::write(&*device, 0, 16 * PAGE).await?;
     let pages = || (0..64).map(|index| index % 16 * PAGE as u64);
-    let reads: Vec<_> = pages()
-        .map(|offset| device.read_at(offset, AlignedBuf::zeroed(PAGE)))
-        .collect();
+    let reads: Vec<_> =
+        pages().map(|offset| device.read_at(offset, AlignedBuf::zeroed(PAGE))).collect();
     let appended: Vec<_> = pages()
         .map(|offset| offset + 16 * PAGE as u64)
         .map(|offset| device.write_at(offset, bytes::filled(offset, PAGE)))

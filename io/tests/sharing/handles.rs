@@ -11,10 +11,7 @@ pub(crate) async fn a_device_is_found_by_another_handle(subject: &Subject) -> io
     let first = subject.directory()?;
     bytes::write(&*first.open_device("log", options()).await?, 0, 10 * PAGE).await?;
     drop(first);
-    let existing = DeviceOptions {
-        create: false,
-        ..options()
-    };
+    let existing = DeviceOptions { create: false, ..options() };
     let device = subject.directory()?.open_device("log", existing).await?;
     bytes::read(&*device, 0, 10 * PAGE).await?;
     assert_eq!(device.bytes_stored(), 10 * PAGE as u64);
@@ -55,10 +52,7 @@ pub(crate) async fn segments_are_read_by_large_and_small(subject: &Subject) -> i
     let directory = subject.directory()?;
     let small = directory.open_device("small", options()).await?;
     bytes::write(&*small, 0, 26 * PAGE).await?;
-    let large = DeviceOptions {
-        segment_bytes: 4 << 20,
-        create: true,
-    };
+    let large = DeviceOptions { segment_bytes: 4 << 20, create: true };
     let large = directory.open_device("large", large).await?;
     bytes::write(&*large, 0, 512 * PAGE).await?;
     for boundary in (1..=6).map(|index| index * SEGMENT) {
@@ -74,22 +68,10 @@ pub(crate) async fn segments_are_read_by_large_and_small(subject: &Subject) -> i
     }
     // Past the end of a file that exists, and partly past it.
     let end = io::ErrorKind::UnexpectedEof;
-    assert_eq!(
-        bytes::refused_read(&*large, 512 * PAGE as u64, PAGE).await,
-        end
-    );
-    assert_eq!(
-        bytes::refused_read(&*large, 511 * PAGE as u64, 2 * PAGE).await,
-        end
-    );
-    let message = small
-        .read_at(26 * PAGE as u64, AlignedBuf::zeroed(PAGE))
-        .await
-        .into_buf();
+    assert_eq!(bytes::refused_read(&*large, 512 * PAGE as u64, PAGE).await, end);
+    assert_eq!(bytes::refused_read(&*large, 511 * PAGE as u64, 2 * PAGE).await, end);
+    let message = small.read_at(26 * PAGE as u64, AlignedBuf::zeroed(PAGE)).await.into_buf();
     let message = message.expect_err("past the end").to_string();
-    assert!(
-        message.contains("small.000006"),
-        "the message names the file: {message}"
-    );
+    assert!(message.contains("small.000006"), "the message names the file: {message}");
     Ok(())
 }

@@ -19,9 +19,7 @@ use crate::subjects::Subject;
 /// Runs one test on one subject, or says why it cannot.
 fn check(make: fn() -> io::Result<Subject>, test: impl AsyncFn(&Subject) -> io::Result<()>) {
     match make() {
-        Ok(subject) => subject
-            .run(test(&subject))
-            .expect("the subject keeps the contract"),
+        Ok(subject) => subject.run(test(&subject)).expect("the subject keeps the contract"),
         Err(error) if error.kind() == io::ErrorKind::Unsupported => println!("skipped: {error}"),
         Err(error) => panic!("the subject cannot be made: {error}"),
     }

@@ -35,22 +35,14 @@ pub(crate) const SEGMENT: u64 = 16 << 10;
 
 impl Subject {
     fn new(place: Place) -> io::Result<Self> {
-        let subject = Self {
-            place,
-            run_on: RunOn::Thread,
-        };
+        let subject = Self { place, run_on: RunOn::Thread };
         // Says at once if the backend is not to be had.
         subject.directory()?;
         Ok(subject)
     }
 
     fn files(path: TempDir, backend: BackendChoice) -> io::Result<Self> {
-        let config = IoConfig {
-            backend,
-            depth: 8,
-            threads: 3,
-            ..IoConfig::default()
-        };
+        let config = IoConfig { backend, depth: 8, threads: 3, ..IoConfig::default() };
         Self::new(Place::Files { path, config })
     }
 
@@ -93,10 +85,7 @@ fn drive<F: Future>(disk: &SimDisk, future: F) -> F::Output {
 
 /// Options of a device with small segments.
 pub(crate) fn options() -> DeviceOptions {
-    DeviceOptions {
-        segment_bytes: SEGMENT,
-        create: true,
-    }
+    DeviceOptions { segment_bytes: SEGMENT, create: true }
 }
 
 pub(crate) fn threads() -> io::Result<Subject> {
@@ -109,10 +98,7 @@ pub(crate) fn memory() -> io::Result<Subject> {
 
 pub(crate) fn simulated() -> io::Result<Subject> {
     // Some tests write the same place twice at once, with the same bytes: not misuse here.
-    let options = SimOptions {
-        audit: false,
-        ..SimOptions::default()
-    };
+    let options = SimOptions { audit: false, ..SimOptions::default() };
     let disk = SimDisk::new(1, options);
     Subject::new(Place::Simulated(disk))
 }

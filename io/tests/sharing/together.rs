@@ -28,15 +28,12 @@ pub(crate) async fn more_operations_than_the_depth(subject: &Subject) -> io::Res
     for write in writes.into_iter().rev() {
         write.await.result?;
     }
-    let reads = (0..MANY)
-        .map(|index| (page(index), AlignedBuf::zeroed(PAGE)))
-        .collect();
+    let reads = (0..MANY).map(|index| (page(index), AlignedBuf::zeroed(PAGE))).collect();
     for (index, read) in (0..MANY).zip(device.read_many(reads)) {
         bytes::check(&read.await.into_buf()?, page(index));
     }
-    let reads: Vec<_> = (0..MANY)
-        .map(|index| device.read_at(page(index), AlignedBuf::zeroed(PAGE)))
-        .collect();
+    let reads: Vec<_> =
+        (0..MANY).map(|index| device.read_at(page(index), AlignedBuf::zeroed(PAGE))).collect();
     for (index, read) in (0..MANY).zip(reads) {
         bytes::check(&read.await.into_buf()?, page(index));
     }
@@ -76,12 +73,8 @@ pub(crate) async fn threads_do_not_disturb_each_other(subject: &Subject) -> io::
         })
     };
     thread::scope(|scope| {
-        let threads: Vec<_> = (0..4)
-            .map(|first| scope.spawn(move || work(first)))
-            .collect();
-        threads
-            .into_iter()
-            .try_for_each(|one| one.join().expect("no thread panics"))
+        let threads: Vec<_> = (0..4).map(|first| scope.spawn(move || work(first))).collect();
+        threads.into_iter().try_for_each(|one| one.join().expect("no thread panics"))
     })?;
     bytes::read(&*device, 0, PAGE * 4).await?;
     assert_eq!(device.bytes_stored(), page(MANY));
@@ -96,18 +89,14 @@ const BACKLOG: u64 = 2000;
 /// Keeps a long queue of operations until `done`.
 fn keep_busy(done: &AtomicBool, begin: impl Fn(u64, AlignedBuf) -> Completion) -> io::Result<()> {
     pollster::block_on(async {
-        let mut queue: VecDeque<_> = (0..BACKLOG)
-            .map(|index| begin(index, AlignedBuf::zeroed(PAGE)))
-            .collect();
+        let mut queue: VecDeque<_> =
+            (0..BACKLOG).map(|index| begin(index, AlignedBuf::zeroed(PAGE))).collect();
         let mut next = BACKLOG;
         while let Some(oldest) = queue.pop_front() {
             let buf = oldest.await.into_buf()?;
             // Relaxed: it says when to stop, and guards nothing.
             if !done.load(Ordering::Relaxed) {
-                assert!(
-                    next < PATIENCE,
-                    "the other side was starved by {next} operations"
-                );
+                assert!(next < PATIENCE, "the other side was starved by {next} operations");
                 queue.push_back(begin(next, buf));
                 next += 1;
             }
@@ -126,10 +115,7 @@ fn beside(
         let other = scope.spawn(|| keep_busy(&done, begin));
         let outcome = pollster::block_on(work);
         done.store(true, Ordering::Relaxed);
-        other
-            .join()
-            .expect("the work is not starved")
-            .expect("the operations succeed");
+        other.join().expect("the work is not starved").expect("the operations succeed");
         outcome.expect("the work is done");
     });
 }

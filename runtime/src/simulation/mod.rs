@@ -74,10 +74,7 @@ pub struct SimulationOptions {
 
 impl Default for SimulationOptions {
     fn default() -> Self {
-        Self {
-            early_event_chance: None,
-            steps_max: 50_000_000,
-        }
+        Self { early_event_chance: None, steps_max: 50_000_000 }
     }
 }
 
@@ -141,14 +138,10 @@ impl Simulation {
     /// after `steps_max` steps; when a task panics whose [`Task`](crate::Task) nobody holds; when
     /// called from inside a run.
     pub fn run<F: Future>(&self, future: F) -> F::Output {
-        let mut scheduler = self
-            .scheduler
-            .try_lock()
-            .expect("a simulation runs one future at a time");
+        let mut scheduler =
+            self.scheduler.try_lock().expect("a simulation runs one future at a time");
         let mut future = pin!(future);
-        let root = Arc::new(Root {
-            woken: AtomicBool::new(true),
-        });
+        let root = Arc::new(Root { woken: AtomicBool::new(true) });
         let waker = Waker::from(Arc::clone(&root));
         loop {
             self.check(&scheduler);
@@ -225,11 +218,7 @@ impl Simulation {
     fn next_event(&self) -> Option<Duration> {
         let sources = lock(&self.sources);
         let timers = self.executor.timers.earliest();
-        sources
-            .iter()
-            .filter_map(|source| source.next_event())
-            .chain(timers)
-            .min()
+        sources.iter().filter_map(|source| source.next_event()).chain(timers).min()
     }
 
     fn advance(&self, time: Duration) {
@@ -266,10 +255,7 @@ impl Simulation {
 impl Drop for Simulation {
     fn drop(&mut self) {
         // A run that unwound poisons the lock; the tasks are dropped all the same.
-        let scheduler = self
-            .scheduler
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner);
+        let scheduler = self.scheduler.get_mut().unwrap_or_else(PoisonError::into_inner);
         let ready = std::mem::take(&mut scheduler.ready);
         drop(ready);
         self.executor.close();

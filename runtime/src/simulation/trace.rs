@@ -51,11 +51,7 @@ impl fmt::Display for Trace {
             match step {
                 Step::Root => write!(formatter, "{separator}root@{time:?}")?,
                 Step::Task(task) => {
-                    write!(
-                        formatter,
-                        "{separator}{}#{}@{time:?}",
-                        task.name, task.number
-                    )?;
+                    write!(formatter, "{separator}{}#{}@{time:?}", task.name, task.number)?;
                 }
                 Step::Event => write!(formatter, "{separator}event@{time:?}")?,
             }

@@ -114,11 +114,7 @@ fn contests(options: &Options, directory: &Path) -> Result<(), Box<dyn Error>> {
                 .into_iter()
                 .map(|(contestant, slices)| Row::new(&name, contestant, &slices))
                 .collect();
-        print(
-            &name,
-            &of_contest,
-            &[("x rival", &is_rival), ("x raw", &is_ring)],
-        );
+        print(&name, &of_contest, &[("x rival", &is_rival), ("x raw", &is_ring)]);
         rows.extend(of_contest);
     }
     for (name, store) in field.stores {
@@ -132,42 +128,24 @@ fn contests(options: &Options, directory: &Path) -> Result<(), Box<dyn Error>> {
 }
 
 fn arms<'a>(options: &Options, field: &'a Field, tasks: usize) -> Vec<Arm<'a>> {
-    let Field {
-        data,
-        steps,
-        runtime,
-        stores,
-        rivals,
-        raw,
-    } = field;
+    let Field { data, steps, runtime, stores, rivals, raw } = field;
     let bytes = data.value_bytes;
     let walks = move |slice: usize, count: usize| -> Vec<Walk> {
-        (0..count)
-            .map(|number| Walk::new(steps, slice, number, count))
-            .collect()
+        (0..count).map(|number| Walk::new(steps, slice, number, count)).collect()
     };
     let mut arms = Vec::new();
     for (name, store) in stores {
-        arms.push(Arm::new(
-            format!("{name}, tokio"),
-            move |slice, duration| {
-                store::on_tokio(runtime, store, walks(slice, tasks), bytes, duration)
-            },
-        ));
-        arms.push(Arm::new(
-            format!("{name}, one thread"),
-            move |slice, duration| {
-                store::on_one_thread(store, walks(slice, tasks), bytes, duration)
-            },
-        ));
+        arms.push(Arm::new(format!("{name}, tokio"), move |slice, duration| {
+            store::on_tokio(runtime, store, walks(slice, tasks), bytes, duration)
+        }));
+        arms.push(Arm::new(format!("{name}, one thread"), move |slice, duration| {
+            store::on_one_thread(store, walks(slice, tasks), bytes, duration)
+        }));
         if tasks >= BATCH {
-            arms.push(Arm::new(
-                format!("{name}, read_many of {BATCH}"),
-                move |slice, duration| {
-                    let walks = walks(slice, tasks / BATCH);
-                    store::in_batches(runtime, store, walks, (bytes, BATCH), duration)
-                },
-            ));
+            arms.push(Arm::new(format!("{name}, read_many of {BATCH}"), move |slice, duration| {
+                let walks = walks(slice, tasks / BATCH);
+                store::in_batches(runtime, store, walks, (bytes, BATCH), duration)
+            }));
         }
     }
     for (name, rival) in rivals {
@@ -176,14 +154,12 @@ fn arms<'a>(options: &Options, field: &'a Field, tasks: usize) -> Vec<Arm<'a>> {
         }));
     }
     for &size in &options.raw_sizes {
-        arms.push(Arm::new(
-            format!("raw io_uring, {size} B"),
-            move |slice, duration| raw.uring(Walk::new(steps, slice, 0, 1), size, tasks, duration),
-        ));
-        arms.push(Arm::new(
-            format!("raw pread, {size} B"),
-            move |slice, duration| raw.blocking(walks(slice, tasks), size, duration),
-        ));
+        arms.push(Arm::new(format!("raw io_uring, {size} B"), move |slice, duration| {
+            raw.uring(Walk::new(steps, slice, 0, 1), size, tasks, duration)
+        }));
+        arms.push(Arm::new(format!("raw pread, {size} B"), move |slice, duration| {
+            raw.blocking(walks(slice, tasks), size, duration)
+        }));
     }
     if let Some(only) = &options.only {
         arms.retain(|arm| arm.name().contains(only.as_str()));
@@ -199,25 +175,16 @@ fn fill(options: &Options, directory: &Path) -> Result<Field, Box<dyn Error>> {
         value_bytes: options.value,
         memory: bytes / options.times_memory,
     };
-    println!(
-        "{} MiB of data, {} MiB of memory each",
-        bytes >> 20,
-        data.memory >> 20
-    );
+    println!("{} MiB of data, {} MiB of memory each", bytes >> 20, data.memory >> 20);
     let wanted = |name: &str| !options.without.iter().any(|without| without == name);
     let mut stores = Vec::new();
-    for (name, backend) in [
-        ("kvick uring", Backend::Uring),
-        ("kvick threads", Backend::Threads),
-    ] {
+    for (name, backend) in [("kvick uring", Backend::Uring), ("kvick threads", Backend::Threads)] {
         let path = directory.join(name.replace(' ', "-"));
         stores.push((name, said(name, || Ok(store::fill(&path, data, backend)?))?));
     }
     let mut rivals: Vec<(&'static str, Box<dyn Rival>)> = Vec::new();
     if wanted("rocksdb") {
-        let filled = said("RocksDB", || {
-            rivals::Rocks::fill(&directory.join("rocksdb"), data)
-        })?;
+        let filled = said("RocksDB", || rivals::Rocks::fill(&directory.join("rocksdb"), data))?;
         rivals.push(("RocksDB", Box::new(filled)));
     }
     if wanted("redb") {
@@ -225,9 +192,7 @@ fn fill(options: &Options, directory: &Path) -> Result<Field, Box<dyn Error>> {
         rivals.push(("redb", Box::new(filled)));
     }
     if wanted("fjall") {
-        let filled = said("fjall", || {
-            rivals::Fjall::fill(&directory.join("fjall"), data)
-        })?;
+        let filled = said("fjall", || rivals::Fjall::fill(&directory.join("fjall"), data))?;
         rivals.push(("fjall", Box::new(filled)));
     }
     #[cfg(feature = "sled")]
@@ -237,18 +202,9 @@ fn fill(options: &Options, directory: &Path) -> Result<Field, Box<dyn Error>> {
     }
     let raw = Raw::create(&directory.join("raw"), bytes)?;
     let steps = draw_steps(Workload::C, Distribution::Uniform, options.records, 1).leak();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
-    Ok(Field {
-        data,
-        steps,
-        runtime,
-        stores,
-        rivals,
-        raw,
-    })
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    Ok(Field { data, steps, runtime, stores, rivals, raw })
 }
 
 fn said<T>(
@@ -257,10 +213,7 @@ fn said<T>(
 ) -> Result<T, Box<dyn Error>> {
     let started = Stopwatch::start();
     let filled = fill()?;
-    println!(
-        "  {name:<14} loaded in {:.1} s",
-        started.elapsed().as_secs_f64()
-    );
+    println!("  {name:<14} loaded in {:.1} s", started.elapsed().as_secs_f64());
     Ok(filled)
 }
 

@@ -36,10 +36,7 @@ impl Raw {
         }
         file.sync_all()?;
         let bytes = file.metadata()?.len();
-        Ok(Self {
-            file: open_direct(path)?,
-            bytes,
-        })
+        Ok(Self { file: open_direct(path)?, bytes })
     }
 
     fn place(&self, target: u64, size: usize) -> u64 {
@@ -56,9 +53,7 @@ impl Raw {
             let buffer = &mut room[start..start + size];
             while let Some([step]) = walk.take(1) {
                 let started = Stopwatch::start();
-                self.file
-                    .read_exact_at(buffer, self.place(step.target(), size))
-                    .expect("a read");
+                self.file.read_exact_at(buffer, self.place(step.target(), size)).expect("a read");
                 walk.timed(&started);
             }
         })
@@ -67,8 +62,7 @@ impl Raw {
     /// A slice of reads through one ring, `depth` in flight.
     pub fn uring(&self, walk: Walk, size: usize, depth: usize, duration: Duration) -> Slice {
         on_threads(vec![walk], duration, |walk| {
-            self.keep_in_flight(walk, size, depth)
-                .expect("io_uring reads");
+            self.keep_in_flight(walk, size, depth).expect("io_uring reads");
         })
     }
 
@@ -123,10 +117,7 @@ struct ReadBuffers {
 impl ReadBuffers {
     fn new(size: usize, depth: usize) -> Self {
         let words = huge_words(size.next_multiple_of(4096) * depth / size_of::<u64>());
-        Self {
-            words,
-            size: u32::try_from(size).expect("a small read"),
-        }
+        Self { words, size: u32::try_from(size).expect("a small read") }
     }
 
     fn start(&self, slot: usize) -> *mut u8 {
@@ -162,8 +153,5 @@ pub fn warm(directory: &Path) -> std::io::Result<()> {
 
 fn open_direct(path: &Path) -> std::io::Result<File> {
     let direct = rustix::fs::OFlags::DIRECT.bits();
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(direct.cast_signed())
-        .open(path)
+    OpenOptions::new().read(true).custom_flags(direct.cast_signed()).open(path)
 }

@@ -45,9 +45,7 @@ pub trait Rival: Sync {
 pub fn run(rival: &dyn Rival, walks: Vec<Walk>, duration: Duration) -> Slice {
     let evictor = rival.cached_files().map(|path| {
         let files = files_below(path);
-        Beside::start("evictor", EVICTION_INTERVAL, move |_| {
-            files.iter().for_each(evict)
-        })
+        Beside::start("evictor", EVICTION_INTERVAL, move |_| files.iter().for_each(evict))
     });
     let slice = on_threads(walks, duration, |walk| {
         let mut read = rival.reader();
@@ -117,20 +115,14 @@ impl Rocks {
         })?;
         database.flush()?;
         database.compact_range(None::<&[u8]>, None::<&[u8]>);
-        Ok(Self {
-            database,
-            value_bytes: data.value_bytes,
-        })
+        Ok(Self { database, value_bytes: data.value_bytes })
     }
 }
 
 impl Rival for Rocks {
     fn reader(&self) -> Box<dyn FnMut(u64) -> Option<bool> + '_> {
         Box::new(|key| {
-            let value = self
-                .database
-                .get_pinned(key.to_be_bytes())
-                .expect("RocksDB reads")?;
+            let value = self.database.get_pinned(key.to_be_bytes()).expect("RocksDB reads")?;
             Some(<[u8]>::verify_view(&&*value, key, self.value_bytes))
         })
     }
@@ -170,11 +162,7 @@ impl Redb {
             }
             Ok(transaction.commit()?)
         })?;
-        Ok(Self {
-            database,
-            directory: path.to_owned(),
-            value_bytes: data.value_bytes,
-        })
+        Ok(Self { database, directory: path.to_owned(), value_bytes: data.value_bytes })
     }
 }
 
@@ -219,12 +207,7 @@ impl Fjall {
         keyspace.rotate_memtable_and_wait()?;
         keyspace.major_compact()?;
         let (directory, value_bytes) = (path.to_owned(), data.value_bytes);
-        Ok(Self {
-            keyspace,
-            _database: database,
-            directory,
-            value_bytes,
-        })
+        Ok(Self { keyspace, _database: database, directory, value_bytes })
     }
 }
 
@@ -257,23 +240,14 @@ impl Sled {
     ///
     /// Whatever the store says.
     pub fn fill(path: &Path, data: Data) -> Result<Self, Box<dyn Error>> {
-        let database = sled::Config::new()
-            .path(path)
-            .cache_capacity(data.memory)
-            .open()?;
+        let database = sled::Config::new().path(path).cache_capacity(data.memory).open()?;
         in_key_order(data, |group| {
             group.iter().try_for_each(|(key, value)| {
-                database
-                    .insert(key.to_be_bytes(), value.as_slice())
-                    .map(drop)
+                database.insert(key.to_be_bytes(), value.as_slice()).map(drop)
             })
         })?;
         database.flush()?;
-        Ok(Self {
-            database,
-            directory: path.to_owned(),
-            value_bytes: data.value_bytes,
-        })
+        Ok(Self { database, directory: path.to_owned(), value_bytes: data.value_bytes })
     }
 }
 

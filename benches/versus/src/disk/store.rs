@@ -30,18 +30,8 @@ pub fn fill(path: &Path, data: Data, backend: Backend) -> Result<Store> {
         .with_expected_keys(data.records)
         .with_backend(backend);
     let store = block_on(Store::open(path, config))?;
-    let crew = Crew {
-        kind: RuntimeKind::Builtin,
-        threads: 1,
-    };
-    load(
-        &store,
-        crew,
-        Load {
-            records: data.records,
-            value_bytes: data.value_bytes,
-        },
-    )?;
+    let crew = Crew { kind: RuntimeKind::Builtin, threads: 1 };
+    load(&store, crew, Load { records: data.records, value_bytes: data.value_bytes })?;
     block_on(store.flush())?;
     Ok(store)
 }
@@ -89,11 +79,7 @@ pub fn on_tokio(
         walks.into_iter().map(task).collect()
     };
     timed(duration, begin, |tasks| {
-        runtime
-            .block_on(join_all(tasks))
-            .into_iter()
-            .map(|walk| walk.expect("no panics"))
-            .collect()
+        runtime.block_on(join_all(tasks)).into_iter().map(|walk| walk.expect("no panics")).collect()
     })
 }
 
@@ -127,10 +113,6 @@ pub fn in_batches(
         walks.into_iter().map(task).collect()
     };
     timed(duration, begin, |tasks| {
-        runtime
-            .block_on(join_all(tasks))
-            .into_iter()
-            .map(|walk| walk.expect("no panics"))
-            .collect()
+        runtime.block_on(join_all(tasks)).into_iter().map(|walk| walk.expect("no panics")).collect()
     })
 }

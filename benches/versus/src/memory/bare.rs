@@ -59,11 +59,7 @@ impl Bare {
     pub fn probe(&self, key: u64) -> Probe {
         let wide = u128::from(key ^ 0x2D35_8DCC_AA6C_78A5) * 0x8BB8_4B93_962E_ACC9;
         let hash = (wide as u64) ^ (wide >> 64) as u64;
-        Probe {
-            bucket: hash as usize & self.mask,
-            tag: hash >> NUMBER_BITS,
-            key,
-        }
+        Probe { bucket: hash as usize & self.mask, tag: hash >> NUMBER_BITS, key }
     }
 
     /// Asks for the index line of a probe.
@@ -117,9 +113,6 @@ impl Bare {
             .map(|position| &self.buckets[position])
             .find(|word| word.load(Ordering::Relaxed) == 0)
             .expect("half of the index is empty");
-        word.store(
-            (probe.tag << NUMBER_BITS) | (number as u64 + 1),
-            Ordering::Relaxed,
-        );
+        word.store((probe.tag << NUMBER_BITS) | (number as u64 + 1), Ordering::Relaxed);
     }
 }

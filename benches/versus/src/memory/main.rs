@@ -87,9 +87,7 @@ struct Contest {
 
 impl Contest {
     fn walks(self, slice: usize) -> Vec<Walk> {
-        (0..self.threads)
-            .map(|number| Walk::new(self.steps, slice, number, self.threads))
-            .collect()
+        (0..self.threads).map(|number| Walk::new(self.steps, slice, number, self.threads)).collect()
     }
 
     fn arm<'a>(self, name: &str, body: impl Fn(&mut Walk) + Sync + 'a) -> Arm<'a> {
@@ -107,17 +105,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         let steps = draw_steps(Workload::A, *distribution, options.records, 1).leak();
         for &threads in &options.threads {
             for &mix in &options.mixes {
-                let contest = Contest {
-                    steps,
-                    mix,
-                    threads,
-                };
+                let contest = Contest { steps, mix, threads };
                 let name = format!("{distribution:?}, {threads} thread(s), {}", mix.name());
                 let of_contest = compete(&options, &field, contest, &name);
-                let baselines: [Baseline<'_>; 2] = [
-                    ("x rival", &maps::is_default_rival),
-                    ("x any rival", &maps::is_rival),
-                ];
+                let baselines: [Baseline<'_>; 2] =
+                    [("x rival", &maps::is_default_rival), ("x any rival", &maps::is_rival)];
                 print(&name, &of_contest, &baselines);
                 rows.extend(of_contest);
             }
@@ -132,15 +124,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn compete(options: &Options, field: &Field, contest: Contest, name: &str) -> Vec<Row> {
     let mix = contest.mix;
-    let Field {
-        store,
-        dash,
-        dash_rapid,
-        papaya,
-        papaya_rapid,
-        bare,
-        ..
-    } = field;
+    let Field { store, dash, dash_rapid, papaya, papaya_rapid, bare, .. } = field;
     let mut arms = vec![
         contest.arm("kvick, await one by one", move |walk| {
             block_on(store::one_by_one(store, mix, walk)).expect("kvick works");
@@ -163,9 +147,7 @@ fn compete(options: &Options, field: &Field, contest: Contest, name: &str) -> Ve
             maps::pin_per_stretch(papaya_rapid, mix, walk);
         }),
         contest.arm("bare probe, one by one", maps::one_by_one(bare, mix)),
-        contest.arm("bare probe, batches of 32", move |walk| {
-            maps::bare_batches(bare, mix, walk)
-        }),
+        contest.arm("bare probe, batches of 32", move |walk| maps::bare_batches(bare, mix, walk)),
     ];
     #[cfg(feature = "oxifaster")]
     arms.push(contest.arm("oxifaster", move |walk| field.oxi.one_by_one(mix, walk)));
@@ -212,8 +194,5 @@ fn weighed<T>(name: &str, load: impl FnOnce() -> T) -> T {
 }
 
 fn on_tokio<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .build()
-        .expect("tokio starts")
-        .block_on(future)
+    tokio::runtime::Builder::new_current_thread().build().expect("tokio starts").block_on(future)
 }

@@ -58,9 +58,7 @@ impl<S: BuildHasher, G: Guard> Map for HashMapRef<'_, u64, AtomicU64, S, G> {
 
     #[inline]
     fn count(&self, key: u64) -> bool {
-        self.get(&key)
-            .map(|value| value.fetch_add(1, Ordering::AcqRel))
-            .is_some()
+        self.get(&key).map(|value| value.fetch_add(1, Ordering::AcqRel)).is_some()
     }
 }
 
@@ -95,8 +93,7 @@ pub fn pin_per_stretch(map: &Papaya<impl BuildHasher>, mix: Mix, walk: &mut Walk
 impl Map for Bare {
     #[inline]
     fn read(&self, key: u64) -> Option<u64> {
-        self.find(self.probe(key))
-            .map(|value| value.load(Ordering::Relaxed))
+        self.find(self.probe(key)).map(|value| value.load(Ordering::Relaxed))
     }
 
     #[inline]
@@ -108,9 +105,7 @@ impl Map for Bare {
 
     #[inline]
     fn count(&self, key: u64) -> bool {
-        self.find(self.probe(key))
-            .map(|value| value.fetch_add(1, Ordering::Relaxed))
-            .is_some()
+        self.find(self.probe(key)).map(|value| value.fetch_add(1, Ordering::Relaxed)).is_some()
     }
 }
 

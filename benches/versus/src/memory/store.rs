@@ -22,16 +22,13 @@ fn memory_for(records: u64) -> ByteSize {
 ///
 /// The first error of the store.
 pub async fn load(records: u64, expect_keys: bool) -> Result<Store> {
-    let mut config = Config::default()
-        .with_memory(memory_for(records))
-        .with_backend(Backend::Memory);
+    let mut config =
+        Config::default().with_memory(memory_for(records)).with_backend(Backend::Memory);
     config.expected_keys = expect_keys.then_some(records);
     let store = Store::open("versus", config).await?;
     let mut session = store.session()?;
     for index in 0..records {
-        session
-            .upsert(&key_of(index), &value_of(key_of(index), 0))
-            .await?;
+        session.upsert(&key_of(index), &value_of(key_of(index), 0)).await?;
     }
     drop(session);
     Ok(store)
@@ -58,9 +55,7 @@ pub async fn one_by_one(store: &Store, mix: Mix, walk: &mut Walk) -> Result<()> 
                     session.upsert(&key, &value_of(key, version)).await?;
                 }
                 Operation::ReadModifyWrite => {
-                    session
-                        .rmw(&key, |previous| u64::next(previous, key, 8))
-                        .await?;
+                    session.rmw(&key, |previous| u64::next(previous, key, 8)).await?;
                 }
             }
         }

@@ -24,11 +24,7 @@ fn misaligned_transfers() {
 
 #[test]
 fn without_an_audit_they_fail() {
-    let (disk, directory) = disk(SimOptions {
-        audit: false,
-        block: 4096,
-        ..SimOptions::default()
-    });
+    let (disk, directory) = disk(SimOptions { audit: false, block: 4096, ..SimOptions::default() });
     let device = open(&disk, &directory);
     let refused = drive(&disk, device.write_at(512, page(8, 1)));
     assert_eq!(refused.result.unwrap_err().kind(), ErrorKind::InvalidInput);
@@ -53,20 +49,15 @@ fn writes_that_overlap_in_flight() {
 
 #[test]
 fn durable_blocks_written_again() {
-    let (disk, directory) = disk(SimOptions {
-        write_once: vec!["log.".to_owned()],
-        ..SimOptions::default()
-    });
+    let (disk, directory) =
+        disk(SimOptions { write_once: vec!["log.".to_owned()], ..SimOptions::default() });
     let device = open(&disk, &directory);
     write(&disk, &*device, 0, page(2, 1));
     write(&disk, &*device, 512, page(2, 1));
     drive(&disk, device.sync()).result.unwrap();
     write(&disk, &*device, 1536, page(1, 1));
     let message = caught(|| device.write_at(1024, page(2, 2)));
-    assert!(
-        message.contains("block 2 of a segment is durable"),
-        "{message}"
-    );
+    assert!(message.contains("block 2 of a segment is durable"), "{message}");
     write(&disk, &*device, 1536, page(1, 2));
     for _ in 0..2 {
         drive(&disk, directory.write_file("superblock", b"x")).unwrap();

@@ -48,10 +48,7 @@ fn an_unsynced_block_is_old_any_newer_or_torn() {
     let (mut seen, mut torn) = (BTreeSet::new(), 0);
     for seed in 0..400 {
         let bytes = contents(&disk.crash(seed), "log.000000").unwrap();
-        assert!(
-            bytes.iter().all(|byte| (1..=3).contains(byte)),
-            "seed {seed}"
-        );
+        assert!(bytes.iter().all(|byte| (1..=3).contains(byte)), "seed {seed}");
         assert!(bytes.is_sorted() || bytes.iter().rev().is_sorted());
         match bytes.iter().all(|&byte| byte == bytes[0]) {
             true => drop(seen.insert(bytes[0])),
@@ -69,10 +66,7 @@ fn nothing_and_everything() {
     let nothing = disk.crash_with(1, Survival::NOTHING);
     assert_eq!(contents(&nothing, "log.000000").unwrap(), [1; 512]);
     let everything = contents(&disk.crash_with(1, Survival::EVERYTHING), "log.000000").unwrap();
-    assert_eq!(
-        (everything.len(), everything[0], everything[512]),
-        (1024, 3, 4)
-    );
+    assert_eq!((everything.len(), everything[0], everything[512]), (1024, 3, 4));
     assert_eq!(disk.crash(1).operations(), 0);
     drop(flying);
 }
@@ -187,10 +181,7 @@ fn a_file_that_is_replaced_in_place_may_be_lost() {
         disk.run_event(disk.next_event().expect("it is written"));
     }
     assert!(broken > 10, "{broken} broken");
-    assert_eq!(
-        contents(&disk.crash_with(1, Survival::NOTHING), "name").unwrap(),
-        [2; 1000]
-    );
+    assert_eq!(contents(&disk.crash_with(1, Survival::NOTHING), "name").unwrap(), [2; 1000]);
 }
 
 #[test]
@@ -210,10 +201,7 @@ fn an_image_can_be_used_and_cut_again() {
 
 #[test]
 fn a_disk_that_lies_about_syncs_loses_what_they_covered() {
-    let (disk, directory) = disk(SimOptions {
-        ignore_syncs: true,
-        ..SimOptions::default()
-    });
+    let (disk, directory) = disk(SimOptions { ignore_syncs: true, ..SimOptions::default() });
     drive(&disk, directory.write_file("a", b"x")).unwrap();
     drive(&disk, directory.sync()).unwrap();
     assert!(disk.crash_with(1, Survival::NOTHING).files().is_empty());

@@ -15,10 +15,7 @@ fn the_operation_with_the_number_fails_and_no_other() {
     let failed = drive(&disk, device.write_at(512, page(1, 2)));
     let error = failed.result.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
-    assert!(
-        error.to_string().contains("db/log.000000 512+512"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("db/log.000000 512+512"), "{error}");
     assert_eq!(failed.buf.expect("the buffer comes back")[..], [2; 512]);
     write(&disk, &*device, 512, page(1, 2));
     assert!(disk.history().contains("Write failed: TimedOut"));
@@ -29,10 +26,7 @@ fn every_operation_can_fail() {
     let work = |disk: &SimDisk| -> std::io::Result<()> {
         let directory = disk.directory("db");
         let lock = drive(disk, directory.lock("lock"))?;
-        let options = DeviceOptions {
-            segment_bytes: SEGMENT,
-            create: true,
-        };
+        let options = DeviceOptions { segment_bytes: SEGMENT, create: true };
         let device = drive(disk, directory.open_device("log", options))?;
         drive(disk, device.write_at(0, page(40, 1))).result?;
         drive(disk, device.read_at(0, page(1, 0))).result?;
@@ -64,10 +58,7 @@ fn switches_turn_on_and_off() {
     let device = open(&disk, &directory);
     write(&disk, &*device, 0, page(1, 1));
     disk.fail_reads(Some(ErrorKind::BrokenPipe));
-    assert_eq!(
-        read(&disk, &*device, 0, 512).unwrap_err().kind(),
-        ErrorKind::BrokenPipe
-    );
+    assert_eq!(read(&disk, &*device, 0, 512).unwrap_err().kind(), ErrorKind::BrokenPipe);
     disk.fail_reads(None);
     assert!(read(&disk, &*device, 0, 512).is_ok());
 
@@ -88,20 +79,13 @@ fn switches_turn_on_and_off() {
 
 #[test]
 fn a_full_disk_works_again_once_there_is_space() {
-    let (disk, directory) = disk(SimOptions {
-        capacity: Some(1024),
-        ..SimOptions::default()
-    });
+    let (disk, directory) = disk(SimOptions { capacity: Some(1024), ..SimOptions::default() });
     let device = open(&disk, &directory);
     let full = drive(&disk, device.write_at(0, page(3, 1)));
     assert_eq!(full.result.unwrap_err().kind(), ErrorKind::StorageFull);
     write(&disk, &*device, 0, page(2, 1));
     write(&disk, &*device, 0, page(2, 2));
-    assert!(
-        drive(&disk, device.write_at(1024, page(1, 1)))
-            .result
-            .is_err()
-    );
+    assert!(drive(&disk, device.write_at(1024, page(1, 1))).result.is_err());
     disk.add_space(512);
     write(&disk, &*device, 1024, page(1, 1));
     disk.set_capacity(None);
@@ -127,10 +111,7 @@ fn a_stalled_disk_ends_nothing_until_released() {
 #[test]
 fn faults_by_chance_come_at_their_rate() {
     let (disk, directory) = disk(SimOptions {
-        fault_rates: FaultRates {
-            write: 0.25,
-            ..FaultRates::default()
-        },
+        fault_rates: FaultRates { write: 0.25, ..FaultRates::default() },
         ..SimOptions::default()
     });
     let device = open(&disk, &directory);
@@ -146,11 +127,7 @@ fn a_failed_write_changes_some_of_its_blocks() {
     let device = open(&disk, &directory);
     write(&disk, &*device, 0, page(16, 1));
     disk.fail_at(disk.operations(), ErrorKind::BrokenPipe);
-    assert!(
-        drive(&disk, device.write_at(0, page(16, 2)))
-            .result
-            .is_err()
-    );
+    assert!(drive(&disk, device.write_at(0, page(16, 2))).result.is_err());
     let bytes = read(&disk, &*device, 0, 16 * 512).unwrap();
     let new = bytes.chunks(512).filter(|block| block[0] == 2).count();
     assert!((1..16).contains(&new), "{new} of 16");
@@ -175,10 +152,7 @@ fn after_a_failed_sync_one_that_succeeds_makes_nothing_durable() {
         lost += u32::from(found == 1);
         hidden += u32::from(found == 1 && shown == 2);
     }
-    assert!(
-        lost > 8 && hidden > 2,
-        "{lost} lost, {hidden} of them shown"
-    );
+    assert!(lost > 8 && hidden > 2, "{lost} lost, {hidden} of them shown");
 }
 
 #[test]

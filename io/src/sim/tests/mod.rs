@@ -42,10 +42,7 @@ fn disk(options: SimOptions) -> (SimDisk, Arc<dyn Directory>) {
 const SEGMENT: u64 = 8192;
 
 fn open(disk: &SimDisk, directory: &Arc<dyn Directory>) -> Arc<dyn Device> {
-    let options = DeviceOptions {
-        segment_bytes: SEGMENT,
-        create: true,
-    };
+    let options = DeviceOptions { segment_bytes: SEGMENT, create: true };
     drive(disk, directory.open_device("log", options)).expect("opens")
 }
 

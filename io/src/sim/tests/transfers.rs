@@ -14,16 +14,9 @@ fn what_is_written_is_read_also_across_segments() {
     write(&disk, &*device, SEGMENT - 1024, page(4, 2));
     let bytes = read(&disk, &*device, SEGMENT - 1024, 2048).unwrap();
     assert!(bytes.iter().all(|&byte| byte == 2));
-    assert_eq!(
-        read(&disk, &*device, 4096, 512).unwrap(),
-        [0; 512],
-        "a hole"
-    );
+    assert_eq!(read(&disk, &*device, 4096, 512).unwrap(), [0; 512], "a hole");
     assert_eq!(device.bytes_stored(), SEGMENT + 1024);
-    assert_eq!(
-        drive(&disk, directory.list()).unwrap(),
-        ["log.000000", "log.000001"]
-    );
+    assert_eq!(drive(&disk, directory.list()).unwrap(), ["log.000000", "log.000001"]);
     assert_eq!(device.locate(SEGMENT + 512), ("log.000001".to_owned(), 512));
     let past = read(&disk, &*device, SEGMENT + 1024, 512).unwrap_err();
     assert_eq!(past.kind(), ErrorKind::UnexpectedEof);
@@ -49,9 +42,7 @@ fn discarded_segments_are_gone_and_their_space_is_free() {
 fn operations_end_in_virtual_time_and_not_in_order() {
     let (disk, directory) = disk(SimOptions::default());
     let device = open(&disk, &directory);
-    let mut writes: Vec<_> = (0..16)
-        .map(|at| device.write_at(at * 512, page(1, 1)))
-        .collect();
+    let mut writes: Vec<_> = (0..16).map(|at| device.write_at(at * 512, page(1, 1))).collect();
     assert_eq!(disk.in_flight(), 16);
     let mut order = Vec::new();
     let mut before = Duration::ZERO;
@@ -134,10 +125,7 @@ fn a_lock_is_exclusive_until_dropped() {
 #[test]
 fn a_device_is_found_again() {
     let (disk, directory) = disk(SimOptions::default());
-    let options = DeviceOptions {
-        segment_bytes: SEGMENT,
-        create: false,
-    };
+    let options = DeviceOptions { segment_bytes: SEGMENT, create: false };
     let absent = drive(&disk, directory.open_device("log", options)).unwrap_err();
     assert_eq!(absent.kind(), ErrorKind::NotFound);
     write(&disk, &*open(&disk, &directory), SEGMENT, page(1, 9));

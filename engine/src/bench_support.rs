@@ -1,0 +1,64 @@
+//! The parts of an operation by themselves, for micro benchmarks. Not part of the public interface.
+
+use crate::address::Address;
+use crate::hash::KeyHasher;
+use crate::hash_index::HashIndex;
+use crate::hybrid_log::Tail;
+
+/// A hash index filled with the numbers below `keys`.
+#[derive(Debug)]
+pub struct Probe {
+    index: HashIndex,
+    hasher: KeyHasher,
+}
+
+impl Probe {
+    /// An index of twelve keys a bucket.
+    ///
+    /// # Panics
+    /// If there is no memory.
+    pub fn new(keys: u64) -> Self {
+        let index = HashIndex::new(keys.div_ceil(12), true).expect("memory for the index");
+        let hasher = KeyHasher::new(1);
+        for key in 0..keys {
+            let entry = index.find_or_create(hasher.hash(&key.to_le_bytes()));
+            assert!(index.try_update(entry, Address::new(64 + key * 24)));
+        }
+        Self { index, hasher }
+    }
+
+    /// Hash and search; the address that the entry holds.
+    #[inline]
+    pub fn find(&self, key: u64) -> Option<u64> {
+        let entry = self.index.find(self.hasher.hash(&key.to_le_bytes()))?;
+        Some(entry.address().raw())
+    }
+}
+
+/// The tail of a log of pages of 4 MiB without frames behind it.
+#[derive(Debug)]
+pub struct Reserve(Tail);
+
+impl Reserve {
+    /// A tail at the start of its log.
+    pub fn new() -> Self {
+        Self(Tail::new(Address::FIRST, 22, 1 << 22))
+    }
+
+    /// Takes `bytes` bytes, a multiple of 8, turning pages as needed; their address.
+    #[inline]
+    pub fn reserve(&self, bytes: u64) -> u64 {
+        loop {
+            match self.0.reserve(bytes) {
+                Ok(address) => return address.raw(),
+                Err(closed) => self.0.turn(closed),
+            }
+        }
+    }
+}
+
+impl Default for Reserve {
+    fn default() -> Self {
+        Self::new()
+    }
+}
