@@ -18,7 +18,8 @@ const READS: u64 = 20_000;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let directory = tempfile::tempdir()?;
-    let config = Config::default().with_memory(MEMORY).with_expected_keys(RECORDS); // the index is part of the memory
+    // The index is part of the memory.
+    let config = Config::default().with_memory(MEMORY).with_expected_keys(RECORDS);
     let store: FasterKv<u64, [u8; VALUE_BYTES]> = FasterKv::open(directory.path(), config).await?;
 
     // Writing goes as fast as pages can be flushed: it waits when memory is full, and only then.
