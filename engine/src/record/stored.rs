@@ -29,26 +29,13 @@ impl StoredRecord {
     }
 
     pub(crate) fn extents(&self, layout: Layout) -> Extents {
-        if layout.has_extents() {
-            unpack(self.word(layout.extents_index()))
-        } else {
-            layout.extents(0, 0)
-        }
+        extents_in(self.record(), layout)
     }
 
     /// Bytes of the whole record whose header begins `bytes`; `None` if none begins there.
     pub(crate) fn header(bytes: &[u8], layout: Layout) -> Option<usize> {
-        let word = |index: usize| {
-            let bytes = &bytes[index * WORD..][..WORD];
-            u64::from_le_bytes(bytes.try_into().expect("a word has 8 bytes"))
-        };
-        let extents = if layout.has_extents() {
-            unpack(word(layout.extents_index()))
-        } else {
-            layout.extents(0, 0)
-        };
-        let is_present = RecordInfo::from_raw(word(0)).is_present();
-        is_present.then(|| layout.record_bytes(extents))
+        let is_present = RecordInfo::from_raw(word_in(bytes, 0)).is_present();
+        is_present.then(|| layout.record_bytes(extents_in(bytes, layout)))
     }
 
     pub(crate) fn key(&self, layout: Layout) -> &[u8] {
@@ -67,7 +54,24 @@ impl StoredRecord {
     }
 
     fn word(&self, index: usize) -> u64 {
-        let bytes = &self.bytes[self.start + index * WORD..][..WORD];
-        u64::from_le_bytes(bytes.try_into().expect("a word has 8 bytes"))
+        word_in(self.record(), index)
     }
+
+    /// The bytes from the record's header on.
+    fn record(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+}
+
+fn extents_in(record: &[u8], layout: Layout) -> Extents {
+    if layout.has_extents() {
+        unpack(word_in(record, layout.extents_index()))
+    } else {
+        layout.extents(0, 0)
+    }
+}
+
+fn word_in(record: &[u8], index: usize) -> u64 {
+    let bytes = &record[index * WORD..][..WORD];
+    u64::from_le_bytes(bytes.try_into().expect("a word has 8 bytes"))
 }

@@ -247,10 +247,7 @@ impl Try<'_, '_> {
                 return Ok(Some(Step::Done(true)));
             }
             if core.is_too_long(layout, key, new) {
-                return Ok(Some(Step::Blocked(Blocked::TooLong(Box::new((
-                    version,
-                    new.to_vec(),
-                ))))));
+                return Ok(Some(too_long(version, new)));
             }
             let record = NewRecord { key, value: new, content: Content::Value };
             Ok(sealed(state, word, || core.link::<Types<K, V>>(entry, record, guard, counters)))
@@ -313,16 +310,18 @@ impl Try<'_, '_> {
         let step = change.apply(current, |new| {
             core.check_value::<V>(new)?;
             if core.is_too_long(layout, key, new) {
-                return Ok(Some(Step::Blocked(Blocked::TooLong(Box::new((
-                    version,
-                    new.to_vec(),
-                ))))));
+                return Ok(Some(too_long(version, new)));
             }
             let record = NewRecord { key, value: new, content: Content::Value };
             Ok(linked(core.link::<Types<K, V>>(entry, record, guard, counters)))
         })?;
         Ok(step.unwrap_or(Some(Step::Done(false))))
     }
+}
+
+/// A value made from `version` does not fit in a page.
+fn too_long(version: Version, value: &[u8]) -> Step<bool> {
+    Step::Blocked(Blocked::TooLong(Box::new((version, value.to_vec()))))
 }
 
 /// The record of a value that was stored in pieces because an earlier attempt, from this very
