@@ -10,6 +10,8 @@ use std::io;
 use crate::buf::AlignedBuf;
 use crate::completion::Completion;
 use crate::directory::BoxFuture;
+#[cfg(doc)]
+use crate::directory::Directory;
 
 /// One address space of bytes: a segmented file, or memory.
 ///
@@ -44,6 +46,26 @@ pub trait Device: Send + Sync + Debug + 'static {
     /// `NotFound`. Operations in flight there complete normally. Not undone if the future is
     /// dropped after its first poll; durable after a sync of the directory.
     fn discard_below(&self, offset: u64) -> BoxFuture<'_, io::Result<()>>;
+
+    /// Deletes every byte at and above `end`, a multiple of the block: whole segments go, the one
+    /// that holds `end` is cut. Later reads there fail with `UnexpectedEof`; later writes there
+    /// extend the device again, and a gap reads as zeros. Nothing changes if the device ends at or
+    /// below `end`. The lowest segment stays, if need be empty, so that the device is found again.
+    ///
+    /// The caller promises that no transfer at or above `end` is in flight, also none whose future
+    /// was dropped, and no discard that reaches there.
+    ///
+    /// Durable once both a [`sync`](Self::sync) and a [`Directory::sync`] that follow have
+    /// succeeded; until then any of the bytes may come back after a power cut.
+    ///
+    /// # Errors
+    /// `InvalidInput`: `end` is not a multiple of the block, or lies below what
+    /// [`discard_below`](Self::discard_below) discarded; nothing was done. Others as the operating
+    /// system reports them: each segment is then as before or as asked for. Truncate again.
+    ///
+    /// # Cancel safety
+    /// Begins at its first poll, and is not undone if the future is dropped after that.
+    fn truncate(&self, end: u64) -> BoxFuture<'_, io::Result<()>>;
 
     /// Alignment and kind of this device; constant while it is open.
     fn geometry(&self) -> Geometry;

@@ -1,9 +1,9 @@
 //! One file of the operating system: how it is opened, and what of it is not yet durable.
 //!
-//! Durability is counted, not flagged: `written` goes up when a write has completed, and a sync
-//! that began at `written == n` raises `synced` to `n` when it has succeeded. Two syncs that
-//! overlap can then not mistake each other's beginning for an end, and a failed sync leaves the
-//! file as unsynced as it was.
+//! Durability is counted, not flagged: `written` goes up when a write or a truncation has
+//! completed, and a sync that began at `written == n` raises `synced` to `n` when it has succeeded.
+//! Two syncs that overlap can then not mistake each other's beginning for an end, and a failed sync
+//! leaves the file as unsynced as it was.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -87,6 +87,18 @@ impl StorageFile {
         // Release pairs with the Acquire in `begin_sync` and `needs_sync`: a sync that counts this
         // write was issued after the kernel had it.
         self.written.fetch_add(1, Ordering::Release);
+    }
+
+    /// Cuts what lies at and above `length`; nothing if the file ends there or below.
+    pub(crate) fn truncate(&self, length: u64) -> io::Result<()> {
+        // Asked of the file: a write that failed may have made it longer than was noted.
+        if self.file.metadata()?.len() > length {
+            self.file.set_len(length)?;
+            // No write above `length` is in flight that could raise it again. Relaxed: a statistic.
+            self.length.fetch_min(length, Ordering::Relaxed);
+            self.note_written(0);
+        }
+        Ok(())
     }
 
     pub(crate) fn needs_sync(&self) -> bool {
@@ -182,5 +194,32 @@ mod tests {
         file.note_synced(file.begin_sync());
         assert!(!file.needs_sync());
         assert_eq!(file.length(), 512);
+    }
+
+    #[test]
+    fn a_truncation_is_to_be_synced_and_never_lengthens() {
+        let directory = tempfile::tempdir().unwrap();
+        let mode = OpenMode { create: true, direct: false };
+        let file = StorageFile::open(directory.path(), "log", mode).unwrap();
+        assert_eq!(file.write_at(&[7; 1024], 0).unwrap(), 1024);
+        file.note_written(1024);
+        file.note_synced(file.begin_sync());
+        for longer in [1024, 4096] {
+            file.truncate(longer).unwrap();
+            assert!(!file.needs_sync() && file.length() == 1024);
+        }
+        file.truncate(512).unwrap();
+        assert!(file.needs_sync());
+        assert_eq!((file.length(), file.file.metadata().unwrap().len()), (512, 512));
+    }
+
+    #[test]
+    fn what_a_failed_write_left_is_cut_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let mode = OpenMode { create: true, direct: false };
+        let file = StorageFile::open(directory.path(), "log", mode).unwrap();
+        assert_eq!(file.write_at(&[7; 1024], 0).unwrap(), 1024);
+        file.truncate(512).unwrap();
+        assert_eq!((file.length(), file.file.metadata().unwrap().len()), (0, 512));
     }
 }

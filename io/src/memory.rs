@@ -13,7 +13,7 @@ use crate::completion::{Completion, Transfer};
 use crate::device::{Device, Geometry};
 use crate::directory::{BoxFuture, DeviceOptions, Directory, Lock};
 use crate::names;
-use crate::segments::{Extents, Insertion, Lookup, Segments, past_the_end};
+use crate::segments::{Extents, Insertion, Lookup, Segments, Truncation, past_the_end};
 
 /// A [`Directory`] whose files live in memory. Clones share the files.
 ///
@@ -120,7 +120,7 @@ impl Directory for MemoryDirectory {
         Box::pin(async move {
             names::check(&name)?;
             let file = self.shared.file_or_new(&name);
-            file.truncate();
+            file.truncate(0);
             file.write(0, &bytes);
             Ok(())
         })
@@ -256,6 +256,22 @@ impl Device for MemoryDevice {
         })
     }
 
+    fn truncate(&self, end: u64) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async move {
+            self.geometry().check(end, 0)?;
+            let mut files = self.directory.files();
+            let Truncation { removed, cut } = self.segments.truncation(end)?;
+            for (index, _) in removed {
+                files.remove(&self.segments.file_name(index));
+                self.segments.remove(index);
+            }
+            if let Some((file, length)) = cut {
+                file.truncate(length);
+            }
+            Ok(())
+        })
+    }
+
     fn geometry(&self) -> Geometry {
         let segment_bytes = self.segments.segment_bytes();
         Geometry { block: 512, direct: false, backend: "memory", segment_bytes }
@@ -311,8 +327,19 @@ impl MemoryFile {
         }
     }
 
-    fn truncate(&self) {
-        *self.contents.write().unwrap_or_else(PoisonError::into_inner) = Contents::default();
+    /// Cuts what lies at and above `length`; nothing if the file ends there or below.
+    fn truncate(&self, length: u64) {
+        let mut contents = self.contents.write().unwrap_or_else(PoisonError::into_inner);
+        if contents.len <= length {
+            return;
+        }
+        contents.len = length;
+        let (index, within) = position(length);
+        drop(contents.chunks.split_off(&(index + u64::from(within > 0))));
+        // The rest of the last chunk is a gap once something is written behind it.
+        if let Some(chunk) = contents.chunks.get_mut(&index) {
+            chunk[within..].fill(0);
+        }
     }
 
     fn contents(&self) -> Vec<u8> {

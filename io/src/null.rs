@@ -103,6 +103,10 @@ impl Device for NullDevice {
         Box::pin(async { Ok(()) })
     }
 
+    fn truncate(&self, end: u64) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async move { self.geometry().check(end, 0).map(drop) })
+    }
+
     fn geometry(&self) -> Geometry {
         let segment_bytes = self.segment_bytes;
         Geometry { block: 512, direct: false, backend: "null", segment_bytes }
@@ -134,6 +138,9 @@ mod tests {
             let refused = device.write_at(1, AlignedBuf::zeroed(512)).await.result.unwrap_err();
             assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
             assert!(device.sync().await.result.is_ok());
+            device.truncate(512).await.unwrap();
+            let refused = device.truncate(1).await.unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
             assert_eq!(directory.list().await.unwrap(), ["log.000000"]);
         });
     }

@@ -12,9 +12,9 @@ use crate::completion::{Completion, CompletionSink, OpTable, Transfer};
 use crate::device::{Device, Geometry};
 use crate::directory::BoxFuture;
 use crate::file::StorageFile;
-use crate::operation::{Kind, Operation};
+use crate::operation::{Kind, Operation, with_context};
 use crate::os_directory::Place;
-use crate::segments::{Extents, Insertion, Lookup, Segments};
+use crate::segments::{Extents, Insertion, Lookup, Segments, Truncation};
 
 /// A [`Device`] made of real files.
 #[derive(Debug)]
@@ -111,6 +111,23 @@ fn create_segments(
     }
 }
 
+fn truncate(segments: &Segments<StorageFile>, place: &Place, end: u64) -> io::Result<()> {
+    let Truncation { removed, cut } = segments.truncation(end)?;
+    for (index, _) in removed {
+        place.remove(&segments.file_name(index))?;
+        segments.remove(index);
+        if let Some(entries) = &place.entries {
+            entries.note_written(0);
+        }
+    }
+    match cut {
+        Some((file, length)) => file.truncate(length).map_err(|error| {
+            with_context(error, format!("truncating {} to {length} bytes", file.name()))
+        }),
+        None => Ok(()),
+    }
+}
+
 impl Device for OsDevice {
     fn read_at(&self, offset: u64, buf: AlignedBuf) -> Completion {
         match self.prepare_read(offset, buf) {
@@ -180,6 +197,14 @@ impl Device for OsDevice {
                 Ok(())
             };
             self.place.blocking.call(job).await
+        })
+    }
+
+    fn truncate(&self, end: u64) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async move {
+            self.geometry.check(end, 0)?;
+            let (segments, place) = (Arc::clone(&self.segments), Arc::clone(&self.place));
+            self.place.blocking.call(move || truncate(&segments, &place, end)).await
         })
     }
 

@@ -204,3 +204,30 @@ impl Lock for OsLock {}
 fn naming(name: &str) -> impl FnOnce(io::Error) -> io::Error {
     move |error| with_context(error, name.to_owned())
 }
+
+#[cfg(all(test, not(loom), unix))]
+mod tests {
+    use super::*;
+    use crate::buf::AlignedBuf;
+    use crate::threads::Threads;
+
+    #[test]
+    fn a_sync_covers_a_truncation_and_the_entries_of_what_it_removed() {
+        let path = tempfile::tempdir().unwrap();
+        let medium = Medium { direct: false, block: 512 };
+        let engine = Arc::new(Threads::new(1, 1));
+        let directory = OsDirectory::new(path.path().to_owned(), medium, engine).unwrap();
+        let entries = directory.place.entries.as_ref().expect("there are on unix");
+        let options = DeviceOptions { segment_bytes: 4096, create: true };
+        pollster::block_on(async {
+            let device = directory.open_device("log", options).await.unwrap();
+            device.write_at(0, AlignedBuf::zeroed(3 * 4096)).await.result.unwrap();
+            device.sync().await.result.unwrap();
+            device.truncate(4096 + 512).await.unwrap();
+            assert!(entries.needs_sync(), "a file was removed");
+            device.sync().await.result.unwrap();
+            device.truncate(4096 + 512).await.unwrap();
+            assert!(!entries.needs_sync(), "nothing changed");
+        });
+    }
+}

@@ -1,9 +1,9 @@
 //! One address space over many files: which file holds which byte.
 //!
 //! Segment `i` holds the bytes `[i * bytes, (i + 1) * bytes)` and is the file `name.i`. Segments
-//! appear when first written, in any order, and are deleted from the low end. A range that crosses
-//! a boundary becomes several extents. The table is generic over what a file is, so that every
-//! backend shares this arithmetic.
+//! appear when first written, in any order, and are deleted from the low end, or from the high end
+//! by a truncation. A range that crosses a boundary becomes several extents. The table is generic
+//! over what a file is, so that every backend shares this arithmetic.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -65,6 +65,15 @@ pub(crate) enum Insertion {
     Discarded,
 }
 
+/// What deletes every byte from some offset on.
+#[derive(Debug)]
+pub(crate) struct Truncation<F> {
+    /// Segments that go as a whole, the highest first: whatever fails leaves no gap.
+    pub(crate) removed: Vec<(u64, Arc<F>)>,
+    /// The highest segment that stays, and the length that it may have at most.
+    pub(crate) cut: Option<(Arc<F>, u64)>,
+}
+
 impl<F> Segments<F> {
     /// The table of a device with these files; segments below the lowest count as discarded.
     pub(crate) fn new(device: &str, bytes: u64, files: BTreeMap<u64, Arc<F>>) -> Self {
@@ -79,7 +88,7 @@ impl<F> Segments<F> {
         let state = self.read();
         let index = offset / self.bytes;
         if index < state.first {
-            return Lookup::Discarded(self.discarded(offset));
+            return Lookup::Discarded(self.discarded(io::ErrorKind::NotFound, offset));
         }
         let Some(first) = self.extent(&state, index, offset, end) else {
             return Lookup::Missing(index);
@@ -114,6 +123,33 @@ impl<F> Segments<F> {
         std::mem::replace(&mut state.files, kept).into_keys().collect()
     }
 
+    /// What to do to the files so that the device ends at `end`. The table stays as it is: a
+    /// segment is to be [removed](Self::remove) once its file is.
+    pub(crate) fn truncation(&self, end: u64) -> io::Result<Truncation<F>> {
+        let state = self.read();
+        let (index, within) = (end / self.bytes, end % self.bytes);
+        if index < state.first {
+            return Err(self.discarded(io::ErrorKind::InvalidInput, end));
+        }
+        let needed = if within > 0 { index + 1 } else { index };
+        // The lowest file stays, or nothing would say where the device begins.
+        let kept = state.files.keys().next().map_or(needed, |&lowest| needed.max(lowest + 1));
+        let removed = state.files.range(kept..).rev();
+        let cut = state.files.range(index..kept).next_back().map(|(&last, file)| {
+            let length = if last == index { within } else { 0 };
+            (Arc::clone(file), length)
+        });
+        Ok(Truncation {
+            removed: removed.map(|(&index, file)| (index, Arc::clone(file))).collect(),
+            cut,
+        })
+    }
+
+    /// Forgets one segment, which may appear again.
+    pub(crate) fn remove(&self, index: u64) {
+        self.state.write().unwrap_or_else(PoisonError::into_inner).files.remove(&index);
+    }
+
     /// All segments at this moment.
     pub(crate) fn files(&self) -> Vec<Arc<F>> {
         self.read().files.values().map(Arc::clone).collect()
@@ -142,10 +178,10 @@ impl<F> Segments<F> {
         past_the_end(&file, within)
     }
 
-    fn discarded(&self, offset: u64) -> io::Error {
+    fn discarded(&self, kind: io::ErrorKind, offset: u64) -> io::Error {
         let (file, within) = self.locate(offset);
         let message = format!("offset {within} of {file} was discarded");
-        io::Error::new(io::ErrorKind::NotFound, message)
+        io::Error::new(kind, message)
     }
 
     fn extent(&self, state: &State<F>, index: u64, offset: u64, end: u64) -> Option<Extent<F>> {
@@ -160,6 +196,17 @@ impl<F> Segments<F> {
     fn read(&self) -> RwLockReadGuard<'_, State<F>> {
         // Every update is one assignment or map call: a panic elsewhere cannot leave it half done.
         self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<F> Truncation<F> {
+    /// Whether it takes a part of this extent away.
+    pub(crate) fn reaches(&self, extent: &Extent<F>) -> bool {
+        let same = |file: &Arc<F>| Arc::ptr_eq(file, &extent.file);
+        let end = extent.offset + extent.len as u64;
+        let cut = self.cut.as_ref();
+        cut.is_some_and(|(file, length)| same(file) && end > *length)
+            || self.removed.iter().any(|(_, file)| same(file))
     }
 }
 
@@ -203,6 +250,52 @@ mod tests {
         assert!(matches!(table.look_up(0, 10), Lookup::Discarded(_)));
         assert_eq!(table.discard_below(1000), [1, 2]);
         assert!(matches!(table.look_up(1000, 1001), Lookup::Missing(10)));
+    }
+
+    /// The segments that go, and the one that is cut, with its length.
+    fn truncation(table: &Segments<u64>, end: u64) -> (Vec<u64>, Option<(u64, u64)>) {
+        let Truncation { removed, cut } = table.truncation(end).expect("not discarded");
+        assert!(removed.iter().all(|(index, file)| *index == **file));
+        (removed.into_iter().map(|(index, _)| index).collect(), cut.map(|(file, to)| (*file, to)))
+    }
+
+    #[test]
+    fn truncating_cuts_one_segment_and_removes_those_above() {
+        let table = segments(&[0, 1, 2, 4]);
+        assert_eq!(truncation(&table, 500), (vec![], None));
+        assert_eq!(truncation(&table, 410), (vec![], Some((4, 10))));
+        assert_eq!(truncation(&table, 400), (vec![4], None));
+        assert_eq!(truncation(&table, 310), (vec![4], None));
+        assert_eq!(truncation(&table, 299), (vec![4], Some((2, 99))));
+        assert_eq!(truncation(&table, 100), (vec![4, 2, 1], None));
+        assert_eq!(truncation(&table, 0), (vec![4, 2, 1], Some((0, 0))));
+        table.remove(4);
+        assert!(matches!(table.look_up(400, 401), Lookup::Missing(4)));
+        assert_eq!(table.insert(4, Arc::new(4)), Insertion::Present);
+    }
+
+    #[test]
+    fn truncating_keeps_the_lowest_file_and_stays_above_what_was_discarded() {
+        let table = segments(&[0, 1, 2, 5]);
+        assert_eq!(table.discard_below(299), [0, 1]);
+        let refused = table.truncation(199).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(truncation(&table, 200), (vec![5], Some((2, 0))));
+        table.remove(2);
+        assert_eq!(truncation(&table, 250), (vec![], Some((5, 0))));
+        table.remove(5);
+        assert_eq!(truncation(&table, 200), (vec![], None));
+    }
+
+    #[test]
+    fn a_truncation_knows_what_it_reaches() {
+        let table = segments(&[0, 1]);
+        let truncation = table.truncation(50).unwrap();
+        let reaches = |offset, end| {
+            let Lookup::Present(extents) = table.look_up(offset, end) else { panic!("present") };
+            truncation.reaches(&extents.first)
+        };
+        assert!(!reaches(0, 50) && reaches(0, 51) && reaches(60, 70) && reaches(100, 110));
     }
 
     #[test]

@@ -68,6 +68,10 @@ impl Device for LyingDevice {
         self.inner.discard_below(offset)
     }
 
+    fn truncate(&self, end: u64) -> BoxFuture<'_, io::Result<()>> {
+        self.inner.truncate(end)
+    }
+
     fn geometry(&self) -> Geometry {
         self.inner.geometry()
     }

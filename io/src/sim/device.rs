@@ -8,12 +8,12 @@ use crate::buf::AlignedBuf;
 use crate::completion::{Completion, Transfer};
 use crate::device::{Device, Geometry};
 use crate::directory::BoxFuture;
-use crate::segments::{Extent, Extents, Insertion, Lookup, Segments};
+use crate::segments::{Extent, Extents, Insertion, Lookup, Segments, Truncation};
 use crate::sim::blocks;
 use crate::sim::file::SimFile;
 use crate::sim::history::OperationKind;
 use crate::sim::shared::Shared;
-use crate::sim::work::{Coverage, Work};
+use crate::sim::work::{Coverage, InFlight, Work};
 use crate::sim::world::World;
 
 pub(super) struct SimDevice {
@@ -30,14 +30,17 @@ impl SimDevice {
                 Err(Completion::ready(Transfer { result: Ok(()), buf: Some(buf) }))
             }
             Ok(end) => Ok((end, buf)),
-            Err(error) => {
-                let world = self.disk.world();
-                if world.options.audit {
-                    world.misuse(&error.to_string());
-                }
-                Err(Completion::refused(error, Some(buf)))
-            }
+            Err(error) => Err(Completion::refused(self.refuse(error), Some(buf))),
         }
+    }
+
+    /// The error of a misaligned request, unless an audit ends it here.
+    fn refuse(&self, error: io::Error) -> io::Error {
+        let world = self.disk.world();
+        if world.options.audit {
+            world.misuse(&error.to_string());
+        }
+        error
     }
 
     /// The extents of a write, in segments that are created as needed.
@@ -61,12 +64,14 @@ impl SimDevice {
         if !world.options.is_write_once(&name) {
             return;
         }
-        for extent in extents {
-            let contents = extent.file.contents();
-            let mut parts = blocks::parts(contents.block, extent.offset, extent.len);
-            let durable = parts.find(|part| contents.durable.contains_key(&part.index));
-            if let Some(part) = durable {
-                let (index, len) = (part.index, extent.len);
+        let first = offset / self.segments.segment_bytes();
+        for (segment, extent) in (first..).zip(extents) {
+            // By its name too: a removal that is not durable may bring another file back.
+            let named = world.durable_file(&self.directory, &self.segments.file_name(segment));
+            let durable = durable_block(&extent.file, extent);
+            let durable = durable.or_else(|| durable_block(named?, extent));
+            if let Some(index) = durable {
+                let len = extent.len;
                 world.misuse(&format!(
                     "block {index} of a segment is durable and written again, by the write of \
                      {len} bytes that begins in {name} at device offset {offset}"
@@ -142,6 +147,25 @@ impl Device for SimDevice {
         Box::pin(self.disk.perform(OperationKind::Discard, subject, move |_| effect))
     }
 
+    fn truncate(&self, end: u64) -> BoxFuture<'_, io::Result<()>> {
+        let (segments, directory) = (Arc::clone(&self.segments), self.directory.clone());
+        let start = move |world: &mut World| {
+            if let Ok(truncation) = segments.truncation(end) {
+                audit_truncation(world, &truncation);
+            }
+            move |world: &mut World, verdict: io::Result<()>| {
+                let truncation = segments.truncation(end)?;
+                audit_truncation(world, &truncation);
+                truncate(world, truncation, &segments, &directory, verdict)
+            }
+        };
+        Box::pin(async move {
+            self.geometry().check(end, 0).map_err(|error| self.refuse(error))?;
+            let subject = format!("at and above {}", self.subject(end, 0));
+            self.disk.perform(OperationKind::Truncate, subject, start).await
+        })
+    }
+
     fn geometry(&self) -> Geometry {
         Geometry {
             block: self.disk.block,
@@ -172,4 +196,57 @@ impl fmt::Debug for SimDevice {
 
 fn in_order(extents: Extents<SimFile>) -> Vec<Extent<SimFile>> {
     std::iter::once(extents.first).chain(extents.rest).collect()
+}
+
+/// A block of this range that is durable in `file`.
+fn durable_block(file: &SimFile, range: &Extent<SimFile>) -> Option<u64> {
+    let contents = file.contents();
+    let mut parts = blocks::parts(contents.block, range.offset, range.len);
+    parts.find(|part| contents.durable.contains_key(&part.index)).map(|part| part.index)
+}
+
+/// Carries out a truncation, or any part of one that fails: each file all of it or nothing.
+fn truncate(
+    world: &mut World,
+    truncation: Truncation<SimFile>,
+    segments: &Segments<SimFile>,
+    directory: &str,
+    verdict: io::Result<()>,
+) -> io::Result<()> {
+    let mut random = world.random.fork();
+    let mut reaches = || verdict.is_ok() || random.chance(0.5);
+    for (index, _) in truncation.removed {
+        if reaches() {
+            world.unlink(directory, &segments.file_name(index))?;
+            segments.remove(index);
+        }
+    }
+    if let Some((file, length)) = truncation.cut
+        && reaches()
+    {
+        world.change(&file, |contents| {
+            if contents.length() > length {
+                contents.truncate(length);
+            }
+        });
+    }
+    verdict
+}
+
+/// No transfer may be in flight where a truncation cuts; a read that nobody waits for does no harm.
+fn audit_truncation(world: &World, truncation: &Truncation<SimFile>) {
+    if !world.options.audit {
+        return;
+    }
+    for other in world.in_flight.values() {
+        let extents = match &other.work {
+            Work::Read(extents, _) if !other.sink.is_abandoned() => extents,
+            Work::Write(extents, _) => extents,
+            _ => continue,
+        };
+        if extents.iter().any(|extent| truncation.reaches(extent)) {
+            let InFlight { number, subject, .. } = other;
+            world.misuse(&format!("a truncation cuts under operation {number}, of {subject}"));
+        }
+    }
 }

@@ -46,7 +46,7 @@ impl SimDirectory {
         let (path, owned) = (self.path.clone(), name.to_owned());
         let create = move |world: &mut World| {
             let file = world.file_or_new(&path, &owned);
-            world.change(&file, |contents| contents.truncate());
+            world.change(&file, |contents| contents.truncate(0));
             Ok(file)
         };
         let file = self.call(OperationKind::Create, &[name], create).await?;

@@ -7,7 +7,7 @@
 //! block is its last version, else what is cached, else what is durable, else zeros. `cached` has
 //! entries only after a failed sync: the system then takes pages for clean that it never wrote.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::sim::Random;
@@ -147,17 +147,21 @@ impl Contents {
         }
     }
 
-    pub(super) fn truncate(&mut self) {
+    /// Cuts the blocks at and above `length`.
+    pub(super) fn truncate(&mut self, length: u64) {
+        assert!(length.is_multiple_of(self.block as u64), "no block is cut in two");
         self.stamp += 1;
-        let known = self.durable.keys().chain(self.cached.keys());
-        let indices: Vec<u64> = known.chain(self.versions.keys()).copied().collect();
-        for index in indices {
-            if self.current(index).is_some() {
-                self.push(index, None);
-            }
+        let end = length / self.block as u64;
+        let known = self.durable.keys().chain(self.cached.keys()).chain(self.versions.keys());
+        let indices: BTreeSet<u64> = known.copied().collect();
+        let held = |&index: &u64| self.current(index).is_some();
+        let (cut, kept): (Vec<u64>, Vec<u64>) =
+            indices.into_iter().filter(held).partition(|&index| index >= end);
+        for index in cut {
+            self.push(index, None);
         }
-        self.blocks_held = 0;
-        self.set_length(0);
+        self.blocks_held = kept.len() as u64;
+        self.set_length(length);
     }
 
     /// Makes durable what changed up to `stamp`.

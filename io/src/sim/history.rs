@@ -16,6 +16,8 @@ pub enum OperationKind {
     Sync,
     /// `Device::discard_below`.
     Discard,
+    /// `Device::truncate`.
+    Truncate,
     /// `Directory::open_device`.
     Open,
     /// `Directory::list`.
@@ -36,11 +38,12 @@ pub enum OperationKind {
 
 impl OperationKind {
     /// All kinds, in the order of their declaration.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Read,
         Self::Write,
         Self::Sync,
         Self::Discard,
+        Self::Truncate,
         Self::Open,
         Self::List,
         Self::ReadFile,
@@ -57,6 +60,11 @@ impl OperationKind {
 
     pub(super) fn is_write(self) -> bool {
         matches!(self, Self::Write | Self::Create)
+    }
+
+    /// Whether it is carried out even if nobody waits.
+    pub(super) fn is_never_skipped(self) -> bool {
+        matches!(self, Self::Discard | Self::Truncate)
     }
 
     pub(super) fn is_sync(self) -> bool {

@@ -19,10 +19,11 @@
 //! The fault model. A write is durable once a sync began after it ended, and succeeded; until then,
 //! and while it is in flight, each of its blocks survives a power cut on its own: old, any version
 //! since, or torn. So do lengths, and the names of a directory until that is synced; a sync of a
-//! device also covers the creation of its own segments, no other name. After a *failed* sync what
-//! it covered is durable in some version or other, reads may show either, and a later sync that
-//! succeeds changes nothing about that. A failed write may have changed any of its blocks; any
-//! other operation that failed did nothing.
+//! device also covers the creation of its own segments, no other name. A truncation changes blocks
+//! and the length of one file, and removes names: each survives on its own as well. After a
+//! *failed* sync what it covered is durable in some version or other, reads may show either, and a
+//! later sync that succeeds changes nothing about that. A failed write may have changed any of its
+//! blocks, a failed truncation any of its files; any other operation that failed did nothing.
 
 mod blocks;
 mod device;

@@ -45,6 +45,11 @@ impl Namespace {
         &self.current
     }
 
+    /// The file that has this name on the medium.
+    pub(super) fn durable_file(&self, name: &str) -> Option<&Arc<SimFile>> {
+        self.durable.get(name)
+    }
+
     /// The number of the latest change.
     pub(super) fn stamp(&self) -> u64 {
         self.changes
@@ -75,10 +80,16 @@ impl Namespace {
         }
     }
 
-    /// Makes durable that these files were created: what a sync of a device covers.
+    /// Makes durable that these files were created: what a sync of a device covers. Of other files
+    /// that had these names before, nothing can come back then.
     pub(super) fn sync_created(&mut self, files: &[u64]) {
+        let created =
+            |change: &&Change| change.kind == ChangeKind::Create && files.contains(&change.file.id);
+        let creations = self.pending.iter().filter(created);
+        let stamps: BTreeMap<String, u64> =
+            creations.map(|change| (change.name.clone(), change.stamp)).collect();
         let covered =
-            |change: &Change| change.kind == ChangeKind::Create && files.contains(&change.file.id);
+            |change: &Change| stamps.get(&change.name).is_some_and(|&stamp| change.stamp <= stamp);
         for change in self.take_pending(covered) {
             apply(&mut self.durable, &change);
         }

@@ -17,11 +17,13 @@ pub struct SimOptions {
     pub capacity: Option<u64>,
     /// How often operations fail by chance. Default: never.
     pub fault_rates: FaultRates,
-    /// Panic on misuse: misaligned transfers, and writes that overlap while in flight. Off,
-    /// misaligned transfers fail with `InvalidInput` as on other devices. Default: on.
+    /// Panic on misuse: misaligned transfers, writes that overlap while in flight, and truncations
+    /// under a transfer. Off, misaligned transfers fail with `InvalidInput` as on other devices.
+    /// Default: on.
     pub audit: bool,
     /// Panic when a write through a device covers a block that a sync made durable, for the files
-    /// whose name begins with one of these. Default: none.
+    /// whose name begins with one of these. A truncation ends that once it is durable itself.
+    /// Default: none.
     pub write_once: Vec<String>,
     /// Syncs report success and do nothing: a disk that lies. For showing that a test would
     /// notice. Default: off.
@@ -62,7 +64,7 @@ pub struct FaultRates {
     pub write: f64,
     /// Syncs of devices, of files and of the directory.
     pub sync: f64,
-    /// Everything else: open, list, create, rename, remove, discard, lock.
+    /// Everything else: open, list, create, rename, remove, discard, truncate, lock.
     pub name: f64,
 }
 

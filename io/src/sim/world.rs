@@ -97,9 +97,8 @@ impl World {
             .faults
             .verdict(number, kind, &mut self.random)
             .map_err(|error| io::Error::new(error.kind(), format!("{error}, {subject}")));
-        // The device contract: not carried out if nobody waits. But a discard is not undone.
-        let skipped =
-            sink.is_abandoned() && kind != OperationKind::Discard && self.random.chance(0.5);
+        // The device contract: not carried out if nobody waits. But some are not undone.
+        let skipped = sink.is_abandoned() && !kind.is_never_skipped() && self.random.chance(0.5);
         let (result, buf) = match work {
             work if skipped => (Ok(()), work.into_buf()),
             Work::Read(extents, mut buf) => {
@@ -189,6 +188,11 @@ impl World {
         let result = change(&mut contents);
         self.bytes_used = self.bytes_used - before + space(&contents);
         result
+    }
+
+    /// The file that has this name on the medium.
+    pub(super) fn durable_file(&self, path: &str, name: &str) -> Option<&Arc<SimFile>> {
+        self.directories.get(path)?.durable_file(name)
     }
 
     /// The file of this name, created if there is none.

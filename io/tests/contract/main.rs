@@ -4,3 +4,4 @@ mod cancellation;
 mod files;
 mod harness;
 mod transfers;
+mod truncation;

@@ -11,6 +11,7 @@ mod handles;
 mod subjects;
 mod sync;
 mod together;
+mod truncating;
 
 use std::io;
 
@@ -56,6 +57,7 @@ macro_rules! everything {
             discarding::whole_segments_are_deleted,
             discarding::a_device_is_found_again_without_them,
             discarding::reads_in_flight_complete,
+            truncating::what_is_written_again_is_read,
             handles::a_device_is_found_by_another_handle,
             handles::a_lock_outlives_the_handle_it_came_from,
             handles::an_operation_begins_at_its_first_poll,

@@ -19,6 +19,7 @@ fn misaligned_transfers() {
     assert!(message.contains("not a multiple of 512"), "{message}");
     assert!(message.contains("Open db/log"), "{message}");
     caught(|| device.read_at(0, AlignedBuf::zeroed(100)));
+    caught(|| drive(&disk, device.truncate(100)));
     write(&disk, &*device, 0, page(1, 1));
 }
 
@@ -62,4 +63,78 @@ fn durable_blocks_written_again() {
     for _ in 0..2 {
         drive(&disk, directory.write_file("superblock", b"x")).unwrap();
     }
+}
+
+/// A write-once device, durable and then truncated to 1024.
+fn truncated() -> (SimDisk, Arc<dyn Directory>, Arc<dyn Device>) {
+    let (disk, directory) =
+        disk(SimOptions { write_once: vec!["log.".to_owned()], ..SimOptions::default() });
+    let device = open(&disk, &directory);
+    write(&disk, &*device, 0, page(36, 1));
+    drive(&disk, device.sync()).result.expect("the sync succeeds");
+    drive(&disk, device.truncate(1024)).expect("it is cut");
+    (disk, directory, device)
+}
+
+/// In the segment that was cut, in one that was removed, and in that and beyond its old end.
+const TRUNCATED: [(u64, usize); 3] = [(1024, 1), (SEGMENT + 512, 1), (2 * SEGMENT + 1536, 2)];
+
+#[test]
+fn truncated_blocks_written_again_before_the_truncation_is_durable() {
+    for (offset, blocks) in TRUNCATED {
+        let (_disk, _directory, device) = truncated();
+        let message = caught(|| device.write_at(offset, page(blocks, 2)));
+        assert!(message.contains("of a segment is durable"), "{message}");
+
+        // One sync covers the length, the other the names.
+        let (disk, _directory, device) = truncated();
+        drive(&disk, device.sync()).result.unwrap();
+        match offset < SEGMENT {
+            true => write(&disk, &*device, offset, page(blocks, 2)),
+            false => drop(caught(|| device.write_at(offset, page(blocks, 2)))),
+        }
+        let (disk, directory, device) = truncated();
+        drive(&disk, directory.sync()).unwrap();
+        match offset < SEGMENT {
+            true => drop(caught(|| device.write_at(offset, page(blocks, 2)))),
+            false => write(&disk, &*device, offset, page(blocks, 2)),
+        }
+    }
+}
+
+#[test]
+fn truncated_blocks_may_be_written_again_after_both_syncs() {
+    let (disk, directory, device) = truncated();
+    drive(&disk, device.sync()).result.unwrap();
+    drive(&disk, directory.sync()).unwrap();
+    for (offset, blocks) in TRUNCATED {
+        write(&disk, &*device, offset, page(blocks, 2));
+    }
+    caught(|| device.write_at(512, page(1, 2)));
+    drive(&disk, device.sync()).result.unwrap();
+    for (offset, blocks) in TRUNCATED {
+        caught(|| device.write_at(offset, page(blocks, 3)));
+    }
+}
+
+#[test]
+fn truncations_under_a_transfer() {
+    let (disk, directory) = disk(SimOptions::default());
+    let device = open(&disk, &directory);
+    write(&disk, &*device, 0, page(20, 1));
+    let below = device.write_at(512, page(1, 2));
+    for at in [1024, SEGMENT] {
+        let writing = device.write_at(at, page(1, 2));
+        let message = caught(|| drive(&disk, device.truncate(1024)));
+        assert!(message.contains("cuts under operation"), "{message}");
+        assert!(drive(&disk, writing).result.is_ok());
+    }
+    let reading = device.read_at(512, page(2, 0));
+    caught(|| drive(&disk, device.truncate(1024)));
+    // A read that nobody waits for is harmless, a write is not.
+    drop(reading);
+    drive(&disk, device.truncate(SEGMENT)).unwrap();
+    drop(device.write_at(1024, page(1, 2)));
+    caught(|| drive(&disk, device.truncate(1024)));
+    assert!(drive(&disk, below).result.is_ok());
 }

@@ -31,6 +31,7 @@ fn every_operation_can_fail() {
         drive(disk, device.write_at(0, page(40, 1))).result?;
         drive(disk, device.read_at(0, page(1, 0))).result?;
         drive(disk, device.sync()).result?;
+        drive(disk, device.truncate(SEGMENT + 512))?;
         drive(disk, device.discard_below(SEGMENT))?;
         drive(disk, directory.write_file("tmp", b"x"))?;
         drive(disk, directory.rename("tmp", "name"))?;

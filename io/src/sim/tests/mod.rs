@@ -4,6 +4,7 @@ mod audit;
 mod crash;
 mod faults;
 mod transfers;
+mod truncation;
 
 use std::future::Future;
 use std::pin::pin;
