@@ -33,7 +33,16 @@ pub(crate) struct OpenMode {
 impl StorageFile {
     /// Opens `name` in `directory` for transfers.
     pub(crate) fn open(directory: &Path, name: &str, mode: OpenMode) -> io::Result<Self> {
-        let file = options(mode).open(directory.join(name))?;
+        Self::open_with(&options(mode), directory, name)
+    }
+
+    /// Opens `name` in `directory` for reads alone, through the page cache.
+    pub(crate) fn open_read_only(directory: &Path, name: &str) -> io::Result<Self> {
+        Self::open_with(plain_options().read(true), directory, name)
+    }
+
+    fn open_with(options: &OpenOptions, directory: &Path, name: &str) -> io::Result<Self> {
+        let file = options.open(directory.join(name))?;
         let length = file.metadata()?.len();
         Ok(Self::new(file, name, length, false))
     }

@@ -54,6 +54,7 @@ mod operation;
 mod os_device;
 mod os_directory;
 mod pool;
+mod read_only;
 mod segments;
 pub mod sim;
 #[doc(hidden)]
@@ -75,3 +76,4 @@ pub use memory::MemoryDirectory;
 pub use null::NullDirectory;
 pub use open::open_directory;
 pub use pool::BufPool;
+pub use read_only::ReadOnlyDirectory;

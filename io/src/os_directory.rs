@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::blocking::Blocking;
@@ -78,20 +78,6 @@ impl Place {
         fs::remove_file(self.path_of(name)).map_err(naming(name))
     }
 
-    fn list(&self) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&self.path)? {
-            // What has no valid name was not made here, and cannot be asked for.
-            if let Ok(name) = entry?.file_name().into_string()
-                && names::check(&name).is_ok()
-            {
-                names.push(name);
-            }
-        }
-        names.sort_unstable();
-        Ok(names)
-    }
-
     fn open_device(
         self: &Arc<Self>,
         name: &str,
@@ -99,10 +85,8 @@ impl Place {
     ) -> io::Result<Arc<dyn Device>> {
         options.check()?;
         let mut files = BTreeMap::new();
-        for file in self.list()? {
-            if let Some(index) = names::segment_index(name, &file) {
-                files.insert(index, Arc::new(self.open_segment(&file, false)?));
-            }
+        for (index, file) in list_segments(&self.path, name)? {
+            files.insert(index, Arc::new(self.open_segment(&file, false)?));
         }
         if files.is_empty() {
             let first = names::segment(name, 0);
@@ -110,13 +94,6 @@ impl Place {
         }
         let segments = Arc::new(Segments::new(name, options.segment_bytes, files));
         Ok(Arc::new(OsDevice::new(segments, Arc::clone(self))))
-    }
-
-    fn read_file(&self, name: &str) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        let mut file = file::plain_options().read(true).open(self.path_of(name))?;
-        file.read_to_end(&mut bytes)?;
-        Ok(bytes)
     }
 
     fn write_file(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
@@ -153,12 +130,12 @@ impl Directory for OsDirectory {
     }
 
     fn list(&self) -> BoxFuture<'_, io::Result<Vec<String>>> {
-        self.call(&[], |place| place.list())
+        self.call(&[], |place| list(&place.path))
     }
 
     fn read_file(&self, name: &str) -> BoxFuture<'_, io::Result<Vec<u8>>> {
         let owned = name.to_owned();
-        self.call(&[name], move |place| place.read_file(&owned).map_err(naming(&owned)))
+        self.call(&[name], move |place| read_file(&place.path, &owned))
     }
 
     fn write_file(&self, name: &str, bytes: &[u8]) -> BoxFuture<'_, io::Result<()>> {
@@ -201,7 +178,37 @@ struct OsLock {
 
 impl Lock for OsLock {}
 
-fn naming(name: &str) -> impl FnOnce(io::Error) -> io::Error {
+/// The names in a directory that follow the grammar, sorted.
+pub(crate) fn list(directory: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        // What has no valid name was not made here, and cannot be asked for.
+        if let Ok(name) = entry?.file_name().into_string()
+            && names::check(&name).is_ok()
+        {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Index and file name of every segment of `device` in a directory.
+pub(crate) fn list_segments(directory: &Path, device: &str) -> io::Result<Vec<(u64, String)>> {
+    let files = list(directory)?.into_iter();
+    Ok(files.filter_map(|file| Some((names::segment_index(device, &file)?, file))).collect())
+}
+
+/// The whole contents of a file, which is not a link.
+pub(crate) fn read_file(directory: &Path, name: &str) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let opened = file::plain_options().read(true).open(directory.join(name));
+    opened.and_then(|mut file| file.read_to_end(&mut bytes)).map_err(naming(name))?;
+    Ok(bytes)
+}
+
+/// Puts the name of the file in front of an error.
+pub(crate) fn naming(name: &str) -> impl FnOnce(io::Error) -> io::Error {
     move |error| with_context(error, name.to_owned())
 }
 

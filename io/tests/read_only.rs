@@ -1,0 +1,224 @@
+//! A directory that is opened read-only: what it reads, and that it changes nothing.
+
+use std::fs;
+use std::future::Future;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::SystemTime;
+
+use kvick_io::{
+    AlignedBuf, Device, DeviceOptions, Directory, IoConfig, ReadOnlyDirectory, open_directory,
+};
+use pollster::block_on;
+
+const SEGMENT: usize = 8192;
+const OPTIONS: DeviceOptions = DeviceOptions { segment_bytes: SEGMENT as u64, create: true };
+
+/// The writer of a store of two and a half segments and a manifest.
+fn store(path: &Path) -> io::Result<(Arc<dyn Directory>, Arc<dyn Device>)> {
+    block_on(async {
+        let directory = open_directory(path, &IoConfig::default())?;
+        let device = directory.open_device("log", OPTIONS).await?;
+        device.write_at(0, blocks(0, 5 * SEGMENT / 2)).await.result?;
+        directory.write_file("manifest", b"a store").await?;
+        Ok((directory, device))
+    })
+}
+
+/// Blocks of 512 bytes, each filled with its number.
+fn blocks(offset: usize, len: usize) -> AlignedBuf {
+    let mut buf = AlignedBuf::zeroed(len);
+    for (index, block) in buf.chunks_mut(512).enumerate() {
+        block.fill(u8::try_from(offset / 512 + index + 1).expect("a few blocks"));
+    }
+    buf
+}
+
+/// A read is finished when the call returns.
+fn read(device: &dyn Device, offset: usize, len: usize) -> io::Result<AlignedBuf> {
+    let completion = pin!(device.read_at(offset as u64, AlignedBuf::zeroed(len)));
+    let Poll::Ready(transfer) = completion.poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("a read is to be ready");
+    };
+    assert_eq!(transfer.buf.as_ref().map(|buf| buf.len()), Some(len), "the buffer comes back");
+    transfer.into_buf()
+}
+
+#[track_caller]
+fn assert_reads(device: &dyn Device, offset: usize, len: usize) {
+    let found = read(device, offset, len).expect("it was written");
+    assert!(found[..] == blocks(offset, len)[..], "{len} bytes at {offset}");
+}
+
+#[track_caller]
+fn assert_fails(device: &dyn Device, offset: usize, len: usize, kind: ErrorKind) {
+    let error = read(device, offset, len).expect_err("a part is missing");
+    assert_eq!(error.kind(), kind, "{error}");
+}
+
+fn inspect(path: &Path) -> io::Result<(ReadOnlyDirectory, Arc<dyn Device>)> {
+    let directory = ReadOnlyDirectory::open(path)?;
+    let device = block_on(directory.open_device("log", OPTIONS))?;
+    Ok((directory, device))
+}
+
+/// Name, length and time of change of every file, and of the directory itself.
+fn photograph(path: &Path) -> io::Result<Vec<(PathBuf, u64, SystemTime)>> {
+    let mut paths = vec![path.to_owned()];
+    for entry in fs::read_dir(path)? {
+        paths.push(entry?.path());
+    }
+    paths.sort();
+    let picture = paths.into_iter().map(|path| {
+        let metadata = fs::metadata(&path)?;
+        Ok((path, metadata.len(), metadata.modified()?))
+    });
+    picture.collect()
+}
+
+/// Each change that a directory and a device can be asked for is refused, with words that say why.
+async fn assert_refuses_changes(directory: &dyn Directory, device: &dyn Device) {
+    let transfer = device.write_at(0, AlignedBuf::zeroed(512)).await;
+    assert!(transfer.buf.is_some(), "the buffer comes back");
+    let refused = [
+        transfer.result,
+        device.truncate(512).await,
+        device.discard_below(SEGMENT as u64).await,
+        directory.write_file("manifest", b"x").await,
+        directory.write_file("new", b"x").await,
+        directory.rename("manifest", "new").await,
+        directory.remove_file("manifest").await,
+        directory.lock("lock").await.map(drop),
+    ];
+    for result in refused {
+        assert_refused(result, ErrorKind::ReadOnlyFilesystem);
+    }
+    for create in [true, false] {
+        let options = DeviceOptions { create, ..OPTIONS };
+        let opened = directory.open_device("new", options).await;
+        assert_refused(opened.map(drop), ErrorKind::NotFound);
+    }
+}
+
+#[track_caller]
+fn assert_refused(result: io::Result<()>, kind: ErrorKind) {
+    let error = result.expect_err("it would change something");
+    assert_eq!(error.kind(), kind, "{error}");
+    assert!(error.to_string().contains("opened read-only"), "{error}");
+}
+
+#[test]
+fn what_was_written_is_read_back_also_across_segments() {
+    let place = tempfile::tempdir().unwrap();
+    drop(store(place.path()).unwrap());
+    let (directory, device) = inspect(place.path()).unwrap();
+    assert_reads(&*device, 0, 5 * SEGMENT / 2);
+    assert_reads(&*device, SEGMENT - 512, SEGMENT + 1024);
+    assert_reads(&*device, 2 * SEGMENT, 512);
+    assert_reads(&*device, 0, 0);
+    assert_eq!(device.bytes_stored(), 5 * SEGMENT as u64 / 2);
+    let geometry = device.geometry();
+    assert_eq!((geometry.block, geometry.direct, geometry.backend), (512, false, "read-only"));
+    assert_eq!(device.locate(SEGMENT as u64 + 1), ("log.000001".to_owned(), 1));
+    block_on(async {
+        let names = ["log.000000", "log.000001", "log.000002", "manifest"];
+        assert_eq!(directory.list().await.unwrap(), names);
+        assert_eq!(directory.read_file("manifest").await.unwrap(), b"a store");
+        for (name, kind) in [("absent", ErrorKind::NotFound), ("../a", ErrorKind::InvalidInput)] {
+            assert_eq!(directory.read_file(name).await.unwrap_err().kind(), kind);
+        }
+        directory.sync().await.unwrap();
+        device.sync().await.result.unwrap();
+    });
+}
+
+#[test]
+fn reads_are_complete_or_say_what_is_missing() {
+    let place = tempfile::tempdir().unwrap();
+    drop(store(place.path()).unwrap());
+    let (_, device) = inspect(place.path()).unwrap();
+    assert_fails(&*device, 1, 512, ErrorKind::InvalidInput);
+    assert_fails(&*device, 0, 100, ErrorKind::InvalidInput);
+    assert_fails(&*device, 5 * SEGMENT / 2 - 512, 1024, ErrorKind::UnexpectedEof);
+    assert_fails(&*device, 3 * SEGMENT - 512, 1024, ErrorKind::UnexpectedEof);
+    assert_fails(&*device, 7 * SEGMENT, 512, ErrorKind::UnexpectedEof);
+
+    fs::remove_file(place.path().join("log.000001")).unwrap();
+    assert_reads(&*device, SEGMENT, 512);
+    let (_, device) = inspect(place.path()).unwrap();
+    assert_reads(&*device, 0, SEGMENT);
+    assert_reads(&*device, 2 * SEGMENT, 512);
+    assert_fails(&*device, SEGMENT, 512, ErrorKind::NotFound);
+    assert_fails(&*device, SEGMENT - 512, 1024, ErrorKind::NotFound);
+
+    fs::remove_file(place.path().join("log.000000")).unwrap();
+    let (_, device) = inspect(place.path()).unwrap();
+    assert_fails(&*device, 0, 512, ErrorKind::NotFound);
+    assert_fails(&*device, 2 * SEGMENT - 512, 1024, ErrorKind::NotFound);
+    assert_reads(&*device, 2 * SEGMENT, 512);
+}
+
+#[test]
+fn using_it_changes_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    drop(store(place.path()).unwrap());
+    let before = photograph(place.path()).unwrap();
+    let (directory, device) = inspect(place.path()).unwrap();
+    block_on(async {
+        assert_refuses_changes(&directory, &*device).await;
+        assert_reads(&*device, 0, 5 * SEGMENT / 2);
+        directory.list().await.unwrap();
+        directory.read_file("manifest").await.unwrap();
+        directory.sync().await.unwrap();
+        device.sync().await.result.unwrap();
+    });
+    drop((directory, device));
+    assert_eq!(photograph(place.path()).unwrap(), before);
+}
+
+#[test]
+fn a_store_is_read_while_it_runs() {
+    let place = tempfile::tempdir().unwrap();
+    let (writer, log) = store(place.path()).unwrap();
+    let lock = block_on(writer.lock("lock")).unwrap();
+    let (directory, device) = inspect(place.path()).unwrap();
+    assert_reads(&*device, 0, 5 * SEGMENT / 2);
+    assert_eq!(block_on(directory.read_file("lock")).unwrap(), b"");
+    let at = 5 * SEGMENT / 2;
+    block_on(log.write_at(at as u64, blocks(at, SEGMENT / 2))).result.unwrap();
+    assert_reads(&*device, at - 512, SEGMENT / 2 + 512);
+    assert!(block_on(writer.lock("lock")).is_err(), "the lock is where it was");
+    drop(lock);
+}
+
+#[test]
+fn what_is_no_directory_is_not_opened_and_nothing_is_created() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("store");
+    let error = ReadOnlyDirectory::open(&path).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.to_string().contains("store"), "the message names the path: {error}");
+    assert!(!path.exists());
+    fs::write(&path, b"a file").unwrap();
+    assert_eq!(ReadOnlyDirectory::open(&path).unwrap_err().kind(), ErrorKind::NotADirectory);
+    let directory = ReadOnlyDirectory::open(place.path()).unwrap();
+    assert_eq!(directory.describe(), place.path().display().to_string());
+}
+
+#[cfg(unix)]
+#[test]
+fn links_are_not_followed() {
+    let place = tempfile::tempdir().unwrap();
+    drop(store(place.path()).unwrap());
+    for (link, target) in [("log.000003", "log.000000"), ("link", "manifest")] {
+        std::os::unix::fs::symlink(place.path().join(target), place.path().join(link)).unwrap();
+    }
+    let directory = ReadOnlyDirectory::open(place.path()).unwrap();
+    let error = block_on(directory.open_device("log", OPTIONS)).unwrap_err();
+    assert!(error.to_string().contains("log.000003"), "the message names the link: {error}");
+    let error = block_on(directory.read_file("link")).unwrap_err();
+    assert!(error.to_string().contains("link"), "the message names the link: {error}");
+}
