@@ -1,10 +1,12 @@
 //! Opening a store with components of one's own.
 
+use crate::checkpoint::{CheckpointToken, maintain};
 use crate::codec::{Key, Value};
 use crate::config::{Config, Geometry};
 use crate::error::Result;
 use crate::kv::{FasterKv, Opened};
-use crate::store::{Types, open};
+use crate::recovery::{self, OnProgress, Opening, RecoveryProgress};
+use crate::store::Types;
 use kvick_io::Directory;
 use kvick_runtime::Handle;
 use std::fmt;
@@ -36,12 +38,22 @@ pub struct Builder<K: Key + ?Sized, V: Value + ?Sized> {
     runtime: Option<Handle>,
     directory: Option<Arc<dyn Directory>>,
     seed: Option<u64>,
+    token: Option<CheckpointToken>,
+    on_progress: Option<OnProgress>,
     _types: Types<K, V>,
 }
 
 impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
     pub(crate) fn new(config: Config) -> Self {
-        Self { config, runtime: None, directory: None, seed: None, _types: PhantomData }
+        Self {
+            config,
+            runtime: None,
+            directory: None,
+            seed: None,
+            token: None,
+            on_progress: None,
+            _types: PhantomData,
+        }
     }
 
     /// Where the store's maintenance runs; by default on a background thread of its own.
@@ -57,14 +69,32 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
         self
     }
 
+    /// Recovers this checkpoint, not the newest. Newer ones are given up, and what they have on the
+    /// device with them.
+    pub fn recover(mut self, token: CheckpointToken) -> Self {
+        self.token = Some(token);
+        self
+    }
+
+    /// Is told how far a recovery is, a page at a time; must not block.
+    pub fn on_recovery_progress(
+        mut self,
+        tell: impl FnMut(RecoveryProgress) + Send + 'static,
+    ) -> Self {
+        self.on_progress = Some(Box::new(tell));
+        self
+    }
+
     /// Fixes what is otherwise drawn at random: the seed of the key hash and the salt of the
-    /// checksums. For tests that must replay.
+    /// checksums of a store that is created, and the first half of new session ids, which must
+    /// differ from one opening of a store to the next. For tests that must replay.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// Creates the store in `path`; the path is not looked at if a directory was given.
+    /// Opens the store in `path`, or creates it there; the path is not looked at if a directory was
+    /// given.
     ///
     /// # Errors
     /// As [`FasterKv::open`].
@@ -76,12 +106,12 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
         Geometry::of(&self.config)?;
         let directory = match self.directory {
             Some(ref directory) => Arc::clone(directory),
-            None => open::directory(path.as_ref(), &self.config)?,
+            None => recovery::directory(path.as_ref(), &self.config)?,
         };
         self.open_in(directory).await
     }
 
-    /// Creates the store in the directory that was given.
+    /// Opens the store in the directory that was given, or creates it there.
     ///
     /// # Errors
     /// As [`FasterKv::open`]; `InvalidArgument` if no directory was given.
@@ -102,21 +132,28 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
                 crate::error::Error::io("start of the background thread", error)
             })?,
         };
-        let seed = self.seed.unwrap_or_else(|| RandomState::new().hash_one("kvick"));
+        let drawn = || RandomState::new().hash_one("kvick");
+        let (seed, life) = (self.seed.unwrap_or_else(drawn), self.seed.unwrap_or_else(drawn));
         let span = tracing::info_span!(target: "kvick::open", "open", place = directory.describe());
-        let (core, lock) = open::create::<K, V>(self.config, directory, handle.clone(), seed)
-            .instrument(span)
-            .await?;
-        let core = Arc::new(core);
-        let maintained = Arc::clone(&core);
+        let opening = Opening {
+            config: self.config,
+            directory,
+            handle: handle.clone(),
+            seed,
+            life,
+            token: self.token.map(|CheckpointToken(token)| token),
+            on_progress: self.on_progress,
+        };
+        let opened = recovery::open::<K, V>(opening).instrument(span).await?;
+        let recovery::Opened { core, checkpoints, lock, report } = opened;
+        let maintained = maintain(Arc::clone(&core), Arc::clone(&checkpoints));
         let maintenance = handle.spawn("kvick-maintenance", async move {
-            maintained.maintain().await;
-            drop(maintained);
+            maintained.await;
             // The directory is free once nothing is written to it any more.
             drop(lock);
         });
-        let opened = Arc::new(Opened::new(Arc::clone(&core), maintenance));
-        Ok(FasterKv::new(core, opened))
+        let opened = Opened::new(Arc::clone(&core), checkpoints, maintenance, report);
+        Ok(FasterKv::new(core, Arc::new(opened)))
     }
 }
 

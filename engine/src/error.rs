@@ -82,6 +82,12 @@ impl Error {
         Self(Arc::new(Inner { kind, message: message.into_boxed_str(), source }))
     }
 
+    /// `what` is going on: "a checkpoint is being taken".
+    #[cold]
+    pub(crate) fn busy(what: &str) -> Self {
+        Self::new(ErrorKind::Busy, what)
+    }
+
     /// `message` names the argument, its value and its bounds.
     #[cold]
     pub(crate) fn invalid(message: impl Into<String>) -> Self {

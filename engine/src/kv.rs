@@ -1,12 +1,16 @@
 //! The store as its users hold it: a handle, and how it is opened.
 
 use crate::builder::Builder;
+use crate::checkpoint::{
+    CheckpointInfo, CheckpointRequest, CheckpointToken, Checkpoints, Job, Removal,
+};
 use crate::codec::{Key, Value};
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::futures::{
     CompareAndSwap, Contains, Delete, InsertIfAbsent, Read, ReadWith, Rmw, TryRead, Upsert,
 };
+use crate::recovery::RecoveryReport;
 use crate::session::{Session, operations};
 use crate::statistics::Stats;
 use crate::store::Core;
@@ -18,9 +22,12 @@ use crate::store::delete::Delete as DeleteOperation;
 use crate::store::modify::Modify;
 use crate::store::operation::Running;
 use crate::store::read::{Exists, Owned, Read as ReadOperation, Viewed};
+use crate::store::sessions::{CommitPoint, SessionId};
 use crate::store::upsert::Upsert as UpsertOperation;
+use futures::channel::oneshot;
 use kvick_runtime::Task;
 use std::borrow::Borrow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::Path;
@@ -59,12 +66,19 @@ pub struct FasterKv<K: Key + ?Sized, V: Value + ?Sized> {
 #[derive(Debug)]
 pub(crate) struct Opened {
     core: Arc<Core>,
+    checkpoints: Arc<Checkpoints>,
     maintenance: Mutex<Option<Task<()>>>,
+    report: Option<RecoveryReport>,
 }
 
 impl Opened {
-    pub(crate) fn new(core: Arc<Core>, maintenance: Task<()>) -> Self {
-        Self { core, maintenance: Mutex::new(Some(maintenance)) }
+    pub(crate) fn new(
+        core: Arc<Core>,
+        checkpoints: Arc<Checkpoints>,
+        maintenance: Task<()>,
+        report: Option<RecoveryReport>,
+    ) -> Self {
+        Self { core, checkpoints, maintenance: Mutex::new(Some(maintenance)), report }
     }
 }
 
@@ -75,17 +89,36 @@ impl Drop for Opened {
 }
 
 impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
-    /// Creates a store in `path`, a directory of its own, with the built-in background executor.
+    /// Opens the store in `path`, a directory of its own, with the built-in background executor. If
+    /// there is none, it is created; if there is one, its newest checkpoint is recovered, and
+    /// [`recovery`](Self::recovery) tells of it.
     ///
     /// # Errors
-    /// `InvalidArgument` for a configuration out of bounds, `AlreadyExists` if the directory holds
-    /// a store (recovery is not built yet; nothing is touched), `InUse` if another store has it
-    /// open, `Io`, `StorageFull`.
+    /// `InvalidArgument` for a configuration out of bounds or of another store, `InUse` if another
+    /// store has the directory open, `Corrupt` if the newest checkpoint is damaged (see
+    /// [`Config::allow_fallback`]), `Unsupported` for a store of another format, `AlreadyExists`
+    /// for files that are no store's, `Io`, `StorageFull`. What is there is left as it is.
     ///
     /// # Cancel safety
-    /// A directory that was being created may be left with a lock file in it.
+    /// A directory that was being created may be left with a lock file in it. A recovery that was
+    /// begun is done again by the next opening.
     pub async fn open(path: impl AsRef<Path>, config: Config) -> Result<Self> {
         Self::builder(config).open(path).await
+    }
+
+    /// As [`open`](Self::open), with the checkpoint that `token` names. Newer ones are given up.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); `InvalidArgument` if the store has no such checkpoint.
+    ///
+    /// # Cancel safety
+    /// As [`open`](Self::open).
+    pub async fn recover(
+        path: impl AsRef<Path>,
+        config: Config,
+        token: CheckpointToken,
+    ) -> Result<Self> {
+        Self::builder(config).recover(token).open(path).await
     }
 
     /// Opens with components of one's own: a runtime, a directory, a seed.
@@ -106,8 +139,84 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
         Ok(Session::new(Arc::clone(&self.core), seat, Arc::clone(&self.opened)))
     }
 
-    /// Writes everything to the device and waits until it is durable. Records written before stay
-    /// in memory but are no longer updated in place.
+    /// Goes on with a session that was recovered. Its [`serial`](Session::serial) is where the
+    /// checkpoint has it, its [`commit_point`](Session::commit_point) says what of that is missing:
+    /// everything behind, and what is excluded, is to be done again. Once for each session.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if no session of that id waits to be resumed, `Closed`.
+    pub fn resume_session(&self, id: SessionId) -> Result<Session<K, V>> {
+        let seat = self.core.resumed_seat(id)?;
+        Ok(Session::new(Arc::clone(&self.core), seat, Arc::clone(&self.opened)))
+    }
+
+    /// Sessions of before the store was opened that were neither resumed nor forgotten since.
+    pub fn recovered_sessions(&self) -> BTreeMap<SessionId, CommitPoint> {
+        self.core.sessions.recovered()
+    }
+
+    /// Gives up a session that was recovered; whether there was one. Until then every checkpoint
+    /// keeps it.
+    pub fn forget_session(&self, id: SessionId) -> bool {
+        self.core.sessions.forget(id)
+    }
+
+    /// How the store came back when it was opened; `None` if it was created.
+    pub fn recovery(&self) -> Option<&RecoveryReport> {
+        self.opened.report.as_ref()
+    }
+
+    /// Makes the store as it is durable, while operations go on: await the request, or say first
+    /// what the checkpoint is to be like.
+    ///
+    /// A checkpoint has of each session everything up to some operation and nothing after it; what
+    /// was done through handles is in it if it ended before the checkpoint was asked for.
+    pub fn checkpoint(&self) -> CheckpointRequest<'_> {
+        CheckpointRequest::new(&self.opened.checkpoints)
+    }
+
+    /// The checkpoints that are kept, oldest first.
+    pub fn checkpoints(&self) -> Vec<CheckpointInfo> {
+        self.opened.checkpoints.list()
+    }
+
+    /// Removes a checkpoint, and the files that only it needs.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if there is no such one, or no other that survives power cuts; `Busy`
+    /// while a checkpoint is being taken; `StorageFull`; `Poisoned`; `Closed`.
+    ///
+    /// # Cancel safety
+    /// Once begun it goes on when the future is dropped.
+    pub async fn delete_checkpoint(&self, token: CheckpointToken) -> Result<()> {
+        self.remove_checkpoints(Removal::One(token)).await
+    }
+
+    /// Removes all but the `keep` newest checkpoints.
+    ///
+    /// # Errors
+    /// As [`delete_checkpoint`](Self::delete_checkpoint); `InvalidArgument` if `keep` is 0.
+    ///
+    /// # Cancel safety
+    /// As [`delete_checkpoint`](Self::delete_checkpoint).
+    pub async fn prune_checkpoints(&self, keep: usize) -> Result<()> {
+        if keep == 0 {
+            return Err(Error::invalid("keep = 0: the last checkpoint is never removed"));
+        }
+        self.remove_checkpoints(Removal::AllBut(keep)).await
+    }
+
+    async fn remove_checkpoints(&self, which: Removal) -> Result<()> {
+        let (reply, answer) = oneshot::channel();
+        self.opened.checkpoints.submit(Job::Remove { which, reply })?;
+        // A driver that is gone has closed the store.
+        answer.await.unwrap_or_else(|_cancelled| Err(Error::closed()))
+    }
+
+    /// Writes everything to the device and waits until it is there. Records written before stay in
+    /// memory but are no longer updated in place.
+    ///
+    /// What it leaves is no checkpoint: it is not found again when the store is opened.
     ///
     /// # Errors
     /// `StorageFull`, `Poisoned`, `Io`, `Closed`.
@@ -132,26 +241,47 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
         self.core.flush_and_evict().instrument(span).await
     }
 
-    /// Flushes, refuses every operation from then on, and waits until the store has let go of its
-    /// directory. All handles and sessions of the store are closed by this; closing twice is fine.
+    /// Takes a last checkpoint if anything has changed since the newest one (see
+    /// [`Config::checkpoint_on_close`]), refuses every operation from then on, and waits until the
+    /// store has let go of its directory. All handles and sessions of the store are closed by this;
+    /// closing twice is fine.
+    ///
+    /// Operations that end while it closes may or may not be in the last checkpoint.
     ///
     /// # Errors
-    /// Of the flush; the store is closed all the same.
+    /// Of the checkpoint; the store is closed all the same.
     ///
     /// # Cancel safety
     /// Dropped early it may leave the store open.
     pub async fn close(&self) -> Result<()> {
         let span = tracing::info_span!(target: "kvick::close", "close");
-        let flushed = self.core.flush().instrument(span).await;
+        let saved = self.save().instrument(span).await;
         self.core.close();
         let maintenance = self.opened.maintenance.lock().expect("nothing panics under it").take();
         let Some(maintenance) = maintenance else {
             return Ok(());
         };
         if let Err(failed) = maintenance.await {
-            return Err(crate::error::Error::io("maintenance", std::io::Error::other(failed)));
+            return Err(Error::io("maintenance", std::io::Error::other(failed)));
         }
-        flushed
+        saved
+    }
+
+    /// The checkpoint on closing.
+    async fn save(&self) -> Result<()> {
+        self.core.check_open()?;
+        let checkpoints = &self.opened.checkpoints;
+        loop {
+            checkpoints.idle().await;
+            if !self.core.config.checkpoint_on_close || !checkpoints.is_outdated() {
+                return Ok(());
+            }
+            match self.checkpoint().await {
+                // Somebody else was faster to begin one.
+                Err(error) if error.kind() == ErrorKind::Busy => {}
+                taken => return taken.map(drop),
+            }
+        }
     }
 
     /// What the store has done and holds.

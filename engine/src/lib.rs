@@ -2,8 +2,7 @@
 //!
 //! Memory speed on hot keys, real asynchronous I/O on cold ones, on any executor.
 //!
-//! It is not: a server, an ordered index (there are no range scans), a transaction system, or, yet,
-//! durable: recovery is not built.
+//! It is not: a server, an ordered index (there are no range scans), or a transaction system.
 //!
 //! ```
 //! use kvick::{Config, FasterKv};
@@ -23,6 +22,8 @@
 //!
 //! let values = session.read_many(&[1, 2, 3]).await?; // prefetched together
 //! assert_eq!(values, [None, None, None]);
+//!
+//! store.checkpoint().await?; // durable when it returns; opening recovers the newest one
 //! # drop(session);
 //! store.close().await
 //! # }).unwrap();
@@ -43,6 +44,7 @@ mod address;
 #[doc(hidden)]
 pub mod bench_support;
 mod builder;
+mod checkpoint;
 mod codec;
 mod config;
 pub mod epoch;
@@ -54,18 +56,25 @@ mod hybrid_log;
 mod kv;
 mod memory;
 mod record;
+mod recovery;
 mod session;
 mod statistics;
 mod store;
 
 pub use builder::Builder;
+pub use checkpoint::{
+    Checkpoint, CheckpointInfo, CheckpointKind, CheckpointPhase, CheckpointProgress,
+    CheckpointRequest, CheckpointTimes, CheckpointToken, Checkpointing, Durability,
+};
 pub use codec::*;
 pub use config::{Backend, ByteSize, Config};
 pub use error::{Error, ErrorKind, Result};
 pub use futures::TryRead;
 pub use kv::FasterKv;
+pub use recovery::{LostOperations, RecoveryProgress, RecoveryReport};
 pub use session::Session;
 pub use statistics::{DeviceStats, Hits, LogBytes, MemoryBytes, Operations, Stats};
+pub use store::sessions::{CommitPoint, SessionId};
 
 /// The I/O layer: directories, devices, and the simulated disk.
 pub use kvick_io as io;

@@ -14,6 +14,7 @@ use crate::store::modify::Modify;
 use crate::store::operation::Running;
 use crate::store::read::{Exists, Owned, Read as ReadOperation, Viewed};
 use crate::store::seat::Seat;
+use crate::store::sessions::{CommitPoint, Ledger, SessionId};
 use crate::store::upsert::Upsert as UpsertOperation;
 use crate::store::{Core, Types};
 use std::borrow::Borrow;
@@ -26,6 +27,11 @@ use std::sync::Arc;
 /// Operations borrow the session, so at most one is in flight; an operation that is dropped, leaked
 /// or never polled again blocks nobody. For concurrency within a task use the `*_many` operations,
 /// those of [`FasterKv`](crate::FasterKv) itself, or more sessions.
+///
+/// A session has an identity and numbers what it does. A checkpoint has of each session everything
+/// up to some number, so after a crash
+/// [`FasterKv::resume_session`](crate::FasterKv::resume_session) says where to go on. A session
+/// that is dropped is forgotten with the next checkpoint.
 ///
 /// After some hundreds of operations that were ready at once a session yields to its executor once,
 /// so that a loop of hits starves no other task.
@@ -48,13 +54,46 @@ use std::sync::Arc;
 pub struct Session<K: Key + ?Sized, V: Value + ?Sized> {
     core: Arc<Core>,
     seat: Seat,
+    ledger: Arc<Ledger>,
     _opened: Arc<Opened>,
     _types: Types<K, V>,
 }
 
 impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
-    pub(crate) fn new(core: Arc<Core>, seat: Seat, opened: Arc<Opened>) -> Self {
-        Self { core, seat, _opened: opened, _types: PhantomData }
+    pub(crate) fn new(
+        core: Arc<Core>,
+        (seat, ledger): (Seat, Arc<Ledger>),
+        opened: Arc<Opened>,
+    ) -> Self {
+        Self { core, seat, ledger, _opened: opened, _types: PhantomData }
+    }
+
+    /// Its identity, by which it can be [resumed](crate::FasterKv::resume_session) after a crash.
+    pub fn id(&self) -> SessionId {
+        self.ledger.id
+    }
+
+    /// How many operations it has done that may change something and ended well: the number of the
+    /// last one. Operations that failed, or were dropped before they took effect, do not count.
+    pub fn serial(&self) -> u64 {
+        self.ledger.serial()
+    }
+
+    /// What the newest durable checkpoint has of it.
+    pub fn commit_point(&self) -> CommitPoint {
+        self.ledger.durable()
+    }
+
+    /// Waits until a durable checkpoint has everything that this session has done so far. Takes
+    /// none: somebody else must, or [`Config::checkpoint_every`](crate::Config::checkpoint_every).
+    ///
+    /// # Errors
+    /// `Poisoned` and `Closed`: then it will not happen any more.
+    ///
+    /// # Cancel safety
+    /// Has no effect; can be dropped at any time.
+    pub async fn wait_durable(&self) -> Result<()> {
+        self.core.durable(&self.ledger).await
     }
 
     #[inline(always)]
@@ -263,6 +302,12 @@ pub(crate) use operations;
 
 impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
     operations!(self, &'a mut Self, &mut Self);
+}
+
+impl<K: Key + ?Sized, V: Value + ?Sized> Drop for Session<K, V> {
+    fn drop(&mut self) {
+        self.core.sessions.close(self.ledger.id);
+    }
 }
 
 impl<K: Key + ?Sized, V: Value + ?Sized> fmt::Debug for Session<K, V> {

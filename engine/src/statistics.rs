@@ -23,23 +23,42 @@ const COUNTERS: usize = Counter::Appends as usize + 1;
 
 /// The counters of one seat: written by its owner, read by anybody.
 #[derive(Debug, Default)]
-pub(crate) struct Counters([AtomicU64; COUNTERS]);
+pub(crate) struct Counters {
+    counts: [AtomicU64; COUNTERS],
+    /// Operations that may have changed something: what sessions are numbered by.
+    serial: AtomicU64,
+}
 
 impl Counters {
     #[inline(always)]
     pub(crate) fn add(&self, counter: Counter, amount: u64) {
-        let word = &self.0[counter as usize];
+        let word = &self.counts[counter as usize];
         // Relaxed, and no atomic addition: only the owner of the seat writes.
         word.store(word.load(Ordering::Relaxed) + amount, Ordering::Relaxed);
     }
 
     pub(crate) fn sum(&self, counter: Counter) -> u64 {
-        self.0[counter as usize].load(Ordering::Relaxed)
+        self.counts[counter as usize].load(Ordering::Relaxed)
+    }
+
+    /// Numbers an operation, in the stretch in which it takes effect.
+    #[inline(always)]
+    pub(crate) fn advance(&self) {
+        // Relaxed: read during a cut, after the owner has left protection.
+        self.serial.store(self.serial.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn serial(&self) -> u64 {
+        self.serial.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_serial(&self, serial: u64) {
+        self.serial.store(serial, Ordering::Relaxed);
     }
 
     /// Adds everything that `other` counted. `self` belongs to nobody else meanwhile.
     pub(crate) fn absorb(&self, other: &Self) {
-        for (into, from) in self.0.iter().zip(&other.0) {
+        for (into, from) in self.counts.iter().zip(&other.counts) {
             into.fetch_add(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }
     }

@@ -2,6 +2,7 @@
 
 mod basics;
 mod batches;
+mod checkpoints;
 mod codecs;
 mod conditional;
 mod fairness;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use kvick::runtime::block_on;
-use kvick::{Backend, Config, ErrorKind, FasterKv, Result};
+use kvick::{Backend, ByteSize, Config, ErrorKind, FasterKv, Result};
 use tests::simulated::two_pages;
 
 fn open(path: &Path) -> Result<FasterKv<u64, u64>> {
@@ -48,7 +48,7 @@ fn two_stores_cannot_share_a_directory() -> Result<()> {
 }
 
 #[test]
-fn a_directory_with_a_store_is_left_as_it_is() -> Result<()> {
+fn a_closed_store_is_opened_again_with_all_that_it_had() -> Result<()> {
     let directory = tempfile::tempdir().expect("a directory");
     let store = open(directory.path())?;
     for key in 0..1000 {
@@ -57,9 +57,33 @@ fn a_directory_with_a_store_is_left_as_it_is() -> Result<()> {
     block_on(store.close())?;
     let before = contents(directory.path());
     assert!(before.contains_key("manifest") && before.contains_key("log.000000"), "{before:?}");
-    let error = refused(directory.path());
-    assert_eq!(error.kind(), ErrorKind::AlreadyExists);
-    assert!(error.to_string().contains("recovery is not built"), "{error}");
+    let store = open(directory.path())?;
+    assert!(store.recovery().is_some_and(|report| report.rejected.is_empty()));
+    for key in 0..1000 {
+        assert_eq!(block_on(store.read(&key))?, Some(key));
+    }
+    // Nothing has changed, so there is nothing to write.
+    block_on(store.close())?;
+    assert_eq!(contents(directory.path()), before);
+    Ok(())
+}
+
+#[test]
+fn a_store_of_other_types_or_sizes_is_left_as_it_is() -> Result<()> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path())?;
+    block_on(store.upsert(&1, &10))?;
+    block_on(store.close())?;
+    let before = contents(directory.path());
+    let other: Result<FasterKv<u64, [u8]>> =
+        block_on(FasterKv::open(directory.path(), two_pages()));
+    let error = other.expect_err("of other types");
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    assert!(error.to_string().contains("u64 under u64"), "{error}");
+    let config = two_pages().with_page_size(ByteSize::kib(8)).with_index_buckets(8);
+    let other: Result<FasterKv<u64, u64>> = block_on(FasterKv::open(directory.path(), config));
+    let error = other.expect_err("of other sizes");
+    assert!(error.to_string().contains("created with pages of 4KiB"), "{error}");
     assert_eq!(contents(directory.path()), before, "something was touched");
     Ok(())
 }
@@ -128,7 +152,7 @@ fn a_closed_or_dropped_store_frees_its_directory() -> Result<()> {
     let (session, other) = (store.session()?, store.clone());
     block_on(store.close())?;
     // The lock is gone though handles and sessions live on.
-    assert_eq!(refused(directory.path()).kind(), ErrorKind::AlreadyExists);
+    block_on(open(directory.path())?.close())?;
     drop((session, other));
     Ok(())
 }

@@ -12,8 +12,10 @@
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use super::{ByteSize, Config};
+use crate::checkpoint::CheckpointKind;
 use crate::error::{Error, Result};
 
 /// The sizes of one store, all in their bounds.
@@ -51,6 +53,9 @@ const BUCKETS: RangeInclusive<u64> = 1..=(1 << 37);
 const KEYS: RangeInclusive<u64> = 0..=(1 << 37) * KEYS_PER_BUCKET;
 const SEGMENT_MAX: ByteSize = ByteSize::gib(1 << 10);
 const DEPTH: RangeInclusive<u32> = 2..=16_384;
+const KEPT_CHECKPOINTS: RangeInclusive<u32> = 1..=1024;
+const CHECKPOINT_EVERY_MIN: Duration = Duration::from_millis(1);
+const LOG_GROWTH: RangeInclusive<ByteSize> = ByteSize::kib(4)..=ByteSize::gib(1 << 18);
 const IO_THREADS: RangeInclusive<u32> = 1..=1024;
 
 /// The default page is at most this, and a log has at least this many of them.
@@ -108,6 +113,7 @@ fn check_bounds(config: &Config) -> Result<()> {
     within("mutable_fraction", config.mutable_fraction, &MUTABLE_FRACTION)?;
     within("depth", config.depth, &DEPTH)?;
     within("io_threads", config.io_threads, &IO_THREADS)?;
+    check_checkpoints(config)?;
     if let Some(buckets) = config.index_buckets {
         within("index_buckets", buckets, &BUCKETS)?;
     }
@@ -121,6 +127,22 @@ fn check_bounds(config: &Config) -> Result<()> {
     if !page.bytes().is_power_of_two() {
         let message = format!("page_size = {page}: must be a power of two");
         return Err(Error::invalid(message));
+    }
+    Ok(())
+}
+
+fn check_checkpoints(config: &Config) -> Result<()> {
+    within("keep_checkpoints", config.keep_checkpoints, &KEPT_CHECKPOINTS)?;
+    if let Some(bytes) = config.checkpoint_log_growth {
+        within("checkpoint_log_growth", bytes, &LOG_GROWTH)?;
+    }
+    if let Some(every) = config.checkpoint_every.filter(|every| *every < CHECKPOINT_EVERY_MIN) {
+        let message =
+            format!("checkpoint_every = {every:?}: must be at least {CHECKPOINT_EVERY_MIN:?}");
+        return Err(Error::invalid(message));
+    }
+    if config.checkpoint_kind == CheckpointKind::IndexOnly {
+        return Err(Error::invalid("checkpoint_kind = index-only: makes nothing durable"));
     }
     Ok(())
 }

@@ -11,12 +11,14 @@ mod geometry;
 mod tests;
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::backend::Backend;
 pub use self::byte_size::ByteSize;
 pub(crate) use self::geometry::Geometry;
+use crate::checkpoint::CheckpointKind;
 use crate::error::{Error, Result};
 
 /// The settings of a store. `memory` is the one to think about; the others follow from it.
@@ -62,22 +64,45 @@ pub struct Config {
     /// Threads of the backend `threads`, 1 to 1024; the others have none. Default 16.
     pub io_threads: u32,
 
+    // What is durable, and when.
+    /// Takes a checkpoint this long after the last one, if anything has changed: `"30s"`, `"5min"`.
+    /// Default: only when asked.
+    #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
+    pub checkpoint_every: Option<Duration>,
+    /// Takes a checkpoint when the log has grown by so much since the last one. Default: only when
+    /// asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint_log_growth: Option<ByteSize>,
+    /// How those are taken that nobody asks for, the one on closing aside. Default `fold-over`.
+    pub checkpoint_kind: CheckpointKind,
+    /// Whether closing a store takes a checkpoint of what has changed since the last one. Without
+    /// it, what is in none is gone when the store is closed. Default true.
+    pub checkpoint_on_close: bool,
+    /// How many checkpoints are kept, 1 to 1024; older ones are removed when a newer one is
+    /// durable. Default 2.
+    pub keep_checkpoints: u32,
+    /// Whether to open a store whose newest checkpoint is damaged with an older one, and so with
+    /// less than was durable. [`FasterKv::recovery`](crate::FasterKv::recovery) says what is lost.
+    /// Default false: opening fails, and nothing is touched.
+    pub allow_fallback: bool,
+
     // What it takes.
     /// The longest value accepted, in bytes, up to 1 GiB. Values of more than a quarter of a page
     /// or 256 KiB are stored in pieces; tiny pages lower this limit further. Default 64 MiB.
     pub max_value: ByteSize,
 
     // What there is rarely a reason to change.
-    /// Bytes of a log page, a power of two, 4 KiB to 32 MiB. A page is flushed as a whole, and no
-    /// record crosses its end. Default: 1/32 of the log's memory, at most 4 MiB.
+    /// Bytes of a log page, a power of two, 4 KiB to 32 MiB; fixed when a store is created. A page
+    /// is flushed as a whole, and no record crosses its end. Default: 1/32 of the log's memory, at
+    /// most 4 MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page_size: Option<ByteSize>,
     /// Share of the pages in memory whose records are updated in place, 0.0 to 0.95; records of the
     /// others are copied to the tail when they change. Less keeps more recently read, unchanged
     /// records in memory. Default 0.9.
     pub mutable_fraction: f64,
-    /// Bytes of one file of the log, a multiple of the page size. Space on the device is freed a
-    /// whole file at a time. Default 1 GiB.
+    /// Bytes of one file of the log, a multiple of the page size; fixed when a store is created.
+    /// Space on the device is freed a whole file at a time. Default 1 GiB.
     pub segment_size: ByteSize,
     /// The exact number of index buckets, for tests; overrides `expected_keys`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,6 +124,12 @@ impl Default for Config {
             direct: true,
             depth: 256,
             io_threads: 16,
+            checkpoint_every: None,
+            checkpoint_log_growth: None,
+            checkpoint_kind: CheckpointKind::FoldOver,
+            checkpoint_on_close: true,
+            keep_checkpoints: 2,
+            allow_fallback: false,
             max_value: ByteSize::mib(64),
             page_size: None,
             mutable_fraction: 0.9,
@@ -130,6 +161,12 @@ impl Config {
         with_direct: direct = bool => direct;
         with_depth: depth = u32 => depth;
         with_io_threads: io_threads = u32 => io_threads;
+        with_checkpoint_every: checkpoint_every = Duration => Some(checkpoint_every);
+        with_checkpoint_log_growth: checkpoint_log_growth = ByteSize => Some(checkpoint_log_growth);
+        with_checkpoint_kind: checkpoint_kind = CheckpointKind => checkpoint_kind;
+        with_checkpoint_on_close: checkpoint_on_close = bool => checkpoint_on_close;
+        with_keep_checkpoints: keep_checkpoints = u32 => keep_checkpoints;
+        with_allow_fallback: allow_fallback = bool => allow_fallback;
         with_max_value: max_value = ByteSize => max_value;
         with_page_size: page_size = ByteSize => Some(page_size);
         with_mutable_fraction: mutable_fraction = f64 => mutable_fraction;

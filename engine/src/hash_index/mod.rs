@@ -29,6 +29,7 @@
 //! Source: FASTER, SIGMOD 2018, section 3.
 
 mod entry;
+mod image;
 mod line;
 mod overflow;
 
@@ -130,6 +131,17 @@ impl HashIndex {
         })
     }
 
+    /// Makes `address` the newest record of its entry unless that leads to a newer one already:
+    /// records of the log can be added in any order.
+    pub(crate) fn raise(&self, hash: KeyHash, address: Address) {
+        loop {
+            let entry = self.find_or_create(hash);
+            if entry.address() >= address || self.try_update(entry, address) {
+                return;
+            }
+        }
+    }
+
     #[inline(never)]
     fn slot_further(&self, hash: KeyHash, observed: HashBucketEntry) -> Option<&AtomicU64> {
         self.lines(hash).find_map(|line| line.slot_of(observed))
@@ -142,8 +154,13 @@ impl HashIndex {
     /// The line that is searched first (`turn` 0) or second (`turn` 1).
     #[inline(always)]
     fn line(&self, hash: KeyHash, turn: usize) -> Line<'_> {
-        let parity = hash.line() ^ turn;
-        let bucket = usize::try_from(hash.bucket(self.buckets)).expect("buckets are in memory");
+        self.line_of(hash.bucket(self.buckets), hash.line() ^ turn)
+    }
+
+    /// Line 0 or 1 of a bucket.
+    #[inline(always)]
+    fn line_of(&self, bucket: u64, parity: usize) -> Line<'_> {
+        let bucket = usize::try_from(bucket).expect("buckets are in memory");
         let start = (bucket * BUCKET_LINES + parity) * LINE_WORDS;
         let words = self.words[start..].first_chunk().expect("the table holds whole lines");
         Line::new(words, parity == 1)
@@ -234,16 +251,20 @@ impl HashIndex {
 
     /// The lines of a bucket in the order of search, the table's two first.
     fn lines(&self, hash: KeyHash) -> impl Iterator<Item = Line<'_>> {
-        let linked = self.line(hash, hash.line() ^ 1);
-        let mut link = linked.link();
-        let overflow = std::iter::from_fn(move || {
+        let overflow = self.overflow_of(hash.bucket(self.buckets));
+        [self.line(hash, 0), self.line(hash, 1)].into_iter().chain(overflow)
+    }
+
+    /// The overflow lines of a bucket.
+    fn overflow_of(&self, bucket: u64) -> impl Iterator<Item = Line<'_>> {
+        let mut link = self.line_of(bucket, 1).link();
+        std::iter::from_fn(move || {
             (link != 0).then(|| {
                 let line = self.overflow.line(link);
                 link = line.link();
                 line
             })
-        });
-        [self.line(hash, 0), self.line(hash, 1)].into_iter().chain(overflow)
+        })
     }
 
     /// Links a new overflow line behind `line`, which must be the last of its bucket.

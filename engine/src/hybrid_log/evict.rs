@@ -3,7 +3,9 @@
 //! `wanted.head`, like the start of a page, is where a record may begin: the end of a padded flush.
 
 use super::HybridLog;
+use super::region::NOT_PINNED;
 use crate::address::Address;
+use kvick_io::sync::atomic::Ordering;
 
 impl HybridLog {
     /// Keeps frames free ahead of the tail, as far as flushing allows.
@@ -40,20 +42,29 @@ impl HybridLog {
 
     /// How far the head can go towards `target` now. It stands between records only: `flushed` may
     /// be in the middle of one, so of a page that is written in part nothing is evicted.
+    /// Nor is a page evicted that a snapshot has yet to capture.
     fn reachable(&self, target: Address) -> Address {
-        let flushed = self.marks.flushed.load();
-        if target <= flushed {
-            return target;
-        }
         let page_bits = self.geometry.page_bits;
-        Address::at(flushed.page(page_bits), 0, page_bits)
+        let whole_pages = |limit: Address| Address::at(limit.page(page_bits), 0, page_bits);
+        let flushed = self.marks.flushed.load();
+        let target = if target <= flushed { target } else { whole_pages(flushed) };
+        // Acquire: pairs with the Release of the capture, which is done with what lies below.
+        match self.marks.pinned.load(Ordering::Acquire) {
+            NOT_PINNED => target,
+            pinned => target.min(whole_pages(Address::new(pinned))),
+        }
     }
 
-    /// One frame in sixteen is kept free, but at least one, so that turning a page seldom waits.
     fn head_target(&self) -> Address {
-        let frames = u64::from(self.frames.count());
-        let ahead = (frames / 16).max(1);
-        let first_kept = (self.tail.page() + 1 + ahead).saturating_sub(frames);
-        Address::at(first_kept, 0, self.geometry.page_bits).max(self.wanted.head.load())
+        let kept = first_kept(self.tail.page(), self.frames.count());
+        Address::at(kept, 0, self.geometry.page_bits).max(self.wanted.head.load())
     }
+}
+
+/// One frame in sixteen is kept free, but at least one, so that turning a page seldom waits: the
+/// first page that stays in memory while the tail is in page `tail`.
+pub(super) fn first_kept(tail: u64, frames: u32) -> u64 {
+    let frames = u64::from(frames);
+    let ahead = (frames / 16).max(1);
+    (tail + 1 + ahead).saturating_sub(frames)
 }

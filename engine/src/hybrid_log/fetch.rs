@@ -58,7 +58,7 @@ impl HybridLog {
         let needed = end.div_ceil(payload).min(there);
         if needed > fetched.checked {
             let Fetched { start, bytes, checked, .. } = fetched;
-            self.units.open(*start, bytes, *checked..needed, &*self.device)?;
+            self.units.open(*start, bytes, *checked..needed, |unit| self.locate(unit))?;
             *checked = needed;
         }
         Ok(())
@@ -77,15 +77,10 @@ impl HybridLog {
         let start = self.units.unit_start(address);
         let bytes = self.units.count(start, end) * self.units.unit_bytes();
 
-        let offset = self.units.device_offset(start);
         let begun = self.handle.now();
-        let transfer = self.device.read_at(offset, self.buffers.take(bytes)).await;
-        transfer.result.map_err(|error| {
-            let (file, at) = self.device.locate(offset);
-            Error::io(format!("read of {bytes} bytes from {file} at {at}"), error)
-        })?;
-        self.counters.read(bytes as u64, self.handle.now().saturating_sub(begun));
-        let bytes = transfer.buf.expect("a read gives its buffer back");
+        let buffer = self.buffers.take(bytes);
+        let bytes = self.strip().read(start, buffer).await?;
+        self.counters.read(bytes.len() as u64, self.handle.now().saturating_sub(begun));
         Ok(Fetched { address, start, bytes, checked: 0 })
     }
 

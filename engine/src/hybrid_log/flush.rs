@@ -5,8 +5,10 @@
 //! the mark stays where it is.
 
 use super::HybridLog;
+use super::strip::Strip;
+use super::unit::Units;
 use crate::address::Address;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::record::words;
 use futures::future::{Either, select};
 use futures::stream::{FuturesOrdered, StreamExt};
@@ -14,19 +16,19 @@ use kvick_io::AlignedBuf;
 use std::time::Duration;
 
 /// Writes in flight at the most.
-const WRITES: usize = 4;
-/// Bytes of one write at the most.
-const LARGEST_WRITE: usize = 1 << 20;
+pub(super) const WRITES: usize = 4;
+/// Bytes of one transfer at the most.
+pub(super) const LARGEST_TRANSFER: usize = 1 << 20;
 /// Pauses between tries on a full medium.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Part of one page, from the start of a unit to the end of one.
 #[derive(Clone, Copy, Debug)]
-struct Chunk {
-    start: Address,
-    units: usize,
-    end: Address,
+pub(super) struct Chunk {
+    pub(super) start: Address,
+    pub(super) units: usize,
+    pub(super) end: Address,
 }
 
 impl HybridLog {
@@ -69,20 +71,26 @@ impl HybridLog {
 
     /// What is immutable and not yet being written, up to a page's end.
     fn next_chunk(&self, issued: Address) -> Option<Chunk> {
-        let page_bits = self.geometry.page_bits;
         let immutable = self.marks.safe_read_only.load();
-        if issued >= immutable || self.health.is_poisoned() {
+        if self.health.is_poisoned() { None } else { self.chunk(issued, immutable, WRITES) }
+    }
+
+    /// The next part of `[from, limit)`, up to a page's end, so large that `at_once` of its kind
+    /// stay within the budget of buffers.
+    pub(super) fn chunk(&self, from: Address, limit: Address, at_once: usize) -> Option<Chunk> {
+        let page_bits = self.geometry.page_bits;
+        if from >= limit {
             return None;
         }
-        let page = issued.page(page_bits);
-        let in_page = if immutable.page(page_bits) > page {
+        let page = from.page(page_bits);
+        let in_page = if limit.page(page_bits) > page {
             self.units.page_capacity()
         } else {
-            immutable.offset(page_bits)
+            limit.offset(page_bits)
         };
-        let start = self.units.unit_start(issued);
-        let largest = (self.geometry.flush_bytes / WRITES / self.units.unit_bytes())
-            .clamp(1, LARGEST_WRITE / self.units.unit_bytes());
+        let start = self.units.unit_start(from);
+        let largest = (self.geometry.flush_bytes / at_once / self.units.unit_bytes())
+            .clamp(1, LARGEST_TRANSFER / self.units.unit_bytes());
         let units = self.units.count(start, in_page).min(largest);
         let end = start.offset(page_bits) + units as u64 * self.units.payload();
         let end = if end >= self.units.page_capacity() {
@@ -112,30 +120,32 @@ impl HybridLog {
     }
 
     async fn write(&self, chunk: Chunk) -> Result<()> {
-        let offset = self.units.device_offset(chunk.start);
         let begun = self.handle.now();
-        let bytes = chunk.units * self.units.unit_bytes();
-        let transfer = self.device.write_at(offset, self.sealed(chunk)).await;
-        transfer.result.map_err(|error| {
-            let (file, at) = self.device.locate(offset);
-            Error::io(format!("write of {bytes} bytes to {file} at {at}"), error)
-        })?;
+        let sealed = self.sealed(chunk, self.units);
+        let bytes = sealed.len();
+        self.strip().write(chunk.start, sealed).await?;
         self.counters.wrote(bytes as u64, self.handle.now().saturating_sub(begun));
         Ok(())
     }
 
+    /// The log itself, as a row of units.
+    pub(super) fn strip(&self) -> Strip<'_> {
+        Strip::new(&*self.device, self.units, Address::NONE)
+    }
+
     /// A copy of a chunk with its checksums. The frames are not lent to the device.
     #[expect(unsafe_code, reason = "immutable pages are read as bytes")]
-    fn sealed(&self, chunk: Chunk) -> AlignedBuf {
+    pub(super) fn sealed(&self, chunk: Chunk, units: Units) -> AlignedBuf {
         let payload = usize::try_from(self.units.payload()).expect("a unit fits") * chunk.units;
-        assert!(chunk.end <= self.marks.safe_read_only.load(), "{chunk:?} is immutable");
+        let settled = self.marks.safe_read_only.effective();
+        assert!(chunk.end <= settled, "{chunk:?} is immutable");
         assert!(chunk.end > self.marks.safe_head.load(), "{chunk:?} is in memory");
         debug_assert_eq!(words(payload) * 8, payload);
         let mut target = self.buffers.take(chunk.units * self.units.unit_bytes());
-        // SAFETY: the chunk lies below the safe read-only address (asserted). Its page is evicted
-        // only when it is flushed, which is what this write is for.
+        // SAFETY: the chunk lies below the settled floor (asserted). Its page is evicted only when
+        // it is flushed and not pinned, and this write is for one or the other.
         let bytes = unsafe { self.frames.immutable_bytes(chunk.start, payload) };
-        self.units.seal(chunk.start, bytes, &mut target);
+        units.seal(chunk.start, bytes, &mut target);
         target
     }
 }

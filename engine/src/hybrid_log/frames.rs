@@ -67,6 +67,16 @@ impl Frames {
         &bytes[..length]
     }
 
+    /// Fills the frame of a page from `start` on. Nobody reads or writes there yet.
+    pub(crate) fn load(&self, start: Address, bytes: &[u8]) {
+        debug_assert!(bytes.len().is_multiple_of(WORD));
+        for (word, stored) in self.words_from(start).iter().zip(bytes.chunks_exact(WORD)) {
+            let stored = u64::from_le_bytes(stored.try_into().expect("a word has 8 bytes"));
+            // Relaxed: whoever shares the log with others afterwards releases it.
+            word.store(stored, Ordering::Relaxed);
+        }
+    }
+
     /// Makes the frame of `page` ready for its next page.
     pub(crate) fn clear(&self, page: u64) {
         let start = self.index(Address::at(page, 0, self.page_bits));

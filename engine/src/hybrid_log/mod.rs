@@ -8,7 +8,10 @@
 //! * [`Tail`] hands out room; [`Frames`] turn an address into memory; [`Marks`] divide the line.
 //! * Three drivers, plain `async fn`s of one maintenance task, move the marks, each its own:
 //!   `read_only` makes pages immutable, `flush` writes them, `evict` frees their frames.
-//! * `fetch` brings a record back, checked.
+//! * `fetch` brings a record back, checked; `scan` brings back whole pages, in order.
+//! * `version` ends a version of the store at an address and keeps what is below as it is,
+//!   `capture` writes that elsewhere, `restore` brings it back: the log's part of checkpoints and
+//!   recovery.
 //! * [`Health`] stops writers when pages can no longer be written.
 //!
 //! # Progress
@@ -18,18 +21,27 @@
 //!
 //! Source: FASTER, SIGMOD 2018, sections 5 and 6.
 
+mod capture;
 mod evict;
 mod fetch;
 mod flush;
 mod frames;
 mod health;
 mod read_only;
+mod records;
 mod region;
+mod restore;
+mod scan;
+mod strip;
 mod tail;
 mod unit;
+mod version;
 
 pub(crate) use region::Region;
+pub(crate) use scan::PagePayload;
+pub(crate) use strip::Strip;
 pub(crate) use tail::Tail;
+pub(crate) use unit::Units;
 
 use crate::address::{Address, Watermark};
 use crate::epoch::{Epoch, Guard};
@@ -38,15 +50,13 @@ use crate::record::{Layout, NewRecord, RecordInfo, RecordRef};
 use crate::statistics::DeviceCounters;
 use event_listener::Event;
 use frames::Frames;
-use futures::FutureExt;
 use health::Health;
+use kvick_io::sync::atomic::Ordering;
 use kvick_io::{BufPool, Device};
 use kvick_runtime::Handle;
 use region::Marks;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tail::PageClosed;
-use unit::Units;
 
 /// The sizes of one log.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +74,23 @@ pub(crate) struct LogGeometry {
     /// Bytes of buffers that flushing may use.
     pub(crate) flush_bytes: usize,
     pub(crate) huge_pages: bool,
+}
+
+/// Where a log that is opened begins, and from where on it goes on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogExtent {
+    /// The first address that has a record.
+    pub(crate) begin: Address,
+    /// From here on records are in memory.
+    pub(crate) head: Address,
+    /// Where the next record goes.
+    pub(crate) tail: Address,
+}
+
+impl LogExtent {
+    /// A log that has no record yet.
+    pub(crate) const EMPTY: Self =
+        Self { begin: Address::FIRST, head: Address::FIRST, tail: Address::FIRST };
 }
 
 /// The log of one store.
@@ -118,11 +145,12 @@ pub(crate) struct NoRoom {
 impl HybridLog {
     pub(crate) fn new(
         geometry: LogGeometry,
+        extent: LogExtent,
         layout: Layout,
         device: Arc<dyn Device>,
-        epoch: Epoch,
-        handle: Handle,
+        (epoch, handle): (Epoch, Handle),
     ) -> std::io::Result<Self> {
+        let LogExtent { begin, head, tail } = extent;
         let units = Units::new(geometry.page_bits, geometry.unit_bytes, geometry.salt);
         let capacity = units.page_capacity();
         let LogGeometry { page_bits, frames, huge_pages, .. } = geometry;
@@ -137,13 +165,10 @@ impl HybridLog {
             buffers: BufPool::new(geometry.flush_bytes),
             epoch,
             handle,
-            marks: Marks::new(),
+            marks: Marks::new(begin, head, tail),
             health: Health::new(),
-            tail: Tail::new(Address::FIRST, page_bits, capacity).into(),
-            wanted: Wanted {
-                read_only: Watermark::new(Address::FIRST),
-                head: Watermark::new(Address::FIRST),
-            },
+            tail: Tail::new(tail, page_bits, capacity).into(),
+            wanted: Wanted { read_only: Watermark::new(tail), head: Watermark::new(head) },
             events: Events::default(),
             counters: DeviceCounters::default(),
             geometry,
@@ -190,13 +215,26 @@ impl HybridLog {
         guard: &'g Guard<'_>,
     ) -> &'g [u8] {
         let record = self.record(address, guard);
-        assert!(address < self.marks.safe_read_only.load(), "{address:?} is immutable");
+        assert!(address < self.marks.safe_read_only.effective(), "{address:?} is immutable");
         let (_, length) = record.final_value(self.layout);
         let value = self.layout.value_index(record.extents(self.layout).key) * crate::record::WORD;
         let start = Address::new(address.raw() + value as u64);
         // SAFETY: the record lies below the safe read-only address (asserted), so nobody writes
         // it; the guard keeps its page from being evicted.
         unsafe { self.frames.immutable_bytes(start, length) }
+    }
+
+    /// Shows the bytes of `[start, start + length)`, which lie in one page, are frozen, and pinned.
+    #[expect(unsafe_code, reason = "immutable pages are read in place")]
+    fn with_pinned<R>(&self, start: Address, length: usize, look: impl FnOnce(&[u8]) -> R) -> R {
+        let pinned = self.marks.pinned.load(Ordering::Acquire);
+        let page_bits = self.geometry.page_bits;
+        assert!(pinned >> page_bits <= start.page(page_bits), "{start:?} is pinned");
+        let settled = self.marks.safe_read_only.effective().raw();
+        assert!(start.raw() + length as u64 <= settled, "{start:?} and {length} bytes are frozen");
+        // SAFETY: the range lies below the settled floor (asserted), so nobody writes it; its page
+        // is not evicted while it is pinned (asserted), and the bytes are not kept.
+        look(unsafe { self.frames.immutable_bytes(start, length) })
     }
 
     /// Appends a record that nothing leads to yet. `layout` is that of the log; the caller knows it
@@ -218,7 +256,11 @@ impl HybridLog {
         };
         debug_assert!(address > previous, "a chain leads to ever lower addresses");
         let appended = self.record(address, guard);
-        appended.initialise(layout, previous, record);
+        appended.initialise(
+            layout,
+            RecordInfo::new(previous, record.content, self.stamp()),
+            record,
+        );
         Ok((address, appended))
     }
 
@@ -265,12 +307,12 @@ impl HybridLog {
         }
     }
 
-    /// Waits until nothing at or below `address` can change any more.
-    pub(crate) async fn immutable(&self, address: Address) -> Result<()> {
+    /// Waits until it is clear again whether the record at `address` can change in place.
+    pub(crate) async fn settled(&self, address: Address) -> Result<()> {
         loop {
             let moved = self.events.read_only.listen();
             let changed = self.health.changed().listen();
-            if address < self.marks.safe_read_only.load() {
+            if self.marks.region(address) != Region::Fuzzy {
                 return Ok(());
             }
             self.health.check_read()?;
@@ -283,22 +325,49 @@ impl HybridLog {
         let end = self.tail.pad(self.units.payload());
         self.wanted.read_only.raise(end);
         self.events.demand.notify(usize::MAX);
+        self.stored(end).await?;
+        self.sync().await?;
+        Ok(end)
+    }
+
+    /// Waits until everything below `end` has been written.
+    pub(crate) async fn stored(&self, end: Address) -> Result<()> {
         loop {
             let moved = self.events.flushed.listen();
             let changed = self.health.changed().listen();
             if self.marks.flushed.load() >= end {
-                break;
+                return Ok(());
             }
             self.health.check_room()?;
             futures::future::select(moved, changed).await;
         }
+    }
+
+    /// Waits until the log is `bytes` long.
+    pub(crate) async fn reached(&self, bytes: u64) {
+        loop {
+            let turned = self.events.demand.listen();
+            if self.tail.address().raw() >= bytes {
+                return;
+            }
+            turned.await;
+        }
+    }
+
+    /// Buffers for transfers, and how many bytes of them may be in use at once.
+    pub(crate) fn buffers(&self) -> (&BufPool, usize) {
+        (&self.buffers, self.geometry.flush_bytes)
+    }
+
+    /// Makes durable what was written.
+    pub(crate) async fn sync(&self) -> Result<()> {
         if let Err(error) = self.device.sync().await.result {
             // After a failed sync nobody knows what is durable: no retry.
             let error = Error::io("sync of the log", error);
             self.health.transition_to_poisoned(&error);
             return Err(error);
         }
-        Ok(end)
+        Ok(())
     }
 
     /// Like `flush`, and leaves nothing of it in memory.
@@ -319,14 +388,7 @@ impl HybridLog {
 
     /// Runs the drivers until the log is closed.
     pub(crate) async fn maintain(&self) {
-        let drivers = async {
-            futures::join!(self.drive_read_only(), self.drive_flush(), self.drive_evict());
-        };
-        if AssertUnwindSafe(drivers).catch_unwind().await.is_err() {
-            // A broken assertion of ours: nobody may wait for a driver that is gone.
-            let error = std::io::Error::other("a driver of the log panicked");
-            self.health.transition_to_poisoned(&Error::io("maintenance of the log", error));
-        }
+        futures::join!(self.drive_read_only(), self.drive_flush(), self.drive_evict());
     }
 
     /// Refuses everything from now on and ends the drivers.
@@ -359,6 +421,10 @@ impl HybridLog {
     /// File and offset of an address, for messages.
     pub(crate) fn locate(&self, address: Address) -> (String, u64) {
         self.device.locate(self.units.device_offset(address))
+    }
+
+    pub(crate) fn epoch(&self) -> &Epoch {
+        &self.epoch
     }
 
     pub(crate) fn device(&self) -> &dyn Device {

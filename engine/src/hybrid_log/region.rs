@@ -19,8 +19,17 @@
 //!
 //! Between `safe read-only` and `read-only` (fuzzy) a record may still be changed by somebody who
 //! saw the old mark: an operation whose result depends on the value must not copy it and waits.
+//!
+//! # Freezing
+//! While a snapshot is captured, everything below the end of its version is *frozen*: operations
+//! see it as read-only although neither mark has moved, and copy what they change. So what they
+//! look at are two [`Floor`]s, each the mark or the frozen end, whichever is higher. Floors come
+//! down again, one after the other: first the lower one, so that what was taken for final counts as
+//! fuzzy; and once nobody takes it for final any more, the upper one.
 
 use crate::address::{Address, Watermark};
+use kvick_io::sync::Mutex;
+use kvick_io::sync::atomic::{AtomicU64, Ordering};
 
 /// Where an address is. The rule of each operation is one `match` over this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,33 +52,42 @@ pub(crate) struct Marks {
     // Read by every operation, moved once in a while: they share cache lines on purpose.
     pub(crate) begin: Watermark,
     pub(crate) head: Watermark,
-    pub(crate) read_only: Watermark,
-    pub(crate) safe_read_only: Watermark,
+    pub(crate) read_only: Floor,
+    pub(crate) safe_read_only: Floor,
+    /// What the headers of records that are changed are stamped with; changes with the version.
+    pub(crate) stamp: AtomicU64,
     pub(crate) flushed: Watermark,
     pub(crate) safe_head: Watermark,
+    /// The first address that is neither captured nor free to be evicted; beyond all if there is
+    /// no capture.
+    pub(crate) pinned: AtomicU64,
 }
 
 impl Marks {
-    pub(crate) fn new() -> Self {
-        let mark = || Watermark::new(Address::FIRST);
+    /// Of a log whose records in `[begin, head)` are on the device only, and in `[head, tail)` in
+    /// memory too.
+    pub(crate) fn new(begin: Address, head: Address, tail: Address) -> Self {
+        assert!(begin <= head && head <= tail, "{begin:?} {head:?} {tail:?}");
         Self {
-            begin: mark(),
-            head: mark(),
-            read_only: mark(),
-            safe_read_only: mark(),
-            flushed: mark(),
-            safe_head: mark(),
+            begin: Watermark::new(begin),
+            head: Watermark::new(head),
+            read_only: Floor::new(tail),
+            safe_read_only: Floor::new(tail),
+            stamp: AtomicU64::new(0),
+            flushed: Watermark::new(tail),
+            safe_head: Watermark::new(head),
+            pinned: AtomicU64::new(NOT_PINNED),
         }
     }
 
     /// The region of an address that is in memory as far as the head tells.
     #[inline(always)]
     pub(crate) fn region(&self, address: Address) -> Region {
-        if address >= self.read_only.load() {
+        if address >= self.read_only.effective() {
             Region::Mutable
         } else if address < self.head.load() {
             if address >= self.begin.load() { Region::OnDevice } else { Region::Truncated }
-        } else if address >= self.safe_read_only.load() {
+        } else if address >= self.safe_read_only.effective() {
             Region::Fuzzy
         } else {
             Region::ReadOnly
@@ -90,14 +108,79 @@ impl Marks {
     }
 }
 
+/// What [`Marks::pinned`] is while nothing is captured.
+pub(crate) const NOT_PINNED: u64 = u64::MAX;
+
+/// A mark that operations may see higher than it is.
+#[derive(Debug)]
+pub(crate) struct Floor {
+    // Any thread, atomic: the higher of the mark and the frozen end.
+    effective: AtomicU64,
+    mark: Watermark,
+    // Under its lock: the frozen end, if any. Whoever publishes holds it.
+    frozen: Mutex<Option<Address>>,
+}
+
+impl Floor {
+    fn new(address: Address) -> Self {
+        Self {
+            effective: AtomicU64::new(address.raw()),
+            mark: Watermark::new(address),
+            frozen: Mutex::new(None),
+        }
+    }
+
+    /// What operations go by. Acquire: pairs with the Release in `publish`.
+    #[inline(always)]
+    pub(crate) fn effective(&self) -> Address {
+        Address::new(self.effective.load(Ordering::Acquire))
+    }
+
+    /// The mark itself.
+    #[inline]
+    pub(crate) fn load(&self) -> Address {
+        self.mark.load()
+    }
+
+    /// Moves the mark up to `address`; says whether it moved.
+    pub(crate) fn raise(&self, address: Address) -> bool {
+        let frozen = self.frozen.lock().expect("nothing panics under it");
+        let moved = self.mark.raise(address);
+        self.publish(*frozen);
+        moved
+    }
+
+    /// Lets operations see at least `end`.
+    pub(crate) fn freeze(&self, end: Address) {
+        let mut frozen = self.frozen.lock().expect("nothing panics under it");
+        assert!(frozen.is_none(), "frozen once");
+        *frozen = Some(end);
+        self.publish(*frozen);
+    }
+
+    /// Lets operations see the mark again.
+    pub(crate) fn thaw(&self) {
+        let mut frozen = self.frozen.lock().expect("nothing panics under it");
+        *frozen = None;
+        self.publish(None);
+    }
+
+    fn publish(&self, frozen: Option<Address>) {
+        let mark = self.mark.load();
+        let effective = frozen.map_or(mark, |end| end.max(mark));
+        // Release: pairs with the Acquire of `effective`.
+        self.effective.store(effective.raw(), Ordering::Release);
+    }
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
     #[test]
     fn regions_follow_the_marks() {
-        let marks = Marks::new();
         let at = |raw: u64| Address::new(raw);
+        let marks = Marks::new(Address::FIRST, Address::FIRST, Address::FIRST);
         marks.read_only.raise(at(4000));
         marks.safe_read_only.raise(at(3000));
         marks.flushed.raise(at(2500));
@@ -110,5 +193,27 @@ mod tests {
         assert_eq!(marks.region(at(1999)), Region::OnDevice);
         assert_eq!(marks.region(Address::NONE), Region::Truncated);
         assert_eq!(marks.region(Address::UNSET), Region::Truncated);
+    }
+
+    #[test]
+    fn what_is_frozen_is_read_only_and_thaws_through_fuzzy() {
+        let at = |raw: u64| Address::new(raw);
+        let marks = Marks::new(at(64), at(1000), at(2000));
+        let (low, frozen, new) = (at(1500), at(2500), at(3000));
+        assert_eq!(marks.region(frozen), Region::Mutable);
+        marks.safe_read_only.freeze(at(2800));
+        marks.read_only.freeze(at(2800));
+        assert_eq!(marks.region(frozen), Region::ReadOnly);
+        assert_eq!(marks.region(new), Region::Mutable);
+        // The marks go on underneath, and do not show before they pass the frozen end.
+        marks.read_only.raise(at(2100));
+        marks.safe_read_only.raise(at(2100));
+        assert_eq!(marks.region(frozen), Region::ReadOnly);
+        assert_eq!(marks.read_only.load(), at(2100));
+        marks.safe_read_only.thaw();
+        assert_eq!(marks.region(frozen), Region::Fuzzy);
+        marks.read_only.thaw();
+        assert_eq!(marks.region(frozen), Region::Mutable);
+        assert_eq!(marks.region(low), Region::ReadOnly);
     }
 }

@@ -15,7 +15,6 @@
 
 use crate::address::Address;
 use crate::error::{Error, Result};
-use kvick_io::Device;
 use std::ops::Range;
 
 /// Bytes of a unit that are not payload.
@@ -47,10 +46,19 @@ impl Units {
         (1 << self.page_bits) / self.unit_bytes as u64 * self.payload()
     }
 
+    /// The same units under another salt: those of a part of the log that is kept elsewhere.
+    pub(crate) fn salted(self, salt: u64) -> Self {
+        Self { salt, ..self }
+    }
+
+    /// Where the page of `address` begins on the device.
+    pub(crate) fn page_start(self, address: Address) -> u64 {
+        address.page(self.page_bits) << self.page_bits
+    }
+
     /// Where the unit of `address` begins on the device.
     pub(crate) fn device_offset(self, address: Address) -> u64 {
-        let page = address.page(self.page_bits) << self.page_bits;
-        page + self.unit_number(address) * self.unit_bytes as u64
+        self.page_start(address) + self.unit_number(address) * self.unit_bytes as u64
     }
 
     /// The first address of the unit that holds `address`.
@@ -94,7 +102,7 @@ impl Units {
         start: Address,
         bytes: &mut [u8],
         which: Range<usize>,
-        device: &dyn Device,
+        locate: impl Fn(Address) -> (String, u64),
     ) -> Result<()> {
         let size = self.unit_bytes - TRAILER_BYTES;
         assert!(which.end * self.unit_bytes <= bytes.len(), "whole units");
@@ -105,18 +113,13 @@ impl Units {
             let stored = u32::from_le_bytes(trailer[4..].try_into().expect("4 bytes"));
             let computed = self.checksum(address, &bytes[at..at + size + 4]);
             if stored != computed {
-                return Err(self.corrupt(address, stored, computed, device));
+                let (file, offset) = locate(address);
+                let (stored, computed) = (u64::from(stored), u64::from(computed));
+                return Err(corrupt(&file, offset, stored, computed));
             }
             bytes.copy_within(at..at + size, unit * size);
         }
         Ok(())
-    }
-
-    #[cold]
-    fn corrupt(self, unit: Address, stored: u32, computed: u32, device: &dyn Device) -> Error {
-        let (file, offset) = device.locate(self.device_offset(unit));
-        let (stored, computed) = (u64::from(stored), u64::from(computed));
-        Error::corrupt("checksum of a log unit", &file, offset, stored, computed)
     }
 
     fn unit_number(self, address: Address) -> u64 {
@@ -136,16 +139,18 @@ impl Units {
     }
 }
 
+#[cold]
+fn corrupt(file: &str, offset: u64, stored: u64, computed: u64) -> Error {
+    Error::corrupt("checksum of a log unit", file, offset, stored, computed)
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use kvick_io::{AlignedBuf, DeviceOptions, Directory, MemoryDirectory};
-    use std::sync::Arc;
+    use kvick_io::AlignedBuf;
 
-    fn device() -> Arc<dyn Device> {
-        let directory = MemoryDirectory::new();
-        kvick_runtime::block_on(directory.open_device("log", DeviceOptions::default()))
-            .expect("memory opens")
+    fn nowhere(_unit: Address) -> (String, u64) {
+        ("log.000000".to_owned(), 0)
     }
 
     #[test]
@@ -155,21 +160,20 @@ mod tests {
         let payload: Vec<u8> = (0..1008_u32).map(|byte| byte.to_le_bytes()[0]).collect();
         let mut sealed = AlignedBuf::zeroed(1024);
         units.seal(start, &payload, &mut sealed);
-        let device = device();
         for bit in 0..sealed.len() * 8 {
             let mut copy = AlignedBuf::zeroed(1024);
             copy.copy_from_slice(&sealed);
             copy[bit / 8] ^= 1 << (bit % 8);
-            assert!(units.open(start, &mut copy, 0..2, &*device).is_err(), "bit {bit}");
+            assert!(units.open(start, &mut copy, 0..2, nowhere).is_err(), "bit {bit}");
         }
         let elsewhere = Address::at(4, 504, 12);
         let mut copy = AlignedBuf::zeroed(1024);
         copy.copy_from_slice(&sealed);
-        assert!(units.open(elsewhere, &mut copy, 0..2, &*device).is_err(), "misdirected");
-        let foreign = Units::new(12, 512, 78);
+        assert!(units.open(elsewhere, &mut copy, 0..2, nowhere).is_err(), "misdirected");
+        let foreign = units.salted(78);
         copy.copy_from_slice(&sealed);
-        assert!(foreign.open(start, &mut copy, 0..2, &*device).is_err(), "of another store");
-        units.open(start, &mut sealed, 0..2, &*device).expect("sound");
+        assert!(foreign.open(start, &mut copy, 0..2, nowhere).is_err(), "of another store");
+        units.open(start, &mut sealed, 0..2, nowhere).expect("sound");
         assert_eq!(&sealed[..1008], &payload[..]);
     }
 

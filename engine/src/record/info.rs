@@ -3,7 +3,7 @@
 //! ```text
 //!   63      62         61      60       59      58..48   47..............0
 //! +-------+-----------+-------+--------+-------+--------+-----------------+
-//! |present| tombstone |invalid| in     | piece |  free  | previous address|
+//! |present| tombstone |invalid| in     | piece | stamp  | previous address|
 //! |       |           |       | pieces |       |        |                 |
 //! +-------+-----------+-------+--------+-------+--------+-----------------+
 //! ```
@@ -14,11 +14,16 @@
 //! * `in pieces`: the value is a list of the addresses of its pieces.
 //! * `piece`: part of a value; no key leads here.
 //!
-//! The word is complete before the record is linked. Afterwards only `tombstone` is ever set, by
-//! an atomic OR, while the record is mutable; before linking, a record that will not be linked is
-//! marked `invalid`.
+//! * `stamp`: of the version in which the record was last changed, appended or in place, modulo
+//!   what it can hold. A checkpoint that writes only what has changed looks for the stamp of its
+//!   version: a record as old as all stamps may be taken for changed, never the other way.
+//!
+//! The word is complete before the record is linked. Afterwards only `tombstone` and `stamp` are
+//! ever set, by atomic steps, while the record is mutable; before linking, a record that will not
+//! be linked is marked `invalid`.
 
-use crate::address::{ADDRESS_MASK, Address};
+use super::word_in;
+use crate::address::{ADDRESS_BITS, ADDRESS_MASK, Address};
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use std::fmt;
 
@@ -28,7 +33,13 @@ const INVALID: u64 = 1 << 61;
 const IN_PIECES: u64 = 1 << 60;
 const PIECE: u64 = 1 << 59;
 
-const _: () = assert!(ADDRESS_MASK & (PRESENT | TOMBSTONE | INVALID | IN_PIECES | PIECE) == 0);
+const STAMP: u64 = (STAMPS - 1) << ADDRESS_BITS;
+
+/// How many stamps there are.
+const STAMPS: u64 = 1 << 11;
+
+const FLAGS: u64 = PRESENT | TOMBSTONE | INVALID | IN_PIECES | PIECE;
+const _: () = assert!((ADDRESS_MASK ^ STAMP ^ FLAGS) == u64::MAX, "every bit has one meaning");
 
 /// What a new record holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,20 +60,31 @@ pub(crate) enum Content {
 pub(crate) struct RecordInfo(u64);
 
 impl RecordInfo {
+    /// The stamp of a version, as it is given to `new` and compared with `stamp`.
+    pub(crate) const fn stamp_of(version: u64) -> u64 {
+        (version % STAMPS) << ADDRESS_BITS
+    }
+
     #[inline]
-    pub(crate) fn new(previous: Address, content: Content) -> Self {
+    pub(crate) fn new(previous: Address, content: Content, stamp: u64) -> Self {
+        debug_assert!(stamp & !STAMP == 0);
         let content = match content {
             Content::Value => 0,
             Content::Tombstone => TOMBSTONE,
             Content::InPieces => IN_PIECES,
             Content::Piece => PIECE,
         };
-        Self(PRESENT | content | previous.raw())
+        Self(PRESENT | content | stamp | previous.raw())
     }
 
     #[inline]
     pub(crate) fn from_raw(raw: u64) -> Self {
         Self(raw)
+    }
+
+    /// The header at the front of some bytes of the log.
+    pub(crate) fn first_of(bytes: &[u8]) -> Self {
+        Self(word_in(bytes, 0))
     }
 
     #[inline]
@@ -90,6 +112,17 @@ impl RecordInfo {
         self.0 & IN_PIECES != 0
     }
 
+    #[inline(always)]
+    pub(crate) fn is_piece(self) -> bool {
+        self.0 & PIECE != 0
+    }
+
+    /// The stamp, in the bits where it is.
+    #[inline(always)]
+    pub(crate) fn stamp(self) -> u64 {
+        self.0 & STAMP
+    }
+
     #[inline]
     pub(crate) fn previous(self) -> Address {
         Address::new(self.0 & ADDRESS_MASK)
@@ -102,6 +135,22 @@ impl RecordInfo {
     pub(crate) fn transition_to_tombstone(word: &AtomicU64) {
         let before = Self(word.fetch_or(TOMBSTONE, Ordering::AcqRel));
         debug_assert!(before.is_present() && !before.is_invalid(), "{before:?}");
+    }
+
+    /// Notes that a mutable record is changed in the version of `stamp`. Once a version for each
+    /// record, so it is out of the way of everything else.
+    #[cold]
+    pub(crate) fn transition_to_stamped(word: &AtomicU64, stamp: u64) {
+        debug_assert!(stamp & !STAMP == 0);
+        let mut current = word.load(Ordering::Relaxed);
+        loop {
+            let stamped = current & !STAMP | stamp;
+            // Relaxed: read only during a cut, when whoever stamped has left protection.
+            match word.compare_exchange(current, stamped, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(now) => current = now,
+            }
+        }
     }
 
     /// Gives up a record that was written but lost the race to be linked.
@@ -127,6 +176,7 @@ impl fmt::Debug for RecordInfo {
             .field("tombstone", &self.is_tombstone())
             .field("invalid", &self.is_invalid())
             .field("in_pieces", &self.is_in_pieces())
+            .field("stamp", &(self.stamp() >> ADDRESS_BITS))
             .finish()
     }
 }
@@ -138,7 +188,7 @@ mod tests {
     #[test]
     fn bits_do_not_disturb_the_address() {
         let previous = Address::new(0x1234_5678_9ab8);
-        let info = RecordInfo::new(previous, Content::InPieces);
+        let info = RecordInfo::new(previous, Content::InPieces, RecordInfo::stamp_of(u64::MAX));
         assert!(info.is_present() && info.is_in_pieces());
         assert!(!info.is_invalid() && !info.is_tombstone());
         assert_eq!(info.previous(), previous);
@@ -147,11 +197,24 @@ mod tests {
 
     #[test]
     fn transitions_set_one_bit() {
-        let word = AtomicU64::new(RecordInfo::new(Address::FIRST, Content::Value).raw());
+        let word = AtomicU64::new(RecordInfo::new(Address::FIRST, Content::Value, 0).raw());
         RecordInfo::transition_to_tombstone(&word);
         assert!(RecordInfo::load(&word).is_tombstone());
         RecordInfo::transition_to_invalid(&word);
         assert!(RecordInfo::load(&word).is_invalid());
         assert_eq!(RecordInfo::load(&word).previous(), Address::FIRST);
+    }
+
+    #[test]
+    fn a_stamp_is_replaced_and_wraps() {
+        let stamp = RecordInfo::stamp_of(5);
+        let word = AtomicU64::new(RecordInfo::new(Address::FIRST, Content::Value, stamp).raw());
+        assert_eq!(RecordInfo::load(&word).stamp(), RecordInfo::stamp_of(5 + STAMPS));
+        RecordInfo::transition_to_tombstone(&word);
+        RecordInfo::transition_to_stamped(&word, RecordInfo::stamp_of(6));
+        let info = RecordInfo::load(&word);
+        assert_eq!(info.stamp(), RecordInfo::stamp_of(6));
+        assert!(info.is_tombstone() && info.is_present());
+        assert_eq!(info.previous(), Address::FIRST);
     }
 }

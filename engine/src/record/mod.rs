@@ -20,7 +20,6 @@ pub(crate) use layout::{Extents, Layout, Shape, WORD, words};
 pub(crate) use stored::StoredRecord;
 pub(crate) use value_state::{Contended, ValueState};
 
-use crate::address::Address;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 
 /// A record in memory. `words` begins at its header and ends at the end of its page.
@@ -141,7 +140,7 @@ impl<'g> RecordRef<'g> {
 
     /// Writes a whole new record, header last; returns nothing that others could see yet.
     #[inline(always)]
-    pub(crate) fn initialise(self, layout: Layout, previous: Address, record: NewRecord<'_>) {
+    pub(crate) fn initialise(self, layout: Layout, header: RecordInfo, record: NewRecord<'_>) {
         let extents = layout.extents(record.key.len(), record.value.len());
         if layout.has_extents() {
             self.words[layout.extents_index()].store(pack(extents), Ordering::Relaxed);
@@ -153,9 +152,8 @@ impl<'g> RecordRef<'g> {
         write_words(&self.words[layout.key_index()..][..words(extents.key)], record.key);
         let value = layout.value_index(extents.key);
         write_words(&self.words[value..][..words(record.value.len())], record.value);
-        let info = RecordInfo::new(previous, record.content);
         // Relaxed, like the stores above: the CAS that links the record releases them all.
-        self.words[0].store(info.raw(), Ordering::Relaxed);
+        self.words[0].store(header.raw(), Ordering::Relaxed);
     }
 
     fn value_words(self, layout: Layout, length: usize) -> &'g [AtomicU64] {
@@ -188,6 +186,12 @@ fn word_chunks(bytes: &[u8]) -> impl Iterator<Item = u64> {
     })
 }
 
+/// A word of some bytes of the log.
+fn word_in(record: &[u8], index: usize) -> u64 {
+    let bytes = &record[index * WORD..][..WORD];
+    u64::from_le_bytes(bytes.try_into().expect("a word has 8 bytes"))
+}
+
 fn pack(extents: Extents) -> u64 {
     debug_assert!(extents.key < 1 << 32 && extents.capacity < 1 << 32);
     extents.key as u64 | (extents.capacity as u64) << 32
@@ -201,9 +205,14 @@ fn unpack(word: u64) -> Extents {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::address::Address;
 
     fn page() -> Vec<AtomicU64> {
         (0..64).map(|_| AtomicU64::new(0)).collect()
+    }
+
+    fn header(previous: Address) -> RecordInfo {
+        RecordInfo::new(previous, Content::Value, 0)
     }
 
     fn record<'b>(key: &'b [u8], value: &'b [u8]) -> NewRecord<'b> {
@@ -215,7 +224,7 @@ mod tests {
         let layout = Layout::new(None, None);
         let page = page();
         let found = RecordRef::new(&page);
-        found.initialise(layout, Address::FIRST, record(b"a longer key", b"value"));
+        found.initialise(layout, header(Address::FIRST), record(b"a longer key", b"value"));
         assert!(found.key_equals(layout, b"a longer key"));
         assert!(!found.key_equals(layout, b"a longer kez"));
         assert!(!found.key_equals(layout, b"a longer ke"));
@@ -230,7 +239,7 @@ mod tests {
         let layout = Layout::new(Some(4), None);
         let page = page();
         let found = RecordRef::new(&page);
-        found.initialise(layout, Address::NONE, record(b"key!", b"0123456789"));
+        found.initialise(layout, header(Address::NONE), record(b"key!", b"0123456789"));
         let extents = found.extents(layout);
         assert_eq!(extents.capacity, 16);
         for value in [&b"x"[..], b"0123456789abcdef", b""] {
@@ -251,7 +260,7 @@ mod tests {
         let page = page();
         let found = RecordRef::new(&page);
         let (key, value) = (7_u64.to_le_bytes(), 9_u64.to_le_bytes());
-        found.initialise(layout, Address::NONE, record(&key, &value));
+        found.initialise(layout, header(Address::NONE), record(&key, &value));
         assert!(found.key_equals(layout, &key));
         assert_eq!(found.value_word(layout).load(Ordering::Relaxed), 9);
     }

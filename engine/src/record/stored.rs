@@ -1,6 +1,6 @@
 //! A record that was read from a device: bytes of its own, checked and final.
 
-use super::{Extents, Layout, RecordInfo, ValueState, WORD, unpack};
+use super::{Extents, Layout, RecordInfo, ValueState, WORD, unpack, word_in};
 use crate::address::Address;
 use kvick_io::AlignedBuf;
 
@@ -34,13 +34,18 @@ impl StoredRecord {
 
     /// Bytes of the whole record whose header begins `bytes`; `None` if none begins there.
     pub(crate) fn header(bytes: &[u8], layout: Layout) -> Option<usize> {
-        let is_present = RecordInfo::from_raw(word_in(bytes, 0)).is_present();
+        let is_present =
+            bytes.len() >= layout.header_bytes() && RecordInfo::first_of(bytes).is_present();
         is_present.then(|| layout.record_bytes(extents_in(bytes, layout)))
     }
 
     pub(crate) fn key(&self, layout: Layout) -> &[u8] {
-        let extents = self.extents(layout);
-        &self.bytes[self.start + layout.key_index() * WORD..][..extents.key]
+        Self::key_in(self.record(), layout)
+    }
+
+    /// The key of the record that `bytes` holds whole.
+    pub(crate) fn key_in(bytes: &[u8], layout: Layout) -> &[u8] {
+        &bytes[layout.key_index() * WORD..][..extents_in(bytes, layout).key]
     }
 
     pub(crate) fn value(&self, layout: Layout) -> &[u8] {
@@ -69,9 +74,4 @@ fn extents_in(record: &[u8], layout: Layout) -> Extents {
     } else {
         layout.extents(0, 0)
     }
-}
-
-fn word_in(record: &[u8], index: usize) -> u64 {
-    let bytes = &record[index * WORD..][..WORD];
-    u64::from_le_bytes(bytes.try_into().expect("a word has 8 bytes"))
 }

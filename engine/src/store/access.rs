@@ -2,7 +2,9 @@
 
 use super::Core;
 use super::seat::{Seat, Tools};
+use super::sessions::Ledger;
 use crate::statistics::Counter;
+use std::sync::Arc;
 
 /// A store and perhaps a seat. Two pointers.
 #[derive(Debug)]
@@ -22,6 +24,16 @@ impl<'a> Access<'a> {
     #[inline(always)]
     pub(crate) fn pooled(core: &'a Core) -> Self {
         Self { core, seat: None }
+    }
+
+    /// The same access for a while.
+    pub(crate) fn reborrow(&mut self) -> Access<'_> {
+        Access { core: self.core, seat: self.seat.as_deref_mut() }
+    }
+
+    /// The account of the session, if it is one.
+    pub(crate) fn ledger(&self) -> Option<Arc<Ledger>> {
+        self.seat.as_ref().and_then(|seat| seat.ledger())
     }
 
     #[inline(always)]

@@ -8,8 +8,10 @@
 use super::access::Access;
 use super::changes::Update;
 use super::modify::Modify;
-use super::operation::Running;
+use super::operation::{Operation, Running};
 use super::read::{Owned, Read};
+use super::seat::Tools;
+use super::sessions::Ledger;
 use super::upsert::Upsert;
 use super::{Core, HashedKey, Step};
 use crate::address::Address;
@@ -18,7 +20,7 @@ use crate::error::Result;
 use crate::hash::KeyHash;
 use futures::stream::{FuturesUnordered, TryStreamExt};
 use std::borrow::Borrow;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Keys of a group: enough to hide the latency of memory, few enough to stay in the first cache.
 const GROUP: usize = u32::BITS as usize;
@@ -146,7 +148,7 @@ where
         if blocked {
             let (key, value) = &pairs[done];
             let upsert = Upsert::<K, V>::new(key.borrow(), value.borrow());
-            Running::new(Access::pooled(access.core()), upsert).await?;
+            Running::new(access.reborrow(), upsert).await?;
             done += 1;
         }
     }
@@ -162,7 +164,8 @@ where
     F: FnMut(usize, Option<V::Owned>) -> V::Owned,
 {
     let mut shared = Mutex::new(f);
-    let mut left: Vec<usize> = Vec::new();
+    let ledger = access.ledger();
+    let mut left: Vec<(usize, Option<Turn>)> = Vec::new();
     let mut first = 0;
     for group in keys.chunks(GROUP) {
         let f = shared.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -175,7 +178,7 @@ where
                 let step =
                     core.modify_hashed::<K, V, _>(key.hashed(), &mut update, tools.again())?;
                 if let Step::Blocked(_) = step {
-                    left.push(place);
+                    left.push((place, ledger.as_ref().map(Turn::put_off)));
                 }
             }
             Ok(())
@@ -185,14 +188,48 @@ where
     let (core, shared) = (access.core(), &shared);
     let modifies: FuturesUnordered<_> = left
         .into_iter()
-        .map(|place| {
+        .map(|(place, turn)| {
             // A closure that panicked has changed nothing: the others may go on with it.
             let update = Update(move |current| {
                 shared.lock().unwrap_or_else(PoisonError::into_inner)(place, current)
             });
             let modify = Modify::<K, V, _>::new(keys[place].borrow(), update);
-            Running::new(Access::pooled(core), modify)
+            Running::new(Access::pooled(core), InTurn { modify, turn })
         })
         .collect();
     modifies.try_for_each(|_| futures::future::ready(Ok(()))).await
+}
+
+/// The number of an operation of a session that others have overtaken.
+struct Turn {
+    ledger: Arc<Ledger>,
+    serial: u64,
+}
+
+impl Turn {
+    fn put_off(ledger: &Arc<Ledger>) -> Self {
+        Self { ledger: Arc::clone(ledger), serial: ledger.put_off() }
+    }
+}
+
+/// A modification that counts for its session when it takes effect, from whatever seat.
+struct InTurn<M> {
+    modify: M,
+    turn: Option<Turn>,
+}
+
+impl<M: Operation> Operation for InTurn<M> {
+    type Output = M::Output;
+
+    fn attempt(&mut self, core: &Core, tools: Tools<'_>) -> Result<Step<M::Output>> {
+        let step = self.modify.attempt(core, tools)?;
+        if let (Step::Done(_), Some(turn)) = (&step, &self.turn) {
+            turn.ledger.catch_up(turn.serial);
+        }
+        Ok(step)
+    }
+
+    fn key(&self) -> Result<Vec<u8>> {
+        self.modify.key()
+    }
 }

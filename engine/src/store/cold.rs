@@ -55,7 +55,11 @@ impl<'a> Wait<'a> {
                 Ok(Lesson::Nothing)
             }),
             Blocked::Fuzzy(address) => Box::pin(async move {
-                core.log.immutable(address).await?;
+                core.log.settled(address).await?;
+                Ok(Lesson::Nothing)
+            }),
+            Blocked::Cut => Box::pin(async move {
+                core.cut_over().await?;
                 Ok(Lesson::Nothing)
             }),
             Blocked::Contended => Box::pin(async {

@@ -30,11 +30,15 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Operation for Delete<'_, K, V> {
 
     fn attempt(&mut self, core: &Core, tools: Tools<'_>) -> Result<Step<()>> {
         core.check_write()?;
+        if core.phase.is_cut() {
+            return Ok(Step::Blocked(Blocked::Cut));
+        }
         let bytes = K::encode(self.key)?;
         let key = core.hashed::<K>(bytes.as_ref())?;
         let step = until_settled(|| core.delete_once::<Types<K, V>>(key, &tools))?;
         if let Step::Done(()) = step {
             tools.counters.add(Counter::Deletes, 1);
+            tools.counters.advance();
         }
         Ok(step)
     }
@@ -63,6 +67,7 @@ impl Core {
                 if !delete_in_place(record, S::LAYOUT) {
                     return Ok(None);
                 }
+                self.stamp(record);
                 true
             }
             // What is immutable or on the device is hidden by a newer tombstone, unread.

@@ -23,11 +23,12 @@ mod cold;
 pub(crate) mod delete;
 mod link;
 pub(crate) mod modify;
-pub(crate) mod open;
 pub(crate) mod operation;
+pub(crate) mod phase;
 mod pieces;
 pub(crate) mod read;
 pub(crate) mod seat;
+pub(crate) mod sessions;
 mod trace;
 pub(crate) mod upsert;
 
@@ -36,12 +37,16 @@ use crate::codec::{Key, Value};
 use crate::config::Config;
 use crate::epoch::Epoch;
 use crate::error::{Error, Result};
-use crate::hash::KeyHasher;
+use crate::hash::{KeyHash, KeyHasher};
 use crate::hash_index::HashIndex;
 use crate::hybrid_log::HybridLog;
-use crate::record::{Layout, Shape};
-use crate::statistics::{DeviceStats, LogBytes, MemoryBytes, Stats};
+use crate::record::{Layout, RecordInfo, RecordRef, Shape};
+use crate::statistics::{DeviceStats, LogBytes, MemoryBytes, Operations, Stats};
+use kvick_io::Device;
+use kvick_runtime::Handle;
+use phase::Phase;
 use seat::{Registry, Seat, SeatPool};
+use sessions::{Ledger, SessionId, Sessions};
 use std::sync::Arc;
 
 /// Everything that the operations of one store share.
@@ -53,11 +58,28 @@ pub(crate) struct Core {
     hasher: KeyHasher,
     epoch: Epoch,
     // Shared structures, each with its own rules.
-    index: HashIndex,
-    log: HybridLog,
+    pub(crate) index: HashIndex,
+    pub(crate) log: HybridLog,
+    pub(crate) phase: Phase,
+    pub(crate) sessions: Sessions,
     pool: SeatPool,
     registry: Arc<Registry>,
 }
+
+/// What a store is made of, before operations begin.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) limits: Limits,
+    pub(crate) hasher: KeyHasher,
+    pub(crate) index: HashIndex,
+    pub(crate) log: HybridLog,
+    pub(crate) version: u64,
+    pub(crate) sessions: Sessions,
+}
+
+/// Seats for operations on the handle; more than threads are likely to be within a poll at once.
+const POOLED_SEATS: usize = 16;
 
 /// How large things may be, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -71,10 +93,106 @@ pub(crate) struct Limits {
 }
 
 impl Core {
-    /// A seat of its own for a session.
-    pub(crate) fn seat(&self) -> Result<Seat> {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { config, limits, hasher, index, log, version, sessions } = parts;
+        let epoch = log.epoch().clone();
+        let registry = Arc::new(Registry::default());
+        let pool = SeatPool::new(POOLED_SEATS, || registry.seat(&epoch, limits.yield_every));
+        let phase = Phase::new(version);
+        let mut core =
+            Self { config, limits, hasher, epoch, index, log, phase, sessions, pool, registry };
+        core.limits.value = core.limits.value.min(core.longest_in_pieces());
+        core
+    }
+
+    /// A seat for a new session.
+    pub(crate) fn seat(&self) -> Result<(Seat, Arc<Ledger>)> {
         self.log.health().check_read()?;
-        Ok(self.registry.seat(&self.epoch, self.limits.yield_every))
+        let mut seat = self.registry.seat(&self.epoch, self.limits.yield_every);
+        let ledger = self.sessions.open(seat.counters());
+        seat.set_ledger(Arc::clone(&ledger));
+        Ok((seat, ledger))
+    }
+
+    /// A seat for a session of an earlier life.
+    pub(crate) fn resumed_seat(&self, id: SessionId) -> Result<(Seat, Arc<Ledger>)> {
+        self.log.health().check_read()?;
+        let mut seat = self.registry.seat(&self.epoch, self.limits.yield_every);
+        let ledger = self.sessions.resume(id, seat.counters())?;
+        seat.set_ledger(Arc::clone(&ledger));
+        Ok((seat, ledger))
+    }
+
+    /// Waits until everything that the session has done so far is in a durable checkpoint.
+    pub(crate) async fn durable(&self, ledger: &Ledger) -> Result<()> {
+        let wanted = ledger.serial();
+        loop {
+            let published = self.sessions.published().listen();
+            let changed = self.log.health().changed().listen();
+            if ledger.durable().until >= wanted {
+                return Ok(());
+            }
+            self.log.health().check_write()?;
+            futures::future::select(published, changed).await;
+        }
+    }
+
+    /// Waits until a cut is over.
+    pub(crate) async fn cut_over(&self) -> Result<()> {
+        loop {
+            let over = self.phase.changed().listen();
+            let changed = self.log.health().changed().listen();
+            if !self.phase.is_cut() {
+                return Ok(());
+            }
+            self.log.health().check_read()?;
+            futures::future::select(over, changed).await;
+        }
+    }
+
+    /// Ends the version: waits until nobody changes anything any more, does `freeze` while that is
+    /// so, and lets operations go on in the version `next`.
+    pub(crate) async fn cut<T>(&self, handle: &Handle, next: u64, freeze: impl FnOnce() -> T) -> T {
+        let cut = self.phase.transition_to_cut();
+        let epoch = self.epoch.bump();
+        self.epoch.drained(epoch, handle).await;
+        let frozen = freeze();
+        cut.end(next);
+        frozen
+    }
+
+    /// Makes a file beside the log durable.
+    pub(crate) async fn sync_file(&self, device: &dyn Device) -> Result<()> {
+        if let Err(error) = device.sync().await.result {
+            let (file, _) = device.locate(0);
+            // As of the log: after a failed sync nobody knows what is durable.
+            let error = Error::io(format!("sync of {file}"), error);
+            self.log.health().transition_to_poisoned(&error);
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Notes, in the record itself, that it is changed in place in this version.
+    #[inline(always)]
+    fn stamp(&self, record: RecordRef<'_>) {
+        let stamp = self.log.stamp();
+        if record.info().stamp() != stamp {
+            RecordInfo::transition_to_stamped(record.info_word(), stamp);
+        }
+    }
+
+    /// Whether anything may have changed since an earlier answer, which differs then.
+    pub(crate) fn changes(&self) -> u64 {
+        let mut stats = Stats::default();
+        self.registry.count(&mut stats);
+        let Operations { upserts, modifies, deletes, .. } = stats.operations;
+        upserts + modifies + deletes
+    }
+
+    /// Refuses if the store is closed or poisoned.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        self.log.health().check_write()
     }
 
     pub(crate) async fn flush(&self) -> Result<()> {
@@ -138,7 +256,7 @@ pub(crate) type Types<K, V> = std::marker::PhantomData<(fn(&K), fn(&V))>;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HashedKey<'k> {
     pub(crate) bytes: &'k [u8],
-    pub(crate) hash: crate::hash::KeyHash,
+    pub(crate) hash: KeyHash,
 }
 
 /// How the records of a store of these types are laid out.
@@ -164,6 +282,8 @@ pub(crate) enum Blocked {
     Fuzzy(Address),
     /// Somebody else is in the middle of a change.
     Contended,
+    /// A version of the store is ending: nothing is changed until the next one has begun.
+    Cut,
     /// The value of the record here is in these pieces.
     InPieces(Box<(Address, Vec<u8>)>),
     /// This value, made from that version of the record, must be stored in pieces first.

@@ -96,6 +96,9 @@ impl Core {
         mut tools: Tools<'_>,
     ) -> Result<Step<bool>> {
         self.check_write()?;
+        if self.phase.is_cut() {
+            return Ok(Step::Blocked(Blocked::Cut));
+        }
         let step = until_settled(|| {
             let entry = if C::CREATES {
                 self.index.find_or_create(hash)
@@ -109,6 +112,7 @@ impl Core {
         })?;
         if let Step::Done(_) = step {
             tools.counters.add(Counter::Modifies, 1);
+            tools.counters.advance();
         }
         Ok(step)
     }
@@ -135,6 +139,7 @@ impl Try<'_, '_> {
             Found::InMemory(InMemory { record, region: Region::Mutable, .. })
                 if layout.value_is_word() =>
             {
+                self.core.stamp(record);
                 self.change_word::<K, V, C>(record, change)
             }
             Found::InMemory(found) => self.change_bytes::<K, V, C>(found, change),
@@ -242,6 +247,7 @@ impl Try<'_, '_> {
                 if state.transition_to_locked(word).is_err() {
                     return Ok(None);
                 }
+                core.stamp(record);
                 record.write_value(layout, new);
                 state.unlock(word, new.len());
                 return Ok(Some(Step::Done(true)));

@@ -62,14 +62,18 @@ impl Core {
             self.check_write()?;
             let appended = self.pool.with(|seat| {
                 seat.protected(|tools| {
+                    if self.phase.is_cut() {
+                        return None;
+                    }
                     let appended =
                         self.log.append(self.log.layout(), Address::NONE, record, tools.guard);
-                    appended.map(|(address, _)| address)
+                    Some(appended.map(|(address, _)| address))
                 })
             });
             match appended {
-                Ok(address) => return Ok(address),
-                Err(no_room) => self.log.room(no_room.bytes).await?,
+                Some(Ok(address)) => return Ok(address),
+                Some(Err(no_room)) => self.log.room(no_room.bytes).await?,
+                None => self.cut_over().await?,
             }
         }
     }

@@ -4,6 +4,7 @@
 
 use super::Learnt;
 use super::cold::NOTHING_LEARNT;
+use super::sessions::Ledger;
 use crate::epoch::{Epoch, Guard, Participant};
 use crate::statistics::{Counter, Counters, Stats};
 use crossbeam_utils::CachePadded;
@@ -20,6 +21,8 @@ pub(crate) struct Seat {
     // Written by the owner, read by statistics.
     counters: Arc<CachePadded<Counters>>,
     registry: Arc<Registry>,
+    // Of a session only.
+    ledger: Option<Arc<Ledger>>,
 }
 
 /// The parts of a seat that an operation may use while protected.
@@ -63,6 +66,21 @@ impl Seat {
         every > 0
     }
 
+    /// The words that a session is numbered and counted by.
+    pub(crate) fn counters(&self) -> &Arc<CachePadded<Counters>> {
+        &self.counters
+    }
+
+    /// Gives the seat to a session.
+    pub(crate) fn set_ledger(&mut self, ledger: Arc<Ledger>) {
+        assert!(self.ledger.is_none(), "a seat has one session");
+        self.ledger = Some(ledger);
+    }
+
+    pub(crate) fn ledger(&self) -> Option<Arc<Ledger>> {
+        self.ledger.clone()
+    }
+
     #[cold]
     pub(crate) fn count(&self, counter: Counter) {
         self.counters.add(counter, 1);
@@ -92,6 +110,7 @@ impl Registry {
             until_yield: yield_every,
             counters,
             registry: Arc::clone(self),
+            ledger: None,
         }
     }
 

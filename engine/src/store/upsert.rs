@@ -82,6 +82,9 @@ impl Core {
         tools: Tools<'_>,
     ) -> Result<Step<()>> {
         self.check_write()?;
+        if self.phase.is_cut() {
+            return Ok(Step::Blocked(Blocked::Cut));
+        }
         let value = V::encode(value)?;
         let value = value.as_ref();
         self.check_value::<V>(value)?;
@@ -103,6 +106,7 @@ impl Core {
         let step = until_settled(|| self.upsert_once::<Types<K, V>>(hash, record, &tools))?;
         if let Step::Done(()) = step {
             tools.counters.add(Counter::Upserts, 1);
+            tools.counters.advance();
         }
         Ok(step)
     }
@@ -122,6 +126,7 @@ impl Core {
         {
             match update_in_place(current, S::LAYOUT, record.value) {
                 InPlace::Done => {
+                    self.stamp(current);
                     found.count(tools.counters);
                     return Ok(Some(Step::Done(())));
                 }

@@ -1,0 +1,185 @@
+//! The files of a store, and the one step that makes a checkpoint count.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `lock` | held by descriptor while the store is open |
+//! | `manifest` | the [`Manifest`], replaced by rename |
+//! | `manifest.new` | the next one, before its rename |
+//! | `manifest.copy` | the same as `manifest`, for when that is damaged |
+//! | `log.000000` ... | the log |
+//! | `index-7.000000` ... | the image of the index that checkpoint 7 wrote |
+//! | `part-7.000000` ... | the part of the log that checkpoint 7 wrote beside it |
+//! | `delta-7.000000` ... | what had changed in earlier parts |
+//!
+//! # Invariants
+//! 1. What `manifest` names is durable before the rename.
+//! 2. A file goes only when the manifest on the medium no longer names it.
+//! 3. Whatever `manifest` does not name is debris, and may be removed by whoever holds the lock.
+
+use super::manifest::{Durability, Manifest, Record};
+use crate::error::{Error, ErrorKind, Result};
+use kvick_io::{Device, DeviceOptions, Directory};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub(crate) const LOCK: &str = "lock";
+pub(crate) const MANIFEST: &str = "manifest";
+pub(crate) const COPY: &str = "manifest.copy";
+pub(crate) const LOG: &str = "log";
+const ASIDE: &str = "manifest.new";
+
+/// The kinds of files that belong to one checkpoint.
+const KINDS: [&str; 3] = [INDEX, PART, DELTA];
+pub(crate) const INDEX: &str = "index";
+pub(crate) const PART: &str = "part";
+pub(crate) const DELTA: &str = "delta";
+
+/// The files of one store.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    directory: Arc<dyn Directory>,
+    segment_bytes: u64,
+    // As it was published last. Under its lock.
+    manifest: Mutex<Manifest>,
+}
+
+/// A manifest that did not become the one of the store, or of which nobody knows.
+#[derive(Debug)]
+pub(crate) struct NotPublished {
+    pub(crate) error: Error,
+    /// The manifest before is still the one that counts.
+    pub(crate) is_certain: bool,
+}
+
+impl Catalog {
+    pub(crate) fn new(directory: Arc<dyn Directory>, manifest: Manifest) -> Self {
+        let segment_bytes = manifest.store.segment_bytes;
+        Self { directory, segment_bytes, manifest: Mutex::new(manifest) }
+    }
+
+    /// The manifest as it was published last.
+    pub(crate) fn manifest(&self) -> MutexGuard<'_, Manifest> {
+        // Only replaced as a whole.
+        self.manifest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens one of the files of checkpoint `token`.
+    pub(crate) async fn device(
+        &self,
+        kind: &str,
+        token: u64,
+        create: bool,
+    ) -> Result<Arc<dyn Device>> {
+        let name = device_name(kind, token);
+        let options = DeviceOptions { segment_bytes: self.segment_bytes, create };
+        self.directory.open_device(&name, options).await.map_err(|error| {
+            let context = format!("opening {name} in {}", self.directory.describe());
+            if error.kind() == std::io::ErrorKind::NotFound {
+                return Error::corrupt("the file", &format!("{name}.000000"), 0, 1, 0);
+            }
+            Error::io(context, error)
+        })
+    }
+
+    /// Makes `manifest` the one that counts, in one atomic step.
+    pub(crate) async fn publish(
+        &self,
+        manifest: Manifest,
+        durability: Durability,
+    ) -> Result<(), NotPublished> {
+        let bytes = manifest.encode();
+        let written = self.directory.write_file(ASIDE, &bytes).await;
+        written.map_err(|error| self.not_published("writing", error, true))?;
+        let renamed = self.directory.rename(ASIDE, MANIFEST).await;
+        renamed.map_err(|error| self.not_published("renaming", error, false))?;
+        if durability == Durability::PowerCut {
+            let synced = self.directory.sync().await;
+            synced.map_err(|error| self.not_published("publishing", error, false))?;
+        }
+        *self.manifest() = manifest;
+        // The copy serves when the manifest is damaged later; the checkpoint does not depend on it.
+        if let Err(error) = self.directory.write_file(COPY, &bytes).await {
+            tracing::warn!(%error, "the copy of the manifest was not written");
+        }
+        Ok(())
+    }
+
+    fn not_published(&self, doing: &str, error: std::io::Error, before: bool) -> NotPublished {
+        let place = self.directory.describe();
+        let error = Error::io(format!("{doing} the manifest in {place}"), error);
+        // A write that failed for want of space left the file aside incomplete, no more. Of any
+        // other failure nobody knows what it did to what was synced.
+        let is_certain = before && error.kind() == ErrorKind::StorageFull;
+        NotPublished { error, is_certain }
+    }
+
+    /// Removes what the manifest does not name.
+    pub(crate) async fn remove_debris(&self) -> Result<()> {
+        let failed =
+            |error| Error::io(format!("removing debris in {}", self.directory.describe()), error);
+        let named = self.manifest().files();
+        for file in self.directory.list().await.map_err(failed)? {
+            let is_debris = match owner(&file) {
+                Some(device) => !named.contains(device),
+                None => file == ASIDE,
+            };
+            if is_debris {
+                self.directory.remove_file(&file).await.map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Manifest {
+    /// The names of the devices that checkpoints need, the log aside.
+    fn files(&self) -> BTreeSet<String> {
+        let images = self.indexes.iter().map(|image| device_name(INDEX, image.stream.token));
+        images.chain(self.checkpoints.iter().flat_map(Record::files)).collect()
+    }
+}
+
+impl Record {
+    fn files(&self) -> impl Iterator<Item = String> {
+        let parts = self.parts.iter().map(|part| device_name(PART, part.token));
+        parts.chain(self.deltas.iter().map(|delta| device_name(DELTA, delta.token)))
+    }
+}
+
+/// The name of a device of one checkpoint.
+pub(crate) fn device_name(kind: &str, token: u64) -> String {
+    debug_assert!(KINDS.contains(&kind));
+    format!("{kind}-{token}")
+}
+
+/// The device whose segment a file is, if it belongs to a checkpoint.
+fn owner(file: &str) -> Option<&str> {
+    let (device, segment) = file.rsplit_once('.')?;
+    let (kind, token) = device.split_once('-')?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    (KINDS.contains(&kind) && is_number(token) && is_number(segment)).then_some(device)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_checkpoints_are_told_from_others() {
+        assert_eq!(owner("index-12.000003"), Some("index-12"));
+        assert_eq!(owner("part-1.000000"), Some("part-1"));
+        for other in [
+            "manifest",
+            "manifest.new",
+            "log.000000",
+            "lock",
+            "index-.000000",
+            "index-1",
+            "delta-x.000000",
+            "notes-1.000000",
+            "index-1.old",
+        ] {
+            assert_eq!(owner(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What has changed in records that an earlier checkpoint has.
+//!
+//! ```text
+//!   address (8) | bytes (8) | the whole record | address | ...
+//! ```
+
+use crate::address::Address;
+use crate::hybrid_log::PagePayload;
+use std::collections::BTreeMap;
+
+/// Bytes in front of each record.
+const HEADER: usize = 16;
+
+/// Appends a record to a delta.
+pub(super) fn append(delta: &mut Vec<u8>, address: Address, record: &[u8]) {
+    delta.extend_from_slice(&address.raw().to_le_bytes());
+    delta.extend_from_slice(&(record.len() as u64).to_le_bytes());
+    delta.extend_from_slice(record);
+}
+
+/// The newest state of changed records, by address.
+#[derive(Debug, Default)]
+pub(crate) struct Patches {
+    records: BTreeMap<u64, Vec<u8>>,
+    /// The beginning of an entry whose rest is in the next block.
+    pending: Vec<u8>,
+}
+
+impl Patches {
+    /// Takes in the next contents of a delta; later ones replace earlier ones.
+    pub(crate) fn take_in(&mut self, contents: &[u8]) {
+        self.pending.extend_from_slice(contents);
+        let mut done = 0;
+        while let Some((address, record)) = entry(&self.pending[done..]) {
+            done += HEADER + record.len();
+            self.records.insert(address, record.to_vec());
+        }
+        self.pending.drain(..done);
+    }
+
+    /// Whether a delta has ended with an entry.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Puts what has changed where it belongs. Pages come in order; a record that begins before
+    /// the first of them is in it with its end only.
+    pub(crate) fn apply(&mut self, page: &mut PagePayload) {
+        let (start, end) = (page.start.raw(), page.start.raw() + page.bytes.len() as u64);
+        let later = self.records.split_off(&end);
+        for (address, record) in std::mem::replace(&mut self.records, later) {
+            let skipped = usize::try_from(start.saturating_sub(address)).unwrap_or(usize::MAX);
+            let Some(bytes) = record.get(skipped..) else {
+                continue;
+            };
+            let at = usize::try_from(address.max(start) - start).expect("within a page");
+            // Records never cross a page, and parts end between records.
+            page.bytes[at..at + bytes.len()].copy_from_slice(bytes);
+        }
+    }
+}
+
+/// The entry at the front of `bytes`, if all of it is there.
+fn entry(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let word = |at: usize| {
+        let word = bytes.get(at..at + 8)?;
+        Some(u64::from_le_bytes(word.try_into().expect("8 bytes")))
+    };
+    let (address, length) = (word(0)?, usize::try_from(word(8)?).ok()?);
+    Some((address, bytes.get(HEADER..)?.get(..length)?))
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_change_wins_and_pages_are_cut_at_the_front() {
+        let (mut older, mut newer) = (Vec::new(), Vec::new());
+        append(&mut older, Address::new(96), &[1; 16]);
+        append(&mut older, Address::new(200), &[2; 16]);
+        append(&mut newer, Address::new(200), &[3; 16]);
+        append(&mut newer, Address::new(64), &[4; 8]);
+        let mut patches = Patches::default();
+        for delta in [older, newer] {
+            // However it is cut into blocks.
+            delta.chunks(5).for_each(|contents| patches.take_in(contents));
+            assert!(patches.is_complete());
+        }
+        let mut page = PagePayload { start: Address::new(104), bytes: vec![0; 120] };
+        patches.apply(&mut page);
+        assert_eq!(page.bytes[..8], [1; 8]);
+        assert_eq!(page.bytes[8..96], [0; 88]);
+        assert_eq!(page.bytes[96..112], [3; 16]);
+        let mut next = PagePayload { start: Address::new(224), bytes: vec![0; 20] };
+        patches.apply(&mut next);
+        assert_eq!(next.bytes, [0; 20], "the first page has had it");
+    }
+}

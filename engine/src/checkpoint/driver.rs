@@ -1,0 +1,326 @@
+//! The driver of checkpoints: one job at a time, in the maintenance task.
+
+use super::catalog::Catalog;
+use super::manifest::{Durability, Manifest};
+use super::progress::{CheckpointPhase, Progress};
+use super::request::Plan;
+use super::run::{Chain, Run, unpublished};
+use super::{Checkpoint, CheckpointInfo, CheckpointKind, CheckpointToken};
+use crate::config::{ByteSize, Config};
+use crate::error::{Error, Result};
+use crate::store::Core;
+use event_listener::Event;
+use futures::FutureExt;
+use futures::channel::oneshot;
+use futures::future::{Either, pending, select};
+use kvick_runtime::Handle;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tracing::Instrument;
+
+/// The checkpoints of one store: what it keeps, and the mailbox of the driver.
+#[derive(Debug)]
+pub(crate) struct Checkpoints {
+    // Fixed after opening.
+    catalog: Catalog,
+    handle: Handle,
+    core: Arc<Core>,
+    schedule: Schedule,
+    // Under its lock.
+    mailbox: Mutex<Mailbox>,
+    // A job was put in, or ended.
+    changed: Event,
+}
+
+/// When checkpoints are taken without being asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Schedule {
+    pub(crate) every: Option<Duration>,
+    /// Bytes of log since the last one.
+    pub(crate) log_growth: Option<u64>,
+    pub(crate) kind: CheckpointKind,
+    /// How many are kept.
+    pub(crate) keep: usize,
+}
+
+impl Schedule {
+    pub(crate) fn of(config: &Config) -> Self {
+        Self {
+            every: config.checkpoint_every,
+            log_growth: config.checkpoint_log_growth.map(ByteSize::bytes),
+            kind: config.checkpoint_kind,
+            keep: config.keep_checkpoints as usize,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Mailbox {
+    job: Option<Job>,
+    /// A job is there, or being done.
+    is_busy: bool,
+    /// The token of the next checkpoint.
+    next_token: u64,
+    /// What [`Core::changes`] said at the last checkpoint.
+    changes: u64,
+    /// Where the log ended then.
+    log_end: u64,
+}
+
+/// Something for the driver.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// Takes a checkpoint.
+    Checkpoint { plan: Plan, reply: oneshot::Sender<Result<Checkpoint>>, progress: Arc<Progress> },
+    /// Removes checkpoints.
+    Remove { which: Removal, reply: oneshot::Sender<Result<()>> },
+}
+
+/// Which checkpoints go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Removal {
+    /// This one.
+    One(CheckpointToken),
+    /// All but so many of the newest.
+    AllBut(usize),
+}
+
+impl Checkpoints {
+    pub(crate) fn new(
+        catalog: Catalog,
+        handle: Handle,
+        core: Arc<Core>,
+        schedule: Schedule,
+    ) -> Self {
+        let mailbox = Mailbox {
+            next_token: catalog.manifest().next_token,
+            log_end: core.log_end(),
+            ..Mailbox::default()
+        };
+        let mailbox = Mutex::new(mailbox);
+        Self { catalog, handle, core, schedule, mailbox, changed: Event::new() }
+    }
+
+    /// Puts a job into the mailbox.
+    ///
+    /// # Errors
+    /// `Busy` if there is one already, `Poisoned`, `Closed`.
+    pub(crate) fn submit(&self, job: Job) -> Result<()> {
+        self.core.log.health().check_write()?;
+        let mut mailbox = self.mailbox();
+        if mailbox.is_busy {
+            return Err(Error::busy("a checkpoint is being taken"));
+        }
+        mailbox.is_busy = true;
+        mailbox.job = Some(job);
+        drop(mailbox);
+        self.changed.notify(usize::MAX);
+        Ok(())
+    }
+
+    /// Waits until no job is being done.
+    pub(crate) async fn idle(&self) {
+        loop {
+            let changed = self.changed.listen();
+            let closed = self.core.log.health().changed().listen();
+            if !self.mailbox().is_busy || self.core.log.health().is_closed() {
+                return;
+            }
+            select(changed, closed).await;
+        }
+    }
+
+    /// The checkpoints that are kept, oldest first.
+    pub(crate) fn list(&self) -> Vec<CheckpointInfo> {
+        let manifest = self.catalog.manifest();
+        let records = manifest.checkpoints.iter();
+        records.map(|record| CheckpointInfo::of(record, &manifest)).collect()
+    }
+
+    /// Whether anything may have changed since the last checkpoint.
+    pub(crate) fn is_outdated(&self) -> bool {
+        let changes = self.core.changes();
+        self.mailbox().changes != changes
+    }
+
+    fn mailbox(&self) -> std::sync::MutexGuard<'_, Mailbox> {
+        // Every update is whole before anything can panic.
+        self.mailbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does jobs until the store is closed.
+    async fn drive(&self) {
+        let mut chain = None;
+        loop {
+            let changed = self.changed.listen();
+            let health = self.core.log.health().changed().listen();
+            if self.core.log.health().is_closed() {
+                // Whoever waits for a job that was never begun is told so by its channel.
+                self.mailbox().job = None;
+                return;
+            }
+            let job = self.mailbox().job.take();
+            match job {
+                Some(job) => self.work(job, &mut chain).await,
+                None => {
+                    let woken = select(changed, health);
+                    if let Either::Right(_) = select(woken, pin!(self.due())).await {
+                        self.take_due(&mut chain).await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn work(&self, job: Job, chain: &mut Option<Chain>) {
+        match job {
+            Job::Checkpoint { plan, reply, progress } => {
+                let taken = self.take(plan, &progress, chain).await;
+                self.ended();
+                progress.enter(CheckpointPhase::Ended);
+                // Nobody may be waiting any more.
+                drop(reply.send(taken));
+            }
+            Job::Remove { which, reply } => {
+                let removed = self.remove(which, chain).await;
+                self.ended();
+                drop(reply.send(removed));
+            }
+        }
+    }
+
+    fn ended(&self) {
+        self.mailbox().is_busy = false;
+        self.changed.notify(usize::MAX);
+    }
+
+    async fn take(
+        &self,
+        plan: Plan,
+        progress: &Progress,
+        chain: &mut Option<Chain>,
+    ) -> Result<Checkpoint> {
+        let (token, changes) = {
+            let mut mailbox = self.mailbox();
+            mailbox.next_token += 1;
+            (mailbox.next_token - 1, self.core.changes())
+        };
+        let run = Run {
+            core: &self.core,
+            catalog: &self.catalog,
+            handle: &self.handle,
+            plan,
+            token,
+            keep: self.schedule.keep,
+            progress,
+        };
+        let kind = plan.kind;
+        let span = tracing::info_span!(target: "kvick::checkpoint", "checkpoint", token, ?kind);
+        let taken = run.take(chain).instrument(span).await;
+        if taken.is_ok() && kind != CheckpointKind::IndexOnly {
+            let mut mailbox = self.mailbox();
+            mailbox.changes = changes;
+            mailbox.log_end = self.core.log_end();
+        }
+        self.sweep().await;
+        taken
+    }
+
+    /// Removes what no checkpoint needs. What cannot be removed now is so next time.
+    async fn sweep(&self) {
+        if self.core.log.health().is_poisoned() {
+            // Which manifest is on the medium is not known, so neither is what it needs.
+            return;
+        }
+        if let Err(error) = self.catalog.remove_debris().await {
+            tracing::warn!(target: "kvick::checkpoint", %error, "left for later");
+        }
+    }
+
+    async fn remove(&self, which: Removal, chain: &mut Option<Chain>) -> Result<()> {
+        let mut manifest = self.catalog.manifest().clone();
+        match which {
+            Removal::AllBut(keep) => manifest.keep_newest(keep),
+            Removal::One(token) => remove_one(&mut manifest, token)?,
+        }
+        // An incremental checkpoint may only go on from files that a kept one holds.
+        *chain = None;
+        manifest.drop_unused();
+        let published = self.catalog.publish(manifest, Durability::PowerCut).await;
+        published.map_err(|failed| unpublished(&self.core, failed))?;
+        self.sweep().await;
+        Ok(())
+    }
+
+    /// Resolves when a checkpoint should be taken that nobody asked for.
+    async fn due(&self) {
+        let by_time = async {
+            match self.schedule.every {
+                Some(every) => self.handle.sleep(every).await,
+                None => pending().await,
+            }
+        };
+        let by_growth = async {
+            match self.schedule.log_growth {
+                Some(bytes) => {
+                    let end = self.mailbox().log_end + bytes;
+                    self.core.log.reached(end).await;
+                }
+                None => pending().await,
+            }
+        };
+        select(pin!(by_time), pin!(by_growth)).await;
+    }
+
+    async fn take_due(&self, chain: &mut Option<Chain>) {
+        if self.core.log.health().check_write().is_err() {
+            // Poisoned: there is nothing to be taken any more, and no reason to look often.
+            self.core.log.health().changed().listen().await;
+            return;
+        }
+        let is_free = !std::mem::replace(&mut self.mailbox().is_busy, true);
+        if !is_free {
+            return;
+        }
+        if self.is_outdated() {
+            let plan = Plan::full(self.schedule.kind);
+            if let Err(error) = self.take(plan, &Progress::default(), chain).await {
+                tracing::warn!(target: "kvick::checkpoint", %error, "a due checkpoint failed");
+            }
+        }
+        // Also if there was none: the next one is due after as much again.
+        self.mailbox().log_end = self.core.log_end();
+        self.ended();
+    }
+}
+
+fn remove_one(manifest: &mut Manifest, token: CheckpointToken) -> Result<()> {
+    let CheckpointToken(number) = token;
+    if manifest.checkpoint(number).is_none() {
+        return Err(Error::invalid(format!("checkpoint {token}: the store keeps no such one")));
+    }
+    let left = manifest
+        .checkpoints
+        .iter()
+        .filter(|record| record.token != number && record.durability == Durability::PowerCut);
+    if left.count() == 0 {
+        let message = format!("checkpoint {token}: the last one that survives power cuts stays");
+        return Err(Error::invalid(message));
+    }
+    manifest.checkpoints.retain(|record| record.token != number);
+    Ok(())
+}
+
+/// The drivers of a store, the log's and this one; resolves when the store is closed.
+pub(crate) async fn maintain(core: Arc<Core>, checkpoints: Arc<Checkpoints>) {
+    let drivers = async { futures::join!(core.maintain(), checkpoints.drive()) };
+    if AssertUnwindSafe(drivers).catch_unwind().await.is_err() {
+        // A broken assertion of ours: nobody may wait for a driver that is gone.
+        let error = std::io::Error::other("a driver of the store panicked");
+        core.log.health().transition_to_poisoned(&Error::io("maintenance", error));
+        drop(checkpoints.mailbox().job.take());
+        checkpoints.ended();
+    }
+}

@@ -1,0 +1,390 @@
+//! What a store's directory holds, as text: one file, replaced as a whole.
+//!
+//! The manifest names the store's types and sizes, every checkpoint that is kept, and the files
+//! each of them needs. It is TOML, so that people can read it, and ends with the CRC32C of
+//! everything before, which is checked before any of it is believed.
+//!
+//! ```text
+//!   kvick = "store"
+//!   format = 1
+//!   ...
+//!   # crc32c 0x89abcdef
+//! ```
+
+use crate::address::Address;
+use crate::error::{Error, Result};
+use crate::store::sessions::{CommitPoint, SessionId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What this build writes, and the newest that it reads.
+pub(crate) const FORMAT: u32 = 1;
+/// Features of the format that this build knows: a manifest that names another is not for it.
+const FEATURES: [&str; 0] = [];
+const KIND: &str = "store";
+/// What the last line begins with.
+const CHECKSUM: &str = "# crc32c ";
+
+/// The manifest of one store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Manifest {
+    kvick: String,
+    pub(crate) format: u32,
+    features: Vec<String>,
+    /// No checkpoint, published or not, had this number or a higher one when this was written.
+    pub(crate) next_token: u64,
+    pub(crate) store: Store,
+    /// By token, ascending: the last one is the newest.
+    #[serde(default)]
+    pub(crate) checkpoints: Vec<Record>,
+    /// By token, ascending.
+    #[serde(default)]
+    pub(crate) indexes: Vec<IndexImage>,
+}
+
+/// What a store was created as.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Store {
+    pub(crate) key: String,
+    pub(crate) value: String,
+    /// Bytes of every key, if they are all alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) key_width: Option<usize>,
+    /// Bytes of every value, if they are all alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) value_width: Option<usize>,
+    pub(crate) hash: String,
+    pub(crate) seed: Hex,
+    /// The hash of `kvick` under that seed: a build that gets another cannot find a key.
+    pub(crate) hash_of_kvick: Hex,
+    pub(crate) salt: Hex,
+    pub(crate) page_bytes: u64,
+    pub(crate) unit_bytes: u64,
+    pub(crate) segment_bytes: u64,
+}
+
+/// One checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Record {
+    pub(crate) token: u64,
+    pub(crate) kind: Kind,
+    pub(crate) durability: Durability,
+    /// The first address of the log.
+    pub(crate) begin: u64,
+    /// Below this address the log itself has the records.
+    pub(crate) flushed: u64,
+    /// Where the version ends.
+    pub(crate) end: u64,
+    /// The token of the image of the index, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) index: Option<u64>,
+    /// Where the records from `flushed` on are, by address.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) parts: Vec<Part>,
+    /// What has changed in them since, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) deltas: Vec<Stream>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) sessions: BTreeMap<SessionId, CommitPoint>,
+}
+
+/// How the log of a checkpoint was captured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Kind {
+    FoldOver,
+    Snapshot,
+    Incremental,
+}
+
+/// What a checkpoint survives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Durability {
+    /// The end of the process and a power cut: everything is synced before the checkpoint counts.
+    #[default]
+    PowerCut,
+    /// The end of the process only: nothing of the log is synced. After a power cut it may be found
+    /// damaged, and the newest checkpoint that survives power cuts is used instead.
+    ProcessCrash,
+}
+
+/// A part of the log in a file of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Part {
+    /// The checkpoint that wrote it.
+    pub(crate) token: u64,
+    pub(crate) from: u64,
+    pub(crate) end: u64,
+}
+
+/// A file of checksummed blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Stream {
+    /// The checkpoint that wrote it.
+    pub(crate) token: u64,
+    /// Bytes of its contents.
+    pub(crate) bytes: u64,
+    /// Bytes of a whole block.
+    pub(crate) block: u64,
+}
+
+/// An image of the index.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IndexImage {
+    /// Every record below is in it, or in the log from here on.
+    pub(crate) start: u64,
+    /// It leads to no record from here on.
+    pub(crate) end: u64,
+    pub(crate) buckets: u64,
+    pub(crate) stream: Stream,
+}
+
+/// A number of 64 bits, which TOML has no room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub(crate) struct Hex(pub(crate) u64);
+
+impl Manifest {
+    /// Of a store that has nothing yet.
+    pub(crate) fn new(store: Store) -> Self {
+        Self {
+            kvick: KIND.to_owned(),
+            format: FORMAT,
+            features: Vec::new(),
+            next_token: 1,
+            store,
+            checkpoints: Vec::new(),
+            indexes: Vec::new(),
+        }
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut text = toml::to_string(self).expect("a manifest is plain data");
+        let checksum = crc32c::crc32c(text.as_bytes());
+        text.push_str(&format!("{CHECKSUM}{checksum:#010x}\n"));
+        text.into_bytes()
+    }
+
+    /// `file` is what the bytes were read from, for messages.
+    ///
+    /// # Errors
+    /// `Corrupt` if the bytes are not what was written; `Unsupported` for another format.
+    pub(crate) fn decode(file: &str, bytes: &[u8]) -> Result<Self> {
+        let text = checked(file, bytes)?;
+        let head: Head = toml::from_str(text).map_err(|error| foreign(file, &error))?;
+        if head.kvick != KIND {
+            return Err(Error::unsupported(format!("{file}: the manifest of a {}", head.kvick)));
+        }
+        let unknown = head.features.iter().find(|name| !FEATURES.contains(&name.as_str()));
+        if head.format != FORMAT || unknown.is_some() {
+            let with = unknown.map_or_else(String::new, |name| format!(" with {name:?}"));
+            return Err(Error::unsupported(format!(
+                "{file}: format {}{with}; this build reads format {FORMAT}",
+                head.format
+            )));
+        }
+        let manifest: Self = toml::from_str(text).map_err(|error| foreign(file, &error))?;
+        manifest.check(file)?;
+        Ok(manifest)
+    }
+
+    pub(crate) fn index(&self, token: u64) -> Option<&IndexImage> {
+        self.indexes.iter().find(|image| image.stream.token == token)
+    }
+
+    pub(crate) fn checkpoint(&self, token: u64) -> Option<&Record> {
+        self.checkpoints.iter().find(|record| record.token == token)
+    }
+
+    /// Leaves out the images of the index that no checkpoint uses and none to come would.
+    pub(crate) fn drop_unused(&mut self) {
+        let newest = self.indexes.last().map(|image| image.stream.token);
+        let used: Vec<u64> = self.checkpoints.iter().filter_map(|record| record.index).collect();
+        self.indexes.retain(|image| {
+            let token = image.stream.token;
+            used.contains(&token) || Some(token) == newest
+        });
+    }
+
+    /// What the checksum cannot say: that the parts fit together.
+    fn check(&self, file: &str) -> Result<()> {
+        let ascending = |tokens: Vec<u64>| tokens.windows(2).all(|pair| pair[0] < pair[1]);
+        let tokens: Vec<u64> = self.checkpoints.iter().map(|record| record.token).collect();
+        let images: Vec<u64> = self.indexes.iter().map(|image| image.stream.token).collect();
+        let below = |tokens: &[u64]| tokens.iter().all(|token| *token < self.next_token);
+        let is_sound = below(&tokens)
+            && below(&images)
+            && ascending(tokens)
+            && ascending(images)
+            && self.checkpoints.iter().all(|record| record.is_sound(self));
+        if is_sound {
+            return Ok(());
+        }
+        Err(Error::corrupt("the manifest, which contradicts itself,", file, 0, 1, 0))
+    }
+}
+
+impl Record {
+    fn is_sound(&self, manifest: &Manifest) -> bool {
+        let index = self.index.map(|token| manifest.index(token));
+        let ends: Vec<u64> = self.parts.iter().flat_map(|part| [part.from, part.end]).collect();
+        let joined = ends.windows(2).all(|pair| pair[0] <= pair[1]);
+        let spans = match (ends.first(), ends.last()) {
+            (Some(from), Some(end)) => *from <= self.flushed && *end == self.end,
+            _ => self.flushed == self.end,
+        };
+        joined
+            && spans
+            && Address::FIRST.raw() <= self.begin
+            && self.begin <= self.flushed
+            && self.flushed <= self.end
+            && self.end <= crate::address::ADDRESS_MASK
+            && index.is_none_or(|image| image.is_some_and(|image| image.end <= self.end))
+    }
+}
+
+/// Enough of any manifest, of this format or another.
+#[derive(Deserialize)]
+struct Head {
+    kvick: String,
+    format: u32,
+    #[serde(default)]
+    features: Vec<String>,
+}
+
+/// The text before the checksum, if that is its checksum.
+fn checked<'b>(file: &str, bytes: &'b [u8]) -> Result<&'b str> {
+    let damaged = |expected: u64, got: u64| {
+        Error::corrupt("the checksum of the manifest", file, bytes.len() as u64, expected, got)
+    };
+    let text = std::str::from_utf8(bytes).map_err(|_| damaged(1, 0))?;
+    let start = text.rfind(CHECKSUM).ok_or_else(|| damaged(1, 0))?;
+    let (body, last) = text.split_at(start);
+    let computed = crc32c::crc32c(body.as_bytes());
+    if last != format!("{CHECKSUM}{computed:#010x}\n") {
+        let stored = last[CHECKSUM.len()..].trim_end().trim_start_matches("0x");
+        let stored = u64::from_str_radix(stored, 16).unwrap_or(0);
+        return Err(damaged(u64::from(computed), stored));
+    }
+    Ok(body)
+}
+
+#[cold]
+fn foreign(file: &str, error: &toml::de::Error) -> Error {
+    Error::unsupported(format!("{file}: not a manifest that this build reads: {}", error.message()))
+}
+
+impl From<Hex> for String {
+    fn from(Hex(number): Hex) -> Self {
+        format!("{number:#018x}")
+    }
+}
+
+impl TryFrom<String> for Hex {
+    type Error = std::num::ParseIntError;
+
+    fn try_from(text: String) -> std::result::Result<Self, Self::Error> {
+        u64::from_str_radix(text.strip_prefix("0x").unwrap_or(&text), 16).map(Self)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    fn manifest() -> Manifest {
+        let store = Store {
+            key: "u64".to_owned(),
+            value: "[u8]".to_owned(),
+            key_width: Some(8),
+            value_width: None,
+            hash: "rapidhash-v3".to_owned(),
+            seed: Hex(u64::MAX),
+            hash_of_kvick: Hex(7),
+            salt: Hex(1 << 63),
+            page_bytes: 4096,
+            unit_bytes: 512,
+            segment_bytes: 32768,
+        };
+        let stream = |token| Stream { token, bytes: 1000, block: 4096 };
+        let session = "000000000000000a0000000000000001".parse().expect("an id");
+        let mut manifest = Manifest::new(store);
+        manifest.next_token = 9;
+        manifest.indexes = vec![IndexImage { start: 64, end: 700, buckets: 8, stream: stream(5) }];
+        manifest.checkpoints = vec![Record {
+            token: 8,
+            kind: Kind::Incremental,
+            durability: Durability::PowerCut,
+            begin: 64,
+            flushed: 504,
+            end: 2016,
+            index: Some(5),
+            parts: vec![
+                Part { token: 7, from: 504, end: 1008 },
+                Part { token: 8, from: 1008, end: 2016 },
+            ],
+            deltas: vec![stream(8)],
+            sessions: [(session, CommitPoint { until: 9, excluded: vec![4] })].into(),
+        }];
+        manifest
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let manifest = manifest();
+        let bytes = manifest.encode();
+        assert_eq!(Manifest::decode("manifest", &bytes).expect("sound"), manifest);
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_found() {
+        let bytes = manifest().encode();
+        for bit in 0..bytes.len() * 8 {
+            let mut copy = bytes.clone();
+            copy[bit / 8] ^= 1 << (bit % 8);
+            let error = Manifest::decode("manifest", &copy).expect_err("damaged");
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "bit {bit}: {error}");
+        }
+        for length in 0..bytes.len() {
+            assert!(Manifest::decode("manifest", &bytes[..length]).is_err(), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn other_formats_are_refused_by_name() {
+        let mut newer = manifest();
+        newer.format = FORMAT + 1;
+        let error = Manifest::decode("manifest", &newer.encode()).expect_err("newer");
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains("format 2"), "{error}");
+        let mut featured = manifest();
+        featured.features.push("compression".to_owned());
+        let error = Manifest::decode("manifest", &featured.encode()).expect_err("unknown");
+        assert!(error.to_string().contains("compression"), "{error}");
+    }
+
+    #[test]
+    fn contradictions_are_found_under_a_good_checksum() {
+        let wrong: [fn(&mut Manifest); 5] = [
+            |manifest| manifest.next_token = 8,
+            |manifest| manifest.indexes.clear(),
+            |manifest| manifest.checkpoints[0].end += 504,
+            |manifest| manifest.checkpoints[0].begin = 0,
+            |manifest| manifest.indexes[0].end = 5000,
+        ];
+        for (number, spoil) in wrong.into_iter().enumerate() {
+            let mut manifest = manifest();
+            spoil(&mut manifest);
+            assert!(Manifest::decode("manifest", &manifest.encode()).is_err(), "{number}");
+        }
+    }
+}

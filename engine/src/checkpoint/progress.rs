@@ -1,0 +1,90 @@
+//! How far a checkpoint is, for those who watch.
+
+use event_listener::Event;
+use futures::stream::{self, Stream};
+use kvick_io::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::Arc;
+
+/// What a checkpoint is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum CheckpointPhase {
+    /// Waits for the driver.
+    Queued,
+    /// Writes the image of the index.
+    Index,
+    /// Ends the version.
+    Cut,
+    /// Writes and syncs the log, or files beside it.
+    Capture,
+    /// Replaces the manifest.
+    Publish,
+    /// Has ended, well or not.
+    Ended,
+}
+
+/// How far a checkpoint is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CheckpointProgress {
+    /// What it is doing.
+    pub phase: CheckpointPhase,
+    /// Bytes written so far.
+    pub bytes: u64,
+}
+
+/// What the driver tells and others look at.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    // Any thread, atomic; written by the driver.
+    phase: AtomicU8,
+    bytes: AtomicU64,
+    changed: Event,
+}
+
+const PHASES: [CheckpointPhase; 6] = [
+    CheckpointPhase::Queued,
+    CheckpointPhase::Index,
+    CheckpointPhase::Cut,
+    CheckpointPhase::Capture,
+    CheckpointPhase::Publish,
+    CheckpointPhase::Ended,
+];
+
+impl Progress {
+    pub(crate) fn enter(&self, phase: CheckpointPhase) {
+        tracing::debug!(target: "kvick::checkpoint", ?phase);
+        // Relaxed: it is shown, nothing follows from it.
+        self.phase.store(phase as u8, Ordering::Relaxed);
+        self.changed.notify(usize::MAX);
+    }
+
+    pub(crate) fn wrote(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.changed.notify(usize::MAX);
+    }
+
+    pub(crate) fn now(&self) -> CheckpointProgress {
+        CheckpointProgress {
+            phase: PHASES[usize::from(self.phase.load(Ordering::Relaxed))],
+            bytes: self.bytes.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Each change, or the latest of several; ends with the checkpoint.
+    pub(crate) fn watch(self: Arc<Self>) -> impl Stream<Item = CheckpointProgress> + Send + Unpin {
+        Box::pin(stream::unfold((self, None), |(progress, shown)| async move {
+            loop {
+                let changed = progress.changed.listen();
+                let now = progress.now();
+                if shown != Some(now) {
+                    return Some((now, (progress, Some(now))));
+                }
+                if now.phase == CheckpointPhase::Ended {
+                    return None;
+                }
+                changed.await;
+            }
+        }))
+    }
+}

@@ -1,0 +1,325 @@
+//! One checkpoint, from its first phase to its last.
+
+use super::catalog::{Catalog, DELTA, NotPublished, PART};
+use super::manifest::{IndexImage, Kind, Manifest, Part, Record, Stream};
+use super::progress::{CheckpointPhase, Progress};
+use super::request::Plan;
+use super::stream::{Seal, StreamWriter};
+use super::{
+    Checkpoint, CheckpointKind, CheckpointTimes, CheckpointToken, Durability, delta, index_image,
+};
+use crate::address::Address;
+use crate::error::{Error, Result};
+use crate::record::RecordInfo;
+use crate::store::Core;
+use crate::store::sessions::{CommitPoint, SessionId};
+use kvick_runtime::Handle;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What an incremental checkpoint goes on from: the files of the one before.
+#[derive(Clone, Debug)]
+pub(super) struct Chain {
+    durability: Durability,
+    parts: Vec<Part>,
+    deltas: Vec<Stream>,
+}
+
+/// One checkpoint being taken.
+pub(super) struct Run<'r> {
+    pub(super) core: &'r Core,
+    pub(super) catalog: &'r Catalog,
+    pub(super) handle: &'r Handle,
+    pub(super) plan: Plan,
+    pub(super) token: u64,
+    /// How many checkpoints are kept.
+    pub(super) keep: usize,
+    pub(super) progress: &'r Progress,
+}
+
+/// A version that has ended.
+struct Ended {
+    kind: Kind,
+    end: Address,
+    /// The log itself has everything below, or will have.
+    flushed: Address,
+    /// Of records that were changed in this version.
+    stamp: u64,
+    sessions: BTreeMap<SessionId, CommitPoint>,
+}
+
+/// What a capture has written beside the log.
+#[derive(Default)]
+struct Captured {
+    parts: Vec<Part>,
+    deltas: Vec<Stream>,
+}
+
+impl Run<'_> {
+    /// Takes it. `chain` is what the next incremental one can go on from.
+    pub(super) async fn take(&self, chain: &mut Option<Chain>) -> Result<Checkpoint> {
+        let mut times = CheckpointTimes::default();
+        let image = self.index(&mut times).await?;
+        if self.plan.kind == CheckpointKind::IndexOnly {
+            return self.publish_index(image, times).await;
+        }
+        // What follows ends the version: a chain holds only if all of it goes well.
+        let base = chain.take().filter(|base| {
+            // What was never synced is nothing to go on from.
+            base.durability == Durability::PowerCut || !self.is_synced()
+        });
+        let ended = self.cut(base.is_some(), &mut times).await;
+        let begun = self.handle.now();
+        self.progress.enter(CheckpointPhase::Capture);
+        let captured = self.capture(&ended, base).await;
+        if ended.kind != Kind::FoldOver {
+            self.core.log.thaw().await;
+        }
+        let captured = captured?;
+        times.capture = self.since(begun);
+        if ended.kind != Kind::FoldOver {
+            let Captured { parts, deltas } = &captured;
+            let (parts, deltas) = (parts.clone(), deltas.clone());
+            *chain = Some(Chain { durability: self.plan.durability, parts, deltas });
+        }
+        let published = self.publish(ended, captured, image, &mut times).await;
+        if published.is_err() {
+            *chain = None;
+        }
+        published
+    }
+
+    async fn index(&self, times: &mut CheckpointTimes) -> Result<Option<IndexImage>> {
+        // The image of the snapshot that an incremental checkpoint goes on from will do.
+        let is_wanted = self.plan.kind == CheckpointKind::IndexOnly
+            || self.plan.with_index && self.plan.kind != CheckpointKind::Incremental
+            || self.plan.with_index && self.catalog.manifest().indexes.is_empty();
+        if !is_wanted {
+            return Ok(None);
+        }
+        self.progress.enter(CheckpointPhase::Index);
+        let begun = self.handle.now();
+        let Self { core, catalog, handle, progress, .. } = *self;
+        let image = index_image::write(core, catalog, handle, self.token, progress).await?;
+        times.index = self.since(begun);
+        Ok(Some(image))
+    }
+
+    async fn cut(&self, has_base: bool, times: &mut CheckpointTimes) -> Ended {
+        self.progress.enter(CheckpointPhase::Cut);
+        let kind = match self.plan.kind {
+            CheckpointKind::FoldOver | CheckpointKind::IndexOnly => Kind::FoldOver,
+            CheckpointKind::Incremental if has_base => Kind::Incremental,
+            CheckpointKind::Snapshot | CheckpointKind::Incremental => Kind::Snapshot,
+        };
+        let begun = self.handle.now();
+        let log = &self.core.log;
+        let freeze = || {
+            let (end, stamp) = (log.end_version(), log.stamp());
+            let flushed = if kind == Kind::FoldOver {
+                log.fold_over(end);
+                end
+            } else {
+                log.set_stamp(RecordInfo::stamp_of(self.token + 1));
+                log.freeze(end)
+            };
+            Ended { kind, end, flushed, stamp, sessions: self.core.sessions.commit_points() }
+        };
+        let ended = self.core.cut(self.handle, self.token + 1, freeze).await;
+        times.cut = self.since(begun);
+        tracing::debug!(target: "kvick::checkpoint", took = ?times.cut, end = ?ended.end, "cut");
+        ended
+    }
+
+    /// Brings everything below the end of the version to the device, and syncs it.
+    async fn capture(&self, ended: &Ended, base: Option<Chain>) -> Result<Captured> {
+        let log = &self.core.log;
+        let captured = match (ended.kind, base) {
+            (Kind::FoldOver, _) => {
+                let before = log.flushed();
+                log.stored(ended.end).await?;
+                self.progress.wrote(ended.end.raw().saturating_sub(before.raw()));
+                Captured::default()
+            }
+            (Kind::Incremental, Some(base)) => self.increment(ended, base).await?,
+            (Kind::Incremental | Kind::Snapshot, _) => {
+                let part = self.part(ended.flushed, ended.end).await?;
+                Captured { parts: part.into_iter().collect(), deltas: Vec::new() }
+            }
+        };
+        if self.is_synced() {
+            log.sync().await?;
+        }
+        Ok(captured)
+    }
+
+    /// What has changed since `base`, and what is new.
+    async fn increment(&self, ended: &Ended, base: Chain) -> Result<Captured> {
+        let Chain { mut parts, mut deltas, .. } = base;
+        let old_end = parts.last().map_or(ended.flushed, |part| Address::new(part.end));
+        if ended.flushed < old_end {
+            deltas.push(self.delta(ended, old_end).await?);
+        }
+        parts.extend(self.part(old_end.max(ended.flushed), ended.end).await?);
+        // What the log has by now is no longer needed from beside it.
+        parts.retain(|part| part.end > ended.flushed.raw());
+        if parts.is_empty() {
+            deltas.clear();
+        }
+        Ok(Captured { parts, deltas })
+    }
+
+    /// Writes the records of `[flushed, old_end)` that were changed in this version.
+    async fn delta(&self, ended: &Ended, old_end: Address) -> Result<Stream> {
+        let log = &self.core.log;
+        let device = self.catalog.device(DELTA, self.token, true).await?;
+        let seal = delta_seal(self.salt(), self.token);
+        let (buffers, budget) = log.buffers();
+        let written = |bytes| self.progress.wrote(bytes);
+        let mut writer = StreamWriter::new(&*device, buffers, seal, budget, written);
+        let mut page = ended.flushed;
+        while page < old_end {
+            let pending = writer.pending();
+            page = log.changed_in_page([page, old_end], ended.stamp, |address, record| {
+                delta::append(pending, address, record);
+            });
+            log.shown_below(page.min(old_end));
+            writer.go_on().await?;
+        }
+        let stream = writer.finish().await?;
+        if self.is_synced() {
+            self.core.sync_file(&*device).await?;
+        }
+        Ok(stream)
+    }
+
+    /// Writes a part of the log beside it.
+    async fn part(&self, from: Address, end: Address) -> Result<Option<Part>> {
+        if from >= end {
+            return Ok(None);
+        }
+        let log = &self.core.log;
+        let device = self.catalog.device(PART, self.token, true).await?;
+        let salt = part_salt(self.salt(), self.token);
+        log.capture([from, end], &*device, salt, |bytes| self.progress.wrote(bytes)).await?;
+        if self.is_synced() {
+            self.core.sync_file(&*device).await?;
+        }
+        Ok(Some(Part { token: self.token, from: from.raw(), end: end.raw() }))
+    }
+
+    async fn publish(
+        &self,
+        ended: Ended,
+        captured: Captured,
+        image: Option<IndexImage>,
+        times: &mut CheckpointTimes,
+    ) -> Result<Checkpoint> {
+        let mut manifest = self.next_manifest(image);
+        let newest = manifest.indexes.iter().rfind(|image| image.end <= ended.end.raw());
+        let record = Record {
+            token: self.token,
+            kind: ended.kind,
+            durability: self.plan.durability,
+            begin: self.core.log.begin().raw(),
+            flushed: ended.flushed.raw(),
+            end: ended.end.raw(),
+            index: newest.map(|image| image.stream.token),
+            parts: captured.parts,
+            deltas: captured.deltas,
+            sessions: ended.sessions.clone(),
+        };
+        manifest.checkpoints.push(record);
+        manifest.keep_newest(self.keep);
+        self.make_newest(manifest, times).await?;
+        if self.is_synced() {
+            self.core.sessions.note_durable(&ended.sessions);
+        }
+        Ok(self.checkpoint(ended.kind.into(), ended.sessions, *times))
+    }
+
+    async fn publish_index(
+        &self,
+        image: Option<IndexImage>,
+        mut times: CheckpointTimes,
+    ) -> Result<Checkpoint> {
+        self.make_newest(self.next_manifest(image), &mut times).await?;
+        Ok(self.checkpoint(CheckpointKind::IndexOnly, BTreeMap::new(), times))
+    }
+
+    fn next_manifest(&self, image: Option<IndexImage>) -> Manifest {
+        let mut manifest = self.catalog.manifest().clone();
+        manifest.next_token = self.token + 1;
+        manifest.indexes.extend(image);
+        manifest
+    }
+
+    async fn make_newest(&self, mut manifest: Manifest, times: &mut CheckpointTimes) -> Result<()> {
+        self.progress.enter(CheckpointPhase::Publish);
+        let begun = self.handle.now();
+        manifest.drop_unused();
+        let published = self.catalog.publish(manifest, self.plan.durability).await;
+        times.publish = self.since(begun);
+        published.map_err(|failed| unpublished(self.core, failed))
+    }
+
+    fn checkpoint(
+        &self,
+        kind: CheckpointKind,
+        sessions: BTreeMap<SessionId, CommitPoint>,
+        times: CheckpointTimes,
+    ) -> Checkpoint {
+        Checkpoint {
+            token: CheckpointToken(self.token),
+            kind,
+            durability: self.plan.durability,
+            sessions,
+            bytes: self.progress.now().bytes,
+            times,
+        }
+    }
+
+    fn salt(&self) -> u64 {
+        self.catalog.manifest().store.salt.0
+    }
+
+    fn is_synced(&self) -> bool {
+        self.plan.durability == Durability::PowerCut
+    }
+
+    fn since(&self, begun: Duration) -> Duration {
+        self.handle.now().saturating_sub(begun)
+    }
+}
+
+impl Manifest {
+    /// Leaves the `keep` newest checkpoints that survive power cuts, and one that does not only if
+    /// it is the newest of all.
+    pub(super) fn keep_newest(&mut self, keep: usize) {
+        assert!(keep > 0, "the last one is never removed");
+        let is_strong = |record: &Record| record.durability == Durability::PowerCut;
+        let newest = self.checkpoints.last().map(|record| record.token);
+        let strong = self.checkpoints.iter().rev().filter(|record| is_strong(record));
+        let kept: Vec<u64> = strong.take(keep).map(|record| record.token).chain(newest).collect();
+        self.checkpoints.retain(|record| kept.contains(&record.token));
+    }
+}
+
+/// What follows when a manifest was not published: if nobody knows which one counts, nothing can be
+/// promised any more.
+pub(super) fn unpublished(core: &Core, failed: NotPublished) -> Error {
+    if !failed.is_certain {
+        core.log.health().transition_to_poisoned(&failed.error);
+    }
+    failed.error
+}
+
+/// What the checksums of the part that checkpoint `token` wrote begin with.
+pub(crate) fn part_salt(salt: u64, token: u64) -> u64 {
+    salt ^ token.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// What seals the delta that checkpoint `token` wrote.
+pub(crate) fn delta_seal(salt: u64, token: u64) -> Seal {
+    Seal { salt, what: b"delta", token }
+}

@@ -1,0 +1,175 @@
+//! The index as words that mean the same wherever they are loaded.
+//!
+//! An image is the table, bucket by bucket, each with 15 entries and a zero in place of the link;
+//! then, for each bucket that has overflow lines, its number, a count, and so many entries. It is
+//! copied while operations change the index: an entry is one word, and settled entries stay in
+//! their slots, so every entry that was there when the copy began is in it, as it was then or
+//! later. Entries whose insertion has not ended, or that lead to no record yet, are left out.
+
+use super::entry::HashBucketEntry;
+use super::{BUCKET_LINES, HashIndex, LINE_WORDS};
+use crate::address::Address;
+use kvick_io::sync::atomic::{AtomicU64, Ordering};
+use std::ops::Range;
+
+/// Words of a bucket in the table.
+const BUCKET_WORDS: u64 = (BUCKET_LINES * LINE_WORDS) as u64;
+
+impl HashIndex {
+    pub(crate) fn buckets(&self) -> u64 {
+        self.buckets
+    }
+
+    /// Words of the table in an image of `buckets` buckets.
+    pub(crate) const fn table_words(buckets: u64) -> u64 {
+        buckets * BUCKET_WORDS
+    }
+
+    /// Appends some words of the table to `out`.
+    pub(crate) fn copy_table(&self, words: Range<u64>, out: &mut Vec<u8>) {
+        for number in words {
+            let is_link = number % BUCKET_WORDS == BUCKET_WORDS - 1;
+            let word = if is_link { 0 } else { settled(self.word(number)).raw() };
+            out.extend_from_slice(&word.to_le_bytes());
+        }
+    }
+
+    /// Appends the entries of the overflow lines of a bucket, with its number and their count, to
+    /// `out`; nothing if there are none.
+    pub(crate) fn copy_overflow(&self, bucket: u64, out: &mut Vec<u8>) {
+        let start = out.len();
+        let mut count = 0_u64;
+        for word in self.overflow_of(bucket).flat_map(super::Line::entries) {
+            let entry = settled(word);
+            if entry.is_free() {
+                continue;
+            }
+            if count == 0 {
+                out.extend_from_slice(&bucket.to_le_bytes());
+                out.extend_from_slice(&0_u64.to_le_bytes());
+            }
+            out.extend_from_slice(&entry.raw().to_le_bytes());
+            count += 1;
+        }
+        if count > 0 {
+            out[start + 8..start + 16].copy_from_slice(&count.to_le_bytes());
+        }
+    }
+
+    /// Sets a word of the table from an image. Nobody uses the index yet.
+    pub(crate) fn load_table_word(&self, number: u64, word: u64) {
+        // Relaxed: whoever shares the index with others afterwards releases it.
+        self.word(number).store(word, Ordering::Relaxed);
+    }
+
+    /// Adds an overflow entry of a bucket from an image; false if there is no such bucket.
+    pub(crate) fn load_overflow_entry(&self, bucket: u64, word: u64) -> bool {
+        if bucket >= self.buckets {
+            return false;
+        }
+        let mut last = self.line_of(bucket, 1);
+        for line in self.overflow_of(bucket) {
+            let free = line.entries().iter().find(|slot| slot.load(Ordering::Relaxed) == 0);
+            if let Some(slot) = free {
+                slot.store(word, Ordering::Relaxed);
+                return true;
+            }
+            last = line;
+        }
+        self.extend(last);
+        self.load_overflow_entry(bucket, word)
+    }
+
+    /// Whether a word of an image leads to a record below `end`, or nowhere.
+    pub(crate) fn is_sound(word: u64, end: Address) -> bool {
+        let entry = HashBucketEntry::from_raw(word);
+        entry.is_free()
+            || !entry.is_tentative()
+                && entry.tag() != 0
+                && (Address::FIRST..end).contains(&entry.address())
+    }
+
+    fn word(&self, number: u64) -> &AtomicU64 {
+        &self.words[usize::try_from(number).expect("the table is in memory")]
+    }
+}
+
+/// The entry of a slot, if it leads to a record.
+fn settled(word: &AtomicU64) -> HashBucketEntry {
+    // Acquire: pairs with the Release of the CAS that linked the record.
+    let entry = HashBucketEntry::from_raw(word.load(Ordering::Acquire));
+    if entry.is_tentative() || entry.address() <= Address::UNSET {
+        HashBucketEntry::FREE
+    } else {
+        entry
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::hash::KeyHasher;
+
+    fn words(image: &[u8]) -> Vec<u64> {
+        let words = image.chunks_exact(8);
+        words.map(|word| u64::from_le_bytes(word.try_into().expect("8 bytes"))).collect()
+    }
+
+    #[test]
+    fn an_image_loads_into_an_index_that_answers_the_same() {
+        let hasher = KeyHasher::new(7);
+        let hash = |key: u64| hasher.hash(&key.to_le_bytes());
+        let index = HashIndex::new(3, false).expect("memory");
+        for key in 0..400 {
+            index.raise(hash(key), Address::new(1000 + 8 * key));
+        }
+        // One that leads nowhere yet.
+        index.find_or_create(hash(1000));
+        let (mut table, mut overflow) = (Vec::new(), Vec::new());
+        index.copy_table(0..HashIndex::table_words(3), &mut table);
+        (0..3).for_each(|bucket| index.copy_overflow(bucket, &mut overflow));
+
+        let copy = HashIndex::new(3, false).expect("memory");
+        for (number, word) in words(&table).into_iter().enumerate() {
+            assert!(HashIndex::is_sound(word, Address::new(5000)));
+            copy.load_table_word(number as u64, word);
+        }
+        let overflow = words(&overflow);
+        let mut rest = &overflow[..];
+        while let [bucket, count, entries @ ..] = rest {
+            let (entries, after) = entries.split_at(usize::try_from(*count).expect("small"));
+            assert!(entries.iter().all(|word| copy.load_overflow_entry(*bucket, *word)));
+            rest = after;
+        }
+        for key in 0..400 {
+            let found = |index: &HashIndex| index.find(hash(key)).expect("there").address();
+            assert_eq!(found(&copy), found(&index), "key {key}");
+        }
+        assert_eq!(copy.bytes(), index.bytes());
+    }
+
+    #[test]
+    fn raising_keeps_the_newest() {
+        let hash = KeyHasher::new(7).hash(b"key");
+        let index = HashIndex::new(1, false).expect("memory");
+        for address in [800, 2000, 64, 1600] {
+            index.raise(hash, Address::new(address));
+        }
+        assert_eq!(index.find(hash).expect("there").address(), Address::new(2000));
+    }
+
+    #[test]
+    fn foreign_words_are_not_sound() {
+        let end = Address::new(1000);
+        let entry = |tag, address| HashBucketEntry::new(tag, Address::new(address));
+        assert!(HashIndex::is_sound(entry(1, 64).raw(), end));
+        for word in [
+            entry(1, 1000).raw(),
+            entry(1, 1).raw(),
+            entry(0, 64).raw(),
+            entry(1, 64).with_tentative().raw(),
+        ] {
+            assert!(!HashIndex::is_sound(word, end), "{word:#x}");
+        }
+    }
+}

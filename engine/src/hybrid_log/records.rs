@@ -1,0 +1,73 @@
+//! The walk over the records of a page, one behind the other.
+//!
+//! A zero word where a header should be means that nothing follows up to the next unit: a flush
+//! ended there, or the page did.
+
+use crate::address::Address;
+use crate::record::{Layout, RecordInfo, StoredRecord};
+
+/// The records in some payload of one page; `Err` is the address of something that is none, and
+/// ends the walk.
+#[derive(Debug)]
+pub(crate) struct Records<'b> {
+    bytes: &'b [u8],
+    /// Address of the first byte.
+    start: Address,
+    /// Where `start` is in its page.
+    offset: usize,
+    unit_payload: usize,
+    layout: Layout,
+    at: usize,
+}
+
+/// A record of a page: where it is, its header, and all its bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PageRecord<'b> {
+    pub(crate) address: Address,
+    pub(crate) info: RecordInfo,
+    pub(crate) bytes: &'b [u8],
+}
+
+impl super::HybridLog {
+    /// The records in `bytes`, the payload of one page from `start` on, where a record begins.
+    pub(crate) fn records<'b>(&self, start: Address, bytes: &'b [u8]) -> Records<'b> {
+        let page_bits = self.geometry.page_bits;
+        let offset = usize::try_from(start.offset(page_bits)).expect("a page fits in memory");
+        // Below the first address of a log there is nothing.
+        let at = if start < Address::FIRST {
+            usize::try_from(Address::FIRST.raw() - start.raw()).expect("small")
+        } else {
+            0
+        };
+        let unit_payload = usize::try_from(self.units.payload()).expect("a unit fits in memory");
+        Records { bytes, start, offset, unit_payload, layout: self.layout, at }
+    }
+}
+
+impl<'b> Iterator for Records<'b> {
+    type Item = Result<PageRecord<'b>, Address>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let rest = self.bytes.get(self.at..).filter(|rest| !rest.is_empty())?;
+            let address = Address::new(self.start.raw() + self.at as u64);
+            let info = RecordInfo::first_of(rest);
+            if !info.is_present() {
+                let unit = (self.offset + self.at) / self.unit_payload;
+                self.at = (unit + 1) * self.unit_payload - self.offset;
+                continue;
+            }
+            let length = StoredRecord::header(rest, self.layout);
+            return Some(match length.and_then(|length| rest.get(..length)) {
+                Some(bytes) => {
+                    self.at += bytes.len();
+                    Ok(PageRecord { address, info, bytes })
+                }
+                None => {
+                    self.at = self.bytes.len();
+                    Err(address)
+                }
+            });
+        }
+    }
+}

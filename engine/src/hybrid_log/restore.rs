@@ -1,0 +1,71 @@
+//! Brings the state of a checkpoint back into the log, before anybody uses it.
+
+use super::flush::WRITES;
+use super::scan::PagePayload;
+use super::{HybridLog, LogExtent};
+use crate::address::Address;
+use crate::error::{Error, Result};
+use futures::stream::{self, StreamExt, TryStreamExt};
+
+impl HybridLog {
+    /// Where the head of a log of `frames` pages can be that goes on at `tail`: as many pages as
+    /// may stay in memory when the tail turns to the next one.
+    pub(crate) fn extent_within(
+        begin: Address,
+        tail: Address,
+        page_bits: u32,
+        frames: u32,
+    ) -> LogExtent {
+        let kept = super::evict::first_kept(tail.page(page_bits), frames);
+        let head = Address::at(kept, 0, page_bits).max(begin).min(tail);
+        LogExtent { begin, head, tail }
+    }
+
+    /// The first address that is in memory.
+    pub(crate) fn first_in_memory(&self) -> Address {
+        self.marks.head.load()
+    }
+
+    /// Whether a page belongs in memory from the start.
+    pub(crate) fn is_preloaded(&self, page: &PagePayload) -> bool {
+        page.start >= self.page_start(self.marks.head.load())
+    }
+
+    /// Puts the payload of a page where its frame is.
+    pub(crate) fn preload(&self, page: &PagePayload) {
+        debug_assert!(self.is_preloaded(page));
+        self.frames.load(page.start, &page.bytes);
+    }
+
+    /// Writes the payload of a page, or of its end, into the log on the device. Whoever does this
+    /// for a range makes it durable with `sync`.
+    pub(crate) async fn write_back(&self, page: &PagePayload) -> Result<()> {
+        let payload = usize::try_from(self.units.payload()).expect("a unit fits in memory");
+        assert_eq!(page.bytes.len() % payload, 0, "whole units");
+        let end = page.end();
+        let mut next = page.start;
+        let chunks = std::iter::from_fn(|| {
+            let chunk = self.chunk(next, end, WRITES)?;
+            next = chunk.end;
+            Some(chunk)
+        });
+        stream::iter(chunks)
+            .map(|chunk| {
+                let mut sealed = self.buffers.take(chunk.units * self.units.unit_bytes());
+                let from = usize::try_from(chunk.start.raw() - page.start.raw()).expect("a page");
+                let bytes = &page.bytes[from..from + chunk.units * payload];
+                self.units.seal(chunk.start, bytes, &mut sealed);
+                self.strip().write(chunk.start, sealed)
+            })
+            .buffered(WRITES)
+            .try_collect()
+            .await
+    }
+
+    /// That at `address` something is amiss that a checksum did not find.
+    #[cold]
+    pub(crate) fn not_a_record(&self, address: Address) -> Error {
+        let (file, offset) = self.locate(address);
+        Error::corrupt("the header of a record", &file, offset, 1, 0)
+    }
+}

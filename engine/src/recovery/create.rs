@@ -1,0 +1,122 @@
+//! Creating a store: announced by its manifest before its log has any record.
+
+use super::{Opening, TypeNames};
+use crate::address::Address;
+use crate::checkpoint::catalog::{Catalog, LOG};
+use crate::checkpoint::manifest::{Durability, Hex, Manifest, Store};
+use crate::config::Geometry;
+use crate::epoch::Epoch;
+use crate::error::{Error, Result};
+use crate::hash::{HASH_ID, KeyHasher};
+use crate::hash_index::HashIndex;
+use crate::hybrid_log::{HybridLog, LogExtent, LogGeometry};
+use crate::store::sessions::Sessions;
+use crate::store::{Core, Limits, Parts};
+use kvick_io::{Device, DeviceOptions};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+impl Opening {
+    pub(super) async fn create(&self, types: &TypeNames) -> Result<(Core, Manifest)> {
+        let geometry = Geometry::of(&self.config)?;
+        let device = self.open_log(geometry.segment_bytes, true).await?;
+        // A unit is what the device can transfer at the least.
+        let unit_bytes = geometry.unit_bytes.max(device.geometry().block as usize);
+        let salt = self.seed.rotate_left(32) ^ 0x6b76_6963_6b6c_6f67;
+        let store = Store {
+            key: types.key.clone(),
+            value: types.value.clone(),
+            key_width: types.widths[0],
+            value_width: types.widths[1],
+            hash: HASH_ID.to_owned(),
+            seed: Hex(self.seed),
+            hash_of_kvick: Hex(KeyHasher::new(self.seed).hash(b"kvick").bits()),
+            salt: Hex(salt),
+            page_bytes: 1 << geometry.page_bits,
+            unit_bytes: unit_bytes as u64,
+            segment_bytes: geometry.segment_bytes,
+        };
+        let manifest = Manifest::new(store);
+        let catalog = Catalog::new(Arc::clone(&self.directory), manifest.clone());
+        let published = catalog.publish(manifest.clone(), Durability::PowerCut).await;
+        published.map_err(|failed| failed.error)?;
+        let index = HashIndex::new(geometry.index_buckets, self.config.huge_pages);
+        let index = index.map_err(no_memory)?;
+        let log = self.log(&manifest, &geometry, types, (LogExtent::EMPTY, device))?;
+        let sessions = Sessions::new(self.life, BTreeMap::new());
+        let version = manifest.next_token;
+        Ok((self.core(&geometry, &manifest, (index, log), (version, sessions)), manifest))
+    }
+
+    pub(super) async fn open_log(
+        &self,
+        segment_bytes: u64,
+        create: bool,
+    ) -> Result<Arc<dyn Device>> {
+        let options = DeviceOptions { segment_bytes, create };
+        let doing = if create { "creating" } else { "opening" };
+        self.directory.open_device(LOG, options).await.map_err(|error| {
+            if !create && error.kind() == std::io::ErrorKind::NotFound {
+                return Error::corrupt("the file", "log.000000", 0, 1, 0);
+            }
+            Error::io(format!("{doing} the log in {}", self.directory.describe()), error)
+        })
+    }
+
+    /// The log of a store of these sizes.
+    pub(super) fn log(
+        &self,
+        manifest: &Manifest,
+        geometry: &Geometry,
+        types: &TypeNames,
+        (extent, device): (LogExtent, Arc<dyn Device>),
+    ) -> Result<HybridLog> {
+        let unit_bytes = usize::try_from(manifest.store.unit_bytes);
+        let log_geometry = LogGeometry {
+            page_bits: geometry.page_bits,
+            frames: geometry.frames,
+            mutable_pages: geometry.mutable_pages,
+            unit_bytes: unit_bytes.expect("a unit fits in memory"),
+            salt: manifest.store.salt.0,
+            flush_bytes: geometry.io_budget_bytes,
+            huge_pages: self.config.huge_pages,
+        };
+        let clock = (Epoch::new(), self.handle.clone());
+        HybridLog::new(log_geometry, extent, types.layout, device, clock).map_err(no_memory)
+    }
+
+    /// Puts a store together.
+    pub(super) fn core(
+        &self,
+        geometry: &Geometry,
+        manifest: &Manifest,
+        (index, log): (HashIndex, HybridLog),
+        (version, sessions): (u64, Sessions),
+    ) -> Core {
+        let limits = Limits {
+            key: geometry.max_key,
+            value: geometry.max_value,
+            inline: geometry.max_inline,
+            yield_every: self.config.yield_every,
+        };
+        let hasher = KeyHasher::new(manifest.store.seed.0);
+        let config = self.config.clone();
+        Core::new(Parts { config, limits, hasher, index, log, version, sessions })
+    }
+}
+
+/// Where the log is on its device, for what is below `address` on it.
+pub(super) fn device_bytes(manifest: &Manifest, address: Address) -> u64 {
+    let store = &manifest.store;
+    let units = crate::hybrid_log::Units::new(
+        store.page_bytes.ilog2(),
+        usize::try_from(store.unit_bytes).expect("a unit fits in memory"),
+        store.salt.0,
+    );
+    units.device_offset(address)
+}
+
+#[cold]
+pub(super) fn no_memory(error: std::io::Error) -> Error {
+    Error::io("reserving memory", error)
+}

@@ -1,0 +1,218 @@
+//! Opening a directory: creating a store in it, or recovering the one that is there.
+//!
+//! A directory is locked first and looked at next. What is found decides:
+//!
+//! | found | what happens |
+//! |---|---|
+//! | nothing, or a creation that did not get to its manifest | a store is created |
+//! | a sound manifest | its newest checkpoint is recovered |
+//! | a damaged manifest, or none beside a log | an error, unless falling back is allowed |
+//!
+//! # Recovering a checkpoint
+//! 1. Everything it names is read and checked first, and nothing is written: the image of the
+//!    index, the parts and deltas beside the log.
+//! 2. Of the log everything behind it is cut off, durably: whatever was written there belongs to no
+//!    checkpoint, and may be of any age. Parts are written into the log, with what changed in them.
+//! 3. The records of the log are gone through from the start of the index image on, and the index
+//!    leads to the newest of each entry; the last pages stay in memory.
+//!
+//! All of it gives the same result if it is cut short and done again.
+//!
+//! # Falling back
+//! The newest checkpoint that survives power cuts is used, or an error says why it cannot be. Less
+//! than was durable is served only if the configuration allows it, and the report says what is
+//! lost. One that is weaker by its own wish is passed over if the end of the machine has damaged
+//! it.
+
+mod create;
+mod recover;
+mod replay;
+mod report;
+
+pub use report::{LostOperations, RecoveryProgress, RecoveryReport};
+
+use crate::checkpoint::catalog::{COPY, Catalog, LOCK, LOG, MANIFEST};
+use crate::checkpoint::manifest::Manifest;
+use crate::checkpoint::{Checkpoints, Schedule};
+use crate::codec::{Key, Value};
+use crate::config::{Backend, Config, Geometry};
+use crate::error::{Error, ErrorKind, Result};
+use crate::record::Layout;
+use crate::store::{Core, layout};
+use kvick_io::{DeviceOptions, Directory, IoConfig, Lock, MemoryDirectory, NullDirectory};
+use kvick_runtime::Handle;
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Told how far a recovery is.
+pub(crate) type OnProgress = Box<dyn FnMut(RecoveryProgress) + Send>;
+
+/// What a store is opened with.
+pub(crate) struct Opening {
+    pub(crate) config: Config,
+    pub(crate) directory: Arc<dyn Directory>,
+    pub(crate) handle: Handle,
+    /// The seed of a store that is created.
+    pub(crate) seed: u64,
+    /// Tells this life of the store from all others.
+    pub(crate) life: u64,
+    /// The checkpoint to recover, if not the newest.
+    pub(crate) token: Option<u64>,
+    pub(crate) on_progress: Option<OnProgress>,
+}
+
+/// Key and value types as a manifest names them.
+pub(crate) struct TypeNames {
+    pub(crate) key: String,
+    pub(crate) value: String,
+    pub(crate) layout: Layout,
+    pub(crate) widths: [Option<usize>; 2],
+}
+
+/// An open store; the lock is to be kept for as long as the store writes.
+pub(crate) struct Opened {
+    pub(crate) core: Arc<Core>,
+    pub(crate) checkpoints: Arc<Checkpoints>,
+    pub(crate) lock: Box<dyn Lock>,
+    pub(crate) report: Option<RecoveryReport>,
+}
+
+/// The directory that the configuration asks for.
+pub(crate) fn directory(path: &Path, config: &Config) -> Result<Arc<dyn Directory>> {
+    let io = match config.backend {
+        Backend::Memory => return Ok(Arc::new(MemoryDirectory::new())),
+        Backend::Null => return Ok(Arc::new(NullDirectory::new())),
+        ref disk => disk.io_config(config)?,
+    };
+    open_disk(path, &io)
+}
+
+fn open_disk(path: &Path, io: &IoConfig) -> Result<Arc<dyn Directory>> {
+    kvick_io::open_directory(path, io)
+        .map_err(|error| Error::io(format!("opening {}", path.display()), error))
+}
+
+/// Creates a store, or recovers the one that is there.
+pub(crate) async fn open<K: Key + ?Sized, V: Value + ?Sized>(opening: Opening) -> Result<Opened> {
+    let types = TypeNames {
+        key: K::type_name().into_owned(),
+        value: V::type_name().into_owned(),
+        layout: layout::<K, V>(),
+        widths: [K::WIDTH, V::WIDTH],
+    };
+    opening.open(&types).await
+}
+
+impl Opening {
+    async fn open(mut self, types: &TypeNames) -> Result<Opened> {
+        Geometry::of(&self.config)?;
+        let lock = lock(&*self.directory).await?;
+        let begun = self.handle.now();
+        let found = self.look().await?;
+        let (core, catalog, report) = match found {
+            Found::Nothing => {
+                if let Some(token) = self.token {
+                    let place = self.directory.describe();
+                    return Err(Error::invalid(format!(
+                        "checkpoint {token}: there is no store in {place}"
+                    )));
+                }
+                let (core, manifest) = self.create(types).await?;
+                (core, Catalog::new(Arc::clone(&self.directory), manifest), None)
+            }
+            Found::Store { manifest, from_copy } => {
+                let (core, catalog, mut report) = self.recover(types, *manifest, from_copy).await?;
+                report.took = self.handle.now().saturating_sub(begun);
+                (core, catalog, Some(report))
+            }
+        };
+        // Only now: it was evidence.
+        catalog.remove_debris().await?;
+        let schedule = Schedule::of(&core.config);
+        let core = Arc::new(core);
+        let checkpoints =
+            Arc::new(Checkpoints::new(catalog, self.handle.clone(), Arc::clone(&core), schedule));
+        Ok(Opened { core, checkpoints, lock, report })
+    }
+
+    async fn look(&self) -> Result<Found> {
+        let files = self.list().await?;
+        let has = |wanted: &str| files.iter().any(|name| name == wanted);
+        let segments = files.iter().filter(|name| name.starts_with("log.")).count();
+        if has(MANIFEST) {
+            let bytes = self.read(MANIFEST).await?;
+            match Manifest::decode(MANIFEST, &bytes) {
+                Ok(manifest) => {
+                    return Ok(Found::Store { manifest: Box::new(manifest), from_copy: false });
+                }
+                Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
+                Err(error) => return self.look_at_copy(has(COPY), error).await,
+            }
+        }
+        if has(COPY) {
+            let missing = Error::corrupt("the file", MANIFEST, 0, 1, 0);
+            return self.look_at_copy(true, missing).await;
+        }
+        if segments > 0 && !self.is_unfinished().await? {
+            let what = format!("{segments} log segments without a manifest; nothing was touched");
+            return Err(Error::already_exists(self.directory.describe(), &what));
+        }
+        Ok(Found::Nothing)
+    }
+
+    /// What the copy of a manifest has that is damaged or gone.
+    async fn look_at_copy(&self, is_there: bool, damage: Error) -> Result<Found> {
+        if !is_there || !self.config.allow_fallback {
+            return Err(damage);
+        }
+        let bytes = self.read(COPY).await?;
+        let manifest = Box::new(Manifest::decode(COPY, &bytes)?);
+        tracing::warn!(%damage, "the copy of the manifest is used");
+        Ok(Found::Store { manifest, from_copy: true })
+    }
+
+    /// Whether the log there is left over from a creation that did not get to its manifest: then it
+    /// holds no byte, and the creation can go on.
+    async fn is_unfinished(&self) -> Result<bool> {
+        let segment_bytes = Geometry::of(&self.config)?.segment_bytes;
+        let options = DeviceOptions { create: false, segment_bytes };
+        let looking = |error| {
+            Error::io(format!("looking at the log in {}", self.directory.describe()), error)
+        };
+        let device = self.directory.open_device(LOG, options).await.map_err(looking)?;
+        Ok(device.bytes_stored() == 0)
+    }
+
+    async fn list(&self) -> Result<Vec<String>> {
+        let place = self.directory.describe();
+        let listed = self.directory.list().await;
+        listed.map_err(|error| Error::io(format!("listing {place}"), error))
+    }
+
+    async fn read(&self, name: &str) -> Result<Vec<u8>> {
+        let place = self.directory.describe();
+        let read = self.directory.read_file(name).await;
+        read.map_err(|error| Error::io(format!("reading {name} in {place}"), error))
+    }
+}
+
+/// What a directory holds.
+enum Found {
+    Nothing,
+    Store { manifest: Box<Manifest>, from_copy: bool },
+}
+
+async fn lock(directory: &dyn Directory) -> Result<Box<dyn Lock>> {
+    directory.lock(LOCK).await.map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => Error::in_use(directory.describe()),
+        _ => Error::io(format!("locking {}", directory.describe()), error),
+    })
+}
+
+impl fmt::Debug for Opening {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Opening").field("config", &self.config).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,293 @@
+//! Recovering a store: choosing a checkpoint, and bringing it back.
+
+use super::create::{device_bytes, no_memory};
+use super::replay::Replay;
+use super::{Opening, RecoveryReport, TypeNames};
+use crate::address::Address;
+use crate::checkpoint::catalog::{Catalog, DELTA, INDEX, LOG, PART};
+use crate::checkpoint::manifest::{Durability, IndexImage, Manifest, Record, Store};
+use crate::checkpoint::{CheckpointToken, Patches, delta_seal, index_image, part_salt};
+use crate::config::{ByteSize, Config, Geometry};
+use crate::error::{Error, ErrorKind, Result};
+use crate::hash::{HASH_ID, KeyHasher};
+use crate::hash_index::HashIndex;
+use crate::hybrid_log::{HybridLog, LogExtent, PagePayload};
+use crate::store::Core;
+use crate::store::sessions::Sessions;
+use kvick_io::Device;
+use std::sync::Arc;
+
+impl Opening {
+    pub(super) async fn recover(
+        &mut self,
+        types: &TypeNames,
+        mut manifest: Manifest,
+        from_copy: bool,
+    ) -> Result<(Core, Catalog, RecoveryReport)> {
+        check_store(&manifest.store, types)?;
+        self.config = adopt(&self.config, &manifest.store)?;
+        let catalog = Catalog::new(Arc::clone(&self.directory), manifest.clone());
+        let mut report = RecoveryReport { from_copy, ..RecoveryReport::default() };
+        let (restored, chosen) = self.choose(types, &catalog, &manifest, &mut report).await?;
+        let newest = manifest.checkpoints.last().map(|record| record.token);
+        let token = chosen.as_ref().map(|record| record.token);
+        if from_copy || token != newest {
+            // From here on what is newer counts no more; its files become debris.
+            manifest.checkpoints.retain(|record| Some(record.token) <= token);
+            let end = chosen.as_ref().map_or(0, |record| record.end);
+            manifest.indexes.retain(|image| image.end <= end);
+            let published = catalog.publish(manifest.clone(), Durability::PowerCut).await;
+            published.map_err(|failed| failed.error)?;
+        }
+        let Restored { geometry, index, log, device } = restored;
+        self.bring_back(&catalog, chosen.as_ref(), &log, &*device).await?;
+        report.chosen = token.map(CheckpointToken);
+        report.sessions = chosen.map(|record| record.sessions).unwrap_or_default();
+        let sessions = Sessions::new(self.life, report.sessions.clone());
+        let version = manifest.next_token;
+        let core = self.core(&geometry, &manifest, (index, log), (version, sessions));
+        tracing::info!(?report.chosen, report.replayed_bytes, "recovered");
+        Ok((core, catalog, report))
+    }
+
+    /// The newest checkpoint that can be brought back, all of whose files have been checked.
+    async fn choose(
+        &mut self,
+        types: &TypeNames,
+        catalog: &Catalog,
+        manifest: &Manifest,
+        report: &mut RecoveryReport,
+    ) -> Result<(Restored, Option<Record>)> {
+        let wanted = |record: &&Record| self.token.is_none_or(|token| record.token == token);
+        let candidates: Vec<Record> =
+            manifest.checkpoints.iter().rev().filter(wanted).cloned().collect();
+        if let (Some(token), true) = (self.token, candidates.is_empty()) {
+            return Err(Error::invalid(format!("checkpoint {token}: the store keeps no such one")));
+        }
+        let mut rejected: Vec<Record> = Vec::new();
+        let has_none = candidates.is_empty();
+        for record in candidates {
+            let error = match self.restore(types, catalog, Some(&record), report).await {
+                Ok(restored) => {
+                    for rejected in &rejected {
+                        report.note_lost(rejected, Some(&record));
+                    }
+                    return Ok((restored, Some(record)));
+                }
+                Err(error) => error,
+            };
+            // A checkpoint that was not meant to survive this may be passed over.
+            let is_weak = record.durability == Durability::ProcessCrash;
+            let is_damage = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Io);
+            if !is_damage || self.token.is_some() || !(is_weak || self.config.allow_fallback) {
+                return Err(error);
+            }
+            tracing::warn!(token = record.token, %error, "a checkpoint is passed over");
+            report.rejected.push((CheckpointToken(record.token), error.to_string()));
+            rejected.push(record);
+        }
+        // Nothing that was durable is lost by beginning anew if nothing was.
+        let was_strong = rejected.iter().any(|record| record.durability == Durability::PowerCut);
+        if !has_none && was_strong {
+            return Err(Error::corrupt("every checkpoint", &self.directory.describe(), 0, 1, 0));
+        }
+        for rejected in &rejected {
+            report.note_lost(rejected, None);
+        }
+        Ok((self.restore(types, catalog, None, report).await?, None))
+    }
+
+    /// Reads and checks everything that a checkpoint needs, and makes an index of it and a log that
+    /// goes on where it ends. Writes nothing.
+    async fn restore(
+        &mut self,
+        types: &TypeNames,
+        catalog: &Catalog,
+        record: Option<&Record>,
+        report: &mut RecoveryReport,
+    ) -> Result<Restored> {
+        let manifest = catalog.manifest().clone();
+        let image = record.and_then(|record| record.index).and_then(|token| manifest.index(token));
+        let (geometry, image) = self.geometry(image)?;
+        let device = self.open_log(manifest.store.segment_bytes, record.is_none()).await?;
+        let extent = record.map_or(LogExtent::EMPTY, |record| {
+            let [begin, end] = [record.begin, record.end].map(Address::new);
+            HybridLog::extent_within(begin, end, geometry.page_bits, geometry.frames)
+        });
+        let log = self.log(&manifest, &geometry, types, (extent, Arc::clone(&device)))?;
+        let index = HashIndex::new(geometry.index_buckets, self.config.huge_pages);
+        let index = index.map_err(no_memory)?;
+        let Some(record) = record else {
+            return Ok(Restored { geometry, index, log, device });
+        };
+        self.check_segments(&manifest, record).await?;
+        let mut image_bytes = 0;
+        if let Some(image) = &image {
+            let token = image.stream.token;
+            let file = catalog.device(INDEX, token, false).await?;
+            let seal = index_image::seal(manifest.store.salt.0, token);
+            index_image::read(image, &index, &*file, log.buffers().0, seal).await?;
+            image_bytes += image.stream.bytes;
+        }
+        let from = image.map_or(extent.begin, |image| Address::new(image.start));
+        let hasher = KeyHasher::new(manifest.store.seed.0);
+        let range = [from, Address::new(record.end)];
+        let mut replay = Replay::new(&log, (index, hasher), range, self.on_progress.as_mut());
+        let first = replay.first_page();
+        let flushed = log.unit_start(Address::new(record.flushed));
+        log.scan_log([first, flushed], async |page| replay.take_in(page)).await?;
+        show_parts(catalog, record, &log, async |page| replay.take_in(page)).await?;
+        image_bytes += record.parts.iter().map(|part| part.end - part.from).sum::<u64>();
+        let index = replay.finish(report)?;
+        report.image_bytes += image_bytes;
+        Ok(Restored { geometry, index, log, device })
+    }
+
+    /// Brings the log on the device to the end of the checkpoint, and no further.
+    async fn bring_back(
+        &self,
+        catalog: &Catalog,
+        record: Option<&Record>,
+        log: &HybridLog,
+        device: &dyn Device,
+    ) -> Result<()> {
+        // Where parts are written over again is cut off too.
+        let flushed = record.map_or(Address::NONE, |record| Address::new(record.flushed));
+        let cut = device_bytes(&catalog.manifest(), flushed);
+        let place = self.directory.describe();
+        let failed = |error| Error::io(format!("truncating the log in {place}"), error);
+        device.truncate(cut).await.map_err(failed)?;
+        log.sync().await?;
+        self.directory.sync().await.map_err(failed)?;
+        let parts = record.filter(|record| !record.parts.is_empty());
+        if let Some(record) = parts {
+            show_parts(catalog, record, log, async |page| log.write_back(page).await).await?;
+            log.sync().await?;
+        }
+        Ok(())
+    }
+
+    /// The sizes of the store in the memory that it has now. The image of the index is used if it
+    /// fits in there and nothing else was asked for; else the whole log is gone through.
+    fn geometry(&self, image: Option<&IndexImage>) -> Result<(Geometry, Option<IndexImage>)> {
+        let Some(image) = image else {
+            return Ok((Geometry::of(&self.config)?, None));
+        };
+        let asked = Geometry::of(&self.config)?;
+        let is_asked = self.config.index_buckets.is_some() || self.config.expected_keys.is_some();
+        let adopted = self.config.clone().with_index_buckets(image.buckets);
+        match Geometry::of(&adopted) {
+            Ok(geometry) if !is_asked || asked.index_buckets == image.buckets => {
+                Ok((geometry, Some(image.clone())))
+            }
+            _ => Ok((asked, None)),
+        }
+    }
+
+    /// That no file of the log is missing or too short for what the checkpoint needs of it.
+    async fn check_segments(&self, manifest: &Manifest, record: &Record) -> Result<()> {
+        let files = self.list().await?;
+        let segment = manifest.store.segment_bytes;
+        let [begin, end] = [record.begin, record.flushed]
+            .map(|address| device_bytes(manifest, Address::new(address)));
+        for number in begin / segment..end.div_ceil(segment) {
+            let name = format!("{LOG}.{number:06}");
+            if !files.contains(&name) {
+                return Err(Error::corrupt("the file", &name, 0, 1, 0));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A checkpoint in memory; its log may still be too long on the device.
+struct Restored {
+    geometry: Geometry,
+    index: HashIndex,
+    log: HybridLog,
+    device: Arc<dyn Device>,
+}
+
+/// What has changed in the parts of a checkpoint.
+async fn patches(catalog: &Catalog, record: &Record, log: &HybridLog) -> Result<Patches> {
+    let salt = catalog.manifest().store.salt.0;
+    let mut patches = Patches::default();
+    for delta in &record.deltas {
+        let device = catalog.device(DELTA, delta.token, false).await?;
+        let seal = delta_seal(salt, delta.token);
+        let take_in = |contents: &[u8]| {
+            patches.take_in(contents);
+            Ok(())
+        };
+        delta.read(&*device, log.buffers().0, seal, take_in).await?;
+        if !patches.is_complete() {
+            let (file, _) = device.locate(0);
+            return Err(Error::corrupt("the last record", &file, delta.bytes, 1, 0));
+        }
+    }
+    Ok(patches)
+}
+
+/// Shows what a checkpoint has beside the log, in order, with what has changed in it.
+async fn show_parts(
+    catalog: &Catalog,
+    record: &Record,
+    log: &HybridLog,
+    mut show: impl AsyncFnMut(&PagePayload) -> Result<()>,
+) -> Result<()> {
+    let salt = catalog.manifest().store.salt.0;
+    let mut patches = patches(catalog, record, log).await?;
+    for part in &record.parts {
+        let device = catalog.device(PART, part.token, false).await?;
+        let first = Address::new(part.from);
+        let strip = log.part(&*device, first, part_salt(salt, part.token));
+        let from = log.unit_start(first.max(Address::new(record.flushed)));
+        log.scan(strip, [from, Address::new(part.end)], async |page| {
+            patches.apply(page);
+            show(page).await
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// That the store is one of these types and of this hash function.
+fn check_store(store: &Store, types: &TypeNames) -> Result<()> {
+    if store.key != types.key || store.value != types.value {
+        return Err(Error::invalid(format!(
+            "the store holds {} under {}, and is opened as one of {} under {}",
+            store.value, store.key, types.value, types.key
+        )));
+    }
+    let hash = KeyHasher::new(store.seed.0).hash(b"kvick").bits();
+    if store.hash != HASH_ID || store.hash_of_kvick.0 != hash {
+        return Err(Error::unsupported(format!(
+            "the store's keys are hashed by {}, which this build does not have",
+            store.hash
+        )));
+    }
+    let is_sound = store.page_bytes.is_power_of_two()
+        && store.unit_bytes.is_power_of_two()
+        && (512..=store.page_bytes).contains(&store.unit_bytes);
+    if !is_sound {
+        return Err(Error::unsupported(format!(
+            "pages of {} bytes in units of {}",
+            store.page_bytes, store.unit_bytes
+        )));
+    }
+    Ok(())
+}
+
+/// The configuration with the sizes that the store was created with.
+fn adopt(config: &Config, store: &Store) -> Result<Config> {
+    let page = ByteSize::new(store.page_bytes);
+    if config.page_size.is_some_and(|asked| asked != page) {
+        let asked = config.page_size.unwrap_or(page);
+        return Err(Error::invalid(format!(
+            "page_size = {asked}: this store was created with pages of {page}"
+        )));
+    }
+    let mut config = config.clone().with_page_size(page);
+    config.segment_size = ByteSize::new(store.segment_bytes);
+    Ok(config)
+}

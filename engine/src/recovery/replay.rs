@@ -1,0 +1,125 @@
+//! Going through the log: the index learns of every record, the last pages stay in memory.
+
+use super::{OnProgress, RecoveryProgress, RecoveryReport};
+use crate::address::Address;
+use crate::error::Result;
+use crate::hash::{KeyHash, KeyHasher};
+use crate::hash_index::HashIndex;
+use crate::hybrid_log::{HybridLog, PagePayload};
+use crate::record::StoredRecord;
+
+/// Records whose buckets are fetched into the cache together.
+const GROUP: usize = 32;
+
+/// A recovery that goes through the log.
+pub(super) struct Replay<'l> {
+    log: &'l HybridLog,
+    index: HashIndex,
+    hasher: KeyHasher,
+    /// Records from here on are not in the index yet.
+    from: Address,
+    /// The front of a page whose end is elsewhere.
+    front: Option<PagePayload>,
+    group: Vec<(KeyHash, Address)>,
+    bytes: u64,
+    records: u64,
+    total: u64,
+    on_progress: Option<&'l mut OnProgress>,
+}
+
+impl<'l> Replay<'l> {
+    /// `from` is where the index ends, `end` where the checkpoint does.
+    pub(super) fn new(
+        log: &'l HybridLog,
+        (index, hasher): (HashIndex, KeyHasher),
+        [from, end]: [Address; 2],
+        on_progress: Option<&'l mut OnProgress>,
+    ) -> Self {
+        let total = end.raw().saturating_sub(from.min(log.first_in_memory()).raw());
+        let group = Vec::with_capacity(GROUP);
+        let (front, bytes, records) = (None, 0, 0);
+        Self { log, index, hasher, from, front, group, bytes, records, total, on_progress }
+    }
+
+    /// Where the pages begin that have to be shown.
+    pub(super) fn first_page(&self) -> Address {
+        self.log.page_start(self.from.min(self.log.first_in_memory()))
+    }
+
+    /// Takes in the next page, or the next part of one.
+    pub(super) fn take_in(&mut self, page: &PagePayload) -> Result<()> {
+        self.bytes += page.bytes.len() as u64;
+        if self.log.is_preloaded(page) {
+            self.log.preload(page);
+        }
+        if let Some(tell) = &mut self.on_progress {
+            tell(RecoveryProgress { bytes: self.bytes, total: self.total });
+        }
+        if page.end() <= self.from {
+            return Ok(());
+        }
+        // A record may lie across the parts of a page.
+        match self.front.take() {
+            Some(mut front) if front.end() == page.start => {
+                front.bytes.extend_from_slice(&page.bytes);
+                self.take_in_whole(front)
+            }
+            Some(front) => {
+                self.walk(&front)?;
+                self.take_in_next(page)
+            }
+            None => self.take_in_next(page),
+        }
+    }
+
+    /// The complete index.
+    pub(super) fn finish(mut self, report: &mut RecoveryReport) -> Result<HashIndex> {
+        if let Some(front) = self.front.take() {
+            self.walk(&front)?;
+        }
+        self.raise_group();
+        report.replayed_bytes += self.bytes;
+        report.replayed_records += self.records;
+        Ok(self.index)
+    }
+
+    fn take_in_next(&mut self, page: &PagePayload) -> Result<()> {
+        if self.log.is_page_end(page.end()) {
+            return self.walk(page);
+        }
+        self.front = Some(PagePayload { start: page.start, bytes: page.bytes.clone() });
+        Ok(())
+    }
+
+    fn take_in_whole(&mut self, page: PagePayload) -> Result<()> {
+        if self.log.is_page_end(page.end()) {
+            return self.walk(&page);
+        }
+        self.front = Some(page);
+        Ok(())
+    }
+
+    fn walk(&mut self, page: &PagePayload) -> Result<()> {
+        let layout = self.log.layout();
+        for record in self.log.records(page.start, &page.bytes) {
+            let record = record.map_err(|address| self.log.not_a_record(address))?;
+            if record.info.is_invalid() || record.info.is_piece() || record.address < self.from {
+                continue;
+            }
+            let hash = self.hasher.hash(StoredRecord::key_in(record.bytes, layout));
+            self.index.prefetch(hash);
+            self.group.push((hash, record.address));
+            if self.group.len() == GROUP {
+                self.raise_group();
+            }
+        }
+        Ok(())
+    }
+
+    fn raise_group(&mut self) {
+        self.records += self.group.len() as u64;
+        for (hash, address) in self.group.drain(..) {
+            self.index.raise(hash, address);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Checkpoints and recovery, kind by kind.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use kvick::io::MemoryDirectory;
+use kvick::runtime::block_on;
+use kvick::{
+    ByteSize, CheckpointKind, CheckpointPhase, Config, Durability, ErrorKind, FasterKv, Key,
+    Result, SessionId, Value,
+};
+
+fn config() -> Config {
+    Config::default()
+        .with_memory(ByteSize::kib(256))
+        .with_page_size(ByteSize::kib(4))
+        .with_segment_size(ByteSize::kib(32))
+        .with_huge_pages(false)
+        .with_checkpoint_on_close(false)
+}
+
+async fn open<K: Key + ?Sized, V: Value + ?Sized>(
+    directory: &MemoryDirectory,
+    config: Config,
+) -> Result<FasterKv<K, V>> {
+    FasterKv::builder(config).directory(Arc::new(directory.clone())).open_in_directory().await
+}
+
+const KINDS: [CheckpointKind; 3] =
+    [CheckpointKind::FoldOver, CheckpointKind::Snapshot, CheckpointKind::Incremental];
+
+/// Whatever the kinds, one after the other: what is recovered is what the last one had.
+#[test]
+fn checkpoints_of_every_kind_follow_each_other() {
+    for first in KINDS {
+        for second in KINDS {
+            for third in KINDS {
+                block_on(follow([first, second, third])).expect("memory");
+            }
+        }
+    }
+}
+
+async fn follow(kinds: [CheckpointKind; 3]) -> Result<()> {
+    let directory = MemoryDirectory::new();
+    let mut round = 0_u64;
+    for life in 0..2 {
+        for kind in kinds {
+            let store: FasterKv<u64, u64> = open(&directory, config()).await?;
+            // What was there at the last checkpoint, and nothing of what came after.
+            for key in 0..400 {
+                let expected = (round > 0).then(|| expected(key, round));
+                assert_eq!(store.read(&key).await?, expected, "{kinds:?} {round} {life} {key}");
+            }
+            round += 1;
+            for key in 0..400 {
+                if round == 1 || key % 7 == round % 7 {
+                    store.upsert(&key, &round).await?;
+                }
+            }
+            store.checkpoint().kind(kind).await?;
+            round += 1;
+            for key in 0..400 {
+                if key % 7 == round % 7 {
+                    store.rmw(&key, |value| value.unwrap_or(0) + 1_000_000).await?;
+                    store.rmw(&key, |_| round).await?;
+                }
+            }
+            store.checkpoint().kind(kind).await?;
+            for key in 0..500 {
+                store.upsert(&key, &u64::MAX).await?;
+                store.delete(&(key / 2)).await?;
+            }
+            drop(store);
+            free(&directory).await;
+        }
+    }
+    Ok(())
+}
+
+fn expected(key: u64, round: u64) -> u64 {
+    (1..=round).rev().find(|round| *round == 1 || key % 7 == round % 7).expect("round 1 has all")
+}
+
+/// A store that was dropped lets go of its directory in the background.
+async fn free(directory: &MemoryDirectory) {
+    use kvick::io::Directory;
+    while directory.lock("lock").await.is_err() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn sessions_go_on_where_their_checkpoint_is() -> Result<()> {
+    block_on(async {
+        let directory = MemoryDirectory::new();
+        let store: FasterKv<u64, u64> = open(&directory, config()).await?;
+        let mut session = store.session()?;
+        let id = session.id();
+        session.upsert(&1, &1).await?;
+        session.upsert_many(&[(2, 2), (3, 3)]).await?;
+        session.rmw_many(&[1, 2], |_, value| value.unwrap_or(0) + 10).await?;
+        assert_eq!(session.serial(), 5);
+        assert_eq!(session.commit_point().until, 0);
+        let checkpoint = store.checkpoint().await?;
+        assert_eq!(checkpoint.sessions[&id].until, 5);
+        assert_eq!(session.commit_point().until, 5);
+        session.wait_durable().await?;
+        session.delete(&3).await?;
+        assert_eq!((session.serial(), session.commit_point().until), (6, 5));
+        drop(session);
+        drop(store);
+        free(&directory).await;
+
+        let store: FasterKv<u64, u64> = open(&directory, config()).await?;
+        assert_eq!(store.read_many(&[1, 2, 3]).await?, [Some(11), Some(12), Some(3)]);
+        assert_eq!(store.recovered_sessions()[&id].until, 5);
+        let mut session = store.resume_session(id)?;
+        assert_eq!(session.serial(), 5);
+        let error = store.resume_session(id).expect_err("once");
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        session.delete(&3).await?;
+        assert_eq!(store.checkpoint().await?.sessions[&id].until, 6);
+        let other: SessionId = "00000000000000000000000000000001".parse()?;
+        assert!(!store.forget_session(other));
+        drop(session);
+        store.close().await
+    })
+}
+
+#[test]
+fn one_at_a_time_and_its_progress_is_seen() -> Result<()> {
+    block_on(async {
+        let directory = MemoryDirectory::new();
+        let store: FasterKv<u64, u64> = open(&directory, config()).await?;
+        store.upsert(&1, &1).await?;
+        let first = store.checkpoint().snapshot().start()?;
+        let busy = store.checkpoint().await;
+        let progress = first.progress();
+        let taken = first.await?;
+        if let Err(error) = busy {
+            assert_eq!(error.kind(), ErrorKind::Busy);
+        }
+        assert_eq!(
+            (taken.kind, taken.durability),
+            (CheckpointKind::Snapshot, Durability::PowerCut)
+        );
+        let seen: Vec<_> = progress.collect().await;
+        assert_eq!(seen.last().expect("at least the end").phase, CheckpointPhase::Ended);
+        store.close().await
+    })
+}
