@@ -5,6 +5,7 @@
 mod cancellation;
 mod control;
 mod corruption;
+mod crash;
 mod everything;
 mod failures;
 mod leaks;

@@ -5,12 +5,14 @@
 //! * [`configs`]: the matrix of page sizes, memory, backends and runtimes.
 //! * [`history`]: whether what several threads saw of a key can be explained.
 //! * [`simulated`]: a store on the simulated executor and disk, and the command that replays.
+//! * [`crash`]: power cuts at every I/O, and what must be found afterwards.
 //! * [`allocations`]: an allocator that counts.
 //! * [`polling`]: futures that are watched, or stopped half way.
 
 #[expect(unsafe_code, reason = "an allocator is unsafe to implement")]
 pub mod allocations;
 pub mod configs;
+pub mod crash;
 pub mod history;
 pub mod model;
 pub mod polling;

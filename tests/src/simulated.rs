@@ -13,11 +13,18 @@ use kvick::{ByteSize, Config, FasterKv, Key, Value};
 
 /// Runs `test` under `usual` seeds, or under those that the environment names.
 pub fn seeds<F: Fn(u64)>(usual: u64, test: F) {
+    seeds_until(|seed| seed >= usual, test);
+}
+
+/// Runs `test` under one seed after the other until `is_enough`, or under those that the
+/// environment names.
+pub fn seeds_until<F: Fn(u64)>(is_enough: impl Fn(u64) -> bool, test: F) {
     let chosen = match std::env::var("SEED") {
         Ok(text) if !text.is_empty() => parse(&text),
-        _ => 0..usual,
+        _ => 0..u64::MAX,
     };
-    for seed in chosen {
+    let is_usual = chosen.end == u64::MAX;
+    for seed in chosen.take_while(|seed| !is_usual || !is_enough(*seed)) {
         let Err(panic) = catch_unwind(AssertUnwindSafe(|| test(seed))) else {
             continue;
         };

@@ -113,21 +113,26 @@ impl Catalog {
         NotPublished { error, is_certain }
     }
 
-    /// Removes what the manifest does not name.
-    pub(crate) async fn remove_debris(&self) -> Result<()> {
+    /// Removes what the manifest does not name. Returns a token above those of all files that were
+    /// there: no name is used twice, or what was written under it first might come back.
+    pub(crate) async fn remove_debris(&self) -> Result<u64> {
         let failed =
             |error| Error::io(format!("removing debris in {}", self.directory.describe()), error);
         let named = self.manifest().files();
+        let mut free_token = self.manifest().next_token;
         for file in self.directory.list().await.map_err(failed)? {
             let is_debris = match owner(&file) {
-                Some(device) => !named.contains(device),
+                Some((device, token)) => {
+                    free_token = free_token.max(token.saturating_add(1));
+                    !named.contains(device)
+                }
                 None => file == ASIDE,
             };
             if is_debris {
                 self.directory.remove_file(&file).await.map_err(failed)?;
             }
         }
-        Ok(())
+        Ok(free_token)
     }
 }
 
@@ -152,12 +157,13 @@ pub(crate) fn device_name(kind: &str, token: u64) -> String {
     format!("{kind}-{token}")
 }
 
-/// The device whose segment a file is, if it belongs to a checkpoint.
-fn owner(file: &str) -> Option<&str> {
+/// The device whose segment a file is, and its token, if it belongs to a checkpoint.
+fn owner(file: &str) -> Option<(&str, u64)> {
     let (device, segment) = file.rsplit_once('.')?;
     let (kind, token) = device.split_once('-')?;
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    (KINDS.contains(&kind) && is_number(token) && is_number(segment)).then_some(device)
+    let is_ours = KINDS.contains(&kind) && is_number(token) && is_number(segment);
+    Some((device, token.parse().ok()?)).filter(|_| is_ours)
 }
 
 #[cfg(all(test, not(loom)))]
@@ -166,8 +172,8 @@ mod tests {
 
     #[test]
     fn files_of_checkpoints_are_told_from_others() {
-        assert_eq!(owner("index-12.000003"), Some("index-12"));
-        assert_eq!(owner("part-1.000000"), Some("part-1"));
+        assert_eq!(owner("index-12.000003"), Some(("index-12", 12)));
+        assert_eq!(owner("part-1.000000"), Some(("part-1", 1)));
         for other in [
             "manifest",
             "manifest.new",

@@ -93,12 +93,9 @@ impl Checkpoints {
         handle: Handle,
         core: Arc<Core>,
         schedule: Schedule,
+        next_token: u64,
     ) -> Self {
-        let mailbox = Mailbox {
-            next_token: catalog.manifest().next_token,
-            log_end: core.log_end(),
-            ..Mailbox::default()
-        };
+        let mailbox = Mailbox { next_token, log_end: core.log_end(), ..Mailbox::default() };
         let mailbox = Mutex::new(mailbox);
         Self { catalog, handle, core, schedule, mailbox, changed: Event::new() }
     }

@@ -204,6 +204,17 @@ impl Manifest {
         self.checkpoints.iter().find(|record| record.token == token)
     }
 
+    /// Leaves out what is newer than a checkpoint that is recovered, also images of the index that
+    /// were taken after it: the addresses that they lead to are given to other records from now on.
+    /// Whether there was any.
+    pub(crate) fn forget_after(&mut self, chosen: Option<&Record>) -> bool {
+        let before = (self.checkpoints.len(), self.indexes.len());
+        let (token, end) = chosen.map_or((0, 0), |record| (record.token, record.end));
+        self.checkpoints.retain(|record| record.token <= token);
+        self.indexes.retain(|image| image.end <= end);
+        before != (self.checkpoints.len(), self.indexes.len())
+    }
+
     /// Leaves out the images of the index that no checkpoint uses and none to come would.
     pub(crate) fn drop_unused(&mut self) {
         let newest = self.indexes.last().map(|image| image.stream.token);
@@ -233,6 +244,16 @@ impl Manifest {
 }
 
 impl Record {
+    /// Notes that the log itself has all of it, durably; whether that is news.
+    pub(crate) fn settle(&mut self) -> bool {
+        let is_news = !self.parts.is_empty() || self.durability != Durability::PowerCut;
+        self.parts.clear();
+        self.deltas.clear();
+        self.flushed = self.end;
+        self.durability = Durability::PowerCut;
+        is_news
+    }
+
     fn is_sound(&self, manifest: &Manifest) -> bool {
         let index = self.index.map(|token| manifest.index(token));
         let ends: Vec<u64> = self.parts.iter().flat_map(|part| [part.from, part.end]).collect();

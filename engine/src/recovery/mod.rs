@@ -129,11 +129,12 @@ impl Opening {
             }
         };
         // Only now: it was evidence.
-        catalog.remove_debris().await?;
+        let next_token = catalog.remove_debris().await?;
         let schedule = Schedule::of(&core.config);
-        let core = Arc::new(core);
+        let (core, handle) = (Arc::new(core), self.handle.clone());
         let checkpoints =
-            Arc::new(Checkpoints::new(catalog, self.handle.clone(), Arc::clone(&core), schedule));
+            Checkpoints::new(catalog, handle, Arc::clone(&core), schedule, next_token);
+        let checkpoints = Arc::new(checkpoints);
         Ok(Opened { core, checkpoints, lock, report })
     }
 

@@ -29,18 +29,18 @@ impl Opening {
         let catalog = Catalog::new(Arc::clone(&self.directory), manifest.clone());
         let mut report = RecoveryReport { from_copy, ..RecoveryReport::default() };
         let (restored, chosen) = self.choose(types, &catalog, &manifest, &mut report).await?;
-        let newest = manifest.checkpoints.last().map(|record| record.token);
         let token = chosen.as_ref().map(|record| record.token);
-        if from_copy || token != newest {
-            // From here on what is newer counts no more; its files become debris.
-            manifest.checkpoints.retain(|record| Some(record.token) <= token);
-            let end = chosen.as_ref().map_or(0, |record| record.end);
-            manifest.indexes.retain(|image| image.end <= end);
+        if manifest.forget_after(chosen.as_ref()) || from_copy {
+            // Before anything is written where it was.
             let published = catalog.publish(manifest.clone(), Durability::PowerCut).await;
             published.map_err(|failed| failed.error)?;
         }
         let Restored { geometry, index, log, device } = restored;
         self.bring_back(&catalog, chosen.as_ref(), &log, &*device).await?;
+        if manifest.checkpoints.last_mut().is_some_and(Record::settle) {
+            let published = catalog.publish(manifest.clone(), Durability::PowerCut).await;
+            published.map_err(|failed| failed.error)?;
+        }
         report.chosen = token.map(CheckpointToken);
         report.sessions = chosen.map(|record| record.sessions).unwrap_or_default();
         let sessions = Sessions::new(self.life, report.sessions.clone());
@@ -133,7 +133,7 @@ impl Opening {
         let hasher = KeyHasher::new(manifest.store.seed.0);
         let range = [from, Address::new(record.end)];
         let mut replay = Replay::new(&log, (index, hasher), range, self.on_progress.as_mut());
-        let first = replay.first_page();
+        let first = replay.first_page().min(log.page_start(synced_below(&manifest, record)));
         let flushed = log.unit_start(Address::new(record.flushed));
         log.scan_log([first, flushed], async |page| replay.take_in(page)).await?;
         show_parts(catalog, record, &log, async |page| replay.take_in(page)).await?;
@@ -206,6 +206,18 @@ struct Restored {
     index: HashIndex,
     log: HybridLog,
     device: Arc<dyn Device>,
+}
+
+/// Below this address the log was synced before the checkpoint was published. What lies behind is
+/// to be read before it is believed.
+fn synced_below(manifest: &Manifest, record: &Record) -> Address {
+    let is_strong = |record: &&Record| record.durability == Durability::PowerCut;
+    if is_strong(&record) {
+        return Address::new(record.flushed);
+    }
+    let older = manifest.checkpoints.iter().filter(|older| older.token < record.token);
+    let synced = older.filter(is_strong).map(|record| record.flushed).max();
+    Address::new(synced.unwrap_or(record.begin))
 }
 
 /// What has changed in the parts of a checkpoint.

@@ -1,0 +1,342 @@
+//! Power cuts at any I/O of stores that take checkpoints of every kind while several sessions work,
+//! also during recovery and in the life after it: what is recovered is a checkpoint no older than
+//! the newest acknowledged one, and of every session exactly the prefix that it names.
+//!
+//! `IMAGES=1000000` makes the number of images that are verified, in all tests together; `SEED`
+//! replays one history with all its images.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use kvick::io::sim::{Random, SimDisk, SimOptions};
+use kvick::runtime::Simulation;
+use kvick::{CheckpointKind, Durability, ErrorKind, FasterKv, Session};
+use tests::crash::{
+    Acknowledged, COUNTERS, Camera, Effect, Image, Ledgers, SHARED, Shared, apply, verify,
+};
+use tests::polling::AtMost;
+use tests::samples::{SampleKey, SampleValue, item};
+use tests::simulated::{Site, seeds_until};
+
+const SESSIONS: u64 = 3;
+const KEYS: u64 = 10;
+const STEPS: u64 = 50;
+/// Lives after the first one: a crash in each.
+const DEPTH: u32 = 3;
+/// Images of each test, of which there are four.
+const IMAGES: u64 = 12_500;
+
+#[test]
+fn words() {
+    crashes::<u64, u64>();
+}
+
+#[test]
+fn bytes() {
+    crashes::<[u8], [u8]>();
+}
+
+#[test]
+fn bytes_under_numbers() {
+    crashes::<u64, [u8]>();
+}
+
+#[test]
+fn words_under_texts() {
+    crashes::<str, u64>();
+}
+
+fn crashes<K: SampleKey + ?Sized, V: SampleValue + ?Sized>() {
+    let wanted = std::env::var("IMAGES")
+        .map_or(IMAGES, |images| images.parse::<u64>().expect("IMAGES is a number").div_ceil(4));
+    let verified = AtomicU64::new(0);
+    let is_enough = |_seed| verified.load(Ordering::Relaxed) >= wanted;
+    seeds_until(is_enough, |seed| {
+        verified.fetch_add(history::<K, V>(seed), Ordering::Relaxed);
+    });
+    println!("{} crash images verified", verified.load(Ordering::Relaxed));
+}
+
+/// One history and all its images; gives their number.
+fn history<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) -> u64 {
+    let mut random = Random::new(seed ^ 0xc2a5);
+    let options = SimOptions {
+        latency: Duration::from_micros(1)..=Duration::from_micros([20, 200, 2000][random.index(3)]),
+        write_once: vec!["log.".to_owned(), "part-".to_owned()],
+        ..SimOptions::default()
+    };
+    let disk = SimDisk::new(seed, options);
+    let run: Run<V> = Run {
+        seed,
+        disk,
+        acknowledged: Acknowledged::default(),
+        ledgers: Ledgers::default(),
+        depth: 0,
+    };
+    run.explore::<K>(&mut random)
+}
+
+/// One life of a store, and what it comes from.
+struct Run<V: SampleValue + ?Sized> {
+    seed: u64,
+    disk: SimDisk,
+    acknowledged: Acknowledged,
+    ledgers: Ledgers<V>,
+    depth: u32,
+}
+
+impl<V: SampleValue + ?Sized> Run<V> {
+    /// Opens, verifies, perhaps works on, and explores the images that were taken meanwhile. Gives
+    /// the number of images verified.
+    fn explore<K: SampleKey + ?Sized>(self, random: &mut Random) -> u64 {
+        let works = self.depth == 0 || self.depth < DEPTH && random.chance(0.1);
+        let chance = match (self.depth, works) {
+            (0, _) => 1.0,
+            (_, true) => 0.3,
+            // Of a recovery alone.
+            (depth, false) if depth < DEPTH => 0.02,
+            _ => 0.0,
+        };
+        let acknowledged = Shared::new(self.acknowledged.clone());
+        let camera = Camera::new(self.disk.clone(), acknowledged.clone(), chance, random.fork());
+        let camera = Arc::new(camera);
+        let simulation = Simulation::new(self.seed);
+        simulation.add_source(camera.clone());
+        let life =
+            self.seed.wrapping_add(u64::from(self.depth) << 32).wrapping_add(random.below(99));
+        let site = Site { handle: simulation.handle(), disk: self.disk.clone(), seed: life };
+        let ledgers = Shared::new(self.ledgers.clone());
+        simulation.run(async {
+            let store = site.open::<K, V>(Site { seed: self.seed, ..site.clone() }.small_config());
+            let store = store.await;
+            let kept = verify(&store, &self.acknowledged, &self.ledgers).await;
+            if works {
+                // From here on nothing of an earlier life may be missing.
+                *acknowledged.lock() = recovered(&store, &self.acknowledged);
+                *ledgers.lock() = kept;
+                work(&site, &store, &ledgers, &acknowledged).await;
+            }
+        });
+        let mut verified = u64::from(self.depth > 0);
+        for Image { disk, acknowledged } in camera.take() {
+            let (ledgers, depth) = (ledgers.lock().clone(), self.depth + 1);
+            let run = Run { seed: self.seed, disk, acknowledged, ledgers, depth };
+            verified += run.explore::<K>(random);
+        }
+        verified
+    }
+}
+
+/// What a recovered store has, as if it had just been acknowledged.
+fn recovered<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
+    store: &FasterKv<K, V>,
+    before: &Acknowledged,
+) -> Acknowledged {
+    let Some((report, token)) = store.recovery().and_then(|report| Some((report, report.chosen?)))
+    else {
+        return before.clone();
+    };
+    Acknowledged { token: token.version(), points: report.sessions.clone() }
+}
+
+/// Sessions and checkpoints, side by side.
+async fn work<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
+    site: &Site,
+    store: &FasterKv<K, V>,
+    ledgers: &Shared<Ledgers<V>>,
+    acknowledged: &Shared<Acknowledged>,
+) {
+    let mut sessions: Vec<_> = store
+        .recovered_sessions()
+        .into_keys()
+        .map(|id| store.resume_session(id).expect("recovered"))
+        .collect();
+    while sessions.len() < usize::try_from(SESSIONS).expect("small") {
+        sessions.push(store.session().expect("open"));
+    }
+    let workers: Vec<_> = sessions
+        .into_iter()
+        .zip(0..)
+        .map(|(session, number)| {
+            let worker = worker::<K, V>(site.clone(), session, ledgers.clone(), number);
+            site.handle.spawn("worker", worker)
+        })
+        .collect();
+    let taker = take_checkpoints(site.clone(), store.clone(), acknowledged.clone());
+    let taker = site.handle.spawn("checkpoints", taker);
+    for worker in workers {
+        worker.await.expect("the worker ends well");
+    }
+    taker.await.expect("checkpoints end well");
+}
+
+async fn take_checkpoints<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
+    site: Site,
+    store: FasterKv<K, V>,
+    acknowledged: Shared<Acknowledged>,
+) {
+    let mut random = site.random(3);
+    let favourite =
+        [CheckpointKind::FoldOver, CheckpointKind::Snapshot, CheckpointKind::Incremental]
+            [random.index(3)];
+    for _ in 0..1 + random.below(6) {
+        pause(&site, &mut random).await;
+        let kind = match random.below(10) {
+            0 => CheckpointKind::IndexOnly,
+            1 => CheckpointKind::FoldOver,
+            2 => CheckpointKind::Snapshot,
+            3 => CheckpointKind::Incremental,
+            _ => favourite,
+        };
+        let is_weak = random.chance(0.1);
+        let mut request = store.checkpoint().kind(kind);
+        if random.chance(0.5) {
+            request = request.without_index();
+        }
+        if is_weak {
+            request = request.durability(Durability::ProcessCrash);
+        }
+        if random.chance(0.1) {
+            // Dropped, it goes on; so the next one may be refused.
+            drop(request.start());
+            continue;
+        }
+        match request.await {
+            Ok(taken) if is_weak || kind == CheckpointKind::IndexOnly => drop(taken),
+            Ok(taken) => {
+                let token = taken.token.version();
+                *acknowledged.lock() = Acknowledged { token, points: taken.sessions };
+            }
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Busy, "{error}"),
+        }
+        if random.chance(0.2) {
+            store.flush_and_evict().await.expect("a sound disk");
+        }
+    }
+}
+
+/// Works on keys of its own, which it knows, and on shared counters.
+async fn worker<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
+    site: Site,
+    mut session: Session<K, V>,
+    ledgers: Shared<Ledgers<V>>,
+    number: u64,
+) {
+    let mut random = site.random(100 + number);
+    let id = session.id();
+    let first_key = 1000 * number_of(id);
+    let mut contents = ledgers.lock().contents();
+    for _ in 0..STEPS {
+        let key = first_key + random.below(KEYS);
+        match random.below(20) {
+            0..3 => {
+                let encoded = K::numbered(key);
+                let found = session.read(item::<K>(&encoded)).await.expect("a sound disk");
+                assert_eq!(found.as_ref(), contents.get(&key), "key {key} of a running store");
+            }
+            3 => pause(&site, &mut random).await,
+            4..6 => {
+                batch::<K, V>(&mut session, &ledgers, &mut contents, (first_key, &mut random)).await
+            }
+            _ => {
+                let (key, effect) = draw::<V>(key, &mut random);
+                ledgers.lock().push(id, key, effect.clone());
+                let polls = if random.chance(0.2) { 1 } else { u32::MAX };
+                let operation = Box::pin(operate::<K, V>(&mut session, key, effect.clone()));
+                let ended = AtMost::new(polls, operation).await.is_some();
+                let serial = session.serial();
+                let done = ledgers.lock().len(id) == serial;
+                assert!(done || !ended, "what ended has its number");
+                if done {
+                    apply::<V>(&mut contents, key, &effect);
+                } else {
+                    ledgers.lock().truncate(id, serial);
+                }
+            }
+        }
+    }
+    // As it would be when the power fails: nobody drops anything.
+    std::mem::forget(session);
+}
+
+/// A number below 1000 that belongs to a session.
+fn number_of(id: kvick::SessionId) -> u64 {
+    let text = id.to_string();
+    let hash = text.bytes().fold(7_u64, |hash, byte| hash.wrapping_mul(31) + u64::from(byte));
+    hash % 997
+}
+
+fn draw<V: SampleValue + ?Sized>(key: u64, random: &mut Random) -> (u64, Effect<V::Owned>) {
+    match random.below(10) {
+        0..4 => (key, Effect::Set(V::sample(random, 600))),
+        4..7 => (key, Effect::Update(random.next_u64())),
+        7 => (key, Effect::Delete),
+        _ => (SHARED + random.below(COUNTERS), Effect::Count),
+    }
+}
+
+async fn operate<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
+    session: &mut Session<K, V>,
+    key: u64,
+    effect: Effect<V::Owned>,
+) {
+    let encoded = K::numbered(key);
+    let key = item::<K>(&encoded);
+    let done = match effect {
+        Effect::Set(value) => session.upsert(key, item::<V>(&value)).await,
+        Effect::Update(tag) => session.rmw(key, |value| V::updated(value, tag)).await,
+        Effect::Delete => session.delete(key).await,
+        Effect::Count => session.rmw(key, V::counted).await,
+        Effect::Nothing => unreachable!("not drawn"),
+    };
+    done.expect("a sound disk");
+}
+
+/// Several keys at once, each once.
+async fn batch<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
+    session: &mut Session<K, V>,
+    ledgers: &Shared<Ledgers<V>>,
+    contents: &mut BTreeMap<u64, V::Owned>,
+    (first_key, random): (u64, &mut Random),
+) {
+    let id = session.id();
+    let count = 2 + random.below(KEYS - 2);
+    let numbers: Vec<u64> = (first_key..first_key + count).collect();
+    let keys: Vec<K::Owned> = numbers.iter().map(|number| K::numbered(*number)).collect();
+    let sets = random.chance(0.5);
+    let effects: Vec<Effect<V::Owned>> = numbers
+        .iter()
+        .map(|_| {
+            let value = V::sample(random, 300);
+            if sets { Effect::Set(value) } else { Effect::Update(random.next_u64()) }
+        })
+        .collect();
+    for (number, effect) in numbers.iter().zip(&effects) {
+        ledgers.lock().push(id, *number, effect.clone());
+        apply::<V>(contents, *number, effect);
+    }
+    if sets {
+        let values = effects.into_iter().map(|effect| match effect {
+            Effect::Set(value) => value,
+            other => unreachable!("{other:?}"),
+        });
+        let pairs: Vec<_> = keys.into_iter().zip(values).collect();
+        session.upsert_many(&pairs).await.expect("a sound disk");
+    } else {
+        let tags: Vec<u64> = effects
+            .iter()
+            .map(|effect| match effect {
+                Effect::Update(tag) => *tag,
+                other => unreachable!("{other:?}"),
+            })
+            .collect();
+        let update = |place: usize, value| V::updated(value, tags[place]);
+        session.rmw_many(&keys, update).await.expect("a sound disk");
+    }
+}
+
+async fn pause(site: &Site, random: &mut Random) {
+    site.handle.sleep(Duration::from_micros(random.below(3000))).await;
+}

@@ -1,0 +1,248 @@
+//! Power cuts at every I/O of a run, and what must be found afterwards.
+//!
+//! A [`Camera`] stands between the executor and the simulated disk: at each I/O it may take an
+//! *image*, the disk as a power cut at that moment leaves it, with what had been acknowledged by
+//! then. An image is verified by opening a store on it: the state must be that of some checkpoint
+//! no older than the newest acknowledged one, and of each session exactly what that checkpoint says
+//! it has of it. [`Ledgers`] know what each session did, by serial number.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kvick::io::EventSource;
+use kvick::io::sim::{Random, SimDisk};
+use kvick::{CommitPoint, FasterKv, RecoveryReport, SessionId};
+
+use crate::samples::{SampleKey, SampleValue, item};
+
+/// Keys from here on are counted by all sessions.
+pub const SHARED: u64 = 1_000_000;
+/// How many of those there are.
+pub const COUNTERS: u64 = 3;
+
+/// What one operation does to its key.
+#[derive(Clone, Debug)]
+pub enum Effect<T> {
+    /// Sets it.
+    Set(T),
+    /// Makes something of it; see [`SampleValue::updated`].
+    Update(u64),
+    /// Deletes it.
+    Delete,
+    /// Adds one to a shared counter.
+    Count,
+    /// Took no effect: it was excluded when its session was recovered.
+    Nothing,
+}
+
+/// What sessions did: an effect on a key for each serial number, from 1 on.
+#[derive(Debug)]
+pub struct Ledgers<V: SampleValue + ?Sized>(BTreeMap<SessionId, Vec<(u64, Effect<V::Owned>)>>);
+
+impl<V: SampleValue + ?Sized> Clone for Ledgers<V> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<V: SampleValue + ?Sized> Default for Ledgers<V> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<V: SampleValue + ?Sized> Ledgers<V> {
+    /// Notes what the next operation of a session will do, before it does.
+    pub fn push(&mut self, session: SessionId, key: u64, effect: Effect<V::Owned>) {
+        self.0.entry(session).or_default().push((key, effect));
+    }
+
+    /// How many operations of a session are noted.
+    #[must_use]
+    pub fn len(&self, session: SessionId) -> u64 {
+        self.0.get(&session).map_or(0, Vec::len) as u64
+    }
+
+    /// Forgets what a session did not get to.
+    pub fn truncate(&mut self, session: SessionId, serial: u64) {
+        let serial = usize::try_from(serial).expect("small");
+        self.0.entry(session).or_default().truncate(serial);
+    }
+
+    /// What a recovered store starts from.
+    #[must_use]
+    pub fn up_to(&self, points: &BTreeMap<SessionId, CommitPoint>) -> Self {
+        let kept = points.iter().map(|(id, point)| {
+            let done = usize::try_from(point.until).expect("small");
+            let ledger = self.0.get(id).map_or(&[][..], Vec::as_slice);
+            assert!(done <= ledger.len(), "session {id} did {}, not {done}", ledger.len());
+            let effects = ledger[..done].iter().zip(1..).map(|((key, effect), serial)| {
+                let effect = if point.covers(serial) { effect.clone() } else { Effect::Nothing };
+                (*key, effect)
+            });
+            (*id, effects.collect())
+        });
+        Self(kept.collect())
+    }
+
+    /// The values that follow; keys that are absent are left out.
+    #[must_use]
+    pub fn contents(&self) -> BTreeMap<u64, V::Owned> {
+        let mut contents = BTreeMap::new();
+        for (key, effect) in self.0.values().flatten() {
+            apply::<V>(&mut contents, *key, effect);
+        }
+        contents
+    }
+
+    /// Every key that was ever touched, and the counters.
+    fn keys(&self) -> Vec<u64> {
+        let mut keys: Vec<u64> = self.0.values().flatten().map(|(key, _)| *key).collect();
+        keys.extend(SHARED..SHARED + COUNTERS);
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+}
+
+/// Applies an effect to the values that are there.
+pub fn apply<V: SampleValue + ?Sized>(
+    contents: &mut BTreeMap<u64, V::Owned>,
+    key: u64,
+    effect: &Effect<V::Owned>,
+) {
+    let before = contents.remove(&key);
+    let after = match effect {
+        Effect::Set(value) => Some(value.clone()),
+        Effect::Update(tag) => Some(V::updated(before, *tag)),
+        Effect::Delete => None,
+        Effect::Count => Some(V::counted(before)),
+        Effect::Nothing => before,
+    };
+    if let Some(after) = after {
+        contents.insert(key, after);
+    }
+}
+
+/// What the newest acknowledged checkpoint has.
+#[derive(Clone, Debug, Default)]
+pub struct Acknowledged {
+    /// Its token.
+    pub token: u64,
+    /// Its commit points.
+    pub points: BTreeMap<SessionId, CommitPoint>,
+}
+
+/// A value that tasks of one run share.
+#[derive(Debug, Default)]
+pub struct Shared<T>(Arc<Mutex<T>>);
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Shared<T> {
+    /// Shares a value.
+    pub fn new(value: T) -> Self {
+        Self(Arc::new(Mutex::new(value)))
+    }
+
+    /// Looks at it.
+    pub fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The disk after a power cut, and what had been acknowledged before.
+#[derive(Debug)]
+pub struct Image {
+    /// What is left.
+    pub disk: SimDisk,
+    /// What must be found.
+    pub acknowledged: Acknowledged,
+}
+
+/// Takes images of a disk while it works.
+#[derive(Debug)]
+pub struct Camera {
+    disk: SimDisk,
+    acknowledged: Shared<Acknowledged>,
+    /// Chance of an image at an I/O.
+    chance: f64,
+    state: Mutex<(Random, Vec<Image>)>,
+}
+
+impl Camera {
+    /// Takes an image with this chance at each I/O.
+    pub fn new(
+        disk: SimDisk,
+        acknowledged: Shared<Acknowledged>,
+        chance: f64,
+        random: Random,
+    ) -> Self {
+        Self { disk, acknowledged, chance, state: Mutex::new((random, Vec::new())) }
+    }
+
+    /// The images so far.
+    pub fn take(&self) -> Vec<Image> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut state.1)
+    }
+}
+
+impl EventSource for Camera {
+    fn next_event(&self) -> Option<Duration> {
+        self.disk.next_event()
+    }
+
+    fn run_event(&self, now: Duration) {
+        let is_due = self.disk.next_event().is_some_and(|time| time <= now);
+        self.disk.run_event(now);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_due && state.0.chance(self.chance) {
+            let disk = self.disk.crash(state.0.next_u64());
+            let acknowledged = self.acknowledged.lock().clone();
+            state.1.push(Image { disk, acknowledged });
+        }
+    }
+}
+
+/// Checks that a store holds what its recovered checkpoint says, and that this is not less than was
+/// acknowledged. Returns the ledgers that the store goes on from.
+///
+/// # Panics
+/// If it does not.
+pub async fn verify<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
+    store: &FasterKv<K, V>,
+    acknowledged: &Acknowledged,
+    ledgers: &Ledgers<V>,
+) -> Ledgers<V> {
+    let nothing = RecoveryReport::default();
+    let report = store.recovery().unwrap_or(&nothing);
+    let token = report.chosen.map_or(0, kvick::CheckpointToken::version);
+    assert!(
+        token >= acknowledged.token,
+        "checkpoint {} was acknowledged, {token} was recovered: {report:?}",
+        acknowledged.token
+    );
+    for (id, point) in &acknowledged.points {
+        let found = report.sessions.get(id).map_or(0, |point| point.until);
+        assert!(found >= point.until, "session {id}: {} acknowledged, {found} found", point.until);
+    }
+    let kept = ledgers.up_to(&report.sessions);
+    let expected = kept.contents();
+    for number in ledgers.keys() {
+        let key = K::numbered(number);
+        let found = store.read(item::<K>(&key)).await.expect("a sound disk");
+        assert_eq!(
+            found.as_ref(),
+            expected.get(&number),
+            "key {number} of {report:?}; kept are {:?}",
+            store.checkpoints()
+        );
+    }
+    kept
+}
