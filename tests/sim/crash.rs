@@ -6,6 +6,7 @@
 //! replays one history with all its images.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -54,18 +55,29 @@ fn crashes<K: SampleKey + ?Sized, V: SampleValue + ?Sized>() {
     let verified = AtomicU64::new(0);
     let is_enough = |_seed| verified.load(Ordering::Relaxed) >= wanted;
     seeds_until(is_enough, |seed| {
-        verified.fetch_add(history::<K, V>(seed), Ordering::Relaxed);
+        verified.fetch_add(history::<K, V>(seed, SimOptions::default()), Ordering::Relaxed);
     });
     println!("{} crash images verified", verified.load(Ordering::Relaxed));
 }
 
+/// The negative control: on a disk that only says that it synced, these checks must fail.
+#[test]
+fn a_disk_that_ignores_syncs_is_caught() {
+    let lying = SimOptions { ignore_syncs: true, ..SimOptions::default() };
+    let caught = (0..10).filter(|seed| {
+        let history = || history::<u64, u64>(*seed, lying.clone());
+        catch_unwind(AssertUnwindSafe(history)).is_err()
+    });
+    assert_eq!(caught.count(), 10);
+}
+
 /// One history and all its images; gives their number.
-fn history<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) -> u64 {
+fn history<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64, options: SimOptions) -> u64 {
     let mut random = Random::new(seed ^ 0xc2a5);
     let options = SimOptions {
         latency: Duration::from_micros(1)..=Duration::from_micros([20, 200, 2000][random.index(3)]),
         write_once: vec!["log.".to_owned(), "part-".to_owned()],
-        ..SimOptions::default()
+        ..options
     };
     let disk = SimDisk::new(seed, options);
     let run: Run<V> = Run {

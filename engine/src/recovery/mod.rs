@@ -123,7 +123,8 @@ impl Opening {
                 (core, Catalog::new(Arc::clone(&self.directory), manifest), None)
             }
             Found::Store { manifest, from_copy } => {
-                let (core, catalog, mut report) = self.recover(types, *manifest, from_copy).await?;
+                let (core, catalog, mut report) =
+                    Box::pin(self.recover(types, *manifest, from_copy)).await?;
                 report.took = self.handle.now().saturating_sub(begun);
                 (core, catalog, Some(report))
             }

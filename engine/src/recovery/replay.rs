@@ -55,10 +55,10 @@ impl<'l> Replay<'l> {
         if let Some(tell) = &mut self.on_progress {
             tell(RecoveryProgress { bytes: self.bytes, total: self.total });
         }
-        if page.end() <= self.from {
+        // A record may lie across the parts of a page, so all of a page is walked through or none.
+        if page.end() <= self.log.page_start(self.from) {
             return Ok(());
         }
-        // A record may lie across the parts of a page.
         match self.front.take() {
             Some(mut front) if front.end() == page.start => {
                 front.bytes.extend_from_slice(&page.bytes);
