@@ -34,6 +34,10 @@ loom preemptions="3":
 sim seed="":
     SEED={{seed}} cargo test --release -p tests --test sim
 
+# Power cuts at any I/O while checkpoints are taken: so many crash images, each recovered.
+crash images="1000000":
+    IMAGES={{images}} cargo test --release -p tests --test sim -- crash:: --nocapture
+
 # Random schedules of whole operations.
 shuttle:
     CARGO_TARGET_DIR=target/shuttle RUSTFLAGS="--cfg shuttle" \

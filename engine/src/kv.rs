@@ -37,9 +37,11 @@ use tracing::Instrument;
 /// A larger-than-memory key-value store: a cheap handle, `Clone + Send + Sync`.
 ///
 /// Operations on the handle borrow a place in the epoch table for each poll and carry no order
-/// among themselves; a [`Session`] has a place of its own and is a sequence. Dropping the last
-/// handle and session ends the store in the background; [`close`](Self::close) waits for that and
-/// tells of errors.
+/// among themselves; a [`Session`] has a place of its own and is a sequence.
+///
+/// What is in a [`checkpoint`](Self::checkpoint) is there again when the store is opened next.
+/// [`close`](Self::close) takes a last one. Dropping the last handle and session ends the store in
+/// the background, without one: as a crash would.
 ///
 /// ```
 /// # use kvick::{Backend, Config, FasterKv};

@@ -134,7 +134,7 @@ impl<V: SampleValue + ?Sized> Run<V> {
         let mut verified = u64::from(self.depth > 0);
         for Image { disk, acknowledged } in camera.take() {
             let (ledgers, depth) = (ledgers.lock().clone(), self.depth + 1);
-            let run = Run { seed: self.seed, disk, acknowledged, ledgers, depth };
+            let run = Self { seed: self.seed, disk, acknowledged, ledgers, depth };
             verified += run.explore::<K>(random);
         }
         verified

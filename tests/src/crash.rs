@@ -38,7 +38,9 @@ pub enum Effect<T> {
 
 /// What sessions did: an effect on a key for each serial number, from 1 on.
 #[derive(Debug)]
-pub struct Ledgers<V: SampleValue + ?Sized>(BTreeMap<SessionId, Vec<(u64, Effect<V::Owned>)>>);
+pub struct Ledgers<V: SampleValue + ?Sized>(BTreeMap<SessionId, Ledger<V::Owned>>);
+
+type Ledger<T> = Vec<(u64, Effect<T>)>;
 
 impl<V: SampleValue + ?Sized> Clone for Ledgers<V> {
     fn clone(&self) -> Self {

@@ -110,6 +110,14 @@ impl Opening {
         let image = record.and_then(|record| record.index).and_then(|token| manifest.index(token));
         let (geometry, image) = self.geometry(image)?;
         let device = self.open_log(manifest.store.segment_bytes, record.is_none()).await?;
+        let block = u64::from(device.geometry().block);
+        if block > manifest.store.unit_bytes {
+            return Err(Error::unsupported(format!(
+                "a store in units of {} bytes on a device of blocks of {block}: open it without \
+                 direct I/O",
+                manifest.store.unit_bytes
+            )));
+        }
         let extent = record.map_or(LogExtent::EMPTY, |record| {
             let [begin, end] = [record.begin, record.end].map(Address::new);
             HybridLog::extent_within(begin, end, geometry.page_bits, geometry.frames)
