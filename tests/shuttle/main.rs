@@ -4,14 +4,14 @@
 //! memory; the maintenance of the store is one more task under the same scheduler.
 #![cfg(shuttle)]
 
-use std::future::Future;
+use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kvick::io::{BoxFuture, MemoryDirectory};
 use kvick::runtime::{Handle, Runtime};
-use kvick::{FasterKv, Key, Session, Value};
+use kvick::{CheckpointKind, FasterKv, Key, Session, Value};
 use shuttle::future::block_on;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use tests::history::{Action, Event, is_linearizable};
@@ -39,10 +39,17 @@ impl Runtime for OnShuttle {
 }
 
 async fn open<K: Key + ?Sized, V: Value + ?Sized>() -> FasterKv<K, V> {
-    let store = FasterKv::builder(two_pages())
+    open_in(&MemoryDirectory::new(), 1).await
+}
+
+async fn open_in<K: Key + ?Sized, V: Value + ?Sized>(
+    directory: &MemoryDirectory,
+    seed: u64,
+) -> FasterKv<K, V> {
+    let store = FasterKv::builder(two_pages().with_checkpoint_on_close(false))
         .runtime(Handle::custom(Arc::new(OnShuttle)))
-        .directory(Arc::new(MemoryDirectory::new()))
-        .seed(1)
+        .directory(Arc::new(directory.clone()))
+        .seed(seed)
         .open_in_directory();
     store.await.expect("a store in memory opens")
 }
@@ -109,6 +116,46 @@ fn no_word_update_is_lost() {
 fn no_update_of_bytes_is_lost() {
     no_update_is_lost::<[u8]>(false);
     no_update_is_lost::<[u8]>(true);
+}
+
+/// Two sessions count while checkpoints are taken. What is recovered is as many counts as the commit
+/// points say, and none of the others is lost in the running store.
+fn a_checkpoint_is_a_prefix<V: SampleValue + ?Sized>(kind: CheckpointKind) {
+    many_schedules(move || {
+        let directory = MemoryDirectory::new();
+        let store = block_on(open_in::<u64, V>(&directory, 1));
+        let sessions = [0, 1].map(|_| store.session().expect("open"));
+        let count = |session| shuttle::thread::spawn(move || block_on(count_twice::<V>(session)));
+        let threads = sessions.map(count);
+        let mut taken = None;
+        for _ in 0..2 {
+            let checkpoint = store.checkpoint().kind(kind).without_index();
+            taken = Some(block_on(checkpoint.into_future()).expect("sound memory"));
+        }
+        let sessions = threads.map(|thread| thread.join().expect("no panic"));
+        let live = block_on(store.read(&1)).expect("sound memory");
+        assert_eq!(live.as_ref().map(V::count), Some(4));
+        let points = taken.expect("two were taken").sessions;
+        let covered: u64 = points.values().map(|point| point.until).sum();
+        drop(sessions);
+        block_on(store.close()).expect("closes");
+        let store = block_on(open_in::<u64, V>(&directory, 2));
+        let found = block_on(store.read(&1)).expect("sound memory");
+        assert_eq!(found.as_ref().map_or(0, V::count), covered, "{points:?}");
+        block_on(store.close()).expect("closes");
+    });
+}
+
+#[test]
+fn a_checkpoint_of_words_is_a_prefix() {
+    a_checkpoint_is_a_prefix::<u64>(CheckpointKind::FoldOver);
+    a_checkpoint_is_a_prefix::<u64>(CheckpointKind::Incremental);
+}
+
+#[test]
+fn a_checkpoint_of_bytes_is_a_prefix() {
+    a_checkpoint_is_a_prefix::<[u8]>(CheckpointKind::FoldOver);
+    a_checkpoint_is_a_prefix::<[u8]>(CheckpointKind::Incremental);
 }
 
 /// Ticks of all threads. Not an atomic of shuttle: a tick is no point to switch at.

@@ -18,9 +18,10 @@
 
 use super::manifest::{Durability, Manifest, Record};
 use crate::error::{Error, ErrorKind, Result};
+use kvick_io::sync::{Mutex, MutexGuard};
 use kvick_io::{Device, DeviceOptions, Directory};
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 pub(crate) const LOCK: &str = "lock";
 pub(crate) const MANIFEST: &str = "manifest";
@@ -59,8 +60,7 @@ impl Catalog {
 
     /// The manifest as it was published last.
     pub(crate) fn manifest(&self) -> MutexGuard<'_, Manifest> {
-        // Only replaced as a whole.
-        self.manifest.lock().unwrap_or_else(PoisonError::into_inner)
+        self.manifest.lock().expect("nothing panics under it")
     }
 
     /// Opens one of the files of checkpoint `token`.

@@ -13,10 +13,11 @@ use event_listener::Event;
 use futures::FutureExt;
 use futures::channel::oneshot;
 use futures::future::{Either, pending, select};
+use kvick_io::sync::{Mutex, MutexGuard};
 use kvick_runtime::Handle;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tracing::Instrument;
 
@@ -142,9 +143,8 @@ impl Checkpoints {
         self.mailbox().changes != changes
     }
 
-    fn mailbox(&self) -> std::sync::MutexGuard<'_, Mailbox> {
-        // Every update is whole before anything can panic.
-        self.mailbox.lock().unwrap_or_else(PoisonError::into_inner)
+    fn mailbox(&self) -> MutexGuard<'_, Mailbox> {
+        self.mailbox.lock().expect("nothing panics under it")
     }
 
     /// Does jobs until the store is closed.
@@ -199,10 +199,11 @@ impl Checkpoints {
         progress: &Progress,
         chain: &mut Option<Chain>,
     ) -> Result<Checkpoint> {
-        let (token, changes) = {
+        let changes = self.core.changes();
+        let token = {
             let mut mailbox = self.mailbox();
             mailbox.next_token += 1;
-            (mailbox.next_token - 1, self.core.changes())
+            mailbox.next_token - 1
         };
         let run = Run {
             core: &self.core,
@@ -217,9 +218,10 @@ impl Checkpoints {
         let span = tracing::info_span!(target: "kvick::checkpoint", "checkpoint", token, ?kind);
         let taken = run.take(chain).instrument(span).await;
         if taken.is_ok() && kind != CheckpointKind::IndexOnly {
+            let log_end = self.core.log_end();
             let mut mailbox = self.mailbox();
             mailbox.changes = changes;
-            mailbox.log_end = self.core.log_end();
+            mailbox.log_end = log_end;
         }
         self.sweep().await;
         taken
@@ -288,7 +290,8 @@ impl Checkpoints {
             }
         }
         // Also if there was none: the next one is due after as much again.
-        self.mailbox().log_end = self.core.log_end();
+        let log_end = self.core.log_end();
+        self.mailbox().log_end = log_end;
         self.ended();
     }
 }
