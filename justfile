@@ -71,6 +71,10 @@ bench *args:
 kvbench *args:
     cargo run --release -p benches --bin kvbench -- {{args}}
 
+# Checkpoints and recoveries against the disk: just recoverbench --records 10000000 --kind snapshot
+recoverbench *args:
+    cargo run --release -p benches --bin recoverbench -- {{args}}
+
 # Lints and tests of the glommio feature (Linux).
 glommio:
     cargo clippy -p kvick-io -p kvick-runtime -p kvick -p examples -p benches \

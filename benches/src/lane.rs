@@ -12,19 +12,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
-use hdrhistogram::Histogram;
 use kvick::{Result, Session};
 
+use crate::checkpoints::Watch;
 use crate::clock::Stopwatch;
 use crate::keys::{Step, key_of};
+use crate::latency::Latencies;
 use crate::payload::Payload;
 use crate::workload::{Operation, Workload};
 
 /// Steps between two looks at the stop flag.
 pub const STRETCH: usize = 32;
-
-/// Latencies above this are counted as this: ten seconds.
-const LATENCY_MAX_NANOSECONDS: u64 = 10_000_000_000;
 
 /// What all lanes of a run share.
 #[derive(Debug)]
@@ -47,6 +45,8 @@ pub struct Course {
     pub stopped: AtomicBool,
     /// Operations finished, one count a lane.
     pub finished: Vec<CachePadded<AtomicU64>>,
+    /// Whether a checkpoint is being taken.
+    pub watch: CachePadded<Watch>,
 }
 
 impl Course {
@@ -67,16 +67,14 @@ pub struct Findings {
     pub missing: u64,
     /// Values that did not belong to their key.
     pub wrong: u64,
-    /// Sampled latencies, nanoseconds.
-    pub latency: Histogram<u64>,
+    /// Sampled latencies.
+    pub latency: Latencies,
 }
 
 impl Findings {
     /// Nothing seen yet.
     pub fn new() -> Self {
-        let latency =
-            Histogram::new_with_bounds(1, LATENCY_MAX_NANOSECONDS, 3).expect("bounds are in order");
-        Self { operations: 0, reads: 0, missing: 0, wrong: 0, latency }
+        Self { operations: 0, reads: 0, missing: 0, wrong: 0, latency: Latencies::new() }
     }
 
     /// Adds what another lane has seen.
@@ -85,7 +83,7 @@ impl Findings {
         self.reads += other.reads;
         self.missing += other.missing;
         self.wrong += other.wrong;
-        self.latency.add(&other.latency).expect("all lanes use the same bounds");
+        self.latency.add(&other.latency);
     }
 
     fn saw(&mut self, found: Option<bool>) {
@@ -147,9 +145,9 @@ impl Lane {
                 let (operation, key) = self.advance();
                 if until_sample == 0 {
                     until_sample = self.course.sample_every;
-                    let started = Stopwatch::start();
+                    let timed = self.begin_sample();
                     self.take(session, operation, key, &mut buffer).await?;
-                    self.findings.latency.saturating_record(started.nanoseconds());
+                    self.end_sample(timed);
                 } else {
                     self.take(session, operation, key, &mut buffer).await?;
                 }
@@ -212,7 +210,7 @@ impl Lane {
                     }
                 }
             }
-            let started = Stopwatch::start();
+            let timed = self.begin_sample();
             // Writes first: a read back from the newest record may name one of this batch.
             if writes_used > 0 {
                 session.upsert_many(&writes[..writes_used]).await?;
@@ -228,10 +226,21 @@ impl Lane {
                     self.findings.saw(found);
                 }
             }
-            self.findings.latency.saturating_record(started.nanoseconds());
+            self.end_sample(timed);
             self.publish(batch);
         }
         Ok(())
+    }
+
+    #[inline]
+    fn begin_sample(&self) -> (u64, Stopwatch) {
+        (self.course.watch.look(), Stopwatch::start())
+    }
+
+    #[inline]
+    fn end_sample(&mut self, (before, started): (u64, Stopwatch)) {
+        let met_checkpoint = self.course.watch.has_overlapped(before);
+        self.findings.latency.record(started.nanoseconds(), met_checkpoint);
     }
 
     fn is_stopped(&self) -> bool {

@@ -10,19 +10,26 @@
 //! the resident memory are read by one thread beside the lanes, never by a lane, except for the
 //! latency samples that the report counts.
 //!
+//! `recoverbench` is the other end: a checkpoint of a store at rest, and the recovery from it, next
+//! to plain transfers of as many bytes (recovery.rs, sequential.rs).
+//!
 //! Rivals live in `benches/versus`, a workspace of its own, so that no build here meets RocksDB.
 
 #![forbid(unsafe_code)]
 
+pub mod checkpoints;
 pub mod clock;
 pub mod keys;
 pub mod lane;
+pub mod latency;
 pub mod load;
 pub mod options;
 pub mod payload;
 pub mod process;
+pub mod recovery;
 pub mod report;
 pub mod run;
 pub mod runtimes;
+pub mod sequential;
 pub mod timeline;
 pub mod workload;

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Parser};
 use kvick::{Backend, ByteSize, Config};
 
+use crate::checkpoints::{Kind, Plan};
 use crate::keys::Distribution;
 use crate::runtimes::{Crew, RuntimeKind};
 use crate::workload::Workload;
@@ -68,6 +70,16 @@ pub struct Options {
     /// Tells the store how many keys to expect; without it the index is sized by the store.
     #[arg(long)]
     pub expected_keys: Option<u64>,
+    /// Takes a checkpoint this many seconds after the start, and after each one.
+    #[arg(long, value_name = "SECONDS")]
+    pub checkpoint_every: Option<f64>,
+    /// How checkpoints are taken.
+    #[arg(long, value_enum, default_value_t = Kind::FoldOver)]
+    pub checkpoint_kind: Kind,
+    /// Whether checkpoints have an image of the index: on or off.
+    #[arg(long, value_parser = BoolishValueParser::new(), action = ArgAction::Set,
+        default_value = "on")]
+    pub checkpoint_index: bool,
 }
 
 impl Options {
@@ -88,12 +100,23 @@ impl Options {
     pub fn config(&self) -> Config {
         let mut config = Config::default().with_memory(self.memory).with_backend(self.backend);
         config.expected_keys = self.expected_keys;
+        // The files are removed right after.
+        config.checkpoint_on_close = false;
         config
     }
 
     /// The runtime.
     pub fn crew(&self) -> Crew {
         Crew { kind: self.runtime, threads: self.threads }
+    }
+
+    /// The checkpoints of the run.
+    pub fn checkpoints(&self) -> Option<Plan> {
+        self.checkpoint_every.map(|every_seconds| Plan {
+            every_seconds,
+            kind: self.checkpoint_kind,
+            with_index: self.checkpoint_index,
+        })
     }
 
     /// Bytes of log the loaded records take, about.
@@ -115,6 +138,9 @@ impl Options {
         }
         if !(self.seconds > 0.0 && self.seconds.is_finite()) {
             return Err("the run needs a positive number of seconds".to_owned());
+        }
+        if self.checkpoint_every.is_some_and(|every| !(every > 0.0 && every.is_finite())) {
+            return Err("checkpoints need a positive number of seconds between them".to_owned());
         }
         if self.backend == Backend::Null {
             return Err("a store that forgets has nothing to verify".to_owned());

@@ -1,15 +1,20 @@
 //! What a run measured, as a table for people and as JSON for scripts.
 
+mod checkpoints;
 mod table;
 
+use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::checkpoints::Plan;
 use crate::keys::Distribution;
 use crate::options::Options;
 use crate::run::Outcome;
 use crate::runtimes::RuntimeKind;
 use crate::timeline::Point;
 use crate::workload::Workload;
+
+pub use checkpoints::{CheckpointRow, Checkpoints};
 
 /// Everything one invocation of `kvbench` has to say.
 #[derive(Debug, Serialize)]
@@ -36,6 +41,8 @@ pub struct Report {
     pub missing: u64,
     /// Values that did not belong to their key.
     pub wrong: u64,
+    /// Checkpoints and what they cost, if any were asked for.
+    pub checkpoints: Option<Checkpoints>,
     /// Throughput over time.
     pub timeline: Vec<Point>,
 }
@@ -55,6 +62,7 @@ pub struct Setup {
     batch: usize,
     seconds: f64,
     seed: u64,
+    checkpoints: Option<Plan>,
 }
 
 /// Latency of the sampled calls.
@@ -122,7 +130,7 @@ impl Report {
             load_seconds,
             operations,
             operations_per_second: operations as f64 / seconds,
-            latency: Latency::new(options, outcome),
+            latency: Latency::new(options, &outcome.findings.latency.all()),
             processor: Processor {
                 user_microseconds: per_operation(outcome.processor.user),
                 system_microseconds: per_operation(outcome.processor.system),
@@ -133,6 +141,7 @@ impl Report {
             verified: outcome.findings.reads - outcome.findings.missing - outcome.findings.wrong,
             missing: outcome.findings.missing,
             wrong: outcome.findings.wrong,
+            checkpoints: options.checkpoints().map(|_| Checkpoints::new(options, outcome)),
             timeline: outcome.timeline.points().to_vec(),
         }
     }
@@ -158,13 +167,13 @@ impl Setup {
             batch: options.batch,
             seconds: options.seconds,
             seed: options.seed,
+            checkpoints: options.checkpoints(),
         }
     }
 }
 
 impl Latency {
-    fn new(options: &Options, outcome: &Outcome) -> Self {
-        let histogram = &outcome.findings.latency;
+    fn new(options: &Options, histogram: &Histogram<u64>) -> Self {
         let at = |quantile: f64| histogram.value_at_quantile(quantile) as f64 / 1e3;
         Self {
             samples: histogram.len(),

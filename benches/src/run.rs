@@ -9,6 +9,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use kvick::{FasterKv, Result, Stats};
 
+use crate::checkpoints::{Plan, Span, Taken, Watch, take_regularly};
 use crate::clock::{self, Stopwatch};
 use crate::keys::draw_steps;
 use crate::lane::{Course, Findings, Lane};
@@ -20,6 +21,9 @@ use crate::timeline::Timeline;
 
 /// Time between two points of the timeline.
 const INTERVAL: Duration = Duration::from_millis(100);
+
+/// The same while checkpoints are taken: one may take no longer than a few of these.
+const FINE_INTERVAL: Duration = Duration::from_millis(20);
 
 /// What a run measured.
 #[derive(Debug)]
@@ -36,6 +40,15 @@ pub struct Outcome {
     pub after: Stats,
     /// Operations per interval.
     pub timeline: Timeline,
+    /// Checkpoints that were taken, in order.
+    pub checkpoints: Vec<Taken>,
+}
+
+impl Outcome {
+    /// When checkpoints were being taken.
+    pub fn checkpoint_spans(&self) -> Vec<Span> {
+        self.checkpoints.iter().map(|taken| taken.span).collect()
+    }
 }
 
 /// Draws the steps of a run.
@@ -50,53 +63,103 @@ pub fn prepare(options: &Options) -> Course {
         sample_every: options.sample_every(),
         stopped: AtomicBool::new(false),
         finished: (0..options.tasks).map(|_| AtomicU64::new(0).into()).collect(),
+        watch: Watch::default().into(),
     }
 }
 
-/// Runs the course on a loaded store for `duration`.
+/// A run: what is walked, by whom, for how long, and what else goes on.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// Who polls the lanes, and the task that takes checkpoints.
+    pub crew: Crew,
+    /// How long the lanes walk.
+    pub duration: Duration,
+    /// Checkpoints that are taken meanwhile.
+    pub checkpoints: Option<Plan>,
+}
+
+/// What one task of a run has seen: a lane, or the one that takes checkpoints.
+#[derive(Default)]
+struct Seen {
+    findings: Findings,
+    /// When the lane ended.
+    ended: Duration,
+    checkpoints: Vec<Taken>,
+}
+
+/// Runs the course on a loaded store.
 ///
 /// # Errors
 ///
-/// The first error a lane met; the other lanes run to the end of the time all the same.
+/// The first error a task met; the others run to the end of the time all the same.
 pub fn run<V: Payload + ?Sized>(
     store: &FasterKv<u64, V>,
     course: Arc<Course>,
-    crew: Crew,
-    duration: Duration,
+    terms: Terms,
 ) -> Result<Outcome> {
     let before = store.stats();
-    let tasks = course.finished.len();
+    let lanes = course.finished.len();
     let timeline = Arc::new(Mutex::new(Timeline::new()));
     let processor_before = ProcessorTime::now();
     let started = Stopwatch::start();
-    let timekeeper = keep_time(Arc::clone(&course), Arc::clone(&timeline), duration);
-    let lanes = {
-        let store = store.clone();
-        let course = Arc::clone(&course);
-        move |number| one_lane(store.clone(), Lane::new(Arc::clone(&course), number))
+    let timekeeper = keep_time(Arc::clone(&course), Arc::clone(&timeline), terms);
+    let task = {
+        let (store, course) = (store.clone(), Arc::clone(&course));
+        move |number| {
+            let place = Place { number, course: Arc::clone(&course), terms, started };
+            place.take(store.clone())
+        }
     };
-    let results = crew.run(tasks, lanes);
-    let elapsed = started.elapsed();
+    let results = terms.crew.run(lanes + usize::from(terms.checkpoints.is_some()), task);
     let processor = ProcessorTime::now().since(&processor_before);
     timekeeper.stop();
-    let mut findings = Findings::new();
+    let mut all = Seen::default();
     for result in results {
-        findings.add(&result?);
+        let seen = result?;
+        all.findings.add(&seen.findings);
+        all.ended = all.ended.max(seen.ended);
+        all.checkpoints.extend(seen.checkpoints);
     }
     let timeline = std::mem::take(&mut *timeline.lock().expect("the timekeeper does not panic"));
-    Ok(Outcome { findings, elapsed, processor, before, after: store.stats(), timeline })
+    let Seen { findings, ended: elapsed, checkpoints } = all;
+    let after = store.stats();
+    Ok(Outcome { findings, elapsed, processor, before, after, timeline, checkpoints })
 }
 
-async fn one_lane<V: Payload + ?Sized>(store: FasterKv<u64, V>, lane: Lane) -> Result<Findings> {
-    let session = store.session()?;
-    lane.run(session).await
+/// The place of one task in a run.
+struct Place {
+    number: usize,
+    course: Arc<Course>,
+    terms: Terms,
+    started: Stopwatch,
 }
 
-fn keep_time(course: Arc<Course>, timeline: Arc<Mutex<Timeline>>, duration: Duration) -> Beside {
+impl Place {
+    /// Walks a lane; the task behind the last lane takes the checkpoints.
+    async fn take<V: Payload + ?Sized>(self, store: FasterKv<u64, V>) -> Result<Seen> {
+        let Self { number, course, terms, started } = self;
+        if let Some(plan) = terms.checkpoints.filter(|_| number == course.finished.len()) {
+            let taken =
+                take_regularly(store, plan, &course.watch, &course.stopped, started).await?;
+            return Ok(Seen { checkpoints: taken, ..Seen::default() });
+        }
+        let session = store.session()?;
+        let findings = Lane::new(course, number).run(session).await?;
+        Ok(Seen { findings, ended: started.elapsed(), checkpoints: Vec::new() })
+    }
+}
+
+fn keep_time(course: Arc<Course>, timeline: Arc<Mutex<Timeline>>, terms: Terms) -> Beside {
     let started = Stopwatch::start();
+    let duration = terms.duration;
     let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let bar = Bar::time("run", milliseconds);
-    Beside::start("timekeeper", INTERVAL.min(duration), move |_| {
+    let interval = if terms.checkpoints.is_some() { FINE_INTERVAL } else { INTERVAL };
+    Beside::start("timekeeper", interval.min(duration), move |_| {
+        if course.stopped.load(Ordering::Relaxed) {
+            // A checkpoint may still be waited for.
+            return;
+        }
         let elapsed = started.elapsed();
         let mut points = timeline.lock().expect("the timekeeper does not panic");
         points.push(elapsed, course.total());

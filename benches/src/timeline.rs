@@ -7,6 +7,8 @@ use std::time::Duration;
 use plotters::prelude::*;
 use serde::Serialize;
 
+use crate::checkpoints::Span;
+
 /// Operations counted along a run.
 #[derive(Debug, Default)]
 pub struct Timeline {
@@ -44,17 +46,33 @@ impl Timeline {
         &self.points
     }
 
-    /// Draws the timeline into an SVG file.
+    /// Medians of the rates, of the intervals that overlap none of `spans`, and of those that
+    /// overlap one; `None` where there is no such interval.
+    pub fn medians(&self, spans: &[Span]) -> [Option<f64>; 2] {
+        let mut rates = [Vec::new(), Vec::new()];
+        let mut from = Duration::ZERO;
+        for point in &self.points {
+            let until = Duration::from_secs_f64(point.seconds);
+            let interval = Span { from, until };
+            let is_within = spans.iter().any(|span| span.overlaps(&interval));
+            rates[usize::from(is_within)].push(point.operations_per_second);
+            from = until;
+        }
+        rates.map(median)
+    }
+
+    /// Draws the timeline into an SVG file, `spans` of it shaded.
     ///
     /// # Errors
     ///
     /// When there is nothing to draw or the file cannot be written.
-    pub fn draw(&self, file: &Path, title: &str) -> Result<(), Box<dyn Error>> {
+    pub fn draw(&self, file: &Path, title: &str, spans: &[Span]) -> Result<(), Box<dyn Error>> {
         let last = self.points.last().ok_or("a run this short has no timeline")?;
         let highest =
             self.points.iter().map(|point| point.operations_per_second).fold(1.0, f64::max);
         let (unit, name) =
             if highest >= 1e6 { (1e6, "million operations/s") } else { (1e3, "k operations/s") };
+        let top = highest / unit * 1.1;
         let area = SVGBackend::new(file, (960, 360)).into_drawing_area();
         area.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(&area)
@@ -62,14 +80,25 @@ impl Timeline {
             .margin(12)
             .x_label_area_size(36)
             .y_label_area_size(56)
-            .build_cartesian_2d(0.0..last.seconds, 0.0..highest / unit * 1.1)?;
+            .build_cartesian_2d(0.0..last.seconds, 0.0..top)?;
         chart.configure_mesh().x_desc("seconds").y_desc(name).light_line_style(WHITE).draw()?;
+        chart.draw_series(spans.iter().map(|span| {
+            let [from, until] = [span.from, span.until].map(|time| time.as_secs_f64());
+            let until = until.min(last.seconds);
+            Rectangle::new([(from, 0.0), (until, top)], RED.mix(0.2).filled())
+        }))?;
         let line =
             self.points.iter().map(|point| (point.seconds, point.operations_per_second / unit));
         chart.draw_series(LineSeries::new(line, BLUE.stroke_width(2)))?;
         area.present()?;
         Ok(())
     }
+}
+
+/// The middle of some figures; the upper one of two.
+pub fn median(mut figures: Vec<f64>) -> Option<f64> {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied()
 }
 
 #[cfg(test)]
@@ -84,5 +113,19 @@ mod tests {
         let rates: Vec<f64> =
             timeline.points().iter().map(|point| point.operations_per_second).collect();
         assert_eq!(rates, [100.0, 200.0]);
+    }
+
+    #[test]
+    fn medians_tell_intervals_within_spans_from_others() {
+        let mut timeline = Timeline::new();
+        let mut total = 0;
+        for (second, rate) in (1..).zip([10, 2, 4, 12, 6]) {
+            total += rate;
+            timeline.push(Duration::from_secs(second), total);
+        }
+        let [from, until] = [1500, 3000].map(Duration::from_millis);
+        let medians = timeline.medians(&[Span { from, until }]);
+        assert_eq!(medians, [Some(10.0), Some(4.0)]);
+        assert_eq!(timeline.medians(&[]), [Some(6.0), None]);
     }
 }

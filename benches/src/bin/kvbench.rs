@@ -4,6 +4,8 @@
 //! cargo run --release -p benches --bin kvbench -- --workload b --records 10000000 --batch 32
 //! cargo run --release -p benches --bin kvbench -- --workload c --value 100 --records 4000000 \
 //!     --memory 128MiB --tasks 64 --distribution uniform --path target --svg reads.svg
+//! cargo run --release -p benches --bin kvbench -- --workload a --threads 2 --seconds 30 \
+//!     --checkpoint-every 3 --checkpoint-kind snapshot --path target --svg dip.svg
 //! ```
 
 use std::error::Error;
@@ -18,7 +20,7 @@ use benches::options::Options;
 use benches::payload::Payload;
 use benches::process::resident_bytes;
 use benches::report::Report;
-use benches::run::{prepare, run};
+use benches::run::{Terms, prepare, run};
 use kvick::FasterKv;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -43,8 +45,12 @@ fn bench<V: Payload + ?Sized>(
         kvick::runtime::block_on(FasterKv::open(&directory.0, options.config()))?;
     let what = Load { records: options.records, value_bytes: options.value };
     let load_time = load(&store, options.crew(), what)?;
-    let duration = Duration::from_secs_f64(options.seconds);
-    let outcome = run(&store, course, options.crew(), duration)?;
+    let terms = Terms {
+        crew: options.crew(),
+        duration: Duration::from_secs_f64(options.seconds),
+        checkpoints: options.checkpoints(),
+    };
+    let outcome = run(&store, course, terms)?;
     let resident = resident_bytes().saturating_sub(resident_before);
     let report = Report::new(options, load_time.as_secs_f64(), &outcome, resident);
     println!("{report}");
@@ -52,7 +58,8 @@ fn bench<V: Payload + ?Sized>(
         fs::write(file, serde_json::to_string_pretty(&report)?)?;
     }
     if let Some(file) = &options.svg {
-        outcome.timeline.draw(file, &report.setup.to_string())?;
+        let spans = outcome.checkpoint_spans();
+        outcome.timeline.draw(file, &report.setup.to_string(), &spans)?;
     }
     kvick::runtime::block_on(store.close())?;
     Ok(report.is_sound())

@@ -15,7 +15,11 @@ impl fmt::Display for Report {
         for (name, figure) in self.rows() {
             table.add_row([name.to_owned(), figure]);
         }
-        write!(formatter, "{table}")
+        write!(formatter, "{table}")?;
+        match &self.checkpoints {
+            Some(checkpoints) => write!(formatter, "\n{checkpoints}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -103,11 +107,15 @@ impl fmt::Display for Setup {
             self.batch,
             self.backend,
             self.seconds
-        )
+        )?;
+        match &self.checkpoints {
+            Some(plan) => write!(formatter, ", checkpoints: {plan}"),
+            None => Ok(()),
+        }
     }
 }
 
-fn rate(per_second: f64) -> String {
+pub(super) fn rate(per_second: f64) -> String {
     match per_second {
         rate if rate >= 1e6 => format!("{:.2} M/s", rate / 1e6),
         rate if rate >= 1e3 => format!("{:.1} k/s", rate / 1e3),

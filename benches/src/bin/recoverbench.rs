@@ -1,0 +1,154 @@
+//! Checkpoints and recoveries of a store at rest, against what the disk gives.
+//!
+//! ```text
+//! cargo run --release -p benches --bin recoverbench -- --records 10000000 --path target
+//! ```
+//!
+//! Measures a checkpoint of the kind asked for and the recovery from it, and then an incremental
+//! one after a change of 1 % of the records. Figures are medians; ratios too, each of one
+//! repetition.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::{self, ExitCode};
+use std::time::Duration;
+use std::{fs, iter};
+
+use benches::checkpoints::Kind;
+use benches::load::Load;
+use benches::payload::Payload;
+use benches::recovery::{Findings, Moved, Subject, measure};
+use benches::timeline::median;
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Parser};
+use comfy_table::Table;
+use comfy_table::presets::NOTHING;
+use kvick::{Backend, ByteSize, CheckpointTimes, Config};
+
+/// Checkpoints and recoveries of kvick against sequential transfers of as many bytes.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "recoverbench", version)]
+struct Options {
+    /// Records to load.
+    #[arg(long, default_value_t = 1_000_000)]
+    records: u64,
+    /// Bytes of a value; 8 makes it a `FasterKv<u64, u64>`, any other a `FasterKv<u64, [u8]>`.
+    #[arg(long, default_value_t = 8)]
+    value: usize,
+    /// Memory of the store, with unit: 64MiB, 1GiB.
+    #[arg(long, default_value = "1GiB")]
+    memory: ByteSize,
+    /// Tells the store how many keys to expect; without it the index is sized by the store.
+    #[arg(long)]
+    expected_keys: Option<u64>,
+    /// How the checkpoint is taken.
+    #[arg(long, value_enum, default_value_t = Kind::FoldOver)]
+    kind: Kind,
+    /// Whether it has an image of the index: on or off.
+    #[arg(long, value_parser = BoolishValueParser::new(), action = ArgAction::Set,
+        default_value = "on")]
+    index: bool,
+    /// Who moves bytes to and from the device: auto, uring, threads.
+    #[arg(long, default_value = "auto")]
+    backend: Backend,
+    /// Directory for the stores; fresh ones within it are made and removed again.
+    #[arg(long, default_value = ".")]
+    path: PathBuf,
+    /// Repetitions.
+    #[arg(long, default_value_t = 3)]
+    runs: u64,
+}
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let options = Options::parse();
+    if options.records == 0 || options.runs == 0 || options.value < 8 {
+        eprintln!("recoverbench: at least one record and run, and values of 8 bytes");
+        return Ok(ExitCode::from(2));
+    }
+    let incremental = iter::once(Kind::Incremental).filter(|kind| *kind != options.kind);
+    let mut is_sound = true;
+    for kind in iter::once(options.kind).chain(incremental) {
+        let findings = if options.value == 8 {
+            repeat::<u64>(&options, kind)?
+        } else {
+            repeat::<[u8]>(&options, kind)?
+        };
+        print(&options, kind, &findings);
+        is_sound &= findings.iter().all(|run| run.unsound == 0);
+    }
+    Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn repeat<V: Payload + ?Sized>(
+    options: &Options,
+    kind: Kind,
+) -> Result<Vec<Findings>, Box<dyn Error>> {
+    let mut config = Config::default().with_memory(options.memory).with_backend(options.backend);
+    config.expected_keys = options.expected_keys;
+    config.checkpoint_on_close = false;
+    let load = Load { records: options.records, value_bytes: options.value };
+    let subject = Subject { config, load, kind, with_index: options.index };
+    let mut findings = Vec::new();
+    for run in 0..options.runs {
+        let path = options.path.join(format!("recoverbench-{}", process::id()));
+        fs::create_dir_all(&path)?;
+        let measured = measure::<V>(&subject, &path, run);
+        fs::remove_dir_all(&path)?;
+        findings.push(measured?);
+    }
+    Ok(findings)
+}
+
+fn print(options: &Options, kind: Kind, findings: &[Findings]) {
+    let Options { records, value, memory, runs, .. } = options;
+    let index = if options.index { "" } else { " without index" };
+    println!(
+        "{kind:?}{index}: {records} records of 8 + {value} B in {memory}, medians of {runs} run(s)"
+    );
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.add_row(["", "MB", "ms", "MB/s", "plain MB/s", "ratio", "ratios"]);
+    table.add_row(row("checkpoint, write", findings, |run| run.checkpoint));
+    table.add_row(row("recovery, read", findings, |run| run.recovery));
+    println!("{table}");
+    let phase = |time: fn(&CheckpointTimes) -> Duration| {
+        middle(findings, |run| milliseconds(time(&run.times)))
+    };
+    let [index, cut] = [phase(|times| times.index), phase(|times| times.cut)];
+    let [capture, publish] = [phase(|times| times.capture), phase(|times| times.publish)];
+    println!(
+        "  phases ms: index {index:.1}, cut {cut:.3}, capture {capture:.1}, publish {publish:.1}"
+    );
+    let recovered = middle(findings, |run| milliseconds(run.recovered_in));
+    let unsound: u64 = findings.iter().map(|run| run.unsound).sum();
+    println!("  recovery by the store's count {recovered:.1} ms; {unsound} records unsound");
+    if kind == Kind::Incremental {
+        let base = |run: &Findings| run.base_bytes.unwrap_or_default() as f64;
+        let share = middle(findings, |run| run.checkpoint.bytes as f64 / base(run) * 100.0);
+        let megabytes = middle(findings, base) / 1e6;
+        let copied: u64 = findings.iter().map(|run| run.copied).sum();
+        println!("  {share:.2} % of the snapshot's {megabytes:.2} MB; {copied} changes copied");
+    }
+}
+
+fn row(name: &str, findings: &[Findings], moved: fn(&Findings) -> Moved) -> [String; 7] {
+    let ratio = |run: &Findings| moved(run).rate() / moved(run).plain_rate();
+    let ratios: Vec<String> = findings.iter().map(|run| format!("{:.2}", ratio(run))).collect();
+    [
+        name.to_owned(),
+        format!("{:.2}", middle(findings, |run| moved(run).bytes as f64 / 1e6)),
+        format!("{:.1}", middle(findings, |run| milliseconds(moved(run).took))),
+        format!("{:.0}", middle(findings, |run| moved(run).rate())),
+        format!("{:.0}", middle(findings, |run| moved(run).plain_rate())),
+        format!("{:.2}", middle(findings, ratio)),
+        ratios.join(" "),
+    ]
+}
+
+fn middle(findings: &[Findings], figure: impl Fn(&Findings) -> f64) -> f64 {
+    median(findings.iter().map(figure).collect()).unwrap_or_default()
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}

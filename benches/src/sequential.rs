@@ -1,0 +1,116 @@
+//! What the device gives to a plain sequential transfer: the measure of checkpoints and recoveries.
+//!
+//! Through the same I/O layer as the store, past the page cache where the file system can, with
+//! transfers as large as the store's largest and as many in flight.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use kvick::io::{
+    AlignedBuf, BackendChoice, BufPool, Device, DeviceOptions, Directory, IoConfig, open_directory,
+};
+
+use crate::clock::Stopwatch;
+
+/// Bytes of one transfer.
+const BLOCK: u64 = 1 << 20;
+
+/// Transfers in flight.
+const DEPTH: usize = 4;
+
+const NAME: &str = "plain";
+
+/// A scratch directory for plain transfers.
+#[derive(Debug)]
+pub struct Plain {
+    directory: Arc<dyn Directory>,
+    buffers: BufPool,
+}
+
+impl Plain {
+    /// Opens, or creates, the directory.
+    ///
+    /// # Errors
+    ///
+    /// Of the I/O layer.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let config = IoConfig { backend: BackendChoice::Auto, ..IoConfig::default() };
+        let buffers = BufPool::new(2 * DEPTH * block_length());
+        Ok(Self { directory: open_directory(path, &config)?, buffers })
+    }
+
+    /// Writes a fresh file of `bytes`, rounded up to a block, and syncs it.
+    ///
+    /// # Errors
+    ///
+    /// Of the I/O layer.
+    pub async fn write(&self, bytes: u64) -> io::Result<Duration> {
+        for name in self.directory.list().await? {
+            if name.starts_with(NAME) {
+                self.directory.remove_file(&name).await?;
+            }
+        }
+        self.directory.sync().await?;
+        let filled: Vec<AlignedBuf> = (0..DEPTH).map(|_| self.filled()).collect();
+        drop(filled);
+        let started = Stopwatch::start();
+        let device = self.device().await?;
+        stream::iter(blocks(bytes))
+            .map(|offset| device.write_at(offset, self.buffers.take(block_length())))
+            .buffered(DEPTH)
+            .map(|transfer| transfer.into_buf())
+            .try_for_each(|buffer| async move {
+                drop(buffer);
+                Ok(())
+            })
+            .await?;
+        device.sync().await.result?;
+        self.directory.sync().await?;
+        Ok(started.elapsed())
+    }
+
+    /// Reads so many of the bytes that were written, from the start.
+    ///
+    /// # Errors
+    ///
+    /// Of the I/O layer; `UnexpectedEof` if fewer were written.
+    pub async fn read(&self, bytes: u64) -> io::Result<Duration> {
+        let device = self.device().await?;
+        let started = Stopwatch::start();
+        stream::iter(blocks(bytes))
+            .map(|offset| device.read_at(offset, self.buffers.take(block_length())))
+            .buffered(DEPTH)
+            .map(|transfer| transfer.into_buf())
+            .try_for_each(|buffer| async move {
+                drop(buffer);
+                Ok(())
+            })
+            .await?;
+        Ok(started.elapsed())
+    }
+
+    async fn device(&self) -> io::Result<Arc<dyn Device>> {
+        self.directory.open_device(NAME, DeviceOptions::default()).await
+    }
+
+    /// A buffer that no device can take for zeros; the pool hands it out again.
+    fn filled(&self) -> AlignedBuf {
+        let mut buffer = self.buffers.take(block_length());
+        for (word, place) in (1_u64..).zip(buffer.chunks_exact_mut(8)) {
+            place.copy_from_slice(&word.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes());
+        }
+        buffer
+    }
+}
+
+/// Where the blocks of so many bytes begin.
+fn blocks(bytes: u64) -> impl Iterator<Item = u64> {
+    (0..bytes.div_ceil(BLOCK)).map(|number| number * BLOCK)
+}
+
+fn block_length() -> usize {
+    usize::try_from(BLOCK).expect("a block fits into memory")
+}
