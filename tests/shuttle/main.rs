@@ -118,8 +118,8 @@ fn no_update_of_bytes_is_lost() {
     no_update_is_lost::<[u8]>(true);
 }
 
-/// Two sessions count while checkpoints are taken. What is recovered is as many counts as the commit
-/// points say, and none of the others is lost in the running store.
+/// Two sessions count while checkpoints are taken. What is recovered is as many counts as the
+/// commit points say, and none of the others is lost in the running store.
 fn a_checkpoint_is_a_prefix<V: SampleValue + ?Sized>(kind: CheckpointKind) {
     many_schedules(move || {
         let directory = MemoryDirectory::new();

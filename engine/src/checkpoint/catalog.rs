@@ -42,6 +42,8 @@ pub(crate) struct Catalog {
     segment_bytes: u64,
     // As it was published last. Under its lock.
     manifest: Mutex<Manifest>,
+    // What the manifest names that is sure to be on the medium. Under its lock.
+    durable: Mutex<BTreeSet<String>>,
 }
 
 /// A manifest that did not become the one of the store, or of which nobody knows.
@@ -55,7 +57,8 @@ pub(crate) struct NotPublished {
 impl Catalog {
     pub(crate) fn new(directory: Arc<dyn Directory>, manifest: Manifest) -> Self {
         let segment_bytes = manifest.store.segment_bytes;
-        Self { directory, segment_bytes, manifest: Mutex::new(manifest) }
+        let durable = Mutex::new(manifest.files());
+        Self { directory, segment_bytes, manifest: Mutex::new(manifest), durable }
     }
 
     /// The manifest as it was published last.
@@ -95,6 +98,7 @@ impl Catalog {
         if durability == Durability::PowerCut {
             let synced = self.directory.sync().await;
             synced.map_err(|error| self.not_published("publishing", error, false))?;
+            *self.durable.lock().expect("nothing panics under it") = manifest.files();
         }
         *self.manifest() = manifest;
         // The copy serves when the manifest is damaged later; the checkpoint does not depend on it.
@@ -113,12 +117,14 @@ impl Catalog {
         NotPublished { error, is_certain }
     }
 
-    /// Removes what the manifest does not name. Returns a token above those of all files that were
-    /// there: no name is used twice, or what was written under it first might come back.
+    /// Removes what no manifest names that may be found after a crash. Returns a token above those
+    /// of all files that were there: no name is used twice, or what was written under it first
+    /// might come back.
     pub(crate) async fn remove_debris(&self) -> Result<u64> {
         let failed =
             |error| Error::io(format!("removing debris in {}", self.directory.describe()), error);
-        let named = self.manifest().files();
+        let mut named = self.manifest().files();
+        named.extend(self.durable.lock().expect("nothing panics under it").iter().cloned());
         let mut free_token = self.manifest().next_token;
         for file in self.directory.list().await.map_err(failed)? {
             let is_debris = match owner(&file) {

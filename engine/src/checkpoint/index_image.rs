@@ -80,11 +80,7 @@ pub(crate) async fn read(
     image
         .stream
         .read(device, buffers, seal, |contents| {
-            let words = contents.chunks_exact(8);
-            let is_sound = words.remainder().is_empty()
-                && words
-                    .map(|word| u64::from_le_bytes(word.try_into().expect("8 bytes")))
-                    .all(|word| loader.take_in(index, word));
+            let is_sound = contents.len().is_multiple_of(8) && loader.take_in(index, contents);
             if is_sound { Ok(()) } else { Err(unsound(device)) }
         })
         .await?;
@@ -112,13 +108,23 @@ impl Loader {
         Self { end: Address::new(image.end), table_words, next: 0, run: None }
     }
 
-    /// Takes in one word; false if it cannot be one of an image.
-    fn take_in(&mut self, index: &HashIndex, word: u64) -> bool {
-        if self.next < self.table_words {
-            index.load_table_word(self.next, word);
-            self.next += 1;
-            return HashIndex::is_sound(word, self.end);
-        }
+    /// Takes in the next words; false if they cannot be those of an image.
+    fn take_in(&mut self, index: &HashIndex, contents: &[u8]) -> bool {
+        let left = (self.table_words - self.next).saturating_mul(8);
+        let (table, runs) = contents.split_at(
+            usize::try_from(left).map_or(contents.len(), |left| left.min(contents.len())),
+        );
+        let is_sound = index.load_table(self.next, table, self.end);
+        self.next += table.len() as u64 / 8;
+        is_sound
+            && runs
+                .chunks_exact(8)
+                .map(|word| u64::from_le_bytes(word.try_into().expect("8 bytes")))
+                .all(|word| self.take_in_run(index, word))
+    }
+
+    /// Takes in one word behind the table.
+    fn take_in_run(&mut self, index: &HashIndex, word: u64) -> bool {
         match self.run {
             None => self.run = Some((word, None)),
             Some((bucket, None)) => self.run = (word > 0).then_some((bucket, Some(word))),

@@ -22,7 +22,7 @@ const HEADER: usize = 16;
 /// Blocks on their way at once.
 const AT_ONCE: usize = 4;
 const SMALLEST_BLOCK: usize = 4 << 10;
-const LARGEST_BLOCK: usize = 256 << 10;
+const LARGEST_BLOCK: usize = 1 << 20;
 
 /// What a stream is, as its checksums have it.
 #[derive(Clone, Copy, Debug)]

@@ -27,10 +27,16 @@ impl HashIndex {
 
     /// Appends some words of the table to `out`.
     pub(crate) fn copy_table(&self, words: Range<u64>, out: &mut Vec<u8>) {
-        for number in words {
-            let is_link = number % BUCKET_WORDS == BUCKET_WORDS - 1;
-            let word = if is_link { 0 } else { settled(self.word(number)).raw() };
-            out.extend_from_slice(&word.to_le_bytes());
+        let bounds = [words.start, words.end].map(in_memory);
+        let (words, start) = (&self.words[bounds[0]..bounds[1]], out.len());
+        out.resize(start + words.len() * 8, 0);
+        let first = bounds[0] as u64;
+        for ((word, number), target) in
+            words.iter().zip(first..).zip(out[start..].chunks_exact_mut(8))
+        {
+            if number % BUCKET_WORDS != BUCKET_WORDS - 1 {
+                target.copy_from_slice(&settled(word).raw().to_le_bytes());
+            }
         }
     }
 
@@ -56,10 +62,17 @@ impl HashIndex {
         }
     }
 
-    /// Sets a word of the table from an image. Nobody uses the index yet.
-    pub(crate) fn load_table_word(&self, number: u64, word: u64) {
-        // Relaxed: whoever shares the index with others afterwards releases it.
-        self.word(number).store(word, Ordering::Relaxed);
+    /// Sets words of the table, from number `first` on, from an image; whether all of them are
+    /// sound. Nobody uses the index yet.
+    pub(crate) fn load_table(&self, first: u64, image: &[u8], end: Address) -> bool {
+        let mut is_sound = true;
+        for (slot, word) in self.words[in_memory(first)..].iter().zip(image.chunks_exact(8)) {
+            let word = u64::from_le_bytes(word.try_into().expect("8 bytes"));
+            // Relaxed: whoever shares the index with others afterwards releases it.
+            slot.store(word, Ordering::Relaxed);
+            is_sound &= Self::is_sound(word, end);
+        }
+        is_sound
     }
 
     /// Adds an overflow entry of a bucket from an image; false if there is no such bucket.
@@ -88,10 +101,10 @@ impl HashIndex {
                 && entry.tag() != 0
                 && (Address::FIRST..end).contains(&entry.address())
     }
+}
 
-    fn word(&self, number: u64) -> &AtomicU64 {
-        &self.words[usize::try_from(number).expect("the table is in memory")]
-    }
+fn in_memory(number: u64) -> usize {
+    usize::try_from(number).expect("the table is in memory")
 }
 
 /// The entry of a slot, if it leads to a record.
@@ -130,10 +143,9 @@ mod tests {
         (0..3).for_each(|bucket| index.copy_overflow(bucket, &mut overflow));
 
         let copy = HashIndex::new(3, false).expect("memory");
-        for (number, word) in words(&table).into_iter().enumerate() {
-            assert!(HashIndex::is_sound(word, Address::new(5000)));
-            copy.load_table_word(number as u64, word);
-        }
+        let (front, back) = table.split_at(8 * 20);
+        assert!(copy.load_table(0, front, Address::new(5000)));
+        assert!(copy.load_table(20, back, Address::new(5000)));
         let overflow = words(&overflow);
         let mut rest = &overflow[..];
         while let [bucket, count, entries @ ..] = rest {

@@ -77,6 +77,17 @@ impl Frames {
         }
     }
 
+    /// Makes the system give memory to the frame of `page`, whatever is in it and whoever uses it:
+    /// else the first who appends there would wait for each of its pages.
+    pub(crate) fn touch(&self, page: u64) {
+        const SYSTEM_PAGE_WORDS: usize = 4096 / WORD;
+        let start = self.index(Address::at(page, 0, self.page_bits));
+        for word in self.words[start..start + self.page_words].iter().step_by(SYSTEM_PAGE_WORDS) {
+            // Relaxed: adds nothing, and so orders nothing.
+            word.fetch_or(0, Ordering::Relaxed);
+        }
+    }
+
     /// Makes the frame of `page` ready for its next page.
     pub(crate) fn clear(&self, page: u64) {
         let start = self.index(Address::at(page, 0, self.page_bits));

@@ -83,14 +83,20 @@ pub(crate) struct LogExtent {
     pub(crate) begin: Address,
     /// From here on records are in memory.
     pub(crate) head: Address,
+    /// From here on they are in memory only, and will be flushed.
+    pub(crate) flushed: Address,
     /// Where the next record goes.
     pub(crate) tail: Address,
 }
 
 impl LogExtent {
     /// A log that has no record yet.
-    pub(crate) const EMPTY: Self =
-        Self { begin: Address::FIRST, head: Address::FIRST, tail: Address::FIRST };
+    pub(crate) const EMPTY: Self = Self {
+        begin: Address::FIRST,
+        head: Address::FIRST,
+        flushed: Address::FIRST,
+        tail: Address::FIRST,
+    };
 }
 
 /// The log of one store.
@@ -150,7 +156,7 @@ impl HybridLog {
         device: Arc<dyn Device>,
         (epoch, handle): (Epoch, Handle),
     ) -> std::io::Result<Self> {
-        let LogExtent { begin, head, tail } = extent;
+        let LogExtent { head, tail, .. } = extent;
         let units = Units::new(geometry.page_bits, geometry.unit_bytes, geometry.salt);
         let capacity = units.page_capacity();
         let LogGeometry { page_bits, frames, huge_pages, .. } = geometry;
@@ -165,7 +171,7 @@ impl HybridLog {
             buffers: BufPool::new(geometry.flush_bytes),
             epoch,
             handle,
-            marks: Marks::new(begin, head, tail),
+            marks: Marks::new(extent),
             health: Health::new(),
             tail: Tail::new(tail, page_bits, capacity).into(),
             wanted: Wanted { read_only: Watermark::new(tail), head: Watermark::new(head) },

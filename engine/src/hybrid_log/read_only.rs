@@ -2,15 +2,22 @@
 
 use super::HybridLog;
 use crate::address::Address;
+use std::ops::Range;
+
+/// Frames that have memory of their own before the tail is there.
+const FRAMES_AHEAD: u64 = 2;
 
 impl HybridLog {
     /// Keeps the mutable region at its size behind the tail, and at what `flush` wants.
     pub(super) async fn drive_read_only(&self) {
+        let first = self.tail.page();
+        let mut ahead = first + 1..first + u64::from(self.frames.count());
         loop {
             let demand = self.events.demand.listen();
             if self.health.is_closed() {
                 return;
             }
+            self.touch_ahead(&mut ahead);
             let target = self.read_only_target();
             if target <= self.marks.read_only.load() {
                 demand.await;
@@ -29,6 +36,16 @@ impl HybridLog {
         self.marks.safe_read_only.raise(target);
         self.marks.check();
         self.events.read_only.notify(usize::MAX);
+    }
+
+    /// Touches the frames that the tail comes to next, each once in the life of the log.
+    fn touch_ahead(&self, ahead: &mut Range<u64>) {
+        let near = self.tail.page() + FRAMES_AHEAD;
+        while ahead.start <= near
+            && let Some(page) = ahead.next()
+        {
+            self.frames.touch(page);
+        }
     }
 
     fn read_only_target(&self) -> Address {

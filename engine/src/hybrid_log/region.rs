@@ -27,6 +27,7 @@
 //! down again, one after the other: first the lower one, so that what was taken for final counts as
 //! fuzzy; and once nobody takes it for final any more, the upper one.
 
+use super::LogExtent;
 use crate::address::{Address, Watermark};
 use kvick_io::sync::Mutex;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
@@ -64,17 +65,17 @@ pub(crate) struct Marks {
 }
 
 impl Marks {
-    /// Of a log whose records in `[begin, head)` are on the device only, and in `[head, tail)` in
-    /// memory too.
-    pub(crate) fn new(begin: Address, head: Address, tail: Address) -> Self {
-        assert!(begin <= head && head <= tail, "{begin:?} {head:?} {tail:?}");
+    /// Of a log of which nothing is mutable yet.
+    pub(crate) fn new(extent: LogExtent) -> Self {
+        let LogExtent { begin, head, flushed, tail } = extent;
+        assert!([begin, head, flushed, tail].is_sorted(), "{extent:?}");
         Self {
             begin: Watermark::new(begin),
             head: Watermark::new(head),
             read_only: Floor::new(tail),
             safe_read_only: Floor::new(tail),
             stamp: AtomicU64::new(0),
-            flushed: Watermark::new(tail),
+            flushed: Watermark::new(flushed),
             safe_head: Watermark::new(head),
             pinned: AtomicU64::new(NOT_PINNED),
         }
@@ -180,7 +181,7 @@ mod tests {
     #[test]
     fn regions_follow_the_marks() {
         let at = |raw: u64| Address::new(raw);
-        let marks = Marks::new(Address::FIRST, Address::FIRST, Address::FIRST);
+        let marks = Marks::new(LogExtent::EMPTY);
         marks.read_only.raise(at(4000));
         marks.safe_read_only.raise(at(3000));
         marks.flushed.raise(at(2500));
@@ -198,7 +199,8 @@ mod tests {
     #[test]
     fn what_is_frozen_is_read_only_and_thaws_through_fuzzy() {
         let at = |raw: u64| Address::new(raw);
-        let marks = Marks::new(at(64), at(1000), at(2000));
+        let [begin, head, flushed, tail] = [at(64), at(1000), at(1000), at(2000)];
+        let marks = Marks::new(LogExtent { begin, head, flushed, tail });
         let (low, frozen, new) = (at(1500), at(2500), at(3000));
         assert_eq!(marks.region(frozen), Region::Mutable);
         marks.safe_read_only.freeze(at(2800));

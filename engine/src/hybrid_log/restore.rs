@@ -9,21 +9,27 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 
 impl HybridLog {
     /// Where the head of a log of `frames` pages can be that goes on at `tail`: as many pages as
-    /// may stay in memory when the tail turns to the next one.
+    /// may stay in memory when the tail turns to the next one. What the log itself has only up to
+    /// `flushed` is flushed later if all of the rest is in memory.
     pub(crate) fn extent_within(
-        begin: Address,
-        tail: Address,
+        [begin, flushed, tail]: [Address; 3],
         page_bits: u32,
         frames: u32,
     ) -> LogExtent {
         let kept = super::evict::first_kept(tail.page(page_bits), frames);
         let head = Address::at(kept, 0, page_bits).max(begin).min(tail);
-        LogExtent { begin, head, tail }
+        let flushed = if head <= flushed { flushed } else { tail };
+        LogExtent { begin, head, flushed, tail }
     }
 
     /// The first address that is in memory.
     pub(crate) fn first_in_memory(&self) -> Address {
         self.marks.head.load()
+    }
+
+    /// Whether some of it is in memory only.
+    pub(crate) fn is_unflushed(&self) -> bool {
+        self.marks.flushed.load() < self.tail.address()
     }
 
     /// Whether a page belongs in memory from the start.

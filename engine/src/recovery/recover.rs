@@ -14,7 +14,8 @@ use crate::hash_index::HashIndex;
 use crate::hybrid_log::{HybridLog, LogExtent, PagePayload};
 use crate::store::Core;
 use crate::store::sessions::Sessions;
-use kvick_io::Device;
+use kvick_io::{BufPool, Device};
+use kvick_runtime::Task;
 use std::sync::Arc;
 
 impl Opening {
@@ -37,7 +38,7 @@ impl Opening {
         }
         let Restored { geometry, index, log, device } = restored;
         self.bring_back(&catalog, chosen.as_ref(), &log, &*device).await?;
-        if manifest.checkpoints.last_mut().is_some_and(Record::settle) {
+        if !log.is_unflushed() && manifest.checkpoints.last_mut().is_some_and(Record::settle) {
             let published = catalog.publish(manifest.clone(), Durability::PowerCut).await;
             published.map_err(|failed| failed.error)?;
         }
@@ -119,36 +120,53 @@ impl Opening {
             )));
         }
         let extent = record.map_or(LogExtent::EMPTY, |record| {
-            let [begin, end] = [record.begin, record.end].map(Address::new);
-            HybridLog::extent_within(begin, end, geometry.page_bits, geometry.frames)
+            // What is not synced is written once more before anybody believes it.
+            let is_strong = record.durability == Durability::PowerCut;
+            let flushed = if is_strong { record.flushed } else { 0 };
+            let marks = [record.begin, flushed, record.end].map(Address::new);
+            HybridLog::extent_within(marks, geometry.page_bits, geometry.frames)
         });
         let log = self.log(&manifest, &geometry, types, (extent, Arc::clone(&device)))?;
         let index = HashIndex::new(geometry.index_buckets, self.config.huge_pages);
-        let index = index.map_err(no_memory)?;
+        let index = Arc::new(index.map_err(no_memory)?);
         let Some(record) = record else {
+            let index = Arc::into_inner(index).expect("nobody else has it");
             return Ok(Restored { geometry, index, log, device });
         };
         self.check_segments(&manifest, record).await?;
-        let mut image_bytes = 0;
-        if let Some(image) = &image {
-            let token = image.stream.token;
-            let file = catalog.device(INDEX, token, false).await?;
-            let seal = index_image::seal(manifest.store.salt.0, token);
-            index_image::read(image, &index, &*file, log.buffers().0, seal).await?;
-            image_bytes += image.stream.bytes;
-        }
-        let from = image.map_or(extent.begin, |image| Address::new(image.start));
+        let from = image.as_ref().map_or(extent.begin, |image| Address::new(image.start));
+        let image_bytes = image.as_ref().map_or(0, |image| image.stream.bytes);
+        let loading = match image {
+            Some(image) => Some(self.load_index(catalog, image, &index).await?),
+            None => None,
+        };
         let hasher = KeyHasher::new(manifest.store.seed.0);
         let range = [from, Address::new(record.end)];
-        let mut replay = Replay::new(&log, (index, hasher), range, self.on_progress.as_mut());
+        let on_progress = self.on_progress.as_mut();
+        let mut replay = Replay::new(&log, (index, loading, hasher), range, on_progress);
         let first = replay.first_page().min(log.page_start(synced_below(&manifest, record)));
         let flushed = log.unit_start(Address::new(record.flushed));
-        log.scan_log([first, flushed], async |page| replay.take_in(page)).await?;
-        show_parts(catalog, record, &log, async |page| replay.take_in(page)).await?;
-        image_bytes += record.parts.iter().map(|part| part.end - part.from).sum::<u64>();
-        let index = replay.finish(report)?;
+        log.scan_log([first, flushed], async |page| replay.take_in(page).await).await?;
+        show_parts(catalog, record, &log, async |page| replay.take_in(page).await).await?;
+        let index = replay.finish(report).await?;
         report.image_bytes += image_bytes;
         Ok(Restored { geometry, index, log, device })
+    }
+
+    /// Begins to bring back the index, beside everything else.
+    async fn load_index(
+        &self,
+        catalog: &Catalog,
+        image: IndexImage,
+        index: &Arc<HashIndex>,
+    ) -> Result<Task<Result<()>>> {
+        let token = image.stream.token;
+        let file = catalog.device(INDEX, token, false).await?;
+        let seal = index_image::seal(catalog.manifest().store.salt.0, token);
+        let (index, buffers) = (Arc::clone(index), BufPool::new(0));
+        Ok(self.handle.spawn("kvick-index", async move {
+            index_image::read(&image, &index, &*file, &buffers, seal).await
+        }))
     }
 
     /// Brings the log on the device to the end of the checkpoint, and no further.
@@ -167,8 +185,8 @@ impl Opening {
         device.truncate(cut).await.map_err(failed)?;
         log.sync().await?;
         self.directory.sync().await.map_err(failed)?;
-        let parts = record.filter(|record| !record.parts.is_empty());
-        if let Some(record) = parts {
+        // Parts that are in memory are flushed as everything else is.
+        if let Some(record) = record.filter(|_| !log.is_unflushed()) {
             show_parts(catalog, record, log, async |page| log.write_back(page).await).await?;
             log.sync().await?;
         }

@@ -2,11 +2,13 @@
 
 use super::{OnProgress, RecoveryProgress, RecoveryReport};
 use crate::address::Address;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::hash::{KeyHash, KeyHasher};
 use crate::hash_index::HashIndex;
 use crate::hybrid_log::{HybridLog, PagePayload};
 use crate::record::StoredRecord;
+use kvick_runtime::Task;
+use std::sync::Arc;
 
 /// Records whose buckets are fetched into the cache together.
 const GROUP: usize = 32;
@@ -14,7 +16,9 @@ const GROUP: usize = 32;
 /// A recovery that goes through the log.
 pub(super) struct Replay<'l> {
     log: &'l HybridLog,
-    index: HashIndex,
+    index: Arc<HashIndex>,
+    /// Until it is complete up to `from`.
+    loading: Option<Task<Result<()>>>,
     hasher: KeyHasher,
     /// Records from here on are not in the index yet.
     from: Address,
@@ -31,14 +35,14 @@ impl<'l> Replay<'l> {
     /// `from` is where the index ends, `end` where the checkpoint does.
     pub(super) fn new(
         log: &'l HybridLog,
-        (index, hasher): (HashIndex, KeyHasher),
+        (index, loading, hasher): (Arc<HashIndex>, Option<Task<Result<()>>>, KeyHasher),
         [from, end]: [Address; 2],
         on_progress: Option<&'l mut OnProgress>,
     ) -> Self {
         let total = end.raw().saturating_sub(from.min(log.first_in_memory()).raw());
         let group = Vec::with_capacity(GROUP);
         let (front, bytes, records) = (None, 0, 0);
-        Self { log, index, hasher, from, front, group, bytes, records, total, on_progress }
+        Self { log, index, loading, hasher, from, front, group, bytes, records, total, on_progress }
     }
 
     /// Where the pages begin that have to be shown.
@@ -47,7 +51,7 @@ impl<'l> Replay<'l> {
     }
 
     /// Takes in the next page, or the next part of one.
-    pub(super) fn take_in(&mut self, page: &PagePayload) -> Result<()> {
+    pub(super) async fn take_in(&mut self, page: &PagePayload) -> Result<()> {
         self.bytes += page.bytes.len() as u64;
         if self.log.is_preloaded(page) {
             self.log.preload(page);
@@ -59,6 +63,7 @@ impl<'l> Replay<'l> {
         if page.end() <= self.log.page_start(self.from) {
             return Ok(());
         }
+        self.index_is_loaded().await?;
         match self.front.take() {
             Some(mut front) if front.end() == page.start => {
                 front.bytes.extend_from_slice(&page.bytes);
@@ -73,14 +78,24 @@ impl<'l> Replay<'l> {
     }
 
     /// The complete index.
-    pub(super) fn finish(mut self, report: &mut RecoveryReport) -> Result<HashIndex> {
+    pub(super) async fn finish(mut self, report: &mut RecoveryReport) -> Result<HashIndex> {
+        self.index_is_loaded().await?;
         if let Some(front) = self.front.take() {
             self.walk(&front)?;
         }
         self.raise_group();
         report.replayed_bytes += self.bytes;
         report.replayed_records += self.records;
-        Ok(self.index)
+        Ok(Arc::into_inner(self.index).expect("whoever loaded it has ended"))
+    }
+
+    async fn index_is_loaded(&mut self) -> Result<()> {
+        match self.loading.take() {
+            Some(loading) => loading
+                .await
+                .map_err(|failed| Error::io("loading the index", std::io::Error::other(failed)))?,
+            None => Ok(()),
+        }
     }
 
     fn take_in_next(&mut self, page: &PagePayload) -> Result<()> {
