@@ -26,6 +26,8 @@ pub struct Error(Arc<Inner>);
 struct Inner {
     kind: ErrorKind,
     message: Box<str>,
+    /// File and offset, if it is about bytes of a file.
+    place: Option<(Box<str>, u64)>,
     source: Option<Source>,
 }
 
@@ -79,7 +81,14 @@ impl Error {
     #[cold]
     fn build(kind: ErrorKind, message: String, source: Option<Source>) -> Self {
         debug_assert!(!message.is_empty());
-        Self(Arc::new(Inner { kind, message: message.into_boxed_str(), source }))
+        Self(Arc::new(Inner { kind, message: message.into_boxed_str(), place: None, source }))
+    }
+
+    /// File, offset and what is wrong there, if bytes are not those that were written.
+    pub(crate) fn place(&self) -> Option<(&str, u64, &str)> {
+        let (file, offset) = self.0.place.as_ref()?;
+        let what = self.0.message.strip_prefix(&at(file, *offset)).unwrap_or(&self.0.message);
+        Some((file, *offset, what))
     }
 
     /// `what` is going on: "a checkpoint is being taken".
@@ -111,9 +120,10 @@ impl Error {
     /// `what` was checked at `offset` of `file`: "log block checksum".
     #[cold]
     pub(crate) fn corrupt(what: &str, file: &str, offset: u64, expected: u64, got: u64) -> Self {
-        let message =
-            format!("{file} at offset {offset}: {what} is {got:#x}, expected {expected:#x}");
-        Self::new(ErrorKind::Corrupt, message)
+        let message = format!("{}{what} is {got:#x}, expected {expected:#x}", at(file, offset));
+        let place = Some((file.into(), offset));
+        let (kind, message) = (ErrorKind::Corrupt, message.into_boxed_str());
+        Self(Arc::new(Inner { kind, message, place, source: None }))
     }
 
     /// `context` says what was being done and to which file: "writing log.000003 at 4096".
@@ -162,6 +172,11 @@ impl Error {
     }
 }
 
+/// What the message of an error that has a place begins with.
+fn at(file: &str, offset: u64) -> String {
+    format!("{file} at offset {offset}: ")
+}
+
 impl ErrorKind {
     fn advice(self) -> Option<&'static str> {
         match self {
@@ -192,7 +207,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, message, source } = &*self.0;
+        let Inner { kind, message, source, .. } = &*self.0;
         let mut debug = f.debug_struct("Error");
         debug.field("kind", kind).field("message", message);
         if let Some(source) = source {

@@ -53,6 +53,7 @@ pub mod futures;
 mod hash;
 mod hash_index;
 mod hybrid_log;
+mod inspect;
 mod kv;
 mod memory;
 mod record;
@@ -70,6 +71,10 @@ pub use codec::*;
 pub use config::{Backend, ByteSize, Config};
 pub use error::{Error, ErrorKind, Result};
 pub use futures::TryRead;
+pub use inspect::{
+    FileRole, InspectedCheckpoint, InspectedFile, InspectedIndex, InspectedStore, Inspection,
+    ManifestCopy, Problem, RecordCounts, inspect,
+};
 pub use kv::FasterKv;
 pub use recovery::{LostOperations, RecoveryProgress, RecoveryReport};
 pub use session::Session;

@@ -38,6 +38,12 @@ pub trait Directory: Send + Sync + Debug + 'static {
     /// The whole contents of a file.
     fn read_file(&self, name: &str) -> BoxFuture<'_, io::Result<Vec<u8>>>;
 
+    /// Bytes of a file: of a segment as they are stored.
+    fn file_bytes(&self, name: &str) -> BoxFuture<'_, io::Result<u64>> {
+        let contents = self.read_file(name);
+        Box::pin(async move { Ok(contents.await?.len() as u64) })
+    }
+
     /// Creates or truncates a file, writes all of `bytes` and makes the contents durable. Its
     /// entry in the directory is durable after [`sync`](Self::sync).
     fn write_file(&self, name: &str, bytes: &[u8]) -> BoxFuture<'_, io::Result<()>>;

@@ -115,6 +115,15 @@ impl Directory for MemoryDirectory {
         })
     }
 
+    fn file_bytes(&self, name: &str) -> BoxFuture<'_, io::Result<u64>> {
+        let name = name.to_owned();
+        Box::pin(async move {
+            names::check(&name)?;
+            let file = self.shared.files().get(&name).map(Arc::clone);
+            file.map(|file| file.length()).ok_or_else(|| not_found(&name))
+        })
+    }
+
     fn write_file(&self, name: &str, bytes: &[u8]) -> BoxFuture<'_, io::Result<()>> {
         let (name, bytes) = (name.to_owned(), bytes.to_vec());
         Box::pin(async move {
@@ -282,7 +291,7 @@ impl Device for MemoryDevice {
     }
 
     fn bytes_stored(&self) -> u64 {
-        self.segments.sum(|file| file.contents.read().unwrap_or_else(PoisonError::into_inner).len)
+        self.segments.sum(MemoryFile::length)
     }
 }
 
@@ -340,6 +349,10 @@ impl MemoryFile {
         if let Some(chunk) = contents.chunks.get_mut(&index) {
             chunk[within..].fill(0);
         }
+    }
+
+    fn length(&self) -> u64 {
+        self.contents.read().unwrap_or_else(PoisonError::into_inner).len
     }
 
     fn contents(&self) -> Vec<u8> {

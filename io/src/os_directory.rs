@@ -138,6 +138,11 @@ impl Directory for OsDirectory {
         self.call(&[name], move |place| read_file(&place.path, &owned))
     }
 
+    fn file_bytes(&self, name: &str) -> BoxFuture<'_, io::Result<u64>> {
+        let owned = name.to_owned();
+        self.call(&[name], move |place| file_bytes(&place.path, &owned))
+    }
+
     fn write_file(&self, name: &str, bytes: &[u8]) -> BoxFuture<'_, io::Result<()>> {
         let (owned, bytes) = (name.to_owned(), bytes.to_vec());
         self.call(&[name], move |place| place.write_file(&owned, &bytes).map_err(naming(&owned)))
@@ -205,6 +210,11 @@ pub(crate) fn read_file(directory: &Path, name: &str) -> io::Result<Vec<u8>> {
     let opened = file::plain_options().read(true).open(directory.join(name));
     opened.and_then(|mut file| file.read_to_end(&mut bytes)).map_err(naming(name))?;
     Ok(bytes)
+}
+
+pub(crate) fn file_bytes(directory: &Path, name: &str) -> io::Result<u64> {
+    let found = fs::symlink_metadata(directory.join(name)).map_err(naming(name))?;
+    Ok(found.len())
 }
 
 /// Puts the name of the file in front of an error.

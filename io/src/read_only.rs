@@ -17,7 +17,7 @@ use crate::engine::run_blocking;
 use crate::file::StorageFile;
 use crate::names;
 use crate::operation::{Kind, Operation, with_context};
-use crate::os_directory::{list, list_segments, naming, read_file};
+use crate::os_directory::{file_bytes, list, list_segments, naming, read_file};
 use crate::segments::{Extents, Lookup, Segments};
 
 /// A [`Directory`] of real files that are read and never changed. For tools, such as one that
@@ -91,6 +91,14 @@ impl Directory for ReadOnlyDirectory {
         Box::pin(async move {
             names::check(&name)?;
             read_file(&self.path, &name)
+        })
+    }
+
+    fn file_bytes(&self, name: &str) -> BoxFuture<'_, io::Result<u64>> {
+        let name = name.to_owned();
+        Box::pin(async move {
+            names::check(&name)?;
+            file_bytes(&self.path, &name)
         })
     }
 

@@ -127,6 +127,7 @@ fn what_was_written_is_read_back_also_across_segments() {
         let names = ["log.000000", "log.000001", "log.000002", "manifest"];
         assert_eq!(directory.list().await.unwrap(), names);
         assert_eq!(directory.read_file("manifest").await.unwrap(), b"a store");
+        assert_eq!(directory.file_bytes("manifest").await.unwrap(), 7);
         for (name, kind) in [("absent", ErrorKind::NotFound), ("../a", ErrorKind::InvalidInput)] {
             assert_eq!(directory.read_file(name).await.unwrap_err().kind(), kind);
         }

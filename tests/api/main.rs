@@ -6,6 +6,7 @@ mod checkpoints;
 mod codecs;
 mod conditional;
 mod fairness;
+mod inspect;
 mod larger_than_memory;
 mod long_values;
 mod model;

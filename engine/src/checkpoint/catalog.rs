@@ -27,7 +27,7 @@ pub(crate) const LOCK: &str = "lock";
 pub(crate) const MANIFEST: &str = "manifest";
 pub(crate) const COPY: &str = "manifest.copy";
 pub(crate) const LOG: &str = "log";
-const ASIDE: &str = "manifest.new";
+pub(crate) const ASIDE: &str = "manifest.new";
 
 /// The kinds of files that belong to one checkpoint.
 const KINDS: [&str; 3] = [INDEX, PART, DELTA];
@@ -144,7 +144,7 @@ impl Catalog {
 
 impl Manifest {
     /// The names of the devices that checkpoints need, the log aside.
-    fn files(&self) -> BTreeSet<String> {
+    pub(crate) fn files(&self) -> BTreeSet<String> {
         let images = self.indexes.iter().map(|image| device_name(INDEX, image.stream.token));
         images.chain(self.checkpoints.iter().flat_map(Record::files)).collect()
     }

@@ -44,8 +44,9 @@ impl Patches {
     }
 
     /// Puts what has changed where it belongs. Pages come in order; a record that begins before
-    /// the first of them is in it with its end only.
-    pub(crate) fn apply(&mut self, page: &mut PagePayload) {
+    /// the first of them is in it with its end only. `Err` is the address of one that does not end
+    /// where a page or a part does.
+    pub(crate) fn apply(&mut self, page: &mut PagePayload) -> Result<(), Address> {
         let (start, end) = (page.start.raw(), page.start.raw() + page.bytes.len() as u64);
         let later = self.records.split_off(&end);
         for (address, record) in std::mem::replace(&mut self.records, later) {
@@ -55,8 +56,10 @@ impl Patches {
             };
             let at = usize::try_from(address.max(start) - start).expect("within a page");
             // Records never cross a page, and parts end between records.
-            page.bytes[at..at + bytes.len()].copy_from_slice(bytes);
+            let target = page.bytes.get_mut(at..at + bytes.len());
+            target.ok_or(Address::new(address))?.copy_from_slice(bytes);
         }
+        Ok(())
     }
 }
 
@@ -88,12 +91,12 @@ mod tests {
             assert!(patches.is_complete());
         }
         let mut page = PagePayload { start: Address::new(104), bytes: vec![0; 120] };
-        patches.apply(&mut page);
+        patches.apply(&mut page).expect("it fits");
         assert_eq!(page.bytes[..8], [1; 8]);
         assert_eq!(page.bytes[8..96], [0; 88]);
         assert_eq!(page.bytes[96..112], [3; 16]);
         let mut next = PagePayload { start: Address::new(224), bytes: vec![0; 20] };
-        patches.apply(&mut next);
+        patches.apply(&mut next).expect("nothing is left");
         assert_eq!(next.bytes, [0; 20], "the first page has had it");
     }
 }

@@ -4,7 +4,7 @@ use super::catalog::{Catalog, INDEX};
 use super::manifest::IndexImage;
 use super::progress::Progress;
 use super::stream::{Seal, StreamWriter};
-use crate::address::Address;
+use crate::address::{ADDRESS_MASK, Address};
 use crate::error::{Error, Result};
 use crate::hash_index::HashIndex;
 use crate::store::Core;
@@ -67,7 +67,7 @@ fn steps(end: u64, step: u64) -> impl Iterator<Item = Range<u64>> {
 /// Brings the index of an image back.
 ///
 /// # Errors
-/// `Corrupt` if it is not what was written, or leads beyond `end`.
+/// As [`show`].
 pub(crate) async fn read(
     image: &IndexImage,
     index: &HashIndex,
@@ -76,15 +76,45 @@ pub(crate) async fn read(
     seal: Seal,
 ) -> Result<()> {
     assert_eq!(index.buckets(), image.buckets, "an image fits one size");
-    let mut loader = Loader::new(image);
+    let load = |part: ImagePart<'_>| match part {
+        ImagePart::Table(first, words) => {
+            index.load_table(first, words);
+            true
+        }
+        ImagePart::Overflow(bucket, word) => index.load_overflow_entry(bucket, word),
+    };
+    show(image, device, buffers, seal, load).await
+}
+
+/// A part of an image, and where in an index it belongs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ImagePart<'i> {
+    /// Words of the table, from this one on, as they are stored.
+    Table(u64, &'i [u8]),
+    /// A word of an overflow line of this bucket.
+    Overflow(u64, u64),
+}
+
+/// Shows the parts of an image, in order; all words are sound and within bounds.
+///
+/// # Errors
+/// `Corrupt` if it is not what was written, leads beyond its end, or `take` says no; `Io`.
+pub(crate) async fn show(
+    image: &IndexImage,
+    device: &dyn Device,
+    buffers: &BufPool,
+    seal: Seal,
+    mut take: impl FnMut(ImagePart<'_>) -> bool,
+) -> Result<()> {
+    let mut reader = Reader::new(image).ok_or_else(|| unsound(device))?;
     image
         .stream
         .read(device, buffers, seal, |contents| {
-            let is_sound = contents.len().is_multiple_of(8) && loader.take_in(index, contents);
+            let is_sound = contents.len().is_multiple_of(8) && reader.take_in(contents, &mut take);
             if is_sound { Ok(()) } else { Err(unsound(device)) }
         })
         .await?;
-    if loader.is_complete() { Ok(()) } else { Err(unsound(device)) }
+    if reader.is_complete() { Ok(()) } else { Err(unsound(device)) }
 }
 
 #[cold]
@@ -93,8 +123,12 @@ fn unsound(device: &dyn Device) -> Error {
     Error::corrupt("the image of the index", &file, 0, 1, 0)
 }
 
+fn words(bytes: &[u8]) -> impl Iterator<Item = u64> {
+    bytes.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().expect("8 bytes")))
+}
+
 /// Where in an image the next word is.
-struct Loader {
+struct Reader {
     end: Address,
     table_words: u64,
     next: u64,
@@ -102,29 +136,33 @@ struct Loader {
     run: Option<(u64, Option<u64>)>,
 }
 
-impl Loader {
-    fn new(image: &IndexImage) -> Self {
-        let table_words = HashIndex::table_words(image.buckets);
-        Self { end: Address::new(image.end), table_words, next: 0, run: None }
+impl Reader {
+    /// `None` if no image is of these sizes.
+    fn new(image: &IndexImage) -> Option<Self> {
+        let words = image.stream.bytes / 8;
+        let has_table = image.buckets <= words / HashIndex::table_words(1);
+        (has_table && image.end <= ADDRESS_MASK).then(|| Self {
+            end: Address::new(image.end),
+            table_words: HashIndex::table_words(image.buckets),
+            next: 0,
+            run: None,
+        })
     }
 
     /// Takes in the next words; false if they cannot be those of an image.
-    fn take_in(&mut self, index: &HashIndex, contents: &[u8]) -> bool {
+    fn take_in(&mut self, contents: &[u8], take: &mut impl FnMut(ImagePart<'_>) -> bool) -> bool {
         let left = (self.table_words - self.next).saturating_mul(8);
-        let (table, runs) = contents.split_at(
-            usize::try_from(left).map_or(contents.len(), |left| left.min(contents.len())),
-        );
-        let is_sound = index.load_table(self.next, table, self.end);
+        let left = usize::try_from(left).unwrap_or(usize::MAX).min(contents.len());
+        let (table, runs) = contents.split_at(left);
+        let (first, end) = (self.next, self.end);
         self.next += table.len() as u64 / 8;
-        is_sound
-            && runs
-                .chunks_exact(8)
-                .map(|word| u64::from_le_bytes(word.try_into().expect("8 bytes")))
-                .all(|word| self.take_in_run(index, word))
+        words(table).fold(true, |is_sound, word| is_sound & HashIndex::is_sound(word, end))
+            && take(ImagePart::Table(first, table))
+            && words(runs).all(|word| self.take_in_run(word, take))
     }
 
     /// Takes in one word behind the table.
-    fn take_in_run(&mut self, index: &HashIndex, word: u64) -> bool {
+    fn take_in_run(&mut self, word: u64, take: &mut impl FnMut(ImagePart<'_>) -> bool) -> bool {
         match self.run {
             None => self.run = Some((word, None)),
             Some((bucket, None)) => self.run = (word > 0).then_some((bucket, Some(word))),
@@ -132,7 +170,7 @@ impl Loader {
                 self.run = (left > 1).then_some((bucket, Some(left - 1)));
                 return word != 0
                     && HashIndex::is_sound(word, self.end)
-                    && index.load_overflow_entry(bucket, word);
+                    && take(ImagePart::Overflow(bucket, word));
             }
         }
         true

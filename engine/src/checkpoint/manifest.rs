@@ -13,6 +13,7 @@
 
 use crate::address::Address;
 use crate::error::{Error, Result};
+use crate::hybrid_log::Units;
 use crate::store::sessions::{CommitPoint, SessionId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -24,6 +25,9 @@ const FEATURES: [&str; 0] = [];
 const KIND: &str = "store";
 /// What the last line begins with.
 const CHECKSUM: &str = "# crc32c ";
+
+/// No store was made with larger pages.
+const LARGEST_PAGE: u64 = 32 << 20;
 
 /// The manifest of one store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -269,6 +273,30 @@ impl Record {
             && self.flushed <= self.end
             && self.end <= crate::address::ADDRESS_MASK
             && index.is_none_or(|image| image.is_some_and(|image| image.end <= self.end))
+    }
+}
+
+impl Store {
+    /// That pages and units have sizes that this build can compute with.
+    ///
+    /// # Errors
+    /// `Unsupported`.
+    pub(crate) fn check_sizes(&self) -> Result<()> {
+        let is_sound = self.page_bytes.is_power_of_two()
+            && self.page_bytes <= LARGEST_PAGE
+            && self.unit_bytes.is_power_of_two()
+            && (512..=self.page_bytes).contains(&self.unit_bytes);
+        if is_sound {
+            return Ok(());
+        }
+        let Self { page_bytes, unit_bytes, .. } = self;
+        Err(Error::unsupported(format!("pages of {page_bytes} bytes in units of {unit_bytes}")))
+    }
+
+    /// The units of the log, whose sizes are sound.
+    pub(crate) fn units(&self) -> Units {
+        let unit_bytes = usize::try_from(self.unit_bytes).expect("a unit fits in memory");
+        Units::new(self.page_bytes.ilog2(), unit_bytes, self.salt.0)
     }
 }
 

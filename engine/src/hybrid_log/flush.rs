@@ -6,7 +6,7 @@
 
 use super::HybridLog;
 use super::strip::Strip;
-use super::unit::Units;
+use super::unit::{Chunk, Units};
 use crate::address::Address;
 use crate::error::{ErrorKind, Result};
 use crate::record::words;
@@ -22,14 +22,6 @@ pub(super) const LARGEST_TRANSFER: usize = 1 << 20;
 /// Pauses between tries on a full medium.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-
-/// Part of one page, from the start of a unit to the end of one.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Chunk {
-    pub(super) start: Address,
-    pub(super) units: usize,
-    pub(super) end: Address,
-}
 
 impl HybridLog {
     /// Writes what has become immutable, in order.
@@ -78,27 +70,9 @@ impl HybridLog {
     /// The next part of `[from, limit)`, up to a page's end, so large that `at_once` of its kind
     /// stay within the budget of buffers.
     pub(super) fn chunk(&self, from: Address, limit: Address, at_once: usize) -> Option<Chunk> {
-        let page_bits = self.geometry.page_bits;
-        if from >= limit {
-            return None;
-        }
-        let page = from.page(page_bits);
-        let in_page = if limit.page(page_bits) > page {
-            self.units.page_capacity()
-        } else {
-            limit.offset(page_bits)
-        };
-        let start = self.units.unit_start(from);
         let largest = (self.geometry.flush_bytes / at_once / self.units.unit_bytes())
             .clamp(1, LARGEST_TRANSFER / self.units.unit_bytes());
-        let units = self.units.count(start, in_page).min(largest);
-        let end = start.offset(page_bits) + units as u64 * self.units.payload();
-        let end = if end >= self.units.page_capacity() {
-            Address::at(page + 1, 0, page_bits)
-        } else {
-            Address::at(page, end, page_bits)
-        };
-        Some(Chunk { start, units, end })
+        self.units.chunk([from, limit], largest)
     }
 
     async fn write_until_stored(&self, chunk: Chunk) -> Result<Address> {

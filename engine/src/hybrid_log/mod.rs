@@ -37,11 +37,12 @@ mod tail;
 mod unit;
 mod version;
 
+pub(crate) use records::Records;
 pub(crate) use region::Region;
-pub(crate) use scan::PagePayload;
+pub(crate) use scan::{Joint, PagePayload};
 pub(crate) use strip::Strip;
 pub(crate) use tail::Tail;
-pub(crate) use unit::Units;
+pub(crate) use unit::{Chunk, Units};
 
 use crate::address::{Address, Watermark};
 use crate::epoch::{Epoch, Guard};
@@ -405,6 +406,10 @@ impl HybridLog {
 
     pub(crate) fn health(&self) -> &Health {
         &self.health
+    }
+
+    pub(crate) fn units(&self) -> Units {
+        self.units
     }
 
     pub(crate) fn layout(&self) -> Layout {

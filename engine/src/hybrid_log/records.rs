@@ -3,6 +3,7 @@
 //! A zero word where a header should be means that nothing follows up to the next unit: a flush
 //! ended there, or the page did.
 
+use super::unit::Units;
 use crate::address::Address;
 use crate::record::{Layout, RecordInfo, StoredRecord};
 
@@ -31,16 +32,26 @@ pub(crate) struct PageRecord<'b> {
 impl super::HybridLog {
     /// The records in `bytes`, the payload of one page from `start` on, where a record begins.
     pub(crate) fn records<'b>(&self, start: Address, bytes: &'b [u8]) -> Records<'b> {
-        let page_bits = self.geometry.page_bits;
+        Records::new(self.units, self.layout, [start, Address::FIRST], bytes)
+    }
+}
+
+impl<'b> Records<'b> {
+    /// The records from `first` on, if that is behind `start`, in `bytes`, the payload of one page
+    /// from `start` on. There a record begins.
+    pub(crate) fn new(
+        units: Units,
+        layout: Layout,
+        [start, first]: [Address; 2],
+        bytes: &'b [u8],
+    ) -> Self {
+        let page_bits = units.page_bits();
         let offset = usize::try_from(start.offset(page_bits)).expect("a page fits in memory");
         // Below the first address of a log there is nothing.
-        let at = if start < Address::FIRST {
-            usize::try_from(Address::FIRST.raw() - start.raw()).expect("small")
-        } else {
-            0
-        };
-        let unit_payload = usize::try_from(self.units.payload()).expect("a unit fits in memory");
-        Records { bytes, start, offset, unit_payload, layout: self.layout, at }
+        let skipped = first.max(Address::FIRST).raw().saturating_sub(start.raw());
+        let at = usize::try_from(skipped).map_or(bytes.len(), |skipped| skipped.min(bytes.len()));
+        let unit_payload = usize::try_from(units.payload()).expect("a unit fits in memory");
+        Self { bytes, start, offset, unit_payload, layout, at }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Brings pages back from a device in order, checked, several reads ahead.
 
 use super::flush::LARGEST_TRANSFER;
-use super::{HybridLog, Strip};
+use super::{HybridLog, Strip, Units};
 use crate::address::Address;
 use crate::error::{Error, Result};
 use futures::stream::{self, StreamExt};
@@ -21,6 +21,46 @@ impl PagePayload {
     /// The address behind the last byte.
     pub(crate) fn end(&self) -> Address {
         Address::new(self.start.raw() + self.bytes.len() as u64)
+    }
+}
+
+/// Puts pages together whose parts come from different places: a record may lie across them.
+#[derive(Debug, Default)]
+pub(crate) struct Joint {
+    /// The front of a page whose end is elsewhere.
+    front: Option<PagePayload>,
+}
+
+impl Joint {
+    /// Takes in the next page, or the next part of one, and shows what is complete.
+    pub(crate) fn take_in(
+        &mut self,
+        units: Units,
+        page: &PagePayload,
+        mut show: impl FnMut(&PagePayload) -> Result<()>,
+    ) -> Result<()> {
+        match self.front.take() {
+            Some(mut front) if front.end() == page.start => {
+                front.bytes.extend_from_slice(&page.bytes);
+                if units.is_page_end(front.end()) {
+                    return show(&front);
+                }
+                self.front = Some(front);
+                return Ok(());
+            }
+            Some(front) => show(&front)?,
+            None => {}
+        }
+        if units.is_page_end(page.end()) {
+            return show(page);
+        }
+        self.front = Some(PagePayload { start: page.start, bytes: page.bytes.clone() });
+        Ok(())
+    }
+
+    /// The part of a page behind which nothing comes.
+    pub(crate) fn finish(&mut self) -> Option<PagePayload> {
+        self.front.take()
     }
 }
 
@@ -77,11 +117,6 @@ impl HybridLog {
         show: impl AsyncFnMut(&mut PagePayload) -> Result<()>,
     ) -> Result<()> {
         self.scan(self.strip(), range, show).await
-    }
-
-    /// Whether the payload of a page ends at `address`.
-    pub(crate) fn is_page_end(&self, address: Address) -> bool {
-        address.offset(self.geometry.page_bits) == self.units.page_capacity()
     }
 
     /// The start of the unit of `address`.

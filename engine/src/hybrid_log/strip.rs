@@ -57,7 +57,8 @@ impl<'d> Strip<'d> {
         self.device.locate(self.offset(address))
     }
 
-    fn offset(self, address: Address) -> u64 {
+    /// Where the unit of an address begins on the device.
+    pub(crate) fn offset(self, address: Address) -> u64 {
         let offset = self.units.device_offset(address);
         offset.checked_sub(self.base).expect("an address of this strip")
     }

@@ -20,6 +20,14 @@ use std::ops::Range;
 /// Bytes of a unit that are not payload.
 const TRAILER_BYTES: usize = 8;
 
+/// Part of one page, from the start of a unit to the end of one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Chunk {
+    pub(crate) start: Address,
+    pub(crate) units: usize,
+    pub(crate) end: Address,
+}
+
 /// The arithmetic between addresses and a device, and the checksum.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Units {
@@ -72,6 +80,37 @@ impl Units {
         debug_assert!(end > start.offset(self.page_bits));
         let first = self.unit_number(start);
         usize::try_from(end.div_ceil(self.payload()) - first).expect("units of one page")
+    }
+
+    /// The next part of `[from, limit)`, up to a page's end, of `largest` units at the most.
+    pub(crate) fn chunk(self, [from, limit]: [Address; 2], largest: usize) -> Option<Chunk> {
+        if from >= limit {
+            return None;
+        }
+        let page = from.page(self.page_bits);
+        let in_page = if limit.page(self.page_bits) > page {
+            self.page_capacity()
+        } else {
+            limit.offset(self.page_bits)
+        };
+        let start = self.unit_start(from);
+        let units = self.count(start, in_page).min(largest);
+        let end = start.offset(self.page_bits) + units as u64 * self.payload();
+        let end = if end >= self.page_capacity() {
+            Address::at(page + 1, 0, self.page_bits)
+        } else {
+            Address::at(page, end, self.page_bits)
+        };
+        Some(Chunk { start, units, end })
+    }
+
+    /// Whether the payload of a page ends at `address`.
+    pub(crate) fn is_page_end(self, address: Address) -> bool {
+        address.offset(self.page_bits) == self.page_capacity()
+    }
+
+    pub(crate) fn page_bits(self) -> u32 {
+        self.page_bits
     }
 
     pub(crate) fn unit_bytes(self) -> usize {

@@ -48,6 +48,14 @@ impl StoredRecord {
         &bytes[layout.key_index() * WORD..][..extents_in(bytes, layout).key]
     }
 
+    /// Whether the value of the record that `bytes` holds whole is within the record.
+    pub(crate) fn holds_its_value(bytes: &[u8], layout: Layout) -> bool {
+        layout.value_is_word() || {
+            let state = ValueState::from_raw(word_in(bytes, layout.state_index()));
+            state.length() <= extents_in(bytes, layout).capacity
+        }
+    }
+
     pub(crate) fn value(&self, layout: Layout) -> &[u8] {
         let extents = self.extents(layout);
         let length = match layout.value_width {

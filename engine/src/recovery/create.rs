@@ -107,13 +107,7 @@ impl Opening {
 
 /// Where the log is on its device, for what is below `address` on it.
 pub(super) fn device_bytes(manifest: &Manifest, address: Address) -> u64 {
-    let store = &manifest.store;
-    let units = crate::hybrid_log::Units::new(
-        store.page_bytes.ilog2(),
-        usize::try_from(store.unit_bytes).expect("a unit fits in memory"),
-        store.salt.0,
-    );
-    units.device_offset(address)
+    manifest.store.units().device_offset(address)
 }
 
 #[cold]

@@ -281,7 +281,7 @@ async fn show_parts(
         let strip = log.part(&*device, first, part_salt(salt, part.token));
         let from = log.unit_start(first.max(Address::new(record.flushed)));
         log.scan(strip, [from, Address::new(part.end)], async |page| {
-            patches.apply(page);
+            patches.apply(page).map_err(|address| log.not_a_record(address))?;
             show(page).await
         })
         .await?;
@@ -304,16 +304,7 @@ fn check_store(store: &Store, types: &TypeNames) -> Result<()> {
             store.hash
         )));
     }
-    let is_sound = store.page_bytes.is_power_of_two()
-        && store.unit_bytes.is_power_of_two()
-        && (512..=store.page_bytes).contains(&store.unit_bytes);
-    if !is_sound {
-        return Err(Error::unsupported(format!(
-            "pages of {} bytes in units of {}",
-            store.page_bytes, store.unit_bytes
-        )));
-    }
-    Ok(())
+    store.check_sizes()
 }
 
 /// The configuration with the sizes that the store was created with.

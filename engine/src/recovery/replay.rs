@@ -5,7 +5,7 @@ use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::hash::{KeyHash, KeyHasher};
 use crate::hash_index::HashIndex;
-use crate::hybrid_log::{HybridLog, PagePayload};
+use crate::hybrid_log::{HybridLog, Joint, PagePayload};
 use crate::record::StoredRecord;
 use kvick_runtime::Task;
 use std::sync::Arc;
@@ -22,8 +22,7 @@ pub(super) struct Replay<'l> {
     hasher: KeyHasher,
     /// Records from here on are not in the index yet.
     from: Address,
-    /// The front of a page whose end is elsewhere.
-    front: Option<PagePayload>,
+    joint: Joint,
     group: Vec<(KeyHash, Address)>,
     bytes: u64,
     records: u64,
@@ -41,8 +40,8 @@ impl<'l> Replay<'l> {
     ) -> Self {
         let total = end.raw().saturating_sub(from.min(log.first_in_memory()).raw());
         let group = Vec::with_capacity(GROUP);
-        let (front, bytes, records) = (None, 0, 0);
-        Self { log, index, loading, hasher, from, front, group, bytes, records, total, on_progress }
+        let (joint, bytes, records) = (Joint::default(), 0, 0);
+        Self { log, index, loading, hasher, from, joint, group, bytes, records, total, on_progress }
     }
 
     /// Where the pages begin that have to be shown.
@@ -64,23 +63,16 @@ impl<'l> Replay<'l> {
             return Ok(());
         }
         self.index_is_loaded().await?;
-        match self.front.take() {
-            Some(mut front) if front.end() == page.start => {
-                front.bytes.extend_from_slice(&page.bytes);
-                self.take_in_whole(front)
-            }
-            Some(front) => {
-                self.walk(&front)?;
-                self.take_in_next(page)
-            }
-            None => self.take_in_next(page),
-        }
+        let mut joint = std::mem::take(&mut self.joint);
+        let taken = joint.take_in(self.log.units(), page, |page| self.walk(page));
+        self.joint = joint;
+        taken
     }
 
     /// The complete index.
     pub(super) async fn finish(mut self, report: &mut RecoveryReport) -> Result<HashIndex> {
         self.index_is_loaded().await?;
-        if let Some(front) = self.front.take() {
+        if let Some(front) = self.joint.finish() {
             self.walk(&front)?;
         }
         self.raise_group();
@@ -96,22 +88,6 @@ impl<'l> Replay<'l> {
                 .map_err(|failed| Error::io("loading the index", std::io::Error::other(failed)))?,
             None => Ok(()),
         }
-    }
-
-    fn take_in_next(&mut self, page: &PagePayload) -> Result<()> {
-        if self.log.is_page_end(page.end()) {
-            return self.walk(page);
-        }
-        self.front = Some(PagePayload { start: page.start, bytes: page.bytes.clone() });
-        Ok(())
-    }
-
-    fn take_in_whole(&mut self, page: PagePayload) -> Result<()> {
-        if self.log.is_page_end(page.end()) {
-            return self.walk(&page);
-        }
-        self.front = Some(page);
-        Ok(())
     }
 
     fn walk(&mut self, page: &PagePayload) -> Result<()> {

@@ -16,6 +16,8 @@ fn files_are_written_listed_renamed_and_removed() {
         directory.write_file("a", &[]).await.unwrap();
         assert_eq!(directory.read_file("b").await.unwrap(), b"second");
         assert_eq!(directory.read_file("a").await.unwrap(), b"");
+        assert_eq!(directory.file_bytes("b").await.unwrap(), 6);
+        assert_eq!(directory.file_bytes("a").await.unwrap(), 0);
         assert_eq!(directory.list().await.unwrap(), ["a", "b"]);
 
         directory.rename("b", "a").await.unwrap();
@@ -34,6 +36,7 @@ fn what_does_not_exist_is_not_found() {
         let directory = &backend.directory;
         let missing = [
             directory.read_file("x").await.unwrap_err(),
+            directory.file_bytes("x").await.unwrap_err(),
             directory.rename("x", "y").await.unwrap_err(),
             directory.remove_file("x").await.unwrap_err(),
         ];

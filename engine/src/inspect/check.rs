@@ -1,0 +1,274 @@
+//! Everything that a manifest names, read and checked.
+
+use super::problems::Problems;
+use super::row::Row;
+use super::walk::Walk;
+use super::{InspectedCheckpoint, InspectedIndex, files};
+use crate::address::{ADDRESS_MASK, Address};
+use crate::checkpoint::catalog::{Catalog, DELTA, INDEX, LOG, MANIFEST, PART, device_name};
+use crate::checkpoint::index_image::ImagePart;
+use crate::checkpoint::manifest::{IndexImage, Manifest, Part, Record, Stream};
+use crate::checkpoint::{Patches, delta_seal, index_image, part_salt};
+use crate::error::{Error, Result};
+use crate::hybrid_log::{Strip, Units};
+use crate::record::Layout;
+use kvick_io::{BufPool, Device, DeviceOptions, Directory};
+use std::sync::Arc;
+
+/// Bytes of buffers that are kept for the next read.
+const BUFFERS: usize = 4 << 20;
+
+/// Goes through the files of one manifest.
+#[derive(Debug)]
+pub(super) struct Check<'c> {
+    directory: &'c dyn Directory,
+    catalog: Catalog,
+    manifest: &'c Manifest,
+    units: Units,
+    layout: Layout,
+    buffers: BufPool,
+    problems: &'c mut Problems,
+}
+
+impl<'c> Check<'c> {
+    /// The sizes in the manifest are such as can be computed with.
+    pub(super) fn new(
+        directory: &'c Arc<dyn Directory>,
+        manifest: &'c Manifest,
+        problems: &'c mut Problems,
+    ) -> Self {
+        let store = &manifest.store;
+        let layout = Layout::new(store.key_width, store.value_width);
+        Self {
+            directory: &**directory,
+            catalog: Catalog::new(Arc::clone(directory), manifest.clone()),
+            manifest,
+            units: store.units(),
+            layout,
+            buffers: BufPool::new(BUFFERS),
+            problems,
+        }
+    }
+
+    /// Checks the images of the index.
+    pub(super) async fn indexes(&mut self) -> Vec<InspectedIndex> {
+        let mut indexes = Vec::new();
+        for image in &self.manifest.indexes {
+            let mut entries = 0;
+            let read = self.image(image, &mut entries).await;
+            let is_sound = self.is_good(read, INDEX, image.stream.token);
+            indexes.push(InspectedIndex::of(image, entries, is_sound));
+        }
+        indexes
+    }
+
+    async fn image(&self, image: &IndexImage, entries: &mut u64) -> Result<()> {
+        let token = image.stream.token;
+        let device = self.catalog.device(INDEX, token, false).await?;
+        let seal = index_image::seal(self.salt(), token);
+        let take = |part: ImagePart<'_>| match part {
+            ImagePart::Table(_, words) => {
+                let used = words.chunks_exact(8).filter(|word| **word != [0; 8]);
+                *entries += used.count() as u64;
+                true
+            }
+            ImagePart::Overflow(bucket, _) => {
+                *entries += 1;
+                bucket < image.buckets
+            }
+        };
+        index_image::show(image, &*device, &self.buffers, seal, take).await
+    }
+
+    /// Checks the checkpoints, whose images of the index have been checked.
+    pub(super) async fn checkpoints(
+        &mut self,
+        indexes: &[InspectedIndex],
+    ) -> Vec<InspectedCheckpoint> {
+        let (units, layout) = (self.units, self.layout);
+        let is_placed = |record: &&Record| is_placed(record, units);
+        let records = self.manifest.checkpoints.iter();
+        let mut walks: Vec<Walk<'_>> =
+            records.filter(is_placed).map(|record| Walk::new(record, units, layout)).collect();
+        if walks.len() < self.manifest.checkpoints.len() {
+            self.problems.add(MANIFEST, 0, "addresses that no page has");
+        }
+        let log = self.log(&mut walks).await;
+        let mut checkpoints = Vec::new();
+        for mut walk in walks {
+            self.beside_log(&mut walk, log.as_deref()).await;
+            let damaged = indexes.iter().filter(|index| !index.is_sound);
+            let mut damaged = damaged.map(|index| index.token.version());
+            walk.is_sound &= walk.record.index.is_none_or(|needed| !damaged.any(|it| it == needed));
+            checkpoints.push(InspectedCheckpoint::of(walk.record, walk.counts, walk.is_sound));
+        }
+        checkpoints
+    }
+
+    /// Goes through what some checkpoint needs of the log, once.
+    async fn log(&mut self, walks: &mut [Walk<'_>]) -> Option<Arc<dyn Device>> {
+        if walks.is_empty() {
+            return None;
+        }
+        let device = match self.open_log().await {
+            Ok(device) => device,
+            Err(error) => {
+                self.problems.note(&error, (&format!("{LOG}.000000"), 0));
+                walks.iter_mut().for_each(|walk| walk.is_sound = false);
+                return None;
+            }
+        };
+        let segment_bytes = self.manifest.store.segment_bytes;
+        let row = Row {
+            strip: self.log_strip(&*device),
+            units: self.units,
+            buffers: &self.buffers,
+            stored: files::end_of(self.problems.lengths(), LOG, segment_bytes),
+        };
+        for range in union(walks.iter().map(Walk::in_log).collect()) {
+            let covered = row
+                .check(range, self.problems, |page, bad| {
+                    walks.iter_mut().for_each(|walk| walk.take_in_log(page, bad));
+                })
+                .await;
+            for walk in walks.iter_mut() {
+                let [from, end] = walk.in_log();
+                walk.is_sound &= from >= range[1] || end <= covered;
+            }
+        }
+        Some(device)
+    }
+
+    /// Goes through what a checkpoint has beside the log, and ends its walk.
+    async fn beside_log(&mut self, walk: &mut Walk<'_>, log: Option<&dyn Device>) {
+        let record = walk.record;
+        let mut patches = Patches::default();
+        for delta in &record.deltas {
+            let read = self.delta(*delta, &mut patches).await;
+            walk.is_sound &= self.is_good(read, DELTA, delta.token);
+        }
+        let mut parts = Vec::new();
+        for part in &record.parts {
+            let opened = self.catalog.device(PART, part.token, false).await;
+            match opened {
+                Ok(device) => {
+                    self.part(part, &*device, walk, &mut patches).await;
+                    parts.push((part, device));
+                }
+                Err(error) => walk.is_sound &= self.is_good(Err(error), PART, part.token),
+            }
+        }
+        walk.finish();
+        let [_, flushed] = walk.in_log();
+        for (address, what) in std::mem::take(&mut walk.wrong) {
+            let strip = if address < flushed {
+                log.map(|device| self.log_strip(device))
+            } else {
+                let part = parts.iter().rev().find(|(part, _)| part.from <= address.raw());
+                part.map(|(part, device)| self.part_strip(part, &**device))
+            };
+            if let Some((file, offset)) = strip.map(|strip| strip.locate(address)) {
+                self.problems.add(&file, offset, what);
+            }
+        }
+    }
+
+    async fn delta(&mut self, delta: Stream, patches: &mut Patches) -> Result<()> {
+        let device = self.catalog.device(DELTA, delta.token, false).await?;
+        let seal = delta_seal(self.salt(), delta.token);
+        let take_in = |contents: &[u8]| {
+            patches.take_in(contents);
+            Ok(())
+        };
+        delta.read(&*device, &self.buffers, seal, take_in).await?;
+        if patches.is_complete() {
+            return Ok(());
+        }
+        let (file, _) = device.locate(0);
+        Err(Error::corrupt("the last record", &file, delta.bytes, 1, 0))
+    }
+
+    /// Goes through what a checkpoint needs of a part, as it is with what has changed in it.
+    async fn part(
+        &mut self,
+        part: &Part,
+        device: &dyn Device,
+        walk: &mut Walk<'_>,
+        patches: &mut Patches,
+    ) {
+        let units = self.units.salted(part_salt(self.salt(), part.token));
+        let segment_bytes = self.manifest.store.segment_bytes;
+        let name = device_name(PART, part.token);
+        let row = Row {
+            strip: self.part_strip(part, device),
+            units,
+            buffers: &self.buffers,
+            stored: files::end_of(self.problems.lengths(), &name, segment_bytes),
+        };
+        let from = units.unit_start(Address::new(part.from.max(walk.record.flushed)));
+        let range = [from, Address::new(part.end)];
+        let covered = row
+            .check(range, self.problems, |page, bad| {
+                if let Err(address) = patches.apply(page) {
+                    walk.is_sound = false;
+                    walk.wrong.push((address, "a changed record that does not fit into its page"));
+                }
+                walk.take_in(page, bad);
+            })
+            .await;
+        walk.is_sound &= covered >= range[1];
+    }
+
+    async fn open_log(&self) -> Result<Arc<dyn Device>> {
+        let segment_bytes = self.manifest.store.segment_bytes;
+        let options = DeviceOptions { segment_bytes, create: false };
+        let opened = self.directory.open_device(LOG, options).await;
+        opened.map_err(|error| Error::io("opening the log", error))
+    }
+
+    fn log_strip<'d>(&self, device: &'d dyn Device) -> Strip<'d> {
+        Strip::new(device, self.units, Address::NONE)
+    }
+
+    fn part_strip<'d>(&self, part: &Part, device: &'d dyn Device) -> Strip<'d> {
+        let units = self.units.salted(part_salt(self.salt(), part.token));
+        Strip::new(device, units, Address::new(part.from))
+    }
+
+    fn salt(&self) -> u64 {
+        self.manifest.store.salt.0
+    }
+
+    /// Notes what is wrong with a file of checkpoint `token`; whether nothing is.
+    fn is_good(&mut self, checked: Result<()>, kind: &str, token: u64) -> bool {
+        if let Err(error) = &checked {
+            let file = format!("{}.000000", device_name(kind, token));
+            self.problems.note(error, (&file, 0));
+        }
+        checked.is_ok()
+    }
+}
+
+/// Whether the addresses of a checkpoint are such as pages of these units have.
+fn is_placed(record: &Record, units: Units) -> bool {
+    let parts = record.parts.iter().flat_map(|part| [part.from, part.end]);
+    // The pages behind the last one have addresses, too.
+    let limit = ADDRESS_MASK / 2;
+    [record.begin, record.flushed, record.end].into_iter().chain(parts).all(|address| {
+        let offset = address & ((1 << units.page_bits()) - 1);
+        address < limit && offset < units.page_capacity()
+    })
+}
+
+/// The ranges, joined where they overlap, in order.
+fn union(mut ranges: Vec<[Address; 2]>) -> Vec<[Address; 2]> {
+    ranges.sort_unstable();
+    let mut union: Vec<[Address; 2]> = Vec::new();
+    for [from, end] in ranges {
+        match union.last_mut() {
+            Some(last) if from <= last[1] => last[1] = last[1].max(end),
+            _ => union.push([from, end]),
+        }
+    }
+    union
+}

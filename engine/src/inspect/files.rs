@@ -1,0 +1,124 @@
+//! The files of a directory: what each of them is.
+
+use super::{FileRole, InspectedFile};
+use crate::checkpoint::CheckpointToken;
+use crate::checkpoint::catalog::{
+    ASIDE, COPY, DELTA, INDEX, LOCK, LOG, MANIFEST, PART, device_name,
+};
+use crate::checkpoint::manifest::Manifest;
+use kvick_io::Directory;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The lengths of those of the files that are still there.
+pub(super) async fn lengths(
+    directory: &dyn Directory,
+    names: Vec<String>,
+) -> BTreeMap<String, u64> {
+    let mut lengths = BTreeMap::new();
+    for name in names {
+        // A store that is running may have removed it since.
+        if let Ok(bytes) = directory.file_bytes(&name).await {
+            lengths.insert(name, bytes);
+        }
+    }
+    lengths
+}
+
+/// Where the last segment of a device ends, in bytes of the device.
+pub(super) fn end_of(lengths: &BTreeMap<String, u64>, device: &str, segment_bytes: u64) -> u64 {
+    let segments = lengths.iter().filter_map(|(file, length)| {
+        let (owner, number) = segment(file)?;
+        (owner == device).then(|| number.saturating_mul(segment_bytes).saturating_add(*length))
+    });
+    segments.max().unwrap_or(0)
+}
+
+/// What each file is; without a manifest nobody knows what is debris.
+pub(super) fn roles(
+    lengths: &BTreeMap<String, u64>,
+    manifest: Option<&Manifest>,
+) -> Vec<InspectedFile> {
+    let named = manifest.map(Manifest::files);
+    let file = |(name, bytes): (&String, &u64)| InspectedFile {
+        name: name.clone(),
+        bytes: *bytes,
+        role: role(name, named.as_ref()),
+    };
+    lengths.iter().map(file).collect()
+}
+
+fn role(name: &str, named: Option<&BTreeSet<String>>) -> FileRole {
+    match name {
+        MANIFEST => return FileRole::Manifest,
+        COPY => return FileRole::ManifestCopy,
+        LOCK => return FileRole::Lock,
+        ASIDE => return FileRole::Debris,
+        _ => {}
+    }
+    let Some((device, _)) = segment(name) else {
+        return FileRole::Foreign;
+    };
+    match (device, of_checkpoint(device)) {
+        (LOG, _) => FileRole::LogSegment,
+        (_, Some(_)) if named.is_some_and(|named| !named.contains(device)) => FileRole::Debris,
+        (_, Some((INDEX, token))) => FileRole::IndexImage(token),
+        (_, Some((PART, token))) => FileRole::Part(token),
+        (_, Some((_, token))) => FileRole::Delta(token),
+        (_, None) => FileRole::Foreign,
+    }
+}
+
+/// The device whose segment a file is, and the number of that.
+fn segment(file: &str) -> Option<(&str, u64)> {
+    let (device, digits) = file.rsplit_once('.')?;
+    let number = digits.parse().ok()?;
+    // Only as segments are named: `log.+00000` and `log.0` are somebody else's.
+    (digits == format!("{number:06}")).then_some((device, number))
+}
+
+/// What a device has of which checkpoint.
+fn of_checkpoint(device: &str) -> Option<(&'static str, CheckpointToken)> {
+    let (kind, token) = device.split_once('-')?;
+    let kind = [INDEX, PART, DELTA].into_iter().find(|known| *known == kind)?;
+    let token = token.parse().ok()?;
+    (device == device_name(kind, token)).then_some((kind, CheckpointToken(token)))
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_known_by_their_names() {
+        let named = BTreeSet::from(["index-7".to_owned(), "part-8".to_owned()]);
+        let token = CheckpointToken;
+        for (name, expected) in [
+            ("manifest", FileRole::Manifest),
+            ("manifest.copy", FileRole::ManifestCopy),
+            ("manifest.new", FileRole::Debris),
+            ("lock", FileRole::Lock),
+            ("log.000000", FileRole::LogSegment),
+            ("log.1000000", FileRole::LogSegment),
+            ("log.0", FileRole::Foreign),
+            ("log.+00000", FileRole::Foreign),
+            ("logs.000000", FileRole::Foreign),
+            ("index-7.000000", FileRole::IndexImage(token(7))),
+            ("index-07.000000", FileRole::Foreign),
+            ("index-6.000000", FileRole::Debris),
+            ("part-8.000001", FileRole::Part(token(8))),
+            ("delta-8.000000", FileRole::Debris),
+            ("notes", FileRole::Foreign),
+        ] {
+            assert_eq!(role(name, Some(&named)), expected, "{name}");
+        }
+        assert_eq!(role("delta-8.000000", None), FileRole::Delta(token(8)));
+    }
+
+    #[test]
+    fn a_device_ends_where_its_last_segment_does() {
+        let files = [("log.000002", 512), ("log.000001", 4096), ("log-1.000009", 4096)];
+        let lengths = files.map(|(name, length)| (name.to_owned(), length)).into();
+        assert_eq!(end_of(&lengths, "log", 4096), 2 * 4096 + 512);
+        assert_eq!(end_of(&lengths, "part-1", 4096), 0);
+    }
+}

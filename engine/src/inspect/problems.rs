@@ -1,0 +1,75 @@
+//! What was found to be wrong, each thing once.
+
+use super::Problem;
+use crate::error::Error;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Collects problems; knows which files there are.
+#[derive(Debug)]
+pub(super) struct Problems {
+    lengths: BTreeMap<String, u64>,
+    found: BTreeSet<(String, u64, String)>,
+}
+
+impl Problems {
+    /// `lengths` are those of the files of the directory.
+    pub(super) fn new(lengths: BTreeMap<String, u64>) -> Self {
+        Self { lengths, found: BTreeSet::new() }
+    }
+
+    pub(super) fn lengths(&self) -> &BTreeMap<String, u64> {
+        &self.lengths
+    }
+
+    /// Notes an error, which is about `(file, offset)` if it does not know better.
+    pub(super) fn note(&mut self, error: &Error, (file, offset): (&str, u64)) {
+        let text = error.to_string();
+        let (file, offset, what) = error.place().unwrap_or((file, offset, &text));
+        if self.lengths.contains_key(file) {
+            self.add(file, offset, what);
+        } else {
+            self.add_missing(file);
+        }
+    }
+
+    /// Notes that `bytes` bytes at `(file, offset)` cannot be read. Of a file that is not there, or
+    /// ends before, this is said once.
+    pub(super) fn note_unreadable(
+        &mut self,
+        error: &Error,
+        (file, offset): (&str, u64),
+        bytes: u64,
+    ) {
+        match self.lengths.get(file) {
+            None => self.add_missing(file),
+            Some(&length) if length < offset.saturating_add(bytes) => self.add_end(file, length),
+            Some(_) => self.note(error, (file, offset)),
+        }
+    }
+
+    /// Notes that a file is needed beyond its end, or is not there at all.
+    pub(super) fn note_end(&mut self, file: &str) {
+        match self.lengths.get(file) {
+            Some(&length) => self.add_end(file, length),
+            None => self.add_missing(file),
+        }
+    }
+
+    pub(super) fn add(&mut self, file: &str, offset: u64, what: &str) {
+        self.found.insert((file.to_owned(), offset, what.to_owned()));
+    }
+
+    fn add_missing(&mut self, file: &str) {
+        self.add(file, 0, "the file is missing");
+    }
+
+    fn add_end(&mut self, file: &str, length: u64) {
+        self.add(file, length, "the file ends here, and more of it is needed");
+    }
+
+    /// By file and offset.
+    pub(super) fn into_list(self) -> Vec<Problem> {
+        let problem = |(file, offset, message)| Problem { file, offset, message };
+        self.found.into_iter().map(problem).collect()
+    }
+}

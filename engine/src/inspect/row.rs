@@ -1,0 +1,86 @@
+//! A row of log units that is read to its end, whatever is wrong in between.
+
+use super::problems::Problems;
+use crate::address::Address;
+use crate::hybrid_log::{Chunk, PagePayload, Strip, Units};
+use kvick_io::BufPool;
+
+/// Bytes that are read at once.
+const TRANSFER: usize = 256 << 10;
+
+/// Units of the log on some device.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row<'d> {
+    pub(super) strip: Strip<'d>,
+    pub(super) units: Units,
+    pub(super) buffers: &'d BufPool,
+    /// Where the device ends, in its bytes.
+    pub(super) stored: u64,
+}
+
+impl Row<'_> {
+    /// Reads `[from, end)`, where units begin, notes each unit that is not sound, and shows each
+    /// page, or the part of it within the range, with the addresses of such units in it. Returns
+    /// how far there was something to read.
+    pub(super) async fn check(
+        self,
+        [from, end]: [Address; 2],
+        problems: &mut Problems,
+        mut show: impl FnMut(&mut PagePayload, &[Address]),
+    ) -> Address {
+        let page_bits = self.units.page_bits();
+        let largest = (TRANSFER / self.units.unit_bytes()).max(1);
+        let mut page = PagePayload { start: from, bytes: Vec::new() };
+        let (mut next, mut bad) = (from, Vec::new());
+        while let Some(chunk) = self.units.chunk([next, end], largest) {
+            if self.strip.offset(chunk.start) >= self.stored {
+                problems.note_end(&self.strip.locate(chunk.start).0);
+                return next;
+            }
+            self.take_in(chunk, &mut page, &mut bad, problems).await;
+            next = chunk.end;
+            if next.page(page_bits) > page.start.page(page_bits) || next >= end {
+                show(&mut page, &bad);
+                page.start = next;
+                page.bytes.clear();
+                bad.clear();
+            }
+        }
+        end
+    }
+
+    /// Appends the payload of a chunk to its page; of a unit that is not sound there is something.
+    async fn take_in(
+        self,
+        chunk: Chunk,
+        page: &mut PagePayload,
+        bad: &mut Vec<Address>,
+        problems: &mut Problems,
+    ) {
+        let payload = self.units.payload();
+        let unit = |number: usize| Address::new(chunk.start.raw() + number as u64 * payload);
+        let length = usize::try_from(payload).expect("a unit fits in memory") * chunk.units;
+        let bytes = chunk.units * self.units.unit_bytes();
+        match self.strip.read(chunk.start, self.buffers.take(bytes)).await {
+            Ok(mut stored) => {
+                for number in 0..chunk.units {
+                    let which = number..number + 1;
+                    let locate = |address| self.strip.locate(address);
+                    let opened = self.units.open(chunk.start, &mut stored, which, locate);
+                    if let Err(error) = opened {
+                        let (file, offset) = self.strip.locate(unit(number));
+                        problems.note(&error, (&file, offset));
+                        bad.push(unit(number));
+                    }
+                }
+                page.bytes.extend_from_slice(&stored[..length]);
+            }
+            Err(error) => {
+                let (file, offset) = self.strip.locate(chunk.start);
+                problems.note_unreadable(&error, (&file, offset), bytes as u64);
+                bad.extend((0..chunk.units).map(unit));
+                page.bytes.resize(page.bytes.len() + length, 0);
+            }
+        }
+    }
+}

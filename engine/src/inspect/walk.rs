@@ -1,0 +1,126 @@
+//! The records of one checkpoint, counted.
+
+use super::RecordCounts;
+use crate::address::Address;
+use crate::checkpoint::manifest::Record;
+use crate::hybrid_log::{Joint, PagePayload, Records, Units};
+use crate::record::{Layout, RecordInfo, StoredRecord};
+
+/// A walk over what a checkpoint has of the log, page by page, in order.
+#[derive(Debug)]
+pub(super) struct Walk<'r> {
+    pub(super) record: &'r Record,
+    units: Units,
+    layout: Layout,
+    joint: Joint,
+    pub(super) counts: RecordCounts,
+    /// Whether everything was there and sound.
+    pub(super) is_sound: bool,
+    /// Records that cannot be ones, under good checksums.
+    pub(super) wrong: Vec<(Address, &'static str)>,
+}
+
+impl<'r> Walk<'r> {
+    pub(super) fn new(record: &'r Record, units: Units, layout: Layout) -> Self {
+        let counts = RecordCounts::default();
+        let (joint, wrong) = (Joint::default(), Vec::new());
+        Self { record, units, layout, joint, counts, is_sound: true, wrong }
+    }
+
+    /// What it needs of the log itself, in whole units.
+    pub(super) fn in_log(&self) -> [Address; 2] {
+        let Record { begin, flushed, .. } = *self.record;
+        [begin, flushed].map(|address| self.units.unit_start(Address::new(address)))
+    }
+
+    /// Takes in what it needs of a page of the log.
+    pub(super) fn take_in_log(&mut self, page: &PagePayload, bad: &[Address]) {
+        let [from, end] = self.in_log();
+        let (start, limit) = (from.max(page.start), end.min(page.end()));
+        if start >= limit {
+            return;
+        }
+        if (start, limit) == (page.start, page.end()) {
+            return self.take_in(page, bad);
+        }
+        let within = |address: Address| {
+            usize::try_from(address.raw() - page.start.raw()).expect("a page fits in memory")
+        };
+        let bytes = page.bytes[within(start)..within(limit)].to_vec();
+        self.take_in(&PagePayload { start, bytes }, bad);
+    }
+
+    /// Takes in the next page or part of one, in which these units are not sound.
+    pub(super) fn take_in(&mut self, page: &PagePayload, bad: &[Address]) {
+        if bad.iter().any(|unit| (page.start..page.end()).contains(unit)) {
+            self.is_sound = false;
+            // What lies across the damage cannot be told from it.
+            let front = self.joint.finish().map_or(0, |front| front.bytes.len());
+            self.counts.unread_bytes += (front + page.bytes.len()) as u64;
+            return;
+        }
+        let mut joint = std::mem::take(&mut self.joint);
+        let taken = joint.take_in(self.units, page, |page| {
+            self.count(page);
+            Ok(())
+        });
+        self.joint = joint;
+        taken.expect("counting does not fail");
+    }
+
+    /// Nothing comes behind what was taken in.
+    pub(super) fn finish(&mut self) {
+        if let Some(front) = self.joint.finish() {
+            self.count(&front);
+        }
+    }
+
+    fn count(&mut self, page: &PagePayload) {
+        let begin = Address::new(self.record.begin).max(Address::FIRST);
+        let bytes = page.end().raw().saturating_sub(page.start.max(begin).raw());
+        let before = self.counts.record_bytes;
+        for record in Records::new(self.units, self.layout, [page.start, begin], &page.bytes) {
+            match record {
+                Ok(record) => {
+                    self.counts.add(record.info, record.bytes.len() as u64);
+                    if let Some(what) = self.wrong_in(record.address, record.info, record.bytes) {
+                        self.is_sound = false;
+                        self.wrong.push((record.address, what));
+                    }
+                }
+                Err(address) => {
+                    self.is_sound = false;
+                    self.wrong.push((address, "a record that does not fit into its page"));
+                }
+            }
+        }
+        self.counts.padding_bytes += bytes.saturating_sub(self.counts.record_bytes - before);
+    }
+
+    fn wrong_in(&self, address: Address, info: RecordInfo, bytes: &[u8]) -> Option<&'static str> {
+        if info.previous() >= address {
+            return Some("a record that leads to one behind it");
+        }
+        let is_whole = StoredRecord::holds_its_value(bytes, self.layout);
+        (!is_whole).then_some("a record whose value is longer than it has room for")
+    }
+}
+
+impl RecordCounts {
+    fn add(&mut self, info: RecordInfo, bytes: u64) {
+        self.record_bytes += bytes;
+        // What was never linked is nothing else; what was deleted has no value any more.
+        let count = if info.is_invalid() {
+            &mut self.invalid
+        } else if info.is_piece() {
+            &mut self.pieces
+        } else if info.is_tombstone() {
+            &mut self.tombstones
+        } else if info.is_in_pieces() {
+            &mut self.in_pieces
+        } else {
+            &mut self.values
+        };
+        *count += 1;
+    }
+}
