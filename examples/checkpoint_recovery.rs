@@ -1,0 +1,118 @@
+//! A store that is lost between two checkpoints, and what comes back.
+//!
+//! You learn: checkpoints while operations go on and how to watch one, what recovery reports, and
+//! how a session finds out which of its operations it has to do again.
+//!
+//! ```text
+//! cargo run --release --example checkpoint_recovery
+//! ```
+
+use std::error::Error;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures::StreamExt;
+use kvick::{
+    ByteSize, Checkpoint, CheckpointKind, CheckpointRequest, Config, ErrorKind, FasterKv, Result,
+    Session, SessionId,
+};
+
+/// Keys of each writer, which it writes in turn.
+const KEYS: u64 = 20_000;
+const WRITERS: u64 = 2;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let directory = tempfile::tempdir()?;
+    let store = open(directory.path()).await?;
+    let is_enough = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| tokio::spawn(write(store.clone(), writer, Arc::clone(&is_enough))))
+        .collect();
+    while store.stats().operations.upserts < WRITERS * KEYS {
+        tokio::task::yield_now().await;
+    }
+
+    // Nobody waits for these: the writers go on all the time.
+    let snapshot = watch(store.checkpoint().snapshot()).await?;
+    let newest = watch(store.checkpoint().incremental()).await?;
+    assert!(newest.token > snapshot.token && newest.kind == CheckpointKind::Incremental);
+
+    is_enough.store(true, Ordering::Relaxed);
+    let mut written: Vec<(u64, SessionId, u64)> = Vec::new();
+    for writer in writers {
+        let (writer, mut session) = writer.await??;
+        write_next(&mut session, writer).await?; // in no checkpoint
+        written.push((writer, session.id(), session.serial()));
+    }
+    drop(store); // not closed: what is in no checkpoint is gone, as after a crash
+
+    let store = open(directory.path()).await?;
+    let report = store.recovery().ok_or("there was a store")?;
+    println!("{report:#?}");
+    assert_eq!(report.chosen, Some(newest.token));
+    for (writer, id, serial) in written {
+        // What the checkpoint has of a session: all operations up to one, and none behind it.
+        let until = report.sessions[&id].until;
+        assert_eq!(until, newest.sessions[&id].until);
+        let mut session = store.resume_session(id)?;
+        println!("session {id}: {until} of {serial} operations are there");
+        assert!(session.serial() == until && until < serial);
+        for key in 0..KEYS {
+            assert_eq!(session.read(&(writer * KEYS + key)).await?, last_write(key, until));
+        }
+        while session.serial() < serial {
+            write_next(&mut session, writer).await?; // once more, each of them once
+        }
+    }
+    store.close().await?;
+    Ok(())
+}
+
+/// Opens the store as soon as nobody else has it open: one that was dropped ends in the background.
+async fn open(path: &Path) -> Result<FasterKv<u64, u64>> {
+    loop {
+        let config = Config::default().with_memory(ByteSize::mib(16));
+        match FasterKv::open(path, config).await {
+            Err(error) if error.kind() == ErrorKind::InUse => tokio::task::yield_now().await,
+            opened => return opened,
+        }
+    }
+}
+
+/// Takes a checkpoint, and shows how far it is.
+async fn watch(request: CheckpointRequest<'_>) -> Result<Checkpoint> {
+    let checkpointing = request.start()?;
+    let mut progress = checkpointing.progress();
+    while let Some(now) = progress.next().await {
+        println!("{:?}, {} bytes", now.phase, now.bytes);
+    }
+    let checkpoint = checkpointing.await?;
+    println!("{:?} {}: {:?}", checkpoint.kind, checkpoint.token, checkpoint.times);
+    Ok(checkpoint)
+}
+
+async fn write(
+    store: FasterKv<u64, u64>,
+    writer: u64,
+    is_enough: Arc<AtomicBool>,
+) -> Result<(u64, Session<u64, u64>)> {
+    let mut session = store.session()?;
+    while !is_enough.load(Ordering::Relaxed) {
+        write_next(&mut session, writer).await?;
+    }
+    Ok((writer, session))
+}
+
+/// The n-th operation of a writer sets its n-th key to n, and begins anew behind the last key.
+async fn write_next(session: &mut Session<u64, u64>, writer: u64) -> Result<()> {
+    let number = session.serial() + 1;
+    session.upsert(&(writer * KEYS + number % KEYS), &number).await
+}
+
+/// What a key is after so many operations.
+fn last_write(key: u64, operations: u64) -> Option<u64> {
+    let number = operations.checked_sub(key)? / KEYS * KEYS + key;
+    (number > 0).then_some(number)
+}

@@ -1,0 +1,40 @@
+//! Looks at the directory of a store, running or not, and checks all that its checkpoints need.
+//!
+//! You learn: what a store's directory holds, and how to look at it without opening the store: no
+//! lock, no types, nothing changed. Ends with code 1 if something is wrong with the store, and 2 if
+//! the directory cannot be read.
+//!
+//! ```text
+//! cargo run --release --example inspect -- DIRECTORY
+//! ```
+
+use std::error::Error;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use kvick::Inspection;
+use kvick::io::ReadOnlyDirectory;
+use kvick::runtime::block_on;
+
+fn main() -> ExitCode {
+    let Some(path) = std::env::args_os().nth(1) else {
+        eprintln!("usage: inspect DIRECTORY");
+        return ExitCode::from(2);
+    };
+    match look(Path::new(&path)) {
+        Ok(inspection) => {
+            println!("{inspection}");
+            ExitCode::from(u8::from(!inspection.problems.is_empty()))
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn look(path: &Path) -> Result<Inspection, Box<dyn Error>> {
+    let directory = ReadOnlyDirectory::open(path)?;
+    Ok(block_on(kvick::inspect(Arc::new(directory)))?)
+}
