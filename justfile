@@ -38,6 +38,15 @@ sim seed="":
 crash images="1000000":
     IMAGES={{images}} cargo test --release -p tests --test sim -- crash:: --nocapture
 
+# Power cuts on real file systems. As root, with loop devices; else it says that it is skipped.
+powercut cycles="200" backends="uring,threads" *args:
+    cargo run --release -p tests --bin durability -- \
+        power-cut --cycles {{cycles}} --backends {{backends}} {{args}}
+
+# Kills of the process alone, in the directory for temporary files.
+kill9 cycles="100" *args:
+    cargo run --release -p tests --bin durability -- kill --cycles {{cycles}} {{args}}
+
 # Random schedules of whole operations.
 shuttle:
     CARGO_TARGET_DIR=target/shuttle RUSTFLAGS="--cfg shuttle" \

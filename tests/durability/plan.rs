@@ -1,0 +1,188 @@
+//! What sessions do: a pure function of the store's seed, the session's number and the serial, so
+//! whoever knows a commit point knows what the store must hold.
+
+use kvick::CommitPoint;
+use kvick::io::sim::Random;
+use std::collections::HashMap;
+
+/// Sessions of a store.
+pub(crate) const SESSIONS: u32 = 4;
+/// Keys that only one session writes. A prime: any stride visits all of them.
+pub(crate) const OWN_KEYS: u64 = 2039;
+/// Keys that all sessions add to.
+pub(crate) const COUNTERS: u64 = 8;
+
+/// Serials that are done in one way, alone or as a batch.
+const BLOCK: u64 = 16;
+const HOT_KEYS: u64 = 64;
+
+/// How the operations of a block are done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    OneByOne,
+    ModifyMany,
+    UpsertMany,
+}
+
+/// What an operation does to its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Upsert,
+    Modify,
+    Delete,
+    /// Adds to a counter: operations of different sessions on it commute.
+    Count,
+}
+
+/// One operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Step {
+    pub(crate) change: Change,
+    pub(crate) key: u64,
+    /// Of this operation alone, or what is added.
+    pub(crate) word: u64,
+}
+
+/// The operations of one session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) session: u32,
+}
+
+impl Plan {
+    /// How `serial` is done, and the last serial that is done together with it.
+    pub(crate) fn shape(self, serial: u64) -> (Shape, u64) {
+        let block = (serial - 1) / BLOCK;
+        let shape = match self.random(!block).below(4) {
+            0 => Shape::ModifyMany,
+            1 => Shape::UpsertMany,
+            _ => Shape::OneByOne,
+        };
+        (shape, (block + 1) * BLOCK)
+    }
+
+    /// What `serial` does.
+    pub(crate) fn step(self, serial: u64) -> Step {
+        let mut random = self.random(serial);
+        let key = if random.chance(0.5) { random.below(HOT_KEYS) } else { random.below(OWN_KEYS) };
+        let word = u64::from(self.session + 1) << 48 | serial;
+        let step = |change, key| Step { change, key: own_key(self.session, key), word };
+        match (self.shape(serial).0, random.below(20)) {
+            (Shape::UpsertMany, _) | (Shape::OneByOne, 0..8) => step(Change::Upsert, key),
+            (Shape::OneByOne, 8..14) => step(Change::Modify, key),
+            (Shape::OneByOne, 14..17) => step(Change::Delete, key),
+            (Shape::OneByOne, _) => {
+                let key = counter_key(random.below(COUNTERS));
+                Step { change: Change::Count, key, word: serial % 1000 + 1 }
+            }
+            (Shape::ModifyMany, _) => step(Change::Modify, self.key_in_batch(serial)),
+        }
+    }
+
+    /// Keys of one batch differ, since a batch has no order.
+    fn key_in_batch(self, serial: u64) -> u64 {
+        let (block, place) = ((serial - 1) / BLOCK, (serial - 1) % BLOCK);
+        let mut random = self.random(!block);
+        random.next_u64();
+        let (first, stride) = (random.below(OWN_KEYS), 1 + random.below(OWN_KEYS - 1));
+        (first + place * stride) % OWN_KEYS
+    }
+
+    fn random(self, what: u64) -> Random {
+        Random::new(self.seed ^ Random::new(what ^ u64::from(self.session) << 48).next_u64())
+    }
+}
+
+impl Step {
+    /// What the key holds afterwards.
+    pub(crate) fn apply(self, before: Option<u64>) -> Option<u64> {
+        match self.change {
+            Change::Upsert => Some(self.word),
+            Change::Modify => Some(self.modified(before)),
+            Change::Delete => None,
+            Change::Count => Some(before.unwrap_or(0).wrapping_add(self.word)),
+        }
+    }
+
+    /// Depends on the order: doing it twice, or never, shows in all that follows.
+    fn modified(self, before: Option<u64>) -> u64 {
+        Random::new(before.unwrap_or(0).rotate_left(17) ^ self.word).next_u64()
+    }
+}
+
+/// What a store must hold.
+#[derive(Debug, Default)]
+pub(crate) struct Model(HashMap<u64, u64>);
+
+impl Model {
+    /// Does what a commit point has of a session.
+    pub(crate) fn replay(&mut self, plan: Plan, point: &CommitPoint) {
+        for serial in (1..=point.until).filter(|serial| point.covers(*serial)) {
+            let step = plan.step(serial);
+            match step.apply(self.word(step.key)) {
+                Some(word) => self.0.insert(step.key, word),
+                None => self.0.remove(&step.key),
+            };
+        }
+    }
+
+    pub(crate) fn word(&self, key: u64) -> Option<u64> {
+        self.0.get(&key).copied()
+    }
+}
+
+/// All keys that a store may have, and those next to them that it must not.
+pub(crate) fn keys() -> impl Iterator<Item = u64> {
+    let own = (0..SESSIONS).flat_map(|session| (0..=OWN_KEYS).map(move |key| (session, key)));
+    own.map(|(session, key)| own_key(session, key)).chain((0..=COUNTERS).map(counter_key))
+}
+
+fn own_key(session: u32, key: u64) -> u64 {
+    u64::from(session) << 32 | key
+}
+
+fn counter_key(counter: u64) -> u64 {
+    1 << 48 | counter
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn keys_of_a_batch_of_modifications_differ() {
+        let plan = Plan { seed: 7, session: 3 };
+        let mut batches = 0;
+        for serial in (0..250).map(|block| block * BLOCK + 1) {
+            let (shape, last) = plan.shape(serial);
+            assert_eq!(last, serial + BLOCK - 1);
+            if shape == Shape::ModifyMany {
+                let keys: BTreeSet<u64> = (serial..=last).map(|it| plan.step(it).key).collect();
+                assert_eq!(keys.len() as u64, BLOCK);
+                batches += 1;
+            }
+        }
+        assert!(batches > 20);
+    }
+
+    #[test]
+    fn an_operation_more_or_less_shows() {
+        let plan = Plan { seed: 1, session: 0 };
+        let contents = |until, excluded: &[u64]| {
+            let mut point = CommitPoint::default();
+            point.until = until;
+            point.excluded = excluded.to_vec();
+            let mut model = Model::default();
+            model.replay(plan, &point);
+            keys().map(|key| model.word(key)).collect::<Vec<_>>()
+        };
+        assert_ne!(contents(500, &[]), contents(501, &[]));
+        let modification = (1..=500)
+            .rev()
+            .find(|serial| plan.step(*serial).change == Change::Modify)
+            .expect("one of 500");
+        assert_ne!(contents(500, &[]), contents(500, &[modification]));
+    }
+}

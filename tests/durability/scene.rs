@@ -1,0 +1,116 @@
+//! What the processes tell each other: lines of JSON.
+
+use crate::plan::Plan;
+use kvick::io::sim::Random;
+use kvick::{Backend, ByteSize, CommitPoint, Config, FasterKv, SessionId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// A store, and one life of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Scene {
+    pub(crate) path: PathBuf,
+    pub(crate) backend: Backend,
+    /// Values are byte strings, not integers.
+    pub(crate) bytes: bool,
+    /// Of the store: what it is like, and what is done to it.
+    pub(crate) seed: u64,
+    /// How many times it was opened before.
+    pub(crate) life: u64,
+    /// Checkpoints are less durable than is claimed.
+    pub(crate) lie: bool,
+    /// The number of each session that ever was.
+    pub(crate) names: BTreeMap<SessionId, u32>,
+}
+
+/// What a worker says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Line {
+    Opened,
+    /// Said before the session does anything.
+    Session {
+        id: SessionId,
+        number: u32,
+    },
+    /// A checkpoint has returned.
+    Checkpoint {
+        token: u64,
+        points: Points,
+    },
+    Failed(String),
+}
+
+impl Line {
+    pub(crate) fn is_opened(&self) -> bool {
+        matches!(self, Self::Opened)
+    }
+
+    pub(crate) fn is_checkpoint(&self) -> bool {
+        matches!(self, Self::Checkpoint { .. })
+    }
+}
+
+/// What a fresh process found.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Verdict {
+    Opened {
+        /// The checkpoint that was recovered; 0 is none.
+        token: u64,
+        points: Points,
+        /// What should not be so; the first few.
+        wrong: Vec<String>,
+    },
+    Refused {
+        in_use: bool,
+        error: String,
+    },
+}
+
+/// Commit points of sessions.
+pub(crate) type Points = BTreeMap<SessionId, CommitPoint>;
+
+/// The value types of a store.
+macro_rules! with_value_type {
+    ($scene:expr, $run:ident) => {
+        if $scene.bytes { $run::<[u8]>($scene).await } else { $run::<u64>($scene).await }
+    };
+}
+
+pub(crate) use with_value_type;
+
+impl Scene {
+    pub(crate) async fn open<V: kvick::Value + ?Sized>(&self) -> kvick::Result<FasterKv<u64, V>> {
+        FasterKv::open(&self.path, self.config()).await
+    }
+
+    pub(crate) fn plan(&self, session: u32) -> Plan {
+        Plan { seed: self.seed, session }
+    }
+
+    /// Small, so that most of the store is on the device. What may change does from life to life.
+    fn config(&self) -> Config {
+        let mut store = Random::new(self.seed);
+        let mut life = Random::new(self.seed ^ self.life << 32);
+        let (page, memory) = *pick(&mut store, &[(4, 256), (4, 512), (16, 1024)]);
+        let segment = *pick(&mut store, &[64, 1024]);
+        let buckets = *pick(&mut store, &[64, 257]);
+        Config::default()
+            .with_backend(self.backend)
+            .with_page_size(ByteSize::kib(page))
+            .with_segment_size(ByteSize::kib(segment))
+            .with_index_buckets(buckets)
+            .with_memory(ByteSize::kib(memory * *pick(&mut life, &[1, 1, 2, 4])))
+            .with_mutable_fraction(*pick(&mut life, &[0.9, 0.5]))
+            .with_keep_checkpoints(*pick(&mut life, &[1, 2, 3]))
+            // What is written past the page cache survives most cuts, durable or not.
+            .with_direct(life.chance(0.75) && !self.lie)
+            .with_io_threads(4)
+            .with_huge_pages(false)
+            .with_checkpoint_on_close(false)
+    }
+}
+
+pub(crate) fn pick<'a, T>(random: &mut Random, choices: &'a [T]) -> &'a T {
+    &choices[random.index(choices.len())]
+}

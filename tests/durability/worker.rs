@@ -1,0 +1,136 @@
+//! The process that is killed: sessions on tasks, and checkpoints one after the other.
+
+use crate::content::Content;
+use crate::plan::{Change, Plan, SESSIONS, Shape, Step};
+use crate::scene::{Line, Scene, pick, with_value_type};
+use kvick::io::sim::Random;
+use kvick::{CheckpointKind, CheckpointRequest, Durability, FasterKv, Result, Session, SessionId};
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::time::Duration;
+
+/// Works until it is killed, or fails.
+pub(crate) async fn run(scene: Scene) {
+    let ended = with_value_type!(&scene, work);
+    if let Err(error) = ended {
+        say(&Line::Failed(error.to_string()));
+    }
+}
+
+async fn work<V: Content + ?Sized>(scene: &Scene) -> Result<()> {
+    let store = scene.open::<V>().await?;
+    say(&Line::Opened);
+    let mut random = Random::new(!scene.seed ^ scene.life);
+    let mut recovered: BTreeMap<u32, SessionId> = BTreeMap::new();
+    for id in store.recovered_sessions().into_keys() {
+        recovered.insert(scene.names[&id], id);
+    }
+    for number in 0..SESSIONS {
+        let session = match recovered.get(&number) {
+            // One that is left alone must still be there after the next life.
+            Some(_) if random.below(8) == 0 => continue,
+            Some(id) => store.resume_session(*id)?,
+            None => store.session()?,
+        };
+        say(&Line::Session { id: session.id(), number });
+        tokio::spawn(operate(session, scene.plan(number)));
+    }
+    checkpoints(&store, random, scene.lie).await
+}
+
+async fn checkpoints<V: Content + ?Sized>(
+    store: &FasterKv<u64, V>,
+    mut random: Random,
+    lie: bool,
+) -> Result<()> {
+    loop {
+        tokio::time::sleep(Duration::from_micros(random.below(10_000))).await;
+        let mut request = draw(store.checkpoint(), &mut random);
+        if lie && random.chance(0.9) {
+            request = request.durability(Durability::ProcessCrash);
+        }
+        let taken = request.await?;
+        if taken.kind != CheckpointKind::IndexOnly {
+            say(&Line::Checkpoint { token: taken.token.version(), points: taken.sessions });
+        }
+    }
+}
+
+fn draw<'s>(request: CheckpointRequest<'s>, random: &mut Random) -> CheckpointRequest<'s> {
+    const KINDS: [CheckpointKind; 3] =
+        [CheckpointKind::FoldOver, CheckpointKind::Snapshot, CheckpointKind::Incremental];
+    let request = request.kind(*pick(random, &KINDS));
+    match random.below(8) {
+        0 => request.index_only(),
+        1..4 => request.without_index(),
+        _ => request,
+    }
+}
+
+/// A session, from where it is on.
+async fn operate<V: Content + ?Sized>(mut session: Session<u64, V>, plan: Plan) {
+    loop {
+        let first = session.serial() + 1;
+        let (shape, last) = plan.shape(first);
+        let done = match shape {
+            Shape::OneByOne => one(&mut session, plan.step(first)).await,
+            Shape::ModifyMany => modify_many(&mut session, plan, first..=last).await,
+            Shape::UpsertMany => upsert_many(&mut session, plan, first..=last).await,
+        };
+        if let Err(error) = done {
+            say(&Line::Failed(format!("session {}, serial {first}: {error}", plan.session)));
+            return;
+        }
+        let expected = if shape == Shape::OneByOne { first } else { last };
+        if session.serial() != expected {
+            let serial = session.serial();
+            say(&Line::Failed(format!("serial {serial} after {shape:?} of {first}..={last}")));
+            return;
+        }
+    }
+}
+
+async fn one<V: Content + ?Sized>(session: &mut Session<u64, V>, step: Step) -> Result<()> {
+    match step.change {
+        Change::Upsert => session.upsert(&step.key, V::of(step.word).borrow()).await,
+        Change::Delete => session.delete(&step.key).await,
+        Change::Modify | Change::Count => {
+            session.rmw(&step.key, |before| updated::<V>(step, before)).await
+        }
+    }
+}
+
+async fn modify_many<V: Content + ?Sized>(
+    session: &mut Session<u64, V>,
+    plan: Plan,
+    serials: std::ops::RangeInclusive<u64>,
+) -> Result<()> {
+    let steps: Vec<Step> = serials.map(|serial| plan.step(serial)).collect();
+    let keys: Vec<u64> = steps.iter().map(|step| step.key).collect();
+    session.rmw_many(&keys, |place, before| updated::<V>(steps[place], before)).await
+}
+
+async fn upsert_many<V: Content + ?Sized>(
+    session: &mut Session<u64, V>,
+    plan: Plan,
+    serials: std::ops::RangeInclusive<u64>,
+) -> Result<()> {
+    let pairs: Vec<(u64, V::Owned)> =
+        serials.map(|serial| plan.step(serial)).map(|step| (step.key, V::of(step.word))).collect();
+    session.upsert_many(&pairs).await
+}
+
+fn updated<V: Content + ?Sized>(step: Step, before: Option<V::Owned>) -> V::Owned {
+    let before = before.map(|value| V::word(&value).expect("only values of words are stored"));
+    V::of(step.apply(before).expect("nothing is deleted by this"))
+}
+
+/// At once and as a whole, since the next moment may be the last.
+pub(crate) fn say(line: &impl serde::Serialize) {
+    let mut text = serde_json::to_string(line).expect("lines are plain data");
+    text.push('\n');
+    let mut out = std::io::stdout().lock();
+    let said = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    said.expect("somebody listens for as long as this process lives");
+}
