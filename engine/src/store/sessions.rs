@@ -158,11 +158,12 @@ impl Accounts {
         counters: &Arc<CachePadded<Counters>>,
         durable: CommitPoint,
     ) -> Arc<Ledger> {
-        let excluded = durable.excluded.iter().copied().collect();
         let ledger = Arc::new(Ledger {
             id,
             counters: Arc::clone(counters),
-            excluded: Mutex::new(excluded),
+            // What an earlier life excluded is settled: whoever resumes is told, and does it again
+            // under a new number.
+            excluded: Mutex::default(),
             durable: Mutex::new(durable),
         });
         let before = self.open.insert(id, Arc::clone(&ledger));
