@@ -3,6 +3,7 @@
 //! `SEED=7 cargo test -p tests --test sim -- NAME` replays one run of one test.
 
 mod cancellation;
+mod checkpoint_cases;
 mod control;
 mod corruption;
 mod crash;
@@ -12,5 +13,6 @@ mod leaks;
 mod newer;
 mod opening;
 mod pressure;
+mod rot;
 mod space;
 mod workload;

@@ -7,12 +7,14 @@
 //! * [`simulated`]: a store on the simulated executor and disk, and the command that replays.
 //! * [`crash`]: power cuts at every I/O, and what must be found afterwards.
 //! * [`allocations`]: an allocator that counts.
+//! * [`files`]: the raw files of a store, to be damaged and opened again.
 //! * [`polling`]: futures that are watched, or stopped half way.
 
 #[expect(unsafe_code, reason = "an allocator is unsafe to implement")]
 pub mod allocations;
 pub mod configs;
 pub mod crash;
+pub mod files;
 pub mod history;
 pub mod model;
 pub mod polling;

@@ -29,6 +29,9 @@ pub trait SampleValue: Value<Item: Sync, Owned: Eq + Clone + Debug + Sync> {
 
     /// How often it was counted.
     fn count(value: &Self::Owned) -> u64;
+
+    /// A value as it is in a record.
+    fn stored(value: &Self::Owned) -> Vec<u8>;
 }
 
 impl SampleKey for u64 {
@@ -70,6 +73,10 @@ impl SampleValue for u64 {
     fn count(value: &Self) -> u64 {
         *value
     }
+
+    fn stored(value: &Self) -> Vec<u8> {
+        value.to_le_bytes().to_vec()
+    }
 }
 
 impl SampleValue for [u8] {
@@ -109,6 +116,10 @@ impl SampleValue for [u8] {
     fn count(value: &Vec<u8>) -> u64 {
         assert!(value.iter().all(|&byte| byte == b'+'), "torn: {value:?}");
         value.len() as u64
+    }
+
+    fn stored(value: &Vec<u8>) -> Vec<u8> {
+        value.clone()
     }
 }
 

@@ -1,0 +1,116 @@
+//! Courses of events that checkpoints and recovery must get right, each with its story.
+
+use std::time::Duration;
+
+use kvick::io::sim::Survival;
+use kvick::Config;
+use tests::simulated::{World, seeds, two_pages};
+
+fn config() -> Config {
+    two_pages().with_checkpoint_on_close(false)
+}
+
+/// An image of the index that was taken after the newest checkpoint of the log leads to records
+/// which no checkpoint has. After a crash other records are written at those addresses. A later
+/// checkpoint must not be completed from that image.
+#[test]
+fn an_index_image_of_a_life_that_was_lost_is_not_used() {
+    seeds(10, |seed| {
+        let mut world = World::new(seed);
+        let site = world.site.clone();
+        world.simulation.run(async {
+            let store = site.open::<u64, u64>(config()).await;
+            for key in 0..50 {
+                store.upsert(&key, &key).await.expect("a sound disk");
+            }
+            store.checkpoint().await.expect("a sound disk");
+            for key in 1000..1000 + site.random(1).below(400) {
+                store.upsert(&key, &key).await.expect("a sound disk");
+            }
+            store.checkpoint().index_only().await.expect("a sound disk");
+        });
+        for life in 0..3 {
+            let image = world.site.disk.crash_with(seed, Survival::EVERYTHING);
+            world = World::on(seed + life, image);
+            let site = world.site.clone();
+            world.simulation.run(async {
+                let store = site.open::<u64, u64>(config()).await;
+                for key in 0..50 {
+                    assert_eq!(store.read(&key).await.expect("sound"), Some(key), "{life}");
+                }
+                for key in 2000..2500 {
+                    let expected = (life > 0).then_some(key + life - 1);
+                    assert_eq!(store.read(&key).await.expect("sound"), expected, "{life} {key}");
+                }
+                for key in 1000..1400 {
+                    assert_eq!(store.read(&key).await.expect("sound"), None, "{life} {key}");
+                }
+                for key in 2000..2500 {
+                    store.upsert(&key, &(key + life)).await.expect("a sound disk");
+                }
+                store.checkpoint().without_index().await.expect("a sound disk");
+            });
+        }
+    });
+}
+
+/// Of a batch of read-modify-writes the cut may fall between those in memory and those on the
+/// device. The checkpoint excludes the latter, and whoever waits must not be told they are durable.
+#[test]
+fn what_a_checkpoint_excludes_is_not_durable() {
+    let mut excluded = 0;
+    for seed in 0..40 {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        excluded += world.simulation.run(async {
+            let store = site.open::<u64, u64>(config()).await;
+            let mut session = store.session().expect("open");
+            for key in 0..600 {
+                session.upsert(&key, &1).await.expect("a sound disk");
+            }
+            store.flush_and_evict().await.expect("a sound disk");
+            for key in 100..200 {
+                session.upsert(&key, &1).await.expect("a sound disk");
+            }
+            let keys: Vec<u64> = (90..110).collect();
+            let taking = store.checkpoint().without_index().start().expect("free");
+            let batch = session.rmw_many(&keys, |_, value| value.unwrap_or(0) + 1);
+            let (taken, done) = futures::join!(taking, batch);
+            done.expect("a sound disk");
+            let point = taken.expect("a sound disk").sessions[&session.id()].clone();
+            let serial = session.serial();
+            if point.until < serial || point.excluded.is_empty() {
+                return 0;
+            }
+            let waiting = tests::polling::AtMost::new(3, session.wait_durable()).await;
+            assert!(waiting.is_none(), "seed {seed}: {point:?} is not all of {serial}");
+            store.checkpoint().await.expect("a sound disk");
+            session.wait_durable().await.expect("a sound disk");
+            1
+        });
+    }
+    assert!(excluded > 0, "no cut fell into a batch");
+}
+
+/// A store that is dropped lets go of its directory. Whoever opens it next cuts the log off and
+/// writes there; a write that the first one had begun must not come after that.
+#[test]
+fn a_store_that_is_dropped_has_nothing_in_flight_once_it_is_free() {
+    seeds(40, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        world.simulation.run(async {
+            let store = site.open::<u64, u64>(config()).await;
+            let count = 1000 + site.random(1).below(1000);
+            for key in 0..count {
+                store.upsert(&key, &key).await.expect("a sound disk");
+            }
+            drop(store);
+            let directory = site.disk.directory("db");
+            while directory.lock("lock").await.is_err() {
+                site.handle.sleep(Duration::from_micros(1)).await;
+            }
+            assert_eq!(site.disk.in_flight(), 0, "{}", site.disk.history());
+        });
+    });
+}
