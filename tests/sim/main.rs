@@ -4,6 +4,10 @@
 
 mod cancellation;
 mod checkpoint_cases;
+mod checkpoint_faults;
+mod checkpoint_lives;
+mod checkpoint_shapes;
+mod checkpoint_space;
 mod control;
 mod corruption;
 mod crash;

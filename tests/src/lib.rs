@@ -4,6 +4,7 @@
 //! * [`model`]: random operations on a store and on a `BTreeMap`, which must agree.
 //! * [`configs`]: the matrix of page sizes, memory, backends and runtimes.
 //! * [`history`]: whether what several threads saw of a key can be explained.
+//! * [`journal`]: what a session did, and so what any checkpoint of it must have.
 //! * [`simulated`]: a store on the simulated executor and disk, and the command that replays.
 //! * [`crash`]: power cuts at every I/O, and what must be found afterwards.
 //! * [`allocations`]: an allocator that counts.
@@ -16,6 +17,7 @@ pub mod configs;
 pub mod crash;
 pub mod files;
 pub mod history;
+pub mod journal;
 pub mod model;
 pub mod polling;
 pub mod samples;

@@ -1,0 +1,263 @@
+//! Checkpoints that are given up, repeated, removed, due, or in the way of each other.
+
+use std::collections::BTreeMap;
+use std::future::IntoFuture;
+use std::time::Duration;
+
+use kvick::io::sim::{SimDisk, Survival};
+use kvick::{ByteSize, CheckpointKind, CheckpointToken, Config, ErrorKind, FasterKv};
+use tests::journal::{ALL_KINDS, Journal};
+use tests::polling::AtMost;
+use tests::simulated::{Site, World, seeds, two_pages};
+
+fn config() -> Config {
+    two_pages().with_checkpoint_on_close(false)
+}
+
+async fn fill(store: &FasterKv<u64, u64>, keys: u64, value: u64) {
+    for key in 0..keys {
+        store.upsert(&key, &value).await.expect("a sound disk");
+    }
+}
+
+fn tokens(store: &FasterKv<u64, u64>) -> Vec<u64> {
+    store.checkpoints().iter().map(|info| info.token.version()).collect()
+}
+
+/// Dropped or leaked after any poll, a checkpoint goes on, and the next one is not in its way.
+#[test]
+fn a_checkpoint_may_be_given_up_at_every_poll() {
+    seeds(3, |seed| {
+        for kind in ALL_KINDS {
+            for polls in 0..4 {
+                for leaks in [false, true] {
+                    let world = World::new(seed);
+                    let site = world.site.clone();
+                    world.simulation.run(given_up(site, kind, polls, leaks));
+                }
+            }
+        }
+    });
+}
+
+async fn given_up(site: Site, kind: CheckpointKind, polls: u32, leaks: bool) {
+    let store = site.open::<u64, u64>(config()).await;
+    let mut journal = Journal::new(&store, 0, site.random(3)).expect("open");
+    for _ in 0..200 {
+        journal.step().await.expect("a sound disk");
+    }
+    let request = store.checkpoint().kind(kind).into_future();
+    drop(AtMost::new(polls, request).leaking(leaks).await);
+    for _ in 0..200 {
+        journal.step().await.expect("a sound disk");
+    }
+    let taken = loop {
+        match store.checkpoint().await {
+            Ok(taken) => break taken,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Busy, "{error}"),
+        }
+        site.handle.sleep(Duration::from_micros(50)).await;
+    };
+    // What was begun has been finished, and counted.
+    assert_eq!(taken.token.version(), if polls == 0 { 1 } else { 2 });
+    let record = journal.end();
+    drop(store);
+    site.handle.sleep(Duration::from_secs(1)).await;
+    let store = site.open::<u64, u64>(config()).await;
+    assert_eq!(record.check(&store).await, record.serial());
+}
+
+/// Sessions that are idle, leaked, or in the middle of an operation that nobody polls any more
+/// delay no checkpoint.
+#[test]
+fn nobody_who_stands_still_blocks_a_checkpoint() {
+    seeds(10, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        world.simulation.run(async {
+            let store = site.open::<u64, u64>(config()).await;
+            fill(&store, 600, 1).await;
+            store.flush_and_evict().await.expect("a sound disk");
+            let idle = store.session().expect("open");
+            let mut parked = store.session().expect("open");
+            // Waits for the device, and is polled once.
+            let mut operation = Box::pin(parked.rmw(&3, |value| value.unwrap_or(0) + 1));
+            assert!(futures::poll!(operation.as_mut()).is_pending());
+            for key in 4..8 {
+                let leaked = AtMost::new(1, store.rmw(&key, |_| 9)).leaking(true).await;
+                assert!(leaked.is_none());
+                let mut session = store.session().expect("open");
+                let keys = [key + 10, key + 20];
+                let batch = session.rmw_many(&keys, |_, _| 9);
+                assert!(AtMost::new(1, batch).leaking(true).await.is_none());
+                std::mem::forget(session);
+            }
+            for kind in ALL_KINDS {
+                let begun = site.handle.now();
+                store.checkpoint().kind(kind).await.expect("a sound disk");
+                let took = site.handle.now() - begun;
+                assert!(took < Duration::from_secs(1), "{kind:?} took {took:?}");
+            }
+            operation.await.expect("a sound disk");
+            drop(idle);
+            for key in 4..8 {
+                assert_eq!(store.read(&key).await.expect("sound"), Some(1), "never took effect");
+            }
+            store.close().await.expect("closes");
+        });
+    });
+}
+
+#[test]
+fn a_second_checkpoint_is_refused_while_one_is_taken() {
+    seeds(10, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        world.simulation.run(async {
+            let store = site.open::<u64, u64>(config()).await;
+            fill(&store, 100, 1).await;
+            let first = store.checkpoint().start().expect("free");
+            let busy = |error: kvick::Error| {
+                assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+                assert!(error.is_retryable());
+            };
+            busy(store.checkpoint().start().expect_err("one at a time"));
+            busy(store.prune_checkpoints(1).await.expect_err("one at a time"));
+            busy(store.delete_checkpoint(CheckpointToken::new(1)).await.expect_err("busy"));
+            first.await.expect("a sound disk");
+            store.checkpoint().await.expect("free again");
+            // Closing waits for what is being taken.
+            fill(&store, 100, 2).await;
+            let last = store.checkpoint().snapshot().start().expect("free");
+            store.close().await.expect("closes");
+            let last = last.await.expect("closing waits for it");
+            let closed = store.checkpoint().await.expect_err("closed");
+            assert_eq!(closed.kind(), ErrorKind::Closed);
+            let store = site.open::<u64, u64>(config()).await;
+            assert_eq!(store.recovery().expect("recovered").chosen, Some(last.token));
+            assert_eq!(store.read(&1).await.expect("sound"), Some(2));
+        });
+    });
+}
+
+/// Files of checkpoints, and what `keep_checkpoints` leaves of them.
+#[test]
+fn as_many_are_kept_as_are_asked_for() {
+    seeds(3, |seed| {
+        for keep in 1..=3_u32 {
+            let world = World::new(seed);
+            let site = world.site.clone();
+            world.simulation.run(async {
+                let store = site.open::<u64, u64>(config().with_keep_checkpoints(keep)).await;
+                for number in 1..=6 {
+                    fill(&store, 60, number).await;
+                    store.checkpoint().snapshot().await.expect("a sound disk");
+                    site.handle.sleep(Duration::from_millis(100)).await;
+                    let first = number.saturating_sub(u64::from(keep)) + 1;
+                    let kept: Vec<u64> = (first..=number).collect();
+                    assert_eq!(tokens(&store), kept);
+                    let images = kept.iter().map(|token| format!("db/index-{token}.000000"));
+                    let parts = kept.iter().map(|token| format!("db/part-{token}.000000"));
+                    let named: Vec<String> = images.chain(parts).collect();
+                    let files = site.disk.files().into_iter().map(|(file, _)| file);
+                    let first = files.filter(|file| file.contains('-') && file.ends_with(".000000"));
+                    let files: Vec<String> = first.collect();
+                    assert_eq!(files, named, "keep {keep}");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn checkpoints_are_removed_except_the_last() {
+    seeds(5, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        world.simulation.run(async {
+            let store = site.open::<u64, u64>(config().with_keep_checkpoints(9)).await;
+            for (number, kind) in (1..).zip(ALL_KINDS) {
+                fill(&store, 80, number).await;
+                store.checkpoint().kind(kind).await.expect("a sound disk");
+            }
+            assert_eq!(tokens(&store), [1, 2, 4, 5, 6]);
+            let refused = |error: kvick::Error| {
+                assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+            };
+            let delete = |token| store.delete_checkpoint(CheckpointToken::new(token));
+            refused(delete(3).await.expect_err("of the index alone"));
+            refused(delete(7).await.expect_err("not there"));
+            refused(store.prune_checkpoints(0).await.expect_err("the last one stays"));
+            // The base of an incremental one may go: it keeps the files it needs.
+            delete(1).await.expect("not the last");
+            delete(2).await.expect("not the last");
+            delete(6).await.expect("not the last");
+            assert_eq!(tokens(&store), [4, 5]);
+            store.prune_checkpoints(5).await.expect("nothing to do");
+            delete(5).await.expect("not the last");
+            refused(delete(4).await.expect_err("the last one"));
+            store.prune_checkpoints(1).await.expect("nothing to do");
+            drop(store);
+            let image = site.disk.crash_with(seed, Survival::NOTHING);
+            check_incremental(seed, image).await;
+            site.handle.sleep(Duration::from_secs(1)).await;
+            let store = site.open::<u64, u64>(config()).await;
+            assert_eq!(store.read(&7).await.expect("sound"), Some(4));
+            let taken = store.checkpoint().incremental().await.expect("a sound disk");
+            assert!(taken.token.version() > 6, "tokens never go back");
+        });
+    });
+}
+
+async fn check_incremental(seed: u64, image: SimDisk) {
+    let world = World::on(seed, image);
+    let files: BTreeMap<String, u64> = world.site.disk.files().into_iter().collect();
+    assert!(files.keys().any(|file| file.contains("part-1")), "{files:?}");
+}
+
+#[test]
+fn checkpoints_that_are_due_are_taken() {
+    seeds(5, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        world.simulation.run(async {
+            let every = config().with_checkpoint_every(Duration::from_secs(30));
+            let every = every.with_checkpoint_kind(CheckpointKind::Snapshot);
+            let store = site.open::<u64, u64>(every).await;
+            site.handle.sleep(Duration::from_secs(100)).await;
+            assert_eq!(tokens(&store), [0; 0], "nothing has changed");
+            for round in 1..4 {
+                fill(&store, 10, round).await;
+                site.handle.sleep(Duration::from_secs(31)).await;
+                assert_eq!(tokens(&store).last(), Some(&round));
+                site.handle.sleep(Duration::from_secs(300)).await;
+                assert_eq!(tokens(&store).last(), Some(&round), "nothing has changed");
+            }
+            assert!(store.checkpoints().iter().all(|info| info.kind == CheckpointKind::Snapshot));
+            store.close().await.expect("closes");
+        });
+    });
+}
+
+#[test]
+fn a_log_that_grows_takes_checkpoints() {
+    seeds(5, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        world.simulation.run(async {
+            let growing = config().with_checkpoint_log_growth(ByteSize::kib(16));
+            let store = site.open::<u64, u64>(growing.with_keep_checkpoints(1000)).await;
+            for key in 0..20_000_u64 {
+                store.upsert(&key, &key).await.expect("a sound disk");
+                if key % 100 == 0 {
+                    site.handle.sleep(Duration::from_millis(20)).await;
+                }
+            }
+            // 20 000 records of 24 bytes are 29 times 16 KiB; a turn of the page is noticed.
+            let count = tokens(&store).len();
+            assert!((20..=29).contains(&count), "{count} checkpoints");
+            let last = store.checkpoints().last().expect("several").log_bytes;
+            assert!(480_000 - last < 24_000, "the last one has {last} bytes");
+        });
+    });
+}

@@ -1,0 +1,257 @@
+//! Stores that come back in another shape, checkpoints close to each other, and counters that many
+//! share while versions end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kvick::io::sim::Survival;
+use kvick::io::{Directory, MemoryDirectory};
+use kvick::{ByteSize, CheckpointKind, Config, FasterKv, SessionId};
+use tests::journal::{ALL_KINDS, Journal};
+use tests::simulated::{Site, World, seeds, small_configs, two_pages};
+
+/// Other memory, another size of the index, another share that is mutable.
+fn shapes() -> Vec<Config> {
+    let base = two_pages().with_checkpoint_on_close(false);
+    vec![
+        base.clone(),
+        base.clone().with_memory(ByteSize::mib(1)),
+        base.clone().with_index_buckets(1),
+        base.clone().with_index_buckets(3),
+        base.clone().with_memory(ByteSize::kib(256)).with_expected_keys(5000),
+        base.clone().with_mutable_fraction(0.0).with_index_buckets(7),
+        base.with_segment_size(ByteSize::mib(1)).with_memory(ByteSize::kib(128)),
+    ]
+}
+
+#[test]
+fn a_store_comes_back_in_any_shape() {
+    seeds(6, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        world.simulation.run(async {
+            let mut random = site.random(1);
+            let mut before: Vec<tests::journal::Record> = Vec::new();
+            for life in 0..12 {
+                let config = shapes()[random.index(shapes().len())].clone();
+                // A life has a seed of its own, or sessions would have ids of an earlier one.
+                let place = Site { seed: seed * 100 + life, ..site.clone() };
+                let store = place.open::<u64, u64>(config).await;
+                for record in &before {
+                    assert_eq!(record.check(&store).await, record.serial(), "life {life}");
+                }
+                let first_key = 1000 * life;
+                let mut journal =
+                    Journal::new(&store, first_key, random.fork()).expect("open");
+                for _ in 0..3 {
+                    for _ in 0..random.below(400) {
+                        journal.step().await.expect("a sound disk");
+                    }
+                    let kind = ALL_KINDS[random.index(ALL_KINDS.len())];
+                    store.checkpoint().kind(kind).await.expect("a sound disk");
+                }
+                store.checkpoint().incremental().await.expect("a sound disk");
+                before.push(journal.end());
+                drop(store);
+                site.handle.sleep(Duration::from_secs(1)).await;
+            }
+        });
+    });
+}
+
+/// What the simulated disk has, in a directory of another kind.
+#[test]
+fn a_store_comes_back_on_another_backend() {
+    seeds(4, |seed| {
+        for kind in ALL_KINDS {
+            let world = World::new(seed);
+            let site = world.site.clone();
+            world.simulation.run(async {
+                let config = site.small_config().with_checkpoint_on_close(false);
+                let store = site.open::<u64, u64>(config.clone()).await;
+                let mut journal = Journal::new(&store, 0, site.random(3)).expect("open");
+                for _ in 0..500 {
+                    journal.step().await.expect("a sound disk");
+                }
+                store.checkpoint().snapshot().await.expect("a sound disk");
+                store.checkpoint().kind(kind).await.expect("a sound disk");
+                let record = journal.end();
+                let directory = MemoryDirectory::new();
+                let from = site.disk.directory("db");
+                for name in from.list().await.expect("a sound disk") {
+                    let bytes = from.read_file(&name).await.expect("a sound disk");
+                    directory.write_file(&name, &bytes).await.expect("memory");
+                }
+                let moved: FasterKv<u64, u64> = FasterKv::builder(config)
+                    .runtime(site.handle.clone())
+                    .directory(Arc::new(directory))
+                    .open_in_directory()
+                    .await
+                    .expect("the same files");
+                assert_eq!(record.check(&moved).await, record.serial(), "{kind:?}");
+            });
+        }
+    });
+}
+
+/// Several checkpoints within one page of the log, each found again after a crash.
+#[test]
+fn checkpoints_within_one_page() {
+    seeds(3, |seed| {
+        for count in 1..=6 {
+            for kinds in 0..3 {
+                for crash in [None, Some(Survival::NOTHING), Some(Survival::EVERYTHING)] {
+                    within_one_page(seed, count, kinds, crash);
+                }
+            }
+        }
+    });
+}
+
+fn within_one_page(seed: u64, count: usize, kinds: usize, crash: Option<Survival>) {
+    let mut world = World::new(seed);
+    let mut before: BTreeMap<u64, tests::journal::Record> = BTreeMap::new();
+    for life in 0..3_u64 {
+        let site = Site { seed: seed * 10 + life, ..world.site.clone() };
+        let config = small_configs()[kinds].clone().with_checkpoint_on_close(false);
+        let record = world.simulation.run(async {
+            let store = site.open::<u64, u64>(config).await;
+            for (life, record) in &before {
+                assert_eq!(record.check(&store).await, record.serial(), "of life {life}");
+            }
+            let mut journal = Journal::new(&store, 1000 * life, site.random(3)).expect("open");
+            for number in 0..count {
+                for _ in 0..7 {
+                    journal.step().await.expect("a sound disk");
+                }
+                let kind = [
+                    CheckpointKind::FoldOver,
+                    CheckpointKind::Snapshot,
+                    CheckpointKind::Incremental,
+                ][(kinds + number * kinds) % 3];
+                let request = store.checkpoint().kind(kind);
+                let taken = if number % 2 == 0 { request } else { request.without_index() };
+                taken.await.expect("a sound disk");
+            }
+            if crash.is_none() {
+                store.close().await.expect("closes");
+            }
+            journal.end()
+        });
+        before.insert(life, record);
+        if let Some(survival) = crash {
+            let image = world.site.disk.crash_with(seed + life, survival);
+            world = World::on(seed + life, image);
+        }
+    }
+}
+
+const SHARED: u64 = 5;
+const WORKERS: u64 = 4;
+
+/// Each modification of a shared counter has a serial, and so is in a version or not: a recovered
+/// counter is the sum of those that are in it, a live one the sum of all.
+#[test]
+fn shared_counters_are_those_of_their_version() {
+    seeds(24, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        let logs = world.simulation.run(async {
+            let config = site.small_config().with_checkpoint_on_close(false);
+            let store = site.open::<u64, u64>(config).await;
+            let workers: Vec<_> = (0..WORKERS)
+                .map(|number| {
+                    let worker = count(store.clone(), site.clone(), number);
+                    site.handle.spawn("worker", worker)
+                })
+                .collect();
+            let mut random = site.random(2);
+            for _ in 0..6 {
+                let kind = ALL_KINDS[random.index(ALL_KINDS.len())];
+                store.checkpoint().kind(kind).await.expect("a sound disk");
+                site.handle.sleep(Duration::from_micros(random.below(3000))).await;
+            }
+            store.checkpoint().incremental().await.expect("a sound disk");
+            let mut logs = BTreeMap::new();
+            for worker in workers {
+                let (id, log) = worker.await.expect("the worker ends well");
+                logs.insert(id, log);
+            }
+            let expected = sums(&logs, |_, _| true);
+            assert_eq!(read(&store).await, expected, "the live counters");
+            logs
+        });
+        for survival in [Survival::NOTHING, Survival::EVERYTHING] {
+            let world = World::on(seed, site.disk.crash_with(seed, survival));
+            let site = world.site.clone();
+            world.simulation.run(async {
+                let config = site.small_config().with_checkpoint_on_close(false);
+                let store = site.open::<u64, u64>(config).await;
+                let points = store.recovered_sessions();
+                let is_in = |id: SessionId, serial| {
+                    points.get(&id).is_some_and(|point| point.covers(serial))
+                };
+                assert_eq!(read(&store).await, sums(&logs, is_in), "the recovered counters");
+            });
+        }
+    });
+}
+
+/// Counter and amount, by serial.
+type Log = Vec<(u64, u64)>;
+
+async fn count(store: FasterKv<u64, u64>, site: Site, number: u64) -> (SessionId, Log) {
+    let mut random = site.random(10 + number);
+    let mut session = store.session().expect("open");
+    let mut log = Log::new();
+    for round in 0..150 {
+        if random.chance(0.3) {
+            // Batches leave holes: keys on the device end later than those in memory.
+            let keys: Vec<u64> = (0..SHARED).filter(|_| random.chance(0.5)).collect();
+            let amount = 1 + random.below(9);
+            let add = |_, value: Option<u64>| value.unwrap_or(0) + amount;
+            session.rmw_many(&keys, add).await.expect("a sound disk");
+            // Which key has which number is not known, but all are below and add the same.
+            log.extend(keys.iter().map(|key| (*key, amount)));
+        } else {
+            let (key, amount) = (random.below(SHARED), random.below(1000));
+            let add = |value: Option<u64>| value.unwrap_or(0) + amount;
+            session.rmw(&key, add).await.expect("a sound disk");
+            log.push((key, amount));
+        }
+        for filler in 0..random.below(20) {
+            // By the handle, which has no serial.
+            let key = 1000 + number * 10_000 + round * 20 + filler;
+            store.upsert(&key, &key).await.expect("a sound disk");
+        }
+        if random.chance(0.2) {
+            site.handle.sleep(Duration::from_micros(random.below(500))).await;
+        }
+    }
+    assert_eq!(session.serial(), log.len() as u64);
+    let id = session.id();
+    // A session that is dropped is forgotten: the last checkpoint must still know it.
+    std::mem::forget(session);
+    (id, log)
+}
+
+fn sums(logs: &BTreeMap<SessionId, Log>, is_in: impl Fn(SessionId, u64) -> bool) -> Vec<u64> {
+    let mut sums = vec![0; usize::try_from(SHARED).expect("small")];
+    for (id, log) in logs {
+        for (serial, (key, amount)) in (1..).zip(log) {
+            if is_in(*id, serial) {
+                sums[usize::try_from(*key).expect("small")] += amount;
+            }
+        }
+    }
+    sums
+}
+
+async fn read(store: &FasterKv<u64, u64>) -> Vec<u64> {
+    let mut found = Vec::new();
+    for key in 0..SHARED {
+        found.push(store.read(&key).await.expect("a sound disk").unwrap_or(0));
+    }
+    found
+}

@@ -1,0 +1,132 @@
+//! What a session did, by serial number: the state that any checkpoint of it must have.
+
+use std::collections::BTreeMap;
+
+use kvick::io::sim::Random;
+use kvick::{CheckpointKind, FasterKv, RecoveryReport, Result, Session, SessionId};
+
+/// The kinds of checkpoints, in an order in which each has something of the one before.
+pub const ALL_KINDS: [CheckpointKind; 6] = [
+    CheckpointKind::Snapshot,
+    CheckpointKind::Incremental,
+    CheckpointKind::IndexOnly,
+    CheckpointKind::Incremental,
+    CheckpointKind::FoldOver,
+    CheckpointKind::Snapshot,
+];
+
+/// A session of words, and what it has done.
+#[derive(Debug)]
+pub struct Journal {
+    session: Session<u64, u64>,
+    record: Record,
+    random: Random,
+}
+
+/// What is left of a journal when its session is gone.
+#[derive(Clone, Debug)]
+pub struct Record {
+    id: SessionId,
+    first_key: u64,
+    keys: u64,
+    /// Key and value, or none if it was deleted, of each operation that counts.
+    done: Vec<(u64, Option<u64>)>,
+}
+
+impl Journal {
+    /// A new session that works on keys of its own.
+    ///
+    /// # Errors
+    /// As [`FasterKv::session`].
+    pub fn new(store: &FasterKv<u64, u64>, first_key: u64, random: Random) -> Result<Self> {
+        let session = store.session()?;
+        let record = Record { id: session.id(), first_key, keys: 300, done: Vec::new() };
+        Ok(Self { session, record, random })
+    }
+
+    /// One change.
+    ///
+    /// # Errors
+    /// That of the operation, which then must have had no effect.
+    pub async fn step(&mut self) -> Result<()> {
+        let key = self.record.first_key + self.random.below(self.record.keys);
+        let value = self.random.next_u64();
+        let done = match self.random.below(10) {
+            0 => self.session.delete(&key).await.map(|()| None),
+            1..6 => self.session.upsert(&key, &value).await.map(|()| Some(value)),
+            _ => self.session.rmw(&key, |_| value).await.map(|()| Some(value)),
+        };
+        let done = done.inspect_err(|_| self.check_serial())?;
+        self.record.done.push((key, done));
+        self.check_serial();
+        Ok(())
+    }
+
+    fn check_serial(&self) {
+        assert_eq!(self.session.serial(), self.record.done.len() as u64, "serials count");
+    }
+
+    /// Compares what the store has now.
+    ///
+    /// # Errors
+    /// Of the reads.
+    pub async fn check(&mut self) -> Result<()> {
+        let expected = self.record.state(self.session.serial());
+        for key in self.record.keys() {
+            let found = self.session.read(&key).await?;
+            assert_eq!(found, expected.get(&key).copied(), "key {key}");
+        }
+        Ok(())
+    }
+
+    /// The session that does it.
+    pub fn session(&self) -> &Session<u64, u64> {
+        &self.session
+    }
+
+    /// Gives up the session.
+    pub fn end(self) -> Record {
+        self.record
+    }
+}
+
+impl Record {
+    /// Whose operations these are.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// How many operations there were.
+    pub fn serial(&self) -> u64 {
+        self.done.len() as u64
+    }
+
+    fn keys(&self) -> std::ops::Range<u64> {
+        self.first_key..self.first_key + self.keys
+    }
+
+    fn state(&self, until: u64) -> BTreeMap<u64, u64> {
+        let until = usize::try_from(until).expect("as many as were counted");
+        let mut state = BTreeMap::new();
+        for (key, value) in &self.done[..until] {
+            match value {
+                Some(value) => drop(state.insert(*key, *value)),
+                None => drop(state.remove(key)),
+            }
+        }
+        state
+    }
+
+    /// Checks that a store holds exactly what its report says of this session; gives the serial.
+    pub async fn check(&self, store: &FasterKv<u64, u64>) -> u64 {
+        let report = store.recovery().cloned().unwrap_or_else(RecoveryReport::default);
+        let point = report.sessions.get(&self.id).cloned().unwrap_or_default();
+        assert!(point.excluded.is_empty(), "one operation at a time");
+        let expected = self.state(point.until);
+        for key in self.keys() {
+            let found = store.read(&key).await.expect("a sound disk");
+            assert_eq!(found, expected.get(&key).copied(), "key {key} of {report:?}");
+        }
+        point.until
+    }
+}
