@@ -7,6 +7,7 @@ mod codecs;
 mod conditional;
 mod fairness;
 mod inspect;
+mod golden;
 mod larger_than_memory;
 mod long_values;
 mod model;

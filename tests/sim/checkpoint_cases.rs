@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use kvick::io::sim::Survival;
 use kvick::Config;
+use kvick::io::sim::Survival;
 use tests::simulated::{World, seeds, two_pages};
 
 fn config() -> Config {
@@ -113,4 +113,35 @@ fn a_store_that_is_dropped_has_nothing_in_flight_once_it_is_free() {
             assert_eq!(site.disk.in_flight(), 0, "{}", site.disk.history());
         });
     });
+}
+
+/// The records of a chain have the tag and the bucket of the index that they were linked in. In an
+/// index of another size two chains may meet in one entry, which leads to one of them only.
+#[test]
+fn no_key_is_lost_in_an_index_of_another_size() {
+    for [before, after] in [[330, 1], [330, 329], [100, 150], [64, 128], [1, 330], [128, 64]] {
+        let world = World::new(before);
+        let site = world.site.clone();
+        world.simulation.run(async {
+            let store = site.open::<u64, u64>(config().with_index_buckets(before)).await;
+            for key in 0..6000 {
+                store.upsert(&key, &key).await.expect("a sound disk");
+            }
+            store.checkpoint().await.expect("a sound disk");
+            drop(store);
+            site.handle.sleep(Duration::from_secs(1)).await;
+            let store = site.open::<u64, u64>(config().with_index_buckets(after)).await;
+            let mut lost = Vec::new();
+            for key in 0..6000 {
+                if store.read(&key).await.expect("sound") != Some(key) {
+                    lost.push(key);
+                }
+            }
+            let count = lost.len();
+            assert!(
+                lost.is_empty(),
+                "{count} keys lost from {before} to {after} buckets: {lost:?}"
+            );
+        });
+    }
 }

@@ -42,8 +42,7 @@ fn a_store_comes_back_in_any_shape() {
                     assert_eq!(record.check(&store).await, record.serial(), "life {life}");
                 }
                 let first_key = 1000 * life;
-                let mut journal =
-                    Journal::new(&store, first_key, random.fork()).expect("open");
+                let mut journal = Journal::new(&store, first_key, random.fork()).expect("open");
                 for _ in 0..3 {
                     for _ in 0..random.below(400) {
                         journal.step().await.expect("a sound disk");

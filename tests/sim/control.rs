@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use kvick::io::{
-    AlignedBuf, BoxFuture, Completion, Device, DeviceOptions, Directory, Geometry, Lock,
+    AlignedBuf, BoxFuture, Completion, Device, DeviceOptions, Directory, Geometry, Lock, Transfer,
 };
 use kvick::{ErrorKind, FasterKv};
 use tests::model::{Doors, Mix, Model};
@@ -15,11 +15,17 @@ use tests::simulated::{Site, World, seeds, two_pages};
 
 /// What a wrong disk does once it is told to.
 #[derive(Clone, Copy, Debug)]
-enum Lie {
+pub(super) enum Lie {
     /// Reads the neighbour of what was asked for, whose checksum is right for its own place.
     ReadsElsewhere,
     /// Says that a write is done, and does another in its place.
     WritesElsewhere,
+    /// Says that a write is done, also if it failed: it never is.
+    WritesNothing,
+    /// Says that what was written is durable, and does nothing.
+    SyncsNothing,
+    /// Says that names are durable, and does nothing.
+    ForgetsNames,
 }
 
 /// A directory whose devices lie.
@@ -44,6 +50,10 @@ impl LyingDevice {
     }
 }
 
+fn done(buf: Option<AlignedBuf>) -> Completion {
+    Completion::ready(Transfer { result: Ok(()), buf })
+}
+
 impl Device for LyingDevice {
     fn read_at(&self, offset: u64, buf: AlignedBuf) -> Completion {
         match self.lie {
@@ -56,12 +66,16 @@ impl Device for LyingDevice {
         match self.lie {
             // Into a segment that nothing else is ever in.
             Lie::WritesElsewhere if self.is_told() => self.inner.write_at(offset + (1 << 30), buf),
+            Lie::WritesNothing if self.is_told() => done(Some(buf)),
             _ => self.inner.write_at(offset, buf),
         }
     }
 
     fn sync(&self) -> Completion {
-        self.inner.sync()
+        match self.lie {
+            Lie::SyncsNothing if self.is_told() => done(None),
+            _ => self.inner.sync(),
+        }
     }
 
     fn discard_below(&self, offset: u64) -> BoxFuture<'_, io::Result<()>> {
@@ -121,6 +135,11 @@ impl Directory for LyingDirectory {
     }
 
     fn sync(&self) -> BoxFuture<'_, io::Result<()>> {
+        let is_ignored = matches!(self.lie, Lie::SyncsNothing | Lie::ForgetsNames);
+        // Relaxed: the simulation has one thread.
+        if is_ignored && self.told.load(Ordering::Relaxed) {
+            return Box::pin(async { Ok(()) });
+        }
         self.inner.sync()
     }
 
@@ -134,11 +153,11 @@ impl Directory for LyingDirectory {
 }
 
 /// A store on a disk that tells the truth until `told`.
-async fn open(site: &Site, lie: Lie) -> (FasterKv<u64, u64>, Arc<AtomicBool>) {
+pub(super) async fn open(site: &Site, lie: Lie) -> (FasterKv<u64, u64>, Arc<AtomicBool>) {
     let told = Arc::new(AtomicBool::new(false));
     let directory =
         LyingDirectory { inner: site.disk.directory("db"), lie, told: Arc::clone(&told) };
-    let store = FasterKv::builder(two_pages())
+    let store = FasterKv::builder(two_pages().with_checkpoint_on_close(false))
         .runtime(site.handle.clone())
         .directory(Arc::new(directory))
         .seed(site.seed)

@@ -4,6 +4,7 @@
 
 mod cancellation;
 mod checkpoint_cases;
+mod checkpoint_controls;
 mod checkpoint_faults;
 mod checkpoint_lives;
 mod checkpoint_shapes;

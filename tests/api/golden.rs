@@ -1,0 +1,169 @@
+//! Stores as format 1 has them: whoever changes the format notices here.
+//!
+//! `cargo test -p tests --test api -- --ignored golden --nocapture` writes the files anew; that is
+//! right only together with a new number of the format.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kvick::io::{Directory, MemoryDirectory};
+use kvick::runtime::block_on;
+use kvick::{ByteSize, CheckpointKind, Config, FasterKv, Result, SessionId};
+
+const KINDS: [(&str, CheckpointKind); 3] = [
+    ("fold-over", CheckpointKind::FoldOver),
+    ("snapshot", CheckpointKind::Snapshot),
+    ("incremental", CheckpointKind::Incremental),
+];
+/// The session of every store: the life is the seed, and it is the first.
+const SESSION: &str = "000000000000004d0000000000000001";
+const SEED: u64 = 77;
+
+fn config() -> Config {
+    Config::default()
+        .with_memory(ByteSize::kib(64))
+        .with_page_size(ByteSize::kib(4))
+        .with_segment_size(ByteSize::kib(8))
+        .with_index_buckets(2)
+        .with_huge_pages(false)
+        .with_checkpoint_on_close(false)
+}
+
+fn place(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/format-1").join(name)
+}
+
+async fn open<K, V>(directory: &MemoryDirectory) -> Result<FasterKv<K, V>>
+where
+    K: kvick::Key + ?Sized,
+    V: kvick::Value + ?Sized,
+{
+    let builder = FasterKv::builder(config()).seed(SEED);
+    builder.directory(Arc::new(directory.clone())).open_in_directory().await
+}
+
+/// A copy of the files of one store.
+async fn copy(name: &str) -> MemoryDirectory {
+    let directory = MemoryDirectory::new();
+    for entry in fs::read_dir(place(name)).expect("it is in the repository") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().and_then(|name| name.to_str()).expect("ASCII");
+        let bytes = fs::read(&path).expect("a file");
+        directory.write_file(name, &bytes).await.expect("memory");
+    }
+    directory
+}
+
+async fn write(name: &str, directory: &MemoryDirectory) -> usize {
+    let place = place(name);
+    fs::create_dir_all(&place).expect("a place to write");
+    let mut total = 0;
+    for name in directory.list().await.expect("memory") {
+        let bytes = directory.read_file(&name).await.expect("memory");
+        total += bytes.len();
+        if name != "lock" {
+            fs::write(place.join(name), bytes).expect("space");
+        }
+    }
+    total
+}
+
+fn text(number: u64) -> String {
+    "key/".repeat(usize::try_from(number % 4).expect("small")) + &number.to_string()
+}
+
+/// Every length up to some pieces of a long value.
+fn value(number: u64) -> Vec<u8> {
+    let length = if number == 13 { 5000 } else { number % 40 };
+    (0..length).map(|byte| (byte * 7 + number).to_le_bytes()[0]).collect()
+}
+
+#[test]
+#[ignore = "writes the golden files anew: for a new format only"]
+fn golden_files_are_written() {
+    block_on(async {
+        for (name, kind) in KINDS {
+            let directory = MemoryDirectory::new();
+            let store: FasterKv<u64, u64> = open(&directory).await.expect("memory");
+            let mut session = store.session().expect("open");
+            for key in 0..150 {
+                session.upsert(&key, &(key * key)).await.expect("memory");
+            }
+            store.checkpoint().snapshot().await.expect("memory");
+            for key in (0..150).step_by(10) {
+                session.rmw(&key, |value| value.unwrap_or(0) + 1).await.expect("memory");
+                session.delete(&(key + 5)).await.expect("memory");
+            }
+            store.checkpoint().kind(kind).await.expect("memory");
+            store.upsert(&1, &u64::MAX).await.expect("memory");
+            let bytes = write(&format!("words-{name}"), &directory).await;
+            println!("words-{name}: {bytes} bytes");
+
+            let directory = MemoryDirectory::new();
+            let store: FasterKv<str, [u8]> = open(&directory).await.expect("memory");
+            for number in 0..60 {
+                store.upsert(&text(number), &value(number + 1)).await.expect("memory");
+            }
+            store.checkpoint().snapshot().await.expect("memory");
+            for number in 0..60 {
+                store.upsert(&text(number), &value(number)).await.expect("memory");
+            }
+            store.delete(&text(7)).await.expect("memory");
+            store.checkpoint().kind(kind).await.expect("memory");
+            let bytes = write(&format!("texts-{name}"), &directory).await;
+            println!("texts-{name}: {bytes} bytes");
+        }
+    });
+}
+
+#[test]
+fn stores_of_format_1_are_read() -> Result<()> {
+    block_on(async {
+        for (name, kind) in KINDS {
+            let directory = copy(&format!("words-{name}")).await;
+            let store: FasterKv<u64, u64> = open(&directory).await?;
+            let report = store.recovery().expect("recovered").clone();
+            assert_eq!(report.chosen.map(|token| token.version()), Some(2));
+            let session: SessionId = SESSION.parse()?;
+            assert_eq!(report.sessions[&session].until, 180);
+            assert_eq!(store.checkpoints().last().map(|info| info.kind), Some(kind));
+            for key in 0..160 {
+                let expected = match key % 10 {
+                    _ if key >= 150 => None,
+                    0 => Some(key * key + 1),
+                    5 => None,
+                    _ => Some(key * key),
+                };
+                assert_eq!(store.read(&key).await?, expected, "{name}: {key}");
+            }
+            // It goes on from there.
+            store.upsert(&1, &2).await?;
+            assert_eq!(store.checkpoint().await?.token.version(), 3);
+            store.close().await?;
+
+            let directory = copy(&format!("texts-{name}")).await;
+            let store: FasterKv<str, [u8]> = open(&directory).await?;
+            for number in 0..70 {
+                let expected = (number < 60 && number != 7).then(|| value(number));
+                assert_eq!(store.read(&text(number)).await?, expected, "{name}: {number}");
+            }
+            store.close().await?;
+        }
+        Ok(())
+    })
+}
+
+/// The control: the same files under another number of the format are refused.
+#[test]
+fn another_number_of_the_format_is_refused() {
+    block_on(async {
+        for (name, _) in KINDS {
+            let directory = copy(&format!("words-{name}")).await;
+            let bytes = directory.read_file("manifest").await.expect("there");
+            let newer = String::from_utf8(bytes).expect("text").replace("format = 1", "format = 2");
+            directory.write_file("manifest", newer.as_bytes()).await.expect("memory");
+            assert!(open::<u64, u64>(&directory).await.is_err());
+        }
+    });
+}
