@@ -122,7 +122,7 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Builder<K, V> {
 
     /// Writes every `step`th key, and deletes one of them.
     async fn write(&mut self, step: u64) -> Result<()> {
-        for number in (0..WRITTEN).filter(|number| (number + step) % step == 0) {
+        for number in (0..WRITTEN).filter(|number| number.is_multiple_of(step)) {
             let value = V::sample(&mut self.random, 60);
             let key = K::numbered(number);
             self.store.upsert(item::<K>(&key), item::<V>(&value)).await?;
@@ -191,13 +191,13 @@ impl<V: SampleValue + ?Sized> Built<V> {
     pub(super) fn vital(&self, name: &str) -> Vec<Range<usize>> {
         let bytes = &self.files.0[name];
         if name == "manifest" {
-            return vec![0..bytes.len()];
+            return std::iter::once(0..bytes.len()).collect();
         }
         let (device, segment) = name.split_once('.').unwrap_or((name, ""));
         if let Some(first) = self.used().get(device) {
             let segment: usize = segment.parse().expect("a segment has a number");
             let first = first.saturating_sub(segment * SEGMENT);
-            return vec![first.min(bytes.len())..bytes.len()];
+            return std::iter::once(first.min(bytes.len())..bytes.len()).collect();
         }
         if device != "log" {
             return Vec::new();
