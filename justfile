@@ -47,6 +47,10 @@ powercut cycles="200" backends="uring,threads" *args:
 kill9 cycles="100" *args:
     cargo run --release -p tests --bin durability -- kill --cycles {{cycles}} {{args}}
 
+# Damage to every byte of a store's files: found, or provably without effect.
+rot seed="":
+    SEED={{seed}} cargo test --release -p tests --test sim -- rot:: --nocapture
+
 # Random schedules of whole operations.
 shuttle:
     CARGO_TARGET_DIR=target/shuttle RUSTFLAGS="--cfg shuttle" \

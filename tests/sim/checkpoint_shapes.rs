@@ -11,16 +11,14 @@ use kvick::{ByteSize, CheckpointKind, Config, FasterKv, SessionId};
 use tests::journal::{ALL_KINDS, Journal};
 use tests::simulated::{Site, World, seeds, small_configs, two_pages};
 
-/// Other memory, another size of the index, another share that is mutable.
+/// Other memory, other files, another share that is mutable.
 fn shapes() -> Vec<Config> {
     let base = two_pages().with_checkpoint_on_close(false);
     vec![
         base.clone(),
         base.clone().with_memory(ByteSize::mib(1)),
-        base.clone().with_index_buckets(1),
-        base.clone().with_index_buckets(3),
         base.clone().with_memory(ByteSize::kib(256)).with_expected_keys(5000),
-        base.clone().with_mutable_fraction(0.0).with_index_buckets(7),
+        base.clone().with_mutable_fraction(0.0),
         base.with_segment_size(ByteSize::mib(1)).with_memory(ByteSize::kib(128)),
     ]
 }

@@ -164,7 +164,7 @@ pub(crate) fn device_name(kind: &str, token: u64) -> String {
 }
 
 /// The device whose segment a file is, and its token, if it belongs to a checkpoint.
-fn owner(file: &str) -> Option<(&str, u64)> {
+pub(crate) fn owner(file: &str) -> Option<(&str, u64)> {
     let (device, segment) = file.rsplit_once('.')?;
     let (kind, token) = device.split_once('-')?;
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

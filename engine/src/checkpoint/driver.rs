@@ -115,6 +115,10 @@ impl Checkpoints {
         mailbox.job = Some(job);
         drop(mailbox);
         self.changed.notify(usize::MAX);
+        if self.core.log.health().is_closed() {
+            // The driver may have left before it saw the job.
+            drop(self.mailbox().job.take());
+        }
         Ok(())
     }
 

@@ -67,6 +67,8 @@ pub(crate) struct Store {
     pub(crate) page_bytes: u64,
     pub(crate) unit_bytes: u64,
     pub(crate) segment_bytes: u64,
+    /// Chains of records belong to buckets, so their number is not to be changed by opening.
+    pub(crate) index_buckets: u64,
 }
 
 /// One checkpoint.
@@ -363,6 +365,7 @@ mod tests {
             page_bytes: 4096,
             unit_bytes: 512,
             segment_bytes: 32768,
+            index_buckets: 8,
         };
         let stream = |token| Stream { token, bytes: 1000, block: 4096 };
         let session = "000000000000000a0000000000000001".parse().expect("an id");

@@ -308,10 +308,12 @@ impl Manifest {
 /// What follows when a manifest was not published: if nobody knows which one counts, nothing can be
 /// promised any more.
 pub(super) fn unpublished(core: &Core, failed: NotPublished) -> Error {
-    if !failed.is_certain {
-        core.log.health().transition_to_poisoned(&failed.error);
+    if failed.is_certain {
+        return failed.error;
     }
-    failed.error
+    let error = Error::poisoned(&failed.error);
+    core.log.health().transition_to_poisoned(&error);
+    error
 }
 
 /// What the checksums of the part that checkpoint `token` wrote begin with.

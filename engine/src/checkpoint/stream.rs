@@ -14,6 +14,7 @@
 
 use super::manifest::Stream;
 use crate::error::{Error, Result};
+use crate::hybrid_log::is_missing;
 use futures::stream::{self, FuturesOrdered, StreamExt, TryStreamExt};
 use kvick_io::{AlignedBuf, BufPool, Device};
 
@@ -229,7 +230,7 @@ fn check(block: &AlignedBuf, number: u64, length: usize, seal: Seal) -> Result<(
 fn failed(device: &dyn Device, offset: u64, error: std::io::Error) -> Error {
     let (file, at) = device.locate(offset);
     // What was recorded as written is not there: this is no trouble of the system's.
-    if error.kind() == std::io::ErrorKind::UnexpectedEof {
+    if is_missing(&error) {
         return Error::corrupt("the end of the file", &file, at, 1, 0);
     }
     Error::io(format!("read of {file} at {at}"), error)

@@ -47,6 +47,7 @@ pub struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk: Option<ByteSize>,
     /// How many different keys the index should hold in its main part; it takes 11 bytes for each.
+    /// Fixed when a store is created.
     /// More keys work, with chains of overflow lines: twice as many cost a cache miss or two more,
     /// a hundred times as many are slow, until the index grows by itself. Default: as many as an
     /// eighth of `memory` holds.
@@ -104,7 +105,8 @@ pub struct Config {
     /// Bytes of one file of the log, a multiple of the page size; fixed when a store is created.
     /// Space on the device is freed a whole file at a time. Default 1 GiB.
     pub segment_size: ByteSize,
-    /// The exact number of index buckets, for tests; overrides `expected_keys`.
+    /// The exact number of index buckets, for tests; overrides `expected_keys`. Fixed when a store
+    /// is created.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub index_buckets: Option<u64>,
     /// Operations that a session answers from memory before it lets other tasks run once; 0 is

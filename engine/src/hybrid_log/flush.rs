@@ -8,7 +8,7 @@ use super::HybridLog;
 use super::strip::Strip;
 use super::unit::{Chunk, Units};
 use crate::address::Address;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::record::words;
 use futures::future::{Either, select};
 use futures::stream::{FuturesOrdered, StreamExt};
@@ -32,7 +32,8 @@ impl HybridLog {
             let moved = self.events.read_only.listen();
             let changed = self.health.changed().listen();
             if self.health.is_closed() {
-                return;
+                // The directory is let go when this has ended: nothing may be written afterwards.
+                return writes.for_each(|_written| std::future::ready(())).await;
             }
             while writes.len() < WRITES
                 && let Some(chunk) = self.next_chunk(issued)
@@ -49,7 +50,10 @@ impl HybridLog {
                 match written {
                     Ok(end) => self.advance_flushed(end),
                     // Final: nothing is written any more, everybody has been told.
-                    Err(error) => return self.health.transition_to_poisoned(&error),
+                    Err(error) => {
+                        self.health.transition_to_poisoned(&error);
+                        return writes.for_each(|_written| std::future::ready(())).await;
+                    }
                 }
             }
         }
@@ -87,6 +91,9 @@ impl HybridLog {
                     self.health.transition_to_full(error);
                 }
                 Err(error) => return Err(error),
+            }
+            if self.health.is_closed() {
+                return Err(Error::closed());
             }
             self.handle.sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);

@@ -40,7 +40,7 @@ mod version;
 pub(crate) use records::Records;
 pub(crate) use region::Region;
 pub(crate) use scan::{Joint, PagePayload};
-pub(crate) use strip::Strip;
+pub(crate) use strip::{Strip, is_missing};
 pub(crate) use tail::Tail;
 pub(crate) use unit::{Chunk, Units};
 
@@ -370,7 +370,7 @@ impl HybridLog {
     pub(crate) async fn sync(&self) -> Result<()> {
         if let Err(error) = self.device.sync().await.result {
             // After a failed sync nobody knows what is durable: no retry.
-            let error = Error::io("sync of the log", error);
+            let error = Error::poisoned(&Error::io("sync of the log", error));
             self.health.transition_to_poisoned(&error);
             return Err(error);
         }

@@ -4,6 +4,7 @@ use super::unit::Units;
 use crate::address::Address;
 use crate::error::{Error, Result};
 use kvick_io::{AlignedBuf, Device};
+use std::io;
 
 /// Units of the log from some page on, on some device.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +38,7 @@ impl<'d> Strip<'d> {
         transfer.result.map_err(|error| {
             let (file, at) = self.device.locate(offset);
             // What was recorded as written is not there: this is no trouble of the system's.
-            if error.kind() == std::io::ErrorKind::UnexpectedEof {
+            if is_missing(&error) {
                 return Error::corrupt("the end of the file", &file, at, bytes as u64, 0);
             }
             Error::io(format!("read of {bytes} bytes from {file} at {at}"), error)
@@ -62,4 +63,9 @@ impl<'d> Strip<'d> {
         let offset = self.units.device_offset(address);
         offset.checked_sub(self.base).expect("an address of this strip")
     }
+}
+
+/// Whether a read failed because the file, or the end of it, is not there.
+pub(crate) fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound)
 }

@@ -35,6 +35,7 @@ impl Opening {
             page_bytes: 1 << geometry.page_bits,
             unit_bytes: unit_bytes as u64,
             segment_bytes: geometry.segment_bytes,
+            index_buckets: geometry.index_buckets,
         };
         let manifest = Manifest::new(store);
         let catalog = Catalog::new(Arc::clone(&self.directory), manifest.clone());

@@ -31,7 +31,7 @@ mod report;
 
 pub use report::{LostOperations, RecoveryProgress, RecoveryReport};
 
-use crate::checkpoint::catalog::{COPY, Catalog, LOCK, LOG, MANIFEST};
+use crate::checkpoint::catalog::{COPY, Catalog, LOCK, LOG, MANIFEST, owner};
 use crate::checkpoint::manifest::Manifest;
 use crate::checkpoint::{Checkpoints, Schedule};
 use crate::codec::{Key, Value};
@@ -157,8 +157,12 @@ impl Opening {
             let missing = Error::corrupt("the file", MANIFEST, 0, 1, 0);
             return self.look_at_copy(true, missing).await;
         }
-        if segments > 0 && !self.is_unfinished().await? {
-            let what = format!("{segments} log segments without a manifest; nothing was touched");
+        let has_parts = files.iter().any(|name| owner(name).is_some());
+        if has_parts || segments > 0 && !self.is_unfinished().await? {
+            let what = format!(
+                "{segments} log segments, or files of checkpoints, without a manifest; nothing was \
+                 touched"
+            );
             return Err(Error::already_exists(self.directory.describe(), &what));
         }
         Ok(Found::Nothing)

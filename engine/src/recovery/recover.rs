@@ -31,6 +31,10 @@ impl Opening {
         let mut report = RecoveryReport { from_copy, ..RecoveryReport::default() };
         let (restored, chosen) = self.choose(types, &catalog, &manifest, &mut report).await?;
         let token = chosen.as_ref().map(|record| record.token);
+        if from_copy {
+            // The manifest that is gone may have had checkpoints that the copy has not.
+            manifest.next_token += TOKENS_APART;
+        }
         if manifest.forget_after(chosen.as_ref()) || from_copy {
             // Before anything is written where it was.
             let published = catalog.publish(manifest.clone(), Durability::PowerCut).await;
@@ -109,7 +113,8 @@ impl Opening {
     ) -> Result<Restored> {
         let manifest = catalog.manifest().clone();
         let image = record.and_then(|record| record.index).and_then(|token| manifest.index(token));
-        let (geometry, image) = self.geometry(image)?;
+        let image = image.cloned();
+        let geometry = Geometry::of(&self.config)?;
         let device = self.open_log(manifest.store.segment_bytes, record.is_none()).await?;
         let block = u64::from(device.geometry().block);
         if block > manifest.store.unit_bytes {
@@ -193,23 +198,6 @@ impl Opening {
         Ok(())
     }
 
-    /// The sizes of the store in the memory that it has now. The image of the index is used if it
-    /// fits in there and nothing else was asked for; else the whole log is gone through.
-    fn geometry(&self, image: Option<&IndexImage>) -> Result<(Geometry, Option<IndexImage>)> {
-        let Some(image) = image else {
-            return Ok((Geometry::of(&self.config)?, None));
-        };
-        let asked = Geometry::of(&self.config)?;
-        let is_asked = self.config.index_buckets.is_some() || self.config.expected_keys.is_some();
-        let adopted = self.config.clone().with_index_buckets(image.buckets);
-        match Geometry::of(&adopted) {
-            Ok(geometry) if !is_asked || asked.index_buckets == image.buckets => {
-                Ok((geometry, Some(image.clone())))
-            }
-            _ => Ok((asked, None)),
-        }
-    }
-
     /// That no file of the log is missing or too short for what the checkpoint needs of it.
     async fn check_segments(&self, manifest: &Manifest, record: &Record) -> Result<()> {
         let files = self.list().await?;
@@ -225,6 +213,9 @@ impl Opening {
         Ok(())
     }
 }
+
+/// Tokens that are left out when nobody knows which of them were given.
+const TOKENS_APART: u64 = 1 << 20;
 
 /// A checkpoint in memory; its log may still be too long on the device.
 struct Restored {
@@ -316,7 +307,15 @@ fn adopt(config: &Config, store: &Store) -> Result<Config> {
             "page_size = {asked}: this store was created with pages of {page}"
         )));
     }
-    let mut config = config.clone().with_page_size(page);
+    let buckets = store.index_buckets;
+    if let Some(asked) = config.index_buckets.filter(|asked| *asked != buckets) {
+        return Err(Error::invalid(format!(
+            "index_buckets = {asked}: this store was created with {buckets}"
+        )));
+    }
+    let mut config = config.clone().with_page_size(page).with_index_buckets(buckets);
     config.segment_size = ByteSize::new(store.segment_bytes);
+    // Memory that does not hold that index and two pages is refused by name.
+    Geometry::of(&config)?;
     Ok(config)
 }

@@ -129,7 +129,7 @@ impl Core {
         loop {
             let published = self.sessions.published().listen();
             let changed = self.log.health().changed().listen();
-            if ledger.durable().until >= wanted {
+            if ledger.is_durable(wanted) {
                 return Ok(());
             }
             self.log.health().check_write()?;
@@ -166,7 +166,7 @@ impl Core {
         if let Err(error) = device.sync().await.result {
             let (file, _) = device.locate(0);
             // As of the log: after a failed sync nobody knows what is durable.
-            let error = Error::io(format!("sync of {file}"), error);
+            let error = Error::poisoned(&Error::io(format!("sync of {file}"), error));
             self.log.health().transition_to_poisoned(&error);
             return Err(error);
         }

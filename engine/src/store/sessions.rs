@@ -48,6 +48,8 @@ pub struct CommitPoint {
 #[derive(Debug)]
 pub(crate) struct Ledger {
     pub(crate) id: SessionId,
+    /// Its serial when it was resumed. What is excluded up to there will not happen any more.
+    resumed_at: u64,
     // The serial is in here, written by the owner.
     counters: Arc<CachePadded<Counters>>,
     // Under their locks.
@@ -160,6 +162,7 @@ impl Accounts {
     ) -> Arc<Ledger> {
         let ledger = Arc::new(Ledger {
             id,
+            resumed_at: durable.until,
             counters: Arc::clone(counters),
             // What an earlier life excluded is settled: whoever resumes is told, and does it again
             // under a new number.
@@ -181,6 +184,16 @@ impl Ledger {
     /// What the newest checkpoint has.
     pub(crate) fn durable(&self) -> CommitPoint {
         self.durable.lock().expect("nothing panics under it").clone()
+    }
+
+    /// Whether the newest checkpoint has everything up to `serial`, but for what will never happen.
+    pub(crate) fn is_durable(&self, serial: u64) -> bool {
+        let durable = self.durable.lock().expect("nothing panics under it");
+        // What has caught up since is done, and not durable.
+        let excluded = self.excluded.lock().expect("nothing panics under it");
+        let span = self.resumed_at + 1..=serial;
+        let mut missing = durable.excluded.iter().filter(|missing| span.contains(missing));
+        durable.until >= serial && missing.all(|missing| excluded.contains(missing))
     }
 
     /// Numbers an operation that others will overtake.
