@@ -61,6 +61,23 @@ impl Timeline {
         rates.map(median)
     }
 
+    /// The same run in whole seconds; what is left at the end is left out.
+    #[must_use]
+    pub fn in_seconds(&self) -> Self {
+        let mut coarse = Self::new();
+        let (mut total, mut from, mut last) = (0.0, 0.0, 0.0);
+        for point in &self.points {
+            total += point.operations_per_second * (point.seconds - from);
+            from = point.seconds;
+            if from - last >= 1.0 {
+                let operations_per_second = total / (from - last);
+                coarse.points.push(Point { seconds: from, operations_per_second });
+                (total, last) = (0.0, from);
+            }
+        }
+        coarse
+    }
+
     /// Draws the timeline into an SVG file, `spans` of it shaded.
     ///
     /// # Errors
@@ -104,6 +121,18 @@ pub fn median(mut figures: Vec<f64>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn seconds_are_sums_of_their_intervals() {
+        let mut timeline = Timeline::new();
+        for eighth in 1..=20 {
+            timeline.push(Duration::from_millis(125 * eighth), 10 * eighth);
+        }
+        let seconds = timeline.in_seconds();
+        let points = seconds.points();
+        assert_eq!(points.len(), 2);
+        assert!(points.iter().all(|point| (point.operations_per_second - 80.0).abs() < 1.0));
+    }
 
     #[test]
     fn points_are_rates_between_readings() {

@@ -29,6 +29,8 @@ pub struct Checkpoints {
     pub with: Option<f64>,
     /// `with / without`: 1 is no dip.
     pub ratio: Option<f64>,
+    /// Median of the whole seconds that met one, over that of those that met none.
+    pub ratio_of_seconds: Option<f64>,
     /// Median of the intervals before the first checkpoint, operations per second.
     pub before_first: Option<f64>,
     /// Median of the intervals within a second after one, operations per second.
@@ -63,6 +65,7 @@ impl Checkpoints {
         let spans = outcome.checkpoint_spans();
         let timeline = &outcome.timeline;
         let [without, with] = timeline.medians(&spans);
+        let seconds = timeline.in_seconds().medians(&spans);
         let first = spans.first().map(|span| Span { from: Duration::ZERO, until: span.from });
         let [_, before_first] = timeline.medians(first.as_slice());
         let ends = spans.iter().map(|span| span.until);
@@ -75,6 +78,7 @@ impl Checkpoints {
             without,
             with,
             ratio: with.zip(without).map(|(with, without)| with / without),
+            ratio_of_seconds: seconds[1].zip(seconds[0]).map(|(with, without)| with / without),
             before_first,
             after,
             latency_without: Latency::new(options, &latency.quiet),
@@ -129,12 +133,14 @@ impl fmt::Display for Checkpoints {
         writeln!(formatter, "{taken}")?;
         let or_none = |figure: Option<f64>| figure.map_or("none".to_owned(), rate);
         let [without, with] = [self.without, self.with].map(or_none);
-        let ratio = self.ratio.map_or("none".to_owned(), |ratio| format!("{ratio:.3}"));
+        let ratio = |ratio: Option<f64>| ratio.map_or("none".to_owned(), |it| format!("{it:.3}"));
+        let [intervals, seconds] = [self.ratio, self.ratio_of_seconds].map(ratio);
         let [before, after] = [self.before_first, self.after].map(or_none);
         let mut table = Table::new();
         table.load_style(NOTHING);
         table.add_row(["median without", &without]);
-        table.add_row(["median with", &format!("{with}, {ratio} of without")]);
+        table.add_row(["median with", &format!("{with}, {intervals} of without")]);
+        table.add_row(["seconds with, of without", &seconds]);
         table.add_row(["median before the first", &before]);
         table.add_row(["median within 1 s after one", &after]);
         let [quiet, during] = [&self.latency_without, &self.latency_with];
