@@ -158,6 +158,32 @@ fn a_checkpoint_of_bytes_is_a_prefix() {
     a_checkpoint_is_a_prefix::<[u8]>(CheckpointKind::Incremental);
 }
 
+/// A reader looks at a value in place because it is frozen; meanwhile the capture ends, it thaws, and
+/// somebody is about to change it. Once the reader found, in a check of its own, that what it was
+/// looking at was no longer immutable, and panicked: the floor that it went by had come down.
+#[test]
+fn what_is_read_in_place_may_thaw_meanwhile() {
+    many_schedules(|| {
+        let store = block_on(open::<u64, [u8]>());
+        let mut reading = store.session().expect("open");
+        let counting = store.session().expect("open");
+        block_on(store.upsert(&1, b"+")).expect("sound memory");
+        let reader = shuttle::thread::spawn(move || {
+            for _ in 0..3 {
+                let look = |view: &[u8]| <[u8]>::count(&view.to_vec());
+                let seen = block_on(reading.read_with(&1, look)).expect("sound memory");
+                assert!(seen.is_some_and(|count| (1..=3).contains(&count)));
+            }
+            reading
+        });
+        let counter = shuttle::thread::spawn(move || block_on(count_twice::<[u8]>(counting)));
+        let taken = block_on(store.checkpoint().snapshot().without_index().into_future());
+        taken.expect("sound memory");
+        drop((reader.join().expect("no panic"), counter.join().expect("no panic")));
+        block_on(store.close()).expect("closes");
+    });
+}
+
 /// Ticks of all threads. Not an atomic of shuttle: a tick is no point to switch at.
 type Ticks = Arc<std::sync::atomic::AtomicU64>;
 

@@ -222,12 +222,15 @@ impl HybridLog {
         guard: &'g Guard<'_>,
     ) -> &'g [u8] {
         let record = self.record(address, guard);
-        assert!(address < self.marks.safe_read_only.effective(), "{address:?} is immutable");
+        // The lower floor, by which the region was read-only, may have come down since. The upper
+        // one follows only when this guard has ended.
+        assert!(address < self.marks.read_only.effective(), "{address:?} is immutable");
         let (_, length) = record.final_value(self.layout);
         let value = self.layout.value_index(record.extents(self.layout).key) * crate::record::WORD;
         let start = Address::new(address.raw() + value as u64);
-        // SAFETY: the record lies below the safe read-only address (asserted), so nobody writes
-        // it; the guard keeps its page from being evicted.
+        // SAFETY: the region of the record was read-only under this guard, and the upper floor is
+        // above it still (asserted), so nobody writes it before the guard ends; nor is its page
+        // evicted.
         unsafe { self.frames.immutable_bytes(start, length) }
     }
 
