@@ -158,9 +158,9 @@ fn a_checkpoint_of_bytes_is_a_prefix() {
     a_checkpoint_is_a_prefix::<[u8]>(CheckpointKind::Incremental);
 }
 
-/// A reader looks at a value in place because it is frozen; meanwhile the capture ends, it thaws, and
-/// somebody is about to change it. Once the reader found, in a check of its own, that what it was
-/// looking at was no longer immutable, and panicked: the floor that it went by had come down.
+/// A reader looks at a value in place because it is frozen; meanwhile the capture ends, it thaws,
+/// and somebody is about to change it. Once the reader found, in a check of its own, that what it
+/// was looking at was no longer immutable, and panicked: the floor that it went by had come down.
 #[test]
 fn what_is_read_in_place_may_thaw_meanwhile() {
     many_schedules(|| {
