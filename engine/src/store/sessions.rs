@@ -48,8 +48,6 @@ pub struct CommitPoint {
 #[derive(Debug)]
 pub(crate) struct Ledger {
     pub(crate) id: SessionId,
-    /// Its serial when it was resumed. What is excluded up to there will not happen any more.
-    resumed_at: u64,
     // The serial is in here, written by the owner.
     counters: Arc<CachePadded<Counters>>,
     // Under their locks.
@@ -160,13 +158,12 @@ impl Accounts {
         counters: &Arc<CachePadded<Counters>>,
         durable: CommitPoint,
     ) -> Arc<Ledger> {
+        // What an earlier life excluded stays so: whoever resumes does it again under a new number.
+        let excluded = durable.excluded.iter().copied().collect();
         let ledger = Arc::new(Ledger {
             id,
-            resumed_at: durable.until,
             counters: Arc::clone(counters),
-            // What an earlier life excluded is settled: whoever resumes is told, and does it again
-            // under a new number.
-            excluded: Mutex::default(),
+            excluded: Mutex::new(excluded),
             durable: Mutex::new(durable),
         });
         let before = self.open.insert(id, Arc::clone(&ledger));
@@ -191,8 +188,7 @@ impl Ledger {
         let durable = self.durable.lock().expect("nothing panics under it");
         // What has caught up since is done, and not durable.
         let excluded = self.excluded.lock().expect("nothing panics under it");
-        let span = self.resumed_at + 1..=serial;
-        let mut missing = durable.excluded.iter().filter(|missing| span.contains(missing));
+        let mut missing = durable.excluded.iter().filter(|missing| **missing <= serial);
         durable.until >= serial && missing.all(|missing| excluded.contains(missing))
     }
 
@@ -285,6 +281,21 @@ mod tests {
         assert!(points[&ledger.id].covers(3) && !points[&ledger.id].covers(serial));
         ledger.catch_up(serial);
         assert!(sessions.commit_points()[&ledger.id].covers(serial));
+    }
+
+    /// A commit point says what of a session is there, whoever has read it before: once what an
+    /// earlier life had excluded was left out when its session was resumed.
+    #[test]
+    fn what_was_excluded_stays_so_in_the_next_life() {
+        let point = CommitPoint { until: 9, excluded: vec![4, 6] };
+        let id = "00000000000000070000000000000001".parse().expect("an id");
+        let sessions = Sessions::new(8, [(id, point)].into());
+        let counters = counters();
+        let ledger = sessions.resume(id, &counters).expect("recovered");
+        assert!(ledger.is_durable(9));
+        counters.advance();
+        let next = CommitPoint { until: 10, excluded: vec![4, 6] };
+        assert_eq!(sessions.commit_points()[&id], next);
     }
 
     #[test]
