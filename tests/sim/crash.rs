@@ -273,11 +273,11 @@ async fn worker<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     std::mem::forget(session);
 }
 
-/// A number below 1000 that belongs to a session.
+/// A number that belongs to a session: no two are likely to share one, nor the keys that follow.
 fn number_of(id: kvick::SessionId) -> u64 {
     let text = id.to_string();
     let hash = text.bytes().fold(7_u64, |hash, byte| hash.wrapping_mul(31) + u64::from(byte));
-    hash % 997
+    2000 + hash % 1_000_000_007
 }
 
 fn draw<V: SampleValue + ?Sized>(key: u64, random: &mut Random) -> (u64, Effect<V::Owned>) {
