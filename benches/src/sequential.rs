@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use kvick::io::{
-    AlignedBuf, BackendChoice, BufPool, Device, DeviceOptions, Directory, IoConfig, open_directory,
+    AlignedBuf, BackendChoice, BufPool, Completion, Device, DeviceOptions, Directory, IoConfig,
+    open_directory,
 };
 
 use crate::clock::Stopwatch;
@@ -58,14 +59,7 @@ impl Plain {
         drop(filled);
         let started = Stopwatch::start();
         let device = self.device().await?;
-        stream::iter(blocks(bytes))
-            .map(|offset| device.write_at(offset, self.buffers.take(block_length())))
-            .buffered(DEPTH)
-            .map(|transfer| transfer.into_buf())
-            .try_for_each(|buffer| async move {
-                drop(buffer);
-                Ok(())
-            })
+        in_order(bytes, |offset| device.write_at(offset, self.buffers.take(block_length())))
             .await?;
         device.sync().await.result?;
         self.directory.sync().await?;
@@ -80,15 +74,7 @@ impl Plain {
     pub async fn read(&self, bytes: u64) -> io::Result<Duration> {
         let device = self.device().await?;
         let started = Stopwatch::start();
-        stream::iter(blocks(bytes))
-            .map(|offset| device.read_at(offset, self.buffers.take(block_length())))
-            .buffered(DEPTH)
-            .map(|transfer| transfer.into_buf())
-            .try_for_each(|buffer| async move {
-                drop(buffer);
-                Ok(())
-            })
-            .await?;
+        in_order(bytes, |offset| device.read_at(offset, self.buffers.take(block_length()))).await?;
         Ok(started.elapsed())
     }
 
@@ -106,9 +92,15 @@ impl Plain {
     }
 }
 
-/// Where the blocks of so many bytes begin.
-fn blocks(bytes: u64) -> impl Iterator<Item = u64> {
-    (0..bytes.div_ceil(BLOCK)).map(|number| number * BLOCK)
+/// Starts a transfer for each block of so many bytes, `DEPTH` at once, and waits for all of them.
+async fn in_order(bytes: u64, start: impl Fn(u64) -> Completion) -> io::Result<()> {
+    let blocks = (0..bytes.div_ceil(BLOCK)).map(|number| number * BLOCK);
+    stream::iter(blocks)
+        .map(start)
+        .buffered(DEPTH)
+        .map(|transfer| transfer.into_buf().map(drop))
+        .try_collect()
+        .await
 }
 
 fn block_length() -> usize {
