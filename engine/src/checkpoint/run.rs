@@ -18,11 +18,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What an incremental checkpoint goes on from: the files of the one before.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Chain {
     durability: Durability,
-    parts: Vec<Part>,
-    deltas: Vec<Stream>,
+    captured: Captured,
 }
 
 /// One checkpoint being taken.
@@ -49,7 +48,7 @@ struct Ended {
 }
 
 /// What a capture has written beside the log.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 struct Captured {
     parts: Vec<Part>,
     deltas: Vec<Stream>,
@@ -77,16 +76,11 @@ impl Run<'_> {
         }
         let captured = captured?;
         times.capture = self.since(begun);
-        if ended.kind != Kind::FoldOver {
-            let Captured { parts, deltas } = &captured;
-            let (parts, deltas) = (parts.clone(), deltas.clone());
-            *chain = Some(Chain { durability: self.plan.durability, parts, deltas });
-        }
-        let published = self.publish(ended, captured, image, &mut times).await;
-        if published.is_err() {
-            *chain = None;
-        }
-        published
+        let next = (ended.kind != Kind::FoldOver)
+            .then(|| Chain { durability: self.plan.durability, captured: captured.clone() });
+        let taken = self.publish(ended, captured, image, &mut times).await?;
+        *chain = next;
+        Ok(taken)
     }
 
     async fn index(&self, times: &mut CheckpointTimes) -> Result<Option<IndexImage>> {
@@ -141,7 +135,7 @@ impl Run<'_> {
                 self.progress.wrote(ended.end.raw().saturating_sub(before.raw()));
                 Captured::default()
             }
-            (Kind::Incremental, Some(base)) => self.increment(ended, base).await?,
+            (Kind::Incremental, Some(base)) => self.increment(ended, base.captured).await?,
             (Kind::Incremental | Kind::Snapshot, _) => {
                 let part = self.part(ended.flushed, ended.end).await?;
                 Captured { parts: part.into_iter().collect(), deltas: Vec::new() }
@@ -154,8 +148,8 @@ impl Run<'_> {
     }
 
     /// What has changed since `base`, and what is new.
-    async fn increment(&self, ended: &Ended, base: Chain) -> Result<Captured> {
-        let Chain { mut parts, mut deltas, .. } = base;
+    async fn increment(&self, ended: &Ended, base: Captured) -> Result<Captured> {
+        let Captured { mut parts, mut deltas } = base;
         let old_end = parts.last().map_or(ended.flushed, |part| Address::new(part.end));
         if ended.flushed < old_end {
             deltas.push(self.delta(ended, old_end).await?);

@@ -315,7 +315,5 @@ fn adopt(config: &Config, store: &Store) -> Result<Config> {
     }
     let mut config = config.clone().with_page_size(page).with_index_buckets(buckets);
     config.segment_size = ByteSize::new(store.segment_bytes);
-    // Memory that does not hold that index and two pages is refused by name.
-    Geometry::of(&config)?;
     Ok(config)
 }
