@@ -14,7 +14,8 @@
 //! # Invariants
 //! 1. What `manifest` names is durable before the rename.
 //! 2. A file goes only when the manifest on the medium no longer names it.
-//! 3. Whatever `manifest` does not name is debris, and may be removed by whoever holds the lock.
+//! 3. What neither `manifest` names nor the one before it, as long as that may come back after a
+//!    power cut, is debris, and may be removed by whoever holds the lock.
 
 use super::manifest::{Durability, Manifest, Record};
 use crate::error::{Error, ErrorKind, Result};

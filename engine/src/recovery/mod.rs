@@ -9,12 +9,13 @@
 //! | a damaged manifest, or none beside a log | an error, unless falling back is allowed |
 //!
 //! # Recovering a checkpoint
-//! 1. Everything it names is read and checked first, and nothing is written: the image of the
-//!    index, the parts and deltas beside the log.
+//! 1. Everything it needs is read and checked first, and nothing is written: the image of the
+//!    index, the parts and deltas beside the log, and the records of the log from the start of that
+//!    image on. The index leads to the newest of each entry; the last pages stay in memory.
 //! 2. Of the log everything behind it is cut off, durably: whatever was written there belongs to no
-//!    checkpoint, and may be of any age. Parts are written into the log, with what changed in them.
-//! 3. The records of the log are gone through from the start of the index image on, and the index
-//!    leads to the newest of each entry; the last pages stay in memory.
+//!    checkpoint, and may be of any age.
+//! 3. Parts that are in memory are flushed later, as everything else is. Others are written into
+//!    the log now, with what changed in them.
 //!
 //! All of it gives the same result if it is cut short and done again.
 //!
