@@ -51,7 +51,7 @@ impl Reserve {
         loop {
             match self.0.reserve(bytes) {
                 Ok(address) => return address.raw(),
-                Err(closed) => self.0.turn(closed),
+                Err(closed) => _ = self.0.turn(closed),
             }
         }
     }

@@ -53,6 +53,8 @@ pub enum ErrorKind {
     Poisoned,
     /// The store was closed.
     Closed,
+    /// The log was completed: it takes no more entries.
+    Completed,
     /// A key or value cannot be encoded, or stored bytes do not decode as the type asked for.
     Codec,
     /// This build, platform or device cannot do what was asked.
@@ -159,6 +161,11 @@ impl Error {
         Self::new(ErrorKind::Closed, "the store is closed")
     }
 
+    #[cold]
+    pub(crate) fn completed() -> Self {
+        Self::new(ErrorKind::Completed, "the log was completed and takes no more entries")
+    }
+
     /// `context` says whose bytes: "the key", "the value at log.000003 offset 4096".
     #[cold]
     pub(crate) fn codec(context: impl Into<String>, source: CodecError) -> Self {
@@ -187,7 +194,11 @@ impl ErrorKind {
             Self::StorageFull => Some("free space, then retry"),
             Self::Poisoned => Some("close the store and open it again"),
             Self::Closed => Some("open it again"),
-            Self::InvalidArgument | Self::Io | Self::Codec | Self::Unsupported => None,
+            Self::InvalidArgument
+            | Self::Io
+            | Self::Codec
+            | Self::Unsupported
+            | Self::Completed => None,
         }
     }
 }

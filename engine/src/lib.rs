@@ -56,11 +56,14 @@ mod hybrid_log;
 mod inspect;
 mod kv;
 mod memory;
+mod publication;
 mod record;
 mod recovery;
+mod sealed;
 mod session;
 mod statistics;
 mod store;
+mod stripes;
 
 pub use builder::Builder;
 pub use checkpoint::{
@@ -70,11 +73,6 @@ pub use checkpoint::{
 pub use codec::*;
 pub use config::{Backend, ByteSize, Config};
 pub use error::{Error, ErrorKind, Result};
-pub use futures::TryRead;
-pub use inspect::{
-    FileRole, InspectedCheckpoint, InspectedFile, InspectedIndex, InspectedStore, Inspection,
-    ManifestCopy, Problem, RecordCounts, inspect,
-};
 pub use kv::FasterKv;
 pub use recovery::{LostOperations, RecoveryProgress, RecoveryReport};
 pub use session::Session;

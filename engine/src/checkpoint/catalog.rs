@@ -1,12 +1,7 @@
-//! The files of a store, and the one step that makes a checkpoint count.
+//! The files of a store, beside those that every directory has (`publication.rs`).
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `lock` | held by descriptor while the store is open |
-//! | `manifest` | the [`Manifest`], replaced by rename |
-//! | `manifest.new` | the next one, before its rename |
-//! | `manifest.copy` | the same as `manifest`, for when that is damaged |
-//! | `log.000000` ... | the log |
 //! | `index-7.000000` ... | the image of the index that checkpoint 7 wrote |
 //! | `part-7.000000` ... | the part of the log that checkpoint 7 wrote beside it |
 //! | `delta-7.000000` ... | what had changed in earlier parts |
@@ -18,17 +13,12 @@
 //!    power cut, is debris, and may be removed by whoever holds the lock.
 
 use super::manifest::{Durability, Manifest, Record};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
+use crate::publication::{self, ASIDE, NotPublished};
 use kvick_io::sync::{Mutex, MutexGuard};
 use kvick_io::{Device, DeviceOptions, Directory};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-pub(crate) const LOCK: &str = "lock";
-pub(crate) const MANIFEST: &str = "manifest";
-pub(crate) const COPY: &str = "manifest.copy";
-pub(crate) const LOG: &str = "log";
-pub(crate) const ASIDE: &str = "manifest.new";
 
 /// The kinds of files that belong to one checkpoint.
 const KINDS: [&str; 3] = [INDEX, PART, DELTA];
@@ -45,14 +35,6 @@ pub(crate) struct Catalog {
     manifest: Mutex<Manifest>,
     // What the manifest names that is sure to be on the medium. Under its lock.
     durable: Mutex<BTreeSet<String>>,
-}
-
-/// A manifest that did not become the one of the store, or of which nobody knows.
-#[derive(Debug)]
-pub(crate) struct NotPublished {
-    pub(crate) error: Error,
-    /// The manifest before is still the one that counts.
-    pub(crate) is_certain: bool,
 }
 
 impl Catalog {
@@ -92,30 +74,14 @@ impl Catalog {
         durability: Durability,
     ) -> Result<(), NotPublished> {
         let bytes = manifest.encode();
-        let written = self.directory.write_file(ASIDE, &bytes).await;
-        written.map_err(|error| self.not_published("writing", error, true))?;
-        let renamed = self.directory.rename(ASIDE, MANIFEST).await;
-        renamed.map_err(|error| self.not_published("renaming", error, false))?;
-        if durability == Durability::PowerCut {
-            let synced = self.directory.sync().await;
-            synced.map_err(|error| self.not_published("publishing", error, false))?;
+        let synced = durability == Durability::PowerCut;
+        publication::publish(&*self.directory, &bytes, synced).await?;
+        if synced {
             *self.durable.lock().expect("nothing panics under it") = manifest.files();
         }
         *self.manifest() = manifest;
-        // The copy serves when the manifest is damaged later; the checkpoint does not depend on it.
-        if let Err(error) = self.directory.write_file(COPY, &bytes).await {
-            tracing::warn!(%error, "the copy of the manifest was not written");
-        }
+        publication::keep_copy(&*self.directory, &bytes).await;
         Ok(())
-    }
-
-    fn not_published(&self, doing: &str, error: std::io::Error, before: bool) -> NotPublished {
-        let place = self.directory.describe();
-        let error = Error::io(format!("{doing} the manifest in {place}"), error);
-        // A write that failed for want of space left the file aside incomplete, no more. Of any
-        // other failure nobody knows what it did to what was synced.
-        let is_certain = before && error.kind() == ErrorKind::StorageFull;
-        NotPublished { error, is_certain }
     }
 
     /// Removes what no manifest names that may be found after a crash. Returns a token above those

@@ -1,30 +1,19 @@
 //! What a store's directory holds, as text: one file, replaced as a whole.
 //!
 //! The manifest names the store's types and sizes, every checkpoint that is kept, and the files
-//! each of them needs. It is TOML, so that people can read it, and ends with the CRC32C of
-//! everything before, which is checked before any of it is believed.
-//!
-//! ```text
-//!   kvick = "store"
-//!   format = 1
-//!   ...
-//!   # crc32c 0x89abcdef
-//! ```
+//! each of them needs. `sealed.rs` says what it looks like.
 
 use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::hybrid_log::Units;
+use crate::sealed::{self, Edition, Hex};
 use crate::store::sessions::{CommitPoint, SessionId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What this build writes, and the newest that it reads.
 pub(crate) const FORMAT: u32 = 1;
-/// Features of the format that this build knows: a manifest that names another is not for it.
-const FEATURES: [&str; 0] = [];
-const KIND: &str = "store";
-/// What the last line begins with.
-const CHECKSUM: &str = "# crc32c ";
+const EDITION: Edition = Edition { kind: "store", format: FORMAT };
 
 /// No store was made with larger pages.
 const LARGEST_PAGE: u64 = 32 << 20;
@@ -153,16 +142,11 @@ pub(crate) struct IndexImage {
     pub(crate) stream: Stream,
 }
 
-/// A number of 64 bits, which TOML has no room for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub(crate) struct Hex(pub(crate) u64);
-
 impl Manifest {
     /// Of a store that has nothing yet.
     pub(crate) fn new(store: Store) -> Self {
         Self {
-            kvick: KIND.to_owned(),
+            kvick: EDITION.kind.to_owned(),
             format: FORMAT,
             features: Vec::new(),
             next_token: 1,
@@ -173,10 +157,7 @@ impl Manifest {
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut text = toml::to_string(self).expect("a manifest is plain data");
-        let checksum = crc32c::crc32c(text.as_bytes());
-        text.push_str(&format!("{CHECKSUM}{checksum:#010x}\n"));
-        text.into_bytes()
+        sealed::encode(self)
     }
 
     /// `file` is what the bytes were read from, for messages.
@@ -184,20 +165,7 @@ impl Manifest {
     /// # Errors
     /// `Corrupt` if the bytes are not what was written; `Unsupported` for another format.
     pub(crate) fn decode(file: &str, bytes: &[u8]) -> Result<Self> {
-        let text = checked(file, bytes)?;
-        let head: Head = toml::from_str(text).map_err(|error| foreign(file, &error))?;
-        if head.kvick != KIND {
-            return Err(Error::unsupported(format!("{file}: the manifest of a {}", head.kvick)));
-        }
-        let unknown = head.features.iter().find(|name| !FEATURES.contains(&name.as_str()));
-        if head.format != FORMAT || unknown.is_some() {
-            let with = unknown.map_or_else(String::new, |name| format!(" with {name:?}"));
-            return Err(Error::unsupported(format!(
-                "{file}: format {}{with}; this build reads format {FORMAT}",
-                head.format
-            )));
-        }
-        let manifest: Self = toml::from_str(text).map_err(|error| foreign(file, &error))?;
+        let manifest: Self = sealed::decode(file, bytes, EDITION)?;
         manifest.check(file)?;
         Ok(manifest)
     }
@@ -245,7 +213,7 @@ impl Manifest {
         if is_sound {
             return Ok(());
         }
-        Err(Error::corrupt("the manifest, which contradicts itself,", file, 0, 1, 0))
+        Err(sealed::contradiction(file))
     }
 }
 
@@ -299,51 +267,6 @@ impl Store {
     pub(crate) fn units(&self) -> Units {
         let unit_bytes = usize::try_from(self.unit_bytes).expect("a unit fits in memory");
         Units::new(self.page_bytes.ilog2(), unit_bytes, self.salt.0)
-    }
-}
-
-/// Enough of any manifest, of this format or another.
-#[derive(Deserialize)]
-struct Head {
-    kvick: String,
-    format: u32,
-    #[serde(default)]
-    features: Vec<String>,
-}
-
-/// The text before the checksum, if that is its checksum.
-fn checked<'b>(file: &str, bytes: &'b [u8]) -> Result<&'b str> {
-    let damaged = |expected: u64, got: u64| {
-        Error::corrupt("the checksum of the manifest", file, bytes.len() as u64, expected, got)
-    };
-    let text = std::str::from_utf8(bytes).map_err(|_| damaged(1, 0))?;
-    let start = text.rfind(CHECKSUM).ok_or_else(|| damaged(1, 0))?;
-    let (body, last) = text.split_at(start);
-    let computed = crc32c::crc32c(body.as_bytes());
-    if last != format!("{CHECKSUM}{computed:#010x}\n") {
-        let stored = last[CHECKSUM.len()..].trim_end().trim_start_matches("0x");
-        let stored = u64::from_str_radix(stored, 16).unwrap_or(0);
-        return Err(damaged(u64::from(computed), stored));
-    }
-    Ok(body)
-}
-
-#[cold]
-fn foreign(file: &str, error: &toml::de::Error) -> Error {
-    Error::unsupported(format!("{file}: not a manifest that this build reads: {}", error.message()))
-}
-
-impl From<Hex> for String {
-    fn from(Hex(number): Hex) -> Self {
-        format!("{number:#018x}")
-    }
-}
-
-impl TryFrom<String> for Hex {
-    type Error = std::num::ParseIntError;
-
-    fn try_from(text: String) -> std::result::Result<Self, Self::Error> {
-        u64::from_str_radix(text.strip_prefix("0x").unwrap_or(&text), 16).map(Self)
     }
 }
 

@@ -1,6 +1,6 @@
 //! One checkpoint, from its first phase to its last.
 
-use super::catalog::{Catalog, DELTA, NotPublished, PART};
+use super::catalog::{Catalog, DELTA, PART};
 use super::manifest::{IndexImage, Kind, Manifest, Part, Record, Stream};
 use super::progress::{CheckpointPhase, Progress};
 use super::request::Plan;
@@ -10,6 +10,7 @@ use super::{
 };
 use crate::address::Address;
 use crate::error::{Error, Result};
+use crate::publication::NotPublished;
 use crate::record::RecordInfo;
 use crate::store::Core;
 use crate::store::sessions::{CommitPoint, SessionId};
@@ -174,7 +175,8 @@ impl Run<'_> {
         let mut page = ended.flushed;
         while page < old_end {
             let pending = writer.pending();
-            page = log.changed_in_page([page, old_end], ended.stamp, |address, record| {
+            let layout = self.core.layout;
+            page = log.changed_in_page(layout, [page, old_end], ended.stamp, |address, record| {
                 delta::append(pending, address, record);
             });
             log.shown_below(page.min(old_end));

@@ -48,6 +48,12 @@ impl Backend {
     /// The same choice for the I/O layer. `Memory` and `Null` are directories of their own there,
     /// not a way to do I/O: who opens a store takes those before asking.
     pub(crate) fn io_config(self, config: &Config) -> Result<IoConfig> {
+        let Config { depth, io_threads: threads, direct, .. } = *config;
+        self.io_with(IoConfig { depth, threads, direct, ..IoConfig::default() })
+    }
+
+    /// `settings` with this choice of a backend.
+    pub(crate) fn io_with(self, settings: IoConfig) -> Result<IoConfig> {
         let backend = match self {
             Self::Auto => BackendChoice::Auto,
             Self::Uring => BackendChoice::Uring,
@@ -57,13 +63,7 @@ impl Backend {
                 return Err(Error::unsupported(format!("I/O on files by the backend {self}")));
             }
         };
-        Ok(IoConfig {
-            backend,
-            depth: config.depth,
-            threads: config.io_threads,
-            direct: config.direct,
-            ..IoConfig::default()
-        })
+        Ok(IoConfig { backend, ..settings })
     }
 }
 

@@ -203,7 +203,7 @@ impl Config {
 }
 
 #[cold]
-fn refused(name: &str, text: &str, error: &toml::de::Error) -> Error {
+pub(crate) fn refused(name: &str, text: &str, error: &toml::de::Error) -> Error {
     let start = error.span().map_or(0, |span| span.start);
     let line = 1 + text.bytes().take(start).filter(|&byte| byte == b'\n').count();
     Error::invalid(format!("{name}, line {line}: {}", error.message()))

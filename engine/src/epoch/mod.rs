@@ -118,6 +118,20 @@ impl Epoch {
         epoch
     }
 
+    /// Between what a participant wrote and what it looks at next. Pairs with
+    /// [`fence_heavily`](Self::fence_heavily).
+    #[inline(always)]
+    pub(crate) fn fence_lightly(&self) {
+        self.shared.fences.light();
+    }
+
+    /// Between what was written for participants to see and looking at what they wrote: each of
+    /// them sees it after its light fence, or what it wrote before that is seen here.
+    #[cold]
+    pub(crate) fn fence_heavily(&self) {
+        self.shared.fences.heavy();
+    }
+
     /// Whether nobody is protected at an epoch older than `epoch`.
     ///
     /// `epoch` comes from [`Epoch::bump`]; asking for another one tells nothing.

@@ -8,6 +8,7 @@ use super::unit::Units;
 use super::{HybridLog, Strip};
 use crate::address::Address;
 use crate::error::{Error, Result};
+use crate::record::Layout;
 use futures::stream::{FuturesOrdered, StreamExt};
 use kvick_io::Device;
 
@@ -54,6 +55,7 @@ impl HybridLog {
     /// `stamp`. The page is frozen and pinned. Returns the start of the next page.
     pub(crate) fn changed_in_page(
         &self,
+        layout: Layout,
         [from, end]: [Address; 2],
         stamp: u64,
         mut show: impl FnMut(Address, &[u8]),
@@ -69,7 +71,7 @@ impl HybridLog {
         };
         let length = usize::try_from(limit.raw() - start.raw()).expect("within a page");
         self.with_pinned(start, length, |bytes| {
-            for record in self.records(start, bytes) {
+            for record in self.records(layout, start, bytes) {
                 let record = record.expect("records in memory are whole");
                 if record.info.stamp() == stamp {
                     show(record.address, record.bytes);

@@ -4,7 +4,7 @@ use super::HybridLog;
 use super::unit::Units;
 use crate::address::Address;
 use crate::error::{Error, Result};
-use crate::record::StoredRecord;
+use crate::record::{Layout, StoredRecord};
 use kvick_io::AlignedBuf;
 
 /// Units as they were read, and how far they have been checked.
@@ -22,12 +22,12 @@ impl HybridLog {
     ///
     /// # Errors
     /// `Corrupt` with file and offset, `Io`.
-    pub(crate) async fn fetch(&self, address: Address) -> Result<StoredRecord> {
+    pub(crate) async fn fetch(&self, layout: Layout, address: Address) -> Result<StoredRecord> {
         assert!(address < self.marks.flushed.load(), "{address:?} was written");
-        let mut wanted = self.counters.record_bytes_hint(self.layout);
+        let mut wanted = self.counters.record_bytes_hint(layout);
         loop {
             let mut fetched = self.read_units(address, wanted).await?;
-            let whole = self.record_in(&mut fetched)?;
+            let whole = self.record_in(layout, &mut fetched)?;
             if whole <= fetched.checked_bytes(self.units) {
                 self.counters.fetched(whole);
                 let within = fetched.within();
@@ -41,10 +41,10 @@ impl HybridLog {
     }
 
     /// Checks as many units as the record needs, or as there are; returns the record's size.
-    fn record_in(&self, fetched: &mut Fetched) -> Result<usize> {
+    fn record_in(&self, layout: Layout, fetched: &mut Fetched) -> Result<usize> {
         let (address, within) = (fetched.address, fetched.within());
-        self.check_up_to(fetched, within + self.layout.header_bytes())?;
-        let header = StoredRecord::header(&fetched.bytes[within..], self.layout);
+        self.check_up_to(fetched, within + layout.header_bytes())?;
+        let header = StoredRecord::header(&fetched.bytes[within..], layout);
         let Some(whole) = header else {
             return Err(self.misled("the header of a record", address));
         };

@@ -49,7 +49,7 @@ impl Frames {
 
     /// Words from `address` to the end of its page.
     #[inline(always)]
-    fn words_from(&self, address: Address) -> &[AtomicU64] {
+    pub(crate) fn words_from(&self, address: Address) -> &[AtomicU64] {
         let start = self.index(address);
         let in_page = start & ((1 << (self.page_bits - WORD.ilog2())) - 1);
         &self.words[start..start - in_page + self.page_words]

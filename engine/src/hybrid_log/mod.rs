@@ -31,6 +31,7 @@ mod read_only;
 mod records;
 mod region;
 mod restore;
+mod room;
 mod scan;
 mod strip;
 mod tail;
@@ -39,9 +40,10 @@ mod version;
 
 pub(crate) use records::Records;
 pub(crate) use region::Region;
+pub(crate) use room::NoRoom;
 pub(crate) use scan::{Joint, PagePayload};
 pub(crate) use strip::{Strip, is_missing};
-pub(crate) use tail::Tail;
+pub(crate) use tail::{Position, Rest, Tail};
 pub(crate) use unit::{Chunk, Units};
 
 use crate::address::{Address, Watermark};
@@ -52,12 +54,12 @@ use crate::statistics::DeviceCounters;
 use event_listener::Event;
 use frames::Frames;
 use health::Health;
-use kvick_io::sync::atomic::Ordering;
+use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use kvick_io::{BufPool, Device};
 use kvick_runtime::Handle;
 use region::Marks;
+use std::ops::Range;
 use std::sync::Arc;
-use tail::PageClosed;
 
 /// The sizes of one log.
 #[derive(Clone, Copy, Debug)]
@@ -105,7 +107,6 @@ impl LogExtent {
 pub(crate) struct HybridLog {
     // Fixed after creation.
     geometry: LogGeometry,
-    layout: Layout,
     units: Units,
     frames: Frames,
     device: Arc<dyn Device>,
@@ -142,19 +143,11 @@ struct Events {
     page_free: Event,
 }
 
-/// There is no room for a record now. [`HybridLog::room`] waits for it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct NoRoom {
-    /// What the record takes.
-    pub(crate) bytes: u64,
-}
-
 impl HybridLog {
     pub(crate) fn new(
         geometry: LogGeometry,
         extent: LogExtent,
-        layout: Layout,
-        device: Arc<dyn Device>,
+        (device, buffers): (Arc<dyn Device>, BufPool),
         (epoch, handle): (Epoch, Handle),
     ) -> std::io::Result<Self> {
         let LogExtent { head, tail, .. } = extent;
@@ -169,7 +162,7 @@ impl HybridLog {
             units,
             frames: Frames::new(page_bits, frames, capacity, huge_pages)?,
             device,
-            buffers: BufPool::new(geometry.flush_bytes),
+            buffers,
             epoch,
             handle,
             marks: Marks::new(extent),
@@ -179,7 +172,6 @@ impl HybridLog {
             events: Events::default(),
             counters: DeviceCounters::default(),
             geometry,
-            layout,
         })
     }
 
@@ -215,23 +207,48 @@ impl HybridLog {
     }
 
     /// The bytes of the value at `address`, whose region is read-only.
-    #[expect(unsafe_code, reason = "immutable values are read in place")]
     pub(crate) fn immutable_value<'g>(
         &'g self,
+        layout: Layout,
         address: Address,
         guard: &'g Guard<'_>,
     ) -> &'g [u8] {
         let record = self.record(address, guard);
+        let (_, length) = record.final_value(layout);
+        let value = layout.value_index(record.extents(layout).key) * crate::record::WORD;
+        self.immutable(address, value..value + length, guard)
+    }
+
+    /// Bytes of the record at `address`, whose region is read-only.
+    #[expect(unsafe_code, reason = "what is immutable is read in place")]
+    pub(crate) fn immutable<'g>(
+        &'g self,
+        address: Address,
+        range: Range<usize>,
+        _guard: &'g Guard<'_>,
+    ) -> &'g [u8] {
         // The lower floor, by which the region was read-only, may have come down since. The upper
         // one follows only when this guard has ended.
         assert!(address < self.marks.read_only.effective(), "{address:?} is immutable");
-        let (_, length) = record.final_value(self.layout);
-        let value = self.layout.value_index(record.extents(self.layout).key) * crate::record::WORD;
-        let start = Address::new(address.raw() + value as u64);
+        debug_assert!(address >= self.marks.safe_head.load(), "{address:?} is in memory");
+        let start = Address::new(address.raw() + range.start as u64);
         // SAFETY: the region of the record was read-only under this guard, and the upper floor is
         // above it still (asserted), so nobody writes it before the guard ends; nor is its page
         // evicted.
-        unsafe { self.frames.immutable_bytes(start, length) }
+        unsafe { self.frames.immutable_bytes(start, range.len()) }
+    }
+
+    /// Below this address nothing changes while `_guard` lives.
+    #[inline]
+    pub(crate) fn immutable_below(&self, _guard: &Guard<'_>) -> Address {
+        self.marks.safe_read_only.effective()
+    }
+
+    /// The words from `address`, which is at or above the head, to the end of its page.
+    #[inline(always)]
+    pub(crate) fn words<'g>(&'g self, address: Address, _guard: &'g Guard<'_>) -> &'g [AtomicU64] {
+        debug_assert!(address >= self.marks.safe_head.load(), "{address:?} is in memory");
+        self.frames.words_from(address)
     }
 
     /// Shows the bytes of `[start, start + length)`, which lie in one page, are frozen, and pinned.
@@ -247,8 +264,7 @@ impl HybridLog {
         look(unsafe { self.frames.immutable_bytes(start, length) })
     }
 
-    /// Appends a record that nothing leads to yet. `layout` is that of the log; the caller knows it
-    /// as a constant.
+    /// Appends a record that nothing leads to yet.
     #[inline(always)]
     pub(crate) fn append<'g>(
         &'g self,
@@ -257,13 +273,9 @@ impl HybridLog {
         record: NewRecord<'_>,
         guard: &'g Guard<'_>,
     ) -> Result<(Address, RecordRef<'g>), NoRoom> {
-        debug_assert_eq!(layout, self.layout, "one log, one layout");
         let extents = layout.extents(record.key.len(), record.value.len());
         let bytes = layout.record_bytes(extents) as u64;
-        let address = match self.tail.reserve(bytes) {
-            Ok(address) => address,
-            Err(closed) => self.reserve_further(closed, bytes)?,
-        };
+        let address = self.take(bytes, |_rest| {}, guard)?;
         debug_assert!(address > previous, "a chain leads to ever lower addresses");
         let appended = self.record(address, guard);
         appended.initialise(
@@ -279,44 +291,6 @@ impl HybridLog {
         RecordInfo::transition_to_invalid(record.info_word());
     }
 
-    #[cold]
-    #[inline(never)]
-    fn reserve_further(&self, closed: PageClosed, bytes: u64) -> Result<Address, NoRoom> {
-        let mut closed = closed;
-        loop {
-            if !self.frame_is_free(closed.page + 1) {
-                return Err(NoRoom { bytes });
-            }
-            self.tail.turn(closed);
-            self.events.demand.notify(usize::MAX);
-            match self.tail.reserve(bytes) {
-                Ok(address) => return Ok(address),
-                Err(again) => closed = again,
-            }
-        }
-    }
-
-    fn frame_is_free(&self, page: u64) -> bool {
-        let safe_head = self.marks.safe_head.load().page(self.geometry.page_bits);
-        page < safe_head + u64::from(self.frames.count())
-    }
-
-    /// Waits until a record of `bytes` bytes can be appended, or says why it never will be.
-    ///
-    /// # Errors
-    /// `StorageFull` while the device takes no page, `Poisoned`, `Closed`.
-    pub(crate) async fn room(&self, bytes: u64) -> Result<()> {
-        loop {
-            let freed = self.events.page_free.listen();
-            let changed = self.health.changed().listen();
-            if self.tail.has_room(bytes) || self.frame_is_free(self.tail.page() + 1) {
-                return Ok(());
-            }
-            self.health.check_room()?;
-            futures::future::select(freed, changed).await;
-        }
-    }
-
     /// Waits until it is clear again whether the record at `address` can change in place.
     pub(crate) async fn settled(&self, address: Address) -> Result<()> {
         loop {
@@ -330,11 +304,17 @@ impl HybridLog {
         }
     }
 
+    /// Asks that everything below `end`, where a unit begins, becomes immutable and is written.
+    pub(crate) fn want_flushed(&self, end: Address) {
+        debug_assert_eq!(end, self.units.unit_start(end), "a flush ends on a unit");
+        self.wanted.read_only.raise(end);
+        self.events.demand.notify(usize::MAX);
+    }
+
     /// Makes everything appended so far immutable, writes it and makes it durable.
     pub(crate) async fn flush(&self) -> Result<Address> {
         let end = self.tail.pad(self.units.payload());
-        self.wanted.read_only.raise(end);
-        self.events.demand.notify(usize::MAX);
+        self.want_flushed(end);
         self.stored(end).await?;
         self.sync().await?;
         Ok(end)
@@ -349,6 +329,19 @@ impl HybridLog {
                 return Ok(());
             }
             self.health.check_room()?;
+            futures::future::select(moved, changed).await;
+        }
+    }
+
+    /// As [`stored`](Self::stored), and goes on waiting while the device is full.
+    pub(crate) async fn stored_some_time(&self, end: Address) -> Result<()> {
+        loop {
+            let moved = self.events.flushed.listen();
+            let changed = self.health.changed().listen();
+            if self.marks.flushed.load() >= end {
+                return Ok(());
+            }
+            self.health.check_write()?;
             futures::future::select(moved, changed).await;
         }
     }
@@ -407,16 +400,17 @@ impl HybridLog {
         self.events.demand.notify(usize::MAX);
     }
 
+    /// Pages in memory.
+    pub(crate) fn frames(&self) -> u32 {
+        self.frames.count()
+    }
+
     pub(crate) fn health(&self) -> &Health {
         &self.health
     }
 
     pub(crate) fn units(&self) -> Units {
         self.units
-    }
-
-    pub(crate) fn layout(&self) -> Layout {
-        self.layout
     }
 
     pub(crate) fn tail_address(&self) -> Address {

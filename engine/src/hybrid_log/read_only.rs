@@ -12,12 +12,16 @@ impl HybridLog {
     pub(super) async fn drive_read_only(&self) {
         let first = self.tail.page();
         let mut ahead = first + 1..first + u64::from(self.frames.count());
+        // A log that nobody appends to gets no memory.
+        let is_used = || self.tail.page() > first;
         loop {
             let demand = self.events.demand.listen();
             if self.health.is_closed() {
                 return;
             }
-            self.touch_ahead(&mut ahead);
+            if is_used() {
+                self.touch_ahead(&mut ahead);
+            }
             let target = self.read_only_target();
             if target <= self.marks.read_only.load() {
                 demand.await;

@@ -31,8 +31,13 @@ pub(crate) struct PageRecord<'b> {
 
 impl super::HybridLog {
     /// The records in `bytes`, the payload of one page from `start` on, where a record begins.
-    pub(crate) fn records<'b>(&self, start: Address, bytes: &'b [u8]) -> Records<'b> {
-        Records::new(self.units, self.layout, [start, Address::FIRST], bytes)
+    pub(crate) fn records<'b>(
+        &self,
+        layout: Layout,
+        start: Address,
+        bytes: &'b [u8],
+    ) -> Records<'b> {
+        Records::new(self.units, layout, [start, Address::FIRST], bytes)
     }
 }
 

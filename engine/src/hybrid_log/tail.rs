@@ -9,7 +9,8 @@
 //!
 //! Room is taken by adding to the word. Whoever finds that the page has no room *turns* to the next
 //! page by a CAS, if that page's frame is free; there is no owner to wait for. An offset may
-//! overshoot the page: then the page is closed, and its rest stays zero.
+//! overshoot the page: then the page is closed. The rest of a closed page is told to exactly one,
+//! who overshot it first or turned it, and stays zero unless he writes there.
 
 use crate::address::Address;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
@@ -31,6 +32,22 @@ pub(crate) struct Tail {
 #[must_use]
 pub(crate) struct PageClosed {
     pub(crate) page: u64,
+    /// What this attempt closed.
+    pub(crate) rest: Option<Rest>,
+}
+
+/// Bytes at the end of a page that nobody will take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rest {
+    pub(crate) start: Address,
+    pub(crate) bytes: u64,
+}
+
+/// A position as the word has it: within a page, or at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(crate) page: u64,
+    pub(crate) offset: u64,
 }
 
 impl Tail {
@@ -48,29 +65,59 @@ impl Tail {
         // Relaxed: a guess that keeps waiters from adding to a closed page without end.
         let guess = self.word.load(Ordering::Relaxed);
         if offset(guess) + bytes > self.capacity {
-            return Err(PageClosed { page: page(guess) });
+            return Err(PageClosed { page: page(guess), rest: None });
         }
         // Acquire: pairs with the Release of `turn`, which follows the zeroing of the frame.
         let before = self.word.fetch_add(bytes, Ordering::AcqRel);
         if offset(before) + bytes > self.capacity {
-            return Err(PageClosed { page: page(before) });
+            return Err(PageClosed { page: page(before), rest: self.rest(before) });
         }
         Ok(Address::at(page(before), offset(before), self.page_bits))
     }
 
     /// Goes on to the page after `page`, unless somebody already did. The caller knows that the
-    /// next page's frame is free.
-    pub(crate) fn turn(&self, closed: PageClosed) {
+    /// next page's frame is free. Returns what this call has closed.
+    pub(crate) fn turn(&self, closed: PageClosed) -> Option<Rest> {
         let next = pack(closed.page + 1, 0);
         let mut current = self.word.load(Ordering::Relaxed);
         while page(current) == closed.page {
             // Release: pairs with the Acquire of `reserve`.
             match self.word.compare_exchange(current, next, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => return,
+                Ok(_) => return self.rest(current),
                 Err(now) => current = now,
             }
         }
         debug_assert!(page(current) > closed.page, "the tail never goes back");
+        None
+    }
+
+    /// Takes everything from where the tail is to where `plan` says, over any number of pages, in
+    /// one step; `plan` is asked again if somebody else was faster, and answers nothing if there is
+    /// no room. Returns both ends.
+    pub(crate) fn reserve_with(
+        &self,
+        mut plan: impl FnMut(Position) -> Option<Position>,
+    ) -> Option<[Position; 2]> {
+        // Acquire: as in `reserve`.
+        let mut current = self.word.load(Ordering::Acquire);
+        loop {
+            let from = Position { page: page(current), offset: offset(current).min(self.capacity) };
+            let to = plan(from)?;
+            assert!(to.offset <= self.capacity && to.offset.is_multiple_of(8));
+            assert!((to.page, to.offset) > (from.page, from.offset), "{from:?} to {to:?}");
+            let word = pack(to.page, to.offset);
+            match self.word.compare_exchange(current, word, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Some([from, to]),
+                Err(now) => current = now,
+            }
+        }
+    }
+
+    /// What is left of the page of a word that is about to be closed.
+    fn rest(&self, word: u64) -> Option<Rest> {
+        let start = Address::at(page(word), offset(word), self.page_bits);
+        let bytes = self.capacity.checked_sub(offset(word)).filter(|bytes| *bytes > 0)?;
+        Some(Rest { start, bytes })
     }
 
     /// Moves the tail up to a multiple of `unit` within its page, so that a flush can end there,
@@ -142,11 +189,23 @@ mod tests {
         }
         assert_eq!(taken.len(), (4032 - 64) / 104);
         assert!(taken.windows(2).all(|pair| pair[0].raw() + 104 == pair[1].raw()));
-        let closed = PageClosed { page: 0 };
+        let closed = PageClosed { page: 0, rest: None };
         assert_eq!(tail.reserve(104), Err(closed));
-        tail.turn(closed);
-        tail.turn(closed);
+        let start = Address::new(taken[taken.len() - 1].raw() + 104);
+        let rest = Rest { start, bytes: 4032 - start.raw() };
+        assert_eq!(tail.turn(closed), Some(rest));
+        assert_eq!(tail.turn(closed), None);
         assert_eq!(tail.reserve(104), Ok(Address::at(1, 0, 12)));
+    }
+
+    #[test]
+    fn many_pages_are_taken_in_one_step() {
+        let tail = Tail::new(Address::FIRST, 12, 4032);
+        assert_eq!(tail.reserve_with(|_from| None), None);
+        let to = Position { page: 2, offset: 504 };
+        let taken = tail.reserve_with(|from| Some(to).filter(|_| from.offset == 64));
+        assert_eq!(taken, Some([Position { page: 0, offset: 64 }, to]));
+        assert_eq!(tail.reserve(8), Ok(Address::at(2, 504, 12)));
     }
 
     #[test]
@@ -174,7 +233,7 @@ mod loom_tests {
             let take = |tail: &Tail| loop {
                 match tail.reserve(48) {
                     Ok(address) => return address,
-                    Err(closed) => tail.turn(closed),
+                    Err(closed) => _ = tail.turn(closed),
                 }
             };
             let other = {
@@ -188,6 +247,37 @@ mod loom_tests {
                 let apart = own.raw().abs_diff(address.raw());
                 assert!(apart >= 48, "{own:?} and {address:?} overlap");
             }
+        });
+    }
+
+    /// Two writers close a page: its rest is told once, and no bytes of it are taken.
+    #[test]
+    fn loom_the_rest_of_a_page_is_told_once() {
+        loom::model(|| {
+            let tail = Arc::new(Tail::new(Address::FIRST, 12, 128));
+            let take = |tail: &Tail| {
+                let mut rests = Vec::new();
+                loop {
+                    match tail.reserve(40) {
+                        Ok(address) => return (address, rests),
+                        Err(closed) => {
+                            rests.extend(closed.rest);
+                            rests.extend(tail.turn(closed));
+                        }
+                    }
+                }
+            };
+            let other = {
+                let tail = Arc::clone(&tail);
+                thread::spawn(move || take(&tail))
+            };
+            let (own, mut rests) = take(&tail);
+            let (address, others) = other.join().expect("no panic");
+            rests.extend(others);
+            let second = Rest { start: Address::new(104), bytes: 24 };
+            assert_eq!(rests, [second]);
+            assert_eq!(own.raw().min(address.raw()), 64);
+            assert_eq!(own.raw().max(address.raw()), 1 << 12);
         });
     }
 }

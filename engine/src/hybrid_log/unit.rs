@@ -37,6 +37,9 @@ pub(crate) struct Units {
 }
 
 impl Units {
+    /// Bytes of a unit that are not payload.
+    pub(crate) const TRAILER: usize = TRAILER_BYTES;
+
     pub(crate) fn new(page_bits: u32, unit_bytes: usize, salt: u64) -> Self {
         assert!(unit_bytes.is_power_of_two() && unit_bytes > TRAILER_BYTES);
         assert!(unit_bytes <= 1 << page_bits, "a page holds units");
@@ -95,13 +98,39 @@ impl Units {
         };
         let start = self.unit_start(from);
         let units = self.count(start, in_page).min(largest);
-        let end = start.offset(self.page_bits) + units as u64 * self.payload();
-        let end = if end >= self.page_capacity() {
-            Address::at(page + 1, 0, self.page_bits)
+        let end = Address::new(start.raw() + units as u64 * self.payload());
+        Some(Chunk { start, units, end: self.settle(end) })
+    }
+
+    /// The start of the next page for the end of the payload of one; any other address as it is.
+    #[inline]
+    pub(crate) fn settle(self, address: Address) -> Address {
+        if address.offset(self.page_bits) >= self.page_capacity() {
+            Address::at(address.page(self.page_bits) + 1, 0, self.page_bits)
         } else {
-            Address::at(page, end, self.page_bits)
-        };
-        Some(Chunk { start, units, end })
+            address
+        }
+    }
+
+    /// The first address of the unit behind the one that holds `address`.
+    pub(crate) fn unit_behind(self, address: Address) -> Address {
+        self.settle(Address::new(self.unit_start(address).raw() + self.payload()))
+    }
+
+    /// The first address at or behind `address` where a unit begins.
+    pub(crate) fn unit_behind_end(self, address: Address) -> Address {
+        if self.unit_start(address) == address { address } else { self.unit_behind(address) }
+    }
+
+    /// The start of the page behind the one that holds `address`.
+    pub(crate) fn page_behind(self, address: Address) -> Address {
+        Address::at(address.page(self.page_bits) + 1, 0, self.page_bits)
+    }
+
+    /// Bytes of records from `address` to the end of its page.
+    #[inline]
+    pub(crate) fn left_of_page(self, address: Address) -> u64 {
+        self.page_capacity().saturating_sub(address.offset(self.page_bits))
     }
 
     /// Whether the payload of a page ends at `address`.
@@ -143,21 +172,41 @@ impl Units {
         which: Range<usize>,
         locate: impl Fn(Address) -> (String, u64),
     ) -> Result<()> {
-        let size = self.unit_bytes - TRAILER_BYTES;
         assert!(which.end * self.unit_bytes <= bytes.len(), "whole units");
         for unit in which {
-            let at = unit * self.unit_bytes;
-            let address = Address::new(start.raw() + unit as u64 * self.payload());
-            let trailer = &bytes[at + size..at + self.unit_bytes];
-            let stored = u32::from_le_bytes(trailer[4..].try_into().expect("4 bytes"));
-            let computed = self.checksum(address, &bytes[at..at + size + 4]);
-            if stored != computed {
+            if let Err((address, [stored, computed])) = self.open_one(start, bytes, unit) {
                 let (file, offset) = locate(address);
-                let (stored, computed) = (u64::from(stored), u64::from(computed));
-                return Err(corrupt(&file, offset, stored, computed));
+                return Err(corrupt(&file, offset, stored.into(), computed.into()));
             }
-            bytes.copy_within(at..at + size, unit * size);
         }
+        Ok(())
+    }
+
+    /// As [`open`](Self::open), up to the first unit that is not what was written; says how many
+    /// are.
+    pub(crate) fn open_sound(self, start: Address, bytes: &mut [u8]) -> usize {
+        let count = bytes.len() / self.unit_bytes;
+        let is_damaged = |unit: &usize| self.open_one(start, bytes, *unit).is_err();
+        (0..count).find(is_damaged).unwrap_or(count)
+    }
+
+    /// Checks one unit and closes the gap before it; or says where it is, and both checksums.
+    fn open_one(
+        self,
+        start: Address,
+        bytes: &mut [u8],
+        unit: usize,
+    ) -> Result<(), (Address, [u32; 2])> {
+        let size = self.unit_bytes - TRAILER_BYTES;
+        let at = unit * self.unit_bytes;
+        let address = Address::new(start.raw() + unit as u64 * self.payload());
+        let trailer = &bytes[at + size..at + self.unit_bytes];
+        let stored = u32::from_le_bytes(trailer[4..].try_into().expect("4 bytes"));
+        let computed = self.checksum(address, &bytes[at..at + size + 4]);
+        if stored != computed {
+            return Err((address, [stored, computed]));
+        }
+        bytes.copy_within(at..at + size, unit * size);
         Ok(())
     }
 

@@ -2,10 +2,9 @@
 
 use super::{FileRole, InspectedFile};
 use crate::checkpoint::CheckpointToken;
-use crate::checkpoint::catalog::{
-    ASIDE, COPY, DELTA, INDEX, LOCK, LOG, MANIFEST, PART, device_name,
-};
+use crate::checkpoint::catalog::{DELTA, INDEX, PART, device_name};
 use crate::checkpoint::manifest::Manifest;
+use crate::publication::{ASIDE, COPY, LOCK, LOG, MANIFEST};
 use kvick_io::Directory;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -32,9 +32,9 @@ pub use report::{
     ManifestCopy, Problem, RecordCounts,
 };
 
-use crate::checkpoint::catalog::{COPY, MANIFEST};
 use crate::checkpoint::manifest::Manifest;
 use crate::error::{Error, ErrorKind, Result};
+use crate::publication::{COPY, MANIFEST};
 use check::Check;
 use kvick_io::Directory;
 use problems::Problems;

@@ -2,17 +2,20 @@
 
 use super::{Opening, TypeNames};
 use crate::address::Address;
-use crate::checkpoint::catalog::{Catalog, LOG};
-use crate::checkpoint::manifest::{Durability, Hex, Manifest, Store};
+use crate::checkpoint::catalog::Catalog;
+use crate::checkpoint::manifest::{Durability, Manifest, Store};
 use crate::config::Geometry;
 use crate::epoch::Epoch;
 use crate::error::{Error, Result};
 use crate::hash::{HASH_ID, KeyHasher};
 use crate::hash_index::HashIndex;
 use crate::hybrid_log::{HybridLog, LogExtent, LogGeometry};
+use crate::publication::LOG;
+use crate::record::Layout;
+use crate::sealed::Hex;
 use crate::store::sessions::Sessions;
 use crate::store::{Core, Limits, Parts};
-use kvick_io::{Device, DeviceOptions};
+use kvick_io::{BufPool, Device, DeviceOptions};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -43,10 +46,13 @@ impl Opening {
         published.map_err(|failed| failed.error)?;
         let index = HashIndex::new(geometry.index_buckets, self.config.huge_pages);
         let index = index.map_err(no_memory)?;
-        let log = self.log(&manifest, &geometry, types, (LogExtent::EMPTY, device))?;
+        let log = self.log(&manifest, &geometry, (LogExtent::EMPTY, device))?;
         let sessions = Sessions::new(self.life, BTreeMap::new());
         let version = manifest.next_token;
-        Ok((self.core(&geometry, &manifest, (index, log), (version, sessions)), manifest))
+        Ok((
+            self.core(&geometry, (&manifest, types.layout), (index, log), (version, sessions)),
+            manifest,
+        ))
     }
 
     pub(super) async fn open_log(
@@ -69,7 +75,6 @@ impl Opening {
         &self,
         manifest: &Manifest,
         geometry: &Geometry,
-        types: &TypeNames,
         (extent, device): (LogExtent, Arc<dyn Device>),
     ) -> Result<HybridLog> {
         let unit_bytes = usize::try_from(manifest.store.unit_bytes);
@@ -83,14 +88,15 @@ impl Opening {
             huge_pages: self.config.huge_pages,
         };
         let clock = (Epoch::new(), self.handle.clone());
-        HybridLog::new(log_geometry, extent, types.layout, device, clock).map_err(no_memory)
+        let buffers = BufPool::new(geometry.io_budget_bytes);
+        HybridLog::new(log_geometry, extent, (device, buffers), clock).map_err(no_memory)
     }
 
     /// Puts a store together.
     pub(super) fn core(
         &self,
         geometry: &Geometry,
-        manifest: &Manifest,
+        (manifest, layout): (&Manifest, Layout),
         (index, log): (HashIndex, HybridLog),
         (version, sessions): (u64, Sessions),
     ) -> Core {
@@ -102,7 +108,7 @@ impl Opening {
         };
         let hasher = KeyHasher::new(manifest.store.seed.0);
         let config = self.config.clone();
-        Core::new(Parts { config, limits, hasher, index, log, version, sessions })
+        Core::new(Parts { config, layout, limits, hasher, index, log, version, sessions })
     }
 }
 

@@ -32,18 +32,18 @@ mod report;
 
 pub use report::{LostOperations, RecoveryProgress, RecoveryReport};
 
-use crate::checkpoint::catalog::{COPY, Catalog, LOCK, LOG, MANIFEST, owner};
+use crate::checkpoint::catalog::{Catalog, owner};
 use crate::checkpoint::manifest::Manifest;
 use crate::checkpoint::{Checkpoints, Schedule};
 use crate::codec::{Key, Value};
 use crate::config::{Backend, Config, Geometry};
 use crate::error::{Error, ErrorKind, Result};
+use crate::publication::{self, COPY, LOG, MANIFEST};
 use crate::record::Layout;
 use crate::store::{Core, layout};
 use kvick_io::{DeviceOptions, Directory, IoConfig, Lock, MemoryDirectory, NullDirectory};
 use kvick_runtime::Handle;
 use std::fmt;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -109,7 +109,7 @@ pub(crate) async fn open<K: Key + ?Sized, V: Value + ?Sized>(opening: Opening) -
 impl Opening {
     async fn open(mut self, types: &TypeNames) -> Result<Opened> {
         Geometry::of(&self.config)?;
-        let lock = lock(&*self.directory).await?;
+        let lock = publication::lock(&*self.directory).await?;
         let begun = self.handle.now();
         let found = self.look().await?;
         let (core, catalog, report) = match found {
@@ -209,13 +209,6 @@ impl Opening {
 enum Found {
     Nothing,
     Store { manifest: Box<Manifest>, from_copy: bool },
-}
-
-async fn lock(directory: &dyn Directory) -> Result<Box<dyn Lock>> {
-    directory.lock(LOCK).await.map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => Error::in_use(directory.describe()),
-        _ => Error::io(format!("locking {}", directory.describe()), error),
-    })
 }
 
 impl fmt::Debug for Opening {

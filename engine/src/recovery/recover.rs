@@ -4,7 +4,7 @@ use super::create::{device_bytes, no_memory};
 use super::replay::Replay;
 use super::{Opening, RecoveryReport, TypeNames};
 use crate::address::Address;
-use crate::checkpoint::catalog::{Catalog, DELTA, INDEX, LOG, PART};
+use crate::checkpoint::catalog::{Catalog, DELTA, INDEX, PART};
 use crate::checkpoint::manifest::{Durability, IndexImage, Manifest, Record, Store};
 use crate::checkpoint::{CheckpointToken, Patches, delta_seal, index_image, part_salt};
 use crate::config::{ByteSize, Config, Geometry};
@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::hash::{HASH_ID, KeyHasher};
 use crate::hash_index::HashIndex;
 use crate::hybrid_log::{HybridLog, LogExtent, PagePayload};
+use crate::publication::LOG;
 use crate::store::Core;
 use crate::store::sessions::Sessions;
 use kvick_io::{BufPool, Device};
@@ -50,7 +51,8 @@ impl Opening {
         report.sessions = chosen.map(|record| record.sessions).unwrap_or_default();
         let sessions = Sessions::new(self.life, report.sessions.clone());
         let version = manifest.next_token;
-        let core = self.core(&geometry, &manifest, (index, log), (version, sessions));
+        let core =
+            self.core(&geometry, (&manifest, types.layout), (index, log), (version, sessions));
         tracing::info!(?report.chosen, report.replayed_bytes, "recovered");
         Ok((core, catalog, report))
     }
@@ -131,7 +133,7 @@ impl Opening {
             let marks = [record.begin, flushed, record.end].map(Address::new);
             HybridLog::extent_within(marks, geometry.page_bits, geometry.frames)
         });
-        let log = self.log(&manifest, &geometry, types, (extent, Arc::clone(&device)))?;
+        let log = self.log(&manifest, &geometry, (extent, Arc::clone(&device)))?;
         let index = HashIndex::new(geometry.index_buckets, self.config.huge_pages);
         let index = Arc::new(index.map_err(no_memory)?);
         let Some(record) = record else {
@@ -148,7 +150,8 @@ impl Opening {
         let hasher = KeyHasher::new(manifest.store.seed.0);
         let range = [from, Address::new(record.end)];
         let on_progress = self.on_progress.as_mut();
-        let mut replay = Replay::new(&log, (index, loading, hasher), range, on_progress);
+        let mut replay =
+            Replay::new((&log, types.layout), (index, loading, hasher), range, on_progress);
         let first = replay.first_page().min(log.page_start(synced_below(&manifest, record)));
         let flushed = log.unit_start(Address::new(record.flushed));
         log.scan_log([first, flushed], async |page| replay.take_in(page).await).await?;

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::hash::{KeyHash, KeyHasher};
 use crate::hash_index::HashIndex;
 use crate::hybrid_log::{HybridLog, Joint, PagePayload};
-use crate::record::StoredRecord;
+use crate::record::{Layout, StoredRecord};
 use kvick_runtime::Task;
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ const GROUP: usize = 32;
 /// A recovery that goes through the log.
 pub(super) struct Replay<'l> {
     log: &'l HybridLog,
+    layout: Layout,
     index: Arc<HashIndex>,
     /// Until it is complete up to `from`.
     loading: Option<Task<Result<()>>>,
@@ -33,7 +34,7 @@ pub(super) struct Replay<'l> {
 impl<'l> Replay<'l> {
     /// `from` is where the index ends, `end` where the checkpoint does.
     pub(super) fn new(
-        log: &'l HybridLog,
+        (log, layout): (&'l HybridLog, Layout),
         (index, loading, hasher): (Arc<HashIndex>, Option<Task<Result<()>>>, KeyHasher),
         [from, end]: [Address; 2],
         on_progress: Option<&'l mut OnProgress>,
@@ -41,7 +42,20 @@ impl<'l> Replay<'l> {
         let total = end.raw().saturating_sub(from.min(log.first_in_memory()).raw());
         let group = Vec::with_capacity(GROUP);
         let (joint, bytes, records) = (Joint::default(), 0, 0);
-        Self { log, index, loading, hasher, from, joint, group, bytes, records, total, on_progress }
+        Self {
+            log,
+            layout,
+            index,
+            loading,
+            hasher,
+            from,
+            joint,
+            group,
+            bytes,
+            records,
+            total,
+            on_progress,
+        }
     }
 
     /// Where the pages begin that have to be shown.
@@ -91,8 +105,8 @@ impl<'l> Replay<'l> {
     }
 
     fn walk(&mut self, page: &PagePayload) -> Result<()> {
-        let layout = self.log.layout();
-        for record in self.log.records(page.start, &page.bytes) {
+        let layout = self.layout;
+        for record in self.log.records(layout, page.start, &page.bytes) {
             let record = record.map_err(|address| self.log.not_a_record(address))?;
             if record.info.is_invalid() || record.info.is_piece() || record.address < self.from {
                 continue;

@@ -96,8 +96,8 @@ impl Core {
         let mut address = from;
         while address >= self.log.begin() {
             self.check_read()?;
-            let record = self.log.fetch(address).await?;
-            if record.key(self.log.layout()) == key {
+            let record = self.log.fetch(self.layout, address).await?;
+            if record.key(self.layout) == key {
                 return Ok(Some(record));
             }
             let previous = record.info().previous();

@@ -42,10 +42,11 @@ use crate::hash_index::HashIndex;
 use crate::hybrid_log::HybridLog;
 use crate::record::{Layout, RecordInfo, RecordRef, Shape};
 use crate::statistics::{DeviceStats, LogBytes, MemoryBytes, Operations, Stats};
+use crate::stripes::Stripes;
 use kvick_io::Device;
 use kvick_runtime::Handle;
 use phase::Phase;
-use seat::{Registry, Seat, SeatPool};
+use seat::{Registry, Seat};
 use sessions::{Ledger, SessionId, Sessions};
 use std::sync::Arc;
 
@@ -54,6 +55,7 @@ use std::sync::Arc;
 pub(crate) struct Core {
     // Fixed after opening.
     pub(crate) config: Config,
+    pub(crate) layout: Layout,
     pub(crate) limits: Limits,
     hasher: KeyHasher,
     epoch: Epoch,
@@ -62,7 +64,8 @@ pub(crate) struct Core {
     pub(crate) log: HybridLog,
     pub(crate) phase: Phase,
     pub(crate) sessions: Sessions,
-    pool: SeatPool,
+    /// Seats for operations that have none of their own.
+    pool: Stripes<Seat>,
     registry: Arc<Registry>,
 }
 
@@ -70,6 +73,7 @@ pub(crate) struct Core {
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) config: Config,
+    pub(crate) layout: Layout,
     pub(crate) limits: Limits,
     pub(crate) hasher: KeyHasher,
     pub(crate) index: HashIndex,
@@ -94,13 +98,24 @@ pub(crate) struct Limits {
 
 impl Core {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { config, limits, hasher, index, log, version, sessions } = parts;
+        let Parts { config, layout, limits, hasher, index, log, version, sessions } = parts;
         let epoch = log.epoch().clone();
         let registry = Arc::new(Registry::default());
-        let pool = SeatPool::new(POOLED_SEATS, || registry.seat(&epoch, limits.yield_every));
+        let pool = Stripes::new(POOLED_SEATS, || registry.seat(&epoch, limits.yield_every));
         let phase = Phase::new(version);
-        let mut core =
-            Self { config, limits, hasher, epoch, index, log, phase, sessions, pool, registry };
+        let mut core = Self {
+            config,
+            layout,
+            limits,
+            hasher,
+            epoch,
+            index,
+            log,
+            phase,
+            sessions,
+            pool,
+            registry,
+        };
         core.limits.value = core.limits.value.min(core.longest_in_pieces());
         core
     }

@@ -65,8 +65,7 @@ impl Core {
                     if self.phase.is_cut() {
                         return None;
                     }
-                    let appended =
-                        self.log.append(self.log.layout(), Address::NONE, record, tools.guard);
+                    let appended = self.log.append(self.layout, Address::NONE, record, tools.guard);
                     Some(appended.map(|(address, _)| address))
                 })
             });
@@ -79,7 +78,7 @@ impl Core {
     }
 
     async fn read_piece(&self, address: Address) -> Result<Vec<u8>> {
-        let layout = self.log.layout();
+        let layout = self.layout;
         let resident = self.pool.with(|seat| {
             seat.protected(|tools| match self.log.region(address, tools.guard) {
                 Region::OnDevice | Region::Truncated => None,
@@ -92,7 +91,7 @@ impl Core {
         });
         match resident {
             Some(piece) => Ok(piece),
-            None => Ok(self.log.fetch(address).await?.value(layout).to_vec()),
+            None => Ok(self.log.fetch(layout, address).await?.value(layout).to_vec()),
         }
     }
 
@@ -102,7 +101,7 @@ impl Core {
 
     /// Bytes of a record that are neither key nor value, and the key where its width is fixed.
     fn record_overhead(&self) -> usize {
-        let layout = self.log.layout();
+        let layout = self.layout;
         layout.value_index(layout.key_width.unwrap_or(self.limits.key)) * WORD
     }
 

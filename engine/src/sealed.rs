@@ -1,0 +1,114 @@
+//! Manifests: text that people can read, and proof that it is what was written.
+//!
+//! A manifest is TOML and ends with the CRC32C of everything before, which is checked before any
+//! of it is believed.
+//!
+//! ```text
+//!   kvick = "store"
+//!   format = 1
+//!   ...
+//!   # crc32c 0x89abcdef
+//! ```
+
+use crate::error::{Error, Result};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// Features of the format that this build knows: a manifest that names another is not for it.
+const FEATURES: [&str; 0] = [];
+/// What the last line begins with.
+const CHECKSUM: &str = "# crc32c ";
+
+/// What a manifest is of, and in which format.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Edition {
+    pub(crate) kind: &'static str,
+    /// What this build writes, and the only one that it reads.
+    pub(crate) format: u32,
+}
+
+/// A number of 64 bits, which TOML has no room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub(crate) struct Hex(pub(crate) u64);
+
+/// Enough of any manifest, of this format or another.
+#[derive(Deserialize)]
+struct Head {
+    kvick: String,
+    format: u32,
+    #[serde(default)]
+    features: Vec<String>,
+}
+
+/// The text of a manifest, with its checksum.
+pub(crate) fn encode(manifest: &impl Serialize) -> Vec<u8> {
+    let mut text = toml::to_string(manifest).expect("a manifest is plain data");
+    let checksum = crc32c::crc32c(text.as_bytes());
+    text.push_str(&format!("{CHECKSUM}{checksum:#010x}\n"));
+    text.into_bytes()
+}
+
+/// `file` is what the bytes were read from, for messages.
+///
+/// # Errors
+/// `Corrupt` if the bytes are not what was written; `Unsupported` for a manifest of something else
+/// or of another format.
+pub(crate) fn decode<T: DeserializeOwned>(file: &str, bytes: &[u8], edition: Edition) -> Result<T> {
+    let text = checked(file, bytes)?;
+    let head: Head = toml::from_str(text).map_err(|error| foreign(file, &error))?;
+    if head.kvick != edition.kind {
+        return Err(Error::unsupported(format!("{file}: the manifest of a {}", head.kvick)));
+    }
+    let unknown = head.features.iter().find(|name| !FEATURES.contains(&name.as_str()));
+    if head.format != edition.format || unknown.is_some() {
+        let with = unknown.map_or_else(String::new, |name| format!(" with {name:?}"));
+        return Err(Error::unsupported(format!(
+            "{file}: format {}{with}; this build reads format {}",
+            head.format, edition.format
+        )));
+    }
+    toml::from_str(text).map_err(|error| foreign(file, &error))
+}
+
+/// That a manifest contradicts itself under a good checksum.
+#[cold]
+pub(crate) fn contradiction(file: &str) -> Error {
+    Error::corrupt("the manifest, which contradicts itself,", file, 0, 1, 0)
+}
+
+/// The text before the checksum, if that is its checksum.
+fn checked<'b>(file: &str, bytes: &'b [u8]) -> Result<&'b str> {
+    let damaged = |expected: u64, got: u64| {
+        Error::corrupt("the checksum of the manifest", file, bytes.len() as u64, expected, got)
+    };
+    let text = std::str::from_utf8(bytes).map_err(|_| damaged(1, 0))?;
+    let start = text.rfind(CHECKSUM).ok_or_else(|| damaged(1, 0))?;
+    let (body, last) = text.split_at(start);
+    let computed = crc32c::crc32c(body.as_bytes());
+    if last != format!("{CHECKSUM}{computed:#010x}\n") {
+        let stored = last[CHECKSUM.len()..].trim_end().trim_start_matches("0x");
+        let stored = u64::from_str_radix(stored, 16).unwrap_or(0);
+        return Err(damaged(u64::from(computed), stored));
+    }
+    Ok(body)
+}
+
+#[cold]
+fn foreign(file: &str, error: &toml::de::Error) -> Error {
+    Error::unsupported(format!("{file}: not a manifest that this build reads: {}", error.message()))
+}
+
+impl From<Hex> for String {
+    fn from(Hex(number): Hex) -> Self {
+        format!("{number:#018x}")
+    }
+}
+
+impl TryFrom<String> for Hex {
+    type Error = std::num::ParseIntError;
+
+    fn try_from(text: String) -> std::result::Result<Self, Self::Error> {
+        u64::from_str_radix(text.strip_prefix("0x").unwrap_or(&text), 16).map(Self)
+    }
+}
