@@ -49,6 +49,7 @@ mod codec;
 mod config;
 pub mod epoch;
 mod error;
+mod faster_log;
 pub mod futures;
 mod hash;
 mod hash_index;
@@ -73,6 +74,15 @@ pub use checkpoint::{
 pub use codec::*;
 pub use config::{Backend, ByteSize, Config};
 pub use error::{Error, ErrorKind, Result};
+pub use faster_log::{
+    Append, Commit, CommitRequest, FasterLog, LogAddress, LogBuilder, LogConfig, LogEntry,
+    LogIterator, LogRecovery, LogSink, LogStats, Scan,
+};
+pub use futures::TryRead;
+pub use inspect::{
+    FileRole, InspectedCheckpoint, InspectedFile, InspectedIndex, InspectedStore, Inspection,
+    ManifestCopy, Problem, RecordCounts, inspect,
+};
 pub use kv::FasterKv;
 pub use recovery::{LostOperations, RecoveryProgress, RecoveryReport};
 pub use session::Session;

@@ -9,6 +9,7 @@ mod fairness;
 mod golden;
 mod inspect;
 mod larger_than_memory;
+mod logs;
 mod long_values;
 mod model;
 mod panics;

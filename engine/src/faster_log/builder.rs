@@ -1,0 +1,164 @@
+//! Opening a log with components of one's own.
+
+use super::config::{Geometry, LogConfig};
+use super::core::Core;
+use super::log::FasterLog;
+use super::opening::{Opened, Opening};
+use super::source::Seats;
+use crate::error::{Error, Result};
+use kvick_io::Directory;
+use kvick_runtime::Handle;
+use std::fmt;
+use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
+use std::sync::Arc;
+use tracing::Instrument;
+
+/// Seats of one log; more than threads are likely to be within a poll at once.
+const SEATS: usize = 16;
+
+/// Settings are in the [`LogConfig`]; components are given here.
+///
+/// ```
+/// # use kvick::{FasterLog, LogConfig};
+/// # use kvick::io::MemoryDirectory;
+/// # use std::sync::Arc;
+/// # kvick::runtime::block_on(async {
+/// let log = FasterLog::builder(LogConfig::default())
+///     .directory(Arc::new(MemoryDirectory::new()))
+///     .open_in_directory()
+///     .await?;
+/// log.append_durable(b"entry").await?;
+/// # log.close().await
+/// # }).unwrap();
+/// ```
+#[must_use]
+pub struct LogBuilder {
+    config: LogConfig,
+    runtime: Option<Handle>,
+    directory: Option<Arc<dyn Directory>>,
+    salt: Option<u64>,
+    number: Option<u64>,
+}
+
+impl LogBuilder {
+    pub(super) fn new(config: LogConfig) -> Self {
+        Self { config, runtime: None, directory: None, salt: None, number: None }
+    }
+
+    /// Where the log's maintenance runs; by default on a background thread of its own.
+    pub fn runtime(mut self, runtime: Handle) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
+    /// Where the log's files are; by default in the path given to [`open`](Self::open), by the
+    /// backend of the configuration.
+    pub fn directory(mut self, directory: Arc<dyn Directory>) -> Self {
+        self.directory = Some(directory);
+        self
+    }
+
+    /// Recovers the commit of this number, not the newest. Later ones are given up, and their
+    /// entries with them, although they were durable. The manifest must not be beyond it.
+    pub fn recover(mut self, number: u64) -> Self {
+        self.number = Some(number);
+        self
+    }
+
+    /// Fixes what is otherwise drawn at random: the salt of the checksums of a log that is created.
+    /// For tests that must replay.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.salt = Some(seed);
+        self
+    }
+
+    /// Opens the log in `path`, or creates it there; the path is not looked at if a directory was
+    /// given.
+    ///
+    /// # Errors
+    /// As [`FasterLog::open`].
+    ///
+    /// # Cancel safety
+    /// As [`FasterLog::open`].
+    pub async fn open(self, path: impl AsRef<Path>) -> Result<FasterLog> {
+        // A configuration that is refused leaves no directory behind.
+        Geometry::of(&self.config, None)?;
+        let directory = match self.directory {
+            Some(ref directory) => Arc::clone(directory),
+            None => self.config.directory(path.as_ref())?,
+        };
+        self.open_in(directory).await
+    }
+
+    /// Opens the log in the directory that was given, or creates it there.
+    ///
+    /// # Errors
+    /// As [`FasterLog::open`]; `InvalidArgument` if no directory was given.
+    ///
+    /// # Cancel safety
+    /// As [`FasterLog::open`].
+    pub async fn open_in_directory(self) -> Result<FasterLog> {
+        let Some(directory) = self.directory.clone() else {
+            return Err(Error::invalid("open_in_directory needs `directory(..)`"));
+        };
+        self.open_in(directory).await
+    }
+
+    async fn open_in(self, directory: Arc<dyn Directory>) -> Result<FasterLog> {
+        let handle = match self.runtime {
+            Some(handle) => handle,
+            None => Handle::background()
+                .map_err(|error| Error::io("start of the background thread", error))?,
+        };
+        let span = tracing::info_span!(target: "kvick::open", "open", place = directory.describe());
+        let opening = Opening {
+            config: self.config,
+            directory,
+            handle: handle.clone(),
+            seats: Arc::new(Seats::new(SEATS)),
+            buffers: None,
+            salt: self.salt.unwrap_or_else(|| RandomState::new().hash_one("kvick log")),
+            number: self.number,
+        };
+        let opened = opening.open().instrument(span).await?;
+        let (core, recovery, maintained) = maintained(opened);
+        let ended = handle.spawn("kvick-log-maintenance", maintained);
+        Ok(FasterLog::new(core, ended, recovery))
+    }
+}
+
+/// The parts of a log that was opened, and what is to be run for it until it is closed.
+pub(super) fn maintained(
+    opened: Opened,
+) -> (Arc<Core>, Option<super::LogRecovery>, impl Future<Output = ()> + Send + 'static) {
+    let Opened { core, sizes, published, lock, recovery } = opened;
+    let core = Arc::new(core);
+    let maintained = {
+        let core = Arc::clone(&core);
+        async move {
+            let driven = async {
+                let drivers =
+                    futures::try_join!(core.drive_commits(), core.drive_manifest(sizes, published));
+                if let Err(error) = drivers {
+                    core.live().log.health().transition_to_poisoned(&error);
+                }
+            };
+            futures::join!(core.live().log.maintain(), driven);
+            // The directory is free once nothing is written to it any more.
+            drop(lock);
+        }
+    };
+    (core, recovery, maintained)
+}
+
+impl fmt::Debug for LogBuilder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("LogBuilder")
+            .field("config", &self.config)
+            .field("directory", &self.directory)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,233 @@
+//! The settings of a log: data, checked once.
+
+use super::plan::Plan;
+use crate::config::{Backend, ByteSize};
+use crate::error::{Error, Result};
+use crate::hybrid_log::Units;
+use kvick_io::{Directory, IoConfig, MemoryDirectory, NullDirectory};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Pages in memory at the least: one that is filled, one that is written, one that is cleared, and
+/// one to spare.
+const FRAMES_MIN: u64 = 4;
+const PAGES: [u64; 2] = [4 << 10, 32 << 20];
+const DEFAULT_PAGES: u64 = 32;
+const DEFAULT_PAGE_MAX: u64 = 2 << 20;
+const IO_PART: u64 = 16;
+const IO_BYTES: [u64; 2] = [8 << 10, 32 << 20];
+const MEMORY: [u64; 2] = [24 << 10, 1 << 40];
+const SEGMENT_MAX: u64 = 1 << 40;
+const UNIT_BYTES: usize = 512;
+const IN_FLIGHT: [u32; 2] = [1, 64];
+
+/// The settings of a [`FasterLog`](super::FasterLog). `memory` is the one to think about.
+///
+/// ```
+/// use kvick::{ByteSize, LogConfig};
+/// use std::time::Duration;
+///
+/// let config = LogConfig::default()
+///     .with_memory(ByteSize::mib(16))
+///     .with_commit_every(Duration::from_millis(5));
+///
+/// let same = LogConfig::from_toml("memory = '16MiB'\ncommit_every = '5ms'")?;
+/// assert_eq!(config, same);
+/// # Ok::<(), kvick::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct LogConfig {
+    /// Memory for pages and I/O buffers together, 24 KiB to 1 TiB. Appending waits for the device
+    /// when all of it is taken by entries that are not yet written. Default 64 MiB.
+    pub memory: ByteSize,
+
+    // When what is appended becomes durable by itself.
+    /// Commits this long after an entry was appended, if nobody has asked for it by then: `"5ms"`.
+    /// [`append_durable`](super::FasterLog::append_durable) waits for it then and asks for no
+    /// commit of its own. Default: only when asked.
+    #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
+    pub commit_every: Option<Duration>,
+    /// Commits when so many bytes were appended since the last commit. Default: only when asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit_bytes: Option<ByteSize>,
+    /// Commits that may be on their way to the device at once, 1 to 64. Requests that come
+    /// meanwhile share the next one. Default 2.
+    pub commits_in_flight: u32,
+
+    // Where and how it does I/O.
+    /// What carries out I/O. Default `auto`.
+    pub backend: Backend,
+    /// Whether to bypass the page cache of the system where the file system can. Default true.
+    pub direct: bool,
+    /// Most I/O operations in flight at once, 2 to 16384. Default 256.
+    pub depth: u32,
+    /// Threads of the backend `threads`, 1 to 1024; the others have none. Default 16.
+    pub io_threads: u32,
+
+    // What there is rarely a reason to change.
+    /// Bytes of a page, a power of two, 4 KiB to 32 MiB; fixed when a log is created. Default: 1/32
+    /// of the memory, at most 2 MiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page_size: Option<ByteSize>,
+    /// Bytes of one file of the log, a multiple of the page size; fixed when a log is created.
+    /// Truncating frees space a whole file at a time. Default 256 MiB.
+    pub segment_size: ByteSize,
+    /// Whether to open a log whose manifest is damaged with the copy of it. Default false: opening
+    /// fails, and nothing is touched.
+    pub allow_fallback: bool,
+    /// Entries that a task appends or reads before it lets other tasks run once; 0 is never.
+    /// Default 512.
+    pub yield_every: u32,
+    /// Whether to ask the system for huge pages. Default true.
+    pub huge_pages: bool,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            memory: ByteSize::mib(64),
+            commit_every: None,
+            commit_bytes: None,
+            commits_in_flight: 2,
+            backend: Backend::Auto,
+            direct: true,
+            depth: 256,
+            io_threads: 16,
+            page_size: None,
+            segment_size: ByteSize::mib(256),
+            allow_fallback: false,
+            yield_every: 512,
+            huge_pages: true,
+        }
+    }
+}
+
+macro_rules! setters {
+    ($($setter:ident: $field:ident = $argument:ty => $value:expr;)+) => {$(
+        #[doc = concat!("Sets [`LogConfig::", stringify!($field), "`].")]
+        #[must_use]
+        pub fn $setter(mut self, $field: $argument) -> Self {
+            self.$field = $value;
+            self
+        }
+    )+};
+}
+
+impl LogConfig {
+    setters! {
+        with_memory: memory = ByteSize => memory;
+        with_commit_every: commit_every = Duration => Some(commit_every);
+        with_commit_bytes: commit_bytes = ByteSize => Some(commit_bytes);
+        with_commits_in_flight: commits_in_flight = u32 => commits_in_flight;
+        with_backend: backend = Backend => backend;
+        with_direct: direct = bool => direct;
+        with_depth: depth = u32 => depth;
+        with_io_threads: io_threads = u32 => io_threads;
+        with_page_size: page_size = ByteSize => Some(page_size);
+        with_segment_size: segment_size = ByteSize => segment_size;
+        with_allow_fallback: allow_fallback = bool => allow_fallback;
+        with_yield_every: yield_every = u32 => yield_every;
+        with_huge_pages: huge_pages = bool => huge_pages;
+    }
+
+    /// Reads settings from TOML. What is not mentioned keeps its default; sizes are checked when a
+    /// log is opened.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) with the line, if `text` is not TOML,
+    /// has an unknown key or a value of the wrong type.
+    pub fn from_toml(text: &str) -> Result<Self> {
+        toml::from_str(text).map_err(|error| crate::config::refused("configuration", text, &error))
+    }
+
+    /// The directory of a log of its own.
+    pub(super) fn directory(&self, path: &Path) -> Result<Arc<dyn Directory>> {
+        match self.backend {
+            Backend::Memory => return Ok(Arc::new(MemoryDirectory::new())),
+            Backend::Null => return Ok(Arc::new(NullDirectory::new())),
+            _ => {}
+        }
+        kvick_io::open_directory(path, &self.io()?)
+            .map_err(|error| Error::io(format!("opening {}", path.display()), error))
+    }
+
+    pub(super) fn io(&self) -> Result<IoConfig> {
+        let Self { depth, io_threads: threads, direct, .. } = *self;
+        self.backend.io_with(IoConfig { depth, threads, direct, ..IoConfig::default() })
+    }
+}
+
+/// What the engine computes with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Geometry {
+    pub(super) page_bits: u32,
+    pub(super) frames: u32,
+    pub(super) unit_bytes: usize,
+    pub(super) segment_bytes: u64,
+    pub(super) io_bytes: usize,
+}
+
+impl Geometry {
+    /// Checks every setting against its bounds. `page_bytes` is that of a log that exists.
+    pub(super) fn of(config: &LogConfig, page_bytes: Option<u64>) -> Result<Self> {
+        let memory = config.memory.bytes();
+        within("memory", memory, MEMORY)?;
+        within("commits_in_flight", config.commits_in_flight.into(), IN_FLIGHT.map(u64::from))?;
+        if config.commit_every.is_some_and(|every| every.is_zero()) {
+            return Err(Error::invalid("commit_every = 0: must be longer, or absent"));
+        }
+        let io = (memory / IO_PART).clamp(IO_BYTES[0], IO_BYTES[1]);
+        let asked = page_bytes.or(config.page_size.map(ByteSize::bytes));
+        let part = ((memory - io) / DEFAULT_PAGES).clamp(PAGES[0], DEFAULT_PAGE_MAX);
+        let page_bytes = asked.unwrap_or(1 << part.ilog2());
+        within("page_size", page_bytes, PAGES)?;
+        if !page_bytes.is_power_of_two() {
+            return Err(Error::invalid(format!(
+                "page_size = {page_bytes}: must be a power of two"
+            )));
+        }
+        let frames = (memory - io) / page_bytes;
+        if frames < FRAMES_MIN {
+            let least = ByteSize::kib((FRAMES_MIN * page_bytes + io).div_ceil(1 << 10));
+            return Err(Error::invalid(format!(
+                "memory = {}: must be at least {least} for {FRAMES_MIN} pages of {}",
+                config.memory,
+                ByteSize::new(page_bytes)
+            )));
+        }
+        let segment_bytes = config.segment_size.bytes();
+        within("segment_size", segment_bytes, [page_bytes, SEGMENT_MAX])?;
+        if !segment_bytes.is_multiple_of(page_bytes) {
+            let page = ByteSize::new(page_bytes);
+            let message = format!(
+                "segment_size = {}: must be a multiple of the page, {page}",
+                config.segment_size
+            );
+            return Err(Error::invalid(message));
+        }
+        Ok(Self {
+            page_bits: page_bytes.ilog2(),
+            frames: u32::try_from(frames).unwrap_or(u32::MAX),
+            unit_bytes: UNIT_BYTES,
+            segment_bytes,
+            io_bytes: usize::try_from(io).expect("at most 32 MiB"),
+        })
+    }
+
+    /// How entries are laid into pages of such units.
+    pub(super) fn plan(units: Units) -> Plan {
+        let capacity = units.page_capacity();
+        Plan { capacity, inline: capacity / 4 }
+    }
+}
+
+fn within(field: &str, value: u64, [least, most]: [u64; 2]) -> Result<()> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("{field} = {value}: must be between {least} and {most}")))
+}

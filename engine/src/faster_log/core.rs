@@ -1,0 +1,206 @@
+//! Everything that the users of one open log share, and appending to it.
+//!
+//! An attempt to append is synchronous, runs under one guard, and ends done or blocked with nothing
+//! half done. It takes its room in one step, also over several pages, writes the frames and shows
+//! each by its header; padding that it has caused is its own to write.
+
+use super::LogAddress;
+use super::commits::Commits;
+use super::config::LogConfig;
+use super::entry::{Header, Kind, frame_bytes};
+use super::places::Places;
+use super::plan::{Placed, Plan};
+use super::source::{Live, Seat, Source};
+use crate::address::Address;
+use crate::epoch::Guard;
+use crate::error::{Error, Result};
+use crate::hybrid_log::{NoRoom, Position, Rest};
+use crate::record::WORD;
+use kvick_io::Directory;
+use kvick_io::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use kvick_runtime::Handle;
+use std::fmt;
+use std::sync::Arc;
+
+/// One open log.
+#[derive(Debug)]
+pub(super) struct Core {
+    // Fixed after opening.
+    pub(super) config: LogConfig,
+    pub(super) plan: Plan,
+    pub(super) directory: Arc<dyn Directory>,
+    pub(super) handle: Handle,
+    pub(super) source: Arc<Source>,
+    // Shared structures, each with its own rules.
+    pub(super) commits: Commits,
+    pub(super) iterators: Places,
+    /// Nothing is appended any more.
+    pub(super) sealed: AtomicBool,
+}
+
+/// What an attempt to append is waiting for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Blocked {
+    /// Room for a frame.
+    Room(u64),
+    /// This many free pages behind that of the tail.
+    Pages(u64),
+}
+
+impl Core {
+    /// The part of the log in memory. A log that is open for appending has one.
+    #[inline(always)]
+    pub(super) fn live(&self) -> &Live {
+        self.source.live.as_ref().expect("open for appending")
+    }
+
+    /// Runs `body` with a seat.
+    #[inline]
+    pub(super) fn seated<R>(&self, body: impl FnOnce(&mut Seat) -> R) -> R {
+        self.live().seats.stripes.with(body)
+    }
+
+    /// Tries to append one entry, with a seat of its own.
+    #[inline]
+    pub(super) fn attempt(&self, entry: &[u8]) -> Result<Result<LogAddress, Blocked>> {
+        self.live().seats.protected(|guard| self.try_append(entry, guard))
+    }
+
+    /// Tries to append one entry.
+    #[inline]
+    pub(super) fn try_append(
+        &self,
+        entry: &[u8],
+        guard: &Guard<'_>,
+    ) -> Result<Result<LogAddress, Blocked>> {
+        self.check_append()?;
+        let bytes = frame_bytes(entry.len()) as u64;
+        if bytes > self.plan.inline {
+            let mut address = LogAddress::FIRST;
+            let appended = self.try_append_many(&[entry], |at| address = at, guard)?;
+            return Ok(appended.map(|()| address));
+        }
+        let live = self.live();
+        match live.log.take(bytes, |rest| self.pad(rest, guard), guard) {
+            Ok(address) => {
+                self.write(address, Kind::Whole, entry, guard);
+                self.wake(Address::new(address.raw() + bytes));
+                Ok(Ok(address.into()))
+            }
+            Err(NoRoom { bytes }) => Ok(Err(Blocked::Room(bytes))),
+        }
+    }
+
+    /// Tries to append entries, all of them, one behind the other; `appended` is told of each.
+    pub(super) fn try_append_many<E: AsRef<[u8]>>(
+        &self,
+        entries: &[E],
+        mut appended: impl FnMut(LogAddress),
+        guard: &Guard<'_>,
+    ) -> Result<Result<(), Blocked>> {
+        self.check_append()?;
+        let lengths = || entries.iter().map(|entry| entry.as_ref().len());
+        if entries.is_empty() {
+            return Ok(Ok(()));
+        }
+        let plan = self.plan;
+        let pages = plan.pages_behind(lengths());
+        self.check_pages(pages, lengths().sum())?;
+        let taken =
+            self.live().log.take_with(|from| Some(plan.lay(from, lengths(), |_| {})), guard);
+        let Some([from, to]) = taken else {
+            return Ok(Err(Blocked::Pages(pages)));
+        };
+        let end = plan.lay(from, lengths(), |placed| match placed {
+            Placed::Padding { at, bytes } => self.pad(Rest { start: self.at(at), bytes }, guard),
+            Placed::Piece { at, kind, item, range } => {
+                let address = self.at(at);
+                if matches!(kind, Kind::Whole | Kind::First) {
+                    appended(address.into());
+                }
+                self.write(address, kind, &entries[item].as_ref()[range], guard);
+            }
+        });
+        assert_eq!(end, to, "what was planned was taken");
+        self.wake(self.at(to));
+        Ok(Ok(()))
+    }
+
+    /// Waits for what blocked an attempt.
+    pub(super) async fn unblocked(&self, blocked: Blocked) -> Result<()> {
+        match blocked {
+            Blocked::Room(bytes) => self.live().log.room(bytes).await,
+            Blocked::Pages(pages) => self.live().log.room_for_pages(pages).await,
+        }
+    }
+
+    /// Writes a frame into room that was taken under this guard.
+    #[inline]
+    pub(super) fn write(&self, address: Address, kind: Kind, payload: &[u8], guard: &Guard<'_>) {
+        let words = self.live().log.words(address, guard);
+        let (header, rest) = words.split_first().expect("a frame has a header");
+        debug_assert!(Header::load(header).is_none(), "{address:?} is written once");
+        fill(rest, payload);
+        self.source.framing.header(address, kind, payload).release(header);
+    }
+
+    /// Writes the frame of what nobody took.
+    pub(super) fn pad(&self, rest: Rest, guard: &Guard<'_>) {
+        let bytes = usize::try_from(rest.bytes).expect("within a page");
+        let header = self.source.framing.padding(rest.start, bytes);
+        header.release(&self.live().log.words(rest.start, guard)[0]);
+        self.wake(Address::new(rest.start.raw() + rest.bytes));
+    }
+
+    pub(super) fn at(&self, position: Position) -> Address {
+        Address::at(position.page, position.offset, self.source.framing.units.page_bits())
+    }
+
+    #[inline(always)]
+    fn wake(&self, end: Address) {
+        let live = self.live();
+        live.alarm.written(end, &live.seats.epoch);
+    }
+
+    #[inline(always)]
+    fn check_append(&self) -> Result<()> {
+        self.live().log.health().check_write()?;
+        // Relaxed: who seals the log waits until nobody is in here any more.
+        if self.sealed.load(Ordering::Relaxed) { Err(Error::completed()) } else { Ok(()) }
+    }
+
+    /// Refuses what memory could never take in one step.
+    fn check_pages(&self, pages: u64, bytes: usize) -> Result<()> {
+        let most = u64::from(self.live().log.frames()) / 2;
+        if pages <= most {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "{bytes} bytes in one step: with memory = {} at most about {}",
+            self.config.memory,
+            most.saturating_sub(1) * self.plan.capacity
+        )))
+    }
+}
+
+/// Stores `payload` in words that nobody looks at yet; what is left of the last one stays zero.
+#[inline(always)]
+fn fill(words: &[AtomicU64], payload: &[u8]) {
+    let (whole, rest) = payload.as_chunks::<WORD>();
+    let (front, behind) = words.split_at(whole.len());
+    for (word, bytes) in front.iter().zip(whole) {
+        // Relaxed: the header releases them.
+        word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
+    }
+    if !rest.is_empty() {
+        let mut last = [0; WORD];
+        last[..rest.len()].copy_from_slice(rest);
+        behind[0].store(u64::from_le_bytes(last), Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Live").field("log", &self.log).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,204 @@
+//! The driver that commits: one record, one flush and one sync for everybody who waits.
+//!
+//! A commit is *issued* by writing its record to the tail and padding the unit, in one step, so
+//! that nothing stands between the record and the end of what is flushed. It is *settled* when
+//! everything up to there was written and a sync has succeeded. Several may be on their way; they
+//! settle in order.
+
+use super::commit_record::CommitRecord;
+use super::commits::Draft;
+use super::core::Core;
+use super::entry::{HEADER, Kind, frame_bytes};
+use crate::address::Address;
+use crate::epoch::Guard;
+use crate::error::{ErrorKind, Result};
+use crate::hybrid_log::{Position, Rest};
+use event_listener::EventListener;
+use futures::future::{Either, pending, select, select_all};
+use futures::stream::{FuturesOrdered, StreamExt};
+use kvick_io::sync::atomic::Ordering;
+use kvick_runtime::Sleep;
+use std::pin::pin;
+
+/// The longest record of a commit.
+const LONGEST_RECORD: u64 = 64 << 10;
+
+/// What the driver keeps between its turns.
+struct Turn {
+    /// The end of the last commit that was issued, and the changes that it has.
+    issued: Address,
+    issued_changes: u64,
+    /// A record for which there was no room.
+    draft: Option<Draft>,
+    /// Runs from the first entry behind `issued`.
+    timer: Option<Sleep>,
+    is_time: bool,
+}
+
+/// A commit on its way.
+struct Issued {
+    draft: Draft,
+    until: Address,
+}
+
+impl Core {
+    /// Commits when asked to, and when the settings say so.
+    pub(super) async fn drive_commits(&self) -> Result<()> {
+        let health = self.live().log.health();
+        let issued = self.source.durable.load();
+        let mut turn = Turn { issued, issued_changes: 0, draft: None, timer: None, is_time: false };
+        let mut flights = FuturesOrdered::new();
+        loop {
+            let demand = self.commits.demand.listen();
+            let changed = health.changed().listen();
+            if health.is_closed() || health.is_poisoned() {
+                // Nothing is settled any more; the log's own drivers end what is on its way.
+                return Ok(());
+            }
+            let appended = self.watch_tail(&mut turn);
+            while flights.len() < self.config.commits_in_flight as usize
+                && self.is_due(&turn)
+                && let Some(issued) = self.issue(&mut turn).await?
+            {
+                flights.push_back(self.durable(issued));
+            }
+            let settled = async {
+                match flights.next().await {
+                    Some(settled) => settled,
+                    None => pending().await,
+                }
+            };
+            let demand = select_all([Some(demand), Some(changed), appended].into_iter().flatten());
+            let timer = async {
+                match &mut turn.timer {
+                    Some(timer) if !turn.is_time => timer.await,
+                    _ => pending().await,
+                }
+            };
+            match select(pin!(settled), select(demand, pin!(timer))).await {
+                Either::Left((settled, _)) => self.settle(settled?),
+                Either::Right((Either::Left(_), _)) => {}
+                Either::Right((Either::Right(_), _)) => turn.is_time = true,
+            }
+        }
+    }
+
+    /// Looks how far entries behind the last commit bring the next one nearer, if the settings say
+    /// so; the listener hears of the next entry that may.
+    fn watch_tail(&self, turn: &mut Turn) -> Option<EventListener> {
+        let (every, bytes) = (self.config.commit_every, self.config.commit_bytes);
+        let live = self.live();
+        let set = |address: Address| live.alarm.set(address, &live.seats.epoch);
+        let mut listener = None;
+        if let Some(every) = every.filter(|_| turn.timer.is_none()) {
+            listener = Some(set(turn.issued));
+            if live.log.tail_address() > turn.issued {
+                turn.timer = Some(self.handle.sleep(every));
+                listener = None;
+            }
+        }
+        if let (None, Some(bytes)) = (&listener, bytes) {
+            let full = turn.issued.raw() + bytes.bytes();
+            // A frame that reaches to `full` reaches beyond the byte before.
+            listener = Some(set(Address::new(full - 1)));
+            if live.log.tail_address().raw() >= full {
+                turn.is_time = true;
+                listener = None;
+            }
+        }
+        listener
+    }
+
+    fn is_due(&self, turn: &Turn) -> bool {
+        let intent = self.commits.intent();
+        self.commits.requested.load() > turn.issued
+            || intent.requested_changes > turn.issued_changes
+            || !intent.distinct.is_empty()
+            || turn.draft.is_some()
+            || turn.is_time
+    }
+
+    /// Writes the record of the next commit and has the log flushed up to its end. `None` if there
+    /// is no room because the device is full.
+    async fn issue(&self, turn: &mut Turn) -> Result<Option<Issued>> {
+        let log = &self.live().log;
+        let room = self.plan.inline.min(LONGEST_RECORD) - HEADER as u64;
+        let room = usize::try_from(room).expect("small");
+        let draft = match turn.draft.take() {
+            Some(draft) => draft,
+            None => self.commits.intent().draft(self.source.durable.load(), room),
+        };
+        let bytes = draft.record.encode();
+        loop {
+            let written = self.live().seats.protected(|guard| self.append_record(&bytes, guard));
+            if let Some(until) = written {
+                log.want_flushed(until);
+                turn.issued = until;
+                turn.issued_changes = turn.issued_changes.max(draft.changes);
+                (turn.timer, turn.is_time) = (None, false);
+                return Ok(Some(Issued { draft, until }));
+            }
+            match log.room_for_pages(1).await {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::StorageFull => {
+                    turn.draft = Some(draft);
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Appends a record and pads the unit behind it, in one step; gives the end.
+    fn append_record(&self, record: &[u8], guard: &Guard<'_>) -> Option<Address> {
+        let bytes = frame_bytes(record.len()) as u64;
+        let (capacity, payload) = (self.plan.capacity, self.source.framing.units.payload());
+        let place = |from: Position| match from {
+            Position { offset, .. } if offset + bytes <= capacity => from,
+            Position { page, .. } => Position { page: page + 1, offset: 0 },
+        };
+        let [from, to] = self.live().log.take_with(
+            |from| {
+                let Position { page, offset } = place(from);
+                let offset = (offset + bytes).next_multiple_of(payload);
+                Some(Position { page, offset })
+            },
+            guard,
+        )?;
+        let at = place(from);
+        if at != from && from.offset < capacity {
+            self.pad(Rest { start: self.at(from), bytes: capacity - from.offset }, guard);
+        }
+        self.write(self.at(at), Kind::Commit, record, guard);
+        let behind = at.offset + bytes;
+        if behind < to.offset {
+            let start = self.at(Position { page: at.page, offset: behind });
+            self.pad(Rest { start, bytes: to.offset - behind }, guard);
+        }
+        Some(self.source.framing.units.settle(self.at(to)))
+    }
+
+    async fn durable(&self, issued: Issued) -> Result<Issued> {
+        let log = &self.live().log;
+        log.stored_some_time(issued.until).await?;
+        log.sync().await?;
+        Ok(issued)
+    }
+
+    fn settle(&self, Issued { draft, until }: Issued) {
+        let Draft { record, changes } = draft;
+        {
+            let mut settled = self.commits.settled();
+            settled.0.apply(&record, until);
+            settled.1 = settled.1.max(changes);
+        }
+        let CommitRecord { number, completed, .. } = record;
+        tracing::trace!(target: "kvick::commit", number, until = until.raw(), "committed");
+        self.source.durable.raise(until);
+        if completed {
+            // Release: pairs with the Acquire of readers, who see the end before.
+            self.source.completed.store(true, Ordering::Release);
+        }
+        self.source.moved.notify(usize::MAX);
+    }
+}

@@ -1,0 +1,244 @@
+//! The frame of an entry: its header, and what its checksum proves.
+//!
+//! ```text
+//!  63...............32 31..29 28............0
+//! +-------------------+------+---------------+---------------------+---------+
+//! |      crc32c       | kind |    length     |  payload, `length`  | 0 .. 7  |
+//! +-------------------+------+---------------+---------------------+---------+
+//! ```
+//!
+//! Frames follow each other without a gap and do not cross a page; the rest of a page or unit that
+//! nobody took is a frame too, of kind [`Padding`](Kind::Padding). So a zero where a header should
+//! be means one thing only: somebody is still writing there. The header is written last and
+//! releases the rest of the frame.
+//!
+//! The checksum covers the salt of the log, the address, kind and length, and the payload (of
+//! padding: nothing more): a frame that was torn, misplaced or comes from another log does not
+//! pass.
+
+use crate::address::Address;
+use crate::hybrid_log::Units;
+use crate::record::WORD;
+use kvick_io::sync::atomic::{AtomicU64, Ordering};
+use std::ops::Range;
+
+/// Bytes of a header.
+pub(crate) const HEADER: usize = WORD;
+const LENGTH_BITS: u32 = 29;
+const LENGTH_MASK: u64 = (1 << LENGTH_BITS) - 1;
+const KIND_MASK: u64 = 7;
+const CHECKSUM_SHIFT: u32 = 32;
+
+/// What a frame holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// An entry.
+    Whole = 1,
+    /// The first piece of an entry.
+    First = 2,
+    /// A piece that is neither the first nor the last.
+    Middle = 3,
+    /// The last piece.
+    Last = 4,
+    /// The record of a commit.
+    Commit = 5,
+    /// Nothing, up to the end of the unit or page.
+    Padding = 6,
+}
+
+impl Kind {
+    fn of(bits: u64) -> Option<Self> {
+        [Self::Whole, Self::First, Self::Middle, Self::Last, Self::Commit, Self::Padding]
+            .into_iter()
+            .find(|kind| *kind as u64 == bits)
+    }
+}
+
+/// The header of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header(u64);
+
+impl Header {
+    fn new(kind: Kind, length: usize, checksum: u32) -> Self {
+        let length = length as u64;
+        assert!(length <= LENGTH_MASK, "a frame is within a page");
+        Self(u64::from(checksum) << CHECKSUM_SHIFT | (kind as u64) << LENGTH_BITS | length)
+    }
+
+    /// The header at the start of `bytes`.
+    pub(crate) fn first_of(bytes: &[u8]) -> Option<Self> {
+        let word = bytes.get(..HEADER)?.try_into().expect("a header has 8 bytes");
+        Some(Self(u64::from_le_bytes(word)))
+    }
+
+    /// The header in memory, if it is there: then so is the rest of the frame.
+    ///
+    /// Acquire: pairs with the Release of `release`.
+    #[inline]
+    pub(crate) fn load(word: &AtomicU64) -> Option<Self> {
+        let raw = word.load(Ordering::Acquire);
+        (raw != 0).then_some(Self(raw))
+    }
+
+    /// Shows the frame to those who walk along the log.
+    ///
+    /// Release: pairs with the Acquire of `load`.
+    #[inline(always)]
+    pub(crate) fn release(self, word: &AtomicU64) {
+        word.store(self.0, Ordering::Release);
+    }
+
+    /// `None` if this is no header.
+    pub(crate) fn kind(self) -> Option<Kind> {
+        Kind::of(self.0 >> LENGTH_BITS & KIND_MASK)
+    }
+
+    /// Bytes of the payload.
+    pub(crate) fn length(self) -> usize {
+        (self.0 & LENGTH_MASK) as usize
+    }
+
+    fn checksum(self) -> u32 {
+        (self.0 >> CHECKSUM_SHIFT) as u32
+    }
+
+    /// Kind and length, as the checksum covers them.
+    #[expect(clippy::cast_possible_truncation, reason = "the half that is wanted")]
+    fn low(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+/// Bytes of the frame of `length` bytes.
+#[inline(always)]
+pub(crate) fn frame_bytes(length: usize) -> usize {
+    HEADER + length.next_multiple_of(WORD)
+}
+
+/// The arithmetic and the checksums of the frames of one log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Framing {
+    pub(crate) units: Units,
+    /// The checksum of the salt: what every checksum begins with.
+    salted: u32,
+}
+
+/// What is at some address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Parsed {
+    /// A sound frame.
+    Frame { kind: Kind, payload: Range<usize>, next: Address },
+    /// Not all of it is there: so many bytes are needed.
+    Incomplete(usize),
+    /// Nothing that was written there.
+    Damaged,
+}
+
+impl Framing {
+    pub(crate) fn new(units: Units, salt: u64) -> Self {
+        Self { units, salted: crc32c::crc32c(&salt.to_le_bytes()) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn header(self, address: Address, kind: Kind, payload: &[u8]) -> Header {
+        let header = Header::new(kind, payload.len(), 0);
+        let checksum = self.checksum(address, header, payload);
+        Header::new(kind, payload.len(), checksum)
+    }
+
+    /// The header of padding of `bytes` bytes, the header among them.
+    pub(crate) fn padding(self, address: Address, bytes: usize) -> Header {
+        let header = Header::new(Kind::Padding, bytes - HEADER, 0);
+        Header::new(Kind::Padding, bytes - HEADER, self.checksum(address, header, &[]))
+    }
+
+    /// The address behind a frame of `bytes` bytes.
+    #[inline]
+    pub(crate) fn behind(self, address: Address, bytes: usize) -> Address {
+        self.units.settle(Address::new(address.raw() + bytes as u64))
+    }
+
+    /// Looks at the frame that begins `bytes`, at `address`.
+    #[inline]
+    pub(crate) fn parse(self, address: Address, bytes: &[u8]) -> Parsed {
+        let Some(header) = Header::first_of(bytes) else {
+            return Parsed::Incomplete(HEADER);
+        };
+        let (Some(kind), length) = (header.kind(), header.length()) else {
+            return Parsed::Damaged;
+        };
+        let whole = frame_bytes(length);
+        if whole as u64 > self.units.left_of_page(address) {
+            return Parsed::Damaged;
+        }
+        let payload = if kind == Kind::Padding { HEADER..HEADER } else { HEADER..HEADER + length };
+        let Some(covered) = bytes.get(payload.clone()) else {
+            return Parsed::Incomplete(whole);
+        };
+        if self.checksum(address, header, covered) != header.checksum() {
+            return Parsed::Damaged;
+        }
+        Parsed::Frame { kind, payload, next: self.behind(address, whole) }
+    }
+
+    #[inline(always)]
+    fn checksum(self, address: Address, header: Header, payload: &[u8]) -> u32 {
+        let mut place = [0; 12];
+        place[..8].copy_from_slice(&address.raw().to_le_bytes());
+        place[8..].copy_from_slice(&header.low().to_le_bytes());
+        let place = crc32c::crc32c_append(self.salted, &place);
+        crc32c::crc32c_append(place, payload)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn framing() -> Framing {
+        Framing::new(Units::new(12, 512, 7), 7)
+    }
+
+    fn frame(address: Address, payload: &[u8]) -> Vec<u8> {
+        let header = framing().header(address, Kind::Whole, payload);
+        let mut bytes = header.0.to_le_bytes().to_vec();
+        bytes.extend_from_slice(payload);
+        bytes.resize(frame_bytes(payload.len()), 0);
+        bytes
+    }
+
+    #[test]
+    fn every_flipped_bit_of_a_frame_is_found() {
+        let address = Address::at(2, 504, 12);
+        let bytes = frame(address, b"thirteen byte");
+        let next = Address::new(address.raw() + 24);
+        let sound = Parsed::Frame { kind: Kind::Whole, payload: 8..21, next };
+        assert_eq!(framing().parse(address, &bytes), sound);
+        for bit in 0..21 * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_ne!(framing().parse(address, &flipped), sound, "bit {bit}");
+        }
+        assert_eq!(framing().parse(next, &bytes), Parsed::Damaged, "misplaced");
+        let foreign = Framing::new(framing().units, 8);
+        assert_eq!(foreign.parse(address, &bytes), Parsed::Damaged, "of another log");
+    }
+
+    #[test]
+    fn a_frame_that_is_cut_says_what_it_needs() {
+        let address = Address::FIRST;
+        let bytes = frame(address, &[1; 100]);
+        assert_eq!(framing().parse(address, &bytes[..7]), Parsed::Incomplete(8));
+        assert_eq!(framing().parse(address, &bytes[..50]), Parsed::Incomplete(112));
+        assert_eq!(framing().parse(address, &[0; 8]), Parsed::Damaged);
+    }
+
+    #[test]
+    fn padding_reaches_to_the_next_page() {
+        let address = Address::at(1, 4000, 12);
+        let header = framing().padding(address, 32);
+        let next = Address::at(2, 0, 12);
+        let padding = Parsed::Frame { kind: Kind::Padding, payload: 8..8, next };
+        assert_eq!(framing().parse(address, &header.0.to_le_bytes()), padding);
+    }
+}

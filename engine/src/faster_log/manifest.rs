@@ -1,0 +1,200 @@
+//! What the directory of a log holds, as text: one file, replaced as a whole.
+//!
+//! It is behind the log as a rule: commits are in the log itself, and recovery walks on from the
+//! one that the manifest has. `sealed.rs` says what the text looks like.
+
+use super::settled::Settled;
+use crate::address::{ADDRESS_MASK, Address};
+use crate::error::{Error, Result};
+use crate::hybrid_log::Units;
+use crate::sealed::{self, Edition, Hex};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+const EDITION: Edition = Edition { kind: "log", format: 1 };
+/// No log was made with larger pages.
+const LARGEST_PAGE: u64 = 32 << 20;
+
+/// The manifest of one log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Manifest {
+    kvick: String,
+    format: u32,
+    features: Vec<String>,
+    pub(super) log: Sizes,
+    commit: Saved,
+}
+
+/// What a log was created as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sizes {
+    pub(super) salt: Hex,
+    pub(super) page_bytes: u64,
+    pub(super) unit_bytes: u64,
+    pub(super) segment_bytes: u64,
+}
+
+/// A commit that is durable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Saved {
+    number: u64,
+    until: u64,
+    begin: u64,
+    completed: bool,
+    /// In hexadecimal.
+    cookie: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    voids: Vec<[u64; 2]>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    iterators: BTreeMap<String, u64>,
+}
+
+impl Manifest {
+    pub(super) fn new(log: Sizes, settled: &Settled) -> Self {
+        let Settled { number, until, begin, completed, cookie, iterators, voids } = settled;
+        let commit = Saved {
+            number: *number,
+            until: until.raw(),
+            begin: begin.raw(),
+            completed: *completed,
+            cookie: cookie.iter().map(|byte| format!("{byte:02x}")).collect(),
+            voids: voids.iter().map(|void| void.map(Address::raw)).collect(),
+            iterators: iterators.iter().map(|(name, at)| (name.clone(), at.raw())).collect(),
+        };
+        let kvick = EDITION.kind.to_owned();
+        Self { kvick, format: EDITION.format, features: Vec::new(), log, commit }
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        sealed::encode(self)
+    }
+
+    /// `file` is what the bytes were read from, for messages.
+    ///
+    /// # Errors
+    /// `Corrupt` if the bytes are not what was written; `Unsupported` for another format.
+    pub(super) fn decode(file: &str, bytes: &[u8]) -> Result<Self> {
+        let manifest: Self = sealed::decode(file, bytes, EDITION)?;
+        manifest.log.check()?;
+        if manifest.saved().is_none() {
+            return Err(sealed::contradiction(file));
+        }
+        Ok(manifest)
+    }
+
+    /// The commit that it has.
+    pub(super) fn settled(&self) -> Settled {
+        self.saved().expect("looked at when it was decoded")
+    }
+
+    fn saved(&self) -> Option<Settled> {
+        let Saved { number, until, begin, completed, cookie, iterators, voids } = &self.commit;
+        let at = |raw: u64| (raw <= ADDRESS_MASK).then(|| Address::new(raw));
+        let (until, begin) = (at(*until)?, at(*begin)?);
+        let void = |[start, end]: &[u64; 2]| Some([at(*start)?, at(*end)?]);
+        let voids: Vec<[Address; 2]> = voids.iter().map(void).collect::<Option<_>>()?;
+        let ends: Vec<Address> = voids.iter().flatten().copied().collect();
+        let iterators = iterators.iter().map(|(name, raw)| Some((name.clone(), at(*raw)?)));
+        let units = self.log.units();
+        let is_sound = Address::FIRST <= begin
+            && begin <= until
+            && (until == Address::FIRST || until == units.unit_start(until))
+            && ends.windows(2).all(|pair| pair[0] < pair[1]);
+        let settled = Settled {
+            number: *number,
+            until,
+            begin,
+            completed: *completed,
+            cookie: bytes_of(cookie)?,
+            iterators: iterators.collect::<Option<_>>()?,
+            voids,
+        };
+        is_sound.then_some(settled)
+    }
+}
+
+impl Sizes {
+    /// That pages and units have sizes that this build can compute with.
+    fn check(&self) -> Result<()> {
+        let Self { page_bytes, unit_bytes, segment_bytes, .. } = *self;
+        let is_sound = page_bytes.is_power_of_two()
+            && page_bytes <= LARGEST_PAGE
+            && unit_bytes.is_power_of_two()
+            && (512..=page_bytes).contains(&unit_bytes)
+            && segment_bytes >= page_bytes
+            && segment_bytes.is_multiple_of(page_bytes);
+        if is_sound {
+            return Ok(());
+        }
+        Err(Error::unsupported(format!(
+            "pages of {page_bytes} bytes in units of {unit_bytes} and segments of {segment_bytes}"
+        )))
+    }
+
+    pub(super) fn units(&self) -> Units {
+        let unit_bytes = usize::try_from(self.unit_bytes).expect("a unit fits in memory");
+        Units::new(self.page_bytes.ilog2(), unit_bytes, self.salt.0)
+    }
+}
+
+/// The bytes of a text of hexadecimal digits.
+fn bytes_of(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes().chunks(2).map(|pair| {
+        let pair = std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)?;
+        u8::from_str_radix(pair, 16).ok()
+    });
+    digits.collect()
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    fn manifest() -> Manifest {
+        let sizes = Sizes { salt: Hex(9), page_bytes: 4096, unit_bytes: 512, segment_bytes: 8192 };
+        let settled = Settled {
+            number: 3,
+            until: Address::new(1008),
+            begin: Address::new(64),
+            completed: false,
+            cookie: vec![0, 255, 16],
+            iterators: BTreeMap::from([("worker 1".to_owned(), Address::new(504))]),
+            voids: vec![[Address::new(80), Address::new(96)]],
+        };
+        Manifest::new(sizes, &settled)
+    }
+
+    #[test]
+    fn comes_back() {
+        let manifest = manifest();
+        let decoded = Manifest::decode("manifest", &manifest.encode()).expect("sound");
+        assert_eq!(decoded, manifest);
+        assert_eq!(Manifest::new(manifest.log, &decoded.settled()), manifest);
+    }
+
+    #[test]
+    fn contradictions_are_found_under_a_good_checksum() {
+        let wrong: [fn(&mut Manifest); 6] = [
+            |manifest| manifest.commit.until = 1000,
+            |manifest| manifest.commit.begin = 2000,
+            |manifest| manifest.commit.begin = 0,
+            |manifest| manifest.commit.cookie.push('f'),
+            |manifest| manifest.commit.voids.push([90, 100]),
+            |manifest| manifest.commit.iterators = BTreeMap::from([("x".to_owned(), u64::MAX)]),
+        ];
+        for (number, spoil) in wrong.into_iter().enumerate() {
+            let mut manifest = manifest();
+            spoil(&mut manifest);
+            let decoded = Manifest::decode("manifest", &manifest.encode());
+            assert_eq!(decoded.expect_err("wrong").kind(), ErrorKind::Corrupt, "{number}");
+        }
+        let mut manifest = manifest();
+        manifest.log.page_bytes = 5000;
+        let decoded = Manifest::decode("manifest", &manifest.encode());
+        assert_eq!(decoded.expect_err("wrong").kind(), ErrorKind::Unsupported);
+    }
+}

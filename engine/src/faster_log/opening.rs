@@ -1,0 +1,336 @@
+//! Opening a directory: creating a log in it, or recovering the one that is there.
+//!
+//! | found | what happens |
+//! |---|---|
+//! | nothing, or a creation that did not get to its manifest | a log is created |
+//! | a sound manifest | the walk goes on from its commit to the newest one |
+//! | a damaged manifest, or none beside a log | an error, unless falling back is allowed |
+//!
+//! # Torn or damaged
+//! The walk ends where a frame is not sound. If a commit further behind says that the log was
+//! durable beyond that place, it is damage: an error names it, and nothing is touched. Otherwise
+//! nobody was ever told that it is durable: it is the torn tail, and goes.
+//!
+//! # Recovering
+//! Nothing is written before the walk has ended. Then what lies behind the newest commit is cut
+//! off, what was read is made durable, and only after that the manifest says so; entries are
+//! appended from the next unit on. All of it gives the same result if it is cut short and done
+//! again.
+
+use super::alarm::Alarm;
+use super::commit_record::CommitRecord;
+use super::commits::Commits;
+use super::config::{Geometry, LogConfig};
+use super::core::Core;
+use super::entry::{Framing, Kind};
+use super::manifest::{Manifest, Sizes};
+use super::places::Places;
+use super::recovered::LogRecovery;
+use super::settled::Settled;
+use super::source::{Live, Seats, Source};
+use super::stored::Stored;
+use super::voids::Voids;
+use super::walk::Walk;
+use crate::address::Watermark;
+use crate::error::{Error, ErrorKind, Result};
+use crate::hybrid_log::{HybridLog, LogExtent, LogGeometry};
+use crate::publication::{self, COPY, LOG, MANIFEST};
+use crate::sealed::Hex;
+use event_listener::Event;
+use kvick_io::sync::atomic::AtomicBool;
+use kvick_io::{BufPool, Device, DeviceOptions, Directory, Lock};
+use kvick_runtime::Handle;
+use std::io;
+use std::sync::Arc;
+
+/// What a log is opened with.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) config: LogConfig,
+    pub(super) directory: Arc<dyn Directory>,
+    pub(super) handle: Handle,
+    pub(super) seats: Arc<Seats>,
+    /// Those of many logs, if it shares them.
+    pub(super) buffers: Option<BufPool>,
+    /// The salt of a log that is created.
+    pub(super) salt: u64,
+    /// The commit to recover, if not the newest.
+    pub(super) number: Option<u64>,
+}
+
+/// An open log; the lock is to be kept for as long as it writes.
+pub(super) struct Opened {
+    pub(super) core: Core,
+    pub(super) sizes: Sizes,
+    pub(super) published: Settled,
+    pub(super) lock: Box<dyn Lock>,
+    pub(super) recovery: Option<LogRecovery>,
+}
+
+/// The newest commit that a walk has found, and the entries on the way.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) settled: Settled,
+    pub(super) entries: u64,
+}
+
+impl Opening {
+    pub(super) async fn open(self) -> Result<Opened> {
+        Geometry::of(&self.config, None)?;
+        let lock = publication::lock(&*self.directory).await?;
+        let begun = self.handle.now();
+        let Some(manifest) = look(&*self.directory, self.config.allow_fallback).await? else {
+            if let Some(number) = self.number {
+                let place = self.directory.describe();
+                return Err(Error::invalid(format!("commit {number}: there is no log in {place}")));
+            }
+            return self.create(lock).await;
+        };
+        let sizes = manifest.log;
+        let geometry = Geometry::of(&self.config, Some(sizes.page_bytes))?;
+        let device = open_device(&*self.directory, sizes.segment_bytes, false).await?;
+        check_block(sizes, &*device)?;
+        let buffers = self.buffers(&geometry);
+        let stored = Stored::look(&*self.directory, sizes.segment_bytes).await?;
+        let units = sizes.units();
+        let framing = Framing::new(units, sizes.salt.0);
+        let end = stored.end();
+        let walk = Walk { framing, device: &*device, buffers: &buffers, stored };
+        let saved = manifest.settled();
+        let found = newest(&walk, saved.clone(), self.number).await?;
+        let settled = found.settled;
+        let until = units.device_offset(settled.until);
+        let dropped = end.saturating_sub(until);
+        if dropped > 0 || settled != saved {
+            self.cut(&*device, until).await?;
+            let bytes = Manifest::new(sizes, &settled).encode();
+            let published = publication::publish(&*self.directory, &bytes, true).await;
+            published.map_err(|failed| failed.error)?;
+            publication::keep_copy(&*self.directory, &bytes).await;
+        }
+        let freed = device.discard_below(units.page_start(settled.begin)).await;
+        freed.map_err(|error| Error::io("deleting files that a truncation has freed", error))?;
+        let recovery = LogRecovery {
+            commit: settled.commit(),
+            walked_bytes: settled.until.raw() - saved.until.raw(),
+            walked_entries: found.entries,
+            dropped_bytes: dropped,
+            took: self.handle.now().saturating_sub(begun),
+        };
+        let core = self.core((sizes, geometry), (device, buffers), &settled)?;
+        Ok(Opened { core, sizes, published: settled, lock, recovery: Some(recovery) })
+    }
+
+    async fn create(self, lock: Box<dyn Lock>) -> Result<Opened> {
+        let geometry = Geometry::of(&self.config, None)?;
+        let device = open_device(&*self.directory, geometry.segment_bytes, true).await?;
+        // A unit is what the device can transfer at the least.
+        let unit_bytes = geometry.unit_bytes.max(device.geometry().block as usize);
+        let sizes = Sizes {
+            salt: Hex(self.salt),
+            page_bytes: 1 << geometry.page_bits,
+            unit_bytes: unit_bytes as u64,
+            segment_bytes: geometry.segment_bytes,
+        };
+        let settled = Settled::nothing();
+        let bytes = Manifest::new(sizes, &settled).encode();
+        let published = publication::publish(&*self.directory, &bytes, true).await;
+        published.map_err(|failed| failed.error)?;
+        publication::keep_copy(&*self.directory, &bytes).await;
+        let buffers = self.buffers(&geometry);
+        let core = self.core((sizes, geometry), (device, buffers), &settled)?;
+        Ok(Opened { core, sizes, published: settled, lock, recovery: None })
+    }
+
+    /// Deletes what lies behind the newest commit, durably, and makes durable what is kept: it may
+    /// have been read from the memory of the system.
+    async fn cut(&self, device: &dyn Device, end: u64) -> Result<()> {
+        let failed = |error| Error::io("cutting off the torn tail of the log", error);
+        device.truncate(end).await.map_err(failed)?;
+        device.sync().await.result.map_err(failed)?;
+        self.directory.sync().await.map_err(failed)
+    }
+
+    fn buffers(&self, geometry: &Geometry) -> BufPool {
+        self.buffers.clone().unwrap_or_else(|| BufPool::new(geometry.io_bytes))
+    }
+
+    fn core(
+        self,
+        (sizes, geometry): (Sizes, Geometry),
+        (device, buffers): (Arc<dyn Device>, BufPool),
+        settled: &Settled,
+    ) -> Result<Core> {
+        let units = sizes.units();
+        let log_geometry = LogGeometry {
+            page_bits: geometry.page_bits,
+            frames: geometry.frames,
+            mutable_pages: 0,
+            unit_bytes: units.unit_bytes(),
+            salt: sizes.salt.0,
+            flush_bytes: geometry.io_bytes,
+            huge_pages: self.config.huge_pages,
+        };
+        let Settled { begin, until, .. } = *settled;
+        let extent = LogExtent { begin, head: until, flushed: until, tail: until };
+        let clock = (self.seats.epoch.clone(), self.handle.clone());
+        let log = (Arc::clone(&device), buffers.clone());
+        let log = HybridLog::new(log_geometry, extent, log, clock)
+            .map_err(|error| Error::io("reserving memory", error))?;
+        let source = Source {
+            framing: Framing::new(units, sizes.salt.0),
+            device,
+            buffers,
+            live: Some(Live { log, alarm: Alarm::new(), seats: self.seats }),
+            begin: Watermark::new(begin),
+            durable: Watermark::new(until),
+            completed: AtomicBool::new(settled.completed),
+            voids: Voids::new(settled.voids.clone()),
+            moved: Event::new(),
+        };
+        Ok(Core {
+            plan: Geometry::plan(units),
+            config: self.config,
+            directory: self.directory,
+            handle: self.handle,
+            source: Arc::new(source),
+            commits: Commits::new(settled.clone()),
+            iterators: Places::new(settled.iterators.clone()),
+            sealed: AtomicBool::new(settled.completed),
+        })
+    }
+}
+
+/// Walks from a commit on to the newest one, or to the one that is asked for.
+///
+/// # Errors
+/// `Corrupt` if the log was durable beyond the place where the walk has to stop; `InvalidArgument`
+/// if there is no commit of that number.
+pub(super) async fn newest(walk: &Walk<'_>, saved: Settled, number: Option<u64>) -> Result<Found> {
+    let units = walk.framing.units;
+    if walk.stored.end() < units.device_offset(saved.until) {
+        let (file, offset) = walk.device.locate(walk.stored.end());
+        return Err(Error::corrupt("the end of the log", &file, offset, saved.until.raw(), 0));
+    }
+    let is_missing = walk.stored.first().is_none_or(|first| first > units.page_start(saved.begin));
+    if saved.begin < saved.until && is_missing {
+        let (file, offset) = walk.device.locate(units.device_offset(saved.begin));
+        return Err(Error::corrupt("the file", &file, offset, 1, 0));
+    }
+    let (mut settled, from) = (saved.clone(), saved.until);
+    let is_chosen = |settled: &Settled| number.is_some_and(|number| settled.number == number);
+    let (mut entries, mut since) = (0, 0);
+    let stop = walk.along(from, |frame| {
+        match frame.kind {
+            Kind::Whole | Kind::First => since += 1,
+            Kind::Commit if !is_chosen(&settled) => {
+                let record = CommitRecord::decode(frame.payload);
+                let Some(record) = record.filter(|record| settled.precedes(record)) else {
+                    let (file, offset) = walk.device.locate(units.device_offset(frame.address));
+                    return Err(Error::corrupt("the record of a commit", &file, offset, 1, 0));
+                };
+                settled.apply(&record, units.unit_behind_end(frame.next));
+                entries += std::mem::take(&mut since);
+            }
+            Kind::Commit | Kind::Middle | Kind::Last | Kind::Padding => {}
+        }
+        Ok(())
+    });
+    let stop = stop.await?;
+    if let Some(number) = number.filter(|_| !is_chosen(&settled)) {
+        let (first, last) = (saved.number, settled.number);
+        return Err(Error::invalid(format!(
+            "commit {number}: there are commits {first} to {last}, and maybe not each of them"
+        )));
+    }
+    if number.is_none()
+        && let Some(durable) = walk.proof_behind(stop, settled.until).await?
+    {
+        let (file, offset) = walk.device.locate(units.device_offset(stop.unit));
+        let what = format!(
+            "a unit of the log at address {}, which was durable up to {},",
+            stop.unit.raw(),
+            durable.raw()
+        );
+        return Err(Error::corrupt(&what, &file, offset, 1, 0));
+    }
+    Ok(Found { settled, entries })
+}
+
+/// The manifest of the log in a directory, if there is one.
+pub(super) async fn look(
+    directory: &dyn Directory,
+    allow_fallback: bool,
+) -> Result<Option<Manifest>> {
+    let place = directory.describe();
+    let read = |name: &'static str| {
+        let place = &place;
+        async move {
+            match directory.read_file(name).await {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(Error::io(format!("reading {name} in {place}"), error)),
+            }
+        }
+    };
+    let manifest = read(MANIFEST).await?;
+    let is_there = manifest.is_some();
+    let damage = match manifest {
+        Some(bytes) => match Manifest::decode(MANIFEST, &bytes) {
+            Ok(manifest) => return Ok(Some(manifest)),
+            Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
+            Err(error) => error,
+        },
+        None => Error::corrupt("the file", MANIFEST, 0, 1, 0),
+    };
+    match read(COPY).await? {
+        Some(bytes) if allow_fallback => {
+            tracing::warn!(%damage, "the copy of the manifest is used");
+            Manifest::decode(COPY, &bytes).map(Some)
+        }
+        Some(_) => Err(damage),
+        None if is_there => Err(damage),
+        None => {
+            let listed = directory.list().await;
+            let files = listed.map_err(|error| Error::io(format!("listing {place}"), error))?;
+            for file in files.iter().filter(|file| file.starts_with("log.")) {
+                let bytes = directory.file_bytes(file).await;
+                let bytes =
+                    bytes.map_err(|error| Error::io(format!("looking at {file}"), error))?;
+                if bytes > 0 {
+                    let what = "files of a log without a manifest; nothing was touched";
+                    return Err(Error::already_exists(place, what));
+                }
+            }
+            Ok(None)
+        }
+    }
+}
+
+/// Opens the file of the log, whose segments have this size.
+pub(super) async fn open_device(
+    directory: &dyn Directory,
+    segment_bytes: u64,
+    create: bool,
+) -> Result<Arc<dyn Device>> {
+    let options = DeviceOptions { segment_bytes, create };
+    let doing = if create { "creating" } else { "opening" };
+    directory.open_device(LOG, options).await.map_err(|error| {
+        if !create && error.kind() == io::ErrorKind::NotFound {
+            return Error::corrupt("the file", "log.000000", 0, 1, 0);
+        }
+        Error::io(format!("{doing} the log in {}", directory.describe()), error)
+    })
+}
+
+/// That the device can transfer the units that the log has.
+fn check_block(sizes: Sizes, device: &dyn Device) -> Result<()> {
+    let block = u64::from(device.geometry().block);
+    if sizes.unit_bytes.is_multiple_of(block) {
+        return Ok(());
+    }
+    Err(Error::unsupported(format!(
+        "units of {} bytes on a device with blocks of {block}",
+        sizes.unit_bytes
+    )))
+}

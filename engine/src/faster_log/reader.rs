@@ -1,0 +1,346 @@
+//! The reader: one entry after the other, from memory or from the device.
+//!
+//! A reader owns the bytes that it looks at, a chunk at a time, and holds nothing while it waits:
+//! memory is copied under a guard, what is on the device comes several reads ahead. If the log
+//! begins later meanwhile, or entries are taken back, it jumps.
+
+use super::LogAddress;
+use super::ahead::ReadAhead;
+use super::entry::{Kind, Parsed};
+use super::source::{Chunk, InMemory, Source};
+use crate::address::Address;
+use crate::error::Result;
+use bytes::{Bytes, BytesMut};
+use event_listener::EventListener;
+use futures::future::select_all;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+/// Chunks after which other tasks get their turn.
+const TURN: u32 = 8;
+
+/// An entry of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogEntry {
+    /// Where it is.
+    pub address: LogAddress,
+    /// Where to go on behind it.
+    pub next: LogAddress,
+    /// Its bytes. They may share memory with those of entries nearby: up to 1 MiB stays as long as
+    /// one of them is kept.
+    pub payload: Bytes,
+}
+
+/// What a reader is to read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// It ends before an entry at this address or behind it.
+    pub(super) end: Address,
+    /// At the end of what there is it waits for more.
+    pub(super) follow: bool,
+    /// It does not wait for commits.
+    pub(super) uncommitted: bool,
+}
+
+/// A position in a log, and what is known of what follows.
+#[derive(Debug)]
+pub(super) struct Reader {
+    source: Arc<Source>,
+    terms: Terms,
+    /// Where the next frame begins.
+    at: Address,
+    chunk: Chunk,
+    /// Frames of the chunk end at this address at the latest, and are read if they begin below
+    /// that one.
+    limit: Address,
+    stop: Address,
+    /// Bytes that the frame at `at` has.
+    needed: usize,
+    /// The pieces of an entry so far.
+    pieces: Option<(Address, BytesMut)>,
+    ahead: Option<ReadAhead>,
+    wait: Option<Waiting>,
+    chunks: u32,
+    is_over: bool,
+}
+
+type Waiting = futures::future::SelectAll<EventListener>;
+
+/// What the chunk has at the reader's position.
+enum Next {
+    Entry(LogEntry),
+    /// More bytes are needed, or others.
+    Nothing,
+    Damaged,
+}
+
+impl Reader {
+    pub(super) fn new(source: Arc<Source>, from: Address, terms: Terms) -> Self {
+        Self {
+            source,
+            terms,
+            at: from,
+            chunk: Chunk::default(),
+            limit: Address::NONE,
+            stop: Address::NONE,
+            needed: 0,
+            pieces: None,
+            ahead: None,
+            wait: None,
+            chunks: 0,
+            is_over: false,
+        }
+    }
+
+    pub(super) fn terms(&mut self) -> &mut Terms {
+        &mut self.terms
+    }
+
+    /// Where the next entry is looked for.
+    pub(super) fn position(&self) -> LogAddress {
+        let begun = self.pieces.as_ref().map_or(self.at, |(first, _)| *first);
+        begun.into()
+    }
+
+    /// The next entry; `None` at the end. After an error it is over.
+    #[inline]
+    pub(super) fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<LogEntry>>> {
+        loop {
+            match self.next_in_chunk() {
+                Next::Entry(entry) => return Poll::Ready(Some(Ok(entry))),
+                Next::Damaged => {
+                    self.is_over = true;
+                    return Poll::Ready(Some(Err(self.source.damage(self.at))));
+                }
+                Next::Nothing => {}
+            }
+            match ready!(self.poll_chunk(context)) {
+                Ok(true) => {}
+                Ok(false) => return Poll::Ready(None),
+                Err(error) => {
+                    self.is_over = true;
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn next_in_chunk(&mut self) -> Next {
+        while self.at < self.stop
+            && let Some(rest) = self.chunk.from(self.at)
+        {
+            match self.source.framing.parse(self.at, rest) {
+                Parsed::Frame { kind, payload, next } => {
+                    let start = rest.as_ptr().addr() - self.chunk.bytes.as_ptr().addr();
+                    let payload = start + payload.start..start + payload.end;
+                    let address = std::mem::replace(&mut self.at, next);
+                    self.needed = 0;
+                    match kind {
+                        Kind::Whole => {
+                            let payload = self.chunk.bytes.slice(payload);
+                            let (address, next) = (address.into(), next.into());
+                            return Next::Entry(LogEntry { address, next, payload });
+                        }
+                        Kind::Commit | Kind::Padding => {}
+                        Kind::First | Kind::Middle | Kind::Last => {
+                            match self.take_piece(address, kind, payload) {
+                                Next::Nothing => {}
+                                entry_or_damage => return entry_or_damage,
+                            }
+                        }
+                    }
+                }
+                Parsed::Incomplete(needed) => {
+                    self.needed = needed;
+                    // Frames end where the log does, at the latest.
+                    let is_cut = self.at.raw() + needed as u64 > self.limit.raw();
+                    return if is_cut { Next::Damaged } else { Next::Nothing };
+                }
+                Parsed::Damaged => return Next::Damaged,
+            }
+        }
+        Next::Nothing
+    }
+
+    /// Adds a piece to those before it.
+    #[cold]
+    fn take_piece(
+        &mut self,
+        address: Address,
+        kind: Kind,
+        payload: std::ops::Range<usize>,
+    ) -> Next {
+        let bytes = &self.chunk.bytes[payload];
+        match (kind, &mut self.pieces) {
+            (Kind::First, None) => self.pieces = Some((address, BytesMut::from(bytes))),
+            (Kind::Middle | Kind::Last, Some((_, pieces))) => pieces.extend_from_slice(bytes),
+            // Pieces follow each other: nothing else may come between.
+            _ => return Next::Damaged,
+        }
+        if kind != Kind::Last {
+            return Next::Nothing;
+        }
+        let (first, pieces) = self.pieces.take().expect("looked at above");
+        let next = self.at.into();
+        Next::Entry(LogEntry { address: first.into(), next, payload: pieces.freeze() })
+    }
+
+    /// Gets the chunk that holds the frame at `at`; false at the end.
+    fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Result<bool>> {
+        loop {
+            if let Some(wait) = &mut self.wait {
+                ready!(Pin::new(wait).poll(context));
+                self.wait = None;
+            }
+            if self.is_over {
+                return Poll::Ready(Ok(false));
+            }
+            self.source.check()?;
+            let limit = self.limit();
+            // The entry whose pieces are here is still to be completed.
+            if self.at >= self.terms.end && self.pieces.is_none() {
+                return Poll::Ready(Ok(false));
+            }
+            if self.at >= limit {
+                if self.is_at_the_end() {
+                    return Poll::Ready(Ok(false));
+                }
+                self.source.check_wait()?;
+                self.wait_behind(limit);
+                continue;
+            }
+            if self.turn_is_over(context) {
+                return Poll::Pending;
+            }
+            match self.source.in_memory(self.at, limit, self.needed) {
+                InMemory::Chunk(chunk) => {
+                    self.ahead = None;
+                    self.take_chunk(chunk, limit);
+                    return Poll::Ready(Ok(true));
+                }
+                InMemory::Unwritten => self.wait_for_frame(),
+                InMemory::Evicted => {
+                    if let Some(chunk) = ready!(self.poll_ahead(limit, context))? {
+                        self.take_chunk(chunk, limit);
+                        return Poll::Ready(Ok(true));
+                    }
+                }
+            }
+        }
+    }
+
+    fn take_chunk(&mut self, chunk: Chunk, limit: Address) {
+        self.chunk = chunk;
+        self.limit = limit;
+        self.stop = if self.pieces.is_some() { limit } else { limit.min(self.terms.end) };
+    }
+
+    /// Jumps over what is no longer there; returns how far what follows may be read at once.
+    fn limit(&mut self) -> Address {
+        let begin = self.source.begin.load();
+        if self.at < begin {
+            self.jump(begin);
+        }
+        let (at, void) = self.source.voids.clip(self.at);
+        if at != self.at {
+            self.jump(at);
+        }
+        let limit = self.source.limit(self.terms.uncommitted);
+        void.map_or(limit, |void| void.min(limit))
+    }
+
+    fn jump(&mut self, to: Address) {
+        self.at = to;
+        self.chunk = Chunk::default();
+        self.needed = 0;
+        self.pieces = None;
+    }
+
+    fn is_at_the_end(&self) -> bool {
+        // The end is looked at after the word that there will be no other.
+        !self.terms.follow || self.source.is_completed() && self.at >= self.source.durable.load()
+    }
+
+    /// Waits for a commit, or for any entry if it need not be committed.
+    fn wait_behind(&mut self, limit: Address) {
+        if self.terms.uncommitted {
+            return self.wait_for_frame();
+        }
+        let moved = self.source.moved.listen();
+        let mut listeners = vec![moved];
+        listeners
+            .extend(self.source.live.as_ref().map(|live| live.log.health().changed().listen()));
+        let is_over = self.source.is_completed() || self.source.check_wait().is_err();
+        if !is_over && self.limit() <= limit {
+            self.wait = Some(select_all(listeners));
+        }
+    }
+
+    /// Waits until somebody has written the frame at `at`.
+    fn wait_for_frame(&mut self) {
+        let live = self.source.live.as_ref().expect("nothing is uncommitted elsewhere");
+        let moved = self.source.moved.listen();
+        let changed = live.log.health().changed().listen();
+        let rung = live.alarm.set(self.at, &live.seats.epoch);
+        let is_over = self.source.is_completed() || self.source.check_wait().is_err();
+        if !is_over && !self.source.is_written(self.at) {
+            self.wait = Some(select_all([moved, changed, rung]));
+        }
+    }
+
+    /// Takes the next chunk from the device; `None` if another way has to be looked for.
+    fn poll_ahead(
+        &mut self,
+        limit: Address,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Option<Chunk>>> {
+        let units = self.source.framing.units;
+        let left = self.left_of_chunk();
+        // What is left of a chunk goes on in the next unit.
+        let from = left.as_ref().map_or(self.at, |left| Address::new(left.end()));
+        let from = units.settle(from);
+        if self.ahead.as_ref().is_none_or(|ahead| !ahead.leads_to(from, &self.source)) {
+            // At least what the frame needs, at most what was written.
+            let needed = Address::new(self.at.raw() + self.needed.max(1) as u64);
+            let end = self.terms.end.max(needed).min(limit).max(units.unit_behind(from).min(limit));
+            self.ahead = Some(ReadAhead::new(&self.source, from, end));
+        }
+        let ahead = self.ahead.as_mut().expect("made above");
+        match ready!(ahead.poll_next(left.unwrap_or_default(), context)) {
+            Some(Ok(chunk)) => Poll::Ready(Ok(Some(chunk))),
+            Some(Err(error)) => {
+                // Files are deleted below the begin of a log: then the reader jumps.
+                let is_gone = self.source.begin.load() > self.at;
+                Poll::Ready(if is_gone { Ok(None) } else { Err(error) })
+            }
+            None => {
+                self.ahead = None;
+                Poll::Ready(Ok(None))
+            }
+        }
+    }
+
+    /// The bytes of the frame at `at` that the chunk has.
+    fn left_of_chunk(&self) -> Option<Chunk> {
+        let rest = self.chunk.from(self.at)?;
+        let skipped = self.chunk.bytes.len() - rest.len();
+        Some(Chunk { start: self.at.raw(), bytes: self.chunk.bytes.slice(skipped..) })
+    }
+
+    /// Lets other tasks run once in a while: a reader of memory is always ready.
+    fn turn_is_over(&mut self, context: &Context<'_>) -> bool {
+        self.chunks += 1;
+        if self.chunks < TURN {
+            return false;
+        }
+        self.chunks = 0;
+        context.waker().wake_by_ref();
+        true
+    }
+}

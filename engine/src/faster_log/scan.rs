@@ -1,0 +1,62 @@
+//! Entries as a stream.
+
+use super::FasterLog;
+use super::LogAddress;
+use super::reader::{LogEntry, Reader};
+use crate::error::Result;
+use futures::Stream;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// Entries of a log in order: a [`Stream`], made by [`FasterLog::scan`] and [`FasterLog::tail`].
+///
+/// Entries are read from memory where they still are, else from the device, several reads ahead.
+/// If the log is truncated meanwhile, the stream goes on with the first entry that is left. After
+/// an error it has ended.
+///
+/// # Cancel safety
+/// An entry that was not returned is not lost; the stream can be dropped at any time.
+#[must_use = "streams do nothing unless polled"]
+pub struct Scan {
+    reader: Reader,
+    // What the reader reads is closed with the last of these.
+    _log: Option<FasterLog>,
+}
+
+impl Scan {
+    pub(super) fn new(reader: Reader, log: Option<FasterLog>) -> Self {
+        Self { reader, _log: log }
+    }
+
+    /// Also entries that are not committed yet, as soon as they and all before them were written to
+    /// memory. A crash may take them back.
+    pub fn uncommitted(mut self) -> Self {
+        self.reader.terms().uncommitted = true;
+        self
+    }
+
+    /// Where the next entry is looked for: a scan that begins here goes on where this one stands.
+    #[must_use]
+    pub fn position(&self) -> LogAddress {
+        self.reader.position()
+    }
+}
+
+impl Stream for Scan {
+    type Item = Result<LogEntry>;
+
+    #[inline]
+    fn poll_next(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<LogEntry>>> {
+        self.get_mut().reader.poll_next(context)
+    }
+}
+
+impl fmt::Debug for Scan {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Scan").field("position", &self.position()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,83 @@
+//! What a log is as of one commit: what recovery brings back, and what the manifest keeps.
+
+use super::LogAddress;
+use super::commit_record::CommitRecord;
+use super::voids;
+use crate::address::Address;
+use std::collections::BTreeMap;
+
+/// A commit: everything below `until` is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Commit {
+    /// Its number; 0 if nothing was ever committed. Later commits have higher ones.
+    pub number: u64,
+    /// Entries below this address are in it.
+    pub until: LogAddress,
+    /// What it was given to keep.
+    pub cookie: Vec<u8>,
+}
+
+/// The state of a log as of its newest durable commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Settled {
+    pub(super) number: u64,
+    pub(super) until: Address,
+    pub(super) begin: Address,
+    pub(super) completed: bool,
+    pub(super) cookie: Vec<u8>,
+    pub(super) iterators: BTreeMap<String, Address>,
+    pub(super) voids: Vec<[Address; 2]>,
+}
+
+impl Settled {
+    /// Of a log that has nothing yet.
+    pub(super) fn nothing() -> Self {
+        Self {
+            number: 0,
+            until: Address::FIRST,
+            begin: Address::FIRST,
+            completed: false,
+            cookie: Vec::new(),
+            iterators: BTreeMap::new(),
+            voids: Vec::new(),
+        }
+    }
+
+    /// Goes on to the next commit, whose record this is and which ends at `until`.
+    pub(super) fn apply(&mut self, record: &CommitRecord, until: Address) {
+        assert!(record.number > self.number && until > self.until, "commits follow each other");
+        assert!(record.begin >= self.begin, "a log begins ever later");
+        self.number = record.number;
+        self.until = until;
+        self.begin = record.begin;
+        self.completed |= record.completed;
+        self.cookie.clone_from(&record.cookie);
+        for (name, address) in &record.iterators {
+            match address {
+                Some(address) => drop(self.iterators.insert(name.clone(), *address)),
+                None => drop(self.iterators.remove(name)),
+            }
+        }
+        for void in &record.voids {
+            voids::add(&mut self.voids, *void);
+        }
+        voids::forget_below(&mut self.voids, self.begin);
+    }
+
+    /// Whether this record can be that of a commit that follows.
+    pub(super) fn precedes(&self, record: &CommitRecord) -> bool {
+        let ends = self.voids.last().map_or(Address::NONE, |void| void[1]);
+        let voids: Vec<Address> = record.voids.iter().flatten().copied().collect();
+        record.number > self.number
+            && record.begin >= self.begin
+            && voids.chunks_exact(2).all(|void| void[0] < void[1])
+            && voids.chunks_exact(2).map(|void| void[1]).is_sorted()
+            && voids.get(1).is_none_or(|end| *end >= ends)
+    }
+
+    pub(super) fn commit(&self) -> Commit {
+        let Self { number, until, cookie, .. } = self;
+        Commit { number: *number, until: (*until).into(), cookie: cookie.clone() }
+    }
+}

@@ -1,0 +1,124 @@
+//! Appending as a sink.
+
+use super::core::Blocked;
+use super::log::FasterLog;
+use crate::address::Address;
+use crate::error::{Error, Result};
+use bytes::Bytes;
+use futures::Sink;
+use futures::future::BoxFuture;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+/// Appends what it is given: a [`Sink`], made by [`FasterLog::sink`].
+///
+/// It takes an item when the one before has been appended, so whoever feeds it waits while memory
+/// is full. Flushing commits and waits until everything is durable; a `forward` flushes whenever
+/// its stream has nothing to give, and so commits in groups.
+///
+/// # Cancel safety
+/// Dropping it loses at most the last item, if there was no room for it yet.
+pub struct LogSink {
+    log: FasterLog,
+    item: Option<Bytes>,
+    wait: Option<BoxFuture<'static, Result<()>>>,
+    commit: Option<BoxFuture<'static, Result<()>>>,
+    /// The end of what was appended, and whether it is to be committed.
+    appended: Address,
+    is_dirty: bool,
+}
+
+impl FasterLog {
+    /// A sink that appends to this log.
+    #[must_use]
+    pub fn sink(&self) -> LogSink {
+        LogSink {
+            log: self.clone(),
+            item: None,
+            wait: None,
+            commit: None,
+            appended: Address::FIRST,
+            is_dirty: false,
+        }
+    }
+}
+
+impl LogSink {
+    /// Appends the item that there was no room for.
+    fn poll_item(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
+        while let Some(item) = &self.item {
+            if let Some(wait) = &mut self.wait {
+                let waited = ready!(wait.as_mut().poll(context));
+                self.wait = None;
+                waited?;
+            }
+            match self.try_append(&item.clone())? {
+                None => self.item = None,
+                Some(blocked) => {
+                    let log = self.log.clone();
+                    self.wait = Some(Box::pin(async move { log.core.unblocked(blocked).await }));
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn try_append(&mut self, item: &[u8]) -> Result<Option<Blocked>> {
+        let core = &self.log.core;
+        match core.attempt(item)? {
+            Ok(address) => {
+                self.appended = Address::new(address.raw() + 1);
+                self.is_dirty = true;
+                Ok(None)
+            }
+            Err(blocked) => Ok(Some(blocked)),
+        }
+    }
+}
+
+impl Sink<Bytes> for LogSink {
+    type Error = Error;
+
+    fn poll_ready(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
+        self.get_mut().poll_item(context)
+    }
+
+    fn start_send(self: Pin<&mut Self>, item: Bytes) -> Result<()> {
+        let this = self.get_mut();
+        assert!(this.item.is_none(), "`poll_ready` comes first");
+        if this.try_append(&item)?.is_some() {
+            this.item = Some(item);
+        }
+        Ok(())
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_item(context))?;
+        loop {
+            if let Some(commit) = &mut this.commit {
+                let committed = ready!(commit.as_mut().poll(context));
+                this.commit = None;
+                committed?;
+            }
+            if !std::mem::take(&mut this.is_dirty) {
+                return Poll::Ready(Ok(()));
+            }
+            let (log, until) = (this.log.clone(), this.appended);
+            log.core.commits.request(until, 0);
+            let last = Address::new(until.raw() - 1);
+            this.commit = Some(Box::pin(async move { log.core.durable_at(last).await }));
+        }
+    }
+
+    fn poll_close(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
+        self.poll_flush(context)
+    }
+}
+
+impl fmt::Debug for LogSink {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("LogSink").field("log", &self.log).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,249 @@
+//! What readers read: the log as far as it may be seen, in memory and on the device.
+//!
+//! A log that is open for appending has both; one that is followed from outside has the device
+//! only. The marks are moved by who commits, or who looks for commits; readers only load them.
+
+use super::alarm::Alarm;
+use super::entry::{Framing, Header, frame_bytes};
+use super::voids::Voids;
+use crate::address::{Address, Watermark};
+use crate::epoch::{Epoch, Guard, Participant};
+use crate::error::{Error, Result};
+use crate::hybrid_log::HybridLog;
+use crate::record::WORD;
+use crate::stripes::Stripes;
+use bytes::{Bytes, BytesMut};
+use event_listener::Event;
+use kvick_io::sync::atomic::{AtomicBool, Ordering};
+use kvick_io::{BufPool, Device};
+use std::fmt;
+use std::sync::Arc;
+
+/// Bytes that a reader copies out of memory at once, if there are so many.
+const CHUNK: u64 = 64 << 10;
+
+/// Bytes of the log that a reader owns. Frames begin where they begin.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Chunk {
+    pub(super) start: u64,
+    pub(super) bytes: Bytes,
+}
+
+/// One log, for readers.
+pub(super) struct Source {
+    // Fixed after opening.
+    pub(super) framing: Framing,
+    pub(super) device: Arc<dyn Device>,
+    pub(super) buffers: BufPool,
+    pub(super) live: Option<Live>,
+    // Moved by one, read by all.
+    pub(super) begin: Watermark,
+    /// The end of the newest commit.
+    pub(super) durable: Watermark,
+    /// The newest commit is the last one.
+    pub(super) completed: AtomicBool,
+    pub(super) voids: Voids,
+    /// One of the above has changed.
+    pub(super) moved: Event,
+}
+
+/// The part of a log that is in memory.
+pub(super) struct Live {
+    pub(super) log: HybridLog,
+    pub(super) alarm: Alarm,
+    pub(super) seats: Arc<Seats>,
+}
+
+/// Places in an epoch table for who has none of his own.
+#[derive(Debug)]
+pub(super) struct Seats {
+    pub(super) epoch: Epoch,
+    pub(super) stripes: Stripes<Seat>,
+}
+
+/// One of them, and how often it was used since somebody yielded.
+#[derive(Debug)]
+pub(super) struct Seat {
+    participant: Participant,
+    used: u32,
+}
+
+/// What is in memory at some address.
+pub(super) enum InMemory {
+    /// Frames that are complete.
+    Chunk(Chunk),
+    /// A frame that somebody is still writing.
+    Unwritten,
+    /// It is on the device.
+    Evicted,
+}
+
+impl Seats {
+    pub(super) fn new(count: usize) -> Self {
+        let epoch = Epoch::new();
+        let stripes = Stripes::new(count, || Seat { participant: epoch.register(), used: 0 });
+        Self { epoch, stripes }
+    }
+
+    /// Runs `body` protected.
+    #[inline]
+    pub(super) fn protected<R>(&self, body: impl FnOnce(&Guard<'_>) -> R) -> R {
+        self.stripes.with(|seat| seat.participant.protected(body))
+    }
+}
+
+impl Seat {
+    #[inline(always)]
+    pub(super) fn protected<R>(&mut self, body: impl FnOnce(&Guard<'_>) -> R) -> R {
+        self.participant.protected(body)
+    }
+
+    /// Whether it is somebody else's turn; true once in every `every` calls.
+    #[inline(always)]
+    pub(super) fn turn_is_over(&mut self, every: u32) -> bool {
+        self.used += 1;
+        if self.used < every || every == 0 {
+            return false;
+        }
+        self.used = 0;
+        true
+    }
+}
+
+impl Source {
+    /// How far readers may go.
+    pub(super) fn limit(&self, uncommitted: bool) -> Address {
+        match &self.live {
+            Some(live) if uncommitted => live.log.tail_address(),
+            _ => self.durable.load(),
+        }
+    }
+
+    /// Acquire: whoever sees it sees where the last commit ends.
+    pub(super) fn is_completed(&self) -> bool {
+        self.completed.load(Ordering::Acquire)
+    }
+
+    /// Whether a frame may begin at `address` as far as alignment tells.
+    pub(super) fn can_begin(&self, address: Address) -> bool {
+        address.raw().is_multiple_of(WORD as u64) && self.framing.units.left_of_page(address) > 0
+    }
+
+    /// Whether entries begin at `address`, or may do so later, whatever is there.
+    pub(super) fn is_boundary(&self, address: Address) -> bool {
+        address == self.begin.load()
+            || address == self.durable.load()
+            || self.voids.clip(address).0 != address
+    }
+
+    /// Whether an error says no more than that the bytes at `address`, sound as they are, are no
+    /// entry.
+    pub(super) fn is_misplaced(&self, error: &Error, address: Address) -> bool {
+        error.place() == self.damage(address).place()
+    }
+
+    /// Refuses readers that would wait for what never comes.
+    pub(super) fn check_wait(&self) -> Result<()> {
+        self.live.as_ref().map_or(Ok(()), |live| live.log.health().check_write())
+    }
+
+    /// Refuses readers of a log that was closed.
+    pub(super) fn check(&self) -> Result<()> {
+        self.live.as_ref().map_or(Ok(()), |live| live.log.health().check_read())
+    }
+
+    /// Bytes from `at` on, below `limit` and at least `needed` if there are so many, within a page.
+    pub(super) fn in_memory(&self, at: Address, limit: Address, needed: usize) -> InMemory {
+        let Some(live) = &self.live else {
+            return InMemory::Evicted;
+        };
+        live.seats.protected(|guard| {
+            if at < live.log.head(guard) {
+                return InMemory::Evicted;
+            }
+            let page_end = at.raw() + self.framing.units.left_of_page(at);
+            let most = limit.raw().min(page_end) - at.raw();
+            let wanted = most.min(CHUNK.max(needed as u64));
+            let wanted = usize::try_from(wanted).expect("within a page");
+            if at.raw() + wanted as u64 <= live.log.immutable_below(guard).raw() {
+                let bytes = live.log.immutable(at, 0..wanted, guard);
+                let bytes = Bytes::copy_from_slice(bytes);
+                return InMemory::Chunk(Chunk { start: at.raw(), bytes });
+            }
+            self.written_frames(live, at, wanted, guard)
+        })
+    }
+
+    /// Whether the frame at `at` is complete.
+    pub(super) fn is_written(&self, at: Address) -> bool {
+        let Some(live) = &self.live else {
+            return at < self.durable.load();
+        };
+        live.seats.protected(|guard| {
+            at < live.log.head(guard)
+                || at < live.log.tail_address()
+                    && Header::load(&live.log.words(at, guard)[0]).is_some()
+        })
+    }
+
+    /// Copies the frames that are there, one after the other, up to one that is being written.
+    fn written_frames(
+        &self,
+        live: &Live,
+        at: Address,
+        wanted: usize,
+        guard: &Guard<'_>,
+    ) -> InMemory {
+        let words = live.log.words(at, guard);
+        let mut bytes = BytesMut::with_capacity(wanted);
+        while bytes.len() < wanted {
+            let index = bytes.len() / WORD;
+            let Some(header) = Header::load(&words[index]) else {
+                break;
+            };
+            let frame = frame_bytes(header.length()) / WORD;
+            for word in &words[index..(index + frame).min(words.len())] {
+                // Relaxed: the header that was acquired released them.
+                bytes.extend_from_slice(&word.load(Ordering::Relaxed).to_le_bytes());
+            }
+        }
+        if bytes.is_empty() {
+            return InMemory::Unwritten;
+        }
+        InMemory::Chunk(Chunk { start: at.raw(), bytes: bytes.freeze() })
+    }
+
+    /// That what is at `address` is not what was written there.
+    #[cold]
+    pub(super) fn damage(&self, address: Address) -> Error {
+        let offset = self.framing.units.device_offset(address);
+        let (file, offset) = self.device.locate(offset);
+        let what = format!("the frame of an entry of the log at address {}", address.raw());
+        Error::corrupt(&what, &file, offset, 1, 0)
+    }
+}
+
+impl Chunk {
+    /// The address behind the last byte.
+    pub(super) fn end(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+
+    /// The bytes from `at` on, if it has any.
+    pub(super) fn from(&self, at: Address) -> Option<&[u8]> {
+        let skipped = usize::try_from(at.raw().checked_sub(self.start)?).ok()?;
+        self.bytes.get(skipped..).filter(|rest| !rest.is_empty())
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { begin, durable, device, .. } = self;
+        formatter
+            .debug_struct("Source")
+            .field("begin", &begin.load())
+            .field("durable", &durable.load())
+            .field("device", device)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,83 @@
+//! Ranges of the log whose entries were truncated at its end, and which readers jump over.
+//!
+//! Addresses only grow and durable sectors are written once, so an entry that is taken back keeps
+//! its place; what changes is that nobody sees it. A range begins and ends where frames begin.
+
+use crate::address::Address;
+use kvick_io::sync::RwLock;
+
+/// The ranges, ascending and apart.
+#[derive(Debug, Default)]
+pub(super) struct Voids(RwLock<Vec<[Address; 2]>>);
+
+impl Voids {
+    pub(super) fn new(voids: Vec<[Address; 2]>) -> Self {
+        Self(RwLock::new(voids))
+    }
+
+    /// Adds `[start, end)`; `end` is beyond every range there is.
+    pub(super) fn add(&self, void: [Address; 2]) {
+        add(&mut self.0.write().expect("nothing panics under it"), void);
+    }
+
+    /// The first address at or behind `at` that is not void, and how far what is not void goes.
+    pub(super) fn clip(&self, at: Address) -> (Address, Option<Address>) {
+        let voids = self.0.read().expect("nothing panics under it");
+        let next = voids.partition_point(|[_, end]| *end <= at);
+        match voids.get(next) {
+            // The range behind it is apart from it.
+            Some([start, end]) if *start <= at => (*end, voids.get(next + 1).map(|void| void[0])),
+            Some([start, _]) => (at, Some(*start)),
+            None => (at, None),
+        }
+    }
+
+    /// Forgets what lies below `begin`.
+    pub(super) fn forget_below(&self, begin: Address) {
+        forget_below(&mut self.0.write().expect("nothing panics under it"), begin);
+    }
+}
+
+/// Adds a range that ends beyond all others to a list of ranges.
+pub(super) fn add(voids: &mut Vec<[Address; 2]>, [start, end]: [Address; 2]) {
+    assert!(start < end && voids.last().is_none_or(|last| last[1] <= end));
+    let apart = voids.partition_point(|void| void[1] < start);
+    let first = voids.get(apart).map_or(start, |void| void[0].min(start));
+    voids.truncate(apart);
+    voids.push([first, end]);
+}
+
+/// Drops from a list what lies below `begin`.
+pub(super) fn forget_below(voids: &mut Vec<[Address; 2]>, begin: Address) {
+    voids.retain(|[_, end]| *end > begin);
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn at(raw: u64) -> Address {
+        Address::new(raw)
+    }
+
+    #[test]
+    fn ranges_that_meet_become_one() {
+        let mut voids = Vec::new();
+        for (start, end) in [(100, 200), (300, 400), (500, 600), (350, 700), (700, 800)] {
+            add(&mut voids, [at(start), at(end)]);
+        }
+        assert_eq!(voids, [[at(100), at(200)], [at(300), at(800)]]);
+        forget_below(&mut voids, at(200));
+        assert_eq!(voids, [[at(300), at(800)]]);
+    }
+
+    #[test]
+    fn readers_are_led_around_them() {
+        let voids = Voids::new(vec![[at(100), at(200)], [at(300), at(400)]]);
+        assert_eq!(voids.clip(at(50)), (at(50), Some(at(100))));
+        assert_eq!(voids.clip(at(100)), (at(200), Some(at(300))));
+        assert_eq!(voids.clip(at(200)), (at(200), Some(at(300))));
+        assert_eq!(voids.clip(at(399)), (at(400), None));
+        assert_eq!(voids.clip(at(400)), (at(400), None));
+    }
+}

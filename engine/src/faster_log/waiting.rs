@@ -1,0 +1,79 @@
+//! Waiting for commits. Whoever waits looks again whenever something has changed, so a failure
+//! reaches everybody.
+
+use super::core::Core;
+use super::settled::{Commit, Settled};
+use crate::address::Address;
+use crate::error::{Error, Result};
+use kvick_io::sync::atomic::Ordering;
+
+impl Core {
+    /// Whether everything below `until`, and changes up to `changes`, are durable.
+    pub(super) fn is_settled(&self, until: Address, changes: u64) -> bool {
+        self.source.durable.load() >= until && self.commits.settled().1 >= changes
+    }
+
+    /// Waits for that.
+    ///
+    /// # Errors
+    /// `StorageFull` while the device is, `Poisoned`, `Closed`.
+    pub(super) async fn settled(&self, until: Address, changes: u64) -> Result<Commit> {
+        self.wait_until(|settled, has| settled.until >= until && has >= changes).await?;
+        Ok(self.commits.settled().0.commit())
+    }
+
+    /// Waits until a commit of this number or a higher one is durable; returns the newest.
+    pub(super) async fn settled_number(&self, number: u64) -> Result<Commit> {
+        self.wait_until(|settled, _| settled.number >= number).await?;
+        Ok(self.commits.settled().0.commit())
+    }
+
+    /// Waits until the entry at `address` is durable.
+    pub(super) async fn durable_at(&self, address: Address) -> Result<()> {
+        self.wait_until(|settled, _| settled.until > address).await
+    }
+
+    async fn wait_until(&self, is_met: impl Fn(&Settled, u64) -> bool) -> Result<()> {
+        let health = self.live().log.health();
+        loop {
+            let moved = self.source.moved.listen();
+            let changed = health.changed().listen();
+            {
+                let settled = self.commits.settled();
+                if is_met(&settled.0, settled.1) {
+                    return Ok(());
+                }
+            }
+            health.check_room()?;
+            if self.source.is_completed() {
+                return Err(Error::completed());
+            }
+            futures::future::select(moved, changed).await;
+        }
+    }
+
+    /// Takes no more entries; afterwards everything that was appended is below the tail.
+    pub(super) async fn seal(&self) {
+        // Relaxed: the drain orders it.
+        self.sealed.store(true, Ordering::Relaxed);
+        let epoch = self.live().seats.epoch.bump();
+        // Whoever has not seen it may be appending: after this, nobody is.
+        self.live().seats.epoch.drained(epoch, &self.handle).await;
+    }
+
+    /// Waits until the manifest has the newest commit.
+    pub(super) async fn published(&self) -> Result<()> {
+        let health = self.live().log.health();
+        self.commits.intent().manifest = true;
+        self.commits.demand.notify(usize::MAX);
+        loop {
+            let moved = self.source.moved.listen();
+            let changed = health.changed().listen();
+            if self.commits.is_published() {
+                return Ok(());
+            }
+            health.check_room()?;
+            futures::future::select(moved, changed).await;
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The walk along the frames of a log on the device, as far as they are sound: for who looks for
+//! commits.
+//!
+//! It believes nothing that a checksum has not proved, and changes nothing. Where it stops, the log
+//! may end, or may be torn, or may be damaged: only what lies behind can tell ([`proof_behind`]).
+//!
+//! [`proof_behind`]: Walk::proof_behind
+
+use super::commit_record::CommitRecord;
+use super::entry::{Framing, Kind, Parsed};
+use super::stored::Stored;
+use crate::address::Address;
+use crate::error::{Error, Result};
+use crate::hybrid_log::{Units, is_missing};
+use kvick_io::{AlignedBuf, BufPool, Device};
+
+/// Bytes that are read at once.
+const READ: usize = 1 << 20;
+
+/// What is walked along.
+#[derive(Debug)]
+pub(super) struct Walk<'d> {
+    pub(super) framing: Framing,
+    pub(super) device: &'d dyn Device,
+    pub(super) buffers: &'d BufPool,
+    pub(super) stored: Stored,
+}
+
+/// A sound frame.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame<'b> {
+    pub(super) address: Address,
+    pub(super) kind: Kind,
+    pub(super) payload: &'b [u8],
+    pub(super) next: Address,
+}
+
+/// Where a walk stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stop {
+    /// No sound frame begins here.
+    pub(super) at: Address,
+    /// The first unit that is not sound, or is missing.
+    pub(super) unit: Address,
+}
+
+/// Sound bytes of one page, from the start of a unit on.
+#[derive(Debug)]
+struct Run {
+    start: Address,
+    bytes: Vec<u8>,
+    /// Where the next unit is.
+    next: Address,
+    /// The next unit is not sound, or missing.
+    is_last: bool,
+}
+
+impl Walk<'_> {
+    /// Shows the frames from `from` on, where one begins, as long as they are sound.
+    ///
+    /// # Errors
+    /// `Io`, and those of `show`, which end the walk.
+    pub(super) async fn along(
+        &self,
+        from: Address,
+        mut show: impl FnMut(Frame<'_>) -> Result<()>,
+    ) -> Result<Stop> {
+        let mut at = from;
+        let mut run = self.run(self.framing.units.unit_start(from)).await?;
+        loop {
+            at = self.frames_of(&run, at, &mut show)?;
+            let is_over = at >= run.next;
+            if run.is_last && !is_over {
+                return Ok(Stop { at, unit: run.next });
+            }
+            if is_over {
+                run = self.run(self.framing.units.unit_start(at)).await?;
+                if run.bytes.is_empty() {
+                    return Ok(Stop { at, unit: run.next });
+                }
+            } else if self.is_stuck(&run, at) {
+                return Ok(Stop { at, unit: self.framing.units.unit_start(at) });
+            } else {
+                self.extend(&mut run).await?;
+            }
+        }
+    }
+
+    /// Looks behind `stop` for a commit that says that the log was durable beyond `until`; says up
+    /// to where.
+    pub(super) async fn proof_behind(&self, stop: Stop, until: Address) -> Result<Option<Address>> {
+        let units = self.framing.units;
+        let mut proof = None;
+        let mut from = units.unit_behind(stop.unit);
+        while units.device_offset(from) < self.stored.end() {
+            for run in self.sound_runs(from).await? {
+                // A frame may begin at the start of any unit, as a flush may end before it.
+                let mut at = run.start;
+                while at < run.next {
+                    let behind = self.frames_of(&run, at, &mut |frame| {
+                        let record = (frame.kind == Kind::Commit).then_some(frame.payload);
+                        let record = record.and_then(CommitRecord::decode);
+                        let durable = record.map(|record| record.durable);
+                        proof = proof.max(durable.filter(|durable| *durable > until));
+                        Ok(())
+                    })?;
+                    at = units.unit_behind(behind.max(at));
+                }
+            }
+            from = units.page_behind(from);
+        }
+        Ok(proof)
+    }
+
+    /// The sound units of a page from `from` on, those that follow each other together.
+    async fn sound_runs(&self, from: Address) -> Result<Vec<Run>> {
+        let units = self.framing.units;
+        let (page, mut unit) = (from.page(units.page_bits()), from);
+        let mut runs: Vec<Run> = Vec::new();
+        while unit.page(units.page_bits()) == page {
+            let Some(stored) = self.read(unit, units.page_behind(unit)).await? else {
+                break;
+            };
+            for mut bytes in stored.chunks_exact(units.unit_bytes()).map(<[u8]>::to_vec) {
+                if units.open_sound(unit, &mut bytes) == 1 {
+                    bytes.truncate(bytes.len() - Units::TRAILER);
+                    match runs.last_mut().filter(|run| run.next == unit) {
+                        Some(run) => run.bytes.extend_from_slice(&bytes),
+                        None => runs.push(Run { start: unit, bytes, next: unit, is_last: true }),
+                    }
+                    let last = runs.last_mut().expect("there is one now");
+                    last.next = units.unit_behind(unit);
+                }
+                unit = units.unit_behind(unit);
+            }
+        }
+        Ok(runs)
+    }
+
+    /// Shows the frames of a run from `at` on; returns where the first one is that is not whole.
+    fn frames_of(
+        &self,
+        run: &Run,
+        from: Address,
+        show: &mut impl FnMut(Frame<'_>) -> Result<()>,
+    ) -> Result<Address> {
+        let mut address = from;
+        while let Some(rest) = run.from(address) {
+            let Parsed::Frame { kind, payload, next } = self.framing.parse(address, rest) else {
+                break;
+            };
+            show(Frame { address, kind, payload: &rest[payload], next })?;
+            address = next;
+        }
+        Ok(address)
+    }
+
+    /// Whether no more bytes would make a frame of what begins at `at`.
+    fn is_stuck(&self, run: &Run, at: Address) -> bool {
+        let parsed = run.from(at).map(|rest| self.framing.parse(at, rest));
+        parsed == Some(Parsed::Damaged)
+    }
+
+    async fn run(&self, start: Address) -> Result<Run> {
+        let mut run = Run { start, bytes: Vec::new(), next: start, is_last: false };
+        self.extend(&mut run).await?;
+        Ok(run)
+    }
+
+    /// Reads more units of the page of a run.
+    async fn extend(&self, run: &mut Run) -> Result<()> {
+        let units = self.framing.units;
+        let page_behind = units.page_behind(run.next);
+        let wanted = units.chunk([run.next, page_behind], self.at_once());
+        let wanted = wanted.expect("within a page").units;
+        let mut sound = 0;
+        if let Some(mut bytes) = self.read(run.next, page_behind).await? {
+            sound = units.open_sound(run.next, &mut bytes);
+            let payload = usize::try_from(units.payload()).expect("small");
+            run.bytes.extend_from_slice(&bytes[..sound * payload]);
+        }
+        run.next = units.settle(Address::new(run.next.raw() + sound as u64 * units.payload()));
+        run.is_last = sound < wanted;
+        Ok(())
+    }
+
+    /// Units as they are stored from `start` up to `end`, a part of them if they are many; nothing
+    /// if there are none.
+    async fn read(&self, start: Address, end: Address) -> Result<Option<AlignedBuf>> {
+        let units = self.framing.units;
+        let chunk = units.chunk([start, end], self.at_once()).expect("something to read");
+        let stored = self.stored.from(units.device_offset(start)) / units.unit_bytes() as u64;
+        let there = chunk.units.min(usize::try_from(stored).unwrap_or(usize::MAX));
+        if there == 0 {
+            return Ok(None);
+        }
+        let buffer = self.buffers.take(there * units.unit_bytes());
+        let transfer = self.device.read_at(units.device_offset(start), buffer).await;
+        match transfer.result {
+            Ok(()) => Ok(transfer.buf),
+            // It has become shorter since it was looked at.
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => {
+                let (file, offset) = self.device.locate(units.device_offset(start));
+                Err(Error::io(format!("reading {file} at {offset}"), error))
+            }
+        }
+    }
+
+    fn at_once(&self) -> usize {
+        READ / self.framing.units.unit_bytes()
+    }
+}
+
+impl Run {
+    /// The bytes from `at` on, if it has any.
+    fn from(&self, at: Address) -> Option<&[u8]> {
+        let skipped = usize::try_from(at.raw().checked_sub(self.start.raw())?).ok()?;
+        self.bytes.get(skipped..).filter(|rest| !rest.is_empty())
+    }
+}

@@ -1,0 +1,204 @@
+//! The log as its users see it.
+
+use std::sync::Arc;
+
+use futures::{SinkExt, StreamExt, TryStreamExt};
+use kvick::io::MemoryDirectory;
+use kvick::runtime::block_on;
+use kvick::{ByteSize, Error, ErrorKind, FasterLog, LogAddress, LogConfig, Result};
+
+fn small() -> LogConfig {
+    LogConfig::default()
+        .with_memory(ByteSize::kib(64))
+        .with_page_size(ByteSize::kib(4))
+        .with_segment_size(ByteSize::kib(32))
+        .with_huge_pages(false)
+}
+
+async fn open(directory: &Arc<MemoryDirectory>) -> FasterLog {
+    try_open(directory).await.expect("opens")
+}
+
+async fn try_open(directory: &Arc<MemoryDirectory>) -> Result<FasterLog> {
+    let directory = Arc::clone(directory);
+    FasterLog::builder(small()).directory(directory).open_in_directory().await
+}
+
+async fn payloads(log: &FasterLog) -> Vec<Vec<u8>> {
+    log.scan(..).map_ok(|entry| entry.payload.to_vec()).try_collect().await.expect("sound")
+}
+
+#[test]
+fn entries_come_back_in_order_after_a_restart() {
+    block_on(async {
+        let directory = Arc::new(MemoryDirectory::new());
+        let mut expected = Vec::new();
+        for life in 0..4_u32 {
+            let log = open(&directory).await;
+            assert_eq!(payloads(&log).await, expected);
+            for number in 0..200_u32 {
+                let length = (number * 37 + life * 11) as usize % 3000;
+                let entry = vec![number.to_le_bytes()[0]; length];
+                log.append(&entry).await.expect("appended");
+                expected.push(entry);
+                if number % 17 == 0 {
+                    log.commit().await.expect("committed");
+                }
+            }
+            log.commit().await.expect("committed");
+            assert_eq!(payloads(&log).await, expected);
+            if life % 2 == 0 {
+                log.close().await.expect("closes");
+            }
+        }
+    });
+}
+
+#[test]
+fn entries_larger_than_a_page_go_in_pieces() {
+    block_on(async {
+        let directory = Arc::new(MemoryDirectory::new());
+        let log = open(&directory).await;
+        let large: Vec<u8> = (0..20_000_u32).map(|byte| byte.to_le_bytes()[0]).collect();
+        let entries = [b"before".to_vec(), large, b"after".to_vec()];
+        let addresses = log.append_many(&entries).await.expect("appended");
+        log.commit().await.expect("committed");
+        assert_eq!(payloads(&log).await, entries);
+        for (address, entry) in addresses.iter().zip(&entries) {
+            let read = log.read(*address).await.expect("sound").expect("there");
+            assert_eq!(&read[..], &entry[..]);
+        }
+        let error = log.append(&vec![0; 40_000]).await.expect_err("half of the memory");
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        log.close().await.expect("closes");
+    });
+}
+
+#[test]
+fn a_sink_takes_what_a_stream_gives() {
+    block_on(async {
+        let directory = Arc::new(MemoryDirectory::new());
+        let log = open(&directory).await;
+        let entries: Vec<Vec<u8>> = (0..1000_u32).map(|n| n.to_le_bytes().repeat(20)).collect();
+        let stream =
+            futures::stream::iter(entries.clone()).map(|entry| Ok::<_, Error>(entry.into()));
+        let mut sink = log.sink();
+        sink.send_all(&mut stream.fuse()).await.expect("appended");
+        sink.close().await.expect("durable");
+        assert_eq!(payloads(&log).await, entries);
+        assert_eq!(log.committed(), log.end());
+        log.close().await.expect("closes");
+    });
+}
+
+#[test]
+fn a_tail_waits_and_ends_when_the_log_is_completed() {
+    block_on(async {
+        let directory = Arc::new(MemoryDirectory::new());
+        let log = open(&directory).await;
+        let tail = log.tail();
+        let writer = async {
+            for number in 0..100_u32 {
+                log.append_durable(&number.to_le_bytes()).await.expect("durable");
+            }
+            log.complete().await.expect("completed");
+        };
+        let (seen, ()) = futures::join!(tail.try_collect::<Vec<_>>(), writer);
+        assert_eq!(seen.expect("sound").len(), 100);
+        let error = log.append(b"more").await.expect_err("completed");
+        assert_eq!(error.kind(), ErrorKind::Completed);
+        log.close().await.expect("closes");
+        let log = open(&directory).await;
+        assert_eq!(log.append(b"more").await.expect_err("still").kind(), ErrorKind::Completed);
+        assert_eq!(log.tail_from(LogAddress::FIRST).count().await, 100);
+    });
+}
+
+#[test]
+fn truncation_takes_entries_away_at_both_ends() {
+    block_on(async {
+        let directory = Arc::new(MemoryDirectory::new());
+        let log = open(&directory).await;
+        let mut addresses = Vec::new();
+        for number in 0..1000_u32 {
+            addresses.push(log.append(&number.to_le_bytes().repeat(25)).await.expect("appended"));
+        }
+        log.commit().await.expect("committed");
+        log.truncate_until(addresses[900]).await.expect("truncated");
+        log.truncate_suffix(addresses[950]).await.expect("truncated");
+        assert_eq!(log.read(addresses[899]).await.expect("sound"), None);
+        assert_eq!(log.read(addresses[950]).await.expect("sound"), None);
+        assert_eq!(payloads(&log).await.len(), 50);
+        log.append(b"new").await.expect("appended");
+        log.commit().await.expect("committed");
+        assert_eq!(payloads(&log).await.len(), 51);
+        let error = log.truncate_until(LogAddress::new(addresses[920].raw() + 8)).await;
+        assert_eq!(error.expect_err("between").kind(), ErrorKind::InvalidArgument);
+        log.close().await.expect("closes");
+        let log = open(&directory).await;
+        let left = payloads(&log).await;
+        assert_eq!((left.len(), &left[50][..]), (51, &b"new"[..]));
+        assert_eq!(log.begin(), addresses[900]);
+    });
+}
+
+#[test]
+fn named_iterators_go_on_where_they_were_completed() {
+    block_on(async {
+        let directory = Arc::new(MemoryDirectory::new());
+        let log = open(&directory).await;
+        for number in 0..10_u32 {
+            log.append(&number.to_le_bytes()).await.expect("appended");
+        }
+        log.commit().await.expect("committed");
+        let mut worker = log.iterator("worker").expect("free");
+        assert_eq!(log.iterator("worker").expect_err("in use").kind(), ErrorKind::Busy);
+        for number in 0..5_u32 {
+            let entry = worker.next().await.expect("there").expect("sound");
+            assert_eq!(entry.payload[..], number.to_le_bytes());
+            worker.complete_until(entry.next);
+        }
+        log.commit().await.expect("committed");
+        let entry = worker.next().await.expect("there").expect("sound");
+        // Not in a commit: seen again.
+        worker.complete_until(entry.next);
+        drop((worker, log));
+        let log = loop {
+            match try_open(&directory).await {
+                Ok(log) => break log,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::InUse),
+            }
+        };
+        let mut worker = log.iterator("worker").expect("free");
+        let entry = worker.next().await.expect("there").expect("sound");
+        assert_eq!(entry.payload[..], 5_u32.to_le_bytes());
+        drop(worker);
+        log.close().await.expect("closes");
+    });
+}
+
+#[test]
+fn commits_have_numbers_and_cookies() {
+    block_on(async {
+        let directory = Arc::new(MemoryDirectory::new());
+        let log = open(&directory).await;
+        log.append(b"one").await.expect("appended");
+        let first = log.commit().await.expect("committed");
+        assert_eq!(first.number, 1);
+        assert_eq!(log.commit().await.expect("nothing new"), first);
+        let with = log.commit().cookie(b"applied 7").await.expect("committed");
+        assert_eq!((with.number, &with.cookie[..]), (2, &b"applied 7"[..]));
+        let error = log.commit().number(2).await.expect_err("given already");
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        assert_eq!(log.commit().number(10).await.expect("committed").number, 10);
+        drop(log);
+        let log = loop {
+            match try_open(&directory).await {
+                Ok(log) => break log,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::InUse),
+            }
+        };
+        let last = log.last_commit();
+        assert_eq!((last.number, &last.cookie[..]), (10, &b"applied 7"[..]));
+    });
+}
