@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::{SinkExt, StreamExt, TryStreamExt};
 use kvick::io::MemoryDirectory;
 use kvick::runtime::block_on;
-use kvick::{ByteSize, Error, ErrorKind, FasterLog, LogAddress, LogConfig, Result};
+use kvick::{ByteSize, Error, ErrorKind, FasterLog, LogAddress, LogConfig};
 
 fn small() -> LogConfig {
     LogConfig::default()
@@ -15,13 +15,15 @@ fn small() -> LogConfig {
         .with_huge_pages(false)
 }
 
+/// Opens a log, as soon as the one before has let go of the directory.
 async fn open(directory: &Arc<MemoryDirectory>) -> FasterLog {
-    try_open(directory).await.expect("opens")
-}
-
-async fn try_open(directory: &Arc<MemoryDirectory>) -> Result<FasterLog> {
-    let directory = Arc::clone(directory);
-    FasterLog::builder(small()).directory(directory).open_in_directory().await
+    loop {
+        let directory = Arc::clone(directory);
+        match FasterLog::builder(small()).directory(directory).open_in_directory().await {
+            Ok(log) => return log,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::InUse, "{error}"),
+        }
+    }
 }
 
 async fn payloads(log: &FasterLog) -> Vec<Vec<u8>> {
@@ -163,12 +165,7 @@ fn named_iterators_go_on_where_they_were_completed() {
         // Not in a commit: seen again.
         worker.complete_until(entry.next);
         drop((worker, log));
-        let log = loop {
-            match try_open(&directory).await {
-                Ok(log) => break log,
-                Err(error) => assert_eq!(error.kind(), ErrorKind::InUse),
-            }
-        };
+        let log = open(&directory).await;
         let mut worker = log.iterator("worker").expect("free");
         let entry = worker.next().await.expect("there").expect("sound");
         assert_eq!(entry.payload[..], 5_u32.to_le_bytes());
@@ -192,12 +189,7 @@ fn commits_have_numbers_and_cookies() {
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         assert_eq!(log.commit().number(10).await.expect("committed").number, 10);
         drop(log);
-        let log = loop {
-            match try_open(&directory).await {
-                Ok(log) => break log,
-                Err(error) => assert_eq!(error.kind(), ErrorKind::InUse),
-            }
-        };
+        let log = open(&directory).await;
         let last = log.last_commit();
         assert_eq!((last.number, &last.cookie[..]), (10, &b"applied 7"[..]));
     });
