@@ -18,7 +18,8 @@ pub enum BackendChoice {
     Glommio,
 }
 
-/// Settings of [`open_directory`](crate::open_directory).
+/// Settings of [`open_directory`](crate::open_directory) and of
+/// [`SharedIo`](crate::SharedIo).
 #[derive(Clone, Debug, PartialEq)]
 pub struct IoConfig {
     /// What carries out transfers. The environment variable `KVICK_IO` (`auto`, `uring`,

@@ -9,7 +9,8 @@ use crate::operation::{Kind, Operation, Progress};
 /// completed with an error.
 ///
 /// Reads on one side and writes and syncs on the other are admitted separately: however many of
-/// one kind wait, the other kind proceeds. Within a class the order is first come, first served.
+/// one kind wait, the other kind proceeds. Within a class the order is first come, first served,
+/// whichever device it is for.
 pub(crate) trait Engine: Send + Sync + Debug {
     fn submit(&self, operation: Operation);
 

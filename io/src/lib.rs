@@ -27,11 +27,15 @@
 //!  engine:  queue, admission, driver thread ----> kernel
 //! ```
 //!
+//! Real files are in a directory that [`open_directory`] opens, with threads of its own, or that a
+//! [`SharedIo`] opens: one backend for any number of directories.
+//!
 //! A buffer belongs to this crate from the call until the kernel is done with it, whatever happens
 //! to the future: dropping a [`Completion`] detaches from the operation and frees nothing early.
 
 #![doc(test(attr(deny(warnings))))]
 
+mod backend;
 mod blocking;
 mod buf;
 mod completion;
@@ -49,13 +53,13 @@ mod medium;
 mod memory;
 mod names;
 mod null;
-mod open;
 mod operation;
 mod os_device;
 mod os_directory;
 mod pool;
 mod read_only;
 mod segments;
+mod shared_io;
 pub mod sim;
 #[doc(hidden)]
 pub mod sync;
@@ -74,6 +78,6 @@ pub use event_source::EventSource;
 pub use glommio::{GlommioAttachment, attach_glommio};
 pub use memory::MemoryDirectory;
 pub use null::NullDirectory;
-pub use open::open_directory;
 pub use pool::BufPool;
 pub use read_only::ReadOnlyDirectory;
+pub use shared_io::{SharedIo, open_directory};

@@ -4,6 +4,11 @@
 //! when it is written. So a scratch file is written once, directly, with the block size that the
 //! kernel names; if that fails with `EINVAL`, with larger blocks; then the page cache it is. All
 //! files of a directory are on one file system, so the answer holds for each.
+//!
+//! It holds for another directory too if that is on the same file system, and neither is encrypted
+//! or compressed unless both are: such files may go through the page cache whatever they were
+//! opened with, and then take blocks that the disk refuses. The number of the device alone does not
+//! say which file system it is, since a later mount may get the number of an earlier one.
 
 use std::fs::{self, File};
 use std::io;
@@ -19,6 +24,14 @@ pub(crate) struct Medium {
     pub(crate) direct: bool,
     /// Unit of offsets and lengths, in bytes.
     pub(crate) block: u32,
+}
+
+/// Which file system a directory is on, and what of the directory bears on direct I/O.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FileSystem {
+    device: (u32, u32),
+    id: u64,
+    attributes: u64,
 }
 
 /// A scratch file of one block, deleted when dropped.
@@ -66,6 +79,29 @@ impl Medium {
             }
         }
         Ok(None)
+    }
+}
+
+impl FileSystem {
+    /// Nothing where there is no telling.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn of(directory: &Path) -> Option<Self> {
+        use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statvfs, statx};
+
+        // Sandboxes may refuse these calls.
+        let found = statx(CWD, directory, AtFlags::empty(), StatxFlags::empty()).ok()?;
+        let bearing = StatxAttributes::ENCRYPTED | StatxAttributes::COMPRESSED;
+        Some(Self {
+            device: (found.stx_dev_major, found.stx_dev_minor),
+            id: statvfs(directory).ok()?.f_fsid,
+            attributes: (found.stx_attributes & bearing).bits(),
+        })
+    }
+
+    /// Nothing where there is no telling.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn of(_directory: &Path) -> Option<Self> {
+        None
     }
 }
 
@@ -150,6 +186,15 @@ mod tests {
             drop(scratch);
             assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn file_systems_are_told_apart() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        assert_eq!(FileSystem::of(one.path()), FileSystem::of(other.path()));
+        assert_ne!(FileSystem::of(one.path()), FileSystem::of(Path::new("/proc")));
+        assert_eq!(FileSystem::of(&one.path().join("absent")), None);
     }
 
     #[cfg(unix)]

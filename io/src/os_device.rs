@@ -29,7 +29,7 @@ impl OsDevice {
         let geometry = Geometry {
             block: place.medium.block,
             direct: place.medium.direct,
-            backend: place.engine.name(),
+            backend: place.backend.engine.name(),
             segment_bytes: segments.segment_bytes(),
         };
         Self { segments, place, geometry }
@@ -53,22 +53,23 @@ impl OsDevice {
     }
 
     fn begin(&self, kind: Kind, extents: Extents<StorageFile>, buf: AlignedBuf) -> Prepared {
-        let (completion, sink) = OpTable::begin(&self.place.table);
+        let (completion, sink) = OpTable::begin(&self.place.backend.table);
         Prepared { completion, operation: Operation::transfer(kind, extents, buf, sink) }
     }
 
     /// Writes where segments are missing: creates them first, on a thread that may block.
     #[cold]
     fn write_creating(&self, offset: u64, end: u64, buf: AlignedBuf) -> Completion {
-        let (completion, sink) = OpTable::begin(&self.place.table);
+        let (completion, sink) = OpTable::begin(&self.place.backend.table);
         let (segments, place) = (Arc::clone(&self.segments), Arc::clone(&self.place));
-        self.place.blocking.run(move || {
+        self.place.backend.blocking.run(move || {
             if sink.is_abandoned() {
                 return;
             }
             match create_segments(&segments, &place, offset, end) {
                 Ok(extents) => {
-                    place.engine.submit(Operation::transfer(Kind::Write, extents, buf, sink));
+                    let operation = Operation::transfer(Kind::Write, extents, buf, sink);
+                    place.backend.engine.submit(operation);
                 }
                 Err(error) => fail(sink, error, buf),
             }
@@ -132,7 +133,7 @@ impl Device for OsDevice {
     fn read_at(&self, offset: u64, buf: AlignedBuf) -> Completion {
         match self.prepare_read(offset, buf) {
             Ok(Prepared { completion, operation }) => {
-                self.place.engine.submit(operation);
+                self.place.backend.engine.submit(operation);
                 completion
             }
             Err(completion) => completion,
@@ -152,7 +153,7 @@ impl Device for OsDevice {
             });
         }
         if !operations.is_empty() {
-            self.place.engine.submit_many(operations);
+            self.place.backend.engine.submit_many(operations);
         }
         completions
     }
@@ -166,7 +167,7 @@ impl Device for OsDevice {
         match self.segments.look_up(offset, end) {
             Lookup::Present(extents) => {
                 let Prepared { completion, operation } = self.begin(Kind::Write, extents, buf);
-                self.place.engine.submit(operation);
+                self.place.backend.engine.submit(operation);
                 completion
             }
             Lookup::Missing(_) => self.write_creating(offset, end, buf),
@@ -179,9 +180,9 @@ impl Device for OsDevice {
         // The entries last: they name files whose contents are then durable.
         files.extend(self.place.entries.clone());
         files.retain(|file| file.needs_sync());
-        let (completion, sink) = OpTable::begin(&self.place.table);
+        let (completion, sink) = OpTable::begin(&self.place.backend.table);
         match Operation::sync(files, sink) {
-            Ok(operation) => self.place.engine.submit(operation),
+            Ok(operation) => self.place.backend.engine.submit(operation),
             Err(sink) => sink.complete(Transfer { result: Ok(()), buf: None }),
         }
         completion
@@ -196,7 +197,7 @@ impl Device for OsDevice {
                 }
                 Ok(())
             };
-            self.place.blocking.call(job).await
+            self.place.backend.blocking.call(job).await
         })
     }
 
@@ -204,7 +205,7 @@ impl Device for OsDevice {
         Box::pin(async move {
             self.geometry.check(end, 0)?;
             let (segments, place) = (Arc::clone(&self.segments), Arc::clone(&self.place));
-            self.place.blocking.call(move || truncate(&segments, &place, end)).await
+            self.place.backend.blocking.call(move || truncate(&segments, &place, end)).await
         })
     }
 

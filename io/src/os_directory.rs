@@ -6,11 +6,9 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::blocking::Blocking;
-use crate::completion::{OpTable, SharedTable};
+use crate::backend::Backend;
 use crate::device::Device;
 use crate::directory::{BoxFuture, DeviceOptions, Directory, Lock};
-use crate::engine::Engine;
 use crate::file::{self, OpenMode, StorageFile};
 use crate::medium::Medium;
 use crate::names;
@@ -29,19 +27,18 @@ pub(crate) struct OsDirectory {
 pub(crate) struct Place {
     path: PathBuf,
     pub(crate) medium: Medium,
-    pub(crate) engine: Arc<dyn Engine>,
-    pub(crate) table: SharedTable,
-    pub(crate) blocking: Blocking,
+    /// Shared with other directories too.
+    pub(crate) backend: Backend,
     /// The directory itself, whose entries a sync of a device makes durable too.
     pub(crate) entries: Option<Arc<StorageFile>>,
 }
 
 impl OsDirectory {
-    pub(crate) fn new(path: PathBuf, medium: Medium, engine: Arc<dyn Engine>) -> io::Result<Self> {
+    pub(crate) fn new(path: &Path, medium: Medium, backend: Backend) -> io::Result<Self> {
         let entries =
-            if cfg!(unix) { Some(Arc::new(StorageFile::open_directory(&path)?)) } else { None };
-        let (table, blocking) = (OpTable::new(), Blocking::new());
-        Ok(Self { place: Arc::new(Place { path, medium, engine, table, blocking, entries }) })
+            if cfg!(unix) { Some(Arc::new(StorageFile::open_directory(path)?)) } else { None };
+        let path = path.to_owned();
+        Ok(Self { place: Arc::new(Place { path, medium, backend, entries }) })
     }
 
     /// Checks the names, then runs `job` on a thread that may block.
@@ -54,7 +51,7 @@ impl OsDirectory {
         Box::pin(async move {
             checked?;
             let place = Arc::clone(&self.place);
-            self.place.blocking.call(move || job(&place)).await
+            self.place.backend.blocking.call(move || job(&place)).await
         })
     }
 }
@@ -232,8 +229,8 @@ mod tests {
     fn a_sync_covers_a_truncation_and_the_entries_of_what_it_removed() {
         let path = tempfile::tempdir().unwrap();
         let medium = Medium { direct: false, block: 512 };
-        let engine = Arc::new(Threads::new(1, 1));
-        let directory = OsDirectory::new(path.path().to_owned(), medium, engine).unwrap();
+        let backend = Backend::new(Arc::new(Threads::new(1, 1)));
+        let directory = OsDirectory::new(path.path(), medium, backend).unwrap();
         let entries = directory.place.entries.as_ref().expect("there are on unix");
         let options = DeviceOptions { segment_bytes: 4096, create: true };
         pollster::block_on(async {

@@ -14,7 +14,7 @@ use crate::sync::{Arc, Mutex};
 
 use crossbeam_utils::CachePadded;
 
-/// Slots of operations in flight, shared by the futures and the devices of a directory.
+/// Slots of operations in flight, shared by the futures and the devices of a backend.
 #[derive(Debug)]
 pub(crate) struct OpTable {
     // Written once each, under `grow`.

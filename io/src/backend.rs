@@ -1,0 +1,123 @@
+//! What carries out the operations of all directories of one [`SharedIo`](crate::SharedIo), and
+//! how it is picked.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::blocking::Blocking;
+use crate::completion::{OpTable, SharedTable};
+use crate::config::{BackendChoice, IoConfig};
+use crate::engine::Engine;
+use crate::medium::{Medium, Scratch};
+use crate::operation::with_context;
+use crate::threads::Threads;
+
+/// A handle of the threads that do the work, and of the table of operations in flight. The threads
+/// end when the last handle is dropped and their work is done.
+#[derive(Clone, Debug)]
+pub(crate) struct Backend {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) table: SharedTable,
+    pub(crate) blocking: Arc<Blocking>,
+    /// Whether reads may go through the executor that issues them.
+    on_executors: bool,
+}
+
+impl Backend {
+    /// Starts what `choice` asks for. `Auto` and `Glommio` try io_uring with a real read of
+    /// `scratch`, and make do with threads where it is denied.
+    pub(crate) fn start(
+        choice: BackendChoice,
+        config: &IoConfig,
+        medium: Medium,
+        scratch: &Scratch<'_>,
+    ) -> io::Result<Self> {
+        if choice == BackendChoice::Threads {
+            return Ok(Self::new(threads(config)));
+        }
+        match uring(config, medium, scratch) {
+            Ok(engine) => {
+                let on_executors = choice == BackendChoice::Glommio;
+                Ok(Self { on_executors, ..Self::new(engine) })
+            }
+            Err(error) if choice != BackendChoice::Uring && is_denial(&error) => {
+                tracing::info!(%error, "io_uring is not available: using threads");
+                Ok(Self::new(threads(config)))
+            }
+            Err(error) if is_denial(&error) => {
+                let message = format!("io_uring is not available: {error}");
+                Err(io::Error::new(io::ErrorKind::Unsupported, message))
+            }
+            Err(error) => Err(with_context(error, "starting io_uring".to_owned())),
+        }
+    }
+
+    pub(crate) fn new(engine: Arc<dyn Engine>) -> Self {
+        let (table, blocking) = (OpTable::new(), Arc::new(Blocking::new()));
+        Self { engine, table, blocking, on_executors: false }
+    }
+
+    /// The handle for a directory on `medium`: glommio reads directly or not at all.
+    pub(crate) fn on(&self, medium: Medium) -> Self {
+        let mut backend = self.clone();
+        if self.on_executors && medium.direct {
+            backend.engine = glommio(backend.engine);
+        }
+        backend
+    }
+}
+
+/// Fails if this build is without what `choice` needs.
+pub(crate) fn check_built(choice: BackendChoice) -> io::Result<()> {
+    if choice != BackendChoice::Glommio || cfg!(all(feature = "glommio", target_os = "linux")) {
+        return Ok(());
+    }
+    let message = "this build of kvick-io is without the feature glommio";
+    Err(io::Error::new(io::ErrorKind::Unsupported, message))
+}
+
+fn threads(config: &IoConfig) -> Arc<dyn Engine> {
+    let limit = config.class_limit(config.threads);
+    Arc::new(Threads::new(config.threads as usize, limit))
+}
+
+#[cfg(target_os = "linux")]
+fn uring(config: &IoConfig, medium: Medium, scratch: &Scratch<'_>) -> io::Result<Arc<dyn Engine>> {
+    let limits = crate::uring::Limits {
+        depth: config.depth as usize,
+        class: config.class_limit(config.depth),
+    };
+    let probe = scratch.file.try_clone()?;
+    Ok(Arc::new(crate::uring::Uring::start(limits, probe, medium.block as usize)?))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn uring(
+    _config: &IoConfig,
+    _medium: Medium,
+    _scratch: &Scratch<'_>,
+) -> io::Result<Arc<dyn Engine>> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(all(feature = "glommio", target_os = "linux"))]
+fn glommio(driver: Arc<dyn Engine>) -> Arc<dyn Engine> {
+    Arc::new(crate::glommio::Glommio::new(driver))
+}
+
+#[cfg(not(all(feature = "glommio", target_os = "linux")))]
+fn glommio(_driver: Arc<dyn Engine>) -> Arc<dyn Engine> {
+    unreachable!("the choice was checked against what is built")
+}
+
+/// ENOSYS, EPERM, EACCES, EINVAL, ENOMEM: an old kernel, a sandbox, a limit. Anything else is a
+/// fault of the disk or of this program, and falling back would hide it.
+fn is_denial(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::Unsupported
+            | io::ErrorKind::PermissionDenied
+            | io::ErrorKind::InvalidInput
+            | io::ErrorKind::OutOfMemory
+    )
+}
