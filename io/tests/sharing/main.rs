@@ -72,7 +72,7 @@ everything!(
     together::threads_do_not_disturb_each_other,
     together::reads_do_not_starve_writes,
     together::writes_do_not_starve_reads,
-    : threads
+    : threads, one_backend
 );
 
 // One thread drives a simulated disk.

@@ -8,7 +8,8 @@ use std::task::{Context, Poll, Waker};
 
 use kvick_io::sim::{SimDisk, SimOptions};
 use kvick_io::{
-    BackendChoice, DeviceOptions, Directory, EventSource, IoConfig, MemoryDirectory, open_directory,
+    BackendChoice, DeviceOptions, Directory, EventSource, IoConfig, MemoryDirectory, SharedIo,
+    open_directory,
 };
 use tempfile::TempDir;
 
@@ -20,6 +21,7 @@ pub(crate) struct Subject {
 
 enum Place {
     Files { path: TempDir, config: IoConfig },
+    OneBackend { path: TempDir, io: SharedIo },
     Memory(MemoryDirectory),
     Simulated(SimDisk),
 }
@@ -42,8 +44,7 @@ impl Subject {
     }
 
     fn files(path: TempDir, backend: BackendChoice) -> io::Result<Self> {
-        let config = IoConfig { backend, depth: 8, threads: 3, ..IoConfig::default() };
-        Self::new(Place::Files { path, config })
+        Self::new(Place::Files { path, config: tiny(backend) })
     }
 
     /// Opens the directory: each time another handle of the same files.
@@ -51,6 +52,7 @@ impl Subject {
         match &self.place {
             // One level down: missing directories are created.
             Place::Files { path, config } => open_directory(&path.path().join("store"), config),
+            Place::OneBackend { path, io } => io.open_directory(&path.path().join("store")),
             Place::Memory(directory) => Ok(Arc::new(directory.clone())),
             Place::Simulated(disk) => Ok(disk.directory("store")),
         }
@@ -83,6 +85,11 @@ fn drive<F: Future>(disk: &SimDisk, future: F) -> F::Output {
     }
 }
 
+/// Queues fill and limits bite.
+fn tiny(backend: BackendChoice) -> IoConfig {
+    IoConfig { backend, depth: 8, threads: 3, ..IoConfig::default() }
+}
+
 /// Options of a device with small segments.
 pub(crate) fn options() -> DeviceOptions {
     DeviceOptions { segment_bytes: SEGMENT, create: true }
@@ -90,6 +97,12 @@ pub(crate) fn options() -> DeviceOptions {
 
 pub(crate) fn threads() -> io::Result<Subject> {
     Subject::files(tempfile::tempdir()?, BackendChoice::Threads)
+}
+
+/// Every handle of the directory on one backend.
+pub(crate) fn one_backend() -> io::Result<Subject> {
+    let io = SharedIo::new(tiny(BackendChoice::Auto))?;
+    Subject::new(Place::OneBackend { path: tempfile::tempdir()?, io })
 }
 
 pub(crate) fn memory() -> io::Result<Subject> {

@@ -1,0 +1,35 @@
+//! What the operating system says about this process.
+
+#[cfg(target_os = "linux")]
+use std::fs;
+
+/// How many threads of backends run.
+#[cfg(target_os = "linux")]
+pub(crate) fn threads(name: &str) -> usize {
+    let tasks = fs::read_dir("/proc/self/task").expect("Linux says");
+    // A thread may end between its listing and the question for its name.
+    let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.filter(|found| found.trim_end() == name).count()
+}
+
+#[cfg(target_os = "linux")]
+pub(crate) fn descriptors() -> usize {
+    fs::read_dir("/proc/self/fd").expect("Linux says").count()
+}
+
+/// Dropping a backend does not wait for its threads: this does.
+pub(crate) fn await_no_threads() {
+    #[cfg(target_os = "linux")]
+    for name in ["kvick-uring", "kvick-io", "kvick-files"] {
+        let mut looks = 0;
+        while threads(name) > 0 {
+            looks += 1;
+            assert!(looks < PATIENCE, "a thread {name} does not end");
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// Far more than a thread needs to end that nothing keeps.
+#[cfg(target_os = "linux")]
+const PATIENCE: usize = 1_000_000;
