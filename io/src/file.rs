@@ -64,6 +64,19 @@ impl StorageFile {
         }
     }
 
+    /// Whether the file has lost its name: another may have it now.
+    #[cfg(unix)]
+    pub(crate) fn is_deleted(&self) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        self.file.metadata().is_ok_and(|found| found.nlink() == 0)
+    }
+
+    /// Never: a file that is open keeps its name.
+    #[cfg(not(unix))]
+    pub(crate) fn is_deleted(&self) -> bool {
+        false
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.name
     }

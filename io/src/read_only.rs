@@ -18,7 +18,7 @@ use crate::file::StorageFile;
 use crate::names;
 use crate::operation::{Kind, Operation, with_context};
 use crate::os_directory::{file_bytes, list, list_segments, naming, read_file};
-use crate::segments::{Extents, Lookup, Segments};
+use crate::segments::{Extents, Insertion, Lookup, Segments};
 
 /// A [`Directory`] of real files that are read and never changed. For tools, such as one that
 /// inspects the store of another process.
@@ -27,9 +27,9 @@ use crate::segments::{Extents, Lookup, Segments};
 /// then. Reads go through the page cache, with a block of 512 bytes whatever the writer's was. Only
 /// times of access may change.
 ///
-/// A store that is running changes meanwhile. A device has the segments that were there when it was
-/// opened, and their lengths of then in [`bytes_stored`](Device::bytes_stored). Reads see what is
-/// written to those segments later, also beyond these lengths, and maybe half of a write in flight.
+/// A store that is running changes meanwhile. Reads see what is written later, also in segments
+/// that appear later, and maybe half of a write in flight; [`bytes_stored`](Device::bytes_stored)
+/// has the lengths of when each segment was opened.
 ///
 /// # Errors
 /// * `ReadOnlyFilesystem`: what would change something, locks among it. A sync succeeds: there is
@@ -63,12 +63,13 @@ impl ReadOnlyDirectory {
         names::check(name)?;
         options.check()?;
         let files = open_present(&self.path, list_segments(&self.path, name)?)?;
-        let Some((&last, _)) = files.last_key_value() else {
+        if files.is_empty() {
             let message = format!("{name} has no segment, and none is created: {REASON}");
             return Err(io::Error::new(io::ErrorKind::NotFound, message));
-        };
+        }
         let segments = Segments::new(name, options.segment_bytes, files);
-        Ok(Arc::new(ReadOnlyDevice { segments, last, table: OpTable::new() }))
+        let path = self.path.clone();
+        Ok(Arc::new(ReadOnlyDevice { path, segments, table: OpTable::new() }))
     }
 }
 
@@ -130,23 +131,54 @@ impl Directory for ReadOnlyDirectory {
 /// A [`Device`] made of files that are only read.
 #[derive(Debug)]
 struct ReadOnlyDevice {
+    path: PathBuf,
     segments: Segments<StorageFile>,
-    /// Index of the highest segment.
-    last: u64,
     table: SharedTable,
 }
 
 impl ReadOnlyDevice {
     fn look_up(&self, offset: u64, end: u64) -> io::Result<Extents<StorageFile>> {
-        match self.segments.look_up(offset, end) {
-            Lookup::Present(extents) => Ok(extents),
-            Lookup::Discarded(error) => Err(error),
-            Lookup::Missing(index) if index < self.last => {
-                let message = format!("{} is missing", self.segments.file_name(index));
-                Err(io::Error::new(io::ErrorKind::NotFound, message))
+        let bytes = self.segments.segment_bytes();
+        loop {
+            let stale = match self.segments.look_up(offset, end) {
+                Lookup::Present(extents) => {
+                    let files = std::iter::once(&extents.first).chain(&extents.rest);
+                    let mut numbered = files.zip(offset / bytes..);
+                    match numbered.find(|(extent, _)| extent.file.is_deleted()) {
+                        Some((_, index)) if self.open_again(index)? => continue,
+                        _ => return Ok(extents),
+                    }
+                }
+                Lookup::Discarded(error) => return Err(error),
+                Lookup::Missing(index) => index,
+            };
+            if !self.open_again(stale)? {
+                return Err(self.missing(stale, offset));
             }
-            Lookup::Missing(_) => Err(self.segments.past_the_end(offset)),
         }
+    }
+
+    /// Opens a segment that has appeared since, or that has taken the place of one that was
+    /// deleted; says whether there is one.
+    fn open_again(&self, index: u64) -> io::Result<bool> {
+        let name = self.segments.file_name(index);
+        match StorageFile::open_read_only(&self.path, &name) {
+            Ok(file) => {
+                self.segments.remove(index);
+                Ok(self.segments.insert(index, Arc::new(file)) == Insertion::Present)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(naming(&name)(error)),
+        }
+    }
+
+    /// The error of a read in a segment that is not there.
+    fn missing(&self, index: u64, offset: u64) -> io::Error {
+        if self.segments.last().is_none_or(|last| index > last) {
+            return self.segments.past_the_end(offset);
+        }
+        let message = format!("{} is missing", self.segments.file_name(index));
+        io::Error::new(io::ErrorKind::NotFound, message)
     }
 
     fn place_of(&self, offset: u64) -> String {

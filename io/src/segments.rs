@@ -150,6 +150,11 @@ impl<F> Segments<F> {
         self.state.write().unwrap_or_else(PoisonError::into_inner).files.remove(&index);
     }
 
+    /// The highest segment.
+    pub(crate) fn last(&self) -> Option<u64> {
+        self.read().files.last_key_value().map(|(&index, _)| index)
+    }
+
     /// All segments at this moment.
     pub(crate) fn files(&self) -> Vec<Arc<F>> {
         self.read().files.values().map(Arc::clone).collect()

@@ -223,3 +223,22 @@ fn links_are_not_followed() {
     let error = block_on(directory.read_file("link")).unwrap_err();
     assert!(error.to_string().contains("link"), "the message names the link: {error}");
 }
+
+#[test]
+fn segments_that_appear_or_are_replaced_are_found() -> io::Result<()> {
+    let place = tempfile::tempdir()?;
+    let path = place.path().join("store");
+    let (_directory, writer) = store(&path)?;
+    let device = block_on(ReadOnlyDirectory::open(&path)?.open_device("log", OPTIONS))?;
+    assert_fails(&*device, 3 * SEGMENT, 512, ErrorKind::UnexpectedEof);
+    block_on(writer.write_at(5 * SEGMENT as u64 / 2, blocks(5 * SEGMENT / 2, SEGMENT))).result?;
+    assert_reads(&*device, 2 * SEGMENT, 3 * SEGMENT / 2);
+    // What takes the place of segments that were cut off has the same names.
+    block_on(writer.truncate(SEGMENT as u64))?;
+    block_on(writer.write_at(SEGMENT as u64, AlignedBuf::zeroed(SEGMENT))).result?;
+    let found = read(&*device, SEGMENT, SEGMENT)?;
+    assert!(found.iter().all(|byte| *byte == 0), "the new segment");
+    // What has no successor is still there.
+    assert_reads(&*device, 2 * SEGMENT, SEGMENT / 2);
+    Ok(())
+}

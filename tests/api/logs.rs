@@ -1,11 +1,12 @@
 //! The log as its users see it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{SinkExt, StreamExt, TryStreamExt};
 use kvick::io::MemoryDirectory;
 use kvick::runtime::block_on;
-use kvick::{ByteSize, Error, ErrorKind, FasterLog, LogAddress, LogConfig};
+use kvick::{ByteSize, Error, ErrorKind, FasterLog, LogAddress, LogConfig, LogFollower};
 
 fn small() -> LogConfig {
     LogConfig::default()
@@ -192,5 +193,60 @@ fn commits_have_numbers_and_cookies() {
         let log = open(&directory).await;
         let last = log.last_commit();
         assert_eq!((last.number, &last.cookie[..]), (10, &b"applied 7"[..]));
+    });
+}
+
+#[test]
+fn a_follower_sees_what_is_committed_and_goes_on() {
+    let place = tempfile::tempdir().expect("a directory");
+    let path = place.path().join("log");
+    block_on(async {
+        let error = LogFollower::open(&path).await.expect_err("nothing");
+        assert_eq!(error.kind(), ErrorKind::Io);
+        let log = FasterLog::open(&path, small()).await.expect("opens");
+        let follower = LogFollower::open(&path).await.expect("follows");
+        let tail = follower.tail_from(LogAddress::FIRST, Duration::from_millis(1));
+        let writer = async {
+            for number in 0..2000_u32 {
+                log.append(&number.to_le_bytes().repeat(20)).await.expect("appended");
+                if number % 100 == 99 {
+                    log.commit().await.expect("committed");
+                }
+            }
+            log.complete().await.expect("completed");
+        };
+        let (seen, ()) = futures::join!(tail.try_collect::<Vec<_>>(), writer);
+        let seen = seen.expect("sound");
+        let in_order =
+            seen.iter().zip(0_u32..).all(|(entry, n)| entry.payload[..4] == n.to_le_bytes());
+        assert!(seen.len() == 2000 && in_order);
+        assert_eq!(follower.last_commit(), log.last_commit());
+        assert_eq!(follower.scan(seen[1000].address..).count().await, 1000);
+        log.truncate_until(seen[1500].address).await.expect("truncated");
+        log.close().await.expect("closes");
+        follower.refresh().await.expect("looks");
+        assert_eq!(follower.scan(..).count().await, 500);
+    });
+}
+
+#[test]
+fn values_of_one_type_come_back() {
+    block_on(async {
+        let directory = Arc::new(MemoryDirectory::new());
+        let log = open(&directory).await;
+        let pairs = log.typed::<(u64, String)>();
+        let mut expected = Vec::new();
+        for number in 0..50_u64 {
+            let pair = (number, "x".repeat(number.to_le_bytes()[0].into()));
+            expected.push((pairs.append(&pair).await.expect("appended"), pair));
+        }
+        pairs.append_durable(&(50, "last".to_owned())).await.expect("durable");
+        let values: Vec<_> = pairs.scan(..).try_collect().await.expect("sound");
+        assert_eq!(values[..50], expected);
+        assert_eq!(pairs.read(values[50].0).await.expect("sound"), Some((50, "last".to_owned())));
+        let error = log.typed::<u64>().read(values[50].0).await.expect_err("not a number");
+        assert_eq!(error.kind(), ErrorKind::Codec);
+        drop(pairs);
+        log.close().await.expect("closes");
     });
 }

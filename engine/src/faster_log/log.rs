@@ -354,7 +354,7 @@ fn no_entry(address: Address) -> Error {
     Error::invalid(format!("no entry begins at address {}", address.raw()))
 }
 
-fn start_of(range: &impl RangeBounds<LogAddress>) -> Address {
+pub(super) fn start_of(range: &impl RangeBounds<LogAddress>) -> Address {
     match range.start_bound() {
         Bound::Included(start) => start.inner(),
         Bound::Excluded(start) => LogAddress::new(start.raw() + 1).inner(),
@@ -362,7 +362,7 @@ fn start_of(range: &impl RangeBounds<LogAddress>) -> Address {
     }
 }
 
-fn end_of(range: &impl RangeBounds<LogAddress>) -> Address {
+pub(super) fn end_of(range: &impl RangeBounds<LogAddress>) -> Address {
     match range.end_bound() {
         Bound::Included(end) => LogAddress::new(end.raw() + 1).inner(),
         Bound::Excluded(end) => end.inner(),

@@ -32,6 +32,11 @@ impl Voids {
         }
     }
 
+    /// Has these ranges instead.
+    pub(super) fn replace(&self, voids: Vec<[Address; 2]>) {
+        *self.0.write().expect("nothing panics under it") = voids;
+    }
+
     /// Forgets what lies below `begin`.
     pub(super) fn forget_below(&self, begin: Address) {
         forget_below(&mut self.0.write().expect("nothing panics under it"), begin);

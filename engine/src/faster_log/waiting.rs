@@ -29,8 +29,13 @@ impl Core {
     }
 
     /// Waits until the entry at `address` is durable.
+    ///
+    /// # Errors
+    /// As [`settled`](Self::settled); `Completed` if there never will be one.
     pub(super) async fn durable_at(&self, address: Address) -> Result<()> {
-        self.wait_until(|settled, _| settled.until > address).await
+        let is_beyond = |settled: &Settled| settled.completed && settled.until <= address;
+        self.wait_until(|settled, _| settled.until > address || is_beyond(settled)).await?;
+        if is_beyond(&self.commits.settled().0) { Err(Error::completed()) } else { Ok(()) }
     }
 
     async fn wait_until(&self, is_met: impl Fn(&Settled, u64) -> bool) -> Result<()> {
@@ -45,9 +50,6 @@ impl Core {
                 }
             }
             health.check_room()?;
-            if self.source.is_completed() {
-                return Err(Error::completed());
-            }
             futures::future::select(moved, changed).await;
         }
     }

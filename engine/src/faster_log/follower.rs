@@ -1,0 +1,264 @@
+//! A log that somebody else writes, in this process or another: read, never written.
+
+use super::entry::Framing;
+use super::log::{end_of, start_of};
+use super::manifest::{Manifest, Sizes};
+use super::opening::{look, open_device};
+use super::reader::{LogEntry, Reader, Terms};
+use super::scan::Scan;
+use super::settled::{Commit, Settled};
+use super::source::Source;
+use super::stored::Stored;
+use super::voids::Voids;
+use super::walk::Walk;
+use super::{LogAddress, commit_record::CommitRecord, entry::Kind};
+use crate::address::Watermark;
+use crate::error::{Error, Result};
+use event_listener::Event;
+use futures::stream::{self, BoxStream, StreamExt};
+use kvick_io::sync::Mutex;
+use kvick_io::sync::atomic::{AtomicBool, Ordering};
+use kvick_io::{BufPool, Directory, ReadOnlyDirectory};
+use kvick_runtime::Handle;
+use std::fmt;
+use std::ops::RangeBounds;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bytes of buffers that a follower keeps.
+const BUFFERS: usize = 4 << 20;
+
+/// Reads a log while another process appends to it, or none: takes no lock and changes nothing.
+///
+/// It sees commits when it [looks for them](Self::refresh), as far as they can be read: it may see
+/// one a moment before the writer knows that it is durable. Files are read by blocking calls on the
+/// calling thread.
+///
+/// ```
+/// # use kvick::{FasterLog, LogConfig, LogFollower};
+/// # use futures::TryStreamExt;
+/// # let place = tempfile::tempdir().unwrap();
+/// # let path = place.path().join("log");
+/// # kvick::runtime::block_on(async {
+/// let log = FasterLog::open(&path, LogConfig::default()).await?;
+/// log.append_durable(b"one").await?;
+///
+/// let follower = LogFollower::open(&path).await?; // mostly in another process
+/// log.append_durable(b"two").await?;
+/// follower.refresh().await?;
+/// let entries: Vec<_> = follower.scan(..).try_collect().await?;
+/// assert_eq!(entries.len(), 2);
+/// # log.close().await
+/// # }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct LogFollower {
+    followed: Arc<Followed>,
+}
+
+struct Followed {
+    directory: Arc<dyn Directory>,
+    handle: Handle,
+    sizes: Sizes,
+    source: Arc<Source>,
+    // Whoever looks for commits holds it, so that they are found in order.
+    looking: futures::lock::Mutex<()>,
+    settled: Mutex<Settled>,
+}
+
+impl LogFollower {
+    /// Opens the log in `path` for reading, as far as it is committed now.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if there is no log, `Corrupt`, `Unsupported`, `Io`.
+    ///
+    /// # Cancel safety
+    /// Can be dropped at any time.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let directory = ReadOnlyDirectory::open(path)
+            .map_err(|error| Error::io(format!("opening {}", path.display()), error))?;
+        let handle = Handle::background()
+            .map_err(|error| Error::io("start of the background thread", error))?;
+        Self::open_in(Arc::new(directory), handle).await
+    }
+
+    /// As [`open`](Self::open), in a directory and with a runtime of one's own; of the runtime only
+    /// the clock is used.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    ///
+    /// # Cancel safety
+    /// Can be dropped at any time.
+    pub async fn open_in(directory: Arc<dyn Directory>, handle: Handle) -> Result<Self> {
+        let Some(manifest) = look(&*directory, true).await? else {
+            let place = directory.describe();
+            return Err(Error::invalid(format!("{place}: there is no log")));
+        };
+        let (sizes, settled) = (manifest.log, manifest.settled());
+        let source = Source {
+            framing: Framing::new(sizes.units(), sizes.salt.0),
+            device: open_device(&*directory, sizes.segment_bytes, false).await?,
+            buffers: BufPool::new(BUFFERS),
+            live: None,
+            begin: Watermark::new(settled.begin),
+            durable: Watermark::new(settled.until),
+            completed: AtomicBool::new(settled.completed),
+            voids: Voids::new(settled.voids.clone()),
+            moved: Event::new(),
+        };
+        let followed = Followed {
+            directory,
+            handle,
+            sizes,
+            source: Arc::new(source),
+            looking: futures::lock::Mutex::new(()),
+            settled: Mutex::new(settled),
+        };
+        let follower = Self { followed: Arc::new(followed) };
+        follower.refresh().await?;
+        Ok(follower)
+    }
+
+    /// Looks for newer commits; returns the newest that it can see.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Unsupported`, `Io`. What was seen before stays.
+    ///
+    /// # Cancel safety
+    /// Can be dropped at any time.
+    pub async fn refresh(&self) -> Result<Commit> {
+        let followed = &*self.followed;
+        let _in_order = followed.looking.lock().await;
+        let before = followed.settled().clone();
+        let mut settled = before.clone();
+        if let Some(manifest) = look(&*followed.directory, true).await? {
+            followed.check(&manifest)?;
+            let saved = manifest.settled();
+            if saved.number > settled.number {
+                settled = saved;
+            }
+        }
+        followed.walk_on(&mut settled).await?;
+        if settled != before {
+            followed.show(&settled);
+        }
+        Ok(settled.commit())
+    }
+
+    /// The newest commit that it has seen.
+    #[must_use]
+    pub fn last_commit(&self) -> Commit {
+        self.followed.settled().commit()
+    }
+
+    /// The first entry that there is, or the place of the next one.
+    #[must_use]
+    pub fn begin(&self) -> LogAddress {
+        self.followed.source.begin.load().into()
+    }
+
+    /// The entries that begin in `range` of what it has seen, in order.
+    pub fn scan(&self, range: impl RangeBounds<LogAddress>) -> Scan {
+        let committed = self.followed.source.durable.load();
+        let end = end_of(&range).min(committed);
+        let terms = Terms { end, follow: false, uncommitted: false };
+        let reader = Reader::new(Arc::clone(&self.followed.source), start_of(&range), terms);
+        Scan::new(reader, None)
+    }
+
+    /// All entries from `address` on; at the end it looks for newer commits, and again each time
+    /// that `every` has passed. Ends when the log is completed, and after an error.
+    pub fn tail_from(
+        &self,
+        address: LogAddress,
+        every: Duration,
+    ) -> BoxStream<'static, Result<LogEntry>> {
+        let scan = Some(self.scan(address..));
+        let state = (self.clone(), scan);
+        let next = move |(follower, scan): (Self, Option<Scan>)| async move {
+            let mut scan = scan?;
+            loop {
+                match scan.next().await {
+                    Some(Ok(entry)) => return Some((Ok(entry), (follower, Some(scan)))),
+                    Some(Err(error)) => return Some((Err(error), (follower, None))),
+                    None => {}
+                }
+                // The end is looked at after the word that there will be no other.
+                let is_completed = follower.followed.source.is_completed();
+                let position = scan.position();
+                if is_completed && position >= follower.followed.source.durable.load().into() {
+                    return None;
+                }
+                if position >= follower.followed.source.durable.load().into() {
+                    follower.followed.handle.sleep(every).await;
+                    if let Err(error) = follower.refresh().await {
+                        return Some((Err(error), (follower, None)));
+                    }
+                }
+                scan = follower.scan(position..);
+            }
+        };
+        stream::unfold(state, next).boxed()
+    }
+}
+
+impl Followed {
+    fn settled(&self) -> kvick_io::sync::MutexGuard<'_, Settled> {
+        self.settled.lock().expect("nothing panics under it")
+    }
+
+    fn check(&self, manifest: &Manifest) -> Result<()> {
+        if manifest.log == self.sizes {
+            return Ok(());
+        }
+        let place = self.directory.describe();
+        Err(Error::invalid(format!("{place}: there is another log now; open it again")))
+    }
+
+    /// Goes on to the newest commit that can be read.
+    async fn walk_on(&self, settled: &mut Settled) -> Result<()> {
+        let units = self.source.framing.units;
+        let walk = Walk {
+            framing: self.source.framing,
+            device: &*self.source.device,
+            buffers: &self.source.buffers,
+            stored: Stored::look(&*self.directory, self.sizes.segment_bytes).await?,
+        };
+        let walked = walk.along(settled.until, |frame| {
+            if frame.kind == Kind::Commit
+                && let Some(record) = CommitRecord::decode(frame.payload)
+                && settled.precedes(&record)
+            {
+                settled.apply(&record, units.unit_behind_end(frame.next));
+            }
+            Ok(())
+        });
+        // Where it stops the writer goes on, or has not come to yet.
+        walked.await.map(drop)
+    }
+
+    /// Lets readers see a newer commit.
+    fn show(&self, settled: &Settled) {
+        let source = &self.source;
+        source.voids.replace(settled.voids.clone());
+        source.begin.raise(settled.begin);
+        source.durable.raise(settled.until);
+        // Release: as in the driver of a log.
+        source.completed.store(settled.completed, Ordering::Release);
+        *self.settled() = settled.clone();
+        source.moved.notify(usize::MAX);
+    }
+}
+
+impl fmt::Debug for LogFollower {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("LogFollower")
+            .field("directory", &self.followed.directory)
+            .field("source", &self.followed.source)
+            .finish_non_exhaustive()
+    }
+}
