@@ -76,7 +76,7 @@ pub use config::{Backend, ByteSize, Config};
 pub use error::{Error, ErrorKind, Result};
 pub use faster_log::{
     Append, Commit, CommitRequest, FasterLog, LogAddress, LogBuilder, LogConfig, LogEntry,
-    LogFollower, LogIterator, LogRecovery, LogSink, LogStats, Scan, TypedLog, Values,
+    LogFollower, LogGroup, LogIterator, LogRecovery, LogSink, LogStats, Scan, TypedLog, Values,
 };
 pub use futures::TryRead;
 pub use inspect::{

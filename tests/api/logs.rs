@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::{SinkExt, StreamExt, TryStreamExt};
 use kvick::io::MemoryDirectory;
 use kvick::runtime::block_on;
-use kvick::{ByteSize, Error, ErrorKind, FasterLog, LogAddress, LogConfig, LogFollower};
+use kvick::{ByteSize, Error, ErrorKind, FasterLog, LogAddress, LogConfig, LogFollower, LogGroup};
 
 fn small() -> LogConfig {
     LogConfig::default()
@@ -248,5 +248,34 @@ fn values_of_one_type_come_back() {
         assert_eq!(error.kind(), ErrorKind::Codec);
         drop(pairs);
         log.close().await.expect("closes");
+    });
+}
+
+#[test]
+fn logs_of_a_group_live_by_themselves() {
+    let place = tempfile::tempdir().expect("a directory");
+    let path = |number: usize| place.path().join(number.to_string());
+    block_on(async {
+        for life in 1..=2 {
+            let group = LogGroup::new(LogConfig::small()).expect("starts");
+            let mut logs = Vec::new();
+            for number in 0..50 {
+                logs.push(group.open(path(number)).await.expect("opens"));
+            }
+            let error = group.open(path(0)).await.expect_err("open already");
+            assert_eq!(error.kind(), ErrorKind::InUse);
+            drop(group);
+            let appends = logs.iter().enumerate().map(|(number, log)| async move {
+                for _ in 0..=number {
+                    log.append_durable(&[7; 100]).await.expect("durable");
+                }
+            });
+            futures::future::join_all(appends).await;
+            logs[3].close().await.expect("closes");
+            for (number, log) in logs.iter().enumerate().filter(|(number, _)| *number != 3) {
+                assert_eq!(log.scan(..).count().await, life * (number + 1), "log {number}");
+                log.close().await.expect("closes");
+            }
+        }
     });
 }

@@ -6,11 +6,13 @@ use super::log::FasterLog;
 use super::opening::{Opened, Opening};
 use super::source::Seats;
 use crate::error::{Error, Result};
+use futures::FutureExt;
 use kvick_io::Directory;
 use kvick_runtime::Handle;
 use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
 use tracing::Instrument;
@@ -119,14 +121,21 @@ impl LogBuilder {
             handle: handle.clone(),
             seats: Arc::new(Seats::new(SEATS)),
             buffers: None,
-            salt: self.salt.unwrap_or_else(|| RandomState::new().hash_one("kvick log")),
+            salt: self.salt.unwrap_or_else(drawn),
             number: self.number,
         };
         let opened = opening.open().instrument(span).await?;
         let (core, recovery, maintained) = maintained(opened);
         let ended = handle.spawn("kvick-log-maintenance", maintained);
+        // A driver that panics is in there already; a task that is gone has ended.
+        let ended = Box::pin(async move { ended.await.unwrap_or(()) });
         Ok(FasterLog::new(core, ended, recovery))
     }
+}
+
+/// A salt for a new log.
+pub(super) fn drawn() -> u64 {
+    RandomState::new().hash_one("kvick log")
 }
 
 /// The parts of a log that was opened, and what is to be run for it until it is closed.
@@ -145,7 +154,13 @@ pub(super) fn maintained(
                     core.live().log.health().transition_to_poisoned(&error);
                 }
             };
-            futures::join!(core.live().log.maintain(), driven);
+            let drivers = async { futures::join!(core.live().log.maintain(), driven) };
+            if AssertUnwindSafe(drivers).catch_unwind().await.is_err() {
+                // A broken assertion of ours: nobody may wait for a driver that is gone.
+                let error = std::io::Error::other("a driver of the log panicked");
+                let error = Error::io("maintenance", error);
+                core.live().log.health().transition_to_poisoned(&error);
+            }
             // The directory is free once nothing is written to it any more.
             drop(lock);
         }

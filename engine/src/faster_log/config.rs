@@ -134,6 +134,19 @@ impl LogConfig {
         with_huge_pages: huge_pages = bool => huge_pages;
     }
 
+    /// For one of many logs ([`LogGroup`](super::LogGroup)): 128 KiB of memory, pages of 4 KiB,
+    /// files of 16 MiB, no huge pages.
+    #[must_use]
+    pub fn small() -> Self {
+        Self {
+            memory: ByteSize::kib(128),
+            page_size: Some(ByteSize::kib(4)),
+            segment_size: ByteSize::mib(16),
+            huge_pages: false,
+            ..Self::default()
+        }
+    }
+
     /// Reads settings from TOML. What is not mentioned keeps its default; sizes are checked when a
     /// log is opened.
     ///

@@ -15,7 +15,7 @@ use crate::address::Address;
 use crate::error::{Error, Result};
 use bytes::Bytes;
 use futures::StreamExt;
-use kvick_runtime::Task;
+use futures::future::BoxFuture;
 use std::fmt;
 use std::ops::{Bound, RangeBounds};
 use std::path::Path;
@@ -53,10 +53,9 @@ pub struct FasterLog {
 }
 
 /// What ends when the last handle is gone.
-#[derive(Debug)]
 struct Opened {
     core: Arc<Core>,
-    ended: Mutex<Option<Task<()>>>,
+    ended: Mutex<Option<BoxFuture<'static, ()>>>,
     recovery: Option<LogRecovery>,
 }
 
@@ -89,7 +88,11 @@ impl FasterLog {
         LogBuilder::new(config)
     }
 
-    pub(super) fn new(core: Arc<Core>, ended: Task<()>, recovery: Option<LogRecovery>) -> Self {
+    pub(super) fn new(
+        core: Arc<Core>,
+        ended: BoxFuture<'static, ()>,
+        recovery: Option<LogRecovery>,
+    ) -> Self {
         let opened = Opened { core: Arc::clone(&core), ended: Mutex::new(Some(ended)), recovery };
         Self { core, opened: Arc::new(opened) }
     }
@@ -343,7 +346,7 @@ impl FasterLog {
         let ended = self.opened.ended.lock().expect("nothing panics under it").take();
         if let Some(ended) = ended {
             // A failure of the drivers has poisoned the log, and that is in `committed`.
-            drop(ended.await);
+            ended.await;
         }
         committed
     }

@@ -26,13 +26,14 @@ impl Core {
             }
             if let Some(settled) = self.due_manifest(sizes, &published) {
                 let freed = segment(sizes, settled.begin) > segment(sizes, published.begin);
-                match self.publish(sizes, &settled).await {
+                // Boxed, like what follows: an idle log is small.
+                match Box::pin(self.publish(sizes, &settled)).await {
                     Ok(()) => {
                         published = settled;
                         self.commits.published(published.number);
                         self.source.moved.notify(usize::MAX);
                         if freed {
-                            self.free_below(published.begin).await;
+                            Box::pin(self.free_below(published.begin)).await;
                         }
                         continue;
                     }
