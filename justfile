@@ -88,6 +88,23 @@ kvbench *args:
 recoverbench *args:
     cargo run --release -p benches --bin recoverbench -- {{args}}
 
+# The log under load: just logbench --entry 1024 --against memcpy,write --runs 3
+logbench *args:
+    cargo run --release -p benches --bin logbench -- {{args}}
+
+# The log's figures next to what each is measured against; `path` is on the disk to be measured.
+logfigures path="target" runs="3":
+    just logbench --path {{path}} --runs {{runs}} --backend null --runtime builtin --seconds 3
+    just logbench --path {{path}} --runs {{runs}} --backend null --threads 2 --tasks 4 \
+        --against lone --seconds 3
+    just logbench --path {{path}} --runs {{runs}} --entry 1024 --runtime builtin \
+        --against memcpy,write --seconds 3
+    just logbench --path {{path}} --runs {{runs}} --commit each --tasks 64 --against lone \
+        --seconds 3
+    just logbench --path {{path}} --runs {{runs}} --commit every=5ms --threads 2 --tasks 1 \
+        --readers 1 --scan cold --against read --seconds 3
+    just logbench --path {{path}} --idle 1000 --memory 256KiB --seconds 5
+
 # Lints and tests of the glommio feature (Linux).
 glommio:
     cargo clippy -p kvick-io -p kvick-runtime -p kvick -p examples -p benches \

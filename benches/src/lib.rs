@@ -13,6 +13,8 @@
 //! `recoverbench` is the other end: a checkpoint of a store at rest, and the recovery from it, next
 //! to plain transfers of as many bytes (recovery.rs, sequential.rs).
 //!
+//! `logbench` does the same for the log, with entries in place of values (log/).
+//!
 //! Rivals live in `benches/versus`, a workspace of its own, so that no build here meets RocksDB.
 
 #![forbid(unsafe_code)]
@@ -23,6 +25,7 @@ pub mod keys;
 pub mod lane;
 pub mod latency;
 pub mod load;
+pub mod log;
 pub mod options;
 pub mod payload;
 pub mod process;
@@ -30,6 +33,7 @@ pub mod recovery;
 pub mod report;
 pub mod run;
 pub mod runtimes;
+pub mod scratch;
 pub mod sequential;
 pub mod timeline;
 pub mod workload;

@@ -129,6 +129,11 @@ impl Options {
         if self.data_bytes() > self.memory.bytes() { 1 } else { SAMPLE_EVERY_IN_MEMORY }
     }
 
+    /// `[one call in so many is timed, operations of a call]`.
+    pub fn calls(&self) -> [usize; 2] {
+        [if self.batch > 1 { 1 } else { self.sample_every() }, self.batch]
+    }
+
     fn check(&self) -> Result<(), String> {
         if self.records == 0 || self.threads == 0 || self.batch == 0 {
             return Err("records, threads and batch are at least 1".to_owned());

@@ -3,18 +3,22 @@
 mod checkpoints;
 mod table;
 
+use std::time::Duration;
+
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::checkpoints::Plan;
 use crate::keys::Distribution;
 use crate::options::Options;
+use crate::process::ProcessorTime;
 use crate::run::Outcome;
 use crate::runtimes::RuntimeKind;
 use crate::timeline::Point;
 use crate::workload::Workload;
 
 pub use checkpoints::{CheckpointRow, Checkpoints};
+pub(crate) use table::{mebibytes, rate};
 
 /// Everything one invocation of `kvbench` has to say.
 #[derive(Debug, Serialize)]
@@ -66,7 +70,7 @@ pub struct Setup {
 }
 
 /// Latency of the sampled calls.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Latency {
     /// Calls timed.
     pub samples: u64,
@@ -85,7 +89,7 @@ pub struct Latency {
 }
 
 /// Processor time of the whole process per operation.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Processor {
     /// User mode, microseconds per operation.
     pub user_microseconds: f64,
@@ -123,19 +127,13 @@ impl Report {
     pub fn new(options: &Options, load_seconds: f64, outcome: &Outcome, resident: u64) -> Self {
         let seconds = outcome.elapsed.as_secs_f64();
         let operations = outcome.findings.operations;
-        let per_operation =
-            |time: std::time::Duration| time.as_secs_f64() * 1e6 / (operations.max(1) as f64);
         Self {
             setup: Setup::new(options),
             load_seconds,
             operations,
             operations_per_second: operations as f64 / seconds,
-            latency: Latency::new(options, &outcome.findings.latency.all()),
-            processor: Processor {
-                user_microseconds: per_operation(outcome.processor.user),
-                system_microseconds: per_operation(outcome.processor.system),
-                cores: outcome.processor.total().as_secs_f64() / seconds,
-            },
+            latency: Latency::new(&outcome.findings.latency.all(), options.calls()),
+            processor: Processor::new(outcome.processor, operations, outcome.elapsed),
             store: StoreCounts::new(outcome),
             resident_bytes: resident,
             verified: outcome.findings.reads - outcome.findings.missing - outcome.findings.wrong,
@@ -173,16 +171,32 @@ impl Setup {
 }
 
 impl Latency {
-    fn new(options: &Options, histogram: &Histogram<u64>) -> Self {
+    /// Of timed calls: `[one call in so many was timed, operations of a call]`.
+    pub fn new(
+        histogram: &Histogram<u64>,
+        [sampled_one_in, operations_per_call]: [usize; 2],
+    ) -> Self {
         let at = |quantile: f64| histogram.value_at_quantile(quantile) as f64 / 1e3;
         Self {
             samples: histogram.len(),
-            sampled_one_in: if options.batch > 1 { 1 } else { options.sample_every() },
-            operations_per_call: options.batch,
+            sampled_one_in,
+            operations_per_call,
             p50_microseconds: at(0.5),
             p99_microseconds: at(0.99),
             p999_microseconds: at(0.999),
             max_microseconds: histogram.max() as f64 / 1e3,
+        }
+    }
+}
+
+impl Processor {
+    /// Of so many operations within a time.
+    pub fn new(time: ProcessorTime, operations: u64, elapsed: Duration) -> Self {
+        let per_operation = |time: Duration| time.as_secs_f64() * 1e6 / operations.max(1) as f64;
+        Self {
+            user_microseconds: per_operation(time.user),
+            system_microseconds: per_operation(time.system),
+            cores: time.total().as_secs_f64() / elapsed.as_secs_f64(),
         }
     }
 }

@@ -10,8 +10,7 @@
 
 use std::error::Error;
 use std::fs;
-use std::path::PathBuf;
-use std::process::{self, ExitCode};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,11 +20,12 @@ use benches::payload::Payload;
 use benches::process::resident_bytes;
 use benches::report::Report;
 use benches::run::{Terms, prepare, run};
+use benches::scratch::Scratch;
 use kvick::FasterKv;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let options = Options::from_command_line();
-    let directory = Scratch::new(&options)?;
+    let directory = Scratch::new(&options.path, "kvbench")?;
     let sound = if options.value == 8 {
         bench::<u64>(&options, &directory)?
     } else {
@@ -42,7 +42,7 @@ fn bench<V: Payload + ?Sized>(
     let course = Arc::new(prepare(options));
     let resident_before = resident_bytes();
     let store: FasterKv<u64, V> =
-        kvick::runtime::block_on(FasterKv::open(&directory.0, options.config()))?;
+        kvick::runtime::block_on(FasterKv::open(directory.path(), options.config()))?;
     let what = Load { records: options.records, value_bytes: options.value };
     let load_time = load(&store, options.crew(), what)?;
     let terms = Terms {
@@ -63,23 +63,4 @@ fn bench<V: Payload + ?Sized>(
     }
     kvick::runtime::block_on(store.close())?;
     Ok(report.is_sound())
-}
-
-/// A fresh directory that is removed in the end.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(options: &Options) -> std::io::Result<Self> {
-        let path = options.path.join(format!("kvbench-{}", process::id()));
-        fs::create_dir_all(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            eprintln!("kvbench: {} stays behind: {error}", self.0.display());
-        }
-    }
 }

@@ -81,8 +81,8 @@ impl Checkpoints {
             ratio_of_seconds: seconds[1].zip(seconds[0]).map(|(with, without)| with / without),
             before_first,
             after,
-            latency_without: Latency::new(options, &latency.quiet),
-            latency_with: Latency::new(options, &latency.during),
+            latency_without: Latency::new(&latency.quiet, options.calls()),
+            latency_with: Latency::new(&latency.during, options.calls()),
         }
     }
 }

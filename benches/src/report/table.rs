@@ -47,7 +47,8 @@ impl Report {
 }
 
 impl Latency {
-    fn basis(&self) -> String {
+    /// Which calls were timed.
+    pub(crate) fn basis(&self) -> String {
         let Self { samples, operations_per_call, sampled_one_in, .. } = self;
         format!("{samples} calls of {operations_per_call} operation(s), 1 call in {sampled_one_in}")
     }
@@ -115,7 +116,7 @@ impl fmt::Display for Setup {
     }
 }
 
-pub(super) fn rate(per_second: f64) -> String {
+pub(crate) fn rate(per_second: f64) -> String {
     match per_second {
         rate if rate >= 1e6 => format!("{:.2} M/s", rate / 1e6),
         rate if rate >= 1e3 => format!("{:.1} k/s", rate / 1e3),
@@ -123,6 +124,6 @@ pub(super) fn rate(per_second: f64) -> String {
     }
 }
 
-fn mebibytes(bytes: u64) -> f64 {
+pub(crate) fn mebibytes(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }

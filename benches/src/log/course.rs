@@ -1,0 +1,69 @@
+//! What the tasks of one run share.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use crossbeam_utils::CachePadded;
+
+use super::options::{CommitPolicy, Options, Reads};
+
+/// One run.
+#[derive(Debug)]
+pub struct Course {
+    /// Bytes of an entry.
+    pub entry_bytes: usize,
+    /// Entries per call.
+    pub batch: usize,
+    /// Whether a call waits until its entries are durable.
+    pub waits: bool,
+    /// One call in this many is timed.
+    pub sample_every: usize,
+    /// What readers read.
+    pub reads: Reads,
+    /// Time is over.
+    pub stopped: AtomicBool,
+    /// Entries that each lane has appended.
+    pub appended: Vec<CachePadded<AtomicU64>>,
+    /// Entries that each reader has read.
+    pub read: Vec<CachePadded<AtomicU64>>,
+    /// Lanes that still append.
+    pub lanes_left: AtomicUsize,
+}
+
+impl Course {
+    /// Nothing was appended yet.
+    pub fn new(options: &Options) -> Self {
+        let counts = |count| (0..count).map(|_| AtomicU64::new(0).into()).collect();
+        Self {
+            entry_bytes: options.entry,
+            batch: options.batch,
+            waits: options.commit == CommitPolicy::Each,
+            sample_every: options.sample_every(),
+            reads: options.read,
+            stopped: AtomicBool::new(false),
+            appended: counts(options.tasks),
+            read: counts(options.readers),
+            lanes_left: AtomicUsize::new(options.tasks),
+        }
+    }
+
+    /// Whether time is over.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    /// Entries appended so far.
+    pub fn total(&self) -> u64 {
+        self.appended.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Entries that each lane has appended, in the end.
+    pub fn by_lane(&self) -> Vec<u64> {
+        self.appended.iter().map(|count| count.load(Ordering::Relaxed)).collect()
+    }
+
+    /// Entries that the reader which is furthest behind has not read yet.
+    pub fn lag(&self) -> u64 {
+        let slowest = self.read.iter().map(|count| count.load(Ordering::Relaxed)).min();
+        slowest.map_or(0, |read| self.total().saturating_sub(read))
+    }
+}

@@ -1,0 +1,123 @@
+//! A lane: one task that appends entries until time is over.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use hdrhistogram::Histogram;
+use kvick::{FasterLog, LogAddress, Result};
+
+use super::course::Course;
+use super::entries::Entries;
+use crate::clock::Stopwatch;
+use crate::latency::Latencies;
+
+/// Appends between two looks at the clock's flag, when none waits for the device.
+const STRETCH: u64 = 64;
+
+/// One appender.
+#[derive(Debug)]
+pub struct Lane {
+    course: Arc<Course>,
+    number: usize,
+    entries: Entries,
+    /// Entries appended.
+    appended: u64,
+    /// The address of the newest entry.
+    last: Option<LogAddress>,
+    /// Nanoseconds of the calls that were timed.
+    latency: Histogram<u64>,
+}
+
+impl Lane {
+    /// Lane `number` of the course.
+    pub fn new(course: Arc<Course>, number: usize) -> Self {
+        let entries = Entries::new(number, course.entry_bytes);
+        let latency = Latencies::new().quiet;
+        Self { course, number, entries, appended: 0, last: None, latency }
+    }
+
+    /// Appends until time is over; returns the latencies.
+    ///
+    /// # Errors
+    ///
+    /// The first error of the log.
+    ///
+    /// # Panics
+    ///
+    /// When the log gives an address that is not behind the one before.
+    pub async fn run(mut self, log: &FasterLog) -> Result<Histogram<u64>> {
+        match (self.course.batch, self.course.waits) {
+            (1, false) => self.append(log).await?,
+            (1, true) => self.append_durably(log).await?,
+            _ => self.append_batches(log).await?,
+        }
+        Ok(self.latency)
+    }
+
+    async fn append(&mut self, log: &FasterLog) -> Result<()> {
+        let sample_every = self.course.sample_every;
+        let mut until_sample = sample_every;
+        while !self.course.is_stopped() {
+            for _ in 0..STRETCH {
+                let entry = self.entries.entry(self.appended);
+                let address = if until_sample == 0 {
+                    until_sample = sample_every;
+                    let started = Stopwatch::start();
+                    let address = log.append(entry).await?;
+                    self.latency.saturating_record(started.nanoseconds());
+                    address
+                } else {
+                    log.append(entry).await?
+                };
+                until_sample -= 1;
+                self.appended += 1;
+                self.follows(address);
+            }
+            self.publish();
+        }
+        Ok(())
+    }
+
+    async fn append_durably(&mut self, log: &FasterLog) -> Result<()> {
+        while !self.course.is_stopped() {
+            let entry = self.entries.entry(self.appended);
+            let started = Stopwatch::start();
+            let address = log.append_durable(entry).await?;
+            self.latency.saturating_record(started.nanoseconds());
+            self.appended += 1;
+            self.follows(address);
+            self.publish();
+        }
+        Ok(())
+    }
+
+    async fn append_batches(&mut self, log: &FasterLog) -> Result<()> {
+        let mut batch = vec![Vec::new(); self.course.batch];
+        while !self.course.is_stopped() {
+            for (entry, number) in batch.iter_mut().zip(self.appended..) {
+                entry.clear();
+                entry.extend_from_slice(self.entries.entry(number));
+            }
+            let started = Stopwatch::start();
+            let addresses = log.append_many(&batch).await?;
+            if self.course.waits {
+                log.commit().await?;
+            }
+            self.latency.saturating_record(started.nanoseconds());
+            self.appended += batch.len() as u64;
+            addresses.into_iter().for_each(|address| self.follows(address));
+            self.publish();
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn follows(&mut self, address: LogAddress) {
+        assert!(self.last < Some(address), "an append is behind the one before");
+        self.last = Some(address);
+    }
+
+    fn publish(&self) {
+        self.course.appended[self.number].store(self.appended, Ordering::Relaxed);
+    }
+}

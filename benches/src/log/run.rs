@@ -1,0 +1,204 @@
+//! One timed run: lanes and tails on a runtime, and beside them one thread that keeps the time.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use kvick::runtime::block_on;
+use kvick::{FasterLog, LogStats, Result};
+
+use super::course::Course;
+use super::lane::Lane;
+use super::options::Options;
+use super::tail::{Tail, follow};
+use crate::clock::Stopwatch;
+use crate::latency::Latencies;
+use crate::process::{ProcessorTime, resident_bytes};
+use crate::run::{Bar, Beside};
+use crate::timeline::Timeline;
+
+/// Time between two points of the timeline.
+const INTERVAL: Duration = Duration::from_millis(50);
+
+/// What a run measured.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Entries that each lane has appended.
+    pub appended: Vec<u64>,
+    /// Nanoseconds of the calls that were timed.
+    pub latency: Histogram<u64>,
+    /// From the first append to the last.
+    pub elapsed: Duration,
+    /// From the first append until all were durable.
+    pub until_durable: Duration,
+    /// Processor time of the whole process, until all were durable and read.
+    pub processor: ProcessorTime,
+    /// Time that this is of.
+    pub all: Duration,
+    /// Resident bytes beyond those of the process before the log was opened.
+    pub resident: u64,
+    /// Commits during the run.
+    pub commits: u64,
+    /// The log in the end.
+    pub stats: LogStats,
+    /// What the readers have seen.
+    pub tails: Vec<Tail>,
+    /// Entries read by each reader when the appenders stopped.
+    pub read_by_then: Vec<u64>,
+    /// Entries that the slowest reader was behind: at the middle look, and at the worst.
+    pub lag: [u64; 2],
+    /// Appends per interval.
+    pub timeline: Timeline,
+}
+
+/// What one task has seen.
+enum Seen {
+    Lane { latency: Histogram<u64>, ended: Duration, last: Option<Last> },
+    Tail(Tail),
+}
+
+/// What the last lane to end has seen of the readers, and how long the last commit took it.
+struct Last {
+    read_by_then: Vec<u64>,
+    until_durable: Duration,
+}
+
+/// The place of one task in a run.
+struct Place {
+    number: usize,
+    course: Arc<Course>,
+    started: Stopwatch,
+}
+
+/// Runs on a log in `path`, which is fresh, and closes it.
+///
+/// # Errors
+///
+/// The first error a task met; the others run to the end of the time all the same.
+pub fn run(options: &Options, path: &Path) -> Result<Outcome> {
+    let course = Arc::new(Course::new(options));
+    let resident_before = resident_bytes();
+    let log = block_on(FasterLog::open(path, options.config()))?;
+    let commits_before = log.last_commit().number;
+    let watch = Watch::default();
+    let processor_before = ProcessorTime::now();
+    let started = Stopwatch::start();
+    let timekeeper = keep_time(&course, &watch, Duration::from_secs_f64(options.seconds));
+    let task = {
+        let (log, course) = (log.clone(), Arc::clone(&course));
+        move |number| {
+            let place = Place { number, course: Arc::clone(&course), started };
+            place.take(log.clone())
+        }
+    };
+    let results = options.crew().run(options.tasks + options.readers, task);
+    let all = started.elapsed();
+    let processor = ProcessorTime::now().since(&processor_before);
+    timekeeper.stop();
+    let mut outcome = Outcome {
+        appended: course.by_lane(),
+        latency: Latencies::new().quiet,
+        elapsed: Duration::ZERO,
+        until_durable: Duration::ZERO,
+        processor,
+        all,
+        resident: watch.resident.load(Ordering::Relaxed).saturating_sub(resident_before),
+        commits: log.last_commit().number - commits_before,
+        stats: log.stats(),
+        tails: Vec::new(),
+        read_by_then: Vec::new(),
+        lag: watch.lag(),
+        timeline: watch.timeline(),
+    };
+    for seen in results {
+        outcome.add(seen?);
+    }
+    block_on(log.close())?;
+    Ok(outcome)
+}
+
+impl Outcome {
+    fn add(&mut self, seen: Seen) {
+        match seen {
+            Seen::Tail(tail) => self.tails.push(tail),
+            Seen::Lane { latency, ended, last } => {
+                self.latency.add(&latency).expect("all lanes use the same bounds");
+                self.elapsed = self.elapsed.max(ended);
+                if let Some(last) = last {
+                    (self.read_by_then, self.until_durable) =
+                        (last.read_by_then, last.until_durable);
+                }
+            }
+        }
+    }
+
+    /// Entries appended.
+    pub fn total(&self) -> u64 {
+        self.appended.iter().sum()
+    }
+}
+
+impl Place {
+    async fn take(self, log: FasterLog) -> Result<Seen> {
+        let Self { number, course, started } = self;
+        if let Some(reader) = number.checked_sub(course.appended.len()) {
+            return follow(&log, course, reader, started).await.map(Seen::Tail);
+        }
+        let run = Lane::new(Arc::clone(&course), number).run(&log).await;
+        let ended = started.elapsed();
+        // Readers wait for the end of the log, also after an error.
+        let mut last = None;
+        if course.lanes_left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            let read_by_then =
+                course.read.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+            log.complete().await?;
+            last = Some(Last { read_by_then, until_durable: started.elapsed() });
+        }
+        Ok(Seen::Lane { latency: run?, ended, last })
+    }
+}
+
+/// What the timekeeper has seen.
+#[derive(Clone, Default)]
+struct Watch {
+    timeline: Arc<Mutex<Timeline>>,
+    lags: Arc<Mutex<Vec<u64>>>,
+    resident: Arc<AtomicU64>,
+}
+
+impl Watch {
+    fn timeline(&self) -> Timeline {
+        std::mem::take(&mut *self.timeline.lock().expect("the timekeeper does not panic"))
+    }
+
+    fn lag(&self) -> [u64; 2] {
+        let mut lags = self.lags.lock().expect("the timekeeper does not panic");
+        lags.sort_unstable();
+        let middle = lags.get(lags.len() / 2).copied().unwrap_or(0);
+        [middle, lags.last().copied().unwrap_or(0)]
+    }
+}
+
+fn keep_time(course: &Arc<Course>, watch: &Watch, duration: Duration) -> Beside {
+    let started = Stopwatch::start();
+    let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let bar = Bar::time("run", milliseconds);
+    let (course, watch) = (Arc::clone(course), watch.clone());
+    Beside::start("timekeeper", INTERVAL.min(duration), move |_| {
+        if course.is_stopped() {
+            // The rest is still being committed and read.
+            return;
+        }
+        let elapsed = started.elapsed();
+        let mut points = watch.timeline.lock().expect("nothing panics under it");
+        points.push(elapsed, course.total());
+        watch.lags.lock().expect("nothing panics under it").push(course.lag());
+        watch.resident.store(resident_bytes(), Ordering::Relaxed);
+        bar.set(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).min(milliseconds));
+        if elapsed >= duration {
+            course.stopped.store(true, Ordering::Relaxed);
+        }
+    })
+}

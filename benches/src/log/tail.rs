@@ -1,0 +1,51 @@
+//! A reader beside the appenders: from the first entry to the last, whenever that comes.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use kvick::{FasterLog, Result};
+
+use super::course::Course;
+use super::entries::Checks;
+use super::options::Reads;
+use crate::clock::Stopwatch;
+
+/// Entries between two updates of what others see.
+const STRETCH: u64 = 64;
+
+/// What a reader has seen.
+#[derive(Clone, Debug)]
+pub struct Tail {
+    /// The entries.
+    pub checks: Checks,
+    /// When it had read the last one, from the start of the run.
+    pub ended: Duration,
+}
+
+/// Reads until the log is complete.
+///
+/// # Errors
+///
+/// The first error of the log.
+pub async fn follow(
+    log: &FasterLog,
+    course: Arc<Course>,
+    number: usize,
+    started: Stopwatch,
+) -> Result<Tail> {
+    let mut checks = Checks::new(course.appended.len(), course.entry_bytes);
+    let mut entries = log.tail_from(log.begin());
+    if course.reads == Reads::Uncommitted {
+        entries = entries.uncommitted();
+    }
+    while let Some(entry) = entries.next().await {
+        checks.saw(&entry?.payload);
+        if checks.seen().is_multiple_of(STRETCH) {
+            course.read[number].store(checks.seen(), Ordering::Relaxed);
+        }
+    }
+    course.read[number].store(checks.seen(), Ordering::Relaxed);
+    Ok(Tail { checks, ended: started.elapsed() })
+}
