@@ -92,6 +92,10 @@ recoverbench *args:
 logbench *args:
     cargo run --release -p benches --bin logbench -- {{args}}
 
+# The log beside other logs: just logversus --callers 1,16 --path /var/tmp
+logversus *args:
+    cd benches/versus && cargo run --release --no-default-features --features log --bin log -- {{args}}
+
 # The log's figures next to what each is measured against; `path` is on the disk to be measured.
 logfigures path="target" runs="3":
     just logbench --path {{path}} --runs {{runs}} --backend null --runtime builtin --seconds 3

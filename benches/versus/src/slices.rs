@@ -39,8 +39,19 @@ impl Walk {
     pub fn new(steps: &'static [Step], slice: usize, number: usize, workers: usize) -> Self {
         let spread = steps.len() / workers * number;
         let cursor = (slice.wrapping_mul(STRIDE) + spread) % (steps.len() - STRETCH);
-        let latency = Histogram::new_with_bounds(1, 10_000_000_000, 3).expect("bounds are valid");
-        Self { steps, cursor, operations: 0, missing: 0, wrong: 0, latency }
+        Self { steps, cursor, operations: 0, missing: 0, wrong: 0, latency: latency() }
+    }
+
+    /// A worker that follows no steps, and only counts.
+    pub fn free() -> Self {
+        Self { steps: &[], cursor: 0, operations: 0, missing: 0, wrong: 0, latency: latency() }
+    }
+
+    /// Counts so many operations; false, and none, when the slice is over.
+    pub fn goes_on(&mut self, count: usize) -> bool {
+        let goes_on = !STOPPED.load(Ordering::Relaxed);
+        self.operations += if goes_on { count as u64 } else { 0 };
+        goes_on
     }
 
     /// The next steps, all of which the caller takes; none when the slice is over.
@@ -82,6 +93,10 @@ impl Walk {
         self.wrong += other.wrong;
         self.latency.add(&other.latency).expect("bounds are the same");
     }
+}
+
+fn latency() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 10_000_000_000, 3).expect("bounds are valid")
 }
 
 /// What one slice measured.
