@@ -20,7 +20,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::{self, AssertUnwindSafe};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -62,8 +62,16 @@ pub(crate) struct Executor<D> {
     queue: SegQueue<Runnable>,
     live: Mutex<LiveTasks>,
     ended: AtomicBool,
-    closed: AtomicBool,
+    closed: AtomicU8,
 }
+
+/// Tasks run.
+const OPEN: u8 = 0;
+/// Tasks are being dropped by whoever closes the executor, and by nobody else: the drop of one may
+/// wake another, and who wakes may hold a lock that the drop of that other one needs.
+const CLOSING: u8 = 1;
+/// Whoever schedules a task drops it.
+const CLOSED: u8 = 2;
 
 #[derive(Default)]
 struct LiveTasks {
@@ -80,7 +88,7 @@ impl<D: Driver> Executor<D> {
             queue: SegQueue::new(),
             live: Mutex::default(),
             ended: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
+            closed: AtomicU8::new(OPEN),
         });
         let lease = Arc::new(Lease { executor: Arc::clone(&executor) });
         (executor, Leased { lease })
@@ -114,23 +122,25 @@ impl<D: Driver> Executor<D> {
     /// Drops every task, now and for ever.
     pub(crate) fn close(&self) {
         // Every access is a swap or the like, so that they form one chain: Acquire and Release pair
-        // with `schedule`. Either it comes later and sees the flag, or we see its task.
-        self.closed.swap(true, Ordering::AcqRel);
+        // with `schedule`. Either it comes later and sees the end, or we see its task.
+        self.closed.fetch_max(CLOSING, Ordering::AcqRel);
         let wakers: Vec<Waker> =
             self.live().tasks.values().map(|(_, waker)| waker.clone()).collect();
         for waker in wakers {
             waker.wake();
         }
         self.drop_ready();
+        self.closed.swap(CLOSED, Ordering::AcqRel);
+        self.drop_ready();
     }
 
     fn schedule(&self, runnable: Runnable) {
         self.queue.push(runnable);
         // A read that takes part in the chain: see `close`.
-        if self.closed.fetch_or(false, Ordering::AcqRel) {
-            self.drop_ready();
-        } else {
-            self.driver.notify();
+        match self.closed.fetch_or(OPEN, Ordering::AcqRel) {
+            OPEN => self.driver.notify(),
+            CLOSING => {}
+            _ => self.drop_ready(),
         }
     }
 

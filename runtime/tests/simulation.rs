@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, HashSet};
 use std::future;
 use std::panic::{self, AssertUnwindSafe};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures::channel::oneshot;
@@ -281,4 +282,40 @@ fn time_is_shared_by_timers_and_sources() {
     });
     assert_eq!(elapsed, Duration::from_millis(12));
     assert_eq!(simulation.seed(), 3);
+}
+
+/// Who is told by whoever is dropped, under a lock that he needs when he is dropped himself: so do
+/// the listeners of an event.
+struct Told(Arc<Mutex<Vec<Waker>>>);
+
+impl Future for Told {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.0.lock().unwrap().push(context.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let wakers = self.0.lock().unwrap();
+        wakers.iter().for_each(Waker::wake_by_ref);
+    }
+}
+
+/// The simulation hung when it was dropped: a task that was woken by the drop of another was
+/// dropped within its waker, under the lock that the waking one held.
+#[test]
+fn tasks_that_wake_each_other_are_dropped_one_after_the_other() {
+    let simulation = Simulation::new(1);
+    let wakers = Arc::new(Mutex::new(Vec::new()));
+    for _ in 0..3 {
+        simulation.handle().spawn("told", Told(Arc::clone(&wakers))).detach();
+    }
+    let handle = simulation.handle();
+    simulation.run(handle.sleep(Duration::from_secs(1)));
+    assert_eq!(wakers.lock().unwrap().len(), 3);
+    drop(simulation);
+    assert_eq!(Arc::strong_count(&wakers), 1);
 }
