@@ -307,6 +307,7 @@ impl Reader {
         let from = units.settle(from);
         if self.ahead.as_ref().is_none_or(|ahead| !ahead.leads_to(from, &self.source)) {
             // At least what the frame needs, at most what was written.
+            let limit = self.source.written_below(limit);
             let needed = Address::new(self.at.raw() + self.needed.max(1) as u64);
             let end = self.terms.end.max(needed).min(limit).max(units.unit_behind(from).min(limit));
             self.ahead = Some(ReadAhead::new(&self.source, from, end));

@@ -119,6 +119,16 @@ impl Source {
         }
     }
 
+    /// The part of what lies below `limit` that is on the device for certain: what was committed,
+    /// and what memory has no more. Readers of what is not committed may have a higher limit.
+    pub(super) fn written_below(&self, limit: Address) -> Address {
+        let Some(live) = &self.live else {
+            return limit;
+        };
+        let [_, head, ..] = live.log.marks();
+        limit.min(head.max(self.durable.load()))
+    }
+
     /// Acquire: whoever sees it sees where the last commit ends.
     pub(super) fn is_completed(&self) -> bool {
         self.completed.load(Ordering::Acquire)
