@@ -40,11 +40,11 @@ impl LogIterator {
     /// Entries below `address` are done with: mostly the [`next`](LogEntry::next) of one. Kept by
     /// the next commit. A lower address than before changes nothing.
     pub fn complete_until(&self, address: LogAddress) {
-        let address = address.inner();
-        self.log.core.iterators.advance(&self.name, address);
+        // The record of a commit says where the place is, not how it moved: it must not go back.
+        let place = self.log.core.iterators.advance(&self.name, address.inner());
         self.log.core.commits.change(|intent| {
-            let moved = intent.iterators.entry(self.name.clone()).or_insert(Some(address));
-            *moved = (*moved).max(Some(address));
+            let moved = intent.iterators.entry(self.name.clone()).or_insert(Some(place));
+            *moved = (*moved).max(Some(place));
         });
     }
 

@@ -34,11 +34,12 @@ impl Places {
         self.state().in_use.remove(name);
     }
 
-    /// Moves a place up.
-    pub(super) fn advance(&self, name: &str, address: Address) {
+    /// Moves a place up, never down; returns where it is.
+    pub(super) fn advance(&self, name: &str, address: Address) -> Address {
         let mut state = self.state();
         let place = state.places.entry(name.to_owned()).or_insert(address);
         *place = (*place).max(address);
+        *place
     }
 
     pub(super) fn forget(&self, name: &str) -> bool {
