@@ -282,8 +282,8 @@ impl FasterLog {
 
     async fn entry_at(&self, address: Address) -> Result<Option<LogEntry>> {
         let source = &self.core.source;
-        let is_gone = address < source.begin.load() || source.voids.clip(address).0 != address;
-        if is_gone || address >= self.core.live().log.tail_address() {
+        let is_gone = || address < source.begin.load() || source.voids.clip(address).0 != address;
+        if is_gone() || address >= self.core.live().log.tail_address() {
             source.check()?;
             return Ok(None);
         }
@@ -296,7 +296,7 @@ impl FasterLog {
         match scan.next().await {
             Some(Ok(entry)) if entry.address.inner() == address => Ok(Some(entry)),
             // It was truncated meanwhile.
-            Some(Ok(_)) | None if source.begin.load() > address => Ok(None),
+            Some(Ok(_)) | None if is_gone() => Ok(None),
             Some(Ok(_)) | None => Err(no_entry(address)),
             Some(Err(error)) if source.is_misplaced(&error, address) => Err(no_entry(address)),
             Some(Err(error)) => Err(error),
