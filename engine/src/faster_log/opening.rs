@@ -88,7 +88,9 @@ impl Opening {
         };
         let sizes = manifest.log;
         let geometry = Geometry::of(&self.config, Some(sizes.page_bytes))?;
-        let device = open_device(&*self.directory, sizes.segment_bytes, false).await?;
+        // A log without entries may have no file yet, or none any more.
+        let is_empty = !manifest.settled().has_entries();
+        let device = open_device(&*self.directory, sizes.segment_bytes, is_empty).await?;
         check_block(sizes, &*device)?;
         let buffers = self.buffers(&geometry);
         let stored = Stored::look(&*self.directory, sizes.segment_bytes).await?;
@@ -208,12 +210,12 @@ impl Opening {
 /// if there is no commit of that number.
 pub(super) async fn newest(walk: &Walk<'_>, saved: Settled, number: Option<u64>) -> Result<Found> {
     let units = walk.framing.units;
-    if walk.stored.end() < units.device_offset(saved.until) {
+    if saved.has_entries() && walk.stored.end() < units.device_offset(saved.until) {
         let (file, offset) = walk.device.locate(walk.stored.end());
         return Err(Error::corrupt("the end of the log", &file, offset, saved.until.raw(), 0));
     }
     let is_missing = walk.stored.first().is_none_or(|first| first > units.page_start(saved.begin));
-    if saved.begin < saved.until && is_missing {
+    if saved.has_entries() && is_missing {
         let (file, offset) = walk.device.locate(units.device_offset(saved.begin));
         return Err(Error::corrupt("the file", &file, offset, 1, 0));
     }

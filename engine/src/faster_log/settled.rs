@@ -44,6 +44,11 @@ impl Settled {
         }
     }
 
+    /// Whether there may be entries, and so must be files.
+    pub(super) fn has_entries(&self) -> bool {
+        self.begin < self.until
+    }
+
     /// Goes on to the next commit, whose record this is and which ends at `until`.
     pub(super) fn apply(&mut self, record: &CommitRecord, until: Address) {
         assert!(record.number > self.number && until > self.until, "commits follow each other");
