@@ -160,42 +160,37 @@ impl<T> Shared<T> {
 
 /// The disk after a power cut, and what had been acknowledged before.
 #[derive(Debug)]
-pub struct Image {
+pub struct Image<A = Acknowledged> {
     /// What is left.
     pub disk: SimDisk,
     /// What must be found.
-    pub acknowledged: Acknowledged,
+    pub acknowledged: A,
 }
 
 /// Takes images of a disk while it works.
 #[derive(Debug)]
-pub struct Camera {
+pub struct Camera<A = Acknowledged> {
     disk: SimDisk,
-    acknowledged: Shared<Acknowledged>,
+    acknowledged: Shared<A>,
     /// Chance of an image at an I/O.
     chance: f64,
-    state: Mutex<(Random, Vec<Image>)>,
+    state: Mutex<(Random, Vec<Image<A>>)>,
 }
 
-impl Camera {
+impl<A> Camera<A> {
     /// Takes an image with this chance at each I/O.
-    pub fn new(
-        disk: SimDisk,
-        acknowledged: Shared<Acknowledged>,
-        chance: f64,
-        random: Random,
-    ) -> Self {
+    pub fn new(disk: SimDisk, acknowledged: Shared<A>, chance: f64, random: Random) -> Self {
         Self { disk, acknowledged, chance, state: Mutex::new((random, Vec::new())) }
     }
 
     /// The images so far.
-    pub fn take(&self) -> Vec<Image> {
+    pub fn take(&self) -> Vec<Image<A>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut state.1)
     }
 }
 
-impl EventSource for Camera {
+impl<A: Clone + Send> EventSource for Camera<A> {
     fn next_event(&self) -> Option<Duration> {
         self.disk.next_event()
     }

@@ -7,6 +7,8 @@
 //! * [`journal`]: what a session did, and so what any checkpoint of it must have.
 //! * [`simulated`]: a store on the simulated executor and disk, and the command that replays.
 //! * [`crash`]: power cuts at every I/O, and what must be found afterwards.
+//! * [`log_model`]: what was done to a log, and what a recovery must find of it.
+//! * [`log_state`]: what changes about a log apart from its entries.
 //! * [`allocations`]: an allocator that counts.
 //! * [`files`]: the raw files of a store, to be damaged and opened again.
 //! * [`polling`]: futures that are watched, or stopped half way.
@@ -18,6 +20,8 @@ pub mod crash;
 pub mod files;
 pub mod history;
 pub mod journal;
+pub mod log_model;
+pub mod log_state;
 pub mod model;
 pub mod polling;
 pub mod samples;

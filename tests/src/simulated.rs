@@ -6,10 +6,11 @@
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use kvick::io::sim::{Random, SimDisk, SimOptions};
 use kvick::runtime::{Handle, Simulation};
-use kvick::{ByteSize, Config, FasterKv, Key, Value};
+use kvick::{ByteSize, Config, FasterKv, FasterLog, Key, LogConfig, Value};
 
 /// Runs `test` under `usual` seeds, or under those that the environment names.
 pub fn seeds<F: Fn(u64)>(usual: u64, test: F) {
@@ -125,6 +126,41 @@ impl Site {
         self.try_open(config).await.expect("the store opens")
     }
 
+    /// Opens a log in the directory `log`.
+    ///
+    /// # Errors
+    /// As [`kvick::LogBuilder::open_in_directory`].
+    pub async fn try_open_log(&self, config: LogConfig) -> kvick::Result<FasterLog> {
+        FasterLog::builder(config)
+            .runtime(self.handle.clone())
+            .directory(self.disk.directory("log"))
+            .seed(self.seed)
+            .open_in_directory()
+            .await
+    }
+
+    /// Opens a log on a disk that is sound while it does.
+    pub async fn open_log(&self, config: LogConfig) -> FasterLog {
+        self.try_open_log(config).await.expect("the log opens")
+    }
+
+    /// One of the small configurations of a log, with one policy or another for its commits.
+    pub fn small_log_config(&self) -> LogConfig {
+        let mut random = self.random(2);
+        let config = if random.chance(0.3) {
+            four_log_pages().with_memory(ByteSize::kib(64)).with_page_size(ByteSize::kib(8))
+        } else {
+            four_log_pages()
+        };
+        let in_flight = 1 + random.below(4);
+        let config = config.with_commits_in_flight(u32::try_from(in_flight).expect("small"));
+        match random.below(4) {
+            0 => config.with_commit_every(Duration::from_micros(500 + random.below(3000))),
+            1 => config.with_commit_bytes(ByteSize::new(500 + random.below(3000))),
+            _ => config,
+        }
+    }
+
     /// A generator of its own, for `purpose`.
     pub fn random(&self, purpose: u64) -> Random {
         Random::new(self.seed.rotate_left(17) ^ purpose.wrapping_mul(0x9e37_79b9))
@@ -164,6 +200,15 @@ pub fn two_pages() -> Config {
         .with_page_size(ByteSize::kib(4))
         // The index takes what would else be pages.
         .with_index_buckets(330)
+        .with_segment_size(ByteSize::kib(16))
+        .with_huge_pages(false)
+}
+
+/// The smallest FasterLog there is: four frames of 4 KiB.
+pub fn four_log_pages() -> LogConfig {
+    LogConfig::default()
+        .with_memory(ByteSize::kib(24))
+        .with_page_size(ByteSize::kib(4))
         .with_segment_size(ByteSize::kib(16))
         .with_huge_pages(false)
 }

@@ -1,0 +1,131 @@
+//! Power cuts at any I/O of logs at work, also during recovery and in the life after it: whatever
+//! was acknowledged is there, in order and without a hole, and nothing that was taken away.
+//!
+//! `IMAGES=1000000` makes the number of images that are verified, in all tests together; `SEED`
+//! replays one history with all its images.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use kvick::io::sim::{Random, SimDisk, SimOptions};
+use kvick::runtime::Simulation;
+use tests::crash::{Camera, Image, Shared};
+use tests::log_model::{LogAcknowledged, LogLedger};
+use tests::simulated::{Site, seeds_until};
+
+use crate::log_work::Scene;
+
+/// Lives after the first one: a crash in each.
+const DEPTH: u32 = 3;
+/// Images of each test, of which there are two.
+const IMAGES: u64 = 40_000;
+
+#[test]
+fn logs_of_small_units() {
+    crashes(512);
+}
+
+#[test]
+fn logs_of_large_units() {
+    crashes(4096);
+}
+
+fn crashes(block: u32) {
+    let wanted = std::env::var("IMAGES")
+        .map_or(IMAGES, |images| images.parse::<u64>().expect("IMAGES is a number").div_ceil(2));
+    let verified = AtomicU64::new(0);
+    let is_enough = |_seed| verified.load(Ordering::Relaxed) >= wanted;
+    seeds_until(is_enough, |seed| {
+        let options = SimOptions { block, ..SimOptions::default() };
+        verified.fetch_add(history(seed, options), Ordering::Relaxed);
+    });
+    println!("{} crash images verified", verified.load(Ordering::Relaxed));
+}
+
+/// The negative control: on a disk that only says that it synced, these checks must fail.
+#[test]
+fn a_disk_that_ignores_syncs_is_caught() {
+    let lying = SimOptions { ignore_syncs: true, ..SimOptions::default() };
+    let caught = (0..10).filter(|seed| {
+        let history = || history(*seed, lying.clone());
+        catch_unwind(AssertUnwindSafe(history)).is_err()
+    });
+    assert_eq!(caught.count(), 10);
+}
+
+/// One history and all its images; gives their number.
+fn history(seed: u64, options: SimOptions) -> u64 {
+    let mut random = Random::new(seed ^ 0x1095);
+    let options = SimOptions {
+        latency: Duration::from_micros(1)..=Duration::from_micros([20, 200, 2000][random.index(3)]),
+        write_once: vec!["log.".to_owned()],
+        ..options
+    };
+    let disk = SimDisk::new(seed, options);
+    let run = Run {
+        seed,
+        disk,
+        known: LogAcknowledged::default(),
+        ledger: LogLedger::default(),
+        depth: 0,
+    };
+    run.explore(&mut random)
+}
+
+/// One life of a log, and what it comes from.
+struct Run {
+    seed: u64,
+    disk: SimDisk,
+    known: LogAcknowledged,
+    ledger: LogLedger,
+    depth: u32,
+}
+
+impl Run {
+    /// Opens, verifies, perhaps works on, and explores the images that were taken meanwhile. Gives
+    /// the number of images verified.
+    fn explore(self, random: &mut Random) -> u64 {
+        let works = self.depth == 0 || self.depth < DEPTH && random.chance(0.1);
+        let chance = match (self.depth, works) {
+            (0, _) => 1.0,
+            (_, true) => 0.3,
+            // Of a recovery alone.
+            (depth, false) if depth < DEPTH => 0.02,
+            _ => 0.0,
+        };
+        let known = Shared::new(self.known.clone());
+        let camera = Camera::new(self.disk.clone(), known.clone(), chance, random.fork());
+        let camera = Arc::new(camera);
+        let simulation = Simulation::new(self.seed);
+        simulation.add_source(camera.clone());
+        let life =
+            self.seed.wrapping_add(u64::from(self.depth) << 32).wrapping_add(random.below(99));
+        let site = Site { handle: simulation.handle(), disk: self.disk.clone(), seed: life };
+        let ledger = Shared::new(self.ledger.clone());
+        simulation.run(async {
+            let config = Site { seed: self.seed, ..site.clone() }.small_log_config();
+            let log = site.open_log(config).await;
+            let (kept, kept_known) = self.ledger.verify(&log, &self.known).await;
+            if works && !kept.is_completed() {
+                // From here on nothing of an earlier life may be missing.
+                *ledger.lock() = kept;
+                *known.lock() = kept_known;
+                let scene = Scene { site, log, ledger: ledger.clone(), known: known.clone() };
+                scene.work().await;
+            }
+        });
+        drop(simulation);
+        let mut verified = u64::from(self.depth > 0);
+        for Image { disk, acknowledged } in camera.take() {
+            // One that was taken during the recovery is about the life before.
+            let is_recovery = acknowledged.life == self.known.life;
+            let ledger = if is_recovery { self.ledger.clone() } else { ledger.lock().clone() };
+            let depth = self.depth + 1;
+            let run = Self { seed: self.seed, disk, known: acknowledged, ledger, depth };
+            verified += run.explore(random);
+        }
+        verified
+    }
+}

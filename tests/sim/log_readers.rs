@@ -1,0 +1,112 @@
+//! Everything that reads a log at work: what it sees is what was appended, and nothing is left out.
+
+use futures::StreamExt;
+use kvick::{ErrorKind, LogAddress, Scan};
+use tests::log_state::Change;
+
+use crate::log_work::Scene;
+
+impl Scene {
+    /// Reads all entries, so far behind that they are on the device.
+    pub(crate) async fn read_from_afar(self) {
+        let mut random = self.site.random(400);
+        loop {
+            self.pause(&mut random, 5000).await;
+            let mut scan = self.log.scan(self.log.begin()..);
+            let mut from = LogAddress::FIRST;
+            while let Some(next) = self.next(&mut scan, &mut from).await {
+                self.acknowledge_entry(next);
+                if random.chance(0.05) {
+                    self.pause(&mut random, 1000).await;
+                }
+            }
+        }
+    }
+
+    pub(crate) async fn follow(self, uncommitted: bool) {
+        let mut tail = self.log.tail_from(self.log.begin());
+        if uncommitted {
+            tail = tail.uncommitted();
+        }
+        let mut from = LogAddress::FIRST;
+        while let Some(next) = self.next(&mut tail, &mut from).await {
+            if !uncommitted {
+                self.acknowledge_entry(next);
+            }
+        }
+    }
+
+    /// The address of the next entry that a reader comes to; `None` at its end.
+    async fn next(&self, scan: &mut Scan, from: &mut LogAddress) -> Option<LogAddress> {
+        match scan.next().await? {
+            Ok(entry) => {
+                self.ledger.lock().check_next(*from, &entry);
+                *from = entry.next;
+                Some(entry.address)
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
+                None
+            }
+        }
+    }
+
+    /// Reads entries here and there.
+    pub(crate) async fn pick(self) {
+        let mut random = self.site.random(500);
+        loop {
+            self.pause(&mut random, 1500).await;
+            let visible = self.ledger.lock().visible();
+            if visible.is_empty() {
+                continue;
+            }
+            let address = visible[random.index(visible.len())];
+            match self.log.read(address).await {
+                Ok(Some(found)) => {
+                    assert_eq!(self.ledger.lock().payload(address), Some(&found[..]));
+                }
+                Ok(None) => assert!(!self.ledger.lock().visible().contains(&address), "{address}"),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Consumes entries by an iterator with a name, which it forgets now and then.
+    pub(crate) async fn consume(self, name: &str) {
+        let mut random = self.site.random(u64::from(name.as_bytes()[0]));
+        loop {
+            let mut iterator = self.log.iterator(name).expect("nobody else has it");
+            let mut from = iterator.completed_until();
+            while !random.chance(0.03) {
+                let entry = match iterator.next().await {
+                    Some(Ok(entry)) => entry,
+                    Some(Err(error)) => {
+                        assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
+                        return;
+                    }
+                    None => return,
+                };
+                self.ledger.lock().check_next(from, &entry);
+                from = entry.next;
+                if random.chance(0.3) {
+                    let done = if random.chance(0.1) { entry.address } else { entry.next };
+                    let change = Change::Place(name.to_owned(), Some(done.raw()));
+                    self.ledger.lock().change(change);
+                    iterator.complete_until(done);
+                }
+                if random.chance(0.02) {
+                    let change = Change::Place(name.to_owned(), Some(LogAddress::FIRST.raw()));
+                    self.ledger.lock().change(change);
+                    iterator.complete_until(LogAddress::FIRST);
+                }
+            }
+            drop(iterator);
+            if random.chance(0.3) && self.log.forget_iterator(name) {
+                self.ledger.lock().change(Change::Place(name.to_owned(), None));
+            }
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Everything that users do to a log, side by side.
+
+use std::task::Poll;
+use std::time::Duration;
+
+use futures::FutureExt;
+use kvick::io::sim::Random;
+use kvick::{FasterLog, LogAddress};
+use tests::crash::Shared;
+use tests::log_model::{LogAcknowledged, LogLedger};
+use tests::log_state::Change;
+use tests::polling::AtMost;
+use tests::samples::pattern;
+use tests::simulated::Site;
+
+const WRITERS: u64 = 3;
+const STEPS: u64 = 20;
+/// Longer than a page: goes in pieces.
+const LONGEST: u64 = 7000;
+
+/// A log at work, and what is known of it.
+#[derive(Clone)]
+pub(crate) struct Scene {
+    pub(crate) site: Site,
+    pub(crate) log: FasterLog,
+    pub(crate) ledger: Shared<LogLedger>,
+    pub(crate) known: Shared<LogAcknowledged>,
+}
+
+impl Scene {
+    /// Works until all is done, then perhaps closes the log.
+    pub(crate) async fn work(&self) {
+        let mut ended = Vec::new();
+        for number in 0..WRITERS {
+            ended.push(self.site.handle.spawn("writer", self.clone().write(number)));
+        }
+        for number in 0..2 {
+            ended.push(self.site.handle.spawn("committer", self.clone().commit_often(number)));
+        }
+        ended.push(self.site.handle.spawn("trimmer", self.clone().trim()));
+        // These end with the run: its simulation tells of their panics.
+        self.site.handle.spawn("from afar", self.clone().read_from_afar()).detach();
+        self.site.handle.spawn("picker", self.clone().pick()).detach();
+        self.site.handle.spawn("tail", self.clone().follow(false)).detach();
+        self.site.handle.spawn("uncommitted tail", self.clone().follow(true)).detach();
+        for name in ["a", "b"] {
+            self.site.handle.spawn("consumer", self.clone().consume(name)).detach();
+        }
+        for task in ended {
+            task.await.expect("the task ends well");
+        }
+        let mut random = self.site.random(9);
+        if random.chance(0.2) {
+            self.ledger.lock().change(Change::Complete);
+            let asked = self.ledger.lock().asked(&self.log, false);
+            let commit = self.log.complete().await.expect("a sound disk");
+            self.ledger.lock().acknowledge(&mut self.known.lock(), &commit, &asked);
+        }
+        if random.chance(0.4) {
+            let asked = self.ledger.lock().asked(&self.log, false);
+            self.log.close().await.expect("a sound disk");
+            let commit = self.log.last_commit();
+            self.ledger.lock().acknowledge(&mut self.known.lock(), &commit, &asked);
+        }
+    }
+
+    pub(crate) async fn pause(&self, random: &mut Random, micros: u64) {
+        self.site.handle.sleep(Duration::from_micros(random.below(micros))).await;
+    }
+
+    async fn write(self, number: u64) {
+        let mut random = self.site.random(100 + number);
+        for _ in 0..STEPS {
+            match random.below(20) {
+                0..3 => self.pause(&mut random, 2000).await,
+                3..6 => self.append_many(&mut random).await,
+                6..9 => self.append_durable(&mut random).await,
+                9 => {
+                    let payload = payload(&mut random, 300);
+                    if let Ok(address) = self.log.try_append(&payload) {
+                        self.ledger.lock().append(&[address], vec![payload]);
+                    }
+                }
+                _ => self.append(&mut random).await,
+            }
+        }
+    }
+
+    async fn append(&self, random: &mut Random) {
+        let payload = match random.below(10) {
+            0 => Vec::new(),
+            1 => payload(random, LONGEST),
+            _ => payload(random, 400),
+        };
+        let address = AtMost::new(polls(random), self.log.append(&payload)).await;
+        if let Some(address) = address {
+            let address = address.expect("a sound disk");
+            self.ledger.lock().append(&[address], vec![payload.clone()]);
+            if random.chance(0.2) {
+                let scene = self.clone();
+                let waiting = async move {
+                    scene.log.wait_for_commit(address).await.expect("a sound disk");
+                    scene.acknowledge_entry(address);
+                };
+                self.site.handle.spawn("waiting", waiting).detach();
+            }
+        }
+    }
+
+    async fn append_many(&self, random: &mut Random) {
+        let longest = [100, 1200][random.index(2)];
+        let payloads: Vec<_> = (0..1 + random.below(6)).map(|_| payload(random, longest)).collect();
+        let addresses = AtMost::new(polls(random), self.log.append_many(&payloads)).await;
+        if let Some(addresses) = addresses {
+            self.ledger.lock().append(&addresses.expect("a sound disk"), payloads);
+        }
+    }
+
+    async fn append_durable(&self, random: &mut Random) {
+        let longest = [300, LONGEST][usize::from(random.chance(0.1))];
+        let payload = payload(random, longest);
+        self.ledger.lock().expect(&payload);
+        let address = AtMost::new(polls(random), self.log.append_durable(&payload)).await;
+        if let Some(address) = address {
+            let address = address.expect("a sound disk");
+            self.ledger.lock().place(address, payload);
+            self.acknowledge_entry(address);
+        }
+    }
+
+    pub(crate) fn acknowledge_entry(&self, address: LogAddress) {
+        let mut known = self.known.lock();
+        known.until = known.until.max(address.raw() + 1);
+        assert!(self.log.committed() > address);
+    }
+
+    async fn commit_often(self, number: u64) {
+        let mut random = self.site.random(200 + number);
+        for _ in 0..6 {
+            self.pause(&mut random, 4000).await;
+            // Numbers are one task's alone, or another takes them first.
+            let has_number = number == 0 && random.chance(0.2);
+            self.commit(&mut random, has_number).await;
+        }
+    }
+
+    async fn commit(&self, random: &mut Random, has_number: bool) {
+        let mut request = self.log.commit();
+        let has_cookie = has_number || random.chance(0.3);
+        if has_cookie {
+            let mut ledger = self.ledger.lock();
+            let number = has_number.then(|| ledger.free_number(&self.log));
+            if let Some(number) = number {
+                request = request.number(number);
+            }
+            request = request.cookie(&ledger.next_cookie(self.log.end(), number));
+        }
+        let asked = self.ledger.lock().asked(&self.log, has_cookie);
+        let commit = AtMost::new(polls(random), request.into_future()).await;
+        if let Some(commit) = commit {
+            let commit = commit.expect("a sound disk");
+            self.ledger.lock().acknowledge(&mut self.known.lock(), &commit, &asked);
+        }
+    }
+
+    async fn trim(self) {
+        let mut random = self.site.random(300);
+        for _ in 0..6 {
+            self.pause(&mut random, 4000).await;
+            let visible = self.ledger.lock().visible();
+            let count = visible.len();
+            if count < 4 {
+                continue;
+            }
+            if random.chance(0.6) {
+                let until = visible[random.index(count / 2 + 1)];
+                self.log.truncate_until(until).await.expect("a sound disk");
+                self.ledger.lock().change(Change::Begin(until.raw()));
+            } else {
+                let from = visible[count - 1 - random.index(count.min(6))];
+                self.truncate_suffix(from, polls(&mut random)).await;
+            }
+        }
+    }
+
+    /// Finds out when entries are taken back: what is taken back then is known, too.
+    async fn truncate_suffix(&self, from: LogAddress, mut polls: u32) {
+        let asked = self.ledger.lock().asked(&self.log, false);
+        let mut truncating = Box::pin(self.log.truncate_suffix(from));
+        let mut changes = None;
+        let commit = futures::future::poll_fn(|context| {
+            let polled = truncating.as_mut().poll(context);
+            let read = self.log.read(from).now_or_never();
+            if changes.is_none() && matches!(read, Some(Ok(None))) {
+                let mut ledger = self.ledger.lock();
+                ledger.change(Change::Void([from.raw(), self.log.end().raw()]));
+                changes = Some(ledger.asked(&self.log, false));
+            }
+            polls -= 1;
+            if polls == 0 && polled.is_pending() {
+                return Poll::Ready(None);
+            }
+            polled.map(Some)
+        })
+        .await;
+        if let Some(commit) = commit {
+            let commit = commit.expect("a sound disk");
+            let asked = changes.unwrap_or(asked);
+            self.ledger.lock().acknowledge(&mut self.known.lock(), &commit, &asked);
+        }
+    }
+}
+
+/// Bytes like no others.
+fn payload(random: &mut Random, longest: u64) -> Vec<u8> {
+    let length = 8 + usize::try_from(random.below(longest)).expect("small");
+    pattern(random.next_u64(), length)
+}
+
+/// How often a future is polled before it is dropped.
+fn polls(random: &mut Random) -> u32 {
+    if random.chance(0.1) { 1 + u32::try_from(random.below(3)).expect("small") } else { u32::MAX }
+}
