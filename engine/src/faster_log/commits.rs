@@ -7,6 +7,7 @@
 use super::commit_record::CommitRecord;
 use super::settled::Settled;
 use crate::address::{Address, Watermark};
+use crate::error::Error;
 use event_listener::Event;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use kvick_io::sync::{Mutex, MutexGuard};
@@ -47,6 +48,8 @@ pub(super) struct Intent {
     pub(super) cookie: Vec<u8>,
     /// Whether the manifest is to be brought up to date.
     pub(super) manifest: bool,
+    /// Why it could not be when somebody waited for it.
+    pub(super) refused: Option<Error>,
 }
 
 /// A commit with a number of its own.
@@ -76,6 +79,7 @@ impl Commits {
             last_number: settled.number,
             cookie: settled.cookie.clone(),
             manifest: false,
+            refused: None,
         };
         Self {
             published: AtomicU64::new(settled.number),
@@ -93,6 +97,13 @@ impl Commits {
     /// The newest durable commit, and the changes that it has.
     pub(super) fn settled(&self) -> MutexGuard<'_, (Settled, u64)> {
         self.settled.lock().expect("nothing panics under it")
+    }
+
+    /// Notes that the manifest could not be brought up to date; whether somebody waits for it.
+    pub(super) fn refuse_manifest(&self, error: Error) -> bool {
+        let mut intent = self.intent();
+        intent.refused = Some(error);
+        std::mem::take(&mut intent.manifest)
     }
 
     /// Notes that the manifest has a commit.

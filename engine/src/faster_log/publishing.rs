@@ -40,6 +40,9 @@ impl Core {
                     // Tried again when something has happened.
                     Err(NotPublished { is_certain: true, error }) => {
                         tracing::warn!(%error, "the manifest could not follow");
+                        if self.commits.refuse_manifest(error) {
+                            self.source.moved.notify(usize::MAX);
+                        }
                     }
                     Err(NotPublished { error, .. }) => return Err(error),
                 }

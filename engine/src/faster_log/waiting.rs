@@ -64,9 +64,15 @@ impl Core {
     }
 
     /// Waits until the manifest has the newest commit.
+    ///
+    /// # Errors
+    /// `StorageFull` if there is no space for it, `Poisoned`, `Closed`.
     pub(super) async fn published(&self) -> Result<()> {
         let health = self.live().log.health();
-        self.commits.intent().manifest = true;
+        {
+            let mut intent = self.commits.intent();
+            (intent.manifest, intent.refused) = (true, None);
+        }
         self.commits.demand.notify(usize::MAX);
         loop {
             let moved = self.source.moved.listen();
@@ -75,6 +81,8 @@ impl Core {
                 return Ok(());
             }
             health.check_room()?;
+            let refused = self.commits.intent().refused.clone();
+            refused.map_or(Ok(()), Err)?;
             futures::future::select(moved, changed).await;
         }
     }
