@@ -370,7 +370,9 @@ impl HybridLog {
             self.health.transition_to_poisoned(&error);
             return Err(error);
         }
-        Ok(())
+        // One that failed meanwhile took what it was to cover from this one, too: the system tells
+        // of a failure once.
+        if self.health.is_poisoned() { self.health.check_write() } else { Ok(()) }
     }
 
     /// Like `flush`, and leaves nothing of it in memory.
