@@ -15,6 +15,7 @@ use tests::crash::{Camera, Image, Shared};
 use tests::log_model::{LogAcknowledged, LogLedger};
 use tests::simulated::{Site, seeds_until};
 
+use crate::log_excuses::Excuses;
 use crate::log_work::Scene;
 
 /// Lives after the first one: a crash in each.
@@ -112,8 +113,10 @@ impl Run {
                 // From here on nothing of an earlier life may be missing.
                 *ledger.lock() = kept;
                 *known.lock() = kept_known;
-                let scene = Scene { site, log, ledger: ledger.clone(), known: known.clone() };
-                scene.work().await;
+                let [closes, completes] = [0.4, 0.2].map(|chance| random.chance(chance));
+                let (ledger, known) = (ledger.clone(), known.clone());
+                let scene = Scene::new(site, log, Excuses::default());
+                Scene { ledger, known, ..scene }.work(closes, completes).await;
             }
         });
         drop(simulation);

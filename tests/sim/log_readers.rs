@@ -1,7 +1,7 @@
 //! Everything that reads a log at work: what it sees is what was appended, and nothing is left out.
 
 use futures::StreamExt;
-use kvick::{ErrorKind, LogAddress, Scan};
+use kvick::{ErrorKind, LogAddress, Result, Scan};
 use tests::log_state::Change;
 
 use crate::log_work::Scene;
@@ -10,7 +10,7 @@ impl Scene {
     /// Reads all entries, so far behind that they are on the device.
     pub(crate) async fn read_from_afar(self) {
         let mut random = self.site.random(400);
-        loop {
+        while !self.is_over() {
             self.pause(&mut random, 5000).await;
             let mut scan = self.log.scan(self.log.begin()..);
             let mut from = LogAddress::FIRST;
@@ -38,38 +38,36 @@ impl Scene {
 
     /// The address of the next entry that a reader comes to; `None` at its end.
     async fn next(&self, scan: &mut Scan, from: &mut LogAddress) -> Option<LogAddress> {
-        match scan.next().await? {
-            Ok(entry) => {
-                self.ledger.lock().check_next(*from, &entry);
-                *from = entry.next;
-                Some(entry.address)
-            }
-            Err(error) => {
-                assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
-                None
-            }
+        let entry = self.sound(scan.next().await?)?;
+        self.ledger.lock().check_next(*from, &entry);
+        *from = entry.next;
+        Some(entry.address)
+    }
+
+    /// What was read, if the disk is sound and the log open.
+    fn sound<T>(&self, read: Result<T>) -> Option<T> {
+        match read {
+            Err(error) if error.kind() == ErrorKind::Closed => None,
+            read => self.excused(read),
         }
     }
 
     /// Reads entries here and there.
     pub(crate) async fn pick(self) {
         let mut random = self.site.random(500);
-        loop {
+        while !self.is_over() {
             self.pause(&mut random, 1500).await;
             let visible = self.ledger.lock().visible();
             if visible.is_empty() {
                 continue;
             }
             let address = visible[random.index(visible.len())];
-            match self.log.read(address).await {
-                Ok(Some(found)) => {
+            match self.sound(self.log.read(address).await) {
+                Some(Some(found)) => {
                     assert_eq!(self.ledger.lock().payload(address), Some(&found[..]));
                 }
-                Ok(None) => assert!(!self.ledger.lock().visible().contains(&address), "{address}"),
-                Err(error) => {
-                    assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
-                    return;
-                }
+                Some(None) => assert!(!self.ledger.lock().visible().contains(&address)),
+                None => {}
             }
         }
     }
@@ -81,14 +79,8 @@ impl Scene {
             let mut iterator = self.log.iterator(name).expect("nobody else has it");
             let mut from = iterator.completed_until();
             while !random.chance(0.03) {
-                let entry = match iterator.next().await {
-                    Some(Ok(entry)) => entry,
-                    Some(Err(error)) => {
-                        assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
-                        return;
-                    }
-                    None => return,
-                };
+                let Some(entry) = iterator.next().await else { return };
+                let Some(entry) = self.sound(entry) else { return };
                 self.ledger.lock().check_next(from, &entry);
                 from = entry.next;
                 if random.chance(0.3) {

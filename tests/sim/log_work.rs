@@ -4,14 +4,18 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use kvick::io::sim::Random;
-use kvick::{FasterLog, LogAddress};
+use kvick::runtime::Task;
+use kvick::{Commit, FasterLog, LogAddress, Result};
 use tests::crash::Shared;
-use tests::log_model::{LogAcknowledged, LogLedger};
+use tests::log_model::{Asked, LogAcknowledged, LogLedger};
 use tests::log_state::Change;
 use tests::polling::AtMost;
 use tests::samples::pattern;
 use tests::simulated::Site;
+
+use crate::log_excuses::Excuses;
 
 const WRITERS: u64 = 3;
 const STEPS: u64 = 20;
@@ -25,42 +29,87 @@ pub(crate) struct Scene {
     pub(crate) log: FasterLog,
     pub(crate) ledger: Shared<LogLedger>,
     pub(crate) known: Shared<LogAcknowledged>,
+    pub(crate) excuses: Excuses,
+    /// Names of iterators.
+    pub(crate) consumers: [&'static str; 2],
+    /// Tasks that wait for commits of others.
+    pub(crate) waiting: Shared<Vec<Task<()>>>,
+    /// Readers are to end.
+    pub(crate) is_over: Shared<bool>,
 }
 
 impl Scene {
-    /// Works until all is done, then perhaps closes the log.
-    pub(crate) async fn work(&self) {
-        let mut ended = Vec::new();
-        for number in 0..WRITERS {
-            ended.push(self.site.handle.spawn("writer", self.clone().write(number)));
-        }
+    pub(crate) fn new(site: Site, log: FasterLog, excuses: Excuses) -> Self {
+        let (ledger, known) = (Shared::default(), Shared::default());
+        let (waiting, is_over) = (Shared::default(), Shared::default());
+        let consumers = ["a", "b"];
+        Self { site, log, ledger, known, excuses, consumers, waiting, is_over }
+    }
+
+    /// The same log, to be worked on once more.
+    pub(crate) fn again(&self, excuses: Excuses) -> Self {
+        let site = Site { seed: self.site.seed + 1, ..self.site.clone() };
+        let (consumers, is_over) = (["c", "d"], Shared::default());
+        Self { site, excuses, consumers, is_over, ..self.clone() }
+    }
+
+    /// Works until all is done, then perhaps closes the log, or takes no more entries.
+    pub(crate) async fn work(&self, closes: bool, completes: bool) {
+        let spawn = |name, future: BoxFuture<'static, ()>| self.site.handle.spawn(name, future);
+        let mut writers: Vec<_> = (0..WRITERS)
+            .map(|number| spawn("writer", self.clone().write(number).boxed()))
+            .collect();
         for number in 0..2 {
-            ended.push(self.site.handle.spawn("committer", self.clone().commit_often(number)));
+            writers.push(spawn("committer", self.clone().commit_often(number).boxed()));
         }
-        ended.push(self.site.handle.spawn("trimmer", self.clone().trim()));
-        // These end with the run: its simulation tells of their panics.
-        self.site.handle.spawn("from afar", self.clone().read_from_afar()).detach();
-        self.site.handle.spawn("picker", self.clone().pick()).detach();
-        self.site.handle.spawn("tail", self.clone().follow(false)).detach();
-        self.site.handle.spawn("uncommitted tail", self.clone().follow(true)).detach();
-        for name in ["a", "b"] {
-            self.site.handle.spawn("consumer", self.clone().consume(name)).detach();
+        writers.push(spawn("trimmer", self.clone().trim().boxed()));
+        let mut readers = vec![
+            spawn("from afar", self.clone().read_from_afar().boxed()),
+            spawn("picker", self.clone().pick().boxed()),
+            spawn("tail", self.clone().follow(false).boxed()),
+            spawn("uncommitted tail", self.clone().follow(true).boxed()),
+            spawn("consumer", self.clone().consume(self.consumers[0]).boxed()),
+            spawn("consumer", self.clone().consume(self.consumers[1]).boxed()),
+        ];
+        if !closes {
+            // They end with the run: its simulation tells of their panics.
+            readers.drain(..).for_each(Task::detach);
         }
-        for task in ended {
+        for task in writers {
             task.await.expect("the task ends well");
         }
-        let mut random = self.site.random(9);
-        if random.chance(0.2) {
+        if completes {
             self.ledger.lock().change(Change::Complete);
-            let asked = self.ledger.lock().asked(&self.log, false);
-            let commit = self.log.complete().await.expect("a sound disk");
-            self.ledger.lock().acknowledge(&mut self.known.lock(), &commit, &asked);
         }
-        if random.chance(0.4) {
+        let asked = self.ledger.lock().asked(&self.log, false);
+        let commit = if completes { self.log.complete().await } else { self.log.commit().await };
+        self.acknowledge(commit, &asked);
+        for task in std::mem::take(&mut *self.waiting.lock()) {
+            task.await.expect("the task ends well");
+        }
+        *self.is_over.lock() = true;
+        if closes {
             let asked = self.ledger.lock().asked(&self.log, false);
-            self.log.close().await.expect("a sound disk");
-            let commit = self.log.last_commit();
-            self.ledger.lock().acknowledge(&mut self.known.lock(), &commit, &asked);
+            let closed = self.log.close().await;
+            self.acknowledge(closed.map(|()| self.log.last_commit()), &asked);
+        }
+        for task in readers {
+            task.await.expect("the task ends well");
+        }
+    }
+
+    /// The result of an operation on a disk that may have faults, if it is well.
+    pub(crate) fn excused<T>(&self, result: Result<T>) -> Option<T> {
+        result.map_err(|error| self.excuses.check(&error)).ok()
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        *self.is_over.lock()
+    }
+
+    fn acknowledge(&self, commit: Result<Commit>, asked: &Asked) {
+        if let Some(commit) = self.excused(commit) {
+            self.ledger.lock().acknowledge(&mut self.known.lock(), &commit, asked);
         }
     }
 
@@ -93,16 +142,17 @@ impl Scene {
             _ => payload(random, 400),
         };
         let address = AtMost::new(polls(random), self.log.append(&payload)).await;
-        if let Some(address) = address {
-            let address = address.expect("a sound disk");
+        if let Some(address) = address.and_then(|address| self.excused(address)) {
             self.ledger.lock().append(&[address], vec![payload.clone()]);
             if random.chance(0.2) {
                 let scene = self.clone();
                 let waiting = async move {
-                    scene.log.wait_for_commit(address).await.expect("a sound disk");
-                    scene.acknowledge_entry(address);
+                    let waited = scene.log.wait_for_commit(address).await;
+                    if scene.excused(waited).is_some() {
+                        scene.acknowledge_entry(address);
+                    }
                 };
-                self.site.handle.spawn("waiting", waiting).detach();
+                self.waiting.lock().push(self.site.handle.spawn("waiting", waiting));
             }
         }
     }
@@ -111,8 +161,8 @@ impl Scene {
         let longest = [100, 1200][random.index(2)];
         let payloads: Vec<_> = (0..1 + random.below(6)).map(|_| payload(random, longest)).collect();
         let addresses = AtMost::new(polls(random), self.log.append_many(&payloads)).await;
-        if let Some(addresses) = addresses {
-            self.ledger.lock().append(&addresses.expect("a sound disk"), payloads);
+        if let Some(addresses) = addresses.and_then(|addresses| self.excused(addresses)) {
+            self.ledger.lock().append(&addresses, payloads);
         }
     }
 
@@ -121,8 +171,7 @@ impl Scene {
         let payload = payload(random, longest);
         self.ledger.lock().expect(&payload);
         let address = AtMost::new(polls(random), self.log.append_durable(&payload)).await;
-        if let Some(address) = address {
-            let address = address.expect("a sound disk");
+        if let Some(address) = address.and_then(|address| self.excused(address)) {
             self.ledger.lock().place(address, payload);
             self.acknowledge_entry(address);
         }
@@ -158,8 +207,7 @@ impl Scene {
         let asked = self.ledger.lock().asked(&self.log, has_cookie);
         let commit = AtMost::new(polls(random), request.into_future()).await;
         if let Some(commit) = commit {
-            let commit = commit.expect("a sound disk");
-            self.ledger.lock().acknowledge(&mut self.known.lock(), &commit, &asked);
+            self.acknowledge(commit, &asked);
         }
     }
 
@@ -174,8 +222,9 @@ impl Scene {
             }
             if random.chance(0.6) {
                 let until = visible[random.index(count / 2 + 1)];
-                self.log.truncate_until(until).await.expect("a sound disk");
-                self.ledger.lock().change(Change::Begin(until.raw()));
+                if self.excused(self.log.truncate_until(until).await).is_some() {
+                    self.ledger.lock().change(Change::Begin(until.raw()));
+                }
             } else {
                 let from = visible[count - 1 - random.index(count.min(6))];
                 self.truncate_suffix(from, polls(&mut random)).await;
@@ -204,9 +253,7 @@ impl Scene {
         })
         .await;
         if let Some(commit) = commit {
-            let commit = commit.expect("a sound disk");
-            let asked = changes.unwrap_or(asked);
-            self.ledger.lock().acknowledge(&mut self.known.lock(), &commit, &asked);
+            self.acknowledge(commit, &changes.unwrap_or(asked));
         }
     }
 }

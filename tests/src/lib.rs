@@ -7,6 +7,7 @@
 //! * [`journal`]: what a session did, and so what any checkpoint of it must have.
 //! * [`simulated`]: a store on the simulated executor and disk, and the command that replays.
 //! * [`crash`]: power cuts at every I/O, and what must be found afterwards.
+//! * [`log_files`]: the raw files of a log, to be damaged and opened again.
 //! * [`log_model`]: what was done to a log, and what a recovery must find of it.
 //! * [`log_state`]: what changes about a log apart from its entries.
 //! * [`allocations`]: an allocator that counts.
@@ -20,6 +21,7 @@ pub mod crash;
 pub mod files;
 pub mod history;
 pub mod journal;
+pub mod log_files;
 pub mod log_model;
 pub mod log_state;
 pub mod model;
