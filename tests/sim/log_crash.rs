@@ -11,17 +11,18 @@ use std::time::Duration;
 
 use kvick::io::sim::{Random, SimDisk, SimOptions};
 use kvick::runtime::Simulation;
+use kvick::{ErrorKind, FasterLog, LogConfig};
 use tests::crash::{Camera, Image, Shared};
 use tests::log_model::{LogAcknowledged, LogLedger};
 use tests::simulated::{Site, seeds_until};
 
 use crate::log_excuses::Excuses;
-use crate::log_work::Scene;
+use crate::log_work::{Ending, Scene};
 
 /// Lives after the first one: a crash in each.
 const DEPTH: u32 = 3;
 /// Images of each test, of which there are two.
-const IMAGES: u64 = 40_000;
+const IMAGES: u64 = 30_000;
 
 #[test]
 fn logs_of_small_units() {
@@ -104,31 +105,60 @@ impl Run {
         let life =
             self.seed.wrapping_add(u64::from(self.depth) << 32).wrapping_add(random.below(99));
         let site = Site { handle: simulation.handle(), disk: self.disk.clone(), seed: life };
-        let ledger = Shared::new(self.ledger.clone());
+        let mut lives = vec![Shared::new(self.ledger.clone())];
         simulation.run(async {
             let config = Site { seed: self.seed, ..site.clone() }.small_log_config();
-            let log = site.open_log(config).await;
-            let (kept, kept_known) = self.ledger.verify(&log, &self.known).await;
-            if works && !kept.is_completed() {
+            let mut rounds = match (works, self.depth) {
+                (false, _) => 0,
+                (true, 0) => 1 + random.below(3),
+                (true, _) => 1,
+            };
+            loop {
+                let log = open(&site, &config).await;
+                let ledger = lives.last().expect("one").lock().clone();
+                let before = known.lock().clone();
+                let (kept, kept_known) = ledger.verify(&log, &before).await;
+                if rounds == 0 || kept.is_completed() {
+                    break;
+                }
+                rounds -= 1;
                 // From here on nothing of an earlier life may be missing.
-                *ledger.lock() = kept;
+                let ledger = Shared::new(kept);
+                lives.push(ledger.clone());
                 *known.lock() = kept_known;
-                let [closes, completes] = [0.4, 0.2].map(|chance| random.chance(chance));
-                let (ledger, known) = (ledger.clone(), known.clone());
+                let ending = match rounds {
+                    0 => [Ending::Open, Ending::Closed][random.index(2)],
+                    _ => [Ending::Dropped, Ending::Closed][random.index(2)],
+                };
+                // Or its writers write the same again.
+                let site = Site { seed: life.wrapping_add(1000 * rounds), ..site.clone() };
                 let scene = Scene::new(site, log, Excuses::default());
-                Scene { ledger, known, ..scene }.work(closes, completes).await;
+                let scene = Scene { ledger, known: known.clone(), ..scene };
+                scene.work(ending, random.chance(0.1)).await;
+                if ending == Ending::Open {
+                    break;
+                }
             }
         });
         drop(simulation);
         let mut verified = u64::from(self.depth > 0);
         for Image { disk, acknowledged } in camera.take() {
-            // One that was taken during the recovery is about the life before.
-            let is_recovery = acknowledged.life == self.known.life;
-            let ledger = if is_recovery { self.ledger.clone() } else { ledger.lock().clone() };
+            let life = usize::try_from(acknowledged.life - self.known.life).expect("few");
+            let ledger = lives[life].lock().clone();
             let depth = self.depth + 1;
             let run = Self { seed: self.seed, disk, known: acknowledged, ledger, depth };
             verified += run.explore(random);
         }
         verified
+    }
+}
+
+/// Opens a log, as soon as the one before has let go of the directory.
+async fn open(site: &Site, config: &LogConfig) -> FasterLog {
+    loop {
+        match site.try_open_log(config.clone()).await {
+            Ok(log) => return log,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::InUse, "{error}"),
+        }
     }
 }

@@ -13,7 +13,7 @@ use tests::log_model::{LogAcknowledged, LogLedger};
 use tests::simulated::{Site, World, seeds};
 
 use crate::log_excuses::Excuses;
-use crate::log_work::Scene;
+use crate::log_work::{Ending, Scene};
 
 /// A run has fewer operations of the disk.
 const OPERATIONS: u64 = 5000;
@@ -47,7 +47,7 @@ async fn run(site: &Site, before: Left, what: &str) -> Left {
     let scene = Scene::new(site.clone(), log, excuses);
     *scene.ledger.lock() = ledger;
     *scene.known.lock() = known;
-    in_time(site, what, scene.work(true, false)).await;
+    in_time(site, what, scene.work(Ending::Closed, false)).await;
     scene.excuses.settle();
     let (ledger, known) = (scene.ledger.lock().clone(), scene.known.lock().clone());
     Left { ledger, known, excuses: scene.excuses }

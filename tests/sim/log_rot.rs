@@ -47,9 +47,9 @@ fn nothing_is_lost_of_what_is_sound() {
 
 #[test]
 fn a_log_that_is_cut_anywhere_has_the_newest_commit_that_is_left() {
-    let built = BuiltLog::new(50, 12);
+    let built = BuiltLog::new(10, 7);
     let [saved, last] = [built.saved(), built.last()].map(|commit| device_offset(commit.until));
-    let lengths = (saved - 1100..last + 1100).chain((last..built.end()).step_by(97));
+    let lengths = (saved - 700..last + 600).chain((last..built.end()).step_by(97));
     for length in lengths {
         let found = reopen_log(&built.cut(length), &four_log_pages());
         if let Some(newest) = built.newest_below(length) {
@@ -67,9 +67,9 @@ fn a_log_that_is_cut_anywhere_has_the_newest_commit_that_is_left() {
 
 #[test]
 fn every_byte_behind_the_manifest_matters_or_is_told() {
-    let built = BuiltLog::new(50, 12);
+    let built = BuiltLog::new(10, 7);
     let [saved, last] = [built.saved(), built.last()].map(|commit| device_offset(commit.until));
-    for offset in (saved..last + 1100).chain((last..built.end()).step_by(97)) {
+    for offset in (saved..last + 600).chain((last..built.end()).step_by(97)) {
         let (bit, within) = (1 << (offset % 8), usize::try_from(offset % UNIT).expect("small"));
         let damaged = spoiled(&built, offset, |unit| unit[within] ^= bit);
         meets(&built, offset, &damaged, "a bit");

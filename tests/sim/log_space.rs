@@ -7,7 +7,7 @@ use kvick::ErrorKind;
 use tests::simulated::{World, seeds};
 
 use crate::log_excuses::Excuses;
-use crate::log_work::Scene;
+use crate::log_work::{Ending, Scene};
 
 #[test]
 fn a_full_disk_stops_a_log_until_there_is_space() {
@@ -23,7 +23,7 @@ fn a_full_disk_stops_a_log_until_there_is_space() {
                     let scene = Scene::new(site.clone(), log.clone(), excuses.clone());
                     let space = 2048 + site.random(5).below(40_000);
                     site.disk.set_capacity(Some(space));
-                    scene.work(false, false).await;
+                    scene.work(Ending::Open, false).await;
                     assert_eq!(excuses.cause(), None, "a full disk poisons nobody");
                     site.disk.set_capacity(None);
                     let (begun, end) = (site.handle.now(), log.end());
@@ -41,7 +41,7 @@ fn a_full_disk_stops_a_log_until_there_is_space() {
                     // Everything that was appended is there, also what met the full disk.
                     assert!(commit.until >= end);
                     let again = scene.again(Excuses::default());
-                    again.work(true, false).await;
+                    again.work(Ending::Closed, false).await;
                     let (ledger, known) = (scene.ledger.lock().clone(), scene.known.lock().clone());
                     let log = site.open_log(site.small_log_config()).await;
                     ledger.verify(&log, &known).await;

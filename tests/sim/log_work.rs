@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use kvick::io::sim::Random;
-use kvick::runtime::Task;
+use kvick::runtime::{Task, TaskFailed};
 use kvick::{Commit, FasterLog, LogAddress, Result};
 use tests::crash::Shared;
 use tests::log_model::{Asked, LogAcknowledged, LogLedger};
@@ -38,6 +38,18 @@ pub(crate) struct Scene {
     pub(crate) is_over: Shared<bool>,
 }
 
+/// How a log is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It is closed, and all who have it are told.
+    Closed,
+    /// Everybody lets go of it, as when a process is killed: what was written and not synced is
+    /// there to be read, and not durable.
+    Dropped,
+    /// Readers have it still.
+    Open,
+}
+
 impl Scene {
     pub(crate) fn new(site: Site, log: FasterLog, excuses: Excuses) -> Self {
         let (ledger, known) = (Shared::default(), Shared::default());
@@ -53,8 +65,8 @@ impl Scene {
         Self { site, excuses, consumers, is_over, ..self.clone() }
     }
 
-    /// Works until all is done, then perhaps closes the log, or takes no more entries.
-    pub(crate) async fn work(&self, closes: bool, completes: bool) {
+    /// Works until all is done; then commits, perhaps for the last time, unless it is dropped.
+    pub(crate) async fn work(&self, ending: Ending, completes: bool) {
         let spawn = |name, future: BoxFuture<'static, ()>| self.site.handle.spawn(name, future);
         let mut writers: Vec<_> = (0..WRITERS)
             .map(|number| spawn("writer", self.clone().write(number).boxed()))
@@ -71,31 +83,36 @@ impl Scene {
             spawn("consumer", self.clone().consume(self.consumers[0]).boxed()),
             spawn("consumer", self.clone().consume(self.consumers[1]).boxed()),
         ];
-        if !closes {
+        if ending == Ending::Open {
             // They end with the run: its simulation tells of their panics.
             readers.drain(..).for_each(Task::detach);
         }
         for task in writers {
             task.await.expect("the task ends well");
         }
+        if ending != Ending::Dropped {
+            self.commit_all(completes).await;
+        }
+        readers.append(&mut self.waiting.lock());
+        *self.is_over.lock() = true;
+        if ending == Ending::Closed {
+            let asked = self.ledger.lock().asked(&self.log, false);
+            let closed = self.log.close().await;
+            self.acknowledge(closed.map(|()| self.log.last_commit()), &asked);
+        }
+        for task in readers {
+            let ended = if ending == Ending::Dropped { task.cancel().await } else { task.await };
+            assert!(!matches!(ended, Err(TaskFailed::Panicked { .. })), "{ended:?}");
+        }
+    }
+
+    async fn commit_all(&self, completes: bool) {
         if completes {
             self.ledger.lock().change(Change::Complete);
         }
         let asked = self.ledger.lock().asked(&self.log, false);
         let commit = if completes { self.log.complete().await } else { self.log.commit().await };
         self.acknowledge(commit, &asked);
-        for task in std::mem::take(&mut *self.waiting.lock()) {
-            task.await.expect("the task ends well");
-        }
-        *self.is_over.lock() = true;
-        if closes {
-            let asked = self.ledger.lock().asked(&self.log, false);
-            let closed = self.log.close().await;
-            self.acknowledge(closed.map(|()| self.log.last_commit()), &asked);
-        }
-        for task in readers {
-            task.await.expect("the task ends well");
-        }
     }
 
     /// The result of an operation on a disk that may have faults, if it is well.

@@ -75,7 +75,7 @@ impl BuiltLog {
                 built.commit(&log).await;
             }
             // More than memory takes: the first of them were written.
-            for _ in 0..30 {
+            for _ in 0..24 {
                 let payload = pattern(built.entries.len() as u64, 900);
                 let address = log.append(&payload).await.expect("appended");
                 built.entries.push((address, payload));
