@@ -1,0 +1,144 @@
+//! A durable queue of jobs on tokio that is killed again and again, and loses none of them.
+//!
+//! You learn: producers that share commits, a named iterator that remembers across crashes what is
+//! done, and giving the space of what is done back. `queue.rs` is the queue; here are those who
+//! use it, and who kills them.
+//!
+//! ```text
+//! cargo run --release --example queue
+//! ```
+
+mod queue;
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::io::{self, BufRead, BufReader, Lines};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use queue::Queue;
+
+type Failed = Box<dyn Error>;
+
+const PRODUCERS: u64 = 8;
+/// Times that the queue is killed.
+const LIVES: u64 = 3;
+/// Lines of a life before it is killed.
+const LINES: usize = 4000;
+
+fn main() -> Result<(), Failed> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => survive(),
+        ["live", path, life] => live(path.as_ref(), life),
+        ["finish", path] => finish(path.as_ref()),
+        _ => Err("usage: queue".into()),
+    }
+}
+
+/// What the world outside knows of a job.
+#[derive(Debug, Default)]
+struct Known {
+    is_pushed: bool,
+    done: u64,
+}
+
+/// Lets the queue live and die, then finishes it: nothing that was pushed is lost.
+fn survive() -> Result<(), Failed> {
+    let directory = tempfile::tempdir()?;
+    let path = directory.path();
+    let mut jobs: BTreeMap<String, Known> = BTreeMap::new();
+    for life in 0..LIVES {
+        let mut process = start(&["live".as_ref(), path, life.to_string().as_ref()])?;
+        let mut lines = lines_of(&mut process)?;
+        let (pushed, done) = note(lines.by_ref().take(LINES), &mut jobs)?;
+        process.kill()?;
+        // What it has said until it died.
+        let (pushed_late, done_late) = note(lines, &mut jobs)?;
+        process.wait()?;
+        let (pushed, done) = (pushed + pushed_late, done + done_late);
+        println!("life {life}: killed when {pushed} jobs were pushed and {done} done");
+    }
+    let mut process = start(&["finish".as_ref(), path])?;
+    let (_, done) = note(lines_of(&mut process)?, &mut jobs)?;
+    if !process.wait()?.success() {
+        return Err("the last life failed".into());
+    }
+    println!("the last life did {done} jobs");
+
+    let pushed = jobs.values().filter(|job| job.is_pushed).count();
+    let again = jobs.values().filter(|job| job.done > 1).count();
+    let lost = jobs.values().filter(|job| job.is_pushed && job.done == 0).count();
+    println!("{pushed} jobs were pushed: {lost} of them lost, {again} done more than once");
+    assert_eq!(lost, 0, "at least once means at least once");
+    Ok(())
+}
+
+/// One life: producers and workers, until it is killed.
+#[tokio::main]
+async fn live(path: &Path, life: &str) -> Result<(), Failed> {
+    let queue = Queue::open(path).await?;
+    for producer in 0..PRODUCERS {
+        let (queue, life) = (queue.clone(), life.to_owned());
+        tokio::spawn(async move {
+            for number in 0.. {
+                let job = format!("{life}/{producer}/{number}");
+                queue.push(job.as_bytes()).await.expect("the disk is sound");
+                println!("pushed {job}");
+            }
+        });
+    }
+    queue.work(work).await?;
+    Ok(())
+}
+
+/// The last life: no more producers, so there is an end.
+#[tokio::main]
+async fn finish(path: &Path) -> Result<(), Failed> {
+    let queue = Queue::open(path).await?;
+    queue.finish().await?;
+    queue.work(work).await?;
+    queue.close().await?;
+    eprintln!("the files of the empty queue have {} bytes", queue.bytes_stored());
+    Ok(())
+}
+
+/// A job that may be done twice: it says what it is. Others set a value, send a message that has a
+/// number, write a file.
+async fn work(job: Vec<u8>) {
+    tokio::task::yield_now().await;
+    println!("done {}", String::from_utf8_lossy(&job));
+}
+
+fn start(arguments: &[&Path]) -> Result<Child, Failed> {
+    let mut command = Command::new(std::env::current_exe()?);
+    Ok(command.args(arguments).stdout(Stdio::piped()).spawn()?)
+}
+
+fn lines_of(process: &mut Child) -> Result<Lines<BufReader<ChildStdout>>, Failed> {
+    let output = process.stdout.take().ok_or("it is piped")?;
+    Ok(BufReader::new(output).lines())
+}
+
+/// Notes what a process says; returns how many jobs were pushed and done.
+fn note(
+    lines: impl Iterator<Item = io::Result<String>>,
+    jobs: &mut BTreeMap<String, Known>,
+) -> Result<(u64, u64), Failed> {
+    let (mut pushed, mut done) = (0, 0);
+    for line in lines {
+        match line?.split_once(' ') {
+            Some(("pushed", job)) => {
+                jobs.entry(job.to_owned()).or_default().is_pushed = true;
+                pushed += 1;
+            }
+            Some(("done", job)) => {
+                jobs.entry(job.to_owned()).or_default().done += 1;
+                done += 1;
+            }
+            // The last line may be cut.
+            _ => {}
+        }
+    }
+    Ok((pushed, done))
+}

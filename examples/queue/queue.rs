@@ -1,0 +1,120 @@
+//! A durable queue of jobs: what is pushed is done at least once, whatever happens in between.
+
+use std::path::Path;
+
+use futures::{StreamExt, TryStreamExt};
+use kvick::runtime::Handle;
+use kvick::{ByteSize, Error, ErrorKind, FasterLog, LogConfig, LogEntry, Result};
+use tokio::task::JoinError;
+
+/// Jobs that are done before that is made durable. After a crash at most so many are done again.
+const BATCH: usize = 64;
+/// Jobs that are worked on at the same time.
+const WORKERS: usize = 4;
+/// The name of the place in the log that the workers have come to.
+const PLACE: &str = "workers";
+
+/// A queue in a directory: a cheap handle.
+#[derive(Clone, Debug)]
+pub(crate) struct Queue {
+    log: FasterLog,
+}
+
+impl Queue {
+    /// Opens the queue as soon as nobody else has it open: the system may hold the files of a
+    /// process that was killed for a moment.
+    pub(crate) async fn open(path: &Path) -> Result<Self> {
+        loop {
+            let config = LogConfig::default()
+                .with_memory(ByteSize::mib(1))
+                // Space comes back a file at a time.
+                .with_segment_size(ByteSize::kib(128));
+            let runtime = Handle::tokio(tokio::runtime::Handle::current());
+            match FasterLog::builder(config).runtime(runtime).open(path).await {
+                Err(error) if error.kind() == ErrorKind::InUse => tokio::task::yield_now().await,
+                opened => return Ok(Self { log: opened? }),
+            }
+        }
+    }
+
+    /// Adds a job, and returns when it can no longer be lost. Producers that wait at the same time
+    /// share one commit.
+    pub(crate) async fn push(&self, job: &[u8]) -> Result<()> {
+        self.log.append_durable(job).await?;
+        Ok(())
+    }
+
+    /// Takes no more jobs: [`work`](Self::work) ends with the last one.
+    pub(crate) async fn finish(&self) -> Result<()> {
+        self.log.complete().await?;
+        Ok(())
+    }
+
+    /// Does jobs in tasks of their own, as they come. Returns how many, when the queue is finished
+    /// and empty.
+    pub(crate) async fn work<W>(&self, work: impl Fn(Vec<u8>) -> W) -> Result<u64, Failed>
+    where
+        W: Future<Output = ()> + Send + 'static,
+    {
+        let mut jobs = self.log.iterator(PLACE)?;
+        let mut done = 0;
+        loop {
+            let batch = (&mut jobs).ready_chunks(BATCH).next().await;
+            let Some(batch) = batch else {
+                return Ok(done);
+            };
+            let batch: Vec<LogEntry> = batch.into_iter().collect::<Result<_>>()?;
+            let until = batch[batch.len() - 1].next;
+            done += batch.len() as u64;
+            futures::stream::iter(batch)
+                .map(|job| tokio::spawn(work(job.payload.to_vec())))
+                .buffer_unordered(WORKERS)
+                .try_collect::<()>()
+                .await?;
+            // Only now: a crash before this commit does the batch once more.
+            jobs.complete_until(until);
+            self.log.commit().await?;
+            self.log.truncate_until(until).await?;
+        }
+    }
+
+    /// Bytes of the files.
+    pub(crate) fn bytes_stored(&self) -> u64 {
+        self.log.stats().device.bytes_stored
+    }
+
+    pub(crate) async fn close(&self) -> Result<()> {
+        self.log.close().await
+    }
+}
+
+/// Why there is no more work.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    Log(Error),
+    /// A job panicked. It and its batch are done again when the queue is opened again.
+    Job(JoinError),
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Log(error)
+    }
+}
+
+impl From<JoinError> for Failed {
+    fn from(error: JoinError) -> Self {
+        Self::Job(error)
+    }
+}
+
+impl std::fmt::Display for Failed {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Log(error) => error.fmt(formatter),
+            Self::Job(error) => error.fmt(formatter),
+        }
+    }
+}
+
+impl std::error::Error for Failed {}

@@ -1,0 +1,37 @@
+//! The examples that kill processes of their own, run as a user would.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+/// An example that was built together with this test; `cargo test --test killed` builds none.
+fn example(name: &str) -> Option<PathBuf> {
+    let test = std::env::current_exe().expect("it runs");
+    let profile = test.parent().and_then(|deps| deps.parent()).expect("target/PROFILE/deps");
+    let path = profile.join("examples").join(name).with_extension(std::env::consts::EXE_EXTENSION);
+    path.exists().then_some(path)
+}
+
+/// What an example says, which must end well.
+fn output_of(name: &str) -> Option<String> {
+    let Some(path) = example(name) else {
+        eprintln!("skipped: the example {name} is not built");
+        return None;
+    };
+    let output = Command::new(path).output().expect("it is built");
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name}: {complaints}");
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn the_log_keeps_what_was_acknowledged() {
+    let Some(output) = output_of("faster_log") else { return };
+    assert!(output.contains("had seen 20000 entries committed"), "{output}");
+    assert!(output.contains("complete with commit"), "{output}");
+}
+
+#[test]
+fn the_queue_loses_no_job() {
+    let Some(output) = output_of("queue") else { return };
+    assert!(output.contains(" jobs were pushed: 0 of them lost"), "{output}");
+}
