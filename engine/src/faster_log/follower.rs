@@ -243,8 +243,8 @@ impl Followed {
     /// Lets readers see a newer commit.
     fn show(&self, settled: &Settled) {
         let source = &self.source;
-        source.voids.replace(settled.voids.clone());
         source.begin.raise(settled.begin);
+        source.voids.replace(settled.voids.clone());
         source.durable.raise(settled.until);
         // Release: as in the driver of a log.
         source.completed.store(settled.completed, Ordering::Release);

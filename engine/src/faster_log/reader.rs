@@ -56,6 +56,8 @@ pub(super) struct Reader {
     /// that one.
     limit: Address,
     stop: Address,
+    /// Truncations that these know of.
+    cuts: u64,
     /// Bytes that the frame at `at` has.
     needed: usize,
     /// The pieces of an entry so far.
@@ -85,6 +87,7 @@ impl Reader {
             chunk: Chunk::default(),
             limit: Address::NONE,
             stop: Address::NONE,
+            cuts: 0,
             needed: 0,
             pieces: None,
             ahead: None,
@@ -132,6 +135,9 @@ impl Reader {
 
     #[inline]
     fn next_in_chunk(&mut self) -> Next {
+        if self.cuts != self.source.voids.cuts() {
+            self.look_again();
+        }
         while self.at < self.stop
             && let Some(rest) = self.chunk.from(self.at)
         {
@@ -166,6 +172,14 @@ impl Reader {
             }
         }
         Next::Nothing
+    }
+
+    /// Leaves out entries of the chunk that were truncated since it was taken.
+    #[cold]
+    fn look_again(&mut self) {
+        let limit = self.limit();
+        self.limit = self.limit.min(limit);
+        self.stop = self.stop.min(limit);
     }
 
     /// Adds a piece to those before it.
@@ -243,6 +257,8 @@ impl Reader {
 
     /// Jumps over what is no longer there; returns how far what follows may be read at once.
     fn limit(&mut self) -> Address {
+        // Before what it counts is looked at.
+        self.cuts = self.source.voids.cuts();
         let begin = self.source.begin.load();
         if self.at < begin {
             self.jump(begin);

@@ -5,24 +5,44 @@
 
 use crate::address::Address;
 use kvick_io::sync::RwLock;
+use kvick_io::sync::atomic::{AtomicU64, Ordering};
 
 /// The ranges, ascending and apart.
-#[derive(Debug, Default)]
-pub(super) struct Voids(RwLock<Vec<[Address; 2]>>);
+#[derive(Debug)]
+pub(super) struct Voids {
+    ranges: RwLock<Vec<[Address; 2]>>,
+    /// Counts truncations, also those of the oldest entries.
+    cuts: AtomicU64,
+}
 
 impl Voids {
     pub(super) fn new(voids: Vec<[Address; 2]>) -> Self {
-        Self(RwLock::new(voids))
+        Self { ranges: RwLock::new(voids), cuts: AtomicU64::new(0) }
+    }
+
+    /// A number that has changed if entries were truncated at either end: readers that own copies
+    /// of entries look whether these are still there.
+    #[inline(always)]
+    pub(super) fn cuts(&self) -> u64 {
+        // Relaxed: whoever was told of a truncation sees its number; what it means is under the
+        // lock, or was raised before.
+        self.cuts.load(Ordering::Relaxed)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<[Address; 2]>)) {
+        change(&mut self.ranges.write().expect("nothing panics under it"));
+        // Relaxed: as above.
+        self.cuts.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Adds `[start, end)`; `end` is beyond every range there is.
     pub(super) fn add(&self, void: [Address; 2]) {
-        add(&mut self.0.write().expect("nothing panics under it"), void);
+        self.change(|voids| add(voids, void));
     }
 
     /// The first address at or behind `at` that is not void, and how far what is not void goes.
     pub(super) fn clip(&self, at: Address) -> (Address, Option<Address>) {
-        let voids = self.0.read().expect("nothing panics under it");
+        let voids = self.ranges.read().expect("nothing panics under it");
         let next = voids.partition_point(|[_, end]| *end <= at);
         match voids.get(next) {
             // The range behind it is apart from it.
@@ -34,12 +54,12 @@ impl Voids {
 
     /// Has these ranges instead.
     pub(super) fn replace(&self, voids: Vec<[Address; 2]>) {
-        *self.0.write().expect("nothing panics under it") = voids;
+        self.change(|present| *present = voids);
     }
 
-    /// Forgets what lies below `begin`.
+    /// Forgets what lies below `begin`, where the log begins by now.
     pub(super) fn forget_below(&self, begin: Address) {
-        forget_below(&mut self.0.write().expect("nothing panics under it"), begin);
+        self.change(|voids| forget_below(voids, begin));
     }
 }
 
