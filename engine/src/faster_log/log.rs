@@ -265,10 +265,7 @@ impl FasterLog {
     /// That a frame begins at `address`, which is below the end.
     pub(super) async fn frame_at(&self, address: Address) -> Result<()> {
         let source = &self.core.source;
-        let is_aligned = source.can_begin(address);
-        if !is_aligned {
-            return Err(no_entry(address));
-        }
+        self.check_place(address).await?;
         let terms =
             Terms { end: Address::new(address.raw() + 1), follow: false, uncommitted: true };
         let mut scan = self.read_from(address, terms);
@@ -280,6 +277,27 @@ impl FasterLog {
         }
     }
 
+    /// That a frame may begin at `address`, which is below the end. Afterwards a header that is
+    /// missing there is one that somebody is about to write, not some bytes within an entry.
+    async fn check_place(&self, address: Address) -> Result<()> {
+        let source = &self.core.source;
+        if !source.can_begin(address) {
+            return Err(no_entry(address));
+        }
+        let durable = source.durable.load();
+        if address < durable || source.is_written(address) {
+            return Ok(());
+        }
+        // From where a frame begins for certain.
+        let terms = Terms { end: address, follow: false, uncommitted: true };
+        let mut scan = self.read_from(durable, terms);
+        while let Some(before) = scan.next().await {
+            before?;
+        }
+        let is_place = scan.position().inner() == address || source.is_boundary(address);
+        if is_place || address < source.begin.load() { Ok(()) } else { Err(no_entry(address)) }
+    }
+
     async fn entry_at(&self, address: Address) -> Result<Option<LogEntry>> {
         let source = &self.core.source;
         let is_gone = || address < source.begin.load() || source.voids.clip(address).0 != address;
@@ -287,9 +305,7 @@ impl FasterLog {
             source.check()?;
             return Ok(None);
         }
-        if !source.can_begin(address) {
-            return Err(no_entry(address));
-        }
+        self.check_place(address).await?;
         let terms =
             Terms { end: Address::new(address.raw() + 1), follow: false, uncommitted: true };
         let mut scan = self.read_from(address, terms);

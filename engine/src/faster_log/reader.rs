@@ -232,11 +232,16 @@ impl Reader {
             if self.turn_is_over(context) {
                 return Poll::Pending;
             }
+            // Below, everything is written: no header means that no frame begins there.
+            let durable = self.source.durable.load();
             match self.source.in_memory(self.at, limit, self.needed) {
                 InMemory::Chunk(chunk) => {
                     self.ahead = None;
                     self.take_chunk(chunk, limit);
                     return Poll::Ready(Ok(true));
+                }
+                InMemory::Unwritten if self.at < durable => {
+                    return Poll::Ready(Err(self.source.damage(self.at)));
                 }
                 InMemory::Unwritten => self.wait_for_frame(),
                 InMemory::Evicted => {
