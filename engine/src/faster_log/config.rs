@@ -22,6 +22,8 @@ const MEMORY: [u64; 2] = [24 << 10, 1 << 40];
 const SEGMENT_MAX: u64 = 1 << 40;
 const UNIT_BYTES: usize = 512;
 const IN_FLIGHT: [u32; 2] = [1, 64];
+const DEPTH: [u32; 2] = [2, 16384];
+const IO_THREADS: [u32; 2] = [1, 1024];
 
 /// The settings of a [`FasterLog`](super::FasterLog). `memory` is the one to think about.
 ///
@@ -190,8 +192,13 @@ impl Geometry {
         let memory = config.memory.bytes();
         within("memory", memory, MEMORY)?;
         within("commits_in_flight", config.commits_in_flight.into(), IN_FLIGHT.map(u64::from))?;
+        within("depth", config.depth.into(), DEPTH.map(u64::from))?;
+        within("io_threads", config.io_threads.into(), IO_THREADS.map(u64::from))?;
         if config.commit_every.is_some_and(|every| every.is_zero()) {
             return Err(Error::invalid("commit_every = 0: must be longer, or absent"));
+        }
+        if config.commit_bytes.is_some_and(|bytes| bytes.bytes() == 0) {
+            return Err(Error::invalid("commit_bytes = 0: must be more, or absent"));
         }
         let io = (memory / IO_PART).clamp(IO_BYTES[0], IO_BYTES[1]);
         let asked = page_bytes.or(config.page_size.map(ByteSize::bytes));
