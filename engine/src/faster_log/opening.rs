@@ -104,7 +104,7 @@ impl Opening {
         let until = units.device_offset(settled.until);
         let dropped = end.saturating_sub(until);
         if dropped > 0 || settled != saved {
-            self.cut(&*device, until).await?;
+            cut(&*self.directory, &*device, until).await?;
             let bytes = Manifest::new(sizes, &settled).encode();
             let published = publication::publish(&*self.directory, &bytes, true).await;
             published.map_err(|failed| failed.error)?;
@@ -142,15 +142,6 @@ impl Opening {
         let buffers = self.buffers(&geometry);
         let core = self.core((sizes, geometry), (device, buffers), &settled)?;
         Ok(Opened { core, sizes, published: settled, lock, recovery: None })
-    }
-
-    /// Deletes what lies behind the newest commit, durably, and makes durable what is kept: it may
-    /// have been read from the memory of the system.
-    async fn cut(&self, device: &dyn Device, end: u64) -> Result<()> {
-        let failed = |error| Error::io("cutting off the torn tail of the log", error);
-        device.truncate(end).await.map_err(failed)?;
-        device.sync().await.result.map_err(failed)?;
-        self.directory.sync().await.map_err(failed)
     }
 
     fn buffers(&self, geometry: &Geometry) -> BufPool {
@@ -307,6 +298,15 @@ pub(super) async fn look(
             Ok(None)
         }
     }
+}
+
+/// Deletes what lies behind the newest commit, durably, and makes durable what is kept: it may have
+/// been read from the memory of the system.
+pub(super) async fn cut(directory: &dyn Directory, device: &dyn Device, end: u64) -> Result<()> {
+    let failed = |error| Error::io("cutting off the torn tail of the log", error);
+    device.truncate(end).await.map_err(failed)?;
+    device.sync().await.result.map_err(failed)?;
+    directory.sync().await.map_err(failed)
 }
 
 /// Opens the file of the log, whose segments have this size.

@@ -72,6 +72,20 @@ pub(super) fn add(voids: &mut Vec<[Address; 2]>, [start, end]: [Address; 2]) {
     voids.push([first, end]);
 }
 
+/// Adds a range to a list of ranges, wherever it is.
+pub(super) fn merge(voids: &mut Vec<[Address; 2]>, void: [Address; 2]) {
+    voids.push(void);
+    voids.sort_unstable();
+    let mut apart: Vec<[Address; 2]> = Vec::with_capacity(voids.len());
+    for [start, end] in voids.drain(..) {
+        match apart.last_mut().filter(|last| last[1] >= start) {
+            Some(last) => last[1] = last[1].max(end),
+            None => apart.push([start, end]),
+        }
+    }
+    *voids = apart;
+}
+
 /// Drops from a list what lies below `begin`.
 pub(super) fn forget_below(voids: &mut Vec<[Address; 2]>, begin: Address) {
     voids.retain(|[_, end]| *end > begin);
@@ -94,6 +108,16 @@ mod tests {
         assert_eq!(voids, [[at(100), at(200)], [at(300), at(800)]]);
         forget_below(&mut voids, at(200));
         assert_eq!(voids, [[at(300), at(800)]]);
+    }
+
+    #[test]
+    fn a_range_is_merged_wherever_it_is() {
+        let mut voids = vec![[at(100), at(200)], [at(300), at(400)]];
+        merge(&mut voids, [at(200), at(250)]);
+        merge(&mut voids, [at(50), at(60)]);
+        assert_eq!(voids, [[at(50), at(60)], [at(100), at(250)], [at(300), at(400)]]);
+        merge(&mut voids, [at(55), at(350)]);
+        assert_eq!(voids, [[at(50), at(400)]]);
     }
 
     #[test]

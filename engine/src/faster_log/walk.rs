@@ -112,6 +112,25 @@ impl Walk<'_> {
         Ok(proof)
     }
 
+    /// The first sound frame behind `stop` that begins where a unit does.
+    pub(super) async fn sound_frame_behind(&self, stop: Stop) -> Result<Option<Address>> {
+        let units = self.framing.units;
+        let mut from = units.unit_behind(stop.unit);
+        while units.device_offset(from) < self.stored.end() {
+            for run in self.sound_runs(from).await? {
+                let mut at = run.start;
+                while at < run.next {
+                    if self.frames_of(&run, at, &mut |_frame| Ok(()))? > at {
+                        return Ok(Some(at));
+                    }
+                    at = units.unit_behind(at);
+                }
+            }
+            from = units.page_behind(from);
+        }
+        Ok(None)
+    }
+
     /// The sound units of a page from `from` on, those that follow each other together.
     async fn sound_runs(&self, from: Address) -> Result<Vec<Run>> {
         let units = self.framing.units;

@@ -1,0 +1,115 @@
+//! The walk along a whole log that goes on behind damage.
+
+use super::check::LogDamage;
+use super::commit_record::CommitRecord;
+use super::entry::Kind;
+use super::settled::Settled;
+use super::walk::{Frame, Stop, Walk};
+use crate::address::Address;
+use crate::error::Result;
+use crate::hybrid_log::Units;
+
+/// What a walk along a whole log has found.
+#[derive(Debug)]
+pub(super) struct Survey {
+    /// As of the newest commit.
+    pub(super) settled: Settled,
+    pub(super) entries: u64,
+    pub(super) entry_bytes: u64,
+    pub(super) damage: Vec<LogDamage>,
+    /// Of entries that no commit has so far.
+    since: [u64; 2],
+    /// The first piece of the entry whose pieces are coming.
+    first: Option<(Address, u64)>,
+}
+
+impl Survey {
+    /// Walks from the begin of the log to its end. `saved` is the commit of the manifest.
+    pub(super) async fn of(walk: &Walk<'_>, saved: Settled) -> Result<Self> {
+        let units = walk.framing.units;
+        let durable = saved.until;
+        let mut at = saved.begin;
+        let mut survey = Self {
+            settled: saved,
+            entries: 0,
+            entry_bytes: 0,
+            damage: Vec::new(),
+            since: [0; 2],
+            first: None,
+        };
+        loop {
+            let stop = walk.along(at, |frame| survey.take_in(units, durable, frame)).await?;
+            let is_lost = stop.at < survey.settled.until
+                || walk.proof_behind(stop, survey.settled.until).await?.is_some();
+            if !is_lost {
+                break;
+            }
+            let next = walk.sound_frame_behind(stop).await?;
+            let next = next.unwrap_or(survey.settled.until).max(units.unit_behind(stop.at));
+            survey.note(walk, stop, next);
+            at = next;
+        }
+        let until = survey.settled.until;
+        survey.damage.retain(|damage| damage.start.inner() < until);
+        Ok(survey)
+    }
+
+    fn take_in(&mut self, units: Units, durable: Address, frame: Frame<'_>) -> Result<()> {
+        let bytes = frame.payload.len() as u64;
+        match frame.kind {
+            Kind::Whole => self.count(frame.address, bytes),
+            Kind::First => self.first = Some((frame.address, bytes)),
+            Kind::Middle | Kind::Last => self.piece(frame, bytes),
+            Kind::Commit => {
+                let record = CommitRecord::decode(frame.payload);
+                if let Some(record) = record
+                    .filter(|record| frame.address >= durable && self.settled.precedes(record))
+                {
+                    self.settled.apply(&record, units.unit_behind_end(frame.next));
+                }
+                self.entries += std::mem::take(&mut self.since[0]);
+                self.entry_bytes += std::mem::take(&mut self.since[1]);
+            }
+            Kind::Padding => {}
+        }
+        Ok(())
+    }
+
+    fn piece(&mut self, frame: Frame<'_>, bytes: u64) {
+        match &mut self.first {
+            Some((_, sum)) => *sum += bytes,
+            // Its first piece is lost, and so it is, too.
+            None => {
+                if let Some(damage) = self.damage.last_mut() {
+                    damage.end = frame.next.into();
+                }
+            }
+        }
+        if frame.kind == Kind::Last
+            && let Some((first, sum)) = self.first.take()
+        {
+            self.count(first, sum);
+        }
+    }
+
+    fn count(&mut self, address: Address, bytes: u64) {
+        let is_void =
+            self.settled.voids.iter().any(|[start, end]| (*start..*end).contains(&address));
+        if address >= self.settled.begin && !is_void {
+            self.since[0] += 1;
+            self.since[1] += bytes;
+        }
+    }
+
+    /// Notes what lies between a stop and the next sound frame.
+    fn note(&mut self, walk: &Walk<'_>, stop: Stop, next: Address) {
+        let start = self.first.take().map_or(stop.at, |(first, _)| first);
+        let is_void = |[from, end]: &[Address; 2]| *from <= start && next <= *end;
+        if self.settled.voids.iter().any(is_void) {
+            return;
+        }
+        let offset = walk.framing.units.device_offset(stop.unit);
+        let (file, offset) = walk.device.locate(offset);
+        self.damage.push(LogDamage { start: start.into(), end: next.into(), file, offset });
+    }
+}
