@@ -1,5 +1,14 @@
 //! The log as its users see it.
 
+mod appending;
+mod committing;
+mod iterators;
+mod life;
+mod places;
+mod reading;
+mod recovering;
+mod settings;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +16,7 @@ use futures::{SinkExt, StreamExt, TryStreamExt};
 use kvick::io::MemoryDirectory;
 use kvick::runtime::block_on;
 use kvick::{ByteSize, Error, ErrorKind, FasterLog, LogAddress, LogConfig, LogFollower, LogGroup};
+use tests::simulated::Site;
 
 fn small() -> LogConfig {
     LogConfig::default()
@@ -25,6 +35,12 @@ async fn open(directory: &Arc<MemoryDirectory>) -> FasterLog {
             Err(error) => assert_eq!(error.kind(), ErrorKind::InUse, "{error}"),
         }
     }
+}
+
+/// Opens a log on the simulated disk.
+async fn open_on(site: &Site, config: LogConfig) -> FasterLog {
+    let builder = FasterLog::builder(config).runtime(site.handle.clone()).seed(site.seed);
+    builder.directory(site.disk.directory("log")).open_in_directory().await.expect("opens")
 }
 
 async fn payloads(log: &FasterLog) -> Vec<Vec<u8>> {

@@ -13,7 +13,7 @@ fn open(path: &Path) -> Result<FasterKv<u64, u64>> {
 }
 
 /// Everything in a directory, byte by byte.
-fn contents(path: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn contents(path: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(path).expect("a directory");
     let files = entries.map(|entry| {
         let entry = entry.expect("an entry");

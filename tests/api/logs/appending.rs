@@ -1,0 +1,205 @@
+//! Appending: what fits, what waits, what is refused.
+
+use std::sync::Arc;
+use std::task::Poll;
+
+use futures::{SinkExt, StreamExt};
+use kvick::io::MemoryDirectory;
+use kvick::runtime::block_on;
+use kvick::{Error, ErrorKind};
+use tests::polling::poll_once;
+use tests::simulated::{World, seeds};
+
+use super::{open, open_on, payloads, small};
+
+/// Appends until there is no room; nothing is written meanwhile, as nobody else gets a turn.
+fn fill(log: &kvick::FasterLog, entry: &[u8]) -> u64 {
+    for taken in 0.. {
+        if let Err(error) = log.try_append(entry) {
+            assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+            assert!(
+                error.is_retryable() && error.to_string().contains("memory is full"),
+                "{error}"
+            );
+            return taken;
+        }
+    }
+    unreachable!("memory is small")
+}
+
+#[test]
+fn without_room_an_attempt_is_busy_and_an_append_waits() {
+    seeds(5, |seed| {
+        let world = World::new(seed);
+        world.simulation.run(async {
+            let log = open_on(&world.site, small()).await;
+            let taken = fill(&log, &[7; 1000]);
+            assert!((40..60).contains(&taken), "{taken} entries of 1000 bytes in 14 pages");
+            let mut given_up = log.append(b"given up");
+            assert!(poll_once(&mut given_up).is_pending());
+            drop(given_up);
+            // Room for small entries may be left.
+            let small = fill(&log, b"");
+            let entries: Vec<_> = (0..200_u32).map(|n| n.to_le_bytes().repeat(100)).collect();
+            let waiting = entries.iter().map(|entry| log.append(entry));
+            for address in futures::future::join_all(waiting).await {
+                address.expect("appended");
+            }
+            log.commit().await.expect("committed");
+            let all = payloads(&log).await;
+            let count = |length| all.iter().filter(|entry| entry.len() == length).count() as u64;
+            assert_eq!((count(1000), count(0), count(400)), (taken, small, 200));
+            assert_eq!(all.len() as u64, taken + small + 200);
+            log.close().await.expect("closes");
+        });
+    });
+}
+
+#[test]
+fn batches_are_whole_and_contiguous() {
+    let entries: Vec<Vec<u8>> = (0..40_u8).map(|n| vec![n; usize::from(n) * 30]).collect();
+    seeds(5, |seed| {
+        let world = World::new(seed);
+        world.simulation.run(async {
+            let log = open_on(&world.site, small()).await;
+            let tasks = (0..6).map(|_| async {
+                for _ in 0..5 {
+                    let addresses = log.append_many(&entries).await.expect("appended");
+                    assert!(addresses.len() == 40 && addresses.is_sorted());
+                    log.append(b"between").await.expect("appended");
+                }
+            });
+            futures::future::join_all(tasks).await;
+            log.commit().await.expect("committed");
+            let mut rest = &payloads(&log).await[..];
+            let mut batches = 0;
+            while let Some(first) = rest.first() {
+                let length = if first == b"between" { 1 } else { 40 };
+                assert!(length == 1 || rest[..40] == entries);
+                batches += length / 40;
+                rest = &rest[length..];
+            }
+            assert_eq!(batches, 30);
+            log.close().await.expect("closes");
+        });
+    });
+}
+
+#[test]
+fn a_batch_may_be_empty_but_not_larger_than_half_of_the_memory() {
+    block_on(async {
+        let log = open(&Arc::new(MemoryDirectory::new())).await;
+        let nothing: [&[u8]; 0] = [];
+        assert_eq!(log.append_many(&nothing).await.expect("nothing"), []);
+        let end = log.end();
+        let error = log.append_many(&vec!["x".repeat(900); 40]).await.expect_err("too much");
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        assert!(error.to_string().contains("memory = 64KiB at most about"), "{error}");
+        let error = log.try_append(&[0; 30_000]).expect_err("too much");
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        assert_eq!(log.end(), end, "nothing of it was appended");
+        log.append_many(&["x".repeat(900), "y".to_owned()]).await.expect("appended");
+        log.commit().await.expect("committed");
+        assert_eq!(payloads(&log).await.len(), 2);
+        log.close().await.expect("closes");
+    });
+}
+
+/// Pages of 4 KiB hold frames of 4032 bytes, of which 8 are a header.
+#[test]
+fn entries_of_every_length_come_back() {
+    let lengths = [0, 1, 7, 8, 9, 495, 496, 497, 1000, 1001, 4015, 4016, 4017];
+    let lengths = lengths.into_iter().chain([4023, 4024, 4025, 4032, 4096, 8048, 8049, 20_000]);
+    let entries: Vec<Vec<u8>> = lengths
+        .enumerate()
+        .flat_map(|(number, length)| vec![vec![number.to_le_bytes()[0]; length]; 3])
+        .collect();
+    block_on(async {
+        let directory = Arc::new(MemoryDirectory::new());
+        let log = open(&directory).await;
+        let mut addresses = Vec::new();
+        for entry in &entries {
+            addresses.push(log.append(entry).await.expect("appended"));
+        }
+        for life in 0..2 {
+            let log = if life == 0 { log.clone() } else { open(&directory).await };
+            for (address, entry) in addresses.iter().zip(&entries) {
+                let read = log.read(*address).await.expect("sound");
+                assert_eq!(read.as_deref(), Some(&entry[..]), "{} bytes", entry.len());
+            }
+            log.commit().await.expect("committed");
+            assert_eq!(payloads(&log).await, entries);
+            log.close().await.expect("closes");
+        }
+    });
+}
+
+#[test]
+fn a_sink_waits_for_room_and_commits_when_its_stream_rests() {
+    seeds(5, |seed| {
+        let world = World::new(seed);
+        world.simulation.run(async {
+            let log = open_on(&world.site, small()).await;
+            let entries: Vec<Vec<u8>> =
+                (0..2000_u32).map(|n| n.to_le_bytes().repeat(1 + n as usize % 200)).collect();
+            let (mut give, take) = futures::channel::mpsc::channel::<Result<_, Error>>(0);
+            let giver = async {
+                for (number, entry) in entries.iter().enumerate() {
+                    give.send(Ok(entry.clone().into())).await.expect("somebody takes");
+                    if number == 1000 {
+                        // Nothing more for a while: what was given becomes durable.
+                        while log.committed() < log.end() || log.last_commit().number == 0 {
+                            world.site.handle.sleep(std::time::Duration::from_millis(1)).await;
+                        }
+                        assert!(log.scan(..).count().await >= 1000);
+                    }
+                }
+                drop(give);
+            };
+            let ((), forwarded) = futures::join!(giver, take.forward(log.sink()));
+            forwarded.expect("appended");
+            // The end of a forward closes the sink, which commits.
+            let found = payloads(&log).await;
+            assert!(found.iter().zip(&entries).all(|(found, entry)| found == entry));
+            assert_eq!(found.len(), entries.len());
+            log.close().await.expect("closes");
+        });
+    });
+}
+
+#[test]
+fn what_is_closed_or_completed_takes_nothing() {
+    block_on(async {
+        let directory = Arc::new(MemoryDirectory::new());
+        let log = open(&directory).await;
+        log.append(b"one").await.expect("appended");
+        log.complete().await.expect("completed");
+        let mut sink = log.sink();
+        let refusals = [
+            log.append(b"x").await.expect_err("completed"),
+            log.try_append(b"x").expect_err("completed"),
+            log.append_many(&[b"x"]).await.expect_err("completed"),
+            log.append_durable(b"x").await.expect_err("completed"),
+            sink.send(vec![b'x'].into()).await.expect_err("completed"),
+        ];
+        for error in refusals {
+            assert_eq!(error.kind(), ErrorKind::Completed);
+            assert!(error.to_string().contains("takes no more entries"), "{error}");
+        }
+        assert_eq!(log.complete().await.expect("once more"), log.last_commit());
+        log.close().await.expect("closes");
+        let refusals = [
+            log.append(b"x").await.expect_err("closed"),
+            log.try_append(b"x").expect_err("closed"),
+            log.append_many(&[b"x"]).await.expect_err("closed"),
+            log.commit().await.expect_err("closed"),
+            log.read(log.begin()).await.expect_err("closed"),
+            log.truncate_until(log.end()).await.expect_err("closed"),
+            log.scan(..).next().await.expect("an item").expect_err("closed"),
+        ];
+        for error in refusals {
+            assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
+        }
+        assert!(matches!(poll_once(&mut log.scan(..).collect::<Vec<_>>()), Poll::Ready(_)));
+    });
+}

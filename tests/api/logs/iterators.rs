@@ -1,0 +1,161 @@
+//! Iterators with a name, beyond the restart in `logs.rs`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use kvick::io::MemoryDirectory;
+use kvick::runtime::block_on;
+use kvick::{ErrorKind, FasterLog, LogAddress, LogIterator};
+
+use super::open;
+
+async fn number(iterator: &mut LogIterator) -> u32 {
+    let entry = iterator.next().await.expect("there").expect("sound");
+    u32::from_le_bytes(*entry.payload.first_chunk().expect("a number"))
+}
+
+async fn numbers(log: &FasterLog, count: u32) -> Vec<LogAddress> {
+    let mut addresses = Vec::new();
+    for number in 0..count {
+        addresses.push(log.append(&number.to_le_bytes()).await.expect("appended"));
+    }
+    log.commit().await.expect("committed");
+    addresses
+}
+
+#[test]
+fn names_have_rules_and_one_user_at_a_time() {
+    block_on(async {
+        let log = open(&Arc::new(MemoryDirectory::new())).await;
+        for name in ["", &"x".repeat(129)] {
+            let error = log.iterator(name).expect_err("no name");
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+            assert!(error.to_string().contains("1 to 128"), "{error}");
+        }
+        let longest = "x".repeat(128);
+        let one = log.iterator(&longest).expect("free");
+        let other = log.iterator("not ASCII: \u{e9}").expect("free");
+        assert_eq!((one.name(), other.name()), (&longest[..], "not ASCII: \u{e9}"));
+        let error = log.iterator(&longest).expect_err("in use");
+        assert!(error.kind() == ErrorKind::Busy && error.is_retryable());
+        assert!(error.to_string().contains("of that name is in use"), "{error}");
+        drop(one);
+        drop(log.iterator(&longest).expect("free again"));
+        // Nothing was completed: there is nothing to keep.
+        assert_eq!(log.iterators(), BTreeMap::new());
+        drop(other);
+        log.close().await.expect("closes");
+    });
+}
+
+#[test]
+fn each_has_a_place_of_its_own_that_only_moves_up() {
+    block_on(async {
+        let directory = Arc::new(MemoryDirectory::new());
+        let log = open(&directory).await;
+        let at = numbers(&log, 10).await;
+        let mut one = log.iterator("one").expect("free");
+        let mut other = log.iterator("other").expect("free");
+        assert_eq!(one.completed_until(), log.begin());
+        assert_eq!((number(&mut one).await, number(&mut one).await), (0, 1));
+        assert_eq!(number(&mut other).await, 0);
+        one.complete_until(at[7]);
+        one.complete_until(at[3]);
+        other.complete_until(at[1]);
+        assert_eq!((one.completed_until(), other.completed_until()), (at[7], at[1]));
+        // Where it reads is its own affair.
+        assert_eq!(number(&mut one).await, 2);
+        drop((one, other));
+        assert_eq!(number(&mut log.iterator("one").expect("free")).await, 7);
+        log.commit().await.expect("committed");
+        drop(log);
+        let log = open(&directory).await;
+        let places = BTreeMap::from([("one".to_owned(), at[7]), ("other".to_owned(), at[1])]);
+        assert_eq!(log.iterators(), places);
+        assert_eq!(number(&mut log.iterator("one").expect("free")).await, 7);
+        assert_eq!(number(&mut log.iterator("other").expect("free")).await, 1);
+        log.close().await.expect("closes");
+    });
+}
+
+#[test]
+fn only_what_is_committed_survives() {
+    block_on(async {
+        let directory = Arc::new(MemoryDirectory::new());
+        let log = open(&directory).await;
+        let at = numbers(&log, 10).await;
+        let worker = log.iterator("worker").expect("free");
+        worker.complete_until(at[4]);
+        // A commit without entries keeps it, too.
+        let committed = log.commit().await.expect("committed");
+        assert_eq!(committed.number, 2);
+        worker.complete_until(at[8]);
+        let other = log.iterator("other").expect("free");
+        other.complete_until(at[8]);
+        drop((worker, other, log));
+        let log = open(&directory).await;
+        assert_eq!(log.iterators(), BTreeMap::from([("worker".to_owned(), at[4])]));
+        // Forgetting is no different.
+        assert!(log.forget_iterator("worker") && !log.forget_iterator("worker"));
+        assert!(!log.forget_iterator("never seen"));
+        assert_eq!(log.iterators(), BTreeMap::new());
+        drop(log);
+        let log = open(&directory).await;
+        assert_eq!(log.iterators(), BTreeMap::from([("worker".to_owned(), at[4])]));
+        assert!(log.forget_iterator("worker"));
+        log.commit().await.expect("committed");
+        drop(log);
+        let log = open(&directory).await;
+        assert_eq!(log.iterators(), BTreeMap::new());
+        assert_eq!(number(&mut log.iterator("worker").expect("free")).await, 0);
+        log.close().await.expect("closes");
+    });
+}
+
+/// More names than one record has room for: each commit takes some along.
+#[test]
+fn there_may_be_many() {
+    block_on(async {
+        let directory = Arc::new(MemoryDirectory::new());
+        let log = open(&directory).await;
+        let at = numbers(&log, 10).await;
+        let name = |number: usize| format!("{number:0>128}");
+        for number in 0..40 {
+            log.iterator(&name(number)).expect("free").complete_until(at[number % 10]);
+        }
+        log.commit().await.expect("committed");
+        drop(log);
+        let log = open(&directory).await;
+        assert_eq!(log.iterators().len(), 40);
+        for number in 0..40 {
+            assert_eq!(log.iterators()[&name(number)], at[number % 10]);
+        }
+        log.close().await.expect("closes");
+    });
+}
+
+#[test]
+fn truncation_takes_an_iterator_along() {
+    block_on(async {
+        let directory = Arc::new(MemoryDirectory::new());
+        let log = open(&directory).await;
+        let at = numbers(&log, 10).await;
+        let mut worker = log.iterator("worker").expect("free");
+        assert_eq!(number(&mut worker).await, 0);
+        worker.complete_until(at[1]);
+        log.truncate_until(at[6]).await.expect("truncated");
+        drop(worker);
+        assert_eq!(number(&mut log.iterator("worker").expect("free")).await, 6);
+        log.close().await.expect("closes");
+        let log = open(&directory).await;
+        let mut worker = log.iterator("worker").expect("free");
+        let mut left = Vec::new();
+        for _ in 6..10 {
+            left.push(number(&mut worker).await);
+        }
+        assert_eq!(left, [6, 7, 8, 9]);
+        drop(worker);
+        log.close().await.expect("closes");
+    });
+}
