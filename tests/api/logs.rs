@@ -1,6 +1,7 @@
 //! The log as its users see it.
 
 mod appending;
+mod checking;
 mod committing;
 mod iterators;
 mod life;

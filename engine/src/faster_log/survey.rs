@@ -17,8 +17,10 @@ pub(super) struct Survey {
     pub(super) entries: u64,
     pub(super) entry_bytes: u64,
     pub(super) damage: Vec<LogDamage>,
-    /// Of entries that no commit has so far.
+    /// Entries and bytes behind the newest commit so far.
     since: [u64; 2],
+    /// The end of the commit of the manifest.
+    saved: Address,
     /// The first piece of the entry whose pieces are coming.
     first: Option<(Address, u64)>,
 }
@@ -27,9 +29,9 @@ impl Survey {
     /// Walks from the begin of the log to its end. `saved` is the commit of the manifest.
     pub(super) async fn of(walk: &Walk<'_>, saved: Settled) -> Result<Self> {
         let units = walk.framing.units;
-        let durable = saved.until;
         let mut at = saved.begin;
         let mut survey = Self {
+            saved: saved.until,
             settled: saved,
             entries: 0,
             entry_bytes: 0,
@@ -38,7 +40,7 @@ impl Survey {
             first: None,
         };
         loop {
-            let stop = walk.along(at, |frame| survey.take_in(units, durable, frame)).await?;
+            let stop = walk.along(at, |frame| survey.take_in(units, frame)).await?;
             let is_lost = stop.at < survey.settled.until
                 || walk.proof_behind(stop, survey.settled.until).await?.is_some();
             if !is_lost {
@@ -54,7 +56,7 @@ impl Survey {
         Ok(survey)
     }
 
-    fn take_in(&mut self, units: Units, durable: Address, frame: Frame<'_>) -> Result<()> {
+    fn take_in(&mut self, units: Units, frame: Frame<'_>) -> Result<()> {
         let bytes = frame.payload.len() as u64;
         match frame.kind {
             Kind::Whole => self.count(frame.address, bytes),
@@ -63,7 +65,7 @@ impl Survey {
             Kind::Commit => {
                 let record = CommitRecord::decode(frame.payload);
                 if let Some(record) = record
-                    .filter(|record| frame.address >= durable && self.settled.precedes(record))
+                    .filter(|record| frame.address >= self.saved && self.settled.precedes(record))
                 {
                     self.settled.apply(&record, units.unit_behind_end(frame.next));
                 }
@@ -95,7 +97,13 @@ impl Survey {
     fn count(&mut self, address: Address, bytes: u64) {
         let is_void =
             self.settled.voids.iter().any(|[start, end]| (*start..*end).contains(&address));
-        if address >= self.settled.begin && !is_void {
+        if address < self.settled.begin || is_void {
+            return;
+        }
+        if address < self.saved {
+            self.entries += 1;
+            self.entry_bytes += bytes;
+        } else {
             self.since[0] += 1;
             self.since[1] += bytes;
         }
