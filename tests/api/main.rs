@@ -7,6 +7,7 @@ mod codecs;
 mod conditional;
 mod fairness;
 mod golden;
+mod golden_logs;
 mod inspect;
 mod larger_than_memory;
 mod logs;
