@@ -117,7 +117,7 @@ pub(crate) struct HybridLog {
     marks: Marks,
     health: Health,
     // Any thread, atomic.
-    tail: crossbeam_utils::CachePadded<Tail>,
+    tail: Tail,
     wanted: Wanted,
     events: Events,
     counters: DeviceCounters,
@@ -167,7 +167,7 @@ impl HybridLog {
             handle,
             marks: Marks::new(extent),
             health: Health::new(),
-            tail: Tail::new(tail, page_bits, capacity).into(),
+            tail: Tail::new(tail, page_bits, capacity),
             wanted: Wanted { read_only: Watermark::new(tail), head: Watermark::new(head) },
             events: Events::default(),
             counters: DeviceCounters::default(),

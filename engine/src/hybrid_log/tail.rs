@@ -13,7 +13,8 @@
 //! who overshot it first or turned it, and stays zero unless he writes there.
 
 use crate::address::Address;
-use kvick_io::sync::atomic::{AtomicU64, Ordering};
+use crossbeam_utils::CachePadded;
+use kvick_io::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 const OFFSET_BITS: u32 = 32;
 const OFFSET_MASK: u64 = (1 << OFFSET_BITS) - 1;
@@ -21,7 +22,10 @@ const OFFSET_MASK: u64 = (1 << OFFSET_BITS) - 1;
 /// The packed tail of one log.
 #[derive(Debug)]
 pub(crate) struct Tail {
-    word: AtomicU64,
+    // Written by everybody who appends: a line of its own, which each of them fetches once.
+    word: CachePadded<AtomicU64>,
+    /// The page may be closed: look before adding. A hint, set by whoever overshoots.
+    is_closed: AtomicBool,
     // Fixed after creation.
     capacity: u64,
     page_bits: u32,
@@ -55,21 +59,26 @@ impl Tail {
     pub(crate) fn new(address: Address, page_bits: u32, capacity: u64) -> Self {
         let word = pack(address.page(page_bits), address.offset(page_bits));
         assert!(capacity <= 1 << page_bits && capacity.is_multiple_of(8));
-        Self { word: AtomicU64::new(word), capacity, page_bits }
+        let (word, is_closed) = (AtomicU64::new(word).into(), AtomicBool::new(false));
+        Self { word, is_closed, capacity, page_bits }
     }
 
     /// Takes `bytes` bytes in the tail page.
     #[inline(always)]
     pub(crate) fn reserve(&self, bytes: u64) -> Result<Address, PageClosed> {
         debug_assert!(bytes.is_multiple_of(8) && bytes <= self.capacity);
-        // Relaxed: a guess that keeps waiters from adding to a closed page without end.
-        let guess = self.word.load(Ordering::Relaxed);
-        if offset(guess) + bytes > self.capacity {
-            return Err(PageClosed { page: page(guess), rest: None });
+        // Relaxed: a hint that keeps waiters from adding to a closed page without end. Each of
+        // those that miss it adds once.
+        if self.is_closed.load(Ordering::Relaxed) {
+            let guess = self.word.load(Ordering::Relaxed);
+            if offset(guess) + bytes > self.capacity {
+                return Err(PageClosed { page: page(guess), rest: None });
+            }
         }
         // Acquire: pairs with the Release of `turn`, which follows the zeroing of the frame.
         let before = self.word.fetch_add(bytes, Ordering::AcqRel);
         if offset(before) + bytes > self.capacity {
+            self.is_closed.store(true, Ordering::Relaxed);
             return Err(PageClosed { page: page(before), rest: self.rest(before) });
         }
         Ok(Address::at(page(before), offset(before), self.page_bits))
@@ -83,7 +92,10 @@ impl Tail {
         while page(current) == closed.page {
             // Release: pairs with the Acquire of `reserve`.
             match self.word.compare_exchange(current, next, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => return self.rest(current),
+                Ok(_) => {
+                    self.is_closed.store(false, Ordering::Relaxed);
+                    return self.rest(current);
+                }
                 Err(now) => current = now,
             }
         }
@@ -107,7 +119,10 @@ impl Tail {
             assert!((to.page, to.offset) > (from.page, from.offset), "{from:?} to {to:?}");
             let word = pack(to.page, to.offset);
             match self.word.compare_exchange(current, word, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Some([from, to]),
+                Ok(_) => {
+                    self.is_closed.store(false, Ordering::Relaxed);
+                    return Some([from, to]);
+                }
                 Err(now) => current = now,
             }
         }
