@@ -204,13 +204,16 @@ mod tests {
         }
         assert_eq!(taken.len(), (4032 - 64) / 104);
         assert!(taken.windows(2).all(|pair| pair[0].raw() + 104 == pair[1].raw()));
+        // Whoever overshot first was told of the rest, with which the loop above has ended.
         let closed = PageClosed { page: 0, rest: None };
         assert_eq!(tail.reserve(104), Err(closed));
-        let start = Address::new(taken[taken.len() - 1].raw() + 104);
-        let rest = Rest { start, bytes: 4032 - start.raw() };
-        assert_eq!(tail.turn(closed), Some(rest));
         assert_eq!(tail.turn(closed), None);
         assert_eq!(tail.reserve(104), Ok(Address::at(1, 0, 12)));
+        // A page that is turned before anybody overshoots has its rest told then.
+        let closed = PageClosed { page: 1, rest: None };
+        let rest = Rest { start: Address::at(1, 104, 12), bytes: 4032 - 104 };
+        assert_eq!(tail.turn(closed), Some(rest));
+        assert_eq!(tail.turn(closed), None);
     }
 
     #[test]
