@@ -20,6 +20,7 @@ mod log_drops;
 mod log_excuses;
 mod log_faults;
 mod log_idle;
+mod log_large;
 mod log_readers;
 mod log_rot;
 mod log_space;

@@ -118,6 +118,8 @@ pub(crate) struct HybridLog {
     health: Health,
     // Any thread, atomic.
     tail: Tail,
+    /// Frames that others than those who need so many at once leave free; see `room.rs`.
+    set_aside: AtomicU64,
     wanted: Wanted,
     events: Events,
     counters: DeviceCounters,
@@ -168,6 +170,7 @@ impl HybridLog {
             marks: Marks::new(extent),
             health: Health::new(),
             tail: Tail::new(tail, page_bits, capacity),
+            set_aside: AtomicU64::new(0),
             wanted: Wanted { read_only: Watermark::new(tail), head: Watermark::new(head) },
             events: Events::default(),
             counters: DeviceCounters::default(),

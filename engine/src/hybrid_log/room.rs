@@ -1,10 +1,30 @@
 //! Room at the tail: taking it, and waiting for it.
+//!
+//! Who needs several pages at once would wait for ever beside others who take each page as it
+//! becomes free. So while he waits, as many frames are *set aside* for him, and who needs fewer
+//! goes on only beyond those. A task that is never polled again must not stop the others: whoever
+//! has waited for frames that are free and set aside takes them after a while.
 
 use super::HybridLog;
 use super::tail::{PageClosed, Position, Rest};
 use crate::address::Address;
 use crate::epoch::Guard;
 use crate::error::Result;
+use futures::future::{Either, select};
+use kvick_io::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How long frames stay free for somebody who does not come.
+const PATIENCE: Duration = Duration::from_millis(10);
+
+/// Frames that are set aside while it lives.
+struct SetAside<'l>(&'l HybridLog);
+
+impl Drop for SetAside<'_> {
+    fn drop(&mut self) {
+        self.0.stop_setting_aside();
+    }
+}
 
 /// There is no room for a record now. [`HybridLog::room`] waits for it.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +60,7 @@ impl HybridLog {
         let mut closed = closed;
         loop {
             closed.rest.into_iter().for_each(&mut close);
-            if !self.frame_is_free(closed.page + 1) {
+            if !self.is_free_for(1, closed.page + 1) {
                 return Err(NoRoom { bytes });
             }
             self.tail.turn(closed).into_iter().for_each(&mut close);
@@ -60,12 +80,31 @@ impl HybridLog {
         _guard: &Guard<'_>,
     ) -> Option<[Position; 2]> {
         let taken = self.tail.reserve_with(|from| {
-            plan(from).filter(|to| to.page == from.page || self.frame_is_free(to.page))
+            let is_free = |to: &Position| {
+                to.page == from.page || self.is_free_for(to.page - from.page, to.page)
+            };
+            plan(from).filter(is_free)
         })?;
-        if taken[0].page != taken[1].page {
+        let pages = taken[1].page - taken[0].page;
+        if pages > 0 {
             self.events.demand.notify(usize::MAX);
         }
+        if pages > 1 && self.set_aside.load(Ordering::Relaxed) > 0 {
+            self.stop_setting_aside();
+        }
         Some(taken)
+    }
+
+    /// Whether the frame of `page` is free for somebody who needs `pages` pages.
+    fn is_free_for(&self, pages: u64, page: u64) -> bool {
+        // Relaxed: who misses it takes one page more.
+        let aside = self.set_aside.load(Ordering::Relaxed);
+        self.frame_is_free(if pages < aside { page + aside } else { page })
+    }
+
+    fn stop_setting_aside(&self) {
+        self.set_aside.store(0, Ordering::Relaxed);
+        self.events.page_free.notify(usize::MAX);
     }
 
     fn frame_is_free(&self, page: u64) -> bool {
@@ -81,11 +120,12 @@ impl HybridLog {
         loop {
             let freed = self.events.page_free.listen();
             let changed = self.health.changed().listen();
-            if self.tail.has_room(bytes) || self.frame_is_free(self.tail.page() + 1) {
+            let next = self.tail.page() + 1;
+            if self.tail.has_room(bytes) || self.is_free_for(1, next) {
                 return Ok(());
             }
             self.health.check_room()?;
-            futures::future::select(freed, changed).await;
+            self.page_is_freed(next, select(freed, changed)).await;
         }
     }
 
@@ -96,18 +136,34 @@ impl HybridLog {
     /// As [`room`](Self::room).
     pub(crate) async fn room_for_pages(&self, pages: u64) -> Result<()> {
         assert!(pages < u64::from(self.frames.count()), "the tail page stays");
+        let aside = (pages > 1).then(|| SetAside(self));
         loop {
+            if pages > 1 {
+                self.set_aside.fetch_max(pages, Ordering::Relaxed);
+            }
             let freed = self.events.page_free.listen();
             let changed = self.health.changed().listen();
             let last = self.tail.page() + pages;
-            if self.frame_is_free(last) {
+            if self.is_free_for(pages, last) {
+                // They stay set aside until they are taken.
+                std::mem::forget(aside);
                 return Ok(());
             }
             self.health.check_room()?;
             let kept = (last + 1).saturating_sub(self.frames.count().into());
             self.wanted.head.raise(Address::at(kept, 0, self.geometry.page_bits));
             self.events.demand.notify(usize::MAX);
-            futures::future::select(freed, changed).await;
+            self.page_is_freed(last, select(freed, changed)).await;
+        }
+    }
+
+    /// Waits for `changed`; or, if the frame of `page` is free and only set aside, for so long as
+    /// it may be.
+    async fn page_is_freed(&self, page: u64, changed: impl Future + Unpin) {
+        if !self.frame_is_free(page) {
+            changed.await;
+        } else if let Either::Right(_) = select(changed, self.handle.sleep(PATIENCE)).await {
+            self.stop_setting_aside();
         }
     }
 }

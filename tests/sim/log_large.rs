@@ -1,0 +1,79 @@
+//! Large entries beside many small ones, in memory that is always full.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use kvick::{ByteSize, LogConfig};
+use tests::simulated::{World, seeds};
+
+/// Small entries that may be appended while a large one waits: without a place that is kept for
+/// it, it waits until they end.
+const PATIENCE: u32 = 5000;
+
+fn config() -> LogConfig {
+    LogConfig::small().with_memory(ByteSize::kib(48)).with_segment_size(ByteSize::kib(64))
+}
+
+#[test]
+fn a_large_entry_gets_its_turn() {
+    seeds(20, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        world.simulation.run(async {
+            let log = site.open_log(config()).await;
+            let (small, is_appended) = (Cell::new(0), Cell::new(false));
+            let writer = || async {
+                while !is_appended.get() && small.get() < PATIENCE {
+                    log.append(&[7; 500]).await.expect("a sound disk");
+                    small.set(small.get() + 1);
+                }
+            };
+            let large = async {
+                site.handle.sleep(Duration::from_millis(1)).await;
+                let before = small.get();
+                log.append(&[9; 14_000]).await.expect("a sound disk");
+                is_appended.set(true);
+                small.get() - before
+            };
+            let (passed, ..) = futures::join!(large, writer(), writer(), writer());
+            assert!(small.get() < PATIENCE, "{passed} small entries went first");
+            log.close().await.expect("a sound disk");
+        });
+    });
+}
+
+/// Who waits for many pages and is never polled again stops nobody.
+#[test]
+fn a_large_entry_that_nobody_polls_stops_nobody() {
+    seeds(20, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        world.simulation.run(async {
+            let log = site.open_log(config()).await;
+            let large = vec![9; 14_000];
+            // Memory is full now, or will be soon.
+            let mut parked = Vec::new();
+            for _ in 0..200 {
+                log.append(&[7; 500]).await.expect("a sound disk");
+                let mut append = Box::pin(log.append(&large));
+                match append.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Ready(appended) => drop(appended.expect("a sound disk")),
+                    Poll::Pending => parked.push(append),
+                }
+            }
+            assert!(!parked.is_empty(), "there was always room");
+            for _ in 0..200 {
+                let append = pin!(log.append(&[7; 500]));
+                append.await.expect("a sound disk");
+            }
+            log.commit().await.expect("a sound disk");
+            let took = site.handle.now();
+            assert!(took < Duration::from_secs(60), "{took:?}");
+            drop(parked);
+            log.close().await.expect("a sound disk");
+        });
+    });
+}
