@@ -26,7 +26,7 @@ doc:
     cargo test --workspace --doc
 
 # All interleavings of the lock-free parts with up to this many preemptions.
-loom preemptions="3":
+loom preemptions="4":
     CARGO_TARGET_DIR=target/loom RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS={{preemptions}} \
         cargo test --release -p kvick-io -p kvick-runtime -p kvick --lib loom
 

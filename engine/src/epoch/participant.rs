@@ -36,7 +36,9 @@ impl Slot {
         );
         // Relaxed: a stale epoch is only more conservative; the fence below orders the rest.
         let current = epoch.shared.current.load(Ordering::Relaxed);
-        self.epoch.store(current, Ordering::Relaxed);
+        // Release: pairs with the Acquire of `announced`. Who finds a new epoch here has not seen
+        // the `leave` before it, and must see what was done until then all the same.
+        self.epoch.store(current, Ordering::Release);
         epoch.shared.fences.light();
     }
 
