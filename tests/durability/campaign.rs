@@ -2,7 +2,9 @@
 
 use crate::child::{Worker, verdict};
 use crate::ground::{FileSystem, Ground, run};
-use crate::scene::{Line, Points, Scene, Verdict};
+use crate::log::promises::{Differences, Promises};
+use crate::scene::{Line, Points, Product, Scene, Verdict};
+use crate::tally::Tally;
 use kvick::Backend;
 use kvick::io::sim::Random;
 use std::collections::BTreeMap;
@@ -16,6 +18,7 @@ use tokio::time::Instant;
 /// What to do.
 #[derive(Clone, Debug)]
 pub(crate) struct Campaign {
+    pub(crate) what: Product,
     pub(crate) base: PathBuf,
     pub(crate) file_system: Option<FileSystem>,
     pub(crate) backend: Backend,
@@ -26,34 +29,14 @@ pub(crate) struct Campaign {
     pub(crate) keep: Option<PathBuf>,
 }
 
-/// What came of it, in cycles where nothing else is said.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Tally {
-    cycles: u64,
-    /// Of them, ended before the store was open: in its creation or its recovery.
-    early: u64,
-    /// Checkpoints that had returned before the end came.
-    acknowledged: u64,
-    /// Cycles with any.
-    heard: u64,
-    /// Less was there than was acknowledged.
-    lost: u64,
-    /// Something else was there than the commit points say.
-    wrong: u64,
-    /// The store could not be opened.
-    refused: u64,
-    /// A worker failed while all was well, or panicked.
-    failed: u64,
-    took: Duration,
-}
-
-/// A store through its lives.
+/// A store or a log through its lives.
 struct Saga {
     ground: Ground,
     scene: Scene,
     /// The most that was ever known to be durable.
     token: u64,
     points: Points,
+    log: Promises,
 }
 
 impl Campaign {
@@ -79,6 +62,7 @@ impl Campaign {
     fn begin(&self, random: &mut Random, cycle: u64) -> io::Result<Saga> {
         let ground = Ground::new(&self.base, self.file_system)?;
         let scene = Scene {
+            what: self.what,
             path: ground.store(),
             backend: self.backend,
             bytes: cycle / LIVES % 2 == 1,
@@ -87,7 +71,7 @@ impl Campaign {
             lie: self.lie,
             names: BTreeMap::new(),
         };
-        Ok(Saga { ground, scene, token: 0, points: Points::new() })
+        Ok(Saga { ground, scene, token: 0, points: Points::new(), log: Promises::new() })
     }
 
     /// One life and what is left of it; whether the store may have another one.
@@ -158,22 +142,25 @@ fn rename(from: &Path, to: &Path) -> io::Result<()> {
 impl Saga {
     /// Notes who is who, and what was acknowledged; tells of what failed before the end.
     fn take_in(&mut self, before: &[Line], all: &[Line], tally: &mut Tally) -> Vec<String> {
-        // A session may have worked between the last look at its worker and the end.
-        for line in all {
-            if let Line::Session { id, number } = line {
-                self.scene.names.insert(*id, *number);
+        // A worker may have gone on between the last look at it and the end.
+        for (place, line) in all.iter().enumerate() {
+            match line {
+                Line::Session { id, number } => _ = self.scene.names.insert(*id, *number),
+                Line::Log(line) => self.log.note(line, place < before.len()),
+                Line::Opened | Line::Checkpoint { .. } | Line::Failed(_) => {}
             }
         }
         tally.early += u64::from(!before.iter().any(Line::is_opened));
-        tally.heard += u64::from(before.iter().any(Line::is_checkpoint));
+        tally.heard += u64::from(before.iter().any(Line::is_promise));
         let mut failures = Vec::new();
         for line in before {
             match line {
                 Line::Checkpoint { token, points } => {
-                    tally.acknowledged += 1;
+                    tally.count(("checkpoints", 1));
                     self.note_durable(*token, points);
                 }
                 Line::Failed(error) => failures.push(format!("the worker failed: {error}")),
+                Line::Log(line) => line.promised().into_iter().for_each(|kind| tally.count(kind)),
                 Line::Opened | Line::Session { .. } => {}
             }
         }
@@ -207,15 +194,13 @@ impl Saga {
 async fn judge(saga: &mut Saga, tally: &mut Tally, failures: &mut Vec<String>) -> bool {
     match verdict(&saga.scene).await {
         Ok(Verdict::Opened { token, points, wrong }) => {
-            let missing = saga.missing(token, &points);
-            let bad = !wrong.is_empty();
-            tally.lost += u64::from(!missing.is_empty());
-            tally.wrong += u64::from(bad);
-            // Of a lie, losses are what is expected.
-            failures.extend(missing.into_iter().filter(|_| !saga.scene.lie));
-            failures.extend(wrong.into_iter().map(|wrong| format!("wrong: {wrong}")));
+            let differences = Differences { lost: saga.missing(token, &points), wrong };
             (saga.token, saga.points) = (token, points);
-            bad
+            note(saga, tally, differences, failures)
+        }
+        Ok(Verdict::Log(found)) => {
+            let differences = saga.log.settle(found);
+            note(saga, tally, differences, failures)
         }
         Ok(Verdict::Refused { error, .. }) => {
             tally.refused += 1;
@@ -230,13 +215,24 @@ async fn judge(saga: &mut Saga, tally: &mut Tally, failures: &mut Vec<String>) -
     }
 }
 
-/// Waits for the moment of the end. Of four, one comes while the store is being created or
-/// recovered, as a rule; one soon after a checkpoint was acknowledged; and two at any time.
+/// Counts and tells what is not as promised; whether it is bad.
+fn note(saga: &Saga, tally: &mut Tally, found: Differences, failures: &mut Vec<String>) -> bool {
+    let bad = !found.wrong.is_empty();
+    tally.lost += u64::from(!found.lost.is_empty());
+    tally.wrong += u64::from(bad);
+    // Of a lie, losses are what is expected.
+    failures.extend(found.lost.into_iter().filter(|_| !saga.scene.lie));
+    failures.extend(found.wrong.into_iter().map(|wrong| format!("wrong: {wrong}")));
+    bad
+}
+
+/// Waits for the moment of the end. Of four, one comes while it is being created or
+/// recovered, as a rule; one soon after something was acknowledged; and two at any time.
 async fn wait(worker: &Worker, random: &mut Random) {
     let micros = match random.below(4) {
         0 => 1_000..20_000,
         1 => {
-            worker.said(Line::is_checkpoint).await;
+            worker.said(Line::is_promise).await;
             0..30_000
         }
         _ => 20_000..300_000,
@@ -253,38 +249,13 @@ async fn second_opening(scene: &Scene) -> Option<String> {
     }
 }
 
-impl Tally {
-    /// Nothing but what was promised.
-    pub(crate) fn is_clean(&self) -> bool {
-        self.lost == 0 && self.wrong == 0 && self.refused == 0 && self.failed == 0
-    }
-
-    /// Something was lost.
-    pub(crate) fn has_losses(&self) -> bool {
-        self.lost > 0
-    }
-}
-
 impl fmt::Display for Campaign {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = if self.what == Product::Log { " log" } else { "" };
         match self.file_system {
-            Some(file_system) => write!(formatter, "{file_system} {}", self.backend),
-            None => write!(formatter, "kill {}", self.backend),
+            Some(file_system) => write!(formatter, "{file_system} {}{what}", self.backend),
+            None => write!(formatter, "kill {}{what}", self.backend),
         }
-    }
-}
-
-impl fmt::Display for Tally {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { cycles, early, acknowledged, heard, .. } = self;
-        let Self { lost, wrong, refused, failed, took, .. } = self;
-        let millis = took.as_millis() / u128::from(*cycles).max(1);
-        write!(
-            formatter,
-            "{cycles} cycles ({early} ended before the store was open), \
-             {acknowledged} checkpoints acknowledged in {heard} of them; {lost} lost, \
-             {wrong} wrong, {refused} failed opens, {failed} failed workers; {millis} ms a cycle"
-        )
     }
 }
 

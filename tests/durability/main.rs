@@ -6,6 +6,9 @@
 //! is left. A *verifier*, a fresh process, opens the store and compares all of it with what its
 //! sessions did up to their commit points. Nothing that was acknowledged may be missing.
 //!
+//! With `--what log` it is a log that is worked on, and what is acknowledged are entries, commits,
+//! truncations, places of an iterator (`log/mod.rs`).
+//!
 //! What is lost in such a cut: the page cache and the journal that was not committed; so data,
 //! lengths, names. What is not: writes that a disk would lose out of its own cache. Those are what
 //! the simulation is for.
@@ -14,9 +17,11 @@ mod campaign;
 mod child;
 mod content;
 mod ground;
+mod log;
 mod plan;
 mod scene;
 mod shutdown;
+mod tally;
 mod verify;
 mod worker;
 
@@ -24,11 +29,12 @@ use campaign::Campaign;
 use clap::{Args, Parser, Subcommand};
 use ground::{FileSystem, Ground};
 use kvick::Backend;
+use scene::Product;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Kills stores in the middle of their work, and looks whether they keep what they promised.
+/// Kills stores or logs in the middle of their work, and looks whether they keep their promises.
 #[derive(Debug, Parser)]
 struct Options {
     #[command(subcommand)]
@@ -41,7 +47,7 @@ enum What {
     PowerCut {
         #[arg(long, value_delimiter = ',', default_value = "ext4,xfs")]
         file_systems: Vec<FileSystem>,
-        /// Claims durability for checkpoints that have none: losses must be seen, or this fails.
+        /// Claims durability for what has none: losses must be seen, or this fails.
         #[arg(long)]
         lie: bool,
         #[command(flatten)]
@@ -60,6 +66,8 @@ enum What {
 
 #[derive(Debug, Args)]
 struct Common {
+    #[arg(long, default_value = "store")]
+    what: Product,
     /// For each file system and backend.
     #[arg(long, default_value_t = 100)]
     cycles: u64,
@@ -119,6 +127,7 @@ async fn campaigns(
     let mut all_good = true;
     for backend in &common.backends {
         let campaign = Campaign {
+            what: common.what,
             base: common.base(),
             file_system,
             backend: *backend,

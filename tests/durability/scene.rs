@@ -1,15 +1,24 @@
 //! What the processes tell each other: lines of JSON.
 
+use crate::log::{Found, LogLine};
 use crate::plan::Plan;
 use kvick::io::sim::Random;
-use kvick::{Backend, ByteSize, CommitPoint, Config, FasterKv, SessionId};
+use kvick::{Backend, ByteSize, CommitPoint, Config, ErrorKind, FasterKv, SessionId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// A store, and one life of it.
+/// What is put to the test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+pub(crate) enum Product {
+    Store,
+    Log,
+}
+
+/// A store or a log, and one life of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Scene {
+    pub(crate) what: Product,
     pub(crate) path: PathBuf,
     pub(crate) backend: Backend,
     /// Values are byte strings, not integers.
@@ -18,7 +27,7 @@ pub(crate) struct Scene {
     pub(crate) seed: u64,
     /// How many times it was opened before.
     pub(crate) life: u64,
-    /// Checkpoints are less durable than is claimed.
+    /// Checkpoints, or entries, are less durable than is claimed.
     pub(crate) lie: bool,
     /// The number of each session that ever was.
     pub(crate) names: BTreeMap<SessionId, u32>,
@@ -38,6 +47,8 @@ pub(crate) enum Line {
         token: u64,
         points: Points,
     },
+    /// Of a log.
+    Log(LogLine),
     Failed(String),
 }
 
@@ -46,8 +57,13 @@ impl Line {
         matches!(self, Self::Opened)
     }
 
-    pub(crate) fn is_checkpoint(&self) -> bool {
-        matches!(self, Self::Checkpoint { .. })
+    /// It promises that something is durable.
+    pub(crate) fn is_promise(&self) -> bool {
+        match self {
+            Self::Checkpoint { .. } => true,
+            Self::Log(line) => line.is_promise(),
+            Self::Opened | Self::Session { .. } | Self::Failed(_) => false,
+        }
     }
 }
 
@@ -61,10 +77,18 @@ pub(crate) enum Verdict {
         /// What should not be so; the first few.
         wrong: Vec<String>,
     },
+    Log(Found),
     Refused {
         in_use: bool,
         error: String,
     },
+}
+
+impl Verdict {
+    pub(crate) fn refused(error: &kvick::Error) -> Self {
+        let kind = error.kind();
+        Self::Refused { in_use: kind == ErrorKind::InUse, error: format!("{kind:?}: {error}") }
+    }
 }
 
 /// Commit points of sessions.

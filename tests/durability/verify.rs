@@ -1,23 +1,24 @@
 //! A fresh process that opens the store and compares all of it with what it must hold.
 
 use crate::content::Content;
+use crate::log;
 use crate::plan::{Model, keys};
-use crate::scene::{Points, Scene, Verdict, with_value_type};
+use crate::scene::{Points, Product, Scene, Verdict, with_value_type};
 use crate::worker::say;
-use kvick::{ErrorKind, FasterKv, Result};
+use kvick::{FasterKv, Result};
 use std::collections::BTreeSet;
 
 pub(crate) async fn run(scene: Scene) {
-    say(&with_value_type!(&scene, verify));
+    say(&match scene.what {
+        Product::Store => with_value_type!(&scene, verify),
+        Product::Log => log::verify::verify(&scene).await,
+    });
 }
 
 async fn verify<V: Content + ?Sized>(scene: &Scene) -> Verdict {
     let store = match scene.open::<V>().await {
         Ok(store) => store,
-        Err(error) => {
-            let in_use = error.kind() == ErrorKind::InUse;
-            return Verdict::Refused { in_use, error: format!("{:?}: {error}", error.kind()) };
-        }
+        Err(error) => return Verdict::refused(&error),
     };
     let points = store.recovered_sessions();
     let chosen = store.recovery().and_then(|report| report.chosen);

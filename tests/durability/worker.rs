@@ -1,8 +1,9 @@
 //! The process that is killed: sessions on tasks, and checkpoints one after the other.
 
 use crate::content::Content;
+use crate::log;
 use crate::plan::{Change, Plan, SESSIONS, Shape, Step};
-use crate::scene::{Line, Scene, pick, with_value_type};
+use crate::scene::{Line, Product, Scene, pick, with_value_type};
 use kvick::io::sim::Random;
 use kvick::{CheckpointKind, CheckpointRequest, Durability, FasterKv, Result, Session, SessionId};
 use std::borrow::Borrow;
@@ -12,7 +13,10 @@ use std::time::Duration;
 
 /// Works until it is killed, or fails.
 pub(crate) async fn run(scene: Scene) {
-    let ended = with_value_type!(&scene, work);
+    let ended = match scene.what {
+        Product::Store => with_value_type!(&scene, work).map_err(Into::into),
+        Product::Log => log::worker::work(&scene).await,
+    };
     if let Err(error) = ended {
         say(&Line::Failed(error.to_string()));
     }

@@ -1,0 +1,240 @@
+//! What a log must hold, as far as it was said.
+
+use super::{Found, LogLine, Mark, parts};
+use kvick::LogAddress;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// All that is known of a log.
+#[derive(Debug)]
+pub(crate) struct Promises {
+    /// The word of what was appended at an address: there if it lies below the end.
+    entries: BTreeMap<u64, u64>,
+    /// Of a commit that is durable.
+    number: u64,
+    until: u64,
+    /// The least and the most that a mark can be.
+    marks: BTreeMap<Mark, [u64; 2]>,
+    voids: Vec<Void>,
+    /// Where the log ended when this life began.
+    start: u64,
+}
+
+/// Entries that are taken back: from `from` on, at least up to one and at most up to the other.
+#[derive(Debug)]
+struct Void {
+    from: u64,
+    least: u64,
+    most: u64,
+}
+
+/// How a log differs from what was promised.
+#[derive(Debug, Default)]
+pub(crate) struct Differences {
+    pub(crate) lost: Vec<String>,
+    pub(crate) wrong: Vec<String>,
+}
+
+impl Promises {
+    /// Of a log that is yet to be created.
+    pub(crate) fn new() -> Self {
+        let first = LogAddress::FIRST.raw();
+        Self {
+            entries: BTreeMap::new(),
+            number: 0,
+            until: first,
+            marks: BTreeMap::from([(Mark::Begin, [first, first])]),
+            voids: Vec::new(),
+            start: first,
+        }
+    }
+
+    /// Notes what was said; `in_time` is before the end came, so that a promise is to be kept.
+    pub(crate) fn note(&mut self, line: &LogLine, in_time: bool) {
+        match line {
+            LogLine::Appended { word, addresses, durable } => {
+                self.entries.extend(addresses.iter().copied().zip(*word..));
+                if let Some(last) = addresses.last().filter(|_| *durable && in_time) {
+                    self.until = self.until.max(last + 1);
+                }
+            }
+            LogLine::Committed { number, until } if in_time => {
+                self.number = self.number.max(*number);
+                self.until = self.until.max(*until);
+            }
+            LogLine::Moving(mark, to) => {
+                let [_, most] = self.marks.entry(*mark).or_default();
+                *most = (*most).max(*to);
+            }
+            LogLine::Moved(mark, to) if in_time => {
+                let [least, _] = self.marks.entry(*mark).or_default();
+                *least = (*least).max(*to);
+            }
+            LogLine::Voiding { from } => {
+                self.voids.push(Void { from: *from, least: *from, most: u64::MAX });
+            }
+            LogLine::Voided { from, least, most } => {
+                let void = self.voids.iter_mut().find(|void| void.from == *from);
+                let void = void.expect("it was said before that this begins");
+                void.most = *most;
+                if in_time {
+                    void.least = *least;
+                }
+            }
+            LogLine::Committed { .. } | LogLine::Moved(..) => {}
+        }
+    }
+
+    /// Compares with what was found, which is what the next life has to keep.
+    pub(crate) fn settle(&mut self, found: Found) -> Differences {
+        let mut differences = Differences { lost: Vec::new(), wrong: found.wrong.clone() };
+        self.compare_marks(&found, &mut differences);
+        self.compare_entries(&found, &mut differences);
+        self.look_for_gaps(&found, &mut differences);
+        differences.lost.truncate(SHOWN);
+        differences.wrong.truncate(SHOWN);
+        *self = Self {
+            entries: found.entries.into_iter().collect(),
+            number: found.number,
+            until: found.until,
+            marks: found.marks.into_iter().map(|(mark, at)| (mark, [at, at])).collect(),
+            voids: Vec::new(),
+            start: found.until,
+        };
+        differences
+    }
+
+    fn compare_marks(&self, found: &Found, differences: &mut Differences) {
+        if found.number < self.number || found.until < self.until {
+            let (number, until) = (found.number, found.until);
+            differences.lost.push(format!(
+                "lost: commit {} up to {} for {number} up to {until}",
+                self.number, self.until
+            ));
+        }
+        for (mark, at) in &found.marks {
+            let [least, most] = self.marks.get(mark).copied().unwrap_or_default();
+            let difference = format!("{mark:?} is at {at}, not within {least}..={most}");
+            if *at < least {
+                differences.lost.push(format!("lost: {difference}"));
+            } else if *at > most {
+                differences.wrong.push(difference);
+            }
+        }
+    }
+
+    fn compare_entries(&self, found: &Found, differences: &mut Differences) {
+        let there: BTreeMap<u64, u64> = found.entries.iter().copied().collect();
+        let begin = found.marks.iter().find(|(mark, _)| *mark == Mark::Begin);
+        let begin = begin.map_or(0, |(_, begin)| *begin);
+        for (address, word) in self.entries.range(begin..found.until.max(begin)) {
+            let may_be_gone = self.voids.iter().any(|void| void.may_have(*address));
+            match there.get(address) {
+                Some(other) if other == word => {}
+                None if may_be_gone => {}
+                other => differences.lost.push(format!(
+                    "lost: {word:#x} at {address} for {other:x?}, begin {begin}, until {}",
+                    found.until
+                )),
+            }
+        }
+        for (address, word) in &found.entries {
+            if self.voids.iter().any(|void| void.must_have(*address)) {
+                differences.lost.push(format!("lost: that {word:#x} at {address} is taken back"));
+            }
+            if *address < self.start && !self.entries.contains_key(address) {
+                differences.wrong.push(format!("{word:#x} at {address} has come back"));
+            }
+        }
+    }
+
+    /// Entries of a task are there from the first on, or it was said what has become of them.
+    fn look_for_gaps(&self, found: &Found, differences: &mut Differences) {
+        let new = found.entries.iter().filter(|(address, _)| *address >= self.start);
+        let mut words: BTreeSet<u64> = new.map(|(_, word)| *word).collect();
+        words.extend(self.entries.range(self.start..).map(|(_, word)| *word));
+        for word in &words {
+            let (_, number) = parts(*word);
+            if number == 0 || number > 1 && !words.contains(&(word - 1)) {
+                differences.wrong.push(format!("{word:#x} is there without the one before it"));
+            }
+        }
+    }
+}
+
+impl Void {
+    fn may_have(&self, address: u64) -> bool {
+        (self.from..self.most).contains(&address)
+    }
+
+    fn must_have(&self, address: u64) -> bool {
+        (self.from..self.least).contains(&address)
+    }
+}
+
+/// Differences beyond the first few tell nothing new.
+const SHOWN: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three entries that are durable, and one that may be.
+    fn promises() -> Promises {
+        let mut promises = Promises::new();
+        let appended = |word, addresses, durable| LogLine::Appended { word, addresses, durable };
+        promises.note(&appended(1, vec![100, 200, 300], true), true);
+        promises.note(&appended(4, vec![400], true), false);
+        promises
+    }
+
+    fn found(entries: &[(u64, u64)], until: u64) -> Found {
+        let marks = vec![(Mark::Begin, LogAddress::FIRST.raw())];
+        Found { number: 1, until, marks, entries: entries.to_vec(), wrong: Vec::new() }
+    }
+
+    #[track_caller]
+    fn assert_differences(mut promises: Promises, found: Found, lost: usize, wrong: usize) {
+        let differences = promises.settle(found);
+        let counts = (differences.lost.len(), differences.wrong.len());
+        assert_eq!(counts, (lost, wrong), "{differences:?}");
+    }
+
+    #[test]
+    fn what_is_missing_is_lost() {
+        let all = [(100, 1), (200, 2), (300, 3), (400, 4), (500, 5)];
+        assert_differences(promises(), found(&all, 600), 0, 0);
+        assert_differences(promises(), found(&all[..3], 400), 0, 0);
+        assert_differences(promises(), found(&all[..2], 300), 1, 0);
+        // It was not promised, but others behind it are there.
+        assert_differences(promises(), found(&all[..3], 500), 1, 0);
+    }
+
+    #[test]
+    fn what_nobody_appended_is_wrong() {
+        let mut all = vec![(100, 1), (200, 2), (300, 3), (400, 4), (500, 6)];
+        assert_differences(promises(), found(&all, 600), 0, 1);
+        all.pop();
+        let mut promises = promises();
+        let differences = promises.settle(found(&all[..3], 400));
+        assert!(differences.lost.is_empty() && differences.wrong.is_empty());
+        all[3] = (390, 4);
+        assert_differences(promises, found(&all, 400), 0, 1);
+    }
+
+    #[test]
+    fn what_was_taken_back_stays_away_once_it_was_said() {
+        let all = [(100, 1), (200, 2), (300, 3)];
+        for (voided_in_time, lost) in [(None, [0, 0]), (Some(false), [0, 0]), (Some(true), [1, 0])]
+        {
+            for (count, lost) in [3, 2].into_iter().zip(lost) {
+                let mut promises = promises();
+                promises.note(&LogLine::Voiding { from: 300 }, true);
+                if let Some(in_time) = voided_in_time {
+                    let voided = LogLine::Voided { from: 300, least: 350, most: 380 };
+                    promises.note(&voided, in_time);
+                }
+                assert_differences(promises, found(&all[..count], 400), lost, 0);
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! A fresh process that opens the log and tells all that is in it.
+
+use super::worker::Outcome;
+use super::{Found, ITERATOR, Mark, open, parts};
+use crate::content::Content;
+use crate::scene::{Scene, Verdict};
+use futures::StreamExt;
+use kvick::io::{IoConfig, open_directory};
+use kvick::{FasterLog, LogAddress, Result, check_log};
+use std::collections::BTreeMap;
+
+pub(crate) async fn verify(scene: &Scene) -> Verdict {
+    let log = match open(scene).await {
+        Ok(log) => log,
+        Err(error) => return Verdict::refused(&error),
+    };
+    let commit = log.last_commit();
+    let place = log.iterators().get(ITERATOR).map_or(0, |place| place.raw());
+    let cookie = commit.cookie.try_into().map_or(0, u64::from_le_bytes);
+    let begin = (Mark::Begin, log.begin().raw());
+    let mut found = Found {
+        number: commit.number,
+        until: commit.until.raw(),
+        marks: vec![begin, (Mark::Place, place), (Mark::Cookie, cookie)],
+        entries: Vec::new(),
+        wrong: Vec::new(),
+    };
+    if let Err(error) = read(&log, &mut found).await {
+        found.wrong.push(format!("reading: {:?}: {error}", error.kind()));
+    }
+    if let Err(error) = log.close().await {
+        found.wrong.push(format!("closing: {error}"));
+    }
+    if let Err(error) = check(scene, &mut found).await {
+        found.wrong.push(format!("checking: {error}"));
+    }
+    found.wrong.truncate(SHOWN);
+    Verdict::Log(found)
+}
+
+/// Reads all of it, and some of it once more from the middle.
+async fn read(log: &FasterLog, found: &mut Found) -> Result<()> {
+    let mut last: BTreeMap<u64, u64> = BTreeMap::new();
+    let mut scan = log.scan(..);
+    while let Some(entry) = scan.next().await {
+        let entry = entry?;
+        let address = entry.address.raw();
+        let Some(word) = <[u8]>::word(&entry.payload.to_vec()) else {
+            found.wrong.push(format!("the entry at {address} is no word's"));
+            continue;
+        };
+        let (task, number) = parts(word);
+        if last.insert(task, number).is_some_and(|last| last >= number) {
+            found.wrong.push(format!("{word:#x} at {address} is not behind those before it"));
+        }
+        found.entries.push((address, word));
+    }
+    for (address, word) in found.entries.iter().step_by(RARELY) {
+        let entry = log.read(LogAddress::new(*address)).await?;
+        if entry.and_then(|entry| <[u8]>::word(&entry.to_vec())) != Some(*word) {
+            found.wrong.push(format!("{word:#x} is not read alone at {address}"));
+        }
+    }
+    Ok(())
+}
+
+/// What a check of the files says must be the same.
+async fn check(scene: &Scene, found: &mut Found) -> Outcome {
+    let directory = open_directory(&scene.path, &IoConfig::default())?;
+    let check = check_log(directory).await?;
+    let entries = found.entries.len() as u64;
+    if !check.is_sound() || check.entries != entries || check.torn_bytes != 0 {
+        found.wrong.push(format!("{entries} entries, and this check: {check:?}"));
+    }
+    Ok(())
+}
+
+/// Differences beyond the first few tell nothing new.
+const SHOWN: usize = 8;
+const RARELY: usize = 50;
