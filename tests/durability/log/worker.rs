@@ -112,7 +112,7 @@ async fn follow(log: FasterLog, mut random: Random) -> Outcome {
         commit(&log).await?;
         say_log(LogLine::Moved(Mark::Place, entry.next.raw()));
         places.push(entry.next);
-        if places.len() > LAG && random.chance(0.1) {
+        if places.len() > LAG && random.chance(0.25) {
             let begin = places[places.len() - LAG];
             places.clear();
             say_log(LogLine::Moving(Mark::Begin, begin.raw()));
@@ -153,7 +153,7 @@ fn say_log(line: LogLine) {
 }
 
 /// Places between what was read and what is truncated.
-const LAG: usize = 8;
+const LAG: usize = 4;
 
 /// Of work that ends with its failure.
 pub(crate) type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
