@@ -106,8 +106,8 @@ impl Core {
         let plan = self.plan;
         let pages = plan.pages_behind(lengths());
         self.check_pages(pages, lengths().sum())?;
-        let taken =
-            self.live().log.take_with(|from| Some(plan.lay(from, lengths(), |_| {})), guard);
+        let lay = |from| Some(plan.lay(from, lengths(), |_| {}));
+        let taken = self.live().log.take_with(pages, lay, guard);
         let Some([from, to]) = taken else {
             return Ok(Err(Blocked::Pages(pages)));
         };

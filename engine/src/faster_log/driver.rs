@@ -158,6 +158,7 @@ impl Core {
             Position { page, .. } => Position { page: page + 1, offset: 0 },
         };
         let [from, to] = self.live().log.take_with(
+            1,
             |from| {
                 let Position { page, offset } = place(from);
                 let offset = (offset + bytes).next_multiple_of(payload);

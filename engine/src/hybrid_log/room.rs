@@ -73,20 +73,22 @@ impl HybridLog {
     }
 
     /// Takes what `plan` asks for, from where the tail is, in one step, if there are free frames
-    /// for it; see [`Tail::reserve_with`].
+    /// for it; see [`Tail::reserve_with`]. It may need up to `pages` pages behind that of the tail:
+    /// what [`room_for_pages`](Self::room_for_pages) waits for.
     pub(crate) fn take_with(
         &self,
+        pages: u64,
         mut plan: impl FnMut(Position) -> Option<Position>,
         _guard: &Guard<'_>,
     ) -> Option<[Position; 2]> {
         let taken = self.tail.reserve_with(|from| {
             let is_free = |to: &Position| {
-                to.page == from.page || self.is_free_for(to.page - from.page, to.page)
+                debug_assert!(to.page <= from.page + pages, "{from:?} to {to:?}: {pages} pages");
+                to.page == from.page || self.is_free_for(pages, to.page)
             };
             plan(from).filter(is_free)
         })?;
-        let pages = taken[1].page - taken[0].page;
-        if pages > 0 {
+        if taken[0].page != taken[1].page {
             self.events.demand.notify(usize::MAX);
         }
         if pages > 1 && self.set_aside.load(Ordering::Relaxed) > 0 {
