@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::codec::CodecError;
+use kvick_io::ErrorClass;
 
 /// The result of every fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -45,8 +46,14 @@ pub enum ErrorKind {
     InUse,
     /// Bytes read back are not the bytes that were written. Retrying does not help.
     Corrupt,
+    /// A file that the call needs is not there.
+    NotFound,
     /// The medium is full, or a quota or file size limit is reached. Free space, then retry.
     StorageFull,
+    /// The system lacks descriptors, tasks or memory for a moment. Nothing was done; retry later.
+    Unavailable,
+    /// The log has used up its addresses. What is in it stays readable; go on in a new one.
+    AddressesExhausted,
     /// The operating system refused an operation on a file; the source says why.
     Io,
     /// An earlier write or sync failed, so durability can no longer be promised. Reopen the store.
@@ -69,10 +76,16 @@ impl Error {
     }
 
     /// Whether the same call on the same open store can succeed later, unchanged: a moment later
-    /// for [`ErrorKind::Busy`], once space is free for [`ErrorKind::StorageFull`].
+    /// for [`ErrorKind::Busy`], once space is free for [`ErrorKind::StorageFull`], once the system
+    /// has what it lacks for [`ErrorKind::Unavailable`].
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self.kind(), ErrorKind::Busy | ErrorKind::StorageFull)
+        self.kind() == ErrorKind::Busy || self.is_shortage()
+    }
+
+    /// Whether something is short that comes back: space, descriptors, tasks, memory.
+    pub(crate) fn is_shortage(&self) -> bool {
+        matches!(self.kind(), ErrorKind::StorageFull | ErrorKind::Unavailable)
     }
 
     #[cold]
@@ -128,21 +141,23 @@ impl Error {
         Self(Arc::new(Inner { kind, message, place, source: None }))
     }
 
-    /// `context` says what was being done and to which file: "writing log.000003 at 4096".
+    /// `what` is not there: "log.000000 in /data". `way_out` says how to get it back.
     #[cold]
-    pub(crate) fn storage_full(context: impl Into<String>, source: io::Error) -> Self {
-        Self::build(ErrorKind::StorageFull, context.into(), Some(Box::new(source)))
+    pub(crate) fn not_found(what: &str, way_out: &str) -> Self {
+        Self::new(ErrorKind::NotFound, format!("{what} is missing; {way_out}"))
     }
 
     /// `context` says what was being done and to which file. A full disk, an exhausted quota and
-    /// a file size limit become [`ErrorKind::StorageFull`], as they end when space is freed.
+    /// a file size limit become [`ErrorKind::StorageFull`], as they end when space is freed; a
+    /// shortage of descriptors, tasks or memory becomes [`ErrorKind::Unavailable`].
     #[cold]
     pub(crate) fn io(context: impl Into<String>, source: io::Error) -> Self {
-        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-        if matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge) {
-            return Self::storage_full(context, source);
-        }
-        Self::build(ErrorKind::Io, context.into(), Some(Box::new(source)))
+        let kind = match ErrorClass::of(&source) {
+            ErrorClass::NoSpace => ErrorKind::StorageFull,
+            ErrorClass::NotNow => ErrorKind::Unavailable,
+            ErrorClass::Never => ErrorKind::Io,
+        };
+        Self::build(kind, context.into(), Some(Box::new(source)))
     }
 
     /// `cause` is the failure that ended the promise of durability. Poison has one cause: told
@@ -192,9 +207,12 @@ impl ErrorKind {
             Self::InUse => Some("close the other store first"),
             Self::Corrupt => Some("restore this file from a copy"),
             Self::StorageFull => Some("free space, then retry"),
+            Self::Unavailable => Some("raise the limit of the process or the system, then retry"),
+            Self::AddressesExhausted => Some("go on in a new directory"),
             Self::Poisoned => Some("close the store and open it again"),
             Self::Closed => Some("open it again"),
             Self::InvalidArgument
+            | Self::NotFound
             | Self::Io
             | Self::Codec
             | Self::Unsupported
@@ -267,6 +285,9 @@ mod tests {
             assert!(error.is_retryable());
             assert!(error.to_string().ends_with("; free space, then retry"), "{error}");
         }
+        let error = io_error(io::ErrorKind::OutOfMemory);
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.is_retryable());
         let error = io_error(io::ErrorKind::PermissionDenied);
         assert_eq!(error.kind(), ErrorKind::Io);
         assert!(!error.is_retryable());

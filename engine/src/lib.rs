@@ -65,6 +65,7 @@ mod session;
 mod statistics;
 mod store;
 mod stripes;
+mod wait;
 
 pub use builder::Builder;
 pub use checkpoint::{

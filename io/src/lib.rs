@@ -45,6 +45,7 @@ mod directory;
 #[cfg(target_os = "linux")]
 mod doorbell;
 mod engine;
+mod error_class;
 mod event_source;
 mod file;
 #[cfg(all(feature = "glommio", target_os = "linux"))]
@@ -73,6 +74,7 @@ pub use completion::{Completion, Transfer};
 pub use config::{BackendChoice, IoConfig};
 pub use device::{Device, Geometry};
 pub use directory::{BoxFuture, DeviceOptions, Directory, Lock};
+pub use error_class::ErrorClass;
 pub use event_source::EventSource;
 #[cfg(all(feature = "glommio", target_os = "linux"))]
 pub use glommio::{GlommioAttachment, attach_glommio};

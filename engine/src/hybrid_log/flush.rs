@@ -8,7 +8,7 @@ use super::HybridLog;
 use super::strip::Strip;
 use super::unit::{Chunk, Units};
 use crate::address::Address;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::record::words;
 use futures::future::{Either, select};
 use futures::stream::{FuturesOrdered, StreamExt};
@@ -87,7 +87,7 @@ impl HybridLog {
                     self.health.transition_to_sound();
                     return Ok(chunk.end);
                 }
-                Err(error) if error.kind() == ErrorKind::StorageFull => {
+                Err(error) if error.is_shortage() => {
                     self.health.transition_to_full(error);
                 }
                 Err(error) => return Err(error),

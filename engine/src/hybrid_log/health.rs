@@ -1,8 +1,8 @@
 //! Whether the log can still take and keep what it is given.
 //!
-//! `Sound -> Full -> Sound` as space runs out and comes back; `Poisoned` and `Closed` are final.
-//! A full medium stops only who needs room; a poisoned log stops every writer, and readers of
-//! memory go on. The first cause is kept and told to all.
+//! `Sound -> Full -> Sound` as space, descriptors or tasks run out and come back; `Poisoned` and
+//! `Closed` are final. A full medium stops only who needs room; a poisoned log stops every writer,
+//! and readers of memory go on. The first cause is kept and told to all.
 
 use crate::error::{Error, Result};
 use event_listener::Event;
@@ -55,9 +55,10 @@ impl Health {
         self.state.load(Ordering::Acquire) == POISONED
     }
 
-    /// Space ran out while pages were being written.
+    /// Space, descriptors or tasks ran out while pages were being written.
     pub(crate) fn transition_to_full(&self, cause: Error) {
-        tracing::warn!(%cause, "the device is full; writing is tried again");
+        debug_assert!(cause.is_shortage(), "{cause:?} comes back");
+        tracing::warn!(%cause, "pages cannot be written now; writing is tried again");
         self.transition(FULL, Some(cause));
     }
 
@@ -114,17 +115,21 @@ mod tests {
         Error::io("write of log", std::io::Error::other("broken"))
     }
 
+    fn full() -> Error {
+        Error::io("log", std::io::ErrorKind::StorageFull.into())
+    }
+
     #[test]
     fn a_full_log_recovers_and_a_poisoned_one_does_not() {
         let health = Health::new();
-        health.transition_to_full(Error::storage_full("log", std::io::Error::other("full")));
+        health.transition_to_full(full());
         assert!(health.check_write().is_ok() && health.check_read().is_ok());
         assert_eq!(health.check_room().unwrap_err().kind(), ErrorKind::StorageFull);
         health.transition_to_sound();
         assert!(health.check_room().is_ok());
         health.transition_to_poisoned(&cause());
         health.transition_to_sound();
-        health.transition_to_full(cause());
+        health.transition_to_full(full());
         assert_eq!(health.check_write().unwrap_err().kind(), ErrorKind::Poisoned);
         assert!(health.check_read().is_ok());
         health.transition_to_closed();

@@ -51,6 +51,7 @@ use crate::epoch::{Epoch, Guard};
 use crate::error::{Error, Result};
 use crate::record::{Layout, NewRecord, RecordInfo, RecordRef};
 use crate::statistics::DeviceCounters;
+use crate::wait::{wait_either, wait_until};
 use event_listener::Event;
 use frames::Frames;
 use health::Health;
@@ -296,15 +297,11 @@ impl HybridLog {
 
     /// Waits until it is clear again whether the record at `address` can change in place.
     pub(crate) async fn settled(&self, address: Address) -> Result<()> {
-        loop {
-            let moved = self.events.read_only.listen();
-            let changed = self.health.changed().listen();
-            if self.marks.region(address) != Region::Fuzzy {
-                return Ok(());
-            }
-            self.health.check_read()?;
-            futures::future::select(moved, changed).await;
-        }
+        wait_either([&self.events.read_only, self.health.changed()], || {
+            let is_settled = self.marks.region(address) != Region::Fuzzy;
+            if is_settled { Some(Ok(())) } else { self.health.check_read().err().map(Err) }
+        })
+        .await
     }
 
     /// Asks that everything below `end`, where a unit begins, becomes immutable and is written.
@@ -325,39 +322,26 @@ impl HybridLog {
 
     /// Waits until everything below `end` has been written.
     pub(crate) async fn stored(&self, end: Address) -> Result<()> {
-        loop {
-            let moved = self.events.flushed.listen();
-            let changed = self.health.changed().listen();
-            if self.marks.flushed.load() >= end {
-                return Ok(());
-            }
-            self.health.check_room()?;
-            futures::future::select(moved, changed).await;
-        }
+        wait_either([&self.events.flushed, self.health.changed()], || {
+            let is_stored = self.marks.flushed.load() >= end;
+            if is_stored { Some(Ok(())) } else { self.health.check_room().err().map(Err) }
+        })
+        .await
     }
 
     /// As [`stored`](Self::stored), and goes on waiting while the device is full.
     pub(crate) async fn stored_some_time(&self, end: Address) -> Result<()> {
-        loop {
-            let moved = self.events.flushed.listen();
-            let changed = self.health.changed().listen();
-            if self.marks.flushed.load() >= end {
-                return Ok(());
-            }
-            self.health.check_write()?;
-            futures::future::select(moved, changed).await;
-        }
+        wait_either([&self.events.flushed, self.health.changed()], || {
+            let is_stored = self.marks.flushed.load() >= end;
+            if is_stored { Some(Ok(())) } else { self.health.check_write().err().map(Err) }
+        })
+        .await
     }
 
     /// Waits until the log is `bytes` long.
     pub(crate) async fn reached(&self, bytes: u64) {
-        loop {
-            let turned = self.events.demand.listen();
-            if self.tail.address().raw() >= bytes {
-                return;
-            }
-            turned.await;
-        }
+        let is_reached = || (self.tail.address().raw() >= bytes).then_some(());
+        wait_until(&self.events.demand, is_reached).await;
     }
 
     /// Buffers for transfers, and how many bytes of them may be in use at once.
@@ -383,15 +367,11 @@ impl HybridLog {
         let end = self.flush().await?;
         self.wanted.head.raise(end);
         self.events.demand.notify(usize::MAX);
-        loop {
-            let moved = self.events.page_free.listen();
-            let changed = self.health.changed().listen();
-            if self.marks.safe_head.load() >= end {
-                return Ok(());
-            }
-            self.health.check_read()?;
-            futures::future::select(moved, changed).await;
-        }
+        wait_either([&self.events.page_free, self.health.changed()], || {
+            let is_evicted = self.marks.safe_head.load() >= end;
+            if is_evicted { Some(Ok(())) } else { self.health.check_read().err().map(Err) }
+        })
+        .await
     }
 
     /// Runs the drivers until the log is closed.

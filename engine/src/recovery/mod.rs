@@ -155,7 +155,10 @@ impl Opening {
             }
         }
         if has(COPY) {
-            let missing = Error::corrupt("the file", MANIFEST, 0, 1, 0);
+            let what = format!("{MANIFEST} in {}", self.directory.describe());
+            let way_out =
+                "open with `allow_fallback` to use manifest.copy, or restore it from a copy";
+            let missing = Error::not_found(&what, way_out);
             return self.look_at_copy(true, missing).await;
         }
         let has_parts = files.iter().any(|name| owner(name).is_some());
