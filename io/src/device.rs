@@ -82,6 +82,10 @@ pub trait Device: Send + Sync + Debug + 'static {
 pub struct Geometry {
     /// Unit of offsets and lengths, in bytes: 512 or 4096.
     pub block: u32,
+    /// What the medium writes at once, in bytes: a power of two, at least `block`, at most 64 KiB.
+    /// A power cut during a write may harm all of each physical block that the write touches, also
+    /// bytes in it that were durable before. The block where the operating system does not tell.
+    pub physical_block: u32,
     /// Whether transfers bypass the page cache of the operating system.
     pub direct: bool,
     /// Name of what carries out transfers, for logs: `uring`, `threads`, `memory`, ...

@@ -57,6 +57,7 @@ mod null;
 mod operation;
 mod os_device;
 mod os_directory;
+mod physical_block;
 mod pool;
 mod read_only;
 mod segments;

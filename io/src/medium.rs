@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::buf::AlignedBuf;
 use crate::file::{OpenMode, StorageFile};
+use crate::physical_block::physical_block;
 
 /// How files of a directory are to be opened and addressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub(crate) struct Medium {
     pub(crate) direct: bool,
     /// Unit of offsets and lengths, in bytes.
     pub(crate) block: u32,
+    /// What the disk writes at once, in bytes.
+    pub(crate) physical_block: u32,
 }
 
 /// Which file system a directory is on, and what of the directory bears on direct I/O.
@@ -57,7 +60,11 @@ impl Medium {
         }
         let scratch = Scratch::create(directory, false)?;
         scratch.write(SMALL_BLOCK)?;
-        Ok((Self { direct: false, block: SMALL_BLOCK }, scratch))
+        Ok((Self::of(directory, false, SMALL_BLOCK), scratch))
+    }
+
+    fn of(directory: &Path, direct: bool, block: u32) -> Self {
+        Self { direct, block, physical_block: physical_block(directory, block) }
     }
 
     fn detect_direct(directory: &Path) -> io::Result<Option<(Self, Scratch<'_>)>> {
@@ -72,7 +79,7 @@ impl Medium {
             }
             match scratch.write(block) {
                 Ok(()) => {
-                    return Ok(Some((Self { direct: true, block }, scratch)));
+                    return Ok(Some((Self::of(directory, true, block), scratch)));
                 }
                 Err(error) if is_refusal(&error) => {}
                 Err(error) => return Err(error),

@@ -28,12 +28,25 @@ pub struct MemoryDirectory {
 struct Shared {
     files: Mutex<BTreeMap<String, Arc<MemoryFile>>>,
     locked: Mutex<BTreeSet<String>>,
+    /// What devices say of themselves; 0 is the block.
+    physical_block: u32,
 }
 
 impl MemoryDirectory {
     /// An empty directory.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty directory whose devices have a [physical block](Geometry::physical_block) of this
+    /// size, as a disk may.
+    ///
+    /// # Panics
+    /// If `bytes` is no power of two from 512 to 64 KiB.
+    pub fn with_physical_block(bytes: u32) -> Self {
+        let sound = bytes.is_power_of_two() && (BLOCK..=64 << 10).contains(&bytes);
+        assert!(sound, "a physical block of {bytes} bytes is no power of two, at least a block");
+        Self { shared: Arc::new(Shared { physical_block: bytes, ..Shared::default() }) }
     }
 }
 
@@ -283,7 +296,8 @@ impl Device for MemoryDevice {
 
     fn geometry(&self) -> Geometry {
         let segment_bytes = self.segments.segment_bytes();
-        Geometry { block: 512, direct: false, backend: "memory", segment_bytes }
+        let physical_block = self.directory.physical_block.max(BLOCK);
+        Geometry { block: BLOCK, physical_block, direct: false, backend: "memory", segment_bytes }
     }
 
     fn locate(&self, offset: u64) -> (String, u64) {
@@ -308,6 +322,7 @@ struct Contents {
 }
 
 const CHUNK: usize = 256 << 10;
+const BLOCK: u32 = 512;
 
 impl MemoryFile {
     /// Fills `buf` from `offset`; false if that reaches past the end.

@@ -109,7 +109,8 @@ impl Device for NullDevice {
 
     fn geometry(&self) -> Geometry {
         let segment_bytes = self.segment_bytes;
-        Geometry { block: 512, direct: false, backend: "null", segment_bytes }
+        let backend = "null";
+        Geometry { block: 512, physical_block: 512, direct: false, backend, segment_bytes }
     }
 
     fn locate(&self, offset: u64) -> (String, u64) {

@@ -28,6 +28,7 @@ impl OsDevice {
     pub(crate) fn new(segments: Arc<Segments<StorageFile>>, place: Arc<Place>) -> Self {
         let geometry = Geometry {
             block: place.medium.block,
+            physical_block: place.medium.physical_block,
             direct: place.medium.direct,
             backend: place.backend.engine.name(),
             segment_bytes: segments.segment_bytes(),

@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn a_sync_covers_a_truncation_and_the_entries_of_what_it_removed() {
         let path = tempfile::tempdir().unwrap();
-        let medium = Medium { direct: false, block: 512 };
+        let medium = Medium { direct: false, block: 512, physical_block: 512 };
         let backend = Backend::new(Arc::new(Threads::new(1, 1)));
         let directory = OsDirectory::new(path.path(), medium, backend).unwrap();
         let entries = directory.place.entries.as_ref().expect("there are on unix");

@@ -224,7 +224,8 @@ impl Device for ReadOnlyDevice {
 
     fn geometry(&self) -> Geometry {
         let segment_bytes = self.segments.segment_bytes();
-        Geometry { block: 512, direct: false, backend: "read-only", segment_bytes }
+        let backend = "read-only";
+        Geometry { block: 512, physical_block: 512, direct: false, backend, segment_bytes }
     }
 
     fn locate(&self, offset: u64) -> (String, u64) {

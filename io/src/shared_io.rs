@@ -110,7 +110,7 @@ impl Shared {
         if let Some(file_system) = file_system {
             self.lock().media.insert(file_system, medium);
         }
-        let (name, Medium { direct, block }) = (backend.engine.name(), medium);
+        let (name, Medium { direct, block, .. }) = (backend.engine.name(), medium);
         tracing::info!(path = %path.display(), backend = name, direct, block, "opened a directory");
         Ok(Arc::new(OsDirectory::new(path, medium, backend)?))
     }

@@ -169,6 +169,7 @@ impl Device for SimDevice {
     fn geometry(&self) -> Geometry {
         Geometry {
             block: self.disk.block,
+            physical_block: self.disk.physical_block,
             direct: true,
             backend: "sim",
             segment_bytes: self.segments.segment_bytes(),

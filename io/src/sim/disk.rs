@@ -46,7 +46,8 @@ impl SimDisk {
     /// An empty disk, whose latencies and faults `seed` decides.
     ///
     /// # Panics
-    /// If `options.block` is neither 512 nor 4096, or the range of latencies is empty.
+    /// If `options.block` is neither 512 nor 4096, the physical block no power of two from there to
+    /// 64 KiB, or the range of latencies is empty.
     pub fn new(seed: u64, options: SimOptions) -> Self {
         Self::over(World::new(seed, options))
     }

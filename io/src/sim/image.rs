@@ -56,13 +56,17 @@ impl World {
                 }
             }
         }
-        Cut { survival, random }.contents(&contents)
+        let physical = self.options.physical_block.unwrap_or(self.options.block);
+        let blocks_at_once = u64::from(physical / self.options.block);
+        Cut { survival, blocks_at_once, random }.contents(&contents)
     }
 }
 
 /// One power cut, as it hits one file.
 struct Cut<'a> {
     survival: Survival,
+    /// Blocks in a physical block.
+    blocks_at_once: u64,
     random: &'a mut Random,
 }
 
@@ -90,8 +94,34 @@ impl Cut<'_> {
                 None => blocks.remove(&index),
             };
         }
+        if self.blocks_at_once > 1 {
+            self.harm_neighbours(file, &mut blocks);
+        }
         let block = u32::try_from(file.block).expect("a block is small");
         Contents::durable(block, blocks, length)
+    }
+
+    /// A physical block whose write was cut may be lost as a whole, with what was durable in it.
+    fn harm_neighbours(&mut self, file: &Contents, blocks: &mut BTreeMap<u64, Block>) {
+        let written = file.versions.iter().filter(|(_, versions)| {
+            // A truncation writes nothing.
+            versions.iter().any(|version| version.bytes.is_some())
+        });
+        let mut touched: Vec<u64> = written.map(|(index, _)| index / self.blocks_at_once).collect();
+        touched.dedup();
+        for physical in touched {
+            if !self.random.chance(self.survival.torn) {
+                continue;
+            }
+            let first = physical * self.blocks_at_once;
+            for (_, block) in blocks.range_mut(first..first + self.blocks_at_once) {
+                *block = self.garbage(file.block);
+            }
+        }
+    }
+
+    fn garbage(&mut self, size: usize) -> Block {
+        (0..size).map(|_| self.random.next_u64().to_le_bytes()[0]).collect()
     }
 
     fn length(&mut self, file: &Contents) -> u64 {
@@ -128,7 +158,7 @@ impl Cut<'_> {
             return Some(Arc::clone(block));
         }
         let garbage = self.random.chance(self.survival.garbage);
-        garbage.then(|| (0..size).map(|_| self.random.next_u64().to_le_bytes()[0]).collect())
+        garbage.then(|| self.garbage(size))
     }
 
     /// The last, or now and then any.

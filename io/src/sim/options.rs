@@ -13,6 +13,10 @@ pub struct SimOptions {
     pub latency: RangeInclusive<Duration>,
     /// Unit of alignment, and of persistence: 512 or 4096 bytes. Default: 512.
     pub block: u32,
+    /// What the medium writes at once, in bytes: a power of two, at least `block`. If larger, a
+    /// power cut may take blocks with it that were durable, beside a block being written. Default:
+    /// the block.
+    pub physical_block: Option<u32>,
     /// Bytes that fit; more fail with `StorageFull`. Default: no limit.
     pub capacity: Option<u64>,
     /// How often operations fail by chance. Default: never.
@@ -35,6 +39,7 @@ impl Default for SimOptions {
         Self {
             latency: Duration::from_micros(10)..=Duration::from_millis(1),
             block: 512,
+            physical_block: None,
             capacity: None,
             fault_rates: FaultRates::default(),
             audit: true,
@@ -47,6 +52,9 @@ impl Default for SimOptions {
 impl SimOptions {
     pub(super) fn check(&self) {
         assert!(self.block == 512 || self.block == 4096, "a block is 512 or 4096 bytes");
+        let physical = self.physical_block.unwrap_or(self.block);
+        let sound = physical.is_power_of_two() && (self.block..=64 << 10).contains(&physical);
+        assert!(sound, "a physical block is a power of two, at least a block");
         assert!(!self.latency.is_empty(), "the range of latencies is empty");
     }
 
@@ -77,7 +85,8 @@ pub struct Survival {
     pub names: f64,
     /// A block that has a newer value has any of them, not the newest.
     pub stale: f64,
-    /// A block that has a newer value has it in part.
+    /// A block that has a newer value has it in part; of a physical block that holds one and
+    /// others, nothing is left.
     pub torn: f64,
     /// A block that was never durable holds garbage in place of zeros.
     pub garbage: f64,

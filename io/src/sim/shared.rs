@@ -5,6 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::completion::{Completion, OpTable, SharedTable};
+use crate::sim::SimOptions;
 use crate::sim::history::OperationKind;
 use crate::sim::work::Work;
 use crate::sim::world::World;
@@ -12,13 +13,16 @@ use crate::sim::world::World;
 /// What the handles, directories and devices of a disk share.
 pub(super) struct Shared {
     pub(super) block: u32,
+    pub(super) physical_block: u32,
     table: SharedTable,
     world: Mutex<World>,
 }
 
 impl Shared {
     pub(super) fn new(world: World) -> Self {
-        Self { block: world.options.block, table: OpTable::new(), world: Mutex::new(world) }
+        let SimOptions { block, physical_block, .. } = world.options;
+        let physical_block = physical_block.unwrap_or(block);
+        Self { block, physical_block, table: OpTable::new(), world: Mutex::new(world) }
     }
 
     pub(super) fn world(&self) -> MutexGuard<'_, World> {

@@ -63,6 +63,16 @@ fn a_created_device_exists_before_it_is_written() {
 }
 
 #[test]
+fn a_physical_block_is_made_of_blocks() {
+    on_every_backend(async |backend| {
+        let geometry = backend.device().await.geometry();
+        let (block, physical) = (geometry.block, geometry.physical_block);
+        assert!(block == 512 || block == 4096);
+        assert!(physical.is_power_of_two() && (block..=64 << 10).contains(&physical), "{physical}");
+    });
+}
+
+#[test]
 fn devices_do_not_mistake_the_files_of_others_for_their_own() {
     on_every_backend(async |backend| {
         let directory = &backend.directory;

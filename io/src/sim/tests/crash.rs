@@ -238,3 +238,26 @@ fn blocks_past_the_length_that_survives_are_gone() {
     }
     assert_eq!(lengths, BTreeSet::from([0, 1000]));
 }
+
+/// A disk that named blocks of 512 bytes had sectors of 4096. It reads a sector, changes a part and
+/// writes all of it, so a power cut within a small write took durable bytes beside it along.
+#[test]
+fn a_cut_write_may_harm_what_is_durable_in_its_physical_block_and_nothing_else() {
+    let harmed = |physical_block| {
+        let (disk, directory) = disk(SimOptions { physical_block, ..SimOptions::default() });
+        let device = open(&disk, &directory);
+        assert_eq!(device.geometry().physical_block, physical_block.unwrap_or(512));
+        write(&disk, &*device, 0, page(16, 1));
+        drive(&disk, device.sync()).result.unwrap();
+        write(&disk, &*device, 4096, page(1, 1));
+        let mut harmed = BTreeSet::new();
+        for seed in 0..200 {
+            let bytes = contents(&disk.crash(seed), "log.000000").unwrap();
+            let blocks = bytes.chunks(512).enumerate();
+            harmed.extend(blocks.filter(|(_, block)| **block != [1; 512]).map(|(at, _)| at));
+        }
+        harmed
+    };
+    assert_eq!(harmed(None), BTreeSet::new());
+    assert_eq!(harmed(Some(4096)), (8..16).collect());
+}
