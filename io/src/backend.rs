@@ -33,16 +33,16 @@ impl Backend {
         scratch: &Scratch<'_>,
     ) -> io::Result<Self> {
         if choice == BackendChoice::Threads {
-            return Ok(Self::new(threads(config)));
+            return Self::new(threads(config)?);
         }
         match uring(config, medium, scratch) {
             Ok(engine) => {
                 let on_executors = choice == BackendChoice::Glommio;
-                Ok(Self { on_executors, ..Self::new(engine) })
+                Ok(Self { on_executors, ..Self::new(engine)? })
             }
             Err(error) if choice != BackendChoice::Uring && is_denial(&error) => {
                 tracing::info!(%error, "io_uring is not available: using threads");
-                Ok(Self::new(threads(config)))
+                Self::new(threads(config)?)
             }
             Err(error) if is_denial(&error) => {
                 let message = format!("io_uring is not available: {error}");
@@ -52,9 +52,9 @@ impl Backend {
         }
     }
 
-    pub(crate) fn new(engine: Arc<dyn Engine>) -> Self {
-        let (table, blocking) = (OpTable::new(), Arc::new(Blocking::new()));
-        Self { engine, table, blocking, on_executors: false }
+    pub(crate) fn new(engine: Arc<dyn Engine>) -> io::Result<Self> {
+        let (table, blocking) = (OpTable::new(), Arc::new(Blocking::start()?));
+        Ok(Self { engine, table, blocking, on_executors: false })
     }
 
     /// The handle for a directory on `medium`: glommio reads directly or not at all.
@@ -76,9 +76,9 @@ pub(crate) fn check_built(choice: BackendChoice) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::Unsupported, message))
 }
 
-fn threads(config: &IoConfig) -> Arc<dyn Engine> {
+fn threads(config: &IoConfig) -> io::Result<Arc<dyn Engine>> {
     let limit = config.class_limit(config.threads);
-    Arc::new(Threads::new(config.threads as usize, limit))
+    Ok(Arc::new(Threads::start(config.threads as usize, limit)?))
 }
 
 #[cfg(target_os = "linux")]

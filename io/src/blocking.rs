@@ -1,6 +1,9 @@
 //! Rare file operations that have no asynchronous form: they block a thread of their own.
 //!
-//! Open, create, rename, unlink, list, whole small files, locks. Never transfers of a device.
+//! Open, create, rename, unlink, list, whole small files, locks. There are three lines. What a
+//! transfer waits for comes first, such as the creation of a segment, and can have every thread;
+//! ordinary jobs leave it one, however many wait; the closing of deleted files comes last, one at
+//! a time.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -14,7 +17,7 @@ use crate::workers::{JobQueue, Workers};
 
 /// A few threads, named `kvick-files`, that run closures.
 pub(crate) struct Blocking {
-    workers: Workers<Fifo>,
+    workers: Workers<Lines>,
 }
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -23,8 +26,11 @@ type Job = Box<dyn FnOnce() + Send>;
 const MAX_THREADS: usize = 4;
 
 impl Blocking {
-    pub(crate) fn new() -> Self {
-        Self { workers: Workers::new("kvick-files", MAX_THREADS, Fifo::default(), |job| job()) }
+    /// Starts the first thread. Fails if the system refuses it.
+    pub(crate) fn start() -> io::Result<Self> {
+        let run = |(_, job): (Rank, Job)| job();
+        let workers = Workers::start("kvick-files", MAX_THREADS, Lines::default(), run)?;
+        Ok(Self { workers })
     }
 
     /// Runs `job` on one of the threads, whether or not anybody waits for the reply.
@@ -34,13 +40,22 @@ impl Blocking {
     ) -> Reply<T> {
         let desk = Arc::new(Desk { state: Mutex::new(State { value: None, waker: None }) });
         let answer = Answer { desk: Arc::clone(&desk) };
-        self.run(move || answer.give(job()));
+        self.push(Rank::Ordinary, move || answer.give(job()));
         Reply { desk }
     }
 
-    /// Runs `job` on one of the threads.
-    pub(crate) fn run(&self, job: impl FnOnce() + Send + 'static) {
-        self.workers.push([Box::new(job) as Job]);
+    /// Runs a job that a transfer waits for, before all that are called.
+    pub(crate) fn run_first(&self, job: impl FnOnce() + Send + 'static) {
+        self.push(Rank::First, job);
+    }
+
+    /// Runs a job that nothing waits for, after all others, and one at a time.
+    pub(crate) fn run_late(&self, job: impl FnOnce() + Send + 'static) {
+        self.push(Rank::Late, job);
+    }
+
+    fn push(&self, rank: Rank, job: impl FnOnce() + Send + 'static) {
+        self.workers.push([(rank, Box::new(job) as Job)]);
     }
 }
 
@@ -50,25 +65,62 @@ impl fmt::Debug for Blocking {
     }
 }
 
+/// Which line a job waits in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rank {
+    First,
+    Ordinary,
+    Late,
+}
+
+impl Rank {
+    /// The first come first.
+    const ALL: [Self; 3] = [Self::First, Self::Ordinary, Self::Late];
+
+    /// How many jobs of this rank may run at once.
+    fn limit(self) -> usize {
+        match self {
+            Self::First => MAX_THREADS,
+            Self::Ordinary => MAX_THREADS - 1,
+            Self::Late => 1,
+        }
+    }
+}
+
 #[derive(Default)]
-struct Fifo(VecDeque<Job>);
+struct Lines([Line; Rank::ALL.len()]);
 
-impl JobQueue for Fifo {
-    type Job = Job;
-    type Ticket = ();
+#[derive(Default)]
+struct Line {
+    waiting: VecDeque<Job>,
+    running: usize,
+}
 
-    fn push(&mut self, job: Job) {
-        self.0.push_back(job);
+impl JobQueue for Lines {
+    type Job = (Rank, Job);
+    type Ticket = Rank;
+
+    fn push(&mut self, (rank, job): (Rank, Job)) {
+        self.0[rank as usize].waiting.push_back(job);
     }
 
-    fn next(&mut self) -> Option<(Job, ())> {
-        Some((self.0.pop_front()?, ()))
+    fn next(&mut self) -> Option<((Rank, Job), Rank)> {
+        Rank::ALL.into_iter().find_map(|rank| {
+            let line = &mut self.0[rank as usize];
+            let job = if line.running < rank.limit() { line.waiting.pop_front() } else { None }?;
+            line.running += 1;
+            Some(((rank, job), rank))
+        })
     }
 
-    fn ended(&mut self, (): ()) {}
+    fn ended(&mut self, rank: Rank) {
+        let line = &mut self.0[rank as usize];
+        debug_assert!(line.running > 0, "what ends was running");
+        line.running -= 1;
+    }
 
     fn waiting(&self) -> usize {
-        self.0.len()
+        self.0.iter().map(|line| line.waiting.len()).sum()
     }
 }
 
@@ -140,14 +192,58 @@ impl<T> Desk<T> {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use std::sync::mpsc;
+
     use super::*;
 
     #[test]
     fn replies_also_when_the_job_panics() {
-        let blocking = Blocking::new();
+        let blocking = Blocking::start().unwrap();
         assert_eq!(pollster::block_on(blocking.call(|| Ok(7))).unwrap(), 7);
         let lost = blocking.call(|| -> io::Result<()> { panic!("on purpose") });
         assert!(pollster::block_on(lost).is_err());
         assert_eq!(pollster::block_on(blocking.call(|| Ok(8))).unwrap(), 8);
+    }
+
+    /// The first write into a new segment waited for 25 to 75 ms behind 200 manifests of other
+    /// directories, and for ever behind a few operations of a file system that hangs.
+    #[test]
+    fn a_transfer_waits_for_no_ordinary_job() {
+        let blocking = Blocking::start().unwrap();
+        let (open_gate, gate) = mpsc::channel::<()>();
+        let gate = Arc::new(Mutex::new(gate));
+        let ordinary: Vec<_> = (0..200)
+            .map(|_| {
+                let gate = Arc::clone(&gate);
+                blocking.call(move || {
+                    // Ends when the other half of the channel is dropped.
+                    let _ = gate.lock().unwrap().recv();
+                    Ok(())
+                })
+            })
+            .collect();
+        let (report, created) = mpsc::channel();
+        blocking.run_first(move || report.send(()).unwrap());
+        created.recv().expect("the first line has a thread");
+        drop(open_gate);
+        for reply in ordinary {
+            pollster::block_on(reply).unwrap();
+        }
+    }
+
+    #[test]
+    fn each_line_keeps_to_its_limit_and_the_first_comes_first() {
+        let mut lines = Lines::default();
+        for rank in [Rank::Late, Rank::Ordinary, Rank::First] {
+            (0..2 * MAX_THREADS).for_each(|_| lines.push((rank, Box::new(|| ()))));
+        }
+        let running: Vec<_> = std::iter::from_fn(|| lines.next().map(|(_, rank)| rank)).collect();
+        let counts = Rank::ALL.map(|rank| running.iter().filter(|found| **found == rank).count());
+        assert_eq!(counts, [MAX_THREADS, MAX_THREADS - 1, 1]);
+        assert!(running.is_sorted_by_key(|rank| *rank as usize));
+        assert_eq!(lines.waiting(), 6 * MAX_THREADS - 2 * MAX_THREADS);
+        lines.ended(Rank::Late);
+        lines.ended(Rank::First);
+        assert_eq!(lines.next().map(|(_, rank)| rank), Some(Rank::First));
     }
 }

@@ -8,13 +8,17 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::blocking::Blocking;
+use crate::closing::ClosingFile;
 
 /// A segment, or a directory whose entries are to be made durable.
 #[derive(Debug)]
 pub(crate) struct StorageFile {
     // Fixed after open.
-    file: File,
+    file: ClosingFile,
     name: String,
     is_directory: bool,
     // Any thread, atomic.
@@ -54,7 +58,7 @@ impl StorageFile {
 
     fn new(file: File, name: &str, length: u64, is_directory: bool) -> Self {
         Self {
-            file,
+            file: ClosingFile::new(file),
             name: name.to_owned(),
             is_directory,
             length: AtomicU64::new(length),
@@ -100,7 +104,17 @@ impl StorageFile {
 
     #[cfg(target_os = "linux")]
     pub(crate) fn descriptor(&self) -> std::os::fd::RawFd {
-        std::os::fd::AsRawFd::as_raw_fd(&self.file)
+        std::os::fd::AsRawFd::as_raw_fd(&*self.file)
+    }
+
+    /// The file is deleted: it is closed on the threads of `closer`, whichever thread drops it.
+    pub(crate) fn mark_deleted(&self, closer: &Arc<Blocking>) {
+        self.file.mark_deleted(closer);
+    }
+
+    /// Closes the file on this thread, which may block.
+    pub(crate) fn close(self) {
+        self.file.close();
     }
 
     /// A write up to `end` has completed.
@@ -142,16 +156,16 @@ impl StorageFile {
 
     pub(crate) fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         #[cfg(unix)]
-        return std::os::unix::fs::FileExt::read_at(&self.file, buf, offset);
+        return std::os::unix::fs::FileExt::read_at(&*self.file, buf, offset);
         #[cfg(windows)]
-        return std::os::windows::fs::FileExt::seek_read(&self.file, buf, offset);
+        return std::os::windows::fs::FileExt::seek_read(&*self.file, buf, offset);
     }
 
     pub(crate) fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
         #[cfg(unix)]
-        return std::os::unix::fs::FileExt::write_at(&self.file, buf, offset);
+        return std::os::unix::fs::FileExt::write_at(&*self.file, buf, offset);
         #[cfg(windows)]
-        return std::os::windows::fs::FileExt::seek_write(&self.file, buf, offset);
+        return std::os::windows::fs::FileExt::seek_write(&*self.file, buf, offset);
     }
 
     pub(crate) fn sync(&self) -> io::Result<()> {

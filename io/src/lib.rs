@@ -38,6 +38,7 @@
 mod backend;
 mod blocking;
 mod buf;
+mod closing;
 mod completion;
 mod config;
 mod device;

@@ -271,7 +271,7 @@ impl Device for MemoryDevice {
     fn discard_below(&self, offset: u64) -> BoxFuture<'_, io::Result<()>> {
         Box::pin(async move {
             let mut files = self.directory.files();
-            for index in self.segments.discard_below(offset) {
+            for index in self.segments.discard_below(offset).into_keys() {
                 files.remove(&self.segments.file_name(index));
             }
             Ok(())

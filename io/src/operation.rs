@@ -175,6 +175,10 @@ impl Operation {
     fn no_progress(&self) -> io::Error {
         let file = self.current.file.name();
         match self.kind {
+            // Deleted files lose their bytes before they are closed.
+            Kind::Read if self.current.file.is_deleted() => {
+                io::Error::new(io::ErrorKind::NotFound, format!("{file} was deleted"))
+            }
             Kind::Read => past_the_end(file, self.current.offset),
             _ => self.explain(io::ErrorKind::WriteZero.into()),
         }

@@ -63,7 +63,7 @@ impl OsDevice {
     fn write_creating(&self, offset: u64, end: u64, buf: AlignedBuf) -> Completion {
         let (completion, sink) = OpTable::begin(&self.place.backend.table);
         let (segments, place) = (Arc::clone(&self.segments), Arc::clone(&self.place));
-        self.place.backend.blocking.run(move || {
+        self.place.backend.blocking.run_first(move || {
             if sink.is_abandoned() {
                 return;
             }
@@ -115,9 +115,10 @@ fn create_segments(
 
 fn truncate(segments: &Segments<StorageFile>, place: &Place, end: u64) -> io::Result<()> {
     let Truncation { removed, cut } = segments.truncation(end)?;
-    for (index, _) in removed {
+    for (index, file) in removed {
         place.remove(&segments.file_name(index))?;
         segments.remove(index);
+        place.close_deleted(file);
         if let Some(entries) = &place.entries {
             entries.note_written(0);
         }
@@ -193,8 +194,9 @@ impl Device for OsDevice {
         Box::pin(async move {
             let (segments, place) = (Arc::clone(&self.segments), Arc::clone(&self.place));
             let job = move || {
-                for index in segments.discard_below(offset) {
+                for (index, file) in segments.discard_below(offset) {
                     place.remove(&segments.file_name(index))?;
+                    place.close_deleted(file);
                 }
                 Ok(())
             };

@@ -75,6 +75,15 @@ impl Place {
         fs::remove_file(self.path_of(name)).map_err(naming(name))
     }
 
+    /// Closes a segment that was deleted where that holds up no transfer: here, or on a thread that
+    /// may block once the last transfer lets go of it.
+    pub(crate) fn close_deleted(&self, file: Arc<StorageFile>) {
+        file.mark_deleted(&self.backend.blocking);
+        if let Some(file) = Arc::into_inner(file) {
+            file.close();
+        }
+    }
+
     fn open_device(
         self: &Arc<Self>,
         name: &str,
@@ -229,7 +238,7 @@ mod tests {
     fn a_sync_covers_a_truncation_and_the_entries_of_what_it_removed() {
         let path = tempfile::tempdir().unwrap();
         let medium = Medium { direct: false, block: 512, physical_block: 512 };
-        let backend = Backend::new(Arc::new(Threads::new(1, 1)));
+        let backend = Backend::new(Arc::new(Threads::start(1, 1).unwrap())).unwrap();
         let directory = OsDirectory::new(path.path(), medium, backend).unwrap();
         let entries = directory.place.entries.as_ref().expect("there are on unix");
         let options = DeviceOptions { segment_bytes: 4096, create: true };

@@ -26,8 +26,9 @@ use crate::os_directory::OsDirectory;
 ///   [`IoConfig`] hold for all directories together. Operations of one class (reads; writes and
 ///   syncs) are begun in the order in which they came, whatever their device, so none starves,
 ///   and a burst of one device delays the others by no more than its length.
-/// * At most four threads for what blocks: opening, renaming, deleting, whole small files. A file
-///   system that hangs can occupy them all.
+/// * At most four threads for what blocks: opening, renaming, deleting, whole small files. What a
+///   transfer waits for, such as the creation of a segment, comes first, and one thread is left to
+///   it. A file system that hangs can occupy them all.
 /// * The end: if the kernel fails the ring, every operation of every directory fails.
 ///
 /// # What a directory costs

@@ -4,6 +4,7 @@
 //! operating system and in containers where io_uring is denied.
 
 use std::collections::VecDeque;
+use std::io;
 
 use crate::engine::{Class, Engine, run_blocking};
 use crate::operation::Operation;
@@ -16,11 +17,12 @@ pub(crate) struct Threads {
 }
 
 impl Threads {
-    /// At most `threads` threads, of which reads, and writes, may use `class_limit` each.
-    pub(crate) fn new(threads: usize, class_limit: usize) -> Self {
+    /// At most `threads` threads, of which reads, and writes, may use `class_limit` each. Fails if
+    /// the system refuses the first one.
+    pub(crate) fn start(threads: usize, class_limit: usize) -> io::Result<Self> {
         assert!((1..=threads).contains(&class_limit), "each class has a thread");
         let queue = ClassQueue::new(class_limit);
-        Self { workers: Workers::new("kvick-io", threads, queue, run_blocking) }
+        Ok(Self { workers: Workers::start("kvick-io", threads, queue, run_blocking)? })
     }
 }
 

@@ -1,14 +1,17 @@
 //! A bounded set of named threads that run jobs from one queue.
 //!
-//! Threads start when jobs wait and no worker is idle, and stay until the set is dropped. Dropping
-//! it does not wait: the workers finish what is queued and end by themselves, because a job may
-//! own memory that is lent to the kernel.
+//! The first thread starts with the set, so that a system which allows no more threads says so
+//! then, and not when there is something to do. Further ones start when jobs wait and no worker is
+//! idle, and all stay until the set is dropped. Dropping it does not wait: the workers finish what
+//! is queued and end by themselves, because a job may own memory that is lent to the kernel.
 
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+
+use crate::operation::with_context;
 
 /// What the threads of a set take their jobs from. Called under the lock of the set.
 pub(crate) trait JobQueue: Send + 'static {
@@ -52,25 +55,34 @@ struct State<Q> {
 }
 
 impl<Q: JobQueue> Workers<Q> {
-    /// No thread starts before the first job.
-    pub(crate) fn new(name: &'static str, max_threads: usize, queue: Q, run: fn(Q::Job)) -> Self {
-        assert!(max_threads > 0, "somebody must do the work");
+    /// Starts the first thread. Fails if the system refuses it.
+    pub(crate) fn start(
+        name: &'static str,
+        max_threads: usize,
+        queue: Q,
+        run: fn(Q::Job),
+    ) -> io::Result<Self> {
+        assert!(max_threads > 0, "a set without threads does no work");
         let state = State { queue, threads: 0, idle: 0, closed: false };
         let (state, arrived) = (Mutex::new(state), Condvar::new());
-        Self { shared: Arc::new(Shared { name, max_threads, run, state, arrived }) }
+        let workers = Self { shared: Arc::new(Shared { name, max_threads, run, state, arrived }) };
+        Shared::start_thread(&workers.shared, &mut workers.shared.lock())
+            .map_err(|error| with_context(error, format!("starting a thread {name}")))?;
+        Ok(workers)
     }
 
-    /// Queues jobs. If not a single thread can be started they are dropped.
+    /// Queues jobs.
     pub(crate) fn push(&self, jobs: impl IntoIterator<Item = Q::Job>) {
         let mut state = self.shared.lock();
         for job in jobs {
             state.queue.push(job);
             // A worker that was notified and has not woken yet still counts as idle, and its job
             // still counts as waiting: the comparison holds.
-            if state.queue.waiting() > state.idle && state.threads < self.shared.max_threads {
-                Shared::start_thread(&self.shared, &mut state);
-            } else {
+            let all_busy = state.queue.waiting() > state.idle;
+            if !all_busy || state.threads == self.shared.max_threads {
                 self.shared.arrived.notify_one();
+            } else if let Err(error) = Shared::start_thread(&self.shared, &mut state) {
+                tracing::debug!(%error, "no further thread {}: jobs wait", self.shared.name);
             }
         }
     }
@@ -95,24 +107,12 @@ impl<Q: JobQueue> fmt::Debug for Workers<Q> {
 }
 
 impl<Q: JobQueue> Shared<Q> {
-    fn start_thread(this: &Arc<Self>, state: &mut State<Q>) {
+    fn start_thread(this: &Arc<Self>, state: &mut State<Q>) -> io::Result<()> {
         let shared = Arc::clone(this);
         let builder = thread::Builder::new().name(this.name.to_owned());
-        match builder.spawn(move || shared.work()) {
-            Ok(_) => state.threads += 1,
-            Err(error) if state.threads == 0 => this.give_up(state, &error),
-            // The threads there are will get to it.
-            Err(_) => {}
-        }
-    }
-
-    #[cold]
-    fn give_up(&self, state: &mut State<Q>, error: &io::Error) {
-        tracing::error!(%error, "cannot start a {} thread: its operations fail", self.name);
-        while let Some((job, ticket)) = state.queue.next() {
-            drop(job);
-            state.queue.ended(ticket);
-        }
+        builder.spawn(move || shared.work())?;
+        state.threads += 1;
+        Ok(())
     }
 
     fn work(&self) {

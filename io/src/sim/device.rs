@@ -138,7 +138,7 @@ impl Device for SimDevice {
         let (segments, directory) = (Arc::clone(&self.segments), self.directory.clone());
         let effect = move |world: &mut World, verdict: io::Result<()>| {
             verdict?;
-            for index in segments.discard_below(offset) {
+            for index in segments.discard_below(offset).into_keys() {
                 world.unlink(&directory, &segments.file_name(index))?;
             }
             Ok(())
