@@ -135,7 +135,7 @@ impl Operation {
             Ok(transferred) => transferred,
             Err(error) if is_transient(&error) && self.retries < MAX_RETRIES => {
                 self.retries += 1;
-                return Progress::More;
+                return self.more();
             }
             Err(error) => return Progress::Finished(Err(self.explain(error))),
         };
@@ -154,7 +154,7 @@ impl Operation {
         if self.kind == Kind::Write {
             self.current.file.note_written(self.current.offset);
         }
-        if self.current.len > 0 { Progress::More } else { self.next_extent() }
+        if self.current.len > 0 { self.more() } else { self.next_extent() }
     }
 
     /// Gives the result and the buffer to the future.
@@ -166,10 +166,19 @@ impl Operation {
         match self.later.pop() {
             Some(extent) => {
                 self.current = extent;
-                Progress::More
+                self.more()
             }
             None => Progress::Finished(Ok(())),
         }
+    }
+
+    /// Goes on with the next call, unless nobody waits any more: what was dropped must not change
+    /// files later than it has to.
+    fn more(&self) -> Progress {
+        if self.is_abandoned() {
+            return Progress::Finished(Err(io::Error::other("the operation was dropped")));
+        }
+        Progress::More
     }
 
     fn no_progress(&self) -> io::Error {
@@ -280,13 +289,17 @@ pub(crate) mod tests {
 
     #[test]
     fn no_progress_is_an_error() {
-        let (_directory, file) = scratch();
+        let (directory, file) = scratch();
         let (_completion, mut read) = operation(Kind::Read, &file, &[4096]);
         expect_more(read.advance(Ok(512)));
         let error = expect_error(read.advance(Ok(0)));
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
         let (_completion, mut write) = operation(Kind::Write, &file, &[4096]);
         assert_eq!(expect_error(write.advance(Ok(0))).kind(), io::ErrorKind::WriteZero);
+        // As a reader in another process finds it: shrunk by the one that deleted it.
+        std::fs::remove_file(directory.path().join("scratch")).unwrap();
+        let (_completion, mut read) = operation(Kind::Read, &file, &[4096]);
+        assert_eq!(expect_error(read.advance(Ok(0))).kind(), io::ErrorKind::NotFound);
     }
 
     #[test]
@@ -307,6 +320,29 @@ pub(crate) mod tests {
         let error = expect_error(write.advance(Err(io::ErrorKind::StorageFull.into())));
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         assert!(error.to_string().contains("writing scratch at offset 0"), "{error}");
+    }
+
+    /// A dropped write of several segments, or one that the kernel cut short, went on to its end:
+    /// its later calls changed files when the directory was open to another store already.
+    #[test]
+    fn a_dropped_operation_stops_between_its_calls() {
+        let (_directory, file) = scratch();
+        let steps: [fn() -> io::Result<usize>; 3] =
+            [|| Ok(512), || Ok(4096), || Err(io::ErrorKind::Interrupted.into())];
+        for answer in steps {
+            for kind in [Kind::Read, Kind::Write] {
+                let (completion, mut dropped) = operation(kind, &file, &[4096, 8192]);
+                assert_eq!(dropped.call().range, 0..4096);
+                drop(completion);
+                assert!(matches!(dropped.advance(answer()), Progress::Finished(Err(_))));
+            }
+        }
+        let (completion, sink) = OpTable::begin(&OpTable::new());
+        let files = vec![Arc::clone(&file), Arc::clone(&file)];
+        let mut sync = Operation::sync(files, sink).unwrap();
+        let _ = sync.call();
+        drop(completion);
+        assert!(matches!(sync.advance(Ok(0)), Progress::Finished(Err(_))));
     }
 
     #[test]
