@@ -39,6 +39,20 @@ const LAYERS: [(&str, &str); 10] = [
     ("engine/src/inspect/", "epoch recovery session kv"),
 ];
 
+/// The only file that listens to events: there looking comes after listening.
+const LISTENS: &str = "engine/src/wait.rs";
+
+/// Who waits for something besides events, and so calls `listen` of that file instead of
+/// `wait_until` and `wait_either`.
+const WAITS_BY_HAND: [(&str, &str); 6] = [
+    ("engine/src/faster_log/alarm.rs", "sets the alarm between listening and looking"),
+    ("engine/src/faster_log/driver.rs", "also waits for commits on their way, and for a timer"),
+    ("engine/src/faster_log/publishing.rs", "waits before it tries again what was refused"),
+    ("engine/src/faster_log/reader.rs", "is polled, as a stream"),
+    ("engine/src/hybrid_log/flush.rs", "also waits for writes on their way"),
+    ("engine/src/hybrid_log/room.rs", "waits no longer than its patience"),
+];
+
 /// In two halves, or this file would break its own rule.
 const BANNED: [(&str, &str); 8] = [
     ("to", "do!"),
@@ -131,6 +145,33 @@ fn nothing_lower_names_anything_higher() {
             }
         }
     }
+    none(&found);
+}
+
+/// A driver that looked, and only then listened, waited for ever for what had been told already.
+#[test]
+fn listening_is_done_in_one_place() {
+    let mut found = Vec::new();
+    let mut used = BTreeSet::new();
+    for source in sources().iter().filter(|source| source.name.starts_with("engine/src/")) {
+        let by_hand = WAITS_BY_HAND.iter().find(|(name, _)| *name == source.name);
+        for (number, line) in numbered(&source.text) {
+            let code = code(line);
+            if (code.contains(".listen()") || names(&code, "EventListener"))
+                && source.name != LISTENS
+            {
+                found.push(format!("{}:{number}: listens itself", source.name));
+            }
+            if names(&code, "listen") && source.name != LISTENS {
+                used.extend(by_hand.map(|(name, _)| *name));
+                if by_hand.is_none() {
+                    found.push(format!("{}:{number}: not a file that may listen", source.name));
+                }
+            }
+        }
+    }
+    let idle = WAITS_BY_HAND.iter().filter(|(name, _)| !used.contains(name));
+    found.extend(idle.map(|(name, _)| format!("{name}: listed, but does not listen")));
     none(&found);
 }
 

@@ -1,42 +1,122 @@
-//! Waiting for a condition that others bring about: listen, look, wait.
+//! Waiting for what others bring about, and telling of it: listen, look, wait.
 //!
 //! A notification tells only those who listened before it was given, so the order is the whole
 //! point: whoever looks first and listens then misses what happens in between, and waits for ever
 //! if it was the last notification (closing and poisoning are told once). [`wait_until`] and
-//! [`wait_either`] have that order; nothing else in the engine calls `listen`, except what waits
-//! for something besides events, and looks once more after it has listened.
+//! [`wait_either`] have that order. [`listen`] is for what waits for something besides events, and
+//! looks once more after it has listened; `tests/tidy.rs` lists the files that may call it.
+//!
+//! # Wakers that panic
+//! A waker is the code of somebody else, and it runs within the notification: in the middle of a
+//! driver, or of another operation. So wakers are wrapped in a [`Shield`] while they wait here: the
+//! panic of one of them is noted, and neither the teller nor the others who wait hear of it.
 
-use event_listener::Event;
-use futures::future::select;
+use event_listener::{Event, EventListener};
+use std::fmt;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 
 /// Waits until `look` finds something, looking again after each notification of `event`.
 ///
 /// # Cancel safety
 /// Nothing is lost: a later call looks at once.
-pub(crate) async fn wait_until<T>(event: &Event, mut look: impl FnMut() -> Option<T>) -> T {
-    loop {
-        let told = event.listen();
-        if let Some(found) = look() {
-            return found;
-        }
-        told.await;
-    }
+pub(crate) async fn wait_until<T>(event: &Event, look: impl FnMut() -> Option<T>) -> T {
+    wait_either([event], look).await
 }
 
-/// As [`wait_until`], with two events either of which may tell.
+/// As [`wait_until`], with several events any of which may tell.
 ///
 /// # Cancel safety
 /// As [`wait_until`].
-pub(crate) async fn wait_either<T>(
-    [one, other]: [&Event; 2],
+pub(crate) async fn wait_either<const N: usize, T>(
+    events: [&Event; N],
     mut look: impl FnMut() -> Option<T>,
 ) -> T {
+    let mut shield = Shield::default();
     loop {
-        let told = select(one.listen(), other.listen());
+        let mut told = events.map(Event::listen);
         if let Some(found) = look() {
             return found;
         }
-        told.await;
+        poll_fn(|context| poll_any(&mut told, &mut shield, context)).await;
+    }
+}
+
+/// Hears of the next notification of any of `events`, from this call on. Look at what is waited for
+/// after it, and then wait.
+pub(crate) fn listen<const N: usize>(events: [&Event; N]) -> Told<N> {
+    Told { listeners: events.map(Event::listen), shield: Shield::default() }
+}
+
+/// What [`listen`] gives: ready once one of the events has told.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Told<const N: usize = 1> {
+    listeners: [EventListener; N],
+    shield: Shield,
+}
+
+impl<const N: usize> Future for Told<N> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let Self { listeners, shield } = self.get_mut();
+        poll_any(listeners, shield, context)
+    }
+}
+
+fn poll_any(
+    listeners: &mut [EventListener],
+    shield: &mut Shield,
+    context: &Context<'_>,
+) -> Poll<()> {
+    let mut context = Context::from_waker(shield.over(context.waker()));
+    let is_told = |listener: &mut EventListener| Pin::new(listener).poll(&mut context).is_ready();
+    if listeners.iter_mut().any(is_told) { Poll::Ready(()) } else { Poll::Pending }
+}
+
+/// Runs `tell`, which may wake tasks of others; what their wakers panic with is noted.
+pub(crate) fn shielded<R>(tell: impl FnOnce() -> R) -> Option<R> {
+    let told = catch_unwind(AssertUnwindSafe(tell));
+    if told.is_err() {
+        tracing::error!("the waker of a task panicked; the task was not woken");
+    }
+    told.ok()
+}
+
+/// A waker whose panics end here, made when there is something to wait for.
+#[derive(Default)]
+struct Shield {
+    /// The waker of the task, and the one that is registered in its place.
+    wakers: Option<(Waker, Waker)>,
+}
+
+impl Shield {
+    fn over(&mut self, waker: &Waker) -> &Waker {
+        let known = self.wakers.take().filter(|(task, _)| task.will_wake(waker));
+        let make = || (waker.clone(), Waker::from(Arc::new(Shielded(waker.clone()))));
+        &self.wakers.insert(known.unwrap_or_else(make)).1
+    }
+}
+
+impl fmt::Debug for Shield {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Shield").field(&self.wakers.is_some()).finish()
+    }
+}
+
+struct Shielded(Waker);
+
+impl Wake for Shielded {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        shielded(|| self.0.wake_by_ref());
     }
 }
 
@@ -44,6 +124,7 @@ pub(crate) async fn wait_either<T>(
 mod tests {
     use super::*;
     use std::cell::Cell;
+    use std::pin::pin;
 
     /// A timed checkpoint looked whether the store was open, found it closed in the meantime, and
     /// then listened for a change that had been told already: `close` never returned.
@@ -63,16 +144,41 @@ mod tests {
     }
 
     #[test]
-    fn either_event_is_enough() {
-        for which in 0..2 {
-            let events = [Event::new(), Event::new()];
+    fn any_event_is_enough() {
+        for which in 0..3 {
+            let events = [Event::new(), Event::new(), Event::new()];
             let looks = Cell::new(0);
-            let found = kvick_runtime::block_on(wait_either([&events[0], &events[1]], || {
+            let found = kvick_runtime::block_on(wait_either(events.each_ref(), || {
                 looks.set(looks.get() + 1);
                 events[which].notify(usize::MAX);
                 (looks.get() == 2).then_some(which)
             }));
             assert_eq!(found, which);
         }
+    }
+
+    struct Broken;
+
+    impl Wake for Broken {
+        fn wake(self: Arc<Self>) {
+            panic!("as the waker of some executor may");
+        }
+    }
+
+    /// A waker of a user panicked when a driver told of a page that was written: the driver ended,
+    /// and the store was poisoned; those who waited behind it were not woken at all.
+    #[test]
+    fn a_waker_that_panics_hurts_nobody_else() {
+        let event = Event::new();
+        let (broken, sound) = (Waker::from(Arc::new(Broken)), Waker::noop());
+        let mut first = pin!(listen([&event]));
+        let mut second = pin!(listen([&event]));
+        let is_ready = |told: Pin<&mut Told>, waker: &Waker| {
+            told.poll(&mut Context::from_waker(waker)).is_ready()
+        };
+        assert!(!is_ready(first.as_mut(), &broken) && !is_ready(second.as_mut(), sound));
+        event.notify(usize::MAX);
+        assert!(is_ready(second, sound), "told after the one whose waker panics");
+        assert!(is_ready(first, sound));
     }
 }

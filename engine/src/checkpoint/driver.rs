@@ -9,6 +9,7 @@ use super::{Checkpoint, CheckpointInfo, CheckpointKind, CheckpointToken};
 use crate::config::{ByteSize, Config};
 use crate::error::{Error, Result};
 use crate::store::Core;
+use crate::wait::{wait_either, wait_until};
 use event_listener::Event;
 use futures::FutureExt;
 use futures::channel::oneshot;
@@ -124,14 +125,9 @@ impl Checkpoints {
 
     /// Waits until no job is being done.
     pub(crate) async fn idle(&self) {
-        loop {
-            let changed = self.changed.listen();
-            let closed = self.core.log.health().changed().listen();
-            if !self.mailbox().is_busy || self.core.log.health().is_closed() {
-                return;
-            }
-            select(changed, closed).await;
-        }
+        let health = self.core.log.health();
+        let is_idle = || (!self.mailbox().is_busy || health.is_closed()).then_some(());
+        wait_either([&self.changed, health.changed()], is_idle).await;
     }
 
     /// The checkpoints that are kept, oldest first.
@@ -154,23 +150,26 @@ impl Checkpoints {
     /// Does jobs until the store is closed.
     async fn drive(&self) {
         let mut chain = None;
+        let health = self.core.log.health();
         loop {
-            let changed = self.changed.listen();
-            let health = self.core.log.health().changed().listen();
-            if self.core.log.health().is_closed() {
-                // Whoever waits for a job that was never begun is told so by its channel.
-                self.mailbox().job = None;
-                return;
-            }
-            let job = self.mailbox().job.take();
-            match job {
-                Some(job) => self.work(job, &mut chain).await,
-                None => {
-                    let woken = select(changed, health);
-                    if let Either::Right(_) = select(woken, pin!(self.due())).await {
-                        self.take_due(&mut chain).await;
-                    }
+            let next = wait_either([&self.changed, health.changed()], || {
+                if health.is_closed() {
+                    return Some(None);
                 }
+                self.mailbox().job.take().map(Some)
+            });
+            let next = match select(pin!(next), pin!(self.due())).await {
+                Either::Left((next, _)) => Some(next),
+                Either::Right(_) => None,
+            };
+            match next {
+                Some(Some(job)) => self.work(job, &mut chain).await,
+                Some(None) => {
+                    // Whoever waits for a job that was never begun is told so by its channel.
+                    self.mailbox().job = None;
+                    return;
+                }
+                None => self.take_due(&mut chain).await,
             }
         }
     }
@@ -279,9 +278,9 @@ impl Checkpoints {
 
     async fn take_due(&self, chain: &mut Option<Chain>) {
         if self.core.log.health().check_write().is_err() {
-            // Poisoned: there is nothing to be taken any more, and no reason to look often.
-            self.core.log.health().changed().listen().await;
-            return;
+            // Poisoned: there is nothing to be taken any more, until the store is closed.
+            let health = self.core.log.health();
+            return wait_until(health.changed(), || health.is_closed().then_some(())).await;
         }
         let is_free = !std::mem::replace(&mut self.mailbox().is_busy, true);
         if !is_free {

@@ -1,5 +1,6 @@
 //! How far a checkpoint is, for those who watch.
 
+use crate::wait::wait_until;
 use event_listener::Event;
 use futures::stream::{self, Stream};
 use kvick_io::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -74,17 +75,13 @@ impl Progress {
     /// Each change, or the latest of several; ends with the checkpoint.
     pub(crate) fn watch(self: Arc<Self>) -> impl Stream<Item = CheckpointProgress> + Send + Unpin {
         Box::pin(stream::unfold((self, None), |(progress, shown)| async move {
-            loop {
-                let changed = progress.changed.listen();
+            let next = wait_until(&progress.changed, || {
                 let now = progress.now();
-                if shown != Some(now) {
-                    return Some((now, (progress, Some(now))));
-                }
-                if now.phase == CheckpointPhase::Ended {
-                    return None;
-                }
-                changed.await;
-            }
+                let has_ended = now.phase == CheckpointPhase::Ended;
+                if shown != Some(now) { Some(Some(now)) } else { has_ended.then_some(None) }
+            });
+            let now = next.await?;
+            Some((now, (progress, Some(now))))
         }))
     }
 }

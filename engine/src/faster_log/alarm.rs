@@ -11,7 +11,8 @@
 
 use crate::address::Address;
 use crate::epoch::Epoch;
-use event_listener::{Event, EventListener};
+use crate::wait::{Told, listen};
+use event_listener::Event;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 
 const OFF: u64 = u64::MAX;
@@ -41,9 +42,9 @@ impl Alarm {
 
     /// Sets the alarm for the first frame that reaches beyond `address`. Look for it once more
     /// before you wait.
-    pub(super) fn set(&self, address: Address, epoch: &Epoch) -> EventListener {
+    pub(super) fn set(&self, address: Address, epoch: &Epoch) -> Told {
         // First, so that a ring between the two is heard.
-        let listener = self.rung.listen();
+        let listener = listen([&self.rung]);
         self.at.fetch_min(address.raw(), Ordering::Relaxed);
         epoch.fence_heavily();
         listener

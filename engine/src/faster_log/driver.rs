@@ -13,8 +13,8 @@ use crate::address::Address;
 use crate::epoch::Guard;
 use crate::error::{ErrorKind, Result};
 use crate::hybrid_log::{Position, Rest};
-use event_listener::EventListener;
-use futures::future::{Either, pending, select, select_all};
+use crate::wait::{Told, listen};
+use futures::future::{Either, pending, select};
 use futures::stream::{FuturesOrdered, StreamExt};
 use kvick_io::sync::atomic::Ordering;
 use kvick_runtime::Sleep;
@@ -49,8 +49,7 @@ impl Core {
         let mut turn = Turn { issued, issued_changes: 0, draft: None, timer: None, is_time: false };
         let mut flights = FuturesOrdered::new();
         loop {
-            let demand = self.commits.demand.listen();
-            let changed = health.changed().listen();
+            let told = listen([&self.commits.demand, health.changed()]);
             if health.is_closed() || health.is_poisoned() {
                 // Nothing is settled any more; the log's own drivers end what is on its way.
                 return Ok(());
@@ -68,7 +67,14 @@ impl Core {
                     None => pending().await,
                 }
             };
-            let demand = select_all([Some(demand), Some(changed), appended].into_iter().flatten());
+            let appended = async {
+                match appended {
+                    Some(appended) => appended.await,
+                    None => pending().await,
+                }
+            };
+            let appended = pin!(appended);
+            let demand = select(told, appended);
             let timer = async {
                 match &mut turn.timer {
                     Some(timer) if !turn.is_time => timer.await,
@@ -85,7 +91,7 @@ impl Core {
 
     /// Looks how far entries behind the last commit bring the next one nearer, if the settings say
     /// so; the listener hears of the next entry that may.
-    fn watch_tail(&self, turn: &mut Turn) -> Option<EventListener> {
+    fn watch_tail(&self, turn: &mut Turn) -> Option<Told> {
         let (every, bytes) = (self.config.commit_every, self.config.commit_bytes);
         let live = self.live();
         let set = |address: Address| live.alarm.set(address, &live.seats.epoch);

@@ -7,7 +7,7 @@ use super::settled::Settled;
 use crate::address::Address;
 use crate::error::Result;
 use crate::publication::{self, NotPublished};
-use futures::future::select_all;
+use crate::wait::listen;
 
 /// How far the manifest may be behind, in bytes: as much as the log has memory, within bounds.
 const BEHIND: [u64; 2] = [1 << 20, 64 << 20];
@@ -18,9 +18,7 @@ impl Core {
     pub(super) async fn drive_manifest(&self, sizes: Sizes, mut published: Settled) -> Result<()> {
         let health = self.live().log.health();
         loop {
-            let moved = self.source.moved.listen();
-            let demand = self.commits.demand.listen();
-            let changed = health.changed().listen();
+            let told = listen([&self.source.moved, &self.commits.demand, health.changed()]);
             if health.is_closed() || health.is_poisoned() {
                 return Ok(());
             }
@@ -47,7 +45,7 @@ impl Core {
                     Err(NotPublished { error, .. }) => return Err(error),
                 }
             }
-            select_all([moved, demand, changed]).await;
+            told.await;
         }
     }
 

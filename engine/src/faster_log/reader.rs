@@ -10,8 +10,8 @@ use super::entry::{Kind, Parsed};
 use super::source::{Chunk, InMemory, Source};
 use crate::address::Address;
 use crate::error::Result;
+use crate::wait::{Told, listen};
 use bytes::{Bytes, BytesMut};
-use event_listener::EventListener;
 use futures::future::select_all;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -68,7 +68,7 @@ pub(super) struct Reader {
     is_over: bool,
 }
 
-type Waiting = futures::future::SelectAll<EventListener>;
+type Waiting = futures::future::SelectAll<Told>;
 
 /// What the chunk has at the reader's position.
 enum Next {
@@ -293,10 +293,9 @@ impl Reader {
         if self.terms.uncommitted {
             return self.wait_for_frame();
         }
-        let moved = self.source.moved.listen();
-        let mut listeners = vec![moved];
+        let mut listeners = vec![listen([&self.source.moved])];
         listeners
-            .extend(self.source.live.as_ref().map(|live| live.log.health().changed().listen()));
+            .extend(self.source.live.as_ref().map(|live| listen([live.log.health().changed()])));
         let is_over = self.source.is_completed() || self.source.check_wait().is_err();
         if !is_over && self.limit() <= limit {
             self.wait = Some(select_all(listeners));
@@ -306,8 +305,8 @@ impl Reader {
     /// Waits until somebody has written the frame at `at`.
     fn wait_for_frame(&mut self) {
         let live = self.source.live.as_ref().expect("nothing is uncommitted elsewhere");
-        let moved = self.source.moved.listen();
-        let changed = live.log.health().changed().listen();
+        let moved = listen([&self.source.moved]);
+        let changed = listen([live.log.health().changed()]);
         let rung = live.alarm.set(self.at, &live.seats.epoch);
         let is_over = self.source.is_completed() || self.source.check_wait().is_err();
         if !is_over && !self.source.is_written(self.at) {

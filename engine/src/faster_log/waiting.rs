@@ -5,6 +5,7 @@ use super::core::Core;
 use super::settled::{Commit, Settled};
 use crate::address::Address;
 use crate::error::{Error, Result};
+use crate::wait::wait_either;
 use kvick_io::sync::atomic::Ordering;
 
 impl Core {
@@ -40,18 +41,14 @@ impl Core {
 
     async fn wait_until(&self, is_met: impl Fn(&Settled, u64) -> bool) -> Result<()> {
         let health = self.live().log.health();
-        loop {
-            let moved = self.source.moved.listen();
-            let changed = health.changed().listen();
-            {
+        wait_either([&self.source.moved, health.changed()], || {
+            let is_met = {
                 let settled = self.commits.settled();
-                if is_met(&settled.0, settled.1) {
-                    return Ok(());
-                }
-            }
-            health.check_room()?;
-            futures::future::select(moved, changed).await;
-        }
+                is_met(&settled.0, settled.1)
+            };
+            if is_met { Some(Ok(())) } else { health.check_room().err().map(Err) }
+        })
+        .await
     }
 
     /// Takes no more entries; afterwards everything that was appended is below the tail.
@@ -74,16 +71,13 @@ impl Core {
             (intent.manifest, intent.refused) = (true, None);
         }
         self.commits.demand.notify(usize::MAX);
-        loop {
-            let moved = self.source.moved.listen();
-            let changed = health.changed().listen();
+        wait_either([&self.source.moved, health.changed()], || {
             if self.commits.is_published() {
-                return Ok(());
+                return Some(Ok(()));
             }
-            health.check_room()?;
-            let refused = self.commits.intent().refused.clone();
-            refused.map_or(Ok(()), Err)?;
-            futures::future::select(moved, changed).await;
-        }
+            let refused = health.check_room().err();
+            refused.or_else(|| self.commits.intent().refused.clone()).map(Err)
+        })
+        .await
     }
 }

@@ -5,22 +5,23 @@
 use super::HybridLog;
 use super::region::NOT_PINNED;
 use crate::address::Address;
+use crate::wait::wait_either;
 use kvick_io::sync::atomic::Ordering;
 
 impl HybridLog {
     /// Keeps frames free ahead of the tail, as far as flushing allows.
     pub(super) async fn drive_evict(&self) {
         loop {
-            let demand = self.events.demand.listen();
-            let flushed = self.events.flushed.listen();
-            if self.health.is_closed() {
+            let next = wait_either([&self.events.demand, &self.events.flushed], || {
+                if self.health.is_closed() {
+                    return Some(None);
+                }
+                let target = self.reachable(self.head_target());
+                (target > self.marks.head.load()).then_some(Some(target))
+            });
+            let Some(target) = next.await else {
                 return;
-            }
-            let target = self.reachable(self.head_target());
-            if target <= self.marks.head.load() {
-                futures::future::select(demand, flushed).await;
-                continue;
-            }
+            };
             self.shift_head(target).await;
         }
     }

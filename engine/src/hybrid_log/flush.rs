@@ -10,6 +10,7 @@ use super::unit::{Chunk, Units};
 use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::record::words;
+use crate::wait::listen;
 use futures::future::{Either, select};
 use futures::stream::{FuturesOrdered, StreamExt};
 use kvick_io::AlignedBuf;
@@ -29,8 +30,7 @@ impl HybridLog {
         let mut writes = FuturesOrdered::new();
         let mut issued = self.marks.flushed.load();
         loop {
-            let moved = self.events.read_only.listen();
-            let changed = self.health.changed().listen();
+            let demand = listen([&self.events.read_only, self.health.changed()]);
             if self.health.is_closed() {
                 // The directory is let go when this has ended: nothing may be written afterwards.
                 return writes.for_each(|_written| std::future::ready(())).await;
@@ -41,7 +41,6 @@ impl HybridLog {
                 issued = chunk.end;
                 writes.push_back(self.write_until_stored(chunk));
             }
-            let demand = select(moved, changed);
             if writes.is_empty() {
                 demand.await;
                 continue;

@@ -299,7 +299,7 @@ impl HybridLog {
     pub(crate) async fn settled(&self, address: Address) -> Result<()> {
         wait_either([&self.events.read_only, self.health.changed()], || {
             let is_settled = self.marks.region(address) != Region::Fuzzy;
-            if is_settled { Some(Ok(())) } else { self.health.check_read().err().map(Err) }
+            if is_settled { Some(Ok(())) } else { self.health.check_write().err().map(Err) }
         })
         .await
     }
@@ -369,7 +369,7 @@ impl HybridLog {
         self.events.demand.notify(usize::MAX);
         wait_either([&self.events.page_free, self.health.changed()], || {
             let is_evicted = self.marks.safe_head.load() >= end;
-            if is_evicted { Some(Ok(())) } else { self.health.check_read().err().map(Err) }
+            if is_evicted { Some(Ok(())) } else { self.health.check_write().err().map(Err) }
         })
         .await
     }

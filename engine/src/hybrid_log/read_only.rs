@@ -2,6 +2,7 @@
 
 use super::HybridLog;
 use crate::address::Address;
+use crate::wait::wait_until;
 use std::ops::Range;
 
 /// Frames that have memory of their own before the tail is there.
@@ -15,18 +16,19 @@ impl HybridLog {
         // A log that nobody appends to gets no memory.
         let is_used = || self.tail.page() > first;
         loop {
-            let demand = self.events.demand.listen();
-            if self.health.is_closed() {
+            let next = wait_until(&self.events.demand, || {
+                if self.health.is_closed() {
+                    return Some(None);
+                }
+                if is_used() {
+                    self.touch_ahead(&mut ahead);
+                }
+                let target = self.read_only_target();
+                (target > self.marks.read_only.load()).then_some(Some(target))
+            });
+            let Some(target) = next.await else {
                 return;
-            }
-            if is_used() {
-                self.touch_ahead(&mut ahead);
-            }
-            let target = self.read_only_target();
-            if target <= self.marks.read_only.load() {
-                demand.await;
-                continue;
-            }
+            };
             self.shift_read_only(target).await;
         }
     }

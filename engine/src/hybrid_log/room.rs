@@ -10,6 +10,7 @@ use super::tail::{PageClosed, Position, Rest};
 use crate::address::Address;
 use crate::epoch::Guard;
 use crate::error::Result;
+use crate::wait::listen;
 use futures::future::{Either, select};
 use kvick_io::sync::atomic::Ordering;
 use std::time::Duration;
@@ -120,14 +121,13 @@ impl HybridLog {
     /// `StorageFull` while the device takes no page, `Poisoned`, `Closed`.
     pub(crate) async fn room(&self, bytes: u64) -> Result<()> {
         loop {
-            let freed = self.events.page_free.listen();
-            let changed = self.health.changed().listen();
+            let told = listen([&self.events.page_free, self.health.changed()]);
             let next = self.tail.page() + 1;
             if self.tail.has_room(bytes) || self.is_free_for(1, next) {
                 return Ok(());
             }
             self.health.check_room()?;
-            self.page_is_freed(next, select(freed, changed)).await;
+            self.page_is_freed(next, told).await;
         }
     }
 
@@ -143,8 +143,7 @@ impl HybridLog {
             if pages > 1 {
                 self.set_aside.fetch_max(pages, Ordering::Relaxed);
             }
-            let freed = self.events.page_free.listen();
-            let changed = self.health.changed().listen();
+            let told = listen([&self.events.page_free, self.health.changed()]);
             let last = self.tail.page() + pages;
             if self.is_free_for(pages, last) {
                 // They stay set aside until they are taken.
@@ -155,7 +154,7 @@ impl HybridLog {
             let kept = (last + 1).saturating_sub(self.frames.count().into());
             self.wanted.head.raise(Address::at(kept, 0, self.geometry.page_bits));
             self.events.demand.notify(usize::MAX);
-            self.page_is_freed(last, select(freed, changed)).await;
+            self.page_is_freed(last, told).await;
         }
     }
 

@@ -43,6 +43,7 @@ use crate::hybrid_log::HybridLog;
 use crate::record::{Layout, RecordInfo, RecordRef, Shape};
 use crate::statistics::{DeviceStats, LogBytes, MemoryBytes, Operations, Stats};
 use crate::stripes::Stripes;
+use crate::wait::wait_either;
 use kvick_io::Device;
 use kvick_runtime::Handle;
 use phase::Phase;
@@ -141,28 +142,22 @@ impl Core {
     /// Waits until everything that the session has done so far is in a durable checkpoint.
     pub(crate) async fn durable(&self, ledger: &Ledger) -> Result<()> {
         let wanted = ledger.serial();
-        loop {
-            let published = self.sessions.published().listen();
-            let changed = self.log.health().changed().listen();
-            if ledger.is_durable(wanted) {
-                return Ok(());
-            }
-            self.log.health().check_write()?;
-            futures::future::select(published, changed).await;
-        }
+        let health = self.log.health();
+        wait_either([self.sessions.published(), health.changed()], || {
+            let is_durable = ledger.is_durable(wanted);
+            if is_durable { Some(Ok(())) } else { health.check_write().err().map(Err) }
+        })
+        .await
     }
 
     /// Waits until a cut is over.
     pub(crate) async fn cut_over(&self) -> Result<()> {
-        loop {
-            let over = self.phase.changed().listen();
-            let changed = self.log.health().changed().listen();
-            if !self.phase.is_cut() {
-                return Ok(());
-            }
-            self.log.health().check_read()?;
-            futures::future::select(over, changed).await;
-        }
+        let health = self.log.health();
+        wait_either([self.phase.changed(), health.changed()], || {
+            let is_over = !self.phase.is_cut();
+            if is_over { Some(Ok(())) } else { health.check_write().err().map(Err) }
+        })
+        .await
     }
 
     /// Ends the version: waits until nobody changes anything any more, does `freeze` while that is
