@@ -2,8 +2,8 @@
 //!
 //! # Terms
 //! * The *current epoch* is a counter.
-//! * A [`Participant`] is one task's place in the table: one cache line that holds 0, or the epoch
-//!   at which its owner became *protected*.
+//! * A [`Participant`] is one task's place in the table: a word that holds 0, or the epoch at which
+//!   its owner became *protected*.
 //! * A [`Guard`] proves protection. It is reached only through [`Participant::protected`], whose
 //!   closure is synchronous: its body cannot contain `.await`, so protection never outlives a poll.
 //! * [`Epoch::bump`] moves the counter and returns the new epoch; that epoch is *drained* once no
@@ -17,8 +17,14 @@
 //! 3. Nothing waits while it is protected.
 //!
 //! # Who may touch what
-//! A participant's word is written by its owner alone and read by whoever drains. The list of
-//! participants is behind a lock that only registration and scans take; neither is on a hot path.
+//! A participant's word is written by its owner alone and read by each drain; `places` says where
+//! it lies. Registering costs the same however many participants there are.
+//!
+//! # A drain goes through the participants once
+//! It stops at one that is protected at an older epoch, and goes on from there when that one has
+//! left. Those before it are not looked at again: each was seen without an older guard after the
+//! fence of the bump, so every later guard of it sees the published change, whatever epoch it
+//! announces. So waiting for one guard costs one word a look, however many participants there are.
 //!
 //! # Difference from the paper
 //! The paper queues *trigger actions* with a bump. Here whatever must happen after the drain is the
@@ -31,25 +37,26 @@
 
 mod fence;
 mod participant;
+mod places;
 
 pub use participant::{Guard, Participant};
 
 use crossbeam_utils::CachePadded;
 use fence::Fences;
 use kvick_io::sync::{
-    Arc, Mutex,
+    Arc,
     atomic::{AtomicU64, Ordering},
     hint::spin_loop,
 };
 use kvick_runtime::Handle;
-use participant::Slot;
+use places::{Drain, Places};
 use std::time::Duration;
 
 /// An epoch of nobody: the word of a participant that is not protected.
 const UNPROTECTED: u64 = 0;
-/// The longest pause between two scans of a drain that has not finished.
+/// The longest pause between two looks of a drain that has not finished.
 const LONGEST_PAUSE: Duration = Duration::from_millis(1);
-/// Scans before the first pause: a microsecond or two.
+/// Looks before the first pause: a microsecond or two.
 const LOOKS: usize = 64;
 /// The first pause; each next one is twice as long.
 const SHORTEST_PAUSE: Duration = Duration::from_micros(20);
@@ -79,30 +86,21 @@ struct Shared {
     current: CachePadded<AtomicU64>,
     // Fixed after creation.
     fences: Fences,
-    // Under its lock.
-    slots: Mutex<Vec<Arc<CachePadded<Slot>>>>,
+    // Under its own lock.
+    places: Places,
 }
 
 impl Epoch {
     /// A new epoch clock with no participants.
     pub fn new() -> Self {
         let current = CachePadded::new(AtomicU64::new(1));
-        Self {
-            shared: Arc::new(Shared { current, fences: Fences::new(), slots: Mutex::default() }),
-        }
+        let shared = Shared { current, fences: Fences::new(), places: Places::new() };
+        Self { shared: Arc::new(shared) }
     }
 
     /// A new participant: one per task that wants protection. Dropping it frees its place.
     pub fn register(&self) -> Participant {
-        let mut slots = self.shared.slots.lock().expect("no code panics under this lock");
-        // A slot that only this list holds has lost its participant and can serve again.
-        let free = slots.iter().find(|slot| Arc::strong_count(slot) == 1).cloned();
-        let slot = free.unwrap_or_else(|| {
-            let slot = Arc::new(CachePadded::new(Slot::new()));
-            slots.push(Arc::clone(&slot));
-            slot
-        });
-        Participant::new(self.clone(), slot)
+        Participant::new(self.clone(), self.shared.places.take())
     }
 
     /// Starts a new epoch and returns it. Publish the change that others must see *before* this;
@@ -136,11 +134,7 @@ impl Epoch {
     ///
     /// `epoch` comes from [`Epoch::bump`]; asking for another one tells nothing.
     pub fn is_drained(&self, epoch: u64) -> bool {
-        let slots = self.shared.slots.lock().expect("no code panics under this lock");
-        slots.iter().all(|slot| {
-            let local = slot.announced();
-            local == UNPROTECTED || local >= epoch
-        })
+        self.shared.places.go_on(&mut Drain::new(epoch))
     }
 
     /// Waits until `epoch` is drained. Since protection lasts for less than a poll this takes
@@ -149,15 +143,16 @@ impl Epoch {
     /// # Cancel safety
     /// Holds nothing; can be dropped at any time.
     pub async fn drained(&self, epoch: u64, handle: &Handle) {
+        let mut drain = Drain::new(epoch);
         // Most often the last one leaves within the time that going to sleep would take.
         for _ in 0..LOOKS {
-            if self.is_drained(epoch) {
+            if self.shared.places.go_on(&mut drain) {
                 return;
             }
             spin_loop();
         }
         let mut pause = SHORTEST_PAUSE;
-        while !self.is_drained(epoch) {
+        while !self.shared.places.go_on(&mut drain) {
             handle.sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
@@ -165,7 +160,7 @@ impl Epoch {
 
     /// How many places the table has; idle ones are used again.
     pub fn participants(&self) -> usize {
-        self.shared.slots.lock().expect("no code panics under this lock").len()
+        self.shared.places.most_taken()
     }
 }
 

@@ -1,11 +1,8 @@
 //! One task's place in the epoch table, and the proof that it is protected.
 
+use super::places::Place;
 use super::{Epoch, UNPROTECTED};
-use crossbeam_utils::CachePadded;
-use kvick_io::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
@@ -25,6 +22,17 @@ impl Slot {
     /// under protection happened before whatever a drain allows.
     pub(super) fn announced(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
+    }
+
+    /// As `announced`, for one of many words: an Acquire fence follows the last one.
+    pub(super) fn announced_relaxed(&self) -> u64 {
+        self.epoch.load(Ordering::Relaxed)
+    }
+
+    /// Whether its owner is protected at an epoch before this one.
+    pub(super) fn is_older_than(&self, epoch: u64) -> bool {
+        let announced = self.announced();
+        announced != UNPROTECTED && announced < epoch
     }
 
     #[inline(always)]
@@ -49,33 +57,47 @@ impl Slot {
     }
 }
 
-/// A task's place in an [`Epoch`]: `Send`, used by one task at a time, one cache line.
+/// A task's place in an [`Epoch`]: `Send`, used by one task at a time. It has a cache line of its
+/// own, unless there are thousands.
 pub struct Participant {
     epoch: Epoch,
-    slot: Arc<CachePadded<Slot>>,
+    place: Place,
     // Not Sync: two threads entering through one word would unprotect each other.
     _exclusive: PhantomData<Cell<()>>,
 }
 
 impl Participant {
-    pub(super) fn new(epoch: Epoch, slot: Arc<CachePadded<Slot>>) -> Self {
-        assert_eq!(slot.announced(), UNPROTECTED, "a free place is unprotected");
-        Self { epoch, slot, _exclusive: PhantomData }
+    pub(super) fn new(epoch: Epoch, place: Place) -> Self {
+        let announced = place.chunk.slot(place.index).announced();
+        assert_eq!(announced, UNPROTECTED, "a free place is unprotected");
+        Self { epoch, place, _exclusive: PhantomData }
     }
 
     /// Runs `body` protected: nothing retired at or after this moment is reclaimed before it
     /// returns. Protection ends also when `body` panics. Do not block in it.
     #[inline(always)]
     pub fn protected<R>(&mut self, body: impl FnOnce(&Guard<'_>) -> R) -> R {
-        self.slot.enter(&self.epoch);
-        let guard = Guard { slot: &self.slot, _not_send: PhantomData };
+        let slot = self.slot();
+        slot.enter(&self.epoch);
+        let guard = Guard { slot, _not_send: PhantomData };
         body(&guard)
+    }
+
+    #[inline(always)]
+    fn slot(&self) -> &Slot {
+        self.place.chunk.slot(self.place.index)
+    }
+}
+
+impl Drop for Participant {
+    fn drop(&mut self) {
+        self.epoch.shared.places.give_back(&self.place);
     }
 }
 
 impl fmt::Debug for Participant {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Participant").field("announced", &self.slot.announced()).finish()
+        formatter.debug_struct("Participant").field("announced", &self.slot().announced()).finish()
     }
 }
 

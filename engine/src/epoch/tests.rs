@@ -55,6 +55,26 @@ mod plain {
         assert_eq!(epoch.participants(), 300);
     }
 
+    /// Ten thousand sessions, one of which was slow: the driver went through all of them sixty-four
+    /// times without a pause, five milliseconds in which nothing was flushed.
+    #[test]
+    fn a_drain_goes_on_where_it_had_to_wait() {
+        let epoch = Epoch::new();
+        let mut many: Vec<_> = (0..10_000).map(|_| epoch.register()).collect();
+        let mut slow = many.swap_remove(5_000);
+        let places = &epoch.shared.places;
+        let (mut drain, at) = slow.protected(|_guard| {
+            let mut drain = Drain::new(epoch.bump());
+            assert!(!places.go_on(&mut drain));
+            let at = drain.position();
+            assert!(!places.go_on(&mut drain));
+            assert_eq!(drain.position(), at, "the others were looked at again");
+            (drain, at)
+        });
+        assert!(at > (0, 0));
+        assert!(places.go_on(&mut drain));
+    }
+
     #[test]
     fn drained_waits_for_the_guard() {
         let epoch = Epoch::new();
@@ -97,6 +117,103 @@ mod loom_tests {
                 freed.store(true, Ordering::Relaxed);
             }
             reader.join().expect("the reader did not panic");
+        });
+    }
+
+    /// What a drain in several looks allows, to a reader that registers late and comes back.
+    fn nothing_is_freed_under_a_guard(look: fn(&Epoch, &mut dyn FnMut(&Epoch) -> u64) -> bool) {
+        let epoch = Epoch::new();
+        let linked = Arc::new(AtomicBool::new(true));
+        let freed = Arc::new(AtomicBool::new(false));
+        let reader = {
+            let (epoch, linked, freed) = (epoch.clone(), Arc::clone(&linked), Arc::clone(&freed));
+            thread::spawn(move || {
+                let mut participant = epoch.register();
+                for _ in 0..2 {
+                    participant.protected(|_| {
+                        if linked.load(Ordering::Relaxed) {
+                            assert!(!freed.load(Ordering::Relaxed), "freed under a guard");
+                        }
+                    });
+                }
+            })
+        };
+        let mut unlink = |epoch: &Epoch| {
+            linked.store(false, Ordering::Relaxed);
+            epoch.bump()
+        };
+        if look(&epoch, &mut unlink) {
+            freed.store(true, Ordering::Relaxed);
+        }
+        reader.join().expect("the reader did not panic");
+    }
+
+    #[test]
+    fn loom_a_drain_may_stop_and_go_on() {
+        loom::model(|| {
+            nothing_is_freed_under_a_guard(|epoch, unlink| {
+                let mut drain = Drain::new(unlink(epoch));
+                epoch.shared.places.go_on(&mut drain) || epoch.shared.places.go_on(&mut drain)
+            });
+        });
+    }
+
+    /// The negative control: what was looked at before the bump counts.
+    #[test]
+    #[should_panic(expected = "freed under a guard")]
+    fn loom_a_drain_that_begins_before_its_bump_is_none() {
+        loom::model(|| {
+            nothing_is_freed_under_a_guard(|epoch, unlink| {
+                let mut drain = Drain::new(u64::MAX);
+                let is_done = epoch.shared.places.go_on(&mut drain);
+                unlink(epoch);
+                is_done
+            });
+        });
+    }
+
+    /// One participant after the other in one place: the second sees what the first one did, and
+    /// finds the place unprotected.
+    #[test]
+    fn loom_a_place_changes_hands_whole() {
+        loom::model(|| {
+            let epoch = Epoch::new();
+            let written = Arc::new(AtomicU64::new(0));
+            let first = {
+                let (mut participant, written) = (epoch.register(), Arc::clone(&written));
+                thread::spawn(move || {
+                    participant.protected(|_| written.store(1, Ordering::Relaxed));
+                })
+            };
+            let mut second = epoch.register();
+            if epoch.participants() == 1 {
+                assert_eq!(written.load(Ordering::Relaxed), 1, "what the first one did is lost");
+            }
+            second.protected(|_| ());
+            first.join().expect("no panic");
+        });
+    }
+
+    /// The negative control: a place that is free by a count that orders nothing.
+    #[test]
+    #[should_panic(expected = "a free place is unprotected")]
+    fn loom_a_place_that_is_free_by_a_count_is_not() {
+        loom::model(|| {
+            let slot = Arc::new(AtomicU64::new(UNPROTECTED));
+            let owners = Arc::new(AtomicU64::new(1));
+            let first = {
+                let (slot, owners) = (Arc::clone(&slot), Arc::clone(&owners));
+                thread::spawn(move || {
+                    slot.store(7, Ordering::Release);
+                    slot.store(UNPROTECTED, Ordering::Release);
+                    owners.store(0, Ordering::Release);
+                })
+            };
+            if owners.load(Ordering::Relaxed) == 0 {
+                let announced = slot.load(Ordering::Acquire);
+                assert_eq!(announced, UNPROTECTED, "a free place is unprotected");
+            }
+            first.join().expect("no panic");
         });
     }
 
