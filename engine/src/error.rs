@@ -172,6 +172,12 @@ impl Error {
     }
 
     #[cold]
+    pub(crate) fn lives_exhausted() -> Self {
+        let message = "the directory was opened four billion times, and cannot be opened again";
+        Self::new(ErrorKind::AddressesExhausted, message)
+    }
+
+    #[cold]
     pub(crate) fn closed() -> Self {
         Self::new(ErrorKind::Closed, "the store is closed")
     }

@@ -8,7 +8,7 @@
 //! | `manifest.copy` | the same as `manifest`, for when that is damaged |
 //! | `log.000000` ... | the log |
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use kvick_io::{Directory, Lock};
 use std::io;
 
@@ -70,8 +70,8 @@ fn not_published(
 ) -> NotPublished {
     let place = directory.describe();
     let error = Error::io(format!("{doing} the manifest in {place}"), error);
-    // A write that failed for want of space left the file aside incomplete, no more. Of any
-    // other failure nobody knows what it did to what was synced.
-    let is_certain = before && error.kind() == ErrorKind::StorageFull;
+    // A write that failed for want of space or descriptors left the file aside incomplete, no
+    // more. Of any other failure nobody knows what it did to what was synced.
+    let is_certain = before && error.is_shortage();
     NotPublished { error, is_certain }
 }

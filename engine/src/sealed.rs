@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!   kvick = "store"
-//!   format = 1
+//!   format = 2
 //!   ...
 //!   # crc32c 0x89abcdef
 //! ```

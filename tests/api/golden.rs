@@ -1,4 +1,4 @@
-//! Stores as format 1 has them: whoever changes the format notices here.
+//! Stores as format 2 has them: whoever changes the format notices here.
 //!
 //! `cargo test -p tests --test api -- --ignored golden --nocapture` writes the files anew; that is
 //! right only together with a new number of the format.
@@ -31,7 +31,7 @@ fn config() -> Config {
 }
 
 fn place(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/format-1").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/format-2").join(name)
 }
 
 async fn open<K, V>(directory: &MemoryDirectory) -> Result<FasterKv<K, V>>
@@ -118,7 +118,7 @@ fn golden_files_are_written() {
 }
 
 #[test]
-fn stores_of_format_1_are_read() -> Result<()> {
+fn stores_of_format_2_are_read() -> Result<()> {
     block_on(async {
         for (name, kind) in KINDS {
             let directory = copy(&format!("words-{name}")).await;
@@ -161,7 +161,7 @@ fn another_number_of_the_format_is_refused() {
         for (name, _) in KINDS {
             let directory = copy(&format!("words-{name}")).await;
             let bytes = directory.read_file("manifest").await.expect("there");
-            let newer = String::from_utf8(bytes).expect("text").replace("format = 1", "format = 2");
+            let newer = String::from_utf8(bytes).expect("text").replace("format = 2", "format = 3");
             directory.write_file("manifest", newer.as_bytes()).await.expect("memory");
             assert!(open::<u64, u64>(&directory).await.is_err());
         }

@@ -1,4 +1,4 @@
-//! A log as format 1 has it: whoever changes the format notices here.
+//! A log as format 2 has it: whoever changes the format notices here.
 //!
 //! `cargo test -p tests --test api -- --ignored golden_logs --nocapture` writes the files anew;
 //! that is right only together with a new number of the format.
@@ -20,7 +20,7 @@ const LARGE: u32 = 50;
 const COOKIE: &[u8] = b"applied 42";
 
 fn place() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/log-format-1")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/log-format-2")
 }
 
 fn entry(number: u32) -> Vec<u8> {
@@ -95,7 +95,7 @@ fn golden_logs_are_written() {
 }
 
 #[test]
-fn a_log_of_format_1_is_read() -> Result<()> {
+fn a_log_of_format_2_is_read() -> Result<()> {
     block_on(async {
         let directory = copy().await.restore().await;
         let log = open(&directory).await?;
@@ -144,7 +144,7 @@ fn another_number_of_the_format_is_refused() {
     block_on(async {
         let newer = copy().await.with("manifest", |bytes| {
             let text = String::from_utf8(std::mem::take(bytes)).expect("text");
-            *bytes = text.replace("format = 1", "format = 2").into_bytes();
+            *bytes = text.replace("format = 2", "format = 3").into_bytes();
         });
         assert!(open(&newer.restore().await).await.is_err());
     });

@@ -5,6 +5,7 @@ mod checking;
 mod committing;
 mod iterators;
 mod life;
+mod lives;
 mod places;
 mod reading;
 mod recovering;

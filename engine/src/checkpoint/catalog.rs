@@ -31,7 +31,9 @@ pub(crate) const DELTA: &str = "delta";
 pub(crate) struct Catalog {
     directory: Arc<dyn Directory>,
     segment_bytes: u64,
-    // As it was published last. Under its lock.
+    // Held while a manifest is published: there is one file aside.
+    publishing: futures::lock::Mutex<()>,
+    // As it was published last, or as it is to be. Under its lock.
     manifest: Mutex<Manifest>,
     // What the manifest names that is sure to be on the medium. Under its lock.
     durable: Mutex<BTreeSet<String>>,
@@ -41,10 +43,18 @@ impl Catalog {
     pub(crate) fn new(directory: Arc<dyn Directory>, manifest: Manifest) -> Self {
         let segment_bytes = manifest.store.segment_bytes;
         let durable = Mutex::new(manifest.files());
-        Self { directory, segment_bytes, manifest: Mutex::new(manifest), durable }
+        let publishing = futures::lock::Mutex::new(());
+        Self { directory, segment_bytes, publishing, manifest: Mutex::new(manifest), durable }
     }
 
-    /// The manifest as it was published last.
+    /// Takes `manifest` for the next one: it names what the one on the medium does, and the life
+    /// of this opening.
+    pub(crate) fn adopt(&self, manifest: Manifest) {
+        debug_assert_eq!(manifest.files(), self.manifest().files());
+        *self.manifest() = manifest;
+    }
+
+    /// The manifest as it was published last, or adopted since.
     pub(crate) fn manifest(&self) -> MutexGuard<'_, Manifest> {
         self.manifest.lock().expect("nothing panics under it")
     }
@@ -69,6 +79,22 @@ impl Catalog {
 
     /// Makes `manifest` the one that counts, in one atomic step.
     pub(crate) async fn publish(
+        &self,
+        manifest: Manifest,
+        durability: Durability,
+    ) -> Result<(), NotPublished> {
+        let _turn = self.publishing.lock().await;
+        self.publish_in_turn(manifest, durability).await
+    }
+
+    /// Publishes once more what was published last, or adopted since.
+    pub(super) async fn publish_again(&self) -> Result<(), NotPublished> {
+        let _turn = self.publishing.lock().await;
+        let manifest = self.manifest().clone();
+        self.publish_in_turn(manifest, Durability::PowerCut).await
+    }
+
+    async fn publish_in_turn(
         &self,
         manifest: Manifest,
         durability: Durability,

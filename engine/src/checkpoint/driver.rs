@@ -102,6 +102,18 @@ impl Checkpoints {
         Self { catalog, handle, core, schedule, mailbox, changed: Event::new() }
     }
 
+    pub(super) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    pub(super) fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    pub(super) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
     /// Puts a job into the mailbox.
     ///
     /// # Errors
@@ -318,7 +330,8 @@ fn remove_one(manifest: &mut Manifest, token: CheckpointToken) -> Result<()> {
 
 /// The drivers of a store, the log's and this one; resolves when the store is closed.
 pub(crate) async fn maintain(core: Arc<Core>, checkpoints: Arc<Checkpoints>) {
-    let drivers = async { futures::join!(core.maintain(), checkpoints.drive()) };
+    let drivers =
+        async { futures::join!(core.maintain(), checkpoints.drive(), checkpoints.announce_life()) };
     if AssertUnwindSafe(drivers).catch_unwind().await.is_err() {
         // A broken assertion of ours: nobody may wait for a driver that is gone.
         let error = std::io::Error::other("a driver of the store panicked");

@@ -5,14 +5,14 @@
 
 use crate::address::Address;
 use crate::error::{Error, Result};
-use crate::hybrid_log::Units;
+use crate::hybrid_log::{Life, Units};
 use crate::sealed::{self, Edition, Hex};
 use crate::store::sessions::{CommitPoint, SessionId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What this build writes, and the newest that it reads.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 const EDITION: Edition = Edition { kind: "store", format: FORMAT };
 
 /// No store was made with larger pages.
@@ -27,6 +27,10 @@ pub(crate) struct Manifest {
     features: Vec<String>,
     /// No checkpoint, published or not, had this number or a higher one when this was written.
     pub(crate) next_token: u64,
+    /// The newest opening that has written to the log, or is about to.
+    life: u32,
+    /// Where in the log that one has begun.
+    life_begin: u64,
     pub(crate) store: Store,
     /// By token, ascending: the last one is the newest.
     #[serde(default)]
@@ -150,6 +154,8 @@ impl Manifest {
             format: FORMAT,
             features: Vec::new(),
             next_token: 1,
+            life: Life::FIRST.number(),
+            life_begin: Life::FIRST.begin().raw(),
             store,
             checkpoints: Vec::new(),
             indexes: Vec::new(),
@@ -168,6 +174,28 @@ impl Manifest {
         let manifest: Self = sealed::decode(file, bytes, EDITION)?;
         manifest.check(file)?;
         Ok(manifest)
+    }
+
+    /// The newest life of the log.
+    pub(crate) fn life(&self) -> Life {
+        Life::named(self.life, Address::new(self.life_begin))
+    }
+
+    /// Names the life of this opening, which goes on at `begin`.
+    ///
+    /// # Errors
+    /// `AddressesExhausted` once the store was opened four billion times.
+    pub(crate) fn begin_life(&mut self, begin: Address) -> Result<()> {
+        let life = self.life().next(begin).ok_or_else(Error::lives_exhausted)?;
+        (self.life, self.life_begin) = (life.number(), life.begin().raw());
+        Ok(())
+    }
+
+    /// The units of the log, whose sizes are sound.
+    pub(crate) fn units(&self) -> Units {
+        let Store { page_bytes, unit_bytes, salt, .. } = &self.store;
+        let unit_bytes = usize::try_from(*unit_bytes).expect("a unit fits in memory");
+        Units::new(page_bytes.ilog2(), unit_bytes, salt.0, self.life())
     }
 
     pub(crate) fn index(&self, token: u64) -> Option<&IndexImage> {
@@ -209,6 +237,8 @@ impl Manifest {
             && below(&images)
             && ascending(tokens)
             && ascending(images)
+            && self.life > 0
+            && self.life_begin <= crate::address::ADDRESS_MASK
             && self.checkpoints.iter().all(|record| record.is_sound(self));
         if is_sound {
             return Ok(());
@@ -218,6 +248,11 @@ impl Manifest {
 }
 
 impl Record {
+    /// Where the version ends.
+    pub(crate) fn end(&self) -> Address {
+        Address::new(self.end)
+    }
+
     /// Notes that the log itself has all of it, durably; whether that is news.
     pub(crate) fn settle(&mut self) -> bool {
         let is_news = !self.parts.is_empty() || self.durability != Durability::PowerCut;
@@ -261,12 +296,6 @@ impl Store {
         }
         let Self { page_bytes, unit_bytes, .. } = self;
         Err(Error::unsupported(format!("pages of {page_bytes} bytes in units of {unit_bytes}")))
-    }
-
-    /// The units of the log, whose sizes are sound.
-    pub(crate) fn units(&self) -> Units {
-        let unit_bytes = usize::try_from(self.unit_bytes).expect("a unit fits in memory");
-        Units::new(self.page_bytes.ilog2(), unit_bytes, self.salt.0)
     }
 }
 

@@ -30,6 +30,7 @@
 //! 3. Tokens are numbers that only grow; the token of a checkpoint is the version that it ends.
 //! 4. The newest checkpoint that survives power cuts is never removed.
 
+mod announce;
 pub(crate) mod catalog;
 mod delta;
 mod driver;

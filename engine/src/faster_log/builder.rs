@@ -142,14 +142,16 @@ pub(super) fn drawn() -> u64 {
 pub(super) fn maintained(
     opened: Opened,
 ) -> (Arc<Core>, Option<super::LogRecovery>, impl Future<Output = ()> + Send + 'static) {
-    let Opened { core, sizes, published, lock, recovery } = opened;
+    let Opened { core, identity, published, lock, recovery } = opened;
     let core = Arc::new(core);
     let maintained = {
         let core = Arc::clone(&core);
         async move {
             let driven = async {
-                let drivers =
-                    futures::try_join!(core.drive_commits(), core.drive_manifest(sizes, published));
+                let drivers = futures::try_join!(
+                    core.drive_commits(),
+                    core.drive_manifest(identity, published)
+                );
                 if let Err(error) = drivers {
                     core.live().log.health().transition_to_poisoned(&error);
                 }

@@ -94,11 +94,11 @@ pub async fn repair_log(directory: Arc<dyn Directory>) -> Result<LogCheck> {
     let _lock = publication::lock(&*directory).await?;
     let Examined { check, manifest, settled } = examine(&directory).await?;
     let sizes = manifest.log;
-    let units = sizes.units();
-    let repaired = mended(settled, &check, manifest.log.units());
+    let units = manifest.units();
+    let repaired = mended(settled, &check, units);
     let device = open_device(&*directory, sizes.segment_bytes, true).await?;
     cut(&*directory, &*device, units.device_offset(repaired.until)).await?;
-    let bytes = Manifest::new(sizes, &repaired).encode();
+    let bytes = Manifest::new(sizes, manifest.life(), &repaired).encode();
     let published = publication::publish(&*directory, &bytes, true).await;
     published.map_err(|failed| failed.error)?;
     publication::keep_copy(&*directory, &bytes).await;
@@ -132,14 +132,14 @@ async fn examine(directory: &Arc<dyn Directory>) -> Result<Examined> {
     let device = open_device(&**directory, sizes.segment_bytes, false).await?;
     let buffers = BufPool::new(BUFFERS);
     let walk = Walk {
-        framing: Framing::new(sizes.units(), sizes.salt.0),
+        framing: Framing::new(manifest.units(), sizes.salt.0),
         device: &*device,
         buffers: &buffers,
         stored: Stored::look(&**directory, sizes.segment_bytes).await?,
     };
     let surveyed = Survey::of(&walk, saved).await?;
     let settled = surveyed.settled;
-    let until = sizes.units().device_offset(settled.until);
+    let until = manifest.units().device_offset(settled.until);
     let check = LogCheck {
         commit: settled.commit(),
         begin: settled.begin.into(),

@@ -17,6 +17,8 @@
 //! pass.
 
 use crate::address::Address;
+#[cfg(all(test, not(loom)))]
+use crate::hybrid_log::Life;
 use crate::hybrid_log::Units;
 use crate::record::WORD;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
@@ -196,7 +198,7 @@ mod tests {
     use super::*;
 
     fn framing() -> Framing {
-        Framing::new(Units::new(12, 512, 7), 7)
+        Framing::new(Units::new(12, 512, 7, Life::FIRST), 7)
     }
 
     fn frame(address: Address, payload: &[u8]) -> Vec<u8> {

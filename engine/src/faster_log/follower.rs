@@ -99,7 +99,7 @@ impl LogFollower {
         };
         let (sizes, settled) = (manifest.log, manifest.settled());
         let source = Source {
-            framing: Framing::new(sizes.units(), sizes.salt.0),
+            framing: Framing::new(manifest.units().followed(), sizes.salt.0),
             device: open_device(&*directory, sizes.segment_bytes, false).await?,
             buffers: BufPool::new(BUFFERS),
             live: None,

@@ -6,12 +6,12 @@
 use super::settled::Settled;
 use crate::address::{ADDRESS_MASK, Address};
 use crate::error::{Error, Result};
-use crate::hybrid_log::Units;
+use crate::hybrid_log::{Life, Units};
 use crate::sealed::{self, Edition, Hex};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-const EDITION: Edition = Edition { kind: "log", format: 1 };
+const EDITION: Edition = Edition { kind: "log", format: 2 };
 /// No log was made with larger pages.
 const LARGEST_PAGE: u64 = 32 << 20;
 
@@ -22,6 +22,10 @@ pub(super) struct Manifest {
     kvick: String,
     format: u32,
     features: Vec<String>,
+    /// The newest opening that has written to the log, or is about to.
+    life: u32,
+    /// Where in the log that one has begun.
+    life_begin: u64,
     pub(super) log: Sizes,
     commit: Saved,
 }
@@ -53,7 +57,7 @@ struct Saved {
 }
 
 impl Manifest {
-    pub(super) fn new(log: Sizes, settled: &Settled) -> Self {
+    pub(super) fn new(log: Sizes, life: Life, settled: &Settled) -> Self {
         let Settled { number, until, begin, completed, cookie, iterators, voids } = settled;
         let commit = Saved {
             number: *number,
@@ -65,7 +69,9 @@ impl Manifest {
             iterators: iterators.iter().map(|(name, at)| (name.clone(), at.raw())).collect(),
         };
         let kvick = EDITION.kind.to_owned();
-        Self { kvick, format: EDITION.format, features: Vec::new(), log, commit }
+        let (format, features) = (EDITION.format, Vec::new());
+        let (life, life_begin) = (life.number(), life.begin().raw());
+        Self { kvick, format, features, life, life_begin, log, commit }
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -85,6 +91,16 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// The newest life of the log.
+    pub(super) fn life(&self) -> Life {
+        Life::named(self.life, Address::new(self.life_begin))
+    }
+
+    /// The units of the log.
+    pub(super) fn units(&self) -> Units {
+        self.log.units(self.life())
+    }
+
     /// The commit that it has.
     pub(super) fn settled(&self) -> Settled {
         self.saved().expect("looked at when it was decoded")
@@ -98,8 +114,10 @@ impl Manifest {
         let voids: Vec<[Address; 2]> = voids.iter().map(void).collect::<Option<_>>()?;
         let ends: Vec<Address> = voids.iter().flatten().copied().collect();
         let iterators = iterators.iter().map(|(name, raw)| Some((name.clone(), at(*raw)?)));
-        let units = self.log.units();
-        let is_sound = Address::FIRST <= begin
+        at(self.life_begin)?;
+        let units = self.units();
+        let is_sound = self.life > 0
+            && Address::FIRST <= begin
             && begin <= until
             && (until == Address::FIRST || until == units.unit_start(until))
             && ends.windows(2).all(|pair| pair[0] < pair[1]);
@@ -134,9 +152,10 @@ impl Sizes {
         )))
     }
 
-    pub(super) fn units(&self) -> Units {
+    /// The units that the life `life` of the log writes.
+    pub(super) fn units(&self, life: Life) -> Units {
         let unit_bytes = usize::try_from(self.unit_bytes).expect("a unit fits in memory");
-        Units::new(self.page_bytes.ilog2(), unit_bytes, self.salt.0)
+        Units::new(self.page_bytes.ilog2(), unit_bytes, self.salt.0, life)
     }
 }
 
@@ -165,7 +184,7 @@ mod tests {
             iterators: BTreeMap::from([("worker 1".to_owned(), Address::new(504))]),
             voids: vec![[Address::new(80), Address::new(96)]],
         };
-        Manifest::new(sizes, &settled)
+        Manifest::new(sizes, Life::FIRST, &settled)
     }
 
     #[test]
@@ -173,12 +192,14 @@ mod tests {
         let manifest = manifest();
         let decoded = Manifest::decode("manifest", &manifest.encode()).expect("sound");
         assert_eq!(decoded, manifest);
-        assert_eq!(Manifest::new(manifest.log, &decoded.settled()), manifest);
+        assert_eq!(Manifest::new(manifest.log, manifest.life(), &decoded.settled()), manifest);
     }
 
     #[test]
     fn contradictions_are_found_under_a_good_checksum() {
-        let wrong: [fn(&mut Manifest); 6] = [
+        let wrong: [fn(&mut Manifest); 8] = [
+            |manifest| manifest.life = 0,
+            |manifest| manifest.life_begin = u64::MAX,
             |manifest| manifest.commit.until = 1000,
             |manifest| manifest.commit.begin = 2000,
             |manifest| manifest.commit.begin = 0,

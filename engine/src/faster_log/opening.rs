@@ -33,7 +33,7 @@ use super::voids::Voids;
 use super::walk::Walk;
 use crate::address::Watermark;
 use crate::error::{Error, ErrorKind, Result};
-use crate::hybrid_log::{HybridLog, LogExtent, LogGeometry};
+use crate::hybrid_log::{HybridLog, Life, LogExtent, LogGeometry};
 use crate::publication::{self, COPY, LOG, MANIFEST};
 use crate::sealed::Hex;
 use event_listener::Event;
@@ -61,10 +61,17 @@ pub(super) struct Opening {
 /// An open log; the lock is to be kept for as long as it writes.
 pub(super) struct Opened {
     pub(super) core: Core,
-    pub(super) sizes: Sizes,
+    pub(super) identity: Identity,
     pub(super) published: Settled,
     pub(super) lock: Box<dyn Lock>,
     pub(super) recovery: Option<LogRecovery>,
+}
+
+/// What every manifest says that this opening writes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Identity {
+    pub(super) sizes: Sizes,
+    pub(super) life: Life,
 }
 
 /// The newest commit that a walk has found, and the entries on the way.
@@ -94,7 +101,7 @@ impl Opening {
         check_block(sizes, &*device)?;
         let buffers = self.buffers(&geometry);
         let stored = Stored::look(&*self.directory, sizes.segment_bytes).await?;
-        let units = sizes.units();
+        let units = manifest.units();
         let framing = Framing::new(units, sizes.salt.0);
         let end = stored.end();
         let walk = Walk { framing, device: &*device, buffers: &buffers, stored };
@@ -103,9 +110,12 @@ impl Opening {
         let settled = found.settled;
         let until = units.device_offset(settled.until);
         let dropped = end.saturating_sub(until);
-        if dropped > 0 || settled != saved {
+        let life = manifest.life().next(settled.until).ok_or_else(Error::lives_exhausted)?;
+        let identity = Identity { sizes, life };
+        let is_changed = dropped > 0 || settled != saved;
+        if is_changed {
             cut(&*self.directory, &*device, until).await?;
-            let bytes = Manifest::new(sizes, &settled).encode();
+            let bytes = Manifest::new(sizes, life, &settled).encode();
             let published = publication::publish(&*self.directory, &bytes, true).await;
             published.map_err(|failed| failed.error)?;
             publication::keep_copy(&*self.directory, &bytes).await;
@@ -119,8 +129,9 @@ impl Opening {
             dropped_bytes: dropped,
             took: self.handle.now().saturating_sub(begun),
         };
-        let core = self.core((sizes, geometry), (device, buffers), &settled)?;
-        Ok(Opened { core, sizes, published: settled, lock, recovery: Some(recovery) })
+        let life = (identity, is_changed);
+        let core = self.core((life, geometry), (device, buffers), &settled)?;
+        Ok(Opened { core, identity, published: settled, lock, recovery: Some(recovery) })
     }
 
     async fn create(self, lock: Box<dyn Lock>) -> Result<Opened> {
@@ -135,13 +146,14 @@ impl Opening {
             segment_bytes: geometry.segment_bytes,
         };
         let settled = Settled::nothing();
-        let bytes = Manifest::new(sizes, &settled).encode();
+        let identity = Identity { sizes, life: Life::FIRST };
+        let bytes = Manifest::new(sizes, identity.life, &settled).encode();
         let published = publication::publish(&*self.directory, &bytes, true).await;
         published.map_err(|failed| failed.error)?;
         publication::keep_copy(&*self.directory, &bytes).await;
         let buffers = self.buffers(&geometry);
-        let core = self.core((sizes, geometry), (device, buffers), &settled)?;
-        Ok(Opened { core, sizes, published: settled, lock, recovery: None })
+        let core = self.core(((identity, true), geometry), (device, buffers), &settled)?;
+        Ok(Opened { core, identity, published: settled, lock, recovery: None })
     }
 
     fn buffers(&self, geometry: &Geometry) -> BufPool {
@@ -150,17 +162,19 @@ impl Opening {
 
     fn core(
         self,
-        (sizes, geometry): (Sizes, Geometry),
+        ((Identity { sizes, life }, is_announced), geometry): ((Identity, bool), Geometry),
         (device, buffers): (Arc<dyn Device>, BufPool),
         settled: &Settled,
     ) -> Result<Core> {
-        let units = sizes.units();
+        let units = sizes.units(life);
         let log_geometry = LogGeometry {
             page_bits: geometry.page_bits,
             frames: geometry.frames,
             mutable_pages: 0,
             unit_bytes: units.unit_bytes(),
             salt: sizes.salt.0,
+            life,
+            is_announced,
             flush_bytes: geometry.io_bytes,
             huge_pages: self.config.huge_pages,
         };

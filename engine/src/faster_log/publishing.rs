@@ -1,32 +1,49 @@
 //! The driver that lets the manifest follow: so that recovery has less to walk, before files are
-//! deleted that a truncation has freed, and on closing.
+//! deleted that a truncation has freed, and on closing. It also names the life of this opening,
+//! before that life writes its first page.
 
 use super::core::Core;
 use super::manifest::{Manifest, Sizes};
+use super::opening::Identity;
 use super::settled::Settled;
 use crate::address::Address;
 use crate::error::Result;
 use crate::publication::{self, NotPublished};
 use crate::wait::listen;
+use std::time::Duration;
 
 /// How far the manifest may be behind, in bytes: as much as the log has memory, within bounds.
 const BEHIND: [u64; 2] = [1 << 20, 64 << 20];
+/// Pauses between tries to name the life of the log on a full medium.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 impl Core {
     /// Publishes manifests until the log is closed; `published` is the commit that the present one
     /// has.
-    pub(super) async fn drive_manifest(&self, sizes: Sizes, mut published: Settled) -> Result<()> {
-        let health = self.live().log.health();
+    pub(super) async fn drive_manifest(
+        &self,
+        identity: Identity,
+        mut published: Settled,
+    ) -> Result<()> {
+        let log = &self.live().log;
+        let health = log.health();
+        let sizes = identity.sizes;
+        let mut pause = SHORTEST_PAUSE;
         loop {
-            let told = listen([&self.source.moved, &self.commits.demand, health.changed()]);
+            let demand = &self.commits.demand;
+            let told =
+                listen([&self.source.moved, demand, health.changed(), log.became_immutable()]);
             if health.is_closed() || health.is_poisoned() {
                 return Ok(());
             }
             if let Some(settled) = self.due_manifest(sizes, &published) {
-                let freed = segment(sizes, settled.begin) > segment(sizes, published.begin);
+                let freed =
+                    self.segment(sizes, settled.begin) > self.segment(sizes, published.begin);
                 // Boxed, like what follows: an idle log is small.
-                match Box::pin(self.publish(sizes, &settled)).await {
+                match Box::pin(self.publish(identity, &settled)).await {
                     Ok(()) => {
+                        log.announce();
                         published = settled;
                         self.commits.published(published.number);
                         self.source.moved.notify(usize::MAX);
@@ -38,8 +55,14 @@ impl Core {
                     // Tried again when something has happened.
                     Err(NotPublished { is_certain: true, error }) => {
                         tracing::warn!(%error, "the manifest could not follow");
-                        if self.commits.refuse_manifest(error) {
+                        if self.commits.refuse_manifest(error.clone()) {
                             self.source.moved.notify(usize::MAX);
+                        }
+                        if log.must_announce() {
+                            health.transition_to_full(error);
+                            self.handle.sleep(pause).await;
+                            pause = (pause * 2).min(LONGEST_PAUSE);
+                            continue;
                         }
                     }
                     Err(NotPublished { error, .. }) => return Err(error),
@@ -55,16 +78,20 @@ impl Core {
         let behind = self.config.memory.bytes().clamp(BEHIND[0], BEHIND[1]);
         let is_due = settled.number > published.number
             && (settled.until.raw() - published.until.raw() >= behind
-                || segment(sizes, settled.begin) > segment(sizes, published.begin)
+                || self.segment(sizes, settled.begin) > self.segment(sizes, published.begin)
                 || self.commits.intent().manifest);
-        is_due.then(|| settled.clone())
+        (is_due || self.live().log.must_announce()).then(|| settled.clone())
     }
 
-    async fn publish(&self, sizes: Sizes, settled: &Settled) -> Result<(), NotPublished> {
-        let bytes = Manifest::new(sizes, settled).encode();
+    async fn publish(&self, identity: Identity, settled: &Settled) -> Result<(), NotPublished> {
+        let bytes = Manifest::new(identity.sizes, identity.life, settled).encode();
         publication::publish(&*self.directory, &bytes, true).await?;
         publication::keep_copy(&*self.directory, &bytes).await;
         Ok(())
+    }
+
+    fn segment(&self, sizes: Sizes, address: Address) -> u64 {
+        self.source.framing.units.page_start(address) / sizes.segment_bytes
     }
 
     /// Deletes the files that hold nothing from `begin` on.
@@ -76,8 +103,4 @@ impl Core {
             tracing::warn!(%error, "files of a truncated log were not deleted");
         }
     }
-}
-
-fn segment(sizes: Sizes, address: Address) -> u64 {
-    sizes.units().page_start(address) / sizes.segment_bytes
 }

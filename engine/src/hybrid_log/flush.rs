@@ -11,9 +11,11 @@ use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::record::words;
 use crate::wait::listen;
+use event_listener::Event;
 use futures::future::{Either, select};
 use futures::stream::{FuturesOrdered, StreamExt};
 use kvick_io::AlignedBuf;
+use kvick_io::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Writes in flight at the most.
@@ -67,7 +69,31 @@ impl HybridLog {
     /// What is immutable and not yet being written, up to a page's end.
     fn next_chunk(&self, issued: Address) -> Option<Chunk> {
         let immutable = self.marks.safe_read_only.load();
-        if self.health.is_poisoned() { None } else { self.chunk(issued, immutable, WRITES) }
+        let may_write = self.is_announced() && !self.health.is_poisoned();
+        if may_write { self.chunk(issued, immutable, WRITES) } else { None }
+    }
+
+    /// Whether pages are to be written, and the manifest does not name the life of this log yet.
+    pub(crate) fn must_announce(&self) -> bool {
+        !self.is_announced() && self.marks.flushed.load() < self.marks.safe_read_only.load()
+    }
+
+    /// Told when pages have become immutable: then they are to be written.
+    pub(crate) fn became_immutable(&self) -> &Event {
+        &self.events.read_only
+    }
+
+    /// The manifest on the medium names the life of this log: pages may be written.
+    pub(crate) fn announce(&self) {
+        // Release: pairs with the Acquire in `is_announced`. The manifest came first.
+        self.is_announced.store(true, Ordering::Release);
+        self.health.transition_to_sound();
+        self.events.read_only.notify(usize::MAX);
+    }
+
+    fn is_announced(&self) -> bool {
+        // Acquire: pairs with the Release in `announce`.
+        self.is_announced.load(Ordering::Acquire)
     }
 
     /// The next part of `[from, limit)`, up to a page's end, so large that `at_once` of its kind

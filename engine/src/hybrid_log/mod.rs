@@ -27,6 +27,7 @@ mod fetch;
 mod flush;
 mod frames;
 mod health;
+mod life;
 mod read_only;
 mod records;
 mod region;
@@ -38,6 +39,7 @@ mod tail;
 mod unit;
 mod version;
 
+pub(crate) use life::Life;
 pub(crate) use records::Records;
 pub(crate) use region::Region;
 pub(crate) use room::NoRoom;
@@ -55,7 +57,7 @@ use crate::wait::{wait_either, wait_until};
 use event_listener::Event;
 use frames::Frames;
 use health::Health;
-use kvick_io::sync::atomic::{AtomicU64, Ordering};
+use kvick_io::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use kvick_io::{BufPool, Device};
 use kvick_runtime::Handle;
 use region::Marks;
@@ -75,6 +77,10 @@ pub(crate) struct LogGeometry {
     pub(crate) unit_bytes: usize,
     /// What the checksums of this store begin with.
     pub(crate) salt: u64,
+    /// Which opening this is.
+    pub(crate) life: Life,
+    /// Whether the manifest names that life already.
+    pub(crate) is_announced: bool,
     /// Bytes of buffers that flushing may use.
     pub(crate) flush_bytes: usize,
     pub(crate) huge_pages: bool,
@@ -121,6 +127,8 @@ pub(crate) struct HybridLog {
     tail: Tail,
     /// Frames that others than those who need so many at once leave free; see `room.rs`.
     set_aside: AtomicU64,
+    /// Whether the manifest names the life of this log; before, nothing is written.
+    is_announced: AtomicBool,
     wanted: Wanted,
     events: Events,
     counters: DeviceCounters,
@@ -154,9 +162,10 @@ impl HybridLog {
         (epoch, handle): (Epoch, Handle),
     ) -> std::io::Result<Self> {
         let LogExtent { head, tail, .. } = extent;
-        let units = Units::new(geometry.page_bits, geometry.unit_bytes, geometry.salt);
+        let LogGeometry { page_bits, unit_bytes, salt, life, .. } = geometry;
+        let units = Units::new(page_bits, unit_bytes, salt, life);
         let capacity = units.page_capacity();
-        let LogGeometry { page_bits, frames, huge_pages, .. } = geometry;
+        let LogGeometry { frames, huge_pages, .. } = geometry;
         assert!(
             geometry.mutable_pages < frames,
             "a page is flushed before its frame is used again"
@@ -172,6 +181,7 @@ impl HybridLog {
             health: Health::new(),
             tail: Tail::new(tail, page_bits, capacity),
             set_aside: AtomicU64::new(0),
+            is_announced: AtomicBool::new(geometry.is_announced),
             wanted: Wanted { read_only: Watermark::new(tail), head: Watermark::new(head) },
             events: Events::default(),
             counters: DeviceCounters::default(),

@@ -3,16 +3,18 @@
 //! ```text
 //!   page in memory   [ payload 504 ][ payload 504 ] ... [ unused ]
 //!                          |               |
-//!   page on a device [ payload 504 | stamp 4 | crc 4 ][ payload 504 | stamp 4 | crc 4 ] ...
+//!   page on a device [ payload 504 | life 4 | crc 4 ][ payload 504 | life 4 | crc 4 ] ...
 //! ```
 //!
 //! A unit is one block of the device, 512 bytes here: the smallest amount that one cold read can
 //! fetch. Its last 8 bytes are its own, so a page of `2^n` bytes holds a little less than that in
 //! records, in memory as on the device; the share is 1.6 % and a record pays nothing. The CRC32C
-//! covers the salt of the store, the logical address of the unit, its payload and its stamp: bytes
-//! of another store, another place or a torn write do not pass. A unit is written once; a flush in
-//! the middle of a page ends on a unit of its own.
+//! covers the salt of the store, the logical address of the unit, its payload and its life: bytes
+//! of another store, another place or a torn write do not pass, nor those of an earlier life behind
+//! the end of what was recovered (`life.rs`). A unit is written once; a flush in the middle of a
+//! page ends on a unit of its own.
 
+use super::life::Life;
 use crate::address::Address;
 use crate::error::{Error, Result};
 use std::ops::Range;
@@ -34,16 +36,17 @@ pub(crate) struct Units {
     page_bits: u32,
     unit_bytes: usize,
     salt: u64,
+    life: Life,
 }
 
 impl Units {
     /// Bytes of a unit that are not payload.
     pub(crate) const TRAILER: usize = TRAILER_BYTES;
 
-    pub(crate) fn new(page_bits: u32, unit_bytes: usize, salt: u64) -> Self {
+    pub(crate) fn new(page_bits: u32, unit_bytes: usize, salt: u64, life: Life) -> Self {
         assert!(unit_bytes.is_power_of_two() && unit_bytes > TRAILER_BYTES);
         assert!(unit_bytes <= 1 << page_bits, "a page holds units");
-        Self { page_bits, unit_bytes, salt }
+        Self { page_bits, unit_bytes, salt, life }
     }
 
     /// Bytes of records in a unit.
@@ -59,7 +62,12 @@ impl Units {
 
     /// The same units under another salt: those of a part of the log that is kept elsewhere.
     pub(crate) fn salted(self, salt: u64) -> Self {
-        Self { salt, ..self }
+        Self { salt, life: self.life.of_file(), ..self }
+    }
+
+    /// The same units for a reader beside the process that writes them.
+    pub(crate) fn followed(self) -> Self {
+        Self { life: self.life.followed(), ..self }
     }
 
     /// Where the page of `address` begins on the device.
@@ -155,7 +163,7 @@ impl Units {
         let mut address = start;
         for (from, unit) in payload.chunks(size).zip(target.chunks_mut(self.unit_bytes)) {
             unit[..size].copy_from_slice(from);
-            unit[size..size + 4].copy_from_slice(&self.stamp().to_le_bytes());
+            unit[size..size + 4].copy_from_slice(&self.life.number().to_le_bytes());
             let crc = self.checksum(address, &unit[..size + 4]);
             unit[size + 4..].copy_from_slice(&crc.to_le_bytes());
             address = Address::new(address.raw() + self.payload());
@@ -174,9 +182,9 @@ impl Units {
     ) -> Result<()> {
         assert!(which.end * self.unit_bytes <= bytes.len(), "whole units");
         for unit in which {
-            if let Err((address, [stored, computed])) = self.open_one(start, bytes, unit) {
+            if let Err((address, flaw)) = self.open_one(start, bytes, unit) {
                 let (file, offset) = locate(address);
-                return Err(corrupt(&file, offset, stored.into(), computed.into()));
+                return Err(corrupt(&file, offset, flaw));
             }
         }
         Ok(())
@@ -190,13 +198,13 @@ impl Units {
         (0..count).find(is_damaged).unwrap_or(count)
     }
 
-    /// Checks one unit and closes the gap before it; or says where it is, and both checksums.
+    /// Checks one unit and closes the gap before it; or says where it is, and what is wrong.
     fn open_one(
         self,
         start: Address,
         bytes: &mut [u8],
         unit: usize,
-    ) -> Result<(), (Address, [u32; 2])> {
+    ) -> Result<(), (Address, Flaw)> {
         let size = self.unit_bytes - TRAILER_BYTES;
         let at = unit * self.unit_bytes;
         let address = Address::new(start.raw() + unit as u64 * self.payload());
@@ -204,7 +212,11 @@ impl Units {
         let stored = u32::from_le_bytes(trailer[4..].try_into().expect("4 bytes"));
         let computed = self.checksum(address, &bytes[at..at + size + 4]);
         if stored != computed {
-            return Err((address, [stored, computed]));
+            return Err((address, Flaw::Checksum { stored, computed }));
+        }
+        let life = u32::from_le_bytes(trailer[..4].try_into().expect("4 bytes"));
+        if !self.life.accepts(address, life) {
+            return Err((address, Flaw::Life { stored: life, expected: self.life.number() }));
         }
         bytes.copy_within(at..at + size, unit * size);
         Ok(())
@@ -214,12 +226,6 @@ impl Units {
         address.offset(self.page_bits) / self.payload()
     }
 
-    /// The low half of the salt, readable in a dump: which store wrote this unit.
-    #[expect(clippy::cast_possible_truncation, reason = "half of the salt is wanted")]
-    fn stamp(self) -> u32 {
-        self.salt as u32
-    }
-
     fn checksum(self, address: Address, payload: &[u8]) -> u32 {
         let place = crc32c::crc32c(&self.salt.to_le_bytes());
         let place = crc32c::crc32c_append(place, &address.raw().to_le_bytes());
@@ -227,9 +233,22 @@ impl Units {
     }
 }
 
+/// Why a unit does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flaw {
+    /// Its bytes are not those that were written there.
+    Checksum { stored: u32, computed: u32 },
+    /// It is a whole unit of another life.
+    Life { stored: u32, expected: u32 },
+}
+
 #[cold]
-fn corrupt(file: &str, offset: u64, stored: u64, computed: u64) -> Error {
-    Error::corrupt("checksum of a log unit", file, offset, stored, computed)
+fn corrupt(file: &str, offset: u64, flaw: Flaw) -> Error {
+    let (what, expected, got) = match flaw {
+        Flaw::Checksum { stored, computed } => ("checksum of a log unit", stored, computed),
+        Flaw::Life { stored, expected } => ("life of a log unit", expected, stored),
+    };
+    Error::corrupt(what, file, offset, expected.into(), got.into())
 }
 
 #[cfg(all(test, not(loom)))]
@@ -243,7 +262,7 @@ mod tests {
 
     #[test]
     fn every_flipped_bit_is_found() {
-        let units = Units::new(12, 512, 77);
+        let units = Units::new(12, 512, 77, Life::FIRST);
         let start = Address::at(3, 504, 12);
         let payload: Vec<u8> = (0..1008_u32).map(|byte| byte.to_le_bytes()[0]).collect();
         let mut sealed = AlignedBuf::zeroed(1024);
@@ -265,9 +284,29 @@ mod tests {
         assert_eq!(&sealed[..1008], &payload[..]);
     }
 
+    /// A process was killed with writes under way. The next one recovered the log, cut it off and
+    /// ended; then the writes landed behind the cut. The one after that took them for its own.
+    #[test]
+    fn a_unit_of_an_earlier_life_is_not_sound_behind_the_cut() {
+        let (kept, cut) = (Address::at(3, 504, 12), Address::at(3, 1008, 12));
+        let before = Units::new(12, 512, 77, Life::FIRST);
+        let now = Units::new(12, 512, 77, Life::FIRST.next(cut).expect("there are more"));
+        let mut late = AlignedBuf::zeroed(1024);
+        before.seal(kept, &[7; 1008], &mut late);
+        assert_eq!(before.open_sound(kept, &mut late.to_vec()), 2);
+        assert_eq!(now.open_sound(kept, &mut late.to_vec()), 1, "up to the cut");
+        let error = now.open(kept, &mut late, 0..2, nowhere).expect_err("an earlier life");
+        assert!(error.to_string().contains("life of a log unit is 0x1, expected 0x2"), "{error}");
+        let mut own = AlignedBuf::zeroed(512);
+        now.seal(cut, &[8; 504], &mut own);
+        assert_eq!(now.open_sound(cut, &mut own.to_vec()), 1);
+        assert_eq!(before.open_sound(cut, &mut own.to_vec()), 0, "a later life");
+        assert_eq!(before.followed().open_sound(cut, &mut own), 1, "of whoever is followed");
+    }
+
     #[test]
     fn arithmetic_of_a_small_page() {
-        let units = Units::new(12, 512, 0);
+        let units = Units::new(12, 512, 0, Life::FIRST);
         assert_eq!(units.page_capacity(), 8 * 504);
         let address = Address::at(2, 1000, 12);
         assert_eq!(units.unit_start(address), Address::at(2, 504, 12));

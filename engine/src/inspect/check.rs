@@ -44,7 +44,7 @@ impl<'c> Check<'c> {
             directory: &**directory,
             catalog: Catalog::new(Arc::clone(directory), manifest.clone()),
             manifest,
-            units: store.units(),
+            units: manifest.units(),
             layout,
             buffers: BufPool::new(BUFFERS),
             problems,

@@ -9,7 +9,7 @@ use crate::epoch::Epoch;
 use crate::error::{Error, Result};
 use crate::hash::{HASH_ID, KeyHasher};
 use crate::hash_index::HashIndex;
-use crate::hybrid_log::{HybridLog, LogExtent, LogGeometry};
+use crate::hybrid_log::{HybridLog, Life, LogExtent, LogGeometry};
 use crate::publication::LOG;
 use crate::record::Layout;
 use crate::sealed::Hex;
@@ -46,7 +46,8 @@ impl Opening {
         published.map_err(|failed| failed.error)?;
         let index = HashIndex::new(geometry.index_buckets, self.config.huge_pages);
         let index = index.map_err(no_memory)?;
-        let log = self.log(&manifest, &geometry, (LogExtent::EMPTY, device))?;
+        let life = (manifest.life(), true);
+        let log = self.log(&manifest, &geometry, life, (LogExtent::EMPTY, device))?;
         let sessions = Sessions::new(self.life, BTreeMap::new());
         let version = manifest.next_token;
         Ok((
@@ -70,11 +71,12 @@ impl Opening {
         })
     }
 
-    /// The log of a store of these sizes.
+    /// The log of a store of these sizes, in this life, which the manifest names already or not.
     pub(super) fn log(
         &self,
         manifest: &Manifest,
         geometry: &Geometry,
+        (life, is_announced): (Life, bool),
         (extent, device): (LogExtent, Arc<dyn Device>),
     ) -> Result<HybridLog> {
         let unit_bytes = usize::try_from(manifest.store.unit_bytes);
@@ -84,6 +86,8 @@ impl Opening {
             mutable_pages: geometry.mutable_pages,
             unit_bytes: unit_bytes.expect("a unit fits in memory"),
             salt: manifest.store.salt.0,
+            life,
+            is_announced,
             flush_bytes: geometry.io_budget_bytes,
             huge_pages: self.config.huge_pages,
         };
@@ -114,7 +118,7 @@ impl Opening {
 
 /// Where the log is on its device, for what is below `address` on it.
 pub(super) fn device_bytes(manifest: &Manifest, address: Address) -> u64 {
-    manifest.store.units().device_offset(address)
+    manifest.units().device_offset(address)
 }
 
 #[cold]

@@ -32,6 +32,8 @@ impl Opening {
         let mut report = RecoveryReport { from_copy, ..RecoveryReport::default() };
         let (restored, chosen) = self.choose(types, &catalog, &manifest, &mut report).await?;
         let token = chosen.as_ref().map(|record| record.token);
+        manifest.begin_life(chosen.as_ref().map_or(Address::NONE, Record::end))?;
+        catalog.adopt(manifest.clone());
         if from_copy {
             // The manifest that is gone may have had checkpoints that the copy has not.
             manifest.next_token += TOKENS_APART;
@@ -40,12 +42,14 @@ impl Opening {
             // Before anything is written where it was.
             let published = catalog.publish(manifest.clone(), Durability::PowerCut).await;
             published.map_err(|failed| failed.error)?;
+            restored.log.announce();
         }
         let Restored { geometry, index, log, device } = restored;
         self.bring_back(&catalog, chosen.as_ref(), &log, &*device).await?;
         if !log.is_unflushed() && manifest.checkpoints.last_mut().is_some_and(Record::settle) {
             let published = catalog.publish(manifest.clone(), Durability::PowerCut).await;
             published.map_err(|failed| failed.error)?;
+            log.announce();
         }
         report.chosen = token.map(CheckpointToken);
         report.sessions = chosen.map(|record| record.sessions).unwrap_or_default();
@@ -133,7 +137,9 @@ impl Opening {
             let marks = [record.begin, flushed, record.end].map(Address::new);
             HybridLog::extent_within(marks, geometry.page_bits, geometry.frames)
         });
-        let log = self.log(&manifest, &geometry, (extent, Arc::clone(&device)))?;
+        let life = manifest.life().next(record.map_or(Address::NONE, Record::end));
+        let life = (life.ok_or_else(Error::lives_exhausted)?, false);
+        let log = self.log(&manifest, &geometry, life, (extent, Arc::clone(&device)))?;
         let index = HashIndex::new(geometry.index_buckets, self.config.huge_pages);
         let index = Arc::new(index.map_err(no_memory)?);
         let Some(record) = record else {

@@ -40,8 +40,8 @@ fn other_formats_are_refused() {
     for allow_fallback in [false, true] {
         let config = built.config.clone().with_allow_fallback(allow_fallback);
         for (from, to, said) in [
-            ("format = 1", "format = 2", "format 2"),
-            ("format = 1", "format = 0", "format 0"),
+            ("format = 2", "format = 3", "format 3"),
+            ("format = 2", "format = 1", "format 1"),
             ("features = []", "features = [\"dreams\"]", "dreams"),
             ("kvick = \"store\"", "kvick = \"cellar\"", "cellar"),
             ("features = []", "features = []\ncolour = 1", "colour"),

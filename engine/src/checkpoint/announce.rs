@@ -1,0 +1,41 @@
+//! Naming the life of an opening in the manifest, before that life writes its first page.
+//!
+//! It is not done while opening: a store that is only read needs no room on the medium for it.
+
+use super::driver::Checkpoints;
+use super::run::unpublished;
+use crate::store::Core;
+use crate::wait::wait_either;
+use std::time::Duration;
+
+/// Pauses between tries on a full medium.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+impl Checkpoints {
+    /// Publishes the manifest once pages are to be written, as often as it takes. Ends when it is
+    /// done, or the log takes no more writes.
+    pub(super) async fn announce_life(&self) {
+        let core: &Core = self.core();
+        let events = [core.log.became_immutable(), core.log.health().changed()];
+        wait_either(events, || {
+            let is_over = core.log.health().check_write().is_err();
+            (is_over || core.log.must_announce()).then_some(())
+        })
+        .await;
+        let mut pause = SHORTEST_PAUSE;
+        while core.log.health().check_write().is_ok() {
+            match self.catalog().publish_again().await {
+                Ok(()) => return core.log.announce(),
+                Err(failed) => {
+                    let error = unpublished(core, failed);
+                    if error.is_shortage() {
+                        core.log.health().transition_to_full(error);
+                    }
+                }
+            }
+            self.handle().sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+}
