@@ -1,5 +1,6 @@
 //! The log as its users see it.
 
+mod addresses;
 mod appending;
 mod checking;
 mod committing;

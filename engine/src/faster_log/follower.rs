@@ -1,13 +1,14 @@
 //! A log that somebody else writes, in this process or another: read, never written.
 
 use super::entry::Framing;
-use super::log::{end_of, start_of};
+use super::log::end_of;
 use super::manifest::{Manifest, Sizes};
 use super::opening::{look, open_device};
 use super::reader::{LogEntry, Reader, Terms};
 use super::scan::Scan;
 use super::settled::{Commit, Settled};
 use super::source::Source;
+use super::start::Start;
 use super::stored::Stored;
 use super::voids::Voids;
 use super::walk::Walk;
@@ -160,12 +161,11 @@ impl LogFollower {
         self.followed.source.begin.load().into()
     }
 
-    /// The entries that begin in `range` of what it has seen, in order.
+    /// The entries that begin in `range` of what it has seen when the scan is polled first, in
+    /// order. Ranges are as those of [`FasterLog::scan`](super::FasterLog::scan).
     pub fn scan(&self, range: impl RangeBounds<LogAddress>) -> Scan {
-        let committed = self.followed.source.durable.load();
-        let end = end_of(&range).min(committed);
-        let terms = Terms { end, follow: false, uncommitted: false };
-        let reader = Reader::new(Arc::clone(&self.followed.source), start_of(&range), terms);
+        let terms = Terms { end: end_of(&range), follow: false, uncommitted: false };
+        let reader = Reader::new(Arc::clone(&self.followed.source), Start::of(&range), terms);
         Scan::new(reader, None)
     }
 

@@ -10,6 +10,7 @@ use super::reader::{LogEntry, Reader, Terms};
 use super::recovered::LogRecovery;
 use super::scan::Scan;
 use super::settled::Commit;
+use super::start::{Start, no_entry};
 use super::statistics::LogStats;
 use crate::address::Address;
 use crate::error::{Error, Result};
@@ -222,14 +223,15 @@ impl FasterLog {
         self.core.live().log.tail_address().into()
     }
 
-    /// The committed entries that begin in `range`, in order. Both ends are places of entries, or
-    /// [`LogEntry::next`], or where the log begins or ends.
+    /// The committed entries that begin in `range`, in order, as of when the scan is polled first.
     ///
-    /// Entries that are committed after this call are not in it.
+    /// A range may begin anywhere where an entry was, is or will be: at a truncated one it begins
+    /// with the first that is left, at or behind the end it is empty. Where no entry begins the
+    /// scan gives one error, of kind `InvalidArgument`, and ends; a range that excludes its start
+    /// begins with the next entry. The end of a range may be any address.
     pub fn scan(&self, range: impl RangeBounds<LogAddress>) -> Scan {
-        let committed = self.core.source.durable.load();
-        let end = end_of(&range).min(committed);
-        self.read_from(start_of(&range), Terms { end, follow: false, uncommitted: false })
+        let terms = Terms { end: end_of(&range), follow: false, uncommitted: false };
+        self.read_from(Start::of(&range), terms)
     }
 
     /// Entries from now on, as they are committed; ends when the log is
@@ -238,14 +240,19 @@ impl FasterLog {
         self.tail_from(self.committed())
     }
 
-    /// All entries from `address` on, and then those that are committed later.
+    /// All entries from `address` on, and then those that are committed later. An address where no
+    /// entry begins, or beyond the [end](Self::end), gives one error, as of [`scan`](Self::scan).
     pub fn tail_from(&self, address: LogAddress) -> Scan {
-        let end = LogAddress::MAX.inner();
-        self.read_from(address.inner(), Terms { end, follow: true, uncommitted: false })
+        self.follow_from(Start::At(address.inner()))
     }
 
-    fn read_from(&self, from: Address, terms: Terms) -> Scan {
-        let reader = Reader::new(Arc::clone(&self.core.source), from, terms);
+    pub(super) fn follow_from(&self, start: Start) -> Scan {
+        let end = LogAddress::MAX.inner();
+        self.read_from(start, Terms { end, follow: true, uncommitted: false })
+    }
+
+    fn read_from(&self, start: Start, terms: Terms) -> Scan {
+        let reader = Reader::new(Arc::clone(&self.core.source), start, terms);
         Scan::new(reader, Some(self.clone()))
     }
 
@@ -264,59 +271,31 @@ impl FasterLog {
 
     /// That a frame begins at `address`, which is below the end.
     pub(super) async fn frame_at(&self, address: Address) -> Result<()> {
-        let source = &self.core.source;
-        self.check_place(address).await?;
-        let terms =
-            Terms { end: Address::new(address.raw() + 1), follow: false, uncommitted: true };
-        let mut scan = self.read_from(address, terms);
-        match scan.next().await {
-            Some(Err(error)) if source.is_misplaced(&error, address) => Err(no_entry(address)),
-            Some(Err(error)) => Err(error),
-            // Padding and records of commits are where entries may begin, too.
-            Some(Ok(_)) | None => Ok(()),
-        }
-    }
-
-    /// That a frame may begin at `address`, which is below the end. Afterwards a header that is
-    /// missing there is one that somebody is about to write, not some bytes within an entry.
-    async fn check_place(&self, address: Address) -> Result<()> {
-        let source = &self.core.source;
-        if !source.can_begin(address) {
-            return Err(no_entry(address));
-        }
-        let durable = source.durable.load();
-        if address < durable || source.is_written(address) {
-            return Ok(());
-        }
-        // From where a frame begins for certain.
-        let terms = Terms { end: address, follow: false, uncommitted: true };
-        let mut scan = self.read_from(durable, terms);
-        while let Some(before) = scan.next().await {
-            before?;
-        }
-        let is_place = scan.position().inner() == address || source.is_boundary(address);
-        if is_place || address < source.begin.load() { Ok(()) } else { Err(no_entry(address)) }
+        // Padding and records of commits are where entries may begin, too.
+        self.first_at(address).await.map_or(Ok(()), |first| first.map(drop))
     }
 
     async fn entry_at(&self, address: Address) -> Result<Option<LogEntry>> {
         let source = &self.core.source;
         let is_gone = || address < source.begin.load() || source.voids.clip(address).0 != address;
-        if is_gone() || address >= self.core.live().log.tail_address() {
+        if is_gone() || address >= source.end() {
             source.check()?;
             return Ok(None);
         }
-        self.check_place(address).await?;
-        let terms =
-            Terms { end: Address::new(address.raw() + 1), follow: false, uncommitted: true };
-        let mut scan = self.read_from(address, terms);
-        match scan.next().await {
+        match self.first_at(address).await {
             Some(Ok(entry)) if entry.address.inner() == address => Ok(Some(entry)),
             // It was truncated meanwhile.
             Some(Ok(_)) | None if is_gone() => Ok(None),
             Some(Ok(_)) | None => Err(no_entry(address)),
-            Some(Err(error)) if source.is_misplaced(&error, address) => Err(no_entry(address)),
             Some(Err(error)) => Err(error),
         }
+    }
+
+    /// What a scan of the one address finds.
+    async fn first_at(&self, address: Address) -> Option<Result<LogEntry>> {
+        let end = Address::new(address.raw() + 1);
+        let terms = Terms { end, follow: false, uncommitted: true };
+        self.read_from(Start::At(address), terms).next().await
     }
 
     /// Takes no more entries, and commits those that there are. Readers end when they have read
@@ -365,19 +344,6 @@ impl FasterLog {
             ended.await;
         }
         committed
-    }
-}
-
-#[cold]
-fn no_entry(address: Address) -> Error {
-    Error::invalid(format!("no entry begins at address {}", address.raw()))
-}
-
-pub(super) fn start_of(range: &impl RangeBounds<LogAddress>) -> Address {
-    match range.start_bound() {
-        Bound::Included(start) => start.inner(),
-        Bound::Excluded(start) => LogAddress::new(start.raw() + 1).inner(),
-        Bound::Unbounded => Address::FIRST,
     }
 }
 

@@ -59,6 +59,7 @@ mod scan;
 mod settled;
 mod sink;
 mod source;
+mod start;
 mod statistics;
 mod stored;
 mod survey;

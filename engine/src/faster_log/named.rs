@@ -4,6 +4,7 @@ use super::LogAddress;
 use super::log::FasterLog;
 use super::reader::LogEntry;
 use super::scan::Scan;
+use super::start::Start;
 use crate::error::{Error, Result};
 use futures::Stream;
 use std::collections::BTreeMap;
@@ -90,8 +91,8 @@ impl FasterLog {
         let Some(place) = self.core.iterators.take(name) else {
             return Err(Error::busy("an iterator of that name is in use"));
         };
-        let from = place.unwrap_or_else(|| self.begin());
-        let scan = self.tail_from(from);
+        let start = place.map_or(Start::First, |place| Start::Kept(place.inner()));
+        let scan = self.follow_from(start);
         Ok(LogIterator { scan, log: self.clone(), name: name.to_owned() })
     }
 

@@ -8,6 +8,7 @@ use super::LogAddress;
 use super::ahead::ReadAhead;
 use super::entry::{Kind, Parsed};
 use super::source::{Chunk, InMemory, Source};
+use super::start::{Phase, Start};
 use crate::address::Address;
 use crate::error::Result;
 use crate::wait::{Told, listen};
@@ -36,7 +37,8 @@ pub struct LogEntry {
 /// What a reader is to read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms {
-    /// It ends before an entry at this address or behind it.
+    /// It ends before an entry at this address or behind it. One that does not follow ends also
+    /// where the log does when it is polled first.
     pub(super) end: Address,
     /// At the end of what there is it waits for more.
     pub(super) follow: bool,
@@ -47,10 +49,10 @@ pub(super) struct Terms {
 /// A position in a log, and what is known of what follows.
 #[derive(Debug)]
 pub(super) struct Reader {
-    source: Arc<Source>,
-    terms: Terms,
+    pub(super) source: Arc<Source>,
+    pub(super) terms: Terms,
     /// Where the next frame begins.
-    at: Address,
+    pub(super) at: Address,
     chunk: Chunk,
     /// Frames of the chunk end at this address at the latest, and are read if they begin below
     /// that one.
@@ -65,7 +67,7 @@ pub(super) struct Reader {
     ahead: Option<ReadAhead>,
     wait: Option<Waiting>,
     chunks: u32,
-    is_over: bool,
+    pub(super) phase: Phase,
 }
 
 type Waiting = futures::future::SelectAll<Told>;
@@ -75,15 +77,16 @@ enum Next {
     Entry(LogEntry),
     /// More bytes are needed, or others.
     Nothing,
-    Damaged,
+    /// No frame begins at this address, or not one that may follow.
+    Damaged(Address),
 }
 
 impl Reader {
-    pub(super) fn new(source: Arc<Source>, from: Address, terms: Terms) -> Self {
+    pub(super) fn new(source: Arc<Source>, start: Start, terms: Terms) -> Self {
         Self {
             source,
             terms,
-            at: from,
+            at: start.address(),
             chunk: Chunk::default(),
             limit: Address::NONE,
             stop: Address::NONE,
@@ -93,7 +96,7 @@ impl Reader {
             ahead: None,
             wait: None,
             chunks: 0,
-            is_over: false,
+            phase: Phase::New(start),
         }
     }
 
@@ -101,36 +104,60 @@ impl Reader {
         &mut self.terms
     }
 
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over)
+    }
+
     /// Where the next entry is looked for.
     pub(super) fn position(&self) -> LogAddress {
         let begun = self.pieces.as_ref().map_or(self.at, |(first, _)| *first);
-        begun.into()
+        begun.max(self.phase.floor()).into()
     }
 
-    /// The next entry; `None` at the end. After an error it is over.
+    /// The next entry; `None` at the end. After an error, and after the end, it is over.
     #[inline]
     pub(super) fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<LogEntry>>> {
+        let next = match self.phase {
+            Phase::Reading => ready!(self.poll_entry(context)),
+            Phase::Over => return Poll::Ready(None),
+            Phase::New(_) | Phase::Starting(_) => ready!(self.poll_first(context)),
+        };
+        if !matches!(next, Some(Ok(_))) {
+            self.end();
+        }
+        Poll::Ready(next)
+    }
+
+    /// The next frame of an entry from `at` on, wherever the reader was to begin.
+    #[inline]
+    pub(super) fn poll_entry(
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<LogEntry>>> {
         loop {
             match self.next_in_chunk() {
                 Next::Entry(entry) => return Poll::Ready(Some(Ok(entry))),
-                Next::Damaged => {
-                    self.is_over = true;
-                    return Poll::Ready(Some(Err(self.source.damage(self.at))));
-                }
+                Next::Damaged(at) => return Poll::Ready(Some(Err(self.unsound(at)))),
                 Next::Nothing => {}
             }
             match ready!(self.poll_chunk(context)) {
                 Ok(true) => {}
                 Ok(false) => return Poll::Ready(None),
-                Err(error) => {
-                    self.is_over = true;
-                    return Poll::Ready(Some(Err(error)));
-                }
+                Err(error) => return Poll::Ready(Some(Err(error))),
             }
         }
+    }
+
+    /// It gives nothing any more, and keeps nothing.
+    #[cold]
+    fn end(&mut self) {
+        self.at = self.position().inner();
+        self.phase = Phase::Over;
+        (self.pieces, self.ahead, self.wait) = (None, None, None);
+        self.chunk = Chunk::default();
     }
 
     #[inline]
@@ -166,9 +193,9 @@ impl Reader {
                     self.needed = needed;
                     // Frames end where the log does, at the latest.
                     let is_cut = self.at.raw() + needed as u64 > self.limit.raw();
-                    return if is_cut { Next::Damaged } else { Next::Nothing };
+                    return if is_cut { Next::Damaged(self.at) } else { Next::Nothing };
                 }
-                Parsed::Damaged => return Next::Damaged,
+                Parsed::Damaged => return Next::Damaged(self.at),
             }
         }
         Next::Nothing
@@ -194,8 +221,9 @@ impl Reader {
         match (kind, &mut self.pieces) {
             (Kind::First, None) => self.pieces = Some((address, BytesMut::from(bytes))),
             (Kind::Middle | Kind::Last, Some((_, pieces))) => pieces.extend_from_slice(bytes),
+            (Kind::Middle | Kind::Last, None) if self.phase.is_amid() => return Next::Nothing,
             // Pieces follow each other: nothing else may come between.
-            _ => return Next::Damaged,
+            _ => return Next::Damaged(address),
         }
         if kind != Kind::Last {
             return Next::Nothing;
@@ -212,15 +240,12 @@ impl Reader {
                 ready!(Pin::new(wait).poll(context));
                 self.wait = None;
             }
-            if self.is_over {
-                return Poll::Ready(Ok(false));
-            }
-            self.source.check()?;
             let limit = self.limit();
             // The entry whose pieces are here is still to be completed.
             if self.at >= self.terms.end && self.pieces.is_none() {
                 return Poll::Ready(Ok(false));
             }
+            self.source.check()?;
             if self.at >= limit {
                 if self.is_at_the_end() {
                     return Poll::Ready(Ok(false));
@@ -241,9 +266,12 @@ impl Reader {
                     return Poll::Ready(Ok(true));
                 }
                 InMemory::Unwritten if self.at < durable => {
-                    return Poll::Ready(Err(self.source.damage(self.at)));
+                    return Poll::Ready(Err(self.unsound(self.at)));
                 }
-                InMemory::Unwritten => self.wait_for_frame(),
+                InMemory::Unwritten => {
+                    ready!(self.poll_proof(context))?;
+                    self.wait_for_frame();
+                }
                 InMemory::Evicted => {
                     if let Some(chunk) = ready!(self.poll_ahead(limit, context))? {
                         self.take_chunk(chunk, limit);

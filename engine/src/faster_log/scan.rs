@@ -5,6 +5,7 @@ use super::LogAddress;
 use super::reader::{LogEntry, Reader};
 use crate::error::Result;
 use futures::Stream;
+use futures::stream::FusedStream;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,7 +14,7 @@ use std::task::{Context, Poll};
 ///
 /// Entries are read from memory where they still are, else from the device, several reads ahead.
 /// If the log is truncated meanwhile, the stream goes on with the first entry that is left. After
-/// an error it has ended.
+/// an error it has ended: it gives the error once, and then nothing.
 ///
 /// # Cancel safety
 /// An entry that was not returned is not lost; the stream can be dropped at any time.
@@ -30,7 +31,8 @@ impl Scan {
     }
 
     /// Also entries that are not committed yet, as soon as they and all before them were written to
-    /// memory. A crash may take them back.
+    /// memory. A crash may take them back. A scan ends then where the log does when it is polled
+    /// first.
     pub fn uncommitted(mut self) -> Self {
         self.reader.terms().uncommitted = true;
         self
@@ -52,6 +54,12 @@ impl Stream for Scan {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<LogEntry>>> {
         self.get_mut().reader.poll_next(context)
+    }
+}
+
+impl FusedStream for Scan {
+    fn is_terminated(&self) -> bool {
+        self.reader.is_over()
     }
 }
 

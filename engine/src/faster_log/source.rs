@@ -119,6 +119,11 @@ impl Source {
         }
     }
 
+    /// Where the log ends, as far as it is known: what is appended later is there or behind.
+    pub(super) fn end(&self) -> Address {
+        self.limit(true)
+    }
+
     /// The part of what lies below `limit` that is on the device for certain: what was committed,
     /// and what memory has no more. Readers of what is not committed may have a higher limit.
     pub(super) fn written_below(&self, limit: Address) -> Address {
@@ -144,12 +149,6 @@ impl Source {
         address == self.begin.load()
             || address == self.durable.load()
             || self.voids.clip(address).0 != address
-    }
-
-    /// Whether an error says no more than that the bytes at `address`, sound as they are, are no
-    /// entry.
-    pub(super) fn is_misplaced(&self, error: &Error, address: Address) -> bool {
-        error.place() == self.damage(address).place()
     }
 
     /// Refuses readers that would wait for what never comes.

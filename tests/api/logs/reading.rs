@@ -56,16 +56,36 @@ fn ranges_are_of_entries_that_begin_in_them() {
 }
 
 #[test]
-fn entries_committed_after_a_scan_began_are_not_in_it() {
+fn entries_committed_after_a_scan_was_polled_are_not_in_it() {
     block_on(async {
         let log = open(&Arc::new(MemoryDirectory::new())).await;
         filled(&log, 10, 1).await;
-        let scan = log.scan(..);
+        let later = log.scan(..);
+        let mut scan = log.scan(..);
+        assert_eq!(number(&scan.next().await.expect("there").expect("sound")), 0);
         filled(&log, 10, 1).await;
-        assert_eq!(scan.count().await, 10);
-        log.append(b"not committed").await.expect("appended");
-        assert_eq!(log.scan(..).count().await, 20);
-        assert_eq!(log.scan(..).uncommitted().count().await, 20, "the end was drawn before");
+        assert_eq!(scan.count().await, 9);
+        assert_eq!(later.count().await, 20);
+        log.close().await.expect("closes");
+    });
+}
+
+/// The end of a scan was decided when it was made, before it could be told to show also what is
+/// not committed: such a scan never showed anything but committed entries.
+#[test]
+fn an_uncommitted_scan_shows_what_is_not_committed() {
+    block_on(async {
+        let log = open(&Arc::new(MemoryDirectory::new())).await;
+        let at = filled(&log, 10, 1).await;
+        let more = log.append(&10_u32.to_le_bytes()).await.expect("appended");
+        assert_eq!(log.scan(..).count().await, 10);
+        assert_eq!(numbers_of(log.scan(at[8]..).uncommitted()).await, [8, 9, 10]);
+        assert_eq!(numbers_of(log.scan(more..).uncommitted()).await, [10]);
+        assert_eq!(numbers_of(log.scan(..more).uncommitted()).await.len(), 10);
+        let mut scan = log.scan(more..).uncommitted();
+        assert_eq!(number(&scan.next().await.expect("there").expect("sound")), 10);
+        log.append(&11_u32.to_le_bytes()).await.expect("appended");
+        assert_eq!(scan.count().await, 0, "its end is that of the first poll");
         log.close().await.expect("closes");
     });
 }
