@@ -1,9 +1,4 @@
 //! One file of the operating system: how it is opened, and what of it is not yet durable.
-//!
-//! Durability is counted, not flagged: `written` goes up when a write or a truncation has
-//! completed, and a sync that began at `written == n` raises `synced` to `n` when it has succeeded.
-//! Two syncs that overlap can then not mistake each other's beginning for an end, and a failed sync
-//! leaves the file as unsynced as it was.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -13,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::blocking::Blocking;
 use crate::closing::ClosingFile;
+use crate::durability::Durability;
 
 /// A segment, or a directory whose entries are to be made durable.
 #[derive(Debug)]
@@ -23,8 +19,8 @@ pub(crate) struct StorageFile {
     is_directory: bool,
     // Any thread, atomic.
     length: AtomicU64,
-    written: AtomicU64,
-    synced: AtomicU64,
+    // Under a lock of its own.
+    durability: Durability,
 }
 
 /// How to open a file for transfers.
@@ -62,9 +58,7 @@ impl StorageFile {
             name: name.to_owned(),
             is_directory,
             length: AtomicU64::new(length),
-            // An earlier process may have left writes behind that it never synced.
-            written: AtomicU64::new(1),
-            synced: AtomicU64::new(0),
+            durability: Durability::unknown(),
         }
     }
 
@@ -120,9 +114,7 @@ impl StorageFile {
     /// A write up to `end` has completed.
     pub(crate) fn note_written(&self, end: u64) {
         self.length.fetch_max(end, Ordering::Relaxed);
-        // Release pairs with the Acquire in `begin_sync` and `needs_sync`: a sync that counts this
-        // write was issued after the kernel had it.
-        self.written.fetch_add(1, Ordering::Release);
+        self.durability.note_written();
     }
 
     /// Cuts what lies at and above `length`; nothing if the file ends there or below.
@@ -138,20 +130,11 @@ impl StorageFile {
     }
 
     pub(crate) fn needs_sync(&self) -> bool {
-        let written = self.written.load(Ordering::Acquire);
-        // Acquire pairs with the Release in `note_synced`.
-        self.synced.load(Ordering::Acquire) < written
+        self.durability.needs_sync()
     }
 
-    /// What a sync issued from now on will cover.
-    pub(crate) fn begin_sync(&self) -> u64 {
-        self.written.load(Ordering::Acquire)
-    }
-
-    /// A sync that covered `written` has succeeded.
-    pub(crate) fn note_synced(&self, written: u64) {
-        // Release pairs with the Acquire in `needs_sync`.
-        self.synced.fetch_max(written, Ordering::Release);
+    pub(crate) fn durability(&self) -> &Durability {
+        &self.durability
     }
 
     pub(crate) fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
@@ -208,11 +191,6 @@ fn restrict(_options: &mut OpenOptions, direct: bool) {
     assert!(!direct, "direct I/O is offered on Linux only");
 }
 
-/// Makes the entries of a directory durable, where the operating system can.
-pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
-}
-
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
@@ -223,11 +201,11 @@ mod tests {
         let mode = OpenMode { create: true, direct: false };
         let file = StorageFile::open(directory.path(), "log", mode).unwrap();
         assert!(file.needs_sync(), "an earlier process may have written");
-        let first = file.begin_sync();
+        let first = file.durability.begin_sync();
         file.note_written(512);
-        file.note_synced(first);
+        file.durability.note_synced(first);
         assert!(file.needs_sync(), "the write came after the sync began");
-        file.note_synced(file.begin_sync());
+        file.durability.note_synced(file.durability.begin_sync());
         assert!(!file.needs_sync());
         assert_eq!(file.length(), 512);
     }
@@ -239,7 +217,7 @@ mod tests {
         let file = StorageFile::open(directory.path(), "log", mode).unwrap();
         assert_eq!(file.write_at(&[7; 1024], 0).unwrap(), 1024);
         file.note_written(1024);
-        file.note_synced(file.begin_sync());
+        file.durability.note_synced(file.durability.begin_sync());
         for longer in [1024, 4096] {
             file.truncate(longer).unwrap();
             assert!(!file.needs_sync() && file.length() == 1024);

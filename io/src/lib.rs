@@ -45,6 +45,7 @@ mod device;
 mod directory;
 #[cfg(target_os = "linux")]
 mod doorbell;
+mod durability;
 mod engine;
 mod error_class;
 mod event_source;

@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use crate::buf::AlignedBuf;
 use crate::completion::{CompletionSink, Transfer};
+use crate::durability::{Turn, TurnEnd};
+use crate::engine::Engine;
 use crate::file::StorageFile;
 use crate::segments::{Extent, Extents, past_the_end};
 
@@ -28,13 +30,24 @@ pub(crate) struct Operation {
     retries: u32,
     /// Bytes of the buffer transferred so far.
     done: usize,
-    /// What a sync in progress covers.
-    covers: u64,
+    /// What syncs have beyond that.
+    sync: Option<Box<SyncRun>>,
     current: Extent<StorageFile>,
     /// The extents after the current one, the last first.
     later: Vec<Extent<StorageFile>>,
     buf: Option<AlignedBuf>,
     sink: CompletionSink,
+}
+
+/// The part of an operation that only a sync has. An engine gets a sync of several files as one
+/// after the other, each when it is its turn.
+#[derive(Debug)]
+struct SyncRun {
+    engine: Arc<dyn Engine>,
+    /// What the call in progress covers.
+    covers: u64,
+    /// The file whose turn this is.
+    turn: Option<Arc<StorageFile>>,
 }
 
 /// The next thing to ask of the kernel.
@@ -74,18 +87,21 @@ impl Operation {
         Self::new(kind, extents, Some(buf), sink)
     }
 
-    /// A sync of these files, one after the other.
-    /// Gives the sink back if there are none.
-    pub(crate) fn sync(
+    /// Starts a sync of these files, one after the other.
+    pub(crate) fn start_sync(
         files: Vec<Arc<StorageFile>>,
+        engine: &Arc<dyn Engine>,
         sink: CompletionSink,
-    ) -> Result<Self, CompletionSink> {
+    ) {
         let mut extents = files.into_iter().map(|file| Extent { file, offset: 0, len: 0 });
         let Some(first) = extents.next() else {
-            return Err(sink);
+            return sink.complete(Transfer { result: Ok(()), buf: None });
         };
         let extents = Extents { first, rest: extents.collect() };
-        Ok(Self::new(Kind::Sync, extents, None, sink))
+        let mut sync = Self::new(Kind::Sync, extents, None, sink);
+        let engine = Arc::clone(engine);
+        sync.sync = Some(Box::new(SyncRun { engine, covers: 0, turn: None }));
+        sync.take_turn();
     }
 
     fn new(
@@ -96,16 +112,17 @@ impl Operation {
     ) -> Self {
         let mut later = extents.rest;
         later.reverse();
-        Self { kind, retries: 0, done: 0, covers: 0, current: extents.first, later, buf, sink }
+        Self { kind, retries: 0, done: 0, sync: None, current: extents.first, later, buf, sink }
     }
 
     pub(crate) fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// Whether nobody waits any more: between calls, what is left can be skipped.
+    /// Whether nobody waits any more: what is left can be skipped. Never a sync that has begun:
+    /// later ones wait for it, and for what it tells.
     pub(crate) fn is_abandoned(&self) -> bool {
-        self.sink.is_abandoned()
+        self.kind != Kind::Sync && self.sink.is_abandoned()
     }
 
     /// The one extent of an operation that needs no other.
@@ -118,7 +135,8 @@ impl Operation {
     pub(crate) fn call(&mut self) -> Call<'_> {
         let file = &*self.current.file;
         if self.kind == Kind::Sync {
-            self.covers = file.begin_sync();
+            let run = self.sync.as_mut().expect("a sync has it");
+            run.covers = file.durability().begin_sync();
         }
         let len = self.current.len.min(MAX_CALL);
         Call {
@@ -137,12 +155,12 @@ impl Operation {
                 self.retries += 1;
                 return self.more();
             }
-            Err(error) => return Progress::Finished(Err(self.explain(error))),
+            Err(error) => return Progress::Finished(Err(self.fail(error))),
         };
         self.retries = 0;
-        if self.kind == Kind::Sync {
-            self.current.file.note_synced(self.covers);
-            return self.next_extent();
+        if let Some(run) = &self.sync {
+            self.current.file.durability().note_synced(run.covers);
+            return Progress::Finished(Ok(()));
         }
         if transferred == 0 {
             return Progress::Finished(Err(self.no_progress()));
@@ -157,9 +175,49 @@ impl Operation {
         if self.current.len > 0 { self.more() } else { self.next_extent() }
     }
 
-    /// Gives the result and the buffer to the future.
-    pub(crate) fn finish(self, result: io::Result<()>) {
+    /// Gives the result and the buffer to the future; a sync goes on with its next file.
+    pub(crate) fn finish(mut self, result: io::Result<()>) {
+        if let Some(run) = &mut self.sync {
+            run.end_turn(TurnEnd::Ended);
+            let goes_on = result.is_ok() && !self.sink.is_abandoned();
+            if let (true, Some(extent)) = (goes_on, self.later.pop()) {
+                self.current = extent;
+                return self.take_turn();
+            }
+        }
+        self.complete(result);
+    }
+
+    fn complete(self, result: io::Result<()>) {
         self.sink.complete(Transfer { result, buf: self.buf });
+    }
+
+    /// Waits for the turn to sync the current file, and then goes to the engine.
+    fn take_turn(self) {
+        let file = Arc::clone(&self.current.file);
+        match file.durability().take_turn(self) {
+            Turn::Now(sync) => sync.submit_in_turn(),
+            Turn::Later => {}
+            Turn::Failed(sync, error) => {
+                let error = sync.explain(error);
+                sync.complete(Err(error));
+            }
+        }
+    }
+
+    fn submit_in_turn(mut self) {
+        let run = self.sync.as_mut().expect("only syncs take turns");
+        run.turn = Some(Arc::clone(&self.current.file));
+        Arc::clone(&run.engine).submit(self);
+    }
+
+    /// The error to end with. What a failed sync leaves is kept with the file.
+    fn fail(&self, error: io::Error) -> io::Error {
+        let error = match self.kind {
+            Kind::Sync => self.current.file.durability().note_failed(error),
+            Kind::Read | Kind::Write => error,
+        };
+        self.explain(error)
     }
 
     fn next_extent(&mut self) -> Progress {
@@ -202,6 +260,27 @@ impl Operation {
         let (file, offset) = (self.current.file.name(), self.current.offset);
         let context = format!("{verb} {file} at offset {offset}");
         with_context(error, context)
+    }
+}
+
+impl SyncRun {
+    fn end_turn(&mut self, end: TurnEnd) {
+        let Some(file) = self.turn.take() else { return };
+        let (next, failed) = file.durability().pass(end);
+        if let Some(sync) = next {
+            sync.submit_in_turn();
+        }
+        for (sync, error) in failed {
+            let error = sync.explain(error);
+            sync.complete(Err(error));
+        }
+    }
+}
+
+impl Drop for SyncRun {
+    fn drop(&mut self) {
+        // Nothing left, unless the engine dropped the sync.
+        self.end_turn(TurnEnd::Lost);
     }
 }
 
@@ -337,12 +416,6 @@ pub(crate) mod tests {
                 assert!(matches!(dropped.advance(answer()), Progress::Finished(Err(_))));
             }
         }
-        let (completion, sink) = OpTable::begin(&OpTable::new());
-        let files = vec![Arc::clone(&file), Arc::clone(&file)];
-        let mut sync = Operation::sync(files, sink).unwrap();
-        let _ = sync.call();
-        drop(completion);
-        assert!(matches!(sync.advance(Ok(0)), Progress::Finished(Err(_))));
     }
 
     #[test]
@@ -351,20 +424,5 @@ pub(crate) mod tests {
         let (_completion, mut read) = operation(Kind::Read, &file, &[4096]);
         read.current.len = 3 << 30;
         assert_eq!(read.call().range.len(), 1 << 30);
-    }
-
-    #[test]
-    fn a_sync_covers_what_was_written_before_its_call() {
-        let (_directory, file) = scratch();
-        let (_completion, sink) = OpTable::begin(&OpTable::new());
-        let mut sync = Operation::sync(vec![Arc::clone(&file)], sink).unwrap();
-        let _ = sync.call();
-        file.note_written(4096);
-        assert!(matches!(sync.advance(Ok(0)), Progress::Finished(Ok(()))));
-        assert!(file.needs_sync());
-        let _ = sync.call();
-        let failed = sync.advance(Err(io::Error::other("a failure")));
-        assert!(expect_error(failed).to_string().contains("syncing"));
-        assert!(file.needs_sync(), "a failed sync covers nothing");
     }
 }

@@ -182,12 +182,7 @@ impl Device for OsDevice {
         // The entries last: they name files whose contents are then durable.
         files.extend(self.place.entries.clone());
         files.retain(|file| file.needs_sync());
-        let (completion, sink) = OpTable::begin(&self.place.backend.table);
-        match Operation::sync(files, sink) {
-            Ok(operation) => self.place.backend.engine.submit(operation),
-            Err(sink) => sink.complete(Transfer { result: Ok(()), buf: None }),
-        }
-        completion
+        self.place.start_sync(files)
     }
 
     fn discard_below(&self, offset: u64) -> BoxFuture<'_, io::Result<()>> {

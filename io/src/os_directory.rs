@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::backend::Backend;
+use crate::completion::{Completion, OpTable};
 use crate::device::Device;
 use crate::directory::{BoxFuture, DeviceOptions, Directory, Lock};
 use crate::file::{self, OpenMode, StorageFile};
 use crate::medium::Medium;
 use crate::names;
-use crate::operation::with_context;
+use crate::operation::{Operation, with_context};
 use crate::os_device::OsDevice;
 use crate::segments::Segments;
 
@@ -102,6 +103,13 @@ impl Place {
         Ok(Arc::new(OsDevice::new(segments, Arc::clone(self))))
     }
 
+    /// Makes files durable, one after the other.
+    pub(crate) fn start_sync(&self, files: Vec<Arc<StorageFile>>) -> Completion {
+        let (completion, sink) = OpTable::begin(&self.backend.table);
+        Operation::start_sync(files, &self.backend.engine, sink);
+        completion
+    }
+
     fn write_file(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let mut options = file::plain_options();
         options.write(true).create(true).truncate(true);
@@ -167,7 +175,10 @@ impl Directory for OsDirectory {
     }
 
     fn sync(&self) -> BoxFuture<'_, io::Result<()>> {
-        self.call(&[], |place| file::sync_directory(&place.path).map_err(naming("the directory")))
+        Box::pin(async move {
+            let entries = self.place.entries.iter().map(Arc::clone).collect();
+            self.place.start_sync(entries).await.result
+        })
     }
 
     fn lock(&self, name: &str) -> BoxFuture<'_, io::Result<Box<dyn Lock>>> {

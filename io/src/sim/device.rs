@@ -10,16 +10,20 @@ use crate::device::{Device, Geometry};
 use crate::directory::BoxFuture;
 use crate::segments::{Extent, Extents, Insertion, Lookup, Segments, Truncation};
 use crate::sim::blocks;
+use crate::sim::failures::Failures;
 use crate::sim::file::SimFile;
 use crate::sim::history::OperationKind;
 use crate::sim::shared::Shared;
-use crate::sim::work::{Coverage, InFlight, Work};
-use crate::sim::world::World;
+use crate::sim::work::{Coverage, CoveredNames, InFlight, Work};
+use crate::sim::world::{World, did_not_begin};
 
 pub(super) struct SimDevice {
     pub(super) segments: Arc<Segments<SimFile>>,
     pub(super) directory: String,
     pub(super) disk: Arc<Shared>,
+    /// Of the segments, and of the names of the directory.
+    pub(super) failures: Arc<Failures>,
+    pub(super) names: Arc<Failures>,
 }
 
 impl SimDevice {
@@ -51,6 +55,7 @@ impl SimDevice {
                 Lookup::Discarded(error) => return Err(error),
                 Lookup::Missing(index) => {
                     let name = self.segments.file_name(index);
+                    world.check_opening(&name)?;
                     let file = world.file_or_new(&self.directory, &name);
                     let inserted = self.segments.insert(index, file);
                     assert_eq!(inserted, Insertion::Present, "discards hold the same lock");
@@ -127,7 +132,12 @@ impl Device for SimDevice {
             let stamp = file.contents().stamp();
             (file, stamp)
         });
-        let coverage = Coverage { files: files.collect(), directory: Some(self.directory.clone()) };
+        let (path, names) = (self.directory.clone(), Arc::clone(&self.names));
+        let coverage = Coverage {
+            files: files.collect(),
+            directory: Some(CoveredNames { path, failures: names }),
+            failures: Arc::clone(&self.failures),
+        };
         let (file, _) = self.segments.locate(0);
         let subject = format!("{}/{file} and later", self.directory);
         let work = Work::Sync(coverage);
@@ -214,6 +224,9 @@ fn truncate(
     directory: &str,
     verdict: io::Result<()>,
 ) -> io::Result<()> {
+    if verdict.as_ref().is_err_and(did_not_begin) {
+        return verdict;
+    }
     let mut random = world.random.fork();
     let mut reaches = || verdict.is_ok() || random.chance(0.5);
     for (index, _) in truncation.removed {

@@ -11,15 +11,18 @@ use crate::directory::{BoxFuture, DeviceOptions, Directory, Lock};
 use crate::names;
 use crate::segments::{Extent, Segments};
 use crate::sim::device::SimDevice;
+use crate::sim::failures::{Failures, NAMES};
 use crate::sim::file::SimFile;
 use crate::sim::history::OperationKind;
 use crate::sim::shared::Shared;
 use crate::sim::work::{Coverage, Work};
-use crate::sim::world::{World, not_found};
+use crate::sim::world::{World, is_not_now, not_found};
 
 pub(super) struct SimDirectory {
     pub(super) path: String,
     pub(super) disk: Arc<Shared>,
+    /// Of the names.
+    pub(super) failures: Arc<Failures>,
 }
 
 impl SimDirectory {
@@ -61,7 +64,9 @@ impl SimDirectory {
         }
         let sync = move |_: &mut World| {
             let stamp = file.contents().stamp();
-            Work::Sync(Coverage { files: vec![(file, stamp)], directory: None })
+            // A handle of its own: nothing that failed before is its concern.
+            let failures = Arc::default();
+            Work::Sync(Coverage { files: vec![(file, stamp)], directory: None, failures })
         };
         let syncing = self.disk.begin_now(OperationKind::Sync, subject, sync);
         syncing.await.result
@@ -84,6 +89,8 @@ impl Directory for SimDirectory {
                 segments: Arc::new(opened.await?),
                 directory: self.path.clone(),
                 disk: Arc::clone(&self.disk),
+                failures: Arc::default(),
+                names: Arc::clone(&self.failures),
             });
             Ok(device)
         })
@@ -130,19 +137,26 @@ impl Directory for SimDirectory {
     }
 
     fn sync(&self) -> BoxFuture<'_, io::Result<()>> {
-        let path = self.path.clone();
+        let (path, failures) = (self.path.clone(), Arc::clone(&self.failures));
         let start = move |world: &mut World| {
             // Changes that end while the sync is in flight are not covered.
             let stamp = world.directory(&path).stamp();
             move |world: &mut World, verdict: io::Result<()>| {
                 let mut random = world.random.fork();
                 let ignored = world.options.ignore_syncs;
-                match &verdict {
-                    _ if ignored => {}
-                    Ok(()) => world.directory(&path).sync(stamp),
-                    Err(_) => world.directory(&path).fail_sync(stamp, &mut random),
+                failures.check([NAMES])?;
+                match verdict {
+                    verdict if ignored => verdict,
+                    Ok(()) => {
+                        world.directory(&path).sync(stamp);
+                        Ok(())
+                    }
+                    Err(error) if is_not_now(&error) => Err(error),
+                    Err(error) => {
+                        world.directory(&path).fail_sync(stamp, &mut random);
+                        Err(failures.note(&[NAMES], error))
+                    }
                 }
-                verdict
             }
         };
         let subject = self.path.clone();
@@ -152,7 +166,9 @@ impl Directory for SimDirectory {
     fn lock(&self, name: &str) -> BoxFuture<'_, io::Result<Box<dyn Lock>>> {
         let (path, owned) = (self.path.clone(), name.to_owned());
         self.call(OperationKind::Lock, &[name], move |world| {
-            world.file_or_new(&path, &owned);
+            if !world.read_only {
+                world.file_or_new(&path, &owned);
+            }
             let key = (path, owned);
             let locked = Arc::clone(&world.locked);
             if !keys(&locked).insert(key.clone()) {
@@ -217,6 +233,7 @@ fn segments(
         if !options.create {
             return Err(not_found(name));
         }
+        world.check_changes(name)?;
         files.insert(0, world.file_or_new(path, &names::segment(name, 0)));
     }
     Ok(Segments::new(name, options.segment_bytes, files))

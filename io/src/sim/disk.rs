@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::directory::Directory;
 use crate::event_source::EventSource;
 use crate::sim::directory::SimDirectory;
-use crate::sim::faults::Faults;
+use crate::sim::faults::{Fault, Faults};
 use crate::sim::file::SimFile;
 use crate::sim::history::OperationKind;
 use crate::sim::options::{SimOptions, Survival};
@@ -61,7 +61,8 @@ impl SimDisk {
         let path = path.trim_end_matches('/').to_owned();
         let mut world = self.shared.world();
         world.directories.entry(path.clone()).or_default();
-        Arc::new(SimDirectory { path, disk: Arc::clone(&self.shared) })
+        let (disk, failures) = (Arc::clone(&self.shared), Arc::default());
+        Arc::new(SimDirectory { path, disk, failures })
     }
 
     /// The disk as it is found after a power cut at this moment, of which `seed` decides what
@@ -78,8 +79,20 @@ impl SimDisk {
     }
 
     /// Lets operation `number` fail; see [`operations`](Self::operations) for the numbers.
-    pub fn fail_at(&self, number: u64, error: io::ErrorKind) {
-        self.shared.world().faults.at.insert(number, error);
+    pub fn fail_at(&self, number: u64, fault: impl Into<Fault>) {
+        self.shared.world().faults.at.insert(number, fault.into());
+    }
+
+    /// Lets everything fail that opens a file, or no longer: opening devices, reading, writing and
+    /// locking files, listing, and writes into a segment that does not exist yet. So it is at the
+    /// limit of descriptors, with [`Fault::NoDescriptors`].
+    pub fn fail_opens(&self, fault: Option<Fault>) {
+        self.shared.world().faults.opens = fault;
+    }
+
+    /// Lets every change fail with `ReadOnlyFilesystem`, or no longer. Reads, syncs and locks work.
+    pub fn set_read_only(&self, read_only: bool) {
+        self.shared.world().read_only = read_only;
     }
 
     /// Lets all reads that end from now on fail, or no longer.

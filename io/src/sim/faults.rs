@@ -3,17 +3,55 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use crate::operation::with_context;
 use crate::sim::Random;
 use crate::sim::history::OperationKind;
 use crate::sim::options::FaultRates;
 
+/// How an operation of a simulated disk fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// With an error of this kind. A change that fails with one whose
+    /// [class](crate::ErrorClass) is a shortage leaves everything as it was; a sync does so if the
+    /// class is `NotNow`.
+    Kind(io::ErrorKind),
+    /// As the operating system says that a process has too many files open. Its class is
+    /// [`NotNow`](crate::ErrorClass::NotNow): the operation did not begin.
+    NoDescriptors,
+}
+
+impl From<io::ErrorKind> for Fault {
+    fn from(kind: io::ErrorKind) -> Self {
+        Self::Kind(kind)
+    }
+}
+
+impl Fault {
+    pub(super) fn error(self) -> io::Error {
+        match self {
+            Self::Kind(kind) => kind.into(),
+            Self::NoDescriptors => too_many_files(),
+        }
+    }
+}
+
+fn too_many_files() -> io::Error {
+    #[cfg(unix)]
+    return io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error());
+    #[cfg(windows)]
+    return io::Error::from_raw_os_error(4);
+    #[cfg(not(any(unix, windows)))]
+    return io::ErrorKind::OutOfMemory.into();
+}
+
 /// The switches and the schedule of faults.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
-    pub(super) at: BTreeMap<u64, io::ErrorKind>,
+    pub(super) at: BTreeMap<u64, Fault>,
     pub(super) reads: Option<io::ErrorKind>,
     pub(super) writes: Option<io::ErrorKind>,
     pub(super) syncs: bool,
+    pub(super) opens: Option<Fault>,
     pub(super) rates: FaultRates,
 }
 
@@ -37,12 +75,13 @@ impl Faults {
             }
             _ => (None, self.rates.name),
         };
+        let opening = self.opens.filter(|_| kind.opens_files());
         // Drawn always, so that a switch does not change what later operations draw.
         let chance = random.chance(rate).then_some(io::ErrorKind::Other);
-        match scheduled.or(switch).or(chance) {
-            Some(error) => {
+        match scheduled.or(switch.map(Fault::Kind)).or(opening).or(chance.map(Fault::Kind)) {
+            Some(fault) => {
                 let message = format!("simulated fault of operation {number}, {kind:?}");
-                Err(io::Error::new(error, message))
+                Err(with_context(fault.error(), message))
             }
             None => Ok(()),
         }

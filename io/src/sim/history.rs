@@ -62,6 +62,17 @@ impl OperationKind {
         matches!(self, Self::Write | Self::Create)
     }
 
+    /// Whether it needs a descriptor that was not there before.
+    pub(super) fn opens_files(self) -> bool {
+        matches!(self, Self::Open | Self::List | Self::ReadFile | Self::Create | Self::Lock)
+    }
+
+    /// Whether a medium that is read-only refuses it.
+    pub(super) fn is_change(self) -> bool {
+        use OperationKind::{Create, Discard, Remove, Rename, Truncate, Write};
+        matches!(self, Write | Discard | Truncate | Create | Rename | Remove)
+    }
+
     /// Whether it is carried out even if nobody waits.
     pub(super) fn is_never_skipped(self) -> bool {
         matches!(self, Self::Discard | Self::Truncate)

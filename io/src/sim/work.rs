@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::buf::AlignedBuf;
 use crate::completion::{CompletionSink, Transfer};
 use crate::segments::{Extent, past_the_end};
+use crate::sim::failures::{Failures, NAMES};
 use crate::sim::file::SimFile;
 use crate::sim::history::OperationKind;
 use crate::sim::world::World;
@@ -34,7 +35,28 @@ pub(super) struct Coverage {
     /// Files, up to a stamp each.
     pub(super) files: Vec<(Arc<SimFile>, u64)>,
     /// Where the creation of these files is covered too.
-    pub(super) directory: Option<String>,
+    pub(super) directory: Option<CoveredNames>,
+    /// What is known of earlier syncs through the same handle.
+    pub(super) failures: Arc<Failures>,
+}
+
+/// The names that a sync makes durable with the files.
+#[derive(Debug)]
+pub(super) struct CoveredNames {
+    pub(super) path: String,
+    pub(super) failures: Arc<Failures>,
+}
+
+impl Coverage {
+    pub(super) fn ids(&self) -> Vec<u64> {
+        self.files.iter().map(|(file, _)| file.id).collect()
+    }
+
+    /// Fails if an earlier sync of any of it did.
+    pub(super) fn check(&self) -> io::Result<()> {
+        self.failures.check(self.ids())?;
+        self.directory.as_ref().map_or(Ok(()), |names| names.failures.check([NAMES]))
+    }
 }
 
 /// Told whether the operation shall fail; gives how it ended, for the history.

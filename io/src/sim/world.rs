@@ -9,12 +9,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::completion::{CompletionSink, Transfer};
+use crate::error_class::ErrorClass;
+use crate::operation::with_context;
 use crate::segments::Extent;
 use crate::sim::faults::Faults;
 use crate::sim::file::{Contents, SimFile};
 use crate::sim::history::{History, OperationKind};
 use crate::sim::namespace::Namespace;
-use crate::sim::work::{Coverage, Ended, InFlight, Work, overlap, read};
+use crate::sim::work::{Coverage, CoveredNames, Ended, InFlight, Work, overlap, read};
 use crate::sim::{Random, SimOptions};
 
 #[derive(Debug)]
@@ -27,6 +29,7 @@ pub(super) struct World {
     pub(super) history: History,
     pub(super) random: Random,
     pub(super) stalled: bool,
+    pub(super) read_only: bool,
     pub(super) now: Duration,
     /// By the time they end, then by number.
     pub(super) in_flight: BTreeMap<(Duration, u64), InFlight>,
@@ -46,6 +49,7 @@ impl World {
             history: History::default(),
             random: Random::new(seed),
             stalled: false,
+            read_only: false,
             now: Duration::ZERO,
             in_flight: BTreeMap::new(),
             bytes_used: 0,
@@ -96,7 +100,8 @@ impl World {
         let verdict = self
             .faults
             .verdict(number, kind, &mut self.random)
-            .map_err(|error| io::Error::new(error.kind(), format!("{error}, {subject}")));
+            .and_then(|()| if kind.is_change() { self.check_changes(&subject) } else { Ok(()) })
+            .map_err(|error| with_context(error, subject.clone()));
         // The device contract: not carried out if nobody waits. But some are not undone.
         let skipped = sink.is_abandoned() && !kind.is_never_skipped() && self.random.chance(0.5);
         let (result, buf) = match work {
@@ -137,7 +142,7 @@ impl World {
         let share = match &verdict {
             Ok(()) if fits => 1.0,
             // Any part of a failed write may have reached the medium.
-            Err(error) if fits && error.kind() != io::ErrorKind::StorageFull => 0.5,
+            Err(error) if fits && !did_not_begin(error) => 0.5,
             _ => 0.0,
         };
         let mut random = self.random.fork();
@@ -159,21 +164,46 @@ impl World {
     }
 
     fn sync(&mut self, verdict: io::Result<()>, coverage: &Coverage) -> io::Result<()> {
-        if self.options.ignore_syncs {
+        coverage.check()?;
+        if self.options.ignore_syncs || verdict.as_ref().is_err_and(is_not_now) {
             return verdict;
         }
+        let mut failed = Vec::new();
         for (file, stamp) in &coverage.files {
             if verdict.is_ok() || self.random.chance(0.5) {
                 file.contents().sync(*stamp);
             } else {
                 file.contents().fail_sync(*stamp, &mut self.random);
+                failed.push(file.id);
             }
         }
-        if let (Ok(()), Some(path)) = (&verdict, &coverage.directory) {
-            let ids: Vec<u64> = coverage.files.iter().map(|(file, _)| file.id).collect();
-            self.directory(path).sync_created(&ids);
+        if let Err(error) = verdict {
+            // The system names one file at least.
+            failed.extend(coverage.ids().last().filter(|_| failed.is_empty()));
+            return Err(coverage.failures.note(&failed, error));
         }
-        verdict
+        if let Some(CoveredNames { path, .. }) = &coverage.directory {
+            self.directory(path).sync_created(&coverage.ids());
+        }
+        Ok(())
+    }
+
+    /// Fails if nothing may change.
+    pub(super) fn check_changes(&self, what: &str) -> io::Result<()> {
+        if !self.read_only {
+            return Ok(());
+        }
+        let message = format!("{what}: the simulated disk is read-only");
+        Err(io::Error::new(io::ErrorKind::ReadOnlyFilesystem, message))
+    }
+
+    /// Fails if a file cannot be created now.
+    pub(super) fn check_opening(&self, name: &str) -> io::Result<()> {
+        self.check_changes(name)?;
+        match self.faults.opens {
+            Some(fault) => Err(with_context(fault.error(), name.to_owned())),
+            None => Ok(()),
+        }
     }
 
     /// Changes a file and keeps count of the space.
@@ -235,6 +265,16 @@ impl World {
     pub(super) fn misuse(&self, what: &str) -> ! {
         panic!("{what}; the last operations:{}", self.history)
     }
+}
+
+/// Whether a sync that failed with this error has left everything as it was.
+pub(super) fn is_not_now(error: &io::Error) -> bool {
+    ErrorClass::of(error) == ErrorClass::NotNow
+}
+
+/// Whether a change that failed with this error has left everything as it was.
+pub(super) fn did_not_begin(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ReadOnlyFilesystem || ErrorClass::of(error) != ErrorClass::Never
 }
 
 pub(super) fn not_found(name: &str) -> io::Error {

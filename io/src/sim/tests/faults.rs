@@ -4,7 +4,8 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use super::*;
-use crate::sim::{FaultRates, OperationKind, Survival};
+use crate::error_class::ErrorClass;
+use crate::sim::{Fault, FaultRates, OperationKind, Survival};
 
 #[test]
 fn the_operation_with_the_number_fails_and_no_other() {
@@ -75,7 +76,128 @@ fn switches_turn_on_and_off() {
     assert!(drive(&disk, device.sync()).result.is_err());
     assert!(drive(&disk, directory.sync()).is_err());
     disk.heal();
-    assert!(drive(&disk, device.sync()).result.is_ok());
+    let directory = disk.directory("db");
+    assert!(drive(&disk, directory.sync()).is_ok());
+    assert!(drive(&disk, open(&disk, &directory).sync()).result.is_ok());
+}
+
+/// A caller gave up waiting for a flush whose sync failed; the next sync, of a checkpoint,
+/// succeeded, and what the checkpoint promised was gone after a power cut.
+#[test]
+fn a_failed_sync_fails_later_ones_of_the_same_handle_also_if_nothing_waited() {
+    let mut failed = 0;
+    for seed in 0..16 {
+        let disk = SimDisk::new(seed, SimOptions::default());
+        let device = open(&disk, &disk.directory("db"));
+        write(&disk, &*device, 0, page(1, 1));
+        let first = disk.operations();
+        disk.fail_at(first, ErrorKind::StorageFull);
+        drop(device.sync());
+        while let Some(time) = disk.next_event() {
+            disk.run_event(time);
+        }
+        // An operation that nobody waits for takes place or not.
+        let took_place = disk.history().contains(&format!("#{first} Sync failed"));
+        failed += u32::from(took_place);
+        for _ in 0..2 {
+            let later = drive(&disk, device.sync()).result;
+            assert_eq!(later.is_err(), took_place, "seed {seed}");
+            let class = later.err().map(|error| ErrorClass::of(&error));
+            assert!(class.is_none_or(|class| class == ErrorClass::Never), "{class:?}");
+        }
+    }
+    assert!((1..16).contains(&failed), "{failed} of 16");
+}
+
+#[test]
+fn a_shortage_leaves_everything_as_it_was() {
+    let (disk, directory) = disk(SimOptions::default());
+    let device = open(&disk, &directory);
+    write(&disk, &*device, 0, page(16, 1));
+    let shortage = |disk: &SimDisk| disk.fail_at(disk.operations(), Fault::NoDescriptors);
+    let is_shortage = |error: &std::io::Error| ErrorClass::of(error) == ErrorClass::NotNow;
+    shortage(&disk);
+    let failed = drive(&disk, device.write_at(0, page(16, 2))).result.unwrap_err();
+    assert!(is_shortage(&failed), "{failed}");
+    assert_eq!(read(&disk, &*device, 0, 16 * 512).unwrap(), [1; 16 * 512]);
+    shortage(&disk);
+    assert!(is_shortage(&drive(&disk, device.sync()).result.unwrap_err()));
+    shortage(&disk);
+    assert!(is_shortage(&drive(&disk, directory.sync()).unwrap_err()));
+    shortage(&disk);
+    assert!(is_shortage(&drive(&disk, device.truncate(512)).unwrap_err()));
+    assert_eq!(device.bytes_stored(), 16 * 512);
+    drive(&disk, device.sync()).result.unwrap();
+    drive(&disk, directory.sync()).unwrap();
+    let image = disk.crash_with(1, Survival::NOTHING);
+    assert_eq!(contents(&image, "log.000000").unwrap(), [1; 16 * 512]);
+}
+
+#[test]
+fn at_the_limit_of_descriptors_what_is_open_works_and_nothing_else() {
+    let (disk, directory) = disk(SimOptions::default());
+    let device = open(&disk, &directory);
+    drive(&disk, directory.write_file("a", b"a")).unwrap();
+    disk.fail_opens(Some(Fault::NoDescriptors));
+    write(&disk, &*device, 0, page(16, 1));
+    drive(&disk, device.sync()).result.unwrap();
+    assert_eq!(read(&disk, &*device, 0, 512).unwrap(), [1; 512]);
+    let refused = [
+        drive(&disk, device.write_at(SEGMENT, page(1, 1))).result.unwrap_err(),
+        drive(&disk, directory.write_file("b", b"b")).unwrap_err(),
+        drive(&disk, directory.read_file("a")).unwrap_err(),
+        drive(&disk, directory.list()).unwrap_err(),
+        drive(&disk, directory.lock("lock")).unwrap_err(),
+        drive(&disk, directory.open_device("log", DeviceOptions::default())).unwrap_err(),
+    ];
+    for error in refused {
+        assert_eq!(ErrorClass::of(&error), ErrorClass::NotNow, "{error}");
+    }
+    drive(&disk, directory.rename("a", "c")).unwrap();
+    disk.fail_opens(None);
+    assert_eq!(drive(&disk, directory.list()).unwrap(), ["c", "log.000000"]);
+    write(&disk, &*device, SEGMENT, page(1, 1));
+}
+
+#[test]
+fn a_medium_that_is_read_only_refuses_changes_and_gives_what_it_has() {
+    let (disk, directory) = disk(SimOptions::default());
+    let device = open(&disk, &directory);
+    write(&disk, &*device, 0, page(17, 1));
+    drive(&disk, directory.write_file("a", b"a")).unwrap();
+    disk.set_read_only(true);
+    let refused = [
+        drive(&disk, device.write_at(0, page(1, 2))).result.unwrap_err(),
+        drive(&disk, device.write_at(4 * SEGMENT, page(1, 2))).result.unwrap_err(),
+        drive(&disk, device.truncate(512)).unwrap_err(),
+        drive(&disk, device.discard_below(SEGMENT)).unwrap_err(),
+        drive(&disk, directory.write_file("b", b"b")).unwrap_err(),
+        drive(&disk, directory.rename("a", "b")).unwrap_err(),
+        drive(&disk, directory.remove_file("a")).unwrap_err(),
+        drive(&disk, directory.open_device("b", DeviceOptions::default())).unwrap_err(),
+    ];
+    for error in refused {
+        assert_eq!(error.kind(), ErrorKind::ReadOnlyFilesystem, "{error}");
+    }
+    assert_eq!(read(&disk, &*open(&disk, &directory), 0, 512).unwrap(), [1; 512]);
+    assert_eq!(drive(&disk, directory.read_file("a")).unwrap(), b"a");
+    drive(&disk, device.sync()).result.unwrap();
+    drive(&disk, directory.sync()).unwrap();
+    drop(drive(&disk, directory.lock("lock")).unwrap());
+    assert_eq!(drive(&disk, directory.list()).unwrap(), ["a", "log.000000", "log.000001"]);
+    disk.set_read_only(false);
+    write(&disk, &*device, 0, page(1, 2));
+}
+
+#[test]
+fn a_full_disk_has_no_room_for_whole_files_and_frees_what_is_removed() {
+    let (disk, directory) = disk(SimOptions { capacity: Some(1024), ..SimOptions::default() });
+    drive(&disk, directory.write_file("a", &[1; 1024])).unwrap();
+    let full = drive(&disk, directory.write_file("b", b"b")).unwrap_err();
+    assert_eq!(ErrorClass::of(&full), ErrorClass::NoSpace, "{full}");
+    drive(&disk, directory.remove_file("a")).unwrap();
+    drive(&disk, directory.write_file("b", &[2; 1024])).unwrap();
+    assert_eq!(disk.bytes_used(), 1024);
 }
 
 #[test]
@@ -146,7 +268,7 @@ fn after_a_failed_sync_one_that_succeeds_makes_nothing_durable() {
         write(&disk, &*device, 0, page(1, 2));
         disk.fail_at(disk.operations(), ErrorKind::Other);
         assert!(drive(&disk, device.sync()).result.is_err());
-        drive(&disk, device.sync()).result.unwrap();
+        drive(&disk, open(&disk, &directory).sync()).result.unwrap();
         let shown = read(&disk, &*device, 0, 512).unwrap()[0];
         let image = disk.crash_with(seed, Survival::EVERYTHING);
         let found = contents(&image, "log.000000").unwrap()[0];
