@@ -18,3 +18,4 @@ mod places;
 mod refusals;
 mod runtimes;
 mod statistics;
+mod widths;

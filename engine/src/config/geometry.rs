@@ -42,6 +42,8 @@ pub(crate) struct Geometry {
     pub(crate) max_value: usize,
     /// The longest record that is stored in one piece, in bytes.
     pub(crate) max_inline: usize,
+    /// Bytes of records that a page holds, in units of the smallest size.
+    pub(crate) page_capacity: usize,
 }
 
 // Bounds of settings. The last two are those of the I/O layer.
@@ -102,6 +104,7 @@ impl Geometry {
             max_key: in_memory("page_size", max_inline / 2)?,
             max_value: in_memory("max_value", config.max_value.bytes())?,
             max_inline: in_memory("page_size", max_inline)?,
+            page_capacity: in_memory("page_size", page_capacity(page_bytes))?,
         })
     }
 }
@@ -232,9 +235,13 @@ fn page_bytes(config: &Config, log: u64) -> u64 {
     config.page_size.map_or(1 << part.ilog2(), ByteSize::bytes)
 }
 
+fn page_capacity(page_bytes: u64) -> u64 {
+    page_bytes / UNIT_BYTES * (UNIT_BYTES - TRAILER_BYTES)
+}
+
 /// Two records fit in a page, so that little of it is lost at its end.
 fn max_inline(page_bytes: u64) -> u64 {
-    let capacity = page_bytes / UNIT_BYTES * (UNIT_BYTES - TRAILER_BYTES);
+    let capacity = page_capacity(page_bytes);
     let inline = if page_bytes <= SMALL_PAGE {
         capacity / 2 / 8 * 8
     } else {

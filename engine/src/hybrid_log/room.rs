@@ -59,8 +59,12 @@ impl HybridLog {
         mut close: impl FnMut(Rest),
     ) -> Result<Address, NoRoom> {
         let mut closed = closed;
+        let capacity = self.units.page_capacity();
         loop {
             closed.rest.into_iter().for_each(&mut close);
+            // In release builds too: turning pages would never make room for it, and write each of
+            // them. Types and lengths are checked before; a codec may still break its word.
+            assert!(bytes <= capacity, "a record of {bytes} bytes in pages of {capacity}");
             if !self.is_free_for(1, closed.page + 1) {
                 return Err(NoRoom { bytes });
             }

@@ -22,6 +22,7 @@ use std::sync::Arc;
 impl Opening {
     pub(super) async fn create(&self, types: &TypeNames) -> Result<(Core, Manifest)> {
         let geometry = Geometry::of(&self.config)?;
+        let limits = types.limits(&geometry, &self.config)?;
         let device = self.open_log(geometry.segment_bytes, true).await?;
         // A unit is what the device can transfer at the least.
         let unit_bytes = geometry.unit_bytes.max(device.geometry().block as usize);
@@ -51,7 +52,7 @@ impl Opening {
         let sessions = Sessions::new(self.life, BTreeMap::new());
         let version = manifest.next_token;
         Ok((
-            self.core(&geometry, (&manifest, types.layout), (index, log), (version, sessions)),
+            self.core(limits, (&manifest, types.layout), (index, log), (version, sessions)),
             manifest,
         ))
     }
@@ -99,17 +100,11 @@ impl Opening {
     /// Puts a store together.
     pub(super) fn core(
         &self,
-        geometry: &Geometry,
+        limits: Limits,
         (manifest, layout): (&Manifest, Layout),
         (index, log): (HashIndex, HybridLog),
         (version, sessions): (u64, Sessions),
     ) -> Core {
-        let limits = Limits {
-            key: geometry.max_key,
-            value: geometry.max_value,
-            inline: geometry.max_inline,
-            yield_every: self.config.yield_every,
-        };
         let hasher = KeyHasher::new(manifest.store.seed.0);
         let config = self.config.clone();
         Core::new(Parts { config, layout, limits, hasher, index, log, version, sessions })

@@ -40,7 +40,7 @@ use crate::config::{Backend, Config, Geometry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::publication::{self, COPY, LOG, MANIFEST};
 use crate::record::Layout;
-use crate::store::{Core, layout};
+use crate::store::{Core, Limits, layout};
 use kvick_io::{DeviceOptions, Directory, IoConfig, Lock, MemoryDirectory, NullDirectory};
 use kvick_runtime::Handle;
 use std::fmt;
@@ -70,6 +70,13 @@ pub(crate) struct TypeNames {
     pub(crate) value: String,
     pub(crate) layout: Layout,
     pub(crate) widths: [Option<usize>; 2],
+}
+
+impl TypeNames {
+    /// What a store of these sizes takes of these types, if it takes any.
+    fn limits(&self, geometry: &Geometry, config: &Config) -> Result<Limits> {
+        Limits::of(geometry, config.yield_every, (self.layout, self.widths))
+    }
 }
 
 /// An open store; the lock is to be kept for as long as the store writes.

@@ -13,7 +13,7 @@ use crate::hash::{HASH_ID, KeyHasher};
 use crate::hash_index::HashIndex;
 use crate::hybrid_log::{HybridLog, LogExtent, PagePayload};
 use crate::publication::LOG;
-use crate::store::Core;
+use crate::store::{Core, Limits};
 use crate::store::sessions::Sessions;
 use kvick_io::{BufPool, Device};
 use kvick_runtime::Task;
@@ -44,7 +44,7 @@ impl Opening {
             published.map_err(|failed| failed.error)?;
             restored.log.announce();
         }
-        let Restored { geometry, index, log, device } = restored;
+        let Restored { limits, index, log, device } = restored;
         self.bring_back(&catalog, chosen.as_ref(), &log, &*device).await?;
         if !log.is_unflushed() && manifest.checkpoints.last_mut().is_some_and(Record::settle) {
             let published = catalog.publish(manifest.clone(), Durability::PowerCut).await;
@@ -56,7 +56,7 @@ impl Opening {
         let sessions = Sessions::new(self.life, report.sessions.clone());
         let version = manifest.next_token;
         let core =
-            self.core(&geometry, (&manifest, types.layout), (index, log), (version, sessions));
+            self.core(limits, (&manifest, types.layout), (index, log), (version, sessions));
         tracing::info!(?report.chosen, report.replayed_bytes, "recovered");
         Ok((core, catalog, report))
     }
@@ -121,6 +121,7 @@ impl Opening {
         let image = record.and_then(|record| record.index).and_then(|token| manifest.index(token));
         let image = image.cloned();
         let geometry = Geometry::of(&self.config)?;
+        let limits = types.limits(&geometry, &self.config)?;
         let device = self.open_log(manifest.store.segment_bytes, record.is_none()).await?;
         let block = u64::from(device.geometry().block);
         if block > manifest.store.unit_bytes {
@@ -144,7 +145,7 @@ impl Opening {
         let index = Arc::new(index.map_err(no_memory)?);
         let Some(record) = record else {
             let index = Arc::into_inner(index).expect("nobody else has it");
-            return Ok(Restored { geometry, index, log, device });
+            return Ok(Restored { limits, index, log, device });
         };
         self.check_segments(&manifest, record).await?;
         let from = image.as_ref().map_or(extent.begin, |image| Address::new(image.start));
@@ -164,7 +165,7 @@ impl Opening {
         show_parts(catalog, record, &log, async |page| replay.take_in(page).await).await?;
         let index = replay.finish(report).await?;
         report.image_bytes += image_bytes;
-        Ok(Restored { geometry, index, log, device })
+        Ok(Restored { limits, index, log, device })
     }
 
     /// Begins to bring back the index, beside everything else.
@@ -228,7 +229,7 @@ const TOKENS_APART: u64 = 1 << 20;
 
 /// A checkpoint in memory; its log may still be too long on the device.
 struct Restored {
-    geometry: Geometry,
+    limits: Limits,
     index: HashIndex,
     log: HybridLog,
     device: Arc<dyn Device>,

@@ -21,6 +21,7 @@ pub(crate) mod batch;
 pub(crate) mod changes;
 mod cold;
 pub(crate) mod delete;
+mod limits;
 mod link;
 pub(crate) mod modify;
 pub(crate) mod operation;
@@ -46,6 +47,7 @@ use crate::stripes::Stripes;
 use crate::wait::wait_either;
 use kvick_io::Device;
 use kvick_runtime::Handle;
+pub(crate) use limits::Limits;
 use phase::Phase;
 use seat::{Registry, Seat};
 use sessions::{Ledger, SessionId, Sessions};
@@ -86,17 +88,6 @@ pub(crate) struct Parts {
 /// Seats for operations on the handle; more than threads are likely to be within a poll at once.
 const POOLED_SEATS: usize = 16;
 
-/// How large things may be, in bytes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    pub(crate) key: usize,
-    pub(crate) value: usize,
-    /// A record larger than this has its value in pieces.
-    pub(crate) inline: usize,
-    /// A session yields after this many operations; 0 is never.
-    pub(crate) yield_every: u32,
-}
-
 impl Core {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { config, layout, limits, hasher, index, log, version, sessions } = parts;
@@ -104,7 +95,7 @@ impl Core {
         let registry = Arc::new(Registry::default());
         let pool = Stripes::new(POOLED_SEATS, || registry.seat(&epoch, limits.yield_every));
         let phase = Phase::new(version);
-        let mut core = Self {
+        Self {
             config,
             layout,
             limits,
@@ -116,9 +107,7 @@ impl Core {
             sessions,
             pool,
             registry,
-        };
-        core.limits.value = core.limits.value.min(core.longest_in_pieces());
-        core
+        }
     }
 
     /// A seat for a new session.
@@ -316,15 +305,4 @@ pub(crate) struct Learnt {
     gathered: Option<(Address, Vec<u8>)>,
     /// Where a long value went: for which version of the record, and the list of its pieces.
     scattered: Option<(trace::Version, Vec<u8>)>,
-}
-
-/// Refuses a key that is longer than the store takes.
-#[cold]
-fn key_too_long(length: usize, limits: &Limits) -> Error {
-    Error::invalid(format!("key of {length} bytes: this store takes at most {}", limits.key))
-}
-
-#[cold]
-fn value_too_long(length: usize, limits: &Limits) -> Error {
-    Error::invalid(format!("value of {length} bytes: this store takes at most {}", limits.value))
 }

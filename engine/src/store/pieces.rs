@@ -18,6 +18,11 @@ use futures::stream::{StreamExt, TryStreamExt};
 /// Pieces on their way from the device at once.
 const PIECES_AT_ONCE: usize = 8;
 
+/// Bytes of the list of so many pieces.
+pub(super) const fn list_bytes(pieces: usize) -> usize {
+    (1 + pieces) * WORD
+}
+
 impl Core {
     /// Stores `value` in pieces and returns their list.
     pub(super) async fn scatter(&self, value: &[u8]) -> Result<Vec<u8>> {
@@ -48,12 +53,6 @@ impl Core {
             .await?;
         let value = pieces.concat();
         if Some(value.len()) == total { Ok(value) } else { Err(self.bad_list(list.len())) }
-    }
-
-    /// The longest value that a list can describe, in bytes.
-    pub(super) fn longest_in_pieces(&self) -> usize {
-        let room = self.limits.inline - self.record_overhead();
-        (room / WORD - 1).saturating_mul(self.piece_bytes())
     }
 
     async fn append_piece(&self, piece: &[u8]) -> Result<Address> {
@@ -96,13 +95,7 @@ impl Core {
     }
 
     fn piece_bytes(&self) -> usize {
-        (self.limits.inline - self.record_overhead()) / WORD * WORD
-    }
-
-    /// Bytes of a record that are neither key nor value, and the key where its width is fixed.
-    fn record_overhead(&self) -> usize {
-        let layout = self.layout;
-        layout.value_index(layout.key_width.unwrap_or(self.limits.key)) * WORD
+        self.limits.piece_bytes(self.layout)
     }
 
     #[cold]

@@ -1,10 +1,11 @@
 //! Upsert: set a value without looking at the old one.
 
 use super::link::{Link, until_settled};
+use super::limits::{key_too_long, value_too_long};
 use super::operation::Operation;
 use super::seat::Tools;
 use super::trace::{Found, InMemory, Version};
-use super::{Blocked, Core, HashedKey, Step, Types, key_too_long, layout, value_too_long};
+use super::{Blocked, Core, HashedKey, Step, Types, layout};
 use crate::address::Address;
 use crate::codec::{Key, Value};
 use crate::error::Result;

@@ -1,0 +1,95 @@
+//! How large keys and values of one store may be, and which types have records that fit its pages.
+
+use super::pieces::list_bytes;
+use crate::config::{ByteSize, Geometry};
+use crate::error::{Error, Result};
+use crate::record::{Layout, WORD};
+
+/// How large things may be, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) key: usize,
+    pub(crate) value: usize,
+    /// A record larger than this has its value in pieces.
+    pub(crate) inline: usize,
+    /// A session yields after this many operations; 0 is never.
+    pub(crate) yield_every: u32,
+}
+
+impl Limits {
+    /// The limits of a store of these sizes and types; `widths` are those of keys and of values.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if a type has a fixed width and no page holds a record of it.
+    pub(crate) fn of(
+        geometry: &Geometry,
+        yield_every: u32,
+        (layout, [key_width, value_width]): (Layout, [Option<usize>; 2]),
+    ) -> Result<Self> {
+        let key = key_width.unwrap_or(geometry.max_key);
+        let (inline, page) = (geometry.max_inline, ByteSize::new(1 << geometry.page_bits));
+        let mut limits = Self { key, value: geometry.max_value, inline, yield_every };
+        let least = match layout.value_width {
+            Some(width) => layout.record_bytes(layout.extents(key, width)),
+            None => limits.overhead(layout).saturating_add(list_bytes(1)),
+        };
+        // Without pieces a record may fill its page.
+        let most = if layout.value_width.is_some() { geometry.page_capacity } else { inline };
+        if least > most {
+            let what = format!("the key type takes {key} bytes and a record {least} or more");
+            return Err(no_page_holds(&what, page, most));
+        }
+        if layout.value_width.is_none() {
+            limits.value = limits.value.min(limits.longest_in_pieces(layout));
+        }
+        match value_width {
+            Some(width) if width > limits.value && width > geometry.max_value => {
+                Err(Error::invalid(format!(
+                    "the value type takes {width} bytes, and max_value = {}; raise max_value",
+                    geometry.max_value
+                )))
+            }
+            Some(width) if width > limits.value => {
+                let what = format!("the value type takes {width} bytes");
+                Err(no_page_holds(&what, page, limits.value))
+            }
+            _ => Ok(limits),
+        }
+    }
+
+    /// Bytes of a record that are not value, with the longest key.
+    pub(super) fn overhead(&self, layout: Layout) -> usize {
+        layout.value_index(layout.key_width.unwrap_or(self.key)).saturating_mul(WORD)
+    }
+
+    /// Bytes of a value in one piece.
+    pub(super) fn piece_bytes(&self, layout: Layout) -> usize {
+        (self.inline - self.overhead(layout)) / WORD * WORD
+    }
+
+    /// The longest value that a list of pieces can describe, in bytes.
+    fn longest_in_pieces(&self, layout: Layout) -> usize {
+        let piece = self.piece_bytes(layout);
+        (piece / WORD - 1).saturating_mul(piece)
+    }
+}
+
+/// Refuses a type whose records are too large for the pages of the store.
+#[cold]
+fn no_page_holds(what: &str, page: ByteSize, most: usize) -> Error {
+    Error::invalid(format!(
+        "{what}, and pages of {page} hold at most {most}; a larger page_size holds more"
+    ))
+}
+
+/// Refuses a key that is longer than the store takes.
+#[cold]
+pub(super) fn key_too_long(length: usize, limits: &Limits) -> Error {
+    Error::invalid(format!("key of {length} bytes: this store takes at most {}", limits.key))
+}
+
+/// Refuses a value that is longer than the store takes.
+#[cold]
+pub(super) fn value_too_long(length: usize, limits: &Limits) -> Error {
+    Error::invalid(format!("value of {length} bytes: this store takes at most {}", limits.value))
+}

@@ -1,0 +1,210 @@
+//! Types of every width against pages of every size: what fits comes back, and what fits in no page
+//! is refused before anything is written.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use kvick::runtime::block_on;
+use kvick::{Backend, ByteSize, CodecError, Config, Error, ErrorKind, FasterKv, Key, Result, Value};
+use tests::configs::memory_store;
+use tests::samples::pattern;
+
+/// Any number of bytes, always as many: as a type of fixed width is stored.
+struct Wide<const WIDTH: usize>;
+
+impl<const WIDTH: usize> Value for Wide<WIDTH> {
+    type Item = [u8];
+    type Owned = Vec<u8>;
+    type View<'a> = &'a [u8];
+    type Bytes<'a> = &'a [u8];
+    const WIDTH: Option<usize> = Some(WIDTH);
+
+    fn type_name() -> Cow<'static, str> {
+        format!("wide {WIDTH}").into()
+    }
+    fn encode(item: &[u8]) -> Result<&[u8], CodecError> {
+        Ok(item)
+    }
+    fn view(bytes: &[u8]) -> Result<&[u8], CodecError> {
+        Ok(bytes)
+    }
+    fn decode(bytes: &[u8]) -> Result<Vec<u8>, CodecError> {
+        Ok(bytes.to_vec())
+    }
+}
+
+impl<const WIDTH: usize> Key for Wide<WIDTH> {}
+
+fn pages_of(page: ByteSize) -> Config {
+    Config::default()
+        .with_backend(Backend::Memory)
+        .with_memory(ByteSize::kib(256))
+        .with_page_size(page)
+        .with_segment_size(ByteSize::mib(1))
+        .with_index_buckets(8)
+        .with_huge_pages(false)
+}
+
+/// Keys of one width and values of another: they come back, or opening names the width.
+fn is_taken<const KEY: usize, const VALUE: usize>(page: ByteSize) -> Result<bool> {
+    block_on(async {
+        let opened = FasterKv::<Wide<KEY>, Wide<VALUE>>::open("no path", pages_of(page)).await;
+        let store = match opened {
+            Ok(store) => store,
+            Err(error) if error.kind() == ErrorKind::InvalidArgument => {
+                let text = error.to_string();
+                let names = |width: usize| text.contains(&format!("{width} bytes"));
+                assert!(names(KEY) || names(VALUE), "{text}");
+                assert!(text.contains("page"), "{text}");
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        };
+        for number in 0..3 {
+            let (key, value) = (pattern(number, KEY), pattern(number + 7, VALUE));
+            store.upsert(&key, &value).await?;
+            assert!(store.compare_and_swap(&key, &value, &pattern(number, VALUE)).await?);
+            store.rmw(&key, |found| found.expect("was set")).await?;
+        }
+        store.flush_and_evict().await?;
+        for number in 0..3 {
+            let found = store.read(&pattern(number, KEY)).await?;
+            assert_eq!(found, Some(pattern(number, VALUE)), "{KEY} and {VALUE} in {page}");
+            store.delete(&pattern(number, KEY)).await?;
+        }
+        // A write that never ends turns one page after the other.
+        assert!(store.stats().device.bytes_stored < 32 << 20, "{KEY} and {VALUE} in {page}");
+        store.close().await?;
+        Ok(true)
+    })
+}
+
+/// Which of the widths of values are taken beside keys of this width.
+fn row<const KEY: usize>(page: ByteSize) -> Result<[bool; 8]> {
+    Ok([
+        is_taken::<KEY, 0>(page)?,
+        is_taken::<KEY, 8>(page)?,
+        is_taken::<KEY, 9>(page)?,
+        is_taken::<KEY, 1024>(page)?,
+        is_taken::<KEY, 1025>(page)?,
+        is_taken::<KEY, 4096>(page)?,
+        is_taken::<KEY, { 100 << 10 }>(page)?,
+        is_taken::<KEY, { 2 << 20 }>(page)?,
+    ])
+}
+
+/// A key of 8 KiB, or a value of 2 MiB whose list of pieces is longer than a page, in pages of
+/// 4 KiB: its room was never found, while every turn of a page went well. The write did not end,
+/// and wrote empty pages as fast as the disk took them.
+#[test]
+fn a_width_that_fits_in_no_page_is_refused_at_opening() -> Result<()> {
+    let page = ByteSize::kib(4);
+    assert!(!is_taken::<8192, 8>(page)?);
+    assert!(!is_taken::<8, { 2 << 20 }>(page)?);
+    assert!(is_taken::<8, { 2 << 20 }>(ByteSize::kib(16))?);
+    Ok(())
+}
+
+#[test]
+fn widths_of_types_against_sizes_of_pages() -> Result<()> {
+    let (small, large) = (ByteSize::kib(4), ByteSize::kib(16));
+    let all_but_the_longest = [true, true, true, true, true, true, true, false];
+    for (page, key, taken) in [
+        (small, 8, row::<8>(small)?),
+        (small, 1000, row::<1000>(small)?),
+        (small, 1500, row::<1500>(small)?),
+        (small, 2000, row::<2000>(small)?),
+        (small, 4000, row::<4000>(small)?),
+        (small, 4096, row::<4096>(small)?),
+    ] {
+        // Of pieces there must be a list in half a page, behind the key.
+        let expected = match key {
+            8 => all_but_the_longest,
+            1000 => [true, true, true, true, true, true, true, false],
+            1500 => [true, true, true, true, true, true, false, false],
+            2000 => [true, true, true, true, false, false, false, false],
+            4000 => [true, true, false, false, false, false, false, false],
+            _ => [false; 8],
+        };
+        assert_eq!(taken, expected, "keys of {key} bytes in pages of {page}");
+    }
+    assert_eq!(row::<8>(large)?, [true; 8]);
+    assert_eq!(row::<4000>(large)?, [true, true, true, true, true, true, true, false]);
+    Ok(())
+}
+
+/// A store is not made for a type that it could never hold, and opens later with one that it can.
+#[test]
+fn a_refused_width_leaves_nothing_behind() -> Result<()> {
+    let place = tempfile::tempdir().expect("a place");
+    let path = place.path().join("store");
+    let config = || pages_of(ByteSize::kib(4)).with_backend(Backend::Auto);
+    let refused = block_on(FasterKv::<Wide<8192>, u64>::open(&path, config()));
+    assert_eq!(refused.err().map(|error| error.kind()), Some(ErrorKind::InvalidArgument));
+    let store: FasterKv<u64, u64> = block_on(FasterKv::open(&path, config()))?;
+    block_on(store.close())?;
+    let tight = config().with_max_value(ByteSize::new(100));
+    let refused = block_on(FasterKv::<u64, Wide<101>>::open(place.path().join("b"), tight));
+    let text = refused.expect_err("wider than max_value").to_string();
+    assert!(text.contains("101 bytes") && text.contains("max_value = 100"), "{text}");
+    Ok(())
+}
+
+thread_local!(static ASKED: Cell<usize> = const { Cell::new(0) });
+
+/// Bytes that are more each time they are asked for.
+struct Growing;
+
+struct GrowingBytes([Vec<u8>; 2]);
+
+impl AsRef<[u8]> for GrowingBytes {
+    fn as_ref(&self) -> &[u8] {
+        let asked = ASKED.get();
+        ASKED.set(asked + 1);
+        &self.0[asked.min(1)]
+    }
+}
+
+impl Value for Growing {
+    type Item = [u8];
+    type Owned = Vec<u8>;
+    type View<'a> = &'a [u8];
+    type Bytes<'a> = GrowingBytes;
+    const WIDTH: Option<usize> = None;
+
+    fn type_name() -> Cow<'static, str> {
+        "growing".into()
+    }
+    fn encode(item: &[u8]) -> Result<GrowingBytes, CodecError> {
+        Ok(GrowingBytes([item.to_vec(), vec![1; 8192]]))
+    }
+    fn view(bytes: &[u8]) -> Result<&[u8], CodecError> {
+        Ok(bytes)
+    }
+    fn decode(bytes: &[u8]) -> Result<Vec<u8>, CodecError> {
+        Ok(bytes.to_vec())
+    }
+}
+
+impl Key for Growing {}
+
+/// A codec whose bytes change from one look to the next passes every check, and then asks for more
+/// than a page holds. That is a panic of its operation, and no endless write.
+#[test]
+fn a_codec_that_breaks_its_word_writes_no_pages() -> Result<()> {
+    let store: FasterKv<Growing, u64> = memory_store(pages_of(ByteSize::kib(4)));
+    let key = b"key".to_vec();
+    for tries in 0..4 {
+        let write = || -> Result<(), Error> { block_on(store.upsert_many(&[(&key[..], 7)])) };
+        ASKED.set(tries);
+        let ended = catch_unwind(AssertUnwindSafe(write));
+        if let Ok(Err(error)) = &ended {
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+        }
+    }
+    assert!(store.stats().device.bytes_stored < 1 << 20, "pages were written");
+    // What is left of it holds up nobody.
+    block_on(store.flush_and_evict())?;
+    block_on(store.close())
+}
