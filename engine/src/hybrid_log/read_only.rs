@@ -12,7 +12,8 @@ impl HybridLog {
     /// Keeps the mutable region at its size behind the tail, and at what `flush` wants.
     pub(super) async fn drive_read_only(&self) {
         let first = self.tail.page();
-        let mut ahead = first + 1..first + u64::from(self.frames.count());
+        let head = self.marks.head.load().page(self.geometry.page_bits);
+        let mut ahead = unused_frames(head, first, self.frames.count().into());
         // A log that nobody appends to gets no memory.
         let is_used = || self.tail.page() > first;
         loop {
@@ -44,10 +45,13 @@ impl HybridLog {
         self.events.read_only.notify(usize::MAX);
     }
 
-    /// Touches the frames that the tail comes to next, each once in the life of the log.
+    /// Touches the frames that the tail comes to next, each at most once in the life of the log. A
+    /// page that the tail has reached meanwhile is left alone: it may be immutable, and read in
+    /// place. One that it reaches during this call is not yet: this task makes pages immutable.
     fn touch_ahead(&self, ahead: &mut Range<u64>) {
-        let near = self.tail.page() + FRAMES_AHEAD;
-        while ahead.start <= near
+        let tail = self.tail.page();
+        ahead.start = ahead.start.max(tail + 1);
+        while ahead.start <= tail + FRAMES_AHEAD
             && let Some(page) = ahead.next()
         {
             self.frames.touch(page);
@@ -58,5 +62,34 @@ impl HybridLog {
         let page_bits = self.geometry.page_bits;
         let first_mutable = self.tail.page().saturating_sub(self.geometry.mutable_pages.into());
         Address::at(first_mutable, 0, page_bits).max(self.wanted.read_only.load())
+    }
+}
+
+/// Pages ahead of the tail whose frames no page has been in, when the pages from `head` to `tail` are
+/// in memory. After a recovery other frames ahead are those of pages that are read in place.
+fn unused_frames(head: u64, tail: u64, frames: u64) -> Range<u64> {
+    tail + 1..head + frames
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    /// The frames ahead of a recovered log were touched by page number alone, and those were the
+    /// frames of pages that readers had as plain bytes: a data race by the letter.
+    #[test]
+    fn no_frame_is_touched_that_a_page_is_in() {
+        for frames in 2..9_u64 {
+            for head in 0..20 {
+                for tail in head..head + frames {
+                    let in_use: Vec<u64> = (head..=tail).map(|page| page % frames).collect();
+                    let ahead = unused_frames(head, tail, frames);
+                    let unused: Vec<u64> = ahead.map(|page| page % frames).collect();
+                    assert!(unused.iter().all(|frame| !in_use.contains(frame)));
+                    let all = in_use.len() + unused.len();
+                    assert_eq!(all as u64, frames, "every frame has memory in the end");
+                }
+            }
+        }
     }
 }
