@@ -1,23 +1,31 @@
 //! Things that one user at a time needs for the length of a poll, a few for everybody.
+//!
+//! Nothing here blocks. A closure of a user may run while its operation has a stripe, and may take
+//! any time, or begin another operation: so an operation that finds no free stripe makes one for
+//! itself.
 
 use crossbeam_utils::CachePadded;
 use kvick_io::sync::Mutex;
-use std::sync::{PoisonError, TryLockError};
+use std::fmt;
+use std::sync::TryLockError;
 
 /// A few equal things, each behind a lock that is nearly never contended.
-#[derive(Debug)]
 pub(crate) struct Stripes<T> {
+    // Fixed after creation.
+    make: Box<dyn Fn() -> T + Send + Sync>,
+    // Each under its lock.
     stripes: Box<[CachePadded<Mutex<T>>]>,
 }
 
 impl<T> Stripes<T> {
-    pub(crate) fn new(count: usize, mut make: impl FnMut() -> T) -> Self {
+    pub(crate) fn new(count: usize, make: impl Fn() -> T + Send + Sync + 'static) -> Self {
         assert!(count.is_power_of_two());
-        Self { stripes: (0..count).map(|_| CachePadded::new(Mutex::new(make()))).collect() }
+        let stripes = (0..count).map(|_| CachePadded::new(Mutex::new(make()))).collect();
+        Self { make: Box::new(make), stripes }
     }
 
-    /// Runs `body` with one that nobody else uses meanwhile. Held within a poll only, so one is
-    /// free unless more threads than there are stripes are in here at this instant.
+    /// Runs `body` with one that nobody else uses meanwhile: one of the stripes, or a new one if
+    /// more threads than there are stripes are in here at this instant, or calls within calls.
     #[inline]
     pub(crate) fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> R {
         let hint = self.hint();
@@ -30,8 +38,13 @@ impl<T> Stripes<T> {
                 Err(TryLockError::WouldBlock) => {}
             }
         }
-        let held = self.stripes[hint].lock();
-        body(&mut held.unwrap_or_else(PoisonError::into_inner))
+        self.with_another(body)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn with_another<R>(&self, body: impl FnOnce(&mut T) -> R) -> R {
+        body(&mut (self.make)())
     }
 
     /// Threads start their search at different stripes: by where their thread-local memory is.
@@ -41,5 +54,44 @@ impl<T> Stripes<T> {
         let place = PLACE.with(|place| std::ptr::from_ref(place).addr()) >> 12;
         // The low bits of such addresses are alike; multiplication spreads the others.
         place.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 & (self.stripes.len() - 1)
+    }
+}
+
+impl<T> fmt::Debug for Stripes<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stripes = self.stripes.len();
+        formatter.debug_struct("Stripes").field("stripes", &stripes).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+
+    /// Uses one within the use of another, `depth` times.
+    fn nest(stripes: &Stripes<u32>, depth: u32) {
+        if depth > 0 {
+            stripes.with(|mark| {
+                assert_eq!(std::mem::replace(mark, depth), 0, "in use");
+                nest(stripes, depth - 1);
+                *mark = 0;
+            });
+        }
+    }
+
+    #[test]
+    fn calls_within_calls_have_one_each_and_never_wait() {
+        let stripes = Stripes::new(4, || {
+            // Relaxed: one thread.
+            MADE.fetch_add(1, Ordering::Relaxed);
+            0
+        });
+        nest(&stripes, 4);
+        assert_eq!(MADE.load(Ordering::Relaxed), 4);
+        nest(&stripes, 10);
+        assert_eq!(MADE.load(Ordering::Relaxed), 10, "six for the calls beyond the stripes");
     }
 }

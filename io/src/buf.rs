@@ -1,11 +1,13 @@
 //! Owned, aligned bytes: the only kind of memory that is lent to a device.
 //!
-//! Direct I/O wants addresses aligned to the sector of the device, and the kernel may write into a
-//! buffer until the operation has ended. So a buffer is owned, never borrowed: it moves into the
+//! Direct I/O wants addresses aligned to the sector of the device, and transfers whole sectors. So a
+//! buffer is aligned to its own capacity if that is less than 4096, and to 4096 if not. The kernel
+//! may write into a buffer until the operation has ended. So a buffer is owned, never borrowed: it moves into the
 //! operation and comes back with its result.
 //!
 //! Invariants: `start` points to `capacity` initialised bytes allocated with [`layout`];
-//! `capacity` is a positive multiple of [`ALIGNMENT`]; `len <= capacity`.
+//! `capacity` is a power of two from [`SMALLEST`] on, or a multiple of [`ALIGNMENT`];
+//! `len <= capacity`.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::fmt;
@@ -15,15 +17,16 @@ use std::sync::Arc;
 
 use crate::pool::Shelves;
 
-/// Owned bytes, initialised and aligned to 4096, that can be lent to a device.
+/// Owned bytes, initialised and aligned, that can be lent to a device of sectors up to 4096.
 ///
-/// The capacity is a multiple of 4096; the length is what a transfer moves. A buffer taken from a
+/// The capacity is 512, 1024, 2048, or a multiple of 4096; so is the alignment, up to 4096. A transfer
+/// of whole sectors is aligned to them. The length is what a transfer moves. A buffer taken from a
 /// [`BufPool`](crate::BufPool) returns there when dropped.
 ///
 /// ```
 /// let mut buf = kvick_io::AlignedBuf::zeroed(512);
 /// buf[0] = 7;
-/// assert_eq!((buf.len(), buf.capacity()), (512, 4096));
+/// assert_eq!((buf.len(), buf.capacity()), (512, 512));
 /// ```
 pub struct AlignedBuf {
     start: NonNull<u8>,
@@ -32,8 +35,10 @@ pub struct AlignedBuf {
     home: Option<Arc<Shelves>>,
 }
 
-/// Alignment of every buffer, and the unit of its capacity, in bytes.
+/// Alignment of buffers from this capacity on, and the unit of their capacity, in bytes.
 pub(crate) const ALIGNMENT: usize = 4096;
+/// The smallest capacity: the smallest sector there is.
+pub(crate) const SMALLEST: usize = 512;
 
 #[expect(unsafe_code, reason = "a uniquely owned allocation may move between threads")]
 // SAFETY: the bytes are owned by this value alone and `Arc<Shelves>` is Send.
@@ -49,9 +54,13 @@ impl AlignedBuf {
     /// # Panics
     /// If `len`, rounded up to 4096, exceeds `isize::MAX`.
     pub fn zeroed(len: usize) -> Self {
-        let capacity = len.max(1).checked_next_multiple_of(ALIGNMENT).expect("length is sane");
+        let capacity = if len < ALIGNMENT {
+            len.max(SMALLEST).next_power_of_two()
+        } else {
+            len.checked_next_multiple_of(ALIGNMENT).expect("length is sane")
+        };
         let layout = layout(capacity);
-        // SAFETY: the layout has a non-zero size: `capacity` is at least one `ALIGNMENT`.
+        // SAFETY: the layout has a non-zero size: `capacity` is at least `SMALLEST`.
         #[expect(unsafe_code, reason = "aligned allocation has no safe form")]
         let start = unsafe { alloc_zeroed(layout) };
         let Some(start) = NonNull::new(start) else { handle_alloc_error(layout) };
@@ -70,7 +79,7 @@ impl AlignedBuf {
         self.len == 0
     }
 
-    /// Number of bytes allocated, a multiple of 4096.
+    /// Number of bytes allocated.
     #[inline]
     pub fn capacity(&self) -> usize {
         self.capacity
@@ -145,7 +154,8 @@ impl fmt::Debug for AlignedBuf {
 }
 
 fn layout(capacity: usize) -> Layout {
-    Layout::from_size_align(capacity, ALIGNMENT).expect("the capacity fits the address space")
+    let alignment = capacity.min(ALIGNMENT);
+    Layout::from_size_align(capacity, alignment).expect("the capacity fits the address space")
 }
 
 #[cfg(test)]
@@ -154,12 +164,19 @@ mod tests {
 
     #[test]
     fn is_zeroed_aligned_and_rounded_up() {
-        for (len, capacity) in
-            [(0, 4096), (1, 4096), (4096, 4096), (4097, 8192), (100_000, 102_400)]
-        {
+        for (len, capacity) in [
+            (0, 512),
+            (1, 512),
+            (513, 1024),
+            (1024, 1024),
+            (2049, 4096),
+            (4096, 4096),
+            (4097, 8192),
+            (100_000, 102_400),
+        ] {
             let buf = AlignedBuf::zeroed(len);
             assert_eq!((buf.len(), buf.capacity()), (len, capacity));
-            assert_eq!(buf.as_ptr() as usize % ALIGNMENT, 0);
+            assert_eq!(buf.as_ptr() as usize % capacity.min(ALIGNMENT), 0);
             assert!(buf.iter().all(|&byte| byte == 0));
         }
     }

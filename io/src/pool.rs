@@ -1,9 +1,10 @@
 //! Recycles buffers, so that a read in steady state allocates nothing.
 //!
-//! Buffers are kept on shelves by size class, powers of two from 4 KiB to 1 MiB. A larger buffer
+//! Buffers are kept on shelves by size class, powers of two from 512 bytes to 1 MiB. A larger buffer
 //! is allocated and freed each time: it is rare, and keeping it would eat the budget. Shelves are
 //! lock-free queues; the budget is one counter, raised before a buffer is kept and lowered when it
-//! leaves, so the bytes retained never exceed it.
+//! leaves, so the bytes retained never exceed it. Buffers in use count, too: none is kept while
+//! those alone are as many as the budget.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,16 +12,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crossbeam_queue::ArrayQueue;
 use crossbeam_utils::CachePadded;
 
-use crate::buf::{ALIGNMENT, AlignedBuf};
+use crate::buf::{AlignedBuf, SMALLEST};
 
 /// A pool of [`AlignedBuf`]s by size class. Clones share the pool.
 ///
 /// ```
 /// let pool = kvick_io::BufPool::new(1 << 20);
 /// let buf = pool.take(512);
-/// assert_eq!((buf.len(), pool.outstanding_bytes()), (512, 4096));
+/// assert_eq!((buf.len(), pool.outstanding_bytes()), (512, 512));
 /// drop(buf);
-/// assert_eq!((pool.retained_bytes(), pool.outstanding_bytes()), (4096, 0));
+/// assert_eq!((pool.retained_bytes(), pool.outstanding_bytes()), (512, 0));
 /// ```
 #[derive(Clone, Debug)]
 pub struct BufPool {
@@ -38,8 +39,8 @@ pub(crate) struct Shelves {
     outstanding: CachePadded<AtomicUsize>,
 }
 
-const CLASSES: usize = 9;
-const LARGEST_CLASS: usize = ALIGNMENT << (CLASSES - 1);
+const CLASSES: usize = 12;
+const LARGEST_CLASS: usize = SMALLEST << (CLASSES - 1);
 /// More idle buffers of one class than this are never useful: it is several times any depth.
 const SHELF_LIMIT: usize = 1024;
 
@@ -47,7 +48,7 @@ impl BufPool {
     /// An empty pool that keeps at most `max_retained_bytes` of unused buffers.
     pub fn new(max_retained_bytes: usize) -> Self {
         let classes = std::array::from_fn(|class| {
-            ArrayQueue::new((max_retained_bytes / (ALIGNMENT << class)).clamp(1, SHELF_LIMIT))
+            ArrayQueue::new((max_retained_bytes / (SMALLEST << class)).clamp(1, SHELF_LIMIT))
         });
         let shelves = Shelves {
             max_retained: max_retained_bytes,
@@ -62,7 +63,7 @@ impl BufPool {
     /// pool when dropped.
     pub fn take(&self, len: usize) -> AlignedBuf {
         let mut buf = self.shelves.reuse(len).unwrap_or_else(|| {
-            AlignedBuf::zeroed(class_of(len).map_or(len, |class| ALIGNMENT << class))
+            AlignedBuf::zeroed(class_of(len).map_or(len, |class| SMALLEST << class))
         });
         buf.set_len(len);
         // Relaxed: a statistic; the buffer itself is handed over by move.
@@ -98,9 +99,11 @@ impl Shelves {
         let Some(class) = class_of(capacity) else {
             return;
         };
-        debug_assert_eq!(ALIGNMENT << class, capacity, "pooled buffers fill their class");
+        debug_assert_eq!(SMALLEST << class, capacity, "pooled buffers fill their class");
         let retained = self.retained.fetch_add(capacity, Ordering::Relaxed) + capacity;
-        if retained > self.max_retained || self.classes[class].push(buf).is_err() {
+        if retained + (before - capacity) > self.max_retained
+            || self.classes[class].push(buf).is_err()
+        {
             self.retained.fetch_sub(capacity, Ordering::Relaxed);
         }
     }
@@ -111,8 +114,8 @@ fn class_of(len: usize) -> Option<usize> {
     if len > LARGEST_CLASS {
         return None;
     }
-    let pages = len.div_ceil(ALIGNMENT).max(1).next_power_of_two();
-    Some(pages.trailing_zeros() as usize)
+    let sectors = len.div_ceil(SMALLEST).max(1).next_power_of_two();
+    Some(sectors.trailing_zeros() as usize)
 }
 
 #[cfg(test)]
@@ -122,9 +125,10 @@ mod tests {
     #[test]
     fn classes_are_powers_of_two_up_to_a_mebibyte() {
         assert_eq!(class_of(0), Some(0));
-        assert_eq!(class_of(4096), Some(0));
-        assert_eq!(class_of(4097), Some(1));
-        assert_eq!(class_of(1 << 20), Some(8));
+        assert_eq!(class_of(512), Some(0));
+        assert_eq!(class_of(513), Some(1));
+        assert_eq!(class_of(4096), Some(3));
+        assert_eq!(class_of(1 << 20), Some(11));
         assert_eq!(class_of((1 << 20) + 1), None);
     }
 
@@ -134,7 +138,7 @@ mod tests {
         let first = pool.take(100);
         let address = first.as_ptr();
         drop(first);
-        assert_eq!(pool.take(4096).as_ptr(), address);
+        assert_eq!(pool.take(512).as_ptr(), address);
 
         let many: Vec<_> = (0..8).map(|_| pool.take(4096)).collect();
         assert_eq!(pool.outstanding_bytes(), 8 * 4096);

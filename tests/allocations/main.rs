@@ -3,10 +3,11 @@
 use std::fmt::Debug;
 use std::task::Poll;
 
-use kvick::{Backend, Config, FasterKv, Result, Session};
-use tests::allocations::{Counting, counted};
+use kvick::{Backend, ByteSize, Config, FasterKv, Result, Session};
+use tests::allocations::{Counting, counted, peak};
 use tests::configs::memory_store;
 use tests::polling::poll_once;
+use tests::simulated::World;
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
@@ -145,4 +146,41 @@ fn futures_of_operations_are_small() -> Result<()> {
     fits(store.compare_and_swap(&key, &1, &2));
     futures_of(&mut memory_store::<u64, [u8]>(config()).session()?);
     Ok(())
+}
+
+/// A batch of cold keys began all of its reads at once, with 8 KiB for each: a million keys took
+/// 8 GiB in a store of 32 MiB. It takes its share for I/O, and a twentieth of the memory at the most,
+/// besides the answers.
+#[test]
+fn a_batch_of_cold_keys_stays_within_the_memory_of_the_store() {
+    const KEYS: u64 = 20_000;
+    let memory = ByteSize::mib(1);
+    let world = World::new(1);
+    let site = world.site.clone();
+    let (store, keys) = world.simulation.run(async move {
+        let config = Config::default()
+            .with_memory(memory)
+            .with_page_size(ByteSize::kib(16))
+            .with_segment_size(ByteSize::mib(1))
+            .with_expected_keys(KEYS)
+            .with_huge_pages(false);
+        let store: FasterKv<u64, u64> = site.open(config).await;
+        let keys: Vec<u64> = (0..KEYS).collect();
+        store.rmw_many(&keys, |place, _| place as u64).await.expect("writes");
+        store.flush_and_evict().await.expect("evicts");
+        (store, keys)
+    });
+    let allowed = memory.bytes() / 16 + memory.bytes() / 20;
+    let answers = KEYS * size_of::<Option<u64>>() as u64;
+    let (store, keys) = (&store, &keys);
+    let (found, bytes) = peak(|| world.simulation.run(store.read_many(keys)));
+    assert_eq!(found.expect("reads").iter().flatten().sum::<u64>(), KEYS * (KEYS - 1) / 2);
+    assert!(bytes - answers <= allowed, "read_many: {bytes} bytes, {allowed} beside {answers}");
+    for _ in 0..2 {
+        let update = |_: usize, value: Option<u64>| value.unwrap_or(0) + 1;
+        let (done, bytes) = peak(|| world.simulation.run(store.rmw_many(keys, update)));
+        done.expect("writes");
+        assert!(bytes <= allowed, "rmw_many: {bytes} bytes, {allowed} allowed");
+        world.simulation.run(store.flush_and_evict()).expect("evicts");
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! `SEED=7 cargo test -p tests --test sim -- NAME` replays one run of one test.
 
+mod bounded;
 mod cancellation;
 mod checkpoint_cases;
 mod checkpoint_controls;
@@ -27,6 +28,7 @@ mod log_space;
 mod log_work;
 mod newer;
 mod opening;
+mod overtaken;
 mod pressure;
 mod rot;
 mod space;

@@ -81,7 +81,9 @@ pub(super) enum InMemory {
 impl Seats {
     pub(super) fn new(count: usize) -> Self {
         let epoch = Epoch::new();
-        let stripes = Stripes::new(count, || Seat { participant: epoch.register(), used: 0 });
+        let places = epoch.clone();
+        let make = move || Seat { participant: places.register(), used: 0 };
+        let stripes = Stripes::new(count, make);
         Self { epoch, stripes }
     }
 

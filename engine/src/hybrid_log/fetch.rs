@@ -77,9 +77,14 @@ impl HybridLog {
         let start = self.units.unit_start(address);
         let bytes = self.units.count(start, end) * self.units.unit_bytes();
 
-        let begun = self.handle.now();
-        let buffer = self.buffers.take(bytes);
-        let bytes = self.strip().read(start, buffer).await?;
+        let (strip, offset) = (self.strip(), self.units.device_offset(start));
+        let mut begun = self.handle.now();
+        let read = || {
+            begun = self.handle.now();
+            self.device.read_at(offset, self.buffers.take(bytes))
+        };
+        let transfer = self.reads.with(bytes, read).await;
+        let bytes = strip.read_back(start, transfer)?;
         self.counters.read(bytes.len() as u64, self.handle.now().saturating_sub(begun));
         Ok(Fetched { address, start, bytes, checked: 0 })
     }

@@ -21,6 +21,7 @@
 //!
 //! Source: FASTER, SIGMOD 2018, sections 5 and 6.
 
+mod budget;
 mod capture;
 mod evict;
 mod fetch;
@@ -54,6 +55,7 @@ use crate::error::{Error, Result};
 use crate::record::{Layout, NewRecord, RecordInfo, RecordRef};
 use crate::statistics::DeviceCounters;
 use crate::wait::{wait_either, wait_until};
+use budget::ReadBudget;
 use event_listener::Event;
 use frames::Frames;
 use health::Health;
@@ -118,6 +120,8 @@ pub(crate) struct HybridLog {
     frames: Frames,
     device: Arc<dyn Device>,
     buffers: BufPool,
+    /// What records that are read alone may have on their way from the device.
+    reads: Arc<ReadBudget>,
     epoch: Epoch,
     handle: Handle,
     // Read by every operation, moved by the drivers.
@@ -175,6 +179,8 @@ impl HybridLog {
             frames: Frames::new(page_bits, frames, capacity, huge_pages)?,
             device,
             buffers,
+            // The other half is for what is being written.
+            reads: Arc::new(ReadBudget::new((geometry.flush_bytes / 2).max(1))),
             epoch,
             handle,
             marks: Marks::new(extent),
@@ -357,6 +363,11 @@ impl HybridLog {
     /// Buffers for transfers, and how many bytes of them may be in use at once.
     pub(crate) fn buffers(&self) -> (&BufPool, usize) {
         (&self.buffers, self.geometry.flush_bytes)
+    }
+
+    /// Bytes of records that may be on their way from the device at once.
+    pub(crate) fn read_bytes(&self) -> usize {
+        self.geometry.flush_bytes / 2
     }
 
     /// Makes durable what was written.

@@ -3,7 +3,7 @@
 use super::unit::Units;
 use crate::address::Address;
 use crate::error::{Error, Result};
-use kvick_io::{AlignedBuf, Device};
+use kvick_io::{AlignedBuf, Device, Transfer};
 use std::io;
 
 /// Units of the log from some page on, on some device.
@@ -33,9 +33,15 @@ impl<'d> Strip<'d> {
 
     /// Fills `buffer` with units as they are stored, the first of which is that of `start`.
     pub(crate) async fn read(self, start: Address, buffer: AlignedBuf) -> Result<AlignedBuf> {
-        let (offset, bytes) = (self.offset(start), buffer.len());
-        let transfer = self.device.read_at(offset, buffer).await;
+        let transfer = self.device.read_at(self.offset(start), buffer).await;
+        self.read_back(start, transfer)
+    }
+
+    /// The buffer of a read that has ended, whose first unit is that of `start`.
+    pub(super) fn read_back(self, start: Address, transfer: Transfer) -> Result<AlignedBuf> {
         transfer.result.map_err(|error| {
+            let (offset, bytes) =
+                (self.offset(start), transfer.buf.as_ref().map_or(0, |buf| buf.len()));
             let (file, at) = self.device.locate(offset);
             // What was recorded as written is not there: this is no trouble of the system's.
             if is_missing(&error) {

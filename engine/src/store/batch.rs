@@ -3,17 +3,19 @@
 //! One at a time, an operation waits for two cache misses, the bucket and the record, one after the
 //! other. Here a group of keys goes through three stages: hash and ask for the bucket; find the
 //! entry and ask for the record; finish. The misses of a group overlap. What cannot finish in
-//! memory is left over and done by ordinary operations, all at once.
+//! memory is left over and done by ordinary operations, as many at once as keep the device busy and
+//! have room in the share of the memory that is for I/O.
 
 use super::access::Access;
 use super::changes::Update;
+use super::link::TRIES;
 use super::modify::Modify;
 use super::operation::{Operation, Running};
 use super::read::{Owned, Read};
 use super::seat::Tools;
 use super::sessions::Ledger;
 use super::upsert::Upsert;
-use super::{Core, HashedKey, Step};
+use super::{Blocked, Core, HashedKey, Step};
 use crate::address::Address;
 use crate::codec::{Key, Value};
 use crate::error::Result;
@@ -79,12 +81,39 @@ impl Core {
     }
 }
 
+/// Operations of a batch that wait for the device: as many at once as the store has memory for.
+struct Waiting<F> {
+    operations: FuturesUnordered<F>,
+    most: usize,
+}
+
+impl<T, F: Future<Output = Result<T>>> Waiting<F> {
+    fn new(core: &Core) -> Self {
+        Self { operations: FuturesUnordered::new(), most: core.waits_at_once() }
+    }
+
+    /// Adds one. If there are many, another one ends first, and gives its output.
+    async fn add(&mut self, operation: F) -> Result<Option<T>> {
+        let is_full = self.operations.len() >= self.most;
+        let ended = if is_full { self.operations.try_next().await? } else { None };
+        self.operations.push(operation);
+        Ok(ended)
+    }
+
+    /// The output of the next one that ends.
+    async fn next(&mut self) -> Result<Option<T>> {
+        self.operations.try_next().await
+    }
+}
+
 /// Reads `keys`; the answers are in their order.
 pub(crate) async fn read_many<K: Key + ?Sized, V: Value + ?Sized, Q: Borrow<K::Item>>(
     mut access: Access<'_>,
     keys: &[Q],
 ) -> Result<Vec<Option<V::Owned>>> {
     let mut answers: Vec<Option<V::Owned>> = Vec::with_capacity(keys.len());
+    let core = access.core();
+    let mut waiting = Waiting::new(core);
     let mut left: Vec<usize> = Vec::new();
     for group in keys.chunks(GROUP) {
         access.protected(|core, mut tools| -> Result<()> {
@@ -104,19 +133,18 @@ pub(crate) async fn read_many<K: Key + ?Sized, V: Value + ?Sized, Q: Borrow<K::I
             }
             Ok(())
         })?;
-    }
-    if !left.is_empty() {
-        let core = access.core();
-        let mut reads: FuturesUnordered<_> = left
-            .into_iter()
-            .map(|place| async move {
+        for place in left.drain(..) {
+            let read = async move {
                 let read = Read::<K, V, Owned>::new(keys[place].borrow(), Owned);
                 Running::new(Access::pooled(core), read).await.map(|answer| (place, answer))
-            })
-            .collect();
-        while let Some((place, answer)) = reads.try_next().await? {
-            answers[place] = answer;
+            };
+            if let Some((place, answer)) = waiting.add(read).await? {
+                answers[place] = answer;
+            }
         }
+    }
+    while let Some((place, answer)) = waiting.next().await? {
+        answers[place] = answer;
     }
     Ok(answers)
 }
@@ -163,41 +191,49 @@ where
     Q: Borrow<K::Item>,
     F: FnMut(usize, Option<V::Owned>) -> V::Owned,
 {
-    let mut shared = Mutex::new(f);
-    let ledger = access.ledger();
+    // A closure that panicked has changed nothing: the others may go on with it.
+    let shared = &Mutex::new(f);
+    let apply = |place: usize, current: Option<V::Owned>| {
+        shared.lock().unwrap_or_else(PoisonError::into_inner)(place, current)
+    };
+    let (core, ledger) = (access.core(), access.ledger());
+    let mut waiting = Waiting::new(core);
     let mut left: Vec<(usize, Option<Turn>)> = Vec::new();
-    let mut first = 0;
-    for group in keys.chunks(GROUP) {
-        let f = shared.get_mut().unwrap_or_else(PoisonError::into_inner);
-        access.protected(|core, mut tools| -> Result<()> {
-            core.check_write()?;
-            let staged = core.stage::<K, Q>(group.iter())?;
-            for (place, key) in staged.iter().flatten().enumerate() {
-                let place = first + place;
-                let mut update = Update(|current| f(place, current));
-                let step =
-                    core.modify_hashed::<K, V, _>(key.hashed(), &mut update, tools.again())?;
-                if let Step::Blocked(_) = step {
-                    left.push((place, ledger.as_ref().map(Turn::put_off)));
+    for (first, group) in (0..).step_by(GROUP).zip(keys.chunks(GROUP)) {
+        let staged = access.protected(|core, _| core.stage::<K, Q>(group.iter()))?;
+        let (mut next, mut overtaken) = (0, 0);
+        while next < group.len() {
+            // What is overtaken goes on under another guard.
+            access.protected(|core, mut tools| -> Result<()> {
+                core.check_write()?;
+                for (place, key) in staged.iter().flatten().enumerate().skip(next) {
+                    let mut update = Update(|current| apply(first + place, current));
+                    let step =
+                        core.modify_hashed::<K, V, _>(key.hashed(), &mut update, tools.again())?;
+                    match step {
+                        Step::Done(_) => {}
+                        Step::Blocked(Blocked::Overtaken) if overtaken < TRIES => {
+                            overtaken += 1;
+                            return Ok(());
+                        }
+                        Step::Blocked(_) => {
+                            left.push((first + place, ledger.as_ref().map(Turn::put_off)));
+                        }
+                    }
+                    next = place + 1;
                 }
-            }
-            Ok(())
-        })?;
-        first += group.len();
-    }
-    let (core, shared) = (access.core(), &shared);
-    let modifies: FuturesUnordered<_> = left
-        .into_iter()
-        .map(|(place, turn)| {
-            // A closure that panicked has changed nothing: the others may go on with it.
-            let update = Update(move |current| {
-                shared.lock().unwrap_or_else(PoisonError::into_inner)(place, current)
-            });
+                Ok(())
+            })?;
+        }
+        drop(staged);
+        for (place, turn) in left.drain(..) {
+            let update = Update(move |current| apply(place, current));
             let modify = Modify::<K, V, _>::new(keys[place].borrow(), update);
-            Running::new(Access::pooled(core), InTurn { modify, turn })
-        })
-        .collect();
-    modifies.try_for_each(|_| futures::future::ready(Ok(()))).await
+            waiting.add(Running::new(Access::pooled(core), InTurn { modify, turn })).await?;
+        }
+    }
+    while waiting.next().await?.is_some() {}
+    Ok(())
 }
 
 /// The number of an operation of a session that others have overtaken.

@@ -88,26 +88,22 @@ pub(crate) struct Parts {
 /// Seats for operations on the handle; more than threads are likely to be within a poll at once.
 const POOLED_SEATS: usize = 16;
 
+/// Operations of a batch that wait at once, for each that the device is given.
+const DEPTHS_AHEAD: usize = 4;
+/// What an operation takes that waits for the device, its buffer aside; a little more than it is.
+const WAIT_BYTES: usize = 1 << 10;
+/// A batch goes on with so many at once, however little memory there is.
+const WAITS_MIN: usize = 8;
+
 impl Core {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { config, layout, limits, hasher, index, log, version, sessions } = parts;
         let epoch = log.epoch().clone();
         let registry = Arc::new(Registry::default());
-        let pool = Stripes::new(POOLED_SEATS, || registry.seat(&epoch, limits.yield_every));
+        let (places, seats) = (epoch.clone(), Arc::clone(&registry));
+        let pool = Stripes::new(POOLED_SEATS, move || seats.seat(&places, limits.yield_every));
         let phase = Phase::new(version);
-        Self {
-            config,
-            layout,
-            limits,
-            hasher,
-            epoch,
-            index,
-            log,
-            phase,
-            sessions,
-            pool,
-            registry,
-        }
+        Self { config, layout, limits, hasher, epoch, index, log, phase, sessions, pool, registry }
     }
 
     /// A seat for a new session.
@@ -187,6 +183,13 @@ impl Core {
         self.registry.count(&mut stats);
         let Operations { upserts, modifies, deletes, .. } = stats.operations;
         upserts + modifies + deletes
+    }
+
+    /// How many operations of one batch wait for the device at once: several times as many as the
+    /// device is given, but no more than there is memory for.
+    fn waits_at_once(&self) -> usize {
+        let enough = self.config.depth as usize * DEPTHS_AHEAD;
+        (self.log.read_bytes() / WAIT_BYTES).clamp(WAITS_MIN, enough.max(WAITS_MIN))
     }
 
     /// Refuses if the store is closed or poisoned.
@@ -281,6 +284,9 @@ pub(crate) enum Blocked {
     Fuzzy(Address),
     /// Somebody else is in the middle of a change.
     Contended,
+    /// Others changed the value while a new one was being made of it: the next attempt is to be
+    /// made at once, under a guard of its own.
+    Overtaken,
     /// A version of the store is ending: nothing is changed until the next one has begun.
     Cut,
     /// The value of the record here is in these pieces.
