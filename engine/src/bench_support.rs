@@ -21,7 +21,7 @@ impl Probe {
         let index = HashIndex::new(keys.div_ceil(12), true).expect("memory for the index");
         let hasher = KeyHasher::new(1);
         for key in 0..keys {
-            let entry = index.find_or_create(hasher.hash(&key.to_le_bytes()));
+            let entry = index.find_or_create(hasher.hash(&key.to_le_bytes())).expect("memory");
             assert!(index.try_update(entry, Address::new(64 + key * 24)));
         }
         Self { index, hasher }

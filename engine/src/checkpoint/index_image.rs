@@ -67,7 +67,7 @@ fn steps(end: u64, step: u64) -> impl Iterator<Item = Range<u64>> {
 /// Brings the index of an image back.
 ///
 /// # Errors
-/// As [`show`].
+/// As [`show`]; `Unavailable` if the system has no memory for lines of the index.
 pub(crate) async fn read(
     image: &IndexImage,
     index: &HashIndex,
@@ -76,14 +76,21 @@ pub(crate) async fn read(
     seal: Seal,
 ) -> Result<()> {
     assert_eq!(index.buckets(), image.buckets, "an image fits one size");
+    let mut short = None;
     let load = |part: ImagePart<'_>| match part {
         ImagePart::Table(first, words) => {
             index.load_table(first, words);
             true
         }
-        ImagePart::Overflow(bucket, word) => index.load_overflow_entry(bucket, word),
+        ImagePart::Overflow(bucket, word) => {
+            index.load_overflow_entry(bucket, word).unwrap_or_else(|error| {
+                short = Some(error);
+                false
+            })
+        }
     };
-    show(image, device, buffers, seal, load).await
+    let shown = show(image, device, buffers, seal, load).await;
+    short.map_or(shown, |error| Err(Error::io("memory for the hash index", error)))
 }
 
 /// A part of an image, and where in an index it belongs.

@@ -10,6 +10,7 @@ use super::entry::HashBucketEntry;
 use super::{BUCKET_LINES, HashIndex, LINE_WORDS};
 use crate::address::Address;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
+use std::io;
 use std::ops::Range;
 
 /// Words of a bucket in the table.
@@ -72,20 +73,23 @@ impl HashIndex {
     }
 
     /// Adds an overflow entry of a bucket from an image; false if there is no such bucket.
-    pub(crate) fn load_overflow_entry(&self, bucket: u64, word: u64) -> bool {
+    ///
+    /// # Errors
+    /// If the system has no memory for another line.
+    pub(crate) fn load_overflow_entry(&self, bucket: u64, word: u64) -> io::Result<bool> {
         if bucket >= self.buckets {
-            return false;
+            return Ok(false);
         }
         let mut last = self.line_of(bucket, 1);
         for line in self.overflow_of(bucket) {
             let free = line.entries().iter().find(|slot| slot.load(Ordering::Relaxed) == 0);
             if let Some(slot) = free {
                 slot.store(word, Ordering::Relaxed);
-                return true;
+                return Ok(true);
             }
             last = line;
         }
-        self.extend(last);
+        self.extend(last)?;
         self.load_overflow_entry(bucket, word)
     }
 
@@ -130,10 +134,10 @@ mod tests {
         let hash = |key: u64| hasher.hash(&key.to_le_bytes());
         let index = HashIndex::new(3, false).expect("memory");
         for key in 0..400 {
-            index.raise(hash(key), Address::new(1000 + 8 * key));
+            index.raise(hash(key), Address::new(1000 + 8 * key)).expect("memory");
         }
         // One that leads nowhere yet.
-        index.find_or_create(hash(1000));
+        index.find_or_create(hash(1000)).expect("memory");
         let (mut table, mut overflow) = (Vec::new(), Vec::new());
         index.copy_table(0..HashIndex::table_words(3), &mut table);
         (0..3).for_each(|bucket| index.copy_overflow(bucket, &mut overflow));
@@ -148,7 +152,9 @@ mod tests {
         let mut rest = &overflow[..];
         while let [bucket, count, entries @ ..] = rest {
             let (entries, after) = entries.split_at(usize::try_from(*count).expect("small"));
-            assert!(entries.iter().all(|word| copy.load_overflow_entry(*bucket, *word)));
+            for word in entries {
+                assert!(copy.load_overflow_entry(*bucket, *word).expect("memory"));
+            }
             rest = after;
         }
         for key in 0..400 {
@@ -163,7 +169,7 @@ mod tests {
         let hash = KeyHasher::new(7).hash(b"key");
         let index = HashIndex::new(1, false).expect("memory");
         for address in [800, 2000, 64, 1600] {
-            index.raise(hash, Address::new(address));
+            index.raise(hash, Address::new(address)).expect("memory");
         }
         assert_eq!(index.find(hash).expect("there").address(), Address::new(2000));
     }

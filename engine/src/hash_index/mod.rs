@@ -42,6 +42,7 @@ use kvick_io::sync::atomic::{AtomicU64, Ordering, fence};
 use kvick_io::sync::hint::spin_loop;
 use line::{LINE_WORDS, Line};
 use overflow::OverflowLines;
+use std::io;
 
 /// Lines of a bucket.
 const BUCKET_LINES: usize = 2;
@@ -74,7 +75,7 @@ enum Search<'i> {
 }
 
 impl HashIndex {
-    pub(crate) fn new(buckets: u64, huge_pages: bool) -> std::io::Result<Self> {
+    pub(crate) fn new(buckets: u64, huge_pages: bool) -> io::Result<Self> {
         assert!(buckets > 0, "at least one bucket");
         let words = usize::try_from(buckets * BUCKET_BYTES / 8).expect("fits in memory");
         let words = WordMemory::zeroed(words, huge_pages)?;
@@ -109,11 +110,14 @@ impl HashIndex {
     }
 
     /// The entry of `hash`, made if need be; a new one has the address `UNSET`.
+    ///
+    /// # Errors
+    /// If its bucket is full and the system has no memory for another line of it.
     #[inline(always)]
-    pub(crate) fn find_or_create(&self, hash: KeyHash) -> FoundEntry {
+    pub(crate) fn find_or_create(&self, hash: KeyHash) -> io::Result<FoundEntry> {
         match self.find(hash) {
-            Some(found) => found,
-            None => FoundEntry { hash, observed: self.create(hash) },
+            Some(found) => Ok(found),
+            None => Ok(FoundEntry { hash, observed: self.create(hash)? }),
         }
     }
 
@@ -133,11 +137,14 @@ impl HashIndex {
 
     /// Makes `address` the newest record of its entry unless that leads to a newer one already:
     /// records of the log can be added in any order.
-    pub(crate) fn raise(&self, hash: KeyHash, address: Address) {
+    ///
+    /// # Errors
+    /// As [`find_or_create`](Self::find_or_create).
+    pub(crate) fn raise(&self, hash: KeyHash, address: Address) -> io::Result<()> {
         loop {
-            let entry = self.find_or_create(hash);
+            let entry = self.find_or_create(hash)?;
             if entry.address() >= address || self.try_update(entry, address) {
-                return;
+                return Ok(());
             }
         }
     }
@@ -186,15 +193,15 @@ impl HashIndex {
 
     #[cold]
     #[inline(never)]
-    fn create(&self, hash: KeyHash) -> HashBucketEntry {
+    fn create(&self, hash: KeyHash) -> io::Result<HashBucketEntry> {
         let entry = HashBucketEntry::new(hash.tag(), Address::UNSET);
         let mut attempts = 0_u32;
         loop {
             let word = match self.search(hash) {
-                Search::Found(found) => return found,
+                Search::Found(found) => return Ok(found),
                 Search::Free(word) => word,
                 Search::Full(line) => {
-                    self.extend(line);
+                    self.extend(line)?;
                     continue;
                 }
             };
@@ -208,7 +215,7 @@ impl HashIndex {
             if self.is_alone(hash, word) {
                 // Release: nothing precedes it but the claim; pairs with the Acquire of searches.
                 word.store(entry.raw(), Ordering::Release);
-                return entry;
+                return Ok(entry);
             }
             word.store(HashBucketEntry::FREE.raw(), Ordering::Release);
             // Racers wait for different times, or they could meet for ever.
@@ -268,11 +275,12 @@ impl HashIndex {
     }
 
     /// Links a new overflow line behind `line`, which must be the last of its bucket.
-    fn extend(&self, line: Line<'_>) {
-        let number = self.overflow.take();
+    fn extend(&self, line: Line<'_>) -> io::Result<()> {
+        let number = self.overflow.take()?;
         if line.try_link(number).is_err() {
             self.overflow.give_back(number);
         }
+        Ok(())
     }
 }
 

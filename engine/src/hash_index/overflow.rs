@@ -4,6 +4,7 @@ use super::line::{LINE_WORDS, Line};
 use crate::memory::WordMemory;
 use kvick_io::sync::Mutex;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
+use std::io;
 use std::sync::OnceLock;
 
 /// Lines of the first chunk; each next chunk is twice as large.
@@ -14,17 +15,25 @@ const CHUNKS: usize = 40;
 /// Overflow lines, numbered from 1.
 #[derive(Debug)]
 pub(super) struct OverflowLines {
+    // Fixed after creation: where words come from.
+    reserve: fn(usize) -> io::Result<WordMemory>,
     // Written once each, before a number of theirs is handed out.
     chunks: [OnceLock<WordMemory>; CHUNKS],
     // Any thread, atomic: lines ever taken.
     taken: AtomicU64,
-    // Lines whose taker lost the race to link them.
+    // Lines whose taker lost the race to link them, or had no memory for their chunk.
     returned: Mutex<Vec<u64>>,
 }
 
 impl OverflowLines {
     pub(super) fn new() -> Self {
+        Self::from(|words| WordMemory::zeroed(words, false))
+    }
+
+    /// Whose memory comes from `reserve`, which is given numbers of words.
+    pub(super) fn from(reserve: fn(usize) -> io::Result<WordMemory>) -> Self {
         Self {
+            reserve,
             chunks: [const { OnceLock::new() }; CHUNKS],
             taken: AtomicU64::new(0),
             returned: Mutex::new(Vec::new()),
@@ -32,18 +41,35 @@ impl OverflowLines {
     }
 
     /// A zeroed line that nobody else has.
-    pub(super) fn take(&self) -> u64 {
-        if let Some(number) = self.returned.lock().expect("nothing panics under it").pop() {
-            return number;
-        }
+    ///
+    /// # Errors
+    /// If the system has no memory for it now. Nothing has changed then.
+    pub(super) fn take(&self) -> io::Result<u64> {
+        let returned = self.returned.lock().expect("nothing panics under it").pop();
         // Relaxed: only uniqueness matters; the link publishes the line.
-        let index = self.taken.fetch_add(1, Ordering::Relaxed);
-        let (chunk, _) = place(index);
-        self.chunks[chunk].get_or_init(|| {
-            let words = usize::try_from(FIRST_CHUNK << chunk).expect("fits") * LINE_WORDS;
-            WordMemory::zeroed(words, false).expect("the kernel has memory for the hash index")
-        });
-        index + 1
+        let number = returned.unwrap_or_else(|| self.taken.fetch_add(1, Ordering::Relaxed) + 1);
+        let (chunk, _) = place(number - 1);
+        if let Err(error) = self.ensure(chunk) {
+            self.give_back(number);
+            return Err(error);
+        }
+        Ok(number)
+    }
+
+    /// Makes a chunk if it is not there yet. Of two that make it at once, one is dropped.
+    fn ensure(&self, chunk: usize) -> io::Result<()> {
+        let place = &self.chunks[chunk];
+        if place.get().is_some() {
+            return Ok(());
+        }
+        let words = usize::try_from(FIRST_CHUNK << chunk).expect("fits") * LINE_WORDS;
+        match (self.reserve)(words) {
+            Ok(memory) => drop(place.set(memory)),
+            // There may have been memory for one of two.
+            Err(_) if place.get().is_some() => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     /// Takes back a line that was never linked.
@@ -93,11 +119,11 @@ mod tests {
     #[test]
     fn returned_lines_are_taken_again() {
         let lines = OverflowLines::new();
-        let first = lines.take();
-        let second = lines.take();
+        let first = lines.take().expect("memory");
+        let second = lines.take().expect("memory");
         assert_ne!(first, second);
         lines.give_back(first);
-        assert_eq!(lines.take(), first);
+        assert_eq!(lines.take().expect("memory"), first);
         assert_eq!(lines.bytes(), 128);
     }
 }

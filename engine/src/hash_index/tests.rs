@@ -19,7 +19,7 @@ mod plain {
             let mut model: HashMap<(u64, u16), Address> = HashMap::new();
             for key in 0..2000_u64 {
                 let hash = hash(key);
-                let entry = index.find_or_create(hash);
+                let entry = index.find_or_create(hash).expect("memory");
                 let place = (hash.bucket(buckets), hash.tag());
                 let expected = model.get(&place).copied().unwrap_or(Address::UNSET);
                 assert_eq!(entry.address(), expected);
@@ -36,6 +36,46 @@ mod plain {
         }
     }
 
+    /// A bucket that ran full when the system had no memory for another line panicked in the poll
+    /// of its operation, and so did every later operation on a new key of that bucket.
+    #[test]
+    fn a_full_bucket_without_memory_says_so_and_goes_on_later() {
+        use std::cell::Cell;
+        thread_local!(static IS_SHORT: Cell<bool> = const { Cell::new(true) });
+        fn reserve(words: usize) -> io::Result<WordMemory> {
+            if IS_SHORT.get() {
+                return Err(io::ErrorKind::OutOfMemory.into());
+            }
+            WordMemory::zeroed(words, false)
+        }
+        let mut index = HashIndex::new(1, false).expect("memory");
+        index.overflow = OverflowLines::from(reserve);
+        let mut refused = 0;
+        for key in 0..1000 {
+            match index.find_or_create(hash(key)) {
+                Ok(entry) => assert!(index.try_update(entry, Address::new(64 + key * 8))),
+                Err(error) => {
+                    assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
+                    assert!(index.find(hash(key)).is_none(), "key {key} was refused");
+                    refused += 1;
+                    // Now and then the system has some for a while.
+                    IS_SHORT.set(refused % 100 != 0);
+                    continue;
+                }
+            }
+            IS_SHORT.set(key % 300 != 0 && IS_SHORT.get());
+        }
+        assert!((100..986).contains(&refused), "{refused} refused");
+        IS_SHORT.set(false);
+        for key in 0..1000 {
+            let entry = index.find_or_create(hash(key)).expect("memory");
+            let is_new = entry.address() == Address::UNSET;
+            assert!(is_new || entry.address() >= Address::new(64));
+        }
+        // Lines that could not be had are taken later: no number is lost.
+        assert!(index.bytes() <= 128 + 64 * 1000_u64.div_ceil(7), "{} bytes", index.bytes());
+    }
+
     #[test]
     fn an_empty_index_finds_nothing() {
         let index = HashIndex::new(4, false).expect("memory");
@@ -48,7 +88,7 @@ mod plain {
         let keys = 120_000;
         let index = HashIndex::new(keys / 12, false).expect("memory");
         for key in 0..keys {
-            let entry = index.find_or_create(hash(key));
+            let entry = index.find_or_create(hash(key)).expect("memory");
             assert!(index.try_update(entry, Address::new(64 + key * 24)));
         }
         assert!(index.bytes() <= keys * 12, "{} bytes for {keys} keys", index.bytes());
@@ -61,7 +101,7 @@ mod plain {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for key in 0..500 {
-                        index.find_or_create(hash(key));
+                        index.find_or_create(hash(key)).expect("memory");
                     }
                 });
             }
@@ -94,6 +134,10 @@ mod loom_tests {
         std::ptr::from_ref(slot.expect("unchanged")).addr()
     }
 
+    fn made(index: &HashIndex, hash: KeyHash) -> usize {
+        place(index, index.find_or_create(hash).expect("memory"))
+    }
+
     /// Two creators of one tag, in every interleaving: one entry, and both get it.
     #[test]
     fn loom_one_entry_per_tag() {
@@ -105,9 +149,9 @@ mod loom_tests {
             let hash = KeyHasher::new(0).hash(b"key");
             let other = {
                 let index = Arc::clone(&index);
-                thread::spawn(move || place(&index, index.find_or_create(hash)))
+                thread::spawn(move || made(&index, hash))
             };
-            let own = place(&index, index.find_or_create(hash));
+            let own = made(&index, hash);
             assert_eq!(own, other.join().expect("no panic"), "two entries of one tag");
         });
     }
@@ -121,7 +165,7 @@ mod loom_tests {
         model.check(|| {
             let index = Arc::new(HashIndex::new(1, false).expect("memory"));
             let hash = KeyHasher::new(0).hash(b"key");
-            let entry = index.find_or_create(hash);
+            let entry = index.find_or_create(hash).expect("memory");
             assert_eq!(entry.address(), Address::UNSET);
             let other = {
                 let index = Arc::clone(&index);

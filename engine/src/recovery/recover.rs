@@ -13,8 +13,8 @@ use crate::hash::{HASH_ID, KeyHasher};
 use crate::hash_index::HashIndex;
 use crate::hybrid_log::{HybridLog, LogExtent, PagePayload};
 use crate::publication::LOG;
-use crate::store::{Core, Limits};
 use crate::store::sessions::Sessions;
+use crate::store::{Core, Limits};
 use kvick_io::{BufPool, Device};
 use kvick_runtime::Task;
 use std::sync::Arc;
@@ -55,8 +55,7 @@ impl Opening {
         report.sessions = chosen.map(|record| record.sessions).unwrap_or_default();
         let sessions = Sessions::new(self.life, report.sessions.clone());
         let version = manifest.next_token;
-        let core =
-            self.core(limits, (&manifest, types.layout), (index, log), (version, sessions));
+        let core = self.core(limits, (&manifest, types.layout), (index, log), (version, sessions));
         tracing::info!(?report.chosen, report.replayed_bytes, "recovered");
         Ok((core, catalog, report))
     }

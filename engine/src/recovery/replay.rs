@@ -1,5 +1,6 @@
 //! Going through the log: the index learns of every record, the last pages stay in memory.
 
+use super::create::no_memory;
 use super::{OnProgress, RecoveryProgress, RecoveryReport};
 use crate::address::Address;
 use crate::error::{Error, Result};
@@ -89,7 +90,7 @@ impl<'l> Replay<'l> {
         if let Some(front) = self.joint.finish() {
             self.walk(&front)?;
         }
-        self.raise_group();
+        self.raise_group()?;
         report.replayed_bytes += self.bytes;
         report.replayed_records += self.records;
         Ok(Arc::into_inner(self.index).expect("whoever loaded it has ended"))
@@ -115,16 +116,17 @@ impl<'l> Replay<'l> {
             self.index.prefetch(hash);
             self.group.push((hash, record.address));
             if self.group.len() == GROUP {
-                self.raise_group();
+                self.raise_group()?;
             }
         }
         Ok(())
     }
 
-    fn raise_group(&mut self) {
+    fn raise_group(&mut self) -> Result<()> {
         self.records += self.group.len() as u64;
         for (hash, address) in self.group.drain(..) {
-            self.index.raise(hash, address);
+            self.index.raise(hash, address).map_err(no_memory)?;
         }
+        Ok(())
     }
 }

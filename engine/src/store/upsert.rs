@@ -1,15 +1,16 @@
 //! Upsert: set a value without looking at the old one.
 
-use super::link::{Link, until_settled};
 use super::limits::{key_too_long, value_too_long};
+use super::link::{Link, until_settled};
 use super::operation::Operation;
 use super::seat::Tools;
 use super::trace::{Found, InMemory, Version};
 use super::{Blocked, Core, HashedKey, Step, Types, layout};
 use crate::address::Address;
 use crate::codec::{Key, Value};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::hash::KeyHash;
+use crate::hash_index::FoundEntry;
 use crate::hybrid_log::Region;
 use crate::record::{Content, Layout, NewRecord, RecordRef, Shape, ValueState};
 use crate::statistics::Counter;
@@ -56,6 +57,12 @@ impl Core {
         Ok(HashedKey { bytes: key, hash: self.hasher.hash(key) })
     }
 
+    /// The entry of a key's hash, made if need be.
+    #[inline(always)]
+    pub(super) fn entry_of(&self, hash: KeyHash) -> Result<FoundEntry> {
+        self.index.find_or_create(hash).map_err(no_index_memory)
+    }
+
     /// Refuses a value that is not what its type says, or too long.
     #[inline(always)]
     pub(super) fn check_value<V: Value + ?Sized>(&self, value: &[u8]) -> Result<()> {
@@ -93,7 +100,7 @@ impl Core {
         let mut record = NewRecord { key, value, content: Content::Value };
         if self.is_too_long(layout, key, value) {
             // A blind write does not depend on what is there, so any version will do.
-            let version = Version { newest: Address::NONE, state: 0 };
+            let version = Version { newest: Address::NONE, state: None };
             match tools.learnt.scattered_for(version) {
                 Some(pieces) => {
                     record = NewRecord { key, value: pieces, content: Content::InPieces };
@@ -120,7 +127,7 @@ impl Core {
         record: NewRecord<'_>,
         tools: &Tools<'_>,
     ) -> Result<Option<Step<()>>> {
-        let entry = self.index.find_or_create(hash);
+        let entry = self.entry_of(hash)?;
         let found = self.trace::<S>(entry.address(), record.key, tools.guard);
         if let Found::InMemory(InMemory { record: current, region: Region::Mutable, .. }) = found
             && record.content == Content::Value
@@ -193,9 +200,14 @@ pub(super) fn word_of(value: &[u8]) -> u64 {
 }
 
 #[cold]
-fn wrong_width(name: &str, expected: Option<usize>, got: usize) -> crate::error::Error {
+fn no_index_memory(error: std::io::Error) -> Error {
+    Error::io("growing the hash index, nothing was changed", error)
+}
+
+#[cold]
+fn wrong_width(name: &str, expected: Option<usize>, got: usize) -> Error {
     let expected = expected.unwrap_or_default();
-    crate::error::Error::invalid(format!(
+    Error::invalid(format!(
         "{name} was encoded in {got} bytes, but its type says that all take {expected}"
     ))
 }
