@@ -39,6 +39,14 @@ use tracing::Instrument;
 /// Operations on the handle borrow a place in the epoch table for each poll and carry no order
 /// among themselves; a [`Session`] has a place of its own and is a sequence.
 ///
+/// # Code within operations
+/// Closures, views and [codecs](crate::Value) run within the poll of their operation, in which the
+/// store can free no memory and end no version. They must not block, and must not wait for the
+/// store: not for a [`checkpoint`](Self::checkpoint), [`flush`](Self::flush) or
+/// [`close`](Self::close), nor with `block_on` for an operation that may wait for a device or for
+/// room. A closure that does may stop all writers for ever. Operations that are ready at once, and
+/// [`try_read`](Self::try_read), may be used in there, of this store, too.
+///
 /// What is in a [`checkpoint`](Self::checkpoint) is there again when the store is opened next.
 /// [`close`](Self::close) takes a last one. Dropping the last handle and session ends the store in
 /// the background, without one: as a crash would.

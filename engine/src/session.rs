@@ -123,8 +123,9 @@ macro_rules! operations {
         /// Shows the newest value of `key` to `look`, in place where it is immutable or a single
         /// word, else from a copy that is kept for the next operation.
         ///
-        /// `look` runs at most once, within a poll; it must not block. If it panics, the panic
-        /// passes through and the store is as before.
+        /// `look` runs at most once, within a poll. If it panics, the panic passes through and the
+        /// store is as before. It must not block, nor wait for the store: see
+        /// [Code within operations](crate::FasterKv#code-within-operations).
         ///
         /// # Errors
         /// As [`read`](Self::read).
@@ -187,8 +188,11 @@ macro_rules! operations {
 
         /// Replaces the value of `key` by what `update` makes of it, atomically per key.
         ///
-        /// `update` gets a copy of the value, or `None`; it may run more than once, and only the
-        /// last result counts. If it panics, the panic passes through and the value is as before.
+        /// `update` gets a copy of the value, or `None`. It is optimistic: it runs without a lock,
+        /// and again if another operation changed the value meanwhile; only the last result counts.
+        /// Beside writers of the same key a long `update` may run many times. If it panics, the
+        /// panic passes through and the value is as before. It must not block, nor wait for the
+        /// store: see [Code within operations](crate::FasterKv#code-within-operations).
         ///
         /// # Errors
         /// Those of [`read`](Self::read) and [`upsert`](Self::upsert).
@@ -250,8 +254,9 @@ macro_rules! operations {
             CompareAndSwap(Running::new($self.access(), Modify::new(key, swap)))
         }
 
-        /// Reads many keys: prefetched together, cold ones from the device all at once. The
-        /// answers are in the order of the keys. Not one atomic step: each key is read by itself.
+        /// Reads many keys: prefetched together, cold ones from the device many at once, as
+        /// [`Config::depth`](crate::Config::depth) and the memory for I/O allow. The answers are in
+        /// the order of the keys. Not one atomic step: each key is read by itself.
         ///
         /// # Errors
         /// As [`read`](Self::read), for the first key that fails.
@@ -281,7 +286,8 @@ macro_rules! operations {
         }
 
         /// Modifies many keys, each atomically by itself, as [`rmw`](Self::rmw) does; `update` is
-        /// also told the position of the key in `keys`.
+        /// also told the position of the key in `keys`. Several runs of it follow each other without
+        /// a pause for the store's maintenance: give long ones to [`rmw`](Self::rmw).
         ///
         /// # Errors
         /// As [`rmw`](Self::rmw), for the first key that fails; others may be modified.

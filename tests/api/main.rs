@@ -3,6 +3,7 @@
 mod basics;
 mod batches;
 mod checkpoints;
+mod closures;
 mod codecs;
 mod conditional;
 mod fairness;

@@ -6,7 +6,9 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use kvick::runtime::block_on;
-use kvick::{Backend, ByteSize, CodecError, Config, Error, ErrorKind, FasterKv, Key, Result, Value};
+use kvick::{
+    Backend, ByteSize, CodecError, Config, Error, ErrorKind, FasterKv, Key, Result, Value,
+};
 use tests::configs::memory_store;
 use tests::samples::pattern;
 

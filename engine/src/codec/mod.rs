@@ -30,6 +30,9 @@ pub use self::zero_copy::ZeroCopy;
 
 /// A type whose values can be stored.
 ///
+/// The functions run within the polls of operations: they must not block, and must not wait for a
+/// store ([why](crate::FasterKv#code-within-operations)).
+///
 /// The implementor may be the stored type itself (`u64`, `String`), an unsized form of it (`str`)
 /// or a marker that chooses an encoding for it ([`ZeroCopy<T>`]).
 ///

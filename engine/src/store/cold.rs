@@ -62,7 +62,7 @@ impl<'a> Wait<'a> {
                 core.cut_over().await?;
                 Ok(Lesson::Nothing)
             }),
-            Blocked::Contended => Box::pin(async {
+            Blocked::Contended | Blocked::Overtaken => Box::pin(async {
                 YieldOnce(false).await;
                 Ok(Lesson::Nothing)
             }),

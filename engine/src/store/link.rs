@@ -19,8 +19,9 @@ pub(super) enum Link {
     NoRoom(u64),
 }
 
-/// How often an attempt starts over before it lets others run.
-const TRIES: usize = 64;
+/// How often an attempt starts over, and an operation that is overtaken, before it lets other tasks
+/// run.
+pub(super) const TRIES: usize = 64;
 
 impl Core {
     /// Appends `record` in front of the chain that `entry` was found to lead to, and links it if

@@ -11,6 +11,10 @@
 //!
 //! A copy is linked only if the entry is as it was when the old value was found, so no update is
 //! lost. The change may be computed several times; it takes effect once.
+//!
+//! A change is code of the user, and may take long. So an attempt computes it once: if others were
+//! faster meanwhile, the attempt ends ([`Blocked::Overtaken`]) and the next one has a guard of its
+//! own. Otherwise what waits for guards to end would wait for all of them.
 
 use super::link::{Link, until_settled};
 use super::operation::Operation;
@@ -101,7 +105,7 @@ impl Core {
         }
         let step = until_settled(|| {
             let entry = if C::CREATES {
-                self.index.find_or_create(hash)
+                self.entry_of(hash)?
             } else if let Some(entry) = self.index.find(hash) {
                 entry
             } else {
@@ -119,7 +123,7 @@ impl Core {
 }
 
 impl Try<'_, '_> {
-    /// One try; `None` if somebody else was faster.
+    /// One try; `None` if somebody else was faster before the change was computed.
     #[inline(always)]
     fn once<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
         &mut self,
@@ -169,11 +173,11 @@ impl Try<'_, '_> {
             let swap = word.compare_exchange(current, new, Ordering::AcqRel, Ordering::Relaxed);
             Ok(swap.is_ok())
         })?;
-        Ok(match swapped {
-            None => Some(Step::Done(false)),
-            Some(true) => Some(Step::Done(true)),
-            Some(false) => None,
-        })
+        Ok(Some(match swapped {
+            None => Step::Done(false),
+            Some(true) => Step::Done(true),
+            Some(false) => Step::Blocked(Blocked::Overtaken),
+        }))
     }
 
     /// A value in memory: in place if it is mutable and the new one fits, else as a copy.
@@ -226,7 +230,7 @@ impl Try<'_, '_> {
     ) -> Result<Option<Step<bool>>> {
         let layout = layout::<K, V>();
         if region != Region::Mutable {
-            return self.copy_of::<K, V, C>(Some(value), state.raw(), change);
+            return self.copy_of::<K, V, C>(Some(value), Some(state.raw()), change);
         }
         if state.is_sealed() {
             // Somebody is about to link a copy of it.
@@ -235,30 +239,30 @@ impl Try<'_, '_> {
         let word = record.state_word(layout);
         let Self { core, key, entry, .. } = *self;
         let Tools { guard, counters, learnt, .. } = *self.tools;
-        let version = Version { newest: entry.address(), state: state.raw() };
+        let version = Version { newest: entry.address(), state: Some(state.raw()) };
         if let Some(record) = scattered(learnt, version, key) {
-            return Ok(sealed(state, word, || {
+            return Ok(Some(sealed(state, word, || {
                 core.link::<Types<K, V>>(entry, record, guard, counters)
-            }));
+            })));
         }
         let step = change.apply(Some(value), |new| {
             core.check_value::<V>(new)?;
             if capacity.is_some_and(|capacity| new.len() <= capacity) {
                 if state.transition_to_locked(word).is_err() {
-                    return Ok(None);
+                    return Ok(Step::Blocked(Blocked::Overtaken));
                 }
                 core.stamp(record);
                 record.write_value(layout, new);
                 state.unlock(word, new.len());
-                return Ok(Some(Step::Done(true)));
+                return Ok(Step::Done(true));
             }
             if core.is_too_long(layout, key, new) {
-                return Ok(Some(too_long(version, new)));
+                return Ok(too_long(version, new));
             }
             let record = NewRecord { key, value: new, content: Content::Value };
             Ok(sealed(state, word, || core.link::<Types<K, V>>(entry, record, guard, counters)))
         })?;
-        Ok(step.unwrap_or(Some(Step::Done(false))))
+        Ok(Some(step.unwrap_or(Step::Done(false))))
     }
 
     /// A value on the device, once it is known.
@@ -297,13 +301,14 @@ impl Try<'_, '_> {
         current: Option<&[u8]>,
         change: &mut C,
     ) -> Result<Option<Step<bool>>> {
-        self.copy_of::<K, V, C>(current, 0, change)
+        // It is where it cannot change, or not there.
+        self.copy_of::<K, V, C>(current, current.map(|_| 0), change)
     }
 
     fn copy_of<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
         &mut self,
         current: Option<&[u8]>,
-        state: u64,
+        state: Option<u64>,
         change: &mut C,
     ) -> Result<Option<Step<bool>>> {
         let layout = layout::<K, V>();
@@ -311,17 +316,17 @@ impl Try<'_, '_> {
         let Tools { guard, counters, learnt, .. } = *self.tools;
         let version = Version { newest: entry.address(), state };
         if let Some(record) = scattered(learnt, version, key) {
-            return Ok(linked(core.link::<Types<K, V>>(entry, record, guard, counters)));
+            return Ok(Some(linked(core.link::<Types<K, V>>(entry, record, guard, counters))));
         }
         let step = change.apply(current, |new| {
             core.check_value::<V>(new)?;
             if core.is_too_long(layout, key, new) {
-                return Ok(Some(too_long(version, new)));
+                return Ok(too_long(version, new));
             }
             let record = NewRecord { key, value: new, content: Content::Value };
             Ok(linked(core.link::<Types<K, V>>(entry, record, guard, counters)))
         })?;
-        Ok(step.unwrap_or(Some(Step::Done(false))))
+        Ok(Some(step.unwrap_or(Step::Done(false))))
     }
 }
 
@@ -342,9 +347,9 @@ fn sealed(
     state: ValueState,
     word: &kvick_io::sync::atomic::AtomicU64,
     link: impl FnOnce() -> Link,
-) -> Option<Step<bool>> {
+) -> Step<bool> {
     if state.transition_to_sealed(word).is_err() {
-        return None;
+        return Step::Blocked(Blocked::Overtaken);
     }
     let link = link();
     if link != Link::Linked {
@@ -353,10 +358,10 @@ fn sealed(
     linked(link)
 }
 
-fn linked(link: Link) -> Option<Step<bool>> {
+fn linked(link: Link) -> Step<bool> {
     match link {
-        Link::Linked => Some(Step::Done(true)),
-        Link::Lost => None,
-        Link::NoRoom(bytes) => Some(Step::Blocked(Blocked::Room(bytes))),
+        Link::Linked => Step::Done(true),
+        Link::Lost => Step::Blocked(Blocked::Overtaken),
+        Link::NoRoom(bytes) => Step::Blocked(Blocked::Room(bytes)),
     }
 }

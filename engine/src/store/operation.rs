@@ -10,6 +10,7 @@
 
 use super::access::Access;
 use super::cold::{Cold, Wait};
+use super::link::TRIES;
 use super::seat::Tools;
 use super::{Core, Step};
 use crate::error::Result;
@@ -133,6 +134,18 @@ impl<'a, O: Operation> Running<'a, O> {
         blocked: super::Blocked,
         context: &mut Context<'_>,
     ) -> Poll<Result<O::Output>> {
+        let mut blocked = blocked;
+        for _ in 0..TRIES {
+            if !matches!(blocked, super::Blocked::Overtaken) {
+                break;
+            }
+            let Self { access, operation, .. } = self;
+            match access.protected(|core, tools| operation.attempt(core, tools)) {
+                Ok(Step::Blocked(next)) => blocked = next,
+                Ok(Step::Done(output)) => return Poll::Ready(self.finish(Ok(output))),
+                Err(error) => return Poll::Ready(self.finish(Err(error))),
+            }
+        }
         self.suspend(blocked);
         self.poll_cold(context)
     }

@@ -32,8 +32,10 @@ pub(super) struct InMemory<'g> {
 pub(crate) struct Version {
     /// The newest address in the entry.
     pub(super) newest: Address,
-    /// The value's state word, where values change in place.
-    pub(super) state: u64,
+    /// The value's state word, where values change in place; 0 for other values. None if there is
+    /// no value: an empty one that was never changed has a state of 0, too, and deleting it moves
+    /// neither the entry nor the address.
+    pub(super) state: Option<u64>,
 }
 
 impl Core {

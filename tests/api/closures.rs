@@ -1,0 +1,179 @@
+//! Code of the user within operations: it may begin other operations, take any time, and lose to
+//! others, and nothing waits for it that need not.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use kvick::runtime::block_on;
+use kvick::{ByteSize, Config, FasterKv, Result, TryRead};
+use tests::configs::memory_store;
+use tests::polling::poll_once;
+
+/// More than there are places for operations on the handle that are in a poll at once.
+const THREADS: u64 = 40;
+/// After so long an operation hangs. Nothing is measured by it.
+const FOR_EVER: Duration = Duration::from_secs(60);
+
+fn words() -> FasterKv<u64, u64> {
+    let config = Config::default().with_memory(ByteSize::mib(1)).with_huge_pages(false);
+    memory_store(config)
+}
+
+/// Threads of which each is in a closure of an operation of its own on the handle.
+struct InClosures {
+    threads: Vec<thread::JoinHandle<Result<()>>>,
+    arrived: Receiver<()>,
+    leave: Vec<Sender<()>>,
+}
+
+impl InClosures {
+    /// All are in their closures when it returns; `within` is done before they leave.
+    fn enter(store: &FasterKv<u64, u64>, within: fn(&FasterKv<u64, u64>)) -> Self {
+        let (arrive, arrived) = channel();
+        let (mut threads, mut leave) = (Vec::new(), Vec::new());
+        for key in 0..THREADS {
+            let (let_go, may_go) = channel();
+            leave.push(let_go);
+            let (store, inner, arrive) = (store.clone(), store.clone(), arrive.clone());
+            let thread = thread::Builder::new().name(format!("closure-{key}"));
+            let running = thread.spawn(move || {
+                let update = |value: Option<u64>| {
+                    arrive.send(()).expect("the test waits for all");
+                    may_go.recv().expect("the test lets all go");
+                    within(&inner);
+                    value.unwrap_or(0) + 1
+                };
+                block_on(store.rmw(&key, update))
+            });
+            threads.push(running.expect("a thread is to be had"));
+        }
+        for _ in 0..THREADS {
+            arrived.recv_timeout(FOR_EVER).expect("a thread does not get into its closure");
+        }
+        Self { threads, arrived, leave }
+    }
+
+    fn leave(self) -> Result<()> {
+        for let_go in &self.leave {
+            let_go.send(()).expect("the thread waits");
+        }
+        // Whoever hangs keeps his end of the channel.
+        let ended = self.arrived.recv_timeout(FOR_EVER);
+        assert!(ended.is_err_and(|error| error == std::sync::mpsc::RecvTimeoutError::Disconnected));
+        self.threads.into_iter().try_for_each(|thread| thread.join().expect("no panic"))
+    }
+}
+
+/// From sixteen threads on, operations within closures of operations waited for each other's
+/// places, for ever: also those that promise to wait for nothing.
+#[test]
+fn operations_within_closures_wait_for_no_place() -> Result<()> {
+    let store = words();
+    block_on(store.upsert(&1000, &7))?;
+    let in_closures = InClosures::enter(&store, |store| {
+        let TryRead::Ready(Ok(Some(7))) = store.try_read(&1000) else { panic!("it is in memory") };
+        // Level within level.
+        let nested = store.rmw(&1001, |count| {
+            let read = block_on(store.read(&1000)).expect("open");
+            assert_eq!(read, Some(7));
+            block_on(store.upsert(&1002, &1)).expect("open");
+            count.unwrap_or(0) + 1
+        });
+        block_on(nested).expect("open");
+    });
+    in_closures.leave()?;
+    assert_eq!(block_on(store.read(&1001))?, Some(THREADS));
+    for key in 0..THREADS {
+        assert_eq!(block_on(store.read(&key))?, Some(1));
+    }
+    block_on(store.close())
+}
+
+/// A task whose operation needed a place waited, within its poll, for as long as the closures of
+/// others took: it stopped its executor.
+#[test]
+fn long_closures_of_others_stop_nobody() -> Result<()> {
+    let store = words();
+    let in_closures = InClosures::enter(&store, |_| {});
+    block_on(async {
+        let keys: Vec<u64> = (2000..2100).collect();
+        store.rmw_many(&keys, |_, count| count.unwrap_or(0) + 1).await?;
+        assert!(store.read_many(&keys).await?.iter().all(|count| *count == Some(1)));
+        store.upsert_many(&[(2000, 5), (2001, 6)]).await?;
+        assert!(store.compare_and_swap(&2000, &5, &7).await?);
+        store.delete(&2001).await?;
+        assert_eq!(store.read(&2000).await?, Some(7));
+        Ok::<_, kvick::Error>(())
+    })?;
+    in_closures.leave()?;
+    let places = store.stats().seats;
+    assert!(places < usize::try_from(THREADS).expect("small"), "{places} places stay");
+    block_on(store.close())
+}
+
+/// A read-modify-write that lost to others ran again under the same guard, up to 64 times. What
+/// waits for guards waited for all of these runs: here the pages that are to be written and evicted
+/// to make room, while the closure itself stands for all others who append.
+#[test]
+fn what_waits_for_guards_waits_for_one_run_of_a_closure() -> Result<()> {
+    let memory = ByteSize::kib(256);
+    let config = Config::default().with_memory(memory).with_index_buckets(64);
+    let store: FasterKv<u64, u64> = memory_store(config.with_huge_pages(false));
+    let inner = store.clone();
+    let (mut runs, mut appended) = (0, 0_u64);
+    // More than the memory has room for.
+    let enough = memory.bytes() / 24 * 5 / 4;
+    let losing = |value: Option<u64>| {
+        runs += 1;
+        if appended < enough && runs < 60 {
+            // Another one is faster, and others append as long as there is room.
+            assert!(poll_once(&mut inner.upsert(&1, &runs)).is_ready(), "it is changed in place");
+            let has_room = |key: &u64| poll_once(&mut inner.upsert(key, &7)).is_ready();
+            let first = 100 + appended;
+            appended += (first..first + 2000).take_while(has_room).count() as u64;
+            // The driver has some time for its part.
+            (0..3000).for_each(|_| thread::yield_now());
+        }
+        value.unwrap_or(0) + 1
+    };
+    block_on(store.upsert(&1, &0))?;
+    block_on(store.rmw(&1, losing))?;
+    assert!(appended >= enough, "room for {appended} records in {runs} runs");
+    assert_eq!(block_on(store.read(&1))?, Some(runs), "made of the last value");
+    block_on(store.close())
+}
+
+/// The same of a batch: each key is modified once, whoever is faster in between.
+#[test]
+fn batches_that_are_overtaken_modify_each_key_once() -> Result<()> {
+    let store = words();
+    let inner = store.clone();
+    let keys: Vec<u64> = (0..100).collect();
+    let applied = AtomicU64::new(0);
+    let mut lost = [0_u32; 100];
+    block_on(async {
+        let mut session = store.session()?;
+        let update = |place: usize, value: Option<u64>| {
+            // Each third one is overtaken, some more often than an attempt starts over.
+            let often = if place == 50 { 100 } else { 2 };
+            if place % 3 == 2 && lost[place] < often {
+                lost[place] += 1;
+                block_on(inner.rmw(&keys[place], |value| value.unwrap_or(0) + 1000)).expect("open");
+            }
+            // Relaxed: one thread.
+            applied.fetch_add(1, Ordering::Relaxed);
+            value.unwrap_or(0) + 1
+        };
+        session.rmw_many(&keys, update).await?;
+        assert_eq!(session.serial(), 100, "each key has one number");
+        Ok::<_, kvick::Error>(())
+    })?;
+    for (place, key) in keys.iter().enumerate() {
+        let expected = 1 + 1000 * u64::from(lost[place]);
+        assert_eq!(block_on(store.read(key))?, Some(expected), "key {key}");
+    }
+    assert!(applied.load(Ordering::Relaxed) > 200);
+    block_on(store.close())
+}
