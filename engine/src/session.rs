@@ -286,8 +286,8 @@ macro_rules! operations {
         }
 
         /// Modifies many keys, each atomically by itself, as [`rmw`](Self::rmw) does; `update` is
-        /// also told the position of the key in `keys`. Several runs of it follow each other without
-        /// a pause for the store's maintenance: give long ones to [`rmw`](Self::rmw).
+        /// also told the position of the key in `keys`. Several runs of it follow each other
+        /// without a pause for the store's maintenance: give long ones to [`rmw`](Self::rmw).
         ///
         /// # Errors
         /// As [`rmw`](Self::rmw), for the first key that fails; others may be modified.

@@ -1,9 +1,9 @@
 //! Owned, aligned bytes: the only kind of memory that is lent to a device.
 //!
-//! Direct I/O wants addresses aligned to the sector of the device, and transfers whole sectors. So a
-//! buffer is aligned to its own capacity if that is less than 4096, and to 4096 if not. The kernel
-//! may write into a buffer until the operation has ended. So a buffer is owned, never borrowed: it moves into the
-//! operation and comes back with its result.
+//! Direct I/O wants addresses aligned to the sector of the device, and transfers whole sectors. So
+//! a buffer is aligned to its own capacity if that is less than 4096, and to 4096 if not. The
+//! kernel may write into a buffer until the operation has ended. So a buffer is owned, never
+//! borrowed: it moves into the operation and comes back with its result.
 //!
 //! Invariants: `start` points to `capacity` initialised bytes allocated with [`layout`];
 //! `capacity` is a power of two from [`SMALLEST`] on, or a multiple of [`ALIGNMENT`];
@@ -19,9 +19,9 @@ use crate::pool::Shelves;
 
 /// Owned bytes, initialised and aligned, that can be lent to a device of sectors up to 4096.
 ///
-/// The capacity is 512, 1024, 2048, or a multiple of 4096; so is the alignment, up to 4096. A transfer
-/// of whole sectors is aligned to them. The length is what a transfer moves. A buffer taken from a
-/// [`BufPool`](crate::BufPool) returns there when dropped.
+/// The capacity is 512, 1024, 2048, or a multiple of 4096; so is the alignment, up to 4096. A
+/// transfer of whole sectors is aligned to them. The length is what a transfer moves. A buffer
+/// taken from a [`BufPool`](crate::BufPool) returns there when dropped.
 ///
 /// ```
 /// let mut buf = kvick_io::AlignedBuf::zeroed(512);

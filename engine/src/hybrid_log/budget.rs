@@ -1,9 +1,9 @@
 //! How many bytes may be on their way from the device at once.
 //!
-//! A reader takes a share before it asks the device, and waits for one, holding nothing, while others
-//! have all of them. A share is given back when the device wakes the reader, or when the read is
-//! dropped: so a task that is never polled again may keep a buffer, but no share, and stops nobody.
-//! A read that is larger than the whole budget goes alone.
+//! A reader takes a share before it asks the device, and waits for one, holding nothing, while
+//! others have all of them. A share is given back when the device wakes the reader, or when the
+//! read is dropped: so a task that is never polled again may keep a buffer, but no share, and stops
+//! nobody. A read that is larger than the whole budget goes alone.
 
 use crate::wait::wait_until;
 use event_listener::{Event, IntoNotification};

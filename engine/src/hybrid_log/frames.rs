@@ -78,7 +78,8 @@ impl Frames {
     }
 
     /// Makes the system give memory to the frame of `page`: else the first who appends there would
-    /// wait for each of its pages. Writers may use it meanwhile, readers of immutable bytes may not.
+    /// wait for each of its pages. Writers may use it meanwhile, readers of immutable bytes may
+    /// not.
     pub(crate) fn touch(&self, page: u64) {
         const SYSTEM_PAGE_WORDS: usize = 4096 / WORD;
         let start = self.index(Address::at(page, 0, self.page_bits));

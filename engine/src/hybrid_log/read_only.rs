@@ -65,8 +65,8 @@ impl HybridLog {
     }
 }
 
-/// Pages ahead of the tail whose frames no page has been in, when the pages from `head` to `tail` are
-/// in memory. After a recovery other frames ahead are those of pages that are read in place.
+/// Pages ahead of the tail whose frames no page has been in, when the pages from `head` to `tail`
+/// are in memory. After a recovery other frames ahead are those of pages that are read in place.
 fn unused_frames(head: u64, tail: u64, frames: u64) -> Range<u64> {
     tail + 1..head + frames
 }

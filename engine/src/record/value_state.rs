@@ -13,9 +13,9 @@
 //! the bytes are final, readers go on, writers start over from the index. A seal is set and, if
 //! the copy could not be linked, taken back within one synchronous stretch.
 //!
-//! The sequence begins again after 2^30 changes. An observed state passes for unchanged although the
-//! value has changed only if a multiple of 2^30 changes were made in between, the last of which left
-//! the same length: a minute of nothing else on one key, and then one chance in 2^30.
+//! The sequence begins again after 2^30 changes. An observed state passes for unchanged although
+//! the value has changed only if a multiple of 2^30 changes were made in between, the last of which
+//! left the same length: a minute of nothing else on one key, and then one chance in 2^30.
 //!
 //! Source of the seqlock's fences: Boehm, "Can seqlocks get along with programming language memory
 //! models?", MSPC 2012.
