@@ -1,6 +1,6 @@
 //! Recycles buffers, so that a read in steady state allocates nothing.
 //!
-//! Buffers are kept on shelves by size class, powers of two from 512 bytes to 1 MiB. A larger buffer
+//! Buffers are kept on shelves by size class, powers of two from 512 bytes to 1 MiB. A larger one
 //! is allocated and freed each time: it is rare, and keeping it would eat the budget. Shelves are
 //! lock-free queues; the budget is one counter, raised before a buffer is kept and lowered when it
 //! leaves, so the bytes retained never exceed it. Buffers in use count, too: none is kept while

@@ -149,8 +149,8 @@ fn futures_of_operations_are_small() -> Result<()> {
 }
 
 /// A batch of cold keys began all of its reads at once, with 8 KiB for each: a million keys took
-/// 8 GiB in a store of 32 MiB. It takes its share for I/O, and a twentieth of the memory at the most,
-/// besides the answers.
+/// 8 GiB in a store of 32 MiB. It takes its share for I/O, and a twentieth of the memory at the
+/// most, besides the answers.
 #[test]
 fn a_batch_of_cold_keys_stays_within_the_memory_of_the_store() {
     const KEYS: u64 = 20_000;
