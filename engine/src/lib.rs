@@ -66,6 +66,7 @@ mod statistics;
 mod store;
 mod stripes;
 mod wait;
+mod weak_spot;
 
 pub use builder::Builder;
 pub use checkpoint::{
@@ -90,6 +91,9 @@ pub use recovery::{LostOperations, RecoveryProgress, RecoveryReport};
 pub use session::Session;
 pub use statistics::{DeviceStats, Hits, LogBytes, MemoryBytes, Operations, Stats};
 pub use store::sessions::{CommitPoint, SessionId};
+#[cfg(shuttle)]
+#[doc(hidden)]
+pub use weak_spot::{Stage, WeakSpots};
 
 /// The I/O layer: directories, devices, and the simulated disk.
 pub use kvick_io as io;

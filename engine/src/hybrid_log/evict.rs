@@ -6,7 +6,7 @@ use super::HybridLog;
 use super::region::NOT_PINNED;
 use crate::address::Address;
 use crate::wait::wait_either;
-use kvick_io::sync::atomic::Ordering;
+use kvick_io::sync::atomic::{Ordering, fence};
 
 impl HybridLog {
     /// Keeps frames free ahead of the tail, as far as flushing allows.
@@ -49,6 +49,9 @@ impl HybridLog {
         let whole_pages = |limit: Address| Address::at(limit.page(page_bits), 0, page_bits);
         let flushed = self.marks.flushed.load();
         let target = if target <= flushed { target } else { whole_pages(flushed) };
+        // Pairs with the fence in `freeze`, which pins first and loads `flushed` then: whoever does
+        // not see the pin here went by a `flushed` that the freeze has counted on.
+        fence(Ordering::SeqCst);
         // Acquire: pairs with the Release of the capture, which is done with what lies below.
         match self.marks.pinned.load(Ordering::Acquire) {
             NOT_PINNED => target,

@@ -25,7 +25,7 @@
 //! see it as read-only although neither mark has moved, and copy what they change. So what they
 //! look at are two [`Floor`]s, each the mark or the frozen end, whichever is higher. Floors come
 //! down again, one after the other: first the lower one, so that what was taken for final counts as
-//! fuzzy; and once nobody takes it for final any more, the upper one.
+//! fuzzy; and after two drains (`version.rs`, invariant 1), the upper one.
 
 use super::LogExtent;
 use crate::address::{Address, Watermark};

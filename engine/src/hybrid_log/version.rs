@@ -3,11 +3,23 @@
 //! The caller holds the *cut*: no operation changes anything between the first of these calls and
 //! the moment it lets them go on. So every record below the end belongs to the version that ends,
 //! and everything from there on to the next one.
+//!
+//! # Invariants
+//! 1. A mark that moves *down* needs two drains. Marks move up otherwise, and then one drain is
+//!    enough: it waits for those who saw the old mark. A mark that comes down makes a record
+//!    changeable again that others were copying. After the first drain no copy of it is linked any
+//!    more; but an operation that entered meanwhile may have found the entry before the last copy
+//!    was linked, and would change, in place, a record that nothing leads to. The second drain
+//!    waits for those.
+//! 2. What pins pages is stored before `flushed` is loaded, and eviction loads `flushed` before
+//!    what is pinned. So whoever evicts up to a mark that a capture has not counted on sees the
+//!    pin, also if the drivers of a log should ever run on several threads.
 
 use super::HybridLog;
 use super::region::NOT_PINNED;
 use crate::address::Address;
-use kvick_io::sync::atomic::Ordering;
+use crate::weak_spot;
+use kvick_io::sync::atomic::{Ordering, fence};
 
 impl HybridLog {
     /// Ends a version: a flush can end at the address returned, and nothing was written behind it.
@@ -31,11 +43,17 @@ impl HybridLog {
     /// has been flushed: what lies between is to be captured.
     pub(crate) fn freeze(&self, end: Address) -> Address {
         assert!(end <= self.tail.address(), "only what was handed out is frozen");
+        // Everything is pinned before `flushed` is loaded (invariant 2).
+        self.marks.pinned.store(Address::FIRST.raw(), Ordering::Relaxed);
+        // Pairs with the fence in `reachable`: eviction sees the pin, or this sees its `flushed`.
+        fence(Ordering::SeqCst);
         let flushed = self.marks.flushed.load().min(end);
+        assert!(self.marks.head.load() <= flushed, "what is to be captured is in memory");
         // Release: pairs with the Acquire of eviction.
         self.marks.pinned.store(flushed.raw(), Ordering::Release);
         self.marks.safe_read_only.freeze(end);
         self.marks.read_only.freeze(end);
+        weak_spot::enter(weak_spot::Stage::Frozen);
         self.marks.check();
         self.events.read_only.notify(usize::MAX);
         flushed
@@ -52,11 +70,20 @@ impl HybridLog {
         self.marks.pinned.store(NOT_PINNED, Ordering::Release);
         self.events.demand.notify(usize::MAX);
         self.marks.safe_read_only.thaw();
-        let epoch = self.epoch.bump();
+        weak_spot::enter(weak_spot::Stage::Thawing);
         // Whoever took a frozen record for final may be reading it in place, or linking a copy.
-        self.epoch.drained(epoch, &self.handle).await;
+        self.drain().await;
+        if !weak_spot::is_thawed_after_one_drain() {
+            // Whoever found an entry before the last of those copies was linked has left.
+            self.drain().await;
+        }
         self.marks.read_only.thaw();
         self.events.read_only.notify(usize::MAX);
+    }
+
+    async fn drain(&self) {
+        let epoch = self.epoch.bump();
+        self.epoch.drained(epoch, &self.handle).await;
     }
 
     /// The flushed mark: below it the device has everything.

@@ -6,6 +6,7 @@ use crate::epoch::Guard;
 use crate::hybrid_log::Region;
 use crate::record::{RecordRef, Shape, StoredRecord};
 use crate::statistics::{Counter, Counters};
+use crate::weak_spot;
 
 /// Where a walk ended.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +48,7 @@ impl Core {
         key: &[u8],
         guard: &'g Guard<'_>,
     ) -> Found<'g> {
+        weak_spot::pause();
         let head = self.log.head(guard);
         let mut address = newest;
         while address >= head {
