@@ -39,6 +39,7 @@ pub struct Builder<K: Key + ?Sized, V: Value + ?Sized> {
     directory: Option<Arc<dyn Directory>>,
     seed: Option<u64>,
     token: Option<CheckpointToken>,
+    accepts_type_change: bool,
     on_progress: Option<OnProgress>,
     _types: Types<K, V>,
 }
@@ -51,6 +52,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
             directory: None,
             seed: None,
             token: None,
+            accepts_type_change: false,
             on_progress: None,
             _types: PhantomData,
         }
@@ -73,6 +75,17 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
     /// device with them.
     pub fn recover(mut self, token: CheckpointToken) -> Self {
         self.token = Some(token);
+        self
+    }
+
+    /// Opens the store also if its key or value type has another name than the store has on record:
+    /// a type that was renamed or moved to another module, an encoding that reads what the other
+    /// one wrote. From then on the store is one of the types that it is opened with now.
+    ///
+    /// Only widths are compared then: whether bytes of the one type mean the same as bytes of the
+    /// other is the caller's to know. By default a store of other types is refused.
+    pub fn accept_type_change(mut self, accept: bool) -> Self {
+        self.accepts_type_change = accept;
         self
     }
 
@@ -142,6 +155,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
             seed,
             life,
             token: self.token.map(|CheckpointToken(token)| token),
+            accepts_type_change: self.accepts_type_change,
             on_progress: self.on_progress,
         };
         let opened = recovery::open::<K, V>(opening).instrument(span).await?;

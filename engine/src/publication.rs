@@ -8,7 +8,7 @@
 //! | `manifest.copy` | the same as `manifest`, for when that is damaged |
 //! | `log.000000` ... | the log |
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use kvick_io::{Directory, Lock};
 use std::io;
 
@@ -26,14 +26,58 @@ pub(crate) struct NotPublished {
     pub(crate) is_certain: bool,
 }
 
+/// The device whose segment a file is, and the number of that.
+pub(crate) fn segment(file: &str) -> Option<(&str, u64)> {
+    let (device, digits) = file.rsplit_once('.')?;
+    let number = digits.parse().ok()?;
+    // Only as segments are named: `log.+00000`, `log.0` and `log.txt` are somebody else's.
+    (digits == format!("{number:06}")).then_some((device, number))
+}
+
+/// Refuses to create something among files of others, which its own would be mistaken for one day.
+/// Hidden files are no matter, nor is what an opening leaves that was cut short.
+///
+/// # Errors
+/// `AlreadyExists` with the first of them; `is_ours` knows the names that are not.
+pub(crate) fn refuse_foreign(
+    place: &str,
+    files: &[String],
+    is_ours: impl Fn(&str) -> bool,
+) -> Result<()> {
+    let is_left = |name: &str| {
+        let is_scratch = name.starts_with("scratch-") && name.ends_with(".tmp");
+        [LOCK, ASIDE].contains(&name) || is_scratch || name.starts_with('.')
+    };
+    let foreign = files.iter().find(|name| !is_left(name) && !is_ours(name));
+    foreign.map_or(Ok(()), |name| {
+        Err(Error::already_exists(place, &format!("{name}, which is no file of kvick's")))
+    })
+}
+
+/// What a directory holds, as it is published.
+pub(crate) trait Publishable: PartialEq + Sized {
+    fn encode(&self) -> Vec<u8>;
+
+    /// `file` is what the bytes were read from, for messages.
+    ///
+    /// # Errors
+    /// `Corrupt` if the bytes are not what was written; `Unsupported` for another format.
+    fn decode(file: &str, bytes: &[u8]) -> Result<Self>;
+}
+
 /// Makes `manifest` the one that counts, in one atomic step. What it names is durable already. If
-/// `synced`, it survives a power cut.
-pub(crate) async fn publish(
+/// `synced`, it survives a power cut. Gives the bytes of it.
+///
+/// # Errors
+/// Those of the directory, and for a manifest that could not be opened again: it would take with it
+/// whatever the one before has.
+pub(crate) async fn publish<M: Publishable>(
     directory: &dyn Directory,
-    manifest: &[u8],
+    manifest: &M,
     synced: bool,
-) -> Result<(), NotPublished> {
-    let written = directory.write_file(ASIDE, manifest).await;
+) -> Result<Vec<u8>, NotPublished> {
+    let bytes = proven(directory, manifest)?;
+    let written = directory.write_file(ASIDE, &bytes).await;
     written.map_err(|error| not_published(directory, "writing", error, true))?;
     let renamed = directory.rename(ASIDE, MANIFEST).await;
     renamed.map_err(|error| not_published(directory, "renaming", error, false))?;
@@ -41,7 +85,41 @@ pub(crate) async fn publish(
         let synced = directory.sync().await;
         synced.map_err(|error| not_published(directory, "publishing", error, false))?;
     }
-    Ok(())
+    Ok(bytes)
+}
+
+/// Publishes a manifest with which space can be freed, also on a full medium: the copy of the
+/// manifest makes room for it there. Nothing depends on the copy, and it is written again.
+pub(crate) async fn publish_to_free<M: Publishable>(
+    directory: &dyn Directory,
+    manifest: &M,
+) -> Result<Vec<u8>, NotPublished> {
+    match publish(directory, manifest, true).await {
+        Err(failed) if failed.is_certain && failed.error.kind() == ErrorKind::StorageFull => {
+            if directory.remove_file(COPY).await.is_err() {
+                return Err(failed);
+            }
+            publish(directory, manifest, true).await
+        }
+        published => published,
+    }
+}
+
+/// The bytes of a manifest, from which the next opening will make the same one.
+fn proven<M: Publishable>(
+    directory: &dyn Directory,
+    manifest: &M,
+) -> Result<Vec<u8>, NotPublished> {
+    let bytes = manifest.encode();
+    let why = match M::decode(MANIFEST, &bytes) {
+        Ok(decoded) if decoded == *manifest => return Ok(bytes),
+        Ok(_) => "it would be read as another one".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let context = format!("publishing the manifest in {}", directory.describe());
+    let error = Error::io(context, io::Error::other(format!("it could not be opened: {why}")));
+    // Nothing was written.
+    Err(NotPublished { error, is_certain: true })
 }
 
 /// Keeps a copy of what was published, for when that is damaged later; nothing depends on it.
@@ -74,4 +152,67 @@ fn not_published(
     // more. Of any other failure nobody knows what it did to what was synced.
     let is_certain = before && error.is_shortage();
     NotPublished { error, is_certain }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use kvick_io::MemoryDirectory;
+
+    /// Encodes as a number, and is read back as the number without its lowest bit.
+    #[derive(Debug, PartialEq)]
+    struct Even(u64);
+
+    impl Publishable for Even {
+        fn encode(&self) -> Vec<u8> {
+            self.0.to_le_bytes().to_vec()
+        }
+
+        fn decode(file: &str, bytes: &[u8]) -> Result<Self> {
+            let number = u64::from_le_bytes(bytes.try_into().expect("8 bytes"));
+            if number > 100 {
+                return Err(Error::corrupt("the number", file, 0, 100, number));
+            }
+            Ok(Self(number & !1))
+        }
+    }
+
+    /// Once a repair published a manifest whose begin lay behind its end: nothing could open the
+    /// log any more, and the manifest that could be opened was gone.
+    #[test]
+    fn what_could_not_be_opened_is_not_published() {
+        kvick_runtime::block_on(async {
+            let directory = MemoryDirectory::new();
+            publish(&directory, &Even(8), true).await.expect("sound");
+            for number in [9, 102] {
+                let failed = publish(&directory, &Even(number), true).await.expect_err("unsound");
+                assert!(failed.is_certain, "{failed:?}");
+                assert!(failed.error.to_string().contains("could not be opened"), "{failed:?}");
+                assert_eq!(directory.list().await.expect("memory"), [MANIFEST]);
+                let bytes = directory.read_file(MANIFEST).await.expect("memory");
+                assert_eq!(Even::decode(MANIFEST, &bytes).expect("sound"), Even(8));
+            }
+        });
+    }
+
+    #[test]
+    fn segments_are_known_by_their_names() {
+        assert_eq!(segment("log.000000"), Some(("log", 0)));
+        assert_eq!(segment("part-7.1000000"), Some(("part-7", 1_000_000)));
+        for other in ["log", "log.txt", "log.0", "log.+00000", "log.", "log.00000x"] {
+            assert_eq!(segment(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn files_of_others_are_named() {
+        let files = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let harmless: Vec<String> = files(&["lock", "manifest.new", "scratch-1-2.tmp", ".hidden"]);
+        assert!(refuse_foreign("/data", &harmless, |_| false).is_ok());
+        let foreign: Vec<String> = files(&["lock", "log.000000", "log.txt"]);
+        let is_ours = |name: &str| segment(name).is_some();
+        let error = refuse_foreign("/data", &foreign, is_ours).expect_err("log.txt");
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+        assert!(error.to_string().contains("log.txt"), "{error}");
+    }
 }

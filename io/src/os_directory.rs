@@ -204,9 +204,11 @@ impl Lock for OsLock {}
 pub(crate) fn list(directory: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(directory)? {
-        // What has no valid name was not made here, and cannot be asked for.
-        if let Ok(name) = entry?.file_name().into_string()
+        let entry = entry?;
+        // What has no valid name was not made here, and cannot be asked for; nor can directories.
+        if let Ok(name) = entry.file_name().into_string()
             && names::check(&name).is_ok()
+            && !entry.file_type()?.is_dir()
         {
             names.push(name);
         }

@@ -64,7 +64,7 @@ async fn with_all_kinds_of_files(directory: &MemoryDirectory) -> Result<FasterKv
     for key in 3000..8000 {
         store.upsert(&key, &key).await?;
     }
-    store.checkpoint().snapshot().await?;
+    store.checkpoint().snapshot().with_index().await?;
     for key in 7990..8100 {
         store.upsert(&key, &0).await?;
     }
@@ -87,7 +87,7 @@ fn a_store_of_every_kind_of_checkpoint_is_sound() -> Result<()> {
             for key in 0..1000 {
                 store.upsert(&key, &key).await?;
             }
-            store.checkpoint().snapshot().await?;
+            store.checkpoint().snapshot().with_index().await?;
             for key in 990..1100 {
                 store.rmw(&key, |value| value.unwrap_or(0) + 1).await?;
             }
@@ -319,7 +319,7 @@ fn nothing_changes_on_disk() -> Result<()> {
         for key in 0..5000 {
             store.upsert(&key, &key).await?;
         }
-        store.checkpoint().snapshot().await?;
+        store.checkpoint().snapshot().with_index().await?;
         store.upsert(&1, &2).await?;
         store.checkpoint().incremental().await?;
         for is_open in [true, false] {
@@ -368,7 +368,7 @@ impl Directory for Busy {
                 // As many as are kept: what the manifest named before is gone.
                 for _ in 0..2 {
                     self.store.upsert(&1, &1).await.expect("memory");
-                    self.store.checkpoint().await.expect("memory");
+                    self.store.checkpoint().with_index().await.expect("memory");
                 }
             }
             self.inner.list().await
@@ -411,7 +411,7 @@ fn a_store_that_goes_on_is_looked_at_again() -> Result<()> {
             let inner = MemoryDirectory::new();
             let store = open(&inner).await?;
             store.upsert(&1, &1).await?;
-            store.checkpoint().await?;
+            store.checkpoint().with_index().await?;
             let busy = Busy { inner, store: store.clone(), times: AtomicUsize::new(times) };
             let found = inspect(Arc::new(busy)).await?;
             if times < 2 {

@@ -19,4 +19,5 @@ mod places;
 mod refusals;
 mod runtimes;
 mod statistics;
+mod types;
 mod widths;

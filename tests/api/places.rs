@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use kvick::runtime::block_on;
-use kvick::{Backend, ByteSize, Config, ErrorKind, FasterKv, Result};
+use kvick::{Backend, ByteSize, Config, ErrorKind, FasterKv, FasterLog, LogConfig, Result};
 use tests::simulated::two_pages;
 
 fn open(path: &Path) -> Result<FasterKv<u64, u64>> {
@@ -96,6 +96,34 @@ fn segments_without_a_manifest_are_left_as_they_are() {
     let mut after = contents(directory.path());
     after.remove("lock");
     assert_eq!(after, BTreeMap::from([("log.000000".to_owned(), b"somebody's".to_vec())]));
+}
+
+/// Once whatever began as the log's files do was taken for one of them, and opening failed since
+/// `log.000000` was missing; other files were not noticed at all.
+#[test]
+fn files_of_others_are_left_as_they_are() {
+    for name in ["log.txt", "log.0", "notes", "index-1.old"] {
+        let directory = tempfile::tempdir().expect("a directory");
+        fs::write(directory.path().join(name), b"somebody's").expect("writable");
+        let error = refused(directory.path());
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error}");
+        assert!(error.to_string().contains(name), "{error}");
+        let log = block_on(FasterLog::open(directory.path(), LogConfig::small()));
+        assert_eq!(log.expect_err("refused").kind(), ErrorKind::AlreadyExists);
+        let mut after = contents(directory.path());
+        after.remove("lock");
+        assert_eq!(after, BTreeMap::from([(name.to_owned(), b"somebody's".to_vec())]));
+    }
+}
+
+/// A directory within, as the root of a file system has one, and hidden files are no matter.
+#[test]
+fn directories_and_hidden_files_are_no_matter() -> Result<()> {
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::create_dir(directory.path().join("lost+found")).expect("writable");
+    fs::write(directory.path().join(".keep"), b"").expect("writable");
+    let store = open(directory.path())?;
+    block_on(store.close())
 }
 
 /// What an attempt that was cut short may leave does not stop the next one.

@@ -4,12 +4,14 @@
 
 mod bounded;
 mod cancellation;
+mod checkpoint_bytes;
 mod checkpoint_cases;
 mod checkpoint_controls;
 mod checkpoint_faults;
 mod checkpoint_lives;
 mod checkpoint_shapes;
 mod checkpoint_space;
+mod closing;
 mod control;
 mod corruption;
 mod crash;
@@ -32,4 +34,6 @@ mod overtaken;
 mod pressure;
 mod rot;
 mod space;
+mod syncs;
+mod transient;
 mod workload;

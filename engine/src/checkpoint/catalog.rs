@@ -99,15 +99,32 @@ impl Catalog {
         manifest: Manifest,
         durability: Durability,
     ) -> Result<(), NotPublished> {
-        let bytes = manifest.encode();
         let synced = durability == Durability::PowerCut;
-        publication::publish(&*self.directory, &bytes, synced).await?;
+        let bytes = publication::publish(&*self.directory, &manifest, synced).await?;
+        self.counts(manifest, synced);
+        publication::keep_copy(&*self.directory, &bytes).await;
+        Ok(())
+    }
+
+    /// As [`publish`](Self::publish), durably, and removes what `manifest` has no longer; a full
+    /// medium does not stop it.
+    pub(crate) async fn publish_less(&self, manifest: Manifest) -> Result<(), NotPublished> {
+        let _turn = self.publishing.lock().await;
+        let bytes = publication::publish_to_free(&*self.directory, &manifest).await?;
+        self.counts(manifest, true);
+        if let Err(error) = self.remove_debris().await {
+            tracing::warn!(target: "kvick::checkpoint", %error, "left for later");
+        }
+        // Now there is room for it.
+        publication::keep_copy(&*self.directory, &bytes).await;
+        Ok(())
+    }
+
+    fn counts(&self, manifest: Manifest, synced: bool) {
         if synced {
             *self.durable.lock().expect("nothing panics under it") = manifest.files();
         }
         *self.manifest() = manifest;
-        publication::keep_copy(&*self.directory, &bytes).await;
-        Ok(())
     }
 
     /// Removes what no manifest names that may be found after a crash. Returns a token above those
@@ -139,7 +156,8 @@ impl Manifest {
     /// The names of the devices that checkpoints need, the log aside.
     pub(crate) fn files(&self) -> BTreeSet<String> {
         let images = self.indexes.iter().map(|image| device_name(INDEX, image.stream.token));
-        images.chain(self.checkpoints.iter().flat_map(Record::files)).collect()
+        let records = self.checkpoints.iter().flat_map(Record::files);
+        images.chain(records).chain(self.passed_over.iter().cloned()).collect()
     }
 }
 
@@ -158,11 +176,11 @@ pub(crate) fn device_name(kind: &str, token: u64) -> String {
 
 /// The device whose segment a file is, and its token, if it belongs to a checkpoint.
 pub(crate) fn owner(file: &str) -> Option<(&str, u64)> {
-    let (device, segment) = file.rsplit_once('.')?;
-    let (kind, token) = device.split_once('-')?;
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let is_ours = KINDS.contains(&kind) && is_number(token) && is_number(segment);
-    Some((device, token.parse().ok()?)).filter(|_| is_ours)
+    let (device, _) = publication::segment(file)?;
+    let (kind, digits) = device.split_once('-')?;
+    let token: u64 = digits.parse().ok()?;
+    let is_ours = KINDS.contains(&kind) && digits == token.to_string();
+    is_ours.then_some((device, token))
 }
 
 #[cfg(all(test, not(loom)))]
@@ -183,6 +201,9 @@ mod tests {
             "delta-x.000000",
             "notes-1.000000",
             "index-1.old",
+            "index-1.7",
+            "index-01.000000",
+            "index-+1.000000",
         ] {
             assert_eq!(owner(other), None, "{other}");
         }

@@ -67,6 +67,8 @@ struct Mailbox {
     next_token: u64,
     /// What [`Core::changes`] said at the last checkpoint.
     changes: u64,
+    /// Which one that was; none if the store began empty.
+    counted: Option<u64>,
     /// Where the log ended then.
     log_end: u64,
 }
@@ -97,7 +99,9 @@ impl Checkpoints {
         schedule: Schedule,
         next_token: u64,
     ) -> Self {
-        let mailbox = Mailbox { next_token, log_end: core.log_end(), ..Mailbox::default() };
+        let counted = catalog.manifest().checkpoints.last().map(|record| record.token);
+        let log_end = core.log_end();
+        let mailbox = Mailbox { next_token, counted, log_end, ..Mailbox::default() };
         let mailbox = Mutex::new(mailbox);
         Self { catalog, handle, core, schedule, mailbox, changed: Event::new() }
     }
@@ -149,10 +153,13 @@ impl Checkpoints {
         records.map(|record| CheckpointInfo::of(record, &manifest)).collect()
     }
 
-    /// Whether anything may have changed since the last checkpoint.
+    /// Whether a power cut might lose something: there was a change since the last checkpoint, or
+    /// that one is weaker, or it was removed.
     pub(crate) fn is_outdated(&self) -> bool {
         let changes = self.core.changes();
-        self.mailbox().changes != changes
+        let safe = self.catalog.manifest().newest_safe();
+        let mailbox = self.mailbox();
+        mailbox.changes != changes || mailbox.counted != safe
     }
 
     fn mailbox(&self) -> MutexGuard<'_, Mailbox> {
@@ -236,6 +243,7 @@ impl Checkpoints {
             let log_end = self.core.log_end();
             let mut mailbox = self.mailbox();
             mailbox.changes = changes;
+            mailbox.counted = Some(token);
             mailbox.log_end = log_end;
         }
         self.sweep().await;
@@ -262,10 +270,8 @@ impl Checkpoints {
         // An incremental checkpoint may only go on from files that a kept one holds.
         *chain = None;
         manifest.drop_unused();
-        let published = self.catalog.publish(manifest, Durability::PowerCut).await;
-        published.map_err(|failed| unpublished(&self.core, failed))?;
-        self.sweep().await;
-        Ok(())
+        let published = self.catalog.publish_less(manifest).await;
+        published.map_err(|failed| unpublished(&self.core, failed))
     }
 
     /// Resolves when a checkpoint should be taken that nobody asked for.

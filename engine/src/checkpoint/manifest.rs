@@ -6,10 +6,12 @@
 use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::hybrid_log::{Life, Units};
+use crate::publication::Publishable;
+use crate::recovery::TypeName;
 use crate::sealed::{self, Edition, Hex};
 use crate::store::sessions::{CommitPoint, SessionId};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What this build writes, and the newest that it reads.
 pub(crate) const FORMAT: u32 = 2;
@@ -38,6 +40,9 @@ pub(crate) struct Manifest {
     /// By token, ascending.
     #[serde(default)]
     pub(crate) indexes: Vec<IndexImage>,
+    /// Devices of checkpoints that the last opening passed over: kept until the next one is done.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) passed_over: BTreeSet<String>,
 }
 
 /// What a store was created as.
@@ -52,6 +57,12 @@ pub(crate) struct Store {
     /// Bytes of every value, if they are all alike.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) value_width: Option<usize>,
+    /// What tells the type of keys from others of that encoding, if that does not say all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) key_fingerprint: Option<String>,
+    /// As of keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) value_fingerprint: Option<String>,
     pub(crate) hash: String,
     pub(crate) seed: Hex,
     /// The hash of `kvick` under that seed: a build that gets another cannot find a key.
@@ -159,21 +170,8 @@ impl Manifest {
             store,
             checkpoints: Vec::new(),
             indexes: Vec::new(),
+            passed_over: BTreeSet::new(),
         }
-    }
-
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        sealed::encode(self)
-    }
-
-    /// `file` is what the bytes were read from, for messages.
-    ///
-    /// # Errors
-    /// `Corrupt` if the bytes are not what was written; `Unsupported` for another format.
-    pub(crate) fn decode(file: &str, bytes: &[u8]) -> Result<Self> {
-        let manifest: Self = sealed::decode(file, bytes, EDITION)?;
-        manifest.check(file)?;
-        Ok(manifest)
     }
 
     /// The newest life of the log.
@@ -204,6 +202,12 @@ impl Manifest {
 
     pub(crate) fn checkpoint(&self, token: u64) -> Option<&Record> {
         self.checkpoints.iter().find(|record| record.token == token)
+    }
+
+    /// The newest checkpoint that survives power cuts.
+    pub(crate) fn newest_safe(&self) -> Option<u64> {
+        let is_safe = |record: &&Record| record.durability == Durability::PowerCut;
+        self.checkpoints.iter().rfind(is_safe).map(|record| record.token)
     }
 
     /// Leaves out what is newer than a checkpoint that is recovered, also images of the index that
@@ -247,6 +251,18 @@ impl Manifest {
     }
 }
 
+impl Publishable for Manifest {
+    fn encode(&self) -> Vec<u8> {
+        sealed::encode(self)
+    }
+
+    fn decode(file: &str, bytes: &[u8]) -> Result<Self> {
+        let manifest: Self = sealed::decode(file, bytes, EDITION)?;
+        manifest.check(file)?;
+        Ok(manifest)
+    }
+}
+
 impl Record {
     /// Where the version ends.
     pub(crate) fn end(&self) -> Address {
@@ -282,6 +298,30 @@ impl Record {
 }
 
 impl Store {
+    pub(crate) fn key_type(&self) -> TypeName {
+        TypeName {
+            encoding: self.key.clone(),
+            width: self.key_width,
+            fingerprint: self.key_fingerprint.clone(),
+        }
+    }
+
+    pub(crate) fn value_type(&self) -> TypeName {
+        TypeName {
+            encoding: self.value.clone(),
+            width: self.value_width,
+            fingerprint: self.value_fingerprint.clone(),
+        }
+    }
+
+    /// Names the types anew; their widths stay.
+    pub(crate) fn set_types(&mut self, key: &TypeName, value: &TypeName) {
+        self.key.clone_from(&key.encoding);
+        self.key_fingerprint.clone_from(&key.fingerprint);
+        self.value.clone_from(&value.encoding);
+        self.value_fingerprint.clone_from(&value.fingerprint);
+    }
+
     /// That pages and units have sizes that this build can compute with.
     ///
     /// # Errors
@@ -310,6 +350,8 @@ mod tests {
             value: "[u8]".to_owned(),
             key_width: Some(8),
             value_width: None,
+            key_fingerprint: None,
+            value_fingerprint: None,
             hash: "rapidhash-v3".to_owned(),
             seed: Hex(u64::MAX),
             hash_of_kvick: Hex(7),

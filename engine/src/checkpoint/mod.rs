@@ -8,9 +8,9 @@
 //!   (fuzzy)        commit points          synced
 //! ```
 //!
-//! * The *index image* is taken first, while operations go on. It is fuzzy: recovery goes through
-//!   the records from its start on, up to the end of the version, and lets each entry lead to the
-//!   newest.
+//! * The *index image* is taken first, while operations go on, if it is worth its bytes: else that
+//!   of an earlier checkpoint will do. It is fuzzy: recovery goes through the records from its start
+//!   on, up to the end of the version, and lets each entry lead to the newest.
 //! * The *cut* ends the version ([`phase`](crate::store::phase)). It is an address of the log.
 //! * The *capture* brings what is below that address to the device. *Fold-over*: the log becomes
 //!   read-only up to there and is flushed. *Snapshot*: what is in memory is frozen, written to a
@@ -93,7 +93,8 @@ pub enum CheckpointKind {
     /// What the log has in memory beyond its flushed part is written beside it, and stays mutable.
     Snapshot,
     /// What has changed since the last snapshot or incremental checkpoint is written beside the
-    /// log. Where there is none to go on from, a snapshot is taken.
+    /// log. Where there is none to go on from, a snapshot is taken; so it is, now and then, when
+    /// the changes have become more than what they change.
     Incremental,
     /// An image of the index alone. Makes nothing durable; the next recovery has less to go
     /// through.
@@ -106,7 +107,7 @@ pub enum CheckpointKind {
 pub struct Checkpoint {
     /// Its name.
     pub token: CheckpointToken,
-    /// What it is; not what was asked for if an incremental one had nothing to go on from.
+    /// What it is; not what was asked for if a snapshot was due in place of an incremental one.
     pub kind: CheckpointKind,
     /// What it survives.
     pub durability: Durability,

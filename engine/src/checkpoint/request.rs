@@ -14,7 +14,8 @@ use std::task::{Context, Poll};
 
 /// What a checkpoint is to be like: await it, or [`start`](Self::start) it and watch.
 ///
-/// By default it is complete (log and index), folded over, and survives power cuts.
+/// By default it is folded over and survives power cuts, and has an image of the index if recovery
+/// would else have long to go through the log.
 ///
 /// ```
 /// # use kvick::{Backend, Config, FasterKv, CheckpointKind};
@@ -41,14 +42,23 @@ pub struct CheckpointRequest<'s> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     pub(crate) kind: CheckpointKind,
-    pub(crate) with_index: bool,
+    pub(crate) index: IndexWish,
     pub(crate) durability: Durability,
 }
 
+/// Whether an image of the index is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IndexWish {
+    /// If it is worth its bytes: the log has grown by as many since the last one.
+    IfWorthwhile,
+    Always,
+    Never,
+}
+
 impl Plan {
-    /// A complete checkpoint of this kind.
+    /// A checkpoint of this kind, as it is by default.
     pub(crate) fn full(kind: CheckpointKind) -> Self {
-        Self { kind, with_index: true, durability: Durability::PowerCut }
+        Self { kind, index: IndexWish::IfWorthwhile, durability: Durability::PowerCut }
     }
 }
 
@@ -73,7 +83,7 @@ impl<'s> CheckpointRequest<'s> {
         self.kind(CheckpointKind::Snapshot)
     }
 
-    /// [`CheckpointKind::Incremental`]; its index is the one of the snapshot that it goes on from.
+    /// [`CheckpointKind::Incremental`].
     pub fn incremental(self) -> Self {
         self.kind(CheckpointKind::Incremental)
     }
@@ -83,10 +93,18 @@ impl<'s> CheckpointRequest<'s> {
         self.kind(CheckpointKind::IndexOnly)
     }
 
+    /// With an image of the index, however little the log has grown since the last one: recovery
+    /// has next to nothing to go through. By default one is written when the log has grown by as
+    /// many bytes as the image would have.
+    pub fn with_index(mut self) -> Self {
+        self.plan.index = IndexWish::Always;
+        self
+    }
+
     /// Of the log only: faster to take, slower to recover, since recovery goes through the log from
     /// the last image of the index on.
     pub fn without_index(mut self) -> Self {
-        self.plan.with_index = false;
+        self.plan.index = IndexWish::Never;
         self
     }
 

@@ -3,7 +3,7 @@
 use super::catalog::{Catalog, DELTA, PART};
 use super::manifest::{IndexImage, Kind, Manifest, Part, Record, Stream};
 use super::progress::{CheckpointPhase, Progress};
-use super::request::Plan;
+use super::request::{IndexWish, Plan};
 use super::stream::{Seal, StreamWriter};
 use super::{
     Checkpoint, CheckpointKind, CheckpointTimes, CheckpointToken, Durability, delta, index_image,
@@ -55,6 +55,21 @@ struct Captured {
     deltas: Vec<Stream>,
 }
 
+/// Files beside the log that one checkpoint has at the most, about: each is a device to open, and
+/// all of them are read. A snapshot in place of every sixteenth increment costs each of them a
+/// sixteenth of its bytes.
+const MOST_FILES: usize = 16;
+
+impl Captured {
+    /// Whether a snapshot is due: recovery reads parts and deltas, so once the deltas have more
+    /// bytes than what they are changes of, a new part is less to read, and to keep.
+    fn is_spent(&self) -> bool {
+        let parts: u64 = self.parts.iter().map(|part| part.end - part.from).sum();
+        let deltas: u64 = self.deltas.iter().map(|delta| delta.bytes).sum();
+        deltas > parts || self.parts.len() + self.deltas.len() >= MOST_FILES
+    }
+}
+
 impl Run<'_> {
     /// Takes it. `chain` is what the next incremental one can go on from.
     pub(super) async fn take(&self, chain: &mut Option<Chain>) -> Result<Checkpoint> {
@@ -66,7 +81,8 @@ impl Run<'_> {
         // What follows ends the version: a chain holds only if all of it goes well.
         let base = chain.take().filter(|base| {
             // What was never synced is nothing to go on from.
-            base.durability == Durability::PowerCut || !self.is_synced()
+            let is_firm = base.durability == Durability::PowerCut || !self.is_synced();
+            is_firm && !base.captured.is_spent()
         });
         let ended = self.cut(base.is_some(), &mut times).await;
         let begun = self.handle.now();
@@ -85,10 +101,12 @@ impl Run<'_> {
     }
 
     async fn index(&self, times: &mut CheckpointTimes) -> Result<Option<IndexImage>> {
-        // The image of the snapshot that an incremental checkpoint goes on from will do.
-        let is_wanted = self.plan.kind == CheckpointKind::IndexOnly
-            || self.plan.with_index && self.plan.kind != CheckpointKind::Incremental
-            || self.plan.with_index && self.catalog.manifest().indexes.is_empty();
+        let is_wanted = match self.plan.index {
+            _ if self.plan.kind == CheckpointKind::IndexOnly => true,
+            IndexWish::Always => true,
+            IndexWish::IfWorthwhile => self.is_index_worthwhile(),
+            IndexWish::Never => false,
+        };
         if !is_wanted {
             return Ok(None);
         }
@@ -98,6 +116,16 @@ impl Run<'_> {
         let image = index_image::write(core, catalog, handle, self.token, progress).await?;
         times.index = self.since(begun);
         Ok(Some(image))
+    }
+
+    /// Whether recovery would go through more bytes of log than an image has. Then the images of a
+    /// store take no more bytes than its log, and recovery reads no more than two bytes for each
+    /// byte that it must.
+    fn is_index_worthwhile(&self) -> bool {
+        let log = &self.core.log;
+        let newest = self.catalog.manifest().indexes.last().map(|image| image.start);
+        let covered = newest.unwrap_or(log.begin().raw());
+        log.tail_address().raw().saturating_sub(covered) >= self.core.index.bytes()
     }
 
     async fn cut(&self, has_base: bool, times: &mut CheckpointTimes) -> Ended {
@@ -143,7 +171,8 @@ impl Run<'_> {
             }
         };
         if self.is_synced() {
-            log.sync().await?;
+            // By the driver of syncs, as those of users: no two of them overlap.
+            log.synced().await?;
         }
         Ok(captured)
     }

@@ -97,6 +97,10 @@ impl<T: Value> Value for Option<T> {
         Cow::Owned(format!("option<{}>", T::type_name()))
     }
 
+    fn fingerprint() -> Cow<'static, str> {
+        Cow::Owned(format!("option<{}>", T::fingerprint()))
+    }
+
     #[inline]
     fn encode(item: &Option<T::Owned>) -> Result<Packed, CodecError> {
         let mut packed = Packed::EMPTY;
@@ -149,6 +153,11 @@ macro_rules! tuple {
             fn type_name() -> Cow<'static, str> {
                 let names = [$($init::type_name(),)+ $last::type_name()];
                 Cow::Owned(format!("({})", names.join(", ")))
+            }
+
+            fn fingerprint() -> Cow<'static, str> {
+                let members = [$($init::fingerprint(),)+ $last::fingerprint()];
+                Cow::Owned(format!("({})", members.join(", ")))
             }
 
             #[inline]

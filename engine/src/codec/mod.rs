@@ -113,6 +113,17 @@ pub trait Value: 'static {
     /// Must not change while stores exist that hold this type.
     fn type_name() -> Cow<'static, str>;
 
+    /// What tells this type from others of the same encoding: for [`ZeroCopy<T>`], `Rkyv<T>` and
+    /// `Serde<T>` that is the path of `T`, with its crate and modules. It is kept with the store,
+    /// too, which refuses to open under another: bytes of one type would be read as those of
+    /// another, without an error. A type that was renamed or moved, or whose new form reads the old
+    /// bytes, is let in by [`Builder::accept_type_change`](crate::Builder::accept_type_change).
+    ///
+    /// By default the name of the encoding, which is enough if that says all.
+    fn fingerprint() -> Cow<'static, str> {
+        Self::type_name()
+    }
+
     /// The bytes of `item`; exactly [`Value::WIDTH`] of them if there is one.
     ///
     /// # Errors

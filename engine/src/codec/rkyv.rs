@@ -70,6 +70,10 @@ where
         Cow::Borrowed(NAME)
     }
 
+    fn fingerprint() -> Cow<'static, str> {
+        Cow::Owned(format!("{NAME} {}", std::any::type_name::<T>()))
+    }
+
     #[inline]
     fn encode(item: &T) -> Result<AlignedVec, CodecError> {
         rkyv::to_bytes(item).map_err(|error: RkyvError| CodecError::malformed(NAME, error))

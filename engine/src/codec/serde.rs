@@ -46,6 +46,10 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Value for Serde<T> {
         Cow::Borrowed(NAME)
     }
 
+    fn fingerprint() -> Cow<'static, str> {
+        Cow::Owned(format!("{NAME} {}", std::any::type_name::<T>()))
+    }
+
     #[inline]
     fn encode(item: &T) -> Result<Vec<u8>, CodecError> {
         postcard::to_stdvec(item).map_err(|error| CodecError::malformed(NAME, error))

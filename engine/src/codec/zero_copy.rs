@@ -52,6 +52,10 @@ where
         Cow::Owned(format!("zerocopy {} bytes", size_of::<T>()))
     }
 
+    fn fingerprint() -> Cow<'static, str> {
+        Cow::Owned(format!("zerocopy {}", std::any::type_name::<T>()))
+    }
+
     #[inline]
     fn encode(item: &T) -> Result<&[u8], CodecError> {
         Ok(item.as_bytes())

@@ -98,9 +98,9 @@ pub async fn repair_log(directory: Arc<dyn Directory>) -> Result<LogCheck> {
     let repaired = mended(settled, &check, units);
     let device = open_device(&*directory, sizes.segment_bytes, true).await?;
     cut(&*directory, &*device, units.device_offset(repaired.until)).await?;
-    let bytes = Manifest::new(sizes, manifest.life(), &repaired).encode();
-    let published = publication::publish(&*directory, &bytes, true).await;
-    published.map_err(|failed| failed.error)?;
+    let manifest = Manifest::new(sizes, manifest.life(), &repaired);
+    let published = publication::publish(&*directory, &manifest, true).await;
+    let bytes = published.map_err(|failed| failed.error)?;
     publication::keep_copy(&*directory, &bytes).await;
     Ok(check)
 }

@@ -7,6 +7,7 @@ use super::settled::Settled;
 use crate::address::{ADDRESS_MASK, Address};
 use crate::error::{Error, Result};
 use crate::hybrid_log::{Life, Units};
+use crate::publication::Publishable;
 use crate::sealed::{self, Edition, Hex};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -56,6 +57,21 @@ struct Saved {
     iterators: BTreeMap<String, u64>,
 }
 
+impl Publishable for Manifest {
+    fn encode(&self) -> Vec<u8> {
+        sealed::encode(self)
+    }
+
+    fn decode(file: &str, bytes: &[u8]) -> Result<Self> {
+        let manifest: Self = sealed::decode(file, bytes, EDITION)?;
+        manifest.log.check()?;
+        if manifest.saved().is_none() {
+            return Err(sealed::contradiction(file));
+        }
+        Ok(manifest)
+    }
+}
+
 impl Manifest {
     pub(super) fn new(log: Sizes, life: Life, settled: &Settled) -> Self {
         let Settled { number, until, begin, completed, cookie, iterators, voids } = settled;
@@ -72,23 +88,6 @@ impl Manifest {
         let (format, features) = (EDITION.format, Vec::new());
         let (life, life_begin) = (life.number(), life.begin().raw());
         Self { kvick, format, features, life, life_begin, log, commit }
-    }
-
-    pub(super) fn encode(&self) -> Vec<u8> {
-        sealed::encode(self)
-    }
-
-    /// `file` is what the bytes were read from, for messages.
-    ///
-    /// # Errors
-    /// `Corrupt` if the bytes are not what was written; `Unsupported` for another format.
-    pub(super) fn decode(file: &str, bytes: &[u8]) -> Result<Self> {
-        let manifest: Self = sealed::decode(file, bytes, EDITION)?;
-        manifest.log.check()?;
-        if manifest.saved().is_none() {
-            return Err(sealed::contradiction(file));
-        }
-        Ok(manifest)
     }
 
     /// The newest life of the log.

@@ -34,7 +34,7 @@ use super::walk::Walk;
 use crate::address::Watermark;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hybrid_log::{HybridLog, Life, LogExtent, LogGeometry};
-use crate::publication::{self, COPY, LOG, MANIFEST};
+use crate::publication::{self, COPY, LOG, MANIFEST, Publishable};
 use crate::sealed::Hex;
 use event_listener::Event;
 use kvick_io::sync::atomic::AtomicBool;
@@ -115,9 +115,9 @@ impl Opening {
         let is_changed = dropped > 0 || settled != saved;
         if is_changed {
             cut(&*self.directory, &*device, until).await?;
-            let bytes = Manifest::new(sizes, life, &settled).encode();
-            let published = publication::publish(&*self.directory, &bytes, true).await;
-            published.map_err(|failed| failed.error)?;
+            let manifest = Manifest::new(sizes, life, &settled);
+            let published = publication::publish(&*self.directory, &manifest, true).await;
+            let bytes = published.map_err(|failed| failed.error)?;
             publication::keep_copy(&*self.directory, &bytes).await;
         }
         let freed = device.discard_below(units.page_start(settled.begin)).await;
@@ -147,9 +147,9 @@ impl Opening {
         };
         let settled = Settled::nothing();
         let identity = Identity { sizes, life: Life::FIRST };
-        let bytes = Manifest::new(sizes, identity.life, &settled).encode();
-        let published = publication::publish(&*self.directory, &bytes, true).await;
-        published.map_err(|failed| failed.error)?;
+        let manifest = Manifest::new(sizes, identity.life, &settled);
+        let published = publication::publish(&*self.directory, &manifest, true).await;
+        let bytes = published.map_err(|failed| failed.error)?;
         publication::keep_copy(&*self.directory, &bytes).await;
         let buffers = self.buffers(&geometry);
         let core = self.core(((identity, true), geometry), (device, buffers), &settled)?;
@@ -300,7 +300,9 @@ pub(super) async fn look(
         None => {
             let listed = directory.list().await;
             let files = listed.map_err(|error| Error::io(format!("listing {place}"), error))?;
-            for file in files.iter().filter(|file| file.starts_with("log.")) {
+            let is_segment =
+                |name: &str| publication::segment(name).is_some_and(|(device, _)| device == LOG);
+            for file in files.iter().filter(|file| is_segment(file)) {
                 let bytes = directory.file_bytes(file).await;
                 let bytes =
                     bytes.map_err(|error| Error::io(format!("looking at {file}"), error))?;
@@ -309,6 +311,7 @@ pub(super) async fn look(
                     return Err(Error::already_exists(place, what));
                 }
             }
+            publication::refuse_foreign(&place, &files, is_segment)?;
             Ok(None)
         }
     }

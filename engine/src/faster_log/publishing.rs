@@ -84,8 +84,8 @@ impl Core {
     }
 
     async fn publish(&self, identity: Identity, settled: &Settled) -> Result<(), NotPublished> {
-        let bytes = Manifest::new(identity.sizes, identity.life, settled).encode();
-        publication::publish(&*self.directory, &bytes, true).await?;
+        let manifest = Manifest::new(identity.sizes, identity.life, settled);
+        let bytes = publication::publish(&*self.directory, &manifest, true).await?;
         publication::keep_copy(&*self.directory, &bytes).await;
         Ok(())
     }

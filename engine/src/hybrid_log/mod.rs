@@ -7,7 +7,8 @@
 //! # The parts
 //! * [`Tail`] hands out room; [`Frames`] turn an address into memory; [`Marks`] divide the line.
 //! * Three drivers, plain `async fn`s of one maintenance task, move the marks, each its own:
-//!   `read_only` makes pages immutable, `flush` writes them, `evict` frees their frames.
+//!   `read_only` makes pages immutable, `flush` writes them, `evict` frees their frames. A fourth,
+//!   `sync`, makes durable what was written, for whoever asks.
 //! * `fetch` brings a record back, checked; `scan` brings back whole pages, in order.
 //! * `version` ends a version of the store at an address and keeps what is below as it is,
 //!   `capture` writes that elsewhere, `restore` brings it back: the log's part of checkpoints and
@@ -36,6 +37,7 @@ mod restore;
 mod room;
 mod scan;
 mod strip;
+mod sync;
 mod tail;
 mod unit;
 mod version;
@@ -51,7 +53,7 @@ pub(crate) use unit::{Chunk, Units};
 
 use crate::address::{Address, Watermark};
 use crate::epoch::{Epoch, Guard};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::record::{Layout, NewRecord, RecordInfo, RecordRef};
 use crate::statistics::DeviceCounters;
 use crate::wait::{wait_either, wait_until};
@@ -65,6 +67,7 @@ use kvick_runtime::Handle;
 use region::Marks;
 use std::ops::Range;
 use std::sync::Arc;
+use sync::Syncs;
 
 /// The sizes of one log.
 #[derive(Clone, Copy, Debug)]
@@ -134,6 +137,7 @@ pub(crate) struct HybridLog {
     /// Whether the manifest names the life of this log; before, nothing is written.
     is_announced: AtomicBool,
     wanted: Wanted,
+    syncs: Syncs,
     events: Events,
     counters: DeviceCounters,
 }
@@ -189,6 +193,7 @@ impl HybridLog {
             set_aside: AtomicU64::new(0),
             is_announced: AtomicBool::new(geometry.is_announced),
             wanted: Wanted { read_only: Watermark::new(tail), head: Watermark::new(head) },
+            syncs: Syncs::default(),
             events: Events::default(),
             counters: DeviceCounters::default(),
             geometry,
@@ -332,7 +337,7 @@ impl HybridLog {
         let end = self.tail.pad(self.units.payload());
         self.want_flushed(end);
         self.stored(end).await?;
-        self.sync().await?;
+        self.synced().await?;
         Ok(end)
     }
 
@@ -370,19 +375,6 @@ impl HybridLog {
         self.geometry.flush_bytes / 2
     }
 
-    /// Makes durable what was written.
-    pub(crate) async fn sync(&self) -> Result<()> {
-        if let Err(error) = self.device.sync().await.result {
-            // After a failed sync nobody knows what is durable: no retry.
-            let error = Error::poisoned(&Error::io("sync of the log", error));
-            self.health.transition_to_poisoned(&error);
-            return Err(error);
-        }
-        // One that failed meanwhile took what it was to cover from this one, too: the system tells
-        // of a failure once.
-        if self.health.is_poisoned() { self.health.check_write() } else { Ok(()) }
-    }
-
     /// Like `flush`, and leaves nothing of it in memory.
     pub(crate) async fn flush_and_evict(&self) -> Result<()> {
         let end = self.flush().await?;
@@ -397,7 +389,10 @@ impl HybridLog {
 
     /// Runs the drivers until the log is closed.
     pub(crate) async fn maintain(&self) {
-        futures::join!(self.drive_read_only(), self.drive_flush(), self.drive_evict());
+        let marks = async {
+            futures::join!(self.drive_read_only(), self.drive_flush(), self.drive_evict());
+        };
+        futures::join!(marks, self.drive_sync());
     }
 
     /// Refuses everything from now on and ends the drivers.

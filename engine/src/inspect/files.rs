@@ -4,7 +4,7 @@ use super::{FileRole, InspectedFile};
 use crate::checkpoint::CheckpointToken;
 use crate::checkpoint::catalog::{DELTA, INDEX, PART, device_name};
 use crate::checkpoint::manifest::Manifest;
-use crate::publication::{ASIDE, COPY, LOCK, LOG, MANIFEST};
+use crate::publication::{ASIDE, COPY, LOCK, LOG, MANIFEST, segment};
 use kvick_io::Directory;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,14 +65,6 @@ fn role(name: &str, named: Option<&BTreeSet<String>>) -> FileRole {
         (_, Some((_, token))) => FileRole::Delta(token),
         (_, None) => FileRole::Foreign,
     }
-}
-
-/// The device whose segment a file is, and the number of that.
-fn segment(file: &str) -> Option<(&str, u64)> {
-    let (device, digits) = file.rsplit_once('.')?;
-    let number = digits.parse().ok()?;
-    // Only as segments are named: `log.+00000` and `log.0` are somebody else's.
-    (digits == format!("{number:06}")).then_some((device, number))
 }
 
 /// What a device has of which checkpoint.

@@ -34,7 +34,7 @@ pub use report::{
 
 use crate::checkpoint::manifest::Manifest;
 use crate::error::{Error, ErrorKind, Result};
-use crate::publication::{COPY, MANIFEST};
+use crate::publication::{COPY, MANIFEST, Publishable};
 use check::Check;
 use kvick_io::Directory;
 use problems::Problems;

@@ -1,6 +1,7 @@
 //! Creating a store: announced by its manifest before its log has any record.
 
-use super::{Opening, TypeNames};
+use super::Opening;
+use super::types::TypeNames;
 use crate::address::Address;
 use crate::checkpoint::catalog::Catalog;
 use crate::checkpoint::manifest::{Durability, Manifest, Store};
@@ -28,10 +29,12 @@ impl Opening {
         let unit_bytes = geometry.unit_bytes.max(device.geometry().block as usize);
         let salt = self.seed.rotate_left(32) ^ 0x6b76_6963_6b6c_6f67;
         let store = Store {
-            key: types.key.clone(),
-            value: types.value.clone(),
-            key_width: types.widths[0],
-            value_width: types.widths[1],
+            key: types.key.encoding.clone(),
+            value: types.value.encoding.clone(),
+            key_width: types.key.width,
+            value_width: types.value.width,
+            key_fingerprint: types.key.fingerprint.clone(),
+            value_fingerprint: types.value.fingerprint.clone(),
             hash: HASH_ID.to_owned(),
             seed: Hex(self.seed),
             hash_of_kvick: Hex(KeyHasher::new(self.seed).hash(b"kvick").bits()),

@@ -7,6 +7,7 @@
 //! | nothing, or a creation that did not get to its manifest | a store is created |
 //! | a sound manifest | its newest checkpoint is recovered |
 //! | a damaged manifest, or none beside a log | an error, unless falling back is allowed |
+//! | files of others, and no manifest | an error |
 //!
 //! # Recovering a checkpoint
 //! 1. Everything it needs is read and checked first, and nothing is written: the image of the
@@ -29,8 +30,10 @@ mod create;
 mod recover;
 mod replay;
 mod report;
+mod types;
 
 pub use report::{LostOperations, RecoveryProgress, RecoveryReport};
+pub(crate) use types::TypeName;
 
 use crate::checkpoint::catalog::{Catalog, owner};
 use crate::checkpoint::manifest::Manifest;
@@ -38,14 +41,14 @@ use crate::checkpoint::{Checkpoints, Schedule};
 use crate::codec::{Key, Value};
 use crate::config::{Backend, Config, Geometry};
 use crate::error::{Error, ErrorKind, Result};
-use crate::publication::{self, COPY, LOG, MANIFEST};
-use crate::record::Layout;
-use crate::store::{Core, Limits, layout};
+use crate::publication::{self, COPY, LOG, MANIFEST, Publishable};
+use crate::store::Core;
 use kvick_io::{DeviceOptions, Directory, IoConfig, Lock, MemoryDirectory, NullDirectory};
 use kvick_runtime::Handle;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use types::TypeNames;
 
 /// Told how far a recovery is.
 pub(crate) type OnProgress = Box<dyn FnMut(RecoveryProgress) + Send>;
@@ -61,22 +64,9 @@ pub(crate) struct Opening {
     pub(crate) life: u64,
     /// The checkpoint to recover, if not the newest.
     pub(crate) token: Option<u64>,
+    /// Types of other names than those of the store are taken for the same.
+    pub(crate) accepts_type_change: bool,
     pub(crate) on_progress: Option<OnProgress>,
-}
-
-/// Key and value types as a manifest names them.
-pub(crate) struct TypeNames {
-    pub(crate) key: String,
-    pub(crate) value: String,
-    pub(crate) layout: Layout,
-    pub(crate) widths: [Option<usize>; 2],
-}
-
-impl TypeNames {
-    /// What a store of these sizes takes of these types, if it takes any.
-    fn limits(&self, geometry: &Geometry, config: &Config) -> Result<Limits> {
-        Limits::of(geometry, config.yield_every, (self.layout, self.widths))
-    }
 }
 
 /// An open store; the lock is to be kept for as long as the store writes.
@@ -104,13 +94,7 @@ fn open_disk(path: &Path, io: &IoConfig) -> Result<Arc<dyn Directory>> {
 
 /// Creates a store, or recovers the one that is there.
 pub(crate) async fn open<K: Key + ?Sized, V: Value + ?Sized>(opening: Opening) -> Result<Opened> {
-    let types = TypeNames {
-        key: K::type_name().into_owned(),
-        value: V::type_name().into_owned(),
-        layout: layout::<K, V>(),
-        widths: [K::WIDTH, V::WIDTH],
-    };
-    opening.open(&types).await
+    opening.open(&TypeNames::of::<K, V>()).await
 }
 
 impl Opening {
@@ -150,7 +134,9 @@ impl Opening {
     async fn look(&self) -> Result<Found> {
         let files = self.list().await?;
         let has = |wanted: &str| files.iter().any(|name| name == wanted);
-        let segments = files.iter().filter(|name| name.starts_with("log.")).count();
+        let is_segment =
+            |name: &str| publication::segment(name).is_some_and(|(device, _)| device == LOG);
+        let segments = files.iter().filter(|name| is_segment(name)).count();
         if has(MANIFEST) {
             let bytes = self.read(MANIFEST).await?;
             match Manifest::decode(MANIFEST, &bytes) {
@@ -176,6 +162,7 @@ impl Opening {
             );
             return Err(Error::already_exists(self.directory.describe(), &what));
         }
+        publication::refuse_foreign(&self.directory.describe(), &files, is_segment)?;
         Ok(Found::Nothing)
     }
 

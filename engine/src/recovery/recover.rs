@@ -2,7 +2,8 @@
 
 use super::create::{device_bytes, no_memory};
 use super::replay::Replay;
-use super::{Opening, RecoveryReport, TypeNames};
+use super::types::TypeNames;
+use super::{Opening, RecoveryReport};
 use crate::address::Address;
 use crate::checkpoint::catalog::{Catalog, DELTA, INDEX, PART};
 use crate::checkpoint::manifest::{Durability, IndexImage, Manifest, Record, Store};
@@ -26,7 +27,8 @@ impl Opening {
         mut manifest: Manifest,
         from_copy: bool,
     ) -> Result<(Core, Catalog, RecoveryReport)> {
-        check_store(&manifest.store, types)?;
+        check_store(&manifest.store)?;
+        let is_renamed = types.adopt(&mut manifest.store, self.accepts_type_change)?;
         self.config = adopt(&self.config, &manifest.store)?;
         let catalog = Catalog::new(Arc::clone(&self.directory), manifest.clone());
         let mut report = RecoveryReport { from_copy, ..RecoveryReport::default() };
@@ -38,7 +40,16 @@ impl Opening {
             // The manifest that is gone may have had checkpoints that the copy has not.
             manifest.next_token += TOKENS_APART;
         }
-        if manifest.forget_after(chosen.as_ref()) || from_copy {
+        // What an earlier opening passed over was evidence for long enough.
+        manifest.passed_over.clear();
+        catalog.manifest().passed_over.clear();
+        let before = manifest.files();
+        let has_forgotten = manifest.forget_after(chosen.as_ref());
+        if !report.rejected.is_empty() {
+            let left = manifest.files();
+            manifest.passed_over = before.difference(&left).cloned().collect();
+        }
+        if has_forgotten || from_copy || is_renamed {
             // Before anything is written where it was.
             let published = catalog.publish(manifest.clone(), Durability::PowerCut).await;
             published.map_err(|failed| failed.error)?;
@@ -86,10 +97,7 @@ impl Opening {
                 }
                 Err(error) => error,
             };
-            // A checkpoint that was not meant to survive this may be passed over.
-            let is_weak = record.durability == Durability::ProcessCrash;
-            let is_damage = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Io);
-            if !is_damage || self.token.is_some() || !(is_weak || self.config.allow_fallback) {
+            if self.token.is_some() || !self.may_pass_over(&record, &error) {
                 return Err(error);
             }
             tracing::warn!(token = record.token, %error, "a checkpoint is passed over");
@@ -105,6 +113,17 @@ impl Opening {
             report.note_lost(rejected, None);
         }
         Ok((self.restore(types, catalog, None, report).await?, None))
+    }
+
+    /// Whether an older checkpoint may be used because of this error. Only what is on the medium
+    /// counts: the system may refuse to open or to read a file now and not a moment later, and
+    /// whoever passed over a checkpoint for that would cut off the log that it needs.
+    fn may_pass_over(&self, record: &Record, error: &Error) -> bool {
+        // A file that is missing or too short is damage, too.
+        let is_damage = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound);
+        // A checkpoint that was not meant to survive this may be passed over.
+        let is_weak = record.durability == Durability::ProcessCrash;
+        is_damage && (is_weak || self.config.allow_fallback)
     }
 
     /// Reads and checks everything that a checkpoint needs, and makes an index of it and a log that
@@ -196,13 +215,18 @@ impl Opening {
         let cut = device_bytes(&catalog.manifest(), flushed);
         let place = self.directory.describe();
         let failed = |error| Error::io(format!("truncating the log in {place}"), error);
+        // A store that is not open yet is not poisoned: the next opening does all of it again.
+        let sync = async || {
+            let synced = device.sync().await.result;
+            synced.map_err(|error| Error::io(format!("syncing the log in {place}"), error))
+        };
         device.truncate(cut).await.map_err(failed)?;
-        log.sync().await?;
+        sync().await?;
         self.directory.sync().await.map_err(failed)?;
         // Parts that are in memory are flushed as everything else is.
         if let Some(record) = record.filter(|_| !log.is_unflushed()) {
             show_parts(catalog, record, log, async |page| log.write_back(page).await).await?;
-            log.sync().await?;
+            sync().await?;
         }
         Ok(())
     }
@@ -289,14 +313,8 @@ async fn show_parts(
     Ok(())
 }
 
-/// That the store is one of these types and of this hash function.
-fn check_store(store: &Store, types: &TypeNames) -> Result<()> {
-    if store.key != types.key || store.value != types.value {
-        return Err(Error::invalid(format!(
-            "the store holds {} under {}, and is opened as one of {} under {}",
-            store.value, store.key, types.value, types.key
-        )));
-    }
+/// That the store is of this hash function.
+fn check_store(store: &Store) -> Result<()> {
     let hash = KeyHasher::new(store.seed.0).hash(b"kvick").bits();
     if store.hash != HASH_ID || store.hash_of_kvick.0 != hash {
         return Err(Error::unsupported(format!(

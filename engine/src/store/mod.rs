@@ -182,7 +182,7 @@ impl Core {
         let mut stats = Stats::default();
         self.registry.count(&mut stats);
         let Operations { upserts, modifies, deletes, .. } = stats.operations;
-        upserts + modifies + deletes
+        upserts + modifies + deletes + self.sessions.revision()
     }
 
     /// How many operations of one batch wait for the device at once: several times as many as the

@@ -69,6 +69,8 @@ struct Accounts {
     /// The first half of the ids that are made in this life of the store.
     life: u64,
     made: u64,
+    /// How many recovered sessions were forgotten.
+    forgotten: u64,
     open: BTreeMap<SessionId, Arc<Ledger>>,
     /// Of an earlier life, neither resumed nor forgotten.
     recovered: BTreeMap<SessionId, CommitPoint>,
@@ -77,7 +79,7 @@ struct Accounts {
 impl Sessions {
     /// `life` tells this life of the store from all others.
     pub(crate) fn new(life: u64, recovered: BTreeMap<SessionId, CommitPoint>) -> Self {
-        let accounts = Accounts { life, made: 0, open: BTreeMap::new(), recovered };
+        let accounts = Accounts { life, made: 0, forgotten: 0, open: BTreeMap::new(), recovered };
         Self { accounts: Mutex::new(accounts), published: Event::new() }
     }
 
@@ -114,7 +116,14 @@ impl Sessions {
     /// Drops a recovered session for good; whether there was one.
     pub(crate) fn forget(&self, id: SessionId) -> bool {
         let mut accounts = self.accounts.lock().expect("nothing panics under it");
-        accounts.recovered.remove(&id).is_some()
+        let was_there = accounts.recovered.remove(&id).is_some();
+        accounts.forgotten += u64::from(was_there);
+        was_there
+    }
+
+    /// Grows when a checkpoint to come has less of sessions than the one before.
+    pub(crate) fn revision(&self) -> u64 {
+        self.accounts.lock().expect("nothing panics under it").forgotten
     }
 
     /// Sessions of an earlier life that wait to be resumed.

@@ -1,0 +1,138 @@
+//! Key and value types of a store: that it is opened as what it was created as.
+//!
+//! A store keeps of each type the name of its encoding, the width of it, and what tells the type
+//! from others of that encoding. Where one of them differs the bytes mean something else: every key
+//! would be missing, or values be read that were never written, without an error.
+
+use crate::checkpoint::manifest::Store;
+use crate::codec::{Key, Value};
+use crate::config::{Config, Geometry};
+use crate::error::{Error, Result};
+use crate::record::Layout;
+use crate::store::{Limits, layout};
+
+/// A type as a manifest names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TypeName {
+    pub(crate) encoding: String,
+    pub(crate) width: Option<usize>,
+    /// What tells it from others of that encoding, if that does not say all.
+    pub(crate) fingerprint: Option<String>,
+}
+
+/// Key and value types of a store.
+#[derive(Clone, Debug)]
+pub(crate) struct TypeNames {
+    pub(crate) key: TypeName,
+    pub(crate) value: TypeName,
+    pub(crate) layout: Layout,
+}
+
+impl TypeName {
+    fn of<V: Value + ?Sized>() -> Self {
+        let (encoding, fingerprint) = (V::type_name(), V::fingerprint());
+        let fingerprint = (fingerprint != encoding).then(|| fingerprint.into_owned());
+        Self { encoding: encoding.into_owned(), width: V::WIDTH, fingerprint }
+    }
+
+    fn shown(&self) -> &str {
+        self.fingerprint.as_ref().unwrap_or(&self.encoding)
+    }
+
+    /// Whether what was stored as `self` can be read as `asked`.
+    fn is_read_as(&self, asked: &Self) -> bool {
+        // A store may be older than fingerprints are.
+        let is_same = self.fingerprint.is_none() || self.fingerprint == asked.fingerprint;
+        self.encoding == asked.encoding && is_same
+    }
+}
+
+impl TypeNames {
+    pub(crate) fn of<K: Key + ?Sized, V: Value + ?Sized>() -> Self {
+        Self { key: TypeName::of::<K>(), value: TypeName::of::<V>(), layout: layout::<K, V>() }
+    }
+
+    /// What a store of these sizes takes of these types, if it takes any.
+    pub(super) fn limits(&self, geometry: &Geometry, config: &Config) -> Result<Limits> {
+        let widths = [self.key.width, self.value.width];
+        Limits::of(geometry, config.yield_every, (self.layout, widths))
+    }
+
+    /// Makes sure that the store holds these types; with `accepts_change` they may have other names
+    /// than before, which the store takes over. Whether it did.
+    ///
+    /// # Errors
+    /// `InvalidArgument` naming both.
+    pub(super) fn adopt(&self, store: &mut Store, accepts_change: bool) -> Result<bool> {
+        for (what, stored, asked) in
+            [("key", &store.key_type(), &self.key), ("value", &store.value_type(), &self.value)]
+        {
+            if !stored.is_read_as(asked) && !accepts_change {
+                return Err(self.wrong_types(store));
+            }
+            if stored.width != asked.width {
+                return Err(wrong_width(what, stored, asked));
+            }
+        }
+        let is_changed = store.key_type() != self.key || store.value_type() != self.value;
+        if is_changed {
+            store.set_types(&self.key, &self.value);
+        }
+        Ok(is_changed)
+    }
+
+    #[cold]
+    fn wrong_types(&self, store: &Store) -> Error {
+        let (key, value) = (store.key_type(), store.value_type());
+        Error::invalid(format!(
+            "the store holds {} under {}, and is opened as one of {} under {}; \
+             `accept_type_change` lets in a type that was renamed",
+            value.shown(),
+            key.shown(),
+            self.value.shown(),
+            self.key.shown()
+        ))
+    }
+}
+
+#[cold]
+fn wrong_width(what: &str, stored: &TypeName, asked: &TypeName) -> Error {
+    let shown = |width: Option<usize>| {
+        width.map_or_else(|| "of any length".to_owned(), |bytes| format!("of {bytes} bytes"))
+    };
+    Error::invalid(format!(
+        "the store holds each {what} as {} {}, and is opened with {} {}: records have another layout",
+        stored.shown(),
+        shown(stored.width),
+        asked.shown(),
+        shown(asked.width)
+    ))
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    fn name(encoding: &str, width: Option<usize>, fingerprint: Option<&str>) -> TypeName {
+        TypeName {
+            encoding: encoding.to_owned(),
+            width,
+            fingerprint: fingerprint.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn encodings_without_a_fingerprint_read_those_of_before() {
+        let plain = name("u64", Some(8), None);
+        let one = name("postcard", None, Some("postcard app::One"));
+        let other = name("postcard", None, Some("postcard app::Other"));
+        assert!(plain.is_read_as(&plain) && one.is_read_as(&one));
+        assert!(!one.is_read_as(&other) && !plain.is_read_as(&one));
+        assert!(name("postcard", None, None).is_read_as(&one), "of an older store");
+        let error = wrong_width("key", &plain, &one);
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        assert!(error.to_string().contains("u64 of 8 bytes"), "{error}");
+        assert!(error.to_string().contains("app::One of any length"), "{error}");
+    }
+}

@@ -1,0 +1,137 @@
+//! Closing leaves behind what was there: whatever came before, the next opening has it, also if the
+//! power fails right after.
+
+use kvick::io::sim::Survival;
+use kvick::{CheckpointKind, Config, Durability, FasterKv};
+use tests::simulated::{Site, World, seeds, two_pages};
+
+fn config() -> Config {
+    two_pages().with_keep_checkpoints(4)
+}
+
+/// What precedes a `close`. Each leaves the counters of operations as the last checkpoint had them.
+#[derive(Clone, Copy, Debug)]
+enum Before {
+    Nothing,
+    /// The newest checkpoint is deleted.
+    Deleted,
+    /// All but one are deleted.
+    Pruned,
+    /// The newest checkpoint survives the end of the process only.
+    Weak(CheckpointKind),
+    /// The newest one is weak, and is deleted.
+    WeakAndDeleted,
+    /// The index alone is kept after a weak one.
+    WeakAndIndex,
+}
+
+const ALL: [Before; 8] = [
+    Before::Nothing,
+    Before::Deleted,
+    Before::Pruned,
+    Before::Weak(CheckpointKind::FoldOver),
+    Before::Weak(CheckpointKind::Snapshot),
+    Before::Weak(CheckpointKind::Incremental),
+    Before::WeakAndDeleted,
+    Before::WeakAndIndex,
+];
+
+async fn do_before(store: &FasterKv<u64, u64>, before: Before) {
+    let sound = "a sound disk";
+    let weak = |kind| store.checkpoint().kind(kind).durability(Durability::ProcessCrash);
+    match before {
+        Before::Nothing => drop(store.checkpoint().await.expect(sound)),
+        Before::Deleted => {
+            let taken = store.checkpoint().snapshot().await.expect(sound);
+            store.delete_checkpoint(taken.token).await.expect("not the last");
+        }
+        Before::Pruned => {
+            store.checkpoint().await.expect(sound);
+            store.prune_checkpoints(1).await.expect(sound);
+        }
+        Before::Weak(kind) => drop(weak(kind).await.expect(sound)),
+        Before::WeakAndDeleted => {
+            let taken = weak(CheckpointKind::Snapshot).await.expect(sound);
+            store.delete_checkpoint(taken.token).await.expect("not the last");
+        }
+        Before::WeakAndIndex => {
+            weak(CheckpointKind::FoldOver).await.expect(sound);
+            store.checkpoint().index_only().await.expect(sound);
+        }
+    }
+}
+
+async fn assert_has_all(site: &Site, what: &str) {
+    let store = site.open::<u64, u64>(config()).await;
+    for key in 0..300 {
+        assert_eq!(store.read(&key).await.expect("sound"), Some(2), "{what}: key {key}");
+    }
+    store.close().await.expect("closes");
+}
+
+/// Once only the counters of operations were compared: after the newest checkpoint was deleted, or
+/// was a weak one, `close` took none and said that all was well. The next opening, or the one after
+/// a power cut, had an older state.
+#[test]
+fn closing_keeps_what_was_there() {
+    seeds(4, |seed| {
+        for before in ALL {
+            // The life in which it happens, or the one before.
+            for reopens in [false, true] {
+                let world = World::new(seed);
+                let site = world.site.clone();
+                world.simulation.run(async {
+                    let store = site.open::<u64, u64>(config()).await;
+                    for value in 1..=2 {
+                        for key in 0..300 {
+                            store.upsert(&key, &value).await.expect("a sound disk");
+                        }
+                        if value == 1 {
+                            store.checkpoint().await.expect("a sound disk");
+                        }
+                    }
+                    do_before(&store, before).await;
+                    store.close().await.expect("closes");
+                    if reopens {
+                        let store = site.open::<u64, u64>(config()).await;
+                        do_before(&store, before).await;
+                        store.close().await.expect("closes");
+                    }
+                });
+                let what = format!("{before:?}, again {reopens}");
+                let image = site.disk.crash_with(seed, Survival::NOTHING);
+                world.simulation.run(async { assert_has_all(&site, &what).await });
+                let after = World::on(seed, image);
+                let site = after.site.clone();
+                after.simulation.run(async { assert_has_all(&site, &what).await });
+            }
+        }
+    });
+}
+
+/// Once a session that was forgotten came back with the next opening, since forgetting was no
+/// change.
+#[test]
+fn a_forgotten_session_stays_away() {
+    seeds(4, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        world.simulation.run(async {
+            let store = site.open::<u64, u64>(config()).await;
+            let mut session = store.session().expect("open");
+            session.upsert(&1, &1).await.expect("a sound disk");
+            let id = session.id();
+            store.checkpoint().await.expect("a sound disk");
+            store.close().await.expect("closes");
+            drop(session);
+            let store = site.open::<u64, u64>(config()).await;
+            if store.recovered_sessions().contains_key(&id) {
+                assert!(store.forget_session(id));
+            }
+            store.close().await.expect("closes");
+            let store = site.open::<u64, u64>(config()).await;
+            assert!(!store.recovered_sessions().contains_key(&id), "it is back");
+            store.close().await.expect("closes");
+        });
+    });
+}
