@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::futures::{
     CompareAndSwap, Contains, Delete, InsertIfAbsent, Read, ReadWith, Rmw, TryRead, Upsert,
 };
+use crate::health::Health;
 use crate::recovery::RecoveryReport;
 use crate::session::{Session, operations};
 use crate::statistics::Stats;
@@ -296,7 +297,14 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
 
     /// What the store has done and holds.
     pub fn stats(&self) -> Stats {
-        self.core.stats()
+        Stats { checkpoints: self.opened.checkpoints.stats(), ..self.core.stats() }
+    }
+
+    /// What is wrong now, if anything: with the device under the store, and with its checkpoints.
+    /// Those that are taken by time or by growth of the log have nobody else to tell.
+    pub fn health(&self) -> Health {
+        let failure = self.opened.checkpoints.failure();
+        Health::new(self.core.log.health().cause(), failure)
     }
 
     /// The configuration it was opened with.

@@ -53,6 +53,7 @@ mod faster_log;
 pub mod futures;
 mod hash;
 mod hash_index;
+mod health;
 mod hybrid_log;
 mod inspect;
 mod kv;
@@ -71,7 +72,8 @@ mod weak_spot;
 pub use builder::Builder;
 pub use checkpoint::{
     Checkpoint, CheckpointInfo, CheckpointKind, CheckpointPhase, CheckpointProgress,
-    CheckpointRequest, CheckpointTimes, CheckpointToken, Checkpointing, Durability,
+    CheckpointRequest, CheckpointStats, CheckpointTimes, CheckpointToken, Checkpointing,
+    Durability, LastCheckpoint,
 };
 pub use codec::*;
 pub use config::{Backend, ByteSize, Config};
@@ -82,6 +84,7 @@ pub use faster_log::{
     TypedLog, Values, check_log, repair_log,
 };
 pub use futures::TryRead;
+pub use health::{Condition, Health};
 pub use inspect::{
     FileRole, InspectedCheckpoint, InspectedFile, InspectedIndex, InspectedStore, Inspection,
     ManifestCopy, Problem, RecordCounts, inspect,

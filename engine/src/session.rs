@@ -88,7 +88,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
     /// none: somebody else must, or [`Config::checkpoint_every`](crate::Config::checkpoint_every).
     ///
     /// # Errors
-    /// `Poisoned` and `Closed`: then it will not happen any more.
+    /// `Poisoned` and `Closed`: then it will not happen any more. That of a checkpoint which would
+    /// have had it and failed, unless that is retryable: then the next one that is due may do.
     ///
     /// # Cancel safety
     /// Has no effect; can be dropped at any time.

@@ -1,5 +1,6 @@
 //! Counting, always on: each seat counts for itself, a snapshot adds up.
 
+use crate::checkpoint::CheckpointStats;
 use crate::record::Layout;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -160,6 +161,8 @@ pub struct Stats {
     pub memory: MemoryBytes,
     /// Sessions and pooled seats that exist.
     pub seats: usize,
+    /// What checkpoints have come to.
+    pub checkpoints: CheckpointStats,
 }
 
 /// Finished operations by kind.

@@ -32,7 +32,8 @@ fn assert_left(seed: u64, site: &Site, config: Config, (keys, value): (u64, u64)
 
 fn of_kind(site: &Site, kind: &str) -> usize {
     let prefix = format!("db/{kind}-");
-    site.disk.files().iter().filter(|(file, _)| file.starts_with(&prefix)).count()
+    let is_first = |file: &str| file.starts_with(&prefix) && file.ends_with(".000000");
+    site.disk.files().iter().filter(|(file, _)| is_first(file)).count()
 }
 
 /// Once each checkpoint wrote the whole index: 131 MB for one key that had changed, with 1 GiB of

@@ -8,6 +8,7 @@ mod checkpoint_bytes;
 mod checkpoint_cases;
 mod checkpoint_controls;
 mod checkpoint_faults;
+mod checkpoint_health;
 mod checkpoint_lives;
 mod checkpoint_shapes;
 mod checkpoint_space;

@@ -2,6 +2,7 @@
 
 use super::catalog::Catalog;
 use super::manifest::{Durability, Manifest};
+use super::outcome::{CheckpointStats, Outcome, Outcomes};
 use super::progress::{CheckpointPhase, Progress};
 use super::request::Plan;
 use super::run::{Chain, Run, unpublished};
@@ -71,6 +72,8 @@ struct Mailbox {
     counted: Option<u64>,
     /// Where the log ended then.
     log_end: u64,
+    /// How those since opening have ended.
+    outcomes: Outcomes,
 }
 
 /// Something for the driver.
@@ -151,6 +154,16 @@ impl Checkpoints {
         let manifest = self.catalog.manifest();
         let records = manifest.checkpoints.iter();
         records.map(|record| CheckpointInfo::of(record, &manifest)).collect()
+    }
+
+    /// What checkpoints have come to so far.
+    pub(crate) fn stats(&self) -> CheckpointStats {
+        self.mailbox().outcomes.stats(self.handle.now())
+    }
+
+    /// Why the last one failed, if it did.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.mailbox().outcomes.failure()
     }
 
     /// Whether a power cut might lose something: there was a change since the last checkpoint, or
@@ -238,7 +251,14 @@ impl Checkpoints {
         };
         let kind = plan.kind;
         let span = tracing::info_span!(target: "kvick::checkpoint", "checkpoint", token, ?kind);
+        let began = self.handle.now();
         let taken = run.take(chain).instrument(span).await;
+        let error = taken.as_ref().err().cloned();
+        if let Some(error) = error.as_ref().filter(|error| !error.is_retryable()) {
+            self.core.sessions.note_failed(token, error);
+        }
+        let ended = self.handle.now();
+        self.mailbox().outcomes.note(Outcome { token, kind, began, ended, error });
         if taken.is_ok() && kind != CheckpointKind::IndexOnly {
             let log_end = self.core.log_end();
             let mut mailbox = self.mailbox();

@@ -36,12 +36,14 @@ mod delta;
 mod driver;
 pub(crate) mod index_image;
 pub(crate) mod manifest;
+mod outcome;
 mod progress;
 mod request;
 mod run;
 pub(crate) mod stream;
 
 pub use manifest::Durability;
+pub use outcome::{CheckpointStats, LastCheckpoint};
 pub use progress::{CheckpointPhase, CheckpointProgress};
 pub use request::{CheckpointRequest, Checkpointing};
 

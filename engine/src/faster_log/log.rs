@@ -14,6 +14,7 @@ use super::start::{Start, no_entry};
 use super::statistics::LogStats;
 use crate::address::Address;
 use crate::error::{Error, Result};
+use crate::health::Health;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -321,6 +322,12 @@ impl FasterLog {
     #[must_use]
     pub fn stats(&self) -> LogStats {
         LogStats::of(&self.core)
+    }
+
+    /// What is wrong with the device under the log now, if anything.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        Health::new(self.core.live().log.health().cause(), None)
     }
 
     /// Commits, brings the manifest up to date, and closes the log: for every handle. The directory

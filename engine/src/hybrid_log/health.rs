@@ -79,6 +79,11 @@ impl Health {
         self.transition(CLOSED, Some(Error::closed()));
     }
 
+    /// Why the log is not sound, if it is not.
+    pub(crate) fn cause(&self) -> Option<Error> {
+        self.check_room().err()
+    }
+
     /// Told whenever the condition changes.
     pub(crate) fn changed(&self) -> &Event {
         &self.changed

@@ -127,10 +127,15 @@ impl Core {
     /// Waits until everything that the session has done so far is in a durable checkpoint.
     pub(crate) async fn durable(&self, ledger: &Ledger) -> Result<()> {
         let wanted = ledger.serial();
+        // What was done so far belongs to this version: the checkpoint that ends it covers that.
+        let (version, failures) = (self.phase.version(), self.sessions.failures());
         let health = self.log.health();
         wait_either([self.sessions.published(), health.changed()], || {
-            let is_durable = ledger.is_durable(wanted);
-            if is_durable { Some(Ok(())) } else { health.check_write().err().map(Err) }
+            if ledger.is_durable(wanted) {
+                return Some(Ok(()));
+            }
+            let failed = || self.sessions.failed_since(failures, version);
+            health.check_write().err().or_else(failed).map(Err)
         })
         .await
     }

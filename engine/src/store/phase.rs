@@ -69,8 +69,9 @@ impl Phase {
         self.word.load(Ordering::Acquire) & CUT != 0
     }
 
-    #[cfg(all(test, not(loom)))]
-    fn version(&self) -> u64 {
+    /// The version that whoever changes something now belongs to, or the one before the next.
+    pub(crate) fn version(&self) -> u64 {
+        // Acquire: pairs with the Release of `leave`.
         self.word.load(Ordering::Acquire) >> 1
     }
 

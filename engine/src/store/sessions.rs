@@ -60,8 +60,16 @@ pub(crate) struct Ledger {
 pub(crate) struct Sessions {
     // Under its lock.
     accounts: Mutex<Accounts>,
-    /// A checkpoint has been published.
+    /// The last checkpoint that failed for good, and how many did. Under its lock.
+    failed: Mutex<Failed>,
+    /// A checkpoint has been published, or has failed.
     published: Event,
+}
+
+#[derive(Debug, Default)]
+struct Failed {
+    count: u64,
+    last: Option<(u64, Error)>,
 }
 
 #[derive(Debug)]
@@ -80,7 +88,7 @@ impl Sessions {
     /// `life` tells this life of the store from all others.
     pub(crate) fn new(life: u64, recovered: BTreeMap<SessionId, CommitPoint>) -> Self {
         let accounts = Accounts { life, made: 0, forgotten: 0, open: BTreeMap::new(), recovered };
-        Self { accounts: Mutex::new(accounts), published: Event::new() }
+        Self { accounts: Mutex::new(accounts), failed: Mutex::default(), published: Event::new() }
     }
 
     /// An account for a new session, whose serial is in `counters`.
@@ -154,7 +162,32 @@ impl Sessions {
         self.published.notify(usize::MAX);
     }
 
-    /// Told when commit points have moved.
+    /// Notes that the checkpoint `token` failed, and that trying again will not help: who waits for
+    /// what it was to make durable is told.
+    pub(crate) fn note_failed(&self, token: u64, error: &Error) {
+        {
+            let mut failed = self.failed.lock().expect("nothing panics under it");
+            failed.count += 1;
+            failed.last = Some((token, error.clone()));
+        }
+        self.published.notify(usize::MAX);
+    }
+
+    /// How many checkpoints have failed for good.
+    pub(crate) fn failures(&self) -> u64 {
+        self.failed.lock().expect("nothing panics under it").count
+    }
+
+    /// Why a checkpoint failed that would have had what was done in `version`, if one did since
+    /// there were so many failures.
+    pub(crate) fn failed_since(&self, failures: u64, version: u64) -> Option<Error> {
+        let failed = self.failed.lock().expect("nothing panics under it");
+        let is_new = failed.count > failures;
+        let (_, error) = failed.last.as_ref().filter(|(token, _)| is_new && *token >= version)?;
+        Some(error.clone())
+    }
+
+    /// Told when commit points have moved, or never will by the checkpoint that was taken.
     pub(crate) fn published(&self) -> &Event {
         &self.published
     }

@@ -1,0 +1,106 @@
+//! How checkpoints have ended, for those who did not ask for them.
+
+use super::{CheckpointKind, CheckpointToken};
+use crate::error::{Error, ErrorKind};
+use std::time::Duration;
+
+/// What checkpoints have come to since the store was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CheckpointStats {
+    /// Those that were published.
+    pub taken: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// The one that ended last, well or not.
+    pub last: Option<LastCheckpoint>,
+}
+
+/// How a checkpoint ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LastCheckpoint {
+    /// Its name; one that failed is not among those that are kept.
+    pub token: CheckpointToken,
+    /// What was asked for.
+    pub kind: CheckpointKind,
+    /// How long ago it ended.
+    pub ago: Duration,
+    /// How long it took.
+    pub took: Duration,
+    /// Why it failed, if it did.
+    pub error: Option<(ErrorKind, String)>,
+}
+
+/// What the driver has seen.
+#[derive(Debug, Default)]
+pub(super) struct Outcomes {
+    taken: u64,
+    failed: u64,
+    last: Option<Outcome>,
+}
+
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) token: u64,
+    pub(super) kind: CheckpointKind,
+    /// By the clock of the store's runtime.
+    pub(super) began: Duration,
+    pub(super) ended: Duration,
+    pub(super) error: Option<Error>,
+}
+
+impl Outcomes {
+    pub(super) fn note(&mut self, outcome: Outcome) {
+        let count = if outcome.error.is_none() { &mut self.taken } else { &mut self.failed };
+        *count += 1;
+        self.last = Some(outcome);
+    }
+
+    /// Why the last one failed, if it did.
+    pub(super) fn failure(&self) -> Option<Error> {
+        self.last.as_ref().and_then(|last| last.error.clone())
+    }
+
+    pub(super) fn stats(&self, now: Duration) -> CheckpointStats {
+        let last = self.last.as_ref().map(|last| LastCheckpoint {
+            token: CheckpointToken(last.token),
+            kind: last.kind,
+            ago: now.saturating_sub(last.ended),
+            took: last.ended.saturating_sub(last.began),
+            error: last.error.as_ref().map(|error| (error.kind(), error.to_string())),
+        });
+        CheckpointStats { taken: self.taken, failed: self.failed, last }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_one_counts_and_all_are_counted() {
+        let seconds = Duration::from_secs;
+        let mut outcomes = Outcomes::default();
+        let kind = CheckpointKind::Snapshot;
+        let failed = Some(Error::busy("another"));
+        let error = failed.as_ref().map(ToString::to_string).expect("an error");
+        for (token, error) in [(1, None), (2, failed)] {
+            let (began, ended) = (seconds(token), seconds(token + 3));
+            outcomes.note(Outcome { token, kind, began, ended, error });
+        }
+        assert_eq!(outcomes.failure().map(|error| error.kind()), Some(ErrorKind::Busy));
+        let expected = LastCheckpoint {
+            token: CheckpointToken(2),
+            kind,
+            ago: seconds(4),
+            took: seconds(3),
+            error: Some((ErrorKind::Busy, error)),
+        };
+        let stats = outcomes.stats(seconds(9));
+        assert_eq!(stats, CheckpointStats { taken: 1, failed: 1, last: Some(expected) });
+        let (began, ended) = (seconds(9), seconds(9));
+        outcomes.note(Outcome { token: 3, kind, began, ended, error: None });
+        assert!(outcomes.failure().is_none());
+    }
+}
