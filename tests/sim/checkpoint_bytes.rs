@@ -127,8 +127,8 @@ fn increments_go_on_from_a_snapshot_now_and_then() {
     });
 }
 
-/// Once the manifest that leaves out a checkpoint needed a block that a full disk did not have: what
-/// frees space did not work when it was needed.
+/// Once the manifest that leaves out a checkpoint needed a block that a full disk did not have:
+/// what frees space did not work when it was needed.
 #[test]
 fn checkpoints_are_removed_from_a_full_disk() {
     seeds(6, |seed| {

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! * The *index image* is taken first, while operations go on, if it is worth its bytes: else that
-//!   of an earlier checkpoint will do. It is fuzzy: recovery goes through the records from its start
-//!   on, up to the end of the version, and lets each entry lead to the newest.
+//!   of an earlier checkpoint will do. It is fuzzy: recovery goes through the records from its
+//!   start on, up to the end of the version, and lets each entry lead to the newest.
 //! * The *cut* ends the version ([`phase`](crate::store::phase)). It is an address of the log.
 //! * The *capture* brings what is below that address to the device. *Fold-over*: the log becomes
 //!   read-only up to there and is flushed. *Snapshot*: what is in memory is frozen, written to a

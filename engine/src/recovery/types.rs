@@ -101,7 +101,8 @@ fn wrong_width(what: &str, stored: &TypeName, asked: &TypeName) -> Error {
         width.map_or_else(|| "of any length".to_owned(), |bytes| format!("of {bytes} bytes"))
     };
     Error::invalid(format!(
-        "the store holds each {what} as {} {}, and is opened with {} {}: records have another layout",
+        "the store holds each {what} as {} {}, and is opened with {} {}: the records have another \
+         layout",
         stored.shown(),
         shown(stored.width),
         asked.shown(),
