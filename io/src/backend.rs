@@ -32,17 +32,18 @@ impl Backend {
         medium: Medium,
         scratch: &Scratch<'_>,
     ) -> io::Result<Self> {
+        let blocking = Arc::new(Blocking::start()?);
         if choice == BackendChoice::Threads {
-            return Self::new(threads(config)?);
+            return Ok(Self::new(threads(config)?, blocking));
         }
-        match uring(config, medium, scratch) {
+        match uring(config, medium, scratch, &blocking) {
             Ok(engine) => {
                 let on_executors = choice == BackendChoice::Glommio;
-                Ok(Self { on_executors, ..Self::new(engine)? })
+                Ok(Self { on_executors, ..Self::new(engine, blocking) })
             }
             Err(error) if choice != BackendChoice::Uring && is_denial(&error) => {
                 tracing::info!(%error, "io_uring is not available: using threads");
-                Self::new(threads(config)?)
+                Ok(Self::new(threads(config)?, blocking))
             }
             Err(error) if is_denial(&error) => {
                 let message = format!("io_uring is not available: {error}");
@@ -52,9 +53,8 @@ impl Backend {
         }
     }
 
-    pub(crate) fn new(engine: Arc<dyn Engine>) -> io::Result<Self> {
-        let (table, blocking) = (OpTable::new(), Arc::new(Blocking::start()?));
-        Ok(Self { engine, table, blocking, on_executors: false })
+    pub(crate) fn new(engine: Arc<dyn Engine>, blocking: Arc<Blocking>) -> Self {
+        Self { engine, table: OpTable::new(), blocking, on_executors: false }
     }
 
     /// The handle for a directory on `medium`: glommio reads directly or not at all.
@@ -82,13 +82,19 @@ fn threads(config: &IoConfig) -> io::Result<Arc<dyn Engine>> {
 }
 
 #[cfg(target_os = "linux")]
-fn uring(config: &IoConfig, medium: Medium, scratch: &Scratch<'_>) -> io::Result<Arc<dyn Engine>> {
+fn uring(
+    config: &IoConfig,
+    medium: Medium,
+    scratch: &Scratch<'_>,
+    files: &Arc<Blocking>,
+) -> io::Result<Arc<dyn Engine>> {
     let limits = crate::uring::Limits {
         depth: config.depth as usize,
         class: config.class_limit(config.depth),
     };
     let probe = scratch.file.try_clone()?;
-    Ok(Arc::new(crate::uring::Uring::start(limits, probe, medium.block as usize)?))
+    let (block, files) = (medium.block as usize, Arc::clone(files));
+    Ok(Arc::new(crate::uring::Uring::start(limits, probe, block, files)?))
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -96,6 +102,7 @@ fn uring(
     _config: &IoConfig,
     _medium: Medium,
     _scratch: &Scratch<'_>,
+    _files: &Arc<Blocking>,
 ) -> io::Result<Arc<dyn Engine>> {
     Err(io::ErrorKind::Unsupported.into())
 }

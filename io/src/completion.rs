@@ -33,8 +33,9 @@ pub(crate) type SharedTable = Arc<OpTable>;
 pub struct Transfer {
     /// Everything was transferred, or why not.
     pub result: io::Result<()>,
-    /// The buffer that was lent, also after an error. `None` for operations without one. After a
-    /// failed read its contents are unspecified.
+    /// The buffer that was lent, also after an error. `None` for operations without one, and if the
+    /// backend failed while the kernel had the buffer. After a failed read its contents are
+    /// unspecified.
     pub buf: Option<AlignedBuf>,
 }
 

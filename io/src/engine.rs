@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::operation::{Kind, Operation, Progress};
 
@@ -18,6 +19,11 @@ pub(crate) trait Engine: Send + Sync + Debug {
     fn submit_many(&self, operations: Vec<Operation>);
 
     fn name(&self) -> &'static str;
+
+    /// Whether every operation fails from now on.
+    fn is_dead(&self) -> bool {
+        false
+    }
 }
 
 /// What is admitted separately.
@@ -33,6 +39,14 @@ impl From<Kind> for Class {
             Kind::Read => Self::Read,
             Kind::Write | Kind::Sync => Self::Write,
         }
+    }
+}
+
+/// Runs what may end in a waker, which is a stranger's code: its panic must not stop the transfers
+/// of all directories.
+pub(crate) fn unharmed(work: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(work)).is_err() {
+        tracing::error!("a job or a waker panicked on a thread of the backend");
     }
 }
 

@@ -5,6 +5,7 @@
 //! kernel transfers less than it was asked to. It ends complete or with an error, never short.
 
 use std::io;
+use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -220,6 +221,30 @@ impl Operation {
         self.explain(error)
     }
 
+    /// Ends an operation that the kernel has not been told of: its backend is gone, and `cause`
+    /// says why.
+    #[cold]
+    pub(crate) fn refuse(mut self, cause: &str) {
+        if let Some(run) = &mut self.sync {
+            run.lose_turn(cause);
+        }
+        let error = self.explain(io::Error::other(cause));
+        self.complete(Err(error));
+    }
+
+    /// As [`refuse`](Self::refuse), when the kernel may be at work still: what it was lent, the
+    /// buffer and the files, is never freed.
+    #[cold]
+    pub(crate) fn lose(mut self, cause: &str) {
+        if let Some(run) = &mut self.sync {
+            run.lose_turn(cause);
+        }
+        let error = self.explain(io::Error::other(cause));
+        let Self { current, later, buf, sink, .. } = self;
+        mem::forget((current, later, buf));
+        sink.complete(Transfer { result: Err(error), buf: None });
+    }
+
     fn next_extent(&mut self) -> Progress {
         match self.later.pop() {
             Some(extent) => {
@@ -272,6 +297,19 @@ impl SyncRun {
         }
         for (sync, error) in failed {
             let error = sync.explain(error);
+            sync.complete(Err(error));
+        }
+    }
+}
+
+impl SyncRun {
+    /// The backend is gone: those that wait for their turn end with this sync.
+    #[cold]
+    fn lose_turn(&mut self, cause: &str) {
+        let Some(file) = self.turn.take() else { return };
+        let (_, failed) = file.durability().pass(TurnEnd::Lost);
+        for (sync, _) in failed {
+            let error = sync.explain(io::Error::other(cause));
             sync.complete(Err(error));
         }
     }

@@ -244,6 +244,7 @@ pub(crate) fn naming(name: &str) -> impl FnOnce(io::Error) -> io::Error {
 #[cfg(all(test, not(loom), unix))]
 mod tests {
     use super::*;
+    use crate::blocking::Blocking;
     use crate::buf::AlignedBuf;
     use crate::threads::Threads;
 
@@ -251,7 +252,8 @@ mod tests {
     fn a_sync_covers_a_truncation_and_the_entries_of_what_it_removed() {
         let path = tempfile::tempdir().unwrap();
         let medium = Medium { direct: false, block: 512, physical_block: 512 };
-        let backend = Backend::new(Arc::new(Threads::start(1, 1).unwrap())).unwrap();
+        let threads = Arc::new(Threads::start(1, 1).unwrap());
+        let backend = Backend::new(threads, Arc::new(Blocking::start().unwrap()));
         let directory = OsDirectory::new(path.path(), medium, backend).unwrap();
         let entries = directory.place.entries.as_ref().expect("there are on unix");
         let options = DeviceOptions { segment_bytes: 4096, create: true };

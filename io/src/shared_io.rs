@@ -29,7 +29,9 @@ use crate::os_directory::OsDirectory;
 /// * At most four threads for what blocks: opening, renaming, deleting, whole small files. What a
 ///   transfer waits for, such as the creation of a segment, comes first, and one thread is left to
 ///   it. A file system that hangs can occupy them all.
-/// * The end: if the kernel fails the ring, every operation of every directory fails.
+/// * The end: if the kernel fails the ring, every operation of every directory fails, and says
+///   why. A directory that is opened afterwards, or again, starts a new backend: io_uring if the
+///   kernel allows it by then, else threads if that is left to `Auto`.
 ///
 /// # What a directory costs
 /// One file descriptor, one more for a [lock](Directory::lock) and one for each segment of a
@@ -66,6 +68,13 @@ struct State {
     backend: Option<Backend>,
     /// What was found out about file systems.
     media: BTreeMap<FileSystem, Medium>,
+}
+
+impl State {
+    /// The backend, unless it has failed: then the next directory starts another.
+    fn living(&self) -> Option<&Backend> {
+        self.backend.as_ref().filter(|backend| !backend.engine.is_dead())
+    }
 }
 
 impl SharedIo {
@@ -120,7 +129,7 @@ impl Shared {
     fn known(&self, file_system: Option<FileSystem>) -> Option<(Backend, Medium)> {
         let state = self.lock();
         let medium = *state.media.get(&file_system?)?;
-        Some((state.backend.as_ref()?.on(medium), medium))
+        Some((state.living()?.on(medium), medium))
     }
 
     /// Finds out what works in `path`, and starts the backend unless it runs.
@@ -128,7 +137,7 @@ impl Shared {
         let (medium, scratch) = Medium::detect(path, self.config.direct)?;
         // Locked while it starts: two first directories must not start two.
         let mut state = self.lock();
-        let backend = match &state.backend {
+        let backend = match state.living() {
             Some(backend) => backend.on(medium),
             None => {
                 let started = Backend::start(self.choice, &self.config, medium, &scratch)?;

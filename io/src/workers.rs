@@ -7,10 +7,10 @@
 
 use std::fmt;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use crate::engine::unharmed;
 use crate::operation::with_context;
 
 /// What the threads of a set take their jobs from. Called under the lock of the set.
@@ -120,10 +120,7 @@ impl<Q: JobQueue> Shared<Q> {
         loop {
             if let Some((job, ticket)) = state.queue.next() {
                 drop(state);
-                // A job ends in the waker of a stranger: its panic must not cost a thread.
-                if catch_unwind(AssertUnwindSafe(|| (self.run)(job))).is_err() {
-                    tracing::error!("a job or a waker panicked on a {} thread", self.name);
-                }
+                unharmed(|| (self.run)(job));
                 state = self.lock();
                 state.queue.ended(ticket);
             } else if state.closed && state.queue.waiting() == 0 {

@@ -1,12 +1,14 @@
 //! The loop of the driver thread: admit, submit, sleep, reap, wake.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::mem;
 use std::sync::Arc;
+use std::thread;
 
-use crate::engine::Class;
+use crate::engine::{Class, run_blocking, unharmed};
 use crate::file::StorageFile;
-use crate::uring::ring::{Finished, Ring};
+use crate::uring::kernel::Kernel;
+use crate::uring::ring::{Reaped, Ring};
 use crate::uring::{Limits, Shared};
 
 /// What the driver thread owns.
@@ -16,8 +18,8 @@ pub(super) struct Driver {
     class_limit: usize,
     reads: usize,
     writes: usize,
-    /// Ended in this round; kept to save the allocation.
-    finished: Vec<Finished>,
+    /// Ended in this round; kept to save the allocations.
+    reaped: Reaped,
 }
 
 impl Driver {
@@ -26,11 +28,12 @@ impl Driver {
         limits: Limits,
         probe: &StorageFile,
         block: usize,
+        kernel: Box<dyn Kernel>,
     ) -> io::Result<Self> {
-        let mut ring = Ring::new(limits.depth, shared.bell.try_clone()?)?;
+        let mut ring = Ring::new(limits.depth, shared.bell.try_clone()?, kernel)?;
         ring.prove(probe, block)?;
-        let finished = Vec::with_capacity(limits.depth);
-        Ok(Self { ring, shared, class_limit: limits.class, reads: 0, writes: 0, finished })
+        let reaped = Reaped::default();
+        Ok(Self { ring, shared, class_limit: limits.class, reads: 0, writes: 0, reaped })
     }
 
     /// Works until every handle is gone and everything is done.
@@ -44,9 +47,9 @@ impl Driver {
             }
             if let Err(error) = self.wait() {
                 tracing::error!(%error, "io_uring failed: every operation of this driver fails");
-                return;
+                return self.shared.note_failure(&error);
             }
-            self.ring.reap(&mut self.finished);
+            self.ring.reap(&mut self.reaped);
             self.wake();
         }
     }
@@ -69,9 +72,12 @@ impl Driver {
 
     /// Sleeps until something completes or the doorbell rings, unless there is work.
     fn wait(&mut self) -> io::Result<()> {
-        self.shared.doorbell.announce_sleep();
-        let ending = self.shared.is_closing() && self.ring.count() == 0;
-        let sleep = !ending && !self.work_waits();
+        if self.ring.count() == 0 {
+            self.park();
+            return Ok(());
+        }
+        self.shared.doorbell.announce_in_ring();
+        let sleep = !self.work_waits();
         if sleep {
             self.ring.arm_bell();
         }
@@ -80,20 +86,36 @@ impl Driver {
         outcome
     }
 
+    /// Sleeps with nothing in flight. Outside the ring: a thread that waits for the doorbell there
+    /// counts as one that waits for a disk, and the machine would seem to be stuck in I/O.
+    fn park(&self) {
+        self.shared.doorbell.announce_parked();
+        if !self.shared.is_closing() && !self.work_waits() {
+            thread::park();
+        }
+        self.shared.doorbell.announce_awake();
+    }
+
     /// Gives the results to the futures: after all were reaped, with nothing held.
     fn wake(&mut self) {
-        let mut finished = std::mem::take(&mut self.finished);
-        for (operation, result) in finished.drain(..) {
-            let running = self.running(operation.kind().into());
-            debug_assert!(*running > 0, "what ends was running");
-            *running -= 1;
-            // A waker is a stranger's code: its panic must not stop everybody's transfers.
-            let woken = catch_unwind(AssertUnwindSafe(|| operation.finish(result)));
-            if woken.is_err() {
-                tracing::error!("a waker panicked on the io_uring thread");
-            }
+        let mut reaped = mem::take(&mut self.reaped);
+        for (operation, result) in reaped.finished.drain(..) {
+            self.leave(operation.kind().into());
+            unharmed(|| operation.finish(result));
         }
-        self.finished = finished;
+        for operation in reaped.refused.drain(..) {
+            self.leave(operation.kind().into());
+            tracing::debug!(?operation, "the kernel has no worker: a file thread takes it");
+            self.shared.files.run_first(move || run_blocking(operation));
+        }
+        self.reaped = reaped;
+    }
+
+    /// One operation less is in the ring.
+    fn leave(&mut self, class: Class) {
+        let running = self.running(class);
+        debug_assert!(*running > 0, "what ends was running");
+        *running -= 1;
     }
 
     /// Whether an operation could be admitted now.
@@ -128,28 +150,18 @@ impl Drop for Driver {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use std::sync::atomic::AtomicBool;
-
-    use rustix::event::{EventfdFlags, eventfd};
-
     use super::*;
-    use crate::doorbell::Doorbell;
+    use crate::blocking::Blocking;
     use crate::operation::Kind;
     use crate::operation::tests::{operation, scratch};
-    use crate::uring::queue::Queue;
+    use crate::uring::kernel::RealKernel;
 
     /// A driver that nobody runs, if the kernel allows one.
     fn driver(file: &StorageFile) -> Option<Driver> {
-        let shared = Shared {
-            reads: Queue::new(8),
-            writes: Queue::new(8),
-            doorbell: Doorbell::new(),
-            bell: eventfd(0, EventfdFlags::CLOEXEC).expect("a descriptor"),
-            closing: AtomicBool::new(false),
-            dead: AtomicBool::new(false),
-        };
+        let files = Arc::new(Blocking::start().expect("a thread starts"));
+        let shared = Shared::new(8, files).expect("a descriptor");
         let limits = Limits { depth: 8, class: 6 };
-        Driver::new(Arc::new(shared), limits, file, 512)
+        Driver::new(Arc::new(shared), limits, file, 512, Box::new(RealKernel))
             .inspect_err(|error| println!("skipped: {error}"))
             .ok()
     }

@@ -4,21 +4,30 @@
 //! descriptor, from the submission until the completion entry. For that time the operation lies
 //! in `in_flight`, is neither moved out nor dropped, and its buffer is not looked at: only
 //! [`Ring::reap`] takes it out, after its entry. A buffer is a heap allocation, so growing the
-//! table moves no bytes. The ring outlives every submission: [`Drop`] waits for the last entry,
-//! and leaks what is in flight if it cannot.
+//! table moves no bytes. The ring outlives every submission: [`Drop`] waits for the last entry.
+//! If it cannot, since the kernel refuses to be asked, what was lent is never freed, and the
+//! futures are told.
 
 use std::io;
+use std::mem;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use io_uring::{IoUring, Probe, opcode, squeue, types};
 
 use crate::buf::AlignedBuf;
+use crate::engine::{run_blocking, unharmed};
 use crate::file::StorageFile;
 use crate::operation::{Kind, Operation, Progress};
+use crate::uring::kernel::Kernel;
+use crate::uring::patience::Patience;
 
 /// A ring and what it has in flight.
 pub(super) struct Ring {
     ring: IoUring,
+    kernel: Box<dyn Kernel>,
+    patience: Patience,
+    /// Why the kernel is not asked any more.
+    failure: Option<String>,
     // Index = user data of the submission.
     in_flight: Vec<Option<Operation>>,
     free: Vec<u32>,
@@ -31,15 +40,21 @@ pub(super) struct Ring {
     entries: Vec<(u64, i32)>,
 }
 
-/// An operation that has ended, and how.
-pub(super) type Finished = (Operation, io::Result<()>);
+/// What the completion entries have brought; kept to save the allocations.
+#[derive(Default)]
+pub(super) struct Reaped {
+    /// Operations that have ended, and how.
+    pub(super) finished: Vec<(Operation, io::Result<()>)>,
+    /// Operations that the kernel gave up before it began: it has no worker thread for them.
+    pub(super) refused: Vec<Operation>,
+}
 
 const BELL: u64 = u64::MAX;
 
 impl Ring {
     /// A ring for `depth` operations, on the thread that will use it, in the cheapest mode that
     /// the kernel knows. A wait ends when `bell`, an eventfd, is rung and was armed.
-    pub(super) fn new(depth: usize, bell: OwnedFd) -> io::Result<Self> {
+    pub(super) fn new(depth: usize, bell: OwnedFd, kernel: Box<dyn Kernel>) -> io::Result<Self> {
         // One more for the doorbell. The completion queue is twice as long: it cannot overflow.
         let entries = u32::try_from(depth + 1).expect("the depth was checked");
         let ring = build(entries.next_power_of_two())?;
@@ -47,6 +62,9 @@ impl Ring {
         let free = (0..u32::try_from(depth).expect("as above")).rev().collect();
         Ok(Self {
             ring,
+            kernel,
+            patience: Patience::default(),
+            failure: None,
             in_flight: (0..depth).map(|_| None).collect(),
             free,
             count: 0,
@@ -57,24 +75,32 @@ impl Ring {
         })
     }
 
-    /// Proves with a no-op and a read of one block that the kernel does what it promised.
+    /// Proves that the kernel does what it promised: a no-op, a read of one block, and a sync.
+    /// The sync also makes the kernel start a worker thread, which it keeps: later, when the
+    /// system may allow no more, there is one.
     pub(super) fn prove(&mut self, file: &StorageFile, block: usize) -> io::Result<()> {
         assert_eq!(self.count, 0, "nothing is in flight yet");
         let mut buf = AlignedBuf::zeroed(block);
         let len = u32::try_from(block).expect("a block is small");
-        let read = opcode::Read::new(types::Fd(file.descriptor()), buf.as_mut_ptr(), len);
-        for entry in [opcode::Nop::new().build(), read.build()] {
+        let fd = types::Fd(file.descriptor());
+        let read = opcode::Read::new(fd, buf.as_mut_ptr(), len).build();
+        let sync = opcode::Fsync::new(fd).flags(types::FsyncFlags::DATASYNC).build();
+        for entry in [opcode::Nop::new().build(), read, sync] {
             self.push(&entry);
             let outcome = loop {
                 if let Err(error) = self.submit_and_wait(1) {
                     // The kernel may still have the buffer.
-                    std::mem::forget(buf);
+                    mem::forget(buf);
                     return Err(error);
                 }
                 if let Some(entry) = self.ring.completion().next() {
-                    break entry.result();
+                    break self.kernel.answer(entry.result());
                 }
             };
+            if is_worker_refusal(outcome) {
+                let message = "the system allows the kernel no worker thread for io_uring";
+                return Err(io::Error::new(io::ErrorKind::Unsupported, message));
+            }
             answer(outcome)?;
         }
         Ok(())
@@ -108,43 +134,70 @@ impl Ring {
         }
     }
 
-    /// Submits what was prepared and waits for `want` completion entries.
+    /// Submits what was prepared and waits for `want` completion entries, or for less. After an
+    /// error the kernel is not asked again.
     pub(super) fn submit_and_wait(&mut self, want: usize) -> io::Result<()> {
-        match self.ring.submit_and_wait(want) {
-            Ok(_) => Ok(()),
-            Err(error) => match error.raw_os_error() {
-                // A signal, or the kernel is short of something for the moment: what was not
-                // submitted stays in the queue for the next call.
-                Some(libc_errno::EINTR | libc_errno::EAGAIN | libc_errno::EBUSY) => Ok(()),
-                _ => Err(error),
-            },
+        if let Some(failure) = &self.failure {
+            return Err(io::Error::other(failure.clone()));
         }
+        let Err(error) = self.kernel.enter(&self.ring, want) else {
+            self.patience.served();
+            return Ok(());
+        };
+        // What was not submitted stays in the queue for the next call.
+        let error = match error.raw_os_error() {
+            // A signal.
+            Some(libc_errno::EINTR) => return Ok(()),
+            // The kernel is short of something for the moment.
+            Some(libc_errno::EAGAIN | libc_errno::EBUSY) => {
+                let now = self.kernel.now();
+                if let Some(pause) = self.patience.refused(now) {
+                    self.kernel.pause(pause);
+                    return Ok(());
+                }
+                let message = format!("the kernel has refused to work for seconds: {error}");
+                io::Error::new(io::ErrorKind::Unsupported, message)
+            }
+            _ => error,
+        };
+        self.failure = Some(error.to_string());
+        Err(error)
     }
 
     /// Takes all completion entries, prepares the next calls of operations that go on, and moves
-    /// the others to `finished`.
-    pub(super) fn reap(&mut self, finished: &mut Vec<Finished>) {
-        let mut entries = std::mem::take(&mut self.entries);
+    /// the others to `reaped`.
+    pub(super) fn reap(&mut self, reaped: &mut Reaped) {
+        let mut entries = mem::take(&mut self.entries);
         entries.extend(self.ring.completion().map(|entry| (entry.user_data(), entry.result())));
+        if !entries.is_empty() {
+            self.patience.served();
+        }
         for (user_data, result) in entries.drain(..) {
             if user_data == BELL {
                 self.bell_armed = false;
                 continue;
             }
             let index = u32::try_from(user_data).expect("submitted by this ring");
-            let place = &mut self.in_flight[index as usize];
-            let operation = place.as_mut().expect("the kernel completes what is in flight");
+            let result = self.kernel.answer(result);
+            let operation = self.in_flight[index as usize].as_mut();
+            let operation = operation.expect("the kernel completes what is in flight");
+            if is_worker_refusal(result) {
+                reaped.refused.push(self.take_out(index));
+                continue;
+            }
             match operation.advance(answer(result)) {
                 Progress::More => self.prepare(index),
-                Progress::Finished(result) => {
-                    let operation = place.take().expect("looked at above");
-                    self.free.push(index);
-                    self.count -= 1;
-                    finished.push((operation, result));
-                }
+                Progress::Finished(result) => reaped.finished.push((self.take_out(index), result)),
             }
         }
         self.entries = entries;
+    }
+
+    /// Takes out an operation that the kernel is done with.
+    fn take_out(&mut self, index: u32) -> Operation {
+        self.free.push(index);
+        self.count -= 1;
+        self.in_flight[index as usize].take().expect("it is in flight")
     }
 
     /// Prepares the next call of the operation at `index`.
@@ -167,31 +220,42 @@ impl Ring {
 
 impl Drop for Ring {
     fn drop(&mut self) {
-        let mut finished = Vec::new();
+        let mut reaped = Reaped::default();
         if self.bell_armed && ring_bell(&self.bell).is_err() {
-            return self.leak();
+            self.failure.get_or_insert_with(|| "its doorbell is broken".to_owned());
         }
         while self.count > 0 || self.bell_armed {
-            if self.submit_and_wait(1).is_err() {
-                return self.leak();
+            let asked = self.submit_and_wait(1);
+            // Also after an error: what has ended by then has ended well.
+            self.reap(&mut reaped);
+            for (operation, result) in reaped.finished.drain(..) {
+                unharmed(|| operation.finish(result));
             }
-            self.reap(&mut finished);
-            for (operation, result) in finished.drain(..) {
-                operation.finish(result);
+            for operation in reaped.refused.drain(..) {
+                unharmed(|| run_blocking(operation));
+            }
+            if let Err(error) = asked {
+                return self.lose(&error.to_string());
             }
         }
     }
 }
 
 impl Ring {
-    /// The kernel will not say when it is done: what it was lent is never freed.
+    /// The kernel will not say when it is done: what it was lent is never freed, and the futures
+    /// are told why.
     #[cold]
-    fn leak(&mut self) {
-        tracing::error!(operations = self.count, "io_uring failed: leaking the buffers in flight");
-        std::mem::forget(std::mem::take(&mut self.in_flight));
-        std::mem::forget(std::mem::replace(&mut self.bell_buf, AlignedBuf::zeroed(8)));
+    fn lose(&mut self, cause: &str) {
+        tracing::error!(operations = self.count, "io_uring failed: its buffers are never freed");
+        mem::forget(mem::replace(&mut self.bell_buf, AlignedBuf::zeroed(8)));
+        for operation in mem::take(&mut self.in_flight).into_iter().flatten() {
+            unharmed(|| operation.lose(&format!("{FAILED}: {cause}")));
+        }
     }
 }
+
+/// What an operation says that the ring has failed.
+pub(super) const FAILED: &str = "io_uring failed, open the directory again";
 
 /// Ends the sleep of the driver. Blocks only at 2^64 - 2 rings that nobody heard.
 pub(super) fn ring_bell(bell: &OwnedFd) -> io::Result<()> {
@@ -208,6 +272,7 @@ mod libc_errno {
     pub(super) const EINTR: i32 = Errno::INTR.raw_os_error();
     pub(super) const EAGAIN: i32 = Errno::AGAIN.raw_os_error();
     pub(super) const EBUSY: i32 = Errno::BUSY.raw_os_error();
+    pub(super) const ECANCELED: i32 = Errno::CANCELED.raw_os_error();
 }
 
 /// The submission entry of an operation's next call.
@@ -235,6 +300,12 @@ fn submission(operation: &mut Operation) -> squeue::Entry {
 /// The result field of a completion entry, as the standard library would give it.
 fn answer(result: i32) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
+}
+
+/// Nothing here cancels operations: the kernel does, before it begins one, if it has no worker
+/// thread for it and the system allows it no other (a limit on the tasks of a container).
+fn is_worker_refusal(result: i32) -> bool {
+    result == -libc_errno::ECANCELED
 }
 
 /// Tries the modes from the cheapest to the plainest, as long as the kernel refuses the flags.

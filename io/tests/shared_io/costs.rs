@@ -3,9 +3,9 @@
 use std::slice;
 use std::sync::Arc;
 
-use kvick_io::{AlignedBuf, Device};
+use kvick_io::{AlignedBuf, BackendChoice, Device};
 
-use crate::process::{await_no_threads, descriptors, threads};
+use crate::process::{await_no_threads, await_sleep_in, descriptors, threads};
 use crate::{House, PAGE, on_each_backend};
 
 /// Writes, reads and syncs, so that whatever starts late has started.
@@ -53,6 +53,20 @@ fn a_directory_with_a_lock_and_a_segment_takes_three_descriptors() {
         drop(others);
         assert_eq!(descriptors(), before);
         drop(first);
+    });
+}
+
+/// An idle driver waited in its ring for an eventfd, and so was counted among the tasks that wait
+/// for a disk: 16 idle directories looked like 16 blocked tasks, and an idle machine like one that
+/// is stuck in I/O.
+#[test]
+fn an_idle_driver_waits_for_no_disk() {
+    on_each_backend(|house| {
+        let device = house.device(0);
+        let name = if house.backend == BackendChoice::Uring { "kvick-uring" } else { "kvick-io" };
+        await_sleep_in(name, libc::SYS_futex);
+        use_all(slice::from_ref(&device));
+        await_sleep_in(name, libc::SYS_futex);
     });
 }
 

@@ -17,6 +17,25 @@ pub(crate) fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").expect("Linux says").count()
 }
 
+/// Waits until a thread of this name sleeps in this system call.
+#[cfg(target_os = "linux")]
+pub(crate) fn await_sleep_in(name: &str, call: libc::c_long) {
+    let sleeps = || {
+        fs::read_dir("/proc/self/task").expect("Linux says").any(|task| {
+            let task = task.expect("Linux says").path();
+            let read = |what| fs::read_to_string(task.join(what)).unwrap_or_default();
+            let number = read("syscall").split(' ').next().and_then(|number| number.parse().ok());
+            read("comm").trim_end() == name && number == Some(call)
+        })
+    };
+    let mut looks = 0;
+    while !sleeps() {
+        looks += 1;
+        assert!(looks < PATIENCE / 10, "the thread {name} does not sleep in call {call}");
+        std::thread::yield_now();
+    }
+}
+
 /// Dropping a backend does not wait for its threads: this does.
 pub(crate) fn await_no_threads() {
     #[cfg(target_os = "linux")]
