@@ -13,6 +13,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use crate::process::Birthplace;
 use crate::workers::{JobQueue, Workers};
 
 /// A few threads, named `kvick-files`, that run closures.
@@ -41,7 +42,12 @@ impl Blocking {
         let desk = Arc::new(Desk { state: Mutex::new(State { value: None, waker: None }) });
         let answer = Answer { desk: Arc::clone(&desk) };
         self.push(Rank::Ordinary, move || answer.give(job()));
-        Reply { desk }
+        Reply { desk, birthplace: self.birthplace() }
+    }
+
+    /// Where the threads are: what is run in another process is never done.
+    pub(crate) fn birthplace(&self) -> Birthplace {
+        self.workers.birthplace()
     }
 
     /// Runs a job that a transfer waits for, before all that are called.
@@ -55,7 +61,11 @@ impl Blocking {
     }
 
     fn push(&self, rank: Rank, job: impl FnOnce() + Send + 'static) {
-        self.workers.push([(rank, Box::new(job) as Job)]);
+        match self.birthplace().check() {
+            Ok(()) => self.workers.push([(rank, Box::new(job) as Job)]),
+            // A reply looks by itself, and the lock may be held by a thread that is not there.
+            Err(forked) => tracing::debug!(%forked, "a job was dropped"),
+        }
     }
 }
 
@@ -128,6 +138,7 @@ impl JobQueue for Lines {
 #[must_use]
 pub(crate) struct Reply<T> {
     desk: Arc<Desk<T>>,
+    birthplace: Birthplace,
 }
 
 /// The job's half; dropped without an answer it gives an error.
@@ -149,6 +160,10 @@ impl<T> Future for Reply<T> {
     type Output = io::Result<T>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        // Before the lock, which a thread that is not in this process may hold.
+        if let Err(forked) = self.birthplace.check() {
+            return Poll::Ready(Err(forked));
+        }
         let mut state = self.desk.lock();
         if let Some(value) = state.value.take() {
             return Poll::Ready(value);

@@ -17,6 +17,7 @@ mod tests;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -83,6 +84,13 @@ impl Completion {
         Self::ready(Transfer { result: Err(error), buf })
     }
 
+    /// Detaches from an operation that will never end: its thread is in another process.
+    #[cold]
+    fn give_up(&mut self, error: io::Error) -> Transfer {
+        drop(mem::replace(self, Self { state: State::Taken }));
+        Transfer { result: Err(error), buf: None }
+    }
+
     pub(crate) fn pending(table: Arc<OpTable>, index: u32, generation: u64) -> Self {
         Self { state: State::Waiting { table, index, generation } }
     }
@@ -94,7 +102,10 @@ impl Future for Completion {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Transfer> {
         if let State::Waiting { table, index, generation } = &self.state {
             return match table.slot(*index).poll(*generation, context.waker()) {
-                Take::Pending => Poll::Pending,
+                Take::Pending => match table.birthplace().check() {
+                    Ok(()) => Poll::Pending,
+                    Err(forked) => Poll::Ready(self.give_up(forked)),
+                },
                 Take::Released(transfer) => {
                     table.recycle(*index);
                     self.state = State::Taken;
@@ -102,7 +113,7 @@ impl Future for Completion {
                 }
             };
         }
-        match std::mem::replace(&mut self.state, State::Taken) {
+        match mem::replace(&mut self.state, State::Taken) {
             State::Ready(transfer) => Poll::Ready(transfer),
             _ => panic!("a completion was polled after it gave its result"),
         }

@@ -61,10 +61,12 @@ mod os_device;
 mod os_directory;
 mod physical_block;
 mod pool;
+mod process;
 mod read_only;
 mod segments;
 mod shared_io;
 pub mod sim;
+mod spawn;
 #[doc(hidden)]
 pub mod sync;
 mod threads;
@@ -86,3 +88,5 @@ pub use null::NullDirectory;
 pub use pool::BufPool;
 pub use read_only::ReadOnlyDirectory;
 pub use shared_io::{SharedIo, open_directory};
+#[doc(hidden)]
+pub use spawn::spawn;

@@ -61,6 +61,9 @@ impl OsDevice {
     /// Writes where segments are missing: creates them first, on a thread that may block.
     #[cold]
     fn write_creating(&self, offset: u64, end: u64, buf: AlignedBuf) -> Completion {
+        if let Err(forked) = self.place.backend.blocking.birthplace().check() {
+            return Completion::refused(forked, Some(buf));
+        }
         let (completion, sink) = OpTable::begin(&self.place.backend.table);
         let (segments, place) = (Arc::clone(&self.segments), Arc::clone(&self.place));
         self.place.backend.blocking.run_first(move || {

@@ -28,11 +28,17 @@ impl Threads {
 
 impl Engine for Threads {
     fn submit(&self, operation: Operation) {
-        self.workers.push([operation]);
+        match self.workers.birthplace().check() {
+            Ok(()) => self.workers.push([operation]),
+            Err(forked) => operation.refuse(&forked.to_string()),
+        }
     }
 
     fn submit_many(&self, operations: Vec<Operation>) {
-        self.workers.push(operations);
+        match self.workers.birthplace().check() {
+            Ok(()) => self.workers.push(operations),
+            Err(forked) => operations.into_iter().for_each(|one| one.refuse(&forked.to_string())),
+        }
     }
 
     fn name(&self) -> &'static str {

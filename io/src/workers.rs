@@ -8,10 +8,11 @@
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 
 use crate::engine::unharmed;
 use crate::operation::with_context;
+use crate::process::Birthplace;
+use crate::spawn::spawn;
 
 /// What the threads of a set take their jobs from. Called under the lock of the set.
 pub(crate) trait JobQueue: Send + 'static {
@@ -40,6 +41,7 @@ pub(crate) struct Workers<Q: JobQueue> {
 struct Shared<Q: JobQueue> {
     // Fixed.
     name: &'static str,
+    birthplace: Birthplace,
     max_threads: usize,
     run: fn(Q::Job),
     // Under the lock.
@@ -65,10 +67,17 @@ impl<Q: JobQueue> Workers<Q> {
         assert!(max_threads > 0, "a set without threads does no work");
         let state = State { queue, threads: 0, idle: 0, closed: false };
         let (state, arrived) = (Mutex::new(state), Condvar::new());
-        let workers = Self { shared: Arc::new(Shared { name, max_threads, run, state, arrived }) };
+        let birthplace = Birthplace::here();
+        let shared = Shared { name, birthplace, max_threads, run, state, arrived };
+        let workers = Self { shared: Arc::new(shared) };
         Shared::start_thread(&workers.shared, &mut workers.shared.lock())
             .map_err(|error| with_context(error, format!("starting a thread {name}")))?;
         Ok(workers)
+    }
+
+    /// Where the threads are: jobs that are queued in another process are never done.
+    pub(crate) fn birthplace(&self) -> Birthplace {
+        self.shared.birthplace
     }
 
     /// Queues jobs.
@@ -90,6 +99,10 @@ impl<Q: JobQueue> Workers<Q> {
 
 impl<Q: JobQueue> Drop for Workers<Q> {
     fn drop(&mut self) {
+        // In a forked child a thread that is not there may hold the lock.
+        if self.shared.birthplace.check().is_err() {
+            return;
+        }
         self.shared.lock().closed = true;
         self.shared.arrived.notify_all();
     }
@@ -109,8 +122,7 @@ impl<Q: JobQueue> fmt::Debug for Workers<Q> {
 impl<Q: JobQueue> Shared<Q> {
     fn start_thread(this: &Arc<Self>, state: &mut State<Q>) -> io::Result<()> {
         let shared = Arc::clone(this);
-        let builder = thread::Builder::new().name(this.name.to_owned());
-        builder.spawn(move || shared.work())?;
+        spawn(this.name, move || shared.work())?;
         state.threads += 1;
         Ok(())
     }

@@ -3,7 +3,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use crate::clock::Clock;
@@ -16,7 +15,7 @@ const BATCH: usize = 64;
 /// Starts the thread.
 pub(crate) fn start() -> io::Result<Leased<Worker>> {
     let (executor, leased) = Executor::new(Worker { parker: Parker::new(), clock: Clock::new() });
-    thread::Builder::new().name("kvick-background".to_owned()).spawn(move || work(&executor))?;
+    kvick_io::spawn("kvick-background", move || work(&executor))?;
     Ok(leased)
 }
 

@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 
 use crate::completion::slot::Slot;
 use crate::completion::{Completion, CompletionSink};
+use crate::process::Birthplace;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex};
 
@@ -23,6 +24,8 @@ pub(crate) struct OpTable {
     free: CachePadded<AtomicU64>,
     // Number of chunks in use.
     grow: Mutex<usize>,
+    // Fixed: where the threads are that complete operations.
+    birthplace: Birthplace,
 }
 
 /// Chunk `i` holds `FIRST_CHUNK << i` slots.
@@ -40,6 +43,7 @@ impl OpTable {
             chunks: [const { OnceLock::new() }; CHUNKS],
             free: CachePadded::new(AtomicU64::new(0)),
             grow: Mutex::new(0),
+            birthplace: Birthplace::here(),
         })
     }
 
@@ -49,6 +53,10 @@ impl OpTable {
         let generation = this.slot(index).claim();
         let sink = CompletionSink::new(Arc::clone(this), index, generation);
         (Completion::pending(Arc::clone(this), index, generation), sink)
+    }
+
+    pub(super) fn birthplace(&self) -> Birthplace {
+        self.birthplace
     }
 
     pub(super) fn slot(&self, index: u32) -> &Slot {

@@ -43,6 +43,8 @@ use crate::doorbell::{Doorbell, Ring as RingBell};
 use crate::engine::{Class, Engine, unharmed};
 use crate::file::StorageFile;
 use crate::operation::Operation;
+use crate::process::Birthplace;
+use crate::spawn::spawn;
 use crate::uring::driver::Driver;
 use crate::uring::kernel::{Kernel, RealKernel};
 use crate::uring::queue::Queue;
@@ -72,6 +74,7 @@ struct Shared {
     bell: OwnedFd,
     /// The driver, since before anything can be pushed.
     driver: OnceLock<Thread>,
+    birthplace: Birthplace,
     /// Who carries out what the kernel has no worker for.
     files: Arc<Blocking>,
     /// No handle is left: finish and end.
@@ -105,8 +108,7 @@ impl Uring {
         let shared = Arc::new(Shared::new(limits.depth, files)?);
         let for_driver = Arc::clone(&shared);
         let (report, started) = mpsc::sync_channel(1);
-        let builder = thread::Builder::new().name("kvick-uring".to_owned());
-        builder.spawn(move || {
+        spawn("kvick-uring", move || {
             // On this thread: a ring with SINGLE_ISSUER belongs to the thread that makes it.
             for_driver.driver.get_or_init(thread::current);
             match Driver::new(for_driver, limits, &probe, block, kernel) {
@@ -127,15 +129,17 @@ impl Uring {
 
 impl Engine for Uring {
     fn submit(&self, operation: Operation) {
-        self.shared.queue(operation.kind().into()).push(operation);
-        self.shared.after_push();
+        match self.shared.birthplace.check() {
+            Ok(()) => self.shared.push([operation]),
+            Err(forked) => operation.refuse(&forked.to_string()),
+        }
     }
 
     fn submit_many(&self, operations: Vec<Operation>) {
-        for operation in operations {
-            self.shared.queue(operation.kind().into()).push(operation);
+        match self.shared.birthplace.check() {
+            Ok(()) => self.shared.push(operations),
+            Err(forked) => operations.into_iter().for_each(|one| one.refuse(&forked.to_string())),
         }
-        self.shared.after_push();
     }
 
     fn name(&self) -> &'static str {
@@ -164,6 +168,7 @@ impl Shared {
             doorbell: Doorbell::new(),
             bell: eventfd(0, EventfdFlags::CLOEXEC)?,
             driver: OnceLock::new(),
+            birthplace: Birthplace::here(),
             files,
             closing: AtomicBool::new(false),
             dead: AtomicBool::new(false),
@@ -176,6 +181,13 @@ impl Shared {
             Class::Read => &self.reads,
             Class::Write => &self.writes,
         }
+    }
+
+    fn push(&self, operations: impl IntoIterator<Item = Operation>) {
+        for operation in operations {
+            self.queue(operation.kind().into()).push(operation);
+        }
+        self.after_push();
     }
 
     fn after_push(&self) {

@@ -145,18 +145,20 @@ async fn use_everything(directory: &OsDirectory) -> Outcomes {
     device.truncate(6 * SEGMENT).await.expect("it needs no ring");
     directory.write_file("manifest.new", b"text").await.expect("it needs no ring");
     directory.rename("manifest.new", "manifest").await.expect("it needs no ring");
-    directory.sync().await.expect("it needs no ring");
+    outcomes.note(directory.sync().await);
     outcomes
 }
 
 /// Reads what was written, through a backend that works.
 async fn check(path: &Path, written: &BTreeMap<u64, u8>) {
-    let threads = Arc::new(Threads::start(2, 1).unwrap());
-    let backend = Backend::new(threads, Arc::new(Blocking::start().unwrap()));
+    let threads = Arc::new(Threads::start(2, 1).expect("a thread starts"));
+    let files = Arc::new(Blocking::start().expect("a thread starts"));
     let options = DeviceOptions { segment_bytes: SEGMENT, create: false };
-    let device = directory(path, backend).open_device("log", options).await.unwrap();
+    let directory = directory(path, Backend::new(threads, files));
+    let device = directory.open_device("log", options).await.expect("it exists");
     for (&offset, &byte) in written.range(SEGMENT..) {
-        let block = device.read_at(offset, AlignedBuf::zeroed(512)).await.into_buf().unwrap();
+        let block = device.read_at(offset, AlignedBuf::zeroed(512)).await.into_buf();
+        let block = block.expect("what was written is there");
         assert!(block.iter().all(|&found| found == byte), "{offset} is not {byte}");
     }
 }
