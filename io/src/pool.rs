@@ -140,6 +140,7 @@ mod tests {
         drop(first);
         assert_eq!(pool.take(512).as_ptr(), address);
 
+        let pool = BufPool::new(8192);
         let many: Vec<_> = (0..8).map(|_| pool.take(4096)).collect();
         assert_eq!(pool.outstanding_bytes(), 8 * 4096);
         drop(many);
