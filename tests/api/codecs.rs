@@ -174,3 +174,67 @@ fn an_archive_is_read_in_place() -> kvick::Result<()> {
         store.close().await
     })
 }
+
+/// Derived serde types that postcard writes and cannot read.
+mod unreadable {
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Serialize, Deserialize, Debug, PartialEq, Clone)]
+    pub(super) struct Note {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub(super) title: Option<String>,
+        pub(super) text: String,
+    }
+
+    #[derive(Serialize, Deserialize, Debug)]
+    #[serde(untagged)]
+    pub(super) enum Amount {
+        Number(u64),
+        Text(String),
+    }
+
+    #[derive(Serialize, Deserialize, Debug)]
+    pub(super) struct Outer {
+        pub(super) number: u32,
+        #[serde(flatten)]
+        pub(super) rest: std::collections::BTreeMap<String, u32>,
+    }
+}
+
+/// A value whose encoding does not read back was stored, and nobody could read it ever again.
+#[test]
+fn a_value_that_would_not_read_back_is_refused_when_it_is_written() -> kvick::Result<()> {
+    use unreadable::{Amount, Note, Outer};
+    fn refused(done: kvick::Result<impl Debug>, name: &str) {
+        let error = done.expect_err(name);
+        assert_eq!(error.kind(), kvick::ErrorKind::Codec, "{error}");
+        let text = error.to_string();
+        assert!(text.starts_with("encoding the value as ") && text.contains(name), "{text}");
+    }
+    block_on(async {
+        let notes: FasterKv<u64, Serde<Note>> = memory_store(small_configs().swap_remove(0));
+        let whole = Note { title: Some("a".into()), text: "b".into() };
+        notes.upsert(&1, &whole).await?;
+        let untitled = Note { title: None, text: "b".into() };
+        refused(notes.upsert(&1, &untitled).await, "Note");
+        refused(notes.rmw(&1, |_| untitled.clone()).await, "Note");
+        refused(notes.insert_if_absent(&2, &untitled).await, "Note");
+        assert_eq!(notes.read(&1).await?, Some(whole), "as it was");
+        assert_eq!(notes.read(&2).await?, None);
+        let amounts: FasterKv<u64, Serde<Amount>> = memory_store(small_configs().swap_remove(0));
+        refused(amounts.upsert(&1, &Amount::Number(7)).await, "Amount");
+        refused(amounts.upsert(&1, &Amount::Text("7".into())).await, "Amount");
+        let outers: FasterKv<u64, Serde<Outer>> = memory_store(small_configs().swap_remove(0));
+        let outer = Outer { number: 1, rest: [("a".to_owned(), 2)].into() };
+        refused(outers.upsert(&1, &outer).await, "Outer");
+        // Whose order changes is no other value.
+        type Names = std::collections::HashMap<String, u32>;
+        let maps: FasterKv<u64, Serde<Names>> = memory_store(small_configs().swap_remove(0));
+        for key in 0..50 {
+            let names: Names = (0..20).map(|n| (format!("{key} {n}"), n)).collect();
+            maps.upsert(&key, &names).await?;
+            assert_eq!(maps.read(&key).await?, Some(names));
+        }
+        Ok(())
+    })
+}

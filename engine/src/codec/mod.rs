@@ -12,6 +12,8 @@ mod fixed;
 #[cfg(feature = "rkyv")]
 mod rkyv;
 #[cfg(feature = "serde")]
+mod round_trip;
+#[cfg(feature = "serde")]
 mod serde;
 mod zero_copy;
 

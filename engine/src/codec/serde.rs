@@ -6,13 +6,18 @@ use std::marker::PhantomData;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{CodecError, Value};
+use super::{CodecError, Value, round_trip};
 
 /// Stores a `T` in the postcard format, for types that derive serde's traits.
 ///
 /// Compact and simple; every read decodes the whole value. Not for keys: a `T` may contain a map
 /// whose order varies. The format has no field names, so a changed `T` does not read what an older
 /// one wrote unless the change is compatible by postcard's rules.
+///
+/// Some derived types write in this format what cannot be read again: those with `untagged`,
+/// `flatten` or `skip_serializing_if`. So values are decoded again when they are encoded, and an
+/// operation that would store one that does not come back fails: all of them in builds with debug
+/// assertions, else the first 1024 of a type in each thread, and then one in 64.
 ///
 /// # Example
 ///
@@ -52,7 +57,11 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Value for Serde<T> {
 
     #[inline]
     fn encode(item: &T) -> Result<Vec<u8>, CodecError> {
-        postcard::to_stdvec(item).map_err(|error| CodecError::malformed(NAME, error))
+        let bytes = to_bytes(item)?;
+        if round_trip::is_due::<T>() {
+            round_trip::check(&bytes, Self::decode(&bytes), to_bytes)?;
+        }
+        Ok(bytes)
     }
 
     #[inline]
@@ -71,4 +80,8 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Value for Serde<T> {
     fn decode(bytes: &[u8]) -> Result<T, CodecError> {
         Self::view(bytes)
     }
+}
+
+fn to_bytes<T: Serialize>(item: &T) -> Result<Vec<u8>, CodecError> {
+    postcard::to_stdvec(item).map_err(|error| CodecError::malformed(NAME, error))
 }
