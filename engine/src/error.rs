@@ -29,6 +29,8 @@ struct Inner {
     message: Box<str>,
     /// File and offset, if it is about bytes of a file.
     place: Option<(Box<str>, u64)>,
+    /// What to do, if that is not what all errors of the kind ask for.
+    way_out: Option<&'static str>,
     source: Option<Source>,
 }
 
@@ -96,7 +98,17 @@ impl Error {
     #[cold]
     fn build(kind: ErrorKind, message: String, source: Option<Source>) -> Self {
         debug_assert!(!message.is_empty());
-        Self(Arc::new(Inner { kind, message: message.into_boxed_str(), place: None, source }))
+        let message = message.into_boxed_str();
+        Self(Arc::new(Inner { kind, message, place: None, way_out: None, source }))
+    }
+
+    /// Says what to do about this very error. Only for one that was just made.
+    #[cold]
+    pub(crate) fn with_way_out(mut self, way_out: &'static str) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.way_out = Some(way_out);
+        }
+        self
     }
 
     /// File, offset and what is wrong there, if bytes are not those that were written.
@@ -135,10 +147,22 @@ impl Error {
     /// `what` was checked at `offset` of `file`: "log block checksum".
     #[cold]
     pub(crate) fn corrupt(what: &str, file: &str, offset: u64, expected: u64, got: u64) -> Self {
-        let message = format!("{}{what} is {got:#x}, expected {expected:#x}", at(file, offset));
+        Self::damaged(&format!("{what} is {got:#x}, expected {expected:#x}"), file, offset)
+    }
+
+    /// `what` is wrong at `offset` of `file`, in a sentence: "the header of a record is damaged".
+    #[cold]
+    pub(crate) fn damaged(what: &str, file: &str, offset: u64) -> Self {
+        let message = format!("{}{what}", at(file, offset)).into_boxed_str();
         let place = Some((file.into(), offset));
-        let (kind, message) = (ErrorKind::Corrupt, message.into_boxed_str());
-        Self(Arc::new(Inner { kind, message, place, source: None }))
+        let kind = ErrorKind::Corrupt;
+        Self(Arc::new(Inner { kind, message, place, way_out: None, source: None }))
+    }
+
+    /// A file that should hold what was written is not there.
+    #[cold]
+    pub(crate) fn lost_file(file: &str) -> Self {
+        Self::damaged("the file is missing", file, 0)
     }
 
     /// `what` is not there: "log.000000 in /data". `way_out` says how to get it back.
@@ -167,7 +191,7 @@ impl Error {
         if cause.kind() == ErrorKind::Poisoned {
             return cause.clone();
         }
-        let message = "the store accepts no more writes, an earlier one failed".to_owned();
+        let message = "no more writes are accepted, as an earlier one failed".to_owned();
         Self::build(ErrorKind::Poisoned, message, Some(Box::new(cause.clone())))
     }
 
@@ -179,7 +203,13 @@ impl Error {
 
     #[cold]
     pub(crate) fn closed() -> Self {
-        Self::new(ErrorKind::Closed, "the store is closed")
+        Self::closed_as("store")
+    }
+
+    /// `name` is what was closed: "log".
+    #[cold]
+    pub(crate) fn closed_as(name: &str) -> Self {
+        Self::new(ErrorKind::Closed, format!("the {name} is closed"))
     }
 
     #[cold]
@@ -233,7 +263,7 @@ impl fmt::Display for Error {
         if let Some(source) = &self.0.source {
             write!(f, ": {source}")?;
         }
-        match self.0.kind.advice() {
+        match self.0.way_out.or(self.0.kind.advice()) {
             Some(advice) => write!(f, "; {advice}"),
             None => Ok(()),
         }
@@ -332,6 +362,15 @@ mod tests {
                 "log.000001 at offset 8192: checksum is 0xcd, expected 0xab; \
                  restore this file from a copy",
             ),
+            (
+                Error::damaged("the file ends here", "log.000001", 8192),
+                "log.000001 at offset 8192: the file ends here; restore this file from a copy",
+            ),
+            (
+                Error::lost_file("manifest").with_way_out("open with `allow_fallback`"),
+                "manifest at offset 0: the file is missing; open with `allow_fallback`",
+            ),
+            (Error::closed_as("log"), "the log is closed; open it again"),
             (
                 Error::codec("the key", CodecError::new("u64: 7 bytes, expected 8")),
                 "the key: u64: 7 bytes, expected 8",

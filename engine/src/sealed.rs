@@ -11,6 +11,7 @@
 //! ```
 
 use crate::error::{Error, Result};
+use crate::publication::MANIFEST;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -74,16 +75,18 @@ pub(crate) fn decode<T: DeserializeOwned>(file: &str, bytes: &[u8], edition: Edi
 /// That a manifest contradicts itself under a good checksum.
 #[cold]
 pub(crate) fn contradiction(file: &str) -> Error {
-    Error::corrupt("the manifest, which contradicts itself,", file, 0, 1, 0)
+    unsound(Error::damaged("the manifest contradicts itself", file, 0), file)
 }
 
 /// The text before the checksum, if that is its checksum.
 fn checked<'b>(file: &str, bytes: &'b [u8]) -> Result<&'b str> {
     let damaged = |expected: u64, got: u64| {
-        Error::corrupt("the checksum of the manifest", file, bytes.len() as u64, expected, got)
+        let at = bytes.len() as u64;
+        unsound(Error::corrupt("the checksum of the manifest", file, at, expected, got), file)
     };
-    let text = std::str::from_utf8(bytes).map_err(|_| damaged(1, 0))?;
-    let start = text.rfind(CHECKSUM).ok_or_else(|| damaged(1, 0))?;
+    let is_none = || unsound(Error::damaged("this is no manifest", file, 0), file);
+    let text = std::str::from_utf8(bytes).map_err(|_| is_none())?;
+    let start = text.rfind(CHECKSUM).ok_or_else(is_none)?;
     let (body, last) = text.split_at(start);
     let computed = crc32c::crc32c(body.as_bytes());
     if last != format!("{CHECKSUM}{computed:#010x}\n") {
@@ -93,6 +96,16 @@ fn checked<'b>(file: &str, bytes: &'b [u8]) -> Result<&'b str> {
     }
     Ok(body)
 }
+
+/// Says what to do about a manifest that is damaged.
+#[cold]
+fn unsound(damage: Error, file: &str) -> Error {
+    if file == MANIFEST { damage.with_way_out(USE_COPY) } else { damage }
+}
+
+/// What to do about a manifest that is damaged or missing.
+pub(crate) const USE_COPY: &str =
+    "open with `allow_fallback` to use manifest.copy, or restore this file from a copy";
 
 #[cold]
 fn foreign(file: &str, error: &toml::de::Error) -> Error {

@@ -6,6 +6,7 @@ mod checkpoints;
 mod closures;
 mod codecs;
 mod conditional;
+mod error_texts;
 mod fairness;
 mod golden;
 mod golden_logs;

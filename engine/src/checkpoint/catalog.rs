@@ -71,7 +71,7 @@ impl Catalog {
         self.directory.open_device(&name, options).await.map_err(|error| {
             let context = format!("opening {name} in {}", self.directory.describe());
             if error.kind() == std::io::ErrorKind::NotFound {
-                return Error::corrupt("the file", &format!("{name}.000000"), 0, 1, 0);
+                return Error::lost_file(&format!("{name}.000000"));
             }
             Error::io(context, error)
         })

@@ -127,7 +127,7 @@ pub(crate) async fn show(
 #[cold]
 fn unsound(device: &dyn Device) -> Error {
     let (file, _) = device.locate(0);
-    Error::corrupt("the image of the index", &file, 0, 1, 0)
+    Error::damaged("the image of the index contradicts itself", &file, 0)
 }
 
 fn words(bytes: &[u8]) -> impl Iterator<Item = u64> {

@@ -184,11 +184,13 @@ impl Stream {
         let stored = device.bytes_stored();
         let (file, _) = device.locate(0);
         if !block.is_power_of_two() || !(SMALLEST_BLOCK..=LARGEST_BLOCK).contains(&block) {
-            return Err(Error::corrupt("the size of blocks", &file, 0, 0, self.block));
+            let what = format!("its blocks cannot have {} bytes", self.block);
+            return Err(Error::damaged(&what, &file, 0));
         }
         // Before anything is reserved by it.
         if self.bytes > stored {
-            return Err(Error::corrupt("the length of the file", &file, 0, self.bytes, stored));
+            let what = format!("the file has {stored} bytes of {}", self.bytes);
+            return Err(Error::damaged(&what, &file, 0));
         }
         let contents = block - HEADER;
         let bytes = usize::try_from(self.bytes).expect("no more than the device has");
@@ -231,7 +233,7 @@ fn failed(device: &dyn Device, offset: u64, error: std::io::Error) -> Error {
     let (file, at) = device.locate(offset);
     // What was recorded as written is not there: this is no trouble of the system's.
     if is_missing(&error) {
-        return Error::corrupt("the end of the file", &file, at, 1, 0);
+        return Error::damaged("the file ends here", &file, at);
     }
     Error::io(format!("read of {file} at {at}"), error)
 }

@@ -187,7 +187,7 @@ impl Shares {
 fn too_little(config: &Config, page: ByteSize) -> Error {
     let pages = FRAMES_MIN * page.bytes();
     let (index, least) = match (config.index_buckets, config.expected_keys) {
-        (Some(buckets), _) => (format!("index_buckets = {buckets}"), fixed(buckets, pages)),
+        (Some(buckets), _) => (format!("an index of {buckets} buckets"), fixed(buckets, pages)),
         (None, Some(keys)) => {
             (format!("expected_keys = {keys}"), fixed(index_buckets(config), pages))
         }

@@ -167,7 +167,7 @@ impl LogConfig {
             _ => {}
         }
         kvick_io::open_directory(path, &self.io()?)
-            .map_err(|error| Error::io(format!("opening {}", path.display()), error))
+            .map_err(|error| Error::io("the directory of the log", error))
     }
 
     pub(super) fn io(&self) -> Result<IoConfig> {

@@ -79,7 +79,7 @@ impl LogFollower {
     pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let directory = ReadOnlyDirectory::open(path)
-            .map_err(|error| Error::io(format!("opening {}", path.display()), error))?;
+            .map_err(|error| Error::io("the directory of the log", error))?;
         let handle = Handle::background()
             .map_err(|error| Error::io("start of the background thread", error))?;
         Self::open_in(Arc::new(directory), handle).await

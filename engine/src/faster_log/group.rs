@@ -127,7 +127,7 @@ impl LogGroup {
             Place::Nowhere => Arc::new(NullDirectory::new()),
             Place::Files(io) => io
                 .open_directory(path)
-                .map_err(|error| Error::io(format!("opening {}", path.display()), error))?,
+                .map_err(|error| Error::io("the directory of the log", error))?,
         };
         self.open_in(directory, config).await
     }
@@ -164,7 +164,7 @@ impl LogGroup {
         });
         if self.shared.logs.unbounded_send(maintained).is_err() {
             core.live().log.close();
-            return Err(Error::closed());
+            return Err(Error::closed_as("group of logs"));
         }
         let ended = Box::pin(async move { ended.await.unwrap_or(()) });
         Ok(FasterLog::new(core, ended, recovery))

@@ -35,7 +35,7 @@ use crate::address::Watermark;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hybrid_log::{HybridLog, Life, LogExtent, LogGeometry};
 use crate::publication::{self, COPY, LOG, MANIFEST, Publishable};
-use crate::sealed::Hex;
+use crate::sealed::{Hex, USE_COPY};
 use event_listener::Event;
 use kvick_io::sync::atomic::AtomicBool;
 use kvick_io::{BufPool, Device, DeviceOptions, Directory, Lock};
@@ -177,6 +177,7 @@ impl Opening {
             is_announced,
             flush_bytes: geometry.io_bytes,
             huge_pages: self.config.huge_pages,
+            owner: "log",
         };
         let Settled { begin, until, .. } = *settled;
         let extent = LogExtent { begin, head: until, flushed: until, tail: until };
@@ -217,12 +218,14 @@ pub(super) async fn newest(walk: &Walk<'_>, saved: Settled, number: Option<u64>)
     let units = walk.framing.units;
     if saved.has_entries() && walk.stored.end() < units.device_offset(saved.until) {
         let (file, offset) = walk.device.locate(walk.stored.end());
-        return Err(Error::corrupt("the end of the log", &file, offset, saved.until.raw(), 0));
+        let until = saved.until.raw();
+        let what = format!("the log ends here, and was durable up to address {until}");
+        return Err(Error::damaged(&what, &file, offset));
     }
     let is_missing = walk.stored.first().is_none_or(|first| first > units.page_start(saved.begin));
     if saved.has_entries() && is_missing {
         let (file, offset) = walk.device.locate(units.device_offset(saved.begin));
-        return Err(Error::corrupt("the file", &file, offset, 1, 0));
+        return Err(Error::damaged("the file is missing", &file, offset));
     }
     let (mut settled, from) = (saved.clone(), saved.until);
     let is_chosen = |settled: &Settled| number.is_some_and(|number| settled.number == number);
@@ -234,7 +237,8 @@ pub(super) async fn newest(walk: &Walk<'_>, saved: Settled, number: Option<u64>)
                 let record = CommitRecord::decode(frame.payload);
                 let Some(record) = record.filter(|record| settled.precedes(record)) else {
                     let (file, offset) = walk.device.locate(units.device_offset(frame.address));
-                    return Err(Error::corrupt("the record of a commit", &file, offset, 1, 0));
+                    let what = "the record of a commit contradicts the one before";
+                    return Err(Error::damaged(what, &file, offset));
                 };
                 settled.apply(&record, units.unit_behind_end(frame.next));
                 entries += std::mem::take(&mut since);
@@ -255,11 +259,11 @@ pub(super) async fn newest(walk: &Walk<'_>, saved: Settled, number: Option<u64>)
     {
         let (file, offset) = walk.device.locate(units.device_offset(stop.unit));
         let what = format!(
-            "a unit of the log at address {}, which was durable up to {},",
+            "the unit at address {} is damaged, and the log was durable up to {}",
             stop.unit.raw(),
             durable.raw()
         );
-        return Err(Error::corrupt(&what, &file, offset, 1, 0));
+        return Err(Error::damaged(&what, &file, offset));
     }
     Ok(Found { settled, entries })
 }
@@ -288,7 +292,7 @@ pub(super) async fn look(
             Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
             Err(error) => error,
         },
-        None => Error::corrupt("the file", MANIFEST, 0, 1, 0),
+        None => Error::lost_file(MANIFEST).with_way_out(USE_COPY),
     };
     match read(COPY).await? {
         Some(bytes) if allow_fallback => {
@@ -336,7 +340,7 @@ pub(super) async fn open_device(
     let doing = if create { "creating" } else { "opening" };
     directory.open_device(LOG, options).await.map_err(|error| {
         if !create && error.kind() == io::ErrorKind::NotFound {
-            return Error::corrupt("the file", "log.000000", 0, 1, 0);
+            return Error::lost_file("log.000000");
         }
         Error::io(format!("{doing} the log in {}", directory.describe()), error)
     })

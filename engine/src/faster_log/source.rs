@@ -229,8 +229,8 @@ impl Source {
     pub(super) fn damage(&self, address: Address) -> Error {
         let offset = self.framing.units.device_offset(address);
         let (file, offset) = self.device.locate(offset);
-        let what = format!("the frame of an entry of the log at address {}", address.raw());
-        Error::corrupt(&what, &file, offset, 1, 0)
+        let what = format!("the entry at address {} of the log is damaged", address.raw());
+        Error::damaged(&what, &file, offset)
     }
 }
 

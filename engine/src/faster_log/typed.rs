@@ -57,7 +57,7 @@ impl<V: Value + ?Sized> TypedLog<V> {
     where
         V::Item: Sync,
     {
-        let bytes = V::encode(item)?;
+        let bytes = encode::<V>(item)?;
         self.log.append(bytes.as_ref()).await
     }
 
@@ -72,7 +72,7 @@ impl<V: Value + ?Sized> TypedLog<V> {
     where
         V::Item: Sync,
     {
-        let bytes = V::encode(item)?;
+        let bytes = encode::<V>(item)?;
         self.log.append_durable(bytes.as_ref()).await
     }
 
@@ -112,7 +112,10 @@ impl<V: Value + ?Sized> TypedLog<V> {
 pub type Values<V> = BoxStream<'static, Result<(LogAddress, <V as Value>::Owned)>>;
 
 fn decode<V: Value + ?Sized>(address: LogAddress, bytes: &[u8]) -> Result<V::Owned> {
-    V::decode(bytes).map_err(|error| Error::codec(format!("the entry at address {address}"), error))
+    V::decode(bytes).map_err(|error| {
+        let name = std::any::type_name::<V>();
+        Error::codec(format!("decoding the entry at address {address} as {name}"), error)
+    })
 }
 
 impl<V: Value + ?Sized> Clone for TypedLog<V> {
@@ -129,4 +132,10 @@ impl<V: Value + ?Sized> fmt::Debug for TypedLog<V> {
             .field("log", &self.log)
             .finish()
     }
+}
+
+fn encode<V: Value + ?Sized>(item: &V::Item) -> Result<V::Bytes<'_>> {
+    V::encode(item).map_err(|error| {
+        Error::codec(format!("encoding an entry as {}", std::any::type_name::<V>()), error)
+    })
 }

@@ -34,7 +34,7 @@ impl HybridLog {
                 return Ok(StoredRecord::new(address, fetched.bytes, within));
             }
             if whole <= wanted || whole as u64 > self.units.page_capacity() {
-                return Err(self.misled("the extent of a record", address));
+                return Err(self.misled("a record is longer than its page", address));
             }
             wanted = whole;
         }
@@ -46,7 +46,7 @@ impl HybridLog {
         self.check_up_to(fetched, within + layout.header_bytes())?;
         let header = StoredRecord::header(&fetched.bytes[within..], layout);
         let Some(whole) = header else {
-            return Err(self.misled("the header of a record", address));
+            return Err(self.misled("no record begins here", address));
         };
         self.check_up_to(fetched, within + whole)?;
         Ok(whole)
@@ -92,7 +92,7 @@ impl HybridLog {
     #[cold]
     fn misled(&self, what: &str, address: Address) -> Error {
         let (file, offset) = self.locate(address);
-        Error::corrupt(what, &file, offset, 1, 0)
+        Error::damaged(what, &file, offset)
     }
 }
 

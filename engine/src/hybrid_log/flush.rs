@@ -118,7 +118,7 @@ impl HybridLog {
                 Err(error) => return Err(error),
             }
             if self.health.is_closed() {
-                return Err(Error::closed());
+                return Err(Error::closed_as(self.geometry.owner));
             }
             self.handle.sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);

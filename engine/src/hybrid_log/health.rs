@@ -21,11 +21,14 @@ pub(crate) struct Health {
     state: AtomicU8,
     cause: Mutex<Option<Error>>,
     changed: Event,
+    /// What it is the condition of: "store", "log".
+    name: &'static str,
 }
 
 impl Health {
-    pub(crate) fn new() -> Self {
-        Self { state: AtomicU8::new(SOUND), cause: Mutex::new(None), changed: Event::new() }
+    pub(crate) fn new(name: &'static str) -> Self {
+        let state = AtomicU8::new(SOUND);
+        Self { state, cause: Mutex::new(None), changed: Event::new(), name }
     }
 
     /// Refuses writers of a poisoned or closed log. One load on the hot path.
@@ -76,7 +79,7 @@ impl Health {
     }
 
     pub(crate) fn transition_to_closed(&self) {
-        self.transition(CLOSED, Some(Error::closed()));
+        self.transition(CLOSED, Some(Error::closed_as(self.name)));
     }
 
     /// Why the log is not sound, if it is not.
@@ -126,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_full_log_recovers_and_a_poisoned_one_does_not() {
-        let health = Health::new();
+        let health = Health::new("log");
         health.transition_to_full(full());
         assert!(health.check_write().is_ok() && health.check_read().is_ok());
         assert_eq!(health.check_room().unwrap_err().kind(), ErrorKind::StorageFull);

@@ -89,6 +89,8 @@ pub(crate) struct LogGeometry {
     /// Bytes of buffers that flushing may use.
     pub(crate) flush_bytes: usize,
     pub(crate) huge_pages: bool,
+    /// What it is the log of, in messages: "store", "log".
+    pub(crate) owner: &'static str,
 }
 
 /// Where a log that is opened begins, and from where on it goes on.
@@ -188,7 +190,7 @@ impl HybridLog {
             epoch,
             handle,
             marks: Marks::new(extent),
-            health: Health::new(),
+            health: Health::new(geometry.owner),
             tail: Tail::new(tail, page_bits, capacity),
             set_aside: AtomicU64::new(0),
             is_announced: AtomicBool::new(geometry.is_announced),

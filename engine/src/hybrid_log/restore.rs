@@ -72,6 +72,6 @@ impl HybridLog {
     #[cold]
     pub(crate) fn not_a_record(&self, address: Address) -> Error {
         let (file, offset) = self.locate(address);
-        Error::corrupt("the header of a record", &file, offset, 1, 0)
+        Error::damaged("the header of a record is damaged", &file, offset)
     }
 }

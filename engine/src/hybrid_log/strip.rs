@@ -45,7 +45,7 @@ impl<'d> Strip<'d> {
             let (file, at) = self.device.locate(offset);
             // What was recorded as written is not there: this is no trouble of the system's.
             if is_missing(&error) {
-                return Error::corrupt("the end of the file", &file, at, bytes as u64, 0);
+                return Error::damaged("the file ends here", &file, at);
             }
             Error::io(format!("read of {bytes} bytes from {file} at {at}"), error)
         })?;

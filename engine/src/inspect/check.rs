@@ -186,7 +186,7 @@ impl<'c> Check<'c> {
             return Ok(());
         }
         let (file, _) = device.locate(0);
-        Err(Error::corrupt("the last record", &file, delta.bytes, 1, 0))
+        Err(Error::damaged("the last record has no end", &file, delta.bytes))
     }
 
     /// Goes through what a checkpoint needs of a part, as it is with what has changed in it.

@@ -174,7 +174,7 @@ impl Manifests {
     fn decode(&self, found: &Found, name: &str) -> Result<Manifest> {
         match found {
             Found::Bytes(bytes) => Manifest::decode(name, bytes),
-            Found::Missing => Err(Error::corrupt("the file", name, 0, 1, 0)),
+            Found::Missing => Err(Error::lost_file(name)),
             Found::Unreadable(why) => {
                 Err(Error::io(format!("reading {name}"), io::Error::other(why.clone())))
             }

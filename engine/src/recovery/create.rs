@@ -69,7 +69,7 @@ impl Opening {
         let doing = if create { "creating" } else { "opening" };
         self.directory.open_device(LOG, options).await.map_err(|error| {
             if !create && error.kind() == std::io::ErrorKind::NotFound {
-                return Error::corrupt("the file", "log.000000", 0, 1, 0);
+                return Error::lost_file("log.000000");
             }
             Error::io(format!("{doing} the log in {}", self.directory.describe()), error)
         })
@@ -94,6 +94,7 @@ impl Opening {
             is_announced,
             flush_bytes: geometry.io_budget_bytes,
             huge_pages: self.config.huge_pages,
+            owner: "store",
         };
         let clock = (Epoch::new(), self.handle.clone());
         let buffers = BufPool::new(geometry.io_budget_bytes);

@@ -89,7 +89,7 @@ pub(crate) fn directory(path: &Path, config: &Config) -> Result<Arc<dyn Director
 
 fn open_disk(path: &Path, io: &IoConfig) -> Result<Arc<dyn Directory>> {
     kvick_io::open_directory(path, io)
-        .map_err(|error| Error::io(format!("opening {}", path.display()), error))
+        .map_err(|error| Error::io("the directory of the store", error))
 }
 
 /// Creates a store, or recovers the one that is there.

@@ -98,7 +98,8 @@ impl Opening {
                 Err(error) => error,
             };
             if self.token.is_some() || !self.may_pass_over(&record, &error) {
-                return Err(error);
+                let is_corrupt = error.kind() == ErrorKind::Corrupt;
+                return Err(if is_corrupt { error.with_way_out(FALL_BACK) } else { error });
             }
             tracing::warn!(token = record.token, %error, "a checkpoint is passed over");
             report.rejected.push((CheckpointToken(record.token), error.to_string()));
@@ -107,7 +108,8 @@ impl Opening {
         // Nothing that was durable is lost by beginning anew if nothing was.
         let was_strong = rejected.iter().any(|record| record.durability == Durability::PowerCut);
         if !has_none && was_strong {
-            return Err(Error::corrupt("every checkpoint", &self.directory.describe(), 0, 1, 0));
+            let what = "every checkpoint is damaged";
+            return Err(Error::damaged(what, &self.directory.describe(), 0));
         }
         for rejected in &rejected {
             report.note_lost(rejected, None);
@@ -240,12 +242,16 @@ impl Opening {
         for number in begin / segment..end.div_ceil(segment) {
             let name = format!("{LOG}.{number:06}");
             if !files.contains(&name) {
-                return Err(Error::corrupt("the file", &name, 0, 1, 0));
+                return Err(Error::lost_file(&name));
             }
         }
         Ok(())
     }
 }
+
+/// What to do about a damaged checkpoint.
+const FALL_BACK: &str = "restore this file from a copy, or go back to an older checkpoint: with \
+     `allow_fallback`, or by its token";
 
 /// Tokens that are left out when nobody knows which of them were given.
 const TOKENS_APART: u64 = 1 << 20;
@@ -284,7 +290,7 @@ async fn patches(catalog: &Catalog, record: &Record, log: &HybridLog) -> Result<
         delta.read(&*device, log.buffers().0, seal, take_in).await?;
         if !patches.is_complete() {
             let (file, _) = device.locate(0);
-            return Err(Error::corrupt("the last record", &file, delta.bytes, 1, 0));
+            return Err(Error::damaged("the last record has no end", &file, delta.bytes));
         }
     }
     Ok(patches)

@@ -8,6 +8,7 @@
 
 use super::access::Access;
 use super::changes::Update;
+use super::encoding::encode_key;
 use super::link::TRIES;
 use super::modify::Modify;
 use super::operation::{Operation, Running};
@@ -50,7 +51,7 @@ impl Core {
         debug_assert!(group.len() <= GROUP);
         let mut staged = [const { None }; GROUP];
         for (place, key) in staged.iter_mut().zip(group) {
-            let bytes = K::encode(key.borrow())?;
+            let bytes = encode_key::<K>(key.borrow())?;
             let hash = self.hashed::<K>(bytes.as_ref())?.hash;
             self.index.prefetch(hash);
             *place = Some(Staged { bytes, hash, newest: Address::NONE });

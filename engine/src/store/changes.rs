@@ -1,5 +1,6 @@
 //! The changes that [`modify`](super::modify) can make.
 
+use super::encoding::{decode_value, encode_value};
 use super::modify::Change;
 use crate::codec::Value;
 use crate::error::Result;
@@ -18,9 +19,9 @@ impl<V: Value + ?Sized, F: FnMut(Option<V::Owned>) -> V::Owned> Change<V> for Up
         current: Option<&[u8]>,
         write: impl FnOnce(&[u8]) -> Result<W>,
     ) -> Result<Option<W>> {
-        let current = current.map(V::decode).transpose()?;
+        let current = current.map(decode_value::<V>).transpose()?;
         let new = (self.0)(current);
-        let bytes = V::encode(new.borrow())?;
+        let bytes = encode_value::<V>(new.borrow())?;
         write(bytes.as_ref()).map(Some)
     }
 }
@@ -39,7 +40,7 @@ impl<V: Value + ?Sized> Change<V> for Insert<'_, V> {
         if current.is_some() {
             return Ok(None);
         }
-        write(V::encode(self.0)?.as_ref()).map(Some)
+        write(encode_value::<V>(self.0)?.as_ref()).map(Some)
     }
 }
 
@@ -57,10 +58,10 @@ impl<V: Value + ?Sized> Change<V> for Swap<'_, V> {
         current: Option<&[u8]>,
         write: impl FnOnce(&[u8]) -> Result<W>,
     ) -> Result<Option<W>> {
-        let expected = V::encode(self.expected)?;
+        let expected = encode_value::<V>(self.expected)?;
         if current != Some(expected.as_ref()) {
             return Ok(None);
         }
-        write(V::encode(self.new)?.as_ref()).map(Some)
+        write(encode_value::<V>(self.new)?.as_ref()).map(Some)
     }
 }

@@ -68,7 +68,7 @@ impl<'a> Wait<'a> {
             }),
             Blocked::InPieces(list) => Box::pin(async move {
                 let (address, pieces) = *list;
-                let value = core.gather(&pieces).await?;
+                let value = core.gather(address, &pieces).await?;
                 Ok(Lesson::Gathered(address, value))
             }),
             Blocked::TooLong(value) => Box::pin(async move {
@@ -112,7 +112,7 @@ impl Core {
     #[cold]
     fn circular(&self, address: Address) -> Error {
         let (file, offset) = self.log.locate(address);
-        Error::corrupt("a chain that does not lead back", &file, offset, address.raw(), 0)
+        Error::damaged("the chain of a record does not lead back", &file, offset)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Delete: from now on the key is absent.
 
+use super::encoding::{encode_key, owned_key};
 use super::link::{Link, until_settled};
 use super::operation::Operation;
 use super::seat::Tools;
@@ -33,7 +34,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Operation for Delete<'_, K, V> {
         if core.phase.is_cut() {
             return Ok(Step::Blocked(Blocked::Cut));
         }
-        let bytes = K::encode(self.key)?;
+        let bytes = encode_key::<K>(self.key)?;
         let key = core.hashed::<K>(bytes.as_ref())?;
         let step = until_settled(|| core.delete_once::<Types<K, V>>(key, &tools))?;
         if let Step::Done(()) = step {
@@ -44,7 +45,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Operation for Delete<'_, K, V> {
     }
 
     fn key(&self) -> Result<Vec<u8>> {
-        Ok(K::encode(self.key)?.as_ref().to_vec())
+        owned_key::<K>(self.key)
     }
 }
 

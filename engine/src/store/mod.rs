@@ -21,6 +21,7 @@ pub(crate) mod batch;
 pub(crate) mod changes;
 mod cold;
 pub(crate) mod delete;
+mod encoding;
 mod limits;
 mod link;
 pub(crate) mod modify;

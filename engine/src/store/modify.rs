@@ -16,6 +16,7 @@
 //! faster meanwhile, the attempt ends ([`Blocked::Overtaken`]) and the next one has a guard of its
 //! own. Otherwise what waits for guards to end would wait for all of them.
 
+use super::encoding::{encode_key, owned_key};
 use super::link::{Link, until_settled};
 use super::operation::Operation;
 use super::seat::Tools;
@@ -65,13 +66,13 @@ impl<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>> Operation for Modify<'_, 
 
     #[inline(always)]
     fn attempt(&mut self, core: &Core, tools: Tools<'_>) -> Result<Step<bool>> {
-        let bytes = K::encode(self.key)?;
+        let bytes = encode_key::<K>(self.key)?;
         let key = core.hashed::<K>(bytes.as_ref())?;
         core.modify_hashed::<K, V, C>(key, &mut self.change, tools)
     }
 
     fn key(&self) -> Result<Vec<u8>> {
-        Ok(K::encode(self.key)?.as_ref().to_vec())
+        owned_key::<K>(self.key)
     }
 }
 

@@ -153,7 +153,11 @@ impl<'a, O: Operation> Running<'a, O> {
     #[cold]
     fn suspend(&mut self, blocked: super::Blocked) {
         self.access.count_suspension();
-        let learnt = self.cold.take().map(|cold| cold.learnt).unwrap_or_default();
+        let mut learnt = self.cold.take().map(|cold| cold.learnt).unwrap_or_default();
+        if let super::Blocked::TooLong(_) = blocked {
+            // The value that it was made of may be as long.
+            learnt.gathered = None;
+        }
         let wait = Wait::for_what(self.access.core(), blocked, self.operation.key());
         self.cold = Some(Box::new(Cold { learnt, wait }));
     }

@@ -35,8 +35,8 @@ impl Core {
         Ok(list)
     }
 
-    /// The value that `list` leads to.
-    pub(super) async fn gather(&self, list: &[u8]) -> Result<Vec<u8>> {
+    /// The value that `list` leads to, which the record at `record` has.
+    pub(super) async fn gather(&self, record: Address, list: &[u8]) -> Result<Vec<u8>> {
         let mut words = list
             .chunks_exact(WORD)
             .map(|word| u64::from_le_bytes(word.try_into().expect("chunks of 8 bytes")));
@@ -44,15 +44,17 @@ impl Core {
         let addresses: Vec<u64> = words.collect();
         let expected = total.map(|total| total.div_ceil(self.piece_bytes()));
         if expected != Some(addresses.len()) || addresses.iter().any(|raw| *raw > ADDRESS_MASK) {
-            return Err(self.bad_list(list.len()));
+            return Err(self.bad_list(record, list.len()));
         }
-        let pieces: Vec<Vec<u8>> = futures::stream::iter(addresses)
+        // Its pieces are let go one by one: there is one copy, and a few of them.
+        let mut value = Vec::with_capacity(total.unwrap_or_default());
+        let mut pieces = futures::stream::iter(addresses)
             .map(|raw| self.read_piece(Address::new(raw)))
-            .buffered(PIECES_AT_ONCE)
-            .try_collect()
-            .await?;
-        let value = pieces.concat();
-        if Some(value.len()) == total { Ok(value) } else { Err(self.bad_list(list.len())) }
+            .buffered(PIECES_AT_ONCE);
+        while let Some(piece) = pieces.try_next().await? {
+            value.extend_from_slice(&piece);
+        }
+        if Some(value.len()) == total { Ok(value) } else { Err(self.bad_list(record, list.len())) }
     }
 
     async fn append_piece(&self, piece: &[u8]) -> Result<Address> {
@@ -99,8 +101,9 @@ impl Core {
     }
 
     #[cold]
-    fn bad_list(&self, bytes: usize) -> Error {
-        let (file, offset) = self.log.locate(Address::FIRST);
-        Error::corrupt("a list of the pieces of a value", &file, offset, 0, bytes as u64)
+    fn bad_list(&self, record: Address, bytes: usize) -> Error {
+        let (file, offset) = self.log.locate(record);
+        let what = format!("the list of a value's pieces, of {bytes} bytes, contradicts itself");
+        Error::damaged(&what, &file, offset)
     }
 }

@@ -1,5 +1,6 @@
 //! Read: the value of the newest record.
 
+use super::encoding::{decode_value, encode_key, owned_key, view_value};
 use super::operation::Operation;
 use super::seat::Tools;
 use super::trace::{Found, InMemory};
@@ -32,7 +33,7 @@ impl<V: Value + ?Sized> Reader<V> for Owned {
 
     #[inline(always)]
     fn read(&mut self, bytes: &[u8]) -> Result<V::Owned> {
-        Ok(V::decode(bytes)?)
+        decode_value::<V>(bytes)
     }
 }
 
@@ -52,7 +53,7 @@ impl<V: Value + ?Sized, R, F: FnOnce(V::View<'_>) -> R> Reader<V> for Viewed<F, 
 
     #[inline(always)]
     fn read(&mut self, bytes: &[u8]) -> Result<R> {
-        let view = V::view(bytes)?;
+        let view = view_value::<V>(bytes)?;
         let look = self.0.take().expect("a value is read once");
         Ok(look(view))
     }
@@ -93,14 +94,14 @@ impl<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>> Operation for Read<'_, K,
     #[inline(always)]
     fn attempt(&mut self, core: &Core, tools: Tools<'_>) -> Result<Step<Self::Output>> {
         core.check_read()?;
-        let bytes = K::encode(self.key)?;
+        let bytes = encode_key::<K>(self.key)?;
         let key = core.hashed::<K>(bytes.as_ref())?;
         let newest = core.index.find(key.hash).map_or(Address::NONE, |entry| entry.address());
         core.read_from::<K, V, R>(newest, key.bytes, &mut self.reader, tools)
     }
 
     fn key(&self) -> Result<Vec<u8>> {
-        Ok(K::encode(self.key)?.as_ref().to_vec())
+        owned_key::<K>(self.key)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Upsert: set a value without looking at the old one.
 
+use super::encoding::{encode_key, encode_value, owned_key};
 use super::limits::{key_too_long, value_too_long};
 use super::link::{Link, until_settled};
 use super::operation::Operation;
@@ -34,13 +35,13 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Operation for Upsert<'_, K, V> {
 
     #[inline(always)]
     fn attempt(&mut self, core: &Core, tools: Tools<'_>) -> Result<Step<()>> {
-        let bytes = K::encode(self.key)?;
+        let bytes = encode_key::<K>(self.key)?;
         let key = core.hashed::<K>(bytes.as_ref())?;
         core.upsert_hashed::<K, V>(key, self.value, tools)
     }
 
     fn key(&self) -> Result<Vec<u8>> {
-        Ok(K::encode(self.key)?.as_ref().to_vec())
+        owned_key::<K>(self.key)
     }
 }
 
@@ -93,7 +94,7 @@ impl Core {
         if self.phase.is_cut() {
             return Ok(Step::Blocked(Blocked::Cut));
         }
-        let value = V::encode(value)?;
+        let value = encode_value::<V>(value)?;
         let value = value.as_ref();
         self.check_value::<V>(value)?;
         let layout = layout::<K, V>();

@@ -1,0 +1,243 @@
+//! What errors say: the thing, what is wrong with it, what to do.
+
+use std::borrow::Cow;
+use std::fs;
+use std::path::Path;
+
+use kvick::runtime::block_on;
+use kvick::{
+    Backend, ByteSize, CodecError, Config, Error, ErrorKind, FasterKv, FasterLog, Key, LogConfig,
+    Result, Value,
+};
+use tests::configs::memory_store;
+use tests::simulated::{four_log_pages, two_pages};
+
+/// That a text is one clear line: nothing of it is said twice, and no numbers stand for words.
+#[track_caller]
+fn is_clear(error: &Error) -> String {
+    let text = error.to_string();
+    assert!(text.is_ascii() && !text.contains('\n'), "{text}");
+    for numbers in ["is 0x0, expected 0x1", "is 0x1, expected 0x0", "0x0, expected 0x0"] {
+        assert!(!text.contains(numbers), "numbers for words: {text}");
+    }
+    let text = text.replace("; ", ": ");
+    let parts: Vec<&str> = text.split(": ").map(str::trim).collect();
+    for (place, part) in parts.iter().enumerate() {
+        assert!(!part.is_empty(), "{text}");
+        assert!(!parts[..place].contains(part), "said twice: {text}");
+    }
+    error.to_string()
+}
+
+fn on_disk() -> Config {
+    two_pages().with_backend(Backend::Threads).with_direct(false)
+}
+
+fn log_on_disk() -> LogConfig {
+    four_log_pages().with_backend(Backend::Threads).with_direct(false)
+}
+
+/// A store with checkpoints of every kind.
+async fn make_store(path: &Path) -> Result<()> {
+    let store: FasterKv<u64, u64> = FasterKv::open(path, on_disk()).await?;
+    for round in 0..3 {
+        for key in 0..200 {
+            store.upsert(&key, &round).await?;
+        }
+        match round {
+            0 => store.checkpoint().await.map(drop)?,
+            1 => store.checkpoint().snapshot().await.map(drop)?,
+            _ => store.checkpoint().incremental().await.map(drop)?,
+        }
+    }
+    store.close().await
+}
+
+async fn make_log(path: &Path) -> Result<()> {
+    let log = FasterLog::open(path, log_on_disk()).await?;
+    for number in 0..300_u32 {
+        log.append(&number.to_le_bytes()).await?;
+    }
+    log.commit().await?;
+    log.close().await
+}
+
+/// How files are spoilt.
+const SPOILT: [fn(&Path); 3] = [
+    |file| fs::remove_file(file).expect("it is there"),
+    |file| fs::write(file, b"").expect("it is there"),
+    |file| {
+        let mut bytes = fs::read(file).expect("it is there");
+        bytes.iter_mut().step_by(7).for_each(|byte| *byte ^= 0x55);
+        fs::write(file, bytes).expect("it is there");
+    },
+];
+
+/// Makes `make`'s files, spoils one of them, and shows what `open` says.
+fn spoilt(
+    make: impl AsyncFn(&Path) -> Result<()>,
+    open: impl AsyncFn(&Path) -> Result<()>,
+) -> Vec<(String, Error)> {
+    let place = tempfile::tempdir().expect("a place");
+    let made = place.path().join("made");
+    block_on(make(&made)).expect("sound files");
+    let list = |path: &Path| -> Vec<String> {
+        let entries = fs::read_dir(path).expect("it is there");
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.expect("readable").file_name().into_string().expect("ASCII"))
+            .collect();
+        names.sort();
+        names
+    };
+    let mut told = Vec::new();
+    for name in list(&made).into_iter().filter(|name| name != "lock") {
+        for spoil in SPOILT {
+            let copy = place.path().join("copy");
+            fs::create_dir(&copy).expect("a place");
+            for file in list(&made) {
+                fs::copy(made.join(&file), copy.join(&file)).expect("copied");
+            }
+            spoil(&copy.join(&name));
+            if let Err(error) = block_on(open(&copy)) {
+                told.push((name.clone(), error));
+            }
+            fs::remove_dir_all(&copy).expect("a place");
+        }
+    }
+    told
+}
+
+/// Missing files were `the file is 0x0, expected 0x1`, and no error named a way out.
+#[test]
+fn damage_of_each_file_is_told_with_a_way_out() {
+    let open_store = async |path: &Path| {
+        let store: FasterKv<u64, u64> = FasterKv::open(path, on_disk()).await?;
+        store.close().await
+    };
+    let open_log = async |path: &Path| FasterLog::open(path, log_on_disk()).await?.close().await;
+    let stores = spoilt(make_store, open_store);
+    let logs = spoilt(make_log, open_log);
+    assert!(stores.len() > 5 && logs.len() > 2, "{} and {} errors", stores.len(), logs.len());
+    for (file, error) in stores.into_iter().chain(logs) {
+        let text = is_clear(&error);
+        if error.kind() == ErrorKind::Unsupported {
+            continue;
+        }
+        // Of a file in segments, the first is named for all.
+        let stem = file.split('.').next().unwrap_or(&file);
+        assert!(text.contains(stem) || text.contains("already holds"), "{file}: {text}");
+        assert!(text.contains("; "), "says what to do: {text}");
+        if file == "manifest" && !text.contains("already holds") {
+            assert!(text.contains("allow_fallback") && text.contains("manifest.copy"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_opened_is_named_once() {
+    let place = tempfile::tempdir().expect("a place");
+    let file = place.path().join("file");
+    fs::write(&file, b"not a directory").expect("written");
+    for path in [file.join("store"), file.clone()] {
+        for backend in [Backend::Threads, Backend::Auto] {
+            let config = on_disk().with_backend(backend.clone());
+            let error = block_on(FasterKv::<u64, u64>::open(&path, config)).expect_err("a file");
+            let text = is_clear(&error);
+            assert!(text.contains(path.to_str().expect("ASCII")), "{text}");
+            let config = log_on_disk().with_backend(backend);
+            let error = block_on(FasterLog::open(&path, config)).expect_err("a file");
+            is_clear(&error);
+        }
+    }
+}
+
+/// A closed log said that the store was closed; memory that does not do for a store that is there
+/// was explained by a setting that was never made.
+#[test]
+fn errors_are_about_what_the_caller_has() -> Result<()> {
+    block_on(async {
+        let log =
+            FasterLog::open("no path", four_log_pages().with_backend(Backend::Memory)).await?;
+        log.close().await?;
+        let error = log.append(b"entry").await.expect_err("closed");
+        assert_eq!(is_clear(&error), "the log is closed; open it again");
+        let store: FasterKv<u64, u64> = memory_store(two_pages());
+        store.close().await?;
+        let error = store.read(&1).await.expect_err("closed");
+        assert_eq!(is_clear(&error), "the store is closed; open it again");
+
+        let place = tempfile::tempdir().expect("a place");
+        let config = Config::default().with_backend(Backend::Threads).with_huge_pages(false);
+        let large = config.clone().with_memory(ByteSize::mib(64));
+        let store: FasterKv<u64, u64> = FasterKv::open(place.path(), large).await?;
+        store.close().await?;
+        drop(store);
+        let small = config.with_memory(ByteSize::kib(64));
+        if let Err(error) = FasterKv::<u64, u64>::open(place.path(), small).await {
+            let text = is_clear(&error);
+            assert!(text.contains("memory = 64KiB"), "{text}");
+            assert!(!text.contains("index_buckets"), "nobody set it: {text}");
+        }
+        Ok(())
+    })
+}
+
+/// Takes no 7, and gives none back.
+struct NoSeven;
+
+impl Value for NoSeven {
+    type Item = u8;
+    type Owned = u8;
+    type View<'a> = u8;
+    type Bytes<'a> = [u8; 1];
+    const WIDTH: Option<usize> = Some(1);
+
+    fn type_name() -> Cow<'static, str> {
+        "u8".into()
+    }
+    fn encode(item: &u8) -> Result<[u8; 1], CodecError> {
+        if *item == 7 { Err(CodecError::new("7 is refused")) } else { Ok([*item]) }
+    }
+    fn view(bytes: &[u8]) -> Result<u8, CodecError> {
+        let [6] = *bytes else { return Err(CodecError::new("only 6 is given back")) };
+        Ok(6)
+    }
+    fn decode(bytes: &[u8]) -> Result<u8, CodecError> {
+        Self::view(bytes)
+    }
+}
+
+impl Key for NoSeven {}
+
+/// `a key or value: postcard: Hit the end of buffer` named neither.
+#[test]
+fn errors_of_encodings_say_of_what_and_of_which_type() -> Result<()> {
+    block_on(async {
+        let store: FasterKv<NoSeven, NoSeven> = memory_store(two_pages());
+        let key = "encoding the key as api::error_texts::NoSeven: 7 is refused";
+        let value = "encoding the value as api::error_texts::NoSeven: 7 is refused";
+        let decoded = "decoding the value as api::error_texts::NoSeven: only 6 is given back";
+        store.upsert(&1, &8).await?;
+        store.upsert(&2, &6).await?;
+        let told = [
+            (store.read(&7).await.err(), key),
+            (store.delete(&7).await.err(), key),
+            (store.upsert(&7, &1).await.err(), key),
+            (store.read_many(&[1, 7]).await.err(), key),
+            (store.upsert(&1, &7).await.err(), value),
+            (store.rmw(&2, |_| 7).await.err(), value),
+            (store.insert_if_absent(&3, &7).await.err(), value),
+            (store.compare_and_swap(&1, &7, &1).await.err(), value),
+            (store.read(&1).await.err(), decoded),
+            (store.read_with(&1, |_| ()).await.err(), decoded),
+            (store.rmw(&1, |_| 1).await.err(), decoded),
+            (store.read_many(&[1]).await.err(), decoded),
+        ];
+        for (number, (error, text)) in told.into_iter().enumerate() {
+            let error = error.unwrap_or_else(|| panic!("no error {number}: {text}"));
+            assert_eq!(error.kind(), ErrorKind::Codec);
+            assert_eq!(is_clear(&error), text, "error {number}");
+        }
+        store.close().await
+    })
+}
