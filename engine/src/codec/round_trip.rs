@@ -1,8 +1,8 @@
 //! Whether an encoding reads back what it wrote.
 //!
-//! A derived encoding may write what it cannot read: a field that is left out when it is empty, in a
-//! format without field names; an enum without tags. That should fail when such a value is written,
-//! not when it is read years later.
+//! A derived encoding may write what it cannot read: a field that is left out when it is empty, in
+//! a format without field names; an enum without tags. That should fail when such a value is
+//! written, not when it is read years later.
 
 use super::CodecError;
 use std::any::{TypeId, type_name};
@@ -39,8 +39,8 @@ fn is_sampled<T: 'static>() -> bool {
 /// Compares what was written with what is written of the value that was read back.
 ///
 /// # Errors
-/// If they differ by more than the order of their bytes: an unordered map in the value may come back
-/// in another order.
+/// If they differ by more than the order of their bytes: an unordered map in the value may come
+/// back in another order.
 #[cold]
 pub(super) fn check<T>(
     written: &[u8],
