@@ -61,7 +61,7 @@ impl Backend {
     pub(crate) fn on(&self, medium: Medium) -> Self {
         let mut backend = self.clone();
         if self.on_executors && medium.direct {
-            backend.engine = glommio(backend.engine);
+            backend.engine = glommio(backend.engine, &backend.blocking);
         }
         backend
     }
@@ -108,12 +108,12 @@ fn uring(
 }
 
 #[cfg(all(feature = "glommio", target_os = "linux"))]
-fn glommio(driver: Arc<dyn Engine>) -> Arc<dyn Engine> {
-    Arc::new(crate::glommio::Glommio::new(driver))
+fn glommio(driver: Arc<dyn Engine>, closer: &Arc<Blocking>) -> Arc<dyn Engine> {
+    Arc::new(crate::glommio::Glommio::new(driver, Arc::clone(closer)))
 }
 
 #[cfg(not(all(feature = "glommio", target_os = "linux")))]
-fn glommio(_driver: Arc<dyn Engine>) -> Arc<dyn Engine> {
+fn glommio(_driver: Arc<dyn Engine>, _closer: &Arc<Blocking>) -> Arc<dyn Engine> {
     unreachable!("the choice was checked against what is built")
 }
 

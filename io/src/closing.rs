@@ -30,6 +30,13 @@ impl ClosingFile {
     pub(crate) fn mark_deleted(&self, closer: &Arc<Blocking>) {
         // A second mark says the same.
         self.closer.get_or_init(|| Arc::clone(closer));
+        tell_executors();
+    }
+
+    /// Whether the file is deleted.
+    #[cfg(all(feature = "glommio", target_os = "linux"))]
+    pub(crate) fn is_marked_deleted(&self) -> bool {
+        self.closer.get().is_some()
     }
 
     /// Closes the file on this thread, which may block.
@@ -48,11 +55,22 @@ impl Deref for ClosingFile {
 
 impl Drop for ClosingFile {
     fn drop(&mut self) {
+        tell_executors();
         if let (Some(file), Some(closer)) = (self.file.take(), self.closer.take()) {
             closer.run_late(move || free(file));
         }
     }
 }
+
+/// Executors have descriptors of their own, which would keep the file.
+#[cfg(all(feature = "glommio", target_os = "linux"))]
+fn tell_executors() {
+    crate::glommio::descriptors::sweep();
+}
+
+/// No executor has one.
+#[cfg(not(all(feature = "glommio", target_os = "linux")))]
+fn tell_executors() {}
 
 /// Closes a file, and before that frees its blocks step by step if it has no name left: other
 /// changes of the file system have their turn between two steps.

@@ -106,6 +106,12 @@ impl StorageFile {
         self.file.mark_deleted(closer);
     }
 
+    /// Whether the file is deleted.
+    #[cfg(all(feature = "glommio", target_os = "linux"))]
+    pub(crate) fn is_marked_deleted(&self) -> bool {
+        self.file.is_marked_deleted()
+    }
+
     /// Closes the file on this thread, which may block.
     pub(crate) fn close(self) {
         self.file.close();

@@ -10,22 +10,27 @@
 //! glommio cannot be asked whether a thread runs an executor without a panic if it does not, so
 //! an executor says so itself, with [`attach_glommio`].
 //!
+//! An executor has descriptors of its own of the segments that it reads. They would keep a deleted
+//! segment, and the space it takes, so they go when the segment does: whoever deletes or closes a
+//! segment wakes a task on each executor that drops them ([`descriptors`]).
+//!
 //! An executor that ends forgets its tasks without dropping them. So a task owns nothing that
 //! somebody waits for: the operation lies with the attachment, and the task knows its number. The
 //! kernel fills a buffer of glommio's, never the caller's, so when the attachment goes, whatever
 //! is unfinished begins again on the driver.
 
+pub(crate) mod descriptors;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::marker::PhantomData;
-use std::rc::Rc;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use glommio::io::DmaFile;
-
+use crate::blocking::Blocking;
 use crate::engine::Engine;
 use crate::file::StorageFile;
+use crate::glommio::descriptors::{Descriptors, Sweep};
 use crate::operation::{Kind, Operation, Progress};
 
 /// While it lives, reads issued on this thread go through the ring of its glommio executor, in
@@ -53,17 +58,33 @@ pub struct GlommioAttachment {
 pub fn attach_glommio() -> GlommioAttachment {
     // Panics outside an executor.
     let _ = glommio::executor().id();
+    let sweep = Sweep::announce();
     ATTACHED.with_borrow_mut(|attached| {
         assert!(attached.is_none(), "this executor is attached already");
-        *attached = Some(Attached::default());
+        let sweep = Arc::clone(&sweep);
+        *attached =
+            Some(Attached { sweep, files: Descriptors::default(), reads: HashMap::default() });
     });
+    glommio::spawn_local(drop_stale(sweep)).detach();
     GlommioAttachment { _local: PhantomData }
+}
+
+/// Drops descriptors of segments that are deleted or closed, whenever there may be some.
+async fn drop_stale(sweep: Arc<Sweep>) {
+    while sweep.due().await {
+        // Taken out of the borrow: a descriptor ends outside of it.
+        drop(with_attached(|attached| attached.files.take_stale()));
+    }
 }
 
 impl Drop for GlommioAttachment {
     fn drop(&mut self) {
         // Taken out first: what this does must not meet the borrow.
         let attached = ATTACHED.with_borrow_mut(Option::take);
+        if let Some(attached) = &attached {
+            // On the executor, so that the task can end.
+            attached.sweep.end();
+        }
         drop(attached);
     }
 }
@@ -75,10 +96,10 @@ thread_local! {
 }
 
 /// What belongs to an attached executor.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Attached {
-    /// Descriptors of segments, by the address of the segment.
-    files: HashMap<*const StorageFile, (Weak<StorageFile>, Rc<DmaFile>)>,
+    sweep: Arc<Sweep>,
+    files: Descriptors,
     /// Reads that have begun here and not ended, by number.
     reads: HashMap<u64, LocalRead>,
 }
@@ -89,9 +110,17 @@ struct LocalRead {
     driver: Arc<dyn Engine>,
 }
 
+/// Does `work` for this thread's executor, if it has one that is attached. A thread that ends may
+/// read yet, in the destructors of what it owns, when its attachment is gone.
+fn with_attached<T>(work: impl FnOnce(&mut Attached) -> T) -> Option<T> {
+    let found = ATTACHED.try_with(|attached| attached.borrow_mut().as_mut().map(work));
+    found.ok().flatten()
+}
+
 impl Drop for Attached {
     fn drop(&mut self) {
         // Also when the thread ends while it is attached.
+        self.sweep.forget();
         for (_, read) in self.reads.drain() {
             read.driver.submit(read.operation);
         }
@@ -105,24 +134,26 @@ const MAX_READ: usize = 128 << 10;
 #[derive(Debug)]
 pub(crate) struct Glommio {
     driver: Arc<dyn Engine>,
+    /// Who closes the descriptors of executors.
+    closer: Arc<Blocking>,
 }
 
 impl Glommio {
-    pub(crate) fn new(driver: Arc<dyn Engine>) -> Self {
-        Self { driver }
+    pub(crate) fn new(driver: Arc<dyn Engine>, closer: Arc<Blocking>) -> Self {
+        Self { driver, closer }
     }
 
     /// Starts a read on this thread's executor; gives back what belongs to the driver.
     fn submit_here(&self, operation: Operation) -> Option<Operation> {
         let suits = operation.kind() == Kind::Read
             && operation.only_extent().is_some_and(|extent| extent.len <= MAX_READ);
-        if !suits || ATTACHED.with_borrow(Option::is_none) {
+        if !suits || with_attached(|_| ()).is_none() {
             return Some(operation);
         }
         let number = NEXT_NUMBER.replace(NEXT_NUMBER.get() + 1);
         let driver = Arc::clone(&self.driver);
         keep(number, LocalRead { operation, driver });
-        glommio::spawn_local(carry_out(number)).detach();
+        glommio::spawn_local(carry_out(number, Arc::clone(&self.closer))).detach();
         None
     }
 }
@@ -148,29 +179,27 @@ impl Engine for Glommio {
 }
 
 fn keep(number: u64, read: LocalRead) {
-    let replaced = ATTACHED.with_borrow_mut(|attached| {
-        let attached = attached.as_mut().expect("seen on this thread, just now");
-        attached.reads.insert(number, read)
-    });
+    let replaced = with_attached(|attached| attached.reads.insert(number, read));
+    let replaced = replaced.expect("it was seen on this thread, just now");
     debug_assert!(replaced.is_none(), "a number is given once");
 }
 
 /// Takes a read out of the attachment; nothing if that is gone, and the read with it.
 fn take(number: u64) -> Option<LocalRead> {
-    ATTACHED.with_borrow_mut(|attached| attached.as_mut()?.reads.remove(&number))
+    with_attached(|attached| attached.reads.remove(&number)).flatten()
 }
 
 /// Makes the calls of one read, until it has ended or belongs to the driver.
-async fn carry_out(number: u64) {
+async fn carry_out(number: u64, closer: Arc<Blocking>) {
     while let Some((segment, offset, len)) = next_call(number) {
-        let file = match own_descriptor(&segment).await {
+        let file = match descriptors::of(&segment, &closer).await {
             Ok(file) => file,
             Err(error) => {
                 tracing::debug!(%error, "glommio cannot open a segment: the driver reads it");
                 return leave_to_driver(number);
             }
         };
-        let answer = file.read_at_aligned(offset, len).await;
+        let answer = file.dma().read_at_aligned(offset, len).await;
         if answer.as_ref().is_ok_and(|bytes| bytes.len() != len) {
             // Rare: the driver begins again, and finds out why.
             return leave_to_driver(number);
@@ -191,8 +220,8 @@ async fn carry_out(number: u64) {
 
 /// The segment, offset and length to read next; nothing if nobody waits any more.
 fn next_call(number: u64) -> Option<(Arc<StorageFile>, u64, usize)> {
-    let call = ATTACHED.with_borrow_mut(|attached| {
-        let operation = &mut attached.as_mut()?.reads.get_mut(&number)?.operation;
+    let call = with_attached(|attached| {
+        let operation = &mut attached.reads.get_mut(&number)?.operation;
         if operation.is_abandoned() {
             return None;
         }
@@ -201,6 +230,7 @@ fn next_call(number: u64) -> Option<(Arc<StorageFile>, u64, usize)> {
         let call = operation.call();
         Some((segment, call.offset, call.range.len()))
     });
+    let call = call.flatten();
     if call.is_none() {
         // Outside the borrow: what an operation holds may be dropped with it.
         drop(take(number));
@@ -212,28 +242,4 @@ fn leave_to_driver(number: u64) {
     if let Some(LocalRead { operation, driver }) = take(number) {
         driver.submit(operation);
     }
-}
-
-/// This executor's descriptor of a segment, opened at the first read.
-async fn own_descriptor(segment: &Arc<StorageFile>) -> io::Result<Rc<DmaFile>> {
-    let key = Arc::as_ptr(segment);
-    let known = ATTACHED.with_borrow(|attached| {
-        let (owner, file) = attached.as_ref()?.files.get(&key)?;
-        // An address may be used again by another segment after the first is gone.
-        (owner.as_ptr() == key && owner.strong_count() > 0).then(|| Rc::clone(file))
-    });
-    if let Some(file) = known {
-        return Ok(file);
-    }
-    // By its descriptor: the name may have been deleted while the segment is still read.
-    let path = format!("/proc/self/fd/{}", segment.descriptor());
-    let file = Rc::new(DmaFile::open(path).await.map_err(io::Error::from)?);
-    let gone = ATTACHED.with_borrow_mut(|attached| {
-        let files = &mut attached.as_mut()?.files;
-        files.insert(key, (Arc::downgrade(segment), Rc::clone(&file)));
-        // The descriptors of deleted segments go when a new segment appears.
-        Some(files.extract_if(|_, (owner, _)| owner.strong_count() == 0).collect::<Vec<_>>())
-    });
-    drop(gone);
-    Ok(file)
 }
