@@ -8,7 +8,7 @@ use crate::blocking::Blocking;
 use crate::completion::{OpTable, SharedTable};
 use crate::config::{BackendChoice, IoConfig};
 use crate::engine::Engine;
-use crate::medium::{Medium, Scratch};
+use crate::medium::{Detected, Medium};
 use crate::operation::with_context;
 use crate::threads::Threads;
 
@@ -25,18 +25,17 @@ pub(crate) struct Backend {
 
 impl Backend {
     /// Starts what `choice` asks for. `Auto` and `Glommio` try io_uring with a real read of
-    /// `scratch`, and make do with threads where it is denied.
+    /// a scratch file, and make do with threads where it is denied.
     pub(crate) fn start(
         choice: BackendChoice,
         config: &IoConfig,
-        medium: Medium,
-        scratch: &Scratch<'_>,
+        detected: &Detected,
     ) -> io::Result<Self> {
         let blocking = Arc::new(Blocking::start()?);
         if choice == BackendChoice::Threads {
             return Ok(Self::new(threads(config)?, blocking));
         }
-        match uring(config, medium, scratch, &blocking) {
+        match uring(config, detected, &blocking) {
             Ok(engine) => {
                 let on_executors = choice == BackendChoice::Glommio;
                 Ok(Self { on_executors, ..Self::new(engine, blocking) })
@@ -84,24 +83,22 @@ fn threads(config: &IoConfig) -> io::Result<Arc<dyn Engine>> {
 #[cfg(target_os = "linux")]
 fn uring(
     config: &IoConfig,
-    medium: Medium,
-    scratch: &Scratch<'_>,
+    detected: &Detected,
     files: &Arc<Blocking>,
 ) -> io::Result<Arc<dyn Engine>> {
     let limits = crate::uring::Limits {
         depth: config.depth as usize,
         class: config.class_limit(config.depth),
     };
-    let probe = scratch.file.try_clone()?;
-    let (block, files) = (medium.block as usize, Arc::clone(files));
+    let probe = detected.scratch.file.try_clone()?;
+    let (block, files) = (detected.medium.block as usize, Arc::clone(files));
     Ok(Arc::new(crate::uring::Uring::start(limits, probe, block, files)?))
 }
 
 #[cfg(not(target_os = "linux"))]
 fn uring(
     _config: &IoConfig,
-    _medium: Medium,
-    _scratch: &Scratch<'_>,
+    _detected: &Detected,
     _files: &Arc<Blocking>,
 ) -> io::Result<Arc<dyn Engine>> {
     Err(io::ErrorKind::Unsupported.into())

@@ -18,8 +18,8 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// still take effect.
 ///
 /// # Errors
-/// `NotFound` for a file that does not exist; others as the operating system reports them. The
-/// message names the file.
+/// `NotFound` for a file that does not exist; `InvalidInput` for what is no regular file; others as
+/// the operating system reports them. The message names the file.
 pub trait Directory: Send + Sync + Debug + 'static {
     /// Opens a device whose segments are the files `name.000000`, `name.000001`, ...
     ///
@@ -57,10 +57,14 @@ pub trait Directory: Send + Sync + Debug + 'static {
     /// Makes the entries durable: files created, renamed and removed before this call.
     fn sync(&self) -> BoxFuture<'_, io::Result<()>>;
 
-    /// Takes an exclusive lock, held until the result is dropped; the file is created if absent.
+    /// Takes an exclusive lock, held until the result is dropped and what was changing files then
+    /// has ended; the file is created if absent. Of real files the directory itself is locked too,
+    /// for this handle: another handle of the same directory has no lock meanwhile, whatever its
+    /// name, and deleting the file changes nothing. Files are as they stay when it is taken, also
+    /// after the death of a process with transfers under way.
     ///
     /// # Errors
-    /// `WouldBlock` if somebody holds it, in this process or in another.
+    /// `WouldBlock` if it is held, in this process or in another.
     fn lock(&self, name: &str) -> BoxFuture<'_, io::Result<Box<dyn Lock>>>;
 
     /// The path, or what stands for one, for messages.

@@ -1,14 +1,14 @@
 //! One file of the operating system: how it is opened, and what of it is not yet durable.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::blocking::Blocking;
 use crate::closing::ClosingFile;
 use crate::durability::Durability;
+use crate::root::{Access, Root};
 
 /// A segment, or a directory whose entries are to be made durable.
 #[derive(Debug)]
@@ -23,33 +23,29 @@ pub(crate) struct StorageFile {
     durability: Durability,
 }
 
-/// How to open a file for transfers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct OpenMode {
-    pub(crate) create: bool,
-    pub(crate) direct: bool,
-}
-
 impl StorageFile {
-    /// Opens `name` in `directory` for transfers.
-    pub(crate) fn open(directory: &Path, name: &str, mode: OpenMode) -> io::Result<Self> {
-        Self::open_with(&options(mode), directory, name)
-    }
-
-    /// Opens `name` in `directory` for reads alone, through the page cache.
-    pub(crate) fn open_read_only(directory: &Path, name: &str) -> io::Result<Self> {
-        Self::open_with(plain_options().read(true), directory, name)
-    }
-
-    fn open_with(options: &OpenOptions, directory: &Path, name: &str) -> io::Result<Self> {
-        let file = options.open(directory.join(name))?;
+    pub(crate) fn open(root: &Root, name: &str, access: Access) -> io::Result<Self> {
+        let file = root.open_file(name, access)?;
         let length = file.metadata()?.len();
         Ok(Self::new(file, name, length, false))
     }
 
-    /// Opens the directory itself, to sync its entries.
-    pub(crate) fn open_directory(path: &Path) -> io::Result<Self> {
-        Ok(Self::new(File::open(path)?, &path.display().to_string(), 0, true))
+    /// A directory, to sync its entries.
+    #[cfg(unix)]
+    pub(crate) fn directory(directory: File, path: &std::path::Path) -> Self {
+        Self::new(directory, &path.display().to_string(), 0, true)
+    }
+
+    /// For what is no transfer.
+    #[cfg(unix)]
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// A file without a name in the directory.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn unnamed(file: File) -> Self {
+        Self::new(file, "a scratch file", 0, false)
     }
 
     fn new(file: File, name: &str, length: u64, is_directory: bool) -> Self {
@@ -60,6 +56,16 @@ impl StorageFile {
             length: AtomicU64::new(length),
             durability: Durability::unknown(),
         }
+    }
+
+    /// Does something through the page cache. Nothing else uses the file meanwhile.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn buffered<T>(&self, probe: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
+        let flags = rustix::fs::fcntl_getfl(&*self.file)?;
+        rustix::fs::fcntl_setfl(&*self.file, flags - rustix::fs::OFlags::DIRECT)?;
+        let found = probe(&self.file);
+        rustix::fs::fcntl_setfl(&*self.file, flags)?;
+        found
     }
 
     /// Whether the file has lost its name: another may have it now.
@@ -162,50 +168,21 @@ impl StorageFile {
     }
 }
 
-/// Read and write, for the owner only, following no link, closed on exec (the default of `std`).
-fn options(mode: OpenMode) -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(mode.create).truncate(false);
-    restrict(&mut options, mode.direct);
-    options
-}
-
-/// Options for a plain file or a lock: owner only, following no link.
-pub(crate) fn plain_options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    restrict(&mut options, false);
-    options
-}
-
-#[cfg(unix)]
-fn restrict(options: &mut OpenOptions, direct: bool) {
-    use rustix::fs::OFlags;
-    use std::os::unix::fs::OpenOptionsExt;
-
-    let mut flags = OFlags::NOFOLLOW;
-    #[cfg(target_os = "linux")]
-    if direct {
-        flags |= OFlags::DIRECT;
-    }
-    #[cfg(not(target_os = "linux"))]
-    assert!(!direct, "direct I/O is offered on Linux only");
-    options.mode(0o600).custom_flags(flags.bits().cast_signed());
-}
-
-#[cfg(not(unix))]
-fn restrict(_options: &mut OpenOptions, direct: bool) {
-    assert!(!direct, "direct I/O is offered on Linux only");
-}
-
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::root::Creation;
+
+    fn create(directory: &tempfile::TempDir) -> StorageFile {
+        let root = Root::open(directory.path()).expect("it is there");
+        let created = StorageFile::open(&root, "log", Access::write(Creation::New));
+        created.expect("files can be created")
+    }
 
     #[test]
     fn a_sync_covers_what_was_written_when_it_began() {
         let directory = tempfile::tempdir().unwrap();
-        let mode = OpenMode { create: true, direct: false };
-        let file = StorageFile::open(directory.path(), "log", mode).unwrap();
+        let file = create(&directory);
         assert!(file.needs_sync(), "an earlier process may have written");
         let first = file.durability.begin_sync();
         file.note_written(512);
@@ -219,8 +196,7 @@ mod tests {
     #[test]
     fn a_truncation_is_to_be_synced_and_never_lengthens() {
         let directory = tempfile::tempdir().unwrap();
-        let mode = OpenMode { create: true, direct: false };
-        let file = StorageFile::open(directory.path(), "log", mode).unwrap();
+        let file = create(&directory);
         assert_eq!(file.write_at(&[7; 1024], 0).unwrap(), 1024);
         file.note_written(1024);
         file.durability.note_synced(file.durability.begin_sync());
@@ -236,8 +212,7 @@ mod tests {
     #[test]
     fn what_a_failed_write_left_is_cut_too() {
         let directory = tempfile::tempdir().unwrap();
-        let mode = OpenMode { create: true, direct: false };
-        let file = StorageFile::open(directory.path(), "log", mode).unwrap();
+        let file = create(&directory);
         assert_eq!(file.write_at(&[7; 1024], 0).unwrap(), 1024);
         file.truncate(512).unwrap();
         assert_eq!((file.length(), file.file.metadata().unwrap().len()), (0, 512));

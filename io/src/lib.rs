@@ -52,6 +52,7 @@ mod event_source;
 mod file;
 #[cfg(all(feature = "glommio", target_os = "linux"))]
 mod glommio;
+mod lock;
 mod medium;
 mod memory;
 mod names;
@@ -63,6 +64,9 @@ mod physical_block;
 mod pool;
 mod process;
 mod read_only;
+mod root;
+#[cfg(target_os = "linux")]
+mod scratch;
 mod segments;
 mod shared_io;
 pub mod sim;

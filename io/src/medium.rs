@@ -1,9 +1,11 @@
 //! What the file system under a directory can do: found by trying, not by asking alone.
 //!
 //! Some file systems refuse `O_DIRECT` when a file is opened (tmpfs before Linux 6.6), others only
-//! when it is written. So a scratch file is written once, directly, with the block size that the
-//! kernel names; if that fails with `EINVAL`, with larger blocks; then the page cache it is. All
-//! files of a directory are on one file system, so the answer holds for each.
+//! when it is written, and others take it and go through the page cache all the same. So a scratch
+//! file is written and read once, directly, with the block size that the kernel names; if that
+//! fails with `EINVAL`, or the block is in the cache afterwards, with larger blocks; then the page
+//! cache it is. A medium that is full or read-only takes no scratch file: there a file is read that
+//! it has. All files of a directory are on one file system, so the answer holds for each.
 //!
 //! It holds for another directory too if that is on the same file system, and neither is encrypted
 //! or compressed unless both are: such files may go through the page cache whatever they were
@@ -13,11 +15,15 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::buf::AlignedBuf;
-use crate::file::{OpenMode, StorageFile};
+#[cfg(target_os = "linux")]
+use crate::error_class::ErrorClass;
+#[cfg(target_os = "linux")]
+use crate::names;
 use crate::physical_block::physical_block;
+use crate::root::Root;
+#[cfg(target_os = "linux")]
+use crate::scratch::Scratch;
 
 /// How files of a directory are to be opened and addressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,38 +43,52 @@ pub(crate) struct FileSystem {
     attributes: u64,
 }
 
-/// A scratch file of one block, deleted when dropped.
+/// What was found out, and how.
 #[derive(Debug)]
-pub(crate) struct Scratch<'a> {
-    directory: &'a Path,
-    name: String,
-    pub(crate) file: StorageFile,
+pub(crate) struct Detected {
+    pub(crate) medium: Medium,
+    /// Whether it holds for other directories of the file system.
+    pub(crate) certain: bool,
+    /// A file to try more with.
+    #[cfg(target_os = "linux")]
+    pub(crate) scratch: Scratch,
 }
 
 const SMALL_BLOCK: u32 = 512;
+#[cfg(target_os = "linux")]
 const LARGE_BLOCK: u32 = 4096;
 
+#[cfg(target_os = "linux")]
 impl Medium {
-    /// Finds out what works in `directory`, and leaves a scratch file to try more with.
-    pub(crate) fn detect(directory: &Path, want_direct: bool) -> io::Result<(Self, Scratch<'_>)> {
-        if want_direct && cfg!(target_os = "linux") {
-            if let Some(found) = Self::detect_direct(directory)? {
-                return Ok(found);
+    /// Finds out what works in `root`.
+    pub(crate) fn detect(root: &Root, want_direct: bool) -> io::Result<Detected> {
+        match Self::write_scratch(root, want_direct) {
+            // What is there can still be read, and deleted if the medium is full.
+            Err(error) if takes_no_scratch(&error) => {
+                let path = root.path().display();
+                tracing::warn!(%path, %error, "no scratch file can be written: a file is read");
+                Self::read_what_is_there(root, want_direct)
             }
-            let path = directory.display();
-            tracing::info!(%path, "the file system refuses direct I/O: using the page cache");
+            detected => detected,
         }
-        let scratch = Scratch::create(directory, false)?;
+    }
+
+    fn write_scratch(root: &Root, want_direct: bool) -> io::Result<Detected> {
+        if want_direct {
+            if let Some((medium, scratch)) = Self::write_directly(root)? {
+                return Ok(Detected { medium, certain: true, scratch });
+            }
+            let path = root.path().display();
+            tracing::info!(%path, "the file system has no direct I/O: using the page cache");
+        }
+        let scratch = Scratch::create(root, false)?;
         scratch.write(SMALL_BLOCK)?;
-        Ok((Self::of(directory, false, SMALL_BLOCK), scratch))
+        let medium = Self::of(root, false, SMALL_BLOCK);
+        Ok(Detected { medium, certain: true, scratch })
     }
 
-    fn of(directory: &Path, direct: bool, block: u32) -> Self {
-        Self { direct, block, physical_block: physical_block(directory, block) }
-    }
-
-    fn detect_direct(directory: &Path) -> io::Result<Option<(Self, Scratch<'_>)>> {
-        let scratch = match Scratch::create(directory, true) {
+    fn write_directly(root: &Root) -> io::Result<Option<(Self, Scratch)>> {
+        let scratch = match Scratch::create(root, true) {
             Ok(scratch) => scratch,
             Err(error) if is_refusal(&error) => return Ok(None),
             Err(error) => return Err(error),
@@ -77,10 +97,47 @@ impl Medium {
             if block < scratch.least_block() {
                 continue;
             }
-            match scratch.write(block) {
-                Ok(()) => {
-                    return Ok(Some((Self::of(directory, true, block), scratch)));
-                }
+            match scratch.write(block).and_then(|()| scratch.read(block)) {
+                // Some file systems take blocks that the disk refuses, and go through the cache.
+                Ok(()) if scratch.is_cached(block) => {}
+                Ok(()) => return Ok(Some((Self::of(root, true, block), scratch))),
+                Err(error) if is_refusal(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    fn read_what_is_there(root: &Root, want_direct: bool) -> io::Result<Detected> {
+        let mut names = root.list()?;
+        names.retain(|name| root.file_bytes(name).is_ok_and(|bytes| bytes > 0));
+        // Segments are the likeliest to be long.
+        names.sort_by_key(|name| !names::is_segment(name));
+        let found = if want_direct { Self::read_directly(root, &names)? } else { None };
+        if let Some((medium, scratch)) = found {
+            return Ok(Detected { medium, certain: true, scratch });
+        }
+        let scratch = match names.first() {
+            Some(name) => Scratch::existing(root, name, false)?,
+            None => Scratch::in_memory()?,
+        };
+        let medium = Self::of(root, false, SMALL_BLOCK);
+        Ok(Detected { medium, certain: !want_direct, scratch })
+    }
+
+    fn read_directly(root: &Root, names: &[String]) -> io::Result<Option<(Self, Scratch)>> {
+        let Some(name) = names.first() else { return Ok(None) };
+        let scratch = match Scratch::existing(root, name, true) {
+            Ok(scratch) => scratch,
+            Err(error) if is_refusal(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        for block in [SMALL_BLOCK, LARGE_BLOCK] {
+            if block < scratch.least_block() {
+                continue;
+            }
+            match scratch.read(block) {
+                Ok(()) => return Ok(Some((Self::of(root, true, block), scratch))),
                 Err(error) if is_refusal(&error) => {}
                 Err(error) => return Err(error),
             }
@@ -89,78 +146,53 @@ impl Medium {
     }
 }
 
+#[cfg(not(target_os = "linux"))]
+impl Medium {
+    /// The page cache works everywhere.
+    pub(crate) fn detect(root: &Root, _want_direct: bool) -> io::Result<Detected> {
+        Ok(Detected { medium: Self::of(root, false, SMALL_BLOCK), certain: true })
+    }
+}
+
+impl Medium {
+    fn of(root: &Root, direct: bool, block: u32) -> Self {
+        Self { direct, block, physical_block: physical_block(root, block) }
+    }
+}
+
 impl FileSystem {
     /// Nothing where there is no telling.
     #[cfg(target_os = "linux")]
-    pub(crate) fn of(directory: &Path) -> Option<Self> {
-        use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statvfs, statx};
+    pub(crate) fn of(root: &Root) -> Option<Self> {
+        use rustix::fs::{AtFlags, StatxAttributes, StatxFlags, fstatvfs, statx};
 
         // Sandboxes may refuse these calls.
-        let found = statx(CWD, directory, AtFlags::empty(), StatxFlags::empty()).ok()?;
+        let (directory, flags) = (root.directory(), AtFlags::EMPTY_PATH);
+        let found = statx(directory, c"", flags, StatxFlags::empty()).ok()?;
         let bearing = StatxAttributes::ENCRYPTED | StatxAttributes::COMPRESSED;
         Some(Self {
             device: (found.stx_dev_major, found.stx_dev_minor),
-            id: statvfs(directory).ok()?.f_fsid,
+            id: fstatvfs(directory).ok()?.f_fsid,
             attributes: (found.stx_attributes & bearing).bits(),
         })
     }
 
     /// Nothing where there is no telling.
     #[cfg(not(target_os = "linux"))]
-    pub(crate) fn of(_directory: &Path) -> Option<Self> {
+    pub(crate) fn of(_root: &Root) -> Option<Self> {
         None
     }
 }
 
-impl<'a> Scratch<'a> {
-    fn create(directory: &'a Path, direct: bool) -> io::Result<Self> {
-        // Two openings of one directory must not share a name, in one process or in two.
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("scratch-{}-{number}.tmp", std::process::id());
-        // A name left behind by a process that died here; a link under it would not be followed.
-        let _ = fs::remove_file(directory.join(&name));
-        let mode = OpenMode { create: true, direct };
-        match StorageFile::open(directory, &name, mode) {
-            Ok(file) => Ok(Self { directory, name, file }),
-            Err(error) => {
-                // The file may exist although it could not be opened directly.
-                let _ = fs::remove_file(directory.join(&name));
-                Err(error)
-            }
-        }
-    }
-
-    fn write(&self, block: u32) -> io::Result<()> {
-        let buf = AlignedBuf::zeroed(block as usize);
-        let written = self.file.write_at(&buf, 0)?;
-        if written == buf.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
-    }
-
-    /// The least block that the kernel names for direct I/O, if it names one.
-    fn least_block(&self) -> u32 {
-        #[cfg(target_os = "linux")]
-        {
-            use rustix::fs::{AtFlags, StatxFlags, statx};
-            // DIOALIGN; older kernels leave the bit out of the answer and the field zero.
-            let mask = StatxFlags::from_bits_retain(0x2000);
-            let path = self.directory.join(&self.name);
-            if let Ok(found) = statx(rustix::fs::CWD, &path, AtFlags::empty(), mask) {
-                return found.stx_dio_offset_align.max(found.stx_dio_mem_align);
-            }
-        }
-        0
-    }
-}
-
-impl Drop for Scratch<'_> {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(self.directory.join(&self.name));
-    }
-}
-
+#[cfg(target_os = "linux")]
 fn is_refusal(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported)
+}
+
+#[cfg(target_os = "linux")]
+fn takes_no_scratch(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ReadOnlyFilesystem
+        || ErrorClass::of(error) == ErrorClass::NoSpace
 }
 
 /// Creates `path` and its missing parents for the owner only, and makes their entries durable.
@@ -171,26 +203,44 @@ pub(crate) fn create_directories(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path)?;
-    for created in missing {
-        if let (true, Some(parent)) = (cfg!(unix), created.parent()) {
-            File::open(parent)?.sync_all()?;
+    for created in missing.iter().filter(|_| cfg!(unix)) {
+        if let Err(error) = sync_parent(created) {
+            // Else the next opening would find it, and not know that it is not durable.
+            missing.iter().for_each(|created| drop(fs::remove_dir(created)));
+            return Err(error);
         }
     }
     Ok(())
 }
 
+/// Makes the name of a directory durable.
+fn sync_parent(created: &Path) -> io::Result<()> {
+    let Some(parent) = created.parent() else { return Ok(()) };
+    match File::open(parent) {
+        Ok(parent) => parent.sync_all(),
+        // Names can be made there and not listed: its file system is synced as a whole.
+        #[cfg(target_os = "linux")]
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Ok(rustix::fs::syncfs(File::open(created)?)?)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    #[cfg(unix)]
+    use crate::root::{Access, Creation};
 
     #[test]
     fn detection_leaves_nothing_behind() {
         let place = tempfile::tempdir().unwrap();
+        let root = Root::open(place.path()).unwrap();
         for want_direct in [true, false] {
-            let (medium, scratch) = Medium::detect(place.path(), want_direct).unwrap();
-            assert!(want_direct || !medium.direct);
-            assert!([SMALL_BLOCK, LARGE_BLOCK].contains(&medium.block));
-            drop(scratch);
+            let Detected { medium, certain, .. } = Medium::detect(&root, want_direct).unwrap();
+            assert!(certain && (want_direct || !medium.direct));
+            assert!([512, 4096].contains(&medium.block));
             assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
         }
     }
@@ -199,9 +249,9 @@ mod tests {
     #[test]
     fn file_systems_are_told_apart() {
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        assert_eq!(FileSystem::of(one.path()), FileSystem::of(other.path()));
-        assert_ne!(FileSystem::of(one.path()), FileSystem::of(Path::new("/proc")));
-        assert_eq!(FileSystem::of(&one.path().join("absent")), None);
+        let of = |path: &Path| FileSystem::of(&Root::open(path).unwrap());
+        assert_eq!(of(one.path()), of(other.path()));
+        assert_ne!(of(one.path()), of(Path::new("/proc")));
     }
 
     #[cfg(unix)]
@@ -215,10 +265,11 @@ mod tests {
         create_directories(&path).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(&place.path().join("a"))), (0o700, 0o700));
-        let open = OpenMode { create: true, direct: false };
-        StorageFile::open(&path, "log", open).unwrap();
+        let root = Root::open(&path).unwrap();
+        root.open_file("log", Access::write(Creation::IfAbsent)).unwrap();
         assert_eq!(mode(&path.join("log")), 0o600);
         std::os::unix::fs::symlink(path.join("log"), path.join("link")).unwrap();
-        assert!(StorageFile::open(&path, "link", open).is_err(), "links are not followed");
+        let followed = root.open_file("link", Access::write(Creation::IfAbsent));
+        assert!(followed.is_err(), "links are not followed");
     }
 }

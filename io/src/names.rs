@@ -30,6 +30,12 @@ pub(crate) fn segment_index(device: &str, file: &str) -> Option<u64> {
     (segment(device, index) == file).then_some(index)
 }
 
+/// Whether a file is a segment of some device.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_segment(file: &str) -> bool {
+    file.rsplit_once('.').is_some_and(|(device, _)| segment_index(device, file).is_some())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,6 +14,7 @@ use crate::completion::{CompletionSink, Transfer};
 use crate::durability::{Turn, TurnEnd};
 use crate::engine::Engine;
 use crate::file::StorageFile;
+use crate::lock::Hold;
 use crate::segments::{Extent, Extents, past_the_end};
 
 /// What an operation does.
@@ -37,6 +38,8 @@ pub(crate) struct Operation {
     /// The extents after the current one, the last first.
     later: Vec<Extent<StorageFile>>,
     buf: Option<AlignedBuf>,
+    /// Keeps the directory locked, if this changes something.
+    hold: Option<Arc<Hold>>,
     sink: CompletionSink,
 }
 
@@ -92,6 +95,7 @@ impl Operation {
     pub(crate) fn start_sync(
         files: Vec<Arc<StorageFile>>,
         engine: &Arc<dyn Engine>,
+        hold: Arc<Hold>,
         sink: CompletionSink,
     ) {
         let mut extents = files.into_iter().map(|file| Extent { file, offset: 0, len: 0 });
@@ -99,7 +103,7 @@ impl Operation {
             return sink.complete(Transfer { result: Ok(()), buf: None });
         };
         let extents = Extents { first, rest: extents.collect() };
-        let mut sync = Self::new(Kind::Sync, extents, None, sink);
+        let mut sync = Self::new(Kind::Sync, extents, None, sink).holding(hold);
         let engine = Arc::clone(engine);
         sync.sync = Some(Box::new(SyncRun { engine, covers: 0, turn: None }));
         sync.take_turn();
@@ -113,7 +117,17 @@ impl Operation {
     ) -> Self {
         let mut later = extents.rest;
         later.reverse();
-        Self { kind, retries: 0, done: 0, sync: None, current: extents.first, later, buf, sink }
+        Self {
+            kind,
+            retries: 0,
+            done: 0,
+            sync: None,
+            current: extents.first,
+            later,
+            buf,
+            hold: None,
+            sink,
+        }
     }
 
     pub(crate) fn kind(&self) -> Kind {
@@ -156,7 +170,7 @@ impl Operation {
                 self.retries += 1;
                 return self.more();
             }
-            Err(error) => return Progress::Finished(Err(self.fail(error))),
+            Err(error) => return Progress::Finished(Err(self.failure(error))),
         };
         self.retries = 0;
         if let Some(run) = &self.sync {
@@ -190,7 +204,16 @@ impl Operation {
     }
 
     fn complete(self, result: io::Result<()>) {
-        self.sink.complete(Transfer { result, buf: self.buf });
+        let Self { buf, hold, sink, .. } = self;
+        // Before the future knows: it may go on to take the lock again.
+        drop(hold);
+        sink.complete(Transfer { result, buf });
+    }
+
+    /// Lets the directory stay locked until this has ended.
+    pub(crate) fn holding(mut self, hold: Arc<Hold>) -> Self {
+        self.hold = Some(hold);
+        self
     }
 
     /// Waits for the turn to sync the current file, and then goes to the engine.
@@ -213,7 +236,7 @@ impl Operation {
     }
 
     /// The error to end with. What a failed sync leaves is kept with the file.
-    fn fail(&self, error: io::Error) -> io::Error {
+    fn failure(&self, error: io::Error) -> io::Error {
         let error = match self.kind {
             Kind::Sync => self.current.file.durability().note_failed(error),
             Kind::Read | Kind::Write => error,
@@ -353,13 +376,14 @@ fn is_transient(error: &io::Error) -> bool {
 pub(crate) mod tests {
     use super::*;
     use crate::completion::{Completion, OpTable};
-    use crate::file::OpenMode;
+    use crate::root::{Access, Creation, Root};
 
     /// A file of 64 KiB in a directory that is deleted with the result.
     pub(crate) fn scratch() -> (tempfile::TempDir, Arc<StorageFile>) {
         let directory = tempfile::tempdir().expect("scratch works");
-        let mode = OpenMode { create: true, direct: false };
-        let file = StorageFile::open(directory.path(), "scratch", mode).expect("scratch works");
+        let root = Root::open(directory.path()).expect("scratch works");
+        let access = Access::write(Creation::New);
+        let file = StorageFile::open(&root, "scratch", access).expect("scratch works");
         assert_eq!(file.write_at(&[7; 65_536], 0).expect("scratch works"), 65_536);
         (directory, Arc::new(file))
     }

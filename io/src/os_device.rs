@@ -55,7 +55,11 @@ impl OsDevice {
 
     fn begin(&self, kind: Kind, extents: Extents<StorageFile>, buf: AlignedBuf) -> Prepared {
         let (completion, sink) = OpTable::begin(&self.place.backend.table);
-        Prepared { completion, operation: Operation::transfer(kind, extents, buf, sink) }
+        let mut operation = Operation::transfer(kind, extents, buf, sink);
+        if kind == Kind::Write {
+            operation = operation.holding(self.place.locks.hold());
+        }
+        Prepared { completion, operation }
     }
 
     /// Writes where segments are missing: creates them first, on a thread that may block.
@@ -66,6 +70,7 @@ impl OsDevice {
         }
         let (completion, sink) = OpTable::begin(&self.place.backend.table);
         let (segments, place) = (Arc::clone(&self.segments), Arc::clone(&self.place));
+        let hold = self.place.locks.hold();
         self.place.backend.blocking.run_first(move || {
             if sink.is_abandoned() {
                 return;
@@ -73,9 +78,13 @@ impl OsDevice {
             match create_segments(&segments, &place, offset, end) {
                 Ok(extents) => {
                     let operation = Operation::transfer(Kind::Write, extents, buf, sink);
+                    let operation = operation.holding(hold);
                     place.backend.engine.submit(operation);
                 }
-                Err(error) => fail(sink, error, buf),
+                Err(error) => {
+                    drop(hold);
+                    fail(sink, error, buf);
+                }
             }
         });
         completion
@@ -101,13 +110,15 @@ fn create_segments(
     offset: u64,
     end: u64,
 ) -> io::Result<Extents<StorageFile>> {
+    // One at a time: what another write has just created is not to be cut.
+    let _creating = segments.creating();
     loop {
         match segments.look_up(offset, end) {
             Lookup::Present(extents) => return Ok(extents),
             Lookup::Discarded(error) => return Err(error),
             Lookup::Missing(index) => {
                 let name = segments.file_name(index);
-                let file = Arc::new(place.open_segment(&name, true)?);
+                let file = Arc::new(place.create_segment(&name)?);
                 if segments.insert(index, file) == Insertion::Discarded {
                     place.remove(&name)?;
                 }
@@ -122,7 +133,7 @@ fn truncate(segments: &Segments<StorageFile>, place: &Place, end: u64) -> io::Re
         place.remove(&segments.file_name(index))?;
         segments.remove(index);
         place.close_deleted(file);
-        if let Some(entries) = &place.entries {
+        if let Some(entries) = place.entries() {
             entries.note_written(0);
         }
     }
@@ -183,30 +194,30 @@ impl Device for OsDevice {
     fn sync(&self) -> Completion {
         let mut files = self.segments.files();
         // The entries last: they name files whose contents are then durable.
-        files.extend(self.place.entries.clone());
+        files.extend(self.place.entries().map(Arc::clone));
         files.retain(|file| file.needs_sync());
         self.place.start_sync(files)
     }
 
     fn discard_below(&self, offset: u64) -> BoxFuture<'_, io::Result<()>> {
         Box::pin(async move {
-            let (segments, place) = (Arc::clone(&self.segments), Arc::clone(&self.place));
-            let job = move || {
+            let segments = Arc::clone(&self.segments);
+            let job = move |place: &Arc<Place>| {
                 for (index, file) in segments.discard_below(offset) {
                     place.remove(&segments.file_name(index))?;
                     place.close_deleted(file);
                 }
                 Ok(())
             };
-            self.place.backend.blocking.call(job).await
+            self.place.call(job).await
         })
     }
 
     fn truncate(&self, end: u64) -> BoxFuture<'_, io::Result<()>> {
         Box::pin(async move {
             self.geometry.check(end, 0)?;
-            let (segments, place) = (Arc::clone(&self.segments), Arc::clone(&self.place));
-            self.place.backend.blocking.call(move || truncate(&segments, &place, end)).await
+            let segments = Arc::clone(&self.segments);
+            self.place.call(move |place| truncate(&segments, place, end)).await
         })
     }
 

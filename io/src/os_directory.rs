@@ -1,20 +1,21 @@
 //! A directory of real files.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use crate::backend::Backend;
+use crate::blocking::Reply;
 use crate::completion::{Completion, OpTable};
 use crate::device::Device;
 use crate::directory::{BoxFuture, DeviceOptions, Directory, Lock};
-use crate::file::{self, OpenMode, StorageFile};
+use crate::file::StorageFile;
+use crate::lock::Locks;
 use crate::medium::Medium;
 use crate::names;
-use crate::operation::{Operation, with_context};
+use crate::operation::Operation;
 use crate::os_device::OsDevice;
+use crate::root::{Access, Creation, Root, naming};
 use crate::segments::Segments;
 
 /// The files of one store, in a directory of the operating system.
@@ -26,20 +27,18 @@ pub(crate) struct OsDirectory {
 /// What the directory and its devices share.
 #[derive(Debug)]
 pub(crate) struct Place {
-    path: PathBuf,
+    root: Arc<Root>,
+    pub(crate) locks: Locks,
     pub(crate) medium: Medium,
     /// Shared with other directories too.
     pub(crate) backend: Backend,
-    /// The directory itself, whose entries a sync of a device makes durable too.
-    pub(crate) entries: Option<Arc<StorageFile>>,
 }
 
 impl OsDirectory {
-    pub(crate) fn new(path: &Path, medium: Medium, backend: Backend) -> io::Result<Self> {
-        let entries =
-            if cfg!(unix) { Some(Arc::new(StorageFile::open_directory(path)?)) } else { None };
-        let path = path.to_owned();
-        Ok(Self { place: Arc::new(Place { path, medium, backend, entries }) })
+    pub(crate) fn new(root: Root, medium: Medium, backend: Backend) -> Self {
+        let root = Arc::new(root);
+        let locks = Locks::new(Arc::clone(&root));
+        Self { place: Arc::new(Place { root, locks, medium, backend }) }
     }
 
     /// Checks the names, then runs `job` on a thread that may block.
@@ -51,29 +50,88 @@ impl OsDirectory {
         let checked = names.iter().try_for_each(|name| names::check(name));
         Box::pin(async move {
             checked?;
-            let place = Arc::clone(&self.place);
-            self.place.backend.blocking.call(move || job(&place)).await
+            self.place.call(job).await
         })
     }
 }
 
 impl Place {
-    pub(crate) fn path_of(&self, name: &str) -> PathBuf {
-        self.path.join(name)
+    /// The directory itself, whose entries a sync of a device makes durable too.
+    pub(crate) fn entries(&self) -> Option<&Arc<StorageFile>> {
+        self.root.entries()
     }
 
-    /// Opens one segment file.
-    pub(crate) fn open_segment(&self, name: &str, create: bool) -> io::Result<StorageFile> {
-        let mode = OpenMode { create, direct: self.medium.direct };
-        let file = StorageFile::open(&self.path, name, mode).map_err(naming(name))?;
-        if let (true, Some(entries)) = (create, &self.entries) {
+    /// Runs `job` on a thread that may block. The directory stays locked until it has ended.
+    pub(crate) fn call<T: Send + 'static>(
+        self: &Arc<Self>,
+        job: impl FnOnce(&Arc<Self>) -> io::Result<T> + Send + 'static,
+    ) -> Reply<T> {
+        let (place, hold) = (Arc::clone(self), self.locks.hold());
+        self.backend.blocking.call(move || {
+            let result = job(&place);
+            drop(hold);
+            result
+        })
+    }
+
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        self.root.remove(name).map_err(naming(name))
+    }
+
+    /// Opens one segment file that is there.
+    fn open_segment(&self, name: &str) -> io::Result<StorageFile> {
+        let direct = self.medium.direct;
+        let access = Access { direct, ..Access::write(Creation::Never) };
+        let opened = match StorageFile::open(&self.root, name, access) {
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                StorageFile::open(&self.root, name, Access { direct, ..Access::READ })
+            }
+            opened => opened,
+        };
+        opened.map_err(naming(name))
+    }
+
+    /// Creates a segment file, for which the device has no place yet. What lies there was left by
+    /// an operation that nothing waits for, of this device or of a process that died: it is none of
+    /// the bytes of the device, and is cut to nothing.
+    pub(crate) fn create_segment(&self, name: &str) -> io::Result<StorageFile> {
+        let direct = self.medium.direct;
+        let access = |create| Access { direct, ..Access::write(create) };
+        let created = match StorageFile::open(&self.root, name, access(Creation::New)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let path = self.root.path().display();
+                tracing::warn!(name, %path, "a segment that nothing knows of is cut");
+                StorageFile::open(&self.root, name, access(Creation::Empty))
+            }
+            created => created,
+        };
+        let file = created.map_err(naming(name))?;
+        if let Some(entries) = self.entries() {
             entries.note_written(0);
         }
         Ok(file)
     }
 
-    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.path_of(name)).map_err(naming(name))
+    fn open_device(
+        self: &Arc<Self>,
+        name: &str,
+        options: DeviceOptions,
+    ) -> io::Result<Arc<dyn Device>> {
+        options.check()?;
+        let mut files = BTreeMap::new();
+        for (index, file) in self.root.list_segments(name)? {
+            files.insert(index, Arc::new(self.open_segment(&file)?));
+        }
+        if files.is_empty() {
+            let first = names::segment(name, 0);
+            let file = match options.create {
+                true => self.create_segment(&first)?,
+                false => self.open_segment(&first)?,
+            };
+            files.insert(0, Arc::new(file));
+        }
+        let segments = Arc::new(Segments::new(name, options.segment_bytes, files));
+        Ok(Arc::new(OsDevice::new(segments, Arc::clone(self))))
     }
 
     /// Closes a segment that was deleted where that holds up no transfer: here, or on a thread that
@@ -85,51 +143,17 @@ impl Place {
         }
     }
 
-    fn open_device(
-        self: &Arc<Self>,
-        name: &str,
-        options: DeviceOptions,
-    ) -> io::Result<Arc<dyn Device>> {
-        options.check()?;
-        let mut files = BTreeMap::new();
-        for (index, file) in list_segments(&self.path, name)? {
-            files.insert(index, Arc::new(self.open_segment(&file, false)?));
-        }
-        if files.is_empty() {
-            let first = names::segment(name, 0);
-            files.insert(0, Arc::new(self.open_segment(&first, options.create)?));
-        }
-        let segments = Arc::new(Segments::new(name, options.segment_bytes, files));
-        Ok(Arc::new(OsDevice::new(segments, Arc::clone(self))))
-    }
-
     /// Makes files durable, one after the other.
     pub(crate) fn start_sync(&self, files: Vec<Arc<StorageFile>>) -> Completion {
         let (completion, sink) = OpTable::begin(&self.backend.table);
-        Operation::start_sync(files, &self.backend.engine, sink);
+        Operation::start_sync(files, &self.backend.engine, self.locks.hold(), sink);
         completion
     }
 
     fn write_file(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let mut options = file::plain_options();
-        options.write(true).create(true).truncate(true);
-        let mut file = options.open(self.path_of(name))?;
+        let mut file = self.root.open_file(name, Access::write(Creation::Empty))?;
         file.write_all(bytes)?;
         file.sync_all()
-    }
-
-    fn lock(&self, name: &str) -> io::Result<Box<dyn Lock>> {
-        let mut options = file::plain_options();
-        options.write(true).create(true).truncate(false);
-        let file = options.open(self.path_of(name)).map_err(naming(name))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Box::new(OsLock { _file: file })),
-            Err(TryLockError::WouldBlock) => {
-                let message = format!("{} is locked", self.path_of(name).display());
-                Err(io::Error::new(io::ErrorKind::WouldBlock, message))
-            }
-            Err(TryLockError::Error(error)) => Err(naming(name)(error)),
-        }
     }
 }
 
@@ -144,17 +168,17 @@ impl Directory for OsDirectory {
     }
 
     fn list(&self) -> BoxFuture<'_, io::Result<Vec<String>>> {
-        self.call(&[], |place| list(&place.path))
+        self.call(&[], |place| place.root.list())
     }
 
     fn read_file(&self, name: &str) -> BoxFuture<'_, io::Result<Vec<u8>>> {
         let owned = name.to_owned();
-        self.call(&[name], move |place| read_file(&place.path, &owned))
+        self.call(&[name], move |place| place.root.read_file(&owned))
     }
 
     fn file_bytes(&self, name: &str) -> BoxFuture<'_, io::Result<u64>> {
         let owned = name.to_owned();
-        self.call(&[name], move |place| file_bytes(&place.path, &owned))
+        self.call(&[name], move |place| place.root.file_bytes(&owned).map_err(naming(&owned)))
     }
 
     fn write_file(&self, name: &str, bytes: &[u8]) -> BoxFuture<'_, io::Result<()>> {
@@ -164,9 +188,7 @@ impl Directory for OsDirectory {
 
     fn rename(&self, from: &str, to: &str) -> BoxFuture<'_, io::Result<()>> {
         let (old, new) = (from.to_owned(), to.to_owned());
-        self.call(&[from, to], move |place| {
-            fs::rename(place.path_of(&old), place.path_of(&new)).map_err(naming(&old))
-        })
+        self.call(&[from, to], move |place| place.root.rename(&old, &new).map_err(naming(&old)))
     }
 
     fn remove_file(&self, name: &str) -> BoxFuture<'_, io::Result<()>> {
@@ -176,69 +198,19 @@ impl Directory for OsDirectory {
 
     fn sync(&self) -> BoxFuture<'_, io::Result<()>> {
         Box::pin(async move {
-            let entries = self.place.entries.iter().map(Arc::clone).collect();
+            let entries = self.place.entries().into_iter().map(Arc::clone).collect();
             self.place.start_sync(entries).await.result
         })
     }
 
     fn lock(&self, name: &str) -> BoxFuture<'_, io::Result<Box<dyn Lock>>> {
         let owned = name.to_owned();
-        self.call(&[name], move |place| place.lock(&owned))
+        self.call(&[name], move |place| place.locks.take(&owned, place.medium.direct))
     }
 
     fn describe(&self) -> String {
-        self.place.path.display().to_string()
+        self.place.root.path().display().to_string()
     }
-}
-
-/// Held through its descriptor: the operating system releases it when that is closed, also when
-/// the process dies.
-#[derive(Debug)]
-struct OsLock {
-    _file: File,
-}
-
-impl Lock for OsLock {}
-
-/// The names in a directory that follow the grammar, sorted.
-pub(crate) fn list(directory: &Path) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        // What has no valid name was not made here, and cannot be asked for; nor can directories.
-        if let Ok(name) = entry.file_name().into_string()
-            && names::check(&name).is_ok()
-            && !entry.file_type()?.is_dir()
-        {
-            names.push(name);
-        }
-    }
-    names.sort_unstable();
-    Ok(names)
-}
-
-/// Index and file name of every segment of `device` in a directory.
-pub(crate) fn list_segments(directory: &Path, device: &str) -> io::Result<Vec<(u64, String)>> {
-    let files = list(directory)?.into_iter();
-    Ok(files.filter_map(|file| Some((names::segment_index(device, &file)?, file))).collect())
-}
-
-/// The whole contents of a file, which is not a link.
-pub(crate) fn read_file(directory: &Path, name: &str) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let opened = file::plain_options().read(true).open(directory.join(name));
-    opened.and_then(|mut file| file.read_to_end(&mut bytes)).map_err(naming(name))?;
-    Ok(bytes)
-}
-
-pub(crate) fn file_bytes(directory: &Path, name: &str) -> io::Result<u64> {
-    let found = fs::symlink_metadata(directory.join(name)).map_err(naming(name))?;
-    Ok(found.len())
-}
-
-/// Puts the name of the file in front of an error.
-pub(crate) fn naming(name: &str) -> impl FnOnce(io::Error) -> io::Error {
-    move |error| with_context(error, name.to_owned())
 }
 
 #[cfg(all(test, not(loom), unix))]
@@ -254,8 +226,8 @@ mod tests {
         let medium = Medium { direct: false, block: 512, physical_block: 512 };
         let threads = Arc::new(Threads::start(1, 1).unwrap());
         let backend = Backend::new(threads, Arc::new(Blocking::start().unwrap()));
-        let directory = OsDirectory::new(path.path(), medium, backend).unwrap();
-        let entries = directory.place.entries.as_ref().expect("there are on unix");
+        let directory = OsDirectory::new(Root::open(path.path()).unwrap(), medium, backend);
+        let entries = directory.place.entries().expect("there are on unix");
         let options = DeviceOptions { segment_bytes: 4096, create: true };
         pollster::block_on(async {
             let device = directory.open_device("log", options).await.unwrap();

@@ -8,15 +8,15 @@
 //! or over several disks, name none; the block in which they keep files is taken then, since they
 //! write no less.
 
-use std::path::Path;
+use crate::root::Root;
 
 /// Blocks larger than this are a hint for speed, not what a disk writes at once.
 const MAX: u64 = 64 << 10;
 
-/// The physical block under `directory`, in bytes: a power of two and a multiple of `block`.
+/// The physical block under `root`, in bytes: a power of two and a multiple of `block`.
 /// `block` itself where there is no telling.
-pub(crate) fn physical_block(directory: &Path, block: u32) -> u32 {
-    let told = of_disk(directory).or_else(|| of_file_system(directory));
+pub(crate) fn physical_block(root: &Root, block: u32) -> u32 {
+    let told = of_disk(root).or_else(|| of_file_system(root));
     told.map_or(block, |bytes| sound(bytes, block))
 }
 
@@ -26,10 +26,11 @@ fn sound(bytes: u64, block: u32) -> u32 {
 }
 
 #[cfg(target_os = "linux")]
-fn of_disk(directory: &Path) -> Option<u64> {
-    use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+fn of_disk(root: &Root) -> Option<u64> {
+    use rustix::fs::{AtFlags, StatxFlags, statx};
 
-    let found = statx(CWD, directory, AtFlags::empty(), StatxFlags::empty()).ok()?;
+    let flags = AtFlags::EMPTY_PATH;
+    let found = statx(root.directory(), c"", flags, StatxFlags::empty()).ok()?;
     let device = format!("/sys/dev/block/{}:{}", found.stx_dev_major, found.stx_dev_minor);
     // A partition has no queue of its own: the disk is the directory above it.
     ["queue", "../queue"].iter().find_map(|queue| {
@@ -39,20 +40,20 @@ fn of_disk(directory: &Path) -> Option<u64> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn of_disk(_directory: &Path) -> Option<u64> {
+fn of_disk(_root: &Root) -> Option<u64> {
     None
 }
 
 #[cfg(unix)]
-fn of_file_system(directory: &Path) -> Option<u64> {
+fn of_file_system(root: &Root) -> Option<u64> {
     use std::os::unix::fs::MetadataExt;
 
     // Network file systems name the size of their transfers here.
-    std::fs::metadata(directory).ok().map(|found| found.blksize().min(4096))
+    root.directory().metadata().ok().map(|found| found.blksize().min(4096))
 }
 
 #[cfg(not(unix))]
-fn of_file_system(_directory: &Path) -> Option<u64> {
+fn of_file_system(_root: &Root) -> Option<u64> {
     None
 }
 
@@ -76,10 +77,9 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_has_one_and_a_missing_one_has_the_block() {
+    fn a_directory_has_one() {
         let place = tempfile::tempdir().unwrap();
-        let found = physical_block(place.path(), 512);
+        let found = physical_block(&Root::open(place.path()).unwrap(), 512);
         assert!(found.is_power_of_two() && found >= 512, "{found}");
-        assert_eq!(physical_block(&place.path().join("absent"), 512), 512);
     }
 }

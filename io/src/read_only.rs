@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::buf::AlignedBuf;
@@ -17,7 +17,7 @@ use crate::engine::run_blocking;
 use crate::file::StorageFile;
 use crate::names;
 use crate::operation::{Kind, Operation, with_context};
-use crate::os_directory::{file_bytes, list, list_segments, naming, read_file};
+use crate::root::{Access, Root, naming};
 use crate::segments::{Extents, Insertion, Lookup, Segments};
 
 /// A [`Directory`] of real files that are read and never changed. For tools, such as one that
@@ -40,7 +40,7 @@ use crate::segments::{Extents, Insertion, Lookup, Segments};
 ///   followed.
 #[derive(Debug)]
 pub struct ReadOnlyDirectory {
-    path: PathBuf,
+    root: Arc<Root>,
 }
 
 impl ReadOnlyDirectory {
@@ -55,21 +55,23 @@ impl ReadOnlyDirectory {
         let found = fs::metadata(&path).and_then(|found| {
             if found.is_dir() { Ok(()) } else { Err(io::ErrorKind::NotADirectory.into()) }
         });
-        found.map_err(|error| with_context(error, format!("opening {}", path.display())))?;
-        Ok(Self { path })
+        let opened = found.and_then(|()| Root::open(&path));
+        let opened =
+            opened.map_err(|error| with_context(error, format!("opening {}", path.display())));
+        Ok(Self { root: Arc::new(opened?) })
     }
 
     fn device(&self, name: &str, options: DeviceOptions) -> io::Result<Arc<dyn Device>> {
         names::check(name)?;
         options.check()?;
-        let files = open_present(&self.path, list_segments(&self.path, name)?)?;
+        let files = open_present(&self.root, self.root.list_segments(name)?)?;
         if files.is_empty() {
             let message = format!("{name} has no segment, and none is created: {REASON}");
             return Err(io::Error::new(io::ErrorKind::NotFound, message));
         }
         let segments = Segments::new(name, options.segment_bytes, files);
-        let path = self.path.clone();
-        Ok(Arc::new(ReadOnlyDevice { path, segments, table: OpTable::new() }))
+        let root = Arc::clone(&self.root);
+        Ok(Arc::new(ReadOnlyDevice { root, segments, table: OpTable::new() }))
     }
 }
 
@@ -84,14 +86,14 @@ impl Directory for ReadOnlyDirectory {
     }
 
     fn list(&self) -> BoxFuture<'_, io::Result<Vec<String>>> {
-        Box::pin(async move { list(&self.path) })
+        Box::pin(async move { self.root.list() })
     }
 
     fn read_file(&self, name: &str) -> BoxFuture<'_, io::Result<Vec<u8>>> {
         let name = name.to_owned();
         Box::pin(async move {
             names::check(&name)?;
-            read_file(&self.path, &name)
+            self.root.read_file(&name)
         })
     }
 
@@ -99,7 +101,7 @@ impl Directory for ReadOnlyDirectory {
         let name = name.to_owned();
         Box::pin(async move {
             names::check(&name)?;
-            file_bytes(&self.path, &name)
+            self.root.file_bytes(&name).map_err(naming(&name))
         })
     }
 
@@ -124,14 +126,14 @@ impl Directory for ReadOnlyDirectory {
     }
 
     fn describe(&self) -> String {
-        self.path.display().to_string()
+        self.root.path().display().to_string()
     }
 }
 
 /// A [`Device`] made of files that are only read.
 #[derive(Debug)]
 struct ReadOnlyDevice {
-    path: PathBuf,
+    root: Arc<Root>,
     segments: Segments<StorageFile>,
     table: SharedTable,
 }
@@ -162,7 +164,7 @@ impl ReadOnlyDevice {
     /// deleted; says whether there is one.
     fn open_again(&self, index: u64) -> io::Result<bool> {
         let name = self.segments.file_name(index);
-        match StorageFile::open_read_only(&self.path, &name) {
+        match StorageFile::open(&self.root, &name, Access::READ) {
             Ok(file) => {
                 self.segments.remove(index);
                 Ok(self.segments.insert(index, Arc::new(file)) == Insertion::Present)
@@ -250,12 +252,12 @@ fn refuse<T: Send + 'static>(verb: &str, what: &str) -> BoxFuture<'static, io::R
 /// Opens those of the segments that are still there: a store that is running may have discarded
 /// some since they were listed.
 fn open_present(
-    path: &Path,
+    root: &Root,
     listed: Vec<(u64, String)>,
 ) -> io::Result<BTreeMap<u64, Arc<StorageFile>>> {
     let mut files = BTreeMap::new();
     for (index, name) in listed {
-        match StorageFile::open_read_only(path, &name) {
+        match StorageFile::open(root, &name, Access::READ) {
             Ok(file) => drop(files.insert(index, Arc::new(file))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(naming(&name)(error)),
@@ -273,7 +275,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         fs::write(place.path().join("log.000001"), [7; 512]).unwrap();
         let listed = [0, 1].map(|index| (index, names::segment("log", index)));
-        let files = open_present(place.path(), listed.to_vec()).unwrap();
+        let files = open_present(&Root::open(place.path()).unwrap(), listed.to_vec()).unwrap();
         assert_eq!(files.into_keys().collect::<Vec<_>>(), [1]);
     }
 }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::names;
 
@@ -19,6 +19,8 @@ pub(crate) struct Segments<F> {
     bytes: u64,
     // Under the lock, which is held for a look-up only.
     state: RwLock<State<F>>,
+    /// Held by what makes files for the table.
+    creating: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -79,7 +81,8 @@ impl<F> Segments<F> {
     pub(crate) fn new(device: &str, bytes: u64, files: BTreeMap<u64, Arc<F>>) -> Self {
         assert!(bytes > 0, "segments hold something");
         let first = files.keys().next().copied().unwrap_or(0);
-        Self { device: device.to_owned(), bytes, state: RwLock::new(State { first, files }) }
+        let state = RwLock::new(State { first, files });
+        Self { device: device.to_owned(), bytes, state, creating: Mutex::default() }
     }
 
     /// The extents of `[offset, end)`, which is not empty.
@@ -102,6 +105,11 @@ impl<F> Segments<F> {
             }
         }
         Lookup::Present(Extents { first, rest })
+    }
+
+    /// Lets one caller at a time make files for segments that are missing.
+    pub(crate) fn creating(&self) -> MutexGuard<'_, ()> {
+        self.creating.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a segment. If somebody added it meanwhile, that file stays.

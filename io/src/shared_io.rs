@@ -14,6 +14,7 @@ use crate::directory::Directory;
 use crate::medium::{self, FileSystem, Medium};
 use crate::operation::with_context;
 use crate::os_directory::OsDirectory;
+use crate::root::Root;
 
 /// One backend for many directories: the threads of one, however many are opened.
 ///
@@ -111,18 +112,19 @@ impl SharedIo {
 impl Shared {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn Directory>> {
         medium::create_directories(path)?;
-        let file_system = FileSystem::of(path);
+        let root = Root::open(path)?;
+        let file_system = FileSystem::of(&root);
         if let Some((backend, medium)) = self.known(file_system) {
             tracing::debug!(path = %path.display(), "opened a directory");
-            return Ok(Arc::new(OsDirectory::new(path, medium, backend)?));
+            return Ok(Arc::new(OsDirectory::new(root, medium, backend)));
         }
-        let (backend, medium) = self.try_out(path)?;
-        if let Some(file_system) = file_system {
+        let (backend, medium, certain) = self.try_out(&root)?;
+        if let Some(file_system) = file_system.filter(|_| certain) {
             self.lock().media.insert(file_system, medium);
         }
         let (name, Medium { direct, block, .. }) = (backend.engine.name(), medium);
         tracing::info!(path = %path.display(), backend = name, direct, block, "opened a directory");
-        Ok(Arc::new(OsDirectory::new(path, medium, backend)?))
+        Ok(Arc::new(OsDirectory::new(root, medium, backend)))
     }
 
     /// What a directory needs, if nothing has to be tried out for it.
@@ -132,19 +134,21 @@ impl Shared {
         Some((state.living()?.on(medium), medium))
     }
 
-    /// Finds out what works in `path`, and starts the backend unless it runs.
-    fn try_out(&self, path: &Path) -> io::Result<(Backend, Medium)> {
-        let (medium, scratch) = Medium::detect(path, self.config.direct)?;
+    /// Finds out what works in `root`, and starts the backend unless it runs. Says whether it holds
+    /// for the file system.
+    fn try_out(&self, root: &Root) -> io::Result<(Backend, Medium, bool)> {
+        let detected = Medium::detect(root, self.config.direct)?;
+        let (medium, certain) = (detected.medium, detected.certain);
         // Locked while it starts: two first directories must not start two.
         let mut state = self.lock();
         let backend = match state.living() {
             Some(backend) => backend.on(medium),
             None => {
-                let started = Backend::start(self.choice, &self.config, medium, &scratch)?;
+                let started = Backend::start(self.choice, &self.config, &detected)?;
                 state.backend.insert(started).on(medium)
             }
         };
-        Ok((backend, medium))
+        Ok((backend, medium, certain))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -15,6 +15,7 @@ use crate::directory::{DeviceOptions, Directory};
 use crate::medium::Medium;
 use crate::operation::tests::scratch;
 use crate::os_directory::OsDirectory;
+use crate::root::Root;
 use crate::threads::Threads;
 
 /// A kernel that does as it is told here, and otherwise what it should. Its clock stands still but
@@ -90,7 +91,7 @@ fn is_supported() -> bool {
 
 fn directory(path: &Path, backend: Backend) -> OsDirectory {
     let medium = Medium { direct: false, block: 512, physical_block: 512 };
-    OsDirectory::new(path, medium, backend).expect("the directory opens")
+    OsDirectory::new(Root::open(path).expect("it is there"), medium, backend)
 }
 
 /// What became of the operations of a test.

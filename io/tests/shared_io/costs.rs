@@ -3,7 +3,7 @@
 use std::slice;
 use std::sync::Arc;
 
-use kvick_io::{AlignedBuf, BackendChoice, Device};
+use kvick_io::{AlignedBuf, BackendChoice, Device, DeviceOptions};
 
 use crate::process::{await_no_threads, await_sleep_in, descriptors, threads};
 use crate::{House, PAGE, on_each_backend};
@@ -40,9 +40,10 @@ fn threads_do_not_grow_with_directories() {
 fn a_directory_with_a_lock_and_a_segment_takes_three_descriptors() {
     on_each_backend(|house| {
         let open = |index| {
-            let device = house.device(index);
-            use_all(slice::from_ref(&device));
             let directory = house.directory(index).unwrap();
+            let device = directory.open_device("log", DeviceOptions::default());
+            let device = pollster::block_on(device).unwrap();
+            use_all(slice::from_ref(&device));
             let lock = pollster::block_on(directory.lock("lock")).unwrap();
             (device, lock)
         };
