@@ -140,7 +140,7 @@ async fn take<V: Payload + ?Sized>(
     with_index: bool,
 ) -> kvick::Result<Checkpoint> {
     let request = store.checkpoint().kind(kind.into());
-    if with_index { request.await } else { request.without_index().await }
+    if with_index { request.with_index().await } else { request.without_index().await }
 }
 
 /// Updates some records at random.

@@ -108,7 +108,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// `InvalidArgument` for a configuration out of bounds or of another store, `InUse` if another
     /// store has the directory open, `Corrupt` if the newest checkpoint is damaged (see
     /// [`Config::allow_fallback`]), `Unsupported` for a store of another format, `AlreadyExists`
-    /// for files that are no store's, `Io`, `StorageFull`. What is there is left as it is.
+    /// where there is no store and there are files of others (directories and hidden files aside),
+    /// `Io`, `StorageFull`. What is there is left as it is.
     ///
     /// # Cancel safety
     /// A directory that was being created may be left with a lock file in it. A recovery that was
@@ -195,7 +196,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     ///
     /// # Errors
     /// `InvalidArgument` if there is no such one, or no other that survives power cuts; `Busy`
-    /// while a checkpoint is being taken; `StorageFull`; `Poisoned`; `Closed`.
+    /// while a checkpoint is being taken; `StorageFull`, which a full device alone is no reason
+    /// for; `Poisoned`; `Closed`.
     ///
     /// # Cancel safety
     /// Once begun it goes on when the future is dropped.
@@ -252,10 +254,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
         self.core.flush_and_evict().instrument(span).await
     }
 
-    /// Takes a last checkpoint if anything has changed since the newest one (see
-    /// [`Config::checkpoint_on_close`]), refuses every operation from then on, and waits until the
-    /// store has let go of its directory. All handles and sessions of the store are closed by this;
-    /// closing twice is fine.
+    /// Takes a last checkpoint if anything has changed since the newest one that survives power
+    /// cuts, or that was removed (see [`Config::checkpoint_on_close`]), refuses every operation
+    /// from then on, and waits until the store has let go of its directory. All handles and
+    /// sessions of the store are closed by this; closing twice is fine.
     ///
     /// Operations that end while it closes may or may not be in the last checkpoint.
     ///

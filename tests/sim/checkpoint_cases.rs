@@ -115,6 +115,35 @@ fn a_store_that_is_dropped_has_nothing_in_flight_once_it_is_free() {
     });
 }
 
+/// A store names its life in the manifest before it writes its first page. Once a checkpoint that
+/// ended at that moment took the manifest that lay aside for debris and removed it: the rename
+/// failed, and the store was poisoned.
+#[test]
+fn a_manifest_that_is_being_published_is_no_debris() {
+    seeds(200, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        world.simulation.run(async {
+            let store = site.open::<u64, u64>(config()).await;
+            store.upsert(&1, &1).await.expect("a sound disk");
+            store.checkpoint().await.expect("a sound disk");
+            store.close().await.expect("closes");
+            let store = site.open::<u64, u64>(config()).await;
+            store.upsert(&1, &2).await.expect("a sound disk");
+            let flush = async {
+                let pause = site.random(1).below(4000);
+                site.handle.sleep(Duration::from_micros(pause)).await;
+                store.flush().await
+            };
+            let snapshot = store.checkpoint().snapshot().start().expect("free");
+            let (taken, flushed) = futures::join!(snapshot, flush);
+            taken.expect("a sound disk");
+            flushed.expect("a sound disk");
+            store.close().await.expect("closes");
+        });
+    });
+}
+
 /// The records of a chain have the tag and the bucket of the index that they were linked in. In an
 /// index of another size two chains may meet in one entry, which leads to one of them only: 539 of
 /// 6000 keys were lost from 330 buckets to 1. So the size stays, whatever memory there is, and who

@@ -112,7 +112,7 @@ impl Catalog {
         let _turn = self.publishing.lock().await;
         let bytes = publication::publish_to_free(&*self.directory, &manifest).await?;
         self.counts(manifest, true);
-        if let Err(error) = self.remove_debris().await {
+        if let Err(error) = self.remove_debris_in_turn().await {
             tracing::warn!(target: "kvick::checkpoint", %error, "left for later");
         }
         // Now there is room for it.
@@ -131,6 +131,12 @@ impl Catalog {
     /// of all files that were there: no name is used twice, or what was written under it first
     /// might come back.
     pub(crate) async fn remove_debris(&self) -> Result<u64> {
+        // What is aside while a manifest is published is no debris.
+        let _turn = self.publishing.lock().await;
+        self.remove_debris_in_turn().await
+    }
+
+    async fn remove_debris_in_turn(&self) -> Result<u64> {
         let failed =
             |error| Error::io(format!("removing debris in {}", self.directory.describe()), error);
         let mut named = self.manifest().files();

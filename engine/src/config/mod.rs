@@ -67,6 +67,7 @@ pub struct Config {
 
     // What is durable, and when.
     /// Takes a checkpoint this long after the last one, if anything has changed: `"30s"`, `"5min"`.
+    /// If one fails, [`FasterKv::health`](crate::FasterKv::health) says so until another was taken.
     /// Default: only when asked.
     #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
     pub checkpoint_every: Option<Duration>,
@@ -84,7 +85,9 @@ pub struct Config {
     pub keep_checkpoints: u32,
     /// Whether to open a store whose newest checkpoint is damaged with an older one, and so with
     /// less than was durable. [`FasterKv::recovery`](crate::FasterKv::recovery) says what is lost.
-    /// Default false: opening fails, and nothing is touched.
+    /// Only what is damaged or missing on the medium counts, and its files are kept for one more
+    /// opening; an error of the system ends the opening whatever this says. Default false: opening
+    /// fails, and nothing is touched.
     pub allow_fallback: bool,
 
     // What it takes.
