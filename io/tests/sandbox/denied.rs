@@ -14,7 +14,7 @@ use crate::seccomp::Refusal;
 /// Runs `test` where `refusal` holds; says so if the kernel has no filters.
 fn under(refusal: Refusal, test: impl FnOnce() + Send) {
     thread::scope(|scope| {
-        let sandbox = scope.spawn(move || match refusal.install() {
+        let sandbox = scope.spawn(move || match refusal.install(0) {
             Ok(()) => test(),
             Err(error) => println!("skipped: no seccomp filters here: {error}"),
         });

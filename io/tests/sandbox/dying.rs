@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kvick_io::{AlignedBuf, BackendChoice, Completion, Device, DeviceOptions, IoConfig, SharedIo};
 
-use crate::process::alone;
+use crate::alone::alone;
 use crate::seccomp::Refusal;
 
 const PAGE: usize = 4096;
@@ -43,7 +43,8 @@ fn refuse_while_at_work(errno: i32, cause: &str) {
     let mut in_flight: Vec<_> =
         (0..64).map(|_| before.read_at(0, AlignedBuf::zeroed(PAGE))).collect();
     in_flight.push(before.sync());
-    if let Err(error) = Refusal::of(libc::SYS_io_uring_enter, errno).install_everywhere() {
+    let refusal = Refusal::of(libc::SYS_io_uring_enter, errno);
+    if let Err(error) = refusal.install(libc::SECCOMP_FILTER_FLAG_TSYNC) {
         return println!("skipped: no seccomp filters here: {error}");
     }
     // Whatever ended before is right, and whatever did not says why.

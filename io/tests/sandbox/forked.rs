@@ -7,7 +7,8 @@ use kvick_io::{
     AlignedBuf, BackendChoice, Device, DeviceOptions, Directory, IoConfig, open_directory,
 };
 
-use crate::process::{alone, in_fork};
+use crate::alone::alone;
+use crate::process::in_fork;
 
 const PAGE: usize = 4096;
 

@@ -1,41 +1,9 @@
-//! Processes for tests that change their process.
+//! What only a process of its own can do: fork, change its user, live under a limit.
 
-use std::env;
 use std::io;
-use std::process::Command;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Names the test that a process was started for.
-const ALONE: &str = "KVICK_TEST_ALONE";
-/// Far more than any of these tests needs: what takes longer hangs.
-const SECONDS: u32 = 60;
-
-/// Runs `body` in a process of its own, which ends if it hangs. `test` is the path of the calling
-/// test.
-pub(crate) fn alone(test: &str, body: impl FnOnce()) {
-    if env::var(ALONE).is_ok_and(|name| name == test) {
-        end_if_it_hangs();
-        return body();
-    }
-    let this = env::current_exe().expect("a test is a program");
-    let outcome = Command::new(this)
-        .args(["--exact", test, "--nocapture", "--test-threads=1"])
-        .env(ALONE, test)
-        .output()
-        .expect("the program starts once more");
-    let [out, err] = [&outcome.stdout, &outcome.stderr].map(|text| String::from_utf8_lossy(text));
-    print!("{out}");
-    assert!(outcome.status.success(), "{}:\n{out}\n{err}", outcome.status);
-    assert!(out.contains("1 passed"), "no test is called {test}:\n{out}");
-}
-
-/// The signal of the alarm ends the process.
-fn end_if_it_hangs() {
-    // SAFETY: the call takes a number only.
-    #[expect(unsafe_code, reason = "an alarm has no safe form")]
-    unsafe {
-        libc::alarm(SECONDS);
-    }
-}
+use crate::alone::end_if_it_hangs;
 
 /// Runs `body` in a fork of this process, which has its memory and none of its other threads.
 pub(crate) fn in_fork(body: impl FnOnce()) {
@@ -45,7 +13,7 @@ pub(crate) fn in_fork(body: impl FnOnce()) {
     let child = unsafe { libc::fork() };
     if child == 0 {
         end_if_it_hangs();
-        let passed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).is_ok();
+        let passed = catch_unwind(AssertUnwindSafe(body)).is_ok();
         // SAFETY: ends the process at once.
         #[expect(unsafe_code, reason = "the standard library would run what is left to do")]
         unsafe {

@@ -16,17 +16,9 @@ impl Refusal {
         Self { call, only: None, errno }
     }
 
-    /// Makes this thread, and those it starts, live with it.
-    pub(crate) fn install(self) -> io::Result<()> {
-        self.install_with(0)
-    }
-
-    /// Makes every thread of this process live with it.
-    pub(crate) fn install_everywhere(self) -> io::Result<()> {
-        self.install_with(libc::SECCOMP_FILTER_FLAG_TSYNC)
-    }
-
-    fn install_with(self, flags: libc::c_ulong) -> io::Result<()> {
+    /// Makes this thread live with it, and those it starts. With `SECCOMP_FILTER_FLAG_TSYNC` every
+    /// thread of this process.
+    pub(crate) fn install(self, flags: libc::c_ulong) -> io::Result<()> {
         let mut filter = self.filter();
         let program = libc::sock_fprog {
             len: u16::try_from(filter.len()).expect("the filter is short"),

@@ -10,7 +10,8 @@ use kvick_io::{
     open_directory,
 };
 
-use crate::process::{alone, become_nobody, limit_tasks};
+use crate::alone::alone;
+use crate::process::{become_nobody, limit_tasks};
 
 const BACKENDS: [BackendChoice; 2] = [BackendChoice::Auto, BackendChoice::Threads];
 
