@@ -31,7 +31,7 @@ pub(crate) const DELTA: &str = "delta";
 pub(crate) struct Catalog {
     directory: Arc<dyn Directory>,
     segment_bytes: u64,
-    // Held while a manifest is published: there is one file aside.
+    // Held while a manifest is published, or debris removed: there is one file aside.
     publishing: futures::lock::Mutex<()>,
     // As it was published last, or as it is to be. Under its lock.
     manifest: Mutex<Manifest>,

@@ -70,6 +70,8 @@ pub(crate) struct Store {
     pub(crate) salt: Hex,
     pub(crate) page_bytes: u64,
     pub(crate) unit_bytes: u64,
+    /// Bytes that the medium writes at once: it may harm all of them.
+    pub(crate) block_bytes: u64,
     pub(crate) segment_bytes: u64,
     /// Chains of records belong to buckets, so their number is not to be changed by opening.
     pub(crate) index_buckets: u64,
@@ -191,9 +193,10 @@ impl Manifest {
 
     /// The units of the log, whose sizes are sound.
     pub(crate) fn units(&self) -> Units {
-        let Store { page_bytes, unit_bytes, salt, .. } = &self.store;
+        let Store { page_bytes, unit_bytes, salt, block_bytes, .. } = &self.store;
         let unit_bytes = usize::try_from(*unit_bytes).expect("a unit fits in memory");
-        Units::new(page_bytes.ilog2(), unit_bytes, salt.0, self.life())
+        let units = Units::new(page_bytes.ilog2(), unit_bytes, salt.0, self.life());
+        units.on_blocks(*block_bytes)
     }
 
     pub(crate) fn index(&self, token: u64) -> Option<&IndexImage> {
@@ -330,7 +333,8 @@ impl Store {
         let is_sound = self.page_bytes.is_power_of_two()
             && self.page_bytes <= LARGEST_PAGE
             && self.unit_bytes.is_power_of_two()
-            && (512..=self.page_bytes).contains(&self.unit_bytes);
+            && (512..=self.page_bytes).contains(&self.unit_bytes)
+            && self.block_bytes.is_power_of_two();
         if is_sound {
             return Ok(());
         }
@@ -358,6 +362,7 @@ mod tests {
             salt: Hex(1 << 63),
             page_bytes: 4096,
             unit_bytes: 512,
+            block_bytes: 4096,
             segment_bytes: 32768,
             index_buckets: 8,
         };

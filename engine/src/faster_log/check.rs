@@ -159,7 +159,7 @@ fn mended(mut settled: Settled, check: &LogCheck, units: crate::hybrid_log::Unit
             settled.begin = settled.begin.max(end);
         } else if end >= settled.until {
             // The end is lost, maybe with its file: the log ends before.
-            settled.until = units.unit_behind_end(start);
+            settled.until = units.block_behind_end(start);
             voids::merge(&mut settled.voids, [start, settled.until]);
         } else {
             voids::merge(&mut settled.voids, [start, end]);

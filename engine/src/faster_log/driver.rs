@@ -155,10 +155,10 @@ impl Core {
         }
     }
 
-    /// Appends a record and pads the unit behind it, in one step; gives the end.
+    /// Appends a record and pads the block behind it, in one step; gives the end.
     fn append_record(&self, record: &[u8], guard: &Guard<'_>) -> Option<Address> {
         let bytes = frame_bytes(record.len()) as u64;
-        let (capacity, payload) = (self.plan.capacity, self.source.framing.units.payload());
+        let (capacity, block) = (self.plan.capacity, self.source.framing.units.block_payload());
         let place = |from: Position| match from {
             Position { offset, .. } if offset + bytes <= capacity => from,
             Position { page, .. } => Position { page: page + 1, offset: 0 },
@@ -167,7 +167,7 @@ impl Core {
             1,
             |from| {
                 let Position { page, offset } = place(from);
-                let offset = (offset + bytes).next_multiple_of(payload);
+                let offset = (offset + bytes).next_multiple_of(block);
                 Some(Position { page, offset })
             },
             guard,

@@ -232,7 +232,7 @@ impl Followed {
                 && let Some(record) = CommitRecord::decode(frame.payload)
                 && settled.precedes(&record)
             {
-                settled.apply(&record, units.unit_behind_end(frame.next));
+                settled.apply(&record, units.block_behind_end(frame.next));
             }
             Ok(())
         });

@@ -38,6 +38,8 @@ pub(super) struct Sizes {
     pub(super) salt: Hex,
     pub(super) page_bytes: u64,
     pub(super) unit_bytes: u64,
+    /// Bytes that the medium writes at once: it may harm all of them.
+    pub(super) block_bytes: u64,
     pub(super) segment_bytes: u64,
 }
 
@@ -136,11 +138,12 @@ impl Manifest {
 impl Sizes {
     /// That pages and units have sizes that this build can compute with.
     fn check(&self) -> Result<()> {
-        let Self { page_bytes, unit_bytes, segment_bytes, .. } = *self;
+        let Self { page_bytes, unit_bytes, block_bytes, segment_bytes, .. } = *self;
         let is_sound = page_bytes.is_power_of_two()
             && page_bytes <= LARGEST_PAGE
             && unit_bytes.is_power_of_two()
             && (512..=page_bytes).contains(&unit_bytes)
+            && block_bytes.is_power_of_two()
             && segment_bytes >= page_bytes
             && segment_bytes.is_multiple_of(page_bytes);
         if is_sound {
@@ -154,7 +157,8 @@ impl Sizes {
     /// The units that the life `life` of the log writes.
     pub(super) fn units(&self, life: Life) -> Units {
         let unit_bytes = usize::try_from(self.unit_bytes).expect("a unit fits in memory");
-        Units::new(self.page_bytes.ilog2(), unit_bytes, self.salt.0, life)
+        let units = Units::new(self.page_bytes.ilog2(), unit_bytes, self.salt.0, life);
+        units.on_blocks(self.block_bytes)
     }
 }
 
@@ -173,7 +177,13 @@ mod tests {
     use crate::error::ErrorKind;
 
     fn manifest() -> Manifest {
-        let sizes = Sizes { salt: Hex(9), page_bytes: 4096, unit_bytes: 512, segment_bytes: 8192 };
+        let sizes = Sizes {
+            salt: Hex(9),
+            page_bytes: 4096,
+            unit_bytes: 512,
+            block_bytes: 512,
+            segment_bytes: 8192,
+        };
         let settled = Settled {
             number: 3,
             until: Address::new(1008),

@@ -143,6 +143,7 @@ impl Opening {
             salt: Hex(self.salt),
             page_bytes: 1 << geometry.page_bits,
             unit_bytes: unit_bytes as u64,
+            block_bytes: device.geometry().physical_block.into(),
             segment_bytes: geometry.segment_bytes,
         };
         let settled = Settled::nothing();
@@ -172,6 +173,7 @@ impl Opening {
             frames: geometry.frames,
             mutable_pages: 0,
             unit_bytes: units.unit_bytes(),
+            block_bytes: sizes.block_bytes,
             salt: sizes.salt.0,
             life,
             is_announced,
@@ -240,7 +242,7 @@ pub(super) async fn newest(walk: &Walk<'_>, saved: Settled, number: Option<u64>)
                     let what = "the record of a commit contradicts the one before";
                     return Err(Error::damaged(what, &file, offset));
                 };
-                settled.apply(&record, units.unit_behind_end(frame.next));
+                settled.apply(&record, units.block_behind_end(frame.next));
                 entries += std::mem::take(&mut since);
             }
             Kind::Commit | Kind::Middle | Kind::Last | Kind::Padding => {}

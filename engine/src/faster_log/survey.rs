@@ -67,7 +67,7 @@ impl Survey {
                 if let Some(record) = record
                     .filter(|record| frame.address >= self.saved && self.settled.precedes(record))
                 {
-                    self.settled.apply(&record, units.unit_behind_end(frame.next));
+                    self.settled.apply(&record, units.block_behind_end(frame.next));
                 }
                 self.entries += std::mem::take(&mut self.since[0]);
                 self.entry_bytes += std::mem::take(&mut self.since[1]);

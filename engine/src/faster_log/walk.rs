@@ -44,6 +44,16 @@ pub(super) struct Stop {
     pub(super) unit: Address,
 }
 
+/// Which commits are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Commits {
+    /// Those that were written up to the end of their physical block: none but these can have been
+    /// acknowledged, and the log goes on behind that end.
+    Whole,
+    /// Any, as evidence of what was durable when they were written.
+    Any,
+}
+
 /// Sound bytes of one page, from the start of a unit on.
 #[derive(Debug)]
 struct Run {
@@ -68,7 +78,7 @@ impl Walk<'_> {
         let mut at = from;
         let mut run = self.run(self.framing.units.unit_start(from)).await?;
         loop {
-            at = self.frames_of(&run, at, &mut show)?;
+            at = self.frames_of(&run, at, Commits::Whole, &mut show)?;
             let is_over = at >= run.next;
             if run.is_last && !is_over {
                 return Ok(Stop { at, unit: run.next });
@@ -97,7 +107,7 @@ impl Walk<'_> {
                 // A frame may begin at the start of any unit, as a flush may end before it.
                 let mut at = run.start;
                 while at < run.next {
-                    let behind = self.frames_of(&run, at, &mut |frame| {
+                    let behind = self.frames_of(&run, at, Commits::Any, &mut |frame| {
                         let record = (frame.kind == Kind::Commit).then_some(frame.payload);
                         let record = record.and_then(CommitRecord::decode);
                         let durable = record.map(|record| record.durable);
@@ -120,7 +130,7 @@ impl Walk<'_> {
             for run in self.sound_runs(from).await? {
                 let mut at = run.start;
                 while at < run.next {
-                    if self.frames_of(&run, at, &mut |_frame| Ok(()))? > at {
+                    if self.frames_of(&run, at, Commits::Any, &mut |_frame| Ok(()))? > at {
                         return Ok(Some(at));
                     }
                     at = units.unit_behind(at);
@@ -161,6 +171,7 @@ impl Walk<'_> {
         &self,
         run: &Run,
         from: Address,
+        commits: Commits,
         show: &mut impl FnMut(Frame<'_>) -> Result<()>,
     ) -> Result<Address> {
         let mut address = from;
@@ -169,7 +180,11 @@ impl Walk<'_> {
                 break;
             };
             // Padding is sound by its header alone; readers come over all of its units.
-            if next > run.next {
+            let needed = match (kind, commits) {
+                (Kind::Commit, Commits::Whole) => self.framing.units.block_behind_end(next),
+                _ => next,
+            };
+            if needed > run.next {
                 break;
             }
             show(Frame { address, kind, payload: &rest[payload], next })?;

@@ -101,6 +101,9 @@ impl HybridLog {
     pub(super) fn chunk(&self, from: Address, limit: Address, at_once: usize) -> Option<Chunk> {
         let largest = (self.geometry.flush_bytes / at_once / self.units.unit_bytes())
             .clamp(1, LARGEST_TRANSFER / self.units.unit_bytes());
+        // Parts end on physical blocks, as flushes do: what is synced between two of them is safe.
+        let block_units = self.units.block_units();
+        let largest = (largest / block_units * block_units).max(block_units);
         self.units.chunk([from, limit], largest)
     }
 

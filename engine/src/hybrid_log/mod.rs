@@ -80,6 +80,8 @@ pub(crate) struct LogGeometry {
     pub(crate) mutable_pages: u32,
     /// Bytes of a unit on the device.
     pub(crate) unit_bytes: usize,
+    /// Bytes of a physical block of the medium.
+    pub(crate) block_bytes: u64,
     /// What the checksums of this store begin with.
     pub(crate) salt: u64,
     /// Which opening this is.
@@ -172,8 +174,8 @@ impl HybridLog {
         (epoch, handle): (Epoch, Handle),
     ) -> std::io::Result<Self> {
         let LogExtent { head, tail, .. } = extent;
-        let LogGeometry { page_bits, unit_bytes, salt, life, .. } = geometry;
-        let units = Units::new(page_bits, unit_bytes, salt, life);
+        let LogGeometry { page_bits, unit_bytes, salt, life, block_bytes, .. } = geometry;
+        let units = Units::new(page_bits, unit_bytes, salt, life).on_blocks(block_bytes);
         let capacity = units.page_capacity();
         let LogGeometry { frames, huge_pages, .. } = geometry;
         assert!(
@@ -336,7 +338,7 @@ impl HybridLog {
 
     /// Makes everything appended so far immutable, writes it and makes it durable.
     pub(crate) async fn flush(&self) -> Result<Address> {
-        let end = self.tail.pad(self.units.payload());
+        let end = self.tail.pad(self.units.block_payload());
         self.want_flushed(end);
         self.stored(end).await?;
         self.synced().await?;

@@ -13,6 +13,12 @@
 //! of another store, another place or a torn write do not pass, nor those of an earlier life behind
 //! the end of what was recovered (`life.rs`). A unit is written once; a flush in the middle of a
 //! page ends on a unit of its own.
+//!
+//! Many disks tear at more than they transfer at the least: they take sectors of 512 bytes, and
+//! read, change and write a *physical block* of 4 KiB for it. A power cut meanwhile harms its other
+//! sectors, too. So what makes something durable (a commit, a checkpoint, a flush) ends on a
+//! physical block, padded, and no block that holds what is durable is ever written again; reads go
+//! on by units.
 
 use super::life::Life;
 use crate::address::Address;
@@ -37,6 +43,8 @@ pub(crate) struct Units {
     unit_bytes: usize,
     salt: u64,
     life: Life,
+    /// Units of a physical block.
+    block_units: usize,
 }
 
 impl Units {
@@ -46,7 +54,27 @@ impl Units {
     pub(crate) fn new(page_bits: u32, unit_bytes: usize, salt: u64, life: Life) -> Self {
         assert!(unit_bytes.is_power_of_two() && unit_bytes > TRAILER_BYTES);
         assert!(unit_bytes <= 1 << page_bits, "a page holds units");
-        Self { page_bits, unit_bytes, salt, life }
+        Self { page_bits, unit_bytes, salt, life, block_units: 1 }
+    }
+
+    /// The same units on a medium whose physical blocks have `block_bytes`.
+    pub(crate) fn on_blocks(self, block_bytes: u64) -> Self {
+        assert!(block_bytes.is_power_of_two(), "{block_bytes} bytes are a block");
+        let page_units = (1 << self.page_bits) / self.unit_bytes;
+        let block_bytes = usize::try_from(block_bytes).unwrap_or(usize::MAX);
+        let block_units = (block_bytes / self.unit_bytes).clamp(1, page_units);
+        Self { block_units, ..self }
+    }
+
+    /// Units of a physical block.
+    pub(crate) fn block_units(self) -> usize {
+        self.block_units
+    }
+
+    /// Bytes of records in a physical block: where a flush may end within a page.
+    #[inline]
+    pub(crate) fn block_payload(self) -> u64 {
+        self.payload() * self.block_units as u64
     }
 
     /// Bytes of records in a unit.
@@ -125,9 +153,10 @@ impl Units {
         self.settle(Address::new(self.unit_start(address).raw() + self.payload()))
     }
 
-    /// The first address at or behind `address` where a unit begins.
-    pub(crate) fn unit_behind_end(self, address: Address) -> Address {
-        if self.unit_start(address) == address { address } else { self.unit_behind(address) }
+    /// The first address at or behind `address` where a physical block begins.
+    pub(crate) fn block_behind_end(self, address: Address) -> Address {
+        let padded = address.offset(self.page_bits).next_multiple_of(self.block_payload());
+        self.settle(Address::at(address.page(self.page_bits), padded, self.page_bits))
     }
 
     /// The start of the page behind the one that holds `address`.
@@ -302,6 +331,20 @@ mod tests {
         assert_eq!(now.open_sound(cut, &mut own.to_vec()), 1);
         assert_eq!(before.open_sound(cut, &mut own.to_vec()), 0, "a later life");
         assert_eq!(before.followed().open_sound(cut, &mut own), 1, "of whoever is followed");
+    }
+
+    #[test]
+    fn what_is_durable_ends_on_a_physical_block() {
+        let units = Units::new(13, 512, 0, Life::FIRST).on_blocks(4096);
+        assert_eq!((units.payload(), units.block_payload()), (504, 4032));
+        for (offset, padded) in [(0, 0), (1, 4032), (4032, 4032), (4033, 8064)] {
+            let expected = units.settle(Address::at(3, padded, 13));
+            assert_eq!(units.block_behind_end(Address::at(3, offset, 13)), expected, "{offset}");
+            assert_eq!(units.device_offset(expected) % 4096, 0, "{offset}");
+        }
+        // A page is no larger than a block: each flush ends on a page.
+        assert_eq!(Units::new(12, 512, 0, Life::FIRST).on_blocks(1 << 16).block_payload(), 4032);
+        assert_eq!(Units::new(12, 4096, 0, Life::FIRST).on_blocks(512).block_payload(), 4088);
     }
 
     #[test]

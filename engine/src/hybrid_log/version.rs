@@ -24,7 +24,7 @@ use kvick_io::sync::atomic::{Ordering, fence};
 impl HybridLog {
     /// Ends a version: a flush can end at the address returned, and nothing was written behind it.
     pub(crate) fn end_version(&self) -> Address {
-        let end = self.tail.pad(self.units.payload());
+        let end = self.tail.pad(self.units.block_payload());
         debug_assert_eq!(end, self.tail.address(), "nobody appends during a cut");
         end
     }

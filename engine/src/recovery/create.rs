@@ -41,6 +41,7 @@ impl Opening {
             salt: Hex(salt),
             page_bytes: 1 << geometry.page_bits,
             unit_bytes: unit_bytes as u64,
+            block_bytes: device.geometry().physical_block.into(),
             segment_bytes: geometry.segment_bytes,
             index_buckets: geometry.index_buckets,
         };
@@ -89,6 +90,7 @@ impl Opening {
             frames: geometry.frames,
             mutable_pages: geometry.mutable_pages,
             unit_bytes: unit_bytes.expect("a unit fits in memory"),
+            block_bytes: manifest.store.block_bytes,
             salt: manifest.store.salt.0,
             life,
             is_announced,

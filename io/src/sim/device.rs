@@ -73,8 +73,9 @@ impl SimDevice {
         for (segment, extent) in (first..).zip(extents) {
             // By its name too: a removal that is not durable may bring another file back.
             let named = world.durable_file(&self.directory, &self.segments.file_name(segment));
-            let durable = durable_block(&extent.file, extent);
-            let durable = durable.or_else(|| durable_block(named?, extent));
+            let physical = u64::from(self.disk.physical_block);
+            let durable = durable_block(&extent.file, extent, physical);
+            let durable = durable.or_else(|| durable_block(named?, extent, physical));
             if let Some(index) = durable {
                 let len = extent.len;
                 world.misuse(&format!(
@@ -209,10 +210,13 @@ fn in_order(extents: Extents<SimFile>) -> Vec<Extent<SimFile>> {
     std::iter::once(extents.first).chain(extents.rest).collect()
 }
 
-/// A block of this range that is durable in `file`.
-fn durable_block(file: &SimFile, range: &Extent<SimFile>) -> Option<u64> {
+/// A block that is durable in `file`, of those that the medium writes for this range.
+fn durable_block(file: &SimFile, range: &Extent<SimFile>, physical: u64) -> Option<u64> {
     let contents = file.contents();
-    let mut parts = blocks::parts(contents.block, range.offset, range.len);
+    let start = range.offset / physical * physical;
+    let end = (range.offset + range.len as u64).next_multiple_of(physical);
+    let len = usize::try_from(end - start).expect("a little more than a transfer");
+    let mut parts = blocks::parts(contents.block, start, len);
     parts.find(|part| contents.durable.contains_key(&part.index)).map(|part| part.index)
 }
 
