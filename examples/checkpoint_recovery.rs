@@ -42,9 +42,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     is_enough.store(true, Ordering::Relaxed);
     let mut written: Vec<(u64, SessionId, u64)> = Vec::new();
     for writer in writers {
-        let (writer, mut session) = writer.await??;
+        let (writer, id, mut session) = writer.await??;
         write_next(&mut session, writer).await?; // in no checkpoint
-        written.push((writer, session.id(), session.serial()));
+        written.push((writer, id, session.serial()));
     }
     drop(store); // not closed: what is in no checkpoint is gone, as after a crash
 
@@ -58,11 +58,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         assert_eq!(until, newest.sessions[&id].until);
         let mut session = store.resume_session(id)?;
         println!("session {id}: {until} of {serial} operations are there");
-        assert!(session.serial() == until && until < serial);
+        assert!(session.next_serial() == until + 1 && until < serial);
         for key in 0..KEYS {
             assert_eq!(session.read(&(writer * KEYS + key)).await?, last_write(key, until));
         }
-        while session.serial() < serial {
+        while session.next_serial() <= serial {
             write_next(&mut session, writer).await?; // once more, each of them once
         }
     }
@@ -97,17 +97,18 @@ async fn write(
     store: FasterKv<u64, u64>,
     writer: u64,
     is_enough: Arc<AtomicBool>,
-) -> Result<(u64, Session<u64, u64>)> {
+) -> Result<(u64, SessionId, Session<u64, u64>)> {
     let mut session = store.session()?;
+    let id = session.id(); // from here on checkpoints keep it, and it can be resumed
     while !is_enough.load(Ordering::Relaxed) {
         write_next(&mut session, writer).await?;
     }
-    Ok((writer, session))
+    Ok((writer, id, session))
 }
 
 /// The n-th operation of a writer sets its n-th key to n, and begins anew behind the last key.
 async fn write_next(session: &mut Session<u64, u64>, writer: u64) -> Result<()> {
-    let number = session.serial() + 1;
+    let number = session.next_serial();
     session.upsert(&(writer * KEYS + number % KEYS), &number).await
 }
 

@@ -20,10 +20,10 @@ use crate::store::access::Access;
 use crate::store::batch;
 use crate::store::changes::{Insert, Swap, Update};
 use crate::store::delete::Delete as DeleteOperation;
+use crate::store::identity::{CommitPoint, SessionId};
 use crate::store::modify::Modify;
 use crate::store::operation::Running;
 use crate::store::read::{Exists, Owned, Read as ReadOperation, Viewed};
-use crate::store::sessions::{CommitPoint, SessionId};
 use crate::store::upsert::Upsert as UpsertOperation;
 use futures::channel::oneshot;
 use kvick_runtime::Task;
@@ -142,7 +142,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
         Self { core, opened, _types: PhantomData }
     }
 
-    /// A session: a sequence of operations for one task.
+    /// A session: a sequence of operations for one task. It leaves nothing behind when it is
+    /// dropped, unless it was asked for its [`id`](Session::id).
     ///
     /// # Errors
     /// `Closed`.
@@ -151,9 +152,36 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
         Ok(Session::new(Arc::clone(&self.core), seat, Arc::clone(&self.opened)))
     }
 
-    /// Goes on with a session that was recovered. Its [`serial`](Session::serial) is where the
-    /// checkpoint has it, its [`commit_point`](Session::commit_point) says what of that is missing:
-    /// everything behind, and what is excluded, is to be done again. Once for each session.
+    /// Goes on with a session that waits: one that had an [`id`](Session::id) when the store ended,
+    /// or when it was dropped. The numbers of its operations go on where the checkpoint has it, so
+    /// each number is done once, over any number of crashes, if its user
+    ///
+    /// * keeps what each number stands for, at least from the newest commit point on, and
+    /// * does what [`next_serial`](Session::next_serial) stands for, until there is nothing left.
+    ///
+    /// Numbers that the commit point excludes come first. They are keys of an
+    /// [`rmw_many`](Session::rmw_many) that waited for the device at that moment.
+    ///
+    /// ```
+    /// # use kvick::{Backend, Config, FasterKv};
+    /// # kvick::runtime::block_on(async {
+    /// # let config = Config::default().with_backend(Backend::Memory);
+    /// # let store: FasterKv<u64, u64> = FasterKv::open("unused", config).await?;
+    /// # let mut session = store.session()?;
+    /// # let id = session.id();
+    /// # session.upsert(&1, &1).await?;
+    /// # drop(session);
+    /// // Request number n adds n to the key n % 10.
+    /// let mut session = store.resume_session(id)?;
+    /// while session.next_serial() <= 1000 {
+    ///     let n = session.next_serial();
+    ///     session.rmw(&(n % 10), |sum| sum.unwrap_or(0) + n).await?;
+    /// }
+    /// # assert_eq!(session.serial(), 1000);
+    /// # drop(session);
+    /// # store.close().await
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// `InvalidArgument` if no session of that id waits to be resumed, `Closed`.
@@ -162,15 +190,34 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
         Ok(Session::new(Arc::clone(&self.core), seat, Arc::clone(&self.opened)))
     }
 
-    /// Sessions of before the store was opened that were neither resumed nor forgotten since.
+    /// Sessions that wait to be resumed, and where each goes on: those that checkpoints had when
+    /// the store was opened, and those that were dropped since, but for the resumed and forgotten.
     pub fn recovered_sessions(&self) -> BTreeMap<SessionId, CommitPoint> {
-        self.core.sessions.recovered()
+        self.core.sessions.waiting()
     }
 
-    /// Gives up a session that was recovered; whether there was one. Until then every checkpoint
-    /// keeps it.
+    /// Gives up a session that waits to be resumed; whether there was one. The next checkpoint no
+    /// longer has it; until then every checkpoint keeps it, also over any number of openings.
     pub fn forget_session(&self, id: SessionId) -> bool {
-        self.core.sessions.forget(id)
+        self.core.sessions.forget_one(id)
+    }
+
+    /// Gives up the sessions that wait to be resumed for which `is_over` holds; how many.
+    ///
+    /// A service whose clients may never come back bounds what it keeps by age, in checkpoints:
+    ///
+    /// ```
+    /// # use kvick::{Backend, Config, FasterKv};
+    /// # kvick::runtime::block_on(async {
+    /// # let config = Config::default().with_backend(Backend::Memory);
+    /// # let store: FasterKv<u64, u64> = FasterKv::open("unused", config).await?;
+    /// let newest = store.checkpoint().await?.token.version();
+    /// store.forget_sessions(|_id, point| point.version + 1000 < newest);
+    /// # store.close().await
+    /// # }).unwrap();
+    /// ```
+    pub fn forget_sessions(&self, is_over: impl FnMut(SessionId, &CommitPoint) -> bool) -> usize {
+        self.core.sessions.forget(is_over)
     }
 
     /// How the store came back when it was opened; `None` if it was created.

@@ -93,7 +93,8 @@ pub use kv::FasterKv;
 pub use recovery::{LostOperations, RecoveryProgress, RecoveryReport};
 pub use session::Session;
 pub use statistics::{DeviceStats, Hits, LogBytes, MemoryBytes, Operations, Stats};
-pub use store::sessions::{CommitPoint, SessionId};
+pub use store::identity::{CommitPoint, SessionId};
+pub use store::serials::Serials;
 #[cfg(shuttle)]
 #[doc(hidden)]
 pub use weak_spot::{Stage, WeakSpots};

@@ -10,11 +10,12 @@ use crate::store::access::Access;
 use crate::store::batch;
 use crate::store::changes::{Insert, Swap, Update};
 use crate::store::delete::Delete as DeleteOperation;
+use crate::store::identity::{CommitPoint, SessionId};
+use crate::store::ledger::Ledger;
 use crate::store::modify::Modify;
 use crate::store::operation::Running;
 use crate::store::read::{Exists, Owned, Read as ReadOperation, Viewed};
 use crate::store::seat::Seat;
-use crate::store::sessions::{CommitPoint, Ledger, SessionId};
 use crate::store::upsert::Upsert as UpsertOperation;
 use crate::store::{Core, Types};
 use std::borrow::Borrow;
@@ -28,10 +29,12 @@ use std::sync::Arc;
 /// or never polled again blocks nobody. For concurrency within a task use the `*_many` operations,
 /// those of [`FasterKv`](crate::FasterKv) itself, or more sessions.
 ///
-/// A session has an identity and numbers what it does. A checkpoint has of each session everything
-/// up to some number, so after a crash
-/// [`FasterKv::resume_session`](crate::FasterKv::resume_session) says where to go on. A session
-/// that is dropped is forgotten with the next checkpoint.
+/// # Identity
+/// A session numbers what it does, and a checkpoint has of each session everything up to some
+/// number. A session that is asked for its [`id`](Self::id) can be resumed after a crash, or after
+/// it was dropped: [`FasterKv::resume_session`](crate::FasterKv::resume_session) goes on where it
+/// was. It is kept until it is [forgotten](crate::FasterKv::forget_session). A session that was
+/// never asked leaves nothing behind.
 ///
 /// After some hundreds of operations that were ready at once a session yields to its executor once,
 /// so that a loop of hits starves no other task.
@@ -68,15 +71,33 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
         Self { core, seat, ledger, _opened: opened, _types: PhantomData }
     }
 
-    /// Its identity, by which it can be [resumed](crate::FasterKv::resume_session) after a crash.
+    /// Its identity, by which it can be [resumed](crate::FasterKv::resume_session). Being asked for
+    /// the first time makes it one that checkpoints keep: ask before doing what must not be lost.
     pub fn id(&self) -> SessionId {
-        self.ledger.id
+        self.core.sessions.identify(&self.ledger)
     }
 
-    /// How many operations it has done that may change something and ended well: the number of the
-    /// last one. Operations that failed, or were dropped before they took effect, do not count.
+    /// The number of the last operation; 0 if there was none.
+    ///
+    /// What counts is each operation that may change something and ended well: `upsert`, `rmw`,
+    /// `delete`, `insert_if_absent`, `compare_and_swap`, and each key of a `*_many` of those.
+    /// Operations that failed, or were dropped before they took effect, take no number. So the
+    /// numbers are 1, 2, 3 and so on, unless keys of an [`rmw_many`](Self::rmw_many) were left
+    /// undone when others behind them were done: their numbers are taken next.
     pub fn serial(&self) -> u64 {
         self.ledger.serial()
+    }
+
+    /// The number that the next operation takes: the lowest that was not done. Without a batch that
+    /// was dropped, failed, or was cut off by a crash, the one after [`serial`](Self::serial).
+    pub fn next_serial(&self) -> u64 {
+        self.ledger.upcoming()
+    }
+
+    /// The numbers that the keys of a batch of so many take, in the order of the keys. Ask before
+    /// the batch.
+    pub fn next_serials(&self, count: usize) -> Vec<u64> {
+        self.ledger.upcoming_many(count)
     }
 
     /// What the newest durable checkpoint has of it.
@@ -294,7 +315,8 @@ macro_rules! operations {
         /// As [`rmw`](Self::rmw), for the first key that fails; others may be modified.
         ///
         /// # Cancel safety
-        /// Some of the keys are modified, each once or not at all.
+        /// Some of the keys are modified, each once or not at all. A session's numbers for those
+        /// that are not are taken by its next operations.
         pub async fn rmw_many<Q, F>($self: $borrowed, keys: &[Q], update: F) -> Result<()>
         where
             Q: Borrow<K::Item>,
@@ -313,7 +335,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
 
 impl<K: Key + ?Sized, V: Value + ?Sized> Drop for Session<K, V> {
     fn drop(&mut self) {
-        self.core.sessions.close(self.ledger.id);
+        self.core.sessions.close(&self.ledger);
     }
 }
 

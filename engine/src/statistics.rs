@@ -28,6 +28,8 @@ pub(crate) struct Counters {
     counts: [AtomicU64; COUNTERS],
     /// Operations that may have changed something: what sessions are numbered by.
     serial: AtomicU64,
+    /// The word of the phase under which the last of them began.
+    phase: AtomicU64,
 }
 
 impl Counters {
@@ -51,6 +53,17 @@ impl Counters {
 
     pub(crate) fn serial(&self) -> u64 {
         self.serial.load(Ordering::Relaxed)
+    }
+
+    /// The word of the phase that was noted last; 0, which is none, at first.
+    #[inline(always)]
+    pub(crate) fn phase(&self) -> u64 {
+        self.phase.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_phase(&self, word: u64) {
+        // Relaxed: only the owner of the seat looks at it.
+        self.phase.store(word, Ordering::Relaxed);
     }
 
     pub(crate) fn set_serial(&self, serial: u64) {

@@ -120,6 +120,22 @@ impl Wake for Shielded {
     }
 }
 
+/// Lets other tasks of the executor run once.
+///
+/// # Cancel safety
+/// Has no effect.
+pub(crate) async fn yield_now() {
+    let mut has_yielded = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut has_yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 #[cfg(all(test, not(loom), not(shuttle)))]
 mod tests {
     use super::*;

@@ -134,6 +134,7 @@ fn values_in_pieces_and_sessions_are_shown() -> Result<()> {
         let builder = FasterKv::<str, [u8]>::builder(config());
         let store = builder.directory(Arc::new(directory.clone())).open_in_directory().await?;
         let mut session = store.session()?;
+        let id = session.id();
         session.upsert("long", &[7; 10_000]).await?;
         session.upsert("short", b"value").await?;
         let token = store.checkpoint().await?.token;
@@ -143,7 +144,7 @@ fn values_in_pieces_and_sessions_are_shown() -> Result<()> {
         assert_eq!(checkpoint.token, token);
         assert_eq!((checkpoint.records.values, checkpoint.records.in_pieces), (1, 1));
         assert!(checkpoint.records.pieces > 2, "{inspection}");
-        assert_eq!(checkpoint.sessions[&session.id()].until, 2);
+        assert_eq!(checkpoint.sessions[&id].until, 2);
         assert_eq!(inspection.store.as_ref().expect("one").key_width, None);
         drop(session);
         store.close().await

@@ -70,6 +70,7 @@ impl Campaign {
             life: 0,
             lie: self.lie,
             names: BTreeMap::new(),
+            void: BTreeMap::new(),
         };
         Ok(Saga { ground, scene, token: 0, points: Points::new(), log: Promises::new() })
     }
@@ -181,7 +182,7 @@ impl Saga {
         for (id, durable) in &self.points {
             let found = points.get(id).cloned().unwrap_or_default();
             let is_covered = found.until >= durable.until
-                && !found.excluded.iter().any(|serial| durable.covers(*serial));
+                && !found.excluded.iter().any(|serial| durable.covers(serial));
             if !is_covered {
                 missing.push(format!("lost: session {id}: {durable:?} for {found:?}"));
             }
@@ -195,6 +196,7 @@ async fn judge(saga: &mut Saga, tally: &mut Tally, failures: &mut Vec<String>) -
     match verdict(&saga.scene).await {
         Ok(Verdict::Opened { token, points, wrong }) => {
             let differences = Differences { lost: saga.missing(token, &points), wrong };
+            saga.scene.void(&points);
             (saga.token, saga.points) = (token, points);
             note(saga, tally, differences, failures)
         }

@@ -5,7 +5,7 @@ use crate::plan::Plan;
 use kvick::io::sim::Random;
 use kvick::{Backend, ByteSize, CommitPoint, Config, ErrorKind, FasterKv, SessionId};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// What is put to the test.
@@ -31,6 +31,9 @@ pub(crate) struct Scene {
     pub(crate) lie: bool,
     /// The number of each session that ever was.
     pub(crate) names: BTreeMap<SessionId, u32>,
+    /// Numbers that a crash has excluded from a batch. Workers make nothing of them, since in plans
+    /// operations are done in the order of their numbers.
+    pub(crate) void: BTreeMap<SessionId, BTreeSet<u64>>,
 }
 
 /// What a worker says.
@@ -106,6 +109,16 @@ pub(crate) use with_value_type;
 impl Scene {
     pub(crate) async fn open<V: kvick::Value + ?Sized>(&self) -> kvick::Result<FasterKv<u64, V>> {
         FasterKv::open(&self.path, self.config()).await
+    }
+
+    /// Goes on from what was recovered.
+    pub(crate) fn void(&mut self, points: &Points) {
+        for (id, point) in points {
+            let void = self.void.entry(*id).or_default();
+            // What is done anew is done as planned.
+            void.retain(|serial| *serial <= point.until);
+            void.extend(point.excluded.iter());
+        }
     }
 
     pub(crate) fn plan(&self, session: u32) -> Plan {

@@ -43,9 +43,11 @@ async fn compare<V: Content + ?Sized>(
 ) -> Result<()> {
     let mut model = Model::default();
     let mut seen = BTreeSet::new();
+    let none = BTreeSet::new();
     for (id, point) in points {
+        let void = scene.void.get(id).unwrap_or(&none);
         match scene.names.get(id) {
-            Some(number) if seen.insert(*number) => model.replay(scene.plan(*number), point),
+            Some(number) if seen.insert(*number) => model.replay(scene.plan(*number), point, void),
             known => wrong.push(format!("session {id} ({known:?}) should not be there")),
         }
     }

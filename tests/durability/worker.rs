@@ -74,8 +74,15 @@ fn draw<'s>(request: CheckpointRequest<'s>, random: &mut Random) -> CheckpointRe
 
 /// A session, from where it is on.
 async fn operate<V: Content + ?Sized>(mut session: Session<u64, V>, plan: Plan) {
+    for serial in session.commit_point().excluded.iter() {
+        assert_eq!(session.next_serial(), serial, "excluded numbers come first");
+        if let Err(error) = session.delete(&u64::MAX).await {
+            say(&Line::Failed(format!("session {}, serial {serial}: {error}", plan.session)));
+            return;
+        }
+    }
     loop {
-        let first = session.serial() + 1;
+        let first = session.next_serial();
         let (shape, last) = plan.shape(first);
         let done = match shape {
             Shape::OneByOne => one(&mut session, plan.step(first)).await,

@@ -4,6 +4,7 @@
 //! memory; the maintenance of the store is one more task under the same scheduler.
 #![cfg(shuttle)]
 
+use std::collections::BTreeMap;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -125,17 +126,17 @@ fn a_checkpoint_is_a_prefix<V: SampleValue + ?Sized>(kind: CheckpointKind) {
         let directory = MemoryDirectory::new();
         let store = block_on(open_in::<u64, V>(&directory, 1));
         let sessions = [0, 1].map(|_| store.session().expect("open"));
+        let _ids = sessions.each_ref().map(|session| session.id());
         let count = |session| shuttle::thread::spawn(move || block_on(count_twice::<V>(session)));
         let threads = sessions.map(count);
-        let mut taken = None;
+        let mut points = BTreeMap::new();
         for _ in 0..2 {
             let checkpoint = store.checkpoint().kind(kind).without_index();
-            taken = Some(block_on(checkpoint.into_future()).expect("sound memory"));
+            points.extend(block_on(checkpoint.into_future()).expect("sound memory").sessions);
         }
         let sessions = threads.map(|thread| thread.join().expect("no panic"));
         let live = block_on(store.read(&1)).expect("sound memory");
         assert_eq!(live.as_ref().map(V::count), Some(4));
-        let points = taken.expect("two were taken").sessions;
         let covered: u64 = points.values().map(|point| point.until).sum();
         drop(sessions);
         block_on(store.close()).expect("closes");

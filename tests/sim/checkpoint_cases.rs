@@ -65,6 +65,7 @@ fn what_a_checkpoint_excludes_is_not_durable() {
         excluded += world.simulation.run(async {
             let store = site.open::<u64, u64>(config()).await;
             let mut session = store.session().expect("open");
+            let id = session.id();
             for key in 0..600 {
                 session.upsert(&key, &1).await.expect("a sound disk");
             }
@@ -77,7 +78,7 @@ fn what_a_checkpoint_excludes_is_not_durable() {
             let batch = session.rmw_many(&keys, |_, value| value.unwrap_or(0) + 1);
             let (taken, done) = futures::join!(taking, batch);
             done.expect("a sound disk");
-            let point = taken.expect("a sound disk").sessions[&session.id()].clone();
+            let point = taken.expect("a sound disk").sessions[&id].clone();
             let serial = session.serial();
             if point.until < serial || point.excluded.is_empty() {
                 return 0;

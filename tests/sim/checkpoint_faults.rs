@@ -51,7 +51,8 @@ impl Run {
             if let Poll::Ready(taken) = futures::poll!(taking.as_mut()) {
                 if let (Ok(taken), true) = (&taken, kind != CheckpointKind::IndexOnly) {
                     let id = self.journal.session().id();
-                    self.durable = taken.sessions.get(&id).map_or(0, |point| point.until);
+                    self.durable =
+                        taken.sessions.get(&id).map_or(self.durable, |point| point.until);
                     assert_eq!(self.journal.session().commit_point().until, self.durable);
                 }
                 return taken;

@@ -201,6 +201,7 @@ type Log = Vec<(u64, u64)>;
 async fn count(store: FasterKv<u64, u64>, site: Site, number: u64) -> (SessionId, Log) {
     let mut random = site.random(10 + number);
     let mut session = store.session().expect("open");
+    let id = session.id();
     let mut log = Log::new();
     for round in 0..150 {
         if random.chance(0.3) {
@@ -227,9 +228,6 @@ async fn count(store: FasterKv<u64, u64>, site: Site, number: u64) -> (SessionId
         }
     }
     assert_eq!(session.serial(), log.len() as u64);
-    let id = session.id();
-    // A session that is dropped is forgotten: the last checkpoint must still know it.
-    std::mem::forget(session);
     (id, log)
 }
 

@@ -15,7 +15,7 @@ use kvick::io::sim::{Random, SimDisk, SimOptions};
 use kvick::runtime::Simulation;
 use kvick::{CheckpointKind, Durability, ErrorKind, FasterKv, Session};
 use tests::crash::{
-    Acknowledged, COUNTERS, Camera, Effect, Image, Ledgers, SHARED, Shared, apply, verify,
+    Acknowledged, COUNTERS, Camera, Effect, Entry, Image, Ledgers, SHARED, Shared, apply, verify,
 };
 use tests::polling::AtMost;
 use tests::samples::{SampleKey, SampleValue, item};
@@ -222,7 +222,9 @@ async fn take_checkpoints<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
             Ok(taken) if is_weak || kind == CheckpointKind::IndexOnly => drop(taken),
             Ok(taken) => {
                 let token = taken.token.version();
-                *acknowledged.lock() = Acknowledged { token, points: taken.sessions };
+                let mut acknowledged = acknowledged.lock();
+                acknowledged.token = token;
+                acknowledged.points.extend(taken.sessions);
             }
             Err(error) => assert_eq!(error.kind(), ErrorKind::Busy, "{error}"),
         }
@@ -257,17 +259,18 @@ async fn worker<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
             }
             _ => {
                 let (key, effect) = draw::<V>(key, &mut random);
-                ledgers.lock().push(id, key, effect.clone());
+                let serial = session.next_serial();
+                ledgers.lock().push(id, Entry { serial, key, effect: effect.clone() });
                 let polls = if random.chance(0.2) { 1 } else { u32::MAX };
                 let operation = Box::pin(operate::<K, V>(&mut session, key, effect.clone()));
                 let ended = AtMost::new(polls, operation).await.is_some();
-                let serial = session.serial();
-                let done = ledgers.lock().len(id) == serial;
+                let done = session.next_serial() != serial;
                 assert!(done || !ended, "what ended has its number");
+                assert!(!done || session.serial() == serial, "it has the number that was next");
                 if done {
                     apply::<V>(&mut contents, key, &effect);
                 } else {
-                    ledgers.lock().truncate(id, serial);
+                    ledgers.lock().forget(id, &[serial]);
                 }
             }
         }
@@ -304,12 +307,12 @@ async fn operate<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
         Effect::Update(tag) => session.rmw(key, |value| V::updated(value, tag)).await,
         Effect::Delete => session.delete(key).await,
         Effect::Count => session.rmw(key, V::counted).await,
-        Effect::Nothing => unreachable!("not drawn"),
     };
     done.expect("a sound disk");
 }
 
-/// Several keys at once, each once.
+/// Several keys at once, each once. Some batches are dropped on their way: then some of the keys
+/// are done, and the numbers of the others are those that come next.
 async fn batch<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     session: &mut Session<K, V>,
     ledgers: &Shared<Ledgers<V>>,
@@ -328,16 +331,40 @@ async fn batch<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
             if sets { Effect::Set(value) } else { Effect::Update(random.next_u64()) }
         })
         .collect();
-    for (number, effect) in numbers.iter().zip(&effects) {
-        ledgers.lock().push(id, *number, effect.clone());
-        apply::<V>(contents, *number, effect);
+    let serials = session.next_serials(numbers.len());
+    for ((serial, key), effect) in serials.iter().zip(&numbers).zip(&effects) {
+        let entry = Entry { serial: *serial, key: *key, effect: effect.clone() };
+        ledgers.lock().push(id, entry);
     }
-    if sets {
-        let values = effects.into_iter().map(|effect| match effect {
-            Effect::Set(value) => value,
+    let polls = if random.chance(0.3) {
+        1 + u32::try_from(random.below(3)).expect("small")
+    } else {
+        u32::MAX
+    };
+    let all = Box::pin(all_at_once::<K, V>(session, &keys, &effects));
+    let ended = AtMost::new(polls, all).await.is_some();
+    let undone = session.next_serials(numbers.len());
+    for ((serial, key), effect) in serials.iter().zip(&numbers).zip(&effects) {
+        if !undone.contains(serial) {
+            apply::<V>(contents, *key, effect);
+        } else {
+            assert!(!ended, "number {serial} was not done");
+        }
+    }
+    ledgers.lock().forget(id, &undone);
+}
+
+async fn all_at_once<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
+    session: &mut Session<K, V>,
+    keys: &[K::Owned],
+    effects: &[Effect<V::Owned>],
+) {
+    if let Effect::Set(_) = effects[0] {
+        let values = effects.iter().map(|effect| match effect {
+            Effect::Set(value) => value.clone(),
             other => unreachable!("{other:?}"),
         });
-        let pairs: Vec<_> = keys.into_iter().zip(values).collect();
+        let pairs: Vec<_> = keys.iter().cloned().zip(values).collect();
         session.upsert_many(&pairs).await.expect("a sound disk");
     } else {
         let tags: Vec<u64> = effects
@@ -348,7 +375,7 @@ async fn batch<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
             })
             .collect();
         let update = |place: usize, value| V::updated(value, tags[place]);
-        session.rmw_many(&keys, update).await.expect("a sound disk");
+        session.rmw_many(keys, update).await.expect("a sound disk");
     }
 }
 

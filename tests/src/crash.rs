@@ -6,7 +6,7 @@
 //! no older than the newest acknowledged one, and of each session exactly what that checkpoint says
 //! it has of it. [`Ledgers`] know what each session did, by serial number.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -32,15 +32,25 @@ pub enum Effect<T> {
     Delete,
     /// Adds one to a shared counter.
     Count,
-    /// Took no effect: it was excluded when its session was recovered.
-    Nothing,
 }
 
-/// What sessions did: an effect on a key for each serial number, from 1 on.
+/// One operation of a session.
+#[derive(Clone, Debug)]
+pub struct Entry<T> {
+    /// Its number.
+    pub serial: u64,
+    /// What it changes.
+    pub key: u64,
+    /// And how.
+    pub effect: Effect<T>,
+}
+
+/// What sessions did, in the order in which it took effect. That is not the order of the numbers: a
+/// number that was excluded by a crash is done later than those behind it.
 #[derive(Debug)]
 pub struct Ledgers<V: SampleValue + ?Sized>(BTreeMap<SessionId, Ledger<V::Owned>>);
 
-type Ledger<T> = Vec<(u64, Effect<T>)>;
+type Ledger<T> = Vec<Entry<T>>;
 
 impl<V: SampleValue + ?Sized> Clone for Ledgers<V> {
     fn clone(&self) -> Self {
@@ -56,34 +66,27 @@ impl<V: SampleValue + ?Sized> Default for Ledgers<V> {
 
 impl<V: SampleValue + ?Sized> Ledgers<V> {
     /// Notes what the next operation of a session will do, before it does.
-    pub fn push(&mut self, session: SessionId, key: u64, effect: Effect<V::Owned>) {
-        self.0.entry(session).or_default().push((key, effect));
-    }
-
-    /// How many operations of a session are noted.
-    #[must_use]
-    pub fn len(&self, session: SessionId) -> u64 {
-        self.0.get(&session).map_or(0, Vec::len) as u64
+    pub fn push(&mut self, session: SessionId, entry: Entry<V::Owned>) {
+        self.0.entry(session).or_default().push(entry);
     }
 
     /// Forgets what a session did not get to.
-    pub fn truncate(&mut self, session: SessionId, serial: u64) {
-        let serial = usize::try_from(serial).expect("small");
-        self.0.entry(session).or_default().truncate(serial);
+    pub fn forget(&mut self, session: SessionId, undone: &[u64]) {
+        let ledger = self.0.entry(session).or_default();
+        ledger.retain(|entry| !undone.contains(&entry.serial));
     }
 
     /// What a recovered store starts from.
     #[must_use]
     pub fn up_to(&self, points: &BTreeMap<SessionId, CommitPoint>) -> Self {
         let kept = points.iter().map(|(id, point)| {
-            let done = usize::try_from(point.until).expect("small");
-            let ledger = self.0.get(id).map_or(&[][..], Vec::as_slice);
-            assert!(done <= ledger.len(), "session {id} did {}, not {done}", ledger.len());
-            let effects = ledger[..done].iter().zip(1..).map(|((key, effect), serial)| {
-                let effect = if point.covers(serial) { effect.clone() } else { Effect::Nothing };
-                (*key, effect)
-            });
-            (*id, effects.collect())
+            let ledger = self.0.get(id).into_iter().flatten();
+            let done: Vec<_> = ledger.filter(|entry| point.covers(entry.serial)).cloned().collect();
+            let serials: BTreeSet<u64> = done.iter().map(|entry| entry.serial).collect();
+            assert_eq!(serials.len(), done.len(), "session {id}: each number is done once");
+            let covered = point.until - point.excluded.len();
+            assert_eq!(done.len() as u64, covered, "session {id} did not do all of {point:?}");
+            (*id, done)
         });
         Self(kept.collect())
     }
@@ -92,7 +95,7 @@ impl<V: SampleValue + ?Sized> Ledgers<V> {
     #[must_use]
     pub fn contents(&self) -> BTreeMap<u64, V::Owned> {
         let mut contents = BTreeMap::new();
-        for (key, effect) in self.0.values().flatten() {
+        for Entry { key, effect, .. } in self.0.values().flatten() {
             apply::<V>(&mut contents, *key, effect);
         }
         contents
@@ -100,7 +103,7 @@ impl<V: SampleValue + ?Sized> Ledgers<V> {
 
     /// Every key that was ever touched, and the counters.
     fn keys(&self) -> Vec<u64> {
-        let mut keys: Vec<u64> = self.0.values().flatten().map(|(key, _)| *key).collect();
+        let mut keys: Vec<u64> = self.0.values().flatten().map(|entry| entry.key).collect();
         keys.extend(SHARED..SHARED + COUNTERS);
         keys.sort_unstable();
         keys.dedup();
@@ -120,7 +123,6 @@ pub fn apply<V: SampleValue + ?Sized>(
         Effect::Update(tag) => Some(V::updated(before, *tag)),
         Effect::Delete => None,
         Effect::Count => Some(V::counted(before)),
-        Effect::Nothing => before,
     };
     if let Some(after) = after {
         contents.insert(key, after);

@@ -1,6 +1,7 @@
 //! Real threads that read in place and count while checkpoints of every kind are taken, one after
 //! the other: nothing torn, nothing lost, and what is recovered is what the commit points say.
 
+use std::collections::BTreeMap;
 use std::future::IntoFuture;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,22 +43,26 @@ fn counted_across_versions<V: SampleValue + ?Sized>() {
         let workers: Vec<_> = (0..THREADS)
             .map(|number| {
                 let session = store.session().expect("open");
+                // So that checkpoints say what they have of it.
+                let _id = session.id();
                 scope.spawn(move || count::<V>(session, number as u64))
             })
             .collect();
         let taker = scope.spawn(|| {
-            let mut points = None;
-            while working.load(Ordering::Relaxed) || points.is_none() {
+            let mut points = BTreeMap::new();
+            let mut taken = false;
+            while working.load(Ordering::Relaxed) || !taken {
+                taken = true;
                 for kind in [
                     CheckpointKind::Snapshot,
                     CheckpointKind::Incremental,
                     CheckpointKind::FoldOver,
                 ] {
                     let taken = block_on(store.checkpoint().kind(kind).into_future());
-                    points = Some(taken.expect("sound memory").sessions);
+                    points.extend(taken.expect("sound memory").sessions);
                 }
             }
-            points.expect("one was taken")
+            points
         });
         let ends: Vec<_> = workers.into_iter().map(|worker| worker.join()).collect();
         // Also if one has panicked, or the scope would wait for ever.

@@ -66,9 +66,7 @@ struct Mailbox {
     is_busy: bool,
     /// The token of the next checkpoint.
     next_token: u64,
-    /// What [`Core::changes`] said at the last checkpoint.
-    changes: u64,
-    /// Which one that was; none if the store began empty.
+    /// The last checkpoint; none if the store began empty.
     counted: Option<u64>,
     /// Where the log ended then.
     log_end: u64,
@@ -169,10 +167,8 @@ impl Checkpoints {
     /// Whether a power cut might lose something: there was a change since the last checkpoint, or
     /// that one is weaker, or it was removed.
     pub(crate) fn is_outdated(&self) -> bool {
-        let changes = self.core.changes();
         let safe = self.catalog.manifest().newest_safe();
-        let mailbox = self.mailbox();
-        mailbox.changes != changes || mailbox.counted != safe
+        self.core.sessions.is_outdated() || self.mailbox().counted != safe
     }
 
     fn mailbox(&self) -> MutexGuard<'_, Mailbox> {
@@ -234,7 +230,6 @@ impl Checkpoints {
         progress: &Progress,
         chain: &mut Option<Chain>,
     ) -> Result<Checkpoint> {
-        let changes = self.core.changes();
         let token = {
             let mut mailbox = self.mailbox();
             mailbox.next_token += 1;
@@ -262,7 +257,6 @@ impl Checkpoints {
         if taken.is_ok() && kind != CheckpointKind::IndexOnly {
             let log_end = self.core.log_end();
             let mut mailbox = self.mailbox();
-            mailbox.changes = changes;
             mailbox.counted = Some(token);
             mailbox.log_end = log_end;
         }

@@ -9,7 +9,7 @@ use crate::hybrid_log::{Life, Units};
 use crate::publication::Publishable;
 use crate::recovery::TypeName;
 use crate::sealed::{self, Edition, Hex};
-use crate::store::sessions::{CommitPoint, SessionId};
+use crate::store::identity::{CommitPoint, SessionId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -384,7 +384,11 @@ mod tests {
                 Part { token: 8, from: 1008, end: 2016 },
             ],
             deltas: vec![stream(8)],
-            sessions: [(session, CommitPoint { until: 9, excluded: vec![4] })].into(),
+            sessions: [(
+                session,
+                CommitPoint { until: 9, excluded: [4].into_iter().collect(), version: 8 },
+            )]
+            .into(),
         }];
         manifest
     }

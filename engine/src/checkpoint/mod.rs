@@ -51,7 +51,7 @@ pub(crate) use delta::Patches;
 pub(crate) use driver::{Checkpoints, Job, Removal, Schedule, maintain};
 pub(crate) use run::{delta_seal, part_salt};
 
-use crate::store::sessions::{CommitPoint, SessionId};
+use crate::store::identity::{CommitPoint, SessionId};
 use manifest::{Kind, Record};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -113,7 +113,8 @@ pub struct Checkpoint {
     pub kind: CheckpointKind,
     /// What it survives.
     pub durability: Durability,
-    /// What it has of each session that was open at its cut, or waits to be resumed.
+    /// What it has of each session with an identity that did something since the checkpoint before.
+    /// Of the others it has what that one had.
     pub sessions: BTreeMap<SessionId, CommitPoint>,
     /// Bytes written for it: index, log and files beside it.
     pub bytes: u64,

@@ -13,7 +13,8 @@ use crate::error::{Error, Result};
 use crate::publication::NotPublished;
 use crate::record::RecordInfo;
 use crate::store::Core;
-use crate::store::sessions::{CommitPoint, SessionId};
+use crate::store::identity::{CommitPoint, SessionId};
+use crate::store::sessions;
 use kvick_runtime::Handle;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -45,7 +46,7 @@ struct Ended {
     flushed: Address,
     /// Of records that were changed in this version.
     stamp: u64,
-    sessions: BTreeMap<SessionId, CommitPoint>,
+    sessions: sessions::Ended,
 }
 
 /// What a capture has written beside the log.
@@ -84,10 +85,24 @@ impl Run<'_> {
             let is_firm = base.durability == Durability::PowerCut || !self.is_synced();
             is_firm && !base.captured.is_spent()
         });
-        let ended = self.cut(base.is_some(), &mut times).await;
+        let mut ended = self.cut(base.is_some(), &mut times).await;
+        let taken = self.complete(&mut ended, (base, chain), image, times).await;
+        let published = taken.as_ref().ok().map(|_taken| self.is_synced());
+        self.core.sessions.settle(ended.sessions, self.token + 1, published).await;
+        taken
+    }
+
+    /// What follows the cut.
+    async fn complete(
+        &self,
+        ended: &mut Ended,
+        (base, chain): (Option<Chain>, &mut Option<Chain>),
+        image: Option<IndexImage>,
+        mut times: CheckpointTimes,
+    ) -> Result<Checkpoint> {
         let begun = self.handle.now();
         self.progress.enter(CheckpointPhase::Capture);
-        let captured = self.capture(&ended, base).await;
+        let captured = self.capture(ended, base).await;
         if ended.kind != Kind::FoldOver {
             self.core.log.thaw().await;
         }
@@ -146,7 +161,7 @@ impl Run<'_> {
                 log.set_stamp(RecordInfo::stamp_of(self.token + 1));
                 log.freeze(end)
             };
-            Ended { kind, end, flushed, stamp, sessions: self.core.sessions.commit_points() }
+            Ended { kind, end, flushed, stamp, sessions: self.core.sessions.end_version() }
         };
         let ended = self.core.cut(self.handle, self.token + 1, freeze).await;
         times.cut = self.since(begun);
@@ -235,11 +250,12 @@ impl Run<'_> {
 
     async fn publish(
         &self,
-        ended: Ended,
+        ended: &mut Ended,
         captured: Captured,
         image: Option<IndexImage>,
         times: &mut CheckpointTimes,
     ) -> Result<Checkpoint> {
+        self.core.sessions.read(&mut ended.sessions, self.token + 1).await;
         let mut manifest = self.next_manifest(image);
         let newest = manifest.indexes.iter().rfind(|image| image.end <= ended.end.raw());
         let record = Record {
@@ -252,15 +268,12 @@ impl Run<'_> {
             index: newest.map(|image| image.stream.token),
             parts: captured.parts,
             deltas: captured.deltas,
-            sessions: ended.sessions.clone(),
+            sessions: self.core.sessions.points(),
         };
         manifest.checkpoints.push(record);
         manifest.keep_newest(self.keep);
         self.make_newest(manifest, times).await?;
-        if self.is_synced() {
-            self.core.sessions.note_durable(&ended.sessions);
-        }
-        Ok(self.checkpoint(ended.kind.into(), ended.sessions, *times))
+        Ok(self.checkpoint(ended.kind.into(), ended.sessions.points(), *times))
     }
 
     async fn publish_index(

@@ -2,7 +2,7 @@
 
 use crate::checkpoint::CheckpointToken;
 use crate::checkpoint::manifest::Record;
-use crate::store::sessions::{CommitPoint, SessionId};
+use crate::store::identity::{CommitPoint, SessionId};
 use std::collections::BTreeMap;
 use std::time::Duration;
 

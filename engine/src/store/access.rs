@@ -1,8 +1,8 @@
 //! How an operation reaches the store: through the seat of its session, or through a pooled one.
 
 use super::Core;
+use super::ledger::Ledger;
 use super::seat::{Seat, Tools};
-use super::sessions::Ledger;
 use crate::statistics::Counter;
 use std::sync::Arc;
 

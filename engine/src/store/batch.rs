@@ -9,12 +9,12 @@
 use super::access::Access;
 use super::changes::Update;
 use super::encoding::encode_key;
+use super::ledger::Ledger;
 use super::link::TRIES;
 use super::modify::Modify;
 use super::operation::{Operation, Running};
 use super::read::{Owned, Read};
 use super::seat::Tools;
-use super::sessions::Ledger;
 use super::upsert::Upsert;
 use super::{Blocked, Core, HashedKey, Step};
 use crate::address::Address;
@@ -218,7 +218,8 @@ where
                             return Ok(());
                         }
                         Step::Blocked(_) => {
-                            left.push((first + place, ledger.as_ref().map(Turn::put_off)));
+                            let turn = ledger.as_ref().map(|ledger| Turn::put_off(core, ledger));
+                            left.push((first + place, turn));
                         }
                     }
                     next = place + 1;
@@ -237,15 +238,31 @@ where
     Ok(())
 }
 
-/// The number of an operation of a session that others have overtaken.
+/// The number of an operation of a session that others have overtaken. Dropped before that takes
+/// effect, it leaves the number to another operation.
 struct Turn {
     ledger: Arc<Ledger>,
-    serial: u64,
+    serial: Option<u64>,
 }
 
 impl Turn {
-    fn put_off(ledger: &Arc<Ledger>) -> Self {
-        Self { ledger: Arc::clone(ledger), serial: ledger.put_off() }
+    fn put_off(core: &Core, ledger: &Arc<Ledger>) -> Self {
+        let serial = core.sessions.put_off(core.phase.version(), ledger);
+        Self { ledger: Arc::clone(ledger), serial: Some(serial) }
+    }
+
+    /// The operation has taken effect, under the guard that is still held.
+    fn catch_up(&mut self, core: &Core) {
+        let serial = self.serial.take().expect("an operation takes effect once");
+        core.sessions.catch_up(core.phase.version(), &self.ledger, serial);
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(serial) = self.serial {
+            self.ledger.give_up(serial);
+        }
     }
 }
 
@@ -260,8 +277,8 @@ impl<M: Operation> Operation for InTurn<M> {
 
     fn attempt(&mut self, core: &Core, tools: Tools<'_>) -> Result<Step<M::Output>> {
         let step = self.modify.attempt(core, tools)?;
-        if let (Step::Done(_), Some(turn)) = (&step, &self.turn) {
-            turn.ledger.catch_up(turn.serial);
+        if let (Step::Done(_), Some(turn)) = (&step, &mut self.turn) {
+            turn.catch_up(core);
         }
         Ok(step)
     }

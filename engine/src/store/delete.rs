@@ -31,7 +31,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Operation for Delete<'_, K, V> {
 
     fn attempt(&mut self, core: &Core, tools: Tools<'_>) -> Result<Step<()>> {
         core.check_write()?;
-        if core.phase.is_cut() {
+        if core.must_wait(&tools) {
             return Ok(Step::Blocked(Blocked::Cut));
         }
         let bytes = encode_key::<K>(self.key)?;

@@ -22,6 +22,8 @@ pub(crate) mod changes;
 mod cold;
 pub(crate) mod delete;
 mod encoding;
+pub(crate) mod identity;
+pub(crate) mod ledger;
 mod limits;
 mod link;
 pub(crate) mod modify;
@@ -30,6 +32,7 @@ pub(crate) mod phase;
 mod pieces;
 pub(crate) mod read;
 pub(crate) mod seat;
+pub(crate) mod serials;
 pub(crate) mod sessions;
 mod trace;
 pub(crate) mod upsert;
@@ -43,15 +46,17 @@ use crate::hash::{KeyHash, KeyHasher};
 use crate::hash_index::HashIndex;
 use crate::hybrid_log::HybridLog;
 use crate::record::{Layout, RecordInfo, RecordRef, Shape};
-use crate::statistics::{DeviceStats, LogBytes, MemoryBytes, Operations, Stats};
+use crate::statistics::{DeviceStats, LogBytes, MemoryBytes, Stats};
 use crate::stripes::Stripes;
 use crate::wait::wait_either;
+use identity::SessionId;
 use kvick_io::Device;
 use kvick_runtime::Handle;
+use ledger::Ledger;
 pub(crate) use limits::Limits;
 use phase::Phase;
-use seat::{Registry, Seat};
-use sessions::{Ledger, SessionId, Sessions};
+use seat::{Registry, Seat, Tools};
+use sessions::Sessions;
 use std::sync::Arc;
 
 /// Everything that the operations of one store share.
@@ -111,7 +116,7 @@ impl Core {
     pub(crate) fn seat(&self) -> Result<(Seat, Arc<Ledger>)> {
         self.log.health().check_read()?;
         let mut seat = self.registry.seat(&self.epoch, self.limits.yield_every);
-        let ledger = self.sessions.open(seat.counters());
+        let ledger = Sessions::open(seat.counters());
         seat.set_ledger(Arc::clone(&ledger));
         Ok((seat, ledger))
     }
@@ -127,12 +132,12 @@ impl Core {
 
     /// Waits until everything that the session has done so far is in a durable checkpoint.
     pub(crate) async fn durable(&self, ledger: &Ledger) -> Result<()> {
-        let wanted = ledger.serial();
+        let wanted = ledger.present();
         // What was done so far belongs to this version: the checkpoint that ends it covers that.
         let (version, failures) = (self.phase.version(), self.sessions.failures());
         let health = self.log.health();
         wait_either([self.sessions.published(), health.changed()], || {
-            if ledger.is_durable(wanted) {
+            if ledger.is_durable(&wanted) {
                 return Some(Ok(()));
             }
             let failed = || self.sessions.failed_since(failures, version);
@@ -181,14 +186,6 @@ impl Core {
         if record.info().stamp() != stamp {
             RecordInfo::transition_to_stamped(record.info_word(), stamp);
         }
-    }
-
-    /// Whether anything may have changed since an earlier answer, which differs then.
-    pub(crate) fn changes(&self) -> u64 {
-        let mut stats = Stats::default();
-        self.registry.count(&mut stats);
-        let Operations { upserts, modifies, deletes, .. } = stats.operations;
-        upserts + modifies + deletes + self.sessions.revision()
     }
 
     /// How many operations of one batch wait for the device at once: several times as many as the
@@ -249,6 +246,24 @@ impl Core {
     #[inline(always)]
     fn check_write(&self) -> Result<()> {
         self.log.health().check_write()
+    }
+
+    /// Whether a change has to wait for the next version. If not, its seat and its session belong
+    /// to this version from now on.
+    #[inline(always)]
+    fn must_wait(&self, tools: &Tools<'_>) -> bool {
+        let word = self.phase.word();
+        word != tools.counters.phase() && self.is_cut_or_begins(word, tools)
+    }
+
+    #[cold]
+    fn is_cut_or_begins(&self, word: u64, tools: &Tools<'_>) -> bool {
+        if Phase::is_cut_in(word) {
+            return true;
+        }
+        self.sessions.begin(Phase::version_in(word), tools.ledger.as_ref());
+        tools.counters.note_phase(word);
+        false
     }
 
     #[inline(always)]

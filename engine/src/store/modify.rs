@@ -101,7 +101,7 @@ impl Core {
         mut tools: Tools<'_>,
     ) -> Result<Step<bool>> {
         self.check_write()?;
-        if self.phase.is_cut() {
+        if self.must_wait(&tools) {
             return Ok(Step::Blocked(Blocked::Cut));
         }
         let step = until_settled(|| {

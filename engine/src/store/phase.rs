@@ -62,17 +62,34 @@ impl Phase {
         Self { word: AtomicU64::new(version << 1), changed: Event::new() }
     }
 
-    /// Whether changes have to wait. One load on the hot path, under protection.
+    /// Whether changes have to wait.
     #[inline(always)]
     pub(crate) fn is_cut(&self) -> bool {
         // Acquire: pairs with the Release of `leave`; who goes on sees what was done in the cut.
         self.word.load(Ordering::Acquire) & CUT != 0
     }
 
+    /// All of it, for comparison with what was seen before. One load on the hot path, under
+    /// protection; while that lasts the version stays what it is, unless the cut was on.
+    #[inline(always)]
+    pub(crate) fn word(&self) -> u64 {
+        // Acquire: as `is_cut`.
+        self.word.load(Ordering::Acquire)
+    }
+
     /// The version that whoever changes something now belongs to, or the one before the next.
     pub(crate) fn version(&self) -> u64 {
-        // Acquire: pairs with the Release of `leave`.
-        self.word.load(Ordering::Acquire) >> 1
+        Self::version_in(self.word())
+    }
+
+    /// The version in a word.
+    pub(crate) fn version_in(word: u64) -> u64 {
+        word >> 1
+    }
+
+    /// Whether a word says that changes have to wait.
+    pub(crate) fn is_cut_in(word: u64) -> bool {
+        word & CUT != 0
     }
 
     /// Publishes the cut. It is complete once an epoch that is bumped afterwards has drained.

@@ -4,11 +4,11 @@
 
 use super::Learnt;
 use super::cold::NOTHING_LEARNT;
-use super::sessions::Ledger;
+use super::ledger::Ledger;
 use crate::epoch::{Epoch, Guard, Participant};
 use crate::statistics::{Counter, Counters, Stats};
 use crossbeam_utils::CachePadded;
-use kvick_io::sync::Mutex;
+use kvick_io::sync::{Mutex, MutexGuard};
 use std::sync::Arc;
 
 /// One place to run operations from.
@@ -21,6 +21,8 @@ pub(crate) struct Seat {
     // Written by the owner, read by statistics.
     counters: Arc<CachePadded<Counters>>,
     registry: Arc<Registry>,
+    /// Where it is in there.
+    place: usize,
     // Of a session only.
     ledger: Option<Arc<Ledger>>,
 }
@@ -30,6 +32,8 @@ pub(crate) struct Seat {
 pub(crate) struct Tools<'s> {
     pub(crate) guard: &'s Guard<'s>,
     pub(crate) counters: &'s Counters,
+    /// Of a session only.
+    pub(crate) ledger: &'s Option<Arc<Ledger>>,
     /// Empty; its capacity is kept from one operation to the next.
     pub(crate) scratch: &'s mut Vec<u8>,
     /// What earlier waits of the operation have brought.
@@ -48,10 +52,10 @@ impl Tools<'_> {
 impl Seat {
     #[inline(always)]
     pub(crate) fn protected<R>(&mut self, body: impl FnOnce(Tools<'_>) -> R) -> R {
-        let Self { participant, scratch, counters, .. } = self;
+        let Self { participant, scratch, counters, ledger, .. } = self;
         participant.protected(|guard| {
             scratch.clear();
-            body(Tools { guard, counters, scratch, learnt: &NOTHING_LEARNT })
+            body(Tools { guard, counters, ledger, scratch, learnt: &NOTHING_LEARNT })
         })
     }
 
@@ -89,44 +93,69 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.registry.retire(&self.counters);
+        self.registry.retire(self.place, &self.counters);
     }
 }
 
 /// All seats of a store, for statistics.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
-    seats: Mutex<Vec<Arc<CachePadded<Counters>>>>,
+    // Under its lock.
+    seats: Mutex<Seats>,
+    // Any thread, atomic.
     retired: Counters,
+}
+
+/// Seats, each in a place of its own until it is dropped.
+#[derive(Debug, Default)]
+struct Seats {
+    places: Vec<Option<Arc<CachePadded<Counters>>>>,
+    free: Vec<usize>,
 }
 
 impl Registry {
     pub(crate) fn seat(self: &Arc<Self>, epoch: &Epoch, yield_every: u32) -> Seat {
         let counters = Arc::new(CachePadded::default());
-        self.seats.lock().expect("nothing panics under it").push(Arc::clone(&counters));
         Seat {
             participant: epoch.register(),
             scratch: Vec::new(),
             until_yield: yield_every,
+            place: self.seats().enter(Arc::clone(&counters)),
             counters,
             registry: Arc::clone(self),
             ledger: None,
         }
     }
 
-    fn retire(&self, counters: &Arc<CachePadded<Counters>>) {
-        let mut seats = self.seats.lock().expect("nothing panics under it");
+    fn retire(&self, place: usize, counters: &Counters) {
+        let mut seats = self.seats();
         self.retired.absorb(counters);
-        seats.retain(|seat| !Arc::ptr_eq(seat, counters));
+        seats.places[place] = None;
+        seats.free.push(place);
     }
 
     /// Adds all counts to `stats`.
     pub(crate) fn count(&self, stats: &mut Stats) {
-        let seats = self.seats.lock().expect("nothing panics under it");
+        let seats = self.seats();
         stats.count(&self.retired);
-        for counters in seats.iter() {
+        for counters in seats.places.iter().flatten() {
             stats.count(counters);
         }
-        stats.seats = seats.len();
+        stats.seats = seats.places.len() - seats.free.len();
+    }
+
+    fn seats(&self) -> MutexGuard<'_, Seats> {
+        self.seats.lock().expect("nothing panics under it")
+    }
+}
+
+impl Seats {
+    fn enter(&mut self, counters: Arc<CachePadded<Counters>>) -> usize {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.places.push(None);
+            self.places.len() - 1
+        });
+        self.places[place] = Some(counters);
+        place
     }
 }

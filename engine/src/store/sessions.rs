@@ -1,66 +1,47 @@
-//! Sessions by identity: who has done how much, and how much of it is durable.
+//! Sessions: which ones did something, and which ones are kept.
 //!
 //! # Terms
-//! * A session's *serial* counts its operations that may change something and ended well: `upsert`,
-//!   `rmw`, `delete`, `insert_if_absent`, `compare_and_swap`, and each key of a `*_many` of those.
-//!   It goes up in the very stretch in which the operation takes effect.
-//! * A *commit point* is what a checkpoint has of a session: everything up to `until`, except what
-//!   is `excluded`.
+//! * A session's *commit point* is what a checkpoint has of it (`identity`); `ledger` says how
+//!   operations are numbered.
+//! * A session has an *identity* once it was asked for it. Only then can anybody come back to it,
+//!   so only then is it written into checkpoints, and *waits* to be resumed when it is dropped, or
+//!   when the store ends, until it is resumed or forgotten.
+//! * An *active* session did something since the last cut, or was given its identity.
 //!
-//! Serials are written by the session's owner under protection, and read during a cut, when nobody
-//! is protected who writes: no stronger order is needed.
+//! # What a checkpoint costs
+//! Sessions that did nothing since the last one cost nothing. A session becomes active with its
+//! first operation in a version, which finds the word of the phase changed (`Core::must_wait`) and
+//! comes here once. A cut takes the list of active sessions as it is; their commit points are read
+//! when operations go on again, since each session keeps how it stood when the version ended.
 //!
-//! Only a batch of read-modify-writes can leave a hole: of its keys, those on the device end later
-//! than the ones behind them. They are numbered when they are put off, excluded, and included again
-//! when they take effect.
+//! # Locks
+//! `activity` or `accounts`, never both, then the state of a ledger.
 
+use super::identity::{CommitPoint, SessionId};
+use super::ledger::{Ledger, Waiting};
 use crate::error::{Error, Result};
 use crate::statistics::Counters;
+use crate::wait::yield_now;
 use crossbeam_utils::CachePadded;
 use event_listener::Event;
-use kvick_io::sync::Mutex;
-use serde::{Deserialize, Serialize};
+use kvick_io::sync::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::str::FromStr;
+use std::iter::repeat;
 use std::sync::Arc;
 
-/// The identity of a session, unique among all sessions that a store ever had.
-///
-/// Its text is 32 hexadecimal digits, and parses back.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub struct SessionId(u128);
+/// Sessions of which commit points are read before others get their turn.
+const AT_ONCE: usize = 256;
 
-/// How much of a session a checkpoint holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct CommitPoint {
-    /// The last operation that is in it, by serial number; 0 is none.
-    pub until: u64,
-    /// Operations below `until` that are not: of a batch of read-modify-writes, the keys whose
-    /// records were still on their way from the device.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub excluded: Vec<u64>,
-}
-
-/// The account of one session.
-#[derive(Debug)]
-pub(crate) struct Ledger {
-    pub(crate) id: SessionId,
-    // The serial is in here, written by the owner.
-    counters: Arc<CachePadded<Counters>>,
-    // Under their locks.
-    excluded: Mutex<BTreeSet<u64>>,
-    durable: Mutex<CommitPoint>,
-}
-
-/// All sessions of a store that have an identity.
+/// All sessions of a store.
 #[derive(Debug)]
 pub(crate) struct Sessions {
-    // Under its lock.
+    // Fixed after opening.
+    /// The first half of the ids that are made in this life of the store.
+    life: u64,
+    // Under their locks.
     accounts: Mutex<Accounts>,
-    /// The last checkpoint that failed for good, and how many did. Under its lock.
+    activity: Mutex<Activity>,
+    /// The last checkpoint that failed for good, and how many did.
     failed: Mutex<Failed>,
     /// A checkpoint has been published, or has failed.
     published: Event,
@@ -72,94 +53,298 @@ struct Failed {
     last: Option<(u64, Error)>,
 }
 
+/// Sessions that have an identity.
 #[derive(Debug)]
 struct Accounts {
-    /// The first half of the ids that are made in this life of the store.
-    life: u64,
     made: u64,
-    /// How many recovered sessions were forgotten.
-    forgotten: u64,
-    open: BTreeMap<SessionId, Arc<Ledger>>,
-    /// Of an earlier life, neither resumed nor forgotten.
-    recovered: BTreeMap<SessionId, CommitPoint>,
+    open: BTreeSet<SessionId>,
+    waiting: BTreeMap<SessionId, Waiting>,
+    /// What the last version that ended had of each, but for those forgotten since.
+    points: BTreeMap<SessionId, CommitPoint>,
+}
+
+/// What has happened since the last cut.
+#[derive(Debug, Default)]
+struct Activity {
+    sessions: Vec<Arc<Ledger>>,
+    /// Something may have changed, also through the handle.
+    is_any: bool,
+}
+
+/// The sessions that did something in a version that has ended.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Ended {
+    sessions: Vec<Arc<Ledger>>,
+    points: Vec<CommitPoint>,
+}
+
+impl Ended {
+    /// The commit points of those that have an identity, once they are read.
+    pub(crate) fn points(&self) -> BTreeMap<SessionId, CommitPoint> {
+        let mut points = BTreeMap::new();
+        for (ledger, point) in self.sessions.iter().zip(&self.points) {
+            if let Some(id) = ledger.id() {
+                enter(&mut points, id, point);
+            }
+        }
+        points
+    }
+}
+
+/// Notes a commit point, unless a later one of the same session is there.
+fn enter(points: &mut BTreeMap<SessionId, CommitPoint>, id: SessionId, point: &CommitPoint) {
+    let is_news = points.get(&id).is_none_or(|before| point.is_after(before));
+    if is_news && point.until > 0 {
+        points.insert(id, point.clone());
+    }
+}
+
+impl Accounts {
+    /// Notes what a version that has ended had of a session, if that is kept.
+    fn enter(&mut self, ledger: &Ledger, point: &CommitPoint) {
+        let Some(id) = ledger.id() else {
+            return;
+        };
+        // One that is neither was forgotten.
+        if self.open.contains(&id) || self.waiting.contains_key(&id) {
+            enter(&mut self.points, id, point);
+        }
+    }
+}
+
+impl Activity {
+    /// Adds a session, unless it is there, or among those of a version whose checkpoint is being
+    /// taken; then it comes back from there if it must.
+    fn list(&mut self, ledger: &Arc<Ledger>) {
+        if ledger.listed().is_none() {
+            ledger.set_listed(Some(self.sessions.len()));
+            self.sessions.push(Arc::clone(ledger));
+        }
+    }
+
+    /// Removes a session that will not be asked any more.
+    fn unlist(&mut self, ledger: &Arc<Ledger>) {
+        if self.has(ledger)
+            && let Some(place) = ledger.listed()
+        {
+            self.sessions.swap_remove(place);
+            ledger.set_listed(None);
+            if let Some(moved) = self.sessions.get(place) {
+                moved.set_listed(Some(place));
+            }
+        }
+    }
+
+    /// Whether it is here, not among those of a version that has ended.
+    fn has(&self, ledger: &Arc<Ledger>) -> bool {
+        let at = ledger.listed().and_then(|place| self.sessions.get(place));
+        at.is_some_and(|listed| Arc::ptr_eq(listed, ledger))
+    }
 }
 
 impl Sessions {
     /// `life` tells this life of the store from all others.
     pub(crate) fn new(life: u64, recovered: BTreeMap<SessionId, CommitPoint>) -> Self {
-        let accounts = Accounts { life, made: 0, forgotten: 0, open: BTreeMap::new(), recovered };
-        Self { accounts: Mutex::new(accounts), failed: Mutex::default(), published: Event::new() }
+        let waiting = recovered.iter().map(|(id, point)| (*id, Waiting::new(point.clone())));
+        let waiting = waiting.collect();
+        let accounts = Accounts { made: 0, open: BTreeSet::new(), waiting, points: recovered };
+        let activity = Mutex::new(Activity::default());
+        Self {
+            life,
+            accounts: Mutex::new(accounts),
+            activity,
+            failed: Mutex::default(),
+            published: Event::new(),
+        }
     }
 
-    /// An account for a new session, whose serial is in `counters`.
-    pub(crate) fn open(&self, counters: &Arc<CachePadded<Counters>>) -> Arc<Ledger> {
-        let mut accounts = self.accounts.lock().expect("nothing panics under it");
-        accounts.made += 1;
-        let id = SessionId(u128::from(accounts.life) << 64 | u128::from(accounts.made));
-        accounts.enter(id, counters, CommitPoint::default())
+    /// An account for a new session, which counts in `counters`.
+    pub(crate) fn open(counters: &Arc<CachePadded<Counters>>) -> Arc<Ledger> {
+        Arc::new(Ledger::new(Arc::clone(counters)))
     }
 
-    /// The account of a recovered session, which goes on where its commit point is.
+    /// The account of a session that waits, which goes on where its commit point is.
     pub(crate) fn resume(
         &self,
         id: SessionId,
         counters: &Arc<CachePadded<Counters>>,
     ) -> Result<Arc<Ledger>> {
-        let mut accounts = self.accounts.lock().expect("nothing panics under it");
-        let Some(point) = accounts.recovered.remove(&id) else {
-            return Err(Error::invalid(format!(
-                "session {id}: not among those that were recovered and neither resumed nor \
-                 forgotten since"
-            )));
+        let mut accounts = self.accounts();
+        let Some(waiting) = accounts.waiting.remove(&id) else {
+            let why = if accounts.open.contains(&id) {
+                "is in use; drop it first"
+            } else {
+                "does not wait to be resumed: it is in no checkpoint, or was forgotten"
+            };
+            return Err(Error::invalid(format!("session {id} {why}")));
         };
-        counters.set_serial(point.until);
-        Ok(accounts.enter(id, counters, point))
+        accounts.open.insert(id);
+        Ok(Arc::new(Ledger::resumed(id, waiting, Arc::clone(counters))))
+    }
+
+    /// The identity of a session; it has one from now on.
+    pub(crate) fn identify(&self, ledger: &Arc<Ledger>) -> SessionId {
+        if let Some(id) = ledger.id() {
+            return id;
+        }
+        let id = ledger.identify(|| {
+            let mut accounts = self.accounts();
+            accounts.made += 1;
+            let id = SessionId::new(self.life, accounts.made);
+            accounts.open.insert(id);
+            id
+        });
+        // What it has done until now must be in the next checkpoint.
+        let mut activity = self.activity();
+        activity.is_any = true;
+        if ledger.listed().is_some() && !activity.has(ledger) {
+            ledger.ask_again();
+        }
+        activity.list(ledger);
+        id
     }
 
     /// Ends the account of a session that is dropped.
-    pub(crate) fn close(&self, id: SessionId) {
-        self.accounts.lock().expect("nothing panics under it").open.remove(&id);
+    pub(crate) fn close(&self, ledger: &Arc<Ledger>) {
+        let Some(id) = ledger.id() else {
+            return self.activity().unlist(ledger);
+        };
+        let waiting = ledger.waiting();
+        let mut accounts = self.accounts();
+        accounts.open.remove(&id);
+        if waiting.point.until > 0 {
+            accounts.waiting.insert(id, waiting);
+        }
     }
 
-    /// Drops a recovered session for good; whether there was one.
-    pub(crate) fn forget(&self, id: SessionId) -> bool {
-        let mut accounts = self.accounts.lock().expect("nothing panics under it");
-        let was_there = accounts.recovered.remove(&id).is_some();
-        accounts.forgotten += u64::from(was_there);
-        was_there
-    }
-
-    /// Grows when a checkpoint to come has less of sessions than the one before.
-    pub(crate) fn revision(&self) -> u64 {
-        self.accounts.lock().expect("nothing panics under it").forgotten
-    }
-
-    /// Sessions of an earlier life that wait to be resumed.
-    pub(crate) fn recovered(&self) -> BTreeMap<SessionId, CommitPoint> {
-        self.accounts.lock().expect("nothing panics under it").recovered.clone()
-    }
-
-    /// What every session has done, for a checkpoint: during a cut.
-    pub(crate) fn commit_points(&self) -> BTreeMap<SessionId, CommitPoint> {
-        let accounts = self.accounts.lock().expect("nothing panics under it");
-        let open = accounts.open.values().map(|ledger| (ledger.id, ledger.present()));
-        let mut points: BTreeMap<_, _> = open.filter(|(_, point)| point.until > 0).collect();
-        points.extend(accounts.recovered.iter().map(|(id, point)| (*id, point.clone())));
-        points
-    }
-
-    /// Notes that these points are durable, and tells those who wait.
-    pub(crate) fn note_durable(&self, points: &BTreeMap<SessionId, CommitPoint>) {
-        let accounts = self.accounts.lock().expect("nothing panics under it");
-        for (id, ledger) in &accounts.open {
-            if let Some(point) = points.get(id) {
-                let mut durable = ledger.durable.lock().expect("nothing panics under it");
-                assert!(durable.until <= point.until, "commit points never go back");
-                durable.clone_from(point);
+    /// Drops those of the sessions that wait for which `is_over` holds, for good; how many.
+    pub(crate) fn forget(&self, mut is_over: impl FnMut(SessionId, &CommitPoint) -> bool) -> usize {
+        let mut accounts = self.accounts();
+        let Accounts { waiting, points, .. } = &mut *accounts;
+        let before = waiting.len();
+        waiting.retain(|id, waiting| {
+            let is_over = is_over(*id, &waiting.point);
+            if is_over {
+                points.remove(id);
             }
+            !is_over
+        });
+        let forgotten = before - waiting.len();
+        drop(accounts);
+        self.activity().is_any |= forgotten > 0;
+        forgotten
+    }
+
+    /// As [`forget`](Self::forget), one of them; whether there was one.
+    pub(crate) fn forget_one(&self, id: SessionId) -> bool {
+        let mut accounts = self.accounts();
+        let was_waiting = accounts.waiting.remove(&id).is_some();
+        if was_waiting {
+            accounts.points.remove(&id);
         }
         drop(accounts);
-        self.published.notify(usize::MAX);
+        self.activity().is_any |= was_waiting;
+        was_waiting
+    }
+
+    /// Sessions that wait to be resumed.
+    pub(crate) fn waiting(&self) -> BTreeMap<SessionId, CommitPoint> {
+        let accounts = self.accounts();
+        accounts.waiting.iter().map(|(id, waiting)| (*id, waiting.point.clone())).collect()
+    }
+
+    /// An operation that may change something begins in `version`, under the caller's guard: the
+    /// first one of its seat, or of its session.
+    #[cold]
+    pub(crate) fn begin(&self, version: u64, ledger: Option<&Arc<Ledger>>) {
+        let mut activity = self.activity();
+        activity.is_any = true;
+        if let Some(ledger) = ledger {
+            ledger.begin(version);
+            activity.list(ledger);
+        }
+    }
+
+    /// Numbers an operation of a session that others will overtake, under the caller's guard.
+    pub(crate) fn put_off(&self, version: u64, ledger: &Arc<Ledger>) -> u64 {
+        self.begin(version, Some(ledger));
+        ledger.put_off()
+    }
+
+    /// An operation that was put off takes effect, under the caller's guard.
+    pub(crate) fn catch_up(&self, version: u64, ledger: &Arc<Ledger>, serial: u64) {
+        self.begin(version, Some(ledger));
+        ledger.catch_up(serial);
+    }
+
+    /// Whether anything may have changed since the last checkpoint that was published.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.activity().is_any
+    }
+
+    /// The sessions that did something in the version that ends: during its cut.
+    pub(crate) fn end_version(&self) -> Ended {
+        let Activity { sessions, .. } = std::mem::take(&mut *self.activity());
+        Ended { sessions, points: Vec::new() }
+    }
+
+    /// Reads the commit points of a version that ended before `next` began. Yields now and then.
+    pub(crate) async fn read(&self, ended: &mut Ended, next: u64) {
+        let Ended { sessions, points } = ended;
+        for some in sessions.chunks(AT_ONCE) {
+            self.read_some(some, points, next);
+            yield_now().await;
+        }
+    }
+
+    fn read_some(&self, some: &[Arc<Ledger>], points: &mut Vec<CommitPoint>, next: u64) {
+        let mut accounts = self.accounts();
+        for ledger in some {
+            let point = ledger.at_end_before(next);
+            accounts.enter(ledger, &point);
+            points.push(point);
+        }
+    }
+
+    /// What every session with an identity had done when the last version ended.
+    pub(crate) fn points(&self) -> BTreeMap<SessionId, CommitPoint> {
+        self.accounts().points.clone()
+    }
+
+    /// Notes whether the checkpoint of a version was published, and then if it survives power cuts.
+    /// `next` is the version after it. Yields now and then.
+    pub(crate) async fn settle(&self, ended: Ended, next: u64, published: Option<bool>) {
+        let Ended { sessions, points } = ended;
+        self.activity().is_any |= published.is_none();
+        let is_durable = published == Some(true);
+        let points = points.into_iter().map(|point| is_durable.then_some(point));
+        let mut points = points.chain(repeat(None));
+        for some in sessions.chunks(AT_ONCE) {
+            self.settle_some(some.iter().zip(&mut points), next);
+            yield_now().await;
+        }
+        if is_durable {
+            self.published.notify(usize::MAX);
+        }
+    }
+
+    fn settle_some<'a>(
+        &'a self,
+        some: impl Iterator<Item = (&'a Arc<Ledger>, Option<CommitPoint>)>,
+        next: u64,
+    ) {
+        let mut activity = self.activity();
+        for (ledger, durable) in some {
+            ledger.set_listed(None);
+            // What is not durable is asked for again with the next checkpoint.
+            if ledger.is_asked_again(next) || durable.is_none() {
+                activity.list(ledger);
+            }
+            if let Some(point) = durable {
+                ledger.note_durable(point);
+            }
+        }
     }
 
     /// Notes that the checkpoint `token` failed, and that trying again will not help: who waits for
@@ -191,182 +376,15 @@ impl Sessions {
     pub(crate) fn published(&self) -> &Event {
         &self.published
     }
-}
 
-impl Accounts {
-    fn enter(
-        &mut self,
-        id: SessionId,
-        counters: &Arc<CachePadded<Counters>>,
-        durable: CommitPoint,
-    ) -> Arc<Ledger> {
-        // What an earlier life excluded stays so: whoever resumes does it again under a new number.
-        let excluded = durable.excluded.iter().copied().collect();
-        let ledger = Arc::new(Ledger {
-            id,
-            counters: Arc::clone(counters),
-            excluded: Mutex::new(excluded),
-            durable: Mutex::new(durable),
-        });
-        let before = self.open.insert(id, Arc::clone(&ledger));
-        assert!(before.is_none(), "an id has one session");
-        ledger
-    }
-}
-
-impl Ledger {
-    /// Operations so far.
-    pub(crate) fn serial(&self) -> u64 {
-        self.counters.serial()
+    fn accounts(&self) -> MutexGuard<'_, Accounts> {
+        self.accounts.lock().expect("nothing panics under it")
     }
 
-    /// What the newest checkpoint has.
-    pub(crate) fn durable(&self) -> CommitPoint {
-        self.durable.lock().expect("nothing panics under it").clone()
-    }
-
-    /// Whether the newest checkpoint has everything up to `serial`, but for what will never happen.
-    pub(crate) fn is_durable(&self, serial: u64) -> bool {
-        let durable = self.durable.lock().expect("nothing panics under it");
-        // What has caught up since is done, and not durable.
-        let excluded = self.excluded.lock().expect("nothing panics under it");
-        let mut missing = durable.excluded.iter().filter(|missing| **missing <= serial);
-        durable.until >= serial && missing.all(|missing| excluded.contains(missing))
-    }
-
-    /// Numbers an operation that others will overtake.
-    pub(crate) fn put_off(&self) -> u64 {
-        let serial = self.counters.serial() + 1;
-        self.excluded.lock().expect("nothing panics under it").insert(serial);
-        self.counters.advance();
-        serial
-    }
-
-    /// An operation that was put off takes effect, under the caller's guard.
-    pub(crate) fn catch_up(&self, serial: u64) {
-        let was_out = self.excluded.lock().expect("nothing panics under it").remove(&serial);
-        assert!(was_out, "operation {serial} was put off, once");
-    }
-
-    fn present(&self) -> CommitPoint {
-        // Read under the lock: who puts off is excluded before the serial counts it.
-        let excluded = self.excluded.lock().expect("nothing panics under it");
-        let until = self.serial();
-        CommitPoint { until, excluded: excluded.range(..=until).copied().collect() }
-    }
-}
-
-impl CommitPoint {
-    /// Whether the operation with this number is in the checkpoint.
-    #[must_use]
-    pub fn covers(&self, serial: u64) -> bool {
-        serial <= self.until && !self.excluded.contains(&serial)
-    }
-}
-
-impl fmt::Display for SessionId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:032x}", self.0)
-    }
-}
-
-impl fmt::Debug for SessionId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "SessionId({self})")
-    }
-}
-
-impl FromStr for SessionId {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let is_plain = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let number = is_plain.then(|| u128::from_str_radix(text, 16).ok()).flatten();
-        number.map(Self).ok_or_else(|| {
-            Error::invalid(format!("session id {text:?}: must be 32 hexadecimal digits"))
-        })
-    }
-}
-
-impl From<SessionId> for String {
-    fn from(id: SessionId) -> Self {
-        id.to_string()
-    }
-}
-
-impl TryFrom<String> for SessionId {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self> {
-        text.parse()
+    fn activity(&self) -> MutexGuard<'_, Activity> {
+        self.activity.lock().expect("nothing panics under it")
     }
 }
 
 #[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-
-    fn counters() -> Arc<CachePadded<Counters>> {
-        Arc::default()
-    }
-
-    #[test]
-    fn what_is_put_off_is_excluded_until_it_catches_up() {
-        let sessions = Sessions::new(9, BTreeMap::new());
-        let counters = counters();
-        let ledger = sessions.open(&counters);
-        counters.advance();
-        let serial = ledger.put_off();
-        counters.advance();
-        let points = sessions.commit_points();
-        assert_eq!(points[&ledger.id], CommitPoint { until: 3, excluded: vec![2] });
-        assert!(points[&ledger.id].covers(3) && !points[&ledger.id].covers(serial));
-        ledger.catch_up(serial);
-        assert!(sessions.commit_points()[&ledger.id].covers(serial));
-    }
-
-    /// A commit point says what of a session is there, whoever has read it before: once what an
-    /// earlier life had excluded was left out when its session was resumed.
-    #[test]
-    fn what_was_excluded_stays_so_in_the_next_life() {
-        let point = CommitPoint { until: 9, excluded: vec![4, 6] };
-        let id = "00000000000000070000000000000001".parse().expect("an id");
-        let sessions = Sessions::new(8, [(id, point)].into());
-        let counters = counters();
-        let ledger = sessions.resume(id, &counters).expect("recovered");
-        assert!(ledger.is_durable(9));
-        counters.advance();
-        let next = CommitPoint { until: 10, excluded: vec![4, 6] };
-        assert_eq!(sessions.commit_points()[&id], next);
-    }
-
-    #[test]
-    fn a_recovered_session_is_resumed_once_and_stays_in_checkpoints_until_then() {
-        let first = Sessions::new(1, BTreeMap::new());
-        let (one, two) = (counters(), counters());
-        let [a, b] = [&one, &two].map(|counters| first.open(counters));
-        one.advance();
-        two.advance();
-        let second = Sessions::new(2, first.commit_points());
-        assert_eq!(second.recovered().len(), 2);
-        let resumed = counters();
-        let ledger = second.resume(a.id, &resumed).expect("recovered");
-        assert_eq!(ledger.serial(), 1);
-        assert!(second.resume(a.id, &counters()).is_err());
-        resumed.advance();
-        let points = second.commit_points();
-        assert_eq!((points[&a.id].until, points[&b.id].until), (2, 1));
-        assert!(second.forget(b.id) && !second.forget(b.id));
-        second.close(a.id);
-        assert!(second.commit_points().is_empty());
-    }
-
-    #[test]
-    fn ids_are_text_and_back() {
-        let id = SessionId(0x1234 << 64 | 7);
-        assert_eq!(id.to_string().parse::<SessionId>().expect("its own text"), id);
-        for text in ["", "12", "+0000000000000000000000000000001", "zz"] {
-            assert!(text.parse::<SessionId>().is_err(), "{text}");
-        }
-    }
-}
+mod tests;

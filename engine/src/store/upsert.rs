@@ -91,7 +91,7 @@ impl Core {
         tools: Tools<'_>,
     ) -> Result<Step<()>> {
         self.check_write()?;
-        if self.phase.is_cut() {
+        if self.must_wait(&tools) {
             return Ok(Step::Blocked(Blocked::Cut));
         }
         let value = encode_value::<V>(value)?;

@@ -1,0 +1,208 @@
+//! Sessions over versions, checkpoints and lives.
+
+use super::*;
+use kvick_runtime::block_on;
+
+/// A session, and the counters of its seat.
+struct One {
+    ledger: Arc<Ledger>,
+    counters: Arc<CachePadded<Counters>>,
+}
+
+impl One {
+    fn new() -> Self {
+        let counters = Arc::default();
+        Self { ledger: Sessions::open(&counters), counters }
+    }
+
+    fn resumed(sessions: &Sessions, id: SessionId) -> Result<Self> {
+        let counters = Arc::default();
+        Ok(Self { ledger: sessions.resume(id, &counters)?, counters })
+    }
+
+    /// One operation; its number.
+    fn operate(&self, sessions: &Sessions, version: u64) -> u64 {
+        sessions.begin(version, Some(&self.ledger));
+        let number = self.ledger.upcoming();
+        self.counters.advance();
+        assert_eq!(self.ledger.serial(), number);
+        number
+    }
+}
+
+fn checkpoint(sessions: &Sessions, next: u64) -> BTreeMap<SessionId, CommitPoint> {
+    let mut ended = sessions.end_version();
+    block_on(sessions.read(&mut ended, next));
+    let points = ended.points();
+    block_on(sessions.settle(ended, next, Some(true)));
+    points
+}
+
+fn point(until: u64, excluded: &[u64], version: u64) -> CommitPoint {
+    CommitPoint { until, excluded: excluded.iter().copied().collect(), version }
+}
+
+#[test]
+fn what_is_put_off_is_excluded_until_it_catches_up() {
+    let sessions = Sessions::new(9, BTreeMap::new());
+    let one = One::new();
+    let id = sessions.identify(&one.ledger);
+    one.operate(&sessions, 1);
+    let serial = sessions.put_off(1, &one.ledger);
+    one.operate(&sessions, 1);
+    assert_eq!(checkpoint(&sessions, 2)[&id], point(3, &[2], 1));
+    sessions.catch_up(2, &one.ledger, serial);
+    assert_eq!(checkpoint(&sessions, 3)[&id], point(3, &[], 2));
+}
+
+/// Commit points are read when operations go on again, and must not show what those do.
+#[test]
+fn what_the_next_version_does_is_not_in_the_point_of_the_one_before() {
+    let sessions = Sessions::new(9, BTreeMap::new());
+    let (one, idle) = (One::new(), One::new());
+    let id = sessions.identify(&one.ledger);
+    one.operate(&sessions, 1);
+    idle.operate(&sessions, 1);
+    let serial = sessions.put_off(1, &one.ledger);
+    let mut ended = sessions.end_version();
+    sessions.catch_up(2, &one.ledger, serial);
+    one.operate(&sessions, 2);
+    block_on(sessions.read(&mut ended, 2));
+    assert_eq!(ended.points()[&id], point(2, &[2], 1));
+    block_on(sessions.settle(ended, 2, Some(true)));
+    assert_eq!(one.ledger.durable(), point(2, &[2], 1));
+    assert_eq!(idle.ledger.durable(), point(1, &[], 1));
+    assert_eq!(checkpoint(&sessions, 3), [(id, point(3, &[], 2))].into());
+    assert!(checkpoint(&sessions, 4).is_empty(), "it did nothing since");
+}
+
+#[test]
+fn what_was_not_published_is_in_the_next_checkpoint() {
+    let sessions = Sessions::new(9, BTreeMap::new());
+    let one = One::new();
+    let id = sessions.identify(&one.ledger);
+    one.operate(&sessions, 1);
+    let ended = sessions.end_version();
+    assert!(!sessions.is_outdated());
+    block_on(sessions.settle(ended, 2, None));
+    assert!(sessions.is_outdated());
+    assert_eq!(one.ledger.durable().until, 0);
+    assert_eq!(checkpoint(&sessions, 3)[&id], point(1, &[], 1));
+    assert_eq!(one.ledger.durable().until, 1);
+    assert!(!sessions.is_outdated());
+}
+
+/// Batches that were dropped while their keys were on the device left their numbers in every
+/// later checkpoint: 298,612 of them after 300 batches, in a manifest of four megabytes.
+#[test]
+fn what_is_given_up_is_taken_by_the_next_operations() {
+    let sessions = Sessions::new(9, BTreeMap::new());
+    let one = One::new();
+    let id = sessions.identify(&one.ledger);
+    for round in 1..=300 {
+        let batch: Vec<u64> = (0..10).map(|_| sessions.put_off(round, &one.ledger)).collect();
+        assert_eq!(batch, Vec::from_iter(1..=10));
+        batch.into_iter().for_each(|serial| one.ledger.give_up(serial));
+    }
+    assert_eq!(sessions.points(), BTreeMap::new());
+    let serials = one.ledger.upcoming_many(12);
+    assert_eq!(serials, Vec::from_iter(1..=12));
+    for serial in serials {
+        let until = serial.clamp(11, 12) - 1;
+        assert_eq!(checkpoint(&sessions, 300 + serial)[&id].until, until);
+        assert_eq!(one.operate(&sessions, 300 + serial), serial);
+    }
+    assert_eq!(checkpoint(&sessions, 400)[&id], point(12, &[], 312));
+}
+
+/// What an earlier life had excluded stayed excluded for ever, also when it was done again: the
+/// next crash told to do it once more.
+#[test]
+fn what_was_excluded_and_is_done_again_leaves_the_list() {
+    let id = "00000000000000070000000000000001".parse().expect("an id");
+    let sessions = Sessions::new(8, [(id, point(9, &[4, 6, 7], 3))].into());
+    let one = One::resumed(&sessions, id).expect("it waits");
+    assert_eq!((one.ledger.serial(), one.ledger.upcoming()), (9, 4));
+    assert_eq!(one.ledger.upcoming_many(5), [4, 6, 7, 10, 11]);
+    assert!(one.ledger.is_durable(&one.ledger.present()));
+    assert_eq!(one.operate(&sessions, 5), 4);
+    assert!(!one.ledger.is_durable(&one.ledger.present()));
+    assert_eq!(checkpoint(&sessions, 6)[&id], point(9, &[6, 7], 5));
+    assert!(one.ledger.is_durable(&one.ledger.present()));
+    assert_eq!(sessions.put_off(6, &one.ledger), 6);
+    assert_eq!(one.operate(&sessions, 6), 7);
+    assert_eq!(one.operate(&sessions, 6), 10);
+    assert_eq!(checkpoint(&sessions, 7)[&id], point(10, &[6], 6));
+    one.ledger.give_up(6);
+    assert_eq!(one.operate(&sessions, 7), 6);
+    assert_eq!(one.operate(&sessions, 7), 11);
+    assert_eq!(checkpoint(&sessions, 8)[&id], point(11, &[], 7));
+}
+
+/// Sessions that nobody can come back to were kept in every manifest for ever.
+#[test]
+fn sessions_without_an_identity_are_not_kept() {
+    let sessions = Sessions::new(9, BTreeMap::new());
+    for _ in 0..1000 {
+        let one = One::new();
+        one.operate(&sessions, 1);
+        sessions.close(&one.ledger);
+    }
+    assert!(sessions.activity().sessions.is_empty(), "not even until the next checkpoint");
+    let (kept, other) = (One::new(), One::new());
+    kept.operate(&sessions, 1);
+    other.operate(&sessions, 1);
+    assert!(checkpoint(&sessions, 2).is_empty());
+    let id = sessions.identify(&kept.ledger);
+    assert!(sessions.is_outdated());
+    assert_eq!(checkpoint(&sessions, 3), [(id, point(1, &[], 1))].into());
+    assert_eq!(sessions.points().len(), 1);
+}
+
+/// One that is asked for its identity while a checkpoint is being taken, too late for that one.
+#[test]
+fn an_identity_that_comes_too_late_is_in_the_next_checkpoint() {
+    let sessions = Sessions::new(9, BTreeMap::new());
+    let one = One::new();
+    one.operate(&sessions, 1);
+    let mut ended = sessions.end_version();
+    block_on(sessions.read(&mut ended, 2));
+    let id = sessions.identify(&one.ledger);
+    block_on(sessions.settle(ended, 2, Some(true)));
+    assert!(sessions.is_outdated() && sessions.points().is_empty());
+    assert_eq!(checkpoint(&sessions, 3)[&id], point(1, &[], 1));
+    assert!(checkpoint(&sessions, 4).is_empty(), "once is enough");
+}
+
+#[test]
+fn a_session_that_was_dropped_is_resumed_in_the_same_life() {
+    let sessions = Sessions::new(9, BTreeMap::new());
+    let one = One::new();
+    let id = sessions.identify(&one.ledger);
+    one.operate(&sessions, 1);
+    let error = One::resumed(&sessions, id).map(drop).expect_err("it is open");
+    assert!(error.to_string().contains("in use"), "{error}");
+    sessions.close(&one.ledger);
+    assert_eq!(sessions.waiting()[&id], point(1, &[], 1));
+    let again = One::resumed(&sessions, id).expect("it waits");
+    assert_eq!(again.operate(&sessions, 1), 2);
+    assert_eq!(checkpoint(&sessions, 2)[&id], point(2, &[], 1));
+    assert_eq!(again.ledger.durable().until, 2);
+    sessions.close(&again.ledger);
+    assert!(sessions.forget_one(id) && !sessions.forget_one(id));
+    assert!(sessions.is_outdated() && sessions.points().is_empty());
+    assert!(One::resumed(&sessions, id).is_err());
+}
+
+#[test]
+fn old_sessions_are_forgotten_together() {
+    let id = |number| SessionId::new(1, number);
+    let points = (1..=9).map(|number| (id(number), point(5, &[], number)));
+    let sessions = Sessions::new(2, points.collect());
+    let open = One::resumed(&sessions, id(1)).expect("it waits");
+    assert_eq!(sessions.forget(|_id, point| point.version < 8), 6);
+    let left: Vec<SessionId> = sessions.points().into_keys().collect();
+    assert_eq!(left, [id(1), id(8), id(9)]);
+    sessions.close(&open.ledger);
+    assert_eq!(sessions.waiting().len(), 3);
+}

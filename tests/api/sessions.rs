@@ -1,0 +1,145 @@
+//! Which sessions are kept, and how their operations are numbered.
+
+use std::sync::Arc;
+
+use kvick::io::MemoryDirectory;
+use kvick::runtime::block_on;
+use kvick::{ByteSize, Config, ErrorKind, FasterKv, Result};
+
+fn config() -> Config {
+    Config::default()
+        .with_memory(ByteSize::kib(256))
+        .with_page_size(ByteSize::kib(4))
+        .with_segment_size(ByteSize::kib(32))
+        .with_huge_pages(false)
+}
+
+async fn open(directory: &MemoryDirectory) -> Result<FasterKv<u64, u64>> {
+    let builder = FasterKv::builder(config()).directory(Arc::new(directory.clone()));
+    builder.open_in_directory().await
+}
+
+/// Workers hold their sessions until the store is closed, and nobody ever asks for their ids: all
+/// of them were recovered by every later life, a thousand after ten, and stayed in the manifest.
+#[test]
+fn sessions_without_an_identity_do_not_pile_up() -> Result<()> {
+    block_on(async {
+        let directory = MemoryDirectory::new();
+        for _life in 0..10 {
+            let store = open(&directory).await?;
+            assert!(store.recovered_sessions().is_empty());
+            let mut sessions = Vec::new();
+            for _ in 0..100 {
+                sessions.push(store.session()?);
+            }
+            for session in &mut sessions {
+                session.upsert(&1, &1).await?;
+            }
+            store.close().await?;
+        }
+        Ok(())
+    })
+}
+
+/// Nothing but the list of sessions had changed, so closing took no checkpoint, and the session was
+/// there again.
+#[test]
+fn what_is_forgotten_stays_so_when_nothing_else_happens() -> Result<()> {
+    block_on(async {
+        let directory = MemoryDirectory::new();
+        let store = open(&directory).await?;
+        let mut ids = Vec::new();
+        for _ in 0..3 {
+            let mut session = store.session()?;
+            ids.push(session.id());
+            session.upsert(&1, &1).await?;
+        }
+        store.close().await?;
+        let store = open(&directory).await?;
+        assert_eq!(store.recovered_sessions().len(), 3);
+        assert!(store.forget_session(ids[0]));
+        assert!(!store.forget_session(ids[0]), "once");
+        store.close().await?;
+        let store = open(&directory).await?;
+        assert!(store.recovered_sessions().keys().eq(&ids[1..]));
+        let newest = store.checkpoint().await?.token.version();
+        assert_eq!(store.forget_sessions(|id, point| point.version < newest && id == ids[1]), 1);
+        store.close().await?;
+        let store = open(&directory).await?;
+        assert!(store.recovered_sessions().keys().eq(&ids[2..]));
+        store.close().await
+    })
+}
+
+/// An identity that is asked for late is kept all the same.
+#[test]
+fn asking_for_an_identity_is_a_change() -> Result<()> {
+    block_on(async {
+        let directory = MemoryDirectory::new();
+        let store = open(&directory).await?;
+        let mut session = store.session()?;
+        session.upsert(&1, &1).await?;
+        assert!(store.checkpoint().await?.sessions.is_empty());
+        let id = session.id();
+        store.close().await?;
+        drop(session);
+        let store = open(&directory).await?;
+        assert_eq!(store.recovered_sessions()[&id].until, 1);
+        store.close().await
+    })
+}
+
+/// A client that loses its connection comes back to the same process: its session was gone until
+/// the next life.
+#[test]
+fn a_session_that_was_dropped_is_resumed_in_the_same_life() -> Result<()> {
+    block_on(async {
+        let directory = MemoryDirectory::new();
+        let mut id = None;
+        for life in 0..3 {
+            let store = open(&directory).await?;
+            for round in 0..3 {
+                let mut session = match id {
+                    Some(id) => store.resume_session(id)?,
+                    None => store.session()?,
+                };
+                let id = *id.get_or_insert(session.id());
+                assert_eq!(session.serial(), life * 3 + round);
+                let error = store.resume_session(id).expect_err("it is in use");
+                assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+                session.upsert(&round, &life).await?;
+                if round == 1 {
+                    let taken = store.checkpoint().await?;
+                    assert_eq!(taken.sessions[&id].until, life * 3 + 2);
+                    assert_eq!(session.commit_point().until, life * 3 + 2);
+                }
+            }
+            store.close().await?;
+        }
+        Ok(())
+    })
+}
+
+/// A checkpoint names the sessions that did something since the one before.
+#[test]
+fn a_checkpoint_says_nothing_of_idle_sessions_and_keeps_them() -> Result<()> {
+    block_on(async {
+        let directory = MemoryDirectory::new();
+        let store = open(&directory).await?;
+        let (mut busy, mut idle) = (store.session()?, store.session()?);
+        let ids = [busy.id(), idle.id()];
+        idle.upsert(&1, &1).await?;
+        busy.upsert(&2, &2).await?;
+        assert_eq!(store.checkpoint().await?.sessions.len(), 2);
+        busy.upsert(&3, &3).await?;
+        assert!(store.checkpoint().await?.sessions.keys().eq(&ids[..1]));
+        assert_eq!((busy.commit_point().until, idle.commit_point().until), (2, 1));
+        idle.wait_durable().await?;
+        store.close().await?;
+        drop((busy, idle));
+        let store = open(&directory).await?;
+        let points = store.recovered_sessions();
+        assert_eq!(ids.map(|id| points[&id].until), [2, 1]);
+        store.close().await
+    })
+}

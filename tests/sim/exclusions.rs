@@ -1,0 +1,204 @@
+//! Requests that are numbered, each done once over any number of crashes.
+//!
+//! Once the numbers that a crash had excluded stayed in the list after they were done again, so the
+//! next crash told to do them once more: a million additions in four lives summed to 1,002,433.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kvick::io::sim::{Random, SimDisk, SimOptions};
+use kvick::runtime::Simulation;
+use kvick::{CheckpointKind, CommitPoint, FasterKv, Session};
+use tests::crash::{Camera, Shared};
+use tests::polling::AtMost;
+use tests::simulated::{Site, World, seeds, two_pages};
+
+/// Requests of one history: request `n` adds one to `key_of(n)`.
+const REQUESTS: u64 = 2_400;
+const KEYS: u64 = 1_200;
+/// Crashes of one history.
+const CRASHES: u32 = 6;
+const BATCH: usize = 60;
+
+#[test]
+fn each_request_is_done_once_over_many_crashes() {
+    let counts = Shared::new((0, 0));
+    seeds(8, |seed| {
+        let (excluded, again) = history(seed);
+        let mut counts = counts.lock();
+        *counts = (counts.0 + excluded, counts.1 + again);
+    });
+    let (excluded, again) = *counts.lock();
+    assert!(excluded > 0, "no crash fell into a batch");
+    assert!(again > 0, "no number was excluded by two crashes");
+}
+
+/// One history; how many numbers crashes excluded, and how many of them more than one did.
+fn history(seed: u64) -> (u64, u64) {
+    let mut random = Random::new(seed ^ 0x0e4c);
+    let mut disk = SimDisk::new(seed, SimOptions::default());
+    let (mut excluded, mut again) = (0, 0);
+    let mut last = CommitPoint::default();
+    for life in 0..=CRASHES {
+        let chance = if life == CRASHES { 0.0 } else { 0.05 };
+        let camera = Camera::new(disk.clone(), Shared::new(()), chance, random.fork());
+        let camera = Arc::new(camera);
+        let simulation = Simulation::new(seed ^ u64::from(life) << 32);
+        simulation.add_source(camera.clone());
+        let site = Site { handle: simulation.handle(), disk: disk.clone(), seed };
+        // Far enough for the next crash to come somewhere in the middle.
+        let until = REQUESTS * u64::from(life + 2) / u64::from(CRASHES + 2);
+        let fork = random.fork();
+        let point = simulation.run(live(site, until, fork));
+        excluded += point.excluded.len();
+        again +=
+            point.excluded.iter().filter(|serial| last.excluded.contains(*serial)).count() as u64;
+        last = point;
+        let mut images = camera.take();
+        disk = match images.len() {
+            0 => disk.crash(random.next_u64()),
+            some => images.swap_remove(random.index(some)).disk,
+        };
+    }
+    (excluded, again)
+}
+
+/// One life: looks whether exactly the requests of the commit point were done, and goes on up to
+/// request `until`. Gives the commit point.
+async fn live(site: Site, until: u64, mut random: Random) -> CommitPoint {
+    let config = site.small_config().with_checkpoint_on_close(false);
+    let store: FasterKv<u64, u64> = site.open(config).await;
+    let waiting = store.recovered_sessions();
+    assert!(waiting.len() <= 1, "there was one session: {waiting:?}");
+    let mut session = match waiting.keys().next() {
+        Some(id) => store.resume_session(*id).expect("it waits"),
+        None => store.session().expect("open"),
+    };
+    let _id = session.id();
+    let point = session.commit_point();
+    check(&store, |serial| point.covers(serial)).await;
+    while session.next_serial() <= until {
+        if random.chance(0.2) {
+            store.flush_and_evict().await.expect("a sound disk");
+        }
+        if random.chance(0.2) {
+            let kind = [CheckpointKind::FoldOver, CheckpointKind::Snapshot][random.index(2)];
+            // It goes on beside the batch that follows.
+            drop(store.checkpoint().kind(kind).without_index().start());
+        }
+        some_requests(&mut session, until, &mut random).await;
+    }
+    assert_eq!(session.serial(), until);
+    check(&store, |serial| serial <= until).await;
+    // As it would be when the power fails: nobody drops anything.
+    std::mem::forget(session);
+    point
+}
+
+/// As a user does it who knows what each number stands for.
+async fn some_requests(session: &mut Session<u64, u64>, until: u64, random: &mut Random) {
+    if random.chance(0.2) {
+        let serial = session.next_serial();
+        let add = |sum: Option<u64>| sum.unwrap_or(0) + 1;
+        session.rmw(&key_of(serial), add).await.expect("a sound disk");
+        assert_eq!(session.serial(), serial);
+        return;
+    }
+    let mut serials = session.next_serials(BATCH);
+    serials.retain(|serial| *serial <= until);
+    let keys: Vec<u64> = serials.into_iter().map(key_of).collect();
+    let polls = if random.chance(0.3) {
+        1 + u32::try_from(random.below(4)).expect("small")
+    } else {
+        u32::MAX
+    };
+    let batch = AtMost::new(polls, session.rmw_many(&keys, add_one));
+    if let Some(done) = batch.await {
+        done.expect("a sound disk");
+    }
+}
+
+/// Keys that are on the device when a batch is dropped: their numbers stayed excluded for ever, 300
+/// batches of a thousand made a manifest of four megabytes.
+#[test]
+fn numbers_of_dropped_batches_are_taken_again() {
+    seeds(5, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        world.simulation.run(async {
+            let store: FasterKv<u64, u64> = site.open(two_pages()).await;
+            let keys: Vec<u64> = (0..200).collect();
+            let mut session = store.session().expect("open");
+            let id = session.id();
+            for key in &keys {
+                session.upsert(key, &0).await.expect("a sound disk");
+            }
+            assert_eq!(session.next_serials(3), [201, 202, 203]);
+            for _round in 0..30 {
+                store.flush_and_evict().await.expect("a sound disk");
+                let _ = AtMost::new(1, session.rmw_many(&keys, add_one)).await;
+                let taken = store.checkpoint().without_index().await.expect("a sound disk");
+                let point = &taken.sessions[&id];
+                assert!(point.until <= 400 && point.excluded.ranges().count() < 5, "{point:?}");
+            }
+            assert!(session.next_serial() <= 400, "no key was left over");
+            while session.next_serial() <= 400 {
+                session.upsert(&1000, &0).await.expect("a sound disk");
+            }
+            let taken = store.checkpoint().without_index().await.expect("a sound disk");
+            let point = &taken.sessions[&id];
+            assert!(point.until == 400 && point.excluded.is_empty(), "{point:?}");
+        });
+    });
+}
+
+/// A batch that is dropped has done some of its keys; the numbers say which.
+#[test]
+fn the_numbers_of_a_batch_say_which_keys_are_done() {
+    seeds(5, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        world.simulation.run(async {
+            let store: FasterKv<u64, u64> = site.open(two_pages()).await;
+            let keys: Vec<u64> = (0..300).collect();
+            let mut session = store.session().expect("open");
+            session.upsert(&1000, &0).await.expect("a sound disk");
+            let serials = session.next_serials(keys.len());
+            assert!(serials.iter().copied().eq(2..302));
+            for key in &keys[..150] {
+                store.upsert(key, &0).await.expect("a sound disk");
+            }
+            store.flush_and_evict().await.expect("a sound disk");
+            let done = AtMost::new(1, session.rmw_many(&keys, add_one)).await;
+            assert!(done.is_none(), "half of the keys are on the device");
+            let undone = session.next_serials(keys.len());
+            for (key, serial) in keys.iter().zip(&serials) {
+                let value = store.read(key).await.expect("a sound disk");
+                let is_done = value.unwrap_or(0) == 1;
+                assert_eq!(is_done, !undone.contains(serial), "key {key}, number {serial}");
+            }
+            assert_eq!(undone[..150], serials[..150]);
+        });
+    });
+}
+
+fn add_one(_place: usize, sum: Option<u64>) -> u64 {
+    sum.unwrap_or(0) + 1
+}
+
+/// Request numbers are spread over the keys, so neighbours are hot and cold.
+fn key_of(serial: u64) -> u64 {
+    serial.wrapping_mul(0x9e37_79b9_7f4a_7c15) % KEYS
+}
+
+async fn check(store: &FasterKv<u64, u64>, is_done: impl Fn(u64) -> bool) {
+    let mut expected: BTreeMap<u64, u64> = BTreeMap::new();
+    for serial in (1..=REQUESTS).filter(|serial| is_done(*serial)) {
+        *expected.entry(key_of(serial)).or_default() += 1;
+    }
+    let keys: Vec<u64> = (0..KEYS).collect();
+    let found = store.read_many(&keys).await.expect("a sound disk");
+    for (key, found) in keys.iter().zip(found) {
+        assert_eq!(found, expected.get(key).copied(), "key {key}");
+    }
+}
