@@ -9,6 +9,7 @@
 //! future costs over the same walk as a plain call.
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use benches::keys::key_of;
 use benches::payload::Payload;
@@ -262,5 +263,37 @@ fn parts(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(micro, parts, reads, writes, appends, codecs);
+/// What it costs that many sessions are open: one more, and the cut of a checkpoint, after all of
+/// them did something, and after one did.
+fn sessions(criterion: &mut Criterion) {
+    let store = words(1 << 10);
+    for open in [1_000, 10_000, 100_000] {
+        let mut sessions: Vec<_> = (0..open).map(|_| store.session().expect("a session")).collect();
+        let mut group = criterion.benchmark_group(format!("sessions/{open}"));
+        group.sample_size(10);
+        group.bench_function("one_more", |bencher| {
+            bencher.iter(|| store.session().expect("a session"));
+        });
+        for (name, busy) in [("cut/all_busy", open), ("cut/one_busy", 1)] {
+            group.bench_function(name, |bencher| {
+                bencher.iter_custom(|times| {
+                    (0..times).map(|_| cut(&store, &mut sessions[..busy])).sum()
+                });
+            });
+        }
+        group.finish();
+    }
+}
+
+fn cut(store: &Words, busy: &mut [Session<u64, u64>]) -> Duration {
+    block_on(async {
+        for session in busy {
+            session.upsert(&key_of(1), &1).await.expect("an update in place");
+        }
+        let taken = store.checkpoint().snapshot().without_index().await;
+        taken.expect("memory is sound").times.cut
+    })
+}
+
+criterion_group!(micro, parts, reads, writes, appends, codecs, sessions);
 criterion_main!(micro);
