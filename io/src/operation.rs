@@ -4,6 +4,9 @@
 //! calls, made one after the other by whichever backend holds it: one for each extent, more if the
 //! kernel transfers less than it was asked to. It ends complete or with an error, never short.
 
+#[cfg(all(test, not(loom)))]
+pub(crate) mod tests;
+
 use std::io;
 use std::mem;
 use std::ops::Range;
@@ -263,8 +266,11 @@ impl Operation {
             run.lose_turn(cause);
         }
         let error = self.explain(io::Error::other(cause));
-        let Self { current, later, buf, sink, .. } = self;
+        let Self { current, later, buf, hold, sink, .. } = self;
         mem::forget((current, later, buf));
+        // Before the future knows, as ever. Whoever takes the lock next waits for what the kernel
+        // still does in the segments, as after the death of a process.
+        drop(hold);
         sink.complete(Transfer { result: Err(error), buf: None });
     }
 
@@ -370,121 +376,4 @@ impl std::error::Error for Explained {
 
 fn is_transient(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
-}
-
-#[cfg(all(test, not(loom)))]
-pub(crate) mod tests {
-    use super::*;
-    use crate::completion::{Completion, OpTable};
-    use crate::root::{Access, Creation, Root};
-
-    /// A file of 64 KiB in a directory that is deleted with the result.
-    pub(crate) fn scratch() -> (tempfile::TempDir, Arc<StorageFile>) {
-        let directory = tempfile::tempdir().expect("scratch works");
-        let root = Root::open(directory.path()).expect("scratch works");
-        let access = Access::write(Creation::New);
-        let file = StorageFile::open(&root, "scratch", access).expect("scratch works");
-        assert_eq!(file.write_at(&[7; 65_536], 0).expect("scratch works"), 65_536);
-        (directory, Arc::new(file))
-    }
-
-    /// An operation on extents of `lens` bytes, one after the other, in the same file.
-    pub(crate) fn operation(
-        kind: Kind,
-        file: &Arc<StorageFile>,
-        lens: &[usize],
-    ) -> (Completion, Operation) {
-        let (completion, sink) = OpTable::begin(&OpTable::new());
-        let mut offset = 0;
-        let mut extents = lens.iter().map(|&len| {
-            let extent = Extent { file: Arc::clone(file), offset, len };
-            offset += len as u64;
-            extent
-        });
-        let first = extents.next().expect("at least one extent");
-        let extents = Extents { first, rest: extents.collect() };
-        let buf = AlignedBuf::zeroed(lens.iter().sum());
-        (completion, Operation::transfer(kind, extents, buf, sink))
-    }
-
-    fn expect_more(progress: Progress) {
-        assert!(matches!(progress, Progress::More), "{progress:?}");
-    }
-
-    fn expect_error(progress: Progress) -> io::Error {
-        let Progress::Finished(Err(error)) = progress else { panic!("{progress:?}") };
-        error
-    }
-
-    #[test]
-    fn short_transfers_go_on_where_they_stopped() {
-        let (_directory, file) = scratch();
-        let (_completion, mut read) = operation(Kind::Read, &file, &[4096, 8192]);
-        assert_eq!(read.call().range, 0..4096);
-        expect_more(read.advance(Ok(512)));
-        assert_eq!((read.call().range, read.call().offset), (512..4096, 512));
-        expect_more(read.advance(Ok(3584)));
-        assert_eq!((read.call().range, read.call().offset), (4096..12_288, 4096));
-        assert!(matches!(read.advance(Ok(8192)), Progress::Finished(Ok(()))));
-    }
-
-    #[test]
-    fn no_progress_is_an_error() {
-        let (directory, file) = scratch();
-        let (_completion, mut read) = operation(Kind::Read, &file, &[4096]);
-        expect_more(read.advance(Ok(512)));
-        let error = expect_error(read.advance(Ok(0)));
-        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
-        let (_completion, mut write) = operation(Kind::Write, &file, &[4096]);
-        assert_eq!(expect_error(write.advance(Ok(0))).kind(), io::ErrorKind::WriteZero);
-        // As a reader in another process finds it: shrunk by the one that deleted it.
-        std::fs::remove_file(directory.path().join("scratch")).unwrap();
-        let (_completion, mut read) = operation(Kind::Read, &file, &[4096]);
-        assert_eq!(expect_error(read.advance(Ok(0))).kind(), io::ErrorKind::NotFound);
-    }
-
-    #[test]
-    fn interruptions_are_retried_but_not_for_ever() {
-        let (_directory, file) = scratch();
-        let (_completion, mut read) = operation(Kind::Read, &file, &[4096]);
-        for _ in 0..MAX_RETRIES {
-            expect_more(read.advance(Err(io::ErrorKind::Interrupted.into())));
-        }
-        let error = expect_error(read.advance(Err(io::ErrorKind::WouldBlock.into())));
-        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
-    }
-
-    #[test]
-    fn errors_keep_their_kind_and_name_the_file() {
-        let (_directory, file) = scratch();
-        let (_completion, mut write) = operation(Kind::Write, &file, &[4096]);
-        let error = expect_error(write.advance(Err(io::ErrorKind::StorageFull.into())));
-        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-        assert!(error.to_string().contains("writing scratch at offset 0"), "{error}");
-    }
-
-    /// A dropped write of several segments, or one that the kernel cut short, went on to its end:
-    /// its later calls changed files when the directory was open to another store already.
-    #[test]
-    fn a_dropped_operation_stops_between_its_calls() {
-        let (_directory, file) = scratch();
-        let steps: [fn() -> io::Result<usize>; 3] =
-            [|| Ok(512), || Ok(4096), || Err(io::ErrorKind::Interrupted.into())];
-        for answer in steps {
-            for kind in [Kind::Read, Kind::Write] {
-                let (completion, mut dropped) = operation(kind, &file, &[4096, 8192]);
-                assert_eq!(dropped.call().range, 0..4096);
-                drop(completion);
-                assert!(matches!(dropped.advance(answer()), Progress::Finished(Err(_))));
-            }
-        }
-    }
-
-    #[test]
-    fn no_call_is_longer_than_a_gibibyte() {
-        let (_directory, file) = scratch();
-        let (_completion, mut read) = operation(Kind::Read, &file, &[4096]);
-        read.current.len = 3 << 30;
-        assert_eq!(read.call().range.len(), 1 << 30);
-    }
 }
