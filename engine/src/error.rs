@@ -54,6 +54,8 @@ pub enum ErrorKind {
     StorageFull,
     /// The system lacks descriptors, tasks or memory for a moment. Nothing was done; retry later.
     Unavailable,
+    /// Entries were truncated before a reader came to them. Go on where the log begins.
+    Truncated,
     /// The log has used up its addresses. What is in it stays readable; go on in a new one.
     AddressesExhausted,
     /// The operating system refused an operation on a file; the source says why.
@@ -212,6 +214,13 @@ impl Error {
         Self::new(ErrorKind::Closed, format!("the {name} is closed"))
     }
 
+    /// `at` is the address that a reader had come to.
+    #[cold]
+    pub(crate) fn truncated(at: u64) -> Self {
+        let message = format!("entries from address {at} on were truncated before they were read");
+        Self::new(ErrorKind::Truncated, message)
+    }
+
     #[cold]
     pub(crate) fn completed() -> Self {
         Self::new(ErrorKind::Completed, "the log was completed and takes no more entries")
@@ -244,6 +253,7 @@ impl ErrorKind {
             Self::Corrupt => Some("restore this file from a copy"),
             Self::StorageFull => Some("free space, then retry"),
             Self::Unavailable => Some("raise the limit of the process or the system, then retry"),
+            Self::Truncated => Some("go on where the log begins"),
             Self::AddressesExhausted => Some("go on in a new directory"),
             Self::Poisoned => Some("close the store and open it again"),
             Self::Closed => Some("open it again"),

@@ -72,7 +72,7 @@ impl Queue {
                 .try_collect::<()>()
                 .await?;
             // Only now: a crash before this commit does the batch once more.
-            jobs.complete_until(until);
+            jobs.complete_until(until).await?;
             self.log.commit().await?;
             self.log.truncate_until(until).await?;
         }

@@ -47,6 +47,13 @@ pub trait Device: Send + Sync + Debug + 'static {
     /// dropped after its first poll; durable after a sync of the directory.
     fn discard_below(&self, offset: u64) -> BoxFuture<'_, io::Result<()>>;
 
+    /// Closes what is kept open of the whole segments below `offset`, and changes nothing on the
+    /// medium: for who only reads a device that another makes shorter. Later reads there fail with
+    /// `NotFound`. Devices that are not read-only need not do anything.
+    fn forget_below(&self, offset: u64) {
+        let _ = offset;
+    }
+
     /// Deletes every byte at and above `end`, a multiple of the block: whole segments go, the one
     /// that holds `end` is cut. Later reads there fail with `UnexpectedEof`; later writes there
     /// extend the device again, and a gap reads as zeros. Nothing changes if the device ends at or

@@ -220,6 +220,11 @@ impl Device for ReadOnlyDevice {
         refuse("discarding below", &self.place_of(offset))
     }
 
+    fn forget_below(&self, offset: u64) {
+        // Those that are being read stay open until that is done.
+        drop(self.segments.discard_below(offset));
+    }
+
     fn truncate(&self, end: u64) -> BoxFuture<'_, io::Result<()>> {
         refuse("truncating", &self.place_of(end))
     }

@@ -56,7 +56,7 @@ async fn write(directory: &MemoryDirectory) -> Result<()> {
     for number in 0..20 {
         addresses.push(log.append(&entry(number)).await?);
     }
-    log.iterator("gone")?.complete_until(addresses[3]);
+    log.iterator("gone")?.complete_until(addresses[3]).await?;
     log.truncate_until(addresses[5]).await?;
     log.commit().cookie(COOKIE).await?;
     log.close().await?;
@@ -65,7 +65,7 @@ async fn write(directory: &MemoryDirectory) -> Result<()> {
     for number in 20..40 {
         addresses.push(log.append(&entry(number)).await?);
     }
-    log.iterator("worker")?.complete_until(addresses[30]);
+    log.iterator("worker")?.complete_until(addresses[30]).await?;
     log.forget_iterator("gone");
     log.commit().await?;
     let batch: Vec<Vec<u8>> = (40..70).map(entry).collect();

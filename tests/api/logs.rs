@@ -2,8 +2,10 @@
 
 mod addresses;
 mod appending;
+mod catching_up;
 mod checking;
 mod committing;
+mod following;
 mod iterators;
 mod life;
 mod lives;
@@ -11,6 +13,7 @@ mod places;
 mod reading;
 mod recovering;
 mod settings;
+mod voids;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -178,12 +181,12 @@ fn named_iterators_go_on_where_they_were_completed() {
         for number in 0..5_u32 {
             let entry = worker.next().await.expect("there").expect("sound");
             assert_eq!(entry.payload[..], number.to_le_bytes());
-            worker.complete_until(entry.next);
+            worker.complete_until(entry.next).await.expect("completed");
         }
         log.commit().await.expect("committed");
         let entry = worker.next().await.expect("there").expect("sound");
         // Not in a commit: seen again.
-        worker.complete_until(entry.next);
+        worker.complete_until(entry.next).await.expect("completed");
         drop((worker, log));
         let log = open(&directory).await;
         let mut worker = log.iterator("worker").expect("free");

@@ -87,12 +87,12 @@ impl Scene {
                     let done = if random.chance(0.1) { entry.address } else { entry.next };
                     let change = Change::Place(name.to_owned(), Some(done.raw()));
                     self.ledger.lock().change(change);
-                    iterator.complete_until(done);
+                    self.sound(iterator.complete_until(done).await);
                 }
                 if random.chance(0.02) {
                     let change = Change::Place(name.to_owned(), Some(LogAddress::FIRST.raw()));
                     self.ledger.lock().change(change);
-                    iterator.complete_until(LogAddress::FIRST);
+                    self.sound(iterator.complete_until(LogAddress::FIRST).await);
                 }
             }
             drop(iterator);

@@ -2,21 +2,26 @@
 
 use super::source::{Chunk, Source};
 use crate::address::Address;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::hybrid_log::Strip;
 use bytes::BytesMut;
 use futures::stream::{self, BoxStream, StreamExt};
+use kvick_io::Transfer;
 use std::fmt;
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 /// Reads in flight at the most, and bytes of one.
 const READS: usize = 8;
 const READ: usize = 512 << 10;
+/// Bytes that are rather read than jumped over.
+const NEAR: u64 = 1 << 20;
 
 /// Parts of the log as they come from the device.
 pub(super) struct ReadAhead {
-    parts: BoxStream<'static, Result<Part>>,
+    // Never locked: so that readers can be shared between threads, as what they are part of.
+    parts: Mutex<BoxStream<'static, Result<Part>>>,
     /// Where the next part begins.
     next: Address,
 }
@@ -46,7 +51,12 @@ impl ReadAhead {
                 async move {
                     let strip = Strip::new(&*source.device, units, Address::NONE);
                     let buffer = source.buffers.take(chunk.units * units.unit_bytes());
-                    let mut stored = strip.read(chunk.start, buffer).await?;
+                    let transfer = strip.transfer(chunk.start, buffer).await;
+                    if source.live.is_none() && is_not_found(&transfer) {
+                        // Whoever only follows a log may not have heard of a truncation yet.
+                        return Err(Error::truncated(chunk.start.raw()));
+                    }
+                    let mut stored = strip.read_back(chunk.start, transfer)?;
                     let length = strip.open(chunk.start, &mut stored)?;
                     let bytes = BytesMut::from(&stored[..length]).freeze();
                     let start = chunk.start.raw();
@@ -55,12 +65,19 @@ impl ReadAhead {
             })
             .buffered(READS)
             .boxed();
-        Self { parts, next }
+        Self { parts: Mutex::new(parts), next }
     }
 
-    /// Whether the next part holds the byte at `at`, or begins right there.
-    pub(super) fn leads_to(&self, at: Address, source: &Source) -> bool {
-        self.next == source.framing.units.unit_start(at)
+    /// Where the next part begins.
+    pub(super) fn next(&self) -> Address {
+        self.next
+    }
+
+    /// Whether the next part begins with the unit at `unit`, or one soon behind it does, unless it
+    /// has to be the next.
+    pub(super) fn leads_to(&self, unit: Address, exactly: bool) -> bool {
+        let between = unit.raw().checked_sub(self.next.raw());
+        between.is_some_and(|between| between <= if exactly { 0 } else { NEAR })
     }
 
     /// The next part, behind what is left of the part before; `None` at the end.
@@ -69,7 +86,8 @@ impl ReadAhead {
         left: Chunk,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Chunk>>> {
-        let part = match std::task::ready!(self.parts.poll_next_unpin(context)) {
+        let parts = self.parts.get_mut().expect("never locked");
+        let part = match std::task::ready!(parts.poll_next_unpin(context)) {
             Some(Ok(part)) => part,
             Some(Err(error)) => return Poll::Ready(Some(Err(error))),
             None => return Poll::Ready(None),
@@ -83,6 +101,10 @@ impl ReadAhead {
         bytes.extend_from_slice(&part.chunk.bytes);
         Poll::Ready(Some(Ok(Chunk { start: left.start, bytes: bytes.freeze() })))
     }
+}
+
+fn is_not_found(transfer: &Transfer) -> bool {
+    transfer.result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 impl fmt::Debug for ReadAhead {

@@ -38,6 +38,8 @@ struct Turn {
 /// A commit on its way.
 struct Issued {
     draft: Draft,
+    /// Its entries are between these.
+    entries: [Address; 2],
     until: Address,
 }
 
@@ -137,12 +139,13 @@ impl Core {
         let bytes = draft.record.encode();
         loop {
             let written = self.live().seats.protected(|guard| self.append_record(&bytes, guard));
-            if let Some(until) = written {
+            if let Some([record, until]) = written {
+                let entries = [turn.issued, record];
                 log.want_flushed(until);
                 turn.issued = until;
                 turn.issued_changes = turn.issued_changes.max(draft.changes);
                 (turn.timer, turn.is_time) = (None, false);
-                return Ok(Some(Issued { draft, until }));
+                return Ok(Some(Issued { draft, entries, until }));
             }
             match log.room_for_pages(1).await {
                 Ok(()) => {}
@@ -155,8 +158,9 @@ impl Core {
         }
     }
 
-    /// Appends a record and pads the block behind it, in one step; gives the end.
-    fn append_record(&self, record: &[u8], guard: &Guard<'_>) -> Option<Address> {
+    /// Appends a record and pads the block behind it, in one step; gives where entries end before
+    /// it, and the end.
+    fn append_record(&self, record: &[u8], guard: &Guard<'_>) -> Option<[Address; 2]> {
         let bytes = frame_bytes(record.len()) as u64;
         let (capacity, block) = (self.plan.capacity, self.source.framing.units.block_payload());
         let place = |from: Position| match from {
@@ -182,7 +186,7 @@ impl Core {
             let start = self.at(Position { page: at.page, offset: behind });
             self.pad(Rest { start, bytes: to.offset - behind }, guard);
         }
-        Some(self.source.framing.units.settle(self.at(to)))
+        Some([from, to].map(|position| self.source.framing.units.settle(self.at(position))))
     }
 
     async fn durable(&self, issued: Issued) -> Result<Issued> {
@@ -192,7 +196,7 @@ impl Core {
         Ok(issued)
     }
 
-    fn settle(&self, Issued { draft, until }: Issued) {
+    fn settle(&self, Issued { draft, entries, until }: Issued) {
         let Draft { record, changes } = draft;
         {
             let mut settled = self.commits.settled();
@@ -201,6 +205,7 @@ impl Core {
         }
         let CommitRecord { number, completed, .. } = record;
         tracing::trace!(target: "kvick::commit", number, until = until.raw(), "committed");
+        self.source.note_commit(entries);
         self.source.durable.raise(until);
         if completed {
             // Release: pairs with the Acquire of readers, who see the end before.

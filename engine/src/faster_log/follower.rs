@@ -1,6 +1,7 @@
 //! A log that somebody else writes, in this process or another: read, never written.
 
 use super::entry::Framing;
+use super::last::LastEntry;
 use super::log::end_of;
 use super::manifest::{Manifest, Sizes};
 use super::opening::{look, open_device};
@@ -14,7 +15,7 @@ use super::voids::Voids;
 use super::walk::Walk;
 use super::{LogAddress, commit_record::CommitRecord, entry::Kind};
 use crate::address::Watermark;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use event_listener::Event;
 use futures::stream::{self, BoxStream, StreamExt};
 use kvick_io::sync::Mutex;
@@ -33,8 +34,18 @@ const BUFFERS: usize = 4 << 20;
 /// Reads a log while another process appends to it, or none: takes no lock and changes nothing.
 ///
 /// It sees commits when it [looks for them](Self::refresh), as far as they can be read: it may see
-/// one a moment before the writer knows that it is durable. Files are read by blocking calls on the
-/// calling thread.
+/// one a moment before the writer knows that it is durable.
+///
+/// # What blocks
+/// Files are read by blocking calls on the thread that polls: [`open`](Self::open),
+/// [`refresh`](Self::refresh), scans and tails. They go through the page cache. On an executor that
+/// must not wait for a disk, give a follower a thread or a task that may block. A follower has no
+/// thread of its own, except that the first tail of one without a runtime starts one for its
+/// clock: [`open_with`](Self::open_with) shares that of a runtime.
+///
+/// Files that the writer has deleted are closed by the `refresh` that hears of it. A scan that
+/// comes to a deleted file before ends with an error of kind `Truncated`; a tail looks for the
+/// begin of the log and goes on there.
 ///
 /// ```
 /// # use kvick::{FasterLog, LogConfig, LogFollower};
@@ -60,7 +71,8 @@ pub struct LogFollower {
 
 struct Followed {
     directory: Arc<dyn Directory>,
-    handle: Handle,
+    /// The clock, once there is one.
+    handle: Mutex<Option<Handle>>,
     sizes: Sizes,
     source: Arc<Source>,
     // Whoever looks for commits holds it, so that they are found in order.
@@ -77,12 +89,18 @@ impl LogFollower {
     /// # Cancel safety
     /// Can be dropped at any time.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let directory = ReadOnlyDirectory::open(path)
-            .map_err(|error| Error::io("the directory of the log", error))?;
-        let handle = Handle::background()
-            .map_err(|error| Error::io("start of the background thread", error))?;
-        Self::open_in(Arc::new(directory), handle).await
+        Self::open_on(read_only(path.as_ref())?, None).await
+    }
+
+    /// As [`open`](Self::open), with a runtime of one's own, of which only the clock is used.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    ///
+    /// # Cancel safety
+    /// Can be dropped at any time.
+    pub async fn open_with(path: impl AsRef<Path>, handle: Handle) -> Result<Self> {
+        Self::open_on(read_only(path.as_ref())?, Some(handle)).await
     }
 
     /// As [`open`](Self::open), in a directory and with a runtime of one's own; of the runtime only
@@ -94,6 +112,10 @@ impl LogFollower {
     /// # Cancel safety
     /// Can be dropped at any time.
     pub async fn open_in(directory: Arc<dyn Directory>, handle: Handle) -> Result<Self> {
+        Self::open_on(directory, Some(handle)).await
+    }
+
+    async fn open_on(directory: Arc<dyn Directory>, handle: Option<Handle>) -> Result<Self> {
         let Some(manifest) = look(&*directory, true).await? else {
             let place = directory.describe();
             return Err(Error::invalid(format!("{place}: there is no log")));
@@ -108,11 +130,12 @@ impl LogFollower {
             durable: Watermark::new(settled.until),
             completed: AtomicBool::new(settled.completed),
             voids: Voids::new(settled.voids.clone()),
+            last_entry: LastEntry::new([settled.begin, settled.until]),
             moved: Event::new(),
         };
         let followed = Followed {
             directory,
-            handle,
+            handle: Mutex::new(handle),
             sizes,
             source: Arc::new(source),
             looking: futures::lock::Mutex::new(()),
@@ -120,6 +143,7 @@ impl LogFollower {
         };
         let follower = Self { followed: Arc::new(followed) };
         follower.refresh().await?;
+        follower.followed.source.look_for_last().await;
         Ok(follower)
     }
 
@@ -145,6 +169,7 @@ impl LogFollower {
         followed.walk_on(&mut settled).await?;
         if settled != before {
             followed.show(&settled);
+            followed.source.look_for_last().await;
         }
         Ok(settled.commit())
     }
@@ -183,7 +208,10 @@ impl LogFollower {
             loop {
                 match scan.next().await {
                     Some(Ok(entry)) => return Some((Ok(entry), (follower, Some(scan)))),
-                    Some(Err(error)) => return Some((Err(error), (follower, None))),
+                    Some(Err(error)) => match follower.past(scan.position(), error).await {
+                        Ok(()) => {}
+                        Err(error) => return Some((Err(error), (follower, None))),
+                    },
                     None => {}
                 }
                 // The end is looked at after the word that there will be no other.
@@ -192,11 +220,10 @@ impl LogFollower {
                 if is_completed && position >= follower.followed.source.durable.load().into() {
                     return None;
                 }
-                if position >= follower.followed.source.durable.load().into() {
-                    follower.followed.handle.sleep(every).await;
-                    if let Err(error) = follower.refresh().await {
-                        return Some((Err(error), (follower, None)));
-                    }
+                if position >= follower.followed.source.durable.load().into()
+                    && let Err(error) = follower.refresh_after(every).await
+                {
+                    return Some((Err(error), (follower, None)));
                 }
                 scan = follower.scan(position..);
             }
@@ -205,7 +232,41 @@ impl LogFollower {
     }
 }
 
+impl LogFollower {
+    /// That the entries which an error speaks of are no longer those of the log.
+    async fn past(&self, position: LogAddress, error: Error) -> Result<()> {
+        if error.kind() != ErrorKind::Truncated {
+            return Err(error);
+        }
+        self.refresh().await?;
+        if self.begin() > position { Ok(()) } else { Err(error) }
+    }
+
+    async fn refresh_after(&self, pause: Duration) -> Result<()> {
+        let clock = self.followed.clock()?;
+        clock.sleep(pause).await;
+        self.refresh().await.map(drop)
+    }
+}
+
+fn read_only(path: &Path) -> Result<Arc<dyn Directory>> {
+    let directory = ReadOnlyDirectory::open(path)
+        .map_err(|error| Error::io("the directory of the log", error))?;
+    Ok(Arc::new(directory))
+}
+
 impl Followed {
+    /// The clock, which is started if there is none yet.
+    fn clock(&self) -> Result<Handle> {
+        let mut handle = self.handle.lock().expect("nothing panics under it");
+        if handle.is_none() {
+            let started = Handle::background();
+            let failed = |error| Error::io("start of the background thread", error);
+            *handle = Some(started.map_err(failed)?);
+        }
+        Ok(handle.clone().expect("looked at above"))
+    }
+
     fn settled(&self) -> kvick_io::sync::MutexGuard<'_, Settled> {
         self.settled.lock().expect("nothing panics under it")
     }
@@ -243,8 +304,11 @@ impl Followed {
     /// Lets readers see a newer commit.
     fn show(&self, settled: &Settled) {
         let source = &self.source;
+        source.note_front(settled.begin);
         source.begin.raise(settled.begin);
+        source.device.forget_below(source.framing.units.page_start(settled.begin));
         source.voids.replace(settled.voids.clone());
+        source.note_last(settled.until);
         source.durable.raise(settled.until);
         // Release: as in the driver of a log.
         source.completed.store(settled.completed, Ordering::Release);

@@ -270,6 +270,31 @@ impl FasterLog {
         Ok(entry.map(|entry| entry.payload))
     }
 
+    /// The first committed entry that begins at `address` or behind it, whatever is there; `None`
+    /// if there is none.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Io`, `Closed`.
+    ///
+    /// # Cancel safety
+    /// Can be dropped at any time.
+    pub async fn read_at_or_after(&self, address: LogAddress) -> Result<Option<LogEntry>> {
+        let end = LogAddress::MAX.inner();
+        let terms = Terms { end, follow: false, uncommitted: false };
+        self.read_from(Start::Near(address.inner()), terms).next().await.transpose()
+    }
+
+    /// The last committed entry; `None` if there is none.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Io`, `Closed`.
+    ///
+    /// # Cancel safety
+    /// Can be dropped at any time.
+    pub async fn last(&self) -> Result<Option<LogEntry>> {
+        self.core.source.last().await
+    }
+
     /// That a frame begins at `address`, which is below the end.
     pub(super) async fn frame_at(&self, address: Address) -> Result<()> {
         // Padding and records of commits are where entries may begin, too.

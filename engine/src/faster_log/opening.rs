@@ -23,6 +23,7 @@ use super::commits::Commits;
 use super::config::{Geometry, LogConfig};
 use super::core::Core;
 use super::entry::{Framing, Kind};
+use super::last::LastEntry;
 use super::manifest::{Manifest, Sizes};
 use super::places::Places;
 use super::recovered::LogRecovery;
@@ -131,6 +132,7 @@ impl Opening {
         };
         let life = (identity, is_changed);
         let core = self.core((life, geometry), (device, buffers), &settled)?;
+        core.source.look_for_last().await;
         Ok(Opened { core, identity, published: settled, lock, recovery: Some(recovery) })
     }
 
@@ -196,6 +198,7 @@ impl Opening {
             durable: Watermark::new(until),
             completed: AtomicBool::new(settled.completed),
             voids: Voids::new(settled.voids.clone()),
+            last_entry: LastEntry::new([begin, until]),
             moved: Event::new(),
         };
         Ok(Core {

@@ -7,10 +7,11 @@
 use super::LogAddress;
 use super::ahead::ReadAhead;
 use super::entry::{Kind, Parsed};
+use super::skipped::Skipped;
 use super::source::{Chunk, InMemory, Source};
 use super::start::{Phase, Start};
 use crate::address::Address;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::wait::{Told, listen};
 use bytes::{Bytes, BytesMut};
 use futures::future::select_all;
@@ -53,20 +54,28 @@ pub(super) struct Reader {
     pub(super) terms: Terms,
     /// Where the next frame begins.
     pub(super) at: Address,
-    chunk: Chunk,
+    pub(super) chunk: Chunk,
     /// Frames of the chunk end at this address at the latest, and are read if they begin below
     /// that one.
     limit: Address,
     stop: Address,
+    /// Where the next void begins.
+    void: Option<Address>,
+    /// Reads do not reach into voids: they may lie where the device is damaged.
+    is_careful: bool,
+    /// It has jumped, maybe to what the chunk has.
+    has_jumped: bool,
     /// Truncations that these know of.
     cuts: u64,
     /// Bytes that the frame at `at` has.
     needed: usize,
     /// The pieces of an entry so far.
-    pieces: Option<(Address, BytesMut)>,
+    pub(super) pieces: Option<(Address, BytesMut)>,
     ahead: Option<ReadAhead>,
     wait: Option<Waiting>,
     chunks: u32,
+    /// What it jumped over that was truncated before it came there.
+    pub(super) skipped: Skipped,
     pub(super) phase: Phase,
 }
 
@@ -90,18 +99,36 @@ impl Reader {
             chunk: Chunk::default(),
             limit: Address::NONE,
             stop: Address::NONE,
+            void: None,
+            is_careful: false,
+            has_jumped: false,
             cuts: 0,
             needed: 0,
             pieces: None,
             ahead: None,
             wait: None,
             chunks: 0,
+            skipped: Skipped::default(),
             phase: Phase::New(start),
         }
     }
 
     pub(super) fn terms(&mut self) -> &mut Terms {
         &mut self.terms
+    }
+
+    /// Bytes from where it stands to the end of the last entry that it would give now.
+    pub(super) fn lag(&self) -> u64 {
+        let at = self.position().inner();
+        if at >= self.terms.end {
+            return 0;
+        }
+        // First: an entry that is committed meanwhile is counted among the others then.
+        let tail = self.source.end();
+        if self.terms.uncommitted && tail > self.source.durable.load() {
+            return tail.min(self.terms.end).raw().saturating_sub(at.raw());
+        }
+        self.source.left_from(at).min(self.terms.end.raw() - at.raw())
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -206,7 +233,7 @@ impl Reader {
     fn look_again(&mut self) {
         let limit = self.limit();
         self.limit = self.limit.min(limit);
-        self.stop = self.stop.min(limit);
+        self.stop = self.stop.min(self.below_void(limit));
     }
 
     /// Adds a piece to those before it.
@@ -229,6 +256,8 @@ impl Reader {
             return Next::Nothing;
         }
         let (first, pieces) = self.pieces.take().expect("looked at above");
+        // Only its own pieces were to be read behind the end.
+        self.stop = self.stop.min(self.terms.end);
         let next = self.at.into();
         Next::Entry(LogEntry { address: first.into(), next, payload: pieces.freeze() })
     }
@@ -241,6 +270,9 @@ impl Reader {
                 self.wait = None;
             }
             let limit = self.limit();
+            if let Some(from) = self.skipped.from {
+                return Poll::Ready(Err(Error::truncated(from.raw())));
+            }
             // The entry whose pieces are here is still to be completed.
             if self.at >= self.terms.end && self.pieces.is_none() {
                 return Poll::Ready(Ok(false));
@@ -253,6 +285,11 @@ impl Reader {
                 self.source.check_wait()?;
                 self.wait_behind(limit);
                 continue;
+            }
+            if std::mem::take(&mut self.has_jumped) && self.chunk.from(self.at).is_some() {
+                let chunk = std::mem::take(&mut self.chunk);
+                self.take_chunk(chunk, limit);
+                return Poll::Ready(Ok(true));
             }
             if self.turn_is_over(context) {
                 return Poll::Pending;
@@ -285,7 +322,12 @@ impl Reader {
     fn take_chunk(&mut self, chunk: Chunk, limit: Address) {
         self.chunk = chunk;
         self.limit = limit;
-        self.stop = if self.pieces.is_some() { limit } else { limit.min(self.terms.end) };
+        let stop = if self.pieces.is_some() { limit } else { limit.min(self.terms.end) };
+        self.stop = self.below_void(stop);
+    }
+
+    fn below_void(&self, end: Address) -> Address {
+        self.void.map_or(end, |void| void.min(end))
     }
 
     /// Jumps over what is no longer there; returns how far what follows may be read at once.
@@ -294,19 +336,21 @@ impl Reader {
         self.cuts = self.source.voids.cuts();
         let begin = self.source.begin.load();
         if self.at < begin {
+            self.note_truncated(begin);
             self.jump(begin);
         }
         let (at, void) = self.source.voids.clip(self.at);
         if at != self.at {
             self.jump(at);
         }
+        self.void = void;
         let limit = self.source.limit(self.terms.uncommitted);
-        void.map_or(limit, |void| void.min(limit))
+        if self.is_careful { self.below_void(limit) } else { limit }
     }
 
     fn jump(&mut self, to: Address) {
         self.at = to;
-        self.chunk = Chunk::default();
+        self.has_jumped = true;
         self.needed = 0;
         self.pieces = None;
     }
@@ -353,7 +397,9 @@ impl Reader {
         // What is left of a chunk goes on in the next unit.
         let from = left.as_ref().map_or(self.at, |left| Address::new(left.end()));
         let from = units.settle(from);
-        if self.ahead.as_ref().is_none_or(|ahead| !ahead.leads_to(from, &self.source)) {
+        let at = units.unit_start(from);
+        let leads = |ahead: &ReadAhead| ahead.leads_to(at, self.is_careful);
+        if !self.ahead.as_ref().is_some_and(leads) {
             // At least what the frame needs, at most what was written.
             let limit = self.source.written_below(limit);
             let needed = Address::new(self.at.raw() + self.needed.max(1) as u64);
@@ -361,9 +407,16 @@ impl Reader {
             self.ahead = Some(ReadAhead::new(&self.source, from, end));
         }
         let ahead = self.ahead.as_mut().expect("made above");
+        let has_void = self.void.is_some() || ahead.next() < at;
         match ready!(ahead.poll_next(left.unwrap_or_default(), context)) {
-            Some(Ok(chunk)) => Poll::Ready(Ok(Some(chunk))),
+            // What lies within a void is left out.
+            Some(Ok(chunk)) => Poll::Ready(Ok(Some(chunk).filter(|it| it.from(self.at).is_some()))),
+            Some(Err(_)) if has_void && !self.is_careful => {
+                (self.is_careful, self.ahead) = (true, None);
+                Poll::Ready(Ok(None))
+            }
             Some(Err(error)) => {
+                self.ahead = None;
                 // Files are deleted below the begin of a log: then the reader jumps.
                 let is_gone = self.source.begin.load() > self.at;
                 Poll::Ready(if is_gone { Ok(None) } else { Err(error) })

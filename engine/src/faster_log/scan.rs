@@ -38,6 +38,43 @@ impl Scan {
         self
     }
 
+    /// Ends with an error of kind `Truncated` when entries were truncated before it came to them,
+    /// instead of going on with the first that is left. [`position`](Self::position) is there then.
+    pub fn fail_on_truncated(mut self) -> Self {
+        self.set_fail_on_truncated();
+        self
+    }
+
+    pub(super) fn set_fail_on_truncated(&mut self) {
+        self.reader.skipped().is_error = true;
+    }
+
+    /// Bytes of the log that it has jumped over so far, as they were truncated before it came
+    /// there: 0 as long as it has missed nothing. A range without a start misses nothing that was
+    /// truncated before its first poll. Entries that were taken back at the end do not count.
+    #[must_use]
+    pub fn skipped(&self) -> u64 {
+        self.reader.skipped_bytes()
+    }
+
+    /// Bytes of the log from where it stands to the end of the last entry that it would give now:
+    /// those entries, and what lies between them. Records of commits behind the last entry do not
+    /// count, so it is 0 once every entry was given. Also of a scan that was not polled yet.
+    ///
+    /// What is not committed counts as a whole, if the stream shows it; a range that ends before
+    /// the last entry counts to its end.
+    #[must_use]
+    pub fn lag(&self) -> u64 {
+        self.reader.lag()
+    }
+
+    /// Whether every entry that there is now was given: the next one is yet to be committed, or
+    /// appended.
+    #[must_use]
+    pub fn is_caught_up(&self) -> bool {
+        self.lag() == 0
+    }
+
     /// Where the next entry is looked for: a scan that begins here goes on where this one stands.
     #[must_use]
     pub fn position(&self) -> LogAddress {

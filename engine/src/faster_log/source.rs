@@ -5,6 +5,7 @@
 
 use super::alarm::Alarm;
 use super::entry::{Framing, Header, frame_bytes};
+use super::last::LastEntry;
 use super::voids::Voids;
 use crate::address::{Address, Watermark};
 use crate::epoch::{Epoch, Guard, Participant};
@@ -43,6 +44,7 @@ pub(super) struct Source {
     /// The newest commit is the last one.
     pub(super) completed: AtomicBool,
     pub(super) voids: Voids,
+    pub(super) last_entry: LastEntry,
     /// One of the above has changed.
     pub(super) moved: Event,
 }

@@ -238,7 +238,7 @@ impl Reader {
 }
 
 /// Where a frame begins for certain, in the page of `at`: no frame crosses into it.
-fn page_of(source: &Source, at: Address) -> Address {
+pub(super) fn page_of(source: &Source, at: Address) -> Address {
     let page_bits = source.framing.units.page_bits();
     let page = Address::at(at.page(page_bits), 0, page_bits);
     // The log begins in its first page behind some bytes, and later where an entry does.

@@ -27,6 +27,7 @@ impl FasterLog {
         }
         self.check_boundary(until).await?;
         self.core.commits.change(|intent| intent.begin = intent.begin.max(until));
+        self.core.source.note_front(until);
         self.core.source.begin.raise(until);
         self.core.source.voids.forget_below(until);
         self.core.source.moved.notify(usize::MAX);
@@ -47,6 +48,8 @@ impl FasterLog {
         core.live().log.health().check_write()?;
         let from = address.inner();
         self.check_boundary(from).await?;
+        let before = core.source.last_before(from).await?;
+        let before = before.map_or(core.source.begin.load(), |entry| entry.next.inner());
         let mut end = from;
         let changes = core.commits.change(|intent| {
             let begin = core.source.begin.load();
@@ -55,6 +58,7 @@ impl FasterLog {
             if start < end {
                 super::voids::add(&mut intent.voids, [start, end]);
                 core.source.voids.add([start, end]);
+                core.source.note_void([start, end], before.min(start));
             }
         });
         core.source.moved.notify(usize::MAX);

@@ -52,6 +52,19 @@ impl Voids {
         }
     }
 
+    /// Whether a part of `[start, end)` is void.
+    pub(super) fn reach_into(&self, [start, end]: [Address; 2]) -> bool {
+        let (begin, void) = self.clip(start);
+        begin != start || void.is_some_and(|void| void < end)
+    }
+
+    /// The first address from which on everything up to `end` is void.
+    pub(super) fn void_before(&self, end: Address) -> Address {
+        let voids = self.ranges.read().expect("nothing panics under it");
+        let next = voids.partition_point(|[_, void_end]| *void_end < end);
+        voids.get(next).filter(|[start, _]| *start < end).map_or(end, |[start, _]| *start)
+    }
+
     /// Has these ranges instead.
     pub(super) fn replace(&self, voids: Vec<[Address; 2]>) {
         self.change(|present| *present = voids);

@@ -33,12 +33,17 @@ impl<'d> Strip<'d> {
 
     /// Fills `buffer` with units as they are stored, the first of which is that of `start`.
     pub(crate) async fn read(self, start: Address, buffer: AlignedBuf) -> Result<AlignedBuf> {
-        let transfer = self.device.read_at(self.offset(start), buffer).await;
+        let transfer = self.transfer(start, buffer).await;
         self.read_back(start, transfer)
     }
 
+    /// As [`read`](Self::read), with the answer of the device.
+    pub(crate) async fn transfer(self, start: Address, buffer: AlignedBuf) -> Transfer {
+        self.device.read_at(self.offset(start), buffer).await
+    }
+
     /// The buffer of a read that has ended, whose first unit is that of `start`.
-    pub(super) fn read_back(self, start: Address, transfer: Transfer) -> Result<AlignedBuf> {
+    pub(crate) fn read_back(self, start: Address, transfer: Transfer) -> Result<AlignedBuf> {
         transfer.result.map_err(|error| {
             let (offset, bytes) =
                 (self.offset(start), transfer.buf.as_ref().map_or(0, |buf| buf.len()));

@@ -303,6 +303,42 @@ fn every_address_is_a_start_or_refused_by_a_follower() {
     });
 }
 
+/// A range that ended behind an entry of several pages showed also those behind it in the last of
+/// these pages.
+#[test]
+fn every_entry_is_an_end() {
+    block_on(async {
+        let directory = Arc::new(MemoryDirectory::new());
+        let (log, _) = made(&directory).await;
+        append(&log, &[9000, 8, 8, 5000, 0, 4016, 8], 0).await;
+        log.commit().await.expect("committed");
+        let entries = visible(&log).await;
+        check_ends(&log, &entries).await;
+        log.close().await.expect("closes");
+        let log = open(&directory).await;
+        check_ends(&log, &entries).await;
+        log.close().await.expect("closes");
+    });
+}
+
+async fn check_ends(log: &FasterLog, entries: &[LogEntry]) {
+    for (number, entry) in entries.iter().enumerate() {
+        let inside = LogAddress::new(entry.address.raw() + 1);
+        let expected = [number, number + 1, number + 1, number + 1];
+        let ranges = [
+            (Bound::Unbounded, Bound::Excluded(entry.address)),
+            (Bound::Unbounded, Bound::Included(entry.address)),
+            (Bound::Unbounded, Bound::Excluded(inside)),
+            (Bound::Unbounded, Bound::Excluded(entry.next)),
+        ];
+        for (range, count) in ranges.into_iter().zip(expected) {
+            let found: Vec<_> = log.scan(range).map(|found| found.expect("sound")).collect().await;
+            assert_eq!(found.len(), count, "{range:?}");
+            assert_eq!(found[..], entries[..count], "{range:?}");
+        }
+    }
+}
+
 /// The first error used to come again and again.
 #[test]
 fn a_stream_is_over_after_its_error() {

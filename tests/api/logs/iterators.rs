@@ -60,9 +60,9 @@ fn each_has_a_place_of_its_own_that_only_moves_up() {
         assert_eq!(one.completed_until(), log.begin());
         assert_eq!((number(&mut one).await, number(&mut one).await), (0, 1));
         assert_eq!(number(&mut other).await, 0);
-        one.complete_until(at[7]);
-        one.complete_until(at[3]);
-        other.complete_until(at[1]);
+        one.complete_until(at[7]).await.expect("completed");
+        one.complete_until(at[3]).await.expect("completed");
+        other.complete_until(at[1]).await.expect("completed");
         assert_eq!((one.completed_until(), other.completed_until()), (at[7], at[1]));
         // Where it reads is its own affair.
         assert_eq!(number(&mut one).await, 2);
@@ -86,13 +86,13 @@ fn only_what_is_committed_survives() {
         let log = open(&directory).await;
         let at = numbers(&log, 10).await;
         let worker = log.iterator("worker").expect("free");
-        worker.complete_until(at[4]);
+        worker.complete_until(at[4]).await.expect("completed");
         // A commit without entries keeps it, too.
         let committed = log.commit().await.expect("committed");
         assert_eq!(committed.number, 2);
-        worker.complete_until(at[8]);
+        worker.complete_until(at[8]).await.expect("completed");
         let other = log.iterator("other").expect("free");
-        other.complete_until(at[8]);
+        other.complete_until(at[8]).await.expect("completed");
         drop((worker, other, log));
         let log = open(&directory).await;
         assert_eq!(log.iterators(), BTreeMap::from([("worker".to_owned(), at[4])]));
@@ -122,7 +122,11 @@ fn there_may_be_many() {
         let at = numbers(&log, 10).await;
         let name = |number: usize| format!("{number:0>128}");
         for number in 0..40 {
-            log.iterator(&name(number)).expect("free").complete_until(at[number % 10]);
+            log.iterator(&name(number))
+                .expect("free")
+                .complete_until(at[number % 10])
+                .await
+                .expect("completed");
         }
         log.commit().await.expect("committed");
         drop(log);
@@ -143,7 +147,7 @@ fn truncation_takes_an_iterator_along() {
         let at = numbers(&log, 10).await;
         let mut worker = log.iterator("worker").expect("free");
         assert_eq!(number(&mut worker).await, 0);
-        worker.complete_until(at[1]);
+        worker.complete_until(at[1]).await.expect("completed");
         log.truncate_until(at[6]).await.expect("truncated");
         drop(worker);
         assert_eq!(number(&mut log.iterator("worker").expect("free")).await, 6);
@@ -157,5 +161,45 @@ fn truncation_takes_an_iterator_along() {
         assert_eq!(left, [6, 7, 8, 9]);
         drop(worker);
         log.close().await.expect("closes");
+    });
+}
+
+/// Any number was taken, kept with the next commit, and followed ever after: an iterator that was
+/// completed behind the end of the log waited until it had grown up to there, in all later lives.
+#[test]
+fn a_place_that_is_no_entrys_is_refused_and_changes_nothing() {
+    block_on(async {
+        let directory = Arc::new(MemoryDirectory::new());
+        let mut log = open(&directory).await;
+        let at = numbers(&log, 10).await;
+        let large = log.append(&[0; 9000]).await.expect("appended");
+        let last = log.append_durable(&7_u32.to_le_bytes()).await.expect("durable");
+        for life in 0..2 {
+            let worker = log.iterator("worker").expect("free");
+            worker.complete_until(at[1]).await.expect("an entry");
+            let end = log.end();
+            let beyond = [end.raw() + 8, 1 << 40, LogAddress::MAX.raw()];
+            let inside = [at[2].raw() + 1, at[2].raw() + 8, large.raw() + 8, large.raw() + 5000];
+            for raw in beyond.into_iter().chain(inside).map(LogAddress::new) {
+                let error = worker.complete_until(raw).await.expect_err("no entry");
+                assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+                assert!(error.to_string().contains(&format!("address {raw}")), "{error}");
+            }
+            assert_eq!(worker.completed_until(), at[1]);
+            log.commit().await.expect("committed");
+            drop(worker);
+            log.close().await.expect("closes");
+            log = open(&directory).await;
+            assert_eq!(log.iterators()["worker"], at[1], "life {life}");
+            assert_eq!(number(&mut log.iterator("worker").expect("free")).await, 1);
+        }
+        let worker = log.iterator("worker").expect("free");
+        for address in [at[1], at[5], large, last, log.end()] {
+            worker.complete_until(address).await.expect("a place of an entry, or the end");
+        }
+        assert_eq!(worker.completed_until(), log.committed());
+        log.close().await.expect("closes");
+        let error = worker.complete_until(log.end()).await.expect_err("closed");
+        assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
     });
 }

@@ -33,7 +33,7 @@ async fn work(log: &FasterLog) -> Result<()> {
     assert!(seen.iter().zip(0..).all(|(seen, number)| seen.payload == entry(number)));
     assert_eq!(log.last_commit(), commit);
     log.truncate_until(seen[250].address).await?;
-    log.iterator("worker")?.complete_until(seen[400].address);
+    log.iterator("worker")?.complete_until(seen[400].address).await?;
     assert_eq!(log.read(seen[300].address).await?, Some(seen[300].payload.clone()));
     assert_eq!(log.scan(..).count().await, 250);
     Ok(())

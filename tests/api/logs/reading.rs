@@ -255,3 +255,40 @@ fn addresses_where_no_entry_begins_are_refused() {
         log.close().await.expect("closes");
     });
 }
+
+/// Whoever reads a log that is closed has to know whether it has seen everything: a stream that has
+/// more to give, or may have, says that the log is closed; one that has come to its end just ends.
+#[test]
+fn closing_a_log_ends_its_readers() {
+    block_on(async {
+        let log = open(&Arc::new(MemoryDirectory::new())).await;
+        let entry = vec![1; 20_000];
+        for _ in 0..20 {
+            log.append_durable(&entry).await.expect("durable");
+        }
+        let mut done = log.scan(..);
+        while !done.is_caught_up() {
+            done.next().await.expect("there").expect("sound");
+        }
+        let (mut half, mut unread) = (log.scan(..), log.scan(..));
+        half.next().await.expect("there").expect("sound");
+        let mut waiting = log.tail();
+        let mut worker = log.iterator("worker").expect("free");
+        assert!(waiting.next().now_or_never().is_none());
+        let (ended, closed) = futures::join!(waiting.next(), log.close());
+        closed.expect("closes");
+        let closed = |error: Option<kvick::Result<LogEntry>>| {
+            let error = error.expect("an error").expect_err("closed");
+            assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
+        };
+        closed(ended);
+        assert!(waiting.next().await.is_none(), "an error comes once");
+        closed(unread.next().await);
+        closed(worker.next().await);
+        let rest: Vec<_> = half.collect().await;
+        closed(rest.into_iter().last());
+        assert!(done.next().await.is_none());
+        closed(Some(log.scan(..).next().await.expect("an error")));
+        assert_eq!(log.last().await.expect_err("closed").kind(), ErrorKind::Closed);
+    });
+}

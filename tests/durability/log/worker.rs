@@ -108,7 +108,7 @@ async fn follow(log: FasterLog, mut random: Random) -> Outcome {
             return Err(format!("the iterator has read nonsense at {}", entry.address).into());
         }
         say_log(LogLine::Moving(Mark::Place, entry.next.raw()));
-        entries.complete_until(entry.next);
+        entries.complete_until(entry.next).await?;
         commit(&log).await?;
         say_log(LogLine::Moved(Mark::Place, entry.next.raw()));
         places.push(entry.next);

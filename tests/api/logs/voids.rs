@@ -1,0 +1,152 @@
+//! Scans over what was taken back.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures::{StreamExt, TryStreamExt};
+use kvick::io::{
+    AlignedBuf, BoxFuture, Completion, Device, DeviceOptions, Directory, Geometry, Lock,
+    MemoryDirectory,
+};
+use kvick::runtime::block_on;
+use kvick::{ByteSize, FasterLog};
+
+use super::small;
+
+/// Counts reads.
+#[derive(Debug)]
+struct Counting {
+    inner: Arc<MemoryDirectory>,
+    reads: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+struct CountingDevice {
+    inner: Arc<dyn Device>,
+    reads: Arc<AtomicU64>,
+}
+
+impl Device for CountingDevice {
+    fn read_at(&self, offset: u64, buf: AlignedBuf) -> Completion {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.inner.read_at(offset, buf)
+    }
+
+    fn write_at(&self, offset: u64, buf: AlignedBuf) -> Completion {
+        self.inner.write_at(offset, buf)
+    }
+
+    fn sync(&self) -> Completion {
+        self.inner.sync()
+    }
+
+    fn discard_below(&self, offset: u64) -> BoxFuture<'_, io::Result<()>> {
+        self.inner.discard_below(offset)
+    }
+
+    fn truncate(&self, end: u64) -> BoxFuture<'_, io::Result<()>> {
+        self.inner.truncate(end)
+    }
+
+    fn geometry(&self) -> Geometry {
+        self.inner.geometry()
+    }
+
+    fn locate(&self, offset: u64) -> (String, u64) {
+        self.inner.locate(offset)
+    }
+
+    fn bytes_stored(&self) -> u64 {
+        self.inner.bytes_stored()
+    }
+}
+
+impl Directory for Counting {
+    fn open_device(
+        &self,
+        name: &str,
+        options: DeviceOptions,
+    ) -> BoxFuture<'_, io::Result<Arc<dyn Device>>> {
+        let name = name.to_owned();
+        Box::pin(async move {
+            let inner = self.inner.open_device(&name, options).await?;
+            let reads = Arc::clone(&self.reads);
+            let device: Arc<dyn Device> = Arc::new(CountingDevice { inner, reads });
+            Ok(device)
+        })
+    }
+
+    fn list(&self) -> BoxFuture<'_, io::Result<Vec<String>>> {
+        self.inner.list()
+    }
+
+    fn read_file(&self, name: &str) -> BoxFuture<'_, io::Result<Vec<u8>>> {
+        self.inner.read_file(name)
+    }
+
+    fn write_file(&self, name: &str, bytes: &[u8]) -> BoxFuture<'_, io::Result<()>> {
+        self.inner.write_file(name, bytes)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> BoxFuture<'_, io::Result<()>> {
+        self.inner.rename(from, to)
+    }
+
+    fn remove_file(&self, name: &str) -> BoxFuture<'_, io::Result<()>> {
+        self.inner.remove_file(name)
+    }
+
+    fn sync(&self) -> BoxFuture<'_, io::Result<()>> {
+        self.inner.sync()
+    }
+
+    fn lock(&self, name: &str) -> BoxFuture<'_, io::Result<Box<dyn Lock>>> {
+        self.inner.lock(name)
+    }
+
+    fn describe(&self) -> String {
+        self.inner.describe()
+    }
+}
+
+async fn open(inner: &Arc<MemoryDirectory>) -> (FasterLog, Arc<AtomicU64>) {
+    let reads = Arc::new(AtomicU64::new(0));
+    let directory = Counting { inner: Arc::clone(inner), reads: Arc::clone(&reads) };
+    let config = small().with_memory(ByteSize::kib(512)).with_page_size(ByteSize::kib(32));
+    let config = config.with_segment_size(ByteSize::mib(1));
+    let builder = FasterLog::builder(config).directory(Arc::new(directory));
+    (builder.open_in_directory().await.expect("opens"), reads)
+}
+
+/// A scan read what lies between two voids by itself, and waited for it: a log that had lost
+/// thousands of entries to a consensus took a second to read, most of it waiting.
+#[test]
+fn a_scan_over_many_voids_reads_each_part_of_the_log_once() {
+    const VOIDS: u32 = 400;
+    block_on(async {
+        let directory = Arc::new(MemoryDirectory::new());
+        let (log, _) = open(&directory).await;
+        for number in 0..VOIDS {
+            log.append(&number.to_le_bytes()).await.expect("appended");
+            let wrong = log.append(b"taken back").await.expect("appended");
+            log.truncate_suffix(wrong).await.expect("taken back");
+        }
+        let expected: Vec<_> = (0..VOIDS).map(|number| number.to_le_bytes().to_vec()).collect();
+        let payloads = |log: &FasterLog| {
+            let scan = log.scan(..);
+            scan.map(|entry| entry.map(|entry| entry.payload.to_vec())).try_collect::<Vec<_>>()
+        };
+        assert_eq!(payloads(&log).await.expect("sound"), expected, "in memory");
+        log.close().await.expect("closes");
+
+        let (log, reads) = open(&directory).await;
+        let before = reads.load(Ordering::Relaxed);
+        assert_eq!(payloads(&log).await.expect("sound"), expected, "on the device");
+        let reads = reads.load(Ordering::Relaxed) - before;
+        let pages = log.end().raw() / (32 << 10) + 1;
+        assert!(pages * 4 < u64::from(VOIDS), "many voids in a page");
+        assert!(reads <= pages, "{reads} reads of {pages} pages");
+        log.close().await.expect("closes");
+    });
+}
