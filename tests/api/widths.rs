@@ -48,21 +48,31 @@ fn pages_of(page: ByteSize) -> Config {
         .with_huge_pages(false)
 }
 
-/// Keys of one width and values of another: they come back, or opening names the width.
+/// Opens a store of keys of one width and values of another; or opening names the width.
+fn opened<const KEY: usize, const VALUE: usize>(
+    page: ByteSize,
+) -> Result<Option<FasterKv<Wide<KEY>, Wide<VALUE>>>> {
+    match block_on(FasterKv::open("no path", pages_of(page))) {
+        Ok(store) => Ok(Some(store)),
+        Err(error) if error.kind() == ErrorKind::InvalidArgument => {
+            let text = error.to_string();
+            let names = |width: usize| text.contains(&format!("{width} bytes"));
+            assert!(names(KEY) || names(VALUE), "{text}");
+            assert!(text.contains("page"), "{text}");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 fn is_taken<const KEY: usize, const VALUE: usize>(page: ByteSize) -> Result<bool> {
+    Ok(opened::<KEY, VALUE>(page)?.is_some())
+}
+
+/// What is taken comes back. For a few widths only: each pair is a store of its own to compile.
+fn comes_back<const KEY: usize, const VALUE: usize>(page: ByteSize) -> Result<()> {
+    let store = opened::<KEY, VALUE>(page)?.expect("taken");
     block_on(async {
-        let opened = FasterKv::<Wide<KEY>, Wide<VALUE>>::open("no path", pages_of(page)).await;
-        let store = match opened {
-            Ok(store) => store,
-            Err(error) if error.kind() == ErrorKind::InvalidArgument => {
-                let text = error.to_string();
-                let names = |width: usize| text.contains(&format!("{width} bytes"));
-                assert!(names(KEY) || names(VALUE), "{text}");
-                assert!(text.contains("page"), "{text}");
-                return Ok(false);
-            }
-            Err(error) => return Err(error),
-        };
         for number in 0..3 {
             let (key, value) = (pattern(number, KEY), pattern(number + 7, VALUE));
             store.upsert(&key, &value).await?;
@@ -77,8 +87,7 @@ fn is_taken<const KEY: usize, const VALUE: usize>(page: ByteSize) -> Result<bool
         }
         // A write that never ends turns one page after the other.
         assert!(store.stats().device.bytes_stored < 32 << 20, "{KEY} and {VALUE} in {page}");
-        store.close().await?;
-        Ok(true)
+        store.close().await
     })
 }
 
@@ -106,6 +115,13 @@ fn a_width_that_fits_in_no_page_is_refused_at_opening() -> Result<()> {
     assert!(!is_taken::<8, { 2 << 20 }>(page)?);
     assert!(is_taken::<8, { 2 << 20 }>(ByteSize::kib(16))?);
     Ok(())
+}
+
+#[test]
+fn the_widest_that_are_taken_come_back() -> Result<()> {
+    comes_back::<4000, 8>(ByteSize::kib(4))?;
+    comes_back::<1500, 4096>(ByteSize::kib(4))?;
+    comes_back::<8, { 2 << 20 }>(ByteSize::kib(16))
 }
 
 #[test]
