@@ -22,7 +22,9 @@ use crate::directory::Directory;
 /// * `InvalidInput`: offset or length is not a multiple of the block; nothing was started.
 /// * `UnexpectedEof`: the read reaches past what was ever written.
 /// * `NotFound`: the range lies below [`discard_below`](Self::discard_below).
-/// * `StorageFull` and others as the operating system reports them.
+/// * `StorageFull` and others as the operating system reports them. `FileTooLarge` at the limit of
+///   file size of the process, where systems also send the signal `SIGXFSZ`, which ends a process
+///   that does not ignore it. [`ErrorClass`](crate::ErrorClass) tells what is worth another try.
 pub trait Device: Send + Sync + Debug + 'static {
     /// Reads exactly `buf.len()` bytes at `offset`.
     fn read_at(&self, offset: u64, buf: AlignedBuf) -> Completion;
@@ -45,6 +47,10 @@ pub trait Device: Send + Sync + Debug + 'static {
     /// Deletes the whole segments below `offset`; later reads and writes there fail with
     /// `NotFound`. Operations in flight there complete normally. Not undone if the future is
     /// dropped after its first poll; durable after a sync of the directory.
+    ///
+    /// # Errors
+    /// That of the first file that could not be deleted. The others are, all count as discarded,
+    /// and the next call tries again what is left.
     fn discard_below(&self, offset: u64) -> BoxFuture<'_, io::Result<()>>;
 
     /// Closes what is kept open of the whole segments below `offset`, and changes nothing on the

@@ -76,15 +76,25 @@ impl Durability {
         state.synced < state.written || state.failure.is_some()
     }
 
+    /// Whether nothing here has written it, or synced it, or does.
+    pub(crate) fn is_untouched(&self) -> bool {
+        let state = self.lock();
+        state.written == 1 && state.synced == 0 && !state.syncing && state.failure.is_none()
+    }
+
     /// What a sync issued from now on will cover.
     pub(crate) fn begin_sync(&self) -> u64 {
         self.lock().written
     }
 
-    /// A sync that covered `written` has succeeded.
-    pub(crate) fn note_synced(&self, written: u64) {
+    /// A sync that covered `written` has succeeded; but fails if one that overlapped it has.
+    pub(crate) fn note_synced(&self, written: u64) -> io::Result<()> {
         let mut state = self.lock();
+        if let Some(failure) = &state.failure {
+            return Err(lost_writes(failure));
+        }
         state.synced = state.synced.max(written);
+        Ok(())
     }
 
     /// A sync has failed: gives the error that each one fails with from now on.

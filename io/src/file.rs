@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::blocking::Blocking;
 use crate::closing::ClosingFile;
 use crate::durability::Durability;
+use crate::os_segments::Unsynced;
 use crate::root::{Access, Root};
 
 /// A segment, or a directory whose entries are to be made durable.
@@ -17,8 +18,11 @@ pub(crate) struct StorageFile {
     file: ClosingFile,
     name: String,
     is_directory: bool,
+    /// Where a write is noted, and under which number.
+    listed: Option<(Arc<Unsynced>, u64)>,
     // Any thread, atomic.
     length: AtomicU64,
+    used: AtomicU64,
     // Under a lock of its own.
     durability: Durability,
 }
@@ -53,7 +57,9 @@ impl StorageFile {
             file: ClosingFile::new(file),
             name: name.to_owned(),
             is_directory,
+            listed: None,
             length: AtomicU64::new(length),
+            used: AtomicU64::new(0),
             durability: Durability::unknown(),
         }
     }
@@ -127,6 +133,28 @@ impl StorageFile {
     pub(crate) fn note_written(&self, end: u64) {
         self.length.fetch_max(end, Ordering::Relaxed);
         self.durability.note_written();
+        // After the count: a sync that finds nothing to do takes the file off the list.
+        if let Some((list, index)) = &self.listed {
+            list.insert(*index);
+        }
+    }
+
+    /// Lets writes be noted in `list`.
+    pub(crate) fn listed_in(mut self, list: Arc<Unsynced>, index: u64) -> Self {
+        self.listed = Some((list, index));
+        self
+    }
+
+    /// The file is in use at this time of a clock of its device.
+    pub(crate) fn touch(&self, now: u64) {
+        // Relaxed: an estimate. The look first keeps the line shared.
+        if self.used.load(Ordering::Relaxed) != now {
+            self.used.store(now, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
     }
 
     /// Cuts what lies at and above `length`; nothing if the file ends there or below.
@@ -186,9 +214,9 @@ mod tests {
         assert!(file.needs_sync(), "an earlier process may have written");
         let first = file.durability.begin_sync();
         file.note_written(512);
-        file.durability.note_synced(first);
+        file.durability.note_synced(first).unwrap();
         assert!(file.needs_sync(), "the write came after the sync began");
-        file.durability.note_synced(file.durability.begin_sync());
+        file.durability.note_synced(file.durability.begin_sync()).unwrap();
         assert!(!file.needs_sync());
         assert_eq!(file.length(), 512);
     }
@@ -199,7 +227,7 @@ mod tests {
         let file = create(&directory);
         assert_eq!(file.write_at(&[7; 1024], 0).unwrap(), 1024);
         file.note_written(1024);
-        file.durability.note_synced(file.durability.begin_sync());
+        file.durability.note_synced(file.durability.begin_sync()).unwrap();
         for longer in [1024, 4096] {
             file.truncate(longer).unwrap();
             assert!(!file.needs_sync() && file.length() == 1024);

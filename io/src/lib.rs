@@ -52,6 +52,7 @@ mod event_source;
 mod file;
 #[cfg(all(feature = "glommio", target_os = "linux"))]
 mod glommio;
+mod limits;
 mod lock;
 mod medium;
 mod memory;
@@ -60,6 +61,7 @@ mod null;
 mod operation;
 mod os_device;
 mod os_directory;
+mod os_segments;
 mod physical_block;
 mod pool;
 mod process;

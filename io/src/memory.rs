@@ -271,8 +271,9 @@ impl Device for MemoryDevice {
     fn discard_below(&self, offset: u64) -> BoxFuture<'_, io::Result<()>> {
         Box::pin(async move {
             let mut files = self.directory.files();
-            for index in self.segments.discard_below(offset).into_keys() {
+            for (index, _) in self.segments.discard_below(offset) {
                 files.remove(&self.segments.file_name(index));
+                self.segments.note_deleted(index);
             }
             Ok(())
         })
@@ -282,7 +283,7 @@ impl Device for MemoryDevice {
         Box::pin(async move {
             self.geometry().check(end, 0)?;
             let mut files = self.directory.files();
-            let Truncation { removed, cut } = self.segments.truncation(end)?;
+            let Truncation { removed, cut, .. } = self.segments.truncation(end)?;
             for (index, _) in removed {
                 files.remove(&self.segments.file_name(index));
                 self.segments.remove(index);

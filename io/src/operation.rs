@@ -17,6 +17,7 @@ use crate::completion::{CompletionSink, Transfer};
 use crate::durability::{Turn, TurnEnd};
 use crate::engine::Engine;
 use crate::file::StorageFile;
+use crate::limits;
 use crate::lock::Hold;
 use crate::segments::{Extent, Extents, past_the_end};
 
@@ -177,8 +178,8 @@ impl Operation {
         };
         self.retries = 0;
         if let Some(run) = &self.sync {
-            self.current.file.durability().note_synced(run.covers);
-            return Progress::Finished(Ok(()));
+            let noted = self.current.file.durability().note_synced(run.covers);
+            return Progress::Finished(noted.map_err(|error| self.explain(error)));
         }
         if transferred == 0 {
             return Progress::Finished(Err(self.no_progress()));
@@ -242,7 +243,10 @@ impl Operation {
     fn failure(&self, error: io::Error) -> io::Error {
         let error = match self.kind {
             Kind::Sync => self.current.file.durability().note_failed(error),
-            Kind::Read | Kind::Write => error,
+            Kind::Write => {
+                limits::explain_cut(error, self.current.offset + self.current.len as u64)
+            }
+            Kind::Read => error,
         };
         self.explain(error)
     }

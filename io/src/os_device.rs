@@ -1,37 +1,38 @@
 //! A device over segment files, whatever engine moves the bytes.
 //!
-//! A transfer to segments that exist goes straight to the engine. The first write into a new
-//! segment goes to a thread that may block, which creates the file and then passes the operation
-//! on: callers never wait for the file system.
+//! A transfer to segments that are open goes straight to the engine. One to a segment that is not,
+//! and the first write into a new one, go to a thread that may block, which opens or creates the
+//! file and then passes the operation on: callers never wait for the file system.
 
 use std::io;
 use std::sync::Arc;
 
 use crate::buf::AlignedBuf;
-use crate::completion::{Completion, CompletionSink, OpTable, Transfer};
+use crate::completion::{Completion, OpTable, Transfer};
 use crate::device::{Device, Geometry};
 use crate::directory::BoxFuture;
 use crate::file::StorageFile;
-use crate::operation::{Kind, Operation, with_context};
+use crate::operation::{Kind, Operation};
 use crate::os_directory::Place;
-use crate::segments::{Extents, Insertion, Lookup, Segments, Truncation};
+use crate::os_segments::OsSegments;
+use crate::segments::{Extents, Lookup};
 
 /// A [`Device`] made of real files.
 #[derive(Debug)]
 pub(crate) struct OsDevice {
-    segments: Arc<Segments<StorageFile>>,
+    segments: Arc<OsSegments>,
     place: Arc<Place>,
     geometry: Geometry,
 }
 
 impl OsDevice {
-    pub(crate) fn new(segments: Arc<Segments<StorageFile>>, place: Arc<Place>) -> Self {
+    pub(crate) fn new(segments: Arc<OsSegments>, place: Arc<Place>) -> Self {
         let geometry = Geometry {
             block: place.medium.block,
             physical_block: place.medium.physical_block,
             direct: place.medium.direct,
             backend: place.backend.engine.name(),
-            segment_bytes: segments.segment_bytes(),
+            segment_bytes: segments.table.segment_bytes(),
         };
         Self { segments, place, geometry }
     }
@@ -43,10 +44,13 @@ impl OsDevice {
             Ok(end) => end,
             Err(error) => return Err(Completion::refused(error, Some(buf))),
         };
-        match self.segments.look_up(offset, end) {
+        match self.segments.table.look_up(offset, end) {
             Lookup::Present(extents) => Ok(self.begin(Kind::Read, extents, buf)),
+            Lookup::Missing(index) if self.segments.table.is_closed(index) => {
+                Err(self.open_first(Kind::Read, (offset, end), buf))
+            }
             Lookup::Missing(_) => {
-                let error = self.segments.past_the_end(offset);
+                let error = self.segments.table.past_the_end(offset);
                 Err(Completion::refused(error, Some(buf)))
             }
             Lookup::Discarded(error) => Err(Completion::refused(error, Some(buf))),
@@ -54,6 +58,7 @@ impl OsDevice {
     }
 
     fn begin(&self, kind: Kind, extents: Extents<StorageFile>, buf: AlignedBuf) -> Prepared {
+        self.segments.touch(&extents);
         let (completion, sink) = OpTable::begin(&self.place.backend.table);
         let mut operation = Operation::transfer(kind, extents, buf, sink);
         if kind == Kind::Write {
@@ -62,9 +67,10 @@ impl OsDevice {
         Prepared { completion, operation }
     }
 
-    /// Writes where segments are missing: creates them first, on a thread that may block.
+    /// A transfer where segments are not open: opens them, or creates what is missing for a write,
+    /// on a thread that may block.
     #[cold]
-    fn write_creating(&self, offset: u64, end: u64, buf: AlignedBuf) -> Completion {
+    fn open_first(&self, kind: Kind, range: (u64, u64), buf: AlignedBuf) -> Completion {
         if let Err(forked) = self.place.backend.blocking.birthplace().check() {
             return Completion::refused(forked, Some(buf));
         }
@@ -75,20 +81,42 @@ impl OsDevice {
             if sink.is_abandoned() {
                 return;
             }
-            match create_segments(&segments, &place, offset, end) {
+            match segments.bring(&place, range, kind == Kind::Write) {
                 Ok(extents) => {
-                    let operation = Operation::transfer(Kind::Write, extents, buf, sink);
-                    let operation = operation.holding(hold);
+                    let operation = Operation::transfer(kind, extents, buf, sink).holding(hold);
                     place.backend.engine.submit(operation);
                 }
                 Err(error) => {
                     drop(hold);
-                    fail(sink, error, buf);
+                    sink.complete(Transfer { result: Err(error), buf: Some(buf) });
                 }
             }
         });
         completion
     }
+
+    /// A sync that begins with segments of an earlier process which were never opened.
+    #[cold]
+    fn sync_closed_first(&self) -> Completion {
+        let (completion, sink) = OpTable::begin(&self.place.backend.table);
+        let (segments, place) = (Arc::clone(&self.segments), Arc::clone(&self.place));
+        let hold = self.place.locks.hold();
+        self.place.backend.blocking.run_first(move || match segments.sync_closed(&place) {
+            Ok(()) => place.sync_into(files_to_sync(&segments, &place), hold, sink),
+            Err(error) => {
+                drop(hold);
+                sink.complete(Transfer { result: Err(error), buf: None });
+            }
+        });
+        completion
+    }
+}
+
+/// The entries last: they name files whose contents are then durable.
+fn files_to_sync(segments: &OsSegments, place: &Place) -> Vec<Arc<StorageFile>> {
+    let mut files = segments.unsynced_files();
+    files.extend(place.entries().filter(|entries| entries.needs_sync()).map(Arc::clone));
+    files
 }
 
 struct Prepared {
@@ -98,51 +126,6 @@ struct Prepared {
 
 fn nothing_to_do(buf: AlignedBuf) -> Completion {
     Completion::ready(Transfer { result: Ok(()), buf: Some(buf) })
-}
-
-fn fail(sink: CompletionSink, error: io::Error, buf: AlignedBuf) {
-    sink.complete(Transfer { result: Err(error), buf: Some(buf) });
-}
-
-fn create_segments(
-    segments: &Segments<StorageFile>,
-    place: &Place,
-    offset: u64,
-    end: u64,
-) -> io::Result<Extents<StorageFile>> {
-    // One at a time: what another write has just created is not to be cut.
-    let _creating = segments.creating();
-    loop {
-        match segments.look_up(offset, end) {
-            Lookup::Present(extents) => return Ok(extents),
-            Lookup::Discarded(error) => return Err(error),
-            Lookup::Missing(index) => {
-                let name = segments.file_name(index);
-                let file = Arc::new(place.create_segment(&name)?);
-                if segments.insert(index, file) == Insertion::Discarded {
-                    place.remove(&name)?;
-                }
-            }
-        }
-    }
-}
-
-fn truncate(segments: &Segments<StorageFile>, place: &Place, end: u64) -> io::Result<()> {
-    let Truncation { removed, cut } = segments.truncation(end)?;
-    for (index, file) in removed {
-        place.remove(&segments.file_name(index))?;
-        segments.remove(index);
-        place.close_deleted(file);
-        if let Some(entries) = place.entries() {
-            entries.note_written(0);
-        }
-    }
-    match cut {
-        Some((file, length)) => file.truncate(length).map_err(|error| {
-            with_context(error, format!("truncating {} to {length} bytes", file.name()))
-        }),
-        None => Ok(()),
-    }
 }
 
 impl Device for OsDevice {
@@ -180,36 +163,28 @@ impl Device for OsDevice {
             Ok(end) => end,
             Err(error) => return Completion::refused(error, Some(buf)),
         };
-        match self.segments.look_up(offset, end) {
+        match self.segments.table.look_up(offset, end) {
             Lookup::Present(extents) => {
                 let Prepared { completion, operation } = self.begin(Kind::Write, extents, buf);
                 self.place.backend.engine.submit(operation);
                 completion
             }
-            Lookup::Missing(_) => self.write_creating(offset, end, buf),
+            Lookup::Missing(_) => self.open_first(Kind::Write, (offset, end), buf),
             Lookup::Discarded(error) => Completion::refused(error, Some(buf)),
         }
     }
 
     fn sync(&self) -> Completion {
-        let mut files = self.segments.files();
-        // The entries last: they name files whose contents are then durable.
-        files.extend(self.place.entries().map(Arc::clone));
-        files.retain(|file| file.needs_sync());
-        self.place.start_sync(files)
+        if !self.segments.is_closed_synced() {
+            return self.sync_closed_first();
+        }
+        self.place.start_sync(files_to_sync(&self.segments, &self.place))
     }
 
     fn discard_below(&self, offset: u64) -> BoxFuture<'_, io::Result<()>> {
         Box::pin(async move {
             let segments = Arc::clone(&self.segments);
-            let job = move |place: &Arc<Place>| {
-                for (index, file) in segments.discard_below(offset) {
-                    place.remove(&segments.file_name(index))?;
-                    place.close_deleted(file);
-                }
-                Ok(())
-            };
-            self.place.call(job).await
+            self.place.call(move |place| segments.discard(place, offset)).await
         })
     }
 
@@ -217,7 +192,7 @@ impl Device for OsDevice {
         Box::pin(async move {
             self.geometry.check(end, 0)?;
             let segments = Arc::clone(&self.segments);
-            self.place.call(move |place| truncate(&segments, place, end)).await
+            self.place.call(move |place| segments.truncate(place, end)).await
         })
     }
 
@@ -226,10 +201,10 @@ impl Device for OsDevice {
     }
 
     fn locate(&self, offset: u64) -> (String, u64) {
-        self.segments.locate(offset)
+        self.segments.table.locate(offset)
     }
 
     fn bytes_stored(&self) -> u64 {
-        self.segments.sum(StorageFile::length)
+        self.segments.bytes_stored()
     }
 }

@@ -1,22 +1,22 @@
 //! A directory of real files.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 
 use crate::backend::Backend;
 use crate::blocking::Reply;
-use crate::completion::{Completion, OpTable};
+use crate::completion::{Completion, CompletionSink, OpTable};
 use crate::device::Device;
 use crate::directory::{BoxFuture, DeviceOptions, Directory, Lock};
 use crate::file::StorageFile;
-use crate::lock::Locks;
+use crate::limits;
+use crate::lock::{Hold, Locks};
 use crate::medium::Medium;
 use crate::names;
 use crate::operation::Operation;
 use crate::os_device::OsDevice;
+use crate::os_segments::OsSegments;
 use crate::root::{Access, Creation, Root, naming};
-use crate::segments::Segments;
 
 /// The files of one store, in a directory of the operating system.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub(crate) struct Place {
     root: Arc<Root>,
     pub(crate) locks: Locks,
     pub(crate) medium: Medium,
+    /// So many segments of a device stay open.
+    pub(crate) max_open: usize,
     /// Shared with other directories too.
     pub(crate) backend: Backend,
 }
@@ -38,7 +40,8 @@ impl OsDirectory {
     pub(crate) fn new(root: Root, medium: Medium, backend: Backend) -> Self {
         let root = Arc::new(root);
         let locks = Locks::new(Arc::clone(&root));
-        Self { place: Arc::new(Place { root, locks, medium, backend }) }
+        let max_open = limits::open_segments();
+        Self { place: Arc::new(Place { root, locks, medium, max_open, backend }) }
     }
 
     /// Checks the names, then runs `job` on a thread that may block.
@@ -79,7 +82,7 @@ impl Place {
     }
 
     /// Opens one segment file that is there.
-    fn open_segment(&self, name: &str) -> io::Result<StorageFile> {
+    pub(crate) fn open_segment(&self, name: &str) -> io::Result<StorageFile> {
         let direct = self.medium.direct;
         let access = Access { direct, ..Access::write(Creation::Never) };
         let opened = match StorageFile::open(&self.root, name, access) {
@@ -117,20 +120,7 @@ impl Place {
         name: &str,
         options: DeviceOptions,
     ) -> io::Result<Arc<dyn Device>> {
-        options.check()?;
-        let mut files = BTreeMap::new();
-        for (index, file) in self.root.list_segments(name)? {
-            files.insert(index, Arc::new(self.open_segment(&file)?));
-        }
-        if files.is_empty() {
-            let first = names::segment(name, 0);
-            let file = match options.create {
-                true => self.create_segment(&first)?,
-                false => self.open_segment(&first)?,
-            };
-            files.insert(0, Arc::new(file));
-        }
-        let segments = Arc::new(Segments::new(name, options.segment_bytes, files));
+        let segments = Arc::new(OsSegments::open(self, name, options)?);
         Ok(Arc::new(OsDevice::new(segments, Arc::clone(self))))
     }
 
@@ -146,8 +136,26 @@ impl Place {
     /// Makes files durable, one after the other.
     pub(crate) fn start_sync(&self, files: Vec<Arc<StorageFile>>) -> Completion {
         let (completion, sink) = OpTable::begin(&self.backend.table);
-        Operation::start_sync(files, &self.backend.engine, self.locks.hold(), sink);
+        self.sync_into(files, self.locks.hold(), sink);
         completion
+    }
+
+    /// As [`start_sync`](Self::start_sync), of a sync that began before.
+    pub(crate) fn sync_into(
+        &self,
+        files: Vec<Arc<StorageFile>>,
+        hold: Arc<Hold>,
+        sink: CompletionSink,
+    ) {
+        Operation::start_sync(files, &self.backend.engine, hold, sink);
+    }
+
+    pub(crate) fn list_segments(&self, device: &str) -> io::Result<Vec<(u64, String)>> {
+        self.root.list_segments(device)
+    }
+
+    pub(crate) fn file_bytes(&self, name: &str) -> io::Result<u64> {
+        self.root.file_bytes(name).map_err(naming(name))
     }
 
     fn write_file(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
@@ -178,7 +186,7 @@ impl Directory for OsDirectory {
 
     fn file_bytes(&self, name: &str) -> BoxFuture<'_, io::Result<u64>> {
         let owned = name.to_owned();
-        self.call(&[name], move |place| place.root.file_bytes(&owned).map_err(naming(&owned)))
+        self.call(&[name], move |place| place.file_bytes(&owned))
     }
 
     fn write_file(&self, name: &str, bytes: &[u8]) -> BoxFuture<'_, io::Result<()>> {

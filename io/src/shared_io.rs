@@ -35,11 +35,12 @@ use crate::root::Root;
 ///   kernel allows it by then, else threads if that is left to `Auto`.
 ///
 /// # What a directory costs
-/// One file descriptor, one more for a [lock](Directory::lock) and one for each segment of a
+/// One file descriptor, one more for a [lock](Directory::lock) and one for each open segment of a
 /// device: three for a store or log of one segment. 1,000 of those need a limit (`ulimit -n`) above
-/// the usual 1,024. With one device of one segment it costs about 1 KiB of memory while idle.
-/// Creating a directory waits for the disk once, to make its name durable; opening one that exists
-/// does not, apart from the first on each file system.
+/// the usual 1,024. Of the segments of one device at most a quarter of the limit stay open, 8 to
+/// 1,024; others are opened when they are needed. With one device of one segment a directory costs
+/// about 1 KiB of memory while idle. Creating one waits for the disk once, to make its name
+/// durable; opening one that exists does not, apart from the first on each file system.
 ///
 /// ```
 /// # let place = tempfile::tempdir().unwrap();

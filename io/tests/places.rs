@@ -124,3 +124,25 @@ fn what_is_no_regular_file_is_refused_and_waited_for_by_nothing() {
         assert!(refused.to_string().contains("log.000001"), "{refused}");
     });
 }
+
+/// One file of many could not be deleted. The log forgot the rest with it, and they stayed until
+/// the next opening, which took them for a part of the log again.
+#[test]
+fn what_cannot_be_deleted_keeps_nothing_else_and_is_tried_again() {
+    let place = tempfile::tempdir().unwrap();
+    let (_directory, device) = open(place.path());
+    block_on(async {
+        device.write_at(0, filled(1, 5 << 16)).await.result.unwrap();
+        let stubborn = place.path().join("log.000001");
+        fs::remove_file(&stubborn).unwrap();
+        fs::create_dir(&stubborn).unwrap();
+        let refused = device.discard_below(3 * SEGMENT).await.unwrap_err();
+        assert!(refused.to_string().contains("log.000001"), "{refused}");
+        assert_eq!(names(place.path()), ["log.000001", "log.000003", "log.000004"]);
+        assert!(device.discard_below(0).await.is_err(), "it is still there");
+        fs::remove_dir(&stubborn).unwrap();
+        device.discard_below(4 * SEGMENT).await.unwrap();
+        assert_eq!(names(place.path()), ["log.000004"]);
+        assert_eq!(device.bytes_stored(), SEGMENT);
+    });
+}

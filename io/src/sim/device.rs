@@ -149,8 +149,9 @@ impl Device for SimDevice {
         let (segments, directory) = (Arc::clone(&self.segments), self.directory.clone());
         let effect = move |world: &mut World, verdict: io::Result<()>| {
             verdict?;
-            for index in segments.discard_below(offset).into_keys() {
+            for (index, _) in segments.discard_below(offset) {
                 world.unlink(&directory, &segments.file_name(index))?;
+                segments.note_deleted(index);
             }
             Ok(())
         };
