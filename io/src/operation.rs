@@ -8,7 +8,6 @@
 pub(crate) mod tests;
 
 use std::io;
-use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -264,6 +263,7 @@ impl Operation {
 
     /// As [`refuse`](Self::refuse), when the kernel may be at work still: what it was lent, the
     /// buffer and the files, is never freed.
+    #[cfg(target_os = "linux")]
     #[cold]
     pub(crate) fn lose(mut self, cause: &str) {
         if let Some(run) = &mut self.sync {
@@ -271,7 +271,7 @@ impl Operation {
         }
         let error = self.explain(io::Error::other(cause));
         let Self { current, later, buf, hold, sink, .. } = self;
-        mem::forget((current, later, buf));
+        std::mem::forget((current, later, buf));
         // Before the future knows, as ever. Whoever takes the lock next waits for what the kernel
         // still does in the segments, as after the death of a process.
         drop(hold);

@@ -1,9 +1,5 @@
 //! What an operation asks of the kernel, and what it makes of the answers.
 
-use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Wake, Waker};
-
 use super::*;
 use crate::completion::{Completion, OpTable};
 use crate::root::{Access, Creation, Root};
@@ -112,8 +108,13 @@ fn a_dropped_operation_stops_between_its_calls() {
 
 /// The directory of a store whose ring had failed was still locked when the store was told, and
 /// opening it again at once failed.
+#[cfg(target_os = "linux")]
 #[test]
 fn the_lock_is_free_when_the_future_of_a_lost_operation_is_woken() {
+    use std::pin::Pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Wake, Waker};
+
     struct Look(Arc<Hold>, AtomicUsize);
 
     impl Wake for Look {
