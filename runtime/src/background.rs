@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::executor::{self, Driver, Executor, Leased};
+use crate::executor::{Driver, Executor, Leased};
 use crate::park::{Idle, Parker};
 
-/// Tasks run between two looks at the timers.
+/// Tasks run before the thread looks whether it may go, or sleep.
 const BATCH: usize = 64;
 
 /// Starts the thread.
@@ -37,13 +37,7 @@ impl Driver for Worker {
 
 fn work(executor: &Arc<Executor<Worker>>) {
     while !executor.has_ended() {
-        executor.fire_timers();
-        for _ in 0..BATCH {
-            match executor.pop() {
-                Some(runnable) => executor::run(runnable),
-                None => break,
-            }
-        }
+        executor.run_ready(BATCH);
         executor.driver.parker.park(|| idle(executor));
     }
     debug_assert!(executor.live_names().is_empty(), "a live task holds a lease");

@@ -65,6 +65,9 @@ pub(crate) struct Executor<D> {
     closed: AtomicU8,
 }
 
+/// Tasks that are run between two looks at the timers.
+const TASKS_BETWEEN_LOOKS: usize = 8;
+
 /// Tasks run.
 const OPEN: u8 = 0;
 /// Tasks are being dropped by whoever closes the executor, and by nobody else: the drop of one may
@@ -103,6 +106,20 @@ impl<D: Driver> Executor<D> {
         !self.queue.is_empty()
     }
 
+    /// Runs tasks that are ready, `most` of them or until there are none, and looks at the timers
+    /// before the first one and every few: many tasks do not make a sleep late.
+    pub(crate) fn run_ready(&self, most: usize) {
+        for turn in 0..most {
+            if turn.is_multiple_of(TASKS_BETWEEN_LOOKS) {
+                self.fire_timers();
+            }
+            match self.pop() {
+                Some(runnable) => run(runnable),
+                None => return,
+            }
+        }
+    }
+
     /// Whether nobody can reach this executor any more.
     pub(crate) fn has_ended(&self) -> bool {
         // Pairs with the release store in `Lease::drop`: what the last owner did is visible.
@@ -132,6 +149,13 @@ impl<D: Driver> Executor<D> {
         self.drop_ready();
         self.closed.swap(CLOSED, Ordering::AcqRel);
         self.drop_ready();
+        // Sleeps of others, elsewhere, are over: nobody would wake them later.
+        self.timers.fire(Duration::MAX);
+    }
+
+    fn is_closed(&self) -> bool {
+        // A read that takes part in the chain: see `close`.
+        self.closed.fetch_or(OPEN, Ordering::AcqRel) == CLOSED
     }
 
     fn schedule(&self, runnable: Runnable) {
@@ -226,6 +250,10 @@ impl<D: Driver> Runtime for Leased<D> {
         self.lease.executor.driver.now()
     }
 
+    fn has_ended(&self) -> bool {
+        self.lease.executor.is_closed()
+    }
+
     fn lost_panic(&self, failed: &TaskFailed) {
         self.lease.executor.driver.lost_panic(failed);
     }
@@ -256,7 +284,7 @@ impl<D: Driver> Future for Timer<D> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let executor = Arc::clone(&self.lease.executor);
-        if executor.driver.now() >= self.deadline {
+        if executor.driver.now() >= self.deadline || executor.is_closed() {
             return Poll::Ready(());
         }
         let waits = self.key.is_some_and(|key| executor.timers.update(key, context.waker()));
@@ -266,6 +294,10 @@ impl<D: Driver> Future for Timer<D> {
             self.key = Some(key);
             if is_earliest {
                 executor.driver.notify();
+            }
+            // Who closes fires what there is, afterwards: it has found this one, or is seen here.
+            if executor.is_closed() {
+                return Poll::Ready(());
             }
         }
         Poll::Pending
@@ -277,5 +309,65 @@ impl<D: Driver> Drop for Timer<D> {
         if let Some(key) = self.key {
             self.lease.executor.timers.remove(key);
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::handle::Handle;
+    use kvick_io::sync::atomic::AtomicU64;
+
+    /// Each task takes a millisecond.
+    #[derive(Debug, Default)]
+    struct Busy(AtomicU64);
+
+    impl Driver for Busy {
+        fn notify(&self) {}
+
+        fn now(&self) -> Duration {
+            Duration::from_millis(self.0.load(Ordering::Relaxed))
+        }
+    }
+
+    /// A sleep that was over waited for 64 tasks to be run: the longest queue made it late.
+    #[test]
+    fn a_sleep_is_over_before_many_tasks_are_run() {
+        let (executor, leased) = Executor::new(Busy::default());
+        let handle = Handle::custom(Arc::new(leased));
+        let woken_at = Arc::new(AtomicU64::new(0));
+        let (sleep, noted) = (handle.sleep(Duration::from_millis(1)), Arc::clone(&woken_at));
+        let clock = handle.clone();
+        let sleeper = async move {
+            sleep.await;
+            let now = u64::try_from(clock.now().as_millis()).expect("small");
+            noted.store(now, Ordering::Relaxed);
+        };
+        handle.spawn("sleeper", sleeper).detach();
+        executor.run_ready(1);
+        for _ in 0..64 {
+            let busy = Arc::clone(&executor);
+            let work = async move {
+                busy.driver.0.fetch_add(1, Ordering::Relaxed);
+            };
+            handle.spawn("work", work).detach();
+        }
+        executor.run_ready(64);
+        assert_eq!(executor.timers.earliest(), None, "it was woken before the last of them");
+        executor.run_ready(100);
+        assert!(woken_at.load(Ordering::Relaxed) > 0, "the sleeper has run");
+    }
+
+    #[test]
+    fn a_sleep_of_an_executor_that_closes_is_over() {
+        let (executor, leased) = Executor::new(Busy::default());
+        let handle = Handle::custom(Arc::new(leased));
+        let mut begun = handle.sleep(Duration::from_secs(1));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut begun).poll(&mut context).is_pending());
+        executor.close();
+        assert!(Pin::new(&mut begun).poll(&mut context).is_ready());
+        assert!(Pin::new(&mut handle.sleep(Duration::MAX)).poll(&mut context).is_ready());
+        assert!(handle.has_ended());
     }
 }

@@ -22,11 +22,17 @@ pub trait Runtime: Send + Sync + fmt::Debug + 'static {
     /// Runs `future` to its end, or drops it when the executor ends. The future does not panic.
     fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>);
 
-    /// Resolves `duration` after this call. May be polled from any thread.
+    /// Resolves `duration` after this call, or when the executor ends. May be polled from any
+    /// thread, and then, too.
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
 
     /// Time since some fixed origin; never goes back.
     fn now(&self) -> Duration;
+
+    /// Whether it is known that the executor has ended: tasks are dropped, sleeps are over at once.
+    fn has_ended(&self) -> bool {
+        false
+    }
 
     /// Hears of a task that panicked although nobody holds its [`Task`] any more.
     fn lost_panic(&self, failed: &TaskFailed) {
@@ -61,7 +67,7 @@ impl Handle {
     /// Tasks run on `handle`'s tokio runtime, of either flavour, with its time driver enabled.
     ///
     /// When that runtime shuts down its tasks are dropped and resolve to
-    /// [`TaskFailed::Cancelled`]; a [`Sleep`] that is still polled then panics, as tokio's own do.
+    /// [`TaskFailed::Cancelled`], and sleeps are over.
     #[cfg(feature = "tokio")]
     pub fn tokio(handle: tokio::runtime::Handle) -> Self {
         Self::custom(Arc::new(crate::on_tokio::OnTokio::new(handle)))
@@ -100,9 +106,15 @@ impl Handle {
         task
     }
 
-    /// Resolves `duration` after this call.
+    /// Resolves `duration` after this call, or as soon as the executor has ended.
     pub fn sleep(&self, duration: Duration) -> Sleep {
         Sleep { timer: self.runtime.sleep(duration), duration }
+    }
+
+    /// Whether it is known that the executor has ended: what is spawned is dropped, a sleep is over
+    /// at once.
+    pub fn has_ended(&self) -> bool {
+        self.runtime.has_ended()
     }
 
     /// Time since the origin of this handle; never goes back. Virtual in a simulation.

@@ -18,10 +18,13 @@ use futures::task::AtomicWaker;
 use glommio::timer::Timer;
 
 use crate::clock::Clock;
-use crate::executor::{self, Driver, Executor, Leased};
+use crate::executor::{Driver, Executor, Leased};
 
 /// Tasks run before the executor gets a turn at its other tasks and its rings.
 const BATCH: usize = 32;
+
+/// An alarm that is to ring later is set again when it has rung.
+const LONGEST_ALARM: Duration = Duration::from_secs(3600);
 
 /// Starts the drain on the calling thread's executor.
 pub(crate) fn start() -> Leased<Ring> {
@@ -82,13 +85,7 @@ impl Future for Drain {
         let executor = Arc::clone(&self.executor);
         // Before looking for work: a wake that comes later polls us again.
         executor.driver.waker.register(context.waker());
-        executor.fire_timers();
-        for _ in 0..BATCH {
-            match executor.pop() {
-                Some(runnable) => executor::run(runnable),
-                None => break,
-            }
-        }
+        executor.run_ready(BATCH);
         if executor.has_ended() {
             return Poll::Ready(());
         }
@@ -110,6 +107,8 @@ impl Drain {
         if remaining.is_zero() {
             return true;
         }
+        // Added to the time of day, a longer one may be beyond what that can say.
+        let remaining = remaining.min(LONGEST_ALARM);
         if self.alarm.as_ref().is_none_or(|alarm| alarm.deadline != deadline) {
             self.alarm = Some(Alarm { deadline, timer: Timer::new(remaining) });
         }

@@ -1,8 +1,19 @@
 //! A handle over tokio's.
+//!
+//! A sleep of tokio panics when it is polled after its runtime has shut down, and a handle may go
+//! anywhere. So a sleep of ours is a task of that runtime: whatever happens to the runtime, and on
+//! whatever thread, the task ends, or is dropped, and either ends the sleep.
 
+use std::future::{Future, pending};
+use std::panic;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::runtime;
+use tokio::task::JoinHandle;
 use tokio::time::{self, Instant};
 
 use crate::handle::{BoxFuture, Runtime};
@@ -11,6 +22,7 @@ use crate::handle::{BoxFuture, Runtime};
 pub(crate) struct OnTokio {
     runtime: runtime::Handle,
     origin: Instant,
+    has_ended: Arc<AtomicBool>,
 }
 
 impl OnTokio {
@@ -19,7 +31,7 @@ impl OnTokio {
             let _context = runtime.enter();
             Instant::now()
         };
-        Self { runtime, origin }
+        Self { runtime, origin, has_ended: Arc::default() }
     }
 }
 
@@ -30,14 +42,67 @@ impl Runtime for OnTokio {
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        // The context decides whose timer it is: callers need not be on this runtime.
-        let _context = self.runtime.enter();
-        Box::pin(time::sleep(duration))
+        let now = {
+            let _context = self.runtime.enter();
+            Instant::now()
+        };
+        Box::pin(Timer {
+            runtime: self.runtime.clone(),
+            deadline: now.checked_add(duration),
+            has_ended: Arc::clone(&self.has_ended),
+            task: None,
+        })
     }
 
     fn now(&self) -> Duration {
         // tokio's clock, so that a paused one is seen as such.
         let _context = self.runtime.enter();
         self.origin.elapsed()
+    }
+
+    fn has_ended(&self) -> bool {
+        // Relaxed: a hint that nothing else depends on.
+        self.has_ended.load(Ordering::Relaxed)
+    }
+}
+
+struct Timer {
+    runtime: runtime::Handle,
+    /// `None` is beyond what the clock can say.
+    deadline: Option<Instant>,
+    has_ended: Arc<AtomicBool>,
+    /// From the first poll on.
+    task: Option<JoinHandle<()>>,
+}
+
+impl Future for Timer {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let Self { runtime, deadline, has_ended, task } = &mut *self;
+        let task = task.get_or_insert_with(|| {
+            let deadline = *deadline;
+            runtime.spawn(async move {
+                match deadline {
+                    Some(deadline) => time::sleep_until(deadline).await,
+                    None => pending().await,
+                }
+            })
+        });
+        match ready!(Pin::new(task).poll(context)) {
+            Ok(()) => {}
+            // The runtime was built without its time driver.
+            Err(failed) if failed.is_panic() => panic::resume_unwind(failed.into_panic()),
+            Err(_cancelled) => has_ended.store(true, Ordering::Relaxed),
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
     }
 }

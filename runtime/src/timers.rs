@@ -66,6 +66,9 @@ impl Timers {
     pub(crate) fn fire(&self, now: Duration) {
         let due = {
             let mut entries = self.lock();
+            if entries.wakers.first_key_value().is_none_or(|(first, _)| first.deadline > now) {
+                return;
+            }
             let pending = entries.wakers.split_off(&TimerKey { deadline: now, number: u64::MAX });
             std::mem::replace(&mut entries.wakers, pending)
         };

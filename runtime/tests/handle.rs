@@ -151,6 +151,15 @@ async fn many_sleepers(handle: Handle) {
     assert_eq!(woken.load(Ordering::SeqCst), 50);
 }
 
+/// A sleep as long as there can be, of who is never to be woken by it, panicked within glommio.
+async fn a_sleep_may_be_of_any_length(handle: Handle) {
+    for longest in [Duration::MAX, Duration::from_secs(u64::MAX / 2)] {
+        let (longest, moment) = (handle.sleep(longest), handle.sleep(Duration::from_millis(1)));
+        assert!(matches!(select(longest, moment).await, Either::Right(_)));
+    }
+    assert!(!handle.has_ended());
+}
+
 async fn now_is_monotone(handle: Handle) {
     let mut last = handle.now();
     for _ in 0..1000 {
@@ -170,6 +179,7 @@ async fn contract(handle: Handle) {
     a_dropped_task_runs_on(handle.clone()).await;
     sleeps_end_in_order(handle.clone()).await;
     many_sleepers(handle.clone()).await;
+    a_sleep_may_be_of_any_length(handle.clone()).await;
     now_is_monotone(handle).await;
 }
 
@@ -331,6 +341,28 @@ mod on_tokio {
         assert_eq!(block_on(before), Err(TaskFailed::Cancelled { task: "before" }));
         assert_eq!(block_on(after), Err(TaskFailed::Cancelled { task: "after" }));
     }
+
+    /// A store that outlived its tokio runtime went to sleep before it tried something again, and
+    /// the operation of its user panicked.
+    #[test]
+    fn shutdown_ends_sleeps() {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(1).enable_time().build().unwrap();
+        let handle = Handle::tokio(runtime.handle().clone());
+        let mut begun = handle.sleep(Duration::from_secs(3600));
+        let unpolled = handle.sleep(Duration::from_secs(3600));
+        let polled = future::poll_fn(|context| {
+            std::task::Poll::Ready(std::pin::Pin::new(&mut begun).poll(context).is_pending())
+        });
+        assert!(block_on(polled));
+        drop(runtime);
+        block_on(async {
+            begun.await;
+            unpolled.await;
+            handle.sleep(Duration::from_secs(3600)).await;
+        });
+        assert!(handle.has_ended());
+    }
 }
 
 #[cfg(all(feature = "glommio", target_os = "linux"))]
@@ -387,6 +419,9 @@ mod on_glommio {
         assert!(dropped.load(Ordering::SeqCst));
         let late = handle.spawn("late", async {});
         assert_eq!(block_on(late), Err(TaskFailed::Cancelled { task: "late" }));
+        assert!(handle.has_ended());
+        // Whoever would wake it is gone.
+        block_on(handle.sleep(Duration::from_secs(3600)));
     }
 }
 
