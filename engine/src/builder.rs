@@ -3,6 +3,7 @@
 use crate::checkpoint::{CheckpointToken, maintain};
 use crate::codec::{Key, Value};
 use crate::config::{Config, Geometry};
+use crate::ending::Ending;
 use crate::error::Result;
 use crate::kv::{FasterKv, Opened};
 use crate::recovery::{self, OnProgress, Opening, RecoveryProgress};
@@ -13,7 +14,7 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::marker::PhantomData;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tracing::Instrument;
 
 /// Settings are in the [`Config`]; components are given here.
@@ -156,17 +157,15 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
             life,
             token: self.token.map(|CheckpointToken(token)| token),
             accepts_type_change: self.accepts_type_change,
-            on_progress: self.on_progress,
+            on_progress: self.on_progress.map(Mutex::new),
         };
         let opened = recovery::open::<K, V>(opening).instrument(span).await?;
         let recovery::Opened { core, checkpoints, lock, report } = opened;
-        let maintained = maintain(Arc::clone(&core), Arc::clone(&checkpoints));
-        let maintenance = handle.spawn("kvick-maintenance", async move {
-            maintained.await;
-            // The directory is free once nothing is written to it any more.
-            drop(lock);
-        });
-        let opened = Opened::new(Arc::clone(&core), checkpoints, maintenance, report);
+        let ending = Ending::new(checkpoints.clone(), lock);
+        let drivers = maintain(Arc::clone(&checkpoints), Arc::clone(&ending));
+        handle.spawn("kvick-maintenance", ending.maintenance(drivers)).detach();
+        ending.check_maintained()?;
+        let opened = Opened { checkpoints, ending, report };
         Ok(FasterKv::new(core, Arc::new(opened)))
     }
 }

@@ -60,7 +60,8 @@ pub enum ErrorKind {
     AddressesExhausted,
     /// The operating system refused an operation on a file; the source says why.
     Io,
-    /// An earlier write or sync failed, so durability can no longer be promised. Reopen the store.
+    /// An earlier write or sync failed, or the runtime of the maintenance has ended, so durability
+    /// can no longer be promised. Reopen the store.
     Poisoned,
     /// The store was closed.
     Closed,
@@ -186,6 +187,12 @@ impl Error {
         Self::build(kind, context.into(), Some(Box::new(source)))
     }
 
+    /// `what` is maintained no more: "store". `why` is that its runtime has ended.
+    #[cold]
+    pub(crate) fn unmaintained(what: &str, why: &str) -> Self {
+        Self::io(format!("maintenance of the {what}"), io::Error::other(why))
+    }
+
     /// `cause` is the failure that ended the promise of durability. Poison has one cause: told
     /// again, it stays the first one.
     #[cold]
@@ -193,7 +200,7 @@ impl Error {
         if cause.kind() == ErrorKind::Poisoned {
             return cause.clone();
         }
-        let message = "no more writes are accepted, as an earlier one failed".to_owned();
+        let message = "no more writes are accepted".to_owned();
         Self::build(ErrorKind::Poisoned, message, Some(Box::new(cause.clone())))
     }
 

@@ -2,11 +2,12 @@
 
 use crate::builder::Builder;
 use crate::checkpoint::{
-    CheckpointInfo, CheckpointRequest, CheckpointToken, Checkpoints, Job, Removal,
+    CheckpointInfo, CheckpointRequest, CheckpointToken, Checkpoints, Job, Removal, Reply,
 };
 use crate::codec::{Key, Value};
 use crate::config::Config;
-use crate::error::{Error, ErrorKind, Result};
+use crate::ending::Ending;
+use crate::error::{Error, Result};
 use crate::futures::{
     CompareAndSwap, Contains, Delete, InsertIfAbsent, Read, ReadWith, Rmw, TryRead, Upsert,
 };
@@ -25,14 +26,12 @@ use crate::store::modify::Modify;
 use crate::store::operation::Running;
 use crate::store::read::{Exists, Owned, Read as ReadOperation, Viewed};
 use crate::store::upsert::Upsert as UpsertOperation;
-use futures::channel::oneshot;
-use kvick_runtime::Task;
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use tracing::Instrument;
 
 /// A larger-than-memory key-value store: a cheap handle, `Clone + Send + Sync`.
@@ -76,26 +75,14 @@ pub struct FasterKv<K: Key + ?Sized, V: Value + ?Sized> {
 /// What ends when the last handle and session are gone.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    core: Arc<Core>,
-    checkpoints: Arc<Checkpoints>,
-    maintenance: Mutex<Option<Task<()>>>,
-    report: Option<RecoveryReport>,
-}
-
-impl Opened {
-    pub(crate) fn new(
-        core: Arc<Core>,
-        checkpoints: Arc<Checkpoints>,
-        maintenance: Task<()>,
-        report: Option<RecoveryReport>,
-    ) -> Self {
-        Self { core, checkpoints, maintenance: Mutex::new(Some(maintenance)), report }
-    }
+    pub(crate) checkpoints: Arc<Checkpoints>,
+    pub(crate) ending: Arc<Ending>,
+    pub(crate) report: Option<RecoveryReport>,
 }
 
 impl Drop for Opened {
     fn drop(&mut self) {
-        self.core.close();
+        self.ending.forsaken();
     }
 }
 
@@ -267,9 +254,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     }
 
     async fn remove_checkpoints(&self, which: Removal) -> Result<()> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = Reply::new(&self.core);
         self.opened.checkpoints.submit(Job::Remove { which, reply })?;
-        // A driver that is gone has closed the store.
         answer.await.unwrap_or_else(|_cancelled| Err(Error::closed()))
     }
 
@@ -304,44 +290,19 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// Takes a last checkpoint if anything has changed since the newest one that survives power
     /// cuts, or that was removed (see [`Config::checkpoint_on_close`]), refuses every operation
     /// from then on, and waits until the store has let go of its directory. All handles and
-    /// sessions of the store are closed by this; closing twice is fine.
+    /// sessions of the store are closed by this. Closing twice, or twice at once, is fine: each
+    /// call waits for the same end and gives the same result.
     ///
     /// Operations that end while it closes may or may not be in the last checkpoint.
     ///
     /// # Errors
-    /// Of the checkpoint; the store is closed all the same.
+    /// Of the checkpoint; the store is closed all the same, and its directory free. `Poisoned` if
+    /// there was nothing left that could take one: a write had failed, or the runtime had ended.
     ///
     /// # Cancel safety
-    /// Dropped early it may leave the store open.
+    /// Once begun it goes on when the future is dropped.
     pub async fn close(&self) -> Result<()> {
-        let span = tracing::info_span!(target: "kvick::close", "close");
-        let saved = self.save().instrument(span).await;
-        self.core.close();
-        let maintenance = self.opened.maintenance.lock().expect("nothing panics under it").take();
-        let Some(maintenance) = maintenance else {
-            return Ok(());
-        };
-        if let Err(failed) = maintenance.await {
-            return Err(Error::io("maintenance", std::io::Error::other(failed)));
-        }
-        saved
-    }
-
-    /// The checkpoint on closing.
-    async fn save(&self) -> Result<()> {
-        self.core.check_open()?;
-        let checkpoints = &self.opened.checkpoints;
-        loop {
-            checkpoints.idle().await;
-            if !self.core.config.checkpoint_on_close || !checkpoints.is_outdated() {
-                return Ok(());
-            }
-            match self.checkpoint().await {
-                // Somebody else was faster to begin one.
-                Err(error) if error.kind() == ErrorKind::Busy => {}
-                taken => return taken.map(drop),
-            }
-        }
+        self.opened.ending.close().await
     }
 
     /// What the store has done and holds.

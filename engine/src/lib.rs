@@ -47,6 +47,7 @@ mod builder;
 mod checkpoint;
 mod codec;
 mod config;
+mod ending;
 pub mod epoch;
 mod error;
 mod faster_log;

@@ -114,8 +114,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
     ///
     /// # Cancel safety
     /// Has no effect; can be dropped at any time.
-    pub async fn wait_durable(&self) -> Result<()> {
-        self.core.durable(&self.ledger).await
+    pub fn wait_durable(&self) -> impl Future<Output = Result<()>> + Send + use<'_, K, V> {
+        // Not an `async fn`, which would hold the session, and that is not `Sync`.
+        let (core, ledger) = (&self.core, &self.ledger);
+        async move { core.durable(ledger).await }
     }
 
     #[inline(always)]

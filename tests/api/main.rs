@@ -19,6 +19,7 @@ mod panics;
 mod places;
 mod refusals;
 mod runtimes;
+mod sendable;
 mod sessions;
 mod statistics;
 mod types;

@@ -33,6 +33,8 @@ mod log_work;
 mod many_sessions;
 mod newer;
 mod opening;
+mod orphaned_logs;
+mod orphans;
 mod overtaken;
 mod pressure;
 mod rot;

@@ -12,6 +12,7 @@
 //! * [`log_state`]: what changes about a log apart from its entries.
 //! * [`allocations`]: an allocator that counts.
 //! * [`files`]: the raw files of a store, to be damaged and opened again.
+//! * [`mortal`]: a runtime that ends at a poll of one's choosing.
 //! * [`polling`]: futures that are watched, or stopped half way.
 
 #[expect(unsafe_code, reason = "an allocator is unsafe to implement")]
@@ -25,6 +26,7 @@ pub mod log_files;
 pub mod log_model;
 pub mod log_state;
 pub mod model;
+pub mod mortal;
 pub mod polling;
 pub mod samples;
 pub mod simulated;

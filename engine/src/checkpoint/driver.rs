@@ -3,21 +3,21 @@
 use super::catalog::Catalog;
 use super::manifest::{Durability, Manifest};
 use super::outcome::{CheckpointStats, Outcome, Outcomes};
-use super::progress::{CheckpointPhase, Progress};
-use super::request::Plan;
+use super::progress::{Progress, Watched};
+use super::reply::Reply;
+use super::request::{CheckpointRequest, Plan};
 use super::run::{Chain, Run, unpublished};
 use super::{Checkpoint, CheckpointInfo, CheckpointKind, CheckpointToken};
 use crate::config::{ByteSize, Config};
-use crate::error::{Error, Result};
+use crate::ending::{Ending, Maintained};
+use crate::error::{Error, ErrorKind, Result};
+use crate::hybrid_log::HybridLog;
 use crate::store::Core;
 use crate::wait::{wait_either, wait_until};
 use event_listener::Event;
-use futures::FutureExt;
-use futures::channel::oneshot;
 use futures::future::{Either, pending, select};
 use kvick_io::sync::{Mutex, MutexGuard};
 use kvick_runtime::Handle;
-use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,9 +78,9 @@ struct Mailbox {
 #[derive(Debug)]
 pub(crate) enum Job {
     /// Takes a checkpoint.
-    Checkpoint { plan: Plan, reply: oneshot::Sender<Result<Checkpoint>>, progress: Arc<Progress> },
+    Checkpoint { plan: Plan, reply: Reply<Checkpoint>, progress: Watched },
     /// Removes checkpoints.
-    Remove { which: Removal, reply: oneshot::Sender<Result<()>> },
+    Remove { which: Removal, reply: Reply<()> },
 }
 
 /// Which checkpoints go.
@@ -107,7 +107,7 @@ impl Checkpoints {
         Self { catalog, handle, core, schedule, mailbox, changed: Event::new() }
     }
 
-    pub(super) fn core(&self) -> &Core {
+    pub(super) fn core(&self) -> &Arc<Core> {
         &self.core
     }
 
@@ -133,15 +133,32 @@ impl Checkpoints {
         mailbox.job = Some(job);
         drop(mailbox);
         self.changed.notify(usize::MAX);
-        if self.core.log.health().is_closed() {
+        if self.core.log.health().check_write().is_err() {
             // The driver may have left before it saw the job.
-            drop(self.mailbox().job.take());
+            let job = self.mailbox().job.take();
+            drop(job);
         }
         Ok(())
     }
 
+    /// The checkpoint on closing.
+    async fn save(&self) -> Result<()> {
+        self.core.check_open()?;
+        loop {
+            self.idle().await;
+            if !self.core.config.checkpoint_on_close || !self.is_outdated() {
+                return Ok(());
+            }
+            match CheckpointRequest::new(self).await {
+                // Somebody else was faster to begin one.
+                Err(error) if error.kind() == ErrorKind::Busy => {}
+                taken => return taken.map(drop),
+            }
+        }
+    }
+
     /// Waits until no job is being done.
-    pub(crate) async fn idle(&self) {
+    async fn idle(&self) {
         let health = self.core.log.health();
         let is_idle = || (!self.mailbox().is_busy || health.is_closed()).then_some(());
         wait_either([&self.changed, health.changed()], is_idle).await;
@@ -166,7 +183,7 @@ impl Checkpoints {
 
     /// Whether a power cut might lose something: there was a change since the last checkpoint, or
     /// that one is weaker, or it was removed.
-    pub(crate) fn is_outdated(&self) -> bool {
+    fn is_outdated(&self) -> bool {
         let safe = self.catalog.manifest().newest_safe();
         self.core.sessions.is_outdated() || self.mailbox().counted != safe
     }
@@ -207,14 +224,13 @@ impl Checkpoints {
             Job::Checkpoint { plan, reply, progress } => {
                 let taken = self.take(plan, &progress, chain).await;
                 self.ended();
-                progress.enter(CheckpointPhase::Ended);
-                // Nobody may be waiting any more.
-                drop(reply.send(taken));
+                drop(progress);
+                reply.send(taken);
             }
             Job::Remove { which, reply } => {
                 let removed = self.remove(which, chain).await;
                 self.ended();
-                drop(reply.send(removed));
+                reply.send(removed);
             }
         }
     }
@@ -348,15 +364,29 @@ fn remove_one(manifest: &mut Manifest, token: CheckpointToken) -> Result<()> {
     Ok(())
 }
 
-/// The drivers of a store, the log's and this one; resolves when the store is closed.
-pub(crate) async fn maintain(core: Arc<Core>, checkpoints: Arc<Checkpoints>) {
-    let drivers =
-        async { futures::join!(core.maintain(), checkpoints.drive(), checkpoints.announce_life()) };
-    if AssertUnwindSafe(drivers).catch_unwind().await.is_err() {
-        // A broken assertion of ours: nobody may wait for a driver that is gone.
-        let error = std::io::Error::other("a driver of the store panicked");
-        core.log.health().transition_to_poisoned(&Error::io("maintenance", error));
-        drop(checkpoints.mailbox().job.take());
-        checkpoints.ended();
+/// The drivers of a store: the log's, this one, and the one that closes. Resolves when the store is
+/// closed.
+pub(crate) async fn maintain(checkpoints: Arc<Checkpoints>, ending: Arc<Ending>) {
+    let closing = ending.drive(checkpoints.save());
+    futures::join!(
+        checkpoints.core.maintain(),
+        checkpoints.drive(),
+        checkpoints.announce_life(),
+        closing
+    );
+}
+
+impl Maintained for Checkpoints {
+    fn noun(&self) -> &'static str {
+        "store"
+    }
+
+    fn log(&self) -> &HybridLog {
+        &self.core.log
+    }
+
+    fn abandon(&self) {
+        let job = self.mailbox().job.take();
+        drop(job);
     }
 }

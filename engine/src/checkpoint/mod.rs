@@ -38,6 +38,7 @@ pub(crate) mod index_image;
 pub(crate) mod manifest;
 mod outcome;
 mod progress;
+mod reply;
 mod request;
 mod run;
 pub(crate) mod stream;
@@ -49,6 +50,7 @@ pub use request::{CheckpointRequest, Checkpointing};
 
 pub(crate) use delta::Patches;
 pub(crate) use driver::{Checkpoints, Job, Removal, Schedule, maintain};
+pub(crate) use reply::Reply;
 pub(crate) use run::{delta_seal, part_salt};
 
 use crate::store::identity::{CommitPoint, SessionId};

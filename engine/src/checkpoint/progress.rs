@@ -4,6 +4,7 @@ use crate::wait::wait_until;
 use event_listener::Event;
 use futures::stream::{self, Stream};
 use kvick_io::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// What a checkpoint is doing.
@@ -41,6 +42,30 @@ pub(crate) struct Progress {
     phase: AtomicU8,
     bytes: AtomicU64,
     changed: Event,
+}
+
+/// The driver's side of it: it has ended when this is dropped, however that comes.
+#[derive(Debug)]
+pub(crate) struct Watched(Arc<Progress>);
+
+impl Watched {
+    pub(crate) fn new(progress: Arc<Progress>) -> Self {
+        Self(progress)
+    }
+}
+
+impl Deref for Watched {
+    type Target = Progress;
+
+    fn deref(&self) -> &Progress {
+        &self.0
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.enter(CheckpointPhase::Ended);
+    }
 }
 
 const PHASES: [CheckpointPhase; 6] = [

@@ -1,7 +1,8 @@
 //! Asking for a checkpoint, and waiting for it.
 
 use super::driver::{Checkpoints, Job};
-use super::progress::Progress;
+use super::progress::{Progress, Watched};
+use super::reply::Reply;
 use super::{Checkpoint, CheckpointKind, CheckpointProgress, Durability};
 use crate::error::{Error, Result};
 use futures::channel::oneshot;
@@ -119,9 +120,10 @@ impl<'s> CheckpointRequest<'s> {
     /// # Errors
     /// `Busy` while another checkpoint is being taken, `Poisoned`, `Closed`.
     pub fn start(self) -> Result<Checkpointing> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = Reply::new(self.checkpoints.core());
         let progress = Arc::new(Progress::default());
-        let job = Job::Checkpoint { plan: self.plan, reply, progress: Arc::clone(&progress) };
+        let watched = Watched::new(Arc::clone(&progress));
+        let job = Job::Checkpoint { plan: self.plan, reply, progress: watched };
         self.checkpoints.submit(job)?;
         Ok(Checkpointing { answer, progress })
     }
@@ -162,7 +164,6 @@ impl Future for Checkpointing {
     type Output = Result<Checkpoint>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        // A driver that is gone has closed the store, or the executor it ran on has ended.
         Pin::new(&mut self.answer)
             .poll(context)
             .map(|answer| answer.unwrap_or_else(|_cancelled| Err(Error::closed())))

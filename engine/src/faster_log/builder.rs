@@ -1,18 +1,15 @@
 //! Opening a log with components of one's own.
 
 use super::config::{Geometry, LogConfig};
-use super::core::Core;
 use super::log::FasterLog;
 use super::opening::{Opened, Opening};
 use super::source::Seats;
+use crate::ending::{Ending, Maintenance};
 use crate::error::{Error, Result};
-use futures::FutureExt;
 use kvick_io::Directory;
 use kvick_runtime::Handle;
 use std::fmt;
-use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
-use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
 use tracing::Instrument;
@@ -125,11 +122,10 @@ impl LogBuilder {
             number: self.number,
         };
         let opened = opening.open().instrument(span).await?;
-        let (core, recovery, maintained) = maintained(opened);
-        let ended = handle.spawn("kvick-log-maintenance", maintained);
-        // A driver that panics is in there already; a task that is gone has ended.
-        let ended = Box::pin(async move { ended.await.unwrap_or(()) });
-        Ok(FasterLog::new(core, ended, recovery))
+        let (log, maintenance) = maintained(opened);
+        handle.spawn("kvick-log-maintenance", maintenance).detach();
+        log.check_maintained()?;
+        Ok(log)
     }
 }
 
@@ -138,14 +134,13 @@ pub(super) fn drawn() -> u64 {
     RandomState::new().hash_one("kvick log")
 }
 
-/// The parts of a log that was opened, and what is to be run for it until it is closed.
-pub(super) fn maintained(
-    opened: Opened,
-) -> (Arc<Core>, Option<super::LogRecovery>, impl Future<Output = ()> + Send + 'static) {
+/// A log that was opened, and what is to be run for it until it is closed.
+pub(super) fn maintained(opened: Opened) -> (FasterLog, Maintenance) {
     let Opened { core, identity, published, lock, recovery } = opened;
     let core = Arc::new(core);
-    let maintained = {
-        let core = Arc::clone(&core);
+    let ending = Ending::new(core.clone(), lock);
+    let drivers = {
+        let (core, ending) = (Arc::clone(&core), Arc::clone(&ending));
         async move {
             let driven = async {
                 let drivers = futures::try_join!(
@@ -156,18 +151,12 @@ pub(super) fn maintained(
                     core.live().log.health().transition_to_poisoned(&error);
                 }
             };
-            let drivers = async { futures::join!(core.live().log.maintain(), driven) };
-            if AssertUnwindSafe(drivers).catch_unwind().await.is_err() {
-                // A broken assertion of ours: nobody may wait for a driver that is gone.
-                let error = std::io::Error::other("a driver of the log panicked");
-                let error = Error::io("maintenance", error);
-                core.live().log.health().transition_to_poisoned(&error);
-            }
-            // The directory is free once nothing is written to it any more.
-            drop(lock);
+            let closing = ending.drive(core.save());
+            futures::join!(core.live().log.maintain(), driven, closing);
         }
     };
-    (core, recovery, maintained)
+    let maintenance = ending.maintenance(drivers);
+    (FasterLog::new(core, ending, recovery), maintenance)
 }
 
 impl fmt::Debug for LogBuilder {

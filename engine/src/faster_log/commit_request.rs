@@ -38,16 +38,11 @@ impl<'a> CommitRequest<'a> {
 
     async fn run(self) -> Result<Commit> {
         let core = &self.log.core;
+        if self.number.is_none() && self.cookie.is_none() {
+            return core.commit().await;
+        }
         core.live().log.health().check_write()?;
         let until = core.live().log.tail_address();
-        if self.number.is_none() && self.cookie.is_none() {
-            let changes = core.commits.intent().changes;
-            if core.is_settled(until, changes) {
-                return Ok(core.commits.settled().0.commit());
-            }
-            core.commits.request(until, changes);
-            return core.settled(until, changes).await;
-        }
         let bytes = self.cookie.as_ref().map_or(0, Vec::len);
         if bytes > LONGEST_COOKIE {
             return Err(Error::invalid(format!(

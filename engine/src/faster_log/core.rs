@@ -12,9 +12,10 @@ use super::places::Places;
 use super::plan::{Placed, Plan};
 use super::source::{Live, Seat, Source};
 use crate::address::Address;
+use crate::ending::Maintained;
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
-use crate::hybrid_log::{NoRoom, Position, Rest};
+use crate::hybrid_log::{HybridLog, NoRoom, Position, Rest};
 use crate::record::WORD;
 use kvick_io::Directory;
 use kvick_io::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -181,6 +182,19 @@ impl Core {
             most.saturating_sub(1) * self.plan.capacity
         )))
     }
+}
+
+impl Maintained for Core {
+    fn noun(&self) -> &'static str {
+        "log"
+    }
+
+    fn log(&self) -> &HybridLog {
+        &self.live().log
+    }
+
+    /// Who waits for a commit looks at the health of the log.
+    fn abandon(&self) {}
 }
 
 /// Stores `payload` in words that nobody looks at yet; what is left of the last one stays zero.

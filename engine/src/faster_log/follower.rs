@@ -15,6 +15,7 @@ use super::voids::Voids;
 use super::walk::Walk;
 use super::{LogAddress, commit_record::CommitRecord, entry::Kind};
 use crate::address::Watermark;
+use crate::ending::ENDED;
 use crate::error::{Error, ErrorKind, Result};
 use event_listener::Event;
 use futures::stream::{self, BoxStream, StreamExt};
@@ -245,6 +246,10 @@ impl LogFollower {
     async fn refresh_after(&self, pause: Duration) -> Result<()> {
         let clock = self.followed.clock()?;
         clock.sleep(pause).await;
+        if clock.has_ended() {
+            // Its sleeps end at once.
+            return Err(Error::unmaintained("clock of a follower", ENDED));
+        }
         self.refresh().await.map(drop)
     }
 }

@@ -6,9 +6,9 @@ use super::log::FasterLog;
 use super::opening::Opening;
 use super::source::Seats;
 use crate::config::Backend;
+use crate::ending::{ENDED, Maintenance};
 use crate::error::{Error, Result};
-use futures::channel::{mpsc, oneshot};
-use futures::future::BoxFuture;
+use futures::channel::mpsc;
 use futures::stream::{FuturesUnordered, StreamExt};
 use kvick_io::{BufPool, Directory, MemoryDirectory, NullDirectory, SharedIo};
 use kvick_runtime::Handle;
@@ -53,7 +53,7 @@ struct Shared {
     handle: Handle,
     seats: Arc<Seats>,
     buffers: BufPool,
-    logs: mpsc::UnboundedSender<BoxFuture<'static, ()>>,
+    logs: mpsc::UnboundedSender<Maintenance>,
 }
 
 enum Place {
@@ -88,7 +88,10 @@ impl LogGroup {
             ),
         };
         let (logs, opened) = mpsc::unbounded();
-        drop(runtime.spawn("kvick-logs-maintenance", maintain(opened)));
+        runtime.spawn("kvick-logs-maintenance", maintain(opened)).detach();
+        if logs.is_closed() {
+            return Err(Error::unmaintained("group of logs", ENDED));
+        }
         let shared = Shared {
             config,
             place,
@@ -155,24 +158,16 @@ impl LogGroup {
             number: None,
         };
         let opened = opening.open().instrument(span).await?;
-        let (core, recovery, maintained) = maintained(opened);
-        let (end, ended) = oneshot::channel();
-        let maintained = Box::pin(async move {
-            maintained.await;
-            // Whoever waited for it may be gone.
-            let _ = end.send(());
-        });
-        if self.shared.logs.unbounded_send(maintained).is_err() {
-            core.live().log.close();
-            return Err(Error::closed_as("group of logs"));
-        }
-        let ended = Box::pin(async move { ended.await.unwrap_or(()) });
-        Ok(FasterLog::new(core, ended, recovery))
+        let (log, maintenance) = maintained(opened);
+        // Where there is no runtime any more it is dropped, which the log notes.
+        drop(self.shared.logs.unbounded_send(maintenance));
+        log.check_maintained()?;
+        Ok(log)
     }
 }
 
 /// Runs what each of the logs does by itself, until the group has no handle and no log.
-async fn maintain(mut opened: mpsc::UnboundedReceiver<BoxFuture<'static, ()>>) {
+async fn maintain(mut opened: mpsc::UnboundedReceiver<Maintenance>) {
     let mut logs = FuturesUnordered::new();
     let mut is_open = true;
     while is_open || !logs.is_empty() {

@@ -13,15 +13,15 @@ use super::settled::Commit;
 use super::start::{Start, no_entry};
 use super::statistics::LogStats;
 use crate::address::Address;
+use crate::ending::Ending;
 use crate::error::{Error, Result};
 use crate::health::Health;
 use bytes::Bytes;
 use futures::StreamExt;
-use futures::future::BoxFuture;
 use std::fmt;
 use std::ops::{Bound, RangeBounds};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// An append-only log of entries: many writers, many readers, durable when it says so. A cheap
 /// handle, `Clone + Send + Sync`.
@@ -56,14 +56,13 @@ pub struct FasterLog {
 
 /// What ends when the last handle is gone.
 struct Opened {
-    core: Arc<Core>,
-    ended: Mutex<Option<BoxFuture<'static, ()>>>,
+    ending: Arc<Ending>,
     recovery: Option<LogRecovery>,
 }
 
 impl Drop for Opened {
     fn drop(&mut self) {
-        self.core.live().log.close();
+        self.ending.forsaken();
     }
 }
 
@@ -90,13 +89,13 @@ impl FasterLog {
         LogBuilder::new(config)
     }
 
-    pub(super) fn new(
-        core: Arc<Core>,
-        ended: BoxFuture<'static, ()>,
-        recovery: Option<LogRecovery>,
-    ) -> Self {
-        let opened = Opened { core: Arc::clone(&core), ended: Mutex::new(Some(ended)), recovery };
-        Self { core, opened: Arc::new(opened) }
+    pub(super) fn new(core: Arc<Core>, ending: Arc<Ending>, recovery: Option<LogRecovery>) -> Self {
+        Self { core, opened: Arc::new(Opened { ending, recovery }) }
+    }
+
+    /// See [`Ending::check_maintained`].
+    pub(super) fn check_maintained(&self) -> Result<()> {
+        self.opened.ending.check_maintained()
     }
 
     /// How the log came back when it was opened; `None` if it was created.
@@ -356,26 +355,16 @@ impl FasterLog {
     }
 
     /// Commits, brings the manifest up to date, and closes the log: for every handle. The directory
-    /// is free afterwards.
+    /// is free afterwards. Closing twice, or twice at once, is fine: each call waits for the same
+    /// end and gives the same result.
     ///
     /// # Errors
-    /// As [`commit`](Self::commit); the log is closed all the same.
+    /// As [`commit`](Self::commit); the log is closed all the same, and its directory free.
     ///
     /// # Cancel safety
-    /// Once begun it may be left open when the future is dropped. Call it again.
+    /// Once begun it goes on when the future is dropped.
     pub async fn close(&self) -> Result<()> {
-        let committed = async {
-            self.commit().await?;
-            self.core.published().await
-        };
-        let committed = committed.await;
-        self.core.live().log.close();
-        let ended = self.opened.ended.lock().expect("nothing panics under it").take();
-        if let Some(ended) = ended {
-            // A failure of the drivers has poisoned the log, and that is in `committed`.
-            ended.await;
-        }
-        committed
+        self.opened.ending.close().await
     }
 }
 

@@ -9,6 +9,24 @@ use crate::wait::wait_either;
 use kvick_io::sync::atomic::Ordering;
 
 impl Core {
+    /// Makes everything durable that was appended before.
+    pub(super) async fn commit(&self) -> Result<Commit> {
+        self.live().log.health().check_write()?;
+        let until = self.live().log.tail_address();
+        let changes = self.commits.intent().changes;
+        if self.is_settled(until, changes) {
+            return Ok(self.commits.settled().0.commit());
+        }
+        self.commits.request(until, changes);
+        self.settled(until, changes).await
+    }
+
+    /// What is done on closing: a commit, and the manifest has it.
+    pub(super) async fn save(&self) -> Result<()> {
+        self.commit().await?;
+        self.published().await
+    }
+
     /// Whether everything below `until`, and changes up to `changes`, are durable.
     pub(super) fn is_settled(&self, until: Address, changes: u64) -> bool {
         self.source.durable.load() >= until && self.commits.settled().1 >= changes

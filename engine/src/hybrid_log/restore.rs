@@ -1,11 +1,21 @@
 //! Brings the state of a checkpoint back into the log, before anybody uses it.
 
 use super::flush::WRITES;
-use super::scan::PagePayload;
+use super::scan::{PagePayload, Show};
 use super::{HybridLog, LogExtent};
 use crate::address::Address;
 use crate::error::{Error, Result};
+use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt, TryStreamExt};
+
+/// Writes what it is shown into the log: see [`HybridLog::write_back`].
+pub(crate) struct WriteBack<'l>(pub(crate) &'l HybridLog);
+
+impl Show for WriteBack<'_> {
+    fn show<'a>(&'a mut self, page: &'a mut PagePayload) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.0.write_back(page))
+    }
+}
 
 impl HybridLog {
     /// Where the head of a log of `frames` pages can be that goes on at `tail`: as many pages as
@@ -45,7 +55,7 @@ impl HybridLog {
 
     /// Writes the payload of a page, or of its end, into the log on the device. Whoever does this
     /// for a range makes it durable with `sync`.
-    pub(crate) async fn write_back(&self, page: &PagePayload) -> Result<()> {
+    async fn write_back(&self, page: &PagePayload) -> Result<()> {
         let payload = usize::try_from(self.units.payload()).expect("a unit fits in memory");
         assert_eq!(page.bytes.len() % payload, 0, "whole units");
         let end = page.end();

@@ -4,6 +4,7 @@ use super::flush::LARGEST_TRANSFER;
 use super::{HybridLog, Strip, Units};
 use crate::address::Address;
 use crate::error::{Error, Result};
+use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
 
 /// Reads in flight at the most.
@@ -22,6 +23,14 @@ impl PagePayload {
     pub(crate) fn end(&self) -> Address {
         Address::new(self.start.raw() + self.bytes.len() as u64)
     }
+}
+
+/// Is shown one page after the other.
+///
+/// A trait and not an `AsyncFnMut`: of the future of such a closure the compiler cannot tell that
+/// it is `Send` for pages of every lifetime.
+pub(crate) trait Show: Send {
+    fn show<'a>(&'a mut self, page: &'a mut PagePayload) -> BoxFuture<'a, Result<()>>;
 }
 
 /// Puts pages together whose parts come from different places: a record may lie across them.
@@ -74,7 +83,7 @@ impl HybridLog {
         &self,
         strip: Strip<'_>,
         [from, end]: [Address; 2],
-        mut show: impl AsyncFnMut(&mut PagePayload) -> Result<()>,
+        show: &mut dyn Show,
     ) -> Result<()> {
         debug_assert_eq!(from, self.units.unit_start(from), "{from:?} is where a unit begins");
         let page_bits = self.geometry.page_bits;
@@ -98,7 +107,7 @@ impl HybridLog {
             let length = strip.open(chunk.start, &mut stored)?;
             page.bytes.extend_from_slice(&stored[..length]);
             if chunk.end.page(page_bits) > page.start.page(page_bits) || chunk.end >= end {
-                show(&mut page).await?;
+                show.show(&mut page).await?;
                 page.start = chunk.end;
                 page.bytes.clear();
             }
@@ -111,11 +120,7 @@ impl HybridLog {
     ///
     /// # Errors
     /// As [`scan`](Self::scan).
-    pub(crate) async fn scan_log(
-        &self,
-        range: [Address; 2],
-        show: impl AsyncFnMut(&mut PagePayload) -> Result<()>,
-    ) -> Result<()> {
+    pub(crate) async fn scan_log(&self, range: [Address; 2], show: &mut dyn Show) -> Result<()> {
         self.scan(self.strip(), range, show).await
     }
 

@@ -47,7 +47,7 @@ use kvick_io::{DeviceOptions, Directory, IoConfig, Lock, MemoryDirectory, NullDi
 use kvick_runtime::Handle;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use types::TypeNames;
 
 /// Told how far a recovery is.
@@ -66,7 +66,8 @@ pub(crate) struct Opening {
     pub(crate) token: Option<u64>,
     /// Types of other names than those of the store are taken for the same.
     pub(crate) accepts_type_change: bool,
-    pub(crate) on_progress: Option<OnProgress>,
+    /// In a mutex that nobody locks, which is `Sync`: so opening may move between threads.
+    pub(crate) on_progress: Option<Mutex<OnProgress>>,
 }
 
 /// An open store; the lock is to be kept for as long as the store writes.

@@ -12,10 +12,11 @@ use crate::config::{ByteSize, Config, Geometry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hash::{HASH_ID, KeyHasher};
 use crate::hash_index::HashIndex;
-use crate::hybrid_log::{HybridLog, LogExtent, PagePayload};
+use crate::hybrid_log::{HybridLog, LogExtent, PagePayload, Show, WriteBack};
 use crate::publication::LOG;
 use crate::store::sessions::Sessions;
 use crate::store::{Core, Limits};
+use futures::future::{BoxFuture, ready};
 use kvick_io::{BufPool, Device};
 use kvick_runtime::Task;
 use std::sync::Arc;
@@ -177,12 +178,13 @@ impl Opening {
         let hasher = KeyHasher::new(manifest.store.seed.0);
         let range = [from, Address::new(record.end)];
         let on_progress = self.on_progress.as_mut();
+        let on_progress = on_progress.map(|tell| tell.get_mut().expect("nobody locks it"));
         let mut replay =
             Replay::new((&log, types.layout), (index, loading, hasher), range, on_progress);
         let first = replay.first_page().min(log.page_start(synced_below(&manifest, record)));
         let flushed = log.unit_start(Address::new(record.flushed));
-        log.scan_log([first, flushed], async |page| replay.take_in(page).await).await?;
-        show_parts(catalog, record, &log, async |page| replay.take_in(page).await).await?;
+        log.scan_log([first, flushed], &mut replay).await?;
+        show_parts(catalog, record, &log, &mut replay).await?;
         let index = replay.finish(report).await?;
         report.image_bytes += image_bytes;
         Ok(Restored { limits, index, log, device })
@@ -227,7 +229,7 @@ impl Opening {
         self.directory.sync().await.map_err(failed)?;
         // Parts that are in memory are flushed as everything else is.
         if let Some(record) = record.filter(|_| !log.is_unflushed()) {
-            show_parts(catalog, record, log, async |page| log.write_back(page).await).await?;
+            show_parts(catalog, record, log, &mut WriteBack(log)).await?;
             sync().await?;
         }
         Ok(())
@@ -301,7 +303,7 @@ async fn show_parts(
     catalog: &Catalog,
     record: &Record,
     log: &HybridLog,
-    mut show: impl AsyncFnMut(&PagePayload) -> Result<()>,
+    show: &mut dyn Show,
 ) -> Result<()> {
     let salt = catalog.manifest().store.salt.0;
     let mut patches = patches(catalog, record, log).await?;
@@ -310,13 +312,26 @@ async fn show_parts(
         let first = Address::new(part.from);
         let strip = log.part(&*device, first, part_salt(salt, part.token));
         let from = log.unit_start(first.max(Address::new(record.flushed)));
-        log.scan(strip, [from, Address::new(part.end)], async |page| {
-            patches.apply(page).map_err(|address| log.not_a_record(address))?;
-            show(page).await
-        })
-        .await?;
+        let mut patched = Patched { patches: &mut patches, log, show: &mut *show };
+        log.scan(strip, [from, Address::new(part.end)], &mut patched).await?;
     }
     Ok(())
+}
+
+/// Shows pages with what has changed in them.
+struct Patched<'a> {
+    patches: &'a mut Patches,
+    log: &'a HybridLog,
+    show: &'a mut dyn Show,
+}
+
+impl Show for Patched<'_> {
+    fn show<'a>(&'a mut self, page: &'a mut PagePayload) -> BoxFuture<'a, Result<()>> {
+        if let Err(address) = self.patches.apply(page) {
+            return Box::pin(ready(Err(self.log.not_a_record(address))));
+        }
+        self.show.show(page)
+    }
 }
 
 /// That the store is of this hash function.

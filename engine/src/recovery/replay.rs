@@ -6,8 +6,9 @@ use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::hash::{KeyHash, KeyHasher};
 use crate::hash_index::HashIndex;
-use crate::hybrid_log::{HybridLog, Joint, PagePayload};
+use crate::hybrid_log::{HybridLog, Joint, PagePayload, Show};
 use crate::record::{Layout, StoredRecord};
+use futures::future::BoxFuture;
 use kvick_runtime::Task;
 use std::sync::Arc;
 
@@ -65,7 +66,7 @@ impl<'l> Replay<'l> {
     }
 
     /// Takes in the next page, or the next part of one.
-    pub(super) async fn take_in(&mut self, page: &PagePayload) -> Result<()> {
+    async fn take_in(&mut self, page: &PagePayload) -> Result<()> {
         self.bytes += page.bytes.len() as u64;
         if self.log.is_preloaded(page) {
             self.log.preload(page);
@@ -128,5 +129,11 @@ impl<'l> Replay<'l> {
             self.index.raise(hash, address).map_err(no_memory)?;
         }
         Ok(())
+    }
+}
+
+impl Show for Replay<'_> {
+    fn show<'a>(&'a mut self, page: &'a mut PagePayload) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.take_in(page))
     }
 }

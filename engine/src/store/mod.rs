@@ -210,11 +210,6 @@ impl Core {
         self.log.flush_and_evict().await
     }
 
-    /// Ends the drivers; every operation from now on is refused.
-    pub(crate) fn close(&self) {
-        self.log.close();
-    }
-
     /// The drivers of the log; resolves when the store is closed.
     pub(crate) async fn maintain(&self) {
         self.log.maintain().await;

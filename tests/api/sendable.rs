@@ -1,0 +1,144 @@
+//! Every future of the public interface may move between threads: `tokio::spawn` takes it.
+//!
+//! `tokio::spawn(FasterKv::open(..))` did not compile: a callback that is not `Sync` was held
+//! across an await, and closures that are async were shown the pages of a recovery. So each public
+//! `async fn` is in here, which the text of the sources proves.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kvick::epoch::Epoch;
+use kvick::io::{Directory, MemoryDirectory};
+use kvick::runtime::{Handle, block_on};
+use kvick::{
+    Backend, CheckpointToken, Config, FasterKv, FasterLog, LogAddress, LogConfig, LogFollower,
+    LogGroup, Result, check_log, inspect, repair_log,
+};
+use tests::configs::memory_store;
+use tests::simulated::two_pages;
+
+/// Files, and functions in them, of whose futures it is known.
+type Asked = BTreeSet<(&'static str, &'static str)>;
+
+/// Compiles only if the future that `make` makes is `Send`; makes none.
+fn ask<T: Send>(asked: &mut Asked, file: &'static str, name: &'static str, _: impl FnOnce() -> T) {
+    asked.insert((file, name));
+}
+
+fn directory() -> Arc<dyn Directory> {
+    Arc::new(MemoryDirectory::new())
+}
+
+fn ask_store(asked: &mut Asked, store: &FasterKv<u64, [u8]>) -> Result<()> {
+    type Store = FasterKv<String, [u8]>;
+    let config = || Config::default();
+    let token = CheckpointToken::new(1);
+    let pairs = [(1, b"".to_vec())];
+    ask(asked, "kv.rs", "open", || Store::open("", config()));
+    ask(asked, "kv.rs", "recover", || Store::recover("", config(), token));
+    ask(asked, "builder.rs", "open", || {
+        Store::builder(config()).on_recovery_progress(drop).recover(token).open(Path::new(""))
+    });
+    ask(asked, "builder.rs", "open_in_directory", || {
+        Store::builder(config()).directory(directory()).open_in_directory()
+    });
+    ask(asked, "kv.rs", "delete_checkpoint", || store.delete_checkpoint(token));
+    ask(asked, "kv.rs", "prune_checkpoints", || store.prune_checkpoints(1));
+    ask(asked, "kv.rs", "flush", || store.flush());
+    ask(asked, "kv.rs", "flush_and_evict", || store.flush_and_evict());
+    ask(asked, "kv.rs", "close", || store.close());
+    ask(asked, "request.rs", "into_future", || store.checkpoint().into_future());
+    ask(asked, "request.rs", "start", || store.checkpoint().start().map(|it| (it.progress(), it)));
+    ask(asked, "session.rs", "read_many", || store.read_many(&[1]));
+    ask(asked, "session.rs", "upsert_many", || store.upsert_many(&pairs));
+    ask(asked, "session.rs", "rmw_many", || store.rmw_many(&[1], |_, _| Vec::new()));
+    let mut session = store.session()?;
+    ask(asked, "session.rs", "wait_durable", || session.wait_durable());
+    ask(asked, "session.rs", "read", || session.read(&1));
+    ask(asked, "session.rs", "read_with", || session.read_with(&1, <[u8]>::len));
+    ask(asked, "session.rs", "read_many", || session.read_many(&[1]));
+    ask(asked, "session.rs", "upsert_many", || session.upsert_many(&pairs));
+    ask(asked, "session.rs", "rmw_many", || session.rmw_many(&[1], |_, _| Vec::new()));
+    ask(asked, "mod.rs", "inspect", || inspect(directory()));
+    let handle = Handle::background().expect("a thread is to be had");
+    let epoch = Epoch::new();
+    ask(asked, "mod.rs", "drained", || epoch.drained(1, &handle));
+    Ok(())
+}
+
+fn ask_log(asked: &mut Asked, log: &FasterLog) {
+    let config = || LogConfig::default();
+    let address = LogAddress::FIRST;
+    ask(asked, "log.rs", "open", || FasterLog::open("", config()));
+    ask(asked, "builder.rs", "open", || FasterLog::builder(config()).recover(1).open(""));
+    ask(asked, "builder.rs", "open_in_directory", || {
+        FasterLog::builder(config()).directory(directory()).open_in_directory()
+    });
+    ask(asked, "log.rs", "append", || log.append(b""));
+    ask(asked, "log.rs", "append_many", || log.append_many(&[b""]));
+    ask(asked, "log.rs", "append_durable", || log.append_durable(b""));
+    ask(asked, "log.rs", "commit", || log.commit().into_future());
+    ask(asked, "log.rs", "wait_for_commit", || log.wait_for_commit(address));
+    ask(asked, "log.rs", "scan", || log.scan(..));
+    ask(asked, "log.rs", "tail", || log.tail_from(address).uncommitted());
+    ask(asked, "log.rs", "read", || log.read(address));
+    ask(asked, "log.rs", "complete", || log.complete());
+    ask(asked, "log.rs", "close", || log.close());
+    ask(asked, "sink.rs", "sink", || log.sink());
+    ask(asked, "named.rs", "iterator", || log.iterator("it"));
+    ask(asked, "truncation.rs", "truncate_until", || log.truncate_until(address));
+    ask(asked, "truncation.rs", "truncate_suffix", || log.truncate_suffix(address));
+    let typed = log.typed::<str>();
+    ask(asked, "typed.rs", "append", || typed.append(""));
+    ask(asked, "typed.rs", "append_durable", || typed.append_durable(""));
+    ask(asked, "typed.rs", "read", || typed.read(address));
+    ask(asked, "typed.rs", "scan", || typed.scan(..));
+    ask(asked, "check.rs", "check_log", || check_log(directory()));
+    ask(asked, "check.rs", "repair_log", || repair_log(directory()));
+}
+
+fn ask_other_logs(asked: &mut Asked, group: &LogGroup, follower: Option<&LogFollower>) {
+    let config = || LogConfig::default();
+    ask(asked, "group.rs", "open", || group.open(""));
+    ask(asked, "group.rs", "open_with", || group.open_with("", config()));
+    ask(asked, "group.rs", "open_in", || group.open_in(directory(), config()));
+    ask(asked, "follower.rs", "open", || LogFollower::open(""));
+    let handle = Handle::background().expect("a thread is to be had");
+    ask(asked, "follower.rs", "open_in", || LogFollower::open_in(directory(), handle));
+    ask(asked, "follower.rs", "refresh", || follower.map(LogFollower::refresh));
+}
+
+#[test]
+fn every_public_future_may_be_sent() -> Result<()> {
+    let mut asked = Asked::new();
+    let store = memory_store::<u64, [u8]>(two_pages());
+    ask_store(&mut asked, &store)?;
+    let config = LogConfig::small().with_backend(Backend::Memory);
+    let log = block_on(FasterLog::open("", config.clone()))?;
+    ask_log(&mut asked, &log);
+    ask_other_logs(&mut asked, &LogGroup::new(config)?, None);
+    let mut missing = Vec::new();
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/src");
+    for file in files(&sources) {
+        let name = file.file_name().and_then(|name| name.to_str()).expect("ASCII");
+        let text = std::fs::read_to_string(&file).expect("a source");
+        let functions = text.lines().filter_map(|line| line.trim().strip_prefix("pub async fn "));
+        for function in functions.filter_map(|rest| rest.split(['(', '<']).next()) {
+            if !asked.contains(&(name, function)) {
+                missing.push(format!("{}: {function}", file.display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "nobody has asked of\n{}", missing.join("\n"));
+    block_on(async {
+        log.close().await?;
+        store.close().await
+    })
+}
+
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).expect("the sources are there");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
