@@ -1,7 +1,7 @@
 //! Checking a log from outside, and repairing what can be repaired.
 //!
 //! A check reads every frame from the begin of the log to its newest commit and writes nothing.
-//! Where a frame is damaged it goes on at the next unit in which a sound one begins: what lies
+//! Where a frame is damaged it goes on at the next sound one that begins in a sound unit: what lies
 //! between is lost. A repair does what the check has said: it makes a void of what is lost, so that
 //! readers come past it, and cuts the torn tail off. It invents nothing, and no damaged byte gets
 //! a new checksum.
@@ -154,10 +154,12 @@ async fn examine(directory: &Arc<dyn Directory>) -> Result<Examined> {
 /// What the manifest of a repaired log has.
 fn mended(mut settled: Settled, check: &LogCheck, units: crate::hybrid_log::Units) -> Settled {
     for damage in &check.damage {
-        let (start, end) = (damage.start.inner(), damage.end.inner());
+        let start = damage.start.inner();
+        // The next sound frame may be one that no commit has.
+        let end = damage.end.inner().min(settled.until);
         if start <= settled.begin {
             settled.begin = settled.begin.max(end);
-        } else if end >= settled.until {
+        } else if end == settled.until {
             // The end is lost, maybe with its file: the log ends before.
             settled.until = units.block_behind_end(start);
             voids::merge(&mut settled.voids, [start, settled.until]);
@@ -165,6 +167,14 @@ fn mended(mut settled: Settled, check: &LogCheck, units: crate::hybrid_log::Unit
             voids::merge(&mut settled.voids, [start, end]);
         }
     }
-    settled.voids.retain(|[start, end]| *start < settled.until && *end > settled.begin);
+    for void in &mut settled.voids {
+        void[1] = void[1].min(settled.until);
+    }
+    settled.voids.retain(|[start, end]| start < end && *end > settled.begin);
+    for at in settled.iterators.values_mut() {
+        // What is appended there now was never read.
+        *at = (*at).min(settled.until);
+    }
+    assert!(settled.begin <= settled.until, "a log ends where it begins, or behind");
     settled
 }

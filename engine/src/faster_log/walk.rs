@@ -12,6 +12,7 @@ use super::stored::Stored;
 use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::hybrid_log::{Units, is_missing};
+use crate::record::WORD;
 use kvick_io::{AlignedBuf, BufPool, Device};
 
 /// Bytes that are read at once.
@@ -122,7 +123,8 @@ impl Walk<'_> {
         Ok(proof)
     }
 
-    /// The first sound frame behind `stop` that begins where a unit does.
+    /// The first sound frame behind `stop`, wherever it begins in its unit: its checksum has its
+    /// place in it.
     pub(super) async fn sound_frame_behind(&self, stop: Stop) -> Result<Option<Address>> {
         let units = self.framing.units;
         let mut from = units.unit_behind(stop.unit);
@@ -133,7 +135,7 @@ impl Walk<'_> {
                     if self.frames_of(&run, at, Commits::Any, &mut |_frame| Ok(()))? > at {
                         return Ok(Some(at));
                     }
-                    at = units.unit_behind(at);
+                    at = self.framing.behind(at, WORD);
                 }
             }
             from = units.page_behind(from);

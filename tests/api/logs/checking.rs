@@ -11,6 +11,9 @@ use kvick::runtime::block_on;
 use kvick::{
     ByteSize, ErrorKind, FasterLog, LogAddress, LogCheck, LogConfig, check_log, repair_log,
 };
+use tests::files::Files;
+use tests::log_files::{BuiltLog, FoundLog, device_offset, place_of, reopen_log};
+use tests::simulated::four_log_pages;
 
 const ENTRIES: u32 = 300;
 
@@ -156,4 +159,55 @@ fn a_log_whose_end_is_lost_ends_before() {
         assert_eq!(numbers(&log).await.len(), left.len() + 1);
         log.close().await.expect("closes");
     });
+}
+
+/// The first two units of a log were damaged, and the next sound frame was an entry that no commit
+/// had. The repair said that the log began there, behind its end: such a manifest contradicts
+/// itself, so neither the log nor a check of it could be opened any more.
+#[test]
+fn whatever_was_damaged_a_repaired_log_opens_and_has_what_is_sound() {
+    for built in [BuiltLog::new(1, 0), BuiltLog::new(3, 2), BuiltLog::new(12, 5)] {
+        for first in 0..built.end() / 512 {
+            for count in [1, 2, 9] {
+                let damaged = first * 512..((first + count) * 512).min(built.end());
+                block_on(repairs_units(&built, damaged));
+            }
+        }
+    }
+}
+
+async fn repairs_units(built: &BuiltLog, damaged: std::ops::Range<u64>) {
+    let mut files = built.files.clone();
+    for unit in damaged.clone().step_by(512) {
+        let (file, within) = place_of(unit);
+        files = files.with(&file, |bytes| bytes[within + 100..within + 110].fill(0xa5));
+    }
+    let directory = Arc::new(files.restore().await);
+    repair_log(Arc::clone(&directory) as _).await.expect("repaired");
+    let checked = check_log(Arc::clone(&directory) as _).await.expect("a log");
+    assert!(checked.is_sound(), "{damaged:?}: {checked:?}");
+    let repaired = Files::of(&*directory).await;
+    let FoundLog::Opened(_, entries, None) = reopen_log(&repaired, &four_log_pages()) else {
+        panic!("{damaged:?} is repaired, and cannot be opened or read");
+    };
+    let last = built.last().until;
+    // Whole units: an entry lies in those of its first byte to its last.
+    let touched = |(at, bytes): &&(LogAddress, Vec<u8>)| {
+        let end = built.entries.iter().map(|entry| entry.0).find(|next| next > at);
+        let end = end.unwrap_or(LogAddress::new(at.raw() + bytes.len() as u64 + 8));
+        let units = [*at, LogAddress::new(end.raw() - 1)].map(|at| device_offset(at) / 512 * 512);
+        units[0] < damaged.end && units[1] >= damaged.start
+    };
+    let sound = built.entries.iter().filter(|entry| entry.0 < last && !touched(entry));
+    for entry in sound {
+        assert!(entries.contains(entry), "{damaged:?}: the entry at {} is gone", entry.0);
+    }
+    assert!(entries.iter().all(|entry| built.entries.contains(entry)), "{damaged:?}");
+    let open = || FasterLog::builder(four_log_pages()).directory(Arc::clone(&directory) as _);
+    let log = open().open_in_directory().await.expect("opens");
+    log.append_durable(b"later").await.expect("durable");
+    log.close().await.expect("closes");
+    let log = open().open_in_directory().await.expect("opens again");
+    assert_eq!(log.scan(..).count().await, entries.len() + 1, "{damaged:?}");
+    log.close().await.expect("closes");
 }
