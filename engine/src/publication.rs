@@ -88,15 +88,15 @@ pub(crate) async fn publish<M: Publishable>(
     Ok(bytes)
 }
 
-/// Publishes a manifest with which space can be freed, also on a full medium: the copy of the
-/// manifest makes room for it there. Nothing depends on the copy, and it is written again.
+/// Publishes a manifest with which space can be freed, also on a full medium: there it is written
+/// over the copy of the one before, in place. Nothing depends on the copy, and it is written again.
 pub(crate) async fn publish_to_free<M: Publishable>(
     directory: &dyn Directory,
     manifest: &M,
 ) -> Result<Vec<u8>, NotPublished> {
     match publish(directory, manifest, true).await {
         Err(failed) if failed.is_certain && failed.error.kind() == ErrorKind::StorageFull => {
-            if directory.remove_file(COPY).await.is_err() {
+            if directory.rename(COPY, ASIDE).await.is_err() {
                 return Err(failed);
             }
             publish(directory, manifest, true).await
@@ -122,11 +122,14 @@ fn proven<M: Publishable>(
     Err(NotPublished { error, is_certain: true })
 }
 
-/// Keeps a copy of what was published, for when that is damaged later; nothing depends on it.
-pub(crate) async fn keep_copy(directory: &dyn Directory, manifest: &[u8]) {
-    if let Err(error) = directory.write_file(COPY, manifest).await {
+/// Keeps a copy of what was published, for when that is damaged later; nothing depends on it. Says
+/// whether it is there.
+pub(crate) async fn keep_copy(directory: &dyn Directory, manifest: &[u8]) -> bool {
+    let written = directory.write_file(COPY, manifest).await;
+    if let Err(error) = &written {
         tracing::warn!(%error, "the copy of the manifest was not written");
     }
+    written.is_ok()
 }
 
 /// Takes the lock of a directory.

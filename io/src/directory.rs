@@ -44,8 +44,9 @@ pub trait Directory: Send + Sync + Debug + 'static {
         Box::pin(async move { Ok(contents.await?.len() as u64) })
     }
 
-    /// Creates or truncates a file, writes all of `bytes` and makes the contents durable. Its
-    /// entry in the directory is durable after [`sync`](Self::sync).
+    /// Creates a file or writes over the one that is there, which keeps the space that it needs on
+    /// the medium; writes all of `bytes` and makes the contents durable. Its entry in the directory
+    /// is durable after [`sync`](Self::sync).
     fn write_file(&self, name: &str, bytes: &[u8]) -> BoxFuture<'_, io::Result<()>>;
 
     /// Renames a file, replacing `to` atomically if it exists.

@@ -159,8 +159,9 @@ impl Place {
     }
 
     fn write_file(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let mut file = self.root.open_file(name, Access::write(Creation::Empty))?;
+        let mut file = self.root.open_file(name, Access::write(Creation::IfAbsent))?;
         file.write_all(bytes)?;
+        file.set_len(bytes.len() as u64)?;
         file.sync_all()
     }
 }

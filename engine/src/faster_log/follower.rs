@@ -65,6 +65,15 @@ const BUFFERS: usize = 4 << 20;
 /// # log.close().await
 /// # }).unwrap();
 /// ```
+///
+/// # Taking over from a writer that is stuck
+/// A process that is stopped, not ended, keeps the lock of its log, and may go on at any time; so
+/// nobody can be let into its directory. Give each writer a directory of its own, named by an epoch
+/// that goes up. Who takes over opens the directory of the next epoch *first*, then follows the one
+/// before up to its newest commit, and goes on from there. And a writer looks whether there is a
+/// later epoch each time *after* an entry is durable and *before* it acknowledges that to others:
+/// if there is none, the next writer will open its directory later than that, and so find the
+/// entry; if there is one, the entry may be missing there, and the writer ends.
 #[derive(Clone)]
 pub struct LogFollower {
     followed: Arc<Followed>,
@@ -163,7 +172,8 @@ impl LogFollower {
         if let Some(manifest) = look(&*followed.directory, true).await? {
             followed.check(&manifest)?;
             let saved = manifest.settled();
-            if saved.number > settled.number {
+            // On a full medium a manifest has the same commit and a later begin.
+            if (saved.number, saved.begin) > (settled.number, settled.begin) {
                 settled = saved;
             }
         }

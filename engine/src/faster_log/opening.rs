@@ -34,8 +34,8 @@ use super::voids::Voids;
 use super::walk::Walk;
 use crate::address::Watermark;
 use crate::error::{Error, ErrorKind, Result};
-use crate::hybrid_log::{HybridLog, Life, LogExtent, LogGeometry};
-use crate::publication::{self, COPY, LOG, MANIFEST, Publishable};
+use crate::hybrid_log::{HybridLog, Life, LogEnd, LogExtent, LogGeometry};
+use crate::publication::{self, COPY, LOG, MANIFEST, NotPublished, Publishable};
 use crate::sealed::{Hex, USE_COPY};
 use event_listener::Event;
 use kvick_io::sync::atomic::AtomicBool;
@@ -113,15 +113,15 @@ impl Opening {
         let dropped = end.saturating_sub(until);
         let life = manifest.life().next(settled.until).ok_or_else(Error::lives_exhausted)?;
         let identity = Identity { sizes, life };
-        let is_changed = dropped > 0 || settled != saved;
-        if is_changed {
+        let (mut published, mut is_announced) = (saved.clone(), false);
+        if dropped > 0 || settled != saved {
             cut(&*self.directory, &*device, until).await?;
-            let manifest = Manifest::new(sizes, life, &settled);
-            let published = publication::publish(&*self.directory, &manifest, true).await;
-            let bytes = published.map_err(|failed| failed.error)?;
-            publication::keep_copy(&*self.directory, &bytes).await;
+            if self.publish(identity, &settled).await? {
+                published.clone_from(&settled);
+                is_announced = true;
+            }
         }
-        let freed = device.discard_below(units.page_start(settled.begin)).await;
+        let freed = device.discard_below(units.page_start(published.begin)).await;
         freed.map_err(|error| Error::io("deleting files that a truncation has freed", error))?;
         let recovery = LogRecovery {
             commit: settled.commit(),
@@ -130,10 +130,27 @@ impl Opening {
             dropped_bytes: dropped,
             took: self.handle.now().saturating_sub(begun),
         };
-        let life = (identity, is_changed);
+        let life = (identity, is_announced);
         let core = self.core((life, geometry), (device, buffers), &settled)?;
         core.source.look_for_last().await;
-        Ok(Opened { core, identity, published: settled, lock, recovery: Some(recovery) })
+        Ok(Opened { core, identity, published, lock, recovery: Some(recovery) })
+    }
+
+    /// Has the manifest follow what was recovered; whether there was space for it. Without, the
+    /// next opening finds the same once more.
+    async fn publish(&self, identity: Identity, settled: &Settled) -> Result<bool> {
+        let manifest = Manifest::new(identity.sizes, identity.life, settled);
+        match publication::publish_to_free(&*self.directory, &manifest).await {
+            Ok(bytes) => {
+                publication::keep_copy(&*self.directory, &bytes).await;
+                Ok(true)
+            }
+            Err(NotPublished { is_certain: true, error }) if error.is_shortage() => {
+                tracing::warn!(%error, "the manifest could not follow what was recovered");
+                Ok(false)
+            }
+            Err(NotPublished { error, .. }) => Err(error),
+        }
     }
 
     async fn create(self, lock: Box<dyn Lock>) -> Result<Opened> {
@@ -182,6 +199,7 @@ impl Opening {
             flush_bytes: geometry.io_bytes,
             huge_pages: self.config.huge_pages,
             owner: "log",
+            end: LogEnd::of_entries(geometry.page_bits),
         };
         let Settled { begin, until, .. } = *settled;
         let extent = LogExtent { begin, head: until, flushed: until, tail: until };

@@ -1,6 +1,11 @@
 //! The driver that lets the manifest follow: so that recovery has less to walk, before files are
 //! deleted that a truncation has freed, and on closing. It also names the life of this opening,
 //! before that life writes its first page.
+//!
+//! On a full medium nobody can write the record of a commit, which a truncation waits for. There
+//! the manifest alone says where the log begins: its copy makes room for it, and the files that it
+//! frees make room for all else. So a record that is read after such a manifest may have an earlier
+//! begin, which counts no more.
 
 use super::core::Core;
 use super::manifest::{Manifest, Sizes};
@@ -38,18 +43,15 @@ impl Core {
                 return Ok(());
             }
             if let Some(settled) = self.due_manifest(sizes, &published) {
-                let freed =
+                let frees =
                     self.segment(sizes, settled.begin) > self.segment(sizes, published.begin);
                 // Boxed, like what follows: an idle log is small.
-                match Box::pin(self.publish(identity, &settled)).await {
+                match Box::pin(self.publish(identity, &settled, frees)).await {
                     Ok(()) => {
                         log.announce();
                         published = settled;
                         self.commits.published(published.number);
                         self.source.moved.notify(usize::MAX);
-                        if freed {
-                            Box::pin(self.free_below(published.begin)).await;
-                        }
                         continue;
                     }
                     // Tried again when something has happened.
@@ -75,18 +77,38 @@ impl Core {
     /// The commit that a new manifest is to have, if there is to be one.
     fn due_manifest(&self, sizes: Sizes, published: &Settled) -> Option<Settled> {
         let settled = &self.commits.settled().0;
+        let intent = self.commits.intent();
+        // What a manifest has said stays: files below are gone.
+        let mut begin = settled.begin.max(published.begin);
+        if self.live().log.health().is_full() {
+            // There may be no space for the record of a commit, which would say so first, before
+            // files are deleted.
+            begin = begin.max(intent.begin.min(settled.until));
+        }
         let behind = self.config.memory.bytes().clamp(BEHIND[0], BEHIND[1]);
-        let is_due = settled.number > published.number
-            && (settled.until.raw() - published.until.raw() >= behind
-                || self.segment(sizes, settled.begin) > self.segment(sizes, published.begin)
-                || self.commits.intent().manifest);
-        (is_due || self.live().log.must_announce()).then(|| settled.clone())
+        let is_late = settled.until.raw() - published.until.raw() >= behind || intent.manifest;
+        let is_due = self.segment(sizes, begin) > self.segment(sizes, published.begin)
+            || settled.number > published.number && is_late
+            || self.live().log.must_announce();
+        is_due.then(|| settled.beginning(begin))
     }
 
-    async fn publish(&self, identity: Identity, settled: &Settled) -> Result<(), NotPublished> {
+    /// Publishes a manifest, and deletes the files that it does not need any more.
+    async fn publish(
+        &self,
+        identity: Identity,
+        settled: &Settled,
+        frees: bool,
+    ) -> Result<(), NotPublished> {
         let manifest = Manifest::new(identity.sizes, identity.life, settled);
-        let bytes = publication::publish(&*self.directory, &manifest, true).await?;
-        publication::keep_copy(&*self.directory, &bytes).await;
+        let bytes = publication::publish_to_free(&*self.directory, &manifest).await?;
+        let is_kept = publication::keep_copy(&*self.directory, &bytes).await;
+        if frees {
+            self.free_below(settled.begin).await;
+        }
+        if frees && !is_kept {
+            publication::keep_copy(&*self.directory, &bytes).await;
+        }
         Ok(())
     }
 

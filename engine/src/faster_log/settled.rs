@@ -52,10 +52,10 @@ impl Settled {
     /// Goes on to the next commit, whose record this is and which ends at `until`.
     pub(super) fn apply(&mut self, record: &CommitRecord, until: Address) {
         assert!(record.number > self.number && until > self.until, "commits follow each other");
-        assert!(record.begin >= self.begin, "a log begins ever later");
         self.number = record.number;
         self.until = until;
-        self.begin = record.begin;
+        // A manifest may have had a later one already, when there was no space for a record.
+        self.begin = self.begin.max(record.begin);
         self.completed |= record.completed;
         self.cookie.clone_from(&record.cookie);
         for (name, address) in &record.iterators {
@@ -75,10 +75,17 @@ impl Settled {
         let ends = self.voids.last().map_or(Address::NONE, |void| void[1]);
         let voids: Vec<Address> = record.voids.iter().flatten().copied().collect();
         record.number > self.number
-            && record.begin >= self.begin
             && voids.chunks_exact(2).all(|void| void[0] < void[1])
             && voids.chunks_exact(2).map(|void| void[1]).is_sorted()
             && voids.get(1).is_none_or(|end| *end >= ends)
+    }
+
+    /// The same commit of a log that begins at `begin` by now, or later.
+    pub(super) fn beginning(&self, begin: Address) -> Self {
+        let mut settled = self.clone();
+        settled.begin = settled.begin.max(begin);
+        voids::forget_below(&mut settled.voids, settled.begin);
+        settled
     }
 
     pub(super) fn commit(&self) -> Commit {

@@ -164,6 +164,14 @@ impl Contents {
         self.set_length(length);
     }
 
+    /// Leaves at most `length` bytes, for who writes over them.
+    pub(super) fn shorten(&mut self, length: u64) {
+        if self.length > length {
+            self.truncate(length.next_multiple_of(self.block as u64));
+            self.set_length(length);
+        }
+    }
+
     /// Makes durable what changed up to `stamp`.
     pub(super) fn sync(&mut self, stamp: u64) {
         for (index, covered) in self.take_versions(stamp) {
