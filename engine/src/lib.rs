@@ -80,9 +80,9 @@ pub use codec::*;
 pub use config::{Backend, ByteSize, Config};
 pub use error::{Error, ErrorKind, Result};
 pub use faster_log::{
-    Append, Commit, CommitRequest, FasterLog, LogAddress, LogBuilder, LogCheck, LogConfig,
-    LogDamage, LogEntry, LogFollower, LogGroup, LogIterator, LogRecovery, LogSink, LogStats, Scan,
-    TypedLog, Values, check_log, repair_log,
+    Append, Appended, Commit, CommitPhase, CommitProgress, CommitRequest, Committing, FasterLog,
+    LogAddress, LogBuilder, LogCheck, LogConfig, LogDamage, LogEntry, LogFollower, LogGroup,
+    LogIterator, LogRecovery, LogSink, LogStats, Scan, TypedLog, Values, check_log, repair_log,
 };
 pub use futures::TryRead;
 pub use health::{Condition, Health};

@@ -2,10 +2,13 @@
 
 mod addresses;
 mod appending;
+mod asking;
 mod catching_up;
 mod checking;
 mod committing;
+mod far;
 mod following;
+mod handing_over;
 mod iterators;
 mod life;
 mod lives;
@@ -13,6 +16,7 @@ mod places;
 mod reading;
 mod recovering;
 mod settings;
+mod truncating;
 mod voids;
 
 use std::sync::Arc;

@@ -7,7 +7,7 @@
 use super::commit_record::CommitRecord;
 use super::settled::Settled;
 use crate::address::{Address, Watermark};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use event_listener::Event;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use kvick_io::sync::{Mutex, MutexGuard};
@@ -44,13 +44,17 @@ pub(super) struct Intent {
     pub(super) distinct: VecDeque<Distinct>,
     /// The number of the last commit that was given one.
     pub(super) last_number: u64,
-    /// The cookie of the last one.
+    /// The cookie of the last one, and what the next one is to have instead.
     pub(super) cookie: Vec<u8>,
+    pub(super) next_cookie: Option<Vec<u8>>,
     /// Whether the manifest is to be brought up to date.
     pub(super) manifest: bool,
     /// Why it could not be when somebody waited for it.
     pub(super) refused: Option<Error>,
 }
+
+/// The highest number that a commit can be given. Those that follow it are counted on from there.
+pub(super) const HIGHEST_NUMBER: u64 = u64::MAX / 2;
 
 /// A commit with a number of its own.
 #[derive(Debug)]
@@ -78,6 +82,7 @@ impl Commits {
             distinct: VecDeque::new(),
             last_number: settled.number,
             cookie: settled.cookie.clone(),
+            next_cookie: None,
             manifest: false,
             refused: None,
         };
@@ -136,14 +141,42 @@ impl Commits {
 }
 
 impl Intent {
+    /// Has the next commit keep a cookie.
+    pub(super) fn set_cookie(&mut self, cookie: Vec<u8>) {
+        self.next_cookie = Some(cookie);
+    }
+
+    /// Plans a commit of its own, with this number.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a number that was given already, or is too high; `Completed`.
+    pub(super) fn plan(&mut self, number: u64, cookie: Option<Vec<u8>>) -> Result<()> {
+        let last = self.distinct.back().map_or(self.last_number, |last| last.number);
+        if number <= last {
+            return Err(Error::invalid(format!("commit {number}: {last} was given already")));
+        }
+        if number > HIGHEST_NUMBER {
+            return Err(Error::invalid(format!("commit {number}: at most {HIGHEST_NUMBER}")));
+        }
+        if cookie.is_some() {
+            // What was set before has had no commit, and is replaced.
+            self.next_cookie = None;
+        }
+        self.distinct.push_back(Distinct { number, cookie });
+        Ok(())
+    }
+
     /// The record of the next commit, of at most `room` bytes; what does not fit stays for the one
     /// after.
     pub(super) fn draft(&mut self, durable: Address, room: usize) -> Draft {
         let distinct = self.distinct.pop_front();
+        let is_given = distinct.as_ref().is_some_and(|distinct| distinct.cookie.is_some());
         let number = distinct.as_ref().map_or(self.last_number + 1, |distinct| distinct.number);
         assert!(number > self.last_number, "numbers go up");
         self.last_number = number;
-        if let Some(cookie) = distinct.and_then(|distinct| distinct.cookie) {
+        // What was set later than the cookie of this number is for the commit after.
+        let later = if is_given { None } else { self.next_cookie.take() };
+        if let Some(cookie) = distinct.and_then(|distinct| distinct.cookie).or(later) {
             self.cookie = cookie;
         }
         let cookie = self.cookie.clone();
@@ -160,7 +193,8 @@ impl Intent {
             left -= bytes;
             iterators.push(next.remove_entry());
         }
-        let is_whole = self.iterators.is_empty() && self.voids.is_empty();
+        let is_whole =
+            self.iterators.is_empty() && self.voids.is_empty() && self.next_cookie.is_none();
         let changes = if is_whole { self.changes } else { 0 };
         let (begin, completed) = (self.begin, self.completed);
         let record = CommitRecord { number, begin, durable, completed, cookie, iterators, voids };

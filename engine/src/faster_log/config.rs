@@ -3,7 +3,7 @@
 use super::plan::Plan;
 use crate::config::{Backend, ByteSize};
 use crate::error::{Error, Result};
-use crate::hybrid_log::Units;
+use crate::hybrid_log::{LARGEST_INLINE, Units};
 use kvick_io::{Directory, IoConfig, MemoryDirectory, NullDirectory};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -23,6 +23,8 @@ const SEGMENT_MAX: u64 = 1 << 40;
 const UNIT_BYTES: usize = 512;
 const IN_FLIGHT: [u32; 2] = [1, 64];
 const DEPTH: [u32; 2] = [2, 16384];
+const COMMIT_BYTES: [u64; 2] = [1, 1 << 48];
+const COMMIT_EVERY_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 const IO_THREADS: [u32; 2] = [1, 1024];
 
 /// The settings of a [`FasterLog`](super::FasterLog). `memory` is the one to think about.
@@ -48,12 +50,15 @@ pub struct LogConfig {
     pub memory: ByteSize,
 
     // When what is appended becomes durable by itself.
-    /// Commits this long after an entry was appended, if nobody has asked for it by then: `"5ms"`.
-    /// [`append_durable`](super::FasterLog::append_durable) waits for it then and asks for no
-    /// commit of its own. Default: only when asked.
+    /// Commits this long after the commit before, whoever asked for that, if entries were appended
+    /// since: `"5ms"`, at most a year. So an entry waits no longer than this, and the first one
+    /// after a while not at all. [`append_durable`](super::FasterLog::append_durable) waits for it
+    /// then and asks for no commit of its own. Changes other than entries wait for the next commit,
+    /// whenever that is. Default: only when asked.
     #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
     pub commit_every: Option<Duration>,
-    /// Commits when so many bytes were appended since the last commit. Default: only when asked.
+    /// Commits when so many bytes were appended since the last commit, at most 256 TiB. Default:
+    /// only when asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit_bytes: Option<ByteSize>,
     /// Commits that may be on their way to the device at once, 1 to 64. Requests that come
@@ -194,11 +199,15 @@ impl Geometry {
         within("commits_in_flight", config.commits_in_flight.into(), IN_FLIGHT.map(u64::from))?;
         within("depth", config.depth.into(), DEPTH.map(u64::from))?;
         within("io_threads", config.io_threads.into(), IO_THREADS.map(u64::from))?;
-        if config.commit_every.is_some_and(|every| every.is_zero()) {
-            return Err(Error::invalid("commit_every = 0: must be longer, or absent"));
+        if let Some(every) = config.commit_every
+            && (every.is_zero() || every > COMMIT_EVERY_MAX)
+        {
+            return Err(Error::invalid(format!(
+                "commit_every = {every:?}: must be longer than 0, at most a year, or absent"
+            )));
         }
-        if config.commit_bytes.is_some_and(|bytes| bytes.bytes() == 0) {
-            return Err(Error::invalid("commit_bytes = 0: must be more, or absent"));
+        if let Some(bytes) = config.commit_bytes {
+            within("commit_bytes", bytes.bytes(), COMMIT_BYTES)?;
         }
         let io = (memory / IO_PART).clamp(IO_BYTES[0], IO_BYTES[1]);
         let asked = page_bytes.or(config.page_size.map(ByteSize::bytes));
@@ -241,7 +250,7 @@ impl Geometry {
     /// How entries are laid into pages of such units.
     pub(super) fn plan(units: Units) -> Plan {
         let capacity = units.page_capacity();
-        Plan { capacity, inline: capacity / 4 }
+        Plan { capacity, inline: (capacity / 4).min(LARGEST_INLINE) }
     }
 }
 

@@ -12,25 +12,27 @@ use super::entry::{HEADER, Kind, frame_bytes};
 use crate::address::Address;
 use crate::epoch::Guard;
 use crate::error::{ErrorKind, Result};
-use crate::hybrid_log::{Position, Rest};
+use crate::hybrid_log::{Need, Position, Rest};
 use crate::wait::{Told, listen};
 use futures::future::{Either, pending, select};
 use futures::stream::{FuturesOrdered, StreamExt};
 use kvick_io::sync::atomic::Ordering;
 use kvick_runtime::Sleep;
 use std::pin::pin;
+use std::time::Duration;
 
 /// The longest record of a commit.
 const LONGEST_RECORD: u64 = 64 << 10;
 
 /// What the driver keeps between its turns.
 struct Turn {
-    /// The end of the last commit that was issued, and the changes that it has.
+    /// The end of the last commit that was issued, the changes that it has, and when that was.
     issued: Address,
     issued_changes: u64,
+    issued_at: Duration,
     /// A record for which there was no room.
     draft: Option<Draft>,
-    /// Runs from the first entry behind `issued`.
+    /// Runs while there are entries behind `issued`.
     timer: Option<Sleep>,
     is_time: bool,
 }
@@ -48,7 +50,14 @@ impl Core {
     pub(super) async fn drive_commits(&self) -> Result<()> {
         let health = self.live().log.health();
         let issued = self.source.durable.load();
-        let mut turn = Turn { issued, issued_changes: 0, draft: None, timer: None, is_time: false };
+        let mut turn = Turn {
+            issued,
+            issued_changes: 0,
+            issued_at: self.handle.now(),
+            draft: None,
+            timer: None,
+            is_time: false,
+        };
         let mut flights = FuturesOrdered::new();
         loop {
             let told = listen([&self.commits.demand, health.changed()]);
@@ -101,7 +110,9 @@ impl Core {
         if let Some(every) = every.filter(|_| turn.timer.is_none()) {
             listener = Some(set(turn.issued));
             if live.log.tail_address() > turn.issued {
-                turn.timer = Some(self.handle.sleep(every));
+                let since = self.handle.now().saturating_sub(turn.issued_at);
+                turn.is_time |= since >= every;
+                turn.timer = Some(self.handle.sleep(every.saturating_sub(since)));
                 listener = None;
             }
         }
@@ -145,9 +156,10 @@ impl Core {
                 turn.issued = until;
                 turn.issued_changes = turn.issued_changes.max(draft.changes);
                 (turn.timer, turn.is_time) = (None, false);
+                turn.issued_at = self.handle.now();
                 return Ok(Some(Issued { draft, entries, until }));
             }
-            match log.room_for_pages(1).await {
+            match log.room_for_pages(Need::commit()).await {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::StorageFull => {
                     turn.draft = Some(draft);
@@ -168,10 +180,12 @@ impl Core {
             Position { page, .. } => Position { page: page + 1, offset: 0 },
         };
         let [from, to] = self.live().log.take_with(
-            1,
+            Need::commit(),
             |from| {
                 let Position { page, offset } = place(from);
+                let is_last = !self.live().log.end().takes_records(page);
                 let offset = (offset + bytes).next_multiple_of(block);
+                let offset = if is_last { capacity } else { offset };
                 Some(Position { page, offset })
             },
             guard,

@@ -72,10 +72,10 @@ mod waiting;
 mod walk;
 
 pub use self::address::LogAddress;
-pub use self::append::Append;
+pub use self::append::{Append, Appended};
 pub use self::builder::LogBuilder;
 pub use self::check::{LogCheck, LogDamage, check_log, repair_log};
-pub use self::commit_request::CommitRequest;
+pub use self::commit_request::{CommitPhase, CommitProgress, CommitRequest, Committing};
 pub use self::config::LogConfig;
 pub use self::follower::LogFollower;
 pub use self::group::LogGroup;

@@ -105,7 +105,8 @@ impl Seat {
     /// Whether it is somebody else's turn; true once in every `every` calls.
     #[inline(always)]
     pub(super) fn turn_is_over(&mut self, every: u32) -> bool {
-        self.used += 1;
+        // With `every` 0 it is counted for ever.
+        self.used = self.used.wrapping_add(1);
         if self.used < every || every == 0 {
             return false;
         }

@@ -8,8 +8,14 @@ use crate::error::{Error, Result};
 
 impl FasterLog {
     /// Takes away the entries below `address`, which is the place of an entry, a
-    /// [`LogEntry::next`](super::LogEntry::next) or the end. Readers no longer see them; after the
-    /// next commit they do not come back. Files go once no entry of theirs is left.
+    /// [`LogEntry::next`](super::LogEntry::next) or the end. Readers no longer see them. Files go
+    /// once no entry of theirs is left and that is durable.
+    ///
+    /// It is durable with the next commit: every one that is asked for afterwards has it, one that
+    /// is on its way may have it, and none is made for it. So `truncate_until(..)` and then
+    /// [`commit()`](Self::commit) is what cannot come back; without, the entries are there again
+    /// after a crash. On a full medium, where no commit can be written, it becomes durable by
+    /// itself as far as the newest commit goes, and the files that it frees make room.
     ///
     /// Iterators with a name do not hold it up: who has one decides.
     ///

@@ -9,41 +9,20 @@ use crate::wait::wait_either;
 use kvick_io::sync::atomic::Ordering;
 
 impl Core {
-    /// Makes everything durable that was appended before.
-    pub(super) async fn commit(&self) -> Result<Commit> {
-        self.live().log.health().check_write()?;
-        let until = self.live().log.tail_address();
-        let changes = self.commits.intent().changes;
-        if self.is_settled(until, changes) {
-            return Ok(self.commits.settled().0.commit());
-        }
-        self.commits.request(until, changes);
-        self.settled(until, changes).await
-    }
-
-    /// What is done on closing: a commit, and the manifest has it.
-    pub(super) async fn save(&self) -> Result<()> {
-        self.commit().await?;
-        self.published().await
-    }
-
-    /// Whether everything below `until`, and changes up to `changes`, are durable.
-    pub(super) fn is_settled(&self, until: Address, changes: u64) -> bool {
-        self.source.durable.load() >= until && self.commits.settled().1 >= changes
-    }
-
-    /// Waits for that.
+    /// Waits until everything below `until`, and changes up to `changes`, are durable.
     ///
     /// # Errors
     /// `StorageFull` while the device is, `Poisoned`, `Closed`.
     pub(super) async fn settled(&self, until: Address, changes: u64) -> Result<Commit> {
-        self.wait_until(|settled, has| settled.until >= until && has >= changes).await?;
-        Ok(self.commits.settled().0.commit())
+        self.settled_with(|settled, has| settled.until >= until && has >= changes).await
     }
 
-    /// Waits until a commit of this number or a higher one is durable; returns the newest.
-    pub(super) async fn settled_number(&self, number: u64) -> Result<Commit> {
-        self.wait_until(|settled, _| settled.number >= number).await?;
+    /// Waits until the newest durable commit, and the changes that it has, are as asked.
+    pub(super) async fn settled_with(
+        &self,
+        is_met: impl Fn(&Settled, u64) -> bool,
+    ) -> Result<Commit> {
+        self.wait_until(is_met).await?;
         Ok(self.commits.settled().0.commit())
     }
 

@@ -26,18 +26,18 @@ fn entries_become_durable_by_themselves_after_a_while() {
                 let address = log.append(b"entry").await.expect("appended");
                 log.wait_for_commit(address).await.expect("durable");
                 let took = handle.now() - before;
-                assert!(took >= every && took < 2 * every, "{took:?}");
+                assert!(took < 2 * every, "{took:?}");
                 assert_eq!(log.last_commit().number, round);
             }
             // Without entries there are no commits.
             handle.sleep(20 * every).await;
             assert_eq!(log.last_commit().number, 4);
-            // Who asks does not wait; who appends durably waits with the others.
+            // Who asks does not wait; who appends durably waits with the others, for a period after
+            // that.
             let before = handle.now();
             log.append(b"entry").await.expect("appended");
             log.commit().await.expect("committed");
             assert!(handle.now() - before < every);
-            let before = handle.now();
             log.append_durable(b"entry").await.expect("durable");
             assert!(handle.now() - before >= every);
             assert_eq!(log.last_commit().number, 6);

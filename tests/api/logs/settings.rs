@@ -63,6 +63,47 @@ fn the_bounds_themselves_will_do() {
     }
 }
 
+/// 2^64 - 1 bytes until the next commit wrapped around, so that a log of one entry committed 700
+/// times a second. Every number is refused by name at its extremes, or the log works with it.
+#[test]
+fn every_number_at_its_extremes_is_refused_or_works() {
+    let sizes = [0, 1, u64::MAX / 2, u64::MAX - 1, u64::MAX].map(ByteSize::new);
+    let times = sizes.map(|size| Duration::from_nanos(size.bytes()));
+    let counts = [0, 1, u32::MAX / 2, u32::MAX - 1, u32::MAX];
+    let small = || small().with_backend(Backend::Memory);
+    let mut configs = Vec::new();
+    for size in sizes {
+        configs.push(small().with_memory(size));
+        configs.push(small().with_commit_bytes(size));
+        configs.push(small().with_page_size(size));
+        configs.push(small().with_segment_size(size));
+    }
+    configs.extend(sizes.map(|size| small().with_commit_bytes(ByteSize::new(size.bytes() >> 15))));
+    for time in times.into_iter().chain([Duration::MAX, Duration::from_secs(u64::MAX)]) {
+        configs.push(small().with_commit_every(time));
+    }
+    for count in counts {
+        configs.push(small().with_commits_in_flight(count));
+        configs.push(small().with_depth(count));
+        configs.push(small().with_io_threads(count));
+        configs.push(small().with_yield_every(count));
+    }
+    for config in configs {
+        block_on(async {
+            let log = match FasterLog::open("unused", config.clone()).await {
+                Ok(log) => log,
+                Err(error) => return assert_eq!(error.kind(), ErrorKind::InvalidArgument),
+            };
+            for _ in 0..40 {
+                log.append(&[7; 900]).await.expect("appended");
+            }
+            let commits = log.commit().await.expect("committed").number;
+            assert!(commits <= 41, "{commits} commits of 40 entries: {config:?}");
+            log.close().await.expect("closes");
+        });
+    }
+}
+
 #[test]
 fn settings_are_text_as_well() {
     let text = "memory = '16MiB'\ncommit_every = '5ms'\ncommit_bytes = '64KiB'\n\

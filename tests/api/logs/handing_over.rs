@@ -1,0 +1,86 @@
+//! Taking over from a writer that is stuck: a directory for each epoch.
+
+use std::path::{Path, PathBuf};
+
+use futures::{StreamExt, TryStreamExt};
+use kvick::runtime::block_on;
+use kvick::{FasterLog, LogFollower};
+
+use super::small;
+
+/// The directories of the epochs, the newest last.
+fn epochs(place: &Path) -> Vec<(u64, PathBuf)> {
+    let listed = std::fs::read_dir(place).expect("there").map(|entry| entry.expect("there").path());
+    let numbered = listed.filter_map(|path| {
+        let name = path.file_name()?.to_str()?;
+        Some((name.strip_prefix("epoch-")?.parse().ok()?, path))
+    });
+    let mut all: Vec<_> = numbered.collect();
+    all.sort();
+    all
+}
+
+/// The writer of one epoch.
+struct Writer {
+    place: PathBuf,
+    epoch: u64,
+    log: FasterLog,
+}
+
+impl Writer {
+    /// Takes over: announces its epoch first, and then reads what the one before has committed.
+    async fn take_over(place: &Path) -> Self {
+        let before = epochs(place).pop();
+        let epoch = before.as_ref().map_or(1, |(epoch, _)| epoch + 1);
+        let path = place.join(format!("epoch-{epoch}"));
+        let log = FasterLog::open(path, small()).await.expect("a new directory");
+        if let Some((_, path)) = before {
+            let follower = LogFollower::open(path).await.expect("it is only read");
+            let entries = follower.scan(..).map_ok(|entry| entry.payload);
+            let entries: Vec<_> = entries.try_collect().await.expect("sound");
+            log.append_many(&entries).await.expect("appended");
+        }
+        log.commit().await.expect("committed");
+        Self { place: place.to_owned(), epoch, log }
+    }
+
+    /// Appends; whether that may be acknowledged: it is durable, and only then there was no later
+    /// epoch, whose writer would not have read it.
+    async fn append(&self, entry: &[u8]) -> bool {
+        self.log.append_durable(entry).await.expect("a sound disk");
+        epochs(&self.place).last().expect("its own").0 == self.epoch
+    }
+}
+
+/// A process that is stopped keeps the lock of its log for ever, so that nobody could go on in its
+/// place. Each writer has a directory of its own; whoever takes over makes a new one and leaves the
+/// lock alone, and the old writer finds that out before it acknowledges anything more.
+#[test]
+fn what_was_acknowledged_is_there_and_an_old_writer_acknowledges_nothing() {
+    let place = tempfile::tempdir().expect("a directory");
+    block_on(async {
+        let old = Writer::take_over(place.path()).await;
+        let mut acknowledged = Vec::new();
+        for number in 0..20_u8 {
+            assert!(old.append(&[number]).await);
+            acknowledged.push(vec![number]);
+        }
+        // It stops here, with its lock and with an entry that it was about to commit.
+        old.log.append(b"not acknowledged").await.expect("appended");
+        let new = Writer::take_over(place.path()).await;
+        assert!(new.append(b"by the new one").await);
+        acknowledged.push(b"by the new one".to_vec());
+
+        // It goes on as if nothing had happened.
+        assert!(!old.append(b"too late").await, "nobody will ever read this");
+        let third = Writer::take_over(place.path()).await;
+        assert!(!new.append(b"too late as well").await);
+        let entries: Vec<_> = third.log.scan(..).collect().await;
+        let entries: Vec<_> =
+            entries.iter().map(|e| e.as_ref().expect("sound").payload.to_vec()).collect();
+        assert_eq!(entries, acknowledged);
+        for writer in [old, new, third] {
+            writer.log.close().await.expect("closes");
+        }
+    });
+}

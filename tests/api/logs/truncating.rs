@@ -1,0 +1,71 @@
+//! Truncations: what is durable when, and how they stand to commits.
+
+use kvick::{FasterLog, LogAddress};
+use tests::simulated::{Site, World, seeds};
+
+use super::{open_on, small};
+
+async fn append(log: &FasterLog, count: usize) -> Vec<LogAddress> {
+    let mut places = Vec::new();
+    for _ in 0..count {
+        places.push(log.append(&[7; 300]).await.expect("appended"));
+    }
+    places
+}
+
+/// Where the log begins if the power is cut now.
+fn begin_after_a_cut(site: &Site, number: u64) -> LogAddress {
+    let world = World::on(site.seed, site.disk.crash(site.seed + number));
+    world.simulation.run(async {
+        let log = open_on(&world.site, small()).await;
+        let begin = log.begin();
+        log.close().await.expect("closes");
+        begin
+    })
+}
+
+/// How truncations stand to commits had to be found out: every commit that is asked for afterwards
+/// has them, none that was durable before, and nothing else makes them durable.
+#[test]
+fn a_truncation_is_durable_with_the_next_commit() {
+    seeds(20, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        let (log, places) = world.simulation.run(async {
+            let log = open_on(&site, small()).await;
+            let places = append(&log, 40).await;
+            log.commit().await.expect("committed");
+            log.truncate_until(places[10]).await.expect("truncated");
+            assert_eq!(log.begin(), places[10], "at once for who reads");
+            site.handle.sleep(std::time::Duration::from_secs(1)).await;
+            (log, places)
+        });
+        let (first, tenth) = (LogAddress::FIRST, places[10]);
+        assert_eq!(begin_after_a_cut(&site, 1), first, "no commit was asked for");
+        world.simulation.run(async {
+            log.commit().await.expect("committed");
+        });
+        assert_eq!(begin_after_a_cut(&site, 2), tenth);
+        let mut started = world.simulation.run(async {
+            append(&log, 5).await;
+            let started = log.commit().start().expect("started");
+            log.truncate_until(places[20]).await.expect("truncated");
+            Some(started)
+        });
+        assert!([tenth, places[20]].contains(&begin_after_a_cut(&site, 3)), "in it or not");
+        world.simulation.run(async {
+            started.take().expect("started").await.expect("committed");
+            // Not even what was appended is committed yet, and can go.
+            let more = append(&log, 3).await;
+            log.truncate_until(more[1]).await.expect("truncated");
+            let commit = log.commit().await.expect("committed");
+            assert!(commit.until > more[2]);
+            // Later truncations of less change nothing.
+            log.truncate_until(places[30]).await.expect("nothing to do");
+            assert_eq!(log.begin(), more[1]);
+        });
+        let begin = world.simulation.run(async { log.begin() });
+        assert_eq!(begin_after_a_cut(&site, 4), begin);
+        world.simulation.run(async { log.close().await.expect("closes") });
+    });
+}
