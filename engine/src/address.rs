@@ -1,15 +1,16 @@
 //! Logical addresses: byte positions in one log that only ever grow.
 //!
 //! ```text
-//!  63      48 47                      page_bits                     0
+//!  63      62 61                      page_bits                     0
 //! +----------+------------------------+-----------------------------+
 //! |  unused  |          page          |           offset            |
 //! +----------+------------------------+-----------------------------+
 //! ```
 //!
-//! The first 48 bits count; comparing two addresses of one log gives their order of allocation.
-//! `NONE` ends a chain, `UNSET` marks an index entry that has no record yet; the first record of
-//! a log is at `FIRST`.
+//! Comparing two addresses of one log gives their order of allocation. The log of a store has
+//! addresses of 48 bits, since record headers and index entries have room for no more; the tail
+//! sees to it (`hybrid_log/end.rs`). `NONE` ends a chain, `UNSET` marks an index entry that has no
+//! record yet; the first record of a log is at `FIRST`.
 
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use std::fmt;
@@ -18,6 +19,8 @@ use std::fmt;
 pub(crate) const ADDRESS_BITS: u32 = 48;
 /// Selects those bits of a packed word.
 pub(crate) const ADDRESS_MASK: u64 = (1 << ADDRESS_BITS) - 1;
+/// No address is higher. Sums of two of them do not overflow.
+pub(crate) const ADDRESS_MAX: u64 = (1 << 62) - 1;
 
 /// A position in the log, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,7 +37,7 @@ impl Address {
 
     #[inline]
     pub(crate) const fn new(raw: u64) -> Self {
-        debug_assert!(raw <= ADDRESS_MASK, "an address has 48 bits");
+        debug_assert!(raw <= ADDRESS_MAX, "an address has 62 bits");
         Self(raw)
     }
 

@@ -44,7 +44,7 @@ pub enum ErrorKind {
     InvalidArgument,
     /// Something is already there that this call would have to overwrite.
     AlreadyExists,
-    /// Another store, in this process or another one, has the directory open.
+    /// Another store or log, in this process or another one, has the directory open.
     InUse,
     /// Bytes read back are not the bytes that were written. Retrying does not help.
     Corrupt,
@@ -56,14 +56,14 @@ pub enum ErrorKind {
     Unavailable,
     /// Entries were truncated before a reader came to them. Go on where the log begins.
     Truncated,
-    /// The log has used up its addresses. What is in it stays readable; go on in a new one.
+    /// All addresses are used up. What is in the store or log stays readable; go on in a new one.
     AddressesExhausted,
     /// The operating system refused an operation on a file; the source says why.
     Io,
     /// An earlier write or sync failed, or the runtime of the maintenance has ended, so durability
     /// can no longer be promised. Reopen the store.
     Poisoned,
-    /// The store was closed.
+    /// The store or log was closed.
     Closed,
     /// The log was completed: it takes no more entries.
     Completed,
@@ -140,11 +140,11 @@ impl Error {
         Self::new(ErrorKind::AlreadyExists, format!("{path} already holds {what}"))
     }
 
-    /// `path` is the directory whose lock another store holds.
+    /// `path` is the directory whose lock another store or log holds.
     #[cold]
     pub(crate) fn in_use(path: impl AsRef<Path>) -> Self {
         let path = path.as_ref().display();
-        Self::new(ErrorKind::InUse, format!("{path} is open in another store"))
+        Self::new(ErrorKind::InUse, format!("{path} is open elsewhere"))
     }
 
     /// `what` was checked at `offset` of `file`: "log block checksum".
@@ -210,6 +210,13 @@ impl Error {
         Self::new(ErrorKind::AddressesExhausted, message)
     }
 
+    /// `end` is the address that no record of the `what` reaches.
+    #[cold]
+    pub(crate) fn addresses_exhausted(what: &str, end: u64) -> Self {
+        let message = format!("the addresses of this {what} end at {end}, and all are used");
+        Self::new(ErrorKind::AddressesExhausted, message)
+    }
+
     #[cold]
     pub(crate) fn closed() -> Self {
         Self::closed_as("store")
@@ -256,13 +263,13 @@ impl ErrorKind {
         match self {
             Self::Busy => Some("retry"),
             Self::AlreadyExists => Some("open an empty directory, or remove what is there"),
-            Self::InUse => Some("close the other store first"),
+            Self::InUse => Some("close it there first"),
             Self::Corrupt => Some("restore this file from a copy"),
             Self::StorageFull => Some("free space, then retry"),
             Self::Unavailable => Some("raise the limit of the process or the system, then retry"),
             Self::Truncated => Some("go on where the log begins"),
             Self::AddressesExhausted => Some("go on in a new directory"),
-            Self::Poisoned => Some("close the store and open it again"),
+            Self::Poisoned => Some("close it and open it again"),
             Self::Closed => Some("open it again"),
             Self::InvalidArgument
             | Self::NotFound
@@ -369,7 +376,7 @@ mod tests {
                 "all pages are being written; retry",
             ),
             (Error::closed(), "the store is closed; open it again"),
-            (Error::in_use("/data"), "/data is open in another store; close the other store first"),
+            (Error::in_use("/data"), "/data is open elsewhere; close it there first"),
             (
                 Error::already_exists("/data", "a store"),
                 "/data already holds a store; open an empty directory, or remove what is there",

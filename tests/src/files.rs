@@ -58,10 +58,25 @@ impl Files {
         files
     }
 
+    /// A copy whose manifest was changed under a checksum that is right again.
+    #[must_use]
+    pub fn with_manifest(&self, change: impl FnOnce(&str) -> String) -> Self {
+        let (body, _) = self.manifest().rsplit_once("# crc32c ").expect("it ends so");
+        let body = change(body);
+        let sealed = format!("{body}# crc32c {:#010x}\n", crc32c(body.as_bytes()));
+        self.replaced("manifest", sealed.as_bytes())
+    }
+
     /// The manifest, as text.
     pub fn manifest(&self) -> &str {
         std::str::from_utf8(&self.0["manifest"]).expect("a manifest is text")
     }
+}
+
+fn crc32c(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |sum, byte| {
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| (sum >> 1) ^ (0x82f6_3b78 * (sum & 1)))
+    })
 }
 
 /// What is known of values by the numbers of their keys.

@@ -64,7 +64,7 @@ const IO_THREADS: RangeInclusive<u32> = 1..=1024;
 const DEFAULT_PAGE_MAX: u64 = 4 << 20;
 const DEFAULT_PAGES: u64 = 32;
 const FRAMES_MIN: u64 = 2;
-const FRAMES_MAX: u64 = 1 << 31;
+const FRAMES_MAX: u64 = 1 << 28;
 
 const BUCKET_BYTES: u64 = 128;
 const KEYS_PER_BUCKET: u64 = 12;

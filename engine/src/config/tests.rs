@@ -197,7 +197,7 @@ fn what_is_out_of_bounds_is_named_with_value_and_bounds() {
     let config = with_memory(ByteSize::gib(16 << 10)).with_page_size(ByteSize::kib(4));
     let config = config.with_index_buckets(1);
     let message = Geometry::of(&config).expect_err("too many pages").to_string();
-    assert!(message.contains("must be at most 2147483648"), "{message}");
+    assert!(message.contains("must be at most 268435456"), "{message}");
 }
 
 #[test]

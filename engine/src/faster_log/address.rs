@@ -1,6 +1,6 @@
 //! Where an entry is, for those who use a log.
 
-use crate::address::{ADDRESS_MASK, Address};
+use crate::address::{ADDRESS_MAX, Address};
 use std::fmt;
 
 /// The place of an entry in a log, in bytes. Later entries have higher addresses; an address is
@@ -12,12 +12,12 @@ impl LogAddress {
     /// Where the first entry of a log is.
     pub const FIRST: Self = Self(Address::FIRST.raw());
     /// Beyond every entry.
-    pub const MAX: Self = Self(ADDRESS_MASK);
+    pub const MAX: Self = Self(ADDRESS_MAX);
 
     /// An address that was kept as a number; more than [`MAX`](Self::MAX) counts as that.
     #[must_use]
     pub const fn new(raw: u64) -> Self {
-        Self(if raw > ADDRESS_MASK { ADDRESS_MASK } else { raw })
+        Self(if raw > ADDRESS_MAX { ADDRESS_MAX } else { raw })
     }
 
     /// The address as a number, to be kept elsewhere.

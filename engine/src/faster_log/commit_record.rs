@@ -10,7 +10,7 @@
 //!
 //! Numbers are little endian. The checksum is that of the frame.
 
-use crate::address::{ADDRESS_MASK, Address};
+use crate::address::{ADDRESS_MAX, Address};
 
 const COMPLETED: u8 = 1;
 
@@ -115,7 +115,7 @@ fn take_count(rest: &mut &[u8]) -> Option<usize> {
 
 fn take_address(rest: &mut &[u8]) -> Option<Address> {
     let raw = u64::from_le_bytes(take(rest)?);
-    (raw <= ADDRESS_MASK).then(|| Address::new(raw))
+    (raw <= ADDRESS_MAX).then(|| Address::new(raw))
 }
 
 #[cfg(all(test, not(loom)))]

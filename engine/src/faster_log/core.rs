@@ -15,7 +15,7 @@ use crate::address::Address;
 use crate::ending::Maintained;
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
-use crate::hybrid_log::{HybridLog, NoRoom, Position, Rest};
+use crate::hybrid_log::{HybridLog, Need, NoRoom, Position, Rest};
 use crate::record::WORD;
 use kvick_io::Directory;
 use kvick_io::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -108,7 +108,7 @@ impl Core {
         let pages = plan.pages_behind(lengths());
         self.check_pages(pages, lengths().sum())?;
         let lay = |from| Some(plan.lay(from, lengths(), |_| {}));
-        let taken = self.live().log.take_with(pages, lay, guard);
+        let taken = self.live().log.take_with(Need::records(pages), lay, guard);
         let Some([from, to]) = taken else {
             return Ok(Err(Blocked::Pages(pages)));
         };
@@ -127,11 +127,52 @@ impl Core {
         Ok(Ok(()))
     }
 
+    /// What an entry of so many bytes waits for.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if memory could never take it.
+    pub(super) fn need(&self, bytes: usize) -> Result<Blocked> {
+        if bytes as u64 > self.config.memory.bytes() {
+            self.check_pages(u64::MAX, bytes)?;
+        }
+        let frame = frame_bytes(bytes) as u64;
+        if frame <= self.plan.inline {
+            return Ok(Blocked::Room(frame));
+        }
+        let pages = self.plan.pages_behind([bytes]);
+        self.check_pages(pages, bytes)?;
+        Ok(Blocked::Pages(pages))
+    }
+
+    /// Why an attempt does not wait for what has blocked it; pages that it needs are asked for.
+    #[cold]
+    pub(super) fn busy(&self, blocked: Blocked) -> Error {
+        let log = &self.live().log;
+        let need = match blocked {
+            Blocked::Room(_) => Need::records(1),
+            Blocked::Pages(pages) => Need::records(pages),
+        };
+        if let Err(error) = log.check_room(need) {
+            return error;
+        }
+        log.want_pages(need);
+        Error::busy("memory is full of entries to be written")
+    }
+
+    /// The address behind the entry of so many bytes that was appended at `address`.
+    pub(super) fn behind(&self, address: Address, bytes: usize) -> Address {
+        let units = self.source.framing.units;
+        let bits = units.page_bits();
+        let from = Position { page: address.page(bits), offset: address.offset(bits) };
+        // An entry lies where it was planned, so planning it there again ends where it does.
+        units.settle(self.at(self.plan.lay(from, [bytes], |_| {})))
+    }
+
     /// Waits for what blocked an attempt.
     pub(super) async fn unblocked(&self, blocked: Blocked) -> Result<()> {
         match blocked {
             Blocked::Room(bytes) => self.live().log.room(bytes).await,
-            Blocked::Pages(pages) => self.live().log.room_for_pages(pages).await,
+            Blocked::Pages(pages) => self.live().log.room_for_pages(Need::records(pages)).await,
         }
     }
 
@@ -164,7 +205,7 @@ impl Core {
     }
 
     #[inline(always)]
-    fn check_append(&self) -> Result<()> {
+    pub(super) fn check_append(&self) -> Result<()> {
         self.live().log.health().check_write()?;
         // Relaxed: who seals the log waits until nobody is in here any more.
         if self.sealed.load(Ordering::Relaxed) { Err(Error::completed()) } else { Ok(()) }

@@ -14,7 +14,7 @@ use super::start::{Start, no_entry};
 use super::statistics::LogStats;
 use crate::address::Address;
 use crate::ending::Ending;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::health::Health;
 use bytes::Bytes;
 use futures::StreamExt;
@@ -110,7 +110,8 @@ impl FasterLog {
     ///
     /// # Errors
     /// `InvalidArgument` for an entry that is too large, `StorageFull` while the device is,
-    /// `Poisoned`, `Completed`, `Closed`.
+    /// `AddressesExhausted` when the log has come to the end of them, after 2^48 bytes with pages
+    /// of 4 KiB and 2^61 with pages of 32 MiB, `Poisoned`, `Completed`, `Closed`.
     ///
     /// # Cancel safety
     /// Dropped before it is ready it has appended nothing.
@@ -121,12 +122,10 @@ impl FasterLog {
     /// Appends an entry if there is room for it now.
     ///
     /// # Errors
-    /// `Busy` if there is none; others as [`append`](Self::append).
+    /// `Busy` if there is none: [`wait_for_room`](Self::wait_for_room), or try again after a
+    /// commit. Others as [`append`](Self::append).
     pub fn try_append(&self, entry: &[u8]) -> Result<LogAddress> {
-        self.core.attempt(entry)?.map_err(|_blocked| {
-            let full = self.core.live().log.health().check_room();
-            full.err().unwrap_or_else(|| Error::busy("memory is full of entries to be written"))
-        })
+        self.core.attempt(entry)?.map_err(|blocked| self.core.busy(blocked))
     }
 
     /// Appends entries, one behind the other with nothing between them. All of them are appended,

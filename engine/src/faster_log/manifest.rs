@@ -4,9 +4,9 @@
 //! one that the manifest has. `sealed.rs` says what the text looks like.
 
 use super::settled::Settled;
-use crate::address::{ADDRESS_MASK, Address};
+use crate::address::{ADDRESS_MAX, Address};
 use crate::error::{Error, Result};
-use crate::hybrid_log::{Life, Units};
+use crate::hybrid_log::{Life, LogEnd, Units};
 use crate::publication::Publishable;
 use crate::sealed::{self, Edition, Hex};
 use serde::{Deserialize, Serialize};
@@ -109,7 +109,7 @@ impl Manifest {
 
     fn saved(&self) -> Option<Settled> {
         let Saved { number, until, begin, completed, cookie, iterators, voids } = &self.commit;
-        let at = |raw: u64| (raw <= ADDRESS_MASK).then(|| Address::new(raw));
+        let at = |raw: u64| (raw <= ADDRESS_MAX).then(|| Address::new(raw));
         let (until, begin) = (at(*until)?, at(*begin)?);
         let void = |[start, end]: &[u64; 2]| Some([at(*start)?, at(*end)?]);
         let voids: Vec<[Address; 2]> = voids.iter().map(void).collect::<Option<_>>()?;
@@ -120,6 +120,7 @@ impl Manifest {
         let is_sound = self.life > 0
             && Address::FIRST <= begin
             && begin <= until
+            && LogEnd::of_entries(units.page_bits()).has_address(until.raw())
             && (until == Address::FIRST || until == units.unit_start(until))
             && ends.windows(2).all(|pair| pair[0] < pair[1]);
         let settled = Settled {
@@ -206,10 +207,11 @@ mod tests {
 
     #[test]
     fn contradictions_are_found_under_a_good_checksum() {
-        let wrong: [fn(&mut Manifest); 8] = [
+        let wrong: [fn(&mut Manifest); 9] = [
             |manifest| manifest.life = 0,
             |manifest| manifest.life_begin = u64::MAX,
             |manifest| manifest.commit.until = 1000,
+            |manifest| manifest.commit.until = 1 << 48,
             |manifest| manifest.commit.begin = 2000,
             |manifest| manifest.commit.begin = 0,
             |manifest| manifest.commit.cookie.push('f'),

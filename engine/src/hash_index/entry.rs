@@ -29,7 +29,7 @@ impl HashBucketEntry {
 
     #[inline(always)]
     pub(crate) fn new(tag: u16, address: Address) -> Self {
-        debug_assert!(tag >> TAG_BITS == 0);
+        debug_assert!(tag >> TAG_BITS == 0 && address.raw() <= ADDRESS_MASK);
         debug_assert!(address != Address::NONE, "a used entry is not zero");
         Self(u64::from(tag) << ADDRESS_BITS | address.raw())
     }

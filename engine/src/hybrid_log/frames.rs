@@ -1,10 +1,16 @@
 //! Page frames: which bytes of memory a page of the log is in.
 //!
-//! Page `p` lives in frame `p mod frames`. Who asks for the words of an address is protected, has
-//! checked that the address is at or above the head, and keeps neither across a suspension.
+//! Page `p` lives in frame `p mod frames`, found without a division. The reciprocal `r` is
+//! `(2^64 + e) / frames` with `0 < e <= frames`. So `p * r / 2^64` is more than `p / frames`, but
+//! not by `1 / frames`, as long as `p * e < 2^64`: rounded down it is the same. Pages have 36
+//! bits (`tail.rs`), frames at most 28.
+//!
+//! Who asks for the words of an address is protected, has checked that the address is at or above
+//! the head, and keeps neither across a suspension.
 
 #![expect(unsafe_code, reason = "immutable pages are read as bytes, without a copy")]
 
+use super::tail::MOST_PAGES;
 use crate::address::Address;
 use crate::memory::{WordMemory, as_bytes, prefetch};
 use crate::record::{RecordRef, WORD};
@@ -17,8 +23,13 @@ pub(crate) struct Frames {
     words: WordMemory,
     page_bits: u32,
     frames: u32,
+    reciprocal: u64,
     page_words: usize,
 }
+
+/// Most frames that a log can have.
+const MOST_FRAMES: u32 = 1 << 28;
+const _: () = assert!(MOST_PAGES as u128 * MOST_FRAMES as u128 <= 1 << 64, "divided exactly");
 
 impl Frames {
     /// `frames` pages of `2^page_bits` bytes, of which `capacity` each hold records.
@@ -29,10 +40,12 @@ impl Frames {
         huge_pages: bool,
     ) -> std::io::Result<Self> {
         assert!(frames >= 2, "a page to fill and a page to flush");
+        assert!(frames <= MOST_FRAMES, "settings are checked");
         let words = (frames as usize) << (page_bits - WORD.ilog2());
         let words = WordMemory::zeroed(words, huge_pages)?;
         let page_words = usize::try_from(capacity).expect("a page fits") / WORD;
-        Ok(Self { words, page_bits, frames, page_words })
+        let reciprocal = reciprocal(frames);
+        Ok(Self { words, page_bits, frames, reciprocal, page_words })
     }
 
     /// The record at `address`, and whatever follows it in its page.
@@ -107,11 +120,44 @@ impl Frames {
     }
 
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "the tail bounds pages to 32 bits")]
+    #[expect(clippy::cast_possible_truncation, reason = "a page and its offset fit in memory")]
     fn index(&self, address: Address) -> usize {
-        let frame = address.page(self.page_bits) as u32 % self.frames;
+        let frame = remainder(address.page(self.page_bits), self.frames, self.reciprocal);
         let offset = address.offset(self.page_bits) as usize;
         debug_assert!(offset.is_multiple_of(WORD), "records are aligned");
         ((frame as usize) << (self.page_bits - WORD.ilog2())) + offset / WORD
+    }
+}
+
+/// What [`remainder`] multiplies by.
+fn reciprocal(frames: u32) -> u64 {
+    u64::MAX / u64::from(frames) + 1
+}
+
+/// `page % frames`.
+#[inline(always)]
+fn remainder(page: u64, frames: u32, reciprocal: u64) -> u64 {
+    let quotient = ((u128::from(page) * u128::from(reciprocal)) >> u64::BITS) as u64;
+    page - quotient * u64::from(frames)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// Page numbers were cut to 32 bits before the frame was looked for: at page 2^32 the tail came
+    /// to a frame that was still in use, unless the frames were a power of two.
+    #[test]
+    fn every_page_has_the_frame_that_follows_the_one_before() {
+        for frames in (2..70).chain([1000, 4095, 4097, (1 << 28) - 1, 1 << 28]) {
+            let reciprocal = reciprocal(frames);
+            let near = |page: u64| page.saturating_sub(200)..(page + 200).min(MOST_PAGES);
+            let far = [0, 1 << 31, 1 << 32, 3 << 32, MOST_PAGES / 7, MOST_PAGES];
+            let multiples = [1, 3, 77, 255].map(|many| many * u64::from(frames));
+            for page in far.into_iter().chain(multiples).flat_map(near) {
+                let frame = remainder(page, frames, reciprocal);
+                assert_eq!(frame, page % u64::from(frames), "page {page} of {frames}");
+            }
+        }
     }
 }

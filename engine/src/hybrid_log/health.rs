@@ -58,6 +58,11 @@ impl Health {
         self.state.load(Ordering::Acquire) == POISONED
     }
 
+    /// Whether what is written waits for space, descriptors or tasks.
+    pub(crate) fn is_full(&self) -> bool {
+        self.state.load(Ordering::Acquire) == FULL
+    }
+
     /// Space, descriptors or tasks ran out while pages were being written.
     pub(crate) fn transition_to_full(&self, cause: Error) {
         debug_assert!(cause.is_shortage(), "{cause:?} comes back");

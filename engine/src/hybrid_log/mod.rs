@@ -24,6 +24,7 @@
 
 mod budget;
 mod capture;
+mod end;
 mod evict;
 mod fetch;
 mod flush;
@@ -42,6 +43,7 @@ mod tail;
 mod unit;
 mod version;
 
+pub(crate) use end::{LogEnd, Need};
 pub(crate) use life::Life;
 pub(crate) use records::Records;
 pub(crate) use region::Region;
@@ -49,7 +51,7 @@ pub(crate) use restore::WriteBack;
 pub(crate) use room::NoRoom;
 pub(crate) use scan::{Joint, PagePayload, Show};
 pub(crate) use strip::{Strip, is_missing};
-pub(crate) use tail::{Position, Rest, Tail};
+pub(crate) use tail::{LARGEST_INLINE, Position, Rest, Tail};
 pub(crate) use unit::{Chunk, Units};
 
 use crate::address::{Address, Watermark};
@@ -94,6 +96,7 @@ pub(crate) struct LogGeometry {
     pub(crate) huge_pages: bool,
     /// What it is the log of, in messages: "store", "log".
     pub(crate) owner: &'static str,
+    pub(crate) end: LogEnd,
 }
 
 /// Where a log that is opened begins, and from where on it goes on.
@@ -179,6 +182,9 @@ impl HybridLog {
         let units = Units::new(page_bits, unit_bytes, salt, life).on_blocks(block_bytes);
         let capacity = units.page_capacity();
         let LogGeometry { frames, huge_pages, .. } = geometry;
+        // A page that only records of commits go into, unless a repair has cut it.
+        let is_last = !geometry.end.takes_records(tail.page(page_bits));
+        let is_last = is_last && tail.offset(page_bits) == 0;
         assert!(
             geometry.mutable_pages < frames,
             "a page is flushed before its frame is used again"
@@ -194,7 +200,7 @@ impl HybridLog {
             handle,
             marks: Marks::new(extent),
             health: Health::new(geometry.owner),
-            tail: Tail::new(tail, page_bits, capacity),
+            tail: if is_last { Tail::closed_before } else { Tail::new }(tail, page_bits, capacity),
             set_aside: AtomicU64::new(0),
             is_announced: AtomicBool::new(geometry.is_announced),
             wanted: Wanted { read_only: Watermark::new(tail), head: Watermark::new(head) },
@@ -404,6 +410,16 @@ impl HybridLog {
     pub(crate) fn close(&self) {
         self.health.transition_to_closed();
         self.events.demand.notify(usize::MAX);
+    }
+
+    /// Told whenever more has been written.
+    pub(crate) fn became_stored(&self) -> &Event {
+        &self.events.flushed
+    }
+
+    /// Where the addresses end.
+    pub(crate) fn end(&self) -> LogEnd {
+        self.geometry.end
     }
 
     /// Pages in memory.

@@ -6,6 +6,7 @@
 //! has waited for frames that are free and set aside takes them after a while.
 
 use super::HybridLog;
+use super::end::Need;
 use super::tail::{PageClosed, Position, Rest};
 use crate::address::Address;
 use crate::epoch::Guard;
@@ -65,7 +66,7 @@ impl HybridLog {
             // In release builds too: turning pages would never make room for it, and write each of
             // them. Types and lengths are checked before; a codec may still break its word.
             assert!(bytes <= capacity, "a record of {bytes} bytes in pages of {capacity}");
-            if !self.is_free_for(1, closed.page + 1) {
+            if !self.is_free_for(Need::records(1), closed.page + 1) {
                 return Err(NoRoom { bytes });
             }
             self.tail.turn(closed).into_iter().for_each(&mut close);
@@ -78,35 +79,46 @@ impl HybridLog {
     }
 
     /// Takes what `plan` asks for, from where the tail is, in one step, if there are free frames
-    /// for it; see [`Tail::reserve_with`]. It may need up to `pages` pages behind that of the tail:
+    /// for it; see [`Tail::reserve_with`]. It may need up to so many pages behind that of the tail:
     /// what [`room_for_pages`](Self::room_for_pages) waits for.
     pub(crate) fn take_with(
         &self,
-        pages: u64,
+        need: Need,
         mut plan: impl FnMut(Position) -> Option<Position>,
         _guard: &Guard<'_>,
     ) -> Option<[Position; 2]> {
         let taken = self.tail.reserve_with(|from| {
             let is_free = |to: &Position| {
-                debug_assert!(to.page <= from.page + pages, "{from:?} to {to:?}: {pages} pages");
-                to.page == from.page || self.is_free_for(pages, to.page)
+                debug_assert!(to.page <= from.page + need.pages, "{from:?} to {to:?}: {need:?}");
+                to.page == from.page || self.is_free_for(need, to.page)
             };
             plan(from).filter(is_free)
         })?;
         if taken[0].page != taken[1].page {
             self.events.demand.notify(usize::MAX);
         }
-        if pages > 1 && self.set_aside.load(Ordering::Relaxed) > 0 {
+        if need.pages > 1 && self.set_aside.load(Ordering::Relaxed) > 0 {
             self.stop_setting_aside();
         }
         Some(taken)
     }
 
-    /// Whether the frame of `page` is free for somebody who needs `pages` pages.
-    fn is_free_for(&self, pages: u64, page: u64) -> bool {
+    /// Whether there is a `page`, and its frame is free for who needs it.
+    fn is_free_for(&self, need: Need, page: u64) -> bool {
         // Relaxed: who misses it takes one page more.
         let aside = self.set_aside.load(Ordering::Relaxed);
-        self.frame_is_free(if pages < aside { page + aside } else { page })
+        self.geometry.end.has(need, page)
+            && self.frame_is_free(if need.pages < aside { page + aside } else { page })
+    }
+
+    /// Refuses who would have to wait for what does not come by itself: pages behind the end of the
+    /// addresses, or room on a full device.
+    #[cold]
+    pub(crate) fn check_room(&self, need: Need) -> Result<()> {
+        if !self.geometry.end.has(need, self.tail.page() + need.pages) {
+            return Err(self.geometry.end.refusal(self.geometry.owner));
+        }
+        self.health.check_room()
     }
 
     fn stop_setting_aside(&self) {
@@ -122,25 +134,27 @@ impl HybridLog {
     /// Waits until a record of `bytes` bytes can be appended, or says why it never will be.
     ///
     /// # Errors
-    /// `StorageFull` while the device takes no page, `Poisoned`, `Closed`.
+    /// `StorageFull` while the device takes no page, `AddressesExhausted`, `Poisoned`, `Closed`.
     pub(crate) async fn room(&self, bytes: u64) -> Result<()> {
+        let need = Need::records(1);
         loop {
             let told = listen([&self.events.page_free, self.health.changed()]);
             let next = self.tail.page() + 1;
-            if self.tail.has_room(bytes) || self.is_free_for(1, next) {
+            if self.tail.has_room(bytes) || self.is_free_for(need, next) {
                 return Ok(());
             }
-            self.health.check_room()?;
+            self.check_room(need)?;
             self.page_is_freed(next, told).await;
         }
     }
 
-    /// Waits until `pages` pages behind that of the tail can be taken at once, or says why they
+    /// Waits until so many pages behind that of the tail can be taken at once, or says why they
     /// never can.
     ///
     /// # Errors
     /// As [`room`](Self::room).
-    pub(crate) async fn room_for_pages(&self, pages: u64) -> Result<()> {
+    pub(crate) async fn room_for_pages(&self, need: Need) -> Result<()> {
+        let pages = need.pages;
         assert!(pages < u64::from(self.frames.count()), "the tail page stays");
         let aside = (pages > 1).then(|| SetAside(self));
         loop {
@@ -149,17 +163,27 @@ impl HybridLog {
             }
             let told = listen([&self.events.page_free, self.health.changed()]);
             let last = self.tail.page() + pages;
-            if self.is_free_for(pages, last) {
+            if self.is_free_for(need, last) {
                 // They stay set aside until they are taken.
                 std::mem::forget(aside);
                 return Ok(());
             }
-            self.health.check_room()?;
-            let kept = (last + 1).saturating_sub(self.frames.count().into());
-            self.wanted.head.raise(Address::at(kept, 0, self.geometry.page_bits));
-            self.events.demand.notify(usize::MAX);
+            self.check_room(need)?;
+            self.want_frames_up_to(last);
             self.page_is_freed(last, told).await;
         }
+    }
+
+    /// Asks that so many pages behind that of the tail become free, for who comes again later; one
+    /// more, since the record of a commit may come first.
+    pub(crate) fn want_pages(&self, need: Need) {
+        self.want_frames_up_to(self.tail.page() + need.pages + 1);
+    }
+
+    fn want_frames_up_to(&self, page: u64) {
+        let kept = (page + 1).saturating_sub(self.frames.count().into());
+        self.wanted.head.raise(Address::at(kept, 0, self.geometry.page_bits));
+        self.events.demand.notify(usize::MAX);
     }
 
     /// Waits for `changed`; or, if the frame of `page` is free and only set aside, for so long as

@@ -1,23 +1,42 @@
 //! The tail: where the next record goes.
 //!
 //! ```text
-//!  63.................32   31..................0
-//! +--------------------+-----------------------+
-//! |        page        |   offset in the page  |
-//! +--------------------+-----------------------+
+//!  63.................28   27...........................0
+//! +--------------------+-------------------------------+
+//! |        page        |  offset in the page, in words |
+//! +--------------------+-------------------------------+
 //! ```
 //!
 //! Room is taken by adding to the word. Whoever finds that the page has no room *turns* to the next
 //! page by a CAS, if that page's frame is free; there is no owner to wait for. An offset may
 //! overshoot the page: then the page is closed. The rest of a closed page is told to exactly one,
 //! who overshot it first or turned it, and stays zero unless he writes there.
+//!
+//! # An offset does not run into the page
+//! A writer that overshoots takes the offset back to the end of the page before it does anything
+//! else. So each thread adds at most one record to an offset that is at the end already, and with
+//! `n` threads in `reserve` at once an offset is at most `page + n * record`. The field holds 2^31
+//! bytes, the largest page has 2^25 and the largest record there 2^19 (`LARGEST_INLINE`): room for
+//! 4,000 threads that all stand between their add and their step back.
 
 use crate::address::Address;
 use crossbeam_utils::CachePadded;
 use kvick_io::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-const OFFSET_BITS: u32 = 32;
+const OFFSET_BITS: u32 = 28;
 const OFFSET_MASK: u64 = (1 << OFFSET_BITS) - 1;
+/// Bytes of a word: what an offset counts.
+const WORD_BITS: u32 = 3;
+
+/// The largest record that is taken by adding, in bytes.
+pub(crate) const LARGEST_INLINE: u64 = 512 << 10;
+/// A log never has more pages than this.
+pub(crate) const MOST_PAGES: u64 = 1 << (u64::BITS - OFFSET_BITS);
+
+const LARGEST_PAGE: u64 = 32 << 20;
+const THREADS: u64 = 4000;
+const _: () =
+    assert!(LARGEST_PAGE + THREADS * LARGEST_INLINE < 1 << (OFFSET_BITS + WORD_BITS), "they fit");
 
 /// The packed tail of one log.
 #[derive(Debug)]
@@ -58,15 +77,24 @@ impl Tail {
     /// Begins at `address`; a page holds `capacity` bytes.
     pub(crate) fn new(address: Address, page_bits: u32, capacity: u64) -> Self {
         let word = pack(address.page(page_bits), address.offset(page_bits));
-        assert!(capacity <= 1 << page_bits && capacity.is_multiple_of(8));
+        assert!(capacity <= 1 << page_bits && capacity.is_multiple_of(1 << WORD_BITS));
         let (word, is_closed) = (AtomicU64::new(word).into(), AtomicBool::new(false));
         Self { word, is_closed, capacity, page_bits }
+    }
+
+    /// Begins at the end of the page before `address`, where a page begins: nothing is taken before
+    /// somebody turns to it.
+    pub(crate) fn closed_before(address: Address, page_bits: u32, capacity: u64) -> Self {
+        assert_eq!(address.offset(page_bits), 0, "a page begins there");
+        let tail = Self::new(Address::FIRST, page_bits, capacity);
+        let word = pack(address.page(page_bits) - 1, capacity);
+        Self { word: AtomicU64::new(word).into(), is_closed: AtomicBool::new(true), ..tail }
     }
 
     /// Takes `bytes` bytes in the tail page.
     #[inline(always)]
     pub(crate) fn reserve(&self, bytes: u64) -> Result<Address, PageClosed> {
-        debug_assert!(bytes.is_multiple_of(8) && bytes <= self.capacity);
+        debug_assert!(bytes.is_multiple_of(8) && bytes <= self.capacity.min(LARGEST_INLINE));
         // Relaxed: a hint that keeps waiters from adding to a closed page without end. Each of
         // those that miss it adds once.
         if self.is_closed.load(Ordering::Relaxed) {
@@ -76,12 +104,30 @@ impl Tail {
             }
         }
         // Acquire: pairs with the Release of `turn`, which follows the zeroing of the frame.
-        let before = self.word.fetch_add(bytes, Ordering::AcqRel);
+        let before = self.word.fetch_add(bytes >> WORD_BITS, Ordering::AcqRel);
         if offset(before) + bytes > self.capacity {
-            self.is_closed.store(true, Ordering::Relaxed);
-            return Err(PageClosed { page: page(before), rest: self.rest(before) });
+            return Err(self.transition_to_closed(before));
         }
         Ok(Address::at(page(before), offset(before), self.page_bits))
+    }
+
+    /// Takes the offset back to the end of the page that was found full, for the next one that
+    /// adds. `before` is the word without what the caller has added.
+    #[cold]
+    #[inline(never)]
+    fn transition_to_closed(&self, before: u64) -> PageClosed {
+        debug_assert!(offset(before) < 1 << (OFFSET_BITS + WORD_BITS - 1), "far from the page");
+        self.is_closed.store(true, Ordering::Relaxed);
+        let end = pack(page(before), self.capacity);
+        let mut current = self.word.load(Ordering::Relaxed);
+        while page(current) == page(before) && offset(current) > self.capacity {
+            // AcqRel: as in `reserve`; the word stays one chain of exchanges from `turn` on.
+            match self.word.compare_exchange(current, end, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => break,
+                Err(now) => current = now,
+            }
+        }
+        PageClosed { page: page(before), rest: self.rest(before) }
     }
 
     /// Goes on to the page after `page`, unless somebody already did. The caller knows that the
@@ -177,8 +223,9 @@ impl Tail {
 }
 
 fn pack(page: u64, offset: u64) -> u64 {
-    assert!(page <= OFFSET_MASK && offset <= OFFSET_MASK, "the log is within its bounds");
-    page << OFFSET_BITS | offset
+    let words = offset >> WORD_BITS;
+    assert!(page < MOST_PAGES && words <= OFFSET_MASK, "the log is within its bounds");
+    page << OFFSET_BITS | words
 }
 
 #[inline(always)]
@@ -188,7 +235,7 @@ fn page(word: u64) -> u64 {
 
 #[inline(always)]
 fn offset(word: u64) -> u64 {
-    word & OFFSET_MASK
+    (word & OFFSET_MASK) << WORD_BITS
 }
 
 #[cfg(all(test, not(loom)))]
@@ -214,6 +261,32 @@ mod tests {
         let rest = Rest { start: Address::at(1, 104, 12), bytes: 4032 - 104 };
         assert_eq!(tail.turn(closed), Some(rest));
         assert_eq!(tail.turn(closed), None);
+    }
+
+    /// Appends of four threads to pages of 4 KiB: a record that overshot by far would have run into
+    /// the page's number. Each that finds the page full takes its overshoot back.
+    #[test]
+    fn an_overshoot_is_taken_back() {
+        let tail = Tail::new(Address::FIRST, 12, 4032);
+        assert_eq!(tail.reserve(3960), Ok(Address::FIRST));
+        let rest = Rest { start: Address::new(4024), bytes: 8 };
+        assert_eq!(tail.reserve(504), Err(PageClosed { page: 0, rest: Some(rest) }));
+        assert_eq!(offset(tail.word.load(Ordering::Relaxed)), 4032);
+        assert_eq!(tail.reserve(8), Err(PageClosed { page: 0, rest: None }));
+        assert_eq!(offset(tail.word.load(Ordering::Relaxed)), 4032);
+        assert_eq!(tail.address(), Address::at(1, 0, 12));
+    }
+
+    #[test]
+    fn the_last_page_has_an_address() {
+        for page_bits in [12, 21, 25] {
+            let start = Address::at(MOST_PAGES - 2, 0, page_bits);
+            let tail = Tail::new(start, page_bits, 4032);
+            assert_eq!(tail.reserve(4032), Ok(start));
+            let closed = tail.reserve(8).expect_err("full");
+            assert_eq!(tail.turn(closed), None);
+            assert_eq!(tail.reserve(8), Ok(Address::at(MOST_PAGES - 1, 0, page_bits)));
+        }
     }
 
     #[test]
@@ -266,6 +339,38 @@ mod loom_tests {
                 assert!(apart >= 48, "{own:?} and {address:?} overlap");
             }
         });
+    }
+
+    /// Two writers beside a full page: what they add to its offset is taken back. Without that
+    /// (`takes_back` false) some order adds both records and leaves them there.
+    fn overshoot(takes_back: bool) -> u64 {
+        let most = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+        let seen = std::sync::Arc::clone(&most);
+        loom::model(move || {
+            let tail = Arc::new(Tail::new(Address::FIRST, 12, 128));
+            let add = move |tail: &Tail| {
+                if takes_back {
+                    tail.reserve(72).expect_err("there are 64 bytes");
+                } else {
+                    tail.word.fetch_add(72 >> WORD_BITS, Ordering::AcqRel);
+                }
+            };
+            let other = {
+                let tail = Arc::clone(&tail);
+                thread::spawn(move || (add(&tail), add(&tail)))
+            };
+            add(&tail);
+            other.join().expect("no panic");
+            let left = offset(tail.word.load(Ordering::Relaxed));
+            seen.fetch_max(left, std::sync::atomic::Ordering::Relaxed);
+        });
+        most.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    #[test]
+    fn loom_an_overshoot_is_taken_back() {
+        assert_eq!(overshoot(true), 128);
+        assert_eq!(overshoot(false), 64 + 3 * 72);
     }
 
     /// Two writers close a page: its rest is told once, and no bytes of it are taken.

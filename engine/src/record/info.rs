@@ -68,6 +68,7 @@ impl RecordInfo {
     #[inline]
     pub(crate) fn new(previous: Address, content: Content, stamp: u64) -> Self {
         debug_assert!(stamp & !STAMP == 0);
+        debug_assert!(previous.raw() <= ADDRESS_MASK, "the tail of a store ends before");
         let content = match content {
             Content::Value => 0,
             Content::Tombstone => TOMBSTONE,

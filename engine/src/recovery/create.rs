@@ -10,7 +10,7 @@ use crate::epoch::Epoch;
 use crate::error::{Error, Result};
 use crate::hash::{HASH_ID, KeyHasher};
 use crate::hash_index::HashIndex;
-use crate::hybrid_log::{HybridLog, Life, LogExtent, LogGeometry};
+use crate::hybrid_log::{HybridLog, Life, LogEnd, LogExtent, LogGeometry};
 use crate::publication::LOG;
 use crate::record::Layout;
 use crate::sealed::Hex;
@@ -97,6 +97,7 @@ impl Opening {
             flush_bytes: geometry.io_budget_bytes,
             huge_pages: self.config.huge_pages,
             owner: "store",
+            end: LogEnd::of_store(geometry.page_bits),
         };
         let clock = (Epoch::new(), self.handle.clone());
         let buffers = BufPool::new(geometry.io_budget_bytes);

@@ -203,3 +203,97 @@ fn what_is_closed_or_completed_takes_nothing() {
         assert!(matches!(poll_once(&mut log.scan(..).collect::<Vec<_>>()), Poll::Ready(_)));
     });
 }
+
+/// A log of 8 MiB that had been full once refused `try_append(1 MiB)` for ever, with everything
+/// committed: pages are evicted for who waits, and an attempt waits for nothing. It leaves its wish
+/// behind now.
+#[test]
+fn an_attempt_of_many_pages_succeeds_after_it_was_busy() {
+    seeds(20, |seed| {
+        let world = World::new(seed);
+        world.simulation.run(async {
+            let site = &world.site;
+            let log = open_on(site, small()).await;
+            for length in [5000, 9000, 20_000, 26_000] {
+                let entry = vec![1; length];
+                for round in 0..3 {
+                    fill(&log, &entry);
+                    log.commit().await.expect("committed");
+                    let mut refusals = 0;
+                    while let Err(error) = log.try_append(&entry) {
+                        assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+                        refusals += 1;
+                        assert!(refusals < 100, "{length} bytes, round {round}: busy for ever");
+                        site.handle.sleep(std::time::Duration::from_millis(1)).await;
+                    }
+                }
+            }
+            log.close().await.expect("closes");
+        });
+    });
+}
+
+/// Who may not wait with an entry in hand, as the `poll_ready` of a sink, waits for room first.
+#[test]
+fn room_can_be_waited_for_without_appending() {
+    seeds(20, |seed| {
+        let world = World::new(seed);
+        world.simulation.run(async {
+            let log = open_on(&world.site, small()).await;
+            for length in [0, 1000, 4024, 5000, 20_000, 26_000] {
+                let entry = vec![1; length];
+                fill(&log, &entry);
+                let end = log.end();
+                log.wait_for_room(length).await.expect("there will be room");
+                assert_eq!(log.end(), end, "nothing was appended");
+                log.try_append(&entry).expect("there is room");
+            }
+            let error = log.wait_for_room(30_000).await.expect_err("never");
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+            let error = log.wait_for_room(usize::MAX).await.expect_err("never");
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+            log.close().await.expect("closes");
+            let error = log.wait_for_room(1).await.expect_err("closed");
+            assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
+        });
+    });
+}
+
+/// Who numbers entries had to read the log to learn where the next one is.
+#[test]
+fn an_append_tells_where_the_log_goes_on() {
+    block_on(async {
+        let log = open(&Arc::new(MemoryDirectory::new())).await;
+        let mut appended = Vec::new();
+        for number in 0..300_usize {
+            let length = [number * 8 % 600, 4016, 4017, 4024, 4025, 9000][number % 6];
+            appended.push(log.append_entry(&vec![1; length]).await.expect("appended"));
+        }
+        log.commit().await.expect("committed");
+        let read: Vec<_> = log.scan(..).map(|entry| entry.expect("sound")).collect().await;
+        let read: Vec<_> = read.iter().map(|entry| (entry.address, entry.next)).collect();
+        let told: Vec<_> = appended.iter().map(|entry| (entry.address, entry.next)).collect();
+        assert_eq!(told, read);
+        log.close().await.expect("closes");
+    });
+}
+
+/// An append that was polled after it was ready appended its entry again.
+#[test]
+fn an_append_that_is_polled_again_panics_and_appends_once() {
+    for is_large in [false, true] {
+        block_on(async {
+            let log = open(&Arc::new(MemoryDirectory::new())).await;
+            let entry = vec![7; if is_large { 10_000 } else { 10 }];
+            let mut append = log.append(&entry);
+            assert!(matches!(poll_once(&mut append), Poll::Ready(Ok(_))));
+            let again = std::panic::AssertUnwindSafe(|| poll_once(&mut append).is_ready());
+            let panic = std::panic::catch_unwind(again).expect_err("a broken caller");
+            let text = panic.downcast_ref::<&str>().expect("a text");
+            assert!(text.contains("polled after it was ready"), "{text}");
+            log.commit().await.expect("committed");
+            assert_eq!(payloads(&log).await, std::slice::from_ref(&entry));
+            log.close().await.expect("closes");
+        });
+    }
+}

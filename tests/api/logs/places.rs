@@ -32,7 +32,7 @@ fn two_logs_cannot_share_a_directory() {
     let before = contents(directory.path());
     let error = refused(directory.path());
     assert_eq!(error.kind(), ErrorKind::InUse);
-    assert!(error.to_string().contains("close the other"), "{error}");
+    assert!(error.to_string().contains("close it there first"), "{error}");
     let store: Result<FasterKv<u64, u64>> = block_on(FasterKv::open(directory.path(), two_pages()));
     assert_eq!(store.expect_err("in use").kind(), ErrorKind::InUse);
     assert_eq!(contents(directory.path()), before, "something was touched");
