@@ -140,7 +140,7 @@ fn what_cannot_be_opened_is_named_once() {
     fs::write(&file, b"not a directory").expect("written");
     for path in [file.join("store"), file.clone()] {
         for backend in [Backend::Threads, Backend::Auto] {
-            let config = on_disk().with_backend(backend.clone());
+            let config = on_disk().with_backend(backend);
             let error = block_on(FasterKv::<u64, u64>::open(&path, config)).expect_err("a file");
             let text = is_clear(&error);
             assert!(text.contains(path.to_str().expect("ASCII")), "{text}");
