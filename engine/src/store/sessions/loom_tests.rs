@@ -1,0 +1,76 @@
+//! Commit points that are read while operations go on again, for every interleaving.
+
+use super::*;
+use crate::epoch::{Epoch, Participant};
+use crate::store::phase::Phase;
+use kvick_io::sync::atomic::{AtomicU64, Ordering};
+use loom::thread;
+
+struct Store {
+    phase: Phase,
+    epoch: Epoch,
+    sessions: Sessions,
+    counters: Arc<CachePadded<Counters>>,
+    ledger: Arc<Ledger>,
+    /// What operations change.
+    done: AtomicU64,
+}
+
+/// One operation, as `Core::must_wait` lets it begin.
+fn operate(store: &Store, participant: &mut Participant) {
+    participant.protected(|_guard| {
+        let word = store.phase.word();
+        if word != store.counters.phase() {
+            if Phase::is_cut_in(word) {
+                return;
+            }
+            store.sessions.begin(Phase::version_in(word), Some(&store.ledger));
+            store.counters.note_phase(word);
+        }
+        store.done.store(store.done.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        store.counters.advance();
+    });
+}
+
+fn points_are_those_of_the_version(read: fn(&Ledger, u64) -> CommitPoint) {
+    let counters = Arc::default();
+    let store = loom::sync::Arc::new(Store {
+        phase: Phase::new(1),
+        epoch: Epoch::new(),
+        sessions: Sessions::new(1, BTreeMap::new()),
+        ledger: Sessions::open(&counters),
+        counters,
+        done: AtomicU64::new(0),
+    });
+    let writer = {
+        let (store, mut participant) = (store.clone(), store.epoch.register());
+        thread::spawn(move || (0..2).for_each(|_| operate(&store, &mut participant)))
+    };
+    let cut = store.phase.transition_to_cut();
+    let epoch = store.epoch.bump();
+    while !store.epoch.is_drained(epoch) {
+        thread::yield_now();
+    }
+    let ended = store.sessions.end_version();
+    let done = store.done.load(Ordering::Relaxed);
+    cut.end(2);
+    let is_listed = ended.sessions.iter().any(|ledger| Arc::ptr_eq(ledger, &store.ledger));
+    assert_eq!(is_listed, done > 0, "who did something is asked");
+    if is_listed {
+        let until = read(&store.ledger, 2).until;
+        assert_eq!(until, done, "the commit point is that of the version");
+    }
+    writer.join().expect("no panic");
+}
+
+#[test]
+fn loom_commit_points_are_those_of_the_version() {
+    loom::model(|| points_are_those_of_the_version(Ledger::at_end_before));
+}
+
+/// The negative control: what the session has done by now.
+#[test]
+#[should_panic(expected = "the commit point is that of the version")]
+fn loom_commit_points_are_not_the_present() {
+    loom::model(|| points_are_those_of_the_version(|ledger, _next| ledger.present()));
+}
