@@ -63,10 +63,16 @@ miri:
     MIRIFLAGS="-Zmiri-disable-isolation" CARGO_TARGET_DIR=target/miri \
         cargo +nightly miri test -p kvick-io --lib -- buf pool completion memory sim
 
-# Memory errors in unit and integration tests. Needs nightly.
+# Memory errors in the unit tests of the libraries. Needs nightly.
 asan:
     CARGO_TARGET_DIR=target/asan RUSTFLAGS="-Zsanitizer=address" \
-        cargo +nightly test --target x86_64-unknown-linux-gnu --workspace --lib --tests
+        cargo +nightly test --target x86_64-unknown-linux-gnu --lib \
+        -p kvick-io -p kvick-runtime -p kvick --features kvick/serde,kvick/rkyv
+
+# The types of the libraries on another system: just other aarch64-apple-darwin
+other target="x86_64-pc-windows-gnu":
+    CARGO_TARGET_DIR=target/other RUSTFLAGS="-D warnings" \
+        cargo check -p kvick-io -p kvick-runtime -p kvick --target {{target}}
 
 # Dependencies: advisories, licences, sources. Needs cargo-deny.
 deny:

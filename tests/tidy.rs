@@ -67,6 +67,22 @@ const BANNED: [(&str, &str); 8] = [
     ("#![al", "low("),
 ];
 
+/// What only Linux has, in the libraries: each use is under a `cfg` that says so.
+const LINUX_ONLY: [&str; 8] = [
+    "LinuxHugepage",
+    "SYS_membarrier",
+    "MEMBARRIER_CMD_PRIVATE_EXPEDITED",
+    "statx",
+    "eventfd",
+    "IoUring",
+    "StatxFlags",
+    "O_TMPFILE",
+];
+
+/// Folders and files that are compiled on Linux alone.
+const LINUX_FILES: [&str; 4] =
+    ["io/src/uring/", "io/src/scratch.rs", "io/src/glommio", "runtime/src/on_glommio"];
+
 const MAX_LINES: usize = 500;
 const MAX_COLUMNS: usize = 100;
 
@@ -206,6 +222,62 @@ fn the_rules_see_what_they_look_for() {
     assert!(mentions("kvick::Config", "kvick::") && !mentions("kvick_io::sync", "kvick::"));
     assert_eq!(module("pub(crate) mod trace;"), Some("trace"));
     assert_eq!((module("mod tests {"), module("// a mod x;")), (None, None));
+    let linux = "#[cfg(target_os = \"linux\")]\nfn f() {\n    statx();\n}\n";
+    assert_eq!(unguarded(linux), []);
+    assert_eq!(unguarded(&linux.replace("target_os = \"linux\"", "unix")), [(3, "statx")]);
+    assert_eq!(unguarded(&format!("{linux}\nfn g() {{\n    statx();\n}}\n")), [(7, "statx")]);
+}
+
+/// The engine did not compile for macOS: a constant of Linux was used on every Unix.
+#[test]
+fn what_only_linux_has_is_used_on_linux_only() {
+    let mut found = Vec::new();
+    for source in sources() {
+        let is_library = ["io/src/", "runtime/src/", "engine/src/"]
+            .iter()
+            .any(|folder| source.name.starts_with(folder));
+        if !is_library || LINUX_FILES.iter().any(|file| source.name.starts_with(file)) {
+            continue;
+        }
+        for (number, word) in unguarded(&source.text) {
+            found.push(format!("{}:{number}: {word} without a cfg for Linux", source.name));
+        }
+    }
+    none(&found);
+}
+
+/// Uses of what only Linux has that no `cfg` above them, indented less or as much, keeps to Linux.
+fn unguarded(text: &str) -> Vec<(usize, &'static str)> {
+    let depth = |line: &str| line.len() - line.trim_start().len();
+    let is_guard = |line: &str| {
+        let condition = line.trim_start();
+        condition.starts_with("#[cfg(")
+            && condition.contains("target_os = \"linux\"")
+            && !condition.contains("not(target_os")
+            && !condition.contains("not(any(target_os")
+    };
+    let lines: Vec<&str> = text.lines().collect();
+    let mut found = Vec::new();
+    for (place, line) in lines.iter().enumerate() {
+        let Some(word) = LINUX_ONLY.into_iter().find(|word| names(&code(line), word)) else {
+            continue;
+        };
+        // Up through the items that it is in: to the attributes of each.
+        let mut within = depth(line) + 1;
+        let mut is_guarded = false;
+        for above in lines[..=place].iter().rev().filter(|line| !line.trim().is_empty()) {
+            is_guarded |= is_guard(above) && depth(above) <= within;
+            let begins = depth(above) < within && !above.trim_start().starts_with("#[");
+            within = if begins { depth(above) } else { within };
+            if is_guarded || within == 0 && above.starts_with('}') {
+                break;
+            }
+        }
+        if !is_guarded {
+            found.push((place + 1, word));
+        }
+    }
+    found
 }
 
 /// A line without its comment, and without what its strings say.

@@ -45,7 +45,7 @@ unsafe impl Sync for Mapping {}
 impl WordMemory {
     /// Reserves `words` zero words.
     pub(crate) fn zeroed(words: usize, huge_pages: bool) -> std::io::Result<Self> {
-        use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
+        use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
         assert!(words > 0, "memory of something");
         let wanted = words * size_of::<AtomicU64>();
         // Room to align to a huge page, where the memory is large enough to hold one.
@@ -57,17 +57,28 @@ impl WordMemory {
         let padding = if slack == 0 { 0 } else { base.align_offset(HUGE_PAGE) };
         debug_assert!(padding <= slack);
         if huge_pages && slack > 0 {
-            // SAFETY: the range is the mapping made above; the advice changes no contents.
-            let advised = unsafe { madvise(base, bytes, Advice::LinuxHugepage) };
-            if let Err(error) = advised {
-                tracing::debug!(%error, "no huge pages");
-            }
+            advise_huge_pages(base, bytes);
         }
         // SAFETY: `padding + wanted <= bytes`, so the result is within the mapping.
         let first = unsafe { base.byte_add(padding) }.cast::<AtomicU64>().cast_const();
         Ok(Self { mapping: Mapping { base, bytes, first, words } })
     }
 }
+
+/// Asks for huge pages in a mapping of ours, from `base` on.
+#[cfg(all(target_os = "linux", not(any(loom, shuttle, miri))))]
+fn advise_huge_pages(base: *mut std::ffi::c_void, bytes: usize) {
+    use rustix::mm::{Advice, madvise};
+    // SAFETY: the caller owns the mapping; the advice changes no contents.
+    let advised = unsafe { madvise(base, bytes, Advice::LinuxHugepage) };
+    if let Err(error) = advised {
+        tracing::debug!(%error, "no huge pages");
+    }
+}
+
+/// Other systems decide for themselves.
+#[cfg(all(unix, not(any(target_os = "linux", loom, shuttle, miri))))]
+fn advise_huge_pages(_base: *mut std::ffi::c_void, _bytes: usize) {}
 
 #[cfg(not(all(unix, not(any(loom, shuttle, miri)))))]
 impl WordMemory {

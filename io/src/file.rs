@@ -97,6 +97,7 @@ impl StorageFile {
     }
 
     /// Whether a sync must include the metadata that only `fsync` writes.
+    #[cfg(target_os = "linux")]
     pub(crate) fn is_directory(&self) -> bool {
         self.is_directory
     }

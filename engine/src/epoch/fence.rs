@@ -5,7 +5,7 @@
 //! processor that runs a thread of this process (`membarrier`). Where the kernel refuses, both are
 //! `SeqCst` fences; so they are under loom and Miri, which know nothing of `membarrier`.
 #![cfg_attr(
-    not(any(loom, shuttle)),
+    all(target_os = "linux", not(any(loom, shuttle, miri))),
     expect(unsafe_code, reason = "membarrier has no safe wrapper")
 )]
 
