@@ -48,7 +48,9 @@ fn pages_of(page: ByteSize) -> Config {
         .with_huge_pages(false)
 }
 
-/// Opens a store of keys of one width and values of another; or opening names the width.
+/// Opens a store of keys of one width and values of another; or opening names the width. Out of
+/// line: sixty openings in one function are minutes of work for the optimiser.
+#[inline(never)]
 fn opened<const KEY: usize, const VALUE: usize>(
     page: ByteSize,
 ) -> Result<Option<FasterKv<Wide<KEY>, Wide<VALUE>>>> {
