@@ -101,7 +101,7 @@ fn start(site: &Site, log: &FasterLog, durable: &Durable) -> Vec<Waiter> {
             Box::pin(async move {
                 let mut iterator = log.iterator("it")?;
                 while let Some(entry) = iterator.next().await {
-                    iterator.complete_until(entry?.next);
+                    iterator.complete_until(entry?.next).await?;
                 }
                 Ok(())
             })
