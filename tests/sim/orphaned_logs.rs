@@ -19,6 +19,8 @@ use tests::simulated::{Site, World, four_log_pages, seeds};
 
 const STEPS: u64 = 3000;
 
+/// Something on a log that waits.
+type Wait = fn(FasterLog) -> BoxFuture<'static, Result<()>>;
 type Waiter = (&'static str, Task<Error>);
 /// Entries that are durable, as far as anybody was told.
 type Durable = Arc<Mutex<Vec<(LogAddress, Vec<u8>)>>>;
@@ -67,7 +69,7 @@ fn start(site: &Site, log: &FasterLog, durable: &Durable) -> Vec<Waiter> {
         Ok(())
     };
     let mut waiters = vec![spawn(site, "append durably", append_durably)];
-    let all: [(&'static str, fn(FasterLog) -> BoxFuture<'static, Result<()>>); 8] = [
+    let all: [(&'static str, Wait); 8] = [
         ("append", |log| Box::pin(async move { append(&log, &[7; 100]).await })),
         ("append in pieces", |log| Box::pin(async move { append(&log, &[8; 6000]).await })),
         ("commit", |log| {
@@ -146,7 +148,8 @@ async fn one_life(site: Site, steps: u64, death: Death, in_group: bool) {
     }
     assert!(runtime.is_dead());
     // What is in memory, or on the device, can be read.
-    if let Some((address, entry)) = durable.lock().expect("no panic under it").last().cloned() {
+    let last = durable.lock().expect("no panic under it").last().cloned();
+    if let Some((address, entry)) = last {
         let found = log.read(address).await.expect("a sound disk");
         assert_eq!(found.as_deref(), Some(&entry[..]), "{address:?}");
     }
