@@ -224,6 +224,12 @@ impl Manifest {
         before != (self.checkpoints.len(), self.indexes.len())
     }
 
+    /// Leaves out the images of the index that no checkpoint uses.
+    pub(crate) fn drop_images_of_none(&mut self) {
+        let used: Vec<u64> = self.checkpoints.iter().filter_map(|record| record.index).collect();
+        self.indexes.retain(|image| used.contains(&image.stream.token));
+    }
+
     /// Leaves out the images of the index that no checkpoint uses and none to come would.
     pub(crate) fn drop_unused(&mut self) {
         let newest = self.indexes.last().map(|image| image.stream.token);
