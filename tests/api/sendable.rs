@@ -76,6 +76,13 @@ fn ask_log(asked: &mut Asked, log: &FasterLog) {
         FasterLog::builder(config()).directory(directory()).open_in_directory()
     });
     ask(asked, "log.rs", "append", || log.append(b""));
+    ask(asked, "append.rs", "append_entry", || log.append_entry(b""));
+    ask(asked, "append.rs", "wait_for_room", || log.wait_for_room(1));
+    ask(asked, "log.rs", "last", || log.last());
+    ask(asked, "log.rs", "read_at_or_after", || log.read_at_or_after(address));
+    ask(asked, "named.rs", "complete_until", || async {
+        log.iterator("it")?.complete_until(address).await
+    });
     ask(asked, "log.rs", "append_many", || log.append_many(&[b""]));
     ask(asked, "log.rs", "append_durable", || log.append_durable(b""));
     ask(asked, "log.rs", "commit", || log.commit().into_future());
@@ -106,6 +113,8 @@ fn ask_other_logs(asked: &mut Asked, group: &LogGroup, follower: Option<&LogFoll
     ask(asked, "follower.rs", "open", || LogFollower::open(""));
     let handle = Handle::background().expect("a thread is to be had");
     ask(asked, "follower.rs", "open_in", || LogFollower::open_in(directory(), handle));
+    let handle = Handle::background().expect("a thread is to be had");
+    ask(asked, "follower.rs", "open_with", || LogFollower::open_with("", handle));
     ask(asked, "follower.rs", "refresh", || follower.map(LogFollower::refresh));
 }
 

@@ -53,8 +53,8 @@ impl Tally {
 
 /// Kinds of errors that say that what is there is not to be used.
 fn is_telling(kind: ErrorKind) -> bool {
-    use ErrorKind::{AlreadyExists, Corrupt, InvalidArgument, Unsupported};
-    matches!(kind, Corrupt | Unsupported | InvalidArgument | AlreadyExists)
+    use ErrorKind::{AlreadyExists, Corrupt, InvalidArgument, NotFound, Unsupported};
+    matches!(kind, Corrupt | NotFound | Unsupported | InvalidArgument | AlreadyExists)
 }
 
 #[test]

@@ -134,7 +134,7 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Builder<K, V> {
     }
 
     async fn checkpoint(&mut self, kind: CheckpointKind) -> Result<()> {
-        let taken = self.store.checkpoint().kind(kind).await?;
+        let taken = self.store.checkpoint().kind(kind).with_index().await?;
         assert_eq!(taken.kind, kind);
         if kind != CheckpointKind::IndexOnly {
             self.built.states.insert(taken.token.version(), self.contents.clone());
