@@ -163,7 +163,7 @@ const OUT_OF_BOUNDS: [(&str, &str, &str); 25] = [
     ("expected_keys = 1649267441664", "memory = 64KiB", "at least 18"),
     ("index_buckets = 0", "index_buckets = 0", "1 and 137438953472"),
     ("index_buckets = 137438953473", "index_buckets = 13", "1 and 137438953472"),
-    ("index_buckets = 512", "memory = 64KiB", "at least 87KiB for index_buckets = 512 and 2"),
+    ("index_buckets = 512", "memory = 64KiB", "at least 87KiB for an index of 512 buckets"),
     ("mutable_fraction = 0.96", "mutable_fraction = 0.96", "0 and 0.95"),
     ("mutable_fraction = -0.1", "mutable_fraction = -0.1", "0 and 0.95"),
     ("mutable_fraction = nan", "mutable_fraction = NaN", "0 and 0.95"),
