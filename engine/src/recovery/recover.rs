@@ -38,8 +38,8 @@ impl Opening {
         manifest.begin_life(chosen.as_ref().map_or(Address::NONE, Record::end))?;
         catalog.adopt(manifest.clone());
         if from_copy {
-            // The manifest that is gone may have had checkpoints that the copy has not, and no longer
-            // the images of the index that only the copy names.
+            // The manifest that is gone may have had checkpoints that the copy has not, and have
+            // lost images of the index that only the copy names.
             manifest.next_token += TOKENS_APART;
             manifest.drop_images_of_none();
         }
