@@ -41,6 +41,7 @@
 #![doc(test(attr(deny(warnings))))]
 
 mod address;
+mod backoff;
 #[doc(hidden)]
 pub mod bench_support;
 mod builder;

@@ -4,13 +4,9 @@
 
 use super::driver::Checkpoints;
 use super::run::unpublished;
+use crate::backoff::Backoff;
 use crate::store::Core;
 use crate::wait::wait_either;
-use std::time::Duration;
-
-/// Pauses between tries on a full medium.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 impl Checkpoints {
     /// Publishes the manifest once pages are to be written, as often as it takes. Ends when it is
@@ -23,7 +19,7 @@ impl Checkpoints {
             (is_over || core.log.must_announce()).then_some(())
         })
         .await;
-        let mut pause = SHORTEST_PAUSE;
+        let mut backoff = Backoff::for_shortage();
         while core.log.health().check_write().is_ok() {
             match self.catalog().publish_again().await {
                 Ok(()) => return core.log.announce(),
@@ -34,8 +30,7 @@ impl Checkpoints {
                     }
                 }
             }
-            self.handle().sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            backoff.pause(self.handle()).await;
         }
     }
 }

@@ -41,6 +41,7 @@ mod places;
 
 pub use participant::{Guard, Participant};
 
+use crate::backoff::Backoff;
 use crossbeam_utils::CachePadded;
 use fence::Fences;
 use kvick_io::sync::{
@@ -151,10 +152,9 @@ impl Epoch {
             }
             spin_loop();
         }
-        let mut pause = SHORTEST_PAUSE;
+        let mut backoff = Backoff::new(SHORTEST_PAUSE, LONGEST_PAUSE);
         while !self.shared.places.go_on(&mut drain) {
-            handle.sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            backoff.pause(handle).await;
         }
     }
 

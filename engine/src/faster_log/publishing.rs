@@ -12,16 +12,13 @@ use super::manifest::{Manifest, Sizes};
 use super::opening::Identity;
 use super::settled::Settled;
 use crate::address::Address;
+use crate::backoff::Backoff;
 use crate::error::Result;
 use crate::publication::{self, NotPublished};
 use crate::wait::listen;
-use std::time::Duration;
 
 /// How far the manifest may be behind, in bytes: as much as the log has memory, within bounds.
 const BEHIND: [u64; 2] = [1 << 20, 64 << 20];
-/// Pauses between tries to name the life of the log on a full medium.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 impl Core {
     /// Publishes manifests until the log is closed; `published` is the commit that the present one
@@ -34,7 +31,7 @@ impl Core {
         let log = &self.live().log;
         let health = log.health();
         let sizes = identity.sizes;
-        let mut pause = SHORTEST_PAUSE;
+        let mut backoff = Backoff::for_shortage();
         loop {
             let demand = &self.commits.demand;
             let told =
@@ -62,8 +59,7 @@ impl Core {
                         }
                         if log.must_announce() {
                             health.transition_to_full(error);
-                            self.handle.sleep(pause).await;
-                            pause = (pause * 2).min(LONGEST_PAUSE);
+                            backoff.pause(&self.handle).await;
                             continue;
                         }
                     }

@@ -8,6 +8,7 @@ use super::HybridLog;
 use super::strip::Strip;
 use super::unit::{Chunk, Units};
 use crate::address::Address;
+use crate::backoff::Backoff;
 use crate::error::{Error, Result};
 use crate::record::words;
 use crate::wait::listen;
@@ -16,15 +17,11 @@ use futures::future::{Either, select};
 use futures::stream::{FuturesOrdered, StreamExt};
 use kvick_io::AlignedBuf;
 use kvick_io::sync::atomic::Ordering;
-use std::time::Duration;
 
 /// Writes in flight at the most.
 pub(super) const WRITES: usize = 4;
 /// Bytes of one transfer at the most.
 pub(super) const LARGEST_TRANSFER: usize = 1 << 20;
-/// Pauses between tries on a full medium.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 impl HybridLog {
     /// Writes what has become immutable, in order.
@@ -108,7 +105,7 @@ impl HybridLog {
     }
 
     async fn write_until_stored(&self, chunk: Chunk) -> Result<Address> {
-        let mut pause = SHORTEST_PAUSE;
+        let mut backoff = Backoff::for_shortage();
         loop {
             match self.write(chunk).await {
                 Ok(()) => {
@@ -123,8 +120,7 @@ impl HybridLog {
             if self.health.is_closed() {
                 return Err(Error::closed_as(self.geometry.owner));
             }
-            self.handle.sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            backoff.pause(&self.handle).await;
         }
     }
 
