@@ -226,18 +226,19 @@ impl Manifest {
 
     /// Leaves out the images of the index that no checkpoint uses.
     pub(crate) fn drop_images_of_none(&mut self) {
-        let used: Vec<u64> = self.checkpoints.iter().filter_map(|record| record.index).collect();
-        self.indexes.retain(|image| used.contains(&image.stream.token));
+        self.keep_images(None);
     }
 
     /// Leaves out the images of the index that no checkpoint uses and none to come would.
     pub(crate) fn drop_unused(&mut self) {
-        let newest = self.indexes.last().map(|image| image.stream.token);
-        let used: Vec<u64> = self.checkpoints.iter().filter_map(|record| record.index).collect();
-        self.indexes.retain(|image| {
-            let token = image.stream.token;
-            used.contains(&token) || Some(token) == newest
-        });
+        self.keep_images(self.indexes.last().map(|image| image.stream.token));
+    }
+
+    /// Leaves out the images of the index that no checkpoint uses, but for that of `also`.
+    fn keep_images(&mut self, also: Option<u64>) {
+        let used = self.checkpoints.iter().filter_map(|record| record.index);
+        let kept: Vec<u64> = used.chain(also).collect();
+        self.indexes.retain(|image| kept.contains(&image.stream.token));
     }
 
     /// What the checksum cannot say: that the parts fit together.
