@@ -88,24 +88,12 @@ impl Medium {
     }
 
     fn write_directly(root: &Root) -> io::Result<Option<(Self, Scratch)>> {
-        let scratch = match Scratch::create(root, true) {
-            Ok(scratch) => scratch,
-            Err(error) if is_refusal(&error) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        for block in [SMALL_BLOCK, LARGE_BLOCK] {
-            if block < scratch.least_block() {
-                continue;
-            }
-            match scratch.write(block).and_then(|()| scratch.read(block)) {
-                // Some file systems take blocks that the disk refuses, and go through the cache.
-                Ok(()) if scratch.is_cached(block) => {}
-                Ok(()) => return Ok(Some((Self::of(root, true, block), scratch))),
-                Err(error) if is_refusal(&error) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(None)
+        Self::try_directly(root, Scratch::create(root, true), |scratch, block| {
+            scratch.write(block)?;
+            scratch.read(block)?;
+            // Some file systems take blocks that the disk refuses, and go through the cache.
+            Ok(!scratch.is_cached(block))
+        })
     }
 
     fn read_what_is_there(root: &Root, want_direct: bool) -> io::Result<Detected> {
@@ -127,7 +115,18 @@ impl Medium {
 
     fn read_directly(root: &Root, names: &[String]) -> io::Result<Option<(Self, Scratch)>> {
         let Some(name) = names.first() else { return Ok(None) };
-        let scratch = match Scratch::existing(root, name, true) {
+        let scratch = Scratch::existing(root, name, true);
+        Self::try_directly(root, scratch, |scratch, block| scratch.read(block).map(|()| true))
+    }
+
+    /// The smallest block with which `is_direct` says that transfers of the scratch are; none if
+    /// the file system refuses.
+    fn try_directly(
+        root: &Root,
+        scratch: io::Result<Scratch>,
+        is_direct: impl Fn(&Scratch, u32) -> io::Result<bool>,
+    ) -> io::Result<Option<(Self, Scratch)>> {
+        let scratch = match scratch {
             Ok(scratch) => scratch,
             Err(error) if is_refusal(&error) => return Ok(None),
             Err(error) => return Err(error),
@@ -136,8 +135,9 @@ impl Medium {
             if block < scratch.least_block() {
                 continue;
             }
-            match scratch.read(block) {
-                Ok(()) => return Ok(Some((Self::of(root, true, block), scratch))),
+            match is_direct(&scratch, block) {
+                Ok(true) => return Ok(Some((Self::of(root, true, block), scratch))),
+                Ok(false) => {}
                 Err(error) if is_refusal(&error) => {}
                 Err(error) => return Err(error),
             }
