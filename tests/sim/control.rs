@@ -6,9 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use kvick::io::{
-    AlignedBuf, BoxFuture, Completion, Device, DeviceOptions, Directory, Geometry, Lock, Transfer,
-};
+use kvick::io::{AlignedBuf, BoxFuture, Completion, Device, DeviceOptions, Directory, Transfer};
 use kvick::{ErrorKind, FasterKv};
 use tests::model::{Doors, Mix, Model};
 use tests::simulated::{Site, World, seeds, two_pages};
@@ -78,25 +76,7 @@ impl Device for LyingDevice {
         }
     }
 
-    fn discard_below(&self, offset: u64) -> BoxFuture<'_, io::Result<()>> {
-        self.inner.discard_below(offset)
-    }
-
-    fn truncate(&self, end: u64) -> BoxFuture<'_, io::Result<()>> {
-        self.inner.truncate(end)
-    }
-
-    fn geometry(&self) -> Geometry {
-        self.inner.geometry()
-    }
-
-    fn locate(&self, offset: u64) -> (String, u64) {
-        self.inner.locate(offset)
-    }
-
-    fn bytes_stored(&self) -> u64 {
-        self.inner.bytes_stored()
-    }
+    tests::forward_device!(discard_below, truncate, geometry, locate, bytes_stored);
 }
 
 impl Directory for LyingDirectory {
@@ -114,26 +94,6 @@ impl Directory for LyingDirectory {
         })
     }
 
-    fn list(&self) -> BoxFuture<'_, io::Result<Vec<String>>> {
-        self.inner.list()
-    }
-
-    fn read_file(&self, name: &str) -> BoxFuture<'_, io::Result<Vec<u8>>> {
-        self.inner.read_file(name)
-    }
-
-    fn write_file(&self, name: &str, bytes: &[u8]) -> BoxFuture<'_, io::Result<()>> {
-        self.inner.write_file(name, bytes)
-    }
-
-    fn rename(&self, from: &str, to: &str) -> BoxFuture<'_, io::Result<()>> {
-        self.inner.rename(from, to)
-    }
-
-    fn remove_file(&self, name: &str) -> BoxFuture<'_, io::Result<()>> {
-        self.inner.remove_file(name)
-    }
-
     fn sync(&self) -> BoxFuture<'_, io::Result<()>> {
         let is_ignored = matches!(self.lie, Lie::SyncsNothing | Lie::ForgetsNames);
         // Relaxed: the simulation has one thread.
@@ -143,13 +103,7 @@ impl Directory for LyingDirectory {
         self.inner.sync()
     }
 
-    fn lock(&self, name: &str) -> BoxFuture<'_, io::Result<Box<dyn Lock>>> {
-        self.inner.lock(name)
-    }
-
-    fn describe(&self) -> String {
-        self.inner.describe()
-    }
+    tests::forward_directory!(list, read_file, write_file, rename, remove_file, lock, describe);
 }
 
 /// A store on a disk that tells the truth until `told`.

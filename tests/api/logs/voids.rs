@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::{StreamExt, TryStreamExt};
 use kvick::io::{
-    AlignedBuf, BoxFuture, Completion, Device, DeviceOptions, Directory, Geometry, Lock,
-    MemoryDirectory,
+    AlignedBuf, BoxFuture, Completion, Device, DeviceOptions, Directory, MemoryDirectory,
 };
 use kvick::runtime::block_on;
 use kvick::{ByteSize, FasterLog};
@@ -33,33 +32,7 @@ impl Device for CountingDevice {
         self.inner.read_at(offset, buf)
     }
 
-    fn write_at(&self, offset: u64, buf: AlignedBuf) -> Completion {
-        self.inner.write_at(offset, buf)
-    }
-
-    fn sync(&self) -> Completion {
-        self.inner.sync()
-    }
-
-    fn discard_below(&self, offset: u64) -> BoxFuture<'_, io::Result<()>> {
-        self.inner.discard_below(offset)
-    }
-
-    fn truncate(&self, end: u64) -> BoxFuture<'_, io::Result<()>> {
-        self.inner.truncate(end)
-    }
-
-    fn geometry(&self) -> Geometry {
-        self.inner.geometry()
-    }
-
-    fn locate(&self, offset: u64) -> (String, u64) {
-        self.inner.locate(offset)
-    }
-
-    fn bytes_stored(&self) -> u64 {
-        self.inner.bytes_stored()
-    }
+    tests::forward_device!(write_at, sync, discard_below, truncate, geometry, locate, bytes_stored);
 }
 
 impl Directory for Counting {
@@ -77,37 +50,16 @@ impl Directory for Counting {
         })
     }
 
-    fn list(&self) -> BoxFuture<'_, io::Result<Vec<String>>> {
-        self.inner.list()
-    }
-
-    fn read_file(&self, name: &str) -> BoxFuture<'_, io::Result<Vec<u8>>> {
-        self.inner.read_file(name)
-    }
-
-    fn write_file(&self, name: &str, bytes: &[u8]) -> BoxFuture<'_, io::Result<()>> {
-        self.inner.write_file(name, bytes)
-    }
-
-    fn rename(&self, from: &str, to: &str) -> BoxFuture<'_, io::Result<()>> {
-        self.inner.rename(from, to)
-    }
-
-    fn remove_file(&self, name: &str) -> BoxFuture<'_, io::Result<()>> {
-        self.inner.remove_file(name)
-    }
-
-    fn sync(&self) -> BoxFuture<'_, io::Result<()>> {
-        self.inner.sync()
-    }
-
-    fn lock(&self, name: &str) -> BoxFuture<'_, io::Result<Box<dyn Lock>>> {
-        self.inner.lock(name)
-    }
-
-    fn describe(&self) -> String {
-        self.inner.describe()
-    }
+    tests::forward_directory!(
+        list,
+        read_file,
+        write_file,
+        rename,
+        remove_file,
+        sync,
+        lock,
+        describe
+    );
 }
 
 async fn open(inner: &Arc<MemoryDirectory>) -> (FasterLog, Arc<AtomicU64>) {
