@@ -152,8 +152,9 @@ impl LogFollower {
             settled: Mutex::new(settled),
         };
         let follower = Self { followed: Arc::new(followed) };
-        follower.refresh().await?;
-        follower.followed.source.look_for_last().await;
+        if !follower.followed.look_for_newer().await? {
+            follower.followed.source.look_for_last().await;
+        }
         Ok(follower)
     }
 
@@ -165,24 +166,8 @@ impl LogFollower {
     /// # Cancel safety
     /// Can be dropped at any time.
     pub async fn refresh(&self) -> Result<Commit> {
-        let followed = &*self.followed;
-        let _in_order = followed.looking.lock().await;
-        let before = followed.settled().clone();
-        let mut settled = before.clone();
-        if let Some(manifest) = look(&*followed.directory, true).await? {
-            followed.check(&manifest)?;
-            let saved = manifest.settled();
-            // On a full medium a manifest has the same commit and a later begin.
-            if (saved.number, saved.begin) > (settled.number, settled.begin) {
-                settled = saved;
-            }
-        }
-        followed.walk_on(&mut settled).await?;
-        if settled != before {
-            followed.show(&settled);
-            followed.source.look_for_last().await;
-        }
-        Ok(settled.commit())
+        self.followed.look_for_newer().await?;
+        Ok(self.last_commit())
     }
 
     /// The newest commit that it has seen.
@@ -284,6 +269,28 @@ impl Followed {
 
     fn settled(&self) -> kvick_io::sync::MutexGuard<'_, Settled> {
         self.settled.lock().expect("nothing panics under it")
+    }
+
+    /// Lets readers see what was committed since; whether there was anything.
+    async fn look_for_newer(&self) -> Result<bool> {
+        let _in_order = self.looking.lock().await;
+        let before = self.settled().clone();
+        let mut settled = before.clone();
+        if let Some(manifest) = look(&*self.directory, true).await? {
+            self.check(&manifest)?;
+            let saved = manifest.settled();
+            // On a full medium a manifest has the same commit and a later begin.
+            if (saved.number, saved.begin) > (settled.number, settled.begin) {
+                settled = saved;
+            }
+        }
+        self.walk_on(&mut settled).await?;
+        if settled == before {
+            return Ok(false);
+        }
+        self.show(&settled);
+        self.source.look_for_last().await;
+        Ok(true)
     }
 
     fn check(&self, manifest: &Manifest) -> Result<()> {
