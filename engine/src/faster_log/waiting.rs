@@ -5,6 +5,7 @@ use super::core::Core;
 use super::settled::{Commit, Settled};
 use crate::address::Address;
 use crate::error::{Error, Result};
+use crate::hybrid_log::Health;
 use crate::wait::wait_either;
 use kvick_io::sync::atomic::Ordering;
 
@@ -37,15 +38,11 @@ impl Core {
     }
 
     async fn wait_until(&self, is_met: impl Fn(&Settled, u64) -> bool) -> Result<()> {
-        let health = self.live().log.health();
-        wait_either([&self.source.moved, health.changed()], || {
-            let is_met = {
-                let settled = self.commits.settled();
-                is_met(&settled.0, settled.1)
-            };
-            if is_met { Some(Ok(())) } else { health.check_room().err().map(Err) }
-        })
-        .await
+        let is_met = || {
+            let settled = self.commits.settled();
+            is_met(&settled.0, settled.1)
+        };
+        self.live().log.health().wait_for(&self.source.moved, Health::check_room, is_met).await
     }
 
     /// Takes no more entries; afterwards everything that was appended is below the tail.

@@ -30,9 +30,8 @@ impl HybridLog {
         let page_bits = self.geometry.page_bits;
         let first = self.marks.safe_head.load().page(page_bits);
         self.marks.head.raise(target);
-        let epoch = self.epoch.bump();
         // Whoever saw the old head may be reading there: after this, nobody is.
-        self.epoch.drained(epoch, &self.handle).await;
+        self.drain().await;
         for page in first..target.page(page_bits) {
             self.frames.clear(page);
         }

@@ -5,6 +5,7 @@
 //! and readers of memory go on. The first cause is kept and told to all.
 
 use crate::error::{Error, Result};
+use crate::wait::wait_either;
 use event_listener::Event;
 use kvick_io::sync::Mutex;
 use kvick_io::sync::atomic::{AtomicU8, Ordering};
@@ -90,6 +91,25 @@ impl Health {
     /// Why the log is not sound, if it is not.
     pub(crate) fn cause(&self) -> Option<Error> {
         self.check_room().err()
+    }
+
+    /// Waits until `is_met`, looking again when `event` tells, or until `check` refuses.
+    ///
+    /// # Errors
+    /// Of `check`.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost: a later call looks at once.
+    pub(crate) async fn wait_for(
+        &self,
+        event: &Event,
+        check: impl Fn(&Self) -> Result<()>,
+        mut is_met: impl FnMut() -> bool,
+    ) -> Result<()> {
+        wait_either([event, &self.changed], || {
+            if is_met() { Some(Ok(())) } else { check(self).err().map(Err) }
+        })
+        .await
     }
 
     /// Told whenever the condition changes.

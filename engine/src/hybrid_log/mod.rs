@@ -44,6 +44,7 @@ mod unit;
 mod version;
 
 pub(crate) use end::{LogEnd, Need};
+pub(crate) use health::Health;
 pub(crate) use life::Life;
 pub(crate) use records::Records;
 pub(crate) use region::Region;
@@ -59,11 +60,10 @@ use crate::epoch::{Epoch, Guard};
 use crate::error::Result;
 use crate::record::{Layout, NewRecord, RecordInfo, RecordRef};
 use crate::statistics::DeviceCounters;
-use crate::wait::{wait_either, wait_until};
+use crate::wait::wait_until;
 use budget::ReadBudget;
 use event_listener::Event;
 use frames::Frames;
-use health::Health;
 use kvick_io::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use kvick_io::{BufPool, Device};
 use kvick_runtime::Handle;
@@ -329,11 +329,8 @@ impl HybridLog {
 
     /// Waits until it is clear again whether the record at `address` can change in place.
     pub(crate) async fn settled(&self, address: Address) -> Result<()> {
-        wait_either([&self.events.read_only, self.health.changed()], || {
-            let is_settled = self.marks.region(address) != Region::Fuzzy;
-            if is_settled { Some(Ok(())) } else { self.health.check_write().err().map(Err) }
-        })
-        .await
+        let is_settled = || self.marks.region(address) != Region::Fuzzy;
+        self.health.wait_for(&self.events.read_only, Health::check_write, is_settled).await
     }
 
     /// Asks that everything below `end`, where a unit begins, becomes immutable and is written.
@@ -354,20 +351,14 @@ impl HybridLog {
 
     /// Waits until everything below `end` has been written.
     pub(crate) async fn stored(&self, end: Address) -> Result<()> {
-        wait_either([&self.events.flushed, self.health.changed()], || {
-            let is_stored = self.marks.flushed.load() >= end;
-            if is_stored { Some(Ok(())) } else { self.health.check_room().err().map(Err) }
-        })
-        .await
+        let is_stored = || self.marks.flushed.load() >= end;
+        self.health.wait_for(&self.events.flushed, Health::check_room, is_stored).await
     }
 
     /// As [`stored`](Self::stored), and goes on waiting while the device is full.
     pub(crate) async fn stored_some_time(&self, end: Address) -> Result<()> {
-        wait_either([&self.events.flushed, self.health.changed()], || {
-            let is_stored = self.marks.flushed.load() >= end;
-            if is_stored { Some(Ok(())) } else { self.health.check_write().err().map(Err) }
-        })
-        .await
+        let is_stored = || self.marks.flushed.load() >= end;
+        self.health.wait_for(&self.events.flushed, Health::check_write, is_stored).await
     }
 
     /// Waits until the log is `bytes` long.
@@ -391,11 +382,8 @@ impl HybridLog {
         let end = self.flush().await?;
         self.wanted.head.raise(end);
         self.events.demand.notify(usize::MAX);
-        wait_either([&self.events.page_free, self.health.changed()], || {
-            let is_evicted = self.marks.safe_head.load() >= end;
-            if is_evicted { Some(Ok(())) } else { self.health.check_write().err().map(Err) }
-        })
-        .await
+        let is_evicted = || self.marks.safe_head.load() >= end;
+        self.health.wait_for(&self.events.page_free, Health::check_write, is_evicted).await
     }
 
     /// Runs the drivers until the log is closed.

@@ -37,9 +37,8 @@ impl HybridLog {
     async fn shift_read_only(&self, target: Address) {
         assert!(target <= self.tail.address(), "only what was handed out becomes read-only");
         self.marks.read_only.raise(target);
-        let epoch = self.epoch.bump();
         // Whoever saw the old mark may be updating in place: after this, nobody is.
-        self.epoch.drained(epoch, &self.handle).await;
+        self.drain().await;
         self.marks.safe_read_only.raise(target);
         self.marks.check();
         self.events.read_only.notify(usize::MAX);

@@ -5,6 +5,7 @@
 //! once, and a caller who gives up waiting must not take that with it.
 
 use super::HybridLog;
+use super::health::Health;
 use crate::error::{Error, Result};
 use crate::wait::wait_either;
 use event_listener::Event;
@@ -37,12 +38,9 @@ impl HybridLog {
         // written before the sync begins.
         let number = asked.fetch_add(1, Ordering::Release) + 1;
         demand.notify(usize::MAX);
-        wait_either([done, self.health.changed()], || {
-            // Acquire: pairs with the Release of the driver.
-            let is_served = served.load(Ordering::Acquire) >= number;
-            if is_served { Some(Ok(())) } else { self.health.check_write().err().map(Err) }
-        })
-        .await
+        // Acquire: pairs with the Release of the driver.
+        let is_served = || served.load(Ordering::Acquire) >= number;
+        self.health.wait_for(done, Health::check_write, is_served).await
     }
 
     /// Serves those who have asked, all together, until the log is closed or poisoned.

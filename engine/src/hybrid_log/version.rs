@@ -81,7 +81,7 @@ impl HybridLog {
         self.events.read_only.notify(usize::MAX);
     }
 
-    async fn drain(&self) {
+    pub(super) async fn drain(&self) {
         let epoch = self.epoch.bump();
         self.epoch.drained(epoch, &self.handle).await;
     }

@@ -44,7 +44,7 @@ use crate::epoch::Epoch;
 use crate::error::{Error, Result};
 use crate::hash::{KeyHash, KeyHasher};
 use crate::hash_index::HashIndex;
-use crate::hybrid_log::HybridLog;
+use crate::hybrid_log::{Health, HybridLog};
 use crate::record::{Layout, RecordInfo, RecordRef, Shape};
 use crate::statistics::{DeviceStats, LogBytes, MemoryBytes, Stats};
 use crate::stripes::Stripes;
@@ -148,12 +148,8 @@ impl Core {
 
     /// Waits until a cut is over.
     pub(crate) async fn cut_over(&self) -> Result<()> {
-        let health = self.log.health();
-        wait_either([self.phase.changed(), health.changed()], || {
-            let is_over = !self.phase.is_cut();
-            if is_over { Some(Ok(())) } else { health.check_write().err().map(Err) }
-        })
-        .await
+        let is_over = || !self.phase.is_cut();
+        self.log.health().wait_for(self.phase.changed(), Health::check_write, is_over).await
     }
 
     /// Ends the version: waits until nobody changes anything any more, does `freeze` while that is
