@@ -9,7 +9,7 @@
 use super::LogAddress;
 use super::entry::Framing;
 use super::manifest::Manifest;
-use super::opening::{cut, look, open_device};
+use super::opening::{cut, look, open_log};
 use super::settled::{Commit, Settled};
 use super::stored::Stored;
 use super::survey::Survey;
@@ -70,8 +70,8 @@ impl LogCheck {
 /// A log that is running may be checked; what it writes meanwhile may look torn.
 ///
 /// # Errors
-/// `InvalidArgument` if there is no log, `Unsupported` for one of another format, `Corrupt` if
-/// neither manifest nor copy is sound, `Io`. Damage of the log itself is no error.
+/// `InvalidArgument` if there is no log, `Unsupported` for one of another format or whose units are
+/// smaller than the blocks of the device, `Corrupt` if neither manifest nor copy is sound, `Io`. Damage of the log itself is no error.
 ///
 /// # Cancel safety
 /// Can be dropped at any time.
@@ -96,7 +96,7 @@ pub async fn repair_log(directory: Arc<dyn Directory>) -> Result<LogCheck> {
     let sizes = manifest.log;
     let units = manifest.units();
     let repaired = mended(settled, &check, units);
-    let device = open_device(&*directory, sizes.segment_bytes, true).await?;
+    let device = open_log(&*directory, sizes, true).await?;
     cut(&*directory, &*device, units.device_offset(repaired.until)).await?;
     let manifest = Manifest::new(sizes, manifest.life(), &repaired);
     let published = publication::publish(&*directory, &manifest, true).await;
@@ -129,7 +129,7 @@ async fn examine(directory: &Arc<dyn Directory>) -> Result<Examined> {
         };
         return Ok(Examined { check, manifest, settled: saved });
     }
-    let device = open_device(&**directory, sizes.segment_bytes, false).await?;
+    let device = open_log(&**directory, sizes, false).await?;
     let buffers = BufPool::new(BUFFERS);
     let walk = Walk {
         framing: Framing::new(manifest.units(), sizes.salt.0),

@@ -4,7 +4,7 @@ use super::entry::Framing;
 use super::last::LastEntry;
 use super::log::end_of;
 use super::manifest::{Manifest, Sizes};
-use super::opening::{look, open_device};
+use super::opening::{look, open_log};
 use super::reader::{LogEntry, Reader, Terms};
 use super::scan::Scan;
 use super::settled::{Commit, Settled};
@@ -133,7 +133,7 @@ impl LogFollower {
         let (sizes, settled) = (manifest.log, manifest.settled());
         let source = Source {
             framing: Framing::new(manifest.units().followed(), sizes.salt.0),
-            device: open_device(&*directory, sizes.segment_bytes, false).await?,
+            device: open_log(&*directory, sizes, false).await?,
             buffers: BufPool::new(BUFFERS),
             live: None,
             begin: Watermark::new(settled.begin),

@@ -34,7 +34,7 @@ use super::voids::Voids;
 use super::walk::Walk;
 use crate::address::Watermark;
 use crate::error::{Error, ErrorKind, Result};
-use crate::hybrid_log::{HybridLog, Life, LogEnd, LogExtent, LogGeometry};
+use crate::hybrid_log::{HybridLog, Life, LogEnd, LogExtent, LogGeometry, check_block};
 use crate::publication::{self, COPY, LOG, MANIFEST, NotPublished, Publishable};
 use crate::sealed::{Hex, USE_COPY};
 use event_listener::Event;
@@ -98,8 +98,7 @@ impl Opening {
         let geometry = Geometry::of(&self.config, Some(sizes.page_bytes))?;
         // A log without entries may have no file yet, or none any more.
         let is_empty = !manifest.settled().has_entries();
-        let device = open_device(&*self.directory, sizes.segment_bytes, is_empty).await?;
-        check_block(sizes, &*device)?;
+        let device = open_log(&*self.directory, sizes, is_empty).await?;
         let buffers = self.buffers(&geometry);
         let stored = Stored::look(&*self.directory, sizes.segment_bytes).await?;
         let units = manifest.units();
@@ -353,8 +352,18 @@ pub(super) async fn cut(directory: &dyn Directory, device: &dyn Device, end: u64
     directory.sync().await.map_err(failed)
 }
 
-/// Opens the file of the log, whose segments have this size.
-pub(super) async fn open_device(
+/// Opens the file of a log that has these sizes.
+pub(super) async fn open_log(
+    directory: &dyn Directory,
+    sizes: Sizes,
+    create: bool,
+) -> Result<Arc<dyn Device>> {
+    let device = open_device(directory, sizes.segment_bytes, create).await?;
+    check_block(sizes.unit_bytes, &*device)?;
+    Ok(device)
+}
+
+async fn open_device(
     directory: &dyn Directory,
     segment_bytes: u64,
     create: bool,
@@ -367,16 +376,4 @@ pub(super) async fn open_device(
         }
         Error::io(format!("{doing} the log in {}", directory.describe()), error)
     })
-}
-
-/// That the device can transfer the units that the log has.
-fn check_block(sizes: Sizes, device: &dyn Device) -> Result<()> {
-    let block = u64::from(device.geometry().block);
-    if sizes.unit_bytes.is_multiple_of(block) {
-        return Ok(());
-    }
-    Err(Error::unsupported(format!(
-        "units of {} bytes on a device with blocks of {block}",
-        sizes.unit_bytes
-    )))
 }

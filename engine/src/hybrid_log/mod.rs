@@ -53,7 +53,7 @@ pub(crate) use room::NoRoom;
 pub(crate) use scan::{Joint, PagePayload, Show};
 pub(crate) use strip::{Strip, is_missing};
 pub(crate) use tail::{LARGEST_INLINE, Position, Rest, Tail};
-pub(crate) use unit::{Chunk, Units};
+pub(crate) use unit::{Chunk, Units, check_block};
 
 use crate::address::{Address, Watermark};
 use crate::epoch::{Epoch, Guard};

@@ -23,6 +23,7 @@
 use super::life::Life;
 use crate::address::Address;
 use crate::error::{Error, Result};
+use kvick_io::Device;
 use std::ops::Range;
 
 /// Bytes of a unit that are not payload.
@@ -34,6 +35,20 @@ pub(crate) struct Chunk {
     pub(crate) start: Address,
     pub(crate) units: usize,
     pub(crate) end: Address,
+}
+
+/// That the device can transfer the units that a log has.
+///
+/// # Errors
+/// `Unsupported` if not.
+pub(crate) fn check_block(unit_bytes: u64, device: &dyn Device) -> Result<()> {
+    let block = u64::from(device.geometry().block);
+    if unit_bytes.is_multiple_of(block) {
+        return Ok(());
+    }
+    Err(Error::unsupported(format!(
+        "units of {unit_bytes} bytes on a device with blocks of {block}: open it without direct I/O"
+    )))
 }
 
 /// The arithmetic between addresses and a device, and the checksum.

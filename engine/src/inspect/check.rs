@@ -10,7 +10,7 @@ use crate::checkpoint::index_image::ImagePart;
 use crate::checkpoint::manifest::{IndexImage, Manifest, Part, Record, Stream};
 use crate::checkpoint::{Patches, delta_seal, index_image, part_salt};
 use crate::error::{Error, Result};
-use crate::hybrid_log::{Strip, Units};
+use crate::hybrid_log::{Strip, Units, check_block};
 use crate::publication::{LOG, MANIFEST};
 use crate::record::Layout;
 use kvick_io::{BufPool, Device, DeviceOptions, Directory};
@@ -224,7 +224,9 @@ impl<'c> Check<'c> {
         let segment_bytes = self.manifest.store.segment_bytes;
         let options = DeviceOptions { segment_bytes, create: false };
         let opened = self.directory.open_device(LOG, options).await;
-        opened.map_err(|error| Error::io("opening the log", error))
+        let device = opened.map_err(|error| Error::io("opening the log", error))?;
+        check_block(self.manifest.store.unit_bytes, &*device)?;
+        Ok(device)
     }
 
     fn log_strip<'d>(&self, device: &'d dyn Device) -> Strip<'d> {

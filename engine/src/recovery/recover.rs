@@ -12,7 +12,7 @@ use crate::config::{ByteSize, Config, Geometry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hash::{HASH_ID, KeyHasher};
 use crate::hash_index::HashIndex;
-use crate::hybrid_log::{HybridLog, LogExtent, PagePayload, Show, WriteBack};
+use crate::hybrid_log::{HybridLog, LogExtent, PagePayload, Show, WriteBack, check_block};
 use crate::publication::LOG;
 use crate::store::sessions::Sessions;
 use crate::store::{Core, Limits};
@@ -146,14 +146,7 @@ impl Opening {
         let geometry = Geometry::of(&self.config)?;
         let limits = types.limits(&geometry, &self.config)?;
         let device = self.open_log(manifest.store.segment_bytes, record.is_none()).await?;
-        let block = u64::from(device.geometry().block);
-        if block > manifest.store.unit_bytes {
-            return Err(Error::unsupported(format!(
-                "a store in units of {} bytes on a device of blocks of {block}: open it without \
-                 direct I/O",
-                manifest.store.unit_bytes
-            )));
-        }
+        check_block(manifest.store.unit_bytes, &*device)?;
         let extent = record.map_or(LogExtent::EMPTY, |record| {
             // What is not synced is written once more before anybody believes it.
             let is_strong = record.durability == Durability::PowerCut;
