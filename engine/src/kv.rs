@@ -217,6 +217,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     ///
     /// A checkpoint has of each session everything up to some operation and nothing after it; what
     /// was done through handles is in it if it ended before the checkpoint was asked for.
+    ///
+    /// Do not wait for it within the closure of an operation: it waits for the operation to end.
     pub fn checkpoint(&self) -> CheckpointRequest<'_> {
         CheckpointRequest::new(&self.opened.checkpoints)
     }
@@ -262,7 +264,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// Writes everything to the device and waits until it is there. Records written before stay in
     /// memory but are no longer updated in place.
     ///
-    /// What it leaves is no checkpoint: it is not found again when the store is opened.
+    /// What it leaves is no checkpoint: it is not found again when the store is opened. As of a
+    /// checkpoint, do not wait for it within the closure of an operation.
     ///
     /// # Errors
     /// `StorageFull`, `Poisoned`, `Io`, `Closed`.

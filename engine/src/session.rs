@@ -343,6 +343,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Drop for Session<K, V> {
 
 impl<K: Key + ?Sized, V: Value + ?Sized> fmt::Debug for Session<K, V> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Session").field("seat", &self.seat).finish_non_exhaustive()
+        let mut debug = formatter.debug_struct("Session");
+        debug.field("id", &self.ledger.id()).field("seat", &self.seat).finish_non_exhaustive()
     }
 }

@@ -78,6 +78,19 @@ fn poll_any(
     if listeners.iter_mut().any(is_told) { Poll::Ready(()) } else { Poll::Pending }
 }
 
+/// Lets other tasks run once.
+pub(crate) async fn yield_once() {
+    let mut is_over = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut is_over, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 /// Runs `tell`, which may wake tasks of others; what their wakers panic with is noted.
 pub(crate) fn shielded<R>(tell: impl FnOnce() -> R) -> Option<R> {
     let told = catch_unwind(AssertUnwindSafe(tell));

@@ -42,6 +42,7 @@ mod places;
 pub use participant::{Guard, Participant};
 
 use crate::backoff::Backoff;
+use crate::wait::yield_once;
 use crossbeam_utils::CachePadded;
 use fence::Fences;
 use kvick_io::sync::{
@@ -59,6 +60,10 @@ const UNPROTECTED: u64 = 0;
 const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 /// Looks before the first pause: a microsecond or two.
 const LOOKS: usize = 64;
+/// Turns of others before the first pause.
+const TURNS: usize = 64;
+/// A drain that has waited for so long is told of.
+const LATE: Duration = Duration::from_secs(1);
 /// The first pause; each next one is twice as long.
 const SHORTEST_PAUSE: Duration = Duration::from_micros(20);
 
@@ -139,7 +144,9 @@ impl Epoch {
     }
 
     /// Waits until `epoch` is drained. Since protection lasts for less than a poll this takes
-    /// microseconds, unless the operating system has put a protected thread aside.
+    /// microseconds, unless the operating system has put a protected thread aside, or a closure of
+    /// an operation blocks. After a second a warning names the place that is waited for, which the
+    /// `Debug` of the session or participant that has it shows, too.
     ///
     /// # Cancel safety
     /// Holds nothing; can be dropped at any time.
@@ -152,8 +159,20 @@ impl Epoch {
             }
             spin_loop();
         }
+        // The shortest sleep of some runtimes is a millisecond: others get their turn without it.
+        for _ in 0..TURNS {
+            if self.shared.places.go_on(&mut drain) {
+                return;
+            }
+            yield_once().await;
+        }
+        let (began, mut is_told) = (handle.now(), false);
         let mut backoff = Backoff::new(SHORTEST_PAUSE, LONGEST_PAUSE);
         while !self.shared.places.go_on(&mut drain) {
+            if !is_told && handle.now().saturating_sub(began) >= LATE {
+                is_told = true;
+                tell_late(&drain);
+            }
             backoff.pause(handle).await;
         }
     }
@@ -162,6 +181,15 @@ impl Epoch {
     pub fn participants(&self) -> usize {
         self.shared.places.most_taken()
     }
+}
+
+#[cold]
+fn tell_late(drain: &Drain) {
+    tracing::warn!(
+        target: "kvick::epoch",
+        place = drain.place(),
+        "one step of an operation has taken a second: a closure blocks, or waits for the store"
+    );
 }
 
 impl Default for Epoch {

@@ -89,6 +89,17 @@ impl Participant {
     }
 }
 
+#[cfg(all(test, not(loom)))]
+impl Participant {
+    pub(super) fn epoch(&self) -> &Epoch {
+        &self.epoch
+    }
+
+    pub(super) fn number(&self) -> usize {
+        self.place.number()
+    }
+}
+
 impl Drop for Participant {
     fn drop(&mut self) {
         self.epoch.shared.places.give_back(&self.place);
@@ -97,7 +108,9 @@ impl Drop for Participant {
 
 impl fmt::Debug for Participant {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Participant").field("announced", &self.slot().announced()).finish()
+        let mut debug = formatter.debug_struct("Participant");
+        debug.field("place", &self.place.number());
+        debug.field("announced", &self.slot().announced()).finish()
     }
 }
 

@@ -51,6 +51,12 @@ pub(super) struct Place {
     number: usize,
 }
 
+impl Place {
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+}
+
 /// All places of one epoch clock.
 #[derive(Debug)]
 pub(super) struct Places {
@@ -180,6 +186,11 @@ impl Drain {
     /// Of an epoch that was begun by a bump that has returned.
     pub(super) fn new(epoch: u64) -> Self {
         Self { epoch, chunk: 0, turn: 0 }
+    }
+
+    /// The number of the place that it looks at next.
+    pub(super) fn place(&self) -> usize {
+        self.chunk * CHUNK + self.turn
     }
 
     /// Chunk and place that it looks at next.

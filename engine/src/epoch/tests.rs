@@ -86,6 +86,125 @@ mod plain {
     }
 }
 
+#[cfg(not(any(loom, shuttle)))]
+mod late {
+    use super::*;
+    use kvick_runtime::{BoxFuture, Runtime};
+    use std::fmt;
+    use std::pin::pin;
+    use std::sync::Mutex as StdMutex;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    use std::task::{Context, Waker};
+    use tracing::field::{Field, Visit};
+    use tracing::{Event, Metadata, Subscriber, span};
+
+    /// A runtime whose clock goes on while somebody sleeps, by a millisecond at the least.
+    #[derive(Debug, Default)]
+    struct Drowsy {
+        sleeps: AtomicUsize,
+        millis: AtomicUsize,
+    }
+
+    impl Runtime for Drowsy {
+        fn spawn(&self, _name: &'static str, _future: BoxFuture<'static, ()>) {
+            panic!("a drain spawns nothing");
+        }
+
+        fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+            self.sleeps.fetch_add(1, Relaxed);
+            let millis = usize::try_from(duration.as_millis()).expect("short");
+            self.millis.fetch_add(millis.max(1), Relaxed);
+            Box::pin(yield_once())
+        }
+
+        fn now(&self) -> Duration {
+            Duration::from_millis(self.millis.load(Relaxed) as u64)
+        }
+    }
+
+    /// What was said of epochs.
+    #[derive(Clone, Default)]
+    struct Heard(Arc<StdMutex<Vec<String>>>);
+
+    impl Subscriber for Heard {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            metadata.target() == "kvick::epoch"
+        }
+
+        fn new_span(&self, _span: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+
+        fn record(&self, _span: &span::Id, _values: &span::Record<'_>) {}
+
+        fn record_follows_from(&self, _span: &span::Id, _follows: &span::Id) {}
+
+        fn event(&self, event: &Event<'_>) {
+            let mut text = Text(String::new());
+            event.record(&mut text);
+            self.0.lock().expect("no panic under it").push(text.0);
+        }
+
+        fn enter(&self, _span: &span::Id) {}
+
+        fn exit(&self, _span: &span::Id) {}
+    }
+
+    struct Text(String);
+
+    impl Visit for Text {
+        fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+            self.0 += &format!("{field}={value:?} ");
+        }
+    }
+
+    /// Polls a drain that waits for `participant`, so many times; gives sleeps, and warnings.
+    fn poll(polls: usize, participant: &mut Participant) -> (usize, Vec<String>) {
+        let (runtime, heard) = (Arc::new(Drowsy::default()), Heard::default());
+        let handle = Handle::custom(runtime.clone());
+        let epoch = participant.epoch().clone();
+        participant.protected(|_guard| {
+            let retired = epoch.bump();
+            let mut drained = pin!(epoch.drained(retired, &handle));
+            tracing::subscriber::with_default(heard.clone(), || {
+                for _ in 0..polls {
+                    let mut context = Context::from_waker(Waker::noop());
+                    assert!(drained.as_mut().poll(&mut context).is_pending());
+                }
+            });
+        });
+        let heard = heard.0.lock().expect("no panic under it").clone();
+        (runtime.sleeps.load(Relaxed), heard)
+    }
+
+    /// The shortest sleep of tokio is a millisecond, so each drain that met a guard was fifteen
+    /// times as long there as elsewhere.
+    #[test]
+    fn a_drain_gives_others_their_turn_before_it_sleeps() {
+        let epoch = Epoch::new();
+        let (sleeps, _) = poll(TURNS, &mut epoch.register());
+        assert_eq!(sleeps, 0);
+        let (sleeps, _) = poll(TURNS + 10, &mut epoch.register());
+        assert!(sleeps > 0);
+    }
+
+    /// A closure of an `rmw` waited for a checkpoint, which waited for the guard of the closure:
+    /// all writers stood still, and nothing said why.
+    #[test]
+    fn who_holds_up_a_drain_is_named_once() {
+        let epoch = Epoch::new();
+        let _others: Vec<_> = (0..3).map(|_| epoch.register()).collect();
+        let mut participant = epoch.register();
+        let place = format!("place={} ", participant.number());
+        let (_, heard) = poll(TURNS + 900, &mut participant);
+        assert_eq!(heard, [] as [String; 0], "in less than a second");
+        let (_, heard) = poll(TURNS + 3000, &mut participant);
+        assert_eq!(heard.len(), 1, "{heard:?}");
+        assert!(heard[0].contains(&place) && heard[0].contains("a closure blocks"), "{heard:?}");
+        assert!(format!("{participant:?}").contains(place.trim().replace('=', ": ").as_str()));
+    }
+}
+
 #[cfg(loom)]
 mod loom_tests {
     use super::*;

@@ -5,6 +5,7 @@ use super::{Blocked, Core, Learnt};
 use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::record::StoredRecord;
+use crate::wait::yield_once;
 use kvick_io::BoxFuture;
 use std::fmt;
 use std::task::{Context, Poll};
@@ -63,7 +64,7 @@ impl<'a> Wait<'a> {
                 Ok(Lesson::Nothing)
             }),
             Blocked::Contended | Blocked::Overtaken => Box::pin(async {
-                YieldOnce(false).await;
+                yield_once().await;
                 Ok(Lesson::Nothing)
             }),
             Blocked::InPieces(list) => Box::pin(async move {
@@ -113,21 +114,5 @@ impl Core {
     fn circular(&self, address: Address) -> Error {
         let (file, offset) = self.log.locate(address);
         Error::damaged("the chain of a record does not lead back", &file, offset)
-    }
-}
-
-/// Lets other tasks run once.
-struct YieldOnce(bool);
-
-impl Future for YieldOnce {
-    type Output = ();
-
-    fn poll(mut self: std::pin::Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if self.0 {
-            return Poll::Ready(());
-        }
-        self.0 = true;
-        context.waker().wake_by_ref();
-        Poll::Pending
     }
 }
