@@ -122,6 +122,22 @@ fn proven<M: Publishable>(
     Err(NotPublished { error, is_certain: true })
 }
 
+/// Takes away what a creation has made that did not get to its manifest: nothing is left of it but
+/// the file of the lock. What cannot be removed now is found to be unfinished by the next one.
+pub(crate) async fn give_up_creation(directory: &dyn Directory) {
+    let Ok(files) = directory.list().await else {
+        return;
+    };
+    let is_ours = |name: &&String| {
+        *name == ASIDE || segment(name).is_some_and(|(device, _number)| device == LOG)
+    };
+    for file in files.iter().filter(is_ours) {
+        if let Err(error) = directory.remove_file(file).await {
+            tracing::warn!(%error, file, "left behind by a creation that has failed");
+        }
+    }
+}
+
 /// Keeps a copy of what was published, for when that is damaged later; nothing depends on it. Says
 /// whether it is there.
 pub(crate) async fn keep_copy(directory: &dyn Directory, manifest: &[u8]) -> bool {

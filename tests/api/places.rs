@@ -199,3 +199,26 @@ fn a_store_in_memory_leaves_nothing_behind() -> Result<()> {
     assert!(contents(directory.path()).is_empty());
     Ok(())
 }
+
+/// Opened with more memory than there is, by a slip of the unit, a directory said for ever that the
+/// memory must be at least that much: the sizes had been published before the memory was there.
+#[test]
+fn a_creation_without_memory_leaves_nothing_behind() -> Result<()> {
+    let directory = tempfile::tempdir().expect("a directory");
+    // More than a processor can address.
+    let too_much = ByteSize::gib(200 << 10);
+    let config = Config::default().with_memory(too_much).with_huge_pages(false);
+    let opened = block_on(FasterKv::<u64, u64>::open(directory.path(), config));
+    let error = opened.map(drop).expect_err("there is not so much memory");
+    assert!(error.to_string().contains("memory"), "{error}");
+    let left: Vec<String> = contents(directory.path()).into_keys().collect();
+    assert!(left.iter().all(|name| name == "lock"), "{left:?}");
+    let log = LogConfig::default().with_memory(too_much).with_huge_pages(false);
+    let opened = block_on(FasterLog::open(directory.path(), log));
+    let error = opened.map(drop).expect_err("there is not so much memory");
+    assert!(error.to_string().contains("memory"), "{error}");
+    let left: Vec<String> = contents(directory.path()).into_keys().collect();
+    assert!(left.iter().all(|name| name == "lock"), "{left:?}");
+    let store = open(directory.path())?;
+    block_on(store.close())
+}

@@ -188,7 +188,7 @@ fn run(seed: u64, steps: u64, death: Death, in_group: bool) {
 
 #[test]
 fn a_log_whose_runtime_ends_tells_everybody() {
-    seeds(60, |seed| {
+    seeds(20, |seed| {
         let steps = World::new(seed).site.random(41).below(STEPS);
         run(seed, steps, Death::Drops, false);
     });
@@ -196,7 +196,7 @@ fn a_log_whose_runtime_ends_tells_everybody() {
 
 #[test]
 fn a_log_of_a_group_whose_runtime_ends_tells_everybody() {
-    seeds(30, |seed| {
+    seeds(10, |seed| {
         let steps = World::new(seed).site.random(42).below(STEPS);
         run(seed, steps, Death::Drops, true);
     });

@@ -220,7 +220,7 @@ fn run(seed: u64, steps: u64, death: Death) {
 
 #[test]
 fn a_store_whose_runtime_ends_tells_everybody() {
-    seeds(60, |seed| {
+    seeds(20, |seed| {
         let steps = World::new(seed).site.random(40).below(STEPS);
         run(seed, steps, Death::Drops);
     });

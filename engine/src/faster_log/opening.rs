@@ -167,11 +167,27 @@ impl Opening {
         let settled = Settled::nothing();
         let identity = Identity { sizes, life: Life::FIRST };
         let manifest = Manifest::new(sizes, identity.life, &settled);
-        let published = publication::publish(&*self.directory, &manifest, true).await;
-        let bytes = published.map_err(|failed| failed.error)?;
-        publication::keep_copy(&*self.directory, &bytes).await;
         let buffers = self.buffers(&geometry);
-        let core = self.core(((identity, true), geometry), (device, buffers), &settled)?;
+        let directory = Arc::clone(&self.directory);
+        // First: the sizes of a log that there is no memory for are never published.
+        let core = match self.core(((identity, true), geometry), (device, buffers), &settled) {
+            Ok(core) => core,
+            Err(error) => {
+                publication::give_up_creation(&*directory).await;
+                return Err(error);
+            }
+        };
+        let bytes = match publication::publish(&*directory, &manifest, true).await {
+            Ok(bytes) => bytes,
+            Err(failed) => {
+                if failed.is_certain {
+                    drop(core);
+                    publication::give_up_creation(&*directory).await;
+                }
+                return Err(failed.error);
+            }
+        };
+        publication::keep_copy(&*directory, &bytes).await;
         Ok(Opened { core, identity, published: settled, lock, recovery: None })
     }
 

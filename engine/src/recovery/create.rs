@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::hash::{HASH_ID, KeyHasher};
 use crate::hash_index::HashIndex;
 use crate::hybrid_log::{HybridLog, Life, LogEnd, LogExtent, LogGeometry};
-use crate::publication::LOG;
+use crate::publication::{self, LOG};
 use crate::record::Layout;
 use crate::sealed::Hex;
 use crate::store::sessions::Sessions;
@@ -46,19 +46,42 @@ impl Opening {
             index_buckets: geometry.index_buckets,
         };
         let manifest = Manifest::new(store);
+        // First: the sizes of a store that there is no memory for are never published.
+        let (index, log) = match self.reserve(&manifest, &geometry, device) {
+            Ok(reserved) => reserved,
+            Err(error) => {
+                publication::give_up_creation(&*self.directory).await;
+                return Err(error);
+            }
+        };
         let catalog = Catalog::new(Arc::clone(&self.directory), manifest.clone());
-        let published = catalog.publish(manifest.clone(), Durability::PowerCut).await;
-        published.map_err(|failed| failed.error)?;
-        let index = HashIndex::new(geometry.index_buckets, self.config.huge_pages);
-        let index = index.map_err(no_memory)?;
-        let life = (manifest.life(), true);
-        let log = self.log(&manifest, &geometry, life, (LogExtent::EMPTY, device))?;
+        if let Err(failed) = catalog.publish(manifest.clone(), Durability::PowerCut).await {
+            if failed.is_certain {
+                drop(log);
+                publication::give_up_creation(&*self.directory).await;
+            }
+            return Err(failed.error);
+        }
         let sessions = Sessions::new(self.life, BTreeMap::new());
         let version = manifest.next_token;
         Ok((
             self.core(limits, (&manifest, types.layout), (index, log), (version, sessions)),
             manifest,
         ))
+    }
+
+    /// The memory of a store that is created.
+    fn reserve(
+        &self,
+        manifest: &Manifest,
+        geometry: &Geometry,
+        device: Arc<dyn Device>,
+    ) -> Result<(HashIndex, HybridLog)> {
+        let index = HashIndex::new(geometry.index_buckets, self.config.huge_pages);
+        let index = index.map_err(no_memory)?;
+        let life = (manifest.life(), true);
+        let log = self.log(manifest, geometry, life, (LogExtent::EMPTY, device))?;
+        Ok((index, log))
     }
 
     pub(super) async fn open_log(
