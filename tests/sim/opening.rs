@@ -4,10 +4,11 @@
 use std::io;
 use std::time::Duration;
 
-use kvick::io::sim::SimDisk;
-use kvick::{ErrorKind, FasterKv, Result};
+use kvick::io::sim::{SimDisk, SimOptions};
+use kvick::{ErrorKind, FasterKv, LogFollower, Result, check_log, repair_log};
+use tests::files::Files;
 use tests::polling::AtMost;
-use tests::simulated::{Site, World, seeds, two_pages};
+use tests::simulated::{Site, World, four_log_pages, seeds, two_pages};
 
 /// More operations, or polls, than opening takes.
 const ATTEMPTS: u32 = 60;
@@ -160,5 +161,43 @@ fn an_idle_store_takes_no_steps() {
         let steps = world.simulation.steps() - before;
         assert!(steps < 5, "{steps} steps in an hour");
         world.simulation.run(async { store.close().await }).expect("closes");
+    });
+}
+
+/// A log in units of 512 bytes, on a disk that was exchanged for one that takes 4 KiB at least, was
+/// refused by the opening alone: a check and a repair failed at some read in the middle.
+#[test]
+fn larger_blocks_than_units_are_said_before_anything_is_read() {
+    let small = World::new(1);
+    let site = small.site.clone();
+    let moved = small.simulation.run(async {
+        site.open::<u64, u64>(two_pages()).await.close().await.expect("closes");
+        let log = site.open_log(four_log_pages()).await;
+        log.append_durable(b"one").await.expect("durable");
+        log.close().await.expect("closes");
+        let store = Files::of(&*site.disk.directory("db")).await;
+        [store, Files::of(&*site.disk.directory("log")).await]
+    });
+    let large = World::with(1, SimOptions { block: 4096, ..SimOptions::default() });
+    let site = large.site.clone();
+    large.simulation.run(async {
+        for (files, path) in moved.iter().zip(["db", "log"]) {
+            for (name, bytes) in files.0.iter().filter(|(name, _)| *name != "lock") {
+                let directory = site.disk.directory(path);
+                directory.write_file(name, bytes).await.expect("written");
+            }
+        }
+        let log = || site.disk.directory("log");
+        let errors = [
+            site.try_open::<u64, u64>(two_pages()).await.map(drop).expect_err("a store"),
+            site.try_open_log(four_log_pages()).await.map(drop).expect_err("a log"),
+            LogFollower::open_in(log(), site.handle.clone()).await.map(drop).expect_err("followed"),
+            check_log(log()).await.expect_err("checked"),
+            repair_log(log()).await.expect_err("repaired"),
+        ];
+        for error in errors {
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+            assert!(error.to_string().contains("open it without direct I/O"), "{error}");
+        }
     });
 }
