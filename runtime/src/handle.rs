@@ -75,9 +75,10 @@ impl Handle {
 
     /// Tasks run on the glommio executor of the calling thread; the handle may go anywhere.
     ///
-    /// Tasks spawned from other threads reach the executor through a queue. When the executor ends
-    /// its tasks stop; when its thread ends they are dropped and resolve to
-    /// [`TaskFailed::Cancelled`].
+    /// Tasks spawned from other threads reach the executor through a queue. When the executor is
+    /// dropped, and at the latest when its thread ends, its tasks are dropped and resolve to
+    /// [`TaskFailed::Cancelled`], and sleeps are over. An executor that is kept and not run has not
+    /// ended: its tasks wait.
     ///
     /// # Panics
     ///

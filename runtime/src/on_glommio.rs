@@ -4,14 +4,16 @@
 //! fires timers, and sleeps on its waker and on one glommio timer. glommio's wakers may be used
 //! from any thread, so that waker is all that crosses.
 //!
-//! glommio forgets its suspended tasks, and never drops them, when an executor ends. So the end is
-//! noticed by the thread: a thread-local that is destroyed closes the executors that ran there.
+//! glommio forgets its suspended tasks, and never drops them, when an executor ends. But it drops
+//! the wakers of its timers. So the drain sets a timer that never rings, for a waker whose drop
+//! closes our executor. A drain that was never polled has set none: then the end is noticed by the
+//! thread, where a thread-local that is destroyed closes the executors that ran there.
 
 use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use futures::task::AtomicWaker;
@@ -26,6 +28,9 @@ const BATCH: usize = 32;
 /// An alarm that is to ring later is set again when it has rung.
 const LONGEST_ALARM: Duration = Duration::from_secs(3600);
 
+/// A timer of some centuries does not ring.
+const NEVER: Duration = Duration::from_secs(1 << 33);
+
 /// Starts the drain on the calling thread's executor.
 pub(crate) fn start() -> Leased<Ring> {
     let (executor, leased) = Executor::new(Ring { waker: AtomicWaker::new(), clock: Clock::new() });
@@ -34,7 +39,7 @@ pub(crate) fn start() -> Leased<Ring> {
         executors.retain(|executor| executor.strong_count() > 0);
         executors.push(Arc::downgrade(&executor));
     });
-    glommio::spawn_local(Drain { executor, alarm: None }).detach();
+    glommio::spawn_local(Drain { executor, alarm: None, watch: None }).detach();
     leased
 }
 
@@ -70,6 +75,23 @@ impl Driver for Ring {
 struct Drain {
     executor: Arc<Executor<Ring>>,
     alarm: Option<Alarm>,
+    /// Set at the first poll; keeps the waker of the end where glommio drops it.
+    watch: Option<Timer>,
+}
+
+/// A waker that nothing wakes; its drop is the end of a glommio executor.
+struct End(Weak<Executor<Ring>>);
+
+impl Wake for End {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if let Some(executor) = self.0.upgrade() {
+            executor.close();
+        }
+    }
 }
 
 /// The glommio timer for the earliest of our deadlines.
@@ -85,6 +107,9 @@ impl Future for Drain {
         let executor = Arc::clone(&self.executor);
         // Before looking for work: a wake that comes later polls us again.
         executor.driver.waker.register(context.waker());
+        if self.watch.is_none() {
+            self.watch = Some(watch(&executor));
+        }
         executor.run_ready(BATCH);
         if executor.has_ended() {
             return Poll::Ready(());
@@ -94,6 +119,15 @@ impl Future for Drain {
         }
         Poll::Pending
     }
+}
+
+/// A timer whose waker glommio drops with its own executor.
+fn watch(executor: &Arc<Executor<Ring>>) -> Timer {
+    let waker = Waker::from(Arc::new(End(Arc::downgrade(executor))));
+    let mut timer = Timer::new(NEVER);
+    let rang = Pin::new(&mut timer).poll(&mut Context::from_waker(&waker)).is_ready();
+    debug_assert!(!rang, "centuries have not passed");
+    timer
 }
 
 impl Drain {

@@ -423,6 +423,37 @@ mod on_glommio {
         // Whoever would wake it is gone.
         block_on(handle.sleep(Duration::from_secs(3600)));
     }
+
+    /// An executor ended on a thread that went on: what it had of ours was neither run nor dropped,
+    /// and a store that it maintained told nobody.
+    #[test]
+    fn the_end_of_the_executor_cancels() {
+        for waits_within in [false, true] {
+            let dropped = Arc::new(AtomicBool::new(false));
+            let guard = OnDrop(Arc::clone(&dropped));
+            let (handle, task) = executor().run(async {
+                let handle = Handle::glommio();
+                let task = handle.spawn("left over", async move {
+                    let _guard = guard;
+                    future::pending::<()>().await;
+                });
+                handle.spawn("another", async {}).await.unwrap();
+                if waits_within {
+                    // Who waits in a task of glommio is forgotten, and may be woken all the same.
+                    let forgotten = handle.spawn("waited for within", future::pending::<()>());
+                    glommio::spawn_local(forgotten).detach();
+                    let sleep = handle.sleep(Duration::from_secs(3600));
+                    glommio::spawn_local(sleep).detach();
+                    handle.sleep(Duration::from_millis(1)).await;
+                }
+                (handle, task)
+            });
+            assert_eq!(block_on(task), Err(TaskFailed::Cancelled { task: "left over" }));
+            assert!(dropped.load(Ordering::SeqCst));
+            assert!(handle.has_ended());
+            block_on(handle.sleep(Duration::from_secs(3600)));
+        }
+    }
 }
 
 #[expect(dead_code, reason = "compiles only if the future of a sleep is Send and 'static")]
