@@ -59,7 +59,17 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
         }
     }
 
-    /// Where the store's maintenance runs; by default on a background thread of its own.
+    /// Where the store's maintenance runs; by default on a background thread of its own, which lasts
+    /// as long as the store.
+    ///
+    /// Close the store before its runtime ends. If the runtime is first, what is in memory or on
+    /// the device can still be read; whatever waits for maintenance, then or later, gets
+    /// `Poisoned`, which names the cause; and the directory stays locked until the store is closed,
+    /// or its last handle and session are dropped. What is in no checkpoint is lost. So it is best
+    /// not to give a store in a `static` to the runtime of one `#[tokio::test]`.
+    ///
+    /// A tokio runtime ends when it is dropped or shut down. A glommio executor ends when it is
+    /// dropped, and at the latest when its thread ends.
     pub fn runtime(mut self, runtime: Handle) -> Self {
         self.runtime = Some(runtime);
         self

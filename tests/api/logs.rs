@@ -6,6 +6,7 @@ mod asking;
 mod catching_up;
 mod checking;
 mod committing;
+mod ended_runtimes;
 mod far;
 mod following;
 mod handing_over;

@@ -6,6 +6,7 @@ mod checkpoints;
 mod closures;
 mod codecs;
 mod conditional;
+mod ended_runtimes;
 mod error_texts;
 mod fairness;
 mod golden;

@@ -59,6 +59,16 @@ impl Host {
         !matches!(self, Self::Builtin | Self::TokioMulti | Self::TokioCurrent)
     }
 
+    /// Those that end with [`run`](Self::run), and whatever was given to them with them.
+    pub fn mortal() -> Vec<Self> {
+        Self::all().into_iter().filter(|host| *host != Self::Builtin).collect()
+    }
+
+    /// Whether stores of `backend` work here.
+    pub fn has(self, backend: Backend) -> bool {
+        backend != Backend::Glommio || self.is_glommio()
+    }
+
     /// Runs `body` to its end, with the handle to give to stores.
     pub fn run<T, F>(self, body: F) -> T
     where

@@ -11,6 +11,7 @@
 //! * [`log_model`]: what was done to a log, and what a recovery must find of it.
 //! * [`log_state`]: what changes about a log apart from its entries.
 //! * [`allocations`]: an allocator that counts.
+//! * [`deadline`]: a bound for real runtimes, where hanging is no deadlock of a simulation.
 //! * [`forwarding`]: what directories and devices around others leave to those.
 //! * [`files`]: the raw files of a store, to be damaged and opened again.
 //! * [`mortal`]: a runtime that ends at a poll of one's choosing.
@@ -20,6 +21,7 @@
 pub mod allocations;
 pub mod configs;
 pub mod crash;
+pub mod deadline;
 pub mod files;
 pub mod forwarding;
 pub mod history;

@@ -47,6 +47,14 @@ impl LogBuilder {
     }
 
     /// Where the log's maintenance runs; by default on a background thread of its own.
+    ///
+    /// Close the log before its runtime ends. If the runtime is first, entries can still be read;
+    /// whatever waits for maintenance, then or later, gets `Poisoned`, which names the cause; and
+    /// the directory stays locked until the log is closed, or its last handle is dropped. Entries
+    /// that were not committed are lost.
+    ///
+    /// A tokio runtime ends when it is dropped or shut down. A glommio executor ends when it is
+    /// dropped, and at the latest when its thread ends.
     pub fn runtime(mut self, runtime: Handle) -> Self {
         self.runtime = Some(runtime);
         self

@@ -74,7 +74,8 @@ impl LogGroup {
         Self::on(config, handle)
     }
 
-    /// As [`new`](Self::new), maintained by one task of `runtime`.
+    /// As [`new`](Self::new), maintained by one task of `runtime`. What happens to its logs when
+    /// that ends is said at [`LogBuilder::runtime`](super::LogBuilder::runtime).
     ///
     /// # Errors
     /// As [`new`](Self::new).

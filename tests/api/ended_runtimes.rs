@@ -1,0 +1,201 @@
+//! A store whose real runtime has ended, used from another executor.
+//!
+//! A tokio runtime was dropped, as at the end of each `#[tokio::test]`, and a store that it
+//! maintained lived on in a static: whoever waited for its maintenance hung. `tests/sim/orphans.rs`
+//! has every moment of such an end on a simulated runtime; here the runtimes are real, with
+//! threads that end while others wait.
+
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use futures::StreamExt;
+use kvick::{Backend, Config, Durability, Error, ErrorKind, FasterKv, Result};
+use tests::configs::{Host, backends};
+use tests::deadline::block_on_within_minutes;
+use tests::simulated::two_pages;
+
+type Store = FasterKv<u64, u64>;
+
+const KEYS: u64 = 1000;
+
+fn config(backend: Backend) -> Config {
+    two_pages().with_backend(backend)
+}
+
+/// Opens a store on `host`, whose runtime has ended when this returns. A checkpoint has all keys,
+/// none of which is in memory.
+fn orphan(host: Host, path: &Path, backend: Backend) -> Store {
+    let path = path.to_owned();
+    host.run(async move |handle| {
+        let store: Store =
+            FasterKv::builder(config(backend)).runtime(handle).open(path).await.expect("opens");
+        for key in 0..KEYS {
+            store.upsert(&key, &(key * 3)).await.expect("written");
+        }
+        store.checkpoint().durability(Durability::PowerCut).await.expect("taken");
+        store.flush_and_evict().await.expect("flushed");
+        store
+    })
+}
+
+pub(crate) fn assert_names_the_cause<T>(what: &str, outcome: Result<T>) {
+    let Err(error) = outcome else { panic!("{what} succeeded without a runtime") };
+    assert_eq!(error.kind(), ErrorKind::Poisoned, "{what}: {error}");
+    let text = error.to_string();
+    assert!(text.contains("the runtime that it was given to has ended"), "{what}: {text}");
+}
+
+/// Writes until there is no room.
+async fn fill(store: &Store) -> Error {
+    for key in KEYS..100 * KEYS {
+        if let Err(error) = store.upsert(&key, &0).await {
+            return error;
+        }
+    }
+    panic!("two pages have room for everything");
+}
+
+/// The store is open nowhere, and as its checkpoint has it.
+async fn reopen(path: &Path, backend: Backend) {
+    let store: Store = FasterKv::open(path, config(backend)).await.expect("the directory is free");
+    for key in 0..KEYS {
+        assert_eq!(store.read(&key).await.expect("sound"), Some(key * 3));
+    }
+    store.close().await.expect("closes");
+}
+
+/// Calls `test` for each host that ends, and each backend with files.
+fn on_each(test: impl Fn(Host, &Path, Backend)) {
+    for host in Host::mortal() {
+        for backend in backends() {
+            if backend != Backend::Memory && host.has(backend) {
+                let place = tempfile::tempdir().expect("a directory");
+                test(host, place.path(), backend);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_needs_a_runtime_names_the_cause_and_what_does_not_works() {
+    on_each(|host, path, backend| {
+        let store = orphan(host, path, backend);
+        block_on_within_minutes("an operation of an orphan", async {
+            for key in [0, 7, KEYS - 1] {
+                assert_eq!(store.read(&key).await.expect("the device serves"), Some(key * 3));
+            }
+            let many = store.read_many(&[1, 2, KEYS]).await.expect("the device serves");
+            assert_eq!(many, [Some(3), Some(6), None]);
+            let mut session = store.session().expect("open");
+            assert_names_the_cause("upsert", Err::<(), _>(fill(&store).await));
+            assert_names_the_cause("rmw", session.rmw(&3, |_| 1).await);
+            assert_names_the_cause("delete", session.delete(&4).await);
+            assert_names_the_cause("upsert_many", store.upsert_many(&[(5, 5)]).await);
+            assert_names_the_cause("flush", store.flush().await);
+            assert_names_the_cause("evict", store.flush_and_evict().await);
+            assert_names_the_cause("checkpoint", store.checkpoint().await);
+            assert_names_the_cause("prune", store.prune_checkpoints(1).await);
+            assert_names_the_cause("health", store.health().cause.map_or(Ok(()), Err));
+            // What is in memory was never read from a file of somebody else.
+            assert_eq!(store.read(&9).await.expect("the device serves"), Some(27));
+            let again = Store::open(path, config(backend)).await;
+            assert_eq!(again.expect_err("it may read there").kind(), ErrorKind::InUse);
+
+            for _ in 0..2 {
+                assert_names_the_cause("close", store.close().await);
+            }
+            assert_eq!(store.read(&1).await.expect_err("closed").kind(), ErrorKind::Closed);
+            // While handles and a session are still there.
+            reopen(path, backend).await;
+        });
+    });
+}
+
+#[test]
+fn the_last_handle_of_an_orphan_frees_its_directory() {
+    on_each(|host, path, backend| {
+        let store = orphan(host, path, backend);
+        block_on_within_minutes("opening where an orphan was", async {
+            drop(store);
+            reopen(path, backend).await;
+        });
+    });
+}
+
+/// What somebody is doing, over and over, when the runtime ends.
+type Pastime = (&'static str, fn(Store) -> Error);
+
+fn until_refused(turn: impl AsyncFn(u64) -> Result<()>) -> Error {
+    block_on_within_minutes("a waiter", async {
+        for number in 0.. {
+            match turn(number).await {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::Busy => thread::yield_now(),
+                Err(error) => return error,
+            }
+        }
+        unreachable!("it is refused at some time")
+    })
+}
+
+const PASTIMES: [Pastime; 6] = [
+    ("write", |store| until_refused(async |number| store.upsert(&(KEYS + number), &1).await)),
+    ("modify", |store| {
+        until_refused(async |number| store.rmw(&(number % KEYS), |value| value.unwrap_or(0)).await)
+    }),
+    ("flush", |store| {
+        until_refused(async |number| {
+            store.upsert(&number, &(number * 3)).await?;
+            store.flush().await
+        })
+    }),
+    ("evict", |store| until_refused(async |_| store.flush_and_evict().await)),
+    ("checkpoint", |store| until_refused(async |_| store.checkpoint().await.map(drop))),
+    ("watch", |store| {
+        until_refused(async |_| {
+            let checkpoint = store.checkpoint().start()?;
+            checkpoint.progress().for_each(|_| std::future::ready(())).await;
+            checkpoint.await.map(drop)
+        })
+    }),
+];
+
+#[test]
+fn who_waits_while_a_runtime_ends_is_told() {
+    on_each(|host, path, backend| {
+        let path = path.to_owned();
+        let (waiters, store) = host
+            .run(async move |handle| {
+                let store: Store =
+                    FasterKv::builder(config(backend)).runtime(handle.clone()).open(path).await?;
+                for key in 0..KEYS {
+                    store.upsert(&key, &(key * 3)).await?;
+                }
+                let (begun, has_begun) = mpsc::channel();
+                let waiters = PASTIMES.map(|(name, pastime)| {
+                    let (store, begun) = (store.clone(), begun.clone());
+                    let work = move || {
+                        begun.send(()).expect("the test waits for it");
+                        (name, pastime(store))
+                    };
+                    thread::Builder::new().name(name.to_owned()).spawn(work).expect("a thread")
+                });
+                // The runtime goes on while they begin.
+                let mut begun = 0;
+                while begun < PASTIMES.len() {
+                    begun += has_begun.try_iter().count();
+                    handle.sleep(Duration::from_millis(1)).await;
+                }
+                Ok::<_, Error>((waiters, store))
+            })
+            .expect("a sound disk");
+        for waiter in waiters {
+            let (name, error) = waiter.join().expect("no panic");
+            assert_names_the_cause(name, Err::<(), _>(error));
+        }
+        let closed = block_on_within_minutes("close", store.close());
+        assert_names_the_cause("close", closed);
+    });
+}
