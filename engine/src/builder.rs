@@ -59,8 +59,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
         }
     }
 
-    /// Where the store's maintenance runs; by default on a background thread of its own, which lasts
-    /// as long as the store.
+    /// Where the store's maintenance runs; by default on a background thread of its own, which
+    /// lasts as long as the store.
     ///
     /// Close the store before its runtime ends. If the runtime is first, what is in memory or on
     /// the device can still be read; whatever waits for maintenance, then or later, gets

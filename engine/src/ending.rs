@@ -1,11 +1,13 @@
 //! How what is open ends: its maintenance, its lock, and all who close it.
 //!
-//! A store or a log is *maintained* by one future, [`Maintenance`], that its runtime polls. Three
+//! A store or a log is *maintained* by one future, [`Maintenance`], that its runtime polls. Four
 //! things may end, in any order, and each of them is told here:
 //!
 //! * The maintenance, since the log was closed: the directory is let go.
 //! * The maintenance, by a panic of its own or with its runtime: the log is poisoned, and whoever
 //!   waits is told. The lock stays.
+//! * The process, for a forked child: it has a copy, no drivers, and no lock to give back. Closing
+//!   the copy ends it at once, with an error.
 //! * The last handle goes, or `close` is called: the log is closed. Without maintenance the
 //!   directory is let go at once.
 //!
@@ -109,6 +111,7 @@ impl Ending {
     /// # Cancel safety
     /// Once begun it goes on when the future is dropped.
     pub(crate) async fn close(&self) -> Result<()> {
+        self.what.log().health().close_copy()?;
         self.state().is_asked = true;
         self.changed.notify(usize::MAX);
         self.let_go();
@@ -121,6 +124,9 @@ impl Ending {
 
     /// The last handle is gone.
     pub(crate) fn forsaken(&self) {
+        if self.what.log().health().close_copy().is_err() {
+            return;
+        }
         self.what.log().close();
         self.let_go();
     }

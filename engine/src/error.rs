@@ -189,7 +189,10 @@ impl Error {
 
     /// `what` is maintained no more: "store". `why` is that its runtime has ended.
     #[cold]
-    pub(crate) fn unmaintained(what: &str, why: &str) -> Self {
+    pub(crate) fn unmaintained(
+        what: &str,
+        why: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
         Self::io(format!("maintenance of the {what}"), io::Error::other(why))
     }
 

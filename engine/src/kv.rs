@@ -47,6 +47,15 @@ use tracing::Instrument;
 /// room. A closure that does may stop all writers for ever. Operations that are ready at once, and
 /// [`try_read`](Self::try_read), may be used in there, of this store, too.
 ///
+/// # Forked processes
+/// A child that is forked without an exec has a copy of what the store has in memory, and none of
+/// the threads that work for it. Whatever needs a file, room or maintenance fails there with an
+/// error that says so, and [`close`](Self::close) ends the copy; what was written to the copy is
+/// lost with the child. The child may open stores of its own. (A lock of the C library or of this
+/// one that another thread held during the fork is never given back in the child, which no store
+/// can help: fork before there are threads, or exec.)
+///
+/// # Durability
 /// What is in a [`checkpoint`](Self::checkpoint) is there again when the store is opened next.
 /// [`close`](Self::close) takes a last one. Dropping the last handle and session ends the store in
 /// the background, without one: as a crash would.

@@ -92,6 +92,8 @@ pub use glommio::{GlommioAttachment, attach_glommio};
 pub use memory::MemoryDirectory;
 pub use null::NullDirectory;
 pub use pool::BufPool;
+#[doc(hidden)]
+pub use process::Birthplace;
 pub use read_only::ReadOnlyDirectory;
 pub use shared_io::{SharedIo, open_directory};
 #[doc(hidden)]

@@ -9,18 +9,22 @@ use std::io;
 
 /// Made where threads are started, asked where they are needed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Birthplace {
+pub struct Birthplace {
     process: u32,
 }
 
 impl Birthplace {
     /// This process.
-    pub(crate) fn here() -> Self {
+    #[must_use]
+    pub fn here() -> Self {
         Self { process: std::process::id() }
     }
 
-    /// Fails in a process that was forked since: the threads are not in it.
-    pub(crate) fn check(self) -> io::Result<()> {
+    /// Says whether this is the process still.
+    ///
+    /// # Errors
+    /// In a process that was forked since: the threads are not in it.
+    pub fn check(self) -> io::Result<()> {
         // A process id is not given to a child while its parent has it.
         if !cfg!(unix) || std::process::id() == self.process { Ok(()) } else { Err(forked()) }
     }

@@ -5,6 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kvick_io::Birthplace;
+
 use crate::clock::Clock;
 use crate::executor::{Driver, Executor, Leased};
 use crate::park::{Idle, Parker};
@@ -14,7 +16,11 @@ const BATCH: usize = 64;
 
 /// Starts the thread.
 pub(crate) fn start() -> io::Result<Leased<Worker>> {
-    let (executor, leased) = Executor::new(Worker { parker: Parker::new(), clock: Clock::new() });
+    let (executor, leased) = Executor::new(Worker {
+        parker: Parker::new(),
+        clock: Clock::new(),
+        birthplace: Birthplace::here(),
+    });
     kvick_io::spawn("kvick-background", move || work(&executor))?;
     Ok(leased)
 }
@@ -23,6 +29,7 @@ pub(crate) fn start() -> io::Result<Leased<Worker>> {
 pub(crate) struct Worker {
     parker: Parker,
     clock: Clock,
+    birthplace: Birthplace,
 }
 
 impl Driver for Worker {
@@ -32,6 +39,10 @@ impl Driver for Worker {
 
     fn now(&self) -> Duration {
         self.clock.now()
+    }
+
+    fn is_here(&self) -> bool {
+        self.birthplace.check().is_ok()
     }
 }
 

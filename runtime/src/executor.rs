@@ -43,6 +43,11 @@ pub(crate) trait Driver: Send + Sync + fmt::Debug + 'static {
     /// Time since the origin; never goes back.
     fn now(&self) -> Duration;
 
+    /// Whether what runs the loop is in this process: a forked child has no threads of its parent.
+    fn is_here(&self) -> bool {
+        true
+    }
+
     /// See [`Runtime::lost_panic`].
     fn lost_panic(&self, failed: &TaskFailed) {
         tracing::error!(%failed, "a detached task failed");
@@ -155,7 +160,7 @@ impl<D: Driver> Executor<D> {
 
     fn is_closed(&self) -> bool {
         // A read that takes part in the chain: see `close`.
-        self.closed.fetch_or(OPEN, Ordering::AcqRel) == CLOSED
+        self.closed.fetch_or(OPEN, Ordering::AcqRel) == CLOSED || !self.driver.is_here()
     }
 
     fn schedule(&self, runnable: Runnable) {
@@ -222,6 +227,10 @@ pub(crate) struct Leased<D: Driver> {
 impl<D: Driver> Runtime for Leased<D> {
     fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>) {
         let executor = &self.lease.executor;
+        if !executor.driver.is_here() {
+            // Before the locks, which a thread that is not in this process may hold.
+            return drop(future);
+        }
         let number = {
             let mut live = executor.live();
             live.next_number += 1;

@@ -60,6 +60,9 @@ impl Handle {
     ///
     /// Every call starts a thread of its own. It ends when the last handle is dropped and the last
     /// task spawned through it is gone. Fails when the system refuses a thread.
+    ///
+    /// In a child process that is forked without an exec there is no such thread: the handle is as
+    /// one whose executor has ended.
     pub fn background() -> io::Result<Self> {
         Ok(Self::custom(Arc::new(background::start()?)))
     }

@@ -1,9 +1,13 @@
-//! Stores and logs whose process sandboxes itself: the kernel refuses io_uring from some moment on.
+//! Stores and logs whose process sandboxes itself, so that the kernel refuses io_uring from some
+//! moment on; and those of the parent of a forked process.
 
 #![cfg(all(target_os = "linux", target_endian = "little"))]
 
 #[path = "../../io/tests/sandbox/alone.rs"]
 mod alone;
+#[path = "../../io/tests/sandbox/fork.rs"]
+mod fork;
+mod forked;
 #[path = "../../io/tests/sandbox/seccomp.rs"]
 mod seccomp;
 

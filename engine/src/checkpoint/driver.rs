@@ -124,6 +124,7 @@ impl Checkpoints {
     /// # Errors
     /// `Busy` if there is one already, `Poisoned`, `Closed`.
     pub(crate) fn submit(&self, job: Job) -> Result<()> {
+        self.core.log.health().check_process()?;
         self.core.log.health().check_write()?;
         let mut mailbox = self.mailbox();
         if mailbox.is_busy {

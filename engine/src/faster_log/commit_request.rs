@@ -178,6 +178,7 @@ impl Core {
 
     /// Asks for a commit of what there is now; what it is to have.
     fn ask(&self, number: Option<u64>, cookie: Option<Vec<u8>>) -> Result<Asked> {
+        self.live().log.health().check_process()?;
         self.live().log.health().check_write()?;
         let until = self.live().log.tail_address();
         let changes = self.keep(number, cookie)?;

@@ -10,7 +10,7 @@ use crate::ending::{ENDED, Maintenance};
 use crate::error::{Error, Result};
 use futures::channel::mpsc;
 use futures::stream::{FuturesUnordered, StreamExt};
-use kvick_io::{BufPool, Directory, MemoryDirectory, NullDirectory, SharedIo};
+use kvick_io::{Birthplace, BufPool, Directory, MemoryDirectory, NullDirectory, SharedIo};
 use kvick_runtime::Handle;
 use std::fmt;
 use std::path::Path;
@@ -54,6 +54,7 @@ struct Shared {
     seats: Arc<Seats>,
     buffers: BufPool,
     logs: mpsc::UnboundedSender<Maintenance>,
+    birthplace: Birthplace,
 }
 
 enum Place {
@@ -100,6 +101,7 @@ impl LogGroup {
             seats: Arc::new(Seats::new(SEATS)),
             buffers: BufPool::new(geometry.io_bytes),
             logs,
+            birthplace: Birthplace::here(),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -148,6 +150,9 @@ impl LogGroup {
         directory: Arc<dyn Directory>,
         config: LogConfig,
     ) -> Result<FasterLog> {
+        // Nor does a child of the process have the task that maintains them.
+        let here = self.shared.birthplace.check();
+        here.map_err(|forked| Error::unmaintained("group of logs", forked))?;
         let span = tracing::info_span!(target: "kvick::open", "open", place = directory.describe());
         let opening = Opening {
             config,

@@ -48,6 +48,9 @@ use std::sync::Arc;
 /// log.close().await
 /// # }).unwrap();
 /// ```
+///
+/// In a child that is forked without an exec whatever needs a file, room or maintenance fails with
+/// an error that says so, as with a [`FasterKv`](crate::FasterKv#forked-processes).
 #[derive(Clone)]
 pub struct FasterLog {
     pub(super) core: Arc<Core>,
@@ -331,6 +334,8 @@ impl FasterLog {
     /// # Cancel safety
     /// Once begun it may take effect when the future is dropped. Call it again.
     pub async fn complete(&self) -> Result<Commit> {
+        // A guard that a thread of the parent had is never given back in a child.
+        self.core.live().log.health().check_process()?;
         self.core.seal().await;
         if self.core.source.is_completed() {
             return Ok(self.last_commit());

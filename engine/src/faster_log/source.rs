@@ -158,7 +158,11 @@ impl Source {
 
     /// Refuses readers that would wait for what never comes.
     pub(super) fn check_wait(&self) -> Result<()> {
-        self.live.as_ref().map_or(Ok(()), |live| live.log.health().check_write())
+        let Some(live) = &self.live else {
+            return Ok(());
+        };
+        live.log.health().check_process()?;
+        live.log.health().check_write()
     }
 
     /// Refuses readers of a log that was closed.

@@ -3,10 +3,16 @@
 //! `Sound -> Full -> Sound` as space, descriptors or tasks run out and come back; `Poisoned` and
 //! `Closed` are final. A full medium stops only who needs room; a poisoned log stops every writer,
 //! and readers of memory go on. The first cause is kept and told to all.
+//!
+//! A child that is forked, without an exec, has a copy of all this and none of the threads that
+//! work on it. So whoever is about to wait for a driver compares the process first: in a child the
+//! copy is poisoned, and what waits nowhere goes on in the memory of the child. That is done
+//! without a lock, since one that a thread of the parent held is never given back in the child.
 
 use crate::error::{Error, Result};
 use crate::wait::wait_either;
 use event_listener::Event;
+use kvick_io::Birthplace;
 use kvick_io::sync::Mutex;
 use kvick_io::sync::atomic::{AtomicU8, Ordering};
 
@@ -24,12 +30,15 @@ pub(crate) struct Health {
     changed: Event,
     /// What it is the condition of: "store", "log".
     name: &'static str,
+    /// Where its drivers run.
+    birthplace: Birthplace,
 }
 
 impl Health {
     pub(crate) fn new(name: &'static str) -> Self {
         let state = AtomicU8::new(SOUND);
-        Self { state, cause: Mutex::new(None), changed: Event::new(), name }
+        let birthplace = Birthplace::here();
+        Self { state, cause: Mutex::new(None), changed: Event::new(), name, birthplace }
     }
 
     /// Refuses writers of a poisoned or closed log. One load on the hot path.
@@ -49,6 +58,31 @@ impl Health {
     #[cold]
     pub(crate) fn check_room(&self) -> Result<()> {
         if self.state.load(Ordering::Acquire) == SOUND { Ok(()) } else { self.refusal() }
+    }
+
+    /// Refuses who is about to wait for a driver in a process that has none: a forked child.
+    ///
+    /// # Errors
+    /// `Poisoned`, and so is every writer of the child from then on.
+    #[cold]
+    pub(crate) fn check_process(&self) -> Result<()> {
+        let Err(forked) = self.birthplace.check() else {
+            return Ok(());
+        };
+        // Release: as in `transition`, though there is nobody left to see it.
+        self.state.fetch_max(POISONED, Ordering::Release);
+        Err(Error::poisoned(&Error::unmaintained(self.name, forked)))
+    }
+
+    /// Closes the copy that a forked child has.
+    ///
+    /// # Errors
+    /// In such a child: as [`check_process`](Self::check_process).
+    pub(crate) fn close_copy(&self) -> Result<()> {
+        self.check_process().inspect_err(|_forked| {
+            // Release: as above.
+            self.state.fetch_max(CLOSED, Ordering::Release);
+        })
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -96,7 +130,7 @@ impl Health {
     /// Waits until `is_met`, looking again when `event` tells, or until `check` refuses.
     ///
     /// # Errors
-    /// Of `check`.
+    /// Of `check`; `Poisoned` in a forked process.
     ///
     /// # Cancel safety
     /// Nothing is lost: a later call looks at once.
@@ -106,6 +140,7 @@ impl Health {
         check: impl Fn(&Self) -> Result<()>,
         mut is_met: impl FnMut() -> bool,
     ) -> Result<()> {
+        self.check_process()?;
         wait_either([event, &self.changed], || {
             if is_met() { Some(Ok(())) } else { check(self).err().map(Err) }
         })
@@ -134,6 +169,9 @@ impl Health {
 
     #[cold]
     fn refusal(&self) -> Result<()> {
+        if let Err(forked) = self.check_process() {
+            return Err(if self.is_closed() { Error::closed_as(self.name) } else { forked });
+        }
         let cause = self.cause.lock().expect("nothing panics under it");
         cause.as_ref().map_or(Ok(()), |cause| Err(cause.clone()))
     }

@@ -118,6 +118,7 @@ impl HybridLog {
         if !self.geometry.end.has(need, self.tail.page() + need.pages) {
             return Err(self.geometry.end.refusal(self.geometry.owner));
         }
+        self.health.check_process()?;
         self.health.check_room()
     }
 

@@ -136,6 +136,7 @@ impl Core {
         // What was done so far belongs to this version: the checkpoint that ends it covers that.
         let (version, failures) = (self.phase.version(), self.sessions.failures());
         let health = self.log.health();
+        health.check_process()?;
         wait_either([self.sessions.published(), health.changed()], || {
             if ledger.is_durable(&wanted) {
                 return Some(Ok(()));

@@ -8,7 +8,7 @@ use kvick_io::{
 };
 
 use crate::alone::alone;
-use crate::process::in_fork;
+use crate::fork::in_fork;
 
 const PAGE: usize = 4096;
 

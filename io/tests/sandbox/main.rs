@@ -8,6 +8,7 @@
 mod alone;
 mod denied;
 mod dying;
+mod fork;
 mod forked;
 mod process;
 mod seccomp;

@@ -1,0 +1,27 @@
+//! A child of this process.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::alone::end_if_it_hangs;
+
+/// Runs `body` in a fork of this process, which has its memory and none of its other threads.
+pub(crate) fn in_fork(body: impl FnOnce()) {
+    // SAFETY: the child runs `body` on the one thread it has, and ends below without running what
+    // the parent has left to do. The allocator of the C library is made for that.
+    #[expect(unsafe_code, reason = "a fork has no safe form")]
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        end_if_it_hangs();
+        let passed = catch_unwind(AssertUnwindSafe(body)).is_ok();
+        // SAFETY: ends the process at once.
+        #[expect(unsafe_code, reason = "the standard library would run what is left to do")]
+        unsafe {
+            libc::_exit(if passed { 0 } else { 1 })
+        }
+    }
+    let mut status = 0;
+    // SAFETY: the call writes to `status`, which lives until it returns.
+    #[expect(unsafe_code, reason = "the child is not one that the standard library knows")]
+    let ended = unsafe { libc::waitpid(child, &raw mut status, 0) };
+    assert_eq!((ended, status), (child, 0), "the child failed, or was ended since it hung");
+}
