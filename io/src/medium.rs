@@ -4,8 +4,9 @@
 //! when it is written, and others take it and go through the page cache all the same. So a scratch
 //! file is written and read once, directly, with the block size that the kernel names; if that
 //! fails with `EINVAL`, with larger blocks; then the page cache it is. Where the kernel names none,
-//! a block that is in the cache afterwards counts as a refusal, too. A medium that is full or read-only takes no scratch file: there a file is read that
-//! it has. All files of a directory are on one file system, so the answer holds for each.
+//! a block that is in the cache afterwards counts as a refusal, too. A medium that is full or
+//! read-only takes no scratch file: there a file is read that it has. All files of a directory are
+//! on one file system, so the answer holds for each.
 //!
 //! It holds for another directory too if that is on the same file system, and neither is encrypted
 //! or compressed unless both are: such files may go through the page cache whatever they were
@@ -91,8 +92,8 @@ impl Medium {
         Self::try_directly(root, Scratch::create(root, true), |scratch, block| {
             scratch.write(block)?;
             scratch.read(block)?;
-            // Some file systems take blocks that the disk refuses, and go through the cache. None of
-            // those that name a block does.
+            // Some file systems take blocks that the disk refuses, and go through the cache. None
+            // of those that name a block does.
             Ok(scratch.named_block().is_some() || !scratch.is_cached(block)?)
         })
     }

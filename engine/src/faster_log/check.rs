@@ -71,7 +71,8 @@ impl LogCheck {
 ///
 /// # Errors
 /// `InvalidArgument` if there is no log, `Unsupported` for one of another format or whose units are
-/// smaller than the blocks of the device, `Corrupt` if neither manifest nor copy is sound, `Io`. Damage of the log itself is no error.
+/// smaller than the blocks of the device, `Corrupt` if neither manifest nor copy is sound, `Io`.
+/// Damage of the log itself is no error.
 ///
 /// # Cancel safety
 /// Can be dropped at any time.
