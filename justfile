@@ -38,6 +38,10 @@ sim seed="":
 crash images="1000000":
     IMAGES={{images}} cargo test --release -p tests --test sim -- crash:: --nocapture
 
+# A million requests with numbers in four lives, each done once.
+exclusions:
+    cargo test --release -p tests --test sim -- --ignored --nocapture a_million_requests
+
 # Power cuts on real file systems. As root, with loop devices; else it says that it is skipped.
 powercut cycles="200" backends="uring,threads" *args:
     cargo run --release -p tests --bin durability -- \

@@ -152,11 +152,19 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// or when it was dropped. The numbers of its operations go on where the checkpoint has it, so
     /// each number is done once, over any number of crashes, if its user
     ///
-    /// * keeps what each number stands for, at least from the newest commit point on, and
+    /// * keeps what each number stands for until a durable
+    ///   [commit point](Session::commit_point) [covers](CommitPoint::covers) it: also numbers below
+    ///   [`until`](CommitPoint::until) that it excludes, and
     /// * does what [`next_serial`](Session::next_serial) stands for, until there is nothing left.
     ///
-    /// Numbers that the commit point excludes come first. They are keys of an
-    /// [`rmw_many`](Session::rmw_many) that waited for the device at that moment.
+    /// Numbers that the commit point excludes come first, the lowest before the others, whatever is
+    /// done: a request that is new must wait until they are done, or it is counted as one of them.
+    /// They are keys of an [`rmw_many`](Session::rmw_many) that waited for the device at that
+    /// moment, or that were left undone when it was dropped or failed.
+    ///
+    /// A session of which the recovered checkpoint has nothing does not wait: all that it had done
+    /// is gone, so a [new one](Self::session) begins with number 1. To go back to an
+    /// [older checkpoint](Self::recover) one day, keep what that one does not cover.
     ///
     /// ```
     /// # use kvick::{Backend, Config, FasterKv};
@@ -169,12 +177,25 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// # drop(session);
     /// // Request number n adds n to the key n % 10.
     /// let mut session = store.resume_session(id)?;
-    /// while session.next_serial() <= 1000 {
+    /// while session.next_serial() <= 500 {
     ///     let n = session.next_serial();
     ///     session.rmw(&(n % 10), |sum| sum.unwrap_or(0) + n).await?;
     /// }
+    /// // The same in batches.
+    /// while session.next_serial() <= 1000 {
+    ///     let mut numbers = session.next_serials(64);
+    ///     numbers.retain(|n| *n <= 1000);
+    ///     let keys: Vec<u64> = numbers.iter().map(|n| n % 10).collect();
+    ///     let add = |place: usize, sum: Option<u64>| sum.unwrap_or(0) + numbers[place];
+    ///     session.rmw_many(&keys, add).await?;
+    /// }
     /// # assert_eq!(session.serial(), 1000);
     /// # drop(session);
+    /// # let mut sum = 0;
+    /// # for key in 0..10 {
+    /// #     sum += store.read(&key).await?.unwrap_or(0);
+    /// # }
+    /// # assert_eq!(sum, 1000 * 1001 / 2);
     /// # store.close().await
     /// # }).unwrap();
     /// ```

@@ -94,8 +94,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
         self.ledger.upcoming()
     }
 
-    /// The numbers that the keys of a batch of so many take, in the order of the keys. Ask before
-    /// the batch.
+    /// The numbers that the keys of a batch of so many take, in the order of the keys, ascending;
+    /// not always neighbours. Ask before the batch: afterwards, if it was dropped or failed, those
+    /// that the next operations take are the undone ones. A key that failed, and those behind it in
+    /// an [`upsert_many`](Self::upsert_many), are undone as well.
     pub fn next_serials(&self, count: usize) -> Vec<u64> {
         self.ledger.upcoming_many(count)
     }

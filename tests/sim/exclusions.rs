@@ -8,23 +8,43 @@ use std::sync::Arc;
 
 use kvick::io::sim::{Random, SimDisk, SimOptions};
 use kvick::runtime::Simulation;
-use kvick::{CheckpointKind, CommitPoint, FasterKv, Session};
+use kvick::{ByteSize, CheckpointKind, CommitPoint, Config, FasterKv, Session};
 use tests::crash::{Camera, Shared};
 use tests::polling::AtMost;
 use tests::simulated::{Site, World, seeds, two_pages};
 
-/// Requests of one history: request `n` adds one to `key_of(n)`.
-const REQUESTS: u64 = 2_400;
-const KEYS: u64 = 1_200;
-/// Crashes of one history.
-const CRASHES: u32 = 6;
-const BATCH: usize = 60;
+/// A history of requests: request `n` adds one to `Course::key_of(n)`.
+#[derive(Clone, Copy, Debug)]
+struct Course {
+    requests: u64,
+    keys: u64,
+    crashes: u32,
+    /// Keys of a batch.
+    batch: usize,
+    /// Chance of a crash at each I/O; of several that would be, one comes.
+    chance: f64,
+    /// What the memory is; by the seed otherwise.
+    memory: Option<ByteSize>,
+}
+
+const SMALL: Course =
+    Course { requests: 2_400, keys: 1_200, crashes: 6, batch: 60, chance: 0.05, memory: None };
+
+/// A million requests in four lives, mostly for keys on the device.
+const LARGE: Course = Course {
+    requests: 1_000_000,
+    keys: 200_000,
+    crashes: 3,
+    batch: 1_000,
+    chance: 0.000_02,
+    memory: Some(ByteSize::mib(4)),
+};
 
 #[test]
 fn each_request_is_done_once_over_many_crashes() {
     let counts = Shared::new((0, 0));
     seeds(8, |seed| {
-        let (excluded, again) = history(seed);
+        let (excluded, again) = history(SMALL, seed);
         let mut counts = counts.lock();
         *counts = (counts.0 + excluded, counts.1 + again);
     });
@@ -33,23 +53,39 @@ fn each_request_is_done_once_over_many_crashes() {
     assert!(again > 0, "no number was excluded by two crashes");
 }
 
+/// At the size at which it was found: `just exclusions`.
+#[test]
+#[ignore = "minutes"]
+fn a_million_requests_are_each_done_once() {
+    seeds(1, |seed| {
+        let (excluded, again) = history(LARGE, seed);
+        println!("{LARGE:?}: {excluded} numbers were excluded by crashes, {again} of them again");
+        assert!(excluded > 0, "no crash fell into a batch");
+    });
+}
+
 /// One history; how many numbers crashes excluded, and how many of them more than one did.
-fn history(seed: u64) -> (u64, u64) {
+fn history(course: Course, seed: u64) -> (u64, u64) {
+    let Course { requests, crashes, .. } = course;
     let mut random = Random::new(seed ^ 0x0e4c);
     let mut disk = SimDisk::new(seed, SimOptions::default());
     let (mut excluded, mut again) = (0, 0);
     let mut last = CommitPoint::default();
-    for life in 0..=CRASHES {
-        let chance = if life == CRASHES { 0.0 } else { 0.05 };
+    for life in 0..=crashes {
+        let chance = if life == crashes { 0.0 } else { course.chance };
         let camera = Camera::new(disk.clone(), Shared::new(()), chance, random.fork());
         let camera = Arc::new(camera);
         let simulation = Simulation::new(seed ^ u64::from(life) << 32);
         simulation.add_source(camera.clone());
         let site = Site { handle: simulation.handle(), disk: disk.clone(), seed };
         // Far enough for the next crash to come somewhere in the middle.
-        let until = REQUESTS * u64::from(life + 2) / u64::from(CRASHES + 2);
+        let until = requests * u64::from(life + 2) / u64::from(crashes + 2);
         let fork = random.fork();
-        let point = simulation.run(live(site, until, fork));
+        let point = simulation.run(live(course, site, until, fork));
+        println!(
+            "life {life}: {} done at its beginning, up to {until}",
+            point.until - point.excluded.len()
+        );
         excluded += point.excluded.len();
         again +=
             point.excluded.iter().filter(|serial| last.excluded.contains(*serial)).count() as u64;
@@ -65,8 +101,8 @@ fn history(seed: u64) -> (u64, u64) {
 
 /// One life: looks whether exactly the requests of the commit point were done, and goes on up to
 /// request `until`. Gives the commit point.
-async fn live(site: Site, until: u64, mut random: Random) -> CommitPoint {
-    let config = site.small_config().with_checkpoint_on_close(false);
+async fn live(course: Course, site: Site, until: u64, mut random: Random) -> CommitPoint {
+    let config = course.config(&site).with_checkpoint_on_close(false);
     let store: FasterKv<u64, u64> = site.open(config).await;
     let waiting = store.recovered_sessions();
     assert!(waiting.len() <= 1, "there was one session: {waiting:?}");
@@ -76,7 +112,7 @@ async fn live(site: Site, until: u64, mut random: Random) -> CommitPoint {
     };
     let _id = session.id();
     let point = session.commit_point();
-    check(&store, |serial| point.covers(serial)).await;
+    course.check(&store, |serial| point.covers(serial)).await;
     while session.next_serial() <= until {
         if random.chance(0.2) {
             store.flush_and_evict().await.expect("a sound disk");
@@ -86,35 +122,69 @@ async fn live(site: Site, until: u64, mut random: Random) -> CommitPoint {
             // It goes on beside the batch that follows.
             drop(store.checkpoint().kind(kind).without_index().start());
         }
-        some_requests(&mut session, until, &mut random).await;
+        course.some_requests(&mut session, until, &mut random).await;
     }
     assert_eq!(session.serial(), until);
-    check(&store, |serial| serial <= until).await;
+    course.check(&store, |serial| serial <= until).await;
     // As it would be when the power fails: nobody drops anything.
     std::mem::forget(session);
     point
 }
 
-/// As a user does it who knows what each number stands for.
-async fn some_requests(session: &mut Session<u64, u64>, until: u64, random: &mut Random) {
-    if random.chance(0.2) {
-        let serial = session.next_serial();
-        let add = |sum: Option<u64>| sum.unwrap_or(0) + 1;
-        session.rmw(&key_of(serial), add).await.expect("a sound disk");
-        assert_eq!(session.serial(), serial);
-        return;
+impl Course {
+    fn config(&self, site: &Site) -> Config {
+        let Some(memory) = self.memory else {
+            return site.small_config();
+        };
+        let (page, segment) = (ByteSize::kib(16), ByteSize::mib(1));
+        let config = Config::default().with_memory(memory).with_page_size(page);
+        config.with_segment_size(segment).with_index_buckets(1 << 14).with_huge_pages(false)
     }
-    let mut serials = session.next_serials(BATCH);
-    serials.retain(|serial| *serial <= until);
-    let keys: Vec<u64> = serials.into_iter().map(key_of).collect();
-    let polls = if random.chance(0.3) {
-        1 + u32::try_from(random.below(4)).expect("small")
-    } else {
-        u32::MAX
-    };
-    let batch = AtMost::new(polls, session.rmw_many(&keys, add_one));
-    if let Some(done) = batch.await {
-        done.expect("a sound disk");
+
+    /// As a user does it who knows what each number stands for.
+    async fn some_requests(
+        &self,
+        session: &mut Session<u64, u64>,
+        until: u64,
+        random: &mut Random,
+    ) {
+        if random.chance(0.2) {
+            let serial = session.next_serial();
+            let add = |sum: Option<u64>| sum.unwrap_or(0) + 1;
+            session.rmw(&self.key_of(serial), add).await.expect("a sound disk");
+            assert_eq!(session.serial(), serial);
+            return;
+        }
+        let mut serials = session.next_serials(self.batch);
+        serials.retain(|serial| *serial <= until);
+        let keys: Vec<u64> = serials.into_iter().map(|serial| self.key_of(serial)).collect();
+        let polls = if random.chance(0.3) {
+            1 + u32::try_from(random.below(4)).expect("small")
+        } else {
+            u32::MAX
+        };
+        let batch = AtMost::new(polls, session.rmw_many(&keys, add_one));
+        if let Some(done) = batch.await {
+            done.expect("a sound disk");
+        }
+    }
+
+    /// Request numbers are spread over the keys, so neighbours are hot and cold.
+    fn key_of(&self, serial: u64) -> u64 {
+        serial.wrapping_mul(0x9e37_79b9_7f4a_7c15) % self.keys
+    }
+
+    /// That exactly these requests were done, each once.
+    async fn check(&self, store: &FasterKv<u64, u64>, is_done: impl Fn(u64) -> bool) {
+        let mut expected: BTreeMap<u64, u64> = BTreeMap::new();
+        for serial in (1..=self.requests).filter(|serial| is_done(*serial)) {
+            *expected.entry(self.key_of(serial)).or_default() += 1;
+        }
+        let keys: Vec<u64> = (0..self.keys).collect();
+        let found = store.read_many(&keys).await.expect("a sound disk");
+        for (key, found) in keys.iter().zip(found) {
+            assert_eq!(found, expected.get(key).copied(), "key {key}");
+        }
     }
 }
 
@@ -184,21 +254,4 @@ fn the_numbers_of_a_batch_say_which_keys_are_done() {
 
 fn add_one(_place: usize, sum: Option<u64>) -> u64 {
     sum.unwrap_or(0) + 1
-}
-
-/// Request numbers are spread over the keys, so neighbours are hot and cold.
-fn key_of(serial: u64) -> u64 {
-    serial.wrapping_mul(0x9e37_79b9_7f4a_7c15) % KEYS
-}
-
-async fn check(store: &FasterKv<u64, u64>, is_done: impl Fn(u64) -> bool) {
-    let mut expected: BTreeMap<u64, u64> = BTreeMap::new();
-    for serial in (1..=REQUESTS).filter(|serial| is_done(*serial)) {
-        *expected.entry(key_of(serial)).or_default() += 1;
-    }
-    let keys: Vec<u64> = (0..KEYS).collect();
-    let found = store.read_many(&keys).await.expect("a sound disk");
-    for (key, found) in keys.iter().zip(found) {
-        assert_eq!(found, expected.get(key).copied(), "key {key}");
-    }
 }

@@ -22,7 +22,8 @@ pub struct CommitPoint {
     /// The highest number that an operation has had; 0 is none.
     pub until: u64,
     /// Numbers below that whose operations are not in it: keys of a batch of read-modify-writes
-    /// whose records were still on their way from the device.
+    /// whose records were still on their way from the device, or that were left undone when the
+    /// batch was dropped or failed. The next operations of the session take them.
     #[serde(default, skip_serializing_if = "Serials::is_empty")]
     pub excluded: Serials,
     /// The version of the store in which the session did something last; that is the token of the
