@@ -35,66 +35,34 @@
 
 #![doc(test(attr(deny(warnings))))]
 
-mod backend;
-mod blocking;
-mod buf;
-mod closing;
-mod completion;
-mod config;
-mod device;
-mod directory;
-#[cfg(target_os = "linux")]
-mod doorbell;
-mod durability;
-mod engine;
-mod error_class;
-mod event_source;
-mod file;
-#[cfg(all(feature = "glommio", target_os = "linux"))]
-mod glommio;
-mod limits;
-mod lock;
-mod medium;
+mod backends;
+mod contract;
+mod error;
+mod files;
 mod memory;
-mod names;
 mod null;
-mod operation;
-mod os_device;
-mod os_directory;
-mod os_segments;
-mod physical_block;
-mod pool;
-mod process;
-mod read_only;
-mod root;
-#[cfg(target_os = "linux")]
-mod scratch;
-mod segments;
-mod shared_io;
+mod os;
 pub mod sim;
-mod spawn;
 #[doc(hidden)]
 pub mod sync;
 mod threads;
-#[cfg(target_os = "linux")]
-mod uring;
-mod workers;
 
-pub use buf::AlignedBuf;
-pub use completion::{Completion, Transfer};
-pub use config::{BackendChoice, IoConfig};
-pub use device::{Device, Geometry};
-pub use directory::{BoxFuture, DeviceOptions, Directory, Lock};
-pub use error_class::ErrorClass;
-pub use event_source::EventSource;
+pub use backends::config::{BackendChoice, IoConfig};
 #[cfg(all(feature = "glommio", target_os = "linux"))]
-pub use glommio::{GlommioAttachment, attach_glommio};
+pub use backends::glommio::{GlommioAttachment, attach_glommio};
+pub use contract::boxed::BoxFuture;
+pub use contract::buf::AlignedBuf;
+pub use contract::completion::{Completion, Transfer};
+pub use contract::device::{Device, Geometry};
+pub use contract::directory::{DeviceOptions, Directory, Lock};
+pub use contract::event_source::EventSource;
+pub use contract::pool::BufPool;
+pub use error::ErrorClass;
 pub use memory::MemoryDirectory;
 pub use null::NullDirectory;
-pub use pool::BufPool;
+pub use os::read_only::ReadOnlyDirectory;
+pub use os::shared::{SharedIo, open_directory};
 #[doc(hidden)]
-pub use process::Birthplace;
-pub use read_only::ReadOnlyDirectory;
-pub use shared_io::{SharedIo, open_directory};
+pub use threads::process::Birthplace;
 #[doc(hidden)]
-pub use spawn::spawn;
+pub use threads::spawn::spawn;

@@ -8,12 +8,13 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use crate::buf::AlignedBuf;
-use crate::completion::{Completion, Transfer};
-use crate::device::{Device, Geometry};
-use crate::directory::{BoxFuture, DeviceOptions, Directory, Lock};
-use crate::names;
-use crate::segments::{Extents, Insertion, Lookup, Segments, Truncation, past_the_end};
+use crate::contract::boxed::BoxFuture;
+use crate::contract::buf::AlignedBuf;
+use crate::contract::completion::{Completion, Transfer};
+use crate::contract::device::{Device, Geometry};
+use crate::contract::directory::{DeviceOptions, Directory, Lock};
+use crate::contract::names;
+use crate::files::segments::{Extents, Insertion, Lookup, Segments, Truncation, past_the_end};
 
 /// A [`Directory`] whose files live in memory. Clones share the files.
 ///
@@ -249,7 +250,7 @@ impl MemoryDevice {
     }
 }
 
-fn in_order<F>(extents: Extents<F>) -> impl Iterator<Item = crate::segments::Extent<F>> {
+fn in_order<F>(extents: Extents<F>) -> impl Iterator<Item = crate::files::segments::Extent<F>> {
     std::iter::once(extents.first).chain(extents.rest)
 }
 

@@ -3,12 +3,13 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::buf::AlignedBuf;
-use crate::completion::{Completion, Transfer};
-use crate::device::{Device, Geometry};
-use crate::directory::{BoxFuture, DeviceOptions, Directory, Lock};
+use crate::contract::boxed::BoxFuture;
+use crate::contract::buf::AlignedBuf;
+use crate::contract::completion::{Completion, Transfer};
+use crate::contract::device::{Device, Geometry};
+use crate::contract::directory::{DeviceOptions, Directory, Lock};
+use crate::contract::names;
 use crate::memory::MemoryDirectory;
-use crate::names;
 
 /// A [`Directory`] whose devices accept every write and forget it. Clones share the files.
 ///

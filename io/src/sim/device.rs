@@ -4,11 +4,11 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use crate::buf::AlignedBuf;
-use crate::completion::{Completion, Transfer};
-use crate::device::{Device, Geometry};
-use crate::directory::BoxFuture;
-use crate::segments::{Extent, Extents, Insertion, Lookup, Segments, Truncation};
+use crate::contract::boxed::BoxFuture;
+use crate::contract::buf::AlignedBuf;
+use crate::contract::completion::{Completion, Transfer};
+use crate::contract::device::{Device, Geometry};
+use crate::files::segments::{Extent, Extents, Insertion, Lookup, Segments, Truncation};
 use crate::sim::blocks;
 use crate::sim::failures::Failures;
 use crate::sim::file::SimFile;

@@ -5,11 +5,12 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::buf::AlignedBuf;
-use crate::device::Device;
-use crate::directory::{BoxFuture, DeviceOptions, Directory, Lock};
-use crate::names;
-use crate::segments::{Extent, Segments};
+use crate::contract::boxed::BoxFuture;
+use crate::contract::buf::AlignedBuf;
+use crate::contract::device::Device;
+use crate::contract::directory::{DeviceOptions, Directory, Lock};
+use crate::contract::names;
+use crate::files::segments::{Extent, Segments};
 use crate::sim::device::SimDevice;
 use crate::sim::failures::{Failures, NAMES};
 use crate::sim::file::SimFile;

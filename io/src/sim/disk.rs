@@ -5,8 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::directory::Directory;
-use crate::event_source::EventSource;
+use crate::contract::directory::Directory;
+use crate::contract::event_source::EventSource;
 use crate::sim::directory::SimDirectory;
 use crate::sim::faults::{Fault, Faults};
 use crate::sim::file::SimFile;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::durability::lost_writes;
+use crate::files::durability::lost_writes;
 
 /// The first failure of each file, by its number, and of the names of the directory.
 #[derive(Debug, Default)]

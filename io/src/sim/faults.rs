@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use crate::operation::with_context;
+use crate::error::with_context;
 use crate::sim::Random;
 use crate::sim::history::OperationKind;
 use crate::sim::options::FaultRates;

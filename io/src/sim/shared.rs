@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::completion::{Completion, OpTable, SharedTable};
+use crate::contract::completion::{Completion, OpTable, SharedTable};
 use crate::sim::SimOptions;
 use crate::sim::history::OperationKind;
 use crate::sim::work::Work;
@@ -36,7 +36,7 @@ impl Shared {
         world: &mut World,
         kind: OperationKind,
         subject: String,
-        work: Work,
+        work: Work<World>,
     ) -> Completion {
         let (completion, sink) = OpTable::begin(&self.table);
         world.begin(kind, subject, work, sink);
@@ -48,7 +48,7 @@ impl Shared {
         &self,
         kind: OperationKind,
         subject: String,
-        prepare: impl FnOnce(&mut World) -> Work,
+        prepare: impl FnOnce(&mut World) -> Work<World>,
     ) -> Completion {
         let mut world = self.world();
         let work = prepare(&mut world);

@@ -4,29 +4,28 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use crate::buf::AlignedBuf;
-use crate::completion::{CompletionSink, Transfer};
-use crate::segments::{Extent, past_the_end};
+use crate::contract::buf::AlignedBuf;
+use crate::contract::completion::{CompletionSink, Transfer};
+use crate::files::segments::{Extent, past_the_end};
 use crate::sim::failures::{Failures, NAMES};
 use crate::sim::file::SimFile;
 use crate::sim::history::OperationKind;
-use crate::sim::world::World;
 
 #[derive(Debug)]
-pub(super) struct InFlight {
+pub(super) struct InFlight<W> {
     pub(super) number: u64,
     pub(super) kind: OperationKind,
     pub(super) subject: String,
     pub(super) sink: CompletionSink,
-    pub(super) work: Work,
+    pub(super) work: Work<W>,
 }
 
-/// What an operation does when it ends.
-pub(super) enum Work {
+/// What an operation does to the world `W` of its disk when it ends.
+pub(super) enum Work<W> {
     Read(Vec<Extent<SimFile>>, AlignedBuf),
     Write(Vec<Extent<SimFile>>, AlignedBuf),
     Sync(Coverage),
-    Other(Effect),
+    Other(Effect<W>),
 }
 
 /// What a sync makes durable.
@@ -60,13 +59,13 @@ impl Coverage {
 }
 
 /// Told whether the operation shall fail; gives how it ended, for the history.
-pub(super) type Effect =
-    Box<dyn FnOnce(&mut World, io::Result<()>) -> Result<(), io::ErrorKind> + Send>;
+pub(super) type Effect<W> =
+    Box<dyn FnOnce(&mut W, io::Result<()>) -> Result<(), io::ErrorKind> + Send>;
 
 /// An operation that ended, to be delivered without the lock.
 pub(super) type Ended = (CompletionSink, Transfer);
 
-impl Work {
+impl<W> Work<W> {
     pub(super) fn into_buf(self) -> Option<AlignedBuf> {
         match self {
             Self::Read(_, buf) | Self::Write(_, buf) => Some(buf),
@@ -75,7 +74,7 @@ impl Work {
     }
 }
 
-impl fmt::Debug for Work {
+impl<W> fmt::Debug for Work<W> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Read(..) => "Read",

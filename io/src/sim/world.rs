@@ -8,10 +8,10 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::completion::{CompletionSink, Transfer};
-use crate::error_class::ErrorClass;
-use crate::operation::with_context;
-use crate::segments::Extent;
+use crate::contract::completion::{CompletionSink, Transfer};
+use crate::error::ErrorClass;
+use crate::error::with_context;
+use crate::files::segments::Extent;
 use crate::sim::faults::Faults;
 use crate::sim::file::{Contents, SimFile};
 use crate::sim::history::{History, OperationKind};
@@ -32,7 +32,7 @@ pub(super) struct World {
     pub(super) read_only: bool,
     pub(super) now: Duration,
     /// By the time they end, then by number.
-    pub(super) in_flight: BTreeMap<(Duration, u64), InFlight>,
+    pub(super) in_flight: BTreeMap<(Duration, u64), InFlight<Self>>,
     pub(super) bytes_used: u64,
     pub(super) files_made: u64,
 }
@@ -66,7 +66,7 @@ impl World {
         &mut self,
         kind: OperationKind,
         subject: String,
-        work: Work,
+        work: Work<Self>,
         sink: CompletionSink,
     ) {
         self.audit_overlap(&work, &subject);
@@ -95,7 +95,7 @@ impl World {
         ended
     }
 
-    fn end(&mut self, operation: InFlight) -> Ended {
+    fn end(&mut self, operation: InFlight<Self>) -> Ended {
         let InFlight { number, kind, subject, sink, work } = operation;
         let verdict = self
             .faults
@@ -244,7 +244,7 @@ impl World {
         Ok(())
     }
 
-    fn audit_overlap(&self, work: &Work, subject: &str) {
+    fn audit_overlap(&self, work: &Work<Self>, subject: &str) {
         let (true, Work::Write(extents, _)) = (self.options.audit, work) else {
             return;
         };

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use super::*;
-use crate::error_class::ErrorClass;
+use crate::error::ErrorClass;
 use crate::sim::{Fault, FaultRates, OperationKind, Survival};
 
 #[test]

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use crate::EventSource;
-use crate::buf::AlignedBuf;
-use crate::device::Device;
-use crate::directory::{DeviceOptions, Directory};
+use crate::contract::buf::AlignedBuf;
+use crate::contract::device::Device;
+use crate::contract::directory::{DeviceOptions, Directory};
 use crate::sim::{SimDisk, SimOptions};
 
 /// Polls a future to its end, and lets the disk run whenever it waits.

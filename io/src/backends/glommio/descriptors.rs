@@ -1,0 +1,74 @@
+//! Descriptors of segments that an executor opened for itself, and when they are closed.
+//!
+//! glommio closes a file through the ring of its executor, some time later, and not at all if the
+//! executor has ended. So they are taken from glommio when they are dropped, and closed on the file
+//! threads, as deleted segments are.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::{Arc, Weak};
+
+use glommio::io::{DmaFile, OwnedDmaFile};
+
+use crate::files::file::StorageFile;
+use crate::threads::blocking::Blocking;
+
+/// The descriptors of one executor, by the address of the segment.
+#[derive(Debug, Default)]
+pub(super) struct Descriptors {
+    files: HashMap<*const StorageFile, Entry>,
+}
+
+/// A descriptor, and the segment that it is of.
+type Entry = (Weak<StorageFile>, Rc<OwnFile>);
+
+/// A descriptor of ours that glommio reads through.
+#[derive(Debug)]
+pub(super) struct OwnFile {
+    /// There until this is dropped.
+    file: Option<DmaFile>,
+    closer: Arc<Blocking>,
+}
+
+impl OwnFile {
+    pub(super) fn new(file: DmaFile, closer: Arc<Blocking>) -> Self {
+        Self { file: Some(file), closer }
+    }
+
+    pub(super) fn dma(&self) -> &DmaFile {
+        self.file.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl Drop for OwnFile {
+    fn drop(&mut self) {
+        // In this form it is closed at once, by whichever thread drops it.
+        let file = self.file.take().map(OwnedDmaFile::from);
+        self.closer.run_late(move || drop(file));
+    }
+}
+
+impl Descriptors {
+    pub(super) fn of(&self, segment: &Arc<StorageFile>) -> Option<Rc<OwnFile>> {
+        let (owner, file) = self.files.get(&Arc::as_ptr(segment))?;
+        // An address may be used again by another segment after the first is gone.
+        (owner.strong_count() > 0).then(|| Rc::clone(file))
+    }
+
+    /// Keeps one for a segment; gives that which it replaces, to be dropped outside of any borrow.
+    pub(super) fn insert(
+        &mut self,
+        segment: &Arc<StorageFile>,
+        file: &Rc<OwnFile>,
+    ) -> Option<Entry> {
+        self.files.insert(Arc::as_ptr(segment), (Arc::downgrade(segment), Rc::clone(file)))
+    }
+
+    /// Gives out the descriptors of segments that are deleted or closed.
+    pub(super) fn take_stale(&mut self) -> Vec<Entry> {
+        let is_stale = |owner: &Weak<StorageFile>| {
+            owner.upgrade().is_none_or(|segment| segment.is_marked_deleted())
+        };
+        self.files.extract_if(|_, (owner, _)| is_stale(owner)).map(|(_, entry)| entry).collect()
+    }
+}

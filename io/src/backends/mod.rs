@@ -1,0 +1,135 @@
+//! What carries out the operations of all directories of one [`SharedIo`](crate::SharedIo), and
+//! how it is picked.
+
+pub(crate) mod config;
+#[cfg(target_os = "linux")]
+mod doorbell;
+pub(crate) mod engine;
+#[cfg(all(feature = "glommio", target_os = "linux"))]
+pub(crate) mod glommio;
+pub(crate) mod threads;
+#[cfg(target_os = "linux")]
+mod uring;
+
+use std::io;
+use std::sync::Arc;
+
+use crate::backends::config::{BackendChoice, IoConfig};
+use crate::backends::threads::Threads;
+use crate::contract::completion::{OpTable, SharedTable};
+use crate::error::with_context;
+use crate::files::medium::{Detected, Medium};
+use crate::files::operation::Engine;
+use crate::threads::blocking::Blocking;
+
+/// A handle of the threads that do the work, and of the table of operations in flight. The threads
+/// end when the last handle is dropped and their work is done.
+#[derive(Clone, Debug)]
+pub(crate) struct Backend {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) table: SharedTable,
+    pub(crate) blocking: Arc<Blocking>,
+    /// Whether reads may go through the executor that issues them.
+    on_executors: bool,
+}
+
+impl Backend {
+    /// Starts what `choice` asks for. `Auto` and `Glommio` try io_uring with a real read of
+    /// a scratch file, and make do with threads where it is denied.
+    pub(crate) fn start(
+        choice: BackendChoice,
+        config: &IoConfig,
+        detected: &Detected,
+    ) -> io::Result<Self> {
+        let blocking = Arc::new(Blocking::start()?);
+        if choice == BackendChoice::Threads {
+            return Ok(Self::new(threads(config)?, blocking));
+        }
+        match uring(config, detected, &blocking) {
+            Ok(engine) => {
+                let on_executors = choice == BackendChoice::Glommio;
+                Ok(Self { on_executors, ..Self::new(engine, blocking) })
+            }
+            Err(error) if choice != BackendChoice::Uring && is_denial(&error) => {
+                tracing::info!(%error, "io_uring is not available: using threads");
+                Ok(Self::new(threads(config)?, blocking))
+            }
+            Err(error) if is_denial(&error) => {
+                let message = format!("io_uring is not available: {error}");
+                Err(io::Error::new(io::ErrorKind::Unsupported, message))
+            }
+            Err(error) => Err(with_context(error, "starting io_uring".to_owned())),
+        }
+    }
+
+    pub(crate) fn new(engine: Arc<dyn Engine>, blocking: Arc<Blocking>) -> Self {
+        Self { engine, table: OpTable::new(), blocking, on_executors: false }
+    }
+
+    /// The handle for a directory on `medium`: glommio reads directly or not at all.
+    pub(crate) fn on(&self, medium: Medium) -> Self {
+        let mut backend = self.clone();
+        if self.on_executors && medium.direct {
+            backend.engine = glommio(backend.engine, &backend.blocking);
+        }
+        backend
+    }
+}
+
+/// Fails if this build is without what `choice` needs.
+pub(crate) fn check_built(choice: BackendChoice) -> io::Result<()> {
+    if choice != BackendChoice::Glommio || cfg!(all(feature = "glommio", target_os = "linux")) {
+        return Ok(());
+    }
+    let message = "this build of kvick-io is without the feature glommio";
+    Err(io::Error::new(io::ErrorKind::Unsupported, message))
+}
+
+fn threads(config: &IoConfig) -> io::Result<Arc<dyn Engine>> {
+    let limit = config.class_limit(config.threads);
+    Ok(Arc::new(Threads::start(config.threads as usize, limit)?))
+}
+
+#[cfg(target_os = "linux")]
+fn uring(
+    config: &IoConfig,
+    detected: &Detected,
+    files: &Arc<Blocking>,
+) -> io::Result<Arc<dyn Engine>> {
+    let limits =
+        uring::Limits { depth: config.depth as usize, class: config.class_limit(config.depth) };
+    let probe = detected.scratch.file.try_clone()?;
+    let (block, files) = (detected.medium.block as usize, Arc::clone(files));
+    Ok(Arc::new(uring::Uring::start(limits, probe, block, files)?))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn uring(
+    _config: &IoConfig,
+    _detected: &Detected,
+    _files: &Arc<Blocking>,
+) -> io::Result<Arc<dyn Engine>> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(all(feature = "glommio", target_os = "linux"))]
+fn glommio(driver: Arc<dyn Engine>, closer: &Arc<Blocking>) -> Arc<dyn Engine> {
+    Arc::new(glommio::Glommio::new(driver, Arc::clone(closer)))
+}
+
+#[cfg(not(all(feature = "glommio", target_os = "linux")))]
+fn glommio(_driver: Arc<dyn Engine>, _closer: &Arc<Blocking>) -> Arc<dyn Engine> {
+    unreachable!("the choice was checked against what is built")
+}
+
+/// ENOSYS, EPERM, EACCES, EINVAL, ENOMEM: an old kernel, a sandbox, a limit. Anything else is a
+/// fault of the disk or of this program, and falling back would hide it.
+fn is_denial(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::Unsupported
+            | io::ErrorKind::PermissionDenied
+            | io::ErrorKind::InvalidInput
+            | io::ErrorKind::OutOfMemory
+    )
+}

@@ -1,0 +1,7 @@
+//! The future that rare operations return.
+
+use std::future::Future;
+use std::pin::Pin;
+
+/// A boxed future that may move between threads: what rare operations return.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,0 +1,217 @@
+//! The state word of one operation, and the one cell it protects.
+//!
+//! Two parties share a slot: the *future* (polls, or is dropped) and the *sink* (completes, once,
+//! from any thread). The word holds a generation and a state; every change is one of the named
+//! methods below, all of them read-modify-write or made by the only party that may move on.
+//!
+//! ```text
+//!                 claim              begin_fill             finish_fill          take
+//!   FREE(g) ------------> PENDING(g) ----------> FILLING(g) -----------> READY(g) ----> FREE(g+1)
+//!                            | detach               | detach                | detach
+//!                            v                      v                       v
+//!                        FREE(g+1)             ABANDONED(g)              FREE(g+1)
+//!                                                   | finish_fill (the sink takes it back)
+//!                                                   v
+//!                                               FREE(g+1)
+//! ```
+//!
+//! Who may touch the cell: the sink in FILLING and ABANDONED, the future in READY, nobody else.
+//! Whoever brings the word to FREE returns the slot to the free list, exactly once. A sink that
+//! comes late finds another generation and keeps what it wanted to deliver.
+
+use std::task::Waker;
+
+use crate::contract::completion::transfer::Transfer;
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicWaker, UnsafeCell};
+
+/// One operation's place: recycled, never freed while its table lives.
+#[derive(Debug)]
+pub(super) struct Slot {
+    // Any thread, atomic.
+    word: AtomicU64,
+    waker: AtomicWaker,
+    /// Next slot of the free list; meaningful while the slot is in it.
+    pub(super) next_free: AtomicU32,
+    // The party that the state names.
+    transfer: UnsafeCell<Option<Transfer>>,
+}
+
+#[expect(unsafe_code, reason = "the state word gives one party at a time access to the cell")]
+// SAFETY: the cell is reached only by the party that the state word names (module essay), one at a
+// time, ordered by the word; `Transfer` is Send.
+unsafe impl Sync for Slot {}
+
+/// What became of a delivered transfer.
+#[must_use]
+#[derive(Debug)]
+pub(super) enum Delivery {
+    /// The future will find it; wake it.
+    Delivered,
+    /// The future went away while the cell was being filled: the slot is free, recycle it.
+    Released(Transfer),
+    /// The future went away earlier; the slot belongs to somebody else now.
+    Stale(Transfer),
+}
+
+/// What a poll found.
+#[must_use]
+#[derive(Debug)]
+pub(super) enum Take {
+    /// Not finished.
+    Pending,
+    /// Finished: the slot is free, recycle it.
+    Released(Transfer),
+}
+
+/// What detaching found.
+#[must_use]
+#[derive(Debug)]
+pub(super) enum Detach {
+    /// The slot is free, recycle it, and drop the transfer if there was one.
+    Released(Option<Transfer>),
+    /// The sink is at work in the slot and will release it.
+    LeftToSink,
+}
+
+const STATE_BITS: u32 = 3;
+const STATE_MASK: u64 = (1 << STATE_BITS) - 1;
+const FREE: u64 = 0;
+const PENDING: u64 = 1;
+const FILLING: u64 = 2;
+const READY: u64 = 3;
+const ABANDONED: u64 = 4;
+
+fn word(generation: u64, state: u64) -> u64 {
+    generation << STATE_BITS | state
+}
+
+impl Slot {
+    pub(super) fn new() -> Self {
+        Self {
+            word: AtomicU64::new(word(0, FREE)),
+            waker: AtomicWaker::new(),
+            next_free: AtomicU32::new(0),
+            transfer: UnsafeCell::new(None),
+        }
+    }
+
+    /// FREE -> PENDING, by the caller that took the slot off the free list. Gives the generation.
+    pub(super) fn claim(&self) -> u64 {
+        // Relaxed, twice: the caller owns the slot through the free list, whose Acquire pop pairs
+        // with the Release push made after the word became FREE; no other party exists yet.
+        let free = self.word.load(Ordering::Relaxed);
+        assert_eq!(free & STATE_MASK, FREE, "a slot of the free list is free");
+        let generation = free >> STATE_BITS;
+        self.word.store(word(generation, PENDING), Ordering::Relaxed);
+        generation
+    }
+
+    /// Whether the future still waits. A later detach is noticed by [`deliver`](Self::deliver).
+    pub(super) fn is_awaited(&self, generation: u64) -> bool {
+        // Relaxed: a hint that saves work; nothing is read on the strength of it.
+        self.word.load(Ordering::Relaxed) == word(generation, PENDING)
+    }
+
+    /// PENDING -> FILLING -> READY, by the sink.
+    pub(super) fn deliver(&self, generation: u64, transfer: Transfer) -> Delivery {
+        if !self.begin_fill(generation) {
+            return Delivery::Stale(transfer);
+        }
+        self.put(transfer);
+        // AcqRel: Release pairs with the Acquire in `take` and `detach`, which read the cell;
+        // Acquire pairs with the Release of `detach` to ABANDONED before the cell is reused.
+        let (filling, ready) = (word(generation, FILLING), word(generation, READY));
+        let order = (Ordering::AcqRel, Ordering::Acquire);
+        match self.word.compare_exchange(filling, ready, order.0, order.1) {
+            Ok(_) => Delivery::Delivered,
+            Err(found) => {
+                assert_eq!(found, word(generation, ABANDONED), "only a detach can interfere");
+                let transfer = self.remove();
+                self.set_free(generation);
+                Delivery::Released(transfer)
+            }
+        }
+    }
+
+    /// Wakes whoever waits. After a delivery the slot may already serve another operation, whose
+    /// task is then woken for nothing; its poll registers again.
+    pub(super) fn wake(&self) {
+        self.waker.wake();
+    }
+
+    /// READY -> FREE, by the future. Registers `waker` if there is nothing yet.
+    pub(super) fn poll(&self, generation: u64, waker: &Waker) -> Take {
+        if let Some(transfer) = self.take(generation) {
+            return Take::Released(transfer);
+        }
+        self.waker.register(waker);
+        // A delivery between the first look and the registration woke nobody: look again.
+        self.take(generation).map_or(Take::Pending, Take::Released)
+    }
+
+    /// Any state -> FREE or ABANDONED, by the future when it is dropped.
+    pub(super) fn detach(&self, generation: u64) -> Detach {
+        // The task may be gone for long before this slot serves another one.
+        drop(self.waker.take());
+        let (pending, abandoned) = (word(generation, PENDING), word(generation, ABANDONED));
+        // Relaxed on success: nothing was written that anybody reads through the word; the free
+        // list publishes the slot. Acquire on failure as in `take`.
+        let free = word(generation + 1, FREE);
+        let order = (Ordering::Relaxed, Ordering::Acquire);
+        let Err(found) = self.word.compare_exchange(pending, free, order.0, order.1) else {
+            return Detach::Released(None);
+        };
+        if found == word(generation, FILLING) {
+            // Release pairs with the Acquire of the failing exchange in `deliver`.
+            let order = (Ordering::Release, Ordering::Acquire);
+            if self.word.compare_exchange(found, abandoned, order.0, order.1).is_ok() {
+                return Detach::LeftToSink;
+            }
+        }
+        Detach::Released(Some(self.take(generation).expect("the sink has finished")))
+    }
+
+    fn begin_fill(&self, generation: u64) -> bool {
+        let (pending, filling) = (word(generation, PENDING), word(generation, FILLING));
+        // Relaxed: the free list ordered the claim before the sink existed; the cell is empty.
+        self.word.compare_exchange(pending, filling, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    fn take(&self, generation: u64) -> Option<Transfer> {
+        // Acquire pairs with the Release of READY in `deliver`: the cell is filled.
+        let found = self.word.load(Ordering::Acquire);
+        debug_assert_eq!(found >> STATE_BITS, generation, "the future holds its generation");
+        (found == word(generation, READY)).then(|| {
+            let transfer = self.remove();
+            self.set_free(generation);
+            transfer
+        })
+    }
+
+    fn set_free(&self, generation: u64) {
+        // Release orders the emptied cell before the next generation, for a stale sink's view of
+        // the word; the free list's Release push does so for the next owner.
+        self.word.store(word(generation + 1, FREE), Ordering::Release);
+    }
+
+    fn put(&self, transfer: Transfer) {
+        self.transfer.with_mut(|cell| {
+            // SAFETY: called by the sink in FILLING, which excludes the future (module essay).
+            #[expect(unsafe_code, reason = "access granted by the state word")]
+            let cell = unsafe { &mut *cell };
+            debug_assert!(cell.is_none(), "the cell of a free slot is empty");
+            *cell = Some(transfer);
+        });
+    }
+
+    fn remove(&self) -> Transfer {
+        self.transfer.with_mut(|cell| {
+            // SAFETY: called by the future in READY or by the sink in ABANDONED; the other party
+            // has left the slot for good (module essay).
+            #[expect(unsafe_code, reason = "access granted by the state word")]
+            let cell = unsafe { &mut *cell };
+            cell.take().expect("a finished operation left its transfer")
+        })
+    }
+}

@@ -1,0 +1,227 @@
+//! An open directory, in which names are looked up from its descriptor.
+//!
+//! A path says where a directory was. Once it is open, another may have taken its place, and files
+//! that are found by path would go there. So a path is looked up once, and everything after that
+//! goes by descriptor, where the operating system can.
+//!
+//! Links are not followed, and nothing but regular files is opened: a named pipe under the name of
+//! a file would block whoever opens it.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::contract::names;
+use crate::error::naming;
+use crate::files::file::StorageFile;
+
+/// A directory that is open.
+#[derive(Debug)]
+pub(crate) struct Root {
+    path: PathBuf,
+    #[cfg(unix)]
+    entries: Arc<StorageFile>,
+}
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Access {
+    /// Else it is only read.
+    pub(crate) write: bool,
+    pub(crate) create: Creation,
+    /// Past the page cache; offered on Linux only.
+    pub(crate) direct: bool,
+}
+
+/// What becomes of a file that is absent, or that is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Creation {
+    Never,
+    IfAbsent,
+    /// Fails if there is one.
+    New,
+    /// What is there is cut to nothing.
+    Empty,
+}
+
+impl Access {
+    pub(crate) const READ: Self = Self { write: false, create: Creation::Never, direct: false };
+
+    pub(crate) fn write(create: Creation) -> Self {
+        Self { write: true, create, direct: false }
+    }
+}
+
+impl Root {
+    /// The path that was opened, for messages.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The names that follow the grammar, sorted; none of directories.
+    pub(crate) fn list(&self) -> io::Result<Vec<String>> {
+        // What has no valid name was not made here, and cannot be asked for.
+        let mut names = self.names()?;
+        names.retain(|name| names::check(name).is_ok());
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Index and file name of every segment of `device`.
+    pub(crate) fn list_segments(&self, device: &str) -> io::Result<Vec<(u64, String)>> {
+        let files = self.list()?.into_iter();
+        Ok(files.filter_map(|file| Some((names::segment_index(device, &file)?, file))).collect())
+    }
+
+    /// Opens a file for transfers.
+    pub(crate) fn open_storage(&self, name: &str, access: Access) -> io::Result<StorageFile> {
+        StorageFile::opened(self.open_file(name, access)?, name)
+    }
+
+    /// The whole contents of a file.
+    pub(crate) fn read_file(&self, name: &str) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let opened = self.open_file(name, Access::READ);
+        let read = opened.and_then(|mut file| io::Read::read_to_end(&mut file, &mut bytes));
+        read.map_err(naming(name))?;
+        Ok(bytes)
+    }
+}
+
+fn expect_regular(found: &Metadata) -> io::Result<()> {
+    if found.is_file() {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file: move it away"))
+}
+
+#[cfg(unix)]
+impl Root {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::OpenOptionsExt;
+
+        let flags = rustix::fs::OFlags::DIRECTORY.bits().cast_signed();
+        let directory = File::options().read(true).custom_flags(flags).open(path)?;
+        let entries = Arc::new(StorageFile::directory(directory, path));
+        Ok(Self { path: path.to_owned(), entries })
+    }
+
+    /// The directory itself.
+    pub(crate) fn directory(&self) -> &File {
+        self.entries.file()
+    }
+
+    /// The directory as a file to sync, where that can be done.
+    pub(crate) fn entries(&self) -> Option<&Arc<StorageFile>> {
+        Some(&self.entries)
+    }
+
+    pub(crate) fn open_file(&self, name: &str, access: Access) -> io::Result<File> {
+        use rustix::fs::{Mode, OFlags, fcntl_setfl, openat};
+
+        let kept = direct_flag(access.direct);
+        // Not blocking until it is known what was opened.
+        let mut flags = kept | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        flags |= if access.write { OFlags::RDWR } else { OFlags::RDONLY };
+        flags |= match access.create {
+            Creation::Never => OFlags::empty(),
+            Creation::IfAbsent => OFlags::CREATE,
+            Creation::New => OFlags::CREATE | OFlags::EXCL,
+            Creation::Empty => OFlags::CREATE | OFlags::TRUNC,
+        };
+        let mode = Mode::RUSR | Mode::WUSR;
+        let open = || openat(self.directory(), name, flags, mode);
+        let file = File::from(rustix::io::retry_on_intr(open)?);
+        expect_regular(&file.metadata()?)?;
+        fcntl_setfl(&file, kept)?;
+        Ok(file)
+    }
+
+    pub(crate) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        Ok(rustix::fs::renameat(self.directory(), from, self.directory(), to)?)
+    }
+
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(self.directory(), name, rustix::fs::AtFlags::empty())?)
+    }
+
+    /// Bytes of a file, or of the link if it is one.
+    pub(crate) fn file_bytes(&self, name: &str) -> io::Result<u64> {
+        let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+        let found = rustix::fs::statat(self.directory(), name, flags)?;
+        Ok(u64::try_from(found.st_size).unwrap_or(0))
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(self.directory())? {
+            let entry = entry?;
+            if let (Ok(name), false) = (entry.file_name().to_str(), entry.file_type().is_dir()) {
+                names.push(name.to_owned());
+            }
+        }
+        Ok(names)
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn direct_flag(direct: bool) -> rustix::fs::OFlags {
+    if direct { rustix::fs::OFlags::DIRECT } else { rustix::fs::OFlags::empty() }
+}
+
+#[cfg(all(unix, not(target_os = "linux")))]
+fn direct_flag(direct: bool) -> rustix::fs::OFlags {
+    assert!(!direct, "direct I/O is offered on Linux only");
+    rustix::fs::OFlags::empty()
+}
+
+#[cfg(not(unix))]
+impl Root {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        std::fs::read_dir(path)?;
+        Ok(Self { path: path.to_owned() })
+    }
+
+    /// Nothing: entries cannot be synced there.
+    pub(crate) fn entries(&self) -> Option<&Arc<StorageFile>> {
+        None
+    }
+
+    pub(crate) fn open_file(&self, name: &str, access: Access) -> io::Result<File> {
+        assert!(!access.direct, "direct I/O is offered on Linux only");
+        let Access { write, create, .. } = access;
+        let mut options = File::options();
+        options.read(true).write(write).create(create == Creation::IfAbsent);
+        options.create_new(create == Creation::New);
+        if create == Creation::Empty {
+            options.create(true).truncate(true);
+        }
+        let file = options.open(self.path.join(name))?;
+        expect_regular(&file.metadata()?)?;
+        Ok(file)
+    }
+
+    pub(crate) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        std::fs::rename(self.path.join(from), self.path.join(to))
+    }
+
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        std::fs::remove_file(self.path.join(name))
+    }
+
+    pub(crate) fn file_bytes(&self, name: &str) -> io::Result<u64> {
+        Ok(std::fs::symlink_metadata(self.path.join(name))?.len())
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.path)? {
+            let entry = entry?;
+            if !entry.file_type()?.is_dir() {
+                names.extend(entry.file_name().into_string());
+            }
+        }
+        Ok(names)
+    }
+}

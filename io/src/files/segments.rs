@@ -1,0 +1,484 @@
+//! One address space over many files: which file holds which byte.
+//!
+//! Segment `i` holds the bytes `[i * bytes, (i + 1) * bytes)` and is the file `name.i`. Segments
+//! appear when first written, in any order, and are deleted from the low end, or from the high end
+//! by a truncation. A range that crosses a boundary becomes several extents. The table is generic
+//! over what a file is, so that every backend shares this arithmetic.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::contract::names;
+
+/// The segments of one device.
+#[derive(Debug)]
+pub(crate) struct Segments<F> {
+    // Fixed after open.
+    device: String,
+    bytes: u64,
+    // Under the lock, which is held for a look-up only.
+    state: RwLock<State<F>>,
+}
+
+#[derive(Debug)]
+struct State<F> {
+    /// Segments below this index are gone for good.
+    first: u64,
+    files: BTreeMap<u64, Arc<F>>,
+    /// Segments that are there and not open; none where files need no descriptors.
+    closed: BTreeMap<u64, Closed>,
+    /// Segments below `first` whose files are not deleted yet.
+    doomed: BTreeMap<u64, Option<Arc<F>>>,
+}
+
+/// What is kept of a segment that is not open.
+#[derive(Clone, Copy, Debug)]
+struct Closed {
+    length: u64,
+    is_synced: bool,
+}
+
+/// A range of bytes within one file.
+#[derive(Debug)]
+pub(crate) struct Extent<F> {
+    pub(crate) file: Arc<F>,
+    pub(crate) offset: u64,
+    pub(crate) len: usize,
+}
+
+/// A range of bytes in order: nearly always one extent, so that one needs no allocation.
+#[derive(Debug)]
+pub(crate) struct Extents<F> {
+    pub(crate) first: Extent<F>,
+    pub(crate) rest: Vec<Extent<F>>,
+}
+
+/// What a look-up found.
+#[must_use]
+#[derive(Debug)]
+pub(crate) enum Lookup<F> {
+    /// All segments of the range are there.
+    Present(Extents<F>),
+    /// This segment was never written.
+    Missing(u64),
+    /// A part of the range was discarded.
+    Discarded(io::Error),
+}
+
+/// What became of a new segment.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Insertion {
+    /// The segment is in the table.
+    Present,
+    /// Its range was discarded meanwhile: its file must go.
+    Discarded,
+}
+
+/// What deletes every byte from some offset on.
+#[derive(Debug)]
+pub(crate) struct Truncation<F> {
+    /// Segments that go as a whole, the highest first: whatever fails leaves no gap.
+    pub(crate) removed: Vec<(u64, Arc<F>)>,
+    /// The highest segment that stays, and the length that it may have at most.
+    pub(crate) cut: Option<(Arc<F>, u64)>,
+    /// As `removed`, of those that are not open.
+    pub(crate) removed_closed: Vec<u64>,
+    /// The segment to cut, if it is to be opened first: ask again then.
+    pub(crate) closed_cut: Option<u64>,
+}
+
+impl<F> Segments<F> {
+    /// The table of a device with these files; segments below the lowest count as discarded.
+    pub(crate) fn new(device: &str, bytes: u64, files: BTreeMap<u64, Arc<F>>) -> Self {
+        assert!(bytes > 0, "segments hold something");
+        let first = files.keys().next().copied().unwrap_or(0);
+        let (closed, doomed) = (BTreeMap::new(), BTreeMap::new());
+        let state = RwLock::new(State { first, files, closed, doomed });
+        Self { device: device.to_owned(), bytes, state }
+    }
+
+    /// The extents of `[offset, end)`, which is not empty.
+    pub(crate) fn look_up(&self, offset: u64, end: u64) -> Lookup<F> {
+        assert!(offset < end, "the range is not empty");
+        let state = self.read();
+        let index = offset / self.bytes;
+        if index < state.first {
+            return Lookup::Discarded(self.discarded(io::ErrorKind::NotFound, offset));
+        }
+        let Some(first) = self.extent(&state, index, offset, end) else {
+            return Lookup::Missing(index);
+        };
+        let last = (end - 1) / self.bytes;
+        let mut rest = Vec::new();
+        for index in index + 1..=last {
+            match self.extent(&state, index, offset, end) {
+                Some(extent) => rest.push(extent),
+                None => return Lookup::Missing(index),
+            }
+        }
+        Lookup::Present(Extents { first, rest })
+    }
+
+    /// Adds a segment. If somebody added it meanwhile, that file stays.
+    pub(crate) fn insert(&self, index: u64, file: Arc<F>) -> Insertion {
+        let mut state = self.write();
+        if index < state.first {
+            return Insertion::Discarded;
+        }
+        state.closed.remove(&index);
+        state.files.entry(index).or_insert(file);
+        Insertion::Present
+    }
+
+    /// Forgets the whole segments below `offset`, and gives out all whose files are not
+    /// [deleted](Self::note_deleted) yet, also those of earlier calls.
+    pub(crate) fn discard_below(&self, offset: u64) -> Vec<(u64, Option<Arc<F>>)> {
+        let mut state = self.write();
+        state.first = state.first.max(offset / self.bytes);
+        let first = state.first;
+        let kept = state.files.split_off(&first);
+        let gone = std::mem::replace(&mut state.files, kept);
+        state.doomed.extend(gone.into_iter().map(|(index, file)| (index, Some(file))));
+        let kept = state.closed.split_off(&first);
+        let gone = std::mem::replace(&mut state.closed, kept);
+        state.doomed.extend(gone.into_keys().map(|index| (index, None)));
+        // Given away: what is deleted is to be closed by its last user.
+        state.doomed.iter_mut().map(|(&index, file)| (index, file.take())).collect()
+    }
+
+    /// The file of a discarded segment is gone.
+    pub(crate) fn note_deleted(&self, index: u64) {
+        self.write().doomed.remove(&index);
+    }
+
+    /// What to do to the files so that the device ends at `end`. The table stays as it is: a
+    /// segment is to be [removed](Self::remove) once its file is.
+    pub(crate) fn truncation(&self, end: u64) -> io::Result<Truncation<F>> {
+        let state = self.read();
+        let (index, within) = (end / self.bytes, end % self.bytes);
+        if index < state.first {
+            return Err(self.discarded(io::ErrorKind::InvalidInput, end));
+        }
+        let needed = if within > 0 { index + 1 } else { index };
+        // The lowest file stays, or nothing would say where the device begins.
+        let kept = state.lowest().map_or(needed, |lowest| needed.max(lowest + 1));
+        let removed = state.files.range(kept..).rev();
+        let cut = state.files.range(index..kept).next_back();
+        let closed_cut = state.closed.range(index..kept).next_back().map(|(&last, _)| last);
+        let closed_cut = closed_cut.filter(|&last| cut.is_none_or(|(&open, _)| open < last));
+        let cut = cut.filter(|_| closed_cut.is_none()).map(|(&last, file)| {
+            let length = if last == index { within } else { 0 };
+            (Arc::clone(file), length)
+        });
+        Ok(Truncation {
+            removed: removed.map(|(&index, file)| (index, Arc::clone(file))).collect(),
+            removed_closed: state.closed.range(kept..).map(|(&index, _)| index).collect(),
+            cut,
+            closed_cut,
+        })
+    }
+
+    /// Forgets one segment, which may appear again.
+    pub(crate) fn remove(&self, index: u64) {
+        let mut state = self.write();
+        state.files.remove(&index);
+        state.closed.remove(&index);
+    }
+
+    /// The highest segment.
+    pub(crate) fn last(&self) -> Option<u64> {
+        let state = self.read();
+        let (open, closed) = (state.files.last_key_value(), state.closed.last_key_value());
+        open.map(|(&index, _)| index).max(closed.map(|(&index, _)| index))
+    }
+
+    /// All segments at this moment.
+    pub(crate) fn files(&self) -> Vec<Arc<F>> {
+        self.read().files.values().map(Arc::clone).collect()
+    }
+
+    /// Sum of a property of all segments.
+    pub(crate) fn sum(&self, property: impl Fn(&F) -> u64) -> u64 {
+        let state = self.read();
+        let open: u64 = state.files.values().map(|file| property(file)).sum();
+        open + state.closed.values().map(|closed| closed.length).sum::<u64>()
+    }
+
+    /// Adds a segment that is there and not open, and may not be durable.
+    pub(crate) fn insert_closed(&self, index: u64, length: u64) {
+        self.write().closed.insert(index, Closed { length, is_synced: false });
+    }
+
+    /// Lets the segments below the lowest count as discarded.
+    pub(crate) fn begin_at_the_lowest(&self) {
+        let mut state = self.write();
+        state.first = state.lowest().unwrap_or(0);
+    }
+
+    pub(crate) fn is_closed(&self, index: u64) -> bool {
+        self.read().closed.contains_key(&index)
+    }
+
+    pub(crate) fn file(&self, index: u64) -> Option<Arc<F>> {
+        self.read().files.get(&index).map(Arc::clone)
+    }
+
+    pub(crate) fn open_count(&self) -> usize {
+        self.read().files.len()
+    }
+
+    /// The open segments that nothing but the table has, without the highest.
+    pub(crate) fn idle_files(&self) -> Vec<(u64, Arc<F>)> {
+        let state = self.read();
+        let all = state.files.iter().rev().skip(1);
+        let idle = all.filter(|(_, file)| Arc::strong_count(file) == 1);
+        idle.map(|(&index, file)| (index, Arc::clone(file))).collect()
+    }
+
+    /// Closes a segment that is synced, unless something else has it or `may_close` refuses.
+    pub(crate) fn close(
+        &self,
+        index: u64,
+        length: u64,
+        may_close: impl FnOnce(&F) -> bool,
+    ) -> bool {
+        let mut state = self.write();
+        // Only the table gives files out, under this lock.
+        let idle = |file: &&Arc<F>| Arc::strong_count(file) == 1;
+        if !state.files.get(&index).filter(idle).is_some_and(|file| may_close(file)) {
+            return false;
+        }
+        let file = state.files.remove(&index);
+        state.closed.insert(index, Closed { length, is_synced: true });
+        drop(state);
+        // Closed without the lock.
+        drop(file);
+        true
+    }
+
+    pub(crate) fn first_unsynced_closed(&self) -> Option<u64> {
+        let state = self.read();
+        state.closed.iter().find(|(_, closed)| !closed.is_synced).map(|(&index, _)| index)
+    }
+
+    pub(crate) fn note_closed_synced(&self, index: u64) {
+        if let Some(closed) = self.write().closed.get_mut(&index) {
+            closed.is_synced = true;
+        }
+    }
+
+    pub(crate) fn file_name(&self, index: u64) -> String {
+        names::segment(&self.device, index)
+    }
+
+    pub(crate) fn locate(&self, offset: u64) -> (String, u64) {
+        (self.file_name(offset / self.bytes), offset % self.bytes)
+    }
+
+    pub(crate) fn segment_bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The error of a read beyond what was written.
+    pub(crate) fn past_the_end(&self, offset: u64) -> io::Error {
+        let (file, within) = self.locate(offset);
+        past_the_end(&file, within)
+    }
+
+    fn discarded(&self, kind: io::ErrorKind, offset: u64) -> io::Error {
+        let (file, within) = self.locate(offset);
+        let message = format!("offset {within} of {file} was discarded");
+        io::Error::new(kind, message)
+    }
+
+    fn extent(&self, state: &State<F>, index: u64, offset: u64, end: u64) -> Option<Extent<F>> {
+        let file = Arc::clone(state.files.get(&index)?);
+        let base = index * self.bytes;
+        let (from, to) = (offset.max(base), end.min(base + self.bytes));
+        debug_assert!(from < to, "a segment of the range holds a part of it");
+        let len = usize::try_from(to - from).expect("a part of a buffer fits memory");
+        Some(Extent { file, offset: from - base, len })
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State<F>> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State<F>> {
+        // Every update is one assignment or map call: a panic elsewhere cannot leave it half done.
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<F> State<F> {
+    fn lowest(&self) -> Option<u64> {
+        let open = self.files.first_key_value().map(|(&index, _)| index);
+        let closed = self.closed.first_key_value().map(|(&index, _)| index);
+        open.into_iter().chain(closed).min()
+    }
+}
+
+impl<F> Truncation<F> {
+    /// Whether it takes a part of this extent away.
+    pub(crate) fn reaches(&self, extent: &Extent<F>) -> bool {
+        let same = |file: &Arc<F>| Arc::ptr_eq(file, &extent.file);
+        let end = extent.offset + extent.len as u64;
+        let cut = self.cut.as_ref();
+        cut.is_some_and(|(file, length)| same(file) && end > *length)
+            || self.removed.iter().any(|(_, file)| same(file))
+    }
+}
+
+/// The error of a read beyond the end of `file`.
+pub(crate) fn past_the_end(file: &str, offset: u64) -> io::Error {
+    let message = format!("offset {offset} of {file} is past the end");
+    io::Error::new(io::ErrorKind::UnexpectedEof, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segments(indices: &[u64]) -> Segments<u64> {
+        let files = indices.iter().map(|&index| (index, Arc::new(index))).collect();
+        Segments::new("log", 100, files)
+    }
+
+    fn present(lookup: Lookup<u64>) -> Vec<(u64, u64, usize)> {
+        let Lookup::Present(extents) = lookup else { panic!("not present: {lookup:?}") };
+        let all = std::iter::once(extents.first).chain(extents.rest);
+        all.map(|extent| (*extent.file, extent.offset, extent.len)).collect()
+    }
+
+    #[test]
+    fn ranges_are_cut_at_boundaries() {
+        let table = segments(&[0, 1, 2]);
+        assert_eq!(present(table.look_up(0, 100)), [(0, 0, 100)]);
+        assert_eq!(present(table.look_up(150, 160)), [(1, 50, 10)]);
+        assert_eq!(present(table.look_up(90, 210)), [(0, 90, 10), (1, 0, 100), (2, 0, 10)]);
+        assert!(matches!(table.look_up(290, 310), Lookup::Missing(3)));
+    }
+
+    #[test]
+    fn discarding_keeps_the_segment_that_holds_the_offset() {
+        let table = segments(&[0, 1, 2]);
+        assert_eq!(discarded(&table, 199), [0]);
+        assert!(matches!(table.look_up(99, 110), Lookup::Discarded(_)));
+        assert_eq!(present(table.look_up(100, 110)), [(1, 0, 10)]);
+        assert_eq!(table.insert(0, Arc::new(0)), Insertion::Discarded);
+        assert!(matches!(table.look_up(0, 10), Lookup::Discarded(_)));
+        assert_eq!(discarded(&table, 1000), [1, 2]);
+        assert!(matches!(table.look_up(1000, 1001), Lookup::Missing(10)));
+    }
+
+    /// Discards, and says that all files are deleted.
+    fn discarded(table: &Segments<u64>, offset: u64) -> Vec<u64> {
+        let gone = table.discard_below(offset).into_iter();
+        gone.map(|(index, _)| index).inspect(|&index| table.note_deleted(index)).collect()
+    }
+
+    /// A file could not be deleted, and the rest of the discarded ones were forgotten with it.
+    #[test]
+    fn what_is_not_deleted_is_given_out_again() {
+        let table = segments(&[0, 1, 2, 3]);
+        assert_eq!(table.discard_below(200).len(), 2);
+        table.note_deleted(1);
+        let again: Vec<_> = table.discard_below(0).into_iter().map(|(index, _)| index).collect();
+        assert_eq!(again, [0]);
+        assert_eq!(discarded(&table, 300), [0, 2]);
+        assert!(table.discard_below(300).is_empty());
+    }
+
+    #[test]
+    fn segments_that_are_closed_are_there() {
+        let table = segments(&[2, 3]);
+        table.insert_closed(1, 100);
+        table.insert_closed(4, 60);
+        table.begin_at_the_lowest();
+        assert!(matches!(table.look_up(150, 160), Lookup::Missing(1)) && table.is_closed(1));
+        assert!(matches!(table.look_up(99, 110), Lookup::Discarded(_)));
+        assert_eq!((table.last(), table.sum(|_| 1), table.open_count()), (Some(4), 162, 2));
+        let Truncation { removed, removed_closed, cut, closed_cut } =
+            table.truncation(430).unwrap();
+        assert!(removed.is_empty() && removed_closed.is_empty() && cut.is_none());
+        assert_eq!(closed_cut, Some(4));
+        let Truncation { removed, removed_closed, cut, closed_cut } =
+            table.truncation(250).unwrap();
+        assert_eq!((removed[0].0, removed_closed, closed_cut), (3, vec![4], None));
+        assert_eq!(cut.map(|(file, to)| (*file, to)), Some((2, 50)));
+        drop(removed);
+        assert_eq!(table.insert(4, Arc::new(4)), Insertion::Present);
+        assert!(!table.is_closed(4));
+        assert_eq!(table.first_unsynced_closed(), Some(1));
+        table.note_closed_synced(1);
+        assert_eq!(table.first_unsynced_closed(), None);
+        assert_eq!(discarded(&table, 250), [1]);
+    }
+
+    #[test]
+    fn what_something_has_is_not_closed() {
+        let table = segments(&[0, 1, 2]);
+        let lookup = table.look_up(0, 10);
+        let idle: Vec<_> = table.idle_files().into_iter().map(|(index, _)| index).collect();
+        assert_eq!(idle, [1], "the highest is about to be written");
+        assert!(!table.close(0, 5, |_| true), "a transfer has it");
+        drop(lookup);
+        assert!(!table.close(0, 5, |_| false));
+        assert!(table.close(0, 5, |_| true) && table.is_closed(0));
+        assert!(!table.close(0, 5, |_| true));
+    }
+
+    /// The segments that go, and the one that is cut, with its length.
+    fn truncation(table: &Segments<u64>, end: u64) -> (Vec<u64>, Option<(u64, u64)>) {
+        let Truncation { removed, cut, .. } = table.truncation(end).expect("not discarded");
+        assert!(removed.iter().all(|(index, file)| *index == **file));
+        (removed.into_iter().map(|(index, _)| index).collect(), cut.map(|(file, to)| (*file, to)))
+    }
+
+    #[test]
+    fn truncating_cuts_one_segment_and_removes_those_above() {
+        let table = segments(&[0, 1, 2, 4]);
+        assert_eq!(truncation(&table, 500), (vec![], None));
+        assert_eq!(truncation(&table, 410), (vec![], Some((4, 10))));
+        assert_eq!(truncation(&table, 400), (vec![4], None));
+        assert_eq!(truncation(&table, 310), (vec![4], None));
+        assert_eq!(truncation(&table, 299), (vec![4], Some((2, 99))));
+        assert_eq!(truncation(&table, 100), (vec![4, 2, 1], None));
+        assert_eq!(truncation(&table, 0), (vec![4, 2, 1], Some((0, 0))));
+        table.remove(4);
+        assert!(matches!(table.look_up(400, 401), Lookup::Missing(4)));
+        assert_eq!(table.insert(4, Arc::new(4)), Insertion::Present);
+    }
+
+    #[test]
+    fn truncating_keeps_the_lowest_file_and_stays_above_what_was_discarded() {
+        let table = segments(&[0, 1, 2, 5]);
+        assert_eq!(discarded(&table, 299), [0, 1]);
+        let refused = table.truncation(199).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(truncation(&table, 200), (vec![5], Some((2, 0))));
+        table.remove(2);
+        assert_eq!(truncation(&table, 250), (vec![], Some((5, 0))));
+        table.remove(5);
+        assert_eq!(truncation(&table, 200), (vec![], None));
+    }
+
+    #[test]
+    fn a_truncation_knows_what_it_reaches() {
+        let table = segments(&[0, 1]);
+        let truncation = table.truncation(50).unwrap();
+        let reaches = |offset, end| {
+            let Lookup::Present(extents) = table.look_up(offset, end) else { panic!("present") };
+            truncation.reaches(&extents.first)
+        };
+        assert!(!reaches(0, 50) && reaches(0, 51) && reaches(60, 70) && reaches(100, 110));
+    }
+
+    #[test]
+    fn the_lowest_file_says_what_was_discarded_before() {
+        assert!(matches!(segments(&[3]).look_up(0, 1), Lookup::Discarded(_)));
+        assert!(matches!(segments(&[]).look_up(0, 1), Lookup::Missing(0)));
+    }
+}

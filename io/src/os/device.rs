@@ -1,0 +1,210 @@
+//! A device over segment files, whatever engine moves the bytes.
+//!
+//! A transfer to segments that are open goes straight to the engine. One to a segment that is not,
+//! and the first write into a new one, go to a thread that may block, which opens or creates the
+//! file and then passes the operation on: callers never wait for the file system.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::contract::boxed::BoxFuture;
+use crate::contract::buf::AlignedBuf;
+use crate::contract::completion::{Completion, OpTable, Transfer};
+use crate::contract::device::{Device, Geometry};
+use crate::files::file::StorageFile;
+use crate::files::operation::{Kind, Operation};
+use crate::files::segments::{Extents, Lookup};
+use crate::os::open_segments::OsSegments;
+use crate::os::place::Place;
+
+/// A [`Device`] made of real files.
+#[derive(Debug)]
+pub(crate) struct OsDevice {
+    segments: Arc<OsSegments>,
+    place: Arc<Place>,
+    geometry: Geometry,
+}
+
+impl OsDevice {
+    pub(crate) fn new(segments: Arc<OsSegments>, place: Arc<Place>) -> Self {
+        let geometry = Geometry {
+            block: place.medium.block,
+            physical_block: place.medium.physical_block,
+            direct: place.medium.direct,
+            backend: place.backend.engine.name(),
+            segment_bytes: segments.table.segment_bytes(),
+        };
+        Self { segments, place, geometry }
+    }
+
+    /// The operation of a read, or the completion of one that ends here.
+    fn prepare_read(&self, offset: u64, buf: AlignedBuf) -> Result<Prepared, Completion> {
+        let end = match self.geometry.check(offset, buf.len()) {
+            Ok(end) if end == offset => return Err(nothing_to_do(buf)),
+            Ok(end) => end,
+            Err(error) => return Err(Completion::refused(error, Some(buf))),
+        };
+        match self.segments.table.look_up(offset, end) {
+            Lookup::Present(extents) => Ok(self.begin(Kind::Read, extents, buf)),
+            Lookup::Missing(index) if self.segments.table.is_closed(index) => {
+                Err(self.open_first(Kind::Read, (offset, end), buf))
+            }
+            Lookup::Missing(_) => {
+                let error = self.segments.table.past_the_end(offset);
+                Err(Completion::refused(error, Some(buf)))
+            }
+            Lookup::Discarded(error) => Err(Completion::refused(error, Some(buf))),
+        }
+    }
+
+    fn begin(&self, kind: Kind, extents: Extents<StorageFile>, buf: AlignedBuf) -> Prepared {
+        self.segments.touch(&extents);
+        let (completion, sink) = OpTable::begin(&self.place.backend.table);
+        let mut operation = Operation::transfer(kind, extents, buf, sink);
+        if kind == Kind::Write {
+            operation = operation.holding(self.place.locks.hold());
+        }
+        Prepared { completion, operation }
+    }
+
+    /// A transfer where segments are not open: opens them, or creates what is missing for a write,
+    /// on a thread that may block.
+    #[cold]
+    fn open_first(&self, kind: Kind, range: (u64, u64), buf: AlignedBuf) -> Completion {
+        if let Err(forked) = self.place.backend.blocking.birthplace().check() {
+            return Completion::refused(forked, Some(buf));
+        }
+        let (completion, sink) = OpTable::begin(&self.place.backend.table);
+        let (segments, place) = (Arc::clone(&self.segments), Arc::clone(&self.place));
+        let hold = self.place.locks.hold();
+        self.place.backend.blocking.run_first(move || {
+            if sink.is_abandoned() {
+                return;
+            }
+            match segments.bring(&place, range, kind == Kind::Write) {
+                Ok(extents) => {
+                    let operation = Operation::transfer(kind, extents, buf, sink).holding(hold);
+                    place.backend.engine.submit(operation);
+                }
+                Err(error) => {
+                    drop(hold);
+                    sink.complete(Transfer { result: Err(error), buf: Some(buf) });
+                }
+            }
+        });
+        completion
+    }
+
+    /// A sync that begins with segments of an earlier process which were never opened.
+    #[cold]
+    fn sync_closed_first(&self) -> Completion {
+        let (completion, sink) = OpTable::begin(&self.place.backend.table);
+        let (segments, place) = (Arc::clone(&self.segments), Arc::clone(&self.place));
+        let hold = self.place.locks.hold();
+        self.place.backend.blocking.run_first(move || match segments.sync_closed(&place) {
+            Ok(()) => place.sync_into(files_to_sync(&segments, &place), hold, sink),
+            Err(error) => {
+                drop(hold);
+                sink.complete(Transfer { result: Err(error), buf: None });
+            }
+        });
+        completion
+    }
+}
+
+/// The entries last: they name files whose contents are then durable.
+fn files_to_sync(segments: &OsSegments, place: &Place) -> Vec<Arc<StorageFile>> {
+    let mut files = segments.unsynced_files();
+    files.extend(place.entries().filter(|entries| entries.needs_sync()).map(Arc::clone));
+    files
+}
+
+struct Prepared {
+    completion: Completion,
+    operation: Operation,
+}
+
+fn nothing_to_do(buf: AlignedBuf) -> Completion {
+    Completion::ready(Transfer { result: Ok(()), buf: Some(buf) })
+}
+
+impl Device for OsDevice {
+    fn read_at(&self, offset: u64, buf: AlignedBuf) -> Completion {
+        match self.prepare_read(offset, buf) {
+            Ok(Prepared { completion, operation }) => {
+                self.place.backend.engine.submit(operation);
+                completion
+            }
+            Err(completion) => completion,
+        }
+    }
+
+    fn read_many(&self, reads: Vec<(u64, AlignedBuf)>) -> Vec<Completion> {
+        let mut operations = Vec::with_capacity(reads.len());
+        let mut completions = Vec::with_capacity(reads.len());
+        for (offset, buf) in reads {
+            completions.push(match self.prepare_read(offset, buf) {
+                Ok(Prepared { completion, operation }) => {
+                    operations.push(operation);
+                    completion
+                }
+                Err(completion) => completion,
+            });
+        }
+        if !operations.is_empty() {
+            self.place.backend.engine.submit_many(operations);
+        }
+        completions
+    }
+
+    fn write_at(&self, offset: u64, buf: AlignedBuf) -> Completion {
+        let end = match self.geometry.check(offset, buf.len()) {
+            Ok(end) if end == offset => return nothing_to_do(buf),
+            Ok(end) => end,
+            Err(error) => return Completion::refused(error, Some(buf)),
+        };
+        match self.segments.table.look_up(offset, end) {
+            Lookup::Present(extents) => {
+                let Prepared { completion, operation } = self.begin(Kind::Write, extents, buf);
+                self.place.backend.engine.submit(operation);
+                completion
+            }
+            Lookup::Missing(_) => self.open_first(Kind::Write, (offset, end), buf),
+            Lookup::Discarded(error) => Completion::refused(error, Some(buf)),
+        }
+    }
+
+    fn sync(&self) -> Completion {
+        if !self.segments.is_closed_synced() {
+            return self.sync_closed_first();
+        }
+        self.place.start_sync(files_to_sync(&self.segments, &self.place))
+    }
+
+    fn discard_below(&self, offset: u64) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async move {
+            let segments = Arc::clone(&self.segments);
+            self.place.call(move |place| segments.discard(place, offset)).await
+        })
+    }
+
+    fn truncate(&self, end: u64) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async move {
+            self.geometry.check(end, 0)?;
+            let segments = Arc::clone(&self.segments);
+            self.place.call(move |place| segments.truncate(place, end)).await
+        })
+    }
+
+    fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    fn locate(&self, offset: u64) -> (String, u64) {
+        self.segments.table.locate(offset)
+    }
+
+    fn bytes_stored(&self) -> u64 {
+        self.segments.bytes_stored()
+    }
+}
