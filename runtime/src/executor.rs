@@ -28,7 +28,9 @@ use std::time::Duration;
 use async_task::Builder;
 use crossbeam_queue::SegQueue;
 
-use crate::handle::{BoxFuture, Runtime};
+use kvick_io::BoxFuture;
+
+use crate::runtime::Runtime;
 use crate::task::{TaskFailed, panic_text};
 use crate::timers::{TimerKey, Timers};
 

@@ -1,4 +1,4 @@
-//! The one type the engine takes from a runtime, and the trait behind it.
+//! The one type that the engine takes from a runtime.
 
 use std::fmt;
 use std::future::Future;
@@ -8,37 +8,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::background;
-use crate::task::{Task, TaskFailed};
+use kvick_io::BoxFuture;
 
-/// A boxed future that may move between threads.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// What an executor must offer to run kvick's background work.
-///
-/// Bring your own with [`Handle::custom`]. Tasks are few and long-lived, so boxes cost nothing that
-/// matters here.
-pub trait Runtime: Send + Sync + fmt::Debug + 'static {
-    /// Runs `future` to its end, or drops it when the executor ends. The future does not panic.
-    fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>);
-
-    /// Resolves `duration` after this call, or when the executor ends. May be polled from any
-    /// thread, and then, too.
-    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
-
-    /// Time since some fixed origin; never goes back.
-    fn now(&self) -> Duration;
-
-    /// Whether it is known that the executor has ended: tasks are dropped, sleeps are over at once.
-    fn has_ended(&self) -> bool {
-        false
-    }
-
-    /// Hears of a task that panicked although nobody holds its [`Task`] any more.
-    fn lost_panic(&self, failed: &TaskFailed) {
-        tracing::error!(%failed, "a detached task failed");
-    }
-}
+use crate::adapters::background;
+use crate::runtime::Runtime;
+use crate::task::Task;
 
 /// Spawn, sleep and now: all that kvick asks of a runtime. Cheap to clone.
 ///
@@ -70,25 +44,25 @@ impl Handle {
     /// Tasks run on `handle`'s tokio runtime, of either flavour, with its time driver enabled.
     ///
     /// When that runtime shuts down its tasks are dropped and resolve to
-    /// [`TaskFailed::Cancelled`], and sleeps are over.
+    /// [`TaskFailed::Cancelled`](crate::TaskFailed::Cancelled), and sleeps are over.
     #[cfg(feature = "tokio")]
     pub fn tokio(handle: tokio::runtime::Handle) -> Self {
-        Self::custom(Arc::new(crate::on_tokio::OnTokio::new(handle)))
+        Self::custom(Arc::new(crate::adapters::tokio::OnTokio::new(handle)))
     }
 
     /// Tasks run on the glommio executor of the calling thread; the handle may go anywhere.
     ///
     /// Tasks spawned from other threads reach the executor through a queue. When the executor is
     /// dropped, and at the latest when its thread ends, its tasks are dropped and resolve to
-    /// [`TaskFailed::Cancelled`], and sleeps are over. An executor that is kept and not run has not
-    /// ended: its tasks wait.
+    /// [`TaskFailed::Cancelled`](crate::TaskFailed::Cancelled), and sleeps are over. An executor
+    /// that is kept and not run has not ended: its tasks wait.
     ///
     /// # Panics
     ///
     /// When the caller is not inside a glommio executor.
     #[cfg(all(feature = "glommio", target_os = "linux"))]
     pub fn glommio() -> Self {
-        Self::custom(Arc::new(crate::on_glommio::start()))
+        Self::custom(Arc::new(crate::adapters::glommio::start()))
     }
 
     /// Tasks run on an executor of your own.

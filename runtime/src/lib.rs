@@ -38,21 +38,20 @@
 #![doc(test(attr(deny(warnings))))]
 #![forbid(unsafe_code)]
 
-mod background;
+mod adapters;
 mod block_on;
 mod clock;
 mod executor;
 mod handle;
-#[cfg(all(feature = "glommio", target_os = "linux"))]
-mod on_glommio;
-#[cfg(feature = "tokio")]
-mod on_tokio;
 mod park;
+mod runtime;
 mod simulation;
 mod task;
 mod timers;
 
 pub use block_on::block_on;
-pub use handle::{BoxFuture, Handle, Runtime, Sleep};
+pub use handle::{Handle, Sleep};
+pub use kvick_io::BoxFuture;
+pub use runtime::Runtime;
 pub use simulation::{Simulation, SimulationOptions};
 pub use task::{Task, TaskFailed};

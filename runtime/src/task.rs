@@ -15,7 +15,7 @@ use futures::FutureExt;
 use futures::channel::oneshot;
 use futures::future::{self, AbortHandle, Aborted};
 
-use crate::handle::BoxFuture;
+use kvick_io::BoxFuture;
 
 /// A task that [`Handle::spawn`](crate::Handle::spawn) started.
 ///

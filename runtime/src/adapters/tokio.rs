@@ -16,7 +16,9 @@ use tokio::runtime;
 use tokio::task::JoinHandle;
 use tokio::time::{self, Instant};
 
-use crate::handle::{BoxFuture, Runtime};
+use kvick_io::BoxFuture;
+
+use crate::runtime::Runtime;
 
 #[derive(Debug)]
 pub(crate) struct OnTokio {
