@@ -7,6 +7,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+mod imports;
+mod layers;
+mod sources;
+
+use sources::{code, files, mentions, names, none, numbered, read, relative, root, sources};
+
 /// The only files with unsafe code. A new entry is a decision, not a convenience.
 const UNSAFE_FILES: [&str; 17] = [
     "benches/versus/src/disk/raw.rs",
@@ -17,29 +23,15 @@ const UNSAFE_FILES: [&str; 17] = [
     "engine/src/hybrid_log/mod.rs",
     "engine/src/memory.rs",
     "io/examples/read_depth/raw.rs",
-    "io/src/buf.rs",
-    "io/src/completion/slot.rs",
-    "io/src/uring/ring.rs",
+    "io/src/contract/buf.rs",
+    "io/src/contract/completion/slot.rs",
+    "io/src/backends/uring/ring.rs",
     "io/tests/sandbox/alone.rs",
     "io/tests/sandbox/fork.rs",
     "io/tests/sandbox/process.rs",
     "io/tests/sandbox/seccomp.rs",
     "tests/durability/shutdown.rs",
     "tests/src/allocations.rs",
-];
-
-/// Where a path begins, and what nothing below it may name.
-const LAYERS: [(&str, &str); 10] = [
-    ("io/src/", "kvick_runtime kvick::"),
-    ("runtime/src/", "kvick::"),
-    ("engine/src/codec/", "epoch record hash_index hybrid_log store session kv"),
-    ("engine/src/config/", "epoch record hash_index hybrid_log store session kv"),
-    ("engine/src/epoch/", "record hash_index hybrid_log store session kv"),
-    ("engine/src/record/", "epoch hash_index hybrid_log store session kv"),
-    ("engine/src/hash_index/", "epoch record hybrid_log store session kv"),
-    ("engine/src/hybrid_log/", "hash_index store session kv"),
-    ("engine/src/store/", "session kv"),
-    ("engine/src/inspect/", "epoch recovery session kv"),
 ];
 
 /// The only file that listens to events: there looking comes after listening.
@@ -81,17 +73,15 @@ const LINUX_ONLY: [&str; 8] = [
 ];
 
 /// Folders and files that are compiled on Linux alone.
-const LINUX_FILES: [&str; 4] =
-    ["io/src/uring/", "io/src/scratch.rs", "io/src/glommio", "runtime/src/on_glommio"];
+const LINUX_FILES: [&str; 4] = [
+    "io/src/backends/uring/",
+    "io/src/files/medium/scratch.rs",
+    "io/src/backends/glommio",
+    "runtime/src/adapters/glommio",
+];
 
 const MAX_LINES: usize = 500;
 const MAX_COLUMNS: usize = 100;
-
-struct Source {
-    /// From the root of the repository, with `/`.
-    name: String,
-    text: String,
-}
 
 #[test]
 fn files_and_lines_are_short_and_ascii() {
@@ -148,22 +138,6 @@ fn unsafe_code_is_where_it_may_be_and_proves_itself() {
     }
     let listed = UNSAFE_FILES.iter().filter(|name| !used.contains(**name));
     found.extend(listed.map(|name| format!("{name}: listed, but nothing in it is unsafe")));
-    none(&found);
-}
-
-#[test]
-fn nothing_lower_names_anything_higher() {
-    let mut found = Vec::new();
-    for source in sources() {
-        let above = LAYERS.iter().filter(|(below, _)| source.name.starts_with(below));
-        for name in above.flat_map(|(_, above)| above.split(' ')) {
-            for (number, line) in numbered(&source.text) {
-                if mentions(&code(line), name) {
-                    found.push(format!("{}:{number}: names {name}", source.name));
-                }
-            }
-        }
-    }
     none(&found);
 }
 
@@ -281,53 +255,6 @@ fn unguarded(text: &str) -> Vec<(usize, &'static str)> {
     found
 }
 
-/// A line without its comment, and without what its strings say.
-fn code(line: &str) -> String {
-    let mut code = String::with_capacity(line.len());
-    let mut chars = line.chars().peekable();
-    let mut quoted = false;
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' if quoted => drop(chars.next()),
-            '"' if !code.ends_with('\'') => {
-                quoted = !quoted;
-                code.push(c);
-            }
-            '/' if !quoted && chars.peek() == Some(&'/') => break,
-            _ if quoted => {}
-            _ => code.push(c),
-        }
-    }
-    code
-}
-
-/// `word` stands in `code` as a whole identifier.
-fn names(code: &str, word: &str) -> bool {
-    let part = |c: char| c.is_alphanumeric() || c == '_';
-    code.match_indices(word)
-        .any(|(at, _)| !code[..at].ends_with(part) && !code[at + word.len()..].starts_with(part))
-}
-
-/// `name` is a crate, a path with `::` at its end, or a module that `code` reaches into.
-fn mentions(code: &str, name: &str) -> bool {
-    if let Some(path) = name.strip_suffix("::") {
-        return code
-            .match_indices(name)
-            .any(|(at, _)| names(&code[at..], path) && starts(code, at));
-    }
-    if name.starts_with("kvick") {
-        return names(code, name);
-    }
-    let inside = format!("{name}::");
-    let reached = code.match_indices(&inside).any(|(at, _)| starts(code, at));
-    reached || names(code, &format!("crate::{name}"))
-}
-
-/// An identifier begins at `at`.
-fn starts(code: &str, at: usize) -> bool {
-    !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_')
-}
-
 /// The name in `mod name;`.
 fn module(line: &str) -> Option<&str> {
     let line = line.trim().strip_suffix(';')?;
@@ -376,54 +303,4 @@ fn reach(file: &Path, owns_directory: bool, reached: &mut BTreeSet<PathBuf>) {
             reach(&nested, true, reached);
         }
     }
-}
-
-fn sources() -> Vec<Source> {
-    let sources: Vec<Source> = files(&root(), ".rs")
-        .iter()
-        .map(|file| Source { name: relative(file), text: read(file) })
-        .collect();
-    assert!(sources.len() > 50, "this repository has more files than {}", sources.len());
-    sources
-}
-
-/// Every file whose name ends so, sorted, except what cargo and git made.
-fn files(directory: &Path, ending: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let entries = fs::read_dir(directory).expect("a directory of this repository");
-    for entry in entries {
-        let path = entry.expect("an entry of this repository").path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if path.is_dir() {
-            if name != "target" && !name.starts_with('.') {
-                found.extend(files(&path, ending));
-            }
-        } else if name.ends_with(ending) {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a member of the workspace").to_owned()
-}
-
-fn relative(file: &Path) -> String {
-    let path = file.strip_prefix(root()).expect("a file of this repository");
-    path.to_str().expect("names are ASCII").replace('\\', "/")
-}
-
-fn read(file: &Path) -> String {
-    fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
-}
-
-fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    text.lines().enumerate().map(|(index, line)| (index + 1, line))
-}
-
-#[track_caller]
-fn none(found: &[String]) {
-    assert!(found.is_empty(), "{} violations:\n{}", found.len(), found.join("\n"));
 }

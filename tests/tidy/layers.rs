@@ -1,0 +1,213 @@
+//! Layers go one way: a folder imports those above its own row, and no files import in a circle.
+
+use std::collections::BTreeSet;
+
+use crate::imports::{Imports, Module};
+use crate::sources::{code, mentions, none, numbered, sources};
+
+/// Crates that a library may not name.
+const CRATES: [(&str, &str); 2] =
+    [("io/src/", "kvick_runtime kvick::"), ("runtime/src/", "kvick::")];
+
+/// A folder, or file, of a library, and what it may import of the same library: only what has a row
+/// above, so that the rows cannot form a circle.
+type Rows = &'static [(&'static str, &'static str)];
+
+const LAYERS: [(&str, Rows); 3] =
+    [("io/src/", &IO), ("runtime/src/", &RUNTIME), ("engine/src/", &ENGINE)];
+
+const IO: [(&str, &str); 10] = [
+    ("sync", ""),
+    ("error", ""),
+    ("threads", "error"),
+    ("contract", "sync threads"),
+    ("files", "sync error threads contract"),
+    ("memory", "contract files"),
+    ("null", "contract memory"),
+    ("sim", "error contract files"),
+    ("backends", "sync error threads contract files"),
+    ("os", "error threads contract files backends"),
+];
+
+const RUNTIME: [(&str, &str); 10] = [
+    ("block_on", ""),
+    ("clock", ""),
+    ("park", ""),
+    ("timers", ""),
+    ("task", ""),
+    ("runtime", "task"),
+    ("executor", "timers task runtime"),
+    ("adapters", "clock park executor runtime"),
+    ("handle", "task runtime adapters"),
+    ("simulation", "task executor handle"),
+];
+
+const ENGINE: [(&str, &str); 29] = [
+    ("address", ""),
+    ("memory", ""),
+    ("weak_spot", ""),
+    ("stripes", ""),
+    ("wait", ""),
+    ("backoff", ""),
+    ("hash", ""),
+    ("codec", ""),
+    ("error", "codec"),
+    ("health", "error"),
+    ("publication", "error"),
+    ("sealed", "error publication"),
+    ("record", "address"),
+    ("hash_index", "address memory hash"),
+    ("config", "error"),
+    ("epoch", "wait backoff"),
+    ("statistics", "record"),
+    ("hybrid_log", "address memory weak_spot wait backoff error record epoch statistics"),
+    ("ending", "wait error hybrid_log"),
+    ("bench_support", "address hash hash_index hybrid_log"),
+    (
+        "faster_log",
+        "address stripes wait backoff codec error health publication sealed record config epoch \
+         statistics hybrid_log ending",
+    ),
+    (
+        "store",
+        "address weak_spot stripes wait codec error hash record hash_index config epoch statistics \
+         hybrid_log",
+    ),
+    ("futures", "codec error store"),
+    (
+        "checkpoint",
+        "address wait backoff error publication sealed record hash_index config hybrid_log ending \
+         store",
+    ),
+    (
+        "recovery",
+        "address codec error hash publication sealed record hash_index config epoch hybrid_log \
+         store checkpoint",
+    ),
+    ("inspect", "address error publication record config hybrid_log store checkpoint"),
+    ("session", "codec error store futures"),
+    ("builder", "codec error config ending store checkpoint recovery"),
+    (
+        "kv",
+        "codec error health config statistics ending store futures checkpoint recovery session \
+         builder",
+    ),
+];
+
+/// Imports against the layers that are there today: this list only gets shorter.
+const BREACHES: [(&str, &str); 5] = [
+    ("builder", "kv"),
+    ("checkpoint", "recovery"),
+    ("config", "checkpoint"),
+    ("session", "kv"),
+    ("statistics", "checkpoint"),
+];
+
+/// Circles of files that are there today, each by its first file.
+const CIRCLES: [&str; 7] = [
+    "engine/src/builder",
+    "engine/src/checkpoint",
+    "engine/src/checkpoint/driver",
+    "engine/src/epoch",
+    "engine/src/faster_log/ahead",
+    "engine/src/faster_log/append",
+    "engine/src/faster_log/check",
+];
+
+#[test]
+fn nothing_lower_names_anything_higher() {
+    let mut found = Vec::new();
+    for source in sources() {
+        let above = CRATES.iter().filter(|(below, _)| source.name.starts_with(below));
+        for name in above.flat_map(|(_, above)| above.split(' ')) {
+            for (number, line) in numbered(&source.text) {
+                if mentions(&code(line), name) {
+                    found.push(format!("{}:{number}: names {name}", source.name));
+                }
+            }
+        }
+    }
+    none(&found);
+}
+
+#[test]
+fn folders_import_what_their_row_allows() {
+    let sources = sources();
+    let (mut found, mut breached) = (Vec::new(), BTreeSet::new());
+    for (library, rows) in LAYERS {
+        let arrows = Imports::of(&sources, library).of_folders().arrows;
+        for (from, targets) in &arrows {
+            let Some(from) = from.first() else { continue };
+            let Some((_, allowed)) = rows.iter().find(|(name, _)| name == from) else {
+                found.push(format!("{library}{from} has no row"));
+                continue;
+            };
+            for to in targets.iter().filter_map(|to| to.first()) {
+                if allowed.split_whitespace().any(|name| name == to) {
+                    continue;
+                }
+                match BREACHES.iter().find(|breach| breach.0 == from && breach.1 == to) {
+                    Some(breach) => drop(breached.insert(breach)),
+                    None => found.push(format!("{library}{from} imports {to}")),
+                }
+            }
+        }
+        found.extend(idle(rows, library, |from, to| {
+            arrows
+                .get(&vec![from.to_owned()])
+                .is_some_and(|arrows| to.is_empty() || arrows.contains(&vec![to.to_owned()]))
+        }));
+    }
+    let mended = BREACHES.iter().filter(|breach| !breached.contains(breach));
+    found.extend(mended.map(|(from, to)| format!("{from} no longer imports {to}: no breach")));
+    none(&found);
+}
+
+/// Rows and words of rows that nothing needs, and words that stand in no row above.
+fn idle(rows: Rows, library: &str, is_used: impl Fn(&str, &str) -> bool) -> Vec<String> {
+    let mut idle = Vec::new();
+    for (place, (from, allowed)) in rows.iter().enumerate() {
+        if !is_used(from, "") {
+            idle.push(format!("{library}{from} has a row and is not there"));
+        }
+        for to in allowed.split_whitespace() {
+            if !rows[..place].iter().any(|(above, _)| *above == to) {
+                idle.push(format!("{library}{from} may import {to}, which has no row above"));
+            }
+            if !is_used(from, to) {
+                idle.push(format!("{library}{from} may import {to}, and does not"));
+            }
+        }
+    }
+    idle
+}
+
+#[test]
+fn no_files_import_in_a_circle() {
+    let sources = sources();
+    let (mut found, mut known) = (Vec::new(), BTreeSet::new());
+    for (library, _) in LAYERS {
+        let imports = Imports::of(&sources, library);
+        for circle in imports.circles() {
+            let first = format!("{library}{}", circle[0].join("/"));
+            match CIRCLES.iter().find(|name| **name == first) {
+                Some(name) => drop(known.insert(*name)),
+                None => found.push(drawn(library, &imports, &circle)),
+            }
+        }
+    }
+    let gone = CIRCLES.iter().filter(|name| !known.contains(**name));
+    found.extend(gone.map(|name| format!("{name}: listed, but in no circle")));
+    none(&found);
+}
+
+/// A circle with its arrows, a line for each file.
+fn drawn(library: &str, imports: &Imports, circle: &[Module]) -> String {
+    let mut text = format!("{library}{} is in a circle:", circle[0].join("/"));
+    for from in circle {
+        let targets = imports.arrows[from].iter().filter(|to| circle.contains(to));
+        let targets: Vec<String> = targets.map(|to| to.join("/")).collect();
+        text.push_str(&format!("\n    {} -> {}", from.join("/"), targets.join(", ")));
+    }
+    text
+}
