@@ -35,27 +35,22 @@
 //! Source: Chandramouli et al., "FASTER: A Concurrent Key-Value Store with In-Place Updates",
 //! SIGMOD 2018, section 2.
 
+mod clock;
 mod fence;
 mod participant;
 mod places;
+mod slot;
 
 pub use participant::{Guard, Participant};
 
 use crate::backoff::Backoff;
 use crate::wait::yield_once;
-use crossbeam_utils::CachePadded;
-use fence::Fences;
-use kvick_io::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-    hint::spin_loop,
-};
+use clock::Clock;
+use kvick_io::sync::{Arc, hint::spin_loop};
 use kvick_runtime::Handle;
-use places::{Drain, Places};
+use places::Drain;
 use std::time::Duration;
 
-/// An epoch of nobody: the word of a participant that is not protected.
-const UNPROTECTED: u64 = 0;
 /// The longest pause between two looks of a drain that has not finished.
 const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 /// Looks before the first pause: a microsecond or two.
@@ -83,64 +78,45 @@ const SHORTEST_PAUSE: Duration = Duration::from_micros(20);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Epoch {
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    // Any thread, atomic.
-    current: CachePadded<AtomicU64>,
-    // Fixed after creation.
-    fences: Fences,
-    // Under its own lock.
-    places: Places,
+    clock: Arc<Clock>,
 }
 
 impl Epoch {
     /// A new epoch clock with no participants.
     pub fn new() -> Self {
-        let current = CachePadded::new(AtomicU64::new(1));
-        let shared = Shared { current, fences: Fences::new(), places: Places::new() };
-        Self { shared: Arc::new(shared) }
+        Self { clock: Arc::new(Clock::new()) }
     }
 
     /// A new participant: one per task that wants protection. Dropping it frees its place.
     pub fn register(&self) -> Participant {
-        Participant::new(self.clone(), self.shared.places.take())
+        Participant::new(Arc::clone(&self.clock), self.clock.places.take())
     }
 
     /// Starts a new epoch and returns it. Publish the change that others must see *before* this;
     /// it has been seen by everyone once the returned epoch is drained.
     pub fn bump(&self) -> u64 {
-        // AcqRel: the Release half pairs with the Relaxed load plus fence of `Slot::enter`; a
-        // participant that announces the new epoch also sees what was published before the bump.
-        let epoch = self.shared.current.fetch_add(1, Ordering::AcqRel) + 1;
-        assert!(epoch < u64::MAX / 2, "epochs do not wrap");
-        // Pairs with the light fence of `Slot::enter`: whoever is not seen in the scans after
-        // this fence will see the published change.
-        self.shared.fences.heavy();
-        epoch
+        self.clock.bump()
     }
 
     /// Between what a participant wrote and what it looks at next. Pairs with
     /// [`fence_heavily`](Self::fence_heavily).
     #[inline(always)]
     pub(crate) fn fence_lightly(&self) {
-        self.shared.fences.light();
+        self.clock.fences.light();
     }
 
     /// Between what was written for participants to see and looking at what they wrote: each of
     /// them sees it after its light fence, or what it wrote before that is seen here.
     #[cold]
     pub(crate) fn fence_heavily(&self) {
-        self.shared.fences.heavy();
+        self.clock.fences.heavy();
     }
 
     /// Whether nobody is protected at an epoch older than `epoch`.
     ///
     /// `epoch` comes from [`Epoch::bump`]; asking for another one tells nothing.
     pub fn is_drained(&self, epoch: u64) -> bool {
-        self.shared.places.go_on(&mut Drain::new(epoch))
+        self.clock.places.go_on(&mut Drain::new(epoch))
     }
 
     /// Waits until `epoch` is drained. Since protection lasts for less than a poll this takes
@@ -154,21 +130,21 @@ impl Epoch {
         let mut drain = Drain::new(epoch);
         // Most often the last one leaves within the time that going to sleep would take.
         for _ in 0..LOOKS {
-            if self.shared.places.go_on(&mut drain) {
+            if self.clock.places.go_on(&mut drain) {
                 return;
             }
             spin_loop();
         }
         // The shortest sleep of some runtimes is a millisecond: others get their turn without it.
         for _ in 0..TURNS {
-            if self.shared.places.go_on(&mut drain) {
+            if self.clock.places.go_on(&mut drain) {
                 return;
             }
             yield_once().await;
         }
         let (began, mut is_told) = (handle.now(), false);
         let mut backoff = Backoff::new(SHORTEST_PAUSE, LONGEST_PAUSE);
-        while !self.shared.places.go_on(&mut drain) {
+        while !self.clock.places.go_on(&mut drain) {
             if !is_told && handle.now().saturating_sub(began) >= LATE {
                 is_told = true;
                 tell_late(&drain);
@@ -179,7 +155,7 @@ impl Epoch {
 
     /// How many places the table has; idle ones are used again.
     pub fn participants(&self) -> usize {
-        self.shared.places.most_taken()
+        self.clock.places.most_taken()
     }
 }
 

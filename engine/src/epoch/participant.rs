@@ -1,76 +1,27 @@
 //! One task's place in the epoch table, and the proof that it is protected.
 
+use super::clock::Clock;
 use super::places::Place;
-use super::{Epoch, UNPROTECTED};
-use kvick_io::sync::atomic::{AtomicU64, Ordering};
+use super::slot::{Slot, UNPROTECTED};
+use kvick_io::sync::Arc;
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// The word of one participant: 0, or the epoch it is protected at.
-#[derive(Debug)]
-pub(super) struct Slot {
-    epoch: AtomicU64,
-}
-
-impl Slot {
-    pub(super) fn new() -> Self {
-        Self { epoch: AtomicU64::new(UNPROTECTED) }
-    }
-
-    /// Acquire: pairs with the Release of `leave`, so that everything its owner read or wrote
-    /// under protection happened before whatever a drain allows.
-    pub(super) fn announced(&self) -> u64 {
-        self.epoch.load(Ordering::Acquire)
-    }
-
-    /// As `announced`, for one of many words: an Acquire fence follows the last one.
-    pub(super) fn announced_relaxed(&self) -> u64 {
-        self.epoch.load(Ordering::Relaxed)
-    }
-
-    /// Whether its owner is protected at an epoch before this one.
-    pub(super) fn is_older_than(&self, epoch: u64) -> bool {
-        let announced = self.announced();
-        announced != UNPROTECTED && announced < epoch
-    }
-
-    #[inline(always)]
-    fn enter(&self, epoch: &Epoch) {
-        debug_assert_eq!(
-            self.epoch.load(Ordering::Relaxed),
-            UNPROTECTED,
-            "protection does not nest within one participant"
-        );
-        // Relaxed: a stale epoch is only more conservative; the fence below orders the rest.
-        let current = epoch.shared.current.load(Ordering::Relaxed);
-        // Release: pairs with the Acquire of `announced`. Who finds a new epoch here has not seen
-        // the `leave` before it, and must see what was done until then all the same.
-        self.epoch.store(current, Ordering::Release);
-        epoch.shared.fences.light();
-    }
-
-    #[inline(always)]
-    fn leave(&self) {
-        // Release: pairs with the Acquire of `announced`.
-        self.epoch.store(UNPROTECTED, Ordering::Release);
-    }
-}
-
-/// A task's place in an [`Epoch`]: `Send`, used by one task at a time. It has a cache line of its
-/// own, unless there are thousands.
+/// A task's place in an [`Epoch`](super::Epoch): `Send`, used by one task at a time. It has a cache
+/// line of its own, unless there are thousands.
 pub struct Participant {
-    epoch: Epoch,
+    clock: Arc<Clock>,
     place: Place,
     // Not Sync: two threads entering through one word would unprotect each other.
     _exclusive: PhantomData<Cell<()>>,
 }
 
 impl Participant {
-    pub(super) fn new(epoch: Epoch, place: Place) -> Self {
+    pub(super) fn new(clock: Arc<Clock>, place: Place) -> Self {
         let announced = place.chunk.slot(place.index).announced();
         assert_eq!(announced, UNPROTECTED, "a free place is unprotected");
-        Self { epoch, place, _exclusive: PhantomData }
+        Self { clock, place, _exclusive: PhantomData }
     }
 
     /// Runs `body` protected: nothing retired at or after this moment is reclaimed before it
@@ -78,7 +29,7 @@ impl Participant {
     #[inline(always)]
     pub fn protected<R>(&mut self, body: impl FnOnce(&Guard<'_>) -> R) -> R {
         let slot = self.slot();
-        slot.enter(&self.epoch);
+        self.clock.enter(slot);
         let guard = Guard { slot, _not_send: PhantomData };
         body(&guard)
     }
@@ -91,10 +42,6 @@ impl Participant {
 
 #[cfg(all(test, not(loom)))]
 impl Participant {
-    pub(super) fn epoch(&self) -> &Epoch {
-        &self.epoch
-    }
-
     pub(super) fn number(&self) -> usize {
         self.place.number()
     }
@@ -102,7 +49,7 @@ impl Participant {
 
 impl Drop for Participant {
     fn drop(&mut self) {
-        self.epoch.shared.places.give_back(&self.place);
+        self.clock.places.give_back(&self.place);
     }
 }
 

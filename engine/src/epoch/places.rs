@@ -20,7 +20,7 @@
 //! takes it once for each chunk and reads the words outside of it. A place changes hands under that
 //! lock, so a new owner sees everything that the former one did.
 
-use super::participant::Slot;
+use super::slot::Slot;
 use crossbeam_utils::CachePadded;
 use kvick_io::sync::{
     Arc, Mutex, MutexGuard,

@@ -62,7 +62,7 @@ mod plain {
         let epoch = Epoch::new();
         let mut many: Vec<_> = (0..10_000).map(|_| epoch.register()).collect();
         let mut slow = many.swap_remove(5_000);
-        let places = &epoch.shared.places;
+        let places = &epoch.clock.places;
         let (mut drain, at) = slow.protected(|_guard| {
             let mut drain = Drain::new(epoch.bump());
             assert!(!places.go_on(&mut drain));
@@ -159,10 +159,9 @@ mod late {
     }
 
     /// Polls a drain that waits for `participant`, so many times; gives sleeps, and warnings.
-    fn poll(polls: usize, participant: &mut Participant) -> (usize, Vec<String>) {
+    fn poll(polls: usize, epoch: &Epoch, participant: &mut Participant) -> (usize, Vec<String>) {
         let (runtime, heard) = (Arc::new(Drowsy::default()), Heard::default());
         let handle = Handle::custom(runtime.clone());
-        let epoch = participant.epoch().clone();
         participant.protected(|_guard| {
             let retired = epoch.bump();
             let mut drained = pin!(epoch.drained(retired, &handle));
@@ -182,9 +181,9 @@ mod late {
     #[test]
     fn a_drain_gives_others_their_turn_before_it_sleeps() {
         let epoch = Epoch::new();
-        let (sleeps, _) = poll(TURNS, &mut epoch.register());
+        let (sleeps, _) = poll(TURNS, &epoch, &mut epoch.register());
         assert_eq!(sleeps, 0);
-        let (sleeps, _) = poll(TURNS + 10, &mut epoch.register());
+        let (sleeps, _) = poll(TURNS + 10, &epoch, &mut epoch.register());
         assert!(sleeps > 0);
     }
 
@@ -196,9 +195,9 @@ mod late {
         let _others: Vec<_> = (0..3).map(|_| epoch.register()).collect();
         let mut participant = epoch.register();
         let place = format!("place={} ", participant.number());
-        let (_, heard) = poll(TURNS + 900, &mut participant);
+        let (_, heard) = poll(TURNS + 900, &epoch, &mut participant);
         assert_eq!(heard, [] as [String; 0], "in less than a second");
-        let (_, heard) = poll(TURNS + 3000, &mut participant);
+        let (_, heard) = poll(TURNS + 3000, &epoch, &mut participant);
         assert_eq!(heard.len(), 1, "{heard:?}");
         assert!(heard[0].contains(&place) && heard[0].contains("a closure blocks"), "{heard:?}");
         assert!(format!("{participant:?}").contains(place.trim().replace('=', ": ").as_str()));
@@ -207,7 +206,9 @@ mod late {
 
 #[cfg(loom)]
 mod loom_tests {
+    use super::slot::UNPROTECTED;
     use super::*;
+    use kvick_io::sync::atomic::{AtomicU64, Ordering};
     use loom::sync::atomic::AtomicBool;
     use loom::thread;
 
@@ -272,7 +273,7 @@ mod loom_tests {
         loom::model(|| {
             nothing_is_freed_under_a_guard(|epoch, unlink| {
                 let mut drain = Drain::new(unlink(epoch));
-                epoch.shared.places.go_on(&mut drain) || epoch.shared.places.go_on(&mut drain)
+                epoch.clock.places.go_on(&mut drain) || epoch.clock.places.go_on(&mut drain)
             });
         });
     }
@@ -284,7 +285,7 @@ mod loom_tests {
         loom::model(|| {
             nothing_is_freed_under_a_guard(|epoch, unlink| {
                 let mut drain = Drain::new(u64::MAX);
-                let is_done = epoch.shared.places.go_on(&mut drain);
+                let is_done = epoch.clock.places.go_on(&mut drain);
                 unlink(epoch);
                 is_done
             });

@@ -1,0 +1,53 @@
+//! The word of one participant, and its two transitions.
+
+use kvick_io::sync::atomic::{AtomicU64, Ordering};
+
+/// An epoch of nobody: the word of a participant that is not protected.
+pub(super) const UNPROTECTED: u64 = 0;
+
+/// The word of one participant: 0, or the epoch it is protected at.
+#[derive(Debug)]
+pub(super) struct Slot {
+    epoch: AtomicU64,
+}
+
+impl Slot {
+    pub(super) fn new() -> Self {
+        Self { epoch: AtomicU64::new(UNPROTECTED) }
+    }
+
+    /// Acquire: pairs with the Release of `leave`, so that everything its owner read or wrote
+    /// under protection happened before whatever a drain allows.
+    pub(super) fn announced(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// As `announced`, for one of many words: an Acquire fence follows the last one.
+    pub(super) fn announced_relaxed(&self) -> u64 {
+        self.epoch.load(Ordering::Relaxed)
+    }
+
+    /// Whether its owner is protected at an epoch before this one.
+    pub(super) fn is_older_than(&self, epoch: u64) -> bool {
+        let announced = self.announced();
+        announced != UNPROTECTED && announced < epoch
+    }
+
+    #[inline(always)]
+    pub(super) fn announce(&self, epoch: u64) {
+        debug_assert_eq!(
+            self.epoch.load(Ordering::Relaxed),
+            UNPROTECTED,
+            "protection does not nest within one participant"
+        );
+        // Release: pairs with the Acquire of `announced`. Who finds a new epoch here has not seen
+        // the `leave` before it, and must see what was done until then all the same.
+        self.epoch.store(epoch, Ordering::Release);
+    }
+
+    #[inline(always)]
+    pub(super) fn leave(&self) {
+        // Release: pairs with the Acquire of `announced`.
+        self.epoch.store(UNPROTECTED, Ordering::Release);
+    }
+}
