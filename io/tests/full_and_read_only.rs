@@ -62,13 +62,18 @@ impl Mounted {
     fn fill(&self) -> PathBuf {
         let ballast = self.path().join("ballast");
         let mut file = fs::File::create(&ballast).expect("a name has room");
-        for size in [64 << 10, 4096, 512] {
-            while std::io::Write::write_all(&mut file, &vec![1; size]).is_ok() {}
+        // Until it is written back, a file system counts on blocks that it will not need.
+        loop {
+            let before = file.metadata().expect("it is open").len();
+            for size in [64 << 10, 4096, 512] {
+                while std::io::Write::write_all(&mut file, &vec![1; size]).is_ok() {}
+            }
+            let synced = file.sync_all();
+            if file.metadata().expect("it is open").len() == before {
+                println!("{}: full, {synced:?}", self.kind);
+                break;
+            }
         }
-        // Until it is written back, a file system may count on blocks that it will not need.
-        let synced = file.sync_all();
-        println!("{}: full, {synced:?}", self.kind);
-        while std::io::Write::write_all(&mut file, &[1; 512]).is_ok() {}
         ballast
     }
 }
