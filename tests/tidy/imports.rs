@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::sources::{Source, code};
 
 /// Module path of a file within its crate, such as `["hybrid_log", "tail"]`; empty for `lib.rs`.
-pub type Module = Vec<String>;
+pub(crate) type Module = Vec<String>;
 
 /// The modules of a crate and what each imports.
 #[derive(Debug, Default)]
-pub struct Imports {
-    pub arrows: BTreeMap<Module, BTreeSet<Module>>,
+pub(crate) struct Imports {
+    pub(crate) arrows: BTreeMap<Module, BTreeSet<Module>>,
 }
 
 struct Crate {
@@ -26,7 +26,7 @@ struct Crate {
 
 impl Imports {
     /// Reads the crate whose sources lie in `folder`, such as `engine/src/`.
-    pub fn of(sources: &[Source], folder: &str) -> Self {
+    pub(crate) fn of(sources: &[Source], folder: &str) -> Self {
         let read = Crate::read(sources, folder);
         let mut arrows = BTreeMap::new();
         for (module, text) in &read.texts {
@@ -43,7 +43,7 @@ impl Imports {
     }
 
     /// Groups of modules that import each other in a circle.
-    pub fn circles(&self) -> Vec<Vec<Module>> {
+    pub(crate) fn circles(&self) -> Vec<Vec<Module>> {
         let reach: BTreeMap<&Module, BTreeSet<&Module>> =
             self.arrows.keys().map(|from| (from, self.reachable(from))).collect();
         let mut circles: Vec<Vec<Module>> = Vec::new();
@@ -71,7 +71,7 @@ impl Imports {
     }
 
     /// The same between top-level folders and files of the crate.
-    pub fn of_folders(&self) -> Self {
+    pub(crate) fn of_folders(&self) -> Self {
         let top = |module: &Module| module.first().cloned().into_iter().collect::<Module>();
         let mut arrows: BTreeMap<Module, BTreeSet<Module>> = BTreeMap::new();
         for (from, targets) in &self.arrows {

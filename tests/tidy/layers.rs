@@ -16,7 +16,7 @@ type Rows = &'static [(&'static str, &'static str)];
 const LAYERS: [(&str, Rows); 3] =
     [("io/src/", &IO), ("runtime/src/", &RUNTIME), ("engine/src/", &ENGINE)];
 
-const IO: [(&str, &str); 10] = [
+const IO: [(&str, &str); 11] = [
     ("sync", ""),
     ("error", ""),
     ("threads", "error"),
@@ -27,6 +27,7 @@ const IO: [(&str, &str); 10] = [
     ("sim", "error contract files"),
     ("backends", "sync error threads contract files"),
     ("os", "error threads contract files backends"),
+    ("wrap", "contract"),
 ];
 
 const RUNTIME: [(&str, &str); 10] = [

@@ -3,14 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub struct Source {
+pub(crate) struct Source {
     /// From the root of the repository, with `/`.
-    pub name: String,
-    pub text: String,
+    pub(crate) name: String,
+    pub(crate) text: String,
 }
 
 /// A line without its comment, and without what its strings say.
-pub fn code(line: &str) -> String {
+pub(crate) fn code(line: &str) -> String {
     let mut code = String::with_capacity(line.len());
     let mut chars = line.chars().peekable();
     let mut quoted = false;
@@ -30,14 +30,14 @@ pub fn code(line: &str) -> String {
 }
 
 /// `word` stands in `code` as a whole identifier.
-pub fn names(code: &str, word: &str) -> bool {
+pub(crate) fn names(code: &str, word: &str) -> bool {
     let part = |c: char| c.is_alphanumeric() || c == '_';
     code.match_indices(word)
         .any(|(at, _)| !code[..at].ends_with(part) && !code[at + word.len()..].starts_with(part))
 }
 
 /// `name` is a crate, a path with `::` at its end, or a module that `code` reaches into.
-pub fn mentions(code: &str, name: &str) -> bool {
+pub(crate) fn mentions(code: &str, name: &str) -> bool {
     if let Some(path) = name.strip_suffix("::") {
         return code
             .match_indices(name)
@@ -52,11 +52,11 @@ pub fn mentions(code: &str, name: &str) -> bool {
 }
 
 /// An identifier begins at `at`.
-pub fn starts(code: &str, at: usize) -> bool {
+pub(crate) fn starts(code: &str, at: usize) -> bool {
     !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_')
 }
 
-pub fn sources() -> Vec<Source> {
+pub(crate) fn sources() -> Vec<Source> {
     let sources: Vec<Source> = files(&root(), ".rs")
         .iter()
         .map(|file| Source { name: relative(file), text: read(file) })
@@ -66,7 +66,7 @@ pub fn sources() -> Vec<Source> {
 }
 
 /// Every file whose name ends so, sorted, except what cargo and git made.
-pub fn files(directory: &Path, ending: &str) -> Vec<PathBuf> {
+pub(crate) fn files(directory: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let entries = fs::read_dir(directory).expect("a directory of this repository");
     for entry in entries {
@@ -84,24 +84,24 @@ pub fn files(directory: &Path, ending: &str) -> Vec<PathBuf> {
     found
 }
 
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a member of the workspace").to_owned()
 }
 
-pub fn relative(file: &Path) -> String {
+pub(crate) fn relative(file: &Path) -> String {
     let path = file.strip_prefix(root()).expect("a file of this repository");
     path.to_str().expect("names are ASCII").replace('\\', "/")
 }
 
-pub fn read(file: &Path) -> String {
+pub(crate) fn read(file: &Path) -> String {
     fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
-pub fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
+pub(crate) fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines().enumerate().map(|(index, line)| (index + 1, line))
 }
 
 #[track_caller]
-pub fn none(found: &[String]) {
+pub(crate) fn none(found: &[String]) {
     assert!(found.is_empty(), "{} violations:\n{}", found.len(), found.join("\n"));
 }
