@@ -36,6 +36,9 @@
 #![doc(test(attr(deny(warnings))))]
 
 mod backends;
+#[cfg(feature = "contract")]
+pub mod contract;
+#[cfg(not(feature = "contract"))]
 mod contract;
 mod error;
 mod files;
@@ -46,13 +49,14 @@ pub mod sim;
 #[doc(hidden)]
 pub mod sync;
 mod threads;
+pub mod wrap;
 
 pub use backends::config::{BackendChoice, IoConfig};
 #[cfg(all(feature = "glommio", target_os = "linux"))]
 pub use backends::glommio::{GlommioAttachment, attach_glommio};
 pub use contract::boxed::BoxFuture;
 pub use contract::buf::AlignedBuf;
-pub use contract::completion::{Completion, Transfer};
+pub use contract::completion::{Completion, CompletionSink, Completions, Transfer};
 pub use contract::device::{Device, Geometry};
 pub use contract::directory::{DeviceOptions, Directory, Lock};
 pub use contract::event_source::EventSource;

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use kvick_io::BoxFuture;
+use kvick_io::wrap::Timing;
 
 use crate::adapters::background;
 use crate::runtime::Runtime;
@@ -119,5 +120,20 @@ impl Future for Sleep {
 impl fmt::Debug for Sleep {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_tuple("Sleep").field(&self.duration).finish()
+    }
+}
+
+/// For devices around devices.
+impl Timing for Handle {
+    fn now(&self) -> Duration {
+        Self::now(self)
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.runtime.sleep(duration)
+    }
+
+    fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>) {
+        Self::spawn(self, name, future).detach();
     }
 }

@@ -76,7 +76,7 @@ impl Device for LyingDevice {
         }
     }
 
-    tests::forward_device!(discard_below, truncate, geometry, locate, bytes_stored);
+    kvick::io::forward_device!(discard_below, truncate, geometry, locate, bytes_stored);
 }
 
 impl Directory for LyingDirectory {
@@ -103,7 +103,7 @@ impl Directory for LyingDirectory {
         self.inner.sync()
     }
 
-    tests::forward_directory!(list, read_file, write_file, rename, remove_file, lock, describe);
+    kvick::io::forward_directory!(list, read_file, write_file, rename, remove_file, lock, describe);
 }
 
 /// A store on a disk that tells the truth until `told`.

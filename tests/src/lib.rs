@@ -23,7 +23,6 @@ pub mod configs;
 pub mod crash;
 pub mod deadline;
 pub mod files;
-pub mod forwarding;
 pub mod history;
 pub mod journal;
 pub mod log_files;

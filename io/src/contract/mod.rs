@@ -9,3 +9,8 @@ pub(crate) mod directory;
 pub(crate) mod event_source;
 pub(crate) mod names;
 pub(crate) mod pool;
+#[cfg(feature = "contract")]
+mod suite;
+
+#[cfg(feature = "contract")]
+pub use suite::{Check, Subject, checks};

@@ -1,11 +1,32 @@
-//! Directories and devices around others: what a wrapper does not do itself goes to its `inner`.
+//! What a wrapper does not do itself goes to its `inner`.
 
-/// Methods of a `Device` that go to `self.inner`, by name, within an `impl`.
+/// Methods of a [`Device`](crate::Device) that go to `self.inner`, by name, within an `impl`.
+///
+/// Name each method of the trait that the wrapper does not write itself: those that have a default
+/// in the trait too.
 #[macro_export]
 macro_rules! forward_device {
     ($($method:ident),+ $(,)?) => { $($crate::forward_device!(@ $method);)+ };
+    (@ read_at) => {
+        fn read_at(&self, offset: u64, buf: $crate::AlignedBuf) -> $crate::Completion {
+            self.inner.read_at(offset, buf)
+        }
+    };
+    (@ read_many) => {
+        fn read_many(
+            &self,
+            reads: ::std::vec::Vec<(u64, $crate::AlignedBuf)>,
+        ) -> ::std::vec::Vec<$crate::Completion> {
+            self.inner.read_many(reads)
+        }
+    };
+    (@ forget_below) => {
+        fn forget_below(&self, offset: u64) {
+            self.inner.forget_below(offset);
+        }
+    };
     (@ sync) => {
-        fn sync(&self) -> ::kvick::io::Completion {
+        fn sync(&self) -> $crate::Completion {
             self.inner.sync()
         }
     };
@@ -13,8 +34,8 @@ macro_rules! forward_device {
         fn write_at(
             &self,
             offset: u64,
-            buf: ::kvick::io::AlignedBuf,
-        ) -> ::kvick::io::Completion {
+            buf: $crate::AlignedBuf,
+        ) -> $crate::Completion {
             self.inner.write_at(offset, buf)
         }
     };
@@ -22,17 +43,17 @@ macro_rules! forward_device {
         fn discard_below(
             &self,
             offset: u64,
-        ) -> ::kvick::io::BoxFuture<'_, ::std::io::Result<()>> {
+        ) -> $crate::BoxFuture<'_, ::std::io::Result<()>> {
             self.inner.discard_below(offset)
         }
     };
     (@ truncate) => {
-        fn truncate(&self, end: u64) -> ::kvick::io::BoxFuture<'_, ::std::io::Result<()>> {
+        fn truncate(&self, end: u64) -> $crate::BoxFuture<'_, ::std::io::Result<()>> {
             self.inner.truncate(end)
         }
     };
     (@ geometry) => {
-        fn geometry(&self) -> ::kvick::io::Geometry {
+        fn geometry(&self) -> $crate::Geometry {
             self.inner.geometry()
         }
     };
@@ -48,12 +69,13 @@ macro_rules! forward_device {
     };
 }
 
-/// Methods of a `Directory` that go to `self.inner`, by name, within an `impl`.
+/// Methods of a [`Directory`](crate::Directory) that go to `self.inner`, by name, within an `impl`:
+/// as [`forward_device`](crate::forward_device).
 #[macro_export]
 macro_rules! forward_directory {
     ($($method:ident),+ $(,)?) => { $($crate::forward_directory!(@ $method);)+ };
     (@ list) => {
-        fn list(&self) -> ::kvick::io::BoxFuture<'_, ::std::io::Result<Vec<String>>> {
+        fn list(&self) -> $crate::BoxFuture<'_, ::std::io::Result<Vec<String>>> {
             self.inner.list()
         }
     };
@@ -61,8 +83,13 @@ macro_rules! forward_directory {
         fn read_file(
             &self,
             name: &str,
-        ) -> ::kvick::io::BoxFuture<'_, ::std::io::Result<Vec<u8>>> {
+        ) -> $crate::BoxFuture<'_, ::std::io::Result<Vec<u8>>> {
             self.inner.read_file(name)
+        }
+    };
+    (@ file_bytes) => {
+        fn file_bytes(&self, name: &str) -> $crate::BoxFuture<'_, ::std::io::Result<u64>> {
+            self.inner.file_bytes(name)
         }
     };
     (@ write_file) => {
@@ -70,7 +97,7 @@ macro_rules! forward_directory {
             &self,
             name: &str,
             bytes: &[u8],
-        ) -> ::kvick::io::BoxFuture<'_, ::std::io::Result<()>> {
+        ) -> $crate::BoxFuture<'_, ::std::io::Result<()>> {
             self.inner.write_file(name, bytes)
         }
     };
@@ -79,7 +106,7 @@ macro_rules! forward_directory {
             &self,
             from: &str,
             to: &str,
-        ) -> ::kvick::io::BoxFuture<'_, ::std::io::Result<()>> {
+        ) -> $crate::BoxFuture<'_, ::std::io::Result<()>> {
             self.inner.rename(from, to)
         }
     };
@@ -87,12 +114,12 @@ macro_rules! forward_directory {
         fn remove_file(
             &self,
             name: &str,
-        ) -> ::kvick::io::BoxFuture<'_, ::std::io::Result<()>> {
+        ) -> $crate::BoxFuture<'_, ::std::io::Result<()>> {
             self.inner.remove_file(name)
         }
     };
     (@ sync) => {
-        fn sync(&self) -> ::kvick::io::BoxFuture<'_, ::std::io::Result<()>> {
+        fn sync(&self) -> $crate::BoxFuture<'_, ::std::io::Result<()>> {
             self.inner.sync()
         }
     };
@@ -100,7 +127,7 @@ macro_rules! forward_directory {
         fn lock(
             &self,
             name: &str,
-        ) -> ::kvick::io::BoxFuture<'_, ::std::io::Result<Box<dyn ::kvick::io::Lock>>> {
+        ) -> $crate::BoxFuture<'_, ::std::io::Result<Box<dyn $crate::Lock>>> {
             self.inner.lock(name)
         }
     };

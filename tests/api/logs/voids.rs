@@ -32,7 +32,15 @@ impl Device for CountingDevice {
         self.inner.read_at(offset, buf)
     }
 
-    tests::forward_device!(write_at, sync, discard_below, truncate, geometry, locate, bytes_stored);
+    kvick::io::forward_device!(
+        write_at,
+        sync,
+        discard_below,
+        truncate,
+        geometry,
+        locate,
+        bytes_stored
+    );
 }
 
 impl Directory for Counting {
@@ -50,7 +58,7 @@ impl Directory for Counting {
         })
     }
 
-    tests::forward_directory!(
+    kvick::io::forward_directory!(
         list,
         read_file,
         write_file,

@@ -20,7 +20,7 @@ use std::future::Future;
 use std::io;
 use std::mem;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use crate::contract::buf::AlignedBuf;
 use crate::contract::completion::slot::{Delivery, Detach, Take};
@@ -47,14 +47,31 @@ pub struct Completion {
 
 enum State {
     Ready(Transfer),
+    Mapped(Box<Mapped>),
     Waiting { table: Arc<OpTable>, index: u32, generation: u64 },
     Taken,
+}
+
+/// A completion whose transfer goes through a function.
+struct Mapped {
+    inner: Completion,
+    /// There until the inner one has given its transfer.
+    map: Option<Box<dyn FnOnce(Transfer) -> Transfer + Send>>,
 }
 
 impl Completion {
     /// A completion that has its result already.
     pub fn ready(transfer: Transfer) -> Self {
         Self { state: State::Ready(transfer) }
+    }
+
+    /// Changes, or looks at, the transfer of this operation when the future gives it. For devices
+    /// around other devices.
+    ///
+    /// # Cancel safety
+    /// `map` runs only if the result is awaited: dropped before, the future drops it too.
+    pub fn map(self, map: impl FnOnce(Transfer) -> Transfer + Send + 'static) -> Self {
+        Self { state: State::Mapped(Box::new(Mapped { inner: self, map: Some(Box::new(map)) })) }
     }
 
     /// A failure that gives back its buffer, without anything having been started.
@@ -91,6 +108,12 @@ impl Future for Completion {
                 }
             };
         }
+        if let State::Mapped(mapped) = &mut self.state {
+            let transfer = ready!(Pin::new(&mut mapped.inner).poll(context));
+            let map = mapped.map.take().expect("the inner completion gives one transfer");
+            self.state = State::Taken;
+            return Poll::Ready(map(transfer));
+        }
         match mem::replace(&mut self.state, State::Taken) {
             State::Ready(transfer) => Poll::Ready(transfer),
             _ => panic!("a completion was polled after it gave its result"),
@@ -117,6 +140,9 @@ impl fmt::Debug for Completion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.state {
             State::Ready(transfer) => f.debug_tuple("Completion::Ready").field(transfer).finish(),
+            State::Mapped(mapped) => {
+                f.debug_tuple("Completion::Mapped").field(&mapped.inner).finish()
+            }
             State::Waiting { index, generation, .. } => {
                 write!(f, "Completion::Waiting({index}, generation {generation})")
             }
@@ -125,10 +151,49 @@ impl fmt::Debug for Completion {
     }
 }
 
+/// Makes the completions of a device: one for each device, or for several that belong together.
+///
+/// ```
+/// use kvick_io::{AlignedBuf, Completions, Transfer};
+///
+/// let completions = Completions::new();
+/// let (completion, sink) = completions.begin();
+/// // On whatever thread carries the operation out:
+/// sink.complete(Transfer { result: Ok(()), buf: Some(AlignedBuf::zeroed(512)) });
+/// # pollster::block_on(async {
+/// assert_eq!(completion.await.into_buf()?.len(), 512);
+/// # std::io::Result::Ok(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct Completions {
+    table: SharedTable,
+}
+
+impl Completions {
+    /// No operation is in flight.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { table: OpTable::new() }
+    }
+
+    /// Begins an operation: the future for its caller, and the sink for the device. The buffer
+    /// stays with the device until it completes the operation.
+    pub fn begin(&self) -> (Completion, CompletionSink) {
+        OpTable::begin(&self.table)
+    }
+}
+
+impl Default for Completions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// The device's half of an operation: delivers its result, once, from any thread.
 ///
-/// Dropped without a delivery it delivers an error, so that nobody waits for ever.
-pub(crate) struct CompletionSink {
+/// Dropped without a delivery it delivers an error, so that no task waits for ever.
+pub struct CompletionSink {
     table: Arc<OpTable>,
     index: u32,
     delivered: bool,
@@ -141,12 +206,13 @@ impl CompletionSink {
     }
 
     /// Delivers the result and wakes the future. If that is gone, the buffer is dropped here.
-    pub(crate) fn complete(mut self, transfer: Transfer) {
+    pub fn complete(mut self, transfer: Transfer) {
         self.deliver(transfer);
     }
 
     /// Whether the future was dropped: work that has not begun can be skipped.
-    pub(crate) fn is_abandoned(&self) -> bool {
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
         !self.table.slot(self.index).is_awaited(self.generation)
     }
 

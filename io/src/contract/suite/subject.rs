@@ -1,91 +1,48 @@
-//! The backends under test, and how to run a test on each of them.
+//! The directory that is tested, and what drives it.
 
+use std::any::Any;
+use std::fmt;
 use std::future::Future;
-use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
-use kvick_io::sim::{SimDisk, SimOptions};
-use kvick_io::{
-    AlignedBuf, BackendChoice, Device, DeviceOptions, Directory, EventSource, IoConfig,
-    MemoryDirectory, open_directory,
-};
-use tempfile::TempDir;
+use crate::contract::buf::AlignedBuf;
+use crate::contract::device::Device;
+use crate::contract::directory::{DeviceOptions, Directory};
+use crate::contract::event_source::EventSource;
 
-/// A fresh directory of one kind.
-pub(crate) struct Backend {
-    pub(crate) name: &'static str,
-    pub(crate) directory: Arc<dyn Directory>,
+/// A fresh, empty directory that is to keep the contract.
+pub struct Subject {
+    pub(super) directory: Arc<dyn Directory>,
     /// What must be driven for anything to happen, if it does not happen by itself.
     source: Option<Arc<dyn EventSource>>,
-    _place: Option<TempDir>,
+    _kept: Option<Box<dyn Any>>,
 }
 
-/// Small enough that most tests cross a boundary.
-pub(crate) const SEGMENT: u64 = 64 << 10;
-/// The same as a length.
-pub(crate) const SEGMENT_LEN: usize = 64 << 10;
-
-/// A fresh directory of every kind that works on this machine.
-pub(crate) fn backends() -> Vec<Backend> {
-    let config = IoConfig { depth: 8, threads: 4, ..IoConfig::default() };
-    let buffered = IoConfig { direct: false, ..config.clone() };
-    let memory: Arc<dyn Directory> = Arc::new(MemoryDirectory::new());
-    let mut backends = vec![
-        Backend { name: "memory", directory: memory, source: None, _place: None },
-        real("threads", "/tmp", BackendChoice::Threads, &config).expect("threads always work"),
-        real("threads, buffered", "/tmp", BackendChoice::Threads, &buffered).expect("as above"),
-    ];
-    backends.push(simulated());
-    backends.extend(real("uring", "/tmp", BackendChoice::Uring, &config));
-    backends.extend(real("uring, buffered", "/tmp", BackendChoice::Uring, &buffered));
-    if std::path::Path::new("/dev/shm").is_dir() {
-        backends.extend(real("uring, tmpfs", "/dev/shm", BackendChoice::Uring, &config));
-        backends.extend(real("threads, tmpfs", "/dev/shm", BackendChoice::Threads, &config));
+impl Subject {
+    /// A directory whose operations end by themselves, on threads of its own.
+    #[must_use]
+    pub fn new(directory: Arc<dyn Directory>) -> Self {
+        Self { directory, source: None, _kept: None }
     }
-    backends
-}
 
-fn simulated() -> Backend {
-    // The audit is stricter than the contract: it panics where a device returns an error.
-    let options = SimOptions { audit: false, ..SimOptions::default() };
-    let disk = SimDisk::new(1, options);
-    let directory = disk.directory("store");
-    Backend { name: "sim", directory, source: Some(Arc::new(disk)), _place: None }
-}
-
-fn real(
-    name: &'static str,
-    root: &str,
-    backend: BackendChoice,
-    config: &IoConfig,
-) -> Option<Backend> {
-    let place = TempDir::new_in(root).expect("a directory for scratch");
-    let config = IoConfig { backend, ..config.clone() };
-    match open_directory(&place.path().join("store"), &config) {
-        Ok(directory) => Some(Backend { name, directory, source: None, _place: Some(place) }),
-        Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-            println!("skipped {name}: {error}");
-            None
-        }
-        Err(error) => panic!("{name}: {error}"),
+    /// The operations end when this source is driven: as those of a simulated disk.
+    #[must_use]
+    pub fn driven_by(self, source: Arc<dyn EventSource>) -> Self {
+        Self { source: Some(source), ..self }
     }
-}
 
-/// Runs a test on a fresh directory of every kind.
-pub(crate) fn on_every_backend(test: impl AsyncFn(&Backend)) {
-    for backend in backends() {
-        println!("backend: {}", backend.name);
-        backend.run(test(&backend));
+    /// Keeps something as long as the directory is tested, such as the place that it is in.
+    #[must_use]
+    pub fn keeping(self, place: impl Any) -> Self {
+        Self { _kept: Some(Box::new(place)), ..self }
     }
-}
 
-impl Backend {
     /// Polls `future` to its end.
-    pub(crate) fn run<F: Future>(&self, future: F) -> F::Output {
+    pub(super) fn run<F: Future>(&self, future: F) -> F::Output {
         let parker = Arc::new(Parker { thread: thread::current(), woken: AtomicBool::new(true) });
         let waker = Waker::from(Arc::clone(&parker));
         let mut future = pin!(future);
@@ -107,17 +64,31 @@ impl Backend {
     }
 
     /// Whether nothing happens unless [`run`](Self::run) drives it.
-    pub(crate) fn is_simulated(&self) -> bool {
+    pub(super) fn is_simulated(&self) -> bool {
         self.source.is_some()
     }
 
     /// A device of small segments.
-    pub(crate) async fn device(&self) -> Arc<dyn Device> {
+    pub(super) async fn device(&self) -> Arc<dyn Device> {
         let options = DeviceOptions { segment_bytes: SEGMENT, create: true };
-        let opened = self.directory.open_device("log", options).await;
-        opened.expect("a device can be created")
+        self.directory.open_device("log", options).await.expect(SOUND)
     }
 }
+
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subject").field("directory", &self.directory).finish_non_exhaustive()
+    }
+}
+
+/// Small enough that most checks cross a boundary.
+pub(super) const SEGMENT: u64 = 64 << 10;
+/// The same as a length.
+pub(super) const SEGMENT_LEN: usize = 64 << 10;
+/// What a check says when an operation fails that must not.
+pub(super) const SOUND: &str = "a sound directory does this";
+/// What a check says when an operation succeeds that must not.
+pub(super) const REFUSED: &str = "a sound directory refuses this";
 
 struct Parker {
     thread: Thread,
@@ -132,13 +103,13 @@ impl Wake for Parker {
 }
 
 /// Bytes that say where they belong.
-pub(crate) fn pattern(offset: u64, len: usize) -> AlignedBuf {
+pub(super) fn pattern(offset: u64, len: usize) -> AlignedBuf {
     let mut buf = AlignedBuf::zeroed(len);
     fill(offset, &mut buf);
     buf
 }
 
-pub(crate) fn fill(offset: u64, bytes: &mut [u8]) {
+pub(super) fn fill(offset: u64, bytes: &mut [u8]) {
     for (index, word) in bytes.chunks_mut(8).enumerate() {
         let stamp = (offset / 8 + index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         word.copy_from_slice(&stamp.to_le_bytes()[..word.len()]);
@@ -147,7 +118,7 @@ pub(crate) fn fill(offset: u64, bytes: &mut [u8]) {
 
 /// Checks that `bytes` belong at `offset`.
 #[track_caller]
-pub(crate) fn check(offset: u64, bytes: &[u8]) {
+pub(super) fn check(offset: u64, bytes: &[u8]) {
     let mut expected = vec![0; bytes.len()];
     fill(offset, &mut expected);
     assert!(bytes == expected, "{} bytes at {offset} are not what was written", bytes.len());
