@@ -148,7 +148,7 @@ impl Crate {
         let mut module = Vec::new();
         let mut rest = &path[..];
         while let Some((next, behind)) = rest.split_first() {
-            let child = [&module[..], &[next.clone()]].concat();
+            let child = [&module[..], std::slice::from_ref(next)].concat();
             if self.texts.contains_key(&child) {
                 (module, rest) = (child, behind);
                 continue;
