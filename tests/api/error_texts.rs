@@ -10,6 +10,7 @@ use kvick::{
     Result, Value,
 };
 use tests::configs::memory_store;
+use tests::crowd::{CROWD, pass_through};
 use tests::simulated::{four_log_pages, two_pages};
 
 /// That a text is one clear line: nothing of it is said twice, and no numbers stand for words.
@@ -44,6 +45,7 @@ async fn make_store(path: &Path) -> Result<()> {
         for key in 0..200 {
             store.upsert(&key, &round).await?;
         }
+        pass_through(&store, CROWD, 200).await?;
         match round {
             0 => store.checkpoint().await.map(drop)?,
             1 => store.checkpoint().snapshot().await.map(drop)?,

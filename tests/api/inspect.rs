@@ -16,6 +16,7 @@ use kvick::{
     Backend, ByteSize, CheckpointKind, CheckpointToken, Config, FasterKv, FileRole, Inspection,
     ManifestCopy, Result, inspect,
 };
+use tests::crowd::{CROWD, pass_through};
 
 /// Of a device, and of what is checked as one.
 const UNIT: u64 = 512;
@@ -54,7 +55,7 @@ fn file<'i>(inspection: &'i Inspection, start: &str) -> &'i str {
 }
 
 /// A store with an older snapshot and an incremental checkpoint on top of it, and their parts and
-/// deltas; 3000 keys, most of them in the log itself.
+/// deltas; 3000 keys, most of them in the log itself. Both have commit points in a file.
 async fn with_all_kinds_of_files(directory: &MemoryDirectory) -> Result<FasterKv<u64, u64>> {
     let store = open(directory).await?;
     for key in 0..3000 {
@@ -64,7 +65,9 @@ async fn with_all_kinds_of_files(directory: &MemoryDirectory) -> Result<FasterKv
     for key in 3000..8000 {
         store.upsert(&key, &key).await?;
     }
+    pass_through(&store, CROWD, 7999).await?;
     store.checkpoint().snapshot().with_index().await?;
+    pass_through(&store, 3, 8000).await?;
     for key in 7990..8100 {
         store.upsert(&key, &0).await?;
     }
@@ -160,9 +163,12 @@ fn a_flipped_byte_of_every_file_is_found() -> Result<()> {
         store.close().await?;
         let sound = look(&directory).await;
         assert_sound(&sound);
-        for kind in ["log.", "index-", "part-", "delta-", "manifest", "manifest.copy"] {
+        let kinds = ["log.", "index-", "part-", "delta-", "sessions-", "manifest", "manifest.copy"];
+        for kind in kinds {
             file(&sound, kind);
         }
+        let sessions = sound.checkpoints.iter().map(|checkpoint| checkpoint.sessions.len());
+        assert!(sessions.eq([CROWD, CROWD + 3]), "{sound}");
         let flushed = sound.checkpoints.iter().map(|checkpoint| checkpoint.flushed).max();
         let log_end = flushed.map_or(0, |address| address / PAGE * PAGE + in_page(address));
         for file in &sound.files {
@@ -215,7 +221,7 @@ fn assert_names(found: &Inspection, role: FileRole, file: &str, at: u64) {
             assert_eq!(problem.offset / UNIT, at / UNIT, "{found}");
             assert!(unsound > 0 && found.to_string().contains("DAMAGED"), "{found}");
         }
-        FileRole::IndexImage(_) | FileRole::Delta(_) => {
+        FileRole::IndexImage(_) | FileRole::Delta(_) | FileRole::Sessions(_) => {
             assert!(problem.offset <= at && unsound > 0, "byte {at}: {found}");
         }
         FileRole::Manifest => {
@@ -235,7 +241,9 @@ fn a_missing_file_and_one_cut_short_are_found() -> Result<()> {
         let sound = look(&directory).await;
         let has_next = |name: &str| sound.files.iter().any(|file| file.name == name);
         assert!(has_next("log.000001"), "{sound}");
-        for start in ["log.000000", "log.000001", "index-", "part-", "delta-", "manifest"] {
+        let starts =
+            ["log.000000", "log.000001", "index-", "part-", "delta-", "sessions-", "manifest"];
+        for start in starts {
             let name = file(&sound, start);
             let contents = directory.read_file(name).await.expect("there");
             directory.remove_file(name).await.expect("there");
@@ -287,14 +295,14 @@ fn debris_is_told_from_what_is_needed() -> Result<()> {
         let store = open(&directory).await?;
         store.upsert(&1, &1).await?;
         store.checkpoint().await?;
-        for name in ["part-77.000000", "manifest.new"] {
+        for name in ["part-77.000000", "sessions-78.000000", "manifest.new"] {
             directory.write_file(name, b"left by a crash").await.expect("memory");
         }
         let found = look(&directory).await;
         assert_sound(&found);
         let debris = found.files.iter().filter(|file| file.role == FileRole::Debris);
         let debris: Vec<&str> = debris.map(|file| &*file.name).collect();
-        assert_eq!(debris, ["manifest.new", "part-77.000000"]);
+        assert_eq!(debris, ["manifest.new", "part-77.000000", "sessions-78.000000"]);
         store.close().await
     })
 }

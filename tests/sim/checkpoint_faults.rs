@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use kvick::io::sim::Survival;
 use kvick::{Checkpoint, CheckpointKind, Config, ErrorKind, FasterKv, Result};
+use tests::crowd::{CROWD, pass_through};
 use tests::journal::{ALL_KINDS, Journal, Record};
 use tests::simulated::{Site, World, seeds};
 
@@ -16,6 +17,11 @@ const OPERATIONS: u64 = 2000;
 
 fn config(site: &Site) -> Config {
     site.small_config().with_checkpoint_on_close(false)
+}
+
+/// Sessions beside the one of the journal, in every other run.
+fn crowd(site: &Site) -> usize {
+    if site.seed.is_multiple_of(2) { CROWD } else { 0 }
 }
 
 /// A store under load, and what is known of its checkpoints.
@@ -39,6 +45,7 @@ struct Left {
 impl Run {
     async fn new(site: &Site) -> Self {
         let store = site.open::<u64, u64>(config(site)).await;
+        pass_through(&store, crowd(site), 1000).await.expect("a sound disk");
         let journal = Journal::new(&store, 0, site.random(3)).expect("open");
         Self { site: site.clone(), store, journal, durable: 0, has_lost: false }
     }
@@ -179,6 +186,8 @@ async fn check_left(site: &Site, left: &Left, what: &str) {
     };
     let report = store.recovery().expect("there was a store");
     assert!(report.rejected.is_empty() && !report.from_copy, "{what}: {report:?}");
+    let sessions = report.sessions.len();
+    assert!(sessions == 0 || sessions == crowd(site) + 1, "{what}: {sessions} sessions");
     let until = left.record.check(&store).await;
     assert!(until >= left.durable, "{what}: {until} of {} durable", left.durable);
     assert!(until <= left.record.serial(), "{what}");

@@ -17,6 +17,7 @@ use kvick::{CheckpointKind, Durability, ErrorKind, FasterKv, Session};
 use tests::crash::{
     Acknowledged, COUNTERS, Camera, Effect, Entry, Image, Ledgers, SHARED, Shared, apply, verify,
 };
+use tests::crowd::CROWD;
 use tests::polling::AtMost;
 use tests::samples::{SampleKey, SampleValue, item};
 use tests::simulated::{Site, seeds_until};
@@ -26,6 +27,8 @@ const KEYS: u64 = 10;
 const STEPS: u64 = 50;
 /// Lives after the first one: a crash in each.
 const DEPTH: u32 = 3;
+/// Lives in which there are many sessions, most of them idle: then commit points go to files.
+const CROWDED: f64 = 0.25;
 /// Images of each test, of which there are four.
 const IMAGES: u64 = 12_500;
 
@@ -168,9 +171,12 @@ async fn work<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
         .into_keys()
         .map(|id| store.resume_session(id).expect("recovered"))
         .collect();
-    while sessions.len() < usize::try_from(SESSIONS).expect("small") {
+    let busy = usize::try_from(SESSIONS).expect("small");
+    let wanted = if site.random(4).chance(CROWDED) { busy + CROWD } else { busy };
+    while sessions.len() < wanted {
         sessions.push(store.session().expect("open"));
     }
+    let others = sessions.split_off(busy);
     let workers: Vec<_> = sessions
         .into_iter()
         .zip(0..)
@@ -179,11 +185,14 @@ async fn work<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
             site.handle.spawn("worker", worker)
         })
         .collect();
+    let others = crowd::<K, V>(site.clone(), others, ledgers.clone());
+    let others = site.handle.spawn("crowd", others);
     let taker = take_checkpoints(site.clone(), store.clone(), acknowledged.clone());
     let taker = site.handle.spawn("checkpoints", taker);
     for worker in workers {
         worker.await.expect("the worker ends well");
     }
+    others.await.expect("the crowd ends well");
     taker.await.expect("checkpoints end well");
 }
 
@@ -277,6 +286,26 @@ async fn worker<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     }
     // As it would be when the power fails: nobody drops anything.
     std::mem::forget(session);
+}
+
+/// Sessions that do something now and then, one or all of them.
+async fn crowd<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
+    site: Site,
+    mut sessions: Vec<Session<K, V>>,
+    ledgers: Shared<Ledgers<V>>,
+) {
+    let mut random = site.random(5);
+    for _ in 0..3 {
+        pause(&site, &mut random).await;
+        let busy = if random.chance(0.5) { sessions.len() } else { 1 };
+        for session in sessions.iter_mut().take(busy) {
+            let (id, serial) = (session.id(), session.next_serial());
+            let (key, effect) = (1000 * number_of(id), Effect::Set(V::sample(&mut random, 20)));
+            ledgers.lock().push(id, Entry { serial, key, effect: effect.clone() });
+            operate::<K, V>(session, key, effect).await;
+        }
+    }
+    std::mem::forget(sessions);
 }
 
 /// A number that belongs to a session: no two are likely to share one, nor the keys that follow.

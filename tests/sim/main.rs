@@ -38,6 +38,7 @@ mod orphans;
 mod overtaken;
 mod pressure;
 mod rot;
+mod session_points;
 mod space;
 mod syncs;
 mod transient;

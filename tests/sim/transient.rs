@@ -6,6 +6,7 @@ use std::io;
 
 use kvick::io::sim::{SimDisk, Survival};
 use kvick::{CheckpointKind, CheckpointToken, Config, Durability, ErrorKind};
+use tests::crowd::{CROWD, pass_through};
 use tests::simulated::{Site, World, seeds, two_pages};
 
 /// More operations than an opening has.
@@ -50,6 +51,7 @@ async fn fill(site: &Site, case: Case) -> CheckpointToken {
         for key in 0..KEYS {
             store.upsert(&key, &value).await.expect("a sound disk");
         }
+        pass_through(&store, CROWD, KEYS).await.expect("a sound disk");
         // Each has files of its own: the one before is not the newest by another name.
         let durability = if value == 3 { case.durability } else { Durability::PowerCut };
         let kind = if value == 1 { CheckpointKind::Snapshot } else { case.kind };
@@ -87,6 +89,7 @@ async fn opened_in_spite_of(
     let report = store.recovery().expect("there was a store");
     assert_eq!(report.chosen, Some(newest), "{what}: {report:?}");
     assert!(report.rejected.is_empty(), "{what}: {report:?}");
+    assert_eq!(report.sessions.len(), 3 * CROWD, "{what}");
     for key in 0..KEYS {
         let found = store.read(&key).await.expect("a sound disk");
         assert_eq!(found, Some(3), "{what}: key {key}");

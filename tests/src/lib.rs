@@ -21,6 +21,7 @@
 pub mod allocations;
 pub mod configs;
 pub mod crash;
+pub mod crowd;
 pub mod deadline;
 pub mod files;
 pub mod history;

@@ -5,6 +5,7 @@
 //! | `index-7.000000` ... | the image of the index that checkpoint 7 wrote |
 //! | `part-7.000000` ... | the part of the log that checkpoint 7 wrote beside it |
 //! | `delta-7.000000` ... | what had changed in earlier parts |
+//! | `sessions-7.000000` ... | commit points of sessions that had changed since an earlier one |
 //!
 //! # Invariants
 //! 1. What `manifest` names is durable before the rename.
@@ -21,10 +22,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The kinds of files that belong to one checkpoint.
-const KINDS: [&str; 3] = [INDEX, PART, DELTA];
+const KINDS: [&str; 4] = [INDEX, PART, DELTA, SESSIONS];
 pub(crate) const INDEX: &str = "index";
 pub(crate) const PART: &str = "part";
 pub(crate) const DELTA: &str = "delta";
+pub(crate) const SESSIONS: &str = "sessions";
 
 /// The files of one store.
 #[derive(Debug)]
@@ -170,7 +172,9 @@ impl Manifest {
 impl Record {
     fn files(&self) -> impl Iterator<Item = String> {
         let parts = self.parts.iter().map(|part| device_name(PART, part.token));
-        parts.chain(self.deltas.iter().map(|delta| device_name(DELTA, delta.token)))
+        let deltas = self.deltas.iter().map(|delta| device_name(DELTA, delta.token));
+        let points = self.point_files.iter().map(|file| device_name(SESSIONS, file.stream.token));
+        parts.chain(deltas).chain(points)
     }
 }
 
@@ -197,6 +201,7 @@ mod tests {
     fn files_of_checkpoints_are_told_from_others() {
         assert_eq!(owner("index-12.000003"), Some(("index-12", 12)));
         assert_eq!(owner("part-1.000000"), Some(("part-1", 1)));
+        assert_eq!(owner("sessions-7.000000"), Some(("sessions-7", 7)));
         for other in [
             "manifest",
             "manifest.new",

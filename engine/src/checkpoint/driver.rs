@@ -3,10 +3,11 @@
 use super::catalog::Catalog;
 use super::manifest::{Durability, Manifest};
 use super::outcome::{CheckpointStats, Outcome, Outcomes};
+use super::points::Layers;
 use super::progress::{Progress, Watched};
 use super::reply::Reply;
 use super::request::{CheckpointRequest, Plan};
-use super::run::{Chain, Run, unpublished};
+use super::run::{Basis, Run, unpublished};
 use super::{Checkpoint, CheckpointInfo, CheckpointKind, CheckpointToken};
 use crate::config::{ByteSize, Config};
 use crate::ending::{Ending, Maintained};
@@ -195,7 +196,8 @@ impl Checkpoints {
 
     /// Does jobs until the store is closed.
     async fn drive(&self) {
-        let mut chain = None;
+        let layers = Layers::of(self.catalog.manifest().checkpoints.last());
+        let mut basis = Basis { chain: None, layers };
         let health = self.core.log.health();
         loop {
             let next = wait_either([&self.changed, health.changed()], || {
@@ -209,27 +211,27 @@ impl Checkpoints {
                 Either::Right(_) => None,
             };
             match next {
-                Some(Some(job)) => self.work(job, &mut chain).await,
+                Some(Some(job)) => self.work(job, &mut basis).await,
                 Some(None) => {
                     // Whoever waits for a job that was never begun is told so by its channel.
                     self.mailbox().job = None;
                     return;
                 }
-                None => self.take_due(&mut chain).await,
+                None => self.take_due(&mut basis).await,
             }
         }
     }
 
-    async fn work(&self, job: Job, chain: &mut Option<Chain>) {
+    async fn work(&self, job: Job, basis: &mut Basis) {
         match job {
             Job::Checkpoint { plan, reply, progress } => {
-                let taken = self.take(plan, &progress, chain).await;
+                let taken = self.take(plan, &progress, basis).await;
                 self.ended();
                 drop(progress);
                 reply.send(taken);
             }
             Job::Remove { which, reply } => {
-                let removed = self.remove(which, chain).await;
+                let removed = self.remove(which, basis).await;
                 self.ended();
                 reply.send(removed);
             }
@@ -241,12 +243,7 @@ impl Checkpoints {
         self.changed.notify(usize::MAX);
     }
 
-    async fn take(
-        &self,
-        plan: Plan,
-        progress: &Progress,
-        chain: &mut Option<Chain>,
-    ) -> Result<Checkpoint> {
+    async fn take(&self, plan: Plan, progress: &Progress, basis: &mut Basis) -> Result<Checkpoint> {
         let token = {
             let mut mailbox = self.mailbox();
             mailbox.next_token += 1;
@@ -264,7 +261,7 @@ impl Checkpoints {
         let kind = plan.kind;
         let span = tracing::info_span!(target: "kvick::checkpoint", "checkpoint", token, ?kind);
         let began = self.handle.now();
-        let taken = run.take(chain).instrument(span).await;
+        let taken = run.take(basis).instrument(span).await;
         let error = taken.as_ref().err().cloned();
         if let Some(error) = error.as_ref().filter(|error| !error.is_retryable()) {
             self.core.sessions.note_failed(token, error);
@@ -292,14 +289,15 @@ impl Checkpoints {
         }
     }
 
-    async fn remove(&self, which: Removal, chain: &mut Option<Chain>) -> Result<()> {
+    async fn remove(&self, which: Removal, basis: &mut Basis) -> Result<()> {
         let mut manifest = self.catalog.manifest().clone();
         match which {
             Removal::AllBut(keep) => manifest.keep_newest(keep),
             Removal::One(token) => remove_one(&mut manifest, token)?,
         }
-        // An incremental checkpoint may only go on from files that a kept one holds.
-        *chain = None;
+        // The next checkpoint may only go on from files that a kept one holds.
+        basis.chain = None;
+        basis.layers.keep_named(&manifest);
         manifest.drop_unused();
         let published = self.catalog.publish_less(manifest).await;
         published.map_err(|failed| unpublished(&self.core, failed))
@@ -325,7 +323,7 @@ impl Checkpoints {
         select(pin!(by_time), pin!(by_growth)).await;
     }
 
-    async fn take_due(&self, chain: &mut Option<Chain>) {
+    async fn take_due(&self, basis: &mut Basis) {
         if self.core.log.health().check_write().is_err() {
             // Poisoned: there is nothing to be taken any more, until the store is closed.
             let health = self.core.log.health();
@@ -337,7 +335,7 @@ impl Checkpoints {
         }
         if self.is_outdated() {
             let plan = Plan::full(self.schedule.kind);
-            if let Err(error) = self.take(plan, &Progress::default(), chain).await {
+            if let Err(error) = self.take(plan, &Progress::default(), basis).await {
                 tracing::warn!(target: "kvick::checkpoint", %error, "a due checkpoint failed");
             }
         }

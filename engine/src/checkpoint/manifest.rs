@@ -99,8 +99,19 @@ pub(crate) struct Record {
     /// What has changed in them since, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) deltas: Vec<Stream>,
+    /// Files of commit points of sessions, if there are many, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) point_files: Vec<PointFile>,
+    /// How many sessions it has, if there are such files.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) session_count: u64,
+    /// What has changed since the last of those files; what was forgotten is up to 0.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) sessions: BTreeMap<SessionId, CommitPoint>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// How the log of a checkpoint was captured.
@@ -145,6 +156,14 @@ pub(crate) struct Stream {
     pub(crate) bytes: u64,
     /// Bytes of a whole block.
     pub(crate) block: u64,
+}
+
+/// What has changed of the commit points of sessions, in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PointFile {
+    pub(crate) points: u64,
+    pub(crate) stream: Stream,
 }
 
 /// An image of the index.
@@ -299,11 +318,31 @@ impl Record {
         };
         joined
             && spans
+            && self.has_sound_points()
             && Address::FIRST.raw() <= self.begin
             && self.begin <= self.flushed
             && self.flushed <= self.end
             && self.end <= crate::address::ADDRESS_MASK
             && index.is_none_or(|image| image.is_some_and(|image| image.end <= self.end))
+    }
+}
+
+impl Record {
+    /// How many sessions it has something of.
+    pub(crate) fn count_sessions(&self) -> usize {
+        if self.point_files.is_empty() {
+            return self.sessions.len();
+        }
+        usize::try_from(self.session_count).unwrap_or(usize::MAX)
+    }
+
+    fn has_sound_points(&self) -> bool {
+        let tokens = self.point_files.iter().map(|file| file.stream.token);
+        let tokens: Vec<u64> = tokens.chain([self.token + 1]).collect();
+        let has_all = self.session_count == 0 && self.sessions.values().all(|it| it.until > 0);
+        tokens.windows(2).all(|pair| pair[0] < pair[1])
+            && self.sessions.values().all(CommitPoint::is_sound)
+            && (has_all || !self.point_files.is_empty())
     }
 }
 
@@ -391,6 +430,8 @@ mod tests {
                 Part { token: 8, from: 1008, end: 2016 },
             ],
             deltas: vec![stream(8)],
+            point_files: vec![PointFile { points: 70, stream: stream(6) }],
+            session_count: 71,
             sessions: [(
                 session,
                 CommitPoint { until: 9, excluded: [4].into_iter().collect(), version: 8 },
@@ -436,12 +477,15 @@ mod tests {
 
     #[test]
     fn contradictions_are_found_under_a_good_checksum() {
-        let wrong: [fn(&mut Manifest); 5] = [
+        let wrong: [fn(&mut Manifest); 8] = [
             |manifest| manifest.next_token = 8,
             |manifest| manifest.indexes.clear(),
             |manifest| manifest.checkpoints[0].end += 504,
             |manifest| manifest.checkpoints[0].begin = 0,
             |manifest| manifest.indexes[0].end = 5000,
+            |manifest| manifest.checkpoints[0].point_files.clear(),
+            |manifest| manifest.checkpoints[0].point_files[0].stream.token = 9,
+            |manifest| manifest.checkpoints[0].sessions.values_mut().for_each(|it| it.until = 3),
         ];
         for (number, spoil) in wrong.into_iter().enumerate() {
             let mut manifest = manifest();

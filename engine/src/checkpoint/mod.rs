@@ -16,6 +16,7 @@
 //!   read-only up to there and is flushed. *Snapshot*: what is in memory is frozen, written to a
 //!   file beside the log, and mutable again afterwards. *Incremental*: as a snapshot, of what is
 //!   new or has changed since the last one.
+//!   What has changed of the commit points of many sessions goes to a file, too (`points`).
 //! * *Publishing* is replacing the manifest. Before, the checkpoint does not exist; afterwards it
 //!   is the newest.
 //!
@@ -37,6 +38,7 @@ mod driver;
 pub(crate) mod index_image;
 pub(crate) mod manifest;
 mod outcome;
+pub(crate) mod points;
 mod progress;
 mod reply;
 mod request;
@@ -166,7 +168,7 @@ impl CheckpointInfo {
             durability: record.durability,
             log_bytes: record.end - record.begin,
             replayed_bytes: record.end.saturating_sub(replayed_from),
-            sessions: record.sessions.len(),
+            sessions: record.count_sessions(),
         }
     }
 }

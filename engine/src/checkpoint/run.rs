@@ -2,6 +2,7 @@
 
 use super::catalog::{Catalog, DELTA, PART};
 use super::manifest::{IndexImage, Kind, Manifest, Part, Record, Stream};
+use super::points::Layers;
 use super::progress::{CheckpointPhase, Progress};
 use super::request::{IndexWish, Plan};
 use super::stream::{Seal, StreamWriter};
@@ -24,6 +25,14 @@ use std::time::Duration;
 pub(super) struct Chain {
     durability: Durability,
     captured: Captured,
+}
+
+/// What the next checkpoint goes on from.
+#[derive(Debug)]
+pub(super) struct Basis {
+    /// An incremental one; none if a snapshot is due.
+    pub(super) chain: Option<Chain>,
+    pub(super) layers: Layers,
 }
 
 /// One checkpoint being taken.
@@ -72,21 +81,21 @@ impl Captured {
 }
 
 impl Run<'_> {
-    /// Takes it. `chain` is what the next incremental one can go on from.
-    pub(super) async fn take(&self, chain: &mut Option<Chain>) -> Result<Checkpoint> {
+    /// Takes it, and notes what the next one can go on from.
+    pub(super) async fn take(&self, basis: &mut Basis) -> Result<Checkpoint> {
         let mut times = CheckpointTimes::default();
         let image = self.index(&mut times).await?;
         if self.plan.kind == CheckpointKind::IndexOnly {
             return self.publish_index(image, times).await;
         }
         // What follows ends the version: a chain holds only if all of it goes well.
-        let base = chain.take().filter(|base| {
+        let base = basis.chain.take().filter(|base| {
             // What was never synced is nothing to go on from.
             let is_firm = base.durability == Durability::PowerCut || !self.is_synced();
             is_firm && !base.captured.is_spent()
         });
         let mut ended = self.cut(base.is_some(), &mut times).await;
-        let taken = self.complete(&mut ended, (base, chain), image, times).await;
+        let taken = self.complete(&mut ended, (base, basis), image, times).await;
         let published = taken.as_ref().ok().map(|_taken| self.is_synced());
         self.core.sessions.settle(ended.sessions, self.token + 1, published).await;
         taken
@@ -96,7 +105,7 @@ impl Run<'_> {
     async fn complete(
         &self,
         ended: &mut Ended,
-        (base, chain): (Option<Chain>, &mut Option<Chain>),
+        (base, basis): (Option<Chain>, &mut Basis),
         image: Option<IndexImage>,
         mut times: CheckpointTimes,
     ) -> Result<Checkpoint> {
@@ -107,11 +116,14 @@ impl Run<'_> {
             self.core.log.thaw().await;
         }
         let captured = captured?;
+        self.core.sessions.read(&mut ended.sessions, self.token + 1).await;
+        let layers = self.layers(&basis.layers).await?;
         times.capture = self.since(begun);
         let next = (ended.kind != Kind::FoldOver)
             .then(|| Chain { durability: self.plan.durability, captured: captured.clone() });
-        let taken = self.publish(ended, captured, image, &mut times).await?;
-        *chain = next;
+        let taken = self.publish(ended, (captured, &layers), image, &mut times).await?;
+        self.forget_points(&layers);
+        *basis = Basis { chain: next, layers };
         Ok(taken)
     }
 
@@ -250,15 +262,14 @@ impl Run<'_> {
 
     async fn publish(
         &self,
-        ended: &mut Ended,
-        captured: Captured,
+        ended: &Ended,
+        (captured, layers): (Captured, &Layers),
         image: Option<IndexImage>,
         times: &mut CheckpointTimes,
     ) -> Result<Checkpoint> {
-        self.core.sessions.read(&mut ended.sessions, self.token + 1).await;
         let mut manifest = self.next_manifest(image);
         let newest = manifest.indexes.iter().rfind(|image| image.end <= ended.end.raw());
-        let record = Record {
+        let mut record = Record {
             token: self.token,
             kind: ended.kind,
             durability: self.plan.durability,
@@ -268,8 +279,11 @@ impl Run<'_> {
             index: newest.map(|image| image.stream.token),
             parts: captured.parts,
             deltas: captured.deltas,
-            sessions: self.core.sessions.points(),
+            point_files: Vec::new(),
+            session_count: 0,
+            sessions: BTreeMap::new(),
         };
+        self.enter_points(&mut record, layers);
         manifest.checkpoints.push(record);
         manifest.keep_newest(self.keep);
         self.make_newest(manifest, times).await?;
@@ -317,7 +331,7 @@ impl Run<'_> {
         }
     }
 
-    fn salt(&self) -> u64 {
+    pub(super) fn salt(&self) -> u64 {
         self.catalog.manifest().store.salt.0
     }
 

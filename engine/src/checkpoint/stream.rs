@@ -1,4 +1,4 @@
-//! Bytes in checksummed blocks: what images of the index and deltas are stored as.
+//! Bytes in checksummed blocks: what images of the index, deltas and points are stored as.
 //!
 //! ```text
 //!   0        8          12        16                 16 + length        block

@@ -5,14 +5,15 @@ use super::row::Row;
 use super::walk::Walk;
 use super::{InspectedCheckpoint, InspectedIndex, files};
 use crate::address::{ADDRESS_MASK, Address};
-use crate::checkpoint::catalog::{Catalog, DELTA, INDEX, PART, device_name};
+use crate::checkpoint::catalog::{Catalog, DELTA, INDEX, PART, SESSIONS, device_name};
 use crate::checkpoint::index_image::ImagePart;
 use crate::checkpoint::manifest::{IndexImage, Manifest, Part, Record, Stream};
-use crate::checkpoint::{Patches, delta_seal, index_image, part_salt};
+use crate::checkpoint::{Patches, delta_seal, index_image, part_salt, points};
 use crate::error::{Error, Result};
 use crate::hybrid_log::{Strip, Units, check_block};
 use crate::publication::{LOG, MANIFEST};
 use crate::record::Layout;
+use crate::store::points::Points;
 use kvick_io::{BufPool, Device, DeviceOptions, Directory};
 use std::sync::Arc;
 
@@ -101,7 +102,9 @@ impl<'c> Check<'c> {
             let damaged = indexes.iter().filter(|index| !index.is_sound);
             let mut damaged = damaged.map(|index| index.token.version());
             walk.is_sound &= walk.record.index.is_none_or(|needed| !damaged.any(|it| it == needed));
-            checkpoints.push(InspectedCheckpoint::of(walk.record, walk.counts, walk.is_sound));
+            let points = self.points(&mut walk).await;
+            let Walk { record, counts, is_sound, .. } = walk;
+            checkpoints.push(InspectedCheckpoint::of(record, points.all(), counts, is_sound));
         }
         checkpoints
     }
@@ -172,6 +175,17 @@ impl<'c> Check<'c> {
                 self.problems.add(&file, offset, what);
             }
         }
+    }
+
+    /// What a checkpoint has of sessions.
+    async fn points(&mut self, walk: &mut Walk<'_>) -> Points {
+        let mut points = Points::default();
+        for file in &walk.record.point_files {
+            let read = points::read_layer(&self.catalog, *file, &mut points).await;
+            walk.is_sound &= self.is_good(read, SESSIONS, file.stream.token);
+        }
+        walk.record.sessions.iter().for_each(|(id, point)| points.set(*id, point));
+        points
     }
 
     async fn delta(&mut self, delta: Stream, patches: &mut Patches) -> Result<()> {

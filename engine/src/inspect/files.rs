@@ -2,7 +2,7 @@
 
 use super::{FileRole, InspectedFile};
 use crate::checkpoint::CheckpointToken;
-use crate::checkpoint::catalog::{DELTA, INDEX, PART, device_name};
+use crate::checkpoint::catalog::{DELTA, INDEX, PART, SESSIONS, device_name};
 use crate::checkpoint::manifest::Manifest;
 use crate::publication::{ASIDE, COPY, LOCK, LOG, MANIFEST, segment};
 use kvick_io::Directory;
@@ -62,6 +62,7 @@ fn role(name: &str, named: Option<&BTreeSet<String>>) -> FileRole {
         (_, Some(_)) if named.is_some_and(|named| !named.contains(device)) => FileRole::Debris,
         (_, Some((INDEX, token))) => FileRole::IndexImage(token),
         (_, Some((PART, token))) => FileRole::Part(token),
+        (_, Some((SESSIONS, token))) => FileRole::Sessions(token),
         (_, Some((_, token))) => FileRole::Delta(token),
         (_, None) => FileRole::Foreign,
     }
@@ -70,7 +71,7 @@ fn role(name: &str, named: Option<&BTreeSet<String>>) -> FileRole {
 /// What a device has of which checkpoint.
 fn of_checkpoint(device: &str) -> Option<(&'static str, CheckpointToken)> {
     let (kind, token) = device.split_once('-')?;
-    let kind = [INDEX, PART, DELTA].into_iter().find(|known| *known == kind)?;
+    let kind = [INDEX, PART, DELTA, SESSIONS].into_iter().find(|known| *known == kind)?;
     let token = token.parse().ok()?;
     (device == device_name(kind, token)).then_some((kind, CheckpointToken(token)))
 }
@@ -98,11 +99,13 @@ mod tests {
             ("index-6.000000", FileRole::Debris),
             ("part-8.000001", FileRole::Part(token(8))),
             ("delta-8.000000", FileRole::Debris),
+            ("sessions-9.000000", FileRole::Debris),
             ("notes", FileRole::Foreign),
         ] {
             assert_eq!(role(name, Some(&named)), expected, "{name}");
         }
         assert_eq!(role("delta-8.000000", None), FileRole::Delta(token(8)));
+        assert_eq!(role("sessions-8.000000", None), FileRole::Sessions(token(8)));
     }
 
     #[test]

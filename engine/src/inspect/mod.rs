@@ -6,7 +6,7 @@
 //! # What is checked
 //! * `manifest` and `manifest.copy`: the checksum, and that the parts fit together. If the manifest
 //!   is damaged or gone, the rest is checked by what the copy says.
-//! * Each image of the index: every block, every entry.
+//! * Each image of the index: every block, every entry; the files of commit points likewise.
 //! * Of the log every unit that some checkpoint needs, each once; beside the log the parts and
 //!   deltas of each checkpoint, as its recovery would read them.
 //! * Every record in there: that it lies within its page, its value within the record, and that it

@@ -152,6 +152,8 @@ pub enum FileRole {
     Part(CheckpointToken),
     /// A segment of what had changed in earlier parts.
     Delta(CheckpointToken),
+    /// A segment of the commit points of sessions that had changed since an earlier such file.
+    Sessions(CheckpointToken),
     /// Not named by the manifest: of a checkpoint that is being taken or that failed, or no longer
     /// needed. A store removes it.
     Debris,
@@ -203,7 +205,12 @@ impl InspectedStore {
 }
 
 impl InspectedCheckpoint {
-    pub(super) fn of(record: &Record, records: RecordCounts, is_sound: bool) -> Self {
+    pub(super) fn of(
+        record: &Record,
+        sessions: BTreeMap<SessionId, CommitPoint>,
+        records: RecordCounts,
+        is_sound: bool,
+    ) -> Self {
         let part = |part: &Part| (CheckpointToken(part.token), part.from..part.end);
         Self {
             token: CheckpointToken(record.token),
@@ -214,7 +221,7 @@ impl InspectedCheckpoint {
             index: record.index.map(CheckpointToken),
             parts: record.parts.iter().map(part).collect(),
             deltas: record.deltas.iter().map(|delta| CheckpointToken(delta.token)).collect(),
-            sessions: record.sessions.clone(),
+            sessions,
             records,
             is_sound,
         }

@@ -127,6 +127,7 @@ impl fmt::Display for FileRole {
             Self::IndexImage(token) => write!(formatter, "image of the index, checkpoint {token}"),
             Self::Part(token) => write!(formatter, "part of the log, checkpoint {token}"),
             Self::Delta(token) => write!(formatter, "changes in parts, checkpoint {token}"),
+            Self::Sessions(token) => write!(formatter, "points of sessions, checkpoint {token}"),
             Self::Debris => formatter.write_str("debris, not named by the manifest"),
             Self::Foreign => formatter.write_str("not of a store"),
         }

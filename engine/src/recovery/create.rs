@@ -14,10 +14,10 @@ use crate::hybrid_log::{HybridLog, Life, LogEnd, LogExtent, LogGeometry};
 use crate::publication::{self, LOG};
 use crate::record::Layout;
 use crate::sealed::Hex;
+use crate::store::points::Points;
 use crate::store::sessions::Sessions;
 use crate::store::{Core, Limits, Parts};
 use kvick_io::{BufPool, Device, DeviceOptions};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Opening {
@@ -62,7 +62,7 @@ impl Opening {
             }
             return Err(failed.error);
         }
-        let sessions = Sessions::new(self.life, BTreeMap::new());
+        let sessions = Sessions::new(self.life, Points::default());
         let version = manifest.next_token;
         Ok((
             self.core(limits, (&manifest, types.layout), (index, log), (version, sessions)),

@@ -7,13 +7,14 @@ use super::{Opening, RecoveryReport};
 use crate::address::Address;
 use crate::checkpoint::catalog::{Catalog, DELTA, INDEX, PART};
 use crate::checkpoint::manifest::{Durability, IndexImage, Manifest, Record, Store};
-use crate::checkpoint::{CheckpointToken, Patches, delta_seal, index_image, part_salt};
+use crate::checkpoint::{CheckpointToken, Patches, delta_seal, index_image, part_salt, points};
 use crate::config::{ByteSize, Config, Geometry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hash::{HASH_ID, KeyHasher};
 use crate::hash_index::HashIndex;
 use crate::hybrid_log::{HybridLog, LogExtent, PagePayload, Show, WriteBack, check_block};
 use crate::publication::LOG;
+use crate::store::points::Points;
 use crate::store::sessions::Sessions;
 use crate::store::{Core, Limits};
 use futures::future::{BoxFuture, ready};
@@ -58,7 +59,7 @@ impl Opening {
             published.map_err(|failed| failed.error)?;
             restored.log.announce();
         }
-        let Restored { limits, index, log, device } = restored;
+        let Restored { limits, index, log, device, points } = restored;
         self.bring_back(&catalog, chosen.as_ref(), &log, &*device).await?;
         if !log.is_unflushed() && manifest.checkpoints.last_mut().is_some_and(Record::settle) {
             let published = catalog.publish(manifest.clone(), Durability::PowerCut).await;
@@ -66,8 +67,8 @@ impl Opening {
             log.announce();
         }
         report.chosen = token.map(CheckpointToken);
-        report.sessions = chosen.map(|record| record.sessions).unwrap_or_default();
-        let sessions = Sessions::new(self.life, report.sessions.clone());
+        report.sessions = points.all();
+        let sessions = Sessions::new(self.life, points);
         let version = manifest.next_token;
         let core = self.core(limits, (&manifest, types.layout), (index, log), (version, sessions));
         tracing::info!(?report.chosen, report.replayed_bytes, "recovered");
@@ -93,9 +94,7 @@ impl Opening {
         for record in candidates {
             let error = match self.restore(types, catalog, Some(&record), report).await {
                 Ok(restored) => {
-                    for rejected in &rejected {
-                        report.note_lost(rejected, Some(&record));
-                    }
+                    note_lost(catalog, &rejected, &restored.points, report).await?;
                     return Ok((restored, Some(record)));
                 }
                 Err(error) => error,
@@ -114,21 +113,18 @@ impl Opening {
             let what = "every checkpoint is damaged";
             return Err(Error::damaged(what, &self.directory.describe(), 0));
         }
-        for rejected in &rejected {
-            report.note_lost(rejected, None);
-        }
-        Ok((self.restore(types, catalog, None, report).await?, None))
+        let restored = self.restore(types, catalog, None, report).await?;
+        note_lost(catalog, &rejected, &restored.points, report).await?;
+        Ok((restored, None))
     }
 
     /// Whether an older checkpoint may be used because of this error. Only what is on the medium
     /// counts: the system may refuse to open or to read a file now and not a moment later, and
     /// whoever passed over a checkpoint for that would cut off the log that it needs.
     fn may_pass_over(&self, record: &Record, error: &Error) -> bool {
-        // A file that is missing or too short is damage, too.
-        let is_damage = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound);
         // A checkpoint that was not meant to survive this may be passed over.
         let is_weak = record.durability == Durability::ProcessCrash;
-        is_damage && (is_weak || self.config.allow_fallback)
+        is_damage(error) && (is_weak || self.config.allow_fallback)
     }
 
     /// Reads and checks everything that a checkpoint needs, and makes an index of it and a log that
@@ -161,9 +157,10 @@ impl Opening {
         let index = Arc::new(index.map_err(no_memory)?);
         let Some(record) = record else {
             let index = Arc::into_inner(index).expect("nobody else has it");
-            return Ok(Restored { limits, index, log, device });
+            return Ok(Restored { limits, index, log, device, points: Points::default() });
         };
         self.check_segments(&manifest, record).await?;
+        let points = points::read(catalog, record, |_| false).await?;
         let from = image.as_ref().map_or(extent.begin, |image| Address::new(image.start));
         let image_bytes = image.as_ref().map_or(0, |image| image.stream.bytes);
         let loading = match image {
@@ -182,7 +179,7 @@ impl Opening {
         show_parts(catalog, record, &log, &mut replay).await?;
         let index = replay.finish(report).await?;
         report.image_bytes += image_bytes;
-        Ok(Restored { limits, index, log, device })
+        Ok(Restored { limits, index, log, device, points })
     }
 
     /// Begins to bring back the index, beside everything else.
@@ -259,6 +256,27 @@ struct Restored {
     index: HashIndex,
     log: HybridLog,
     device: Arc<dyn Device>,
+    points: Points,
+}
+
+/// Whether an error says that what is on the medium is not what was written. A file that is missing
+/// or too short is damage, too.
+fn is_damage(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound)
+}
+
+/// Notes what sessions had in the checkpoints that were passed over, as far as that can be read.
+async fn note_lost(
+    catalog: &Catalog,
+    rejected: &[Record],
+    kept: &Points,
+    report: &mut RecoveryReport,
+) -> Result<()> {
+    for record in rejected {
+        let had = points::read(catalog, record, is_damage).await?;
+        report.note_lost(&had, kept);
+    }
+    Ok(())
 }
 
 /// Below this address the log was synced before the checkpoint was published. What lies behind is

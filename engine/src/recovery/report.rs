@@ -1,8 +1,8 @@
 //! What recovery found and did.
 
 use crate::checkpoint::CheckpointToken;
-use crate::checkpoint::manifest::Record;
 use crate::store::identity::{CommitPoint, SessionId};
+use crate::store::points::Points;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ pub struct RecoveryReport {
     /// Whether the manifest was damaged, and its copy was used.
     pub from_copy: bool,
     /// Sessions of which the rejected checkpoints had more: their operations in between are lost.
+    /// Of what had of them, only what can still be read.
     pub lost: BTreeMap<SessionId, LostOperations>,
     /// What the chosen checkpoint has of each session.
     pub sessions: BTreeMap<SessionId, CommitPoint>,
@@ -52,11 +53,11 @@ pub struct RecoveryProgress {
 }
 
 impl RecoveryReport {
-    /// Notes that the state of `chosen` is served in place of that of `rejected`.
-    pub(super) fn note_lost(&mut self, rejected: &Record, chosen: Option<&Record>) {
-        for (id, point) in &rejected.sessions {
-            let kept = chosen.and_then(|record| record.sessions.get(id));
-            let first = kept.map_or(0, |point| point.until) + 1;
+    /// Notes that what is in `chosen` is served in place of what was in `rejected`.
+    pub(super) fn note_lost(&mut self, rejected: &Points, chosen: &Points) {
+        let chosen = chosen.all();
+        for (id, point) in &rejected.all() {
+            let first = chosen.get(id).map_or(0, |point| point.until) + 1;
             if first <= point.until {
                 let lost = self.lost.entry(*id).or_insert(LostOperations { first, last: 0 });
                 lost.last = lost.last.max(point.until);

@@ -38,9 +38,20 @@ fn is_none(version: &u64) -> bool {
 }
 
 impl SessionId {
+    /// None is below it, in their order.
+    pub(crate) const LEAST: Self = Self(0);
+
     /// The `number`th of a life of the store.
     pub(crate) fn new(life: u64, number: u64) -> Self {
         Self(u128::from(life) << 64 | u128::from(number))
+    }
+
+    pub(crate) fn to_bytes(self) -> [u8; 16] {
+        self.0.to_le_bytes()
+    }
+
+    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(u128::from_le_bytes(bytes))
     }
 }
 
@@ -49,6 +60,12 @@ impl CommitPoint {
     #[must_use]
     pub fn covers(&self, serial: u64) -> bool {
         serial <= self.until && !self.excluded.contains(serial)
+    }
+
+    /// Whether what is excluded are numbers that operations have had.
+    pub(crate) fn is_sound(&self) -> bool {
+        let is_had = |range: RangeInclusive<u64>| *range.start() > 0 && *range.end() <= self.until;
+        self.excluded.ranges().all(is_had)
     }
 
     /// Whether every operation that `other` has is in this one too.

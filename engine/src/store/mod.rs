@@ -30,6 +30,7 @@ pub(crate) mod modify;
 pub(crate) mod operation;
 pub(crate) mod phase;
 mod pieces;
+pub(crate) mod points;
 pub(crate) mod read;
 pub(crate) mod seat;
 pub(crate) mod serials;

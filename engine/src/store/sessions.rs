@@ -15,10 +15,11 @@
 //! when operations go on again, since each session keeps how it stood when the version ended.
 //!
 //! # Locks
-//! `activity` or `accounts`, never both, then the state of a ledger.
+//! `activity` or `accounts`, never both, `points` after `accounts`, then the state of a ledger.
 
 use super::identity::{CommitPoint, SessionId};
 use super::ledger::{Ledger, Waiting};
+use super::points::Points;
 use crate::error::{Error, Result};
 use crate::statistics::Counters;
 use crate::wait::yield_now;
@@ -40,6 +41,8 @@ pub(crate) struct Sessions {
     life: u64,
     // Under their locks.
     accounts: Mutex<Accounts>,
+    /// What the last version that ended had of each, but for those forgotten since.
+    points: Mutex<Points>,
     activity: Mutex<Activity>,
     /// The last checkpoint that failed for good, and how many did.
     failed: Mutex<Failed>,
@@ -59,8 +62,6 @@ struct Accounts {
     made: u64,
     open: BTreeSet<SessionId>,
     waiting: BTreeMap<SessionId, Waiting>,
-    /// What the last version that ended had of each, but for those forgotten since.
-    points: BTreeMap<SessionId, CommitPoint>,
 }
 
 /// What has happened since the last cut.
@@ -101,15 +102,9 @@ fn enter(points: &mut BTreeMap<SessionId, CommitPoint>, id: SessionId, point: &C
 }
 
 impl Accounts {
-    /// Notes what a version that has ended had of a session, if that is kept.
-    fn enter(&mut self, ledger: &Ledger, point: &CommitPoint) {
-        let Some(id) = ledger.id() else {
-            return;
-        };
-        // One that is neither was forgotten.
-        if self.open.contains(&id) || self.waiting.contains_key(&id) {
-            enter(&mut self.points, id, point);
-        }
+    /// Whether a session is kept; one that is neither was forgotten.
+    fn has(&self, id: SessionId) -> bool {
+        self.open.contains(&id) || self.waiting.contains_key(&id)
     }
 }
 
@@ -145,15 +140,14 @@ impl Activity {
 
 impl Sessions {
     /// `life` tells this life of the store from all others.
-    pub(crate) fn new(life: u64, recovered: BTreeMap<SessionId, CommitPoint>) -> Self {
-        let waiting = recovered.iter().map(|(id, point)| (*id, Waiting::new(point.clone())));
-        let waiting = waiting.collect();
-        let accounts = Accounts { made: 0, open: BTreeSet::new(), waiting, points: recovered };
-        let activity = Mutex::new(Activity::default());
+    pub(crate) fn new(life: u64, recovered: Points) -> Self {
+        let waiting = recovered.all().into_iter().map(|(id, point)| (id, Waiting::new(point)));
+        let accounts = Accounts { made: 0, open: BTreeSet::new(), waiting: waiting.collect() };
         Self {
             life,
             accounts: Mutex::new(accounts),
-            activity,
+            points: Mutex::new(recovered),
+            activity: Mutex::default(),
             failed: Mutex::default(),
             published: Event::new(),
         }
@@ -221,16 +215,15 @@ impl Sessions {
     /// Drops those of the sessions that wait for which `is_over` holds, for good; how many.
     pub(crate) fn forget(&self, mut is_over: impl FnMut(SessionId, &CommitPoint) -> bool) -> usize {
         let mut accounts = self.accounts();
-        let Accounts { waiting, points, .. } = &mut *accounts;
-        let before = waiting.len();
-        waiting.retain(|id, waiting| {
+        let before = accounts.waiting.len();
+        accounts.waiting.retain(|id, waiting| {
             let is_over = is_over(*id, &waiting.point);
             if is_over {
-                points.remove(id);
+                self.points().forget(*id);
             }
             !is_over
         });
-        let forgotten = before - waiting.len();
+        let forgotten = before - accounts.waiting.len();
         drop(accounts);
         self.activity().is_any |= forgotten > 0;
         forgotten
@@ -241,7 +234,7 @@ impl Sessions {
         let mut accounts = self.accounts();
         let was_waiting = accounts.waiting.remove(&id).is_some();
         if was_waiting {
-            accounts.points.remove(&id);
+            self.points().forget(id);
         }
         drop(accounts);
         self.activity().is_any |= was_waiting;
@@ -298,18 +291,21 @@ impl Sessions {
         }
     }
 
-    fn read_some(&self, some: &[Arc<Ledger>], points: &mut Vec<CommitPoint>, next: u64) {
-        let mut accounts = self.accounts();
+    fn read_some(&self, some: &[Arc<Ledger>], read: &mut Vec<CommitPoint>, next: u64) {
+        let accounts = self.accounts();
+        let mut points = self.points();
         for ledger in some {
             let point = ledger.at_end_before(next);
-            accounts.enter(ledger, &point);
-            points.push(point);
+            if let Some(id) = ledger.id().filter(|id| accounts.has(*id)) {
+                points.enter(id, &point);
+            }
+            read.push(point);
         }
     }
 
     /// What every session with an identity had done when the last version ended.
-    pub(crate) fn points(&self) -> BTreeMap<SessionId, CommitPoint> {
-        self.accounts().points.clone()
+    pub(crate) fn points(&self) -> MutexGuard<'_, Points> {
+        self.points.lock().expect("nothing panics under it")
     }
 
     /// Notes whether the checkpoint of a version was published, and then if it survives power cuts.

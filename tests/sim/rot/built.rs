@@ -7,6 +7,7 @@ use kvick::io::MemoryDirectory;
 use kvick::io::sim::Random;
 use kvick::runtime::{Handle, Simulation};
 use kvick::{ByteSize, CheckpointKind, Config, FasterKv, RecoveryReport, Result};
+use tests::crowd::CROWD;
 use tests::files::{Contents, Files};
 use tests::model::item;
 use tests::samples::{SampleKey, SampleValue};
@@ -92,6 +93,9 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Builder<K, V> {
         let contents = BTreeMap::new();
         let mut builder = Self { directory, store, random, contents, built };
         builder.write(1).await?;
+        if newest == Newest::FoldOver {
+            builder.pass_through().await?;
+        }
         builder.checkpoint(CheckpointKind::FoldOver).await?;
         builder.write(4).await?;
         builder.checkpoint(CheckpointKind::Snapshot).await?;
@@ -130,6 +134,16 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Builder<K, V> {
         }
         self.store.delete(item::<K>(&K::numbered(step))).await?;
         self.contents.remove(&step);
+        Ok(())
+    }
+
+    /// As many sessions as make a file of commit points.
+    async fn pass_through(&mut self) -> Result<()> {
+        for _ in 0..CROWD {
+            let mut session = self.store.session()?;
+            let _id = session.id();
+            session.delete(item::<K>(&K::numbered(KEYS - 1))).await?;
+        }
         Ok(())
     }
 
@@ -180,6 +194,7 @@ impl<V: SampleValue + ?Sized> Built<V> {
                 }
                 _ if line.contains("parts]]") => kind = "part",
                 _ if line.contains("deltas]]") => kind = "delta",
+                _ if line.contains("point_files]]") => kind = "sessions",
                 _ => {}
             }
         }

@@ -37,7 +37,7 @@ fn points_are_those_of_the_version(read: fn(&Ledger, u64) -> CommitPoint) {
     let store = loom::sync::Arc::new(Store {
         phase: Phase::new(1),
         epoch: Epoch::new(),
-        sessions: Sessions::new(1, BTreeMap::new()),
+        sessions: Sessions::new(1, Points::default()),
         ledger: Sessions::open(&counters),
         counters,
         done: AtomicU64::new(0),

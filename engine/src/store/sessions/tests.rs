@@ -38,13 +38,19 @@ fn checkpoint(sessions: &Sessions, next: u64) -> BTreeMap<SessionId, CommitPoint
     points
 }
 
+fn recovered(all: impl IntoIterator<Item = (SessionId, CommitPoint)>) -> Points {
+    let mut points = Points::default();
+    all.into_iter().for_each(|(id, point)| points.set(id, &point));
+    points
+}
+
 fn point(until: u64, excluded: &[u64], version: u64) -> CommitPoint {
     CommitPoint { until, excluded: excluded.iter().copied().collect(), version }
 }
 
 #[test]
 fn what_is_put_off_is_excluded_until_it_catches_up() {
-    let sessions = Sessions::new(9, BTreeMap::new());
+    let sessions = Sessions::new(9, Points::default());
     let one = One::new();
     let id = sessions.identify(&one.ledger);
     one.operate(&sessions, 1);
@@ -58,7 +64,7 @@ fn what_is_put_off_is_excluded_until_it_catches_up() {
 /// Commit points are read when operations go on again, and must not show what those do.
 #[test]
 fn what_the_next_version_does_is_not_in_the_point_of_the_one_before() {
-    let sessions = Sessions::new(9, BTreeMap::new());
+    let sessions = Sessions::new(9, Points::default());
     let (one, idle) = (One::new(), One::new());
     let id = sessions.identify(&one.ledger);
     one.operate(&sessions, 1);
@@ -78,7 +84,7 @@ fn what_the_next_version_does_is_not_in_the_point_of_the_one_before() {
 
 #[test]
 fn what_was_not_published_is_in_the_next_checkpoint() {
-    let sessions = Sessions::new(9, BTreeMap::new());
+    let sessions = Sessions::new(9, Points::default());
     let one = One::new();
     let id = sessions.identify(&one.ledger);
     one.operate(&sessions, 1);
@@ -96,7 +102,7 @@ fn what_was_not_published_is_in_the_next_checkpoint() {
 /// later checkpoint: 298,612 of them after 300 batches, in a manifest of four megabytes.
 #[test]
 fn what_is_given_up_is_taken_by_the_next_operations() {
-    let sessions = Sessions::new(9, BTreeMap::new());
+    let sessions = Sessions::new(9, Points::default());
     let one = One::new();
     let id = sessions.identify(&one.ledger);
     for round in 1..=300 {
@@ -104,7 +110,7 @@ fn what_is_given_up_is_taken_by_the_next_operations() {
         assert_eq!(batch, Vec::from_iter(1..=10));
         batch.into_iter().for_each(|serial| one.ledger.give_up(serial));
     }
-    assert_eq!(sessions.points(), BTreeMap::new());
+    assert_eq!(sessions.points().len(), 0);
     let serials = one.ledger.upcoming_many(12);
     assert_eq!(serials, Vec::from_iter(1..=12));
     for serial in serials {
@@ -120,7 +126,7 @@ fn what_is_given_up_is_taken_by_the_next_operations() {
 #[test]
 fn what_was_excluded_and_is_done_again_leaves_the_list() {
     let id = "00000000000000070000000000000001".parse().expect("an id");
-    let sessions = Sessions::new(8, [(id, point(9, &[4, 6, 7], 3))].into());
+    let sessions = Sessions::new(8, recovered([(id, point(9, &[4, 6, 7], 3))]));
     let one = One::resumed(&sessions, id).expect("it waits");
     assert_eq!((one.ledger.serial(), one.ledger.upcoming()), (9, 4));
     assert_eq!(one.ledger.upcoming_many(5), [4, 6, 7, 10, 11]);
@@ -142,7 +148,7 @@ fn what_was_excluded_and_is_done_again_leaves_the_list() {
 /// Sessions that nobody can come back to were kept in every manifest for ever.
 #[test]
 fn sessions_without_an_identity_are_not_kept() {
-    let sessions = Sessions::new(9, BTreeMap::new());
+    let sessions = Sessions::new(9, Points::default());
     for _ in 0..1000 {
         let one = One::new();
         one.operate(&sessions, 1);
@@ -162,21 +168,21 @@ fn sessions_without_an_identity_are_not_kept() {
 /// One that is asked for its identity while a checkpoint is being taken, too late for that one.
 #[test]
 fn an_identity_that_comes_too_late_is_in_the_next_checkpoint() {
-    let sessions = Sessions::new(9, BTreeMap::new());
+    let sessions = Sessions::new(9, Points::default());
     let one = One::new();
     one.operate(&sessions, 1);
     let mut ended = sessions.end_version();
     block_on(sessions.read(&mut ended, 2));
     let id = sessions.identify(&one.ledger);
     block_on(sessions.settle(ended, 2, Some(true)));
-    assert!(sessions.is_outdated() && sessions.points().is_empty());
+    assert!(sessions.is_outdated() && sessions.points().len() == 0);
     assert_eq!(checkpoint(&sessions, 3)[&id], point(1, &[], 1));
     assert!(checkpoint(&sessions, 4).is_empty(), "once is enough");
 }
 
 #[test]
 fn a_session_that_was_dropped_is_resumed_in_the_same_life() {
-    let sessions = Sessions::new(9, BTreeMap::new());
+    let sessions = Sessions::new(9, Points::default());
     let one = One::new();
     let id = sessions.identify(&one.ledger);
     one.operate(&sessions, 1);
@@ -190,7 +196,7 @@ fn a_session_that_was_dropped_is_resumed_in_the_same_life() {
     assert_eq!(again.ledger.durable().until, 2);
     sessions.close(&again.ledger);
     assert!(sessions.forget_one(id) && !sessions.forget_one(id));
-    assert!(sessions.is_outdated() && sessions.points().is_empty());
+    assert!(sessions.is_outdated() && sessions.points().len() == 0);
     assert!(One::resumed(&sessions, id).is_err());
 }
 
@@ -198,10 +204,10 @@ fn a_session_that_was_dropped_is_resumed_in_the_same_life() {
 fn old_sessions_are_forgotten_together() {
     let id = |number| SessionId::new(1, number);
     let points = (1..=9).map(|number| (id(number), point(5, &[], number)));
-    let sessions = Sessions::new(2, points.collect());
+    let sessions = Sessions::new(2, recovered(points));
     let open = One::resumed(&sessions, id(1)).expect("it waits");
     assert_eq!(sessions.forget(|_id, point| point.version < 8), 6);
-    let left: Vec<SessionId> = sessions.points().into_keys().collect();
+    let left: Vec<SessionId> = sessions.points().all().into_keys().collect();
     assert_eq!(left, [id(1), id(8), id(9)]);
     sessions.close(&open.ledger);
     assert_eq!(sessions.waiting().len(), 3);

@@ -1,0 +1,326 @@
+//! The commit points of sessions, as checkpoints have them.
+//!
+//! # Where they are
+//! In the manifest, if there are few. Otherwise in files, *layers*: each has what had changed since
+//! the layer before it, and the manifest has what has changed since the last one. What comes later
+//! counts. So a checkpoint writes what has changed since the one before, however many sessions are
+//! idle, and each checkpoint that is kept names the layers that have its own points.
+//!
+//! # Layers are merged
+//! A new layer takes in those before it that have less than [`RATIO`] times as many points. So each
+//! has that many times the points of the next one, there are few, and a point is written again only
+//! a few times, by later changes of as many others.
+//!
+//! # What one holds
+//! ```text
+//!   id (16) | until (8) | version (8) | ranges (8) | first (8) | last (8) | first | ... | id | ...
+//! ```
+//! as a stream of checksummed blocks. A session that was forgotten has nothing: it is up to 0.
+//!
+//! Layers are synced whatever their checkpoint is to survive: later ones go on from them.
+
+use super::catalog::{Catalog, SESSIONS, device_name};
+use super::manifest::{Manifest, PointFile, Record};
+use super::run::Run;
+use super::stream::{Seal, StreamWriter};
+use crate::error::{Error, Result};
+use crate::store::identity::{CommitPoint, SessionId};
+use crate::store::points::{Points, first_of};
+use crate::store::serials::Serials;
+use crate::wait::yield_now;
+use kvick_io::BufPool;
+
+/// Points that the manifest has at the most: beyond that a file is less to write.
+const MOST_IN_MANIFEST: usize = 64;
+/// How many times the points of the next layer one has at the least.
+const RATIO: u64 = 4;
+/// Points that are copied before others get their turn.
+const AT_ONCE: usize = 256;
+
+/// The layers that the next checkpoint goes on from: those of the newest one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Layers(Vec<Layer>);
+
+#[derive(Clone, Copy, Debug)]
+struct Layer {
+    file: PointFile,
+    /// The generation of changes that it ends with.
+    end: u64,
+}
+
+impl Layers {
+    /// Those of the checkpoint that was recovered, as [`read`] counts generations.
+    pub(super) fn of(record: Option<&Record>) -> Self {
+        let files = record.into_iter().flat_map(|record| &record.point_files);
+        Self(files.zip(1..).map(|(file, end)| Layer { file: *file, end }).collect())
+    }
+
+    /// Leaves out those that are on the medium no longer, and what is on top of them.
+    pub(super) fn keep_named(&mut self, manifest: &Manifest) {
+        let named = manifest.files();
+        let is_named = |layer: &&Layer| named.contains(&device_name(SESSIONS, layer.token()));
+        self.0.truncate(self.0.iter().take_while(is_named).count());
+    }
+
+    /// The generation with which the last one ends.
+    fn end(&self) -> u64 {
+        self.0.last().map_or(0, |layer| layer.end)
+    }
+
+    /// Leaves out those that a new one of so many points takes in.
+    fn make_room(&mut self, mut points: u64) {
+        while let Some(last) = self.0.last().filter(|last| last.file.points < RATIO * points) {
+            points += last.file.points;
+            self.0.pop();
+        }
+    }
+}
+
+impl Layer {
+    fn token(&self) -> u64 {
+        self.file.stream.token
+    }
+}
+
+impl Run<'_> {
+    /// The layers of this checkpoint, whose points have been read: a new one if much has changed.
+    pub(super) async fn layers(&self, before: &Layers) -> Result<Layers> {
+        let mut layers = before.clone();
+        let changes = self.core.sessions.points().count_since(layers.end());
+        if changes > MOST_IN_MANIFEST {
+            layers.make_room(changes as u64);
+            let layer = self.layer(layers.end()).await?;
+            layers.0.push(layer);
+        }
+        Ok(layers)
+    }
+
+    /// Writes what has changed since the end of a generation, and makes it durable.
+    async fn layer(&self, after: u64) -> Result<Layer> {
+        let sessions = &self.core.sessions;
+        // What is forgotten meanwhile is of the next one, and so in the manifest.
+        let end = sessions.points().end_generation();
+        let device = self.catalog.device(SESSIONS, self.token, true).await?;
+        let seal = seal(self.salt(), self.token);
+        let (buffers, budget) = self.core.log.buffers();
+        let written = |bytes| self.progress.wrote(bytes);
+        let mut writer = StreamWriter::new(&*device, buffers, seal, budget, written);
+        let (mut next, mut points) = (Some(first_of(after + 1)), 0);
+        while let Some(from) = next {
+            let pending = writer.pending();
+            next = sessions.points().show((from, end), AT_ONCE, |id, point| {
+                // Below the first layer there is nothing of those that were forgotten.
+                if after > 0 || point.until > 0 {
+                    append(pending, id, point);
+                    points += 1;
+                }
+            });
+            writer.go_on().await?;
+            yield_now().await;
+        }
+        let stream = writer.finish().await?;
+        self.core.sync_file(&*device).await?;
+        Ok(Layer { file: PointFile { points, stream }, end })
+    }
+
+    /// Enters the points of this checkpoint into its record.
+    pub(super) fn enter_points(&self, record: &mut Record, layers: &Layers) {
+        let points = self.core.sessions.points();
+        record.point_files = layers.0.iter().map(|layer| layer.file).collect();
+        if layers.0.is_empty() {
+            record.sessions = points.all();
+        } else {
+            record.sessions = points.since(layers.end());
+            record.session_count = points.len() as u64;
+        }
+    }
+
+    /// The checkpoint with these layers was published.
+    pub(super) fn forget_points(&self, layers: &Layers) {
+        // The first layer has nothing of them, and without any there is none that could.
+        let end = layers.0.first().map_or(u64::MAX, |layer| layer.end);
+        self.core.sessions.points().drop_forgotten(end);
+    }
+}
+
+/// What a checkpoint has of sessions: each layer is a generation, and so is the manifest.
+///
+/// # Errors
+/// `Corrupt`, `Io`, for the first layer that cannot be read, unless `may_skip` allows it.
+pub(crate) async fn read(
+    catalog: &Catalog,
+    record: &Record,
+    may_skip: impl Fn(&Error) -> bool,
+) -> Result<Points> {
+    let mut points = Points::default();
+    for file in &record.point_files {
+        match read_layer(catalog, *file, &mut points).await {
+            Err(error) if !may_skip(&error) => return Err(error),
+            _ => points.end_generation(),
+        };
+    }
+    record.sessions.iter().for_each(|(id, point)| points.set(*id, point));
+    points.end_generation();
+    Ok(points)
+}
+
+/// Takes in the points of one layer.
+///
+/// # Errors
+/// `Corrupt` if it is not what was written; `Io`.
+pub(crate) async fn read_layer(
+    catalog: &Catalog,
+    file: PointFile,
+    points: &mut Points,
+) -> Result<()> {
+    let PointFile { stream, points: expected } = file;
+    let device = catalog.device(SESSIONS, stream.token, false).await?;
+    let seal = seal(catalog.manifest().store.salt.0, stream.token);
+    let (mut pending, mut found) = (Vec::new(), 0);
+    let (name, _) = device.locate(0);
+    let take_in = |contents: &[u8]| {
+        pending.extend_from_slice(contents);
+        let mut done = 0;
+        while let Some((id, point, length)) = entry(&pending[done..]) {
+            let point = point.ok_or_else(|| {
+                let what = format!("the commit point of session {id} contradicts itself");
+                Error::damaged(&what, &name, 0)
+            })?;
+            points.set(id, &point);
+            done += length;
+            found += 1;
+        }
+        pending.drain(..done);
+        Ok(())
+    };
+    stream.read(&*device, &BufPool::new(0), seal, take_in).await?;
+    if !pending.is_empty() || found != expected {
+        let what = format!("there are {found} commit points of {expected}");
+        return Err(Error::damaged(&what, &name, stream.bytes));
+    }
+    Ok(())
+}
+
+/// What seals the layer that checkpoint `token` wrote.
+fn seal(salt: u64, token: u64) -> Seal {
+    Seal { salt, what: b"sessions", token }
+}
+
+/// Appends a commit point to a layer.
+fn append(layer: &mut Vec<u8>, id: SessionId, point: &CommitPoint) {
+    let ranges: Vec<[u64; 2]> = point.excluded.clone().into();
+    layer.extend_from_slice(&id.to_bytes());
+    for word in [point.until, point.version, ranges.len() as u64] {
+        layer.extend_from_slice(&word.to_le_bytes());
+    }
+    for word in ranges.as_flattened() {
+        layer.extend_from_slice(&word.to_le_bytes());
+    }
+}
+
+/// Bytes of an entry before its ranges.
+const HEADER: usize = 40;
+
+/// The entry at the front of `bytes` and its length, if all of it is there; without a point if that
+/// is none.
+fn entry(bytes: &[u8]) -> Option<(SessionId, Option<CommitPoint>, usize)> {
+    let (header, rest) = bytes.split_at_checked(HEADER)?;
+    let (id, words) = header.split_at(16);
+    let id = SessionId::from_bytes(id.try_into().expect("16 bytes"));
+    let word = |word: &[u8]| u64::from_le_bytes(word.try_into().expect("8 bytes"));
+    let [until, version, count] = [0, 8, 16].map(|at| word(&words[at..at + 8]));
+    let Some(length) = usize::try_from(count).ok().and_then(|count| count.checked_mul(16)) else {
+        return Some((id, None, HEADER));
+    };
+    let ranges = rest.get(..length)?.chunks_exact(16);
+    let ranges: Vec<_> = ranges.map(|range| [word(&range[..8]), word(&range[8..])]).collect();
+    let point = Serials::try_from(ranges).ok().map(|excluded| {
+        let point = CommitPoint { until, excluded, version };
+        point.is_sound().then_some(point)
+    });
+    Some((id, point.flatten(), HEADER + length))
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::checkpoint::manifest::Stream;
+
+    fn points() -> Vec<(SessionId, CommitPoint)> {
+        let point = |until, excluded: &[u64]| {
+            let excluded = excluded.iter().copied().collect();
+            CommitPoint { until, excluded, version: until + 1 }
+        };
+        vec![
+            (SessionId::new(7, 1), point(9, &[])),
+            (SessionId::new(7, 2), point(100, &[1, 2, 3, 50, 100])),
+            (SessionId::new(8, u64::MAX), CommitPoint::default()),
+        ]
+    }
+
+    #[test]
+    fn what_is_appended_is_found() {
+        let mut layer = Vec::new();
+        for (id, point) in points() {
+            append(&mut layer, id, &point);
+        }
+        let (mut at, mut found) = (0, Vec::new());
+        while let Some((id, point, length)) = entry(&layer[at..]) {
+            found.push((id, point.expect("sound")));
+            at += length;
+        }
+        assert_eq!(found, points());
+        assert_eq!(at, layer.len());
+    }
+
+    #[test]
+    fn an_entry_is_whole_or_none() {
+        for (id, point) in points() {
+            let mut layer = Vec::new();
+            append(&mut layer, id, &point);
+            for length in 0..layer.len() {
+                assert!(entry(&layer[..length]).is_none(), "{length} bytes of {id}");
+            }
+        }
+    }
+
+    #[test]
+    fn points_that_cannot_be_are_found() {
+        for (until, ranges) in [(5_u64, vec![[3, 2]]), (5, vec![[3, 6]]), (0, vec![[1, 1]])] {
+            let mut layer = Vec::new();
+            append(&mut layer, SessionId::new(1, 1), &CommitPoint::default());
+            layer.truncate(16);
+            for word in [until, 1, 1].iter().chain(ranges.as_flattened()) {
+                layer.extend_from_slice(&word.to_le_bytes());
+            }
+            let (_, point, _) = entry(&layer).expect("whole");
+            assert_eq!(point, None, "up to {until} without {ranges:?}");
+        }
+        let mut layer = vec![0; 32];
+        layer.extend_from_slice(&u64::MAX.to_le_bytes());
+        assert!(matches!(entry(&layer), Some((_, None, _))), "more ranges than memory has");
+    }
+
+    /// Each layer has several times the points of the next, so there are few.
+    #[test]
+    fn layers_are_few_and_what_they_cost_is_bounded() {
+        for (changes, sessions) in [(65, 100_000), (1000, 100_000), (65, 200), (99, 100)] {
+            let (mut layers, mut written) = (Layers::default(), 0);
+            let most = 1000;
+            for token in 1..=most {
+                layers.make_room(changes);
+                let below: u64 = layers.0.iter().map(|layer| layer.file.points).sum();
+                // As if no session did something twice: then all that was taken in is new.
+                let all = (token * changes).min(sessions);
+                let points = all.saturating_sub(below).max(changes);
+                let stream = Stream { token, bytes: 0, block: 4096 };
+                layers.0.push(Layer { file: PointFile { points, stream }, end: token });
+                written += points;
+                let sizes: Vec<u64> = layers.0.iter().map(|layer| layer.file.points).collect();
+                assert!(sizes.len() <= 8, "{sizes:?}");
+            }
+            let each = written / most;
+            assert!(each <= changes * 40, "{changes} of {sessions}: {each} written for each");
+        }
+    }
+}
