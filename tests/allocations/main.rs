@@ -1,4 +1,7 @@
-//! What is in memory costs no allocation, and the futures of operations are small.
+//! What is in memory costs no allocation, the futures of operations are small, and what a long
+//! value takes is bounded.
+
+mod long_values;
 
 use std::fmt::Debug;
 use std::task::Poll;

@@ -93,6 +93,9 @@ pub struct Config {
     // What it takes.
     /// The longest value accepted, in bytes, up to 1 GiB. Values of more than a quarter of a page
     /// or 256 KiB are stored in pieces; tiny pages lower this limit further. Default 64 MiB.
+    ///
+    /// An operation on a value in pieces takes memory beyond [`memory`](Self::memory): `upsert` and
+    /// `read_with` the length of the value, `read` twice that, with its answer, `rmw` three times.
     pub max_value: ByteSize,
 
     // What there is rarely a reason to change.
