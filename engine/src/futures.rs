@@ -12,6 +12,7 @@ use crate::codec::{Key, Value};
 use crate::error::Result;
 use crate::store::changes::{Insert, Swap, Update};
 use crate::store::delete::Delete as DeleteOperation;
+use crate::store::encoding::is_large;
 use crate::store::modify::Modify;
 use crate::store::operation::Running;
 use crate::store::read::{Exists, Owned, Read as ReadOperation, Viewed};
@@ -66,9 +67,65 @@ macro_rules! operation_future {
     };
 }
 
-operation_future! {
-    /// Future of [`Session::read`](crate::Session::read).
-    Read<> [] (ReadOperation<'a, K, V, Owned>) -> Option<V::Owned>, |answer| answer
+/// Future of [`Session::read`](crate::Session::read).
+#[must_use = "futures do nothing unless you `.await` or poll them"]
+pub struct Read<'a, K: Key + ?Sized, V: Value + ?Sized>(
+    pub(crate) Running<'a, ReadOperation<'a, K, V, Owned>>,
+);
+
+impl<'a, K: Key + ?Sized, V: Value + ?Sized> Read<'a, K, V> {
+    /// The answer, if it is in memory.
+    #[inline(always)]
+    pub(crate) fn try_now(mut self) -> TryRead<'a, K, V> {
+        if const { is_large::<V>() } {
+            return match self.try_boxed() {
+                Some(Ok(Some(value))) => TryRead::Ready(Ok(Some(*value))),
+                Some(Ok(None)) => TryRead::Ready(Ok(None)),
+                Some(Err(error)) => TryRead::Ready(Err(error)),
+                None => TryRead::Pending(self),
+            };
+        }
+        match self.0.try_now() {
+            Ok(answer) => TryRead::Ready(answer),
+            Err(running) => TryRead::Pending(Self(running)),
+        }
+    }
+
+    #[inline(never)]
+    fn try_boxed(&mut self) -> Option<Result<Option<Box<V::Owned>>>> {
+        let (course, read) = self.0.parts();
+        course.try_now(&mut read.boxed())
+    }
+
+    #[inline(never)]
+    fn poll_boxed(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Box<V::Owned>>>> {
+        let (course, read) = self.0.parts();
+        course.poll_now(&mut read.boxed(), context)
+    }
+}
+
+impl<K: Key + ?Sized, V: Value + ?Sized> Future for Read<'_, K, V> {
+    type Output = Result<Option<V::Owned>>;
+
+    #[inline(always)]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        if const { is_large::<V>() } {
+            return match this.poll_boxed(context) {
+                Poll::Ready(Ok(Some(value))) => Poll::Ready(Ok(Some(*value))),
+                Poll::Ready(Ok(None)) => Poll::Ready(Ok(None)),
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                Poll::Pending => Poll::Pending,
+            };
+        }
+        this.0.poll_now(context)
+    }
+}
+
+impl<K: Key + ?Sized, V: Value + ?Sized> fmt::Debug for Read<'_, K, V> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Read").field(&self.0).finish()
+    }
 }
 
 operation_future! {

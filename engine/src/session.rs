@@ -187,10 +187,7 @@ macro_rules! operations {
         /// device for it.
         #[inline(always)]
         pub fn try_read<'a>($self: $receiver, key: &'a K::Item) -> TryRead<'a, K, V> {
-            match Running::new($self.access(), ReadOperation::new(key, Owned)).try_now() {
-                Ok(answer) => TryRead::Ready(answer),
-                Err(running) => TryRead::Pending(Read(running)),
-            }
+            Read(Running::new($self.access(), ReadOperation::new(key, Owned))).try_now()
         }
 
         /// Sets the value of `key`, whatever it was. Reads nothing; waits only when the log has no

@@ -17,17 +17,30 @@ use std::thread::{self, Thread};
 /// assert_eq!(kvick_runtime::block_on(async { 6 * 7 }), 42);
 /// ```
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    let run = |parked: &mut Parked| parked.run(future);
-    // An inner call, or one while thread-locals are torn down, makes a waker of its own.
-    let mut run = Some(run);
-    let cached = PARKED.try_with(|parked| {
-        let mut parked = parked.try_borrow_mut().ok()?;
-        run.take().map(|run| run(&mut parked))
+    let mut future = pin!(future);
+    // What may be large is put here once, and not handed from one call to the next.
+    let mut output = None;
+    let mut is_over = |context: &mut Context<'_>| match future.as_mut().poll(context) {
+        Poll::Ready(value) => {
+            output = Some(value);
+            true
+        }
+        Poll::Pending => false,
+    };
+    let cached = PARKED.try_with(|parked| match parked.try_borrow_mut() {
+        Ok(mut parked) => {
+            parked.run(&mut is_over);
+            true
+        }
+        Err(_) => false,
     });
-    match (cached, run) {
-        (Ok(Some(output)), _) => output,
-        (_, Some(run)) => run(&mut Parked::new()),
-        (_, None) => unreachable!("the future was run, so its output was returned"),
+    if !cached.unwrap_or(false) {
+        // An inner call, or one while thread-locals are torn down, makes a waker of its own.
+        Parked::new().run(&mut is_over);
+    }
+    match output {
+        Some(output) => output,
+        None => unreachable!("it runs until there is an output"),
     }
 }
 
@@ -53,13 +66,10 @@ impl Parked {
         Self { waker: Waker::from(Arc::clone(&signal)), signal }
     }
 
-    fn run<F: Future>(&mut self, future: F) -> F::Output {
-        let mut future = pin!(future);
+    /// Polls until it `is_over`, and parks the thread in between.
+    fn run(&mut self, is_over: &mut impl FnMut(&mut Context<'_>) -> bool) {
         let mut context = Context::from_waker(&self.waker);
-        loop {
-            if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-                return output;
-            }
+        while !is_over(&mut context) {
             // Acquire: pairs with the release swap in `wake`: the poll sees what the waker did.
             while !self.signal.woken.swap(false, Ordering::Acquire) {
                 thread::park();

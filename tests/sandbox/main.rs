@@ -8,6 +8,7 @@ mod alone;
 #[path = "../../io/tests/sandbox/fork.rs"]
 mod fork;
 mod forked;
+mod large_values;
 #[path = "../../io/tests/sandbox/seccomp.rs"]
 mod seccomp;
 

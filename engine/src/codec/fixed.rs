@@ -158,6 +158,11 @@ impl<const N: usize> Value for [u8; N] {
     fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
         Self::view(bytes).copied()
     }
+
+    fn decode_boxed(bytes: &[u8]) -> Result<Box<Self>, CodecError> {
+        let boxed = Box::<[u8]>::from(bytes);
+        boxed.try_into().map_err(|_| CodecError::wrong_length("[u8; N]", N, bytes.len()))
+    }
 }
 
 impl<const N: usize> Key for [u8; N] {}

@@ -56,6 +56,19 @@ pub use self::zero_copy::ZeroCopy;
 /// item of `(String, u64)` is that tuple itself. `usize` is missing because its width depends on
 /// the machine that wrote it.
 ///
+/// # Large values
+///
+/// [`Owned`](Value::Owned) is given and taken by value: what is large in itself, as `[u8; 131_072]`
+/// is, passes over the stack. Values of more than 4 KiB are decoded onto the heap
+/// ([`decode_boxed`](Value::decode_boxed)) and moved from there at the end; of a `[u8; N]` up to 14
+/// copies are on the stack at once in a build without optimisation, those of a short closure and of
+/// [`block_on`](crate::runtime::block_on) among them. Other encodings add what their `decode` has.
+/// `upsert`, `insert_if_absent`, `compare_and_swap` and `read_with` have none. For values of more
+/// than a few KiB `[u8]` and `Vec<u8>` are the better type, or [`read_with`]; what is on the stack
+/// of them is a pointer.
+///
+/// [`read_with`]: crate::FasterKv::read_with
+///
 /// # Example
 ///
 /// A type of one's own, in two bytes:
@@ -147,6 +160,19 @@ pub trait Value: 'static {
     ///
     /// If no item encodes to these bytes. Must not panic.
     fn decode(bytes: &[u8]) -> Result<Self::Owned, CodecError>;
+
+    /// As [`decode`](Self::decode), onto the heap; used for [large values](#large-values). By
+    /// default the value passes over the stack on its way there.
+    ///
+    /// # Errors
+    ///
+    /// As [`decode`](Self::decode). Must not panic.
+    fn decode_boxed(bytes: &[u8]) -> Result<Box<Self::Owned>, CodecError> {
+        match Self::decode(bytes) {
+            Ok(value) => Ok(Box::new(value)),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// A [`Value`] with canonical bytes: two keys are equal exactly if their bytes are equal.

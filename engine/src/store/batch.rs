@@ -8,12 +8,12 @@
 
 use super::access::Access;
 use super::changes::Update;
-use super::encoding::encode_key;
+use super::encoding::{encode_key, is_large};
 use super::ledger::Ledger;
 use super::link::TRIES;
 use super::modify::Modify;
 use super::operation::{Operation, Running};
-use super::read::{Owned, Read};
+use super::read::{Boxed, Owned, Read, Reader};
 use super::seat::Tools;
 use super::upsert::Upsert;
 use super::{Blocked, Core, HashedKey, Step};
@@ -109,10 +109,35 @@ impl<T, F: Future<Output = Result<T>>> Waiting<F> {
 
 /// Reads `keys`; the answers are in their order.
 pub(crate) async fn read_many<K: Key + ?Sized, V: Value + ?Sized, Q: Borrow<K::Item>>(
-    mut access: Access<'_>,
+    access: Access<'_>,
     keys: &[Q],
 ) -> Result<Vec<Option<V::Owned>>> {
-    let mut answers: Vec<Option<V::Owned>> = Vec::with_capacity(keys.len());
+    if const { is_large::<V>() } {
+        let boxed = Box::pin(read_each::<K, V, Q, Boxed>(access, keys, Boxed)).await?;
+        return Ok(unboxed::<V>(boxed));
+    }
+    read_each::<K, V, Q, Owned>(access, keys, Owned).await
+}
+
+/// Large values, each of which is moved as it is let go from where it was.
+#[inline(never)]
+fn unboxed<V: Value + ?Sized>(boxed: Vec<Option<Box<V::Owned>>>) -> Vec<Option<V::Owned>> {
+    boxed.into_iter().map(|value| value.map(|value| *value)).collect()
+}
+
+/// Reads each of `keys` with a copy of `reader`.
+async fn read_each<K, V, Q, R>(
+    mut access: Access<'_>,
+    keys: &[Q],
+    reader: R,
+) -> Result<Vec<Option<R::Output>>>
+where
+    K: Key + ?Sized,
+    V: Value + ?Sized,
+    Q: Borrow<K::Item>,
+    R: Reader<V> + Copy,
+{
+    let mut answers: Vec<Option<R::Output>> = Vec::with_capacity(keys.len());
     let core = access.core();
     let mut waiting = Waiting::new(core);
     let mut left: Vec<usize> = Vec::new();
@@ -123,7 +148,7 @@ pub(crate) async fn read_many<K: Key + ?Sized, V: Value + ?Sized, Q: Borrow<K::I
             for key in staged.iter().flatten() {
                 let bytes = key.bytes.as_ref();
                 let tools = tools.again();
-                let step = core.read_from::<K, V, Owned>(key.newest, bytes, &mut Owned, tools)?;
+                let step = core.read_from::<K, V, R>(key.newest, bytes, &mut { reader }, tools)?;
                 match step {
                     Step::Done(answer) => answers.push(answer),
                     Step::Blocked(_) => {
@@ -136,7 +161,7 @@ pub(crate) async fn read_many<K: Key + ?Sized, V: Value + ?Sized, Q: Borrow<K::I
         })?;
         for place in left.drain(..) {
             let read = async move {
-                let read = Read::<K, V, Owned>::new(keys[place].borrow(), Owned);
+                let read = Read::<K, V, R>::new(keys[place].borrow(), reader);
                 Running::new(Access::pooled(core), read).await.map(|answer| (place, answer))
             };
             if let Some((place, answer)) = waiting.add(read).await? {
@@ -194,8 +219,8 @@ where
 {
     // A closure that panicked has changed nothing: the others may go on with it.
     let shared = &Mutex::new(f);
-    let apply = |place: usize, current: Option<V::Owned>| {
-        shared.lock().unwrap_or_else(PoisonError::into_inner)(place, current)
+    let apply = |place: usize| {
+        Update(move |current| shared.lock().unwrap_or_else(PoisonError::into_inner)(place, current))
     };
     let (core, ledger) = (access.core(), access.ledger());
     let mut waiting = Waiting::new(core);
@@ -208,7 +233,7 @@ where
             access.protected(|core, mut tools| -> Result<()> {
                 core.check_write()?;
                 for (place, key) in staged.iter().flatten().enumerate().skip(next) {
-                    let mut update = Update(|current| apply(first + place, current));
+                    let mut update = apply(first + place);
                     let step =
                         core.modify_hashed::<K, V, _>(key.hashed(), &mut update, tools.again())?;
                     match step {
@@ -229,8 +254,7 @@ where
         }
         drop(staged);
         for (place, turn) in left.drain(..) {
-            let update = Update(move |current| apply(place, current));
-            let modify = Modify::<K, V, _>::new(keys[place].borrow(), update);
+            let modify = Modify::<K, V, _>::new(keys[place].borrow(), apply(place));
             waiting.add(Running::new(Access::pooled(core), InTurn { modify, turn })).await?;
         }
     }

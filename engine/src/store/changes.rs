@@ -1,6 +1,6 @@
 //! The changes that [`modify`](super::modify) can make.
 
-use super::encoding::{decode_value, encode_value};
+use super::encoding::{decode_boxed, decode_value, encode_value, is_large};
 use super::modify::Change;
 use crate::codec::Value;
 use crate::error::Result;
@@ -19,11 +19,32 @@ impl<V: Value + ?Sized, F: FnMut(Option<V::Owned>) -> V::Owned> Change<V> for Up
         current: Option<&[u8]>,
         write: impl FnOnce(&[u8]) -> Result<W>,
     ) -> Result<Option<W>> {
+        if const { is_large::<V>() } {
+            let new = updated::<V>(&mut self.0, current)?;
+            let bytes = encode_value::<V>((*new).borrow())?;
+            return write(bytes.as_ref()).map(Some);
+        }
         let current = current.map(decode_value::<V>).transpose()?;
         let new = (self.0)(current);
         let bytes = encode_value::<V>(new.borrow())?;
         write(bytes.as_ref()).map(Some)
     }
+}
+
+/// What `update` makes of a large value: it is on the stack as it is given and as it is taken, and
+/// gone from there when it is written.
+#[inline(never)]
+fn updated<V: Value + ?Sized>(
+    update: &mut impl FnMut(Option<V::Owned>) -> V::Owned,
+    current: Option<&[u8]>,
+) -> Result<Box<V::Owned>> {
+    Ok(match current {
+        None => Box::new(update(None)),
+        Some(bytes) => {
+            let current = decode_boxed::<V>(bytes)?;
+            Box::new(update(Some(*current)))
+        }
+    })
 }
 
 /// `insert_if_absent`: a value where there is none.

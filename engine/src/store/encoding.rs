@@ -24,6 +24,20 @@ pub(super) fn decode_value<V: Value + ?Sized>(bytes: &[u8]) -> Result<V::Owned> 
     V::decode(bytes).map_err(failed::<V>("decoding the value"))
 }
 
+/// As [`decode_value`], onto the heap.
+pub(super) fn decode_boxed<V: Value + ?Sized>(bytes: &[u8]) -> Result<Box<V::Owned>> {
+    V::decode_boxed(bytes).map_err(failed::<V>("decoding the value"))
+}
+
+/// Whether values are so large that they are to pass over the stack as seldom as possible. Others
+/// cost less to move than to allocate.
+pub(crate) const fn is_large<V: Value + ?Sized>() -> bool {
+    size_of::<V::Owned>() > LARGE
+}
+
+/// In a build without optimisation a value is moved some dozens of times on its way out.
+const LARGE: usize = 4096;
+
 #[inline(always)]
 pub(super) fn view_value<V: Value + ?Sized>(bytes: &[u8]) -> Result<V::View<'_>> {
     V::view(bytes).map_err(failed::<V>("decoding the value"))

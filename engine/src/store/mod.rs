@@ -21,7 +21,7 @@ pub(crate) mod batch;
 pub(crate) mod changes;
 mod cold;
 pub(crate) mod delete;
-mod encoding;
+pub(crate) mod encoding;
 pub(crate) mod identity;
 pub(crate) mod ledger;
 mod limits;

@@ -39,8 +39,14 @@ enum Progress {
 /// An operation on its way.
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub(crate) struct Running<'a, O> {
-    access: Access<'a>,
+    course: Course<'a>,
     operation: O,
+}
+
+/// How far an operation is. What it is comes from outside at each poll: the same one, though it may
+/// be in another form of the same operation.
+pub(crate) struct Course<'a> {
+    access: Access<'a>,
     // Of a suspended operation only.
     cold: Option<Box<Cold<'a>>>,
     progress: Progress,
@@ -52,47 +58,75 @@ impl<O> Unpin for Running<'_, O> {}
 impl<'a, O: Operation> Running<'a, O> {
     #[inline(always)]
     pub(crate) fn new(access: Access<'a>, operation: O) -> Self {
-        Self { access, operation, cold: None, progress: Progress::Fresh }
+        Self { course: Course { access, cold: None, progress: Progress::Fresh }, operation }
     }
 
     /// One attempt, without the turn taking of `poll`: the answer, or the future that finds it.
     #[inline(always)]
     pub(crate) fn try_now(mut self) -> Result<Result<O::Output>, Self> {
-        debug_assert_eq!(self.progress, Progress::Fresh);
-        match self.attempt_fresh() {
-            Ok(Step::Done(output)) => Ok(Ok(output)),
-            Ok(Step::Blocked(_)) => Err(self),
-            Err(error) => Ok(Err(error)),
+        match self.course.try_now(&mut self.operation) {
+            Some(answer) => Ok(answer),
+            None => Err(self),
         }
     }
 
     #[inline(always)]
-    fn attempt_fresh(&mut self) -> Result<Step<O::Output>> {
-        let Self { access, operation, .. } = self;
+    pub(crate) fn poll_now(&mut self, context: &mut Context<'_>) -> Poll<Result<O::Output>> {
+        self.course.poll_now(&mut self.operation, context)
+    }
+
+    /// How far it is, and what it is.
+    pub(crate) fn parts(&mut self) -> (&mut Course<'a>, &O) {
+        (&mut self.course, &self.operation)
+    }
+}
+
+impl Course<'_> {
+    /// One attempt, without the turn taking of `poll`.
+    #[inline(always)]
+    pub(crate) fn try_now<O: Operation>(&mut self, operation: &mut O) -> Option<Result<O::Output>> {
+        debug_assert_eq!(self.progress, Progress::Fresh);
+        match self.attempt_fresh(operation) {
+            Ok(Step::Done(output)) => Some(Ok(output)),
+            Ok(Step::Blocked(_)) => None,
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    #[inline(always)]
+    fn attempt_fresh<O: Operation>(&mut self, operation: &mut O) -> Result<Step<O::Output>> {
         // Inlined to the last: an answer that passes through memory in two halves and is read back
         // as one would keep the processor from overlapping the misses of consecutive operations.
-        access.protected(
+        self.access.protected(
             #[inline(always)]
             |core, tools| operation.attempt(core, tools),
         )
     }
 
     #[inline(always)]
-    pub(crate) fn poll_now(&mut self, context: &mut Context<'_>) -> Poll<Result<O::Output>> {
+    pub(crate) fn poll_now<O: Operation>(
+        &mut self,
+        operation: &mut O,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<O::Output>> {
         if self.cold.is_some() || !self.access.is_seated() {
             // Taken apart and put together again, so that what the call leaves in memory is not
             // where the fast path leaves its answer.
-            return match self.poll_aside(context) {
+            return match self.poll_aside(operation, context) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Ok(output)) => Poll::Ready(Ok(output)),
                 Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             };
         }
-        self.poll_fresh(context)
+        self.poll_fresh(operation, context)
     }
 
     #[inline(always)]
-    fn poll_fresh(&mut self, context: &mut Context<'_>) -> Poll<Result<O::Output>> {
+    fn poll_fresh<O: Operation>(
+        &mut self,
+        operation: &mut O,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<O::Output>> {
         match self.progress {
             Progress::Fresh => {
                 self.progress = Progress::Begun;
@@ -104,12 +138,12 @@ impl<'a, O: Operation> Running<'a, O> {
             Progress::Begun => {}
             Progress::Finished => panic!("an operation was polled after it had finished"),
         }
-        match self.attempt_fresh() {
+        match self.attempt_fresh(operation) {
             Ok(Step::Done(output)) => {
                 self.progress = Progress::Finished;
                 Poll::Ready(Ok(output))
             }
-            Ok(Step::Blocked(blocked)) => match self.poll_blocked(blocked, context) {
+            Ok(Step::Blocked(blocked)) => match self.poll_blocked(operation, blocked, context) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Ok(output)) => Poll::Ready(Ok(output)),
                 Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -123,14 +157,23 @@ impl<'a, O: Operation> Running<'a, O> {
 
     /// A poll that goes on waiting, or one through a pooled seat.
     #[inline(never)]
-    fn poll_aside(&mut self, context: &mut Context<'_>) -> Poll<Result<O::Output>> {
-        if self.cold.is_some() { self.poll_cold(context) } else { self.poll_fresh(context) }
+    fn poll_aside<O: Operation>(
+        &mut self,
+        operation: &mut O,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<O::Output>> {
+        if self.cold.is_some() {
+            self.poll_cold(operation, context)
+        } else {
+            self.poll_fresh(operation, context)
+        }
     }
 
     #[cold]
     #[inline(never)]
-    fn poll_blocked(
+    fn poll_blocked<O: Operation>(
         &mut self,
+        operation: &mut O,
         blocked: super::Blocked,
         context: &mut Context<'_>,
     ) -> Poll<Result<O::Output>> {
@@ -139,34 +182,37 @@ impl<'a, O: Operation> Running<'a, O> {
             if !matches!(blocked, super::Blocked::Overtaken) {
                 break;
             }
-            let Self { access, operation, .. } = self;
-            match access.protected(|core, tools| operation.attempt(core, tools)) {
+            match self.access.protected(|core, tools| operation.attempt(core, tools)) {
                 Ok(Step::Blocked(next)) => blocked = next,
-                Ok(Step::Done(output)) => return Poll::Ready(self.finish(Ok(output))),
-                Err(error) => return Poll::Ready(self.finish(Err(error))),
+                Ok(Step::Done(output)) => return Poll::Ready(self.finish::<O>(Ok(output))),
+                Err(error) => return Poll::Ready(self.finish::<O>(Err(error))),
             }
         }
-        self.suspend(blocked);
-        self.poll_cold(context)
+        self.suspend(operation, blocked);
+        self.poll_cold(operation, context)
     }
 
     #[cold]
-    fn suspend(&mut self, blocked: super::Blocked) {
+    fn suspend<O: Operation>(&mut self, operation: &O, blocked: super::Blocked) {
         self.access.count_suspension();
         let mut learnt = self.cold.take().map(|cold| cold.learnt).unwrap_or_default();
         if let super::Blocked::TooLong(_) = blocked {
             // The value that it was made of may be as long.
             learnt.gathered = None;
         }
-        let wait = Wait::for_what(self.access.core(), blocked, self.operation.key());
+        let wait = Wait::for_what(self.access.core(), blocked, operation.key());
         self.cold = Some(Box::new(Cold { learnt, wait }));
     }
 
     #[cold]
     #[inline(never)]
-    fn poll_cold(&mut self, context: &mut Context<'_>) -> Poll<Result<O::Output>> {
+    fn poll_cold<O: Operation>(
+        &mut self,
+        operation: &mut O,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<O::Output>> {
         loop {
-            let Self { access, operation, cold, .. } = self;
+            let Self { access, cold, .. } = self;
             let cold = cold.as_mut().expect("only suspended operations get here");
             let attempted = match std::task::ready!(cold.wait.poll(context)) {
                 Ok(lesson) => {
@@ -178,14 +224,14 @@ impl<'a, O: Operation> Running<'a, O> {
                 Err(error) => Err(error),
             };
             match attempted {
-                Ok(Step::Blocked(blocked)) => self.suspend(blocked),
-                Ok(Step::Done(output)) => return Poll::Ready(self.finish(Ok(output))),
-                Err(error) => return Poll::Ready(self.finish(Err(error))),
+                Ok(Step::Blocked(blocked)) => self.suspend(operation, blocked),
+                Ok(Step::Done(output)) => return Poll::Ready(self.finish::<O>(Ok(output))),
+                Err(error) => return Poll::Ready(self.finish::<O>(Err(error))),
             }
         }
     }
 
-    fn finish(&mut self, result: Result<O::Output>) -> Result<O::Output> {
+    fn finish<O: Operation>(&mut self, result: Result<O::Output>) -> Result<O::Output> {
         self.cold = None;
         self.progress = Progress::Finished;
         result
@@ -205,8 +251,8 @@ impl<O> fmt::Debug for Running<'_, O> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Running")
-            .field("progress", &self.progress)
-            .field("suspended", &self.cold.is_some())
+            .field("progress", &self.course.progress)
+            .field("suspended", &self.course.cold.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,6 @@
 //! Read: the value of the newest record.
 
-use super::encoding::{decode_value, encode_key, owned_key, view_value};
+use super::encoding::{decode_boxed, decode_value, encode_key, owned_key, view_value};
 use super::operation::Operation;
 use super::seat::Tools;
 use super::trace::{Found, InMemory};
@@ -25,7 +25,7 @@ pub(crate) trait Reader<V: Value + ?Sized> {
 }
 
 /// Decodes the value.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Owned;
 
 impl<V: Value + ?Sized> Reader<V> for Owned {
@@ -34,6 +34,18 @@ impl<V: Value + ?Sized> Reader<V> for Owned {
     #[inline(always)]
     fn read(&mut self, bytes: &[u8]) -> Result<V::Owned> {
         decode_value::<V>(bytes)
+    }
+}
+
+/// Decodes a large value, onto the heap.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Boxed;
+
+impl<V: Value + ?Sized> Reader<V> for Boxed {
+    type Output = Box<V::Owned>;
+
+    fn read(&mut self, bytes: &[u8]) -> Result<Box<V::Owned>> {
+        decode_boxed::<V>(bytes)
     }
 }
 
@@ -85,6 +97,11 @@ impl<'k, K: Key + ?Sized, V: Value + ?Sized, R> Read<'k, K, V, R> {
     #[inline(always)]
     pub(crate) fn new(key: &'k K::Item, reader: R) -> Self {
         Self { key, reader, value: PhantomData }
+    }
+
+    /// The same operation, whose answer is on the heap.
+    pub(crate) fn boxed(&self) -> Read<'k, K, V, Boxed> {
+        Read::new(self.key, Boxed)
     }
 }
 
