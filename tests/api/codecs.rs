@@ -76,17 +76,11 @@ fn both<T: Key<Owned: PartialEq + Debug + Clone> + ?Sized>(items: &[T::Owned]) {
 
 #[test]
 fn numbers() {
+    // The other integers and floats have the same code and other widths: the tests of codecs have
+    // them all, and each type that a store is made for here takes a second to compile.
     both::<u8>(&[0, 1, u8::MAX]);
-    both::<u16>(&[0, 1, u16::MAX]);
-    both::<u32>(&[0, 1, u32::MAX]);
     both::<u64>(&[0, 1, u64::MAX]);
-    both::<u128>(&[0, 1, u128::MAX]);
-    both::<i8>(&[0, -1, i8::MIN]);
-    both::<i16>(&[0, -1, i16::MIN]);
-    both::<i32>(&[0, -1, i32::MIN]);
-    both::<i64>(&[0, -1, i64::MIN]);
     both::<i128>(&[0, -1, i128::MIN]);
-    values::<f32>(&[0.0, -1.5, f32::INFINITY]);
     values::<f64>(&[0.0, -1.5, f64::MIN_POSITIVE]);
     both::<bool>(&[false, true]);
     both::<char>(&['a', '\u{e9}', char::MAX]);
@@ -96,25 +90,23 @@ fn numbers() {
 #[test]
 fn bytes_and_texts() {
     both::<[u8; 0]>(&[[]]);
-    both::<[u8; 3]>(&[[0; 3], [1, 2, 3]]);
-    both::<[u8; 8]>(&[[0; 8], [255; 8]]);
     both::<[u8; 17]>(&[[0; 17], [255; 17]]);
     // Wider than a page: in pieces, though all have the same width.
     values::<[u8; 5000]>(&[[1; 5000], [2; 5000]]);
     both::<[u8]>(&[vec![], vec![0], vec![1; 8], vec![2; 700]]);
-    both::<Vec<u8>>(&[vec![], vec![0], vec![1; 8], vec![2; 700]]);
+    values::<Vec<u8>>(&[vec![], vec![0], vec![1; 8], vec![2; 700]]);
     let texts = ["", "a", "eight by", "\u{fc}ber"].map(str::to_owned);
     both::<str>(&texts);
-    both::<String>(&texts);
+    keys::<String>(&texts);
 }
 
 #[test]
 fn options_and_tuples() {
     both::<Option<u64>>(&[None, Some(0), Some(u64::MAX)]);
     both::<Option<String>>(&[None, Some(String::new()), Some("text".to_owned())]);
-    both::<(u64, u8)>(&[(0, 0), (1, 2)]);
+    values::<(u64, u8)>(&[(0, 0), (1, 2)]);
     both::<(String, u64)>(&[(String::new(), 1), ("a".to_owned(), 1), ("aa".to_owned(), 1)]);
-    both::<(String, String)>(&[
+    keys::<(String, String)>(&[
         ("a".to_owned(), "bc".to_owned()),
         ("ab".to_owned(), "c".to_owned()),
     ]);
