@@ -3,5 +3,5 @@
 use std::future::Future;
 use std::pin::Pin;
 
-/// A boxed future that may move between threads: what rare operations return.
+/// A boxed future that may move between threads. Rare operations return it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,9 +1,9 @@
-//! Owned, aligned bytes: the only kind of memory that is lent to a device.
+//! Owned, aligned bytes: the only kind of memory that a caller lends to a device.
 //!
-//! Direct I/O wants addresses aligned to the sector of the device, and transfers whole sectors. So
-//! a buffer is aligned to its own capacity if that is less than 4096, and to 4096 if not. The
-//! kernel may write into a buffer until the operation has ended. So a buffer is owned, never
-//! borrowed: it moves into the operation and comes back with its result.
+//! Direct I/O needs addresses aligned to the sector of the device, and transfers whole sectors. So
+//! a buffer is aligned to its own capacity if that is less than 4096, else to 4096. The kernel may
+//! write into a buffer until the operation has ended. So a buffer is owned, never borrowed: it
+//! moves into the operation and comes back with the result.
 //!
 //! Invariants: `start` points to `capacity` initialised bytes allocated with [`layout`];
 //! `capacity` is a power of two from [`SMALLEST`] on, or a multiple of [`ALIGNMENT`];
@@ -15,11 +15,11 @@ use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-/// Owned bytes, initialised and aligned, that can be lent to a device of sectors up to 4096.
+/// Owned bytes, initialised and aligned, for devices with sectors of up to 4096 bytes.
 ///
-/// The capacity is 512, 1024, 2048, or a multiple of 4096; so is the alignment, up to 4096. A
-/// transfer of whole sectors is aligned to them. The length is what a transfer moves. A buffer
-/// taken from a [`BufPool`](crate::BufPool) returns there when dropped.
+/// The capacity is 512, 1024, 2048, or a multiple of 4096. The alignment equals the capacity, up to
+/// 4096, so a transfer of whole sectors is aligned to sectors. A transfer moves `len()` bytes. A
+/// buffer taken from a [`BufPool`](crate::BufPool) returns to the pool when it is dropped.
 ///
 /// ```
 /// let mut buf = kvick_io::AlignedBuf::zeroed(512);
@@ -33,23 +33,23 @@ pub struct AlignedBuf {
     home: Option<Arc<dyn Home>>,
 }
 
-/// Where a buffer goes when it is dropped.
+/// The place to which a buffer returns when it is dropped.
 pub(crate) trait Home: Send + Sync {
-    /// Takes back a buffer whose home this was.
+    /// Takes back a buffer that has this home.
     fn put_back(&self, buf: AlignedBuf);
 }
 
-/// Alignment of buffers from this capacity on, and the unit of their capacity, in bytes.
+/// The alignment of buffers of at least this capacity, and the unit of their capacity, in bytes.
 pub(crate) const ALIGNMENT: usize = 4096;
-/// The smallest capacity: the smallest sector there is.
+/// The smallest capacity: the smallest sector size.
 pub(crate) const SMALLEST: usize = 512;
 
 #[expect(unsafe_code, reason = "a uniquely owned allocation may move between threads")]
-// SAFETY: the bytes are owned by this value alone and `Arc<dyn Home>` is Send.
+// SAFETY: this value alone owns the bytes, and `Arc<dyn Home>` is Send.
 unsafe impl Send for AlignedBuf {}
 
 #[expect(unsafe_code, reason = "shared references give read access only")]
-// SAFETY: through a shared reference the bytes can only be read.
+// SAFETY: a shared reference can only read the bytes.
 unsafe impl Sync for AlignedBuf {}
 
 impl AlignedBuf {
@@ -71,25 +71,25 @@ impl AlignedBuf {
         Self { start, len, capacity, home: None }
     }
 
-    /// Number of bytes in use: what a transfer moves.
+    /// Returns the number of bytes in use. A transfer moves that many.
     #[inline]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether the length is zero.
+    /// Returns whether the length is zero.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Number of bytes allocated.
+    /// Returns the number of allocated bytes.
     #[inline]
     pub fn capacity(&self) -> usize {
         self.capacity
     }
 
-    /// Changes the length. Bytes that become visible hold whatever was there before, or zeros.
+    /// Changes the length. Bytes that become visible hold earlier contents or zeros.
     ///
     /// # Panics
     /// If `len` exceeds the capacity.
@@ -99,7 +99,7 @@ impl AlignedBuf {
         self.len = len;
     }
 
-    /// Makes the buffer return to `home` when it is dropped, or be freed if `None`.
+    /// Makes the buffer return to `home` when it is dropped. With `None`, the drop frees it.
     pub(crate) fn set_home(&mut self, home: Option<Arc<dyn Home>>) {
         self.home = home;
     }
@@ -108,14 +108,14 @@ impl AlignedBuf {
 impl Drop for AlignedBuf {
     fn drop(&mut self) {
         if let Some(home) = self.home.take() {
-            // The same allocation under a new owner; `self` frees nothing on this path.
+            // The same allocation under a new owner. `self` frees nothing on this path.
             let returned =
                 Self { start: self.start, len: self.len, capacity: self.capacity, home: None };
             home.put_back(returned);
             return;
         }
-        // SAFETY: `start` was allocated in `zeroed` with this layout (invariants of the module),
-        // and a buffer that went home left through the branch above.
+        // SAFETY: `zeroed` allocated `start` with this layout (invariants of the module). A buffer
+        // with a home left through the branch above.
         #[expect(unsafe_code, reason = "frees what `zeroed` allocated")]
         unsafe {
             dealloc(self.start.as_ptr(), layout(self.capacity));

@@ -1,4 +1,4 @@
-//! What a directory is: the place of one store, and every file operation that a store does.
+//! The contract of a directory: the place of one store and all of its file operations.
 
 use std::fmt::Debug;
 use std::io;
@@ -9,43 +9,43 @@ use crate::contract::device::Device;
 
 /// A directory: the files of one store.
 ///
-/// Names are made of `a-z`, `0-9`, `.`, `_` and `-`; others fail with `InvalidInput`. There are no
-/// sub-directories. An operation begins at its first poll. One that is dropped after that may
-/// still take effect.
+/// Names consist of `a-z`, `0-9`, `.`, `_` and `-`; other names fail with `InvalidInput`. There are
+/// no sub-directories. An operation starts at its first poll. An operation that is dropped after
+/// that may still take effect.
 ///
 /// # Errors
-/// `NotFound` for a file that does not exist; `InvalidInput` for what is no regular file; others as
-/// the operating system reports them. The message names the file.
+/// `NotFound` for a file that does not exist; `InvalidInput` for an entry that is not a regular
+/// file. Others as the operating system reports them. The message names the file.
 pub trait Directory: Send + Sync + Debug + 'static {
     /// Opens a device whose segments are the files `name.000000`, `name.000001`, ...
     ///
     /// # Errors
-    /// `NotFound` if there is no segment and `options.create` is false; `InvalidInput` if the
-    /// size of segments is not a positive multiple of 4096.
+    /// `NotFound` if there is no segment and `options.create` is false; `InvalidInput` if the size
+    /// of segments is not a positive multiple of 4096.
     fn open_device(
         &self,
         name: &str,
         options: DeviceOptions,
     ) -> BoxFuture<'_, io::Result<Arc<dyn Device>>>;
 
-    /// Names of all files, sorted, segments of devices among them.
+    /// Returns the sorted names of all files, including segments of devices.
     fn list(&self) -> BoxFuture<'_, io::Result<Vec<String>>>;
 
-    /// The whole contents of a file.
+    /// Returns the whole contents of a file.
     fn read_file(&self, name: &str) -> BoxFuture<'_, io::Result<Vec<u8>>>;
 
-    /// Bytes of a file: of a segment as they are stored.
+    /// Returns the number of bytes of a file. For a segment, it is the length on the medium.
     fn file_bytes(&self, name: &str) -> BoxFuture<'_, io::Result<u64>> {
         let contents = self.read_file(name);
         Box::pin(async move { Ok(contents.await?.len() as u64) })
     }
 
-    /// Creates a file or writes over the one that is there, which keeps the space that it needs on
-    /// the medium; writes all of `bytes` and makes the contents durable. Its entry in the directory
-    /// is durable after [`sync`](Self::sync).
+    /// Creates or overwrites a file, writes all of `bytes` and makes the contents durable. An
+    /// overwritten file keeps the space that it needs on the medium. The entry in the directory is
+    /// durable after [`sync`](Self::sync).
     fn write_file(&self, name: &str, bytes: &[u8]) -> BoxFuture<'_, io::Result<()>>;
 
-    /// Renames a file, replacing `to` atomically if it exists.
+    /// Renames a file. An existing file `to` is replaced atomically.
     fn rename(&self, from: &str, to: &str) -> BoxFuture<'_, io::Result<()>>;
 
     /// Deletes a file.
@@ -54,34 +54,36 @@ pub trait Directory: Send + Sync + Debug + 'static {
     /// Makes the entries durable: files created, renamed and removed before this call.
     fn sync(&self) -> BoxFuture<'_, io::Result<()>>;
 
-    /// Takes an exclusive lock, held until the result is dropped and what was changing files then
-    /// has ended; the file is created if absent. Of real files the directory itself is locked too,
-    /// for this handle: another handle of the same directory has no lock meanwhile, whatever its
-    /// name, and deleting the file changes nothing. Files are as they stay when it is taken, also
-    /// after the death of a process with transfers under way.
+    /// Takes an exclusive lock and creates the file `name` if absent. The lock is held until the
+    /// result is dropped and every operation that changes files has ended.
+    ///
+    /// On a file system the lock also covers the directory itself, for this handle: another handle
+    /// of the same directory gets no lock under any name. Deleting the file does not release the
+    /// lock. No earlier process changes files any more once the lock is taken, even if that process
+    /// died with transfers in flight.
     ///
     /// # Errors
-    /// `WouldBlock` if it is held, in this process or in another.
+    /// `WouldBlock` if this process or another holds the lock.
     fn lock(&self, name: &str) -> BoxFuture<'_, io::Result<Box<dyn Lock>>>;
 
-    /// The path, or what stands for one, for messages.
+    /// Returns the path, or a replacement for it, for messages.
     fn describe(&self) -> String;
 }
 
 /// An exclusive lock on a name in a [`Directory`], released when dropped.
 pub trait Lock: Send + Sync + Debug {}
 
-/// How to open a [`Device`].
+/// Options for opening a [`Device`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceOptions {
-    /// Bytes per segment: a positive multiple of 4096. The same on every opening of a device.
+    /// Bytes per segment: a positive multiple of 4096, and the same at every opening of the device.
     pub segment_bytes: u64,
     /// Whether to create the device if it does not exist.
     pub create: bool,
 }
 
 impl Default for DeviceOptions {
-    /// Segments of 1 GiB, created if absent.
+    /// Returns segments of 1 GiB, created if absent.
     fn default() -> Self {
         Self { segment_bytes: 1 << 30, create: true }
     }
@@ -93,7 +95,8 @@ impl DeviceOptions {
         if bytes > 0 && bytes.is_multiple_of(4096) && i64::try_from(bytes).is_ok() {
             return Ok(());
         }
-        let message = format!("segment size {bytes} is not a positive multiple of 4096");
+        let message =
+            format!("segment size {bytes} is not a positive multiple of 4096; choose another");
         Err(io::Error::new(io::ErrorKind::InvalidInput, message))
     }
 }

@@ -1,16 +1,16 @@
-//! What a simulation executor needs to know of a simulated source of events.
+//! The interface between a simulation executor and a simulated source of events.
 
 use std::time::Duration;
 
-/// A simulated source of events, such as a simulated disk, driven by a simulation executor.
+/// A simulated source of events, such as a simulated disk, that a simulation executor drives.
 ///
-/// The executor owns virtual time: it asks every source for its earliest event, moves the clock
-/// there when no task can run, and lets the source carry it out.
+/// The executor owns virtual time. It asks every source for its earliest event, moves the clock
+/// there when no task can run, and lets the source carry the event out.
 pub trait EventSource: Send + Sync {
-    /// Virtual time, since the origin of the simulation, of the earliest event; `None` when
-    /// nothing is pending.
+    /// Returns the virtual time of the earliest event, since the origin of the simulation. Returns
+    /// `None` if no event is pending.
     fn next_event(&self) -> Option<Duration>;
 
-    /// Carries out what is due at `now`, waking the tasks that wait for it.
+    /// Carries out the events that are due at `now` and wakes the tasks that wait for them.
     fn run_event(&self, now: Duration);
 }

@@ -1,5 +1,5 @@
-//! What every device and directory is: the traits, the buffers that they are lent, and the future
-//! that gives them back.
+//! The contract of devices and directories: the traits, the buffers that they borrow, and the
+//! future that returns a buffer.
 
 pub(crate) mod boxed;
 pub(crate) mod buf;

@@ -1,8 +1,9 @@
-//! The grammar of names inside a directory, one for every backend.
+//! The grammar of names in a directory, the same for every backend.
 
 use std::io;
 
-/// Longest accepted name: leaves room for a segment number below the 255 bytes of file systems.
+/// The longest accepted name. It leaves room for a segment number below the 255 bytes of file
+/// systems.
 const MAX_NAME: usize = 200;
 
 /// Accepts `[a-z0-9._-]+`, except `.` and `..`.
@@ -13,24 +14,24 @@ pub(crate) fn check(name: &str) -> io::Result<()> {
     if !name.is_empty() && name.len() <= MAX_NAME && !dots && name.bytes().all(known) {
         return Ok(());
     }
-    let message = format!("file name {name:?} is not made of a-z, 0-9, '.', '_', '-'");
+    let message = format!("file name {name:?} is invalid; use a-z, 0-9, '.', '_', '-'");
     Err(io::Error::new(io::ErrorKind::InvalidInput, message))
 }
 
-/// Name of one segment file of a device.
+/// Returns the name of one segment file of a device.
 pub(crate) fn segment(device: &str, index: u64) -> String {
     format!("{device}.{index:06}")
 }
 
-/// The index in a segment's file name, if `file` is a segment of `device`.
+/// Returns the index in a segment's file name, if `file` is a segment of `device`.
 pub(crate) fn segment_index(device: &str, file: &str) -> Option<u64> {
     let digits = file.strip_prefix(device)?.strip_prefix('.')?;
     let index = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())??;
-    // Only the canonical spelling: "log.0000001" is somebody else's file.
+    // Only the canonical spelling: "log.0000001" is no segment of this device.
     (segment(device, index) == file).then_some(index)
 }
 
-/// Whether a file is a segment of some device.
+/// Returns whether a file is a segment of some device.
 #[cfg(target_os = "linux")]
 pub(crate) fn is_segment(file: &str) -> bool {
     file.rsplit_once('.').is_some_and(|(device, _)| segment_index(device, file).is_some())

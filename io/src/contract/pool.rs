@@ -1,10 +1,10 @@
-//! Recycles buffers, so that a read in steady state allocates nothing.
+//! A pool of recycled buffers, so that a read in steady state allocates nothing.
 //!
-//! Buffers are kept on shelves by size class, powers of two from 512 bytes to 1 MiB. A larger one
-//! is allocated and freed each time: it is rare, and keeping it would eat the budget. Shelves are
-//! lock-free queues; the budget is one counter, raised before a buffer is kept and lowered when it
-//! leaves, so the bytes retained never exceed it. Buffers in use count, too: none is kept while
-//! those alone are as many as the budget.
+//! The pool keeps buffers on shelves by size class: powers of two from 512 bytes to 1 MiB. A larger
+//! buffer is allocated and freed each time; it is rare, and keeping it would use up the budget.
+//! Shelves are lock-free queues. The budget is one counter, raised before a buffer is kept and
+//! lowered when it leaves, so the retained bytes never exceed it. Buffers in use count too: the
+//! pool keeps no buffer while the buffers in use alone reach the budget.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,7 +28,7 @@ pub struct BufPool {
     shelves: Arc<Shelves>,
 }
 
-/// The shared part: what a pooled buffer returns to.
+/// The shared state of a pool. A pooled buffer returns to it.
 #[derive(Debug)]
 struct Shelves {
     // Fixed.
@@ -41,11 +41,11 @@ struct Shelves {
 
 const CLASSES: usize = 12;
 const LARGEST_CLASS: usize = SMALLEST << (CLASSES - 1);
-/// More idle buffers of one class than this are never useful: it is several times any depth.
+/// The largest number of idle buffers of one class: several times the depth of any device.
 const SHELF_LIMIT: usize = 1024;
 
 impl BufPool {
-    /// An empty pool that keeps at most `max_retained_bytes` of unused buffers.
+    /// Creates an empty pool that keeps at most `max_retained_bytes` of unused buffers.
     pub fn new(max_retained_bytes: usize) -> Self {
         let classes = std::array::from_fn(|class| {
             ArrayQueue::new((max_retained_bytes / (SMALLEST << class)).clamp(1, SHELF_LIMIT))
@@ -59,25 +59,25 @@ impl BufPool {
         Self { shelves: Arc::new(shelves) }
     }
 
-    /// A buffer of `len` bytes. Its contents are initialised but unspecified; it returns to the
-    /// pool when dropped.
+    /// Returns a buffer of `len` bytes. Its contents are initialised but unspecified. It returns to
+    /// the pool when dropped.
     pub fn take(&self, len: usize) -> AlignedBuf {
         let mut buf = self.shelves.reuse(len).unwrap_or_else(|| {
             AlignedBuf::zeroed(class_of(len).map_or(len, |class| SMALLEST << class))
         });
         buf.set_len(len);
-        // Relaxed: a statistic; the buffer itself is handed over by move.
+        // Relaxed: a statistic; the buffer itself moves to the caller.
         self.shelves.outstanding.fetch_add(buf.capacity(), Ordering::Relaxed);
         buf.set_home(Some(Arc::clone(&self.shelves) as Arc<dyn Home>));
         buf
     }
 
-    /// Bytes of unused buffers that the pool keeps.
+    /// Returns the bytes of unused buffers that the pool keeps.
     pub fn retained_bytes(&self) -> usize {
         self.shelves.retained.load(Ordering::Relaxed)
     }
 
-    /// Bytes of buffers taken and not yet dropped, in the hands of callers or of devices.
+    /// Returns the bytes of buffers that callers or devices hold: taken and not yet dropped.
     pub fn outstanding_bytes(&self) -> usize {
         self.shelves.outstanding.load(Ordering::Relaxed)
     }
@@ -93,7 +93,7 @@ impl Shelves {
 }
 
 impl Home for Shelves {
-    /// Keeps it if the budget allows, else frees it.
+    /// Keeps the buffer if the budget allows, else frees it.
     fn put_back(&self, buf: AlignedBuf) {
         let capacity = buf.capacity();
         let before = self.outstanding.fetch_sub(capacity, Ordering::Relaxed);
@@ -111,7 +111,7 @@ impl Home for Shelves {
     }
 }
 
-/// The class whose buffers hold `len` bytes, if it is small enough to be kept.
+/// Returns the class whose buffers hold `len` bytes, or `None` if `len` exceeds every class.
 fn class_of(len: usize) -> Option<usize> {
     if len > LARGEST_CLASS {
         return None;

@@ -1,4 +1,4 @@
-//! Every interleaving of poll, completion and drop, on the code that ships.
+//! Tests every interleaving of poll, completion and drop on the shipped code.
 
 use std::task::Waker;
 
@@ -30,8 +30,8 @@ fn loom_drop_against_complete() {
         let completer = thread::spawn(move || sink.complete(done()));
         let _ = Pin::new(&mut completion).poll(&mut Context::from_waker(Waker::noop()));
         drop(completion);
-        // The slot is free again, whoever released it, or still in the sink's hands: then the
-        // table grows. Either way the next operation is complete in itself.
+        // The slot is free again, or still in the sink's hands: then the table grows. Either way
+        // the next operation is complete in itself.
         let (mut next, next_sink) = OpTable::begin(&table);
         next_sink.complete(done());
         let poll = Pin::new(&mut next).poll(&mut Context::from_waker(Waker::noop()));
@@ -43,7 +43,8 @@ fn loom_drop_against_complete() {
 #[test]
 fn loom_late_completion_leaves_the_next_operation_alone() {
     let mut model = loom::model::Builder::new();
-    // Three threads: every interleaving would take minutes, those with few preemptions a moment.
+    // Three threads: all interleavings would take minutes; those with few preemptions take a
+    // moment.
     model.preemption_bound = Some(2);
     model.check(|| {
         let table = OpTable::new();

@@ -1,10 +1,10 @@
 //! The future of one transfer, and the sink that completes it.
 //!
-//! An operation has two halves. The [`Completion`] is the caller's: it waits, or it is dropped.
-//! The [`CompletionSink`] is the device's: it delivers the [`Transfer`], once. They meet in a slot
-//! of an [`OpTable`]; the protocol between them is all in `slot.rs`. Neither half holds the buffer
-//! while the operation is in flight: it travels with the operation itself, so that dropping the
-//! future can never free memory that the kernel still writes to.
+//! An operation has two halves. The [`Completion`] belongs to the caller, which awaits or drops it.
+//! The [`CompletionSink`] belongs to the device, which delivers the [`Transfer`] once. They meet in
+//! a slot of an [`OpTable`]; `slot.rs` has the whole protocol between them. Neither half holds the
+//! buffer while the operation is in flight: the buffer travels with the operation itself. So
+//! dropping the future never frees memory that the kernel still writes to.
 
 mod slot;
 mod table;
@@ -28,19 +28,19 @@ pub(crate) use crate::contract::completion::table::OpTable;
 pub use crate::contract::completion::transfer::Transfer;
 use crate::sync::Arc;
 
-/// A table as its users share it: the counter is the facade's, so that loom sees it.
+/// The shared table. The counter is the `Arc` of the facade, so that loom sees it.
 pub(crate) type SharedTable = Arc<OpTable>;
 
 /// One operation in flight: a future of its [`Transfer`].
 ///
 /// # Cancel safety
-/// Dropping it detaches from the operation and frees nothing early: the buffer stays with the
-/// device until the kernel is done and is dropped, or returned to its pool, then. An operation
-/// still waiting in the queue is not carried out; a write in flight may or may not take effect.
+/// A drop detaches from the operation and frees nothing early. The device keeps the buffer until
+/// the kernel is done, and then drops it or returns it to its pool. A queued operation is not
+/// carried out; a write in flight may or may not take effect.
 ///
 /// # Panics
-/// If polled again after it gave its result.
-#[must_use = "the result of the transfer is lost; a queued one may not even be carried out"]
+/// If polled again after it returned its result.
+#[must_use = "a dropped completion loses its result, and a queued operation is not carried out"]
 pub struct Completion {
     state: State,
 }
@@ -52,34 +52,34 @@ enum State {
     Taken,
 }
 
-/// A completion whose transfer goes through a function.
+/// A completion whose transfer passes through a function.
 struct Mapped {
     inner: Completion,
-    /// There until the inner one has given its transfer.
+    /// `Some` until the inner completion has returned its transfer.
     map: Option<Box<dyn FnOnce(Transfer) -> Transfer + Send>>,
 }
 
 impl Completion {
-    /// A completion that has its result already.
+    /// Returns a completion that already has its result.
     pub fn ready(transfer: Transfer) -> Self {
         Self { state: State::Ready(transfer) }
     }
 
-    /// Changes, or looks at, the transfer of this operation when the future gives it. For devices
-    /// around other devices.
+    /// Passes the transfer of this operation through `map` when the future returns it. Devices that
+    /// wrap other devices use this.
     ///
     /// # Cancel safety
-    /// `map` runs only if the result is awaited: dropped before, the future drops it too.
+    /// `map` runs only if the caller awaits the result. A dropped future also drops `map`.
     pub fn map(self, map: impl FnOnce(Transfer) -> Transfer + Send + 'static) -> Self {
         Self { state: State::Mapped(Box::new(Mapped { inner: self, map: Some(Box::new(map)) })) }
     }
 
-    /// A failure that gives back its buffer, without anything having been started.
+    /// Returns a failed completion with its buffer, for an operation that did not start.
     pub(crate) fn refused(error: io::Error, buf: Option<AlignedBuf>) -> Self {
         Self::ready(Transfer { result: Err(error), buf })
     }
 
-    /// Detaches from an operation that will never end: its thread is in another process.
+    /// Detaches from an operation that can never end because its thread is in another process.
     #[cold]
     fn give_up(&mut self, error: io::Error) -> Transfer {
         drop(mem::replace(self, Self { state: State::Taken }));
@@ -116,7 +116,7 @@ impl Future for Completion {
         }
         match mem::replace(&mut self.state, State::Taken) {
             State::Ready(transfer) => Poll::Ready(transfer),
-            _ => panic!("a completion was polled after it gave its result"),
+            _ => panic!("a completion was polled after it returned its result"),
         }
     }
 }
@@ -151,14 +151,14 @@ impl fmt::Debug for Completion {
     }
 }
 
-/// Makes the completions of a device: one for each device, or for several that belong together.
+/// Creates the completions of one device, or of several related devices.
 ///
 /// ```
 /// use kvick_io::{AlignedBuf, Completions, Transfer};
 ///
 /// let completions = Completions::new();
 /// let (completion, sink) = completions.begin();
-/// // On whatever thread carries the operation out:
+/// On the thread that carries out the operation:
 /// sink.complete(Transfer { result: Ok(()), buf: Some(AlignedBuf::zeroed(512)) });
 /// # pollster::block_on(async {
 /// assert_eq!(completion.await.into_buf()?.len(), 512);
@@ -171,14 +171,14 @@ pub struct Completions {
 }
 
 impl Completions {
-    /// No operation is in flight.
+    /// Creates a source of completions with no operation in flight.
     #[must_use]
     pub fn new() -> Self {
         Self { table: OpTable::new() }
     }
 
-    /// Begins an operation: the future for its caller, and the sink for the device. The buffer
-    /// stays with the device until it completes the operation.
+    /// Starts an operation: returns the future for the caller and the sink for the device. The
+    /// device keeps the buffer until it completes the operation.
     pub fn begin(&self) -> (Completion, CompletionSink) {
         OpTable::begin(&self.table)
     }
@@ -190,9 +190,9 @@ impl Default for Completions {
     }
 }
 
-/// The device's half of an operation: delivers its result, once, from any thread.
+/// The device's half of an operation. It delivers the result, once, from any thread.
 ///
-/// Dropped without a delivery it delivers an error, so that no task waits for ever.
+/// A sink that is dropped without a delivery delivers an error, so that no task waits for ever.
 pub struct CompletionSink {
     table: Arc<OpTable>,
     index: u32,
@@ -205,12 +205,13 @@ impl CompletionSink {
         Self { table, index, delivered: false, generation }
     }
 
-    /// Delivers the result and wakes the future. If that is gone, the buffer is dropped here.
+    /// Delivers the result and wakes the future. If the future was dropped, the buffer is dropped
+    /// here.
     pub fn complete(mut self, transfer: Transfer) {
         self.deliver(transfer);
     }
 
-    /// Whether the future was dropped: work that has not begun can be skipped.
+    /// Returns whether the future was dropped. A device can then skip work that has not started.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
         !self.table.slot(self.index).is_awaited(self.generation)

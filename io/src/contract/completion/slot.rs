@@ -1,8 +1,9 @@
-//! The state word of one operation, and the one cell it protects.
+//! The state word of one operation, and the one cell that it protects.
 //!
 //! Two parties share a slot: the *future* (polls, or is dropped) and the *sink* (completes, once,
-//! from any thread). The word holds a generation and a state; every change is one of the named
-//! methods below, all of them read-modify-write or made by the only party that may move on.
+//! from any thread). The word holds a generation and a state. Every change of the word is one of
+//! the named methods below. Each is a read-modify-write, or a store by the only party that may move
+//! on.
 //!
 //! ```text
 //!                 claim              begin_fill             finish_fill          take
@@ -15,9 +16,9 @@
 //!                                               FREE(g+1)
 //! ```
 //!
-//! Who may touch the cell: the sink in FILLING and ABANDONED, the future in READY, nobody else.
-//! Whoever brings the word to FREE returns the slot to the free list, exactly once. A sink that
-//! comes late finds another generation and keeps what it wanted to deliver.
+//! Access to the cell: only the sink in FILLING and ABANDONED, only the future in READY. The party
+//! that brings the word to FREE returns the slot to the free list, exactly once. A sink that comes
+//! late finds another generation and keeps its transfer.
 
 use std::task::Waker;
 
@@ -25,50 +26,51 @@ use crate::contract::completion::transfer::Transfer;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::{AtomicWaker, UnsafeCell};
 
-/// One operation's place: recycled, never freed while its table lives.
+/// The slot of one operation: recycled, never freed while its table lives.
 #[derive(Debug)]
 pub(super) struct Slot {
     // Any thread, atomic.
     word: AtomicU64,
     waker: AtomicWaker,
-    /// Next slot of the free list; meaningful while the slot is in it.
+    /// The next slot of the free list. Meaningful only while this slot is in the list.
     pub(super) next_free: AtomicU32,
-    // The party that the state names.
+    // Only the party that the state names.
     transfer: UnsafeCell<Option<Transfer>>,
 }
 
 #[expect(unsafe_code, reason = "the state word gives one party at a time access to the cell")]
-// SAFETY: the cell is reached only by the party that the state word names (module essay), one at a
-// time, ordered by the word; `Transfer` is Send.
+// SAFETY: only the party that the state word names reaches the cell (module essay), one at a time,
+// and the word orders them; `Transfer` is Send.
 unsafe impl Sync for Slot {}
 
-/// What became of a delivered transfer.
+/// The outcome of a delivery.
 #[must_use]
 #[derive(Debug)]
 pub(super) enum Delivery {
-    /// The future will find it; wake it.
+    /// The future will find the transfer; the caller wakes it.
     Delivered,
-    /// The future went away while the cell was being filled: the slot is free, recycle it.
+    /// The future was dropped while the sink filled the cell. The slot is free; the caller recycles
+    /// it.
     Released(Transfer),
-    /// The future went away earlier; the slot belongs to somebody else now.
+    /// The future was dropped earlier. The slot belongs to another operation now.
     Stale(Transfer),
 }
 
-/// What a poll found.
+/// The outcome of a poll.
 #[must_use]
 #[derive(Debug)]
 pub(super) enum Take {
-    /// Not finished.
+    /// The operation has not finished.
     Pending,
-    /// Finished: the slot is free, recycle it.
+    /// The operation has finished. The slot is free; the caller recycles it.
     Released(Transfer),
 }
 
-/// What detaching found.
+/// The outcome of a detach.
 #[must_use]
 #[derive(Debug)]
 pub(super) enum Detach {
-    /// The slot is free, recycle it, and drop the transfer if there was one.
+    /// The slot is free. The caller recycles it and drops the transfer, if any.
     Released(Option<Transfer>),
     /// The sink is at work in the slot and will release it.
     LeftToSink,
@@ -96,7 +98,7 @@ impl Slot {
         }
     }
 
-    /// FREE -> PENDING, by the caller that took the slot off the free list. Gives the generation.
+    /// Moves FREE -> PENDING for the caller that popped the slot. Returns the generation.
     pub(super) fn claim(&self) -> u64 {
         // Relaxed, twice: the caller owns the slot through the free list, whose Acquire pop pairs
         // with the Release push made after the word became FREE; no other party exists yet.
@@ -107,13 +109,13 @@ impl Slot {
         generation
     }
 
-    /// Whether the future still waits. A later detach is noticed by [`deliver`](Self::deliver).
+    /// Returns whether the future still waits. [`deliver`](Self::deliver) notices a later detach.
     pub(super) fn is_awaited(&self, generation: u64) -> bool {
-        // Relaxed: a hint that saves work; nothing is read on the strength of it.
+        // Relaxed: a hint that saves work; no read depends on it.
         self.word.load(Ordering::Relaxed) == word(generation, PENDING)
     }
 
-    /// PENDING -> FILLING -> READY, by the sink.
+    /// Moves PENDING -> FILLING -> READY for the sink.
     pub(super) fn deliver(&self, generation: u64, transfer: Transfer) -> Delivery {
         if !self.begin_fill(generation) {
             return Delivery::Stale(transfer);
@@ -134,29 +136,29 @@ impl Slot {
         }
     }
 
-    /// Wakes whoever waits. After a delivery the slot may already serve another operation, whose
-    /// task is then woken for nothing; its poll registers again.
+    /// Wakes the waiting task. After a delivery the slot may already serve another operation. Then
+    /// its task wakes needlessly, and its next poll registers again.
     pub(super) fn wake(&self) {
         self.waker.wake();
     }
 
-    /// READY -> FREE, by the future. Registers `waker` if there is nothing yet.
+    /// Moves READY -> FREE for the future. Registers `waker` if there is no transfer yet.
     pub(super) fn poll(&self, generation: u64, waker: &Waker) -> Take {
         if let Some(transfer) = self.take(generation) {
             return Take::Released(transfer);
         }
         self.waker.register(waker);
-        // A delivery between the first look and the registration woke nobody: look again.
+        // A delivery between the first look and the registration woke no task: look again.
         self.take(generation).map_or(Take::Pending, Take::Released)
     }
 
-    /// Any state -> FREE or ABANDONED, by the future when it is dropped.
+    /// Moves any state -> FREE or ABANDONED when the future is dropped.
     pub(super) fn detach(&self, generation: u64) -> Detach {
-        // The task may be gone for long before this slot serves another one.
+        // Drop the waker now: a long time may pass before this slot serves another task.
         drop(self.waker.take());
         let (pending, abandoned) = (word(generation, PENDING), word(generation, ABANDONED));
-        // Relaxed on success: nothing was written that anybody reads through the word; the free
-        // list publishes the slot. Acquire on failure as in `take`.
+        // Relaxed on success: no party reads a write of this one through the word; the free list
+        // publishes the slot. Acquire on failure as in `take`.
         let free = word(generation + 1, FREE);
         let order = (Ordering::Relaxed, Ordering::Acquire);
         let Err(found) = self.word.compare_exchange(pending, free, order.0, order.1) else {
@@ -191,13 +193,14 @@ impl Slot {
 
     fn set_free(&self, generation: u64) {
         // Release orders the emptied cell before the next generation, for a stale sink's view of
-        // the word; the free list's Release push does so for the next owner.
+        // the word. The free list's Release push does so for the next owner.
         self.word.store(word(generation + 1, FREE), Ordering::Release);
     }
 
     fn put(&self, transfer: Transfer) {
         self.transfer.with_mut(|cell| {
-            // SAFETY: called by the sink in FILLING, which excludes the future (module essay).
+            // SAFETY: only the sink calls this, in FILLING, which excludes the future (module
+            // essay).
             #[expect(unsafe_code, reason = "access granted by the state word")]
             let cell = unsafe { &mut *cell };
             debug_assert!(cell.is_none(), "the cell of a free slot is empty");
@@ -207,8 +210,8 @@ impl Slot {
 
     fn remove(&self) -> Transfer {
         self.transfer.with_mut(|cell| {
-            // SAFETY: called by the future in READY or by the sink in ABANDONED; the other party
-            // has left the slot for good (module essay).
+            // SAFETY: the future calls this in READY, or the sink in ABANDONED; the other party has
+            // left the slot for good (module essay).
             #[expect(unsafe_code, reason = "access granted by the state word")]
             let cell = unsafe { &mut *cell };
             cell.take().expect("a finished operation left its transfer")

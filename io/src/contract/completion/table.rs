@@ -1,9 +1,9 @@
-//! The table of slots: grows by chunks that never move, recycles through a lock-free list.
+//! The table of slots: grows by blocks that never move, and recycles through a lock-free list.
 //!
-//! The free list is a stack of slot numbers. Its head packs a tag with the number, and every
-//! change advances the tag, so a head that was popped and pushed again in between (ABA) is told
-//! apart. A slot costs about a hundred bytes; the table never shrinks, and its size is the largest
-//! number of operations that were ever in existence at once.
+//! The free list is a stack of slot numbers. Its head packs a tag with the number. Every change
+//! advances the tag, so a pop detects a head that was popped and pushed again meanwhile (ABA). A
+//! slot takes about a hundred bytes. The table never shrinks; its size is the largest number of
+//! operations that existed at once.
 
 use std::sync::OnceLock;
 
@@ -15,16 +15,16 @@ use crate::threads::process::Birthplace;
 
 use crossbeam_utils::CachePadded;
 
-/// Slots of operations in flight, shared by the futures and the devices of a backend.
+/// The slots of operations in flight, shared by the futures and the devices of a backend.
 #[derive(Debug)]
 pub(crate) struct OpTable {
-    // Written once each, under `grow`.
+    // Each written once, under `grow`.
     chunks: [OnceLock<Box<[CachePadded<Slot>]>>; CHUNKS],
     // Any thread, atomic: tag in the upper half, slot number + 1 in the lower, 0 when empty.
     free: CachePadded<AtomicU64>,
     // Number of chunks in use.
     grow: Mutex<usize>,
-    // Fixed: where the threads are that complete operations.
+    // Fixed: the process that has the threads that complete operations.
     birthplace: Birthplace,
 }
 
@@ -47,7 +47,7 @@ impl OpTable {
         })
     }
 
-    /// Begins an operation: the future for the caller, and the sink for whoever carries it out.
+    /// Starts an operation: returns the future for the caller and the sink for the device.
     pub(crate) fn begin(this: &Arc<Self>) -> (Completion, CompletionSink) {
         let index = this.pop();
         let generation = this.slot(index).claim();
@@ -75,8 +75,8 @@ impl OpTable {
             let next = u32::try_from(head & INDEX_MASK).expect("masked to 32 bits");
             self.slot(index).next_free.store(next, Ordering::Relaxed);
             let new = (head & !INDEX_MASK).wrapping_add(TAG_ONE) | u64::from(index + 1);
-            // Release pairs with the Acquire in `try_pop`: the next owner sees the slot free, its
-            // cell empty, and `next_free`.
+            // Release pairs with the Acquire in `try_pop`: the next owner sees the free slot, its
+            // empty cell, and `next_free`.
             match self.free.compare_exchange_weak(head, new, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(found) => head = found,
@@ -99,7 +99,8 @@ impl OpTable {
         loop {
             let index =
                 u32::try_from(head & INDEX_MASK).expect("masked to 32 bits").checked_sub(1)?;
-            // Relaxed: if the slot was taken meanwhile this is garbage, and the tag has moved on.
+            // Relaxed: if another thread took the slot meanwhile, this is garbage, and the tag has
+            // moved on.
             let next = self.slot(index).next_free.load(Ordering::Relaxed);
             let new = (head & !INDEX_MASK).wrapping_add(TAG_ONE) | u64::from(next);
             match self.free.compare_exchange_weak(head, new, Ordering::Acquire, Ordering::Acquire) {
@@ -112,7 +113,7 @@ impl OpTable {
     #[cold]
     fn add_chunk(&self) {
         let mut used = self.grow.lock().expect("nothing panics while growing");
-        // Somebody else may have grown the table, or freed a slot, while this thread waited.
+        // Another thread may have grown the table, or freed a slot, while this thread waited.
         if self.free.load(Ordering::Acquire) & INDEX_MASK != 0 {
             return;
         }

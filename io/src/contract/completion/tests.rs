@@ -1,4 +1,4 @@
-//! The protocol of future and sink in one thread; interleavings are in the loom tests.
+//! The protocol of future and sink in one thread. The loom tests cover the interleavings.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Wake, Waker};

@@ -1,28 +1,29 @@
-//! The end of an operation.
+//! The result of an operation.
 
 use std::io;
 
 use crate::contract::buf::AlignedBuf;
 
-/// What a finished operation gives back.
+/// The result of a finished operation, with its buffer.
 #[derive(Debug)]
 pub struct Transfer {
-    /// Everything was transferred, or why not.
+    /// `Ok` if every byte was transferred, else the error.
     pub result: io::Result<()>,
-    /// The buffer that was lent, also after an error. `None` for operations without one, and if the
-    /// backend failed while the kernel had the buffer. After a failed read its contents are
+    /// The buffer of the caller, also after an error. `None` for operations without a buffer, and
+    /// if the backend failed while the kernel had the buffer. After a failed read its contents are
     /// unspecified.
     pub buf: Option<AlignedBuf>,
 }
 
 impl Transfer {
-    /// The buffer of a successful transfer, or the error. Drops the buffer of a failed one.
+    /// Returns the buffer of a successful transfer, or the error. Drops the buffer of a failed
+    /// transfer.
     ///
     /// # Errors
     /// The error of the transfer.
     ///
     /// # Panics
-    /// If the operation carried no buffer: a sync.
+    /// If the operation carried no buffer, as a sync.
     pub fn into_buf(self) -> io::Result<AlignedBuf> {
         self.result.map(|()| self.buf.expect("the operation carried a buffer"))
     }

@@ -1,4 +1,4 @@
-//! Futures that are dropped, moved, or outlive what they came from.
+//! Checks of futures that are dropped, moved, or outlive their device.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,7 +15,7 @@ fn poll_once(completion: &mut Completion, waker: &Waker) -> bool {
     Pin::new(completion).poll(&mut Context::from_waker(waker)).is_ready()
 }
 
-/// Waits for the device to let go of every buffer, by using the device.
+/// Uses the device until it has released every buffer.
 async fn until_all_buffers_are_back(device: &dyn Device, pool: &BufPool) {
     for _ in 0..100_000 {
         if pool.outstanding_bytes() == 0 {
@@ -44,13 +44,13 @@ pub(super) fn dropped_operations_give_back_every_buffer(subject: Subject) {
             for operation in operations.iter_mut().step_by(3) {
                 poll_once(operation, Waker::noop());
             }
-            // One that was not polled: it may have ended in the poll.
+            // An operation that was not polled: a polled operation may have ended in the poll.
             let last = operations.swap_remove(usize::try_from(round % 26 * 3 + 1).expect(SOUND));
             drop(operations);
             last.await.result.expect(SOUND);
         }
         until_all_buffers_are_back(&*device, &pool).await;
-        // Whatever took effect wrote what was there before.
+        // Each write that took effect wrote the same bytes as before.
         for offset in (0..30).map(|page| page * 4096) {
             let buf =
                 device.read_at(offset, AlignedBuf::zeroed(4096)).await.into_buf().expect(SOUND);

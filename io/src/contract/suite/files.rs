@@ -1,4 +1,4 @@
-//! Plain files, names and locks.
+//! Checks of plain files, names and locks.
 
 use std::io::ErrorKind;
 

@@ -1,4 +1,4 @@
-//! The contract of devices and directories as checks that any crate can run on its own.
+//! The contract of devices and directories as checks that any crate can run on its own types.
 //!
 //! ```
 //! use kvick_io::MemoryDirectory;
@@ -19,10 +19,10 @@ mod truncation;
 
 pub use subject::Subject;
 
-/// A check: takes a fresh directory, and panics if that breaks the contract.
+/// A check. It takes a fresh directory and panics if the directory breaks the contract.
 pub type Check = fn(Subject);
 
-/// Every check, with the name of what it shows. Each needs a fresh directory.
+/// Returns every check with its name. Each needs a fresh directory.
 #[must_use]
 pub fn checks() -> Vec<(&'static str, Check)> {
     macro_rules! named {

@@ -1,4 +1,4 @@
-//! The directory that is tested, and what drives it.
+//! The directory under test, and its driver.
 
 use std::any::Any;
 use std::fmt;
@@ -14,28 +14,28 @@ use crate::contract::device::Device;
 use crate::contract::directory::{DeviceOptions, Directory};
 use crate::contract::event_source::EventSource;
 
-/// A fresh, empty directory that is to keep the contract.
+/// A fresh, empty directory that should keep the contract.
 pub struct Subject {
     pub(super) directory: Arc<dyn Directory>,
-    /// What must be driven for anything to happen, if it does not happen by itself.
+    /// The source that a test must drive, if operations do not end by themselves.
     source: Option<Arc<dyn EventSource>>,
     _kept: Option<Box<dyn Any>>,
 }
 
 impl Subject {
-    /// A directory whose operations end by themselves, on threads of its own.
+    /// Wraps a directory whose operations end by themselves, on threads of its own.
     #[must_use]
     pub fn new(directory: Arc<dyn Directory>) -> Self {
         Self { directory, source: None, _kept: None }
     }
 
-    /// The operations end when this source is driven: as those of a simulated disk.
+    /// Sets the source that ends the operations when driven, such as a simulated disk.
     #[must_use]
     pub fn driven_by(self, source: Arc<dyn EventSource>) -> Self {
         Self { source: Some(source), ..self }
     }
 
-    /// Keeps something as long as the directory is tested, such as the place that it is in.
+    /// Keeps a value, such as the place of the directory, for as long as the test runs.
     #[must_use]
     pub fn keeping(self, place: impl Any) -> Self {
         Self { _kept: Some(Box::new(place)), ..self }
@@ -63,12 +63,12 @@ impl Subject {
         }
     }
 
-    /// Whether nothing happens unless [`run`](Self::run) drives it.
+    /// Returns whether operations end only while [`run`](Self::run) drives them.
     pub(super) fn is_simulated(&self) -> bool {
         self.source.is_some()
     }
 
-    /// A device of small segments.
+    /// Opens a device of small segments.
     pub(super) async fn device(&self) -> Arc<dyn Device> {
         let options = DeviceOptions { segment_bytes: SEGMENT, create: true };
         self.directory.open_device("log", options).await.expect(SOUND)
@@ -81,13 +81,13 @@ impl fmt::Debug for Subject {
     }
 }
 
-/// Small enough that most checks cross a boundary.
+/// Small, so that most checks cross a boundary.
 pub(super) const SEGMENT: u64 = 64 << 10;
-/// The same as a length.
+/// [`SEGMENT`] as a length.
 pub(super) const SEGMENT_LEN: usize = 64 << 10;
-/// What a check says when an operation fails that must not.
+/// The message of a check when an operation fails that must succeed.
 pub(super) const SOUND: &str = "a sound directory does this";
-/// What a check says when an operation succeeds that must not.
+/// The message of a check when an operation succeeds that must fail.
 pub(super) const REFUSED: &str = "a sound directory refuses this";
 
 struct Parker {
@@ -102,7 +102,7 @@ impl Wake for Parker {
     }
 }
 
-/// Bytes that say where they belong.
+/// Returns bytes that encode their own offset.
 pub(super) fn pattern(offset: u64, len: usize) -> AlignedBuf {
     let mut buf = AlignedBuf::zeroed(len);
     fill(offset, &mut buf);

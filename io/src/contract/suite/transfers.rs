@@ -1,4 +1,4 @@
-//! Reads, writes, syncs, segments.
+//! Checks of reads, writes, syncs and segments.
 
 use std::io::ErrorKind;
 
@@ -140,7 +140,8 @@ pub(super) fn a_write_behind_ten_thousand_reads_is_carried_out(subject: Subject)
         let block = device.geometry().block as usize;
         let reads = (0..10_000).map(|_| (0, AlignedBuf::zeroed(block))).collect();
         let reads = device.read_many(reads);
-        // That it overtakes them is shown where the classes are admitted, in each subject.
+        // The tests of each subject show, where it admits the classes, that the write overtakes the
+        // reads.
         device.write_at(4096, pattern(4096, 4096)).await.result.expect(SOUND);
         device.sync().await.result.expect(SOUND);
         for read in reads {

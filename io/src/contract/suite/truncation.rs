@@ -1,4 +1,4 @@
-//! Deleting from the high end.
+//! Checks of deleting from the high end.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use crate::{AlignedBuf, Device, DeviceOptions};
 
 use super::subject::{REFUSED, SEGMENT, SEGMENT_LEN, SOUND, Subject, check, pattern};
 
-/// A device that is written up to `len`.
+/// Returns a device that is written up to `len`.
 async fn written(subject: &Subject, len: usize) -> Arc<dyn Device> {
     let device = subject.device().await;
     let written = device.write_at(0, pattern(0, len)).await;
@@ -21,7 +21,7 @@ async fn read(device: &dyn Device, offset: u64, len: usize) -> AlignedBuf {
     read.into_buf().expect("the read succeeds")
 }
 
-/// Checks that everything below `end` is there, and nothing above.
+/// Checks that the device has every byte below `end` and no byte above.
 async fn ends_at(device: &dyn Device, end: u64) {
     assert_eq!(device.bytes_stored(), end);
     let len = usize::try_from(end).expect("small");
@@ -41,7 +41,8 @@ async fn has_segments(subject: &Subject, indices: impl IntoIterator<Item = u64>)
 pub(super) fn truncating_cuts_and_removes(subject: Subject) {
     subject.run(async {
         let device = written(&subject, 5 * SEGMENT_LEN).await;
-        // Within a segment, within the same again, at boundaries, across several, to nothing.
+        // Within a segment, within the same segment again, at boundaries, across several, to
+        // nothing.
         for (end, segments) in [
             (4 * SEGMENT + 8192, 5),
             (4 * SEGMENT + 4096, 5),
@@ -92,7 +93,7 @@ pub(super) fn what_is_written_after_a_truncation_is_read_and_gaps_are_zeros(subj
     subject.run(async {
         let device = written(&subject, 3 * SEGMENT_LEN).await;
         device.truncate(4096).await.expect(SOUND);
-        // Behind a gap in the segment that was cut, and in one that was removed.
+        // After a gap in the segment that was shortened, and in a segment that was removed.
         for offset in [12_288, 2 * SEGMENT + 8192] {
             device.write_at(offset, pattern(7 * offset, 4096)).await.result.expect(SOUND);
             check(7 * offset, &read(&*device, offset, 4096).await);
@@ -134,7 +135,7 @@ pub(super) fn truncating_stays_above_what_was_discarded(subject: Subject) {
             assert_eq!(refused.kind(), ErrorKind::InvalidInput);
             assert_eq!(device.bytes_stored(), 3 * SEGMENT);
         }
-        // The lowest segment says where the device begins.
+        // The lowest segment marks the start of the device.
         device.truncate(2 * SEGMENT).await.expect(SOUND);
         assert_eq!(device.bytes_stored(), 0);
         has_segments(&subject, [2]).await;
@@ -144,7 +145,7 @@ pub(super) fn truncating_stays_above_what_was_discarded(subject: Subject) {
         assert_eq!(gone.kind(), ErrorKind::NotFound);
         device.write_at(2 * SEGMENT, pattern(2 * SEGMENT, 4096)).await.result.expect(SOUND);
         check(2 * SEGMENT, &read(&*device, 2 * SEGMENT, 4096).await);
-        // Without any segment there is nothing to cut.
+        // There is nothing to truncate without a segment.
         device.discard_below(9 * SEGMENT).await.expect(SOUND);
         device.truncate(9 * SEGMENT).await.expect(SOUND);
         has_segments(&subject, []).await;
