@@ -1,9 +1,9 @@
-//! An open file that does not hold up the thread that drops it.
+//! An open file that does not block the thread that drops it.
 //!
-//! Closing the last descriptor of a file that has no name frees its blocks, which takes a file
-//! system up to 150 ms for a GiB. The last reference to a deleted segment is often that of a read
-//! in flight, and ends on the thread that carries out the transfers of all directories. So a file
-//! that is marked as deleted is handed to the file threads when it is dropped.
+//! Closing the last descriptor of a file without a name frees its blocks. A file system takes up to
+//! 150 ms for a GiB. A read in flight often has the last reference to a deleted segment. It ends on
+//! the thread that carries out the transfers of all directories. So a drop hands a file that is
+//! marked as deleted to the file threads.
 
 use std::fs::File;
 use std::io;
@@ -12,12 +12,12 @@ use std::sync::{Arc, OnceLock};
 
 use crate::threads::blocking::Blocking;
 
-/// A file that is closed on a thread that may block, if it was deleted while it was open.
+/// A file that a thread that may block closes, if the file was deleted while it was open.
 #[derive(Debug)]
 pub(crate) struct ClosingFile {
-    /// There until this is dropped.
+    /// `Some` until this value is dropped.
     file: Option<File>,
-    /// Set once, when the file is deleted: where it is closed.
+    /// The threads that close the file. Set once, when the file is deleted.
     closer: OnceLock<Arc<Blocking>>,
 }
 
@@ -26,14 +26,14 @@ impl ClosingFile {
         Self { file: Some(file), closer: OnceLock::new() }
     }
 
-    /// The file is deleted: `closer` is to close it, whichever thread drops it.
+    /// Marks the file as deleted: `closer` closes it, whichever thread drops it.
     pub(crate) fn mark_deleted(&self, closer: &Arc<Blocking>) {
-        // A second mark says the same.
+        // A second mark changes nothing.
         self.closer.get_or_init(|| Arc::clone(closer));
         tell_executors();
     }
 
-    /// Whether the file is deleted.
+    /// Returns whether the file is deleted.
     #[cfg(all(feature = "glommio", target_os = "linux"))]
     pub(crate) fn is_marked_deleted(&self) -> bool {
         self.closer.get().is_some()
@@ -62,18 +62,18 @@ impl Drop for ClosingFile {
     }
 }
 
-/// Executors have descriptors of their own, which would keep the file.
+/// Tells the executors to drop their own descriptors, which would keep the file.
 #[cfg(all(feature = "glommio", target_os = "linux"))]
 fn tell_executors() {
     crate::files::sweep::sweep();
 }
 
-/// No executor has one.
+/// Does nothing: there are no executors with descriptors.
 #[cfg(not(all(feature = "glommio", target_os = "linux")))]
 fn tell_executors() {}
 
-/// Closes a file, and before that frees its blocks step by step if it has no name left: other
-/// changes of the file system have their turn between two steps.
+/// Closes a file. If it has no name left, first frees its blocks in steps, so that other changes of
+/// the file system can run between two steps.
 fn free(file: File) {
     if let Err(error) = shrink(&file) {
         tracing::debug!(%error, "a deleted file was not shrunk before it was closed");
@@ -98,13 +98,13 @@ fn shrink(_file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// The lengths on the way down from `length`, without the last step, which is the close.
+/// Returns the lengths on the way down from `length`, without the last step, which is the close.
 #[cfg(unix)]
 fn steps_down(length: u64) -> impl Iterator<Item = u64> {
     std::iter::successors(length.checked_sub(STEP), |left| left.checked_sub(STEP))
 }
 
-/// Freed at once: a few milliseconds of a file system.
+/// The bytes of one step: a few milliseconds of work for a file system.
 #[cfg(unix)]
 const STEP: u64 = 64 << 20;
 
@@ -116,15 +116,15 @@ mod tests {
 
     use super::*;
 
-    /// Whether a descriptor of this process still leads to `file`, which has lost its name.
+    /// Returns whether a descriptor of this process still leads to `file`, which has lost its name.
     #[cfg(target_os = "linux")]
     fn is_open(descriptor: i32, path: &std::path::Path) -> bool {
         let target = fs::read_link(format!("/proc/self/fd/{descriptor}"));
         target.is_ok_and(|target| target.to_string_lossy().starts_with(&*path.to_string_lossy()))
     }
 
-    /// The driver of io_uring closed deleted segments when the last read of one ended: 34 to 159
-    /// ms in which no transfer of any directory moved.
+    /// The driver of io_uring closed a deleted segment when its last read ended. For 34 to 159 ms
+    /// no transfer of any directory moved.
     #[cfg(target_os = "linux")]
     #[test]
     fn a_deleted_file_is_closed_on_a_file_thread() {
@@ -134,7 +134,7 @@ mod tests {
         let descriptor = file.as_raw_fd();
         let blocking = Arc::new(Blocking::start().unwrap());
         let (open_gate, gate) = mpsc::channel::<()>();
-        // The line in which files are closed has one thread, and this occupies it.
+        // The line that closes files has one thread, and this job occupies it.
         blocking.run_late(move || gate.recv().unwrap());
         fs::remove_file(&path).unwrap();
         file.mark_deleted(&blocking);
@@ -145,7 +145,7 @@ mod tests {
             std::thread::yield_now();
             !is_open(descriptor, &path)
         });
-        assert!(closed, "nobody closed it");
+        assert!(closed, "no thread closed it");
     }
 
     #[test]

@@ -1,18 +1,18 @@
-//! What of a file is durable, and whose turn it is to sync it.
+//! Which writes of a file are durable, and which sync has its turn.
 //!
-//! Durability is counted, not flagged: `written` goes up when a write or a truncation has
-//! completed, and a sync that began at `written == n` raises `synced` to `n` when it has succeeded.
+//! Durability is counted, not flagged. `written` rises when a write or a truncation has completed.
+//! A sync that began at `written == n` raises `synced` to `n` when it has succeeded.
 //!
-//! The operating system tells of a lost write once for each open file: to one of the syncs that
-//! run when it finds out, and to none after it. So
+//! The operating system reports a lost write once for each open file: to one of the syncs that run
+//! when it detects the loss, and to no later sync. So
 //!
-//! * *a failure stays*: once a sync has failed, each later one of the file fails with its cause,
+//! * *a failure stays*: after a failed sync, each later sync of the file fails with the same cause,
 //!   whether or not a future waited for the first;
-//! * *one at a time*: a sync waits for the one before it, so that no success is told of a sync
-//!   whose failure another one took.
+//! * *one at a time*: a sync waits for the sync before it. Otherwise a sync could succeed although
+//!   another sync took the report of its failure.
 //!
-//! A sync waits for its turn before an engine has it. The turn passes when the one before it ends;
-//! if that is lost, with the engine that had it, those that wait are lost too.
+//! A sync waits for its turn before it goes to an engine. The turn passes when the sync before it
+//! ends. If an engine is lost with the sync that has the turn, the waiting syncs are lost too.
 
 use std::collections::VecDeque;
 use std::fmt::Debug;
@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::ErrorClass;
 
-/// The counts, the failure and the line of one file.
+/// The counts, the failure and the queue of syncs of one file.
 #[derive(Debug)]
 pub(crate) struct Durability {
     state: Mutex<State>,
@@ -39,44 +39,45 @@ struct State {
 
 /// A sync that asks for its turn.
 pub(crate) trait Queued: Debug + Send {
-    /// It has the turn: an engine is to carry it out.
+    /// Starts the sync: it has the turn, and an engine carries it out.
     fn begin(self: Box<Self>);
 
-    /// It ends without a turn.
+    /// Ends the sync without a turn.
     fn fail(self: Box<Self>, error: io::Error);
 }
 
 impl Durability {
-    /// Of a file in which an earlier process may have left writes that it never synced.
+    /// Returns the state of a file in which an earlier process may have left unsynced writes.
     pub(crate) fn unknown() -> Self {
         let waiting = VecDeque::new();
         let state = State { written: 1, synced: 0, failure: None, syncing: false, waiting };
         Self { state: Mutex::new(state) }
     }
 
-    /// A write or a truncation has completed.
+    /// Records that a write or a truncation has completed.
     pub(crate) fn note_written(&self) {
         self.lock().written += 1;
     }
 
-    /// Whether a sync has something to do, or to tell.
+    /// Returns whether a sync has work to do or a failure to report.
     pub(crate) fn needs_sync(&self) -> bool {
         let state = self.lock();
         state.synced < state.written || state.failure.is_some()
     }
 
-    /// Whether nothing here has written it, or synced it, or does.
+    /// Returns whether this process has neither written nor synced the file, and is not syncing it.
     pub(crate) fn is_untouched(&self) -> bool {
         let state = self.lock();
         state.written == 1 && state.synced == 0 && !state.syncing && state.failure.is_none()
     }
 
-    /// What a sync issued from now on will cover.
+    /// Returns the count of writes that a sync covers if it starts now.
     pub(crate) fn begin_sync(&self) -> u64 {
         self.lock().written
     }
 
-    /// A sync that covered `written` has succeeded; but fails if one that overlapped it has.
+    /// Records that a sync that covered `written` has succeeded. Fails if an overlapping sync
+    /// failed.
     pub(crate) fn note_synced(&self, written: u64) -> io::Result<()> {
         let mut state = self.lock();
         if let Some(failure) = &state.failure {
@@ -86,7 +87,7 @@ impl Durability {
         Ok(())
     }
 
-    /// A sync has failed: gives the error that each one fails with from now on.
+    /// Records that a sync has failed. Returns the error of this and every later sync.
     pub(crate) fn note_failed(&self, error: io::Error) -> io::Error {
         if never_began(&error) {
             return error;
@@ -96,7 +97,7 @@ impl Durability {
         lost_writes(failure)
     }
 
-    /// Takes the turn for `sync`, or lets it wait. It fails if an earlier sync of the file has.
+    /// Takes the turn for `sync`, or queues it. Fails `sync` if an earlier sync of the file failed.
     pub(crate) fn take_turn(&self, sync: Box<dyn Queued>) {
         let mut state = self.lock();
         if let Some(failure) = &state.failure {
@@ -113,7 +114,7 @@ impl Durability {
         sync.begin();
     }
 
-    /// Ends a turn: the sync that waits the longest has it next.
+    /// Ends a turn. The sync that has waited longest gets the next turn.
     pub(crate) fn pass(&self) {
         let mut state = self.end_turn();
         if let Some(failure) = state.failure.clone() {
@@ -129,7 +130,7 @@ impl Durability {
         }
     }
 
-    /// Ends a turn with an engine that is gone: what waits is lost with it, for this cause.
+    /// Ends the turn of a lost engine. Every waiting sync fails for this cause.
     #[cold]
     pub(crate) fn lose(&self, cause: &str) {
         let mut state = self.end_turn();
@@ -151,7 +152,7 @@ impl Durability {
     }
 }
 
-/// The kernel had no worker or no room for the sync: the file is as before.
+/// Returns whether the kernel refused the sync for lack of a worker or room. The file is unchanged.
 fn never_began(error: &io::Error) -> bool {
     #[cfg(unix)]
     {
@@ -166,14 +167,15 @@ fn never_began(error: &io::Error) -> bool {
     }
 }
 
-/// The error of every sync after one that failed. It never looks like a shortage: space or
-/// descriptors bring nothing back.
+/// Returns the error of every sync after a failed sync. It is never a shortage error: free space or
+/// descriptors do not restore lost writes.
 pub(crate) fn lost_writes(cause: &Arc<io::Error>) -> io::Error {
     let kind = match ErrorClass::of(cause) {
         ErrorClass::Never => cause.kind(),
         ErrorClass::NoSpace | ErrorClass::NotNow => io::ErrorKind::Other,
     };
-    let message = format!("a sync failed, and what was written before it may be lost: {cause}");
+    let message =
+        format!("a sync failed and earlier writes may be lost; reopen the directory: {cause}");
     io::Error::new(kind, message)
 }
 
@@ -188,7 +190,7 @@ mod tests {
     use crate::files::operation::tests::scratch;
     use crate::files::operation::{Engine, Operation, Progress};
 
-    /// Keeps what it is given, until the test plays the kernel.
+    /// Keeps operations until the test answers them as the kernel.
     #[derive(Debug, Default)]
     struct Kernel(Mutex<VecDeque<Operation>>);
 
@@ -211,7 +213,7 @@ mod tests {
             self.0.lock().expect("no test panics with it").pop_front()
         }
 
-        /// Ends the oldest call.
+        /// Answers the oldest call.
         fn answer(&self, answer: io::Result<usize>) {
             let mut operation = self.take().expect("the kernel was asked");
             let _ = operation.call();
@@ -259,9 +261,9 @@ mod tests {
         assert!(!file.needs_sync());
     }
 
-    /// A caller gave up waiting for a flush. Its sync failed, which no future heard. The system
-    /// tells of lost writes once, so the next sync, of a checkpoint, succeeded; the checkpoint was
-    /// published, and a power cut later it was damaged.
+    /// A caller dropped a flush. Its sync failed, and no future got the error. The system reports
+    /// lost writes once, so the next sync, of a checkpoint, succeeded. The checkpoint was
+    /// published, and after a power cut it was damaged.
     #[test]
     fn a_sync_that_nobody_waited_for_fails_the_later_ones() {
         let (_directory, file) = scratch();
@@ -277,9 +279,9 @@ mod tests {
         assert!(kernel.take().is_none(), "the kernel is not asked again");
     }
 
-    /// Two syncs of one file ran at the same time: that of an earlier commit, and that of a later.
-    /// The later took the failure, so the earlier one succeeded, although what it was to make
-    /// durable was lost.
+    /// Two syncs of one file ran at the same time: of an earlier and of a later commit. The later
+    /// sync took the failure. So the earlier sync succeeded, although the writes of its commit were
+    /// lost.
     #[test]
     fn no_sync_succeeds_while_another_may_take_its_failure() {
         let (_directory, file) = scratch();

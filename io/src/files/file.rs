@@ -1,4 +1,4 @@
-//! One file of the operating system: how it is opened, and what of it is not yet durable.
+//! One file of the operating system: how it is opened, and which of its writes are not yet durable.
 
 use std::fs::File;
 use std::io;
@@ -10,14 +10,14 @@ use crate::files::durability::Durability;
 use crate::files::unsynced::Unsynced;
 use crate::threads::blocking::Blocking;
 
-/// A segment, or a directory whose entries are to be made durable.
+/// A segment, or a directory whose entries a sync makes durable.
 #[derive(Debug)]
 pub(crate) struct StorageFile {
     // Fixed after open.
     file: ClosingFile,
     name: String,
     is_directory: bool,
-    /// Where a write is noted, and under which number.
+    /// The list that records a write to this file, and the number of this file in it.
     listed: Option<(Arc<Unsynced>, u64)>,
     // Any thread, atomic.
     length: AtomicU64,
@@ -27,25 +27,25 @@ pub(crate) struct StorageFile {
 }
 
 impl StorageFile {
-    /// A file that was opened under this name.
+    /// Wraps a file that was opened under this name.
     pub(crate) fn opened(file: File, name: &str) -> io::Result<Self> {
         let length = file.metadata()?.len();
         Ok(Self::new(file, name, length, false))
     }
 
-    /// A directory, to sync its entries.
+    /// Wraps a directory, to sync its entries.
     #[cfg(unix)]
     pub(crate) fn directory(directory: File, path: &std::path::Path) -> Self {
         Self::new(directory, &path.display().to_string(), 0, true)
     }
 
-    /// For what is no transfer.
+    /// Returns the file, for calls that are not transfers.
     #[cfg(unix)]
     pub(crate) fn file(&self) -> &File {
         &self.file
     }
 
-    /// A file without a name in the directory.
+    /// Wraps a file without a name in the directory.
     #[cfg(target_os = "linux")]
     pub(crate) fn unnamed(file: File) -> Self {
         Self::new(file, "a scratch file", 0, false)
@@ -63,7 +63,7 @@ impl StorageFile {
         }
     }
 
-    /// Does something through the page cache. Nothing else uses the file meanwhile.
+    /// Calls `probe` with the file in page-cache mode. Nothing else may use the file meanwhile.
     #[cfg(target_os = "linux")]
     pub(crate) fn buffered<T>(&self, probe: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
         let flags = rustix::fs::fcntl_getfl(&*self.file)?;
@@ -73,14 +73,14 @@ impl StorageFile {
         found
     }
 
-    /// Whether the file has lost its name: another may have it now.
+    /// Returns whether the file has lost its name. Another file may have the name now.
     #[cfg(unix)]
     pub(crate) fn is_deleted(&self) -> bool {
         use std::os::unix::fs::MetadataExt;
         self.file.metadata().is_ok_and(|found| found.nlink() == 0)
     }
 
-    /// Never: a file that is open keeps its name.
+    /// Returns false: an open file keeps its name.
     #[cfg(not(unix))]
     pub(crate) fn is_deleted(&self) -> bool {
         false
@@ -95,13 +95,13 @@ impl StorageFile {
         self.length.load(Ordering::Relaxed)
     }
 
-    /// Whether a sync must include the metadata that only `fsync` writes.
+    /// Returns whether a sync must include the metadata that only `fsync` writes.
     #[cfg(target_os = "linux")]
     pub(crate) fn is_directory(&self) -> bool {
         self.is_directory
     }
 
-    /// The same open file under another descriptor.
+    /// Opens the same file under another descriptor.
     #[cfg(target_os = "linux")]
     pub(crate) fn try_clone(&self) -> io::Result<Self> {
         let file = self.file.try_clone()?;
@@ -113,12 +113,12 @@ impl StorageFile {
         std::os::fd::AsRawFd::as_raw_fd(&*self.file)
     }
 
-    /// The file is deleted: it is closed on the threads of `closer`, whichever thread drops it.
+    /// Marks the file as deleted. The threads of `closer` close it, whichever thread drops it.
     pub(crate) fn mark_deleted(&self, closer: &Arc<Blocking>) {
         self.file.mark_deleted(closer);
     }
 
-    /// Whether the file is deleted.
+    /// Returns whether the file is deleted.
     #[cfg(all(feature = "glommio", target_os = "linux"))]
     pub(crate) fn is_marked_deleted(&self) -> bool {
         self.file.is_marked_deleted()
@@ -129,25 +129,25 @@ impl StorageFile {
         self.file.close();
     }
 
-    /// A write up to `end` has completed.
+    /// Records that a write up to `end` has completed.
     pub(crate) fn note_written(&self, end: u64) {
         self.length.fetch_max(end, Ordering::Relaxed);
         self.durability.note_written();
-        // After the count: a sync that finds nothing to do takes the file off the list.
+        // After the count: a sync that finds no work takes the file off the list.
         if let Some((list, index)) = &self.listed {
             list.insert(*index);
         }
     }
 
-    /// Lets writes be noted in `list`.
+    /// Records writes to this file in `list`.
     pub(crate) fn listed_in(mut self, list: Arc<Unsynced>, index: u64) -> Self {
         self.listed = Some((list, index));
         self
     }
 
-    /// The file is in use at this time of a clock of its device.
+    /// Records that the file is in use at time `now` of its device's clock.
     pub(crate) fn touch(&self, now: u64) {
-        // Relaxed: an estimate. The look first keeps the line shared.
+        // Relaxed: an estimate. The load before the store keeps the cache line shared.
         if self.used.load(Ordering::Relaxed) != now {
             self.used.store(now, Ordering::Relaxed);
         }
@@ -157,9 +157,9 @@ impl StorageFile {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Cuts what lies at and above `length`; nothing if the file ends there or below.
+    /// Deletes the bytes at and above `length`. Does nothing if the file ends there or below.
     pub(crate) fn truncate(&self, length: u64) -> io::Result<()> {
-        // Asked of the file: a write that failed may have made it longer than was noted.
+        // Ask the file: a failed write may have made it longer than the recorded length.
         if self.file.metadata()?.len() > length {
             self.file.set_len(length)?;
             // No write above `length` is in flight that could raise it again. Relaxed: a statistic.

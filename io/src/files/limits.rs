@@ -1,9 +1,11 @@
-//! Limits that the operating system sets to this process.
+//! Limits that the operating system sets for this process.
 
 use std::io;
 
-/// How many segments of one device stay open: a part of the descriptors that a process may have, so
-/// that several devices, and what else the process does, have theirs.
+/// Returns how many segments of one device stay open, from 8 to 1024.
+///
+/// It is a quarter of the descriptors that the process may have, so that other devices and the rest
+/// of the process have enough.
 pub(crate) fn open_segments() -> usize {
     const LEAST: u64 = 8;
     const MOST: u64 = 1024;
@@ -22,8 +24,9 @@ fn descriptors() -> Option<u64> {
     None
 }
 
-/// A limit of file size that is no multiple of a block cuts a direct write, which was to end at
-/// `end`, to a length that the file system refuses: its error speaks of the length.
+/// Replaces an error of a direct write that a limit of file size caused. A limit that is not a
+/// multiple of a block shortens the write, which was to end at `end`, to a length that the file
+/// system refuses; the original error names only the length.
 pub(crate) fn explain_cut(error: io::Error, end: u64) -> io::Error {
     if error.kind() != io::ErrorKind::InvalidInput || !is_beyond_file_size(end) {
         return error;
@@ -32,7 +35,7 @@ pub(crate) fn explain_cut(error: io::Error, end: u64) -> io::Error {
     io::Error::new(io::ErrorKind::FileTooLarge, message)
 }
 
-/// Whether files of this process may not become `bytes` long.
+/// Returns whether files of this process may not become `bytes` long.
 #[cfg(unix)]
 fn is_beyond_file_size(bytes: u64) -> bool {
     use rustix::process::{Resource, getrlimit};

@@ -1,4 +1,4 @@
-//! Files of the operating system, and one operation on them.
+//! Files of the operating system, and operations on them.
 
 pub(crate) mod closing;
 pub(crate) mod durability;

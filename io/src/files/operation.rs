@@ -1,8 +1,8 @@
-//! One operation on files: what to ask the kernel next, and what its answer means.
+//! One operation on files: the next kernel call, and the meaning of its answer.
 //!
-//! An operation owns everything it needs: its buffer, its files, its sink. It is a sequence of
-//! calls, made one after the other by whichever backend holds it: one for each extent, more if the
-//! kernel transfers less than it was asked to. It ends complete or with an error, never short.
+//! An operation owns everything that it needs: its buffer, its files, its sink. It is a sequence of
+//! calls that a backend makes one after the other: one call for each extent, more if the kernel
+//! transfers less than requested. It ends complete or with an error, never short.
 
 #[cfg(all(test, not(loom)))]
 pub(crate) mod tests;
@@ -21,27 +21,26 @@ use crate::files::hold::Hold;
 use crate::files::limits;
 use crate::files::segments::{Extent, Extents, past_the_end};
 
-/// A backend. Submitting never blocks and never fails: an operation that cannot be carried out is
-/// completed with an error.
+/// A backend. Submitting never blocks and never fails: a refused operation completes with an error.
 ///
-/// Reads on one side and writes and syncs on the other are admitted separately: however many of
-/// one kind wait, the other kind proceeds. Within a class the order is first come, first served,
-/// whichever device it is for.
+/// A backend admits reads separately from writes and syncs. However many operations of one class
+/// wait, the other class proceeds. Within a class the order is first come, first served, across all
+/// devices.
 pub(crate) trait Engine: Send + Sync + Debug {
     fn submit(&self, operation: Operation);
 
-    /// Submits several with one wake of whoever carries them out.
+    /// Submits several operations with one wake of the thread that carries them out.
     fn submit_many(&self, operations: Vec<Operation>);
 
     fn name(&self) -> &'static str;
 
-    /// Whether every operation fails from now on.
+    /// Returns whether every operation fails from now on.
     fn is_dead(&self) -> bool {
         false
     }
 }
 
-/// What an operation does.
+/// The kind of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Read,
@@ -56,29 +55,29 @@ pub(crate) struct Operation {
     retries: u32,
     /// Bytes of the buffer transferred so far.
     done: usize,
-    /// What syncs have beyond that.
+    /// The additional state of a sync.
     sync: Option<Box<SyncRun>>,
     current: Extent<StorageFile>,
     /// The extents after the current one, the last first.
     later: Vec<Extent<StorageFile>>,
     buf: Option<AlignedBuf>,
-    /// Keeps the directory locked, if this changes something.
+    /// Keeps the directory locked, if this operation changes a file.
     hold: Option<Arc<Hold>>,
     sink: CompletionSink,
 }
 
-/// The part of an operation that only a sync has. An engine gets a sync of several files as one
-/// after the other, each when it is its turn.
+/// The state that only a sync has. A sync of several files goes to an engine one file after the
+/// other, each at its turn.
 #[derive(Debug)]
 struct SyncRun {
     engine: Arc<dyn Engine>,
-    /// What the call in progress covers.
+    /// The count of writes that the call in progress covers.
     covers: u64,
-    /// The file whose turn this is.
+    /// The file whose turn this sync has.
     turn: Option<Arc<StorageFile>>,
 }
 
-/// The next thing to ask of the kernel.
+/// The next call to the kernel.
 #[derive(Debug)]
 pub(crate) struct Call<'a> {
     pub(crate) file: &'a StorageFile,
@@ -88,7 +87,7 @@ pub(crate) struct Call<'a> {
     pub(crate) buf: Option<&'a mut AlignedBuf>,
 }
 
-/// What to do after an answer of the kernel.
+/// The next step after an answer of the kernel.
 #[must_use]
 #[derive(Debug)]
 pub(crate) enum Progress {
@@ -98,13 +97,13 @@ pub(crate) enum Progress {
     Finished(io::Result<()>),
 }
 
-/// No single call transfers more: some kernels and file systems cut, or fail, at 2 GiB.
+/// The most bytes of one call: some kernels and file systems shorten, or fail, calls from 2 GiB.
 const MAX_CALL: usize = 1 << 30;
-/// So many answers in a row without progress end an operation.
+/// The number of answers in a row without progress that ends an operation.
 const MAX_RETRIES: u32 = 100;
 
 impl Operation {
-    /// A read or write of the whole buffer.
+    /// Creates a read or write of the whole buffer.
     pub(crate) fn transfer(
         kind: Kind,
         extents: Extents<StorageFile>,
@@ -158,19 +157,19 @@ impl Operation {
         self.kind
     }
 
-    /// Whether nobody waits any more: what is left can be skipped. Never a sync that has begun:
-    /// later ones wait for it, and for what it tells.
+    /// Returns whether no caller waits for the operation, so that its remaining calls can be
+    /// skipped. Returns false for a sync that has started: later syncs depend on its outcome.
     pub(crate) fn is_abandoned(&self) -> bool {
         self.kind != Kind::Sync && self.sink.is_abandoned()
     }
 
-    /// The one extent of an operation that needs no other.
+    /// Returns the extent of an operation that has only one.
     #[cfg(all(feature = "glommio", target_os = "linux"))]
     pub(crate) fn only_extent(&self) -> Option<&Extent<StorageFile>> {
         self.later.is_empty().then_some(&self.current)
     }
 
-    /// The next call.
+    /// Returns the next call.
     pub(crate) fn call(&mut self) -> Call<'_> {
         let file = &*self.current.file;
         if self.kind == Kind::Sync {
@@ -186,7 +185,7 @@ impl Operation {
         }
     }
 
-    /// Takes in the answer to the last call: the number of bytes transferred.
+    /// Takes the answer to the last call: the number of bytes transferred.
     pub(crate) fn advance(&mut self, answer: io::Result<usize>) -> Progress {
         let transferred = match answer {
             Ok(transferred) => transferred,
@@ -214,7 +213,7 @@ impl Operation {
         if self.current.len > 0 { self.more() } else { self.next_extent() }
     }
 
-    /// Gives the result and the buffer to the future; a sync goes on with its next file.
+    /// Gives the result and the buffer to the future. A sync continues with its next file.
     pub(crate) fn finish(mut self, result: io::Result<()>) {
         if let Some(run) = &mut self.sync {
             run.end_turn();
@@ -229,24 +228,24 @@ impl Operation {
 
     fn complete(self, result: io::Result<()>) {
         let Self { buf, hold, sink, .. } = self;
-        // Before the future knows: it may go on to take the lock again.
+        // Before the future knows: it may take the lock again.
         drop(hold);
         sink.complete(Transfer { result, buf });
     }
 
-    /// Lets the directory stay locked until this has ended.
+    /// Keeps the directory locked until this operation has ended.
     pub(crate) fn holding(mut self, hold: Arc<Hold>) -> Self {
         self.hold = Some(hold);
         self
     }
 
-    /// Waits for the turn to sync the current file, and then goes to the engine.
+    /// Waits for the turn to sync the current file, then goes to the engine.
     fn take_turn(self) {
         let file = Arc::clone(&self.current.file);
         file.durability().take_turn(Box::new(self));
     }
 
-    /// The error to end with. What a failed sync leaves is kept with the file.
+    /// Returns the error of the operation. A failed sync is recorded in its file.
     fn failure(&self, error: io::Error) -> io::Error {
         let error = match self.kind {
             Kind::Sync => self.current.file.durability().note_failed(error),
@@ -258,8 +257,8 @@ impl Operation {
         self.explain(error)
     }
 
-    /// Ends an operation that the kernel has not been told of: its backend is gone, and `cause`
-    /// says why.
+    /// Ends an operation that the kernel does not have because its backend is gone. `cause` is the
+    /// reason.
     #[cold]
     pub(crate) fn refuse(mut self, cause: &str) {
         if let Some(run) = &mut self.sync {
@@ -269,8 +268,8 @@ impl Operation {
         self.complete(Err(error));
     }
 
-    /// As [`refuse`](Self::refuse), when the kernel may be at work still: what it was lent, the
-    /// buffer and the files, is never freed.
+    /// Ends an operation as [`refuse`](Self::refuse) does, when the kernel may still work on it.
+    /// The buffer and the files that the kernel borrowed are never freed.
     #[cfg(target_os = "linux")]
     #[cold]
     pub(crate) fn lose(mut self, cause: &str) {
@@ -280,8 +279,8 @@ impl Operation {
         let error = self.explain(io::Error::other(cause));
         let Self { current, later, buf, hold, sink, .. } = self;
         std::mem::forget((current, later, buf));
-        // Before the future knows, as ever. Whoever takes the lock next waits for what the kernel
-        // still does in the segments, as after the death of a process.
+        // Before the future knows, as always. The next holder of the lock waits for the kernel's
+        // remaining work in the segments, as after the death of a process.
         drop(hold);
         sink.complete(Transfer { result: Err(error), buf: None });
     }
@@ -296,8 +295,8 @@ impl Operation {
         }
     }
 
-    /// Goes on with the next call, unless nobody waits any more: what was dropped must not change
-    /// files later than it has to.
+    /// Continues with the next call, unless no caller waits any more: a dropped operation must not
+    /// change files later than necessary.
     fn more(&self) -> Progress {
         if self.is_abandoned() {
             return Progress::Finished(Err(io::Error::other("the operation was dropped")));
@@ -349,7 +348,7 @@ impl SyncRun {
         }
     }
 
-    /// The backend is gone: those that wait for their turn end with this sync.
+    /// Fails the syncs that wait for their turn, because the backend is gone.
     #[cold]
     fn lose_turn(&mut self, cause: &str) {
         if let Some(file) = self.turn.take() {
@@ -360,8 +359,8 @@ impl SyncRun {
 
 impl Drop for SyncRun {
     fn drop(&mut self) {
-        // Nothing left, unless the engine dropped the sync.
-        self.lose_turn("the sync was lost: what carries out its operations has stopped");
+        // The turn was released already, unless the engine dropped the sync.
+        self.lose_turn("the sync was lost: its backend has stopped; open the directory again");
     }
 }
 

@@ -1,11 +1,11 @@
-//! An open directory, in which names are looked up from its descriptor.
+//! An open directory whose files are found through its descriptor.
 //!
-//! A path says where a directory was. Once it is open, another may have taken its place, and files
-//! that are found by path would go there. So a path is looked up once, and everything after that
-//! goes by descriptor, where the operating system can.
+//! A path names the place where a directory was. Another directory may take that place after the
+//! opening, and files found by path would go there. So the path is looked up once. Every later call
+//! uses the descriptor, if the operating system supports it.
 //!
-//! Links are not followed, and nothing but regular files is opened: a named pipe under the name of
-//! a file would block whoever opens it.
+//! Links are not followed, and only regular files are opened: a named pipe with the name of a file
+//! would block the thread that opens it.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -24,24 +24,24 @@ pub(crate) struct Root {
     entries: Arc<StorageFile>,
 }
 
-/// How a file is opened.
+/// The mode in which a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Access {
-    /// Else it is only read.
+    /// Opens the file for writing, else for reading only.
     pub(crate) write: bool,
     pub(crate) create: Creation,
-    /// Past the page cache; offered on Linux only.
+    /// Bypasses the page cache. Linux only.
     pub(crate) direct: bool,
 }
 
-/// What becomes of a file that is absent, or that is not.
+/// The action for a file that is absent, or that exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Creation {
     Never,
     IfAbsent,
-    /// Fails if there is one.
+    /// Fails if the file exists.
     New,
-    /// What is there is cut to nothing.
+    /// Truncates an existing file to length zero.
     Empty,
 }
 
@@ -54,21 +54,21 @@ impl Access {
 }
 
 impl Root {
-    /// The path that was opened, for messages.
+    /// Returns the path that was opened, for messages.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The names that follow the grammar, sorted; none of directories.
+    /// Returns the sorted names that follow the grammar, without names of directories.
     pub(crate) fn list(&self) -> io::Result<Vec<String>> {
-        // What has no valid name was not made here, and cannot be asked for.
+        // An entry with an invalid name was not created here, and no caller can open it.
         let mut names = self.names()?;
         names.retain(|name| names::check(name).is_ok());
         names.sort_unstable();
         Ok(names)
     }
 
-    /// Index and file name of every segment of `device`.
+    /// Returns the index and the file name of every segment of `device`.
     pub(crate) fn list_segments(&self, device: &str) -> io::Result<Vec<(u64, String)>> {
         let files = self.list()?.into_iter();
         Ok(files.filter_map(|file| Some((names::segment_index(device, &file)?, file))).collect())
@@ -79,7 +79,7 @@ impl Root {
         StorageFile::opened(self.open_file(name, access)?, name)
     }
 
-    /// The whole contents of a file.
+    /// Returns the whole contents of a file.
     pub(crate) fn read_file(&self, name: &str) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let opened = self.open_file(name, Access::READ);
@@ -107,12 +107,12 @@ impl Root {
         Ok(Self { path: path.to_owned(), entries })
     }
 
-    /// The directory itself.
+    /// Returns the directory itself.
     pub(crate) fn directory(&self) -> &File {
         self.entries.file()
     }
 
-    /// The directory as a file to sync, where that can be done.
+    /// Returns the directory as a file to sync, where the system supports that.
     pub(crate) fn entries(&self) -> Option<&Arc<StorageFile>> {
         Some(&self.entries)
     }
@@ -121,7 +121,7 @@ impl Root {
         use rustix::fs::{Mode, OFlags, fcntl_setfl, openat};
 
         let kept = direct_flag(access.direct);
-        // Not blocking until it is known what was opened.
+        // Nonblocking until the type of the opened file is known.
         let mut flags = kept | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         flags |= if access.write { OFlags::RDWR } else { OFlags::RDONLY };
         flags |= match access.create {
@@ -146,7 +146,7 @@ impl Root {
         Ok(rustix::fs::unlinkat(self.directory(), name, rustix::fs::AtFlags::empty())?)
     }
 
-    /// Bytes of a file, or of the link if it is one.
+    /// Returns the length of a file, or of the link if the entry is a link.
     pub(crate) fn file_bytes(&self, name: &str) -> io::Result<u64> {
         let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
         let found = rustix::fs::statat(self.directory(), name, flags)?;
@@ -183,7 +183,7 @@ impl Root {
         Ok(Self { path: path.to_owned() })
     }
 
-    /// Nothing: entries cannot be synced there.
+    /// Returns `None`: this system cannot sync entries.
     pub(crate) fn entries(&self) -> Option<&Arc<StorageFile>> {
         None
     }

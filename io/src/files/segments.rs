@@ -1,9 +1,9 @@
-//! One address space over many files: which file holds which byte.
+//! One address space over many files: the map from bytes to files.
 //!
-//! Segment `i` holds the bytes `[i * bytes, (i + 1) * bytes)` and is the file `name.i`. Segments
-//! appear when first written, in any order, and are deleted from the low end, or from the high end
-//! by a truncation. A range that crosses a boundary becomes several extents. The table is generic
-//! over what a file is, so that every backend shares this arithmetic.
+//! Segment `i` has the bytes `[i * bytes, (i + 1) * bytes)` and is the file `name.i`. A segment
+//! appears at its first write, in any order. Segments are deleted from the low end, or from the
+//! high end by a truncation. A range that crosses a boundary becomes several extents. The table is
+//! generic over the file type, so that every backend shares this arithmetic.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,22 +17,22 @@ pub(crate) struct Segments<F> {
     // Fixed after open.
     device: String,
     bytes: u64,
-    // Under the lock, which is held for a look-up only.
+    // Under the lock, which is held only for a look-up.
     state: RwLock<State<F>>,
 }
 
 #[derive(Debug)]
 struct State<F> {
-    /// Segments below this index are gone for good.
+    /// The lowest index that was not discarded. Segments below it never return.
     first: u64,
     files: BTreeMap<u64, Arc<F>>,
-    /// Segments that are there and not open; none where files need no descriptors.
+    /// Segments that exist and are not open. Empty if files need no descriptors.
     closed: BTreeMap<u64, Closed>,
     /// Segments below `first` whose files are not deleted yet.
     doomed: BTreeMap<u64, Option<Arc<F>>>,
 }
 
-/// What is kept of a segment that is not open.
+/// The state of a segment that is not open.
 #[derive(Clone, Copy, Debug)]
 struct Closed {
     length: u64,
@@ -47,50 +47,51 @@ pub(crate) struct Extent<F> {
     pub(crate) len: usize,
 }
 
-/// A range of bytes in order: nearly always one extent, so that one needs no allocation.
+/// A range of bytes in order. It nearly always has one extent, which needs no allocation.
 #[derive(Debug)]
 pub(crate) struct Extents<F> {
     pub(crate) first: Extent<F>,
     pub(crate) rest: Vec<Extent<F>>,
 }
 
-/// What a look-up found.
+/// The result of a look-up.
 #[must_use]
 #[derive(Debug)]
 pub(crate) enum Lookup<F> {
-    /// All segments of the range are there.
+    /// All segments of the range exist.
     Present(Extents<F>),
     /// This segment was never written.
     Missing(u64),
-    /// A part of the range was discarded.
+    /// Some of the range was discarded.
     Discarded(io::Error),
 }
 
-/// What became of a new segment.
+/// The outcome of adding a segment.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Insertion {
     /// The segment is in the table.
     Present,
-    /// Its range was discarded meanwhile: its file must go.
+    /// Its range was discarded meanwhile. The caller must delete its file.
     Discarded,
 }
 
-/// What deletes every byte from some offset on.
+/// The changes that delete every byte from some offset on.
 #[derive(Debug)]
 pub(crate) struct Truncation<F> {
-    /// Segments that go as a whole, the highest first: whatever fails leaves no gap.
+    /// Whole segments to delete, the highest first, so that a failure leaves no gap.
     pub(crate) removed: Vec<(u64, Arc<F>)>,
-    /// The highest segment that stays, and the length that it may have at most.
+    /// The highest segment that stays, and its largest allowed length.
     pub(crate) cut: Option<(Arc<F>, u64)>,
-    /// As `removed`, of those that are not open.
+    /// Whole segments to delete that are not open, the highest first.
     pub(crate) removed_closed: Vec<u64>,
-    /// The segment to cut, if it is to be opened first: ask again then.
+    /// A segment to shorten that is not open. The caller opens it and asks again.
     pub(crate) closed_cut: Option<u64>,
 }
 
 impl<F> Segments<F> {
-    /// The table of a device with these files; segments below the lowest count as discarded.
+    /// Creates the table of a device with these files. Segments below the lowest count as
+    /// discarded.
     pub(crate) fn new(device: &str, bytes: u64, files: BTreeMap<u64, Arc<F>>) -> Self {
         assert!(bytes > 0, "segments hold something");
         let first = files.keys().next().copied().unwrap_or(0);
@@ -99,7 +100,7 @@ impl<F> Segments<F> {
         Self { device: device.to_owned(), bytes, state }
     }
 
-    /// The extents of `[offset, end)`, which is not empty.
+    /// Returns the extents of `[offset, end)`, which is not empty.
     pub(crate) fn look_up(&self, offset: u64, end: u64) -> Lookup<F> {
         assert!(offset < end, "the range is not empty");
         let state = self.read();
@@ -121,7 +122,7 @@ impl<F> Segments<F> {
         Lookup::Present(Extents { first, rest })
     }
 
-    /// Adds a segment. If somebody added it meanwhile, that file stays.
+    /// Adds a segment. If another thread added it meanwhile, that file stays.
     pub(crate) fn insert(&self, index: u64, file: Arc<F>) -> Insertion {
         let mut state = self.write();
         if index < state.first {
@@ -132,8 +133,8 @@ impl<F> Segments<F> {
         Insertion::Present
     }
 
-    /// Forgets the whole segments below `offset`, and gives out all whose files are not
-    /// [deleted](Self::note_deleted) yet, also those of earlier calls.
+    /// Forgets the whole segments below `offset`. Returns all segments whose files are not
+    /// [deleted](Self::note_deleted) yet, including segments of earlier calls.
     pub(crate) fn discard_below(&self, offset: u64) -> Vec<(u64, Option<Arc<F>>)> {
         let mut state = self.write();
         state.first = state.first.max(offset / self.bytes);
@@ -144,17 +145,17 @@ impl<F> Segments<F> {
         let kept = state.closed.split_off(&first);
         let gone = std::mem::replace(&mut state.closed, kept);
         state.doomed.extend(gone.into_keys().map(|index| (index, None)));
-        // Given away: what is deleted is to be closed by its last user.
+        // Moved out, so that the last user of a deleted file closes it.
         state.doomed.iter_mut().map(|(&index, file)| (index, file.take())).collect()
     }
 
-    /// The file of a discarded segment is gone.
+    /// Records that the file of a discarded segment is gone.
     pub(crate) fn note_deleted(&self, index: u64) {
         self.write().doomed.remove(&index);
     }
 
-    /// What to do to the files so that the device ends at `end`. The table stays as it is: a
-    /// segment is to be [removed](Self::remove) once its file is.
+    /// Returns the changes to the files so that the device ends at `end`. The table stays the same;
+    /// the caller [removes](Self::remove) a segment once its file is deleted.
     pub(crate) fn truncation(&self, end: u64) -> io::Result<Truncation<F>> {
         let state = self.read();
         let (index, within) = (end / self.bytes, end % self.bytes);
@@ -162,7 +163,7 @@ impl<F> Segments<F> {
             return Err(self.discarded(io::ErrorKind::InvalidInput, end));
         }
         let needed = if within > 0 { index + 1 } else { index };
-        // The lowest file stays, or nothing would say where the device begins.
+        // The lowest file stays: it marks the start of the device.
         let kept = state.lowest().map_or(needed, |lowest| needed.max(lowest + 1));
         let removed = state.files.range(kept..).rev();
         let cut = state.files.range(index..kept).next_back();
@@ -187,31 +188,31 @@ impl<F> Segments<F> {
         state.closed.remove(&index);
     }
 
-    /// The highest segment.
+    /// Returns the index of the highest segment.
     pub(crate) fn last(&self) -> Option<u64> {
         let state = self.read();
         let (open, closed) = (state.files.last_key_value(), state.closed.last_key_value());
         open.map(|(&index, _)| index).max(closed.map(|(&index, _)| index))
     }
 
-    /// All segments at this moment.
+    /// Returns the files of all open segments at this moment.
     pub(crate) fn files(&self) -> Vec<Arc<F>> {
         self.read().files.values().map(Arc::clone).collect()
     }
 
-    /// Sum of a property of all segments.
+    /// Returns the sum of a property over all segments.
     pub(crate) fn sum(&self, property: impl Fn(&F) -> u64) -> u64 {
         let state = self.read();
         let open: u64 = state.files.values().map(|file| property(file)).sum();
         open + state.closed.values().map(|closed| closed.length).sum::<u64>()
     }
 
-    /// Adds a segment that is there and not open, and may not be durable.
+    /// Adds a segment that exists, is not open, and may not be durable.
     pub(crate) fn insert_closed(&self, index: u64, length: u64) {
         self.write().closed.insert(index, Closed { length, is_synced: false });
     }
 
-    /// Lets the segments below the lowest count as discarded.
+    /// Makes the segments below the lowest count as discarded.
     pub(crate) fn begin_at_the_lowest(&self) {
         let mut state = self.write();
         state.first = state.lowest().unwrap_or(0);
@@ -229,7 +230,7 @@ impl<F> Segments<F> {
         self.read().files.len()
     }
 
-    /// The open segments that nothing but the table has, without the highest.
+    /// Returns the open segments that only the table refers to, except the highest.
     pub(crate) fn idle_files(&self) -> Vec<(u64, Arc<F>)> {
         let state = self.read();
         let all = state.files.iter().rev().skip(1);
@@ -237,7 +238,7 @@ impl<F> Segments<F> {
         idle.map(|(&index, file)| (index, Arc::clone(file))).collect()
     }
 
-    /// Closes a segment that is synced, unless something else has it or `may_close` refuses.
+    /// Closes a synced segment, unless another owner has it or `may_close` refuses.
     pub(crate) fn close(
         &self,
         index: u64,
@@ -281,7 +282,7 @@ impl<F> Segments<F> {
         self.bytes
     }
 
-    /// The error of a read beyond what was written.
+    /// Returns the error of a read beyond the last written byte.
     pub(crate) fn past_the_end(&self, offset: u64) -> io::Error {
         let (file, within) = self.locate(offset);
         past_the_end(&file, within)
@@ -307,7 +308,7 @@ impl<F> Segments<F> {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State<F>> {
-        // Every update is one assignment or map call: a panic elsewhere cannot leave it half done.
+        // Every update is one assignment or map call, so a panic elsewhere leaves no half update.
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -321,7 +322,7 @@ impl<F> State<F> {
 }
 
 impl<F> Truncation<F> {
-    /// Whether it takes a part of this extent away.
+    /// Returns whether the truncation deletes some of this extent.
     pub(crate) fn reaches(&self, extent: &Extent<F>) -> bool {
         let same = |file: &Arc<F>| Arc::ptr_eq(file, &extent.file);
         let end = extent.offset + extent.len as u64;
@@ -331,7 +332,7 @@ impl<F> Truncation<F> {
     }
 }
 
-/// The error of a read beyond the end of `file`.
+/// Returns the error of a read beyond the end of `file`.
 pub(crate) fn past_the_end(file: &str, offset: u64) -> io::Error {
     let message = format!("offset {offset} of {file} is past the end");
     io::Error::new(io::ErrorKind::UnexpectedEof, message)
@@ -373,13 +374,13 @@ mod tests {
         assert!(matches!(table.look_up(1000, 1001), Lookup::Missing(10)));
     }
 
-    /// Discards, and says that all files are deleted.
+    /// Discards, and records that all files are deleted.
     fn discarded(table: &Segments<u64>, offset: u64) -> Vec<u64> {
         let gone = table.discard_below(offset).into_iter();
         gone.map(|(index, _)| index).inspect(|&index| table.note_deleted(index)).collect()
     }
 
-    /// A file could not be deleted, and the rest of the discarded ones were forgotten with it.
+    /// A file could not be deleted, and the table forgot the other discarded segments with it.
     #[test]
     fn what_is_not_deleted_is_given_out_again() {
         let table = segments(&[0, 1, 2, 3]);
@@ -430,7 +431,7 @@ mod tests {
         assert!(!table.close(0, 5, |_| true));
     }
 
-    /// The segments that go, and the one that is cut, with its length.
+    /// Returns the segments that go, and the segment that is shortened, with its length.
     fn truncation(table: &Segments<u64>, end: u64) -> (Vec<u64>, Option<(u64, u64)>) {
         let Truncation { removed, cut, .. } = table.truncation(end).expect("not discarded");
         assert!(removed.iter().all(|(index, file)| *index == **file));

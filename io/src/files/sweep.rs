@@ -1,4 +1,4 @@
-//! Tells executors, which have descriptors of their own, that a segment was deleted or closed.
+//! Tells executors with their own descriptors that a segment was deleted or closed.
 
 use std::future::poll_fn;
 use std::mem;
@@ -16,15 +16,16 @@ pub(crate) struct Sweep {
     waker: AtomicWaker,
 }
 
-/// Those of all executors that are attached.
+/// The sweeps of all attached executors.
 static SWEEPS: Mutex<Vec<Weak<Sweep>>> = Mutex::new(Vec::new());
 
-/// A segment was deleted or closed: executors drop their descriptors of it.
+/// Tells every executor that a segment was deleted or closed, so that it drops its descriptors of
+/// it.
 pub(crate) fn sweep() {
-    // Outside the lock: a waker is a stranger's code.
+    // Outside the lock: a waker is foreign code.
     let sweeps: Vec<_> = sweeps().iter().filter_map(Weak::upgrade).collect();
     for sweep in sweeps {
-        // Release pairs with the Acquire in `due`: the task sees the segment deleted.
+        // Release pairs with the Acquire in `due`: the task sees that the segment is deleted.
         sweep.due.store(true, Ordering::Release);
         sweep.waker.wake();
     }
@@ -36,7 +37,7 @@ fn sweeps() -> MutexGuard<'static, Vec<Weak<Sweep>>> {
 }
 
 impl Sweep {
-    /// One more executor is told.
+    /// Registers one more executor.
     pub(crate) fn announce() -> Arc<Self> {
         let sweep = Arc::new(Self::default());
         let mut sweeps = sweeps();
@@ -45,10 +46,10 @@ impl Sweep {
         sweep
     }
 
-    /// Waits until there may be something to drop; says `false` at the end.
+    /// Waits until there may be a descriptor to drop. Returns `false` at the end.
     pub(crate) async fn due(&self) -> bool {
         poll_fn(|context| {
-            // Before the look: what is told in between wakes.
+            // Before the look: a sweep that comes in between wakes the task.
             self.waker.register(context.waker());
             // Acquire pairs with the Release in `end` and in `sweep`.
             if self.ended.load(Ordering::Acquire) {
@@ -62,17 +63,17 @@ impl Sweep {
         .await
     }
 
-    /// Ends the task. On its executor.
+    /// Ends the task. Called on its executor.
     pub(crate) fn end(&self) {
         // Release pairs with the Acquire in `due`.
         self.ended.store(true, Ordering::Release);
         self.waker.wake();
     }
 
-    /// The task may have been forgotten by an executor that ended: it is not woken any more.
+    /// Stops waking the task. An executor that has ended may have forgotten it.
     pub(crate) fn forget(&self) {
         sweeps().retain(|other| !std::ptr::eq(other.as_ptr(), self));
-        // Dropping it would schedule the task of an executor that is gone.
+        // Dropping the waker would schedule the task of an executor that is gone.
         mem::forget(self.waker.take());
     }
 }

@@ -1,21 +1,22 @@
-//! Which segments of a device are to be synced.
+//! The segments of a device that a sync must cover.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The segments in which something was written since their last sync.
+/// The segments with a write since their last sync.
 #[derive(Debug, Default)]
 pub(crate) struct Unsynced {
     indices: Mutex<BTreeSet<u64>>,
 }
 
 impl Unsynced {
-    /// A write to this segment has completed.
+    /// Records that a write to this segment has completed.
     pub(crate) fn insert(&self, index: u64) {
         self.lock().insert(index);
     }
 
-    /// Gives what `file` finds for each; those for which it finds nothing are taken off.
+    /// Returns the results of `file` for all segments. Removes each segment for which it returns
+    /// `None`.
     pub(crate) fn retain<T>(&self, mut file: impl FnMut(u64) -> Option<T>) -> Vec<T> {
         let mut found = Vec::new();
         self.lock().retain(|&index| {

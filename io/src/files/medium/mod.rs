@@ -1,17 +1,17 @@
-//! What the file system under a directory can do: found by trying, not by asking alone.
+//! The abilities of the file system under a directory, found by trial.
 //!
 //! Some file systems refuse `O_DIRECT` when a file is opened (tmpfs before Linux 6.6), others only
-//! when it is written, and others take it and go through the page cache all the same. So a scratch
-//! file is written and read once, directly, with the block size that the kernel names; if that
-//! fails with `EINVAL`, with larger blocks; then the page cache it is. Where the kernel names none,
-//! a block that is in the cache afterwards counts as a refusal, too. A medium that is full or
-//! read-only takes no scratch file: there a file is read that it has. All files of a directory are
-//! on one file system, so the answer holds for each.
+//! when it is written; others accept it and still use the page cache. So detection writes and reads
+//! a scratch file once, directly, with the block size that the kernel names. If that fails with
+//! `EINVAL`, it tries larger blocks, and then chooses the page cache. If the kernel names no block,
+//! a block that is in the cache afterwards also counts as a refusal. A full or read-only medium
+//! takes no scratch file; detection then reads an existing file. All files of a directory are on
+//! one file system, so the answer holds for each.
 //!
-//! It holds for another directory too if that is on the same file system, and neither is encrypted
-//! or compressed unless both are: such files may go through the page cache whatever they were
-//! opened with, and then take blocks that the disk refuses. The number of the device alone does not
-//! say which file system it is, since a later mount may get the number of an earlier one.
+//! The answer also holds for another directory on the same file system, if neither is encrypted or
+//! compressed, or both are. Such files may use the page cache whatever their flags, and then accept
+//! blocks that the disk refuses. The device number alone does not identify a file system: a later
+//! mount may get the number of an earlier mount.
 
 mod physical_block;
 #[cfg(target_os = "linux")]
@@ -30,17 +30,17 @@ use crate::files::medium::physical_block::physical_block;
 use crate::files::medium::scratch::Scratch;
 use crate::files::root::Root;
 
-/// How files of a directory are to be opened and addressed.
+/// The mode in which the files of a directory are opened and addressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Medium {
     pub(crate) direct: bool,
     /// Unit of offsets and lengths, in bytes.
     pub(crate) block: u32,
-    /// What the disk writes at once, in bytes.
+    /// The unit that the disk writes at once, in bytes.
     pub(crate) physical_block: u32,
 }
 
-/// Which file system a directory is on, and what of the directory bears on direct I/O.
+/// Identifies the file system of a directory, with the attributes that affect direct I/O.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FileSystem {
     device: (u32, u32),
@@ -48,13 +48,13 @@ pub(crate) struct FileSystem {
     attributes: u64,
 }
 
-/// What was found out, and how.
+/// The result of a detection.
 #[derive(Debug)]
 pub(crate) struct Detected {
     pub(crate) medium: Medium,
-    /// Whether it holds for other directories of the file system.
+    /// Whether the result holds for other directories of the file system.
     pub(crate) certain: bool,
-    /// A file to try more with.
+    /// A file for further trials.
     #[cfg(target_os = "linux")]
     pub(crate) scratch: Scratch,
 }
@@ -65,13 +65,13 @@ const LARGE_BLOCK: u32 = 4096;
 
 #[cfg(target_os = "linux")]
 impl Medium {
-    /// Finds out what works in `root`.
+    /// Detects the abilities of the file system of `root`.
     pub(crate) fn detect(root: &Root, want_direct: bool) -> io::Result<Detected> {
         match Self::write_scratch(root, want_direct) {
-            // What is there can still be read, and deleted if the medium is full.
+            // Existing files can still be read, and deleted if the medium is full.
             Err(error) if takes_no_scratch(&error) => {
                 let path = root.path().display();
-                tracing::warn!(%path, %error, "no scratch file can be written: a file is read");
+                tracing::warn!(%path, %error, "no scratch file can be written; reading another");
                 Self::read_what_is_there(root, want_direct)
             }
             detected => detected,
@@ -96,8 +96,8 @@ impl Medium {
         Self::try_directly(root, Scratch::create(root, true), |scratch, block| {
             scratch.write(block)?;
             scratch.read(block)?;
-            // Some file systems take blocks that the disk refuses, and go through the cache. None
-            // of those that name a block does.
+            // Some file systems accept blocks that the disk refuses, and use the cache. A file
+            // system that names a block never does this.
             Ok(scratch.named_block().is_some() || !scratch.is_cached(block)?)
         })
     }
@@ -105,7 +105,7 @@ impl Medium {
     fn read_what_is_there(root: &Root, want_direct: bool) -> io::Result<Detected> {
         let mut names = root.list()?;
         names.retain(|name| root.file_bytes(name).is_ok_and(|bytes| bytes > 0));
-        // Segments are the likeliest to be long.
+        // Segments are the most likely to be long.
         names.sort_by_key(|name| !names::is_segment(name));
         let found = if want_direct { Self::read_directly(root, &names)? } else { None };
         if let Some((medium, scratch)) = found {
@@ -125,8 +125,8 @@ impl Medium {
         Self::try_directly(root, scratch, |scratch, block| scratch.read(block).map(|()| true))
     }
 
-    /// The smallest block with which `is_direct` says that transfers of the scratch are; none if
-    /// the file system refuses.
+    /// Returns the smallest block for which `is_direct` confirms direct transfers of the scratch.
+    /// Returns `None` if the file system refuses.
     fn try_directly(
         root: &Root,
         scratch: io::Result<Scratch>,
@@ -154,7 +154,7 @@ impl Medium {
 
 #[cfg(not(target_os = "linux"))]
 impl Medium {
-    /// The page cache works everywhere.
+    /// Returns the page cache, which works everywhere.
     pub(crate) fn detect(root: &Root, _want_direct: bool) -> io::Result<Detected> {
         Ok(Detected { medium: Self::of(root, false, SMALL_BLOCK), certain: true })
     }
@@ -167,12 +167,12 @@ impl Medium {
 }
 
 impl FileSystem {
-    /// Nothing where there is no telling.
+    /// Returns `None` if the system does not report it.
     #[cfg(target_os = "linux")]
     pub(crate) fn of(root: &Root) -> Option<Self> {
         use rustix::fs::{AtFlags, StatxAttributes, StatxFlags, fstatvfs, statx};
 
-        // Sandboxes may refuse these calls.
+        // A sandbox may refuse these calls.
         let (directory, flags) = (root.directory(), AtFlags::EMPTY_PATH);
         let found = statx(directory, c"", flags, StatxFlags::empty()).ok()?;
         let bearing = StatxAttributes::ENCRYPTED | StatxAttributes::COMPRESSED;
@@ -183,7 +183,7 @@ impl FileSystem {
         })
     }
 
-    /// Nothing where there is no telling.
+    /// Returns `None`: the system does not report it.
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn of(_root: &Root) -> Option<Self> {
         None
@@ -211,7 +211,7 @@ pub(crate) fn create_directories(path: &Path) -> io::Result<()> {
     builder.create(path)?;
     for created in missing.iter().filter(|_| cfg!(unix)) {
         if let Err(error) = sync_parent(created) {
-            // Else the next opening would find it, and not know that it is not durable.
+            // Otherwise the next opening would find the directory and take it for durable.
             missing.iter().for_each(|created| drop(fs::remove_dir(created)));
             return Err(error);
         }
@@ -224,7 +224,7 @@ fn sync_parent(created: &Path) -> io::Result<()> {
     let Some(parent) = created.parent() else { return Ok(()) };
     match File::open(parent) {
         Ok(parent) => parent.sync_all(),
-        // Names can be made there and not listed: its file system is synced as a whole.
+        // The parent allows new names but no listing: sync its file system as a whole.
         #[cfg(target_os = "linux")]
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             Ok(rustix::fs::syncfs(File::open(created)?)?)
@@ -239,8 +239,9 @@ mod tests {
     #[cfg(unix)]
     use crate::files::root::{Access, Creation};
 
-    /// The kernel read ahead for the look into the cache, and once in some thousand times it was
-    /// done so soon that the look found the block: a store that was opened again had other blocks.
+    /// The kernel read ahead when the probe looked into the cache. Once in some thousand times the
+    /// read ended so early that the probe found the block: a store that was opened again had other
+    /// blocks.
     #[test]
     fn detection_finds_the_same_each_time() {
         let place = tempfile::tempdir().unwrap();

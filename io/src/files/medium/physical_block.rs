@@ -1,20 +1,21 @@
-//! What the disk under a directory writes at once.
+//! The unit that the disk under a directory writes at once.
 //!
 //! A disk that names blocks of 512 bytes may have sectors of 4096. It then reads such a sector,
-//! changes a part and writes all of it, and a power cut meanwhile harms the whole: also bytes of it
-//! that were durable before. So what must not be harmed ends on a *physical block*.
+//! changes some of it and writes all of it. A power cut meanwhile damages the whole sector,
+//! including bytes that were durable before. So data that must stay intact ends on a *physical
+//! block*.
 //!
-//! The kernel tells it of the disk that a file system names as its own. File systems over others,
-//! or over several disks, name none; the block in which they keep files is taken then, since they
-//! write no less.
+//! The kernel reports the unit of the disk that a file system names as its own. File systems over
+//! other file systems, or over several disks, name none. Then the block in which they keep files is
+//! used, since they write at least that.
 
 use crate::files::root::Root;
 
-/// Blocks larger than this are a hint for speed, not what a disk writes at once.
+/// The largest accepted value. A larger block is a hint for speed, not a unit of writing.
 const MAX: u64 = 64 << 10;
 
-/// The physical block under `root`, in bytes: a power of two and a multiple of `block`.
-/// `block` itself where there is no telling.
+/// Returns the physical block under `root`, in bytes: a power of two and a multiple of `block`.
+/// Returns `block` itself if the system does not report it.
 pub(crate) fn physical_block(root: &Root, block: u32) -> u32 {
     let told = of_disk(root).or_else(|| of_file_system(root));
     told.map_or(block, |bytes| sound(bytes, block))
@@ -48,7 +49,7 @@ fn of_disk(_root: &Root) -> Option<u64> {
 fn of_file_system(root: &Root) -> Option<u64> {
     use std::os::unix::fs::MetadataExt;
 
-    // Network file systems name the size of their transfers here.
+    // Network file systems report the size of their transfers here.
     root.directory().metadata().ok().map(|found| found.blksize().min(4096))
 }
 

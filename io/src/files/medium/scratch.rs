@@ -1,8 +1,8 @@
-//! A file to try out a file system with, which has no name.
+//! A file without a name, for trials of a file system.
 //!
-//! Nothing of it stays, whatever ends this process. Where a file needs a name it has one for two
-//! calls, and what is left under it by a process that died in between is removed with the next
-//! lock of the directory.
+//! Nothing of it stays, however this process ends. If a file system requires a name, the file has a
+//! name for two calls. If the process dies between them, the next lock of the directory removes the
+//! file.
 
 use std::fs::File;
 use std::io;
@@ -15,33 +15,33 @@ use crate::contract::buf::AlignedBuf;
 use crate::files::file::StorageFile;
 use crate::files::root::{Access, Creation, Root};
 
-/// A file that is open, without a name.
+/// An open file without a name.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     pub(crate) file: StorageFile,
 }
 
 impl Scratch {
-    /// A new file.
+    /// Creates a new file.
     pub(crate) fn create(root: &Root, direct: bool) -> io::Result<Self> {
         let direct_flag = if direct { OFlags::DIRECT } else { OFlags::empty() };
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC | direct_flag;
         let file = match openat(root.directory(), ".", flags, Mode::RUSR | Mode::WUSR) {
             Ok(file) => File::from(file),
-            // Not all file systems can.
+            // Not every file system supports this.
             Err(error) if !is_final(error) => named_for_a_moment(root, direct)?,
             Err(error) => return Err(error.into()),
         };
         Ok(Self { file: StorageFile::unnamed(file) })
     }
 
-    /// A file that is there, to be read alone.
+    /// Opens an existing file for reading only.
     pub(crate) fn existing(root: &Root, name: &str, direct: bool) -> io::Result<Self> {
         let file = root.open_storage(name, Access { direct, ..Access::READ })?;
         Ok(Self { file })
     }
 
-    /// A file in memory, where nothing else is to be had.
+    /// Creates a file in memory, if no other file is possible.
     pub(crate) fn in_memory() -> io::Result<Self> {
         let file = rustix::fs::memfd_create("kvick-scratch", rustix::fs::MemfdFlags::CLOEXEC)?;
         Ok(Self { file: StorageFile::unnamed(File::from(file)) })
@@ -54,16 +54,17 @@ impl Scratch {
         if written == buf.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
     }
 
-    /// Reads the first block, or what there is of it.
+    /// Reads the first block, or as much of it as exists.
     pub(crate) fn read(&self, block: u32) -> io::Result<()> {
         self.file.read_at(&mut AlignedBuf::zeroed(block as usize), 0).map(drop)
     }
 
-    /// Whether transfers of the first block, which was written and read, go through the page cache:
-    /// a read that does not wait finds it there. False where there is no telling.
+    /// Returns whether transfers of the first block, which was written and read, use the page
+    /// cache: a read that does not wait finds the block there. Returns false if the system does not
+    /// report it.
     ///
-    /// Such a read begins to read ahead what it does not find, and finds it after all if that is
-    /// over at once. So what it finds counts only if it does so each time.
+    /// Such a read starts to read ahead on a miss, and finds the block after all if the read-ahead
+    /// ends at once. So a hit counts only if each look is a hit.
     pub(crate) fn is_cached(&self, block: u32) -> io::Result<bool> {
         for _ in 0..LOOKS {
             if !self.is_cached_now(block) {
@@ -85,25 +86,25 @@ impl Scratch {
         cached.is_ok_and(|read| read > 0)
     }
 
-    /// Only what was written back can be dropped.
+    /// Drops the file from the cache. Only synced pages can be dropped.
     fn drop_from_cache(&self) -> io::Result<()> {
         self.file.file().sync_data()?;
         Ok(fadvise(self.file.file(), 0, None, Advice::DontNeed)?)
     }
 
-    /// The least block that the kernel names for direct I/O, if it names one.
+    /// Returns the smallest block that the kernel names for direct I/O, if any.
     pub(crate) fn named_block(&self) -> Option<u32> {
-        // DIOALIGN; older kernels leave the bit out of the answer and the field zero.
+        // DIOALIGN. Older kernels leave the bit out of the answer and the field zero.
         let mask = StatxFlags::from_bits_retain(0x2000);
         let found = statx(self.file.file(), c"", AtFlags::EMPTY_PATH, mask).ok()?;
         Some(found.stx_dio_offset_align.max(found.stx_dio_mem_align)).filter(|named| *named > 0)
     }
 }
 
-/// Looks into the cache that must agree.
+/// The number of looks into the cache that must agree.
 const LOOKS: u32 = 8;
 
-/// Whether a name would not help.
+/// Returns whether a name would not help.
 fn is_final(error: rustix::io::Errno) -> bool {
     use rustix::io::Errno;
     let finals = [Errno::NOSPC, Errno::DQUOT, Errno::ROFS, Errno::MFILE, Errno::NFILE];
@@ -112,7 +113,7 @@ fn is_final(error: rustix::io::Errno) -> bool {
 
 fn named_for_a_moment(root: &Root, direct: bool) -> io::Result<File> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
-    // Processes of two containers may have one number, and look into one directory.
+    // Processes of two containers may have the same number, and open the same directory.
     for _ in 0..100 {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("{PREFIX}{}-{number}{SUFFIX}", std::process::id());
@@ -129,15 +130,19 @@ fn named_for_a_moment(root: &Root, direct: bool) -> io::Result<File> {
             }
         }
     }
-    Err(io::Error::new(io::ErrorKind::AlreadyExists, "names of scratch files are taken"))
+    Err(io::Error::new(
+        io::ErrorKind::AlreadyExists,
+        "names of scratch files are taken; delete scratch-*.tmp",
+    ))
 }
 
-/// Removes what processes have left that died within the two calls. Whatever fails stays.
+/// Removes the files of processes that died between the two calls. A file that cannot be removed
+/// stays.
 pub(crate) fn sweep(root: &Root) {
     let Ok(names) = root.list() else { return };
     for name in names.iter().filter(|name| is_scratch(name)) {
         if let Err(error) = root.remove(name) {
-            tracing::debug!(%error, name, "a scratch file stays");
+            tracing::debug!(%error, name, "a scratch file cannot be removed and stays");
         }
     }
 }
@@ -158,7 +163,7 @@ const SUFFIX: &str = ".tmp";
 mod tests {
     use super::*;
 
-    /// Processes that were killed while they tried out a file system left files that no other ever
+    /// Processes that were killed during a trial of a file system left files that no later process
     /// removed.
     #[test]
     fn what_a_dead_process_left_is_swept_and_nothing_else() {

@@ -1,10 +1,10 @@
-//! What an operation asks of the kernel, and what it makes of the answers.
+//! The calls of an operation to the kernel, and its reactions to the answers.
 
 use super::*;
 use crate::contract::completion::{Completion, OpTable};
 use crate::files::root::{Access, Creation, Root};
 
-/// A file of 64 KiB in a directory that is deleted with the result.
+/// Creates a file of 64 KiB in a directory that is deleted with the result.
 pub(crate) fn scratch() -> (tempfile::TempDir, Arc<StorageFile>) {
     let directory = tempfile::tempdir().expect("scratch works");
     let root = Root::open(directory.path()).expect("scratch works");
@@ -14,7 +14,7 @@ pub(crate) fn scratch() -> (tempfile::TempDir, Arc<StorageFile>) {
     (directory, Arc::new(file))
 }
 
-/// An operation on extents of `lens` bytes, one after the other, in the same file.
+/// Creates an operation on consecutive extents of `lens` bytes in the same file.
 pub(crate) fn operation(
     kind: Kind,
     file: &Arc<StorageFile>,
@@ -63,7 +63,7 @@ fn no_progress_is_an_error() {
     assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     let (_completion, mut write) = operation(Kind::Write, &file, &[4096]);
     assert_eq!(expect_error(write.advance(Ok(0))).kind(), io::ErrorKind::WriteZero);
-    // As a reader in another process finds it: shrunk by the one that deleted it.
+    // As a reader in another process sees it: the deleting process shrank the file.
     std::fs::remove_file(directory.path().join("scratch")).unwrap();
     let (_completion, mut read) = operation(Kind::Read, &file, &[4096]);
     assert_eq!(expect_error(read.advance(Ok(0))).kind(), io::ErrorKind::NotFound);
@@ -89,8 +89,8 @@ fn errors_keep_their_kind_and_name_the_file() {
     assert!(error.to_string().contains("writing scratch at offset 0"), "{error}");
 }
 
-/// A dropped write of several segments, or one that the kernel cut short, went on to its end:
-/// its later calls changed files when the directory was open to another store already.
+/// A dropped write of several segments, or a write that the kernel cut short, went on to its end.
+/// Its later calls changed files when the directory was already open in another store.
 #[test]
 fn a_dropped_operation_stops_between_its_calls() {
     let (_directory, file) = scratch();
@@ -106,8 +106,8 @@ fn a_dropped_operation_stops_between_its_calls() {
     }
 }
 
-/// The directory of a store whose ring had failed was still locked when the store was told, and
-/// opening it again at once failed.
+/// A store was told that its ring had failed while the directory was still locked. Opening the
+/// directory again at once failed.
 #[cfg(target_os = "linux")]
 #[test]
 fn the_lock_is_free_when_the_future_of_a_lost_operation_is_woken() {
@@ -132,7 +132,7 @@ fn the_lock_is_free_when_the_future_of_a_lost_operation_is_woken() {
         let waker = Waker::from(Arc::clone(&look));
         assert!(Pin::new(&mut completion).poll(&mut Context::from_waker(&waker)).is_pending());
         lose(write, "on purpose");
-        assert_eq!(look.1.load(Ordering::Relaxed), 1, "nothing else holds the lock");
+        assert_eq!(look.1.load(Ordering::Relaxed), 1, "no other holder has the lock");
         assert!(pollster::block_on(completion).result.is_err());
     }
 }
