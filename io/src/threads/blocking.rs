@@ -1,9 +1,9 @@
-//! Rare file operations that have no asynchronous form: they block a thread of their own.
+//! Rare file operations that have no asynchronous form. They block a thread of their own.
 //!
-//! Open, create, rename, unlink, list, whole small files, locks. There are three lines. What a
-//! transfer waits for comes first, such as the creation of a segment, and can have every thread;
-//! ordinary jobs leave it one, however many wait; the closing of deleted files comes last, one at
-//! a time.
+//! They are open, create, rename, unlink, list, whole small files, and locks. There are three
+//! lines. Jobs that a transfer waits for come first, such as the creation of a segment, and may use
+//! every thread. Ordinary jobs leave one thread free, however many wait. The closing of deleted
+//! files comes last, one file at a time.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -23,7 +23,7 @@ pub(crate) struct Blocking {
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Enough that a slow unlink does not hold up the creation of a segment.
+/// The largest number of threads: a slow unlink must not hold up the creation of a segment.
 const MAX_THREADS: usize = 4;
 
 impl Blocking {
@@ -34,7 +34,7 @@ impl Blocking {
         Ok(Self { workers })
     }
 
-    /// Runs `job` on one of the threads, whether or not anybody waits for the reply.
+    /// Runs `job` on one of the threads, even if the caller drops the reply.
     pub(crate) fn call<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> io::Result<T> + Send + 'static,
@@ -45,17 +45,17 @@ impl Blocking {
         Reply { desk, birthplace: self.birthplace() }
     }
 
-    /// Where the threads are: what is run in another process is never done.
+    /// Returns the process of the threads. A job in another process never runs.
     pub(crate) fn birthplace(&self) -> Birthplace {
         self.workers.birthplace()
     }
 
-    /// Runs a job that a transfer waits for, before all that are called.
+    /// Runs a job that a transfer waits for, before all jobs of [`call`](Self::call).
     pub(crate) fn run_first(&self, job: impl FnOnce() + Send + 'static) {
         self.push(Rank::First, job);
     }
 
-    /// Runs a job that nothing waits for, after all others, and one at a time.
+    /// Runs a job without a waiting caller, after all other jobs, and one at a time.
     pub(crate) fn run_late(&self, job: impl FnOnce() + Send + 'static) {
         self.push(Rank::Late, job);
     }
@@ -63,8 +63,9 @@ impl Blocking {
     fn push(&self, rank: Rank, job: impl FnOnce() + Send + 'static) {
         match self.birthplace().check() {
             Ok(()) => self.workers.push([(rank, Box::new(job) as Job)]),
-            // A reply looks by itself, and the lock may be held by a thread that is not there.
-            Err(forked) => tracing::debug!(%forked, "a job was dropped"),
+            // A reply checks the process itself, and a thread that does not exist here may hold the
+            // lock.
+            Err(forked) => tracing::debug!(%forked, "a job was dropped in a forked process"),
         }
     }
 }
@@ -75,7 +76,7 @@ impl fmt::Debug for Blocking {
     }
 }
 
-/// Which line a job waits in.
+/// The line in which a job waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rank {
     First,
@@ -84,10 +85,10 @@ enum Rank {
 }
 
 impl Rank {
-    /// The first come first.
+    /// In the order of service.
     const ALL: [Self; 3] = [Self::First, Self::Ordinary, Self::Late];
 
-    /// How many jobs of this rank may run at once.
+    /// Returns how many jobs of this rank may run at once.
     fn limit(self) -> usize {
         match self {
             Self::First => MAX_THREADS,
@@ -141,12 +142,12 @@ pub(crate) struct Reply<T> {
     birthplace: Birthplace,
 }
 
-/// The job's half; dropped without an answer it gives an error.
+/// The job's half. If it is dropped without an answer, it gives an error.
 struct Answer<T> {
     desk: Arc<Desk<T>>,
 }
 
-/// Where the two meet.
+/// The place where the reply and the answer meet.
 struct Desk<T> {
     state: Mutex<State<T>>,
 }
@@ -192,9 +193,11 @@ impl<T> Answer<T> {
 
 impl<T> Drop for Answer<T> {
     fn drop(&mut self) {
-        // Also after an answer that was taken already; then nobody looks at this one.
+        // This also runs after a taken answer; no future looks at the second answer then.
         if self.desk.lock().value.is_none() {
-            self.give(Err(io::Error::other("the operation was lost: its thread panicked")));
+            self.give(Err(io::Error::other(
+                "the operation was lost: its thread panicked; try it again",
+            )));
         }
     }
 }
@@ -220,8 +223,8 @@ mod tests {
         assert_eq!(pollster::block_on(blocking.call(|| Ok(8))).unwrap(), 8);
     }
 
-    /// The first write into a new segment waited for 25 to 75 ms behind 200 manifests of other
-    /// directories, and for ever behind a few operations of a file system that hangs.
+    /// The first write into a new segment waited 25 to 75 ms after 200 manifests of other
+    /// directories. It waited for ever after a few operations of a file system that hangs.
     #[test]
     fn a_transfer_waits_for_no_ordinary_job() {
         let blocking = Blocking::start().unwrap();

@@ -1,4 +1,4 @@
-//! Threads of this crate: how they start, which process they are in, and sets of them that do work.
+//! Threads of this crate: how they start, their process, and sets of worker threads.
 
 pub(crate) mod blocking;
 pub(crate) mod process;

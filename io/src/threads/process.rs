@@ -1,31 +1,31 @@
-//! The process that threads were started in.
+//! The process in which threads were started.
 //!
-//! A child that is forked, without an exec, has the memory of its parent and none of its threads:
-//! what it hands to them is never done, and what it awaits never ends. So whatever hands work to a
-//! thread, or is about to wait for one, compares the process first. The question costs a system
-//! call that does nothing, which is little beside the transfer that follows.
+//! A child that is forked without an exec has the memory of its parent and none of its threads.
+//! Jobs that it queues never run, and a wait for a thread never ends. So code compares the process
+//! before it gives work to a thread or waits for a thread. The comparison costs one trivial system
+//! call, which is little compared with the transfer that follows.
 
 use std::io;
 
-/// Made where threads are started, asked where they are needed.
+/// The process in which some threads were started. Code that needs the threads checks it.
 #[derive(Clone, Copy, Debug)]
 pub struct Birthplace {
     process: u32,
 }
 
 impl Birthplace {
-    /// This process.
+    /// Returns the current process.
     #[must_use]
     pub fn here() -> Self {
         Self { process: std::process::id() }
     }
 
-    /// Says whether this is the process still.
+    /// Checks that this is still the same process.
     ///
     /// # Errors
-    /// In a process that was forked since: the threads are not in it.
+    /// In a process that was forked since: it does not have the threads.
     pub fn check(self) -> io::Result<()> {
-        // A process id is not given to a child while its parent has it.
+        // A child never gets the process id of its living parent.
         if !cfg!(unix) || std::process::id() == self.process { Ok(()) } else { Err(forked()) }
     }
 }
@@ -33,8 +33,8 @@ impl Birthplace {
 #[cold]
 fn forked() -> io::Error {
     io::Error::other(
-        "this process was forked from the one that opened the directory, whose threads do the \
-         work: open the directory in this process",
+        "this process was forked after the directory was opened, and the threads stayed in the \
+         parent process; open the directory in this process",
     )
 }
 

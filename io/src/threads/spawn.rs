@@ -1,14 +1,15 @@
-//! Starts threads that no signal handler of the application runs on.
+//! Starts threads on which no signal handler of the application runs.
 //!
-//! A signal for the process is delivered on any thread that does not block it, and a new thread
-//! blocks what the one that starts it blocks. An application that leaves its signals to one thread
-//! of its own would find its handlers on ours, where they hold up the transfers of all directories.
+//! The kernel delivers a signal of the process on any thread that does not block it. A new thread
+//! inherits the blocked signals of the thread that starts it. An application may leave its signals
+//! to one thread of its own. Without this module its handlers could run on our threads and hold up
+//! the transfers of all directories.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{Builder, Thread};
 
-/// Starts a thread that blocks every signal but those that the thread itself causes by a fault.
+/// Starts a thread that blocks every signal except the faults that the thread itself causes.
 ///
 /// # Errors
 /// If the system refuses a thread.
@@ -18,7 +19,7 @@ pub fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<Thr
     Ok(thread.thread().clone())
 }
 
-/// Runs what may end in a waker, which is a stranger's code: its panic must not stop the transfers
+/// Runs work that may call a waker. A waker is foreign code: its panic must not stop the transfers
 /// of all directories.
 pub(crate) fn unharmed(work: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(work)).is_err() {
@@ -26,13 +27,13 @@ pub(crate) fn unharmed(work: impl FnOnce()) {
     }
 }
 
-/// Runs `start` while this thread blocks the signals that the thread it starts is to block.
+/// Runs `start` while this thread blocks the signals that the new thread must block.
 #[cfg(unix)]
 fn without_signals<T>(start: impl FnOnce() -> T) -> io::Result<T> {
     use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 
-    // A fault cannot be blocked: the kernel ends the process then, and neither the message about
-    // an overflowed stack nor a reporter of crashes has a chance.
+    // A fault cannot be blocked. The kernel would end the process at once, without the message
+    // about a stack overflow and without a crash reporter.
     let faults = [
         Signal::SIGSEGV,
         Signal::SIGBUS,
@@ -49,7 +50,7 @@ fn without_signals<T>(start: impl FnOnce() -> T) -> io::Result<T> {
     Ok(started)
 }
 
-/// There are no signals that could be blocked.
+/// Runs `start`: this system has no signals to block.
 #[cfg(not(unix))]
 fn without_signals<T>(start: impl FnOnce() -> T) -> io::Result<T> {
     Ok(start())
@@ -64,15 +65,15 @@ mod tests {
 
     use super::*;
 
-    /// The signals that this thread blocks, as bits.
+    /// Returns the signals that this thread blocks, as bits.
     fn blocked() -> u64 {
         let status = fs::read_to_string("/proc/thread-self/status").expect("Linux says");
         let line = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
         u64::from_str_radix(line.expect("Linux says").trim(), 16).expect("a mask is in hex")
     }
 
-    /// An application that blocked SIGALRM for a thread of its own, after it had opened a store,
-    /// found more than half of its handlers run on the driver of io_uring.
+    /// An application opened a store and then blocked SIGALRM for a thread of its own. More than
+    /// half of its handlers ran on the driver of io_uring.
     #[test]
     fn a_thread_of_ours_blocks_all_signals_but_faults() {
         let before = blocked();

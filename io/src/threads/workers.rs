@@ -1,9 +1,9 @@
 //! A bounded set of named threads that run jobs from one queue.
 //!
-//! The first thread starts with the set, so that a system which allows no more threads says so
-//! then, and not when there is something to do. Further ones start when jobs wait and no worker is
-//! idle, and all stay until the set is dropped. Dropping it does not wait: the workers finish what
-//! is queued and end by themselves, because a job may own memory that is lent to the kernel.
+//! The first thread starts with the set. So a system that allows no more threads fails then, and
+//! not at the first job. Further threads start when jobs wait and no worker is idle, and all stay
+//! until the set is dropped. Dropping the set does not wait. The workers finish the queued jobs and
+//! end by themselves, because a job may own memory that the kernel uses.
 
 use std::fmt;
 use std::io;
@@ -14,22 +14,22 @@ use crate::threads::process::Birthplace;
 use crate::threads::spawn::spawn;
 use crate::threads::spawn::unharmed;
 
-/// What the threads of a set take their jobs from. Called under the lock of the set.
+/// The queue from which the threads of a set take jobs. Called under the lock of the set.
 pub(crate) trait JobQueue: Send + 'static {
-    /// What a thread does.
+    /// The work of a thread.
     type Job: Send;
-    /// What the queue wants to know when a job has ended.
+    /// The information that the queue needs when a job has ended.
     type Ticket: Send;
 
     fn push(&mut self, job: Self::Job);
 
-    /// The job to run next, if one may run now.
+    /// Returns the next job, if a job may run now.
     fn next(&mut self) -> Option<(Self::Job, Self::Ticket)>;
 
-    /// The job of this ticket has ended.
+    /// Records that the job of this ticket has ended.
     fn ended(&mut self, ticket: Self::Ticket);
 
-    /// Number of jobs that wait, whether they may run or not.
+    /// Returns the number of waiting jobs, whether or not they may run.
     fn waiting(&self) -> usize;
 }
 
@@ -75,7 +75,7 @@ impl<Q: JobQueue> Workers<Q> {
         Ok(workers)
     }
 
-    /// Where the threads are: jobs that are queued in another process are never done.
+    /// Returns the process of the threads. Jobs queued in another process never run.
     pub(crate) fn birthplace(&self) -> Birthplace {
         self.shared.birthplace
     }
@@ -85,13 +85,14 @@ impl<Q: JobQueue> Workers<Q> {
         let mut state = self.shared.lock();
         for job in jobs {
             state.queue.push(job);
-            // A worker that was notified and has not woken yet still counts as idle, and its job
-            // still counts as waiting: the comparison holds.
+            // A notified worker that has not woken yet still counts as idle, and its job still
+            // counts as waiting. So the comparison holds.
             let all_busy = state.queue.waiting() > state.idle;
             if !all_busy || state.threads == self.shared.max_threads {
                 self.shared.arrived.notify_one();
             } else if let Err(error) = Shared::start_thread(&self.shared, &mut state) {
-                tracing::debug!(%error, "no further thread {}: jobs wait", self.shared.name);
+                let name = self.shared.name;
+                tracing::debug!(%error, name, "cannot start another thread; jobs wait");
             }
         }
     }
@@ -99,7 +100,7 @@ impl<Q: JobQueue> Workers<Q> {
 
 impl<Q: JobQueue> Drop for Workers<Q> {
     fn drop(&mut self) {
-        // In a forked child a thread that is not there may hold the lock.
+        // In a forked child, a thread that does not exist there may hold the lock.
         if self.shared.birthplace.check().is_err() {
             return;
         }
@@ -136,7 +137,7 @@ impl<Q: JobQueue> Shared<Q> {
                 state = self.lock();
                 state.queue.ended(ticket);
             } else if state.closed && state.queue.waiting() == 0 {
-                // Others may have gone to wait for what this thread has just finished.
+                // Other workers may wait for the job that this thread has just finished.
                 self.arrived.notify_all();
                 return;
             } else {
