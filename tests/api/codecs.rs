@@ -9,8 +9,8 @@ use tests::model::item;
 use tests::simulated::small_configs;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Each item under its number: written and read, in memory and from the device. Few operations: each
-/// is compiled once for each type.
+/// Writes and reads each item under its number, in memory and from the device. Uses few operations:
+/// each is compiled once for each type.
 fn stored<V: Value<Owned: PartialEq + Debug + Clone> + ?Sized>(items: &[V::Owned]) {
     let name = V::type_name();
     let store: FasterKv<u64, V> = memory_store(small_configs().swap_remove(0));
