@@ -1,8 +1,8 @@
-//! How transfers to real files are carried out.
+//! The settings of transfers to real files.
 
 use std::io;
 
-/// What carries out transfers.
+/// The backend that carries out transfers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BackendChoice {
@@ -13,8 +13,8 @@ pub enum BackendChoice {
     Uring,
     /// Blocking calls on a pool of threads.
     Threads,
-    /// As `Auto`, and reads issued on a glommio executor go through that executor's own ring.
-    /// Needs the feature `glommio`, and Linux.
+    /// As `Auto`, but reads issued on a glommio executor use the ring of that executor. Needs the
+    /// feature `glommio`, and Linux.
     Glommio,
 }
 
@@ -22,18 +22,18 @@ pub enum BackendChoice {
 /// [`SharedIo`](crate::SharedIo).
 #[derive(Clone, Debug, PartialEq)]
 pub struct IoConfig {
-    /// What carries out transfers. The environment variable `KVICK_IO` (`auto`, `uring`,
-    /// `threads` or `glommio`) has the last word.
+    /// The backend that carries out transfers. The environment variable `KVICK_IO` (`auto`,
+    /// `uring`, `threads` or `glommio`) overrides it.
     pub backend: BackendChoice,
-    /// Most operations in the kernel at once, at least 2; more wait in a queue. More than the
-    /// device can overlap gains nothing.
+    /// The most operations in the kernel at once, at least 2; more wait in a queue. A depth above
+    /// what the device can overlap gains nothing.
     pub depth: u32,
-    /// Share of `depth`, and of `threads`, that reads leave to writes and syncs, and the other
-    /// way round: between 0 and 0.5.
+    /// The share of `depth`, and of `threads`, that reads leave to writes and syncs, and writes and
+    /// syncs leave to reads. Between 0 and 0.5.
     pub write_reserve: f64,
-    /// Threads of the `threads` backend, at least 1.
+    /// The number of threads of the `threads` backend, at least 1.
     pub threads: u32,
-    /// Whether to bypass the page cache where the file system can.
+    /// Whether to bypass the page cache where the file system supports it.
     pub direct: bool,
 }
 
@@ -49,7 +49,7 @@ impl Default for IoConfig {
     }
 }
 
-/// A larger queue than this is a mistake, and more than the kernel accepts.
+/// The largest depth. A larger queue is a mistake, and more than the kernel accepts.
 const MAX_DEPTH: u32 = 16_384;
 const MAX_THREADS: u32 = 1024;
 
@@ -69,7 +69,7 @@ impl IoConfig {
         Err(io::Error::new(io::ErrorKind::InvalidInput, message))
     }
 
-    /// How many of `total` one class of operations may take.
+    /// Returns how many of `total` one class of operations may take.
     pub(crate) fn class_limit(&self, total: u32) -> usize {
         let reserve = (f64::from(total) * self.write_reserve).ceil();
         #[expect(
@@ -81,7 +81,7 @@ impl IoConfig {
         total.saturating_sub(reserve).max(1) as usize
     }
 
-    /// The choice after the environment had its say.
+    /// Returns the backend: that of the environment if set, else that of the settings.
     pub(crate) fn choice(&self) -> io::Result<BackendChoice> {
         match std::env::var("KVICK_IO") {
             Ok(value) => parse(&value),
@@ -97,7 +97,8 @@ fn parse(value: &str) -> io::Result<BackendChoice> {
         "threads" => Ok(BackendChoice::Threads),
         "glommio" => Ok(BackendChoice::Glommio),
         other => {
-            let message = format!("KVICK_IO={other} is not auto, uring, threads or glommio");
+            let message =
+                format!("KVICK_IO={other} is unknown; use auto, uring, threads or glommio");
             Err(io::Error::new(io::ErrorKind::InvalidInput, message))
         }
     }

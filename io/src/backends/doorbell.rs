@@ -1,10 +1,10 @@
 //! Wakes one sleeping thread with at most one system call for each sleep.
 //!
-//! The sleeper announces how it will sleep, looks at its queues once more, and sleeps. A caller
-//! pushes, and looks whether somebody sleeps. Each side writes one thing and then reads the other
-//! (Dekker), with a `SeqCst` fence between: at least one of them sees what the other wrote, so no
-//! push is left lying while the thread sleeps. The caller that finds the announcement takes it
-//! down, so that a burst of pushes rings once, and wakes the sleeper in the way that was announced.
+//! The sleeper announces the way in which it will sleep, looks at its queues once more, and sleeps.
+//! A caller pushes, and then looks for an announcement. Each side writes one variable and then
+//! reads the other (Dekker), with a `SeqCst` fence between. At least one side sees the other's
+//! write, so no push waits while the thread sleeps. The caller that finds the announcement clears
+//! it, so that a burst of pushes rings once. It then wakes the sleeper in the announced way.
 //!
 //! ```text
 //!            announce_parked            after_push (Unpark)
@@ -14,30 +14,30 @@
 //!            the sleeper brings either back to AWAKE with announce_awake
 //! ```
 //!
-//! A wake may come late: the caller has taken the announcement down, and the sleeper, woken by
-//! something else, has been awake since and sleeps again, perhaps in the other way. Both ways keep
-//! what comes early (the token of a thread, the count of an eventfd), so a late wake ends some
-//! later sleep for nothing, and never takes the place of one that is needed: each sleep has an
-//! announcement of its own, and whoever takes that down wakes in the way that it says.
+//! A wake may come late. The caller has cleared the announcement; another event woke the sleeper,
+//! which now sleeps again, perhaps in the other way. Both ways keep an early wake (the token of a
+//! thread, the count of an eventfd). So a late wake only ends a later sleep needlessly. It never
+//! replaces a needed wake: each sleep has its own announcement, and the caller that clears it wakes
+//! in the announced way.
 
 use crate::sync::atomic::{AtomicU8, Ordering, fence};
 
-/// Whether the one sleeper is asleep, or about to be, and how.
+/// The state of the one sleeper: awake, or asleep in one of two ways, or about to be.
 #[derive(Debug)]
 pub(crate) struct Doorbell {
     state: AtomicU8,
 }
 
-/// What the caller has to do to wake the sleeper.
+/// The call that a caller must make to wake the sleeper.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ring {
-    /// Nothing: it is awake and will look at its queues before it sleeps, or another caller wakes
-    /// it.
+    /// None. The sleeper is awake and will look at its queues before it sleeps, or another caller
+    /// wakes it.
     Superfluous,
-    /// It is parked, or about to be: unpark it.
+    /// Unpark the sleeper: it is parked, or about to be.
     Unpark,
-    /// It waits in the ring, or is about to: write to the eventfd that it reads there.
+    /// Write to the eventfd: the sleeper reads it in the ring, or is about to.
     Eventfd,
 }
 
@@ -50,17 +50,17 @@ impl Doorbell {
         Self { state: AtomicU8::new(AWAKE) }
     }
 
-    /// PARKED or IN_RING -> AWAKE, by one of the callers. To be called after a push that is at
-    /// least Release.
+    /// Moves PARKED or IN_RING -> AWAKE for a caller. The caller has made a push that is at least
+    /// Release.
     pub(crate) fn after_push(&self) -> Ring {
-        // Partner of the fence in `announce`. Without it both sides could read the old values: the
-        // push would wait for the next one.
+        // Partner of the fence in `announce`. Without it both sides could read the old values, and
+        // the push would wait for the next push.
         fence(Ordering::SeqCst);
         // Relaxed, here and on failure: ordered by the fence.
         let mut found = self.state.load(Ordering::Relaxed);
         while found != AWAKE {
-            // One caller takes the announcement down, and rings. Release pairs with the Acquire in
-            // `announce_awake`: what the sleeper announces next comes after this.
+            // One caller clears the announcement and rings. Release pairs with the Acquire in
+            // `announce_awake`: the sleeper's next announcement comes after this.
             let order = (Ordering::Release, Ordering::Relaxed);
             match self.state.compare_exchange_weak(found, AWAKE, order.0, order.1) {
                 Ok(PARKED) => return Ring::Unpark,
@@ -71,25 +71,26 @@ impl Doorbell {
         Ring::Superfluous
     }
 
-    /// AWAKE -> PARKED: the sleeper will park, unless it now finds its queues filled.
+    /// Moves AWAKE -> PARKED: the sleeper will park, unless its queues are filled now.
     pub(crate) fn announce_parked(&self) {
         self.announce(PARKED);
     }
 
-    /// AWAKE -> IN_RING: the sleeper will wait in its ring, where it reads the eventfd, unless it
-    /// now finds its queues filled.
+    /// Moves AWAKE -> IN_RING: the sleeper will read the eventfd in its ring, unless its queues are
+    /// filled now.
     pub(crate) fn announce_in_ring(&self) {
         self.announce(IN_RING);
     }
 
-    /// Any state -> AWAKE, by the sleeper. A caller that has just rung has rung for nothing.
+    /// Moves any state -> AWAKE for the sleeper. A caller may have just rung needlessly.
     pub(crate) fn announce_awake(&self) {
         // Acquire pairs with the Release in `after_push`.
         let _ = self.state.swap(AWAKE, Ordering::Acquire);
     }
 
-    /// Any state -> AWAKE, by the sleeper that will never sleep again. Each push is seen by what it
-    /// does next, or sees in [`after_push`](Self::after_push) what it did before.
+    /// Moves any state -> AWAKE for a sleeper that will never sleep again. The sleeper's next step
+    /// sees each push, or the push sees in [`after_push`](Self::after_push) the sleeper's earlier
+    /// writes.
     pub(crate) fn announce_end(&self) {
         self.announce(AWAKE);
     }
@@ -110,7 +111,7 @@ mod loom_tests {
     use crate::sync::Arc;
     use crate::sync::atomic::AtomicUsize;
 
-    /// Keeps a wake that comes early, as the token of a thread and the count of an eventfd do.
+    /// Keeps an early wake, as the token of a thread and the count of an eventfd do.
     struct Bed {
         woken: Mutex<bool>,
         change: Condvar,
@@ -135,7 +136,7 @@ mod loom_tests {
         }
     }
 
-    /// What the driver and its callers share: a queue, of which only the length matters.
+    /// The shared state of the driver and its callers: a queue, of which only the length matters.
     struct House {
         bell: Doorbell,
         pushed: AtomicUsize,
@@ -154,8 +155,8 @@ mod loom_tests {
         }
     }
 
-    /// As the driver: takes what was pushed, and sleeps in one bed and then in the other until
-    /// there is something. A wake that is lost is a deadlock, which loom reports.
+    /// Acts as the driver: takes pushes, and sleeps in one bed and then in the other until there is
+    /// a push. A lost wake is a deadlock, which loom reports.
     fn take_two(announce: fn(&Doorbell, bool)) {
         loom::model(move || {
             let house = Arc::new(House {
@@ -193,14 +194,14 @@ mod loom_tests {
         take_two(announce_bed);
     }
 
-    /// The control: a sleeper that announces one bed and may lie down in the other.
+    /// The control: a sleeper announces one bed and may lie down in the other.
     #[test]
     #[should_panic(expected = "deadlock")]
     fn loom_a_wake_for_the_other_bed_is_lost() {
         take_two(|bell, _| bell.announce_parked());
     }
 
-    /// The control: without the fence each side may miss what the other wrote.
+    /// The control: without the fence each side may miss the write of the other.
     #[test]
     #[should_panic(expected = "deadlock")]
     fn loom_a_sleep_without_a_fence_loses_a_push() {

@@ -1,11 +1,11 @@
-//! What backends share: the classes of operations, and how one is carried out with blocking calls.
+//! Code that backends share: the classes of operations, and blocking calls for one operation.
 
 use std::fmt::Debug;
 use std::io;
 
 use crate::files::operation::{Kind, Operation, Progress};
 
-/// What is admitted separately.
+/// A class of operations. Backends admit each class separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
     Read,

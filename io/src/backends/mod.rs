@@ -1,5 +1,5 @@
-//! What carries out the operations of all directories of one [`SharedIo`](crate::SharedIo), and
-//! how it is picked.
+//! The backend that carries out the operations of all directories of one
+//! [`SharedIo`](crate::SharedIo), and its selection.
 
 pub(crate) mod config;
 #[cfg(target_os = "linux")]
@@ -22,20 +22,20 @@ use crate::files::medium::{Detected, Medium};
 use crate::files::operation::Engine;
 use crate::threads::blocking::Blocking;
 
-/// A handle of the threads that do the work, and of the table of operations in flight. The threads
-/// end when the last handle is dropped and their work is done.
+/// A handle of the backend's threads and of the table of operations in flight. The threads end when
+/// the last handle is dropped and their work is done.
 #[derive(Clone, Debug)]
 pub(crate) struct Backend {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) table: SharedTable,
     pub(crate) blocking: Arc<Blocking>,
-    /// Whether reads may go through the executor that issues them.
+    /// Whether a read may use the executor that issues it.
     on_executors: bool,
 }
 
 impl Backend {
-    /// Starts what `choice` asks for. `Auto` and `Glommio` try io_uring with a real read of
-    /// a scratch file, and make do with threads where it is denied.
+    /// Starts the backend of `choice`. `Auto` and `Glommio` try io_uring with a real read of a
+    /// scratch file, and fall back to threads if it is denied.
     pub(crate) fn start(
         choice: BackendChoice,
         config: &IoConfig,
@@ -51,11 +51,12 @@ impl Backend {
                 Ok(Self { on_executors, ..Self::new(engine, blocking) })
             }
             Err(error) if choice != BackendChoice::Uring && is_denial(&error) => {
-                tracing::info!(%error, "io_uring is not available: using threads");
+                tracing::info!(%error, "io_uring is not available; using threads");
                 Ok(Self::new(threads(config)?, blocking))
             }
             Err(error) if is_denial(&error) => {
-                let message = format!("io_uring is not available: {error}");
+                let message =
+                    format!("io_uring is not available, use the backend threads: {error}");
                 Err(io::Error::new(io::ErrorKind::Unsupported, message))
             }
             Err(error) => Err(with_context(error, "starting io_uring".to_owned())),
@@ -66,7 +67,7 @@ impl Backend {
         Self { engine, table: OpTable::new(), blocking, on_executors: false }
     }
 
-    /// The handle for a directory on `medium`: glommio reads directly or not at all.
+    /// Returns the handle for a directory on `medium`. glommio is used only with direct I/O.
     pub(crate) fn on(&self, medium: Medium) -> Self {
         let mut backend = self.clone();
         if self.on_executors && medium.direct {
@@ -76,12 +77,12 @@ impl Backend {
     }
 }
 
-/// Fails if this build is without what `choice` needs.
+/// Fails if this build does not include the backend of `choice`.
 pub(crate) fn check_built(choice: BackendChoice) -> io::Result<()> {
     if choice != BackendChoice::Glommio || cfg!(all(feature = "glommio", target_os = "linux")) {
         return Ok(());
     }
-    let message = "this build of kvick-io is without the feature glommio";
+    let message = "this build has no glommio; enable the feature glommio on Linux";
     Err(io::Error::new(io::ErrorKind::Unsupported, message))
 }
 
@@ -122,8 +123,9 @@ fn glommio(_driver: Arc<dyn Engine>, _closer: &Arc<Blocking>) -> Arc<dyn Engine>
     unreachable!("the choice was checked against what is built")
 }
 
-/// ENOSYS, EPERM, EACCES, EINVAL, ENOMEM: an old kernel, a sandbox, a limit. Anything else is a
-/// fault of the disk or of this program, and falling back would hide it.
+/// Returns whether the system denies io_uring: ENOSYS, EPERM, EACCES, EINVAL, ENOMEM. They mean an
+/// old kernel, a sandbox, or a limit. Any other error is a fault of the disk or of this program,
+/// which a fallback would hide.
 fn is_denial(error: &io::Error) -> bool {
     matches!(
         error.kind(),

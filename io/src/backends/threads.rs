@@ -1,7 +1,7 @@
 //! The portable backend: blocking calls on a bounded pool of threads.
 //!
-//! It costs about four times the processor time of io_uring for each operation, and works on any
-//! operating system and in containers where io_uring is denied.
+//! An operation costs about four times the processor time of io_uring. The backend works on any
+//! operating system, and in containers that deny io_uring.
 
 use std::collections::VecDeque;
 use std::io;
@@ -17,8 +17,8 @@ pub(crate) struct Threads {
 }
 
 impl Threads {
-    /// At most `threads` threads, of which reads, and writes, may use `class_limit` each. Fails if
-    /// the system refuses the first one.
+    /// Starts a pool of at most `threads` threads. Reads may use `class_limit` of them, and so may
+    /// writes. Fails if the system refuses the first thread.
     pub(crate) fn start(threads: usize, class_limit: usize) -> io::Result<Self> {
         assert!((1..=threads).contains(&class_limit), "each class has a thread");
         let queue = ClassQueue::new(class_limit);
@@ -46,7 +46,7 @@ impl Engine for Threads {
     }
 }
 
-/// Two queues that take turns, each with a limit on how many of its jobs run at once.
+/// Two queues that take turns, each with a limit on the number of its running jobs.
 struct ClassQueue {
     limit: usize,
     reads: Line,

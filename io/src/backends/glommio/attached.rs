@@ -1,4 +1,4 @@
-//! What belongs to the executor of a thread that is attached.
+//! The state of the executor of an attached thread.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -16,11 +16,11 @@ use crate::threads::blocking::Blocking;
 
 thread_local! {
     pub(super) static ATTACHED: RefCell<Option<Attached>> = const { RefCell::new(None) };
-    /// Never reused: a task that outlives its attachment must not meet an operation of the next.
+    /// Never reused: a task that outlives its attachment must not find an operation of the next.
     pub(super) static NEXT_NUMBER: Cell<u64> = const { Cell::new(0) };
 }
 
-/// What belongs to an attached executor.
+/// The state of an attached executor.
 #[derive(Debug)]
 pub(super) struct Attached {
     pub(super) sweep: Arc<Sweep>,
@@ -35,8 +35,8 @@ pub(super) struct LocalRead {
     pub(super) driver: Arc<dyn Engine>,
 }
 
-/// Does `work` for this thread's executor, if it has one that is attached. A thread that ends may
-/// read yet, in the destructors of what it owns, when its attachment is gone.
+/// Runs `work` on this thread's executor, if one is attached. A thread that ends may still read in
+/// the destructors of its values, after its attachment is gone.
 pub(super) fn with_attached<T>(work: impl FnOnce(&mut Attached) -> T) -> Option<T> {
     let found = ATTACHED.try_with(|attached| attached.borrow_mut().as_mut().map(work));
     found.ok().flatten()
@@ -44,7 +44,7 @@ pub(super) fn with_attached<T>(work: impl FnOnce(&mut Attached) -> T) -> Option<
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        // Also when the thread ends while it is attached.
+        // This also runs if the thread ends while it is attached.
         self.sweep.forget();
         for (_, read) in self.reads.drain() {
             read.driver.submit(read.operation);
@@ -52,7 +52,7 @@ impl Drop for Attached {
     }
 }
 
-/// This executor's descriptor of a segment, opened at the first read.
+/// Returns this executor's descriptor of a segment, which the first read opens.
 pub(super) async fn descriptor_of(
     segment: &Arc<StorageFile>,
     closer: &Arc<Blocking>,
@@ -60,12 +60,12 @@ pub(super) async fn descriptor_of(
     if let Some(file) = with_attached(|attached| attached.files.of(segment)).flatten() {
         return Ok(file);
     }
-    // By its descriptor: the name may have been deleted while the segment is still read.
+    // By its descriptor: the name may have been deleted while a read still uses the segment.
     let path = format!("/proc/self/fd/{}", segment.descriptor());
     let file = DmaFile::open(path).await.map_err(io::Error::from)?;
     let file = Rc::new(OwnFile::new(file, Arc::clone(closer)));
     let replaced = with_attached(|attached| {
-        // A deleted segment is read to the end of this read, and not again.
+        // A deleted segment serves this read to its end, and no later read.
         if segment.is_marked_deleted() {
             return None;
         }

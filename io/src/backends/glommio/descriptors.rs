@@ -1,8 +1,8 @@
-//! Descriptors of segments that an executor opened for itself, and when they are closed.
+//! Descriptors of segments that an executor opened for itself, and their closing.
 //!
 //! glommio closes a file through the ring of its executor, some time later, and not at all if the
-//! executor has ended. So they are taken from glommio when they are dropped, and closed on the file
-//! threads, as deleted segments are.
+//! executor has ended. So a drop takes the descriptor from glommio and closes it on the file
+//! threads, as it does for deleted segments.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -19,13 +19,13 @@ pub(super) struct Descriptors {
     files: HashMap<*const StorageFile, Entry>,
 }
 
-/// A descriptor, and the segment that it is of.
+/// A descriptor, and its segment.
 type Entry = (Weak<StorageFile>, Rc<OwnFile>);
 
 /// A descriptor of ours that glommio reads through.
 #[derive(Debug)]
 pub(super) struct OwnFile {
-    /// There until this is dropped.
+    /// `Some` until this value is dropped.
     file: Option<DmaFile>,
     closer: Arc<Blocking>,
 }
@@ -42,7 +42,7 @@ impl OwnFile {
 
 impl Drop for OwnFile {
     fn drop(&mut self) {
-        // In this form it is closed at once, by whichever thread drops it.
+        // A file of this type is closed at once, by the thread that drops it.
         let file = self.file.take().map(OwnedDmaFile::from);
         self.closer.run_late(move || drop(file));
     }
@@ -51,11 +51,12 @@ impl Drop for OwnFile {
 impl Descriptors {
     pub(super) fn of(&self, segment: &Arc<StorageFile>) -> Option<Rc<OwnFile>> {
         let (owner, file) = self.files.get(&Arc::as_ptr(segment))?;
-        // An address may be used again by another segment after the first is gone.
+        // After a segment is gone, another segment may use its address.
         (owner.strong_count() > 0).then(|| Rc::clone(file))
     }
 
-    /// Keeps one for a segment; gives that which it replaces, to be dropped outside of any borrow.
+    /// Stores a descriptor for a segment. Returns the replaced entry, which the caller drops
+    /// outside any borrow.
     pub(super) fn insert(
         &mut self,
         segment: &Arc<StorageFile>,
@@ -64,7 +65,7 @@ impl Descriptors {
         self.files.insert(Arc::as_ptr(segment), (Arc::downgrade(segment), Rc::clone(file)))
     }
 
-    /// Gives out the descriptors of segments that are deleted or closed.
+    /// Removes and returns the descriptors of segments that are deleted or closed.
     pub(super) fn take_stale(&mut self) -> Vec<Entry> {
         let is_stale = |owner: &Weak<StorageFile>| {
             owner.upgrade().is_none_or(|segment| segment.is_marked_deleted())

@@ -1,23 +1,23 @@
 //! Reads through the ring of the glommio executor that issues them.
 //!
-//! A thread-per-core service has an executor, and with it a ring, on every core. A read issued
-//! there saves two wakes of other threads if it goes through that ring: a local task reads with a
-//! `DmaFile` of this executor, copies the bytes into the caller's buffer, and completes the same
-//! `Send` completion as every other backend. Writes and syncs stay with the driver thread, since
-//! large submissions would stall the executor, and so do large reads, reads that cross a segment,
-//! and reads from any other thread.
+//! A thread-per-core service has an executor with a ring on every core. A read that uses the ring
+//! of its own executor saves two wakes of other threads. A local task reads with a `DmaFile` of
+//! this executor, copies the bytes into the caller's buffer, and completes the same `Send`
+//! completion as every other backend. Writes and syncs stay with the driver thread, since large
+//! submissions would stall the executor. So do large reads, reads that cross a segment, and reads
+//! from any other thread.
 //!
-//! glommio cannot be asked whether a thread runs an executor without a panic if it does not, so
-//! an executor says so itself, with [`attach_glommio`].
+//! glommio panics if a thread asks for its executor and has none. So an executor announces itself,
+//! with [`attach_glommio`].
 //!
-//! An executor has descriptors of its own of the segments that it reads. They would keep a deleted
-//! segment, and the space it takes, so they go when the segment does: whoever deletes or closes a
-//! segment wakes a task on each executor that drops them ([`descriptors`]).
+//! An executor has its own descriptors of the segments that it reads. They would keep a deleted
+//! segment and its space, so they are closed with it. The thread that deletes or closes a segment
+//! wakes a task on each executor that drops them ([`descriptors`]).
 //!
-//! An executor that ends forgets its tasks without dropping them. So a task owns nothing that
-//! somebody waits for: the operation lies with the attachment, and the task knows its number. The
-//! kernel fills a buffer of glommio's, never the caller's, so when the attachment goes, whatever
-//! is unfinished begins again on the driver.
+//! An executor that ends forgets its tasks without dropping them. So a task owns nothing that a
+//! caller waits for: the attachment has the operation, and the task has its number. The kernel
+//! fills a buffer of glommio, never the caller's. So unfinished reads start again on the driver
+//! when the attachment is dropped.
 
 mod attached;
 mod descriptors;
@@ -36,12 +36,13 @@ use crate::files::operation::{Engine, Kind, Operation, Progress};
 use crate::files::sweep::Sweep;
 use crate::threads::blocking::Blocking;
 
-/// While it lives, reads issued on this thread go through the ring of its glommio executor, in
-/// directories opened with [`BackendChoice::Glommio`](crate::BackendChoice::Glommio).
+/// Routes reads of this thread to the ring of its glommio executor while it lives.
 ///
-/// Drop it on the executor, before that ends. Reads that are unfinished then go to the driver.
+/// It affects directories opened with [`BackendChoice::Glommio`](crate::BackendChoice::Glommio).
+///
+/// Drop it on the executor, before the executor ends. Unfinished reads then go to the driver.
 #[derive(Debug)]
-#[must_use = "reads take the ordinary way again when this is dropped"]
+#[must_use = "reads go to the driver again when this is dropped"]
 pub struct GlommioAttachment {
     // Belongs to this thread.
     _local: PhantomData<*const ()>,
@@ -72,17 +73,17 @@ pub fn attach_glommio() -> GlommioAttachment {
     GlommioAttachment { _local: PhantomData }
 }
 
-/// Drops descriptors of segments that are deleted or closed, whenever there may be some.
+/// Drops descriptors of deleted or closed segments at each sweep.
 async fn drop_stale(sweep: Arc<Sweep>) {
     while sweep.due().await {
-        // Taken out of the borrow: a descriptor ends outside of it.
+        // Taken out of the borrow: a descriptor ends outside it.
         drop(with_attached(|attached| attached.files.take_stale()));
     }
 }
 
 impl Drop for GlommioAttachment {
     fn drop(&mut self) {
-        // Taken out first: what this does must not meet the borrow.
+        // Taken out first: the code below must not run inside the borrow.
         let attached = ATTACHED.with_borrow_mut(Option::take);
         if let Some(attached) = &attached {
             // On the executor, so that the task can end.
@@ -92,14 +93,14 @@ impl Drop for GlommioAttachment {
     }
 }
 
-/// Longer reads go to the driver: they would fill the executor's registered memory.
+/// The largest read of an executor. Longer reads would fill its registered memory.
 const MAX_READ: usize = 128 << 10;
 
-/// Sends reads to the executor of the calling thread, and everything else to a driver.
+/// Sends reads to the executor of the calling thread, and all other operations to a driver.
 #[derive(Debug)]
 pub(crate) struct Glommio {
     driver: Arc<dyn Engine>,
-    /// Who closes the descriptors of executors.
+    /// The threads that close the descriptors of executors.
     closer: Arc<Blocking>,
 }
 
@@ -108,7 +109,7 @@ impl Glommio {
         Self { driver, closer }
     }
 
-    /// Starts a read on this thread's executor; gives back what belongs to the driver.
+    /// Starts a read on this thread's executor. Returns an operation that belongs to the driver.
     fn submit_here(&self, operation: Operation) -> Option<Operation> {
         let suits = operation.kind() == Kind::Read
             && operation.only_extent().is_some_and(|extent| extent.len <= MAX_READ);
@@ -149,7 +150,8 @@ fn keep(number: u64, read: LocalRead) {
     debug_assert!(replaced.is_none(), "a number is given once");
 }
 
-/// Takes a read out of the attachment; nothing if that is gone, and the read with it.
+/// Takes a read out of the attachment. Returns `None` if the attachment, and with it the read, is
+/// gone.
 fn take(number: u64) -> Option<LocalRead> {
     with_attached(|attached| attached.reads.remove(&number)).flatten()
 }
@@ -160,13 +162,13 @@ async fn carry_out(number: u64, closer: Arc<Blocking>) {
         let file = match descriptor_of(&segment, &closer).await {
             Ok(file) => file,
             Err(error) => {
-                tracing::debug!(%error, "glommio cannot open a segment: the driver reads it");
+                tracing::debug!(%error, "glommio cannot open a segment; the driver reads it");
                 return leave_to_driver(number);
             }
         };
         let answer = file.dma().read_at_aligned(offset, len).await;
         if answer.as_ref().is_ok_and(|bytes| bytes.len() != len) {
-            // Rare: the driver begins again, and finds out why.
+            // Rare: the driver starts the read again, and finds the cause.
             return leave_to_driver(number);
         }
         let Some(mut read) = take(number) else { return };
@@ -183,7 +185,7 @@ async fn carry_out(number: u64, closer: Arc<Blocking>) {
     }
 }
 
-/// The segment, offset and length to read next; nothing if nobody waits any more.
+/// Returns the next segment, offset and length to read. Returns `None` if no caller waits any more.
 fn next_call(number: u64) -> Option<(Arc<StorageFile>, u64, usize)> {
     let call = with_attached(|attached| {
         let operation = &mut attached.reads.get_mut(&number)?.operation;
@@ -197,7 +199,7 @@ fn next_call(number: u64) -> Option<(Arc<StorageFile>, u64, usize)> {
     });
     let call = call.flatten();
     if call.is_none() {
-        // Outside the borrow: what an operation holds may be dropped with it.
+        // Outside the borrow: the values of the operation may be dropped with it.
         drop(take(number));
     }
     call

@@ -12,14 +12,14 @@ use crate::backends::uring::shared::{Limits, Shared};
 use crate::files::file::StorageFile;
 use crate::threads::spawn::unharmed;
 
-/// What the driver thread owns.
+/// The state of the driver thread.
 pub(super) struct Driver {
     ring: Ring,
     shared: Arc<Shared>,
     class_limit: usize,
     reads: usize,
     writes: usize,
-    /// Ended in this round; kept to save the allocations.
+    /// The operations that ended in this round. Kept to save the allocations.
     reaped: Reaped,
 }
 
@@ -37,17 +37,18 @@ impl Driver {
         Ok(Self { ring, shared, class_limit: limits.class, reads: 0, writes: 0, reaped })
     }
 
-    /// Works until every handle is gone and everything is done.
+    /// Works until every handle is gone and every operation is done.
     pub(super) fn run(mut self) {
         loop {
-            // Before the queues: what was pushed before the last handle went is then seen.
+            // Before the queues: the driver then sees every push made before the last handle was
+            // dropped.
             let closing = self.shared.is_closing();
             self.admit();
             if closing && self.ring.count() == 0 && !self.work_waits() {
                 return;
             }
             if let Err(error) = self.wait() {
-                tracing::error!(%error, "io_uring failed: every operation of this driver fails");
+                tracing::error!(%error, "io_uring failed; open the directory again");
                 return self.shared.note_failure(&error);
             }
             self.ring.reap(&mut self.reaped);
@@ -71,7 +72,7 @@ impl Driver {
         }
     }
 
-    /// Sleeps until something completes or the doorbell rings, unless there is work.
+    /// Sleeps until an operation completes or the doorbell rings, unless there is work.
     fn wait(&mut self) -> io::Result<()> {
         if self.ring.count() == 0 {
             self.park();
@@ -87,8 +88,8 @@ impl Driver {
         outcome
     }
 
-    /// Sleeps with nothing in flight. Outside the ring: a thread that waits for the doorbell there
-    /// counts as one that waits for a disk, and the machine would seem to be stuck in I/O.
+    /// Sleeps with nothing in flight, outside the ring. A thread that waits for the doorbell in the
+    /// ring counts as waiting for a disk, and the machine would seem stuck in I/O.
     fn park(&self) {
         self.shared.doorbell.announce_parked();
         if !self.shared.is_closing() && !self.work_waits() {
@@ -97,7 +98,7 @@ impl Driver {
         self.shared.doorbell.announce_awake();
     }
 
-    /// Gives the results to the futures: after all were reaped, with nothing held.
+    /// Gives the results to the futures: after all were reaped, without holding anything.
     fn wake(&mut self) {
         let mut reaped = mem::take(&mut self.reaped);
         for (operation, result) in reaped.finished.drain(..) {
@@ -106,20 +107,20 @@ impl Driver {
         }
         for operation in reaped.refused.drain(..) {
             self.leave(operation.kind().into());
-            tracing::debug!(?operation, "the kernel has no worker: a file thread takes it");
+            tracing::debug!(?operation, "no kernel worker; a file thread takes it");
             self.shared.files.run_first(move || run_blocking(operation));
         }
         self.reaped = reaped;
     }
 
-    /// One operation less is in the ring.
+    /// Records that one operation of `class` has left the ring.
     fn leave(&mut self, class: Class) {
         let running = self.running(class);
         debug_assert!(*running > 0, "what ends was running");
         *running -= 1;
     }
 
-    /// Whether an operation could be admitted now.
+    /// Returns whether an operation could be admitted now.
     fn work_waits(&self) -> bool {
         [Class::Write, Class::Read]
             .into_iter()
@@ -144,7 +145,7 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        // Nothing can come after an orderly end; after a failure or a panic nothing may wait.
+        // Nothing can come after an orderly end. After a failure or a panic no task may wait.
         self.shared.bury();
     }
 }
@@ -157,7 +158,7 @@ mod tests {
     use crate::files::operation::tests::{operation, scratch};
     use crate::threads::blocking::Blocking;
 
-    /// A driver that nobody runs, if the kernel allows one.
+    /// Returns a driver without a thread that runs it, if the kernel allows one.
     fn driver(file: &StorageFile) -> Option<Driver> {
         let files = Arc::new(Blocking::start().expect("a thread starts"));
         let shared = Shared::new(8, files).expect("a descriptor");

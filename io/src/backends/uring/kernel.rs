@@ -1,4 +1,4 @@
-//! What the ring asks of the kernel and of the clock. Tests put refusals in between.
+//! The ring's calls to the kernel and to the clock. Tests inject refusals here.
 
 use std::fmt::Debug;
 use std::io;
@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use io_uring::IoUring;
 
-/// The calls of a ring that can fail, and what it waits by.
+/// The calls of a ring that can fail, and the clock of its waits.
 ///
-/// Nothing that a buffer's life depends on: the ring itself says when the kernel is done.
+/// No buffer's life depends on it: the ring itself reports when the kernel is done.
 pub(super) trait Kernel: Debug + Send {
-    /// Submits what was prepared and waits for `want` completion entries.
+    /// Submits the prepared entries and waits for `want` completion entries.
     fn enter(&mut self, ring: &IoUring, want: usize) -> io::Result<usize> {
         ring.submit_and_wait(want)
     }
 
-    /// The result that a completion entry has, given the one that the kernel put there.
+    /// Returns the result of a completion entry, given the result from the kernel.
     fn answer(&mut self, result: i32) -> i32 {
         result
     }
@@ -26,13 +26,13 @@ pub(super) trait Kernel: Debug + Send {
         Instant::now()
     }
 
-    /// Waits, maybe less.
+    /// Waits for `time`, or less.
     fn pause(&mut self, time: Duration) {
         thread::park_timeout(time);
     }
 }
 
-/// The kernel as it is.
+/// The real kernel.
 #[derive(Debug)]
 pub(super) struct RealKernel;
 

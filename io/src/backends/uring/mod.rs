@@ -6,20 +6,20 @@
 //!          --ring--> doorbell (only if the driver sleeps: parked, or in the ring)
 //! ```
 //!
-//! A thread of its own because requests that the kernel hands to its worker pool die with the
-//! thread that submitted them, because large submissions take as long as the disk does, and
-//! because `SINGLE_ISSUER` with `DEFER_TASKRUN` is the cheapest mode and wants one thread. The
-//! driver works in batches both ways: it takes all that waits before it enters the kernel, and
-//! reaps all that has finished before it wakes anybody.
+//! The backend has a thread of its own for three reasons. Requests that the kernel hands to its
+//! worker pool die with the thread that submitted them. Large submissions take as long as the disk
+//! does. `SINGLE_ISSUER` with `DEFER_TASKRUN` is the cheapest mode and needs one thread. The driver
+//! works in batches both ways: it takes all waiting operations before it enters the kernel, and
+//! reaps all finished operations before it wakes any task.
 //!
-//! Dropping the last handle does not wait. The driver finishes what is queued and in flight, and
-//! only then drops its ring: the kernel writes into lent memory until the last completion, also
-//! after the ring is closed.
+//! Dropping the last handle does not wait. The driver finishes the operations that are queued and
+//! in flight, and only then drops its ring. The kernel writes into borrowed memory until the last
+//! completion, also after the ring is closed.
 //!
-//! The kernel may refuse to go on at any time, to a process that sandboxes itself or for want of
-//! memory. Then the driver ends: whatever is queued, in flight or comes later fails and says why,
-//! and what the kernel may still write to is never freed. A single operation for which the kernel
-//! has no worker thread goes to a file thread.
+//! The kernel may refuse to continue at any time: to a process that sandboxes itself, or for lack
+//! of memory. Then the driver ends. Every operation that is queued, in flight or comes later fails
+//! with the cause. Memory that the kernel may still write to is never freed. A single operation for
+//! which the kernel has no worker thread goes to a file thread.
 
 mod driver;
 mod kernel;
@@ -53,7 +53,7 @@ pub(crate) struct Uring {
 
 impl Uring {
     /// Starts a driver and proves that it works: a no-op, a read of `probe`, and a sync of it.
-    /// `files` gets what the kernel has no worker thread for.
+    /// `files` gets the operations for which the kernel has no worker thread.
     pub(crate) fn start(
         limits: Limits,
         probe: StorageFile,
@@ -75,7 +75,7 @@ impl Uring {
         let for_driver = Arc::clone(&shared);
         let (report, started) = mpsc::sync_channel(1);
         spawn("kvick-uring", move || {
-            // On this thread: a ring with SINGLE_ISSUER belongs to the thread that makes it.
+            // On this thread: a ring with SINGLE_ISSUER belongs to the thread that creates it.
             for_driver.driver.get_or_init(thread::current);
             match Driver::new(for_driver, limits, &probe, block, kernel) {
                 Ok(driver) => {
@@ -88,7 +88,9 @@ impl Uring {
                 }
             }
         })?;
-        started.recv().map_err(|_| io::Error::other("the io_uring thread panicked"))??;
+        started
+            .recv()
+            .map_err(|_| io::Error::other("the io_uring thread panicked; use threads"))??;
         Ok(Self { shared })
     }
 }
@@ -119,7 +121,7 @@ impl Engine for Uring {
 
 impl Drop for Uring {
     fn drop(&mut self) {
-        // Release pairs with the Acquire in `is_closing`: the driver that sees it also sees every
+        // Release pairs with the Acquire in `is_closing`: a driver that sees it also sees every
         // operation pushed before.
         self.shared.closing.store(true, Ordering::Release);
         self.shared.wake_driver();

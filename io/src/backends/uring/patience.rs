@@ -1,27 +1,27 @@
-//! How long the kernel may refuse to work before it counts as broken.
+//! The time for which the kernel may refuse to work before it counts as broken.
 
 use std::time::{Duration, Instant};
 
-/// What came of the refusals since the kernel last did something.
+/// The refusals since the kernel last did any work.
 #[derive(Debug, Default)]
 pub(super) struct Patience {
-    /// The first refusal of the row, and the pause after the last one.
+    /// The time of the first refusal in the row, and the pause after the last refusal.
     row: Option<(Instant, Duration)>,
 }
 
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
-/// A shortage of memory or of requests ends sooner; what lasts longer is a decision of somebody.
+/// A shortage of memory or of requests ends sooner; a longer refusal is a decision of the system.
 const LIMIT: Duration = Duration::from_secs(5);
 
 impl Patience {
-    /// The kernel does what it is asked.
+    /// Records that the kernel did its work.
     pub(super) fn served(&mut self) {
         self.row = None;
     }
 
-    /// The kernel has refused: how long to wait before the next attempt, or nothing if it has
-    /// refused for too long.
+    /// Records that the kernel has refused. Returns the pause before the next attempt, or `None` if
+    /// the kernel has refused for too long.
     pub(super) fn refused(&mut self, now: Instant) -> Option<Duration> {
         let (since, pause) = match self.row {
             None => (now, FIRST_PAUSE),

@@ -1,9 +1,9 @@
 //! Operations of one class on their way to the driver, first come, first served.
 //!
-//! The queue proper is bounded and lock-free. What does not fit goes to an overflow list under a
-//! lock, and so does everything after it until the list is empty, which keeps the order. The
-//! caller never waits, and an operation whose future is never polled holds up nobody: the memory
-//! of the list is bounded by the buffers that callers hold.
+//! The main queue is bounded and lock-free. An operation that does not fit goes to an overflow list
+//! under a lock. So does every later operation until the list is empty, which keeps the order. The
+//! caller never waits, and an operation whose future is never polled delays no other. The buffers
+//! that callers hold bound the memory of the list.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,12 +14,12 @@ use crossbeam_utils::CachePadded;
 
 use crate::files::operation::Operation;
 
-/// Many push, one pops.
+/// A queue with many pushing callers and one popping driver.
 #[derive(Debug)]
 pub(super) struct Queue {
     ring: ArrayQueue<Operation>,
     overflow: Mutex<VecDeque<Operation>>,
-    /// Length of the overflow list, changed under its lock.
+    /// The length of the overflow list, changed under its lock.
     overflowed: CachePadded<AtomicUsize>,
 }
 
@@ -33,7 +33,7 @@ impl Queue {
     }
 
     pub(super) fn push(&self, operation: Operation) {
-        // Relaxed: whoever misses a change here is late or early by one operation.
+        // Relaxed: a caller that misses a change is late or early by one operation.
         if self.overflowed.load(Ordering::Relaxed) == 0 {
             let Err(operation) = self.ring.push(operation) else {
                 return;
@@ -44,7 +44,7 @@ impl Queue {
         }
     }
 
-    /// The oldest operation.
+    /// Removes and returns the oldest operation.
     pub(super) fn pop(&self) -> Option<Operation> {
         self.ring.pop().or_else(|| self.pop_overflow())
     }
@@ -91,7 +91,7 @@ mod tests {
         let pop = || queue.pop().map(|mut operation| operation.call().range.len() / 512);
         (1..=9).for_each(push);
         assert_eq!((pop(), pop()), (Some(1), Some(2)));
-        // There is room in the bounded part again, but what overflowed is older.
+        // There is room in the bounded queue again, but the overflowed operations are older.
         push(10);
         let rest: Vec<_> = std::iter::from_fn(pop).collect();
         assert_eq!(rest, [3, 4, 5, 6, 7, 8, 9, 10]);

@@ -1,12 +1,12 @@
-//! The ring, and the operations that the kernel is working on: the one unsafe part.
+//! The ring, and the operations that the kernel works on: the one file with unsafe code.
 //!
 //! Why it is safe. The kernel reads and writes the buffer of an operation, and uses its file
-//! descriptor, from the submission until the completion entry. For that time the operation lies
-//! in `in_flight`, is neither moved out nor dropped, and its buffer is not looked at: only
-//! [`Ring::reap`] takes it out, after its entry. A buffer is a heap allocation, so growing the
-//! table moves no bytes. The ring outlives every submission: [`Drop`] waits for the last entry.
-//! If it cannot, since the kernel refuses to be asked, what was lent is never freed, and the
-//! futures are told.
+//! descriptor, from the submission until the completion entry. For that time the operation stays in
+//! `in_flight`, is neither moved out nor dropped, and no code reads its buffer. Only [`Ring::reap`]
+//! takes it out, after its entry. A buffer is a heap allocation, so growing the table moves no
+//! bytes. The ring outlives every submission: [`Drop`] waits for the last entry. If it cannot,
+//! since the kernel refuses every call, the borrowed memory is never freed, and the futures get the
+//! error.
 
 use std::io;
 use std::mem;
@@ -22,39 +22,39 @@ use crate::files::file::StorageFile;
 use crate::files::operation::{Kind, Operation, Progress};
 use crate::threads::spawn::unharmed;
 
-/// A ring and what it has in flight.
+/// A ring and its operations in flight.
 pub(super) struct Ring {
     ring: IoUring,
     kernel: Box<dyn Kernel>,
     patience: Patience,
-    /// Why the kernel is not asked any more.
+    /// The reason why the ring no longer calls the kernel.
     failure: Option<String>,
     // Index = user data of the submission.
     in_flight: Vec<Option<Operation>>,
     free: Vec<u32>,
     count: usize,
-    // The read of the doorbell: lent to the kernel while `bell_armed`.
+    // The read of the doorbell: the kernel has the buffer while `bell_armed`.
     bell: OwnedFd,
     bell_buf: AlignedBuf,
     bell_armed: bool,
-    // Entries taken off the completion queue: kept to save the allocation.
+    // The entries of the completion queue. Kept to save the allocation.
     entries: Vec<(u64, i32)>,
 }
 
-/// What the completion entries have brought; kept to save the allocations.
+/// The results of the completion entries. Kept to save the allocations.
 #[derive(Default)]
 pub(super) struct Reaped {
-    /// Operations that have ended, and how.
+    /// Operations that have ended, with their results.
     pub(super) finished: Vec<(Operation, io::Result<()>)>,
-    /// Operations that the kernel gave up before it began: it has no worker thread for them.
+    /// Operations that the kernel refused before it started them, for lack of a worker thread.
     pub(super) refused: Vec<Operation>,
 }
 
 const BELL: u64 = u64::MAX;
 
 impl Ring {
-    /// A ring for `depth` operations, on the thread that will use it, in the cheapest mode that
-    /// the kernel knows. A wait ends when `bell`, an eventfd, is rung and was armed.
+    /// Creates a ring for `depth` operations, in the cheapest mode that the kernel knows. Called on
+    /// the thread that uses the ring. A wait ends when `bell`, an armed eventfd, rings.
     pub(super) fn new(depth: usize, bell: OwnedFd, kernel: Box<dyn Kernel>) -> io::Result<Self> {
         // One more for the doorbell. The completion queue is twice as long: it cannot overflow.
         let entries = u32::try_from(depth + 1).expect("the depth was checked");
@@ -76,9 +76,9 @@ impl Ring {
         })
     }
 
-    /// Proves that the kernel does what it promised: a no-op, a read of one block, and a sync.
-    /// The sync also makes the kernel start a worker thread, which it keeps: later, when the
-    /// system may allow no more, there is one.
+    /// Proves that the kernel keeps its promises: a no-op, a read of one block, and a sync. The
+    /// sync also makes the kernel start a worker thread, which it keeps. Later the system may allow
+    /// no further thread.
     pub(super) fn prove(&mut self, file: &StorageFile, block: usize) -> io::Result<()> {
         assert_eq!(self.count, 0, "nothing is in flight yet");
         let mut buf = AlignedBuf::zeroed(block);
@@ -99,7 +99,7 @@ impl Ring {
                 }
             };
             if is_worker_refusal(outcome) {
-                let message = "the system allows the kernel no worker thread for io_uring";
+                let message = "io_uring got no worker thread; raise the limit of tasks";
                 return Err(io::Error::new(io::ErrorKind::Unsupported, message));
             }
             answer(outcome)?;
@@ -107,7 +107,8 @@ impl Ring {
         Ok(())
     }
 
-    /// Number of operations that the kernel is working on, or will be after the next submission.
+    /// Returns the number of operations that the kernel works on, or will after the next
+    /// submission.
     pub(super) fn count(&self) -> usize {
         self.count
     }
@@ -135,8 +136,8 @@ impl Ring {
         }
     }
 
-    /// Submits what was prepared and waits for `want` completion entries, or for less. After an
-    /// error the kernel is not asked again.
+    /// Submits the prepared entries and waits for `want` completion entries, or fewer. After an
+    /// error it no longer calls the kernel.
     pub(super) fn submit_and_wait(&mut self, want: usize) -> io::Result<()> {
         if let Some(failure) = &self.failure {
             return Err(io::Error::other(failure.clone()));
@@ -145,11 +146,11 @@ impl Ring {
             self.patience.served();
             return Ok(());
         };
-        // What was not submitted stays in the queue for the next call.
+        // Entries that were not submitted stay in the queue for the next call.
         let error = match error.raw_os_error() {
             // A signal.
             Some(libc_errno::EINTR) => return Ok(()),
-            // The kernel is short of something for the moment.
+            // The kernel lacks a resource for the moment.
             Some(libc_errno::EAGAIN | libc_errno::EBUSY) => {
                 let now = self.kernel.now();
                 if let Some(pause) = self.patience.refused(now) {
@@ -165,8 +166,8 @@ impl Ring {
         Err(error)
     }
 
-    /// Takes all completion entries, prepares the next calls of operations that go on, and moves
-    /// the others to `reaped`.
+    /// Takes all completion entries and prepares the next calls of operations that continue. Moves
+    /// the other operations to `reaped`.
     pub(super) fn reap(&mut self, reaped: &mut Reaped) {
         let mut entries = mem::take(&mut self.entries);
         entries.extend(self.ring.completion().map(|entry| (entry.user_data(), entry.result())));
@@ -210,11 +211,12 @@ impl Ring {
 
     fn push(&mut self, entry: &squeue::Entry) {
         // SAFETY: the memory and the descriptor that the entry names live until its completion
-        // entry is reaped: an operation's in `in_flight`, the doorbell's in `self` and its owner,
-        // the proof's in `prove` (essay of the module).
+        // entry is reaped: those of an operation in `in_flight`, of the doorbell in `self` and its
+        // owner, of the proof in `prove` (essay of the module).
         #[expect(unsafe_code, reason = "hands owned memory to the kernel")]
         let pushed = unsafe { self.ring.submission().push(entry) };
-        // One place for each operation and one for the doorbell, each with one entry at most.
+        // The queue has one slot for each operation and one for the doorbell, each with at most one
+        // entry.
         pushed.expect("the submission queue has room for all that is in flight");
     }
 }
@@ -227,7 +229,7 @@ impl Drop for Ring {
         }
         while self.count > 0 || self.bell_armed {
             let asked = self.submit_and_wait(1);
-            // Also after an error: what has ended by then has ended well.
+            // Also after an error: an operation that has ended by then has its result.
             self.reap(&mut reaped);
             for (operation, result) in reaped.finished.drain(..) {
                 unharmed(|| operation.finish(result));
@@ -243,11 +245,14 @@ impl Drop for Ring {
 }
 
 impl Ring {
-    /// The kernel will not say when it is done: what it was lent is never freed, and the futures
-    /// are told why.
+    /// Gives up the kernel, which no longer reports completions. Its borrowed memory is never
+    /// freed, and the futures get the cause.
     #[cold]
     fn lose(&mut self, cause: &str) {
-        tracing::error!(operations = self.count, "io_uring failed: its buffers are never freed");
+        tracing::error!(
+            operations = self.count,
+            "io_uring failed, and its buffers are never freed"
+        );
         mem::forget(mem::replace(&mut self.bell_buf, AlignedBuf::zeroed(8)));
         for operation in mem::take(&mut self.in_flight).into_iter().flatten() {
             unharmed(|| operation.lose(&format!("{FAILED}: {cause}")));
@@ -255,10 +260,10 @@ impl Ring {
     }
 }
 
-/// What an operation says that the ring has failed.
+/// The message of every operation after the ring has failed.
 pub(super) const FAILED: &str = "io_uring failed, open the directory again";
 
-/// Ends the sleep of the driver. Blocks only at 2^64 - 2 rings that nobody heard.
+/// Ends the sleep of the driver. Blocks only after 2^64 - 2 rings without a read.
 pub(super) fn ring_bell(bell: &OwnedFd) -> io::Result<()> {
     #[expect(clippy::host_endian_bytes, reason = "an eventfd speaks the order of the host")]
     let one = 1_u64.to_ne_bytes();
@@ -266,7 +271,7 @@ pub(super) fn ring_bell(bell: &OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
-/// The errors of the kernel that are told apart here.
+/// The error codes of the kernel that this module distinguishes.
 mod libc_errno {
     use rustix::io::Errno;
 
@@ -276,7 +281,7 @@ mod libc_errno {
     pub(super) const ECANCELED: i32 = Errno::CANCELED.raw_os_error();
 }
 
-/// The submission entry of an operation's next call.
+/// Returns the submission entry of an operation's next call.
 fn submission(operation: &mut Operation) -> squeue::Entry {
     let kind = operation.kind();
     let call = operation.call();
@@ -298,18 +303,20 @@ fn submission(operation: &mut Operation) -> squeue::Entry {
     }
 }
 
-/// The result field of a completion entry, as the standard library would give it.
+/// Returns the result field of a completion entry in the form of the standard library.
 fn answer(result: i32) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
 }
 
-/// Nothing here cancels operations: the kernel does, before it begins one, if it has no worker
-/// thread for it and the system allows it no other (a limit on the tasks of a container).
+/// Returns whether the kernel cancelled an operation for lack of a worker thread.
+///
+/// No code here cancels operations. The kernel does so before it starts an operation, if it has no
+/// worker thread for it and the system allows no further thread (a task limit of a container).
 fn is_worker_refusal(result: i32) -> bool {
     result == -libc_errno::ECANCELED
 }
 
-/// Tries the modes from the cheapest to the plainest, as long as the kernel refuses the flags.
+/// Tries the modes from the cheapest to the plainest, while the kernel refuses the flags.
 fn build(entries: u32) -> io::Result<IoUring> {
     let mut cheapest = IoUring::builder();
     cheapest.setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag();
@@ -333,5 +340,5 @@ fn check_opcodes(ring: &IoUring) -> io::Result<()> {
     if needed.into_iter().all(|code| probe.is_supported(code)) {
         return Ok(());
     }
-    Err(io::Error::new(io::ErrorKind::Unsupported, "the kernel's io_uring cannot read files"))
+    Err(io::Error::new(io::ErrorKind::Unsupported, "io_uring cannot read files here; use threads"))
 }

@@ -1,4 +1,4 @@
-//! What callers and the driver of a ring share: the queues, the doorbell, and how the driver ended.
+//! The state that callers and the driver of a ring share: queues, doorbell, and the driver's end.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -17,7 +17,7 @@ use crate::threads::blocking::Blocking;
 use crate::threads::process::Birthplace;
 use crate::threads::spawn::unharmed;
 
-/// How much the driver has in the kernel at once.
+/// The limits on the operations that the driver has in the kernel at once.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// Operations of both classes.
@@ -26,24 +26,24 @@ pub(crate) struct Limits {
     pub(crate) class: usize,
 }
 
-/// What callers and the driver share.
+/// The state that callers and the driver share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) reads: Queue,
     pub(super) writes: Queue,
     pub(super) doorbell: Doorbell,
-    /// What the driver listens to while it sleeps in the ring.
+    /// The eventfd that the driver reads while it sleeps in the ring.
     pub(super) bell: OwnedFd,
-    /// The driver, since before anything can be pushed.
+    /// The driver. Set before the first push.
     pub(super) driver: OnceLock<Thread>,
     pub(super) birthplace: Birthplace,
-    /// Who carries out what the kernel has no worker for.
+    /// The threads that carry out operations for which the kernel has no worker.
     pub(super) files: Arc<Blocking>,
-    /// No handle is left: finish and end.
+    /// Set when no handle is left: the driver finishes and ends.
     pub(super) closing: AtomicBool,
-    /// The driver is gone, against its will: fail what comes.
+    /// Set when the driver has failed: every later operation fails.
     pub(super) dead: AtomicBool,
-    /// Why it is gone, before it is.
+    /// The cause of the failure. Set before `dead`.
     pub(super) failure: OnceLock<String>,
 }
 
@@ -86,7 +86,8 @@ impl Shared {
         }
     }
 
-    /// A caller that has seen an operation fail with the driver sees this: the mark comes first.
+    /// Returns whether the driver has failed. The mark precedes the failure of any operation, so a
+    /// caller that has seen such a failure sees the mark.
     pub(super) fn is_dead(&self) -> bool {
         // Acquire pairs with the Release in `bury`: the cause was noted.
         self.dead.load(Ordering::Acquire)
@@ -106,21 +107,21 @@ impl Shared {
         self.closing.load(Ordering::Acquire)
     }
 
-    /// Why the driver is about to end against its will.
+    /// Records the cause of the driver's failure.
     #[cold]
     pub(super) fn note_failure(&self, cause: &io::Error) {
         // The first cause stays.
         self.failure.get_or_init(|| format!("{}: {cause}", ring::FAILED));
     }
 
-    /// The driver ends: nothing must wait for it any more.
+    /// Marks the driver as dead, so that no task waits for it any more.
     #[cold]
     pub(super) fn bury(&self) {
         // Nothing can come after an orderly end; otherwise the driver has panicked.
         self.note_failure(&io::Error::other("its thread has ended"));
         // Release pairs with the Acquire in `is_dead`.
         self.dead.store(true, Ordering::Release);
-        // A SeqCst fence: the partner of the one in `after_push`.
+        // A SeqCst fence: the partner of the fence in `after_push`.
         self.doorbell.announce_end();
         self.fail_queued();
     }

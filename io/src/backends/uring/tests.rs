@@ -18,14 +18,13 @@ use crate::files::operation::tests::scratch;
 use crate::files::root::Root;
 use crate::os::directory::OsDirectory;
 
-/// A kernel that does as it is told here, and otherwise what it should. Its clock stands still but
-/// for pauses.
+/// A kernel that refuses as scripted and otherwise works. Its clock advances only in pauses.
 #[derive(Debug)]
 struct Script {
-    /// Which calls of the ring are refused, by number, and how.
+    /// The numbers of the calls that are refused, with `errno`.
     refused: Range<u32>,
     errno: Errno,
-    /// From which completion entry on, by number, the kernel says that it has no worker.
+    /// The number of the first completion entry that reports a missing worker.
     canceled_from: u32,
     calls: u32,
     answers: u32,
@@ -33,7 +32,7 @@ struct Script {
     waited: Duration,
 }
 
-/// The proof takes a call and an entry for each of its steps.
+/// The proof takes one call and one entry for each of its steps.
 const PROOF: u32 = 3;
 
 impl Script {
@@ -74,7 +73,7 @@ impl Kernel for Script {
 const LIMITS: Limits = Limits { depth: 4, class: 3 };
 const SEGMENT: u64 = 4096;
 
-/// A backend on such a kernel, or why it cannot start.
+/// Starts a backend on such a kernel, or returns the error.
 fn start(kernel: Script) -> io::Result<Backend> {
     let (_place, file) = scratch();
     let files = Arc::new(Blocking::start()?);
@@ -83,7 +82,7 @@ fn start(kernel: Script) -> io::Result<Backend> {
     Ok(Backend::new(Arc::new(engine), files))
 }
 
-/// Whether this machine has io_uring at all.
+/// Returns whether this machine has io_uring at all.
 fn is_supported() -> bool {
     let started = start(Script::refusing(0..0, Errno::PERM));
     started.inspect_err(|error| println!("skipped: {error}")).is_ok()
@@ -94,7 +93,7 @@ fn directory(path: &Path, backend: Backend) -> OsDirectory {
     OsDirectory::new(Root::open(path).expect("it is there"), medium, backend)
 }
 
-/// What became of the operations of a test.
+/// The outcomes of the operations of a test.
 #[derive(Default)]
 struct Outcomes {
     failed: Vec<String>,
@@ -110,14 +109,14 @@ impl Outcomes {
     }
 }
 
-/// Every operation of a device and of a directory, many of them at once.
+/// Runs every operation of a device and of a directory, many of them at once.
 async fn use_everything(directory: &OsDirectory) -> Outcomes {
     let mut outcomes = Outcomes::default();
     let options = DeviceOptions { segment_bytes: SEGMENT, create: true };
     let device = directory.open_device("log", options).await.expect("it needs no ring");
     for round in 0..3_u8 {
         let base = u64::from(round) * 2 * SEGMENT;
-        // The first creates two segments, and crosses from one into the other.
+        // The first write creates two segments, and crosses from one into the other.
         let writes: Vec<_> = (0..8_u64)
             .map(|index| {
                 let mut block = AlignedBuf::zeroed(1024);
@@ -141,7 +140,7 @@ async fn use_everything(directory: &OsDirectory) -> Outcomes {
         drop(device.read_at(base, AlignedBuf::zeroed(512)));
         outcomes.note(device.sync().await.result);
     }
-    // What needs no ring goes on without one.
+    // Operations that need no ring work without a ring.
     device.discard_below(SEGMENT).await.expect("it needs no ring");
     device.truncate(6 * SEGMENT).await.expect("it needs no ring");
     directory.write_file("manifest.new", b"text").await.expect("it needs no ring");
@@ -150,7 +149,7 @@ async fn use_everything(directory: &OsDirectory) -> Outcomes {
     outcomes
 }
 
-/// Reads what was written, through a backend that works.
+/// Reads the written blocks through a backend that works.
 async fn check(path: &Path, written: &BTreeMap<u64, u8>) {
     let threads = Arc::new(Threads::start(2, 1).expect("a thread starts"));
     let files = Arc::new(Blocking::start().expect("a thread starts"));
@@ -164,8 +163,8 @@ async fn check(path: &Path, written: &BTreeMap<u64, u8>) {
     }
 }
 
-/// A process sandboxed itself, and from then on the kernel refused its ring: operations in flight
-/// never ended, and their futures hung with the tasks that awaited them.
+/// A process sandboxed itself, and the kernel then refused its ring. Operations in flight never
+/// ended, and the tasks that awaited them hung.
 #[test]
 fn a_ring_that_dies_at_any_step_fails_every_operation_and_loses_none_that_succeeded() {
     if !is_supported() {
@@ -189,8 +188,8 @@ fn a_ring_that_dies_at_any_step_fails_every_operation_and_loses_none_that_succee
     }
 }
 
-/// In a container without a task to spare the kernel cancels what needs a new worker thread: a
-/// store took that for a broken disk, and refused every write for good.
+/// In a container without a spare task the kernel cancels operations that need a new worker thread.
+/// A store took that for a broken disk and refused every later write.
 #[test]
 fn what_the_kernel_has_no_worker_for_is_done_by_a_file_thread() {
     if !is_supported() {
