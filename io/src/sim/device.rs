@@ -64,6 +64,29 @@ impl SimDevice {
         }
     }
 
+    /// The extents of a read, in segments that there are: also in those that have appeared since
+    /// the device was opened.
+    fn extents_there(
+        &self,
+        world: &mut World,
+        offset: u64,
+        end: u64,
+    ) -> io::Result<Extents<SimFile>> {
+        loop {
+            match self.segments.look_up(offset, end) {
+                Lookup::Present(extents) => return Ok(extents),
+                Lookup::Discarded(error) => return Err(error),
+                Lookup::Missing(index) => {
+                    let name = self.segments.file_name(index);
+                    let there = world.directory(&self.directory).names().get(&name).cloned();
+                    let file = there.ok_or_else(|| self.segments.past_the_end(offset))?;
+                    let inserted = self.segments.insert(index, file);
+                    assert_eq!(inserted, Insertion::Present, "discards hold the same lock");
+                }
+            }
+        }
+    }
+
     fn audit_write_once(&self, world: &World, offset: u64, extents: &[Extent<SimFile>]) {
         let (name, _) = self.segments.locate(offset);
         if !world.options.is_write_once(&name) {
@@ -98,15 +121,12 @@ impl Device for SimDevice {
             Ok(checked) => checked,
             Err(completion) => return completion,
         };
-        let extents = match self.segments.look_up(offset, end) {
-            Lookup::Present(extents) => in_order(extents),
-            Lookup::Missing(_) => {
-                return Completion::refused(self.segments.past_the_end(offset), Some(buf));
-            }
-            Lookup::Discarded(error) => return Completion::refused(error, Some(buf)),
+        let mut world = self.disk.world();
+        let extents = match self.extents_there(&mut world, offset, end) {
+            Ok(extents) => in_order(extents),
+            Err(error) => return Completion::refused(error, Some(buf)),
         };
         let subject = self.subject(offset, buf.len());
-        let mut world = self.disk.world();
         let work = Work::Read(extents, buf);
         self.disk.begin(&mut world, OperationKind::Read, subject, work)
     }
