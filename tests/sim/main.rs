@@ -24,6 +24,7 @@ mod log_crash;
 mod log_drops;
 mod log_excuses;
 mod log_faults;
+mod log_followers;
 mod log_idle;
 mod log_large;
 mod log_readers;

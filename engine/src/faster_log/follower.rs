@@ -29,6 +29,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How often an opening begins, at most, if files are deleted meanwhile.
+const OPENINGS: u32 = 16;
+
 /// Bytes of buffers that a follower keeps.
 const BUFFERS: usize = 4 << 20;
 
@@ -94,7 +97,8 @@ impl LogFollower {
     /// Opens the log in `path` for reading, as far as it is committed now.
     ///
     /// # Errors
-    /// `InvalidArgument` if there is no log, `Corrupt`, `Unsupported`, `Io`.
+    /// `InvalidArgument` if there is no log, `Corrupt`, `Unsupported`, `Io`; `Busy` if the writer
+    /// deletes files all the time while they are being opened.
     ///
     /// # Cancel safety
     /// Can be dropped at any time.
@@ -125,11 +129,29 @@ impl LogFollower {
         Self::open_on(directory, Some(handle)).await
     }
 
+    /// Begins again if the writer has published another manifest meanwhile: it may have deleted
+    /// what the first one led to.
     async fn open_on(directory: Arc<dyn Directory>, handle: Option<Handle>) -> Result<Self> {
-        let Some(manifest) = look(&*directory, true).await? else {
-            let place = directory.describe();
-            return Err(Error::invalid(format!("{place}: there is no log")));
-        };
+        let mut manifest = manifest_in(&*directory).await?;
+        for _ in 0..OPENINGS {
+            let opened = Self::open_as(&manifest, Arc::clone(&directory), handle.clone()).await;
+            let Err(error) = opened else {
+                return opened;
+            };
+            let newer = manifest_in(&*directory).await?;
+            if newer == manifest {
+                return Err(error);
+            }
+            manifest = newer;
+        }
+        Err(Error::busy("the writer deletes files of the log faster than they can be opened"))
+    }
+
+    async fn open_as(
+        manifest: &Manifest,
+        directory: Arc<dyn Directory>,
+        handle: Option<Handle>,
+    ) -> Result<Self> {
         let (sizes, settled) = (manifest.log, manifest.settled());
         let source = Source {
             framing: Framing::new(manifest.units().followed(), sizes.salt.0),
@@ -247,6 +269,14 @@ impl LogFollower {
         }
         self.refresh().await.map(drop)
     }
+}
+
+/// The manifest of the log that is there.
+async fn manifest_in(directory: &dyn Directory) -> Result<Manifest> {
+    look(directory, true).await?.ok_or_else(|| {
+        let place = directory.describe();
+        Error::invalid(format!("{place}: there is no log"))
+    })
 }
 
 fn read_only(path: &Path) -> Result<Arc<dyn Directory>> {
