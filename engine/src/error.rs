@@ -61,7 +61,7 @@ pub enum ErrorKind {
     /// The operating system refused an operation on a file; the source says why.
     Io,
     /// An earlier write or sync failed, or the runtime of the maintenance has ended, so durability
-    /// can no longer be promised. Reopen the store.
+    /// can no longer be promised. Close the store or log, and open it again.
     Poisoned,
     /// The store or log was closed.
     Closed,
@@ -80,7 +80,7 @@ impl Error {
         self.0.kind
     }
 
-    /// Whether the same call on the same open store can succeed later, unchanged: a moment later
+    /// Whether the same call on the same store or log can succeed later, unchanged: a moment later
     /// for [`ErrorKind::Busy`], once space is free for [`ErrorKind::StorageFull`], once the system
     /// has what it lacks for [`ErrorKind::Unavailable`].
     #[must_use]

@@ -74,6 +74,8 @@ async fn use_orphan(log: &FasterLog) {
     assert_names_the_cause("truncate_until", log.truncate_until(first[2].address).await);
     assert_names_the_cause("truncate_suffix", log.truncate_suffix(first[2].address).await);
     assert_names_the_cause("complete", log.complete().await);
+    let refused = log.append_durable(b"entry").await.expect_err("nothing maintains it");
+    assert!(refused.to_string().contains("maintenance of the log"), "{refused}");
     assert_names_the_cause("health", log.health().cause.map_or(Ok(()), Err));
 }
 
@@ -95,7 +97,9 @@ async fn end_orphan(log: FasterLog, path: &Path, backend: Backend) {
     for _ in 0..2 {
         assert_names_the_cause("close", log.close().await);
     }
-    assert_eq!(log.append(b"").await.expect_err("closed").kind(), ErrorKind::Closed);
+    let closed = log.append(b"").await.expect_err("closed");
+    assert_eq!(closed.kind(), ErrorKind::Closed);
+    assert_eq!(closed.to_string(), "the log is closed; open it again");
     // While a handle is still there.
     reopen(path, backend).await;
 }
