@@ -311,7 +311,7 @@ mod tests {
     }
 }
 
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 mod loom_tests {
     use super::*;
     use loom::{sync::Arc, thread};
@@ -350,7 +350,7 @@ mod loom_tests {
             let tail = Arc::new(Tail::new(Address::FIRST, 12, 128));
             let add = move |tail: &Tail| {
                 if takes_back {
-                    tail.reserve(72).expect_err("there are 64 bytes");
+                    let _closed = tail.reserve(72).expect_err("there are 64 bytes");
                 } else {
                     tail.word.fetch_add(72 >> WORD_BITS, Ordering::AcqRel);
                 }
@@ -362,9 +362,9 @@ mod loom_tests {
             add(&tail);
             other.join().expect("no panic");
             let left = offset(tail.word.load(Ordering::Relaxed));
-            seen.fetch_max(left, std::sync::atomic::Ordering::Relaxed);
+            seen.fetch_max(left, Ordering::Relaxed);
         });
-        most.load(std::sync::atomic::Ordering::Relaxed)
+        most.load(Ordering::Relaxed)
     }
 
     #[test]
