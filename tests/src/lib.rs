@@ -8,6 +8,7 @@
 //! * [`simulated`]: a store on the simulated executor and disk, and the command that replays.
 //! * [`crash`]: power cuts at every I/O, and what must be found afterwards.
 //! * [`log_files`]: the raw files of a log, to be damaged and opened again.
+//! * [`log_frames`]: the frames of a log, read from its files without the code of the log.
 //! * [`log_model`]: what was done to a log, and what a recovery must find of it.
 //! * [`log_state`]: what changes about a log apart from its entries.
 //! * [`allocations`]: an allocator that counts.
@@ -27,6 +28,7 @@ pub mod files;
 pub mod history;
 pub mod journal;
 pub mod log_files;
+pub mod log_frames;
 pub mod log_model;
 pub mod log_state;
 pub mod model;

@@ -11,8 +11,8 @@ use crate::files::Files;
 use crate::samples::pattern;
 use crate::simulated::four_log_pages;
 
-const PAGE: u64 = 4096;
-const UNIT: u64 = 512;
+pub(crate) const PAGE: u64 = 4096;
+pub(crate) const UNIT: u64 = 512;
 const SEGMENT: u64 = 16 << 10;
 
 /// The files of a log with several commits, and what each of them has.
@@ -113,6 +113,13 @@ impl BuiltLog {
     #[must_use]
     pub fn last(&self) -> &Commit {
         self.commits.last().expect("there is one")
+    }
+
+    /// The entries of that.
+    #[must_use]
+    pub fn committed(&self) -> Vec<(LogAddress, Vec<u8>)> {
+        let until = self.last().until;
+        self.entries.iter().filter(|(address, _)| *address < until).cloned().collect()
     }
 
     /// Where the last file ends on the device.

@@ -100,47 +100,54 @@ impl Walk<'_> {
     /// Looks behind `stop` for a commit that says that the log was durable beyond `until`; says up
     /// to where.
     pub(super) async fn proof_behind(&self, stop: Stop, until: Address) -> Result<Option<Address>> {
-        let units = self.framing.units;
         let mut proof = None;
-        let mut from = units.unit_behind(stop.unit);
-        while units.device_offset(from) < self.stored.end() {
-            for run in self.sound_runs(from).await? {
-                // A frame may begin at the start of any unit, as a flush may end before it.
-                let mut at = run.start;
-                while at < run.next {
-                    let behind = self.frames_of(&run, at, Commits::Any, &mut |frame| {
-                        let record = (frame.kind == Kind::Commit).then_some(frame.payload);
-                        let record = record.and_then(CommitRecord::decode);
-                        let durable = record.map(|record| record.durable);
-                        proof = proof.max(durable.filter(|durable| *durable > until));
-                        Ok(())
-                    })?;
-                    at = units.unit_behind(behind.max(at));
-                }
-            }
-            from = units.page_behind(from);
-        }
+        let looking = self.frames_behind(stop, |frame| {
+            let record = (frame.kind == Kind::Commit).then_some(frame.payload);
+            let durable = record.and_then(CommitRecord::decode).map(|record| record.durable);
+            proof = proof.max(durable.filter(|durable| *durable > until));
+            false
+        });
+        looking.await?;
         Ok(proof)
     }
 
-    /// The first sound frame behind `stop`, wherever it begins in its unit: its checksum has its
-    /// place in it.
+    /// The first sound frame behind `stop`.
     pub(super) async fn sound_frame_behind(&self, stop: Stop) -> Result<Option<Address>> {
+        let mut first = None;
+        let looking = self.frames_behind(stop, |frame| {
+            first.get_or_insert(frame.address);
+            true
+        });
+        looking.await?;
+        Ok(first)
+    }
+
+    /// Shows the sound frames behind `stop`, wherever they begin in their units, until one is
+    /// enough: what comes before a frame may be damaged, and its checksum has its place in it.
+    async fn frames_behind(
+        &self,
+        stop: Stop,
+        mut is_enough: impl FnMut(Frame<'_>) -> bool,
+    ) -> Result<()> {
         let units = self.framing.units;
         let mut from = units.unit_behind(stop.unit);
         while units.device_offset(from) < self.stored.end() {
             for run in self.sound_runs(from).await? {
-                let mut at = run.start;
-                while at < run.next {
-                    if self.frames_of(&run, at, Commits::Any, &mut |_frame| Ok(()))? > at {
-                        return Ok(Some(at));
-                    }
-                    at = self.framing.behind(at, WORD);
+                let (mut at, mut is_over) = (run.start, false);
+                while at < run.next && !is_over {
+                    let behind = self.frames_of(&run, at, Commits::Any, &mut |frame| {
+                        is_over = is_over || is_enough(frame);
+                        Ok(())
+                    })?;
+                    at = if behind > at { behind } else { self.framing.behind(at, WORD) };
+                }
+                if is_over {
+                    return Ok(());
                 }
             }
             from = units.page_behind(from);
         }
-        Ok(None)
+        Ok(())
     }
 
     /// The sound units of a page from `from` on, those that follow each other together.

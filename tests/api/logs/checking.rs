@@ -1,7 +1,8 @@
 //! Checks that write nothing, and repairs that drop what they say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use kvick::{
 };
 use tests::files::Files;
 use tests::log_files::{BuiltLog, FoundLog, device_offset, place_of, reopen_log};
+use tests::log_frames::Framed;
 use tests::simulated::four_log_pages;
 
 const ENTRIES: u32 = 300;
@@ -63,7 +65,7 @@ fn files(path: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// Writes the contents over the file: damage that no checksum agrees with.
-fn damage(path: &Path, file: &str, range: std::ops::Range<usize>) {
+fn damage(path: &Path, file: &str, range: Range<usize>) {
     let file = path.join(file);
     let mut bytes = fs::read(&file).expect("there");
     bytes[range].fill(0xa5);
@@ -164,50 +166,105 @@ fn a_log_whose_end_is_lost_ends_before() {
 /// The first two units of a log were damaged, and the next sound frame was an entry that no commit
 /// had. The repair said that the log began there, behind its end: such a manifest contradicts
 /// itself, so neither the log nor a check of it could be opened any more.
+///
+/// Two units in a row were damaged, and behind them was the middle of an entry. The commit whose
+/// record lay further on in the same stretch was not seen, as it was looked for at the starts of
+/// units only: the damage was taken for a torn tail, and two acknowledged commits were cut off, by
+/// a repair and by an opening.
+///
+/// What a repaired log must have is found by reading the files without the code of the log.
 #[test]
 fn whatever_was_damaged_a_repaired_log_opens_and_has_what_is_sound() {
     for built in [BuiltLog::new(1, 0), BuiltLog::new(3, 2), BuiltLog::new(12, 5)] {
-        for first in 0..built.end() / 512 {
+        let sound = Sound::of(&built);
+        let units = built.end() / 512;
+        for first in 0..units {
             for count in [1, 2, 9] {
-                let damaged = first * 512..((first + count) * 512).min(built.end());
-                block_on(repairs_units(&built, damaged));
+                block_on(repairs_units(&sound, (first..units.min(first + count)).collect()));
+            }
+            // Two places, with something sound between.
+            for apart in [2, 5, 13] {
+                let units = [first, (first + apart) % units];
+                block_on(repairs_units(&sound, units.into()));
             }
         }
     }
 }
 
-async fn repairs_units(built: &BuiltLog, damaged: std::ops::Range<u64>) {
-    let mut files = built.files.clone();
-    for unit in damaged.clone().step_by(512) {
-        let (file, within) = place_of(unit);
+/// What the files of a log have, before anything is damaged.
+struct Sound<'b> {
+    built: &'b BuiltLog,
+    framed: Vec<Framed>,
+}
+
+impl<'b> Sound<'b> {
+    fn of(built: &'b BuiltLog) -> Self {
+        let framed = built.framed();
+        let sound = Self { built, framed };
+        assert_eq!(sound.expected(&BTreeSet::new()), (built.last().until, built.committed()));
+        sound
+    }
+
+    /// The newest commit that can be read, and all entries before it that touch no damaged unit.
+    ///
+    /// A commit behind damage is read if a record that is behind it, too, says that the log was
+    /// durable beyond the commit before it. Without, nothing tells it from what a power cut leaves
+    /// of a commit that no one was told of: an opening cuts it off.
+    fn expected(&self, damaged: &BTreeSet<u64>) -> (LogAddress, Vec<(LogAddress, Vec<u8>)>) {
+        let is_sound = |units: &Range<u64>| {
+            let units = units.start / 512..units.end.div_ceil(512);
+            damaged.range(units).next().is_none()
+        };
+        let saved = self.built.saved().until;
+        let mut until = saved;
+        let records = || self.framed.iter().filter_map(|it| Some((it, it.commit.as_ref()?)));
+        for (framed, commit) in records().filter(|(framed, _)| framed.start >= saved) {
+            let commit = self.built.commits.iter().find(|it| it.number == commit.number);
+            let Some(end) = commit.map(|commit| device_offset(commit.until)) else { continue };
+            let from = device_offset(until);
+            let last_damage = damaged.range(from / 512..end / 512).next_back();
+            let is_proven = records().any(|(record, said)| {
+                let is_behind = last_damage.is_some_and(|unit| record.units.start > unit * 512);
+                is_behind && is_sound(&record.units) && said.durable > until.raw()
+            });
+            if is_sound(&(framed.units.start..end)) && (last_damage.is_none() || is_proven) {
+                until = commit.expect("looked at above").until;
+            }
+        }
+        let entries = self.framed.iter().filter(|it| it.commit.is_none());
+        let kept = entries.filter(|it| it.start < until && is_sound(&it.units));
+        let kept: BTreeSet<LogAddress> = kept.map(|it| it.start).collect();
+        let entries = self.built.entries.iter().filter(|(at, _)| kept.contains(at));
+        (until, entries.cloned().collect())
+    }
+}
+
+async fn repairs_units(sound: &Sound<'_>, damaged: BTreeSet<u64>) {
+    let mut files = sound.built.files.clone();
+    for unit in &damaged {
+        let (file, within) = place_of(unit * 512);
         files = files.with(&file, |bytes| bytes[within + 100..within + 110].fill(0xa5));
     }
+    let (until, expected) = sound.expected(&damaged);
+    match reopen_log(&files, &four_log_pages()) {
+        FoundLog::Refused(error) => assert_eq!(error.kind(), ErrorKind::Corrupt, "{damaged:?}"),
+        // What it has cut off was nothing that a repair would have kept.
+        FoundLog::Opened(commit, ..) => assert_eq!(commit.until, until, "{damaged:?}"),
+    }
     let directory = Arc::new(files.restore().await);
-    repair_log(Arc::clone(&directory) as _).await.expect("repaired");
+    let repaired = repair_log(Arc::clone(&directory) as _).await.expect("repaired");
     let checked = check_log(Arc::clone(&directory) as _).await.expect("a log");
     assert!(checked.is_sound(), "{damaged:?}: {checked:?}");
-    let repaired = Files::of(&*directory).await;
-    let FoundLog::Opened(_, entries, None) = reopen_log(&repaired, &four_log_pages()) else {
+    assert_eq!(repaired.commit.until, until, "{damaged:?}: {repaired:?}");
+    let FoundLog::Opened(_, entries, None) =
+        reopen_log(&Files::of(&*directory).await, &four_log_pages())
+    else {
         panic!("{damaged:?} is repaired, and cannot be opened or read");
     };
-    // A commit whose record is damaged is lost at the end of a log, with its entries.
-    let last = built.last().until.min(checked.commit.until);
-    // Whole units: an entry lies in those of its first byte to its last.
-    let touched = |(at, bytes): &&(LogAddress, Vec<u8>)| {
-        let end = built.entries.iter().map(|entry| entry.0).find(|next| next > at);
-        let end = end.unwrap_or(LogAddress::new(at.raw() + bytes.len() as u64 + 8));
-        let units = [*at, LogAddress::new(end.raw() - 1)].map(|at| device_offset(at) / 512 * 512);
-        units[0] < damaged.end && units[1] >= damaged.start
-    };
-    // A check goes on where it finds a frame again, at the latest behind the page.
-    let is_far = |at: LogAddress| device_offset(at) >= damaged.end.next_multiple_of(4096);
-    let is_before = |at: LogAddress| device_offset(at) < damaged.start;
-    let sound = built.entries.iter().filter(|entry| entry.0 < last && !touched(entry));
-    let sound = sound.filter(|entry| is_far(entry.0) || is_before(entry.0));
-    for entry in sound {
-        assert!(entries.contains(entry), "{damaged:?}: the entry at {} is gone", entry.0);
-    }
-    assert!(entries.iter().all(|entry| built.entries.contains(entry)), "{damaged:?}");
+    let places = |entries: &[(LogAddress, Vec<u8>)]| entries.iter().map(|it| it.0).collect();
+    let [found, wanted]: [Vec<_>; 2] = [places(&entries), places(&expected)];
+    assert_eq!(found, wanted, "{damaged:?}: {repaired:?}");
+    assert!(entries == expected && checked.entries == expected.len() as u64, "{damaged:?}");
     let open = || FasterLog::builder(four_log_pages()).directory(Arc::clone(&directory) as _);
     let log = open().open_in_directory().await.expect("opens");
     log.append_durable(b"later").await.expect("durable");

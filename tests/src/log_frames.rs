@@ -1,0 +1,89 @@
+//! The frames of a log, read from its files without the code of the log.
+
+use std::ops::Range;
+
+use kvick::LogAddress;
+
+use crate::log_files::{BuiltLog, PAGE, UNIT, device_offset, place_of};
+
+const HEADER: usize = 8;
+const FIRST: usize = 64;
+const COMMIT: u32 = 5;
+const PADDING: u32 = 6;
+
+/// An entry, or the record of a commit, with all of its pieces.
+#[derive(Clone, Debug)]
+pub struct Framed {
+    /// Where it begins.
+    pub start: LogAddress,
+    /// The units that it lies in, on the device.
+    pub units: Range<u64>,
+    /// Of a commit: what its record says, and the units up to the end of the commit.
+    pub commit: Option<FramedCommit>,
+}
+
+/// What the record of a commit says.
+#[derive(Clone, Debug)]
+pub struct FramedCommit {
+    /// Its number.
+    pub number: u64,
+    /// Everything below was durable when it was written.
+    pub durable: u64,
+}
+
+impl BuiltLog {
+    /// The entries and records that were written, in order.
+    #[must_use]
+    pub fn framed(&self) -> Vec<Framed> {
+        let mut framed: Vec<Framed> = Vec::new();
+        let mut is_open = false;
+        for page in 0..self.end().div_ceil(PAGE) {
+            let payload = self.payload_of(page);
+            let mut at = if page == 0 { FIRST } else { 0 };
+            while let Some(word) = payload.get(at..at + HEADER) {
+                let low = u32::from_le_bytes(word[..4].try_into().expect("4 bytes"));
+                let (kind, length) = (low >> 29, low as usize & ((1 << 29) - 1));
+                if low == 0 || at + HEADER + length > payload.len() && kind != PADDING {
+                    // It was not written yet, or not to its end.
+                    return framed;
+                }
+                let start = LogAddress::new(page * PAGE + at as u64);
+                let behind = at + HEADER + length.next_multiple_of(HEADER);
+                let last = LogAddress::new(page * PAGE + behind as u64 - 1);
+                let end = device_offset(last) + UNIT;
+                let bytes = &payload[at + HEADER..behind.min(payload.len())];
+                match framed.last_mut().filter(|_| is_open) {
+                    Some(entry) => entry.units.end = end,
+                    None if kind == PADDING => {}
+                    None => framed.push(Framed {
+                        start,
+                        units: device_offset(start)..end,
+                        commit: (kind == COMMIT).then(|| FramedCommit::of(bytes)),
+                    }),
+                }
+                // The first piece, and those in the middle.
+                is_open = [2, 3].contains(&kind);
+                at = behind;
+            }
+        }
+        framed
+    }
+
+    /// The bytes of a page between the trailers of its units, as far as they were written.
+    fn payload_of(&self, page: u64) -> Vec<u8> {
+        let size = usize::try_from(UNIT).expect("small");
+        let units = (page * PAGE..(page + 1) * PAGE).step_by(size);
+        let stored = units.map_while(|unit| {
+            let (file, within) = place_of(unit);
+            self.files.0.get(&file)?.get(within..within + size - HEADER)
+        });
+        stored.flatten().copied().collect()
+    }
+}
+
+impl FramedCommit {
+    fn of(record: &[u8]) -> Self {
+        let word = |at: usize| u64::from_le_bytes(record[at..at + 8].try_into().expect("8 bytes"));
+        Self { number: word(0), durable: word(16) }
+    }
+}
