@@ -95,6 +95,17 @@ impl Shared {
         Ok(())
     }
 
+    fn exchange(&self, one: &str, other: &str) -> io::Result<()> {
+        names::check(one)?;
+        names::check(other)?;
+        let mut files = self.files();
+        let find = |name: &str| files.get(name).map(Arc::clone).ok_or_else(|| not_found(name));
+        let (first, second) = (find(one)?, find(other)?);
+        files.insert(one.to_owned(), second);
+        files.insert(other.to_owned(), first);
+        Ok(())
+    }
+
     fn lock(self: &Arc<Self>, name: &str) -> io::Result<Box<dyn Lock>> {
         names::check(name)?;
         if !self.locked().insert(name.to_owned()) {
@@ -152,6 +163,11 @@ impl Directory for MemoryDirectory {
     fn rename(&self, from: &str, to: &str) -> BoxFuture<'_, io::Result<()>> {
         let (from, to) = (from.to_owned(), to.to_owned());
         Box::pin(async move { self.shared.rename(&from, &to) })
+    }
+
+    fn exchange(&self, one: &str, other: &str) -> BoxFuture<'_, io::Result<()>> {
+        let (one, other) = (one.to_owned(), other.to_owned());
+        Box::pin(async move { self.shared.exchange(&one, &other) })
     }
 
     fn remove_file(&self, name: &str) -> BoxFuture<'_, io::Result<()>> {

@@ -58,6 +58,10 @@ impl Directory for NullDirectory {
         self.files.rename(from, to)
     }
 
+    fn exchange(&self, one: &str, other: &str) -> BoxFuture<'_, io::Result<()>> {
+        self.files.exchange(one, other)
+    }
+
     fn remove_file(&self, name: &str) -> BoxFuture<'_, io::Result<()>> {
         self.files.remove_file(name)
     }

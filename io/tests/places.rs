@@ -50,6 +50,12 @@ fn a_directory_that_is_renamed_stays_the_same() {
         device.sync().await.result.unwrap();
         directory.write_file("manifest.new", b"first").await.unwrap();
         directory.rename("manifest.new", "manifest").await.unwrap();
+        if cfg!(target_os = "linux") {
+            directory.write_file("manifest.new", b"second").await.unwrap();
+            directory.exchange("manifest.new", "manifest").await.unwrap();
+            assert_eq!(directory.read_file("manifest").await.unwrap(), b"second");
+            directory.rename("manifest.new", "manifest").await.unwrap();
+        }
         directory.sync().await.unwrap();
         other_directory.write_file("manifest", b"second").await.unwrap();
         other.write_at(0, filled(2, 4096)).await.result.unwrap();

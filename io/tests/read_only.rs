@@ -90,6 +90,7 @@ async fn assert_refuses_changes(directory: &dyn Directory, device: &dyn Device) 
         directory.write_file("manifest", b"x").await,
         directory.write_file("new", b"x").await,
         directory.rename("manifest", "new").await,
+        directory.exchange("manifest", "new").await,
         directory.remove_file("manifest").await,
         directory.lock("lock").await.map(drop),
     ];

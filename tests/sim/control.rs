@@ -103,7 +103,16 @@ impl Directory for LyingDirectory {
         self.inner.sync()
     }
 
-    kvick::io::forward_directory!(list, read_file, write_file, rename, remove_file, lock, describe);
+    kvick::io::forward_directory!(
+        list,
+        read_file,
+        write_file,
+        rename,
+        exchange,
+        remove_file,
+        lock,
+        describe
+    );
 }
 
 /// A store on a disk that tells the truth until `told`.

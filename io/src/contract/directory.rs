@@ -48,6 +48,15 @@ pub trait Directory: Send + Sync + Debug + 'static {
     /// Renames a file. An existing file `to` is replaced atomically.
     fn rename(&self, from: &str, to: &str) -> BoxFuture<'_, io::Result<()>>;
 
+    /// Lets two files change names, in one atomic step: either keeps the space that it has.
+    ///
+    /// # Errors
+    /// `Unsupported` if the system or the medium has no such step; then nothing has changed.
+    fn exchange(&self, one: &str, other: &str) -> BoxFuture<'_, io::Result<()>> {
+        let message = format!("{one} and {other} cannot change names in one step here");
+        Box::pin(async { Err(io::Error::new(io::ErrorKind::Unsupported, message)) })
+    }
+
     /// Deletes a file.
     fn remove_file(&self, name: &str) -> BoxFuture<'_, io::Result<()>>;
 

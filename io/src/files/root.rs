@@ -89,6 +89,11 @@ impl Root {
     }
 }
 
+fn no_exchange(why: &dyn std::fmt::Display) -> io::Error {
+    let message = format!("files cannot change names in one step: {why}");
+    io::Error::new(io::ErrorKind::Unsupported, message)
+}
+
 fn expect_regular(found: &Metadata) -> io::Result<()> {
     if found.is_file() {
         return Ok(());
@@ -140,6 +145,26 @@ impl Root {
 
     pub(crate) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         Ok(rustix::fs::renameat(self.directory(), from, self.directory(), to)?)
+    }
+
+    #[cfg(target_os = "linux")]
+    pub(crate) fn exchange(&self, one: &str, other: &str) -> io::Result<()> {
+        use rustix::fs::{RenameFlags, renameat_with};
+        use rustix::io::Errno;
+
+        let flags = RenameFlags::EXCHANGE;
+        match renameat_with(self.directory(), one, self.directory(), other, flags) {
+            // What kernels, file systems and filters of system calls say that do not have it.
+            Err(error @ (Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM)) => {
+                Err(no_exchange(&error))
+            }
+            exchanged => Ok(exchanged?),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn exchange(&self, _one: &str, _other: &str) -> io::Result<()> {
+        Err(no_exchange(&"this system has no such step"))
     }
 
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
@@ -204,6 +229,10 @@ impl Root {
 
     pub(crate) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         std::fs::rename(self.path.join(from), self.path.join(to))
+    }
+
+    pub(crate) fn exchange(&self, _one: &str, _other: &str) -> io::Result<()> {
+        Err(no_exchange(&"this system has no such step"))
     }
 
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {

@@ -82,6 +82,13 @@ impl Directory for OsDirectory {
         self.call(&[from, to], move |place| place.root.rename(&old, &new).map_err(naming(&old)))
     }
 
+    fn exchange(&self, one: &str, other: &str) -> BoxFuture<'_, io::Result<()>> {
+        let (first, second) = (one.to_owned(), other.to_owned());
+        self.call(&[one, other], move |place| {
+            place.root.exchange(&first, &second).map_err(naming(&first))
+        })
+    }
+
     fn remove_file(&self, name: &str) -> BoxFuture<'_, io::Result<()>> {
         let owned = name.to_owned();
         self.call(&[name], move |place| place.remove(&owned))

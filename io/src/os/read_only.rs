@@ -116,6 +116,10 @@ impl Directory for ReadOnlyDirectory {
         refuse("renaming", from)
     }
 
+    fn exchange(&self, one: &str, _other: &str) -> BoxFuture<'_, io::Result<()>> {
+        refuse("renaming", one)
+    }
+
     fn remove_file(&self, name: &str) -> BoxFuture<'_, io::Result<()>> {
         refuse("removing", name)
     }

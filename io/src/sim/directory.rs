@@ -134,6 +134,15 @@ impl Directory for SimDirectory {
         })
     }
 
+    fn exchange(&self, one: &str, other: &str) -> BoxFuture<'_, io::Result<()>> {
+        let (path, first, second) = (self.path.clone(), one.to_owned(), other.to_owned());
+        self.call(OperationKind::Rename, &[one, other], move |world| {
+            let (one, other) = (existing(world, &path, &first)?, existing(world, &path, &second)?);
+            world.directory(&path).exchange((&first, &one), (&second, &other));
+            Ok(())
+        })
+    }
+
     fn remove_file(&self, name: &str) -> BoxFuture<'_, io::Result<()>> {
         let (path, owned) = (self.path.clone(), name.to_owned());
         self.call(OperationKind::Remove, &[name], move |world| world.unlink(&path, &owned))

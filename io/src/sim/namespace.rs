@@ -27,11 +27,13 @@ struct Change {
     kind: ChangeKind,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum ChangeKind {
     Create,
     /// To `name`, from whatever name the file has.
     Rename,
+    /// To `name`; the file that had it gets this one.
+    Exchange(String, Arc<SimFile>),
     Remove,
 }
 
@@ -67,6 +69,16 @@ impl Namespace {
         replaced.filter(|replaced| replaced.id != file.id)
     }
 
+    /// Lets two files that have these names change them.
+    pub(super) fn exchange(
+        &mut self,
+        (one, first): (&str, &Arc<SimFile>),
+        (other, second): (&str, &Arc<SimFile>),
+    ) {
+        let kind = ChangeKind::Exchange(one.to_owned(), Arc::clone(second));
+        self.change(other, first, kind);
+    }
+
     pub(super) fn remove(&mut self, name: &str) -> Option<Arc<SimFile>> {
         let file = self.current.get(name).map(Arc::clone)?;
         self.change(name, &file, ChangeKind::Remove);
@@ -83,8 +95,9 @@ impl Namespace {
     /// Makes durable that these files were created: what a sync of a device covers. Of other files
     /// that had these names before, nothing can come back then.
     pub(super) fn sync_created(&mut self, files: &[u64]) {
-        let created =
-            |change: &&Change| change.kind == ChangeKind::Create && files.contains(&change.file.id);
+        let created = |change: &&Change| {
+            matches!(change.kind, ChangeKind::Create) && files.contains(&change.file.id)
+        };
         let creations = self.pending.iter().filter(created);
         let stamps: BTreeMap<String, u64> =
             creations.map(|change| (change.name.clone(), change.stamp)).collect();
@@ -133,13 +146,18 @@ impl Namespace {
 
 /// Valid on any set of names, since earlier changes may not have survived.
 fn apply(names: &mut Names, change: &Change) {
-    match change.kind {
+    match &change.kind {
         ChangeKind::Create => {
             names.insert(change.name.clone(), Arc::clone(&change.file));
         }
         ChangeKind::Rename => {
             names.retain(|_, file| file.id != change.file.id);
             names.insert(change.name.clone(), Arc::clone(&change.file));
+        }
+        ChangeKind::Exchange(other_name, other) => {
+            names.retain(|_, file| file.id != change.file.id && file.id != other.id);
+            names.insert(change.name.clone(), Arc::clone(&change.file));
+            names.insert(other_name.clone(), Arc::clone(other));
         }
         ChangeKind::Remove => {
             let same = |file: &Arc<SimFile>| file.id == change.file.id;

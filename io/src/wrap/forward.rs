@@ -110,6 +110,15 @@ macro_rules! forward_directory {
             self.inner.rename(from, to)
         }
     };
+    (@ exchange) => {
+        fn exchange(
+            &self,
+            one: &str,
+            other: &str,
+        ) -> $crate::BoxFuture<'_, ::std::io::Result<()>> {
+            self.inner.exchange(one, other)
+        }
+    };
     (@ remove_file) => {
         fn remove_file(
             &self,

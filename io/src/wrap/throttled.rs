@@ -127,6 +127,7 @@ impl Directory for Throttled {
         file_bytes,
         write_file,
         rename,
+        exchange,
         remove_file,
         sync,
         lock,

@@ -170,6 +170,7 @@ impl Directory for Traced {
         file_bytes,
         write_file,
         rename,
+        exchange,
         remove_file,
         sync,
         lock,

@@ -63,6 +63,7 @@ impl Directory for Counting {
         read_file,
         write_file,
         rename,
+        exchange,
         remove_file,
         sync,
         lock,

@@ -29,6 +29,32 @@ pub(super) fn files_are_written_listed_renamed_and_removed(subject: Subject) {
     });
 }
 
+/// A file that is replaced by a rename gives its space away. On a full medium that may be the last.
+pub(super) fn two_files_change_names_in_one_step(subject: Subject) {
+    subject.run(async {
+        let directory = &subject.directory;
+        directory.write_file("a", b"first").await.expect(SOUND);
+        directory.write_file("b", b"second").await.expect(SOUND);
+        let exchanged = directory.exchange("a", "b").await;
+        // A directory need not have it.
+        if exchanged.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unsupported) {
+            assert_eq!(directory.read_file("a").await.expect(SOUND), b"first");
+            assert_eq!(directory.read_file("b").await.expect(SOUND), b"second");
+            return;
+        }
+        exchanged.expect(SOUND);
+        assert_eq!(directory.read_file("a").await.expect(SOUND), b"second");
+        assert_eq!(directory.read_file("b").await.expect(SOUND), b"first");
+        directory.exchange("a", "b").await.expect(SOUND);
+        assert_eq!(directory.read_file("a").await.expect(SOUND), b"first");
+        for (one, other) in [("a", "x"), ("x", "a")] {
+            let error = directory.exchange(one, other).await.expect_err(REFUSED);
+            assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+        }
+        assert_eq!(directory.list().await.expect(SOUND), ["a", "b"]);
+    });
+}
+
 pub(super) fn what_does_not_exist_is_not_found(subject: Subject) {
     subject.run(async {
         let directory = &subject.directory;
@@ -87,6 +113,8 @@ pub(super) fn names_outside_the_grammar_are_refused(subject: Subject) {
                 directory.write_file(name, b"x").await.expect_err(REFUSED),
                 directory.rename("a", name).await.expect_err(REFUSED),
                 directory.rename(name, "a").await.expect_err(REFUSED),
+                directory.exchange("a", name).await.expect_err(REFUSED),
+                directory.exchange(name, "a").await.expect_err(REFUSED),
                 directory.remove_file(name).await.expect_err(REFUSED),
                 directory.lock(name).await.expect_err(REFUSED),
                 directory.open_device(name, DeviceOptions::default()).await.expect_err(REFUSED),

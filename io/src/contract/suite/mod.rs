@@ -47,6 +47,7 @@ pub fn checks() -> Vec<(&'static str, Check)> {
         }
         files {
             files_are_written_listed_renamed_and_removed,
+            two_files_change_names_in_one_step,
             what_does_not_exist_is_not_found,
             a_created_device_exists_before_it_is_written,
             a_physical_block_is_made_of_blocks,

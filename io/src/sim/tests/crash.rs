@@ -108,6 +108,30 @@ fn a_sync_covers_what_ended_before_it_began() {
     }
 }
 
+/// Whatever else survives: each of the two names leads to one of the two files.
+#[test]
+fn files_that_change_names_do_so_in_one_step() {
+    let (disk, directory) = disk(SimOptions::default());
+    drive(&disk, directory.write_file("one", b"first")).unwrap();
+    drive(&disk, directory.write_file("tmp", b"second")).unwrap();
+    drive(&disk, directory.sync()).unwrap();
+    drive(&disk, directory.rename("tmp", "other")).unwrap();
+    let used = disk.bytes_used();
+    drive(&disk, directory.exchange("one", "other")).unwrap();
+    assert_eq!(disk.bytes_used(), used, "no space is given away");
+    let mut seen = BTreeSet::new();
+    for seed in 0..100 {
+        let image = disk.crash(seed);
+        let names = ["one", "other", "tmp"].map(|name| contents(&image, name));
+        seen.insert(names.map(|name| name.unwrap_or_default()));
+    }
+    let found = |names: [&[u8]; 3]| seen.contains(&names.map(<[u8]>::to_vec));
+    assert!(found([b"first", b"", b"second"]), "{seen:?}");
+    assert!(found([b"first", b"second", b""]), "{seen:?}");
+    assert!(found([b"second", b"first", b""]), "{seen:?}");
+    assert_eq!(seen.len(), 3, "{seen:?}");
+}
+
 #[test]
 fn names_need_a_sync_of_the_directory() {
     let (disk, directory) = disk(SimOptions::default());
