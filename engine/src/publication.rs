@@ -7,6 +7,13 @@
 //! | `manifest.new` | the next one, before its rename |
 //! | `manifest.copy` | the same as `manifest`, for when that is damaged |
 //! | `log.000000` ... | the log |
+//!
+//! # A full medium
+//! What frees space publishes a manifest first, and there may be no block for it. It is written in
+//! place then, over the copy, whose file changes names with the manifest that counted so far; that
+//! becomes the copy. No step needs space or gives any away, so nothing can take it meanwhile. A
+//! power cut in between leaves the file of the copy under the name aside: the next opening gives it
+//! its name again, and writes the copy of a store or log that has none.
 
 use crate::error::{Error, ErrorKind, Result};
 use kvick_io::{Directory, Lock};
@@ -88,8 +95,8 @@ pub(crate) async fn publish<M: Publishable>(
     Ok(bytes)
 }
 
-/// Publishes a manifest with which space can be freed, also on a full medium: there it is written
-/// over the copy of the one before, in place. Nothing depends on the copy, and it is written again.
+/// Publishes a manifest with which space can be freed, also on a full medium. Nothing depends on
+/// the copy, which has the manifest before then, or is gone; it is to be written again.
 pub(crate) async fn publish_to_free<M: Publishable>(
     directory: &dyn Directory,
     manifest: &M,
@@ -99,9 +106,73 @@ pub(crate) async fn publish_to_free<M: Publishable>(
             if directory.rename(COPY, ASIDE).await.is_err() {
                 return Err(failed);
             }
-            publish(directory, manifest, true).await
+            let published = publish_in_place(directory, manifest).await;
+            if matches!(&published, Err(NotPublished { is_certain: true, .. })) {
+                // The copy needs more space than it had.
+                restore_copy(directory).await;
+            }
+            published
         }
         published => published,
+    }
+}
+
+/// Publishes in the file that is aside, which the manifest before has afterwards, and gives that to
+/// the copy.
+async fn publish_in_place<M: Publishable>(
+    directory: &dyn Directory,
+    manifest: &M,
+) -> Result<Vec<u8>, NotPublished> {
+    let bytes = proven(directory, manifest)?;
+    let written = directory.write_file(ASIDE, &bytes).await;
+    written.map_err(|error| not_published(directory, "writing", error, true))?;
+    match directory.exchange(ASIDE, MANIFEST).await {
+        // The space of the manifest before is given away, and may be had again for the copy.
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+            let renamed = directory.rename(ASIDE, MANIFEST).await;
+            renamed.map_err(|error| not_published(directory, "renaming", error, false))?;
+        }
+        exchanged => {
+            exchanged.map_err(|error| not_published(directory, "renaming", error, false))?;
+        }
+    }
+    let synced = directory.sync().await;
+    synced.map_err(|error| not_published(directory, "publishing", error, false))?;
+    // Only now: without the exchange this would leave no manifest.
+    match take_for_copy(directory).await {
+        // There was no exchange.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => tracing::warn!(%error, "the copy of the manifest has not got a file"),
+        Ok(()) => {}
+    }
+    Ok(bytes)
+}
+
+/// Gives the file that is aside to the copy, durably: or what is put aside next might survive a
+/// power cut in its place.
+async fn take_for_copy(directory: &dyn Directory) -> io::Result<()> {
+    directory.rename(ASIDE, COPY).await?;
+    directory.sync().await
+}
+
+/// Sees to it that a store or log that was opened has a copy of its manifest. If a publication that
+/// was cut short has its file, that is used.
+pub(crate) async fn restore_copy(directory: &dyn Directory) {
+    let restoring = async {
+        let files = directory.list().await?;
+        let has = |wanted: &str| files.iter().any(|file| file == wanted);
+        if has(COPY) || !has(MANIFEST) {
+            return Ok(());
+        }
+        if has(ASIDE) {
+            take_for_copy(directory).await?;
+        }
+        let bytes = directory.read_file(MANIFEST).await?;
+        directory.write_file(COPY, &bytes).await
+    };
+    let restored: io::Result<()> = restoring.await;
+    if let Err(error) = restored {
+        tracing::info!(%error, "there is no copy of the manifest");
     }
 }
 

@@ -130,8 +130,10 @@ impl Opening {
             took: self.handle.now().saturating_sub(begun),
         };
         let life = (identity, is_announced);
+        let directory = Arc::clone(&self.directory);
         let core = self.core((life, geometry), (device, buffers), &settled)?;
         core.source.look_for_last().await;
+        Box::pin(publication::restore_copy(&*directory)).await;
         Ok(Opened { core, identity, published, lock, recovery: Some(recovery) })
     }
 

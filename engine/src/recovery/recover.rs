@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::hash::{HASH_ID, KeyHasher};
 use crate::hash_index::HashIndex;
 use crate::hybrid_log::{HybridLog, LogExtent, PagePayload, Show, WriteBack, check_block};
-use crate::publication::LOG;
+use crate::publication::{self, LOG};
 use crate::store::points::Points;
 use crate::store::sessions::Sessions;
 use crate::store::{Core, Limits};
@@ -66,6 +66,7 @@ impl Opening {
             published.map_err(|failed| failed.error)?;
             log.announce();
         }
+        publication::restore_copy(&*self.directory).await;
         report.chosen = token.map(CheckpointToken);
         report.sessions = points.all();
         let sessions = Sessions::new(self.life, points);
