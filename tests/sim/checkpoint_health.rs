@@ -118,3 +118,57 @@ fn poison_is_told() {
         }
     });
 }
+
+/// Each job of the driver started the clock of `checkpoint_every` anew. A service that pruned more
+/// often than a checkpoint was due never had one: a crash lost everything, and nothing said so.
+#[test]
+fn other_jobs_do_not_put_off_what_is_due() {
+    for job in 0..3 {
+        let world = World::new(1);
+        let site = world.site.clone();
+        world.simulation.run(async {
+            let store = site.open::<u64, u64>(config()).await;
+            for key in 0..30 {
+                store.upsert(&key, &key).await.expect("a sound disk");
+                match job {
+                    0 => store.prune_checkpoints(3).await.expect("a sound disk"),
+                    1 => drop(store.checkpoint().index_only().await.expect("a sound disk")),
+                    _ => {
+                        if let Some(kept) = store.checkpoints().last() {
+                            // The last one stays.
+                            if let Err(error) = store.delete_checkpoint(kept.token).await {
+                                assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+                            }
+                        }
+                    }
+                }
+                site.handle.sleep(EVERY * 2 / 3 + Duration::from_millis(7)).await;
+            }
+            let kept = store.checkpoints().len();
+            assert!(kept > 0, "job {job}");
+            let taken = store.stats().checkpoints.taken;
+            assert!(taken >= 19, "job {job}: {taken} in {:?}", EVERY * 20);
+            store.close().await.expect("closes");
+        });
+    }
+}
+
+/// A snapshot had failed, and an image of the index was taken: the store was sound by what it said,
+/// and had no checkpoint.
+#[test]
+fn an_image_of_the_index_hides_no_failure() {
+    let world = World::new(1);
+    let site = world.site.clone();
+    world.simulation.run(async {
+        let store = site.open::<u64, u64>(two_pages().with_checkpoint_on_close(false)).await;
+        store.upsert(&1, &1).await.expect("a sound disk");
+        site.disk.fail_opens(Some(io::ErrorKind::OutOfMemory.into()));
+        store.checkpoint().snapshot().await.expect_err("no file can be made");
+        site.disk.fail_opens(None);
+        store.checkpoint().index_only().await.expect("a sound disk");
+        assert!(store.health().checkpoint.is_some() && store.checkpoints().is_empty());
+        store.checkpoint().snapshot().await.expect("a sound disk");
+        assert!(store.health().checkpoint.is_none());
+        store.close().await.expect("closes");
+    });
+}

@@ -71,6 +71,8 @@ struct Mailbox {
     counted: Option<u64>,
     /// Where the log ended then.
     log_end: u64,
+    /// When the last checkpoint was taken, or looked at whether one was due.
+    looked_at: Duration,
     /// How those since opening have ended.
     outcomes: Outcomes,
 }
@@ -103,7 +105,8 @@ impl Checkpoints {
     ) -> Self {
         let counted = catalog.manifest().checkpoints.last().map(|record| record.token);
         let log_end = core.log_end();
-        let mailbox = Mailbox { next_token, counted, log_end, ..Mailbox::default() };
+        let looked_at = handle.now();
+        let mailbox = Mailbox { next_token, counted, log_end, looked_at, ..Mailbox::default() };
         let mailbox = Mutex::new(mailbox);
         Self { catalog, handle, core, schedule, mailbox, changed: Event::new() }
     }
@@ -263,16 +266,18 @@ impl Checkpoints {
         let began = self.handle.now();
         let taken = run.take(basis).instrument(span).await;
         let error = taken.as_ref().err().cloned();
-        if let Some(error) = error.as_ref().filter(|error| !error.is_retryable()) {
+        let is_durable = kind != CheckpointKind::IndexOnly;
+        if let Some(error) = error.as_ref().filter(|error| is_durable && !error.is_retryable()) {
             self.core.sessions.note_failed(token, error);
         }
         let ended = self.handle.now();
         self.mailbox().outcomes.note(Outcome { token, kind, began, ended, error });
-        if taken.is_ok() && kind != CheckpointKind::IndexOnly {
+        if taken.is_ok() && is_durable {
             let log_end = self.core.log_end();
             let mut mailbox = self.mailbox();
             mailbox.counted = Some(token);
             mailbox.log_end = log_end;
+            mailbox.looked_at = ended;
         }
         self.sweep().await;
         taken
@@ -307,7 +312,11 @@ impl Checkpoints {
     async fn due(&self) {
         let by_time = async {
             match self.schedule.every {
-                Some(every) => self.handle.sleep(every).await,
+                Some(every) => {
+                    // Other jobs come and go meanwhile: they do not move it.
+                    let due = self.mailbox().looked_at.saturating_add(every);
+                    self.handle.sleep(due.saturating_sub(self.handle.now())).await;
+                }
                 None => pending().await,
             }
         };
@@ -340,8 +349,11 @@ impl Checkpoints {
             }
         }
         // Also if there was none: the next one is due after as much again.
-        let log_end = self.core.log_end();
-        self.mailbox().log_end = log_end;
+        let (log_end, looked_at) = (self.core.log_end(), self.handle.now());
+        let mut mailbox = self.mailbox();
+        mailbox.log_end = log_end;
+        mailbox.looked_at = looked_at;
+        drop(mailbox);
         self.ended();
     }
 }

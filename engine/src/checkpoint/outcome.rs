@@ -38,6 +38,8 @@ pub(super) struct Outcomes {
     taken: u64,
     failed: u64,
     last: Option<Outcome>,
+    /// Why the last one failed of those that make something durable.
+    failure: Option<Error>,
 }
 
 #[derive(Debug)]
@@ -54,12 +56,16 @@ impl Outcomes {
     pub(super) fn note(&mut self, outcome: Outcome) {
         let count = if outcome.error.is_none() { &mut self.taken } else { &mut self.failed };
         *count += 1;
+        // An image of the index makes nothing durable.
+        if outcome.kind != CheckpointKind::IndexOnly {
+            self.failure.clone_from(&outcome.error);
+        }
         self.last = Some(outcome);
     }
 
-    /// Why the last one failed, if it did.
+    /// Why the last one failed of those that make something durable, if it did.
     pub(super) fn failure(&self) -> Option<Error> {
-        self.last.as_ref().and_then(|last| last.error.clone())
+        self.failure.clone()
     }
 
     pub(super) fn stats(&self, now: Duration) -> CheckpointStats {
@@ -100,7 +106,13 @@ mod tests {
         let stats = outcomes.stats(seconds(9));
         assert_eq!(stats, CheckpointStats { taken: 1, failed: 1, last: Some(expected) });
         let (began, ended) = (seconds(9), seconds(9));
-        outcomes.note(Outcome { token: 3, kind, began, ended, error: None });
+        let index = CheckpointKind::IndexOnly;
+        outcomes.note(Outcome { token: 3, kind: index, began, ended, error: None });
+        assert!(outcomes.failure().is_some(), "nothing is durable yet");
+        outcomes.note(Outcome { token: 4, kind, began, ended, error: None });
         assert!(outcomes.failure().is_none());
+        let failed = Some(Error::busy("another"));
+        outcomes.note(Outcome { token: 5, kind: index, began, ended, error: failed });
+        assert!(outcomes.failure().is_none(), "what is durable stays so");
     }
 }
