@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use futures::TryStreamExt;
+use futures::{SinkExt, TryStreamExt};
 use kvick::{ErrorKind, FasterLog};
 use tests::simulated::{Site, World, four_log_pages, seeds};
 
@@ -165,4 +165,33 @@ impl Ring {
             self.committed = self.written;
         }
     }
+}
+
+/// A flush of a sink that failed for want of space was forgotten: the next one was done at once, and
+/// a crash lost the entry that it had acknowledged.
+#[test]
+fn a_flush_that_failed_is_done_again() {
+    seeds(10, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        world.simulation.run(async {
+            let log = site.open_log(four_log_pages()).await;
+            log.append_durable(b"first").await.expect("a sound disk");
+            let mut sink = log.sink();
+            site.disk.set_capacity(Some(site.disk.bytes_used()));
+            sink.feed(vec![9; 700].into()).await.expect("memory has room");
+            for _ in 0..2 {
+                let error = sink.flush().await.expect_err("the disk is full");
+                assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
+            }
+            let error = sink.close().await.expect_err("the disk is full");
+            assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
+            site.disk.set_capacity(None);
+            site.handle.sleep(Duration::from_secs(5)).await;
+            sink.flush().await.expect("there is space");
+            assert_eq!(log.committed(), log.end());
+            drop(sink);
+            log.close().await.expect("closes");
+        });
+    });
 }

@@ -23,10 +23,12 @@ pub struct LogSink {
     log: FasterLog,
     item: Option<Bytes>,
     wait: Option<BoxFuture<'static, Result<()>>>,
-    commit: Option<BoxFuture<'static, Result<()>>>,
-    /// The end of what was appended, and whether it is to be committed.
+    /// The commit that a flush waits for, and up to where.
+    commit: Option<(Address, BoxFuture<'static, Result<()>>)>,
+    /// The end of what was appended.
     appended: Address,
-    is_dirty: bool,
+    /// Everything below is durable.
+    flushed: Address,
 }
 
 impl FasterLog {
@@ -39,7 +41,7 @@ impl FasterLog {
             wait: None,
             commit: None,
             appended: Address::FIRST,
-            is_dirty: false,
+            flushed: Address::FIRST,
         }
     }
 }
@@ -69,7 +71,6 @@ impl LogSink {
         match core.attempt(item)? {
             Ok(address) => {
                 self.appended = Address::new(address.raw() + 1);
-                self.is_dirty = true;
                 Ok(None)
             }
             Err(blocked) => Ok(Some(blocked)),
@@ -97,18 +98,22 @@ impl Sink<Bytes> for LogSink {
         let this = self.get_mut();
         ready!(this.poll_item(context))?;
         loop {
-            if let Some(commit) = &mut this.commit {
+            if let Some((until, commit)) = &mut this.commit {
+                let until = *until;
                 let committed = ready!(commit.as_mut().poll(context));
                 this.commit = None;
+                // After an error the next flush asks for a commit again.
                 committed?;
+                this.flushed = until;
             }
-            if !std::mem::take(&mut this.is_dirty) {
+            if this.flushed >= this.appended {
                 return Poll::Ready(Ok(()));
             }
             let (log, until) = (this.log.clone(), this.appended);
             log.core.commits.request(until, 0);
             let last = Address::new(until.raw() - 1);
-            this.commit = Some(Box::pin(async move { log.core.durable_at(last).await }));
+            let commit = Box::pin(async move { log.core.durable_at(last).await });
+            this.commit = Some((until, commit));
         }
     }
 
