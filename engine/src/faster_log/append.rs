@@ -64,7 +64,10 @@ impl FasterLog {
     pub async fn wait_for_room(&self, bytes: usize) -> Result<()> {
         self.core.check_append()?;
         let blocked = self.core.need(bytes)?;
-        self.core.unblocked(blocked).await
+        self.core.unblocked(blocked).await?;
+        // Nothing is taken now, so that frames set aside for it would keep others waiting.
+        self.core.live().log.stop_setting_aside();
+        Ok(())
     }
 }
 

@@ -122,7 +122,9 @@ impl HybridLog {
         self.health.check_room()
     }
 
-    fn stop_setting_aside(&self) {
+    /// Lets others have the frames that were set aside. A task that waits for them sets them aside
+    /// again.
+    pub(crate) fn stop_setting_aside(&self) {
         self.set_aside.store(0, Ordering::Relaxed);
         self.events.page_free.notify(usize::MAX);
     }
@@ -165,7 +167,7 @@ impl HybridLog {
             let told = listen([&self.events.page_free, self.health.changed()]);
             let last = self.tail.page() + pages;
             if self.is_free_for(need, last) {
-                // They stay set aside until they are taken.
+                // They stay set aside until they are taken, by what goes on in this very poll.
                 std::mem::forget(aside);
                 return Ok(());
             }

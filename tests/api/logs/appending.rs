@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use kvick::io::MemoryDirectory;
 use kvick::runtime::block_on;
-use kvick::{Error, ErrorKind};
+use kvick::{ByteSize, Error, ErrorKind};
 use tests::polling::poll_once;
 use tests::simulated::{World, seeds};
 
@@ -149,7 +150,7 @@ fn a_sink_waits_for_room_and_commits_when_its_stream_rests() {
                     if number == 1000 {
                         // Nothing more for a while: what was given becomes durable.
                         while log.committed() < log.end() || log.last_commit().number == 0 {
-                            world.site.handle.sleep(std::time::Duration::from_millis(1)).await;
+                            world.site.handle.sleep(Duration::from_millis(1)).await;
                         }
                         assert!(log.scan(..).count().await >= 1000);
                     }
@@ -224,7 +225,7 @@ fn an_attempt_of_many_pages_succeeds_after_it_was_busy() {
                         assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
                         refusals += 1;
                         assert!(refusals < 100, "{length} bytes, round {round}: busy for ever");
-                        site.handle.sleep(std::time::Duration::from_millis(1)).await;
+                        site.handle.sleep(Duration::from_millis(1)).await;
                     }
                 }
             }
@@ -296,4 +297,31 @@ fn an_append_that_is_polled_again_panics_and_appends_once() {
             log.close().await.expect("closes");
         });
     }
+}
+
+/// Frames that were set aside for an entry stayed so when its caller appended smaller ones: all who
+/// tried to append were refused for ever, with everything committed.
+#[test]
+fn room_that_is_not_taken_is_left_to_others() {
+    let world = World::new(1);
+    let handle = world.site.handle.clone();
+    world.simulation.run(async {
+        let log = open_on(&world.site, small().with_memory(ByteSize::kib(128))).await;
+        log.wait_for_room(40_000).await.expect("there is room");
+        let (mut taken, mut refused) = (0, 0);
+        while taken < 500 {
+            match log.try_append(&[7; 1500]) {
+                Ok(_) => taken += 1,
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+                    refused += 1;
+                    assert!(refused < 1000, "refused for ever after {taken}");
+                    log.commit().await.expect("committed");
+                    handle.sleep(Duration::from_millis(20)).await;
+                }
+            }
+        }
+        assert!(refused > 0, "memory was never full");
+        log.close().await.expect("closes");
+    });
 }
