@@ -96,10 +96,13 @@ pub async fn repair_log(directory: Arc<dyn Directory>) -> Result<LogCheck> {
     let Examined { check, manifest, settled } = examine(&directory).await?;
     let sizes = manifest.log;
     let units = manifest.units();
+    let until = settled.until;
     let repaired = mended(settled, &check, units);
     let device = open_log(&*directory, sizes, true).await?;
     cut(&*directory, &*device, units.device_offset(repaired.until)).await?;
-    let manifest = Manifest::new(sizes, manifest.life(), &repaired);
+    let mut identity = manifest.identity();
+    identity.rewinds += u64::from(repaired.until < until);
+    let manifest = Manifest::new(identity, &repaired);
     let published = publication::publish(&*directory, &manifest, true).await;
     let bytes = published.map_err(|failed| failed.error)?;
     publication::keep_copy(&*directory, &bytes).await;

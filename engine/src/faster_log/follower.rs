@@ -3,7 +3,7 @@
 use super::entry::Framing;
 use super::last::LastEntry;
 use super::log::end_of;
-use super::manifest::{Manifest, Sizes};
+use super::manifest::{Identity, Manifest};
 use super::opening::{look, open_log};
 use super::reader::{LogEntry, Reader, Terms};
 use super::scan::Scan;
@@ -86,10 +86,11 @@ struct Followed {
     directory: Arc<dyn Directory>,
     /// The clock, once there is one.
     handle: Mutex<Option<Handle>>,
-    sizes: Sizes,
+    identity: Identity,
     source: Arc<Source>,
-    // Whoever looks for commits holds it, so that they are found in order.
-    looking: futures::lock::Mutex<()>,
+    // Held while newer commits are looked for, so that they are found in order: whether the end of
+    // the last entry is still to be looked for.
+    looking: futures::lock::Mutex<bool>,
     settled: Mutex<Settled>,
 }
 
@@ -168,22 +169,21 @@ impl LogFollower {
         let followed = Followed {
             directory,
             handle: Mutex::new(handle),
-            sizes,
+            identity: manifest.identity(),
             source: Arc::new(source),
-            looking: futures::lock::Mutex::new(()),
+            looking: futures::lock::Mutex::new(true),
             settled: Mutex::new(settled),
         };
         let follower = Self { followed: Arc::new(followed) };
-        if !follower.followed.look_for_newer().await? {
-            follower.followed.source.look_for_last().await;
-        }
+        follower.followed.look_for_newer().await?;
         Ok(follower)
     }
 
     /// Looks for newer commits; returns the newest that it can see.
     ///
     /// # Errors
-    /// `Corrupt`, `Unsupported`, `Io`. What was seen before stays.
+    /// `Corrupt`, `Unsupported`, `Io`; `InvalidArgument` if there is another log now, or if the log
+    /// went back to an earlier commit, by recovery or repair. What was seen before stays.
     ///
     /// # Cancel safety
     /// Can be dropped at any time.
@@ -301,9 +301,9 @@ impl Followed {
         self.settled.lock().expect("nothing panics under it")
     }
 
-    /// Lets readers see what was committed since; whether there was anything.
-    async fn look_for_newer(&self) -> Result<bool> {
-        let _in_order = self.looking.lock().await;
+    /// Lets readers see what was committed since.
+    async fn look_for_newer(&self) -> Result<()> {
+        let mut owes_last = self.looking.lock().await;
         let before = self.settled().clone();
         let mut settled = before.clone();
         if let Some(manifest) = look(&*self.directory, true).await? {
@@ -315,20 +315,29 @@ impl Followed {
             }
         }
         self.walk_on(&mut settled).await?;
-        if settled == before {
-            return Ok(false);
+        if settled != before {
+            // Before: dropped in between, the next look finds what is left to do.
+            *owes_last = true;
+            self.show(&settled);
         }
-        self.show(&settled);
-        self.source.look_for_last().await;
-        Ok(true)
+        if *owes_last {
+            self.source.look_for_last().await;
+            *owes_last = false;
+        }
+        Ok(())
     }
 
     fn check(&self, manifest: &Manifest) -> Result<()> {
-        if manifest.log == self.sizes {
+        let (now, then) = (manifest.identity(), self.identity);
+        let what = if now.sizes != then.sizes {
+            "there is another log now"
+        } else if now.rewinds != then.rewinds {
+            "the log went back to an earlier commit, and its addresses are used again"
+        } else {
             return Ok(());
-        }
+        };
         let place = self.directory.describe();
-        Err(Error::invalid(format!("{place}: there is another log now; open it again")))
+        Err(Error::invalid(format!("{place}: {what}; open it again")))
     }
 
     /// Goes on to the newest commit that can be read.
@@ -338,7 +347,7 @@ impl Followed {
             framing: self.source.framing,
             device: &*self.source.device,
             buffers: &self.source.buffers,
-            stored: Stored::look(&*self.directory, self.sizes.segment_bytes).await?,
+            stored: Stored::look(&*self.directory, self.identity.sizes.segment_bytes).await?,
         };
         let walked = walk.along(settled.until, |frame| {
             if frame.kind == Kind::Commit

@@ -27,8 +27,20 @@ pub(super) struct Manifest {
     life: u32,
     /// Where in the log that one has begun.
     life_begin: u64,
+    /// How often commits were given up that a follower may have seen.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    rewinds: u64,
     pub(super) log: Sizes,
     commit: Saved,
+}
+
+/// Which log it is, and which life of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Identity {
+    pub(super) sizes: Sizes,
+    pub(super) life: Life,
+    /// How often commits were given up that a follower may have seen.
+    pub(super) rewinds: u64,
 }
 
 /// What a log was created as.
@@ -41,6 +53,10 @@ pub(super) struct Sizes {
     /// Bytes that the medium writes at once: it may harm all of them.
     pub(super) block_bytes: u64,
     pub(super) segment_bytes: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A commit that is durable.
@@ -75,7 +91,8 @@ impl Publishable for Manifest {
 }
 
 impl Manifest {
-    pub(super) fn new(log: Sizes, life: Life, settled: &Settled) -> Self {
+    pub(super) fn new(identity: Identity, settled: &Settled) -> Self {
+        let Identity { sizes: log, life, rewinds } = identity;
         let Settled { number, until, begin, completed, cookie, iterators, voids } = settled;
         let commit = Saved {
             number: *number,
@@ -89,7 +106,12 @@ impl Manifest {
         let kvick = EDITION.kind.to_owned();
         let (format, features) = (EDITION.format, Vec::new());
         let (life, life_begin) = (life.number(), life.begin().raw());
-        Self { kvick, format, features, life, life_begin, log, commit }
+        Self { kvick, format, features, life, life_begin, rewinds, log, commit }
+    }
+
+    /// What goes from one manifest of the log to the next.
+    pub(super) fn identity(&self) -> Identity {
+        Identity { sizes: self.log, life: self.life(), rewinds: self.rewinds }
     }
 
     /// The newest life of the log.
@@ -194,7 +216,7 @@ mod tests {
             iterators: BTreeMap::from([("worker 1".to_owned(), Address::new(504))]),
             voids: vec![[Address::new(80), Address::new(96)]],
         };
-        Manifest::new(sizes, Life::FIRST, &settled)
+        Manifest::new(Identity { sizes, life: Life::FIRST, rewinds: 0 }, &settled)
     }
 
     #[test]
@@ -202,7 +224,7 @@ mod tests {
         let manifest = manifest();
         let decoded = Manifest::decode("manifest", &manifest.encode()).expect("sound");
         assert_eq!(decoded, manifest);
-        assert_eq!(Manifest::new(manifest.log, manifest.life(), &decoded.settled()), manifest);
+        assert_eq!(Manifest::new(manifest.identity(), &decoded.settled()), manifest);
     }
 
     #[test]

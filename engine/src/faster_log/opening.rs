@@ -24,7 +24,7 @@ use super::config::{Geometry, LogConfig};
 use super::core::Core;
 use super::entry::{Framing, Kind};
 use super::last::LastEntry;
-use super::manifest::{Manifest, Sizes};
+use super::manifest::{Identity, Manifest, Sizes};
 use super::places::Places;
 use super::recovered::LogRecovery;
 use super::settled::Settled;
@@ -68,13 +68,6 @@ pub(super) struct Opened {
     pub(super) recovery: Option<LogRecovery>,
 }
 
-/// What every manifest says that this opening writes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Identity {
-    pub(super) sizes: Sizes,
-    pub(super) life: Life,
-}
-
 /// The newest commit that a walk has found, and the entries on the way.
 #[derive(Debug)]
 pub(super) struct Found {
@@ -111,11 +104,14 @@ impl Opening {
         let until = units.device_offset(settled.until);
         let dropped = end.saturating_sub(until);
         let life = manifest.life().next(settled.until).ok_or_else(Error::lives_exhausted)?;
-        let identity = Identity { sizes, life };
+        let gives_up = u64::from(self.number.is_some() && dropped > 0);
+        let identity = Identity { sizes, life, rewinds: manifest.identity().rewinds + gives_up };
         let (mut published, mut is_announced) = (saved.clone(), false);
         if dropped > 0 || settled != saved {
+            // First, that followers hear of it even if the power fails in between.
+            let is_published = gives_up > 0 && self.publish(identity, &settled).await?;
             cut(&*self.directory, &*device, until).await?;
-            if self.publish(identity, &settled).await? {
+            if is_published || self.publish(identity, &settled).await? {
                 published.clone_from(&settled);
                 is_announced = true;
             }
@@ -140,7 +136,7 @@ impl Opening {
     /// Has the manifest follow what was recovered; whether there was space for it. Without, the
     /// next opening finds the same once more.
     async fn publish(&self, identity: Identity, settled: &Settled) -> Result<bool> {
-        let manifest = Manifest::new(identity.sizes, identity.life, settled);
+        let manifest = Manifest::new(identity, settled);
         match publication::publish_to_free(&*self.directory, &manifest).await {
             Ok(bytes) => {
                 publication::keep_copy(&*self.directory, &bytes).await;
@@ -167,8 +163,8 @@ impl Opening {
             segment_bytes: geometry.segment_bytes,
         };
         let settled = Settled::nothing();
-        let identity = Identity { sizes, life: Life::FIRST };
-        let manifest = Manifest::new(sizes, identity.life, &settled);
+        let identity = Identity { sizes, life: Life::FIRST, rewinds: 0 };
+        let manifest = Manifest::new(identity, &settled);
         let buffers = self.buffers(&geometry);
         let directory = Arc::clone(&self.directory);
         // First: the sizes of a log that there is no memory for are never published.
@@ -199,7 +195,7 @@ impl Opening {
 
     fn core(
         self,
-        ((Identity { sizes, life }, is_announced), geometry): ((Identity, bool), Geometry),
+        ((Identity { sizes, life, .. }, is_announced), geometry): ((Identity, bool), Geometry),
         (device, buffers): (Arc<dyn Device>, BufPool),
         settled: &Settled,
     ) -> Result<Core> {

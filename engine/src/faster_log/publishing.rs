@@ -8,8 +8,8 @@
 //! begin, which counts no more.
 
 use super::core::Core;
+use super::manifest::Identity;
 use super::manifest::{Manifest, Sizes};
-use super::opening::Identity;
 use super::settled::Settled;
 use crate::address::Address;
 use crate::backoff::Backoff;
@@ -96,7 +96,7 @@ impl Core {
         settled: &Settled,
         frees: bool,
     ) -> Result<(), NotPublished> {
-        let manifest = Manifest::new(identity.sizes, identity.life, settled);
+        let manifest = Manifest::new(identity, settled);
         let bytes = publication::publish_to_free(&*self.directory, &manifest).await?;
         let is_kept = publication::keep_copy(&*self.directory, &bytes).await;
         if frees {

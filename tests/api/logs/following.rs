@@ -2,11 +2,15 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
-use kvick::runtime::{Handle, block_on};
+use kvick::io::sim::{SimDisk, SimOptions};
+use kvick::io::{Directory, MemoryDirectory};
+use kvick::runtime::{Handle, Simulation, block_on};
 use kvick::{ErrorKind, FasterLog, LogAddress, LogEntry, LogFollower};
+use tests::polling::AtMost;
 
 use super::small;
 
@@ -105,4 +109,73 @@ fn a_follower_needs_no_runtime_of_its_own() {
         }
         log.close().await.expect("closes");
     });
+}
+
+/// A log went back to an earlier commit, and used the addresses behind it again. Its follower went on
+/// to show the commit that was given up, entries that no commit had, and damage where none was.
+#[test]
+fn a_follower_hears_that_the_log_went_back() {
+    let directory = Arc::new(MemoryDirectory::new());
+    let builder = || FasterLog::builder(small()).directory(Arc::clone(&directory) as _);
+    block_on(async {
+        let log = builder().open_in_directory().await.expect("opens");
+        for _ in 0..5 {
+            fill(&log, 20).await;
+        }
+        let handle = Handle::background().expect("a thread");
+        let follow = || LogFollower::open_in(Arc::clone(&directory) as _, handle.clone());
+        let follower = follow().await.expect("follows");
+        let seen = follower.last_commit();
+        assert_eq!(seen, log.last_commit());
+        // An ordinary opening is nothing of that.
+        let manifest = directory.read_file("manifest").await.expect("there");
+        log.close().await.expect("closes");
+        builder().open_in_directory().await.expect("opens").close().await.expect("closes");
+        assert_eq!(follower.refresh().await.expect("looks").until, seen.until);
+        // As after a crash: the manifest is behind.
+        for name in ["manifest", "manifest.copy"] {
+            directory.write_file(name, &manifest).await.expect("written");
+        }
+        let log = builder().recover(1).open_in_directory().await.expect("goes back");
+        for _ in 0..10 {
+            fill(&log, 20).await;
+        }
+        assert!(log.last_commit().until > seen.until, "its commits pass the old one");
+        let error = follower.refresh().await.expect_err("it went back");
+        assert!(error.to_string().contains("went back to an earlier commit"), "{error}");
+        assert_eq!(follower.last_commit().until, seen.until);
+        let follower = follow().await.expect("follows");
+        assert_eq!(follower.scan(..).count().await, 20 + 200);
+        log.close().await.expect("closes");
+    });
+}
+
+/// A refresh that was dropped had shown a commit, and not yet where its last entry ends: a reader
+/// that had been given everything was never caught up again.
+#[test]
+fn a_refresh_may_be_dropped_at_any_poll() {
+    for polls in 0..60 {
+        let simulation = Simulation::new(1);
+        let disk = SimDisk::new(1, SimOptions::default());
+        simulation.add_source(Arc::new(disk.clone()));
+        let handle = simulation.handle();
+        simulation.run(async {
+            let builder = FasterLog::builder(small()).runtime(handle.clone());
+            let log = builder.directory(disk.directory("log")).open_in_directory().await;
+            let log = log.expect("opens");
+            log.append_durable(b"one").await.expect("durable");
+            let follower = LogFollower::open_in(disk.directory("log"), handle.clone()).await;
+            let follower = follower.expect("follows");
+            log.append_durable(b"two").await.expect("durable");
+            AtMost::new(polls, follower.refresh()).await;
+            follower.refresh().await.expect("looks");
+            let mut scan = follower.scan(..);
+            assert_eq!(scan.by_ref().count().await, 2);
+            let mut scan = follower.scan(..);
+            scan.next().await.expect("one").expect("sound");
+            scan.next().await.expect("two").expect("sound");
+            assert!(scan.is_caught_up() && scan.lag() == 0, "after {polls} polls: {}", scan.lag());
+            log.close().await.expect("closes");
+        });
+    }
 }
