@@ -167,8 +167,8 @@ impl Ring {
     }
 }
 
-/// A flush of a sink that failed for want of space was forgotten: the next one was done at once, and
-/// a crash lost the entry that it had acknowledged.
+/// A flush of a sink that failed for want of space was forgotten: the next one was done at once,
+/// and a crash lost the entry that it had acknowledged.
 #[test]
 fn a_flush_that_failed_is_done_again() {
     seeds(10, |seed| {

@@ -3,8 +3,8 @@
 use crate::address::{ADDRESS_MAX, Address};
 use std::fmt;
 
-/// The place of an entry in a log, in bytes. Later entries have higher addresses. An address is used
-/// for another entry only after the log went back to an earlier commit, by
+/// The place of an entry in a log, in bytes. Later entries have higher addresses. An address is
+/// used for another entry only after the log went back to an earlier commit, by
 /// [`LogBuilder::recover`](crate::LogBuilder::recover) or [`repair_log`](crate::repair_log).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogAddress(u64);

@@ -17,7 +17,7 @@ use super::voids;
 use super::walk::Walk;
 use crate::error::{Error, Result};
 use crate::publication;
-use kvick_io::{BufPool, Directory};
+use kvick_io::{AlignedBuf, BufPool, Device, Directory};
 use std::sync::Arc;
 
 /// Bytes of buffers that a check keeps.
@@ -93,13 +93,15 @@ pub async fn check_log(directory: Arc<dyn Directory>) -> Result<LogCheck> {
 /// Dropped before it is ready it has repaired the log or not; do it again.
 pub async fn repair_log(directory: Arc<dyn Directory>) -> Result<LogCheck> {
     let _lock = publication::lock(&*directory).await?;
-    let Examined { check, manifest, settled } = examine(&directory).await?;
+    let Examined { check, manifest, settled, stored_end } = examine(&directory).await?;
     let sizes = manifest.log;
     let units = manifest.units();
     let until = settled.until;
     let repaired = mended(settled, &check, units);
     let device = open_log(&*directory, sizes, true).await?;
-    cut(&*directory, &*device, units.device_offset(repaired.until)).await?;
+    let end = units.device_offset(repaired.until);
+    fill_up(&*device, stored_end / sizes.unit_bytes * sizes.unit_bytes, end).await?;
+    cut(&*directory, &*device, end).await?;
     let mut identity = manifest.identity();
     identity.rewinds += u64::from(repaired.until < until);
     let manifest = Manifest::new(identity, &repaired);
@@ -109,11 +111,24 @@ pub async fn repair_log(directory: Arc<dyn Directory>) -> Result<LogCheck> {
     Ok(check)
 }
 
+/// Makes a device as long as the log is: that ends on a physical block, and the file maybe before,
+/// within what a void covers.
+async fn fill_up(device: &dyn Device, from: u64, end: u64) -> Result<()> {
+    let Some(missing) = end.checked_sub(from).filter(|missing| *missing > 0) else {
+        return Ok(());
+    };
+    let missing = usize::try_from(missing).expect("part of a physical block");
+    let written = device.write_at(from, AlignedBuf::zeroed(missing)).await;
+    written.result.map_err(|error| Error::io("filling up the last block of the log", error))
+}
+
 struct Examined {
     check: LogCheck,
     manifest: Manifest,
     /// As of the newest commit, damaged or not.
     settled: Settled,
+    /// Where the files end.
+    stored_end: u64,
 }
 
 async fn examine(directory: &Arc<dyn Directory>) -> Result<Examined> {
@@ -131,7 +146,7 @@ async fn examine(directory: &Arc<dyn Directory>) -> Result<Examined> {
             damage: Vec::new(),
             torn_bytes: 0,
         };
-        return Ok(Examined { check, manifest, settled: saved });
+        return Ok(Examined { check, manifest, settled: saved, stored_end: 0 });
     }
     let device = open_log(&**directory, sizes, false).await?;
     let buffers = BufPool::new(BUFFERS);
@@ -152,7 +167,7 @@ async fn examine(directory: &Arc<dyn Directory>) -> Result<Examined> {
         damage: surveyed.damage,
         torn_bytes: walk.stored.end().saturating_sub(until),
     };
-    Ok(Examined { check, manifest, settled })
+    Ok(Examined { check, manifest, settled, stored_end: walk.stored.end() })
 }
 
 /// What the manifest of a repaired log has.

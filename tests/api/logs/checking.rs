@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
-use kvick::io::ReadOnlyDirectory;
+use kvick::io::{Directory, MemoryDirectory, ReadOnlyDirectory};
 use kvick::runtime::block_on;
 use kvick::{
     ByteSize, ErrorKind, FasterLog, LogAddress, LogCheck, LogConfig, check_log, repair_log,
@@ -272,4 +272,47 @@ async fn repairs_units(sound: &Sound<'_>, damaged: BTreeSet<u64>) {
     let log = open().open_in_directory().await.expect("opens again");
     assert_eq!(log.scan(..).count().await, entries.len() + 1, "{damaged:?}");
     log.close().await.expect("closes");
+}
+
+/// A log ends on a physical block. A file that had lost a part of its last one was repaired to such
+/// an end, which lay behind that of the file: no opening took it, and no second repair helped.
+#[test]
+fn a_log_that_lost_a_part_of_a_physical_block_opens_when_it_is_repaired() {
+    block_on(async {
+        let place = || Arc::new(MemoryDirectory::with_physical_block(4096));
+        let open = |directory: &Arc<MemoryDirectory>| {
+            let directory = Arc::clone(directory);
+            FasterLog::builder(four_log_pages()).directory(directory as _).open_in_directory()
+        };
+        let built = place();
+        let log = open(&built).await.expect("opens");
+        for number in 0..20 {
+            log.append(&[number; 800]).await.expect("appended");
+            log.commit().await.expect("committed");
+        }
+        log.close().await.expect("closes");
+        let files = Files::of(&*built).await.without("lock");
+        let (last, length) = files
+            .0
+            .iter()
+            .rfind(|(name, _)| name.starts_with("log."))
+            .map(|(name, bytes)| (name.clone(), bytes.len()))
+            .expect("files of a log");
+        for left in (0..length).step_by(256) {
+            let cut = files.with(&last, |bytes| bytes.truncate(left));
+            let directory = place();
+            for (name, bytes) in &cut.0 {
+                directory.write_file(name, bytes).await.expect("memory");
+            }
+            let repaired = repair_log(Arc::clone(&directory) as _).await.expect("repaired");
+            let log = open(&directory).await.unwrap_or_else(|error| panic!("{left}: {error}"));
+            let read: Vec<_> = log.scan(..).try_collect().await.expect("sound");
+            assert_eq!(read.len() as u64, repaired.entries, "{left} bytes of {last}");
+            log.append_durable(b"later").await.expect("durable");
+            log.close().await.expect("closes");
+            let log = open(&directory).await.expect("opens again");
+            assert_eq!(log.scan(..).count().await as u64, repaired.entries + 1);
+            log.close().await.expect("closes");
+        }
+    });
 }

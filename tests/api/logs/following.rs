@@ -111,8 +111,8 @@ fn a_follower_needs_no_runtime_of_its_own() {
     });
 }
 
-/// A log went back to an earlier commit, and used the addresses behind it again. Its follower went on
-/// to show the commit that was given up, entries that no commit had, and damage where none was.
+/// A log went back to an earlier commit, and used the addresses behind it again. Its follower went
+/// on to show the commit that was given up, entries that no commit had, and damage where none was.
 #[test]
 fn a_follower_hears_that_the_log_went_back() {
     let directory = Arc::new(MemoryDirectory::new());
