@@ -109,7 +109,7 @@ impl Shared {
     fn lock(self: &Arc<Self>, name: &str) -> io::Result<Box<dyn Lock>> {
         names::check(name)?;
         if !self.locked().insert(name.to_owned()) {
-            let message = format!("{name} is locked");
+            let message = format!("{name} is locked by another handle; close it first");
             return Err(io::Error::new(io::ErrorKind::WouldBlock, message));
         }
         self.file_or_new(name);

@@ -1,8 +1,8 @@
-//! A device over segment files, whatever engine moves the bytes.
+//! A device over segment files, for every engine.
 //!
-//! A transfer to segments that are open goes straight to the engine. One to a segment that is not,
-//! and the first write into a new one, go to a thread that may block, which opens or creates the
-//! file and then passes the operation on: callers never wait for the file system.
+//! A transfer to open segments goes straight to the engine. A transfer to a closed segment, and the
+//! first write into a new segment, go to a thread that may block. That thread opens or creates the
+//! file and then passes the operation on. So callers never wait for the file system.
 
 use std::io;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ impl OsDevice {
         Self { segments, place, geometry }
     }
 
-    /// The operation of a read, or the completion of one that ends here.
+    /// Returns the operation of a read, or the completion of a read that ends here.
     fn prepare_read(&self, offset: u64, buf: AlignedBuf) -> Result<Prepared, Completion> {
         let end = match self.geometry.check(offset, buf.len()) {
             Ok(end) if end == offset => return Err(nothing_to_do(buf)),
@@ -67,8 +67,8 @@ impl OsDevice {
         Prepared { completion, operation }
     }
 
-    /// A transfer where segments are not open: opens them, or creates what is missing for a write,
-    /// on a thread that may block.
+    /// Starts a transfer whose segments are not open. A thread that may block opens them, or
+    /// creates the missing segments of a write.
     #[cold]
     fn open_first(&self, kind: Kind, range: (u64, u64), buf: AlignedBuf) -> Completion {
         if let Err(forked) = self.place.backend.blocking.birthplace().check() {
@@ -95,7 +95,7 @@ impl OsDevice {
         completion
     }
 
-    /// A sync that begins with segments of an earlier process which were never opened.
+    /// Starts a sync that begins with the segments of an earlier process that were never opened.
     #[cold]
     fn sync_closed_first(&self) -> Completion {
         let (completion, sink) = OpTable::begin(&self.place.backend.table);
@@ -112,7 +112,8 @@ impl OsDevice {
     }
 }
 
-/// The entries last: they name files whose contents are then durable.
+/// Returns the files to sync. The entries come last: they name files whose contents are then
+/// durable.
 fn files_to_sync(segments: &OsSegments, place: &Place) -> Vec<Arc<StorageFile>> {
     let mut files = segments.unsynced_files();
     files.extend(place.entries().filter(|entries| entries.needs_sync()).map(Arc::clone));

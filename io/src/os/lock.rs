@@ -1,16 +1,16 @@
-//! The lock of a directory, which lasts until nothing changes its files any more.
+//! The lock of a directory. It lasts until no operation changes its files any more.
 //!
-//! A lock says that another may use the directory once it is free. Transfers belong to the kernel
-//! and to threads, and may go on when the future that waited for them, the device and the lock's
-//! owner are gone. So whatever changes a file has a [`Hold`] until it ends, and a lock that is
-//! dropped is released with the last hold that was taken before.
+//! A free lock means that another store may use the directory. Transfers belong to the kernel and
+//! to threads. They may continue after the future that waited for them, the device and the lock's
+//! owner are gone. So every operation that changes a file has a [`Hold`] until it ends. A dropped
+//! lock is released with the last hold that was taken before the drop.
 //!
-//! After the death of a process the kernel releases its locks at once, and the direct transfers of
-//! its ring later. So after a lock is taken each segment is asked for something that waits for the
-//! transfers in flight there, before anything is read.
+//! After the death of a process the kernel releases its locks at once, and ends the direct
+//! transfers of its ring later. So after taking a lock, and before any read, this module makes a
+//! call on each segment that waits for the transfers in flight there.
 //!
-//! Locked are the file of the lock's name and the directory itself: a file that was deleted locks
-//! nothing.
+//! The lock covers the file with the lock's name and the directory itself, because a deleted file
+//! locks nothing.
 
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
@@ -23,7 +23,7 @@ use crate::error::naming;
 use crate::files::hold::Hold;
 use crate::files::root::{Access, Creation, Root};
 
-/// What is locked in one open directory, and what is in progress there.
+/// The locks of one open directory, and the operations in progress there.
 #[derive(Debug)]
 pub(crate) struct Locks {
     root: Arc<Root>,
@@ -38,13 +38,13 @@ impl Locks {
         Self { root, names: Arc::default(), current: Arc::default() }
     }
 
-    /// To be kept by what changes a file.
+    /// Returns the hold that an operation keeps while it changes a file.
     pub(crate) fn hold(&self) -> Arc<Hold> {
         Arc::clone(&unpoisoned(&self.current))
     }
 
-    /// Takes the lock, or fails with `WouldBlock`. `direct` says whether a process that died may
-    /// have left transfers in flight.
+    /// Takes the lock, or fails with `WouldBlock`. `direct` tells whether a dead process may have
+    /// left transfers in flight.
     pub(crate) fn take(&self, name: &str, direct: bool) -> io::Result<Box<dyn Lock>> {
         let mut names = unpoisoned(&self.names);
         if names.contains(name) {
@@ -60,14 +60,14 @@ impl Locks {
         let held = Held { file, root, names, name: name.to_owned(), owner: std::process::id() };
         #[cfg(target_os = "linux")]
         crate::files::medium::scratch::sweep(&self.root);
-        // Dropped, and so released, if this fails.
+        // If this fails, the drop of `held` releases the lock.
         if direct {
             self.wait_for_transfers_of_the_dead()?;
         }
         Ok(Box::new(OsLock { held: Some(held), current: Arc::clone(&self.current) }))
     }
 
-    /// Nothing on a medium that cannot be written and has no such file.
+    /// Opens the file of a lock. Returns `None` on a read-only medium without such a file.
     fn lock_file(&self, name: &str) -> io::Result<Option<File>> {
         let opened = self.root.open_file(name, Access::write(Creation::IfAbsent));
         let file = match opened {
@@ -92,8 +92,8 @@ impl Locks {
             Ok(()) => Ok(()),
             Err(TryLockError::WouldBlock) => Err(self.is_locked(name)),
             Err(TryLockError::Error(error)) => {
-                // Some network file systems lock files alone.
-                tracing::debug!(%error, "the directory itself cannot be locked: its file is");
+                // Some network file systems lock only files.
+                tracing::debug!(%error, "cannot lock the directory itself; its file is locked");
                 Ok(())
             }
         }
@@ -105,12 +105,18 @@ impl Locks {
     }
 
     fn is_locked(&self, name: &str) -> io::Error {
-        let message = format!("{} is locked", self.root.path().join(name).display());
+        let message = format!(
+            "{} is locked by another handle; close it first",
+            self.root.path().join(name).display()
+        );
         io::Error::new(io::ErrorKind::WouldBlock, message)
     }
 
-    /// Room for the first block, which is there: `ext4`, `xfs` and `btrfs` wait for the direct
-    /// transfers of a file before they look. It changes neither bytes nor length.
+    /// Waits for the transfers of dead processes.
+    ///
+    /// It allocates space for the first block of each segment, which has it already. `ext4`, `xfs`
+    /// and `btrfs` wait for the direct transfers of a file before that. The call changes neither
+    /// bytes nor length.
     #[cfg(target_os = "linux")]
     fn wait_for_transfers_of_the_dead(&self) -> io::Result<()> {
         use rustix::fs::{FallocateFlags, fallocate};
@@ -121,7 +127,7 @@ impl Locks {
                 Err(error) if is_harmless(&error) => continue,
                 Err(error) => return Err(naming(name)(error)),
             };
-            // It has waited also if it then finds that there is no room.
+            // The call has waited even if it then finds no room.
             if let Err(error) = fallocate(&file, FallocateFlags::KEEP_SIZE, 0, 512) {
                 tracing::debug!(%error, name, "no barrier against the transfers of a dead process");
             }
@@ -135,17 +141,17 @@ impl Locks {
     }
 }
 
-/// No transfer can be in flight to a file that cannot be written, or that is gone.
+/// Returns whether no transfer can be in flight: the file cannot be written, or is gone.
 #[cfg(target_os = "linux")]
 fn is_harmless(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidInput, NotFound, PermissionDenied, ReadOnlyFilesystem};
     matches!(error.kind(), NotFound | ReadOnlyFilesystem | PermissionDenied | InvalidInput)
 }
 
-/// A lock as its owner has it.
+/// The handle that the owner of a lock has.
 #[derive(Debug)]
 struct OsLock {
-    /// There until this is dropped.
+    /// `Some` until this value is dropped.
     held: Option<Held>,
     current: Arc<Mutex<Arc<Hold>>>,
 }
@@ -158,12 +164,12 @@ impl Drop for OsLock {
         if let Some(held) = self.held.take() {
             ending.leave(held);
         }
-        // Released here, unless something is in progress.
+        // Released here, unless an operation is in progress.
         drop(ending);
     }
 }
 
-/// A lock as the operating system has it, through descriptors: it releases it also when the
+/// The lock of the operating system, through descriptors. The system also releases it when the
 /// process dies.
 #[derive(Debug)]
 struct Held {
@@ -171,7 +177,7 @@ struct Held {
     root: Arc<Root>,
     names: Arc<Names>,
     name: String,
-    /// The process that took it: a fork has the descriptors, and not the lock.
+    /// The process that took the lock. A forked child has the descriptors, but not the lock.
     owner: u32,
 }
 
@@ -182,11 +188,11 @@ impl Drop for Held {
         }
         let mut names = unpoisoned(&self.names);
         names.remove(&self.name);
-        // By hand: descriptors that a fork inherited would keep it.
+        // Explicitly: descriptors that a forked child inherited would keep the lock.
         let file = self.file.as_ref().map_or(Ok(()), File::unlock);
         let directory = if names.is_empty() { unlock_directory(&self.root) } else { Ok(()) };
         if let Err(error) = file.and(directory) {
-            tracing::debug!(%error, name = self.name, "a lock ends with its descriptors only");
+            tracing::debug!(%error, name = self.name, "the lock ends with its descriptors");
         }
     }
 }
@@ -224,8 +230,8 @@ mod tests {
         }
     }
 
-    /// A runtime was dropped with pages of a log under way. The lock was free at once, another
-    /// store recovered the directory, and then the pages of the first were written.
+    /// A runtime was dropped with writes of log pages in flight. The lock was free at once, and
+    /// another store recovered the directory. Then the pages of the first store were written.
     #[test]
     fn a_lock_lasts_until_what_was_in_progress_has_ended() {
         let place = tempfile::tempdir().unwrap();
@@ -246,8 +252,9 @@ mod tests {
         assert!(!is_locked(&one));
     }
 
-    /// The file `lock` of a running store was deleted, and a second one opened the directory. Both
-    /// wrote checkpoints; afterwards every cold read of the first gave a wrong value.
+    /// The file `lock` of a running store was deleted, and a second store opened the directory.
+    /// Both wrote checkpoints. Afterwards every cold read of the first store returned a wrong
+    /// value.
     #[cfg(unix)]
     #[test]
     fn the_lock_holds_without_its_file() {

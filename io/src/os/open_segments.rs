@@ -1,12 +1,13 @@
-//! The segment files of a device: which are open, which are to be made durable, which must go.
+//! The segment files of a device: the open files, the files to sync, and the files to delete.
 //!
-//! A device may have more segments than a process may have descriptors. So only so many are open.
-//! Those that are not are opened again when they are needed, and make room by closing the one that
-//! was used longest ago. Never closed is a segment that a transfer has, one that must be synced, or
-//! one whose sync has failed: a descriptor is what the system tells of failures through.
+//! A device may have more segments than a process may have descriptors. So the number of open
+//! segments is limited. A closed segment is opened again when it is needed; the segment that was
+//! used longest ago is closed to make room. Three kinds are never closed: a segment that a transfer
+//! uses, a segment that must be synced, and a segment whose sync has failed. The system reports
+//! failures through the descriptor.
 //!
-//! A segment that nothing here has written may have been written by a process before this one. It
-//! is synced before it is closed, and with the first sync if it was never opened.
+//! An earlier process may have written a segment that this process has not written. Such a segment
+//! is synced before it is closed, or with the first sync if it was never opened.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,18 +23,18 @@ use crate::files::segments::{Extents, Insertion, Lookup, Segments, Truncation};
 use crate::files::unsynced::Unsynced;
 use crate::os::place::Place;
 
-/// The table of a device, and what it takes to keep it small.
+/// The table of a device, and the state that keeps the number of open files small.
 #[derive(Debug)]
 pub(crate) struct OsSegments {
     // Fixed after open.
     pub(crate) table: Segments<StorageFile>,
     max_open: usize,
     unsynced: Arc<Unsynced>,
-    // Any thread, atomic: goes up with each file that is opened.
+    // Any thread, atomic: rises with each opened file.
     clock: AtomicU64,
-    /// Whether those that are closed are durable.
+    /// Whether the closed segments are durable.
     closed_synced: AtomicBool,
-    /// Held by what opens, creates and closes files.
+    /// Held by code that opens, creates and closes files.
     making: Mutex<()>,
 }
 
@@ -54,7 +55,7 @@ impl OsSegments {
             tracing::info!(name, segments = count, open = place.max_open, "not all stay open");
         }
         for (position, (index, file)) in listed.into_iter().enumerate() {
-            // The highest are written, and read the most.
+            // The highest segments are written, and read the most.
             if position + place.max_open < count {
                 segments.table.insert_closed(index, place.file_bytes(&file)?);
             } else {
@@ -73,17 +74,17 @@ impl OsSegments {
         Ok(segments)
     }
 
-    /// The extents of a range whose segments may have to be opened. Those that are missing are
-    /// created for a write.
+    /// Returns the extents of a range whose segments may be closed. For a write, creates the
+    /// missing segments.
     pub(crate) fn bring(
         &self,
         place: &Place,
         (offset, end): (u64, u64),
         create: bool,
     ) -> io::Result<Extents<StorageFile>> {
-        // One at a time: what another write has just created is not to be cut.
+        // One at a time: a file that another write has just created must not be truncated.
         let _making = unpoisoned(&self.making);
-        // None of them is closed for another.
+        // No segment of the range is closed to make room for another.
         let mut pinned = Vec::new();
         loop {
             match self.table.look_up(offset, end) {
@@ -106,7 +107,7 @@ impl OsSegments {
         }
     }
 
-    /// Opens a file, and closes others if there are too many.
+    /// Opens a file, and closes others if too many are open.
     fn make(
         &self,
         open: impl Fn(&str) -> io::Result<StorageFile>,
@@ -115,7 +116,7 @@ impl OsSegments {
         while self.table.open_count() >= self.max_open && self.close_one() {}
         let name = self.table.file_name(index);
         match open(&name) {
-            // Others of this process may have them all.
+            // Other parts of this process may use all descriptors.
             Err(error) if ErrorClass::of(&error) == ErrorClass::NotNow && self.close_one() => {
                 open(&name)
             }
@@ -123,43 +124,44 @@ impl OsSegments {
         }
     }
 
-    /// Adds a segment; nothing if it was discarded meanwhile.
+    /// Adds a segment. Returns `None` if the segment was discarded meanwhile.
     fn add(&self, index: u64, file: StorageFile) -> Option<Arc<StorageFile>> {
-        // Relaxed, here and below: an estimate of what was used last.
+        // Relaxed, here and below: an estimate of the last use.
         let now = self.clock.fetch_add(1, Ordering::Relaxed) + 1;
         let file = file.listed_in(Arc::clone(&self.unsynced), index);
         file.touch(now);
-        // An earlier process may have written it.
+        // An earlier process may have written the file.
         self.unsynced.insert(index);
         let file = Arc::new(file);
         (self.table.insert(index, Arc::clone(&file)) == Insertion::Present).then_some(file)
     }
 
-    /// Notes that these are in use.
+    /// Records that these segments are in use.
     pub(crate) fn touch(&self, extents: &Extents<StorageFile>) {
         let now = self.clock.load(Ordering::Relaxed);
         extents.first.file.touch(now);
         extents.rest.iter().for_each(|extent| extent.file.touch(now));
     }
 
-    /// Closes the segment that was used longest ago; false if none can be closed.
+    /// Closes the segment that was used longest ago. Returns false if no segment can be closed.
     fn close_one(&self) -> bool {
         let mut candidates = self.table.idle_files();
         candidates.sort_by_key(|(_, file)| file.used());
         for (index, file) in candidates {
             if file.durability().is_untouched() {
-                // What an earlier process wrote; the result would be lost with the descriptor.
+                // Writes of an earlier process: closing the descriptor would lose the result of
+                // their sync.
                 let covers = file.durability().begin_sync();
                 let synced = file.sync().map_err(|error| file.durability().note_failed(error));
                 let noted = synced.and_then(|()| file.durability().note_synced(covers));
                 if let Err(error) = noted {
-                    // The next sync of the device tells it.
+                    // The next sync of the device reports it.
                     tracing::warn!(%error, name = file.name(), "a segment stays open");
                     continue;
                 }
             }
             let length = file.length();
-            // The table has it alone then.
+            // Then only the table has the file.
             drop(file);
             if self.table.close(index, length, |file| !file.needs_sync()) {
                 return true;
@@ -168,19 +170,19 @@ impl OsSegments {
         false
     }
 
-    /// The open segments that are to be synced.
+    /// Returns the open segments that must be synced.
     pub(crate) fn unsynced_files(&self) -> Vec<Arc<StorageFile>> {
         // A write that completes after this look puts its segment back on the list.
         self.unsynced.retain(|index| self.table.file(index).filter(|file| file.needs_sync()))
     }
 
-    /// Whether [`sync_closed`](Self::sync_closed) has nothing to do.
+    /// Returns whether [`sync_closed`](Self::sync_closed) has nothing to do.
     pub(crate) fn is_closed_synced(&self) -> bool {
         // Acquire pairs with the Release below: the syncs have succeeded.
         self.closed_synced.load(Ordering::Acquire)
     }
 
-    /// Makes durable what an earlier process may have written to segments that were never opened.
+    /// Syncs the segments that were never opened, which an earlier process may have written.
     pub(crate) fn sync_closed(&self, place: &Place) -> io::Result<()> {
         let _making = unpoisoned(&self.making);
         while let Some(index) = self.table.first_unsynced_closed() {
@@ -189,7 +191,7 @@ impl OsSegments {
             match file.sync() {
                 Ok(()) => self.table.note_closed_synced(index),
                 Err(error) => {
-                    // It stays open, and so fails each later sync.
+                    // The segment stays open, and so fails each later sync.
                     let error = file.durability().note_failed(error);
                     self.add(index, file);
                     return Err(with_context(error, format!("syncing {name}")));
@@ -201,8 +203,8 @@ impl OsSegments {
         Ok(())
     }
 
-    /// Deletes the segments below `offset`, and those that could not be deleted before. One that
-    /// cannot be deleted does not keep the others.
+    /// Deletes the segments below `offset`, and segments that could not be deleted before. A
+    /// segment that cannot be deleted does not keep the others.
     pub(crate) fn discard(&self, place: &Place, offset: u64) -> io::Result<()> {
         let _making = unpoisoned(&self.making);
         let mut result = Ok(());

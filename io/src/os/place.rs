@@ -1,4 +1,4 @@
-//! What a directory of the operating system and its devices share.
+//! The state that a directory of the operating system and its devices share.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -14,25 +14,25 @@ use crate::files::root::{Access, Creation, Root};
 use crate::os::lock::Locks;
 use crate::threads::blocking::Reply;
 
-/// What the directory and its devices share.
+/// The state that the directory and its devices share.
 #[derive(Debug)]
 pub(crate) struct Place {
     pub(crate) root: Arc<Root>,
     pub(crate) locks: Locks,
     pub(crate) medium: Medium,
-    /// So many segments of a device stay open.
+    /// The number of segments of a device that stay open.
     pub(crate) max_open: usize,
-    /// Shared with other directories too.
+    /// Also shared with other directories.
     pub(crate) backend: Backend,
 }
 
 impl Place {
-    /// The directory itself, whose entries a sync of a device makes durable too.
+    /// Returns the directory itself. A sync of a device also makes its entries durable.
     pub(crate) fn entries(&self) -> Option<&Arc<StorageFile>> {
         self.root.entries()
     }
 
-    /// Runs `job` on a thread that may block. The directory stays locked until it has ended.
+    /// Runs `job` on a thread that may block. The directory stays locked until the job has ended.
     pub(crate) fn call<T: Send + 'static>(
         self: &Arc<Self>,
         job: impl FnOnce(&Arc<Self>) -> io::Result<T> + Send + 'static,
@@ -49,7 +49,7 @@ impl Place {
         self.root.remove(name).map_err(naming(name))
     }
 
-    /// Opens one segment file that is there.
+    /// Opens one existing segment file.
     pub(crate) fn open_segment(&self, name: &str) -> io::Result<StorageFile> {
         let direct = self.medium.direct;
         let access = Access { direct, ..Access::write(Creation::Never) };
@@ -62,16 +62,16 @@ impl Place {
         opened.map_err(naming(name))
     }
 
-    /// Creates a segment file, for which the device has no place yet. What lies there was left by
-    /// an operation that nothing waits for, of this device or of a process that died: it is none of
-    /// the bytes of the device, and is cut to nothing.
+    /// Creates a segment file that is not in the table of the device. An existing file is a
+    /// leftover of an operation without a waiting caller, of this device or of a dead process. Its
+    /// bytes are not bytes of the device, so it is truncated to nothing.
     pub(crate) fn create_segment(&self, name: &str) -> io::Result<StorageFile> {
         let direct = self.medium.direct;
         let access = |create| Access { direct, ..Access::write(create) };
         let created = match self.root.open_storage(name, access(Creation::New)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let path = self.root.path().display();
-                tracing::warn!(name, %path, "a segment that nothing knows of is cut");
+                tracing::warn!(name, %path, "truncating a segment file that no device uses");
                 self.root.open_storage(name, access(Creation::Empty))
             }
             created => created,
@@ -83,8 +83,8 @@ impl Place {
         Ok(file)
     }
 
-    /// Closes a segment that was deleted where that holds up no transfer: here, or on a thread that
-    /// may block once the last transfer lets go of it.
+    /// Closes a deleted segment where the close delays no transfer. That is here, or, if a transfer
+    /// still uses the file, on a thread that may block.
     pub(crate) fn close_deleted(&self, file: Arc<StorageFile>) {
         file.mark_deleted(&self.backend.blocking);
         if let Some(file) = Arc::into_inner(file) {
@@ -99,7 +99,7 @@ impl Place {
         completion
     }
 
-    /// As [`start_sync`](Self::start_sync), of a sync that began before.
+    /// Continues a sync that started before, as [`start_sync`](Self::start_sync) does.
     pub(crate) fn sync_into(
         &self,
         files: Vec<Arc<StorageFile>>,

@@ -1,7 +1,7 @@
-//! A directory of real files that is never written to: for looking at a store from outside.
+//! A directory of real files that is never written, for inspecting a store from outside.
 //!
-//! The store may be running, in another process or in this one, or dead. So nothing here takes its
-//! lock, tries out its file system or creates a file; each file is opened for reading alone.
+//! The store may be running, in another process or in this one, or dead. So this module does not
+//! take its lock, test its file system or create a file. It opens each file only for reading.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,22 +23,22 @@ use crate::files::operation::{Kind, Operation};
 use crate::files::root::{Access, Root};
 use crate::files::segments::{Extents, Insertion, Lookup, Segments};
 
-/// A [`Directory`] of real files that are read and never changed. For tools, such as one that
-/// inspects the store of another process.
+/// A read-only [`Directory`] of real files. For tools, such as a tool that inspects the store of
+/// another process.
 ///
-/// It blocks: every operation is carried out on the thread that calls or polls it, and is finished
-/// then. Reads go through the page cache, with a block of 512 bytes whatever the writer's was. Only
-/// times of access may change.
+/// It blocks: each operation runs to its end on the thread that calls or polls it. Reads use the
+/// page cache, with a block of 512 bytes whatever the block of the writer. Only times of access may
+/// change.
 ///
-/// A store that is running changes meanwhile. Reads see what is written later, also in segments
-/// that appear later, and maybe half of a write in flight; [`bytes_stored`](Device::bytes_stored)
-/// has the lengths of when each segment was opened.
+/// A running store changes meanwhile. Reads see later writes, also in segments that appear later,
+/// and may see half of a write in flight. [`bytes_stored`](Device::bytes_stored) uses the length of
+/// each segment when it was opened.
 ///
 /// # Errors
-/// * `ReadOnlyFilesystem`: what would change something, locks among it. A sync succeeds: there is
-///   nothing to do.
-/// * `NotFound`: a device without a segment, also if it was to be created; a read of a segment
-///   that is missing below others or between them.
+/// * `ReadOnlyFilesystem`: an operation that would change a file, or a lock. A sync succeeds,
+///   because it has nothing to do.
+/// * `NotFound`: a device without a segment, even with `create`; a read of a segment that is
+///   missing below others or between them.
 /// * Others as for every [`Directory`] and [`Device`]. Symbolic links in the directory are not
 ///   followed.
 #[derive(Debug)]
@@ -47,11 +47,11 @@ pub struct ReadOnlyDirectory {
 }
 
 impl ReadOnlyDirectory {
-    /// Opens a directory that exists. Creates nothing and takes no lock.
+    /// Opens an existing directory. Creates nothing and takes no lock.
     ///
     /// # Errors
-    /// `NotFound` if there is nothing at `path`, `NotADirectory` if it is something else; others
-    /// as the operating system reports them.
+    /// `NotFound` if `path` does not exist; `NotADirectory` if it is not a directory. Others as the
+    /// operating system reports them.
     pub fn open(path: &Path) -> io::Result<Self> {
         // Absolute, so that a later change of the working directory does not matter.
         let path = std::path::absolute(path)?;
@@ -69,7 +69,7 @@ impl ReadOnlyDirectory {
         options.check()?;
         let files = open_present(&self.root, self.root.list_segments(name)?)?;
         if files.is_empty() {
-            let message = format!("{name} has no segment, and none is created: {REASON}");
+            let message = format!("{name} has no segment and is not created: {REASON}");
             return Err(io::Error::new(io::ErrorKind::NotFound, message));
         }
         let segments = Segments::new(name, options.segment_bytes, files);
@@ -167,8 +167,8 @@ impl ReadOnlyDevice {
         }
     }
 
-    /// Opens a segment that has appeared since, or that has taken the place of one that was
-    /// deleted; says whether there is one.
+    /// Opens a segment that has appeared since, or that has replaced a deleted segment. Returns
+    /// whether the segment exists.
     fn open_again(&self, index: u64) -> io::Result<bool> {
         let name = self.segments.file_name(index);
         match self.root.open_storage(&name, Access::READ) {
@@ -181,7 +181,7 @@ impl ReadOnlyDevice {
         }
     }
 
-    /// The error of a read in a segment that is not there.
+    /// Returns the error of a read in a missing segment.
     fn missing(&self, index: u64, offset: u64) -> io::Error {
         if self.segments.last().is_none_or(|last| index > last) {
             return self.segments.past_the_end(offset);
@@ -228,7 +228,7 @@ impl Device for ReadOnlyDevice {
     }
 
     fn forget_below(&self, offset: u64) {
-        // Those that are being read stay open until that is done.
+        // Segments in use by a read stay open until the read ends.
         drop(self.segments.discard_below(offset));
     }
 
@@ -261,8 +261,8 @@ fn refuse<T: Send + 'static>(verb: &str, what: &str) -> BoxFuture<'static, io::R
     Box::pin(std::future::ready(Err(refusal(verb, what))))
 }
 
-/// Opens those of the segments that are still there: a store that is running may have discarded
-/// some since they were listed.
+/// Opens the listed segments that still exist. A running store may have discarded some since the
+/// listing.
 fn open_present(
     root: &Root,
     listed: Vec<(u64, String)>,

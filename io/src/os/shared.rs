@@ -1,7 +1,7 @@
 //! Opens directories of real files on one backend.
 //!
-//! The first directory that can be opened starts the backend; which one it becomes is tried out
-//! there. What a file system can do is tried out once for each, and remembered.
+//! The first directory that can be opened starts the backend, and its trial selects the backend.
+//! The abilities of each file system are tried once and remembered.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,31 +16,33 @@ use crate::files::medium::{self, FileSystem, Medium};
 use crate::files::root::Root;
 use crate::os::directory::OsDirectory;
 
-/// One backend for many directories: the threads of one, however many are opened.
+/// One backend for many directories: one set of threads, however many directories are open.
 ///
-/// A clone is another handle of the same. The backend starts with the first directory and ends
-/// when the handles, the directories and their devices are all dropped and what is in flight is
-/// done.
+/// A clone is another handle of the same backend. The backend starts with the first directory. It
+/// ends when the handles, the directories and their devices are all dropped and no operation is in
+/// flight.
 ///
 /// # What is shared
-/// * The driver thread of io_uring, or the pool of threads: `depth` and `threads` of the
+/// * The driver thread of io_uring, or the pool of threads. `depth` and `threads` of the
 ///   [`IoConfig`] hold for all directories together. Operations of one class (reads; writes and
-///   syncs) are begun in the order in which they came, whatever their device, so none starves,
-///   and a burst of one device delays the others by no more than its length.
-/// * At most four threads for what blocks: opening, renaming, deleting, whole small files. What a
-///   transfer waits for, such as the creation of a segment, comes first, and one thread is left to
-///   it. A file system that hangs can occupy them all.
-/// * The end: if the kernel fails the ring, every operation of every directory fails, and says
-///   why. A directory that is opened afterwards, or again, starts a new backend: io_uring if the
-///   kernel allows it by then, else threads if that is left to `Auto`.
+///   syncs) start in the order in which they came, whatever their device. So no device starves, and
+///   a burst of one device delays the others at most by its length.
+/// * At most four threads for blocking calls: opening, renaming, deleting, whole small files. Jobs
+///   that a transfer waits for, such as the creation of a segment, come first, and one thread is
+///   reserved for them. A hanging file system can occupy all four.
+/// * A failure of the ring. If the kernel fails the ring, every operation of every directory fails
+///   with the cause. A directory that is opened afterwards, or again, starts a new backend:
+///   io_uring if the kernel allows it by then, else threads if the choice is `Auto`.
 ///
 /// # What a directory costs
 /// One file descriptor, one more for a [lock](Directory::lock) and one for each open segment of a
-/// device: three for a store or log of one segment. 1,000 of those need a limit (`ulimit -n`) above
-/// the usual 1,024. Of the segments of one device at most a quarter of the limit stay open, 8 to
-/// 1,024; others are opened when they are needed. With one device of one segment a directory costs
-/// about 1 KiB of memory while idle. Creating one waits for the disk once, to make its name
-/// durable; opening one that exists does not, apart from the first on each file system.
+/// device: three for a store or log of one segment. 1,000 such directories need a limit (`ulimit
+/// -n`) above the usual 1,024.
+///
+/// One device keeps as many segments open as a quarter of the limit, from 8 to 1,024, and opens
+/// others when needed. With one device of one segment, an idle directory takes about 1 KiB of
+/// memory. Creating a directory waits for the disk once, to make its name durable. Opening an
+/// existing directory does not wait, except the first on each file system.
 ///
 /// ```
 /// # let place = tempfile::tempdir().unwrap();
@@ -66,25 +68,25 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Nothing until a directory could be opened.
+    /// `None` until a directory could be opened.
     backend: Option<Backend>,
-    /// What was found out about file systems.
+    /// The known abilities of file systems.
     media: BTreeMap<FileSystem, Medium>,
 }
 
 impl State {
-    /// The backend, unless it has failed: then the next directory starts another.
+    /// Returns the backend, unless it has failed. Then the next directory starts another backend.
     fn living(&self) -> Option<&Backend> {
         self.backend.as_ref().filter(|backend| !backend.engine.is_dead())
     }
 }
 
 impl SharedIo {
-    /// Checks the settings, and starts nothing yet. `KVICK_IO` is looked at here.
+    /// Checks the settings and reads `KVICK_IO`. Starts nothing yet.
     ///
     /// # Errors
     /// `InvalidInput` for settings out of range or an unknown `KVICK_IO`; `Unsupported` if this
-    /// build is without the backend that was asked for.
+    /// build does not include the requested backend.
     pub fn new(config: IoConfig) -> io::Result<Self> {
         config.check()?;
         let choice = config.choice()?;
@@ -94,14 +96,14 @@ impl SharedIo {
 
     /// Opens a directory of real files, creating it (mode 0700) and its parents if absent.
     ///
-    /// Blocks for some file operations: call it when starting up. Several threads may open
-    /// directories at once.
+    /// Blocks for some file operations, so call it at startup. Several threads may open directories
+    /// at once.
     ///
     /// # Errors
-    /// `Unsupported` if the backend was asked for by name and is denied; otherwise what the
-    /// operating system reports. A directory that cannot be opened leaves the others as they are,
-    /// and the next one may start the backend if this one was to. That files can be created is
-    /// tried for the first directory on each file system; in another it fails when one is.
+    /// `Unsupported` if the settings name a backend that is denied; others as the operating system
+    /// reports them. A directory that cannot be opened does not affect the others; the next
+    /// directory then starts the backend. Only the first directory on each file system tests that
+    /// files can be created. In another directory the first creation fails instead.
     pub fn open_directory(&self, path: &Path) -> io::Result<Arc<dyn Directory>> {
         // Absolute, so that a later change of the working directory does not move the store.
         let path = std::path::absolute(path)?;
@@ -128,19 +130,19 @@ impl Shared {
         Ok(Arc::new(OsDirectory::new(root, medium, backend)))
     }
 
-    /// What a directory needs, if nothing has to be tried out for it.
+    /// Returns the needs of a directory, if it needs no trial.
     fn known(&self, file_system: Option<FileSystem>) -> Option<(Backend, Medium)> {
         let state = self.lock();
         let medium = *state.media.get(&file_system?)?;
         Some((state.living()?.on(medium), medium))
     }
 
-    /// Finds out what works in `root`, and starts the backend unless it runs. Says whether it holds
-    /// for the file system.
+    /// Detects the abilities of `root`, and starts the backend unless it runs. The last value tells
+    /// whether the result holds for the whole file system.
     fn try_out(&self, root: &Root) -> io::Result<(Backend, Medium, bool)> {
         let detected = Medium::detect(root, self.config.direct)?;
         let (medium, certain) = (detected.medium, detected.certain);
-        // Locked while it starts: two first directories must not start two.
+        // Locked during the start: two first directories must not start two backends.
         let mut state = self.lock();
         let backend = match state.living() {
             Some(backend) => backend.on(medium),
@@ -160,18 +162,17 @@ impl Shared {
 
 /// Opens one directory of real files, creating it (mode 0700) and its parents if absent.
 ///
-/// Picks the backend: `Auto` tries io_uring, with a real operation, and falls back to threads
-/// where the kernel or a sandbox denies it. The choice is logged once.
+/// Selects the backend. `Auto` tries io_uring with a real operation, and falls back to threads if
+/// the kernel or a sandbox denies it. The choice is logged once.
 ///
-/// The backend is this directory's own, with threads of its own: for many directories there is
-/// [`SharedIo`], of which this is one use.
+/// This directory has its own backend, with its own threads. For many directories use [`SharedIo`],
+/// on which this function is built.
 ///
-/// Blocks for some file operations: call it when starting up.
+/// Blocks for some file operations, so call it at startup.
 ///
 /// # Errors
-/// `InvalidInput` for settings out of range or an unknown `KVICK_IO`; `Unsupported` if the
-/// backend was asked for by name and is denied or not built; otherwise what the operating system
-/// reports.
+/// `InvalidInput` for settings out of range or an unknown `KVICK_IO`; `Unsupported` if the named
+/// backend is denied or not built. Others as the operating system reports them.
 ///
 /// ```
 /// # let path = tempfile::tempdir().unwrap();

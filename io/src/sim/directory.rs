@@ -184,7 +184,8 @@ impl Directory for SimDirectory {
             let key = (path, owned);
             let locked = Arc::clone(&world.locked);
             if !keys(&locked).insert(key.clone()) {
-                let message = format!("{}/{} is locked", key.0, key.1);
+                let message =
+                    format!("{}/{} is locked by another handle; close it first", key.0, key.1);
                 return Err(io::Error::new(io::ErrorKind::WouldBlock, message));
             }
             let lock: Box<dyn Lock> = Box::new(SimLock { key, locked });
