@@ -1,18 +1,18 @@
-//! Blocks: the unit in which a simulated disk keeps, and loses, bytes.
+//! Blocks: the unit in which a simulated disk stores and loses bytes.
 
 use std::sync::Arc;
 
-/// The bytes of one block, shared between a disk and the images made from it.
+/// The bytes of one block, shared between a disk and its images.
 pub(super) type Block = Arc<[u8]>;
 
-/// The part of a range that lies in one block.
+/// The bytes of a range that lie in one block.
 pub(super) struct Part {
     pub(super) index: u64,
     pub(super) within: usize,
     pub(super) len: usize,
 }
 
-/// Cuts a range at the boundaries of blocks.
+/// Splits a range at the boundaries of blocks.
 pub(super) fn parts(block: usize, offset: u64, len: usize) -> impl Iterator<Item = Part> {
     let end = offset + len as u64;
     let mut at = offset;
@@ -25,7 +25,7 @@ pub(super) fn parts(block: usize, offset: u64, len: usize) -> impl Iterator<Item
     })
 }
 
-/// `block` with some of its bytes replaced.
+/// Returns `block` with some of its bytes replaced.
 pub(super) fn patched(size: usize, block: Option<&Block>, within: usize, bytes: &[u8]) -> Block {
     if bytes.len() == size {
         return Arc::from(bytes);

@@ -21,13 +21,13 @@ pub(super) struct SimDevice {
     pub(super) segments: Arc<Segments<SimFile>>,
     pub(super) directory: String,
     pub(super) disk: Arc<Shared>,
-    /// Of the segments, and of the names of the directory.
+    /// The failed syncs of the segments.
     pub(super) failures: Arc<Failures>,
     pub(super) names: Arc<Failures>,
 }
 
 impl SimDevice {
-    /// The end of a range with something in it, or the completion that ends the transfer here.
+    /// Returns the end of a non-empty range, or the completion of a transfer that ends here.
     fn check(&self, offset: u64, buf: AlignedBuf) -> Result<(u64, AlignedBuf), Completion> {
         match self.geometry().check(offset, buf.len()) {
             Ok(end) if end == offset => {
@@ -38,7 +38,7 @@ impl SimDevice {
         }
     }
 
-    /// The error of a misaligned request, unless an audit ends it here.
+    /// Returns the error of a misaligned request. Panics if the disk audits misuse.
     fn refuse(&self, error: io::Error) -> io::Error {
         let world = self.disk.world();
         if world.options.audit {
@@ -47,7 +47,7 @@ impl SimDevice {
         error
     }
 
-    /// The extents of a write, in segments that are created as needed.
+    /// Returns the extents of a write, in segments that are created as needed.
     fn extents(&self, world: &mut World, offset: u64, end: u64) -> io::Result<Extents<SimFile>> {
         loop {
             match self.segments.look_up(offset, end) {
@@ -94,7 +94,7 @@ impl SimDevice {
         }
         let first = offset / self.segments.segment_bytes();
         for (segment, extent) in (first..).zip(extents) {
-            // By its name too: a removal that is not durable may bring another file back.
+            // Also by name: a removal that is not durable may bring another file back.
             let named = world.durable_file(&self.directory, &self.segments.file_name(segment));
             let physical = u64::from(self.disk.physical_block);
             let durable = durable_block(&extent.file, extent, physical);
@@ -231,7 +231,7 @@ fn in_order(extents: Extents<SimFile>) -> Vec<Extent<SimFile>> {
     std::iter::once(extents.first).chain(extents.rest).collect()
 }
 
-/// A block that is durable in `file`, of those that the medium writes for this range.
+/// Returns a durable block of `file` among the blocks that the medium writes for this range.
 fn durable_block(file: &SimFile, range: &Extent<SimFile>, physical: u64) -> Option<u64> {
     let contents = file.contents();
     let start = range.offset / physical * physical;
@@ -241,7 +241,7 @@ fn durable_block(file: &SimFile, range: &Extent<SimFile>, physical: u64) -> Opti
     parts.find(|part| contents.durable.contains_key(&part.index)).map(|part| part.index)
 }
 
-/// Carries out a truncation, or any part of one that fails: each file all of it or nothing.
+/// Carries out a truncation. A failed truncation applies to each file as a whole or not at all.
 fn truncate(
     world: &mut World,
     truncation: Truncation<SimFile>,
@@ -272,7 +272,8 @@ fn truncate(
     verdict
 }
 
-/// No transfer may be in flight where a truncation cuts; a read that nobody waits for does no harm.
+/// Checks that no transfer is in flight where a truncation deletes bytes. A read without a waiting
+/// caller is harmless.
 fn audit_truncation(world: &World, truncation: &Truncation<SimFile>) {
     if !world.options.audit {
         return;
@@ -285,7 +286,7 @@ fn audit_truncation(world: &World, truncation: &Truncation<SimFile>) {
         };
         if extents.iter().any(|extent| truncation.reaches(extent)) {
             let InFlight { number, subject, .. } = other;
-            world.misuse(&format!("a truncation cuts under operation {number}, of {subject}"));
+            world.misuse(&format!("a truncation overlaps operation {number}, of {subject}"));
         }
     }
 }

@@ -22,12 +22,12 @@ use crate::sim::world::{World, is_not_now, not_found};
 pub(super) struct SimDirectory {
     pub(super) path: String,
     pub(super) disk: Arc<Shared>,
-    /// Of the names.
+    /// The failed syncs of the names.
     pub(super) failures: Arc<Failures>,
 }
 
 impl SimDirectory {
-    /// One operation on names that have been checked.
+    /// Performs one operation on names, after checking them.
     fn call<T: Send + 'static>(
         &self,
         kind: OperationKind,
@@ -51,7 +51,7 @@ impl SimDirectory {
         let length = bytes.len() as u64;
         let create = move |world: &mut World| {
             let file = world.file_or_new(&path, &owned);
-            // Written over in place, a file needs no more space than it has.
+            // An overwritten file needs no more space than it has.
             world.change(&file, |contents| contents.shorten(length));
             Ok(file)
         };
@@ -67,7 +67,7 @@ impl SimDirectory {
         }
         let sync = move |_: &mut World| {
             let stamp = file.contents().stamp();
-            // A handle of its own: nothing that failed before is its concern.
+            // A handle of its own: earlier failures do not affect it.
             let failures = Arc::default();
             Work::Sync(Coverage { files: vec![(file, stamp)], directory: None, failures })
         };
@@ -229,7 +229,7 @@ fn existing(world: &mut World, path: &str, name: &str) -> io::Result<Arc<SimFile
     file.ok_or_else(|| not_found(name))
 }
 
-/// The segments of a device that is opened.
+/// Returns the segments of a device that is being opened.
 fn segments(
     world: &mut World,
     path: &str,

@@ -1,4 +1,4 @@
-//! The handle of a simulated disk: the powers of a test over it.
+//! The handle of a simulated disk, with which a test controls it.
 
 use std::fmt;
 use std::io;
@@ -17,7 +17,7 @@ use crate::sim::world::{World, not_found};
 
 /// A simulated disk. Clones are handles of the same disk.
 ///
-/// A simulation executor drives it as an [`EventSource`]; nothing on it ends otherwise. Files are
+/// A simulation executor drives it as an [`EventSource`]; no operation ends otherwise. A file is
 /// named by directory and name, such as `db/log.000000`.
 ///
 /// ```
@@ -33,7 +33,7 @@ use crate::sim::world::{World, not_found};
 /// while let Poll::Pending = writing.as_mut().poll(&mut context) {
 ///     disk.run_event(disk.next_event().expect("an operation is in flight"));
 /// }
-/// // The contents were synced, the name was not.
+/// The contents were synced, the name was not.
 /// assert_eq!(disk.crash_with(7, Survival::NOTHING).files(), []);
 /// assert_eq!(disk.files(), [("db/name".to_owned(), 5)]);
 /// ```
@@ -43,11 +43,11 @@ pub struct SimDisk {
 }
 
 impl SimDisk {
-    /// An empty disk, whose latencies and faults `seed` decides.
+    /// Creates an empty disk. `seed` decides its latencies and faults.
     ///
     /// # Panics
-    /// If `options.block` is neither 512 nor 4096, the physical block no power of two from there to
-    /// 64 KiB, or the range of latencies is empty.
+    /// If `options.block` is neither 512 nor 4096, the physical block is not a power of two from
+    /// there to 64 KiB, or the range of latencies is empty.
     pub fn new(seed: u64, options: SimOptions) -> Self {
         Self::over(World::new(seed, options))
     }
@@ -56,7 +56,8 @@ impl SimDisk {
         Self { shared: Arc::new(Shared::new(world)) }
     }
 
-    /// The directory at `path`, created if absent, which takes no time and is durable at once.
+    /// Returns the directory at `path`, created if absent. This takes no time and is durable at
+    /// once.
     pub fn directory(&self, path: &str) -> Arc<dyn Directory> {
         let path = path.trim_end_matches('/').to_owned();
         let mut world = self.shared.world();
@@ -65,58 +66,59 @@ impl SimDisk {
         Arc::new(SimDirectory { path, disk, failures })
     }
 
-    /// The disk as it is found after a power cut at this moment, of which `seed` decides what
-    /// survived. This disk is not touched: one moment can be cut many times.
+    /// Returns the disk after a power cut at this moment. `seed` decides which changes survive.
+    /// This disk does not change, so a test can cut the same moment many times.
     ///
     /// The image has no operations, locks or faults, and its clock and counters are at 0.
     pub fn crash(&self, seed: u64) -> Self {
         Self::over(self.shared.world().image(seed, None))
     }
 
-    /// As [`crash`](Self::crash), with given probabilities of survival.
+    /// Returns the disk after a power cut as [`crash`](Self::crash) does, with given probabilities
+    /// of survival.
     pub fn crash_with(&self, seed: u64, survival: Survival) -> Self {
         Self::over(self.shared.world().image(seed, Some(survival)))
     }
 
-    /// Lets operation `number` fail; see [`operations`](Self::operations) for the numbers.
+    /// Fails operation `number`. See [`operations`](Self::operations) for the numbers.
     pub fn fail_at(&self, number: u64, fault: impl Into<Fault>) {
         self.shared.world().faults.at.insert(number, fault.into());
     }
 
-    /// Lets everything fail that opens a file, or no longer: opening devices, reading, writing and
-    /// locking files, listing, and writes into a segment that does not exist yet. So it is at the
-    /// limit of descriptors, with [`Fault::NoDescriptors`].
+    /// Fails every operation that opens a file, or with `None` no longer. They are opening devices,
+    /// reading, writing and locking files, listing, and writes into a segment that does not exist
+    /// yet. [`Fault::NoDescriptors`] simulates the limit of descriptors.
     pub fn fail_opens(&self, fault: Option<Fault>) {
         self.shared.world().faults.opens = fault;
     }
 
-    /// Lets every change fail with `ReadOnlyFilesystem`, or no longer. Reads, syncs and locks work.
+    /// Fails every change with `ReadOnlyFilesystem`, or no longer. Reads, syncs and locks work.
     pub fn set_read_only(&self, read_only: bool) {
         self.shared.world().read_only = read_only;
     }
 
-    /// Lets all reads that end from now on fail, or no longer.
+    /// Fails all reads that end from now on, or no longer.
     pub fn fail_reads(&self, error: Option<io::ErrorKind>) {
         self.shared.world().faults.reads = error;
     }
 
-    /// Lets all writes that end from now on fail, and creations of files, or no longer.
+    /// Fails all writes that end from now on, and creations of files, or no longer.
     pub fn fail_writes(&self, error: Option<io::ErrorKind>) {
         self.shared.world().faults.writes = error;
     }
 
-    /// Lets all syncs that end from now on fail with `Other`, or no longer.
+    /// Fails all syncs that end from now on with `Other`, or no longer.
     pub fn fail_syncs(&self, fail: bool) {
         self.shared.world().faults.syncs = fail;
     }
 
-    /// Ends all faults: the switches, the scheduled ones, and those by chance.
+    /// Ends all faults: the switches, the scheduled faults, and the faults by chance.
     pub fn heal(&self) {
         self.shared.world().faults = Faults::default();
     }
 
-    /// Changes how many bytes fit; `None` is no limit. Less than [`bytes_used`](Self::bytes_used)
-    /// lets every write fail that needs space.
+    /// Sets the capacity in bytes; `None` is no limit. A capacity below
+    /// [`bytes_used`](Self::bytes_used) fails every write that needs space.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.shared.world().options.capacity = bytes;
     }
@@ -127,7 +129,7 @@ impl SimDisk {
         *capacity = capacity.map(|capacity| capacity.saturating_add(bytes));
     }
 
-    /// Bytes taken by the files that have a name.
+    /// Returns the bytes of the files that have a name.
     pub fn bytes_used(&self) -> u64 {
         self.shared.world().bytes_used
     }
@@ -137,7 +139,7 @@ impl SimDisk {
         self.shared.world().stalled = true;
     }
 
-    /// Ends a stall. What was due meanwhile is due at once.
+    /// Ends a stall. Operations that were due meanwhile are due at once.
     pub fn release(&self) {
         self.shared.world().stalled = false;
     }
@@ -145,14 +147,14 @@ impl SimDisk {
     /// Flips the bits of `mask` in the byte at `offset` of a file, in memory and on the medium.
     ///
     /// # Panics
-    /// If there is no such file, or no such byte in it.
+    /// If the file, or the byte in it, does not exist.
     pub fn corrupt(&self, file: &str, offset: u64, mask: u8) {
         let mut world = self.shared.world();
         let found = find(&world, file).unwrap_or_else(|error| panic!("{error}"));
         world.change(&found, |contents| contents.corrupt(offset, mask));
     }
 
-    /// All files with their lengths, sorted.
+    /// Returns all files with their lengths, sorted.
     pub fn files(&self) -> Vec<(String, u64)> {
         let world = self.shared.world();
         let files = world.directories.iter().flat_map(|(path, namespace)| {
@@ -162,22 +164,22 @@ impl SimDisk {
         files.collect()
     }
 
-    /// Operations started so far, which is the number of the next one.
+    /// Returns the number of operations started so far, which is the number of the next operation.
     pub fn operations(&self) -> u64 {
         self.shared.world().history.started()
     }
 
-    /// Operations of one kind started so far.
+    /// Returns the number of operations of one kind started so far.
     pub fn count(&self, kind: OperationKind) -> u64 {
         self.shared.world().history.count(kind)
     }
 
-    /// Operations started and not ended.
+    /// Returns the number of operations started and not ended.
     pub fn in_flight(&self) -> usize {
         self.shared.world().in_flight.len()
     }
 
-    /// The last operations in clear, a line each, for messages.
+    /// Returns the last operations as text, one per line, for messages.
     pub fn history(&self) -> String {
         self.shared.world().history.to_string()
     }
@@ -190,7 +192,7 @@ impl EventSource for SimDisk {
 
     fn run_event(&self, now: Duration) {
         let ended = self.shared.world().run(now);
-        // Without the lock: a waker may do anything.
+        // Without the lock: a waker may call anything.
         for (sink, transfer) in ended {
             sink.complete(transfer);
         }

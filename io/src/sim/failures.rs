@@ -1,7 +1,7 @@
-//! Which files of one handle had a sync that failed: their later syncs fail too.
+//! The files of one handle with a failed sync. Their later syncs fail too.
 //!
-//! They belong to the handle that was opened, not to the file: as with an operating system, what
-//! opens the file again does not hear of it.
+//! The failures belong to the open handle, not to the file. As with an operating system, a handle
+//! that opens the file again does not see them.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,11 +15,11 @@ pub(super) struct Failures {
     first: Mutex<BTreeMap<u64, Arc<io::Error>>>,
 }
 
-/// What stands for the names of a directory; files are numbered from 1.
+/// The number of the names of a directory. Files are numbered from 1.
 pub(super) const NAMES: u64 = 0;
 
 impl Failures {
-    /// Fails if a sync of one of these did before.
+    /// Fails if an earlier sync of one of these files failed.
     pub(super) fn check(&self, files: impl IntoIterator<Item = u64>) -> io::Result<()> {
         let first = self.lock();
         match files.into_iter().find_map(|file| first.get(&file)) {
@@ -28,7 +28,7 @@ impl Failures {
         }
     }
 
-    /// A sync of these has failed: gives the error to fail with.
+    /// Records that a sync of these files has failed. Returns the error of that sync.
     pub(super) fn note(&self, files: &[u64], error: io::Error) -> io::Error {
         let error = Arc::new(error);
         let mut first = self.lock();

@@ -1,4 +1,4 @@
-//! Which operation fails, and how.
+//! The faults of a simulated disk: which operation fails, and with which error.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -8,15 +8,15 @@ use crate::sim::Random;
 use crate::sim::history::OperationKind;
 use crate::sim::options::FaultRates;
 
-/// How an operation of a simulated disk fails.
+/// The way in which an operation of a simulated disk fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// With an error of this kind. A change that fails with one whose
-    /// [class](crate::ErrorClass) is a shortage leaves everything as it was; a sync does so if the
-    /// class is `NotNow`.
+    /// Fails with an error of this kind. A failed change leaves the disk unchanged if the
+    /// [class](crate::ErrorClass) of the error is a shortage; a failed sync does so if the class is
+    /// `NotNow`.
     Kind(io::ErrorKind),
-    /// As the operating system says that a process has too many files open. Its class is
-    /// [`NotNow`](crate::ErrorClass::NotNow): the operation did not begin.
+    /// Fails as the operating system does when a process has too many open files. The class is
+    /// [`NotNow`](crate::ErrorClass::NotNow): the operation did not start.
     NoDescriptors,
 }
 
@@ -56,7 +56,7 @@ pub(super) struct Faults {
 }
 
 impl Faults {
-    /// Whether the operation with this number fails. Asked once for each, when it would end.
+    /// Returns whether the operation with this number fails. Asked once for each, at its end.
     pub(super) fn verdict(
         &mut self,
         number: u64,
@@ -66,7 +66,7 @@ impl Faults {
         let scheduled = self.at.remove(&number);
         let (switch, rate) = match kind {
             _ if kind.is_read() => (self.reads, self.rates.read),
-            // A switch for writes also stops files from being created.
+            // A switch for writes also prevents the creation of files.
             OperationKind::Create => (self.writes, self.rates.name),
             _ if kind.is_write() => (self.writes, self.rates.write),
             _ if kind.is_sync() => {
@@ -76,7 +76,7 @@ impl Faults {
             _ => (None, self.rates.name),
         };
         let opening = self.opens.filter(|_| kind.opens_files());
-        // Drawn always, so that a switch does not change what later operations draw.
+        // Always drawn, so that a switch does not change the draws of later operations.
         let chance = random.chance(rate).then_some(io::ErrorKind::Other);
         match scheduled.or(switch.map(Fault::Kind)).or(opening).or(chance.map(Fault::Kind)) {
             Some(fault) => {

@@ -1,11 +1,11 @@
-//! The contents of one simulated file: what is durable, and what was written since.
+//! The contents of one simulated file: the durable bytes, and the later writes.
 //!
-//! Terms: a *version* of a block is what one write made of it. A *stamp* numbers the changes of a
-//! file; a sync covers the changes up to the stamp it was started at.
+//! Terms: a *version* of a block is the result of one write. A *stamp* numbers the changes of a
+//! file; a sync covers the changes up to the stamp at its start.
 //!
-//! Invariants: the versions of a block are in the order of their stamps. What a read shows of a
-//! block is its last version, else what is cached, else what is durable, else zeros. `cached` has
-//! entries only after a failed sync: the system then takes pages for clean that it never wrote.
+//! Invariants: the versions of a block are in the order of their stamps. A read of a block returns
+//! its last version, else the cached block, else the durable block, else zeros. `cached` has
+//! entries only after a failed sync: the system then treats pages as clean that it never wrote.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,10 +13,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::sim::Random;
 use crate::sim::blocks::{Block, parts, patched};
 
-/// A file, by whatever name.
+/// A file, under any name.
 #[derive(Debug)]
 pub(super) struct SimFile {
-    /// Unique on its disk, also among files that are gone.
+    /// Unique on its disk, also among deleted files.
     pub(super) id: u64,
     contents: Mutex<Contents>,
 }
@@ -46,11 +46,11 @@ pub(super) struct Contents {
     length: u64,
     stamp: u64,
     blocks_held: u64,
-    /// Whether a name leads here: space counts only then.
+    /// Whether the file has a name. Only then its space counts.
     pub(super) linked: bool,
 }
 
-/// What a write, or a truncation, made of a block.
+/// The result of a write or a truncation for a block.
 #[derive(Clone, Debug)]
 pub(super) struct Version {
     pub(super) stamp: u64,
@@ -59,12 +59,12 @@ pub(super) struct Version {
 }
 
 impl Contents {
-    /// An empty file.
+    /// Creates an empty file.
     pub(super) fn new(block: u32) -> Self {
         Self::durable(block, BTreeMap::new(), 0)
     }
 
-    /// A file all of which is durable.
+    /// Creates a file with only durable bytes.
     pub(super) fn durable(block: u32, durable: BTreeMap<u64, Block>, length: u64) -> Self {
         Self {
             block: block as usize,
@@ -84,17 +84,17 @@ impl Contents {
         self.length
     }
 
-    /// The number of the latest change.
+    /// Returns the number of the latest change.
     pub(super) fn stamp(&self) -> u64 {
         self.stamp
     }
 
-    /// Bytes it takes on the medium.
+    /// Returns the bytes that the file takes on the medium.
     pub(super) fn bytes_held(&self) -> u64 {
         self.blocks_held * self.block as u64
     }
 
-    /// Fills `buf` from `offset`; false if that reaches past the end.
+    /// Fills `buf` from `offset`. Returns false if that reaches past the end.
     pub(super) fn read(&self, offset: u64, buf: &mut [u8]) -> bool {
         if offset + buf.len() as u64 > self.length {
             return false;
@@ -111,7 +111,7 @@ impl Contents {
         true
     }
 
-    /// Bytes that a write would take on the medium beyond those it has.
+    /// Returns the bytes that a write would take on the medium in addition.
     pub(super) fn growth(&self, offset: u64, length: usize) -> u64 {
         let absent = parts(self.block, offset, length)
             .filter(|part| self.current(part.index).is_none())
@@ -119,7 +119,7 @@ impl Contents {
         absent as u64 * self.block as u64
     }
 
-    /// Writes the blocks that `reaches` picks by their number.
+    /// Writes the blocks whose numbers `reaches` accepts.
     pub(super) fn write(
         &mut self,
         offset: u64,
@@ -147,9 +147,9 @@ impl Contents {
         }
     }
 
-    /// Cuts the blocks at and above `length`.
+    /// Deletes the blocks at and above `length`.
     pub(super) fn truncate(&mut self, length: u64) {
-        assert!(length.is_multiple_of(self.block as u64), "no block is cut in two");
+        assert!(length.is_multiple_of(self.block as u64), "a truncation keeps whole blocks");
         self.stamp += 1;
         let end = length / self.block as u64;
         let known = self.durable.keys().chain(self.cached.keys()).chain(self.versions.keys());
@@ -164,7 +164,7 @@ impl Contents {
         self.set_length(length);
     }
 
-    /// Leaves at most `length` bytes, for who writes over them.
+    /// Leaves at most `length` bytes, before a caller overwrites them.
     pub(super) fn shorten(&mut self, length: u64) {
         if self.length > length {
             self.truncate(length.next_multiple_of(self.block as u64));
@@ -172,7 +172,7 @@ impl Contents {
         }
     }
 
-    /// Makes durable what changed up to `stamp`.
+    /// Makes the changes up to `stamp` durable.
     pub(super) fn sync(&mut self, stamp: u64) {
         for (index, covered) in self.take_versions(stamp) {
             let last = covered.last().expect("at least one version is covered");
@@ -185,12 +185,12 @@ impl Contents {
         assert!(stamp < self.stamp || self.versions.is_empty(), "a sync covers all");
     }
 
-    /// What a failed sync leaves: any version, and pages that pass for clean. See the essay.
+    /// Applies a failed sync: leaves any version, and pages that count as clean (module essay).
     pub(super) fn fail_sync(&mut self, stamp: u64, random: &mut Random) {
         for (index, covered) in self.take_versions(stamp) {
             let last = covered.last().expect("at least one version is covered");
             let shown = last.bytes.clone();
-            // One in as many choices leaves the durable version.
+            // Each version, and the durable version, has the same chance to stay.
             if let Some(kept) = covered.get(random.index(covered.len() + 1)) {
                 self.set_durable(index, kept.bytes.clone());
             }
@@ -210,7 +210,7 @@ impl Contents {
 
     /// Flips the bits of `mask` in one byte, in every version of it.
     pub(super) fn corrupt(&mut self, offset: u64, mask: u8) {
-        assert!(offset < self.length, "byte {offset} is past the end");
+        assert!(offset < self.length, "byte {offset} is past the end of the file");
         let part = parts(self.block, offset, 1).next().expect("one byte");
         let versions = self.versions.get_mut(&part.index).into_iter().flatten();
         let all = versions
@@ -219,7 +219,7 @@ impl Contents {
             .chain(self.cached.get_mut(&part.index));
         let mut found = false;
         for block in all {
-            // Blocks are shared with the disks that this one was made from.
+            // Blocks are shared with the disks that this disk was made from.
             Arc::make_mut(block)[part.within] ^= mask;
             found = true;
         }
@@ -255,7 +255,7 @@ impl Contents {
         };
     }
 
-    /// Removes the versions up to `stamp`, by block; none of the lists is empty.
+    /// Removes and returns the versions up to `stamp`, by block. No returned list is empty.
     fn take_versions(&mut self, stamp: u64) -> Vec<(u64, Vec<Version>)> {
         let mut taken = Vec::new();
         self.versions.retain(|&index, versions| {

@@ -1,11 +1,11 @@
-//! What a simulated disk did: counters, and the last operations in clear.
+//! The history of a simulated disk: counters, and the last operations as text.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::time::Duration;
 
-/// The kinds of operations that a simulated disk counts, and that can fail.
+/// The kinds of operations that a simulated disk counts and can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OperationKind {
     /// `Device::read_at`, and each read of `read_many`.
@@ -24,7 +24,7 @@ pub enum OperationKind {
     List,
     /// `Directory::read_file`.
     ReadFile,
-    /// The beginning of `Directory::write_file`: creates or truncates.
+    /// The start of `Directory::write_file`: creates or truncates.
     Create,
     /// `Directory::rename`.
     Rename,
@@ -62,18 +62,18 @@ impl OperationKind {
         matches!(self, Self::Write | Self::Create)
     }
 
-    /// Whether it needs a descriptor that was not there before.
+    /// Returns whether the operation needs a new descriptor.
     pub(super) fn opens_files(self) -> bool {
         matches!(self, Self::Open | Self::List | Self::ReadFile | Self::Create | Self::Lock)
     }
 
-    /// Whether a medium that is read-only refuses it.
+    /// Returns whether a read-only medium refuses the operation.
     pub(super) fn is_change(self) -> bool {
         use OperationKind::{Create, Discard, Remove, Rename, Truncate, Write};
         matches!(self, Write | Discard | Truncate | Create | Rename | Remove)
     }
 
-    /// Whether it is carried out even if nobody waits.
+    /// Returns whether the operation is carried out even without a waiting caller.
     pub(super) fn is_never_skipped(self) -> bool {
         matches!(self, Self::Discard | Self::Truncate)
     }
@@ -106,7 +106,7 @@ enum What {
 }
 
 impl History {
-    /// Notes that an operation begins, and gives its number.
+    /// Records the start of an operation and returns its number.
     pub(super) fn begin(&mut self, time: Duration, kind: OperationKind, subject: String) -> u64 {
         let number = self.started;
         self.started += 1;
@@ -155,5 +155,5 @@ impl fmt::Display for History {
     }
 }
 
-/// Events kept for messages.
+/// The number of events kept for messages.
 const EVENTS_KEPT: usize = 64;

@@ -1,8 +1,8 @@
-//! What a power cut leaves of a simulated disk.
+//! The state of a simulated disk after a power cut.
 //!
-//! Each file and each change of a name on its own, without order between them: of what no sync
-//! covered a part survives, block by block. Which part is drawn with the probabilities of a
-//! [`Survival`]; neighbouring blocks often share their fate.
+//! Each file and each change of a name survives on its own, in no order. Some of the changes that
+//! no sync covered survive, block by block. The probabilities of a [`Survival`] decide which;
+//! neighbouring blocks often have the same fate.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::sim::work::Work;
 use crate::sim::world::World;
 
 impl World {
-    /// The disk as the next start finds it.
+    /// Returns the disk as the next start finds it.
     pub(super) fn image(&self, seed: u64, survival: Option<Survival>) -> Self {
         let mut random = Random::new(seed);
         let survival = survival.unwrap_or_else(|| Survival::draw(&mut random));
@@ -42,7 +42,7 @@ impl World {
 
     fn survivor(&self, file: &SimFile, survival: Survival, random: &mut Random) -> Contents {
         let mut contents = file.contents().clone();
-        // Writes in flight are as good as un-synced ones: any part may be there.
+        // Writes in flight count as unsynced writes: any portion may survive.
         for operation in self.in_flight.values() {
             let Work::Write(extents, bytes) = &operation.work else {
                 continue;
@@ -62,7 +62,7 @@ impl World {
     }
 }
 
-/// One power cut, as it hits one file.
+/// One power cut, applied to one file.
 struct Cut<'a> {
     survival: Survival,
     /// Blocks in a physical block.
@@ -101,7 +101,8 @@ impl Cut<'_> {
         Contents::durable(block, blocks, length)
     }
 
-    /// A physical block whose write was cut may be lost as a whole, with what was durable in it.
+    /// Damages physical blocks whose write was interrupted: a whole physical block may be lost,
+    /// with its durable bytes.
     fn harm_neighbours(&mut self, file: &Contents, blocks: &mut BTreeMap<u64, Block>) {
         let written = file.versions.iter().filter(|(_, versions)| {
             // A truncation writes nothing.
@@ -152,7 +153,7 @@ impl Cut<'_> {
         Some(Arc::from(torn))
     }
 
-    /// The durable version, or what an area never written holds.
+    /// Returns the durable version, or the contents of an area that was never written.
     fn older(&mut self, size: usize, durable: Option<&Block>) -> Option<Block> {
         if let Some(block) = durable {
             return Some(Arc::clone(block));
@@ -161,7 +162,7 @@ impl Cut<'_> {
         garbage.then(|| self.garbage(size))
     }
 
-    /// The last, or now and then any.
+    /// Returns the last item, or sometimes any item.
     fn one_of<'v, T>(&mut self, versions: &'v [T]) -> Option<&'v T> {
         if !versions.is_empty() && self.random.chance(self.survival.stale) {
             return versions.get(self.random.index(versions.len()));

@@ -1,6 +1,6 @@
-//! The names in one simulated directory: durable ones, and changes since.
+//! The names in one simulated directory: the durable names, and the later changes.
 //!
-//! A change takes place as a whole or not at all: a rename never leaves a file without any name.
+//! A change takes place as a whole or not at all: a rename never leaves a file without a name.
 //! Until a sync of the directory each change survives a power cut independently of the others.
 
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ struct Change {
 #[derive(Debug)]
 enum ChangeKind {
     Create,
-    /// To `name`, from whatever name the file has.
+    /// Gives the file the name `name`, whatever its old name.
     Rename,
     /// To `name`; the file that had it gets this one.
     Exchange(String, Arc<SimFile>),
@@ -38,7 +38,7 @@ enum ChangeKind {
 }
 
 impl Namespace {
-    /// A directory all of which is durable.
+    /// Creates a directory with only durable names.
     pub(super) fn durable(names: Names) -> Self {
         Self { current: names.clone(), durable: names, ..Self::default() }
     }
@@ -47,12 +47,12 @@ impl Namespace {
         &self.current
     }
 
-    /// The file that has this name on the medium.
+    /// Returns the file with this name on the medium.
     pub(super) fn durable_file(&self, name: &str) -> Option<&Arc<SimFile>> {
         self.durable.get(name)
     }
 
-    /// The number of the latest change.
+    /// Returns the number of the latest change.
     pub(super) fn stamp(&self) -> u64 {
         self.changes
     }
@@ -62,7 +62,7 @@ impl Namespace {
         self.change(name, file, ChangeKind::Create);
     }
 
-    /// Renames, and gives the file that had the new name before.
+    /// Renames a file. Returns the file that had the new name before.
     pub(super) fn rename(&mut self, file: &Arc<SimFile>, to: &str) -> Option<Arc<SimFile>> {
         let replaced = self.current.get(to).map(Arc::clone);
         self.change(to, file, ChangeKind::Rename);
@@ -85,15 +85,15 @@ impl Namespace {
         Some(file)
     }
 
-    /// Makes durable what changed up to `stamp`.
+    /// Makes the changes up to `stamp` durable.
     pub(super) fn sync(&mut self, stamp: u64) {
         for change in self.take_pending(|change| change.stamp <= stamp) {
             apply(&mut self.durable, &change);
         }
     }
 
-    /// Makes durable that these files were created: what a sync of a device covers. Of other files
-    /// that had these names before, nothing can come back then.
+    /// Makes the creation of these files durable, as a sync of a device does. Other files that had
+    /// these names before cannot return afterwards.
     pub(super) fn sync_created(&mut self, files: &[u64]) {
         let created = |change: &&Change| {
             matches!(change.kind, ChangeKind::Create) && files.contains(&change.file.id)
@@ -108,7 +108,7 @@ impl Namespace {
         }
     }
 
-    /// What a failed sync leaves: each change took place or never will.
+    /// Applies a failed sync: each change either took place or never will.
     pub(super) fn fail_sync(&mut self, stamp: u64, random: &mut Random) {
         for change in self.take_pending(|change| change.stamp <= stamp) {
             if random.chance(0.5) {
@@ -117,7 +117,7 @@ impl Namespace {
         }
     }
 
-    /// The names after a power cut, when each change survives with probability `chance`.
+    /// Returns the names after a power cut that each change survives with probability `chance`.
     pub(super) fn survivors(&self, chance: f64, random: &mut Random) -> Names {
         let mut names = self.durable.clone();
         for change in &self.pending {
@@ -144,7 +144,7 @@ impl Namespace {
     }
 }
 
-/// Valid on any set of names, since earlier changes may not have survived.
+/// Applies a change. Valid on any set of names, since earlier changes may not have survived.
 fn apply(names: &mut Names, change: &Change) {
     match &change.kind {
         ChangeKind::Create => {

@@ -1,36 +1,35 @@
-//! What a simulated disk is told: its size, its speed, its faults, and what survives a power cut.
+//! The settings of a simulated disk: size, speed, faults, and survival of a power cut.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::sim::Random;
 
-/// How a [`SimDisk`](crate::sim::SimDisk) is made. The default has no faults and no limit.
+/// The settings of a [`SimDisk`](crate::sim::SimDisk). The default has no faults and no limit.
 #[derive(Clone, Debug)]
 pub struct SimOptions {
-    /// Virtual time that one operation takes, drawn uniformly, each on its own: operations end in
+    /// The virtual time of one operation, drawn uniformly for each, so that operations end in
     /// random order. Default: 10 microseconds to 1 millisecond.
     pub latency: RangeInclusive<Duration>,
-    /// Unit of alignment, and of persistence: 512 or 4096 bytes. Default: 512.
+    /// The unit of alignment, and of persistence: 512 or 4096 bytes. Default: 512.
     pub block: u32,
-    /// What the medium writes at once, in bytes: a power of two, at least `block`. If larger, a
-    /// power cut may take blocks with it that were durable, beside a block being written. Default:
-    /// the block.
+    /// The unit that the medium writes at once, in bytes: a power of two, at least `block`. If
+    /// larger, a power cut may destroy durable blocks beside a block that is being written.
+    /// Default: the block.
     pub physical_block: Option<u32>,
-    /// Bytes that fit; more fail with `StorageFull`. Default: no limit.
+    /// The capacity in bytes. Writes beyond it fail with `StorageFull`. Default: no limit.
     pub capacity: Option<u64>,
-    /// How often operations fail by chance. Default: never.
+    /// The rates of operations that fail by chance. Default: never.
     pub fault_rates: FaultRates,
-    /// Panic on misuse: misaligned transfers, writes that overlap while in flight, and truncations
-    /// under a transfer. Off, misaligned transfers fail with `InvalidInput` as on other devices.
-    /// Default: on.
+    /// Whether misuse panics: misaligned transfers, writes that overlap while in flight, and
+    /// truncations under a transfer. If off, misaligned transfers fail with `InvalidInput` as on
+    /// other devices. Default: on.
     pub audit: bool,
-    /// Panic when a write through a device covers a block that a sync made durable, for the files
-    /// whose name begins with one of these. A truncation ends that once it is durable itself.
-    /// Default: none.
+    /// The prefixes of file names for which a write through a device panics if it covers a synced
+    /// block. A durable truncation makes its blocks writable again. Default: none.
     pub write_once: Vec<String>,
-    /// Syncs report success and do nothing: a disk that lies. For showing that a test would
-    /// notice. Default: off.
+    /// Whether syncs report success and do nothing, as on a disk that lies. Use it to show that a
+    /// test detects this. Default: off.
     pub ignore_syncs: bool,
 }
 
@@ -51,7 +50,10 @@ impl Default for SimOptions {
 
 impl SimOptions {
     pub(super) fn check(&self) {
-        assert!(self.block == 512 || self.block == 4096, "a block is 512 or 4096 bytes");
+        assert!(
+            self.block == 512 || self.block == 4096,
+            "the block is wrong; choose 512 or 4096 bytes"
+        );
         let physical = self.physical_block.unwrap_or(self.block);
         let sound = physical.is_power_of_two() && (self.block..=64 << 10).contains(&physical);
         assert!(sound, "a physical block is a power of two, at least a block");
@@ -63,7 +65,7 @@ impl SimOptions {
     }
 }
 
-/// Probability, per operation, of failing with an error of kind `Other`.
+/// The probabilities, per operation, of failing with an error of kind `Other`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct FaultRates {
     /// Reads of devices and of files.
@@ -72,35 +74,35 @@ pub struct FaultRates {
     pub write: f64,
     /// Syncs of devices, of files and of the directory.
     pub sync: f64,
-    /// Everything else: open, list, create, rename, remove, discard, truncate, lock.
+    /// Every other operation: open, list, create, rename, remove, discard, truncate, lock.
     pub name: f64,
 }
 
-/// What a power cut leaves of that which no sync covered: each a probability.
+/// The survival of changes that no sync covered. Each field is a probability.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Survival {
-    /// A block, or a length, has a newer value than the durable one.
+    /// A block, or a length, has a newer value than the durable value.
     pub writes: f64,
     /// A creation, rename or removal took place.
     pub names: f64,
-    /// A block that has a newer value has any of them, not the newest.
+    /// A block with a newer value has any of its versions, not the newest.
     pub stale: f64,
-    /// A block that has a newer value has it in part; of a physical block that holds one and
-    /// others, nothing is left.
+    /// A block with a newer value is torn: only some of its bytes are new. A physical block with
+    /// such a block and other blocks is lost.
     pub torn: f64,
-    /// A block that was never durable holds garbage in place of zeros.
+    /// A block that was never durable has garbage instead of zeros.
     pub garbage: f64,
 }
 
 impl Survival {
-    /// Exactly what was made durable.
+    /// Only durable changes survive.
     pub const NOTHING: Self = Self { writes: 0.0, names: 0.0, stale: 0.0, torn: 0.0, garbage: 0.0 };
 
-    /// Everything, the latest of it: a crash of the process rather than of the machine. Writes in
-    /// flight count as done.
+    /// All changes survive in their latest version, as in a crash of the process, not the machine.
+    /// Writes in flight count as done.
     pub const EVERYTHING: Self = Self { writes: 1.0, names: 1.0, ..Self::NOTHING };
 
-    /// One of the mixtures worth trying: from all to nothing, data without names, names without
+    /// Draws one of the useful mixtures: from all to nothing, data without names, names without
     /// data, with and without stale or torn blocks and garbage.
     pub fn draw(random: &mut Random) -> Self {
         let mut one_of = |choices: &[f64]| choices[random.index(choices.len())];

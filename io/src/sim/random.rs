@@ -15,18 +15,18 @@ pub struct Random {
 }
 
 impl Random {
-    /// The sequence that `seed` names. Neighbouring seeds have unrelated sequences.
+    /// Creates the sequence of `seed`. Neighbouring seeds have unrelated sequences.
     pub fn new(seed: u64) -> Self {
         Self { state: mix(seed.wrapping_add(GAMMA)) }
     }
 
-    /// 64 random bits.
+    /// Returns 64 random bits.
     pub fn next_u64(&mut self) -> u64 {
         self.state = self.state.wrapping_add(GAMMA);
         mix(self.state)
     }
 
-    /// A number in `0..bound`.
+    /// Returns a number in `0..bound`.
     ///
     /// # Panics
     ///
@@ -38,7 +38,7 @@ impl Random {
         u64::try_from(product >> 64).expect("the high half of a product fits")
     }
 
-    /// An index into something of `length` items.
+    /// Returns an index into a sequence of `length` items.
     ///
     /// # Panics
     ///
@@ -47,13 +47,13 @@ impl Random {
         usize::try_from(self.below(length as u64)).expect("smaller than a usize")
     }
 
-    /// `true` with the given probability: never at 0, always at 1.
+    /// Returns `true` with the given probability: never at 0, always at 1.
     pub fn chance(&mut self, probability: f64) -> bool {
         let unit = (self.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
         unit < probability
     }
 
-    /// A generator of its own, seeded from this one.
+    /// Returns an independent generator, seeded from this one.
     pub fn fork(&mut self) -> Self {
         Self::new(self.next_u64())
     }

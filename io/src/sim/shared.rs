@@ -1,4 +1,4 @@
-//! What the parts of a simulated disk share: its state under a lock, and how operations begin.
+//! The shared state of a simulated disk, under a lock, and the start of operations.
 
 use std::fmt;
 use std::io;
@@ -10,7 +10,7 @@ use crate::sim::history::OperationKind;
 use crate::sim::work::Work;
 use crate::sim::world::World;
 
-/// What the handles, directories and devices of a disk share.
+/// The state that the handles, directories and devices of a disk share.
 pub(super) struct Shared {
     pub(super) block: u32,
     pub(super) physical_block: u32,
@@ -26,7 +26,7 @@ impl Shared {
     }
 
     pub(super) fn world(&self) -> MutexGuard<'_, World> {
-        // An audit panics under the lock, at a point where everything is whole.
+        // An audit panics under the lock, at a point where the state is consistent.
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -55,8 +55,8 @@ impl Shared {
         self.begin(&mut world, kind, subject, work)
     }
 
-    /// Carries out one operation with a result. At the first poll `prepare` sees the disk as the
-    /// operation begins, and makes the effect, which takes place when it ends.
+    /// Carries out one operation with a result. At the first poll `prepare` sees the disk as it is
+    /// then, and returns the effect, which takes place when the operation ends.
     pub(super) async fn perform<T, E>(
         &self,
         kind: OperationKind,

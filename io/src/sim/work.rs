@@ -1,4 +1,4 @@
-//! One operation in flight, and what it will do when it ends.
+//! One operation in flight, and its effect when it ends.
 
 use std::fmt;
 use std::io;
@@ -20,7 +20,7 @@ pub(super) struct InFlight<W> {
     pub(super) work: Work<W>,
 }
 
-/// What an operation does to the world `W` of its disk when it ends.
+/// The effect of an operation on the world `W` of its disk when it ends.
 pub(super) enum Work<W> {
     Read(Vec<Extent<SimFile>>, AlignedBuf),
     Write(Vec<Extent<SimFile>>, AlignedBuf),
@@ -28,14 +28,14 @@ pub(super) enum Work<W> {
     Other(Effect<W>),
 }
 
-/// What a sync makes durable.
+/// The changes that a sync makes durable.
 #[derive(Debug)]
 pub(super) struct Coverage {
-    /// Files, up to a stamp each.
+    /// The files, each with the stamp up to which the sync covers it.
     pub(super) files: Vec<(Arc<SimFile>, u64)>,
-    /// Where the creation of these files is covered too.
+    /// The directory in which the sync also covers the creation of these files.
     pub(super) directory: Option<CoveredNames>,
-    /// What is known of earlier syncs through the same handle.
+    /// The failures of earlier syncs through the same handle.
     pub(super) failures: Arc<Failures>,
 }
 
@@ -51,18 +51,18 @@ impl Coverage {
         self.files.iter().map(|(file, _)| file.id).collect()
     }
 
-    /// Fails if an earlier sync of any of it did.
+    /// Fails if an earlier sync of a covered file or name failed.
     pub(super) fn check(&self) -> io::Result<()> {
         self.failures.check(self.ids())?;
         self.directory.as_ref().map_or(Ok(()), |names| names.failures.check([NAMES]))
     }
 }
 
-/// Told whether the operation shall fail; gives how it ended, for the history.
+/// An effect that receives the verdict on its operation and returns the outcome for the history.
 pub(super) type Effect<W> =
     Box<dyn FnOnce(&mut W, io::Result<()>) -> Result<(), io::ErrorKind> + Send>;
 
-/// An operation that ended, to be delivered without the lock.
+/// An ended operation, to be delivered without the lock.
 pub(super) type Ended = (CompletionSink, Transfer);
 
 impl<W> Work<W> {

@@ -1,7 +1,7 @@
 //! The state of a simulated disk: its directories, and the operations in flight.
 //!
-//! An operation takes effect when it ends: nothing of it is seen before, except by a power cut,
-//! which may find any part of a write in flight on the medium.
+//! An operation takes effect when it ends, and no caller sees any effect before. Only a power cut
+//! may find any portion of a write in flight on the medium.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -23,7 +23,7 @@ use crate::sim::{Random, SimOptions};
 pub(super) struct World {
     pub(super) options: SimOptions,
     pub(super) directories: BTreeMap<String, Namespace>,
-    /// Names locked, by directory. A lock of its own: a [`crate::Lock`] may be dropped anywhere.
+    /// Names locked, by directory. Under its own lock: a [`crate::Lock`] may be dropped anywhere.
     pub(super) locked: Arc<Mutex<BTreeSet<(String, String)>>>,
     pub(super) faults: Faults,
     pub(super) history: History,
@@ -31,7 +31,7 @@ pub(super) struct World {
     pub(super) stalled: bool,
     pub(super) read_only: bool,
     pub(super) now: Duration,
-    /// By the time they end, then by number.
+    /// Ordered by the time of the end, then by number.
     pub(super) in_flight: BTreeMap<(Duration, u64), InFlight<Self>>,
     pub(super) bytes_used: u64,
     pub(super) files_made: u64,
@@ -80,11 +80,11 @@ impl World {
 
     pub(super) fn next_event(&self) -> Option<Duration> {
         let (&(time, _), _) = self.in_flight.first_key_value()?;
-        // What was held back by a stall is due at once.
+        // Operations that a stall held back are due at once.
         (!self.stalled).then(|| time.max(self.now))
     }
 
-    /// Moves the clock, and ends what is due.
+    /// Moves the clock, and ends the operations that are due.
     pub(super) fn run(&mut self, now: Duration) -> Vec<Ended> {
         self.now = self.now.max(now);
         let mut ended = Vec::new();
@@ -102,7 +102,8 @@ impl World {
             .verdict(number, kind, &mut self.random)
             .and_then(|()| if kind.is_change() { self.check_changes(&subject) } else { Ok(()) })
             .map_err(|error| with_context(error, subject.clone()));
-        // The device contract: not carried out if nobody waits. But some are not undone.
+        // The device contract: an operation without a waiting caller may be skipped, except some
+        // kinds.
         let skipped = sink.is_abandoned() && !kind.is_never_skipped() && self.random.chance(0.5);
         let (result, buf) = match work {
             work if skipped => (Ok(()), work.into_buf()),
@@ -141,7 +142,7 @@ impl World {
         let fits = self.options.capacity.is_none_or(|limit| needed <= limit);
         let share = match &verdict {
             Ok(()) if fits => 1.0,
-            // Any part of a failed write may have reached the medium.
+            // Any portion of a failed write may have reached the medium.
             Err(error) if fits && !did_not_begin(error) => 0.5,
             _ => 0.0,
         };
@@ -178,7 +179,7 @@ impl World {
             }
         }
         if let Err(error) = verdict {
-            // The system names one file at least.
+            // The system names at least one file.
             failed.extend(coverage.ids().last().filter(|_| failed.is_empty()));
             return Err(coverage.failures.note(&failed, error));
         }
@@ -188,7 +189,7 @@ impl World {
         Ok(())
     }
 
-    /// Fails if nothing may change.
+    /// Fails if the disk is read-only.
     pub(super) fn check_changes(&self, what: &str) -> io::Result<()> {
         if !self.read_only {
             return Ok(());
@@ -206,7 +207,7 @@ impl World {
         }
     }
 
-    /// Changes a file and keeps count of the space.
+    /// Changes a file and updates the count of used bytes.
     pub(super) fn change<R>(
         &mut self,
         file: &SimFile,
@@ -220,12 +221,12 @@ impl World {
         result
     }
 
-    /// The file that has this name on the medium.
+    /// Returns the file with this name on the medium.
     pub(super) fn durable_file(&self, path: &str, name: &str) -> Option<&Arc<SimFile>> {
         self.directories.get(path)?.durable_file(name)
     }
 
-    /// The file of this name, created if there is none.
+    /// Returns the file with this name, created if absent.
     pub(super) fn file_or_new(&mut self, path: &str, name: &str) -> Arc<SimFile> {
         if let Some(file) = self.directory(path).names().get(name) {
             return Arc::clone(file);
@@ -261,18 +262,18 @@ impl World {
         }
     }
 
-    /// Panics, with what happened last.
+    /// Panics with a message and the last operations.
     pub(super) fn misuse(&self, what: &str) -> ! {
         panic!("{what}; the last operations:{}", self.history)
     }
 }
 
-/// Whether a sync that failed with this error has left everything as it was.
+/// Returns whether a sync that failed with this error changed nothing.
 pub(super) fn is_not_now(error: &io::Error) -> bool {
     ErrorClass::of(error) == ErrorClass::NotNow
 }
 
-/// Whether a change that failed with this error has left everything as it was.
+/// Returns whether a change that failed with this error changed nothing.
 pub(super) fn did_not_begin(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::ReadOnlyFilesystem || ErrorClass::of(error) != ErrorClass::Never
 }
@@ -281,5 +282,5 @@ pub(super) fn not_found(name: &str) -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, format!("{name} does not exist"))
 }
 
-/// What a failed read leaves in its buffer.
+/// The filler byte that a failed read leaves in its buffer.
 const FILLER: u8 = 0xdb;

@@ -1,11 +1,11 @@
-//! Misuse panics, with what happened last.
+//! Misuse panics, with the last operations in the message.
 
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
 
-/// The message of the panic.
+/// Returns the message of the panic.
 fn caught<R>(misuse: impl FnOnce() -> R) -> String {
     let panic = catch_unwind(AssertUnwindSafe(|| drop(misuse()))).expect_err("panics");
     *panic.downcast::<String>().expect("a message")
@@ -65,7 +65,7 @@ fn durable_blocks_written_again() {
     }
 }
 
-/// A write-once device, durable and then truncated to 1024.
+/// Returns a write-once device, durable and then truncated to 1024.
 fn truncated() -> (SimDisk, Arc<dyn Directory>, Arc<dyn Device>) {
     let (disk, directory) =
         disk(SimOptions { write_once: vec!["log.".to_owned()], ..SimOptions::default() });
@@ -76,7 +76,7 @@ fn truncated() -> (SimDisk, Arc<dyn Directory>, Arc<dyn Device>) {
     (disk, directory, device)
 }
 
-/// In the segment that was cut, in one that was removed, and in that and beyond its old end.
+/// In the shortened segment, in a removed segment, and in that segment beyond its old end.
 const TRUNCATED: [(u64, usize); 3] = [(1024, 1), (SEGMENT + 512, 1), (2 * SEGMENT + 1536, 2)];
 
 #[test]
@@ -126,12 +126,12 @@ fn truncations_under_a_transfer() {
     for at in [1024, SEGMENT] {
         let writing = device.write_at(at, page(1, 2));
         let message = caught(|| drive(&disk, device.truncate(1024)));
-        assert!(message.contains("cuts under operation"), "{message}");
+        assert!(message.contains("a truncation overlaps operation"), "{message}");
         assert!(drive(&disk, writing).result.is_ok());
     }
     let reading = device.read_at(512, page(2, 0));
     caught(|| drive(&disk, device.truncate(1024)));
-    // A read that nobody waits for is harmless, a write is not.
+    // A read without a waiting caller is harmless, a write is not.
     drop(reading);
     drive(&disk, device.truncate(SEGMENT)).unwrap();
     drop(device.write_at(1024, page(1, 2)));

@@ -1,11 +1,11 @@
-//! Power cuts: what was made durable is there, of the rest any part.
+//! Power cuts: durable changes survive, and any of the others may.
 
 use std::collections::BTreeSet;
 
 use super::*;
 use crate::sim::Survival;
 
-/// A device whose first block was synced with 1, and then written with 2 and 3.
+/// Returns a device whose first block was synced with 1, and then written with 2 and 3.
 fn rewritten(options: SimOptions) -> (SimDisk, Arc<dyn Device>) {
     let (disk, directory) = disk(options);
     let device = open(&disk, &directory);
@@ -17,7 +17,7 @@ fn rewritten(options: SimOptions) -> (SimDisk, Arc<dyn Device>) {
     (disk, device)
 }
 
-/// The names that are durable.
+/// Returns the names that are durable.
 fn names(disk: &SimDisk) -> Vec<String> {
     let image = disk.crash_with(1, Survival::NOTHING);
     image.files().into_iter().map(|(name, _)| name).collect()
@@ -97,7 +97,7 @@ fn a_sync_covers_what_ended_before_it_began() {
         let device = open(&disk, &directory);
         write(&disk, &*device, 0, page(1, 1));
         let syncing = device.sync();
-        // These may end while the sync is in flight.
+        // These writes may end while the sync is in flight.
         write(&disk, &*device, 512, page(1, 2));
         write(&disk, &*device, 0, page(1, 2));
         assert!(drive(&disk, syncing).result.is_ok());
@@ -166,7 +166,7 @@ fn a_sync_of_a_device_covers_its_own_segments_only() {
     write(&disk, &*device, SEGMENT, page(1, 1));
     drive(&disk, device.sync()).result.unwrap();
     assert_eq!(names(&disk), ["db/log.000000", "db/log.000001"]);
-    // A discard, on the other hand, is a change of names.
+    // A discard, however, is a change of names.
     drive(&disk, device.discard_below(SEGMENT)).unwrap();
     drive(&disk, device.sync()).result.unwrap();
     assert_eq!(names(&disk), ["db/log.000000", "db/log.000001"]);
@@ -261,12 +261,12 @@ fn blocks_past_the_length_that_survives_are_gone() {
         assert!(image.bytes_used() <= length.next_multiple_of(512));
         lengths.insert(length);
     }
-    // Written over in place, then cut: it needs no room.
+    // Overwritten in place, then shortened: it needs no space.
     assert_eq!(lengths, BTreeSet::from([100, 512, 1000]));
 }
 
-/// A disk that named blocks of 512 bytes had sectors of 4096. It reads a sector, changes a part and
-/// writes all of it, so a power cut within a small write took durable bytes beside it along.
+/// A disk that named blocks of 512 bytes had sectors of 4096. It reads a sector, changes some of it
+/// and writes all of it. So a power cut during a small write destroyed durable bytes beside it.
 #[test]
 fn a_cut_write_may_harm_what_is_durable_in_its_physical_block_and_nothing_else() {
     let harmed = |physical_block| {

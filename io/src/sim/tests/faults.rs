@@ -1,4 +1,4 @@
-//! Faults on demand: they come when asked for, and do what the fault model says.
+//! Faults on demand: they come when requested, and follow the fault model.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -81,8 +81,8 @@ fn switches_turn_on_and_off() {
     assert!(drive(&disk, open(&disk, &directory).sync()).result.is_ok());
 }
 
-/// A caller gave up waiting for a flush whose sync failed; the next sync, of a checkpoint,
-/// succeeded, and what the checkpoint promised was gone after a power cut.
+/// A caller dropped a flush whose sync failed. The next sync, of a checkpoint, succeeded, and a
+/// power cut destroyed data of the checkpoint.
 #[test]
 fn a_failed_sync_fails_later_ones_of_the_same_handle_also_if_nothing_waited() {
     let mut failed = 0;
@@ -96,7 +96,7 @@ fn a_failed_sync_fails_later_ones_of_the_same_handle_also_if_nothing_waited() {
         while let Some(time) = disk.next_event() {
             disk.run_event(time);
         }
-        // An operation that nobody waits for takes place or not.
+        // An operation without a waiting caller takes place or not.
         let took_place = disk.history().contains(&format!("#{first} Sync failed"));
         failed += u32::from(took_place);
         for _ in 0..2 {

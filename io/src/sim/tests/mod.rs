@@ -1,4 +1,4 @@
-//! Each power of the simulated disk, and each promise that it keeps.
+//! Each control of the simulated disk, and each of its promises.
 
 mod audit;
 mod crash;
@@ -17,7 +17,7 @@ use crate::contract::device::Device;
 use crate::contract::directory::{DeviceOptions, Directory};
 use crate::sim::{SimDisk, SimOptions};
 
-/// Polls a future to its end, and lets the disk run whenever it waits.
+/// Polls a future to its end, and runs the disk whenever the future waits.
 fn drive<F: Future>(disk: &SimDisk, future: F) -> F::Output {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
@@ -29,7 +29,7 @@ fn drive<F: Future>(disk: &SimDisk, future: F) -> F::Output {
     }
 }
 
-/// Polls once.
+/// Polls a future once.
 fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     std::pin::Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
 }
@@ -47,7 +47,7 @@ fn open(disk: &SimDisk, directory: &Arc<dyn Directory>) -> Arc<dyn Device> {
     drive(disk, directory.open_device("log", options)).expect("opens")
 }
 
-/// `blocks` blocks of 512 bytes filled with `fill`.
+/// Returns `blocks` blocks of 512 bytes filled with `fill`.
 fn page(blocks: usize, fill: u8) -> AlignedBuf {
     let mut buf = AlignedBuf::zeroed(blocks * 512);
     buf.fill(fill);
@@ -64,7 +64,7 @@ fn read(disk: &SimDisk, device: &dyn Device, offset: u64, len: usize) -> std::io
     transfer.into_buf().map(|buf| buf.to_vec())
 }
 
-/// The bytes of a file on a disk with no faults.
+/// Returns the bytes of a file on a disk without faults.
 fn contents(disk: &SimDisk, name: &str) -> std::io::Result<Vec<u8>> {
     let directory = disk.directory("db");
     drive(disk, directory.read_file(name))

@@ -1,4 +1,4 @@
-//! Without faults it is a device and a directory like any other, in virtual time.
+//! Without faults the disk is an ordinary device and directory, in virtual time.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -112,7 +112,7 @@ fn a_lock_is_exclusive_until_dropped() {
     assert!(drive(&disk, disk.directory("other").lock("lock")).is_ok());
     drop(lock);
     assert!(drive(&disk, directory.lock("lock")).is_ok());
-    // A result that nobody waits for is dropped in the middle of an event.
+    // A result without a waiting caller is dropped during an event.
     let mut locking = directory.lock("lock");
     assert!(poll(&mut locking).is_pending());
     drop(locking);

@@ -1,4 +1,4 @@
-//! Truncations: gone for good once both syncs succeeded, until then any part may come back.
+//! Truncations: final once both syncs succeeded; until then any deleted bytes may return.
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use super::*;
 use crate::sim::Survival;
 
-/// A device of three segments full of 1, all durable.
+/// Returns a device of three segments full of 1, all durable.
 fn durable(seed: u64) -> (SimDisk, Arc<dyn Directory>, Arc<dyn Device>) {
     let disk = SimDisk::new(seed, SimOptions::default());
     let directory = disk.directory("db");
@@ -17,13 +17,13 @@ fn durable(seed: u64) -> (SimDisk, Arc<dyn Directory>, Arc<dyn Device>) {
     (disk, directory, device)
 }
 
-/// The segments of a disk, with their lengths.
+/// Returns the segments of a disk, with their lengths.
 fn segments(disk: &SimDisk) -> Vec<(u64, u64)> {
     let index = |name: &str| name.strip_prefix("db/log.").and_then(|digits| digits.parse().ok());
     disk.files().iter().map(|(name, length)| (index(name).expect("a segment"), *length)).collect()
 }
 
-/// What 300 cuts leave of the segments.
+/// Returns the segments that survive each of 300 power cuts.
 fn cuts(disk: &SimDisk) -> BTreeSet<Vec<(u64, u64)>> {
     (0..300).map(|seed| segments(&disk.crash(seed))).collect()
 }
@@ -54,7 +54,7 @@ fn until_it_is_synced_each_file_may_come_back() {
 fn a_block_that_was_cut_may_come_back_alone() {
     let (disk, _directory, device) = durable(1);
     drive(&disk, device.truncate(1024)).unwrap();
-    // The length is old, or what is written next makes it so again.
+    // The length is old, or the next write makes it old again.
     write(&disk, &*device, SEGMENT - 512, page(1, 2));
     let mut mixed = 0;
     for seed in 0..300 {
@@ -119,8 +119,8 @@ fn a_change_while_a_sync_is_in_flight_is_not_covered() {
 }
 
 /// A segment was created, removed by a truncation, and created again, before any sync. The sync of
-/// the device made the second creation durable, but the removal of the first file was still to
-/// survive or not: in some power cuts it did, and took the durable name with it.
+/// the device made the second creation durable. The removal of the first file was still pending. In
+/// some power cuts it survived and deleted the durable name.
 #[test]
 fn a_segment_that_appears_again_is_covered_by_a_sync() {
     let (disk, directory) = disk(SimOptions::default());
@@ -143,7 +143,7 @@ fn space_is_free_at_once() {
         assert_eq!((disk.bytes_used(), device.bytes_stored()), (end, end));
     }
     disk.set_capacity(Some(2048));
-    // Of a gap nothing is stored.
+    // A gap takes no space.
     write(&disk, &*device, SEGMENT - 1024, page(4, 2));
     assert_eq!(disk.bytes_used(), 2048);
     drive(&disk, device.truncate(SEGMENT - 1536)).unwrap();
