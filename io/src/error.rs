@@ -1,4 +1,4 @@
-//! Errors of file operations: what they say about trying again, and the context in front of them.
+//! Errors of file operations: whether another attempt can succeed, and their context.
 
 use std::error::Error;
 use std::io;
@@ -6,19 +6,19 @@ use std::io;
 /// Whether a failed file operation can succeed later, unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorClass {
-    /// The medium is full, or a quota or a file size limit is reached. Space ends it.
+    /// The medium is full, or a quota or a file size limit is reached. Free space, then try again.
     NoSpace,
-    /// The system lacks descriptors, tasks or memory for a moment. The operation did not begin;
-    /// try it again later.
+    /// The system lacks descriptors, tasks or memory for a moment. The operation did not start; try
+    /// it again later.
     NotNow,
-    /// Trying again does not help.
+    /// Another attempt does not help.
     Never,
 }
 
 impl ErrorClass {
     /// Returns the class of `error`, which may be wrapped in errors that add context.
     ///
-    /// `WouldBlock` counts as [`NotNow`](Self::NotNow): a caller that takes locks looks at its kind
+    /// `WouldBlock` counts as [`NotNow`](Self::NotNow). A caller that takes locks checks the kind
     /// first.
     #[must_use]
     pub fn of(error: &io::Error) -> Self {
@@ -42,7 +42,7 @@ impl ErrorClass {
     }
 }
 
-/// The number that the operating system gave, however often the error was wrapped.
+/// Returns the error code of the operating system, however often the error was wrapped.
 fn raw_os_error(error: &io::Error) -> Option<i32> {
     if let Some(code) = error.raw_os_error() {
         return Some(code);
@@ -61,7 +61,7 @@ fn raw_os_error(error: &io::Error) -> Option<i32> {
 fn is_shortage(code: i32) -> bool {
     use rustix::io::Errno;
 
-    // Canceled: io_uring answers it when it can make no worker thread for the operation.
+    // Canceled: the answer of io_uring when it cannot create a worker thread for the operation.
     [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS, Errno::AGAIN, Errno::CANCELED]
         .into_iter()
         .any(|errno| errno.raw_os_error() == code)
@@ -78,7 +78,7 @@ fn is_shortage(_code: i32) -> bool {
     false
 }
 
-/// Keeps the kind and the source of an error and puts words in front.
+/// Keeps the kind and the source of an error and adds context in front of its message.
 pub(crate) fn with_context(error: io::Error, context: String) -> io::Error {
     io::Error::new(error.kind(), Explained { context, source: error })
 }
@@ -101,7 +101,7 @@ impl Error for Explained {
     }
 }
 
-/// Puts the name of the file in front of an error.
+/// Adds the name of the file in front of an error.
 pub(crate) fn naming(name: &str) -> impl FnOnce(io::Error) -> io::Error {
     move |error| with_context(error, name.to_owned())
 }

@@ -1,6 +1,7 @@
-//! Moves bytes between memory and storage for kvick: every file operation of a store passes here.
+//! Moves bytes between memory and storage for kvick: every file operation of a store uses this
+//! crate.
 //!
-//! It is not: a file system, a cache, an executor. It knows no record, log or epoch.
+//! It is not a file system, a cache or an executor. It has no records, logs or epochs.
 //!
 //! ```
 //! use kvick_io::{AlignedBuf, DeviceOptions, Directory, MemoryDirectory};
@@ -27,11 +28,11 @@
 //!  engine:  queue, admission, driver thread ----> kernel
 //! ```
 //!
-//! Real files are in a directory that [`open_directory`] opens, with threads of its own, or that a
-//! [`SharedIo`] opens: one backend for any number of directories.
+//! [`open_directory`] opens a directory of real files with threads of its own. [`SharedIo`] opens
+//! any number of directories on one backend.
 //!
-//! A buffer belongs to this crate from the call until the kernel is done with it, whatever happens
-//! to the future: dropping a [`Completion`] detaches from the operation and frees nothing early.
+//! This crate owns a buffer from the call until the kernel is done with it, whatever happens to the
+//! future. Dropping a [`Completion`] detaches from the operation and frees nothing early.
 
 #![doc(test(attr(deny(warnings))))]
 

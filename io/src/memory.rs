@@ -1,7 +1,7 @@
-//! A directory in memory: the same contract as on disk, nothing to wait for, nothing kept.
+//! A directory in memory: the same contract as on disk, without waits and without persistence.
 //!
 //! A file is a sparse array of chunks under a lock. Every operation is finished when the call
-//! returns, so completions are born ready.
+//! returns, so completions are ready at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -18,8 +18,7 @@ use crate::files::segments::{Extents, Insertion, Lookup, Segments, Truncation, p
 
 /// A [`Directory`] whose files live in memory. Clones share the files.
 ///
-/// Contents stay as long as a clone or a device does: opening a device again finds what was
-/// written.
+/// Contents stay as long as a clone or a device exists. Opening a device again finds its bytes.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryDirectory {
     shared: Arc<Shared>,
@@ -29,24 +28,24 @@ pub struct MemoryDirectory {
 struct Shared {
     files: Mutex<BTreeMap<String, Arc<MemoryFile>>>,
     locked: Mutex<BTreeSet<String>>,
-    /// What devices say of themselves; 0 is the block.
+    /// The physical block that devices report; 0 stands for the block.
     physical_block: u32,
 }
 
 impl MemoryDirectory {
-    /// An empty directory.
+    /// Creates an empty directory.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// An empty directory whose devices have a [physical block](Geometry::physical_block) of this
-    /// size, as a disk may.
+    /// Creates an empty directory whose devices report this [physical
+    /// block](Geometry::physical_block), as a disk may.
     ///
     /// # Panics
-    /// If `bytes` is no power of two from 512 to 64 KiB.
+    /// If `bytes` is not a power of two from 512 to 64 KiB.
     pub fn with_physical_block(bytes: u32) -> Self {
         let sound = bytes.is_power_of_two() && (BLOCK..=64 << 10).contains(&bytes);
-        assert!(sound, "a physical block of {bytes} bytes is no power of two, at least a block");
+        assert!(sound, "physical block {bytes} is wrong; choose a power of two from 512 to 65536");
         Self { shared: Arc::new(Shared { physical_block: bytes, ..Shared::default() }) }
     }
 }
@@ -343,7 +342,7 @@ const CHUNK: usize = 256 << 10;
 const BLOCK: u32 = 512;
 
 impl MemoryFile {
-    /// Fills `buf` from `offset`; false if that reaches past the end.
+    /// Fills `buf` from `offset`. Returns false if that reaches past the end.
     fn read(&self, offset: u64, buf: &mut [u8]) -> bool {
         let contents = self.contents.read().unwrap_or_else(PoisonError::into_inner);
         if offset + buf.len() as u64 > contents.len {
@@ -369,7 +368,7 @@ impl MemoryFile {
         }
     }
 
-    /// Cuts what lies at and above `length`; nothing if the file ends there or below.
+    /// Deletes the bytes at and above `length`. Does nothing if the file ends there or below.
     fn truncate(&self, length: u64) {
         let mut contents = self.contents.write().unwrap_or_else(PoisonError::into_inner);
         if contents.len <= length {
@@ -378,7 +377,7 @@ impl MemoryFile {
         contents.len = length;
         let (index, within) = position(length);
         drop(contents.chunks.split_off(&(index + u64::from(within > 0))));
-        // The rest of the last chunk is a gap once something is written behind it.
+        // The rest of the last chunk becomes a gap after a write at a higher offset.
         if let Some(chunk) = contents.chunks.get_mut(&index) {
             chunk[within..].fill(0);
         }
@@ -414,7 +413,7 @@ impl Contents {
     }
 }
 
-/// The chunk that holds a byte, and where in it.
+/// Returns the chunk that has a byte, and the position in it.
 fn position(offset: u64) -> (u64, usize) {
     let within = usize::try_from(offset % CHUNK as u64).expect("less than a chunk");
     (offset / CHUNK as u64, within)

@@ -1,4 +1,4 @@
-//! Devices that forget what is written: for measuring what the engine costs without a disk.
+//! Devices that discard every write, for measuring the engine without a disk.
 
 use std::io;
 use std::sync::Arc;
@@ -11,17 +11,17 @@ use crate::contract::directory::{DeviceOptions, Directory, Lock};
 use crate::contract::names;
 use crate::memory::MemoryDirectory;
 
-/// A [`Directory`] whose devices accept every write and forget it. Clones share the files.
+/// A [`Directory`] whose devices accept every write and discard it. Clones share the files.
 ///
-/// Reads of a device fail with `Unsupported`. Plain files are kept in memory, so that a store can
-/// be opened on it.
+/// Reads of a device fail with `Unsupported`. Plain files stay in memory, so that a store can be
+/// opened on the directory.
 #[derive(Clone, Debug, Default)]
 pub struct NullDirectory {
     files: MemoryDirectory,
 }
 
 impl NullDirectory {
-    /// An empty directory.
+    /// Creates an empty directory.
     pub fn new() -> Self {
         Self::default()
     }

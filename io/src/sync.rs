@@ -1,9 +1,9 @@
-//! The primitives that protocol code is written on: `std`, `loom` under `cfg(loom)`, or
-//! `shuttle` under `cfg(shuttle)`.
+//! The primitives of protocol code: `std`, `loom` under `cfg(loom)`, or `shuttle` under
+//! `cfg(shuttle)`.
 //!
-//! Code whose ordering a loom test checks imports its atomics, cells and wakers from here and
-//! nowhere else. [`UnsafeCell`] hands out pointers through closures, as loom's does, so that loom
-//! sees how long each access lasts. [`AtomicWaker`] is the same small API over either crate.
+//! Code whose ordering a loom test checks imports its atomics, cells and wakers only from here.
+//! [`UnsafeCell`] gives pointers to closures, as loom's does, so that loom sees how long each
+//! access lasts. [`AtomicWaker`] has the same small API over either crate.
 
 use std::fmt;
 use std::task::Waker;
@@ -49,7 +49,7 @@ pub mod hint {
     pub use loom::hint::spin_loop;
 }
 
-/// Threads, as far as protocol code and its tests need them.
+/// The thread functions that protocol code and its tests need.
 pub mod thread {
     #[cfg(not(any(loom, shuttle)))]
     pub use std::thread::yield_now;
@@ -61,7 +61,7 @@ pub mod thread {
     pub use loom::thread::yield_now;
 }
 
-/// A cell whose contents are reached through a raw pointer inside a closure.
+/// A cell that gives a raw pointer to its contents to a closure.
 #[cfg(not(loom))]
 #[derive(Default)]
 pub struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
@@ -96,7 +96,7 @@ impl<T> fmt::Debug for UnsafeCell<T> {
 #[cfg(loom)]
 pub use loom::cell::UnsafeCell;
 
-/// A slot for one waker: one task registers, anybody wakes.
+/// A slot for one waker: one task registers, any thread wakes.
 pub struct AtomicWaker {
     #[cfg(not(loom))]
     waker: atomic_waker::AtomicWaker,
@@ -105,20 +105,20 @@ pub struct AtomicWaker {
 }
 
 impl AtomicWaker {
-    /// An empty slot.
+    /// Creates an empty slot.
     #[cfg(not(loom))]
     pub const fn new() -> Self {
         Self { waker: atomic_waker::AtomicWaker::new() }
     }
 
-    /// An empty slot.
+    /// Creates an empty slot.
     #[cfg(loom)]
     pub fn new() -> Self {
         Self { waker: loom::future::AtomicWaker::new() }
     }
 
-    /// Replaces the waker. The caller checks its condition once more afterwards: a wake that came
-    /// before this call is not remembered.
+    /// Replaces the waker. The caller must check its condition once more afterwards, because an
+    /// earlier wake is not remembered.
     #[inline]
     pub fn register(&self, waker: &Waker) {
         #[cfg(not(loom))]
@@ -127,13 +127,13 @@ impl AtomicWaker {
         self.waker.register_by_ref(waker);
     }
 
-    /// Wakes and forgets the registered waker, if there is one.
+    /// Wakes and removes the registered waker, if any.
     #[inline]
     pub fn wake(&self) {
         self.waker.wake();
     }
 
-    /// Forgets the registered waker and hands it to the caller.
+    /// Removes and returns the registered waker.
     #[inline]
     pub fn take(&self) -> Option<Waker> {
         #[cfg(not(loom))]

@@ -1,9 +1,9 @@
-//! What a wrapper does not do itself goes to its `inner`.
+//! Macros that forward the methods of a wrapper to its `inner`.
 
-/// Methods of a [`Device`](crate::Device) that go to `self.inner`, by name, within an `impl`.
+/// Forwards methods of a [`Device`](crate::Device) to `self.inner`, by name, in an `impl`.
 ///
-/// Name each method of the trait that the wrapper does not write itself: those that have a default
-/// in the trait too.
+/// Name each method of the trait that the wrapper does not implement itself, including methods with
+/// a default in the trait.
 #[macro_export]
 macro_rules! forward_device {
     ($($method:ident),+ $(,)?) => { $($crate::forward_device!(@ $method);)+ };
@@ -69,8 +69,8 @@ macro_rules! forward_device {
     };
 }
 
-/// Methods of a [`Directory`](crate::Directory) that go to `self.inner`, by name, within an `impl`:
-/// as [`forward_device`](crate::forward_device).
+/// Forwards methods of a [`Directory`](crate::Directory) to `self.inner`, by name, in an `impl`.
+/// See [`forward_device`](crate::forward_device).
 #[macro_export]
 macro_rules! forward_directory {
     ($($method:ident),+ $(,)?) => { $($crate::forward_directory!(@ $method);)+ };

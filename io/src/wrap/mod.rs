@@ -1,11 +1,11 @@
-//! Directories around other directories: examples of what [`Device`](crate::Device) and
-//! [`Directory`](crate::Directory) let a crate build.
+//! Directories that wrap other directories, as examples of [`Device`](crate::Device) and
+//! [`Directory`](crate::Directory) implementations of other crates.
 //!
-//! A wrapper does what it is for and passes on the rest, with
+//! A wrapper implements its own methods and forwards the others with
 //! [`forward_device`](crate::forward_device) and [`forward_directory`](crate::forward_directory).
-//! To look at a transfer, or to change it, [`Completion::map`](crate::Completion::map) is enough
-//! ([`Traced`]). A wrapper that begins an operation later than it was asked makes a completion of
-//! its own with [`Completions`](crate::Completions) ([`Throttled`]).
+//! [`Completion::map`](crate::Completion::map) is enough to inspect or to change a transfer
+//! ([`Traced`]). A wrapper that starts an operation later than its call creates its own completion
+//! with [`Completions`](crate::Completions) ([`Throttled`]).
 
 mod forward;
 mod throttled;
@@ -19,9 +19,9 @@ use std::time::Duration;
 
 use crate::contract::boxed::BoxFuture;
 
-/// The clock and the tasks that a wrapper uses. `kvick_runtime::Handle` is one.
+/// The clock and the tasks of a wrapper. `kvick_runtime::Handle` implements it.
 pub trait Timing: Debug + Send + Sync + 'static {
-    /// Time since some fixed origin; never goes back.
+    /// Returns the time since some fixed origin. It never decreases.
     fn now(&self) -> Duration;
 
     /// Resolves `duration` after this call.

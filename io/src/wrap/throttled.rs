@@ -1,4 +1,4 @@
-//! A directory whose devices move no more than so many bytes a second.
+//! A directory whose devices move a limited number of bytes per second.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,10 +11,11 @@ use crate::contract::device::Device;
 use crate::contract::directory::{DeviceOptions, Directory};
 use crate::wrap::Timing;
 
-/// A directory whose devices together read and write no more than so many bytes a second.
+/// A directory that limits the bytes per second of all its devices together.
 ///
-/// A transfer waits for its turn in the order of the calls, and keeps its buffer while it waits.
-/// One whose future is dropped meanwhile is not begun. Syncs and files are passed on at once.
+/// Transfers wait for their turn in the order of the calls, and keep their buffers meanwhile. A
+/// transfer whose future is dropped before its turn does not start. Syncs and file operations are
+/// forwarded at once.
 #[derive(Debug)]
 pub struct Throttled {
     inner: Arc<dyn Directory>,
@@ -26,7 +27,7 @@ struct Throttle {
     bytes_per_second: u64,
     timing: Arc<dyn Timing>,
     completions: Completions,
-    /// When the transfers that were begun or wait will have had their share.
+    /// The time at which all transfers that started or wait have had their share.
     busy_until: Mutex<Duration>,
 }
 
@@ -36,7 +37,7 @@ impl Throttled {
     /// # Panics
     /// If `bytes_per_second` is 0.
     pub fn new(inner: Arc<dyn Directory>, bytes_per_second: u64, timing: Arc<dyn Timing>) -> Self {
-        assert!(bytes_per_second > 0, "a device that moves nothing would never end a transfer");
+        assert!(bytes_per_second > 0, "0 bytes per second would never end a transfer; choose more");
         let (completions, busy_until) = (Completions::new(), Mutex::default());
         let throttle = Throttle { bytes_per_second, timing, completions, busy_until };
         Self { inner, throttle: Arc::new(throttle) }
@@ -44,7 +45,7 @@ impl Throttled {
 }
 
 impl Throttle {
-    /// Gives a transfer its turn: how long it waits for it.
+    /// Returns how long a transfer waits for its turn, and takes the turn.
     fn take_turn(&self, bytes: usize) -> Duration {
         let share = u128::from(bytes as u64) * 1_000_000_000 / u128::from(self.bytes_per_second);
         let share = Duration::from_nanos(u64::try_from(share).unwrap_or(u64::MAX));
@@ -56,7 +57,7 @@ impl Throttle {
         begins.saturating_sub(now)
     }
 
-    /// Begins a transfer when it has its turn.
+    /// Starts a transfer at its turn.
     fn begin(
         &self,
         device: &Arc<dyn Device>,

@@ -1,4 +1,4 @@
-//! A directory that tells of each transfer of its devices.
+//! A directory that reports each transfer of its devices.
 
 use std::fmt;
 use std::io;
@@ -12,9 +12,9 @@ use crate::contract::device::Device;
 use crate::contract::directory::{DeviceOptions, Directory};
 use crate::wrap::Timing;
 
-/// A directory whose devices tell a function of each transfer that ends.
+/// A directory whose devices report each ended transfer to a function.
 ///
-/// A transfer whose future is dropped is not told of.
+/// A transfer whose future is dropped is not reported.
 ///
 /// ```
 /// # use std::{sync::{Arc, Mutex}, time::Duration};
@@ -52,26 +52,26 @@ pub struct Traced {
 pub struct Trace {
     /// Name of the device.
     pub device: Arc<str>,
-    /// What was done.
+    /// The kind of the transfer.
     pub kind: TraceKind,
-    /// Where on the device, in bytes; 0 for a sync.
+    /// The offset on the device, in bytes; 0 for a sync.
     pub offset: u64,
-    /// Bytes of the buffer; 0 for a sync.
+    /// The bytes of the buffer; 0 for a sync.
     pub bytes: usize,
-    /// Time from the call to the result.
+    /// The time from the call to the result.
     pub took: Duration,
-    /// The kind of the error, if it failed.
+    /// The kind of the error, if the transfer failed.
     pub error: Option<io::ErrorKind>,
 }
 
-/// What a transfer does.
+/// The kind of a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TraceKind {
     /// Device to buffer.
     Read,
     /// Buffer to device.
     Write,
-    /// Everything written so far is made durable.
+    /// Makes earlier writes durable.
     Sync,
 }
 
@@ -81,7 +81,7 @@ struct Listener {
 }
 
 impl Traced {
-    /// Wraps `inner`. `hear` runs in the task that awaits the transfer: it must not block.
+    /// Wraps `inner`. `hear` runs in the task that awaits the transfer, so it must not block.
     pub fn new(
         inner: Arc<dyn Directory>,
         timing: Arc<dyn Timing>,
@@ -105,7 +105,7 @@ struct TracedDevice {
 }
 
 impl TracedDevice {
-    /// What tells of an operation that begins now.
+    /// Returns the function that reports an operation that starts now.
     fn trace(
         &self,
         kind: TraceKind,
