@@ -89,7 +89,7 @@ impl Device for NullDevice {
     fn read_at(&self, offset: u64, buf: AlignedBuf) -> Completion {
         let checked = self.geometry().check(offset, buf.len());
         let error = checked.err().unwrap_or_else(|| {
-            let message = format!("{} forgets what is written: it cannot be read", self.name);
+            let message = format!("{} discards writes and cannot be read; use another", self.name);
             io::Error::new(io::ErrorKind::Unsupported, message)
         });
         Completion::refused(error, Some(buf))
