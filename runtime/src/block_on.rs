@@ -10,15 +10,16 @@ use std::thread::{self, Thread};
 
 /// Polls `future` to its end and parks the thread in between.
 ///
-/// May be nested. Do not call it from a task of a single-threaded executor (tokio `current_thread`,
-/// glommio) for a future which that same executor must drive: the thread would wait for itself.
+/// Calls may be nested. Do not call it from a task of a single-threaded executor (tokio
+/// `current_thread`, glommio) for a future that the same executor must drive: the thread would wait
+/// for itself.
 ///
 /// ```
 /// assert_eq!(kvick_runtime::block_on(async { 6 * 7 }), 42);
 /// ```
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
-    // What may be large is put here once, and not handed from one call to the next.
+    // A large output is stored here once, and not moved from call to call.
     let mut output = None;
     let mut is_over = |context: &mut Context<'_>| match future.as_mut().poll(context) {
         Poll::Ready(value) => {
@@ -35,7 +36,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         Err(_) => false,
     });
     if !cached.unwrap_or(false) {
-        // An inner call, or one while thread-locals are torn down, makes a waker of its own.
+        // A nested call, or a call while thread-locals are destroyed, makes its own waker.
         Parked::new().run(&mut is_over);
     }
     match output {
@@ -53,8 +54,8 @@ struct Parked {
     waker: Waker,
 }
 
-/// The flag, not the park token, says whether to poll: an inner call may consume the token of an
-/// outer one, but never its flag.
+/// The flag, not the park token, decides whether to poll. A nested call may consume the token of an
+/// outer call, but never its flag.
 struct Signal {
     woken: AtomicBool,
     thread: Thread,
@@ -66,11 +67,12 @@ impl Parked {
         Self { waker: Waker::from(Arc::clone(&signal)), signal }
     }
 
-    /// Polls until it `is_over`, and parks the thread in between.
+    /// Polls until `is_over` returns true, and parks the thread in between.
     fn run(&mut self, is_over: &mut impl FnMut(&mut Context<'_>) -> bool) {
         let mut context = Context::from_waker(&self.waker);
         while !is_over(&mut context) {
-            // Acquire: pairs with the release swap in `wake`: the poll sees what the waker did.
+            // Acquire: pairs with the release swap in `wake`: the poll sees the writes of the
+            // waker.
             while !self.signal.woken.swap(false, Ordering::Acquire) {
                 thread::park();
             }

@@ -1,8 +1,8 @@
-//! The one place that reads the operating system's clock.
+//! The only module that reads the operating system's clock.
 
 use std::time::{Duration, Instant};
 
-/// Time since it was made.
+/// Measures the time since it was made.
 #[derive(Debug)]
 pub(crate) struct Clock {
     origin: Instant,

@@ -1,6 +1,6 @@
-//! What every executor of ours is made of: a queue of tasks that can run, deadlines, and a list of
-//! the tasks that are alive. The part that differs is the driver: what makes the executor notice
-//! new work, and what time it is.
+//! The common code of all our executors: a queue of tasks that can run, deadlines, and a list of
+//! live tasks. Executors differ in the driver, which makes the executor notice new work and tells
+//! the time.
 //!
 //! ```text
 //!  spawn --> Runnable --> queue --> driver's loop: pop, run --> (woken again) --> queue
@@ -10,10 +10,10 @@
 //!
 //! # End of life
 //!
-//! A [`Lease`] is held by every handle, every sleep and every live task. When the last one goes the
-//! executor has *ended*: nothing can reach it any more, and a driver that owns a thread lets it go.
-//! A driver that goes first, because its simulation or its glommio executor does, *closes* the
-//! executor: every live task is dropped, and so is every task spawned later.
+//! Every handle, every sleep and every live task holds a [`Lease`]. When the last lease is dropped
+//! the executor has *ended*. Nothing can reach it any more, and a driver with a thread releases the
+//! thread. A driver may be dropped before that, with its simulation or its glommio executor. Then
+//! it *closes* the executor: every live task is dropped, and so is every task spawned later.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -37,26 +37,27 @@ use crate::timers::{TimerKey, Timers};
 /// A task that can run. Dropping it cancels the task.
 pub(crate) type Runnable = async_task::Runnable<TaskId>;
 
-/// What distinguishes one executor from another.
+/// The part in which one executor differs from another.
 pub(crate) trait Driver: Send + Sync + fmt::Debug + 'static {
     /// Makes the loop look at the executor again, from any thread, without blocking.
     fn notify(&self);
 
-    /// Time since the origin; never goes back.
+    /// Returns the time since the origin. It never decreases.
     fn now(&self) -> Duration;
 
-    /// Whether what runs the loop is in this process: a forked child has no threads of its parent.
+    /// Returns whether the thread of the loop is in this process. A forked child has no threads of
+    /// its parent.
     fn is_here(&self) -> bool {
         true
     }
 
-    /// See [`Runtime::lost_panic`].
+    /// Handles a panic without an owner. See [`Runtime::lost_panic`].
     fn lost_panic(&self, failed: &TaskFailed) {
         tracing::error!(%failed, "a detached task failed");
     }
 }
 
-/// Names a task for the executor and for messages.
+/// Identifies a task for the executor and for messages.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TaskId {
     pub(crate) number: u64,
@@ -72,15 +73,15 @@ pub(crate) struct Executor<D> {
     closed: AtomicU8,
 }
 
-/// Tasks that are run between two looks at the timers.
+/// The number of tasks that run between two looks at the timers.
 const TASKS_BETWEEN_LOOKS: usize = 8;
 
 /// Tasks run.
 const OPEN: u8 = 0;
-/// Tasks are being dropped by whoever closes the executor, and by nobody else: the drop of one may
-/// wake another, and who wakes may hold a lock that the drop of that other one needs.
+/// Only the thread that closes the executor drops tasks. The drop of one task may wake another, and
+/// the waking task may hold a lock that the drop of the other task needs.
 const CLOSING: u8 = 1;
-/// Whoever schedules a task drops it.
+/// The thread that schedules a task drops it.
 const CLOSED: u8 = 2;
 
 #[derive(Default)]
@@ -90,7 +91,7 @@ struct LiveTasks {
 }
 
 impl<D: Driver> Executor<D> {
-    /// The executor, for its driver's loop, and the first lease, for everyone else.
+    /// Returns the executor, for the loop of its driver, and the first lease, for all other owners.
     pub(crate) fn new(driver: D) -> (Arc<Self>, Leased<D>) {
         let executor = Arc::new(Self {
             driver,
@@ -104,7 +105,7 @@ impl<D: Driver> Executor<D> {
         (executor, Leased { lease })
     }
 
-    /// The task that has waited longest to run.
+    /// Removes and returns the task that has waited longest to run.
     pub(crate) fn pop(&self) -> Option<Runnable> {
         self.queue.pop()
     }
@@ -113,8 +114,8 @@ impl<D: Driver> Executor<D> {
         !self.queue.is_empty()
     }
 
-    /// Runs tasks that are ready, `most` of them or until there are none, and looks at the timers
-    /// before the first one and every few: many tasks do not make a sleep late.
+    /// Runs at most `most` ready tasks, or fewer if no more are ready. It looks at the timers
+    /// before the first task and after every few, so that many tasks do not delay a sleep.
     pub(crate) fn run_ready(&self, most: usize) {
         for turn in 0..most {
             if turn.is_multiple_of(TASKS_BETWEEN_LOOKS) {
@@ -127,9 +128,9 @@ impl<D: Driver> Executor<D> {
         }
     }
 
-    /// Whether nobody can reach this executor any more.
+    /// Returns whether no handle, sleep or task can reach this executor any more.
     pub(crate) fn has_ended(&self) -> bool {
-        // Pairs with the release store in `Lease::drop`: what the last owner did is visible.
+        // Pairs with the release store in `Lease::drop`: the writes of the last owner are visible.
         self.ended.load(Ordering::Acquire)
     }
 
@@ -138,15 +139,16 @@ impl<D: Driver> Executor<D> {
         self.timers.fire(self.driver.now());
     }
 
-    /// Names of the tasks that have not ended, oldest first.
+    /// Returns the names of the tasks that have not ended, oldest first.
     pub(crate) fn live_names(&self) -> Vec<&'static str> {
         self.live().tasks.values().map(|(name, _)| *name).collect()
     }
 
-    /// Drops every task, now and for ever.
+    /// Drops every task, now and in the future.
     pub(crate) fn close(&self) {
-        // Every access is a swap or the like, so that they form one chain: Acquire and Release pair
-        // with `schedule`. Either it comes later and sees the end, or we see its task.
+        // Every access is a read-modify-write, so they form one chain: Acquire and Release pair
+        // with `schedule`. Either `schedule` comes later and sees the end, or this call sees its
+        // task.
         self.closed.fetch_max(CLOSING, Ordering::AcqRel);
         let wakers: Vec<Waker> =
             self.live().tasks.values().map(|(_, waker)| waker.clone()).collect();
@@ -156,18 +158,18 @@ impl<D: Driver> Executor<D> {
         self.drop_ready();
         self.closed.swap(CLOSED, Ordering::AcqRel);
         self.drop_ready();
-        // Sleeps of others, elsewhere, are over: nobody would wake them later.
+        // Sleeps outside this executor are over: no driver would wake them later.
         self.timers.fire(Duration::MAX);
     }
 
     fn is_closed(&self) -> bool {
-        // A read that takes part in the chain: see `close`.
+        // A read that is in the chain: see `close`.
         self.closed.fetch_or(OPEN, Ordering::AcqRel) == CLOSED || !self.driver.is_here()
     }
 
     fn schedule(&self, runnable: Runnable) {
         self.queue.push(runnable);
-        // A read that takes part in the chain: see `close`.
+        // A read that is in the chain: see `close`.
         match self.closed.fetch_or(OPEN, Ordering::AcqRel) {
             OPEN => self.driver.notify(),
             CLOSING => {}
@@ -198,7 +200,7 @@ impl<D: Driver> fmt::Debug for Executor<D> {
     }
 }
 
-/// Polls a task once. What unwinds is a destructor: the task's own panics are caught within it.
+/// Polls a task once. A panic here comes from a destructor: the task catches its own panics.
 pub(crate) fn run(runnable: Runnable) {
     let task = runnable.metadata().name;
     if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| runnable.run())) {
@@ -206,7 +208,7 @@ pub(crate) fn run(runnable: Runnable) {
     }
 }
 
-/// Keeps an executor alive; see the module's essay.
+/// Keeps an executor alive (module essay).
 #[derive(Debug)]
 pub(crate) struct Lease<D: Driver> {
     executor: Arc<Executor<D>>,
@@ -220,7 +222,7 @@ impl<D: Driver> Drop for Lease<D> {
     }
 }
 
-/// The side of an executor that handles see.
+/// The face of an executor that handles use.
 #[derive(Debug)]
 pub(crate) struct Leased<D: Driver> {
     lease: Arc<Lease<D>>,
@@ -270,7 +272,8 @@ impl<D: Driver> Runtime for Leased<D> {
     }
 }
 
-/// Held by a live task: keeps the executor's thread, and the entry in the list of live tasks.
+/// A membership of a live task. It keeps the executor's thread and the entry in the list of live
+/// tasks.
 struct Membership<D: Driver> {
     lease: Arc<Lease<D>>,
     number: u64,
@@ -279,7 +282,7 @@ struct Membership<D: Driver> {
 impl<D: Driver> Drop for Membership<D> {
     fn drop(&mut self) {
         let entry = self.lease.executor.live().tasks.remove(&self.number);
-        // A waker runs foreign code when it is dropped: not under the lock.
+        // Dropping a waker runs foreign code: not under the lock.
         drop(entry);
     }
 }
@@ -306,7 +309,8 @@ impl<D: Driver> Future for Timer<D> {
             if is_earliest {
                 executor.driver.notify();
             }
-            // Who closes fires what there is, afterwards: it has found this one, or is seen here.
+            // The thread that closes the executor fires all timers afterwards: it finds this timer,
+            // or this load sees the close.
             if executor.is_closed() {
                 return Poll::Ready(());
             }
@@ -329,7 +333,7 @@ mod tests {
     use crate::handle::Handle;
     use kvick_io::sync::atomic::AtomicU64;
 
-    /// Each task takes a millisecond.
+    /// A driver whose tasks each take a millisecond.
     #[derive(Debug, Default)]
     struct Busy(AtomicU64);
 
@@ -341,7 +345,7 @@ mod tests {
         }
     }
 
-    /// A sleep that was over waited for 64 tasks to be run: the longest queue made it late.
+    /// A sleep that was over waited until 64 tasks had run: the longest queue delayed it.
     #[test]
     fn a_sleep_is_over_before_many_tasks_are_run() {
         let (executor, leased) = Executor::new(Busy::default());

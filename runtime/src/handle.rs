@@ -1,4 +1,4 @@
-//! The one type that the engine takes from a runtime.
+//! The only type that the engine uses of a runtime.
 
 use std::fmt;
 use std::future::Future;
@@ -15,7 +15,7 @@ use crate::adapters::background;
 use crate::runtime::Runtime;
 use crate::task::Task;
 
-/// Spawn, sleep and now: all that kvick asks of a runtime. Cheap to clone.
+/// Spawns tasks, sleeps and tells the time: all that kvick needs of a runtime. Cheap to clone.
 ///
 /// ```
 /// use kvick_runtime::{Handle, block_on};
@@ -31,49 +31,50 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// A built-in executor with one thread, `kvick-background`.
+    /// Starts a built-in executor with one thread, `kvick-background`.
     ///
-    /// Every call starts a thread of its own. It ends when the last handle is dropped and the last
-    /// task spawned through it is gone. Fails when the system refuses a thread.
+    /// Every call starts its own thread. The thread ends when the last handle is dropped and the
+    /// last task spawned through it is gone. Fails if the system refuses a thread.
     ///
-    /// In a child process that is forked without an exec there is no such thread: the handle is as
-    /// one whose executor has ended.
+    /// A child process that is forked without an exec does not have the thread. There the handle
+    /// acts like a handle whose executor has ended.
     pub fn background() -> io::Result<Self> {
         Ok(Self::custom(Arc::new(background::start()?)))
     }
 
-    /// Tasks run on `handle`'s tokio runtime, of either flavour, with its time driver enabled.
+    /// Runs tasks on `handle`'s tokio runtime, of either flavour, with its time driver enabled.
     ///
-    /// When that runtime shuts down its tasks are dropped and resolve to
-    /// [`TaskFailed::Cancelled`](crate::TaskFailed::Cancelled), and sleeps are over.
+    /// When that runtime shuts down, its sleeps are over and its tasks are dropped. The tasks
+    /// resolve to [`TaskFailed::Cancelled`](crate::TaskFailed::Cancelled).
     #[cfg(feature = "tokio")]
     pub fn tokio(handle: tokio::runtime::Handle) -> Self {
         Self::custom(Arc::new(crate::adapters::tokio::OnTokio::new(handle)))
     }
 
-    /// Tasks run on the glommio executor of the calling thread; the handle may go anywhere.
+    /// Runs tasks on the glommio executor of the calling thread. Any thread may use the handle.
     ///
     /// Tasks spawned from other threads reach the executor through a queue. When the executor is
-    /// dropped, and at the latest when its thread ends, its tasks are dropped and resolve to
-    /// [`TaskFailed::Cancelled`](crate::TaskFailed::Cancelled), and sleeps are over. An executor
-    /// that is kept and not run has not ended: its tasks wait.
+    /// dropped, or at the latest when its thread ends, its sleeps are over and its tasks are
+    /// dropped. The tasks resolve to [`TaskFailed::Cancelled`](crate::TaskFailed::Cancelled). An
+    /// executor that exists but does not run has not ended: its tasks wait.
     ///
     /// # Panics
     ///
-    /// When the caller is not inside a glommio executor.
+    /// If the caller is not inside a glommio executor.
     #[cfg(all(feature = "glommio", target_os = "linux"))]
     pub fn glommio() -> Self {
         Self::custom(Arc::new(crate::adapters::glommio::start()))
     }
 
-    /// Tasks run on an executor of your own.
+    /// Runs tasks on an executor of your own.
     pub fn custom(runtime: Arc<dyn Runtime>) -> Self {
         Self { runtime }
     }
 
     /// Starts `future` as a task. `name` appears in messages.
     ///
-    /// A panic in `future` ends the task alone and is reported to whoever awaits it.
+    /// A panic in `future` ends only the task. The caller that awaits the task gets the panic as an
+    /// error.
     pub fn spawn<F>(&self, name: &'static str, future: F) -> Task<F::Output>
     where
         F: Future + Send + 'static,
@@ -90,19 +91,20 @@ impl Handle {
         Sleep { timer: self.runtime.sleep(duration), duration }
     }
 
-    /// Whether it is known that the executor has ended: what is spawned is dropped, a sleep is over
-    /// at once.
+    /// Returns whether the executor is known to have ended. Spawned futures are then dropped, and a
+    /// sleep is over at once.
     pub fn has_ended(&self) -> bool {
         self.runtime.has_ended()
     }
 
-    /// Time since the origin of this handle; never goes back. Virtual in a simulation.
+    /// Returns the time since the origin of this handle. It never decreases. Virtual in a
+    /// simulation.
     pub fn now(&self) -> Duration {
         self.runtime.now()
     }
 }
 
-/// The future of [`Handle::sleep`]: one box, `Send`, drop it to give up waiting.
+/// The future of [`Handle::sleep`]: one box, `Send`. Drop it to stop waiting.
 #[must_use = "a sleep does nothing unless awaited"]
 pub struct Sleep {
     timer: BoxFuture<'static, ()>,
@@ -123,7 +125,7 @@ impl fmt::Debug for Sleep {
     }
 }
 
-/// For devices around devices.
+/// For devices that wrap other devices.
 impl Timing for Handle {
     fn now(&self) -> Duration {
         Self::now(self)

@@ -1,4 +1,4 @@
-//! Who polls: the little that kvick asks of an async runtime, and four answers to it.
+//! Runs the background tasks of kvick on an async runtime: one interface, and four executors.
 //!
 //! It is not a general-purpose runtime: no I/O, no thread pool, no local tasks.
 //!

@@ -1,11 +1,10 @@
-//! Parks the thread of an executor, and wakes it at the price of one swap when it is awake.
+//! Parks the thread of an executor. A wake costs one swap while the thread is awake.
 //!
-//! The sleeper raises a flag, looks for work once more, and only then parks; a waker publishes
-//! work, then lowers the flag. Every change of the flag is a swap, so the changes form one chain,
-//! each synchronised with the one before. Either the waker's swap comes later than the sleeper's:
-//! then it finds the flag up and unparks. Or it comes earlier: then the sleeper has seen the work.
-//! So no wake is lost. `unpark` leaves a token behind, so it does not matter if it comes just
-//! before `park`.
+//! The sleeper raises a flag, looks for work once more, and only then parks. A waker publishes
+//! work, then lowers the flag. Every change of the flag is a swap. So the changes form one chain,
+//! and each synchronises with the change before it. If the waker's swap comes after the sleeper's,
+//! the waker finds the flag up and unparks the thread. If it comes before, the sleeper sees the
+//! work. So no wake is lost. `unpark` leaves a token, so it may come just before `park`.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -17,14 +16,14 @@ use kvick_io::sync::atomic::{AtomicBool, Ordering};
 #[cfg(loom)]
 use loom::thread::{self, Thread};
 
-/// How long the thread may sleep, as seen after the flag was raised.
+/// The time for which the thread may sleep, computed after the flag was raised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Idle {
     /// There is work.
     No,
-    /// Nothing to do before so much time has passed.
+    /// There is no work before this time has passed.
     For(Duration),
-    /// Nothing to do until woken.
+    /// There is no work until a wake.
     UntilWoken,
 }
 
@@ -39,7 +38,7 @@ impl Parker {
         Self { asleep: AtomicBool::new(false), thread: OnceLock::new() }
     }
 
-    /// Sleeps if `idle`, called after the flag is up, says so. May wake for no reason.
+    /// Sleeps as `idle` allows, which is called after the flag is up. May wake without a reason.
     ///
     /// Always called by the same thread.
     pub(crate) fn park(&self, idle: impl FnOnce() -> Idle) {
@@ -54,14 +53,14 @@ impl Parker {
             Idle::For(duration) => park_timeout(duration),
             Idle::UntilWoken => thread::park(),
         }
-        // A swap and not a store, so that the chain goes on: Acquire pairs with `wake`, as above.
+        // A swap and not a store, so that the chain continues: Acquire pairs with `wake`, as above.
         self.asleep.swap(false, Ordering::Acquire);
     }
 
     /// Wakes the thread if it sleeps, or is about to. Call it after the work is published.
     pub(crate) fn wake(&self) {
-        // Release: pairs with the swaps in `park`, for the work. Acquire: with the first of them,
-        // for `thread`. Of many wakers one finds the flag up.
+        // Release: pairs with the swaps in `park`, for the work. Acquire: pairs with the first of
+        // them, for `thread`. Only one of many wakers finds the flag up.
         if self.asleep.swap(false, Ordering::AcqRel) {
             self.thread.get().expect("the flag goes up after the thread is known").unpark();
         }
@@ -73,7 +72,7 @@ fn park_timeout(duration: Duration) {
     thread::park_timeout(duration);
 }
 
-/// loom has no time: a sleep that only a deadline ends would hide a lost wake.
+/// Parks without a deadline. loom has no time, and a deadline would hide a lost wake.
 #[cfg(loom)]
 fn park_timeout(_duration: Duration) {
     thread::park();

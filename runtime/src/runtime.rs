@@ -1,4 +1,4 @@
-//! What an executor must offer.
+//! The interface that an executor must implement.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,27 +7,28 @@ use kvick_io::BoxFuture;
 
 use crate::task::TaskFailed;
 
-/// What an executor must offer to run kvick's background work.
+/// The interface of an executor that runs kvick's background work.
 ///
-/// Bring your own with [`Handle::custom`](crate::Handle::custom). Tasks are few and long-lived, so
-/// boxes cost nothing that matters here.
+/// Pass your own executor to [`Handle::custom`](crate::Handle::custom). Tasks are few and
+/// long-lived, so the cost of boxes does not matter here.
 pub trait Runtime: Send + Sync + fmt::Debug + 'static {
     /// Runs `future` to its end, or drops it when the executor ends. The future does not panic.
     fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>);
 
-    /// Resolves `duration` after this call, or when the executor ends. May be polled from any
-    /// thread, and then, too.
+    /// Resolves `duration` after this call, or when the executor ends. Any thread may poll the
+    /// future, also after the end.
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
 
-    /// Time since some fixed origin; never goes back.
+    /// Returns the time since some fixed origin. It never decreases.
     fn now(&self) -> Duration;
 
-    /// Whether it is known that the executor has ended: tasks are dropped, sleeps are over at once.
+    /// Returns whether the executor is known to have ended. Tasks are then dropped, and sleeps are
+    /// over at once.
     fn has_ended(&self) -> bool {
         false
     }
 
-    /// Hears of a task that panicked although nobody holds its [`Task`](crate::Task) any more.
+    /// Reports a task that panicked after its [`Task`](crate::Task) was dropped.
     fn lost_panic(&self, failed: &TaskFailed) {
         tracing::error!(%failed, "a detached task failed");
     }

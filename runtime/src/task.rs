@@ -1,8 +1,8 @@
 //! A spawned task, as its owner sees it.
 //!
-//! Whatever the executor, a task is the same three parts: the user's future wrapped so that it can
-//! be aborted and so that its panic is caught, a channel for the outcome, and this owner's end. The
-//! executor sees a future of `()` that never unwinds.
+//! On every executor a task has the same three components. The first is the user's future, wrapped
+//! so that it can be aborted and its panic is caught. The others are a channel for the outcome, and
+//! this owner's end. The executor sees a future of `()` that never unwinds.
 
 use std::any::Any;
 use std::fmt;
@@ -19,20 +19,20 @@ use kvick_io::BoxFuture;
 
 /// A task that [`Handle::spawn`](crate::Handle::spawn) started.
 ///
-/// Await it for its outcome. Dropping it detaches: the task runs on.
+/// Await it for its outcome. Dropping it detaches the task, which continues to run.
 ///
-/// Cancel safety: awaiting `&mut task` may be given up and taken up again.
-#[must_use = "dropping a task detaches it: say so with detach()"]
+/// Cancel safety: a caller may stop awaiting `&mut task` and await it again.
+#[must_use = "dropping a task detaches it; call detach() to show the intent"]
 pub struct Task<T> {
     name: &'static str,
     abort: AbortHandle,
     outcome: oneshot::Receiver<Result<T, TaskFailed>>,
 }
 
-/// Why a task has no result.
+/// The reason why a task has no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TaskFailed {
-    /// Its future panicked.
+    /// The future of the task panicked.
     #[error("task {task} panicked: {message}")]
     Panicked {
         /// The name given to `spawn`.
@@ -40,7 +40,7 @@ pub enum TaskFailed {
         /// The text of the panic.
         message: String,
     },
-    /// It was cancelled, or its executor ended before it did.
+    /// The task was cancelled, or its executor ended first.
     #[error("task {task} was cancelled")]
     Cancelled {
         /// The name given to `spawn`.
@@ -49,27 +49,27 @@ pub enum TaskFailed {
 }
 
 impl<T> Task<T> {
-    /// The name given to `spawn`.
+    /// Returns the name given to `spawn`.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Lets the task run on without an owner.
+    /// Lets the task continue without an owner.
     pub fn detach(self) {}
 
     /// Stops the task at its next suspension point and waits until its future is dropped.
     ///
-    /// `Ok` or `Panicked` if the task ended before it could be stopped.
+    /// Returns `Ok` or `Panicked` if the task ended before it could be stopped.
     ///
-    /// Cancel safety: the request is made at the first poll and is not taken back.
+    /// Cancel safety: the request is made at the first poll and is not withdrawn.
     pub async fn cancel(self) -> Result<T, TaskFailed> {
         self.abort.abort();
         self.await
     }
 
-    /// Splits `future` into what the executor runs and what its owner holds.
+    /// Splits `future` into the future for the executor and the task for its owner.
     ///
-    /// `lost` is told of a panic that no owner is there to see.
+    /// `lost` is called after a panic of a task without an owner.
     pub(crate) fn split<F>(
         name: &'static str,
         future: F,
@@ -82,7 +82,7 @@ impl<T> Task<T> {
         let (sender, outcome) = oneshot::channel();
         let (body, abort) = future::abortable(AssertUnwindSafe(future).catch_unwind());
         let run = async move {
-            // The body is dropped at the end of this statement, before its owner hears of the end.
+            // The end of this statement drops the body, before the owner learns of the end.
             let outcome = match body.await {
                 Ok(Ok(value)) => Ok(value),
                 Ok(Err(payload)) => {
@@ -103,7 +103,7 @@ impl<T> Future for Task<T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = ready!(self.outcome.poll_unpin(context));
-        // A sender dropped without a word: the executor dropped the task.
+        // A sender that was dropped without an outcome: the executor dropped the task.
         Poll::Ready(outcome.unwrap_or(Err(TaskFailed::Cancelled { task: self.name })))
     }
 }
@@ -114,7 +114,7 @@ impl<T> fmt::Debug for Task<T> {
     }
 }
 
-/// The text of a panic, for messages.
+/// Returns the text of a panic, for messages.
 pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> String {
     if let Some(text) = payload.downcast_ref::<&'static str>() {
         (*text).to_owned()

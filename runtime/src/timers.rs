@@ -1,4 +1,4 @@
-//! Deadlines in order, each with the waker of whoever sleeps on it.
+//! Deadlines in order, each with the waker of the sleeping task.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,14 +7,14 @@ use std::time::Duration;
 
 /// The pending deadlines of one executor.
 ///
-/// A map and not a heap: a sleep that is dropped takes its deadline with it, so a loop that races
-/// long sleeps against short work keeps nothing behind.
+/// A map and not a heap: a dropped sleep removes its deadline. So a loop that races long sleeps
+/// against short work leaves no entries.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     entries: Mutex<Entries>,
 }
 
-/// A registered deadline. The number keeps equal deadlines apart, in order of registration.
+/// A registered deadline. The number distinguishes equal deadlines, in order of registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TimerKey {
     deadline: Duration,
@@ -28,7 +28,7 @@ struct Entries {
 }
 
 impl Timers {
-    /// Registers a deadline; `true` if it is now the earliest.
+    /// Registers a deadline. Returns `true` if it is now the earliest.
     pub(crate) fn insert(&self, deadline: Duration, waker: Waker) -> (TimerKey, bool) {
         let mut entries = self.lock();
         let key = TimerKey { deadline, number: entries.next_number };
@@ -39,7 +39,7 @@ impl Timers {
         (key, is_earliest)
     }
 
-    /// Replaces the waker of `key`; `false` if it has fired already.
+    /// Replaces the waker of `key`. Returns `false` if it has fired already.
     pub(crate) fn update(&self, key: TimerKey, waker: &Waker) -> bool {
         match self.lock().wakers.get_mut(&key) {
             Some(slot) => {
@@ -50,19 +50,19 @@ impl Timers {
         }
     }
 
-    /// Forgets `key`.
+    /// Removes `key`.
     pub(crate) fn remove(&self, key: TimerKey) {
         let removed = self.lock().wakers.remove(&key);
-        // A waker runs foreign code when it is dropped: not under the lock.
+        // Dropping a waker runs foreign code: not under the lock.
         drop(removed);
     }
 
-    /// The earliest deadline.
+    /// Returns the earliest deadline.
     pub(crate) fn earliest(&self) -> Option<Duration> {
         self.lock().wakers.first_key_value().map(|(key, _)| key.deadline)
     }
 
-    /// Wakes everyone whose deadline is at or before `now`, in order of deadline.
+    /// Wakes all tasks whose deadline is at or before `now`, in order of deadline.
     pub(crate) fn fire(&self, now: Duration) {
         let due = {
             let mut entries = self.lock();

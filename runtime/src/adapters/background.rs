@@ -1,5 +1,5 @@
-//! The built-in executor: one thread that runs tasks in the order in which they were woken, fires
-//! timers between batches, and parks when there is nothing to do.
+//! The built-in executor: one thread that runs tasks in the order of their wakes. It fires timers
+//! between batches, and parks when there is nothing to do.
 
 use std::io;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::executor::{Driver, Executor, Leased};
 use crate::park::{Idle, Parker};
 
-/// Tasks run before the thread looks whether it may go, or sleep.
+/// The number of tasks that run before the thread checks whether it may end or sleep.
 const BATCH: usize = 64;
 
 /// Starts the thread.

@@ -1,13 +1,13 @@
-//! Tasks on a glommio executor, with a handle that may go anywhere.
+//! Tasks on a glommio executor, with a handle that any thread may use.
 //!
-//! One local task, the drain, runs our executor inside glommio's: it pops and polls what is ready,
-//! fires timers, and sleeps on its waker and on one glommio timer. glommio's wakers may be used
-//! from any thread, so that waker is all that crosses.
+//! One local task, the drain, runs our executor inside glommio's. It polls the ready tasks, fires
+//! timers, and sleeps on its waker and on one glommio timer. Any thread may use glommio's wakers,
+//! so only that waker crosses threads.
 //!
-//! glommio forgets its suspended tasks, and never drops them, when an executor ends. But it drops
-//! the wakers of its timers. So the drain sets a timer that never rings, for a waker whose drop
-//! closes our executor. A drain that was never polled has set none: then the end is noticed by the
-//! thread, where a thread-local that is destroyed closes the executors that ran there.
+//! When an executor ends, glommio forgets its suspended tasks and never drops them. But it drops
+//! the wakers of its timers. So the drain sets a timer that never rings, with a waker whose drop
+//! closes our executor. A drain that was never polled has no such timer. Then the end of the thread
+//! closes the executors that ran there: the thread destroys a thread-local with them.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -22,13 +22,13 @@ use glommio::timer::Timer;
 use crate::clock::Clock;
 use crate::executor::{Driver, Executor, Leased};
 
-/// Tasks run before the executor gets a turn at its other tasks and its rings.
+/// The number of tasks that run before the executor serves its other tasks and its rings.
 const BATCH: usize = 32;
 
-/// An alarm that is to ring later is set again when it has rung.
+/// The longest alarm. An alarm for a later time is set again when it has rung.
 const LONGEST_ALARM: Duration = Duration::from_secs(3600);
 
-/// A timer of some centuries does not ring.
+/// The duration of a timer that never rings: some centuries.
 const NEVER: Duration = Duration::from_secs(1 << 33);
 
 /// Starts the drain on the calling thread's executor.
@@ -75,11 +75,11 @@ impl Driver for Ring {
 struct Drain {
     executor: Arc<Executor<Ring>>,
     alarm: Option<Alarm>,
-    /// Set at the first poll; keeps the waker of the end where glommio drops it.
+    /// Set at the first poll. It keeps the waker of the end in a place where glommio drops it.
     watch: Option<Timer>,
 }
 
-/// A waker that nothing wakes; its drop is the end of a glommio executor.
+/// A waker without wakes. Its drop marks the end of a glommio executor.
 struct End(Weak<Executor<Ring>>);
 
 impl Wake for End {
@@ -105,7 +105,7 @@ impl Future for Drain {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let executor = Arc::clone(&self.executor);
-        // Before looking for work: a wake that comes later polls us again.
+        // Before looking for work: a later wake polls the drain again.
         executor.driver.waker.register(context.waker());
         if self.watch.is_none() {
             self.watch = Some(watch(&executor));
@@ -121,7 +121,7 @@ impl Future for Drain {
     }
 }
 
-/// A timer whose waker glommio drops with its own executor.
+/// Returns a timer whose waker glommio drops with its own executor.
 fn watch(executor: &Arc<Executor<Ring>>) -> Timer {
     let waker = Waker::from(Arc::new(End(Arc::downgrade(executor))));
     let mut timer = Timer::new(NEVER);
@@ -131,7 +131,7 @@ fn watch(executor: &Arc<Executor<Ring>>) -> Timer {
 }
 
 impl Drain {
-    /// Sets the alarm to the earliest deadline; `true` if that has passed.
+    /// Sets the alarm to the earliest deadline. Returns `true` if that has passed.
     fn alarm_is_due(&mut self, context: &mut Context<'_>) -> bool {
         let Some(deadline) = self.executor.timers.earliest() else {
             self.alarm = None;
@@ -141,13 +141,13 @@ impl Drain {
         if remaining.is_zero() {
             return true;
         }
-        // Added to the time of day, a longer one may be beyond what that can say.
+        // Added to the time of day, a longer duration may exceed the range of the clock.
         let remaining = remaining.min(LONGEST_ALARM);
         if self.alarm.as_ref().is_none_or(|alarm| alarm.deadline != deadline) {
             self.alarm = Some(Alarm { deadline, timer: Timer::new(remaining) });
         }
         let alarm = self.alarm.as_mut().expect("set above");
-        // It may fire a little early by our clock: then it is set again at the next poll.
+        // The alarm may ring a little early by our clock. Then the next poll sets it again.
         let rang = Pin::new(&mut alarm.timer).poll(context).is_ready();
         if rang {
             self.alarm = None;

@@ -1,4 +1,4 @@
-//! The executors that tasks of kvick run on: one of its own, and those of other crates.
+//! The executors that run tasks of kvick: its own executor, and executors of other crates.
 
 pub(crate) mod background;
 #[cfg(all(feature = "glommio", target_os = "linux"))]

@@ -1,8 +1,8 @@
-//! A handle over tokio's.
+//! A handle over tokio's handle.
 //!
-//! A sleep of tokio panics when it is polled after its runtime has shut down, and a handle may go
-//! anywhere. So a sleep of ours is a task of that runtime: whatever happens to the runtime, and on
-//! whatever thread, the task ends, or is dropped, and either ends the sleep.
+//! A tokio sleep panics when it is polled after its runtime has shut down, and any thread may use a
+//! handle at any time. So our sleep is a task of that runtime. Whatever happens to the runtime, the
+//! task ends or is dropped, and either ends the sleep.
 
 use std::future::{Future, pending};
 use std::panic;
@@ -39,7 +39,7 @@ impl OnTokio {
 
 impl Runtime for OnTokio {
     fn spawn(&self, _name: &'static str, future: BoxFuture<'static, ()>) {
-        // Dropping tokio's handle detaches; the outcome travels through our own `Task`.
+        // Dropping tokio's handle detaches the task; the outcome travels through our own `Task`.
         drop(self.runtime.spawn(future));
     }
 
@@ -57,7 +57,7 @@ impl Runtime for OnTokio {
     }
 
     fn now(&self) -> Duration {
-        // tokio's clock, so that a paused one is seen as such.
+        // tokio's clock, so that a paused clock is respected.
         let _context = self.runtime.enter();
         self.origin.elapsed()
     }
@@ -70,10 +70,10 @@ impl Runtime for OnTokio {
 
 struct Timer {
     runtime: runtime::Handle,
-    /// `None` is beyond what the clock can say.
+    /// `None` if the deadline exceeds the range of the clock.
     deadline: Option<Instant>,
     has_ended: Arc<AtomicBool>,
-    /// From the first poll on.
+    /// `Some` from the first poll on.
     task: Option<JoinHandle<()>>,
 }
 

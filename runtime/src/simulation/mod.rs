@@ -1,10 +1,10 @@
-//! The whole program on one thread, under a seed.
+//! A whole program on one thread, under a seed.
 //!
-//! A simulation polls one task at a time and chooses which by a seeded draw. Its clock is virtual:
-//! it stands still while tasks run, and jumps to the next timer or to the next event of a source
-//! (a simulated disk) when nothing else can run. Now and then, by another draw, it jumps although
-//! tasks could run, so that completions land in the middle of what tasks do. How often is itself
-//! drawn once for each seed. Such a jump is short: tasks are at times slow, but not by hours.
+//! A simulation polls one task at a time, which a seeded draw selects. Its clock is virtual: it
+//! stands still while tasks run. It jumps to the next timer or to the next event of a source (a
+//! simulated disk) when nothing else can run. Sometimes, by another draw, it jumps although tasks
+//! could run, so that completions arrive in the middle of a task's work. The frequency is itself
+//! drawn once for each seed. Such a jump is short: tasks are sometimes slow, but not by hours.
 //!
 //! ```text
 //!          +-- ready tasks --- draw one, poll it ---+
@@ -14,8 +14,8 @@
 //! ```
 //!
 //! The same seed gives the same run, as long as the code under test takes time, randomness and I/O
-//! from here alone: no other thread may wake a task, and nothing may depend on the order of a
-//! `HashMap` with a random hasher. [`Simulation::trace_hash`] tells two runs apart.
+//! only from here. No other thread may wake a task, and nothing may depend on the order of a
+//! `HashMap` with a random hasher. [`Simulation::trace_hash`] distinguishes two runs.
 
 mod trace;
 
@@ -36,9 +36,9 @@ use crate::task::TaskFailed;
 
 use self::trace::{Step, Trace};
 
-/// A seeded executor with a virtual clock; see the module's text for how it chooses.
+/// A seeded executor with a virtual clock. The module's text explains how it chooses.
 ///
-/// Dropping it drops every task, like a process that is killed.
+/// Dropping it drops every task, as if a process were killed.
 ///
 /// ```
 /// use std::time::Duration;
@@ -62,13 +62,14 @@ pub struct Simulation {
     random: Mutex<Random>,
 }
 
-/// What a simulation may be told beyond its seed.
+/// The settings of a simulation besides its seed.
 #[derive(Clone, Debug)]
 pub struct SimulationOptions {
-    /// Chance, at each step, of running an event before tasks are idle. Default: drawn from the
+    /// The chance, at each step, of running an event before tasks are idle. Default: drawn from the
     /// seed.
     pub early_event_chance: Option<f64>,
-    /// Steps after which the run counts as a livelock and panics. Default: 50 million.
+    /// The number of steps after which the run counts as a livelock and panics. Default: 50
+    /// million.
     pub steps_max: u64,
 }
 
@@ -78,7 +79,7 @@ impl Default for SimulationOptions {
     }
 }
 
-/// What the scheduler alone touches.
+/// The state that only the scheduler uses.
 struct Scheduler {
     random: Random,
     early_event_chance: f64,
@@ -88,12 +89,12 @@ struct Scheduler {
 }
 
 impl Simulation {
-    /// The run that `seed` names.
+    /// Creates the run of `seed`.
     pub fn new(seed: u64) -> Self {
         Self::with_options(seed, SimulationOptions::default())
     }
 
-    /// As [`Simulation::new`], with other options.
+    /// Creates the run of `seed` with other options.
     pub fn with_options(seed: u64, options: SimulationOptions) -> Self {
         let (executor, leased) = Executor::new(VirtualTime::default());
         let mut random = Random::new(seed);
@@ -103,7 +104,7 @@ impl Simulation {
             ready: Vec::new(),
             trace: Trace::default(),
             steps: 0,
-            // A stream of its own: a test that draws more does not change the schedule.
+            // A separate stream: more draws by a test do not change the schedule.
             random: random.fork(),
         };
         Self {
@@ -117,12 +118,12 @@ impl Simulation {
         }
     }
 
-    /// A handle whose tasks, sleeps and time are simulated.
+    /// Returns a handle whose tasks, sleeps and time are simulated.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
 
-    /// Lets the simulation run the events of `source`, whose times are those of [`Self::now`].
+    /// Adds a source of events, whose times are those of [`Self::now`].
     pub fn add_source(&self, source: Arc<dyn EventSource>) {
         source.run_event(self.now());
         lock(&self.sources).push(source);
@@ -130,13 +131,13 @@ impl Simulation {
 
     /// Runs `future`, and tasks and events as they come, until `future` is done.
     ///
-    /// Tasks that are left stay where they are: the next `run` takes them up.
+    /// Other tasks stay suspended, and the next `run` continues them.
     ///
     /// # Panics
     ///
-    /// With "deadlock" and the names of the tasks when nothing can ever run again; with "livelock"
-    /// after `steps_max` steps; when a task panics whose [`Task`](crate::Task) nobody holds; when
-    /// called from inside a run.
+    /// With "deadlock" and the names of the tasks if nothing can ever run again. With "livelock"
+    /// after `steps_max` steps. If a task panics whose [`Task`](crate::Task) was dropped. If called
+    /// from inside a run.
     pub fn run<F: Future>(&self, future: F) -> F::Output {
         let mut scheduler =
             self.scheduler.try_lock().expect("a simulation runs one future at a time");
@@ -171,41 +172,41 @@ impl Simulation {
         }
     }
 
-    /// Virtual time since the simulation began.
+    /// Returns the virtual time since the simulation began.
     pub fn now(&self) -> Duration {
         self.handle.now()
     }
 
-    /// The seed it was made with.
+    /// Returns the seed of the simulation.
     pub fn seed(&self) -> u64 {
         self.seed
     }
 
-    /// 64 random bits for the test itself.
+    /// Returns 64 random bits for the test itself.
     pub fn random(&self) -> u64 {
         lock(&self.random).next_u64()
     }
 
-    /// `true` with the given probability, for the test itself.
+    /// Returns `true` with the given probability, for the test itself.
     pub fn chance(&self, probability: f64) -> bool {
         lock(&self.random).chance(probability)
     }
 
-    /// A generator for a task to own, independent of the schedule.
+    /// Returns a generator for a task to own, independent of the schedule.
     pub fn fork_random(&self) -> Random {
         lock(&self.random).fork()
     }
 
-    /// Polls and events so far.
+    /// Returns the number of polls and events so far.
     ///
     /// # Panics
     ///
-    /// When called from inside a run, like [`Self::trace_hash`].
+    /// If called from inside a run, like [`Self::trace_hash`].
     pub fn steps(&self) -> u64 {
         self.idle_scheduler().steps
     }
 
-    /// A hash over every choice so far and its time: equal for equal runs.
+    /// Returns a hash over every choice so far and its time. Equal runs have equal hashes.
     pub fn trace_hash(&self) -> u64 {
         self.idle_scheduler().trace.hash()
     }
@@ -214,7 +215,7 @@ impl Simulation {
         self.scheduler.try_lock().expect("asked between runs")
     }
 
-    /// The earliest time at which a timer or a source has something to do.
+    /// Returns the earliest time of a timer or of an event of a source.
     fn next_event(&self) -> Option<Duration> {
         let sources = lock(&self.sources);
         let timers = self.executor.timers.earliest();
@@ -224,7 +225,7 @@ impl Simulation {
     fn advance(&self, time: Duration) {
         let now = self.executor.driver.advance(time);
         self.executor.timers.fire(now);
-        // Cloned: an event may add a source. Those with nothing due learn the time.
+        // Cloned: an event may add a source. Sources without a due event learn the time.
         let sources = lock(&self.sources).clone();
         for source in sources {
             source.run_event(now);
@@ -233,7 +234,7 @@ impl Simulation {
 
     fn check(&self, scheduler: &Scheduler) {
         if let Some(failed) = lock(&self.executor.driver.lost).pop() {
-            self.panic_with(&format!("nobody saw that {failed}"), scheduler);
+            self.panic_with(&format!("a failed task was not awaited: {failed}"), scheduler);
         }
         if scheduler.steps >= self.options.steps_max {
             self.panic_with("livelock: too many steps", scheduler);
@@ -254,7 +255,7 @@ impl Simulation {
 
 impl Drop for Simulation {
     fn drop(&mut self) {
-        // A run that unwound poisons the lock; the tasks are dropped all the same.
+        // A run that unwound poisons the lock; the tasks must be dropped even so.
         let scheduler = self.scheduler.get_mut().unwrap_or_else(PoisonError::into_inner);
         let ready = std::mem::take(&mut scheduler.ready);
         drop(ready);
@@ -273,7 +274,7 @@ impl fmt::Debug for Simulation {
     }
 }
 
-/// What to do next.
+/// The next step.
 enum Choice {
     Root,
     Task(Runnable),
@@ -301,7 +302,7 @@ impl Scheduler {
         let index = self.random.index(candidates);
         match index.checked_sub(self.ready.len()) {
             Some(_) => Choice::Root,
-            // The order of the rest is as deterministic as before, and no element moves far.
+            // The order of the rest stays deterministic, and no element moves far.
             None => Choice::Task(self.ready.swap_remove(index)),
         }
     }
@@ -312,7 +313,7 @@ impl Scheduler {
     }
 }
 
-/// The future given to `run`, as a candidate.
+/// The future given to `run`, as a candidate for the next step.
 struct Root {
     woken: AtomicBool,
 }
@@ -335,7 +336,7 @@ impl Wake for Root {
     }
 }
 
-/// The driver of a simulation: nobody to notify, and a clock that is moved by hand.
+/// The driver of a simulation: it notifies no thread, and its clock moves only explicitly.
 #[derive(Debug, Default)]
 struct VirtualTime {
     now_nanos: AtomicU64,
@@ -343,7 +344,7 @@ struct VirtualTime {
 }
 
 impl VirtualTime {
-    /// Moves the clock, never back, and returns what it shows.
+    /// Moves the clock, never back, and returns its time.
     fn advance(&self, time: Duration) -> Duration {
         let nanos = u64::try_from(time.as_nanos()).expect("virtual time within 584 years");
         // Relaxed: one thread runs the simulation.
@@ -365,12 +366,12 @@ impl Driver for VirtualTime {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is behind these locks is whole at every point where a panic could come from.
+    // The state in these locks is consistent at every point that may panic.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How far the clock may jump while tasks could run: some disk latencies, no long timeout.
+/// The largest jump of the clock while tasks could run: some disk latencies, no long timeout.
 const EARLY_EVENT_REACH: Duration = Duration::from_millis(10);
 
-/// One of these for each seed: some runs keep I/O back, some let it interrupt all the time.
+/// The chances from which each seed draws: some runs hold I/O back, some let it interrupt always.
 const EARLY_EVENT_CHANCES: [f64; 4] = [0.0, 0.02, 0.2, 0.5];

@@ -1,4 +1,4 @@
-//! What a simulation did: a hash over everything, and the last steps in clear.
+//! The history of a simulation: a hash over all steps, and the last steps as text.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -60,8 +60,8 @@ impl fmt::Display for Trace {
     }
 }
 
-/// Steps kept for messages.
+/// The number of steps kept for messages.
 const LAST_STEPS: usize = 24;
 
-/// Odd, with bits all over.
+/// Odd, with bits in all positions.
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
