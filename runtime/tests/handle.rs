@@ -1,4 +1,4 @@
-//! What a handle promises, asked of every executor behind it.
+//! The promises of a handle, tested on every executor.
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -81,7 +81,7 @@ async fn cancel_before_the_first_poll_or_after_the_end(handle: Handle) {
     let (sender, done) = oneshot::channel();
     let late = handle.spawn("late", async move { sender.send(()).unwrap() });
     done.await.unwrap();
-    // Whether the executor or the request is first is open; the task has run in either case.
+    // Either the executor or the request may be first; the task has run in either case.
     let outcome = late.cancel().await;
     assert!(matches!(outcome, Ok(()) | Err(TaskFailed::Cancelled { .. })), "{outcome:?}");
 }
@@ -126,7 +126,7 @@ async fn sleeps_end_in_order(handle: Handle) {
     handle.sleep(Duration::from_millis(1)).await;
     handle.sleep(Duration::ZERO).await;
     assert!(handle.now() >= before + Duration::from_millis(3));
-    // A sleep registered after a longer one moves the alarm forward.
+    // A sleep registered after a longer sleep moves the alarm forward.
     let long = handle.spawn("long", handle.sleep(Duration::from_secs(3600)));
     let short = handle.spawn("short", handle.sleep(Duration::from_millis(1)));
     assert_eq!(short.await, Ok(()));
@@ -151,7 +151,7 @@ async fn many_sleepers(handle: Handle) {
     assert_eq!(woken.load(Ordering::SeqCst), 50);
 }
 
-/// A sleep as long as there can be, of who is never to be woken by it, panicked within glommio.
+/// The longest possible sleep, in a task that never waits for its end, panicked within glommio.
 async fn a_sleep_may_be_of_any_length(handle: Handle) {
     for longest in [Duration::MAX, Duration::from_secs(u64::MAX / 2)] {
         let (longest, moment) = (handle.sleep(longest), handle.sleep(Duration::from_millis(1)));
@@ -169,7 +169,7 @@ async fn now_is_monotone(handle: Handle) {
     }
 }
 
-/// Everything that one executor can be asked, in one run of it.
+/// Runs every check of one executor in one task.
 async fn contract(handle: Handle) {
     spawn_and_await(handle.clone()).await;
     nested_spawn(handle.clone()).await;
@@ -183,7 +183,7 @@ async fn contract(handle: Handle) {
     now_is_monotone(handle).await;
 }
 
-/// Uses `handle` from threads that are not its executor's.
+/// Uses `handle` from threads other than its executor's.
 fn from_foreign_threads(handle: &Handle) {
     thread::scope(|scope| {
         for _ in 0..4 {
@@ -264,7 +264,7 @@ fn block_on_nests() {
         let mut total = 0;
         for number in 0..100 {
             total += inner(number).unwrap();
-            // Wakes the outer call while it runs an inner one, whose park eats the token.
+            // Wakes the outer call while it runs a nested call, whose park consumes the token.
             total += block_on(async {
                 yield_now().await;
                 block_on(handle.spawn("innermost", async { 1 })).unwrap()
@@ -276,7 +276,7 @@ fn block_on_nests() {
     assert_eq!(total, 99 * 100 / 2 + 100);
 }
 
-/// An executor of one's own: a thread for each task.
+/// A custom executor: a thread for each task.
 #[derive(Debug)]
 struct Threads;
 
@@ -291,7 +291,7 @@ impl kvick_runtime::Runtime for Threads {
     }
 
     fn now(&self) -> Duration {
-        // Frozen time is monotone too, but a sleep must be seen to pass.
+        // Frozen time is monotone too, but the test must see a sleep pass.
         static SAMPLES: AtomicUsize = AtomicUsize::new(0);
         Duration::from_millis(SAMPLES.fetch_add(10, Ordering::SeqCst) as u64)
     }
@@ -319,7 +319,7 @@ mod on_tokio {
     fn multi_thread() {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(2).enable_time().build().unwrap();
-        // Polled here, run there.
+        // Polled on this thread, run on the runtime.
         let handle = Handle::tokio(runtime.handle().clone());
         block_on(contract(handle.clone()));
         from_foreign_threads(&handle);
@@ -342,8 +342,8 @@ mod on_tokio {
         assert_eq!(block_on(after), Err(TaskFailed::Cancelled { task: "after" }));
     }
 
-    /// A store that outlived its tokio runtime went to sleep before it tried something again, and
-    /// the operation of its user panicked.
+    /// A store that outlived its tokio runtime slept before a retry, and the operation of its user
+    /// panicked.
     #[test]
     fn shutdown_ends_sleeps() {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
@@ -420,12 +420,12 @@ mod on_glommio {
         let late = handle.spawn("late", async {});
         assert_eq!(block_on(late), Err(TaskFailed::Cancelled { task: "late" }));
         assert!(handle.has_ended());
-        // Whoever would wake it is gone.
+        // The executor that would wake it is gone.
         block_on(handle.sleep(Duration::from_secs(3600)));
     }
 
-    /// An executor ended on a thread that went on: what it had of ours was neither run nor dropped,
-    /// and a store that it maintained told nobody.
+    /// An executor ended on a thread that continued. Our tasks there neither ran nor were dropped,
+    /// and the store that they maintained reported nothing.
     #[test]
     fn the_end_of_the_executor_cancels() {
         for waits_within in [false, true] {
@@ -439,7 +439,7 @@ mod on_glommio {
                 });
                 handle.spawn("another", async {}).await.unwrap();
                 if waits_within {
-                    // Who waits in a task of glommio is forgotten, and may be woken all the same.
+                    // glommio forgets a local task that waits for ours, and ours may still wake it.
                     let forgotten = handle.spawn("waited for within", future::pending::<()>());
                     glommio::spawn_local(forgotten).detach();
                     let sleep = handle.sleep(Duration::from_secs(3600));

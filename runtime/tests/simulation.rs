@@ -1,5 +1,5 @@
-//! What a simulation promises: the same seed is the same run, other seeds are other runs, and a
-//! program that is stuck is told so.
+//! The promises of a simulation: the same seed is the same run, other seeds are other runs, and a
+//! stuck program is reported.
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -52,7 +52,7 @@ impl EventSource for Echo {
                 break;
             }
             let ((_, number), sender) = entry.remove_entry();
-            // Whoever asked may be gone.
+            // The requesting task may be gone.
             sender.send(number).ok();
         }
     }
@@ -70,7 +70,7 @@ async fn yield_now() {
     .await;
 }
 
-/// Ten tasks that note when they run, between yields, sleeps and requests.
+/// Starts ten tasks that note when they run, between yields, sleeps and requests.
 fn workload(simulation: &Simulation, log: &Log) {
     let echo = Arc::new(Echo::default());
     simulation.add_source(Arc::<Echo>::clone(&echo));
@@ -276,7 +276,7 @@ fn time_is_shared_by_timers_and_sources() {
     simulation.add_source(Arc::<Echo>::clone(&echo));
     let elapsed = simulation.run(async {
         Handle::sleep(&handle, Duration::from_millis(5)).await;
-        // Known to the source although nothing was due there when the timer fired.
+        // The source knows the time although nothing was due there when the timer fired.
         echo.request(1, Duration::from_millis(7)).await.unwrap();
         handle.now()
     });
@@ -284,8 +284,8 @@ fn time_is_shared_by_timers_and_sources() {
     assert_eq!(simulation.seed(), 3);
 }
 
-/// Who is told by whoever is dropped, under a lock that he needs when he is dropped himself: so do
-/// the listeners of an event.
+/// A task that the drop of another task wakes, under a lock that its own drop needs. The listeners
+/// of an event behave like this.
 struct Told(Arc<Mutex<Vec<Waker>>>);
 
 impl Future for Told {
@@ -304,8 +304,8 @@ impl Drop for Told {
     }
 }
 
-/// The simulation hung when it was dropped: a task that was woken by the drop of another was
-/// dropped within its waker, under the lock that the waking one held.
+/// A simulation hung when it was dropped. A task that the drop of another task woke was dropped
+/// within its waker, under the lock that the waking task held.
 #[test]
 fn tasks_that_wake_each_other_are_dropped_one_after_the_other() {
     let simulation = Simulation::new(1);

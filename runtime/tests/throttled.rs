@@ -34,7 +34,7 @@ fn transfers_take_as_long_as_their_bytes() {
         for write in writes {
             write.await.result.expect("a sound disk");
         }
-        // The first begins at once, the last when a second of the others has passed; the disk
+        // The first write starts at once, the last when a second of the others has passed. The disk
         // itself takes a millisecond at most.
         let took = handle.now() - begun;
         let second = Duration::from_secs(1);
