@@ -1,11 +1,11 @@
-//! `KVICK_IO` has the last word on the backend. The environment belongs to the process, so each
-//! case runs this test binary again, with the one ignored test below.
+//! `KVICK_IO` overrides the backend of the settings. The environment belongs to the process, so
+//! each case runs this test binary again, with the one ignored test below.
 
 use std::process::Command;
 
 use kvick_io::{BackendChoice, IoConfig, open_directory};
 
-/// What the child is to find: the name of a backend, or the kind of an error.
+/// The expected result of the child: the name of a backend, or the kind of an error.
 const EXPECTED: &str = "KVICK_TEST_EXPECTED";
 
 fn assert_child_finds(expected: &str, value: &str) {
@@ -23,7 +23,7 @@ fn assert_child_finds(expected: &str, value: &str) {
 #[test]
 #[ignore = "the other tests run it, in a process of its own"]
 fn child() {
-    // Nothing is expected of a plain run of all ignored tests.
+    // A plain run of all ignored tests expects nothing.
     let Ok(expected) = std::env::var(EXPECTED) else {
         return;
     };

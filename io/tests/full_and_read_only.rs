@@ -1,5 +1,5 @@
-//! Media without a free block, and media that cannot be written. Needs the right to mount, and says
-//! so where that is missing.
+//! Media without a free block, and media that cannot be written. The tests need the right to mount,
+//! and print a message if it is missing.
 
 #![cfg(target_os = "linux")]
 
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 const SEGMENT: u64 = 64 << 10;
 
-/// A small file system of its own, unmounted with this.
+/// A small file system of its own, unmounted when this is dropped.
 struct Mounted {
     place: TempDir,
     kind: &'static str,
@@ -58,11 +58,11 @@ impl Mounted {
         assert!(run("mount", &["-o", &options, at.to_str().expect("plain")]), "{}", self.kind);
     }
 
-    /// Takes every free block, and gives the file that has them.
+    /// Takes every free block, and returns the file that has them.
     fn fill(&self) -> PathBuf {
         let ballast = self.path().join("ballast");
         let mut file = fs::File::create(&ballast).expect("a name has room");
-        // Until it is written back, a file system counts on blocks that it will not need.
+        // Until its pages are on the medium, a file system reserves blocks that it will not need.
         loop {
             let before = file.metadata().expect("it is open").len();
             for size in [64 << 10, 4096, 512] {
@@ -102,7 +102,7 @@ fn device(directory: &dyn Directory) -> Arc<dyn Device> {
     block_on(directory.open_device("log", options)).expect("it opens")
 }
 
-/// A device of six segments.
+/// Creates a device of six segments.
 fn write(path: &Path, backend: BackendChoice) {
     let directory = directory(path, backend);
     let device = device(&*directory);
@@ -118,8 +118,8 @@ fn assert_reads(device: &dyn Device, offset: u64) {
     assert!(read.into_buf().expect("it is there").iter().all(|&byte| byte == 7));
 }
 
-/// A log had filled its file system. It could not be opened any more, not even to delete a part of
-/// it: a scratch file was written first, and there was no block for that.
+/// A log had filled its file system. It could not be opened any more, not even to delete some of
+/// it: the opening first wrote a scratch file, and there was no block for that.
 #[test]
 fn a_full_medium_is_opened_read_and_freed() {
     for mounted in Mounted::all() {

@@ -1,5 +1,5 @@
-//! Limits that a system sets to a process: of open files, and of the size of one. They hold for all
-//! of it, so each case runs this test binary again, with the one ignored test below.
+//! Limits that a system sets for a process: of open files, and of the size of a file. They hold for
+//! the whole process, so each case runs this test binary again, with the one ignored test below.
 
 #![cfg(target_os = "linux")]
 
@@ -35,7 +35,7 @@ fn in_a_child(case: &str) {
 #[test]
 #[ignore = "the other tests run it, in a process of its own"]
 fn child() {
-    // Nothing is expected of a plain run of all ignored tests.
+    // A plain run of all ignored tests expects nothing.
     match std::env::var(CASE).as_deref() {
         Ok("many segments") => many_segments(),
         Ok("no descriptor") => no_descriptor(),
@@ -76,8 +76,8 @@ fn assert_reads(device: &dyn Device, segment: u64) {
     assert!(read.iter().all(|&byte| byte == byte_of(segment)), "segment {segment}");
 }
 
-/// Each segment of a log kept a descriptor. One of 212 files could not be opened under a limit of
-/// 128, and a store walked into the limit by growing.
+/// Each segment of a log kept a descriptor. A log of 212 files could not be opened under a limit of
+/// 128, and a growing store reached the limit.
 #[test]
 fn a_device_may_have_more_segments_than_the_process_descriptors() {
     in_a_child("many segments");
@@ -122,8 +122,8 @@ fn many_segments() {
     }
 }
 
-/// The process had no descriptor left when a log needed its next segment. It took that for the end,
-/// and refused all work after the burst was over.
+/// The process had no descriptor left when a log needed its next segment. The log took that for the
+/// end, and refused all work after the shortage was over.
 #[test]
 fn a_segment_that_cannot_be_opened_for_now_is_opened_later() {
     in_a_child("no descriptor");
@@ -160,8 +160,8 @@ fn no_descriptor() {
     }
 }
 
-/// The limit of file size was no multiple of a block. A direct write across it was cut to a length
-/// that no disk takes, and its error did not say that the file was too large.
+/// The limit of file size was not a multiple of a block. The kernel shortened a direct write across
+/// it to a length that no disk takes. The error did not say that the file was too large.
 #[test]
 fn a_limit_of_file_size_is_told_as_such() {
     in_a_child("file size");

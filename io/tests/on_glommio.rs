@@ -1,4 +1,4 @@
-//! Which reads go through the ring of a glommio executor, and what happens when one ends.
+//! Reads through the ring of a glommio executor, and the end of an executor.
 
 #![cfg(all(feature = "glommio", target_os = "linux"))]
 
@@ -16,7 +16,7 @@ use kvick_io::{
 const PAGE: usize = 4096;
 const PAGES: usize = 64;
 
-/// A device with some pages, or `None` where glommio cannot work.
+/// Returns a device with some pages, or `None` if glommio cannot work here.
 fn device(path: &Path) -> Option<Arc<dyn Device>> {
     let config = IoConfig { backend: BackendChoice::Glommio, ..IoConfig::default() };
     let directory = match open_directory(path, &config) {
@@ -51,7 +51,7 @@ async fn read(device: &dyn Device, page: usize) {
     assert!(buf.iter().all(|&byte| usize::from(byte) == page + 1));
 }
 
-/// Reads that the ring of this executor has carried out since it was asked last.
+/// Returns the reads of this executor's ring since the last call.
 fn own_reads() -> u64 {
     glommio::executor().io_stats().all_rings().file_reads().0
 }
@@ -80,7 +80,7 @@ fn an_attached_executor_reads_by_itself() {
         }
         assert_eq!(own_reads(), 8);
 
-        // Long reads, writes and syncs are the driver's.
+        // The driver handles long reads, writes and syncs.
         let pages = device.read_at(0, AlignedBuf::zeroed(PAGES * PAGE)).await.into_buf().unwrap();
         device.write_at(0, pages).await.result.unwrap();
         device.sync().await.result.unwrap();
@@ -125,7 +125,7 @@ fn two_executors_share_a_device() {
     });
 }
 
-/// An executor that ends forgets its tasks; what they were to do must be done all the same.
+/// An executor that ends forgets its tasks; their reads must be done even so.
 #[test]
 fn reads_outlive_the_executor() {
     let place = tempfile::tempdir().unwrap();
@@ -134,7 +134,7 @@ fn reads_outlive_the_executor() {
     };
     let reads: Vec<_> = executor.run(async {
         let _attachment = attach_glommio();
-        // Opens the segment, so that the reads below get as far as the ring.
+        // Opens the segment, so that the reads below reach the ring.
         read(&*device, 0).await;
         let begin = |page| device.read_at((page * PAGE) as u64, AlignedBuf::zeroed(PAGE));
         let reads = (0..8).map(begin).collect();
@@ -146,7 +146,7 @@ fn reads_outlive_the_executor() {
     pollster::block_on(read(&*device, 5));
 }
 
-/// The thread ends with its attachment: leaked, as in a task that an executor forgot.
+/// The thread ends with its attachment, which is leaked, as in a task that an executor forgot.
 #[test]
 fn reads_outlive_the_thread() {
     let place = tempfile::tempdir().unwrap();
@@ -173,7 +173,7 @@ fn assert_read(reads: Vec<Completion>) {
     }
 }
 
-/// Dropped futures of reads that wait or are under way here give their buffers back.
+/// Dropped futures of waiting and running reads give their buffers back here.
 #[test]
 fn dropped_reads_give_their_buffers_back() {
     let place = tempfile::tempdir().unwrap();
@@ -219,7 +219,7 @@ fn a_segment_is_read_after_it_was_deleted() {
     });
 }
 
-/// How many descriptors of this process lead to files in `place`, deleted or not.
+/// Returns how many descriptors of this process lead to files in `place`, deleted or not.
 fn descriptors_in(place: &Path) -> usize {
     let links = std::fs::read_dir("/proc/self/fd").expect("Linux says");
     let targets = links.filter_map(|link| std::fs::read_link(link.ok()?.path()).ok());
@@ -230,8 +230,8 @@ fn descriptors_in(place: &Path) -> usize {
 const PATIENCE: usize = 20_000;
 
 /// Executors kept their descriptors of deleted segments until they opened another segment, or, if
-/// they ended before, until the process did: five segments of 64 MiB, four of them discarded, took
-/// 320 MiB.
+/// they ended before, until the process ended. Five segments of 64 MiB, four of them discarded,
+/// took 320 MiB.
 #[test]
 fn deleted_segments_are_closed_while_the_executor_goes_on() {
     let place = tempfile::tempdir().unwrap();
@@ -305,7 +305,7 @@ fn an_executor_that_ends_leaves_no_descriptor() {
     panic!("{} descriptors are open", descriptors_in(place.path()));
 }
 
-/// Reads when its thread ends, after what it was declared before is gone.
+/// Reads when its thread ends, after the thread's attachment is gone.
 struct LastRead {
     device: Arc<dyn Device>,
     report: std::sync::mpsc::Sender<bool>,
@@ -322,7 +322,7 @@ thread_local! {
     static LAST_READ: RefCell<Option<LastRead>> = const { RefCell::new(None) };
 }
 
-/// It panicked: what says whether the thread is attached was gone.
+/// The read panicked: the thread-local with the attachment was gone.
 #[test]
 fn a_thread_reads_while_it_ends() {
     let place = tempfile::tempdir().unwrap();
@@ -332,7 +332,7 @@ fn a_thread_reads_while_it_ends() {
     let (report, reported) = std::sync::mpsc::channel();
     thread::scope(|scope| {
         scope.spawn(|| {
-            // What a thread owns goes in the opposite order of its first use.
+            // A thread drops its thread-locals in the opposite order of their first use.
             LAST_READ.with_borrow_mut(|last| {
                 *last = Some(LastRead { device: Arc::clone(&device), report });
             });

@@ -1,4 +1,4 @@
-//! Directories of real files that something else than their owner changes.
+//! Directories of real files that another process or handle changes.
 
 #![cfg(unix)]
 
@@ -36,8 +36,8 @@ fn names(path: &Path) -> Vec<String> {
     names
 }
 
-/// The directory of a running log was renamed, and another one was opened at the old path. Segments
-/// and manifests of the first went there: both were damaged, after commits that were acknowledged.
+/// The directory of a running log was renamed, and another log was opened at the old path. Segments
+/// and manifests of the first log went there. Both were damaged, after acknowledged commits.
 #[test]
 fn a_directory_that_is_renamed_stays_the_same() {
     let place = tempfile::tempdir().unwrap();
@@ -72,8 +72,8 @@ fn a_directory_that_is_renamed_stays_the_same() {
     assert_eq!(fs::read(moved.join("log.000001")).unwrap(), [1; 1 << 16]);
 }
 
-/// A write that a dead process had under way made a segment after another process had listed the
-/// directory. The log took it for its own, and read bytes that it had never written.
+/// A write of a dead process created a segment after another process had listed the directory. The
+/// log took the segment for its own, and read bytes that it had never written.
 #[test]
 fn stale_bytes_are_not_taken_for_the_device_s_own() {
     let place = tempfile::tempdir().unwrap();
@@ -90,8 +90,8 @@ fn stale_bytes_are_not_taken_for_the_device_s_own() {
     });
 }
 
-/// Two writes that meet in a segment which neither finds: one of them creates it, and the other
-/// must not take what that has written for stale.
+/// Two writes meet in a segment that neither finds. One of them creates it, and the other must not
+/// take the first one's bytes for stale.
 #[test]
 fn writes_that_meet_in_a_new_segment_are_both_there() {
     let place = tempfile::tempdir().unwrap();
@@ -106,7 +106,7 @@ fn writes_that_meet_in_a_new_segment_are_both_there() {
     }
 }
 
-/// A named pipe was called `manifest`, and opening the store waited for ever for a writer of it.
+/// A named pipe was called `manifest`, and opening the store waited for ever for its writer.
 #[test]
 fn what_is_no_regular_file_is_refused_and_waited_for_by_nothing() {
     let place = tempfile::tempdir().unwrap();
@@ -131,8 +131,8 @@ fn what_is_no_regular_file_is_refused_and_waited_for_by_nothing() {
     });
 }
 
-/// One file of many could not be deleted. The log forgot the rest with it, and they stayed until
-/// the next opening, which took them for a part of the log again.
+/// One file of many could not be deleted, and the log forgot the other files too. They stayed until
+/// the next opening, which took them for segments of the log again.
 #[test]
 fn what_cannot_be_deleted_keeps_nothing_else_and_is_tried_again() {
     let place = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! A directory that is opened read-only: what it reads, and that it changes nothing.
+//! A directory that is opened read-only: it reads everything and changes nothing.
 
 use std::fs;
 use std::future::Future;
@@ -17,7 +17,7 @@ use pollster::block_on;
 const SEGMENT: usize = 8192;
 const OPTIONS: DeviceOptions = DeviceOptions { segment_bytes: SEGMENT as u64, create: true };
 
-/// The writer of a store of two and a half segments and a manifest.
+/// Creates the writer of a store of two and a half segments and a manifest.
 fn store(path: &Path) -> io::Result<(Arc<dyn Directory>, Arc<dyn Device>)> {
     block_on(async {
         let directory = open_directory(path, &IoConfig::default())?;
@@ -28,7 +28,7 @@ fn store(path: &Path) -> io::Result<(Arc<dyn Directory>, Arc<dyn Device>)> {
     })
 }
 
-/// Blocks of 512 bytes, each filled with its number.
+/// Returns blocks of 512 bytes, each filled with its number.
 fn blocks(offset: usize, len: usize) -> AlignedBuf {
     let mut buf = AlignedBuf::zeroed(len);
     for (index, block) in buf.chunks_mut(512).enumerate() {
@@ -37,7 +37,7 @@ fn blocks(offset: usize, len: usize) -> AlignedBuf {
     buf
 }
 
-/// A read is finished when the call returns.
+/// Reads from a device. The read is finished when the call returns.
 fn read(device: &dyn Device, offset: usize, len: usize) -> io::Result<AlignedBuf> {
     let completion = pin!(device.read_at(offset as u64, AlignedBuf::zeroed(len)));
     let Poll::Ready(transfer) = completion.poll(&mut Context::from_waker(Waker::noop())) else {
@@ -65,7 +65,7 @@ fn inspect(path: &Path) -> io::Result<(ReadOnlyDirectory, Arc<dyn Device>)> {
     Ok((directory, device))
 }
 
-/// Name, length and time of change of every file, and of the directory itself.
+/// Returns the name, length and time of change of every file, and of the directory itself.
 fn photograph(path: &Path) -> io::Result<Vec<(PathBuf, u64, SystemTime)>> {
     let mut paths = vec![path.to_owned()];
     for entry in fs::read_dir(path)? {
@@ -79,7 +79,7 @@ fn photograph(path: &Path) -> io::Result<Vec<(PathBuf, u64, SystemTime)>> {
     picture.collect()
 }
 
-/// Each change that a directory and a device can be asked for is refused, with words that say why.
+/// Checks that each change of a directory and a device is refused, with the reason in the message.
 async fn assert_refuses_changes(directory: &dyn Directory, device: &dyn Device) {
     let transfer = device.write_at(0, AlignedBuf::zeroed(512)).await;
     assert!(transfer.buf.is_some(), "the buffer comes back");
@@ -234,12 +234,12 @@ fn segments_that_appear_or_are_replaced_are_found() -> io::Result<()> {
     assert_fails(&*device, 3 * SEGMENT, 512, ErrorKind::UnexpectedEof);
     block_on(writer.write_at(5 * SEGMENT as u64 / 2, blocks(5 * SEGMENT / 2, SEGMENT))).result?;
     assert_reads(&*device, 2 * SEGMENT, 3 * SEGMENT / 2);
-    // What takes the place of segments that were cut off has the same names.
+    // The segments that replace the truncated segments have the same names.
     block_on(writer.truncate(SEGMENT as u64))?;
     block_on(writer.write_at(SEGMENT as u64, AlignedBuf::zeroed(SEGMENT))).result?;
     let found = read(&*device, SEGMENT, SEGMENT)?;
     assert!(found.iter().all(|byte| *byte == 0), "the new segment");
-    // What has no successor is still there.
+    // A truncated segment without a successor is still readable.
     assert_reads(&*device, 2 * SEGMENT, SEGMENT / 2);
     Ok(())
 }

@@ -13,10 +13,10 @@ const NAME: &str = "read-depth";
 pub(crate) const FILE: &str = "read-depth.000000";
 const PAGE: usize = 1 << 20;
 
-/// Which executor polls the tasks.
+/// The executor that polls the tasks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Runtime {
-    /// The calling thread alone.
+    /// Only the calling thread.
     Current,
     /// Two worker threads.
     Two,
@@ -52,7 +52,7 @@ pub(crate) fn delete(path: &Path) -> io::Result<()> {
     pollster::block_on(directory.remove_file(FILE))
 }
 
-/// One read after the other, on a thread that parks in between.
+/// Reads one sector after the other, on a thread that parks in between.
 pub(crate) fn one_by_one(device: &dyn Device, job: &Job) -> io::Result<Figures> {
     let (watch, mut offsets) = (Stopwatch::start(), Offsets::new(job, 0));
     pollster::block_on(async {
@@ -65,7 +65,7 @@ pub(crate) fn one_by_one(device: &dyn Device, job: &Job) -> io::Result<Figures> 
     })
 }
 
-/// `depth` tasks, each reading one sector after the other.
+/// Runs `depth` tasks, each reading one sector after the other.
 pub(crate) fn tasks(
     device: &Arc<dyn Device>,
     job: &Job,
@@ -100,7 +100,8 @@ pub(crate) fn tasks(
     })
 }
 
-/// One task that starts half of `depth` reads at once, twice, and goes on with the older half.
+/// Runs one task with two batches of half of `depth` reads in flight. A new batch replaces the
+/// older.
 pub(crate) fn batches(device: &dyn Device, job: &Job, depth: usize) -> io::Result<Figures> {
     let pool = BufPool::new(depth * 4096);
     let (watch, mut offsets, mut reads) = (Stopwatch::start(), Offsets::new(job, 0), 0);

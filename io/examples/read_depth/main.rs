@@ -1,12 +1,14 @@
-//! Random direct reads of 512 bytes at several depths: this crate against a bare io_uring loop and
-//! a blocking `pread`, in one process, in turns, so that all meet the same disk and the same noise.
+//! Random direct reads of 512 bytes at several depths: this crate, a bare io_uring loop and a
+//! blocking `pread`. They take turns in one process, so that all see the same disk and the same
+//! noise.
 //!
 //! ```text
 //! cargo run --release -p kvick-io --example read_depth -- DIRECTORY [SECONDS [ROUNDS [MEBIBYTES]]]
 //! ```
 //!
-//! DIRECTORY must be on a real disk; a file is made there and deleted at the end. The figures are
-//! the medians of the rounds. Processor time is that of the process, the kernel's part included.
+//! DIRECTORY must be on a real disk. The example creates a file there and deletes it at the end.
+//! The figures are the medians of the rounds. Processor time is that of the process, including the
+//! kernel.
 
 #[cfg(target_os = "linux")]
 mod arms;
@@ -24,7 +26,7 @@ fn main() -> std::io::Result<()> {
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
-    println!("the bare loop to compare with is io_uring: Linux only");
+    println!("the example compares with io_uring and runs only on Linux");
 }
 
 #[cfg(target_os = "linux")]
@@ -44,7 +46,9 @@ mod linux {
     pub(crate) fn main() -> io::Result<()> {
         let arguments: Vec<String> = std::env::args().skip(1).collect();
         let Some(path) = arguments.first() else {
-            return Err(io::Error::other("say in which directory"));
+            return Err(io::Error::other(
+                "no directory is given; pass a directory as the first argument",
+            ));
         };
         let number = |index: usize, default: u64| {
             arguments.get(index).map_or(Ok(default), |text| text.parse::<u64>())

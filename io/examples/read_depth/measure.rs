@@ -1,20 +1,20 @@
-//! What to do, how long it took, and a table of medians.
+//! The work of each arm, its duration, and a table of medians.
 
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Size of one read, in bytes: a sector.
+/// The size of one read, in bytes: a sector.
 pub(crate) const READ: usize = 512;
 
-/// What each arm does: random reads of a file, for a while.
+/// The work of each arm: random reads of a file, for a while.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Job {
     pub(crate) bytes: u64,
     pub(crate) time: Duration,
 }
 
-/// Offsets of random sectors.
+/// The offsets of random sectors.
 #[derive(Debug)]
 pub(crate) struct Offsets {
     state: u64,
@@ -28,7 +28,7 @@ impl Offsets {
     }
 
     pub(crate) fn next(&mut self) -> u64 {
-        // Xorshift: good enough to spread reads over a disk.
+        // Xorshift: sufficient to spread reads over a disk.
         self.state ^= self.state << 13;
         self.state ^= self.state >> 7;
         self.state ^= self.state << 17;
@@ -36,14 +36,14 @@ impl Offsets {
     }
 }
 
-/// Wall clock and processor time of the process since it was started.
+/// The wall clock and processor time of the process since the start.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stopwatch {
     started: Instant,
     processor: Duration,
 }
 
-/// What one run of one arm came to.
+/// The results of one run of one arm.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Figures {
     reads: u64,
@@ -125,7 +125,7 @@ impl Table {
         }
     }
 
-    /// Median over the rounds of the rate against that of the bare ring in the same round.
+    /// Returns the median over the rounds of the rate relative to the bare ring in the same round.
     fn share_of_bare(&self, row: &Row) -> f64 {
         let bare = self
             .rows

@@ -10,7 +10,7 @@ use kvick_io::{BackendChoice, BufPool, Device, IoConfig, attach_glommio, open_di
 use crate::arms;
 use crate::measure::{Figures, Job, Offsets, READ, Stopwatch};
 
-/// `depth` local tasks, each reading one sector after the other.
+/// Runs `depth` local tasks, each reading one sector after the other.
 pub(crate) fn tasks(path: &Path, job: &Job, depth: usize) -> io::Result<Figures> {
     let config = IoConfig { backend: BackendChoice::Glommio, ..IoConfig::default() };
     let directory = open_directory(path, &config)?;

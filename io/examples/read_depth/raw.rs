@@ -1,4 +1,4 @@
-//! What the kernel does without this crate: the measure of its cost.
+//! The same reads without this crate, as the measure of its cost.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -13,7 +13,7 @@ use rustix::fs::OFlags;
 use crate::arms::FILE;
 use crate::measure::{Figures, Job, Offsets, READ, Stopwatch};
 
-/// Blocking reads, one after the other.
+/// Makes blocking reads, one after the other.
 pub(crate) fn pread(path: &Path, job: &Job) -> io::Result<Figures> {
     let (file, mut offsets) = (open(path)?, Offsets::new(job, 0));
     let mut buf = AlignedBuf::zeroed(READ);
@@ -25,7 +25,7 @@ pub(crate) fn pread(path: &Path, job: &Job) -> io::Result<Figures> {
     Ok(watch.stop(reads))
 }
 
-/// One thread, one ring, `depth` buffers that are never idle.
+/// Runs one thread and one ring, with `depth` buffers that are never idle.
 pub(crate) fn io_uring(path: &Path, job: &Job, depth: usize) -> io::Result<Figures> {
     let mut bare = Bare::new(path, job, depth)?;
     let (watch, mut reads) = (Stopwatch::start(), 0);
@@ -51,7 +51,7 @@ pub(crate) fn io_uring(path: &Path, job: &Job, depth: usize) -> io::Result<Figur
 }
 
 struct Bare {
-    // First, so that it is closed before the buffers go. Nothing is in flight by then.
+    // First, so that it is closed before the buffers are dropped. Nothing is in flight by then.
     ring: IoUring,
     buffers: Vec<AlignedBuf>,
     file: File,
@@ -76,8 +76,8 @@ impl Bare {
         let read = opcode::Read::new(fd, buf, len).offset(self.offsets.next());
         let entry = read.build().user_data(index as u64);
         let mut queue = self.ring.submission();
-        // SAFETY: the buffer and the file live in `self`, and `io_uring` returns only when nothing
-        // is in flight, or with an error of the ring, after which the example ends.
+        // SAFETY: the buffer and the file live in `self`. `io_uring` returns only when nothing is
+        // in flight, or with an error of the ring, after which the example ends.
         #[expect(unsafe_code, reason = "lends memory to the kernel")]
         let pushed = unsafe { queue.push(&entry) };
         pushed.expect("the ring is larger than the depth");

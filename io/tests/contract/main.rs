@@ -1,4 +1,4 @@
-//! What every device and directory promises, run against every one of this crate.
+//! The contract of devices and directories, run against every implementation of this crate.
 
 use std::io;
 use std::path::Path;
@@ -24,7 +24,7 @@ fn small() -> IoConfig {
     IoConfig { depth: 8, threads: 4, ..IoConfig::default() }
 }
 
-/// Nothing where the backend is denied to this process.
+/// Returns `None` if this process is denied the backend.
 fn real(root: &str, config: &IoConfig) -> Option<Subject> {
     let place = TempDir::new_in(root).expect("a directory for scratch");
     match open_directory(&place.path().join("store"), config) {
@@ -43,7 +43,7 @@ fn check_real(root: &str, config: &IoConfig) {
     }
 }
 
-/// Time passes by a millisecond with each look, and nothing sleeps.
+/// A clock that advances by a millisecond at each look. Nothing sleeps.
 #[derive(Debug, Default)]
 struct Hasty(AtomicU64);
 

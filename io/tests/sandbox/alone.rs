@@ -1,14 +1,14 @@
-//! Processes for tests that change their process.
+//! Separate processes for tests that change their process.
 
 use std::env;
 use std::process::Command;
 
-/// Names the test that a process was started for.
+/// The environment variable with the name of the test that a process runs.
 const ALONE: &str = "KVICK_TEST_ALONE";
-/// Far more than any of these tests needs: what takes longer hangs.
+/// Far more than any of these tests needs: a longer test hangs.
 const SECONDS: u32 = 60;
 
-/// Runs `body` in a process of its own, which ends if it hangs. `test` is the path of the calling
+/// Runs `body` in a separate process, which ends if it hangs. `test` is the path of the calling
 /// test.
 pub(crate) fn alone(test: &str, body: impl FnOnce()) {
     if env::var(ALONE).is_ok_and(|name| name == test) {
@@ -27,9 +27,9 @@ pub(crate) fn alone(test: &str, body: impl FnOnce()) {
     assert!(out.contains("1 passed"), "no test is called {test}:\n{out}");
 }
 
-/// The signal of the alarm ends the process.
+/// Sets an alarm whose signal ends the process.
 pub(crate) fn end_if_it_hangs() {
-    // SAFETY: the call takes a number only.
+    // SAFETY: the call takes only a number.
     #[expect(unsafe_code, reason = "an alarm has no safe form")]
     unsafe {
         libc::alarm(SECONDS);

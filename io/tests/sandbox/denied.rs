@@ -1,8 +1,8 @@
-//! What a sandbox or an old kernel refuses from the start: io_uring, and direct I/O.
+//! Refusals of a sandbox or an old kernel from the start: io_uring, and direct I/O.
 //!
-//! Each test installs a seccomp filter on a thread of its own. A filter holds for the thread and
-//! for the threads it starts, among them those of the backend, until they end: the other tests do
-//! not notice.
+//! Each test installs a seccomp filter on a thread of its own. A filter holds until its threads
+//! end: for this thread and the threads that it starts, including those of the backend. The other
+//! tests do not notice it.
 
 use std::io;
 use std::thread;
@@ -11,7 +11,7 @@ use kvick_io::{AlignedBuf, BackendChoice, DeviceOptions, IoConfig, open_director
 
 use crate::seccomp::Refusal;
 
-/// Runs `test` where `refusal` holds; says so if the kernel has no filters.
+/// Runs `test` under `refusal`. Prints a message if the kernel has no filters.
 fn under(refusal: Refusal, test: impl FnOnce() + Send) {
     thread::scope(|scope| {
         let sandbox = scope.spawn(move || match refusal.install(0) {
@@ -22,8 +22,8 @@ fn under(refusal: Refusal, test: impl FnOnce() + Send) {
     });
 }
 
-/// Opens a device in a new directory, writes and reads, and gives the name of the backend and
-/// whether it bypasses the page cache.
+/// Opens a device in a new directory, writes and reads. Returns the name of the backend and whether
+/// it bypasses the page cache.
 fn use_device(backend: BackendChoice) -> io::Result<(&'static str, bool)> {
     let place = tempfile::tempdir()?;
     let config = IoConfig { backend, ..IoConfig::default() };

@@ -1,4 +1,4 @@
-//! A kernel that refuses io_uring to a process in which a ring is at work already.
+//! A kernel that refuses io_uring to a process whose ring is already at work.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::seccomp::Refusal;
 
 const PAGE: usize = 4096;
 
-/// A device with one page in the directory `name`.
+/// Returns a device with one page in the directory `name`.
 fn device(io: &SharedIo, root: &std::path::Path, name: &str) -> Arc<dyn Device> {
     let directory = io.open_directory(&root.join(name)).expect("the directory opens");
     let device = pollster::block_on(directory.open_device("log", DeviceOptions::default()));
@@ -31,7 +31,7 @@ fn expect_failure(completion: Completion, cause: &str) {
     assert!(text.contains("open the directory again"), "{text}");
 }
 
-/// A device at work when the kernel begins to refuse its ring.
+/// Runs a device that is at work when the kernel begins to refuse its ring.
 fn refuse_while_at_work(errno: i32, cause: &str) {
     let place = tempfile::tempdir().expect("a directory for scratch");
     let config = IoConfig { backend: BackendChoice::Auto, ..IoConfig::default() };
@@ -47,20 +47,20 @@ fn refuse_while_at_work(errno: i32, cause: &str) {
     if let Err(error) = refusal.install(libc::SECCOMP_FILTER_FLAG_TSYNC) {
         return println!("skipped: no seccomp filters here: {error}");
     }
-    // Whatever ended before is right, and whatever did not says why.
+    // An operation that ended before has its result; every other operation names the cause.
     for completion in in_flight {
         if let Err(error) = pollster::block_on(completion).result {
             assert!(error.to_string().contains(cause), "{error}");
         }
     }
-    // The driver may be in the kernel yet when it is refused for the first time: that call ends.
+    // The driver may still be in the kernel at the first refusal: that call ends.
     let _ = pollster::block_on(before.read_at(0, AlignedBuf::zeroed(PAGE))).result;
     expect_failure(before.read_at(0, AlignedBuf::zeroed(PAGE)), cause);
     expect_failure(before.write_at(0, page(8)), cause);
     expect_failure(before.write_at(1 << 30, page(8)), cause);
     expect_failure(before.sync(), cause);
 
-    // The next directory has a backend that works, and so has the same one, opened again.
+    // The next directory has a working backend, and so has the same directory, opened again.
     for name in ["other", "store"] {
         let after = device(&io, place.path(), name);
         assert_eq!(after.geometry().backend, "threads");
@@ -70,8 +70,8 @@ fn refuse_while_at_work(errno: i32, cause: &str) {
     }
 }
 
-/// The futures of what was in flight hung, with the tasks that awaited them, and every directory
-/// that was opened afterwards got the dead backend.
+/// The futures of operations in flight hung, with the tasks that awaited them. Every directory that
+/// was opened afterwards got the dead backend.
 #[test]
 fn a_process_that_sandboxes_itself_loses_its_ring_and_nothing_hangs() {
     alone("dying::a_process_that_sandboxes_itself_loses_its_ring_and_nothing_hangs", || {

@@ -6,8 +6,8 @@ use crate::alone::end_if_it_hangs;
 
 /// Runs `body` in a fork of this process, which has its memory and none of its other threads.
 pub(crate) fn in_fork(body: impl FnOnce()) {
-    // SAFETY: the child runs `body` on the one thread it has, and ends below without running what
-    // the parent has left to do. The allocator of the C library is made for that.
+    // SAFETY: the child runs `body` on its only thread, and ends below without running the rest of
+    // the parent's work. The allocator of the C library supports that.
     #[expect(unsafe_code, reason = "a fork has no safe form")]
     let child = unsafe { libc::fork() };
     if child == 0 {

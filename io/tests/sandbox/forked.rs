@@ -1,4 +1,4 @@
-//! What a child process does with the directories of its parent, whose threads it has not.
+//! A child process that uses the directories of its parent, without the parent's threads.
 
 use std::sync::Arc;
 use std::task::{Context, Waker};
@@ -36,7 +36,7 @@ fn refused_in_the_child(directory: &dyn Directory, device: &dyn Device) {
     });
 }
 
-/// A child of a process with a store hung at the first operation that needed a thread: it had the
+/// A child of a process with a store hung at the first operation that needed a thread. It had the
 /// memory of its parent, and none of its threads.
 #[test]
 fn operations_in_a_forked_child_are_refused() {
@@ -49,7 +49,7 @@ fn operations_in_a_forked_child_are_refused() {
             let device = pollster::block_on(device).unwrap();
             pollster::block_on(device.write_at(0, AlignedBuf::zeroed(PAGE))).result.unwrap();
 
-            // Begun here, awaited there.
+            // Started here, awaited in the child.
             let mut sync = device.sync();
             let mut listing = directory.list();
             let _ = listing.as_mut().poll(&mut Context::from_waker(Waker::noop()));
@@ -58,7 +58,7 @@ fn operations_in_a_forked_child_are_refused() {
                 let _ = pollster::block_on(&mut sync).result;
                 let _ = pollster::block_on(&mut listing);
                 refused_in_the_child(&*directory, &*device);
-                // Nor does anything hang that is dropped, and the child may open it itself.
+                // Nothing hangs when it is dropped, and the child may open the directory itself.
                 drop((Arc::clone(&device), Arc::clone(&directory)));
                 let own = open_directory(&place.path().join("own"), &config).unwrap();
                 let own = pollster::block_on(own.open_device("log", DeviceOptions::default()));
@@ -66,7 +66,7 @@ fn operations_in_a_forked_child_are_refused() {
                 pollster::block_on(written).result.unwrap();
             });
 
-            // The parent goes on.
+            // The parent continues.
             pollster::block_on(sync).result.unwrap();
             assert_eq!(pollster::block_on(listing).unwrap(), ["log.000000"]);
             pollster::block_on(device.write_at(0, AlignedBuf::zeroed(PAGE))).result.unwrap();

@@ -1,7 +1,7 @@
-//! What a system refuses, from the start or from some moment on: io_uring, direct I/O, threads; and
-//! what a child of this process does without the threads of its parent.
+//! Refusals of a system, from the start or from some moment on: io_uring, direct I/O, threads. Also
+//! a child of this process, which lacks the threads of its parent.
 //!
-//! What changes the whole process runs in one of its own ([`alone::alone`]).
+//! A test that changes the whole process runs in a separate process ([`alone::alone`]).
 
 #![cfg(all(target_os = "linux", target_endian = "little"))]
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// A system call to refuse, and how.
+/// A system call to refuse, and the error.
 #[derive(Clone, Copy)]
 pub(crate) struct Refusal {
     pub(crate) call: libc::c_long,
@@ -16,20 +16,19 @@ impl Refusal {
         Self { call, only: None, errno }
     }
 
-    /// Makes this thread live with it, and those it starts. With `SECCOMP_FILTER_FLAG_TSYNC` every
-    /// thread of this process.
+    /// Applies the refusal to this thread, and to the threads that it starts. With
+    /// `SECCOMP_FILTER_FLAG_TSYNC` it applies to every thread of this process.
     pub(crate) fn install(self, flags: libc::c_ulong) -> io::Result<()> {
         let mut filter = self.filter();
         let program = libc::sock_fprog {
             len: u16::try_from(filter.len()).expect("the filter is short"),
             filter: filter.as_mut_ptr(),
         };
-        // SAFETY: the call takes numbers only.
+        // SAFETY: the call takes only numbers.
         #[expect(unsafe_code, reason = "seccomp has no safe form")]
         check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })?;
         let (call, mode) = (libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER);
-        // SAFETY: `program` and the filter it points to live until the call returns; the kernel
-        // makes a copy.
+        // SAFETY: `program` and its filter live until the call returns; the kernel makes a copy.
         #[expect(unsafe_code, reason = "seccomp has no safe form")]
         let result = unsafe { libc::syscall(call, mode, flags, &raw const program) };
         check(i32::try_from(result).expect("a thread id, or an error"))
@@ -58,7 +57,7 @@ impl Refusal {
 const LOAD_WORD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
 const JUMP: u32 = libc::BPF_JMP | libc::BPF_K;
 const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
-/// Places within `seccomp_data`.
+/// Offsets in `seccomp_data`.
 const NUMBER_OFFSET: u32 = 0;
 const ARGUMENTS_OFFSET: u32 = 16;
 

@@ -1,4 +1,4 @@
-//! A limit on tasks, as containers have one: the kernel makes no thread, for us or for itself.
+//! A limit on tasks, as containers have: the kernel starts no thread, for us or for itself.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -15,7 +15,7 @@ use crate::process::{become_nobody, limit_tasks};
 
 const BACKENDS: [BackendChoice; 2] = [BackendChoice::Auto, BackendChoice::Threads];
 
-/// A directory that a user without privileges may use, and this process as that user.
+/// Returns a directory that a user without privileges may use, and makes this process that user.
 fn unprivileged() -> Option<tempfile::TempDir> {
     let place = tempfile::tempdir_in("/tmp").expect("a directory for scratch");
     std::fs::set_permissions(place.path(), PermissionsExt::from_mode(0o777))
@@ -35,7 +35,7 @@ fn open(path: &Path, backend: BackendChoice) -> io::Result<Arc<dyn Directory>> {
 
 fn use_device(directory: &dyn Directory) {
     pollster::block_on(async {
-        // More segments than one, and syncs: what a kernel hands to its own threads.
+        // Several segments, and syncs: the kernel hands these to its own threads.
         let options = DeviceOptions { segment_bytes: 1 << 16, create: true };
         let device: Arc<dyn Device> =
             directory.open_device("log", options).await.expect("it opens");
@@ -50,8 +50,8 @@ fn use_device(directory: &dyn Directory) {
     });
 }
 
-/// The first write of a store on io_uring ended with `Operation canceled`, that of one on threads
-/// with `its thread panicked`, and both refused every write from then on.
+/// The first write of a store on io_uring failed with `Operation canceled`, that of a store on
+/// threads with `its thread panicked`. Both stores refused every later write.
 #[test]
 fn a_backend_that_has_started_needs_no_further_task() {
     alone("shortage::a_backend_that_has_started_needs_no_further_task", || {

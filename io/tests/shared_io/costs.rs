@@ -1,4 +1,4 @@
-//! What a directory costs, and when it ends.
+//! The costs of a directory, and its end.
 
 use std::slice;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use kvick_io::{AlignedBuf, BackendChoice, Device, DeviceOptions};
 use crate::process::{await_no_threads, await_sleep_in, descriptors, threads};
 use crate::{House, PAGE, on_each_backend};
 
-/// Writes, reads and syncs, so that whatever starts late has started.
+/// Writes, reads and syncs, so that threads that start late have started.
 fn use_all(devices: &[Arc<dyn Device>]) {
     pollster::block_on(async {
         let writes: Vec<_> =
@@ -57,9 +57,8 @@ fn a_directory_with_a_lock_and_a_segment_takes_three_descriptors() {
     });
 }
 
-/// An idle driver waited in its ring for an eventfd, and so was counted among the tasks that wait
-/// for a disk: 16 idle directories looked like 16 blocked tasks, and an idle machine like one that
-/// is stuck in I/O.
+/// An idle driver waited in its ring for an eventfd, and so counted as a task that waits for a
+/// disk. 16 idle directories looked like 16 blocked tasks, and an idle machine looked stuck in I/O.
 #[test]
 fn an_idle_driver_waits_for_no_disk() {
     on_each_backend(|house| {
@@ -91,7 +90,7 @@ fn a_device_alone_keeps_the_threads() {
         use_all(slice::from_ref(&device));
         let read = device.read_at(0, AlignedBuf::zeroed(PAGE));
         drop(device);
-        // What is in flight is done before they end.
+        // Operations in flight are done before the threads end.
         pollster::block_on(read).result.unwrap();
         await_no_threads();
     });

@@ -1,4 +1,4 @@
-//! Directories side by side.
+//! Several directories beside each other.
 
 use std::io;
 #[cfg(target_os = "linux")]
@@ -75,9 +75,9 @@ fn each_has_names_and_locks_of_its_own() {
     });
 }
 
-/// So many operations of each noisy device wait at any time.
+/// The number of operations of each noisy device that wait at any time.
 const BACKLOG: usize = 20;
-/// Far more rounds than the quiet device needs to get its few operations done.
+/// Far more rounds than the quiet device needs to complete its few operations.
 const PATIENCE: usize = 100_000;
 
 /// Keeps writes and syncs of all these devices waiting until `done`.
@@ -93,7 +93,7 @@ fn keep_busy(devices: &[Arc<dyn Device>], done: &AtomicBool) {
             for completion in writes.into_iter().chain(syncs) {
                 completion.await.result.expect("the device serves");
             }
-            // Relaxed: it says when to stop, and guards nothing.
+            // Relaxed: it only tells when to stop, and guards nothing.
             if done.load(Ordering::Relaxed) {
                 return;
             }
@@ -124,7 +124,7 @@ fn a_quiet_one_is_not_starved_by_busy_ones() {
     });
 }
 
-/// A file is in the way of this one.
+/// Opens a directory where a file is in the way.
 fn impossible(house: &House) -> io::ErrorKind {
     let file = house.place.path().join("file");
     std::fs::write(&file, b"").expect("a scratch file");
@@ -137,7 +137,7 @@ fn one_that_cannot_be_opened_harms_no_other() {
         assert_eq!(impossible(house), io::ErrorKind::NotADirectory);
         #[cfg(target_os = "linux")]
         {
-            // A directory in which nothing can be tried out, also when the backend runs.
+            // A directory that allows no trial, also while the backend runs.
             let barren = || house.io.open_directory(Path::new("/proc"));
             assert!(barren().is_err());
             crate::process::await_no_threads();

@@ -1,7 +1,7 @@
 //! Many directories on one backend: transfers, threads, descriptors, ends, failures.
 //!
-//! What counts threads or descriptors counts those of the whole process, so the tests of this
-//! program take turns.
+//! The counts of threads and descriptors include the whole process, so the tests of this program
+//! take turns.
 
 #[cfg(target_os = "linux")]
 mod costs;
@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kvick_io::{BackendChoice, Device, DeviceOptions, Directory, IoConfig, SharedIo};
 use tempfile::TempDir;
 
-/// A multiple of every block there is.
+/// A multiple of every possible block.
 const PAGE: usize = 4096;
 
 /// A backend for many directories, and a place for them.
@@ -27,7 +27,7 @@ struct House {
 
 impl House {
     fn new(backend: BackendChoice) -> io::Result<Self> {
-        // Tiny, so that queues fill and limits bite.
+        // Tiny, so that queues fill and limits apply.
         let config = IoConfig { backend, depth: 8, threads: 3, ..IoConfig::default() };
         Ok(Self { backend, io: SharedIo::new(config)?, place: tempfile::tempdir()? })
     }
@@ -40,7 +40,7 @@ impl House {
         self.io.open_directory(&self.path(index))
     }
 
-    /// The device of the directory with this number, which is opened for it.
+    /// Opens the directory with this number and its device.
     fn device(&self, index: usize) -> Arc<dyn Device> {
         let directory = self.directory(index).expect("the directory opens");
         let device = directory.open_device("log", DeviceOptions::default());
@@ -48,13 +48,13 @@ impl House {
     }
 }
 
-/// Runs a test on each backend there is, alone in the process.
+/// Runs a test on each available backend, alone in the process.
 fn on_each_backend(test: impl Fn(&House)) {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     for backend in [BackendChoice::Uring, BackendChoice::Threads] {
         let house = House::new(backend).expect("the settings are sane");
-        // Says whether the backend is to be had, and leaves nothing running.
+        // Shows whether the backend is available, and leaves no thread running.
         let config = IoConfig { backend, ..IoConfig::default() };
         match kvick_io::open_directory(&house.path(0), &config).map(drop) {
             Ok(()) => {

@@ -1,13 +1,13 @@
-//! What the operating system says about this process.
+//! Information of the operating system about this process.
 
 #[cfg(target_os = "linux")]
 use std::fs;
 
-/// How many threads of backends run.
+/// Returns how many threads with this name run.
 #[cfg(target_os = "linux")]
 pub(crate) fn threads(name: &str) -> usize {
     let tasks = fs::read_dir("/proc/self/task").expect("Linux says");
-    // A thread may end between its listing and the question for its name.
+    // A thread may end between the listing and the read of its name.
     let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
     names.filter(|found| found.trim_end() == name).count()
 }
@@ -36,7 +36,7 @@ pub(crate) fn await_sleep_in(name: &str, call: libc::c_long) {
     }
 }
 
-/// Dropping a backend does not wait for its threads: this does.
+/// Waits for the threads of a dropped backend, whose drop does not wait.
 pub(crate) fn await_no_threads() {
     #[cfg(target_os = "linux")]
     for name in ["kvick-uring", "kvick-io", "kvick-files"] {
@@ -49,6 +49,6 @@ pub(crate) fn await_no_threads() {
     }
 }
 
-/// Far more than a thread needs to end that nothing keeps.
+/// Far more looks than a thread without work needs to end.
 #[cfg(target_os = "linux")]
 const PATIENCE: usize = 1_000_000;

@@ -1,18 +1,18 @@
-//! Contents that say where they belong.
+//! Contents that encode their own position.
 
 use std::io;
 
 use kvick_io::{AlignedBuf, Device};
 
-/// A multiple of every block there is.
+/// A multiple of every possible block.
 pub(crate) const PAGE: usize = 4096;
 
-/// The byte at `position` of a device that was written with [`write`].
+/// Returns the byte at `position` of a device that was written with [`write`].
 fn byte(position: u64) -> u8 {
     position.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()[0]
 }
 
-/// A buffer with what belongs at `offset`.
+/// Returns a buffer with the contents for `offset`.
 pub(crate) fn filled(offset: u64, len: usize) -> AlignedBuf {
     let mut buf = AlignedBuf::zeroed(len);
     fill(&mut buf, offset);
@@ -46,7 +46,7 @@ pub(crate) async fn read(device: &dyn Device, offset: u64, len: usize) -> io::Re
     Ok(())
 }
 
-/// The kind of the error of a read, which gives its buffer back all the same.
+/// Returns the kind of the error of a read, which must give its buffer back.
 pub(crate) async fn refused_read(device: &dyn Device, offset: u64, len: usize) -> io::ErrorKind {
     let transfer = device.read_at(offset, AlignedBuf::zeroed(len)).await;
     assert_eq!(transfer.buf.expect("the buffer comes back").len(), len);

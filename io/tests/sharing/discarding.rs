@@ -28,7 +28,7 @@ pub(crate) async fn whole_segments_are_deleted(subject: &Subject) -> io::Result<
     assert_eq!(bytes::refused_write(&*device, 2 * SEGMENT - PAGE as u64, 2 * PAGE).await, gone);
     bytes::read(&*device, 2 * SEGMENT, 2 * SEGMENT_LEN).await?;
 
-    // Going back changes nothing, going beyond the end deletes all.
+    // A lower offset changes nothing; an offset beyond the end deletes everything.
     device.discard_below(SEGMENT).await?;
     bytes::read(&*device, 2 * SEGMENT, PAGE).await?;
     device.discard_below(10 * SEGMENT).await?;

@@ -1,4 +1,4 @@
-//! Futures and handles that go early.
+//! Futures and handles that are dropped early.
 
 use std::future::Future;
 use std::io;
@@ -31,10 +31,10 @@ pub(crate) async fn dropped_futures_give_their_buffers_back(subject: &Subject) -
             let _ = Pin::new(completion).poll(&mut nobody);
         }
         drop(begun);
-        // Later operations are not confused by those that nobody waits for.
+        // Later operations are not affected by operations without a waiting caller.
         bytes::read(&*device, 0, 4 * PAGE).await?;
     }
-    // Time passes on the device: what is in flight ends, what is queued is skipped.
+    // Time passes on the device: operations in flight end, and queued operations are skipped.
     let mut reads = 0;
     while pool.outstanding_bytes() > 0 {
         bytes::read(&*device, 0, PAGE).await?;

@@ -1,4 +1,4 @@
-//! Handles of one directory, and what they leave behind.
+//! Several handles of one directory, and the state that a handle leaves.
 
 use std::io;
 
@@ -47,7 +47,7 @@ pub(crate) async fn an_operation_begins_at_its_first_poll(subject: &Subject) -> 
     Ok(())
 }
 
-/// Backends may send reads of different sizes, or across segments, different ways.
+/// Backends may route reads of different sizes, or across segments, in different ways.
 pub(crate) async fn segments_are_read_by_large_and_small(subject: &Subject) -> io::Result<()> {
     let directory = subject.directory()?;
     let small = directory.open_device("small", options()).await?;
@@ -66,7 +66,7 @@ pub(crate) async fn segments_are_read_by_large_and_small(subject: &Subject) -> i
     for index in 0..64 {
         bytes::read(&*large, (index * block) as u64, block).await?;
     }
-    // Past the end of a file that exists, and partly past it.
+    // Past the end of an existing file, and partly past it.
     let end = io::ErrorKind::UnexpectedEof;
     assert_eq!(bytes::refused_read(&*large, 512 * PAGE as u64, PAGE).await, end);
     assert_eq!(bytes::refused_read(&*large, 511 * PAGE as u64, 2 * PAGE).await, end);

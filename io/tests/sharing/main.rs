@@ -1,8 +1,8 @@
-//! Several handles, several threads, several queues on one directory: what the contract suite,
-//! which is about one of each, leaves open. Also all that runs on a glommio executor.
+//! Several handles, threads and queues on one directory. The contract suite covers only one of
+//! each. These tests also cover operations on a glommio executor.
 //!
-//! A test is an async function of a `Subject`; the lists below say which run where. Every subject
-//! has a tiny depth and few threads, so that queues fill and limits bite.
+//! A test is an async function of a `Subject`; the lists below assign tests to subjects. Every
+//! subject has a tiny depth and few threads, so that queues fill and limits apply.
 
 mod bytes;
 mod discarding;
@@ -17,7 +17,7 @@ use std::io;
 
 use crate::subjects::Subject;
 
-/// Runs one test on one subject, or says why it cannot.
+/// Runs one test on one subject, or prints why it cannot.
 fn check(make: fn() -> io::Result<Subject>, test: impl AsyncFn(&Subject) -> io::Result<()>) {
     match make() {
         Ok(subject) => subject.run(test(&subject)).expect("the subject keeps the contract"),
@@ -67,7 +67,7 @@ macro_rules! everything {
     };
 }
 
-// Some use threads of their own, each with an executor that parks it.
+// Some tests use threads of their own, each with an executor that parks it.
 everything!(
     together::threads_do_not_disturb_each_other,
     together::reads_do_not_starve_writes,
@@ -78,7 +78,7 @@ everything!(
 // One thread drives a simulated disk.
 everything!(: simulated);
 
-// Memory has no queues in which to starve.
+// Memory has no queues in which an operation could starve.
 everything!(together::threads_do_not_disturb_each_other, : memory);
 
 #[cfg(target_os = "linux")]

@@ -1,4 +1,4 @@
-//! What keeps the contract: each backend, in a fresh directory.
+//! The subjects of the contract: each backend, in a fresh directory.
 
 use std::future::Future;
 use std::io;
@@ -38,7 +38,7 @@ pub(crate) const SEGMENT: u64 = 16 << 10;
 impl Subject {
     fn new(place: Place) -> io::Result<Self> {
         let subject = Self { place, run_on: RunOn::Thread };
-        // Says at once if the backend is not to be had.
+        // Fails at once if the backend is not available.
         subject.directory()?;
         Ok(subject)
     }
@@ -47,7 +47,7 @@ impl Subject {
         Self::new(Place::Files { path, config: tiny(backend) })
     }
 
-    /// Opens the directory: each time another handle of the same files.
+    /// Opens the directory: each call returns another handle of the same files.
     pub(crate) fn directory(&self) -> io::Result<Arc<dyn Directory>> {
         match &self.place {
             // One level down: missing directories are created.
@@ -72,7 +72,7 @@ impl Subject {
     }
 }
 
-/// Polls `future` to its end, and lets the next event happen whenever it waits.
+/// Polls `future` to its end, and runs the next event whenever the future waits.
 fn drive<F: Future>(disk: &SimDisk, future: F) -> F::Output {
     let mut future = pin!(future);
     let mut nobody = Context::from_waker(Waker::noop());
@@ -85,12 +85,12 @@ fn drive<F: Future>(disk: &SimDisk, future: F) -> F::Output {
     }
 }
 
-/// Queues fill and limits bite.
+/// Settings under which queues fill and limits apply.
 fn tiny(backend: BackendChoice) -> IoConfig {
     IoConfig { backend, depth: 8, threads: 3, ..IoConfig::default() }
 }
 
-/// Options of a device with small segments.
+/// Returns the options of a device with small segments.
 pub(crate) fn options() -> DeviceOptions {
     DeviceOptions { segment_bytes: SEGMENT, create: true }
 }
@@ -99,7 +99,7 @@ pub(crate) fn threads() -> io::Result<Subject> {
     Subject::files(tempfile::tempdir()?, BackendChoice::Threads)
 }
 
-/// Every handle of the directory on one backend.
+/// Opens every handle of the directory on one backend.
 pub(crate) fn one_backend() -> io::Result<Subject> {
     let io = SharedIo::new(tiny(BackendChoice::Auto))?;
     Subject::new(Place::OneBackend { path: tempfile::tempdir()?, io })
@@ -116,7 +116,7 @@ pub(crate) fn simulated() -> io::Result<Subject> {
     Subject::new(Place::Simulated(disk))
 }
 
-/// Skipped where the kernel denies it.
+/// Skipped if the kernel denies io_uring.
 #[cfg(target_os = "linux")]
 pub(crate) fn uring() -> io::Result<Subject> {
     Subject::files(tempfile::tempdir()?, BackendChoice::Uring)
@@ -130,11 +130,11 @@ pub(crate) fn shared_memory() -> io::Result<Subject> {
     Subject::files(path, BackendChoice::Auto)
 }
 
-/// Skipped where the kernel denies io_uring, or an executor the memory it wants to lock.
+/// Skipped if the kernel denies io_uring, or denies an executor the memory that it locks.
 #[cfg(all(feature = "glommio", target_os = "linux"))]
 pub(crate) fn glommio() -> io::Result<Subject> {
     let mut subject = Subject::files(tempfile::tempdir()?, BackendChoice::Glommio)?;
-    // After the probe of ours: glommio's own ends the process if it fails.
+    // After our own probe: glommio's probe ends the process if it fails.
     let executor = glommio::LocalExecutorBuilder::default()
         .make()
         .map_err(|error| io::Error::new(io::ErrorKind::Unsupported, error.to_string()))?;

@@ -1,4 +1,4 @@
-//! Syncs. That they make anything durable is shown by the simulated disk and by real power cuts.
+//! Syncs. The simulated disk and real power cuts show that they make writes durable.
 
 use std::io;
 
@@ -14,7 +14,7 @@ pub(crate) async fn syncs_complete_without_a_buffer(subject: &Subject) -> io::Re
     transfer.result?;
     assert!(transfer.buf.is_none());
 
-    // With nothing new to sync, several at once, beside a write, and dropped.
+    // Without a new write, several at once, beside a write, and dropped.
     device.sync().await.result?;
     let write = device.write_at(0, bytes::filled(0, PAGE));
     let syncs: Vec<_> = (0..20).map(|_| device.sync()).collect();

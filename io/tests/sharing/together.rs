@@ -24,7 +24,7 @@ pub(crate) async fn more_operations_than_the_depth(subject: &Subject) -> io::Res
     let writes: Vec<_> = (0..MANY)
         .map(|index| device.write_at(page(index), bytes::filled(page(index), PAGE)))
         .collect();
-    // Awaited in another order than begun.
+    // Awaited in another order than started.
     for write in writes.into_iter().rev() {
         write.await.result?;
     }
@@ -41,13 +41,13 @@ pub(crate) async fn more_operations_than_the_depth(subject: &Subject) -> io::Res
     Ok(())
 }
 
-/// A future is polled by whoever has it: the last waker counts.
+/// Any task may poll a future: the last waker counts.
 pub(crate) async fn a_task_may_move(subject: &Subject) -> io::Result<()> {
     let device = subject.directory()?.open_device("log", options()).await?;
     bytes::write(&*device, 0, PAGE).await?;
     for _ in 0..100 {
         let mut read = pin!(device.read_at(0, AlignedBuf::zeroed(PAGE)));
-        // Wakes nobody: if the next poll did not replace it, this test would hang.
+        // Wakes no task: the test would hang if the next poll did not replace the waker.
         let mut nobody = Context::from_waker(Waker::noop());
         let transfer = match read.as_mut().poll(&mut nobody) {
             Poll::Ready(transfer) => transfer,
@@ -81,9 +81,9 @@ pub(crate) async fn threads_do_not_disturb_each_other(subject: &Subject) -> io::
     Ok(())
 }
 
-/// Far more than the other side needs to get its few operations done.
+/// Far more than the other side needs to complete its few operations.
 const PATIENCE: u64 = 1_000_000;
-/// So many wait at any time that the queue does not run dry when this thread pauses.
+/// The number of waiting operations, so that the queue does not run dry when this thread pauses.
 const BACKLOG: u64 = 2000;
 
 /// Keeps a long queue of operations until `done`.
@@ -94,7 +94,7 @@ fn keep_busy(done: &AtomicBool, begin: impl Fn(u64, AlignedBuf) -> Completion) -
         let mut next = BACKLOG;
         while let Some(oldest) = queue.pop_front() {
             let buf = oldest.await.into_buf()?;
-            // Relaxed: it says when to stop, and guards nothing.
+            // Relaxed: it only tells when to stop, and guards nothing.
             if !done.load(Ordering::Relaxed) {
                 assert!(next < PATIENCE, "the other side was starved by {next} operations");
                 queue.push_back(begin(next, buf));

@@ -7,7 +7,7 @@ use crate::subjects::{SEGMENT, Subject, options};
 
 const SEGMENT_LEN: usize = 16 << 10;
 
-/// A reader may keep a descriptor of its own of what was cut, or of a name that is used again.
+/// A reader may have its own descriptor of a truncated segment, or of a name that is used again.
 pub(crate) async fn what_is_written_again_is_read(subject: &Subject) -> io::Result<()> {
     let directory = subject.directory()?;
     let device = directory.open_device("log", options()).await?;
