@@ -118,8 +118,8 @@ fn assert_reads(device: &dyn Device, offset: u64) {
     assert!(read.into_buf().expect("it is there").iter().all(|&byte| byte == 7));
 }
 
-/// A log had filled its file system. It could not be opened any more, not even to delete some of
-/// it: the opening first wrote a scratch file, and there was no block for that.
+/// A log had filled its file system. It could not be opened any more, not even to delete entries.
+/// The opening first wrote a scratch file, and there was no block for that.
 #[test]
 fn a_full_medium_is_opened_read_and_freed() {
     for mounted in Mounted::all() {

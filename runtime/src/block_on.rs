@@ -11,7 +11,7 @@ use std::thread::{self, Thread};
 /// Polls `future` to its end and parks the thread in between.
 ///
 /// Calls may be nested. Do not call it from a task of a single-threaded executor (tokio
-/// `current_thread`, glommio) for a future that the same executor must drive: the thread would wait
+/// `current_thread`, glommio) for a future that the same executor must drive. The thread would wait
 /// for itself.
 ///
 /// ```
@@ -41,7 +41,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     }
     match output {
         Some(output) => output,
-        None => unreachable!("it runs until there is an output"),
+        None => unreachable!("the loop ends only with an output"),
     }
 }
 

@@ -62,7 +62,7 @@ impl Parker {
         // Release: pairs with the swaps in `park`, for the work. Acquire: pairs with the first of
         // them, for `thread`. Only one of many wakers finds the flag up.
         if self.asleep.swap(false, Ordering::AcqRel) {
-            self.thread.get().expect("the flag goes up after the thread is known").unpark();
+            self.thread.get().expect("the thread is set before the flag is raised").unpark();
         }
     }
 }

@@ -25,8 +25,8 @@ pub struct IoConfig {
     /// The backend that carries out transfers. The environment variable `KVICK_IO` (`auto`,
     /// `uring`, `threads` or `glommio`) overrides it.
     pub backend: BackendChoice,
-    /// The most operations in the kernel at once, at least 2; more wait in a queue. A depth above
-    /// what the device can overlap gains nothing.
+    /// The most operations in the kernel at once, at least 2; more wait in a queue. A depth beyond
+    /// the parallelism of the device gains nothing.
     pub depth: u32,
     /// The share of `depth`, and of `threads`, that reads leave to writes and syncs, and writes and
     /// syncs leave to reads. Between 0 and 0.5.

@@ -120,7 +120,7 @@ fn glommio(driver: Arc<dyn Engine>, closer: &Arc<Blocking>) -> Arc<dyn Engine> {
 
 #[cfg(not(all(feature = "glommio", target_os = "linux")))]
 fn glommio(_driver: Arc<dyn Engine>, _closer: &Arc<Blocking>) -> Arc<dyn Engine> {
-    unreachable!("the choice was checked against what is built")
+    unreachable!("the choice was checked against the build")
 }
 
 /// Returns whether the system denies io_uring: ENOSYS, EPERM, EACCES, EINVAL, ENOMEM. They mean an

@@ -104,7 +104,7 @@ impl JobQueue for ClassQueue {
 
     fn ended(&mut self, class: Class) {
         let line = self.line(class);
-        debug_assert!(line.running > 0, "what ends was running");
+        debug_assert!(line.running > 0, "an ending job was running");
         line.running -= 1;
     }
 
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(admitted, expected, "in turns, and no class beyond its limit");
         assert_eq!(queue.waiting(), 97);
         queue.ended(Class::Write);
-        assert!(queue.next().is_none(), "what a write leaves is not for reads");
+        assert!(queue.next().is_none(), "reads do not get the share of writes");
         queue.ended(Class::Read);
         assert_eq!(queue.next().map(|(_, class)| class), Some(Class::Read));
     }

@@ -48,10 +48,9 @@ pub trait Directory: Send + Sync + Debug + 'static {
     /// Renames a file. An existing file `to` is replaced atomically.
     fn rename(&self, from: &str, to: &str) -> BoxFuture<'_, io::Result<()>>;
 
-    /// Lets two files change names, in one atomic step: either keeps the space that it has.
+    /// Exchanges the names of two files in one atomic step. Each file keeps its space.
     ///
-    /// # Errors
-    /// `Unsupported` if the system or the medium has no such step; then nothing has changed.
+    /// # Errors `Unsupported` if the system or the medium cannot do this; nothing has changed then.
     fn exchange(&self, one: &str, other: &str) -> BoxFuture<'_, io::Result<()>> {
         let message = format!("{one} and {other} cannot change names in one step here");
         Box::pin(async { Err(io::Error::new(io::ErrorKind::Unsupported, message)) })
@@ -66,7 +65,7 @@ pub trait Directory: Send + Sync + Debug + 'static {
     /// Takes an exclusive lock and creates the file `name` if absent. The lock is held until the
     /// result is dropped and every operation that changes files has ended.
     ///
-    /// On a file system the lock also covers the directory itself, for this handle: another handle
+    /// On a file system the lock also covers the directory itself, for this handle. Another handle
     /// of the same directory gets no lock under any name. Deleting the file does not release the
     /// lock. No earlier process changes files any more once the lock is taken, even if that process
     /// died with transfers in flight.

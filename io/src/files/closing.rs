@@ -41,7 +41,7 @@ impl ClosingFile {
 
     /// Closes the file on this thread, which may block.
     pub(crate) fn close(mut self) {
-        free(self.file.take().expect("it is there until it is dropped"));
+        free(self.file.take().expect("the file is open until the drop"));
     }
 }
 
@@ -49,7 +49,7 @@ impl Deref for ClosingFile {
     type Target = File;
 
     fn deref(&self) -> &File {
-        self.file.as_ref().expect("it is there until it is dropped")
+        self.file.as_ref().expect("the file is open until the drop")
     }
 }
 
@@ -76,7 +76,7 @@ fn tell_executors() {}
 /// the file system can run between two steps.
 fn free(file: File) {
     if let Err(error) = shrink(&file) {
-        tracing::debug!(%error, "a deleted file was not shrunk before it was closed");
+        tracing::debug!(%error, "cannot shrink a deleted file before its close");
     }
     drop(file);
 }

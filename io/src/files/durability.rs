@@ -3,8 +3,8 @@
 //! Durability is counted, not flagged. `written` rises when a write or a truncation has completed.
 //! A sync that began at `written == n` raises `synced` to `n` when it has succeeded.
 //!
-//! The operating system reports a lost write once for each open file: to one of the syncs that run
-//! when it detects the loss, and to no later sync. So
+//! The operating system reports a lost write once for each open file. It reports to one of the
+//! syncs that run when it detects the loss, and to no later sync. So
 //!
 //! * *a failure stays*: after a failed sync, each later sync of the file fails with the same cause,
 //!   whether or not a future waited for the first;

@@ -24,9 +24,9 @@ fn descriptors() -> Option<u64> {
     None
 }
 
-/// Replaces an error of a direct write that a limit of file size caused. A limit that is not a
-/// multiple of a block shortens the write, which was to end at `end`, to a length that the file
-/// system refuses; the original error names only the length.
+/// Replaces an error of a direct write that a limit of file size caused. The write was to end at
+/// `end`. A limit that is not a multiple of a block shortens it to a length that the file system
+/// refuses. The original error names only the length.
 pub(crate) fn explain_cut(error: io::Error, end: u64) -> io::Error {
     if error.kind() != io::ErrorKind::InvalidInput || !is_beyond_file_size(end) {
         return error;

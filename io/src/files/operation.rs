@@ -1,8 +1,8 @@
 //! One operation on files: the next kernel call, and the meaning of its answer.
 //!
 //! An operation owns everything that it needs: its buffer, its files, its sink. It is a sequence of
-//! calls that a backend makes one after the other: one call for each extent, more if the kernel
-//! transfers less than requested. It ends complete or with an error, never short.
+//! calls that a backend makes one after the other. Each extent needs one call, or more if the
+//! kernel transfers less than requested. It ends complete or with an error, never short.
 
 #[cfg(all(test, not(loom)))]
 pub(crate) mod tests;
@@ -203,7 +203,7 @@ impl Operation {
         if transferred == 0 {
             return Progress::Finished(Err(self.no_progress()));
         }
-        assert!(transferred <= self.current.len, "the kernel transferred what was asked for");
+        assert!(transferred <= self.current.len, "the kernel transferred at most the request");
         self.done += transferred;
         self.current.offset += transferred as u64;
         self.current.len -= transferred;

@@ -4,7 +4,7 @@
 //! opening, and files found by path would go there. So the path is looked up once. Every later call
 //! uses the descriptor, if the operating system supports it.
 //!
-//! Links are not followed, and only regular files are opened: a named pipe with the name of a file
+//! Links are not followed, and only regular files are opened. A named pipe with the name of a file
 //! would block the thread that opens it.
 
 use std::fs::{File, Metadata};
@@ -98,7 +98,7 @@ fn expect_regular(found: &Metadata) -> io::Result<()> {
     if found.is_file() {
         return Ok(());
     }
-    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file: move it away"))
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "this is not a regular file; move it away"))
 }
 
 #[cfg(unix)]
@@ -154,7 +154,7 @@ impl Root {
 
         let flags = RenameFlags::EXCHANGE;
         match renameat_with(self.directory(), one, self.directory(), other, flags) {
-            // What kernels, file systems and filters of system calls say that do not have it.
+            // The errors of kernels, file systems and filters of system calls without the exchange.
             Err(error @ (Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM)) => {
                 Err(no_exchange(&error))
             }

@@ -298,8 +298,8 @@ impl<F> Segments<F> {
         let file = Arc::clone(state.files.get(&index)?);
         let base = index * self.bytes;
         let (from, to) = (offset.max(base), end.min(base + self.bytes));
-        debug_assert!(from < to, "a segment of the range holds a part of it");
-        let len = usize::try_from(to - from).expect("a part of a buffer fits memory");
+        debug_assert!(from < to, "a segment of the range has bytes of it");
+        let len = usize::try_from(to - from).expect("a length within a buffer fits memory");
         Some(Extent { file, offset: from - base, len })
     }
 

@@ -244,7 +244,7 @@ mod tests {
             assert!(is_locked(&one) && is_locked(&other));
             drop(transfer);
         }
-        assert!(!is_locked(&other), "what began without the lock does not keep it");
+        assert!(!is_locked(&other), "a later operation does not keep the lock");
         let held = other.take("lock", true).unwrap();
         drop(later);
         assert!(is_locked(&one));

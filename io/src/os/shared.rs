@@ -22,7 +22,7 @@ use crate::os::directory::OsDirectory;
 /// ends when the handles, the directories and their devices are all dropped and no operation is in
 /// flight.
 ///
-/// # What is shared
+/// # Shared state
 /// * The driver thread of io_uring, or the pool of threads. `depth` and `threads` of the
 ///   [`IoConfig`] hold for all directories together. Operations of one class (reads; writes and
 ///   syncs) start in the order in which they came, whatever their device. So no device starves, and
@@ -34,10 +34,9 @@ use crate::os::directory::OsDirectory;
 ///   with the cause. A directory that is opened afterwards, or again, starts a new backend:
 ///   io_uring if the kernel allows it by then, else threads if the choice is `Auto`.
 ///
-/// # What a directory costs
-/// One file descriptor, one more for a [lock](Directory::lock) and one for each open segment of a
-/// device: three for a store or log of one segment. 1,000 such directories need a limit (`ulimit
-/// -n`) above the usual 1,024.
+/// # Costs of a directory A directory takes a file descriptor, a second for a
+/// [lock](Directory::lock), and another for each open segment of a device. A store or log of one
+/// segment takes three; 1,000 such directories need a limit (`ulimit -n`) above the usual 1,024.
 ///
 /// One device keeps as many segments open as a quarter of the limit, from 8 to 1,024, and opens
 /// others when needed. With one device of one segment, an idle directory takes about 1 KiB of

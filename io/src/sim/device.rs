@@ -64,8 +64,8 @@ impl SimDevice {
         }
     }
 
-    /// The extents of a read, in segments that there are: also in those that have appeared since
-    /// the device was opened.
+    /// Returns the extents of a read in existing segments, including segments that appeared after
+    /// the opening of the device.
     fn extents_there(
         &self,
         world: &mut World,

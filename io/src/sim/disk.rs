@@ -45,9 +45,8 @@ pub struct SimDisk {
 impl SimDisk {
     /// Creates an empty disk. `seed` decides its latencies and faults.
     ///
-    /// # Panics
-    /// If `options.block` is neither 512 nor 4096, the physical block is not a power of two from
-    /// there to 64 KiB, or the range of latencies is empty.
+    /// # Panics If `options.block` is neither 512 nor 4096, or the physical block is not a power of
+    /// two from `block` to 64 KiB. If the range of latencies is empty.
     pub fn new(seed: u64, options: SimOptions) -> Self {
         Self::over(World::new(seed, options))
     }

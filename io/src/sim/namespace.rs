@@ -32,7 +32,7 @@ enum ChangeKind {
     Create,
     /// Gives the file the name `name`, whatever its old name.
     Rename,
-    /// To `name`; the file that had it gets this one.
+    /// Gives the file the name `name`, and the file with that name the name here.
     Exchange(String, Arc<SimFile>),
     Remove,
 }
@@ -69,7 +69,7 @@ impl Namespace {
         replaced.filter(|replaced| replaced.id != file.id)
     }
 
-    /// Lets two files that have these names change them.
+    /// Exchanges the names of two files.
     pub(super) fn exchange(
         &mut self,
         (one, first): (&str, &Arc<SimFile>),

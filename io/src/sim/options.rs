@@ -14,7 +14,7 @@ pub struct SimOptions {
     /// The unit of alignment, and of persistence: 512 or 4096 bytes. Default: 512.
     pub block: u32,
     /// The unit that the medium writes at once, in bytes: a power of two, at least `block`. If
-    /// larger, a power cut may destroy durable blocks beside a block that is being written.
+    /// larger, a power cut may destroy durable blocks next to a block that is being written.
     /// Default: the block.
     pub physical_block: Option<u32>,
     /// The capacity in bytes. Writes beyond it fail with `StorageFull`. Default: no limit.

@@ -126,7 +126,7 @@ impl JobQueue for Lines {
 
     fn ended(&mut self, rank: Rank) {
         let line = &mut self.0[rank as usize];
-        debug_assert!(line.running > 0, "what ends was running");
+        debug_assert!(line.running > 0, "an ending job was running");
         line.running -= 1;
     }
 

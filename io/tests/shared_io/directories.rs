@@ -1,4 +1,4 @@
-//! Several directories beside each other.
+//! Several directories on one backend.
 
 use std::io;
 #[cfg(target_os = "linux")]

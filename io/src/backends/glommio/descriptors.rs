@@ -36,7 +36,7 @@ impl OwnFile {
     }
 
     pub(super) fn dma(&self) -> &DmaFile {
-        self.file.as_ref().expect("it is there until it is dropped")
+        self.file.as_ref().expect("the file is open until the drop")
     }
 }
 

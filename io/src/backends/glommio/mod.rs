@@ -2,7 +2,7 @@
 //!
 //! A thread-per-core service has an executor with a ring on every core. A read that uses the ring
 //! of its own executor saves two wakes of other threads. A local task reads with a `DmaFile` of
-//! this executor, copies the bytes into the caller's buffer, and completes the same `Send`
+//! this executor and copies the bytes into the caller's buffer. It completes the same `Send`
 //! completion as every other backend. Writes and syncs stay with the driver thread, since large
 //! submissions would stall the executor. So do large reads, reads that cross a segment, and reads
 //! from any other thread.
@@ -146,7 +146,7 @@ impl Engine for Glommio {
 
 fn keep(number: u64, read: LocalRead) {
     let replaced = with_attached(|attached| attached.reads.insert(number, read));
-    let replaced = replaced.expect("it was seen on this thread, just now");
+    let replaced = replaced.expect("the attachment was present just now");
     debug_assert!(replaced.is_none(), "a number is given once");
 }
 

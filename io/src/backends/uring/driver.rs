@@ -116,7 +116,7 @@ impl Driver {
     /// Records that one operation of `class` has left the ring.
     fn leave(&mut self, class: Class) {
         let running = self.running(class);
-        debug_assert!(*running > 0, "what ends was running");
+        debug_assert!(*running > 0, "an ending job was running");
         *running -= 1;
     }
 
@@ -182,7 +182,7 @@ mod tests {
         let mut completions: Vec<_> = (0..20).map(|_| push(&driver, Kind::Read)).collect();
         driver.admit();
         assert_eq!((driver.reads, driver.writes), (6, 0));
-        assert!(!driver.work_waits(), "no room for what waits");
+        assert!(!driver.work_waits(), "the waiting operations find no room");
         completions.push(push(&driver, Kind::Write));
         assert!(driver.work_waits());
         driver.admit();

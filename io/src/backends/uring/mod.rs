@@ -9,7 +9,7 @@
 //! The backend has a thread of its own for three reasons. Requests that the kernel hands to its
 //! worker pool die with the thread that submitted them. Large submissions take as long as the disk
 //! does. `SINGLE_ISSUER` with `DEFER_TASKRUN` is the cheapest mode and needs one thread. The driver
-//! works in batches both ways: it takes all waiting operations before it enters the kernel, and
+//! works in batches both ways. It takes all waiting operations before it enters the kernel, and
 //! reaps all finished operations before it wakes any task.
 //!
 //! Dropping the last handle does not wait. The driver finishes the operations that are queued and
@@ -70,7 +70,7 @@ impl Uring {
         block: usize,
         files: Arc<Blocking>,
     ) -> io::Result<Self> {
-        assert!(limits.class <= limits.depth, "a class is a part of the whole");
+        assert!(limits.class <= limits.depth, "the class limit is at most the depth");
         let shared = Arc::new(Shared::new(limits.depth, files)?);
         let for_driver = Arc::clone(&shared);
         let (report, started) = mpsc::sync_channel(1);

@@ -182,7 +182,7 @@ impl Ring {
             let index = u32::try_from(user_data).expect("submitted by this ring");
             let result = self.kernel.answer(result);
             let operation = self.in_flight[index as usize].as_mut();
-            let operation = operation.expect("the kernel completes what is in flight");
+            let operation = operation.expect("the kernel completes only operations in flight");
             if is_worker_refusal(result) {
                 reaped.refused.push(self.take_out(index));
                 continue;
@@ -204,20 +204,20 @@ impl Ring {
 
     /// Prepares the next call of the operation at `index`.
     fn prepare(&mut self, index: u32) {
-        let operation = self.in_flight[index as usize].as_mut().expect("it was put there");
+        let operation = self.in_flight[index as usize].as_mut().expect("the operation was stored");
         let entry = submission(operation).user_data(u64::from(index));
         self.push(&entry);
     }
 
     fn push(&mut self, entry: &squeue::Entry) {
         // SAFETY: the memory and the descriptor that the entry names live until its completion
-        // entry is reaped: those of an operation in `in_flight`, of the doorbell in `self` and its
-        // owner, of the proof in `prove` (essay of the module).
+        // entry is reaped (essay of the module). An operation has its own in `in_flight`, the
+        // doorbell in `self` and its owner, the proof in `prove`.
         #[expect(unsafe_code, reason = "hands owned memory to the kernel")]
         let pushed = unsafe { self.ring.submission().push(entry) };
         // The queue has one slot for each operation and one for the doorbell, each with at most one
         // entry.
-        pushed.expect("the submission queue has room for all that is in flight");
+        pushed.expect("the submission queue has room for all operations in flight");
     }
 }
 
@@ -310,8 +310,8 @@ fn answer(result: i32) -> io::Result<usize> {
 
 /// Returns whether the kernel cancelled an operation for lack of a worker thread.
 ///
-/// No code here cancels operations. The kernel does so before it starts an operation, if it has no
-/// worker thread for it and the system allows no further thread (a task limit of a container).
+/// No code here cancels operations. The kernel does so before it starts an operation if it has no
+/// worker thread for it. The system then allows no further thread (a task limit of a container).
 fn is_worker_refusal(result: i32) -> bool {
     result == -libc_errno::ECANCELED
 }

@@ -79,8 +79,8 @@ impl Shared {
 
     pub(super) fn after_push(&self) {
         self.wake_driver();
-        // After the fence in the doorbell, whose partner is in `bury`: either the burial finds the
-        // operation in the queue, or this finds the driver dead.
+        // After the fence in the doorbell, whose partner is in `bury`. Either `bury` finds the
+        // operation in the queue, or this load finds the driver dead.
         if self.is_dead() {
             self.fail_queued();
         }

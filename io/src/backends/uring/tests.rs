@@ -158,7 +158,7 @@ async fn check(path: &Path, written: &BTreeMap<u64, u8>) {
     let device = directory.open_device("log", options).await.expect("it exists");
     for (&offset, &byte) in written.range(SEGMENT..) {
         let block = device.read_at(offset, AlignedBuf::zeroed(512)).await.into_buf();
-        let block = block.expect("what was written is there");
+        let block = block.expect("the written bytes are there");
         assert!(block.iter().all(|&found| found == byte), "{offset} is not {byte}");
     }
 }

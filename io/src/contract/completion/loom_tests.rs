@@ -43,8 +43,8 @@ fn loom_drop_against_complete() {
 #[test]
 fn loom_late_completion_leaves_the_next_operation_alone() {
     let mut model = loom::model::Builder::new();
-    // Three threads: all interleavings would take minutes; those with few preemptions take a
-    // moment.
+    // Three threads: all interleavings would take minutes; interleavings with few preemptions take
+    // a moment.
     model.preemption_bound = Some(2);
     model.check(|| {
         let table = OpTable::new();

@@ -39,8 +39,8 @@ pub(super) struct Slot {
 }
 
 #[expect(unsafe_code, reason = "the state word gives one party at a time access to the cell")]
-// SAFETY: only the party that the state word names reaches the cell (module essay), one at a time,
-// and the word orders them; `Transfer` is Send.
+// SAFETY: only the party that the state word names reaches the cell (module essay). The word admits
+// one party at a time and orders them; `Transfer` is Send.
 unsafe impl Sync for Slot {}
 
 /// The outcome of a delivery.
@@ -100,8 +100,9 @@ impl Slot {
 
     /// Moves FREE -> PENDING for the caller that popped the slot. Returns the generation.
     pub(super) fn claim(&self) -> u64 {
-        // Relaxed, twice: the caller owns the slot through the free list, whose Acquire pop pairs
-        // with the Release push made after the word became FREE; no other party exists yet.
+        // Relaxed, twice: the caller owns the slot through the free list, and no other party exists
+        // yet. The Acquire pop of the list pairs with the Release push made after the word became
+        // FREE.
         let free = self.word.load(Ordering::Relaxed);
         assert_eq!(free & STATE_MASK, FREE, "a slot of the free list is free");
         let generation = free >> STATE_BITS;
@@ -121,7 +122,7 @@ impl Slot {
             return Delivery::Stale(transfer);
         }
         self.put(transfer);
-        // AcqRel: Release pairs with the Acquire in `take` and `detach`, which read the cell;
+        // AcqRel: Release pairs with the Acquire in `take` and `detach`, which read the cell.
         // Acquire pairs with the Release of `detach` to ABANDONED before the cell is reused.
         let (filling, ready) = (word(generation, FILLING), word(generation, READY));
         let order = (Ordering::AcqRel, Ordering::Acquire);
@@ -211,7 +212,7 @@ impl Slot {
     fn remove(&self) -> Transfer {
         self.transfer.with_mut(|cell| {
             // SAFETY: the future calls this in READY, or the sink in ABANDONED; the other party has
-            // left the slot for good (module essay).
+            // left the slot and does not return (module essay).
             #[expect(unsafe_code, reason = "access granted by the state word")]
             let cell = unsafe { &mut *cell };
             cell.take().expect("a finished operation left its transfer")

@@ -29,14 +29,14 @@ pub(super) fn files_are_written_listed_renamed_and_removed(subject: Subject) {
     });
 }
 
-/// A file that is replaced by a rename gives its space away. On a full medium that may be the last.
+/// A rename frees the space of the replaced file. On a full medium that may be the last space.
 pub(super) fn two_files_change_names_in_one_step(subject: Subject) {
     subject.run(async {
         let directory = &subject.directory;
         directory.write_file("a", b"first").await.expect(SOUND);
         directory.write_file("b", b"second").await.expect(SOUND);
         let exchanged = directory.exchange("a", "b").await;
-        // A directory need not have it.
+        // A directory need not support the exchange.
         if exchanged.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unsupported) {
             assert_eq!(directory.read_file("a").await.expect(SOUND), b"first");
             assert_eq!(directory.read_file("b").await.expect(SOUND), b"second");

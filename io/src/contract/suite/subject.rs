@@ -121,5 +121,5 @@ pub(super) fn fill(offset: u64, bytes: &mut [u8]) {
 pub(super) fn check(offset: u64, bytes: &[u8]) {
     let mut expected = vec![0; bytes.len()];
     fill(offset, &mut expected);
-    assert!(bytes == expected, "{} bytes at {offset} are not what was written", bytes.len());
+    assert!(bytes == expected, "{} bytes at {offset} differ from the written bytes", bytes.len());
 }

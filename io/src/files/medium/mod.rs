@@ -1,7 +1,7 @@
 //! The abilities of the file system under a directory, found by trial.
 //!
 //! Some file systems refuse `O_DIRECT` when a file is opened (tmpfs before Linux 6.6), others only
-//! when it is written; others accept it and still use the page cache. So detection writes and reads
+//! when it is written. Others accept it and still use the page cache. So detection writes and reads
 //! a scratch file once, directly, with the block size that the kernel names. If that fails with
 //! `EINVAL`, it tries larger blocks, and then chooses the page cache. If the kernel names no block,
 //! a block that is in the cache afterwards also counts as a refusal. A full or read-only medium

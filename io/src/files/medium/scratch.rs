@@ -60,8 +60,8 @@ impl Scratch {
     }
 
     /// Returns whether transfers of the first block, which was written and read, use the page
-    /// cache: a read that does not wait finds the block there. Returns false if the system does not
-    /// report it.
+    /// cache. The test is a read that does not wait and finds the block there. Returns false if the
+    /// system does not report it.
     ///
     /// Such a read starts to read ahead on a miss, and finds the block after all if the read-ahead
     /// ends at once. So a hit counts only if each look is a hit.

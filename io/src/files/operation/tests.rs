@@ -89,7 +89,7 @@ fn errors_keep_their_kind_and_name_the_file() {
     assert!(error.to_string().contains("writing scratch at offset 0"), "{error}");
 }
 
-/// A dropped write of several segments, or a write that the kernel cut short, went on to its end.
+/// A dropped write of several segments, or a write that the kernel shortened, went on to its end.
 /// Its later calls changed files when the directory was already open in another store.
 #[test]
 fn a_dropped_operation_stops_between_its_calls() {

@@ -108,7 +108,7 @@ fn a_sync_covers_what_ended_before_it_began() {
     }
 }
 
-/// Whatever else survives: each of the two names leads to one of the two files.
+/// Each of the two names leads to one of the two files, whatever else survives.
 #[test]
 fn files_that_change_names_do_so_in_one_step() {
     let (disk, directory) = disk(SimOptions::default());
@@ -266,7 +266,7 @@ fn blocks_past_the_length_that_survives_are_gone() {
 }
 
 /// A disk that named blocks of 512 bytes had sectors of 4096. It reads a sector, changes some of it
-/// and writes all of it. So a power cut during a small write destroyed durable bytes beside it.
+/// and writes all of it. So a power cut during a small write destroyed durable bytes around it.
 #[test]
 fn a_cut_write_may_harm_what_is_durable_in_its_physical_block_and_nothing_else() {
     let harmed = |physical_block| {
