@@ -52,7 +52,7 @@ pub trait Directory: Send + Sync + Debug + 'static {
     ///
     /// # Errors `Unsupported` if the system or the medium cannot do this; nothing has changed then.
     fn exchange(&self, one: &str, other: &str) -> BoxFuture<'_, io::Result<()>> {
-        let message = format!("{one} and {other} cannot change names in one step here");
+        let message = format!("{one} and {other} cannot exchange names here; rename them instead");
         Box::pin(async { Err(io::Error::new(io::ErrorKind::Unsupported, message)) })
     }
 

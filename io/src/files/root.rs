@@ -90,7 +90,7 @@ impl Root {
 }
 
 fn no_exchange(why: &dyn std::fmt::Display) -> io::Error {
-    let message = format!("files cannot change names in one step: {why}");
+    let message = format!("files cannot exchange names here; rename them instead: {why}");
     io::Error::new(io::ErrorKind::Unsupported, message)
 }
 
@@ -164,7 +164,7 @@ impl Root {
 
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn exchange(&self, _one: &str, _other: &str) -> io::Result<()> {
-        Err(no_exchange(&"this system has no such step"))
+        Err(no_exchange(&"this system has no exchange of names"))
     }
 
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
@@ -232,7 +232,7 @@ impl Root {
     }
 
     pub(crate) fn exchange(&self, _one: &str, _other: &str) -> io::Result<()> {
-        Err(no_exchange(&"this system has no such step"))
+        Err(no_exchange(&"this system has no exchange of names"))
     }
 
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
