@@ -57,6 +57,14 @@ impl<'a> Access<'a> {
         }
     }
 
+    /// As [`protected`](Self::protected), off the hot path: the body is compiled once, not for each
+    /// kind of seat.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn protected_once(&mut self, body: &mut dyn FnMut(&Core, Tools<'_>)) {
+        self.protected(body);
+    }
+
     /// Whether the task should let others run before its next operation.
     #[inline(always)]
     pub(crate) fn turn_is_over(&mut self) -> bool {

@@ -182,7 +182,7 @@ impl Course<'_> {
             if !matches!(blocked, super::Blocked::Overtaken) {
                 break;
             }
-            match self.access.protected(|core, tools| operation.attempt(core, tools)) {
+            match self.attempt_again(operation) {
                 Ok(Step::Blocked(next)) => blocked = next,
                 Ok(Step::Done(output)) => return Poll::Ready(self.finish::<O>(Ok(output))),
                 Err(error) => return Poll::Ready(self.finish::<O>(Err(error))),
@@ -190,6 +190,20 @@ impl Course<'_> {
         }
         self.suspend(operation, blocked);
         self.poll_cold(operation, context)
+    }
+
+    /// An attempt off the hot path, with what waits have brought.
+    #[cold]
+    #[inline(never)]
+    fn attempt_again<O: Operation>(&mut self, operation: &mut O) -> Result<Step<O::Output>> {
+        let Self { access, cold, .. } = self;
+        let learnt = cold.as_ref().map(|cold| &cold.learnt);
+        let mut attempted = None;
+        access.protected_once(&mut |core, tools| {
+            let learnt = learnt.unwrap_or(tools.learnt);
+            attempted = Some(operation.attempt(core, Tools { learnt, ..tools }));
+        });
+        attempted.expect("the body was run")
     }
 
     #[cold]
@@ -212,14 +226,11 @@ impl Course<'_> {
         context: &mut Context<'_>,
     ) -> Poll<Result<O::Output>> {
         loop {
-            let Self { access, cold, .. } = self;
-            let cold = cold.as_mut().expect("only suspended operations get here");
+            let cold = self.cold.as_mut().expect("only suspended operations get here");
             let attempted = match std::task::ready!(cold.wait.poll(context)) {
                 Ok(lesson) => {
                     cold.learnt.take_in(lesson);
-                    let learnt = &cold.learnt;
-                    access
-                        .protected(|core, tools| operation.attempt(core, Tools { learnt, ..tools }))
+                    self.attempt_again(operation)
                 }
                 Err(error) => Err(error),
             };
