@@ -261,7 +261,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// Removes a checkpoint, and the files that only it needs.
     ///
     /// # Errors
-    /// `InvalidArgument` if there is no such one, or no other that survives power cuts; `Busy`
+    /// `InvalidArgument` if there is no such one, if it is the newest (sessions count on what is
+    /// durable in it), or if there is no other that survives power cuts; `Busy`
     /// while a checkpoint is being taken; `StorageFull`, which a full device alone is no reason
     /// for; `Poisoned`; `Closed`.
     ///

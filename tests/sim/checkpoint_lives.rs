@@ -178,13 +178,14 @@ fn checkpoints_are_removed_except_the_last() {
         let site = world.site.clone();
         world.simulation.run(async {
             let store = site.open::<u64, u64>(config().with_keep_checkpoints(9)).await;
-            for (number, kind) in (1..).zip(ALL_KINDS) {
+            let up_to_incremental = ALL_KINDS.into_iter().take(4);
+            for (number, kind) in (1..).zip(up_to_incremental) {
                 // Few changes, or a snapshot would be due in place of an increment.
                 let changed = if kind == CheckpointKind::Incremental { 20 } else { 80 };
                 fill(&store, changed, number).await;
                 store.checkpoint().kind(kind).await.expect("a sound disk");
             }
-            assert_eq!(tokens(&store), [1, 2, 4, 5, 6]);
+            assert_eq!(tokens(&store), [1, 2, 4]);
             let refused = |error: kvick::Error| {
                 assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
             };
@@ -194,11 +195,10 @@ fn checkpoints_are_removed_except_the_last() {
             refused(store.prune_checkpoints(0).await.expect_err("the last one stays"));
             // The base of an incremental one may go: it keeps the files it needs.
             delete(1).await.expect("not the last");
+            refused(delete(4).await.expect_err("the newest stays"));
             delete(2).await.expect("not the last");
-            delete(6).await.expect("not the last");
-            assert_eq!(tokens(&store), [4, 5]);
+            assert_eq!(tokens(&store), [4]);
             store.prune_checkpoints(5).await.expect("nothing to do");
-            delete(5).await.expect("not the last");
             refused(delete(4).await.expect_err("the last one"));
             store.prune_checkpoints(1).await.expect("nothing to do");
             drop(store);
@@ -208,7 +208,7 @@ fn checkpoints_are_removed_except_the_last() {
             let store = site.open::<u64, u64>(config()).await;
             assert_eq!(store.read(&7).await.expect("sound"), Some(4));
             let taken = store.checkpoint().incremental().await.expect("a sound disk");
-            assert!(taken.token.version() > 6, "tokens never go back");
+            assert!(taken.token.version() > 4, "tokens never go back");
         });
     });
 }

@@ -13,26 +13,23 @@ fn config() -> Config {
 #[derive(Clone, Copy, Debug)]
 enum Before {
     Nothing,
-    /// The newest checkpoint is deleted.
+    /// The newest checkpoint is to be deleted, and another one is taken first.
     Deleted,
     /// All but one are deleted.
     Pruned,
     /// The newest checkpoint survives the end of the process only.
     Weak(CheckpointKind),
-    /// The newest one is weak, and is deleted.
-    WeakAndDeleted,
     /// The index alone is kept after a weak one.
     WeakAndIndex,
 }
 
-const ALL: [Before; 8] = [
+const ALL: [Before; 7] = [
     Before::Nothing,
     Before::Deleted,
     Before::Pruned,
     Before::Weak(CheckpointKind::FoldOver),
     Before::Weak(CheckpointKind::Snapshot),
     Before::Weak(CheckpointKind::Incremental),
-    Before::WeakAndDeleted,
     Before::WeakAndIndex,
 ];
 
@@ -43,17 +40,16 @@ async fn do_before(store: &FasterKv<u64, u64>, before: Before) {
         Before::Nothing => drop(store.checkpoint().await.expect(sound)),
         Before::Deleted => {
             let taken = store.checkpoint().snapshot().await.expect(sound);
-            store.delete_checkpoint(taken.token).await.expect("not the last");
+            let refused = store.delete_checkpoint(taken.token).await.expect_err("the newest");
+            assert!(refused.to_string().contains("take another one first"), "{refused}");
+            weak(CheckpointKind::Snapshot).await.expect(sound);
+            store.delete_checkpoint(taken.token).await.expect("an older one is safe");
         }
         Before::Pruned => {
             store.checkpoint().await.expect(sound);
             store.prune_checkpoints(1).await.expect(sound);
         }
         Before::Weak(kind) => drop(weak(kind).await.expect(sound)),
-        Before::WeakAndDeleted => {
-            let taken = weak(CheckpointKind::Snapshot).await.expect(sound);
-            store.delete_checkpoint(taken.token).await.expect("not the last");
-        }
         Before::WeakAndIndex => {
             weak(CheckpointKind::FoldOver).await.expect(sound);
             store.checkpoint().index_only().await.expect(sound);

@@ -266,13 +266,15 @@ impl Life {
 
     async fn remove_checkpoints(&mut self) {
         let kept = self.store.checkpoints();
-        let is_strong = |token: &CheckpointToken| {
-            let mut kept = kept.iter().filter(|info| info.token == *token);
-            kept.any(|info| info.durability == Durability::PowerCut)
-        };
-        let mut tokens: Vec<_> = kept.iter().map(|info| info.token).collect();
-        let removed = tokens.swap_remove(self.random.index(tokens.len()));
-        let Some(left) = tokens.into_iter().filter(is_strong).max() else {
+        // The newest stays.
+        let older = &kept[..kept.len().saturating_sub(1)];
+        if older.is_empty() {
+            return;
+        }
+        let removed = older[self.random.index(older.len())].token;
+        let left = kept.iter().filter(|info| info.token != removed);
+        let strong = left.filter(|info| info.durability == Durability::PowerCut);
+        let Some(left) = strong.map(|info| info.token).max() else {
             return;
         };
         self.known.lock().acknowledged = left.version();

@@ -363,6 +363,10 @@ fn remove_one(manifest: &mut Manifest, token: CheckpointToken) -> Result<()> {
     if manifest.checkpoint(number).is_none() {
         return Err(Error::invalid(format!("checkpoint {token}: the store keeps no such one")));
     }
+    if manifest.checkpoints.last().is_some_and(|newest| newest.token == number) {
+        let what = "the newest one stays, since sessions were told that it has their operations";
+        return Err(Error::invalid(format!("checkpoint {token}: {what}; take another one first")));
+    }
     let left = manifest
         .checkpoints
         .iter()
