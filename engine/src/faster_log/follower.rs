@@ -1,10 +1,11 @@
 //! A log that somebody else writes, in this process or another: read, never written.
 
 use super::entry::Framing;
+use super::followed_device::FollowedDevice;
 use super::last::LastEntry;
 use super::log::end_of;
 use super::manifest::{Identity, Manifest};
-use super::opening::{look, open_log};
+use super::opening::look;
 use super::reader::{LogEntry, Reader, Terms};
 use super::scan::Scan;
 use super::settled::{Commit, Settled};
@@ -87,6 +88,7 @@ struct Followed {
     /// The clock, once there is one.
     handle: Mutex<Option<Handle>>,
     identity: Identity,
+    device: Arc<FollowedDevice>,
     source: Arc<Source>,
     // Held while newer commits are looked for, so that they are found in order: whether the end of
     // the last entry is still to be looked for.
@@ -154,9 +156,10 @@ impl LogFollower {
         handle: Option<Handle>,
     ) -> Result<Self> {
         let (sizes, settled) = (manifest.log, manifest.settled());
+        let device = Arc::new(FollowedDevice::open(Arc::clone(&directory), sizes).await?);
         let source = Source {
             framing: Framing::new(manifest.units().followed(), sizes.salt.0),
-            device: open_log(&*directory, sizes, false).await?,
+            device: Arc::clone(&device) as _,
             buffers: BufPool::new(BUFFERS),
             live: None,
             begin: Watermark::new(settled.begin),
@@ -170,6 +173,7 @@ impl LogFollower {
             directory,
             handle: Mutex::new(handle),
             identity: manifest.identity(),
+            device,
             source: Arc::new(source),
             looking: futures::lock::Mutex::new(true),
             settled: Mutex::new(settled),
@@ -343,11 +347,14 @@ impl Followed {
     /// Goes on to the newest commit that can be read.
     async fn walk_on(&self, settled: &mut Settled) -> Result<()> {
         let units = self.source.framing.units;
+        let directory = &*self.directory;
+        let stored = Stored::look(directory, self.identity.sizes.segment_bytes).await?;
+        self.device.catch_up(&stored).await?;
         let walk = Walk {
             framing: self.source.framing,
             device: &*self.source.device,
             buffers: &self.source.buffers,
-            stored: Stored::look(&*self.directory, self.identity.sizes.segment_bytes).await?,
+            stored,
         };
         let walked = walk.along(settled.until, |frame| {
             if frame.kind == Kind::Commit

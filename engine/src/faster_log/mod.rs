@@ -44,6 +44,7 @@ mod config;
 mod core;
 mod driver;
 mod entry;
+mod followed_device;
 mod follower;
 mod group;
 mod last;

@@ -48,6 +48,11 @@ impl Stored {
         last.map_or(0, |(index, length)| index * self.segment_bytes + length)
     }
 
+    /// The number of the last file.
+    pub(super) fn last(&self) -> Option<u64> {
+        self.lengths.last_key_value().map(|(index, _)| *index)
+    }
+
     /// Where the first file begins on the device, if there is one.
     pub(super) fn first(&self) -> Option<u64> {
         self.lengths.first_key_value().map(|(index, _)| index * self.segment_bytes)

@@ -179,3 +179,34 @@ fn a_refresh_may_be_dropped_at_any_poll() {
         });
     }
 }
+
+/// A follower in a directory that was opened for writing, or in memory, found no segment that was
+/// made after it had opened: it stayed where the files had ended, or spoke of damage.
+#[test]
+fn a_follower_reaches_segments_that_are_made_later() {
+    let place = tempfile::tempdir().expect("a directory");
+    let real = || kvick::io::open_directory(place.path(), &kvick::io::IoConfig::default());
+    let memory = Arc::new(MemoryDirectory::new());
+    let pairs: [[Arc<dyn Directory>; 2]; 2] =
+        [[memory.clone(), memory], [real().expect("opens"), real().expect("opens")]];
+    for [written, followed] in pairs {
+        block_on(async {
+            let log = FasterLog::builder(small()).directory(written).open_in_directory().await;
+            let log = log.expect("opens");
+            fill(&log, 10).await;
+            let handle = Handle::background().expect("a thread");
+            let follower = LogFollower::open_in(followed, handle).await.expect("follows");
+            let mut early = follower.tail_from(follower.begin(), Duration::from_millis(1));
+            for round in 2..=20 {
+                fill(&log, 100).await;
+                follower.refresh().await.expect("looks");
+                assert_eq!(follower.last_commit(), log.last_commit(), "round {round}");
+                assert_eq!(follower.scan(..).count().await, (round - 1) * 100 + 10);
+            }
+            for _ in 0..1910 {
+                early.next().await.expect("there is more").expect("sound");
+            }
+            log.close().await.expect("closes");
+        });
+    }
+}

@@ -1,0 +1,137 @@
+//! The device of a log that another process writes.
+//!
+//! Most devices know the segments that there were when they were opened. So when the writer has
+//! made further ones that the device does not find, it is opened again. Reads that have begun go on
+//! with the old one.
+
+use super::manifest::Sizes;
+use super::opening::open_log;
+use super::stored::Stored;
+use crate::error::{Error, Result};
+use crate::hybrid_log::is_missing;
+use kvick_io::sync::{Mutex, MutexGuard};
+use kvick_io::{AlignedBuf, BoxFuture, Completion, Device, Directory, Geometry};
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+/// A device that is opened again when there is more of it.
+pub(super) struct FollowedDevice {
+    directory: Arc<dyn Directory>,
+    sizes: Sizes,
+    opened: Mutex<Opened>,
+}
+
+struct Opened {
+    device: Arc<dyn Device>,
+    /// The highest segment that there was before it was opened.
+    last: Option<u64>,
+    /// What is below is not read any more.
+    begin: u64,
+}
+
+impl FollowedDevice {
+    pub(super) async fn open(directory: Arc<dyn Directory>, sizes: Sizes) -> Result<Self> {
+        let last = Stored::look(&*directory, sizes.segment_bytes).await?.last();
+        let device = open_log(&*directory, sizes, false).await?;
+        let opened = Mutex::new(Opened { device, last, begin: 0 });
+        Ok(Self { directory, sizes, opened })
+    }
+
+    /// Lets reads reach everything that is stored.
+    pub(super) async fn catch_up(&self, stored: &Stored) -> Result<()> {
+        let (Some(last), known) = (stored.last(), self.opened().last) else { return Ok(()) };
+        if known.is_some_and(|known| last <= known) {
+            return Ok(());
+        }
+        let newer = match self.reaches(last).await? {
+            true => None,
+            false => Some(open_log(&*self.directory, self.sizes, false).await?),
+        };
+        let mut opened = self.opened();
+        if let Some(device) = newer {
+            device.forget_below(opened.begin);
+            opened.device = device;
+        }
+        opened.last = opened.last.max(Some(last));
+        Ok(())
+    }
+
+    /// Whether the device finds a segment that there is now. Some look for it by themselves.
+    async fn reaches(&self, segment: u64) -> Result<bool> {
+        let device = self.device();
+        let (offset, block) = (segment * self.sizes.segment_bytes, device.geometry().block);
+        let read = device.read_at(offset, AlignedBuf::zeroed(block as usize)).await;
+        match read.result {
+            Ok(()) => Ok(true),
+            Err(error) if is_missing(&error) => Ok(false),
+            Err(error) => {
+                let (file, offset) = device.locate(offset);
+                Err(Error::io(format!("reading {file} at {offset}"), error))
+            }
+        }
+    }
+
+    fn opened(&self) -> MutexGuard<'_, Opened> {
+        self.opened.lock().expect("nothing panics under it")
+    }
+
+    fn device(&self) -> Arc<dyn Device> {
+        Arc::clone(&self.opened().device)
+    }
+}
+
+/// Of a log that is only read.
+fn read_only() -> io::Error {
+    io::Error::new(io::ErrorKind::ReadOnlyFilesystem, "a followed log is only read")
+}
+
+impl Device for FollowedDevice {
+    fn read_at(&self, offset: u64, buf: AlignedBuf) -> Completion {
+        self.device().read_at(offset, buf)
+    }
+
+    fn read_many(&self, reads: Vec<(u64, AlignedBuf)>) -> Vec<Completion> {
+        self.device().read_many(reads)
+    }
+
+    fn write_at(&self, _offset: u64, buf: AlignedBuf) -> Completion {
+        Completion::ready(kvick_io::Transfer { result: Err(read_only()), buf: Some(buf) })
+    }
+
+    fn sync(&self) -> Completion {
+        Completion::ready(kvick_io::Transfer { result: Err(read_only()), buf: None })
+    }
+
+    fn discard_below(&self, _offset: u64) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async { Err(read_only()) })
+    }
+
+    fn forget_below(&self, offset: u64) {
+        let mut opened = self.opened();
+        opened.begin = opened.begin.max(offset);
+        opened.device.forget_below(offset);
+    }
+
+    fn truncate(&self, _end: u64) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async { Err(read_only()) })
+    }
+
+    fn geometry(&self) -> Geometry {
+        self.device().geometry()
+    }
+
+    fn locate(&self, offset: u64) -> (String, u64) {
+        self.device().locate(offset)
+    }
+
+    fn bytes_stored(&self) -> u64 {
+        self.device().bytes_stored()
+    }
+}
+
+impl fmt::Debug for FollowedDevice {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("FollowedDevice").field(&self.device()).finish()
+    }
+}
