@@ -103,7 +103,7 @@ fn many_segments() {
         let (_directory, device) = open(&place, backend);
         assert!(descriptors() < 80, "{} are open", descriptors());
         assert_eq!(device.bytes_stored(), 212 * SEGMENT);
-        block_on(device.sync()).result.expect("also what was never opened");
+        block_on(device.sync()).result.expect("segments that were never opened too");
         (0..212).rev().for_each(|segment| assert_reads(&*device, segment));
         // Across more segments than stay open.
         let whole = block_on(device.read_at(0, AlignedBuf::zeroed(100 * 8192))).into_buf();

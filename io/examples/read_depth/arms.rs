@@ -41,7 +41,7 @@ pub(crate) fn prepare(path: &Path, job: &Job) -> io::Result<()> {
         device.sync().await.result?;
         for offset in (0..job.bytes).step_by(PAGE) {
             page = device.read_at(offset, page).await.into_buf()?;
-            assert!(page.iter().all(|&byte| byte == 0xa5), "what was written is read");
+            assert!(page.iter().all(|&byte| byte == 0xa5), "the written bytes are read");
         }
         Ok(())
     })

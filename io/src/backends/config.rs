@@ -62,8 +62,8 @@ impl IoConfig {
             return Ok(());
         }
         let message = format!(
-            "depth {} is not in 2..={MAX_DEPTH}, threads {} not in 1..={MAX_THREADS}, \
-             or write_reserve {} not in 0..=0.5",
+            "depth {}, threads {} or write_reserve {} is out of range; choose 2..={MAX_DEPTH}, \
+             1..={MAX_THREADS} and 0..=0.5",
             self.depth, self.threads, self.write_reserve
         );
         Err(io::Error::new(io::ErrorKind::InvalidInput, message))

@@ -31,7 +31,8 @@ pub(crate) fn explain_cut(error: io::Error, end: u64) -> io::Error {
     if error.kind() != io::ErrorKind::InvalidInput || !is_beyond_file_size(end) {
         return error;
     }
-    let message = format!("beyond the limit of file size of this process: {error}");
+    let message =
+        format!("beyond the file size limit of this process; raise it (ulimit -f): {error}");
     io::Error::new(io::ErrorKind::FileTooLarge, message)
 }
 

@@ -290,7 +290,7 @@ impl<F> Segments<F> {
 
     fn discarded(&self, kind: io::ErrorKind, offset: u64) -> io::Error {
         let (file, within) = self.locate(offset);
-        let message = format!("offset {within} of {file} was discarded");
+        let message = format!("offset {within} of {file} was discarded; use a higher offset");
         io::Error::new(kind, message)
     }
 

@@ -186,7 +186,10 @@ impl ReadOnlyDevice {
         if self.segments.last().is_none_or(|last| index > last) {
             return self.segments.past_the_end(offset);
         }
-        let message = format!("{} is missing", self.segments.file_name(index));
+        let message = format!(
+            "{} is missing; restore it unless the store discarded it",
+            self.segments.file_name(index)
+        );
         io::Error::new(io::ErrorKind::NotFound, message)
     }
 
@@ -251,7 +254,7 @@ impl Device for ReadOnlyDevice {
     }
 }
 
-const REASON: &str = "the directory was opened read-only";
+const REASON: &str = "the directory was opened read-only; open it for writing";
 
 fn refusal(verb: &str, what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::ReadOnlyFilesystem, format!("{verb} {what}: {REASON}"))

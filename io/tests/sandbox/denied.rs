@@ -37,7 +37,7 @@ fn use_device(backend: BackendChoice) -> io::Result<(&'static str, bool)> {
         let page = device.read_at(0, page).await.into_buf()?;
         assert!(page.iter().all(|&byte| byte == 7));
         device.sync().await.result?;
-        assert_eq!(directory.list().await?, ["log.000000"], "probing leaves nothing behind");
+        assert_eq!(directory.list().await?, ["log.000000"], "a probe leaves no file");
         let geometry = device.geometry();
         Ok((geometry.backend, geometry.direct))
     })

@@ -14,14 +14,14 @@ pub(crate) fn in_fork(body: impl FnOnce()) {
         end_if_it_hangs();
         let passed = catch_unwind(AssertUnwindSafe(body)).is_ok();
         // SAFETY: ends the process at once.
-        #[expect(unsafe_code, reason = "the standard library would run what is left to do")]
+        #[expect(unsafe_code, reason = "the standard library would run the rest of the parent")]
         unsafe {
             libc::_exit(if passed { 0 } else { 1 })
         }
     }
     let mut status = 0;
     // SAFETY: the call writes to `status`, which lives until it returns.
-    #[expect(unsafe_code, reason = "the child is not one that the standard library knows")]
+    #[expect(unsafe_code, reason = "the standard library does not know the child")]
     let ended = unsafe { libc::waitpid(child, &raw mut status, 0) };
     assert_eq!((ended, status), (child, 0), "the child failed, or was ended since it hung");
 }

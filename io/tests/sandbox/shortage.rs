@@ -23,7 +23,7 @@ fn unprivileged() -> Option<tempfile::TempDir> {
     match become_nobody() {
         Ok(()) => Some(place),
         Err(error) => {
-            println!("skipped: only root can become somebody else: {error}");
+            println!("skipped: only root can change its user: {error}");
             None
         }
     }

@@ -69,7 +69,7 @@ fn each_has_names_and_locks_of_its_own() {
             assert!(house.directory(0).unwrap().lock("lock").await.is_err());
             first.write_file("manifest", b"first").await.unwrap();
             assert_eq!(first.list().await.unwrap(), ["lock", "manifest"]);
-            assert_eq!(second.list().await.unwrap(), ["lock"], "probing leaves nothing behind");
+            assert_eq!(second.list().await.unwrap(), ["lock"], "a probe leaves no file");
             drop(held);
         });
     });

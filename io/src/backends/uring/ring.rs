@@ -261,7 +261,7 @@ impl Ring {
 }
 
 /// The message of every operation after the ring has failed.
-pub(super) const FAILED: &str = "io_uring failed, open the directory again";
+pub(super) const FAILED: &str = "io_uring failed; open the directory again";
 
 /// Ends the sleep of the driver. Blocks only after 2^64 - 2 rings without a read.
 pub(super) fn ring_bell(bell: &OwnedFd) -> io::Result<()> {

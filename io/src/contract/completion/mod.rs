@@ -235,7 +235,8 @@ impl CompletionSink {
 impl Drop for CompletionSink {
     fn drop(&mut self) {
         if !self.delivered {
-            let error = io::Error::other("the device stopped before it completed the operation");
+            let error =
+                io::Error::other("the device stopped before the operation ended; open it again");
             self.deliver(Transfer { result: Err(error), buf: None });
         }
     }
