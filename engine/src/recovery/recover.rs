@@ -180,6 +180,7 @@ impl Opening {
         show_parts(catalog, record, &log, &mut replay).await?;
         let index = replay.finish(report).await?;
         report.image_bytes += image_bytes;
+        report.image_bytes += record.point_files.iter().map(|file| file.stream.bytes).sum::<u64>();
         Ok(Restored { limits, index, log, device, points })
     }
 

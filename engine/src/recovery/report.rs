@@ -18,7 +18,7 @@ pub struct RecoveryReport {
     /// Whether the manifest was damaged, and its copy was used.
     pub from_copy: bool,
     /// Sessions of which the rejected checkpoints had more: their operations in between are lost.
-    /// Of what had of them, only what can still be read.
+    /// As far as what they had can still be read.
     pub lost: BTreeMap<SessionId, LostOperations>,
     /// What the chosen checkpoint has of each session.
     pub sessions: BTreeMap<SessionId, CommitPoint>,
