@@ -10,6 +10,7 @@ use std::sync::Arc;
 use kvick::io::{Directory, MemoryDirectory};
 use kvick::runtime::block_on;
 use kvick::{ByteSize, CheckpointKind, Config, FasterKv, Result, SessionId};
+use tests::crowd::{CROWD, pass_through};
 
 const KINDS: [(&str, CheckpointKind); 3] = [
     ("fold-over", CheckpointKind::FoldOver),
@@ -19,6 +20,8 @@ const KINDS: [(&str, CheckpointKind); 3] = [
 /// The session of every store: the life is the seed, and it is the first.
 const SESSION: &str = "000000000000004d0000000000000001";
 const SEED: u64 = 77;
+/// Of the sessions of words that are in a file, so many are gone in the newest checkpoint.
+const FORGOTTEN: usize = 2;
 
 fn config() -> Config {
     Config::default()
@@ -87,10 +90,14 @@ fn golden_files_are_written() {
             let directory = MemoryDirectory::new();
             let store: FasterKv<u64, u64> = open(&directory).await.expect("memory");
             let mut session = store.session().expect("open");
+            assert_eq!(session.id().to_string(), SESSION);
+            pass_through(&store, CROWD, 1000).await.expect("memory");
             for key in 0..150 {
                 session.upsert(&key, &(key * key)).await.expect("memory");
             }
             store.checkpoint().snapshot().await.expect("memory");
+            let waiting = store.recovered_sessions().into_keys();
+            waiting.take(FORGOTTEN).for_each(|id| assert!(store.forget_session(id)));
             for key in (0..150).step_by(10) {
                 session.rmw(&key, |value| value.unwrap_or(0) + 1).await.expect("memory");
                 session.delete(&(key + 5)).await.expect("memory");
@@ -127,6 +134,7 @@ fn stores_of_format_2_are_read() -> Result<()> {
             assert_eq!(report.chosen.map(|token| token.version()), Some(2));
             let session: SessionId = SESSION.parse()?;
             assert_eq!(report.sessions[&session].until, 180);
+            assert_eq!(report.sessions.len(), 1 + CROWD - FORGOTTEN);
             assert_eq!(store.checkpoints().last().map(|info| info.kind), Some(kind));
             for key in 0..160 {
                 let expected = match key % 10 {
