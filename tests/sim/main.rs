@@ -19,6 +19,7 @@ mod crash;
 mod everything;
 mod exclusions;
 mod failures;
+mod far;
 mod full_device;
 mod leaks;
 mod log_crash;
