@@ -7,6 +7,7 @@
 //! a new checksum.
 
 use super::LogAddress;
+use super::damage::LogDamage;
 use super::entry::Framing;
 use super::manifest::Manifest;
 use super::opening::{cut, look, open_log};
@@ -40,20 +41,6 @@ pub struct LogCheck {
     /// Bytes behind the commit: entries that nobody was told to be durable. Opening the log cuts
     /// them off.
     pub torn_bytes: u64,
-}
-
-/// A part of a log that cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LogDamage {
-    /// Entries from here on are lost,
-    pub start: LogAddress,
-    /// up to the one here, which is not.
-    pub end: LogAddress,
-    /// The file of the first unit that is not what was written,
-    pub file: String,
-    /// and where in it.
-    pub offset: u64,
 }
 
 impl LogCheck {

@@ -1,7 +1,7 @@
 //! The walk along a whole log that goes on behind damage.
 
-use super::check::LogDamage;
 use super::commit_record::CommitRecord;
+use super::damage::LogDamage;
 use super::entry::Kind;
 use super::settled::Settled;
 use super::walk::{Frame, Stop, Walk};
