@@ -58,6 +58,7 @@ mod hash_index;
 mod health;
 mod hybrid_log;
 mod inspect;
+mod kinds;
 mod kv;
 mod memory;
 mod publication;
@@ -73,9 +74,8 @@ mod weak_spot;
 
 pub use builder::Builder;
 pub use checkpoint::{
-    Checkpoint, CheckpointInfo, CheckpointKind, CheckpointPhase, CheckpointProgress,
-    CheckpointRequest, CheckpointStats, CheckpointTimes, CheckpointToken, Checkpointing,
-    Durability, LastCheckpoint,
+    Checkpoint, CheckpointInfo, CheckpointPhase, CheckpointProgress, CheckpointRequest,
+    CheckpointTimes, Checkpointing,
 };
 pub use codec::*;
 pub use config::{Backend, ByteSize, Config};
@@ -91,10 +91,13 @@ pub use inspect::{
     FileRole, InspectedCheckpoint, InspectedFile, InspectedIndex, InspectedStore, Inspection,
     ManifestCopy, Problem, RecordCounts, inspect,
 };
+pub use kinds::{CheckpointKind, CheckpointToken, Durability};
 pub use kv::FasterKv;
 pub use recovery::{LostOperations, RecoveryProgress, RecoveryReport};
 pub use session::Session;
-pub use statistics::{DeviceStats, Hits, LogBytes, MemoryBytes, Operations, Stats};
+pub use statistics::{
+    CheckpointStats, DeviceStats, Hits, LastCheckpoint, LogBytes, MemoryBytes, Operations, Stats,
+};
 pub use store::identity::{CommitPoint, SessionId};
 pub use store::serials::Serials;
 #[cfg(shuttle)]

@@ -43,8 +43,9 @@ const RUNTIME: [(&str, &str); 10] = [
     ("simulation", "task executor handle"),
 ];
 
-const ENGINE: [(&str, &str); 29] = [
+const ENGINE: [(&str, &str); 30] = [
     ("address", ""),
+    ("kinds", ""),
     ("memory", ""),
     ("weak_spot", ""),
     ("stripes", ""),
@@ -58,9 +59,9 @@ const ENGINE: [(&str, &str); 29] = [
     ("sealed", "error publication"),
     ("record", "address"),
     ("hash_index", "address memory hash"),
-    ("config", "error"),
+    ("config", "kinds error"),
     ("epoch", "wait backoff"),
-    ("statistics", "record"),
+    ("statistics", "kinds error record"),
     ("hybrid_log", "address memory weak_spot wait backoff error record epoch statistics"),
     ("ending", "wait error hybrid_log"),
     ("bench_support", "address hash hash_index hybrid_log"),
@@ -71,46 +72,41 @@ const ENGINE: [(&str, &str); 29] = [
     ),
     (
         "store",
-        "address weak_spot stripes wait codec error hash record hash_index config epoch statistics \
-         hybrid_log",
+        "address weak_spot stripes wait codec error hash record hash_index config epoch \
+         statistics hybrid_log",
     ),
     ("futures", "codec error store"),
     (
         "checkpoint",
-        "address wait backoff error publication sealed record hash_index config hybrid_log ending \
-         store",
+        "address kinds wait backoff codec error publication sealed record hash_index config \
+         statistics hybrid_log ending store",
     ),
     (
         "recovery",
-        "address codec error hash publication sealed record hash_index config epoch hybrid_log \
-         store checkpoint",
+        "address kinds codec error hash publication sealed record hash_index config epoch \
+         hybrid_log store checkpoint",
     ),
-    ("inspect", "address error publication record config hybrid_log store checkpoint"),
+    ("inspect", "address kinds error publication record config hybrid_log store checkpoint"),
     ("session", "codec error store futures"),
-    ("builder", "codec error config ending store checkpoint recovery"),
+    ("builder", "kinds codec error config ending store checkpoint recovery"),
     (
         "kv",
-        "codec error health config statistics ending store futures checkpoint recovery session \
-         builder",
+        "kinds codec error health config statistics ending store futures checkpoint recovery \
+         session builder",
     ),
 ];
 
 /// Imports against the layers that are there today: this list only gets shorter.
-const BREACHES: [(&str, &str); 5] = [
-    ("builder", "kv"),
-    ("checkpoint", "recovery"),
-    ("config", "checkpoint"),
-    ("session", "kv"),
-    ("statistics", "checkpoint"),
-];
+const BREACHES: [(&str, &str); 2] = [("builder", "kv"), ("session", "kv")];
 
 /// Circles of files that are there today, each by its first file.
-const CIRCLES: [&str; 5] = [
+const CIRCLES: [&str; 6] = [
     "engine/src/builder",
-    "engine/src/checkpoint",
     "engine/src/checkpoint/driver",
     "engine/src/faster_log/ahead",
     "engine/src/faster_log/append",
+    "engine/src/hybrid_log",
+    "engine/src/store",
 ];
 
 #[test]

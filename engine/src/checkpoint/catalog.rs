@@ -13,8 +13,9 @@
 //! 3. What neither `manifest` names nor the one before it, as long as that may come back after a
 //!    power cut, is debris, and may be removed by whoever holds the lock.
 
-use super::manifest::{Durability, Manifest, Record};
+use super::manifest::{Manifest, Record};
 use crate::error::{Error, Result};
+use crate::kinds::Durability;
 use crate::publication::{self, ASIDE, NotPublished};
 use kvick_io::sync::{Mutex, MutexGuard};
 use kvick_io::{Device, DeviceOptions, Directory};

@@ -1,8 +1,8 @@
 //! The driver of checkpoints: one job at a time, in the maintenance task.
 
 use super::catalog::Catalog;
-use super::manifest::{Durability, Manifest};
-use super::outcome::{CheckpointStats, Outcome, Outcomes};
+use super::manifest::Manifest;
+use super::outcome::{Outcome, Outcomes};
 use super::points::Layers;
 use super::progress::{Progress, Watched};
 use super::reply::Reply;
@@ -13,6 +13,8 @@ use crate::config::{ByteSize, Config};
 use crate::ending::{Ending, Maintained};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hybrid_log::HybridLog;
+use crate::kinds::Durability;
+use crate::statistics::CheckpointStats;
 use crate::store::Core;
 use crate::wait::{wait_either, wait_until};
 use event_listener::Event;

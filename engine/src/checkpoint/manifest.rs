@@ -4,10 +4,11 @@
 //! each of them needs. `sealed.rs` says what it looks like.
 
 use crate::address::Address;
+use crate::codec::TypeName;
 use crate::error::{Error, Result};
 use crate::hybrid_log::{Life, Units};
+use crate::kinds::Durability;
 use crate::publication::Publishable;
-use crate::recovery::TypeName;
 use crate::sealed::{self, Edition, Hex};
 use crate::store::identity::{CommitPoint, SessionId};
 use serde::{Deserialize, Serialize};
@@ -121,19 +122,6 @@ pub(crate) enum Kind {
     FoldOver,
     Snapshot,
     Incremental,
-}
-
-/// What a checkpoint survives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Durability {
-    /// The end of the process and a power cut: everything is synced before the checkpoint counts.
-    #[default]
-    PowerCut,
-    /// The end of the process only: nothing of the log is synced. After a power cut it may be found
-    /// damaged, and the newest checkpoint that survives power cuts is used instead.
-    ProcessCrash,
 }
 
 /// A part of the log in a file of its own.

@@ -1,36 +1,9 @@
 //! How checkpoints have ended, for those who did not ask for them.
 
-use super::{CheckpointKind, CheckpointToken};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
+use crate::kinds::{CheckpointKind, CheckpointToken};
+use crate::statistics::{CheckpointStats, LastCheckpoint};
 use std::time::Duration;
-
-/// What checkpoints have come to since the store was opened.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct CheckpointStats {
-    /// Those that were published.
-    pub taken: u64,
-    /// Those that failed.
-    pub failed: u64,
-    /// The one that ended last, well or not.
-    pub last: Option<LastCheckpoint>,
-}
-
-/// How a checkpoint ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LastCheckpoint {
-    /// Its name; one that failed is not among those that are kept.
-    pub token: CheckpointToken,
-    /// What was asked for.
-    pub kind: CheckpointKind,
-    /// How long ago it ended.
-    pub ago: Duration,
-    /// How long it took.
-    pub took: Duration,
-    /// Why it failed, if it did.
-    pub error: Option<(ErrorKind, String)>,
-}
 
 /// What the driver has seen.
 #[derive(Debug, Default)]
@@ -83,6 +56,7 @@ impl Outcomes {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     #[test]
     fn the_last_one_counts_and_all_are_counted() {

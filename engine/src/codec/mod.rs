@@ -15,6 +15,7 @@ mod rkyv;
 mod round_trip;
 #[cfg(feature = "serde")]
 mod serde;
+mod type_name;
 mod zero_copy;
 
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use self::composite::Packed;
 pub use self::rkyv::{Rkyv, RkyvView};
 #[cfg(feature = "serde")]
 pub use self::serde::Serde;
+pub(crate) use self::type_name::TypeName;
 pub use self::zero_copy::ZeroCopy;
 
 /// A type whose values can be stored.

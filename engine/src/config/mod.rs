@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 pub use self::backend::Backend;
 pub use self::byte_size::ByteSize;
 pub(crate) use self::geometry::Geometry;
-use crate::checkpoint::CheckpointKind;
 use crate::error::{Error, Result};
+use crate::kinds::CheckpointKind;
 
 /// The settings of a store. `memory` is the one to think about; the others follow from it.
 ///

@@ -33,7 +33,6 @@ mod report;
 mod types;
 
 pub use report::{LostOperations, RecoveryProgress, RecoveryReport};
-pub(crate) use types::TypeName;
 
 use crate::checkpoint::catalog::{Catalog, owner};
 use crate::checkpoint::manifest::Manifest;

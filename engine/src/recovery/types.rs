@@ -5,20 +5,11 @@
 //! would be missing, or values be read that were never written, without an error.
 
 use crate::checkpoint::manifest::Store;
-use crate::codec::{Key, Value};
+use crate::codec::{Key, TypeName, Value};
 use crate::config::{Config, Geometry};
 use crate::error::{Error, Result};
 use crate::record::Layout;
 use crate::store::{Limits, layout};
-
-/// A type as a manifest names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct TypeName {
-    pub(crate) encoding: String,
-    pub(crate) width: Option<usize>,
-    /// What tells it from others of that encoding, if that does not say all.
-    pub(crate) fingerprint: Option<String>,
-}
 
 /// Key and value types of a store.
 #[derive(Clone, Debug)]
@@ -26,25 +17,6 @@ pub(crate) struct TypeNames {
     pub(crate) key: TypeName,
     pub(crate) value: TypeName,
     pub(crate) layout: Layout,
-}
-
-impl TypeName {
-    fn of<V: Value + ?Sized>() -> Self {
-        let (encoding, fingerprint) = (V::type_name(), V::fingerprint());
-        let fingerprint = (fingerprint != encoding).then(|| fingerprint.into_owned());
-        Self { encoding: encoding.into_owned(), width: V::WIDTH, fingerprint }
-    }
-
-    fn shown(&self) -> &str {
-        self.fingerprint.as_ref().unwrap_or(&self.encoding)
-    }
-
-    /// Whether what was stored as `self` can be read as `asked`.
-    fn is_read_as(&self, asked: &Self) -> bool {
-        // A store may be older than fingerprints are.
-        let is_same = self.fingerprint.is_none() || self.fingerprint == asked.fingerprint;
-        self.encoding == asked.encoding && is_same
-    }
 }
 
 impl TypeNames {

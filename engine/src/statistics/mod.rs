@@ -1,6 +1,9 @@
 //! Counting, always on: each seat counts for itself, a snapshot adds up.
 
-use crate::checkpoint::CheckpointStats;
+mod checkpoints;
+
+pub use checkpoints::{CheckpointStats, LastCheckpoint};
+
 use crate::record::Layout;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -1,0 +1,31 @@
+//! A type as a store remembers it.
+
+use super::Value;
+
+/// A type as a manifest names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TypeName {
+    pub(crate) encoding: String,
+    pub(crate) width: Option<usize>,
+    /// What tells it from others of that encoding, if that does not say all.
+    pub(crate) fingerprint: Option<String>,
+}
+
+impl TypeName {
+    pub(crate) fn of<V: Value + ?Sized>() -> Self {
+        let (encoding, fingerprint) = (V::type_name(), V::fingerprint());
+        let fingerprint = (fingerprint != encoding).then(|| fingerprint.into_owned());
+        Self { encoding: encoding.into_owned(), width: V::WIDTH, fingerprint }
+    }
+
+    pub(crate) fn shown(&self) -> &str {
+        self.fingerprint.as_ref().unwrap_or(&self.encoding)
+    }
+
+    /// Whether what was stored as `self` can be read as `asked`.
+    pub(crate) fn is_read_as(&self, asked: &Self) -> bool {
+        // A store may be older than fingerprints are.
+        let is_same = self.fingerprint.is_none() || self.fingerprint == asked.fingerprint;
+        self.encoding == asked.encoding && is_same
+    }
+}
