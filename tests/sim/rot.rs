@@ -104,5 +104,5 @@ where
 }
 
 fn is_stream(name: &str) -> bool {
-    name.starts_with("index-") || name.starts_with("delta-")
+    ["index-", "delta-", "sessions-"].iter().any(|kind| name.starts_with(kind))
 }
