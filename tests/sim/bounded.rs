@@ -1,7 +1,9 @@
 //! What waits for the device takes a bounded part of the memory, and waits for no task.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -131,6 +133,47 @@ fn readers_that_are_parked_stop_no_others() {
             let found = store.read_many(&keys).await.expect("sound disk");
             assert!(keys.iter().zip(found).all(|(key, found)| found == Some(value(*key))));
             store.close().await.expect("sound disk");
+        });
+    });
+}
+
+/// A read of a large record had no answer for seconds while other tasks read small ones without a
+/// pause: they took what came back before it was enough.
+#[test]
+fn a_large_read_gets_its_turn_beside_small_ones() {
+    seeds(3, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        world.simulation.run(async move {
+            let config = config().with_page_size(ByteSize::kib(64));
+            let store: FasterKv<u64, [u8]> = site.open(config).await;
+            for key in 0..2000 {
+                store.upsert(&key, &[1; 100]).await.expect("a sound disk");
+            }
+            store.upsert(&KEYS, &[2; 15_000]).await.expect("a sound disk");
+            store.flush_and_evict().await.expect("a sound disk");
+            let is_over = Rc::new(Cell::new(false));
+            let small = |task: u64| {
+                let (store, is_over) = (store.clone(), Rc::clone(&is_over));
+                async move {
+                    let mut key = task;
+                    while !is_over.get() {
+                        key = (key * 7 + 3) % 2000;
+                        store.read(&key).await.expect("sound");
+                    }
+                }
+            };
+            let large = async {
+                site.handle.sleep(Duration::from_millis(20)).await;
+                let begun = site.handle.now();
+                let read = store.read(&KEYS).await.expect("sound");
+                is_over.set(true);
+                assert_eq!(read.map(|value| value.len()), Some(15_000));
+                site.handle.now() - begun
+            };
+            let (took, _) = futures::join!(large, join_all((0..64).map(small)));
+            assert!(took < Duration::from_millis(50), "{took:?}");
+            store.close().await.expect("closes");
         });
     });
 }

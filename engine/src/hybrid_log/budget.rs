@@ -1,11 +1,16 @@
 //! How many bytes may be on their way from the device at once.
 //!
 //! A reader takes a share before it asks the device, and waits for one, holding nothing, while
-//! others have all of them. A share is given back when the device wakes the reader, or when the
-//! read is dropped: so a task that is never polled again may keep a buffer, but no share, and stops
-//! nobody. A read that is larger than the whole budget goes alone.
+//! other readers have all of them. The share goes back when the device wakes the reader, or when the
+//! read is dropped. So a task that is never polled again may keep a buffer, but no share, and stops
+//! no other task. A read that is larger than the whole budget goes alone.
+//!
+//! A large reader would never find enough bytes free beside small readers. So while it waits, its
+//! size is *wanted*: a smaller reader leaves so many bytes free. If they are free and the large
+//! reader does not come, its task may sleep for good: after [`PATIENCE`] looks of small readers
+//! nothing is wanted any more.
 
-use crate::wait::wait_until;
+use crate::wait::{wait_until, yield_once};
 use event_listener::{Event, IntoNotification};
 use futures::task::AtomicWaker;
 use kvick_io::sync::atomic::{AtomicUsize, Ordering};
@@ -20,8 +25,36 @@ pub(super) struct ReadBudget {
     limit: usize,
     // Any thread, atomic: bytes of shares that were taken and not given back.
     taken: AtomicUsize,
+    /// The bytes of the largest reader that waits; 0 if smaller readers need not leave any.
+    wanted: AtomicUsize,
+    /// Looks of smaller readers since so many bytes were free.
+    looks: AtomicUsize,
     /// A share was given back.
     freed: Event,
+}
+
+/// Looks of small readers for which free bytes are left to a large one.
+const PATIENCE: usize = 1000;
+
+/// The outcome of a look for a share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// So many bytes were taken.
+    Taken(usize),
+    /// They are left to a larger reader, which may take them now. Nothing else tells when it did.
+    Left,
+}
+
+/// A reader that waits, and whose bytes may be wanted.
+struct Wanting<'b> {
+    budget: &'b ReadBudget,
+    bytes: usize,
+}
+
+impl Drop for Wanting<'_> {
+    fn drop(&mut self) {
+        self.budget.transition_to_unwanted(self.bytes);
+    }
 }
 
 /// Bytes of a budget, until they are given back.
@@ -44,7 +77,8 @@ struct Shared<F> {
 impl ReadBudget {
     pub(super) fn new(limit: usize) -> Self {
         assert!(limit > 0, "a read at a time");
-        Self { limit, taken: AtomicUsize::new(0), freed: Event::new() }
+        let [taken, wanted, looks] = [0; 3].map(AtomicUsize::new);
+        Self { limit, taken, wanted, looks, freed: Event::new() }
     }
 
     /// Waits for a share of `bytes` bytes, then does what `read` says with it.
@@ -53,7 +87,7 @@ impl ReadBudget {
         bytes: usize,
         read: impl FnOnce() -> F,
     ) -> F::Output {
-        let bytes = wait_until(&self.freed, || self.transition_to_taken(bytes)).await;
+        let bytes = self.share_of(bytes.min(self.limit)).await;
         let budget = Arc::clone(self);
         let share = Share { budget, bytes: AtomicUsize::new(bytes), reader: AtomicWaker::new() };
         let share = Arc::new(share);
@@ -61,21 +95,78 @@ impl ReadBudget {
         Shared { share, waker, read: read() }.await
     }
 
+    /// Waits until `bytes` bytes are taken.
+    async fn share_of(&self, bytes: usize) -> usize {
+        if let Some(Look::Taken(bytes)) = self.look(bytes) {
+            return bytes;
+        }
+        let _wanting = Wanting { budget: self, bytes };
+        loop {
+            let looked = wait_until(&self.freed, || {
+                let looked = self.look(bytes);
+                if looked.is_none() {
+                    self.transition_to_wanted(bytes);
+                }
+                looked
+            });
+            match looked.await {
+                Look::Taken(bytes) => return bytes,
+                Look::Left => yield_once().await,
+            }
+        }
+    }
+
+    /// Takes a share, if there is one and no larger reader waits for it.
+    fn look(&self, bytes: usize) -> Option<Look> {
+        // Relaxed, in all of this: hints. A reader that misses one takes its share a little early.
+        let wanted = self.wanted.load(Ordering::Relaxed);
+        if bytes < wanted {
+            let taken = self.taken.load(Ordering::Relaxed);
+            if taken + wanted > self.limit {
+                // Shares that are out come back, and tell.
+                return None;
+            }
+            if taken + bytes + wanted > self.limit {
+                if self.looks.fetch_add(1, Ordering::Relaxed) < PATIENCE {
+                    return Some(Look::Left);
+                }
+                self.transition_to_unwanted(wanted);
+            }
+        }
+        self.transition_to_taken(bytes)
+    }
+
     /// Takes a share, if there is one.
     #[must_use]
-    fn transition_to_taken(&self, bytes: usize) -> Option<usize> {
-        let bytes = bytes.min(self.limit);
+    fn transition_to_taken(&self, bytes: usize) -> Option<Look> {
         // Relaxed, here and below: a count that no data depends on; who listens and then looks is
         // ordered with who gives back and then notifies by the fences of the event.
         let mut taken = self.taken.load(Ordering::Relaxed);
         while taken + bytes <= self.limit {
             let after = taken + bytes;
             match self.taken.compare_exchange(taken, after, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return Some(bytes),
+                Ok(_) => return Some(Look::Taken(bytes)),
                 Err(now) => taken = now,
             }
         }
         None
+    }
+
+    /// Smaller readers leave so many bytes free.
+    fn transition_to_wanted(&self, bytes: usize) {
+        if self.wanted.fetch_max(bytes, Ordering::Relaxed) < bytes {
+            self.looks.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// The reader that wanted so many bytes has them, or gave up, or does not come.
+    fn transition_to_unwanted(&self, bytes: usize) {
+        let unwanted =
+            self.wanted.compare_exchange(bytes, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if unwanted {
+            self.looks.store(0, Ordering::Relaxed);
+            self.freed.notify(usize::MAX);
+        }
     }
 
     fn transition_to_given_back(&self, bytes: usize) {
@@ -189,6 +280,57 @@ mod tests {
     }
 }
 
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod large_readers {
+    use super::*;
+    use std::future::ready;
+
+    fn poll<F: Future>(future: Pin<&mut F>) -> bool {
+        future.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    /// A read of a large record waited for ever beside tasks that read small ones: they took what
+    /// came back before it was enough.
+    #[test]
+    fn small_readers_leave_room_for_a_large_one() {
+        let budget = Arc::new(ReadBudget::new(1000));
+        let mut holder = Box::pin(budget.with(800, std::future::pending::<()>));
+        assert!(!poll(holder.as_mut()));
+        let mut large = Box::pin(budget.with(900, || ready(())));
+        assert!(!poll(large.as_mut()));
+        let mut small = Box::pin(budget.with(100, || ready(())));
+        assert!(!poll(small.as_mut()), "there are 200 bytes free, and 900 are wanted");
+        drop(holder);
+        let mut other = Box::pin(budget.with(200, || ready(())));
+        assert!(!poll(other.as_mut()));
+        assert!(poll(small.as_mut()), "beside it");
+        assert!(poll(large.as_mut()) && poll(other.as_mut()));
+        assert_eq!(budget.wanted.load(Ordering::Relaxed), 0);
+    }
+
+    /// The task of a large reader is never polled again.
+    #[test]
+    fn a_large_reader_that_does_not_come_stops_no_other() {
+        let budget = Arc::new(ReadBudget::new(1000));
+        let mut holder = Box::pin(budget.with(800, std::future::pending::<()>));
+        assert!(!poll(holder.as_mut()));
+        let mut large = Box::pin(budget.with(1000, || ready(())));
+        assert!(!poll(large.as_mut()));
+        drop(holder);
+        let mut small = Box::pin(budget.with(100, || ready(())));
+        let polls = (0..2 * PATIENCE).take_while(|_| !poll(small.as_mut())).count();
+        assert!((1..=PATIENCE).contains(&polls), "{polls}");
+        // A reader that gives up wants nothing.
+        let mut holder = Box::pin(budget.with(800, std::future::pending::<()>));
+        assert!(!poll(holder.as_mut()));
+        drop(large);
+        let mut large = Box::pin(budget.with(1000, || ready(())));
+        assert!(!poll(large.as_mut()));
+        drop(large);
+        assert!(poll(Box::pin(budget.with(100, || ready(()))).as_mut()));
+    }
+}
+
 #[cfg(all(test, loom))]
 mod loom_tests {
     use super::*;
@@ -203,7 +345,7 @@ mod loom_tests {
             let read = {
                 let (budget, within) = (budget.clone(), within.clone());
                 move || {
-                    if let Some(bytes) = budget.transition_to_taken(6) {
+                    if let Some(Look::Taken(bytes)) = budget.look(6) {
                         assert_eq!(within.fetch_add(1, Ordering::AcqRel), 0, "12 of 10 bytes");
                         within.fetch_sub(1, Ordering::AcqRel);
                         // Without the event, which the model need not know.
@@ -214,7 +356,7 @@ mod loom_tests {
             let threads = [thread::spawn(read.clone()), thread::spawn(read.clone())];
             read();
             threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
-            assert_eq!(budget.transition_to_taken(10), Some(10));
+            assert_eq!(budget.look(10), Some(Look::Taken(10)));
         });
     }
 }
