@@ -87,7 +87,7 @@ pub(crate) async fn publish<M: Publishable>(
     let written = directory.write_file(ASIDE, &bytes).await;
     written.map_err(|error| not_published(directory, "writing", error, true))?;
     let renamed = directory.rename(ASIDE, MANIFEST).await;
-    renamed.map_err(|error| not_published(directory, "renaming", error, false))?;
+    renamed.map_err(|error| not_published(directory, "renaming", error, true))?;
     if synced {
         let synced = directory.sync().await;
         synced.map_err(|error| not_published(directory, "publishing", error, false))?;
@@ -130,10 +130,10 @@ async fn publish_in_place<M: Publishable>(
         // The space of the manifest before is given away, and may be had again for the copy.
         Err(error) if error.kind() == io::ErrorKind::Unsupported => {
             let renamed = directory.rename(ASIDE, MANIFEST).await;
-            renamed.map_err(|error| not_published(directory, "renaming", error, false))?;
+            renamed.map_err(|error| not_published(directory, "renaming", error, true))?;
         }
         exchanged => {
-            exchanged.map_err(|error| not_published(directory, "renaming", error, false))?;
+            exchanged.map_err(|error| not_published(directory, "renaming", error, true))?;
         }
     }
     let synced = directory.sync().await;
@@ -239,7 +239,7 @@ fn not_published(
     let place = directory.describe();
     let error = Error::io(format!("{doing} the manifest in {place}"), error);
     // A write that failed for want of space or descriptors left the file aside incomplete, no
-    // more. Of any other failure nobody knows what it did to what was synced.
+    // more, and such a rename changed nothing. Of any other failure it is not known what it did.
     let is_certain = before && error.is_shortage();
     NotPublished { error, is_certain }
 }
