@@ -34,7 +34,7 @@ use super::serials::Serials;
 use crate::statistics::Counters;
 use crossbeam_utils::CachePadded;
 use kvick_io::sync::{Mutex, MutexGuard};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 /// The account of one session.
 #[derive(Debug)]
@@ -79,6 +79,8 @@ struct Numbers {
 pub(crate) struct Waiting {
     pub(crate) point: CommitPoint,
     durable: Arc<Mutex<CommitPoint>>,
+    /// Its account while it was open, if something of that is still to be in a checkpoint.
+    ledger: Weak<Ledger>,
 }
 
 impl Ledger {
@@ -98,7 +100,7 @@ impl Ledger {
 
     fn resume(
         id: OnceLock<SessionId>,
-        Waiting { point, durable }: Waiting,
+        Waiting { point, durable, .. }: Waiting,
         counters: Arc<CachePadded<Counters>>,
     ) -> Self {
         let free = point.excluded.clone();
@@ -226,8 +228,9 @@ impl Ledger {
     }
 
     /// What is left of it when its session is dropped.
-    pub(super) fn waiting(&self) -> Waiting {
-        Waiting { point: self.present(), durable: Arc::clone(&self.durable) }
+    pub(super) fn waiting(this: &Arc<Self>) -> Waiting {
+        let (durable, ledger) = (Arc::clone(&this.durable), Arc::downgrade(this));
+        Waiting { point: this.present(), durable, ledger }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -277,6 +280,12 @@ impl Numbers {
 impl Waiting {
     /// Of a session that a checkpoint has.
     pub(super) fn new(point: CommitPoint) -> Self {
-        Self { durable: Arc::new(Mutex::new(point.clone())), point }
+        let durable = Arc::new(Mutex::new(point.clone()));
+        Self { durable, point, ledger: Weak::new() }
+    }
+
+    /// Its account while it was open, if a checkpoint is still to have something of it.
+    pub(super) fn ledger(&self) -> Option<Arc<Ledger>> {
+        self.ledger.upgrade()
     }
 }

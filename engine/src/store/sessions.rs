@@ -204,7 +204,7 @@ impl Sessions {
         let Some(id) = ledger.id() else {
             return self.activity().unlist(ledger);
         };
-        let waiting = ledger.waiting();
+        let waiting = Ledger::waiting(ledger);
         let mut accounts = self.accounts();
         accounts.open.remove(&id);
         if waiting.point.until > 0 {
@@ -215,30 +215,36 @@ impl Sessions {
     /// Drops those of the sessions that wait for which `is_over` holds, for good; how many.
     pub(crate) fn forget(&self, mut is_over: impl FnMut(SessionId, &CommitPoint) -> bool) -> usize {
         let mut accounts = self.accounts();
-        let before = accounts.waiting.len();
+        let mut forgotten = Vec::new();
         accounts.waiting.retain(|id, waiting| {
             let is_over = is_over(*id, &waiting.point);
             if is_over {
                 self.points().forget(*id);
+                forgotten.push(waiting.ledger());
             }
             !is_over
         });
-        let forgotten = before - accounts.waiting.len();
         drop(accounts);
-        self.activity().is_any |= forgotten > 0;
-        forgotten
+        let mut activity = self.activity();
+        activity.is_any |= !forgotten.is_empty();
+        forgotten.iter().flatten().for_each(|ledger| activity.unlist(ledger));
+        forgotten.len()
     }
 
     /// As [`forget`](Self::forget), one of them; whether there was one.
     pub(crate) fn forget_one(&self, id: SessionId) -> bool {
         let mut accounts = self.accounts();
-        let was_waiting = accounts.waiting.remove(&id).is_some();
-        if was_waiting {
-            self.points().forget(id);
-        }
+        let Some(waiting) = accounts.waiting.remove(&id) else {
+            return false;
+        };
+        self.points().forget(id);
         drop(accounts);
-        self.activity().is_any |= was_waiting;
-        was_waiting
+        let mut activity = self.activity();
+        activity.is_any = true;
+        if let Some(ledger) = waiting.ledger() {
+            activity.unlist(&ledger);
+        }
+        true
     }
 
     /// Sessions that wait to be resumed.

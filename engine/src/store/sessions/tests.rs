@@ -212,3 +212,26 @@ fn old_sessions_are_forgotten_together() {
     sessions.close(&open.ledger);
     assert_eq!(sessions.waiting().len(), 3);
 }
+
+/// Each session that was asked for its identity and forgotten kept its account until the next
+/// checkpoint, however far that was.
+#[test]
+fn a_forgotten_session_leaves_nothing() {
+    let sessions = Sessions::new(9, Points::default());
+    for together in [false, true] {
+        let one = One::new();
+        let id = sessions.identify(&one.ledger);
+        one.operate(&sessions, 1);
+        let account = Arc::downgrade(&one.ledger);
+        sessions.close(&one.ledger);
+        drop(one);
+        assert!(account.upgrade().is_some(), "the next checkpoint is to have it");
+        let forgotten = match together {
+            true => sessions.forget(|_id, _point| true),
+            false => usize::from(sessions.forget_one(id)),
+        };
+        assert_eq!(forgotten, 1);
+        assert!(account.upgrade().is_none() && sessions.is_outdated());
+    }
+    assert!(checkpoint(&sessions, 2).is_empty());
+}
