@@ -105,6 +105,14 @@ impl Error {
         Self(Arc::new(Inner { kind, message, place: None, way_out: None, source }))
     }
 
+    /// A cut of files that a crash has left longer than what counts, which failed.
+    #[cold]
+    pub(crate) fn uncut(doing: impl Into<String>, source: io::Error) -> Self {
+        let is_read_only = source.kind() == io::ErrorKind::ReadOnlyFilesystem;
+        let error = Self::io(doing, source);
+        if is_read_only { error.with_way_out(READ_ONLY) } else { error }
+    }
+
     /// Says what to do about this very error. Only for one that was just made.
     #[cold]
     pub(crate) fn with_way_out(mut self, way_out: &'static str) -> Self {
@@ -260,6 +268,10 @@ impl Error {
 fn at(file: &str, offset: u64) -> String {
     format!("{file} at offset {offset}: ")
 }
+
+/// What can be done with files that cannot be changed, and were not closed.
+const READ_ONLY: &str =
+    "open it where it can be written, or read it with `inspect`, `check_log` or `LogFollower`";
 
 impl ErrorKind {
     fn advice(self) -> Option<&'static str> {

@@ -4,7 +4,7 @@
 use std::io;
 use std::time::Duration;
 
-use kvick::io::sim::{SimDisk, SimOptions};
+use kvick::io::sim::{SimDisk, SimOptions, Survival};
 use kvick::{ErrorKind, FasterKv, LogFollower, Result, check_log, repair_log};
 use tests::files::Files;
 use tests::polling::AtMost;
@@ -199,5 +199,41 @@ fn larger_blocks_than_units_are_said_before_anything_is_read() {
             assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
             assert!(error.to_string().contains("open it without direct I/O"), "{error}");
         }
+    });
+}
+
+/// On a read-only file system a store or log that was not closed cannot be opened, since its tail
+/// is cut first: the error was that of the system, and said neither why nor what to do.
+#[test]
+fn what_was_not_closed_says_how_it_can_be_read_on_a_read_only_disk() {
+    seeds(5, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        world.simulation.run(async {
+            let log = site.open_log(four_log_pages()).await;
+            log.append_durable(b"one").await.expect("durable");
+            for _ in 0..12 {
+                log.append(&[1; 4000]).await.expect("appended");
+            }
+            let store = site.open::<u64, u64>(two_pages()).await;
+            store.upsert(&1, &1).await.expect("a sound disk");
+            store.checkpoint().await.expect("a sound disk");
+            store.upsert(&2, &1).await.expect("a sound disk");
+            store.flush().await.expect("a sound disk");
+        });
+        let after = World::on(seed, site.disk.crash_with(seed, Survival::EVERYTHING));
+        let site = after.site.clone();
+        after.simulation.run(async {
+            site.disk.set_read_only(true);
+            let errors = [
+                site.try_open::<u64, u64>(two_pages()).await.map(drop).expect_err("a store"),
+                site.try_open_log(four_log_pages()).await.map(drop).expect_err("a log"),
+            ];
+            for error in errors {
+                assert!(error.to_string().contains("open it where it can be written"), "{error}");
+            }
+            let checked = check_log(site.disk.directory("log")).await.expect("can be read");
+            assert_eq!(checked.entries, 1);
+        });
     });
 }

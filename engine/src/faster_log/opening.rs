@@ -360,7 +360,7 @@ pub(super) async fn look(
 /// Deletes what lies behind the newest commit, durably, and makes durable what is kept: it may have
 /// been read from the memory of the system.
 pub(super) async fn cut(directory: &dyn Directory, device: &dyn Device, end: u64) -> Result<()> {
-    let failed = |error| Error::io("cutting off the torn tail of the log", error);
+    let failed = |error| Error::uncut("cutting off the torn tail of the log", error);
     device.truncate(end).await.map_err(failed)?;
     device.sync().await.result.map_err(failed)?;
     directory.sync().await.map_err(failed)

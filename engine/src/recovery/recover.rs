@@ -213,7 +213,7 @@ impl Opening {
         let flushed = record.map_or(Address::NONE, |record| Address::new(record.flushed));
         let cut = device_bytes(&catalog.manifest(), flushed);
         let place = self.directory.describe();
-        let failed = |error| Error::io(format!("truncating the log in {place}"), error);
+        let failed = |error| Error::uncut(format!("truncating the log in {place}"), error);
         // A store that is not open yet is not poisoned: the next opening does all of it again.
         let sync = async || {
             let synced = device.sync().await.result;

@@ -161,12 +161,33 @@ impl StorageFile {
     pub(crate) fn truncate(&self, length: u64) -> io::Result<()> {
         // Ask the file: a failed write may have made it longer than the recorded length.
         if self.file.metadata()?.len() > length {
-            self.file.set_len(length)?;
+            self.file.set_len(length).map_err(|error| self.explain_cut(error))?;
             // No write above `length` is in flight that could raise it again. Relaxed: a statistic.
             self.length.fetch_min(length, Ordering::Relaxed);
             self.note_written(0);
         }
         Ok(())
+    }
+
+    /// Explains why the file was not cut. The kernel calls the length invalid if the file is open
+    /// for reading only, as it is on a read-only file system.
+    #[cfg(unix)]
+    fn explain_cut(&self, error: io::Error) -> io::Error {
+        use rustix::fs::{OFlags, fcntl_getfl};
+
+        let flags = fcntl_getfl(&*self.file);
+        if flags.is_ok_and(|flags| flags & OFlags::RWMODE == OFlags::RDONLY) {
+            return io::Error::new(
+                io::ErrorKind::ReadOnlyFilesystem,
+                "it is open for reading only",
+            );
+        }
+        error
+    }
+
+    #[cfg(not(unix))]
+    fn explain_cut(&self, error: io::Error) -> io::Error {
+        error
     }
 
     pub(crate) fn needs_sync(&self) -> bool {
