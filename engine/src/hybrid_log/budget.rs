@@ -1,9 +1,9 @@
 //! How many bytes may be on their way from the device at once.
 //!
 //! A reader takes a share before it asks the device, and waits for one, holding nothing, while
-//! other readers have all of them. The share goes back when the device wakes the reader, or when the
-//! read is dropped. So a task that is never polled again may keep a buffer, but no share, and stops
-//! no other task. A read that is larger than the whole budget goes alone.
+//! other readers have all of them. The share goes back when the device wakes the reader, or when
+//! the read is dropped. So a task that is never polled again may keep a buffer, but no share, and
+//! stops no other task. A read that is larger than the whole budget goes alone.
 //!
 //! A large reader would never find enough bytes free beside small readers. So while it waits, its
 //! size is *wanted*: a smaller reader leaves so many bytes free. If they are free and the large
