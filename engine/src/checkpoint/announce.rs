@@ -1,6 +1,6 @@
-//! Naming the life of an opening in the manifest, before that life writes its first page.
+//! Names the life of an opening in the manifest, before that life writes its first page.
 //!
-//! It is not done while opening: a store that is only read needs no room on the medium for it.
+//! Opening does not do this, so that a store that is only read needs no space on the medium.
 
 use super::driver::Checkpoints;
 use super::run::unpublished;
@@ -9,8 +9,8 @@ use crate::store::Core;
 use crate::wait::wait_either;
 
 impl Checkpoints {
-    /// Publishes the manifest once pages are to be written, as often as it takes. Ends when it is
-    /// done, or the log takes no more writes.
+    /// Publishes the manifest when pages are about to be written, and retries until it succeeds.
+    /// Also ends if the log accepts no more writes.
     pub(super) async fn announce_life(&self) {
         let core: &Core = self.core();
         let events = [core.log.became_immutable(), core.log.health().changed()];

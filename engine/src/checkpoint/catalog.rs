@@ -1,17 +1,18 @@
-//! The files of a store, beside those that every directory has (`publication.rs`).
+//! The files of a store, except the files that every directory has (`publication.rs`).
 //!
-//! | file | what it is |
+//! | file | contents |
 //! |---|---|
 //! | `index-7.000000` ... | the image of the index that checkpoint 7 wrote |
-//! | `part-7.000000` ... | the part of the log that checkpoint 7 wrote beside it |
-//! | `delta-7.000000` ... | what had changed in earlier parts |
-//! | `sessions-7.000000` ... | commit points of sessions that had changed since an earlier one |
+//! | `part-7.000000` ... | the range of the log that checkpoint 7 wrote beside it |
+//! | `delta-7.000000` ... | changes of records in earlier `part` files |
+//! | `sessions-7.000000` ... | commit points of sessions that changed since an earlier such file |
 //!
 //! # Invariants
-//! 1. What `manifest` names is durable before the rename.
-//! 2. A file goes only when the manifest on the medium no longer names it.
-//! 3. What neither `manifest` names nor the one before it, as long as that may come back after a
-//!    power cut, is debris, and may be removed by whoever holds the lock.
+//! 1. A file that `manifest` names is durable before the rename.
+//! 2. A file is removed only when the manifest on the medium no longer names it.
+//! 3. A file is debris if no manifest names it that a power cut may leave: neither `manifest`, nor
+//!    the manifest before it, until `manifest` is durable. The holder of the lock may remove
+//!    debris.
 
 use super::manifest::{Manifest, Record};
 use crate::error::{Error, Result};
@@ -29,16 +30,16 @@ pub(crate) const PART: &str = "part";
 pub(crate) const DELTA: &str = "delta";
 pub(crate) const SESSIONS: &str = "sessions";
 
-/// The files of one store.
+/// The files of one store, and its manifest in memory.
 #[derive(Debug)]
 pub(crate) struct Catalog {
     directory: Arc<dyn Directory>,
     segment_bytes: u64,
-    // Held while a manifest is published, or debris removed: there is one file aside.
+    // Held while a manifest is published or debris is removed: `manifest.new` is one file.
     publishing: futures::lock::Mutex<()>,
-    // As it was published last, or as it is to be. Under its lock.
+    // Under its lock: the manifest that was published last, or adopted since.
     manifest: Mutex<Manifest>,
-    // What the manifest names that is sure to be on the medium. Under its lock.
+    // Under its lock: the files that the newest durable manifest names.
     durable: Mutex<BTreeSet<String>>,
 }
 
@@ -50,19 +51,19 @@ impl Catalog {
         Self { directory, segment_bytes, publishing, manifest: Mutex::new(manifest), durable }
     }
 
-    /// Takes `manifest` for the next one: it names what the one on the medium does, and the life
-    /// of this opening.
+    /// Replaces the manifest in memory. `manifest` names the same files as the manifest on the
+    /// medium, and the life of this opening.
     pub(crate) fn adopt(&self, manifest: Manifest) {
         debug_assert_eq!(manifest.files(), self.manifest().files());
         *self.manifest() = manifest;
     }
 
-    /// The manifest as it was published last, or adopted since.
+    /// Returns the manifest that was published last, or adopted since.
     pub(crate) fn manifest(&self) -> MutexGuard<'_, Manifest> {
         self.manifest.lock().expect("nothing panics under it")
     }
 
-    /// Opens one of the files of checkpoint `token`.
+    /// Opens a file of checkpoint `token`.
     pub(crate) async fn device(
         &self,
         kind: &str,
@@ -80,7 +81,7 @@ impl Catalog {
         })
     }
 
-    /// Makes `manifest` the one that counts, in one atomic step.
+    /// Replaces the manifest on the medium in one atomic step.
     pub(crate) async fn publish(
         &self,
         manifest: Manifest,
@@ -90,7 +91,7 @@ impl Catalog {
         self.publish_in_turn(manifest, durability).await
     }
 
-    /// Publishes once more what was published last, or adopted since.
+    /// Publishes the manifest in memory again.
     pub(super) async fn publish_again(&self) -> Result<(), NotPublished> {
         let _turn = self.publishing.lock().await;
         let manifest = self.manifest().clone();
@@ -109,8 +110,8 @@ impl Catalog {
         Ok(())
     }
 
-    /// As [`publish`](Self::publish), durably, and removes what `manifest` has no longer; a full
-    /// medium does not stop it.
+    /// Publishes `manifest` durably and removes the files that it no longer names. A full medium
+    /// does not prevent it.
     pub(crate) async fn publish_less(&self, manifest: Manifest) -> Result<(), NotPublished> {
         let _turn = self.publishing.lock().await;
         let bytes = publication::publish_to_free(&*self.directory, &manifest).await?;
@@ -118,7 +119,7 @@ impl Catalog {
         if let Err(error) = self.remove_debris_in_turn().await {
             tracing::warn!(target: "kvick::checkpoint", %error, "left for later");
         }
-        // Now there is room for it.
+        // Now the medium has space for the copy.
         publication::keep_copy(&*self.directory, &bytes).await;
         Ok(())
     }
@@ -130,11 +131,10 @@ impl Catalog {
         *self.manifest() = manifest;
     }
 
-    /// Removes what no manifest names that may be found after a crash. Returns a token above those
-    /// of all files that were there: no name is used twice, or what was written under it first
-    /// might come back.
+    /// Removes debris. Returns a token above the tokens of all files found. No file name is used
+    /// twice, because bytes first written under the name might come back.
     pub(crate) async fn remove_debris(&self) -> Result<u64> {
-        // What is aside while a manifest is published is no debris.
+        // `manifest.new` is not debris while a manifest is published.
         let _turn = self.publishing.lock().await;
         self.remove_debris_in_turn().await
     }
@@ -162,7 +162,7 @@ impl Catalog {
 }
 
 impl Manifest {
-    /// The names of the devices that checkpoints need, the log aside.
+    /// Returns the names of the devices that checkpoints need, except the log.
     pub(crate) fn files(&self) -> BTreeSet<String> {
         let images = self.indexes.iter().map(|image| device_name(INDEX, image.stream.token));
         let records = self.checkpoints.iter().flat_map(Record::files);
@@ -179,13 +179,14 @@ impl Record {
     }
 }
 
-/// The name of a device of one checkpoint.
+/// Returns the name of a device of one checkpoint.
 pub(crate) fn device_name(kind: &str, token: u64) -> String {
     debug_assert!(KINDS.contains(&kind));
     format!("{kind}-{token}")
 }
 
-/// The device whose segment a file is, and its token, if it belongs to a checkpoint.
+/// Returns the device of a segment file, and its token. Returns `None` if the file belongs to no
+/// checkpoint.
 pub(crate) fn owner(file: &str) -> Option<(&str, u64)> {
     let (device, _) = publication::segment(file)?;
     let (kind, digits) = device.split_once('-')?;

@@ -1,4 +1,4 @@
-//! What has changed in records that an earlier checkpoint has.
+//! Deltas: the changes of records that an earlier checkpoint has.
 //!
 //! ```text
 //!   address (8) | bytes (8) | the whole record | address | ...
@@ -8,7 +8,7 @@ use crate::address::Address;
 use crate::hybrid_log::PagePayload;
 use std::collections::BTreeMap;
 
-/// Bytes in front of each record.
+/// The number of bytes in front of each record.
 const HEADER: usize = 16;
 
 /// Appends a record to a delta.
@@ -18,16 +18,16 @@ pub(super) fn append(delta: &mut Vec<u8>, address: Address, record: &[u8]) {
     delta.extend_from_slice(record);
 }
 
-/// The newest state of changed records, by address.
+/// The newest states of changed records, by address.
 #[derive(Debug, Default)]
 pub(crate) struct Patches {
     records: BTreeMap<u64, Vec<u8>>,
-    /// The beginning of an entry whose rest is in the next block.
+    /// The beginning of an entry that continues in the next block.
     pending: Vec<u8>,
 }
 
 impl Patches {
-    /// Takes in the next contents of a delta; later ones replace earlier ones.
+    /// Adds the next contents of a delta. Later records replace earlier ones.
     pub(crate) fn take_in(&mut self, contents: &[u8]) {
         self.pending.extend_from_slice(contents);
         let mut done = 0;
@@ -38,14 +38,14 @@ impl Patches {
         self.pending.drain(..done);
     }
 
-    /// Whether a delta has ended with an entry.
+    /// Returns whether the delta ends with a complete entry.
     pub(crate) fn is_complete(&self) -> bool {
         self.pending.is_empty()
     }
 
-    /// Puts what has changed where it belongs. Pages come in order; a record that begins before
-    /// the first of them is in it with its end only. `Err` is the address of one that does not end
-    /// where a page or a part does.
+    /// Copies the changed records into `page`. Pages come in order. A record that begins before the
+    /// first page has only its end there. `Err` is the address of a record that extends beyond its
+    /// page or file.
     pub(crate) fn apply(&mut self, page: &mut PagePayload) -> Result<(), Address> {
         let (start, end) = (page.start.raw(), page.start.raw() + page.bytes.len() as u64);
         let later = self.records.split_off(&end);
@@ -55,7 +55,7 @@ impl Patches {
                 continue;
             };
             let at = usize::try_from(address.max(start) - start).expect("within a page");
-            // Records never cross a page, and parts end between records.
+            // Records never cross a page, and the files end between records.
             let target = page.bytes.get_mut(at..at + bytes.len());
             target.ok_or(Address::new(address))?.copy_from_slice(bytes);
         }
@@ -63,7 +63,7 @@ impl Patches {
     }
 }
 
-/// The entry at the front of `bytes`, if all of it is there.
+/// Returns the entry at the front of `bytes`, if it is complete.
 fn entry(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let word = |at: usize| {
         let word = bytes.get(at..at + 8)?;
@@ -86,7 +86,7 @@ mod tests {
         append(&mut newer, Address::new(64), &[4; 8]);
         let mut patches = Patches::default();
         for delta in [older, newer] {
-            // However it is cut into blocks.
+            // The bounds of blocks do not matter.
             delta.chunks(5).for_each(|contents| patches.take_in(contents));
             assert!(patches.is_complete());
         }

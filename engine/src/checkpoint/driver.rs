@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::Instrument;
 
-/// The checkpoints of one store: what it keeps, and the mailbox of the driver.
+/// The checkpoints of one store: the kept checkpoints, and the mailbox of the driver.
 #[derive(Debug)]
 pub(crate) struct Checkpoints {
     // Fixed after opening.
@@ -36,18 +36,18 @@ pub(crate) struct Checkpoints {
     schedule: Schedule,
     // Under its lock.
     mailbox: Mutex<Mailbox>,
-    // A job was put in, or ended.
+    // Notified when a job is added or has ended.
     changed: Event,
 }
 
-/// When checkpoints are taken without being asked for.
+/// The rules for automatic checkpoints.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schedule {
     pub(crate) every: Option<Duration>,
-    /// Bytes of log since the last one.
+    /// The growth of the log in bytes since the last checkpoint.
     pub(crate) log_growth: Option<u64>,
     pub(crate) kind: CheckpointKind,
-    /// How many are kept.
+    /// The number of checkpoints to keep.
     pub(crate) keep: usize,
 }
 
@@ -65,21 +65,21 @@ impl Schedule {
 #[derive(Debug, Default)]
 struct Mailbox {
     job: Option<Job>,
-    /// A job is there, or being done.
+    /// Whether a job is waiting or in progress.
     is_busy: bool,
     /// The token of the next checkpoint.
     next_token: u64,
-    /// The last checkpoint; none if the store began empty.
+    /// The token of the last checkpoint, except index images. `None` if the store started empty.
     counted: Option<u64>,
-    /// Where the log ended then.
+    /// The end of the log at the last checkpoint, or when the schedule last checked for changes.
     log_end: u64,
-    /// When the last checkpoint was taken, or looked at whether one was due.
+    /// The time of the last checkpoint, or of the last check for changes by the schedule.
     looked_at: Duration,
-    /// How those since opening have ended.
+    /// The outcomes of the checkpoints since opening.
     outcomes: Outcomes,
 }
 
-/// Something for the driver.
+/// A job for the driver.
 #[derive(Debug)]
 pub(crate) enum Job {
     /// Takes a checkpoint.
@@ -88,12 +88,12 @@ pub(crate) enum Job {
     Remove { which: Removal, reply: Reply<()> },
 }
 
-/// Which checkpoints go.
+/// The checkpoints to remove.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Removal {
-    /// This one.
+    /// Removes this checkpoint.
     One(CheckpointToken),
-    /// All but so many of the newest.
+    /// Removes all but this number of the newest checkpoints.
     AllBut(usize),
 }
 
@@ -128,7 +128,7 @@ impl Checkpoints {
     /// Puts a job into the mailbox.
     ///
     /// # Errors
-    /// `Busy` if there is one already, `Poisoned`, `Closed`.
+    /// `Busy` while another job is waiting or in progress, `Poisoned`, `Closed`.
     pub(crate) fn submit(&self, job: Job) -> Result<()> {
         self.core.log.health().check_process()?;
         self.core.log.health().check_write()?;
@@ -148,7 +148,7 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// The checkpoint on closing.
+    /// Takes the checkpoint on closing, if it is configured and something has changed.
     async fn save(&self) -> Result<()> {
         self.core.check_open()?;
         loop {
@@ -157,39 +157,39 @@ impl Checkpoints {
                 return Ok(());
             }
             match CheckpointRequest::new(self).await {
-                // Somebody else was faster to begin one.
+                // Another task has submitted a job first.
                 Err(error) if error.kind() == ErrorKind::Busy => {}
                 taken => return taken.map(drop),
             }
         }
     }
 
-    /// Waits until no job is being done.
+    /// Waits until no job is in progress.
     async fn idle(&self) {
         let health = self.core.log.health();
         let is_idle = || (!self.mailbox().is_busy || health.is_closed()).then_some(());
         wait_either([&self.changed, health.changed()], is_idle).await;
     }
 
-    /// The checkpoints that are kept, oldest first.
+    /// Returns the kept checkpoints, oldest first.
     pub(crate) fn list(&self) -> Vec<CheckpointInfo> {
         let manifest = self.catalog.manifest();
         let records = manifest.checkpoints.iter();
         records.map(|record| CheckpointInfo::of(record, &manifest)).collect()
     }
 
-    /// What checkpoints have come to so far.
+    /// Returns the statistics of the checkpoints since opening.
     pub(crate) fn stats(&self) -> CheckpointStats {
         self.mailbox().outcomes.stats(self.handle.now())
     }
 
-    /// Why the last one failed, if it did.
+    /// Returns the error of the last checkpoint, except index images, if it failed.
     pub(crate) fn failure(&self) -> Option<Error> {
         self.mailbox().outcomes.failure()
     }
 
-    /// Whether a power cut might lose something: there was a change since the last checkpoint, or
-    /// that one is weaker, or it was removed.
+    /// Returns whether a power cut might lose something. That is so if something has changed since
+    /// the last checkpoint, or that checkpoint is weaker, or it was removed.
     fn is_outdated(&self) -> bool {
         let safe = self.catalog.manifest().newest_safe();
         self.core.sessions.is_outdated() || self.mailbox().counted != safe
@@ -199,7 +199,7 @@ impl Checkpoints {
         self.mailbox.lock().expect("nothing panics under it")
     }
 
-    /// Does jobs until the store is closed.
+    /// Runs jobs until the store is closed.
     async fn drive(&self) {
         let layers = Layers::of(self.catalog.manifest().checkpoints.last());
         let mut basis = Basis { chain: None, layers };
@@ -218,7 +218,7 @@ impl Checkpoints {
             match next {
                 Some(Some(job)) => self.work(job, &mut basis).await,
                 Some(None) => {
-                    // Whoever waits for a job that was never begun is told so by its channel.
+                    // The drop of an unstarted job answers its caller with the reason.
                     self.mailbox().job = None;
                     return;
                 }
@@ -285,10 +285,10 @@ impl Checkpoints {
         taken
     }
 
-    /// Removes what no checkpoint needs. What cannot be removed now is so next time.
+    /// Removes files that no checkpoint needs. A failed removal is repeated next time.
     async fn sweep(&self) {
         if self.core.log.health().is_poisoned() {
-            // Which manifest is on the medium is not known, so neither is what it needs.
+            // It is unknown which manifest is on the medium, and so which files it needs.
             return;
         }
         if let Err(error) = self.catalog.remove_debris().await {
@@ -302,7 +302,7 @@ impl Checkpoints {
             Removal::AllBut(keep) => manifest.keep_newest(keep),
             Removal::One(token) => remove_one(&mut manifest, token)?,
         }
-        // The next checkpoint may only go on from files that a kept one holds.
+        // The next checkpoint may build only on files of a kept checkpoint.
         basis.chain = None;
         basis.layers.keep_named(&manifest);
         manifest.drop_unused();
@@ -310,12 +310,12 @@ impl Checkpoints {
         published.map_err(|failed| unpublished(&self.core, failed))
     }
 
-    /// Resolves when a checkpoint should be taken that nobody asked for.
+    /// Resolves when an automatic checkpoint is due.
     async fn due(&self) {
         let by_time = async {
             match self.schedule.every {
                 Some(every) => {
-                    // Other jobs come and go meanwhile: they do not move it.
+                    // Other jobs that run meanwhile do not move this time.
                     let due = self.mailbox().looked_at.saturating_add(every);
                     self.handle.sleep(due.saturating_sub(self.handle.now())).await;
                 }
@@ -336,7 +336,7 @@ impl Checkpoints {
 
     async fn take_due(&self, basis: &mut Basis) {
         if self.core.log.health().check_write().is_err() {
-            // Poisoned: there is nothing to be taken any more, until the store is closed.
+            // Poisoned: no checkpoint is possible any more. Wait until the store is closed.
             let health = self.core.log.health();
             return wait_until(health.changed(), || health.is_closed().then_some(())).await;
         }
@@ -350,7 +350,7 @@ impl Checkpoints {
                 tracing::warn!(target: "kvick::checkpoint", %error, "a due checkpoint failed");
             }
         }
-        // Also if there was none: the next one is due after as much again.
+        // Also if nothing had changed: the next one is due after the same time or growth again.
         let (log_end, looked_at) = (self.core.log_end(), self.handle.now());
         let mut mailbox = self.mailbox();
         mailbox.log_end = log_end;
@@ -381,8 +381,8 @@ fn remove_one(manifest: &mut Manifest, token: CheckpointToken) -> Result<()> {
     Ok(())
 }
 
-/// The drivers of a store: the log's, this one, and the one that closes. Resolves when the store is
-/// closed.
+/// Runs the drivers of a store: of the log, of checkpoints, of the announcement and of closing.
+/// Resolves when the store is closed.
 pub(crate) async fn maintain(checkpoints: Arc<Checkpoints>, ending: Arc<Ending>) {
     let closing = ending.drive(checkpoints.save());
     futures::join!(

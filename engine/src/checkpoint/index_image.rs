@@ -1,4 +1,4 @@
-//! The image of the index in a file.
+//! Writes and reads images of the index.
 
 use super::catalog::{Catalog, INDEX};
 use super::manifest::IndexImage;
@@ -12,18 +12,18 @@ use kvick_io::{BufPool, Device};
 use kvick_runtime::Handle;
 use std::ops::Range;
 
-/// Words that are copied between two looks at whether there is a block to write.
+/// The number of words that are copied between two checks for a complete block.
 const WORDS_AT_ONCE: u64 = 4096;
-/// Buckets whose overflow is copied between two such looks.
+/// The number of buckets whose overflow is copied between two checks for a complete block.
 const BUCKETS_AT_ONCE: u64 = 512;
 
-/// What seals the image that checkpoint `token` writes.
+/// Returns the checksum identity of the image that checkpoint `token` writes.
 pub(crate) fn seal(salt: u64, token: u64) -> Seal {
     Seal { salt, what: b"index", token }
 }
 
-/// Writes an image of the index as it is now or a little later, and makes it durable, whatever its
-/// checkpoint is to survive: later ones may use it.
+/// Writes an image of the index as it is now or a little later, and syncs it. It is synced whatever
+/// its checkpoint must survive, because later checkpoints may use it.
 pub(super) async fn write(
     core: &Core,
     catalog: &Catalog,
@@ -32,8 +32,8 @@ pub(super) async fn write(
     progress: &Progress,
 ) -> Result<IndexImage> {
     let start = core.log.tail_address();
-    // Whoever appended below has linked, or given up: what the copy misses is in the log from
-    // `start` on.
+    // After the drain, each writer that appended below has linked its record or given up. Records
+    // that the copy misses are in the log from `start` on.
     let epoch = core.log.epoch().bump();
     core.log.epoch().drained(epoch, handle).await;
 
@@ -59,12 +59,12 @@ pub(super) async fn write(
     Ok(IndexImage { start: start.raw(), end: end.raw(), buckets, stream })
 }
 
-/// `0..end` in parts of `step`.
+/// Splits `0..end` into ranges of `step`.
 fn steps(end: u64, step: u64) -> impl Iterator<Item = Range<u64>> {
     (0..end.div_ceil(step)).map(move |number| number * step..end.min((number + 1) * step))
 }
 
-/// Brings the index of an image back.
+/// Loads the index from an image.
 ///
 /// # Errors
 /// As [`show`]; `Unavailable` if the system has no memory for lines of the index.
@@ -93,19 +93,20 @@ pub(crate) async fn read(
     short.map_or(shown, |error| Err(Error::io("memory for the hash index", error)))
 }
 
-/// A part of an image, and where in an index it belongs.
+/// Words of an image, with their place in the index.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ImagePart<'i> {
-    /// Words of the table, from this one on, as they are stored.
+    /// Words of the table, from this word on, as they are stored.
     Table(u64, &'i [u8]),
     /// A word of an overflow line of this bucket.
     Overflow(u64, u64),
 }
 
-/// Shows the parts of an image, in order; all words are sound and within bounds.
+/// Passes the words of an image to `take`, in order. All of them are sound and within bounds.
 ///
 /// # Errors
-/// `Corrupt` if it is not what was written, leads beyond its end, or `take` says no; `Io`.
+/// `Corrupt` if the contents differ from the written contents, an entry leads beyond the end of the
+/// image, or `take` returns false; `Io`.
 pub(crate) async fn show(
     image: &IndexImage,
     device: &dyn Device,
@@ -134,17 +135,17 @@ fn words(bytes: &[u8]) -> impl Iterator<Item = u64> {
     bytes.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().expect("8 bytes")))
 }
 
-/// Where in an image the next word is.
+/// The position of the next word in an image.
 struct Reader {
     end: Address,
     table_words: u64,
     next: u64,
-    /// The bucket of an overflow run, and how many of its entries are to come.
+    /// The bucket of an overflow run, and the number of entries that follow.
     run: Option<(u64, Option<u64>)>,
 }
 
 impl Reader {
-    /// `None` if no image is of these sizes.
+    /// Returns `None` if an image cannot have these sizes.
     fn new(image: &IndexImage) -> Option<Self> {
         let words = image.stream.bytes / 8;
         let has_table = image.buckets <= words / HashIndex::table_words(1);
@@ -156,7 +157,7 @@ impl Reader {
         })
     }
 
-    /// Takes in the next words; false if they cannot be those of an image.
+    /// Reads the next words. Returns false if an image cannot have them.
     fn take_in(&mut self, contents: &[u8], take: &mut impl FnMut(ImagePart<'_>) -> bool) -> bool {
         let left = (self.table_words - self.next).saturating_mul(8);
         let left = usize::try_from(left).unwrap_or(usize::MAX).min(contents.len());
@@ -168,7 +169,7 @@ impl Reader {
             && words(runs).all(|word| self.take_in_run(word, take))
     }
 
-    /// Takes in one word behind the table.
+    /// Reads one word after the table.
     fn take_in_run(&mut self, word: u64, take: &mut impl FnMut(ImagePart<'_>) -> bool) -> bool {
         match self.run {
             None => self.run = Some((word, None)),

@@ -1,7 +1,7 @@
-//! What a store's directory holds, as text: one file, replaced as a whole.
+//! The manifest of a store, as text: one file, replaced as a whole.
 //!
-//! The manifest names the store's types and sizes, every checkpoint that is kept, and the files
-//! each of them needs. `sealed.rs` says what it looks like.
+//! The manifest names the store's types and sizes, every kept checkpoint, and the files that each
+//! checkpoint needs. `sealed.rs` describes the encoding.
 
 use crate::address::Address;
 use crate::codec::TypeName;
@@ -14,7 +14,7 @@ use crate::store::identity::{CommitPoint, SessionId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What this build writes, and the newest that it reads.
+/// The format that this build writes, and the newest that it reads.
 pub(crate) const FORMAT: u32 = 2;
 const EDITION: Edition = Edition { kind: "store", format: FORMAT };
 
@@ -28,11 +28,11 @@ pub(crate) struct Manifest {
     kvick: String,
     pub(crate) format: u32,
     features: Vec<String>,
-    /// No checkpoint, published or not, had this number or a higher one when this was written.
+    /// No checkpoint, published or not, had this number or a higher number when this was written.
     pub(crate) next_token: u64,
-    /// The newest opening that has written to the log, or is about to.
+    /// The number of the newest opening that has written to the log, or is about to.
     life: u32,
-    /// Where in the log that one has begun.
+    /// The log address at which the newest life began.
     life_begin: u64,
     pub(crate) store: Store,
     /// By token, ascending: the last one is the newest.
@@ -41,40 +41,41 @@ pub(crate) struct Manifest {
     /// By token, ascending.
     #[serde(default)]
     pub(crate) indexes: Vec<IndexImage>,
-    /// Devices of checkpoints that the last opening passed over: kept until the next one is done.
+    /// The devices of checkpoints that the last opening passed over. They are kept until the next
+    /// opening.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) passed_over: BTreeSet<String>,
 }
 
-/// What a store was created as.
+/// The types and sizes with which a store was created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Store {
     pub(crate) key: String,
     pub(crate) value: String,
-    /// Bytes of every key, if they are all alike.
+    /// The number of bytes of every key, if all keys have the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) key_width: Option<usize>,
-    /// Bytes of every value, if they are all alike.
+    /// The number of bytes of every value, if all values have the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) value_width: Option<usize>,
-    /// What tells the type of keys from others of that encoding, if that does not say all.
+    /// Tells the type of keys from other types of the same encoding, if the encoding does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) key_fingerprint: Option<String>,
-    /// As of keys.
+    /// Tells the type of values from other types of the same encoding, if the encoding does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) value_fingerprint: Option<String>,
     pub(crate) hash: String,
     pub(crate) seed: Hex,
-    /// The hash of `kvick` under that seed: a build that gets another cannot find a key.
+    /// The hash of `kvick` under the seed. A build that computes another hash cannot find a key.
     pub(crate) hash_of_kvick: Hex,
     pub(crate) salt: Hex,
     pub(crate) page_bytes: u64,
     pub(crate) unit_bytes: u64,
-    /// Bytes that the medium writes at once: it may harm all of them.
+    /// The number of bytes that the medium writes at once. It may damage all of them.
     pub(crate) block_bytes: u64,
     pub(crate) segment_bytes: u64,
-    /// Chains of records belong to buckets, so their number is not to be changed by opening.
+    /// Chains of records belong to buckets, so opening must not change the number of buckets.
     pub(crate) index_buckets: u64,
 }
 
@@ -87,26 +88,27 @@ pub(crate) struct Record {
     pub(crate) durability: Durability,
     /// The first address of the log.
     pub(crate) begin: u64,
-    /// Below this address the log itself has the records.
+    /// The log itself has the records below this address.
     pub(crate) flushed: u64,
-    /// Where the version ends.
+    /// The address at which the version ends.
     pub(crate) end: u64,
-    /// The token of the image of the index, if there is one.
+    /// The token of the image of the index, if it has an image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) index: Option<u64>,
-    /// Where the records from `flushed` on are, by address.
+    /// The files with the records from `flushed` on, by address.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) parts: Vec<Part>,
-    /// What has changed in them since, oldest first.
+    /// The files of changes of the records in `parts`, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) deltas: Vec<Stream>,
-    /// Files of commit points of sessions, if there are many, oldest first.
+    /// Files of commit points, if many sessions have changed, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) point_files: Vec<PointFile>,
-    /// How many sessions it has, if there are such files.
+    /// The number of sessions in the checkpoint, if it has point files.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) session_count: u64,
-    /// What has changed since the last of those files; what was forgotten is up to 0.
+    /// The commit points that have changed since the last point file. A forgotten session is up to
+    /// 0.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) sessions: BTreeMap<SessionId, CommitPoint>,
 }
@@ -115,7 +117,7 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// How the log of a checkpoint was captured.
+/// The kind of capture of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
@@ -124,7 +126,7 @@ pub(crate) enum Kind {
     Incremental,
 }
 
-/// A part of the log in a file of its own.
+/// A range of the log in a file of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Part {
@@ -140,13 +142,13 @@ pub(crate) struct Part {
 pub(crate) struct Stream {
     /// The checkpoint that wrote it.
     pub(crate) token: u64,
-    /// Bytes of its contents.
+    /// The number of bytes of its contents.
     pub(crate) bytes: u64,
-    /// Bytes of a whole block.
+    /// The number of bytes of a whole block.
     pub(crate) block: u64,
 }
 
-/// What has changed of the commit points of sessions, in a file.
+/// A file of changed commit points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PointFile {
@@ -158,16 +160,16 @@ pub(crate) struct PointFile {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct IndexImage {
-    /// Every record below is in it, or in the log from here on.
+    /// Every record below this address is in the image, or in the log from here on.
     pub(crate) start: u64,
-    /// It leads to no record from here on.
+    /// The image leads to no record at or above this address.
     pub(crate) end: u64,
     pub(crate) buckets: u64,
     pub(crate) stream: Stream,
 }
 
 impl Manifest {
-    /// Of a store that has nothing yet.
+    /// Returns the manifest of an empty store.
     pub(crate) fn new(store: Store) -> Self {
         Self {
             kvick: EDITION.kind.to_owned(),
@@ -183,22 +185,22 @@ impl Manifest {
         }
     }
 
-    /// The newest life of the log.
+    /// Returns the newest life of the log.
     pub(crate) fn life(&self) -> Life {
         Life::named(self.life, Address::new(self.life_begin))
     }
 
-    /// Names the life of this opening, which goes on at `begin`.
+    /// Names the life of this opening, which continues the log at `begin`.
     ///
     /// # Errors
-    /// `AddressesExhausted` once the store was opened four billion times.
+    /// `AddressesExhausted` after four billion openings of the store.
     pub(crate) fn begin_life(&mut self, begin: Address) -> Result<()> {
         let life = self.life().next(begin).ok_or_else(Error::lives_exhausted)?;
         (self.life, self.life_begin) = (life.number(), life.begin().raw());
         Ok(())
     }
 
-    /// The units of the log, whose sizes are sound.
+    /// Returns the units of the log. The sizes have been checked.
     pub(crate) fn units(&self) -> Units {
         let Store { page_bytes, unit_bytes, salt, block_bytes, .. } = &self.store;
         let unit_bytes = usize::try_from(*unit_bytes).expect("a unit fits in memory");
@@ -214,15 +216,15 @@ impl Manifest {
         self.checkpoints.iter().find(|record| record.token == token)
     }
 
-    /// The newest checkpoint that survives power cuts.
+    /// Returns the newest checkpoint that survives power cuts.
     pub(crate) fn newest_safe(&self) -> Option<u64> {
         let is_safe = |record: &&Record| record.durability == Durability::PowerCut;
         self.checkpoints.iter().rfind(is_safe).map(|record| record.token)
     }
 
-    /// Leaves out what is newer than a checkpoint that is recovered, also images of the index that
-    /// were taken after it: the addresses that they lead to are given to other records from now on.
-    /// Whether there was any.
+    /// Drops the checkpoints after `chosen`, and the images of the index that were taken after it.
+    /// From now on other records use the addresses that these images lead to. Returns whether
+    /// anything was dropped.
     pub(crate) fn forget_after(&mut self, chosen: Option<&Record>) -> bool {
         let before = (self.checkpoints.len(), self.indexes.len());
         let (token, end) = chosen.map_or((0, 0), |record| (record.token, record.end));
@@ -231,24 +233,24 @@ impl Manifest {
         before != (self.checkpoints.len(), self.indexes.len())
     }
 
-    /// Leaves out the images of the index that no checkpoint uses.
+    /// Drops the images of the index that no checkpoint uses.
     pub(crate) fn drop_images_of_none(&mut self) {
         self.keep_images(None);
     }
 
-    /// Leaves out the images of the index that no checkpoint uses and none to come would.
+    /// Drops the images of the index that neither a checkpoint nor a later one would use.
     pub(crate) fn drop_unused(&mut self) {
         self.keep_images(self.indexes.last().map(|image| image.stream.token));
     }
 
-    /// Leaves out the images of the index that no checkpoint uses, but for that of `also`.
+    /// Drops the images of the index that no checkpoint uses, except the image of `also`.
     fn keep_images(&mut self, also: Option<u64>) {
         let used = self.checkpoints.iter().filter_map(|record| record.index);
         let kept: Vec<u64> = used.chain(also).collect();
         self.indexes.retain(|image| kept.contains(&image.stream.token));
     }
 
-    /// What the checksum cannot say: that the parts fit together.
+    /// Checks that the entries fit together, which a checksum cannot tell.
     fn check(&self, file: &str) -> Result<()> {
         let ascending = |tokens: Vec<u64>| tokens.windows(2).all(|pair| pair[0] < pair[1]);
         let tokens: Vec<u64> = self.checkpoints.iter().map(|record| record.token).collect();
@@ -281,12 +283,12 @@ impl Publishable for Manifest {
 }
 
 impl Record {
-    /// Where the version ends.
+    /// Returns the address at which the version ends.
     pub(crate) fn end(&self) -> Address {
         Address::new(self.end)
     }
 
-    /// Notes that the log itself has all of it, durably; whether that is news.
+    /// Records that the log itself has the whole version, durably. Returns whether this is new.
     pub(crate) fn settle(&mut self) -> bool {
         let is_news = !self.parts.is_empty() || self.durability != Durability::PowerCut;
         self.parts.clear();
@@ -316,7 +318,7 @@ impl Record {
 }
 
 impl Record {
-    /// How many sessions it has something of.
+    /// Returns the number of sessions in this checkpoint.
     pub(crate) fn count_sessions(&self) -> usize {
         if self.point_files.is_empty() {
             return self.sessions.len();
@@ -351,7 +353,7 @@ impl Store {
         }
     }
 
-    /// Names the types anew; their widths stay.
+    /// Replaces the names of the types; their widths stay.
     pub(crate) fn set_types(&mut self, key: &TypeName, value: &TypeName) {
         self.key.clone_from(&key.encoding);
         self.key_fingerprint.clone_from(&key.fingerprint);
@@ -359,7 +361,7 @@ impl Store {
         self.value_fingerprint.clone_from(&value.fingerprint);
     }
 
-    /// That pages and units have sizes that this build can compute with.
+    /// Checks that this build can compute with the sizes of pages and units.
     ///
     /// # Errors
     /// `Unsupported`.

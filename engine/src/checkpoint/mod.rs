@@ -1,6 +1,6 @@
-//! Checkpoints: how a version of the store becomes durable while operations go on.
+//! Checkpoints: they make a version of the store durable while operations continue.
 //!
-//! # The course of one
+//! # Phases
 //! ```text
 //!   index          cut                     capture                 publish
 //!   image of ----> no change for an ----> log, or parts, ---sync---> manifest.new -> manifest
@@ -8,26 +8,28 @@
 //!   (fuzzy)        commit points          synced
 //! ```
 //!
-//! * The *index image* is taken first, while operations go on, if it is worth its bytes: else that
-//!   of an earlier checkpoint will do. It is fuzzy: recovery goes through the records from its
-//!   start on, up to the end of the version, and lets each entry lead to the newest.
-//! * The *cut* ends the version ([`phase`](crate::store::phase)). It is an address of the log.
-//! * The *capture* brings what is below that address to the device. *Fold-over*: the log becomes
-//!   read-only up to there and is flushed. *Snapshot*: what is in memory is frozen, written to a
-//!   file beside the log, and mutable again afterwards. *Incremental*: as a snapshot, of what is
-//!   new or has changed since the last one.
-//!   What has changed of the commit points of many sessions goes to a file, too (`points`).
-//! * *Publishing* is replacing the manifest. Before, the checkpoint does not exist; afterwards it
+//! * The *index image* is written first, while operations continue, if it is worth its bytes.
+//!   Otherwise the checkpoint uses the image of an earlier checkpoint. The image is fuzzy. Recovery
+//!   reads the records from the start of the image up to the end of the version. It lets each entry
+//!   lead to the newest record.
+//! * The *version barrier* (phase `Cut`, [`phase`](crate::store::phase)) ends the version. The end
+//!   of a version is an address of the log.
+//! * The *capture* writes the log below that address to the device. *Fold-over*: the log becomes
+//!   read-only up to the address and is flushed. *Snapshot*: the log in memory is frozen, written
+//!   to a file beside the log, and then mutable again. *Incremental*: like a snapshot, of the new
+//!   records and of the records that have changed since the last one. If many commit points have
+//!   changed, the changes also go to a file (`points`).
+//! * *Publishing* replaces the manifest. Before that the checkpoint does not exist; afterwards it
 //!   is the newest.
 //!
-//! # Who does it
-//! One driver, an `async fn` of the maintenance task, one job at a time. A request is put into its
-//! mailbox and answered through a channel, so dropping the future of a checkpoint changes nothing:
-//! it goes on. Whatever fails before publication leaves the store as it was, in a later version.
+//! # The driver
+//! One driver takes checkpoints, one job at a time. It is an `async fn` of the maintenance task. A
+//! request is put into its mailbox and answered through a channel. So a checkpoint continues if its
+//! future is dropped. A failure before publication leaves the store as it was, in a later version.
 //!
 //! # Invariants
-//! 1. A checkpoint that is answered is durable as its `Durability` says (`catalog`, invariant 1).
-//! 2. Frozen records are thawed and a cut is ended on every way out.
+//! 1. An answered checkpoint is durable as its `Durability` says (`catalog`, invariant 1).
+//! 2. Every exit thaws the frozen records and ends the barrier.
 //! 3. Tokens are numbers that only grow; the token of a checkpoint is the version that it ends.
 //! 4. The newest checkpoint that survives power cuts is never removed.
 
@@ -59,36 +61,37 @@ use manifest::{Kind, Record};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// A checkpoint that was taken.
+/// A completed checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Checkpoint {
-    /// Its name.
+    /// The name of the checkpoint.
     pub token: CheckpointToken,
-    /// What it is; not what was asked for if a snapshot was due in place of an incremental one.
+    /// The kind that was taken. It is a snapshot if an incremental checkpoint was requested but a
+    /// snapshot was due.
     pub kind: CheckpointKind,
-    /// What it survives.
+    /// The events that the checkpoint survives.
     pub durability: Durability,
-    /// What it has of each session with an identity that did something since the checkpoint before.
-    /// Of the others it has what that one had.
+    /// The commit points of sessions with an identity that did something since the previous
+    /// checkpoint. The commit points of other sessions are unchanged.
     pub sessions: BTreeMap<SessionId, CommitPoint>,
-    /// Bytes written for it: index, log and files beside it.
+    /// The number of bytes written for it: the index, the log and files beside it.
     pub bytes: u64,
-    /// How long each phase took.
+    /// The duration of each phase.
     pub times: CheckpointTimes,
 }
 
-/// How long the phases of a checkpoint took.
+/// The durations of the phases of a checkpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CheckpointTimes {
-    /// Writing the image of the index.
+    /// The time to write the image of the index.
     pub index: Duration,
-    /// The cut: for so long no operation changed anything.
+    /// The time of the version barrier. No operation changed anything meanwhile.
     pub cut: Duration,
-    /// Writing and syncing the log, or files beside it.
+    /// The time to write and sync the log, or files beside it.
     pub capture: Duration,
-    /// Replacing the manifest.
+    /// The time to replace the manifest.
     pub publish: Duration,
 }
 
@@ -96,17 +99,17 @@ pub struct CheckpointTimes {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CheckpointInfo {
-    /// Its name.
+    /// The name of the checkpoint.
     pub token: CheckpointToken,
-    /// How it was taken.
+    /// The kind of the checkpoint.
     pub kind: CheckpointKind,
-    /// What it survives.
+    /// The events that the checkpoint survives.
     pub durability: Durability,
-    /// Bytes of log that it covers.
+    /// The number of bytes of log that it covers.
     pub log_bytes: u64,
-    /// Bytes of log that recovery would go through to complete the index.
+    /// The number of bytes of log that recovery would read to complete the index.
     pub replayed_bytes: u64,
-    /// Sessions that it has something of.
+    /// The number of sessions with a commit point in it.
     pub sessions: usize,
 }
 

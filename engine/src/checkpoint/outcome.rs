@@ -1,17 +1,17 @@
-//! How checkpoints have ended, for those who did not ask for them.
+//! The outcomes of checkpoints, for statistics and health.
 
 use crate::error::Error;
 use crate::kinds::{CheckpointKind, CheckpointToken};
 use crate::statistics::{CheckpointStats, LastCheckpoint};
 use std::time::Duration;
 
-/// What the driver has seen.
+/// The outcomes that the driver has recorded.
 #[derive(Debug, Default)]
 pub(super) struct Outcomes {
     taken: u64,
     failed: u64,
     last: Option<Outcome>,
-    /// Why the last one failed of those that make something durable.
+    /// The error of the last checkpoint, except index images, if it failed.
     failure: Option<Error>,
 }
 
@@ -19,7 +19,7 @@ pub(super) struct Outcomes {
 pub(super) struct Outcome {
     pub(super) token: u64,
     pub(super) kind: CheckpointKind,
-    /// By the clock of the store's runtime.
+    /// The start, by the clock of the store's runtime.
     pub(super) began: Duration,
     pub(super) ended: Duration,
     pub(super) error: Option<Error>,
@@ -36,7 +36,7 @@ impl Outcomes {
         self.last = Some(outcome);
     }
 
-    /// Why the last one failed of those that make something durable, if it did.
+    /// Returns the error of the last checkpoint, except index images, if it failed.
     pub(super) fn failure(&self) -> Option<Error> {
         self.failure.clone()
     }

@@ -1,23 +1,25 @@
-//! The commit points of sessions, as checkpoints have them.
+//! The commit points of sessions in checkpoints.
 //!
-//! # Where they are
-//! In the manifest, if there are few. Otherwise in files, *layers*: each has what had changed since
-//! the layer before it, and the manifest has what has changed since the last one. What comes later
-//! counts. So a checkpoint writes what has changed since the one before, however many sessions are
-//! idle, and each checkpoint that is kept names the layers that have its own points.
+//! # Where they are stored
+//! A few commit points are in the manifest. Otherwise they are in files, called *layers*. Each
+//! layer has the changes since the layer before it, and the manifest has the changes since the last
+//! layer. A later point replaces an earlier one. So a checkpoint writes only the changes since the
+//! previous checkpoint, however many sessions are idle. Each kept checkpoint names the layers with
+//! its points.
 //!
 //! # Layers are merged
-//! A new layer takes in those before it that have less than [`RATIO`] times as many points. So each
-//! has that many times the points of the next one, there are few, and a point is written again only
-//! a few times, by later changes of as many others.
+//! A new layer takes in the layers before it that have less than [`RATIO`] times as many points. So
+//! each layer has at least that many times the points of the next, and there are few layers. A
+//! point is written again only a few times, by later changes of as many other points.
 //!
-//! # What one holds
+//! # The format of a layer
 //! ```text
 //!   id (16) | until (8) | version (8) | ranges (8) | first (8) | last (8) | first | ... | id | ...
 //! ```
-//! as a stream of checksummed blocks. A session that was forgotten has nothing: it is up to 0.
+//! A layer is a stream of checksummed blocks. The point of a forgotten session is up to 0.
 //!
-//! Layers are synced whatever their checkpoint is to survive: later ones go on from them.
+//! Layers are always synced, whatever their checkpoint must survive, because later checkpoints use
+//! them.
 
 use super::catalog::{Catalog, SESSIONS, device_name};
 use super::manifest::{Manifest, PointFile, Record};
@@ -30,44 +32,44 @@ use crate::store::serials::Serials;
 use crate::wait::yield_now;
 use kvick_io::BufPool;
 
-/// Points that the manifest has at the most: beyond that a file is less to write.
+/// The maximum number of points in the manifest. For more points a file takes fewer bytes to write.
 const MOST_IN_MANIFEST: usize = 64;
-/// How many times the points of the next layer one has at the least.
+/// The minimum ratio of the points of a layer to the points of the next one.
 const RATIO: u64 = 4;
-/// Points that are copied before others get their turn.
+/// The number of points that are copied before other tasks run.
 const AT_ONCE: usize = 256;
 
-/// The layers that the next checkpoint goes on from: those of the newest one.
+/// The layers of the newest checkpoint, on which the next one builds.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Layers(Vec<Layer>);
 
 #[derive(Clone, Copy, Debug)]
 struct Layer {
     file: PointFile,
-    /// The generation of changes that it ends with.
+    /// The last generation of changes in this layer.
     end: u64,
 }
 
 impl Layers {
-    /// Those of the checkpoint that was recovered, as [`read`] counts generations.
+    /// Returns the layers of the recovered checkpoint. Their generations count as in [`read`].
     pub(super) fn of(record: Option<&Record>) -> Self {
         let files = record.into_iter().flat_map(|record| &record.point_files);
         Self(files.zip(1..).map(|(file, end)| Layer { file: *file, end }).collect())
     }
 
-    /// Leaves out those that are on the medium no longer, and what is on top of them.
+    /// Drops the layers that are no longer on the medium, and the layers on top of them.
     pub(super) fn keep_named(&mut self, manifest: &Manifest) {
         let named = manifest.files();
         let is_named = |layer: &&Layer| named.contains(&device_name(SESSIONS, layer.token()));
         self.0.truncate(self.0.iter().take_while(is_named).count());
     }
 
-    /// The generation with which the last one ends.
+    /// Returns the generation with which the last layer ends.
     fn end(&self) -> u64 {
         self.0.last().map_or(0, |layer| layer.end)
     }
 
-    /// Leaves out those that a new one of so many points takes in.
+    /// Drops the layers that a new layer of this many points takes in.
     fn make_room(&mut self, mut points: u64) {
         while let Some(last) = self.0.last().filter(|last| last.file.points < RATIO * points) {
             points += last.file.points;
@@ -83,7 +85,8 @@ impl Layer {
 }
 
 impl Run<'_> {
-    /// The layers of this checkpoint, whose points have been read: a new one if much has changed.
+    /// Returns the layers of this checkpoint, whose points have been read. Writes a new layer if
+    /// much has changed.
     pub(super) async fn layers(&self, before: &Layers) -> Result<Layers> {
         let mut layers = before.clone();
         let changes = self.core.sessions.points().count_since(layers.end());
@@ -95,10 +98,11 @@ impl Run<'_> {
         Ok(layers)
     }
 
-    /// Writes what has changed since the end of a generation, and makes it durable.
+    /// Writes the changes since the end of generation `after`, and makes them durable.
     async fn layer(&self, after: u64) -> Result<Layer> {
         let sessions = &self.core.sessions;
-        // What is forgotten meanwhile is of the next one, and so in the manifest.
+        // A session that is forgotten from now on belongs to the next generation, so the manifest
+        // has it.
         let end = sessions.points().end_generation();
         let device = self.catalog.device(SESSIONS, self.token, true).await?;
         let seal = seal(self.salt(), self.token);
@@ -109,7 +113,8 @@ impl Run<'_> {
         while let Some(from) = next {
             let pending = writer.pending();
             next = sessions.points().show((from, end), AT_ONCE, |id, point| {
-                // Below the first layer there is nothing of those that were forgotten.
+                // The first layer omits forgotten sessions, because no layer below it has points of
+                // them.
                 if after > 0 || point.until > 0 {
                     append(pending, id, point);
                     points += 1;
@@ -135,18 +140,19 @@ impl Run<'_> {
         }
     }
 
-    /// The checkpoint with these layers was published.
+    /// Drops forgotten sessions after the checkpoint with these layers was published.
     pub(super) fn forget_points(&self, layers: &Layers) {
-        // The first layer has nothing of them, and without any there is none that could.
+        // No layer has their points: the first layer omits them, and without layers there is no
+        // file.
         let end = layers.0.first().map_or(u64::MAX, |layer| layer.end);
         self.core.sessions.points().drop_forgotten(end);
     }
 }
 
-/// What a checkpoint has of sessions: each layer is a generation, and so is the manifest.
+/// Reads the commit points of a checkpoint. Each layer is a generation, and so is the manifest.
 ///
 /// # Errors
-/// `Corrupt`, `Io`, for the first layer that cannot be read, unless `may_skip` allows it.
+/// `Corrupt` or `Io` of the first layer that cannot be read, unless `may_skip` accepts the error.
 pub(crate) async fn read(
     catalog: &Catalog,
     record: &Record,
@@ -164,10 +170,10 @@ pub(crate) async fn read(
     Ok(points)
 }
 
-/// Takes in the points of one layer.
+/// Reads the points of one layer into `points`.
 ///
 /// # Errors
-/// `Corrupt` if it is not what was written; `Io`.
+/// `Corrupt` if the contents differ from the written contents; `Io`.
 pub(crate) async fn read_layer(
     catalog: &Catalog,
     file: PointFile,
@@ -201,7 +207,7 @@ pub(crate) async fn read_layer(
     Ok(())
 }
 
-/// What seals the layer that checkpoint `token` wrote.
+/// Returns the checksum identity of the layer that checkpoint `token` wrote.
 fn seal(salt: u64, token: u64) -> Seal {
     Seal { salt, what: b"sessions", token }
 }
@@ -218,11 +224,11 @@ fn append(layer: &mut Vec<u8>, id: SessionId, point: &CommitPoint) {
     }
 }
 
-/// Bytes of an entry before its ranges.
+/// The number of bytes of an entry before its ranges.
 const HEADER: usize = 40;
 
-/// The entry at the front of `bytes` and its length, if all of it is there; without a point if that
-/// is none.
+/// Returns the entry at the front of `bytes` and its length, if it is complete. The point is `None`
+/// if it contradicts itself.
 fn entry(bytes: &[u8]) -> Option<(SessionId, Option<CommitPoint>, usize)> {
     let (header, rest) = bytes.split_at_checked(HEADER)?;
     let (id, words) = header.split_at(16);
@@ -310,7 +316,8 @@ mod tests {
             for token in 1..=most {
                 layers.make_room(changes);
                 let below: u64 = layers.0.iter().map(|layer| layer.file.points).sum();
-                // As if no session did something twice: then all that was taken in is new.
+                // As if no session did something twice: then all the points of the merged layers
+                // are distinct.
                 let all = (token * changes).min(sessions);
                 let points = all.saturating_sub(below).max(changes);
                 let stream = Stream { token, bytes: 0, block: 4096 };

@@ -1,4 +1,4 @@
-//! How far a checkpoint is, for those who watch.
+//! The progress of a checkpoint, for callers that watch it.
 
 use crate::wait::wait_until;
 use event_listener::Event;
@@ -7,7 +7,7 @@ use kvick_io::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// What a checkpoint is doing.
+/// The current step of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum CheckpointPhase {
@@ -15,27 +15,27 @@ pub enum CheckpointPhase {
     Queued,
     /// Writes the image of the index.
     Index,
-    /// Ends the version.
+    /// Ends the version; no operation changes anything meanwhile.
     Cut,
     /// Writes and syncs the log, or files beside it.
     Capture,
     /// Replaces the manifest.
     Publish,
-    /// Has ended, well or not.
+    /// Has ended, with or without an error.
     Ended,
 }
 
-/// How far a checkpoint is.
+/// The progress of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CheckpointProgress {
-    /// What it is doing.
+    /// The current step.
     pub phase: CheckpointPhase,
-    /// Bytes written so far.
+    /// The number of bytes written so far.
     pub bytes: u64,
 }
 
-/// What the driver tells and others look at.
+/// The progress that the driver writes and other tasks read.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     // Any thread, atomic; written by the driver.
@@ -44,7 +44,7 @@ pub(crate) struct Progress {
     changed: Event,
 }
 
-/// The driver's side of it: it has ended when this is dropped, however that comes.
+/// The driver's handle of a [`Progress`]. Dropping it enters the last phase, on every way out.
 #[derive(Debug)]
 pub(crate) struct Watched(Arc<Progress>);
 
@@ -80,7 +80,8 @@ const PHASES: [CheckpointPhase; 6] = [
 impl Progress {
     pub(crate) fn enter(&self, phase: CheckpointPhase) {
         tracing::debug!(target: "kvick::checkpoint", ?phase);
-        // Relaxed: it is shown, nothing follows from it.
+        // Relaxed, also for `bytes`: the values are only displayed, and no other data depends on
+        // them.
         self.phase.store(phase as u8, Ordering::Relaxed);
         self.changed.notify(usize::MAX);
     }
@@ -97,7 +98,7 @@ impl Progress {
         }
     }
 
-    /// Each change, or the latest of several; ends with the checkpoint.
+    /// Returns a stream of changes, which may skip to the latest. It ends with the checkpoint.
     pub(crate) fn watch(self: Arc<Self>) -> impl Stream<Item = CheckpointProgress> + Send + Unpin {
         Box::pin(stream::unfold((self, None), |(progress, shown)| async move {
             let next = wait_until(&progress.changed, || {

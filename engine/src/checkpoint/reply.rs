@@ -1,4 +1,4 @@
-//! The answer to a job, owed to whoever waits for it.
+//! The reply to a job, for the caller that waits for it.
 
 use crate::error::{Error, Result};
 use crate::store::Core;
@@ -7,14 +7,14 @@ use futures::channel::oneshot;
 use std::fmt;
 use std::sync::Arc;
 
-/// Is sent once. Dropped with the driver that owed it, it says why there is none.
+/// A reply that is sent once. If the driver drops it unsent, it sends the reason.
 pub(crate) struct Reply<T> {
     sender: Option<oneshot::Sender<Result<T>>>,
     core: Arc<Core>,
 }
 
 impl<T> Reply<T> {
-    /// An answer that is owed, and what to await it by.
+    /// Returns a reply, and the receiver that the caller awaits.
     pub(crate) fn new(core: &Arc<Core>) -> (Self, oneshot::Receiver<Result<T>>) {
         let (sender, answer) = oneshot::channel();
         (Self { sender: Some(sender), core: Arc::clone(core) }, answer)
@@ -26,7 +26,7 @@ impl<T> Reply<T> {
 
     fn answer(&mut self, answer: Result<T>) {
         if let Some(sender) = self.sender.take() {
-            // Nobody may be waiting any more.
+            // The caller may no longer wait.
             shielded(|| drop(sender.send(answer)));
         }
     }

@@ -1,4 +1,4 @@
-//! Asking for a checkpoint, and waiting for it.
+//! Requests for checkpoints, and the futures that wait for them.
 
 use super::driver::{Checkpoints, Job};
 use super::progress::{Progress, Watched};
@@ -13,10 +13,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// What a checkpoint is to be like: await it, or [`start`](Self::start) it and watch.
+/// Options for a checkpoint. Await the request to take it, or call [`start`](Self::start) to watch
+/// its progress.
 ///
-/// By default it is folded over and survives power cuts, and has an image of the index if recovery
-/// would else have long to go through the log.
+/// The default is a fold-over that survives power cuts. It has an image of the index if recovery
+/// would otherwise have to read much of the log.
 ///
 /// ```
 /// # use kvick::{Backend, Config, FasterKv, CheckpointKind};
@@ -39,7 +40,7 @@ pub struct CheckpointRequest<'s> {
     plan: Plan,
 }
 
-/// What to do.
+/// The options of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     pub(crate) kind: CheckpointKind,
@@ -47,17 +48,17 @@ pub(crate) struct Plan {
     pub(crate) durability: Durability,
 }
 
-/// Whether an image of the index is written.
+/// The choice whether to write an image of the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IndexWish {
-    /// If it is worth its bytes: the log has grown by as many since the last one.
+    /// Only if the log has grown since the last image by at least the bytes of a new image.
     IfWorthwhile,
     Always,
     Never,
 }
 
 impl Plan {
-    /// A checkpoint of this kind, as it is by default.
+    /// Returns the default plan for this kind of checkpoint.
     pub(crate) fn full(kind: CheckpointKind) -> Self {
         Self { kind, index: IndexWish::IfWorthwhile, durability: Durability::PowerCut }
     }
@@ -68,57 +69,57 @@ impl<'s> CheckpointRequest<'s> {
         Self { checkpoints, plan: Plan::full(CheckpointKind::FoldOver) }
     }
 
-    /// Of this kind.
+    /// Sets the kind of checkpoint.
     pub fn kind(mut self, kind: CheckpointKind) -> Self {
         self.plan.kind = kind;
         self
     }
 
-    /// [`CheckpointKind::FoldOver`], the default.
+    /// Sets the kind to [`CheckpointKind::FoldOver`], the default.
     pub fn fold_over(self) -> Self {
         self.kind(CheckpointKind::FoldOver)
     }
 
-    /// [`CheckpointKind::Snapshot`].
+    /// Sets the kind to [`CheckpointKind::Snapshot`].
     pub fn snapshot(self) -> Self {
         self.kind(CheckpointKind::Snapshot)
     }
 
-    /// [`CheckpointKind::Incremental`].
+    /// Sets the kind to [`CheckpointKind::Incremental`].
     pub fn incremental(self) -> Self {
         self.kind(CheckpointKind::Incremental)
     }
 
-    /// [`CheckpointKind::IndexOnly`].
+    /// Sets the kind to [`CheckpointKind::IndexOnly`].
     pub fn index_only(self) -> Self {
         self.kind(CheckpointKind::IndexOnly)
     }
 
-    /// With an image of the index, however little the log has grown since the last one: recovery
-    /// has next to nothing to go through. By default one is written when the log has grown by as
-    /// many bytes as the image would have.
+    /// Writes an image of the index, however little the log has grown since the last image.
+    /// Recovery then has almost nothing to read. By default the checkpoint has an image if the log
+    /// has grown by at least the bytes of the image.
     pub fn with_index(mut self) -> Self {
         self.plan.index = IndexWish::Always;
         self
     }
 
-    /// Of the log only: faster to take, slower to recover, since recovery goes through the log from
-    /// the last image of the index on.
+    /// Writes no image of the index. The checkpoint is faster; recovery is slower, because it reads
+    /// the log from the last image on.
     pub fn without_index(mut self) -> Self {
         self.plan.index = IndexWish::Never;
         self
     }
 
-    /// What it has to survive. Anything but the default is weaker.
+    /// Sets the events that the checkpoint must survive. Any value but the default is weaker.
     pub fn durability(mut self, durability: Durability) -> Self {
         self.plan.durability = durability;
         self
     }
 
-    /// Hands it to the store's maintenance, and returns at once.
+    /// Starts the checkpoint in the store's maintenance task, and returns at once.
     ///
     /// # Errors
-    /// `Busy` while another checkpoint is being taken, `Poisoned`, `Closed`.
+    /// `Busy` while another checkpoint is taken or removed, `Poisoned`, `Closed`.
     pub fn start(self) -> Result<Checkpointing> {
         let (reply, answer) = Reply::new(self.checkpoints.core());
         let progress = Arc::new(Progress::default());
@@ -133,20 +134,21 @@ impl<'s> IntoFuture for CheckpointRequest<'s> {
     type Output = Result<Checkpoint>;
     type IntoFuture = kvick_io::BoxFuture<'s, Result<Checkpoint>>;
 
-    /// Starts it at the first poll, and waits for it.
+    /// Starts the checkpoint at the first poll, and waits for it.
     ///
     /// # Errors
-    /// Of [`start`](Self::start); `StorageFull` if there is no room for it: then it left nothing
-    /// behind and can be taken again; `Io`; `Poisoned` if nobody knows any more what is durable.
+    /// As [`start`](Self::start). `StorageFull` if the medium has no space: then the checkpoint
+    /// left no files, and can be taken again. `Io`. `Poisoned` if it is unknown which data is
+    /// durable.
     ///
     /// # Cancel safety
-    /// Once begun it goes on when the future is dropped.
+    /// A started checkpoint continues if the future is dropped.
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move { self.start()?.await })
     }
 }
 
-/// A checkpoint that is being taken, as a future. Dropped, the checkpoint goes on.
+/// The future of a checkpoint in progress. The checkpoint continues if the future is dropped.
 #[must_use = "whether a checkpoint was taken is known when this is awaited"]
 pub struct Checkpointing {
     answer: oneshot::Receiver<Result<Checkpoint>>,
@@ -154,7 +156,7 @@ pub struct Checkpointing {
 }
 
 impl Checkpointing {
-    /// How far it is, each time that changes; ends when the checkpoint does.
+    /// Returns a stream of its progress, with an item for each change. It ends with the checkpoint.
     pub fn progress(&self) -> impl Stream<Item = CheckpointProgress> + Send + Unpin + use<> {
         Arc::clone(&self.progress).watch()
     }

@@ -1,4 +1,4 @@
-//! One checkpoint, from its first phase to its last.
+//! Takes one checkpoint, from its first phase to its last.
 
 use super::catalog::{Catalog, DELTA, PART};
 use super::manifest::{IndexImage, Kind, Manifest, Part, Record, Stream};
@@ -20,59 +20,59 @@ use kvick_runtime::Handle;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What an incremental checkpoint goes on from: the files of the one before.
+/// The files of a checkpoint on which an incremental checkpoint builds.
 #[derive(Debug)]
 pub(super) struct Chain {
     durability: Durability,
     captured: Captured,
 }
 
-/// What the next checkpoint goes on from.
+/// The state on which the next checkpoint builds.
 #[derive(Debug)]
 pub(super) struct Basis {
-    /// An incremental one; none if a snapshot is due.
+    /// The base of an incremental checkpoint. `None` if a snapshot is due.
     pub(super) chain: Option<Chain>,
     pub(super) layers: Layers,
 }
 
-/// One checkpoint being taken.
+/// A checkpoint in progress.
 pub(super) struct Run<'r> {
     pub(super) core: &'r Core,
     pub(super) catalog: &'r Catalog,
     pub(super) handle: &'r Handle,
     pub(super) plan: Plan,
     pub(super) token: u64,
-    /// How many checkpoints are kept.
+    /// The number of checkpoints to keep.
     pub(super) keep: usize,
     pub(super) progress: &'r Progress,
 }
 
-/// A version that has ended.
+/// An ended version.
 struct Ended {
     kind: Kind,
     end: Address,
-    /// The log itself has everything below, or will have.
+    /// The log itself has the records below this address, or will have them.
     flushed: Address,
-    /// Of records that were changed in this version.
+    /// The version tag of records that were changed in this version.
     stamp: u64,
     sessions: sessions::Ended,
 }
 
-/// What a capture has written beside the log.
+/// The files that a capture has written beside the log.
 #[derive(Clone, Debug, Default)]
 struct Captured {
     parts: Vec<Part>,
     deltas: Vec<Stream>,
 }
 
-/// Files beside the log that one checkpoint has at the most, about: each is a device to open, and
-/// all of them are read. A snapshot in place of every sixteenth increment costs each of them a
-/// sixteenth of its bytes.
+/// About the maximum number of files beside the log for one checkpoint. Each file is a device to
+/// open, and recovery reads all of them. A snapshot in place of every sixteenth increment costs
+/// each increment a sixteenth of the snapshot's bytes.
 const MOST_FILES: usize = 16;
 
 impl Captured {
-    /// Whether a snapshot is due: recovery reads parts and deltas, so once the deltas have more
-    /// bytes than what they are changes of, a new part is less to read, and to keep.
+    /// Returns whether a snapshot is due. Recovery reads parts and deltas. If the deltas have more
+    /// bytes than the parts that they change, a new part takes less to read and to store.
     fn is_spent(&self) -> bool {
         let parts: u64 = self.parts.iter().map(|part| part.end - part.from).sum();
         let deltas: u64 = self.deltas.iter().map(|delta| delta.bytes).sum();
@@ -81,16 +81,16 @@ impl Captured {
 }
 
 impl Run<'_> {
-    /// Takes it, and notes what the next one can go on from.
+    /// Takes the checkpoint, and records the base of the next one.
     pub(super) async fn take(&self, basis: &mut Basis) -> Result<Checkpoint> {
         let mut times = CheckpointTimes::default();
         let image = self.index(&mut times).await?;
         if self.plan.kind == CheckpointKind::IndexOnly {
             return self.publish_index(image, times).await;
         }
-        // What follows ends the version: a chain holds only if all of it goes well.
+        // The steps below end the version. The chain stays valid only if all of them succeed.
         let base = basis.chain.take().filter(|base| {
-            // What was never synced is nothing to go on from.
+            // A synced checkpoint cannot build on files that were never synced.
             let is_firm = base.durability == Durability::PowerCut || !self.is_synced();
             is_firm && !base.captured.is_spent()
         });
@@ -101,7 +101,7 @@ impl Run<'_> {
         taken
     }
 
-    /// What follows the cut.
+    /// Runs the phases after the version barrier.
     async fn complete(
         &self,
         ended: &mut Ended,
@@ -145,9 +145,9 @@ impl Run<'_> {
         Ok(Some(image))
     }
 
-    /// Whether recovery would go through more bytes of log than an image has. Then the images of a
-    /// store take no more bytes than its log, and recovery reads no more than two bytes for each
-    /// byte that it must.
+    /// Returns whether recovery would read more bytes of log than an image has. Then the images of
+    /// a store take no more bytes than its log. Recovery reads at most two bytes for each byte that
+    /// it must read.
     fn is_index_worthwhile(&self) -> bool {
         let log = &self.core.log;
         let newest = self.catalog.manifest().indexes.last().map(|image| image.start);
@@ -181,7 +181,7 @@ impl Run<'_> {
         ended
     }
 
-    /// Brings everything below the end of the version to the device, and syncs it.
+    /// Writes everything below the end of the version to the device, and syncs it.
     async fn capture(&self, ended: &Ended, base: Option<Chain>) -> Result<Captured> {
         let log = &self.core.log;
         let captured = match (ended.kind, base) {
@@ -198,13 +198,14 @@ impl Run<'_> {
             }
         };
         if self.is_synced() {
-            // By the driver of syncs, as those of users: no two of them overlap.
+            // The driver of syncs makes this one too, as it makes the syncs of users: no two of
+            // them overlap.
             log.synced().await?;
         }
         Ok(captured)
     }
 
-    /// What has changed since `base`, and what is new.
+    /// Writes the changes since `base`, and the new records.
     async fn increment(&self, ended: &Ended, base: Captured) -> Result<Captured> {
         let Captured { mut parts, mut deltas } = base;
         let old_end = parts.last().map_or(ended.flushed, |part| Address::new(part.end));
@@ -212,7 +213,7 @@ impl Run<'_> {
             deltas.push(self.delta(ended, old_end).await?);
         }
         parts.extend(self.part(old_end.max(ended.flushed), ended.end).await?);
-        // What the log has by now is no longer needed from beside it.
+        // The log itself has the records of these parts by now.
         parts.retain(|part| part.end > ended.flushed.raw());
         if parts.is_empty() {
             deltas.clear();
@@ -245,7 +246,7 @@ impl Run<'_> {
         Ok(stream)
     }
 
-    /// Writes a part of the log beside it.
+    /// Writes a range of the log to a file beside it.
     async fn part(&self, from: Address, end: Address) -> Result<Option<Part>> {
         if from >= end {
             return Ok(None);
@@ -345,8 +346,8 @@ impl Run<'_> {
 }
 
 impl Manifest {
-    /// Leaves the `keep` newest checkpoints that survive power cuts, and one that does not only if
-    /// it is the newest of all.
+    /// Keeps the `keep` newest checkpoints that survive power cuts. Keeps a weaker checkpoint only
+    /// if it is the newest of all.
     pub(super) fn keep_newest(&mut self, keep: usize) {
         assert!(keep > 0, "the last one is never removed");
         let is_strong = |record: &Record| record.durability == Durability::PowerCut;
@@ -357,8 +358,8 @@ impl Manifest {
     }
 }
 
-/// What follows when a manifest was not published: if nobody knows which one counts, nothing can be
-/// promised any more.
+/// Returns the error of a manifest that was not published. Poisons the log if it is unknown which
+/// manifest counts, because the store can then promise nothing.
 pub(super) fn unpublished(core: &Core, failed: NotPublished) -> Error {
     if failed.is_certain {
         return failed.error;
@@ -368,12 +369,12 @@ pub(super) fn unpublished(core: &Core, failed: NotPublished) -> Error {
     error
 }
 
-/// What the checksums of the part that checkpoint `token` wrote begin with.
+/// Returns the salt of the checksums in the part that checkpoint `token` wrote.
 pub(crate) fn part_salt(salt: u64, token: u64) -> u64 {
     salt ^ token.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// What seals the delta that checkpoint `token` wrote.
+/// Returns the checksum identity of the delta that checkpoint `token` wrote.
 pub(crate) fn delta_seal(salt: u64, token: u64) -> Seal {
     Seal { salt, what: b"delta", token }
 }

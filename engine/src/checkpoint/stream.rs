@@ -1,4 +1,4 @@
-//! Bytes in checksummed blocks: what images of the index, deltas and points are stored as.
+//! Streams: the bytes of index images, deltas and commit points in checksummed blocks.
 //!
 //! ```text
 //!   0        8          12        16                 16 + length        block
@@ -7,10 +7,9 @@
 //!   +--------+----------+---------+------------------+------------------+
 //! ```
 //!
-//! All blocks but the last have the same size; the last ends with its sector. The CRC32C covers the
-//! salt of the store, what the stream is and which checkpoint wrote it, the number of the block and
-//! its contents. How many bytes there are is in the manifest, so a stream that is cut short is
-//! found too.
+//! All blocks but the last have the same size; the last block ends with its sector. The CRC32C
+//! covers the salt of the store, the kind of the stream, its checkpoint, the number of the block
+//! and the contents. The manifest has the number of bytes, so a truncated stream is detected too.
 
 use super::manifest::Stream;
 use crate::error::{Error, Result};
@@ -18,14 +17,14 @@ use crate::hybrid_log::is_missing;
 use futures::stream::{self, FuturesOrdered, StreamExt, TryStreamExt};
 use kvick_io::{AlignedBuf, BufPool, Device};
 
-/// Bytes of a block that are not contents.
+/// The number of bytes of a block before its contents.
 const HEADER: usize = 16;
-/// Blocks on their way at once.
+/// The maximum number of blocks in flight.
 const AT_ONCE: usize = 4;
 const SMALLEST_BLOCK: usize = 4 << 10;
 const LARGEST_BLOCK: usize = 1 << 20;
 
-/// What a stream is, as its checksums have it.
+/// The identity of a stream in its checksums.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seal {
     pub(crate) salt: u64,
@@ -44,7 +43,7 @@ pub(crate) struct StreamWriter<'d, F: Fn(u64)> {
     bytes: u64,
     blocks: u64,
     writes: FuturesOrdered<Write>,
-    /// Told the bytes of each write that has ended.
+    /// Called with the number of bytes of each completed write.
     written: F,
 }
 
@@ -52,7 +51,7 @@ type Write =
     futures::future::Map<kvick_io::Completion, fn(kvick_io::Transfer) -> std::io::Result<u64>>;
 
 impl<'d, F: Fn(u64)> StreamWriter<'d, F> {
-    /// `budget` is what buffers may take.
+    /// Creates a writer whose buffers take about `budget` bytes.
     pub(crate) fn new(
         device: &'d dyn Device,
         buffers: &'d BufPool,
@@ -74,17 +73,17 @@ impl<'d, F: Fn(u64)> StreamWriter<'d, F> {
         }
     }
 
-    /// Where the next contents are put; call [`go_on`](Self::go_on) now and then.
+    /// Returns the buffer for the next contents. Call [`go_on`](Self::go_on) now and then.
     pub(crate) fn pending(&mut self) -> &mut Vec<u8> {
         &mut self.pending
     }
 
-    /// How many bytes make a block.
+    /// Returns the number of contents bytes in a whole block.
     pub(crate) fn block_contents(&self) -> usize {
         self.block - HEADER
     }
 
-    /// Starts writing what makes whole blocks.
+    /// Starts the writes of complete blocks.
     pub(crate) async fn go_on(&mut self) -> Result<()> {
         let mut done = 0;
         while self.pending.len() - done >= self.block_contents() {
@@ -95,7 +94,7 @@ impl<'d, F: Fn(u64)> StreamWriter<'d, F> {
         Ok(())
     }
 
-    /// Writes the rest, and waits for all of it. Nothing is synced.
+    /// Writes the rest, and waits for all writes. Syncs nothing.
     pub(crate) async fn finish(mut self) -> Result<Stream> {
         self.go_on().await?;
         if !self.pending.is_empty() || self.blocks == 0 {
@@ -143,10 +142,10 @@ impl<'d, F: Fn(u64)> StreamWriter<'d, F> {
 }
 
 impl Stream {
-    /// Shows the contents of a stream, block by block, in order.
+    /// Passes the contents of a stream to `show`, block by block, in order.
     ///
     /// # Errors
-    /// `Corrupt` with file and offset, `Io`, and those of `show`, which end the reading.
+    /// `Corrupt` with file and offset, `Io`, and errors of `show`, which end the reading.
     pub(crate) async fn read(
         self,
         device: &dyn Device,
@@ -178,7 +177,7 @@ impl Stream {
         Ok(())
     }
 
-    /// The lengths of the contents of its blocks.
+    /// Returns the lengths of the contents of its blocks.
     fn blocks(self, device: &dyn Device) -> Result<Vec<usize>> {
         let block = usize::try_from(self.block).unwrap_or(0);
         let stored = device.bytes_stored();
@@ -187,7 +186,7 @@ impl Stream {
             let what = format!("its blocks cannot have {} bytes", self.block);
             return Err(Error::damaged(&what, &file, 0));
         }
-        // Before anything is reserved by it.
+        // Before this length reserves memory.
         if self.bytes > stored {
             let what = format!("the file has {stored} bytes of {}", self.bytes);
             return Err(Error::damaged(&what, &file, 0));
@@ -212,7 +211,7 @@ impl Seal {
     }
 }
 
-/// Expected and got, if the block is not the one that was written.
+/// Returns the expected and the found value if the block differs from the written block.
 fn check(block: &AlignedBuf, number: u64, length: usize, seal: Seal) -> Result<(), [u64; 2]> {
     let stored = u32::from_le_bytes(block[12..16].try_into().expect("4 bytes"));
     let computed = seal.checksum(number, &block[HEADER..HEADER + length]);
@@ -231,7 +230,7 @@ fn check(block: &AlignedBuf, number: u64, length: usize, seal: Seal) -> Result<(
 #[cold]
 fn failed(device: &dyn Device, offset: u64, error: std::io::Error) -> Error {
     let (file, at) = device.locate(offset);
-    // What was recorded as written is not there: this is no trouble of the system's.
+    // The manifest says that these bytes were written, so the file is damaged.
     if is_missing(&error) {
         return Error::damaged("the file ends here", &file, at);
     }
