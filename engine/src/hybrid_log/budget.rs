@@ -1,14 +1,14 @@
-//! How many bytes may be on their way from the device at once.
+//! Limits the bytes that may be in flight from the device at once.
 //!
-//! A reader takes a share before it asks the device, and waits for one, holding nothing, while
-//! other readers have all of them. The share goes back when the device wakes the reader, or when
-//! the read is dropped. So a task that is never polled again may keep a buffer, but no share, and
-//! stops no other task. A read that is larger than the whole budget goes alone.
+//! A reader takes a share before it asks the device. It waits, holding nothing, while other readers
+//! have all shares. A share is returned when the device wakes the reader, or when the read is
+//! dropped. So a task that is never polled again may keep a buffer, but no share, and stops no
+//! other task. A read that is larger than the whole budget runs alone.
 //!
-//! A large reader would never find enough bytes free beside small readers. So while it waits, its
-//! size is *wanted*: a smaller reader leaves so many bytes free. If they are free and the large
-//! reader does not come, its task may sleep for good: after [`PATIENCE`] looks of small readers
-//! nothing is wanted any more.
+//! A large reader would never find enough free bytes beside small readers. So while it waits, its
+//! size is *wanted*: smaller readers leave that many bytes free. If they are free and the large
+//! reader does not come, its task may sleep permanently. So nothing is wanted any more after small
+//! readers looked [`PATIENCE`] times.
 
 use crate::wait::{wait_until, yield_once};
 use event_listener::{Event, IntoNotification};
@@ -23,29 +23,30 @@ use std::task::{Context, Poll, Wake, Waker};
 pub(super) struct ReadBudget {
     // Fixed after creation.
     limit: usize,
-    // Any thread, atomic: bytes of shares that were taken and not given back.
+    // Any thread, atomic: bytes of the shares that are taken and not returned.
     taken: AtomicUsize,
-    /// The bytes of the largest reader that waits; 0 if smaller readers need not leave any.
+    /// The bytes of the largest waiting reader; 0 if smaller readers need not leave any.
     wanted: AtomicUsize,
-    /// Looks of smaller readers since so many bytes were free.
+    /// The looks of smaller readers since the wanted bytes were free.
     looks: AtomicUsize,
-    /// A share was given back.
+    /// A share was returned.
     freed: Event,
 }
 
-/// Looks of small readers for which free bytes are left to a large one.
+/// The number of looks of small readers for which free bytes stay reserved for a large reader.
 const PATIENCE: usize = 1000;
 
 /// The outcome of a look for a share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Look {
-    /// So many bytes were taken.
+    /// These bytes were taken.
     Taken(usize),
-    /// They are left to a larger reader, which may take them now. Nothing else tells when it did.
+    /// The bytes stay free for a larger reader, which may take them now. No event reports that it
+    /// did.
     Left,
 }
 
-/// A reader that waits, and whose bytes may be wanted.
+/// A waiting reader whose bytes may be wanted.
 struct Wanting<'b> {
     budget: &'b ReadBudget,
     bytes: usize,
@@ -57,17 +58,17 @@ impl Drop for Wanting<'_> {
     }
 }
 
-/// Bytes of a budget, until they are given back.
+/// Bytes of a budget, until they are returned.
 #[derive(Debug)]
 struct Share {
     budget: Arc<ReadBudget>,
-    /// 0 once it was given back.
+    /// 0 after the share was returned.
     bytes: AtomicUsize,
-    /// Who waits for the read.
+    /// The task that waits for the read.
     reader: AtomicWaker,
 }
 
-/// A read on its way, with its share.
+/// A read in flight, with its share.
 struct Shared<F> {
     share: Arc<Share>,
     waker: Waker,
@@ -81,7 +82,7 @@ impl ReadBudget {
         Self { limit, taken, wanted, looks, freed: Event::new() }
     }
 
-    /// Waits for a share of `bytes` bytes, then does what `read` says with it.
+    /// Waits for a share of `bytes` bytes, then awaits the future of `read` with it.
     pub(super) async fn with<F: Future + Unpin>(
         self: &Arc<Self>,
         bytes: usize,
@@ -95,7 +96,7 @@ impl ReadBudget {
         Shared { share, waker, read: read() }.await
     }
 
-    /// Waits until `bytes` bytes are taken.
+    /// Waits until `bytes` bytes are taken, and returns them.
     async fn share_of(&self, bytes: usize) -> usize {
         if let Some(Look::Taken(bytes)) = self.look(bytes) {
             return bytes;
@@ -123,7 +124,7 @@ impl ReadBudget {
         if bytes < wanted {
             let taken = self.taken.load(Ordering::Relaxed);
             if taken + wanted > self.limit {
-                // Shares that are out come back, and tell.
+                // Taken shares come back, and their return notifies the readers.
                 return None;
             }
             if taken + bytes + wanted > self.limit {
@@ -139,8 +140,8 @@ impl ReadBudget {
     /// Takes a share, if there is one.
     #[must_use]
     fn transition_to_taken(&self, bytes: usize) -> Option<Look> {
-        // Relaxed, here and below: a count that no data depends on; who listens and then looks is
-        // ordered with who gives back and then notifies by the fences of the event.
+        // Relaxed, here and below: no data depends on this count. The fences of the event order a
+        // task that listens and then looks with a task that returns bytes and then notifies.
         let mut taken = self.taken.load(Ordering::Relaxed);
         while taken + bytes <= self.limit {
             let after = taken + bytes;
@@ -152,14 +153,14 @@ impl ReadBudget {
         None
     }
 
-    /// Smaller readers leave so many bytes free.
+    /// Makes smaller readers leave `bytes` bytes free.
     fn transition_to_wanted(&self, bytes: usize) {
         if self.wanted.fetch_max(bytes, Ordering::Relaxed) < bytes {
             self.looks.store(0, Ordering::Relaxed);
         }
     }
 
-    /// The reader that wanted so many bytes has them, or gave up, or does not come.
+    /// Ends the want of a reader that has its bytes, was dropped, or does not come.
     fn transition_to_unwanted(&self, bytes: usize) {
         let unwanted =
             self.wanted.compare_exchange(bytes, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok();
@@ -172,8 +173,9 @@ impl ReadBudget {
     fn transition_to_given_back(&self, bytes: usize) {
         let before = self.taken.fetch_sub(bytes, Ordering::Relaxed);
         assert!(before >= bytes, "what is given back was taken");
-        // One share for one waiter, as a rule. But who is told may want more than there is, or be
-        // a task that is never polled again: then all others are told in time.
+        // One share is for one waiter, as a rule. But the notified task may want more than there
+        // is, or is never polled again. So all waiters are notified once half of the budget is
+        // free.
         if before - bytes <= self.limit / 2 {
             self.freed.notify(usize::MAX);
         } else {
@@ -184,7 +186,7 @@ impl ReadBudget {
 
 impl Share {
     fn give_back(&self) {
-        // Relaxed: only one of those who swap gets the bytes, whichever it is.
+        // Relaxed: only one of the swaps gets the bytes, and any of them may.
         let bytes = self.bytes.swap(0, Ordering::Relaxed);
         if bytes > 0 {
             self.budget.transition_to_given_back(bytes);
@@ -255,7 +257,7 @@ mod tests {
         assert_eq!(poll(small.as_mut()), Pending);
         drop(large);
         assert_eq!(poll(small.as_mut()), Ready(()));
-        // One that only waits has taken nothing.
+        // A task that only waits has taken nothing.
         let mut holder = Box::pin(budget.with(1000, std::future::pending::<()>));
         assert_eq!(poll(holder.as_mut()), Pending);
         let mut waiting = Box::pin(budget.with(1, std::future::pending::<()>));
@@ -264,7 +266,7 @@ mod tests {
         assert_eq!(budget.taken.load(Ordering::Relaxed), 0);
     }
 
-    /// Tasks that were told and are never polled again, as they are in a `select!` that has ended.
+    /// Tasks that were notified and are never polled again, as in a `select!` that has ended.
     #[test]
     fn tasks_that_sleep_on_do_not_keep_what_they_were_told() {
         let budget = Arc::new(ReadBudget::new(1000));
@@ -275,7 +277,7 @@ mod tests {
             (0..20).map(|_| Box::pin(budget.with(250, || std::future::ready(())))).collect();
         waiting.iter_mut().for_each(|waiter| assert_eq!(poll(waiter.as_mut()), Pending));
         drop(holders);
-        // Only the last one is ever polled again.
+        // Only the last task is ever polled again.
         assert_eq!(poll(waiting[19].as_mut()), Ready(()));
     }
 }
@@ -289,8 +291,8 @@ mod large_readers {
         future.poll(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
-    /// A read of a large record waited for ever beside tasks that read small ones: they took what
-    /// came back before it was enough.
+    /// A read of a large record starved beside tasks that read small records. They took each
+    /// returned share before the free bytes were enough.
     #[test]
     fn small_readers_leave_room_for_a_large_one() {
         let budget = Arc::new(ReadBudget::new(1000));
@@ -320,7 +322,7 @@ mod large_readers {
         let mut small = Box::pin(budget.with(100, || ready(())));
         let polls = (0..2 * PATIENCE).take_while(|_| !poll(small.as_mut())).count();
         assert!((1..=PATIENCE).contains(&polls), "{polls}");
-        // A reader that gives up wants nothing.
+        // A dropped reader wants nothing.
         let mut holder = Box::pin(budget.with(800, std::future::pending::<()>));
         assert!(!poll(holder.as_mut()));
         drop(large);
@@ -336,7 +338,7 @@ mod loom_tests {
     use super::*;
     use loom::thread;
 
-    /// Readers on three threads: never more bytes than the limit, and none is lost.
+    /// Readers on three threads never take more bytes than the limit, and no bytes are lost.
     #[test]
     fn loom_no_more_than_the_limit_is_taken() {
         loom::model(|| {
@@ -348,7 +350,7 @@ mod loom_tests {
                     if let Some(Look::Taken(bytes)) = budget.look(6) {
                         assert_eq!(within.fetch_add(1, Ordering::AcqRel), 0, "12 of 10 bytes");
                         within.fetch_sub(1, Ordering::AcqRel);
-                        // Without the event, which the model need not know.
+                        // The event is not in the model.
                         budget.taken.fetch_sub(bytes, Ordering::Relaxed);
                     }
                 }

@@ -1,7 +1,7 @@
-//! Writes what a version has in memory somewhere else than into the log.
+//! Writes the records of a version that are in memory to another file than the log.
 //!
-//! The range is frozen and pinned. Pages are unpinned as soon as they are copied, so the log goes
-//! on moving behind the capture.
+//! The range is frozen and pinned. Pages are unpinned as soon as they are copied, so the log keeps
+//! moving after the capture.
 
 use super::flush::WRITES;
 use super::unit::Units;
@@ -13,13 +13,13 @@ use futures::stream::{FuturesOrdered, StreamExt};
 use kvick_io::Device;
 
 impl HybridLog {
-    /// The units of a part of this log that is kept on `device`, from the page of `first` on.
+    /// Returns the units of a range of this log that `device` keeps, from the page of `first` on.
     pub(crate) fn part<'d>(&self, device: &'d dyn Device, first: Address, salt: u64) -> Strip<'d> {
         Strip::new(device, self.units.salted(salt), first)
     }
 
-    /// Writes `[from, end)`, which is frozen, to `device`; `written` is told the bytes of each
-    /// write that has ended.
+    /// Writes `[from, end)`, which is frozen, to `device`. Calls `written` with the bytes of each
+    /// ended write.
     pub(crate) async fn capture(
         &self,
         [from, end]: [Address; 2],
@@ -51,7 +51,7 @@ impl HybridLog {
         }
     }
 
-    /// Shows the records of the page of `from`, up to `end`, that were changed in the version of
+    /// Calls `show` for the records of the page of `from`, up to `end`, that have version tag
     /// `stamp`. The page is frozen and pinned. Returns the start of the next page.
     pub(crate) fn changed_in_page(
         &self,
@@ -81,7 +81,7 @@ impl HybridLog {
         Address::at(page + 1, 0, page_bits)
     }
 
-    /// Lets go of a page that `changed_in_page` has shown.
+    /// Unpins a page that `changed_in_page` has shown.
     pub(crate) fn shown_below(&self, address: Address) {
         self.unpin_below(address);
     }

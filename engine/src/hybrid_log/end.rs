@@ -1,31 +1,31 @@
-//! Where the addresses of a log end.
+//! The end of the addresses of a log.
 //!
-//! Addresses are used once, so some day there are none left: of a store, since record headers and
-//! index entries have room for 48 bits; of a log of entries, since the word of the tail has 36 bits
-//! for the page. Who appends is refused before, so early that what was appended can still be made
-//! durable: pages are kept for records of commits, and some stay unused, whose addresses are
-//! computed with.
+//! Each address is used once, so at some point none is left. Record headers and index entries of a
+//! store have room for 48 bits. The tail word of a log of entries has 36 bits for the page. Appends
+//! are refused before that, so early that earlier appends can still become durable. Some pages are
+//! kept for commit records. Others stay unused, because drivers compute with their addresses.
 
 use super::tail::MOST_PAGES;
 use crate::address::{ADDRESS_BITS, ADDRESS_MASK};
 use crate::error::Error;
 
-/// Pages behind the last one that is used, with whose addresses the drivers compute.
+/// The pages after the last used page, with whose addresses the drivers compute.
 const UNUSED: u64 = 16;
-/// Pages for records of commits alone: each takes a page, so that nothing else is appended there.
+/// The pages for commit records alone. Each commit record takes a page, so that no other record is
+/// appended there.
 const LAST_COMMITS: u64 = 1024;
 
 /// The end of the addresses of one log, in pages.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LogEnd {
     page_bits: u32,
-    /// Records are in pages below.
+    /// Records are in pages below this page.
     records: u64,
-    /// Records of commits are in pages below.
+    /// Commit records are in pages below this page.
     commits: u64,
 }
 
-/// Who needs pages behind that of the tail, and how many.
+/// The number of pages after the tail page that a task needs, and their use.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Need {
     pub(crate) pages: u64,
@@ -33,34 +33,34 @@ pub(crate) struct Need {
 }
 
 impl LogEnd {
-    /// The log of a store, whose checkpoints take no page.
+    /// Returns the end of the log of a store, whose checkpoints take no page.
     pub(crate) fn of_store(page_bits: u32) -> Self {
         let pages = (1 << (ADDRESS_BITS - page_bits)) - UNUSED;
         Self { page_bits, records: pages, commits: pages }
     }
 
-    /// A log of entries.
+    /// Returns the end of a log of entries.
     pub(crate) fn of_entries(page_bits: u32) -> Self {
         let commits = MOST_PAGES - UNUSED;
         Self { page_bits, records: commits - LAST_COMMITS, commits }
     }
 
-    /// Whether `page` comes before the end for whom needs it.
+    /// Returns whether `page` comes before the end for `need`.
     pub(super) fn has(self, need: Need, page: u64) -> bool {
         page < if need.is_commit { self.commits } else { self.records }
     }
 
-    /// Whether records other than those of commits go into `page`.
+    /// Returns whether records other than commit records go into `page`.
     pub(crate) fn takes_records(self, page: u64) -> bool {
         page < self.records
     }
 
-    /// Whether a log can have come as far as `address`.
+    /// Returns whether a log can have reached `address`.
     pub(crate) fn has_address(self, address: u64) -> bool {
         address >> self.page_bits <= self.commits
     }
 
-    /// That there is no page any more.
+    /// Returns the error of a log without a further page.
     #[cold]
     pub(super) fn refusal(self, owner: &str) -> Error {
         Error::addresses_exhausted(owner, self.records << self.page_bits)
@@ -68,12 +68,12 @@ impl LogEnd {
 }
 
 impl Need {
-    /// Pages for records.
+    /// Returns the need of pages for records.
     pub(crate) fn records(pages: u64) -> Self {
         Self { pages, is_commit: false }
     }
 
-    /// A page for the record of a commit.
+    /// Returns the need of a page for a commit record.
     pub(crate) fn commit() -> Self {
         Self { pages: 1, is_commit: true }
     }
@@ -87,8 +87,8 @@ mod tests {
     use super::*;
     use crate::address::ADDRESS_MAX;
 
-    /// A log went on beyond its addresses: a commit was acknowledged, and the next opening refused
-    /// the log.
+    /// A log continued after its last address. It acknowledged a commit, and the next opening
+    /// refused the log.
     #[test]
     fn addresses_end_before_the_words_that_hold_them() {
         for page_bits in 12..=25 {

@@ -1,6 +1,6 @@
 //! The driver that frees frames.
 //!
-//! `wanted.head`, like the start of a page, is where a record may begin: the end of a padded flush.
+//! A record may begin at `wanted.head`, as at the start of a page: it is the end of a padded flush.
 
 use super::HybridLog;
 use super::region::NOT_PINNED;
@@ -30,7 +30,8 @@ impl HybridLog {
         let page_bits = self.geometry.page_bits;
         let first = self.marks.safe_head.load().page(page_bits);
         self.marks.head.raise(target);
-        // Whoever saw the old head may be reading there: after this, nobody is.
+        // A reader that saw the old head may be reading there. After the drain, no such reader is
+        // left.
         self.drain().await;
         for page in first..target.page(page_bits) {
             self.frames.clear(page);
@@ -40,18 +41,20 @@ impl HybridLog {
         self.events.page_free.notify(usize::MAX);
     }
 
-    /// How far the head can go towards `target` now. It stands between records only: `flushed` may
-    /// be in the middle of one, so of a page that is written in part nothing is evicted.
-    /// Nor is a page evicted that a snapshot has yet to capture.
+    /// Returns how far the head can move towards `target` now.
+    ///
+    /// The head stands only between records, but `flushed` may be in the middle of a record. So a
+    /// page that is only partly written is not evicted. A page that a snapshot has yet to capture
+    /// is not evicted either.
     fn reachable(&self, target: Address) -> Address {
         let page_bits = self.geometry.page_bits;
         let whole_pages = |limit: Address| Address::at(limit.page(page_bits), 0, page_bits);
         let flushed = self.marks.flushed.load();
         let target = if target <= flushed { target } else { whole_pages(flushed) };
-        // Pairs with the fence in `freeze`, which pins first and loads `flushed` then: whoever does
-        // not see the pin here went by a `flushed` that the freeze has counted on.
+        // Pairs with the fence in `freeze`, which pins first and then loads `flushed`. An eviction
+        // that misses the pin here used a `flushed` that the freeze has counted on.
         fence(Ordering::SeqCst);
-        // Acquire: pairs with the Release of the capture, which is done with what lies below.
+        // Acquire: pairs with the Release of the capture, which no longer needs the pages below.
         match self.marks.pinned.load(Ordering::Acquire) {
             NOT_PINNED => target,
             pinned => target.min(whole_pages(Address::new(pinned))),
@@ -64,8 +67,8 @@ impl HybridLog {
     }
 }
 
-/// One frame in sixteen is kept free, but at least one, so that turning a page seldom waits: the
-/// first page that stays in memory while the tail is in page `tail`.
+/// Returns the first page that stays in memory while the tail is in page `tail`. One frame in
+/// sixteen, and at least one, is kept free, so that turning a page seldom waits.
 pub(super) fn first_kept(tail: u64, frames: u32) -> u64 {
     let frames = u64::from(frames);
     let ahead = (frames / 16).max(1);

@@ -1,4 +1,4 @@
-//! Brings records back from the device.
+//! Reads records back from the device.
 
 use super::HybridLog;
 use super::unit::Units;
@@ -7,18 +7,18 @@ use crate::error::{Error, Result};
 use crate::record::{Layout, StoredRecord};
 use kvick_io::AlignedBuf;
 
-/// Units as they were read, and how far they have been checked.
+/// Units that were read, and the number of checked units.
 struct Fetched {
     address: Address,
-    /// Start of the first unit.
+    /// The start of the first unit.
     start: Address,
     bytes: AlignedBuf,
     checked: usize,
 }
 
 impl HybridLog {
-    /// Reads the record at `address`, which is below the head, and checks every unit that it
-    /// touches; what lies behind it and came along is not looked at.
+    /// Reads the record at `address`, which is below the head, and checks every unit of it. Bytes
+    /// after the record that the read also returned are not checked.
     ///
     /// # Errors
     /// `Corrupt` with file and offset, `Io`.
@@ -40,7 +40,8 @@ impl HybridLog {
         }
     }
 
-    /// Checks as many units as the record needs, or as there are; returns the record's size.
+    /// Checks the units that the record needs, as far as they were read. Returns the size of the
+    /// record.
     fn record_in(&self, layout: Layout, fetched: &mut Fetched) -> Result<usize> {
         let (address, within) = (fetched.address, fetched.within());
         self.check_up_to(fetched, within + layout.header_bytes())?;
@@ -64,7 +65,7 @@ impl HybridLog {
         Ok(())
     }
 
-    /// Reads the units that hold `wanted` bytes from `address`, or what the page has of them.
+    /// Reads the units that hold `wanted` bytes from `address`, up to the end of the page.
     async fn read_units(&self, address: Address, wanted: usize) -> Result<Fetched> {
         let page_bits = self.geometry.page_bits;
         let flushed = self.marks.flushed.load();
@@ -97,12 +98,12 @@ impl HybridLog {
 }
 
 impl Fetched {
-    /// Bytes from the start of the first unit to the record.
+    /// Returns the bytes from the start of the first unit to the record.
     fn within(&self) -> usize {
         usize::try_from(self.address.raw() - self.start.raw()).expect("within a unit")
     }
 
-    /// Checked bytes from the record's start on.
+    /// Returns the number of checked bytes from the start of the record on.
     fn checked_bytes(&self, units: Units) -> usize {
         let payload = usize::try_from(units.payload()).expect("a unit fits in memory");
         self.checked * payload - self.within()

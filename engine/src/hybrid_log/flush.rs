@@ -1,8 +1,8 @@
 //! The driver that writes immutable pages to the device.
 //!
-//! Several writes are in flight; `flushed` follows the oldest, so it covers a prefix. A write that
-//! meets a full medium is tried again until there is space; any other failure poisons the log, and
-//! the mark stays where it is.
+//! Several writes are in flight; `flushed` follows the oldest, so it covers a prefix. The driver
+//! retries a write until there is space if the medium is full. Any other failure poisons the log,
+//! and the mark stays where it is.
 
 use super::HybridLog;
 use super::strip::Strip;
@@ -18,20 +18,20 @@ use futures::stream::{FuturesOrdered, StreamExt};
 use kvick_io::AlignedBuf;
 use kvick_io::sync::atomic::Ordering;
 
-/// Writes in flight at the most.
+/// The limit of writes in flight.
 pub(super) const WRITES: usize = 4;
-/// Bytes of one transfer at the most.
+/// The limit of bytes of one transfer.
 pub(super) const LARGEST_TRANSFER: usize = 1 << 20;
 
 impl HybridLog {
-    /// Writes what has become immutable, in order.
+    /// Writes immutable pages, in order.
     pub(super) async fn drive_flush(&self) {
         let mut writes = FuturesOrdered::new();
         let mut issued = self.marks.flushed.load();
         loop {
             let demand = listen([&self.events.read_only, self.health.changed()]);
             if self.health.is_closed() {
-                // The directory is let go when this has ended: nothing may be written afterwards.
+                // The directory is released when this ends, so nothing may be written afterwards.
                 return writes.for_each(|_written| std::future::ready(())).await;
             }
             while writes.len() < WRITES
@@ -47,7 +47,7 @@ impl HybridLog {
             if let Either::Left((Some(written), _)) = select(writes.next(), demand).await {
                 match written {
                     Ok(end) => self.advance_flushed(end),
-                    // Final: nothing is written any more, everybody has been told.
+                    // Final: nothing is written any more, and all waiting tasks are notified.
                     Err(error) => {
                         self.health.transition_to_poisoned(&error);
                         return writes.for_each(|_written| std::future::ready(())).await;
@@ -63,24 +63,25 @@ impl HybridLog {
         self.events.flushed.notify(usize::MAX);
     }
 
-    /// What is immutable and not yet being written, up to a page's end.
+    /// Returns the next immutable units that are not being written yet, up to the end of a page.
     fn next_chunk(&self, issued: Address) -> Option<Chunk> {
         let immutable = self.marks.safe_read_only.load();
         let may_write = self.is_announced() && !self.health.is_poisoned();
         if may_write { self.chunk(issued, immutable, WRITES) } else { None }
     }
 
-    /// Whether pages are to be written, and the manifest does not name the life of this log yet.
+    /// Returns whether pages wait for the manifest to name the life of this log.
     pub(crate) fn must_announce(&self) -> bool {
         !self.is_announced() && self.marks.flushed.load() < self.marks.safe_read_only.load()
     }
 
-    /// Told when pages have become immutable: then they are to be written.
+    /// Returns the event of pages that became immutable, and so are to be written.
     pub(crate) fn became_immutable(&self) -> &Event {
         &self.events.read_only
     }
 
-    /// The manifest on the medium names the life of this log: pages may be written.
+    /// Reports that the manifest on the medium names the life of this log. Pages may be written
+    /// now.
     pub(crate) fn announce(&self) {
         // Release: pairs with the Acquire in `is_announced`. The manifest came first.
         self.is_announced.store(true, Ordering::Release);
@@ -93,12 +94,12 @@ impl HybridLog {
         self.is_announced.load(Ordering::Acquire)
     }
 
-    /// The next part of `[from, limit)`, up to a page's end, so large that `at_once` of its kind
-    /// stay within the budget of buffers.
+    /// Returns the next units of `[from, limit)`, up to the end of a page. Transfers of `at_once`
+    /// such sizes together stay within the budget of buffers.
     pub(super) fn chunk(&self, from: Address, limit: Address, at_once: usize) -> Option<Chunk> {
         let largest = (self.geometry.flush_bytes / at_once / self.units.unit_bytes())
             .clamp(1, LARGEST_TRANSFER / self.units.unit_bytes());
-        // Parts end on physical blocks, as flushes do: what is synced between two of them is safe.
+        // They end on physical blocks, like flushes, so a sync between two of them is safe.
         let block_units = self.units.block_units();
         let largest = (largest / block_units * block_units).max(block_units);
         self.units.chunk([from, limit], largest)
@@ -133,12 +134,12 @@ impl HybridLog {
         Ok(())
     }
 
-    /// The log itself, as a row of units.
+    /// Returns the log itself as a row of units.
     pub(super) fn strip(&self) -> Strip<'_> {
         Strip::new(&*self.device, self.units, Address::NONE)
     }
 
-    /// A copy of a chunk with its checksums. The frames are not lent to the device.
+    /// Returns a copy of a chunk with its checksums. The device never borrows the frames.
     #[expect(unsafe_code, reason = "immutable pages are read as bytes")]
     pub(super) fn sealed(&self, chunk: Chunk, units: Units) -> AlignedBuf {
         let payload = usize::try_from(self.units.payload()).expect("a unit fits") * chunk.units;
@@ -147,8 +148,9 @@ impl HybridLog {
         assert!(chunk.end > self.marks.safe_head.load(), "{chunk:?} is in memory");
         debug_assert_eq!(words(payload) * 8, payload);
         let mut target = self.buffers.take(chunk.units * self.units.unit_bytes());
-        // SAFETY: the chunk lies below the settled floor (asserted). Its page is evicted only when
-        // it is flushed and not pinned, and this write is for one or the other.
+        // SAFETY: the chunk is below the immutable floor (asserted), so no thread writes it. Its
+        // page is evicted only when it is flushed and not pinned, and this write is for one or the
+        // other.
         let bytes = unsafe { self.frames.immutable_bytes(chunk.start, payload) };
         units.seal(chunk.start, bytes, &mut target);
         target

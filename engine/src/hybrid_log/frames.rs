@@ -1,12 +1,12 @@
-//! Page frames: which bytes of memory a page of the log is in.
+//! Page frames: the memory that holds pages of the log.
 //!
-//! Page `p` lives in frame `p mod frames`, found without a division. The reciprocal `r` is
-//! `(2^64 + e) / frames` with `0 < e <= frames`. So `p * r / 2^64` is more than `p / frames`, but
-//! not by `1 / frames`, as long as `p * e < 2^64`: rounded down it is the same. Pages have 36
-//! bits (`tail.rs`), frames at most 28.
+//! Page `p` is in frame `p mod frames`, found without a division. The reciprocal `r` is `(2^64 + e)
+//! / frames` with `0 < e <= frames`. So `p * r / 2^64` exceeds `p / frames`, but by less than `1 /
+//! frames` if `p * e < 2^64`. Rounded down, both are the same. Pages have 36 bits (`tail.rs`),
+//! frames at most 28.
 //!
-//! Who asks for the words of an address is protected, has checked that the address is at or above
-//! the head, and keeps neither across a suspension.
+//! A caller that asks for the words of an address is protected and has checked that the address is
+//! at or above the head. It keeps neither the words nor the protection across a suspension.
 
 #![expect(unsafe_code, reason = "immutable pages are read as bytes, without a copy")]
 
@@ -19,7 +19,7 @@ use kvick_io::sync::atomic::{AtomicU64, Ordering};
 /// The frames of one log.
 #[derive(Debug)]
 pub(crate) struct Frames {
-    // Fixed after creation; its words change by the rules of the records in them.
+    // Fixed after creation; its words change by the rules of their records.
     words: WordMemory,
     page_bits: u32,
     frames: u32,
@@ -27,12 +27,12 @@ pub(crate) struct Frames {
     page_words: usize,
 }
 
-/// Most frames that a log can have.
+/// The limit of frames of a log.
 const MOST_FRAMES: u32 = 1 << 28;
 const _: () = assert!(MOST_PAGES as u128 * MOST_FRAMES as u128 <= 1 << 64, "divided exactly");
 
 impl Frames {
-    /// `frames` pages of `2^page_bits` bytes, of which `capacity` each hold records.
+    /// Creates `frames` frames of `2^page_bits` bytes, each with `capacity` bytes of records.
     pub(crate) fn new(
         page_bits: u32,
         frames: u32,
@@ -48,19 +48,19 @@ impl Frames {
         Ok(Self { words, page_bits, frames, reciprocal, page_words })
     }
 
-    /// The record at `address`, and whatever follows it in its page.
+    /// Returns the record at `address`, with the rest of its page.
     #[inline(always)]
     pub(crate) fn record(&self, address: Address) -> RecordRef<'_> {
         RecordRef::new(self.words_from(address))
     }
 
-    /// Asks for the cache line of the record at `address`.
+    /// Prefetches the cache line of the record at `address`.
     #[inline(always)]
     pub(crate) fn prefetch(&self, address: Address) {
         prefetch(&self.words[self.index(address)]);
     }
 
-    /// Words from `address` to the end of its page.
+    /// Returns the words from `address` to the end of its page.
     #[inline(always)]
     pub(crate) fn words_from(&self, address: Address) -> &[AtomicU64] {
         let start = self.index(address);
@@ -68,45 +68,46 @@ impl Frames {
         &self.words[start..start - in_page + self.page_words]
     }
 
-    /// The bytes of `[start, start + length)`, which lie in one page.
+    /// Returns the bytes of `[start, start + length)`, which are in one page.
     ///
     /// # Safety
     /// The range is immutable (below the safe read-only address) and its page is not evicted while
     /// the result lives.
     pub(crate) unsafe fn immutable_bytes(&self, start: Address, length: usize) -> &[u8] {
         let words = &self.words_from(start)[..length.div_ceil(WORD)];
-        // SAFETY: the caller promises that nobody writes the range.
+        // SAFETY: the caller promises that no thread writes the range.
         let bytes = unsafe { as_bytes(words) };
         &bytes[..length]
     }
 
-    /// Fills the frame of a page from `start` on. Nobody reads or writes there yet.
+    /// Fills the frame of a page from `start` on. No thread reads or writes there yet.
     pub(crate) fn load(&self, start: Address, bytes: &[u8]) {
         debug_assert!(bytes.len().is_multiple_of(WORD));
         for (word, stored) in self.words_from(start).iter().zip(bytes.chunks_exact(WORD)) {
             let stored = u64::from_le_bytes(stored.try_into().expect("a word has 8 bytes"));
-            // Relaxed: whoever shares the log with others afterwards releases it.
+            // Relaxed: the thread that shares the log with other threads afterwards releases it.
             word.store(stored, Ordering::Relaxed);
         }
     }
 
-    /// Makes the system give memory to the frame of `page`: else the first who appends there would
-    /// wait for each of its pages. Writers may use it meanwhile, readers of immutable bytes may
-    /// not.
+    /// Makes the system allocate memory for the frame of `page`.
+    ///
+    /// Otherwise the first writer there would wait for each page of the system. Writers may use the
+    /// frame meanwhile, but readers of immutable bytes may not.
     pub(crate) fn touch(&self, page: u64) {
         const SYSTEM_PAGE_WORDS: usize = 4096 / WORD;
         let start = self.index(Address::at(page, 0, self.page_bits));
         for word in self.words[start..start + self.page_words].iter().step_by(SYSTEM_PAGE_WORDS) {
-            // Relaxed: adds nothing, and so orders nothing.
+            // Relaxed: it adds nothing, and so orders nothing.
             word.fetch_or(0, Ordering::Relaxed);
         }
     }
 
-    /// Makes the frame of `page` ready for its next page.
+    /// Clears the frame of `page` for its next page.
     pub(crate) fn clear(&self, page: u64) {
         let start = self.index(Address::at(page, 0, self.page_bits));
         for word in &self.words[start..start + self.page_words] {
-            // Relaxed: the raise of the safe head that follows releases them all.
+            // Relaxed: the raise of the safe head that follows releases all of them.
             word.store(0, Ordering::Relaxed);
         }
     }
@@ -129,12 +130,12 @@ impl Frames {
     }
 }
 
-/// What [`remainder`] multiplies by.
+/// Returns the factor for [`remainder`].
 fn reciprocal(frames: u32) -> u64 {
     u64::MAX / u64::from(frames) + 1
 }
 
-/// `page % frames`.
+/// Returns `page % frames`.
 #[inline(always)]
 fn remainder(page: u64, frames: u32, reciprocal: u64) -> u64 {
     let quotient = ((u128::from(page) * u128::from(reciprocal)) >> u64::BITS) as u64;
@@ -145,8 +146,8 @@ fn remainder(page: u64, frames: u32, reciprocal: u64) -> u64 {
 mod tests {
     use super::*;
 
-    /// Page numbers were cut to 32 bits before the frame was looked for: at page 2^32 the tail came
-    /// to a frame that was still in use, unless the frames were a power of two.
+    /// The frame was looked up with a page number of only 32 bits. At page 2^32 the tail reached a
+    /// frame still in use, unless the number of frames was a power of two.
     #[test]
     fn every_page_has_the_frame_that_follows_the_one_before() {
         for frames in (2..70).chain([1000, 4095, 4097, (1 << 28) - 1, 1 << 28]) {

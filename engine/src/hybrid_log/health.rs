@@ -1,13 +1,13 @@
-//! Whether the log can still take and keep what it is given.
+//! Tracks whether the log can still accept and keep records.
 //!
-//! `Sound -> Full -> Sound` as space, descriptors or tasks run out and come back; `Poisoned` and
-//! `Closed` are final. A full medium stops only who needs room; a poisoned log stops every writer,
-//! and readers of memory go on. The first cause is kept and told to all.
+//! The state moves `Sound -> Full -> Sound` as space, descriptors or tasks run out and return;
+//! `Poisoned` and `Closed` are final. A full medium stops only tasks that need room. A poisoned log
+//! stops every writer, and readers of memory continue. The first cause is kept and reported to all.
 //!
-//! A child that is forked, without an exec, has a copy of all this and none of the threads that
-//! work on it. So whoever is about to wait for a driver compares the process first: in a child the
-//! copy is poisoned, and what waits nowhere goes on in the memory of the child. That is done
-//! without a lock, since one that a thread of the parent held is never given back in the child.
+//! A child process that is forked without an exec has a copy of the log, but no threads that work
+//! on it. So a task compares the process before it waits for a driver. In a child the copy is
+//! poisoned; operations that never wait continue in the memory of the child. This check takes no
+//! lock, since the child never gets back a lock that a thread of the parent held.
 
 use crate::error::{Error, Result};
 use crate::wait::wait_either;
@@ -28,9 +28,9 @@ pub(crate) struct Health {
     state: AtomicU8,
     cause: Mutex<Option<Error>>,
     changed: Event,
-    /// What it is the condition of: "store", "log".
+    /// The name of the owner: "store", "log".
     name: &'static str,
-    /// Where its drivers run.
+    /// The process in which its drivers run.
     birthplace: Birthplace,
 }
 
@@ -41,43 +41,44 @@ impl Health {
         Self { state, cause: Mutex::new(None), changed: Event::new(), name, birthplace }
     }
 
-    /// Refuses writers of a poisoned or closed log. One load on the hot path.
+    /// Refuses writers of a poisoned or closed log. Costs one load on the hot path.
     #[inline(always)]
     pub(crate) fn check_write(&self) -> Result<()> {
-        // Relaxed: a hint that is taken a moment late loses nothing.
+        // Relaxed: a hint that arrives a moment late loses nothing.
         if self.state.load(Ordering::Relaxed) < POISONED { Ok(()) } else { self.refusal() }
     }
 
-    /// Refuses everybody once the log is closed.
+    /// Refuses all callers once the log is closed.
     #[inline(always)]
     pub(crate) fn check_read(&self) -> Result<()> {
         if self.state.load(Ordering::Relaxed) < CLOSED { Ok(()) } else { self.refusal() }
     }
 
-    /// Refuses who would have to wait for room that does not come.
+    /// Refuses a task that would wait for room that does not come.
     #[cold]
     pub(crate) fn check_room(&self) -> Result<()> {
         if self.state.load(Ordering::Acquire) == SOUND { Ok(()) } else { self.refusal() }
     }
 
-    /// Refuses who is about to wait for a driver in a process that has none: a forked child.
+    /// Refuses a task that is about to wait for a driver in a process without drivers: a forked
+    /// child.
     ///
     /// # Errors
-    /// `Poisoned`, and so is every writer of the child from then on.
+    /// `Poisoned`. Every writer of the child is refused from then on.
     #[cold]
     pub(crate) fn check_process(&self) -> Result<()> {
         let Err(forked) = self.birthplace.check() else {
             return Ok(());
         };
-        // Release: as in `transition`, though there is nobody left to see it.
+        // Release: as in `transition`, although no thread is left that could see it.
         self.state.fetch_max(POISONED, Ordering::Release);
         Err(Error::poisoned(&Error::unmaintained(self.name, forked)))
     }
 
-    /// Closes the copy that a forked child has.
+    /// Closes the copy of the log in a forked child.
     ///
     /// # Errors
-    /// In such a child: as [`check_process`](Self::check_process).
+    /// Fails in such a child, like [`check_process`](Self::check_process).
     pub(crate) fn close_copy(&self) -> Result<()> {
         self.check_process().inspect_err(|_forked| {
             // Release: as above.
@@ -93,26 +94,26 @@ impl Health {
         self.state.load(Ordering::Acquire) == POISONED
     }
 
-    /// Whether what is written waits for space, descriptors or tasks.
+    /// Returns whether writing waits for space, descriptors or tasks.
     pub(crate) fn is_full(&self) -> bool {
         self.state.load(Ordering::Acquire) == FULL
     }
 
-    /// Space, descriptors or tasks ran out while pages were being written.
+    /// Marks the log as full: space, descriptors or tasks ran out while pages were being written.
     pub(crate) fn transition_to_full(&self, cause: Error) {
         debug_assert!(cause.is_shortage(), "{cause:?} comes back");
         tracing::warn!(%cause, "pages cannot be written now; writing is tried again");
         self.transition(FULL, Some(cause));
     }
 
-    /// A write succeeded: there is space again.
+    /// Marks the log as sound: a write succeeded, so there is space again.
     pub(crate) fn transition_to_sound(&self) {
         if self.state.load(Ordering::Relaxed) == FULL {
             self.transition(SOUND, None);
         }
     }
 
-    /// A write or sync failed for good.
+    /// Poisons the log: a write or sync failed permanently.
     pub(crate) fn transition_to_poisoned(&self, cause: &Error) {
         tracing::error!(%cause, "poisoned: no write is accepted any more");
         self.transition(POISONED, Some(Error::poisoned(cause)));
@@ -122,18 +123,18 @@ impl Health {
         self.transition(CLOSED, Some(Error::closed_as(self.name)));
     }
 
-    /// Why the log is not sound, if it is not.
+    /// Returns the reason why the log is not sound, if it is not.
     pub(crate) fn cause(&self) -> Option<Error> {
         self.check_room().err()
     }
 
-    /// Waits until `is_met`, looking again when `event` tells, or until `check` refuses.
+    /// Waits until `is_met`, which is checked again on each `event`, or until `check` refuses.
     ///
     /// # Errors
-    /// Of `check`; `Poisoned` in a forked process.
+    /// Returns the errors of `check`, and `Poisoned` in a forked process.
     ///
     /// # Cancel safety
-    /// Nothing is lost: a later call looks at once.
+    /// Nothing is lost: a later call checks at once.
     pub(crate) async fn wait_for(
         &self,
         event: &Event,
@@ -147,7 +148,7 @@ impl Health {
         .await
     }
 
-    /// Told whenever the condition changes.
+    /// Returns the event that is notified whenever the condition changes.
     pub(crate) fn changed(&self) -> &Event {
         &self.changed
     }
@@ -161,7 +162,7 @@ impl Health {
                 return;
             }
             *cause = because;
-            // Release: pairs with the Acquire loads; the cause is there before the state tells.
+            // Release: pairs with the Acquire loads; the cause is there before the state shows it.
             self.state.store(next, Ordering::Release);
         }
         self.changed.notify(usize::MAX);

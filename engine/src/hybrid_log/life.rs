@@ -1,39 +1,39 @@
-//! Lives of a log: which opening wrote a unit.
+//! Lives of a log: the openings that wrote its units.
 //!
-//! Each opening of a log that writes is a *life* with a number of its own. Every unit carries the
-//! number of the life that wrote it, under its checksum. The manifest names the newest life and the
-//! address at which it began; it says so before that life writes its first unit. Units from there
-//! on count only if that very life wrote them.
+//! Each opening of a log for writing is a *life* with its own number. Every unit carries the number
+//! of the life that wrote it, under its checksum. The manifest names the newest life and the
+//! address at which it began, before that life writes its first unit. Units from this address on
+//! count only if that life wrote them.
 //!
-//! So bytes of an earlier life are never sound behind the end at which a recovery cut the log off,
-//! however late they reach the medium: a transfer of a process that was killed, or one that its
-//! runtime left behind, may land after the next opening has read the file, and a file that is made
-//! in place of a deleted one may still hold what that held.
+//! So bytes of an earlier life are never sound after the end at which a recovery truncated the log,
+//! however late they reach the medium. A transfer of a killed process, or a transfer that its
+//! runtime abandoned, may land after the next opening has read the file. A file that replaces a
+//! deleted file may still hold the bytes of the deleted file.
 //!
-//! Below its beginning a life has units of earlier ones, and units of its own, where a recovery
-//! writes again what it has read.
+//! Below its beginning a life has units of earlier lives. It also has units of its own there, if a
+//! recovery writes units again that it has read.
 
 use crate::address::Address;
 
-/// A life of a log, as units are compared with it.
+/// A life of a log, with which units are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Life {
     number: u32,
-    /// Units from here on are of this life.
+    /// Units from here on belong to this life.
     begin: Address,
-    /// Units from here to `begin` are of this life or the one before it.
+    /// Units from here to `begin` belong to this life or the life before it.
     begin_before: Address,
     scope: Scope,
 }
 
-/// Which units a life is compared with.
+/// The units that are compared with a life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scope {
-    /// Those of the log.
+    /// The units of the log.
     Log,
-    /// Those of a log that another process writes, which may begin further lives.
+    /// The units of a log that another process writes. That process may begin further lives.
     Followed,
-    /// Those of a file that one life writes as a whole, under a name that is given once.
+    /// The units of a file that one life writes as a whole, under a name that is used once.
     File,
 }
 
@@ -41,23 +41,24 @@ impl Life {
     /// The life that creates a log.
     pub(crate) const FIRST: Self = Self::named(1, Address::NONE);
 
-    /// The life that a manifest names.
+    /// Returns the life that a manifest names.
     pub(crate) const fn named(number: u32, begin: Address) -> Self {
         Self { number, begin, begin_before: begin, scope: Scope::Log }
     }
 
-    /// The life of the next opening, which goes on at `begin`; `None` when the numbers are used up.
+    /// Returns the life of the next opening, which continues at `begin`. Returns `None` if no
+    /// number is left.
     pub(crate) fn next(self, begin: Address) -> Option<Self> {
         let number = self.number.checked_add(1)?;
         Some(Self { number, begin, begin_before: self.begin, scope: Scope::Log })
     }
 
-    /// The same life for a reader beside the writer.
+    /// Returns the same life for a reader beside the writer.
     pub(crate) fn followed(self) -> Self {
         Self { scope: Scope::Followed, ..self }
     }
 
-    /// The same life for a file beside the log.
+    /// Returns the same life for a file beside the log.
     pub(crate) fn of_file(self) -> Self {
         Self { scope: Scope::File, ..self }
     }
@@ -70,7 +71,7 @@ impl Life {
         self.begin
     }
 
-    /// Whether a unit at `address` that carries `number` counts.
+    /// Returns whether a unit at `address` with this `number` counts.
     pub(crate) fn accepts(self, address: Address, number: u32) -> bool {
         if self.scope == Scope::Followed && number > self.number {
             return true;
@@ -109,7 +110,7 @@ mod tests {
         let accepted = |address| (0..6).filter(|number| life.accepts(address, *number)).collect();
         let [oldest, before, own]: [Vec<u32>; 3] = [Address::NONE, first, second].map(accepted);
         assert_eq!((oldest, before, own), (vec![1, 2, 3, 4], vec![3, 4], vec![4]));
-        // An older checkpoint is recovered: what came after it is given up.
+        // An older checkpoint is recovered, and everything after it is discarded.
         let back = Life::named(3, second).next(first).expect("there are more");
         assert!(
             !back.accepts(first, 3) && back.accepts(second, 4) && back.accepts(Address::NONE, 3)

@@ -1,24 +1,25 @@
-//! The hybrid log: which bytes?
+//! The hybrid log stores the bytes of records.
 //!
-//! One address space of records. Its end is in memory, in a ring of page frames; its beginning is
-//! on a device; pages wander from the one to the other. The log knows records' extents, not their
-//! meaning, and nothing of the index that leads to them.
+//! It is one address space of records. The end is in memory, in a ring of page frames; the
+//! beginning is on a device. Pages move from memory to the device. The log knows the extents of
+//! records, but not their meaning; it knows nothing of the index that leads to them.
 //!
-//! # The parts
-//! * [`Tail`] hands out room; [`Frames`] turn an address into memory; [`Marks`] divide the line.
-//! * Three drivers, plain `async fn`s of one maintenance task, move the marks, each its own:
-//!   `read_only` makes pages immutable, `flush` writes them, `evict` frees their frames. A fourth,
-//!   `sync`, makes durable what was written, for whoever asks.
-//! * `fetch` brings a record back, checked; `scan` brings back whole pages, in order.
-//! * `version` ends a version of the store at an address and keeps what is below as it is,
-//!   `capture` writes that elsewhere, `restore` brings it back: the log's part of checkpoints and
-//!   recovery.
+//! # Structure
+//! * [`Tail`] hands out room. [`Frames`] turn an address into memory. [`Marks`] divide the
+//!   addresses.
+//! * Three drivers, plain `async fn`s of one maintenance task, each move their own marks:
+//!   `read_only` makes pages immutable, `flush` writes them, `evict` frees their frames. A fourth
+//!   driver, `sync`, makes written pages durable for every task that asks.
+//! * `fetch` reads one record back and checks it; `scan` reads whole pages back, in order.
+//! * `version` ends a version of the store at an address and keeps the records below it unchanged.
+//!   `capture` writes these records elsewhere, and `restore` reads them back. These three are used
+//!   by checkpoints and recovery.
 //! * [`Health`] stops writers when pages can no longer be written.
 //!
 //! # Progress
-//! An operation that finds no free frame waits for the event `page_free`, holding nothing. The
-//! drivers wait for events and for epochs to drain, never for an operation: a parked, leaked or
-//! dropped task stops none of them.
+//! An operation that finds no free frame waits for the event `page_free` and holds nothing. The
+//! drivers wait for events and for epochs to drain, never for an operation. So a parked, leaked or
+//! dropped task stops no driver.
 //!
 //! Source: FASTER, SIGMOD 2018, sections 5 and 6.
 
@@ -79,36 +80,36 @@ pub(crate) struct LogGeometry {
     pub(crate) page_bits: u32,
     /// Pages in memory.
     pub(crate) frames: u32,
-    /// Pages that are updated in place, the tail page not counted.
+    /// Pages that are updated in place, without the tail page.
     pub(crate) mutable_pages: u32,
     /// Bytes of a unit on the device.
     pub(crate) unit_bytes: usize,
     /// Bytes of a physical block of the medium.
     pub(crate) block_bytes: u64,
-    /// What the checksums of this store begin with.
+    /// The salt that begins the input of each checksum of this store.
     pub(crate) salt: u64,
-    /// Which opening this is.
+    /// The life that this opening begins.
     pub(crate) life: Life,
-    /// Whether the manifest names that life already.
+    /// The manifest already names that life.
     pub(crate) is_announced: bool,
     /// Bytes of buffers that flushing may use.
     pub(crate) flush_bytes: usize,
     pub(crate) huge_pages: bool,
-    /// What it is the log of, in messages: "store", "log".
+    /// The owner of the log in messages: "store", "log".
     pub(crate) owner: &'static str,
     pub(crate) end: LogEnd,
 }
 
-/// Where a log that is opened begins, and from where on it goes on.
+/// The addresses at which an opened log begins and continues.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LogExtent {
     /// The first address that has a record.
     pub(crate) begin: Address,
-    /// From here on records are in memory.
+    /// The first address whose record is in memory.
     pub(crate) head: Address,
-    /// From here on they are in memory only, and will be flushed.
+    /// The first address whose record is only in memory and will be flushed.
     pub(crate) flushed: Address,
-    /// Where the next record goes.
+    /// The address of the next record.
     pub(crate) tail: Address,
 }
 
@@ -131,7 +132,7 @@ pub(crate) struct HybridLog {
     frames: Frames,
     device: Arc<dyn Device>,
     buffers: BufPool,
-    /// What records that are read alone may have on their way from the device.
+    /// The bytes of single-record reads that may be in flight from the device.
     reads: Arc<ReadBudget>,
     epoch: Epoch,
     handle: Handle,
@@ -140,9 +141,9 @@ pub(crate) struct HybridLog {
     health: Health,
     // Any thread, atomic.
     tail: Tail,
-    /// Frames that others than those who need so many at once leave free; see `room.rs`.
+    /// Free frames that wait for tasks that need several at once; see `room.rs`.
     set_aside: AtomicU64,
-    /// Whether the manifest names the life of this log; before, nothing is written.
+    /// Whether the manifest names the life of this log. Nothing is written before that.
     is_announced: AtomicBool,
     wanted: Wanted,
     syncs: Syncs,
@@ -150,23 +151,23 @@ pub(crate) struct HybridLog {
     counters: DeviceCounters,
 }
 
-/// What somebody asked the drivers for, beyond what the geometry asks.
+/// Positions that tasks asked the drivers for, beyond the positions by the geometry.
 #[derive(Debug)]
 struct Wanted {
     read_only: Watermark,
     head: Watermark,
 }
 
-/// What has happened, for those who wait.
+/// Events for waiting tasks.
 #[derive(Debug, Default)]
 struct Events {
-    /// The tail turned to a new page, or somebody wants a mark moved.
+    /// The tail turned to a new page, or a task wants a mark moved.
     demand: Event,
     /// `safe read-only` moved.
     read_only: Event,
     /// `flushed` moved.
     flushed: Event,
-    /// `safe head` moved: frames are free.
+    /// `safe head` moved, so frames are free.
     page_free: Event,
 }
 
@@ -182,7 +183,8 @@ impl HybridLog {
         let units = Units::new(page_bits, unit_bytes, salt, life).on_blocks(block_bytes);
         let capacity = units.page_capacity();
         let LogGeometry { frames, huge_pages, .. } = geometry;
-        // A page that only records of commits go into, unless a repair has cut it.
+        // A page at the end of the addresses takes only commit records, unless a repair truncated
+        // it.
         let is_last = !geometry.end.takes_records(tail.page(page_bits));
         let is_last = is_last && tail.offset(page_bits) == 0;
         assert!(
@@ -194,7 +196,7 @@ impl HybridLog {
             frames: Frames::new(page_bits, frames, capacity, huge_pages)?,
             device,
             buffers,
-            // The other half is for what is being written.
+            // The other half is for writes.
             reads: Arc::new(ReadBudget::new((geometry.flush_bytes / 2).max(1))),
             epoch,
             handle,
@@ -211,13 +213,13 @@ impl HybridLog {
         })
     }
 
-    /// The region of an address. Valid while `_guard` lives.
+    /// Returns the region of an address, which is valid while `_guard` lives.
     #[inline(always)]
     pub(crate) fn region(&self, address: Address, _guard: &Guard<'_>) -> Region {
         self.marks.region(address)
     }
 
-    /// The head, below which nothing may be looked at in memory under this guard.
+    /// Returns the head. This guard protects no memory below it.
     #[inline(always)]
     pub(crate) fn head(&self, _guard: &Guard<'_>) -> Address {
         self.marks.head.load()
@@ -227,14 +229,14 @@ impl HybridLog {
         self.marks.begin.load()
     }
 
-    /// The record at an address that is at or above the head.
+    /// Returns the record at an address at or above the head.
     #[inline(always)]
     pub(crate) fn record<'g>(&'g self, address: Address, _guard: &'g Guard<'_>) -> RecordRef<'g> {
         debug_assert!(address >= self.marks.safe_head.load(), "{address:?} is in memory");
         self.frames.record(address)
     }
 
-    /// Asks for the cache line of a record, which may be anywhere.
+    /// Prefetches the cache line of a record if it is in memory.
     #[inline(always)]
     pub(crate) fn prefetch(&self, address: Address) {
         if address >= self.marks.head.load() {
@@ -242,7 +244,7 @@ impl HybridLog {
         }
     }
 
-    /// The bytes of the value at `address`, whose region is read-only.
+    /// Returns the bytes of the value at `address`, whose region is read-only.
     pub(crate) fn immutable_value<'g>(
         &'g self,
         layout: Layout,
@@ -255,7 +257,7 @@ impl HybridLog {
         self.immutable(address, value..value + length, guard)
     }
 
-    /// Bytes of the record at `address`, whose region is read-only.
+    /// Returns bytes of the record at `address`, whose region is read-only.
     #[expect(unsafe_code, reason = "what is immutable is read in place")]
     pub(crate) fn immutable<'g>(
         &'g self,
@@ -264,30 +266,30 @@ impl HybridLog {
         _guard: &'g Guard<'_>,
     ) -> &'g [u8] {
         // The lower floor, by which the region was read-only, may have come down since. The upper
-        // one follows only when this guard has ended.
+        // floor comes down only after this guard has ended.
         assert!(address < self.marks.read_only.effective(), "{address:?} is immutable");
         debug_assert!(address >= self.marks.safe_head.load(), "{address:?} is in memory");
         let start = Address::new(address.raw() + range.start as u64);
         // SAFETY: the region of the record was read-only under this guard, and the upper floor is
-        // above it still (asserted), so nobody writes it before the guard ends; nor is its page
-        // evicted.
+        // still above it (asserted). So no thread writes the bytes or evicts their page before the
+        // guard ends.
         unsafe { self.frames.immutable_bytes(start, range.len()) }
     }
 
-    /// Below this address nothing changes while `_guard` lives.
+    /// Returns the address below which nothing changes while `_guard` lives.
     #[inline]
     pub(crate) fn immutable_below(&self, _guard: &Guard<'_>) -> Address {
         self.marks.safe_read_only.effective()
     }
 
-    /// The words from `address`, which is at or above the head, to the end of its page.
+    /// Returns the words from `address`, which is at or above the head, to the end of its page.
     #[inline(always)]
     pub(crate) fn words<'g>(&'g self, address: Address, _guard: &'g Guard<'_>) -> &'g [AtomicU64] {
         debug_assert!(address >= self.marks.safe_head.load(), "{address:?} is in memory");
         self.frames.words_from(address)
     }
 
-    /// Shows the bytes of `[start, start + length)`, which lie in one page, are frozen, and pinned.
+    /// Calls `look` on `[start, start + length)`, which is in one page, frozen and pinned.
     #[expect(unsafe_code, reason = "immutable pages are read in place")]
     fn with_pinned<R>(&self, start: Address, length: usize, look: impl FnOnce(&[u8]) -> R) -> R {
         let pinned = self.marks.pinned.load(Ordering::Acquire);
@@ -295,12 +297,12 @@ impl HybridLog {
         assert!(pinned >> page_bits <= start.page(page_bits), "{start:?} is pinned");
         let settled = self.marks.safe_read_only.effective().raw();
         assert!(start.raw() + length as u64 <= settled, "{start:?} and {length} bytes are frozen");
-        // SAFETY: the range lies below the settled floor (asserted), so nobody writes it; its page
-        // is not evicted while it is pinned (asserted), and the bytes are not kept.
+        // SAFETY: the range is below the immutable floor (asserted), so no thread writes it. Its
+        // page stays in memory while it is pinned (asserted), and the bytes are not kept.
         look(unsafe { self.frames.immutable_bytes(start, length) })
     }
 
-    /// Appends a record that nothing leads to yet.
+    /// Appends a record that no index entry or record leads to yet.
     #[inline(always)]
     pub(crate) fn append<'g>(
         &'g self,
@@ -322,25 +324,26 @@ impl HybridLog {
         Ok((address, appended))
     }
 
-    /// Gives up a record that was appended under the same guard and will not be linked.
+    /// Abandons a record that was appended under the same guard and will not be linked.
     pub(crate) fn abandon(&self, record: RecordRef<'_>) {
         RecordInfo::transition_to_invalid(record.info_word());
     }
 
-    /// Waits until it is clear again whether the record at `address` can change in place.
+    /// Waits until the record at `address` is no longer fuzzy: mutable, or immutable.
     pub(crate) async fn settled(&self, address: Address) -> Result<()> {
         let is_settled = || self.marks.region(address) != Region::Fuzzy;
         self.health.wait_for(&self.events.read_only, Health::check_write, is_settled).await
     }
 
-    /// Asks that everything below `end`, where a unit begins, becomes immutable and is written.
+    /// Asks the drivers to make everything below `end` immutable and to write it. A unit begins at
+    /// `end`.
     pub(crate) fn want_flushed(&self, end: Address) {
         debug_assert_eq!(end, self.units.unit_start(end), "a flush ends on a unit");
         self.wanted.read_only.raise(end);
         self.events.demand.notify(usize::MAX);
     }
 
-    /// Makes everything appended so far immutable, writes it and makes it durable.
+    /// Makes everything appended so far immutable, writes it and syncs it.
     pub(crate) async fn flush(&self) -> Result<Address> {
         let end = self.tail.pad(self.units.block_payload());
         self.want_flushed(end);
@@ -349,13 +352,13 @@ impl HybridLog {
         Ok(end)
     }
 
-    /// Waits until everything below `end` has been written.
+    /// Waits until everything below `end` is written. Fails while the device is full.
     pub(crate) async fn stored(&self, end: Address) -> Result<()> {
         let is_stored = || self.marks.flushed.load() >= end;
         self.health.wait_for(&self.events.flushed, Health::check_room, is_stored).await
     }
 
-    /// As [`stored`](Self::stored), and goes on waiting while the device is full.
+    /// Like [`stored`](Self::stored), but keeps waiting while the device is full.
     pub(crate) async fn stored_some_time(&self, end: Address) -> Result<()> {
         let is_stored = || self.marks.flushed.load() >= end;
         self.health.wait_for(&self.events.flushed, Health::check_write, is_stored).await
@@ -367,17 +370,17 @@ impl HybridLog {
         wait_until(&self.events.demand, is_reached).await;
     }
 
-    /// Buffers for transfers, and how many bytes of them may be in use at once.
+    /// Returns the buffers for transfers, and the limit of their bytes in use at once.
     pub(crate) fn buffers(&self) -> (&BufPool, usize) {
         (&self.buffers, self.geometry.flush_bytes)
     }
 
-    /// Bytes of records that may be on their way from the device at once.
+    /// Returns the limit of bytes of records in flight from the device.
     pub(crate) fn read_bytes(&self) -> usize {
         self.geometry.flush_bytes / 2
     }
 
-    /// Like `flush`, and leaves nothing of it in memory.
+    /// Flushes the log like `flush`, and evicts all of it from memory.
     pub(crate) async fn flush_and_evict(&self) -> Result<()> {
         let end = self.flush().await?;
         self.wanted.head.raise(end);
@@ -394,23 +397,23 @@ impl HybridLog {
         futures::join!(marks, self.drive_sync());
     }
 
-    /// Refuses everything from now on and ends the drivers.
+    /// Refuses all operations from now on and ends the drivers.
     pub(crate) fn close(&self) {
         self.health.transition_to_closed();
         self.events.demand.notify(usize::MAX);
     }
 
-    /// Told whenever more has been written.
+    /// Returns the event of a write that ended.
     pub(crate) fn became_stored(&self) -> &Event {
         &self.events.flushed
     }
 
-    /// Where the addresses end.
+    /// Returns the end of the addresses.
     pub(crate) fn end(&self) -> LogEnd {
         self.geometry.end
     }
 
-    /// Pages in memory.
+    /// Returns the number of pages in memory.
     pub(crate) fn frames(&self) -> u32 {
         self.frames.count()
     }
@@ -436,7 +439,7 @@ impl HybridLog {
         &self.counters
     }
 
-    /// File and offset of an address, for messages.
+    /// Returns the file and offset of an address, for messages.
     pub(crate) fn locate(&self, address: Address) -> (String, u64) {
         self.device.locate(self.units.device_offset(address))
     }
@@ -449,7 +452,7 @@ impl HybridLog {
         &*self.device
     }
 
-    /// Bytes of frames, and of I/O buffers as they are now.
+    /// Returns the bytes of the frames, and of the I/O buffers at this moment.
     pub(crate) fn memory(&self) -> (u64, u64) {
         let buffers = self.buffers.outstanding_bytes() + self.buffers.retained_bytes();
         (self.frames.bytes(), buffers as u64)

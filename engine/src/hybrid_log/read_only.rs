@@ -5,16 +5,16 @@ use crate::address::Address;
 use crate::wait::wait_until;
 use std::ops::Range;
 
-/// Frames that have memory of their own before the tail is there.
+/// The number of frames ahead of the tail that already have memory of the system.
 const FRAMES_AHEAD: u64 = 2;
 
 impl HybridLog {
-    /// Keeps the mutable region at its size behind the tail, and at what `flush` wants.
+    /// Keeps the mutable region at its size below the tail, and follows the requests of `flush`.
     pub(super) async fn drive_read_only(&self) {
         let first = self.tail.page();
         let head = self.marks.head.load().page(self.geometry.page_bits);
         let mut ahead = unused_frames(head, first, self.frames.count().into());
-        // A log that nobody appends to gets no memory.
+        // A log without appends gets no memory.
         let is_used = || self.tail.page() > first;
         loop {
             let next = wait_until(&self.events.demand, || {
@@ -37,16 +37,19 @@ impl HybridLog {
     async fn shift_read_only(&self, target: Address) {
         assert!(target <= self.tail.address(), "only what was handed out becomes read-only");
         self.marks.read_only.raise(target);
-        // Whoever saw the old mark may be updating in place: after this, nobody is.
+        // A writer that saw the old mark may be updating in place. After the drain, no such writer
+        // is left.
         self.drain().await;
         self.marks.safe_read_only.raise(target);
         self.marks.check();
         self.events.read_only.notify(usize::MAX);
     }
 
-    /// Touches the frames that the tail comes to next, each at most once in the life of the log. A
-    /// page that the tail has reached meanwhile is left alone: it may be immutable, and read in
-    /// place. One that it reaches during this call is not yet: this task makes pages immutable.
+    /// Touches the frames that the tail reaches next, each at most once in the life of the log.
+    ///
+    /// A page that the tail has already reached is skipped: it may be immutable, and read in place.
+    /// A page that the tail reaches during this call is not immutable yet: only this task makes
+    /// pages immutable.
     fn touch_ahead(&self, ahead: &mut Range<u64>) {
         let tail = self.tail.page();
         ahead.start = ahead.start.max(tail + 1);
@@ -64,8 +67,8 @@ impl HybridLog {
     }
 }
 
-/// Pages ahead of the tail whose frames no page has been in, when the pages from `head` to `tail`
-/// are in memory. After a recovery other frames ahead are those of pages that are read in place.
+/// Returns the pages ahead of the tail whose frames were never used, if `head..=tail` is in memory.
+/// After a recovery, other frames ahead hold pages that are read in place.
 fn unused_frames(head: u64, tail: u64, frames: u64) -> Range<u64> {
     tail + 1..head + frames
 }
@@ -74,8 +77,8 @@ fn unused_frames(head: u64, tail: u64, frames: u64) -> Range<u64> {
 mod tests {
     use super::*;
 
-    /// The frames ahead of a recovered log were touched by page number alone, and those were the
-    /// frames of pages that readers had as plain bytes: a data race by the letter.
+    /// The frames ahead of a recovered log were touched by page number alone. These frames held
+    /// pages that readers read as plain bytes, which is formally a data race.
     #[test]
     fn no_frame_is_touched_that_a_page_is_in() {
         for frames in 2..9_u64 {

@@ -1,27 +1,27 @@
-//! The walk over the records of a page, one behind the other.
+//! Iterates over the records of a page, in order of their addresses.
 //!
-//! A zero word where a header should be means that nothing follows up to the next unit: a flush
-//! ended there, or the page did.
+//! A zero word in place of a header means that no record follows up to the next unit. A flush ended
+//! there, or the page did.
 
 use super::unit::Units;
 use crate::address::Address;
 use crate::record::{Layout, RecordInfo, StoredRecord};
 
-/// The records in some payload of one page; `Err` is the address of something that is none, and
-/// ends the walk.
+/// The records in some payload of one page. `Err` is the address of bytes that are no record, and
+/// ends the iteration.
 #[derive(Debug)]
 pub(crate) struct Records<'b> {
     bytes: &'b [u8],
     /// Address of the first byte.
     start: Address,
-    /// Where `start` is in its page.
+    /// The offset of `start` in its page.
     offset: usize,
     unit_payload: usize,
     layout: Layout,
     at: usize,
 }
 
-/// A record of a page: where it is, its header, and all its bytes.
+/// A record of a page: its address, its header, and all its bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PageRecord<'b> {
     pub(crate) address: Address,
@@ -30,7 +30,8 @@ pub(crate) struct PageRecord<'b> {
 }
 
 impl super::HybridLog {
-    /// The records in `bytes`, the payload of one page from `start` on, where a record begins.
+    /// Returns the records in `bytes`, the payload of one page from `start` on. A record begins at
+    /// `start`.
     pub(crate) fn records<'b>(
         &self,
         layout: Layout,
@@ -42,8 +43,8 @@ impl super::HybridLog {
 }
 
 impl<'b> Records<'b> {
-    /// The records from `first` on, if that is behind `start`, in `bytes`, the payload of one page
-    /// from `start` on. There a record begins.
+    /// Returns the records in `bytes`, the payload of one page from `start` on. The records begin
+    /// at `first` if it is after `start`. A record begins there.
     pub(crate) fn new(
         units: Units,
         layout: Layout,
@@ -52,7 +53,7 @@ impl<'b> Records<'b> {
     ) -> Self {
         let page_bits = units.page_bits();
         let offset = usize::try_from(start.offset(page_bits)).expect("a page fits in memory");
-        // Below the first address of a log there is nothing.
+        // There is nothing below the first address of a log.
         let skipped = first.max(Address::FIRST).raw().saturating_sub(start.raw());
         let at = usize::try_from(skipped).map_or(bytes.len(), |skipped| skipped.min(bytes.len()));
         let unit_payload = usize::try_from(units.payload()).expect("a unit fits in memory");

@@ -1,7 +1,6 @@
-//! The regions of the log, as seen by one protected operation.
+//! The regions of the log, as one protected operation sees them.
 //!
-//! ```text
-//!   begin        head        safe read-only   read-only        tail
+//! ```text begin        head        safe read-only   read-only        tail
 //!     |  on device |  read-only    |    fuzzy     |   mutable    |
 //! ----+------------+---------------+--------------+--------------+---->  address
 //!                  ^ safe head <= head <= flushed <= safe read-only
@@ -9,63 +8,64 @@
 //!
 //! # Invariants
 //! 1. `begin <= safe head <= head <= flushed <= safe read-only <= read-only <= tail`, always.
-//! 2. In place, records are changed only at or above `read-only` as read under protection.
-//!    `safe read-only` follows once whoever might have seen the old one has left: below it nothing
-//!    ever changes again, and flushing may begin.
-//! 3. Memory is read only at or above `head` as read under protection. `safe head` follows once
-//!    whoever might have seen the old one has left: then frames are cleared and used again.
+//! 2. Writers change records in place only at or above `read-only`, which they read under
+//!    protection. `safe read-only` follows after every operation that may have seen the old mark
+//!    has left. Below it nothing ever changes again, and flushing may begin.
+//! 3. Readers read memory only at or above `head`, which they read under protection. `safe head`
+//!    follows after every operation that may have seen the old mark has left. Then frames are
+//!    cleared and used again.
 //! 4. `flushed` covers a prefix without a gap, and no failed write moves it.
-//! 5. Each mark is moved by one driver only (`read_only.rs`, `flush.rs`, `evict.rs`).
+//! 5. Only one driver moves each mark (`read_only.rs`, `flush.rs`, `evict.rs`).
 //!
-//! Between `safe read-only` and `read-only` (fuzzy) a record may still be changed by somebody who
-//! saw the old mark: an operation whose result depends on the value must not copy it and waits.
+//! Between `safe read-only` and `read-only` (fuzzy) a writer that saw the old mark may still change
+//! a record. An operation whose result depends on the value must not copy it and waits.
 //!
 //! # Freezing
-//! While a snapshot is captured, everything below the end of its version is *frozen*: operations
-//! see it as read-only although neither mark has moved, and copy what they change. So what they
-//! look at are two [`Floor`]s, each the mark or the frozen end, whichever is higher. Floors come
-//! down again, one after the other: first the lower one, so that what was taken for final counts as
-//! fuzzy; and after two drains (`version.rs`, invariant 1), the upper one.
+//! While a snapshot is captured, everything below the end of its version is *frozen*. Operations
+//! see it as read-only although neither mark has moved, and copy the records that they change. So
+//! operations read two [`Floor`]s; each is the higher of the mark and the frozen end. Floors come
+//! down again, one after the other. The lower floor is first, so that addresses that were final
+//! count as fuzzy; after two drains (`version.rs`, invariant 1), the upper floor follows.
 
 use super::LogExtent;
 use crate::address::{Address, Watermark};
 use kvick_io::sync::Mutex;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 
-/// Where an address is. The rule of each operation is one `match` over this.
+/// The region of an address. The rule of each operation is one `match` over this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Region {
-    /// In memory; updates happen in place.
+    /// The record is in memory and updated in place.
     Mutable,
-    /// In memory; others may still update in place.
+    /// The record is in memory, and other writers may still update it in place.
     Fuzzy,
-    /// In memory; final.
+    /// The record is in memory and final.
     ReadOnly,
-    /// On the device only.
+    /// The record is on the device only.
     OnDevice,
-    /// Gone, or the end of a chain.
+    /// The record is gone, or the chain ends here.
     Truncated,
 }
 
 /// The marks between the regions.
 #[derive(Debug)]
 pub(crate) struct Marks {
-    // Read by every operation, moved once in a while: they share cache lines on purpose.
+    // Every operation reads the marks and they move seldom: they share cache lines on purpose.
     pub(crate) begin: Watermark,
     pub(crate) head: Watermark,
     pub(crate) read_only: Floor,
     pub(crate) safe_read_only: Floor,
-    /// What the headers of records that are changed are stamped with; changes with the version.
+    /// The version tag for the headers of changed records; changes with the version.
     pub(crate) stamp: AtomicU64,
     pub(crate) flushed: Watermark,
     pub(crate) safe_head: Watermark,
-    /// The first address that is neither captured nor free to be evicted; beyond all if there is
-    /// no capture.
+    /// The first address that is neither captured nor free to be evicted; `NOT_PINNED` without a
+    /// capture.
     pub(crate) pinned: AtomicU64,
 }
 
 impl Marks {
-    /// Of a log of which nothing is mutable yet.
+    /// Creates the marks of a log that has no mutable record yet.
     pub(crate) fn new(extent: LogExtent) -> Self {
         let LogExtent { begin, head, flushed, tail } = extent;
         assert!([begin, head, flushed, tail].is_sorted(), "{extent:?}");
@@ -81,7 +81,7 @@ impl Marks {
         }
     }
 
-    /// The region of an address that is in memory as far as the head tells.
+    /// Returns the region of an address, as far as the head shows.
     #[inline(always)]
     pub(crate) fn region(&self, address: Address) -> Region {
         if address >= self.read_only.effective() {
@@ -95,7 +95,7 @@ impl Marks {
         }
     }
 
-    /// Asserts invariant 1. Marks move while they are read, so the lower ones are read first.
+    /// Asserts invariant 1. The marks move during the reads, so the lower marks are read first.
     pub(crate) fn check(&self) {
         let ascending = [
             self.begin.load(),
@@ -109,16 +109,16 @@ impl Marks {
     }
 }
 
-/// What [`Marks::pinned`] is while nothing is captured.
+/// The value of [`Marks::pinned`] while nothing is captured.
 pub(crate) const NOT_PINNED: u64 = u64::MAX;
 
-/// A mark that operations may see higher than it is.
+/// A mark that operations may see at a higher address.
 #[derive(Debug)]
 pub(crate) struct Floor {
     // Any thread, atomic: the higher of the mark and the frozen end.
     effective: AtomicU64,
     mark: Watermark,
-    // Under its lock: the frozen end, if any. Whoever publishes holds it.
+    // Under its lock: the frozen end, if any. A publishing thread holds it.
     frozen: Mutex<Option<Address>>,
 }
 
@@ -131,19 +131,19 @@ impl Floor {
         }
     }
 
-    /// What operations go by. Acquire: pairs with the Release in `publish`.
+    /// Returns the address that operations use. Acquire: pairs with the Release in `publish`.
     #[inline(always)]
     pub(crate) fn effective(&self) -> Address {
         Address::new(self.effective.load(Ordering::Acquire))
     }
 
-    /// The mark itself.
+    /// Returns the mark itself.
     #[inline]
     pub(crate) fn load(&self) -> Address {
         self.mark.load()
     }
 
-    /// Moves the mark up to `address`; says whether it moved.
+    /// Moves the mark up to `address` and returns whether it moved.
     pub(crate) fn raise(&self, address: Address) -> bool {
         let frozen = self.frozen.lock().expect("nothing panics under it");
         let moved = self.mark.raise(address);
@@ -207,7 +207,7 @@ mod tests {
         marks.read_only.freeze(at(2800));
         assert_eq!(marks.region(frozen), Region::ReadOnly);
         assert_eq!(marks.region(new), Region::Mutable);
-        // The marks go on underneath, and do not show before they pass the frozen end.
+        // The marks move on underneath. They do not show before they pass the frozen end.
         marks.read_only.raise(at(2100));
         marks.safe_read_only.raise(at(2100));
         assert_eq!(marks.region(frozen), Region::ReadOnly);

@@ -1,4 +1,4 @@
-//! Brings the state of a checkpoint back into the log, before anybody uses it.
+//! Restores the state of a checkpoint in the log, before any operation uses the log.
 
 use super::flush::WRITES;
 use super::scan::{PagePayload, Show};
@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-/// Writes what it is shown into the log: see [`HybridLog::write_back`].
+/// Writes the shown pages into the log: see [`HybridLog::write_back`].
 pub(crate) struct WriteBack<'l>(pub(crate) &'l HybridLog);
 
 impl Show for WriteBack<'_> {
@@ -18,9 +18,11 @@ impl Show for WriteBack<'_> {
 }
 
 impl HybridLog {
-    /// Where the head of a log of `frames` pages can be that goes on at `tail`: as many pages as
-    /// may stay in memory when the tail turns to the next one. What the log itself has only up to
-    /// `flushed` is flushed later if all of the rest is in memory.
+    /// Returns the extent of a log of `frames` pages that continues at `tail`.
+    ///
+    /// The head leaves as many pages in memory as may stay there when the tail turns to the next
+    /// page. The log itself has only the bytes up to `flushed`. The rest is flushed later if all of
+    /// it is in memory.
     pub(crate) fn extent_within(
         [begin, flushed, tail]: [Address; 3],
         page_bits: u32,
@@ -32,29 +34,29 @@ impl HybridLog {
         LogExtent { begin, head, flushed, tail }
     }
 
-    /// The first address that is in memory.
+    /// Returns the first address that is in memory.
     pub(crate) fn first_in_memory(&self) -> Address {
         self.marks.head.load()
     }
 
-    /// Whether some of it is in memory only.
+    /// Returns whether some records are in memory only.
     pub(crate) fn is_unflushed(&self) -> bool {
         self.marks.flushed.load() < self.tail.address()
     }
 
-    /// Whether a page belongs in memory from the start.
+    /// Returns whether a page belongs in memory from the start.
     pub(crate) fn is_preloaded(&self, page: &PagePayload) -> bool {
         page.start >= self.page_start(self.marks.head.load())
     }
 
-    /// Puts the payload of a page where its frame is.
+    /// Copies the payload of a page into its frame.
     pub(crate) fn preload(&self, page: &PagePayload) {
         debug_assert!(self.is_preloaded(page));
         self.frames.load(page.start, &page.bytes);
     }
 
-    /// Writes the payload of a page, or of its end, into the log on the device. Whoever does this
-    /// for a range makes it durable with `sync`.
+    /// Writes the payload of a page, or of its end, into the log on the device. The caller syncs
+    /// the device after the last page.
     async fn write_back(&self, page: &PagePayload) -> Result<()> {
         let payload = usize::try_from(self.units.payload()).expect("a unit fits in memory");
         assert_eq!(page.bytes.len() % payload, 0, "whole units");
@@ -78,7 +80,7 @@ impl HybridLog {
             .await
     }
 
-    /// That at `address` something is amiss that a checksum did not find.
+    /// Returns the error of a damaged record at `address` that no checksum found.
     #[cold]
     pub(crate) fn not_a_record(&self, address: Address) -> Error {
         let (file, offset) = self.locate(address);

@@ -1,9 +1,9 @@
-//! Room at the tail: taking it, and waiting for it.
+//! Room at the tail: how writers take it and wait for it.
 //!
-//! Who needs several pages at once would wait for ever beside others who take each page as it
-//! becomes free. So while he waits, as many frames are *set aside* for him, and who needs fewer
-//! goes on only beyond those. A task that is never polled again must not stop the others: whoever
-//! has waited for frames that are free and set aside takes them after a while.
+//! A task that needs several pages at once would starve among tasks that need one. So frames are
+//! *set aside* for such a task while it waits, and tasks that need fewer take only further frames.
+//! A task that is never polled again must not stop the others. So a task that has waited a while
+//! for free frames that are set aside takes them.
 
 use super::HybridLog;
 use super::end::Need;
@@ -16,10 +16,10 @@ use futures::future::{Either, select};
 use kvick_io::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// How long frames stay free for somebody who does not come.
+/// The time for which frames stay set aside for a task that does not come.
 const PATIENCE: Duration = Duration::from_millis(10);
 
-/// Frames that are set aside while it lives.
+/// Frames that are set aside while this value lives.
 struct SetAside<'l>(&'l HybridLog);
 
 impl Drop for SetAside<'_> {
@@ -31,13 +31,13 @@ impl Drop for SetAside<'_> {
 /// There is no room for a record now. [`HybridLog::room`] waits for it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NoRoom {
-    /// What the record takes.
+    /// The bytes of the record.
     pub(crate) bytes: u64,
 }
 
 impl HybridLog {
-    /// Takes `bytes` bytes that lie in one page. `close` is told the rest of each page that this
-    /// call closes.
+    /// Takes `bytes` bytes in one page. Calls `close` with the rest of each page that this call
+    /// closes.
     #[inline(always)]
     pub(crate) fn take(
         &self,
@@ -63,8 +63,9 @@ impl HybridLog {
         let capacity = self.units.page_capacity();
         loop {
             closed.rest.into_iter().for_each(&mut close);
-            // In release builds too: turning pages would never make room for it, and write each of
-            // them. Types and lengths are checked before; a codec may still break its word.
+            // Checked in release builds too: otherwise each turn would close and write a page and
+            // still make no room. Types and lengths are checked before this, but a codec may break
+            // its contract.
             assert!(bytes <= capacity, "a record of {bytes} bytes in pages of {capacity}");
             if !self.is_free_for(Need::records(1), closed.page + 1) {
                 return Err(NoRoom { bytes });
@@ -78,9 +79,11 @@ impl HybridLog {
         }
     }
 
-    /// Takes what `plan` asks for, from where the tail is, in one step, if there are free frames
-    /// for it; see [`Tail::reserve_with`]. It may need up to so many pages behind that of the tail:
-    /// what [`room_for_pages`](Self::room_for_pages) waits for.
+    /// Takes the range that `plan` returns, from the tail on, in one step, if its frames are free;
+    /// see [`Tail::reserve_with`].
+    ///
+    /// It needs at most `need.pages` pages after the tail page.
+    /// [`room_for_pages`](Self::room_for_pages) waits for them.
     pub(crate) fn take_with(
         &self,
         need: Need,
@@ -103,16 +106,16 @@ impl HybridLog {
         Some(taken)
     }
 
-    /// Whether there is a `page`, and its frame is free for who needs it.
+    /// Returns whether there is a `page`, and its frame is free for `need`.
     fn is_free_for(&self, need: Need, page: u64) -> bool {
-        // Relaxed: who misses it takes one page more.
+        // Relaxed: a task that misses it takes one page more.
         let aside = self.set_aside.load(Ordering::Relaxed);
         self.geometry.end.has(need, page)
             && self.frame_is_free(if need.pages < aside { page + aside } else { page })
     }
 
-    /// Refuses who would have to wait for what does not come by itself: pages behind the end of the
-    /// addresses, or room on a full device.
+    /// Refuses a task that would wait in vain: for pages after the end of the addresses, or for
+    /// room on a full device.
     #[cold]
     pub(crate) fn check_room(&self, need: Need) -> Result<()> {
         if !self.geometry.end.has(need, self.tail.page() + need.pages) {
@@ -122,8 +125,8 @@ impl HybridLog {
         self.health.check_room()
     }
 
-    /// Lets others have the frames that were set aside. A task that waits for them sets them aside
-    /// again.
+    /// Lets other tasks have the frames that were set aside. A task that waits for them sets them
+    /// aside again.
     pub(crate) fn stop_setting_aside(&self) {
         self.set_aside.store(0, Ordering::Relaxed);
         self.events.page_free.notify(usize::MAX);
@@ -134,10 +137,10 @@ impl HybridLog {
         page < safe_head + u64::from(self.frames.count())
     }
 
-    /// Waits until a record of `bytes` bytes can be appended, or says why it never will be.
+    /// Waits until a record of `bytes` bytes can be appended. Fails if it never can be.
     ///
     /// # Errors
-    /// `StorageFull` while the device takes no page, `AddressesExhausted`, `Poisoned`, `Closed`.
+    /// `StorageFull` while the device accepts no page, `AddressesExhausted`, `Poisoned`, `Closed`.
     pub(crate) async fn room(&self, bytes: u64) -> Result<()> {
         let need = Need::records(1);
         loop {
@@ -151,11 +154,11 @@ impl HybridLog {
         }
     }
 
-    /// Waits until so many pages behind that of the tail can be taken at once, or says why they
-    /// never can.
+    /// Waits until `need.pages` pages after the tail page can be taken at once. Fails if they never
+    /// can.
     ///
     /// # Errors
-    /// As [`room`](Self::room).
+    /// As for [`room`](Self::room).
     pub(crate) async fn room_for_pages(&self, need: Need) -> Result<()> {
         let pages = need.pages;
         assert!(pages < u64::from(self.frames.count()), "the tail page stays");
@@ -167,7 +170,7 @@ impl HybridLog {
             let told = listen([&self.events.page_free, self.health.changed()]);
             let last = self.tail.page() + pages;
             if self.is_free_for(need, last) {
-                // They stay set aside until they are taken, by what goes on in this very poll.
+                // The frames stay set aside until this task takes them in this same poll.
                 std::mem::forget(aside);
                 return Ok(());
             }
@@ -177,8 +180,8 @@ impl HybridLog {
         }
     }
 
-    /// Asks that so many pages behind that of the tail become free, for who comes again later; one
-    /// more, since the record of a commit may come first.
+    /// Asks the drivers to free `need.pages` frames after the tail page, for a task that retries
+    /// later. It asks for one more, since a commit record may come first.
     pub(crate) fn want_pages(&self, need: Need) {
         self.want_frames_up_to(self.tail.page() + need.pages + 1);
     }
@@ -189,8 +192,8 @@ impl HybridLog {
         self.events.demand.notify(usize::MAX);
     }
 
-    /// Waits for `changed`; or, if the frame of `page` is free and only set aside, for so long as
-    /// it may be.
+    /// Waits for `changed`. If the frame of `page` is free and only set aside, it waits for the
+    /// time limit at most.
     async fn page_is_freed(&self, page: u64, changed: impl Future + Unpin) {
         if !self.frame_is_free(page) {
             changed.await;

@@ -1,4 +1,4 @@
-//! Brings pages back from a device in order, checked, several reads ahead.
+//! Reads pages back from a device in order, checked, several reads ahead.
 
 use super::flush::LARGEST_TRANSFER;
 use super::{HybridLog, Strip, Units};
@@ -7,33 +7,33 @@ use crate::error::{Error, Result};
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
 
-/// Reads in flight at the most.
+/// The limit of reads in flight.
 const READS: usize = 8;
 
-/// The payload of one page, or of its part within a range.
+/// The payload of one page, or of the range within it.
 #[derive(Debug)]
 pub(crate) struct PagePayload {
-    /// Address of the first byte; the start of a unit.
+    /// The address of the first byte; the start of a unit.
     pub(crate) start: Address,
     pub(crate) bytes: Vec<u8>,
 }
 
 impl PagePayload {
-    /// The address behind the last byte.
+    /// Returns the address after the last byte.
     pub(crate) fn end(&self) -> Address {
         Address::new(self.start.raw() + self.bytes.len() as u64)
     }
 }
 
-/// Is shown one page after the other.
+/// Receives one page after the other.
 ///
-/// A trait and not an `AsyncFnMut`: of the future of such a closure the compiler cannot tell that
-/// it is `Send` for pages of every lifetime.
+/// It is a trait, not an `AsyncFnMut`. The compiler cannot prove that the future of such a closure
+/// is `Send` for pages of every lifetime.
 pub(crate) trait Show: Send {
     fn show<'a>(&'a mut self, page: &'a mut PagePayload) -> BoxFuture<'a, Result<()>>;
 }
 
-/// Puts pages together whose parts come from different places: a record may lie across them.
+/// Joins ranges of pages that come from different places. A record may lie across two ranges.
 #[derive(Debug, Default)]
 pub(crate) struct Joint {
     /// The front of a page whose end is elsewhere.
@@ -41,7 +41,7 @@ pub(crate) struct Joint {
 }
 
 impl Joint {
-    /// Takes in the next page, or the next part of one, and shows what is complete.
+    /// Takes the next page, or the next range of a page, and shows each complete page.
     pub(crate) fn take_in(
         &mut self,
         units: Units,
@@ -67,18 +67,18 @@ impl Joint {
         Ok(())
     }
 
-    /// The part of a page behind which nothing comes.
+    /// Returns the range of a page after which nothing follows.
     pub(crate) fn finish(&mut self) -> Option<PagePayload> {
         self.front.take()
     }
 }
 
 impl HybridLog {
-    /// Shows the payload of `[from, end)` of a strip, a page at a time, in order. `from` and `end`
-    /// are where units begin.
+    /// Shows the payload of `[from, end)` of a strip, one page at a time, in order. Units begin at
+    /// `from` and `end`.
     ///
     /// # Errors
-    /// `Corrupt` with file and offset, `Io`, and those of `show`, which end the scan.
+    /// `Corrupt` with file and offset, `Io`, and the errors of `show`, which end the scan.
     pub(crate) async fn scan(
         &self,
         strip: Strip<'_>,
@@ -115,21 +115,21 @@ impl HybridLog {
         Ok(())
     }
 
-    /// Shows the payload of `[from, end)` of the log as the device has it; `from` and `end` are
-    /// where units begin.
+    /// Shows the payload of `[from, end)` of the log, as stored on the device. Units begin at
+    /// `from` and `end`.
     ///
     /// # Errors
-    /// As [`scan`](Self::scan).
+    /// As for [`scan`](Self::scan).
     pub(crate) async fn scan_log(&self, range: [Address; 2], show: &mut dyn Show) -> Result<()> {
         self.scan(self.strip(), range, show).await
     }
 
-    /// The start of the unit of `address`.
+    /// Returns the start of the unit of `address`.
     pub(crate) fn unit_start(&self, address: Address) -> Address {
         self.units.unit_start(address)
     }
 
-    /// The start of the page of `address`.
+    /// Returns the start of the page of `address`.
     pub(crate) fn page_start(&self, address: Address) -> Address {
         let page_bits = self.geometry.page_bits;
         Address::at(address.page(page_bits), 0, page_bits)

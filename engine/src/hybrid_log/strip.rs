@@ -1,4 +1,4 @@
-//! A row of log units on a device: the log itself, or a part of it that was captured elsewhere.
+//! A row of log units on a device: the log itself, or a range of it that was captured elsewhere.
 
 use super::unit::Units;
 use crate::address::Address;
@@ -6,22 +6,22 @@ use crate::error::{Error, Result};
 use kvick_io::{AlignedBuf, Device, Transfer};
 use std::io;
 
-/// Units of the log from some page on, on some device.
+/// The units of the log from some page on, on some device.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Strip<'d> {
     device: &'d dyn Device,
     units: Units,
-    /// Where the device begins, in bytes of the log's own device.
+    /// The first byte of the device, as an offset in the log's own device.
     base: u64,
 }
 
 impl<'d> Strip<'d> {
-    /// The units from the page of `first` on.
+    /// Creates the row of units from the page of `first` on.
     pub(crate) fn new(device: &'d dyn Device, units: Units, first: Address) -> Self {
         Self { device, units, base: units.page_start(first) }
     }
 
-    /// Writes sealed units, the first of which is that of `start`.
+    /// Writes units with checksums, the first of which is the unit of `start`.
     pub(crate) async fn write(self, start: Address, sealed: AlignedBuf) -> Result<()> {
         let (offset, bytes) = (self.offset(start), sealed.len());
         assert!(bytes > 0 && bytes.is_multiple_of(self.units.unit_bytes()), "whole units");
@@ -31,24 +31,24 @@ impl<'d> Strip<'d> {
         })
     }
 
-    /// Fills `buffer` with units as they are stored, the first of which is that of `start`.
+    /// Fills `buffer` with stored units, the first of which is the unit of `start`.
     pub(crate) async fn read(self, start: Address, buffer: AlignedBuf) -> Result<AlignedBuf> {
         let transfer = self.transfer(start, buffer).await;
         self.read_back(start, transfer)
     }
 
-    /// As [`read`](Self::read), with the answer of the device.
+    /// Reads like [`read`](Self::read), but returns the answer of the device.
     pub(crate) async fn transfer(self, start: Address, buffer: AlignedBuf) -> Transfer {
         self.device.read_at(self.offset(start), buffer).await
     }
 
-    /// The buffer of a read that has ended, whose first unit is that of `start`.
+    /// Returns the buffer of a read that has ended and whose first unit is the unit of `start`.
     pub(crate) fn read_back(self, start: Address, transfer: Transfer) -> Result<AlignedBuf> {
         transfer.result.map_err(|error| {
             let (offset, bytes) =
                 (self.offset(start), transfer.buf.as_ref().map_or(0, |buf| buf.len()));
             let (file, at) = self.device.locate(offset);
-            // What was recorded as written is not there: this is no trouble of the system's.
+            // The recorded write is not there: this is damage, not an error of the system.
             if is_missing(&error) {
                 return Error::damaged("the file ends here", &file, at);
             }
@@ -57,26 +57,26 @@ impl<'d> Strip<'d> {
         Ok(transfer.buf.expect("a read gives its buffer back"))
     }
 
-    /// Checks units as they were read; their payload is at the front of `stored` then.
+    /// Checks units that were read, and moves their payload to the front of `stored`.
     pub(crate) fn open(self, start: Address, stored: &mut [u8]) -> Result<usize> {
         let count = stored.len() / self.units.unit_bytes();
         self.units.open(start, stored, 0..count, |unit| self.locate(unit))?;
         Ok(count * usize::try_from(self.units.payload()).expect("a unit fits in memory"))
     }
 
-    /// File and offset of an address, for messages.
+    /// Returns the file and offset of an address, for messages.
     pub(crate) fn locate(self, address: Address) -> (String, u64) {
         self.device.locate(self.offset(address))
     }
 
-    /// Where the unit of an address begins on the device.
+    /// Returns the offset on the device of the unit of an address.
     pub(crate) fn offset(self, address: Address) -> u64 {
         let offset = self.units.device_offset(address);
         offset.checked_sub(self.base).expect("an address of this strip")
     }
 }
 
-/// Whether a read failed because the file, or the end of it, is not there.
+/// Returns whether a read failed because the file, or its end, is missing.
 pub(crate) fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound)
 }

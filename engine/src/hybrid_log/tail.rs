@@ -1,4 +1,4 @@
-//! The tail: where the next record goes.
+//! The tail: the address of the next record.
 //!
 //! ```text
 //!  63.................28   27...........................0
@@ -7,17 +7,18 @@
 //! +--------------------+-------------------------------+
 //! ```
 //!
-//! Room is taken by adding to the word. Whoever finds that the page has no room *turns* to the next
-//! page by a CAS, if that page's frame is free; there is no owner to wait for. An offset may
-//! overshoot the page: then the page is closed. The rest of a closed page is told to exactly one,
-//! who overshot it first or turned it, and stays zero unless he writes there.
+//! A writer takes room by adding to the word. A writer that finds no room in the page *turns* to
+//! the next page by a CAS, if the frame of that page is free. So there is no owner to wait for. An
+//! offset may overshoot the page, which closes the page. Exactly one writer learns of the rest of a
+//! closed page: the first to overshoot it, or the writer that turned it. The rest stays zero unless
+//! that writer writes there.
 //!
 //! # An offset does not run into the page
 //! A writer that overshoots takes the offset back to the end of the page before it does anything
-//! else. So each thread adds at most one record to an offset that is at the end already, and with
-//! `n` threads in `reserve` at once an offset is at most `page + n * record`. The field holds 2^31
-//! bytes, the largest page has 2^25 and the largest record there 2^19 (`LARGEST_INLINE`): room for
-//! 4,000 threads that all stand between their add and their step back.
+//! else. So each thread adds at most one record to an offset that is already at the end. With `n`
+//! threads in `reserve` at once, an offset is at most `page + n * record`. The field holds 2^31
+//! bytes, the largest page has 2^25 and the largest record there 2^19 (`LARGEST_INLINE`). This is
+//! enough for 4,000 threads that are all between adding and taking back.
 
 use crate::address::Address;
 use crossbeam_utils::CachePadded;
@@ -25,12 +26,12 @@ use kvick_io::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 const OFFSET_BITS: u32 = 28;
 const OFFSET_MASK: u64 = (1 << OFFSET_BITS) - 1;
-/// Bytes of a word: what an offset counts.
+/// The binary logarithm of the bytes of a word, in which offsets are counted.
 const WORD_BITS: u32 = 3;
 
-/// The largest record that is taken by adding, in bytes.
+/// The size in bytes of the largest record that a writer takes by adding.
 pub(crate) const LARGEST_INLINE: u64 = 512 << 10;
-/// A log never has more pages than this.
+/// The limit of pages of a log.
 pub(crate) const MOST_PAGES: u64 = 1 << (u64::BITS - OFFSET_BITS);
 
 const LARGEST_PAGE: u64 = 32 << 20;
@@ -41,9 +42,10 @@ const _: () =
 /// The packed tail of one log.
 #[derive(Debug)]
 pub(crate) struct Tail {
-    // Written by everybody who appends: a line of its own, which each of them fetches once.
+    // Every writer that appends writes it: a line of its own, which each writer fetches once.
     word: CachePadded<AtomicU64>,
-    /// The page may be closed: look before adding. A hint, set by whoever overshoots.
+    /// The page may be closed, so a writer checks before it adds. A hint, set by a writer that
+    /// overshoots.
     is_closed: AtomicBool,
     // Fixed after creation.
     capacity: u64,
@@ -55,18 +57,18 @@ pub(crate) struct Tail {
 #[must_use]
 pub(crate) struct PageClosed {
     pub(crate) page: u64,
-    /// What this attempt closed.
+    /// The rest of the page, if this attempt closed it.
     pub(crate) rest: Option<Rest>,
 }
 
-/// Bytes at the end of a page that nobody will take.
+/// Bytes at the end of a page that no record will take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rest {
     pub(crate) start: Address,
     pub(crate) bytes: u64,
 }
 
-/// A position as the word has it: within a page, or at its end.
+/// A position in the form of the word: within a page, or at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Position {
     pub(crate) page: u64,
@@ -74,7 +76,7 @@ pub(crate) struct Position {
 }
 
 impl Tail {
-    /// Begins at `address`; a page holds `capacity` bytes.
+    /// Creates a tail that begins at `address`; a page holds `capacity` bytes.
     pub(crate) fn new(address: Address, page_bits: u32, capacity: u64) -> Self {
         let word = pack(address.page(page_bits), address.offset(page_bits));
         assert!(capacity <= 1 << page_bits && capacity.is_multiple_of(1 << WORD_BITS));
@@ -82,8 +84,8 @@ impl Tail {
         Self { word, is_closed, capacity, page_bits }
     }
 
-    /// Begins at the end of the page before `address`, where a page begins: nothing is taken before
-    /// somebody turns to it.
+    /// Creates a tail at the end of the page before `address`, at which a page begins. No room is
+    /// taken before a writer turns to that page.
     pub(crate) fn closed_before(address: Address, page_bits: u32, capacity: u64) -> Self {
         assert_eq!(address.offset(page_bits), 0, "a page begins there");
         let tail = Self::new(Address::FIRST, page_bits, capacity);
@@ -95,8 +97,8 @@ impl Tail {
     #[inline(always)]
     pub(crate) fn reserve(&self, bytes: u64) -> Result<Address, PageClosed> {
         debug_assert!(bytes.is_multiple_of(8) && bytes <= self.capacity.min(LARGEST_INLINE));
-        // Relaxed: a hint that keeps waiters from adding to a closed page without end. Each of
-        // those that miss it adds once.
+        // Relaxed: a hint that keeps waiting writers from adding to a closed page without end. Each
+        // writer that misses it adds once.
         if self.is_closed.load(Ordering::Relaxed) {
             let guess = self.word.load(Ordering::Relaxed);
             if offset(guess) + bytes > self.capacity {
@@ -111,8 +113,8 @@ impl Tail {
         Ok(Address::at(page(before), offset(before), self.page_bits))
     }
 
-    /// Takes the offset back to the end of the page that was found full, for the next one that
-    /// adds. `before` is the word without what the caller has added.
+    /// Takes the offset back to the end of the full page, for the next writer that adds. `before`
+    /// is the word before the caller added to it.
     #[cold]
     #[inline(never)]
     fn transition_to_closed(&self, before: u64) -> PageClosed {
@@ -130,8 +132,8 @@ impl Tail {
         PageClosed { page: page(before), rest: self.rest(before) }
     }
 
-    /// Goes on to the page after `page`, unless somebody already did. The caller knows that the
-    /// next page's frame is free. Returns what this call has closed.
+    /// Moves to the page after `closed.page`, unless another writer already did. The caller knows
+    /// that the frame of the next page is free. Returns the rest that this call has closed.
     pub(crate) fn turn(&self, closed: PageClosed) -> Option<Rest> {
         let next = pack(closed.page + 1, 0);
         let mut current = self.word.load(Ordering::Relaxed);
@@ -149,9 +151,11 @@ impl Tail {
         None
     }
 
-    /// Takes everything from where the tail is to where `plan` says, over any number of pages, in
-    /// one step; `plan` is asked again if somebody else was faster, and answers nothing if there is
-    /// no room. Returns both ends.
+    /// Takes everything from the tail to the position that `plan` returns, over any number of
+    /// pages, in one step.
+    ///
+    /// `plan` is asked again if another writer was faster. It returns `None` if there is no room.
+    /// Returns both ends.
     pub(crate) fn reserve_with(
         &self,
         mut plan: impl FnMut(Position) -> Option<Position>,
@@ -174,15 +178,15 @@ impl Tail {
         }
     }
 
-    /// What is left of the page of a word that is about to be closed.
+    /// Returns the rest of the page of a word that is about to be closed.
     fn rest(&self, word: u64) -> Option<Rest> {
         let start = Address::at(page(word), offset(word), self.page_bits);
         let bytes = self.capacity.checked_sub(offset(word)).filter(|bytes| *bytes > 0)?;
         Some(Rest { start, bytes })
     }
 
-    /// Moves the tail up to a multiple of `unit` within its page, so that a flush can end there,
-    /// and returns it.
+    /// Moves the tail up to a multiple of `unit` within its page, so that a flush can end there.
+    /// Returns the tail.
     pub(crate) fn pad(&self, unit: u64) -> Address {
         let mut current = self.word.load(Ordering::Relaxed);
         loop {
@@ -195,24 +199,24 @@ impl Tail {
         }
     }
 
-    /// Everything below was taken by somebody, or never will be.
+    /// Returns the tail. Every byte below it was taken by a writer, or never will be.
     ///
     /// Acquire: pairs with `reserve` and `turn`.
     pub(crate) fn address(&self) -> Address {
         self.address_of(self.word.load(Ordering::Acquire))
     }
 
-    /// The page that is being filled.
+    /// Returns the page that is being filled.
     pub(crate) fn page(&self) -> u64 {
         page(self.word.load(Ordering::Acquire))
     }
 
-    /// Whether the tail page has room for `bytes`.
+    /// Returns whether the tail page has room for `bytes`.
     pub(crate) fn has_room(&self, bytes: u64) -> bool {
         offset(self.word.load(Ordering::Acquire)) + bytes <= self.capacity
     }
 
-    /// The address of a word; of a full page, the start of the next.
+    /// Returns the address of a word. For a full page, it is the start of the next page.
     fn address_of(&self, word: u64) -> Address {
         if offset(word) >= self.capacity {
             Address::at(page(word) + 1, 0, self.page_bits)
@@ -251,20 +255,20 @@ mod tests {
         }
         assert_eq!(taken.len(), (4032 - 64) / 104);
         assert!(taken.windows(2).all(|pair| pair[0].raw() + 104 == pair[1].raw()));
-        // Whoever overshot first was told of the rest, with which the loop above has ended.
+        // The first writer that overshot received the rest; that ended the loop above.
         let closed = PageClosed { page: 0, rest: None };
         assert_eq!(tail.reserve(104), Err(closed));
         assert_eq!(tail.turn(closed), None);
         assert_eq!(tail.reserve(104), Ok(Address::at(1, 0, 12)));
-        // A page that is turned before anybody overshoots has its rest told then.
+        // If a page is turned before a writer overshoots, the turn returns its rest.
         let closed = PageClosed { page: 1, rest: None };
         let rest = Rest { start: Address::at(1, 104, 12), bytes: 4032 - 104 };
         assert_eq!(tail.turn(closed), Some(rest));
         assert_eq!(tail.turn(closed), None);
     }
 
-    /// Appends of four threads to pages of 4 KiB: a record that overshot by far would have run into
-    /// the page's number. Each that finds the page full takes its overshoot back.
+    /// Four threads append to pages of 4 KiB. A record that overshot by far would have run into the
+    /// page number. Each thread that finds the page full takes its overshoot back.
     #[test]
     fn an_overshoot_is_taken_back() {
         let tail = Tail::new(Address::FIRST, 12, 4032);
@@ -316,7 +320,7 @@ mod loom_tests {
     use super::*;
     use loom::{sync::Arc, thread};
 
-    /// Two writers over a page turn: no two of them get the same bytes.
+    /// Two writers over a page turn never get the same bytes.
     #[test]
     fn loom_no_bytes_are_taken_twice() {
         loom::model(|| {
@@ -341,7 +345,7 @@ mod loom_tests {
         });
     }
 
-    /// Two writers beside a full page: what they add to its offset is taken back. Without that
+    /// Two writers beside a full page take back the bytes that they add to its offset. Without that
     /// (`takes_back` false) some order adds both records and leaves them there.
     fn overshoot(takes_back: bool) -> u64 {
         let most = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
@@ -373,7 +377,7 @@ mod loom_tests {
         assert_eq!(overshoot(false), 64 + 3 * 72);
     }
 
-    /// Two writers close a page: its rest is told once, and no bytes of it are taken.
+    /// Two writers close a page. Its rest is returned once, and no bytes of it are taken.
     #[test]
     fn loom_the_rest_of_a_page_is_told_once() {
         loom::model(|| {

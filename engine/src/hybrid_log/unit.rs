@@ -1,4 +1,4 @@
-//! The unit of the log on a device: payload and the checksum that proves it.
+//! The unit of the log on a device: its payload and the checksum that proves it.
 //!
 //! ```text
 //!   page in memory   [ payload 504 ][ payload 504 ] ... [ unused ]
@@ -7,18 +7,19 @@
 //! ```
 //!
 //! A unit is one block of the device, 512 bytes here: the smallest amount that one cold read can
-//! fetch. Its last 8 bytes are its own, so a page of `2^n` bytes holds a little less than that in
-//! records, in memory as on the device; the share is 1.6 % and a record pays nothing. The CRC32C
-//! covers the salt of the store, the logical address of the unit, its payload and its life: bytes
-//! of another store, another place or a torn write do not pass, nor those of an earlier life behind
-//! the end of what was recovered (`life.rs`). A unit is written once; a flush in the middle of a
-//! page ends on a unit of its own.
+//! fetch. Its last 8 bytes are its trailer. So a page of `2^n` bytes holds slightly fewer bytes of
+//! records, in memory as on the device. The share is 1.6 %, and a record pays nothing.
 //!
-//! Many disks tear at more than they transfer at the least: they take sectors of 512 bytes, and
-//! read, change and write a *physical block* of 4 KiB for it. A power cut meanwhile harms its other
-//! sectors, too. So what makes something durable (a commit, a checkpoint, a flush) ends on a
-//! physical block, padded, and no block that holds what is durable is ever written again; reads go
-//! on by units.
+//! The CRC32C covers the salt of the store, the logical address of the unit, its payload and its
+//! life. So bytes of another store or another place, and torn writes, do not pass. Bytes of an
+//! earlier life after the end of the recovered log do not pass either (`life.rs`). A unit is
+//! written once; a flush in the middle of a page ends on a unit of its own.
+//!
+//! Many disks tear at more bytes than their smallest transfer. They accept sectors of 512 bytes,
+//! but read, change and write a *physical block* of 4 KiB for each. A power cut during such a write
+//! also harms the other sectors of the block. So a durable range (of a commit, a checkpoint or a
+//! flush) ends on a physical block, padded. No block that holds durable bytes is ever written
+//! again. Reads still use units.
 
 use super::life::Life;
 use crate::address::Address;
@@ -26,10 +27,10 @@ use crate::error::{Error, Result};
 use kvick_io::Device;
 use std::ops::Range;
 
-/// Bytes of a unit that are not payload.
+/// The bytes of a unit that are not payload.
 const TRAILER_BYTES: usize = 8;
 
-/// Part of one page, from the start of a unit to the end of one.
+/// A range of whole units in one page.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Chunk {
     pub(crate) start: Address,
@@ -37,10 +38,10 @@ pub(crate) struct Chunk {
     pub(crate) end: Address,
 }
 
-/// That the device can transfer the units that a log has.
+/// Checks that the device can transfer the units of a log.
 ///
 /// # Errors
-/// `Unsupported` if not.
+/// `Unsupported` if it cannot.
 pub(crate) fn check_block(unit_bytes: u64, device: &dyn Device) -> Result<()> {
     let block = u64::from(device.geometry().block);
     if unit_bytes.is_multiple_of(block) {
@@ -58,12 +59,12 @@ pub(crate) struct Units {
     unit_bytes: usize,
     salt: u64,
     life: Life,
-    /// Units of a physical block.
+    /// The units of a physical block.
     block_units: usize,
 }
 
 impl Units {
-    /// Bytes of a unit that are not payload.
+    /// The bytes of a unit that are not payload.
     pub(crate) const TRAILER: usize = TRAILER_BYTES;
 
     pub(crate) fn new(page_bits: u32, unit_bytes: usize, salt: u64, life: Life) -> Self {
@@ -72,7 +73,7 @@ impl Units {
         Self { page_bits, unit_bytes, salt, life, block_units: 1 }
     }
 
-    /// The same units on a medium whose physical blocks have `block_bytes`.
+    /// Returns the same units on a medium whose physical blocks have `block_bytes`.
     pub(crate) fn on_blocks(self, block_bytes: u64) -> Self {
         assert!(block_bytes.is_power_of_two(), "{block_bytes} bytes are a block");
         let page_units = (1 << self.page_bits) / self.unit_bytes;
@@ -81,62 +82,63 @@ impl Units {
         Self { block_units, ..self }
     }
 
-    /// Units of a physical block.
+    /// Returns the number of units of a physical block.
     pub(crate) fn block_units(self) -> usize {
         self.block_units
     }
 
-    /// Bytes of records in a physical block: where a flush may end within a page.
+    /// Returns the bytes of records in a physical block. Within a page, a flush may end after each.
     #[inline]
     pub(crate) fn block_payload(self) -> u64 {
         self.payload() * self.block_units as u64
     }
 
-    /// Bytes of records in a unit.
+    /// Returns the bytes of records in a unit.
     #[inline]
     pub(crate) fn payload(self) -> u64 {
         (self.unit_bytes - TRAILER_BYTES) as u64
     }
 
-    /// Bytes of records in a page.
+    /// Returns the bytes of records in a page.
     pub(crate) fn page_capacity(self) -> u64 {
         (1 << self.page_bits) / self.unit_bytes as u64 * self.payload()
     }
 
-    /// The same units under another salt: those of a part of the log that is kept elsewhere.
+    /// Returns the same units under another salt, for a range of the log that another file keeps.
     pub(crate) fn salted(self, salt: u64) -> Self {
         Self { salt, life: self.life.of_file(), ..self }
     }
 
-    /// The same units for a reader beside the process that writes them.
+    /// Returns the same units for a reader beside the process that writes them.
     pub(crate) fn followed(self) -> Self {
         Self { life: self.life.followed(), ..self }
     }
 
-    /// Where the page of `address` begins on the device.
+    /// Returns the offset on the device of the page of `address`.
     pub(crate) fn page_start(self, address: Address) -> u64 {
         address.page(self.page_bits) << self.page_bits
     }
 
-    /// Where the unit of `address` begins on the device.
+    /// Returns the offset on the device of the unit of `address`.
     pub(crate) fn device_offset(self, address: Address) -> u64 {
         self.page_start(address) + self.unit_number(address) * self.unit_bytes as u64
     }
 
-    /// The first address of the unit that holds `address`.
+    /// Returns the first address of the unit that holds `address`.
     pub(crate) fn unit_start(self, address: Address) -> Address {
         let offset = self.unit_number(address) * self.payload();
         Address::at(address.page(self.page_bits), offset, self.page_bits)
     }
 
-    /// Units from the one of `start` to the one that ends at or behind `end`, in one page.
+    /// Counts the units of one page, from the unit of `start` to the unit that ends at or after
+    /// `end`.
     pub(crate) fn count(self, start: Address, end: u64) -> usize {
         debug_assert!(end > start.offset(self.page_bits));
         let first = self.unit_number(start);
         usize::try_from(end.div_ceil(self.payload()) - first).expect("units of one page")
     }
 
-    /// The next part of `[from, limit)`, up to a page's end, of `largest` units at the most.
+    /// Returns the next units of `[from, limit)`: at most `largest`, and up to the end of the page.
     pub(crate) fn chunk(self, [from, limit]: [Address; 2], largest: usize) -> Option<Chunk> {
         if from >= limit {
             return None;
@@ -153,7 +155,8 @@ impl Units {
         Some(Chunk { start, units, end: self.settle(end) })
     }
 
-    /// The start of the next page for the end of the payload of one; any other address as it is.
+    /// Returns the start of the next page for an address at the end of a payload. Returns any other
+    /// address unchanged.
     #[inline]
     pub(crate) fn settle(self, address: Address) -> Address {
         if address.offset(self.page_bits) >= self.page_capacity() {
@@ -163,29 +166,29 @@ impl Units {
         }
     }
 
-    /// The first address of the unit behind the one that holds `address`.
+    /// Returns the first address after the unit that holds `address`.
     pub(crate) fn unit_behind(self, address: Address) -> Address {
         self.settle(Address::new(self.unit_start(address).raw() + self.payload()))
     }
 
-    /// The first address at or behind `address` where a physical block begins.
+    /// Returns the first address at or after `address` at which a physical block begins.
     pub(crate) fn block_behind_end(self, address: Address) -> Address {
         let padded = address.offset(self.page_bits).next_multiple_of(self.block_payload());
         self.settle(Address::at(address.page(self.page_bits), padded, self.page_bits))
     }
 
-    /// The start of the page behind the one that holds `address`.
+    /// Returns the start of the page after the page of `address`.
     pub(crate) fn page_behind(self, address: Address) -> Address {
         Address::at(address.page(self.page_bits) + 1, 0, self.page_bits)
     }
 
-    /// Bytes of records from `address` to the end of its page.
+    /// Returns the bytes of records from `address` to the end of its page.
     #[inline]
     pub(crate) fn left_of_page(self, address: Address) -> u64 {
         self.page_capacity().saturating_sub(address.offset(self.page_bits))
     }
 
-    /// Whether the payload of a page ends at `address`.
+    /// Returns whether the payload of a page ends at `address`.
     pub(crate) fn is_page_end(self, address: Address) -> bool {
         address.offset(self.page_bits) == self.page_capacity()
     }
@@ -198,7 +201,7 @@ impl Units {
         self.unit_bytes
     }
 
-    /// Writes payload `payload`, which begins at `start`, into whole units with their trailers.
+    /// Writes `payload`, which begins at `start`, into whole units with their trailers.
     pub(crate) fn seal(self, start: Address, payload: &[u8], target: &mut [u8]) {
         let size = self.unit_bytes - TRAILER_BYTES;
         assert_eq!(payload.len() % size, 0, "whole units");
@@ -214,9 +217,11 @@ impl Units {
         }
     }
 
-    /// Checks the units `which` of `bytes`, whose unit 0 begins at `start`, and closes the gaps
-    /// that their trailers leave. Units are opened in order; then the payload of those that were is
-    /// in one piece at the front of `bytes`.
+    /// Checks the units `which` of `bytes`, whose unit 0 begins at `start`, and moves the payloads
+    /// together, over their trailers.
+    ///
+    /// Units are opened in order. The payload of all opened units is then contiguous at the front
+    /// of `bytes`.
     pub(crate) fn open(
         self,
         start: Address,
@@ -234,15 +239,16 @@ impl Units {
         Ok(())
     }
 
-    /// As [`open`](Self::open), up to the first unit that is not what was written; says how many
-    /// are.
+    /// Opens units like [`open`](Self::open), up to the first damaged unit, and returns their
+    /// number.
     pub(crate) fn open_sound(self, start: Address, bytes: &mut [u8]) -> usize {
         let count = bytes.len() / self.unit_bytes;
         let is_damaged = |unit: &usize| self.open_one(start, bytes, *unit).is_err();
         (0..count).find(is_damaged).unwrap_or(count)
     }
 
-    /// Checks one unit and closes the gap before it; or says where it is, and what is wrong.
+    /// Checks one unit and moves its payload next to the previous payload. Fails with its address
+    /// and flaw.
     fn open_one(
         self,
         start: Address,
@@ -277,12 +283,12 @@ impl Units {
     }
 }
 
-/// Why a unit does not count.
+/// The reason why a unit does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flaw {
-    /// Its bytes are not those that were written there.
+    /// The bytes of the unit are not the bytes that were written there.
     Checksum { stored: u32, computed: u32 },
-    /// It is a whole unit of another life.
+    /// The unit is whole, but of another life.
     Life { stored: u32, expected: u32 },
 }
 
@@ -328,8 +334,9 @@ mod tests {
         assert_eq!(&sealed[..1008], &payload[..]);
     }
 
-    /// A process was killed with writes under way. The next one recovered the log, cut it off and
-    /// ended; then the writes landed behind the cut. The one after that took them for its own.
+    /// A process was killed while writes were in flight. The next process recovered the log,
+    /// truncated it and ended; then the writes landed after its end. A third process took them for
+    /// its own.
     #[test]
     fn a_unit_of_an_earlier_life_is_not_sound_behind_the_cut() {
         let (kept, cut) = (Address::at(3, 504, 12), Address::at(3, 1008, 12));
@@ -357,7 +364,7 @@ mod tests {
             assert_eq!(units.block_behind_end(Address::at(3, offset, 13)), expected, "{offset}");
             assert_eq!(units.device_offset(expected) % 4096, 0, "{offset}");
         }
-        // A page is no larger than a block: each flush ends on a page.
+        // A page is no larger than a block, so each flush ends on a page.
         assert_eq!(Units::new(12, 512, 0, Life::FIRST).on_blocks(1 << 16).block_payload(), 4032);
         assert_eq!(Units::new(12, 4096, 0, Life::FIRST).on_blocks(512).block_payload(), 4088);
     }

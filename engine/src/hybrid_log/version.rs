@@ -1,19 +1,19 @@
-//! The end of a version of the store, as the log sees it: an address.
+//! The end of a version of the store: for the log, an address.
 //!
-//! The caller holds the *cut*: no operation changes anything between the first of these calls and
-//! the moment it lets them go on. So every record below the end belongs to the version that ends,
-//! and everything from there on to the next one.
+//! The caller holds the version barrier (`Cut`). No operation changes anything between the first of
+//! these calls and the end of the barrier. So every record below the end belongs to the version
+//! that ends, and every later record to the next version.
 //!
 //! # Invariants
-//! 1. A mark that moves *down* needs two drains. Marks move up otherwise, and then one drain is
-//!    enough: it waits for those who saw the old mark. A mark that comes down makes a record
-//!    changeable again that others were copying. After the first drain no copy of it is linked any
-//!    more; but an operation that entered meanwhile may have found the entry before the last copy
-//!    was linked, and would change, in place, a record that nothing leads to. The second drain
-//!    waits for those.
-//! 2. What pins pages is stored before `flushed` is loaded, and eviction loads `flushed` before
-//!    what is pinned. So whoever evicts up to a mark that a capture has not counted on sees the
-//!    pin, also if the drivers of a log should ever run on several threads.
+//! 1. A mark that moves *down* needs two drains. All other marks move up, and one drain is enough:
+//!    it waits for operations that saw the old mark. A mark that comes down makes a record
+//!    changeable again while other operations copy it. After the first drain, no copy of the record
+//!    is linked any more. But an operation that entered meanwhile may have found the entry before
+//!    the last copy was linked. It would change, in place, a record that no entry leads to. The
+//!    second drain waits for such operations.
+//! 2. A freeze stores the pin of pages before it loads `flushed`, and eviction loads `flushed`
+//!    before it loads the pin. So an eviction up to a mark that a capture has not counted on sees
+//!    the pin. This holds even if the drivers of a log run on several threads.
 
 use super::HybridLog;
 use super::region::NOT_PINNED;
@@ -22,15 +22,15 @@ use crate::weak_spot;
 use kvick_io::sync::atomic::{Ordering, fence};
 
 impl HybridLog {
-    /// Ends a version: a flush can end at the address returned, and nothing was written behind it.
+    /// Ends a version and returns its end. A flush can end there, and no record is after it.
     pub(crate) fn end_version(&self) -> Address {
         let end = self.tail.pad(self.units.block_payload());
         debug_assert_eq!(end, self.tail.address(), "nobody appends during a cut");
         end
     }
 
-    /// Makes everything below `end` immutable for good, so that it will be flushed. Nobody is in
-    /// the middle of a change, so there is nobody to wait for.
+    /// Makes everything below `end` permanently immutable. It will then be flushed. No operation is
+    /// in the middle of a change, so there is none to wait for.
     pub(crate) fn fold_over(&self, end: Address) {
         assert!(end <= self.tail.address(), "only what was handed out becomes read-only");
         self.marks.read_only.raise(end);
@@ -39,13 +39,14 @@ impl HybridLog {
         self.events.read_only.notify(usize::MAX);
     }
 
-    /// Keeps everything below `end` as it is, and in memory, until `thaw`. Returns how far the log
-    /// has been flushed: what lies between is to be captured.
+    /// Keeps everything below `end` unchanged and in memory until `thaw`. Returns the flushed mark:
+    /// the range from there to `end` is to be captured.
     pub(crate) fn freeze(&self, end: Address) -> Address {
         assert!(end <= self.tail.address(), "only what was handed out is frozen");
         // Everything is pinned before `flushed` is loaded (invariant 2).
         self.marks.pinned.store(Address::FIRST.raw(), Ordering::Relaxed);
-        // Pairs with the fence in `reachable`: eviction sees the pin, or this sees its `flushed`.
+        // Pairs with the fence in `reachable`: eviction sees the pin, or this load sees its
+        // `flushed`.
         fence(Ordering::SeqCst);
         let flushed = self.marks.flushed.load().min(end);
         assert!(self.marks.head.load() <= flushed, "what is to be captured is in memory");
@@ -65,16 +66,17 @@ impl HybridLog {
         self.events.demand.notify(usize::MAX);
     }
 
-    /// Ends a freeze: what was mutable is mutable again.
+    /// Ends a freeze: mutable addresses are mutable again.
     pub(crate) async fn thaw(&self) {
         self.marks.pinned.store(NOT_PINNED, Ordering::Release);
         self.events.demand.notify(usize::MAX);
         self.marks.safe_read_only.thaw();
         weak_spot::enter(weak_spot::Stage::Thawing);
-        // Whoever took a frozen record for final may be reading it in place, or linking a copy.
+        // An operation that saw a frozen record as final may read it in place, or link a copy.
         self.drain().await;
         if !weak_spot::is_thawed_after_one_drain() {
-            // Whoever found an entry before the last of those copies was linked has left.
+            // Operations that found an entry before the last of those copies was linked have left
+            // after this drain.
             self.drain().await;
         }
         self.marks.read_only.thaw();
@@ -86,18 +88,19 @@ impl HybridLog {
         self.epoch.drained(epoch, &self.handle).await;
     }
 
-    /// The flushed mark: below it the device has everything.
+    /// Returns the flushed mark. The device has everything below it.
     pub(crate) fn flushed(&self) -> Address {
         self.marks.flushed.load()
     }
 
-    /// The stamp that records changed from now on get.
+    /// Sets the version tag of records that are changed from now on.
     pub(crate) fn set_stamp(&self, stamp: u64) {
-        // Relaxed: set during a cut; whoever goes on afterwards has seen its end.
+        // Relaxed: set during a barrier. Every operation that continues afterwards has seen its
+        // end.
         self.marks.stamp.store(stamp, Ordering::Relaxed);
     }
 
-    /// The stamp of the present version.
+    /// Returns the version tag of the present version.
     #[inline(always)]
     pub(crate) fn stamp(&self) -> u64 {
         self.marks.stamp.load(Ordering::Relaxed)
