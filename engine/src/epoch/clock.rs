@@ -1,4 +1,5 @@
-//! What the participants of one epoch clock share: the current epoch, the fences, the places.
+//! The shared state of the participants of one epoch clock: the current epoch, the fences, the
+//! places.
 
 use super::fence::Fences;
 use super::places::Places;
@@ -32,12 +33,12 @@ impl Clock {
 
     /// Starts a new epoch and returns it.
     pub(super) fn bump(&self) -> u64 {
-        // AcqRel: the Release half pairs with the Relaxed load plus fence of `enter`; a
-        // participant that announces the new epoch also sees what was published before the bump.
+        // AcqRel: the Release half pairs with the Relaxed load plus fence of `enter`. A participant
+        // that announces the new epoch also sees the changes published before the bump.
         let epoch = self.current.fetch_add(1, Ordering::AcqRel) + 1;
         assert!(epoch < u64::MAX / 2, "epochs do not wrap");
-        // Pairs with the light fence of `enter`: whoever is not seen in the scans after
-        // this fence will see the published change.
+        // Pairs with the light fence of `enter`: a participant that the scans after this fence miss
+        // will see the published change.
         self.fences.heavy();
         epoch
     }

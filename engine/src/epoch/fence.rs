@@ -1,9 +1,9 @@
-//! The two sides of the fence between announcing protection and reading what it protects.
+//! The two sides of the fence between announcing protection and reading protected memory.
 //!
-//! Entering happens on every operation, draining a few times per log page, so the cost is put on
-//! the draining side: `light` is a compiler fence, `heavy` asks the kernel to run a barrier on each
-//! processor that runs a thread of this process (`membarrier`). Where the kernel refuses, both are
-//! `SeqCst` fences; so they are under loom and Miri, which know nothing of `membarrier`.
+//! Every operation enters, but a log page needs only a few drains, so the draining side bears the
+//! cost. `light` is a compiler fence. `heavy` asks the kernel for a barrier on each processor that
+//! runs a thread of this process (`membarrier`). Both are `SeqCst` fences where the kernel refuses,
+//! and under loom and Miri, which do not model `membarrier`.
 #![cfg_attr(
     all(target_os = "linux", not(any(loom, shuttle, miri))),
     expect(unsafe_code, reason = "membarrier has no safe wrapper")
@@ -11,7 +11,7 @@
 
 use kvick_io::sync::atomic::{Ordering, compiler_fence, fence};
 
-/// Which fences this process uses.
+/// The kind of fences that this process uses.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fences {
     asymmetric: bool,
@@ -22,7 +22,7 @@ impl Fences {
         Self { asymmetric: register() }
     }
 
-    /// Between announcing an epoch and reading. Pairs with `heavy`.
+    /// Runs between announcing an epoch and reading. Pairs with `heavy`.
     #[inline(always)]
     pub(super) fn light(self) {
         if self.asymmetric {
@@ -32,7 +32,8 @@ impl Fences {
         }
     }
 
-    /// Between publishing a change and scanning for those who may not see it. Pairs with `light`.
+    /// Runs between publishing a change and scanning for participants that may miss it. Pairs with
+    /// `light`.
     #[cold]
     pub(super) fn heavy(self) {
         fence(Ordering::SeqCst);
@@ -62,7 +63,7 @@ fn barrier_everywhere() {
     let result = unsafe {
         libc::syscall(libc::SYS_membarrier, libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0_i32, 0_i32)
     };
-    // A registered process is never refused; going on without the barrier would be unsound.
+    // A registered process is never refused; continuing without the barrier would be unsound.
     assert_eq!(result, 0, "membarrier was registered, then refused");
 }
 

@@ -1,36 +1,36 @@
-//! Epoch protection: when is it safe?
+//! Epoch protection: when an operation may safely read memory, and when a driver may reuse it.
 //!
 //! # Terms
 //! * The *current epoch* is a counter.
 //! * A [`Participant`] is one task's place in the table: a word that holds 0, or the epoch at which
 //!   its owner became *protected*.
 //! * A [`Guard`] proves protection. It is reached only through [`Participant::protected`], whose
-//!   closure is synchronous: its body cannot contain `.await`, so protection never outlives a poll.
-//! * [`Epoch::bump`] moves the counter and returns the new epoch; that epoch is *drained* once no
-//!   participant is protected at an older one.
+//!   closure is synchronous. Its body cannot contain `.await`, so protection never outlives a poll.
+//! * [`Epoch::bump`] moves the counter and returns the new epoch. That epoch is *drained* once no
+//!   participant is protected at an older epoch.
 //!
 //! # Invariants
-//! 1. Whoever is protected sees every change published before the bump whose epoch it announces,
-//!    or is waited for by that bump's drain. (The fence between announcing and reading is required:
-//!    without it a processor may read first and announce later.)
+//! 1. A protected task sees every change published before the bump whose epoch it announces, or the
+//!    drain of that bump waits for the task. The fence between announcing and reading is required:
+//!    without it a processor may read first and announce later.
 //! 2. A parked, leaked or dropped task holds 0: it delays no drain.
-//! 3. Nothing waits while it is protected.
+//! 3. No task waits while it is protected.
 //!
-//! # Who may touch what
-//! A participant's word is written by its owner alone and read by each drain; `places` says where
-//! it lies. Registering costs the same however many participants there are.
+//! # Access rules
+//! Only its owner writes the word of a participant; each drain reads it. `places` describes where
+//! the word is. Registering costs the same for any number of participants.
 //!
-//! # A drain goes through the participants once
-//! It stops at one that is protected at an older epoch, and goes on from there when that one has
-//! left. Those before it are not looked at again: each was seen without an older guard after the
-//! fence of the bump, so every later guard of it sees the published change, whatever epoch it
-//! announces. So waiting for one guard costs one word a look, however many participants there are.
+//! # A drain visits the participants once
+//! A drain stops at a participant that is protected at an older epoch, and continues from there
+//! when that participant has left. It does not check earlier participants again. It saw each of
+//! them without an older guard after the fence of the bump. So every later guard of theirs sees the
+//! published change, at any epoch that it announces. So waiting for one guard reads one word per
+//! check, for any number of participants.
 //!
 //! # Difference from the paper
-//! The paper queues *trigger actions* with a bump. Here whatever must happen after the drain is the
-//! rest of the `async fn` that awaits [`Epoch::drained`]: there is no list to overflow, no action
-//! that runs on an innocent caller's thread, and no progress that depends on somebody's next
-//! operation.
+//! The paper queues *trigger actions* with a bump. Here the work after the drain is the rest of the
+//! `async fn` that awaits [`Epoch::drained`]. So no list can overflow, and no action runs on the
+//! thread of an unrelated caller. No progress depends on the next operation of another task.
 //!
 //! Source: Chandramouli et al., "FASTER: A Concurrent Key-Value Store with In-Place Updates",
 //! SIGMOD 2018, section 2.
@@ -51,15 +51,15 @@ use kvick_runtime::Handle;
 use places::Drain;
 use std::time::Duration;
 
-/// The longest pause between two looks of a drain that has not finished.
+/// The longest pause between two checks of an unfinished drain.
 const LONGEST_PAUSE: Duration = Duration::from_millis(1);
-/// Looks before the first pause: a microsecond or two.
+/// The number of checks before the first pause: a microsecond or two.
 const LOOKS: usize = 64;
-/// Turns of others before the first pause.
+/// The number of turns of other tasks before the first pause.
 const TURNS: usize = 64;
-/// A drain that has waited for so long is told of.
+/// A drain that has waited this long logs a warning.
 const LATE: Duration = Duration::from_secs(1);
-/// The first pause; each next one is twice as long.
+/// The first pause; each later pause is twice as long.
 const SHORTEST_PAUSE: Duration = Duration::from_micros(20);
 
 /// A clock of protection shared by the tasks of one store.
@@ -82,60 +82,68 @@ pub struct Epoch {
 }
 
 impl Epoch {
-    /// A new epoch clock with no participants.
+    /// Creates an epoch clock without participants.
     pub fn new() -> Self {
         Self { clock: Arc::new(Clock::new()) }
     }
 
-    /// A new participant: one per task that wants protection. Dropping it frees its place.
+    /// Creates a participant. Each task that needs protection has its own. Dropping it frees its
+    /// place.
     pub fn register(&self) -> Participant {
         Participant::new(Arc::clone(&self.clock), self.clock.places.take())
     }
 
-    /// Starts a new epoch and returns it. Publish the change that others must see *before* this;
-    /// it has been seen by everyone once the returned epoch is drained.
+    /// Starts a new epoch and returns it.
+    ///
+    /// Publish a change *before* this call. Every participant has seen it once the returned epoch
+    /// is drained.
     pub fn bump(&self) -> u64 {
         self.clock.bump()
     }
 
-    /// Between what a participant wrote and what it looks at next. Pairs with
+    /// Runs the fence between the writes of a participant and its next reads. Pairs with
     /// [`fence_heavily`](Self::fence_heavily).
     #[inline(always)]
     pub(crate) fn fence_lightly(&self) {
         self.clock.fences.light();
     }
 
-    /// Between what was written for participants to see and looking at what they wrote: each of
-    /// them sees it after its light fence, or what it wrote before that is seen here.
+    /// Runs the fence between writes for participants and reads of the participants' writes.
+    ///
+    /// Each participant sees the writes after its light fence, or its earlier writes are seen here.
+    /// Pairs with [`fence_lightly`](Self::fence_lightly).
     #[cold]
     pub(crate) fn fence_heavily(&self) {
         self.clock.fences.heavy();
     }
 
-    /// Whether nobody is protected at an epoch older than `epoch`.
+    /// Returns whether no participant is protected at an epoch older than `epoch`.
     ///
-    /// `epoch` comes from [`Epoch::bump`]; asking for another one tells nothing.
+    /// `epoch` comes from [`Epoch::bump`]; the result for any other epoch means nothing.
     pub fn is_drained(&self, epoch: u64) -> bool {
         self.clock.places.go_on(&mut Drain::new(epoch))
     }
 
-    /// Waits until `epoch` is drained. Since protection lasts for less than a poll this takes
-    /// microseconds, unless the operating system has put a protected thread aside, or a closure of
-    /// an operation blocks. After a second a warning names the place that is waited for, which the
-    /// `Debug` of the session or participant that has it shows, too.
+    /// Waits until `epoch` is drained.
+    ///
+    /// Protection lasts for less than a poll, so this takes microseconds. It takes longer if the
+    /// operating system has suspended a protected thread, or if a closure of an operation blocks.
+    /// After a second a warning names the place that the drain waits for. The `Debug` output of the
+    /// session or participant at that place shows it, too.
     ///
     /// # Cancel safety
-    /// Holds nothing; can be dropped at any time.
+    /// The future holds nothing and can be dropped at any time.
     pub async fn drained(&self, epoch: u64, handle: &Handle) {
         let mut drain = Drain::new(epoch);
-        // Most often the last one leaves within the time that going to sleep would take.
+        // Most often the last participant leaves within the time that going to sleep would take.
         for _ in 0..LOOKS {
             if self.clock.places.go_on(&mut drain) {
                 return;
             }
             spin_loop();
         }
-        // The shortest sleep of some runtimes is a millisecond: others get their turn without it.
+        // The shortest sleep of some runtimes is a millisecond. So other tasks first get their turn
+        // without a sleep.
         for _ in 0..TURNS {
             if self.clock.places.go_on(&mut drain) {
                 return;
@@ -153,7 +161,7 @@ impl Epoch {
         }
     }
 
-    /// How many places the table has; idle ones are used again.
+    /// Returns the largest number of places that were in use at once. Free places are used again.
     pub fn participants(&self) -> usize {
         self.clock.places.most_taken()
     }

@@ -1,4 +1,4 @@
-//! One task's place in the epoch table, and the proof that it is protected.
+//! One task's place in the epoch table, and the proof that the task is protected.
 
 use super::clock::Clock;
 use super::places::Place;
@@ -8,12 +8,14 @@ use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// A task's place in an [`Epoch`](super::Epoch): `Send`, used by one task at a time. It has a cache
-/// line of its own, unless there are thousands.
+/// A task's place in an [`Epoch`](super::Epoch).
+///
+/// It is `Send`, and one task at a time uses it. It has its own cache line, unless there are
+/// thousands.
 pub struct Participant {
     clock: Arc<Clock>,
     place: Place,
-    // Not Sync: two threads entering through one word would unprotect each other.
+    // Not Sync: two threads that enter through one word would end each other's protection.
     _exclusive: PhantomData<Cell<()>>,
 }
 
@@ -24,8 +26,8 @@ impl Participant {
         Self { clock, place, _exclusive: PhantomData }
     }
 
-    /// Runs `body` protected: nothing retired at or after this moment is reclaimed before it
-    /// returns. Protection ends also when `body` panics. Do not block in it.
+    /// Runs `body` protected: no memory that is retired at or after this moment is reclaimed before
+    /// it returns. Protection also ends if `body` panics. Do not block in it.
     #[inline(always)]
     pub fn protected<R>(&mut self, body: impl FnOnce(&Guard<'_>) -> R) -> R {
         let slot = self.slot();

@@ -1,24 +1,24 @@
-//! Where the words of participants lie, and which of them are free.
+//! The placement of participants' words, and the list of free words.
 //!
 //! # Terms
-//! * A *chunk* is a piece of memory with room for some hundred words. Chunks are never given back
-//!   and never move.
-//! * A *place* is one word of a chunk. Its *level* says how near its neighbours are: those of
-//!   level 0 have two cache lines to themselves, those of level 1 have one, and each level above
-//!   shares lines with all levels below.
+//! * A *chunk* (`Chunk`) is memory with room for some hundred words. Chunks are never freed and
+//!   never move.
+//! * A *place* is one word of a chunk. Its *level* says how near its neighbours are. Places of
+//!   level 0 have two cache lines each, places of level 1 have one, and each higher level shares
+//!   lines with all lower levels.
 //!
-//! # Why so
-//! A drain reads every word, so with many participants the words must lie close together: 100,000
-//! words in lines of their own are twelve megabytes. Participants that run at the same time must
-//! not share a line, or each of their operations would fetch it from another processor. So places
-//! of level 0 are given out first, in new chunks up to a bound, and the higher levels only beyond
-//! that: when there are thousands of participants, and the few of them that run at one moment are
+//! # Reason
+//! A drain reads every word, so the words of many participants must be close together: 100,000
+//! words with their own lines need twelve megabytes. Participants that run at the same time must
+//! not share a line, or each of their operations would fetch it from another processor. So the
+//! table hands out places of level 0 first, in new chunks up to a bound, and higher levels only
+//! beyond it. Then there are thousands of participants, and the few that run at one moment are
 //! unlikely to be neighbours.
 //!
-//! # Who may touch what
-//! The table is behind a lock that registering, retiring and draining take for an instant: a drain
-//! takes it once for each chunk and reads the words outside of it. A place changes hands under that
-//! lock, so a new owner sees everything that the former one did.
+//! # Access rules
+//! The table is under a lock that registering, retiring and draining take briefly. A drain takes it
+//! once for each chunk and reads the words without it. A place changes owners under that lock, so a
+//! new owner sees all writes of the former owner.
 
 use super::slot::Slot;
 use crossbeam_utils::CachePadded;
@@ -27,12 +27,12 @@ use kvick_io::sync::{
     atomic::{Ordering, fence},
 };
 
-/// Places of a chunk. A place is a `u8`, which needs no check of its bounds.
+/// The number of places of a chunk. A place is a `u8`, which needs no bounds check.
 const CHUNK: usize = if cfg!(loom) { 2 } else { 256 };
-/// Places of a level in each chunk.
+/// The number of places of a level in each chunk.
 const PER_LEVEL: usize = if cfg!(loom) { 1 } else { 16 };
 const LEVELS: usize = CHUNK / PER_LEVEL;
-/// So many chunks are made before places of a level above 0 are given out: 512 KiB.
+/// The number of chunks before places of a level above 0 are handed out: 512 KiB.
 const CHUNKS_OF_LEVEL_0: usize = if cfg!(loom) { 1 } else { 256 };
 
 const _: () = assert!(CHUNK.is_power_of_two() && CHUNK <= 1 << u8::BITS);
@@ -43,7 +43,7 @@ pub(super) struct Chunk {
     slots: CachePadded<[Slot; CHUNK]>,
 }
 
-/// The right to use a place, until it is given back.
+/// The right to use a place, until it is returned.
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) chunk: Arc<Chunk>,
@@ -67,15 +67,15 @@ pub(super) struct Places {
 #[derive(Debug)]
 struct Table {
     chunks: Vec<Arc<Chunk>>,
-    /// Numbers of free places, by level.
+    /// The numbers of free places, by level.
     free: [Vec<usize>; LEVELS],
-    /// Places of each chunk that were ever in use, in the order of their numbers.
+    /// The number of places of each chunk that were ever in use, in the order of their numbers.
     reach: usize,
     taken: usize,
     most_taken: usize,
 }
 
-/// How far a drain is: every place before this one was seen free of older guards since the bump.
+/// The progress of a drain. Every earlier place was seen free of older guards since the bump.
 #[derive(Debug)]
 pub(super) struct Drain {
     epoch: u64,
@@ -90,12 +90,12 @@ impl Places {
         Self { table: Mutex::new(table) }
     }
 
-    /// A place that no participant has.
+    /// Returns a place that no participant has.
     pub(super) fn take(&self) -> Place {
         self.table().take()
     }
 
-    /// A place whose owner is done with it, and unprotected.
+    /// Takes back a place whose owner no longer needs it and is unprotected.
     pub(super) fn give_back(&self, place: &Place) {
         let mut table = self.table();
         table.free[level_of(place.number % CHUNK)].push(place.number);
@@ -107,7 +107,8 @@ impl Places {
         self.table().most_taken
     }
 
-    /// Goes on with a drain; whether it is done. The drain began after the fence of its bump.
+    /// Continues a drain and returns whether it is done. The drain began after the fence of its
+    /// bump.
     pub(super) fn go_on(&self, drain: &mut Drain) -> bool {
         while let Some((chunk, reach)) = self.chunk(drain.chunk) {
             if drain.turn > 0 || !chunk.is_idle(reach) {
@@ -124,7 +125,7 @@ impl Places {
         true
     }
 
-    /// A chunk, and how many of its places have ever been in use.
+    /// Returns a chunk, and the number of its places that were ever in use.
     fn chunk(&self, number: usize) -> Option<(Arc<Chunk>, usize)> {
         let table = self.table();
         table.chunks.get(number).map(|chunk| (Arc::clone(chunk), table.reach))
@@ -149,7 +150,7 @@ impl Table {
         Place { chunk, index: index_of(number % CHUNK), number }
     }
 
-    /// Adds a chunk, and gives the level to take from.
+    /// Adds a chunk, and returns the level to take from.
     fn grow(&mut self) -> usize {
         let first = self.chunks.len() * CHUNK;
         let slots = std::array::from_fn(|_place| Slot::new());
@@ -168,7 +169,7 @@ impl Chunk {
         &self.slots[index as usize]
     }
 
-    /// Whether no participant is protected in the first `reach` places, at whatever epoch.
+    /// Returns whether no participant is protected in the first `reach` places, at any epoch.
     fn is_idle(&self, reach: usize) -> bool {
         let announced = if reach == CHUNK {
             self.slots.iter().fold(0, |any, slot| any | slot.announced_relaxed())
@@ -183,25 +184,25 @@ impl Chunk {
 }
 
 impl Drain {
-    /// Of an epoch that was begun by a bump that has returned.
+    /// Creates the drain of an epoch whose bump has returned.
     pub(super) fn new(epoch: u64) -> Self {
         Self { epoch, chunk: 0, turn: 0 }
     }
 
-    /// The number of the place that it looks at next.
+    /// Returns the number of the next place to check.
     pub(super) fn place(&self) -> usize {
         self.chunk * CHUNK + self.turn
     }
 
-    /// Chunk and place that it looks at next.
+    /// Returns the chunk and place that it checks next.
     #[cfg(all(test, not(loom)))]
     pub(super) fn position(&self) -> (usize, usize) {
         (self.chunk, self.turn)
     }
 }
 
-/// Which word of a chunk is given out at this turn: the bits of the turn in reverse, so that the
-/// first ones are as far apart as can be.
+/// Returns the index of the word of a chunk that is handed out at this turn. The bits of the turn
+/// are reversed, so that the first words are as far apart as possible.
 fn index_of(turn: usize) -> u8 {
     let turn = u8::try_from(turn).expect("a chunk has no more places");
     turn.reverse_bits() >> (u8::BITS - CHUNK.ilog2())
@@ -215,7 +216,7 @@ fn level_of(turn: usize) -> usize {
 mod tests {
     use super::*;
 
-    /// Where the word of each place is.
+    /// Returns the distinct lines of `bytes` bytes that hold the words of the places.
     fn lines(places: &[Place], bytes: usize) -> Vec<usize> {
         let address = |place: &Place| std::ptr::from_ref(place.chunk.slot(place.index)).addr();
         let mut lines: Vec<usize> = places.iter().map(|place| address(place) / bytes).collect();
@@ -234,8 +235,8 @@ mod tests {
         assert_eq!(table.table().chunks.len(), CHUNKS_OF_LEVEL_0);
     }
 
-    /// A hundred thousand words in lines of their own were twelve megabytes, which every drain
-    /// fetched from memory while all writers waited.
+    /// A hundred thousand words with their own lines took twelve megabytes. Every drain fetched
+    /// them from memory while all writers waited.
     #[test]
     fn a_hundred_thousand_participants_lie_close_together() {
         let table = Places::new();

@@ -2,10 +2,10 @@
 
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 
-/// An epoch of nobody: the word of a participant that is not protected.
+/// The word of a participant that is not protected. No epoch has this number.
 pub(super) const UNPROTECTED: u64 = 0;
 
-/// The word of one participant: 0, or the epoch it is protected at.
+/// The word of one participant: 0, or the epoch at which it is protected.
 #[derive(Debug)]
 pub(super) struct Slot {
     epoch: AtomicU64,
@@ -16,18 +16,21 @@ impl Slot {
         Self { epoch: AtomicU64::new(UNPROTECTED) }
     }
 
-    /// Acquire: pairs with the Release of `leave`, so that everything its owner read or wrote
-    /// under protection happened before whatever a drain allows.
+    /// Returns the announced epoch.
+    ///
+    /// Acquire: pairs with the Release of `leave`. So all reads and writes of its owner under
+    /// protection happened before the actions that a drain allows.
     pub(super) fn announced(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
     }
 
-    /// As `announced`, for one of many words: an Acquire fence follows the last one.
+    /// Returns the announced epoch like `announced`, for one of many words. An Acquire fence
+    /// follows the last one.
     pub(super) fn announced_relaxed(&self) -> u64 {
         self.epoch.load(Ordering::Relaxed)
     }
 
-    /// Whether its owner is protected at an epoch before this one.
+    /// Returns whether its owner is protected at an epoch before this one.
     pub(super) fn is_older_than(&self, epoch: u64) -> bool {
         let announced = self.announced();
         announced != UNPROTECTED && announced < epoch
@@ -40,8 +43,8 @@ impl Slot {
             UNPROTECTED,
             "protection does not nest within one participant"
         );
-        // Release: pairs with the Acquire of `announced`. Who finds a new epoch here has not seen
-        // the `leave` before it, and must see what was done until then all the same.
+        // Release: pairs with the Acquire of `announced`. A drain that finds a new epoch here has
+        // not seen the `leave` before it, but must still see all work until then.
         self.epoch.store(epoch, Ordering::Release);
     }
 

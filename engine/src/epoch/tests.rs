@@ -1,4 +1,4 @@
-//! What the epoch promises, checked directly and, under loom, for every interleaving.
+//! Checks the promises of the epoch directly and, under loom, for every interleaving.
 
 use super::*;
 
@@ -55,8 +55,8 @@ mod plain {
         assert_eq!(epoch.participants(), 300);
     }
 
-    /// Ten thousand sessions, one of which was slow: the driver went through all of them sixty-four
-    /// times without a pause, five milliseconds in which nothing was flushed.
+    /// Of ten thousand sessions one was slow. The driver checked all of them sixty-four times
+    /// without a pause, and nothing was flushed for five milliseconds.
     #[test]
     fn a_drain_goes_on_where_it_had_to_wait() {
         let epoch = Epoch::new();
@@ -98,7 +98,7 @@ mod late {
     use tracing::field::{Field, Visit};
     use tracing::{Event, Metadata, Subscriber, span};
 
-    /// A runtime whose clock goes on while somebody sleeps, by a millisecond at the least.
+    /// A runtime whose clock advances while a task sleeps, by at least a millisecond.
     #[derive(Debug, Default)]
     struct Drowsy {
         sleeps: AtomicUsize,
@@ -122,7 +122,7 @@ mod late {
         }
     }
 
-    /// What was said of epochs.
+    /// The log messages about epochs.
     #[derive(Clone, Default)]
     struct Heard(Arc<StdMutex<Vec<String>>>);
 
@@ -158,7 +158,8 @@ mod late {
         }
     }
 
-    /// Polls a drain that waits for `participant`, so many times; gives sleeps, and warnings.
+    /// Polls a drain that waits for `participant`, `polls` times. Returns the number of sleeps, and
+    /// the warnings.
     fn poll(polls: usize, epoch: &Epoch, participant: &mut Participant) -> (usize, Vec<String>) {
         let (runtime, heard) = (Arc::new(Drowsy::default()), Heard::default());
         let handle = Handle::custom(runtime.clone());
@@ -176,8 +177,8 @@ mod late {
         (runtime.sleeps.load(Relaxed), heard)
     }
 
-    /// The shortest sleep of tokio is a millisecond, so each drain that met a guard was fifteen
-    /// times as long there as elsewhere.
+    /// The shortest sleep of tokio is a millisecond. So a drain that met a guard took fifteen times
+    /// as long there as elsewhere.
     #[test]
     fn a_drain_gives_others_their_turn_before_it_sleeps() {
         let epoch = Epoch::new();
@@ -187,8 +188,8 @@ mod late {
         assert!(sleeps > 0);
     }
 
-    /// A closure of an `rmw` waited for a checkpoint, which waited for the guard of the closure:
-    /// all writers stood still, and nothing said why.
+    /// A closure of an `rmw` waited for a checkpoint, which waited for the guard of the closure.
+    /// All writers stopped, and no message said why.
     #[test]
     fn who_holds_up_a_drain_is_named_once() {
         let epoch = Epoch::new();
@@ -212,8 +213,8 @@ mod loom_tests {
     use loom::sync::atomic::AtomicBool;
     use loom::thread;
 
-    /// A reader uses an object while it is linked; a writer unlinks it, bumps, and frees it once
-    /// drained. No interleaving may free it under the reader.
+    /// A reader uses an object while it is linked. A writer unlinks it, bumps, and frees it once
+    /// drained. No interleaving may free it while the reader uses it.
     #[test]
     fn loom_nothing_is_freed_under_a_guard() {
         loom::model(|| {
@@ -240,7 +241,7 @@ mod loom_tests {
         });
     }
 
-    /// What a drain in several looks allows, to a reader that registers late and comes back.
+    /// Checks a drain in several steps against a reader that registers late and enters twice.
     fn nothing_is_freed_under_a_guard(look: fn(&Epoch, &mut dyn FnMut(&Epoch) -> u64) -> bool) {
         let epoch = Epoch::new();
         let linked = Arc::new(AtomicBool::new(true));
@@ -278,7 +279,7 @@ mod loom_tests {
         });
     }
 
-    /// The negative control: what was looked at before the bump counts.
+    /// The negative control: the drain counts checks that it made before the bump.
     #[test]
     #[should_panic(expected = "freed under a guard")]
     fn loom_a_drain_that_begins_before_its_bump_is_none() {
@@ -292,8 +293,8 @@ mod loom_tests {
         });
     }
 
-    /// One participant after the other in one place: the second sees what the first one did, and
-    /// finds the place unprotected.
+    /// Two participants use one place after each other. The second sees the writes of the first,
+    /// and finds the place unprotected.
     #[test]
     fn loom_a_place_changes_hands_whole() {
         loom::model(|| {
@@ -314,7 +315,7 @@ mod loom_tests {
         });
     }
 
-    /// The negative control: a place that is free by a count that orders nothing.
+    /// The negative control: a place that counts as free by a counter that orders nothing.
     #[test]
     #[should_panic(expected = "a free place is unprotected")]
     fn loom_a_place_that_is_free_by_a_count_is_not() {
@@ -337,7 +338,7 @@ mod loom_tests {
         });
     }
 
-    /// What was done under protection is visible to whoever acts after the drain.
+    /// Work under protection is visible to the thread that acts after the drain.
     #[test]
     fn loom_work_under_a_guard_happens_before_the_drain() {
         loom::model(|| {
