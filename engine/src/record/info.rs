@@ -1,26 +1,26 @@
 //! The first word of every record.
 //!
-//! ```text
-//!   63      62         61      60       59      58..48   47..............0
+//! ```text 63      62         61      60       59      58..48   47..............0
 //! +-------+-----------+-------+--------+-------+--------+-----------------+
 //! |present| tombstone |invalid| in     | piece | stamp  | previous address|
 //! |       |           |       | pieces |       |        |                 |
 //! +-------+-----------+-------+--------+-------+--------+-----------------+
 //! ```
 //!
-//! * `present`: a record begins here. A zero word means that nothing does, up to the next unit.
-//! * `tombstone`: the key was deleted as of this record.
-//! * `invalid`: allocated but never linked; only its extent counts.
+//! * `present`: a record begins here. A zero word means that no record follows, up to the next
+//!   unit.
+//! * `tombstone`: this record deletes the key.
+//! * `invalid`: the record was allocated but never linked; only its extent counts.
 //! * `in pieces`: the value is a list of the addresses of its pieces.
-//! * `piece`: part of a value; no key leads here.
+//! * `piece`: the record is a piece of the value of another record; no key leads here.
+//! * `stamp`: the version tag. It is the version in which the record was last changed (appended or
+//!   in place), modulo the number of tags. An incremental checkpoint searches for the tag of its
+//!   version. A very old record may share this tag and count as changed; a changed record never
+//!   counts as unchanged.
 //!
-//! * `stamp`: of the version in which the record was last changed, appended or in place, modulo
-//!   what it can hold. A checkpoint that writes only what has changed looks for the stamp of its
-//!   version: a record as old as all stamps may be taken for changed, never the other way.
-//!
-//! The word is complete before the record is linked. Afterwards only `tombstone` and `stamp` are
-//! ever set, by atomic steps, while the record is mutable; before linking, a record that will not
-//! be linked is marked `invalid`.
+//! The word is complete before the record is linked. Afterwards atomic steps only set `tombstone`
+//! and `stamp`, while the record is mutable. A record that will not be linked is marked `invalid`
+//! before that.
 
 use super::word_in;
 use crate::address::{ADDRESS_BITS, ADDRESS_MASK, Address};
@@ -35,22 +35,22 @@ const PIECE: u64 = 1 << 59;
 
 const STAMP: u64 = (STAMPS - 1) << ADDRESS_BITS;
 
-/// How many stamps there are.
+/// The number of version tags.
 const STAMPS: u64 = 1 << 11;
 
 const FLAGS: u64 = PRESENT | TOMBSTONE | INVALID | IN_PIECES | PIECE;
 const _: () = assert!((ADDRESS_MASK ^ STAMP ^ FLAGS) == u64::MAX, "every bit has one meaning");
 
-/// What a new record holds.
+/// The content of a new record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
     /// The value itself.
     Value,
-    /// Nothing: the key is deleted.
+    /// No value: the key is deleted.
     Tombstone,
     /// The addresses of the pieces of the value.
     InPieces,
-    /// One piece of a value of another record.
+    /// One piece of the value of another record.
     Piece,
 }
 
@@ -60,7 +60,7 @@ pub(crate) enum Content {
 pub(crate) struct RecordInfo(u64);
 
 impl RecordInfo {
-    /// The stamp of a version, as it is given to `new` and compared with `stamp`.
+    /// Returns the version tag of a version, for `new` and for comparisons with `stamp`.
     pub(crate) const fn stamp_of(version: u64) -> u64 {
         (version % STAMPS) << ADDRESS_BITS
     }
@@ -83,7 +83,7 @@ impl RecordInfo {
         Self(raw)
     }
 
-    /// The header at the front of some bytes of the log.
+    /// Returns the header at the front of some bytes of the log.
     pub(crate) fn first_of(bytes: &[u8]) -> Self {
         Self(word_in(bytes, 0))
     }
@@ -118,7 +118,7 @@ impl RecordInfo {
         self.0 & PIECE != 0
     }
 
-    /// The stamp, in the bits where it is.
+    /// Returns the version tag, in its bits of the word.
     #[inline(always)]
     pub(crate) fn stamp(self) -> u64 {
         self.0 & STAMP
@@ -132,21 +132,22 @@ impl RecordInfo {
     /// Deletes a mutable record in place.
     ///
     /// Release: pairs with the Acquire of `load`, so a reader that sees the tombstone also sees
-    /// what its setter saw.
+    /// everything that the deleting writer saw.
     pub(crate) fn transition_to_tombstone(word: &AtomicU64) {
         let before = Self(word.fetch_or(TOMBSTONE, Ordering::AcqRel));
         debug_assert!(before.is_present() && !before.is_invalid(), "{before:?}");
     }
 
-    /// Notes that a mutable record is changed in the version of `stamp`. Once a version for each
-    /// record, so it is out of the way of everything else.
+    /// Writes the version tag into a mutable record that is changed in this version. It runs once
+    /// per version and record, so it is kept out of the hot path.
     #[cold]
     pub(crate) fn transition_to_stamped(word: &AtomicU64, stamp: u64) {
         debug_assert!(stamp & !STAMP == 0);
         let mut current = word.load(Ordering::Relaxed);
         loop {
             let stamped = current & !STAMP | stamp;
-            // Relaxed: read only during a cut, when whoever stamped has left protection.
+            // Relaxed: read only during a version barrier (`Cut`), when the writer of the tag has
+            // left protection.
             match word.compare_exchange(current, stamped, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(now) => current = now,
@@ -154,14 +155,16 @@ impl RecordInfo {
         }
     }
 
-    /// Gives up a record that was written but lost the race to be linked.
+    /// Abandons a record that was written but lost the race to be linked.
     pub(crate) fn transition_to_invalid(word: &AtomicU64) {
-        // Relaxed: nobody reaches the record; the flush that reads it is ordered by the epoch.
+        // Relaxed: no operation reaches the record; the epoch orders the flush that reads it.
         let before = Self(word.fetch_or(INVALID, Ordering::Relaxed));
         debug_assert!(before.is_present(), "{before:?}");
     }
 
-    /// Acquire: pairs with the Release of whoever linked the record or deleted it.
+    /// Loads the header.
+    ///
+    /// Acquire: pairs with the Release of the writer that linked the record or deleted it.
     #[inline]
     pub(crate) fn load(word: &AtomicU64) -> Self {
         Self(word.load(Ordering::Acquire))

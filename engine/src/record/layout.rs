@@ -1,4 +1,4 @@
-//! Where the parts of a record are.
+//! The positions of the fields of a record.
 //!
 //! ```text
 //! fixed key, value of at most 8 bytes      fixed key, longer fixed value
@@ -12,30 +12,30 @@
 //! +------+---------+-------+-----+-------+ +------+---------+-----+-------+
 //! ```
 //!
-//! Every part begins on a word of 8 bytes. `extents` holds the key's length and the value's
-//! capacity and never changes, so a record's extent is stable while its value shrinks and grows in
-//! place. `state` is the [`ValueState`](super::ValueState).
+//! Every field begins on a word of 8 bytes. `extents` holds the length of the key and the capacity
+//! of the value, and never changes. So the extent of a record is stable while its value shrinks and
+//! grows in place. `state` is the [`ValueState`](super::ValueState).
 
 /// Bytes of a machine word, the unit of all record arithmetic.
 pub(crate) const WORD: usize = 8;
-/// Fixed widths above this are stored as if variable, so that a huge array can go in pieces.
+/// Wider fixed types are stored like variable ones, so that a huge array can be stored in pieces.
 const WIDEST_FIXED: usize = 1024;
 
-/// How keys and values of one store are laid out; a constant of its types.
+/// The layout of the keys and values of one store; a constant of its types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
-    /// Bytes of every key, if they are all alike.
+    /// The bytes of every key, if all have the same length.
     pub(crate) key_width: Option<usize>,
-    /// Bytes of every value, if they are all alike.
+    /// The bytes of every value, if all have the same length.
     pub(crate) value_width: Option<usize>,
 }
 
 /// The lengths of one record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Extents {
-    /// Bytes of the key.
+    /// The bytes of the key.
     pub(crate) key: usize,
-    /// Bytes that the value may grow to; a multiple of 8, except in fixed layouts.
+    /// The bytes to which the value may grow; a multiple of 8, except in fixed layouts.
     pub(crate) capacity: usize,
 }
 
@@ -49,7 +49,7 @@ impl Layout {
         Self { key_width: narrow(key_width), value_width: narrow(value_width) }
     }
 
-    /// The value is one atomic word: no lock, no length.
+    /// Returns whether the value is one atomic word, without a lock and a length.
     #[inline(always)]
     pub(crate) const fn value_is_word(self) -> bool {
         matches!(self.value_width, Some(width) if width <= WORD)
@@ -60,37 +60,37 @@ impl Layout {
         self.key_width.is_none() || self.value_width.is_none()
     }
 
-    /// Word index of the extents; only where there are some.
+    /// Returns the word index of the extents, for layouts that have them.
     #[inline(always)]
     pub(crate) const fn extents_index(self) -> usize {
         1
     }
 
-    /// Word index of the value's state; only where the value is not a word.
+    /// Returns the word index of the state of the value, for values that are not a word.
     #[inline(always)]
     pub(crate) const fn state_index(self) -> usize {
         1 + self.has_extents() as usize
     }
 
-    /// Word index of the key.
+    /// Returns the word index of the key.
     #[inline(always)]
     pub(crate) const fn key_index(self) -> usize {
         1 + self.has_extents() as usize + !self.value_is_word() as usize
     }
 
-    /// Word index of the value behind a key of `key` bytes.
+    /// Returns the word index of the value after a key of `key` bytes.
     #[inline(always)]
     pub(crate) const fn value_index(self, key: usize) -> usize {
         self.key_index() + words(key)
     }
 
-    /// Bytes of a whole record.
+    /// Returns the bytes of a whole record.
     #[inline(always)]
     pub(crate) const fn record_bytes(self, extents: Extents) -> usize {
         (self.value_index(extents.key) + words(extents.capacity)) * WORD
     }
 
-    /// The extents of a new record.
+    /// Returns the extents of a new record.
     #[inline(always)]
     pub(crate) const fn extents(self, key: usize, value: usize) -> Extents {
         let key = match self.key_width {
@@ -106,13 +106,13 @@ impl Layout {
         Extents { key, capacity }
     }
 
-    /// Bytes from a record's start that are enough to know its extent.
+    /// Returns the number of bytes from the start of a record that show its extent.
     pub(crate) const fn header_bytes(self) -> usize {
         self.key_index() * WORD
     }
 }
 
-/// Words that `bytes` bytes take.
+/// Returns the number of words of `bytes` bytes.
 #[inline(always)]
 pub(crate) const fn words(bytes: usize) -> usize {
     bytes.div_ceil(WORD)

@@ -1,14 +1,14 @@
-//! Records: what is in the bytes of the log.
+//! Records: the bytes in the log.
 //!
-//! A [`RecordRef`] looks at a record in a page of memory, word by word and atomically, since others
-//! may change it; a [`StoredRecord`] owns the bytes of one that was read from a device. Both speak
-//! of bytes only. [`Layout`] says where the parts are.
+//! A [`RecordRef`] reads a record in a page of memory, word by word and atomically, since other
+//! tasks may change it. A [`StoredRecord`] owns the bytes of a record that was read from a device.
+//! Both handle bytes only. [`Layout`] describes the positions of the fields.
 //!
 //! # Invariants
 //! 1. A record is complete (extents, key, value, header last) before it is linked into a chain.
 //! 2. Its extent never changes; its previous address never changes once it is linked.
-//! 3. Value bytes change only in the mutable region: a value of one word by CAS or store, any
-//!    other under its [`ValueState`].
+//! 3. Value bytes change only in the mutable region: a value of one word by CAS or store, any other
+//!    under its [`ValueState`].
 
 mod info;
 mod layout;
@@ -28,7 +28,7 @@ pub(crate) struct RecordRef<'g> {
     words: &'g [AtomicU64],
 }
 
-/// What a new record is made of.
+/// The contents of a new record.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NewRecord<'b> {
     pub(crate) key: &'b [u8],
@@ -62,7 +62,7 @@ impl<'g> RecordRef<'g> {
         }
     }
 
-    /// Whether this record is of `key`.
+    /// Returns whether this record belongs to `key`.
     #[inline(always)]
     pub(crate) fn key_equals(self, layout: Layout, key: &[u8]) -> bool {
         let length = match layout.key_width {
@@ -84,7 +84,7 @@ impl<'g> RecordRef<'g> {
             .all(|(word, chunk)| word.load(Ordering::Relaxed) == chunk)
     }
 
-    /// The value's word, in a layout whose values are words.
+    /// Returns the word of the value, in a layout whose values are words.
     #[inline(always)]
     pub(crate) fn value_word(self, layout: Layout) -> &'g AtomicU64 {
         debug_assert!(layout.value_is_word());
@@ -95,14 +95,15 @@ impl<'g> RecordRef<'g> {
         &self.words[layout.value_index(key)]
     }
 
-    /// The value's state word, in a layout whose values are not words.
+    /// Returns the state word of the value, in a layout whose values are not words.
     #[inline]
     pub(crate) fn state_word(self, layout: Layout) -> &'g AtomicU64 {
         debug_assert!(!layout.value_is_word());
         &self.words[layout.state_index()]
     }
 
-    /// Appends the value to `out` if nobody is writing it; its state is what it was copied at.
+    /// Appends the value to `out` unless a writer changes it meanwhile. Returns the state of the
+    /// copied value.
     pub(crate) fn copy_value(
         self,
         layout: Layout,
@@ -114,7 +115,7 @@ impl<'g> RecordRef<'g> {
         let value = self.value_words(layout, length);
         out.reserve(value.len() * WORD);
         for word in value {
-            // Relaxed: `is_unchanged` tells whether these words belong together.
+            // Relaxed: `is_unchanged` checks whether these words belong together.
             out.extend_from_slice(&word.load(Ordering::Relaxed).to_le_bytes());
         }
         out.truncate(start + length);
@@ -126,19 +127,19 @@ impl<'g> RecordRef<'g> {
         }
     }
 
-    /// The value's words and length; final only in a record that is immutable.
+    /// Returns the words and length of the value; final only in an immutable record.
     pub(crate) fn final_value(self, layout: Layout) -> (&'g [AtomicU64], usize) {
         let state = ValueState::from_raw(self.state_word(layout).load(Ordering::Acquire));
         (self.value_words(layout, state.length()), state.length())
     }
 
-    /// Overwrites the value of a record that is locked by the caller.
+    /// Overwrites the value of a record that the caller has locked.
     pub(crate) fn write_value(self, layout: Layout, value: &[u8]) {
         debug_assert!(value.len() <= self.extents(layout).capacity, "the value fits");
         write_words(self.value_words(layout, value.len()), value);
     }
 
-    /// Writes a whole new record, header last; returns nothing that others could see yet.
+    /// Writes a whole new record, header last. No other task can see it yet.
     #[inline(always)]
     pub(crate) fn initialise(self, layout: Layout, header: RecordInfo, record: NewRecord<'_>) {
         let extents = layout.extents(record.key.len(), record.value.len());
@@ -158,7 +159,7 @@ impl<'g> RecordRef<'g> {
 
     fn value_words(self, layout: Layout, length: usize) -> &'g [AtomicU64] {
         let extents = self.extents(layout);
-        // A torn length cannot occur (one word), a foreign one would be caught here.
+        // A torn length cannot occur (one word); a foreign length would be caught here.
         let length = length.min(extents.capacity);
         &self.words[layout.value_index(extents.key)..][..words(length)]
     }
@@ -173,7 +174,7 @@ fn write_words(target: &[AtomicU64], bytes: &[u8]) {
     }
 }
 
-/// The words of `bytes`, the last one padded with zeros.
+/// Returns the words of `bytes`, the last padded with zeros.
 #[inline(always)]
 fn word_chunks(bytes: &[u8]) -> impl Iterator<Item = u64> {
     bytes.chunks(WORD).map(|chunk| match chunk.try_into() {
@@ -186,7 +187,7 @@ fn word_chunks(bytes: &[u8]) -> impl Iterator<Item = u64> {
     })
 }
 
-/// A word of some bytes of the log.
+/// Returns a word of some bytes of the log.
 fn word_in(record: &[u8], index: usize) -> u64 {
     let bytes = &record[index * WORD..][..WORD];
     u64::from_le_bytes(bytes.try_into().expect("a word has 8 bytes"))

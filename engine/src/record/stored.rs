@@ -1,10 +1,10 @@
-//! A record that was read from a device: bytes of its own, checked and final.
+//! A record that was read from a device: its own bytes, checked and final.
 
 use super::{Extents, Layout, RecordInfo, ValueState, WORD, unpack, word_in};
 use crate::address::Address;
 use kvick_io::AlignedBuf;
 
-/// The bytes of one record, beginning at `start` of a buffer.
+/// The bytes of one record, which begin at `start` of a buffer.
 #[derive(Debug)]
 pub(crate) struct StoredRecord {
     address: Address,
@@ -13,7 +13,7 @@ pub(crate) struct StoredRecord {
 }
 
 impl StoredRecord {
-    /// `bytes[start..]` holds at least the header of the record at `address`.
+    /// Creates the record at `address`. `bytes[start..]` holds at least its header.
     pub(crate) fn new(address: Address, bytes: AlignedBuf, start: usize) -> Self {
         assert_eq!(start % WORD, 0, "records are aligned");
         assert!(start + WORD <= bytes.len(), "a header is there");
@@ -32,7 +32,8 @@ impl StoredRecord {
         extents_in(self.record(), layout)
     }
 
-    /// Bytes of the whole record whose header begins `bytes`; `None` if none begins there.
+    /// Returns the bytes of the whole record whose header begins `bytes`, or `None` if none begins
+    /// there.
     pub(crate) fn header(bytes: &[u8], layout: Layout) -> Option<usize> {
         let is_present =
             bytes.len() >= layout.header_bytes() && RecordInfo::first_of(bytes).is_present();
@@ -43,12 +44,12 @@ impl StoredRecord {
         Self::key_in(self.record(), layout)
     }
 
-    /// The key of the record that `bytes` holds whole.
+    /// Returns the key of the record that `bytes` holds as a whole.
     pub(crate) fn key_in(bytes: &[u8], layout: Layout) -> &[u8] {
         &bytes[layout.key_index() * WORD..][..extents_in(bytes, layout).key]
     }
 
-    /// Whether the value of the record that `bytes` holds whole is within the record.
+    /// Returns whether the value of the record that `bytes` holds as a whole is within the record.
     pub(crate) fn holds_its_value(bytes: &[u8], layout: Layout) -> bool {
         layout.value_is_word() || {
             let state = ValueState::from_raw(word_in(bytes, layout.state_index()));
@@ -70,7 +71,7 @@ impl StoredRecord {
         word_in(self.record(), index)
     }
 
-    /// The bytes from the record's header on.
+    /// Returns the bytes from the header of the record on.
     fn record(&self) -> &[u8] {
         &self.bytes[self.start..]
     }

@@ -7,15 +7,16 @@
 //! +--------+--------+------------------+----------------+
 //! ```
 //!
-//! A seqlock: a writer takes `locked`, changes the bytes, and releases with the next sequence; a
-//! reader copies the bytes and takes the copy only if the word did not change meanwhile. Readers
-//! write nothing. `sealed` is set by whoever copies the value into a newer record: from then on
-//! the bytes are final, readers go on, writers start over from the index. A seal is set and, if
-//! the copy could not be linked, taken back within one synchronous stretch.
+//! It is a seqlock. A writer takes `locked`, changes the bytes, and releases the word with the next
+//! sequence. A reader copies the bytes and accepts the copy only if the word did not change
+//! meanwhile. Readers write nothing. A writer sets `sealed` before it links a copy of the value in
+//! a newer record. From then on the bytes are final: readers continue, and writers start over from
+//! the index. The writer sets the seal, and removes it if the copy could not be linked, within one
+//! synchronous stretch.
 //!
-//! The sequence begins again after 2^30 changes. An observed state passes for unchanged although
-//! the value has changed only if a multiple of 2^30 changes were made in between, the last of which
-//! left the same length: a minute of nothing else on one key, and then one chance in 2^30.
+//! The sequence restarts after 2^30 changes. A changed value passes for unchanged only if a
+//! multiple of 2^30 changes were made in between, and the last left the same length. That takes a
+//! minute of nothing else on one key, and then one chance in 2^30.
 //!
 //! Source of the seqlock's fences: Boehm, "Can seqlocks get along with programming language memory
 //! models?", MSPC 2012.
@@ -36,7 +37,7 @@ const _: () = assert!(LOCKED | SEALED | SEQUENCE_MASK | LENGTH_MASK == u64::MAX)
 #[repr(transparent)]
 pub(crate) struct ValueState(u64);
 
-/// Somebody is writing the value, has sealed it, or changed it since it was observed.
+/// A writer is changing the value, has sealed it, or changed it since it was observed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) struct Contended;
@@ -74,16 +75,16 @@ impl ValueState {
         if raw & LOCKED == 0 { Ok(Self(raw)) } else { Err(Contended) }
     }
 
-    /// Ends an optimistic read: whether the bytes copied since `observe` belong together.
+    /// Ends an optimistic read. Returns whether the bytes copied since `observe` belong together.
     #[inline]
     pub(crate) fn is_unchanged(self, word: &AtomicU64) -> bool {
-        // Pairs with the Release fence of `transition_to_locked`: if one of the copied words came
-        // from a later writer, the load below sees that writer's lock or its release.
+        // Pairs with the Release fence of `transition_to_locked`. If a copied word came from a
+        // later writer, the load below sees the lock of that writer, or its release.
         fence(Ordering::Acquire);
         word.load(Ordering::Relaxed) & !SEALED == self.0 & !SEALED
     }
 
-    /// Takes the value for writing, if it is still as observed.
+    /// Locks the value for writing, if it is still as observed.
     pub(crate) fn transition_to_locked(self, word: &AtomicU64) -> Result<(), Contended> {
         if self.is_sealed() {
             return Err(Contended);
@@ -96,7 +97,7 @@ impl ValueState {
         Ok(())
     }
 
-    /// Gives the value back with its new length. Only the holder of the lock calls this.
+    /// Unlocks the value with its new length. Only the holder of the lock calls this.
     pub(crate) fn unlock(self, word: &AtomicU64, length: usize) {
         debug_assert_eq!(word.load(Ordering::Relaxed), self.0 | LOCKED, "{self:?}");
         let sequence = (self.0 + SEQUENCE_ONE) & SEQUENCE_MASK;
@@ -109,16 +110,17 @@ impl ValueState {
         if self.is_sealed() {
             return Err(Contended);
         }
-        // Acquire: pairs with the Release of `unlock`; the copy was made of the last bytes.
+        // Acquire: pairs with the Release of `unlock`; the copy has the last bytes.
         word.compare_exchange(self.0, self.0 | SEALED, Ordering::Acquire, Ordering::Relaxed)
             .map(drop)
             .map_err(|_| Contended)
     }
 
-    /// Takes the seal back: the copy lost its race. Only who sealed calls this.
+    /// Removes the seal, since the copy lost its race. Only the writer that sealed the value calls
+    /// this.
     pub(crate) fn unseal(self, word: &AtomicU64) {
         debug_assert_eq!(word.load(Ordering::Relaxed), self.0 | SEALED, "{self:?}");
-        // Release: pairs with the Acquire of whoever observes next; nothing was changed.
+        // Release: pairs with the Acquire of the next `observe`; nothing was changed.
         word.store(self.0, Ordering::Release);
     }
 }

@@ -1,4 +1,4 @@
-//! The seqlock's transitions, and its readers and writers in every interleaving.
+//! Tests the transitions of the seqlock, and its readers and writers in every interleaving.
 
 use super::*;
 
@@ -47,7 +47,7 @@ mod loom_tests {
     use super::*;
     use loom::{sync::Arc, thread};
 
-    /// Two words that must always be equal: a reader never takes a torn pair.
+    /// Two words must always be equal: a reader never accepts a torn pair.
     #[test]
     fn loom_a_read_is_never_torn() {
         loom::model(|| {
@@ -72,7 +72,7 @@ mod loom_tests {
         });
     }
 
-    /// Of a writer in place and a copier, one wins: no update is lost.
+    /// Either a writer in place or a copier wins: no update is lost.
     #[test]
     fn loom_a_seal_excludes_a_write() {
         loom::model(|| {
