@@ -7,14 +7,14 @@
 //! +-----------+---------------+------------------------------------+
 //! ```
 //!
-//! Zero is a free slot; a used one never has tag 0. A tentative entry is seen by nobody but its
-//! creator and other creators.
+//! Zero is a free slot; a used slot never has tag 0. Only its creator and other creators see a
+//! tentative entry.
 
 use crate::address::{ADDRESS_BITS, ADDRESS_MASK, Address};
 use std::fmt;
 
 const TENTATIVE: u64 = 1 << 63;
-/// Bits of a tag.
+/// The bits of a tag.
 pub(crate) const TAG_BITS: u32 = 15;
 
 const _: () = assert!(ADDRESS_BITS + TAG_BITS == 63);

@@ -1,10 +1,11 @@
-//! The index as words that mean the same wherever they are loaded.
+//! The index as words that mean the same at any place where they are loaded.
 //!
-//! An image is the table, bucket by bucket, each with 15 entries and a zero in place of the link;
-//! then, for each bucket that has overflow lines, its number, a count, and so many entries. It is
-//! copied while operations change the index: an entry is one word, and settled entries stay in
-//! their slots, so every entry that was there when the copy began is in it, as it was then or
-//! later. Entries whose insertion has not ended, or that lead to no record yet, are left out.
+//! An image begins with the table, bucket by bucket, each with 15 entries and a zero in place of
+//! the link. Then, for each bucket with overflow lines, follow its number, a count, and that many
+//! entries. The image is copied while operations change the index. An entry is one word, and
+//! complete entries stay in their slots. So the image has every entry that existed when the copy
+//! began, in its state then or later. Entries whose insertion has not ended, or that lead to no
+//! record yet, are left out.
 
 use super::entry::HashBucketEntry;
 use super::{BUCKET_LINES, HashIndex, LINE_WORDS};
@@ -13,7 +14,7 @@ use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use std::io;
 use std::ops::Range;
 
-/// Words of a bucket in the table.
+/// The words of a bucket in the table.
 const BUCKET_WORDS: u64 = (BUCKET_LINES * LINE_WORDS) as u64;
 
 impl HashIndex {
@@ -21,7 +22,7 @@ impl HashIndex {
         self.buckets
     }
 
-    /// Words of the table in an image of `buckets` buckets.
+    /// Returns the words of the table in an image of `buckets` buckets.
     pub(crate) const fn table_words(buckets: u64) -> u64 {
         buckets * BUCKET_WORDS
     }
@@ -42,7 +43,7 @@ impl HashIndex {
     }
 
     /// Appends the entries of the overflow lines of a bucket, with its number and their count, to
-    /// `out`; nothing if there are none.
+    /// `out`. Appends nothing if there are none.
     pub(crate) fn copy_overflow(&self, bucket: u64, out: &mut Vec<u8>) {
         let start = out.len();
         let mut count = 0_u64;
@@ -63,19 +64,19 @@ impl HashIndex {
         }
     }
 
-    /// Sets words of the table, from number `first` on, from an image. Nobody uses the index yet.
+    /// Sets words of the table, from number `first` on, from an image. No task uses the index yet.
     pub(crate) fn load_table(&self, first: u64, image: &[u8]) {
         for (slot, word) in self.words[in_memory(first)..].iter().zip(image.chunks_exact(8)) {
             let word = u64::from_le_bytes(word.try_into().expect("8 bytes"));
-            // Relaxed: whoever shares the index with others afterwards releases it.
+            // Relaxed: the thread that shares the index with other threads afterwards releases it.
             slot.store(word, Ordering::Relaxed);
         }
     }
 
-    /// Adds an overflow entry of a bucket from an image; false if there is no such bucket.
+    /// Adds an overflow entry of a bucket from an image. Returns false if there is no such bucket.
     ///
     /// # Errors
-    /// If the system has no memory for another line.
+    /// Fails if the system has no memory for another line.
     pub(crate) fn load_overflow_entry(&self, bucket: u64, word: u64) -> io::Result<bool> {
         if bucket >= self.buckets {
             return Ok(false);
@@ -93,7 +94,7 @@ impl HashIndex {
         self.load_overflow_entry(bucket, word)
     }
 
-    /// Whether a word of an image leads to a record below `end`, or nowhere.
+    /// Returns whether a word of an image is free or leads to a record below `end`.
     pub(crate) fn is_sound(word: u64, end: Address) -> bool {
         let entry = HashBucketEntry::from_raw(word);
         entry.is_free()
@@ -107,7 +108,7 @@ fn in_memory(number: u64) -> usize {
     usize::try_from(number).expect("the table is in memory")
 }
 
-/// The entry of a slot, if it leads to a record.
+/// Returns the entry of a slot, if it leads to a record.
 fn settled(word: &AtomicU64) -> HashBucketEntry {
     // Acquire: pairs with the Release of the CAS that linked the record.
     let entry = HashBucketEntry::from_raw(word.load(Ordering::Acquire));
@@ -136,7 +137,7 @@ mod tests {
         for key in 0..400 {
             index.raise(hash(key), Address::new(1000 + 8 * key)).expect("memory");
         }
-        // One that leads nowhere yet.
+        // This entry leads nowhere yet.
         index.find_or_create(hash(1000)).expect("memory");
         let (mut table, mut overflow) = (Vec::new(), Vec::new());
         index.copy_table(0..HashIndex::table_words(3), &mut table);

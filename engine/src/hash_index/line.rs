@@ -4,9 +4,9 @@ use super::entry::HashBucketEntry;
 use crate::address::{ADDRESS_BITS, ADDRESS_MASK};
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 
-/// Words of a line.
+/// The words of a line.
 pub(super) const LINE_WORDS: usize = 8;
-/// Where a line's link is, in lines that have one.
+/// The position of the link, in lines that have one.
 const LINK: usize = LINE_WORDS - 1;
 
 /// A borrowed line.
@@ -26,7 +26,7 @@ impl<'i> Line<'i> {
         self.has_link
     }
 
-    /// The words that hold entries.
+    /// Returns the words that hold entries.
     #[inline(always)]
     pub(super) fn entries(self) -> &'i [AtomicU64] {
         &self.words[..LINE_WORDS - usize::from(self.has_link)]
@@ -37,12 +37,12 @@ impl<'i> Line<'i> {
         &self.words[0]
     }
 
-    /// The settled entry of `tag`, if this line holds it.
+    /// Returns the complete entry of `tag`, if this line holds it.
     ///
-    /// Which slot answers cannot be predicted, so there is no branch per slot: XOR with the tag
-    /// leaves the bare address of the entry that answers, the smallest number in the line, while
-    /// tags that differ, free slots, tentative entries and a link, whose tag is 0, leave something
-    /// above all addresses.
+    /// The matching slot cannot be predicted, so there is no branch per slot. XOR with the tag
+    /// leaves the bare address of the matching entry, the smallest number in the line. Other tags,
+    /// free slots, tentative entries and a link (whose tag is 0) leave a number above all
+    /// addresses.
     #[inline(always)]
     pub(super) fn find(self, tag: u16) -> Option<HashBucketEntry> {
         debug_assert_ne!(tag, 0, "a free slot has tag 0");
@@ -54,21 +54,22 @@ impl<'i> Line<'i> {
         (smallest <= ADDRESS_MASK).then(|| HashBucketEntry::from_raw(smallest | wanted))
     }
 
-    /// The slot that holds `entry`, unless it has changed.
+    /// Returns the slot that holds `entry`, unless it has changed.
     #[inline]
     pub(super) fn slot_of(self, entry: HashBucketEntry) -> Option<&'i AtomicU64> {
-        // Relaxed: whoever changes the slot checks the word again.
+        // Relaxed: the task that changes the slot checks the word again.
         self.entries().iter().find(|word| word.load(Ordering::Relaxed) == entry.raw())
     }
 
-    /// The number of the next line, counted from 1; 0 if there is none.
+    /// Returns the number of the next line, counted from 1, or 0 if there is none.
     #[inline(always)]
     pub(super) fn link(self) -> u64 {
         // Acquire: pairs with the Release of `try_link`, which follows the zeroing of the line.
         if self.has_link { self.words[LINK].load(Ordering::Acquire) } else { 0 }
     }
 
-    /// Appends an overflow line; the number that is there if somebody was faster.
+    /// Appends an overflow line. Fails with the number of the linked line if another task was
+    /// faster.
     pub(super) fn try_link(self, number: u64) -> Result<(), u64> {
         assert!(self.has_link && number != 0);
         // AcqRel on success, Acquire on failure: pairs with `link`.

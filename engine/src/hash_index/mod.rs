@@ -1,30 +1,30 @@
-//! The hash index: which address is newest?
+//! The hash index finds the newest address of a key.
 //!
 //! # Terms
-//! A *bucket* is two cache lines, 15 *entries* and a *link* to overflow lines of 7 entries each.
-//! An *entry* maps a *tag* (15 bits of the hash) to the address of the newest record of a chain;
-//! which keys the chain holds is the log's affair. One bit of the hash says which of the two lines
-//! is searched first, so most searches touch one line although a bucket fills evenly.
+//! A *bucket* is two cache lines: 15 *entries* and a *link* to overflow lines of 7 entries each. An
+//! *entry* maps a *tag* (15 bits of the hash) to the address of the newest record of a chain. The
+//! log knows the keys of the chain; the index does not. One bit of the hash selects the line that
+//! is searched first. So most searches touch one line although a bucket fills evenly.
 //!
 //! ```text
 //!  line 0   e e e e e e e e
 //!  line 1   e e e e e e e link ---> e e e e e e e link ---> ...
 //! ```
 //!
-//! Keys per bucket against memory: 12 keys in a bucket of 128 bytes leave one bucket in six with an
-//! overflow line, 11.5 bytes a key; buckets of one line would need 14 for the same.
+//! Keys per bucket trade against memory. With 12 keys per bucket of 128 bytes, one bucket in six
+//! has an overflow line, at 11.5 bytes a key. Buckets of one line would need 14 bytes for the same.
 //!
 //! # Invariants
-//! 1. At most one settled entry per bucket and tag, ever (two-phase insert, below).
-//! 2. A tentative entry is written by its creator alone; searches pass over it.
+//! 1. At most one complete entry per bucket and tag, ever (two-phase insert, below).
+//! 2. A tentative entry is written by its creator alone; searches skip it.
 //! 3. A slot changes only by a CAS on the whole word, or by its creator while tentative.
 //! 4. A line, once linked, stays linked; searches may stop at a link of 0.
 //!
 //! # Two-phase insert
-//! Claim a free slot with a tentative entry; look through the whole bucket for another entry of
-//! the same tag, tentative or not; if there is one, free the slot and start over, else clear the
-//! tentative bit. Two racers for one tag cannot both miss the other: the claims are `SeqCst`, so
-//! the later one sees the earlier.
+//! A creator claims a free slot with a tentative entry. Then it searches the whole bucket for
+//! another entry of the same tag, tentative or not. If there is one, it frees the slot and starts
+//! over; otherwise it clears the tentative bit. Two creators of one tag cannot both miss the other:
+//! the claims are `SeqCst`, so the later creator sees the earlier claim.
 //!
 //! Source: FASTER, SIGMOD 2018, section 3.
 
@@ -44,12 +44,12 @@ use line::{LINE_WORDS, Line};
 use overflow::OverflowLines;
 use std::io;
 
-/// Lines of a bucket.
+/// The lines of a bucket.
 const BUCKET_LINES: usize = 2;
-/// Bytes of a bucket.
+/// The bytes of a bucket.
 pub(crate) const BUCKET_BYTES: u64 = (BUCKET_LINES * LINE_WORDS * 8) as u64;
 
-/// Tag to newest address, for every bucket of a store.
+/// Maps tags to their newest addresses, for every bucket of a store.
 #[derive(Debug)]
 pub(crate) struct HashIndex {
     // Fixed after creation.
@@ -59,15 +59,17 @@ pub(crate) struct HashIndex {
     overflow: OverflowLines,
 }
 
-/// An entry as it was found: two words, so that an operation that needs no more than the address
-/// keeps it in registers. Where it is is found again if it is to be updated.
+/// An entry as it was found.
+///
+/// It has two words, so that an operation that only needs the address keeps it in registers. An
+/// update searches its slot again.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FoundEntry {
     hash: KeyHash,
     observed: HashBucketEntry,
 }
 
-/// What a search of a whole bucket for one tag ended with.
+/// The result of a search of a whole bucket for one tag.
 enum Search<'i> {
     Found(HashBucketEntry),
     Free(&'i AtomicU64),
@@ -82,13 +84,13 @@ impl HashIndex {
         Ok(Self { words, buckets, overflow: OverflowLines::new() })
     }
 
-    /// Asks for the line that a search for `hash` reads first.
+    /// Prefetches the line that a search for `hash` reads first.
     #[inline(always)]
     pub(crate) fn prefetch(&self, hash: KeyHash) {
         prefetch(self.line(hash, 0).first_word());
     }
 
-    /// As `find`, of the first line only; if that does not answer, asks for the second.
+    /// Searches the first line like `find`. Prefetches the second line if the first has no match.
     #[inline(always)]
     pub(crate) fn find_or_prefetch(&self, hash: KeyHash) -> Option<FoundEntry> {
         let found = self.line(hash, 0).find(hash.tag());
@@ -98,7 +100,7 @@ impl HashIndex {
         found.map(|observed| FoundEntry { hash, observed })
     }
 
-    /// The entry that leads to the records of `hash`, if one was ever made.
+    /// Returns the entry that leads to the records of `hash`, if one was ever made.
     #[inline(always)]
     pub(crate) fn find(&self, hash: KeyHash) -> Option<FoundEntry> {
         let tag = hash.tag();
@@ -109,10 +111,11 @@ impl HashIndex {
         (!observed.is_free()).then_some(FoundEntry { hash, observed })
     }
 
-    /// The entry of `hash`, made if need be; a new one has the address `UNSET`.
+    /// Returns the entry of `hash`, and makes it if there is none. A new entry has the address
+    /// `UNSET`.
     ///
     /// # Errors
-    /// If its bucket is full and the system has no memory for another line of it.
+    /// Fails if its bucket is full and the system has no memory for another line.
     #[inline(always)]
     pub(crate) fn find_or_create(&self, hash: KeyHash) -> io::Result<FoundEntry> {
         match self.find(hash) {
@@ -135,11 +138,11 @@ impl HashIndex {
         })
     }
 
-    /// Makes `address` the newest record of its entry unless that leads to a newer one already:
-    /// records of the log can be added in any order.
+    /// Makes `address` the newest record of its entry, unless the entry already leads to a newer
+    /// record. So records of the log can be added in any order.
     ///
     /// # Errors
-    /// As [`find_or_create`](Self::find_or_create).
+    /// As for [`find_or_create`](Self::find_or_create).
     pub(crate) fn raise(&self, hash: KeyHash, address: Address) -> io::Result<()> {
         loop {
             let entry = self.find_or_create(hash)?;
@@ -158,13 +161,13 @@ impl HashIndex {
         self.buckets * BUCKET_BYTES + self.overflow.bytes()
     }
 
-    /// The line that is searched first (`turn` 0) or second (`turn` 1).
+    /// Returns the line that is searched first (`turn` 0) or second (`turn` 1).
     #[inline(always)]
     fn line(&self, hash: KeyHash, turn: usize) -> Line<'_> {
         self.line_of(hash.bucket(self.buckets), hash.line() ^ turn)
     }
 
-    /// Line 0 or 1 of a bucket.
+    /// Returns line 0 or 1 of a bucket.
     #[inline(always)]
     fn line_of(&self, bucket: u64, parity: usize) -> Line<'_> {
         let bucket = usize::try_from(bucket).expect("buckets are in memory");
@@ -179,7 +182,7 @@ impl HashIndex {
         if let Some(observed) = self.line(hash, 1).find(tag) {
             return observed;
         }
-        // The link is in line 1, whichever turn that was.
+        // The link is in line 1, which may have been the first or the second turn.
         let mut link = self.line(hash, hash.line() ^ 1).link();
         while link != 0 {
             let line = self.overflow.line(link);
@@ -213,12 +216,12 @@ impl HashIndex {
             }
             fence(Ordering::SeqCst);
             if self.is_alone(hash, word) {
-                // Release: nothing precedes it but the claim; pairs with the Acquire of searches.
+                // Release: only the claim precedes it; pairs with the Acquire of searches.
                 word.store(entry.raw(), Ordering::Release);
                 return Ok(entry);
             }
             word.store(HashBucketEntry::FREE.raw(), Ordering::Release);
-            // Racers wait for different times, or they could meet for ever.
+            // Two creators wait for different times, or they could meet forever.
             attempts += 1;
             let unlike = std::ptr::from_ref(word).addr() / 8 % LINE_WORDS;
             for _ in 0..attempts.min(16) as usize * (unlike + 1) {
@@ -227,7 +230,7 @@ impl HashIndex {
         }
     }
 
-    /// Looks through the bucket for a settled entry, else for a free slot, else for its end.
+    /// Searches the bucket for a complete entry, else for a free slot, else for its end.
     fn search(&self, hash: KeyHash) -> Search<'_> {
         let mut free = None;
         let mut last = None;
@@ -247,7 +250,7 @@ impl HashIndex {
         }
     }
 
-    /// Whether no other slot of the bucket holds this tag, tentative or not.
+    /// Returns whether no other slot of the bucket holds this tag, tentative or not.
     fn is_alone(&self, hash: KeyHash, own: &AtomicU64) -> bool {
         self.lines(hash).flat_map(Line::entries).all(|word| {
             // Acquire, after the SeqCst fence in `create`.
@@ -256,13 +259,13 @@ impl HashIndex {
         })
     }
 
-    /// The lines of a bucket in the order of search, the table's two first.
+    /// Returns the lines of a bucket in the order of search. The two lines of the table come first.
     fn lines(&self, hash: KeyHash) -> impl Iterator<Item = Line<'_>> {
         let overflow = self.overflow_of(hash.bucket(self.buckets));
         [self.line(hash, 0), self.line(hash, 1)].into_iter().chain(overflow)
     }
 
-    /// The overflow lines of a bucket.
+    /// Returns the overflow lines of a bucket.
     fn overflow_of(&self, bucket: u64) -> impl Iterator<Item = Line<'_>> {
         let mut link = self.line_of(bucket, 1).link();
         std::iter::from_fn(move || {
@@ -274,7 +277,7 @@ impl HashIndex {
         })
     }
 
-    /// Links a new overflow line behind `line`, which must be the last of its bucket.
+    /// Links a new overflow line after `line`, which must be the last line of its bucket.
     fn extend(&self, line: Line<'_>) -> io::Result<()> {
         let number = self.overflow.take()?;
         if line.try_link(number).is_err() {
@@ -285,7 +288,7 @@ impl HashIndex {
 }
 
 impl FoundEntry {
-    /// Address of the newest record when the entry was found.
+    /// Returns the address of the newest record when the entry was found.
     #[inline(always)]
     pub(crate) fn address(self) -> Address {
         self.observed.address()

@@ -1,4 +1,4 @@
-//! Lines for buckets that have run full: an arena that grows by doubling and never moves.
+//! Overflow lines for full buckets: an arena that grows by doubling and never moves.
 
 use super::line::{LINE_WORDS, Line};
 use crate::memory::WordMemory;
@@ -7,21 +7,21 @@ use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use std::io;
 use std::sync::OnceLock;
 
-/// Lines of the first chunk; each next chunk is twice as large.
+/// The lines of the first chunk; each next chunk is twice as large.
 const FIRST_CHUNK: u64 = 64;
-/// Enough for more lines than addresses.
+/// The number of chunks, which hold more lines than there are addresses.
 const CHUNKS: usize = 40;
 
 /// Overflow lines, numbered from 1.
 #[derive(Debug)]
 pub(super) struct OverflowLines {
-    // Fixed after creation: where words come from.
+    // Fixed after creation: the source of the words.
     reserve: fn(usize) -> io::Result<WordMemory>,
-    // Written once each, before a number of theirs is handed out.
+    // Each is written once, before a number of its lines is handed out.
     chunks: [OnceLock<WordMemory>; CHUNKS],
     // Any thread, atomic: lines ever taken.
     taken: AtomicU64,
-    // Lines whose taker lost the race to link them, or had no memory for their chunk.
+    // Lines whose taker lost the race to link them, or found no memory for their chunk.
     returned: Mutex<Vec<u64>>,
 }
 
@@ -30,7 +30,7 @@ impl OverflowLines {
         Self::from(|words| WordMemory::zeroed(words, false))
     }
 
-    /// Whose memory comes from `reserve`, which is given numbers of words.
+    /// Creates lines whose memory comes from `reserve`, a function of the number of words.
     pub(super) fn from(reserve: fn(usize) -> io::Result<WordMemory>) -> Self {
         Self {
             reserve,
@@ -40,10 +40,10 @@ impl OverflowLines {
         }
     }
 
-    /// A zeroed line that nobody else has.
+    /// Returns a zeroed line that no other task has.
     ///
     /// # Errors
-    /// If the system has no memory for it now. Nothing has changed then.
+    /// Fails if the system has no memory for it now. Nothing has changed then.
     pub(super) fn take(&self) -> io::Result<u64> {
         let returned = self.returned.lock().expect("nothing panics under it").pop();
         // Relaxed: only uniqueness matters; the link publishes the line.
@@ -56,7 +56,7 @@ impl OverflowLines {
         Ok(number)
     }
 
-    /// Makes a chunk if it is not there yet. Of two that make it at once, one is dropped.
+    /// Makes a chunk if it does not exist yet. If two tasks make it at once, one copy is dropped.
     fn ensure(&self, chunk: usize) -> io::Result<()> {
         let place = &self.chunks[chunk];
         if place.get().is_some() {
@@ -65,7 +65,7 @@ impl OverflowLines {
         let words = usize::try_from(FIRST_CHUNK << chunk).expect("fits") * LINE_WORDS;
         match (self.reserve)(words) {
             Ok(memory) => drop(place.set(memory)),
-            // There may have been memory for one of two.
+            // The memory may have been enough for only one of two tasks.
             Err(_) if place.get().is_some() => {}
             Err(error) => return Err(error),
         }
@@ -86,13 +86,13 @@ impl OverflowLines {
         Line::new(words, true)
     }
 
-    /// Bytes of all lines in use.
+    /// Returns the bytes of all lines in use.
     pub(super) fn bytes(&self) -> u64 {
         self.taken.load(Ordering::Relaxed) * (LINE_WORDS * 8) as u64
     }
 }
 
-/// Chunk of a line, and its number in there.
+/// Returns the chunk of a line, and the number of the line in it.
 #[expect(clippy::cast_possible_truncation, reason = "a line number is far below 2^40")]
 fn place(index: u64) -> (usize, usize) {
     let chunk = (index / FIRST_CHUNK + 1).ilog2();

@@ -1,4 +1,4 @@
-//! The index against a map, and its races under loom.
+//! Tests the index against a map, and its races under loom.
 
 use super::*;
 use crate::hash::KeyHasher;
@@ -36,8 +36,8 @@ mod plain {
         }
     }
 
-    /// A bucket that ran full when the system had no memory for another line panicked in the poll
-    /// of its operation, and so did every later operation on a new key of that bucket.
+    /// A bucket ran full when the system had no memory for another line. The poll of that operation
+    /// panicked, and so did every later operation on a new key of that bucket.
     #[test]
     fn a_full_bucket_without_memory_says_so_and_goes_on_later() {
         use std::cell::Cell;
@@ -58,7 +58,7 @@ mod plain {
                     assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
                     assert!(index.find(hash(key)).is_none(), "key {key} was refused");
                     refused += 1;
-                    // Now and then the system has some for a while.
+                    // From time to time the system has some memory for a while.
                     IS_SHORT.set(refused % 100 != 0);
                     continue;
                 }
@@ -72,7 +72,7 @@ mod plain {
             let is_new = entry.address() == Address::UNSET;
             assert!(is_new || entry.address() >= Address::new(64));
         }
-        // Lines that could not be had are taken later: no number is lost.
+        // Lines for which there was no memory are taken later: no number is lost.
         assert!(index.bytes() <= 128 + 64 * 1000_u64.div_ceil(7), "{} bytes", index.bytes());
     }
 
@@ -138,7 +138,7 @@ mod loom_tests {
         place(index, index.find_or_create(hash).expect("memory"))
     }
 
-    /// Two creators of one tag, in every interleaving: one entry, and both get it.
+    /// Two creators of one tag make one entry in every interleaving, and both get it.
     #[test]
     fn loom_one_entry_per_tag() {
         let mut model = loom::model::Builder::new();
@@ -156,7 +156,7 @@ mod loom_tests {
         });
     }
 
-    /// Two updates of one entry: the loser is told.
+    /// Two tasks update one entry, and the loser learns of it.
     #[test]
     fn loom_one_update_wins() {
         let mut model = loom::model::Builder::new();
