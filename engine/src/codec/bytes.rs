@@ -1,4 +1,4 @@
-//! Byte strings and text: stored as they are, read in place.
+//! Byte strings and text, stored unchanged and read in place.
 
 use std::borrow::Cow;
 

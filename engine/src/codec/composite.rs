@@ -4,7 +4,7 @@ use std::borrow::{Borrow, Cow};
 
 use super::{CodecError, Key, Value};
 
-/// The bytes of an encoded `Option` or tuple: the first 38 without an allocation.
+/// The bytes of an encoded `Option` or tuple; up to 38 bytes need no allocation.
 #[derive(Clone, Debug)]
 pub struct Packed(Repr);
 
@@ -40,7 +40,7 @@ impl Packed {
         }
     }
 
-    /// A member that others follow: with its length, unless all of its type have the same.
+    /// Adds a member that is not the last. Its length comes first, unless its type has a width.
     fn push_member<M: Value>(&mut self, item: &M::Item) -> Result<(), CodecError> {
         let bytes = M::encode(item)?;
         let bytes = bytes.as_ref();
@@ -66,7 +66,7 @@ impl AsRef<[u8]> for Packed {
     }
 }
 
-/// Takes the bytes of one member off the front of `rest`.
+/// Removes the bytes of one member from the front of `rest` and returns them.
 fn take_member<'a, M: Value>(rest: &mut &'a [u8]) -> Result<&'a [u8], CodecError> {
     let too_short = |got| CodecError::malformed(&M::type_name(), format_args!("ends after {got}"));
     let width = match M::WIDTH {
@@ -128,7 +128,7 @@ impl<T: Value> Value for Option<T> {
 
 impl<T: Key> Key for Option<T> {}
 
-/// The bytes inside `Some`.
+/// Returns the bytes inside `Some`.
 fn some_bytes<T: Value>(bytes: &[u8]) -> Result<Option<&[u8]>, CodecError> {
     let malformed =
         |reason: &str| Err(CodecError::malformed(&<Option<T> as Value>::type_name(), reason));

@@ -1,4 +1,4 @@
-//! Numbers and other values whose bytes all have one length.
+//! Numbers and other types whose values all have one length in bytes.
 
 use std::borrow::Cow;
 

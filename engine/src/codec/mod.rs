@@ -1,10 +1,11 @@
-//! Keys and values are bytes in the log; this is the door between those bytes and types.
+//! Converts between types and the bytes of keys and values in the log.
 //!
-//! A type that implements [`Value`] says how one of its values becomes bytes and how bytes become
-//! either an owned value or a borrowed view. A [`Key`] promises in addition that equal keys have
-//! equal bytes, since the store compares and hashes nothing else.
+//! A type that implements [`Value`] defines how its values become bytes, and how bytes become an
+//! owned value or a borrowed view. A [`Key`] also promises that equal keys have equal bytes, since
+//! the store compares and hashes only bytes.
 //!
-//! Decoding trusts nothing: bytes that no value encodes to give a [`CodecError`], never a panic.
+//! Decoding trusts nothing: it returns a [`CodecError`] for bytes that no value encodes to, and
+//! never panics.
 
 mod bytes;
 mod composite;
@@ -37,8 +38,8 @@ pub use self::zero_copy::ZeroCopy;
 /// The functions run within the polls of operations: they must not block, and must not wait for a
 /// store ([why](crate::FasterKv#code-within-operations)).
 ///
-/// The implementor may be the stored type itself (`u64`, `String`), an unsized form of it (`str`)
-/// or a marker that chooses an encoding for it ([`ZeroCopy<T>`]).
+/// The implementor may be the stored type itself (`u64`, `String`) or an unsized form of it
+/// (`str`). It may also be a marker that chooses an encoding for it ([`ZeroCopy<T>`]).
 ///
 /// | type | bytes | [width](Value::WIDTH) | view |
 /// |---|---|---|---|
@@ -54,26 +55,26 @@ pub use self::zero_copy::ZeroCopy;
 /// | `Rkyv<T>` (feature `rkyv`, no keys) | an rkyv archive | none | `RkyvView<T>` |
 /// | `Serde<T>` (feature `serde`, no keys) | postcard | none | `T` |
 ///
-/// In a tuple a member without a width is preceded by its length (4 bytes), except the last; the
+/// In a tuple, the length (4 bytes) comes before each member without a width, except the last. The
 /// item of `(String, u64)` is that tuple itself. `usize` is missing because its width depends on
 /// the machine that wrote it.
 ///
 /// # Large values
 ///
-/// [`Owned`](Value::Owned) is given and taken by value: what is large in itself, as `[u8; 131_072]`
-/// is, passes over the stack. Values of more than 4 KiB are decoded onto the heap
-/// ([`decode_boxed`](Value::decode_boxed)) and moved from there at the end; of a `[u8; N]` up to 14
-/// copies are on the stack at once in a build without optimisation, those of a short closure and of
-/// [`block_on`](crate::runtime::block_on) among them. Other encodings add what their `decode` has.
-/// `upsert`, `insert_if_absent`, `compare_and_swap` and `read_with` have none. For values of more
-/// than a few KiB `[u8]` and `Vec<u8>` are the better type, or [`read_with`]; what is on the stack
-/// of them is a pointer.
+/// Operations pass [`Owned`](Value::Owned) by value, so a large array such as `[u8; 131_072]`
+/// passes over the stack. Values of more than 4 KiB are decoded onto the heap
+/// ([`decode_boxed`](Value::decode_boxed)) and moved from there at the end. In a build without
+/// optimisation, up to 14 copies of a `[u8; N]` are on the stack at once. These include the copies
+/// of a short closure and of [`block_on`](crate::runtime::block_on). Other encodings add the copies
+/// of their `decode`. `upsert`, `insert_if_absent`, `compare_and_swap` and `read_with` have no copy
+/// on the stack. Prefer `[u8]` and `Vec<u8>`, or [`read_with`], for values of more than a few KiB:
+/// only a pointer of them is on the stack.
 ///
 /// [`read_with`]: crate::FasterKv::read_with
 ///
 /// # Example
 ///
-/// A type of one's own, in two bytes:
+/// A custom type, in two bytes:
 ///
 /// ```
 /// use std::borrow::Cow;
@@ -113,62 +114,71 @@ pub use self::zero_copy::ZeroCopy;
 /// # Ok::<(), CodecError>(())
 /// ```
 pub trait Value: 'static {
-    /// What operations take by reference.
+    /// The type that operations take by reference.
     type Item: ?Sized;
-    /// What operations return.
+    /// The type that operations return.
     type Owned: Borrow<Self::Item> + Send + 'static;
-    /// What a reader sees in place, without a copy where the type allows it.
+    /// The type that a reader sees in place, without a copy where the type allows it.
     type View<'a>;
     /// An encoded item: borrowed from it, or computed.
     type Bytes<'a>: AsRef<[u8]> + Send;
 
-    /// The length of every encoded value, in bytes, if they all have the same. A value of at most 8
-    /// bytes with a width is read and updated as a single word.
+    /// The length of every encoded value in bytes, if all values have the same length.
+    ///
+    /// A value of at most 8 bytes with a width is read and updated as a single word.
     const WIDTH: Option<usize>;
 
-    /// The name of this encoding. It is kept with the store, which refuses to open under another.
-    /// Must not change while stores exist that hold this type.
+    /// Returns the name of this encoding.
+    ///
+    /// The store keeps the name and refuses to open under another. The name must not change while
+    /// stores exist that hold this type.
     fn type_name() -> Cow<'static, str>;
 
-    /// What tells this type from others of the same encoding: for [`ZeroCopy<T>`], `Rkyv<T>` and
-    /// `Serde<T>` that is the path of `T`, with its crate and modules. It is kept with the store,
-    /// too, which refuses to open under another: bytes of one type would be read as those of
-    /// another, without an error. A type that was renamed or moved, or whose new form reads the old
-    /// bytes, is let in by [`Builder::accept_type_change`](crate::Builder::accept_type_change).
+    /// Returns a text that distinguishes this type from other types of the same encoding.
     ///
-    /// By default the name of the encoding, which is enough if that says all.
+    /// For [`ZeroCopy<T>`], `Rkyv<T>` and `Serde<T>` it is the path of `T`, with its crate and
+    /// modules. The store keeps the text, too, and refuses to open under another. Otherwise bytes
+    /// of one type could be read as another type without an error.
+    ///
+    /// [`Builder::accept_type_change`](crate::Builder::accept_type_change) admits a renamed or
+    /// moved type, or a type whose new form reads the old bytes.
+    ///
+    /// The default is the name of the encoding, which is enough if that describes the type fully.
     fn fingerprint() -> Cow<'static, str> {
         Self::type_name()
     }
 
-    /// The bytes of `item`; exactly [`Value::WIDTH`] of them if there is one.
+    /// Returns the bytes of `item`; exactly [`Value::WIDTH`] of them if there is one.
     ///
     /// # Errors
     ///
-    /// If this item has no encoding. The operation it was given to fails and changes nothing.
+    /// Fails if this item has no encoding. Its operation then fails and changes nothing.
     fn encode(item: &Self::Item) -> Result<Self::Bytes<'_>, CodecError>;
 
-    /// Looks at encoded bytes in place. They start at a multiple of 8 in memory as a rule, but not
-    /// always.
+    /// Returns a view of encoded bytes in place.
+    ///
+    /// They usually start at a multiple of 8 in memory, but not always.
     ///
     /// # Errors
     ///
-    /// If no item encodes to these bytes. Must not panic.
+    /// Fails if no item encodes to these bytes. Must not panic.
     fn view(bytes: &[u8]) -> Result<Self::View<'_>, CodecError>;
 
     /// Decodes encoded bytes.
     ///
     /// # Errors
     ///
-    /// If no item encodes to these bytes. Must not panic.
+    /// Fails if no item encodes to these bytes. Must not panic.
     fn decode(bytes: &[u8]) -> Result<Self::Owned, CodecError>;
 
-    /// As [`decode`](Self::decode), onto the heap; used for [large values](#large-values). By
-    /// default the value passes over the stack on its way there.
+    /// Decodes like [`decode`](Self::decode), but onto the heap; used for [large
+    /// values](#large-values).
+    ///
+    /// By default the value passes over the stack on its way there.
     ///
     /// # Errors
     ///
-    /// As [`decode`](Self::decode). Must not panic.
+    /// As for [`decode`](Self::decode). Must not panic.
     fn decode_boxed(bytes: &[u8]) -> Result<Box<Self::Owned>, CodecError> {
         match Self::decode(bytes) {
             Ok(value) => Ok(Box::new(value)),
@@ -179,29 +189,30 @@ pub trait Value: 'static {
 
 /// A [`Value`] with canonical bytes: two keys are equal exactly if their bytes are equal.
 ///
-/// That rules out floating point numbers (`0.0 == -0.0`), maps without an order and formats with
+/// This excludes floating point numbers (`0.0 == -0.0`), maps without an order and formats with
 /// more than one encoding of the same value.
 pub trait Key: Value {}
 
-/// Why an item could not be encoded, or bytes not decoded.
+/// The reason why an item could not be encoded, or bytes could not be decoded.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CodecError(Box<str>);
 
 impl CodecError {
-    /// `reason` names the type and what is wrong: "sheet.cell: row 300 is beyond 255".
+    /// Creates an error. `reason` names the type and the problem: "sheet.cell: row 300 is beyond
+    /// 255".
     #[cold]
     pub fn new(reason: impl Into<String>) -> Self {
         Self(reason.into().into_boxed_str())
     }
 
-    /// For a type of fixed width, lengths in bytes.
+    /// Creates the error of a wrong length, for a type of fixed width. Lengths are in bytes.
     #[cold]
     #[must_use]
     pub fn wrong_length(type_name: &str, expected: usize, got: usize) -> Self {
         Self::new(format!("{type_name}: {got} bytes, expected {expected}"))
     }
 
-    /// For bytes of the right length that mean nothing.
+    /// The record was in memory, and immutable or about to be.
     #[cold]
     pub fn malformed(type_name: &str, reason: impl fmt::Display) -> Self {
         Self::new(format!("{type_name}: {reason}"))

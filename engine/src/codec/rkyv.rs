@@ -16,9 +16,9 @@ use super::{CodecError, Value};
 
 /// Stores a `T` as an rkyv archive, for types that derive rkyv's traits.
 ///
-/// Reading in place gives the archived value straight from the page, checked once. If the bytes are
-/// not aligned for it, they are copied first, and checked again at each use of the view: archives
-/// with 16-byte alignment (`u128` inside) may meet this, others do not.
+/// Reading in place returns the archived value directly from the page, checked once. Bytes that are
+/// not aligned for it are copied first, and checked again at each use of the view. This can happen
+/// only to archives with 16-byte alignment (`u128` inside).
 ///
 /// # Example
 ///
@@ -50,7 +50,7 @@ enum Archived<'a, T: Archive> {
 
 const NAME: &str = "rkyv 0.8";
 
-/// What an archived type must offer to be read from bytes that nobody vouches for.
+/// The traits that an archived type needs to be read from untrusted bytes.
 pub trait Checked: for<'a> CheckBytes<HighValidator<'a, RkyvError>> + rkyv::Portable {}
 
 impl<A> Checked for A where A: for<'a> CheckBytes<HighValidator<'a, RkyvError>> + rkyv::Portable {}

@@ -1,23 +1,24 @@
-//! Whether an encoding reads back what it wrote.
+//! Checks that an encoding reads back the value that it wrote.
 //!
-//! A derived encoding may write what it cannot read: a field that is left out when it is empty, in
-//! a format without field names; an enum without tags. That should fail when such a value is
-//! written, not when it is read years later.
+//! A derived encoding may write bytes that it cannot read. Examples are a field that is left out
+//! when it is empty, in a format without field names, and an enum without tags. This must fail when
+//! such a value is written, not when it is read years later.
 
 use super::CodecError;
 use std::any::{TypeId, type_name};
 use std::cell::RefCell;
 
-/// So many first values of a type are checked in each thread, and then one in `SAMPLE`.
+/// The number of values of a type that each thread checks first; then it checks one in `SAMPLE`.
 const FIRST: u32 = 1024;
 const SAMPLE: u32 = 64;
 
 thread_local! {
-    /// Types that this thread has encoded, and how many values of them.
+    /// The types that this thread has encoded, and the number of their values.
     static SEEN: RefCell<Vec<(TypeId, u32)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Whether the next value of `T` is to be checked: in builds with debug assertions each of them.
+/// Returns whether the next value of `T` is checked. Builds with debug assertions check every
+/// value.
 #[inline]
 pub(super) fn is_due<T: 'static>() -> bool {
     cfg!(debug_assertions) || is_sampled::<T>()
@@ -36,11 +37,11 @@ fn is_sampled<T: 'static>() -> bool {
     })
 }
 
-/// Compares what was written with what is written of the value that was read back.
+/// Compares the written bytes with the bytes of the value that was read back.
 ///
 /// # Errors
-/// If they differ by more than the order of their bytes: an unordered map in the value may come
-/// back in another order.
+/// Fails if they differ by more than the order of their bytes. An unordered map in the value may
+/// come back in another order.
 #[cold]
 pub(super) fn check<T>(
     written: &[u8],

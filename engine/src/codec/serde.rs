@@ -1,4 +1,4 @@
-//! Any serde type, in postcard's format.
+//! Any serde type, in the format of postcard.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -10,14 +10,14 @@ use super::{CodecError, Value, round_trip};
 
 /// Stores a `T` in the postcard format, for types that derive serde's traits.
 ///
-/// Compact and simple; every read decodes the whole value. Not for keys: a `T` may contain a map
-/// whose order varies. The format has no field names, so a changed `T` does not read what an older
-/// one wrote unless the change is compatible by postcard's rules.
+/// It is compact and simple; every read decodes the whole value. It is not for keys: a `T` may
+/// contain a map whose order varies. The format has no field names. So a changed `T` reads the
+/// bytes of an older `T` only if the change is compatible by postcard's rules.
 ///
-/// Some derived types write in this format what cannot be read again: those with `untagged`,
-/// `flatten` or `skip_serializing_if`. So values are decoded again when they are encoded, and an
-/// operation that would store one that does not come back fails: all of them in builds with debug
-/// assertions, else the first 1024 of a type in each thread, and then one in 64.
+/// In this format some derived types write bytes that they cannot read: types with `untagged`,
+/// `flatten` or `skip_serializing_if`. So encoded values are decoded again as a check, and an
+/// operation fails if its value does not come back. Builds with debug assertions check all values.
+/// Other builds check the first 1024 values of a type in each thread, and then one in 64.
 ///
 /// # Example
 ///

@@ -1,4 +1,4 @@
-//! Every encoding: there and back, one encoding a key, and nothing to fear from foreign bytes.
+//! Tests every encoding: values come back, a key has one encoding, and foreign bytes are harmless.
 
 use std::borrow::Borrow;
 use std::fmt::Debug;
@@ -7,7 +7,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, TryFromBytes};
 
 use super::*;
 
-/// Encodes, checks the promised width and decodes again; gives the bytes.
+/// Encodes, checks the promised width and decodes again. Returns the bytes.
 fn round_trip<V: Value + ?Sized>(item: V::Owned) -> Vec<u8>
 where
     V::Owned: PartialEq + Debug,
@@ -17,7 +17,7 @@ where
     if let Some(width) = V::WIDTH {
         assert_eq!(bytes.len(), width, "{}", V::type_name());
     }
-    // Also from an odd place in memory.
+    // Decoding also works from an odd address.
     let mut shifted = vec![0];
     shifted.extend_from_slice(&bytes);
     assert_eq!(V::decode(&bytes).expect("own bytes"), item);
@@ -26,8 +26,8 @@ where
     bytes
 }
 
-/// Every prefix of `bytes`, then every byte of it changed: an answer or an error, never a panic,
-/// and of a fixed width no other length is accepted.
+/// Decodes every prefix of `bytes`, then `bytes` with each byte changed. It expects a value or an
+/// error, never a panic. A type of fixed width accepts no other length.
 fn survives_damage<V: Value + ?Sized>(bytes: &[u8]) {
     for len in 0..bytes.len() {
         let decoded = V::decode(&bytes[..len]);
@@ -46,7 +46,7 @@ fn survives_damage<V: Value + ?Sized>(bytes: &[u8]) {
     }
 }
 
-/// Distinct keys, distinct bytes.
+/// Checks that distinct keys have distinct bytes.
 fn canonical<K: Key + ?Sized>(keys: Vec<K::Owned>)
 where
     K::Owned: PartialEq + Debug,

@@ -1,13 +1,14 @@
-//! A type as a store remembers it.
+//! The description of a type that a store keeps.
 
 use super::Value;
 
-/// A type as a manifest names it.
+/// A type, as a manifest names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TypeName {
     pub(crate) encoding: String,
     pub(crate) width: Option<usize>,
-    /// What tells it from others of that encoding, if that does not say all.
+    /// The text that distinguishes it from other types of that encoding, if the encoding is not
+    /// enough.
     pub(crate) fingerprint: Option<String>,
 }
 
@@ -22,9 +23,9 @@ impl TypeName {
         self.fingerprint.as_ref().unwrap_or(&self.encoding)
     }
 
-    /// Whether what was stored as `self` can be read as `asked`.
+    /// Returns whether bytes that were stored as `self` can be read as `asked`.
     pub(crate) fn is_read_as(&self, asked: &Self) -> bool {
-        // A store may be older than fingerprints are.
+        // A store may be older than fingerprints.
         let is_same = self.fingerprint.is_none() || self.fingerprint == asked.fingerprint;
         self.encoding == asked.encoding && is_same
     }

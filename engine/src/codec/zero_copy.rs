@@ -9,12 +9,12 @@ use super::{CodecError, Key, Value};
 
 /// Stores a `T` as its own memory, for structs that derive the zerocopy traits.
 ///
-/// Reading in place gives a `Cow<T>`: borrowed when the bytes happen to be aligned for `T`, which
-/// they are in the log for alignments of up to 8, else a copy. Numbers inside `T` have the byte
-/// order of the machine; use those of `zerocopy::byteorder` if the files are to move between
+/// Reading in place returns a `Cow<T>`. It is borrowed if the bytes are aligned for `T`, else a
+/// copy; bytes in the log are aligned for alignments of up to 8. Numbers inside `T` have the byte
+/// order of the machine. Use the numbers of `zerocopy::byteorder` if the files move between
 /// machines of different order.
 ///
-/// A key of this form needs an `Eq` that compares every field, as the derived one does.
+/// A key of this form needs an `Eq` that compares every field, like the derived `Eq`.
 ///
 /// # Example
 ///
@@ -65,7 +65,7 @@ where
     fn view(bytes: &[u8]) -> Result<Cow<'_, T>, CodecError> {
         match T::try_ref_from_bytes(bytes) {
             Ok(item) => Ok(Cow::Borrowed(item)),
-            // Unaligned, too short or malformed: the copy tells which.
+            // Unaligned, too short or malformed: the copy shows the reason.
             Err(_) => Self::decode(bytes).map(Cow::Owned),
         }
     }
