@@ -1,4 +1,4 @@
-//! What carries out the I/O of a store.
+//! The backend that performs the I/O of a store.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Config;
 use crate::error::{Error, Result};
 
-/// What carries out the I/O of a store; in text, the name in lower case.
+/// The backend that performs the I/O of a store; in text, its name in lower case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -21,12 +21,14 @@ pub enum Backend {
     Uring,
     /// Blocking calls on a pool of threads.
     Threads,
-    /// As `Auto`, with reads through the ring of the calling glommio executor. Needs the feature
-    /// `glommio`, and Linux.
+    /// Like `Auto`, but reads go through the ring of the calling glommio executor.
+    ///
+    /// It needs the feature `glommio`, and Linux.
     Glommio,
-    /// Device and files in memory, beyond [`Config::memory`], gone when the store is.
+    /// Device and files in memory, in addition to [`Config::memory`]. They vanish with the store.
     Memory,
-    /// Accepts every write and forgets it; cold reads fail. For measuring everything but the disk.
+    /// Accepts every write and discards it; cold reads fail. It is for measurements without the
+    /// disk.
     Null,
 }
 
@@ -45,14 +47,16 @@ impl Backend {
         }
     }
 
-    /// The same choice for the I/O layer. `Memory` and `Null` are directories of their own there,
-    /// not a way to do I/O: who opens a store takes those before asking.
+    /// Returns the same choice for the I/O layer.
+    ///
+    /// `Memory` and `Null` are directories there, not backends. The code that opens a store handles
+    /// them before this call.
     pub(crate) fn io_config(self, config: &Config) -> Result<IoConfig> {
         let Config { depth, io_threads: threads, direct, .. } = *config;
         self.io_with(IoConfig { depth, threads, direct, ..IoConfig::default() })
     }
 
-    /// `settings` with this choice of a backend.
+    /// Returns `settings` with this backend.
     pub(crate) fn io_with(self, settings: IoConfig) -> Result<IoConfig> {
         let backend = match self {
             Self::Auto => BackendChoice::Auto,

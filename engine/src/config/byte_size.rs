@@ -1,4 +1,4 @@
-//! Amounts of bytes that people write.
+//! Amounts of bytes, as users write them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,8 +9,8 @@ use crate::error::Error;
 
 /// A number of bytes, written as `"256MiB"`, `"1.5 GiB"`, `"64KB"` or a plain number.
 ///
-/// `KiB`, `MiB`, `GiB` and `TiB` are powers of 1024, `KB`, `MB`, `GB` and `TB` of 1000. Case does
-/// not matter. A bare `K` or `M` is refused, as it could be either.
+/// `KiB`, `MiB`, `GiB` and `TiB` are powers of 1024; `KB`, `MB`, `GB` and `TB` are powers of 1000.
+/// Case does not matter. A bare `K` or `M` is refused, since it could mean either.
 ///
 /// ```
 /// use kvick::ByteSize;
@@ -28,35 +28,35 @@ const BINARY: [(&str, u64); 4] =
     [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
 const DECIMAL: [(&str, u64); 4] =
     [("TB", 1_000_000_000_000), ("GB", 1_000_000_000), ("MB", 1_000_000), ("KB", 1_000)];
-/// Digits after the point that count; beyond them a byte of 16 TiB is not moved.
+/// The number of digits after the point that count; further digits do not move a byte of 16 TiB.
 const FRACTION_DIGITS: usize = 15;
 
 impl ByteSize {
-    /// `bytes` bytes.
+    /// Returns a size of `bytes` bytes.
     #[must_use]
     pub const fn new(bytes: u64) -> Self {
         Self(bytes)
     }
 
-    /// `amount` times 1024 bytes, at most `u64::MAX` bytes.
+    /// Returns a size of `amount` times 1024 bytes, at most `u64::MAX` bytes.
     #[must_use]
     pub const fn kib(amount: u64) -> Self {
         Self(amount.saturating_mul(1 << 10))
     }
 
-    /// `amount` times 1024 KiB, at most `u64::MAX` bytes.
+    /// Returns a size of `amount` times 1024 KiB, at most `u64::MAX` bytes.
     #[must_use]
     pub const fn mib(amount: u64) -> Self {
         Self(amount.saturating_mul(1 << 20))
     }
 
-    /// `amount` times 1024 MiB, at most `u64::MAX` bytes.
+    /// Returns a size of `amount` times 1024 MiB, at most `u64::MAX` bytes.
     #[must_use]
     pub const fn gib(amount: u64) -> Self {
         Self(amount.saturating_mul(1 << 30))
     }
 
-    /// How many bytes.
+    /// Returns the number of bytes.
     #[must_use]
     pub const fn bytes(self) -> u64 {
         self.0
@@ -79,7 +79,7 @@ impl FromStr for ByteSize {
     }
 }
 
-/// Exact: in binary floating point "0.1GB" would not be what it says.
+/// Parses a size exactly: in binary floating point "0.1GB" would be another number.
 fn parse(text: &str) -> Result<u64, &'static str> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
@@ -119,7 +119,7 @@ fn unit_bytes(unit: &str) -> Result<u64, &'static str> {
 }
 
 impl fmt::Display for ByteSize {
-    /// In the largest binary unit that divides it.
+    /// Writes the size in the largest binary unit that divides it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unit = BINARY.iter().find(|(_, unit)| self.0 > 0 && self.0.is_multiple_of(*unit));
         match unit {

@@ -1,4 +1,4 @@
-//! From settings to sizes: every bound is checked here, once.
+//! Computes sizes from settings, and checks every bound once.
 //!
 //! ```text
 //!   memory = index + overflow reserve + I/O buffers + frames * page
@@ -7,8 +7,8 @@
 //!        128 B a bucket, a bucket for 12 expected keys, else memory / 8
 //! ```
 //!
-//! On a device a page is a row of units, each with a trailer of 8 bytes; in memory it has only the
-//! payload of those units. So a page of `2^n` addresses holds a little less in records.
+//! On a device a page is a row of units, each with a trailer of 8 bytes. In memory it has only the
+//! payload of these units. So a page of `2^n` addresses holds slightly fewer bytes of records.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -23,18 +23,18 @@ use crate::kinds::CheckpointKind;
 pub(crate) struct Geometry {
     /// A page has `2^page_bits` bytes of addresses.
     pub(crate) page_bits: u32,
-    /// Pages in memory, at least 2.
+    /// The number of pages in memory, at least 2.
     pub(crate) frames: u32,
-    /// Pages that are updated in place, the tail page not counted. Of the others at least one is
-    /// there to be flushed while the tail moves on.
+    /// The number of pages that are updated in place, without the tail page. At least one other
+    /// page can be flushed while the tail moves on.
     pub(crate) mutable_pages: u32,
-    /// Bytes of a unit on the device, trailer included.
+    /// The bytes of a unit on the device, with its trailer.
     pub(crate) unit_bytes: usize,
-    /// Buckets of the index.
+    /// The number of buckets of the index.
     pub(crate) index_buckets: u64,
-    /// Bytes of I/O buffers.
+    /// The bytes of I/O buffers.
     pub(crate) io_budget_bytes: usize,
-    /// Bytes of a file of the log.
+    /// The bytes of a file of the log.
     pub(crate) segment_bytes: u64,
     /// The longest key, in bytes.
     pub(crate) max_key: usize,
@@ -42,11 +42,11 @@ pub(crate) struct Geometry {
     pub(crate) max_value: usize,
     /// The longest record that is stored in one piece, in bytes.
     pub(crate) max_inline: usize,
-    /// Bytes of records that a page holds, in units of the smallest size.
+    /// The bytes of records that a page holds, in units of the smallest size.
     pub(crate) page_capacity: usize,
 }
 
-// Bounds of settings. The last two are those of the I/O layer.
+// The bounds of settings. The I/O layer defines the last two.
 const MEMORY: RangeInclusive<ByteSize> = ByteSize::kib(64)..=ByteSize::gib(16 << 10);
 const PAGE: RangeInclusive<ByteSize> = ByteSize::kib(4)..=ByteSize::mib(32);
 const VALUE: RangeInclusive<ByteSize> = ByteSize::new(1)..=ByteSize::gib(1);
@@ -60,7 +60,7 @@ const CHECKPOINT_EVERY_MIN: Duration = Duration::from_millis(1);
 const LOG_GROWTH: RangeInclusive<ByteSize> = ByteSize::kib(4)..=ByteSize::gib(1 << 18);
 const IO_THREADS: RangeInclusive<u32> = 1..=1024;
 
-/// The default page is at most this, and a log has at least this many of them.
+/// The limit of the default page, in bytes. A log has at least `DEFAULT_PAGES` default pages.
 const DEFAULT_PAGE_MAX: u64 = 4 << 20;
 const DEFAULT_PAGES: u64 = 32;
 const FRAMES_MIN: u64 = 2;
@@ -68,19 +68,20 @@ const FRAMES_MAX: u64 = 1 << 28;
 
 const BUCKET_BYTES: u64 = 128;
 const KEYS_PER_BUCKET: u64 = 12;
-/// The index without `expected_keys`: this part of the memory.
+/// The divisor of the memory for the index, without `expected_keys`.
 const INDEX_PART: u64 = 8;
-/// Overflow lines are reserved for: this part of the index.
+/// The divisor of the index for the reserve of overflow lines.
 const OVERFLOW_PART: u64 = 10;
 const IO_PART: u64 = 16;
 const IO_MIN: u64 = 8 << 10;
 const IO_MAX: u64 = 32 << 20;
 
-/// The smallest sector there is: a cold read of a small record need not fetch more.
+/// The smallest existing sector: a cold read of a small record need not fetch more.
 const UNIT_BYTES: u64 = 512;
-/// Bytes of a unit that are not payload.
+/// The bytes of a unit that are not payload.
 const TRAILER_BYTES: u64 = 8;
-/// Up to this page half a page is one record; beyond it a quarter, and `INLINE_MAX` at most.
+/// In pages up to this size a record takes up to half a page. In larger pages it takes up to a
+/// quarter, and `INLINE_MAX` at most.
 const SMALL_PAGE: u64 = 64 << 10;
 const INLINE_MAX: u64 = 256 << 10;
 
@@ -109,7 +110,7 @@ impl Geometry {
     }
 }
 
-/// Checks all that does not depend on another setting.
+/// Checks each setting that does not depend on another.
 fn check_bounds(config: &Config) -> Result<()> {
     within("memory", config.memory, &MEMORY)?;
     within("max_value", config.max_value, &VALUE)?;
@@ -150,7 +151,7 @@ fn check_checkpoints(config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// How the memory is divided, in bytes.
+/// The division of the memory, in bytes.
 struct Shares {
     io: u64,
     log: u64,
@@ -182,7 +183,7 @@ impl Shares {
     }
 }
 
-/// Names the memory that would do.
+/// Returns an error that names the memory that would be enough.
 #[cold]
 fn too_little(config: &Config, page: ByteSize) -> Error {
     let pages = FRAMES_MIN * page.bytes();
@@ -200,14 +201,15 @@ fn too_little(config: &Config, page: ByteSize) -> Error {
     ))
 }
 
-/// The memory for an index of given size: the I/O buffers are `IO_PART` of it, within bounds.
+/// Returns the memory for an index of given size. The I/O buffers are `1 / IO_PART` of it, within
+/// bounds.
 fn fixed(buckets: u64, pages: u64) -> u64 {
     let rest = index_bytes(buckets) + pages;
     rest + rest.div_ceil(IO_PART - 1).clamp(IO_MIN, IO_MAX)
 }
 
-/// The memory if the index is a part of it, too. Pages are small enough that the I/O buffers are
-/// below `IO_MAX`.
+/// Returns the memory if the index is a share of it, too. Pages are so small that the I/O buffers
+/// are below `IO_MAX`.
 fn proportional(pages: u64) -> u64 {
     const PARTS: u64 = INDEX_PART * OVERFLOW_PART;
     const INDEX_PARTS: u64 = OVERFLOW_PART + 1;
@@ -224,7 +226,7 @@ fn index_buckets(config: &Config) -> u64 {
     }
 }
 
-/// With the reserve for overflow lines.
+/// Returns the bytes of the index with the reserve for overflow lines.
 fn index_bytes(buckets: u64) -> u64 {
     let bytes = buckets * BUCKET_BYTES;
     bytes + bytes / OVERFLOW_PART
@@ -239,7 +241,8 @@ fn page_capacity(page_bytes: u64) -> u64 {
     page_bytes / UNIT_BYTES * (UNIT_BYTES - TRAILER_BYTES)
 }
 
-/// Two records fit in a page, so that little of it is lost at its end.
+/// Returns the limit of a record within its page. Two records fit in a page, so that little of its
+/// end is lost.
 fn max_inline(page_bytes: u64) -> u64 {
     let capacity = page_capacity(page_bytes);
     let inline = if page_bytes <= SMALL_PAGE {
@@ -251,7 +254,7 @@ fn max_inline(page_bytes: u64) -> u64 {
     inline
 }
 
-/// Files of a log end where a page ends.
+/// Checks the size of a file of the log, which ends where a page ends.
 fn segment_bytes(config: &Config, page_bytes: u64) -> Result<u64> {
     let segment = config.segment_size;
     let page = ByteSize::new(page_bytes);
@@ -266,7 +269,7 @@ fn segment_bytes(config: &Config, page_bytes: u64) -> Result<u64> {
     Ok(segment.bytes())
 }
 
-/// All but the tail page and a sixteenth, so that the tail rarely waits for a flush.
+/// Returns all pages but the tail page and a sixteenth, so that the tail rarely waits for a flush.
 fn mutable_pages(fraction: f64, frames: u32) -> u32 {
     #[expect(
         clippy::cast_possible_truncation,
@@ -288,7 +291,7 @@ where
     Err(Error::invalid(format!("{field} = {value}: must be between {least} and {most}")))
 }
 
-/// Refuses what the machine cannot address.
+/// Refuses a size that the machine cannot address.
 fn in_memory(field: &str, bytes: u64) -> Result<usize> {
     usize::try_from(bytes).map_err(|_| {
         Error::invalid(format!("{field}: {bytes} bytes are beyond this machine's addresses"))

@@ -1,7 +1,7 @@
 //! The settings of a store: data, checked once.
 //!
-//! [`Config`] is what people write, in code or in TOML; `Geometry` is what the engine computes
-//! with. Nothing else reads a size out of a `Config`.
+//! Users write a [`Config`], in code or in TOML; the engine computes with a `Geometry`. No other
+//! code reads a size out of a `Config`.
 
 mod backend;
 mod byte_size;
@@ -21,7 +21,7 @@ pub(crate) use self::geometry::Geometry;
 use crate::error::{Error, Result};
 use crate::kinds::CheckpointKind;
 
-/// The settings of a store. `memory` is the one to think about; the others follow from it.
+/// The settings of a store. `memory` is the main setting; the other defaults follow from it.
 ///
 /// ```
 /// use kvick::{ByteSize, Config};
@@ -36,89 +36,105 @@ use crate::kinds::CheckpointKind;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Config {
-    // What to give it.
-    /// Memory that the store may take: index, log pages and I/O buffers together; 64 KiB to 16 TiB.
-    /// It holds for as many keys as the index was made for (`expected_keys`): the index grows by
-    /// some 9 bytes for each key beyond them, and log pages do not give way yet.
-    /// Records beyond what fits are read from the device. Default 256 MiB.
+    // The resources of the store.
+    /// The memory that the store may take: index, log pages and I/O buffers together.
+    ///
+    /// It is 64 KiB to 16 TiB. The limit holds for as many keys as the index was made for
+    /// (`expected_keys`). The index grows by some 9 bytes for each further key, and log pages do
+    /// not shrink for it yet. Records that do not fit are read from the device. Default: 256 MiB.
     pub memory: ByteSize,
-    /// Space that the log should take on the device. Informational until compaction exists: the
-    /// log grows beyond it. Default none.
+    /// The space that the log should take on the device.
+    ///
+    /// It is informational until compaction exists: the log grows beyond it. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk: Option<ByteSize>,
-    /// How many different keys the index should hold in its main part; it takes 11 bytes for each.
-    /// Fixed when a store is created.
-    /// More keys work, with chains of overflow lines: twice as many cost a cache miss or two more,
-    /// a hundred times as many are slow, until the index grows by itself. Default: as many as an
-    /// eighth of `memory` holds.
+    /// The number of different keys that the index should hold in its main table, at 11 bytes each.
+    ///
+    /// It is fixed when a store is created. More keys work, with chains of overflow lines. Twice as
+    /// many cost a cache miss or two more, and a hundred times as many are slow, until the index
+    /// grows by itself. Default: as many keys as an eighth of `memory` holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_keys: Option<u64>,
 
-    // Where and how it does I/O.
-    /// What carries out I/O. Default `auto`.
+    // Settings of I/O.
+    /// The backend that performs I/O. Default: `auto`.
     pub backend: Backend,
-    /// Whether to bypass the page cache of the system where the file system can, so that `memory`
-    /// means what it says. Default true.
+    /// Bypasses the page cache of the system where the file system can, so that the store takes no
+    /// memory beyond `memory`. Default: true.
     pub direct: bool,
-    /// Most I/O operations in flight at once, 2 to 16384. Default 256.
+    /// The limit of I/O operations in flight at once, 2 to 16384. Default: 256.
     pub depth: u32,
-    /// Threads of the backend `threads`, 1 to 1024; the others have none. Default 16.
+    /// The threads of the backend `threads`, 1 to 1024; other backends have none. Default: 16.
     pub io_threads: u32,
 
-    // What is durable, and when.
+    // Settings of durability.
     /// Takes a checkpoint this long after the last one, if anything has changed: `"30s"`, `"5min"`.
-    /// If one fails, [`FasterKv::health`](crate::FasterKv::health) says so until another was taken.
-    /// Default: only when asked.
+    ///
+    /// If a checkpoint fails, [`FasterKv::health`](crate::FasterKv::health) reports it until
+    /// another succeeds. Default: only on request.
     #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
     pub checkpoint_every: Option<Duration>,
-    /// Takes a checkpoint when the log has grown by so much since the last one. Default: only when
-    /// asked.
+    /// Takes a checkpoint when the log has grown by this much since the last one. Default: only on
+    /// request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint_log_growth: Option<ByteSize>,
-    /// How those are taken that nobody asks for, the one on closing aside. Default `fold-over`.
+    /// The kind of automatic checkpoints, except the one taken by `close`. Default: `fold-over`.
     pub checkpoint_kind: CheckpointKind,
-    /// Whether closing a store takes a checkpoint of what has changed since the last one. Without
-    /// it, what is in none is gone when the store is closed. Default true.
+    /// Takes a checkpoint of all changes since the last one when the store is closed.
+    ///
+    /// Otherwise changes that no checkpoint has are lost when the store is closed. Default: true.
     pub checkpoint_on_close: bool,
-    /// How many checkpoints are kept, 1 to 1024; older ones are removed when a newer one is
-    /// durable. Default 2.
+    /// The number of checkpoints that are kept, 1 to 1024.
+    ///
+    /// Older checkpoints are removed when a newer one is durable. Default: 2.
     pub keep_checkpoints: u32,
-    /// Whether to open a store whose newest checkpoint is damaged with an older one, and so with
-    /// less than was durable. [`FasterKv::recovery`](crate::FasterKv::recovery) says what is lost.
-    /// Only what is damaged or missing on the medium counts, and its files are kept for one more
-    /// opening; an error of the system ends the opening whatever this says. Default false: opening
-    /// fails, and nothing is touched.
+    /// Opens a store with an older checkpoint if its newest checkpoint is damaged.
+    ///
+    /// Such a store has less than was durable; [`FasterKv::recovery`](crate::FasterKv::recovery)
+    /// reports the loss. This applies only to damage or loss on the medium. The files of the
+    /// damaged checkpoint are kept for one more opening. An error of the system always ends the
+    /// opening. Default: false: opening fails, and no file changes.
     pub allow_fallback: bool,
 
-    // What it takes.
-    /// The longest value accepted, in bytes, up to 1 GiB. Values of more than a quarter of a page
-    /// or 256 KiB are stored in pieces; tiny pages lower this limit further. Default 64 MiB.
+    // Limits of values.
+    /// The longest accepted value in bytes, up to 1 GiB.
     ///
-    /// An operation on a value in pieces takes memory beyond [`memory`](Self::memory): `upsert` and
-    /// `read_with` the length of the value, `read` twice that, with its answer, `rmw` three times.
+    /// Values of more than a quarter of a page or 256 KiB are stored in pieces. Tiny pages lower
+    /// this limit further. Default: 64 MiB.
+    ///
+    /// An operation on a value in pieces takes memory beyond [`memory`](Self::memory). `upsert` and
+    /// `read_with` take the length of the value, `read` twice that including its answer, and `rmw`
+    /// three times.
     pub max_value: ByteSize,
 
-    // What there is rarely a reason to change.
-    /// Bytes of a log page, a power of two, 4 KiB to 32 MiB; fixed when a store is created. A page
-    /// is flushed as a whole, and no record crosses its end. Default: 1/32 of the log's memory, at
-    /// most 4 MiB.
+    // Settings that rarely need a change.
+    /// The bytes of a log page, a power of two, 4 KiB to 32 MiB.
+    ///
+    /// It is fixed when a store is created. A page is flushed as a whole, and no record crosses its
+    /// end. Default: 1/32 of the log's memory, at most 4 MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page_size: Option<ByteSize>,
-    /// Share of the pages in memory whose records are updated in place, 0.0 to 0.95; records of the
-    /// others are copied to the tail when they change. Less keeps more recently read, unchanged
-    /// records in memory. Default 0.9.
+    /// The share of the pages in memory whose records are updated in place, 0.0 to 0.95.
+    ///
+    /// Records of the other pages are copied to the tail when they change. A smaller share keeps
+    /// more recently read, unchanged records in memory. Default: 0.9.
     pub mutable_fraction: f64,
-    /// Bytes of one file of the log, a multiple of the page size; fixed when a store is created.
-    /// Space on the device is freed a whole file at a time. Default 1 GiB.
+    /// The bytes of one file of the log, a multiple of the page size.
+    ///
+    /// It is fixed when a store is created. Space on the device is freed a whole file at a time.
+    /// Default: 1 GiB.
     pub segment_size: ByteSize,
-    /// The exact number of index buckets, for tests; overrides `expected_keys`. Fixed when a store
-    /// is created.
+    /// The exact number of index buckets, for tests; overrides `expected_keys`.
+    ///
+    /// It is fixed when a store is created.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub index_buckets: Option<u64>,
-    /// Operations that a session answers from memory before it lets other tasks run once; 0 is
-    /// never. Default 512.
+    /// The number of operations that a session answers from memory before it yields once to other
+    /// tasks.
+    ///
+    /// A session never yields if it is 0. Default: 512.
     pub yield_every: u32,
-    /// Whether to ask the system for huge pages. Default true.
+    /// Asks the system for huge pages. Default: true.
     pub huge_pages: bool,
 }
 
@@ -184,8 +200,9 @@ impl Config {
         with_huge_pages: huge_pages = bool => huge_pages;
     }
 
-    /// Reads settings from TOML. What is not mentioned keeps its default; sizes are checked when a
-    /// store is opened.
+    /// Reads settings from TOML.
+    ///
+    /// Missing settings keep their defaults. Sizes are checked when a store is opened.
     ///
     /// # Errors
     ///
@@ -195,11 +212,11 @@ impl Config {
         toml::from_str(text).map_err(|error| refused("configuration", text, &error))
     }
 
-    /// As [`Config::from_toml`], from a file. Blocks while it is read.
+    /// Reads settings from a TOML file. Blocks while it reads.
     ///
     /// # Errors
     ///
-    /// As [`Config::from_toml`]; [`Io`](crate::ErrorKind::Io) if the file cannot be read.
+    /// As for [`Config::from_toml`]; [`Io`](crate::ErrorKind::Io) if the file cannot be read.
     pub fn from_toml_file(path: impl AsRef<Path>) -> Result<Self> {
         let name = path.as_ref().display().to_string();
         let text = std::fs::read_to_string(path)

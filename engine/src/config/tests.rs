@@ -1,4 +1,4 @@
-//! Sizing by table, and every bound from both sides.
+//! Tests the sizes with a table, and every bound from both sides.
 
 use super::*;
 use crate::error::ErrorKind;
@@ -7,7 +7,7 @@ fn with_memory(memory: ByteSize) -> Config {
     Config::default().with_memory(memory)
 }
 
-/// What the parts of `geometry` take together, in bytes.
+/// Returns the total of all memory in `geometry`, in bytes.
 fn footprint(geometry: &Geometry) -> u64 {
     let index = geometry.index_buckets * 128;
     let log = u64::from(geometry.frames) << geometry.page_bits;
@@ -34,12 +34,12 @@ fn the_parts_never_exceed_the_memory_and_use_most_of_it() {
         let geometry = Geometry::of(&with_memory(memory)).expect("valid");
         let used = footprint(&geometry);
         assert!(used <= memory.bytes(), "{memory}: {geometry:?}");
-        // One page at most is left over: 1/8 of the smallest log, 1/32 of others.
+        // At most one page is left over: 1/8 of the smallest log, 1/32 of others.
         assert!(used >= memory.bytes() / 10 * 9, "{memory}: {geometry:?}");
     }
 }
 
-/// Numbers of all magnitudes, the same at every run.
+/// Returns numbers of all magnitudes, the same at every run.
 fn numbers() -> impl FnMut(u64) -> u64 {
     let mut state = 0x6b76_6963_6b00_0001_u64;
     move |most| {
@@ -85,7 +85,7 @@ fn any_settings_give_parts_within_the_memory_or_the_memory_they_need() {
     assert!(accepted > 4000 && refused > 4000, "{accepted} and {refused}");
 }
 
-/// The memory that a refusal asks for.
+/// Returns the memory that a refusal asks for.
 fn least_memory(refusal: &str) -> Option<ByteSize> {
     let (_, rest) = refusal.split_once("must be at least ")?;
     rest.split(' ').next()?.parse().ok()
@@ -113,7 +113,7 @@ fn tiny_stores_for_tests() {
 
 #[test]
 fn a_page_is_left_to_be_flushed() {
-    // Frames, with 4 KiB pages: memory less 8 KiB of buffers and one bucket.
+    // The number of frames, with 4 KiB pages: memory less 8 KiB of buffers and one bucket.
     for (frames, fraction, mutable) in [
         (2, 0.95, 0),
         (3, 0.95, 1),
@@ -150,7 +150,7 @@ fn records_of_small_pages_may_take_half_of_one() {
     }
 }
 
-/// What to write into the settings of a store of 64 KiB, and what the refusal says.
+/// Settings to add to a store of 64 KiB, and the text of the refusal.
 const OUT_OF_BOUNDS: [(&str, &str, &str); 25] = [
     ("page_size = 0", "page_size = 0B", "4KiB and 32MiB"),
     ("page_size = '2KiB'", "page_size = 2KiB", "4KiB and 32MiB"),
