@@ -1,33 +1,33 @@
-//! What checkpoints have come to.
+//! Statistics of checkpoints.
 
 use crate::error::ErrorKind;
 use crate::kinds::{CheckpointKind, CheckpointToken};
 use std::time::Duration;
 
-/// What checkpoints have come to since the store was opened.
+/// The results of checkpoints since the store was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CheckpointStats {
-    /// Those that were published.
+    /// The number of published checkpoints.
     pub taken: u64,
-    /// Those that failed.
+    /// The number of failed checkpoints.
     pub failed: u64,
-    /// The one that ended last, well or not.
+    /// The checkpoint that ended last, successful or failed.
     pub last: Option<LastCheckpoint>,
 }
 
-/// How a checkpoint ended.
+/// The result of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LastCheckpoint {
-    /// Its name; one that failed is not among those that are kept.
+    /// The token of the checkpoint. A failed checkpoint is not among the kept checkpoints.
     pub token: CheckpointToken,
-    /// What was asked for.
+    /// The requested kind.
     pub kind: CheckpointKind,
-    /// How long ago it ended.
+    /// The time since it ended.
     pub ago: Duration,
-    /// How long it took.
+    /// The time that it took.
     pub took: Duration,
-    /// Why it failed, if it did.
+    /// The reason for its failure, if it failed.
     pub error: Option<(ErrorKind, String)>,
 }

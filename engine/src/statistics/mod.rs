@@ -1,4 +1,4 @@
-//! Counting, always on: each seat counts for itself, a snapshot adds up.
+//! Counters that are always on. Each seat counts for itself, and a snapshot adds up all seats.
 
 mod checkpoints;
 
@@ -8,7 +8,7 @@ use crate::record::Layout;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What a seat counts.
+/// The counters of a seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Counter {
     Reads,
@@ -25,13 +25,14 @@ pub(crate) enum Counter {
 
 const COUNTERS: usize = Counter::Appends as usize + 1;
 
-/// The counters of one seat: written by its owner, read by anybody.
+/// The counters of one seat; its owner writes them, and any thread may read them.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     counts: [AtomicU64; COUNTERS],
-    /// Operations that may have changed something: what sessions are numbered by.
+    /// The number of operations that may have changed something, which is the serial number of
+    /// sessions.
     serial: AtomicU64,
-    /// The word of the phase under which the last of them began.
+    /// The word of the phase under which the last such operation began.
     phase: AtomicU64,
 }
 
@@ -50,7 +51,7 @@ impl Counters {
     /// Numbers an operation, in the stretch in which it takes effect.
     #[inline(always)]
     pub(crate) fn advance(&self) {
-        // Relaxed: read during a cut, after the owner has left protection.
+        // Relaxed: read during a version barrier (`Cut`), after the owner has left protection.
         self.serial.store(self.serial.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
@@ -58,14 +59,14 @@ impl Counters {
         self.serial.load(Ordering::Relaxed)
     }
 
-    /// The word of the phase that was noted last; 0, which is none, at first.
+    /// Returns the last noted word of the phase. It is 0 at first, which is no phase.
     #[inline(always)]
     pub(crate) fn phase(&self) -> u64 {
         self.phase.load(Ordering::Relaxed)
     }
 
     pub(crate) fn note_phase(&self, word: u64) {
-        // Relaxed: only the owner of the seat looks at it.
+        // Relaxed: only the owner of the seat reads it.
         self.phase.store(word, Ordering::Relaxed);
     }
 
@@ -73,7 +74,7 @@ impl Counters {
         self.serial.store(serial, Ordering::Relaxed);
     }
 
-    /// Adds everything that `other` counted. `self` belongs to nobody else meanwhile.
+    /// Adds all counts of `other`. No other task uses `self` meanwhile.
     pub(crate) fn absorb(&self, other: &Self) {
         for (into, from) in self.counts.iter().zip(&other.counts) {
             into.fetch_add(from.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -81,7 +82,7 @@ impl Counters {
     }
 }
 
-/// What a log counts of its device.
+/// The counters of a log for its device.
 #[derive(Debug, Default)]
 pub(crate) struct DeviceCounters {
     reads: AtomicU64,
@@ -107,7 +108,7 @@ impl DeviceCounters {
         self.write_latency.record(took);
     }
 
-    /// How many bytes the next fetch should ask for at first.
+    /// Returns the number of bytes that the next fetch should read first.
     pub(crate) fn record_bytes_hint(&self, layout: Layout) -> usize {
         if !layout.has_extents() {
             return layout.record_bytes(layout.extents(0, 0));
@@ -139,7 +140,7 @@ impl Latencies {
         self.0[nanoseconds.ilog2() as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The upper bound of the class that holds the quantile.
+    /// Returns the upper bound of the class that holds the quantile.
     fn quantile(&self, quantile: f64) -> Duration {
         let counts: Vec<u64> = self.0.iter().map(|word| word.load(Ordering::Relaxed)).collect();
         let total: u64 = counts.iter().sum();
@@ -157,27 +158,28 @@ impl Latencies {
     }
 }
 
-/// What a store has done and holds, as of one moment. Counts are since it was opened.
+/// The work and the contents of a store at one moment. Counts begin when it was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Operations that finished.
+    /// The finished operations.
     pub operations: Operations,
-    /// Where the newest record of the key was, per finished operation.
+    /// The places of the newest record of the key, per finished operation.
     pub hits: Hits,
-    /// Times an operation had to wait: for the device, for room, for another operation.
+    /// The number of times that an operation had to wait: for the device, for room, for another
+    /// operation.
     pub suspensions: u64,
-    /// Records appended to the log; the other writes happened in place.
+    /// The number of records appended to the log; the other writes happened in place.
     pub appends: u64,
-    /// Bytes of the log by region.
+    /// The bytes of the log by region.
     pub log: LogBytes,
-    /// What the device did.
+    /// The work of the device.
     pub device: DeviceStats,
-    /// Memory by part, in bytes.
+    /// The memory by its use, in bytes.
     pub memory: MemoryBytes,
-    /// Sessions and pooled seats that exist.
+    /// The number of existing sessions and pooled seats.
     pub seats: usize,
-    /// What checkpoints have come to.
+    /// The results of checkpoints.
     pub checkpoints: CheckpointStats,
 }
 
@@ -195,17 +197,18 @@ pub struct Operations {
     pub deletes: u64,
 }
 
-/// Where operations found the newest record of their key.
+/// The places where operations found the newest record of their key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Hits {
-    /// In memory, updatable in place.
+    /// The record was in memory and updatable in place.
     pub mutable: u64,
-    /// In memory, immutable or about to be.
+    /// The record was in memory, and immutable or about to be.
     pub read_only: u64,
-    /// On the device. Blind writes of such keys count here too, though they read nothing.
+    /// The record was on the device. Blind writes of such keys count here too, although they read
+    /// nothing.
     pub on_device: u64,
-    /// Nowhere.
+    /// There was no record of the key.
     pub absent: u64,
 }
 
@@ -213,25 +216,25 @@ pub struct Hits {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogBytes {
-    /// Updatable in place.
+    /// The bytes that are updatable in place.
     pub mutable: u64,
-    /// In memory, no longer updatable.
+    /// The bytes that are in memory and no longer updatable.
     pub read_only: u64,
-    /// On the device only.
+    /// The bytes that are on the device only.
     pub on_device: u64,
 }
 
-/// What the device under the log did.
+/// The work of the device under the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeviceStats {
     /// Reads that completed.
     pub reads: u64,
-    /// Bytes they brought.
+    /// Bytes read from the device.
     pub read_bytes: u64,
     /// Writes that completed.
     pub writes: u64,
-    /// Bytes they took.
+    /// Bytes written to the device.
     pub write_bytes: u64,
     /// Half of the reads took at most this; classes are powers of two.
     pub read_latency_p50: Duration,
@@ -245,7 +248,7 @@ pub struct DeviceStats {
     pub bytes_stored: u64,
 }
 
-/// Memory by part, in bytes.
+/// The memory by its use, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryBytes {
@@ -253,7 +256,7 @@ pub struct MemoryBytes {
     pub index: u64,
     /// The page frames of the log.
     pub frames: u64,
-    /// Buffers of device operations, lent or kept for the next one.
+    /// Buffers of device operations, in use or kept for the next operation.
     pub buffers: u64,
 }
 
