@@ -17,8 +17,8 @@
 //! * The *capture* writes the log below that address to the device. *Fold-over*: the log becomes
 //!   read-only up to the address and is flushed. *Snapshot*: the log in memory is frozen, written
 //!   to a file beside the log, and then mutable again. *Incremental*: like a snapshot, of the new
-//!   records and of the records that have changed since the last one. If many commit points have
-//!   changed, the changes also go to a file (`points`).
+//!   records and of the records that have changed since the last one. Changes of many commit points
+//!   also go to a file (`points`).
 //! * *Publishing* replaces the manifest. Before that the checkpoint does not exist; afterwards it
 //!   is the newest.
 //!

@@ -7,7 +7,7 @@ use futures::channel::oneshot;
 use std::fmt;
 use std::sync::Arc;
 
-/// A reply that is sent once. If the driver drops it unsent, it sends the reason.
+/// A reply that is sent once. It sends the reason if the driver drops it unsent.
 pub(crate) struct Reply<T> {
     sender: Option<oneshot::Sender<Result<T>>>,
     core: Arc<Core>,

@@ -71,8 +71,8 @@ struct Captured {
 const MOST_FILES: usize = 16;
 
 impl Captured {
-    /// Returns whether a snapshot is due. Recovery reads parts and deltas. If the deltas have more
-    /// bytes than the parts that they change, a new part takes less to read and to store.
+    /// Returns whether a snapshot is due. Recovery reads parts and deltas. A new part takes less to
+    /// read and to store if the deltas have more bytes than the parts that they change.
     fn is_spent(&self) -> bool {
         let parts: u64 = self.parts.iter().map(|part| part.end - part.from).sum();
         let deltas: u64 = self.deltas.iter().map(|delta| delta.bytes).sum();

@@ -1,4 +1,4 @@
-//! How an operation reaches the store: through the seat of its session, or through a pooled one.
+//! The access of an operation to the store, through the seat of its session or a pooled seat.
 
 use super::Core;
 use super::ledger::Ledger;
@@ -6,7 +6,7 @@ use super::seat::{Seat, Tools};
 use crate::statistics::Counter;
 use std::sync::Arc;
 
-/// A store and perhaps a seat. Two pointers.
+/// A store, and the seat of a session if there is one. Two pointers.
 #[derive(Debug)]
 pub(crate) struct Access<'a> {
     core: &'a Core,
@@ -14,24 +14,24 @@ pub(crate) struct Access<'a> {
 }
 
 impl<'a> Access<'a> {
-    /// The operations of a session.
+    /// Returns the access for operations of a session.
     #[inline(always)]
     pub(crate) fn seated(core: &'a Core, seat: &'a mut Seat) -> Self {
         Self { core, seat: Some(seat) }
     }
 
-    /// The operations of a handle.
+    /// Returns the access for operations of a handle.
     #[inline(always)]
     pub(crate) fn pooled(core: &'a Core) -> Self {
         Self { core, seat: None }
     }
 
-    /// The same access for a while.
+    /// Returns the same access for a shorter time.
     pub(crate) fn reborrow(&mut self) -> Access<'_> {
         Access { core: self.core, seat: self.seat.as_deref_mut() }
     }
 
-    /// The account of the session, if it is one.
+    /// Returns the account of the session, if there is a session.
     pub(crate) fn ledger(&self) -> Option<Arc<Ledger>> {
         self.seat.as_ref().and_then(|seat| seat.ledger())
     }
@@ -41,7 +41,7 @@ impl<'a> Access<'a> {
         self.core
     }
 
-    /// Whether there is a seat of its own.
+    /// Returns whether the access has a seat of its own.
     #[inline(always)]
     pub(crate) fn is_seated(&self) -> bool {
         self.seat.is_some()
@@ -57,15 +57,15 @@ impl<'a> Access<'a> {
         }
     }
 
-    /// As [`protected`](Self::protected), off the hot path: the body is compiled once, not for each
-    /// kind of seat.
+    /// As [`protected`](Self::protected), off the hot path. The body is compiled once, not once for
+    /// each kind of seat.
     #[cold]
     #[inline(never)]
     pub(crate) fn protected_once(&mut self, body: &mut dyn FnMut(&Core, Tools<'_>)) {
         self.protected(body);
     }
 
-    /// Whether the task should let others run before its next operation.
+    /// Returns whether the task should let other tasks run before its next operation.
     #[inline(always)]
     pub(crate) fn turn_is_over(&mut self) -> bool {
         let every = self.core.limits.yield_every;
@@ -84,7 +84,8 @@ impl<'a> Access<'a> {
     }
 }
 
-/// Out of line, or every operation of a session would carry the search for a seat.
+/// Runs `body` in a pooled seat. Out of line, so that operations of a session do not contain the
+/// search for a seat.
 #[inline(never)]
 fn pooled<R>(core: &Core, body: impl FnOnce(&Core, Tools<'_>) -> R) -> R {
     core.pool.with(|seat| seat.protected(|tools| body(core, tools)))

@@ -1,10 +1,14 @@
 //! Many operations under one guard.
 //!
-//! One at a time, an operation waits for two cache misses, the bucket and the record, one after the
-//! other. Here a group of keys goes through three stages: hash and ask for the bucket; find the
-//! entry and ask for the record; finish. The misses of a group overlap. What cannot finish in
-//! memory is left over and done by ordinary operations, as many at once as keep the device busy and
-//! have room in the share of the memory that is for I/O.
+//! A single operation waits for two cache misses, of the bucket and then of the record. Here a
+//! group of keys goes through three stages, so the misses of a group overlap:
+//!
+//! 1. hash the key and prefetch the bucket;
+//! 2. find the entry and prefetch the record;
+//! 3. finish.
+//!
+//! A key that cannot finish in memory is left to an ordinary operation. As many of these run at
+//! once as keep the device busy and fit in the memory for I/O.
 
 use super::access::Access;
 use super::changes::Update;
@@ -25,10 +29,11 @@ use futures::stream::{FuturesUnordered, TryStreamExt};
 use std::borrow::Borrow;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Keys of a group: enough to hide the latency of memory, few enough to stay in the first cache.
+/// The number of keys in a group. They hide the latency of memory, and fit in the first-level
+/// cache.
 const GROUP: usize = u32::BITS as usize;
 
-/// A key on its way through the stages.
+/// A key between the stages.
 struct Staged<'k, K: Key + ?Sized + 'k> {
     bytes: K::Bytes<'k>,
     hash: KeyHash,
@@ -42,7 +47,7 @@ impl<K: Key + ?Sized> Staged<'_, K> {
 }
 
 impl Core {
-    /// Stages 1 and 2 of a group of keys.
+    /// Runs stages 1 and 2 for a group of keys.
     #[inline(always)]
     fn stage<'k, K: Key + ?Sized, Q: Borrow<K::Item> + 'k>(
         &self,
@@ -56,8 +61,8 @@ impl Core {
             self.index.prefetch(hash);
             *place = Some(Staged { bytes, hash, newest: Address::NONE });
         }
-        // One key in ten or so is not in its first line: those are done last, when their second
-        // line is on its way too.
+        // About one key in ten is not in its first line. These keys come last, when their second
+        // line has been prefetched too.
         let mut further = 0_u32;
         for (place, key) in staged.iter_mut().flatten().enumerate() {
             match self.index.find_or_prefetch(key.hash) {
@@ -82,7 +87,7 @@ impl Core {
     }
 }
 
-/// Operations of a batch that wait for the device: as many at once as the store has memory for.
+/// The operations of a batch that wait for the device, limited by the memory of the store.
 struct Waiting<F> {
     operations: FuturesUnordered<F>,
     most: usize,
@@ -93,7 +98,8 @@ impl<T, F: Future<Output = Result<T>>> Waiting<F> {
         Self { operations: FuturesUnordered::new(), most: core.waits_at_once() }
     }
 
-    /// Adds one. If there are many, another one ends first, and gives its output.
+    /// Adds an operation. Waits until another operation ends if there are too many, and returns its
+    /// output.
     async fn add(&mut self, operation: F) -> Result<Option<T>> {
         let is_full = self.operations.len() >= self.most;
         let ended = if is_full { self.operations.try_next().await? } else { None };
@@ -101,13 +107,13 @@ impl<T, F: Future<Output = Result<T>>> Waiting<F> {
         Ok(ended)
     }
 
-    /// The output of the next one that ends.
+    /// Returns the output of the next operation that ends.
     async fn next(&mut self) -> Result<Option<T>> {
         self.operations.try_next().await
     }
 }
 
-/// Reads `keys`; the answers are in their order.
+/// Reads `keys`. The answers are in the order of the keys.
 pub(crate) async fn read_many<K: Key + ?Sized, V: Value + ?Sized, Q: Borrow<K::Item>>(
     access: Access<'_>,
     keys: &[Q],
@@ -119,7 +125,7 @@ pub(crate) async fn read_many<K: Key + ?Sized, V: Value + ?Sized, Q: Borrow<K::I
     read_each::<K, V, Q, Owned>(access, keys, Owned).await
 }
 
-/// Large values, each of which is moved as it is let go from where it was.
+/// Moves large values out of their boxes. Each box is freed as soon as its value has been moved.
 #[inline(never)]
 fn unboxed<V: Value + ?Sized>(boxed: Vec<Option<Box<V::Owned>>>) -> Vec<Option<V::Owned>> {
     boxed.into_iter().map(|value| value.map(|value| *value)).collect()
@@ -175,7 +181,7 @@ where
     Ok(answers)
 }
 
-/// Sets `pairs` in their order: of two with the same key, the later one stays.
+/// Sets `pairs` in their order. The later value stays if two pairs have the same key.
 pub(crate) async fn upsert_many<K, V, Q, W>(mut access: Access<'_>, pairs: &[(Q, W)]) -> Result<()>
 where
     K: Key + ?Sized,
@@ -209,7 +215,7 @@ where
     Ok(())
 }
 
-/// Modifies `keys`, each once; those that are on the device in no particular order.
+/// Modifies each of `keys` once. Keys with records on the device follow in no particular order.
 pub(crate) async fn rmw_many<K, V, Q, F>(mut access: Access<'_>, keys: &[Q], f: F) -> Result<()>
 where
     K: Key + ?Sized,
@@ -217,7 +223,7 @@ where
     Q: Borrow<K::Item>,
     F: FnMut(usize, Option<V::Owned>) -> V::Owned,
 {
-    // A closure that panicked has changed nothing: the others may go on with it.
+    // A closure that panicked has changed nothing, so other operations may continue to use it.
     let shared = &Mutex::new(f);
     let apply = |place: usize| {
         Update(move |current| shared.lock().unwrap_or_else(PoisonError::into_inner)(place, current))
@@ -229,7 +235,7 @@ where
         let staged = access.protected(|core, _| core.stage::<K, Q>(group.iter()))?;
         let (mut next, mut overtaken) = (0, 0);
         while next < group.len() {
-            // What is overtaken goes on under another guard.
+            // After an overtaken key the group continues under another guard.
             access.protected(|core, mut tools| -> Result<()> {
                 core.check_write()?;
                 for (place, key) in staged.iter().flatten().enumerate().skip(next) {
@@ -262,8 +268,8 @@ where
     Ok(())
 }
 
-/// The number of an operation of a session that others have overtaken. Dropped before that takes
-/// effect, it leaves the number to another operation.
+/// The number of an operation that later operations of the session overtake. Another operation may
+/// take the number if this value is dropped before the operation takes effect.
 struct Turn {
     ledger: Arc<Ledger>,
     serial: Option<u64>,
@@ -275,7 +281,7 @@ impl Turn {
         Self { ledger: Arc::clone(ledger), serial: Some(serial) }
     }
 
-    /// The operation has taken effect, under the guard that is still held.
+    /// Records that the operation has taken effect, under the guard that is still held.
     fn catch_up(&mut self, core: &Core) {
         let serial = self.serial.take().expect("an operation takes effect once");
         core.sessions.catch_up(core.phase.version(), &self.ledger, serial);
@@ -290,7 +296,7 @@ impl Drop for Turn {
     }
 }
 
-/// A modification that counts for its session when it takes effect, from whatever seat.
+/// A modification that counts for its session when it takes effect, whatever its seat.
 struct InTurn<M> {
     modify: M,
     turn: Option<Turn>,

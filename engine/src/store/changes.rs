@@ -6,7 +6,7 @@ use crate::codec::Value;
 use crate::error::Result;
 use std::borrow::Borrow;
 
-/// `rmw`: whatever a closure makes of the value.
+/// The change of `rmw`: a closure computes the new value.
 #[derive(Debug)]
 pub(crate) struct Update<F>(pub(crate) F);
 
@@ -31,8 +31,8 @@ impl<V: Value + ?Sized, F: FnMut(Option<V::Owned>) -> V::Owned> Change<V> for Up
     }
 }
 
-/// What `update` makes of a large value: it is on the stack as it is given and as it is taken, and
-/// gone from there when it is written.
+/// Computes a new large value. The values are on the stack only while `update` takes and returns
+/// them, and not while the result is written.
 #[inline(never)]
 fn updated<V: Value + ?Sized>(
     update: &mut impl FnMut(Option<V::Owned>) -> V::Owned,
@@ -47,7 +47,7 @@ fn updated<V: Value + ?Sized>(
     })
 }
 
-/// `insert_if_absent`: a value where there is none.
+/// The change of `insert_if_absent`: it writes a value if there is none.
 pub(crate) struct Insert<'v, V: Value + ?Sized>(pub(crate) &'v V::Item);
 
 impl<V: Value + ?Sized> Change<V> for Insert<'_, V> {
@@ -65,7 +65,8 @@ impl<V: Value + ?Sized> Change<V> for Insert<'_, V> {
     }
 }
 
-/// `compare_and_swap`: a new value for exactly this one. Values are equal if their bytes are.
+/// The change of `compare_and_swap`: it replaces exactly the expected value. Values are equal if
+/// their bytes are equal.
 pub(crate) struct Swap<'v, V: Value + ?Sized> {
     pub(crate) expected: &'v V::Item,
     pub(crate) new: &'v V::Item,

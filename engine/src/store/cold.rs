@@ -1,4 +1,4 @@
-//! What a suspended operation waits for.
+//! The waits of suspended operations.
 
 use super::trace::Version;
 use super::{Blocked, Core, Learnt};
@@ -20,7 +20,7 @@ pub(super) struct Cold<'a> {
 /// A wait in progress.
 pub(super) struct Wait<'a>(BoxFuture<'a, Result<Lesson>>);
 
-/// What one wait has brought.
+/// The result of one wait.
 #[derive(Debug)]
 pub(super) enum Lesson {
     Nothing,
@@ -29,7 +29,7 @@ pub(super) enum Lesson {
     Scattered(Version, Vec<u8>),
 }
 
-/// What a fresh operation knows.
+/// The results of a new operation, which has not waited.
 pub(super) static NOTHING_LEARNT: Learnt = Learnt { chain: None, gathered: None, scattered: None };
 
 impl Learnt {
@@ -44,7 +44,7 @@ impl Learnt {
 }
 
 impl<'a> Wait<'a> {
-    /// Begins to wait for the end of `blocked`.
+    /// Starts to wait until `blocked` ends.
     pub(super) fn for_what(core: &'a Core, blocked: Blocked, key: Result<Vec<u8>>) -> Self {
         Self(match blocked {
             Blocked::OnDevice(from) => Box::pin(async move {
@@ -92,7 +92,7 @@ impl fmt::Debug for Wait<'_> {
 }
 
 impl Core {
-    /// The newest record of `key` in the chain that goes on at `from`, on the device.
+    /// Returns the newest record of `key` in the chain that continues at `from` on the device.
     async fn find_on_device(&self, from: Address, key: &[u8]) -> Result<Option<StoredRecord>> {
         let mut address = from;
         while address >= self.log.begin() {

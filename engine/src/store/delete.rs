@@ -1,4 +1,4 @@
-//! Delete: from now on the key is absent.
+//! Delete: makes a key absent.
 
 use super::encoding::{encode_key, owned_key};
 use super::link::{Link, until_settled};
@@ -50,7 +50,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Operation for Delete<'_, K, V> {
 }
 
 impl Core {
-    /// One try; `None` if somebody else was faster.
+    /// Tries once. Returns `None` if another operation was faster.
     fn delete_once<S: Shape>(
         &self,
         HashedKey { bytes: key, hash }: HashedKey<'_>,
@@ -71,7 +71,8 @@ impl Core {
                 self.stamp(record);
                 true
             }
-            // What is immutable or on the device is hidden by a newer tombstone, unread.
+            // A newer tombstone hides a record that is immutable or on the device. Nothing reads
+            // that record.
             Found::InMemory(_) | Found::OnDevice(_) => false,
         };
         if is_done {
@@ -90,10 +91,11 @@ impl Core {
     }
 }
 
-/// Sets the tombstone of a mutable record; `false` if somebody is changing or copying its value.
+/// Sets the tombstone of a mutable record. Returns `false` if another operation is changing or
+/// copying its value.
 fn delete_in_place(record: RecordRef<'_>, layout: Layout) -> bool {
     if layout.value_is_word() {
-        // Values of one word are never copied while they are mutable: no lock is needed.
+        // Values of one word are never copied while they are mutable, so this needs no lock.
         RecordInfo::transition_to_tombstone(record.info_word());
         return true;
     }

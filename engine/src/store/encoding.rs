@@ -1,4 +1,4 @@
-//! Keys and values to bytes and back, with errors that say what failed, and of which type.
+//! Encodes and decodes keys and values. Errors name the failed step and the type.
 
 use crate::codec::{CodecError, Key, Value};
 use crate::error::{Error, Result};
@@ -9,7 +9,7 @@ pub(super) fn encode_key<K: Key + ?Sized>(key: &K::Item) -> Result<K::Bytes<'_>>
     K::encode(key).map_err(failed::<K>("encoding the key"))
 }
 
-/// The bytes of a key, as a copy.
+/// Returns a copy of the bytes of a key.
 pub(super) fn owned_key<K: Key + ?Sized>(key: &K::Item) -> Result<Vec<u8>> {
     Ok(encode_key::<K>(key)?.as_ref().to_vec())
 }
@@ -24,18 +24,19 @@ pub(super) fn decode_value<V: Value + ?Sized>(bytes: &[u8]) -> Result<V::Owned> 
     V::decode(bytes).map_err(failed::<V>("decoding the value"))
 }
 
-/// As [`decode_value`], onto the heap.
+/// As [`decode_value`], but onto the heap.
 pub(super) fn decode_boxed<V: Value + ?Sized>(bytes: &[u8]) -> Result<Box<V::Owned>> {
     V::decode_boxed(bytes).map_err(failed::<V>("decoding the value"))
 }
 
-/// Whether values are so large that they are to pass over the stack as seldom as possible. Others
-/// cost less to move than to allocate.
+/// Returns whether values are so large that they should pass over the stack as rarely as possible.
+/// Smaller values cost less to move than to allocate.
 pub(crate) const fn is_large<V: Value + ?Sized>() -> bool {
     size_of::<V::Owned>() > LARGE
 }
 
-/// In a build without optimisation a value is moved some dozens of times on its way out.
+/// The number of bytes above which a value is large. A build without optimisation moves a value
+/// some dozens of times until it is returned.
 const LARGE: usize = 4096;
 
 #[inline(always)]
@@ -43,7 +44,7 @@ pub(super) fn view_value<V: Value + ?Sized>(bytes: &[u8]) -> Result<V::View<'_>>
     V::view(bytes).map_err(failed::<V>("decoding the value"))
 }
 
-/// Names the type as it is called in the program: two encodings of one format differ in it.
+/// Adds the name of the type in the program, which tells two encodings of one format apart.
 fn failed<T: ?Sized>(doing: &'static str) -> impl FnOnce(CodecError) -> Error {
     #[cold]
     fn told(doing: &str, name: &str, error: CodecError) -> Error {

@@ -1,4 +1,4 @@
-//! What a session is called by, and how much of it there is.
+//! Identities and commit points of sessions.
 
 use super::serials::Serials;
 use crate::error::{Error, Result};
@@ -9,39 +9,40 @@ use std::str::FromStr;
 
 /// The identity of a session, unique among all sessions that a store ever had.
 ///
-/// Its text is 32 hexadecimal digits, and parses back.
+/// Its text has 32 hexadecimal digits, and can be parsed again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct SessionId(u128);
 
-/// How much of a session a checkpoint holds: of the operations with the numbers 1 to `until` all
-/// but those in `excluded`.
+/// The operations of a session in a checkpoint: the numbers 1 to `until`, except the numbers in
+/// `excluded`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CommitPoint {
-    /// The highest number that an operation has had; 0 is none.
+    /// The highest number of an operation, or 0 if there is none.
     pub until: u64,
-    /// Numbers below that whose operations are not in it: keys of a batch of read-modify-writes
-    /// whose records were still on their way from the device, or that were left undone when the
-    /// batch was dropped or failed. The next operations of the session take them.
+    /// Numbers up to `until` of operations that are not in the checkpoint. They belong to keys of
+    /// batches of read-modify-writes. Their records were still being read from the device, or the
+    /// batch was dropped or failed. The next operations of the session take the numbers of
+    /// operations that do not end.
     #[serde(default, skip_serializing_if = "Serials::is_empty")]
     pub excluded: Serials,
-    /// The version of the store in which the session did something last; that is the token of the
-    /// first checkpoint that has it. By this a session that was given up is told from the others.
+    /// The version of the store in which the session last did something. It is the token of the
+    /// first checkpoint with this point. It tells abandoned sessions from the others.
     #[serde(default, skip_serializing_if = "is_none")]
     pub version: u64,
 }
 
-/// Of a session that has done nothing yet.
+/// Returns whether the session has done nothing yet.
 fn is_none(version: &u64) -> bool {
     *version == 0
 }
 
 impl SessionId {
-    /// None is below it, in their order.
+    /// The lowest identity.
     pub(crate) const LEAST: Self = Self(0);
 
-    /// The `number`th of a life of the store.
+    /// Returns identity `number` of a life of the store.
     pub(crate) fn new(life: u64, number: u64) -> Self {
         Self(u128::from(life) << 64 | u128::from(number))
     }
@@ -56,19 +57,19 @@ impl SessionId {
 }
 
 impl CommitPoint {
-    /// Whether the operation with this number is in the checkpoint.
+    /// Returns whether the operation with this number is in the checkpoint.
     #[must_use]
     pub fn covers(&self, serial: u64) -> bool {
         serial <= self.until && !self.excluded.contains(serial)
     }
 
-    /// Whether what is excluded are numbers that operations have had.
+    /// Returns whether operations have had all excluded numbers.
     pub(crate) fn is_sound(&self) -> bool {
         let is_had = |range: RangeInclusive<u64>| *range.start() > 0 && *range.end() <= self.until;
         self.excluded.ranges().all(is_had)
     }
 
-    /// Whether every operation that `other` has is in this one too.
+    /// Returns whether this point has every operation of `other`.
     pub(crate) fn covers_all_of(&self, other: &Self) -> bool {
         let until = other.until;
         let mut missing = self.excluded.ranges().filter(|range| *range.start() <= until);
@@ -78,8 +79,8 @@ impl CommitPoint {
         until <= self.until && missing.all(is_missing_in_other)
     }
 
-    /// Whether it is a later point of the same session than `other`, or the same one. What was done
-    /// stays done, so the later one has more.
+    /// Returns whether this point of a session is `other` or later. Operations are never undone, so
+    /// a later point has more of them.
     pub(crate) fn is_after(&self, other: &Self) -> bool {
         let order = |point: &Self| (point.until - point.excluded.len(), point.until);
         order(self) >= order(other)

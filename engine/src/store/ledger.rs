@@ -1,33 +1,35 @@
-//! The account of one session: which numbers its operations have.
+//! The account of one session: the numbers of its operations.
 //!
 //! # Terms
-//! * An operation that counts takes a *number* when it takes effect, in the same stretch under one
+//! * A counted operation takes a *number* when it takes effect, in the same stretch under one
 //!   guard. Numbers begin at 1.
-//! * A number is *put off* when an operation that is in flight has it: a key of a batch of
-//!   read-modify-writes that waits for the device while others behind it take effect.
-//! * A number is *free* below the highest one when nothing has it any more: its batch was dropped,
-//!   or failed, or a crash came before it took effect.
-//! * What is put off or free is *excluded* from the commit point.
+//! * A number is *put off* while an operation in flight has it. The operation is a key of a batch
+//!   of read-modify-writes that waits for the device while later operations take effect.
+//! * A number below the highest one is *free* if no operation has it any more. Its batch was
+//!   dropped or failed, or a crash came before the operation took effect.
+//! * Put-off and free numbers are *excluded* from the commit point.
 //!
-//! # Free numbers are taken first, lowest first
-//! So an operation keeps its number for ever, over any number of crashes, and exclusions end: the
-//! user does what the number stands for, and the number leaves the list in the version in which
-//! that takes effect.
+//! # Operations take free numbers first, lowest first
+//! So an operation keeps its number permanently, over any number of crashes, and exclusions end.
+//! The user repeats the operation of a free number. The number leaves the list in the version in
+//! which the operation takes effect.
 //!
-//! # How numbers are counted
-//! The hot path only adds one to a counter. With `n` free numbers below the highest one `top`, the
-//! counter starts at `top - n`: up to `top` it counts free numbers that were taken, beyond it is
-//! the number itself. Whatever changes the free numbers sets the counter anew, under the lock.
+//! # The counter
+//! The hot path only adds one to a counter. Let `n` be the number of free numbers below the highest
+//! number `top`. The counter starts at `top - n`. Up to `top` it counts the free numbers taken;
+//! above `top` it is the number itself. A change of the free numbers sets the counter anew, under
+//! the lock.
 //!
-//! # What a version had
-//! The first operation of a session in a version notes here, under its guard, how things stood when
-//! the version before ended. So the commit points are read after the cut, while operations go on,
-//! and only of sessions that did something since the cut before (`sessions`).
+//! # The end of a version
+//! The first operation of a session in a version stores here the state at the end of the previous
+//! version, under its guard. So commit points are read after the version barrier, while operations
+//! continue. They are read only for sessions that did something since the previous barrier
+//! (`sessions`).
 //!
-//! # Who may touch what
-//! Everything is written by the owner: the session's task, or the batch that borrows the session.
-//! The driver of checkpoints reads, under the lock; it finds the counter as it was at the end of
-//! the version, since an owner takes the lock before it counts in the next one.
+//! # Access rights
+//! Only the owner changes numbers: the session's task, or the batch that borrows the session. The
+//! driver of checkpoints reads them under the lock. An owner takes the lock before it counts in the
+//! next version. So the driver finds the counter of the end of the version.
 
 use super::identity::{CommitPoint, SessionId};
 use super::serials::Serials;
@@ -41,11 +43,12 @@ use std::sync::{Arc, OnceLock, Weak};
 pub(crate) struct Ledger {
     // Set once.
     id: OnceLock<SessionId>,
-    // The counter is in here, written by the owner.
+    // Contains the counter, which the owner writes.
     counters: Arc<CachePadded<Counters>>,
     // Under its lock.
     state: Mutex<State>,
-    /// What the newest checkpoint has; the same one for all who resume the session. Under its lock.
+    /// The commit point in the newest durable checkpoint, shared with accounts that resume the
+    /// session. Under its lock.
     durable: Arc<Mutex<CommitPoint>>,
 }
 
@@ -54,23 +57,24 @@ struct State {
     numbers: Numbers,
     /// The version of the newest operation that has begun.
     version: u64,
-    /// How things stood when the version before that one ended.
+    /// The commit point at the end of the version before `version`.
     before: CommitPoint,
-    /// Where it is among the sessions that did something since the last cut.
+    /// The place in the list of active sessions. It stays set until the checkpoint of that list
+    /// ends.
     listed: Option<usize>,
-    /// It was given its identity while a checkpoint was being taken, so the next one is to have it
-    /// in any case.
+    /// Whether the session was given its identity while a checkpoint was taken. Then the next
+    /// checkpoint must have its commit point in any case.
     is_news: bool,
 }
 
-/// Which numbers operations have, as of some moment.
+/// The numbers of operations at some moment.
 #[derive(Debug)]
 struct Numbers {
-    /// The highest one taken.
+    /// The highest number taken.
     top: u64,
-    /// Below `top`, of no operation.
+    /// The numbers below `top` without an operation.
     free: Serials,
-    /// Of operations in flight.
+    /// The numbers of operations in flight.
     put_off: Serials,
 }
 
@@ -79,7 +83,8 @@ struct Numbers {
 pub(crate) struct Waiting {
     pub(crate) point: CommitPoint,
     durable: Arc<Mutex<CommitPoint>>,
-    /// Its account while it was open, if something of that is still to be in a checkpoint.
+    /// The account of the session while it was open. It lives until a checkpoint no longer needs
+    /// it.
     ledger: Weak<Ledger>,
 }
 
@@ -89,7 +94,7 @@ impl Ledger {
         Self::resume(OnceLock::new(), waiting, counters)
     }
 
-    /// Goes on with a session that waits.
+    /// Continues a waiting session.
     pub(crate) fn resumed(
         id: SessionId,
         waiting: Waiting,
@@ -115,22 +120,22 @@ impl Ledger {
         self.id.get().copied()
     }
 
-    /// Gives it an identity, if it has none.
+    /// Gives the session an identity if it has none, and returns the identity.
     pub(super) fn identify(&self, make: impl FnOnce() -> SessionId) -> SessionId {
         *self.id.get_or_init(make)
     }
 
-    /// The number of the last operation.
+    /// Returns the number of the last operation.
     pub(crate) fn serial(&self) -> u64 {
         self.state().numbers.nth(self.counters.serial())
     }
 
-    /// The number that the next operation will take.
+    /// Returns the number that the next operation will take.
     pub(crate) fn upcoming(&self) -> u64 {
         self.state().numbers.nth(self.counters.serial() + 1)
     }
 
-    /// The numbers that so many of the next operations will take, ascending.
+    /// Returns the numbers that the next `count` operations will take, ascending.
     pub(crate) fn upcoming_many(&self, count: usize) -> Vec<u64> {
         let mut state = self.state();
         let counter = self.counters.serial();
@@ -139,13 +144,13 @@ impl Ledger {
         free.iter().chain(top + 1..).take(count).collect()
     }
 
-    /// What it has done so far.
+    /// Returns the commit point of all operations so far.
     pub(crate) fn present(&self) -> CommitPoint {
         let state = self.state();
         state.present(self.counters.serial())
     }
 
-    /// What it had done when the version before `next` ended.
+    /// Returns the commit point at the end of the version before `next`.
     pub(super) fn at_end_before(&self, next: u64) -> CommitPoint {
         let state = self.state();
         if state.version >= next {
@@ -154,7 +159,7 @@ impl Ledger {
         state.present(self.counters.serial())
     }
 
-    /// An operation begins in `version`, under the caller's guard.
+    /// Records that an operation begins in `version`, under the caller's guard.
     pub(super) fn begin(&self, version: u64) {
         let mut state = self.state();
         if state.version < version {
@@ -163,18 +168,18 @@ impl Ledger {
         }
     }
 
-    /// Its commit point is wanted by the next checkpoint, whatever it does.
+    /// Requires the next checkpoint to have its commit point, even if the session does nothing.
     pub(super) fn ask_again(&self) {
         self.state().is_news = true;
     }
 
-    /// Whether the checkpoint after that of the version before `next` must have it.
+    /// Returns whether the checkpoint that ends version `next` must have its commit point.
     pub(super) fn is_asked_again(&self, next: u64) -> bool {
         let mut state = self.state();
         std::mem::take(&mut state.is_news) || state.version >= next
     }
 
-    /// Where it is listed; the list's lock is held.
+    /// Returns its place in the list. The caller holds the list's lock.
     pub(super) fn listed(&self) -> Option<usize> {
         self.state().listed
     }
@@ -183,7 +188,7 @@ impl Ledger {
         self.state().listed = listed;
     }
 
-    /// Gives a number to an operation that others will overtake.
+    /// Returns a number for an operation that later operations will overtake.
     pub(super) fn put_off(&self) -> u64 {
         let mut state = self.state();
         state.numbers.settle(self.counters.serial());
@@ -192,13 +197,14 @@ impl Ledger {
         serial
     }
 
-    /// An operation that was put off takes effect, under the caller's guard.
+    /// Records that a put-off operation takes effect, under the caller's guard.
     pub(super) fn catch_up(&self, serial: u64) {
         let was_put_off = self.state().numbers.put_off.remove(serial);
         assert!(was_put_off, "operation {serial} was put off, once");
     }
 
-    /// An operation that was put off will not take effect: another one may have its number.
+    /// Records that a put-off operation will not take effect. Another operation may take its
+    /// number.
     pub(super) fn give_up(&self, serial: u64) {
         let mut state = self.state();
         let numbers = &mut state.numbers;
@@ -209,25 +215,25 @@ impl Ledger {
         }
     }
 
-    /// What the newest checkpoint has.
+    /// Returns the commit point in the newest durable checkpoint.
     pub(crate) fn durable(&self) -> CommitPoint {
         self.durable.lock().expect("nothing panics under it").clone()
     }
 
-    /// Whether the newest checkpoint has everything that was done when `wanted` was the present.
+    /// Returns whether the newest durable checkpoint has every operation of `wanted`.
     pub(crate) fn is_durable(&self, wanted: &CommitPoint) -> bool {
         self.durable.lock().expect("nothing panics under it").covers_all_of(wanted)
     }
 
     pub(super) fn note_durable(&self, point: CommitPoint) {
         let mut durable = self.durable.lock().expect("nothing panics under it");
-        // Whoever has resumed the session may have been there before.
+        // Another account of the session may have recorded a later point.
         if point.is_after(&durable) {
             *durable = point;
         }
     }
 
-    /// What is left of it when its session is dropped.
+    /// Returns the state that remains when its session is dropped.
     pub(super) fn waiting(this: &Arc<Self>) -> Waiting {
         let (durable, ledger) = (Arc::clone(&this.durable), Arc::downgrade(this));
         Waiting { point: this.present(), durable, ledger }
@@ -249,18 +255,18 @@ impl State {
 }
 
 impl Numbers {
-    /// Where the counter stands when no free number has been taken.
+    /// Returns the counter at which no free number has been taken.
     fn start(&self) -> u64 {
         self.top - self.free.len()
     }
 
-    /// Takes in what was counted.
+    /// Applies the counter to the numbers.
     fn settle(&mut self, counter: u64) {
         self.free.remove_lowest(counter - self.start());
         self.top = self.top.max(counter);
     }
 
-    /// The number that belongs to a count.
+    /// Returns the number that belongs to a count.
     fn nth(&self, counter: u64) -> u64 {
         match counter.checked_sub(self.start() + 1) {
             Some(below) => self.free.nth(below).unwrap_or(counter),
@@ -278,13 +284,13 @@ impl Numbers {
 }
 
 impl Waiting {
-    /// Of a session that a checkpoint has.
+    /// Returns the waiting state of a session in a checkpoint.
     pub(super) fn new(point: CommitPoint) -> Self {
         let durable = Arc::new(Mutex::new(point.clone()));
         Self { durable, point, ledger: Weak::new() }
     }
 
-    /// Its account while it was open, if a checkpoint is still to have something of it.
+    /// Returns the account of the session while it was open, if a checkpoint still needs it.
     pub(super) fn ledger(&self) -> Option<Arc<Ledger>> {
         self.ledger.upgrade()
     }

@@ -1,26 +1,27 @@
-//! How large keys and values of one store may be, and which types have records that fit its pages.
+//! The limits of keys and values of one store, and the types with records that fit its pages.
 
 use super::pieces::list_bytes;
 use crate::config::{ByteSize, Geometry};
 use crate::error::{Error, Result};
 use crate::record::{Layout, WORD};
 
-/// How large things may be, in bytes.
+/// The limits of sizes, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) key: usize,
     pub(crate) value: usize,
-    /// A record larger than this has its value in pieces.
+    /// The largest record with its value inline. A larger record has its value in pieces.
     pub(crate) inline: usize,
-    /// A session yields after this many operations; 0 is never.
+    /// The number of operations after which a session yields; 0 means never.
     pub(crate) yield_every: u32,
 }
 
 impl Limits {
-    /// The limits of a store of these sizes and types; `widths` are those of keys and of values.
+    /// Returns the limits of a store with these sizes and with types of this layout and these
+    /// widths.
     ///
     /// # Errors
-    /// `InvalidArgument` if a type has a fixed width and no page holds a record of it.
+    /// `InvalidArgument` if no page holds a record of these types, or `max_value` is too small.
     pub(crate) fn of(
         geometry: &Geometry,
         yield_every: u32,
@@ -33,7 +34,7 @@ impl Limits {
             Some(width) => layout.record_bytes(layout.extents(key, width)),
             None => limits.overhead(layout).saturating_add(list_bytes(1)),
         };
-        // Without pieces a record may fill its page.
+        // A record that has no pieces may fill its page.
         let most = if layout.value_width.is_some() { geometry.page_capacity } else { inline };
         if least > most {
             let what = format!("the key type takes {key} bytes and a record {least} or more");
@@ -57,17 +58,17 @@ impl Limits {
         }
     }
 
-    /// Bytes of a record that are not value, with the longest key.
+    /// Returns the bytes of a record with the longest key, without its value.
     pub(super) fn overhead(&self, layout: Layout) -> usize {
         layout.value_index(layout.key_width.unwrap_or(self.key)).saturating_mul(WORD)
     }
 
-    /// Bytes of a value in one piece.
+    /// Returns the number of value bytes in one piece.
     pub(super) fn piece_bytes(&self, layout: Layout) -> usize {
         (self.inline - self.overhead(layout)) / WORD * WORD
     }
 
-    /// The longest value that a list of pieces can describe, in bytes.
+    /// Returns the length of the longest value that a list of pieces can describe.
     fn longest_in_pieces(&self, layout: Layout) -> usize {
         let piece = self.piece_bytes(layout);
         (piece / WORD - 1).saturating_mul(piece)

@@ -1,4 +1,4 @@
-//! Append a record and make it the newest of its chain, in one stretch under one guard.
+//! Appends a record and makes it the newest of its chain, in one stretch under one guard.
 
 use super::{Blocked, Core, Step};
 use crate::address::Address;
@@ -7,25 +7,25 @@ use crate::hash_index::FoundEntry;
 use crate::record::{NewRecord, Shape};
 use crate::statistics::{Counter, Counters};
 
-/// How linking ended.
+/// The result of linking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(super) enum Link {
     /// The record is the newest of its chain.
     Linked,
-    /// The chain has changed since its entry was found; start again from there.
+    /// The chain has changed since its entry was found. The operation starts again from the entry.
     Lost,
-    /// The log has no room for so many bytes.
+    /// The log has no space for this many bytes.
     NoRoom(u64),
 }
 
-/// How often an attempt starts over, and an operation that is overtaken, before it lets other tasks
-/// run.
+/// The number of tries of one attempt, and of attempts of an overtaken operation. Then the
+/// operation lets other tasks run.
 pub(super) const TRIES: usize = 64;
 
 impl Core {
-    /// Appends `record` in front of the chain that `entry` was found to lead to, and links it if
-    /// the entry has not changed since.
+    /// Appends `record` in front of the chain of `entry`. Links the record if the entry has not
+    /// changed since it was found.
     #[inline(always)]
     pub(super) fn link<S: Shape>(
         &self,
@@ -52,7 +52,8 @@ impl Core {
     }
 }
 
-/// Repeats `once` while it loses races, for as long as others are likely to be making progress.
+/// Repeats `once` while it loses races, at most [`TRIES`] times. Usually another operation makes
+/// progress meanwhile.
 #[inline(always)]
 pub(super) fn until_settled<T>(
     mut once: impl FnMut() -> crate::error::Result<Option<Step<T>>>,

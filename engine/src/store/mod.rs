@@ -1,20 +1,21 @@
-//! The store: where the index and the log meet.
+//! The store, which joins the index and the log.
 //!
-//! # The parts
-//! * [`Core`]: everything that operations share, in terms of bytes.
+//! # Modules
+//! * [`Core`]: the state that all operations share, in terms of bytes.
 //! * `trace`: the only walk along a chain of records.
 //! * `read`, `upsert`, `modify`, `delete`: one *synchronous attempt* each, a `match` over the
-//!   region of the newest record. An attempt runs under one guard, ends done or [`Blocked`], and
-//!   leaves nothing half done: no lock, no reserved room, no borrowed memory.
-//! * `operation`: the future that makes attempts and, in between, waits for what blocked them.
+//!   region of the newest record. An attempt runs under one guard and ends done or [`Blocked`]. It
+//!   leaves nothing half done: no lock, no reserved space, no borrowed memory.
+//! * `operation`: the future that makes attempts, and waits in between until they are no longer
+//!   blocked.
 //! * `batch`: many operations under one guard, with prefetching.
 //! * `pieces`: values that do not fit in a page.
 //!
-//! # What may be carried across a wait
-//! Addresses and owned bytes ([`Learnt`]), never a reference. After a wait an attempt starts again
-//! from the index entry. What was learnt from the device is used only if the chain still leads to
-//! the address at which the device was asked: records are never changed there, so the rest of the
-//! chain is still as it was read.
+//! # State across a wait
+//! An operation keeps addresses and owned bytes ([`Learnt`]) across a wait, never a reference.
+//! After a wait an attempt starts again from the index entry. It uses bytes read from the device
+//! only if the chain still leads to the address of that read. Records on the device never change,
+//! so the rest of the chain is still as it was read.
 
 pub(crate) mod access;
 pub(crate) mod batch;
@@ -74,12 +75,12 @@ pub(crate) struct Core {
     pub(crate) log: HybridLog,
     pub(crate) phase: Phase,
     pub(crate) sessions: Sessions,
-    /// Seats for operations that have none of their own.
+    /// Seats for operations that do not run in a session.
     pool: Stripes<Seat>,
     registry: Arc<Registry>,
 }
 
-/// What a store is made of, before operations begin.
+/// The components of a store, before operations begin.
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) config: Config,
@@ -92,14 +93,15 @@ pub(crate) struct Parts {
     pub(crate) sessions: Sessions,
 }
 
-/// Seats for operations on the handle; more than threads are likely to be within a poll at once.
+/// The number of seats for operations on the handle. Fewer threads are likely to be in a poll at
+/// once.
 const POOLED_SEATS: usize = 16;
 
-/// Operations of a batch that wait at once, for each that the device is given.
+/// The number of waiting operations of a batch for each operation that the device gets at once.
 const DEPTHS_AHEAD: usize = 4;
-/// What an operation takes that waits for the device, its buffer aside; a little more than it is.
+/// The memory of an operation that waits for the device, without its buffer. It is a little high.
 const WAIT_BYTES: usize = 1 << 10;
-/// A batch goes on with so many at once, however little memory there is.
+/// The minimum number of waiting operations of a batch, however little memory there is.
 const WAITS_MIN: usize = 8;
 
 impl Core {
@@ -113,7 +115,7 @@ impl Core {
         Self { config, layout, limits, hasher, epoch, index, log, phase, sessions, pool, registry }
     }
 
-    /// A seat for a new session.
+    /// Returns a seat for a new session.
     pub(crate) fn seat(&self) -> Result<(Seat, Arc<Ledger>)> {
         self.log.health().check_read()?;
         let mut seat = self.registry.seat(&self.epoch, self.limits.yield_every);
@@ -122,7 +124,7 @@ impl Core {
         Ok((seat, ledger))
     }
 
-    /// A seat for a session of an earlier life.
+    /// Returns a seat for a session that waits to be resumed.
     pub(crate) fn resumed_seat(&self, id: SessionId) -> Result<(Seat, Arc<Ledger>)> {
         self.log.health().check_read()?;
         let mut seat = self.registry.seat(&self.epoch, self.limits.yield_every);
@@ -131,10 +133,11 @@ impl Core {
         Ok((seat, ledger))
     }
 
-    /// Waits until everything that the session has done so far is in a durable checkpoint.
+    /// Waits until all operations of the session so far are in a durable checkpoint.
     pub(crate) async fn durable(&self, ledger: &Ledger) -> Result<()> {
         let wanted = ledger.present();
-        // What was done so far belongs to this version: the checkpoint that ends it covers that.
+        // The operations so far belong to this version or earlier ones, so its checkpoint covers
+        // them.
         let (version, failures) = (self.phase.version(), self.sessions.failures());
         let health = self.log.health();
         health.check_process()?;
@@ -148,14 +151,14 @@ impl Core {
         .await
     }
 
-    /// Waits until a cut is over.
+    /// Waits until the version barrier is over.
     pub(crate) async fn cut_over(&self) -> Result<()> {
         let is_over = || !self.phase.is_cut();
         self.log.health().wait_for(self.phase.changed(), Health::check_write, is_over).await
     }
 
-    /// Ends the version: waits until nobody changes anything any more, does `freeze` while that is
-    /// so, and lets operations go on in the version `next`.
+    /// Ends the version. Waits until no operation changes anything, runs `freeze`, and lets
+    /// operations continue in version `next`.
     pub(crate) async fn cut<T>(&self, handle: &Handle, next: u64, freeze: impl FnOnce() -> T) -> T {
         let cut = self.phase.transition_to_cut();
         let epoch = self.epoch.bump();
@@ -165,11 +168,11 @@ impl Core {
         frozen
     }
 
-    /// Makes a file beside the log durable.
+    /// Syncs a file beside the log.
     pub(crate) async fn sync_file(&self, device: &dyn Device) -> Result<()> {
         if let Err(error) = device.sync().await.result {
             let (file, _) = device.locate(0);
-            // As of the log: after a failed sync nobody knows what is durable.
+            // As for the log: after a failed sync it is unknown which data is durable.
             let error = Error::poisoned(&Error::io(format!("sync of {file}"), error));
             self.log.health().transition_to_poisoned(&error);
             return Err(error);
@@ -177,7 +180,7 @@ impl Core {
         Ok(())
     }
 
-    /// Notes, in the record itself, that it is changed in place in this version.
+    /// Records in the record itself that it is changed in place in this version.
     #[inline(always)]
     fn stamp(&self, record: RecordRef<'_>) {
         let stamp = self.log.stamp();
@@ -186,8 +189,8 @@ impl Core {
         }
     }
 
-    /// How many operations of one batch wait for the device at once: several times as many as the
-    /// device is given, but no more than there is memory for.
+    /// Returns the maximum number of operations of one batch that wait for the device. It is a
+    /// multiple of the device's depth, within the memory for reads.
     fn waits_at_once(&self) -> usize {
         let enough = self.config.depth as usize * DEPTHS_AHEAD;
         (self.log.read_bytes() / WAIT_BYTES).clamp(WAITS_MIN, enough.max(WAITS_MIN))
@@ -208,12 +211,12 @@ impl Core {
         self.log.flush_and_evict().await
     }
 
-    /// The drivers of the log; resolves when the store is closed.
+    /// Runs the drivers of the log. Resolves when the store is closed.
     pub(crate) async fn maintain(&self) {
         self.log.maintain().await;
     }
 
-    /// Bytes of the log so far.
+    /// Returns the end of the log.
     pub(crate) fn log_end(&self) -> u64 {
         self.log.tail_address().raw()
     }
@@ -235,14 +238,14 @@ impl Core {
         stats
     }
 
-    /// What the asker must be told before anything else: the store is closed or poisoned.
+    /// Refuses if the store is closed or poisoned. An attempt checks this before anything else.
     #[inline(always)]
     fn check_write(&self) -> Result<()> {
         self.log.health().check_write()
     }
 
-    /// Whether a change has to wait for the next version. If not, its seat and its session belong
-    /// to this version from now on.
+    /// Returns whether a change must wait for the next version. Otherwise its seat and its session
+    /// belong to this version from now on.
     #[inline(always)]
     fn must_wait(&self, tools: &Tools<'_>) -> bool {
         let word = self.phase.word();
@@ -265,7 +268,7 @@ impl Core {
     }
 }
 
-/// Key and value types of a store, of which nothing is held.
+/// The key and value types of a store, without values of them.
 pub(crate) type Types<K, V> = std::marker::PhantomData<(fn(&K), fn(&V))>;
 
 /// An encoded key and its hash.
@@ -275,54 +278,55 @@ pub(crate) struct HashedKey<'k> {
     pub(crate) hash: KeyHash,
 }
 
-/// How the records of a store of these types are laid out.
+/// The layout of records of a store of these types.
 impl<K: Key + ?Sized, V: Value + ?Sized> Shape for Types<K, V> {
     const LAYOUT: Layout = Layout::new(K::WIDTH, V::WIDTH);
 }
 
-/// How the records of a store of these types are laid out.
+/// Returns the layout of records of a store of these types.
 #[inline(always)]
 pub(crate) const fn layout<K: Key + ?Sized, V: Value + ?Sized>() -> Layout {
     <Types<K, V> as Shape>::LAYOUT
 }
 
-/// Why an attempt could not finish, and so what to wait for. Two words: what is larger is boxed,
-/// since every attempt has room for this in its result.
+/// The reason why an attempt could not finish, and so the event to wait for. It has two words,
+/// because every attempt has space for it in its result; larger variants are boxed.
 #[derive(Debug)]
 pub(crate) enum Blocked {
-    /// The chain goes on at this address, on the device.
+    /// The chain continues at this address on the device.
     OnDevice(Address),
-    /// The log has no room for a record of so many bytes.
+    /// The log has no space for a record of this many bytes.
     Room(u64),
-    /// The record here may still be changed by somebody who sees older marks.
+    /// An operation that sees older marks may still change the record at this address.
     Fuzzy(Address),
-    /// Somebody else is in the middle of a change.
+    /// Another operation is in the middle of a change.
     Contended,
-    /// Others changed the value while a new one was being made of it: the next attempt is to be
-    /// made at once, under a guard of its own.
+    /// Other operations changed the value while a new value was computed from it. The next attempt
+    /// follows at once, under a guard of its own.
     Overtaken,
-    /// A version of the store is ending: nothing is changed until the next one has begun.
+    /// The version is ending. Operations change nothing until the next version has begun.
     Cut,
-    /// The value of the record here is in these pieces.
+    /// The value of the record at this address is in the pieces of this list.
     InPieces(Box<(Address, Vec<u8>)>),
-    /// This value, made from that version of the record, must be stored in pieces first.
+    /// This value, computed from that version of the record, must be stored in pieces first.
     TooLong(Box<(trace::Version, Vec<u8>)>),
 }
 
-/// How an attempt ended.
+/// The result of an attempt.
 #[derive(Debug)]
 pub(crate) enum Step<T> {
     Done(T),
     Blocked(Blocked),
 }
 
-/// What waiting has brought: addresses and bytes of our own.
+/// The results of waits: addresses and owned bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Learnt {
-    /// The first record of the key at or behind an address on the device.
+    /// The newest record of the key in the chain from an address on the device.
     chain: Option<(Address, Option<crate::record::StoredRecord>)>,
     /// The whole value of the record at an address.
     gathered: Option<(Address, Vec<u8>)>,
-    /// Where a long value went: for which version of the record, and the list of its pieces.
+    /// The list of pieces of a long value, and the version of the record from which it was
+    /// computed.
     scattered: Option<(trace::Version, Vec<u8>)>,
 }

@@ -1,20 +1,20 @@
-//! Modify: read, compute and write as one step. `rmw`, `insert_if_absent` and `compare_and_swap`
-//! differ only in the [`Change`] they make.
+//! Modify: reads, computes and writes as one step. `rmw`, `insert_if_absent` and `compare_and_swap`
+//! differ only in their [`Change`].
 //!
-//! | newest record of the key | what happens |
+//! | newest record of the key | the operation |
 //! |---|---|
-//! | mutable | changed in place by a CAS or under its lock; sealed and copied if it does not fit |
-//! | fuzzy | waits until it is immutable: somebody may still be changing it in place |
-//! | read-only | copied to the tail |
-//! | on the device | fetched first, then copied to the tail |
-//! | absent or deleted | created at the tail |
+//! | mutable | changes it in place by a CAS or its lock; seals and copies it if it does not fit |
+//! | fuzzy | waits until it is immutable: another operation may still change it in place |
+//! | read-only | copies it to the tail |
+//! | on the device | reads it first, then copies it to the tail |
+//! | absent or deleted | creates it at the tail |
 //!
 //! A copy is linked only if the entry is as it was when the old value was found, so no update is
 //! lost. The change may be computed several times; it takes effect once.
 //!
-//! A change is code of the user, and may take long. So an attempt computes it once: if others were
-//! faster meanwhile, the attempt ends ([`Blocked::Overtaken`]) and the next one has a guard of its
-//! own. Otherwise what waits for guards to end would wait for all of them.
+//! A change is code of the user, and may take long. So an attempt computes it once. The attempt
+//! ends ([`Blocked::Overtaken`]) if another operation was faster meanwhile, and the next one has a
+//! guard of its own. Otherwise a task that waits for guards to end would wait for all attempts.
 
 use super::encoding::{encode_key, owned_key};
 use super::link::{Link, until_settled};
@@ -33,13 +33,13 @@ use crate::statistics::Counter;
 use kvick_io::sync::atomic::Ordering;
 use std::marker::PhantomData;
 
-/// What to make of a value.
+/// A change of a value.
 pub(crate) trait Change<V: Value + ?Sized> {
-    /// Whether it may write when there is no value yet.
+    /// Whether it may write if there is no value yet.
     const CREATES: bool;
 
-    /// Computes the new value from the current one and hands it to `write`, or leaves the current
-    /// one: then the result is `None`. Runs without any lock; may run more than once.
+    /// Computes the new value from the current value and passes it to `write`. Returns `None` if
+    /// the current value stays. Runs without any lock, and may run more than once.
     fn apply<W>(
         &mut self,
         current: Option<&[u8]>,
@@ -47,7 +47,7 @@ pub(crate) trait Change<V: Value + ?Sized> {
     ) -> Result<Option<W>>;
 }
 
-/// Modifies the value of one key. The output says whether it wrote.
+/// Modifies the value of one key. The output tells whether it wrote.
 pub(crate) struct Modify<'k, K: Key + ?Sized, V: Value + ?Sized, C> {
     key: &'k K::Item,
     change: C,
@@ -76,7 +76,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>> Operation for Modify<'_, 
     }
 }
 
-/// Everything one try needs.
+/// The state of one try.
 struct Try<'t, 's> {
     core: &'t Core,
     tools: &'t mut Tools<'s>,
@@ -84,11 +84,11 @@ struct Try<'t, 's> {
     entry: FoundEntry,
 }
 
-/// A value that was found in memory, as it was observed.
+/// A value in memory, as it was observed.
 struct Current<'c> {
     value: &'c [u8],
     state: ValueState,
-    /// Bytes that it may grow to in place; none if it is in pieces.
+    /// The number of bytes to which it may grow in place. `None` if it is in pieces.
     capacity: Option<usize>,
 }
 
@@ -124,7 +124,7 @@ impl Core {
 }
 
 impl Try<'_, '_> {
-    /// One try; `None` if somebody else was faster before the change was computed.
+    /// Tries once. Returns `None` if another operation was faster before the change was computed.
     #[inline(always)]
     fn once<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
         &mut self,
@@ -156,7 +156,7 @@ impl Try<'_, '_> {
         Ok(step)
     }
 
-    /// In place, a value of one word.
+    /// Changes a value of one word in place.
     #[inline(always)]
     fn change_word<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
         &mut self,
@@ -165,7 +165,7 @@ impl Try<'_, '_> {
     ) -> Result<Option<Step<bool>>> {
         let word = record.value_word(layout::<K, V>());
         let width = V::WIDTH.expect("a word has a width");
-        // Acquire: pairs with the Release of whoever stored the value.
+        // Acquire: pairs with the Release of the writer that stored the value.
         let current = word.load(Ordering::Acquire);
         let swapped = change.apply(Some(&current.to_le_bytes()[..width]), |new| {
             self.core.check_value::<V>(new)?;
@@ -181,7 +181,8 @@ impl Try<'_, '_> {
         }))
     }
 
-    /// A value in memory: in place if it is mutable and the new one fits, else as a copy.
+    /// Changes a value in memory: in place if it is mutable and the new value fits, otherwise as a
+    /// copy.
     fn change_bytes<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
         &mut self,
         found: InMemory<'_>,
@@ -201,7 +202,7 @@ impl Try<'_, '_> {
             return Ok(None);
         };
         let result = if record.info().is_tombstone() {
-            // Deleted between the walk and the copy.
+            // Another operation deleted the record between the walk and the copy.
             Ok(None)
         } else if record.info().is_in_pieces() {
             match self.tools.learnt.gathered_at(address) {
@@ -234,7 +235,7 @@ impl Try<'_, '_> {
             return self.copy_of::<K, V, C>(Some(value), Some(state.raw()), change);
         }
         if state.is_sealed() {
-            // Somebody is about to link a copy of it.
+            // Another operation is about to link a copy of it.
             return Ok(None);
         }
         let word = record.state_word(layout);
@@ -266,7 +267,7 @@ impl Try<'_, '_> {
         Ok(Some(step.unwrap_or(Step::Done(false))))
     }
 
-    /// A value on the device, once it is known.
+    /// Changes a value on the device, if a wait has read it.
     #[cold]
     fn change_stored<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
         &mut self,
@@ -295,14 +296,14 @@ impl Try<'_, '_> {
         }
     }
 
-    /// As a new record, from a value that can no longer change where it is.
+    /// Writes a new record, from no value or from a value that can no longer change in place.
     #[inline(always)]
     fn copy<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
         &mut self,
         current: Option<&[u8]>,
         change: &mut C,
     ) -> Result<Option<Step<bool>>> {
-        // It is where it cannot change, or not there.
+        // The value cannot change, or does not exist.
         self.copy_of::<K, V, C>(current, current.map(|_| 0), change)
     }
 
@@ -331,19 +332,19 @@ impl Try<'_, '_> {
     }
 }
 
-/// A value made from `version` does not fit in a page.
+/// Returns the step of a value, computed from `version`, that does not fit in a page.
 fn too_long(version: Version, value: &[u8]) -> Step<bool> {
     Step::Blocked(Blocked::TooLong(Box::new((version, value.to_vec()))))
 }
 
-/// The record of a value that was stored in pieces because an earlier attempt, from this very
-/// version, found it too long.
+/// Returns the record of a value that is already stored in pieces. An earlier attempt computed the
+/// value from this very version and found it too long.
 fn scattered<'r>(learnt: &'r Learnt, version: Version, key: &'r [u8]) -> Option<NewRecord<'r>> {
     let pieces = learnt.scattered_for(version)?;
     Some(NewRecord { key, value: pieces, content: Content::InPieces })
 }
 
-/// Links a copy of a mutable value while it is sealed; takes the seal back if that fails.
+/// Links a copy of a mutable value while the value is sealed. Removes the seal if linking fails.
 fn sealed(
     state: ValueState,
     word: &kvick_io::sync::atomic::AtomicU64,

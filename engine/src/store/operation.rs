@@ -1,12 +1,13 @@
 //! The future of one operation.
 //!
-//! On a hit in memory the first poll makes one attempt and is ready: nothing is allocated and
-//! nothing is kept. Otherwise the attempt says what blocks it; a boxed future waits for that, and
-//! the next attempt starts from the index again, with what the waiting has brought.
+//! The first poll makes one attempt, and is ready if the record is in memory. Then it allocates
+//! nothing and keeps nothing. Otherwise the attempt returns the reason that blocks it, and a boxed
+//! future waits for the end of that. The next attempt starts from the index again, with the results
+//! of the wait.
 //!
 //! # Cancel safety
-//! Between attempts an operation holds addresses and owned bytes only. Dropping it before an
-//! attempt has succeeded leaves no trace of it; leaking it delays nobody.
+//! Between attempts an operation holds only addresses and owned bytes. An operation that is dropped
+//! before a successful attempt leaves no trace; a leaked operation delays no task.
 
 use super::access::Access;
 use super::cold::{Cold, Wait};
@@ -18,14 +19,14 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// One operation, in synchronous attempts.
+/// An operation that is made in synchronous attempts.
 pub(crate) trait Operation {
     type Output;
 
-    /// Tries to do it all now.
+    /// Tries to do the whole operation now.
     fn attempt(&mut self, core: &Core, tools: Tools<'_>) -> Result<Step<Self::Output>>;
 
-    /// The encoded key, for comparison with records on the device.
+    /// Returns the encoded key, for comparison with records on the device.
     fn key(&self) -> Result<Vec<u8>>;
 }
 
@@ -36,23 +37,23 @@ enum Progress {
     Finished,
 }
 
-/// An operation on its way.
+/// An operation in progress.
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub(crate) struct Running<'a, O> {
     course: Course<'a>,
     operation: O,
 }
 
-/// How far an operation is. What it is comes from outside at each poll: the same one, though it may
-/// be in another form of the same operation.
+/// The progress of an operation. The caller passes the operation itself at each poll. It is always
+/// the same operation, but it may have another form.
 pub(crate) struct Course<'a> {
     access: Access<'a>,
-    // Of a suspended operation only.
+    // `Some` only while the operation is suspended.
     cold: Option<Box<Cold<'a>>>,
     progress: Progress,
 }
 
-// Nothing in here is pinned structurally: the waits are boxed, the rest is plain data.
+// No field is pinned structurally: the waits are boxed, and the rest is plain data.
 impl<O> Unpin for Running<'_, O> {}
 
 impl<'a, O: Operation> Running<'a, O> {
@@ -61,7 +62,8 @@ impl<'a, O: Operation> Running<'a, O> {
         Self { course: Course { access, cold: None, progress: Progress::Fresh }, operation }
     }
 
-    /// One attempt, without the turn taking of `poll`: the answer, or the future that finds it.
+    /// Makes one attempt, without the turn taking of `poll`. Returns the answer, or the future that
+    /// finds it.
     #[inline(always)]
     pub(crate) fn try_now(mut self) -> Result<Result<O::Output>, Self> {
         match self.course.try_now(&mut self.operation) {
@@ -75,14 +77,14 @@ impl<'a, O: Operation> Running<'a, O> {
         self.course.poll_now(&mut self.operation, context)
     }
 
-    /// How far it is, and what it is.
+    /// Returns the progress and the operation.
     pub(crate) fn parts(&mut self) -> (&mut Course<'a>, &O) {
         (&mut self.course, &self.operation)
     }
 }
 
 impl Course<'_> {
-    /// One attempt, without the turn taking of `poll`.
+    /// Makes one attempt, without the turn taking of `poll`.
     #[inline(always)]
     pub(crate) fn try_now<O: Operation>(&mut self, operation: &mut O) -> Option<Result<O::Output>> {
         debug_assert_eq!(self.progress, Progress::Fresh);
@@ -95,8 +97,9 @@ impl Course<'_> {
 
     #[inline(always)]
     fn attempt_fresh<O: Operation>(&mut self, operation: &mut O) -> Result<Step<O::Output>> {
-        // Inlined to the last: an answer that passes through memory in two halves and is read back
-        // as one would keep the processor from overlapping the misses of consecutive operations.
+        // Everything is inlined. Otherwise the answer passes through memory in two halves and is
+        // read back as one value. Then the processor cannot overlap the misses of consecutive
+        // operations.
         self.access.protected(
             #[inline(always)]
             |core, tools| operation.attempt(core, tools),
@@ -110,8 +113,8 @@ impl Course<'_> {
         context: &mut Context<'_>,
     ) -> Poll<Result<O::Output>> {
         if self.cold.is_some() || !self.access.is_seated() {
-            // Taken apart and put together again, so that what the call leaves in memory is not
-            // where the fast path leaves its answer.
+            // The result is split and rebuilt. So this call does not write to the memory in which
+            // the fast path leaves its answer.
             return match self.poll_aside(operation, context) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Ok(output)) => Poll::Ready(Ok(output)),
@@ -155,7 +158,7 @@ impl Course<'_> {
         }
     }
 
-    /// A poll that goes on waiting, or one through a pooled seat.
+    /// Polls an operation that is suspended or has a pooled seat.
     #[inline(never)]
     fn poll_aside<O: Operation>(
         &mut self,
@@ -192,7 +195,7 @@ impl Course<'_> {
         self.poll_cold(operation, context)
     }
 
-    /// An attempt off the hot path, with what waits have brought.
+    /// Makes an attempt off the hot path, with the results of waits.
     #[cold]
     #[inline(never)]
     fn attempt_again<O: Operation>(&mut self, operation: &mut O) -> Result<Step<O::Output>> {
@@ -211,7 +214,7 @@ impl Course<'_> {
         self.access.count_suspension();
         let mut learnt = self.cold.take().map(|cold| cold.learnt).unwrap_or_default();
         if let super::Blocked::TooLong(_) = blocked {
-            // The value that it was made of may be as long.
+            // The old value, which may be as long, does not stay in memory meanwhile.
             learnt.gathered = None;
         }
         let wait = Wait::for_what(self.access.core(), blocked, operation.key());

@@ -1,4 +1,4 @@
-//! The version that operations belong to, and the cut between two versions.
+//! The version that operations belong to, and the version barrier ([`Cut`]) between two versions.
 //!
 //! ```text
 //!  63                                           1   0
@@ -14,23 +14,23 @@
 //!                                        `------ dropped ------> rest(v)
 //! ```
 //!
-//! An operation that changes something looks at this word under its guard. While the cut is on it
-//! changes nothing and waits, holding nothing, until the cut is over. So once everybody who was
-//! protected when the cut began has left, nothing changes at all: the log has an end, every session
-//! a last operation, and what is below them is version `v`, whole. Reads go on throughout.
+//! An operation that changes something checks this word under its guard. It changes nothing while
+//! the barrier is up. It waits until the barrier ends, and holds nothing meanwhile. Nothing changes
+//! at all when every participant that was protected at the start of the barrier has left. Then the
+//! log has an end and each session a last operation; everything below them is version `v`, whole.
+//! Reads continue throughout.
 //!
 //! # Invariants
-//! 1. Nothing is changed under a guard that was taken after the cut was published and before it
-//!    ended.
-//! 2. A cut ends, also when its driver is dropped or panics: [`Cut`] ends it when it is dropped.
-//! 3. Versions only grow, and only by a cut.
+//! 1. No operation changes anything under a guard that was taken after the publication of the
+//!    barrier and before its end.
+//! 2. A barrier ends even if its driver is dropped or panics, because a dropped [`Cut`] ends it.
+//! 3. Versions only grow, and only by a barrier.
 //!
 //! # Difference from the paper
-//! In CPR operations of `v` and `v + 1` run side by side until the last participant has moved on,
-//! and records carry the bit that tells them apart. Here the writers wait for each other, for as
-//! long as the longest stretch under one guard: microseconds. What that buys is that a version is
-//! an address, with no record of `v + 1` below it, and that a session's commit point is a number
-//! that can be read.
+//! In CPR, operations of `v` and `v + 1` run side by side until the last participant has moved on.
+//! Records carry a bit that tells them apart. Here writers wait for each other, for as long as the
+//! longest stretch under one guard: microseconds. In return, a version is an address with no record
+//! of `v + 1` below it. The commit point of a session is a number that can be read.
 //!
 //! Source: Prasaad, Chandramouli, Kossmann: "Concurrent Prefix Recovery: Performing CPR on a
 //! Database", SIGMOD 2019.
@@ -43,12 +43,12 @@ const CUT: u64 = 1;
 /// The version of one store.
 #[derive(Debug)]
 pub(crate) struct Phase {
-    // Any thread, atomic; changed by the checkpoint driver alone.
+    // Any thread, atomic; only the checkpoint driver changes it.
     word: AtomicU64,
     changed: Event,
 }
 
-/// The cut, while it is on. Dropping it lets operations go on in the old version.
+/// The version barrier while it is up. Dropping it lets operations continue in the old version.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Cut<'p> {
@@ -62,58 +62,62 @@ impl Phase {
         Self { word: AtomicU64::new(version << 1), changed: Event::new() }
     }
 
-    /// Whether changes have to wait.
+    /// Returns whether changes must wait.
     #[inline(always)]
     pub(crate) fn is_cut(&self) -> bool {
-        // Acquire: pairs with the Release of `leave`; who goes on sees what was done in the cut.
+        // Acquire: pairs with the Release of `leave`. An operation that continues sees the writes
+        // made during the barrier.
         self.word.load(Ordering::Acquire) & CUT != 0
     }
 
-    /// All of it, for comparison with what was seen before. One load on the hot path, under
-    /// protection; while that lasts the version stays what it is, unless the cut was on.
+    /// Returns the whole word, for comparison with an earlier word. It is one load on the hot path,
+    /// under protection. The version does not change during that protection, unless the barrier was
+    /// up.
     #[inline(always)]
     pub(crate) fn word(&self) -> u64 {
         // Acquire: as `is_cut`.
         self.word.load(Ordering::Acquire)
     }
 
-    /// The version that whoever changes something now belongs to, or the one before the next.
+    /// Returns the version of an operation that changes something now, or the version that is
+    /// ending.
     pub(crate) fn version(&self) -> u64 {
         Self::version_in(self.word())
     }
 
-    /// The version in a word.
+    /// Returns the version in a word.
     pub(crate) fn version_in(word: u64) -> u64 {
         word >> 1
     }
 
-    /// Whether a word says that changes have to wait.
+    /// Returns whether a word says that changes must wait.
     pub(crate) fn is_cut_in(word: u64) -> bool {
         word & CUT != 0
     }
 
-    /// Publishes the cut. It is complete once an epoch that is bumped afterwards has drained.
+    /// Publishes the barrier. It is complete when an epoch that is bumped afterwards has drained.
     pub(crate) fn transition_to_cut(&self) -> Cut<'_> {
-        // AcqRel: the bump that follows orders it before the scan for those who may not see it.
+        // AcqRel: the bump that follows orders it before the scan for participants that may not see
+        // it.
         let before = self.word.fetch_or(CUT, Ordering::AcqRel);
         assert!(before & CUT == 0, "one cut at a time");
         Cut { phase: self, version: before >> 1 }
     }
 
-    /// Told whenever a cut is over.
+    /// Returns the event that is notified whenever a barrier ends.
     pub(crate) fn changed(&self) -> &Event {
         &self.changed
     }
 
     fn leave(&self, version: u64) {
-        // Release: pairs with the Acquire of `is_cut`.
+        // Release: pairs with the Acquire of `is_cut` and of `word`.
         self.word.store(version << 1, Ordering::Release);
         self.changed.notify(usize::MAX);
     }
 }
 
 impl Cut<'_> {
-    /// Lets operations go on in the version `next`.
+    /// Lets operations continue in the version `next`.
     pub(crate) fn end(mut self, next: u64) {
         assert!(next > self.version, "versions only grow");
         self.version = next;
@@ -155,12 +159,12 @@ mod loom_tests {
     struct Store {
         phase: Phase,
         epoch: Epoch,
-        /// What operations change: two places that belong together, and the session's serial.
+        /// Two words that an operation changes together.
         places: [AtomicU64; 2],
         serial: AtomicU64,
     }
 
-    /// One operation; it waits by trying again.
+    /// Runs one operation, unless a barrier is up. Returns whether it ran.
     fn operate(store: &Store, participant: &mut crate::epoch::Participant, looks: bool) -> bool {
         participant.protected(|_guard| {
             if looks && store.phase.is_cut() {
@@ -211,7 +215,7 @@ mod loom_tests {
         loom::model(|| cut_sees_whole_operations(true));
     }
 
-    /// The negative control: operations that do not look at the phase.
+    /// The negative control: operations that do not check the phase.
     #[test]
     #[should_panic(expected = "cut")]
     fn loom_a_cut_that_nobody_looks_at_is_none() {

@@ -1,12 +1,12 @@
-//! Values that do not fit in a page: stored as records of their own, one after the other, and a
-//! record of the key that lists them.
+//! Values that do not fit in a page. Their pieces are records, and the record of the key has a list
+//! of the pieces.
 //!
 //! ```text
 //!   list:  total bytes (8) | address (8) | address (8) | ...
 //! ```
 //!
-//! Pieces are appended before the list, so whatever leads to the list finds them all; nothing else
-//! leads to them, and a write that is dropped in between leaves pieces that nobody reaches.
+//! Pieces are appended before the list, so a reader of the list finds all pieces. Only the list
+//! leads to them. A write that is dropped in between leaves pieces that no reader reaches.
 
 use super::Core;
 use crate::address::{ADDRESS_MASK, Address};
@@ -15,10 +15,10 @@ use crate::hybrid_log::Region;
 use crate::record::{Content, NewRecord, WORD};
 use futures::stream::{StreamExt, TryStreamExt};
 
-/// Pieces on their way from the device at once.
+/// The maximum number of pieces of one value that are read at once.
 const PIECES_AT_ONCE: usize = 8;
 
-/// Bytes of the list of so many pieces.
+/// Returns the bytes of a list of this many pieces.
 pub(super) const fn list_bytes(pieces: usize) -> usize {
     (1 + pieces) * WORD
 }
@@ -35,7 +35,7 @@ impl Core {
         Ok(list)
     }
 
-    /// The value that `list` leads to, which the record at `record` has.
+    /// Returns the value of `list`, which belongs to the record at `record`.
     pub(super) async fn gather(&self, record: Address, list: &[u8]) -> Result<Vec<u8>> {
         let mut words = list
             .chunks_exact(WORD)
@@ -46,7 +46,8 @@ impl Core {
         if expected != Some(addresses.len()) || addresses.iter().any(|raw| *raw > ADDRESS_MASK) {
             return Err(self.bad_list(record, list.len()));
         }
-        // Its pieces are let go one by one: there is one copy, and a few of them.
+        // Each piece is freed after it is copied, so memory has one copy of the value and a few
+        // pieces.
         let mut value = Vec::with_capacity(total.unwrap_or_default());
         let mut pieces = futures::stream::iter(addresses)
             .map(|raw| self.read_piece(Address::new(raw)))
@@ -85,7 +86,7 @@ impl Core {
                 Region::OnDevice | Region::Truncated => None,
                 Region::Mutable | Region::Fuzzy | Region::ReadOnly => {
                     let record = self.log.record(address, tools.guard);
-                    // Nobody ever writes a piece again.
+                    // No operation writes a piece again.
                     record.copy_value(layout, tools.scratch).ok().map(|_| tools.scratch.clone())
                 }
             })

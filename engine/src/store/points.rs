@@ -1,31 +1,31 @@
-//! What the last version that ended had of each session, and when that changed.
+//! The commit points of sessions at the end of the last version, and the order of their changes.
 //!
 //! # Generations
-//! Changes are told apart by *generations*, which begin with 1: [`Points::end_generation`] ends
-//! one, and what changes from then on is of the next. A session is in the generation of its newest
-//! change alone. So whoever has written down everything up to the end of a generation needs to
-//! write what is of later ones, and no more, however many sessions there are.
+//! Changes are ordered in *generations*, which begin with 1. [`Points::end_generation`] ends a
+//! generation, and later changes belong to the next. A session is only in the generation of its
+//! newest change. Suppose that a task has written everything up to the end of a generation. Then it
+//! needs to write only the later generations, however many sessions there are.
 //!
-//! A session that is forgotten has changed, too: it stays in its generation, without a point, as
-//! long as something that was written down may have one ([`Points::drop_forgotten`]). It does not
-//! come back: no other session will have its id.
+//! A forgotten session has changed, too. It stays in its generation, without a point, as long as
+//! something written may have a point of it ([`Points::drop_forgotten`]). It does not come back: no
+//! other session will have its id.
 
 use super::identity::{CommitPoint, SessionId};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Where a session is among the changes.
+/// The place of a session among the changes.
 pub(crate) type Place = (u64, SessionId);
 
 /// The commit points of the sessions that checkpoints have.
 #[derive(Debug)]
 pub(crate) struct Points {
-    /// Of the generation that a session is in, and its point.
+    /// The commit point of each session, and the generation of its newest change.
     points: BTreeMap<SessionId, (u64, CommitPoint)>,
-    /// Every session, by its generation.
+    /// Every session, also the forgotten ones, by its generation.
     changes: BTreeSet<Place>,
-    /// Those that have no point any more.
+    /// The sessions that have no point any more.
     forgotten: BTreeSet<Place>,
-    /// Of what changes now.
+    /// The generation of the next change.
     generation: u64,
 }
 
@@ -37,7 +37,7 @@ impl Default for Points {
 }
 
 impl Points {
-    /// Notes a commit point, unless a later one of the same session is there, or it has nothing.
+    /// Records a commit point, unless it is empty or not later than the recorded point.
     pub(super) fn enter(&mut self, id: SessionId, point: &CommitPoint) {
         let before = self.points.get(&id).map(|(_, before)| before);
         let is_news = before.is_none_or(|before| point != before && point.is_after(before));
@@ -46,8 +46,7 @@ impl Points {
         }
     }
 
-    /// Notes what was written down: the point of a session, or that it was forgotten if there is
-    /// nothing of it.
+    /// Records a written point of a session. An empty point means that the session was forgotten.
     pub(crate) fn set(&mut self, id: SessionId, point: &CommitPoint) {
         if point.until == 0 {
             return self.forget(id);
@@ -59,7 +58,7 @@ impl Points {
         self.changes.insert((generation, id));
     }
 
-    /// Leaves out a session.
+    /// Removes the commit point of a session.
     pub(super) fn forget(&mut self, id: SessionId) {
         if let Some((before, _)) = self.points.remove(&id) {
             self.changes.remove(&(before, id));
@@ -68,24 +67,24 @@ impl Points {
         }
     }
 
-    /// Ends the generation of what has changed until now; which one that was.
+    /// Ends the generation of the changes so far, and returns its number.
     pub(crate) fn end_generation(&mut self) -> u64 {
         self.generation += 1;
         self.generation - 1
     }
 
-    /// How many sessions there are.
+    /// Returns the number of sessions with a commit point.
     pub(crate) fn len(&self) -> usize {
         self.points.len()
     }
 
-    /// How many sessions have changed since the end of a generation.
+    /// Returns the number of sessions that have changed since the end of a generation.
     pub(crate) fn count_since(&self, end: u64) -> usize {
         self.changes.range(first_of(end + 1)..).count()
     }
 
-    /// Shows `most` of the changes from a place on that are of generations up to `end`; the
-    /// forgotten ones have nothing. Gives the place of the next one.
+    /// Passes at most `most` changes from a place on to `show`, of generations up to `end`.
+    /// Forgotten sessions have an empty point. Returns the place of the next change.
     pub(crate) fn show(
         &self,
         (from, end): (Place, u64),
@@ -100,7 +99,7 @@ impl Points {
         changes.next().copied()
     }
 
-    /// What has changed since the end of a generation; the forgotten ones have nothing.
+    /// Returns the changes since the end of a generation. Forgotten sessions have an empty point.
     pub(crate) fn since(&self, end: u64) -> BTreeMap<SessionId, CommitPoint> {
         let mut since = BTreeMap::new();
         let all = (first_of(end + 1), self.generation);
@@ -108,13 +107,13 @@ impl Points {
         since
     }
 
-    /// All of them.
+    /// Returns all commit points.
     pub(crate) fn all(&self) -> BTreeMap<SessionId, CommitPoint> {
         self.points.iter().map(|(id, (_, point))| (*id, point.clone())).collect()
     }
 
-    /// What was forgotten in generations up to this one is in nothing that was written down, nor
-    /// will be.
+    /// Drops the sessions that were forgotten in generations up to `end`. Nothing written has a
+    /// point of them, or will have one.
     pub(crate) fn drop_forgotten(&mut self, end: u64) {
         let kept = self.forgotten.split_off(&first_of(end.saturating_add(1)));
         for place in std::mem::replace(&mut self.forgotten, kept) {
@@ -123,7 +122,7 @@ impl Points {
     }
 }
 
-/// The place before all others of a generation.
+/// Returns the place before all others of a generation.
 pub(crate) fn first_of(generation: u64) -> Place {
     (generation, SessionId::LEAST)
 }
@@ -137,14 +136,14 @@ mod tests {
         CommitPoint { until, ..CommitPoint::default() }
     }
 
-    /// What was written down at the ends of some generations, the older first, comes to what there
-    /// is now, whatever has changed and was forgotten in between.
+    /// The points that were written at the ends of some generations, older first, add up to the
+    /// present points. Changes and forgotten sessions in between make no difference.
     #[test]
     fn what_was_written_down_adds_up() {
         let mut random = Random::new(3);
         for _ in 0..200 {
             let (mut points, mut ends) = (Points::default(), vec![0]);
-            // Whose place another one takes when it is forgotten.
+            // The id of a forgotten session is replaced by a new id.
             let mut ids: Vec<u64> = (0..20).collect();
             let forget = |points: &mut Points, ids: &mut Vec<u64>, place: usize| {
                 points.forget(SessionId::new(1, ids[place]));
@@ -156,7 +155,7 @@ mod tests {
                 match random.below(10) {
                     0 => forget(&mut points, &mut ids, place),
                     1 => {
-                        // What a new one takes in.
+                        // A new layer takes in the layers after this one.
                         let kept = random.index(ends.len());
                         ends.truncate(kept + 1);
                         written.truncate(kept);
@@ -170,7 +169,7 @@ mod tests {
                                     layer.insert(id, point.clone());
                                 }
                             });
-                            // Others have their turn.
+                            // Another task has its turn.
                             if random.chance(0.1) {
                                 forget(&mut points, &mut ids, place);
                             }

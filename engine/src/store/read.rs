@@ -1,4 +1,4 @@
-//! Read: the value of the newest record.
+//! Read: returns the value of the newest record.
 
 use super::encoding::{decode_boxed, decode_value, encode_key, owned_key, view_value};
 use super::operation::Operation;
@@ -14,11 +14,11 @@ use crate::statistics::Counter;
 use kvick_io::sync::atomic::Ordering;
 use std::marker::PhantomData;
 
-/// What a reader does with the bytes of a value. It is called at most once, last of all.
+/// The use of the bytes of a value. `read` is called at most once, as the last step.
 pub(crate) trait Reader<V: Value + ?Sized> {
     type Output;
 
-    /// Whether it looks at the bytes at all.
+    /// Whether it needs the bytes.
     const LOOKS: bool = true;
 
     fn read(&mut self, bytes: &[u8]) -> Result<Self::Output>;
@@ -37,7 +37,7 @@ impl<V: Value + ?Sized> Reader<V> for Owned {
     }
 }
 
-/// Decodes a large value, onto the heap.
+/// Decodes a large value onto the heap.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Boxed;
 
@@ -49,7 +49,7 @@ impl<V: Value + ?Sized> Reader<V> for Boxed {
     }
 }
 
-/// Shows the value to a closure.
+/// Passes a view of the value to a closure.
 #[derive(Debug)]
 pub(crate) struct Viewed<F, R>(Option<F>, PhantomData<fn() -> R>);
 
@@ -71,7 +71,7 @@ impl<V: Value + ?Sized, R, F: FnOnce(V::View<'_>) -> R> Reader<V> for Viewed<F, 
     }
 }
 
-/// Tells only that there is a value.
+/// Reports only that there is a value.
 #[derive(Debug)]
 pub(crate) struct Exists;
 
@@ -99,7 +99,7 @@ impl<'k, K: Key + ?Sized, V: Value + ?Sized, R> Read<'k, K, V, R> {
         Self { key, reader, value: PhantomData }
     }
 
-    /// The same operation, whose answer is on the heap.
+    /// Returns the same operation with its answer on the heap.
     pub(crate) fn boxed(&self) -> Read<'k, K, V, Boxed> {
         Read::new(self.key, Boxed)
     }
@@ -165,7 +165,7 @@ impl Core {
         if let Some(width) = V::WIDTH
             && layout.value_is_word()
         {
-            // Acquire: pairs with the Release of whoever stored the value.
+            // Acquire: pairs with the Release of the writer that stored the value.
             let word = record.value_word(layout).load(Ordering::Acquire).to_le_bytes();
             return Ok(Step::Done(Some(reader.read(&word[..width])?)));
         }
@@ -215,5 +215,6 @@ impl Core {
     }
 }
 
-/// Tries against a writer that is in the middle of its few instructions, before yielding to it.
+/// The number of tries against a writer in the middle of its few instructions, before a yield to
+/// it.
 const TRIES: usize = 64;

@@ -1,6 +1,6 @@
-//! A seat: what one operation at a time needs of its own.
+//! A seat: the private state that one operation at a time needs.
 //!
-//! A session owns one; operations on the handle borrow one from a pool for each poll.
+//! A session owns a seat; operations on the handle borrow a seat from a pool for each poll.
 
 use super::Learnt;
 use super::cold::NOTHING_LEARNT;
@@ -11,7 +11,7 @@ use crossbeam_utils::CachePadded;
 use kvick_io::sync::{Mutex, MutexGuard};
 use std::sync::Arc;
 
-/// One place to run operations from.
+/// The private state from which operations run, one at a time.
 #[derive(Debug)]
 pub(crate) struct Seat {
     // Owner only.
@@ -21,27 +21,27 @@ pub(crate) struct Seat {
     // Written by the owner, read by statistics.
     counters: Arc<CachePadded<Counters>>,
     registry: Arc<Registry>,
-    /// Where it is in there.
+    /// The place of the seat in the registry.
     place: usize,
-    // Of a session only.
+    // `Some` only in the seat of a session.
     ledger: Option<Arc<Ledger>>,
 }
 
-/// The parts of a seat that an operation may use while protected.
+/// The fields of a seat that an operation may use while protected.
 #[derive(Debug)]
 pub(crate) struct Tools<'s> {
     pub(crate) guard: &'s Guard<'s>,
     pub(crate) counters: &'s Counters,
-    /// Of a session only.
+    /// `Some` only in the seat of a session.
     pub(crate) ledger: &'s Option<Arc<Ledger>>,
-    /// Empty; its capacity is kept from one operation to the next.
+    /// Empty at first. Its capacity is kept from one operation to the next.
     pub(crate) scratch: &'s mut Vec<u8>,
-    /// What earlier waits of the operation have brought.
+    /// The results of earlier waits of the operation.
     pub(crate) learnt: &'s Learnt,
 }
 
 impl Tools<'_> {
-    /// The same tools for the next operation under the same guard.
+    /// Returns the same tools, for the next operation under the same guard.
     #[inline(always)]
     pub(crate) fn again(&mut self) -> Tools<'_> {
         self.scratch.clear();
@@ -59,7 +59,7 @@ impl Seat {
         })
     }
 
-    /// Whether this seat's task has had its turn; true once in every `every` calls.
+    /// Returns whether the seat's task has had its turn. That is true once in every `every` calls.
     #[inline(always)]
     pub(crate) fn turn_is_over(&mut self, every: u32) -> bool {
         if self.until_yield > 0 {
@@ -70,12 +70,12 @@ impl Seat {
         every > 0
     }
 
-    /// The words that a session is numbered and counted by.
+    /// Returns the words that number and count the operations of a session.
     pub(crate) fn counters(&self) -> &Arc<CachePadded<Counters>> {
         &self.counters
     }
 
-    /// Gives the seat to a session.
+    /// Assigns the seat to a session.
     pub(crate) fn set_ledger(&mut self, ledger: Arc<Ledger>) {
         assert!(self.ledger.is_none(), "a seat has one session");
         self.ledger = Some(ledger);
@@ -106,7 +106,7 @@ pub(crate) struct Registry {
     retired: Counters,
 }
 
-/// Seats, each in a place of its own until it is dropped.
+/// The counters of all seats. Each seat has its own place until it is dropped.
 #[derive(Debug, Default)]
 struct Seats {
     places: Vec<Option<Arc<CachePadded<Counters>>>>,

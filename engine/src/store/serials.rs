@@ -1,55 +1,55 @@
-//! Sets of serial numbers, by ranges: what is missing of a session lies close together.
+//! Sets of serial numbers, stored as ranges. The missing numbers of a session lie close together.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
 
-/// A set of serial numbers. Neighbours are kept as ranges, so a million in a row cost as much as
-/// one.
+/// A set of serial numbers. Neighbours are kept as ranges, so a million numbers in a row cost as
+/// much as one number.
 #[derive(Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "Vec<[u64; 2]>", try_from = "Vec<[u64; 2]>")]
 pub struct Serials {
-    /// The last number of each range, by its first. Ranges do not touch.
+    /// The last number of each range, by its first number. Ranges do not touch.
     ranges: BTreeMap<u64, u64>,
     len: u64,
 }
 
 impl Serials {
-    /// How many there are.
+    /// Returns how many numbers are in the set.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Whether there is none.
+    /// Returns whether the set has no number.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Whether this number is in it.
+    /// Returns whether this number is in the set.
     #[must_use]
     pub fn contains(&self, serial: u64) -> bool {
         self.around(serial).is_some()
     }
 
-    /// The numbers, ascending.
+    /// Returns the numbers, ascending.
     pub fn iter(&self) -> impl Iterator<Item = u64> + use<'_> {
         self.ranges().flatten()
     }
 
-    /// The numbers as ranges that do not touch, ascending.
+    /// Returns the numbers as ranges that do not touch, ascending.
     pub fn ranges(&self) -> impl Iterator<Item = RangeInclusive<u64>> + use<'_> {
         self.ranges.iter().map(|(first, last)| *first..=*last)
     }
 
-    /// Whether all of these are in it.
+    /// Returns whether all of these numbers are in the set.
     pub(crate) fn contains_all(&self, serials: &RangeInclusive<u64>) -> bool {
         self.around(*serials.start()).is_some_and(|(_, last)| *serials.end() <= last)
     }
 
-    /// Adds one; whether it is new.
+    /// Adds a number. Returns whether it is new.
     pub(crate) fn insert(&mut self, serial: u64) -> bool {
         let is_new = !self.contains(serial);
         if is_new {
@@ -58,7 +58,7 @@ impl Serials {
         is_new
     }
 
-    /// Adds some that are not in it.
+    /// Adds a range of numbers that are not in the set.
     fn insert_range(&mut self, mut first: u64, mut last: u64) {
         self.len += last - first + 1;
         if let Some(end) = last.checked_add(1).and_then(|next| self.ranges.remove(&next)) {
@@ -73,7 +73,7 @@ impl Serials {
         self.ranges.insert(first, last);
     }
 
-    /// Removes one; whether it was there.
+    /// Removes a number. Returns whether it was in the set.
     pub(crate) fn remove(&mut self, serial: u64) -> bool {
         let Some((first, last)) = self.around(serial) else {
             return false;
@@ -89,7 +89,7 @@ impl Serials {
         true
     }
 
-    /// Removes so many of the lowest.
+    /// Removes this many of the lowest numbers.
     pub(crate) fn remove_lowest(&mut self, mut count: u64) {
         while let Some((first, last)) = self.ranges.pop_first() {
             let len = last - first + 1;
@@ -103,7 +103,7 @@ impl Serials {
         }
     }
 
-    /// The number that `below` others of the set are below.
+    /// Returns the number that has exactly `below` lower numbers in the set.
     pub(crate) fn nth(&self, mut below: u64) -> Option<u64> {
         for (first, last) in &self.ranges {
             let len = last - first + 1;
@@ -115,7 +115,7 @@ impl Serials {
         None
     }
 
-    /// Those of both, which have none in common.
+    /// Returns the union with a set that has no number in common.
     pub(crate) fn joined(&self, other: &Self) -> Self {
         let is_smaller = self.ranges.len() < other.ranges.len();
         let (few, many) = if is_smaller { (self, other) } else { (other, self) };
@@ -126,7 +126,7 @@ impl Serials {
         all
     }
 
-    /// The range that this number is in.
+    /// Returns the range that this number is in.
     fn around(&self, serial: u64) -> Option<(u64, u64)> {
         let (first, last) = self.ranges.range(..=serial).next_back()?;
         (serial <= *last).then_some((*first, *last))

@@ -1,21 +1,23 @@
-//! Sessions: which ones did something, and which ones are kept.
+//! Sessions: the active ones, and the kept ones.
 //!
 //! # Terms
-//! * A session's *commit point* is what a checkpoint has of it (`identity`); `ledger` says how
-//!   operations are numbered.
-//! * A session has an *identity* once it was asked for it. Only then can anybody come back to it,
-//!   so only then is it written into checkpoints, and *waits* to be resumed when it is dropped, or
-//!   when the store ends, until it is resumed or forgotten.
-//! * An *active* session did something since the last cut, or was given its identity.
+//! * The *commit point* of a session is its content in a checkpoint (`identity`). `ledger`
+//!   describes the numbers of operations.
+//! * A session has an *identity* once a caller has asked for it. Only then can a caller resume the
+//!   session, so only then do checkpoints contain it. It *waits* after it is dropped, or after the
+//!   store ends, until it is resumed or forgotten.
+//! * An *active* session did something since the last version barrier, or was given its identity.
 //!
-//! # What a checkpoint costs
-//! Sessions that did nothing since the last one cost nothing. A session becomes active with its
-//! first operation in a version, which finds the word of the phase changed (`Core::must_wait`) and
-//! comes here once. A cut takes the list of active sessions as it is; their commit points are read
-//! when operations go on again, since each session keeps how it stood when the version ended.
+//! # The cost of a checkpoint
+//! Sessions that did nothing since the last checkpoint cost nothing. A session becomes active with
+//! its first operation in a version. That operation finds the word of the phase changed
+//! (`Core::must_wait`), and calls this module once. A barrier takes the list of active sessions as
+//! it is. Their commit points are read when operations continue, because each session keeps its
+//! state at the end of the version.
 //!
 //! # Locks
-//! `activity` or `accounts`, never both, `points` after `accounts`, then the state of a ledger.
+//! `activity` or `accounts`, never both. `points` comes after `accounts`; the state of a ledger
+//! comes last.
 
 use super::identity::{CommitPoint, SessionId};
 use super::ledger::{Ledger, Waiting};
@@ -30,7 +32,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::iter::repeat;
 use std::sync::Arc;
 
-/// Sessions of which commit points are read before others get their turn.
+/// The number of sessions that are handled before other tasks run.
 const AT_ONCE: usize = 256;
 
 /// All sessions of a store.
@@ -41,12 +43,12 @@ pub(crate) struct Sessions {
     life: u64,
     // Under their locks.
     accounts: Mutex<Accounts>,
-    /// What the last version that ended had of each, but for those forgotten since.
+    /// The commit points at the end of the last version, except of sessions forgotten since.
     points: Mutex<Points>,
     activity: Mutex<Activity>,
-    /// The last checkpoint that failed for good, and how many did.
+    /// The last checkpoint that failed permanently, and the number of such failures.
     failed: Mutex<Failed>,
-    /// A checkpoint has been published, or has failed.
+    /// Notified when a durable checkpoint is published, or a checkpoint has failed permanently.
     published: Event,
 }
 
@@ -56,7 +58,7 @@ struct Failed {
     last: Option<(u64, Error)>,
 }
 
-/// Sessions that have an identity.
+/// The sessions that have an identity.
 #[derive(Debug)]
 struct Accounts {
     made: u64,
@@ -64,15 +66,15 @@ struct Accounts {
     waiting: BTreeMap<SessionId, Waiting>,
 }
 
-/// What has happened since the last cut.
+/// The activity since the last version barrier.
 #[derive(Debug, Default)]
 struct Activity {
     sessions: Vec<Arc<Ledger>>,
-    /// Something may have changed, also through the handle.
+    /// Whether anything may have changed, also through the handle.
     is_any: bool,
 }
 
-/// The sessions that did something in a version that has ended.
+/// The sessions that did something in an ended version.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Ended {
@@ -81,7 +83,7 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    /// The commit points of those that have an identity, once they are read.
+    /// Returns the commit points of the sessions with an identity. They must have been read.
     pub(crate) fn points(&self) -> BTreeMap<SessionId, CommitPoint> {
         let mut points = BTreeMap::new();
         for (ledger, point) in self.sessions.iter().zip(&self.points) {
@@ -93,7 +95,7 @@ impl Ended {
     }
 }
 
-/// Notes a commit point, unless a later one of the same session is there.
+/// Records a commit point, unless it is empty or a later point of the session is recorded.
 fn enter(points: &mut BTreeMap<SessionId, CommitPoint>, id: SessionId, point: &CommitPoint) {
     let is_news = points.get(&id).is_none_or(|before| point.is_after(before));
     if is_news && point.until > 0 {
@@ -102,15 +104,15 @@ fn enter(points: &mut BTreeMap<SessionId, CommitPoint>, id: SessionId, point: &C
 }
 
 impl Accounts {
-    /// Whether a session is kept; one that is neither was forgotten.
+    /// Returns whether a session is kept. A session that is neither open nor waiting was forgotten.
     fn has(&self, id: SessionId) -> bool {
         self.open.contains(&id) || self.waiting.contains_key(&id)
     }
 }
 
 impl Activity {
-    /// Adds a session, unless it is there, or among those of a version whose checkpoint is being
-    /// taken; then it comes back from there if it must.
+    /// Adds a session, unless it is in this list or in the list of an ended version. The checkpoint
+    /// of that version returns the session to this list if it must.
     fn list(&mut self, ledger: &Arc<Ledger>) {
         if ledger.listed().is_none() {
             ledger.set_listed(Some(self.sessions.len()));
@@ -118,7 +120,7 @@ impl Activity {
         }
     }
 
-    /// Removes a session that will not be asked any more.
+    /// Removes a session that no checkpoint will ask for any more.
     fn unlist(&mut self, ledger: &Arc<Ledger>) {
         if self.has(ledger)
             && let Some(place) = ledger.listed()
@@ -131,7 +133,7 @@ impl Activity {
         }
     }
 
-    /// Whether it is here, not among those of a version that has ended.
+    /// Returns whether the session is in this list, and not in the list of an ended version.
     fn has(&self, ledger: &Arc<Ledger>) -> bool {
         let at = ledger.listed().and_then(|place| self.sessions.get(place));
         at.is_some_and(|listed| Arc::ptr_eq(listed, ledger))
@@ -139,7 +141,7 @@ impl Activity {
 }
 
 impl Sessions {
-    /// `life` tells this life of the store from all others.
+    /// Creates the sessions of a store. `life` tells this life of the store from all others.
     pub(crate) fn new(life: u64, recovered: Points) -> Self {
         let waiting = recovered.all().into_iter().map(|(id, point)| (id, Waiting::new(point)));
         let accounts = Accounts { made: 0, open: BTreeSet::new(), waiting: waiting.collect() };
@@ -153,12 +155,12 @@ impl Sessions {
         }
     }
 
-    /// An account for a new session, which counts in `counters`.
+    /// Returns the account of a new session, which counts in `counters`.
     pub(crate) fn open(counters: &Arc<CachePadded<Counters>>) -> Arc<Ledger> {
         Arc::new(Ledger::new(Arc::clone(counters)))
     }
 
-    /// The account of a session that waits, which goes on where its commit point is.
+    /// Returns the account of a waiting session, which continues at its commit point.
     pub(crate) fn resume(
         &self,
         id: SessionId,
@@ -177,7 +179,7 @@ impl Sessions {
         Ok(Arc::new(Ledger::resumed(id, waiting, Arc::clone(counters))))
     }
 
-    /// The identity of a session; it has one from now on.
+    /// Returns the identity of a session. The session has an identity from now on.
     pub(crate) fn identify(&self, ledger: &Arc<Ledger>) -> SessionId {
         if let Some(id) = ledger.id() {
             return id;
@@ -189,7 +191,7 @@ impl Sessions {
             accounts.open.insert(id);
             id
         });
-        // What it has done until now must be in the next checkpoint.
+        // The next checkpoint must have its operations so far.
         let mut activity = self.activity();
         activity.is_any = true;
         if ledger.listed().is_some() && !activity.has(ledger) {
@@ -199,7 +201,7 @@ impl Sessions {
         id
     }
 
-    /// Ends the account of a session that is dropped.
+    /// Ends the account of a dropped session.
     pub(crate) fn close(&self, ledger: &Arc<Ledger>) {
         let Some(id) = ledger.id() else {
             return self.activity().unlist(ledger);
@@ -212,7 +214,7 @@ impl Sessions {
         }
     }
 
-    /// Drops those of the sessions that wait for which `is_over` holds, for good; how many.
+    /// Drops the waiting sessions for which `is_over` holds, permanently. Returns their number.
     pub(crate) fn forget(&self, mut is_over: impl FnMut(SessionId, &CommitPoint) -> bool) -> usize {
         let mut accounts = self.accounts();
         let mut forgotten = Vec::new();
@@ -231,7 +233,7 @@ impl Sessions {
         forgotten.len()
     }
 
-    /// As [`forget`](Self::forget), one of them; whether there was one.
+    /// Drops one session as [`forget`](Self::forget) does. Returns whether it was waiting.
     pub(crate) fn forget_one(&self, id: SessionId) -> bool {
         let mut accounts = self.accounts();
         let Some(waiting) = accounts.waiting.remove(&id) else {
@@ -247,14 +249,14 @@ impl Sessions {
         true
     }
 
-    /// Sessions that wait to be resumed.
+    /// Returns the sessions that wait to be resumed.
     pub(crate) fn waiting(&self) -> BTreeMap<SessionId, CommitPoint> {
         let accounts = self.accounts();
         accounts.waiting.iter().map(|(id, waiting)| (*id, waiting.point.clone())).collect()
     }
 
-    /// An operation that may change something begins in `version`, under the caller's guard: the
-    /// first one of its seat, or of its session.
+    /// Records that an operation that may change something begins in `version`, under the caller's
+    /// guard. It is the first operation of its seat, or of its session.
     #[cold]
     pub(crate) fn begin(&self, version: u64, ledger: Option<&Arc<Ledger>>) {
         let mut activity = self.activity();
@@ -265,30 +267,32 @@ impl Sessions {
         }
     }
 
-    /// Numbers an operation of a session that others will overtake, under the caller's guard.
+    /// Numbers an operation that later operations of the session will overtake, under the caller's
+    /// guard.
     pub(crate) fn put_off(&self, version: u64, ledger: &Arc<Ledger>) -> u64 {
         self.begin(version, Some(ledger));
         ledger.put_off()
     }
 
-    /// An operation that was put off takes effect, under the caller's guard.
+    /// Records that a put-off operation takes effect, under the caller's guard.
     pub(crate) fn catch_up(&self, version: u64, ledger: &Arc<Ledger>, serial: u64) {
         self.begin(version, Some(ledger));
         ledger.catch_up(serial);
     }
 
-    /// Whether anything may have changed since the last checkpoint that was published.
+    /// Returns whether anything may have changed since the last published checkpoint.
     pub(crate) fn is_outdated(&self) -> bool {
         self.activity().is_any
     }
 
-    /// The sessions that did something in the version that ends: during its cut.
+    /// Returns the sessions that did something in the ending version. It is called during the
+    /// barrier.
     pub(crate) fn end_version(&self) -> Ended {
         let Activity { sessions, .. } = std::mem::take(&mut *self.activity());
         Ended { sessions, points: Vec::new() }
     }
 
-    /// Reads the commit points of a version that ended before `next` began. Yields now and then.
+    /// Reads the commit points of the version that ended before `next` began. Yields now and then.
     pub(crate) async fn read(&self, ended: &mut Ended, next: u64) {
         let Ended { sessions, points } = ended;
         for some in sessions.chunks(AT_ONCE) {
@@ -309,13 +313,13 @@ impl Sessions {
         }
     }
 
-    /// What every session with an identity had done when the last version ended.
+    /// Returns the commit points of all sessions with an identity at the end of the last version.
     pub(crate) fn points(&self) -> MutexGuard<'_, Points> {
         self.points.lock().expect("nothing panics under it")
     }
 
-    /// Notes whether the checkpoint of a version was published, and then if it survives power cuts.
-    /// `next` is the version after it. Yields now and then.
+    /// Records whether the checkpoint of a version was published, and whether it survives power
+    /// cuts. `next` is the version after it. Yields now and then.
     pub(crate) async fn settle(&self, ended: Ended, next: u64, published: Option<bool>) {
         let Ended { sessions, points } = ended;
         self.activity().is_any |= published.is_none();
@@ -339,7 +343,7 @@ impl Sessions {
         let mut activity = self.activity();
         for (ledger, durable) in some {
             ledger.set_listed(None);
-            // What is not durable is asked for again with the next checkpoint.
+            // The next checkpoint must have a commit point that is not durable yet.
             if ledger.is_asked_again(next) || durable.is_none() {
                 activity.list(ledger);
             }
@@ -349,8 +353,8 @@ impl Sessions {
         }
     }
 
-    /// Notes that the checkpoint `token` failed, and that trying again will not help: who waits for
-    /// what it was to make durable is told.
+    /// Records that checkpoint `token` failed, and that a retry will not help. Tasks that wait for
+    /// its durability get the error.
     pub(crate) fn note_failed(&self, token: u64, error: &Error) {
         {
             let mut failed = self.failed.lock().expect("nothing panics under it");
@@ -360,13 +364,13 @@ impl Sessions {
         self.published.notify(usize::MAX);
     }
 
-    /// How many checkpoints have failed for good.
+    /// Returns the number of checkpoints that have failed permanently.
     pub(crate) fn failures(&self) -> u64 {
         self.failed.lock().expect("nothing panics under it").count
     }
 
-    /// Why a checkpoint failed that would have had what was done in `version`, if one did since
-    /// there were so many failures.
+    /// Returns the error of the last failed checkpoint, if it was to cover `version` and there are
+    /// more failures than `failures`.
     pub(crate) fn failed_since(&self, failures: u64, version: u64) -> Option<Error> {
         let failed = self.failed.lock().expect("nothing panics under it");
         let is_new = failed.count > failures;
@@ -374,7 +378,8 @@ impl Sessions {
         Some(error.clone())
     }
 
-    /// Told when commit points have moved, or never will by the checkpoint that was taken.
+    /// Returns the event that is notified when commit points are durable, or a checkpoint has
+    /// failed permanently.
     pub(crate) fn published(&self) -> &Event {
         &self.published
     }

@@ -1,4 +1,4 @@
-//! The walk along a chain, from the newest record to the one of a key.
+//! The walk along a chain, from the newest record to the record of a key.
 
 use super::{Core, Learnt};
 use crate::address::Address;
@@ -8,18 +8,18 @@ use crate::record::{RecordRef, Shape, StoredRecord};
 use crate::statistics::{Counter, Counters};
 use crate::weak_spot;
 
-/// Where a walk ended.
+/// The end of a walk.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Found<'g> {
-    /// At the newest record of the key, in memory.
+    /// The newest record of the key, in memory.
     InMemory(InMemory<'g>),
-    /// At the head: the rest of the chain is on the device, from this address.
+    /// The head. The rest of the chain is on the device, from this address on.
     OnDevice(Address),
-    /// At the end: the key has no record.
+    /// The end of the chain. The key has no record.
     Absent,
 }
 
-/// A record where it is in memory.
+/// A record in memory.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct InMemory<'g> {
     pub(super) address: Address,
@@ -27,20 +27,20 @@ pub(super) struct InMemory<'g> {
     pub(super) region: Region,
 }
 
-/// Which state of a key something was computed from: if it is the same later, nothing happened in
-/// between.
+/// The state of a key from which a value was computed. Nothing happened in between if it is the
+/// same later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Version {
     /// The newest address in the entry.
     pub(super) newest: Address,
-    /// The value's state word, where values change in place; 0 for other values. None if there is
-    /// no value: an empty one that was never changed has a state of 0, too, and deleting it moves
+    /// The state word of the value, if values change in place; 0 for other values. `None` if there
+    /// is no value. An empty value that never changed also has state 0, and deleting it moves
     /// neither the entry nor the address.
     pub(super) state: Option<u64>,
 }
 
 impl Core {
-    /// Looks for the newest record of `key` in the chain that begins at `newest`.
+    /// Looks up the newest record of `key` in the chain that begins at `newest`.
     #[inline(always)]
     pub(super) fn trace<'g, S: Shape>(
         &'g self,
@@ -66,7 +66,7 @@ impl Core {
 }
 
 impl Found<'_> {
-    /// Counts where the key was found, once the operation is done.
+    /// Counts the place where the key was found, after the operation is done.
     #[inline(always)]
     pub(super) fn count(&self, counters: &Counters) {
         let counter = match self {
@@ -80,7 +80,8 @@ impl Found<'_> {
 }
 
 impl Learnt {
-    /// What the device holds of the key from `address` on, if it was asked there.
+    /// Returns the record of the key on the device from `address` on, if a wait has read that
+    /// chain.
     #[inline]
     pub(super) fn chain_from(&self, address: Address) -> Option<Option<&StoredRecord>> {
         match &self.chain {
@@ -89,7 +90,7 @@ impl Learnt {
         }
     }
 
-    /// The whole value of the record at `address`, if its pieces were gathered.
+    /// Returns the whole value of the record at `address`, if its pieces were gathered.
     pub(super) fn gathered_at(&self, address: Address) -> Option<&[u8]> {
         match &self.gathered {
             Some((at, value)) if *at == address => Some(value),
@@ -97,7 +98,7 @@ impl Learnt {
         }
     }
 
-    /// The list of pieces that holds the value made from `version`.
+    /// Returns the list of pieces of the value that was computed from `version`.
     pub(super) fn scattered_for(&self, version: Version) -> Option<&[u8]> {
         match &self.scattered {
             Some((of, pieces)) if *of == version => Some(pieces),

@@ -1,4 +1,4 @@
-//! Upsert: set a value without looking at the old one.
+//! Upsert: sets a value without reading the old value.
 
 use super::encoding::{encode_key, encode_value, owned_key};
 use super::limits::{key_too_long, value_too_long};
@@ -46,7 +46,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Operation for Upsert<'_, K, V> {
 }
 
 impl Core {
-    /// Hashes an encoded key, or refuses one that no record can hold.
+    /// Hashes an encoded key. Refuses a key that no record can hold.
     #[inline(always)]
     pub(super) fn hashed<'k, K: Key + ?Sized>(&self, key: &'k [u8]) -> Result<HashedKey<'k>> {
         if K::WIDTH.is_some_and(|width| width != key.len()) {
@@ -58,13 +58,13 @@ impl Core {
         Ok(HashedKey { bytes: key, hash: self.hasher.hash(key) })
     }
 
-    /// The entry of a key's hash, made if need be.
+    /// Returns the entry of a key's hash, and creates it if needed.
     #[inline(always)]
     pub(super) fn entry_of(&self, hash: KeyHash) -> Result<FoundEntry> {
         self.index.find_or_create(hash).map_err(no_index_memory)
     }
 
-    /// Refuses a value that is not what its type says, or too long.
+    /// Refuses a value that does not match its type, or is too long.
     #[inline(always)]
     pub(super) fn check_value<V: Value + ?Sized>(&self, value: &[u8]) -> Result<()> {
         if V::WIDTH.is_some_and(|width| width != value.len()) {
@@ -76,7 +76,7 @@ impl Core {
         Ok(())
     }
 
-    /// Whether a record of these bytes has its value in pieces.
+    /// Returns whether a record of these bytes has its value in pieces.
     #[inline(always)]
     pub(super) fn is_too_long(&self, layout: Layout, key: &[u8], value: &[u8]) -> bool {
         layout.value_width.is_none()
@@ -100,7 +100,8 @@ impl Core {
         let layout = layout::<K, V>();
         let mut record = NewRecord { key, value, content: Content::Value };
         if self.is_too_long(layout, key, value) {
-            // A blind write does not depend on what is there, so any version will do.
+            // A blind write does not depend on the old value, so it uses the same version for all
+            // states.
             let version = Version { newest: Address::NONE, state: None };
             match tools.learnt.scattered_for(version) {
                 Some(pieces) => {
@@ -120,7 +121,7 @@ impl Core {
         Ok(step)
     }
 
-    /// One try; `None` if somebody else was faster.
+    /// Tries once. Returns `None` if another operation was faster.
     #[inline(always)]
     fn upsert_once<S: Shape>(
         &self,
@@ -160,7 +161,7 @@ enum InPlace {
     Unfit,
 }
 
-/// Overwrites the value of a mutable record, if it is alive and large enough.
+/// Overwrites the value of a mutable record, if the record is alive and large enough.
 #[inline(always)]
 fn update_in_place(current: RecordRef<'_>, layout: Layout, value: &[u8]) -> InPlace {
     let info = current.info();
@@ -182,7 +183,7 @@ fn update_in_place(current: RecordRef<'_>, layout: Layout, value: &[u8]) -> InPl
     if state.transition_to_locked(word).is_err() {
         return InPlace::Contended;
     }
-    // Under the lock the tombstone is settled: deleting takes the lock too.
+    // The tombstone cannot change under the lock, because deleting takes the lock too.
     if current.info().is_tombstone() {
         state.unlock(word, state.length());
         return InPlace::Unfit;
@@ -192,7 +193,7 @@ fn update_in_place(current: RecordRef<'_>, layout: Layout, value: &[u8]) -> InPl
     InPlace::Done
 }
 
-/// A value of at most 8 bytes as the word it is stored as.
+/// Returns the stored word of a value of at most 8 bytes.
 #[inline(always)]
 pub(super) fn word_of(value: &[u8]) -> u64 {
     let mut bytes = [0; 8];

@@ -1,4 +1,4 @@
-//! Commit points that are read while operations go on again, for every interleaving.
+//! Reads commit points while operations continue, in every interleaving.
 
 use super::*;
 use crate::epoch::{Epoch, Participant};
@@ -12,11 +12,11 @@ struct Store {
     sessions: Sessions,
     counters: Arc<CachePadded<Counters>>,
     ledger: Arc<Ledger>,
-    /// What operations change.
+    /// The data that operations change.
     done: AtomicU64,
 }
 
-/// One operation, as `Core::must_wait` lets it begin.
+/// Runs one operation, which begins as `Core::must_wait` lets it begin.
 fn operate(store: &Store, participant: &mut Participant) {
     participant.protected(|_guard| {
         let word = store.phase.word();
@@ -68,7 +68,7 @@ fn loom_commit_points_are_those_of_the_version() {
     loom::model(|| points_are_those_of_the_version(Ledger::at_end_before));
 }
 
-/// The negative control: what the session has done by now.
+/// The negative control: the point is read from the present state of the session.
 #[test]
 #[should_panic(expected = "the commit point is that of the version")]
 fn loom_commit_points_are_not_the_present() {

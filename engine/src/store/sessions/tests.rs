@@ -20,7 +20,7 @@ impl One {
         Ok(Self { ledger: sessions.resume(id, &counters)?, counters })
     }
 
-    /// One operation; its number.
+    /// Runs one operation, and returns its number.
     fn operate(&self, sessions: &Sessions, version: u64) -> u64 {
         sessions.begin(version, Some(&self.ledger));
         let number = self.ledger.upcoming();
@@ -61,7 +61,7 @@ fn what_is_put_off_is_excluded_until_it_catches_up() {
     assert_eq!(checkpoint(&sessions, 3)[&id], point(3, &[], 2));
 }
 
-/// Commit points are read when operations go on again, and must not show what those do.
+/// Commit points are read after operations continue, and must not contain these operations.
 #[test]
 fn what_the_next_version_does_is_not_in_the_point_of_the_one_before() {
     let sessions = Sessions::new(9, Points::default());
@@ -98,8 +98,8 @@ fn what_was_not_published_is_in_the_next_checkpoint() {
     assert!(!sessions.is_outdated());
 }
 
-/// Batches that were dropped while their keys were on the device left their numbers in every
-/// later checkpoint: 298,612 of them after 300 batches, in a manifest of four megabytes.
+/// Batches that were dropped while their keys were on the device left their numbers in every later
+/// checkpoint. After 300 batches, 298,612 numbers filled a manifest of four megabytes.
 #[test]
 fn what_is_given_up_is_taken_by_the_next_operations() {
     let sessions = Sessions::new(9, Points::default());
@@ -121,8 +121,8 @@ fn what_is_given_up_is_taken_by_the_next_operations() {
     assert_eq!(checkpoint(&sessions, 400)[&id], point(12, &[], 312));
 }
 
-/// What an earlier life had excluded stayed excluded for ever, also when it was done again: the
-/// next crash told to do it once more.
+/// A number that an earlier life had excluded stayed excluded, even after its operation was
+/// repeated. The next crash asked for the operation once more.
 #[test]
 fn what_was_excluded_and_is_done_again_leaves_the_list() {
     let id = "00000000000000070000000000000001".parse().expect("an id");
@@ -145,7 +145,7 @@ fn what_was_excluded_and_is_done_again_leaves_the_list() {
     assert_eq!(checkpoint(&sessions, 8)[&id], point(11, &[], 7));
 }
 
-/// Sessions that nobody can come back to were kept in every manifest for ever.
+/// Sessions that no caller could resume stayed in every manifest permanently.
 #[test]
 fn sessions_without_an_identity_are_not_kept() {
     let sessions = Sessions::new(9, Points::default());
@@ -165,7 +165,7 @@ fn sessions_without_an_identity_are_not_kept() {
     assert_eq!(sessions.points().len(), 1);
 }
 
-/// One that is asked for its identity while a checkpoint is being taken, too late for that one.
+/// A session was asked for its identity while a checkpoint was taken, too late for that checkpoint.
 #[test]
 fn an_identity_that_comes_too_late_is_in_the_next_checkpoint() {
     let sessions = Sessions::new(9, Points::default());
@@ -213,7 +213,7 @@ fn old_sessions_are_forgotten_together() {
     assert_eq!(sessions.waiting().len(), 3);
 }
 
-/// Each session that was asked for its identity and forgotten kept its account until the next
+/// A session that was asked for its identity and forgotten kept its account until the next
 /// checkpoint, however far that was.
 #[test]
 fn a_forgotten_session_leaves_nothing() {
