@@ -13,7 +13,6 @@
 //! * [`log_state`]: what changes about a log apart from its entries.
 //! * [`allocations`]: an allocator that counts.
 //! * [`deadline`]: a bound for real runtimes, where hanging is no deadlock of a simulation.
-//! * [`forwarding`]: what directories and devices around others leave to those.
 //! * [`files`]: the raw files of a store, to be damaged and opened again.
 //! * [`mortal`]: a runtime that ends at a poll of one's choosing.
 //! * [`polling`]: futures that are watched, or stopped half way.
