@@ -1,20 +1,20 @@
-//! What checkpoints are called: their names, how they are taken, what they survive.
+//! The names of checkpoints, their kinds and their durability.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Names a checkpoint of a store: the version that it ends. Later ones are greater.
+/// The name of a checkpoint: the version that it ends. Later checkpoints have greater tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CheckpointToken(pub(crate) u64);
 
 impl CheckpointToken {
-    /// The token with this number, as it is shown.
+    /// Returns the token with this number, which is its text.
     #[must_use]
     pub const fn new(number: u64) -> Self {
         Self(number)
     }
 
-    /// The number, which is the version of the store that the checkpoint ends.
+    /// Returns the number: the version of the store that the checkpoint ends.
     #[must_use]
     pub const fn version(self) -> u64 {
         self.0
@@ -27,35 +27,36 @@ impl fmt::Display for CheckpointToken {
     }
 }
 
-/// How a checkpoint is taken.
+/// The way in which a checkpoint is taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum CheckpointKind {
-    /// The log is made read-only and flushed. Writes what was not flushed yet; records that are hot
-    /// are copied to the tail when they change next.
+    /// Makes the log read-only and flushes it. It writes only bytes that were not flushed yet. A
+    /// hot record is copied to the tail at its next change.
     #[default]
     FoldOver,
-    /// What the log has in memory beyond its flushed part is written beside it, and stays mutable.
+    /// Writes the unflushed log in memory to a file beside the log. The log stays mutable.
     Snapshot,
-    /// What has changed since the last snapshot or incremental checkpoint is written beside the
-    /// log. Where there is none to go on from, a snapshot is taken; so it is, now and then, when
-    /// the changes have become more than what they change.
+    /// Writes the changes since the last snapshot or incremental checkpoint to files beside the
+    /// log. A snapshot is taken instead if there is no such checkpoint to build on. It is also
+    /// taken now and then, when the changes have become more than the data that they change.
     Incremental,
-    /// An image of the index alone. Makes nothing durable; the next recovery has less to go
-    /// through.
+    /// Writes only an image of the index. It makes nothing durable; the next recovery has less to
+    /// read.
     IndexOnly,
 }
 
-/// What a checkpoint survives.
+/// The events that a checkpoint survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Durability {
-    /// The end of the process and a power cut: everything is synced before the checkpoint counts.
+    /// Survives the end of the process and a power cut. Everything is synced before the checkpoint
+    /// counts.
     #[default]
     PowerCut,
-    /// The end of the process only: nothing of the log is synced. After a power cut it may be found
-    /// damaged, and the newest checkpoint that survives power cuts is used instead.
+    /// Survives only the end of the process. Nothing of the log is synced, so a power cut may
+    /// damage the checkpoint. Then recovery uses the newest checkpoint that survives power cuts.
     ProcessCrash,
 }

@@ -1,4 +1,4 @@
-//! Creating a store: announced by its manifest before its log has any record.
+//! Creates a store. The manifest is published before the log has any record.
 
 use super::Opening;
 use super::types::TypeNames;
@@ -26,7 +26,7 @@ impl Opening {
         let geometry = Geometry::of(&self.config)?;
         let limits = types.limits(&geometry, &self.config)?;
         let device = self.open_log(geometry.segment_bytes, true).await?;
-        // A unit is what the device can transfer at the least.
+        // A unit is at least the smallest transfer of the device.
         let unit_bytes = geometry.unit_bytes.max(device.geometry().block as usize);
         let salt = self.seed.rotate_left(32) ^ 0x6b76_6963_6b6c_6f67;
         let store = Store {
@@ -47,7 +47,7 @@ impl Opening {
             index_buckets: geometry.index_buckets,
         };
         let manifest = Manifest::new(store);
-        // First: the sizes of a store that there is no memory for are never published.
+        // First, so that the sizes of a store without enough memory are never published.
         let (index, log) = match self.reserve(&manifest, &geometry, device) {
             Ok(reserved) => reserved,
             Err(error) => {
@@ -71,7 +71,7 @@ impl Opening {
         ))
     }
 
-    /// The memory of a store that is created.
+    /// Reserves the memory of a new store.
     fn reserve(
         &self,
         manifest: &Manifest,
@@ -100,7 +100,8 @@ impl Opening {
         })
     }
 
-    /// The log of a store of these sizes, in this life, which the manifest names already or not.
+    /// Returns the log of a store of these sizes in this life. The flag tells whether the manifest
+    /// names the life already.
     pub(super) fn log(
         &self,
         manifest: &Manifest,
@@ -128,7 +129,7 @@ impl Opening {
         HybridLog::new(log_geometry, extent, (device, buffers), clock).map_err(no_memory)
     }
 
-    /// Puts a store together.
+    /// Assembles a store.
     pub(super) fn core(
         &self,
         limits: Limits,
@@ -142,7 +143,7 @@ impl Opening {
     }
 }
 
-/// Where the log is on its device, for what is below `address` on it.
+/// Returns the number of device bytes that the log below `address` takes.
 pub(super) fn device_bytes(manifest: &Manifest, address: Address) -> u64 {
     manifest.units().device_offset(address)
 }

@@ -1,30 +1,32 @@
-//! Opening a directory: creating a store in it, or recovering the one that is there.
+//! Opens a directory: creates a store in it, or recovers the store that it has.
 //!
-//! A directory is locked first and looked at next. What is found decides:
+//! A directory is locked first, and then listed. Its contents decide:
 //!
-//! | found | what happens |
+//! | contents | result |
 //! |---|---|
-//! | nothing, or a creation that did not get to its manifest | a store is created |
+//! | nothing, or a creation that did not reach its manifest | a store is created |
 //! | a sound manifest | its newest checkpoint is recovered |
-//! | a damaged manifest, or none beside a log | an error, unless falling back is allowed |
-//! | files of others, and no manifest | an error |
+//! | a damaged or missing manifest with a copy | an error; with `allow_fallback` the copy is used |
+//! | a damaged manifest, or a log without a manifest, and no copy | an error |
+//! | files of other programs, and no manifest | an error |
 //!
-//! # Recovering a checkpoint
-//! 1. Everything it needs is read and checked first, and nothing is written: the image of the
-//!    index, the parts and deltas beside the log, and the records of the log from the start of that
-//!    image on. The index leads to the newest of each entry; the last pages stay in memory.
-//! 2. Of the log everything behind it is cut off, durably: whatever was written there belongs to no
-//!    checkpoint, and may be of any age.
-//! 3. Parts that are in memory are flushed later, as everything else is. Others are written into
-//!    the log now, with what changed in them.
+//! # Recovery of a checkpoint
+//! 1. Recovery first reads and checks everything that the checkpoint needs, and writes nothing. It
+//!    reads the image of the index, the parts and deltas beside the log, and the log from the start
+//!    of that image on. The index then leads to the newest record of each entry; the last pages
+//!    stay in memory.
+//! 2. It truncates the log after the records that the checkpoint has there, durably. Bytes after
+//!    them belong to no checkpoint, and may be of any age.
+//! 3. Parts that are in memory are flushed later, like all other pages. Other parts are written
+//!    into the log now, with their changes.
 //!
-//! All of it gives the same result if it is cut short and done again.
+//! An interrupted recovery can be repeated, and gives the same result.
 //!
-//! # Falling back
-//! The newest checkpoint that survives power cuts is used, or an error says why it cannot be. Less
-//! than was durable is served only if the configuration allows it, and the report says what is
-//! lost. One that is weaker by its own wish is passed over if the end of the machine has damaged
-//! it.
+//! # Fallback
+//! Recovery serves at least the newest checkpoint that survives power cuts, or fails and reports
+//! the reason. It serves less than was durable only if the configuration allows it, and then it
+//! reports the losses. It passes over a newer, weaker checkpoint if the end of the machine has
+//! damaged that.
 
 mod create;
 mod recover;
@@ -49,27 +51,27 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use types::TypeNames;
 
-/// Told how far a recovery is.
+/// Called with the progress of a recovery.
 pub(crate) type OnProgress = Box<dyn FnMut(RecoveryProgress) + Send>;
 
-/// What a store is opened with.
+/// The settings and the environment of an opening.
 pub(crate) struct Opening {
     pub(crate) config: Config,
     pub(crate) directory: Arc<dyn Directory>,
     pub(crate) handle: Handle,
-    /// The seed of a store that is created.
+    /// The seed of a new store.
     pub(crate) seed: u64,
-    /// Tells this life of the store from all others.
+    /// A number that tells this life of the store from all others.
     pub(crate) life: u64,
-    /// The checkpoint to recover, if not the newest.
+    /// The checkpoint to recover. `None` means the newest.
     pub(crate) token: Option<u64>,
-    /// Types of other names than those of the store are taken for the same.
+    /// Whether types with other names than the store's types are accepted as the same types.
     pub(crate) accepts_type_change: bool,
-    /// In a mutex that nobody locks, which is `Sync`: so opening may move between threads.
+    /// In a mutex that no thread locks. A mutex is `Sync`, so the opening may move between threads.
     pub(crate) on_progress: Option<Mutex<OnProgress>>,
 }
 
-/// An open store; the lock is to be kept for as long as the store writes.
+/// An open store. The lock must be kept as long as the store writes.
 pub(crate) struct Opened {
     pub(crate) core: Arc<Core>,
     pub(crate) checkpoints: Arc<Checkpoints>,
@@ -77,7 +79,7 @@ pub(crate) struct Opened {
     pub(crate) report: Option<RecoveryReport>,
 }
 
-/// The directory that the configuration asks for.
+/// Returns the directory of the configured backend.
 pub(crate) fn directory(path: &Path, config: &Config) -> Result<Arc<dyn Directory>> {
     let io = match config.backend {
         Backend::Memory => return Ok(Arc::new(MemoryDirectory::new())),
@@ -92,7 +94,7 @@ fn open_disk(path: &Path, io: &IoConfig) -> Result<Arc<dyn Directory>> {
         .map_err(|error| Error::io("the directory of the store", error))
 }
 
-/// Creates a store, or recovers the one that is there.
+/// Creates a store, or recovers the store in the directory.
 pub(crate) async fn open<K: Key + ?Sized, V: Value + ?Sized>(opening: Opening) -> Result<Opened> {
     opening.open(&TypeNames::of::<K, V>()).await
 }
@@ -121,7 +123,7 @@ impl Opening {
                 (core, catalog, Some(report))
             }
         };
-        // Only now: it was evidence.
+        // Not earlier, because the debris was evidence.
         let next_token = catalog.remove_debris().await?;
         let schedule = Schedule::of(&core.config);
         let (core, handle) = (Arc::new(core), self.handle.clone());
@@ -166,7 +168,7 @@ impl Opening {
         Ok(Found::Nothing)
     }
 
-    /// What the copy of a manifest has that is damaged or gone.
+    /// Returns the store in the copy of a manifest that is damaged or missing.
     async fn look_at_copy(&self, is_there: bool, damage: Error) -> Result<Found> {
         if !is_there || !self.config.allow_fallback {
             return Err(damage);
@@ -177,8 +179,8 @@ impl Opening {
         Ok(Found::Store { manifest, from_copy: true })
     }
 
-    /// Whether the log there is left over from a creation that did not get to its manifest: then it
-    /// holds no byte, and the creation can go on.
+    /// Returns whether the log is left over from a creation that did not reach its manifest. Then
+    /// it has no byte, and the creation can continue.
     async fn is_unfinished(&self) -> Result<bool> {
         let segment_bytes = Geometry::of(&self.config)?.segment_bytes;
         let options = DeviceOptions { create: false, segment_bytes };
@@ -202,7 +204,7 @@ impl Opening {
     }
 }
 
-/// What a directory holds.
+/// The contents of a directory.
 enum Found {
     Nothing,
     Store { manifest: Box<Manifest>, from_copy: bool },

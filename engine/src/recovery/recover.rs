@@ -1,4 +1,4 @@
-//! Recovering a store: choosing a checkpoint, and bringing it back.
+//! Recovers a store: chooses a checkpoint, and restores it.
 
 use super::create::{device_bytes, no_memory};
 use super::replay::Replay;
@@ -40,12 +40,12 @@ impl Opening {
         manifest.begin_life(chosen.as_ref().map_or(Address::NONE, Record::end))?;
         catalog.adopt(manifest.clone());
         if from_copy {
-            // The manifest that is gone may have had checkpoints that the copy has not, and have
-            // lost images of the index that only the copy names.
+            // The lost manifest may have had checkpoints that the copy does not have. It may also
+            // have dropped images of the index that only the copy names.
             manifest.next_token += TOKENS_APART;
             manifest.drop_images_of_none();
         }
-        // What an earlier opening passed over was evidence for long enough.
+        // Files that an earlier opening passed over have been kept as evidence long enough.
         manifest.passed_over.clear();
         catalog.manifest().passed_over.clear();
         let before = manifest.files();
@@ -55,7 +55,7 @@ impl Opening {
             manifest.passed_over = before.difference(&left).cloned().collect();
         }
         if has_forgotten || from_copy || is_renamed {
-            // Before anything is written where it was.
+            // Before anything is written in place of the dropped data.
             let published = catalog.publish(manifest.clone(), Durability::PowerCut).await;
             published.map_err(|failed| failed.error)?;
             restored.log.announce();
@@ -77,7 +77,7 @@ impl Opening {
         Ok((core, catalog, report))
     }
 
-    /// The newest checkpoint that can be brought back, all of whose files have been checked.
+    /// Returns the newest checkpoint that can be restored. All of its files have been checked.
     async fn choose(
         &mut self,
         types: &TypeNames,
@@ -109,7 +109,7 @@ impl Opening {
             report.rejected.push((CheckpointToken(record.token), error.to_string()));
             rejected.push(record);
         }
-        // Nothing that was durable is lost by beginning anew if nothing was.
+        // A new start loses no durable data if no rejected checkpoint survives power cuts.
         let was_strong = rejected.iter().any(|record| record.durability == Durability::PowerCut);
         if !has_none && was_strong {
             let what = "every checkpoint is damaged";
@@ -120,17 +120,18 @@ impl Opening {
         Ok((restored, None))
     }
 
-    /// Whether an older checkpoint may be used because of this error. Only what is on the medium
-    /// counts: the system may refuse to open or to read a file now and not a moment later, and
-    /// whoever passed over a checkpoint for that would cut off the log that it needs.
+    /// Returns whether an older checkpoint may be used because of this error. Only damage on the
+    /// medium counts. The system may refuse to open or to read a file now, and not a moment later.
+    /// An opening that passed over a checkpoint for that would truncate the log that the checkpoint
+    /// needs.
     fn may_pass_over(&self, record: &Record, error: &Error) -> bool {
-        // A checkpoint that was not meant to survive this may be passed over.
+        // A checkpoint that was not meant to survive a power cut may be passed over.
         let is_weak = record.durability == Durability::ProcessCrash;
         is_damage(error) && (is_weak || self.config.allow_fallback)
     }
 
-    /// Reads and checks everything that a checkpoint needs, and makes an index of it and a log that
-    /// goes on where it ends. Writes nothing.
+    /// Reads and checks everything that a checkpoint needs. Creates an index, and a log that
+    /// continues at the end of the checkpoint. Writes nothing.
     async fn restore(
         &mut self,
         types: &TypeNames,
@@ -146,7 +147,7 @@ impl Opening {
         let device = self.open_log(manifest.store.segment_bytes, record.is_none()).await?;
         check_block(manifest.store.unit_bytes, &*device)?;
         let extent = record.map_or(LogExtent::EMPTY, |record| {
-            // What is not synced is written once more before anybody believes it.
+            // Bytes that were not synced are written again before the log counts as flushed there.
             let is_strong = record.durability == Durability::PowerCut;
             let flushed = if is_strong { record.flushed } else { 0 };
             let marks = [record.begin, flushed, record.end].map(Address::new);
@@ -185,7 +186,7 @@ impl Opening {
         Ok(Restored { limits, index, log, device, points })
     }
 
-    /// Begins to bring back the index, beside everything else.
+    /// Starts to load the index, while everything else is read.
     async fn load_index(
         &self,
         catalog: &Catalog,
@@ -201,7 +202,7 @@ impl Opening {
         }))
     }
 
-    /// Brings the log on the device to the end of the checkpoint, and no further.
+    /// Makes the log on the device end with the checkpoint.
     async fn bring_back(
         &self,
         catalog: &Catalog,
@@ -209,12 +210,13 @@ impl Opening {
         log: &HybridLog,
         device: &dyn Device,
     ) -> Result<()> {
-        // Where parts are written over again is cut off too.
+        // This also truncates the range to which parts are written again.
         let flushed = record.map_or(Address::NONE, |record| Address::new(record.flushed));
         let cut = device_bytes(&catalog.manifest(), flushed);
         let place = self.directory.describe();
         let failed = |error| Error::uncut(format!("truncating the log in {place}"), error);
-        // A store that is not open yet is not poisoned: the next opening does all of it again.
+        // A failed sync poisons nothing, because the store is not open yet. The next opening
+        // repeats all.
         let sync = async || {
             let synced = device.sync().await.result;
             synced.map_err(|error| Error::io(format!("syncing the log in {place}"), error))
@@ -222,7 +224,7 @@ impl Opening {
         device.truncate(cut).await.map_err(failed)?;
         sync().await?;
         self.directory.sync().await.map_err(failed)?;
-        // Parts that are in memory are flushed as everything else is.
+        // Parts that are in memory are flushed later, like all other pages.
         if let Some(record) = record.filter(|_| !log.is_unflushed()) {
             show_parts(catalog, record, log, &mut WriteBack(log)).await?;
             sync().await?;
@@ -230,7 +232,7 @@ impl Opening {
         Ok(())
     }
 
-    /// That no file of the log is missing or too short for what the checkpoint needs of it.
+    /// Checks that no file of the log that the checkpoint needs is missing.
     async fn check_segments(&self, manifest: &Manifest, record: &Record) -> Result<()> {
         let files = self.list().await?;
         let segment = manifest.store.segment_bytes;
@@ -246,14 +248,14 @@ impl Opening {
     }
 }
 
-/// What to do about a damaged checkpoint.
+/// The way out for a damaged checkpoint.
 const FALL_BACK: &str = "restore this file from a copy, or go back to an older checkpoint: with \
      `allow_fallback`, or by its token";
 
-/// Tokens that are left out when nobody knows which of them were given.
+/// The number of tokens to skip if it is unknown which tokens were used.
 const TOKENS_APART: u64 = 1 << 20;
 
-/// A checkpoint in memory; its log may still be too long on the device.
+/// A checkpoint in memory. Its log may still be too long on the device.
 struct Restored {
     limits: Limits,
     index: HashIndex,
@@ -262,13 +264,13 @@ struct Restored {
     points: Points,
 }
 
-/// Whether an error says that what is on the medium is not what was written. A file that is missing
-/// or too short is damage, too.
+/// Returns whether an error means that the medium does not have the written bytes. A file that is
+/// missing or too short is damage, too.
 fn is_damage(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound)
 }
 
-/// Notes what sessions had in the checkpoints that were passed over, as far as that can be read.
+/// Records the commit points of the rejected checkpoints, as far as they can be read.
 async fn note_lost(
     catalog: &Catalog,
     rejected: &[Record],
@@ -282,8 +284,8 @@ async fn note_lost(
     Ok(())
 }
 
-/// Below this address the log was synced before the checkpoint was published. What lies behind is
-/// to be read before it is believed.
+/// Returns the address below which the log was synced before the checkpoint was published. Recovery
+/// must read the log from there on before it relies on it.
 fn synced_below(manifest: &Manifest, record: &Record) -> Address {
     let is_strong = |record: &&Record| record.durability == Durability::PowerCut;
     if is_strong(&record) {
@@ -294,7 +296,7 @@ fn synced_below(manifest: &Manifest, record: &Record) -> Address {
     Address::new(synced.unwrap_or(record.begin))
 }
 
-/// What has changed in the parts of a checkpoint.
+/// Reads the changes of records in the parts of a checkpoint.
 async fn patches(catalog: &Catalog, record: &Record, log: &HybridLog) -> Result<Patches> {
     let salt = catalog.manifest().store.salt.0;
     let mut patches = Patches::default();
@@ -314,7 +316,7 @@ async fn patches(catalog: &Catalog, record: &Record, log: &HybridLog) -> Result<
     Ok(patches)
 }
 
-/// Shows what a checkpoint has beside the log, in order, with what has changed in it.
+/// Passes the parts of a checkpoint to `show`, in order and with their changes.
 async fn show_parts(
     catalog: &Catalog,
     record: &Record,
@@ -334,7 +336,7 @@ async fn show_parts(
     Ok(())
 }
 
-/// Shows pages with what has changed in them.
+/// Applies changes to pages, and shows the pages.
 struct Patched<'a> {
     patches: &'a mut Patches,
     log: &'a HybridLog,
@@ -350,7 +352,7 @@ impl Show for Patched<'_> {
     }
 }
 
-/// That the store is of this hash function.
+/// Checks that this build has the hash function of the store, and can use its sizes.
 fn check_store(store: &Store) -> Result<()> {
     let hash = KeyHasher::new(store.seed.0).hash(b"kvick").bits();
     if store.hash != HASH_ID || store.hash_of_kvick.0 != hash {
@@ -362,7 +364,7 @@ fn check_store(store: &Store) -> Result<()> {
     store.check_sizes()
 }
 
-/// The configuration with the sizes that the store was created with.
+/// Returns the configuration with the sizes of the store. Refuses other sizes.
 fn adopt(config: &Config, store: &Store) -> Result<Config> {
     let page = ByteSize::new(store.page_bytes);
     if config.page_size.is_some_and(|asked| asked != page) {

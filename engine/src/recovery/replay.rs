@@ -1,4 +1,4 @@
-//! Going through the log: the index learns of every record, the last pages stay in memory.
+//! Replays the log: the index learns every record, and the last pages stay in memory.
 
 use super::create::no_memory;
 use super::{OnProgress, RecoveryProgress, RecoveryReport};
@@ -12,18 +12,18 @@ use futures::future::BoxFuture;
 use kvick_runtime::Task;
 use std::sync::Arc;
 
-/// Records whose buckets are fetched into the cache together.
+/// The number of records with buckets that are prefetched together.
 const GROUP: usize = 32;
 
-/// A recovery that goes through the log.
+/// A replay of the log in progress.
 pub(super) struct Replay<'l> {
     log: &'l HybridLog,
     layout: Layout,
     index: Arc<HashIndex>,
-    /// Until it is complete up to `from`.
+    /// The task that loads the index up to `from`, until it has ended.
     loading: Option<Task<Result<()>>>,
     hasher: KeyHasher,
-    /// Records from here on are not in the index yet.
+    /// The first address of records that are not in the index yet.
     from: Address,
     joint: Joint,
     group: Vec<(KeyHash, Address)>,
@@ -34,7 +34,7 @@ pub(super) struct Replay<'l> {
 }
 
 impl<'l> Replay<'l> {
-    /// `from` is where the index ends, `end` where the checkpoint does.
+    /// Creates a replay from `from`, where the index ends, to `end`, where the checkpoint ends.
     pub(super) fn new(
         (log, layout): (&'l HybridLog, Layout),
         (index, loading, hasher): (Arc<HashIndex>, Option<Task<Result<()>>>, KeyHasher),
@@ -60,12 +60,12 @@ impl<'l> Replay<'l> {
         }
     }
 
-    /// Where the pages begin that have to be shown.
+    /// Returns the start of the first page that must be shown.
     pub(super) fn first_page(&self) -> Address {
         self.log.page_start(self.from.min(self.log.first_in_memory()))
     }
 
-    /// Takes in the next page, or the next part of one.
+    /// Replays the next page, or the next bytes of a page.
     async fn take_in(&mut self, page: &PagePayload) -> Result<()> {
         self.bytes += page.bytes.len() as u64;
         if self.log.is_preloaded(page) {
@@ -74,7 +74,8 @@ impl<'l> Replay<'l> {
         if let Some(tell) = &mut self.on_progress {
             tell(RecoveryProgress { bytes: self.bytes, total: self.total });
         }
-        // A record may lie across the parts of a page, so all of a page is walked through or none.
+        // A record may lie across two payloads of a page, so the walk takes a whole page or
+        // nothing.
         if page.end() <= self.log.page_start(self.from) {
             return Ok(());
         }
@@ -85,7 +86,7 @@ impl<'l> Replay<'l> {
         taken
     }
 
-    /// The complete index.
+    /// Returns the complete index.
     pub(super) async fn finish(mut self, report: &mut RecoveryReport) -> Result<HashIndex> {
         self.index_is_loaded().await?;
         if let Some(front) = self.joint.finish() {

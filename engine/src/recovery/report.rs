@@ -1,4 +1,4 @@
-//! What recovery found and did.
+//! The report of a recovery.
 
 use crate::checkpoint::CheckpointToken;
 use crate::store::identity::{CommitPoint, SessionId};
@@ -6,54 +6,54 @@ use crate::store::points::Points;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How a store came back when it was opened.
+/// The result of a recovery.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecoveryReport {
-    /// The checkpoint whose state this is; `None` if none had ever been taken: then the store began
-    /// empty.
+    /// The checkpoint that was recovered. `None` if the store started empty: it had no checkpoint,
+    /// or only damaged checkpoints that need not survive a power cut.
     pub chosen: Option<CheckpointToken>,
-    /// Newer checkpoints that were not used, and why.
+    /// The newer checkpoints that were not used, and the reasons.
     pub rejected: Vec<(CheckpointToken, String)>,
-    /// Whether the manifest was damaged, and its copy was used.
+    /// Whether the copy of the manifest was used, because the manifest was damaged or missing.
     pub from_copy: bool,
-    /// Sessions of which the rejected checkpoints had more: their operations in between are lost.
-    /// As far as what they had can still be read.
+    /// The sessions with more operations in rejected checkpoints. These operations are lost.
+    /// Contains only commit points that can still be read.
     pub lost: BTreeMap<SessionId, LostOperations>,
-    /// What the chosen checkpoint has of each session.
+    /// The commit points of sessions in the chosen checkpoint.
     pub sessions: BTreeMap<SessionId, CommitPoint>,
-    /// Bytes of log that were gone through to complete the index, or to fill memory.
+    /// The number of bytes of log that were read to complete the index, or to fill memory.
     pub replayed_bytes: u64,
-    /// Records that were put into the index.
+    /// The number of records that were put into the index.
     pub replayed_records: u64,
-    /// Bytes of the image of the index, and of files beside the log, that were read.
+    /// The number of bytes that were read of the image of the index and of files of commit points.
     pub image_bytes: u64,
-    /// How long it took.
+    /// The duration of the recovery.
     pub took: Duration,
 }
 
-/// Operations of a session that a rejected checkpoint had and the chosen one does not.
+/// The operations of a session that are in a rejected checkpoint, and not in the chosen checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LostOperations {
-    /// The first one lost, by serial number.
+    /// The serial number of the first lost operation.
     pub first: u64,
-    /// The last one lost.
+    /// The serial number of the last lost operation.
     pub last: u64,
 }
 
-/// How far a recovery is.
+/// The progress of a recovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecoveryProgress {
-    /// Bytes read so far.
+    /// The number of bytes read so far.
     pub bytes: u64,
-    /// Bytes to be read in all.
+    /// The number of all bytes to read.
     pub total: u64,
 }
 
 impl RecoveryReport {
-    /// Notes that what is in `chosen` is served in place of what was in `rejected`.
+    /// Records that `chosen` is served in place of `rejected`.
     pub(super) fn note_lost(&mut self, rejected: &Points, chosen: &Points) {
         let chosen = chosen.all();
         for (id, point) in &rejected.all() {

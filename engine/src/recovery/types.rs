@@ -1,8 +1,9 @@
-//! Key and value types of a store: that it is opened as what it was created as.
+//! The key and value types of a store. A store must be opened with the types of its creation.
 //!
-//! A store keeps of each type the name of its encoding, the width of it, and what tells the type
-//! from others of that encoding. Where one of them differs the bytes mean something else: every key
-//! would be missing, or values be read that were never written, without an error.
+//! For each type a store keeps the name of its encoding, its width, and a fingerprint that tells it
+//! from other types of that encoding. The bytes mean something else if one of these differs. Then
+//! every key would be missing, or reads would return values that were never written, without an
+//! error.
 
 use crate::checkpoint::manifest::Store;
 use crate::codec::{Key, TypeName, Value};
@@ -11,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::record::Layout;
 use crate::store::{Limits, layout};
 
-/// Key and value types of a store.
+/// The key and value types of a store.
 #[derive(Clone, Debug)]
 pub(crate) struct TypeNames {
     pub(crate) key: TypeName,
@@ -24,17 +25,17 @@ impl TypeNames {
         Self { key: TypeName::of::<K>(), value: TypeName::of::<V>(), layout: layout::<K, V>() }
     }
 
-    /// What a store of these sizes takes of these types, if it takes any.
+    /// Returns the limits of a store of these sizes, if it can hold these types.
     pub(super) fn limits(&self, geometry: &Geometry, config: &Config) -> Result<Limits> {
         let widths = [self.key.width, self.value.width];
         Limits::of(geometry, config.yield_every, (self.layout, widths))
     }
 
-    /// Makes sure that the store holds these types; with `accepts_change` they may have other names
-    /// than before, which the store takes over. Whether it did.
+    /// Checks that the store holds these types, and gives the store their names. Names that mean
+    /// another type need `accepts_change`. Returns whether a name has changed.
     ///
     /// # Errors
-    /// `InvalidArgument` naming both.
+    /// `InvalidArgument` that names both types.
     pub(super) fn adopt(&self, store: &mut Store, accepts_change: bool) -> Result<bool> {
         for (what, stored, asked) in
             [("key", &store.key_type(), &self.key), ("value", &store.value_type(), &self.value)]
