@@ -1,27 +1,28 @@
-//! Where an entry is, for those who use a log.
+//! The public address of an entry.
 
 use crate::address::{ADDRESS_MAX, Address};
 use std::fmt;
 
-/// The place of an entry in a log, in bytes. Later entries have higher addresses. An address is
-/// used for another entry only after the log went back to an earlier commit, by
-/// [`LogBuilder::recover`](crate::LogBuilder::recover) or [`repair_log`](crate::repair_log).
+/// The address of an entry in a log, in bytes. Later entries have higher addresses. An address is
+/// used for another entry only after the log went back to an earlier commit. Only
+/// [`LogBuilder::recover`](crate::LogBuilder::recover) and [`repair_log`](crate::repair_log) do
+/// that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogAddress(u64);
 
 impl LogAddress {
-    /// Where the first entry of a log is.
+    /// The address of the first entry of a log.
     pub const FIRST: Self = Self(Address::FIRST.raw());
-    /// Beyond every entry.
+    /// An address beyond every entry.
     pub const MAX: Self = Self(ADDRESS_MAX);
 
-    /// An address that was kept as a number; more than [`MAX`](Self::MAX) counts as that.
+    /// Makes an address from a stored number. A number above [`MAX`](Self::MAX) counts as `MAX`.
     #[must_use]
     pub const fn new(raw: u64) -> Self {
         Self(if raw > ADDRESS_MAX { ADDRESS_MAX } else { raw })
     }
 
-    /// The address as a number, to be kept elsewhere.
+    /// Returns the address as a number, for storage elsewhere.
     #[must_use]
     pub const fn raw(self) -> u64 {
         self.0

@@ -1,4 +1,4 @@
-//! Reading a log from the device, in order, several reads ahead.
+//! Reads a log from the device in order, several reads ahead.
 
 use super::source::{Chunk, Source};
 use crate::address::Address;
@@ -12,28 +12,28 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-/// Reads in flight at the most, and bytes of one.
+/// The largest number of reads in flight. Each has at most `READ` bytes.
 const READS: usize = 8;
 const READ: usize = 512 << 10;
-/// Bytes that are rather read than jumped over.
+/// A gap of at most this many bytes is read and not skipped.
 const NEAR: u64 = 1 << 20;
 
-/// Parts of the log as they come from the device.
+/// Parts of the log, in the order of their addresses.
 pub(super) struct ReadAhead {
-    // Never locked: so that readers can be shared between threads, as what they are part of.
+    // Never locked. The mutex makes readers `Sync`, so that threads can share them.
     parts: Mutex<BoxStream<'static, Result<Part>>>,
-    /// Where the next part begins.
+    /// The address of the next part.
     next: Address,
 }
 
-/// Whole units of one page, checked.
+/// Checked whole units of one page.
 struct Part {
     chunk: Chunk,
     end: Address,
 }
 
 impl ReadAhead {
-    /// From the unit of `from` up to the unit that ends at or behind `end`; everything there was
+    /// Reads from the unit of `from` up to the unit that ends at or after `end`. All of it must be
     /// written.
     pub(super) fn new(source: &Arc<Source>, from: Address, end: Address) -> Self {
         let units = source.framing.units;
@@ -53,7 +53,7 @@ impl ReadAhead {
                     let buffer = source.buffers.take(chunk.units * units.unit_bytes());
                     let transfer = strip.transfer(chunk.start, buffer).await;
                     if source.live.is_none() && is_not_found(&transfer) {
-                        // Whoever only follows a log may not have heard of a truncation yet.
+                        // A follower may not have seen a truncation yet.
                         return Err(Error::truncated(chunk.start.raw()));
                     }
                     let mut stored = strip.read_back(chunk.start, transfer)?;
@@ -68,19 +68,19 @@ impl ReadAhead {
         Self { parts: Mutex::new(parts), next }
     }
 
-    /// Where the next part begins.
+    /// Returns the address of the next part.
     pub(super) fn next(&self) -> Address {
         self.next
     }
 
-    /// Whether the next part begins with the unit at `unit`, or one soon behind it does, unless it
-    /// has to be the next.
+    /// Returns whether the next part begins at `unit` or shortly before it. With `exactly` it must
+    /// begin at `unit`.
     pub(super) fn leads_to(&self, unit: Address, exactly: bool) -> bool {
         let between = unit.raw().checked_sub(self.next.raw());
         between.is_some_and(|between| between <= if exactly { 0 } else { NEAR })
     }
 
-    /// The next part, behind what is left of the part before; `None` at the end.
+    /// Returns the next part, after `left`, the rest of the previous part; `None` at the end.
     pub(super) fn poll_next(
         &mut self,
         left: Chunk,

@@ -1,13 +1,14 @@
-//! Waking those who wait for the next entry, at no cost while nobody does.
+//! Wakes the tasks that wait for the next entry, at little cost while no task waits.
 //!
-//! The word is the lowest address that somebody waits for, or beyond all. Who has written a frame
-//! looks whether it reaches beyond that; if so he takes the alarm off and wakes everybody, and who
-//! has not got what he waits for sets it again.
+//! The word holds the lowest address that a task waits for, or `OFF`. A writer compares the word
+//! with the end of each frame that it has written. If the frame reaches beyond the address, the
+//! writer turns the alarm off and wakes all tasks. A task whose frame is still missing sets the
+//! alarm again.
 //!
-//! # Nobody sleeps through it
-//! The writer shows his frame and then looks at the alarm; the sleeper sets the alarm and then
-//! looks for the frame. The fences in between, a light one for the writer, the heavy one for the
-//! sleeper, see to it that at least one of them sees what the other did.
+//! # No wake is lost
+//! A writer shows its frame and then loads the alarm. A sleeper sets the alarm and then looks for
+//! the frame. Fences separate these steps: a light fence in the writer, the heavy fence in the
+//! sleeper. So at least one of them sees the first step of the other.
 
 use crate::address::Address;
 use crate::epoch::Epoch;
@@ -30,20 +31,20 @@ impl Alarm {
         Self { at: AtomicU64::new(OFF), rung: Event::new() }
     }
 
-    /// Tells of a frame that ends at `end` and was released just now.
+    /// Reports a frame that ends at `end` and was released just now.
     #[inline(always)]
     pub(super) fn written(&self, end: Address, epoch: &Epoch) {
         epoch.fence_lightly();
-        // Relaxed: the fences order it.
+        // Relaxed: the light fence above and the heavy fence in `set` order it.
         if end.raw() > self.at.load(Ordering::Relaxed) {
             self.ring();
         }
     }
 
-    /// Sets the alarm for the first frame that reaches beyond `address`. Look for it once more
-    /// before you wait.
+    /// Sets the alarm for the first frame that reaches beyond `address`. Look for the frame once
+    /// more before you wait.
     pub(super) fn set(&self, address: Address, epoch: &Epoch) -> Told {
-        // First, so that a ring between the two is heard.
+        // Listen first, so that a ring between the two steps is heard.
         let listener = listen([&self.rung]);
         self.at.fetch_min(address.raw(), Ordering::Relaxed);
         epoch.fence_heavily();
@@ -52,7 +53,7 @@ impl Alarm {
 
     #[cold]
     fn ring(&self) {
-        // Relaxed: what listeners look for was released by itself.
+        // Relaxed: the header of each frame releases the frame that listeners look for.
         self.at.store(OFF, Ordering::Relaxed);
         self.rung.notify(usize::MAX);
     }
@@ -72,7 +73,7 @@ mod tests {
         assert!((&mut near).now_or_never().is_none());
         alarm.written(Address::new(508), &epoch);
         assert!((&mut near).now_or_never().is_some());
-        // Woken too early, it sets the alarm again.
+        // This task was woken too early, and sets the alarm again.
         assert!((&mut far).now_or_never().is_some());
         let mut again = alarm.set(Address::new(1000), &epoch);
         alarm.written(Address::new(1000), &epoch);
@@ -87,7 +88,7 @@ mod loom_tests {
     use super::*;
     use loom::{sync::Arc, thread};
 
-    /// A writer and a sleeper: either the sleeper sees the frame, or it is woken.
+    /// The sleeper sees the frame, or the writer wakes it.
     #[test]
     fn loom_nobody_sleeps_through_a_frame() {
         loom::model(|| {

@@ -1,4 +1,4 @@
-//! The future of an append, and what else appending offers.
+//! The future of an append, and further ways to append.
 
 use super::LogAddress;
 use super::core::Blocked;
@@ -9,17 +9,17 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Future of [`FasterLog::append`].
+/// The future of [`FasterLog::append`].
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Append<'a> {
     log: &'a FasterLog,
     entry: &'a [u8],
-    // Of a suspended append only.
+    // Only for a suspended append.
     wait: Option<BoxFuture<'a, Result<()>>>,
     state: State,
 }
 
-/// How far an append has come.
+/// The state of an append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Fresh,
@@ -27,45 +27,46 @@ enum State {
     Done,
 }
 
-/// Where an entry was appended, and where the log goes on behind it.
+/// The address of an appended entry, and the address where the log continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Appended {
-    /// Where it is.
+    /// The address of the entry.
     pub address: LogAddress,
-    /// Where to go on behind it, as [`LogEntry::next`](super::LogEntry::next) will say: what was
-    /// appended later is here or behind.
+    /// The address where the log continues, the same as [`LogEntry::next`](super::LogEntry::next).
+    /// Entries appended later are here or after.
     pub next: LogAddress,
 }
 
 impl FasterLog {
-    /// As [`append`](Self::append), and tells where the log goes on behind the entry.
+    /// Appends an entry like [`append`](Self::append). Also returns the address where the log
+    /// continues after the entry.
     ///
     /// # Errors
     /// As [`append`](Self::append).
     ///
     /// # Cancel safety
-    /// Dropped before it is ready it has appended nothing.
+    /// A future that is dropped before it is ready has appended nothing.
     pub async fn append_entry(&self, entry: &[u8]) -> Result<Appended> {
         let address = self.append(entry).await?;
         let next = self.core.behind(address.inner(), entry.len()).into();
         Ok(Appended { address, next })
     }
 
-    /// Waits until there is room for an entry of so many bytes, and appends nothing:
-    /// [`try_append`](Self::try_append) succeeds then, unless others are faster. For who has to
-    /// say first whether it can take an entry.
+    /// Waits until there is space for an entry of `bytes` bytes, and appends nothing. Then
+    /// [`try_append`](Self::try_append) succeeds, unless another task uses the space first. For
+    /// callers that must announce in advance whether they can take an entry.
     ///
     /// # Errors
     /// As [`append`](Self::append).
     ///
     /// # Cancel safety
-    /// Can be dropped at any time.
+    /// The future can be dropped at any time.
     pub async fn wait_for_room(&self, bytes: usize) -> Result<()> {
         self.core.check_append()?;
         let blocked = self.core.need(bytes)?;
         self.core.unblocked(blocked).await?;
-        // Nothing is taken now, so that frames set aside for it would keep others waiting.
+        // No space is allocated here, and page frames reserved for it would make other tasks wait.
         self.core.live().log.stop_setting_aside();
         Ok(())
     }

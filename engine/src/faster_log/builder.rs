@@ -1,4 +1,4 @@
-//! Opening a log with components of one's own.
+//! Opening a log with your own components.
 
 use super::config::{Geometry, LogConfig};
 use super::log::FasterLog;
@@ -14,24 +14,10 @@ use std::path::Path;
 use std::sync::Arc;
 use tracing::Instrument;
 
-/// Seats of one log; more than threads are likely to be within a poll at once.
+/// The seats of one log. It is unlikely that more threads are within a poll at the same time.
 const SEATS: usize = 16;
 
-/// Settings are in the [`LogConfig`]; components are given here.
-///
-/// ```
-/// # use kvick::{FasterLog, LogConfig};
-/// # use kvick::io::MemoryDirectory;
-/// # use std::sync::Arc;
-/// # kvick::runtime::block_on(async {
-/// let log = FasterLog::builder(LogConfig::default())
-///     .directory(Arc::new(MemoryDirectory::new()))
-///     .open_in_directory()
-///     .await?;
-/// log.append_durable(b"entry").await?;
-/// # log.close().await
-/// # }).unwrap();
-/// ```
+/// Opens a log with your own components. Settings are in the [`LogConfig`].
 #[must_use]
 pub struct LogBuilder {
     config: LogConfig,
@@ -46,12 +32,12 @@ impl LogBuilder {
         Self { config, runtime: None, directory: None, salt: None, number: None }
     }
 
-    /// Where the log's maintenance runs; by default on a background thread of its own.
+    /// Sets the runtime of the log's maintenance. Default: a background thread of the log.
     ///
-    /// Close the log before its runtime ends. If the runtime is first, entries can still be read;
-    /// whatever waits for maintenance, then or later, gets `Poisoned`, which names the cause; and
-    /// the directory stays locked until the log is closed, or its last handle is dropped. Entries
-    /// that were not committed are lost.
+    /// Close the log before its runtime ends. If the runtime ends first, entries can still be read.
+    /// Operations that wait for maintenance, then or later, fail with `Poisoned`, which names the
+    /// cause. The directory stays locked until the log is closed, or its last handle is dropped.
+    /// Entries that were not committed are lost.
     ///
     /// A tokio runtime ends when it is dropped or shut down. A glommio executor ends when it is
     /// dropped, and at the latest when its thread ends.
@@ -60,29 +46,29 @@ impl LogBuilder {
         self
     }
 
-    /// Where the log's files are; by default in the path given to [`open`](Self::open), by the
-    /// backend of the configuration.
+    /// Sets the directory of the log's files. Default: the path given to [`open`](Self::open), by
+    /// the backend of the configuration.
     pub fn directory(mut self, directory: Arc<dyn Directory>) -> Self {
         self.directory = Some(directory);
         self
     }
 
-    /// Recovers the commit of this number, not the newest. Later ones are given up, and their
-    /// entries with them, although they were durable. The manifest must not be beyond it.
+    /// Recovers the commit of this number instead of the newest. Later commits are discarded, and
+    /// their entries with them, although they were durable. The commit of the manifest must not be
+    /// newer than it.
     pub fn recover(mut self, number: u64) -> Self {
         self.number = Some(number);
         self
     }
 
-    /// Fixes what is otherwise drawn at random: the salt of the checksums of a log that is created.
-    /// For tests that must replay.
+    /// Fixes the salt of the checksums of a new log, which is otherwise random. For tests that must
+    /// replay.
     pub fn seed(mut self, seed: u64) -> Self {
         self.salt = Some(seed);
         self
     }
 
-    /// Opens the log in `path`, or creates it there; the path is not looked at if a directory was
-    /// given.
+    /// Opens the log in `path`, or creates it there. Ignores the path if a directory was given.
     ///
     /// # Errors
     /// As [`FasterLog::open`].
@@ -90,7 +76,7 @@ impl LogBuilder {
     /// # Cancel safety
     /// As [`FasterLog::open`].
     pub async fn open(self, path: impl AsRef<Path>) -> Result<FasterLog> {
-        // A configuration that is refused leaves no directory behind.
+        // A refused configuration leaves no directory.
         Geometry::of(&self.config, None)?;
         let directory = match self.directory {
             Some(ref directory) => Arc::clone(directory),
@@ -99,13 +85,7 @@ impl LogBuilder {
         self.open_in(directory).await
     }
 
-    /// Opens the log in the directory that was given, or creates it there.
-    ///
-    /// # Errors
-    /// As [`FasterLog::open`]; `InvalidArgument` if no directory was given.
-    ///
-    /// # Cancel safety
-    /// As [`FasterLog::open`].
+    /// Opens the log in the given directory, or creates it there.
     pub async fn open_in_directory(self) -> Result<FasterLog> {
         let Some(directory) = self.directory.clone() else {
             return Err(Error::invalid("open_in_directory needs `directory(..)`"));
@@ -137,12 +117,12 @@ impl LogBuilder {
     }
 }
 
-/// A salt for a new log.
+/// Draws a salt for a new log.
 pub(super) fn drawn() -> u64 {
     RandomState::new().hash_one("kvick log")
 }
 
-/// A log that was opened, and what is to be run for it until it is closed.
+/// Returns the handle of an opened log, and the maintenance that must run until it is closed.
 pub(super) fn maintained(opened: Opened) -> (FasterLog, Maintenance) {
     let Opened { core, identity, published, lock, recovery } = opened;
     let core = Arc::new(core);

@@ -1,10 +1,10 @@
-//! Checking a log from outside, and repairing what can be repaired.
+//! Checking a closed log or a running one, and repairing a closed one.
 //!
 //! A check reads every frame from the begin of the log to its newest commit and writes nothing.
-//! Where a frame is damaged it goes on at the next sound one that begins in a sound unit: what lies
-//! between is lost. A repair does what the check has said: it makes a void of what is lost, so that
-//! readers come past it, and cuts the torn tail off. It invents nothing, and no damaged byte gets
-//! a new checksum.
+//! After a damaged frame it continues at the next sound frame that begins in a sound unit; the
+//! bytes between are lost. A repair follows the check. It makes a void of the lost bytes, so that
+//! readers skip them, and removes the torn tail. It invents nothing, and no damaged byte gets a new
+//! checksum.
 
 use super::LogAddress;
 use super::damage::LogDamage;
@@ -24,60 +24,60 @@ use std::sync::Arc;
 /// Bytes of buffers that a check keeps.
 const BUFFERS: usize = 4 << 20;
 
-/// What a check of a log has found.
+/// The result of a check of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogCheck {
-    /// The newest commit that can be read.
+    /// The newest readable commit.
     pub commit: Commit,
-    /// Where the log begins.
+    /// The address where the log begins.
     pub begin: LogAddress,
-    /// Entries that can be read, from there to the commit.
+    /// The number of readable entries from `begin` to the commit.
     pub entries: u64,
-    /// Their bytes.
+    /// The bytes of the readable entries.
     pub entry_bytes: u64,
-    /// What is lost, ascending: below the commit, and so once durable.
+    /// The lost ranges, in ascending order. They are below the commit, so they were durable.
     pub damage: Vec<LogDamage>,
-    /// Bytes behind the commit: entries that nobody was told to be durable. Opening the log cuts
-    /// them off.
+    /// The bytes after the commit: entries that were never reported as durable. Opening the log
+    /// removes them.
     pub torn_bytes: u64,
 }
 
 impl LogCheck {
-    /// Whether nothing is lost that was durable.
+    /// Returns whether no durable data is lost.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.damage.is_empty()
     }
 }
 
-/// Checks the log in a directory: all of it, and writes nothing. With a
-/// [`ReadOnlyDirectory`](kvick_io::ReadOnlyDirectory) not even by accident.
+/// Checks the whole log in a directory, and writes nothing. A
+/// [`ReadOnlyDirectory`](kvick_io::ReadOnlyDirectory) guarantees that.
 ///
-/// A log that is running may be checked; what it writes meanwhile may look torn.
+/// A running log can be checked. Bytes that it writes in the meantime may look torn.
 ///
 /// # Errors
-/// `InvalidArgument` if there is no log, `Unsupported` for one of another format or whose units are
-/// smaller than the blocks of the device, `Corrupt` if neither manifest nor copy is sound, `Io`.
-/// Damage of the log itself is no error.
+/// `InvalidArgument` if there is no log. `Unsupported` for a log of another format, or with units
+/// smaller than the blocks of the device. `Corrupt` if neither the manifest nor its copy is sound,
+/// `Io`. Damage of the log itself is no error.
 ///
 /// # Cancel safety
-/// Can be dropped at any time.
+/// The future can be dropped at any time.
 pub async fn check_log(directory: Arc<dyn Directory>) -> Result<LogCheck> {
     Ok(examine(&directory).await?.check)
 }
 
-/// Repairs the log in a directory: drops what [`check_log`] says is damaged or torn, and nothing
-/// else, so that the log can be opened and read. Returns what it has dropped. Look at a check
-/// first, and keep a copy: what is dropped may be needed elsewhere.
+/// Repairs the log in a directory, so that it can be opened and read. Drops the ranges that
+/// [`check_log`] reports as damaged or torn, and nothing else. Returns the dropped ranges. Run a
+/// check first, and keep a copy: the dropped bytes may be needed elsewhere.
 ///
-/// If the end of the log is lost, the addresses there are used again.
+/// If the end of the log is lost, new entries use its addresses again.
 ///
 /// # Errors
 /// As [`check_log`]; `InUse` if the log is open, `StorageFull`.
 ///
 /// # Cancel safety
-/// Dropped before it is ready it has repaired the log or not; do it again.
+/// A future that is dropped before it is ready may have repaired the log. Repeat the repair.
 pub async fn repair_log(directory: Arc<dyn Directory>) -> Result<LogCheck> {
     let _lock = publication::lock(&*directory).await?;
     let Examined { check, manifest, settled, stored_end } = examine(&directory).await?;
@@ -98,8 +98,8 @@ pub async fn repair_log(directory: Arc<dyn Directory>) -> Result<LogCheck> {
     Ok(check)
 }
 
-/// Makes a device as long as the log is: that ends on a physical block, and the file maybe before,
-/// within what a void covers.
+/// Extends a device to the end of the log. The log ends on a physical block. The file may end
+/// before it, within a void.
 async fn fill_up(device: &dyn Device, from: u64, end: u64) -> Result<()> {
     let Some(missing) = end.checked_sub(from).filter(|missing| *missing > 0) else {
         return Ok(());
@@ -112,9 +112,9 @@ async fn fill_up(device: &dyn Device, from: u64, end: u64) -> Result<()> {
 struct Examined {
     check: LogCheck,
     manifest: Manifest,
-    /// As of the newest commit, damaged or not.
+    /// The state of the newest commit, damaged or not.
     settled: Settled,
-    /// Where the files end.
+    /// The end of the files.
     stored_end: u64,
 }
 
@@ -157,16 +157,16 @@ async fn examine(directory: &Arc<dyn Directory>) -> Result<Examined> {
     Ok(Examined { check, manifest, settled, stored_end: walk.stored.end() })
 }
 
-/// What the manifest of a repaired log has.
+/// Returns the state for the manifest of the repaired log.
 fn mended(mut settled: Settled, check: &LogCheck, units: crate::hybrid_log::Units) -> Settled {
     for damage in &check.damage {
         let start = damage.start.inner();
-        // The next sound frame may be one that no commit has.
+        // The next sound frame may belong to no commit.
         let end = damage.end.inner().min(settled.until);
         if start <= settled.begin {
             settled.begin = settled.begin.max(end);
         } else if end == settled.until {
-            // The end is lost, maybe with its file: the log ends before.
+            // The end of the log is lost, maybe with its file. So the log ends earlier.
             settled.until = units.block_behind_end(start);
             voids::merge(&mut settled.voids, [start, settled.until]);
         } else {
@@ -178,7 +178,7 @@ fn mended(mut settled: Settled, check: &LogCheck, units: crate::hybrid_log::Unit
     }
     settled.voids.retain(|[start, end]| start < end && *end > settled.begin);
     for at in settled.iterators.values_mut() {
-        // What is appended there now was never read.
+        // The iterator has never read the entries that are appended there later.
         *at = (*at).min(settled.until);
     }
     assert!(settled.begin <= settled.until, "a log ends where it begins, or behind");

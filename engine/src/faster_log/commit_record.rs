@@ -1,5 +1,5 @@
-//! What a commit writes into the log: its number, and what has changed about the log since the one
-//! before.
+//! The record that a commit writes into the log: its number, and the changes of the log since the
+//! previous commit.
 //!
 //! ```text
 //!  number 8 | begin 8 | durable 8 | flags 1
@@ -18,31 +18,31 @@ const COMPLETED: u8 = 1;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CommitRecord {
     pub(super) number: u64,
-    /// Entries below are truncated.
+    /// Entries below this address are truncated.
     pub(super) begin: Address,
-    /// Below this address everything was durable when the record was made.
+    /// Everything below this address was durable when the record was made.
     pub(super) durable: Address,
     /// Whether the log takes no more entries.
     pub(super) completed: bool,
     pub(super) cookie: Vec<u8>,
-    /// Named iterators that moved, or were forgotten.
+    /// The named iterators that moved or were forgotten.
     pub(super) iterators: Vec<(String, Option<Address>)>,
-    /// Entries that were truncated at the end, and nothing that came later.
+    /// The ranges of entries that were truncated at the end. They contain no later entry.
     pub(super) voids: Vec<[Address; 2]>,
 }
 
 impl CommitRecord {
-    /// Bytes that an iterator of this name takes.
+    /// Returns the bytes of an iterator of this name.
     pub(super) fn iterator_bytes(name: &str) -> usize {
         2 + name.len() + 8
     }
 
-    /// Bytes of a record that has nothing but a cookie.
+    /// Returns the bytes of a record that has only a cookie.
     pub(super) fn least_bytes(cookie: usize) -> usize {
         3 * 8 + 1 + 3 * 4 + cookie
     }
 
-    /// Bytes of a void.
+    /// The bytes of a void.
     pub(super) const VOID_BYTES: usize = 16;
 
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -68,7 +68,7 @@ impl CommitRecord {
         bytes
     }
 
-    /// `None` if the bytes are no record of a commit.
+    /// Decodes a record. Returns `None` if the bytes are no commit record.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut rest = bytes;
         let number = u64::from_le_bytes(take(&mut rest)?);

@@ -1,4 +1,4 @@
-//! A request for a commit, and the commit while it is made.
+//! A request for a commit, and the commit in progress.
 
 use super::FasterLog;
 use super::LogAddress;
@@ -17,8 +17,8 @@ use std::task::{Context, Poll};
 /// The longest cookie, in bytes.
 const LONGEST_COOKIE: usize = 512;
 
-/// A commit to be asked for: await it, or [`start`](Self::start) it and watch. Say first what is to
-/// be special about it.
+/// A commit request. Set its options, then await it, or [`start`](Self::start) it and watch its
+/// progress.
 #[derive(Debug)]
 #[must_use = "a commit is made when the request is awaited or started"]
 pub struct CommitRequest<'a> {
@@ -27,7 +27,7 @@ pub struct CommitRequest<'a> {
     cookie: Option<Vec<u8>>,
 }
 
-/// A commit that was asked for, as a future. Dropped, the commit goes on.
+/// The future of a requested commit. The commit continues if the future is dropped.
 #[must_use = "whether the commit was made is known when this is awaited"]
 pub struct Committing {
     core: Arc<Core>,
@@ -35,36 +35,36 @@ pub struct Committing {
     made: BoxFuture<'static, Result<Commit>>,
 }
 
-/// What a commit is to have.
+/// The requirements of a requested commit.
 #[derive(Clone, Copy, Debug)]
 struct Asked {
     until: Address,
     changes: u64,
-    /// At least this number.
+    /// The lowest number that meets the request.
     number: u64,
 }
 
-/// What a commit that was asked for is waiting for.
+/// The phase of a requested commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum CommitPhase {
-    /// Entries are being written, or wait for it.
+    /// The entries are being written, or wait to be written.
     Writing,
-    /// All of them are written, and wait for the record of the commit and its sync.
+    /// All entries are written, and wait for the commit record and its sync.
     Syncing,
-    /// It has ended, well or not.
+    /// The commit has ended, with success or failure.
     Ended,
 }
 
-/// How far a commit is.
+/// The progress of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CommitProgress {
-    /// What it is doing.
+    /// The phase of the commit.
     pub phase: CommitPhase,
-    /// Entries below this address are written, to the device but maybe to its cache only.
+    /// Entries below this address are written to the device, but maybe only to its cache.
     pub written: LogAddress,
-    /// Entries below this address are to be in the commit.
+    /// Entries below this address belong to the commit.
     pub until: LogAddress,
 }
 
@@ -73,25 +73,27 @@ impl<'a> CommitRequest<'a> {
         Self { log, number: None, cookie: None }
     }
 
-    /// A commit of its own with this number, even if there is nothing new. At most 2^63 - 1.
+    /// Requests a separate commit with this number, even if the log has not changed. The number is
+    /// at most 2^63 - 1.
     pub fn number(mut self, number: u64) -> Self {
         self.number = Some(number);
         self
     }
 
-    /// Has the commit keep these bytes, at most 512. Later commits keep them too, until there is
-    /// another cookie: so requests that share a commit keep the one that was given last, unless
-    /// they have numbers. See [`FasterLog::set_cookie`].
+    /// Stores these bytes, at most 512, with the commit. Later commits keep them until another
+    /// cookie is set. So requests that share a commit keep the last cookie, unless they have
+    /// numbers. See [`FasterLog::set_cookie`].
     pub fn cookie(mut self, cookie: &[u8]) -> Self {
         self.cookie = Some(cookie.to_vec());
         self
     }
 
-    /// Hands it to the log's maintenance, and returns at once.
+    /// Passes the request to the log's maintenance, and returns at once.
     ///
     /// # Errors
-    /// `InvalidArgument` for a number that was given already or is too high, or a cookie that is
-    /// too long; `Completed` for those of a log that takes no more entries; `Poisoned`, `Closed`.
+    /// `InvalidArgument` for a number that is in use already or too high, or a cookie that is too
+    /// long. `Completed` for a number or a cookie if the log takes no more entries. `Poisoned`,
+    /// `Closed`.
     pub fn start(self) -> Result<Committing> {
         let core = Arc::clone(&self.log.core);
         let asked = core.ask(self.number, self.cookie)?;
@@ -107,14 +109,14 @@ impl<'a> IntoFuture for CommitRequest<'a> {
     type Output = Result<Commit>;
     type IntoFuture = BoxFuture<'a, Result<Commit>>;
 
-    /// Starts it at the first poll, and waits for it.
+    /// Starts the commit at the first poll, and waits for it.
     ///
     /// # Errors
-    /// Of [`start`](Self::start); `StorageFull` while the device is: the commit is made when there
-    /// is space.
+    /// As [`start`](Self::start). `StorageFull` while the device is full: the log makes the commit
+    /// when there is space.
     ///
     /// # Cancel safety
-    /// Once begun it goes on when the future is dropped.
+    /// A commit that was begun continues when the future is dropped.
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let core = &self.log.core;
@@ -125,7 +127,8 @@ impl<'a> IntoFuture for CommitRequest<'a> {
 }
 
 impl Committing {
-    /// How far it is, each time that changes; ends when the commit does.
+    /// Returns the progress of the commit each time that it changes. The stream ends with the
+    /// commit.
     pub fn progress(&self) -> impl Stream<Item = CommitProgress> + Send + Unpin + use<> {
         let start = (Arc::clone(&self.core), self.asked, None);
         Box::pin(stream::unfold(start, |(core, asked, shown)| async move {
@@ -157,11 +160,11 @@ impl fmt::Debug for Committing {
 }
 
 impl FasterLog {
-    /// Has the next commit keep these bytes, at most 512, whoever asks for it: until there is
-    /// another cookie, later ones keep them too. Asks for no commit itself.
+    /// Stores these bytes, at most 512, with the next commit of any cause. Later commits keep them
+    /// until another cookie is set. It requests no commit.
     ///
     /// # Errors
-    /// `InvalidArgument` if they are too many, `Completed`, `Poisoned`, `Closed`.
+    /// `InvalidArgument` if there are too many bytes, `Completed`, `Poisoned`, `Closed`.
     pub fn set_cookie(&self, cookie: &[u8]) -> Result<()> {
         self.core.live().log.health().check_write()?;
         self.core.keep(None, Some(cookie.to_vec())).map(drop)
@@ -169,14 +172,14 @@ impl FasterLog {
 }
 
 impl Core {
-    /// What is done on closing: a commit, and the manifest has it.
+    /// Commits, and waits until the manifest holds the commit. Closing a log calls it.
     pub(super) async fn save(&self) -> Result<()> {
         let asked = self.ask(None, None)?;
         self.made(asked).await?;
         self.published().await
     }
 
-    /// Asks for a commit of what there is now; what it is to have.
+    /// Requests a commit of the current log. Returns the requirements of that commit.
     fn ask(&self, number: Option<u64>, cookie: Option<Vec<u8>>) -> Result<Asked> {
         self.live().log.health().check_process()?;
         self.live().log.health().check_write()?;
@@ -189,13 +192,13 @@ impl Core {
         Ok(asked)
     }
 
-    /// Whether the newest durable commit is as asked.
+    /// Returns whether the newest durable commit meets the request.
     fn has(&self, asked: Asked) -> bool {
         let settled = self.commits.settled();
         asked.is_met(&settled.0, settled.1)
     }
 
-    /// Notes what is special about a commit; gives the changes that it has then.
+    /// Stores the number or cookie of a commit. Returns how many changes the commit must have.
     fn keep(&self, number: Option<u64>, cookie: Option<Vec<u8>>) -> Result<u64> {
         let bytes = cookie.as_ref().map_or(0, Vec::len);
         if bytes > LONGEST_COOKIE {
@@ -209,7 +212,7 @@ impl Core {
         match (number, cookie) {
             (Some(number), cookie) => {
                 intent.plan(number, cookie)?;
-                // Its number says enough.
+                // The number alone identifies the commit.
                 return Ok(0);
             }
             (None, Some(cookie)) => {

@@ -1,8 +1,8 @@
-//! What is to be made durable, and what is.
+//! The requested commits and the newest durable commit.
 //!
-//! Who wants a commit raises `requested` and waits for `settled`; the driver (`driver.rs`) does the
-//! rest. Nobody is kept in a list: whoever waits looks again when something has changed, so that a
-//! failure reaches everybody and a dropped future leaves nothing.
+//! A caller that wants a commit raises `requested` and waits for `settled`; the driver
+//! (`driver.rs`) does the rest. There is no list of waiting tasks. A waiting task checks again
+//! after every change. So a failure reaches every task, and a dropped future leaves nothing.
 
 use super::commit_record::CommitRecord;
 use super::settled::Settled;
@@ -16,54 +16,54 @@ use std::collections::{BTreeMap, VecDeque};
 /// The commits of one log.
 #[derive(Debug)]
 pub(super) struct Commits {
-    /// Everything below is to be durable.
+    /// Everything below this address is to become durable.
     pub(super) requested: Watermark,
-    /// Somebody has asked for something.
+    /// Notified when a task requests something.
     pub(super) demand: Event,
     // Under their locks.
     intent: Mutex<Intent>,
     settled: Mutex<(Settled, u64)>,
-    /// The number of the commit that the manifest has.
+    /// The number of the commit in the manifest.
     published: AtomicU64,
 }
 
-/// What the next commit has to say.
+/// The contents of the next commit record.
 #[derive(Debug)]
 pub(super) struct Intent {
-    /// Counts changes; a commit has those up to some number.
+    /// The number of changes so far. Each commit contains the changes up to some number.
     pub(super) changes: u64,
-    /// Changes up to here are to be durable.
+    /// Changes up to this number are to become durable.
     pub(super) requested_changes: u64,
     pub(super) begin: Address,
     pub(super) completed: bool,
-    /// Iterators that have moved since the last record.
+    /// The iterators that have moved since the last record.
     pub(super) iterators: BTreeMap<String, Option<Address>>,
-    /// Voids that no record has yet.
+    /// The voids that are in no record yet.
     pub(super) voids: Vec<[Address; 2]>,
-    /// Commits that are to be distinct, in order.
+    /// The commits with a requested number, in order.
     pub(super) distinct: VecDeque<Distinct>,
-    /// The number of the last commit that was given one.
+    /// The number of the last drafted commit.
     pub(super) last_number: u64,
-    /// The cookie of the last one, and what the next one is to have instead.
+    /// The cookie of the last drafted commit. `next_cookie` replaces it.
     pub(super) cookie: Vec<u8>,
     pub(super) next_cookie: Option<Vec<u8>>,
-    /// Whether the manifest is to be brought up to date.
+    /// Whether a task has requested a new manifest.
     pub(super) manifest: bool,
-    /// Why it could not be when somebody waited for it.
+    /// The error of the last manifest that could not be published.
     pub(super) refused: Option<Error>,
 }
 
-/// The highest number that a commit can be given. Those that follow it are counted on from there.
+/// The highest number that a caller may request. Later commits count on from there.
 pub(super) const HIGHEST_NUMBER: u64 = u64::MAX / 2;
 
-/// A commit with a number of its own.
+/// A commit with a requested number.
 #[derive(Debug)]
 pub(super) struct Distinct {
     pub(super) number: u64,
     pub(super) cookie: Option<Vec<u8>>,
 }
 
-/// A record that is about to be written, and what it is a record of.
+/// A record to be written, and the number of changes that it covers.
 #[derive(Debug)]
 pub(super) struct Draft {
     pub(super) record: CommitRecord,
@@ -99,30 +99,30 @@ impl Commits {
         self.intent.lock().expect("nothing panics under it")
     }
 
-    /// The newest durable commit, and the changes that it has.
+    /// Returns the newest durable commit, and the number of changes in it.
     pub(super) fn settled(&self) -> MutexGuard<'_, (Settled, u64)> {
         self.settled.lock().expect("nothing panics under it")
     }
 
-    /// Notes that the manifest could not be brought up to date; whether somebody waits for it.
+    /// Notes that the manifest could not be published. Returns whether a task waits for it.
     pub(super) fn refuse_manifest(&self, error: Error) -> bool {
         let mut intent = self.intent();
         intent.refused = Some(error);
         std::mem::take(&mut intent.manifest)
     }
 
-    /// Notes that the manifest has a commit.
+    /// Notes that the manifest holds a commit.
     pub(super) fn published(&self, number: u64) {
         // Release: pairs with the Acquire of `is_published`.
         self.published.store(number, Ordering::Release);
     }
 
-    /// Whether the manifest has the newest durable commit.
+    /// Returns whether the manifest holds the newest durable commit.
     pub(super) fn is_published(&self) -> bool {
         self.published.load(Ordering::Acquire) >= self.settled().0.number
     }
 
-    /// Notes a change that the next commit is to have; gives its number.
+    /// Adds a change to the next commit. Returns the number of the change.
     pub(super) fn change(&self, make: impl FnOnce(&mut Intent)) -> u64 {
         let mut intent = self.intent();
         make(&mut intent);
@@ -130,7 +130,7 @@ impl Commits {
         intent.changes
     }
 
-    /// Asks for a commit of everything below `until` and of changes up to `changes`.
+    /// Requests a commit of everything below `until` and of changes up to `changes`.
     pub(super) fn request(&self, until: Address, changes: u64) {
         let mut intent = self.intent();
         intent.requested_changes = intent.requested_changes.max(changes);
@@ -141,15 +141,15 @@ impl Commits {
 }
 
 impl Intent {
-    /// Has the next commit keep a cookie.
+    /// Sets the cookie of the next commit.
     pub(super) fn set_cookie(&mut self, cookie: Vec<u8>) {
         self.next_cookie = Some(cookie);
     }
 
-    /// Plans a commit of its own, with this number.
+    /// Plans a separate commit with this number.
     ///
     /// # Errors
-    /// `InvalidArgument` for a number that was given already, or is too high; `Completed`.
+    /// `InvalidArgument` for a number that is in use already, or is too high.
     pub(super) fn plan(&mut self, number: u64, cookie: Option<Vec<u8>>) -> Result<()> {
         let last = self.distinct.back().map_or(self.last_number, |last| last.number);
         if number <= last {
@@ -159,22 +159,22 @@ impl Intent {
             return Err(Error::invalid(format!("commit {number}: at most {HIGHEST_NUMBER}")));
         }
         if cookie.is_some() {
-            // What was set before has had no commit, and is replaced.
+            // An earlier cookie that no commit has is replaced.
             self.next_cookie = None;
         }
         self.distinct.push_back(Distinct { number, cookie });
         Ok(())
     }
 
-    /// The record of the next commit, of at most `room` bytes; what does not fit stays for the one
-    /// after.
+    /// Returns the record of the next commit, of at most `room` bytes. Changes that do not fit stay
+    /// for the following commit.
     pub(super) fn draft(&mut self, durable: Address, room: usize) -> Draft {
         let distinct = self.distinct.pop_front();
         let is_given = distinct.as_ref().is_some_and(|distinct| distinct.cookie.is_some());
         let number = distinct.as_ref().map_or(self.last_number + 1, |distinct| distinct.number);
         assert!(number > self.last_number, "numbers go up");
         self.last_number = number;
-        // What was set later than the cookie of this number is for the commit after.
+        // A cookie set later than the cookie of this number belongs to the next commit.
         let later = if is_given { None } else { self.next_cookie.take() };
         if let Some(cookie) = distinct.and_then(|distinct| distinct.cookie).or(later) {
             self.cookie = cookie;

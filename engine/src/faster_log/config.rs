@@ -1,4 +1,4 @@
-//! The settings of a log: data, checked once.
+//! The settings of a log. They are checked once.
 
 use super::plan::Plan;
 use crate::config::{Backend, ByteSize};
@@ -10,8 +10,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Pages in memory at the least: one that is filled, one that is written, one that is cleared, and
-/// one to spare.
+/// The least number of pages in memory: one is filled, one is written, one is cleared, and one is
+/// spare.
 const FRAMES_MIN: u64 = 4;
 const PAGES: [u64; 2] = [4 << 10, 32 << 20];
 const DEFAULT_PAGES: u64 = 32;
@@ -27,67 +27,57 @@ const COMMIT_BYTES: [u64; 2] = [1, 1 << 48];
 const COMMIT_EVERY_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 const IO_THREADS: [u32; 2] = [1, 1024];
 
-/// The settings of a [`FasterLog`](super::FasterLog). `memory` is the one to think about.
-///
-/// ```
-/// use kvick::{ByteSize, LogConfig};
-/// use std::time::Duration;
-///
-/// let config = LogConfig::default()
-///     .with_memory(ByteSize::mib(16))
-///     .with_commit_every(Duration::from_millis(5));
-///
-/// let same = LogConfig::from_toml("memory = '16MiB'\ncommit_every = '5ms'")?;
-/// assert_eq!(config, same);
-/// # Ok::<(), kvick::Error>(())
-/// ```
+/// The settings of a [`FasterLog`](super::FasterLog). The most important one is `memory`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct LogConfig {
-    /// Memory for pages and I/O buffers together, 24 KiB to 1 TiB. Appending waits for the device
-    /// when all of it is taken by entries that are not yet written. Default 64 MiB.
+    /// The memory for pages and I/O buffers together, 24 KiB to 1 TiB. Appending waits for the
+    /// device when entries that are not yet written fill it. Default 64 MiB.
     pub memory: ByteSize,
 
-    // When what is appended becomes durable by itself.
-    /// Commits this long after the commit before, whoever asked for that, if entries were appended
-    /// since: `"5ms"`, at most a year. So an entry waits no longer than this, and the first one
-    /// after a while not at all. [`append_durable`](super::FasterLog::append_durable) waits for it
-    /// then and asks for no commit of its own. Changes other than entries wait for the next commit,
-    /// whenever that is. Default: only when asked.
+    // Automatic commits.
+    /// The interval of automatic commits, such as `"5ms"`, at most a year. The log commits this
+    /// long after the previous commit, of any cause, if entries were appended since. So an entry
+    /// waits no longer than this, and the first entry after a pause does not wait. With an
+    /// interval, [`append_durable`](super::FasterLog::append_durable) waits for that commit and
+    /// requests none. Changes other than entries wait for the next commit of any cause. Default:
+    /// none.
     #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
     pub commit_every: Option<Duration>,
-    /// Commits when so many bytes were appended since the last commit, at most 256 TiB. Default:
-    /// only when asked.
+    /// The number of bytes appended since the last commit that cause a commit, at most 256 TiB.
+    /// Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit_bytes: Option<ByteSize>,
-    /// Commits that may be on their way to the device at once, 1 to 64. Requests that come
-    /// meanwhile share the next one. Default 2.
+    /// The largest number of commits in flight at once, 1 to 64. Requests that arrive in the
+    /// meantime share the next commit. Default 2.
     pub commits_in_flight: u32,
 
-    // Where and how it does I/O.
-    /// What carries out I/O. Default `auto`.
+    // Files and I/O.
+    /// The backend that performs I/O. Default `auto`.
     pub backend: Backend,
-    /// Whether to bypass the page cache of the system where the file system can. Default true.
+    /// Whether to bypass the page cache of the system, where the file system allows it. Default
+    /// true.
     pub direct: bool,
-    /// Most I/O operations in flight at once, 2 to 16384. Default 256.
+    /// The largest number of I/O operations in flight at once, 2 to 16384. Default 256.
     pub depth: u32,
-    /// Threads of the backend `threads`, 1 to 1024; the others have none. Default 16.
+    /// The number of threads of the backend `threads`, 1 to 1024. Other backends ignore it. Default
+    /// 16.
     pub io_threads: u32,
 
-    // What there is rarely a reason to change.
-    /// Bytes of a page, a power of two, 4 KiB to 32 MiB; fixed when a log is created. Default: 1/32
-    /// of the memory, at most 2 MiB.
+    // Settings that rarely need a change.
+    /// The bytes of a page, a power of two, 4 KiB to 32 MiB. Fixed when a log is created. Default:
+    /// 1/32 of the memory, at most 2 MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page_size: Option<ByteSize>,
-    /// Bytes of one file of the log, a multiple of the page size; fixed when a log is created.
-    /// Truncating frees space a whole file at a time. Default 256 MiB.
+    /// The bytes of one file of the log, a multiple of the page size. Fixed when a log is created.
+    /// Truncation frees space in whole files. Default 256 MiB.
     pub segment_size: ByteSize,
-    /// Whether to open a log whose manifest is damaged with the copy of it. Default false: opening
-    /// fails, and nothing is touched.
+    /// Whether to open a log from the copy of its manifest if the manifest is damaged. Default
+    /// false: opening fails and changes nothing.
     pub allow_fallback: bool,
-    /// Entries that a task appends or reads before it lets other tasks run once; 0 is never.
-    /// Default 512.
+    /// The number of entries that a task appends or reads before it lets other tasks run once. 0
+    /// means no limit. Default 512.
     pub yield_every: u32,
     /// Whether to ask the system for huge pages. Default true.
     pub huge_pages: bool,
@@ -141,8 +131,8 @@ impl LogConfig {
         with_huge_pages: huge_pages = bool => huge_pages;
     }
 
-    /// For one of many logs ([`LogGroup`](super::LogGroup)): 128 KiB of memory, pages of 4 KiB,
-    /// files of 16 MiB, no huge pages.
+    /// Returns settings for one of many logs ([`LogGroup`](super::LogGroup)): 128 KiB of memory,
+    /// pages of 4 KiB, files of 16 MiB, no huge pages.
     #[must_use]
     pub fn small() -> Self {
         Self {
@@ -154,17 +144,13 @@ impl LogConfig {
         }
     }
 
-    /// Reads settings from TOML. What is not mentioned keeps its default; sizes are checked when a
-    /// log is opened.
-    ///
-    /// # Errors
-    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) with the line, if `text` is not TOML,
-    /// has an unknown key or a value of the wrong type.
+    /// Reads settings from TOML. A missing key keeps its default. Sizes are checked when a log is
+    /// opened.
     pub fn from_toml(text: &str) -> Result<Self> {
         toml::from_str(text).map_err(|error| crate::config::refused("configuration", text, &error))
     }
 
-    /// The directory of a log of its own.
+    /// Returns the directory of a log that is in no group.
     pub(super) fn directory(&self, path: &Path) -> Result<Arc<dyn Directory>> {
         match self.backend {
             Backend::Memory => return Ok(Arc::new(MemoryDirectory::new())),
@@ -181,7 +167,7 @@ impl LogConfig {
     }
 }
 
-/// What the engine computes with.
+/// The sizes that the engine computes with.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Geometry {
     pub(super) page_bits: u32,
@@ -192,7 +178,7 @@ pub(super) struct Geometry {
 }
 
 impl Geometry {
-    /// Checks every setting against its bounds. `page_bytes` is that of a log that exists.
+    /// Checks every setting against its bounds. `page_bytes` is the page size of an existing log.
     pub(super) fn of(config: &LogConfig, page_bytes: Option<u64>) -> Result<Self> {
         let memory = config.memory.bytes();
         within("memory", memory, MEMORY)?;
@@ -247,7 +233,7 @@ impl Geometry {
         })
     }
 
-    /// How entries are laid into pages of such units.
+    /// Returns the layout of entries in pages of these units.
     pub(super) fn plan(units: Units) -> Plan {
         let capacity = units.page_capacity();
         Plan { capacity, inline: (capacity / 4).min(LARGEST_INLINE) }

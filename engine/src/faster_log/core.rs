@@ -1,8 +1,8 @@
-//! Everything that the users of one open log share, and appending to it.
+//! The state that the users of one open log share, and appending to it.
 //!
-//! An attempt to append is synchronous, runs under one guard, and ends done or blocked with nothing
-//! half done. It takes its room in one step, also over several pages, writes the frames and shows
-//! each by its header; padding that it has caused is its own to write.
+//! An attempt to append is synchronous and runs under one guard. It ends done or blocked, with
+//! nothing half done. It allocates its space in one step, even across pages. Then it writes the
+//! frames, and shows each by its header. It also writes the padding that it has caused.
 
 use super::LogAddress;
 use super::commits::Commits;
@@ -35,21 +35,21 @@ pub(super) struct Core {
     // Shared structures, each with its own rules.
     pub(super) commits: Commits,
     pub(super) iterators: Places,
-    /// Nothing is appended any more.
+    /// Whether the log takes no more entries.
     pub(super) sealed: AtomicBool,
 }
 
-/// What an attempt to append is waiting for.
+/// The resource that a blocked append waits for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Blocked {
-    /// Room for a frame.
+    /// Space for a frame of this many bytes.
     Room(u64),
-    /// This many free pages behind that of the tail.
+    /// This many free pages after the page of the tail.
     Pages(u64),
 }
 
 impl Core {
-    /// The part of the log in memory. A log that is open for appending has one.
+    /// Returns the log in memory. Only a log that is open for appending has one.
     #[inline(always)]
     pub(super) fn live(&self) -> &Live {
         self.source.live.as_ref().expect("open for appending")
@@ -61,7 +61,7 @@ impl Core {
         self.live().seats.stripes.with(body)
     }
 
-    /// Tries to append one entry, with a seat of its own.
+    /// Takes a seat and tries to append one entry.
     #[inline]
     pub(super) fn attempt(&self, entry: &[u8]) -> Result<Result<LogAddress, Blocked>> {
         self.live().seats.protected(|guard| self.try_append(entry, guard))
@@ -92,7 +92,7 @@ impl Core {
         }
     }
 
-    /// Tries to append entries, all of them, one behind the other; `appended` is told of each.
+    /// Tries to append all entries in sequence. Calls `appended` with the address of each.
     pub(super) fn try_append_many<E: AsRef<[u8]>>(
         &self,
         entries: &[E],
@@ -127,7 +127,7 @@ impl Core {
         Ok(Ok(()))
     }
 
-    /// What an entry of so many bytes waits for.
+    /// Returns the resource that an entry of `bytes` bytes needs.
     ///
     /// # Errors
     /// `InvalidArgument` if memory could never take it.
@@ -144,7 +144,7 @@ impl Core {
         Ok(Blocked::Pages(pages))
     }
 
-    /// Why an attempt does not wait for what has blocked it; pages that it needs are asked for.
+    /// Returns the error of an attempt that does not wait. Requests the pages that it needs.
     #[cold]
     pub(super) fn busy(&self, blocked: Blocked) -> Error {
         let log = &self.live().log;
@@ -159,16 +159,16 @@ impl Core {
         Error::busy("memory is full of entries to be written")
     }
 
-    /// The address behind the entry of so many bytes that was appended at `address`.
+    /// Returns the address after the entry of `bytes` bytes that was appended at `address`.
     pub(super) fn behind(&self, address: Address, bytes: usize) -> Address {
         let units = self.source.framing.units;
         let bits = units.page_bits();
         let from = Position { page: address.page(bits), offset: address.offset(bits) };
-        // An entry lies where it was planned, so planning it there again ends where it does.
+        // The entry lies where the plan put it, so the same plan returns its end.
         units.settle(self.at(self.plan.lay(from, [bytes], |_| {})))
     }
 
-    /// Waits for what blocked an attempt.
+    /// Waits for the resource that blocked an attempt.
     pub(super) async fn unblocked(&self, blocked: Blocked) -> Result<()> {
         match blocked {
             Blocked::Room(bytes) => self.live().log.room(bytes).await,
@@ -176,7 +176,7 @@ impl Core {
         }
     }
 
-    /// Writes a frame into room that was taken under this guard.
+    /// Writes a frame into space that was allocated under this guard.
     #[inline]
     pub(super) fn write(&self, address: Address, kind: Kind, payload: &[u8], guard: &Guard<'_>) {
         let words = self.live().log.words(address, guard);
@@ -186,7 +186,7 @@ impl Core {
         self.source.framing.header(address, kind, payload).release(header);
     }
 
-    /// Writes the frame of what nobody took.
+    /// Writes the padding frame of space that no entry uses.
     pub(super) fn pad(&self, rest: Rest, guard: &Guard<'_>) {
         let bytes = usize::try_from(rest.bytes).expect("within a page");
         let header = self.source.framing.padding(rest.start, bytes);
@@ -207,11 +207,12 @@ impl Core {
     #[inline(always)]
     pub(super) fn check_append(&self) -> Result<()> {
         self.live().log.health().check_write()?;
-        // Relaxed: who seals the log waits until nobody is in here any more.
+        // Relaxed: pairs with the store in `seal`, whose drain orders it. No append runs here after
+        // that.
         if self.sealed.load(Ordering::Relaxed) { Err(Error::completed()) } else { Ok(()) }
     }
 
-    /// Refuses what memory could never take in one step.
+    /// Refuses entries that memory could never take in one step.
     fn check_pages(&self, pages: u64, bytes: usize) -> Result<()> {
         let most = u64::from(self.live().log.frames()) / 2;
         if pages <= most {
@@ -234,17 +235,17 @@ impl Maintained for Core {
         &self.live().log
     }
 
-    /// Who waits for a commit looks at the health of the log.
+    /// Tasks that wait for a commit watch the health of the log.
     fn abandon(&self) {}
 }
 
-/// Stores `payload` in words that nobody looks at yet; what is left of the last one stays zero.
+/// Stores `payload` in words that no reader looks at yet. The rest of the last word stays zero.
 #[inline(always)]
 fn fill(words: &[AtomicU64], payload: &[u8]) {
     let (whole, rest) = payload.as_chunks::<WORD>();
     let (front, behind) = words.split_at(whole.len());
     for (word, bytes) in front.iter().zip(whole) {
-        // Relaxed: the header releases them.
+        // Relaxed: the Release of the header publishes them.
         word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
     }
     if !rest.is_empty() {

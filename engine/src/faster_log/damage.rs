@@ -1,17 +1,17 @@
-//! A part of a log that is lost.
+//! A lost range of a log.
 
 use super::LogAddress;
 
-/// A part of a log that cannot be read.
+/// A range of a log that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogDamage {
-    /// Entries from here on are lost,
+    /// The start of the lost range.
     pub start: LogAddress,
-    /// up to the one here, which is not.
+    /// The end of the lost range. An entry at this address is not lost.
     pub end: LogAddress,
-    /// The file of the first unit that is not what was written,
+    /// The file of the first unit that differs from the written bytes.
     pub file: String,
-    /// and where in it.
+    /// The offset of the first damaged unit in `file`.
     pub offset: u64,
 }

@@ -1,9 +1,9 @@
-//! The driver that commits: one record, one flush and one sync for everybody who waits.
+//! The driver of commits: one record, one flush and one sync serve all waiting tasks.
 //!
-//! A commit is *issued* by writing its record to the tail and padding the unit, in one step, so
-//! that nothing stands between the record and the end of what is flushed. It is *settled* when
-//! everything up to there was written and a sync has succeeded. Several may be on their way; they
-//! settle in order.
+//! The driver *issues* a commit in one step: it writes the record to the tail and pads the physical
+//! block. So no entry lies between the record and the end of the flushed bytes. A commit is
+//! *settled* (durable) when everything up to its end was written and a later sync has succeeded.
+//! Several commits may be in flight; they become durable in order.
 
 use super::commit_record::CommitRecord;
 use super::commits::Draft;
@@ -21,32 +21,33 @@ use kvick_runtime::Sleep;
 use std::pin::pin;
 use std::time::Duration;
 
-/// The longest record of a commit.
+/// The largest size of a commit record.
 const LONGEST_RECORD: u64 = 64 << 10;
 
-/// What the driver keeps between its turns.
+/// The state that the driver keeps between its turns.
 struct Turn {
-    /// The end of the last commit that was issued, the changes that it has, and when that was.
+    /// The end of the last issued commit. `issued_changes` and `issued_at` are its changes and its
+    /// time.
     issued: Address,
     issued_changes: u64,
     issued_at: Duration,
-    /// A record for which there was no room.
+    /// A record that found no space.
     draft: Option<Draft>,
-    /// Runs while there are entries behind `issued`.
+    /// The timer runs while there are entries after `issued`.
     timer: Option<Sleep>,
     is_time: bool,
 }
 
-/// A commit on its way.
+/// A commit in flight.
 struct Issued {
     draft: Draft,
-    /// Its entries are between these.
+    /// The range of the commit's entries.
     entries: [Address; 2],
     until: Address,
 }
 
 impl Core {
-    /// Commits when asked to, and when the settings say so.
+    /// Makes the requested commits, and the automatic commits of the settings.
     pub(super) async fn drive_commits(&self) -> Result<()> {
         let health = self.live().log.health();
         let issued = self.source.durable.load();
@@ -62,7 +63,8 @@ impl Core {
         loop {
             let told = listen([&self.commits.demand, health.changed()]);
             if health.is_closed() || health.is_poisoned() {
-                // Nothing is settled any more; the log's own drivers end what is on its way.
+                // No further commit becomes durable. The drivers of the hybrid log end the
+                // operations in flight.
                 return Ok(());
             }
             let appended = self.watch_tail(&mut turn);
@@ -100,8 +102,8 @@ impl Core {
         }
     }
 
-    /// Looks how far entries behind the last commit bring the next one nearer, if the settings say
-    /// so; the listener hears of the next entry that may.
+    /// Checks whether the entries after the last commit make an automatic commit due. The listener
+    /// hears of the next entry that may do so.
     fn watch_tail(&self, turn: &mut Turn) -> Option<Told> {
         let (every, bytes) = (self.config.commit_every, self.config.commit_bytes);
         let live = self.live();
@@ -118,7 +120,7 @@ impl Core {
         }
         if let (None, Some(bytes)) = (&listener, bytes) {
             let full = turn.issued.raw() + bytes.bytes();
-            // A frame that reaches to `full` reaches beyond the byte before.
+            // A frame that ends at `full` reaches beyond the byte before it.
             listener = Some(set(Address::new(full - 1)));
             if live.log.tail_address().raw() >= full {
                 turn.is_time = true;
@@ -137,8 +139,8 @@ impl Core {
             || turn.is_time
     }
 
-    /// Writes the record of the next commit and has the log flushed up to its end. `None` if there
-    /// is no room because the device is full.
+    /// Writes the record of the next commit and requests a flush up to its end. Returns `None` if
+    /// there is no space because the device is full.
     async fn issue(&self, turn: &mut Turn) -> Result<Option<Issued>> {
         let log = &self.live().log;
         let room = self.plan.inline.min(LONGEST_RECORD) - HEADER as u64;
@@ -170,8 +172,8 @@ impl Core {
         }
     }
 
-    /// Appends a record and pads the block behind it, in one step; gives where entries end before
-    /// it, and the end.
+    /// Appends a record and pads the rest of its block, in one step. Returns the end of the entries
+    /// before the record, and the end of the commit.
     fn append_record(&self, record: &[u8], guard: &Guard<'_>) -> Option<[Address; 2]> {
         let bytes = frame_bytes(record.len()) as u64;
         let (capacity, block) = (self.plan.capacity, self.source.framing.units.block_payload());
@@ -222,7 +224,8 @@ impl Core {
         self.source.note_commit(entries);
         self.source.durable.raise(until);
         if completed {
-            // Release: pairs with the Acquire of readers, who see the end before.
+            // Release: pairs with the Acquire in `Source::is_completed`. A reader that sees it also
+            // sees the final `durable`.
             self.source.completed.store(true, Ordering::Release);
         }
         self.source.moved.notify(usize::MAX);

@@ -1,4 +1,4 @@
-//! The frame of an entry: its header, and what its checksum proves.
+//! The frame of an entry: its header and its checksum.
 //!
 //! ```text
 //!  63...............32 31..29 28............0
@@ -7,14 +7,13 @@
 //! +-------------------+------+---------------+---------------------+---------+
 //! ```
 //!
-//! Frames follow each other without a gap and do not cross a page; the rest of a page or unit that
-//! nobody took is a frame too, of kind [`Padding`](Kind::Padding). So a zero where a header should
-//! be means one thing only: somebody is still writing there. The header is written last and
-//! releases the rest of the frame.
+//! Frames follow each other without a gap and do not cross a page. The unused rest of a page or
+//! block is a frame too, of kind [`Padding`](Kind::Padding). So a zero in place of a header has one
+//! meaning only: a writer is still writing there. The header is written last and releases the rest
+//! of the frame.
 //!
-//! The checksum covers the salt of the log, the address, kind and length, and the payload (of
-//! padding: nothing more): a frame that was torn, misplaced or comes from another log does not
-//! pass.
+//! The checksum covers the salt of the log, the address, kind and length, and the payload (except
+//! for padding). So it detects a torn or misplaced frame, or a frame of another log.
 
 use crate::address::Address;
 #[cfg(all(test, not(loom)))]
@@ -24,14 +23,14 @@ use crate::record::WORD;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use std::ops::Range;
 
-/// Bytes of a header.
+/// The bytes of a header.
 pub(crate) const HEADER: usize = WORD;
 const LENGTH_BITS: u32 = 29;
 const LENGTH_MASK: u64 = (1 << LENGTH_BITS) - 1;
 const KIND_MASK: u64 = 7;
 const CHECKSUM_SHIFT: u32 = 32;
 
-/// What a frame holds.
+/// The content of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// An entry.
@@ -44,7 +43,7 @@ pub(crate) enum Kind {
     Last = 4,
     /// The record of a commit.
     Commit = 5,
-    /// Nothing, up to the end of the unit or page.
+    /// Padding up to the end of the page or physical block.
     Padding = 6,
 }
 
@@ -67,13 +66,13 @@ impl Header {
         Self(u64::from(checksum) << CHECKSUM_SHIFT | (kind as u64) << LENGTH_BITS | length)
     }
 
-    /// The header at the start of `bytes`.
+    /// Returns the header at the start of `bytes`.
     pub(crate) fn first_of(bytes: &[u8]) -> Option<Self> {
         let word = bytes.get(..HEADER)?.try_into().expect("a header has 8 bytes");
         Some(Self(u64::from_le_bytes(word)))
     }
 
-    /// The header in memory, if it is there: then so is the rest of the frame.
+    /// Loads the header from memory, if it is there. Then the rest of the frame is there too.
     ///
     /// Acquire: pairs with the Release of `release`.
     #[inline]
@@ -82,7 +81,7 @@ impl Header {
         (raw != 0).then_some(Self(raw))
     }
 
-    /// Shows the frame to those who walk along the log.
+    /// Stores the header, and so shows the frame to readers.
     ///
     /// Release: pairs with the Acquire of `load`.
     #[inline(always)]
@@ -90,12 +89,12 @@ impl Header {
         word.store(self.0, Ordering::Release);
     }
 
-    /// `None` if this is no header.
+    /// Returns the kind; `None` if this is no header.
     pub(crate) fn kind(self) -> Option<Kind> {
         Kind::of(self.0 >> LENGTH_BITS & KIND_MASK)
     }
 
-    /// Bytes of the payload.
+    /// Returns the bytes of the payload.
     pub(crate) fn length(self) -> usize {
         (self.0 & LENGTH_MASK) as usize
     }
@@ -104,14 +103,14 @@ impl Header {
         (self.0 >> CHECKSUM_SHIFT) as u32
     }
 
-    /// Kind and length, as the checksum covers them.
+    /// Returns kind and length, as the checksum covers them.
     #[expect(clippy::cast_possible_truncation, reason = "the half that is wanted")]
     fn low(self) -> u32 {
         self.0 as u32
     }
 }
 
-/// Bytes of the frame of `length` bytes.
+/// Returns the bytes of a frame with `length` bytes of payload.
 #[inline(always)]
 pub(crate) fn frame_bytes(length: usize) -> usize {
     HEADER + length.next_multiple_of(WORD)
@@ -121,18 +120,18 @@ pub(crate) fn frame_bytes(length: usize) -> usize {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Framing {
     pub(crate) units: Units,
-    /// The checksum of the salt: what every checksum begins with.
+    /// The checksum of the salt. Every checksum begins with it.
     salted: u32,
 }
 
-/// What is at some address.
+/// The frame at an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Parsed {
     /// A sound frame.
     Frame { kind: Kind, payload: Range<usize>, next: Address },
-    /// Not all of it is there: so many bytes are needed.
+    /// A frame that is incomplete here, and needs this many bytes.
     Incomplete(usize),
-    /// Nothing that was written there.
+    /// No frame that was written there.
     Damaged,
 }
 
@@ -148,19 +147,19 @@ impl Framing {
         Header::new(kind, payload.len(), checksum)
     }
 
-    /// The header of padding of `bytes` bytes, the header among them.
+    /// Returns the header of padding of `bytes` bytes, including the header.
     pub(crate) fn padding(self, address: Address, bytes: usize) -> Header {
         let header = Header::new(Kind::Padding, bytes - HEADER, 0);
         Header::new(Kind::Padding, bytes - HEADER, self.checksum(address, header, &[]))
     }
 
-    /// The address behind a frame of `bytes` bytes.
+    /// Returns the address after a frame of `bytes` bytes.
     #[inline]
     pub(crate) fn behind(self, address: Address, bytes: usize) -> Address {
         self.units.settle(Address::new(address.raw() + bytes as u64))
     }
 
-    /// Looks at the frame that begins `bytes`, at `address`.
+    /// Parses the frame at `address`, which begins `bytes`.
     #[inline]
     pub(crate) fn parse(self, address: Address, bytes: &[u8]) -> Parsed {
         let Some(header) = Header::first_of(bytes) else {

@@ -1,8 +1,8 @@
 //! The device of a log that another process writes.
 //!
-//! Most devices know the segments that there were when they were opened. So when the writer has
-//! made further ones that the device does not find, it is opened again. Reads that have begun go on
-//! with the old one.
+//! Most devices know only the segments that existed when they were opened. If the writer has made a
+//! segment that the device does not find, the device is opened again. Reads in flight continue on
+//! the old device.
 
 use super::manifest::Sizes;
 use super::opening::open_log;
@@ -15,7 +15,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-/// A device that is opened again when there is more of it.
+/// A device that is opened again when the log has grown.
 pub(super) struct FollowedDevice {
     directory: Arc<dyn Directory>,
     sizes: Sizes,
@@ -24,9 +24,9 @@ pub(super) struct FollowedDevice {
 
 struct Opened {
     device: Arc<dyn Device>,
-    /// The highest segment that there was before it was opened.
+    /// The highest segment that existed before the device was opened.
     last: Option<u64>,
-    /// What is below is not read any more.
+    /// Bytes below this offset are no longer read.
     begin: u64,
 }
 
@@ -38,7 +38,7 @@ impl FollowedDevice {
         Ok(Self { directory, sizes, opened })
     }
 
-    /// Lets reads reach everything that is stored.
+    /// Makes everything in `stored` readable.
     pub(super) async fn catch_up(&self, stored: &Stored) -> Result<()> {
         let (Some(last), known) = (stored.last(), self.opened().last) else { return Ok(()) };
         if known.is_some_and(|known| last <= known) {
@@ -57,7 +57,8 @@ impl FollowedDevice {
         Ok(())
     }
 
-    /// Whether the device finds a segment that there is now. Some look for it by themselves.
+    /// Returns whether the device finds an existing segment. Some devices find new segments
+    /// themselves.
     async fn reaches(&self, segment: u64) -> Result<bool> {
         let device = self.device();
         let (offset, block) = (segment * self.sizes.segment_bytes, device.geometry().block);
@@ -81,7 +82,7 @@ impl FollowedDevice {
     }
 }
 
-/// Of a log that is only read.
+/// Returns the error of writes to a followed log.
 fn read_only() -> io::Error {
     io::Error::new(io::ErrorKind::ReadOnlyFilesystem, "a followed log is only read")
 }

@@ -1,4 +1,4 @@
-//! A log that somebody else writes, in this process or another: read, never written.
+//! A log that another task or process writes. A follower reads it and never writes.
 
 use super::entry::Framing;
 use super::followed_device::FollowedDevice;
@@ -30,27 +30,27 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often an opening begins, at most, if files are deleted meanwhile.
+/// The largest number of attempts to open a log while its files are being deleted.
 const OPENINGS: u32 = 16;
 
 /// Bytes of buffers that a follower keeps.
 const BUFFERS: usize = 4 << 20;
 
-/// Reads a log while another process appends to it, or none: takes no lock and changes nothing.
+/// Reads a log to which another process may append. It takes no lock and changes nothing.
 ///
-/// It sees commits when it [looks for them](Self::refresh), as far as they can be read: it may see
-/// one a moment before the writer knows that it is durable.
+/// It sees new commits when it [looks for them](Self::refresh), as far as they can be read. It may
+/// see a commit a moment before the writer knows that the commit is durable.
 ///
-/// # What blocks
-/// Files are read by blocking calls on the thread that polls: [`open`](Self::open),
-/// [`refresh`](Self::refresh), scans and tails. They go through the page cache. On an executor that
-/// must not wait for a disk, give a follower a thread or a task that may block. A follower has no
-/// thread of its own, except that the first tail of one without a runtime starts one for its
-/// clock: [`open_with`](Self::open_with) shares that of a runtime.
+/// # Blocking calls
+/// [`open`](Self::open), [`refresh`](Self::refresh), scans and tails read files by blocking calls
+/// on the polling thread. They use the page cache. On an executor that must not wait for a disk,
+/// give a follower a thread or a task that may block. A follower has no thread of its own, with one
+/// exception. The first tail without a runtime starts a thread for its clock;
+/// [`open_with`](Self::open_with) uses the clock of a runtime instead.
 ///
-/// Files that the writer has deleted are closed by the `refresh` that hears of it. A scan that
-/// comes to a deleted file before ends with an error of kind `Truncated`; a tail looks for the
-/// begin of the log and goes on there.
+/// A `refresh` that sees a truncation closes the files that the writer has deleted. A scan that
+/// reaches a deleted file before ends with an error of kind `Truncated`. A tail looks for the begin
+/// of the log and continues there.
 ///
 /// ```
 /// # use kvick::{FasterLog, LogConfig, LogFollower};
@@ -70,14 +70,15 @@ const BUFFERS: usize = 4 << 20;
 /// # }).unwrap();
 /// ```
 ///
-/// # Taking over from a writer that is stuck
-/// A process that is stopped, not ended, keeps the lock of its log, and may go on at any time; so
-/// nobody can be let into its directory. Give each writer a directory of its own, named by an epoch
-/// that goes up. Who takes over opens the directory of the next epoch *first*, then follows the one
-/// before up to its newest commit, and goes on from there. And a writer looks whether there is a
-/// later epoch each time *after* an entry is durable and *before* it acknowledges that to others:
-/// if there is none, the next writer will open its directory later than that, and so find the
-/// entry; if there is one, the entry may be missing there, and the writer ends.
+/// # Taking over from a stuck writer
+/// A stopped process that has not ended keeps the lock of its log, and may continue at any time. So
+/// no other process can write in its directory. Give each writer a directory of its own, named by
+/// an increasing epoch. A new writer opens the directory of the next epoch *first*. Then it follows
+/// the previous log up to its newest commit, and continues from there.
+///
+/// A writer looks for a later epoch *after* each entry is durable, and *before* it acknowledges the
+/// entry. If there is none, the next writer will open its directory later than that, and so finds
+/// the entry. If there is one, the entry may be missing there, and the writer ends.
 #[derive(Clone)]
 pub struct LogFollower {
     followed: Arc<Followed>,
@@ -85,55 +86,55 @@ pub struct LogFollower {
 
 struct Followed {
     directory: Arc<dyn Directory>,
-    /// The clock, once there is one.
+    /// The clock; `None` until a tail needs it.
     handle: Mutex<Option<Handle>>,
     identity: Identity,
     device: Arc<FollowedDevice>,
     source: Arc<Source>,
-    // Held while newer commits are looked for, so that they are found in order: whether the end of
-    // the last entry is still to be looked for.
+    // Held while a task looks for newer commits, so that commits are found in order. True while the
+    // end of the last entry must still be found.
     looking: futures::lock::Mutex<bool>,
     settled: Mutex<Settled>,
 }
 
 impl LogFollower {
-    /// Opens the log in `path` for reading, as far as it is committed now.
+    /// Opens the log in `path` for reading, up to its current newest commit.
     ///
     /// # Errors
-    /// `InvalidArgument` if there is no log, `Corrupt`, `Unsupported`, `Io`; `Busy` if the writer
-    /// deletes files all the time while they are being opened.
+    /// `InvalidArgument` if there is no log, `Corrupt`, `Unsupported`, `Io`. `Busy` if the writer
+    /// keeps deleting files while they are being opened.
     ///
     /// # Cancel safety
-    /// Can be dropped at any time.
+    /// The future can be dropped at any time.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_on(read_only(path.as_ref())?, None).await
     }
 
-    /// As [`open`](Self::open), with a runtime of one's own, of which only the clock is used.
+    /// Opens like [`open`](Self::open), with the clock of your own runtime.
     ///
     /// # Errors
     /// As [`open`](Self::open).
     ///
     /// # Cancel safety
-    /// Can be dropped at any time.
+    /// The future can be dropped at any time.
     pub async fn open_with(path: impl AsRef<Path>, handle: Handle) -> Result<Self> {
         Self::open_on(read_only(path.as_ref())?, Some(handle)).await
     }
 
-    /// As [`open`](Self::open), in a directory and with a runtime of one's own; of the runtime only
-    /// the clock is used.
+    /// Opens like [`open`](Self::open), in your own directory and with the clock of your own
+    /// runtime.
     ///
     /// # Errors
     /// As [`open`](Self::open).
     ///
     /// # Cancel safety
-    /// Can be dropped at any time.
+    /// The future can be dropped at any time.
     pub async fn open_in(directory: Arc<dyn Directory>, handle: Handle) -> Result<Self> {
         Self::open_on(directory, Some(handle)).await
     }
 
-    /// Begins again if the writer has published another manifest meanwhile: it may have deleted
-    /// what the first one led to.
+    /// Opens the log. Starts again if the writer has published another manifest in the meantime,
+    /// because it may have deleted files that the first manifest needs.
     async fn open_on(directory: Arc<dyn Directory>, handle: Option<Handle>) -> Result<Self> {
         let mut manifest = manifest_in(&*directory).await?;
         for _ in 0..OPENINGS {
@@ -183,41 +184,43 @@ impl LogFollower {
         Ok(follower)
     }
 
-    /// Looks for newer commits; returns the newest that it can see.
+    /// Looks for newer commits, and returns the newest one that it can see.
     ///
     /// # Errors
-    /// `Corrupt`, `Unsupported`, `Io`; `InvalidArgument` if there is another log now, or if the log
-    /// went back to an earlier commit, by recovery or repair. What was seen before stays.
+    /// `Corrupt`, `Unsupported`, `Io`. `InvalidArgument` if there is another log now, or if
+    /// recovery or repair took the log back to an earlier commit. The commits seen before stay
+    /// visible.
     ///
     /// # Cancel safety
-    /// Can be dropped at any time.
+    /// The future can be dropped at any time.
     pub async fn refresh(&self) -> Result<Commit> {
         self.followed.look_for_newer().await?;
         Ok(self.last_commit())
     }
 
-    /// The newest commit that it has seen.
+    /// Returns the newest commit that the follower has seen.
     #[must_use]
     pub fn last_commit(&self) -> Commit {
         self.followed.settled().commit()
     }
 
-    /// The first entry that there is, or the place of the next one.
+    /// Returns the address of the first entry, or of the next entry if the log is empty.
     #[must_use]
     pub fn begin(&self) -> LogAddress {
         self.followed.source.begin.load().into()
     }
 
-    /// The entries that begin in `range` of what it has seen when the scan is polled first, in
-    /// order. Ranges are as those of [`FasterLog::scan`](super::FasterLog::scan).
+    /// Returns the entries that begin in `range`, in order, as of the newest commit that the
+    /// follower has seen at the first poll. Ranges work as in
+    /// [`FasterLog::scan`](super::FasterLog::scan).
     pub fn scan(&self, range: impl RangeBounds<LogAddress>) -> Scan {
         let terms = Terms { end: end_of(&range), follow: false, uncommitted: false };
         let reader = Reader::new(Arc::clone(&self.followed.source), Start::of(&range), terms);
         Scan::new(reader, None)
     }
 
-    /// All entries from `address` on; at the end it looks for newer commits, and again each time
-    /// that `every` has passed. Ends when the log is completed, and after an error.
+    /// Returns all entries from `address` on. At the end it looks for newer commits, and again each
+    /// time that `every` has passed. The stream ends when the log is completed, and after an error.
     pub fn tail_from(
         &self,
         address: LogAddress,
@@ -236,7 +239,7 @@ impl LogFollower {
                     },
                     None => {}
                 }
-                // The end is looked at after the word that there will be no other.
+                // `durable` is read after `completed`, so it is then the final end.
                 let is_completed = follower.followed.source.is_completed();
                 let position = scan.position();
                 if is_completed && position >= follower.followed.source.durable.load().into() {
@@ -255,7 +258,7 @@ impl LogFollower {
 }
 
 impl LogFollower {
-    /// That the entries which an error speaks of are no longer those of the log.
+    /// Returns `error`, unless it is a truncation and the log now begins after `position`.
     async fn past(&self, position: LogAddress, error: Error) -> Result<()> {
         if error.kind() != ErrorKind::Truncated {
             return Err(error);
@@ -268,14 +271,14 @@ impl LogFollower {
         let clock = self.followed.clock()?;
         clock.sleep(pause).await;
         if clock.has_ended() {
-            // Its sleeps end at once.
+            // Sleeps of an ended clock end at once.
             return Err(Error::unmaintained("clock of a follower", ENDED));
         }
         self.refresh().await.map(drop)
     }
 }
 
-/// The manifest of the log that is there.
+/// Returns the manifest of the existing log.
 async fn manifest_in(directory: &dyn Directory) -> Result<Manifest> {
     look(directory, true).await?.ok_or_else(|| {
         let place = directory.describe();
@@ -290,7 +293,7 @@ fn read_only(path: &Path) -> Result<Arc<dyn Directory>> {
 }
 
 impl Followed {
-    /// The clock, which is started if there is none yet.
+    /// Returns the clock. Starts it if there is none yet.
     fn clock(&self) -> Result<Handle> {
         let mut handle = self.handle.lock().expect("nothing panics under it");
         if handle.is_none() {
@@ -305,7 +308,7 @@ impl Followed {
         self.settled.lock().expect("nothing panics under it")
     }
 
-    /// Lets readers see what was committed since.
+    /// Shows readers the entries committed in the meantime.
     async fn look_for_newer(&self) -> Result<()> {
         let mut owes_last = self.looking.lock().await;
         let before = self.settled().clone();
@@ -313,14 +316,14 @@ impl Followed {
         if let Some(manifest) = look(&*self.directory, true).await? {
             self.check(&manifest)?;
             let saved = manifest.settled();
-            // On a full medium a manifest has the same commit and a later begin.
+            // On a full medium a manifest may have the same commit and a later begin.
             if (saved.number, saved.begin) > (settled.number, settled.begin) {
                 settled = saved;
             }
         }
         self.walk_on(&mut settled).await?;
         if settled != before {
-            // Before: dropped in between, the next look finds what is left to do.
+            // Set first: if this future is dropped in between, the next look completes the work.
             *owes_last = true;
             self.show(&settled);
         }
@@ -344,7 +347,7 @@ impl Followed {
         Err(Error::invalid(format!("{place}: {what}; open it again")))
     }
 
-    /// Goes on to the newest commit that can be read.
+    /// Continues to the newest readable commit.
     async fn walk_on(&self, settled: &mut Settled) -> Result<()> {
         let units = self.source.framing.units;
         let directory = &*self.directory;
@@ -365,11 +368,11 @@ impl Followed {
             }
             Ok(())
         });
-        // Where it stops the writer goes on, or has not come to yet.
+        // At the place where it stops, the writer will continue, or has not arrived yet.
         walked.await.map(drop)
     }
 
-    /// Lets readers see a newer commit.
+    /// Shows readers a newer commit.
     fn show(&self, settled: &Settled) {
         let source = &self.source;
         source.note_front(settled.begin);
@@ -378,7 +381,8 @@ impl Followed {
         source.voids.replace(settled.voids.clone());
         source.note_last(settled.until);
         source.durable.raise(settled.until);
-        // Release: as in the driver of a log.
+        // Release: pairs with the Acquire in `Source::is_completed`, like the store in the driver
+        // of a log.
         source.completed.store(settled.completed, Ordering::Release);
         *self.settled() = settled.clone();
         source.moved.notify(usize::MAX);

@@ -1,4 +1,4 @@
-//! Many logs in one process: one I/O driver, one maintenance task, one table of epochs.
+//! Many logs in one process that share an I/O driver, a maintenance task and a table of epochs.
 
 use super::builder::{drawn, maintained};
 use super::config::{Geometry, LogConfig};
@@ -17,16 +17,15 @@ use std::path::Path;
 use std::sync::Arc;
 use tracing::Instrument;
 
-/// Seats of all logs together.
+/// The seats of all logs together.
 const SEATS: usize = 16;
 
-/// Many logs that share what costs something: the thread that does I/O, the task that maintains
-/// them, the buffers. A cheap handle.
+/// Many logs that share a thread for I/O, a maintenance task and buffers. A cheap handle.
 ///
-/// Each log is a [`FasterLog`] of its own, in a directory of its own, and is closed by itself; the
-/// group ends with its last handle and log. An idle log costs a few KiB, three file descriptors
-/// and no processor time. A log whose driver fails takes none of the others with it; the I/O
-/// backend is one for all.
+/// Each log is a separate [`FasterLog`] in its own directory, and is closed by itself. The group
+/// ends with its last handle and log. An idle log costs a few KiB, three file descriptors and no
+/// processor time. A log with a failed driver does not affect the other logs. All logs share one
+/// I/O backend.
 ///
 /// ```
 /// # use kvick::{LogConfig, LogGroup};
@@ -64,8 +63,8 @@ enum Place {
 }
 
 impl LogGroup {
-    /// A group of logs with these settings, of which those of the I/O hold for all together, on a
-    /// background thread of its own.
+    /// Makes a group of logs on its own background thread. The settings of the I/O hold for all
+    /// logs together.
     ///
     /// # Errors
     /// `InvalidArgument` for a configuration out of bounds, `Unsupported`, `Io`.
@@ -75,8 +74,9 @@ impl LogGroup {
         Self::on(config, handle)
     }
 
-    /// As [`new`](Self::new), maintained by one task of `runtime`. What happens to its logs when
-    /// that ends is said at [`LogBuilder::runtime`](super::LogBuilder::runtime).
+    /// Makes a group like [`new`](Self::new), maintained by one task of `runtime`.
+    /// [`LogBuilder::runtime`](super::LogBuilder::runtime) describes the state of its logs when the
+    /// runtime ends.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -117,7 +117,8 @@ impl LogGroup {
         self.open_with(path, self.shared.config.clone()).await
     }
 
-    /// As [`open`](Self::open), with settings of its own; those of the I/O stay those of the group.
+    /// Opens a log like [`open`](Self::open), with its own settings. It uses the I/O settings of
+    /// the group.
     ///
     /// # Errors
     /// As [`FasterLog::open`].
@@ -125,7 +126,7 @@ impl LogGroup {
     /// # Cancel safety
     /// As [`FasterLog::open`].
     pub async fn open_with(&self, path: impl AsRef<Path>, config: LogConfig) -> Result<FasterLog> {
-        // A configuration that is refused leaves no directory behind.
+        // A refused configuration leaves no directory.
         Geometry::of(&config, None)?;
         let path = path.as_ref();
         let directory: Arc<dyn Directory> = match &self.shared.place {
@@ -138,7 +139,7 @@ impl LogGroup {
         self.open_in(directory, config).await
     }
 
-    /// As [`open_with`](Self::open_with), in a directory of one's own.
+    /// Opens a log like [`open_with`](Self::open_with), in your own directory.
     ///
     /// # Errors
     /// As [`FasterLog::open`].
@@ -150,7 +151,7 @@ impl LogGroup {
         directory: Arc<dyn Directory>,
         config: LogConfig,
     ) -> Result<FasterLog> {
-        // Nor does a child of the process have the task that maintains them.
+        // A forked child does not have the task that maintains the logs.
         let here = self.shared.birthplace.check();
         here.map_err(|forked| Error::unmaintained("group of logs", forked))?;
         let span = tracing::info_span!(target: "kvick::open", "open", place = directory.describe());
@@ -165,14 +166,14 @@ impl LogGroup {
         };
         let opened = opening.open().instrument(span).await?;
         let (log, maintenance) = maintained(opened);
-        // Where there is no runtime any more it is dropped, which the log notes.
+        // If the runtime has ended, the maintenance is dropped, and the log notes it.
         drop(self.shared.logs.unbounded_send(maintenance));
         log.check_maintained()?;
         Ok(log)
     }
 }
 
-/// Runs what each of the logs does by itself, until the group has no handle and no log.
+/// Runs the maintenance of each log, until the group has no handle and no log.
 async fn maintain(mut opened: mpsc::UnboundedReceiver<Maintenance>) {
     let mut logs = FuturesUnordered::new();
     let mut is_open = true;

@@ -1,11 +1,12 @@
-//! Where the last committed entry ends, so that readers can tell when they have come to it.
+//! The end of the last committed entry, so that readers know when they have reached it.
 //!
-//! Behind the last entry a log has records of its own commits, and padding: a reader that has been
-//! given every entry stands before them, and below the end of the newest commit. So that end is
-//! kept, and so is that of the last entry that was truncated. It is exact, with two exceptions in
-//! which it is too high until the next entry is committed: memory has no more what lies before a
-//! commit when it settles, or an opening finds no entry in the last pages of the log. It is never
-//! too low.
+//! Commit records and padding follow the last entry of a log. So a reader that has returned every
+//! entry stands before them, below the end of the newest commit. Therefore the log keeps the end of
+//! the last entry, and the end of the last truncated entry.
+//!
+//! The end of the last entry is never too low. In two cases it is too high until the next entry is
+//! committed. In the first, memory has evicted the bytes before a commit when the commit becomes
+//! durable. In the second, an opening finds no entry in the last pages of the log.
 
 use super::entry::{Header, Kind, frame_bytes};
 use super::reader::{LogEntry, Reader, Terms};
@@ -17,10 +18,10 @@ use kvick_io::sync::{Mutex, MutexGuard};
 use std::future::poll_fn;
 use std::sync::Arc;
 
-/// Pages that an opening looks at for the last entry.
+/// The number of pages that an opening searches for the last entry.
 const PAGES: usize = 8;
 
-/// Where entries end.
+/// The ends of entries.
 #[derive(Debug)]
 pub(super) struct LastEntry(Mutex<Ends>);
 
@@ -28,12 +29,12 @@ pub(super) struct LastEntry(Mutex<Ends>);
 struct Ends {
     /// The end of the last committed entry that was not taken back.
     last: Address,
-    /// No entry that was truncated, of the oldest, ends behind.
+    /// No entry that was truncated at the front ends after this address.
     gone: Address,
 }
 
 impl LastEntry {
-    /// Of a log from `begin` to `until`.
+    /// Returns the ends of a log from `begin` to `until`.
     pub(super) fn new([begin, until]: [Address; 2]) -> Self {
         Self(Mutex::new(Ends { last: until, gone: begin }))
     }
@@ -44,21 +45,21 @@ impl LastEntry {
 }
 
 impl Source {
-    /// Bytes from `at` to the end of the last committed entry; nothing if no entry is left.
+    /// Returns the bytes from `at` to the end of the last committed entry; 0 if no entry is left.
     pub(super) fn left_from(&self, at: Address) -> u64 {
         let seen = self.voids.clip(at.max(self.begin.load())).0;
         self.last_entry.get().last.raw().saturating_sub(seen.raw())
     }
 
-    /// How far everything is done with if that is so below `place`: as far as the log is committed
-    /// if it has nothing but its own records from there on.
+    /// Returns the address up to which entries are processed, if they are processed below `place`.
+    /// It is the end of the newest commit if only commit records follow `place`.
     pub(super) fn done_until(&self, place: Address) -> Address {
-        // First: what is committed later moves the last entry before this.
+        // Load `durable` first: a later commit moves the last entry before `durable`.
         let durable = self.durable.load();
         if self.left_from(place) == 0 { place.max(durable) } else { place }
     }
 
-    /// Notes that entries below `begin` are truncated; readers do not know it yet.
+    /// Notes that entries below `begin` are truncated. Readers do not know it yet.
     pub(super) fn note_front(&self, begin: Address) {
         let mut ends = self.last_entry.get();
         let is_known = begin <= self.durable.load();
@@ -66,12 +67,12 @@ impl Source {
         ends.gone = ends.gone.max(gone);
     }
 
-    /// Whether no entry at `at` or behind was truncated.
+    /// Returns whether no entry at `at` or after it was truncated at the front.
     pub(super) fn has_all_from(&self, at: Address) -> bool {
         self.last_entry.get().gone <= at
     }
 
-    /// Notes a commit, whose entries lie in `[start, record)`; readers do not see it yet.
+    /// Notes a commit with the entries in `[start, record)`. Readers do not see it yet.
     pub(super) fn note_commit(&self, [start, record]: [Address; 2]) {
         let mut ends = self.last_entry.get();
         if let Some(end) = self.last_end([start, record]) {
@@ -79,7 +80,8 @@ impl Source {
         }
     }
 
-    /// Notes that entries were taken back, of which readers know, and where those before end.
+    /// Notes that a range of entries was taken back. Readers know it already. The entries before it
+    /// end at `before`.
     pub(super) fn note_void(&self, [start, end]: [Address; 2], before: Address) {
         let mut ends = self.last_entry.get();
         if start < ends.last && ends.last <= end {
@@ -87,12 +89,12 @@ impl Source {
         }
     }
 
-    /// Notes where the last committed entry ends, if it is known.
+    /// Notes the end of the last committed entry, if it is known.
     pub(super) fn note_last(&self, end: Address) {
         self.last_entry.get().last = end;
     }
 
-    /// Looks where the last entry ends of what is committed, unless it is far from the end.
+    /// Looks for the end of the last committed entry, unless it is far from the end of the log.
     pub(super) async fn look_for_last(self: &Arc<Self>) {
         let until = self.durable.load();
         let mut end = until;
@@ -101,13 +103,13 @@ impl Source {
                 Ok((_, Some(entry))) => return self.note_last(entry.next.inner()),
                 Ok((from, None)) if from <= self.begin.load() => return self.note_last(from),
                 Ok((from, None)) => end = from,
-                // Readers that come there will say so.
+                // Readers that reach this place report the error.
                 Err(_) => return,
             }
         }
     }
 
-    /// The last entry that begins below `end` and was not taken back, committed or not.
+    /// Returns the last entry that begins below `end` and was not taken back, committed or not.
     pub(super) async fn last_before(
         self: &Arc<Self>,
         mut end: Address,
@@ -122,14 +124,14 @@ impl Source {
         Ok(None)
     }
 
-    /// The last committed entry.
+    /// Returns the last committed entry.
     pub(super) async fn last(self: &Arc<Self>) -> Result<Option<LogEntry>> {
         let end = self.last_entry.get().last;
         self.last_before(end.min(self.durable.load())).await
     }
 
-    /// The last entry that begins below `end`, if it does so in the page before; and where that
-    /// page begins.
+    /// Returns the start of the page before `end`, and the last entry in it that begins below
+    /// `end`.
     async fn last_in_page(self: &Arc<Self>, end: Address) -> Result<(Address, Option<LogEntry>)> {
         let end = self.voids.void_before(end);
         if end <= Address::FIRST {
@@ -145,8 +147,9 @@ impl Source {
         Ok((from, last))
     }
 
-    /// The end of the last entry in `[start, record)`, all of which was written. Padding ends where
-    /// a page does, and so an entry ends right before a record that is not at the start of one.
+    /// Returns the end of the last entry in `[start, record)`, all of which is written. Padding
+    /// ends at the end of a page. So an entry ends right before a record that is not at the start
+    /// of a page.
     fn last_end(&self, [start, record]: [Address; 2]) -> Option<Address> {
         let page_bits = self.framing.units.page_bits();
         let live = self.live.as_ref().filter(|_| start < record)?;
@@ -176,7 +179,7 @@ impl Source {
                 let header =
                     is_there.then(|| Header::load(&live.log.words(at, guard)[0])).flatten();
                 let Some(header) = header else {
-                    // Memory has it no more.
+                    // Memory has evicted it.
                     return Some(end);
                 };
                 let next = self.framing.behind(at, frame_bytes(header.length()));

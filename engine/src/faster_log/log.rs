@@ -1,4 +1,4 @@
-//! The log as its users hold it.
+//! The public handle of a log.
 
 use super::LogAddress;
 use super::append::Append;
@@ -23,12 +23,13 @@ use std::ops::{Bound, RangeBounds};
 use std::path::Path;
 use std::sync::Arc;
 
-/// An append-only log of entries: many writers, many readers, durable when it says so. A cheap
-/// handle, `Clone + Send + Sync`.
+/// An append-only log of entries with many writers and many readers.
 ///
-/// An entry that was appended is in memory; after a [`commit`](Self::commit) it survives a power
-/// cut, and so does everything before it. [`close`](Self::close) commits. Dropping the last handle
-/// ends the log in the background, without a commit: as a crash would.
+/// It is a cheap handle, `Clone + Send + Sync`.
+///
+/// An appended entry is in memory. After a [`commit`](Self::commit) the entry, and every entry
+/// before it, survives a power cut. [`close`](Self::close) commits. Dropping the last handle ends
+/// the log in the background without a commit, like a crash.
 ///
 /// ```
 /// # use kvick::{Backend, FasterLog, LogConfig};
@@ -49,15 +50,15 @@ use std::sync::Arc;
 /// # }).unwrap();
 /// ```
 ///
-/// In a child that is forked without an exec whatever needs a file, room or maintenance fails with
-/// an error that says so, as with a [`FasterKv`](crate::FasterKv#forked-processes).
+/// In a child that is forked without an exec, operations that need a file, space or maintenance
+/// fail. Their error names the fork, as with a [`FasterKv`](crate::FasterKv#forked-processes).
 #[derive(Clone)]
 pub struct FasterLog {
     pub(super) core: Arc<Core>,
     opened: Arc<Opened>,
 }
 
-/// What ends when the last handle is gone.
+/// Ends when the last handle is dropped.
 struct Opened {
     ending: Arc<Ending>,
     recovery: Option<LogRecovery>,
@@ -70,24 +71,24 @@ impl Drop for Opened {
 }
 
 impl FasterLog {
-    /// Opens the log in `path`, a directory of its own, with the built-in background executor. If
-    /// there is none, it is created; if there is one, its newest commit is recovered, and
-    /// [`recovery`](Self::recovery) tells of it.
+    /// Opens the log in `path`, a directory of its own, with the built-in background executor.
+    /// Creates the log if the directory has none. Otherwise recovers its newest commit, which
+    /// [`recovery`](Self::recovery) describes.
     ///
     /// # Errors
-    /// `InvalidArgument` for a configuration out of bounds, `InUse` if another has the directory
-    /// open, `Corrupt` if something is damaged that was durable, `Unsupported` for a directory of
-    /// another format or of a store, `AlreadyExists` for files that are no log's, `Io`,
-    /// `StorageFull`. What is there is left as it is.
+    /// `InvalidArgument` for a configuration out of bounds, `InUse` if the directory is open
+    /// elsewhere. `Corrupt` if durable data is damaged, `Unsupported` for a directory of another
+    /// format or of a store. `AlreadyExists` for files that belong to no log, `Io`, `StorageFull`.
+    /// An error leaves the existing files as they are.
     ///
     /// # Cancel safety
-    /// A directory that was being created may be left with a lock file in it. A recovery that was
-    /// begun is done again by the next opening.
+    /// A directory that was being created may keep a lock file. The next opening repeats a recovery
+    /// that was begun.
     pub async fn open(path: impl AsRef<Path>, config: LogConfig) -> Result<Self> {
         Self::builder(config).open(path).await
     }
 
-    /// Opens with components of one's own: a runtime, a directory.
+    /// Returns a builder that opens a log with your own components: a runtime, a directory.
     pub fn builder(config: LogConfig) -> LogBuilder {
         LogBuilder::new(config)
     }
@@ -101,44 +102,44 @@ impl FasterLog {
         self.opened.ending.check_maintained()
     }
 
-    /// How the log came back when it was opened; `None` if it was created.
+    /// Returns the report of the recovery; `None` if the log was created.
     #[must_use]
     pub fn recovery(&self) -> Option<&LogRecovery> {
         self.opened.recovery.as_ref()
     }
 
-    /// Appends an entry; ready at once unless memory is full of entries that are not yet written.
-    /// Returns where it is. Entries larger than a page go in pieces, in one step; half of the
-    /// memory is the limit.
+    /// Appends an entry and returns its address. Waits only while memory is full of entries that
+    /// are not yet written. An entry larger than a page is split into pieces, but appended in one
+    /// step. The largest entry has half of the memory.
     ///
     /// # Errors
-    /// `InvalidArgument` for an entry that is too large, `StorageFull` while the device is,
-    /// `AddressesExhausted` when the log has come to the end of them, after 2^48 bytes with pages
-    /// of 4 KiB and 2^61 with pages of 32 MiB, `Poisoned`, `Completed`, `Closed`.
+    /// `InvalidArgument` for an entry that is too large, `StorageFull` while the device is full.
+    /// `AddressesExhausted` when the log has no more addresses: after 2^48 bytes with pages of 4
+    /// KiB and 2^61 with pages of 32 MiB. `Poisoned`, `Completed`, `Closed`.
     ///
     /// # Cancel safety
-    /// Dropped before it is ready it has appended nothing.
+    /// A future that is dropped before it is ready has appended nothing.
     pub fn append<'a>(&'a self, entry: &'a [u8]) -> Append<'a> {
         Append::new(self, entry)
     }
 
-    /// Appends an entry if there is room for it now.
+    /// Appends an entry if there is space for it now.
     ///
     /// # Errors
-    /// `Busy` if there is none: [`wait_for_room`](Self::wait_for_room), or try again after a
+    /// `Busy` if there is none: call [`wait_for_room`](Self::wait_for_room), or try again after a
     /// commit. Others as [`append`](Self::append).
     pub fn try_append(&self, entry: &[u8]) -> Result<LogAddress> {
         self.core.attempt(entry)?.map_err(|blocked| self.core.busy(blocked))
     }
 
-    /// Appends entries, one behind the other with nothing between them. All of them are appended,
-    /// or none; so it is after a crash. Returns where they are.
+    /// Appends entries in sequence, with no other entry between them, and returns their addresses.
+    /// All of them are appended, or none. This holds after a crash too.
     ///
     /// # Errors
     /// As [`append`](Self::append), for all of them together.
     ///
     /// # Cancel safety
-    /// Dropped before it is ready it has appended nothing.
+    /// A future that is dropped before it is ready has appended nothing.
     pub async fn append_many<E: AsRef<[u8]> + Sync>(
         &self,
         entries: &[E],
@@ -155,16 +156,15 @@ impl FasterLog {
         }
     }
 
-    /// Appends an entry and waits until it is durable. Who waits meanwhile shares the write and the
-    /// sync. Asks for a commit, unless [`LogConfig::commit_every`] sees to it that there will be
-    /// one.
+    /// Appends an entry and waits until it is durable. Concurrent callers share the write and the
+    /// sync. Requests a commit, unless [`LogConfig::commit_every`] is set and causes one.
     ///
     /// # Errors
-    /// As [`append`](Self::append). After an error of the device nobody knows whether the entry
-    /// will be there.
+    /// As [`append`](Self::append). After an error of the device it is unknown whether the entry is
+    /// durable.
     ///
     /// # Cancel safety
-    /// Dropped before it is ready it has appended the entry, or not.
+    /// A future that is dropped before it is ready may have appended the entry.
     pub async fn append_durable(&self, entry: &[u8]) -> Result<LogAddress> {
         let address = self.append(entry).await?;
         if self.core.config.commit_every.is_none() {
@@ -174,76 +174,79 @@ impl FasterLog {
         Ok(address)
     }
 
-    /// Makes everything durable that was appended before: await the request, or say first what the
-    /// commit is to be like. Requests that come while commits are on their way share the next one.
+    /// Makes every entry durable that was appended before. Await the request, or set its options
+    /// first. Requests that arrive while commits are in flight share the next commit.
     ///
     /// # Errors
-    /// `StorageFull` while the device is full: the commit is made when there is space.
-    /// `Poisoned` if a write or sync has failed: every request fails with the first cause, and only
-    /// opening again helps. `InvalidArgument` for a number that was given already or a cookie that
+    /// `StorageFull` while the device is full: the log makes the commit when there is space.
+    /// `Poisoned` if a write or sync has failed: every request fails with the first cause until the
+    /// log is opened again. `InvalidArgument` for a number that is in use already or a cookie that
     /// is too long. `Closed`.
     ///
     /// # Cancel safety
-    /// Once begun it goes on when the future is dropped.
+    /// A commit that was begun continues when the future is dropped.
     pub fn commit(&self) -> CommitRequest<'_> {
         CommitRequest::new(self)
     }
 
-    /// Waits until the entry at `address`, and so everything before it, is durable. Asks for no
-    /// commit: somebody else does, or the settings.
+    /// Waits until the entry at `address`, and so every entry before it, is durable. It requests no
+    /// commit: another caller or the settings must do so.
     ///
     /// # Errors
     /// As [`commit`](Self::commit); `Completed` if the log ends before that address.
     ///
     /// # Cancel safety
-    /// Can be dropped at any time.
+    /// The future can be dropped at any time.
     pub async fn wait_for_commit(&self, address: LogAddress) -> Result<()> {
         self.core.durable_at(address.inner()).await
     }
 
-    /// The newest durable commit.
+    /// Returns the newest durable commit.
     #[must_use]
     pub fn last_commit(&self) -> Commit {
         self.core.commits.settled().0.commit()
     }
 
-    /// The first entry that there is, or the place of the next one.
+    /// Returns the address of the first entry, or of the next entry if the log is empty.
     #[must_use]
     pub fn begin(&self) -> LogAddress {
         self.core.source.begin.load().into()
     }
 
-    /// Entries below this address are durable.
+    /// Returns the end of the newest commit. Entries below this address are durable.
     #[must_use]
     pub fn committed(&self) -> LogAddress {
         self.core.source.durable.load().into()
     }
 
-    /// Entries that are appended from now on are here or behind.
+    /// Returns the end of the log. Entries appended from now on are at this address or after it.
     #[must_use]
     pub fn end(&self) -> LogAddress {
         self.core.live().log.tail_address().into()
     }
 
-    /// The committed entries that begin in `range`, in order, as of when the scan is polled first.
+    /// Returns the committed entries that begin in `range`, in order, as of the first poll of the
+    /// scan.
     ///
-    /// A range may begin anywhere where an entry was, is or will be: at a truncated one it begins
-    /// with the first that is left, at or behind the end it is empty. Where no entry begins the
-    /// scan gives one error, of kind `InvalidArgument`, and ends; a range that excludes its start
-    /// begins with the next entry. The end of a range may be any address.
+    /// A range may begin at the address of any past, present or future entry. A range from a
+    /// truncated entry begins with the first remaining entry. A range from the end of the log, or
+    /// after it, is empty. If no entry begins at the start, the scan returns one error of kind
+    /// `InvalidArgument` and ends. A range that excludes its start begins with the next entry. The
+    /// end of a range may be any address.
     pub fn scan(&self, range: impl RangeBounds<LogAddress>) -> Scan {
         let terms = Terms { end: end_of(&range), follow: false, uncommitted: false };
         self.read_from(Start::of(&range), terms)
     }
 
-    /// Entries from now on, as they are committed; ends when the log is
+    /// Returns entries from now on, as they are committed. The stream ends when the log is
     /// [completed](Self::complete).
     pub fn tail(&self) -> Scan {
         self.tail_from(self.committed())
     }
 
-    /// All entries from `address` on, and then those that are committed later. An address where no
-    /// entry begins, or beyond the [end](Self::end), gives one error, as of [`scan`](Self::scan).
+    /// Returns all entries from `address` on, and later entries as they are committed. The stream
+    /// returns one error, as [`scan`](Self::scan) does, if no entry begins at `address` or if it is
+    /// beyond the [end](Self::end).
     pub fn tail_from(&self, address: LogAddress) -> Scan {
         self.follow_from(Start::At(address.inner()))
     }
@@ -258,47 +261,47 @@ impl FasterLog {
         Scan::new(reader, Some(self.clone()))
     }
 
-    /// The entry at `address`; `None` if it was truncated, or none is there yet. It need not be
-    /// committed.
+    /// Returns the entry at `address`; `None` if it was truncated, or does not exist yet. The entry
+    /// need not be committed.
     ///
     /// # Errors
     /// `InvalidArgument` if no entry begins there, `Corrupt`, `Io`, `Closed`.
     ///
     /// # Cancel safety
-    /// Can be dropped at any time.
+    /// The future can be dropped at any time.
     pub async fn read(&self, address: LogAddress) -> Result<Option<Bytes>> {
         let entry = self.entry_at(address.inner()).await?;
         Ok(entry.map(|entry| entry.payload))
     }
 
-    /// The first committed entry that begins at `address` or behind it, whatever is there; `None`
-    /// if there is none.
+    /// Returns the first committed entry that begins at `address` or after it; `None` if there is
+    /// none. Any address is valid.
     ///
     /// # Errors
     /// `Corrupt`, `Io`, `Closed`.
     ///
     /// # Cancel safety
-    /// Can be dropped at any time.
+    /// The future can be dropped at any time.
     pub async fn read_at_or_after(&self, address: LogAddress) -> Result<Option<LogEntry>> {
         let end = LogAddress::MAX.inner();
         let terms = Terms { end, follow: false, uncommitted: false };
         self.read_from(Start::Near(address.inner()), terms).next().await.transpose()
     }
 
-    /// The last committed entry; `None` if there is none.
+    /// Returns the last committed entry; `None` if there is none.
     ///
     /// # Errors
     /// `Corrupt`, `Io`, `Closed`.
     ///
     /// # Cancel safety
-    /// Can be dropped at any time.
+    /// The future can be dropped at any time.
     pub async fn last(&self) -> Result<Option<LogEntry>> {
         self.core.source.last().await
     }
 
-    /// That a frame begins at `address`, which is below the end.
+    /// Checks that a frame begins at `address`, which is below the end.
     pub(super) async fn frame_at(&self, address: Address) -> Result<()> {
-        // Padding and records of commits are where entries may begin, too.
+        // Entries may also begin at the address of padding or of a commit record.
         self.first_at(address).await.map_or(Ok(()), |first| first.map(drop))
     }
 
@@ -311,30 +314,30 @@ impl FasterLog {
         }
         match self.first_at(address).await {
             Some(Ok(entry)) if entry.address.inner() == address => Ok(Some(entry)),
-            // It was truncated meanwhile.
+            // It was truncated in the meantime.
             Some(Ok(_)) | None if is_gone() => Ok(None),
             Some(Ok(_)) | None => Err(no_entry(address)),
             Some(Err(error)) => Err(error),
         }
     }
 
-    /// What a scan of the one address finds.
+    /// Returns the first result of a scan of this address only.
     async fn first_at(&self, address: Address) -> Option<Result<LogEntry>> {
         let end = Address::new(address.raw() + 1);
         let terms = Terms { end, follow: false, uncommitted: true };
         self.read_from(Start::At(address), terms).next().await
     }
 
-    /// Takes no more entries, and commits those that there are. Readers end when they have read
-    /// them. A completed log stays so when it is opened again.
+    /// Closes the log to new entries and commits the existing ones. Readers end after the last
+    /// entry. A completed log stays completed when it is opened again.
     ///
     /// # Errors
-    /// As [`commit`](Self::commit); then entries are refused all the same.
+    /// As [`commit`](Self::commit). Even after an error, the log takes no more entries.
     ///
     /// # Cancel safety
-    /// Once begun it may take effect when the future is dropped. Call it again.
+    /// A dropped future may have completed the log. Call it again.
     pub async fn complete(&self) -> Result<Commit> {
-        // A guard that a thread of the parent had is never given back in a child.
+        // In a forked child, a guard held by a thread of the parent is never released.
         self.core.live().log.health().check_process()?;
         self.core.seal().await;
         if self.core.source.is_completed() {
@@ -346,27 +349,28 @@ impl FasterLog {
         self.core.settled(until, changes).await
     }
 
-    /// What the log has done and holds.
+    /// Returns statistics of the log.
     #[must_use]
     pub fn stats(&self) -> LogStats {
         LogStats::of(&self.core)
     }
 
-    /// What is wrong with the device under the log now, if anything.
+    /// Returns the current fault of the device under the log, if there is one.
     #[must_use]
     pub fn health(&self) -> Health {
         Health::new(self.core.live().log.health().cause(), None)
     }
 
-    /// Commits, brings the manifest up to date, and closes the log: for every handle. The directory
-    /// is free afterwards. Closing twice, or twice at once, is fine: each call waits for the same
-    /// end and gives the same result.
+    /// Commits, brings the manifest up to date, and closes the log for every handle. The directory
+    /// is free afterwards. It may be called several times, also at once: each call waits for the
+    /// same end and returns the same result.
     ///
     /// # Errors
-    /// As [`commit`](Self::commit); the log is closed all the same, and its directory free.
+    /// As [`commit`](Self::commit). Even after an error, the log is closed and its directory is
+    /// free.
     ///
     /// # Cancel safety
-    /// Once begun it goes on when the future is dropped.
+    /// A close that was begun continues when the future is dropped.
     pub async fn close(&self) -> Result<()> {
         self.opened.ending.close().await
     }

@@ -1,7 +1,7 @@
-//! What the directory of a log holds, as text: one file, replaced as a whole.
+//! The state of a log's directory as text: one file, replaced as a whole.
 //!
-//! It is behind the log as a rule: commits are in the log itself, and recovery walks on from the
-//! one that the manifest has. `sealed.rs` says what the text looks like.
+//! The manifest usually lags the log. Commits are in the log itself, and recovery walks on from the
+//! commit of the manifest. `sealed.rs` describes the text.
 
 use super::settled::Settled;
 use crate::address::{ADDRESS_MAX, Address};
@@ -23,34 +23,34 @@ pub(super) struct Manifest {
     kvick: String,
     format: u32,
     features: Vec<String>,
-    /// The newest opening that has written to the log, or is about to.
+    /// The number of the newest opening that has written to the log, or is about to.
     life: u32,
-    /// Where in the log that one has begun.
+    /// The address where the life `life` begins.
     life_begin: u64,
-    /// How often commits were given up that a follower may have seen.
+    /// The number of times that the log discarded commits that a follower may have seen.
     #[serde(default, skip_serializing_if = "is_zero")]
     rewinds: u64,
     pub(super) log: Sizes,
     commit: Saved,
 }
 
-/// Which log it is, and which life of it.
+/// The identity of a log, and its life.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Identity {
     pub(super) sizes: Sizes,
     pub(super) life: Life,
-    /// How often commits were given up that a follower may have seen.
+    /// The number of times that the log discarded commits that a follower may have seen.
     pub(super) rewinds: u64,
 }
 
-/// What a log was created as.
+/// The sizes of a log, fixed at its creation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Sizes {
     pub(super) salt: Hex,
     pub(super) page_bytes: u64,
     pub(super) unit_bytes: u64,
-    /// Bytes that the medium writes at once: it may harm all of them.
+    /// The bytes that the medium writes at once. An interrupted write may damage all of them.
     pub(super) block_bytes: u64,
     pub(super) segment_bytes: u64,
 }
@@ -59,7 +59,7 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// A commit that is durable.
+/// A durable commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Saved {
@@ -67,7 +67,7 @@ struct Saved {
     until: u64,
     begin: u64,
     completed: bool,
-    /// In hexadecimal.
+    /// The cookie in hexadecimal.
     cookie: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     voids: Vec<[u64; 2]>,
@@ -109,22 +109,22 @@ impl Manifest {
         Self { kvick, format, features, life, life_begin, rewinds, log, commit }
     }
 
-    /// What goes from one manifest of the log to the next.
+    /// Returns the values that the next manifest of the log takes over.
     pub(super) fn identity(&self) -> Identity {
         Identity { sizes: self.log, life: self.life(), rewinds: self.rewinds }
     }
 
-    /// The newest life of the log.
+    /// Returns the newest life of the log.
     pub(super) fn life(&self) -> Life {
         Life::named(self.life, Address::new(self.life_begin))
     }
 
-    /// The units of the log.
+    /// Returns the units of the log.
     pub(super) fn units(&self) -> Units {
         self.log.units(self.life())
     }
 
-    /// The commit that it has.
+    /// Returns the commit of the manifest.
     pub(super) fn settled(&self) -> Settled {
         self.saved().expect("looked at when it was decoded")
     }
@@ -159,7 +159,7 @@ impl Manifest {
 }
 
 impl Sizes {
-    /// That pages and units have sizes that this build can compute with.
+    /// Checks that this build can compute with the sizes of pages and units.
     fn check(&self) -> Result<()> {
         let Self { page_bytes, unit_bytes, block_bytes, segment_bytes, .. } = *self;
         let is_sound = page_bytes.is_power_of_two()
@@ -177,7 +177,7 @@ impl Sizes {
         )))
     }
 
-    /// The units that the life `life` of the log writes.
+    /// Returns the units that the life `life` of the log writes.
     pub(super) fn units(&self, life: Life) -> Units {
         let unit_bytes = usize::try_from(self.unit_bytes).expect("a unit fits in memory");
         let units = Units::new(self.page_bytes.ilog2(), unit_bytes, self.salt.0, life);
@@ -185,7 +185,7 @@ impl Sizes {
     }
 }
 
-/// The bytes of a text of hexadecimal digits.
+/// Decodes a text of hexadecimal digits.
 fn bytes_of(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes().chunks(2).map(|pair| {
         let pair = std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)?;

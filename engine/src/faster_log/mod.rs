@@ -1,35 +1,36 @@
-//! The second product on the hybrid log: entries one behind the other, appended by many, read in
-//! order.
+//! The second product on the hybrid log: a sequence of entries. Many writers append them, and
+//! readers read them in order.
 //!
 //! # Terms
-//! * A *frame* is what lies in the log: an entry, a piece of one, the record of a commit, padding.
-//!   Frames follow each other without a gap (`entry.rs`).
+//! * A *frame*, in this folder, is an entry frame: an entry, a piece of an entry, the record of a
+//!   commit, or padding. Frames follow each other without a gap (`entry.rs`).
 //! * A *commit* is a record in the log and everything before it, written and synced (`driver.rs`).
-//!   The *manifest* has one that is durable; recovery walks on from there (`opening.rs`).
+//!   The *manifest* holds one durable commit; recovery continues from there (`opening.rs`).
 //! * `begin`: entries below are truncated. `durable`: the end of the newest commit. The *tail*:
-//!   what lies below was taken by somebody, who may still be writing.
+//!   space below is allocated, and its writer may still be writing.
 //! * A *void* is a range whose entries were taken back (`voids.rs`).
 //!
 //! # Invariants
-//! 1. A frame is written once, in room that its writer alone has taken, under one guard; its header
-//!    is written last. So who walks along headers sees whole frames, and a zero means that somebody
-//!    is still writing.
-//! 2. Nothing stands between the record of a commit and the end of its unit: what is flushed up to
-//!    there is exactly what the commit has.
+//! 1. A frame is written once, in space that only its writer has allocated, under one guard. Its
+//!    header is written last. So a reader that follows the headers sees whole frames. A zero header
+//!    means that a writer is still writing.
+//! 2. Only padding follows the record of a commit in its physical block. So the bytes flushed up to
+//!    the end of that block are exactly the bytes of the commit.
 //! 3. `durable` moves to the end of a commit after everything below was written and a sync that
-//!    began afterwards has succeeded; commits settle in order; no failed write or sync moves it.
-//! 4. A record is made durable with what it speaks of, or is not found: what recovery finds is a
-//!    prefix of what was appended.
-//! 5. A unit that a commit has made durable is never written again: the next frame is in the next
-//!    unit, also after a recovery, which cuts the rest off first.
-//! 6. Files are deleted only below the begin that the manifest on the medium has.
-//! 7. Whoever waits holds nothing, and looks again after every change: no failure is missed.
+//!    began afterwards has succeeded. Commits become durable in order. No failed write or sync
+//!    moves `durable`.
+//! 4. A commit record becomes durable together with the frames that it covers, or recovery does not
+//!    find it. So recovery finds a prefix of the appended entries.
+//! 5. A physical block that a commit has made durable is never written again: the next frame begins
+//!    in the next block. This holds after a recovery too, which first removes the rest.
+//! 6. Files are deleted only below the `begin` of the manifest on the medium.
+//! 7. A waiting task holds nothing, and checks again after every change. So it misses no failure.
 //!
-//! # Who may touch what
-//! Appenders write frames; `driver.rs` alone writes records, and moves `durable`; `publishing.rs`
-//! alone writes the manifest and deletes files; readers (`reader.rs`) write nothing.
+//! # Access
+//! Appenders write frames. Only `driver.rs` writes commit records and moves `durable`. Only
+//! `publishing.rs` writes the manifest and deletes files. Readers (`reader.rs`) write nothing.
 //!
-//! Source: FasterLog, as microsoft/FASTER documents it; there is no paper about it.
+//! Source: FasterLog, as documented by microsoft/FASTER. There is no paper about it.
 
 mod address;
 mod ahead;

@@ -1,4 +1,4 @@
-//! Iterators with a name: a place in the log that is kept with the log.
+//! Iterators with a name. The log keeps their places.
 
 use super::LogAddress;
 use super::log::FasterLog;
@@ -15,12 +15,12 @@ use std::task::{Context, Poll, ready};
 /// The longest name, in bytes.
 const LONGEST_NAME: usize = 128;
 
-/// Entries as they are committed, from where the iterator of this name was completed: a
-/// [`Stream`], made by [`FasterLog::iterator`].
+/// A [`Stream`] of entries as they are committed, made by [`FasterLog::iterator`]. It begins where
+/// the iterator of this name was completed.
 ///
-/// Say [`complete_until`](Self::complete_until) for what is done with; the next commit keeps it.
-/// After a crash the iterator begins at the place that the newest commit has of it: every entry is
-/// seen at least once, and those again that were completed after that commit.
+/// Call [`complete_until`](Self::complete_until) after processing entries; the next commit keeps
+/// the place. After a crash the iterator begins at its place in the newest commit. So every entry
+/// is seen at least once, and entries completed after that commit are seen again.
 ///
 /// # Cancel safety
 /// An entry that was not returned is not lost.
@@ -30,32 +30,33 @@ pub struct LogIterator {
     scan: Scan,
     log: FasterLog,
     name: String,
-    /// Where the entry is that it gave last, and where the next one may be.
+    /// The address of the last returned entry, and the lowest address of the next entry.
     given: [LogAddress; 2],
 }
 
 impl LogIterator {
-    /// Its name.
+    /// Returns the name of the iterator.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Entries below `address` are done with: mostly the [`next`](LogEntry::next) of one. Kept by
-    /// the next commit. A lower address than before changes nothing.
+    /// Marks the entries below `address` as processed. Pass the [`next`](LogEntry::next) of an
+    /// entry. The next commit keeps the place. An address lower than the current place changes
+    /// nothing.
     ///
-    /// Ready at once for the entry that the iterator gave last; for others it looks whether an
-    /// entry begins there, maybe on the device.
+    /// It is ready at once for the entry that the iterator returned last. Otherwise it checks,
+    /// maybe on the device, whether an entry begins at `address`.
     ///
     /// # Errors
-    /// `InvalidArgument` for an address behind the end of the log, or where no entry begins;
-    /// `Corrupt`, `Io`, `Poisoned`, `Closed`. The place is then as it was.
+    /// `InvalidArgument` for an address after the end of the log, or where no entry begins.
+    /// `Corrupt`, `Io`, `Poisoned`, `Closed`. An error leaves the place as it was.
     ///
     /// # Cancel safety
-    /// Dropped before it is ready it has changed nothing.
+    /// A future that is dropped before it is ready has changed nothing.
     pub async fn complete_until(&self, address: LogAddress) -> Result<()> {
         self.check_place(address).await?;
-        // The record of a commit says where the place is, not how it moved: it must not go back.
+        // A commit record holds the place, not its movement. So the place must not go back.
         let place = self.log.core.iterators.advance(&self.name, address.inner());
         self.log.core.commits.change(|intent| {
             let moved = intent.iterators.entry(self.name.clone()).or_insert(Some(place));
@@ -64,7 +65,7 @@ impl LogIterator {
         Ok(())
     }
 
-    /// That entries below `address` may be done with.
+    /// Checks that the iterator may be completed up to `address`.
     async fn check_place(&self, address: LogAddress) -> Result<()> {
         let source = &self.log.core.source;
         source.check_wait()?;
@@ -81,35 +82,36 @@ impl LogIterator {
         }
     }
 
-    /// Ends with an error of kind `Truncated` when entries were truncated before it came to them;
-    /// see [`Scan::fail_on_truncated`].
+    /// Ends with an error of kind `Truncated` if entries were truncated before the iterator reached
+    /// them; see [`Scan::fail_on_truncated`].
     pub fn fail_on_truncated(mut self) -> Self {
         self.scan.set_fail_on_truncated();
         self
     }
 
-    /// Bytes of the log that it has jumped over, as they were truncated; see [`Scan::skipped`].
+    /// Returns the number of bytes that the iterator skipped because they were truncated; see
+    /// [`Scan::skipped`].
     #[must_use]
     pub fn skipped(&self) -> u64 {
         self.scan.skipped()
     }
 
-    /// Whether every entry that is committed now was given by the iterator. Those that it gave may
-    /// still have to be [completed](Self::complete_until).
+    /// Returns whether the iterator has returned every entry that is committed now. Returned
+    /// entries may still have to be [completed](Self::complete_until).
     #[must_use]
     pub fn is_caught_up(&self) -> bool {
         self.scan.is_caught_up()
     }
 
-    /// Bytes of the log from the entry that it gave last to the end of the last one that is
-    /// committed; see [`Scan::lag`].
+    /// Returns the number of bytes from the last returned entry to the end of the last committed
+    /// entry; see [`Scan::lag`].
     #[must_use]
     pub fn lag(&self) -> u64 {
         self.scan.lag()
     }
 
-    /// Where entries are not done with. If all of them are, that is where the newest commit ends:
-    /// the records that the log keeps of its commits are nobody's to complete.
+    /// Returns the address up to which entries are processed. If every committed entry is, this is
+    /// the end of the newest commit, because commit records need no completion.
     #[must_use]
     pub fn completed_until(&self) -> LogAddress {
         let places = self.log.core.iterators.places();
@@ -141,12 +143,12 @@ impl Drop for LogIterator {
 }
 
 impl FasterLog {
-    /// The iterator of this name. If there was none, it begins with the first entry there is. One
-    /// at a time for each name.
+    /// Returns the iterator of this name. A new iterator begins with the first entry of the log.
+    /// Each name has at most one iterator at a time.
     ///
     /// # Errors
-    /// `Busy` if one of that name is in use; `InvalidArgument` for a name that is empty or longer
-    /// than 128 bytes.
+    /// `Busy` if an iterator of that name is in use. `InvalidArgument` for a name that is empty or
+    /// longer than 128 bytes.
     pub fn iterator(&self, name: &str) -> Result<LogIterator> {
         if name.is_empty() || name.len() > LONGEST_NAME {
             let bytes = name.len();
@@ -163,13 +165,13 @@ impl FasterLog {
         Ok(LogIterator { scan, log: self.clone(), name: name.to_owned(), given })
     }
 
-    /// Iterators that have a place, and where they were completed.
+    /// Returns the iterators that have a place, with the addresses up to which they were completed.
     #[must_use]
     pub fn iterators(&self) -> BTreeMap<String, LogAddress> {
         self.core.iterators.places()
     }
 
-    /// Gives up the place of an iterator, with the next commit; whether it had one.
+    /// Removes the place of an iterator with the next commit. Returns whether it had one.
     pub fn forget_iterator(&self, name: &str) -> bool {
         let had = self.core.iterators.forget(name);
         if had {

@@ -1,21 +1,23 @@
-//! Opening a directory: creating a log in it, or recovering the one that is there.
+//! Opening a directory: creating a log in it, or recovering its log.
 //!
-//! | found | what happens |
+//! | found | result |
 //! |---|---|
-//! | nothing, or a creation that did not get to its manifest | a log is created |
-//! | a sound manifest | the walk goes on from its commit to the newest one |
+//! | nothing, or a creation without a manifest yet | a log is created |
+//! | a sound manifest | the walk continues from its commit to the newest commit |
 //! | a damaged manifest, or none beside a log | an error, unless falling back is allowed |
 //!
 //! # Torn or damaged
-//! The walk ends where a frame is not sound. If a commit further behind says that the log was
-//! durable beyond that place, it is damage: an error names it, and nothing is touched. Otherwise
-//! nobody was ever told that it is durable: it is the torn tail, and goes.
+//! The walk ends at a frame that is not sound. A later commit may prove that the log was durable
+//! beyond that place. Then the frame is damaged: an error names it, and nothing is changed.
+//! Otherwise the log never reported the bytes as durable. They are the torn tail, and recovery
+//! removes them.
 //!
 //! # Recovering
-//! Nothing is written before the walk has ended. Then what lies behind the newest commit is cut
-//! off, what was read is made durable, and only after that the manifest says so; entries are
-//! appended from the next unit on. All of it gives the same result if it is cut short and done
-//! again.
+//! Recovery writes nothing before the walk has ended. Then it removes the bytes after the newest
+//! commit and makes the remaining bytes durable. Only after that the manifest names the commit. If
+//! a recovery discards durable commits, it publishes the manifest first, for the followers. New
+//! entries begin in the next physical block. Every step returns the same result if a crash
+//! interrupts it and it is repeated.
 
 use super::alarm::Alarm;
 use super::commit_record::CommitRecord;
@@ -44,22 +46,22 @@ use kvick_runtime::Handle;
 use std::io;
 use std::sync::Arc;
 
-/// What a log is opened with.
+/// The arguments of an opening.
 #[derive(Debug)]
 pub(super) struct Opening {
     pub(super) config: LogConfig,
     pub(super) directory: Arc<dyn Directory>,
     pub(super) handle: Handle,
     pub(super) seats: Arc<Seats>,
-    /// Those of many logs, if it shares them.
+    /// The buffers of a group of logs, if the log shares them.
     pub(super) buffers: Option<BufPool>,
-    /// The salt of a log that is created.
+    /// The salt of a new log.
     pub(super) salt: u64,
-    /// The commit to recover, if not the newest.
+    /// The number of the commit to recover; `None` for the newest.
     pub(super) number: Option<u64>,
 }
 
-/// An open log; the lock is to be kept for as long as it writes.
+/// An open log. Keep the lock for as long as the log writes.
 pub(super) struct Opened {
     pub(super) core: Core,
     pub(super) identity: Identity,
@@ -68,7 +70,7 @@ pub(super) struct Opened {
     pub(super) recovery: Option<LogRecovery>,
 }
 
-/// The newest commit that a walk has found, and the entries on the way.
+/// The newest commit that a walk has found, and the number of entries on the way.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) settled: Settled,
@@ -89,7 +91,7 @@ impl Opening {
         };
         let sizes = manifest.log;
         let geometry = Geometry::of(&self.config, Some(sizes.page_bytes))?;
-        // A log without entries may have no file yet, or none any more.
+        // A log without entries may have no file yet, or no file any more.
         let is_empty = !manifest.settled().has_entries();
         let device = open_log(&*self.directory, sizes, is_empty).await?;
         let buffers = self.buffers(&geometry);
@@ -108,7 +110,7 @@ impl Opening {
         let identity = Identity { sizes, life, rewinds: manifest.identity().rewinds + gives_up };
         let (mut published, mut is_announced) = (saved.clone(), false);
         if dropped > 0 || settled != saved {
-            // First, that followers hear of it even if the power fails in between.
+            // Publish first, so that followers see it even after a power cut in between.
             let is_published = gives_up > 0 && self.publish(identity, &settled).await?;
             cut(&*self.directory, &*device, until).await?;
             if is_published || self.publish(identity, &settled).await? {
@@ -133,8 +135,8 @@ impl Opening {
         Ok(Opened { core, identity, published, lock, recovery: Some(recovery) })
     }
 
-    /// Has the manifest follow what was recovered; whether there was space for it. Without, the
-    /// next opening finds the same once more.
+    /// Publishes the recovered state. Returns whether there was space for the manifest. If not, the
+    /// next opening recovers the same state again.
     async fn publish(&self, identity: Identity, settled: &Settled) -> Result<bool> {
         let manifest = Manifest::new(identity, settled);
         match publication::publish_to_free(&*self.directory, &manifest).await {
@@ -153,7 +155,7 @@ impl Opening {
     async fn create(self, lock: Box<dyn Lock>) -> Result<Opened> {
         let geometry = Geometry::of(&self.config, None)?;
         let device = open_device(&*self.directory, geometry.segment_bytes, true).await?;
-        // A unit is what the device can transfer at the least.
+        // A unit is at least the smallest transfer of the device.
         let unit_bytes = geometry.unit_bytes.max(device.geometry().block as usize);
         let sizes = Sizes {
             salt: Hex(self.salt),
@@ -167,7 +169,7 @@ impl Opening {
         let manifest = Manifest::new(identity, &settled);
         let buffers = self.buffers(&geometry);
         let directory = Arc::clone(&self.directory);
-        // First: the sizes of a log that there is no memory for are never published.
+        // Reserve memory first: the sizes of a log without memory are never published.
         let core = match self.core(((identity, true), geometry), (device, buffers), &settled) {
             Ok(core) => core,
             Err(error) => {
@@ -245,10 +247,10 @@ impl Opening {
     }
 }
 
-/// Walks from a commit on to the newest one, or to the one that is asked for.
+/// Walks from a commit to the newest commit, or to the requested commit.
 ///
 /// # Errors
-/// `Corrupt` if the log was durable beyond the place where the walk has to stop; `InvalidArgument`
+/// `Corrupt` if the log was durable beyond the place where the walk has to stop. `InvalidArgument`
 /// if there is no commit of that number.
 pub(super) async fn newest(walk: &Walk<'_>, saved: Settled, number: Option<u64>) -> Result<Found> {
     let units = walk.framing.units;
@@ -304,7 +306,7 @@ pub(super) async fn newest(walk: &Walk<'_>, saved: Settled, number: Option<u64>)
     Ok(Found { settled, entries })
 }
 
-/// The manifest of the log in a directory, if there is one.
+/// Returns the manifest of the log in a directory, if there is one.
 pub(super) async fn look(
     directory: &dyn Directory,
     allow_fallback: bool,
@@ -357,8 +359,8 @@ pub(super) async fn look(
     }
 }
 
-/// Deletes what lies behind the newest commit, durably, and makes durable what is kept: it may have
-/// been read from the memory of the system.
+/// Durably deletes the bytes after `end`, and makes the remaining bytes durable: they may have been
+/// read from the cache of the system.
 pub(super) async fn cut(directory: &dyn Directory, device: &dyn Device, end: u64) -> Result<()> {
     let failed = |error| Error::uncut("cutting off the torn tail of the log", error);
     device.truncate(end).await.map_err(failed)?;
@@ -366,7 +368,7 @@ pub(super) async fn cut(directory: &dyn Directory, device: &dyn Device, end: u64
     directory.sync().await.map_err(failed)
 }
 
-/// Opens the file of a log that has these sizes.
+/// Opens the files of a log with these sizes.
 pub(super) async fn open_log(
     directory: &dyn Directory,
     sizes: Sizes,

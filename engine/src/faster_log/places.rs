@@ -1,4 +1,4 @@
-//! The places of iterators with a name, and which of them are in use.
+//! The places of named iterators, and the set of iterators in use.
 
 use super::LogAddress;
 use crate::address::Address;
@@ -20,8 +20,8 @@ impl Places {
         Self(Mutex::new(State { places, in_use: BTreeSet::new() }))
     }
 
-    /// Takes the iterator of a name into use, and says where it was completed; `None` if it is in
-    /// use already.
+    /// Takes the iterator of a name into use and returns its place, if it has one. Returns `None`
+    /// if it is in use already.
     pub(super) fn take(&self, name: &str) -> Option<Option<LogAddress>> {
         let mut state = self.state();
         if !state.in_use.insert(name.to_owned()) {
@@ -34,7 +34,7 @@ impl Places {
         self.state().in_use.remove(name);
     }
 
-    /// Moves a place up, never down; returns where it is.
+    /// Moves a place up, never down. Returns the place.
     pub(super) fn advance(&self, name: &str, address: Address) -> Address {
         let mut state = self.state();
         let place = state.places.entry(name.to_owned()).or_insert(address);

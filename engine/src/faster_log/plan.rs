@@ -1,34 +1,35 @@
-//! Where several entries, or one in pieces, go: frames that follow each other over page ends.
+//! The layout of several entries, or of one entry in pieces: frames that follow each other across
+//! pages.
 
 use super::entry::{HEADER, Kind, frame_bytes};
 use crate::hybrid_log::Position;
 use crate::record::WORD;
 use std::ops::Range;
 
-/// Less than this much of an entry at the end of a page is not worth a piece.
+/// The least number of bytes of a piece at the end of a page.
 const SHORTEST_PIECE: u64 = 64;
 
-/// How entries are laid into pages.
+/// The layout of entries in pages.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
-    /// Bytes of frames in a page.
+    /// The bytes of frames in a page.
     pub(super) capacity: u64,
-    /// An entry of a longer frame may go in pieces.
+    /// An entry with a longer frame may be split into pieces.
     pub(super) inline: u64,
 }
 
 /// A frame to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Placed {
-    /// The part `range` of entry `item`.
+    /// The bytes `range` of entry `item`.
     Piece { at: Position, kind: Kind, item: usize, range: Range<usize> },
     /// The rest of a page.
     Padding { at: Position, bytes: u64 },
 }
 
 impl Plan {
-    /// Places entries of these lengths from `from` on; `place` is told of each frame, in order.
-    /// Returns where the last one ends.
+    /// Places entries of these lengths from `from` on. Calls `place` for each frame, in order.
+    /// Returns the end of the last frame.
     pub(super) fn lay(
         self,
         from: Position,
@@ -53,9 +54,10 @@ impl Plan {
         at
     }
 
-    /// Pages behind the first one that these entries may need, wherever they begin.
+    /// Returns the number of pages after the first one that these entries may need, wherever they
+    /// begin.
     pub(super) fn pages_behind(self, lengths: impl IntoIterator<Item = usize>) -> u64 {
-        // Beginning at the very end of a page costs one page more than any other place.
+        // A start at the very end of a page costs one page more than any other start.
         self.lay(Position { page: 0, offset: self.capacity }, lengths, |_placed| {}).page
     }
 
@@ -101,7 +103,7 @@ mod tests {
 
     const PLAN: Plan = Plan { capacity: 4032, inline: 1008 };
 
-    /// Frames lie one behind the other, none crosses a page, and pieces make up the entries.
+    /// Frames follow each other, no frame crosses a page, and pieces make up the entries.
     #[test]
     fn frames_leave_no_gap() {
         for start in (0..=4032).step_by(8) {

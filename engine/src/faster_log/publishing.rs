@@ -1,11 +1,11 @@
-//! The driver that lets the manifest follow: so that recovery has less to walk, before files are
-//! deleted that a truncation has freed, and on closing. It also names the life of this opening,
-//! before that life writes its first page.
+//! The driver that updates the manifest: to shorten recovery, before files of a truncation are
+//! deleted, and on closing. It also publishes the life of this opening before that life writes its
+//! first page.
 //!
-//! On a full medium nobody can write the record of a commit, which a truncation waits for. There
-//! the manifest alone says where the log begins: its copy makes room for it, and the files that it
-//! frees make room for all else. So a record that is read after such a manifest may have an earlier
-//! begin, which counts no more.
+//! On a full medium there is no space for a commit record, which a truncation waits for. There the
+//! manifest alone says where the log begins. The space of its copy makes room for it, and the files
+//! that it frees make room for everything else. So a record that is read after such a manifest may
+//! have an earlier begin, which is then ignored.
 
 use super::core::Core;
 use super::manifest::Identity;
@@ -17,12 +17,12 @@ use crate::error::Result;
 use crate::publication::{self, NotPublished};
 use crate::wait::listen;
 
-/// How far the manifest may be behind, in bytes: as much as the log has memory, within bounds.
+/// The bounds of the manifest's largest lag, in bytes. Within them, it is the memory of the log.
 const BEHIND: [u64; 2] = [1 << 20, 64 << 20];
 
 impl Core {
-    /// Publishes manifests until the log is closed; `published` is the commit that the present one
-    /// has.
+    /// Publishes manifests until the log is closed. `published` is the commit of the current
+    /// manifest.
     pub(super) async fn drive_manifest(
         &self,
         identity: Identity,
@@ -42,7 +42,7 @@ impl Core {
             if let Some(settled) = self.due_manifest(sizes, &published) {
                 let frees =
                     self.segment(sizes, settled.begin) > self.segment(sizes, published.begin);
-                // Boxed, like what follows: an idle log is small.
+                // Boxed, to keep an idle log small.
                 match Box::pin(self.publish(identity, &settled, frees)).await {
                     Ok(()) => {
                         log.announce();
@@ -51,7 +51,7 @@ impl Core {
                         self.source.moved.notify(usize::MAX);
                         continue;
                     }
-                    // Tried again when something has happened.
+                    // The driver tries again after the next change.
                     Err(NotPublished { is_certain: true, error }) => {
                         tracing::warn!(%error, "the manifest could not follow");
                         if self.commits.refuse_manifest(error.clone()) {
@@ -70,15 +70,15 @@ impl Core {
         }
     }
 
-    /// The commit that a new manifest is to have, if there is to be one.
+    /// Returns the commit for a new manifest, if one is due.
     fn due_manifest(&self, sizes: Sizes, published: &Settled) -> Option<Settled> {
         let settled = &self.commits.settled().0;
         let intent = self.commits.intent();
-        // What a manifest has said stays: files below are gone.
+        // The begin never goes back: the files below the begin of a manifest are deleted.
         let mut begin = settled.begin.max(published.begin);
         if self.live().log.health().is_full() {
-            // There may be no space for the record of a commit, which would say so first, before
-            // files are deleted.
+            // There may be no space for the commit record that normally comes first. So the
+            // manifest publishes the begin before files are deleted.
             begin = begin.max(intent.begin.min(settled.until));
         }
         let behind = self.config.memory.bytes().clamp(BEHIND[0], BEHIND[1]);
@@ -89,7 +89,7 @@ impl Core {
         is_due.then(|| settled.beginning(begin))
     }
 
-    /// Publishes a manifest, and deletes the files that it does not need any more.
+    /// Publishes a manifest, and deletes the files that it no longer needs.
     async fn publish(
         &self,
         identity: Identity,
@@ -112,12 +112,12 @@ impl Core {
         self.source.framing.units.page_start(address) / sizes.segment_bytes
     }
 
-    /// Deletes the files that hold nothing from `begin` on.
+    /// Deletes the files that hold no bytes from `begin` on.
     async fn free_below(&self, begin: Address) {
         let offset = self.source.framing.units.page_start(begin);
         if let Err(error) = self.source.device.discard_below(offset).await {
-            // They are below what the manifest says: nobody looks for them, the next time frees
-            // them.
+            // They are below the begin of the manifest, so no task looks for them. The next
+            // truncation deletes them.
             tracing::warn!(%error, "files of a truncated log were not deleted");
         }
     }

@@ -1,8 +1,8 @@
-//! The reader: one entry after the other, from memory or from the device.
+//! A reader returns one entry after the other, from memory or from the device.
 //!
-//! A reader owns the bytes that it looks at, a chunk at a time, and holds nothing while it waits:
-//! memory is copied under a guard, what is on the device comes several reads ahead. If the log
-//! begins later meanwhile, or entries are taken back, it jumps.
+//! A reader owns the bytes that it looks at, a chunk at a time, and holds nothing while it waits.
+//! It copies memory under a guard, and reads the device several reads ahead. It jumps if the log is
+//! truncated in the meantime, or entries are taken back.
 
 use super::LogAddress;
 use super::ahead::ReadAhead;
@@ -19,74 +19,74 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-/// Chunks after which other tasks get their turn.
+/// The number of chunks after which other tasks may run.
 const TURN: u32 = 8;
 
 /// An entry of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogEntry {
-    /// Where it is.
+    /// The address of the entry.
     pub address: LogAddress,
-    /// Where to go on behind it.
+    /// The address where the log continues after the entry.
     pub next: LogAddress,
-    /// Its bytes. They may share memory with those of entries nearby: up to 1 MiB stays as long as
-    /// one of them is kept.
+    /// The bytes of the entry. They may share memory with nearby entries: one kept entry may hold
+    /// up to 1 MiB.
     pub payload: Bytes,
 }
 
-/// What a reader is to read.
+/// The options of a reader.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms {
-    /// It ends before an entry at this address or behind it. One that does not follow ends also
-    /// where the log does when it is polled first.
+    /// The reader ends before an entry at this address or after it. A reader that does not follow
+    /// also ends at the end that the log has at the first poll.
     pub(super) end: Address,
-    /// At the end of what there is it waits for more.
+    /// Whether the reader waits for more entries at the end.
     pub(super) follow: bool,
-    /// It does not wait for commits.
+    /// Whether the reader also returns uncommitted entries.
     pub(super) uncommitted: bool,
 }
 
-/// A position in a log, and what is known of what follows.
+/// A position in a log, with the known state of the following bytes.
 #[derive(Debug)]
 pub(super) struct Reader {
     pub(super) source: Arc<Source>,
     pub(super) terms: Terms,
-    /// Where the next frame begins.
+    /// The address of the next frame.
     pub(super) at: Address,
     pub(super) chunk: Chunk,
-    /// Frames of the chunk end at this address at the latest, and are read if they begin below
-    /// that one.
+    /// No frame of the chunk ends after this address. The reader reads frames that begin below
+    /// `stop`.
     limit: Address,
     stop: Address,
-    /// Where the next void begins.
+    /// The start of the next void.
     void: Option<Address>,
-    /// Reads do not reach into voids: they may lie where the device is damaged.
+    /// Whether reads must not reach into voids, which may lie on damaged parts of the device.
     is_careful: bool,
-    /// It has jumped, maybe to what the chunk has.
+    /// Whether the reader has jumped, maybe to an address within the chunk.
     has_jumped: bool,
-    /// Truncations that these know of.
+    /// The count of truncations that `limit`, `stop` and `void` include.
     cuts: u64,
-    /// Bytes that the frame at `at` has.
+    /// The bytes of the frame at `at`, or 0 if they are unknown.
     needed: usize,
-    /// The pieces of an entry so far.
+    /// The pieces of the current entry so far, with its address.
     pub(super) pieces: Option<(Address, BytesMut)>,
     ahead: Option<ReadAhead>,
     wait: Option<Waiting>,
     chunks: u32,
-    /// What it jumped over that was truncated before it came there.
+    /// The bytes that the reader missed because they were truncated.
     pub(super) skipped: Skipped,
     pub(super) phase: Phase,
 }
 
 type Waiting = futures::future::SelectAll<Told>;
 
-/// What the chunk has at the reader's position.
+/// The next item of the chunk at the reader's position.
 enum Next {
     Entry(LogEntry),
-    /// More bytes are needed, or others.
+    /// The chunk has no further complete frame.
     Nothing,
-    /// No frame begins at this address, or not one that may follow.
+    /// No frame begins at this address, or it may not follow the previous frame.
     Damaged(Address),
 }
 
@@ -117,13 +117,14 @@ impl Reader {
         &mut self.terms
     }
 
-    /// Bytes from where it stands to the end of the last entry that it would give now.
+    /// Returns the number of bytes from the position to the end of the last entry that the reader
+    /// would return now.
     pub(super) fn lag(&self) -> u64 {
         let at = self.position().inner();
         if at >= self.terms.end {
             return 0;
         }
-        // First: an entry that is committed meanwhile is counted among the others then.
+        // Load the tail first: an entry committed after that is then counted as committed.
         let tail = self.source.end();
         if self.terms.uncommitted && tail > self.source.durable.load() {
             return tail.min(self.terms.end).raw().saturating_sub(at.raw());
@@ -135,13 +136,14 @@ impl Reader {
         matches!(self.phase, Phase::Over)
     }
 
-    /// Where the next entry is looked for.
+    /// Returns the address where the reader looks for the next entry.
     pub(super) fn position(&self) -> LogAddress {
         let begun = self.pieces.as_ref().map_or(self.at, |(first, _)| *first);
         begun.max(self.phase.floor()).into()
     }
 
-    /// The next entry; `None` at the end. After an error, and after the end, it is over.
+    /// Returns the next entry; `None` at the end. The reader is over after the end, and after an
+    /// error.
     #[inline]
     pub(super) fn poll_next(
         &mut self,
@@ -158,7 +160,7 @@ impl Reader {
         Poll::Ready(next)
     }
 
-    /// The next frame of an entry from `at` on, wherever the reader was to begin.
+    /// Returns the next entry from `at` on, without regard to the start of the reader.
     #[inline]
     pub(super) fn poll_entry(
         &mut self,
@@ -178,7 +180,7 @@ impl Reader {
         }
     }
 
-    /// It gives nothing any more, and keeps nothing.
+    /// Ends the reader and frees its buffers.
     #[cold]
     fn end(&mut self) {
         self.at = self.position().inner();
@@ -218,7 +220,7 @@ impl Reader {
                 }
                 Parsed::Incomplete(needed) => {
                     self.needed = needed;
-                    // Frames end where the log does, at the latest.
+                    // No frame ends after the end of the log.
                     let is_cut = self.at.raw() + needed as u64 > self.limit.raw();
                     return if is_cut { Next::Damaged(self.at) } else { Next::Nothing };
                 }
@@ -228,7 +230,7 @@ impl Reader {
         Next::Nothing
     }
 
-    /// Leaves out entries of the chunk that were truncated since it was taken.
+    /// Excludes entries of the chunk that were truncated after it was read.
     #[cold]
     fn look_again(&mut self) {
         let limit = self.limit();
@@ -236,7 +238,7 @@ impl Reader {
         self.stop = self.stop.min(self.below_void(limit));
     }
 
-    /// Adds a piece to those before it.
+    /// Adds a piece to the previous pieces of its entry.
     #[cold]
     fn take_piece(
         &mut self,
@@ -249,20 +251,20 @@ impl Reader {
             (Kind::First, None) => self.pieces = Some((address, BytesMut::from(bytes))),
             (Kind::Middle | Kind::Last, Some((_, pieces))) => pieces.extend_from_slice(bytes),
             (Kind::Middle | Kind::Last, None) if self.phase.is_amid() => return Next::Nothing,
-            // Pieces follow each other: nothing else may come between.
+            // The pieces of an entry follow each other, without another entry between them.
             _ => return Next::Damaged(address),
         }
         if kind != Kind::Last {
             return Next::Nothing;
         }
         let (first, pieces) = self.pieces.take().expect("looked at above");
-        // Only its own pieces were to be read behind the end.
+        // Beyond the end, only the pieces of this entry were to be read.
         self.stop = self.stop.min(self.terms.end);
         let next = self.at.into();
         Next::Entry(LogEntry { address: first.into(), next, payload: pieces.freeze() })
     }
 
-    /// Gets the chunk that holds the frame at `at`; false at the end.
+    /// Reads the chunk that holds the frame at `at`. Returns false at the end.
     fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Result<bool>> {
         loop {
             if let Some(wait) = &mut self.wait {
@@ -273,7 +275,7 @@ impl Reader {
             if let Some(from) = self.skipped.from {
                 return Poll::Ready(Err(Error::truncated(from.raw())));
             }
-            // The entry whose pieces are here is still to be completed.
+            // An entry with pieces here must still be completed.
             if self.at >= self.terms.end && self.pieces.is_none() {
                 return Poll::Ready(Ok(false));
             }
@@ -294,7 +296,8 @@ impl Reader {
             if self.turn_is_over(context) {
                 return Poll::Pending;
             }
-            // Below, everything is written: no header means that no frame begins there.
+            // Every frame below `durable` is written: a missing header there means that no frame
+            // begins.
             let durable = self.source.durable.load();
             match self.source.in_memory(self.at, limit, self.needed) {
                 InMemory::Chunk(chunk) => {
@@ -330,9 +333,9 @@ impl Reader {
         self.void.map_or(end, |void| void.min(end))
     }
 
-    /// Jumps over what is no longer there; returns how far what follows may be read at once.
+    /// Jumps over removed entries. Returns the address up to which the reader may read at once.
     fn limit(&mut self) -> Address {
-        // Before what it counts is looked at.
+        // Load the count first, so that a later truncation changes it.
         self.cuts = self.source.voids.cuts();
         let begin = self.source.begin.load();
         if self.at < begin {
@@ -356,11 +359,11 @@ impl Reader {
     }
 
     fn is_at_the_end(&self) -> bool {
-        // The end is looked at after the word that there will be no other.
+        // `durable` is loaded after `completed`, so it is then the final end.
         !self.terms.follow || self.source.is_completed() && self.at >= self.source.durable.load()
     }
 
-    /// Waits for a commit, or for any entry if it need not be committed.
+    /// Waits for a commit, or for the next frame if uncommitted entries are read.
     fn wait_behind(&mut self, limit: Address) {
         if self.terms.uncommitted {
             return self.wait_for_frame();
@@ -374,7 +377,7 @@ impl Reader {
         }
     }
 
-    /// Waits until somebody has written the frame at `at`.
+    /// Waits until the frame at `at` is written.
     fn wait_for_frame(&mut self) {
         let live = self.source.live.as_ref().expect("nothing is uncommitted elsewhere");
         let moved = listen([&self.source.moved]);
@@ -386,7 +389,7 @@ impl Reader {
         }
     }
 
-    /// Takes the next chunk from the device; `None` if another way has to be looked for.
+    /// Takes the next chunk from the device. Returns `None` if the caller must look again.
     fn poll_ahead(
         &mut self,
         limit: Address,
@@ -394,13 +397,13 @@ impl Reader {
     ) -> Poll<Result<Option<Chunk>>> {
         let units = self.source.framing.units;
         let left = self.left_of_chunk();
-        // What is left of a chunk goes on in the next unit.
+        // The rest of a chunk continues in the next unit.
         let from = left.as_ref().map_or(self.at, |left| Address::new(left.end()));
         let from = units.settle(from);
         let at = units.unit_start(from);
         let leads = |ahead: &ReadAhead| ahead.leads_to(at, self.is_careful);
         if !self.ahead.as_ref().is_some_and(leads) {
-            // At least what the frame needs, at most what was written.
+            // Read at least the bytes of the frame, and at most the written bytes.
             let limit = self.source.written_below(limit);
             let needed = Address::new(self.at.raw() + self.needed.max(1) as u64);
             let end = self.terms.end.max(needed).min(limit).max(units.unit_behind(from).min(limit));
@@ -409,7 +412,7 @@ impl Reader {
         let ahead = self.ahead.as_mut().expect("made above");
         let has_void = self.void.is_some() || ahead.next() < at;
         match ready!(ahead.poll_next(left.unwrap_or_default(), context)) {
-            // What lies within a void is left out.
+            // Chunks within a void are skipped.
             Some(Ok(chunk)) => Poll::Ready(Ok(Some(chunk).filter(|it| it.from(self.at).is_some()))),
             Some(Err(_)) if has_void && !self.is_careful => {
                 (self.is_careful, self.ahead) = (true, None);
@@ -417,7 +420,7 @@ impl Reader {
             }
             Some(Err(error)) => {
                 self.ahead = None;
-                // Files are deleted below the begin of a log: then the reader jumps.
+                // Files below the begin of a log are deleted. Then the reader jumps.
                 let is_gone = self.source.begin.load() > self.at;
                 Poll::Ready(if is_gone { Ok(None) } else { Err(error) })
             }
@@ -428,14 +431,14 @@ impl Reader {
         }
     }
 
-    /// The bytes of the frame at `at` that the chunk has.
+    /// Returns the bytes of the frame at `at` that the chunk has.
     fn left_of_chunk(&self) -> Option<Chunk> {
         let rest = self.chunk.from(self.at)?;
         let skipped = self.chunk.bytes.len() - rest.len();
         Some(Chunk { start: self.at.raw(), bytes: self.chunk.bytes.slice(skipped..) })
     }
 
-    /// Lets other tasks run once in a while: a reader of memory is always ready.
+    /// Lets other tasks run from time to time, because a reader of memory is always ready.
     fn turn_is_over(&mut self, context: &Context<'_>) -> bool {
         self.chunks += 1;
         if self.chunks < TURN {

@@ -1,20 +1,21 @@
-//! What the recovery of a log tells.
+//! The report of a log's recovery.
 
 use super::settled::Commit;
 use std::time::Duration;
 
-/// How a log came back when it was opened.
+/// The report of the recovery of a log when it was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogRecovery {
-    /// The commit that it has: everything below its end is there.
+    /// The recovered commit. Everything below its end was recovered.
     pub commit: Commit,
-    /// Bytes of the log that were walked through to find it.
+    /// The bytes of the log that the walk passed to find the commit.
     pub walked_bytes: u64,
-    /// Entries among them.
+    /// The number of entries in the walked bytes.
     pub walked_entries: u64,
-    /// Bytes behind it that were cut off: entries that nobody was told to be durable.
+    /// The removed bytes after the commit. Their entries were never reported as durable, unless an
+    /// older commit was requested.
     pub dropped_bytes: u64,
-    /// How long it took.
+    /// The duration of the recovery.
     pub took: Duration,
 }

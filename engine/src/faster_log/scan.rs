@@ -10,18 +10,18 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Entries of a log in order: a [`Stream`], made by [`FasterLog::scan`] and [`FasterLog::tail`].
+/// A [`Stream`] of entries in order, made by [`FasterLog::scan`] and [`FasterLog::tail`].
 ///
-/// Entries are read from memory where they still are, else from the device, several reads ahead.
-/// If the log is truncated meanwhile, the stream goes on with the first entry that is left. After
-/// an error it has ended: it gives the error once, and then nothing.
+/// Entries come from memory while they are there, otherwise from the device, with several reads
+/// ahead. If the log is truncated in the meantime, the stream continues with the first remaining
+/// entry. The stream returns an error once, and then ends.
 ///
 /// # Cancel safety
-/// An entry that was not returned is not lost; the stream can be dropped at any time.
+/// An entry that was not returned is not lost. The stream can be dropped at any time.
 #[must_use = "streams do nothing unless polled"]
 pub struct Scan {
     reader: Reader,
-    // What the reader reads is closed with the last of these.
+    // The log is closed when its last handle is dropped, so a scan holds one.
     _log: Option<FasterLog>,
 }
 
@@ -30,16 +30,17 @@ impl Scan {
         Self { reader, _log: log }
     }
 
-    /// Also entries that are not committed yet, as soon as they and all before them were written to
-    /// memory. A crash may take them back. A scan ends then where the log does when it is polled
-    /// first.
+    /// Also returns uncommitted entries, as soon as they and all entries before them are written to
+    /// memory. A crash may take them back. A scan then ends at the end that the log has at the
+    /// first poll.
     pub fn uncommitted(mut self) -> Self {
         self.reader.terms().uncommitted = true;
         self
     }
 
-    /// Ends with an error of kind `Truncated` when entries were truncated before it came to them,
-    /// instead of going on with the first that is left. [`position`](Self::position) is there then.
+    /// Ends with an error of kind `Truncated` if entries were truncated before the scan reached
+    /// them. Without it, the scan continues with the first remaining entry, which is at
+    /// [`position`](Self::position) after the error.
     pub fn fail_on_truncated(mut self) -> Self {
         self.set_fail_on_truncated();
         self
@@ -49,33 +50,35 @@ impl Scan {
         self.reader.skipped().is_error = true;
     }
 
-    /// Bytes of the log that it has jumped over so far, as they were truncated before it came
-    /// there: 0 as long as it has missed nothing. A range without a start misses nothing that was
-    /// truncated before its first poll. Entries that were taken back at the end do not count.
+    /// Returns the number of bytes that the scan skipped because they were truncated before it
+    /// reached them. It is 0 if the scan missed nothing. A range without a start does not count
+    /// bytes truncated before its first poll. Entries taken back at the end do not count.
     #[must_use]
     pub fn skipped(&self) -> u64 {
         self.reader.skipped_bytes()
     }
 
-    /// Bytes of the log from where it stands to the end of the last entry that it would give now:
-    /// those entries, and what lies between them. Records of commits behind the last entry do not
-    /// count, so it is 0 once every entry was given. Also of a scan that was not polled yet.
+    /// Returns the number of bytes from the position to the end of the last entry that the scan
+    /// would return now. It counts these entries and the bytes between them. Commit records after
+    /// the last entry do not count, so it is 0 after every entry was returned. It also works before
+    /// the first poll.
     ///
-    /// What is not committed counts as a whole, if the stream shows it; a range that ends before
-    /// the last entry counts to its end.
+    /// A scan of uncommitted entries counts all uncommitted bytes. A range that ends before the
+    /// last entry counts up to its end.
     #[must_use]
     pub fn lag(&self) -> u64 {
         self.reader.lag()
     }
 
-    /// Whether every entry that there is now was given: the next one is yet to be committed, or
-    /// appended.
+    /// Returns whether every current entry was returned. The next entry is not committed, or not
+    /// appended, yet.
     #[must_use]
     pub fn is_caught_up(&self) -> bool {
         self.lag() == 0
     }
 
-    /// Where the next entry is looked for: a scan that begins here goes on where this one stands.
+    /// Returns the address where the scan looks for the next entry. Another scan from here
+    /// continues where this one stands.
     #[must_use]
     pub fn position(&self) -> LogAddress {
         self.reader.position()

@@ -1,4 +1,4 @@
-//! What a log is as of one commit: what recovery brings back, and what the manifest keeps.
+//! The state of a log as of one commit. Recovery restores it, and the manifest keeps it.
 
 use super::LogAddress;
 use super::commit_record::CommitRecord;
@@ -6,15 +6,16 @@ use super::voids;
 use crate::address::Address;
 use std::collections::BTreeMap;
 
-/// A commit: everything below `until` is durable.
+/// A commit. Everything below `until` is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Commit {
-    /// Its number; 0 if nothing was ever committed. Later commits have higher ones.
+    /// The number of the commit; 0 if nothing was ever committed. Later commits have higher
+    /// numbers.
     pub number: u64,
-    /// Entries below this address are in it.
+    /// Entries below this address belong to the commit.
     pub until: LogAddress,
-    /// What it was given to keep.
+    /// The cookie that the commit keeps.
     pub cookie: Vec<u8>,
 }
 
@@ -31,7 +32,7 @@ pub(super) struct Settled {
 }
 
 impl Settled {
-    /// Of a log that has nothing yet.
+    /// Returns the state of an empty log.
     pub(super) fn nothing() -> Self {
         Self {
             number: 0,
@@ -44,17 +45,17 @@ impl Settled {
         }
     }
 
-    /// Whether there may be entries, and so must be files.
+    /// Returns whether there may be entries, so that files must exist.
     pub(super) fn has_entries(&self) -> bool {
         self.begin < self.until
     }
 
-    /// Goes on to the next commit, whose record this is and which ends at `until`.
+    /// Applies the record of the next commit, which ends at `until`.
     pub(super) fn apply(&mut self, record: &CommitRecord, until: Address) {
         assert!(record.number > self.number && until > self.until, "commits follow each other");
         self.number = record.number;
         self.until = until;
-        // A manifest may have had a later one already, when there was no space for a record.
+        // A manifest may have a later begin already, if there was no space for a record.
         self.begin = self.begin.max(record.begin);
         self.completed |= record.completed;
         self.cookie.clone_from(&record.cookie);
@@ -70,7 +71,7 @@ impl Settled {
         voids::forget_below(&mut self.voids, self.begin);
     }
 
-    /// Whether this record can be that of a commit that follows.
+    /// Returns whether this record can belong to a later commit.
     pub(super) fn precedes(&self, record: &CommitRecord) -> bool {
         let ends = self.voids.last().map_or(Address::NONE, |void| void[1]);
         let voids: Vec<Address> = record.voids.iter().flatten().copied().collect();
@@ -80,7 +81,7 @@ impl Settled {
             && voids.get(1).is_none_or(|end| *end >= ends)
     }
 
-    /// The same commit of a log that begins at `begin` by now, or later.
+    /// Returns the same commit of a log that begins at `begin` or later.
     pub(super) fn beginning(&self, begin: Address) -> Self {
         let mut settled = self.clone();
         settled.begin = settled.begin.max(begin);

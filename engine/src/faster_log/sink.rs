@@ -1,4 +1,4 @@
-//! Appending as a sink.
+//! A sink that appends entries.
 
 use super::core::Blocked;
 use super::log::FasterLog;
@@ -11,28 +11,28 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-/// Appends what it is given: a [`Sink`], made by [`FasterLog::sink`].
+/// A [`Sink`] that appends its items, made by [`FasterLog::sink`].
 ///
-/// It takes an item when the one before has been appended, so whoever feeds it waits while memory
-/// is full. Flushing commits and waits until everything is durable; a `forward` flushes whenever
-/// its stream has nothing to give, and so commits in groups.
+/// It takes an item when the previous one has been appended, so the sender waits while memory is
+/// full. A flush commits and waits until every item is durable. A `forward` flushes whenever its
+/// stream has no item ready, and so commits in groups.
 ///
 /// # Cancel safety
-/// Dropping it loses at most the last item, if there was no room for it yet.
+/// Dropping the sink loses at most the last item, if there was no space for it yet.
 pub struct LogSink {
     log: FasterLog,
     item: Option<Bytes>,
     wait: Option<BoxFuture<'static, Result<()>>>,
-    /// The commit that a flush waits for, and up to where.
+    /// The commit that a flush waits for, and its end.
     commit: Option<(Address, BoxFuture<'static, Result<()>>)>,
-    /// The end of what was appended.
+    /// The end of the appended items.
     appended: Address,
     /// Everything below is durable.
     flushed: Address,
 }
 
 impl FasterLog {
-    /// A sink that appends to this log.
+    /// Returns a sink that appends to this log.
     #[must_use]
     pub fn sink(&self) -> LogSink {
         LogSink {
@@ -47,7 +47,7 @@ impl FasterLog {
 }
 
 impl LogSink {
-    /// Appends the item that there was no room for.
+    /// Appends the item that had no space before.
     fn poll_item(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
         while let Some(item) = &self.item {
             if let Some(wait) = &mut self.wait {
@@ -102,7 +102,7 @@ impl Sink<Bytes> for LogSink {
                 let until = *until;
                 let committed = ready!(commit.as_mut().poll(context));
                 this.commit = None;
-                // After an error the next flush asks for a commit again.
+                // After an error the next flush requests another commit.
                 committed?;
                 this.flushed = until;
             }

@@ -1,16 +1,16 @@
-//! What a reader has missed: entries that were truncated before it came to them.
+//! The entries that a reader missed because they were truncated before it reached them.
 
 use super::entry::{Kind, Parsed};
 use super::reader::Reader;
 use crate::address::Address;
 
-/// Entries that a reader has missed.
+/// The entries that a reader has missed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Skipped {
     pub(super) bytes: u64,
-    /// Whether it ends then.
+    /// Whether the reader ends when it misses entries.
     pub(super) is_error: bool,
-    /// From where on it has missed the last ones, if it is to end.
+    /// The start of the last missed entries, if the reader is to end.
     pub(super) from: Option<Address>,
 }
 
@@ -23,7 +23,7 @@ impl Reader {
         &mut self.skipped
     }
 
-    /// Notes what was truncated before the reader came there, if entries may have been among it.
+    /// Notes the bytes truncated before the reader reached them, if they may contain entries.
     #[cold]
     pub(super) fn note_truncated(&mut self, begin: Address) {
         let from = self.position().inner();

@@ -1,7 +1,7 @@
-//! What readers read: the log as far as it may be seen, in memory and on the device.
+//! The log as readers see it, in memory and on the device.
 //!
-//! A log that is open for appending has both; one that is followed from outside has the device
-//! only. The marks are moved by who commits, or who looks for commits; readers only load them.
+//! A log that is open for appending has both. A followed log has only the device. Truncations, the
+//! driver of commits and followers move the watermarks; readers only load them.
 
 use super::alarm::Alarm;
 use super::entry::{Framing, Header, frame_bytes};
@@ -20,63 +20,63 @@ use kvick_io::{BufPool, Device};
 use std::fmt;
 use std::sync::Arc;
 
-/// Bytes that a reader copies out of memory at once, if there are so many.
+/// The bytes that a reader copies from memory at once, if there are so many.
 const CHUNK: u64 = 64 << 10;
 
-/// Bytes of the log that a reader owns. Frames begin where they begin.
+/// Bytes of the log that a reader owns. A frame may begin anywhere in them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Chunk {
     pub(super) start: u64,
     pub(super) bytes: Bytes,
 }
 
-/// One log, for readers.
+/// A log for readers.
 pub(super) struct Source {
     // Fixed after opening.
     pub(super) framing: Framing,
     pub(super) device: Arc<dyn Device>,
     pub(super) buffers: BufPool,
     pub(super) live: Option<Live>,
-    // Moved by one, read by all.
+    // Changed by the writer, read by all readers.
     pub(super) begin: Watermark,
     /// The end of the newest commit.
     pub(super) durable: Watermark,
-    /// The newest commit is the last one.
+    /// Whether the newest commit is the last one.
     pub(super) completed: AtomicBool,
     pub(super) voids: Voids,
     pub(super) last_entry: LastEntry,
-    /// One of the above has changed.
+    /// Notified when a field above has changed.
     pub(super) moved: Event,
 }
 
-/// The part of a log that is in memory.
+/// The log in memory.
 pub(super) struct Live {
     pub(super) log: HybridLog,
     pub(super) alarm: Alarm,
     pub(super) seats: Arc<Seats>,
 }
 
-/// Places in an epoch table for who has none of his own.
+/// Seats in an epoch table, for tasks that have none of their own.
 #[derive(Debug)]
 pub(super) struct Seats {
     pub(super) epoch: Epoch,
     pub(super) stripes: Stripes<Seat>,
 }
 
-/// One of them, and how often it was used since somebody yielded.
+/// A seat, and the number of its uses since a task yielded.
 #[derive(Debug)]
 pub(super) struct Seat {
     participant: Participant,
     used: u32,
 }
 
-/// What is in memory at some address.
+/// The state of an address in memory.
 pub(super) enum InMemory {
-    /// Frames that are complete.
+    /// Complete frames.
     Chunk(Chunk),
-    /// A frame that somebody is still writing.
+    /// A frame that a writer is still writing.
     Unwritten,
-    /// It is on the device.
+    /// The bytes are only on the device.
     Evicted,
 }
 
@@ -89,7 +89,7 @@ impl Seats {
         Self { epoch, stripes }
     }
 
-    /// Runs `body` protected.
+    /// Runs `body` under a guard.
     #[inline]
     pub(super) fn protected<R>(&self, body: impl FnOnce(&Guard<'_>) -> R) -> R {
         self.stripes.with(|seat| seat.participant.protected(body))
@@ -102,10 +102,10 @@ impl Seat {
         self.participant.protected(body)
     }
 
-    /// Whether it is somebody else's turn; true once in every `every` calls.
+    /// Returns whether another task should run; true once in every `every` calls.
     #[inline(always)]
     pub(super) fn turn_is_over(&mut self, every: u32) -> bool {
-        // With `every` 0 it is counted for ever.
+        // If `every` is 0, the count is never reset.
         self.used = self.used.wrapping_add(1);
         if self.used < every || every == 0 {
             return false;
@@ -116,7 +116,7 @@ impl Seat {
 }
 
 impl Source {
-    /// How far readers may go.
+    /// Returns the address up to which readers may read.
     pub(super) fn limit(&self, uncommitted: bool) -> Address {
         match &self.live {
             Some(live) if uncommitted => live.log.tail_address(),
@@ -124,13 +124,14 @@ impl Source {
         }
     }
 
-    /// Where the log ends, as far as it is known: what is appended later is there or behind.
+    /// Returns the known end of the log. Later entries are at this address or after it.
     pub(super) fn end(&self) -> Address {
         self.limit(true)
     }
 
-    /// The part of what lies below `limit` that is on the device for certain: what was committed,
-    /// and what memory has no more. Readers of what is not committed may have a higher limit.
+    /// Returns the limit of the bytes below `limit` that are certainly on the device: committed
+    /// bytes, and bytes that memory has evicted. Readers of uncommitted entries may have a higher
+    /// limit.
     pub(super) fn written_below(&self, limit: Address) -> Address {
         let Some(live) = &self.live else {
             return limit;
@@ -139,24 +140,28 @@ impl Source {
         limit.min(head.max(self.durable.load()))
     }
 
-    /// Acquire: whoever sees it sees where the last commit ends.
+    /// Returns whether the log is completed.
+    ///
+    /// Acquire: pairs with the Release stores in `Core::settle` and in `show` of a follower. A
+    /// reader that sees the flag also sees the end of the last commit.
     pub(super) fn is_completed(&self) -> bool {
         self.completed.load(Ordering::Acquire)
     }
 
-    /// Whether a frame may begin at `address` as far as alignment tells.
+    /// Returns whether the alignment of `address` allows a frame there.
     pub(super) fn can_begin(&self, address: Address) -> bool {
         address.raw().is_multiple_of(WORD as u64) && self.framing.units.left_of_page(address) > 0
     }
 
-    /// Whether entries begin at `address`, or may do so later, whatever is there.
+    /// Returns whether entries begin at `address`, or may begin there later, without a look at its
+    /// bytes.
     pub(super) fn is_boundary(&self, address: Address) -> bool {
         address == self.begin.load()
             || address == self.durable.load()
             || self.voids.clip(address).0 != address
     }
 
-    /// Refuses readers that would wait for what never comes.
+    /// Refuses readers that would wait for ever.
     pub(super) fn check_wait(&self) -> Result<()> {
         let Some(live) = &self.live else {
             return Ok(());
@@ -165,12 +170,13 @@ impl Source {
         live.log.health().check_write()
     }
 
-    /// Refuses readers of a log that was closed.
+    /// Refuses readers of a closed log.
     pub(super) fn check(&self) -> Result<()> {
         self.live.as_ref().map_or(Ok(()), |live| live.log.health().check_read())
     }
 
-    /// Bytes from `at` on, below `limit` and at least `needed` if there are so many, within a page.
+    /// Returns bytes from `at` on, below `limit` and within a page. They are at least `needed`
+    /// bytes if there are so many.
     pub(super) fn in_memory(&self, at: Address, limit: Address, needed: usize) -> InMemory {
         let Some(live) = &self.live else {
             return InMemory::Evicted;
@@ -192,7 +198,7 @@ impl Source {
         })
     }
 
-    /// Whether the frame at `at` is complete.
+    /// Returns whether the frame at `at` is complete.
     pub(super) fn is_written(&self, at: Address) -> bool {
         let Some(live) = &self.live else {
             return at < self.durable.load();
@@ -204,7 +210,7 @@ impl Source {
         })
     }
 
-    /// Copies the frames that are there, one after the other, up to one that is being written.
+    /// Copies the complete frames from `at` on, up to the first frame that is being written.
     fn written_frames(
         &self,
         live: &Live,
@@ -221,7 +227,7 @@ impl Source {
             };
             let frame = frame_bytes(header.length()) / WORD;
             for word in &words[index..(index + frame).min(words.len())] {
-                // Relaxed: the header that was acquired released them.
+                // Relaxed: the Acquire of the header pairs with the Release that published them.
                 bytes.extend_from_slice(&word.load(Ordering::Relaxed).to_le_bytes());
             }
         }
@@ -231,7 +237,7 @@ impl Source {
         InMemory::Chunk(Chunk { start: at.raw(), bytes: bytes.freeze() })
     }
 
-    /// That what is at `address` is not what was written there.
+    /// Returns the error for a damaged frame at `address`.
     #[cold]
     pub(super) fn damage(&self, address: Address) -> Error {
         let offset = self.framing.units.device_offset(address);
@@ -242,12 +248,12 @@ impl Source {
 }
 
 impl Chunk {
-    /// The address behind the last byte.
+    /// Returns the address after the last byte.
     pub(super) fn end(&self) -> u64 {
         self.start + self.bytes.len() as u64
     }
 
-    /// The bytes from `at` on, if it has any.
+    /// Returns the bytes from `at` on, if the chunk has any.
     pub(super) fn from(&self, at: Address) -> Option<&[u8]> {
         let skipped = usize::try_from(at.raw().checked_sub(self.start)?).ok()?;
         self.bytes.get(skipped..).filter(|rest| !rest.is_empty())

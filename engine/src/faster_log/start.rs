@@ -1,9 +1,9 @@
-//! Where a reader begins, and how it gets there.
+//! The start of a reader, and the way to it.
 //!
-//! A caller may hold any address: of an entry, of one that was truncated, of one that a crash took
-//! back, or just some number. A frame that is sound at an address proves that one begins there. In
-//! memory zeros prove nothing: an entry is about to be written there, or it has zeros in it. Then
-//! the walk from the start of the page tells, where a frame always begins.
+//! A caller may hold any address: of an entry, of a truncated entry, of an entry that a crash took
+//! back, or just some number. A sound frame at an address proves that a frame begins there. Zeros
+//! in memory prove nothing: a writer is about to write an entry there, or an entry contains zeros.
+//! Then a walk from the start of the page decides, because a frame always begins there.
 
 use super::LogAddress;
 use super::reader::{LogEntry, Reader, Terms};
@@ -14,24 +14,25 @@ use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-/// Where a reader is to begin.
+/// The start of a reader.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Start {
-    /// At the first entry that the log has.
+    /// The first entry of the log.
     First,
-    /// Where a frame begins for certain, maybe one in the middle of an entry.
+    /// An address where a frame certainly begins, maybe in the middle of an entry.
     Frame(Address),
-    /// Where an entry begins, or the log ends, as a caller says; refused if that is not so.
+    /// An address where an entry begins or the log ends, as a caller says. The reader refuses a
+    /// wrong address.
     At(Address),
-    /// Behind the entry that begins there, as a caller says.
+    /// The end of the entry that begins at this address, as a caller says.
     Behind(Address),
-    /// At the first entry that begins at this address or behind it.
+    /// The first entry that begins at this address or after it.
     Near(Address),
-    /// As `At`, and as `Near` if that is refused.
+    /// Like `At`, but like `Near` if `At` is refused.
     Kept(Address),
 }
 
-/// How far a reader is.
+/// The phase of a reader.
 #[derive(Debug)]
 pub(super) enum Phase {
     New(Start),
@@ -40,16 +41,16 @@ pub(super) enum Phase {
     Over,
 }
 
-/// A reader that has not come to its first entry.
+/// A reader that has not reached its first entry.
 #[derive(Debug)]
 pub(super) struct Starting {
     start: Start,
-    /// Where a frame has to begin, unless it is sure that one does.
+    /// The address where a frame has to begin; `None` if a frame certainly begins.
     claim: Option<Address>,
-    /// Walks up to there if the claim cannot be judged by what is there.
+    /// Walks up to the claim if the bytes there cannot decide.
     proof: Option<Box<Reader>>,
     is_proved: bool,
-    /// Pieces of an entry that began before are left out.
+    /// Whether to leave out pieces of an entry that began before.
     is_amid: bool,
 }
 
@@ -71,7 +72,7 @@ impl Start {
         }
     }
 
-    /// Whether an entry at `address` is to be shown.
+    /// Returns whether the reader shows an entry at `address`.
     fn admits(self, address: Address) -> bool {
         match self {
             Self::Behind(at) => address > at,
@@ -81,7 +82,7 @@ impl Start {
 }
 
 impl Phase {
-    /// The reader stands here at the least.
+    /// Returns the lowest possible position of the reader.
     pub(super) fn floor(&self) -> Address {
         match self {
             Self::New(start) | Self::Starting(Starting { start, .. }) => start.address(),
@@ -89,7 +90,7 @@ impl Phase {
         }
     }
 
-    /// Whether pieces may come without those before them.
+    /// Returns whether pieces may come without the pieces before them.
     pub(super) fn is_amid(&self) -> bool {
         matches!(self, Self::Starting(Starting { is_amid: true, .. }))
     }
@@ -102,7 +103,7 @@ impl Starting {
 }
 
 impl Reader {
-    /// The first entry; decides before where the reader ends.
+    /// Returns the first entry. First it fixes the end of the reader.
     #[cold]
     pub(super) fn poll_first(
         &mut self,
@@ -137,7 +138,7 @@ impl Reader {
         }
     }
 
-    /// Goes to the start; false if there is nothing.
+    /// Goes to the start. Returns false if there is no entry.
     fn begin(&mut self, start: Start) -> Result<bool> {
         self.source.check()?;
         let limit = self.source.limit(self.terms.uncommitted);
@@ -174,7 +175,7 @@ impl Reader {
         if at > end && self.source.live.is_some() {
             return Err(beyond(at, end));
         }
-        // What the log is behind `end` nothing here can know.
+        // A follower cannot know the log after `end`.
         if at <= self.source.begin.load() || at >= end || self.source.is_boundary(at) {
             self.at = at;
             self.phase = Phase::Starting(Starting::new(start, None, false));
@@ -189,13 +190,13 @@ impl Reader {
         Ok(())
     }
 
-    /// Goes to where a frame begins for certain, at or before `at`.
+    /// Goes to the start of a frame at or before `at`.
     fn begin_near(&mut self, at: Address) {
         self.at = page_of(&self.source, at);
         self.phase = Phase::Starting(Starting::new(Start::Near(at), None, true));
     }
 
-    /// That a frame is to come where the reader stands, of which memory has nothing yet.
+    /// Proves that a frame will begin at the position, if memory has no header there yet.
     pub(super) fn poll_proof(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
         let Phase::Starting(starting) = &mut self.phase else {
             return Poll::Ready(Ok(()));
@@ -225,7 +226,7 @@ impl Reader {
         Poll::Ready(Ok(()))
     }
 
-    /// That no frame is at `at`: because of who sent the reader there, or because of damage.
+    /// Returns the error for a missing frame at `at`: a wrong address of the caller, or damage.
     #[cold]
     pub(super) fn unsound(&self, at: Address) -> Error {
         match &self.phase {
@@ -237,11 +238,12 @@ impl Reader {
     }
 }
 
-/// Where a frame begins for certain, in the page of `at`: no frame crosses into it.
+/// Returns the start of the first frame in the page of `at`: no frame crosses into a page.
 pub(super) fn page_of(source: &Source, at: Address) -> Address {
     let page_bits = source.framing.units.page_bits();
     let page = Address::at(at.page(page_bits), 0, page_bits);
-    // The log begins in its first page behind some bytes, and later where an entry does.
+    // In its first page, the log begins after some bytes; after a truncation, it begins at an
+    // entry.
     page.max(source.begin.load()).max(Address::FIRST)
 }
 

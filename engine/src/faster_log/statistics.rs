@@ -1,27 +1,28 @@
-//! What a log has done and holds.
+//! The statistics of a log.
 
 use super::LogAddress;
 use super::core::Core;
 use super::settled::Commit;
 use crate::statistics::DeviceStats;
 
-/// What a log has done and holds, as of one moment. Counts are since it was opened.
+/// The statistics of a log at one moment. Counts begin when it is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogStats {
-    /// The first entry that there is.
+    /// The address of the first entry.
     pub begin: LogAddress,
-    /// Entries from here on are in memory.
+    /// Entries from this address on are in memory.
     pub head: LogAddress,
     /// The newest durable commit.
     pub commit: Commit,
-    /// Where the next entry goes.
+    /// The address of the next entry.
     pub end: LogAddress,
-    /// What the device under the log wrote, and what it holds. Reads of scans are not counted.
+    /// The writes and the size of the device under the log. Reads of scans are not counted.
     pub device: DeviceStats,
-    /// The pages of the log, in bytes; memory of the system only where they were used.
+    /// The bytes of the page frames. The system provides memory only for used pages.
     pub frame_bytes: u64,
-    /// Buffers of device operations, lent or kept for the next one. Many logs may share them.
+    /// The bytes of buffers for device operations, in use or kept for the next operation. Several
+    /// logs may share them.
     pub buffer_bytes: u64,
 }
 

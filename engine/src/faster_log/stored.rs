@@ -1,4 +1,4 @@
-//! How much of a log there is on the medium, file by file, whatever a manifest says.
+//! The stored bytes of a log on the medium, by file, independent of a manifest.
 
 use crate::error::{Error, Result};
 use crate::publication::LOG;
@@ -9,12 +9,12 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug)]
 pub(super) struct Stored {
     segment_bytes: u64,
-    /// By number of the segment.
+    /// The lengths by number of the segment.
     lengths: BTreeMap<u64, u64>,
 }
 
 impl Stored {
-    /// Looks at the files that are there now.
+    /// Reads the lengths of the current files.
     pub(super) async fn look(directory: &dyn Directory, segment_bytes: u64) -> Result<Self> {
         let place = directory.describe();
         let listed = directory.list().await;
@@ -26,7 +26,7 @@ impl Stored {
             };
             match directory.file_bytes(&file).await {
                 Ok(bytes) => drop(lengths.insert(index, bytes.min(segment_bytes))),
-                // A log that is running has deleted it since.
+                // A running log has deleted it in the meantime.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => {
                     return Err(Error::io(format!("looking at {file} in {place}"), error));
@@ -36,30 +36,31 @@ impl Stored {
         Ok(Self { segment_bytes, lengths })
     }
 
-    /// Bytes that there are from `offset` of the device on, without a gap, in the same file.
+    /// Returns the number of bytes stored from `offset` of the device on, without a gap, in the
+    /// same file.
     pub(super) fn from(&self, offset: u64) -> u64 {
         let length = self.lengths.get(&(offset / self.segment_bytes)).copied().unwrap_or(0);
         length.saturating_sub(offset % self.segment_bytes)
     }
 
-    /// Where the last file ends on the device.
+    /// Returns the end of the last file on the device.
     pub(super) fn end(&self) -> u64 {
         let last = self.lengths.last_key_value();
         last.map_or(0, |(index, length)| index * self.segment_bytes + length)
     }
 
-    /// The number of the last file.
+    /// Returns the number of the last file.
     pub(super) fn last(&self) -> Option<u64> {
         self.lengths.last_key_value().map(|(index, _)| *index)
     }
 
-    /// Where the first file begins on the device, if there is one.
+    /// Returns the start of the first file on the device, if there is one.
     pub(super) fn first(&self) -> Option<u64> {
         self.lengths.first_key_value().map(|(index, _)| index * self.segment_bytes)
     }
 }
 
-/// The number of the segment of a log that a file is.
+/// Returns the number of the segment in a file of a log.
 fn segment_of(file: &str) -> Option<u64> {
     let digits = file.strip_prefix(LOG)?.strip_prefix('.')?;
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());

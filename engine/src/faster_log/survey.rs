@@ -1,4 +1,4 @@
-//! The walk along a whole log that goes on behind damage.
+//! A walk along a whole log that continues after damage.
 
 use super::commit_record::CommitRecord;
 use super::damage::LogDamage;
@@ -9,19 +9,19 @@ use crate::address::Address;
 use crate::error::Result;
 use crate::hybrid_log::Units;
 
-/// What a walk along a whole log has found.
+/// The result of a walk along a whole log.
 #[derive(Debug)]
 pub(super) struct Survey {
-    /// As of the newest commit.
+    /// The state as of the newest commit.
     pub(super) settled: Settled,
     pub(super) entries: u64,
     pub(super) entry_bytes: u64,
     pub(super) damage: Vec<LogDamage>,
-    /// Entries and bytes behind the newest commit so far.
+    /// The entries and bytes after the newest commit so far.
     since: [u64; 2],
-    /// The end of the commit of the manifest.
+    /// The end of the commit in the manifest.
     saved: Address,
-    /// The first piece of the entry whose pieces are coming.
+    /// The address of the current entry in pieces, and its bytes so far.
     first: Option<(Address, u64)>,
 }
 
@@ -80,7 +80,7 @@ impl Survey {
     fn piece(&mut self, frame: Frame<'_>, bytes: u64) {
         match &mut self.first {
             Some((_, sum)) => *sum += bytes,
-            // Its first piece is lost, and so it is, too.
+            // The first piece of the entry is lost, so this piece is lost too.
             None => {
                 if let Some(damage) = self.damage.last_mut() {
                     damage.end = frame.next.into();
@@ -109,7 +109,7 @@ impl Survey {
         }
     }
 
-    /// Notes what lies between a stop and the next sound frame.
+    /// Notes the damage between a stop and the next sound frame.
     fn note(&mut self, walk: &Walk<'_>, stop: Stop, next: Address) {
         let start = self.first.take().map_or(stop.at, |(first, _)| first);
         let is_void = |[from, end]: &[Address; 2]| *from <= start && next <= *end;

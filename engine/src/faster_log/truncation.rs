@@ -1,4 +1,4 @@
-//! Taking entries away: the oldest, and the newest.
+//! Removing the oldest or the newest entries.
 
 use super::LogAddress;
 use super::log::FasterLog;
@@ -7,24 +7,24 @@ use crate::address::Address;
 use crate::error::{Error, Result};
 
 impl FasterLog {
-    /// Takes away the entries below `address`, which is the place of an entry, a
-    /// [`LogEntry::next`](super::LogEntry::next) or the end. Readers no longer see them. Files go
-    /// once no entry of theirs is left and that is durable.
+    /// Removes the entries below `address`: an address of an entry, a
+    /// [`LogEntry::next`](super::LogEntry::next) or the end. Readers no longer see them. A file is
+    /// deleted after all of its entries are removed and the removal is durable.
     ///
-    /// It is durable with the next commit: every one that is asked for afterwards has it, one that
-    /// is on its way may have it, and none is made for it. So `truncate_until(..)` and then
-    /// [`commit()`](Self::commit) is what cannot come back; without, the entries are there again
-    /// after a crash. On a full medium, where no commit can be written, it becomes durable by
-    /// itself as far as the newest commit goes, and the files that it frees make room.
+    /// The next commit makes the removal durable. Every commit requested afterwards contains it,
+    /// and a commit in flight may contain it. The removal itself requests no commit. So call
+    /// [`commit()`](Self::commit) afterwards for a permanent removal; without it, the entries are
+    /// back after a crash. On a full medium no commit can be written. There the removal becomes
+    /// durable by itself, up to the newest commit, and the deleted files free space.
     ///
-    /// Iterators with a name do not hold it up: who has one decides.
+    /// Named iterators do not delay the removal: their owner decides.
     ///
     /// # Errors
     /// `InvalidArgument` if no entry begins there, others as [`read`](Self::read). An address that
     /// is truncated already changes nothing.
     ///
     /// # Cancel safety
-    /// Dropped before it is ready it has done it, or not.
+    /// A future that is dropped before it is ready may have removed the entries.
     pub async fn truncate_until(&self, address: LogAddress) -> Result<()> {
         self.core.live().log.health().check_write()?;
         let until = address.inner();
@@ -40,15 +40,15 @@ impl FasterLog {
         Ok(())
     }
 
-    /// Takes away the entries from `address` on, up to the end as it is now, and makes that
-    /// durable: what a consensus log does with entries that were never agreed on. Readers that
-    /// have not come there no longer see them. The addresses are not used again.
+    /// Removes the entries from `address` to the current end, and makes the removal durable. A
+    /// consensus log does so with entries that were never agreed on. Readers that have not reached
+    /// the entries no longer see them. The addresses are not used again.
     ///
     /// # Errors
     /// As [`truncate_until`](Self::truncate_until) and [`commit`](Self::commit).
     ///
     /// # Cancel safety
-    /// Once begun it goes on when the future is dropped.
+    /// A removal that was begun continues when the future is dropped.
     pub async fn truncate_suffix(&self, address: LogAddress) -> Result<Commit> {
         let core = &self.core;
         core.live().log.health().check_write()?;
@@ -72,7 +72,7 @@ impl FasterLog {
         core.settled(end, changes).await
     }
 
-    /// That an entry begins at `address`, or the log ends there.
+    /// Checks that an entry begins at `address`, or that the log ends there.
     async fn check_boundary(&self, address: Address) -> Result<()> {
         let end = self.core.live().log.tail_address();
         if address == end || self.core.source.is_boundary(address) {

@@ -9,30 +9,15 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::RangeBounds;
 
-/// A log whose entries are encoded values of one type: a view of a [`FasterLog`], made by
-/// [`FasterLog::typed`]. The log does not know the type; whoever reads it has to.
-///
-/// ```
-/// # use kvick::{Backend, FasterLog, LogConfig};
-/// # use futures::TryStreamExt;
-/// # kvick::runtime::block_on(async {
-/// # let config = LogConfig::default().with_backend(Backend::Memory);
-/// let log = FasterLog::open("unused", config).await?;
-/// let pairs = log.typed::<(u64, String)>();
-/// pairs.append(&(7, "seven".to_owned())).await?;
-/// log.commit().await?;
-/// let read: Vec<_> = pairs.scan(..).map_ok(|(_, pair)| pair).try_collect().await?;
-/// assert_eq!(read, [(7, "seven".to_owned())]);
-/// # log.close().await
-/// # }).unwrap();
-/// ```
+/// A view of a [`FasterLog`] whose entries are encoded values of one type, made by
+/// [`FasterLog::typed`]. The log does not store the type; its readers must know it.
 pub struct TypedLog<V: Value + ?Sized> {
     log: FasterLog,
     _type: PhantomData<fn(&V)>,
 }
 
 impl FasterLog {
-    /// This log as one of values.
+    /// Returns a view of this log as a log of values.
     #[must_use]
     pub fn typed<V: Value + ?Sized>(&self) -> TypedLog<V> {
         TypedLog { log: self.clone(), _type: PhantomData }
@@ -40,7 +25,7 @@ impl FasterLog {
 }
 
 impl<V: Value + ?Sized> TypedLog<V> {
-    /// The log of bytes.
+    /// Returns the underlying log of bytes.
     #[must_use]
     pub fn log(&self) -> &FasterLog {
         &self.log
@@ -76,24 +61,19 @@ impl<V: Value + ?Sized> TypedLog<V> {
         self.log.append_durable(bytes.as_ref()).await
     }
 
-    /// The value at `address`; see [`FasterLog::read`].
-    ///
-    /// # Errors
-    /// `Codec` if the entry is no value of this type, others as [`FasterLog::read`].
-    ///
-    /// # Cancel safety
-    /// As [`FasterLog::read`].
+    /// Returns the value at `address`; see [`FasterLog::read`].
     pub async fn read(&self, address: LogAddress) -> Result<Option<V::Owned>> {
         let bytes = self.log.read(address).await?;
         bytes.map(|bytes| decode::<V>(address, &bytes)).transpose()
     }
 
-    /// The committed values that begin in `range`, and where they are; see [`FasterLog::scan`].
+    /// Returns the committed values that begin in `range`, with their addresses; see
+    /// [`FasterLog::scan`].
     pub fn scan(&self, range: impl RangeBounds<LogAddress>) -> Values<V> {
         Self::values(self.log.scan(range))
     }
 
-    /// All values from `address` on, and then those that are committed later; see
+    /// Returns all values from `address` on, and later values as they are committed; see
     /// [`FasterLog::tail_from`].
     pub fn tail_from(&self, address: LogAddress) -> Values<V> {
         Self::values(self.log.tail_from(address))
@@ -108,7 +88,7 @@ impl<V: Value + ?Sized> TypedLog<V> {
     }
 }
 
-/// Values and where they are.
+/// A stream of values with their addresses.
 pub type Values<V> = BoxStream<'static, Result<(LogAddress, <V as Value>::Owned)>>;
 
 fn decode<V: Value + ?Sized>(address: LogAddress, bytes: &[u8]) -> Result<V::Owned> {

@@ -1,17 +1,17 @@
-//! Ranges of the log whose entries were truncated at its end, and which readers jump over.
+//! The ranges of entries that were truncated at the end of the log. Readers jump over them.
 //!
-//! Addresses only grow and durable sectors are written once, so an entry that is taken back keeps
-//! its place; what changes is that nobody sees it. A range begins and ends where frames begin.
+//! Addresses only grow, and durable sectors are written once. So an entry that is taken back keeps
+//! its place, but readers no longer see it. A range begins and ends at the start of a frame.
 
 use crate::address::Address;
 use kvick_io::sync::RwLock;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 
-/// The ranges, ascending and apart.
+/// The ranges, in ascending order. They do not touch.
 #[derive(Debug)]
 pub(super) struct Voids {
     ranges: RwLock<Vec<[Address; 2]>>,
-    /// Counts truncations, also those of the oldest entries.
+    /// Counts truncations, also of the oldest entries.
     cuts: AtomicU64,
 }
 
@@ -20,63 +20,63 @@ impl Voids {
         Self { ranges: RwLock::new(voids), cuts: AtomicU64::new(0) }
     }
 
-    /// A number that has changed if entries were truncated at either end: readers that own copies
-    /// of entries look whether these are still there.
+    /// Returns a number that changes when entries are truncated at either end. Readers that own
+    /// copies of entries check with it whether the entries still exist.
     #[inline(always)]
     pub(super) fn cuts(&self) -> u64 {
-        // Relaxed: whoever was told of a truncation sees its number; what it means is under the
-        // lock, or was raised before.
+        // Relaxed: pairs with the increment in `change`. A task that was told of a truncation sees
+        // its number. The ranges are under the lock, and `begin` was raised before.
         self.cuts.load(Ordering::Relaxed)
     }
 
     fn change(&self, change: impl FnOnce(&mut Vec<[Address; 2]>)) {
         change(&mut self.ranges.write().expect("nothing panics under it"));
-        // Relaxed: as above.
+        // Relaxed: as in `cuts`.
         self.cuts.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Adds `[start, end)`; `end` is beyond every range there is.
+    /// Adds `[start, end)`. No existing range ends after `end`.
     pub(super) fn add(&self, void: [Address; 2]) {
         self.change(|voids| add(voids, void));
     }
 
-    /// The first address at or behind `at` that is not void, and how far what is not void goes.
+    /// Returns the first address at or after `at` that is not void, and the start of the next void.
     pub(super) fn clip(&self, at: Address) -> (Address, Option<Address>) {
         let voids = self.ranges.read().expect("nothing panics under it");
         let next = voids.partition_point(|[_, end]| *end <= at);
         match voids.get(next) {
-            // The range behind it is apart from it.
+            // The next range does not touch this one.
             Some([start, end]) if *start <= at => (*end, voids.get(next + 1).map(|void| void[0])),
             Some([start, _]) => (at, Some(*start)),
             None => (at, None),
         }
     }
 
-    /// Whether a part of `[start, end)` is void.
+    /// Returns whether any address of `[start, end)` is void.
     pub(super) fn reach_into(&self, [start, end]: [Address; 2]) -> bool {
         let (begin, void) = self.clip(start);
         begin != start || void.is_some_and(|void| void < end)
     }
 
-    /// The first address from which on everything up to `end` is void.
+    /// Returns the first address from which everything up to `end` is void.
     pub(super) fn void_before(&self, end: Address) -> Address {
         let voids = self.ranges.read().expect("nothing panics under it");
         let next = voids.partition_point(|[_, void_end]| *void_end < end);
         voids.get(next).filter(|[start, _]| *start < end).map_or(end, |[start, _]| *start)
     }
 
-    /// Has these ranges instead.
+    /// Replaces the ranges.
     pub(super) fn replace(&self, voids: Vec<[Address; 2]>) {
         self.change(|present| *present = voids);
     }
 
-    /// Forgets what lies below `begin`, where the log begins by now.
+    /// Removes the ranges below `begin`, the new begin of the log.
     pub(super) fn forget_below(&self, begin: Address) {
         self.change(|voids| forget_below(voids, begin));
     }
 }
 
-/// Adds a range that ends beyond all others to a list of ranges.
+/// Adds a range to a list of ranges. No other range ends after it.
 pub(super) fn add(voids: &mut Vec<[Address; 2]>, [start, end]: [Address; 2]) {
     assert!(start < end && voids.last().is_none_or(|last| last[1] <= end));
     let apart = voids.partition_point(|void| void[1] < start);
@@ -85,7 +85,7 @@ pub(super) fn add(voids: &mut Vec<[Address; 2]>, [start, end]: [Address; 2]) {
     voids.push([first, end]);
 }
 
-/// Adds a range to a list of ranges, wherever it is.
+/// Adds a range to a list of ranges, at any place.
 pub(super) fn merge(voids: &mut Vec<[Address; 2]>, void: [Address; 2]) {
     voids.push(void);
     voids.sort_unstable();
@@ -99,7 +99,7 @@ pub(super) fn merge(voids: &mut Vec<[Address; 2]>, void: [Address; 2]) {
     *voids = apart;
 }
 
-/// Drops from a list what lies below `begin`.
+/// Removes the ranges below `begin` from a list.
 pub(super) fn forget_below(voids: &mut Vec<[Address; 2]>, begin: Address) {
     voids.retain(|[_, end]| *end > begin);
 }

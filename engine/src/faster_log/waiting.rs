@@ -1,5 +1,5 @@
-//! Waiting for commits. Whoever waits looks again whenever something has changed, so a failure
-//! reaches everybody.
+//! Waiting for commits. A waiting task checks again after every change, so a failure reaches every
+//! task.
 
 use super::core::Core;
 use super::settled::{Commit, Settled};
@@ -13,12 +13,12 @@ impl Core {
     /// Waits until everything below `until`, and changes up to `changes`, are durable.
     ///
     /// # Errors
-    /// `StorageFull` while the device is, `Poisoned`, `Closed`.
+    /// `StorageFull` while the device is full, `Poisoned`, `Closed`.
     pub(super) async fn settled(&self, until: Address, changes: u64) -> Result<Commit> {
         self.settled_with(|settled, has| settled.until >= until && has >= changes).await
     }
 
-    /// Waits until the newest durable commit, and the changes that it has, are as asked.
+    /// Waits until the newest durable commit, and the number of its changes, meet `is_met`.
     pub(super) async fn settled_with(
         &self,
         is_met: impl Fn(&Settled, u64) -> bool,
@@ -30,7 +30,7 @@ impl Core {
     /// Waits until the entry at `address` is durable.
     ///
     /// # Errors
-    /// As [`settled`](Self::settled); `Completed` if there never will be one.
+    /// As [`settled`](Self::settled); `Completed` if the log ends before `address`.
     pub(super) async fn durable_at(&self, address: Address) -> Result<()> {
         let is_beyond = |settled: &Settled| settled.completed && settled.until <= address;
         self.wait_until(|settled, _| settled.until > address || is_beyond(settled)).await?;
@@ -45,16 +45,16 @@ impl Core {
         self.live().log.health().wait_for(&self.source.moved, Health::check_room, is_met).await
     }
 
-    /// Takes no more entries; afterwards everything that was appended is below the tail.
+    /// Stops appending. Afterwards every appended entry is below the tail.
     pub(super) async fn seal(&self) {
-        // Relaxed: the drain orders it.
+        // Relaxed: pairs with the load in `check_append`; the drain below orders them.
         self.sealed.store(true, Ordering::Relaxed);
         let epoch = self.live().seats.epoch.bump();
-        // Whoever has not seen it may be appending: after this, nobody is.
+        // An append that has not seen the flag may still run. No such append is left after this.
         self.live().seats.epoch.drained(epoch, &self.handle).await;
     }
 
-    /// Waits until the manifest has the newest commit.
+    /// Waits until the manifest holds the newest commit.
     ///
     /// # Errors
     /// `StorageFull` if there is no space for it, `Poisoned`, `Closed`.

@@ -1,8 +1,7 @@
-//! The walk along the frames of a log on the device, as far as they are sound: for who looks for
-//! commits.
+//! A walk along the sound frames of a log on the device, for code that looks for commits.
 //!
-//! It believes nothing that a checksum has not proved, and changes nothing. Where it stops, the log
-//! may end, or may be torn, or may be damaged: only what lies behind can tell ([`proof_behind`]).
+//! It trusts only bytes with a correct checksum, and changes nothing. At the place where it stops,
+//! the log may end, or may be torn or damaged. Only later bytes can decide that ([`proof_behind`]).
 //!
 //! [`proof_behind`]: Walk::proof_behind
 
@@ -15,10 +14,10 @@ use crate::hybrid_log::{Units, is_missing};
 use crate::record::WORD;
 use kvick_io::{AlignedBuf, BufPool, Device};
 
-/// Bytes that are read at once.
+/// The bytes of one read.
 const READ: usize = 1 << 20;
 
-/// What is walked along.
+/// The log to walk along.
 #[derive(Debug)]
 pub(super) struct Walk<'d> {
     pub(super) framing: Framing,
@@ -36,41 +35,41 @@ pub(super) struct Frame<'b> {
     pub(super) next: Address,
 }
 
-/// Where a walk stopped.
+/// The place where a walk stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stop {
     /// No sound frame begins here.
     pub(super) at: Address,
-    /// The first unit that is not sound, or is missing.
+    /// The first unit that is missing or not sound.
     pub(super) unit: Address,
 }
 
-/// Which commits are shown.
+/// The commits that a walk shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Commits {
-    /// Those that were written up to the end of their physical block: none but these can have been
-    /// acknowledged, and the log goes on behind that end.
+    /// Commits that were written up to the end of their physical block. Only these can have been
+    /// acknowledged, and the log continues after that end.
     Whole,
-    /// Any, as evidence of what was durable when they were written.
+    /// Any commit, as evidence of the bytes that were durable when it was written.
     Any,
 }
 
-/// Sound bytes of one page, from the start of a unit on.
+/// The sound bytes of one page, from the start of a unit.
 #[derive(Debug)]
 struct Run {
     start: Address,
     bytes: Vec<u8>,
-    /// Where the next unit is.
+    /// The address of the next unit.
     next: Address,
-    /// The next unit is not sound, or missing.
+    /// Whether the next unit is missing or not sound.
     is_last: bool,
 }
 
 impl Walk<'_> {
-    /// Shows the frames from `from` on, where one begins, as long as they are sound.
+    /// Shows the frames from `from` on, as long as they are sound. A frame begins at `from`.
     ///
     /// # Errors
-    /// `Io`, and those of `show`, which end the walk.
+    /// `Io`, and the errors of `show`, which end the walk.
     pub(super) async fn along(
         &self,
         from: Address,
@@ -97,8 +96,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Looks behind `stop` for a commit that says that the log was durable beyond `until`; says up
-    /// to where.
+    /// Looks after `stop` for a commit which proves that the log was durable beyond `until`.
+    /// Returns the proved end.
     pub(super) async fn proof_behind(&self, stop: Stop, until: Address) -> Result<Option<Address>> {
         let mut proof = None;
         let looking = self.frames_behind(stop, |frame| {
@@ -111,7 +110,7 @@ impl Walk<'_> {
         Ok(proof)
     }
 
-    /// The first sound frame behind `stop`.
+    /// Returns the first sound frame after `stop`.
     pub(super) async fn sound_frame_behind(&self, stop: Stop) -> Result<Option<Address>> {
         let mut first = None;
         let looking = self.frames_behind(stop, |frame| {
@@ -122,8 +121,9 @@ impl Walk<'_> {
         Ok(first)
     }
 
-    /// Shows the sound frames behind `stop`, wherever they begin in their units, until one is
-    /// enough: what comes before a frame may be damaged, and its checksum has its place in it.
+    /// Shows the sound frames after `stop`, until `is_enough` returns true. They may begin anywhere
+    /// in their units: the bytes before a frame may be damaged, and its checksum covers its
+    /// address.
     async fn frames_behind(
         &self,
         stop: Stop,
@@ -150,7 +150,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The sound units of a page from `from` on, those that follow each other together.
+    /// Returns the sound units of a page from `from` on. Adjacent units form one run.
     async fn sound_runs(&self, from: Address) -> Result<Vec<Run>> {
         let units = self.framing.units;
         let (page, mut unit) = (from.page(units.page_bits()), from);
@@ -175,7 +175,8 @@ impl Walk<'_> {
         Ok(runs)
     }
 
-    /// Shows the frames of a run from `at` on; returns where the first one is that is not whole.
+    /// Shows the frames of a run from `from` on. Returns the address of the first frame that is not
+    /// whole.
     fn frames_of(
         &self,
         run: &Run,
@@ -188,7 +189,8 @@ impl Walk<'_> {
             let Parsed::Frame { kind, payload, next } = self.framing.parse(address, rest) else {
                 break;
             };
-            // Padding is sound by its header alone; readers come over all of its units.
+            // The header alone proves padding. But readers pass all of its units, so these must be
+            // sound.
             let needed = match (kind, commits) {
                 (Kind::Commit, Commits::Whole) => self.framing.units.block_behind_end(next),
                 _ => next,
@@ -202,7 +204,7 @@ impl Walk<'_> {
         Ok(address)
     }
 
-    /// Whether no more bytes would make a frame of what begins at `at`.
+    /// Returns whether the bytes at `at` can never become a frame, even with more bytes.
     fn is_stuck(&self, run: &Run, at: Address) -> bool {
         let parsed = run.from(at).map(|rest| self.framing.parse(at, rest));
         parsed == Some(Parsed::Damaged)
@@ -214,7 +216,7 @@ impl Walk<'_> {
         Ok(run)
     }
 
-    /// Reads more units of the page of a run.
+    /// Reads further units of the page of a run.
     async fn extend(&self, run: &mut Run) -> Result<()> {
         let units = self.framing.units;
         let page_behind = units.page_behind(run.next);
@@ -231,8 +233,8 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Units as they are stored from `start` up to `end`, a part of them if they are many; nothing
-    /// if there are none.
+    /// Reads stored units from `start` up to `end`, or only the first if they are many. Returns
+    /// `None` if there are none.
     async fn read(&self, start: Address, end: Address) -> Result<Option<AlignedBuf>> {
         let units = self.framing.units;
         let chunk = units.chunk([start, end], self.at_once()).expect("something to read");
@@ -245,7 +247,7 @@ impl Walk<'_> {
         let transfer = self.device.read_at(units.device_offset(start), buffer).await;
         match transfer.result {
             Ok(()) => Ok(transfer.buf),
-            // It has become shorter since it was looked at.
+            // The file became shorter after its length was read.
             Err(error) if is_missing(&error) => Ok(None),
             Err(error) => {
                 let (file, offset) = self.device.locate(units.device_offset(start));
@@ -260,7 +262,7 @@ impl Walk<'_> {
 }
 
 impl Run {
-    /// The bytes from `at` on, if it has any.
+    /// Returns the bytes from `at` on, if the run has any.
     fn from(&self, at: Address) -> Option<&[u8]> {
         let skipped = usize::try_from(at.raw().checked_sub(self.start.raw())?).ok()?;
         self.bytes.get(skipped..).filter(|rest| !rest.is_empty())
