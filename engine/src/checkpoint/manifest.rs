@@ -35,14 +35,14 @@ pub(crate) struct Manifest {
     /// The log address at which the newest life began.
     life_begin: u64,
     pub(crate) store: Store,
-    /// By token, ascending: the last one is the newest.
+    /// The kept checkpoints by token, ascending. The last one is the newest.
     #[serde(default)]
     pub(crate) checkpoints: Vec<Record>,
-    /// By token, ascending.
+    /// The images of the index by token, ascending.
     #[serde(default)]
     pub(crate) indexes: Vec<IndexImage>,
     /// The devices of checkpoints that the last opening passed over. They are kept until the next
-    /// opening.
+    /// opening is done.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) passed_over: BTreeSet<String>,
 }

@@ -156,7 +156,8 @@ pub struct Checkpointing {
 }
 
 impl Checkpointing {
-    /// Returns a stream of its progress, with an item for each change. It ends with the checkpoint.
+    /// Returns a stream of its progress, which may skip to the latest change. It ends with the
+    /// checkpoint.
     pub fn progress(&self) -> impl Stream<Item = CheckpointProgress> + Send + Unpin + use<> {
         Arc::clone(&self.progress).watch()
     }

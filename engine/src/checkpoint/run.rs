@@ -181,7 +181,8 @@ impl Run<'_> {
         ended
     }
 
-    /// Writes everything below the end of the version to the device, and syncs it.
+    /// Writes everything below the end of the version to the device. Syncs it if the checkpoint
+    /// must survive power cuts.
     async fn capture(&self, ended: &Ended, base: Option<Chain>) -> Result<Captured> {
         let log = &self.core.log;
         let captured = match (ended.kind, base) {
