@@ -1,4 +1,4 @@
-//! Opening a store with components of one's own.
+//! Opens a store with custom components.
 
 use crate::checkpoint::{CheckpointToken, maintain};
 use crate::codec::{Key, Value};
@@ -17,7 +17,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use tracing::Instrument;
 
-/// Settings are in the [`Config`]; components are given here.
+/// Opens a store with custom components. Settings are in the [`Config`].
 ///
 /// ```
 /// # use kvick::{Config, FasterKv};
@@ -59,14 +59,15 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
         }
     }
 
-    /// Where the store's maintenance runs; by default on a background thread of its own, which
-    /// lasts as long as the store.
+    /// Sets the runtime of the store's maintenance.
     ///
-    /// Close the store before its runtime ends. If the runtime is first, what is in memory or on
-    /// the device can still be read; whatever waits for maintenance, then or later, gets
-    /// `Poisoned`, which names the cause; and the directory stays locked until the store is closed,
-    /// or its last handle and session are dropped. What is in no checkpoint is lost. So it is best
-    /// not to give a store in a `static` to the runtime of one `#[tokio::test]`.
+    /// By default it is a background thread of the store, which lasts as long as the store.
+    ///
+    /// Close the store before its runtime ends. If the runtime ends first, records in memory or on
+    /// the device can still be read. Every task that waits for maintenance, then or later, gets
+    /// `Poisoned`, which names the cause. The directory stays locked until the store is closed, or
+    /// its last handle and session are dropped. Changes that no checkpoint has are lost. So do not
+    /// run a store in a `static` on the runtime of one `#[tokio::test]`.
     ///
     /// A tokio runtime ends when it is dropped or shut down. A glommio executor ends when it is
     /// dropped, and at the latest when its thread ends.
@@ -75,32 +76,37 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
         self
     }
 
-    /// Where the store's files are; by default in the path given to [`open`](Self::open), by the
-    /// backend of the configuration.
+    /// Sets the directory of the store's files.
+    ///
+    /// By default it is the path of [`open`](Self::open), on the backend of the configuration.
     pub fn directory(mut self, directory: Arc<dyn Directory>) -> Self {
         self.directory = Some(directory);
         self
     }
 
-    /// Recovers this checkpoint, not the newest. Newer ones are given up, and what they have on the
-    /// device with them.
+    /// Recovers this checkpoint, not the newest.
+    ///
+    /// Newer checkpoints are discarded, together with their data on the device.
     pub fn recover(mut self, token: CheckpointToken) -> Self {
         self.token = Some(token);
         self
     }
 
-    /// Opens the store also if its key or value type has another name than the store has on record:
-    /// a type that was renamed or moved to another module, an encoding that reads what the other
-    /// one wrote. From then on the store is one of the types that it is opened with now.
+    /// Opens the store even if the name of its key or value type differs from the recorded name.
     ///
-    /// Only widths are compared then: whether bytes of the one type mean the same as bytes of the
-    /// other is the caller's to know. By default a store of other types is refused.
+    /// This admits a type that was renamed or moved to another module, and an encoding that reads
+    /// the bytes of the other one. From then on the store records the new types.
+    ///
+    /// Only widths are compared then. The caller must know that bytes of the old type mean the same
+    /// as bytes of the new type. By default a store of other types is refused.
     pub fn accept_type_change(mut self, accept: bool) -> Self {
         self.accepts_type_change = accept;
         self
     }
 
-    /// Is told how far a recovery is, a page at a time; must not block.
+    /// Sets a function that is called with the progress of a recovery, once per page.
+    ///
+    /// It must not block.
     pub fn on_recovery_progress(
         mut self,
         tell: impl FnMut(RecoveryProgress) + Send + 'static,
@@ -109,24 +115,26 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
         self
     }
 
-    /// Fixes what is otherwise drawn at random: the seed of the key hash and the salt of the
-    /// checksums of a store that is created, and the first half of new session ids, which must
-    /// differ from one opening of a store to the next. For tests that must replay.
+    /// Fixes the values that are otherwise random, for tests that must replay.
+    ///
+    /// These are the seed of the key hash and the salt of the checksums of a created store. The
+    /// first half of new session ids is fixed, too; it must differ between openings of a store.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// Opens the store in `path`, or creates it there; the path is not looked at if a directory was
-    /// given.
+    /// Opens the store in `path`, or creates it there.
+    ///
+    /// The path is ignored if a directory was set.
     ///
     /// # Errors
-    /// As [`FasterKv::open`].
+    /// As for [`FasterKv::open`].
     ///
     /// # Cancel safety
-    /// As [`FasterKv::open`].
+    /// As for [`FasterKv::open`].
     pub async fn open(self, path: impl AsRef<Path>) -> Result<FasterKv<K, V>> {
-        // A configuration that is refused leaves no directory behind.
+        // A refused configuration leaves no directory.
         Geometry::of(&self.config)?;
         let directory = match self.directory {
             Some(ref directory) => Arc::clone(directory),
@@ -135,13 +143,13 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
         self.open_in(directory).await
     }
 
-    /// Opens the store in the directory that was given, or creates it there.
+    /// Opens the store in the directory that was set, or creates it there.
     ///
     /// # Errors
-    /// As [`FasterKv::open`]; `InvalidArgument` if no directory was given.
+    /// As for [`FasterKv::open`]; `InvalidArgument` if no directory was set.
     ///
     /// # Cancel safety
-    /// As [`FasterKv::open`].
+    /// As for [`FasterKv::open`].
     pub async fn open_in_directory(self) -> Result<FasterKv<K, V>> {
         let Some(directory) = self.directory.clone() else {
             return Err(crate::error::Error::invalid("open_in_directory needs `directory(..)`"));

@@ -1,12 +1,12 @@
 //! The futures of operations, by name.
 //!
-//! All are lazy, `Send` where keys, values and closures are, at most 64 bytes plus the closure, and
-//! allocate nothing while the record is in memory.
+//! All are lazy, and `Send` if keys, values and closures are. They have at most 64 bytes plus the
+//! closure, and allocate nothing while the record is in memory.
 //!
 //! # Cancel safety
-//! A future that is dropped before it is ready has had no effect or all of it, never a part: an
-//! operation takes effect within one poll, the one that makes it ready. Dropped while it waits for
-//! the device it leaves nothing behind but a read whose bytes nobody looks at.
+//! A dropped future has had its whole effect or none. An operation takes effect within one poll,
+//! which makes it ready. A future that is dropped while it waits for the device leaves only a read
+//! whose bytes are discarded.
 
 use crate::codec::{Key, Value};
 use crate::error::Result;
@@ -21,17 +21,17 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// What `try_read` found without any I/O: the answer, or the future that will find it.
+/// The result of `try_read` without any I/O: the answer, or the future that will find it.
 #[derive(Debug)]
 #[must_use]
 pub enum TryRead<'a, K: Key + ?Sized, V: Value + ?Sized> {
     /// The answer was in memory.
     Ready(Result<Option<V::Owned>>),
-    /// The answer is on the device, or somebody is changing the value at this instant.
+    /// The answer is on the device, or a writer is changing the value at this instant.
     Pending(Read<'a, K, V>),
 }
 
-/// Declares a named future over one operation and how its output is presented.
+/// Declares a named future over one operation, with the presentation of its output.
 macro_rules! operation_future {
     (
         $(#[$doc:meta])*
@@ -74,7 +74,7 @@ pub struct Read<'a, K: Key + ?Sized, V: Value + ?Sized>(
 );
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized> Read<'a, K, V> {
-    /// The answer, if it is in memory.
+    /// Returns the answer if it is in memory.
     #[inline(always)]
     pub(crate) fn try_now(mut self) -> TryRead<'a, K, V> {
         if const { is_large::<V>() } {

@@ -1,33 +1,34 @@
-//! What is wrong with a store or a log now, for those who watch it.
+//! The problems of a store or a log at one moment, for monitoring.
 
 use crate::error::{Error, ErrorKind};
 
-/// What is wrong with a store or a log, as of one moment.
+/// The problems of a store or a log at one moment.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Health {
-    /// What it can still do.
+    /// The remaining abilities of the store or log.
     pub condition: Condition,
-    /// Why, unless it is sound.
+    /// The cause, unless the store or log is sound.
     pub cause: Option<Error>,
-    /// Why the last checkpoint of a store failed, if none was taken since. What was done meanwhile
-    /// is in no checkpoint. Always `None` for a log.
+    /// The reason why the last checkpoint of a store failed, if none has succeeded since.
+    ///
+    /// Later changes are in no checkpoint. It is always `None` for a log.
     pub checkpoint: Option<Error>,
 }
 
-/// What a store or a log can still do.
+/// The remaining abilities of a store or a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Condition {
-    /// Everything.
+    /// All operations work.
     Sound,
-    /// The medium is full: who needs room is refused until there is space again.
+    /// The medium is full. Operations that need room are refused until there is space again.
     Full,
-    /// The system lacks descriptors, tasks or memory: as if the medium were full, for now.
+    /// The system is short of descriptors, tasks or memory. The effect is that of a full medium.
     Unavailable,
-    /// An earlier write or sync failed: it can be read, and has to be opened again.
+    /// An earlier write or sync failed. Reads work; the store or log must be opened again.
     Poisoned,
-    /// Nothing.
+    /// No operation works.
     Closed,
 }
 
@@ -43,7 +44,7 @@ impl Health {
         Self { condition, cause, checkpoint }
     }
 
-    /// Whether nothing is wrong.
+    /// Returns whether there is no problem.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.condition == Condition::Sound && self.checkpoint.is_none()

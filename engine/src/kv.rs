@@ -1,4 +1,4 @@
-//! The store as its users hold it: a handle, and how it is opened.
+//! The handle of a store, and the functions that open a store.
 
 use crate::builder::Builder;
 use crate::checkpoint::{
@@ -34,31 +34,30 @@ use std::path::Path;
 use std::sync::Arc;
 use tracing::Instrument;
 
-/// A larger-than-memory key-value store: a cheap handle, `Clone + Send + Sync`.
+/// A handle of a larger-than-memory key-value store: cheap, `Clone + Send + Sync`.
 ///
-/// Operations on the handle borrow a place in the epoch table for each poll and carry no order
-/// among themselves; a [`Session`] has a place of its own and is a sequence.
+/// Operations on the handle borrow a place in the epoch table for each poll and have no order among
+/// themselves. A [`Session`] has its own place and is a sequence.
 ///
 /// # Code within operations
-/// Closures, views and [codecs](crate::Value) run within the poll of their operation, in which the
-/// store can free no memory and end no version. They must not block, and must not wait for the
-/// store: not for a [`checkpoint`](Self::checkpoint), [`flush`](Self::flush) or
-/// [`close`](Self::close), nor with `block_on` for an operation that may wait for a device or for
-/// room. A closure that does may stop all writers for ever. Operations that are ready at once, and
-/// [`try_read`](Self::try_read), may be used in there, of this store, too.
+/// Closures, views and [codecs](crate::Value) run within the poll of their operation. During that
+/// poll the store can free no memory and end no version. So they must not block, and must not wait
+/// for the store. They must not wait for a [`checkpoint`](Self::checkpoint), [`flush`](Self::flush)
+/// or [`close`](Self::close). They must not use `block_on` for an operation that may wait for a
+/// device or for room. A closure that does may stop all writers forever. Operations that are ready
+/// at once, and [`try_read`](Self::try_read), are allowed there, also on this store.
 ///
 /// # Forked processes
-/// A child that is forked without an exec has a copy of what the store has in memory, and none of
-/// the threads that work for it. Whatever needs a file, room or maintenance fails there with an
-/// error that says so, and [`close`](Self::close) ends the copy; what was written to the copy is
-/// lost with the child. The child may open stores of its own. (A lock of the C library or of this
-/// one that another thread held during the fork is never given back in the child, which no store
-/// can help: fork before there are threads, or exec.)
+/// A child that is forked without an exec has a copy of the store's memory, but none of its
+/// threads. An operation that needs a file, room or maintenance fails there with an error that says
+/// so. [`close`](Self::close) ends the copy; changes to the copy are lost with the child. The child
+/// may open its own stores. A lock of the C library or of this crate that another thread held
+/// during the fork is never released in the child. So fork before there are threads, or exec.
 ///
 /// # Durability
-/// What is in a [`checkpoint`](Self::checkpoint) is there again when the store is opened next.
-/// [`close`](Self::close) takes a last one. Dropping the last handle and session ends the store in
-/// the background, without one: as a crash would.
+/// The next opening of the store recovers the contents of a [`checkpoint`](Self::checkpoint).
+/// [`close`](Self::close) takes a last checkpoint. Dropping the last handle and session ends the
+/// store in the background without a checkpoint, like a crash.
 ///
 /// ```
 /// # use kvick::{Backend, Config, FasterKv};
@@ -81,7 +80,7 @@ pub struct FasterKv<K: Key + ?Sized, V: Value + ?Sized> {
     _types: Types<K, V>,
 }
 
-/// What ends when the last handle and session are gone.
+/// The state that ends when the last handle and session are dropped.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) checkpoints: Arc<Checkpoints>,
@@ -96,31 +95,34 @@ impl Drop for Opened {
 }
 
 impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
-    /// Opens the store in `path`, a directory of its own, with the built-in background executor. If
-    /// there is none, it is created; if there is one, its newest checkpoint is recovered, and
-    /// [`recovery`](Self::recovery) tells of it.
+    /// Opens the store in `path` with the built-in background executor.
+    ///
+    /// `path` is a directory of the store alone. A store is created if there is none. Otherwise its
+    /// newest checkpoint is recovered, and [`recovery`](Self::recovery) reports it.
     ///
     /// # Errors
-    /// `InvalidArgument` for a configuration out of bounds or of another store, `InUse` if another
-    /// store has the directory open, `Corrupt` if the newest checkpoint is damaged (see
-    /// [`Config::allow_fallback`]), `Unsupported` for a store of another format, `AlreadyExists`
-    /// where there is no store and there are files of others (directories and hidden files aside),
-    /// `Io`, `StorageFull`. What is there is left as it is.
+    /// `InvalidArgument` for a configuration that is out of bounds or belongs to another store.
+    /// `InUse` if another store has the directory open. `Corrupt` if the newest checkpoint is
+    /// damaged (see [`Config::allow_fallback`]). `Unsupported` for a store of another format.
+    /// `AlreadyExists` if there is no store but there are foreign files; directories and hidden
+    /// files do not count. `Io`, `StorageFull`. Existing files are unchanged.
     ///
     /// # Cancel safety
-    /// A directory that was being created may be left with a lock file in it. A recovery that was
-    /// begun is done again by the next opening.
+    /// A directory that was being created may keep a lock file. The next opening repeats an
+    /// unfinished recovery.
     pub async fn open(path: impl AsRef<Path>, config: Config) -> Result<Self> {
         Self::builder(config).open(path).await
     }
 
-    /// As [`open`](Self::open), with the checkpoint that `token` names. Newer ones are given up.
+    /// Opens the store like [`open`](Self::open), with the checkpoint that `token` names.
+    ///
+    /// Newer checkpoints are discarded.
     ///
     /// # Errors
-    /// As [`open`](Self::open); `InvalidArgument` if the store has no such checkpoint.
+    /// As for [`open`](Self::open); `InvalidArgument` if the store has no such checkpoint.
     ///
     /// # Cancel safety
-    /// As [`open`](Self::open).
+    /// As for [`open`](Self::open).
     pub async fn recover(
         path: impl AsRef<Path>,
         config: Config,
@@ -129,7 +131,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
         Self::builder(config).recover(token).open(path).await
     }
 
-    /// Opens with components of one's own: a runtime, a directory, a seed.
+    /// Returns a builder for custom components: a runtime, a directory, a seed.
     pub fn builder(config: Config) -> Builder<K, V> {
         Builder::new(config)
     }
@@ -138,8 +140,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
         Self { core, opened, _types: PhantomData }
     }
 
-    /// A session: a sequence of operations for one task. It leaves nothing behind when it is
-    /// dropped, unless it was asked for its [`id`](Session::id).
+    /// Returns a session: a sequence of operations for one task.
+    ///
+    /// A dropped session leaves nothing, unless its [`id`](Session::id) was requested.
     ///
     /// # Errors
     /// `Closed`.
@@ -148,23 +151,25 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
         Ok(Session::new(Arc::clone(&self.core), seat, Arc::clone(&self.opened)))
     }
 
-    /// Goes on with a session that waits: one that had an [`id`](Session::id) when the store ended,
-    /// or when it was dropped. The numbers of its operations go on where the checkpoint has it, so
-    /// each number is done once, over any number of crashes, if its user
+    /// Resumes a waiting session, which had an [`id`](Session::id) when the store ended or it was
+    /// dropped.
     ///
-    /// * keeps what each number stands for until a durable
-    ///   [commit point](Session::commit_point) [covers](CommitPoint::covers) it: also numbers below
-    ///   [`until`](CommitPoint::until) that it excludes, and
-    /// * does what [`next_serial`](Session::next_serial) stands for, until there is nothing left.
+    /// The numbers of its operations continue after the numbers in the checkpoint. So each number
+    /// is done once, over any number of crashes, if the user
     ///
-    /// Numbers that the commit point excludes come first, the lowest before the others, whatever is
-    /// done: a request that is new must wait until they are done, or it is counted as one of them.
-    /// They are keys of an [`rmw_many`](Session::rmw_many) that waited for the device at that
-    /// moment, or that were left undone when it was dropped or failed.
+    /// * keeps the request of each number until a durable [commit point](Session::commit_point)
+    ///   [covers](CommitPoint::covers) it, also of numbers below [`until`](CommitPoint::until) that
+    ///   it excludes, and
+    /// * does the request of [`next_serial`](Session::next_serial), until no request is left.
     ///
-    /// A session of which the recovered checkpoint has nothing does not wait: all that it had done
-    /// is gone, so a [new one](Self::session) begins with number 1. To go back to an
-    /// [older checkpoint](Self::recover) one day, keep what that one does not cover.
+    /// Numbers that the commit point excludes come first, in ascending order, for any operation. A
+    /// new request must wait until they are done, or it takes one of these numbers. They belong to
+    /// keys of an [`rmw_many`](Session::rmw_many) that waited for the device at that moment. They
+    /// may also belong to keys that were undone when it was dropped or failed.
+    ///
+    /// A session that is not in the recovered checkpoint does not wait. All its operations are
+    /// lost, so a [new session](Self::session) begins with number 1. To be able to return to an
+    /// [older checkpoint](Self::recover), keep the requests that it does not cover.
     ///
     /// ```
     /// # use kvick::{Backend, Config, FasterKv};
@@ -201,27 +206,32 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// ```
     ///
     /// # Errors
-    /// `InvalidArgument` if no session of that id waits to be resumed, `Closed`.
+    /// `InvalidArgument` if no session with that id waits to be resumed, `Closed`.
     pub fn resume_session(&self, id: SessionId) -> Result<Session<K, V>> {
         let seat = self.core.resumed_seat(id)?;
         Ok(Session::new(Arc::clone(&self.core), seat, Arc::clone(&self.opened)))
     }
 
-    /// Sessions that wait to be resumed, and where each goes on: those that checkpoints had when
-    /// the store was opened, and those that were dropped since, but for the resumed and forgotten.
+    /// Returns the sessions that wait to be resumed, with their commit points.
+    ///
+    /// They are the sessions in checkpoints when the store was opened, and the sessions dropped
+    /// since then. Resumed and forgotten sessions are not among them.
     pub fn recovered_sessions(&self) -> BTreeMap<SessionId, CommitPoint> {
         self.core.sessions.waiting()
     }
 
-    /// Gives up a session that waits to be resumed; whether there was one. The next checkpoint no
-    /// longer has it; until then every checkpoint keeps it, also over any number of openings.
+    /// Forgets a session that waits to be resumed, and returns whether there was one.
+    ///
+    /// The next checkpoint no longer has it. Until then every checkpoint keeps it, also over any
+    /// number of openings.
     pub fn forget_session(&self, id: SessionId) -> bool {
         self.core.sessions.forget_one(id)
     }
 
-    /// Gives up the sessions that wait to be resumed for which `is_over` holds; how many.
+    /// Forgets the sessions that wait to be resumed for which `is_over` holds, and returns their
+    /// number.
     ///
-    /// A service whose clients may never come back bounds what it keeps by age, in checkpoints:
+    /// A service whose clients may never return can limit the kept sessions by age, in checkpoints:
     ///
     /// ```
     /// # use kvick::{Backend, Config, FasterKv};
@@ -237,23 +247,24 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
         self.core.sessions.forget(is_over)
     }
 
-    /// How the store came back when it was opened; `None` if it was created.
+    /// Returns the report of the recovery when the store was opened; `None` if it was created.
     pub fn recovery(&self) -> Option<&RecoveryReport> {
         self.opened.report.as_ref()
     }
 
-    /// Makes the store as it is durable, while operations go on: await the request, or say first
-    /// what the checkpoint is to be like.
+    /// Makes the present state of the store durable, while operations continue.
     ///
-    /// A checkpoint has of each session everything up to some operation and nothing after it; what
-    /// was done through handles is in it if it ended before the checkpoint was asked for.
+    /// Await the request, or set the options of the checkpoint first.
+    ///
+    /// For each session a checkpoint has everything up to some operation and nothing after it. It
+    /// has an operation through a handle if that operation ended before the request.
     ///
     /// Do not wait for it within the closure of an operation: it waits for the operation to end.
     pub fn checkpoint(&self) -> CheckpointRequest<'_> {
         CheckpointRequest::new(&self.opened.checkpoints)
     }
 
-    /// The checkpoints that are kept, oldest first.
+    /// Returns the kept checkpoints, oldest first.
     pub fn checkpoints(&self) -> Vec<CheckpointInfo> {
         self.opened.checkpoints.list()
     }
@@ -261,13 +272,13 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// Removes a checkpoint, and the files that only it needs.
     ///
     /// # Errors
-    /// `InvalidArgument` if there is no such one, if it is the newest (sessions count on what is
-    /// durable in it), or if there is no other that survives power cuts; `Busy`
-    /// while a checkpoint is being taken; `StorageFull`, which a full device alone is no reason
-    /// for; `Poisoned`; `Closed`.
+    /// `InvalidArgument` if there is no such checkpoint, or if it is the newest (sessions rely on
+    /// its durable contents). `InvalidArgument` also if no other checkpoint survives power cuts.
+    /// `Busy` while a checkpoint is being taken. `StorageFull`, but not merely because the device
+    /// is full. `Poisoned`; `Closed`.
     ///
     /// # Cancel safety
-    /// Once begun it goes on when the future is dropped.
+    /// Once begun, the removal continues even if the future is dropped.
     pub async fn delete_checkpoint(&self, token: CheckpointToken) -> Result<()> {
         self.remove_checkpoints(Removal::One(token)).await
     }
@@ -275,10 +286,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// Removes all but the `keep` newest checkpoints.
     ///
     /// # Errors
-    /// As [`delete_checkpoint`](Self::delete_checkpoint); `InvalidArgument` if `keep` is 0.
+    /// As for [`delete_checkpoint`](Self::delete_checkpoint); `InvalidArgument` if `keep` is 0.
     ///
     /// # Cancel safety
-    /// As [`delete_checkpoint`](Self::delete_checkpoint).
+    /// As for [`delete_checkpoint`](Self::delete_checkpoint).
     pub async fn prune_checkpoints(&self, keep: usize) -> Result<()> {
         if keep == 0 {
             return Err(Error::invalid("keep = 0: the last checkpoint is never removed"));
@@ -292,66 +303,74 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
         answer.await.unwrap_or_else(|_cancelled| Err(Error::closed()))
     }
 
-    /// Writes everything to the device and waits until it is there. Records written before stay in
-    /// memory but are no longer updated in place.
+    /// Writes everything to the device and waits until it is there.
     ///
-    /// What it leaves is no checkpoint: it is not found again when the store is opened. As of a
+    /// Records written before the call stay in memory but are no longer updated in place.
+    ///
+    /// It takes no checkpoint, so the next opening does not find these records. As for a
     /// checkpoint, do not wait for it within the closure of an operation.
     ///
     /// # Errors
     /// `StorageFull`, `Poisoned`, `Io`, `Closed`.
     ///
     /// # Cancel safety
-    /// The writing goes on.
+    /// The writing continues.
     pub async fn flush(&self) -> Result<()> {
         let span = tracing::debug_span!(target: "kvick::flush", "flush");
         self.core.flush().instrument(span).await
     }
 
-    /// Like [`flush`](Self::flush), and leaves none of it in memory: the next read of each key
-    /// awaits the device.
+    /// Flushes like [`flush`](Self::flush), and evicts everything from memory.
+    ///
+    /// The next read of each key awaits the device.
     ///
     /// # Errors
-    /// As [`flush`](Self::flush).
+    /// As for [`flush`](Self::flush).
     ///
     /// # Cancel safety
-    /// The writing goes on.
+    /// The writing continues.
     pub async fn flush_and_evict(&self) -> Result<()> {
         let span = tracing::debug_span!(target: "kvick::flush", "flush_and_evict");
         self.core.flush_and_evict().instrument(span).await
     }
 
-    /// Takes a last checkpoint if anything has changed since the newest one that survives power
-    /// cuts, or that was removed (see [`Config::checkpoint_on_close`]), refuses every operation
-    /// from then on, and waits until the store has let go of its directory. All handles and
-    /// sessions of the store are closed by this. Closing twice, or twice at once, is fine: each
-    /// call waits for the same end and gives the same result.
+    /// Closes the store, with all its handles and sessions.
     ///
-    /// Operations that end while it closes may or may not be in the last checkpoint.
+    /// It takes a last checkpoint if anything has changed since the newest checkpoint that survives
+    /// power cuts, or if that checkpoint was removed (see [`Config::checkpoint_on_close`]). Then it
+    /// refuses every operation, and waits until the store has released its directory.
+    ///
+    /// A second call, also at the same time, is fine. Every call waits for the same end and returns
+    /// the same result.
+    ///
+    /// Operations that end while the store closes may or may not be in the last checkpoint.
     ///
     /// # Errors
-    /// Of the checkpoint; the store is closed all the same, and its directory free. `Poisoned` if
-    /// there was nothing left that could take one: a write had failed, or the runtime had ended.
+    /// Returns the error of the checkpoint; the store is closed even so, and its directory is free.
+    /// `Poisoned` if no checkpoint was possible, because a write had failed or the runtime had
+    /// ended.
     ///
     /// # Cancel safety
-    /// Once begun it goes on when the future is dropped.
+    /// Once begun, closing continues even if the future is dropped.
     pub async fn close(&self) -> Result<()> {
         self.opened.ending.close().await
     }
 
-    /// What the store has done and holds.
+    /// Returns the statistics of the store's work and contents.
     pub fn stats(&self) -> Stats {
         Stats { checkpoints: self.opened.checkpoints.stats(), ..self.core.stats() }
     }
 
-    /// What is wrong now, if anything: with the device under the store, and with its checkpoints.
-    /// Those that are taken by time or by growth of the log have nobody else to tell.
+    /// Returns the present problems, if any, of the device and of the checkpoints.
+    ///
+    /// It also reports failed checkpoints that were taken by time or by growth of the log. They
+    /// have no caller to report to.
     pub fn health(&self) -> Health {
         let failure = self.opened.checkpoints.failure();
         Health::new(self.core.log.health().cause(), failure)
     }
 
-    /// The configuration it was opened with.
+    /// Returns the configuration of this opening.
     pub fn config(&self) -> &Config {
         &self.core.config
     }

@@ -1,8 +1,8 @@
 //! A larger-than-memory key-value store after FASTER, with futures in place of callbacks.
 //!
-//! Memory speed on hot keys, real asynchronous I/O on cold ones, on any executor.
+//! Memory speed on hot keys, real asynchronous I/O on cold keys, on any executor.
 //!
-//! It is not: a server, an ordered index (there are no range scans), or a transaction system.
+//! It is not a server, an ordered index (there are no range scans), or a transaction system.
 //!
 //! ```
 //! use kvick::{Config, FasterKv};

@@ -23,21 +23,21 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// A sequence of operations: one per task, cheap, `Send`, not `Sync`.
+/// A sequence of operations of one task: cheap, `Send`, not `Sync`.
 ///
-/// Operations borrow the session, so at most one is in flight; an operation that is dropped, leaked
-/// or never polled again blocks nobody. For concurrency within a task use the `*_many` operations,
-/// those of [`FasterKv`](crate::FasterKv) itself, or more sessions.
+/// Operations borrow the session, so at most one is in flight. An operation that is dropped, leaked
+/// or never polled again blocks no other task. For concurrency within a task use the `*_many`
+/// operations, the operations of [`FasterKv`](crate::FasterKv) itself, or more sessions.
 ///
 /// # Identity
-/// A session numbers what it does, and a checkpoint has of each session everything up to some
-/// number. A session that is asked for its [`id`](Self::id) can be resumed after a crash, or after
-/// it was dropped: [`FasterKv::resume_session`](crate::FasterKv::resume_session) goes on where it
-/// was. It is kept until it is [forgotten](crate::FasterKv::forget_session). A session that was
-/// never asked leaves nothing behind.
+/// A session numbers its operations, and a checkpoint has each session's operations up to some
+/// number. A session whose [`id`](Self::id) was requested can be resumed after a crash, or after it
+/// was dropped. [`FasterKv::resume_session`](crate::FasterKv::resume_session) continues it. It is
+/// kept until it is [forgotten](crate::FasterKv::forget_session). A session whose id was never
+/// requested leaves nothing.
 ///
-/// After some hundreds of operations that were ready at once a session yields to its executor once,
-/// so that a loop of hits starves no other task.
+/// A session yields to its executor after some hundreds of operations that were ready at once. So a
+/// loop of hits starves no other task.
 ///
 /// ```
 /// # use kvick::{Config, FasterKv, Backend};
@@ -71,53 +71,61 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
         Self { core, seat, ledger, _opened: opened, _types: PhantomData }
     }
 
-    /// Its identity, by which it can be [resumed](crate::FasterKv::resume_session). Being asked for
-    /// the first time makes it one that checkpoints keep: ask before doing what must not be lost.
+    /// Returns the identity by which the session can be [resumed](crate::FasterKv::resume_session).
+    ///
+    /// The first call makes checkpoints keep the session. Call it before operations that must not
+    /// be lost.
     pub fn id(&self) -> SessionId {
         self.core.sessions.identify(&self.ledger)
     }
 
-    /// The number of the last operation; 0 if there was none.
+    /// Returns the serial number of the last successful write of this session; 0 if there was none.
     ///
-    /// What counts is each operation that may change something and ended well: `upsert`, `rmw`,
-    /// `delete`, `insert_if_absent`, `compare_and_swap`, and each key of a `*_many` of those.
-    /// Operations that failed, or were dropped before they took effect, take no number. So the
-    /// numbers are 1, 2, 3 and so on, unless keys of an [`rmw_many`](Self::rmw_many) were left
-    /// undone when others behind them were done: their numbers are taken next.
+    /// Each successful operation that may change something counts: `upsert`, `rmw`, `delete`,
+    /// `insert_if_absent`, `compare_and_swap`, and each key of their `*_many` forms. Operations
+    /// that failed, or were dropped before they took effect, take no number. So the numbers are 1,
+    /// 2, 3 and so on. There is one exception: some keys of an [`rmw_many`](Self::rmw_many) may be
+    /// undone when later keys are done. The next operations take the numbers of these keys.
     pub fn serial(&self) -> u64 {
         self.ledger.serial()
     }
 
-    /// The number that the next operation takes: the lowest that was not done. Without a batch that
-    /// was dropped, failed, or was cut off by a crash, the one after [`serial`](Self::serial).
+    /// Returns the number that the next operation takes: the lowest number that is not done.
+    ///
+    /// It is the number after [`serial`](Self::serial), unless a batch was dropped, failed, or was
+    /// interrupted by a crash.
     pub fn next_serial(&self) -> u64 {
         self.ledger.upcoming()
     }
 
-    /// The numbers that the keys of a batch of so many take, in the order of the keys, ascending;
-    /// not always neighbours. Ask before the batch: afterwards, if it was dropped or failed, those
-    /// that the next operations take are the undone ones. A key that failed, and those behind it in
-    /// an [`upsert_many`](Self::upsert_many), are undone as well.
+    /// Returns the numbers that a batch of `count` keys takes, in the order of the keys.
+    ///
+    /// They ascend, but are not always neighbours. Call this before the batch. After a dropped or
+    /// failed batch, the numbers of the next operations are the undone numbers. A failed key is
+    /// undone, and so are the keys after it in an [`upsert_many`](Self::upsert_many).
     pub fn next_serials(&self, count: usize) -> Vec<u64> {
         self.ledger.upcoming_many(count)
     }
 
-    /// What the newest durable checkpoint has of it.
+    /// Returns the commit point of this session in the newest durable checkpoint.
     pub fn commit_point(&self) -> CommitPoint {
         self.ledger.durable()
     }
 
-    /// Waits until a durable checkpoint has everything that this session has done so far. Takes
-    /// none: somebody else must, or [`Config::checkpoint_every`](crate::Config::checkpoint_every).
+    /// Waits until a durable checkpoint has all present operations of this session.
+    ///
+    /// It takes no checkpoint: another task must take one, or
+    /// [`Config::checkpoint_every`](crate::Config::checkpoint_every) must be set.
     ///
     /// # Errors
-    /// `Poisoned` and `Closed`: then it will not happen any more. That of a checkpoint which would
-    /// have had it and failed, unless that is retryable: then the next one that is due may do.
+    /// `Poisoned` and `Closed`, if no such checkpoint can follow. Also the error of a failed
+    /// checkpoint that would have had the operations. A retryable error is not returned, since the
+    /// next automatic checkpoint may succeed.
     ///
     /// # Cancel safety
     /// Has no effect; can be dropped at any time.
     pub fn wait_durable(&self) -> impl Future<Output = Result<()>> + Send + use<'_, K, V> {
-        // Not an `async fn`, which would hold the session, and that is not `Sync`.
+        // This is not an `async fn`: it would hold the session, which is not `Sync`.
         let (core, ledger) = (&self.core, &self.ledger);
         async move { core.durable(ledger).await }
     }
@@ -128,16 +136,17 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
     }
 }
 
-/// Writes the operations once, for sessions and for the handle: they differ in how the store is
-/// reached.
+/// Declares the operations once, for sessions and for the handle. Only their access to the store
+/// differs.
 macro_rules! operations {
     ($self:ident, $receiver:ty, $borrowed:ty) => {
-        /// The newest value of `key`, or `None`.
+        /// Returns the newest value of `key`, or `None`.
         ///
-        /// Ready at the first poll if the record is in memory; awaits the device otherwise.
+        /// It is ready at the first poll if the record is in memory; otherwise it awaits the
+        /// device.
         ///
         /// # Errors
-        /// `Corrupt` if the stored bytes are not what was written, `Io`, `Codec`, `Closed`.
+        /// `Corrupt` if the stored bytes are not the written bytes, `Io`, `Codec`, `Closed`.
         ///
         /// # Cancel safety
         /// Has no effect; can be dropped at any time.
@@ -146,15 +155,17 @@ macro_rules! operations {
             Read(Running::new($self.access(), ReadOperation::new(key, Owned)))
         }
 
-        /// Shows the newest value of `key` to `look`, in place where it is immutable or a single
-        /// word, else from a copy that is kept for the next operation.
+        /// Calls `look` with the newest value of `key`.
         ///
-        /// `look` runs at most once, within a poll. If it panics, the panic passes through and the
-        /// store is as before. It must not block, nor wait for the store: see
-        /// [Code within operations](crate::FasterKv#code-within-operations).
+        /// `look` sees the value in place if it is immutable or a single word. Otherwise it sees a
+        /// copy, whose memory is kept for the next operation.
+        ///
+        /// `look` runs at most once, within a poll. A panic of `look` passes through and leaves the
+        /// store unchanged. `look` must not block, nor wait for the store: see [Code within
+        /// operations](crate::FasterKv#code-within-operations).
         ///
         /// # Errors
-        /// As [`read`](Self::read).
+        /// As for [`read`](Self::read).
         ///
         /// # Cancel safety
         /// Has no effect; can be dropped at any time.
@@ -171,10 +182,10 @@ macro_rules! operations {
             ReadWith(Running::new($self.access(), ReadOperation::new(key, viewed)))
         }
 
-        /// Whether `key` has a value.
+        /// Returns whether `key` has a value.
         ///
         /// # Errors
-        /// As [`read`](Self::read).
+        /// As for [`read`](Self::read).
         ///
         /// # Cancel safety
         /// Has no effect; can be dropped at any time.
@@ -183,20 +194,20 @@ macro_rules! operations {
             Contains(Running::new($self.access(), ReadOperation::new(key, Exists)))
         }
 
-        /// Reads without any I/O: the answer if it is in memory, else the future that goes to the
-        /// device for it.
+        /// Reads without any I/O. Returns the answer if it is in memory, else the future that reads
+        /// the device.
         #[inline(always)]
         pub fn try_read<'a>($self: $receiver, key: &'a K::Item) -> TryRead<'a, K, V> {
             Read(Running::new($self.access(), ReadOperation::new(key, Owned))).try_now()
         }
 
-        /// Sets the value of `key`, whatever it was. Reads nothing; waits only when the log has no
-        /// room, until a page has been written.
+        /// Sets the value of `key`, without a read of the old value.
+        ///
+        /// It waits only if the log has no room, until a page is written.
         ///
         /// # Errors
-        /// `InvalidArgument` for a key or value over the limits, `StorageFull` while there is
-        /// neither room in memory nor on the device, `Poisoned` after a failed write, `Codec`,
-        /// `Closed`.
+        /// `InvalidArgument` for a key or value over the limits. `StorageFull` while there is no
+        /// room in memory and on the device, `Poisoned` after a failed write, `Codec`, `Closed`.
         ///
         /// # Cancel safety
         /// Takes effect in the poll that makes it ready, or not at all.
@@ -209,16 +220,17 @@ macro_rules! operations {
             Upsert(Running::new($self.access(), UpsertOperation::new(key, value)))
         }
 
-        /// Replaces the value of `key` by what `update` makes of it, atomically per key.
+        /// Replaces the value of `key` by the result of `update`, atomically per key.
         ///
-        /// `update` gets a copy of the value, or `None`. It is optimistic: it runs without a lock,
-        /// and again if another operation changed the value meanwhile; only the last result counts.
-        /// Beside writers of the same key a long `update` may run many times. If it panics, the
-        /// panic passes through and the value is as before. It must not block, nor wait for the
-        /// store: see [Code within operations](crate::FasterKv#code-within-operations).
+        /// `update` gets a copy of the value, or `None`. It runs optimistically, without a lock. It
+        /// runs again if another operation changed the value meanwhile; only the last result
+        /// counts. A long `update` may run many times beside writers of the same key. A panic of
+        /// `update` passes through and leaves the value unchanged. `update` must not block, nor
+        /// wait for the store: see [Code within
+        /// operations](crate::FasterKv#code-within-operations).
         ///
         /// # Errors
-        /// Those of [`read`](Self::read) and [`upsert`](Self::upsert).
+        /// The errors of [`read`](Self::read) and [`upsert`](Self::upsert).
         ///
         /// # Cancel safety
         /// Takes effect in the poll that makes it ready, or not at all.
@@ -230,10 +242,10 @@ macro_rules! operations {
             Rmw(Running::new($self.access(), Modify::new(key, Update(update))))
         }
 
-        /// Removes `key`, whether it is there or not. Reads nothing.
+        /// Removes `key`, without a read. An absent key is no error.
         ///
         /// # Errors
-        /// As [`upsert`](Self::upsert).
+        /// As for [`upsert`](Self::upsert).
         ///
         /// # Cancel safety
         /// Takes effect in the poll that makes it ready, or not at all.
@@ -242,10 +254,10 @@ macro_rules! operations {
             Delete(Running::new($self.access(), DeleteOperation::new(key)))
         }
 
-        /// Sets the value of `key` if it has none; says whether it did.
+        /// Sets the value of `key` if it has none, and returns whether it did.
         ///
         /// # Errors
-        /// Those of [`read`](Self::read) and [`upsert`](Self::upsert).
+        /// The errors of [`read`](Self::read) and [`upsert`](Self::upsert).
         ///
         /// # Cancel safety
         /// Takes effect in the poll that makes it ready, or not at all.
@@ -258,11 +270,13 @@ macro_rules! operations {
             InsertIfAbsent(Running::new($self.access(), Modify::new(key, Insert(value))))
         }
 
-        /// Replaces the value of `key` by `new` if it is `expected`; says whether it did. Values
-        /// are compared as they are encoded. An absent key has no value to be expected.
+        /// Replaces the value of `key` by `new` if it is `expected`, and returns whether it did.
+        ///
+        /// Values are compared in their encoded form. An absent key has no value that could be
+        /// expected.
         ///
         /// # Errors
-        /// Those of [`read`](Self::read) and [`upsert`](Self::upsert).
+        /// The errors of [`read`](Self::read) and [`upsert`](Self::upsert).
         ///
         /// # Cancel safety
         /// Takes effect in the poll that makes it ready, or not at all.
@@ -277,12 +291,14 @@ macro_rules! operations {
             CompareAndSwap(Running::new($self.access(), Modify::new(key, swap)))
         }
 
-        /// Reads many keys: prefetched together, cold ones from the device many at once, as
-        /// [`Config::depth`](crate::Config::depth) and the memory for I/O allow. The answers are in
-        /// the order of the keys. Not one atomic step: each key is read by itself.
+        /// Reads many keys and returns the answers in the order of the keys.
+        ///
+        /// Keys are prefetched together. Cold keys are read from the device many at once, within
+        /// [`Config::depth`](crate::Config::depth) and the memory for I/O. It is not one atomic
+        /// step: each key is read by itself.
         ///
         /// # Errors
-        /// As [`read`](Self::read), for the first key that fails.
+        /// As for [`read`](Self::read), for the first key that fails.
         ///
         /// # Cancel safety
         /// Has no effect; can be dropped at any time.
@@ -293,13 +309,13 @@ macro_rules! operations {
             batch::read_many::<K, V, Q>($self.access(), keys).await
         }
 
-        /// Sets many values, in their order. Not one atomic step.
+        /// Sets many values, in their order. It is not one atomic step.
         ///
         /// # Errors
-        /// As [`upsert`](Self::upsert); the pairs before the failing one are set.
+        /// As for [`upsert`](Self::upsert); the pairs before the failing one are set.
         ///
         /// # Cancel safety
-        /// Some first part of the pairs is set.
+        /// Some pairs from the start are set, and no later ones.
         pub async fn upsert_many<Q, W>($self: $borrowed, pairs: &[(Q, W)]) -> Result<()>
         where
             Q: Borrow<K::Item>,
@@ -308,16 +324,18 @@ macro_rules! operations {
             batch::upsert_many::<K, V, Q, W>($self.access(), pairs).await
         }
 
-        /// Modifies many keys, each atomically by itself, as [`rmw`](Self::rmw) does; `update` is
-        /// also told the position of the key in `keys`. Several runs of it follow each other
-        /// without a pause for the store's maintenance: give long ones to [`rmw`](Self::rmw).
+        /// Modifies many keys like [`rmw`](Self::rmw), each atomically by itself.
+        ///
+        /// `update` also gets the position of the key in `keys`. Several runs of it follow each
+        /// other without a pause for the store's maintenance. Use [`rmw`](Self::rmw) for a long
+        /// `update`.
         ///
         /// # Errors
-        /// As [`rmw`](Self::rmw), for the first key that fails; others may be modified.
+        /// As for [`rmw`](Self::rmw), for the first key that fails; others may be modified.
         ///
         /// # Cancel safety
-        /// Some of the keys are modified, each once or not at all. A session's numbers for those
-        /// that are not are taken by its next operations.
+        /// Some of the keys are modified, each once or not at all. The next operations of a session
+        /// take the numbers of the unmodified keys.
         pub async fn rmw_many<Q, F>($self: $borrowed, keys: &[Q], update: F) -> Result<()>
         where
             Q: Borrow<K::Item>,
