@@ -1,10 +1,11 @@
-//! What can go wrong, named after what the caller should do about it.
+//! Errors, named after the action that they ask of the caller.
 //!
-//! An absent key is `None`, never an error. Everything else that is not an answer is an [`Error`]:
-//! one pointer wide, so that `Result<Option<u64>>` stays in two registers and a failed flush can be
-//! told to every task that waits for it by cloning. Its text is one complete line: what was being
-//! done and to which file, the cause, and what to do next. [`Error::kind`] is for code to branch
-//! on, [`std::error::Error::source`] keeps the cause itself.
+//! An absent key is `None`, never an error. Every other failure is an [`Error`]. It is one pointer
+//! wide, so that `Result<Option<u64>>` stays in two registers. A failed flush reports to every
+//! waiting task by cloning the error.
+//!
+//! Its text is one complete line: the action and its file, the cause, and the next step. Code can
+//! branch on [`Error::kind`]; [`std::error::Error::source`] keeps the cause itself.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -20,75 +21,78 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 type Source = Box<dyn StdError + Send + Sync>;
 
-/// Why a call failed. One pointer wide; cloning it shares the cause.
+/// The reason why a call failed. It is one pointer wide; cloning it shares the cause.
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 
 struct Inner {
     kind: ErrorKind,
     message: Box<str>,
-    /// File and offset, if it is about bytes of a file.
+    /// The file and offset, if the error is about bytes of a file.
     place: Option<(Box<str>, u64)>,
-    /// What to do, if that is not what all errors of the kind ask for.
+    /// The next step, if it differs from the advice of the kind.
     way_out: Option<&'static str>,
     source: Option<Source>,
 }
 
-/// What an [`Error`] asks of the caller.
+/// The action that an [`Error`] asks of the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A bounded resource is momentarily taken. Retry the call.
+    /// A bounded resource is in use at the moment. Retry the call.
     Busy,
     /// A setting or an argument is out of its bounds. Change it; retrying does not help.
     InvalidArgument,
-    /// Something is already there that this call would have to overwrite.
+    /// This call would have to overwrite existing files.
     AlreadyExists,
     /// Another store or log, in this process or another one, has the directory open.
     InUse,
-    /// Bytes read back are not the bytes that were written. Retrying does not help.
+    /// The read bytes are not the written bytes. Retrying does not help.
     Corrupt,
-    /// A file that the call needs is not there.
+    /// A file that the call needs is missing.
     NotFound,
     /// The medium is full, or a quota or file size limit is reached. Free space, then retry.
     StorageFull,
-    /// The system lacks descriptors, tasks or memory for a moment. Nothing was done; retry later.
+    /// The system is short of descriptors, tasks or memory. Nothing was done; retry later.
     Unavailable,
-    /// Entries were truncated before a reader came to them. Go on where the log begins.
+    /// Entries were truncated before a reader read them. Continue where the log begins.
     Truncated,
-    /// All addresses are used up. What is in the store or log stays readable; go on in a new one.
+    /// All addresses are used. The store or log stays readable; continue in a new one.
     AddressesExhausted,
-    /// The operating system refused an operation on a file; the source says why.
+    /// The operating system refused an operation on a file; the source has the reason.
     Io,
-    /// An earlier write or sync failed, or the runtime of the maintenance has ended, so durability
-    /// can no longer be promised. Close the store or log, and open it again.
+    /// An earlier write or sync failed, or the runtime of the maintenance has ended.
+    ///
+    /// Durability can no longer be promised. Close the store or log, and open it again.
     Poisoned,
     /// The store or log was closed.
     Closed,
-    /// The log was completed: it takes no more entries.
+    /// The log was completed: it accepts no more entries.
     Completed,
-    /// A key or value cannot be encoded, or stored bytes do not decode as the type asked for.
+    /// A key or value cannot be encoded, or stored bytes do not decode as the requested type.
     Codec,
-    /// This build, platform or device cannot do what was asked.
+    /// This build, platform or device does not support the request.
     Unsupported,
 }
 
 impl Error {
-    /// What the caller should do about it.
+    /// Returns the kind, which shows the action for the caller.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Whether the same call on the same store or log can succeed later, unchanged: a moment later
-    /// for [`ErrorKind::Busy`], once space is free for [`ErrorKind::StorageFull`], once the system
-    /// has what it lacks for [`ErrorKind::Unavailable`].
+    /// Returns whether the same call on the same store or log can succeed later, unchanged.
+    ///
+    /// It can succeed a moment later for [`ErrorKind::Busy`], and once space is free for
+    /// [`ErrorKind::StorageFull`]. For [`ErrorKind::Unavailable`] it can succeed once the system
+    /// has the resource again.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.kind() == ErrorKind::Busy || self.is_shortage()
     }
 
-    /// Whether something is short that comes back: space, descriptors, tasks, memory.
+    /// Returns whether a shortage that can end is the cause: space, descriptors, tasks, memory.
     pub(crate) fn is_shortage(&self) -> bool {
         matches!(self.kind(), ErrorKind::StorageFull | ErrorKind::Unavailable)
     }
@@ -105,7 +109,7 @@ impl Error {
         Self(Arc::new(Inner { kind, message, place: None, way_out: None, source }))
     }
 
-    /// A cut of files that a crash has left longer than what counts, which failed.
+    /// Creates the error of a failed truncation of files that a crash has left too long.
     #[cold]
     pub(crate) fn uncut(doing: impl Into<String>, source: io::Error) -> Self {
         let is_read_only = source.kind() == io::ErrorKind::ReadOnlyFilesystem;
@@ -113,7 +117,7 @@ impl Error {
         if is_read_only { error.with_way_out(READ_ONLY) } else { error }
     }
 
-    /// Says what to do about this very error. Only for one that was just made.
+    /// Sets the next step of this error. Works only for a newly created error.
     #[cold]
     pub(crate) fn with_way_out(mut self, way_out: &'static str) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.0) {
@@ -122,46 +126,48 @@ impl Error {
         self
     }
 
-    /// File, offset and what is wrong there, if bytes are not those that were written.
+    /// Returns the file, the offset and the damage, if the error is about damaged bytes.
     pub(crate) fn place(&self) -> Option<(&str, u64, &str)> {
         let (file, offset) = self.0.place.as_ref()?;
         let what = self.0.message.strip_prefix(&at(file, *offset)).unwrap_or(&self.0.message);
         Some((file, *offset, what))
     }
 
-    /// `what` is going on: "a checkpoint is being taken".
+    /// Creates the error of a busy resource. `what` is in progress: "a checkpoint is being taken".
     #[cold]
     pub(crate) fn busy(what: &str) -> Self {
         Self::new(ErrorKind::Busy, what)
     }
 
-    /// `message` names the argument, its value and its bounds.
+    /// Creates the error of an argument. `message` names the argument, its value and its bounds.
     #[cold]
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidArgument, message)
     }
 
-    /// `what` is there already: "a store".
+    /// Creates the error of an occupied path. `what` is there already: "a store".
     #[cold]
     pub(crate) fn already_exists(path: impl AsRef<Path>, what: &str) -> Self {
         let path = path.as_ref().display();
         Self::new(ErrorKind::AlreadyExists, format!("{path} already holds {what}"))
     }
 
-    /// `path` is the directory whose lock another store or log holds.
+    /// Creates the error of the directory `path`, whose lock another store or log holds.
     #[cold]
     pub(crate) fn in_use(path: impl AsRef<Path>) -> Self {
         let path = path.as_ref().display();
         Self::new(ErrorKind::InUse, format!("{path} is open elsewhere"))
     }
 
-    /// `what` was checked at `offset` of `file`: "log block checksum".
+    /// Creates the error of a wrong value. `what` was checked at `offset` of `file`: "log block
+    /// checksum".
     #[cold]
     pub(crate) fn corrupt(what: &str, file: &str, offset: u64, expected: u64, got: u64) -> Self {
         Self::damaged(&format!("{what} is {got:#x}, expected {expected:#x}"), file, offset)
     }
 
-    /// `what` is wrong at `offset` of `file`, in a sentence: "the header of a record is damaged".
+    /// Creates the error of damage at `offset` of `file`. `what` is a sentence: "the header of a
+    /// record is damaged".
     #[cold]
     pub(crate) fn damaged(what: &str, file: &str, offset: u64) -> Self {
         let message = format!("{}{what}", at(file, offset)).into_boxed_str();
@@ -170,21 +176,24 @@ impl Error {
         Self(Arc::new(Inner { kind, message, place, way_out: None, source: None }))
     }
 
-    /// A file that should hold what was written is not there.
+    /// Creates the error of a missing file that should hold written bytes.
     #[cold]
     pub(crate) fn lost_file(file: &str) -> Self {
         Self::damaged("the file is missing", file, 0)
     }
 
-    /// `what` is not there: "log.000000 in /data". `way_out` says how to get it back.
+    /// Creates the error of a missing file. `what` is its name: "log.000000 in /data"; `way_out` is
+    /// the next step.
     #[cold]
     pub(crate) fn not_found(what: &str, way_out: &str) -> Self {
         Self::new(ErrorKind::NotFound, format!("{what} is missing; {way_out}"))
     }
 
-    /// `context` says what was being done and to which file. A full disk, an exhausted quota and
-    /// a file size limit become [`ErrorKind::StorageFull`], as they end when space is freed; a
-    /// shortage of descriptors, tasks or memory becomes [`ErrorKind::Unavailable`].
+    /// Creates the error of a failed operation. `context` names the action and its file.
+    ///
+    /// A full disk, an exhausted quota and a file size limit become [`ErrorKind::StorageFull`],
+    /// since they end when space is freed. A shortage of descriptors, tasks or memory becomes
+    /// [`ErrorKind::Unavailable`].
     #[cold]
     pub(crate) fn io(context: impl Into<String>, source: io::Error) -> Self {
         let kind = match ErrorClass::of(&source) {
@@ -195,7 +204,8 @@ impl Error {
         Self::build(kind, context.into(), Some(Box::new(source)))
     }
 
-    /// `what` is maintained no more: "store". `why` is that its runtime has ended.
+    /// Creates the error of a store or log (`what`) without maintenance. `why` is the cause: its
+    /// runtime has ended.
     #[cold]
     pub(crate) fn unmaintained(
         what: &str,
@@ -204,8 +214,8 @@ impl Error {
         Self::io(format!("maintenance of the {what}"), io::Error::other(why))
     }
 
-    /// `cause` is the failure that ended the promise of durability. Poison has one cause: told
-    /// again, it stays the first one.
+    /// Creates the poison whose `cause` ended the promise of durability. Poison has one cause:
+    /// poison of a poison keeps the first.
     #[cold]
     pub(crate) fn poisoned(cause: &Self) -> Self {
         if cause.kind() == ErrorKind::Poisoned {
@@ -221,7 +231,8 @@ impl Error {
         Self::new(ErrorKind::AddressesExhausted, message)
     }
 
-    /// `end` is the address that no record of the `what` reaches.
+    /// Creates the error of used addresses. `end` is the address that no record of the `what`
+    /// reaches.
     #[cold]
     pub(crate) fn addresses_exhausted(what: &str, end: u64) -> Self {
         let message = format!("the addresses of this {what} end at {end}, and all are used");
@@ -233,13 +244,13 @@ impl Error {
         Self::closed_as("store")
     }
 
-    /// `name` is what was closed: "log".
+    /// Creates the error of a closed store or log. `name` is its name: "log".
     #[cold]
     pub(crate) fn closed_as(name: &str) -> Self {
         Self::new(ErrorKind::Closed, format!("the {name} is closed"))
     }
 
-    /// `at` is the address that a reader had come to.
+    /// Creates the error of a reader at the address `at`, which was truncated.
     #[cold]
     pub(crate) fn truncated(at: u64) -> Self {
         let message = format!("entries from address {at} on were truncated before they were read");
@@ -251,25 +262,26 @@ impl Error {
         Self::new(ErrorKind::Completed, "the log was completed and takes no more entries")
     }
 
-    /// `context` says whose bytes: "the key", "the value at log.000003 offset 4096".
+    /// Creates the error of a codec. `context` names the bytes: "the key", "the value at log.000003
+    /// offset 4096".
     #[cold]
     pub(crate) fn codec(context: impl Into<String>, source: CodecError) -> Self {
         Self::build(ErrorKind::Codec, context.into(), Some(Box::new(source)))
     }
 
-    /// `what` cannot be done here, and why: "direct I/O on tmpfs".
+    /// Creates the error of an unsupported request: "direct I/O on tmpfs".
     #[cold]
     pub(crate) fn unsupported(what: impl Into<String>) -> Self {
         Self::new(ErrorKind::Unsupported, what)
     }
 }
 
-/// What the message of an error that has a place begins with.
+/// Returns the first words of the message of an error that has a place.
 fn at(file: &str, offset: u64) -> String {
     format!("{file} at offset {offset}: ")
 }
 
-/// What can be done with files that cannot be changed, and were not closed.
+/// The next step for files that cannot be changed, and were not closed.
 const READ_ONLY: &str =
     "open it where it can be written, or read it with `inspect`, `check_log` or `LogFollower`";
 
