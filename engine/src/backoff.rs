@@ -1,4 +1,5 @@
-//! Pauses between looks at what nobody tells of, each twice as long as the one before.
+//! Pauses between checks of a condition that no event reports. Each pause is twice as long as the
+//! last.
 
 use kvick_runtime::Handle;
 use std::time::Duration;
@@ -16,7 +17,8 @@ impl Backoff {
         Self { next: shortest, longest }
     }
 
-    /// Pauses for a medium that has no space, descriptors or tasks: between 5 ms and half a second.
+    /// Creates pauses for a medium without space, descriptors or tasks: between 5 ms and half a
+    /// second.
     pub(crate) fn for_shortage() -> Self {
         Self::new(Duration::from_millis(5), Duration::from_millis(500))
     }

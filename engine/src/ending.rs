@@ -1,23 +1,23 @@
-//! How what is open ends: its maintenance, its lock, and all who close it.
+//! The end of an open store or log: its maintenance, its lock, and all callers that close it.
 //!
-//! A store or a log is *maintained* by one future, [`Maintenance`], that its runtime polls. Four
-//! things may end, in any order, and each of them is told here:
+//! A store or a log is *maintained* by one future, [`Maintenance`], which its runtime polls. Four
+//! ends are possible, in any order, and each is reported here:
 //!
-//! * The maintenance, since the log was closed: the directory is let go.
-//! * The maintenance, by a panic of its own or with its runtime: the log is poisoned, and whoever
-//!   waits is told. The lock stays.
-//! * The process, for a forked child: it has a copy, no drivers, and no lock to give back. Closing
-//!   the copy ends it at once, with an error.
-//! * The last handle goes, or `close` is called: the log is closed. Without maintenance the
-//!   directory is let go at once.
+//! * The maintenance ends because the log was closed: the directory is released.
+//! * The maintenance ends by a panic, or with its runtime: the log is poisoned, and waiting tasks
+//!   are notified. The lock stays.
+//! * The process is a forked child: it has a copy, no drivers, and no lock to release. Closing the
+//!   copy ends it at once, with an error.
+//! * The last handle is dropped, or `close` is called: the log is closed. Without maintenance the
+//!   directory is released at once.
 //!
 //! # Invariants
-//! 1. The directory's lock is held as long as anything writes, and as long as a handle that is not
-//!    closed may read: nobody else may cut off files that it would look into.
-//! 2. Whoever waits for the drivers hears of their end, however they end: the poison comes before
-//!    anything of the drivers is dropped.
-//! 3. What closing does before it closes is done by a driver, once: all who close wait for one end
-//!    and get one result, and a caller that gives up, or is never polled again, delays nobody.
+//! 1. The lock of the directory is held while any task writes, and while an open handle may read.
+//!    No other process may truncate files that a handle reads.
+//! 2. A task that waits for the drivers is notified of their end, for any cause. The log is
+//!    poisoned before any state of the drivers is dropped.
+//! 3. A driver does the last work before the close, once. All callers that close wait for one end
+//!    and get one result. A caller that is dropped, or is never polled again, delays no other.
 
 use crate::error::{Error, Result};
 use crate::hybrid_log::HybridLog;
@@ -32,17 +32,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// What a runtime that has ended is said to have done.
+/// The cause that errors name after a runtime has ended.
 pub(crate) const ENDED: &str = "the runtime that it was given to has ended";
 
-/// What has a log in it, and drivers.
+/// A store or log: it has a hybrid log, and drivers.
 pub(crate) trait Maintained: Debug + Send + Sync + 'static {
-    /// What it is called in messages: "store".
+    /// Returns its name in messages: "store".
     fn noun(&self) -> &'static str;
 
     fn log(&self) -> &HybridLog;
 
-    /// Gives up what the drivers have not begun: there are none any more.
+    /// Abandons the jobs that the drivers have not begun, since there are no drivers any more.
     fn abandon(&self);
 }
 
@@ -53,30 +53,31 @@ pub(crate) struct Ending {
     what: Arc<dyn Maintained>,
     // Under its lock.
     state: Mutex<State>,
-    /// Told when somebody asks to close, and at the end.
+    /// Notified when a caller asks to close, and at the end.
     changed: Event,
 }
 
 #[derive(Debug)]
 struct State {
-    /// Until the end.
+    /// The lock of the directory, until the end.
     lock: Option<Box<dyn Lock>>,
-    /// Somebody has called `close`.
+    /// A caller has called `close`.
     is_asked: bool,
     /// There are drivers.
     is_maintained: bool,
-    /// What came of closing.
+    /// The result of closing.
     outcome: Option<Result<()>>,
 }
 
 impl Ending {
-    /// What is open, and its lock.
+    /// Creates the end of an open store or log, with its lock.
     pub(crate) fn new(what: Arc<dyn Maintained>, lock: Box<dyn Lock>) -> Arc<Self> {
         let state = State { lock: Some(lock), is_asked: false, is_maintained: true, outcome: None };
         Arc::new(Self { what, state: Mutex::new(state), changed: Event::new() })
     }
 
-    /// The future that runs `drivers` and tells of their end. They end when the log is closed.
+    /// Returns the future that runs `drivers` and reports their end. They end when the log is
+    /// closed.
     pub(crate) fn maintenance(
         self: &Arc<Self>,
         drivers: impl Future<Output = ()> + Send + 'static,
@@ -84,15 +85,15 @@ impl Ending {
         Maintenance { ending: Arc::clone(self), drivers: Some(Box::pin(drivers)) }
     }
 
-    /// Says why there is no maintenance, if there is none.
+    /// Fails if there is no maintenance.
     ///
     /// # Errors
-    /// The cause: a runtime that had ended drops what it is given.
+    /// The cause: an ended runtime drops each future that it gets.
     pub(crate) fn check_maintained(&self) -> Result<()> {
         if self.state().is_maintained { Ok(()) } else { Err(self.cause()) }
     }
 
-    /// The driver that closes: once asked it runs `finish`, and then closes the log.
+    /// Runs the driver that closes. Once asked, it runs `finish`, and then closes the log.
     pub(crate) async fn drive(&self, finish: impl Future<Output = Result<()>>) {
         let health = self.what.log().health();
         let is_asked = wait_either([&self.changed, health.changed()], || {
@@ -109,7 +110,7 @@ impl Ending {
     /// Closes, and waits until the directory is free. All callers get the same result.
     ///
     /// # Cancel safety
-    /// Once begun it goes on when the future is dropped.
+    /// Once begun, closing continues even if the future is dropped.
     pub(crate) async fn close(&self) -> Result<()> {
         self.what.log().health().close_copy()?;
         self.state().is_asked = true;
@@ -122,7 +123,7 @@ impl Ending {
         .await
     }
 
-    /// The last handle is gone.
+    /// Closes the log after the last handle was dropped.
     pub(crate) fn forsaken(&self) {
         if self.what.log().health().close_copy().is_err() {
             return;
@@ -131,13 +132,13 @@ impl Ending {
         self.let_go();
     }
 
-    /// The drivers have ended because the log is closed.
+    /// Notes that the drivers have ended because the log is closed.
     fn completed(&self) {
         self.state().is_maintained = false;
         self.let_go();
     }
 
-    /// The drivers have ended before the log was closed, or are about to be dropped.
+    /// Poisons an open log, since the drivers have ended or are about to be dropped.
     fn broken(&self, why: &str) {
         let health = self.what.log().health();
         if !health.is_closed() {
@@ -146,7 +147,7 @@ impl Ending {
         self.what.abandon();
     }
 
-    /// Lets the directory go if nothing writes and no handle is open any more.
+    /// Releases the directory if there are no drivers and no open handle any more.
     fn let_go(&self) {
         let log = self.what.log();
         {
@@ -160,7 +161,7 @@ impl Ending {
             }
         }
         log.close();
-        // Under the lock: who sees that it is gone may open the directory.
+        // Under the lock: a caller that sees that it is gone may open the directory.
         self.state().lock = None;
         self.changed.notify(usize::MAX);
     }
@@ -175,23 +176,23 @@ impl Ending {
     }
 }
 
-/// The drivers of one open store or log, and the word of their end.
+/// The drivers of one open store or log, and the report of their end.
 #[must_use = "nothing is maintained unless it is polled"]
 pub(crate) struct Maintenance {
     ending: Arc<Ending>,
-    /// Until they have ended.
+    /// The drivers, until they have ended.
     drivers: Option<BoxFuture<'static, ()>>,
 }
 
 impl Maintenance {
-    /// They are gone; `why` if it is not because the log was closed.
+    /// Ends the drivers. `why` is the cause, unless the log was closed.
     fn end(&mut self, why: Option<&str>) {
         if let Some(why) = why {
-            // First: who waits must not go on waiting for what is dropped next.
+            // First: a task must not wait for drivers that are dropped next.
             self.ending.broken(why);
         }
         let drivers = self.drivers.take();
-        // What a broken driver has broken may panic again.
+        // State that a panicking driver left broken may panic again.
         drop(catch_unwind(AssertUnwindSafe(|| drop(drivers))));
         self.ending.completed();
     }
@@ -205,7 +206,7 @@ impl Future for Maintenance {
         match catch_unwind(AssertUnwindSafe(|| drivers.as_mut().poll(context))) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(())) => self.end(None),
-            // A broken assertion of ours.
+            // An assertion of a driver failed.
             Err(_panic) => self.end(Some("one of its drivers panicked")),
         }
         Poll::Ready(())

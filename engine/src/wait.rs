@@ -1,15 +1,15 @@
-//! Waiting for what others bring about, and telling of it: listen, look, wait.
+//! Waits for events: listen, look, wait.
 //!
-//! A notification tells only those who listened before it was given, so the order is the whole
-//! point: whoever looks first and listens then misses what happens in between, and waits for ever
-//! if it was the last notification (closing and poisoning are told once). [`wait_until`] and
-//! [`wait_either`] have that order. [`listen`] is for what waits for something besides events, and
-//! looks once more after it has listened; `tests/tidy.rs` lists the files that may call it.
+//! A notification reaches only tasks that listened before it. So the order is essential. A task
+//! that looks first and then listens misses the changes in between. It waits forever if that was
+//! the last notification (closing and poisoning notify once). [`wait_until`] and [`wait_either`]
+//! have the right order. [`listen`] is for a task that waits for something besides events, and
+//! looks once more after it has listened. `tests/tidy/` lists the files that may call it.
 //!
 //! # Wakers that panic
-//! A waker is the code of somebody else, and it runs within the notification: in the middle of a
-//! driver, or of another operation. So wakers are wrapped in a [`Shield`] while they wait here: the
-//! panic of one of them is noted, and neither the teller nor the others who wait hear of it.
+//! A waker is foreign code, and it runs within the notification: in the middle of a driver, or of
+//! another operation. So wakers are wrapped in a [`Shield`] while they wait here. A panic of a
+//! waker is logged, and reaches neither the notifying task nor the other waiting tasks.
 
 use event_listener::{Event, EventListener};
 use std::fmt;
@@ -19,7 +19,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
-/// Waits until `look` finds something, looking again after each notification of `event`.
+/// Waits until `look` returns a value, and looks again after each notification of `event`.
 ///
 /// # Cancel safety
 /// Nothing is lost: a later call looks at once.
@@ -27,10 +27,10 @@ pub(crate) async fn wait_until<T>(event: &Event, look: impl FnMut() -> Option<T>
     wait_either([event], look).await
 }
 
-/// As [`wait_until`], with several events any of which may tell.
+/// Waits like [`wait_until`], with several events, any of which may notify.
 ///
 /// # Cancel safety
-/// As [`wait_until`].
+/// As for [`wait_until`].
 pub(crate) async fn wait_either<const N: usize, T>(
     events: [&Event; N],
     mut look: impl FnMut() -> Option<T>,
@@ -45,13 +45,13 @@ pub(crate) async fn wait_either<const N: usize, T>(
     }
 }
 
-/// Hears of the next notification of any of `events`, from this call on. Look at what is waited for
-/// after it, and then wait.
+/// Listens for the next notification of any of `events`, from this call on. The caller then checks
+/// its condition, and then waits.
 pub(crate) fn listen<const N: usize>(events: [&Event; N]) -> Told<N> {
     Told { listeners: events.map(Event::listen), shield: Shield::default() }
 }
 
-/// What [`listen`] gives: ready once one of the events has told.
+/// The future of [`listen`]: ready after a notification of one of the events.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Told<const N: usize = 1> {
@@ -91,7 +91,7 @@ pub(crate) async fn yield_once() {
     .await;
 }
 
-/// Runs `tell`, which may wake tasks of others; what their wakers panic with is noted.
+/// Runs `tell`, which may wake foreign tasks, and logs a panic of their wakers.
 pub(crate) fn shielded<R>(tell: impl FnOnce() -> R) -> Option<R> {
     let told = catch_unwind(AssertUnwindSafe(tell));
     if told.is_err() {
@@ -100,10 +100,10 @@ pub(crate) fn shielded<R>(tell: impl FnOnce() -> R) -> Option<R> {
     told.ok()
 }
 
-/// A waker whose panics end here, made when there is something to wait for.
+/// A waker whose panics end here. It is made when there is something to wait for.
 #[derive(Default)]
 struct Shield {
-    /// The waker of the task, and the one that is registered in its place.
+    /// The waker of the task, and the waker that is registered in its place.
     wakers: Option<(Waker, Waker)>,
 }
 
@@ -155,8 +155,8 @@ mod tests {
     use std::cell::Cell;
     use std::pin::pin;
 
-    /// A timed checkpoint looked whether the store was open, found it closed in the meantime, and
-    /// then listened for a change that had been told already: `close` never returned.
+    /// A timed checkpoint found the store open, and the store was closed meanwhile. Then the
+    /// checkpoint listened for a change that had already been notified: `close` never returned.
     #[test]
     fn what_happens_between_two_looks_is_not_missed() {
         let (event, looks) = (Event::new(), Cell::new(0));
@@ -194,8 +194,8 @@ mod tests {
         }
     }
 
-    /// A waker of a user panicked when a driver told of a page that was written: the driver ended,
-    /// and the store was poisoned; those who waited behind it were not woken at all.
+    /// A waker of a user panicked when a driver notified it of a written page. The driver ended,
+    /// and the store was poisoned. Later waiters were not woken at all.
     #[test]
     fn a_waker_that_panics_hurts_nobody_else() {
         let event = Event::new();

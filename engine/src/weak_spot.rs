@@ -1,8 +1,8 @@
-//! Weak spots, for the tests that run whole operations under random schedules: where a thread is
-//! put aside, and mistakes that negative controls make on purpose. Every other build has none.
+//! Weak spots, for tests that run whole operations under random schedules.
 //!
-//! The scheduler of those tests runs all their threads on one thread of the system, so what a test
-//! asks for is kept beside that.
+//! They are places where a thread is suspended, and mistakes that negative controls make on
+//! purpose. Every other build has none. The scheduler of these tests runs all threads on one thread
+//! of the system, so the requests of a test are kept in thread-local memory.
 
 #[cfg(shuttle)]
 mod asked {
@@ -14,10 +14,10 @@ mod asked {
         static STAGE: Cell<Stage> = const { Cell::new(Stage::Changeable) };
     }
 
-    /// How far the freeze of a snapshot has come.
+    /// The progress of the freeze of a snapshot.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
     pub enum Stage {
-        /// It has not begun.
+        /// The freeze has not begun.
         Changeable,
         /// Records are copied when they change.
         Frozen,
@@ -25,26 +25,26 @@ mod asked {
         Thawing,
     }
 
-    /// What a run does wrong, or slowly.
+    /// The errors and delays of a run.
     #[derive(Clone, Copy, Debug)]
     pub struct WeakSpots {
         /// A thaw waits for one drain in place of two.
         pub one_drain: bool,
-        /// How many others may run between finding an entry and looking at a record, at most.
+        /// The limit of turns of other threads between finding an entry and reading a record.
         pub pauses: u32,
     }
 
     impl WeakSpots {
-        /// All is as it should be.
+        /// No error and no delay.
         pub const NONE: Self = Self { one_drain: false, pauses: 0 };
 
-        /// From now on; no freeze has begun.
+        /// Sets the weak spots from now on. No freeze has begun.
         pub fn set(self) {
             ASKED.set(self);
             STAGE.set(Stage::Changeable);
         }
 
-        /// How far the freeze of this run has come.
+        /// Returns the progress of the freeze of this run.
         pub fn stage() -> Stage {
             STAGE.get()
         }
@@ -58,7 +58,7 @@ mod asked {
         ASKED.get().one_drain
     }
 
-    /// Puts the thread aside, at random.
+    /// Suspends the thread, at random.
     pub(crate) fn pause() {
         let most = ASKED.get().pauses;
         let pauses = if most > 0 { shuttle::rand::thread_rng().gen_range(0..most) } else { 0 };
