@@ -1,6 +1,6 @@
-//! The one step that makes a manifest count, and the files that every directory of ours has.
+//! Publishes manifests in one atomic step, and names the files that every directory has.
 //!
-//! | file | what it is |
+//! | file | contents |
 //! |---|---|
 //! | `lock` | held by descriptor while the directory is open |
 //! | `manifest` | the manifest, replaced by rename |
@@ -9,11 +9,13 @@
 //! | `log.000000` ... | the log |
 //!
 //! # A full medium
-//! What frees space publishes a manifest first, and there may be no block for it. It is written in
-//! place then, over the copy, whose file changes names with the manifest that counted so far; that
-//! becomes the copy. No step needs space or gives any away, so nothing can take it meanwhile. A
-//! power cut in between leaves the file of the copy under the name aside: the next opening gives it
-//! its name again, and writes the copy of a store or log that has none.
+//! An operation that frees space publishes a manifest first, and there may be no block for it. Then
+//! the new manifest is written in place, over the copy. The file of the copy exchanges its name
+//! with the valid manifest, which becomes the copy. No step needs or frees space, so no other task
+//! can take it meanwhile.
+//!
+//! A power cut during these steps leaves the file of the copy under the name `manifest.new`. The
+//! next opening renames it back. It also writes the copy for a store or log that has none.
 
 use crate::error::{Error, ErrorKind, Result};
 use kvick_io::{Directory, Lock};
@@ -25,27 +27,29 @@ pub(crate) const COPY: &str = "manifest.copy";
 pub(crate) const LOG: &str = "log";
 pub(crate) const ASIDE: &str = "manifest.new";
 
-/// A manifest that did not become the one that counts, or of which nobody knows.
+/// A manifest that did not become the valid one, or whose state is unknown.
 #[derive(Debug)]
 pub(crate) struct NotPublished {
     pub(crate) error: Error,
-    /// The manifest before is still the one that counts.
+    /// The previous manifest is still valid.
     pub(crate) is_certain: bool,
 }
 
-/// The device whose segment a file is, and the number of that.
+/// Returns the device of a segment file, and the number of the segment.
 pub(crate) fn segment(file: &str) -> Option<(&str, u64)> {
     let (device, digits) = file.rsplit_once('.')?;
     let number = digits.parse().ok()?;
-    // Only as segments are named: `log.+00000`, `log.0` and `log.txt` are somebody else's.
+    // Accepts only exact names of segments: `log.+00000`, `log.0` and `log.txt` are foreign files.
     (digits == format!("{number:06}")).then_some((device, number))
 }
 
-/// Refuses to create something among files of others, which its own would be mistaken for one day.
-/// Hidden files are no matter, nor is what an opening leaves that was cut short.
+/// Refuses to create a store or log among foreign files, which could later pass for its own.
+///
+/// Hidden files do not matter, nor do the leftovers of an interrupted opening. `is_ours` accepts
+/// the names that are not foreign.
 ///
 /// # Errors
-/// `AlreadyExists` with the first of them; `is_ours` knows the names that are not.
+/// `AlreadyExists` with the first foreign file.
 pub(crate) fn refuse_foreign(
     place: &str,
     files: &[String],
@@ -61,23 +65,23 @@ pub(crate) fn refuse_foreign(
     })
 }
 
-/// What a directory holds, as it is published.
+/// The description of a directory's contents, in the form in which it is published.
 pub(crate) trait Publishable: PartialEq + Sized {
     fn encode(&self) -> Vec<u8>;
 
-    /// `file` is what the bytes were read from, for messages.
+    /// Decodes the bytes of `file`, which is named in messages.
     ///
     /// # Errors
-    /// `Corrupt` if the bytes are not what was written; `Unsupported` for another format.
+    /// `Corrupt` if the bytes are not the written bytes; `Unsupported` for another format.
     fn decode(file: &str, bytes: &[u8]) -> Result<Self>;
 }
 
-/// Makes `manifest` the one that counts, in one atomic step. What it names is durable already. If
-/// `synced`, it survives a power cut. Gives the bytes of it.
+/// Publishes `manifest` in one atomic step and returns its bytes. Everything that it names is
+/// durable already. It survives a power cut if `synced` is set.
 ///
 /// # Errors
-/// Those of the directory, and for a manifest that could not be opened again: it would take with it
-/// whatever the one before has.
+/// Returns the errors of the directory. Refuses a manifest that could not be opened again, since it
+/// would lose everything that the previous manifest names.
 pub(crate) async fn publish<M: Publishable>(
     directory: &dyn Directory,
     manifest: &M,
@@ -95,8 +99,10 @@ pub(crate) async fn publish<M: Publishable>(
     Ok(bytes)
 }
 
-/// Publishes a manifest with which space can be freed, also on a full medium. Nothing depends on
-/// the copy, which has the manifest before then, or is gone; it is to be written again.
+/// Publishes a manifest that allows space to be freed, also on a full medium.
+///
+/// No other state depends on the copy. Afterwards the copy has the previous manifest or is missing,
+/// and must be written again.
 pub(crate) async fn publish_to_free<M: Publishable>(
     directory: &dyn Directory,
     manifest: &M,
@@ -117,8 +123,7 @@ pub(crate) async fn publish_to_free<M: Publishable>(
     }
 }
 
-/// Publishes in the file that is aside, which the manifest before has afterwards, and gives that to
-/// the copy.
+/// Publishes in the file `ASIDE`, which then has the previous manifest and becomes the copy.
 async fn publish_in_place<M: Publishable>(
     directory: &dyn Directory,
     manifest: &M,
@@ -127,7 +132,7 @@ async fn publish_in_place<M: Publishable>(
     let written = directory.write_file(ASIDE, &bytes).await;
     written.map_err(|error| not_published(directory, "writing", error, true))?;
     match directory.exchange(ASIDE, MANIFEST).await {
-        // The space of the manifest before is given away, and may be had again for the copy.
+        // The space of the previous manifest is freed, and may be available again for the copy.
         Err(error) if error.kind() == io::ErrorKind::Unsupported => {
             let renamed = directory.rename(ASIDE, MANIFEST).await;
             renamed.map_err(|error| not_published(directory, "renaming", error, true))?;
@@ -138,7 +143,7 @@ async fn publish_in_place<M: Publishable>(
     }
     let synced = directory.sync().await;
     synced.map_err(|error| not_published(directory, "publishing", error, false))?;
-    // Only now: without the exchange this would leave no manifest.
+    // Only now: without the exchange, an earlier rename would leave no manifest.
     match take_for_copy(directory).await {
         // There was no exchange.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -148,15 +153,15 @@ async fn publish_in_place<M: Publishable>(
     Ok(bytes)
 }
 
-/// Gives the file that is aside to the copy, durably: or what is put aside next might survive a
+/// Makes the file `ASIDE` the copy, durably. Otherwise the next file with that name might survive a
 /// power cut in its place.
 async fn take_for_copy(directory: &dyn Directory) -> io::Result<()> {
     directory.rename(ASIDE, COPY).await?;
     directory.sync().await
 }
 
-/// Sees to it that a store or log that was opened has a copy of its manifest. If a publication that
-/// was cut short has its file, that is used.
+/// Ensures that an opened store or log has a copy of its manifest. It uses the file that an
+/// interrupted publication left, if there is one.
 pub(crate) async fn restore_copy(directory: &dyn Directory) {
     let restoring = async {
         let files = directory.list().await?;
@@ -176,7 +181,7 @@ pub(crate) async fn restore_copy(directory: &dyn Directory) {
     }
 }
 
-/// The bytes of a manifest, from which the next opening will make the same one.
+/// Returns the bytes of a manifest that the next opening will decode to the same manifest.
 fn proven<M: Publishable>(
     directory: &dyn Directory,
     manifest: &M,
@@ -193,8 +198,8 @@ fn proven<M: Publishable>(
     Err(NotPublished { error, is_certain: true })
 }
 
-/// Takes away what a creation has made that did not get to its manifest: nothing is left of it but
-/// the file of the lock. What cannot be removed now is found to be unfinished by the next one.
+/// Removes the files of a creation that did not reach its manifest. Only the lock file remains. The
+/// next creation recognises files that cannot be removed now as unfinished.
 pub(crate) async fn give_up_creation(directory: &dyn Directory) {
     let Ok(files) = directory.list().await else {
         return;
@@ -209,8 +214,8 @@ pub(crate) async fn give_up_creation(directory: &dyn Directory) {
     }
 }
 
-/// Keeps a copy of what was published, for when that is damaged later; nothing depends on it. Says
-/// whether it is there.
+/// Writes a copy of the published manifest, in case that is damaged later. No other state depends
+/// on it. Returns whether it was written.
 pub(crate) async fn keep_copy(directory: &dyn Directory, manifest: &[u8]) -> bool {
     let written = directory.write_file(COPY, manifest).await;
     if let Err(error) = &written {
@@ -222,7 +227,7 @@ pub(crate) async fn keep_copy(directory: &dyn Directory, manifest: &[u8]) -> boo
 /// Takes the lock of a directory.
 ///
 /// # Errors
-/// `InUse` if somebody has it.
+/// `InUse` if another store or log holds it.
 pub(crate) async fn lock(directory: &dyn Directory) -> Result<Box<dyn Lock>> {
     directory.lock(LOCK).await.map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => Error::in_use(directory.describe()),
@@ -238,8 +243,8 @@ fn not_published(
 ) -> NotPublished {
     let place = directory.describe();
     let error = Error::io(format!("{doing} the manifest in {place}"), error);
-    // A write that failed for want of space or descriptors left the file aside incomplete, no
-    // more, and such a rename changed nothing. Of any other failure it is not known what it did.
+    // A write that failed for lack of space or descriptors only left the file `ASIDE` incomplete.
+    // Such a rename changed nothing. The effect of any other failure is unknown.
     let is_certain = before && error.is_shortage();
     NotPublished { error, is_certain }
 }
@@ -249,7 +254,7 @@ mod tests {
     use super::*;
     use kvick_io::MemoryDirectory;
 
-    /// Encodes as a number, and is read back as the number without its lowest bit.
+    /// Encodes as a number, and decodes as that number without its lowest bit.
     #[derive(Debug, PartialEq)]
     struct Even(u64);
 
@@ -267,8 +272,8 @@ mod tests {
         }
     }
 
-    /// Once a repair published a manifest whose begin lay behind its end: nothing could open the
-    /// log any more, and the manifest that could be opened was gone.
+    /// A repair published a manifest whose begin was after its end. The log could not be opened any
+    /// more, and the sound manifest was gone.
     #[test]
     fn what_could_not_be_opened_is_not_published() {
         kvick_runtime::block_on(async {

@@ -1,7 +1,7 @@
-//! Manifests: text that people can read, and proof that it is what was written.
+//! Manifests: readable text with a checksum.
 //!
-//! A manifest is TOML and ends with the CRC32C of everything before, which is checked before any
-//! of it is believed.
+//! A manifest is TOML and ends with the CRC32C of everything before. The checksum is verified
+//! before any other content is trusted.
 //!
 //! ```text
 //!   kvick = "store"
@@ -15,25 +15,25 @@ use crate::publication::MANIFEST;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// Features of the format that this build knows: a manifest that names another is not for it.
+/// The features of the format that this build knows. It refuses a manifest with any other feature.
 const FEATURES: [&str; 0] = [];
-/// What the last line begins with.
+/// The first words of the last line.
 const CHECKSUM: &str = "# crc32c ";
 
-/// What a manifest is of, and in which format.
+/// The kind and format of a manifest.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Edition {
     pub(crate) kind: &'static str,
-    /// What this build writes, and the only one that it reads.
+    /// The format that this build writes, and the only format that it reads.
     pub(crate) format: u32,
 }
 
-/// A number of 64 bits, which TOML has no room for.
+/// A number of 64 bits, for which TOML has no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub(crate) struct Hex(pub(crate) u64);
 
-/// Enough of any manifest, of this format or another.
+/// The fields that a manifest has in every format.
 #[derive(Deserialize)]
 struct Head {
     kvick: String,
@@ -42,7 +42,7 @@ struct Head {
     features: Vec<String>,
 }
 
-/// The text of a manifest, with its checksum.
+/// Returns the text of a manifest, with its checksum.
 pub(crate) fn encode(manifest: &impl Serialize) -> Vec<u8> {
     let mut text = toml::to_string(manifest).expect("a manifest is plain data");
     let checksum = crc32c::crc32c(text.as_bytes());
@@ -50,11 +50,11 @@ pub(crate) fn encode(manifest: &impl Serialize) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// `file` is what the bytes were read from, for messages.
+/// Decodes the bytes of `file`, which is named in messages.
 ///
 /// # Errors
-/// `Corrupt` if the bytes are not what was written; `Unsupported` for a manifest of something else
-/// or of another format.
+/// `Corrupt` if the bytes are not the written bytes; `Unsupported` for a manifest of another kind
+/// or another format.
 pub(crate) fn decode<T: DeserializeOwned>(file: &str, bytes: &[u8], edition: Edition) -> Result<T> {
     let text = checked(file, bytes)?;
     let head: Head = toml::from_str(text).map_err(|error| foreign(file, &error))?;
@@ -72,13 +72,13 @@ pub(crate) fn decode<T: DeserializeOwned>(file: &str, bytes: &[u8], edition: Edi
     toml::from_str(text).map_err(|error| foreign(file, &error))
 }
 
-/// That a manifest contradicts itself under a good checksum.
+/// Returns the error of a manifest that contradicts itself under a correct checksum.
 #[cold]
 pub(crate) fn contradiction(file: &str) -> Error {
     unsound(Error::damaged("the manifest contradicts itself", file, 0), file)
 }
 
-/// The text before the checksum, if that is its checksum.
+/// Returns the text before the checksum, if the checksum is correct.
 fn checked<'b>(file: &str, bytes: &'b [u8]) -> Result<&'b str> {
     let damaged = |expected: u64, got: u64| {
         let at = bytes.len() as u64;
@@ -97,13 +97,13 @@ fn checked<'b>(file: &str, bytes: &'b [u8]) -> Result<&'b str> {
     Ok(body)
 }
 
-/// Says what to do about a manifest that is damaged.
+/// Adds the next step to the error of a damaged manifest.
 #[cold]
 fn unsound(damage: Error, file: &str) -> Error {
     if file == MANIFEST { damage.with_way_out(USE_COPY) } else { damage }
 }
 
-/// What to do about a manifest that is damaged or missing.
+/// The next step for a damaged or missing manifest.
 pub(crate) const USE_COPY: &str =
     "open with `allow_fallback` to use manifest.copy, or restore this file from a copy";
 
