@@ -7,19 +7,19 @@
 //! +----------+------------------------+-----------------------------+
 //! ```
 //!
-//! Comparing two addresses of one log gives their order of allocation. The log of a store has
-//! addresses of 48 bits, since record headers and index entries have room for no more; the tail
-//! sees to it (`hybrid_log/end.rs`). `NONE` ends a chain, `UNSET` marks an index entry that has no
-//! record yet; the first record of a log is at `FIRST`.
+//! The order of two addresses of one log is the order of their allocation. The log of a store has
+//! addresses of 48 bits, since record headers and index entries have room for no more. The tail
+//! enforces this (`hybrid_log/end.rs`). `NONE` ends a chain, and `UNSET` marks an index entry that
+//! has no record yet. The first record of a log is at `FIRST`.
 
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use std::fmt;
 
 /// Bits of an address that are stored in record headers and index entries.
 pub(crate) const ADDRESS_BITS: u32 = 48;
-/// Selects those bits of a packed word.
+/// Selects the bits of an address in a packed word.
 pub(crate) const ADDRESS_MASK: u64 = (1 << ADDRESS_BITS) - 1;
-/// No address is higher. Sums of two of them do not overflow.
+/// The highest address. The sum of two addresses does not overflow.
 pub(crate) const ADDRESS_MAX: u64 = (1 << 62) - 1;
 
 /// A position in the log, in bytes.
@@ -28,11 +28,11 @@ pub(crate) const ADDRESS_MAX: u64 = (1 << 62) - 1;
 pub(crate) struct Address(u64);
 
 impl Address {
-    /// No record: the end of a chain.
+    /// There is no record: the chain ends.
     pub(crate) const NONE: Self = Self(0);
     /// An index entry whose record does not exist yet.
     pub(crate) const UNSET: Self = Self(1);
-    /// Where the first record of a log is.
+    /// The address of the first record of a log.
     pub(crate) const FIRST: Self = Self(64);
 
     #[inline]
@@ -68,7 +68,7 @@ impl fmt::Debug for Address {
     }
 }
 
-/// A watermark: an address that many read and that only moves up.
+/// A watermark: an address that many tasks read and that only moves up.
 #[derive(Debug)]
 pub(crate) struct Watermark(AtomicU64);
 
@@ -77,14 +77,16 @@ impl Watermark {
         Self(AtomicU64::new(address.raw()))
     }
 
-    /// Acquire: pairs with the Release of `raise`, so what was done before a watermark moved is
-    /// seen by whoever sees it moved.
+    /// Loads the address.
+    ///
+    /// Acquire: pairs with the Release of `raise`. So a reader that sees a moved watermark also
+    /// sees the work that was done before the move.
     #[inline]
     pub(crate) fn load(&self) -> Address {
         Address(self.0.load(Ordering::Acquire))
     }
 
-    /// Moves up to `address`; says whether it moved.
+    /// Moves up to `address` and returns whether it moved.
     pub(crate) fn raise(&self, address: Address) -> bool {
         // AcqRel: the Release half pairs with `load`; the Acquire half orders racing raisers.
         self.0.fetch_max(address.raw(), Ordering::AcqRel) < address.raw()

@@ -1,4 +1,4 @@
-//! The parts of an operation by themselves, for micro benchmarks. Not part of the public interface.
+//! The steps of an operation by themselves, for micro benchmarks. They are not public interface.
 
 use crate::address::Address;
 use crate::hash::KeyHasher;
@@ -13,10 +13,10 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// An index of twelve keys a bucket.
+    /// Creates an index of twelve keys a bucket.
     ///
     /// # Panics
-    /// If there is no memory.
+    /// Panics if there is no memory.
     pub fn new(keys: u64) -> Self {
         let index = HashIndex::new(keys.div_ceil(12), true).expect("memory for the index");
         let hasher = KeyHasher::new(1);
@@ -27,7 +27,7 @@ impl Probe {
         Self { index, hasher }
     }
 
-    /// Hash and search; the address that the entry holds.
+    /// Hashes the key, searches it, and returns the address that the entry holds.
     #[inline]
     pub fn find(&self, key: u64) -> Option<u64> {
         let entry = self.index.find(self.hasher.hash(&key.to_le_bytes()))?;
@@ -35,17 +35,17 @@ impl Probe {
     }
 }
 
-/// The tail of a log of pages of 4 MiB without frames behind it.
+/// The tail of a log of pages of 4 MiB without frames.
 #[derive(Debug)]
 pub struct Reserve(Tail);
 
 impl Reserve {
-    /// A tail at the start of its log.
+    /// Creates a tail at the start of its log.
     pub fn new() -> Self {
         Self(Tail::new(Address::FIRST, 22, 1 << 22))
     }
 
-    /// Takes `bytes` bytes, a multiple of 8, turning pages as needed; their address.
+    /// Takes `bytes` bytes, a multiple of 8, and turns pages as needed. Returns their address.
     #[inline]
     pub fn reserve(&self, bytes: u64) -> u64 {
         loop {

@@ -1,9 +1,9 @@
-//! From the bytes of a key to a place in the hash index.
+//! Hashes the bytes of a key into a place in the hash index.
 //!
-//! Addresses in the index are found again by hash alone, also by a later build on another machine,
-//! so the function is a specified one (rapidhash v3, seeded) over the canonical bytes of the key,
-//! never `std::hash::Hash`. A store draws its seed once and keeps it; [`HASH_ID`] names the
-//! function, and a build in which it gives other answers than [`KNOWN_ANSWERS`] does not compile.
+//! Addresses in the index are found again by hash alone, also by a later build on another machine.
+//! So the function is a specified function (rapidhash v3, seeded) over the canonical bytes of the
+//! key, never `std::hash::Hash`. A store draws its seed once and keeps it. [`HASH_ID`] names the
+//! function. A build in which its results differ from [`KNOWN_ANSWERS`] does not compile.
 //!
 //! ```text
 //!  63                                              16  15  14                  0
@@ -12,17 +12,17 @@
 //! +---------------------------------------------------+---+---------------------+
 //! ```
 //!
-//! The three parts share no bit while there are fewer than 2^48 buckets: keys of one bucket still
-//! have independent tags and lines.
+//! The three fields share no bit while there are fewer than 2^48 buckets. So keys of one bucket
+//! still have independent tags and lines.
 
 use std::fmt;
 
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_inline};
 
-/// Names the hash function in what a store persists.
+/// The name of the hash function in the files of a store.
 pub(crate) const HASH_ID: &str = "rapidhash-v3";
 
-/// Hashes of some keys under [`KNOWN_SEED`], for the manifest.
+/// The hashes of some keys under [`KNOWN_SEED`], for the manifest.
 pub(crate) const KNOWN_ANSWERS: [(&[u8], u64); 5] = [
     (b"", 0xd6d1_c6c2_fd63_4990),
     (b"kvick", 0x8048_35b9_d409_3f3b),
@@ -49,10 +49,10 @@ impl KeyHasher {
         Self { secrets: RapidSecrets::seed(seed) }
     }
 
-    /// `key` is the canonical encoding of a key.
+    /// Returns the hash of `key`, the canonical encoding of a key.
     #[inline]
     pub(crate) const fn hash(&self, key: &[u8]) -> KeyHash {
-        // The length of a fixed key is known here: what remains of this is a few multiplications.
+        // The length of a fixed key is known here, so only a few multiplications remain.
         if key.len() <= 16 {
             KeyHash(rapidhash_v3_inline::<true, false, false>(key, &self.secrets))
         } else {
@@ -60,7 +60,7 @@ impl KeyHasher {
         }
     }
 
-    /// Out of line, or every operation would carry the code for long keys.
+    /// Hashes a long key out of line. Otherwise every operation would carry this code.
     #[inline(never)]
     const fn hash_long(&self, key: &[u8]) -> KeyHash {
         KeyHash(rapidhash_v3_inline::<true, false, false>(key, &self.secrets))
@@ -69,24 +69,26 @@ impl KeyHasher {
 
 impl KeyHash {
     const TAG_BITS: u32 = 15;
-    /// More would let the bucket number reach into line and tag.
+    /// The limit of buckets. A larger bucket number would reach into line and tag.
     const MAX_BUCKETS: u64 = 1 << (u64::BITS - Self::TAG_BITS - 1);
 
-    /// Which of `buckets` buckets, by multiplication: no power of two, no division.
+    /// Returns the bucket among `buckets` by multiplication, which needs no power of two and no
+    /// division.
     #[inline]
     pub(crate) const fn bucket(self, buckets: u64) -> u64 {
         debug_assert!(buckets > 0 && buckets <= Self::MAX_BUCKETS);
         ((self.0 as u128 * buckets as u128) >> u64::BITS) as u64
     }
 
-    /// Which keys of a bucket are worth comparing: 15 bits, never 0, which marks a free slot.
+    /// Returns the tag, which selects the keys of a bucket to compare: 15 bits, never 0, which
+    /// marks a free slot.
     #[inline]
     pub(crate) const fn tag(self) -> u16 {
         let tag = (self.0 & ((1 << Self::TAG_BITS) - 1)) as u16;
         tag | (tag == 0) as u16
     }
 
-    /// Which of the two cache lines of a bucket is searched first: 0 or 1.
+    /// Returns the cache line of a bucket that is searched first: 0 or 1.
     #[inline]
     pub(crate) const fn line(self) -> usize {
         (self.0 >> Self::TAG_BITS & 1) as usize
@@ -100,7 +102,7 @@ impl KeyHash {
 
 impl fmt::Debug for KeyHasher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The seed is what keeps strangers from choosing keys that collide.
+        // The seed is hidden, so that strangers cannot choose keys that collide.
         f.debug_struct("KeyHasher").field("function", &HASH_ID).finish_non_exhaustive()
     }
 }
@@ -138,7 +140,7 @@ mod tests {
             assert_eq!(HASHER.hash(key).bits(), hash);
             assert_eq!(rapidhash::v3::rapidhash_v3_seeded(key, &secrets), hash);
         }
-        // Both sides of the length at which the code goes out of line.
+        // Checks both sides of the length at which the code goes out of line.
         let key = [7; 40];
         for len in 0..key.len() {
             let specified = rapidhash::v3::rapidhash_v3_seeded(&key[..len], &secrets);

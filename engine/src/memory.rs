@@ -1,22 +1,22 @@
 //! Large zeroed memory as a slice of atomic words: the index table and the log's page frames.
 //!
-//! Reserved from the kernel at once and resident only where touched; aligned to huge pages and
-//! advised to use them, since both users are read at random. Everything above this file reads and
-//! writes words through safe code.
+//! It is reserved from the kernel at once, and resident only where touched. It is aligned to huge
+//! pages and advises the kernel to use them, since both users read it at random. Other files access
+//! the words with safe code, except to view final words as bytes ([`as_bytes`]).
 #![expect(unsafe_code, reason = "mapping memory and viewing it as words")]
 
 use kvick_io::sync::atomic::AtomicU64;
 use std::ops::Deref;
 
-/// Records are written as little-endian words and read back as bytes.
+/// The code writes records as little-endian words and reads them back as bytes.
 #[cfg(not(target_endian = "little"))]
 compile_error!("kvick keeps its log in little-endian words; big-endian machines are not supported");
 
-/// Bytes of a huge page on the processors that have them.
+/// The bytes of a huge page, on processors that have them.
 #[cfg(all(unix, not(any(loom, shuttle, miri))))]
 const HUGE_PAGE: usize = 2 << 20;
 
-/// Zero-initialised atomic words that stay where they are.
+/// Zero-initialised atomic words that never move.
 #[derive(Debug)]
 pub(crate) struct WordMemory {
     #[cfg(all(unix, not(any(loom, shuttle, miri))))]
@@ -48,11 +48,11 @@ impl WordMemory {
         use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
         assert!(words > 0, "memory of something");
         let wanted = words * size_of::<AtomicU64>();
-        // Room to align to a huge page, where the memory is large enough to hold one.
+        // The slack aligns the words to a huge page, if the memory is large enough to hold one.
         let slack = if wanted >= HUGE_PAGE { HUGE_PAGE } else { 0 };
         let bytes = wanted + slack;
         let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
-        // SAFETY: a fresh anonymous mapping at an address of the kernel's choice overlaps nothing.
+        // SAFETY: a fresh anonymous mapping at an address that the kernel chooses overlaps nothing.
         let base = unsafe { mmap_anonymous(std::ptr::null_mut(), bytes, protection, flags) }?;
         let padding = if slack == 0 { 0 } else { base.align_offset(HUGE_PAGE) };
         debug_assert!(padding <= slack);
@@ -65,7 +65,7 @@ impl WordMemory {
     }
 }
 
-/// Asks for huge pages in a mapping of ours, from `base` on.
+/// Asks for huge pages in a mapping of this file, from `base` on.
 #[cfg(all(target_os = "linux", not(any(loom, shuttle, miri))))]
 fn advise_huge_pages(base: *mut std::ffi::c_void, bytes: usize) {
     use rustix::mm::{Advice, madvise};
@@ -76,7 +76,7 @@ fn advise_huge_pages(base: *mut std::ffi::c_void, bytes: usize) {
     }
 }
 
-/// Other systems decide for themselves.
+/// Does nothing: other systems use huge pages by their own rules.
 #[cfg(all(unix, not(any(target_os = "linux", loom, shuttle, miri))))]
 fn advise_huge_pages(_base: *mut std::ffi::c_void, _bytes: usize) {}
 
@@ -91,7 +91,7 @@ impl WordMemory {
 #[cfg(all(unix, not(any(loom, shuttle, miri))))]
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: `base` and `bytes` are what `zeroed` mapped, and no borrow outlives `self`.
+        // SAFETY: `zeroed` mapped `base` and `bytes`, and no borrow outlives `self`.
         let unmapped = unsafe { rustix::mm::munmap(self.base, self.bytes) };
         debug_assert!(unmapped.is_ok(), "{unmapped:?}");
     }
@@ -105,7 +105,7 @@ impl Deref for WordMemory {
     fn deref(&self) -> &[AtomicU64] {
         let mapping = &self.mapping;
         // SAFETY: `first` is aligned and valid for `words` words for as long as `self` lives
-        // (`zeroed`); zero bytes are valid atomics; nobody writes them but through atomics.
+        // (`zeroed`). Zero bytes are valid atomics, and all writes go through atomics.
         unsafe { std::slice::from_raw_parts(mapping.first, mapping.words) }
     }
 
@@ -115,7 +115,7 @@ impl Deref for WordMemory {
     }
 }
 
-/// Asks the processor for the cache line of `word`.
+/// Prefetches the cache line of `word`.
 #[inline(always)]
 pub(crate) fn prefetch(word: &AtomicU64) {
     #[cfg(all(target_arch = "x86_64", not(any(loom, shuttle, miri))))]
@@ -128,23 +128,23 @@ pub(crate) fn prefetch(word: &AtomicU64) {
     let _ = word;
 }
 
-/// Views final words as bytes, the way they are stored: little endian.
+/// Returns a view of final words as bytes, in their stored form: little endian.
 ///
 /// # Safety
 /// No word of `words` may be written while the result lives.
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) unsafe fn as_bytes(words: &[AtomicU64]) -> &[u8] {
     let start = words.as_ptr().cast::<u8>();
-    // SAFETY: the words are valid for reads for the lifetime of the borrow, any byte is a valid
-    // u8, and the caller promises that nobody writes them.
+    // SAFETY: the words are valid for reads for the lifetime of the borrow, and any byte is a valid
+    // u8. The caller promises that no thread writes them.
     unsafe { std::slice::from_raw_parts(start, size_of_val(words)) }
 }
 
-/// The atomics of a model checker are no plain memory: their values are copied, and the copy is
-/// leaked, which a model of a few pages can afford.
+/// Copies the words and leaks the copy: the atomics of a model checker are not plain memory. A
+/// model of a few pages can afford this.
 ///
 /// # Safety
-/// As of the function it stands for.
+/// As for the function that it replaces.
 #[cfg(any(loom, shuttle))]
 pub(crate) unsafe fn as_bytes(words: &[AtomicU64]) -> &[u8] {
     use kvick_io::sync::atomic::Ordering;

@@ -1,15 +1,15 @@
-//! Things that one user at a time needs for the length of a poll, a few for everybody.
+//! A few resources for all tasks; one task at a time uses a resource, for one poll.
 //!
-//! Nothing here blocks. A closure of a user may run while its operation has a stripe, and may take
-//! any time, or begin another operation: so an operation that finds no free stripe makes one for
-//! itself.
+//! Nothing here blocks. A closure of a user may run while its operation has a stripe. It may take
+//! any time, or begin another operation. So an operation that finds no free stripe makes a new
+//! resource for itself.
 
 use crossbeam_utils::CachePadded;
 use kvick_io::sync::Mutex;
 use std::fmt;
 use std::sync::TryLockError;
 
-/// A few equal things, each behind a lock that is nearly never contended.
+/// A few equal resources, each under a lock that is nearly never contended.
 pub(crate) struct Stripes<T> {
     // Fixed after creation.
     make: Box<dyn Fn() -> T + Send + Sync>,
@@ -24,8 +24,8 @@ impl<T> Stripes<T> {
         Self { make: Box::new(make), stripes }
     }
 
-    /// Runs `body` with one that nobody else uses meanwhile: one of the stripes, or a new one if
-    /// more threads than there are stripes are in here at this instant, or calls within calls.
+    /// Runs `body` with a resource that no other task uses meanwhile. It is one of the stripes, or
+    /// a new one if all stripes are in use: by other threads or by nested calls.
     #[inline]
     pub(crate) fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> R {
         let hint = self.hint();
@@ -33,7 +33,7 @@ impl<T> Stripes<T> {
             let stripe = &self.stripes[(hint + turn) & (self.stripes.len() - 1)];
             match stripe.try_lock() {
                 Ok(mut held) => return body(&mut held),
-                // A closure of a user panicked in here; what it held is sound.
+                // A closure of a user panicked in here; the held resource is sound.
                 Err(TryLockError::Poisoned(held)) => return body(&mut held.into_inner()),
                 Err(TryLockError::WouldBlock) => {}
             }
@@ -47,12 +47,13 @@ impl<T> Stripes<T> {
         body(&mut (self.make)())
     }
 
-    /// Threads start their search at different stripes: by where their thread-local memory is.
+    /// Returns the stripe at which a thread starts its search, from the address of its thread-local
+    /// memory.
     #[inline]
     fn hint(&self) -> usize {
         thread_local!(static PLACE: u8 = const { 0 });
         let place = PLACE.with(|place| std::ptr::from_ref(place).addr()) >> 12;
-        // The low bits of such addresses are alike; multiplication spreads the others.
+        // The low bits of such addresses are alike; multiplication spreads the other bits.
         place.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 & (self.stripes.len() - 1)
     }
 }
@@ -71,7 +72,7 @@ mod tests {
 
     static MADE: AtomicUsize = AtomicUsize::new(0);
 
-    /// Uses one within the use of another, `depth` times.
+    /// Uses a stripe within the use of another, `depth` times.
     fn nest(stripes: &Stripes<u32>, depth: u32) {
         if depth > 0 {
             stripes.with(|mark| {
