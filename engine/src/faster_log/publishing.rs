@@ -3,8 +3,8 @@
 //! first page.
 //!
 //! On a full medium there is no space for a commit record, which a truncation waits for. There the
-//! manifest alone says where the log begins. The space of its copy makes room for it, and the files
-//! that it frees make room for everything else. So a record that is read after such a manifest may
+//! manifest alone says where the log begins. It replaces its copy, so it finds space. The files
+//! that it frees make space for everything else. So a record that is read after such a manifest may
 //! have an earlier begin, which is then ignored.
 
 use super::core::Core;

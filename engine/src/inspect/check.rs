@@ -1,4 +1,4 @@
-//! Everything that a manifest names, read and checked.
+//! Reads and checks everything that a manifest names.
 
 use super::problems::Problems;
 use super::row::Row;
@@ -17,10 +17,10 @@ use crate::store::points::Points;
 use kvick_io::{BufPool, Device, DeviceOptions, Directory};
 use std::sync::Arc;
 
-/// Bytes of buffers that are kept for the next read.
+/// The bytes of buffers that are kept for the next read.
 const BUFFERS: usize = 4 << 20;
 
-/// Goes through the files of one manifest.
+/// A check of the files of one manifest.
 #[derive(Debug)]
 pub(super) struct Check<'c> {
     directory: &'c dyn Directory,
@@ -33,7 +33,7 @@ pub(super) struct Check<'c> {
 }
 
 impl<'c> Check<'c> {
-    /// The sizes in the manifest are such as can be computed with.
+    /// Prepares a check. The sizes in the manifest must have been checked.
     pub(super) fn new(
         directory: &'c Arc<dyn Directory>,
         manifest: &'c Manifest,
@@ -82,7 +82,7 @@ impl<'c> Check<'c> {
         index_image::show(image, &*device, &self.buffers, seal, take).await
     }
 
-    /// Checks the checkpoints, whose images of the index have been checked.
+    /// Checks the checkpoints. The images of the index must have been checked.
     pub(super) async fn checkpoints(
         &mut self,
         indexes: &[InspectedIndex],
@@ -109,7 +109,7 @@ impl<'c> Check<'c> {
         checkpoints
     }
 
-    /// Goes through what some checkpoint needs of the log, once.
+    /// Checks the units of the log that any checkpoint needs, once.
     async fn log(&mut self, walks: &mut [Walk<'_>]) -> Option<Arc<dyn Device>> {
         if walks.is_empty() {
             return None;
@@ -143,7 +143,7 @@ impl<'c> Check<'c> {
         Some(device)
     }
 
-    /// Goes through what a checkpoint has beside the log, and ends its walk.
+    /// Checks the files of a checkpoint beside the log, and ends its walk.
     async fn beside_log(&mut self, walk: &mut Walk<'_>, log: Option<&dyn Device>) {
         let record = walk.record;
         let mut patches = Patches::default();
@@ -177,7 +177,7 @@ impl<'c> Check<'c> {
         }
     }
 
-    /// What a checkpoint has of sessions.
+    /// Reads the commit points of sessions in a checkpoint.
     async fn points(&mut self, walk: &mut Walk<'_>) -> Points {
         let mut points = Points::default();
         for file in &walk.record.point_files {
@@ -203,7 +203,8 @@ impl<'c> Check<'c> {
         Err(Error::damaged("the last record has no end", &file, delta.bytes))
     }
 
-    /// Goes through what a checkpoint needs of a part, as it is with what has changed in it.
+    /// Checks the units of a part that a checkpoint needs, and applies the later changes to its
+    /// pages.
     async fn part(
         &mut self,
         part: &Part,
@@ -256,7 +257,7 @@ impl<'c> Check<'c> {
         self.manifest.store.salt.0
     }
 
-    /// Notes what is wrong with a file of checkpoint `token`; whether nothing is.
+    /// Notes the error of a file of checkpoint `token`. Returns whether there is none.
     fn is_good(&mut self, checked: Result<()>, kind: &str, token: u64) -> bool {
         if let Err(error) = &checked {
             let file = format!("{}.000000", device_name(kind, token));
@@ -266,10 +267,10 @@ impl<'c> Check<'c> {
     }
 }
 
-/// Whether the addresses of a checkpoint are such as pages of these units have.
+/// Returns whether pages of these units have all addresses of a checkpoint.
 fn is_placed(record: &Record, units: Units) -> bool {
     let parts = record.parts.iter().flat_map(|part| [part.from, part.end]);
-    // The pages behind the last one have addresses, too.
+    // The pages after the last one have addresses, too.
     let limit = ADDRESS_MASK / 2;
     [record.begin, record.flushed, record.end].into_iter().chain(parts).all(|address| {
         let offset = address & ((1 << units.page_bits()) - 1);
@@ -277,7 +278,7 @@ fn is_placed(record: &Record, units: Units) -> bool {
     })
 }
 
-/// The ranges, joined where they overlap, in order.
+/// Returns the ranges in order, joined where they overlap.
 fn union(mut ranges: Vec<[Address; 2]>) -> Vec<[Address; 2]> {
     ranges.sort_unstable();
     let mut union: Vec<[Address; 2]> = Vec::new();

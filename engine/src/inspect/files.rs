@@ -1,4 +1,4 @@
-//! The files of a directory: what each of them is.
+//! The files of a directory, and the role of each.
 
 use super::{FileRole, InspectedFile};
 use crate::checkpoint::CheckpointToken;
@@ -8,14 +8,14 @@ use crate::publication::{ASIDE, COPY, LOCK, LOG, MANIFEST, segment};
 use kvick_io::Directory;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The lengths of those of the files that are still there.
+/// Returns the lengths of the files that still exist.
 pub(super) async fn lengths(
     directory: &dyn Directory,
     names: Vec<String>,
 ) -> BTreeMap<String, u64> {
     let mut lengths = BTreeMap::new();
     for name in names {
-        // A store that is running may have removed it since.
+        // A running store may have removed it in the meantime.
         if let Ok(bytes) = directory.file_bytes(&name).await {
             lengths.insert(name, bytes);
         }
@@ -23,7 +23,7 @@ pub(super) async fn lengths(
     lengths
 }
 
-/// Where the last segment of a device ends, in bytes of the device.
+/// Returns the end of the last segment of a device, in bytes of the device.
 pub(super) fn end_of(lengths: &BTreeMap<String, u64>, device: &str, segment_bytes: u64) -> u64 {
     let segments = lengths.iter().filter_map(|(file, length)| {
         let (owner, number) = segment(file)?;
@@ -32,7 +32,7 @@ pub(super) fn end_of(lengths: &BTreeMap<String, u64>, device: &str, segment_byte
     segments.max().unwrap_or(0)
 }
 
-/// What each file is; without a manifest nobody knows what is debris.
+/// Returns the role of each file. Without a manifest, debris cannot be recognised.
 pub(super) fn roles(
     lengths: &BTreeMap<String, u64>,
     manifest: Option<&Manifest>,
@@ -68,7 +68,7 @@ fn role(name: &str, named: Option<&BTreeSet<String>>) -> FileRole {
     }
 }
 
-/// What a device has of which checkpoint.
+/// Returns the kind and the checkpoint of a device, if its name has them.
 fn of_checkpoint(device: &str) -> Option<(&'static str, CheckpointToken)> {
     let (kind, token) = device.split_once('-')?;
     let kind = [INDEX, PART, DELTA, SESSIONS].into_iter().find(|known| *known == kind)?;

@@ -1,21 +1,21 @@
-//! Looks at the directory of a store from outside, and checks every byte that recovery would need.
+//! Inspects the directory of a store from outside, and checks every byte that recovery would need.
 //!
-//! Nothing is written, locked or kept. Keys and values stay bytes: the widths in the manifest are
-//! enough to walk over records.
+//! An inspection writes, locks and keeps nothing. Keys and values stay bytes: the widths in the
+//! manifest are enough to walk over records.
 //!
-//! # What is checked
-//! * `manifest` and `manifest.copy`: the checksum, and that the parts fit together. If the manifest
-//!   is damaged or gone, the rest is checked by what the copy says.
-//! * Each image of the index: every block, every entry; the files of commit points likewise.
-//! * Of the log every unit that some checkpoint needs, each once; beside the log the parts and
-//!   deltas of each checkpoint, as its recovery would read them.
-//! * Every record in there: that it lies within its page, its value within the record, and that it
-//!   leads to an older one.
+//! # Checks
+//! * `manifest` and `manifest.copy`: the checksum, and the consistency of the contents. If the
+//!   manifest is damaged or missing, the inspection uses the copy.
+//! * Each image of the index: every block and every entry. Files of commit points likewise.
+//! * Every unit of the log that a checkpoint needs, once. Beside the log, the parts and deltas of
+//!   each checkpoint, as its recovery would read them.
+//! * Every record in them. It must lie within its page, and its value within the record. It must
+//!   lead to an older record.
 //!
-//! # A store that is running
-//! publishes checkpoints and removes files meanwhile. So what the manifest said when the looking
-//! began may be gone at its end. If there are problems and the manifest has changed, everything is
-//! looked at once more.
+//! # A running store
+//! A running store publishes checkpoints and removes files during an inspection. So files that the
+//! manifest named at first may be missing later. If there are problems and the manifest has
+//! changed, the inspection checks everything once more.
 
 mod check;
 mod files;
@@ -41,14 +41,15 @@ use problems::Problems;
 use std::io;
 use std::sync::Arc;
 
-/// Checks everything in the directory of a store that its checkpoints need, and reports what is
-/// there, whatever the types of the store are.
+/// Checks everything in the directory of a store that its checkpoints need, and reports it.
 ///
-/// Give it an [`io::ReadOnlyDirectory`](crate::io::ReadOnlyDirectory) for a store that may be open:
-/// that opens nothing for writing and takes no lock. Whatever the directory, nothing in it is
-/// created, changed or removed.
+/// It works for stores of any types. Pass an
+/// [`io::ReadOnlyDirectory`](crate::io::ReadOnlyDirectory) for a store that may be open: it opens
+/// nothing for writing and takes no lock. With any directory, the inspection creates, changes and
+/// removes nothing.
 ///
-/// Damage is no error: it is in [`Inspection::problems`]. So is a directory without a store.
+/// Damage is no error; [`Inspection::problems`] lists it. It also lists a directory without a
+/// store.
 ///
 /// ```
 /// # use kvick::{Config, FasterKv};
@@ -72,7 +73,7 @@ use std::sync::Arc;
 /// `Io` if the directory cannot be listed.
 ///
 /// # Cancel safety
-/// Nothing is left behind.
+/// The future can be dropped at any time.
 pub async fn inspect(directory: Arc<dyn Directory>) -> Result<Inspection> {
     let mut manifests = Manifests::read(&*directory).await;
     for is_last in [false, true] {
@@ -90,7 +91,7 @@ pub async fn inspect(directory: Arc<dyn Directory>) -> Result<Inspection> {
     unreachable!("the second look is the last")
 }
 
-/// What was found under the name of a manifest.
+/// The file that was found under the name of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Found {
     Missing,
@@ -98,7 +99,7 @@ enum Found {
     Unreadable(String),
 }
 
-/// The manifest and its copy, as they were at one moment.
+/// The manifest and its copy at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Manifests {
     manifest: Found,
@@ -143,12 +144,12 @@ impl Manifests {
         Ok(inspection)
     }
 
-    /// The manifest that counts, and how its copy compares.
+    /// Returns the manifest to use, and the state of its copy.
     fn choose(&self, problems: &mut Problems) -> (Option<Manifest>, ManifestCopy) {
         let copy = match self.decode(&self.copy, COPY) {
             Ok(copy) => Some(copy),
             Err(error) => {
-                // One that is not there does not count as damage: a crash may come before it.
+                // A missing copy is no damage: a crash may come before it is written.
                 if self.copy != Found::Missing {
                     problems.note(&error, (COPY, 0));
                 }
@@ -165,7 +166,7 @@ impl Manifests {
             Ok(manifest) => (Some(manifest), state),
             Err(error) => {
                 problems.note(&error, (MANIFEST, 0));
-                // One of another format is no damage, and its copy is of that format too.
+                // A manifest of another format is no damage, and its copy has that format too.
                 (copy.filter(|_| error.kind() != ErrorKind::Unsupported), state)
             }
         }

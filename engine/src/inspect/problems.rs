@@ -1,10 +1,10 @@
-//! What was found to be wrong, each thing once.
+//! The problems that an inspection has found, each once.
 
 use super::Problem;
 use crate::error::Error;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Collects problems; knows which files there are.
+/// Collects problems. It knows the files of the directory.
 #[derive(Debug)]
 pub(super) struct Problems {
     lengths: BTreeMap<String, u64>,
@@ -12,7 +12,7 @@ pub(super) struct Problems {
 }
 
 impl Problems {
-    /// `lengths` are those of the files of the directory.
+    /// Starts an empty collection. `lengths` are the lengths of the files of the directory.
     pub(super) fn new(lengths: BTreeMap<String, u64>) -> Self {
         Self { lengths, found: BTreeSet::new() }
     }
@@ -21,7 +21,7 @@ impl Problems {
         &self.lengths
     }
 
-    /// Notes an error, which is about `(file, offset)` if it does not know better.
+    /// Notes an error. It is about `(file, offset)`, unless it names a place itself.
     pub(super) fn note(&mut self, error: &Error, (file, offset): (&str, u64)) {
         let text = error.to_string();
         let (file, offset, what) = error.place().unwrap_or((file, offset, &text));
@@ -32,8 +32,8 @@ impl Problems {
         }
     }
 
-    /// Notes that `bytes` bytes at `(file, offset)` cannot be read. Of a file that is not there, or
-    /// ends before, this is said once.
+    /// Notes that `bytes` bytes at `(file, offset)` cannot be read. A missing or short file is
+    /// noted only once.
     pub(super) fn note_unreadable(
         &mut self,
         error: &Error,
@@ -47,7 +47,7 @@ impl Problems {
         }
     }
 
-    /// Notes that a file is needed beyond its end, or is not there at all.
+    /// Notes that a file is needed beyond its end, or is missing.
     pub(super) fn note_end(&mut self, file: &str) {
         match self.lengths.get(file) {
             Some(&length) => self.add_end(file, length),
@@ -67,7 +67,7 @@ impl Problems {
         self.add(file, length, "the file ends here, and more of it is needed");
     }
 
-    /// By file and offset.
+    /// Returns the problems by file and offset.
     pub(super) fn into_list(self) -> Vec<Problem> {
         let problem = |(file, offset, message)| Problem { file, offset, message };
         self.found.into_iter().map(problem).collect()

@@ -1,4 +1,4 @@
-//! What an inspection found, as data and as text.
+//! The results of an inspection, as data and as text.
 
 use crate::checkpoint::manifest::{IndexImage, Manifest, Part, Record};
 use crate::checkpoint::{CheckpointKind, CheckpointToken, Durability};
@@ -6,103 +6,103 @@ use crate::store::identity::{CommitPoint, SessionId};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// What [`inspect`](crate::inspect) found in the directory of a store. Its text is a report of
-/// several lines.
+/// The results of [`inspect`](crate::inspect) for the directory of a store. Their text is a report
+/// of several lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Inspection {
-    /// The directory, for people.
+    /// A readable description of the directory.
     pub place: String,
-    /// What the store is; `None` if no manifest says so.
+    /// The description of the store; `None` if no manifest has it.
     pub store: Option<InspectedStore>,
-    /// Whether the manifest is damaged or gone, and all of this is by what its copy says.
+    /// Whether the manifest is damaged or missing, so that the results come from its copy.
     pub from_copy: bool,
-    /// How the copy of the manifest compares.
+    /// The state of the manifest's copy.
     pub copy: ManifestCopy,
-    /// Whether the store changed its manifest during the inspection: then what the problems are
-    /// about may be gone for good reasons. Only looked at if there are problems.
+    /// Whether the store changed its manifest during the inspection. Then the files of the problems
+    /// may be missing by right. It is only checked if there are problems.
     pub has_changed: bool,
-    /// The checkpoints that are kept, oldest first.
+    /// The kept checkpoints, oldest first.
     pub checkpoints: Vec<InspectedCheckpoint>,
     /// The images of the index, oldest first.
     pub indexes: Vec<InspectedIndex>,
-    /// All files with names that a store could give, by name.
+    /// All files with names that a store could use, by name.
     pub files: Vec<InspectedFile>,
-    /// What is wrong, by file and offset. Empty: each checkpoint that is kept can be recovered.
+    /// The problems, by file and offset. If there are none, every kept checkpoint can be recovered.
     pub problems: Vec<Problem>,
 }
 
-/// What a store was created as.
+/// The types and sizes that a store was created with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InspectedStore {
-    /// The format of its files.
+    /// The format of the store's files.
     pub format: u32,
-    /// The name of the type of its keys.
+    /// The name of the key type.
     pub key: String,
-    /// The name of the type of its values.
+    /// The name of the value type.
     pub value: String,
-    /// Bytes of every key, if they are all alike.
+    /// The bytes of a key, if all keys have the same size.
     pub key_width: Option<usize>,
-    /// Bytes of every value, if they are all alike.
+    /// The bytes of a value, if all values have the same size.
     pub value_width: Option<usize>,
-    /// The hash function of its keys.
+    /// The hash function of the keys.
     pub hash: String,
-    /// Bytes of a page of the log.
+    /// The bytes of a page of the log.
     pub page_bytes: u64,
-    /// Bytes of the part of a page that has a checksum of its own.
+    /// The bytes of a unit, which has its own checksum within a page.
     pub unit_bytes: u64,
-    /// Bytes of a file of the log.
+    /// The bytes of a file of the log.
     pub segment_bytes: u64,
 }
 
-/// A checkpoint, and the state of what it needs.
+/// A checkpoint, and the state of the files that it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InspectedCheckpoint {
-    /// Its name.
+    /// The token of the checkpoint.
     pub token: CheckpointToken,
-    /// How it was taken.
+    /// The kind of the checkpoint.
     pub kind: CheckpointKind,
-    /// What it survives.
+    /// The failures that the checkpoint survives.
     pub durability: Durability,
-    /// The addresses of the log that it covers.
+    /// The log addresses of the checkpoint.
     pub log: Range<u64>,
-    /// Below this address the log itself has it.
+    /// The log itself holds the addresses of the checkpoint below this one.
     pub flushed: u64,
-    /// The image of the index that it uses.
+    /// The image of the index that the checkpoint uses.
     pub index: Option<CheckpointToken>,
-    /// Where the log is beside the log: who wrote the part, and its addresses.
+    /// The parts of the log beside the log: the checkpoint that wrote each part, and its addresses.
     pub parts: Vec<(CheckpointToken, Range<u64>)>,
-    /// What has changed in the parts: who wrote that, oldest first.
+    /// The checkpoints that wrote changes in the parts, oldest first.
     pub deltas: Vec<CheckpointToken>,
-    /// What it has of each session.
+    /// The commit point of each session in the checkpoint.
     pub sessions: BTreeMap<SessionId, CommitPoint>,
-    /// The records that it covers, old ones of a key as well as the newest.
+    /// The records of the checkpoint, both old and newest records of a key.
     pub records: RecordCounts,
-    /// Whether all that it needs is there and sound.
+    /// Whether every file that the checkpoint needs is present and sound.
     pub is_sound: bool,
 }
 
-/// How many records of each kind there are.
+/// The numbers of records by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecordCounts {
-    /// With a value of their own.
+    /// The number of records with a value of their own.
     pub values: u64,
-    /// That say that their key was deleted.
+    /// The number of records that mark their key as deleted.
     pub tombstones: u64,
-    /// With a value in pieces, which are records too.
+    /// The number of records with a value in pieces. The pieces are records too.
     pub in_pieces: u64,
-    /// Pieces of such values.
+    /// The number of pieces of such values.
     pub pieces: u64,
-    /// That were given up before anything led to them.
+    /// The number of records that were abandoned before any other record or entry led to them.
     pub invalid: u64,
-    /// Bytes of all these.
+    /// The bytes of all these records.
     pub record_bytes: u64,
-    /// Bytes without a record: at the end of a page, or of what was flushed.
+    /// The bytes without a record, at the end of a page or of the flushed log.
     pub padding_bytes: u64,
-    /// Bytes in which no record was counted, because of damage in their page.
+    /// The bytes in which no record was counted, because their page is damaged.
     pub unread_bytes: u64,
 }
 
@@ -110,15 +110,15 @@ pub struct RecordCounts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InspectedIndex {
-    /// The checkpoint that wrote it.
+    /// The checkpoint that wrote the image.
     pub token: CheckpointToken,
-    /// Buckets of the index.
+    /// The number of buckets of the index.
     pub buckets: u64,
-    /// Entries that lead to a record, as far as they could be read.
+    /// The number of readable entries that lead to a record.
     pub entries: u64,
-    /// Bytes of its contents.
+    /// The bytes of the image's contents.
     pub bytes: u64,
-    /// Whether all of it is there and sound.
+    /// Whether the whole image is present and sound.
     pub is_sound: bool,
 }
 
@@ -126,21 +126,21 @@ pub struct InspectedIndex {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InspectedFile {
-    /// Its name.
+    /// The name of the file.
     pub name: String,
-    /// Its length.
+    /// The length of the file.
     pub bytes: u64,
-    /// What it is.
+    /// The role of the file.
     pub role: FileRole,
 }
 
-/// What a file in the directory of a store is.
+/// The role of a file in the directory of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FileRole {
     /// The manifest.
     Manifest,
-    /// Its copy.
+    /// The copy of the manifest.
     ManifestCopy,
     /// The lock.
     Lock,
@@ -150,40 +150,41 @@ pub enum FileRole {
     IndexImage(CheckpointToken),
     /// A segment of the part of the log that this checkpoint wrote beside it.
     Part(CheckpointToken),
-    /// A segment of what had changed in earlier parts.
+    /// A segment of the changes in earlier parts.
     Delta(CheckpointToken),
-    /// A segment of the commit points of sessions that had changed since an earlier such file.
+    /// A segment of session commit points that changed since an earlier such file.
     Sessions(CheckpointToken),
-    /// Not named by the manifest: of a checkpoint that is being taken or that failed, or no longer
-    /// needed. A store removes it.
+    /// A file that the manifest does not name. It belongs to a checkpoint in progress, a failed
+    /// checkpoint, or one that is no longer needed. A store removes it.
     Debris,
-    /// Not of a store.
+    /// A file that belongs to no store.
     Foreign,
 }
 
-/// How the copy of the manifest compares.
+/// The state of the copy of the manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ManifestCopy {
-    /// It is the same.
+    /// The copy equals the manifest.
     Same,
-    /// It is sound, and another: a crash came between the two, or the manifest is damaged.
+    /// The copy is sound but differs: a crash came between the two writes, or the manifest is
+    /// damaged.
     Different,
-    /// It is not there.
+    /// The copy is missing.
     Missing,
-    /// It is damaged.
+    /// The copy is damaged.
     Damaged,
 }
 
-/// Something that is wrong in a file.
+/// A problem in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Problem {
-    /// The file.
+    /// The name of the file.
     pub file: String,
-    /// Where in the file.
+    /// The offset in the file.
     pub offset: u64,
-    /// What is wrong there.
+    /// A description of the problem.
     pub message: String,
 }
 

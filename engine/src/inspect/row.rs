@@ -1,27 +1,28 @@
-//! A row of log units that is read to its end, whatever is wrong in between.
+//! A row of log units that is read to its end, in spite of damage in between.
 
 use super::problems::Problems;
 use crate::address::Address;
 use crate::hybrid_log::{Chunk, PagePayload, Strip, Units};
 use kvick_io::BufPool;
 
-/// Bytes that are read at once.
+/// The bytes of one read.
 const TRANSFER: usize = 256 << 10;
 
-/// Units of the log on some device.
+/// Units of the log on a device.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row<'d> {
     pub(super) strip: Strip<'d>,
     pub(super) units: Units,
     pub(super) buffers: &'d BufPool,
-    /// Where the device ends, in its bytes.
+    /// The end of the device, in its bytes.
     pub(super) stored: u64,
 }
 
 impl Row<'_> {
-    /// Reads `[from, end)`, where units begin, notes each unit that is not sound, and shows each
-    /// page, or the part of it within the range, with the addresses of such units in it. Returns
-    /// how far there was something to read.
+    /// Reads `[from, end)`, where units begin, and notes each unit that is not sound.
+    ///
+    /// It shows each page, or its bytes within the range, with the addresses of its damaged units.
+    /// Returns the end of the stored range.
     pub(super) async fn check(
         self,
         [from, end]: [Address; 2],
@@ -49,7 +50,8 @@ impl Row<'_> {
         end
     }
 
-    /// Appends the payload of a chunk to its page; of a unit that is not sound there is something.
+    /// Appends the payload of a chunk to its page. A unit that is not sound has some bytes there
+    /// too.
     async fn take_in(
         self,
         chunk: Chunk,

@@ -1,4 +1,5 @@
-//! Manifests that contradict their files, under a good checksum: problems, never a panic.
+//! Manifests that contradict their files, under a good checksum, lead to problems and never a
+//! panic.
 
 use super::inspect;
 use crate::FasterKv;
@@ -33,7 +34,7 @@ async fn store() -> MemoryDirectory {
     directory
 }
 
-/// Where the numbers of a text are.
+/// Returns the positions of the numbers in a text.
 fn numbers(text: &str) -> Vec<Range<usize>> {
     let mut numbers: Vec<Range<usize>> = Vec::new();
     for (at, _) in text.bytes().enumerate().filter(|(_, byte)| byte.is_ascii_digit()) {

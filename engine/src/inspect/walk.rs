@@ -1,4 +1,4 @@
-//! The records of one checkpoint, counted.
+//! Counts the records of one checkpoint.
 
 use super::RecordCounts;
 use crate::address::Address;
@@ -6,7 +6,7 @@ use crate::checkpoint::manifest::Record;
 use crate::hybrid_log::{Joint, PagePayload, Records, Units};
 use crate::record::{Layout, RecordInfo, StoredRecord};
 
-/// A walk over what a checkpoint has of the log, page by page, in order.
+/// A walk over the log of a checkpoint, page by page, in order.
 #[derive(Debug)]
 pub(super) struct Walk<'r> {
     pub(super) record: &'r Record,
@@ -14,9 +14,9 @@ pub(super) struct Walk<'r> {
     layout: Layout,
     joint: Joint,
     pub(super) counts: RecordCounts,
-    /// Whether everything was there and sound.
+    /// Whether everything was present and sound.
     pub(super) is_sound: bool,
-    /// Records that cannot be ones, under good checksums.
+    /// Impossible records under good checksums.
     pub(super) wrong: Vec<(Address, &'static str)>,
 }
 
@@ -27,13 +27,13 @@ impl<'r> Walk<'r> {
         Self { record, units, layout, joint, counts, is_sound: true, wrong }
     }
 
-    /// What it needs of the log itself, in whole units.
+    /// Returns the range that the checkpoint needs of the log itself, in whole units.
     pub(super) fn in_log(&self) -> [Address; 2] {
         let Record { begin, flushed, .. } = *self.record;
         [begin, flushed].map(|address| self.units.unit_start(Address::new(address)))
     }
 
-    /// Takes in what it needs of a page of the log.
+    /// Takes in the bytes of a log page that the checkpoint needs.
     pub(super) fn take_in_log(&mut self, page: &PagePayload, bad: &[Address]) {
         let [from, end] = self.in_log();
         let (start, limit) = (from.max(page.start), end.min(page.end()));
@@ -50,11 +50,11 @@ impl<'r> Walk<'r> {
         self.take_in(&PagePayload { start, bytes }, bad);
     }
 
-    /// Takes in the next page or part of one, in which these units are not sound.
+    /// Takes in the next page or some bytes of it. The units in `bad` are not sound.
     pub(super) fn take_in(&mut self, page: &PagePayload, bad: &[Address]) {
         if bad.iter().any(|unit| (page.start..page.end()).contains(unit)) {
             self.is_sound = false;
-            // What lies across the damage cannot be told from it.
+            // A record across the damage cannot be separated from it.
             let front = self.joint.finish().map_or(0, |front| front.bytes.len());
             self.counts.unread_bytes += (front + page.bytes.len()) as u64;
             return;
@@ -68,7 +68,7 @@ impl<'r> Walk<'r> {
         taken.expect("counting does not fail");
     }
 
-    /// Nothing comes behind what was taken in.
+    /// Ends the walk. No more bytes follow.
     pub(super) fn finish(&mut self) {
         if let Some(front) = self.joint.finish() {
             self.count(&front);
@@ -109,7 +109,7 @@ impl<'r> Walk<'r> {
 impl RecordCounts {
     fn add(&mut self, info: RecordInfo, bytes: u64) {
         self.record_bytes += bytes;
-        // What was never linked is nothing else; what was deleted has no value any more.
+        // A record that was never linked counts as nothing else. A deleted record has no value.
         let count = if info.is_invalid() {
             &mut self.invalid
         } else if info.is_piece() {
