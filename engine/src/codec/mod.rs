@@ -46,8 +46,8 @@ pub use self::zero_copy::ZeroCopy;
 /// | `u8` .. `u128`, `i8` .. `i128` | little endian | size | itself |
 /// | `f32`, `f64` (no keys) | little endian | size | itself |
 /// | `bool`, `char`, `()` | 0 or 1, scalar value, nothing | 1, 4, 0 | itself |
-/// | `[u8; N]` | as they are | `N` | `&[u8; N]` |
-/// | `[u8]`, `Vec<u8>` | as they are | none | `&[u8]` |
+/// | `[u8; N]` | unchanged | `N` | `&[u8; N]` |
+/// | `[u8]`, `Vec<u8>` | unchanged | none | `&[u8]` |
 /// | `str`, `String` | UTF-8 | none | `&str` |
 /// | `Option<T>` | 0 or 1, then `T`, or as many zeros | of `T`, plus 1 | `Option` of a view |
 /// | `(A, B)` to `(A, B, C, D)` | one after the other | sum, if all have one | tuple of views |

@@ -45,7 +45,7 @@ impl Fences {
 
 #[cfg(all(target_os = "linux", not(any(loom, shuttle, miri))))]
 fn register() -> bool {
-    // SAFETY: membarrier takes three integers and touches no memory of ours.
+    // SAFETY: membarrier takes three integers and touches no memory of this process.
     let result = unsafe {
         libc::syscall(
             libc::SYS_membarrier,

@@ -23,7 +23,7 @@
 //! # A drain visits the participants once
 //! A drain stops at a participant that is protected at an older epoch, and continues from there
 //! when that participant has left. It does not check earlier participants again. It saw each of
-//! them without an older guard after the fence of the bump. So every later guard of theirs sees the
+//! them without an older guard after the fence of the bump. So each of their later guards sees the
 //! published change, at any epoch that it announces. So waiting for one guard reads one word per
 //! check, for any number of participants.
 //!

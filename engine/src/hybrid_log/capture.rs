@@ -1,7 +1,7 @@
 //! Writes the records of a version that are in memory to another file than the log.
 //!
 //! The range is frozen and pinned. Pages are unpinned as soon as they are copied, so the log keeps
-//! moving after the capture.
+//! moving during the capture.
 
 use super::flush::WRITES;
 use super::unit::Units;

@@ -132,7 +132,7 @@ pub(crate) struct HybridLog {
     frames: Frames,
     device: Arc<dyn Device>,
     buffers: BufPool,
-    /// The bytes of single-record reads that may be in flight from the device.
+    /// Limits the bytes of single-record reads in flight from the device.
     reads: Arc<ReadBudget>,
     epoch: Epoch,
     handle: Handle,
@@ -141,7 +141,7 @@ pub(crate) struct HybridLog {
     health: Health,
     // Any thread, atomic.
     tail: Tail,
-    /// Free frames that wait for tasks that need several at once; see `room.rs`.
+    /// The number of frames set aside for a task that needs several at once; see `room.rs`.
     set_aside: AtomicU64,
     /// Whether the manifest names the life of this log. Nothing is written before that.
     is_announced: AtomicBool,
@@ -151,7 +151,7 @@ pub(crate) struct HybridLog {
     counters: DeviceCounters,
 }
 
-/// Positions that tasks asked the drivers for, beyond the positions by the geometry.
+/// The marks that tasks asked for, beyond the marks by the geometry.
 #[derive(Debug)]
 struct Wanted {
     read_only: Watermark,
