@@ -60,7 +60,8 @@ const CHECKPOINT_EVERY_MIN: Duration = Duration::from_millis(1);
 const LOG_GROWTH: RangeInclusive<ByteSize> = ByteSize::kib(4)..=ByteSize::gib(1 << 18);
 const IO_THREADS: RangeInclusive<u32> = 1..=1024;
 
-/// The limit of the default page, in bytes. A log has at least `DEFAULT_PAGES` default pages.
+/// The limit of the default page, in bytes. A log has at least `DEFAULT_PAGES` default pages,
+/// unless they would be smaller than 4 KiB.
 const DEFAULT_PAGE_MAX: u64 = 4 << 20;
 const DEFAULT_PAGES: u64 = 32;
 const FRAMES_MIN: u64 = 2;

@@ -111,7 +111,7 @@ pub struct Config {
     /// The bytes of a log page, a power of two, 4 KiB to 32 MiB.
     ///
     /// It is fixed when a store is created. A page is flushed as a whole, and no record crosses its
-    /// end. Default: 1/32 of the log's memory, at most 4 MiB.
+    /// end. Default: 1/32 of the log's memory, at least 4 KiB and at most 4 MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page_size: Option<ByteSize>,
     /// The share of the pages in memory whose records are updated in place, 0.0 to 0.95.
