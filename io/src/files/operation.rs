@@ -227,9 +227,9 @@ impl Operation {
     }
 
     fn complete(self, result: io::Result<()>) {
-        let Self { buf, hold, sink, .. } = self;
-        // Before the future knows: it may take the lock again.
-        drop(hold);
+        let Self { current, later, buf, hold, sink, .. } = self;
+        // Before the future knows: its task may take the lock again, or count descriptors.
+        drop((current, later, hold));
         sink.complete(Transfer { result, buf });
     }
 

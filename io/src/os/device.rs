@@ -84,10 +84,13 @@ impl OsDevice {
             match segments.bring(&place, range, kind == Kind::Write) {
                 Ok(extents) => {
                     let operation = Operation::transfer(kind, extents, buf, sink).holding(hold);
-                    place.backend.engine.submit(operation);
+                    let engine = Arc::clone(&place.backend.engine);
+                    // Before the operation can end: its end frees what it used.
+                    drop((segments, place));
+                    engine.submit(operation);
                 }
                 Err(error) => {
-                    drop(hold);
+                    drop((segments, place, hold));
                     sink.complete(Transfer { result: Err(error), buf: Some(buf) });
                 }
             }
@@ -102,9 +105,14 @@ impl OsDevice {
         let (segments, place) = (Arc::clone(&self.segments), Arc::clone(&self.place));
         let hold = self.place.locks.hold();
         self.place.backend.blocking.run_first(move || match segments.sync_closed(&place) {
-            Ok(()) => place.sync_into(files_to_sync(&segments, &place), hold, sink),
+            Ok(()) => {
+                let files = files_to_sync(&segments, &place);
+                let engine = Arc::clone(&place.backend.engine);
+                drop((segments, place));
+                Operation::start_sync(files, &engine, hold, sink);
+            }
             Err(error) => {
-                drop(hold);
+                drop((segments, place, hold));
                 sink.complete(Transfer { result: Err(error), buf: None });
             }
         });

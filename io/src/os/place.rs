@@ -4,10 +4,9 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use crate::backends::Backend;
-use crate::contract::completion::{Completion, CompletionSink, OpTable};
+use crate::contract::completion::{Completion, OpTable};
 use crate::error::naming;
 use crate::files::file::StorageFile;
-use crate::files::hold::Hold;
 use crate::files::medium::Medium;
 use crate::files::operation::Operation;
 use crate::files::root::{Access, Creation, Root};
@@ -95,18 +94,8 @@ impl Place {
     /// Makes files durable, one after the other.
     pub(crate) fn start_sync(&self, files: Vec<Arc<StorageFile>>) -> Completion {
         let (completion, sink) = OpTable::begin(&self.backend.table);
-        self.sync_into(files, self.locks.hold(), sink);
+        Operation::start_sync(files, &self.backend.engine, self.locks.hold(), sink);
         completion
-    }
-
-    /// Continues a sync that started before, as [`start_sync`](Self::start_sync) does.
-    pub(crate) fn sync_into(
-        &self,
-        files: Vec<Arc<StorageFile>>,
-        hold: Arc<Hold>,
-        sink: CompletionSink,
-    ) {
-        Operation::start_sync(files, &self.backend.engine, hold, sink);
     }
 
     pub(crate) fn list_segments(&self, device: &str) -> io::Result<Vec<(u64, String)>> {
