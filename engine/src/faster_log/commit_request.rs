@@ -91,9 +91,9 @@ impl<'a> CommitRequest<'a> {
     /// Passes the request to the log's maintenance, and returns at once.
     ///
     /// # Errors
-    /// `InvalidArgument` for a number that is in use already or too high, or a cookie that is too
-    /// long. `Completed` for a number or a cookie if the log takes no more entries. `Poisoned`,
-    /// `Closed`.
+    /// `InvalidArgument` for a number that is too high, or not above all earlier numbers, or for a
+    /// cookie that is too long. `Completed` for a number or a cookie if the log takes no more
+    /// entries. `Poisoned`, `Closed`.
     pub fn start(self) -> Result<Committing> {
         let core = Arc::clone(&self.log.core);
         let asked = core.ask(self.number, self.cookie)?;

@@ -149,7 +149,7 @@ impl Intent {
     /// Plans a separate commit with this number.
     ///
     /// # Errors
-    /// `InvalidArgument` for a number that is in use already, or is too high.
+    /// `InvalidArgument` for a number that is too high, or not above all earlier numbers.
     pub(super) fn plan(&mut self, number: u64, cookie: Option<Vec<u8>>) -> Result<()> {
         let last = self.distinct.back().map_or(self.last_number, |last| last.number);
         if number <= last {

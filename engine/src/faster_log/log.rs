@@ -180,8 +180,8 @@ impl FasterLog {
     /// # Errors
     /// `StorageFull` while the device is full: the log makes the commit when there is space.
     /// `Poisoned` if a write or sync has failed: every request fails with the first cause until the
-    /// log is opened again. `InvalidArgument` for a number that is in use already or a cookie that
-    /// is too long. `Closed`.
+    /// log is opened again. `InvalidArgument` for a number that is too high, or not above all
+    /// earlier numbers, or for a cookie that is too long. `Closed`.
     ///
     /// # Cancel safety
     /// A commit that was begun continues when the future is dropped.

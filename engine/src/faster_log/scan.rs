@@ -39,8 +39,8 @@ impl Scan {
     }
 
     /// Ends with an error of kind `Truncated` if entries were truncated before the scan reached
-    /// them. Without it, the scan continues with the first remaining entry, which is at
-    /// [`position`](Self::position) after the error.
+    /// them. Then [`position`](Self::position) is at the first remaining entry. Without this
+    /// setting, the scan continues there.
     pub fn fail_on_truncated(mut self) -> Self {
         self.set_fail_on_truncated();
         self

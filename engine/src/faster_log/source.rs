@@ -37,7 +37,7 @@ pub(super) struct Source {
     pub(super) device: Arc<dyn Device>,
     pub(super) buffers: BufPool,
     pub(super) live: Option<Live>,
-    // Changed by the writer, read by all readers.
+    // Changed by the log or its follower, read by all readers.
     pub(super) begin: Watermark,
     /// The end of the newest commit.
     pub(super) durable: Watermark,
