@@ -78,7 +78,10 @@ fn poll_any(
     if listeners.iter_mut().any(is_told) { Poll::Ready(()) } else { Poll::Pending }
 }
 
-/// Lets other tasks run once.
+/// Lets other tasks of the executor run once.
+///
+/// # Cancel safety
+/// Has no effect.
 pub(crate) async fn yield_once() {
     let mut is_over = false;
     poll_fn(|context| {
@@ -131,22 +134,6 @@ impl Wake for Shielded {
     fn wake_by_ref(self: &Arc<Self>) {
         shielded(|| self.0.wake_by_ref());
     }
-}
-
-/// Lets other tasks of the executor run once.
-///
-/// # Cancel safety
-/// Has no effect.
-pub(crate) async fn yield_now() {
-    let mut has_yielded = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut has_yielded, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 #[cfg(all(test, not(loom), not(shuttle)))]

@@ -29,7 +29,7 @@ use crate::error::{Error, Result};
 use crate::store::identity::{CommitPoint, SessionId};
 use crate::store::points::{Points, first_of};
 use crate::store::serials::Serials;
-use crate::wait::yield_now;
+use crate::wait::yield_once;
 use kvick_io::BufPool;
 
 /// The maximum number of points in the manifest. For more points a file takes fewer bytes to write.
@@ -121,7 +121,7 @@ impl Run<'_> {
                 }
             });
             writer.go_on().await?;
-            yield_now().await;
+            yield_once().await;
         }
         let stream = writer.finish().await?;
         self.core.sync_file(&*device).await?;

@@ -24,7 +24,7 @@ use super::ledger::{Ledger, Waiting};
 use super::points::Points;
 use crate::error::{Error, Result};
 use crate::statistics::Counters;
-use crate::wait::yield_now;
+use crate::wait::yield_once;
 use crossbeam_utils::CachePadded;
 use event_listener::Event;
 use kvick_io::sync::{Mutex, MutexGuard};
@@ -297,7 +297,7 @@ impl Sessions {
         let Ended { sessions, points } = ended;
         for some in sessions.chunks(AT_ONCE) {
             self.read_some(some, points, next);
-            yield_now().await;
+            yield_once().await;
         }
     }
 
@@ -328,7 +328,7 @@ impl Sessions {
         let mut points = points.chain(repeat(None));
         for some in sessions.chunks(AT_ONCE) {
             self.settle_some(some.iter().zip(&mut points), next);
-            yield_now().await;
+            yield_once().await;
         }
         if is_durable {
             self.published.notify(usize::MAX);
