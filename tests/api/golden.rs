@@ -1,6 +1,6 @@
 //! Stores as format 2 has them: whoever changes the format notices here.
 //!
-//! `cargo test -p tests --test api -- --ignored golden --nocapture` writes the files anew; that is
+//! `cargo test -p api-tests -- --ignored golden --nocapture` writes the files anew; that is
 //! right only together with a new number of the format.
 
 use std::fs;
@@ -34,7 +34,7 @@ fn config() -> Config {
 }
 
 fn place(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/format-2").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../golden/format-2").join(name)
 }
 
 async fn open<K, V>(directory: &MemoryDirectory) -> Result<FasterKv<K, V>>

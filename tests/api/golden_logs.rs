@@ -1,6 +1,6 @@
 //! A log as format 2 has it: whoever changes the format notices here.
 //!
-//! `cargo test -p tests --test api -- --ignored golden_logs --nocapture` writes the files anew;
+//! `cargo test -p api-tests -- --ignored golden_logs --nocapture` writes the files anew;
 //! that is right only together with a new number of the format.
 
 use std::fs;
@@ -20,7 +20,7 @@ const LARGE: u32 = 50;
 const COOKIE: &[u8] = b"applied 42";
 
 fn place() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/log-format-2")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../golden/log-format-2")
 }
 
 fn entry(number: u32) -> Vec<u8> {

@@ -128,7 +128,7 @@ fn every_public_future_may_be_sent() -> Result<()> {
     ask_log(&mut asked, &log);
     ask_other_logs(&mut asked, &LogGroup::new(config)?, None);
     let mut missing = Vec::new();
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/src");
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../engine/src");
     for file in files(&sources) {
         let name = file.file_name().and_then(|name| name.to_str()).expect("ASCII");
         let text = std::fs::read_to_string(&file).expect("a source");
