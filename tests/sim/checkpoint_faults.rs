@@ -113,11 +113,13 @@ fn assert_excusable(error: &kvick::Error) {
     assert!(is_excusable || kind == ErrorKind::Io && text.contains("simulated"), "{text}");
 }
 
-/// Whether a failed operation leaves nobody knowing what is durable.
-fn is_grave(text: &str) -> bool {
-    // What was written aside and not renamed is written again, as a whole.
+/// Whether it is not known what is durable after an operation that failed like this.
+fn is_grave(text: &str, kind: io::ErrorKind) -> bool {
+    // What was written aside and not renamed is written again, as a whole. A rename that found no
+    // space has changed nothing.
     let is_aside = text.contains("manifest.new") && !text.contains("Rename");
-    (text.contains(", Sync") || text.contains(", Rename")) && !is_aside
+    let is_rename = text.contains(", Rename") && kind != io::ErrorKind::StorageFull;
+    (text.contains(", Sync") || is_rename) && !is_aside
 }
 
 /// One run with one fault. Whether it was met.
@@ -136,7 +138,7 @@ async fn with_fault(site: &Site, number: u64, kind: io::ErrorKind) -> (bool, Lef
         assert_excusable(&error);
         let text = error.to_string();
         is_poisoned = run.is_poisoned().await;
-        assert!(is_poisoned || !is_grave(&text), "not poisoned: {text}");
+        assert!(is_poisoned || !is_grave(&text, kind), "not poisoned: {text}");
         if is_poisoned {
             break;
         }

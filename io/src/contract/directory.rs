@@ -50,7 +50,8 @@ pub trait Directory: Send + Sync + Debug + 'static {
 
     /// Exchanges the names of two files in one atomic step. Each file keeps its space.
     ///
-    /// # Errors `Unsupported` if the system or the medium cannot do this; nothing has changed then.
+    /// # Errors
+    /// `Unsupported` if the system or the medium cannot do this; nothing has changed then.
     fn exchange(&self, one: &str, other: &str) -> BoxFuture<'_, io::Result<()>> {
         let message = format!("{one} and {other} cannot exchange names here; rename them instead");
         Box::pin(async { Err(io::Error::new(io::ErrorKind::Unsupported, message)) })

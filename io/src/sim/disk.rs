@@ -33,7 +33,7 @@ use crate::sim::world::{World, not_found};
 /// while let Poll::Pending = writing.as_mut().poll(&mut context) {
 ///     disk.run_event(disk.next_event().expect("an operation is in flight"));
 /// }
-/// The contents were synced, the name was not.
+/// // The contents were synced, the name was not.
 /// assert_eq!(disk.crash_with(7, Survival::NOTHING).files(), []);
 /// assert_eq!(disk.files(), [("db/name".to_owned(), 5)]);
 /// ```
@@ -45,8 +45,9 @@ pub struct SimDisk {
 impl SimDisk {
     /// Creates an empty disk. `seed` decides its latencies and faults.
     ///
-    /// # Panics If `options.block` is neither 512 nor 4096, or the physical block is not a power of
-    /// two from `block` to 64 KiB. If the range of latencies is empty.
+    /// # Panics
+    /// If `options.block` is neither 512 nor 4096, or the physical block is not a power of two from
+    /// `block` to 64 KiB. If the range of latencies is empty.
     pub fn new(seed: u64, options: SimOptions) -> Self {
         Self::over(World::new(seed, options))
     }

@@ -158,7 +158,7 @@ impl fmt::Debug for Completion {
 ///
 /// let completions = Completions::new();
 /// let (completion, sink) = completions.begin();
-/// On the thread that carries out the operation:
+/// // On the thread that carries out the operation:
 /// sink.complete(Transfer { result: Ok(()), buf: Some(AlignedBuf::zeroed(512)) });
 /// # pollster::block_on(async {
 /// assert_eq!(completion.await.into_buf()?.len(), 512);
