@@ -69,8 +69,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
     /// its last handle and session are dropped. Changes that no checkpoint has are lost. So do not
     /// run a store in a `static` on the runtime of one `#[tokio::test]`.
     ///
-    /// A tokio runtime ends when it is dropped or shut down. A glommio executor ends when it is
-    /// dropped, and at the latest when its thread ends.
+    /// A tokio runtime needs its time driver (`enable_all` or `enable_time`), or maintenance panics
+    /// when it first sleeps. A `current_thread` runtime works only while something is driven on it:
+    /// checkpoints and `close` wait until then. It ends when it is dropped or shut down. A glommio
+    /// executor ends when it is dropped, and at the latest when its thread ends.
     pub fn runtime(mut self, runtime: Handle) -> Self {
         self.runtime = Some(runtime);
         self

@@ -87,6 +87,11 @@ impl Error {
     /// It can succeed a moment later for [`ErrorKind::Busy`], and once space is free for
     /// [`ErrorKind::StorageFull`]. For [`ErrorKind::Unavailable`] it can succeed once the system
     /// has the resource again.
+    ///
+    /// A call that had an effect before its error has it again. After
+    /// [`FasterLog::append_durable`](crate::FasterLog::append_durable) retry the
+    /// [`commit`](crate::FasterLog::commit), not the append. After `close` a store or log is closed,
+    /// whatever `close` returned.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.kind() == ErrorKind::Busy || self.is_shortage()

@@ -168,7 +168,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// may also belong to keys that were undone when it was dropped or failed.
     ///
     /// A session that is not in the recovered checkpoint does not wait. All its operations are
-    /// lost, so a [new session](Self::session) begins with number 1. To be able to return to an
+    /// lost, so a [new session](Self::session) begins with number 1. So store the id durably, where
+    /// the requests are kept, before the first operation: a request that is repeated because its
+    /// id was not stored in time is done twice. To be able to return to an
     /// [older checkpoint](Self::recover), keep the requests that it does not cover.
     ///
     /// ```
@@ -346,7 +348,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// Operations that end while the store closes may or may not be in the last checkpoint.
     ///
     /// # Errors
-    /// Returns the error of the checkpoint; the store is closed even so, and its directory is free.
+    /// Returns the error of the checkpoint; the store is closed even so, its directory is free, and
+    /// changes that no checkpoint has are lost. On a medium that may be full, take a
+    /// [`checkpoint`](Self::checkpoint) first, free space until it succeeds, and close then.
     /// `Poisoned` if no checkpoint was possible, because a write had failed or the runtime had
     /// ended.
     ///

@@ -39,7 +39,8 @@ impl LogBuilder {
     /// cause. The directory stays locked until the log is closed, or its last handle is dropped.
     /// Entries that were not committed are lost.
     ///
-    /// A tokio runtime ends when it is dropped or shut down. A glommio executor ends when it is
+    /// A tokio runtime needs its time driver (`enable_all` or `enable_time`). It ends when it is
+    /// dropped or shut down. A glommio executor ends when it is
     /// dropped, and at the latest when its thread ends.
     pub fn runtime(mut self, runtime: Handle) -> Self {
         self.runtime = Some(runtime);

@@ -160,8 +160,10 @@ impl FasterLog {
     /// sync. Requests a commit, unless [`LogConfig::commit_every`] is set and causes one.
     ///
     /// # Errors
-    /// As [`append`](Self::append). After an error of the device it is unknown whether the entry is
-    /// durable.
+    /// As [`append`](Self::append). After any error of the commit, `StorageFull` too, the entry is
+    /// in the log already: appending it again adds a second one. Wait for the next
+    /// [`commit`](Self::commit) to succeed instead; it makes the entry durable. After an error of
+    /// the device it is unknown whether the entry is durable.
     ///
     /// # Cancel safety
     /// A future that is dropped before it is ready may have appended the entry.
