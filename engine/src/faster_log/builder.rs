@@ -40,8 +40,8 @@ impl LogBuilder {
     /// Entries that were not committed are lost.
     ///
     /// A tokio runtime needs its time driver (`enable_all` or `enable_time`). It ends when it is
-    /// dropped or shut down. A glommio executor ends when it is
-    /// dropped, and at the latest when its thread ends.
+    /// dropped or shut down. A glommio executor ends when it is dropped, and at the latest when its
+    /// thread ends.
     pub fn runtime(mut self, runtime: Handle) -> Self {
         self.runtime = Some(runtime);
         self
