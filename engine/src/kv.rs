@@ -102,10 +102,11 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     ///
     /// # Errors
     /// `InvalidArgument` for a configuration that is out of bounds or belongs to another store.
-    /// `InUse` if another store has the directory open. `Corrupt` if the newest checkpoint is
-    /// damaged (see [`Config::allow_fallback`]). `Unsupported` for a store of another format.
-    /// `AlreadyExists` if there is no store but there are foreign files; directories and hidden
-    /// files do not count. `Io`, `StorageFull`. Existing files are unchanged.
+    /// `InUse` if another store has the directory open; after a process was killed this may last
+    /// until the kernel has ended its transfers. `Corrupt` if the newest checkpoint is damaged (see
+    /// [`Config::allow_fallback`]). `Unsupported` for a store of another format. `AlreadyExists` if
+    /// there is no store but there are foreign files; directories and hidden files do not count.
+    /// `Io`, `StorageFull`. Existing files are unchanged.
     ///
     /// # Cancel safety
     /// A directory that was being created may keep a lock file. The next opening repeats an
