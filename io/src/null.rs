@@ -7,7 +7,7 @@ use crate::contract::boxed::BoxFuture;
 use crate::contract::buf::AlignedBuf;
 use crate::contract::completion::{Completion, Transfer};
 use crate::contract::device::{Device, Geometry};
-use crate::contract::directory::{DeviceOptions, Directory, Lock};
+use crate::contract::directory::{DeviceOptions, Directory};
 use crate::contract::names;
 use crate::memory::MemoryDirectory;
 
@@ -17,7 +17,7 @@ use crate::memory::MemoryDirectory;
 /// opened on the directory.
 #[derive(Clone, Debug, Default)]
 pub struct NullDirectory {
-    files: MemoryDirectory,
+    inner: MemoryDirectory,
 }
 
 impl NullDirectory {
@@ -36,43 +36,23 @@ impl Directory for NullDirectory {
         let name = name.to_owned();
         Box::pin(async move {
             // Checks the arguments, and makes the device appear in `list`.
-            self.files.open_device(&name, options).await?;
+            self.inner.open_device(&name, options).await?;
             let segment_bytes = options.segment_bytes;
             Ok(Arc::new(NullDevice { name, segment_bytes }) as Arc<dyn Device>)
         })
     }
 
-    fn list(&self) -> BoxFuture<'_, io::Result<Vec<String>>> {
-        self.files.list()
-    }
-
-    fn read_file(&self, name: &str) -> BoxFuture<'_, io::Result<Vec<u8>>> {
-        self.files.read_file(name)
-    }
-
-    fn write_file(&self, name: &str, bytes: &[u8]) -> BoxFuture<'_, io::Result<()>> {
-        self.files.write_file(name, bytes)
-    }
-
-    fn rename(&self, from: &str, to: &str) -> BoxFuture<'_, io::Result<()>> {
-        self.files.rename(from, to)
-    }
-
-    fn exchange(&self, one: &str, other: &str) -> BoxFuture<'_, io::Result<()>> {
-        self.files.exchange(one, other)
-    }
-
-    fn remove_file(&self, name: &str) -> BoxFuture<'_, io::Result<()>> {
-        self.files.remove_file(name)
-    }
-
-    fn sync(&self) -> BoxFuture<'_, io::Result<()>> {
-        self.files.sync()
-    }
-
-    fn lock(&self, name: &str) -> BoxFuture<'_, io::Result<Box<dyn Lock>>> {
-        self.files.lock(name)
-    }
+    crate::forward_directory!(
+        list,
+        read_file,
+        file_bytes,
+        write_file,
+        rename,
+        exchange,
+        remove_file,
+        sync,
+        lock,
+    );
 
     fn describe(&self) -> String {
         "null".to_owned()

@@ -7,6 +7,7 @@ pub(crate) mod completion;
 pub(crate) mod device;
 pub(crate) mod directory;
 pub(crate) mod event_source;
+mod forward;
 pub(crate) mod names;
 pub(crate) mod pool;
 #[cfg(feature = "contract")]

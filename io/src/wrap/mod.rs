@@ -7,7 +7,6 @@
 //! ([`Traced`]). A wrapper that starts an operation later than its call creates its own completion
 //! with [`Completions`](crate::Completions) ([`Throttled`]).
 
-mod forward;
 mod throttled;
 mod traced;
 

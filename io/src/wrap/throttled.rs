@@ -122,16 +122,5 @@ impl Directory for Throttled {
         })
     }
 
-    crate::forward_directory!(
-        list,
-        read_file,
-        file_bytes,
-        write_file,
-        rename,
-        exchange,
-        remove_file,
-        sync,
-        lock,
-        describe,
-    );
+    crate::forward_directory!();
 }

@@ -58,17 +58,7 @@ impl Directory for Counting {
         })
     }
 
-    kvick::io::forward_directory!(
-        list,
-        read_file,
-        write_file,
-        rename,
-        exchange,
-        remove_file,
-        sync,
-        lock,
-        describe
-    );
+    kvick::io::forward_directory!();
 }
 
 async fn open(inner: &Arc<MemoryDirectory>) -> (FasterLog, Arc<AtomicU64>) {

@@ -137,10 +137,8 @@ impl Medium {
             Err(error) if is_refusal(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
-        for block in [SMALL_BLOCK, LARGE_BLOCK] {
-            if scratch.named_block().is_some_and(|named| block < named) {
-                continue;
-            }
+        let least = scratch.named_block().unwrap_or(0);
+        for block in [SMALL_BLOCK, LARGE_BLOCK].into_iter().filter(|block| *block >= least) {
             match is_direct(&scratch, block) {
                 Ok(true) => return Ok(Some((Self::of(root, true, block), scratch))),
                 Ok(false) => {}

@@ -70,9 +70,16 @@ macro_rules! forward_device {
 }
 
 /// Forwards methods of a [`Directory`](crate::Directory) to `self.inner`, by name, in an `impl`.
-/// See [`forward_device`](crate::forward_device).
+/// See [`forward_device`](crate::forward_device). Without names it forwards every method but
+/// `open_device`.
 #[macro_export]
 macro_rules! forward_directory {
+    () => {
+        $crate::forward_directory!(
+            list, read_file, file_bytes, write_file, rename, exchange, remove_file, sync, lock,
+            describe,
+        );
+    };
     ($($method:ident),+ $(,)?) => { $($crate::forward_directory!(@ $method);)+ };
     (@ list) => {
         fn list(&self) -> $crate::BoxFuture<'_, ::std::io::Result<Vec<String>>> {
