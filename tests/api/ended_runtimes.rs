@@ -67,7 +67,7 @@ async fn reopen(path: &Path, backend: Backend) {
 }
 
 /// Calls `test` for each host that ends, and each backend with files.
-fn on_each(test: impl Fn(Host, &Path, Backend)) {
+pub(crate) fn on_each(test: impl Fn(Host, &Path, Backend)) {
     for host in Host::mortal() {
         for backend in backends() {
             if backend != Backend::Memory && host.has(backend) {

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use futures::{StreamExt, TryStreamExt};
 use kvick::{Backend, Error, ErrorKind, FasterLog, LogAddress, LogGroup, Result};
-use tests::configs::{Host, backends};
+
 use tests::deadline::block_on_within_minutes;
 
 use super::small;
-use crate::ended_runtimes::assert_names_the_cause;
+use crate::ended_runtimes::{assert_names_the_cause, on_each};
 
 const ENTRIES: u32 = 1000;
 
@@ -102,17 +102,6 @@ async fn end_orphan(log: FasterLog, path: &Path, backend: Backend) {
     assert_eq!(closed.to_string(), "the log is closed; open it again");
     // While a handle is still there.
     reopen(path, backend).await;
-}
-
-fn on_each(test: impl Fn(Host, &Path, Backend)) {
-    for host in Host::mortal() {
-        for backend in backends() {
-            if backend != Backend::Memory && host.has(backend) {
-                let place = tempfile::tempdir().expect("a directory");
-                test(host, place.path(), backend);
-            }
-        }
-    }
 }
 
 #[test]
