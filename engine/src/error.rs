@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::codec::CodecError;
-use kvick_io::ErrorClass;
+use kvick_io::{Device, ErrorClass};
 
 /// The result of every fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -112,6 +112,13 @@ impl Error {
         debug_assert!(!message.is_empty());
         let message = message.into_boxed_str();
         Self(Arc::new(Inner { kind, message, place: None, way_out: None, source }))
+    }
+
+    /// Returns the error of a failed read, which names the file and the place in it.
+    #[cold]
+    pub(crate) fn reading(device: &dyn Device, offset: u64, source: io::Error) -> Self {
+        let (file, offset) = device.locate(offset);
+        Self::io(format!("reading {file} at {offset}"), source)
     }
 
     /// Creates the error of a failed truncation of files that a crash has left too long.

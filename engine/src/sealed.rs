@@ -72,6 +72,11 @@ pub(crate) fn decode<T: DeserializeOwned>(file: &str, bytes: &[u8], edition: Edi
     toml::from_str(text).map_err(|error| foreign(file, &error))
 }
 
+/// Returns whether a number is left out of a manifest, which reads as 0 then.
+pub(crate) fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// Returns the error of a manifest that contradicts itself under a correct checksum.
 #[cold]
 pub(crate) fn contradiction(file: &str) -> Error {

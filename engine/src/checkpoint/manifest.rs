@@ -105,16 +105,12 @@ pub(crate) struct Record {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) point_files: Vec<PointFile>,
     /// The number of sessions in the checkpoint, if it has point files.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "sealed::is_zero")]
     pub(crate) session_count: u64,
     /// The commit points that have changed since the last point file. A forgotten session is up to
     /// 0.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) sessions: BTreeMap<SessionId, CommitPoint>,
-}
-
-fn is_zero(count: &u64) -> bool {
-    *count == 0
 }
 
 /// The kind of capture of a checkpoint.

@@ -66,10 +66,7 @@ impl FollowedDevice {
         match read.result {
             Ok(()) => Ok(true),
             Err(error) if is_missing(&error) => Ok(false),
-            Err(error) => {
-                let (file, offset) = device.locate(offset);
-                Err(Error::io(format!("reading {file} at {offset}"), error))
-            }
+            Err(error) => Err(Error::reading(&*device, offset, error)),
         }
     }
 

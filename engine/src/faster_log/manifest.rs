@@ -28,7 +28,7 @@ pub(super) struct Manifest {
     /// The address where the life `life` begins.
     life_begin: u64,
     /// The number of times that the log discarded commits that a follower may have seen.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "sealed::is_zero")]
     rewinds: u64,
     pub(super) log: Sizes,
     commit: Saved,
@@ -53,10 +53,6 @@ pub(super) struct Sizes {
     /// The bytes that the medium writes at once. An interrupted write may damage all of them.
     pub(super) block_bytes: u64,
     pub(super) segment_bytes: u64,
-}
-
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 /// A durable commit.

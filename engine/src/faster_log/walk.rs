@@ -249,10 +249,7 @@ impl Walk<'_> {
             Ok(()) => Ok(transfer.buf),
             // The file became shorter after its length was read.
             Err(error) if is_missing(&error) => Ok(None),
-            Err(error) => {
-                let (file, offset) = self.device.locate(units.device_offset(start));
-                Err(Error::io(format!("reading {file} at {offset}"), error))
-            }
+            Err(error) => Err(Error::reading(self.device, units.device_offset(start), error)),
         }
     }
 
