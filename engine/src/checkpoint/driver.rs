@@ -302,9 +302,9 @@ impl Checkpoints {
             Removal::AllBut(keep) => manifest.keep_newest(keep),
             Removal::One(token) => remove_one(&mut manifest, token)?,
         }
-        // The next checkpoint may build only on files of a kept checkpoint.
+        // The next increment may build only on files of a kept checkpoint. The newest checkpoint
+        // stays, and with it the files of commit points.
         basis.chain = None;
-        basis.layers.keep_named(&manifest);
         manifest.drop_unused();
         let published = self.catalog.publish_less(manifest).await;
         published.map_err(|failed| unpublished(&self.core, failed))

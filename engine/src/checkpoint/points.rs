@@ -21,8 +21,8 @@
 //! Layers are always synced, whatever their checkpoint must survive, because later checkpoints use
 //! them.
 
-use super::catalog::{Catalog, SESSIONS, device_name};
-use super::manifest::{Manifest, PointFile, Record};
+use super::catalog::{Catalog, SESSIONS};
+use super::manifest::{PointFile, Record};
 use super::run::Run;
 use super::stream::{Seal, StreamWriter};
 use crate::error::{Error, Result};
@@ -57,13 +57,6 @@ impl Layers {
         Self(files.zip(1..).map(|(file, end)| Layer { file: *file, end }).collect())
     }
 
-    /// Drops the layers that are no longer on the medium, and the layers on top of them.
-    pub(super) fn keep_named(&mut self, manifest: &Manifest) {
-        let named = manifest.files();
-        let is_named = |layer: &&Layer| named.contains(&device_name(SESSIONS, layer.token()));
-        self.0.truncate(self.0.iter().take_while(is_named).count());
-    }
-
     /// Returns the generation with which the last layer ends.
     fn end(&self) -> u64 {
         self.0.last().map_or(0, |layer| layer.end)
@@ -75,12 +68,6 @@ impl Layers {
             points += last.file.points;
             self.0.pop();
         }
-    }
-}
-
-impl Layer {
-    fn token(&self) -> u64 {
-        self.file.stream.token
     }
 }
 
