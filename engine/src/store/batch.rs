@@ -231,34 +231,37 @@ where
     let (core, ledger) = (access.core(), access.ledger());
     let mut waiting = Waiting::new(core);
     let mut left: Vec<(usize, Option<Turn>)> = Vec::new();
-    for (first, group) in (0..).step_by(GROUP).zip(keys.chunks(GROUP)) {
-        let staged = access.protected(|core, _| core.stage::<K, Q>(group.iter()))?;
-        let (mut next, mut overtaken) = (0, 0);
-        while next < group.len() {
-            // After an overtaken key the group continues under another guard.
-            access.protected(|core, mut tools| -> Result<()> {
-                core.check_write()?;
-                for (place, key) in staged.iter().flatten().enumerate().skip(next) {
-                    let mut update = apply(first + place);
-                    let step =
-                        core.modify_hashed::<K, V, _>(key.hashed(), &mut update, tools.again())?;
-                    match step {
-                        Step::Done(_) => {}
-                        Step::Blocked(Blocked::Overtaken) if overtaken < TRIES => {
-                            overtaken += 1;
-                            return Ok(());
-                        }
-                        Step::Blocked(_) => {
-                            let turn = ledger.as_ref().map(|ledger| Turn::put_off(core, ledger));
-                            left.push((first + place, turn));
-                        }
+    let (mut done, mut overtaken) = (0, 0);
+    while done < keys.len() {
+        let group = &keys[done..keys.len().min(done + GROUP)];
+        let end = done + group.len();
+        access.protected(|core, mut tools| -> Result<()> {
+            core.check_write()?;
+            let staged = core.stage::<K, Q>(group.iter())?;
+            // One lock for the group. Nothing else takes it before the guard ends.
+            let mut f = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            for key in staged.iter().flatten() {
+                let place = done;
+                let mut update = Update(|current| f(place, current));
+                match core.modify_hashed::<K, V, _>(key.hashed(), &mut update, tools.again())? {
+                    Step::Done(_) => {}
+                    // The batch continues here under another guard.
+                    Step::Blocked(Blocked::Overtaken) if overtaken < TRIES => {
+                        overtaken += 1;
+                        return Ok(());
                     }
-                    next = place + 1;
+                    Step::Blocked(_) => {
+                        let turn = ledger.as_ref().map(|ledger| Turn::put_off(core, ledger));
+                        left.push((place, turn));
+                    }
                 }
-                Ok(())
-            })?;
+                done += 1;
+            }
+            Ok(())
+        })?;
+        if done == end {
+            overtaken = 0;
         }
-        drop(staged);
         for (place, turn) in left.drain(..) {
             let modify = Modify::<K, V, _>::new(keys[place].borrow(), apply(place));
             waiting.add(Running::new(Access::pooled(core), InTurn { modify, turn })).await?;
