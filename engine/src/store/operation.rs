@@ -252,6 +252,23 @@ impl Course<'_> {
     }
 }
 
+impl Drop for Course<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(cold) = self.cold.take() {
+            drop_cold(cold);
+        }
+    }
+}
+
+/// Drops what a suspended operation has. Out of line, so that the end of a fast operation is one
+/// comparison.
+#[cold]
+#[inline(never)]
+fn drop_cold(cold: Box<Cold<'_>>) {
+    drop(cold);
+}
+
 impl<O: Operation> Future for Running<'_, O> {
     type Output = Result<O::Output>;
 
