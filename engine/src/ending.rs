@@ -26,6 +26,7 @@ use event_listener::Event;
 use futures::future::BoxFuture;
 use kvick_io::Lock;
 use kvick_io::sync::{Mutex, MutexGuard};
+use std::any::Any;
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -206,11 +207,19 @@ impl Future for Maintenance {
         match catch_unwind(AssertUnwindSafe(|| drivers.as_mut().poll(context))) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(())) => self.end(None),
-            // An assertion of a driver failed.
-            Err(_panic) => self.end(Some("one of its drivers panicked")),
+            // An assertion of a driver failed, or its runtime refused to sleep.
+            Err(panic) => {
+                self.end(Some(&format!("one of its drivers panicked: {}", text(&*panic))))
+            }
         }
         Poll::Ready(())
     }
+}
+
+/// Returns the message of a panic.
+fn text(panic: &(dyn Any + Send)) -> &str {
+    let owned = panic.downcast_ref::<String>().map(String::as_str);
+    owned.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message")
 }
 
 impl Drop for Maintenance {

@@ -335,13 +335,8 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, message, source, .. } = &*self.0;
-        let mut debug = f.debug_struct("Error");
-        debug.field("kind", kind).field("message", message);
-        if let Some(source) = source {
-            debug.field("source", source);
-        }
-        debug.finish()
+        // `unwrap` and `expect` print this: the whole line, with the next step.
+        write!(f, "{:?}: {self}", self.0.kind)
     }
 }
 
@@ -445,6 +440,6 @@ mod tests {
             assert!(text.is_ascii());
         }
         let debug = format!("{:?}", Error::invalid("memory is 0"));
-        assert_eq!(debug, "Error { kind: InvalidArgument, message: \"memory is 0\" }");
+        assert_eq!(debug, "InvalidArgument: memory is 0");
     }
 }

@@ -124,6 +124,28 @@ fn the_last_handle_of_an_orphan_frees_its_directory() {
     });
 }
 
+/// A store on a tokio runtime without a time driver was poisoned when its maintenance first slept,
+/// and said "one of its drivers panicked" without the message of that panic.
+#[test]
+fn a_runtime_that_cannot_sleep_is_named_as_the_cause() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build();
+    let runtime = runtime.expect("tokio starts");
+    let handle = kvick::runtime::Handle::tokio(runtime.handle().clone());
+    let config = config(Backend::Memory).with_checkpoint_every(Duration::from_secs(3600));
+    let opening = Store::builder(config).runtime(handle).open("not a path");
+    let store = block_on_within_minutes("opening", opening).expect("opens");
+    let error = block_on_within_minutes("a write", async {
+        loop {
+            if let Err(error) = store.upsert(&1, &1).await {
+                break error;
+            }
+            thread::yield_now();
+        }
+    });
+    assert_eq!(error.kind(), ErrorKind::Poisoned, "{error}");
+    assert!(error.to_string().contains("timers are disabled"), "{error}");
+}
+
 /// What somebody is doing, over and over, when the runtime ends.
 type Pastime = (&'static str, fn(Store) -> Error);
 

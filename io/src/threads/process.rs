@@ -34,7 +34,7 @@ impl Birthplace {
 fn forked() -> io::Error {
     io::Error::other(
         "this process was forked after the directory was opened, and the threads stayed in the \
-         parent process; open the directory in this process",
+         parent process; open it after the fork, in one of the two processes",
     )
 }
 
