@@ -57,6 +57,8 @@ pub enum ErrorKind {
     Unavailable,
     /// Entries were truncated before a reader read them. Continue where the log begins.
     Truncated,
+    /// The file system was read-only at the opening. Reads work, and nothing else does.
+    ReadOnly,
     /// All addresses are used. The store or log stays readable; continue in a new one.
     AddressesExhausted,
     /// The operating system refused an operation on a file; the source has the reason.
@@ -237,6 +239,15 @@ impl Error {
         Self::build(ErrorKind::Poisoned, message, Some(Box::new(cause.clone())))
     }
 
+    /// Creates the error of a store or log (`what`) that was opened on a read-only file system.
+    #[cold]
+    pub(crate) fn read_only(what: &str, place: &str) -> Self {
+        Self::new(
+            ErrorKind::ReadOnly,
+            format!("the file system of the {what} in {place} is read-only"),
+        )
+    }
+
     #[cold]
     pub(crate) fn lives_exhausted() -> Self {
         let message = "the directory was opened four billion times, and cannot be opened again";
@@ -307,6 +318,7 @@ impl ErrorKind {
             Self::StorageFull => Some("free space, then retry"),
             Self::Unavailable => Some("raise the limit of the process or the system, then retry"),
             Self::Truncated => Some("go on where the log begins"),
+            Self::ReadOnly => Some("mount it for writing, and open it again"),
             Self::AddressesExhausted => Some("go on in a new directory"),
             Self::Poisoned => Some("close it and open it again"),
             Self::Closed => Some("open it again"),

@@ -26,6 +26,8 @@ pub enum Condition {
     Full,
     /// The system is short of descriptors, tasks or memory. The effect is that of a full medium.
     Unavailable,
+    /// The file system was read-only at the opening. Reads work.
+    ReadOnly,
     /// An earlier write or sync failed. Reads work; the store or log must be opened again.
     Poisoned,
     /// No operation works.
@@ -38,6 +40,7 @@ impl Health {
             None => Condition::Sound,
             Some(ErrorKind::StorageFull) => Condition::Full,
             Some(ErrorKind::Closed) => Condition::Closed,
+            Some(ErrorKind::ReadOnly) => Condition::ReadOnly,
             Some(ErrorKind::Poisoned) => Condition::Poisoned,
             Some(_) => Condition::Unavailable,
         };

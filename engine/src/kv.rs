@@ -108,6 +108,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// there is no store but there are foreign files; directories and hidden files do not count.
     /// `Io`, `StorageFull`. Existing files are unchanged.
     ///
+    /// On a read-only file system a store that was closed opens for reading; everything else fails
+    /// with `ReadOnly`.
+    ///
     /// # Cancel safety
     /// A directory that was being created may keep a lock file. The next opening repeats an
     /// unfinished recovery.

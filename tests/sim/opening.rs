@@ -4,8 +4,9 @@
 use std::io;
 use std::time::Duration;
 
+use futures::TryStreamExt;
 use kvick::io::sim::{SimDisk, SimOptions, Survival};
-use kvick::{ErrorKind, FasterKv, LogFollower, Result, check_log, repair_log};
+use kvick::{Condition, ErrorKind, FasterKv, LogFollower, Result, check_log, repair_log};
 use tests::files::Files;
 use tests::polling::AtMost;
 use tests::simulated::{Site, World, four_log_pages, seeds, two_pages};
@@ -234,6 +235,58 @@ fn what_was_not_closed_says_how_it_can_be_read_on_a_read_only_disk() {
             }
             let checked = check_log(site.disk.directory("log")).await.expect("can be read");
             assert_eq!(checked.entries, 1);
+        });
+    });
+}
+
+/// A store or log that was closed opened on a read-only file system as if nothing were amiss. It
+/// took writes, and the first checkpoint or commit poisoned it: "close it and open it again".
+#[test]
+fn what_was_closed_can_be_read_on_a_read_only_disk_and_says_so() {
+    seeds(5, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        world.simulation.run(async {
+            let log = site.open_log(four_log_pages()).await;
+            log.append(b"one").await.expect("a sound disk");
+            log.close().await.expect("a sound disk");
+            let store = site.open::<u64, u64>(two_pages()).await;
+            for key in 0..2_000 {
+                store.upsert(&key, &key).await.expect("a sound disk");
+            }
+            store.close().await.expect("a sound disk");
+            site.disk.set_read_only(true);
+            let store = site.open::<u64, u64>(two_pages()).await;
+            let log = site.open_log(four_log_pages()).await;
+            for key in 0..2_000 {
+                assert_eq!(store.read(&key).await.expect("it can be read"), Some(key));
+            }
+            let entries: Vec<_> = log.scan(..).try_collect().await.expect("it can be read");
+            assert_eq!(entries.len(), 1);
+            let health = [store.health(), log.health()];
+            assert!(health.iter().all(|health| health.condition == Condition::ReadOnly));
+            let mut session = store.session().expect("it can be read");
+            let refused = [
+                store.upsert(&1, &2).await.expect_err("an upsert"),
+                store.rmw(&1, |old| old.unwrap_or(0)).await.expect_err("an rmw"),
+                session.delete(&1).await.expect_err("a delete"),
+                store.checkpoint().await.map(drop).expect_err("a checkpoint"),
+                store.flush().await.expect_err("a flush"),
+                log.append(b"two").await.map(drop).expect_err("an append"),
+                log.commit().await.map(drop).expect_err("a commit"),
+                log.truncate_until(log.end()).await.expect_err("a truncation"),
+            ];
+            for error in refused {
+                assert_eq!(error.kind(), ErrorKind::ReadOnly, "{error}");
+                assert!(error.to_string().contains("mount it for writing"), "{error}");
+            }
+            drop(session);
+            store.close().await.expect("nothing to write");
+            log.close().await.expect("nothing to write");
+            site.disk.set_read_only(false);
+            let store = site.open::<u64, u64>(two_pages()).await;
+            store.upsert(&1, &2).await.expect("it can be written again");
+            store.close().await.expect("a sound disk");
         });
     });
 }

@@ -81,6 +81,9 @@ impl FasterLog {
     /// format or of a store. `AlreadyExists` for files that belong to no log, `Io`, `StorageFull`.
     /// An error leaves the existing files as they are.
     ///
+    /// On a read-only file system a log that was closed opens for reading; everything else fails
+    /// with `ReadOnly`.
+    ///
     /// # Cancel safety
     /// A directory that was being created may keep a lock file. The next opening repeats a recovery
     /// that was begun.

@@ -130,6 +130,9 @@ impl Opening {
         let life = (identity, is_announced);
         let directory = Arc::clone(&self.directory);
         let core = self.core((life, geometry), (device, buffers), &settled)?;
+        if directory.is_read_only() {
+            core.live().log.health().transition_to_read_only(&directory.describe());
+        }
         core.source.look_for_last().await;
         Box::pin(publication::restore_copy(&*directory)).await;
         Ok(Opened { core, identity, published, lock, recovery: Some(recovery) })

@@ -1,8 +1,9 @@
 //! Tracks whether the log can still accept and keep records.
 //!
 //! The state moves `Sound -> Full -> Sound` as space, descriptors or tasks run out and return;
-//! `Poisoned` and `Closed` are final. A full medium stops only tasks that need room. A poisoned log
-//! stops every writer, and readers of memory continue. The first cause is kept and reported to all.
+//! `ReadOnly`, `Poisoned` and `Closed` are final. A full medium stops only tasks that need room. A
+//! read-only or poisoned log stops every writer, and readers continue. The first cause is kept and
+//! reported to all.
 //!
 //! A child process that is forked without an exec has a copy of the log, but no threads that work
 //! on it. So a task compares the process before it waits for a driver. In a child the copy is
@@ -18,8 +19,9 @@ use kvick_io::sync::atomic::{AtomicU8, Ordering};
 
 const SOUND: u8 = 0;
 const FULL: u8 = 1;
-const POISONED: u8 = 2;
-const CLOSED: u8 = 3;
+const READ_ONLY: u8 = 2;
+const POISONED: u8 = 3;
+const CLOSED: u8 = 4;
 
 /// The condition of one log.
 #[derive(Debug)]
@@ -41,11 +43,11 @@ impl Health {
         Self { state, cause: Mutex::new(None), changed: Event::new(), name, birthplace }
     }
 
-    /// Refuses writers of a poisoned or closed log. Costs one load on the hot path.
+    /// Refuses writers of a read-only, poisoned or closed log. Costs one load on the hot path.
     #[inline(always)]
     pub(crate) fn check_write(&self) -> Result<()> {
         // Relaxed: a hint that arrives a moment late loses nothing.
-        if self.state.load(Ordering::Relaxed) < POISONED { Ok(()) } else { self.refusal() }
+        if self.state.load(Ordering::Relaxed) < READ_ONLY { Ok(()) } else { self.refusal() }
     }
 
     /// Refuses all callers once the log is closed.
@@ -94,6 +96,10 @@ impl Health {
         self.state.load(Ordering::Acquire) == POISONED
     }
 
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.state.load(Ordering::Acquire) == READ_ONLY
+    }
+
     /// Returns whether writing waits for space, descriptors or tasks.
     pub(crate) fn is_full(&self) -> bool {
         self.state.load(Ordering::Acquire) == FULL
@@ -111,6 +117,12 @@ impl Health {
         if self.state.load(Ordering::Relaxed) == FULL {
             self.transition(SOUND, None);
         }
+    }
+
+    /// Marks the log as read-only: its file system refuses every write.
+    pub(crate) fn transition_to_read_only(&self, place: &str) {
+        tracing::info!(place, "the file system is read-only: the {} can only be read", self.name);
+        self.transition(READ_ONLY, Some(Error::read_only(self.name, place)));
     }
 
     /// Poisons the log: a write or sync failed permanently.
@@ -157,8 +169,8 @@ impl Health {
         {
             let mut cause = self.cause.lock().expect("nothing panics under it");
             let now = self.state.load(Ordering::Relaxed);
-            // Final conditions stay, except that a poisoned log can be closed.
-            if now >= POISONED && next <= now {
+            // Final conditions stay, but a log that refuses writers can be closed.
+            if now >= READ_ONLY && next <= now {
                 return;
             }
             *cause = because;
@@ -199,9 +211,15 @@ mod tests {
         assert_eq!(health.check_room().unwrap_err().kind(), ErrorKind::StorageFull);
         health.transition_to_sound();
         assert!(health.check_room().is_ok());
+        let read_only = Health::new("log");
+        read_only.transition_to_read_only("/data");
+        read_only.transition_to_full(full());
+        assert_eq!(read_only.check_write().unwrap_err().kind(), ErrorKind::ReadOnly);
+        assert!(read_only.check_read().is_ok());
         health.transition_to_poisoned(&cause());
         health.transition_to_sound();
         health.transition_to_full(full());
+        health.transition_to_read_only("/data");
         assert_eq!(health.check_write().unwrap_err().kind(), ErrorKind::Poisoned);
         assert!(health.check_read().is_ok());
         health.transition_to_closed();

@@ -1,6 +1,7 @@
 //! The regions of the log, as one protected operation sees them.
 //!
-//! ```text begin        head        safe read-only   read-only        tail
+//! ```text
+//!   begin        head        safe read-only   read-only        tail
 //!     |  on device |  read-only    |    fuzzy     |   mutable    |
 //! ----+------------+---------------+--------------+--------------+---->  address
 //!                  ^ safe head <= head <= flushed <= safe read-only

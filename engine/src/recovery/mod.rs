@@ -126,6 +126,9 @@ impl Opening {
         // Not earlier, because the debris was evidence.
         let next_token = catalog.remove_debris().await?;
         let schedule = Schedule::of(&core.config);
+        if self.directory.is_read_only() {
+            core.log.health().transition_to_read_only(&self.directory.describe());
+        }
         let (core, handle) = (Arc::new(core), self.handle.clone());
         let checkpoints =
             Checkpoints::new(catalog, handle, Arc::clone(&core), schedule, next_token);

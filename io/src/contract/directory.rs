@@ -75,6 +75,13 @@ pub trait Directory: Send + Sync + Debug + 'static {
     /// `WouldBlock` if this process or another holds the lock.
     fn lock(&self, name: &str) -> BoxFuture<'_, io::Result<Box<dyn Lock>>>;
 
+    /// Returns whether the medium refuses every change at the moment.
+    ///
+    /// A `false` promises nothing: a change may still fail.
+    fn is_read_only(&self) -> bool {
+        false
+    }
+
     /// Returns the path, or a replacement for it, for messages.
     fn describe(&self) -> String;
 }

@@ -77,7 +77,7 @@ macro_rules! forward_directory {
     () => {
         $crate::forward_directory!(
             list, read_file, file_bytes, write_file, rename, exchange, remove_file, sync, lock,
-            describe,
+            is_read_only, describe,
         );
     };
     ($($method:ident),+ $(,)?) => { $($crate::forward_directory!(@ $method);)+ };
@@ -145,6 +145,11 @@ macro_rules! forward_directory {
             name: &str,
         ) -> $crate::BoxFuture<'_, ::std::io::Result<Box<dyn $crate::Lock>>> {
             self.inner.lock(name)
+        }
+    };
+    (@ is_read_only) => {
+        fn is_read_only(&self) -> bool {
+            self.inner.is_read_only()
         }
     };
     (@ describe) => {

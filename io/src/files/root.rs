@@ -54,6 +54,22 @@ impl Access {
 }
 
 impl Root {
+    /// Returns whether the file system is mounted for reading only.
+    #[cfg(unix)]
+    pub(crate) fn is_read_only(&self) -> bool {
+        use rustix::fs::{StatVfsMountFlags, fstatvfs};
+
+        // A sandbox may refuse the call.
+        fstatvfs(self.directory())
+            .is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::RDONLY))
+    }
+
+    /// Returns `false`: the system does not report it.
+    #[cfg(not(unix))]
+    pub(crate) fn is_read_only(&self) -> bool {
+        false
+    }
+
     /// Returns the path that was opened, for messages.
     pub(crate) fn path(&self) -> &Path {
         &self.path

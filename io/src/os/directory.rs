@@ -106,6 +106,10 @@ impl Directory for OsDirectory {
         self.call(&[name], move |place| place.locks.take(&owned, place.medium.direct))
     }
 
+    fn is_read_only(&self) -> bool {
+        self.place.root.is_read_only()
+    }
+
     fn describe(&self) -> String {
         self.place.root.path().display().to_string()
     }

@@ -132,6 +132,10 @@ impl Directory for ReadOnlyDirectory {
         refuse("locking", name)
     }
 
+    fn is_read_only(&self) -> bool {
+        true
+    }
+
     fn describe(&self) -> String {
         self.root.path().display().to_string()
     }

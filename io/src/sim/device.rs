@@ -170,6 +170,7 @@ impl Device for SimDevice {
         let effect = move |world: &mut World, verdict: io::Result<()>| {
             verdict?;
             for (index, _) in segments.discard_below(offset) {
+                world.check_changes(&segments.file_name(index))?;
                 world.unlink(&directory, &segments.file_name(index))?;
                 segments.note_deleted(index);
             }
@@ -249,6 +250,10 @@ fn truncate(
     directory: &str,
     verdict: io::Result<()>,
 ) -> io::Result<()> {
+    let cut = truncation.cut.filter(|(file, length)| file.contents().length() > *length);
+    if !truncation.removed.is_empty() || cut.is_some() {
+        world.check_changes("a truncation")?;
+    }
     if verdict.as_ref().is_err_and(did_not_begin) {
         return verdict;
     }
@@ -260,14 +265,10 @@ fn truncate(
             segments.remove(index);
         }
     }
-    if let Some((file, length)) = truncation.cut
+    if let Some((file, length)) = cut
         && reaches()
     {
-        world.change(&file, |contents| {
-            if contents.length() > length {
-                contents.truncate(length);
-            }
-        });
+        world.change(&file, |contents| contents.truncate(length));
     }
     verdict
 }

@@ -193,6 +193,10 @@ impl Directory for SimDirectory {
         })
     }
 
+    fn is_read_only(&self) -> bool {
+        self.disk.world().read_only
+    }
+
     fn describe(&self) -> String {
         format!("sim:{}", self.path)
     }

@@ -67,10 +67,11 @@ impl OperationKind {
         matches!(self, Self::Open | Self::List | Self::ReadFile | Self::Create | Self::Lock)
     }
 
-    /// Returns whether a read-only medium refuses the operation.
+    /// Returns whether a read-only medium refuses the operation. It refuses to delete bytes, too,
+    /// unless there is nothing to delete; those operations check that themselves.
     pub(super) fn is_change(self) -> bool {
-        use OperationKind::{Create, Discard, Remove, Rename, Truncate, Write};
-        matches!(self, Write | Discard | Truncate | Create | Rename | Remove)
+        use OperationKind::{Create, Remove, Rename, Write};
+        matches!(self, Write | Create | Rename | Remove)
     }
 
     /// Returns whether the operation is carried out even without a waiting caller.

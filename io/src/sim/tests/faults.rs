@@ -185,8 +185,11 @@ fn a_medium_that_is_read_only_refuses_changes_and_gives_what_it_has() {
     drive(&disk, directory.sync()).unwrap();
     drop(drive(&disk, directory.lock("lock")).unwrap());
     assert_eq!(drive(&disk, directory.list()).unwrap(), ["a", "log.000000", "log.000001"]);
+    // Nothing to delete is no change.
+    drive(&disk, open(&disk, &directory).truncate(1 << 40)).unwrap();
+    drive(&disk, open(&disk, &directory).discard_below(0)).unwrap();
     disk.set_read_only(false);
-    write(&disk, &*device, 0, page(1, 2));
+    write(&disk, &*device, SEGMENT, page(1, 2));
 }
 
 #[test]
