@@ -51,7 +51,6 @@ mod config;
 mod ending;
 pub mod epoch;
 mod error;
-mod faster_log;
 pub mod futures;
 mod hash;
 mod hash_index;
@@ -60,6 +59,7 @@ mod hybrid_log;
 mod inspect;
 mod kinds;
 mod kv;
+mod log;
 mod memory;
 mod publication;
 mod record;
@@ -80,11 +80,6 @@ pub use checkpoint::{
 pub use codec::*;
 pub use config::{Backend, ByteSize, Config};
 pub use error::{Error, ErrorKind, Result};
-pub use faster_log::{
-    Append, Appended, Commit, CommitPhase, CommitProgress, CommitRequest, Committing, FasterLog,
-    LogAddress, LogBuilder, LogCheck, LogConfig, LogDamage, LogEntry, LogFollower, LogGroup,
-    LogIterator, LogRecovery, LogSink, LogStats, Scan, TypedLog, Values, check_log, repair_log,
-};
 pub use futures::TryRead;
 pub use health::{Condition, Health};
 pub use inspect::{
@@ -93,6 +88,11 @@ pub use inspect::{
 };
 pub use kinds::{CheckpointKind, CheckpointToken, Durability};
 pub use kv::FasterKv;
+pub use log::{
+    Append, Appended, Commit, CommitPhase, CommitProgress, CommitRequest, Committing, FasterLog,
+    LogAddress, LogBuilder, LogCheck, LogConfig, LogDamage, LogEntry, LogFollower, LogGroup,
+    LogIterator, LogRecovery, LogSink, LogStats, Scan, TypedLog, Values, check_log, repair_log,
+};
 pub use recovery::{LostOperations, RecoveryProgress, RecoveryReport};
 pub use session::Session;
 pub use statistics::{

@@ -66,7 +66,7 @@ const ENGINE: [(&str, &str); 30] = [
     ("ending", "wait error hybrid_log"),
     ("bench_support", "address hash hash_index hybrid_log"),
     (
-        "faster_log",
+        "log",
         "address stripes wait backoff codec error health publication sealed record config epoch \
          statistics hybrid_log ending",
     ),
@@ -103,9 +103,9 @@ const BREACHES: [(&str, &str); 2] = [("builder", "kv"), ("session", "kv")];
 const CIRCLES: [&str; 6] = [
     "engine/src/builder",
     "engine/src/checkpoint/driver",
-    "engine/src/faster_log/ahead",
-    "engine/src/faster_log/append",
     "engine/src/hybrid_log",
+    "engine/src/log/append/future",
+    "engine/src/log/read/last",
     "engine/src/store",
 ];
 

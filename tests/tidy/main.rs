@@ -40,10 +40,10 @@ const LISTENS: &str = "engine/src/wait.rs";
 /// Who waits for something besides events, and so calls `listen` of that file instead of
 /// `wait_until` and `wait_either`.
 const WAITS_BY_HAND: [(&str, &str); 6] = [
-    ("engine/src/faster_log/alarm.rs", "sets the alarm between listening and looking"),
-    ("engine/src/faster_log/driver.rs", "also waits for commits on their way, and for a timer"),
-    ("engine/src/faster_log/publishing.rs", "waits before it tries again what was refused"),
-    ("engine/src/faster_log/reader.rs", "is polled, as a stream"),
+    ("engine/src/log/append/notifier.rs", "sets the alarm between listening and looking"),
+    ("engine/src/log/commit/driver.rs", "also waits for commits on their way, and for a timer"),
+    ("engine/src/log/commit/manifest_driver.rs", "waits before it tries again what was refused"),
+    ("engine/src/log/read/reader.rs", "is polled, as a stream"),
     ("engine/src/hybrid_log/flush.rs", "also waits for writes on their way"),
     ("engine/src/hybrid_log/room.rs", "waits no longer than its patience"),
 ];

@@ -1,0 +1,159 @@
+//! Opening a log with your own components.
+
+use super::config::{Geometry, LogConfig};
+use super::handle::FasterLog;
+use super::recover::opening::{Opened, Opening};
+use super::view::Seats;
+use crate::ending::{Ending, Maintenance};
+use crate::error::{Error, Result};
+use kvick_io::Directory;
+use kvick_runtime::Handle;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
+use std::sync::Arc;
+use tracing::Instrument;
+
+/// The seats of one log. It is unlikely that more threads are within a poll at the same time.
+const SEATS: usize = 16;
+
+/// Opens a log with your own components. Settings are in the [`LogConfig`].
+#[must_use]
+pub struct LogBuilder {
+    config: LogConfig,
+    runtime: Option<Handle>,
+    directory: Option<Arc<dyn Directory>>,
+    salt: Option<u64>,
+    number: Option<u64>,
+}
+
+impl LogBuilder {
+    pub(crate) fn new(config: LogConfig) -> Self {
+        Self { config, runtime: None, directory: None, salt: None, number: None }
+    }
+
+    /// Sets the runtime of the log's maintenance. Default: a background thread of the log.
+    ///
+    /// Close the log before its runtime ends. If the runtime ends first, entries can still be read.
+    /// Operations that wait for maintenance, then or later, fail with `Poisoned`, which names the
+    /// cause. The directory stays locked until the log is closed, or its last handle is dropped.
+    /// Entries that were not committed are lost.
+    ///
+    /// A tokio runtime needs its time driver (`enable_all` or `enable_time`). It ends when it is
+    /// dropped or shut down. A glommio executor ends when it is dropped, and at the latest when its
+    /// thread ends.
+    pub fn runtime(mut self, runtime: Handle) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
+    /// Sets the directory of the log's files. Default: the path given to [`open`](Self::open), by
+    /// the backend of the configuration.
+    pub fn directory(mut self, directory: Arc<dyn Directory>) -> Self {
+        self.directory = Some(directory);
+        self
+    }
+
+    /// Recovers the commit of this number instead of the newest. Later commits are discarded, and
+    /// their entries with them, although they were durable. The commit of the manifest must not be
+    /// newer than it.
+    pub fn recover(mut self, number: u64) -> Self {
+        self.number = Some(number);
+        self
+    }
+
+    /// Fixes the salt of the checksums of a new log, which is otherwise random. For tests that must
+    /// replay.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.salt = Some(seed);
+        self
+    }
+
+    /// Opens the log in `path`, or creates it there. Ignores the path if a directory was given.
+    ///
+    /// # Errors
+    /// As [`FasterLog::open`].
+    ///
+    /// # Cancel safety
+    /// As [`FasterLog::open`].
+    pub async fn open(self, path: impl AsRef<Path>) -> Result<FasterLog> {
+        // A refused configuration leaves no directory.
+        Geometry::of(&self.config, None)?;
+        let directory = match self.directory {
+            Some(ref directory) => Arc::clone(directory),
+            None => self.config.directory(path.as_ref())?,
+        };
+        self.open_in(directory).await
+    }
+
+    /// Opens the log in the given directory, or creates it there.
+    pub async fn open_in_directory(self) -> Result<FasterLog> {
+        let Some(directory) = self.directory.clone() else {
+            return Err(Error::invalid("open_in_directory needs `directory(..)`"));
+        };
+        self.open_in(directory).await
+    }
+
+    async fn open_in(self, directory: Arc<dyn Directory>) -> Result<FasterLog> {
+        let handle = match self.runtime {
+            Some(handle) => handle,
+            None => Handle::background()
+                .map_err(|error| Error::io("start of the background thread", error))?,
+        };
+        let span = tracing::info_span!(target: "kvick::open", "open", place = directory.describe());
+        let opening = Opening {
+            config: self.config,
+            directory,
+            handle: handle.clone(),
+            seats: Arc::new(Seats::new(SEATS)),
+            buffers: None,
+            salt: self.salt.unwrap_or_else(drawn),
+            number: self.number,
+        };
+        let opened = opening.open().instrument(span).await?;
+        let (log, maintenance) = maintained(opened);
+        handle.spawn("kvick-log-maintenance", maintenance).detach();
+        log.check_maintained()?;
+        Ok(log)
+    }
+}
+
+/// Draws a salt for a new log.
+pub(crate) fn drawn() -> u64 {
+    RandomState::new().hash_one("kvick log")
+}
+
+/// Returns the handle of an opened log, and the maintenance that must run until it is closed.
+pub(crate) fn maintained(opened: Opened) -> (FasterLog, Maintenance) {
+    let Opened { core, identity, published, lock, recovery } = opened;
+    let core = Arc::new(core);
+    let ending = Ending::new(core.clone(), lock);
+    let drivers = {
+        let (core, ending) = (Arc::clone(&core), Arc::clone(&ending));
+        async move {
+            let driven = async {
+                let drivers = futures::try_join!(
+                    core.drive_commits(),
+                    core.drive_manifest(identity, published)
+                );
+                if let Err(error) = drivers {
+                    core.live().log.health().transition_to_poisoned(&error);
+                }
+            };
+            let closing = ending.drive(core.save());
+            futures::join!(core.live().log.maintain(), driven, closing);
+        }
+    };
+    let maintenance = ending.maintenance(drivers);
+    (FasterLog::new(core, ending, recovery), maintenance)
+}
+
+impl fmt::Debug for LogBuilder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("LogBuilder")
+            .field("config", &self.config)
+            .field("directory", &self.directory)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,186 @@
+//! Checking a closed log or a running one, and repairing a closed one.
+//!
+//! A check reads every frame from the begin of the log to its newest commit and writes nothing.
+//! After a damaged frame it continues at the next sound frame that begins in a sound unit; the
+//! bytes between are lost. A repair follows the check. It makes a void of the lost bytes, so that
+//! readers skip them, and removes the torn tail. It invents nothing, and no damaged byte gets a new
+//! checksum.
+
+use super::damage::LogDamage;
+use super::full_scan::Survey;
+use crate::error::{Error, Result};
+use crate::log::LogAddress;
+use crate::log::commit::manifest::Manifest;
+use crate::log::commit::state::{Commit, Settled};
+use crate::log::frame::format::Framing;
+use crate::log::frame::scanner::Walk;
+use crate::log::frame::stored_files::Stored;
+use crate::log::recover::opening::{cut, look, open_log};
+use crate::log::truncate::holes;
+use crate::publication;
+use kvick_io::{AlignedBuf, BufPool, Device, Directory};
+use std::sync::Arc;
+
+/// Bytes of buffers that a check keeps.
+const BUFFERS: usize = 4 << 20;
+
+/// The result of a check of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogCheck {
+    /// The newest readable commit.
+    pub commit: Commit,
+    /// The address where the log begins.
+    pub begin: LogAddress,
+    /// The number of readable entries from `begin` to the commit.
+    pub entries: u64,
+    /// The bytes of the readable entries.
+    pub entry_bytes: u64,
+    /// The lost ranges, in ascending order. They are below the commit, so they were durable.
+    pub damage: Vec<LogDamage>,
+    /// The bytes after the commit: entries that were never reported as durable. Opening the log
+    /// removes them.
+    pub torn_bytes: u64,
+}
+
+impl LogCheck {
+    /// Returns whether no durable data is lost.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.damage.is_empty()
+    }
+}
+
+/// Checks the whole log in a directory, and writes nothing. A
+/// [`ReadOnlyDirectory`](kvick_io::ReadOnlyDirectory) guarantees that.
+///
+/// A running log can be checked. Bytes that it writes in the meantime may look torn.
+///
+/// # Errors
+/// `InvalidArgument` if there is no log. `Unsupported` for a log of another format, or with units
+/// smaller than the blocks of the device. `Corrupt` if neither the manifest nor its copy is sound,
+/// `Io`. Damage of the log itself is no error.
+///
+/// # Cancel safety
+/// The future can be dropped at any time.
+pub async fn check_log(directory: Arc<dyn Directory>) -> Result<LogCheck> {
+    Ok(examine(&directory).await?.check)
+}
+
+/// Repairs the log in a directory, so that it can be opened and read. Drops the ranges that
+/// [`check_log`] reports as damaged or torn, and nothing else. Returns the dropped ranges. Run a
+/// check first, and keep a copy: the dropped bytes may be needed elsewhere.
+///
+/// If the end of the log is lost, new entries use its addresses again.
+///
+/// # Errors
+/// As [`check_log`]; `InUse` if the log is open, `StorageFull`.
+///
+/// # Cancel safety
+/// A future that is dropped before it is ready may have repaired the log. Repeat the repair.
+pub async fn repair_log(directory: Arc<dyn Directory>) -> Result<LogCheck> {
+    let _lock = publication::lock(&*directory).await?;
+    let Examined { check, manifest, settled, stored_end } = examine(&directory).await?;
+    let sizes = manifest.log;
+    let units = manifest.units();
+    let until = settled.until;
+    let repaired = mended(settled, &check, units);
+    let device = open_log(&*directory, sizes, true).await?;
+    let end = units.device_offset(repaired.until);
+    fill_up(&*device, stored_end / sizes.unit_bytes * sizes.unit_bytes, end).await?;
+    cut(&*directory, &*device, end).await?;
+    let mut identity = manifest.identity();
+    identity.rewinds += u64::from(repaired.until < until);
+    let manifest = Manifest::new(identity, &repaired);
+    let published = publication::publish(&*directory, &manifest, true).await;
+    let bytes = published.map_err(|failed| failed.error)?;
+    publication::keep_copy(&*directory, &bytes).await;
+    Ok(check)
+}
+
+/// Extends a device to the end of the log. The log ends on a physical block. The file may end
+/// before it, within a void.
+async fn fill_up(device: &dyn Device, from: u64, end: u64) -> Result<()> {
+    let Some(missing) = end.checked_sub(from).filter(|missing| *missing > 0) else {
+        return Ok(());
+    };
+    let missing = usize::try_from(missing).expect("part of a physical block");
+    let written = device.write_at(from, AlignedBuf::zeroed(missing)).await;
+    written.result.map_err(|error| Error::io("filling up the last block of the log", error))
+}
+
+struct Examined {
+    check: LogCheck,
+    manifest: Manifest,
+    /// The state of the newest commit, damaged or not.
+    settled: Settled,
+    /// The end of the files.
+    stored_end: u64,
+}
+
+async fn examine(directory: &Arc<dyn Directory>) -> Result<Examined> {
+    let Some(manifest) = look(&**directory, true).await? else {
+        return Err(Error::invalid(format!("{}: there is no log", directory.describe())));
+    };
+    let sizes = manifest.log;
+    let saved = manifest.settled();
+    if !saved.has_entries() && Stored::look(&**directory, sizes.segment_bytes).await?.end() == 0 {
+        let check = LogCheck {
+            commit: saved.commit(),
+            begin: saved.begin.into(),
+            entries: 0,
+            entry_bytes: 0,
+            damage: Vec::new(),
+            torn_bytes: 0,
+        };
+        return Ok(Examined { check, manifest, settled: saved, stored_end: 0 });
+    }
+    let device = open_log(&**directory, sizes, false).await?;
+    let buffers = BufPool::new(BUFFERS);
+    let walk = Walk {
+        framing: Framing::new(manifest.units(), sizes.salt.0),
+        device: &*device,
+        buffers: &buffers,
+        stored: Stored::look(&**directory, sizes.segment_bytes).await?,
+    };
+    let surveyed = Survey::of(&walk, saved).await?;
+    let settled = surveyed.settled;
+    let until = manifest.units().device_offset(settled.until);
+    let check = LogCheck {
+        commit: settled.commit(),
+        begin: settled.begin.into(),
+        entries: surveyed.entries,
+        entry_bytes: surveyed.entry_bytes,
+        damage: surveyed.damage,
+        torn_bytes: walk.stored.end().saturating_sub(until),
+    };
+    Ok(Examined { check, manifest, settled, stored_end: walk.stored.end() })
+}
+
+/// Returns the state for the manifest of the repaired log.
+fn mended(mut settled: Settled, check: &LogCheck, units: crate::hybrid_log::Units) -> Settled {
+    for damage in &check.damage {
+        let start = damage.start.inner();
+        // The next sound frame may belong to no commit.
+        let end = damage.end.inner().min(settled.until);
+        if start <= settled.begin {
+            settled.begin = settled.begin.max(end);
+        } else if end == settled.until {
+            // The end of the log is lost, maybe with its file. So the log ends earlier.
+            settled.until = units.block_behind_end(start);
+            holes::merge(&mut settled.voids, [start, settled.until]);
+        } else {
+            holes::merge(&mut settled.voids, [start, end]);
+        }
+    }
+    for void in &mut settled.voids {
+        void[1] = void[1].min(settled.until);
+    }
+    settled.voids.retain(|[start, end]| start < end && *end > settled.begin);
+    for at in settled.iterators.values_mut() {
+        // The iterator has never read the entries that are appended there later.
+        *at = (*at).min(settled.until);
+    }
+    assert!(settled.begin <= settled.until, "a log ends where it begins, or behind");
+    settled
+}

@@ -1,0 +1,123 @@
+//! A walk along a whole log that continues after damage.
+
+use super::damage::LogDamage;
+use crate::address::Address;
+use crate::error::Result;
+use crate::hybrid_log::Units;
+use crate::log::commit::record::CommitRecord;
+use crate::log::commit::state::Settled;
+use crate::log::frame::format::Kind;
+use crate::log::frame::scanner::{Frame, Stop, Walk};
+
+/// The result of a walk along a whole log.
+#[derive(Debug)]
+pub(crate) struct Survey {
+    /// The state as of the newest commit.
+    pub(crate) settled: Settled,
+    pub(crate) entries: u64,
+    pub(crate) entry_bytes: u64,
+    pub(crate) damage: Vec<LogDamage>,
+    /// The entries and bytes after the newest commit so far.
+    since: [u64; 2],
+    /// The end of the commit in the manifest.
+    saved: Address,
+    /// The address of the current entry in pieces, and its bytes so far.
+    first: Option<(Address, u64)>,
+}
+
+impl Survey {
+    /// Walks from the begin of the log to its end. `saved` is the commit of the manifest.
+    pub(crate) async fn of(walk: &Walk<'_>, saved: Settled) -> Result<Self> {
+        let units = walk.framing.units;
+        let mut at = saved.begin;
+        let mut survey = Self {
+            saved: saved.until,
+            settled: saved,
+            entries: 0,
+            entry_bytes: 0,
+            damage: Vec::new(),
+            since: [0; 2],
+            first: None,
+        };
+        loop {
+            let stop = walk.along(at, |frame| survey.take_in(units, frame)).await?;
+            let is_lost = stop.at < survey.settled.until
+                || walk.proof_behind(stop, survey.settled.until).await?.is_some();
+            if !is_lost {
+                break;
+            }
+            let next = walk.sound_frame_behind(stop).await?;
+            let next = next.unwrap_or(survey.settled.until).max(units.unit_behind(stop.at));
+            survey.note(walk, stop, next);
+            at = next;
+        }
+        let until = survey.settled.until;
+        survey.damage.retain(|damage| damage.start.inner() < until);
+        Ok(survey)
+    }
+
+    fn take_in(&mut self, units: Units, frame: Frame<'_>) -> Result<()> {
+        let bytes = frame.payload.len() as u64;
+        match frame.kind {
+            Kind::Whole => self.count(frame.address, bytes),
+            Kind::First => self.first = Some((frame.address, bytes)),
+            Kind::Middle | Kind::Last => self.piece(frame, bytes),
+            Kind::Commit => {
+                let record = CommitRecord::decode(frame.payload);
+                if let Some(record) = record
+                    .filter(|record| frame.address >= self.saved && self.settled.precedes(record))
+                {
+                    self.settled.apply(&record, units.block_behind_end(frame.next));
+                }
+                self.entries += std::mem::take(&mut self.since[0]);
+                self.entry_bytes += std::mem::take(&mut self.since[1]);
+            }
+            Kind::Padding => {}
+        }
+        Ok(())
+    }
+
+    fn piece(&mut self, frame: Frame<'_>, bytes: u64) {
+        match &mut self.first {
+            Some((_, sum)) => *sum += bytes,
+            // The first piece of the entry is lost, so this piece is lost too.
+            None => {
+                if let Some(damage) = self.damage.last_mut() {
+                    damage.end = frame.next.into();
+                }
+            }
+        }
+        if frame.kind == Kind::Last
+            && let Some((first, sum)) = self.first.take()
+        {
+            self.count(first, sum);
+        }
+    }
+
+    fn count(&mut self, address: Address, bytes: u64) {
+        let is_void =
+            self.settled.voids.iter().any(|[start, end]| (*start..*end).contains(&address));
+        if address < self.settled.begin || is_void {
+            return;
+        }
+        if address < self.saved {
+            self.entries += 1;
+            self.entry_bytes += bytes;
+        } else {
+            self.since[0] += 1;
+            self.since[1] += bytes;
+        }
+    }
+
+    /// Notes the damage between a stop and the next sound frame.
+    fn note(&mut self, walk: &Walk<'_>, stop: Stop, next: Address) {
+        let start = self.first.take().map_or(stop.at, |(first, _)| first);
+        let is_void = |[from, end]: &[Address; 2]| *from <= start && next <= *end;
+        if self.settled.voids.iter().any(is_void) {
+            return;
+        }
+        let offset = walk.framing.units.device_offset(stop.unit);
+        let (file, offset) = walk.device.locate(offset);
+        self.damage.push(LogDamage { start: start.into(), end: next.into(), file, offset });
+    }
+}

@@ -1,0 +1,11 @@
+//! Commits: the requests, the record in the log, the driver that makes commits durable, and the
+//! manifest that follows them.
+
+pub(crate) mod driver;
+pub(crate) mod manifest;
+pub(crate) mod manifest_driver;
+pub(crate) mod record;
+pub(crate) mod request;
+pub(crate) mod requests;
+pub(crate) mod state;
+pub(crate) mod waiting;

@@ -1,0 +1,402 @@
+//! A log that another task or process writes. A follower reads it and never writes.
+
+use super::LogAddress;
+use super::commit::manifest::{Identity, Manifest};
+use super::commit::record::CommitRecord;
+use super::commit::state::{Commit, Settled};
+use super::frame::format::Framing;
+use super::frame::format::Kind;
+use super::frame::scanner::Walk;
+use super::frame::stored_files::Stored;
+use super::handle::end_of;
+use super::read::followed_device::FollowedDevice;
+use super::read::last::LastEntry;
+use super::read::reader::{LogEntry, Reader, Terms};
+use super::read::scan::Scan;
+use super::read::start::Start;
+use super::recover::opening::look;
+use super::truncate::holes::Voids;
+use super::view::Source;
+use crate::address::Watermark;
+use crate::ending::ENDED;
+use crate::error::{Error, ErrorKind, Result};
+use event_listener::Event;
+use futures::stream::{self, BoxStream, StreamExt};
+use kvick_io::sync::Mutex;
+use kvick_io::sync::atomic::{AtomicBool, Ordering};
+use kvick_io::{BufPool, Directory, ReadOnlyDirectory};
+use kvick_runtime::Handle;
+use std::fmt;
+use std::ops::RangeBounds;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The largest number of attempts to open a log while its files are being deleted.
+const OPENINGS: u32 = 16;
+
+/// Bytes of buffers that a follower keeps.
+const BUFFERS: usize = 4 << 20;
+
+/// Reads a log to which another process may append. It takes no lock and changes nothing.
+///
+/// It sees new commits when it [looks for them](Self::refresh), as far as they can be read. It may
+/// see a commit a moment before the writer knows that the commit is durable.
+///
+/// # Blocking calls
+/// [`open`](Self::open), [`refresh`](Self::refresh), scans and tails read files by blocking calls
+/// on the polling thread. They use the page cache. On an executor that must not wait for a disk,
+/// give a follower a thread or a task that may block. A follower has no thread of its own, with one
+/// exception. The first tail without a runtime starts a thread for its clock;
+/// [`open_with`](Self::open_with) uses the clock of a runtime instead.
+///
+/// A `refresh` that sees a truncation closes the files that the writer has deleted. A scan that
+/// reaches a deleted file before ends with an error of kind `Truncated`. A tail looks for the begin
+/// of the log and continues there.
+///
+/// ```
+/// # use kvick::{FasterLog, LogConfig, LogFollower};
+/// # use futures::TryStreamExt;
+/// # let place = tempfile::tempdir().unwrap();
+/// # let path = place.path().join("log");
+/// # kvick::runtime::block_on(async {
+/// let log = FasterLog::open(&path, LogConfig::default()).await?;
+/// log.append_durable(b"one").await?;
+///
+/// let follower = LogFollower::open(&path).await?; // mostly in another process
+/// log.append_durable(b"two").await?;
+/// follower.refresh().await?;
+/// let entries: Vec<_> = follower.scan(..).try_collect().await?;
+/// assert_eq!(entries.len(), 2);
+/// # log.close().await
+/// # }).unwrap();
+/// ```
+///
+/// # Taking over from a stuck writer
+/// A stopped process that has not ended keeps the lock of its log, and may continue at any time. So
+/// no other process can write in its directory. Give each writer a directory of its own, named by
+/// an increasing epoch. A new writer opens the directory of the next epoch *first*. Then it follows
+/// the previous log up to its newest commit, and continues from there.
+///
+/// A writer looks for a later epoch *after* each entry is durable, and *before* it acknowledges the
+/// entry. If there is none, the next writer will open its directory later than that, and so finds
+/// the entry. If there is one, the entry may be missing there, and the writer ends.
+#[derive(Clone)]
+pub struct LogFollower {
+    followed: Arc<Followed>,
+}
+
+struct Followed {
+    directory: Arc<dyn Directory>,
+    /// The clock; `None` until a tail needs it.
+    handle: Mutex<Option<Handle>>,
+    identity: Identity,
+    device: Arc<FollowedDevice>,
+    source: Arc<Source>,
+    // Held while a task looks for newer commits, so that commits are found in order. True while the
+    // end of the last entry must still be found.
+    looking: futures::lock::Mutex<bool>,
+    settled: Mutex<Settled>,
+}
+
+impl LogFollower {
+    /// Opens the log in `path` for reading, up to its current newest commit.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if there is no log, `Corrupt`, `Unsupported`, `Io`. `Busy` if the writer
+    /// keeps deleting files while they are being opened.
+    ///
+    /// # Cancel safety
+    /// The future can be dropped at any time.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::open_on(read_only(path.as_ref())?, None).await
+    }
+
+    /// Opens like [`open`](Self::open), with the clock of your own runtime.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    ///
+    /// # Cancel safety
+    /// The future can be dropped at any time.
+    pub async fn open_with(path: impl AsRef<Path>, handle: Handle) -> Result<Self> {
+        Self::open_on(read_only(path.as_ref())?, Some(handle)).await
+    }
+
+    /// Opens like [`open`](Self::open), in your own directory and with the clock of your own
+    /// runtime.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    ///
+    /// # Cancel safety
+    /// The future can be dropped at any time.
+    pub async fn open_in(directory: Arc<dyn Directory>, handle: Handle) -> Result<Self> {
+        Self::open_on(directory, Some(handle)).await
+    }
+
+    /// Opens the log. Starts again if the writer has published another manifest in the meantime,
+    /// because it may have deleted files that the first manifest needs.
+    async fn open_on(directory: Arc<dyn Directory>, handle: Option<Handle>) -> Result<Self> {
+        let mut manifest = manifest_in(&*directory).await?;
+        for _ in 0..OPENINGS {
+            let opened = Self::open_as(&manifest, Arc::clone(&directory), handle.clone()).await;
+            let Err(error) = opened else {
+                return opened;
+            };
+            let newer = manifest_in(&*directory).await?;
+            if newer == manifest {
+                return Err(error);
+            }
+            manifest = newer;
+        }
+        Err(Error::busy("the writer deletes files of the log faster than they can be opened"))
+    }
+
+    async fn open_as(
+        manifest: &Manifest,
+        directory: Arc<dyn Directory>,
+        handle: Option<Handle>,
+    ) -> Result<Self> {
+        let (sizes, settled) = (manifest.log, manifest.settled());
+        let device = Arc::new(FollowedDevice::open(Arc::clone(&directory), sizes).await?);
+        let source = Source {
+            framing: Framing::new(manifest.units().followed(), sizes.salt.0),
+            device: Arc::clone(&device) as _,
+            buffers: BufPool::new(BUFFERS),
+            live: None,
+            begin: Watermark::new(settled.begin),
+            durable: Watermark::new(settled.until),
+            completed: AtomicBool::new(settled.completed),
+            voids: Voids::new(settled.voids.clone()),
+            last_entry: LastEntry::new([settled.begin, settled.until]),
+            moved: Event::new(),
+        };
+        let followed = Followed {
+            directory,
+            handle: Mutex::new(handle),
+            identity: manifest.identity(),
+            device,
+            source: Arc::new(source),
+            looking: futures::lock::Mutex::new(true),
+            settled: Mutex::new(settled),
+        };
+        let follower = Self { followed: Arc::new(followed) };
+        follower.followed.look_for_newer().await?;
+        Ok(follower)
+    }
+
+    /// Looks for newer commits, and returns the newest one that it can see.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Unsupported`, `Io`. `InvalidArgument` if there is another log now, or if
+    /// recovery or repair took the log back to an earlier commit. The commits seen before stay
+    /// visible.
+    ///
+    /// # Cancel safety
+    /// The future can be dropped at any time.
+    pub async fn refresh(&self) -> Result<Commit> {
+        self.followed.look_for_newer().await?;
+        Ok(self.last_commit())
+    }
+
+    /// Returns the newest commit that the follower has seen.
+    #[must_use]
+    pub fn last_commit(&self) -> Commit {
+        self.followed.settled().commit()
+    }
+
+    /// Returns the address of the first entry, or of the next entry if the log is empty.
+    #[must_use]
+    pub fn begin(&self) -> LogAddress {
+        self.followed.source.begin.load().into()
+    }
+
+    /// Returns the entries that begin in `range`, in order, as of the newest commit that the
+    /// follower has seen at the first poll. Ranges work as in
+    /// [`FasterLog::scan`](super::FasterLog::scan).
+    pub fn scan(&self, range: impl RangeBounds<LogAddress>) -> Scan {
+        let terms = Terms { end: end_of(&range), follow: false, uncommitted: false };
+        let reader = Reader::new(Arc::clone(&self.followed.source), Start::of(&range), terms);
+        Scan::new(reader, None)
+    }
+
+    /// Returns all entries from `address` on. At the end it looks for newer commits, and again each
+    /// time that `every` has passed. The stream ends when the log is completed, and after an error.
+    pub fn tail_from(
+        &self,
+        address: LogAddress,
+        every: Duration,
+    ) -> BoxStream<'static, Result<LogEntry>> {
+        let scan = Some(self.scan(address..));
+        let state = (self.clone(), scan);
+        let next = move |(follower, scan): (Self, Option<Scan>)| async move {
+            let mut scan = scan?;
+            loop {
+                match scan.next().await {
+                    Some(Ok(entry)) => return Some((Ok(entry), (follower, Some(scan)))),
+                    Some(Err(error)) => match follower.past(scan.position(), error).await {
+                        Ok(()) => {}
+                        Err(error) => return Some((Err(error), (follower, None))),
+                    },
+                    None => {}
+                }
+                // `durable` is read after `completed`, so it is then the final end.
+                let is_completed = follower.followed.source.is_completed();
+                let position = scan.position();
+                if is_completed && position >= follower.followed.source.durable.load().into() {
+                    return None;
+                }
+                if position >= follower.followed.source.durable.load().into()
+                    && let Err(error) = follower.refresh_after(every).await
+                {
+                    return Some((Err(error), (follower, None)));
+                }
+                scan = follower.scan(position..);
+            }
+        };
+        stream::unfold(state, next).boxed()
+    }
+}
+
+impl LogFollower {
+    /// Returns `error`, unless it is a truncation and the log now begins after `position`.
+    async fn past(&self, position: LogAddress, error: Error) -> Result<()> {
+        if error.kind() != ErrorKind::Truncated {
+            return Err(error);
+        }
+        self.refresh().await?;
+        if self.begin() > position { Ok(()) } else { Err(error) }
+    }
+
+    async fn refresh_after(&self, pause: Duration) -> Result<()> {
+        let clock = self.followed.clock()?;
+        clock.sleep(pause).await;
+        if clock.has_ended() {
+            // Sleeps of an ended clock end at once.
+            return Err(Error::unmaintained("clock of a follower", ENDED));
+        }
+        self.refresh().await.map(drop)
+    }
+}
+
+/// Returns the manifest of the existing log.
+async fn manifest_in(directory: &dyn Directory) -> Result<Manifest> {
+    look(directory, true).await?.ok_or_else(|| {
+        let place = directory.describe();
+        Error::invalid(format!("{place}: there is no log"))
+    })
+}
+
+fn read_only(path: &Path) -> Result<Arc<dyn Directory>> {
+    let directory = ReadOnlyDirectory::open(path)
+        .map_err(|error| Error::io("the directory of the log", error))?;
+    Ok(Arc::new(directory))
+}
+
+impl Followed {
+    /// Returns the clock. Starts it if there is none yet.
+    fn clock(&self) -> Result<Handle> {
+        let mut handle = self.handle.lock().expect("nothing panics under it");
+        if handle.is_none() {
+            let started = Handle::background();
+            let failed = |error| Error::io("start of the background thread", error);
+            *handle = Some(started.map_err(failed)?);
+        }
+        Ok(handle.clone().expect("looked at above"))
+    }
+
+    fn settled(&self) -> kvick_io::sync::MutexGuard<'_, Settled> {
+        self.settled.lock().expect("nothing panics under it")
+    }
+
+    /// Shows readers the entries committed in the meantime.
+    async fn look_for_newer(&self) -> Result<()> {
+        let mut owes_last = self.looking.lock().await;
+        let before = self.settled().clone();
+        let mut settled = before.clone();
+        if let Some(manifest) = look(&*self.directory, true).await? {
+            self.check(&manifest)?;
+            let saved = manifest.settled();
+            // On a full medium a manifest may have the same commit and a later begin.
+            if (saved.number, saved.begin) > (settled.number, settled.begin) {
+                settled = saved;
+            }
+        }
+        self.walk_on(&mut settled).await?;
+        if settled != before {
+            // Set first: if this future is dropped in between, the next look completes the work.
+            *owes_last = true;
+            self.show(&settled);
+        }
+        if *owes_last {
+            self.source.look_for_last().await;
+            *owes_last = false;
+        }
+        Ok(())
+    }
+
+    fn check(&self, manifest: &Manifest) -> Result<()> {
+        let (now, then) = (manifest.identity(), self.identity);
+        let what = if now.sizes != then.sizes {
+            "there is another log now"
+        } else if now.rewinds != then.rewinds {
+            "the log went back to an earlier commit, and its addresses are used again"
+        } else {
+            return Ok(());
+        };
+        let place = self.directory.describe();
+        Err(Error::invalid(format!("{place}: {what}; open it again")))
+    }
+
+    /// Continues to the newest readable commit.
+    async fn walk_on(&self, settled: &mut Settled) -> Result<()> {
+        let units = self.source.framing.units;
+        let directory = &*self.directory;
+        let stored = Stored::look(directory, self.identity.sizes.segment_bytes).await?;
+        self.device.catch_up(&stored).await?;
+        let walk = Walk {
+            framing: self.source.framing,
+            device: &*self.source.device,
+            buffers: &self.source.buffers,
+            stored,
+        };
+        let walked = walk.along(settled.until, |frame| {
+            if frame.kind == Kind::Commit
+                && let Some(record) = CommitRecord::decode(frame.payload)
+                && settled.precedes(&record)
+            {
+                settled.apply(&record, units.block_behind_end(frame.next));
+            }
+            Ok(())
+        });
+        // At the place where it stops, the writer will continue, or has not arrived yet.
+        walked.await.map(drop)
+    }
+
+    /// Shows readers a newer commit.
+    fn show(&self, settled: &Settled) {
+        let source = &self.source;
+        source.note_front(settled.begin);
+        source.begin.raise(settled.begin);
+        source.device.forget_below(source.framing.units.page_start(settled.begin));
+        source.voids.replace(settled.voids.clone());
+        source.note_last(settled.until);
+        source.durable.raise(settled.until);
+        // Release: pairs with the Acquire in `Source::is_completed`, like the store in the driver
+        // of a log.
+        source.completed.store(settled.completed, Ordering::Release);
+        *self.settled() = settled.clone();
+        source.moved.notify(usize::MAX);
+    }
+}
+
+impl fmt::Debug for LogFollower {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("LogFollower")
+            .field("directory", &self.followed.directory)
+            .field("source", &self.followed.source)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,4 @@
+//! Opening a directory: creating a log, or recovering its newest commit.
+
+pub(crate) mod opening;
+pub(crate) mod report;

@@ -1,0 +1,398 @@
+//! Opening a directory: creating a log in it, or recovering its log.
+//!
+//! | found | result |
+//! |---|---|
+//! | nothing, or a creation without a manifest yet | a log is created |
+//! | a sound manifest | the walk continues from its commit to the newest commit |
+//! | a damaged manifest, or none beside a log | an error, unless falling back is allowed |
+//!
+//! # Torn or damaged
+//! The walk ends at a frame that is not sound. A later commit may prove that the log was durable
+//! beyond that place. Then the frame is damaged: an error names it, and nothing is changed.
+//! Otherwise the log never reported the bytes as durable. They are the torn tail, and recovery
+//! removes them.
+//!
+//! # Recovering
+//! Recovery writes nothing before the walk has ended. Then it removes the bytes after the newest
+//! commit and makes the remaining bytes durable. Only after that the manifest names the commit. If
+//! a recovery discards durable commits, it publishes the manifest first, for the followers. New
+//! entries begin in the next physical block. Every step returns the same result if a crash
+//! interrupts it and it is repeated.
+
+use super::report::LogRecovery;
+use crate::address::Watermark;
+use crate::error::{Error, ErrorKind, Result};
+use crate::hybrid_log::{HybridLog, Life, LogEnd, LogExtent, LogGeometry, check_block};
+use crate::log::append::notifier::Alarm;
+use crate::log::commit::manifest::{Identity, Manifest, Sizes};
+use crate::log::commit::record::CommitRecord;
+use crate::log::commit::requests::Commits;
+use crate::log::commit::state::Settled;
+use crate::log::config::{Geometry, LogConfig};
+use crate::log::frame::format::{Framing, Kind};
+use crate::log::frame::scanner::Walk;
+use crate::log::frame::stored_files::Stored;
+use crate::log::inner::Core;
+use crate::log::iterator::positions::Places;
+use crate::log::read::last::LastEntry;
+use crate::log::truncate::holes::Voids;
+use crate::log::view::{Live, Seats, Source};
+use crate::publication::{self, COPY, LOG, MANIFEST, NotPublished, Publishable};
+use crate::sealed::{Hex, USE_COPY};
+use event_listener::Event;
+use kvick_io::sync::atomic::AtomicBool;
+use kvick_io::{BufPool, Device, DeviceOptions, Directory, Lock};
+use kvick_runtime::Handle;
+use std::io;
+use std::sync::Arc;
+
+/// The arguments of an opening.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    pub(crate) config: LogConfig,
+    pub(crate) directory: Arc<dyn Directory>,
+    pub(crate) handle: Handle,
+    pub(crate) seats: Arc<Seats>,
+    /// The buffers of a group of logs, if the log shares them.
+    pub(crate) buffers: Option<BufPool>,
+    /// The salt of a new log.
+    pub(crate) salt: u64,
+    /// The number of the commit to recover; `None` for the newest.
+    pub(crate) number: Option<u64>,
+}
+
+/// An open log. Keep the lock for as long as the log writes.
+pub(crate) struct Opened {
+    pub(crate) core: Core,
+    pub(crate) identity: Identity,
+    pub(crate) published: Settled,
+    pub(crate) lock: Box<dyn Lock>,
+    pub(crate) recovery: Option<LogRecovery>,
+}
+
+/// The newest commit that a walk has found, and the number of entries on the way.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) settled: Settled,
+    pub(crate) entries: u64,
+}
+
+impl Opening {
+    pub(crate) async fn open(self) -> Result<Opened> {
+        Geometry::of(&self.config, None)?;
+        let lock = publication::lock(&*self.directory).await?;
+        let begun = self.handle.now();
+        let Some(manifest) = look(&*self.directory, self.config.allow_fallback).await? else {
+            if let Some(number) = self.number {
+                let place = self.directory.describe();
+                return Err(Error::invalid(format!("commit {number}: there is no log in {place}")));
+            }
+            return self.create(lock).await;
+        };
+        let sizes = manifest.log;
+        let geometry = Geometry::of(&self.config, Some(sizes.page_bytes))?;
+        // A log without entries may have no file yet, or no file any more.
+        let is_empty = !manifest.settled().has_entries();
+        let device = open_log(&*self.directory, sizes, is_empty).await?;
+        let buffers = self.buffers(&geometry);
+        let stored = Stored::look(&*self.directory, sizes.segment_bytes).await?;
+        let units = manifest.units();
+        let framing = Framing::new(units, sizes.salt.0);
+        let end = stored.end();
+        let walk = Walk { framing, device: &*device, buffers: &buffers, stored };
+        let saved = manifest.settled();
+        let found = newest(&walk, saved.clone(), self.number).await?;
+        let settled = found.settled;
+        let until = units.device_offset(settled.until);
+        let dropped = end.saturating_sub(until);
+        let life = manifest.life().next(settled.until).ok_or_else(Error::lives_exhausted)?;
+        let gives_up = u64::from(self.number.is_some() && dropped > 0);
+        let identity = Identity { sizes, life, rewinds: manifest.identity().rewinds + gives_up };
+        let (mut published, mut is_announced) = (saved.clone(), false);
+        if dropped > 0 || settled != saved {
+            // Publish first, so that followers see it even after a power cut in between.
+            let is_published = gives_up > 0 && self.publish(identity, &settled).await?;
+            cut(&*self.directory, &*device, until).await?;
+            if is_published || self.publish(identity, &settled).await? {
+                published.clone_from(&settled);
+                is_announced = true;
+            }
+        }
+        let freed = device.discard_below(units.page_start(published.begin)).await;
+        freed.map_err(|error| Error::io("deleting files that a truncation has freed", error))?;
+        let recovery = LogRecovery {
+            commit: settled.commit(),
+            walked_bytes: settled.until.raw() - saved.until.raw(),
+            walked_entries: found.entries,
+            dropped_bytes: dropped,
+            took: self.handle.now().saturating_sub(begun),
+        };
+        let life = (identity, is_announced);
+        let directory = Arc::clone(&self.directory);
+        let core = self.core((life, geometry), (device, buffers), &settled)?;
+        if directory.is_read_only() {
+            core.live().log.health().transition_to_read_only(&directory.describe());
+        }
+        core.source.look_for_last().await;
+        Box::pin(publication::restore_copy(&*directory)).await;
+        Ok(Opened { core, identity, published, lock, recovery: Some(recovery) })
+    }
+
+    /// Publishes the recovered state. Returns whether there was space for the manifest. If not, the
+    /// next opening recovers the same state again.
+    async fn publish(&self, identity: Identity, settled: &Settled) -> Result<bool> {
+        let manifest = Manifest::new(identity, settled);
+        match publication::publish_to_free(&*self.directory, &manifest).await {
+            Ok(bytes) => {
+                publication::keep_copy(&*self.directory, &bytes).await;
+                Ok(true)
+            }
+            Err(NotPublished { is_certain: true, error }) if error.is_shortage() => {
+                tracing::warn!(%error, "the manifest could not follow what was recovered");
+                Ok(false)
+            }
+            Err(NotPublished { error, .. }) => Err(error),
+        }
+    }
+
+    async fn create(self, lock: Box<dyn Lock>) -> Result<Opened> {
+        let geometry = Geometry::of(&self.config, None)?;
+        let device = open_device(&*self.directory, geometry.segment_bytes, true).await?;
+        // A unit is at least the smallest transfer of the device.
+        let unit_bytes = geometry.unit_bytes.max(device.geometry().block as usize);
+        let sizes = Sizes {
+            salt: Hex(self.salt),
+            page_bytes: 1 << geometry.page_bits,
+            unit_bytes: unit_bytes as u64,
+            block_bytes: device.geometry().physical_block.into(),
+            segment_bytes: geometry.segment_bytes,
+        };
+        let settled = Settled::nothing();
+        let identity = Identity { sizes, life: Life::FIRST, rewinds: 0 };
+        let manifest = Manifest::new(identity, &settled);
+        let buffers = self.buffers(&geometry);
+        let directory = Arc::clone(&self.directory);
+        // Reserve memory first: the sizes of a log without memory are never published.
+        let core = match self.core(((identity, true), geometry), (device, buffers), &settled) {
+            Ok(core) => core,
+            Err(error) => {
+                publication::give_up_creation(&*directory).await;
+                return Err(error);
+            }
+        };
+        let bytes = match publication::publish(&*directory, &manifest, true).await {
+            Ok(bytes) => bytes,
+            Err(failed) => {
+                if failed.is_certain {
+                    drop(core);
+                    publication::give_up_creation(&*directory).await;
+                }
+                return Err(failed.error);
+            }
+        };
+        publication::keep_copy(&*directory, &bytes).await;
+        Ok(Opened { core, identity, published: settled, lock, recovery: None })
+    }
+
+    fn buffers(&self, geometry: &Geometry) -> BufPool {
+        self.buffers.clone().unwrap_or_else(|| BufPool::new(geometry.io_bytes))
+    }
+
+    fn core(
+        self,
+        ((Identity { sizes, life, .. }, is_announced), geometry): ((Identity, bool), Geometry),
+        (device, buffers): (Arc<dyn Device>, BufPool),
+        settled: &Settled,
+    ) -> Result<Core> {
+        let units = sizes.units(life);
+        let log_geometry = LogGeometry {
+            page_bits: geometry.page_bits,
+            frames: geometry.frames,
+            mutable_pages: 0,
+            unit_bytes: units.unit_bytes(),
+            block_bytes: sizes.block_bytes,
+            salt: sizes.salt.0,
+            life,
+            is_announced,
+            flush_bytes: geometry.io_bytes,
+            huge_pages: self.config.huge_pages,
+            owner: "log",
+            end: LogEnd::of_entries(geometry.page_bits),
+        };
+        let Settled { begin, until, .. } = *settled;
+        let extent = LogExtent { begin, head: until, flushed: until, tail: until };
+        let clock = (self.seats.epoch.clone(), self.handle.clone());
+        let log = (Arc::clone(&device), buffers.clone());
+        let log = HybridLog::new(log_geometry, extent, log, clock)
+            .map_err(|error| Error::io("reserving memory", error))?;
+        let source = Source {
+            framing: Framing::new(units, sizes.salt.0),
+            device,
+            buffers,
+            live: Some(Live { log, alarm: Alarm::new(), seats: self.seats }),
+            begin: Watermark::new(begin),
+            durable: Watermark::new(until),
+            completed: AtomicBool::new(settled.completed),
+            voids: Voids::new(settled.voids.clone()),
+            last_entry: LastEntry::new([begin, until]),
+            moved: Event::new(),
+        };
+        Ok(Core {
+            plan: Geometry::plan(units),
+            config: self.config,
+            directory: self.directory,
+            handle: self.handle,
+            source: Arc::new(source),
+            commits: Commits::new(settled.clone()),
+            iterators: Places::new(settled.iterators.clone()),
+            sealed: AtomicBool::new(settled.completed),
+        })
+    }
+}
+
+/// Walks from a commit to the newest commit, or to the requested commit.
+///
+/// # Errors
+/// `Corrupt` if the log was durable beyond the place where the walk has to stop. `InvalidArgument`
+/// if there is no commit of that number.
+pub(crate) async fn newest(walk: &Walk<'_>, saved: Settled, number: Option<u64>) -> Result<Found> {
+    let units = walk.framing.units;
+    if saved.has_entries() && walk.stored.end() < units.device_offset(saved.until) {
+        let (file, offset) = walk.device.locate(walk.stored.end());
+        let until = saved.until.raw();
+        let what = format!("the log ends here, and was durable up to address {until}");
+        return Err(Error::damaged(&what, &file, offset));
+    }
+    let is_missing = walk.stored.first().is_none_or(|first| first > units.page_start(saved.begin));
+    if saved.has_entries() && is_missing {
+        let (file, offset) = walk.device.locate(units.device_offset(saved.begin));
+        return Err(Error::damaged("the file is missing", &file, offset));
+    }
+    let (mut settled, from) = (saved.clone(), saved.until);
+    let is_chosen = |settled: &Settled| number.is_some_and(|number| settled.number == number);
+    let (mut entries, mut since) = (0, 0);
+    let stop = walk.along(from, |frame| {
+        match frame.kind {
+            Kind::Whole | Kind::First => since += 1,
+            Kind::Commit if !is_chosen(&settled) => {
+                let record = CommitRecord::decode(frame.payload);
+                let Some(record) = record.filter(|record| settled.precedes(record)) else {
+                    let (file, offset) = walk.device.locate(units.device_offset(frame.address));
+                    let what = "the record of a commit contradicts the one before";
+                    return Err(Error::damaged(what, &file, offset));
+                };
+                settled.apply(&record, units.block_behind_end(frame.next));
+                entries += std::mem::take(&mut since);
+            }
+            Kind::Commit | Kind::Middle | Kind::Last | Kind::Padding => {}
+        }
+        Ok(())
+    });
+    let stop = stop.await?;
+    if let Some(number) = number.filter(|_| !is_chosen(&settled)) {
+        let (first, last) = (saved.number, settled.number);
+        return Err(Error::invalid(format!(
+            "commit {number}: there are commits {first} to {last}, and maybe not each of them"
+        )));
+    }
+    if number.is_none()
+        && let Some(durable) = walk.proof_behind(stop, settled.until).await?
+    {
+        let (file, offset) = walk.device.locate(units.device_offset(stop.unit));
+        let what = format!(
+            "the unit at address {} is damaged, and the log was durable up to {}",
+            stop.unit.raw(),
+            durable.raw()
+        );
+        return Err(Error::damaged(&what, &file, offset));
+    }
+    Ok(Found { settled, entries })
+}
+
+/// Returns the manifest of the log in a directory, if there is one.
+pub(crate) async fn look(
+    directory: &dyn Directory,
+    allow_fallback: bool,
+) -> Result<Option<Manifest>> {
+    let place = directory.describe();
+    let read = |name: &'static str| {
+        let place = &place;
+        async move {
+            match directory.read_file(name).await {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(Error::io(format!("reading {name} in {place}"), error)),
+            }
+        }
+    };
+    let manifest = read(MANIFEST).await?;
+    let is_there = manifest.is_some();
+    let damage = match manifest {
+        Some(bytes) => match Manifest::decode(MANIFEST, &bytes) {
+            Ok(manifest) => return Ok(Some(manifest)),
+            Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
+            Err(error) => error,
+        },
+        None => Error::lost_file(MANIFEST).with_way_out(USE_COPY),
+    };
+    match read(COPY).await? {
+        Some(bytes) if allow_fallback => {
+            tracing::warn!(%damage, "the copy of the manifest is used");
+            Manifest::decode(COPY, &bytes).map(Some)
+        }
+        Some(_) => Err(damage),
+        None if is_there => Err(damage),
+        None => {
+            let listed = directory.list().await;
+            let files = listed.map_err(|error| Error::io(format!("listing {place}"), error))?;
+            let is_segment =
+                |name: &str| publication::segment(name).is_some_and(|(device, _)| device == LOG);
+            for file in files.iter().filter(|file| is_segment(file)) {
+                let bytes = directory.file_bytes(file).await;
+                let bytes =
+                    bytes.map_err(|error| Error::io(format!("looking at {file}"), error))?;
+                if bytes > 0 {
+                    let what = "files of a log without a manifest; nothing was touched";
+                    return Err(Error::already_exists(place, what));
+                }
+            }
+            publication::refuse_foreign(&place, &files, is_segment)?;
+            Ok(None)
+        }
+    }
+}
+
+/// Durably deletes the bytes after `end`, and makes the remaining bytes durable: they may have been
+/// read from the cache of the system.
+pub(crate) async fn cut(directory: &dyn Directory, device: &dyn Device, end: u64) -> Result<()> {
+    let failed = |error| Error::uncut("cutting off the torn tail of the log", error);
+    device.truncate(end).await.map_err(failed)?;
+    device.sync().await.result.map_err(failed)?;
+    directory.sync().await.map_err(failed)
+}
+
+/// Opens the files of a log with these sizes.
+pub(crate) async fn open_log(
+    directory: &dyn Directory,
+    sizes: Sizes,
+    create: bool,
+) -> Result<Arc<dyn Device>> {
+    let device = open_device(directory, sizes.segment_bytes, create).await?;
+    check_block(sizes.unit_bytes, &*device)?;
+    Ok(device)
+}
+
+async fn open_device(
+    directory: &dyn Directory,
+    segment_bytes: u64,
+    create: bool,
+) -> Result<Arc<dyn Device>> {
+    let options = DeviceOptions { segment_bytes, create };
+    let doing = if create { "creating" } else { "opening" };
+    directory.open_device(LOG, options).await.map_err(|error| {
+        if !create && error.kind() == io::ErrorKind::NotFound {
+            return Error::lost_file("log.000000");
+        }
+        Error::io(format!("{doing} the log in {}", directory.describe()), error)
+    })
+}

@@ -1,0 +1,44 @@
+//! The statistics of a log.
+
+use super::LogAddress;
+use super::commit::state::Commit;
+use super::inner::Core;
+use crate::statistics::DeviceStats;
+
+/// The statistics of a log at one moment. Counts begin when it is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogStats {
+    /// The address of the first entry.
+    pub begin: LogAddress,
+    /// Entries from this address on are in memory.
+    pub head: LogAddress,
+    /// The newest durable commit.
+    pub commit: Commit,
+    /// The address of the next entry.
+    pub end: LogAddress,
+    /// The writes and the size of the device under the log. Reads of scans are not counted.
+    pub device: DeviceStats,
+    /// The bytes of the page frames. The system provides memory only for used pages.
+    pub frame_bytes: u64,
+    /// The bytes of buffers for device operations, in use or kept for the next operation. Several
+    /// logs may share them.
+    pub buffer_bytes: u64,
+}
+
+impl LogStats {
+    pub(crate) fn of(core: &Core) -> Self {
+        let log = &core.live().log;
+        let [_, head, ..] = log.marks();
+        let (frame_bytes, buffer_bytes) = log.memory();
+        Self {
+            begin: core.source.begin.load().into(),
+            head: head.into(),
+            commit: core.commits.settled().0.commit(),
+            end: log.tail_address().into(),
+            device: DeviceStats::of(log.counters(), log.device().bytes_stored()),
+            frame_bytes,
+            buffer_bytes,
+        }
+    }
+}

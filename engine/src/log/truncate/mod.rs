@@ -1,0 +1,4 @@
+//! Removing the oldest or the newest entries.
+
+pub(crate) mod holes;
+pub(crate) mod truncation;
