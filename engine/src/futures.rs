@@ -10,6 +10,7 @@
 
 use crate::codec::{Key, Value};
 use crate::error::Result;
+use crate::store::access::Access;
 use crate::store::changes::{Insert, Swap, Update};
 use crate::store::delete::Delete as DeleteOperation;
 use crate::store::encoding::is_large;
@@ -41,7 +42,7 @@ macro_rules! operation_future {
         $(#[$doc])*
         #[must_use = "futures do nothing unless you `.await` or poll them"]
         pub struct $name<'a, K: Key + ?Sized, V: Value + ?Sized, $($extra),*>(
-            pub(crate) Running<'a, $operation>,
+            Running<'a, $operation>,
         );
 
         impl<K: Key + ?Sized, V: Value + ?Sized, $($extra),*> Future
@@ -70,10 +71,15 @@ macro_rules! operation_future {
 /// Future of [`Session::read`](crate::Session::read).
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Read<'a, K: Key + ?Sized, V: Value + ?Sized>(
-    pub(crate) Running<'a, ReadOperation<'a, K, V, Owned>>,
+    Running<'a, ReadOperation<'a, K, V, Owned>>,
 );
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized> Read<'a, K, V> {
+    #[inline(always)]
+    pub(crate) fn new(access: Access<'a>, key: &'a K::Item) -> Self {
+        Self(Running::new(access, ReadOperation::new(key, Owned)))
+    }
+
     /// Returns the answer if it is in memory.
     #[inline(always)]
     pub(crate) fn try_now(mut self) -> TryRead<'a, K, V> {
@@ -134,14 +140,35 @@ operation_future! {
     (ReadOperation<'a, K, V, Viewed<F, R>>) -> Option<R>, |answer| answer
 }
 
+impl<'a, K: Key + ?Sized, V: Value + ?Sized, F, R> ReadWith<'a, K, V, F, R> {
+    #[inline(always)]
+    pub(crate) fn new(access: Access<'a>, key: &'a K::Item, look: F) -> Self {
+        Self(Running::new(access, ReadOperation::new(key, Viewed::new(look))))
+    }
+}
+
 operation_future! {
     /// Future of [`Session::contains`](crate::Session::contains).
     Contains<> [] (ReadOperation<'a, K, V, Exists>) -> bool, |answer| answer.is_some()
 }
 
+impl<'a, K: Key + ?Sized, V: Value + ?Sized> Contains<'a, K, V> {
+    #[inline(always)]
+    pub(crate) fn new(access: Access<'a>, key: &'a K::Item) -> Self {
+        Self(Running::new(access, ReadOperation::new(key, Exists)))
+    }
+}
+
 operation_future! {
     /// Future of [`Session::upsert`](crate::Session::upsert).
     Upsert<> [] (UpsertOperation<'a, K, V>) -> (), |()| ()
+}
+
+impl<'a, K: Key + ?Sized, V: Value + ?Sized> Upsert<'a, K, V> {
+    #[inline(always)]
+    pub(crate) fn new(access: Access<'a>, key: &'a K::Item, value: &'a V::Item) -> Self {
+        Self(Running::new(access, UpsertOperation::new(key, value)))
+    }
 }
 
 operation_future! {
@@ -150,9 +177,23 @@ operation_future! {
     (Modify<'a, K, V, Update<F>>) -> (), |_written| ()
 }
 
+impl<'a, K: Key + ?Sized, V: Value + ?Sized, F> Rmw<'a, K, V, F> {
+    #[inline(always)]
+    pub(crate) fn new(access: Access<'a>, key: &'a K::Item, update: F) -> Self {
+        Self(Running::new(access, Modify::new(key, Update(update))))
+    }
+}
+
 operation_future! {
     /// Future of [`Session::delete`](crate::Session::delete).
     Delete<> [] (DeleteOperation<'a, K, V>) -> (), |()| ()
+}
+
+impl<'a, K: Key + ?Sized, V: Value + ?Sized> Delete<'a, K, V> {
+    #[inline(always)]
+    pub(crate) fn new(access: Access<'a>, key: &'a K::Item) -> Self {
+        Self(Running::new(access, DeleteOperation::new(key)))
+    }
 }
 
 operation_future! {
@@ -160,7 +201,26 @@ operation_future! {
     InsertIfAbsent<> [] (Modify<'a, K, V, Insert<'a, V>>) -> bool, |inserted| inserted
 }
 
+impl<'a, K: Key + ?Sized, V: Value + ?Sized> InsertIfAbsent<'a, K, V> {
+    #[inline(always)]
+    pub(crate) fn new(access: Access<'a>, key: &'a K::Item, value: &'a V::Item) -> Self {
+        Self(Running::new(access, Modify::new(key, Insert(value))))
+    }
+}
+
 operation_future! {
     /// Future of [`Session::compare_and_swap`](crate::Session::compare_and_swap).
     CompareAndSwap<> [] (Modify<'a, K, V, Swap<'a, V>>) -> bool, |swapped| swapped
+}
+
+impl<'a, K: Key + ?Sized, V: Value + ?Sized> CompareAndSwap<'a, K, V> {
+    #[inline(always)]
+    pub(crate) fn new(
+        access: Access<'a>,
+        key: &'a K::Item,
+        expected: &'a V::Item,
+        new: &'a V::Item,
+    ) -> Self {
+        Self(Running::new(access, Modify::new(key, Swap { expected, new })))
+    }
 }

@@ -1,5 +1,7 @@
 //! The handle of a store, and the functions that open a store.
 
+mod operations;
+
 use crate::builder::Builder;
 use crate::checkpoint::{
     CheckpointInfo, CheckpointRequest, CheckpointToken, Checkpoints, Job, Removal, Reply,
@@ -8,25 +10,14 @@ use crate::codec::{Key, Value};
 use crate::config::Config;
 use crate::ending::Ending;
 use crate::error::{Error, Result};
-use crate::futures::{
-    CompareAndSwap, Contains, Delete, InsertIfAbsent, Read, ReadWith, Rmw, TryRead, Upsert,
-};
 use crate::health::Health;
 use crate::recovery::RecoveryReport;
-use crate::session::{Session, operations};
+use crate::session::Session;
 use crate::statistics::Stats;
 use crate::store::Core;
 use crate::store::Types;
 use crate::store::access::Access;
-use crate::store::batch;
-use crate::store::changes::{Insert, Swap, Update};
-use crate::store::delete::Delete as DeleteOperation;
 use crate::store::identity::{CommitPoint, SessionId};
-use crate::store::modify::Modify;
-use crate::store::operation::Running;
-use crate::store::read::{Exists, Owned, Read as ReadOperation, Viewed};
-use crate::store::upsert::Upsert as UpsertOperation;
-use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
@@ -387,8 +378,6 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     fn access(&self) -> Access<'_> {
         Access::pooled(&self.core)
     }
-
-    operations!(self, &'a Self, &Self);
 }
 
 impl<K: Key + ?Sized, V: Value + ?Sized> Clone for FasterKv<K, V> {

@@ -56,12 +56,19 @@ pub(crate) struct Course<'a> {
 // No field is pinned structurally: the waits are boxed, and the rest is plain data.
 impl<O> Unpin for Running<'_, O> {}
 
-impl<'a, O: Operation> Running<'a, O> {
+impl<'a, O> Running<'a, O> {
     #[inline(always)]
     pub(crate) fn new(access: Access<'a>, operation: O) -> Self {
         Self { course: Course { access, cold: None, progress: Progress::Fresh }, operation }
     }
 
+    /// Returns the progress and the operation.
+    pub(crate) fn parts(&mut self) -> (&mut Course<'a>, &O) {
+        (&mut self.course, &self.operation)
+    }
+}
+
+impl<O: Operation> Running<'_, O> {
     /// Makes one attempt, without the turn taking of `poll`. Returns the answer, or the future that
     /// finds it.
     #[inline(always)]
@@ -75,11 +82,6 @@ impl<'a, O: Operation> Running<'a, O> {
     #[inline(always)]
     pub(crate) fn poll_now(&mut self, context: &mut Context<'_>) -> Poll<Result<O::Output>> {
         self.course.poll_now(&mut self.operation, context)
-    }
-
-    /// Returns the progress and the operation.
-    pub(crate) fn parts(&mut self) -> (&mut Course<'a>, &O) {
-        (&mut self.course, &self.operation)
     }
 }
 

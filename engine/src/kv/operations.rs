@@ -1,0 +1,107 @@
+//! The operations of the handle. Each takes its seat from the pool.
+
+use super::FasterKv;
+use crate::codec::{Key, Value};
+use crate::error::Result;
+use crate::futures::{
+    CompareAndSwap, Contains, Delete, InsertIfAbsent, Read, ReadWith, Rmw, TryRead, Upsert,
+};
+use crate::store::batch;
+use std::borrow::Borrow;
+
+impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
+    /// See [`Session::read`](crate::Session::read).
+    #[inline(always)]
+    pub fn read<'a>(&'a self, key: &'a K::Item) -> Read<'a, K, V> {
+        Read::new(self.access(), key)
+    }
+
+    /// See [`Session::read_with`](crate::Session::read_with).
+    #[inline(always)]
+    pub fn read_with<'a, F, R>(&'a self, key: &'a K::Item, look: F) -> ReadWith<'a, K, V, F, R>
+    where
+        F: FnOnce(V::View<'_>) -> R,
+    {
+        ReadWith::new(self.access(), key, look)
+    }
+
+    /// See [`Session::contains`](crate::Session::contains).
+    #[inline(always)]
+    pub fn contains<'a>(&'a self, key: &'a K::Item) -> Contains<'a, K, V> {
+        Contains::new(self.access(), key)
+    }
+
+    /// See [`Session::try_read`](crate::Session::try_read).
+    #[inline(always)]
+    pub fn try_read<'a>(&'a self, key: &'a K::Item) -> TryRead<'a, K, V> {
+        Read::new(self.access(), key).try_now()
+    }
+
+    /// See [`Session::upsert`](crate::Session::upsert).
+    #[inline(always)]
+    pub fn upsert<'a>(&'a self, key: &'a K::Item, value: &'a V::Item) -> Upsert<'a, K, V> {
+        Upsert::new(self.access(), key, value)
+    }
+
+    /// See [`Session::rmw`](crate::Session::rmw).
+    #[inline(always)]
+    pub fn rmw<'a, F>(&'a self, key: &'a K::Item, update: F) -> Rmw<'a, K, V, F>
+    where
+        F: FnMut(Option<V::Owned>) -> V::Owned,
+    {
+        Rmw::new(self.access(), key, update)
+    }
+
+    /// See [`Session::delete`](crate::Session::delete).
+    #[inline(always)]
+    pub fn delete<'a>(&'a self, key: &'a K::Item) -> Delete<'a, K, V> {
+        Delete::new(self.access(), key)
+    }
+
+    /// See [`Session::insert_if_absent`](crate::Session::insert_if_absent).
+    #[inline(always)]
+    pub fn insert_if_absent<'a>(
+        &'a self,
+        key: &'a K::Item,
+        value: &'a V::Item,
+    ) -> InsertIfAbsent<'a, K, V> {
+        InsertIfAbsent::new(self.access(), key, value)
+    }
+
+    /// See [`Session::compare_and_swap`](crate::Session::compare_and_swap).
+    #[inline(always)]
+    pub fn compare_and_swap<'a>(
+        &'a self,
+        key: &'a K::Item,
+        expected: &'a V::Item,
+        new: &'a V::Item,
+    ) -> CompareAndSwap<'a, K, V> {
+        CompareAndSwap::new(self.access(), key, expected, new)
+    }
+
+    /// See [`Session::read_many`](crate::Session::read_many).
+    pub async fn read_many<Q>(&self, keys: &[Q]) -> Result<Vec<Option<V::Owned>>>
+    where
+        Q: Borrow<K::Item>,
+    {
+        batch::read_many::<K, V, Q>(self.access(), keys).await
+    }
+
+    /// See [`Session::upsert_many`](crate::Session::upsert_many).
+    pub async fn upsert_many<Q, W>(&self, pairs: &[(Q, W)]) -> Result<()>
+    where
+        Q: Borrow<K::Item>,
+        W: Borrow<V::Item>,
+    {
+        batch::upsert_many::<K, V, Q, W>(self.access(), pairs).await
+    }
+
+    /// See [`Session::rmw_many`](crate::Session::rmw_many).
+    pub async fn rmw_many<Q, F>(&self, keys: &[Q], update: F) -> Result<()>
+    where
+        Q: Borrow<K::Item>,
+        F: FnMut(usize, Option<V::Owned>) -> V::Owned,
+    {
+        batch::rmw_many::<K, V, Q, F>(self.access(), keys, update).await
+    }
+}

@@ -1,0 +1,62 @@
+//! The operations of a session on many keys.
+
+use super::Session;
+use crate::codec::{Key, Value};
+use crate::error::Result;
+use crate::store::batch;
+use std::borrow::Borrow;
+
+impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
+    /// Reads many keys and returns the answers in the order of the keys.
+    ///
+    /// Keys are prefetched together. Cold keys are read from the device many at once, within
+    /// [`Config::depth`](crate::Config::depth) and the memory for I/O. It is not one atomic
+    /// step: each key is read by itself.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read), for the first key that fails.
+    ///
+    /// # Cancel safety
+    /// Has no effect; can be dropped at any time.
+    pub async fn read_many<Q>(&mut self, keys: &[Q]) -> Result<Vec<Option<V::Owned>>>
+    where
+        Q: Borrow<K::Item>,
+    {
+        batch::read_many::<K, V, Q>(self.access(), keys).await
+    }
+
+    /// Sets many values, in their order. It is not one atomic step.
+    ///
+    /// # Errors
+    /// As for [`upsert`](Self::upsert); the pairs before the failing one are set.
+    ///
+    /// # Cancel safety
+    /// Some pairs from the start are set, and no later ones.
+    pub async fn upsert_many<Q, W>(&mut self, pairs: &[(Q, W)]) -> Result<()>
+    where
+        Q: Borrow<K::Item>,
+        W: Borrow<V::Item>,
+    {
+        batch::upsert_many::<K, V, Q, W>(self.access(), pairs).await
+    }
+
+    /// Modifies many keys like [`rmw`](Self::rmw), each atomically by itself.
+    ///
+    /// `update` also gets the position of the key in `keys`. Several runs of it follow each
+    /// other without a pause for the store's maintenance. Use [`rmw`](Self::rmw) for a long
+    /// `update`.
+    ///
+    /// # Errors
+    /// As for [`rmw`](Self::rmw), for the first key that fails; others may be modified.
+    ///
+    /// # Cancel safety
+    /// Some of the keys are modified, each once or not at all. The next operations of a session
+    /// take the numbers of the unmodified keys.
+    pub async fn rmw_many<Q, F>(&mut self, keys: &[Q], update: F) -> Result<()>
+    where
+        Q: Borrow<K::Item>,
+        F: FnMut(usize, Option<V::Owned>) -> V::Owned,
+    {
+        batch::rmw_many::<K, V, Q, F>(self.access(), keys, update).await
+    }
+}
