@@ -38,6 +38,7 @@
 //!                      "which bytes?"  "do it"      "it is done"              future
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc(test(attr(deny(warnings))))]
 
 mod address;

@@ -34,6 +34,7 @@
 //! This crate owns a buffer from the call until the kernel is done with it, whatever happens to the
 //! future. Dropping a [`Completion`] detaches from the operation and frees nothing early.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc(test(attr(deny(warnings))))]
 
 mod backends;

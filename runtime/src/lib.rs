@@ -35,6 +35,7 @@
 //! assert_eq!(block_on(ticker), Ok("tick"));
 //! # std::io::Result::Ok(())
 //! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc(test(attr(deny(warnings))))]
 #![forbid(unsafe_code)]
 
