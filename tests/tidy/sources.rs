@@ -36,6 +36,11 @@ pub(crate) fn names(code: &str, word: &str) -> bool {
         .any(|(at, _)| !code[..at].ends_with(part) && !code[at + word.len()..].starts_with(part))
 }
 
+/// How many lines of a source have unsafe code.
+pub(crate) fn unsafe_lines(text: &str) -> usize {
+    text.lines().filter(|line| names(&code(line), "unsafe")).count()
+}
+
 /// `name` is a crate, a path with `::` at its end, or a module that `code` reaches into.
 pub(crate) fn mentions(code: &str, name: &str) -> bool {
     if let Some(path) = name.strip_suffix("::") {
