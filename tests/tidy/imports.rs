@@ -120,7 +120,9 @@ impl Crate {
             at = end;
             let is_path = text[end..].starts_with("::");
             let follows = begin >= 2 && &bytes[begin - 2..begin] == b"::";
-            if !is_path || follows {
+            // A visibility is no import.
+            let restricts = text[..begin].ends_with("pub(in ");
+            if !is_path || follows || restricts {
                 continue;
             }
             let Some(base) = self.base(module, &text[begin..end]) else { continue };

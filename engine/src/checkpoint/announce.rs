@@ -13,16 +13,16 @@ impl Checkpoints {
     /// Also ends if the log accepts no more writes.
     pub(super) async fn announce_life(&self) {
         let core: &Core = self.core();
-        let events = [core.log.became_immutable(), core.log.health().changed()];
+        let events = [core.log.flushing().became_immutable(), core.log.health().changed()];
         wait_either(events, || {
             let is_over = core.log.health().check_write().is_err();
-            (is_over || core.log.must_announce()).then_some(())
+            (is_over || core.log.flushing().must_announce()).then_some(())
         })
         .await;
         let mut backoff = Backoff::for_shortage();
         while core.log.health().check_write().is_ok() {
             match self.catalog().publish_again().await {
-                Ok(()) => return core.log.announce(),
+                Ok(()) => return core.log.flushing().announce(),
                 Err(failed) => {
                     let error = unpublished(core, failed);
                     if error.is_shortage() {

@@ -40,7 +40,7 @@ pub(super) async fn write(
     let device = catalog.device(INDEX, token, true).await?;
     let seal = seal(catalog.manifest().store.salt.0, token);
     let written = |bytes| progress.wrote(bytes);
-    let (buffers, budget) = core.log.buffers();
+    let (buffers, budget) = core.log.file().buffers();
     let mut writer = StreamWriter::new(&*device, buffers, seal, budget, written);
     let index = &core.index;
     let words = HashIndex::table_words(index.buckets());

@@ -93,7 +93,7 @@ impl Run<'_> {
         let end = sessions.points().end_generation();
         let device = self.catalog.device(SESSIONS, self.token, true).await?;
         let seal = seal(self.salt(), self.token);
-        let (buffers, budget) = self.core.log.buffers();
+        let (buffers, budget) = self.core.log.file().buffers();
         let written = |bytes| self.progress.wrote(bytes);
         let mut writer = StreamWriter::new(&*device, buffers, seal, budget, written);
         let (mut next, mut points) = (Some(first_of(after + 1)), 0);

@@ -113,7 +113,7 @@ impl Run<'_> {
         self.progress.enter(CheckpointPhase::Capture);
         let captured = self.capture(ended, base).await;
         if ended.kind != Kind::FoldOver {
-            self.core.log.thaw().await;
+            self.core.log.versions().thaw().await;
         }
         let captured = captured?;
         self.core.sessions.read(&mut ended.sessions, self.token + 1).await;
@@ -151,7 +151,7 @@ impl Run<'_> {
     fn is_index_worthwhile(&self) -> bool {
         let log = &self.core.log;
         let newest = self.catalog.manifest().indexes.last().map(|image| image.start);
-        let covered = newest.unwrap_or(log.begin().raw());
+        let covered = newest.unwrap_or(log.pages().begin().raw());
         log.tail_address().raw().saturating_sub(covered) >= self.core.index.bytes()
     }
 
@@ -165,13 +165,13 @@ impl Run<'_> {
         let begun = self.handle.now();
         let log = &self.core.log;
         let freeze = || {
-            let (end, stamp) = (log.end_version(), log.stamp());
+            let (end, stamp) = (log.versions().end_version(), log.pages().stamp());
             let flushed = if kind == Kind::FoldOver {
-                log.fold_over(end);
+                log.versions().fold_over(end);
                 end
             } else {
-                log.set_stamp(RecordInfo::stamp_of(self.token + 1));
-                log.freeze(end)
+                log.versions().set_stamp(RecordInfo::stamp_of(self.token + 1));
+                log.versions().freeze(end)
             };
             Ended { kind, end, flushed, stamp, sessions: self.core.sessions.end_version() }
         };
@@ -187,8 +187,8 @@ impl Run<'_> {
         let log = &self.core.log;
         let captured = match (ended.kind, base) {
             (Kind::FoldOver, _) => {
-                let before = log.flushed();
-                log.stored(ended.end).await?;
+                let before = log.flushing().flushed();
+                log.flushing().stored(ended.end).await?;
                 self.progress.wrote(ended.end.raw().saturating_sub(before.raw()));
                 Captured::default()
             }
@@ -201,7 +201,7 @@ impl Run<'_> {
         if self.is_synced() {
             // The driver of syncs makes this one too, as it makes the syncs of users: no two of
             // them overlap.
-            log.synced().await?;
+            log.flushing().synced().await?;
         }
         Ok(captured)
     }
@@ -227,17 +227,22 @@ impl Run<'_> {
         let log = &self.core.log;
         let device = self.catalog.device(DELTA, self.token, true).await?;
         let seal = delta_seal(self.salt(), self.token);
-        let (buffers, budget) = log.buffers();
+        let (buffers, budget) = log.file().buffers();
         let written = |bytes| self.progress.wrote(bytes);
         let mut writer = StreamWriter::new(&*device, buffers, seal, budget, written);
         let mut page = ended.flushed;
         while page < old_end {
             let pending = writer.pending();
             let layout = self.core.layout;
-            page = log.changed_in_page(layout, [page, old_end], ended.stamp, |address, record| {
-                delta::append(pending, address, record);
-            });
-            log.shown_below(page.min(old_end));
+            page = log.capture().changed_in_page(
+                layout,
+                [page, old_end],
+                ended.stamp,
+                |address, record| {
+                    delta::append(pending, address, record);
+                },
+            );
+            log.capture().shown_below(page.min(old_end));
             writer.go_on().await?;
         }
         let stream = writer.finish().await?;
@@ -255,7 +260,9 @@ impl Run<'_> {
         let log = &self.core.log;
         let device = self.catalog.device(PART, self.token, true).await?;
         let salt = part_salt(self.salt(), self.token);
-        log.capture([from, end], &*device, salt, |bytes| self.progress.wrote(bytes)).await?;
+        log.capture()
+            .write([from, end], &*device, salt, |bytes| self.progress.wrote(bytes))
+            .await?;
         if self.is_synced() {
             self.core.sync_file(&*device).await?;
         }
@@ -275,7 +282,7 @@ impl Run<'_> {
             token: self.token,
             kind: ended.kind,
             durability: self.plan.durability,
-            begin: self.core.log.begin().raw(),
+            begin: self.core.log.pages().begin().raw(),
             flushed: ended.flushed.raw(),
             end: ended.end.raw(),
             index: newest.map(|image| image.stream.token),

@@ -5,16 +5,19 @@
 //! records, but not their meaning; it knows nothing of the index that leads to them.
 //!
 //! # Structure
-//! * [`Tail`] hands out room. [`Frames`] turn an address into memory. [`Marks`] divide the
-//!   addresses.
-//! * Three drivers, plain `async fn`s of one maintenance task, each move their own marks:
+//! A log is made of parts (`parts.rs`). Each part owns its state: [`Pages`] the frames and the
+//! marks between the regions, [`Tail`] the address of the next record, [`LogFile`] the units on
+//! the device, [`Health`] whether pages can be written. Views of the log borrow the parts:
+//!
+//! * `allocate`: [`Allocator`] hands out room at the tail and waits for it.
+//! * `shift`: the drivers, plain `async fn`s of one maintenance task. Each moves its own marks:
 //!   `read_only` makes pages immutable, `flush` writes them, `evict` frees their frames. A fourth
-//!   driver, `sync`, makes written pages durable for every task that asks.
-//! * `fetch` reads one record back and checks it; `scan` reads whole pages back, in order.
-//! * `version` ends a version of the store at an address and keeps the records below it unchanged.
-//!   `capture` writes these records elsewhere, and `restore` reads them back. These three are used
-//!   by checkpoints and recovery.
-//! * [`Health`] stops writers when pages can no longer be written.
+//!   driver, `sync`, makes written pages durable. [`Flushing`] asks them and waits for them.
+//! * `read`: [`RecordReader`] reads one record back and checks it; [`PageScan`] reads whole pages
+//!   back, in order.
+//! * `snapshot`: [`Versions`] ends a version of the store at an address and keeps the records below
+//!   it unchanged. [`Capture`] writes these records elsewhere, and [`Restore`] reads them back.
+//!   These three are used by checkpoints and recovery.
 //!
 //! # Progress
 //! An operation that finds no free frame waits for the event `page_free` and holds nothing. The
@@ -23,152 +26,58 @@
 //!
 //! Source: FASTER, SIGMOD 2018, sections 5 and 6.
 
-mod budget;
-mod capture;
-mod end;
-mod evict;
-mod fetch;
-mod flush;
-mod frames;
+mod allocate;
+mod geometry;
 mod health;
-mod life;
-mod read_only;
-mod records;
-mod region;
-mod restore;
-mod room;
-mod scan;
-mod strip;
-mod sync;
-mod tail;
-mod unit;
-mod version;
+mod pages;
+mod parts;
+mod read;
+mod shift;
+mod snapshot;
 
-pub(crate) use end::{LogEnd, Need};
+pub(crate) use allocate::allocator::{Allocator, NoRoom};
+pub(crate) use allocate::end::{LogEnd, Need};
+pub(crate) use allocate::tail::{LARGEST_INLINE, Position, Rest, Tail};
+pub(crate) use geometry::{LogExtent, LogGeometry};
 pub(crate) use health::Health;
-pub(crate) use life::Life;
-pub(crate) use records::Records;
-pub(crate) use region::Region;
-pub(crate) use restore::WriteBack;
-pub(crate) use room::NoRoom;
-pub(crate) use scan::{Joint, PagePayload, Show};
-pub(crate) use strip::{Strip, is_missing};
-pub(crate) use tail::{LARGEST_INLINE, Position, Rest, Tail};
-pub(crate) use unit::{Chunk, Units, check_block};
+pub(crate) use pages::file::LogFile;
+pub(crate) use pages::life::Life;
+pub(crate) use pages::memory::Pages;
+pub(crate) use pages::records::Records;
+pub(crate) use pages::region::Region;
+pub(crate) use pages::strip::{Strip, is_missing};
+pub(crate) use pages::unit::{Chunk, Units, check_block};
+pub(crate) use read::record_reader::RecordReader;
+pub(crate) use read::scan::{Joint, PagePayload, PageScan, Show};
+pub(crate) use shift::flushing::Flushing;
+pub(crate) use snapshot::capture::Capture;
+pub(crate) use snapshot::restore::Restore;
+pub(crate) use snapshot::versions::Versions;
 
-use crate::address::{Address, Watermark};
+use crate::address::Address;
 use crate::epoch::{Epoch, Guard};
 use crate::error::Result;
 use crate::record::{Layout, NewRecord, RecordInfo, RecordRef};
-use crate::statistics::DeviceCounters;
 use crate::wait::wait_until;
-use budget::ReadBudget;
-use event_listener::Event;
-use frames::Frames;
-use kvick_io::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use allocate::allocator::AllocatorState;
 use kvick_io::{BufPool, Device};
 use kvick_runtime::Handle;
-use region::Marks;
-use std::ops::Range;
+use parts::LogParts;
+use read::record_reader::ReadState;
+use shift::evict::EvictDriver;
+use shift::flush::FlushDriver;
+use shift::flushing::FlushState;
+use shift::read_only::ReadOnlyDriver;
+use shift::requests::Requests;
 use std::sync::Arc;
-use sync::Syncs;
-
-/// The sizes of one log.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LogGeometry {
-    /// A page has `2^page_bits` bytes.
-    pub(crate) page_bits: u32,
-    /// Pages in memory.
-    pub(crate) frames: u32,
-    /// Pages that are updated in place, without the tail page.
-    pub(crate) mutable_pages: u32,
-    /// Bytes of a unit on the device.
-    pub(crate) unit_bytes: usize,
-    /// Bytes of a physical block of the medium.
-    pub(crate) block_bytes: u64,
-    /// The salt that begins the input of each checksum of this store.
-    pub(crate) salt: u64,
-    /// The life that this opening begins.
-    pub(crate) life: Life,
-    /// The manifest already names that life.
-    pub(crate) is_announced: bool,
-    /// Bytes of buffers that flushing may use.
-    pub(crate) flush_bytes: usize,
-    pub(crate) huge_pages: bool,
-    /// The owner of the log in messages: "store", "log".
-    pub(crate) owner: &'static str,
-    pub(crate) end: LogEnd,
-}
-
-/// The addresses at which an opened log begins and continues.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LogExtent {
-    /// The first address that has a record.
-    pub(crate) begin: Address,
-    /// The first address whose record is in memory.
-    pub(crate) head: Address,
-    /// The first address whose record is only in memory and will be flushed.
-    pub(crate) flushed: Address,
-    /// The address of the next record.
-    pub(crate) tail: Address,
-}
-
-impl LogExtent {
-    /// A log that has no record yet.
-    pub(crate) const EMPTY: Self = Self {
-        begin: Address::FIRST,
-        head: Address::FIRST,
-        flushed: Address::FIRST,
-        tail: Address::FIRST,
-    };
-}
 
 /// The log of one store.
 #[derive(Debug)]
 pub(crate) struct HybridLog {
-    // Fixed after creation.
-    geometry: LogGeometry,
-    units: Units,
-    frames: Frames,
-    device: Arc<dyn Device>,
-    buffers: BufPool,
-    /// Limits the bytes of single-record reads in flight from the device.
-    reads: Arc<ReadBudget>,
-    epoch: Epoch,
-    handle: Handle,
-    // Read by every operation, moved by the drivers.
-    marks: Marks,
-    health: Health,
-    // Any thread, atomic.
-    tail: Tail,
-    /// The number of frames set aside for a task that needs several at once; see `room.rs`.
-    set_aside: AtomicU64,
-    /// Whether the manifest names the life of this log. Nothing is written before that.
-    is_announced: AtomicBool,
-    wanted: Wanted,
-    syncs: Syncs,
-    events: Events,
-    counters: DeviceCounters,
-}
-
-/// The marks that tasks asked for, beyond the marks by the geometry.
-#[derive(Debug)]
-struct Wanted {
-    read_only: Watermark,
-    head: Watermark,
-}
-
-/// Events for waiting tasks.
-#[derive(Debug, Default)]
-struct Events {
-    /// The tail turned to a new page, or a task wants a mark moved.
-    demand: Event,
-    /// `safe read-only` moved.
-    read_only: Event,
-    /// `flushed` moved.
-    flushed: Event,
-    /// `safe head` moved, so frames are free.
-    page_free: Event,
+    parts: LogParts,
+    allocation: AllocatorState,
+    flush: FlushState,
+    reads: ReadState,
 }
 
 impl HybridLog {
@@ -182,124 +91,90 @@ impl HybridLog {
         let LogGeometry { page_bits, unit_bytes, salt, life, block_bytes, .. } = geometry;
         let units = Units::new(page_bits, unit_bytes, salt, life).on_blocks(block_bytes);
         let capacity = units.page_capacity();
-        let LogGeometry { frames, huge_pages, .. } = geometry;
         // A page at the end of the addresses takes only commit records, unless a repair truncated
         // it.
         let is_last = !geometry.end.takes_records(tail.page(page_bits));
         let is_last = is_last && tail.offset(page_bits) == 0;
         assert!(
-            geometry.mutable_pages < frames,
+            geometry.mutable_pages < geometry.frames,
             "a page is flushed before its frame is used again"
         );
+        let file = LogFile::new((device, units), (buffers, geometry.flush_bytes));
         Ok(Self {
-            units,
-            frames: Frames::new(page_bits, frames, capacity, huge_pages)?,
-            device,
-            buffers,
-            // The other half is for writes.
-            reads: Arc::new(ReadBudget::new((geometry.flush_bytes / 2).max(1))),
-            epoch,
-            handle,
-            marks: Marks::new(extent),
-            health: Health::new(geometry.owner),
-            tail: if is_last { Tail::closed_before } else { Tail::new }(tail, page_bits, capacity),
-            set_aside: AtomicU64::new(0),
-            is_announced: AtomicBool::new(geometry.is_announced),
-            wanted: Wanted { read_only: Watermark::new(tail), head: Watermark::new(head) },
-            syncs: Syncs::default(),
-            events: Events::default(),
-            counters: DeviceCounters::default(),
-            geometry,
+            allocation: AllocatorState::default(),
+            flush: FlushState::new(geometry.is_announced),
+            reads: ReadState::new(file.read_bytes()),
+            parts: LogParts {
+                pages: Pages::new(&geometry, extent, capacity)?,
+                tail: if is_last { Tail::closed_before } else { Tail::new }(
+                    tail, page_bits, capacity,
+                ),
+                health: Health::new(geometry.owner),
+                requests: Requests::new(head, tail),
+                file,
+                epoch,
+                handle,
+                geometry,
+            },
         })
     }
 
-    /// Returns the region of an address, which is valid while `_guard` lives.
+    /// Returns the pages in memory.
     #[inline(always)]
-    pub(crate) fn region(&self, address: Address, _guard: &Guard<'_>) -> Region {
-        self.marks.region(address)
+    pub(crate) fn pages(&self) -> &Pages {
+        &self.parts.pages
     }
 
-    /// Returns the head. This guard protects no memory below it.
+    /// Returns the log on its device.
+    pub(crate) fn file(&self) -> &LogFile {
+        &self.parts.file
+    }
+
     #[inline(always)]
-    pub(crate) fn head(&self, _guard: &Guard<'_>) -> Address {
-        self.marks.head.load()
+    pub(crate) fn health(&self) -> &Health {
+        &self.parts.health
     }
 
-    pub(crate) fn begin(&self) -> Address {
-        self.marks.begin.load()
+    pub(crate) fn epoch(&self) -> &Epoch {
+        &self.parts.epoch
     }
 
-    /// Returns the record at an address at or above the head.
+    pub(crate) fn tail_address(&self) -> Address {
+        self.parts.tail.address()
+    }
+
+    /// Returns the end of the addresses.
+    pub(crate) fn end(&self) -> LogEnd {
+        self.parts.geometry.end
+    }
+
     #[inline(always)]
-    pub(crate) fn record<'g>(&'g self, address: Address, _guard: &'g Guard<'_>) -> RecordRef<'g> {
-        debug_assert!(address >= self.marks.safe_head.load(), "{address:?} is in memory");
-        self.frames.record(address)
+    pub(crate) fn allocator(&self) -> Allocator<'_> {
+        Allocator { parts: &self.parts, state: &self.allocation }
     }
 
-    /// Prefetches the cache line of a record if it is in memory.
-    #[inline(always)]
-    pub(crate) fn prefetch(&self, address: Address) {
-        if address >= self.marks.head.load() {
-            self.frames.prefetch(address);
-        }
+    pub(crate) fn flushing(&self) -> Flushing<'_> {
+        Flushing { parts: &self.parts, state: &self.flush }
     }
 
-    /// Returns the bytes of the value at `address`, whose region is read-only.
-    pub(crate) fn immutable_value<'g>(
-        &'g self,
-        layout: Layout,
-        address: Address,
-        guard: &'g Guard<'_>,
-    ) -> &'g [u8] {
-        let record = self.record(address, guard);
-        let (_, length) = record.final_value(layout);
-        let value = layout.value_index(record.extents(layout).key) * crate::record::WORD;
-        self.immutable(address, value..value + length, guard)
+    pub(crate) fn reader(&self) -> RecordReader<'_> {
+        RecordReader { parts: &self.parts, state: &self.reads }
     }
 
-    /// Returns bytes of the record at `address`, whose region is read-only.
-    #[expect(unsafe_code, reason = "what is immutable is read in place")]
-    pub(crate) fn immutable<'g>(
-        &'g self,
-        address: Address,
-        range: Range<usize>,
-        _guard: &'g Guard<'_>,
-    ) -> &'g [u8] {
-        // The lower floor, by which the region was read-only, may have come down since. The upper
-        // floor comes down only after this guard has ended.
-        assert!(address < self.marks.read_only.effective(), "{address:?} is immutable");
-        debug_assert!(address >= self.marks.safe_head.load(), "{address:?} is in memory");
-        let start = Address::new(address.raw() + range.start as u64);
-        // SAFETY: the region of the record was read-only under this guard, and the upper floor is
-        // still above it (asserted). So no thread writes the bytes or evicts their page before the
-        // guard ends.
-        unsafe { self.frames.immutable_bytes(start, range.len()) }
+    pub(crate) fn scan(&self) -> PageScan<'_> {
+        PageScan(&self.parts.file)
     }
 
-    /// Returns the address below which nothing changes while `_guard` lives.
-    #[inline]
-    pub(crate) fn immutable_below(&self, _guard: &Guard<'_>) -> Address {
-        self.marks.safe_read_only.effective()
+    pub(crate) fn versions(&self) -> Versions<'_> {
+        Versions(&self.parts)
     }
 
-    /// Returns the words from `address`, which is at or above the head, to the end of its page.
-    #[inline(always)]
-    pub(crate) fn words<'g>(&'g self, address: Address, _guard: &'g Guard<'_>) -> &'g [AtomicU64] {
-        debug_assert!(address >= self.marks.safe_head.load(), "{address:?} is in memory");
-        self.frames.words_from(address)
+    pub(crate) fn capture(&self) -> Capture<'_> {
+        Capture(&self.parts)
     }
 
-    /// Calls `look` on `[start, start + length)`, which is in one page, frozen and pinned.
-    #[expect(unsafe_code, reason = "immutable pages are read in place")]
-    fn with_pinned<R>(&self, start: Address, length: usize, look: impl FnOnce(&[u8]) -> R) -> R {
-        let pinned = self.marks.pinned.load(Ordering::Acquire);
-        let page_bits = self.geometry.page_bits;
-        assert!(pinned >> page_bits <= start.page(page_bits), "{start:?} is pinned");
-        let settled = self.marks.safe_read_only.effective().raw();
-        assert!(start.raw() + length as u64 <= settled, "{start:?} and {length} bytes are frozen");
-        // SAFETY: the range is below the immutable floor (asserted), so no thread writes it. Its
-        // page stays in memory while it is pinned (asserted), and the bytes are not kept.
-        look(unsafe { self.frames.immutable_bytes(start, length) })
+    pub(crate) fn restore(&self) -> Restore<'_> {
+        Restore(&self.parts)
     }
 
     /// Appends a record that no index entry or record leads to yet.
@@ -313,148 +188,43 @@ impl HybridLog {
     ) -> Result<(Address, RecordRef<'g>), NoRoom> {
         let extents = layout.extents(record.key.len(), record.value.len());
         let bytes = layout.record_bytes(extents) as u64;
-        let address = self.take(bytes, |_rest| {}, guard)?;
+        let address = self.allocator().take(bytes, |_rest| {}, guard)?;
         debug_assert!(address > previous, "a chain leads to ever lower addresses");
-        let appended = self.record(address, guard);
-        appended.initialise(
-            layout,
-            RecordInfo::new(previous, record.content, self.stamp()),
-            record,
-        );
+        let appended = self.pages().record(address, guard);
+        let info = RecordInfo::new(previous, record.content, self.pages().stamp());
+        appended.initialise(layout, info, record);
         Ok((address, appended))
-    }
-
-    /// Abandons a record that was appended under the same guard and will not be linked.
-    pub(crate) fn abandon(&self, record: RecordRef<'_>) {
-        RecordInfo::transition_to_invalid(record.info_word());
     }
 
     /// Waits until the record at `address` is no longer fuzzy: mutable, or immutable.
     pub(crate) async fn settled(&self, address: Address) -> Result<()> {
-        let is_settled = || self.marks.region(address) != Region::Fuzzy;
-        self.health.wait_for(&self.events.read_only, Health::check_write, is_settled).await
-    }
-
-    /// Asks the drivers to make everything below `end` immutable and to write it. A unit begins at
-    /// `end`.
-    pub(crate) fn want_flushed(&self, end: Address) {
-        debug_assert_eq!(end, self.units.unit_start(end), "a flush ends on a unit");
-        self.wanted.read_only.raise(end);
-        self.events.demand.notify(usize::MAX);
-    }
-
-    /// Makes everything appended so far immutable, writes it and syncs it.
-    pub(crate) async fn flush(&self) -> Result<Address> {
-        let end = self.tail.pad(self.units.block_payload());
-        self.want_flushed(end);
-        self.stored(end).await?;
-        self.synced().await?;
-        Ok(end)
-    }
-
-    /// Waits until everything below `end` is written. Fails while the device is full.
-    pub(crate) async fn stored(&self, end: Address) -> Result<()> {
-        let is_stored = || self.marks.flushed.load() >= end;
-        self.health.wait_for(&self.events.flushed, Health::check_room, is_stored).await
-    }
-
-    /// Like [`stored`](Self::stored), but keeps waiting while the device is full.
-    pub(crate) async fn stored_some_time(&self, end: Address) -> Result<()> {
-        let is_stored = || self.marks.flushed.load() >= end;
-        self.health.wait_for(&self.events.flushed, Health::check_write, is_stored).await
+        let LogParts { pages, health, requests, .. } = &self.parts;
+        let is_settled = || pages.marks().region(address) != Region::Fuzzy;
+        health.wait_for(&requests.events.read_only, Health::check_write, is_settled).await
     }
 
     /// Waits until the log is `bytes` long.
     pub(crate) async fn reached(&self, bytes: u64) {
-        let is_reached = || (self.tail.address().raw() >= bytes).then_some(());
-        wait_until(&self.events.demand, is_reached).await;
-    }
-
-    /// Returns the buffers for transfers, and the limit of their bytes in use at once.
-    pub(crate) fn buffers(&self) -> (&BufPool, usize) {
-        (&self.buffers, self.geometry.flush_bytes)
-    }
-
-    /// Returns the limit of bytes of records in flight from the device.
-    pub(crate) fn read_bytes(&self) -> usize {
-        self.geometry.flush_bytes / 2
-    }
-
-    /// Flushes the log like `flush`, and evicts all of it from memory.
-    pub(crate) async fn flush_and_evict(&self) -> Result<()> {
-        let end = self.flush().await?;
-        self.wanted.head.raise(end);
-        self.events.demand.notify(usize::MAX);
-        let is_evicted = || self.marks.safe_head.load() >= end;
-        self.health.wait_for(&self.events.page_free, Health::check_write, is_evicted).await
+        let is_reached = || (self.tail_address().raw() >= bytes).then_some(());
+        wait_until(&self.parts.requests.demand, is_reached).await;
     }
 
     /// Runs the drivers until the log is closed.
     pub(crate) async fn maintain(&self) {
+        let (parts, flushing) = (&self.parts, self.flushing());
         let marks = async {
-            futures::join!(self.drive_read_only(), self.drive_flush(), self.drive_evict());
+            futures::join!(
+                ReadOnlyDriver(parts).drive(),
+                FlushDriver(flushing).drive(),
+                EvictDriver(parts).drive()
+            );
         };
-        futures::join!(marks, self.drive_sync());
+        futures::join!(marks, flushing.sync_driver().drive());
     }
 
     /// Refuses all operations from now on and ends the drivers.
     pub(crate) fn close(&self) {
-        self.health.transition_to_closed();
-        self.events.demand.notify(usize::MAX);
-    }
-
-    /// Returns the event of a write that ended.
-    pub(crate) fn became_stored(&self) -> &Event {
-        &self.events.flushed
-    }
-
-    /// Returns the end of the addresses.
-    pub(crate) fn end(&self) -> LogEnd {
-        self.geometry.end
-    }
-
-    /// Returns the number of pages in memory.
-    pub(crate) fn frames(&self) -> u32 {
-        self.frames.count()
-    }
-
-    pub(crate) fn health(&self) -> &Health {
-        &self.health
-    }
-
-    pub(crate) fn units(&self) -> Units {
-        self.units
-    }
-
-    pub(crate) fn tail_address(&self) -> Address {
-        self.tail.address()
-    }
-
-    pub(crate) fn marks(&self) -> [Address; 4] {
-        let Marks { begin, head, safe_read_only, read_only, .. } = &self.marks;
-        [begin.load(), head.load(), safe_read_only.load(), read_only.load()]
-    }
-
-    pub(crate) fn counters(&self) -> &DeviceCounters {
-        &self.counters
-    }
-
-    /// Returns the file and offset of an address, for messages.
-    pub(crate) fn locate(&self, address: Address) -> (String, u64) {
-        self.device.locate(self.units.device_offset(address))
-    }
-
-    pub(crate) fn epoch(&self) -> &Epoch {
-        &self.epoch
-    }
-
-    pub(crate) fn device(&self) -> &dyn Device {
-        &*self.device
-    }
-
-    /// Returns the bytes of the frames, and of the I/O buffers at this moment.
-    pub(crate) fn memory(&self) -> (u64, u64) {
-        let buffers = self.buffers.outstanding_bytes() + self.buffers.retained_bytes();
-        (self.frames.bytes(), buffers as u64)
+        self.parts.health.transition_to_closed();
+        self.parts.requests.notify_demand();
     }
 }

@@ -82,7 +82,7 @@ impl Core {
             return Ok(appended.map(|()| address));
         }
         let live = self.live();
-        match live.log.take(bytes, |rest| self.pad(rest, guard), guard) {
+        match live.log.allocator().take(bytes, |rest| self.pad(rest, guard), guard) {
             Ok(address) => {
                 self.write(address, Kind::Whole, entry, guard);
                 self.wake(Address::new(address.raw() + bytes));
@@ -108,7 +108,7 @@ impl Core {
         let pages = plan.pages_behind(lengths());
         self.check_pages(pages, lengths().sum())?;
         let lay = |from| Some(plan.lay(from, lengths(), |_| {}));
-        let taken = self.live().log.take_with(Need::records(pages), lay, guard);
+        let taken = self.live().log.allocator().take_with(Need::records(pages), lay, guard);
         let Some([from, to]) = taken else {
             return Ok(Err(Blocked::Pages(pages)));
         };
@@ -152,10 +152,10 @@ impl Core {
             Blocked::Room(_) => Need::records(1),
             Blocked::Pages(pages) => Need::records(pages),
         };
-        if let Err(error) = log.check_room(need) {
+        if let Err(error) = log.allocator().check_room(need) {
             return error;
         }
-        log.want_pages(need);
+        log.allocator().want_pages(need);
         Error::busy("memory is full of entries to be written")
     }
 
@@ -171,15 +171,17 @@ impl Core {
     /// Waits for the resource that blocked an attempt.
     pub(crate) async fn unblocked(&self, blocked: Blocked) -> Result<()> {
         match blocked {
-            Blocked::Room(bytes) => self.live().log.room(bytes).await,
-            Blocked::Pages(pages) => self.live().log.room_for_pages(Need::records(pages)).await,
+            Blocked::Room(bytes) => self.live().log.allocator().room(bytes).await,
+            Blocked::Pages(pages) => {
+                self.live().log.allocator().room_for_pages(Need::records(pages)).await
+            }
         }
     }
 
     /// Writes a frame into space that was allocated under this guard.
     #[inline]
     pub(crate) fn write(&self, address: Address, kind: Kind, payload: &[u8], guard: &Guard<'_>) {
-        let words = self.live().log.words(address, guard);
+        let words = self.live().log.pages().words(address, guard);
         let (header, rest) = words.split_first().expect("a frame has a header");
         debug_assert!(Header::load(header).is_none(), "{address:?} is written once");
         fill(rest, payload);
@@ -190,7 +192,7 @@ impl Core {
     pub(crate) fn pad(&self, rest: Rest, guard: &Guard<'_>) {
         let bytes = usize::try_from(rest.bytes).expect("within a page");
         let header = self.source.framing.padding(rest.start, bytes);
-        header.release(&self.live().log.words(rest.start, guard)[0]);
+        header.release(&self.live().log.pages().words(rest.start, guard)[0]);
         self.wake(Address::new(rest.start.raw() + rest.bytes));
     }
 
@@ -214,7 +216,7 @@ impl Core {
 
     /// Refuses entries that memory could never take in one step.
     fn check_pages(&self, pages: u64, bytes: usize) -> Result<()> {
-        let most = u64::from(self.live().log.frames()) / 2;
+        let most = u64::from(self.live().log.pages().count()) / 2;
         if pages <= most {
             return Ok(());
         }

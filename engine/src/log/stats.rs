@@ -29,14 +29,14 @@ pub struct LogStats {
 impl LogStats {
     pub(crate) fn of(core: &Core) -> Self {
         let log = &core.live().log;
-        let [_, head, ..] = log.marks();
-        let (frame_bytes, buffer_bytes) = log.memory();
+        let [_, head, ..] = log.pages().addresses();
+        let (frame_bytes, buffer_bytes) = (log.pages().bytes(), log.file().bytes_in_buffers());
         Self {
             begin: core.source.begin.load().into(),
             head: head.into(),
             commit: core.commits.settled().0.commit(),
             end: log.tail_address().into(),
-            device: DeviceStats::of(log.counters(), log.device().bytes_stored()),
+            device: DeviceStats::of(log.file().counters(), log.file().device().bytes_stored()),
             frame_bytes,
             buffer_bytes,
         }

@@ -136,7 +136,7 @@ impl Source {
         let Some(live) = &self.live else {
             return limit;
         };
-        let [_, head, ..] = live.log.marks();
+        let [_, head, ..] = live.log.pages().addresses();
         limit.min(head.max(self.durable.load()))
     }
 
@@ -182,15 +182,15 @@ impl Source {
             return InMemory::Evicted;
         };
         live.seats.protected(|guard| {
-            if at < live.log.head(guard) {
+            if at < live.log.pages().head(guard) {
                 return InMemory::Evicted;
             }
             let page_end = at.raw() + self.framing.units.left_of_page(at);
             let most = limit.raw().min(page_end) - at.raw();
             let wanted = most.min(CHUNK.max(needed as u64));
             let wanted = usize::try_from(wanted).expect("within a page");
-            if at.raw() + wanted as u64 <= live.log.immutable_below(guard).raw() {
-                let bytes = live.log.immutable(at, 0..wanted, guard);
+            if at.raw() + wanted as u64 <= live.log.pages().immutable_below(guard).raw() {
+                let bytes = live.log.pages().immutable(at, 0..wanted, guard);
                 let bytes = Bytes::copy_from_slice(bytes);
                 return InMemory::Chunk(Chunk { start: at.raw(), bytes });
             }
@@ -204,9 +204,9 @@ impl Source {
             return at < self.durable.load();
         };
         live.seats.protected(|guard| {
-            at < live.log.head(guard)
+            at < live.log.pages().head(guard)
                 || at < live.log.tail_address()
-                    && Header::load(&live.log.words(at, guard)[0]).is_some()
+                    && Header::load(&live.log.pages().words(at, guard)[0]).is_some()
         })
     }
 
@@ -218,7 +218,7 @@ impl Source {
         wanted: usize,
         guard: &Guard<'_>,
     ) -> InMemory {
-        let words = live.log.words(at, guard);
+        let words = live.log.pages().words(at, guard);
         let mut bytes = BytesMut::with_capacity(wanted);
         while bytes.len() < wanted {
             let index = bytes.len() / WORD;

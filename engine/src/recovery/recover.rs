@@ -12,7 +12,7 @@ use crate::config::{ByteSize, Config, Geometry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hash::{HASH_ID, KeyHasher};
 use crate::hash_index::HashIndex;
-use crate::hybrid_log::{HybridLog, LogExtent, PagePayload, Show, WriteBack, check_block};
+use crate::hybrid_log::{HybridLog, LogExtent, PagePayload, Show, check_block};
 use crate::kinds::Durability;
 use crate::publication::{self, LOG};
 use crate::store::points::Points;
@@ -58,14 +58,16 @@ impl Opening {
             // Before anything is written in place of the dropped data.
             let published = catalog.publish(manifest.clone(), Durability::PowerCut).await;
             published.map_err(|failed| failed.error)?;
-            restored.log.announce();
+            restored.log.flushing().announce();
         }
         let Restored { limits, index, log, device, points } = restored;
         self.bring_back(&catalog, chosen.as_ref(), &log, &*device).await?;
-        if !log.is_unflushed() && manifest.checkpoints.last_mut().is_some_and(Record::settle) {
+        if !log.restore().is_unflushed()
+            && manifest.checkpoints.last_mut().is_some_and(Record::settle)
+        {
             let published = catalog.publish(manifest.clone(), Durability::PowerCut).await;
             published.map_err(|failed| failed.error)?;
-            log.announce();
+            log.flushing().announce();
         }
         publication::restore_copy(&*self.directory).await;
         report.chosen = token.map(CheckpointToken);
@@ -151,7 +153,7 @@ impl Opening {
             let is_strong = record.durability == Durability::PowerCut;
             let flushed = if is_strong { record.flushed } else { 0 };
             let marks = [record.begin, flushed, record.end].map(Address::new);
-            HybridLog::extent_within(marks, geometry.page_bits, geometry.frames)
+            LogExtent::within(marks, geometry.page_bits, geometry.frames)
         });
         let life = manifest.life().next(record.map_or(Address::NONE, Record::end));
         let life = (life.ok_or_else(Error::lives_exhausted)?, false);
@@ -176,9 +178,11 @@ impl Opening {
         let on_progress = on_progress.map(|tell| tell.get_mut().expect("nobody locks it"));
         let mut replay =
             Replay::new((&log, types.layout), (index, loading, hasher), range, on_progress);
-        let first = replay.first_page().min(log.page_start(synced_below(&manifest, record)));
-        let flushed = log.unit_start(Address::new(record.flushed));
-        log.scan_log([first, flushed], &mut replay).await?;
+        let first = replay
+            .first_page()
+            .min(log.file().units().start_of_page(synced_below(&manifest, record)));
+        let flushed = log.file().units().unit_start(Address::new(record.flushed));
+        log.scan().log([first, flushed], &mut replay).await?;
         show_parts(catalog, record, &log, &mut replay).await?;
         let index = replay.finish(report).await?;
         report.image_bytes += image_bytes;
@@ -225,8 +229,8 @@ impl Opening {
         sync().await?;
         self.directory.sync().await.map_err(failed)?;
         // Parts that are in memory are flushed later, like all other pages.
-        if let Some(record) = record.filter(|_| !log.is_unflushed()) {
-            show_parts(catalog, record, log, &mut WriteBack(log)).await?;
+        if let Some(record) = record.filter(|_| !log.restore().is_unflushed()) {
+            show_parts(catalog, record, log, &mut log.restore()).await?;
             sync().await?;
         }
         Ok(())
@@ -307,7 +311,7 @@ async fn patches(catalog: &Catalog, record: &Record, log: &HybridLog) -> Result<
             patches.take_in(contents);
             Ok(())
         };
-        delta.read(&*device, log.buffers().0, seal, take_in).await?;
+        delta.read(&*device, log.file().buffers().0, seal, take_in).await?;
         if !patches.is_complete() {
             let (file, _) = device.locate(0);
             return Err(Error::damaged("the last record has no end", &file, delta.bytes));
@@ -328,10 +332,10 @@ async fn show_parts(
     for part in &record.parts {
         let device = catalog.device(PART, part.token, false).await?;
         let first = Address::new(part.from);
-        let strip = log.part(&*device, first, part_salt(salt, part.token));
-        let from = log.unit_start(first.max(Address::new(record.flushed)));
+        let strip = log.file().part(&*device, first, part_salt(salt, part.token));
+        let from = log.file().units().unit_start(first.max(Address::new(record.flushed)));
         let mut patched = Patched { patches: &mut patches, log, show: &mut *show };
-        log.scan(strip, [from, Address::new(part.end)], &mut patched).await?;
+        log.scan().strip(strip, [from, Address::new(part.end)], &mut patched).await?;
     }
     Ok(())
 }
@@ -346,7 +350,7 @@ struct Patched<'a> {
 impl Show for Patched<'_> {
     fn show<'a>(&'a mut self, page: &'a mut PagePayload) -> BoxFuture<'a, Result<()>> {
         if let Err(address) = self.patches.apply(page) {
-            return Box::pin(ready(Err(self.log.not_a_record(address))));
+            return Box::pin(ready(Err(self.log.file().not_a_record(address))));
         }
         self.show.show(page)
     }

@@ -41,7 +41,7 @@ impl<'l> Replay<'l> {
         [from, end]: [Address; 2],
         on_progress: Option<&'l mut OnProgress>,
     ) -> Self {
-        let total = end.raw().saturating_sub(from.min(log.first_in_memory()).raw());
+        let total = end.raw().saturating_sub(from.min(log.restore().first_in_memory()).raw());
         let group = Vec::with_capacity(GROUP);
         let (joint, bytes, records) = (Joint::default(), 0, 0);
         Self {
@@ -62,26 +62,26 @@ impl<'l> Replay<'l> {
 
     /// Returns the start of the first page that must be shown.
     pub(super) fn first_page(&self) -> Address {
-        self.log.page_start(self.from.min(self.log.first_in_memory()))
+        self.log.file().units().start_of_page(self.from.min(self.log.restore().first_in_memory()))
     }
 
     /// Replays the next page, or the next bytes of a page.
     async fn take_in(&mut self, page: &PagePayload) -> Result<()> {
         self.bytes += page.bytes.len() as u64;
-        if self.log.is_preloaded(page) {
-            self.log.preload(page);
+        if self.log.restore().is_preloaded(page) {
+            self.log.restore().preload(page);
         }
         if let Some(tell) = &mut self.on_progress {
             tell(RecoveryProgress { bytes: self.bytes, total: self.total });
         }
         // A record may lie across two payloads of a page, so the walk takes a whole page or
         // nothing.
-        if page.end() <= self.log.page_start(self.from) {
+        if page.end() <= self.log.file().units().start_of_page(self.from) {
             return Ok(());
         }
         self.index_is_loaded().await?;
         let mut joint = std::mem::take(&mut self.joint);
-        let taken = joint.take_in(self.log.units(), page, |page| self.walk(page));
+        let taken = joint.take_in(self.log.file().units(), page, |page| self.walk(page));
         self.joint = joint;
         taken
     }
@@ -109,8 +109,8 @@ impl<'l> Replay<'l> {
 
     fn walk(&mut self, page: &PagePayload) -> Result<()> {
         let layout = self.layout;
-        for record in self.log.records(layout, page.start, &page.bytes) {
-            let record = record.map_err(|address| self.log.not_a_record(address))?;
+        for record in self.log.file().records(layout, page.start, &page.bytes) {
+            let record = record.map_err(|address| self.log.file().not_a_record(address))?;
             if record.info.is_invalid() || record.info.is_piece() || record.address < self.from {
                 continue;
             }

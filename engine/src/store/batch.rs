@@ -68,7 +68,7 @@ impl Core {
             match self.index.find_or_prefetch(key.hash) {
                 Some(entry) => {
                     key.newest = entry.address();
-                    self.log.prefetch(key.newest);
+                    self.log.pages().prefetch(key.newest);
                 }
                 None => further |= 1 << place,
             }
@@ -80,7 +80,7 @@ impl Core {
                 && let Some(entry) = self.index.find(key.hash)
             {
                 key.newest = entry.address();
-                self.log.prefetch(key.newest);
+                self.log.pages().prefetch(key.newest);
             }
         }
         Ok(staged)

@@ -52,7 +52,7 @@ impl<'a> Wait<'a> {
                 Ok(Lesson::Chain(from, found))
             }),
             Blocked::Room(bytes) => Box::pin(async move {
-                core.log.room(bytes).await?;
+                core.log.allocator().room(bytes).await?;
                 Ok(Lesson::Nothing)
             }),
             Blocked::Fuzzy(address) => Box::pin(async move {
@@ -95,9 +95,9 @@ impl Core {
     /// Returns the newest record of `key` in the chain that continues at `from` on the device.
     async fn find_on_device(&self, from: Address, key: &[u8]) -> Result<Option<StoredRecord>> {
         let mut address = from;
-        while address >= self.log.begin() {
+        while address >= self.log.pages().begin() {
             self.check_read()?;
-            let record = self.log.fetch(self.layout, address).await?;
+            let record = self.log.reader().fetch(self.layout, address).await?;
             if record.key(self.layout) == key {
                 return Ok(Some(record));
             }
@@ -112,7 +112,7 @@ impl Core {
 
     #[cold]
     fn circular(&self, address: Address) -> Error {
-        let (file, offset) = self.log.locate(address);
+        let (file, offset) = self.log.file().locate(address);
         Error::damaged("the chain of a record does not lead back", &file, offset)
     }
 }

@@ -4,7 +4,7 @@ use super::{Blocked, Core, Step};
 use crate::address::Address;
 use crate::epoch::Guard;
 use crate::hash_index::FoundEntry;
-use crate::record::{NewRecord, Shape};
+use crate::record::{NewRecord, RecordInfo, Shape};
 use crate::statistics::{Counter, Counters};
 
 /// The result of linking.
@@ -45,7 +45,8 @@ impl Core {
                 Link::Linked
             }
             Ok((_, appended)) => {
-                self.log.abandon(appended);
+                // No operation will find it. Readers of whole pages pass over it.
+                RecordInfo::transition_to_invalid(appended.info_word());
                 Link::Lost
             }
         }

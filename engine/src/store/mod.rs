@@ -183,7 +183,7 @@ impl Core {
     /// Records in the record itself that it is changed in place in this version.
     #[inline(always)]
     fn stamp(&self, record: RecordRef<'_>) {
-        let stamp = self.log.stamp();
+        let stamp = self.log.pages().stamp();
         if record.info().stamp() != stamp {
             RecordInfo::transition_to_stamped(record.info_word(), stamp);
         }
@@ -193,7 +193,7 @@ impl Core {
     /// multiple of the device's depth, within the memory for reads.
     fn waits_at_once(&self) -> usize {
         let enough = self.config.depth as usize * DEPTHS_AHEAD;
-        (self.log.read_bytes() / WAIT_BYTES).clamp(WAITS_MIN, enough.max(WAITS_MIN))
+        (self.log.file().read_bytes() / WAIT_BYTES).clamp(WAITS_MIN, enough.max(WAITS_MIN))
     }
 
     /// Refuses if the store is closed or poisoned.
@@ -203,12 +203,12 @@ impl Core {
 
     pub(crate) async fn flush(&self) -> Result<()> {
         self.log.health().check_write()?;
-        self.log.flush().await.map(drop)
+        self.log.flushing().flush().await.map(drop)
     }
 
     pub(crate) async fn flush_and_evict(&self) -> Result<()> {
         self.log.health().check_write()?;
-        self.log.flush_and_evict().await
+        self.log.flushing().flush_and_evict().await
     }
 
     /// Runs the drivers of the log. Resolves when the store is closed.
@@ -224,16 +224,16 @@ impl Core {
     pub(crate) fn stats(&self) -> Stats {
         let mut stats = Stats::default();
         self.registry.count(&mut stats);
-        let [begin, head, _, read_only] = self.log.marks();
+        let [begin, head, _, read_only] = self.log.pages().addresses();
         let tail = self.log.tail_address();
         stats.log = LogBytes {
             mutable: tail.raw().saturating_sub(read_only.raw()),
             read_only: read_only.raw() - head.raw(),
             on_device: head.raw() - begin.raw(),
         };
-        let stored = self.log.device().bytes_stored();
-        stats.device = DeviceStats::of(self.log.counters(), stored);
-        let (frames, buffers) = self.log.memory();
+        let stored = self.log.file().device().bytes_stored();
+        stats.device = DeviceStats::of(self.log.file().counters(), stored);
+        let (frames, buffers) = (self.log.pages().bytes(), self.log.file().bytes_in_buffers());
         stats.memory = MemoryBytes { index: self.index.bytes(), frames, buffers };
         stats
     }

@@ -73,7 +73,7 @@ impl Core {
             });
             match appended {
                 Some(Ok(address)) => return Ok(address),
-                Some(Err(no_room)) => self.log.room(no_room.bytes).await?,
+                Some(Err(no_room)) => self.log.allocator().room(no_room.bytes).await?,
                 None => self.cut_over().await?,
             }
         }
@@ -82,10 +82,10 @@ impl Core {
     async fn read_piece(&self, address: Address) -> Result<Vec<u8>> {
         let layout = self.layout;
         let resident = self.pool.with(|seat| {
-            seat.protected(|tools| match self.log.region(address, tools.guard) {
+            seat.protected(|tools| match self.log.pages().region(address, tools.guard) {
                 Region::OnDevice | Region::Truncated => None,
                 Region::Mutable | Region::Fuzzy | Region::ReadOnly => {
-                    let record = self.log.record(address, tools.guard);
+                    let record = self.log.pages().record(address, tools.guard);
                     // No operation writes a piece again.
                     record.copy_value(layout, tools.scratch).ok().map(|_| tools.scratch.clone())
                 }
@@ -93,7 +93,7 @@ impl Core {
         });
         match resident {
             Some(piece) => Ok(piece),
-            None => Ok(self.log.fetch(layout, address).await?.value(layout).to_vec()),
+            None => Ok(self.log.reader().fetch(layout, address).await?.value(layout).to_vec()),
         }
     }
 
@@ -103,7 +103,7 @@ impl Core {
 
     #[cold]
     fn bad_list(&self, record: Address, bytes: usize) -> Error {
-        let (file, offset) = self.log.locate(record);
+        let (file, offset) = self.log.file().locate(record);
         let what = format!("the list of a value's pieces, of {bytes} bytes, contradicts itself");
         Error::damaged(&what, &file, offset)
     }

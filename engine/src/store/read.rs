@@ -171,7 +171,7 @@ impl Core {
         }
         let in_pieces = record.info().is_in_pieces();
         if region == Region::ReadOnly && !in_pieces {
-            let value = self.log.immutable_value(self.layout, address, tools.guard);
+            let value = self.log.pages().immutable_value(self.layout, address, tools.guard);
             return Ok(Step::Done(Some(reader.read(value)?)));
         }
         if let Some(value) = tools.learnt.gathered_at(address) {

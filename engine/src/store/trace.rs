@@ -49,19 +49,19 @@ impl Core {
         guard: &'g Guard<'_>,
     ) -> Found<'g> {
         weak_spot::pause();
-        let head = self.log.head(guard);
+        let head = self.log.pages().head(guard);
         let mut address = newest;
         while address >= head {
-            let record = self.log.record(address, guard);
+            let record = self.log.pages().record(address, guard);
             if record.key_equals(S::LAYOUT, key) {
-                let region = self.log.region(address, guard);
+                let region = self.log.pages().region(address, guard);
                 return Found::InMemory(InMemory { address, record, region });
             }
             let previous = record.info().previous();
             debug_assert!(previous < address, "a chain leads to ever lower addresses");
             address = previous;
         }
-        if address >= self.log.begin() { Found::OnDevice(address) } else { Found::Absent }
+        if address >= self.log.pages().begin() { Found::OnDevice(address) } else { Found::Absent }
     }
 }
 

@@ -67,7 +67,7 @@ impl FasterLog {
         let blocked = self.core.need(bytes)?;
         self.core.unblocked(blocked).await?;
         // No space is allocated here, and page frames reserved for it would make other tasks wait.
-        self.core.live().log.stop_setting_aside();
+        self.core.live().log.allocator().stop_setting_aside();
         Ok(())
     }
 }

@@ -154,14 +154,14 @@ impl Core {
             let written = self.live().seats.protected(|guard| self.append_record(&bytes, guard));
             if let Some([record, until]) = written {
                 let entries = [turn.issued, record];
-                log.want_flushed(until);
+                log.flushing().want_flushed(until);
                 turn.issued = until;
                 turn.issued_changes = turn.issued_changes.max(draft.changes);
                 (turn.timer, turn.is_time) = (None, false);
                 turn.issued_at = self.handle.now();
                 return Ok(Some(Issued { draft, entries, until }));
             }
-            match log.room_for_pages(Need::commit()).await {
+            match log.allocator().room_for_pages(Need::commit()).await {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::StorageFull => {
                     turn.draft = Some(draft);
@@ -181,7 +181,7 @@ impl Core {
             Position { offset, .. } if offset + bytes <= capacity => from,
             Position { page, .. } => Position { page: page + 1, offset: 0 },
         };
-        let [from, to] = self.live().log.take_with(
+        let [from, to] = self.live().log.allocator().take_with(
             Need::commit(),
             |from| {
                 let Position { page, offset } = place(from);
@@ -207,8 +207,8 @@ impl Core {
 
     async fn durable(&self, issued: Issued) -> Result<Issued> {
         let log = &self.live().log;
-        log.stored_some_time(issued.until).await?;
-        log.sync().await?;
+        log.flushing().stored_some_time(issued.until).await?;
+        log.flushing().sync().await?;
         Ok(issued)
     }
 

@@ -34,8 +34,12 @@ impl Core {
         let mut backoff = Backoff::for_shortage();
         loop {
             let demand = &self.commits.demand;
-            let told =
-                listen([&self.source.moved, demand, health.changed(), log.became_immutable()]);
+            let told = listen([
+                &self.source.moved,
+                demand,
+                health.changed(),
+                log.flushing().became_immutable(),
+            ]);
             if health.is_closed() || health.is_poisoned() {
                 return Ok(());
             }
@@ -45,7 +49,7 @@ impl Core {
                 // Boxed, to keep an idle log small.
                 match Box::pin(self.publish(identity, &settled, frees)).await {
                     Ok(()) => {
-                        log.announce();
+                        log.flushing().announce();
                         published = settled;
                         self.commits.published(published.number);
                         self.source.moved.notify(usize::MAX);
@@ -57,7 +61,7 @@ impl Core {
                         if self.commits.refuse_manifest(error.clone()) {
                             self.source.moved.notify(usize::MAX);
                         }
-                        if log.must_announce() {
+                        if log.flushing().must_announce() {
                             health.transition_to_full(error);
                             backoff.pause(&self.handle).await;
                             continue;
@@ -85,7 +89,7 @@ impl Core {
         let is_late = settled.until.raw() - published.until.raw() >= behind || intent.manifest;
         let is_due = self.segment(sizes, begin) > self.segment(sizes, published.begin)
             || settled.number > published.number && is_late
-            || self.live().log.must_announce();
+            || self.live().log.flushing().must_announce();
         is_due.then(|| settled.beginning(begin))
     }
 

@@ -133,7 +133,8 @@ impl Committing {
         let start = (Arc::clone(&self.core), self.asked, None);
         Box::pin(stream::unfold(start, |(core, asked, shown)| async move {
             let log = &core.live().log;
-            let events = [&core.source.moved, log.became_stored(), log.health().changed()];
+            let events =
+                [&core.source.moved, log.flushing().became_stored(), log.health().changed()];
             let next = wait_either(events, || {
                 let now = core.progress(asked);
                 let is_over = now.phase == CommitPhase::Ended;
@@ -230,7 +231,7 @@ impl Core {
 
     fn progress(&self, asked: Asked) -> CommitProgress {
         let log = &self.live().log;
-        let written = log.flushed().min(asked.until);
+        let written = log.flushing().flushed().min(asked.until);
         let phase = if self.has(asked) || log.health().check_write().is_err() {
             CommitPhase::Ended
         } else if written < asked.until {

@@ -175,9 +175,9 @@ impl Source {
                 if at >= end {
                     return last;
                 }
-                let is_there = at >= live.log.head(guard);
+                let is_there = at >= live.log.pages().head(guard);
                 let header =
-                    is_there.then(|| Header::load(&live.log.words(at, guard)[0])).flatten();
+                    is_there.then(|| Header::load(&live.log.pages().words(at, guard)[0])).flatten();
                 let Some(header) = header else {
                     // Memory has evicted it.
                     return Some(end);

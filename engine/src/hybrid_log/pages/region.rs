@@ -26,10 +26,10 @@
 //! see it as read-only although neither mark has moved, and copy the records that they change. So
 //! operations read two [`Floor`]s; each is the higher of the mark and the frozen end. Floors come
 //! down again, one after the other. The lower floor is first, so that addresses that were final
-//! count as fuzzy; after two drains (`version.rs`, invariant 1), the upper floor follows.
+//! count as fuzzy; after two drains (`versions.rs`, invariant 1), the upper floor follows.
 
-use super::LogExtent;
 use crate::address::{Address, Watermark};
+use crate::hybrid_log::geometry::LogExtent;
 use kvick_io::sync::Mutex;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 

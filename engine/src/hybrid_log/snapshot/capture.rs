@@ -3,42 +3,42 @@
 //! The range is frozen and pinned. Pages are unpinned as soon as they are copied, so the log keeps
 //! moving during the capture.
 
-use super::flush::WRITES;
-use super::unit::Units;
-use super::{HybridLog, Strip};
 use crate::address::Address;
 use crate::error::{Error, Result};
+use crate::hybrid_log::parts::LogParts;
+use crate::hybrid_log::shift::flush::WRITES;
 use crate::record::Layout;
 use futures::stream::{FuturesOrdered, StreamExt};
 use kvick_io::Device;
+use kvick_io::sync::atomic::Ordering;
 
-impl HybridLog {
-    /// Returns the units of a range of this log that `device` keeps, from the page of `first` on.
-    pub(crate) fn part<'d>(&self, device: &'d dyn Device, first: Address, salt: u64) -> Strip<'d> {
-        Strip::new(device, self.units.salted(salt), first)
-    }
+/// The capture of a frozen range of a log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Capture<'l>(pub(in crate::hybrid_log) &'l LogParts);
 
+impl Capture<'_> {
     /// Writes `[from, end)`, which is frozen, to `device`. Calls `written` with the bytes of each
     /// ended write.
-    pub(crate) async fn capture(
-        &self,
+    pub(crate) async fn write(
+        self,
         [from, end]: [Address; 2],
         device: &dyn Device,
         salt: u64,
         written: impl Fn(u64),
     ) -> Result<()> {
-        let units: Units = self.units.salted(salt);
-        let strip = self.part(device, from, salt);
+        let LogParts { pages, file, .. } = self.0;
+        let units = file.units().salted(salt);
+        let strip = file.part(device, from, salt);
         let mut writes = FuturesOrdered::new();
         let mut issued = from;
         loop {
             while writes.len() < WRITES
-                && let Some(chunk) = self.chunk(issued, end, WRITES)
+                && let Some(chunk) = file.chunk(issued, end, WRITES)
             {
-                let sealed = self.sealed(chunk, units);
+                let sealed = pages.sealed(chunk, units, file.buffers().0);
                 let bytes = sealed.len() as u64;
                 issued = chunk.end;
-                self.unpin_below(issued);
+                self.shown_below(issued);
                 writes.push_back(async move {
                     strip.write(chunk.start, sealed).await?;
                     Ok::<u64, Error>(bytes)
@@ -54,24 +54,25 @@ impl HybridLog {
     /// Calls `show` for the records of the page of `from`, up to `end`, that have version tag
     /// `stamp`. The page is frozen and pinned. Returns the start of the next page.
     pub(crate) fn changed_in_page(
-        &self,
+        self,
         layout: Layout,
         [from, end]: [Address; 2],
         stamp: u64,
         mut show: impl FnMut(Address, &[u8]),
     ) -> Address {
-        let page_bits = self.geometry.page_bits;
+        let LogParts { geometry, pages, file, .. } = self.0;
+        let page_bits = geometry.page_bits;
         let page = from.page(page_bits);
         // A record begins at the start of a page, and at the head.
-        let start = Address::at(page, 0, page_bits).max(self.marks.head.load());
+        let start = Address::at(page, 0, page_bits).max(pages.marks().head.load());
         let limit = if end.page(page_bits) > page {
-            Address::at(page, self.units.page_capacity(), page_bits)
+            Address::at(page, file.units().page_capacity(), page_bits)
         } else {
             end
         };
         let length = usize::try_from(limit.raw() - start.raw()).expect("within a page");
-        self.with_pinned(start, length, |bytes| {
-            for record in self.records(layout, start, bytes) {
+        pages.with_pinned(start, length, |bytes| {
+            for record in file.records(layout, start, bytes) {
                 let record = record.expect("records in memory are whole");
                 if record.info.stamp() == stamp {
                     show(record.address, record.bytes);
@@ -81,8 +82,11 @@ impl HybridLog {
         Address::at(page + 1, 0, page_bits)
     }
 
-    /// Unpins a page that `changed_in_page` has shown.
-    pub(crate) fn shown_below(&self, address: Address) {
-        self.unpin_below(address);
+    /// Lets pages below `address`, which the capture no longer needs, be evicted again.
+    pub(crate) fn shown_below(self, address: Address) {
+        let LogParts { pages, requests, .. } = self.0;
+        // Release: pairs with the Acquire of eviction, which may clear the pages from now on.
+        pages.marks().pinned.store(address.raw(), Ordering::Release);
+        requests.notify_demand();
     }
 }

@@ -1,48 +1,56 @@
 //! The driver that makes pages immutable.
 
-use super::HybridLog;
 use crate::address::Address;
+use crate::hybrid_log::parts::LogParts;
 use crate::wait::wait_until;
 use std::ops::Range;
 
 /// The number of frames ahead of the tail that already have memory of the system.
 const FRAMES_AHEAD: u64 = 2;
 
-impl HybridLog {
-    /// Keeps the mutable region at its size below the tail, and follows the requests of `flush`.
-    pub(super) async fn drive_read_only(&self) {
-        let first = self.tail.page();
-        let head = self.marks.head.load().page(self.geometry.page_bits);
-        let mut ahead = unused_frames(head, first, self.frames.count().into());
+/// The driver that makes the pages of a log immutable.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReadOnlyDriver<'l>(pub(in crate::hybrid_log) &'l LogParts);
+
+impl ReadOnlyDriver<'_> {
+    /// Keeps the mutable region at its size below the tail, and follows the requests of `flush`,
+    /// until the log is closed.
+    pub(crate) async fn drive(self) {
+        let LogParts { geometry, pages, tail, health, requests, .. } = self.0;
+        let first = tail.page();
+        let head = pages.marks().head.load().page(geometry.page_bits);
+        let mut ahead = unused_frames(head, first, pages.count().into());
         // A log without appends gets no memory.
-        let is_used = || self.tail.page() > first;
+        let is_used = || tail.page() > first;
         loop {
-            let next = wait_until(&self.events.demand, || {
-                if self.health.is_closed() {
+            let next = wait_until(&requests.demand, || {
+                if health.is_closed() {
                     return Some(None);
                 }
                 if is_used() {
                     self.touch_ahead(&mut ahead);
                 }
-                let target = self.read_only_target();
-                (target > self.marks.read_only.load()).then_some(Some(target))
+                let target = self.target();
+                (target > pages.marks().read_only.load()).then_some(Some(target))
             });
             let Some(target) = next.await else {
                 return;
             };
-            self.shift_read_only(target).await;
+            self.shift(target).await;
         }
     }
 
-    async fn shift_read_only(&self, target: Address) {
-        assert!(target <= self.tail.address(), "only what was handed out becomes read-only");
-        self.marks.read_only.raise(target);
+    async fn shift(self, target: Address) {
+        let LogParts { pages, tail, requests, .. } = self.0;
+        let marks = pages.marks();
+        assert!(target <= tail.address(), "only what was handed out becomes read-only");
+        marks.read_only.raise(target);
         // A writer that saw the old mark may be updating in place. After the drain, no such writer
         // is left.
-        self.drain().await;
-        self.marks.safe_read_only.raise(target);
-        self.marks.check();
-        self.events.read_only.notify(usize::MAX);
+        self.0.drain().await;
+        marks.safe_read_only.raise(target);
+        marks.check();
+        requests.events.read_only.notify(usize::MAX);
     }
 
     /// Touches the frames that the tail reaches next, each at most once in the life of the log.
@@ -50,20 +58,20 @@ impl HybridLog {
     /// A page that the tail has already reached is skipped: it may be immutable, and read in place.
     /// A page that the tail reaches during this call is not immutable yet: only this task makes
     /// pages immutable.
-    fn touch_ahead(&self, ahead: &mut Range<u64>) {
-        let tail = self.tail.page();
+    fn touch_ahead(self, ahead: &mut Range<u64>) {
+        let tail = self.0.tail.page();
         ahead.start = ahead.start.max(tail + 1);
         while ahead.start <= tail + FRAMES_AHEAD
             && let Some(page) = ahead.next()
         {
-            self.frames.touch(page);
+            self.0.pages.frames().touch(page);
         }
     }
 
-    fn read_only_target(&self) -> Address {
-        let page_bits = self.geometry.page_bits;
-        let first_mutable = self.tail.page().saturating_sub(self.geometry.mutable_pages.into());
-        Address::at(first_mutable, 0, page_bits).max(self.wanted.read_only.load())
+    fn target(self) -> Address {
+        let LogParts { geometry, tail, requests, .. } = self.0;
+        let first_mutable = tail.page().saturating_sub(geometry.mutable_pages.into());
+        Address::at(first_mutable, 0, geometry.page_bits).max(requests.read_only())
     }
 }
 

@@ -29,19 +29,6 @@ pub(crate) struct PageRecord<'b> {
     pub(crate) bytes: &'b [u8],
 }
 
-impl super::HybridLog {
-    /// Returns the records in `bytes`, the payload of one page from `start` on. A record begins at
-    /// `start`.
-    pub(crate) fn records<'b>(
-        &self,
-        layout: Layout,
-        start: Address,
-        bytes: &'b [u8],
-    ) -> Records<'b> {
-        Records::new(self.units, layout, [start, Address::FIRST], bytes)
-    }
-}
-
 impl<'b> Records<'b> {
     /// Returns the records in `bytes`, the payload of one page from `start` on. The records begin
     /// at `first` if it is after `start`. A record begins there.

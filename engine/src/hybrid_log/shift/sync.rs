@@ -4,16 +4,16 @@
 //! which is always polled, sees the result of each sync. This matters because the kernel reports a
 //! failure once: a caller that stops waiting must not take that report with it.
 
-use super::HybridLog;
-use super::health::Health;
 use crate::error::{Error, Result};
+use crate::hybrid_log::health::Health;
 use crate::wait::wait_either;
 use event_listener::Event;
+use kvick_io::Device;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 
 /// The requests for syncs, and the served requests.
 #[derive(Debug, Default)]
-pub(super) struct Syncs {
+pub(crate) struct Syncs {
     // Any thread, atomic: the last number taken.
     asked: AtomicU64,
     // Any thread, atomic; written by the driver: the last number served. Only goes up.
@@ -24,28 +24,32 @@ pub(super) struct Syncs {
     done: Event,
 }
 
-impl HybridLog {
+impl Syncs {
     /// Waits until the driver has synced everything that was written before this call.
-    ///
-    /// # Errors
-    /// `Poisoned` if a sync failed, `Closed`.
-    ///
-    /// # Cancel safety
-    /// The sync continues, and the log is poisoned if it fails.
-    pub(crate) async fn synced(&self) -> Result<()> {
-        let Syncs { asked, served, demand, done } = &self.syncs;
+    pub(crate) async fn synced(&self, health: &Health) -> Result<()> {
+        let Self { asked, served, demand, done } = self;
         // Release: pairs with the Acquire of the driver. The writes that the caller knows of
         // precede the sync.
         let number = asked.fetch_add(1, Ordering::Release) + 1;
         demand.notify(usize::MAX);
         // Acquire: pairs with the Release of the driver.
         let is_served = || served.load(Ordering::Acquire) >= number;
-        self.health.wait_for(done, Health::check_write, is_served).await
+        health.wait_for(done, Health::check_write, is_served).await
     }
+}
 
+/// The driver that syncs a log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SyncDriver<'l> {
+    pub(crate) syncs: &'l Syncs,
+    pub(crate) device: &'l dyn Device,
+    pub(crate) health: &'l Health,
+}
+
+impl SyncDriver<'_> {
     /// Serves all requests together, until the log is closed or poisoned.
-    pub(super) async fn drive_sync(&self) {
-        let Syncs { asked, served, demand, done } = &self.syncs;
+    pub(crate) async fn drive(self) {
+        let Syncs { asked, served, demand, done } = self.syncs;
         loop {
             let next = wait_either([demand, self.health.changed()], || {
                 // Acquire: pairs with the Release of the callers in `synced`.
@@ -70,7 +74,7 @@ impl HybridLog {
     }
 
     /// Syncs the device. Only drivers poll it: a dropped caller would take the result with it.
-    pub(crate) async fn sync(&self) -> Result<()> {
+    pub(crate) async fn sync(self) -> Result<()> {
         if let Err(error) = self.device.sync().await.result {
             // After a failed sync the durable bytes are unknown, so there is no retry.
             let error = Error::poisoned(&Error::io("sync of the log", error));

@@ -10,8 +10,8 @@
 
 #![expect(unsafe_code, reason = "immutable pages are read as bytes, without a copy")]
 
-use super::tail::MOST_PAGES;
 use crate::address::Address;
+use crate::hybrid_log::allocate::tail::MOST_PAGES;
 use crate::memory::{WordMemory, as_bytes, prefetch};
 use crate::record::{RecordRef, WORD};
 use kvick_io::sync::atomic::{AtomicU64, Ordering};

@@ -124,6 +124,11 @@ impl Units {
         self.page_start(address) + self.unit_number(address) * self.unit_bytes as u64
     }
 
+    /// Returns the start of the page of `address`.
+    pub(crate) fn start_of_page(self, address: Address) -> Address {
+        Address::at(address.page(self.page_bits), 0, self.page_bits)
+    }
+
     /// Returns the first address of the unit that holds `address`.
     pub(crate) fn unit_start(self, address: Address) -> Address {
         let offset = self.unit_number(address) * self.payload();

@@ -1,9 +1,10 @@
 //! Reads pages back from a device in order, checked, several reads ahead.
 
-use super::flush::LARGEST_TRANSFER;
-use super::{HybridLog, Strip, Units};
 use crate::address::Address;
 use crate::error::{Error, Result};
+use crate::hybrid_log::pages::file::{LARGEST_TRANSFER, LogFile};
+use crate::hybrid_log::pages::strip::Strip;
+use crate::hybrid_log::pages::unit::Units;
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
 
@@ -73,29 +74,34 @@ impl Joint {
     }
 }
 
-impl HybridLog {
+/// Reads pages in order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PageScan<'l>(pub(crate) &'l LogFile);
+
+impl PageScan<'_> {
     /// Shows the payload of `[from, end)` of a strip, one page at a time, in order. Units begin at
     /// `from` and `end`.
     ///
     /// # Errors
     /// `Corrupt` with file and offset, `Io`, and the errors of `show`, which end the scan.
-    pub(crate) async fn scan(
-        &self,
+    pub(crate) async fn strip(
+        self,
         strip: Strip<'_>,
         [from, end]: [Address; 2],
         show: &mut dyn Show,
     ) -> Result<()> {
-        debug_assert_eq!(from, self.units.unit_start(from), "{from:?} is where a unit begins");
-        let page_bits = self.geometry.page_bits;
+        let (file, units) = (self.0, self.0.units());
+        debug_assert_eq!(from, units.unit_start(from), "{from:?} is where a unit begins");
+        let page_bits = units.page_bits();
         let mut next = from;
         let chunks = std::iter::from_fn(|| {
-            let chunk = self.chunk(next, end, READS)?;
+            let chunk = file.chunk(next, end, READS)?;
             next = chunk.end;
             Some(chunk)
         });
         let mut reads = stream::iter(chunks)
             .map(|chunk| async move {
-                let buffer = self.buffers.take(chunk.units * self.units.unit_bytes());
+                let buffer = file.buffers().0.take(chunk.units * units.unit_bytes());
                 debug_assert!(buffer.len() <= LARGEST_TRANSFER);
                 let stored = strip.read(chunk.start, buffer).await?;
                 Ok::<_, Error>((chunk, stored))
@@ -119,19 +125,8 @@ impl HybridLog {
     /// `from` and `end`.
     ///
     /// # Errors
-    /// As for [`scan`](Self::scan).
-    pub(crate) async fn scan_log(&self, range: [Address; 2], show: &mut dyn Show) -> Result<()> {
-        self.scan(self.strip(), range, show).await
-    }
-
-    /// Returns the start of the unit of `address`.
-    pub(crate) fn unit_start(&self, address: Address) -> Address {
-        self.units.unit_start(address)
-    }
-
-    /// Returns the start of the page of `address`.
-    pub(crate) fn page_start(&self, address: Address) -> Address {
-        let page_bits = self.geometry.page_bits;
-        Address::at(address.page(page_bits), 0, page_bits)
+    /// As for [`strip`](Self::strip).
+    pub(crate) async fn log(self, range: [Address; 2], show: &mut dyn Show) -> Result<()> {
+        self.strip(self.0.strip(), range, show).await
     }
 }

@@ -15,94 +15,83 @@
 //!    before it loads the pin. So an eviction up to a mark that a capture has not counted on sees
 //!    the pin. This holds even if the drivers of a log run on several threads.
 
-use super::HybridLog;
-use super::region::NOT_PINNED;
 use crate::address::Address;
+use crate::hybrid_log::pages::region::NOT_PINNED;
+use crate::hybrid_log::parts::LogParts;
 use crate::weak_spot;
 use kvick_io::sync::atomic::{Ordering, fence};
 
-impl HybridLog {
+/// The ends of the versions of a log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Versions<'l>(pub(in crate::hybrid_log) &'l LogParts);
+
+impl Versions<'_> {
     /// Ends a version and returns its end. A flush can end there, and no record is after it.
-    pub(crate) fn end_version(&self) -> Address {
-        let end = self.tail.pad(self.units.block_payload());
-        debug_assert_eq!(end, self.tail.address(), "nobody appends during a cut");
+    pub(crate) fn end_version(self) -> Address {
+        let LogParts { tail, file, .. } = self.0;
+        let end = tail.pad(file.units().block_payload());
+        debug_assert_eq!(end, tail.address(), "nothing is appended during a barrier");
         end
     }
 
     /// Makes everything below `end` permanently immutable. It will then be flushed. No operation is
     /// in the middle of a change, so there is none to wait for.
-    pub(crate) fn fold_over(&self, end: Address) {
-        assert!(end <= self.tail.address(), "only what was handed out becomes read-only");
-        self.marks.read_only.raise(end);
-        self.marks.safe_read_only.raise(end);
-        self.marks.check();
-        self.events.read_only.notify(usize::MAX);
+    pub(crate) fn fold_over(self, end: Address) {
+        let LogParts { tail, requests, .. } = self.0;
+        let marks = self.0.pages.marks();
+        assert!(end <= tail.address(), "only what was handed out becomes read-only");
+        marks.read_only.raise(end);
+        marks.safe_read_only.raise(end);
+        marks.check();
+        requests.events.read_only.notify(usize::MAX);
     }
 
     /// Keeps everything below `end` unchanged and in memory until `thaw`. Returns the flushed mark:
     /// the range from there to `end` is to be captured.
-    pub(crate) fn freeze(&self, end: Address) -> Address {
-        assert!(end <= self.tail.address(), "only what was handed out is frozen");
+    pub(crate) fn freeze(self, end: Address) -> Address {
+        let LogParts { tail, requests, .. } = self.0;
+        let marks = self.0.pages.marks();
+        assert!(end <= tail.address(), "only what was handed out is frozen");
         // Everything is pinned before `flushed` is loaded (invariant 2).
-        self.marks.pinned.store(Address::FIRST.raw(), Ordering::Relaxed);
+        marks.pinned.store(Address::FIRST.raw(), Ordering::Relaxed);
         // Pairs with the fence in `reachable`: eviction sees the pin, or this load sees its
         // `flushed`.
         fence(Ordering::SeqCst);
-        let flushed = self.marks.flushed.load().min(end);
-        assert!(self.marks.head.load() <= flushed, "what is to be captured is in memory");
+        let flushed = marks.flushed.load().min(end);
+        assert!(marks.head.load() <= flushed, "what is to be captured is in memory");
         // Release: pairs with the Acquire of eviction.
-        self.marks.pinned.store(flushed.raw(), Ordering::Release);
-        self.marks.safe_read_only.freeze(end);
-        self.marks.read_only.freeze(end);
+        marks.pinned.store(flushed.raw(), Ordering::Release);
+        marks.safe_read_only.freeze(end);
+        marks.read_only.freeze(end);
         weak_spot::enter(weak_spot::Stage::Frozen);
-        self.marks.check();
-        self.events.read_only.notify(usize::MAX);
+        marks.check();
+        requests.events.read_only.notify(usize::MAX);
         flushed
     }
 
-    /// Lets pages below `address` be evicted again.
-    pub(super) fn unpin_below(&self, address: Address) {
-        self.marks.pinned.store(address.raw(), Ordering::Release);
-        self.events.demand.notify(usize::MAX);
-    }
-
     /// Ends a freeze: mutable addresses are mutable again.
-    pub(crate) async fn thaw(&self) {
-        self.marks.pinned.store(NOT_PINNED, Ordering::Release);
-        self.events.demand.notify(usize::MAX);
-        self.marks.safe_read_only.thaw();
+    pub(crate) async fn thaw(self) {
+        let LogParts { requests, .. } = self.0;
+        let marks = self.0.pages.marks();
+        marks.pinned.store(NOT_PINNED, Ordering::Release);
+        requests.notify_demand();
+        marks.safe_read_only.thaw();
         weak_spot::enter(weak_spot::Stage::Thawing);
         // An operation that saw a frozen record as final may read it in place, or link a copy.
-        self.drain().await;
+        self.0.drain().await;
         if !weak_spot::is_thawed_after_one_drain() {
             // Operations that found an entry before the last of those copies was linked have left
             // after this drain.
-            self.drain().await;
+            self.0.drain().await;
         }
-        self.marks.read_only.thaw();
-        self.events.read_only.notify(usize::MAX);
-    }
-
-    pub(super) async fn drain(&self) {
-        let epoch = self.epoch.bump();
-        self.epoch.drained(epoch, &self.handle).await;
-    }
-
-    /// Returns the flushed mark. The device has everything below it.
-    pub(crate) fn flushed(&self) -> Address {
-        self.marks.flushed.load()
+        marks.read_only.thaw();
+        requests.events.read_only.notify(usize::MAX);
     }
 
     /// Sets the version tag of records that are changed from now on.
-    pub(crate) fn set_stamp(&self, stamp: u64) {
+    pub(crate) fn set_stamp(self, stamp: u64) {
         // Relaxed: set during a barrier. Every operation that continues afterwards has seen its
         // end.
-        self.marks.stamp.store(stamp, Ordering::Relaxed);
-    }
-
-    /// Returns the version tag of the present version.
-    #[inline(always)]
-    pub(crate) fn stamp(&self) -> u64 {
-        self.marks.stamp.load(Ordering::Relaxed)
+        self.0.pages.marks().stamp.store(stamp, Ordering::Relaxed);
     }
 }

@@ -5,22 +5,29 @@
 //! A task that is never polled again must not stop the others. So a task that has waited a while
 //! for free frames that are set aside takes them.
 
-use super::HybridLog;
 use super::end::Need;
 use super::tail::{PageClosed, Position, Rest};
 use crate::address::Address;
 use crate::epoch::Guard;
 use crate::error::Result;
+use crate::hybrid_log::parts::LogParts;
 use crate::wait::listen;
 use futures::future::{Either, select};
-use kvick_io::sync::atomic::Ordering;
+use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The time for which frames stay set aside for a task that does not come.
 const PATIENCE: Duration = Duration::from_millis(10);
 
+/// The frames that are set aside.
+#[derive(Debug, Default)]
+pub(crate) struct AllocatorState {
+    /// Their number.
+    set_aside: AtomicU64,
+}
+
 /// Frames that are set aside while this value lives.
-struct SetAside<'l>(&'l HybridLog);
+struct SetAside<'l>(Allocator<'l>);
 
 impl Drop for SetAside<'_> {
     fn drop(&mut self) {
@@ -28,24 +35,31 @@ impl Drop for SetAside<'_> {
     }
 }
 
-/// There is no room for a record now. [`HybridLog::room`] waits for it.
+/// There is no room for a record now. [`Allocator::room`] waits for it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NoRoom {
     /// The bytes of the record.
     pub(crate) bytes: u64,
 }
 
-impl HybridLog {
+/// Hands out room at the tail.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Allocator<'l> {
+    pub(in crate::hybrid_log) parts: &'l LogParts,
+    pub(in crate::hybrid_log) state: &'l AllocatorState,
+}
+
+impl Allocator<'_> {
     /// Takes `bytes` bytes in one page. Calls `close` with the rest of each page that this call
     /// closes.
     #[inline(always)]
     pub(crate) fn take(
-        &self,
+        self,
         bytes: u64,
         close: impl FnMut(Rest),
         _guard: &Guard<'_>,
     ) -> Result<Address, NoRoom> {
-        match self.tail.reserve(bytes) {
+        match self.parts.tail.reserve(bytes) {
             Ok(address) => Ok(address),
             Err(closed) => self.take_further(closed, bytes, close),
         }
@@ -54,13 +68,13 @@ impl HybridLog {
     #[cold]
     #[inline(never)]
     fn take_further(
-        &self,
+        self,
         closed: PageClosed,
         bytes: u64,
         mut close: impl FnMut(Rest),
     ) -> Result<Address, NoRoom> {
         let mut closed = closed;
-        let capacity = self.units.page_capacity();
+        let capacity = self.parts.file.units().page_capacity();
         loop {
             closed.rest.into_iter().for_each(&mut close);
             // Checked in release builds too: otherwise each turn would close and write a page and
@@ -70,9 +84,9 @@ impl HybridLog {
             if !self.is_free_for(Need::records(1), closed.page + 1) {
                 return Err(NoRoom { bytes });
             }
-            self.tail.turn(closed).into_iter().for_each(&mut close);
-            self.events.demand.notify(usize::MAX);
-            match self.tail.reserve(bytes) {
+            self.parts.tail.turn(closed).into_iter().for_each(&mut close);
+            self.parts.requests.notify_demand();
+            match self.parts.tail.reserve(bytes) {
                 Ok(address) => return Ok(address),
                 Err(again) => closed = again,
             }
@@ -85,12 +99,12 @@ impl HybridLog {
     /// It needs at most `need.pages` pages after the tail page.
     /// [`room_for_pages`](Self::room_for_pages) waits for them.
     pub(crate) fn take_with(
-        &self,
+        self,
         need: Need,
         mut plan: impl FnMut(Position) -> Option<Position>,
         _guard: &Guard<'_>,
     ) -> Option<[Position; 2]> {
-        let taken = self.tail.reserve_with(|from| {
+        let taken = self.parts.tail.reserve_with(|from| {
             let is_free = |to: &Position| {
                 debug_assert!(to.page <= from.page + need.pages, "{from:?} to {to:?}: {need:?}");
                 to.page == from.page || self.is_free_for(need, to.page)
@@ -98,55 +112,56 @@ impl HybridLog {
             plan(from).filter(is_free)
         })?;
         if taken[0].page != taken[1].page {
-            self.events.demand.notify(usize::MAX);
+            self.parts.requests.notify_demand();
         }
-        if need.pages > 1 && self.set_aside.load(Ordering::Relaxed) > 0 {
+        if need.pages > 1 && self.state.set_aside.load(Ordering::Relaxed) > 0 {
             self.stop_setting_aside();
         }
         Some(taken)
     }
 
     /// Returns whether there is a `page`, and its frame is free for `need`.
-    fn is_free_for(&self, need: Need, page: u64) -> bool {
+    fn is_free_for(self, need: Need, page: u64) -> bool {
         // Relaxed: a task that misses it takes one page more.
-        let aside = self.set_aside.load(Ordering::Relaxed);
-        self.geometry.end.has(need, page)
+        let aside = self.state.set_aside.load(Ordering::Relaxed);
+        self.parts.geometry.end.has(need, page)
             && self.frame_is_free(if need.pages < aside { page + aside } else { page })
     }
 
     /// Refuses a task that would wait in vain: for pages after the end of the addresses, or for
     /// room on a full device.
     #[cold]
-    pub(crate) fn check_room(&self, need: Need) -> Result<()> {
-        if !self.geometry.end.has(need, self.tail.page() + need.pages) {
-            return Err(self.geometry.end.refusal(self.geometry.owner));
+    pub(crate) fn check_room(self, need: Need) -> Result<()> {
+        if !self.parts.geometry.end.has(need, self.parts.tail.page() + need.pages) {
+            return Err(self.parts.geometry.end.refusal(self.parts.geometry.owner));
         }
-        self.health.check_process()?;
-        self.health.check_room()
+        self.parts.health.check_process()?;
+        self.parts.health.check_room()
     }
 
     /// Lets other tasks have the frames that were set aside. A task that waits for them sets them
     /// aside again.
-    pub(crate) fn stop_setting_aside(&self) {
-        self.set_aside.store(0, Ordering::Relaxed);
-        self.events.page_free.notify(usize::MAX);
+    pub(crate) fn stop_setting_aside(self) {
+        self.state.set_aside.store(0, Ordering::Relaxed);
+        self.parts.requests.events.page_free.notify(usize::MAX);
     }
 
-    fn frame_is_free(&self, page: u64) -> bool {
-        let safe_head = self.marks.safe_head.load().page(self.geometry.page_bits);
-        page < safe_head + u64::from(self.frames.count())
+    fn frame_is_free(self, page: u64) -> bool {
+        let safe_head =
+            self.parts.pages.marks().safe_head.load().page(self.parts.geometry.page_bits);
+        page < safe_head + u64::from(self.parts.pages.count())
     }
 
     /// Waits until a record of `bytes` bytes can be appended. Fails if it never can be.
     ///
     /// # Errors
     /// `StorageFull` while the device accepts no page, `AddressesExhausted`, `Poisoned`, `Closed`.
-    pub(crate) async fn room(&self, bytes: u64) -> Result<()> {
+    pub(crate) async fn room(self, bytes: u64) -> Result<()> {
         let need = Need::records(1);
         loop {
-            let told = listen([&self.events.page_free, self.health.changed()]);
-            let next = self.tail.page() + 1;
-            if self.tail.has_room(bytes) || self.is_free_for(need, next) {
+            let told = listen([&self.parts.requests.events.page_free, self.parts.health.changed()]);
+            let next = self.parts.tail.page() + 1;
+            if self.parts.tail.has_room(bytes) || self.is_free_for(need, next) {
                 return Ok(());
             }
             self.check_room(need)?;
@@ -159,16 +174,16 @@ impl HybridLog {
     ///
     /// # Errors
     /// As for [`room`](Self::room).
-    pub(crate) async fn room_for_pages(&self, need: Need) -> Result<()> {
+    pub(crate) async fn room_for_pages(self, need: Need) -> Result<()> {
         let pages = need.pages;
-        assert!(pages < u64::from(self.frames.count()), "the tail page stays");
+        assert!(pages < u64::from(self.parts.pages.count()), "the tail page stays");
         let aside = (pages > 1).then(|| SetAside(self));
         loop {
             if pages > 1 {
-                self.set_aside.fetch_max(pages, Ordering::Relaxed);
+                self.state.set_aside.fetch_max(pages, Ordering::Relaxed);
             }
-            let told = listen([&self.events.page_free, self.health.changed()]);
-            let last = self.tail.page() + pages;
+            let told = listen([&self.parts.requests.events.page_free, self.parts.health.changed()]);
+            let last = self.parts.tail.page() + pages;
             if self.is_free_for(need, last) {
                 // The frames stay set aside until this task takes them in this same poll.
                 std::mem::forget(aside);
@@ -182,22 +197,21 @@ impl HybridLog {
 
     /// Asks the drivers to free `need.pages` frames after the tail page, for a task that retries
     /// later. It asks for one more, since a commit record may come first.
-    pub(crate) fn want_pages(&self, need: Need) {
-        self.want_frames_up_to(self.tail.page() + need.pages + 1);
+    pub(crate) fn want_pages(self, need: Need) {
+        self.want_frames_up_to(self.parts.tail.page() + need.pages + 1);
     }
 
-    fn want_frames_up_to(&self, page: u64) {
-        let kept = (page + 1).saturating_sub(self.frames.count().into());
-        self.wanted.head.raise(Address::at(kept, 0, self.geometry.page_bits));
-        self.events.demand.notify(usize::MAX);
+    fn want_frames_up_to(self, page: u64) {
+        let kept = (page + 1).saturating_sub(self.parts.pages.count().into());
+        self.parts.requests.want_head(Address::at(kept, 0, self.parts.geometry.page_bits));
     }
 
     /// Waits for `changed`. If the frame of `page` is free and only set aside, it waits for the
     /// time limit at most.
-    async fn page_is_freed(&self, page: u64, changed: impl Future + Unpin) {
+    async fn page_is_freed(self, page: u64, changed: impl Future + Unpin) {
         if !self.frame_is_free(page) {
             changed.await;
-        } else if let Either::Right(_) = select(changed, self.handle.sleep(PATIENCE)).await {
+        } else if let Either::Right(_) = select(changed, self.parts.handle.sleep(PATIENCE)).await {
             self.stop_setting_aside();
         }
     }

@@ -1,0 +1,119 @@
+//! The log on its device: its units, the buffers of transfers, and their counts.
+
+use super::records::Records;
+use super::strip::Strip;
+use super::unit::{Chunk, Units};
+use crate::address::Address;
+use crate::error::Error;
+use crate::record::Layout;
+use crate::statistics::DeviceCounters;
+use kvick_io::{BufPool, Device};
+use std::sync::Arc;
+
+/// The limit of bytes of one transfer.
+pub(in crate::hybrid_log) const LARGEST_TRANSFER: usize = 1 << 20;
+
+/// The part of a log that is on a device.
+#[derive(Debug)]
+pub(crate) struct LogFile {
+    // Fixed after creation.
+    device: Arc<dyn Device>,
+    units: Units,
+    buffers: BufPool,
+    /// The limit of bytes of buffers in use at once.
+    buffer_bytes: usize,
+    // Any thread, atomic.
+    counters: DeviceCounters,
+}
+
+impl LogFile {
+    pub(in crate::hybrid_log) fn new(
+        (device, units): (Arc<dyn Device>, Units),
+        (buffers, buffer_bytes): (BufPool, usize),
+    ) -> Self {
+        Self { device, units, buffers, buffer_bytes, counters: DeviceCounters::default() }
+    }
+
+    pub(crate) fn device(&self) -> &dyn Device {
+        &*self.device
+    }
+
+    pub(crate) fn units(&self) -> Units {
+        self.units
+    }
+
+    pub(crate) fn counters(&self) -> &DeviceCounters {
+        &self.counters
+    }
+
+    /// Returns the buffers for transfers, and the limit of their bytes in use at once.
+    pub(crate) fn buffers(&self) -> (&BufPool, usize) {
+        (&self.buffers, self.buffer_bytes)
+    }
+
+    /// Returns the bytes of buffers at this moment, in use and kept.
+    pub(crate) fn bytes_in_buffers(&self) -> u64 {
+        (self.buffers.outstanding_bytes() + self.buffers.retained_bytes()) as u64
+    }
+
+    /// Returns the limit of bytes of records in flight from the device. The other half is for
+    /// writes.
+    pub(crate) fn read_bytes(&self) -> usize {
+        self.buffer_bytes / 2
+    }
+
+    /// Returns the file and offset of an address, for messages.
+    pub(crate) fn locate(&self, address: Address) -> (String, u64) {
+        self.device.locate(self.units.device_offset(address))
+    }
+
+    /// Returns the log itself as a row of units.
+    pub(crate) fn strip(&self) -> Strip<'_> {
+        Strip::new(&*self.device, self.units, Address::NONE)
+    }
+
+    /// Returns the units of a range of this log that `device` keeps, from the page of `first` on.
+    pub(crate) fn part<'d>(&self, device: &'d dyn Device, first: Address, salt: u64) -> Strip<'d> {
+        Strip::new(device, self.units.salted(salt), first)
+    }
+
+    /// Returns the next units of `[from, limit)`, up to the end of a page. Transfers of `at_once`
+    /// such sizes together stay within the budget of buffers.
+    pub(in crate::hybrid_log) fn chunk(
+        &self,
+        from: Address,
+        limit: Address,
+        at_once: usize,
+    ) -> Option<Chunk> {
+        let largest = (self.buffer_bytes / at_once / self.units.unit_bytes())
+            .clamp(1, LARGEST_TRANSFER / self.units.unit_bytes());
+        // They end on physical blocks, like flushes, so a sync between two of them is safe.
+        let block_units = self.units.block_units();
+        let largest = (largest / block_units * block_units).max(block_units);
+        self.units.chunk([from, limit], largest)
+    }
+
+    /// Returns the records in `bytes`, the payload of one page from `start` on. A record begins at
+    /// `start`.
+    pub(crate) fn records<'b>(
+        &self,
+        layout: Layout,
+        start: Address,
+        bytes: &'b [u8],
+    ) -> Records<'b> {
+        Records::new(self.units, layout, [start, Address::FIRST], bytes)
+    }
+
+    /// Returns the error of a damaged record at `address` that no checksum found.
+    #[cold]
+    pub(crate) fn not_a_record(&self, address: Address) -> Error {
+        self.damaged("the header of a record is damaged", address)
+    }
+
+    /// Returns the error of damage at `address`. `what` is a sentence.
+    #[cold]
+    pub(in crate::hybrid_log) fn damaged(&self, what: &str, address: Address) -> Error {
+        let (file, offset) = self.locate(address);
+        Error::damaged(what, &file, offset)
+    }
+}

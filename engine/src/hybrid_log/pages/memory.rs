@@ -1,0 +1,185 @@
+//! The pages in memory, and the marks between the regions.
+//!
+//! Operations read records here, under a guard. Only drivers move the marks.
+
+use super::frames::Frames;
+use super::region::{Marks, Region};
+use super::unit::{Chunk, Units};
+use crate::address::Address;
+use crate::epoch::Guard;
+use crate::hybrid_log::geometry::{LogExtent, LogGeometry};
+use crate::record::{Layout, RecordRef, WORD, words};
+use kvick_io::sync::atomic::{AtomicU64, Ordering};
+use kvick_io::{AlignedBuf, BufPool};
+use std::ops::Range;
+
+/// The pages of one log that are in memory.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    // Fixed after creation; its words change by the rules of their records.
+    frames: Frames,
+    // Read by every operation, moved by the drivers.
+    marks: Marks,
+    page_bits: u32,
+}
+
+impl Pages {
+    /// Reserves the frames of a log.
+    pub(in crate::hybrid_log) fn new(
+        geometry: &LogGeometry,
+        extent: LogExtent,
+        capacity: u64,
+    ) -> std::io::Result<Self> {
+        let LogGeometry { page_bits, frames, huge_pages, .. } = *geometry;
+        let frames = Frames::new(page_bits, frames, capacity, huge_pages)?;
+        Ok(Self { frames, marks: Marks::new(extent), page_bits })
+    }
+
+    /// Returns the marks, for the drivers.
+    pub(in crate::hybrid_log) fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
+    /// Returns the frames, for the drivers.
+    pub(in crate::hybrid_log) fn frames(&self) -> &Frames {
+        &self.frames
+    }
+
+    /// Returns the number of frames.
+    pub(crate) fn count(&self) -> u32 {
+        self.frames.count()
+    }
+
+    /// Returns the bytes of the frames.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.frames.bytes()
+    }
+
+    /// Returns `begin`, `head`, `safe read-only` and `read-only`.
+    pub(crate) fn addresses(&self) -> [Address; 4] {
+        let Marks { begin, head, safe_read_only, read_only, .. } = &self.marks;
+        [begin.load(), head.load(), safe_read_only.load(), read_only.load()]
+    }
+
+    /// Returns the region of an address, which is valid while `_guard` lives.
+    #[inline(always)]
+    pub(crate) fn region(&self, address: Address, _guard: &Guard<'_>) -> Region {
+        self.marks.region(address)
+    }
+
+    /// Returns the head. This guard protects no memory below it.
+    #[inline(always)]
+    pub(crate) fn head(&self, _guard: &Guard<'_>) -> Address {
+        self.marks.head.load()
+    }
+
+    pub(crate) fn begin(&self) -> Address {
+        self.marks.begin.load()
+    }
+
+    /// Returns the version tag of the present version.
+    #[inline(always)]
+    pub(crate) fn stamp(&self) -> u64 {
+        self.marks.stamp.load(Ordering::Relaxed)
+    }
+
+    /// Returns the record at an address at or above the head.
+    #[inline(always)]
+    pub(crate) fn record<'g>(&'g self, address: Address, _guard: &'g Guard<'_>) -> RecordRef<'g> {
+        debug_assert!(address >= self.marks.safe_head.load(), "{address:?} is in memory");
+        self.frames.record(address)
+    }
+
+    /// Prefetches the cache line of a record if it is in memory.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, address: Address) {
+        if address >= self.marks.head.load() {
+            self.frames.prefetch(address);
+        }
+    }
+
+    /// Returns the words from `address`, which is at or above the head, to the end of its page.
+    #[inline(always)]
+    pub(crate) fn words<'g>(&'g self, address: Address, _guard: &'g Guard<'_>) -> &'g [AtomicU64] {
+        debug_assert!(address >= self.marks.safe_head.load(), "{address:?} is in memory");
+        self.frames.words_from(address)
+    }
+
+    /// Returns the address below which nothing changes while `_guard` lives.
+    #[inline]
+    pub(crate) fn immutable_below(&self, _guard: &Guard<'_>) -> Address {
+        self.marks.safe_read_only.effective()
+    }
+
+    /// Returns the bytes of the value at `address`, whose region is read-only.
+    pub(crate) fn immutable_value<'g>(
+        &'g self,
+        layout: Layout,
+        address: Address,
+        guard: &'g Guard<'_>,
+    ) -> &'g [u8] {
+        let record = self.record(address, guard);
+        let (_, length) = record.final_value(layout);
+        let value = layout.value_index(record.extents(layout).key) * WORD;
+        self.immutable(address, value..value + length, guard)
+    }
+
+    /// Returns bytes of the record at `address`, whose region is read-only.
+    #[expect(unsafe_code, reason = "what is immutable is read in place")]
+    pub(crate) fn immutable<'g>(
+        &'g self,
+        address: Address,
+        range: Range<usize>,
+        _guard: &'g Guard<'_>,
+    ) -> &'g [u8] {
+        // The lower floor, by which the region was read-only, may have come down since. The upper
+        // floor comes down only after this guard has ended.
+        assert!(address < self.marks.read_only.effective(), "{address:?} is immutable");
+        debug_assert!(address >= self.marks.safe_head.load(), "{address:?} is in memory");
+        let start = Address::new(address.raw() + range.start as u64);
+        // SAFETY: the region of the record was read-only under this guard, and the upper floor is
+        // still above it (asserted). So no thread writes the bytes or evicts their page before the
+        // guard ends.
+        unsafe { self.frames.immutable_bytes(start, range.len()) }
+    }
+
+    /// Calls `look` on `[start, start + length)`, which is in one page, frozen and pinned.
+    #[expect(unsafe_code, reason = "immutable pages are read in place")]
+    pub(in crate::hybrid_log) fn with_pinned<R>(
+        &self,
+        start: Address,
+        length: usize,
+        look: impl FnOnce(&[u8]) -> R,
+    ) -> R {
+        // Acquire: pairs with the Release of the capture.
+        let pinned = self.marks.pinned.load(Ordering::Acquire);
+        assert!(pinned >> self.page_bits <= start.page(self.page_bits), "{start:?} is pinned");
+        let settled = self.marks.safe_read_only.effective().raw();
+        assert!(start.raw() + length as u64 <= settled, "{start:?} and {length} bytes are frozen");
+        // SAFETY: the range is below the immutable floor (asserted), so no thread writes it. Its
+        // page stays in memory while it is pinned (asserted), and the bytes are not kept.
+        look(unsafe { self.frames.immutable_bytes(start, length) })
+    }
+
+    /// Returns a copy of a chunk with its checksums. The device never borrows the frames.
+    #[expect(unsafe_code, reason = "immutable pages are read as bytes")]
+    pub(in crate::hybrid_log) fn sealed(
+        &self,
+        chunk: Chunk,
+        units: Units,
+        buffers: &BufPool,
+    ) -> AlignedBuf {
+        let payload = usize::try_from(units.payload()).expect("a unit fits") * chunk.units;
+        let settled = self.marks.safe_read_only.effective();
+        assert!(chunk.end <= settled, "{chunk:?} is immutable");
+        assert!(chunk.end > self.marks.safe_head.load(), "{chunk:?} is in memory");
+        debug_assert_eq!(words(payload) * WORD, payload);
+        let mut target = buffers.take(chunk.units * units.unit_bytes());
+        // SAFETY: the chunk is below the immutable floor (asserted), so no thread writes it. Its
+        // page is evicted only when it is flushed and not pinned, and this copy is for one or the
+        // other.
+        let bytes = unsafe { self.frames.immutable_bytes(chunk.start, payload) };
+        units.seal(chunk.start, bytes, &mut target);
+        target
+    }
+}

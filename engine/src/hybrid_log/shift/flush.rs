@@ -1,0 +1,103 @@
+//! The driver that writes immutable pages to the device.
+//!
+//! Several writes are in flight; `flushed` follows the oldest, so it covers a prefix. The driver
+//! retries a write until there is space if the medium is full. Any other failure poisons the log,
+//! and the mark stays where it is.
+
+use super::flushing::Flushing;
+use crate::address::Address;
+use crate::backoff::Backoff;
+use crate::error::{Error, Result};
+use crate::hybrid_log::pages::unit::Chunk;
+use crate::wait::listen;
+use futures::future::{Either, select};
+use futures::stream::{FuturesOrdered, StreamExt};
+
+/// The limit of writes in flight.
+pub(crate) const WRITES: usize = 4;
+
+/// The driver that flushes a log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FlushDriver<'l>(pub(crate) Flushing<'l>);
+
+impl FlushDriver<'_> {
+    /// Writes immutable pages, in order, until the log is closed.
+    pub(crate) async fn drive(self) {
+        let parts = self.0.parts;
+        let mut writes = FuturesOrdered::new();
+        let mut issued = parts.pages.marks().flushed.load();
+        loop {
+            let demand = listen([&parts.requests.events.read_only, parts.health.changed()]);
+            if parts.health.is_closed() {
+                // The directory is released when this ends, so nothing may be written afterwards.
+                return writes.for_each(|_written| std::future::ready(())).await;
+            }
+            while writes.len() < WRITES
+                && let Some(chunk) = self.next_chunk(issued)
+            {
+                issued = chunk.end;
+                writes.push_back(self.write_until_stored(chunk));
+            }
+            if writes.is_empty() {
+                demand.await;
+                continue;
+            }
+            if let Either::Left((Some(written), _)) = select(writes.next(), demand).await {
+                match written {
+                    Ok(end) => self.advance_flushed(end),
+                    // Final: nothing is written any more, and all waiting tasks are notified.
+                    Err(error) => {
+                        parts.health.transition_to_poisoned(&error);
+                        return writes.for_each(|_written| std::future::ready(())).await;
+                    }
+                }
+            }
+        }
+    }
+
+    fn advance_flushed(self, end: Address) {
+        let parts = self.0.parts;
+        assert!(parts.pages.marks().flushed.raise(end), "chunks end in order");
+        parts.pages.marks().check();
+        parts.requests.events.flushed.notify(usize::MAX);
+    }
+
+    /// Returns the next immutable units that are not being written yet, up to the end of a page.
+    fn next_chunk(self, issued: Address) -> Option<Chunk> {
+        let parts = self.0.parts;
+        let immutable = parts.pages.marks().safe_read_only.load();
+        let may_write = self.0.is_announced() && !parts.health.is_poisoned();
+        if may_write { parts.file.chunk(issued, immutable, WRITES) } else { None }
+    }
+
+    async fn write_until_stored(self, chunk: Chunk) -> Result<Address> {
+        let parts = self.0.parts;
+        let mut backoff = Backoff::for_shortage();
+        loop {
+            match self.write(chunk).await {
+                Ok(()) => {
+                    parts.health.transition_to_sound();
+                    return Ok(chunk.end);
+                }
+                Err(error) if error.is_shortage() => {
+                    parts.health.transition_to_full(error);
+                }
+                Err(error) => return Err(error),
+            }
+            if parts.health.is_closed() {
+                return Err(Error::closed_as(parts.geometry.owner));
+            }
+            backoff.pause(&parts.handle).await;
+        }
+    }
+
+    async fn write(self, chunk: Chunk) -> Result<()> {
+        let parts = self.0.parts;
+        let begun = parts.handle.now();
+        let sealed = parts.pages.sealed(chunk, parts.file.units(), parts.file.buffers().0);
+        let bytes = sealed.len();
+        parts.file.strip().write(chunk.start, sealed).await?;
+        parts.file.counters().wrote(bytes as u64, parts.handle.now().saturating_sub(begun));
+        Ok(())
+    }
+}

@@ -1,0 +1,131 @@
+//! Asks for pages to be written and made durable, and waits for it.
+
+use super::sync::{SyncDriver, Syncs};
+use crate::address::Address;
+use crate::error::Result;
+use crate::hybrid_log::health::Health;
+use crate::hybrid_log::parts::LogParts;
+use event_listener::Event;
+use kvick_io::sync::atomic::{AtomicBool, Ordering};
+
+/// The state of a log between its memory and its device, beside the marks.
+#[derive(Debug)]
+pub(crate) struct FlushState {
+    /// Whether the manifest names the life of this log. Nothing is written before that.
+    is_announced: AtomicBool,
+    syncs: Syncs,
+}
+
+impl FlushState {
+    pub(crate) fn new(is_announced: bool) -> Self {
+        Self { is_announced: AtomicBool::new(is_announced), syncs: Syncs::default() }
+    }
+}
+
+/// The way of a log's pages to its device.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Flushing<'l> {
+    pub(in crate::hybrid_log) parts: &'l LogParts,
+    pub(in crate::hybrid_log) state: &'l FlushState,
+}
+
+impl<'l> Flushing<'l> {
+    /// Asks the drivers to make everything below `end` immutable and to write it. A unit begins at
+    /// `end`.
+    pub(crate) fn want_flushed(self, end: Address) {
+        debug_assert_eq!(end, self.parts.file.units().unit_start(end), "a flush ends on a unit");
+        self.parts.requests.want_read_only(end);
+    }
+
+    /// Makes everything appended so far immutable, writes it and syncs it.
+    pub(crate) async fn flush(self) -> Result<Address> {
+        let end = self.parts.tail.pad(self.parts.file.units().block_payload());
+        self.want_flushed(end);
+        self.stored(end).await?;
+        self.synced().await?;
+        Ok(end)
+    }
+
+    /// Flushes the log like `flush`, and evicts all of it from memory.
+    pub(crate) async fn flush_and_evict(self) -> Result<()> {
+        let end = self.flush().await?;
+        let LogParts { pages, requests, health, .. } = self.parts;
+        requests.want_head(end);
+        let is_evicted = || pages.marks().safe_head.load() >= end;
+        health.wait_for(&requests.events.page_free, Health::check_write, is_evicted).await
+    }
+
+    /// Returns the flushed mark. The device has everything below it.
+    pub(crate) fn flushed(self) -> Address {
+        self.parts.pages.marks().flushed.load()
+    }
+
+    /// Waits until everything below `end` is written. Fails while the device is full.
+    pub(crate) async fn stored(self, end: Address) -> Result<()> {
+        self.stored_unless(Health::check_room, end).await
+    }
+
+    /// Like [`stored`](Self::stored), but keeps waiting while the device is full.
+    pub(crate) async fn stored_some_time(self, end: Address) -> Result<()> {
+        self.stored_unless(Health::check_write, end).await
+    }
+
+    async fn stored_unless(
+        self,
+        check: impl Fn(&Health) -> Result<()>,
+        end: Address,
+    ) -> Result<()> {
+        let is_stored = || self.flushed() >= end;
+        self.parts.health.wait_for(self.became_stored(), check, is_stored).await
+    }
+
+    /// Returns the event of a write that ended.
+    pub(crate) fn became_stored(self) -> &'l Event {
+        &self.parts.requests.events.flushed
+    }
+
+    /// Waits until the driver has synced everything that was written before this call.
+    ///
+    /// # Errors
+    /// `Poisoned` if a sync failed, `Closed`.
+    ///
+    /// # Cancel safety
+    /// The sync continues, and the log is poisoned if it fails.
+    pub(crate) async fn synced(self) -> Result<()> {
+        self.state.syncs.synced(&self.parts.health).await
+    }
+
+    /// Syncs the device. Only drivers poll it: a dropped caller would take the result with it.
+    pub(crate) async fn sync(self) -> Result<()> {
+        self.sync_driver().sync().await
+    }
+
+    pub(crate) fn sync_driver(self) -> SyncDriver<'l> {
+        let Self { parts, state } = self;
+        SyncDriver { syncs: &state.syncs, device: parts.file.device(), health: &parts.health }
+    }
+
+    /// Returns whether pages wait for the manifest to name the life of this log.
+    pub(crate) fn must_announce(self) -> bool {
+        !self.is_announced() && self.flushed() < self.parts.pages.marks().safe_read_only.load()
+    }
+
+    /// Returns the event of pages that became immutable, and so are to be written.
+    pub(crate) fn became_immutable(self) -> &'l Event {
+        &self.parts.requests.events.read_only
+    }
+
+    /// Reports that the manifest on the medium names the life of this log. Pages may be written
+    /// now.
+    pub(crate) fn announce(self) {
+        // Release: pairs with the Acquire in `is_announced`. The manifest came first.
+        self.state.is_announced.store(true, Ordering::Release);
+        self.parts.health.transition_to_sound();
+        self.became_immutable().notify(usize::MAX);
+    }
+
+    pub(crate) fn is_announced(self) -> bool {
+        // Acquire: pairs with the Release in `announce`.
+        self.state.is_announced.load(Ordering::Acquire)
+    }
+}

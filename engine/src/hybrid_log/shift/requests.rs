@@ -1,0 +1,63 @@
+//! What tasks ask the drivers for, and the events by which the drivers answer.
+
+use crate::address::{Address, Watermark};
+use event_listener::Event;
+
+/// The marks that tasks asked for, beyond the marks by the geometry.
+#[derive(Debug)]
+pub(crate) struct Requests {
+    read_only: Watermark,
+    head: Watermark,
+    /// The tail turned to a new page, or a task wants a mark moved.
+    pub(crate) demand: Event,
+    pub(crate) events: Events,
+}
+
+/// Events for waiting tasks.
+#[derive(Debug, Default)]
+pub(crate) struct Events {
+    /// `safe read-only` moved.
+    pub(crate) read_only: Event,
+    /// `flushed` moved.
+    pub(crate) flushed: Event,
+    /// `safe head` moved, so frames are free.
+    pub(crate) page_free: Event,
+}
+
+impl Requests {
+    pub(crate) fn new(head: Address, tail: Address) -> Self {
+        Self {
+            read_only: Watermark::new(tail),
+            head: Watermark::new(head),
+            demand: Event::new(),
+            events: Events::default(),
+        }
+    }
+
+    /// Asks for everything below `address` to become immutable.
+    pub(crate) fn want_read_only(&self, address: Address) {
+        self.read_only.raise(address);
+        self.notify_demand();
+    }
+
+    /// Asks for everything below `address` to leave memory.
+    pub(crate) fn want_head(&self, address: Address) {
+        self.head.raise(address);
+        self.notify_demand();
+    }
+
+    /// Returns the wanted `read-only`.
+    pub(crate) fn read_only(&self) -> Address {
+        self.read_only.load()
+    }
+
+    /// Returns the wanted `head`.
+    pub(crate) fn head(&self) -> Address {
+        self.head.load()
+    }
+
+    /// Tells the drivers that there may be work.
+    pub(crate) fn notify_demand(&self) {
+        self.demand.notify(usize::MAX);
+    }
+}
