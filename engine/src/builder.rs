@@ -5,7 +5,8 @@ use crate::codec::{Key, Value};
 use crate::config::{Config, Geometry};
 use crate::ending::Ending;
 use crate::error::Result;
-use crate::kv::{FasterKv, Opened};
+use crate::kv::FasterKv;
+use crate::lifecycle::StoreLifecycle;
 use crate::recovery::{self, OnProgress, Opening, RecoveryProgress};
 use crate::store::Types;
 use kvick_io::Directory;
@@ -16,6 +17,53 @@ use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use tracing::Instrument;
+
+impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
+    /// Opens the store in `path` with the built-in background executor.
+    ///
+    /// `path` is a directory of the store alone. A store is created if there is none. Otherwise its
+    /// newest checkpoint is recovered, and [`recovery`](Self::recovery) reports it.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a configuration that is out of bounds or belongs to another store.
+    /// `InUse` if another store has the directory open; after a process was killed this may last
+    /// until the kernel has ended its transfers. `Corrupt` if the newest checkpoint is damaged (see
+    /// [`Config::allow_fallback`]). `Unsupported` for a store of another format. `AlreadyExists` if
+    /// there is no store but there are foreign files; directories and hidden files do not count.
+    /// `Io`, `StorageFull`. Existing files are unchanged.
+    ///
+    /// On a read-only file system a store that was closed opens for reading; everything else fails
+    /// with `ReadOnly`.
+    ///
+    /// # Cancel safety
+    /// A directory that was being created may keep a lock file. The next opening repeats an
+    /// unfinished recovery.
+    pub async fn open(path: impl AsRef<Path>, config: Config) -> Result<Self> {
+        Self::builder(config).open(path).await
+    }
+
+    /// Opens the store like [`open`](Self::open), with the checkpoint that `token` names.
+    ///
+    /// Newer checkpoints are discarded.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open); `InvalidArgument` if the store has no such checkpoint.
+    ///
+    /// # Cancel safety
+    /// As for [`open`](Self::open).
+    pub async fn recover(
+        path: impl AsRef<Path>,
+        config: Config,
+        token: CheckpointToken,
+    ) -> Result<Self> {
+        Self::builder(config).recover(token).open(path).await
+    }
+
+    /// Returns a builder for custom components: a runtime, a directory, a seed.
+    pub fn builder(config: Config) -> Builder<K, V> {
+        Builder::new(config)
+    }
+}
 
 /// Opens a store with custom components. Settings are in the [`Config`].
 ///
@@ -185,8 +233,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
         let drivers = maintain(Arc::clone(&checkpoints), Arc::clone(&ending));
         handle.spawn("kvick-maintenance", ending.maintenance(drivers)).detach();
         ending.check_maintained()?;
-        let opened = Opened { checkpoints, ending, report };
-        Ok(FasterKv::new(core, Arc::new(opened)))
+        let lifecycle = StoreLifecycle { checkpoints, ending, report };
+        Ok(FasterKv::new(core, Arc::new(lifecycle)))
     }
 }
 

@@ -2,15 +2,12 @@
 
 mod operations;
 
-use crate::builder::Builder;
-use crate::checkpoint::{
-    CheckpointInfo, CheckpointRequest, CheckpointToken, Checkpoints, Job, Removal, Reply,
-};
+use crate::checkpoint::{CheckpointInfo, CheckpointRequest, CheckpointToken, Removal};
 use crate::codec::{Key, Value};
 use crate::config::Config;
-use crate::ending::Ending;
 use crate::error::{Error, Result};
 use crate::health::Health;
+use crate::lifecycle::StoreLifecycle;
 use crate::recovery::RecoveryReport;
 use crate::session::Session;
 use crate::statistics::Stats;
@@ -21,7 +18,6 @@ use crate::store::identity::{CommitPoint, SessionId};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
-use std::path::Path;
 use std::sync::Arc;
 use tracing::Instrument;
 
@@ -67,72 +63,13 @@ use tracing::Instrument;
 /// ```
 pub struct FasterKv<K: Key + ?Sized, V: Value + ?Sized> {
     core: Arc<Core>,
-    opened: Arc<Opened>,
+    lifecycle: Arc<StoreLifecycle>,
     _types: Types<K, V>,
 }
 
-/// The state that ends when the last handle and session are dropped.
-#[derive(Debug)]
-pub(crate) struct Opened {
-    pub(crate) checkpoints: Arc<Checkpoints>,
-    pub(crate) ending: Arc<Ending>,
-    pub(crate) report: Option<RecoveryReport>,
-}
-
-impl Drop for Opened {
-    fn drop(&mut self) {
-        self.ending.forsaken();
-    }
-}
-
 impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
-    /// Opens the store in `path` with the built-in background executor.
-    ///
-    /// `path` is a directory of the store alone. A store is created if there is none. Otherwise its
-    /// newest checkpoint is recovered, and [`recovery`](Self::recovery) reports it.
-    ///
-    /// # Errors
-    /// `InvalidArgument` for a configuration that is out of bounds or belongs to another store.
-    /// `InUse` if another store has the directory open; after a process was killed this may last
-    /// until the kernel has ended its transfers. `Corrupt` if the newest checkpoint is damaged (see
-    /// [`Config::allow_fallback`]). `Unsupported` for a store of another format. `AlreadyExists` if
-    /// there is no store but there are foreign files; directories and hidden files do not count.
-    /// `Io`, `StorageFull`. Existing files are unchanged.
-    ///
-    /// On a read-only file system a store that was closed opens for reading; everything else fails
-    /// with `ReadOnly`.
-    ///
-    /// # Cancel safety
-    /// A directory that was being created may keep a lock file. The next opening repeats an
-    /// unfinished recovery.
-    pub async fn open(path: impl AsRef<Path>, config: Config) -> Result<Self> {
-        Self::builder(config).open(path).await
-    }
-
-    /// Opens the store like [`open`](Self::open), with the checkpoint that `token` names.
-    ///
-    /// Newer checkpoints are discarded.
-    ///
-    /// # Errors
-    /// As for [`open`](Self::open); `InvalidArgument` if the store has no such checkpoint.
-    ///
-    /// # Cancel safety
-    /// As for [`open`](Self::open).
-    pub async fn recover(
-        path: impl AsRef<Path>,
-        config: Config,
-        token: CheckpointToken,
-    ) -> Result<Self> {
-        Self::builder(config).recover(token).open(path).await
-    }
-
-    /// Returns a builder for custom components: a runtime, a directory, a seed.
-    pub fn builder(config: Config) -> Builder<K, V> {
-        Builder::new(config)
-    }
-
-    pub(crate) fn new(core: Arc<Core>, opened: Arc<Opened>) -> Self {
-        Self { core, opened, _types: PhantomData }
+    pub(crate) fn new(core: Arc<Core>, lifecycle: Arc<StoreLifecycle>) -> Self {
+        Self { core, lifecycle, _types: PhantomData }
     }
 
     /// Returns a session: a sequence of operations for one task.
@@ -143,7 +80,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// `Closed`.
     pub fn session(&self) -> Result<Session<K, V>> {
         let seat = self.core.seat()?;
-        Ok(Session::new(Arc::clone(&self.core), seat, Arc::clone(&self.opened)))
+        Ok(Session::new(Arc::clone(&self.core), seat, Arc::clone(&self.lifecycle)))
     }
 
     /// Resumes a waiting session, which had an [`id`](Session::id) when the store ended or it was
@@ -206,7 +143,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// `InvalidArgument` if no session with that id waits to be resumed, `Closed`.
     pub fn resume_session(&self, id: SessionId) -> Result<Session<K, V>> {
         let seat = self.core.resumed_seat(id)?;
-        Ok(Session::new(Arc::clone(&self.core), seat, Arc::clone(&self.opened)))
+        Ok(Session::new(Arc::clone(&self.core), seat, Arc::clone(&self.lifecycle)))
     }
 
     /// Returns the sessions that wait to be resumed, with their commit points.
@@ -246,7 +183,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
 
     /// Returns the report of the recovery when the store was opened; `None` if it was created.
     pub fn recovery(&self) -> Option<&RecoveryReport> {
-        self.opened.report.as_ref()
+        self.lifecycle.report.as_ref()
     }
 
     /// Makes the present state of the store durable, while operations continue.
@@ -258,12 +195,12 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     ///
     /// Do not wait for it within the closure of an operation: it waits for the operation to end.
     pub fn checkpoint(&self) -> CheckpointRequest<'_> {
-        CheckpointRequest::new(&self.opened.checkpoints)
+        CheckpointRequest::new(&self.lifecycle.checkpoints)
     }
 
     /// Returns the kept checkpoints, oldest first.
     pub fn checkpoints(&self) -> Vec<CheckpointInfo> {
-        self.opened.checkpoints.list()
+        self.lifecycle.checkpoints.list()
     }
 
     /// Removes a checkpoint, and the files that only it needs.
@@ -295,9 +232,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     }
 
     async fn remove_checkpoints(&self, which: Removal) -> Result<()> {
-        let (reply, answer) = Reply::new(&self.core);
-        self.opened.checkpoints.submit(Job::Remove { which, reply })?;
-        answer.await.unwrap_or_else(|_cancelled| Err(Error::closed()))
+        self.lifecycle.checkpoints.remove_checkpoints(which).await
     }
 
     /// Writes everything to the device and waits until it is there.
@@ -352,12 +287,12 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// # Cancel safety
     /// Once begun, closing continues even if the future is dropped.
     pub async fn close(&self) -> Result<()> {
-        self.opened.ending.close().await
+        self.lifecycle.ending.close().await
     }
 
     /// Returns the statistics of the store's work and contents.
     pub fn stats(&self) -> Stats {
-        Stats { checkpoints: self.opened.checkpoints.stats(), ..self.core.stats() }
+        Stats { checkpoints: self.lifecycle.checkpoints.stats(), ..self.core.stats() }
     }
 
     /// Returns the present problems, if any, of the device and of the checkpoints.
@@ -365,7 +300,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// It also reports failed checkpoints that were taken by time or by growth of the log. They
     /// have no caller to report to.
     pub fn health(&self) -> Health {
-        let failure = self.opened.checkpoints.failure();
+        let failure = self.lifecycle.checkpoints.failure();
         Health::new(self.core.log.health().cause(), failure)
     }
 
@@ -382,7 +317,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
 
 impl<K: Key + ?Sized, V: Value + ?Sized> Clone for FasterKv<K, V> {
     fn clone(&self) -> Self {
-        Self::new(Arc::clone(&self.core), Arc::clone(&self.opened))
+        Self::new(Arc::clone(&self.core), Arc::clone(&self.lifecycle))
     }
 }
 

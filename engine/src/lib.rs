@@ -60,6 +60,7 @@ mod hybrid_log;
 mod inspect;
 mod kinds;
 mod kv;
+mod lifecycle;
 mod log;
 mod memory;
 mod publication;

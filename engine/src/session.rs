@@ -5,7 +5,7 @@ mod operations;
 
 use crate::codec::{Key, Value};
 use crate::error::Result;
-use crate::kv::Opened;
+use crate::lifecycle::StoreLifecycle;
 use crate::store::access::Access;
 use crate::store::identity::{CommitPoint, SessionId};
 use crate::store::ledger::Ledger;
@@ -50,7 +50,7 @@ pub struct Session<K: Key + ?Sized, V: Value + ?Sized> {
     core: Arc<Core>,
     seat: Seat,
     ledger: Arc<Ledger>,
-    _opened: Arc<Opened>,
+    _lifecycle: Arc<StoreLifecycle>,
     _types: Types<K, V>,
 }
 
@@ -58,9 +58,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
     pub(crate) fn new(
         core: Arc<Core>,
         (seat, ledger): (Seat, Arc<Ledger>),
-        opened: Arc<Opened>,
+        lifecycle: Arc<StoreLifecycle>,
     ) -> Self {
-        Self { core, seat, ledger, _opened: opened, _types: PhantomData }
+        Self { core, seat, ledger, _lifecycle: lifecycle, _types: PhantomData }
     }
 
     /// Returns the identity by which the session can be [resumed](crate::FasterKv::resume_session).

@@ -3,10 +3,10 @@
 use super::catalog::Catalog;
 use super::manifest::Manifest;
 use super::outcome::{Outcome, Outcomes};
+use super::plan::Plan;
 use super::points::Layers;
 use super::progress::{Progress, Watched};
-use super::reply::Reply;
-use super::request::{CheckpointRequest, Plan};
+use super::reply::{Answer, Reply};
 use super::run::{Basis, Run, unpublished};
 use super::{Checkpoint, CheckpointInfo, CheckpointKind, CheckpointToken};
 use crate::config::{ByteSize, Config};
@@ -81,7 +81,7 @@ struct Mailbox {
 
 /// A job for the driver.
 #[derive(Debug)]
-pub(crate) enum Job {
+enum Job {
     /// Takes a checkpoint.
     Checkpoint { plan: Plan, reply: Reply<Checkpoint>, progress: Watched },
     /// Removes checkpoints.
@@ -125,11 +125,33 @@ impl Checkpoints {
         &self.handle
     }
 
+    /// Starts a checkpoint. Returns its answer and its progress.
+    ///
+    /// # Errors
+    /// As for [`submit`](Self::submit).
+    pub(super) fn start(&self, plan: Plan) -> Result<(Answer<Checkpoint>, Arc<Progress>)> {
+        let (reply, answer) = Reply::new(&self.core);
+        let progress = Arc::new(Progress::default());
+        let watched = Watched::new(Arc::clone(&progress));
+        self.submit(Job::Checkpoint { plan, reply, progress: watched })?;
+        Ok((answer, progress))
+    }
+
+    /// Removes checkpoints, and waits until they are gone.
+    ///
+    /// # Errors
+    /// As for [`submit`](Self::submit), and why they could not be removed.
+    pub(crate) async fn remove_checkpoints(&self, which: Removal) -> Result<()> {
+        let (reply, answer) = Reply::new(&self.core);
+        self.submit(Job::Remove { which, reply })?;
+        answer.await
+    }
+
     /// Puts a job into the mailbox.
     ///
     /// # Errors
     /// `Busy` while another job is waiting or in progress, `Poisoned`, `Closed`.
-    pub(crate) fn submit(&self, job: Job) -> Result<()> {
+    fn submit(&self, job: Job) -> Result<()> {
         self.core.log.health().check_process()?;
         self.core.log.health().check_write()?;
         let mut mailbox = self.mailbox();
@@ -156,10 +178,11 @@ impl Checkpoints {
             if !self.core.config.checkpoint_on_close || !self.is_outdated() {
                 return Ok(());
             }
-            match CheckpointRequest::new(self).await {
+            match self.start(Plan::full(CheckpointKind::FoldOver)) {
                 // Another task has submitted a job first.
                 Err(error) if error.kind() == ErrorKind::Busy => {}
-                taken => return taken.map(drop),
+                Err(error) => return Err(error),
+                Ok((answer, _)) => return answer.await.map(drop),
             }
         }
     }

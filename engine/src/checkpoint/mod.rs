@@ -40,6 +40,7 @@ mod driver;
 pub(crate) mod index_image;
 pub(crate) mod manifest;
 mod outcome;
+mod plan;
 pub(crate) mod points;
 mod progress;
 mod reply;
@@ -52,8 +53,7 @@ pub use progress::{CheckpointPhase, CheckpointProgress};
 pub use request::{CheckpointRequest, Checkpointing};
 
 pub(crate) use delta::Patches;
-pub(crate) use driver::{Checkpoints, Job, Removal, Schedule, maintain};
-pub(crate) use reply::Reply;
+pub(crate) use driver::{Checkpoints, Removal, Schedule, maintain};
 pub(crate) use run::{delta_seal, part_salt};
 
 use crate::store::identity::{CommitPoint, SessionId};

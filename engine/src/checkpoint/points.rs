@@ -23,9 +23,10 @@
 
 use super::catalog::{Catalog, SESSIONS};
 use super::manifest::{PointFile, Record};
-use super::run::Run;
+use super::progress::Progress;
 use super::stream::{Seal, StreamWriter};
 use crate::error::{Error, Result};
+use crate::store::Core;
 use crate::store::identity::{CommitPoint, SessionId};
 use crate::store::points::{Points, first_of};
 use crate::store::serials::Serials;
@@ -71,10 +72,19 @@ impl Layers {
     }
 }
 
-impl Run<'_> {
+/// Writes the layer of one checkpoint.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LayerWriter<'r> {
+    pub(super) core: &'r Core,
+    pub(super) catalog: &'r Catalog,
+    pub(super) token: u64,
+    pub(super) progress: &'r Progress,
+}
+
+impl LayerWriter<'_> {
     /// Returns the layers of this checkpoint, whose points have been read. Writes a new layer if
     /// much has changed.
-    pub(super) async fn layers(&self, before: &Layers) -> Result<Layers> {
+    pub(super) async fn layers(self, before: &Layers) -> Result<Layers> {
         let mut layers = before.clone();
         let changes = self.core.sessions.points().count_since(layers.end());
         if changes > MOST_IN_MANIFEST {
@@ -86,13 +96,13 @@ impl Run<'_> {
     }
 
     /// Writes the changes since the end of generation `after`, and makes them durable.
-    async fn layer(&self, after: u64) -> Result<Layer> {
+    async fn layer(self, after: u64) -> Result<Layer> {
         let sessions = &self.core.sessions;
         // A session that is forgotten from now on belongs to the next generation, so the manifest
         // has it.
         let end = sessions.points().end_generation();
         let device = self.catalog.device(SESSIONS, self.token, true).await?;
-        let seal = seal(self.salt(), self.token);
+        let seal = seal(self.catalog.manifest().store.salt.0, self.token);
         let (buffers, budget) = self.core.log.file().buffers();
         let written = |bytes| self.progress.wrote(bytes);
         let mut writer = StreamWriter::new(&*device, buffers, seal, budget, written);
@@ -116,7 +126,7 @@ impl Run<'_> {
     }
 
     /// Enters the points of this checkpoint into its record.
-    pub(super) fn enter_points(&self, record: &mut Record, layers: &Layers) {
+    pub(super) fn enter_points(self, record: &mut Record, layers: &Layers) {
         let points = self.core.sessions.points();
         record.point_files = layers.0.iter().map(|layer| layer.file).collect();
         if layers.0.is_empty() {
@@ -128,7 +138,7 @@ impl Run<'_> {
     }
 
     /// Drops forgotten sessions after the checkpoint with these layers was published.
-    pub(super) fn forget_points(&self, layers: &Layers) {
+    pub(super) fn forget_points(self, layers: &Layers) {
         // No layer has their points: the first layer omits them, and without layers there is no
         // file.
         let end = layers.0.first().map_or(u64::MAX, |layer| layer.end);

@@ -1,11 +1,13 @@
-//! The reply to a job, for the caller that waits for it.
+//! The reply to a job, and the answer that a caller waits for.
 
 use crate::error::{Error, Result};
 use crate::store::Core;
 use crate::wait::shielded;
 use futures::channel::oneshot;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 /// A reply that is sent once. It sends the reason if the driver drops it unsent.
 pub(crate) struct Reply<T> {
@@ -13,11 +15,24 @@ pub(crate) struct Reply<T> {
     core: Arc<Core>,
 }
 
+/// The future of a reply.
+#[derive(Debug)]
+pub(crate) struct Answer<T>(oneshot::Receiver<Result<T>>);
+
+impl<T> Future for Answer<T> {
+    type Output = Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
+        let polled = Pin::new(&mut self.0).poll(context);
+        polled.map(|answer| answer.unwrap_or_else(|_cancelled| Err(Error::closed())))
+    }
+}
+
 impl<T> Reply<T> {
-    /// Returns a reply, and the receiver that the caller awaits.
-    pub(crate) fn new(core: &Arc<Core>) -> (Self, oneshot::Receiver<Result<T>>) {
-        let (sender, answer) = oneshot::channel();
-        (Self { sender: Some(sender), core: Arc::clone(core) }, answer)
+    /// Returns a reply, and the answer that the caller awaits.
+    pub(crate) fn new(core: &Arc<Core>) -> (Self, Answer<T>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self { sender: Some(sender), core: Arc::clone(core) }, Answer(receiver))
     }
 
     pub(crate) fn send(mut self, answer: Result<T>) {

@@ -1,11 +1,11 @@
 //! Requests for checkpoints, and the futures that wait for them.
 
-use super::driver::{Checkpoints, Job};
-use super::progress::{Progress, Watched};
-use super::reply::Reply;
+use super::driver::Checkpoints;
+use super::plan::{IndexWish, Plan};
+use super::progress::Progress;
+use super::reply::Answer;
 use super::{Checkpoint, CheckpointKind, CheckpointProgress, Durability};
-use crate::error::{Error, Result};
-use futures::channel::oneshot;
+use crate::error::Result;
 use futures::stream::Stream;
 use std::fmt;
 use std::future::IntoFuture;
@@ -38,30 +38,6 @@ use std::task::{Context, Poll};
 pub struct CheckpointRequest<'s> {
     checkpoints: &'s Checkpoints,
     plan: Plan,
-}
-
-/// The options of a request.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Plan {
-    pub(crate) kind: CheckpointKind,
-    pub(crate) index: IndexWish,
-    pub(crate) durability: Durability,
-}
-
-/// The choice whether to write an image of the index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum IndexWish {
-    /// Only if the log has grown since the last image by at least the bytes of a new image.
-    IfWorthwhile,
-    Always,
-    Never,
-}
-
-impl Plan {
-    /// Returns the default plan for this kind of checkpoint.
-    pub(crate) fn full(kind: CheckpointKind) -> Self {
-        Self { kind, index: IndexWish::IfWorthwhile, durability: Durability::PowerCut }
-    }
 }
 
 impl<'s> CheckpointRequest<'s> {
@@ -121,11 +97,7 @@ impl<'s> CheckpointRequest<'s> {
     /// # Errors
     /// `Busy` while another checkpoint is taken or removed, `Poisoned`, `Closed`.
     pub fn start(self) -> Result<Checkpointing> {
-        let (reply, answer) = Reply::new(self.checkpoints.core());
-        let progress = Arc::new(Progress::default());
-        let watched = Watched::new(Arc::clone(&progress));
-        let job = Job::Checkpoint { plan: self.plan, reply, progress: watched };
-        self.checkpoints.submit(job)?;
+        let (answer, progress) = self.checkpoints.start(self.plan)?;
         Ok(Checkpointing { answer, progress })
     }
 }
@@ -151,7 +123,7 @@ impl<'s> IntoFuture for CheckpointRequest<'s> {
 /// The future of a checkpoint in progress. The checkpoint continues if the future is dropped.
 #[must_use = "whether a checkpoint was taken is known when this is awaited"]
 pub struct Checkpointing {
-    answer: oneshot::Receiver<Result<Checkpoint>>,
+    answer: Answer<Checkpoint>,
     progress: Arc<Progress>,
 }
 
@@ -167,9 +139,7 @@ impl Future for Checkpointing {
     type Output = Result<Checkpoint>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.answer)
-            .poll(context)
-            .map(|answer| answer.unwrap_or_else(|_cancelled| Err(Error::closed())))
+        Pin::new(&mut self.answer).poll(context)
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::catalog::{Catalog, DELTA, PART};
 use super::manifest::{IndexImage, Kind, Manifest, Part, Record, Stream};
-use super::points::Layers;
+use super::plan::{IndexWish, Plan};
+use super::points::{LayerWriter, Layers};
 use super::progress::{CheckpointPhase, Progress};
-use super::request::{IndexWish, Plan};
 use super::stream::{Seal, StreamWriter};
 use super::{
     Checkpoint, CheckpointKind, CheckpointTimes, CheckpointToken, Durability, delta, index_image,
@@ -117,12 +117,12 @@ impl Run<'_> {
         }
         let captured = captured?;
         self.core.sessions.read(&mut ended.sessions, self.token + 1).await;
-        let layers = self.layers(&basis.layers).await?;
+        let layers = self.layer_writer().layers(&basis.layers).await?;
         times.capture = self.since(begun);
         let next = (ended.kind != Kind::FoldOver)
             .then(|| Chain { durability: self.plan.durability, captured: captured.clone() });
         let taken = self.publish(ended, (captured, &layers), image, &mut times).await?;
-        self.forget_points(&layers);
+        self.layer_writer().forget_points(&layers);
         *basis = Basis { chain: next, layers };
         Ok(taken)
     }
@@ -292,7 +292,7 @@ impl Run<'_> {
             session_count: 0,
             sessions: BTreeMap::new(),
         };
-        self.enter_points(&mut record, layers);
+        self.layer_writer().enter_points(&mut record, layers);
         manifest.checkpoints.push(record);
         manifest.keep_newest(self.keep);
         self.make_newest(manifest, times).await?;
@@ -340,7 +340,12 @@ impl Run<'_> {
         }
     }
 
-    pub(super) fn salt(&self) -> u64 {
+    fn layer_writer(&self) -> LayerWriter<'_> {
+        let Self { core, catalog, token, progress, .. } = *self;
+        LayerWriter { core, catalog, token, progress }
+    }
+
+    fn salt(&self) -> u64 {
         self.catalog.manifest().store.salt.0
     }
 
