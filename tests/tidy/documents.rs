@@ -1,11 +1,18 @@
-//! Documents that count something in the sources say the right number.
+//! Documents say what is true: their counts, their paths, and the names in the glossary.
 
 use std::collections::BTreeMap;
 
-use crate::sources::{none, read, root, sources, unsafe_lines};
+use crate::sources::{
+    code, files, names, none, numbered, read, relative, root, sources, unsafe_lines,
+};
 
 /// The inventory of unsafe code: each heading has a file, and how many of its lines are unsafe.
 const INVENTORY: &str = "docs/SAFETY.md";
+/// The page with the glossary.
+const GLOSSARY: &str = "ARCHITECTURE.md";
+/// A path in backticks begins with one of these.
+const FOLDERS: [&str; 7] =
+    ["benches/", "docs/", "engine/", "examples/", "io/", "runtime/", "tests/"];
 
 #[test]
 fn the_inventory_of_unsafe_code_is_true() {
@@ -23,14 +30,75 @@ fn the_inventory_of_unsafe_code_is_true() {
     none(&found);
 }
 
+#[test]
+fn paths_in_documents_exist() {
+    let mut found = Vec::new();
+    for file in files(&root(), ".md") {
+        let folder = file.parent().expect("a file is in a directory");
+        for (number, line) in numbered(&read(&file)) {
+            let shown = quoted(line).filter(|path| is_path(path)).map(|path| (path, root()));
+            let linked = links(line).map(|path| (path, folder.to_owned()));
+            for (path, from) in shown.chain(linked) {
+                if !from.join(path).exists() {
+                    found.push(format!("{}:{number}: {path} does not exist", relative(&file)));
+                }
+            }
+        }
+    }
+    none(&found);
+}
+
+#[test]
+fn names_in_the_glossary_are_in_the_sources() {
+    let text = read(&root().join(GLOSSARY));
+    let glossary = text.split("\n## Glossary").nth(1).expect("there is one");
+    let code_of = |text: &str| text.lines().map(code).collect::<Vec<_>>().join("\n");
+    let sources: Vec<String> = sources()
+        .iter()
+        .filter(|source| source.name.contains("/src/"))
+        .map(|source| code_of(&source.text))
+        .collect();
+    let ours = glossary.lines().filter_map(|row| row.split('|').nth(2)).flat_map(quoted);
+    let words = ours.flat_map(|name| name.split("::")).filter(|word| starts_a_name(word));
+    let is_missing = |word: &&str| !sources.iter().any(|text| names(text, word));
+    let found: Vec<String> =
+        words.filter(is_missing).map(|word| format!("{GLOSSARY}: no source has {word}")).collect();
+    none(&found);
+}
+
 /// The file and the number in a heading of the inventory.
 fn entry(line: &str) -> Option<(&str, usize)> {
     let (name, count) = line.strip_prefix("### `")?.split_once("`: ")?;
     Some((name, count.parse().ok()?))
 }
 
+/// What stands in backticks.
+fn quoted(line: &str) -> impl Iterator<Item = &str> {
+    line.split('`').skip(1).step_by(2)
+}
+
+fn is_path(text: &str) -> bool {
+    FOLDERS.iter().any(|folder| text.starts_with(folder)) && !text.contains([' ', '*'])
+}
+
+/// The files that a line links to, without the section.
+fn links(line: &str) -> impl Iterator<Item = &str> {
+    let targets = line.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let paths = targets.filter_map(|target| target.split('#').next());
+    paths.filter(|path| !path.is_empty() && !path.contains(':'))
+}
+
+/// Leaves out types such as `[u8]`.
+fn starts_a_name(word: &str) -> bool {
+    !is_path(word) && word.starts_with(|c: char| c.is_ascii_alphabetic())
+}
+
 #[test]
-fn headings_of_the_inventory_are_seen() {
+fn documents_are_read_as_they_are_written() {
     assert_eq!(entry("### `io/src/a.rs`: 3"), Some(("io/src/a.rs", 3)));
     assert_eq!(entry("## Engine"), None);
+    assert_eq!(quoted("a `b` c `d/e`").collect::<Vec<_>>(), ["b", "d/e"]);
+    let line = "[a](docs/A.md#b), [c](#d) and [e](https://e.f)";
+    assert_eq!(links(line).collect::<Vec<_>>(), ["docs/A.md"]);
+    assert!(is_path("io/src/") && !is_path("tests/*") && !is_path("manifest"));
 }
