@@ -10,14 +10,14 @@
 
 use crate::codec::{Key, Value};
 use crate::error::Result;
-use crate::store::access::Access;
-use crate::store::changes::{Insert, Swap, Update};
-use crate::store::delete::Delete as DeleteOperation;
 use crate::store::encoding::is_large;
-use crate::store::modify::Modify;
-use crate::store::operation::Running;
-use crate::store::read::{Exists, Owned, Read as ReadOperation, Viewed};
-use crate::store::upsert::Upsert as UpsertOperation;
+use crate::store::operation::access::Access;
+use crate::store::operation::changes::{Insert, Swap, Update};
+use crate::store::operation::delete::Delete as DeleteOperation;
+use crate::store::operation::future::Running;
+use crate::store::operation::modify::Modify;
+use crate::store::operation::read::{Exists, Owned, Read as ReadOperation, Viewed};
+use crate::store::operation::upsert::Upsert as UpsertOperation;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -100,8 +100,8 @@ pub use session::Session;
 pub use statistics::{
     CheckpointStats, DeviceStats, Hits, LastCheckpoint, LogBytes, MemoryBytes, Operations, Stats,
 };
-pub use store::identity::{CommitPoint, SessionId};
-pub use store::serials::Serials;
+pub use store::sessions::identity::{CommitPoint, SessionId};
+pub use store::sessions::serials::Serials;
 #[cfg(shuttle)]
 #[doc(hidden)]
 pub use weak_spot::{Stage, WeakSpots};

@@ -10,7 +10,7 @@ use crate::hybrid_log::{Life, Units};
 use crate::kinds::Durability;
 use crate::publication::Publishable;
 use crate::sealed::{self, Edition, Hex};
-use crate::store::identity::{CommitPoint, SessionId};
+use crate::store::sessions::identity::{CommitPoint, SessionId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 

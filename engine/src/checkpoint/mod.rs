@@ -56,7 +56,7 @@ pub(crate) use delta::Patches;
 pub(crate) use driver::{Checkpoints, Removal, Schedule, maintain};
 pub(crate) use run::{delta_seal, part_salt};
 
-use crate::store::identity::{CommitPoint, SessionId};
+use crate::store::sessions::identity::{CommitPoint, SessionId};
 use manifest::{Kind, Record};
 use std::collections::BTreeMap;
 use std::time::Duration;

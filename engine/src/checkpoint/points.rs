@@ -27,9 +27,9 @@ use super::progress::Progress;
 use super::stream::{Seal, StreamWriter};
 use crate::error::{Error, Result};
 use crate::store::Core;
-use crate::store::identity::{CommitPoint, SessionId};
-use crate::store::points::{Points, first_of};
-use crate::store::serials::Serials;
+use crate::store::sessions::identity::{CommitPoint, SessionId};
+use crate::store::sessions::points::{Points, first_of};
+use crate::store::sessions::serials::Serials;
 use crate::wait::yield_once;
 use kvick_io::BufPool;
 

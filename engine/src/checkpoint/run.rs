@@ -14,8 +14,8 @@ use crate::error::{Error, Result};
 use crate::publication::NotPublished;
 use crate::record::RecordInfo;
 use crate::store::Core;
-use crate::store::identity::{CommitPoint, SessionId};
-use crate::store::sessions;
+use crate::store::sessions::identity::{CommitPoint, SessionId};
+use crate::store::sessions::table;
 use kvick_runtime::Handle;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -55,7 +55,7 @@ struct Ended {
     flushed: Address,
     /// The version tag of records that were changed in this version.
     stamp: u64,
-    sessions: sessions::Ended,
+    sessions: table::Ended,
 }
 
 /// The files that a capture has written beside the log.

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::hybrid_log::{Strip, Units, check_block};
 use crate::publication::{LOG, MANIFEST};
 use crate::record::Layout;
-use crate::store::points::Points;
+use crate::store::sessions::points::Points;
 use kvick_io::{BufPool, Device, DeviceOptions, Directory};
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 
 use crate::checkpoint::manifest::{IndexImage, Manifest, Part, Record};
 use crate::checkpoint::{CheckpointKind, CheckpointToken, Durability};
-use crate::store::identity::{CommitPoint, SessionId};
+use crate::store::sessions::identity::{CommitPoint, SessionId};
 use std::collections::BTreeMap;
 use std::ops::Range;
 

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::futures::{
     CompareAndSwap, Contains, Delete, InsertIfAbsent, Read, ReadWith, Rmw, TryRead, Upsert,
 };
-use crate::store::batch;
+use crate::store::operation::batch;
 use std::borrow::Borrow;
 
 impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {

@@ -1,8 +1,8 @@
 //! The report of a recovery.
 
 use crate::checkpoint::CheckpointToken;
-use crate::store::identity::{CommitPoint, SessionId};
-use crate::store::points::Points;
+use crate::store::sessions::identity::{CommitPoint, SessionId};
+use crate::store::sessions::points::Points;
 use std::collections::BTreeMap;
 use std::time::Duration;
 

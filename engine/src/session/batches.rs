@@ -3,7 +3,7 @@
 use super::Session;
 use crate::codec::{Key, Value};
 use crate::error::Result;
-use crate::store::batch;
+use crate::store::operation::batch;
 use std::borrow::Borrow;
 
 impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {

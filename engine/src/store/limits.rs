@@ -1,6 +1,5 @@
 //! The limits of keys and values of one store, and the types with records that fit its pages.
 
-use super::pieces::list_bytes;
 use crate::config::{ByteSize, Geometry};
 use crate::error::{Error, Result};
 use crate::record::{Layout, WORD};
@@ -14,6 +13,11 @@ pub(crate) struct Limits {
     pub(crate) inline: usize,
     /// The number of operations after which a session yields; 0 means never.
     pub(crate) yield_every: u32,
+}
+
+/// Returns the bytes of a list of this many pieces.
+pub(in crate::store) const fn list_bytes(pieces: usize) -> usize {
+    (1 + pieces) * WORD
 }
 
 impl Limits {
@@ -59,12 +63,12 @@ impl Limits {
     }
 
     /// Returns the bytes of a record with the longest key, without its value.
-    pub(super) fn overhead(&self, layout: Layout) -> usize {
+    pub(in crate::store) fn overhead(&self, layout: Layout) -> usize {
         layout.value_index(layout.key_width.unwrap_or(self.key)).saturating_mul(WORD)
     }
 
     /// Returns the number of value bytes in one piece.
-    pub(super) fn piece_bytes(&self, layout: Layout) -> usize {
+    pub(in crate::store) fn piece_bytes(&self, layout: Layout) -> usize {
         (self.inline - self.overhead(layout)) / WORD * WORD
     }
 
@@ -85,12 +89,12 @@ fn no_page_holds(what: &str, page: ByteSize, most: usize) -> Error {
 
 /// Refuses a key that is longer than the store takes.
 #[cold]
-pub(super) fn key_too_long(length: usize, limits: &Limits) -> Error {
+pub(in crate::store) fn key_too_long(length: usize, limits: &Limits) -> Error {
     Error::invalid(format!("key of {length} bytes: this store takes at most {}", limits.key))
 }
 
 /// Refuses a value that is longer than the store takes.
 #[cold]
-pub(super) fn value_too_long(length: usize, limits: &Limits) -> Error {
+pub(in crate::store) fn value_too_long(length: usize, limits: &Limits) -> Error {
     Error::invalid(format!("value of {length} bytes: this store takes at most {}", limits.value))
 }

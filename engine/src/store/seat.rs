@@ -2,11 +2,11 @@
 //!
 //! A session owns a seat; operations on the handle borrow a seat from a pool for each poll.
 
-use super::Learnt;
-use super::cold::NOTHING_LEARNT;
-use super::ledger::Ledger;
 use crate::epoch::{Epoch, Guard, Participant};
 use crate::statistics::{Counter, Counters, Stats};
+use crate::store::operation::pending::Learnt;
+use crate::store::operation::pending::NOTHING_LEARNT;
+use crate::store::sessions::ledger::Ledger;
 use crossbeam_utils::CachePadded;
 use kvick_io::sync::{Mutex, MutexGuard};
 use std::sync::Arc;

@@ -94,7 +94,7 @@ impl Allocator<'_> {
     }
 
     /// Takes the range that `plan` returns, from the tail on, in one step, if its frames are free;
-    /// see [`Tail::reserve_with`].
+    /// see `Tail::reserve_with`.
     ///
     /// It needs at most `need.pages` pages after the tail page.
     /// [`room_for_pages`](Self::room_for_pages) waits for them.

@@ -10,21 +10,22 @@
 //! A key that cannot finish in memory is left to an ordinary operation. As many of these run at
 //! once as keep the device busy and fit in the memory for I/O.
 
-use super::access::Access;
-use super::changes::Update;
-use super::encoding::{encode_key, is_large};
-use super::ledger::Ledger;
-use super::link::TRIES;
-use super::modify::Modify;
-use super::operation::{Operation, Running};
-use super::read::{Boxed, Owned, Read, Reader};
-use super::seat::Tools;
-use super::upsert::Upsert;
-use super::{Blocked, Core, HashedKey, Step};
 use crate::address::Address;
 use crate::codec::{Key, Value};
 use crate::error::Result;
 use crate::hash::KeyHash;
+use crate::store::inner::Core;
+use crate::store::operation::access::Access;
+use crate::store::operation::attempt::{Blocked, HashedKey, Step};
+use crate::store::operation::changes::Update;
+use crate::store::operation::future::{Operation, Running};
+use crate::store::operation::modify::Modify;
+use crate::store::operation::read::{Boxed, Owned, Read, Reader};
+use crate::store::operation::upsert::Upsert;
+use crate::store::record::encoding::{encode_key, is_large};
+use crate::store::record::link::TRIES;
+use crate::store::seat::Tools;
+use crate::store::sessions::ledger::Ledger;
 use futures::stream::{FuturesUnordered, TryStreamExt};
 use std::borrow::Borrow;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -9,12 +9,13 @@
 //! Between attempts an operation holds only addresses and owned bytes. An operation that is dropped
 //! before a successful attempt leaves no trace; a leaked operation delays no task.
 
-use super::access::Access;
-use super::cold::{Cold, Wait};
-use super::link::TRIES;
-use super::seat::Tools;
-use super::{Core, Step};
 use crate::error::Result;
+use crate::store::inner::Core;
+use crate::store::operation::access::Access;
+use crate::store::operation::attempt::{Blocked, Step};
+use crate::store::operation::cold::{Cold, Wait};
+use crate::store::record::link::TRIES;
+use crate::store::seat::Tools;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -179,12 +180,12 @@ impl Course<'_> {
     fn poll_blocked<O: Operation>(
         &mut self,
         operation: &mut O,
-        blocked: super::Blocked,
+        blocked: Blocked,
         context: &mut Context<'_>,
     ) -> Poll<Result<O::Output>> {
         let mut blocked = blocked;
         for _ in 0..TRIES {
-            if !matches!(blocked, super::Blocked::Overtaken) {
+            if !matches!(blocked, Blocked::Overtaken) {
                 break;
             }
             match self.attempt_again(operation) {
@@ -212,10 +213,10 @@ impl Course<'_> {
     }
 
     #[cold]
-    fn suspend<O: Operation>(&mut self, operation: &O, blocked: super::Blocked) {
+    fn suspend<O: Operation>(&mut self, operation: &O, blocked: Blocked) {
         self.access.count_suspension();
         let mut learnt = self.cold.take().map(|cold| cold.learnt).unwrap_or_default();
-        if let super::Blocked::TooLong(_) = blocked {
+        if let Blocked::TooLong(_) = blocked {
             // The old value, which may be as long, does not stay in memory meanwhile.
             learnt.gathered = None;
         }

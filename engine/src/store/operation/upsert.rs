@@ -1,12 +1,5 @@
 //! Upsert: sets a value without reading the old value.
 
-use super::encoding::{encode_key, encode_value, owned_key};
-use super::limits::{key_too_long, value_too_long};
-use super::link::{Link, until_settled};
-use super::operation::Operation;
-use super::seat::Tools;
-use super::trace::{Found, InMemory, Version};
-use super::{Blocked, Core, HashedKey, Step, Types, layout};
 use crate::address::Address;
 use crate::codec::{Key, Value};
 use crate::error::{Error, Result};
@@ -15,6 +8,15 @@ use crate::hash_index::FoundEntry;
 use crate::hybrid_log::Region;
 use crate::record::{Content, Layout, NewRecord, RecordRef, Shape, ValueState};
 use crate::statistics::Counter;
+use crate::store::inner::Core;
+use crate::store::limits::{key_too_long, value_too_long};
+use crate::store::operation::attempt::Version;
+use crate::store::operation::attempt::{Blocked, HashedKey, Step, Types, layout};
+use crate::store::operation::future::Operation;
+use crate::store::record::encoding::{encode_key, encode_value, owned_key};
+use crate::store::record::link::{Link, until_settled};
+use crate::store::record::trace::{Found, InMemory};
+use crate::store::seat::Tools;
 use kvick_io::sync::atomic::Ordering;
 
 /// Sets the value of one key.
@@ -48,7 +50,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Operation for Upsert<'_, K, V> {
 impl Core {
     /// Hashes an encoded key. Refuses a key that no record can hold.
     #[inline(always)]
-    pub(super) fn hashed<'k, K: Key + ?Sized>(&self, key: &'k [u8]) -> Result<HashedKey<'k>> {
+    pub(in crate::store) fn hashed<'k, K: Key + ?Sized>(
+        &self,
+        key: &'k [u8],
+    ) -> Result<HashedKey<'k>> {
         if K::WIDTH.is_some_and(|width| width != key.len()) {
             return Err(wrong_width(&K::type_name(), K::WIDTH, key.len()));
         }
@@ -60,13 +65,13 @@ impl Core {
 
     /// Returns the entry of a key's hash, and creates it if needed.
     #[inline(always)]
-    pub(super) fn entry_of(&self, hash: KeyHash) -> Result<FoundEntry> {
+    pub(in crate::store) fn entry_of(&self, hash: KeyHash) -> Result<FoundEntry> {
         self.index.find_or_create(hash).map_err(no_index_memory)
     }
 
     /// Refuses a value that does not match its type, or is too long.
     #[inline(always)]
-    pub(super) fn check_value<V: Value + ?Sized>(&self, value: &[u8]) -> Result<()> {
+    pub(in crate::store) fn check_value<V: Value + ?Sized>(&self, value: &[u8]) -> Result<()> {
         if V::WIDTH.is_some_and(|width| width != value.len()) {
             return Err(wrong_width(&V::type_name(), V::WIDTH, value.len()));
         }
@@ -78,13 +83,13 @@ impl Core {
 
     /// Returns whether a record of these bytes has its value in pieces.
     #[inline(always)]
-    pub(super) fn is_too_long(&self, layout: Layout, key: &[u8], value: &[u8]) -> bool {
+    pub(in crate::store) fn is_too_long(&self, layout: Layout, key: &[u8], value: &[u8]) -> bool {
         layout.value_width.is_none()
             && layout.record_bytes(layout.extents(key.len(), value.len())) > self.limits.inline
     }
 
     #[inline(always)]
-    pub(super) fn upsert_hashed<K: Key + ?Sized, V: Value + ?Sized>(
+    pub(in crate::store) fn upsert_hashed<K: Key + ?Sized, V: Value + ?Sized>(
         &self,
         HashedKey { bytes: key, hash }: HashedKey<'_>,
         value: &V::Item,
@@ -195,7 +200,7 @@ fn update_in_place(current: RecordRef<'_>, layout: Layout, value: &[u8]) -> InPl
 
 /// Returns the stored word of a value of at most 8 bytes.
 #[inline(always)]
-pub(super) fn word_of(value: &[u8]) -> u64 {
+pub(in crate::store) fn word_of(value: &[u8]) -> u64 {
     let mut bytes = [0; 8];
     bytes[..value.len()].copy_from_slice(value);
     u64::from_le_bytes(bytes)

@@ -1,9 +1,9 @@
 //! The changes that [`modify`](super::modify) can make.
 
-use super::encoding::{decode_boxed, decode_value, encode_value, is_large};
-use super::modify::Change;
 use crate::codec::Value;
 use crate::error::Result;
+use crate::store::operation::modify::Change;
+use crate::store::record::encoding::{decode_boxed, decode_value, encode_value, is_large};
 use std::borrow::Borrow;
 
 /// The change of `rmw`: a closure computes the new value.

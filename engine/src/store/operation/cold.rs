@@ -1,10 +1,11 @@
 //! The waits of suspended operations.
 
-use super::trace::Version;
-use super::{Blocked, Core, Learnt};
+use super::attempt::Blocked;
+use super::pending::{Learnt, Lesson};
 use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::record::StoredRecord;
+use crate::store::inner::Core;
 use crate::wait::yield_once;
 use kvick_io::BoxFuture;
 use std::fmt;
@@ -12,40 +13,21 @@ use std::task::{Context, Poll};
 
 /// The state of a suspended operation.
 #[derive(Debug)]
-pub(super) struct Cold<'a> {
-    pub(super) learnt: Learnt,
-    pub(super) wait: Wait<'a>,
+pub(in crate::store) struct Cold<'a> {
+    pub(in crate::store) learnt: Learnt,
+    pub(in crate::store) wait: Wait<'a>,
 }
 
 /// A wait in progress.
-pub(super) struct Wait<'a>(BoxFuture<'a, Result<Lesson>>);
-
-/// The result of one wait.
-#[derive(Debug)]
-pub(super) enum Lesson {
-    Nothing,
-    Chain(Address, Option<StoredRecord>),
-    Gathered(Address, Vec<u8>),
-    Scattered(Version, Vec<u8>),
-}
-
-/// The results of a new operation, which has not waited.
-pub(super) static NOTHING_LEARNT: Learnt = Learnt { chain: None, gathered: None, scattered: None };
-
-impl Learnt {
-    pub(super) fn take_in(&mut self, lesson: Lesson) {
-        match lesson {
-            Lesson::Nothing => {}
-            Lesson::Chain(from, found) => self.chain = Some((from, found)),
-            Lesson::Gathered(at, value) => self.gathered = Some((at, value)),
-            Lesson::Scattered(version, pieces) => self.scattered = Some((version, pieces)),
-        }
-    }
-}
+pub(in crate::store) struct Wait<'a>(BoxFuture<'a, Result<Lesson>>);
 
 impl<'a> Wait<'a> {
     /// Starts to wait until `blocked` ends.
-    pub(super) fn for_what(core: &'a Core, blocked: Blocked, key: Result<Vec<u8>>) -> Self {
+    pub(in crate::store) fn for_what(
+        core: &'a Core,
+        blocked: Blocked,
+        key: Result<Vec<u8>>,
+    ) -> Self {
         Self(match blocked {
             Blocked::OnDevice(from) => Box::pin(async move {
                 let found = core.find_on_device(from, &key?).await?;
@@ -80,7 +62,7 @@ impl<'a> Wait<'a> {
         })
     }
 
-    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Lesson>> {
+    pub(in crate::store) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Lesson>> {
         self.0.as_mut().poll(context)
     }
 }

@@ -10,7 +10,7 @@
 //! something written may have a point of it ([`Points::drop_forgotten`]). It does not come back: no
 //! other session will have its id.
 
-use super::identity::{CommitPoint, SessionId};
+use crate::store::sessions::identity::{CommitPoint, SessionId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The place of a session among the changes.
@@ -38,7 +38,7 @@ impl Default for Points {
 
 impl Points {
     /// Records a commit point, unless it is empty or not later than the recorded point.
-    pub(super) fn enter(&mut self, id: SessionId, point: &CommitPoint) {
+    pub(in crate::store) fn enter(&mut self, id: SessionId, point: &CommitPoint) {
         let before = self.points.get(&id).map(|(_, before)| before);
         let is_news = before.is_none_or(|before| point != before && point.is_after(before));
         if is_news && point.until > 0 {
@@ -59,7 +59,7 @@ impl Points {
     }
 
     /// Removes the commit point of a session.
-    pub(super) fn forget(&mut self, id: SessionId) {
+    pub(in crate::store) fn forget(&mut self, id: SessionId) {
         if let Some((before, _)) = self.points.remove(&id) {
             self.changes.remove(&(before, id));
             self.changes.insert((self.generation, id));

@@ -19,11 +19,11 @@
 //! `activity` or `accounts`, never both. `points` comes after `accounts`; the state of a ledger
 //! comes last.
 
-use super::identity::{CommitPoint, SessionId};
-use super::ledger::{Ledger, Waiting};
-use super::points::Points;
 use crate::error::{Error, Result};
 use crate::statistics::Counters;
+use crate::store::sessions::identity::{CommitPoint, SessionId};
+use crate::store::sessions::ledger::{Ledger, Waiting};
+use crate::store::sessions::points::Points;
 use crate::wait::yield_once;
 use crossbeam_utils::CachePadded;
 use event_listener::Event;

@@ -1,7 +1,7 @@
 //! Identities and commit points of sessions.
 
-use super::serials::Serials;
 use crate::error::{Error, Result};
+use crate::store::sessions::serials::Serials;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::RangeInclusive;

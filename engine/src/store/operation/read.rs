@@ -1,16 +1,20 @@
 //! Read: returns the value of the newest record.
 
-use super::encoding::{decode_boxed, decode_value, encode_key, owned_key, view_value};
-use super::operation::Operation;
-use super::seat::Tools;
-use super::trace::{Found, InMemory};
-use super::{Blocked, Core, Learnt, Step, Types, layout};
 use crate::address::Address;
 use crate::codec::{Key, Value};
 use crate::error::Result;
 use crate::hybrid_log::Region;
 use crate::record::StoredRecord;
 use crate::statistics::Counter;
+use crate::store::inner::Core;
+use crate::store::operation::attempt::{Blocked, Step, Types, layout};
+use crate::store::operation::future::Operation;
+use crate::store::operation::pending::Learnt;
+use crate::store::record::encoding::{
+    decode_boxed, decode_value, encode_key, owned_key, view_value,
+};
+use crate::store::record::trace::{Found, InMemory};
+use crate::store::seat::Tools;
 use kvick_io::sync::atomic::Ordering;
 use std::marker::PhantomData;
 
@@ -125,7 +129,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>> Operation for Read<'_, K,
 impl Core {
     /// Reads `key` from the chain that begins at `newest`.
     #[inline(always)]
-    pub(super) fn read_from<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
+    pub(in crate::store) fn read_from<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
         &self,
         newest: Address,
         key: &[u8],

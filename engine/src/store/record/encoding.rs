@@ -5,27 +5,27 @@ use crate::error::{Error, Result};
 use std::any::type_name;
 
 #[inline(always)]
-pub(super) fn encode_key<K: Key + ?Sized>(key: &K::Item) -> Result<K::Bytes<'_>> {
+pub(in crate::store) fn encode_key<K: Key + ?Sized>(key: &K::Item) -> Result<K::Bytes<'_>> {
     K::encode(key).map_err(failed::<K>("encoding the key"))
 }
 
 /// Returns a copy of the bytes of a key.
-pub(super) fn owned_key<K: Key + ?Sized>(key: &K::Item) -> Result<Vec<u8>> {
+pub(in crate::store) fn owned_key<K: Key + ?Sized>(key: &K::Item) -> Result<Vec<u8>> {
     Ok(encode_key::<K>(key)?.as_ref().to_vec())
 }
 
 #[inline(always)]
-pub(super) fn encode_value<V: Value + ?Sized>(value: &V::Item) -> Result<V::Bytes<'_>> {
+pub(in crate::store) fn encode_value<V: Value + ?Sized>(value: &V::Item) -> Result<V::Bytes<'_>> {
     V::encode(value).map_err(failed::<V>("encoding the value"))
 }
 
 #[inline(always)]
-pub(super) fn decode_value<V: Value + ?Sized>(bytes: &[u8]) -> Result<V::Owned> {
+pub(in crate::store) fn decode_value<V: Value + ?Sized>(bytes: &[u8]) -> Result<V::Owned> {
     V::decode(bytes).map_err(failed::<V>("decoding the value"))
 }
 
 /// As [`decode_value`], but onto the heap.
-pub(super) fn decode_boxed<V: Value + ?Sized>(bytes: &[u8]) -> Result<Box<V::Owned>> {
+pub(in crate::store) fn decode_boxed<V: Value + ?Sized>(bytes: &[u8]) -> Result<Box<V::Owned>> {
     V::decode_boxed(bytes).map_err(failed::<V>("decoding the value"))
 }
 
@@ -40,7 +40,7 @@ pub(crate) const fn is_large<V: Value + ?Sized>() -> bool {
 const LARGE: usize = 4096;
 
 #[inline(always)]
-pub(super) fn view_value<V: Value + ?Sized>(bytes: &[u8]) -> Result<V::View<'_>> {
+pub(in crate::store) fn view_value<V: Value + ?Sized>(bytes: &[u8]) -> Result<V::View<'_>> {
     V::view(bytes).map_err(failed::<V>("decoding the value"))
 }
 

@@ -8,24 +8,19 @@
 //! Pieces are appended before the list, so a reader of the list finds all pieces. Only the list
 //! leads to them. A write that is dropped in between leaves pieces that no reader reaches.
 
-use super::Core;
 use crate::address::{ADDRESS_MASK, Address};
 use crate::error::{Error, Result};
 use crate::hybrid_log::Region;
 use crate::record::{Content, NewRecord, WORD};
+use crate::store::inner::Core;
 use futures::stream::{StreamExt, TryStreamExt};
 
 /// The maximum number of pieces of one value that are read at once.
 const PIECES_AT_ONCE: usize = 8;
 
-/// Returns the bytes of a list of this many pieces.
-pub(super) const fn list_bytes(pieces: usize) -> usize {
-    (1 + pieces) * WORD
-}
-
 impl Core {
     /// Stores `value` in pieces and returns their list.
-    pub(super) async fn scatter(&self, value: &[u8]) -> Result<Vec<u8>> {
+    pub(in crate::store) async fn scatter(&self, value: &[u8]) -> Result<Vec<u8>> {
         let piece_bytes = self.piece_bytes();
         let mut list = (value.len() as u64).to_le_bytes().to_vec();
         for piece in value.chunks(piece_bytes) {
@@ -36,7 +31,7 @@ impl Core {
     }
 
     /// Returns the value of `list`, which belongs to the record at `record`.
-    pub(super) async fn gather(&self, record: Address, list: &[u8]) -> Result<Vec<u8>> {
+    pub(in crate::store) async fn gather(&self, record: Address, list: &[u8]) -> Result<Vec<u8>> {
         let mut words = list
             .chunks_exact(WORD)
             .map(|word| u64::from_le_bytes(word.try_into().expect("chunks of 8 bytes")));

@@ -1,9 +1,9 @@
 //! The access of an operation to the store, through the seat of its session or a pooled seat.
 
-use super::Core;
-use super::ledger::Ledger;
-use super::seat::{Seat, Tools};
 use crate::statistics::Counter;
+use crate::store::inner::Core;
+use crate::store::seat::{Seat, Tools};
+use crate::store::sessions::ledger::Ledger;
 use std::sync::Arc;
 
 /// A store, and the seat of a session if there is one. Two pointers.

@@ -16,13 +16,6 @@
 //! ends ([`Blocked::Overtaken`]) if another operation was faster meanwhile, and the next one has a
 //! guard of its own. Otherwise a task that waits for guards to end would wait for all attempts.
 
-use super::encoding::{encode_key, owned_key};
-use super::link::{Link, until_settled};
-use super::operation::Operation;
-use super::seat::Tools;
-use super::trace::{Found, InMemory, Version};
-use super::upsert::word_of;
-use super::{Blocked, Core, HashedKey, Learnt, Step, Types, layout};
 use crate::address::Address;
 use crate::codec::{Key, Value};
 use crate::error::Result;
@@ -30,6 +23,16 @@ use crate::hash_index::FoundEntry;
 use crate::hybrid_log::Region;
 use crate::record::{Content, NewRecord, RecordRef, ValueState};
 use crate::statistics::Counter;
+use crate::store::inner::Core;
+use crate::store::operation::attempt::Version;
+use crate::store::operation::attempt::{Blocked, HashedKey, Step, Types, layout};
+use crate::store::operation::future::Operation;
+use crate::store::operation::pending::Learnt;
+use crate::store::operation::upsert::word_of;
+use crate::store::record::encoding::{encode_key, owned_key};
+use crate::store::record::link::{Link, until_settled};
+use crate::store::record::trace::{Found, InMemory};
+use crate::store::seat::Tools;
 use kvick_io::sync::atomic::Ordering;
 use std::marker::PhantomData;
 
@@ -94,7 +97,7 @@ struct Current<'c> {
 
 impl Core {
     #[inline(always)]
-    pub(super) fn modify_hashed<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
+    pub(in crate::store) fn modify_hashed<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
         &self,
         HashedKey { bytes: key, hash }: HashedKey<'_>,
         change: &mut C,

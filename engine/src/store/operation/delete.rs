@@ -1,16 +1,17 @@
 //! Delete: makes a key absent.
 
-use super::encoding::{encode_key, owned_key};
-use super::link::{Link, until_settled};
-use super::operation::Operation;
-use super::seat::Tools;
-use super::trace::{Found, InMemory};
-use super::{Blocked, Core, HashedKey, Step, Types};
 use crate::codec::{Key, Value};
 use crate::error::Result;
 use crate::hybrid_log::Region;
 use crate::record::{Content, Layout, NewRecord, RecordInfo, RecordRef, Shape, ValueState};
 use crate::statistics::Counter;
+use crate::store::inner::Core;
+use crate::store::operation::attempt::{Blocked, HashedKey, Step, Types};
+use crate::store::operation::future::Operation;
+use crate::store::record::encoding::{encode_key, owned_key};
+use crate::store::record::link::{Link, until_settled};
+use crate::store::record::trace::{Found, InMemory};
+use crate::store::seat::Tools;
 use std::marker::PhantomData;
 
 /// Deletes one key.

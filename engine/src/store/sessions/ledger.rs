@@ -31,9 +31,9 @@
 //! driver of checkpoints reads them under the lock. An owner takes the lock before it counts in the
 //! next version. So the driver finds the counter of the end of the version.
 
-use super::identity::{CommitPoint, SessionId};
-use super::serials::Serials;
 use crate::statistics::Counters;
+use crate::store::sessions::identity::{CommitPoint, SessionId};
+use crate::store::sessions::serials::Serials;
 use crossbeam_utils::CachePadded;
 use kvick_io::sync::{Mutex, MutexGuard};
 use std::sync::{Arc, OnceLock, Weak};
@@ -121,7 +121,7 @@ impl Ledger {
     }
 
     /// Gives the session an identity if it has none, and returns the identity.
-    pub(super) fn identify(&self, make: impl FnOnce() -> SessionId) -> SessionId {
+    pub(in crate::store) fn identify(&self, make: impl FnOnce() -> SessionId) -> SessionId {
         *self.id.get_or_init(make)
     }
 
@@ -151,7 +151,7 @@ impl Ledger {
     }
 
     /// Returns the commit point at the end of the version before `next`.
-    pub(super) fn at_end_before(&self, next: u64) -> CommitPoint {
+    pub(in crate::store) fn at_end_before(&self, next: u64) -> CommitPoint {
         let state = self.state();
         if state.version >= next {
             return state.before.clone();
@@ -160,7 +160,7 @@ impl Ledger {
     }
 
     /// Records that an operation begins in `version`, under the caller's guard.
-    pub(super) fn begin(&self, version: u64) {
+    pub(in crate::store) fn begin(&self, version: u64) {
         let mut state = self.state();
         if state.version < version {
             state.before = state.present(self.counters.serial());
@@ -169,27 +169,27 @@ impl Ledger {
     }
 
     /// Requires the next checkpoint to have its commit point, even if the session does nothing.
-    pub(super) fn ask_again(&self) {
+    pub(in crate::store) fn ask_again(&self) {
         self.state().is_news = true;
     }
 
     /// Returns whether the checkpoint that ends version `next` must have its commit point.
-    pub(super) fn is_asked_again(&self, next: u64) -> bool {
+    pub(in crate::store) fn is_asked_again(&self, next: u64) -> bool {
         let mut state = self.state();
         std::mem::take(&mut state.is_news) || state.version >= next
     }
 
     /// Returns its place in the list. The caller holds the list's lock.
-    pub(super) fn listed(&self) -> Option<usize> {
+    pub(in crate::store) fn listed(&self) -> Option<usize> {
         self.state().listed
     }
 
-    pub(super) fn set_listed(&self, listed: Option<usize>) {
+    pub(in crate::store) fn set_listed(&self, listed: Option<usize>) {
         self.state().listed = listed;
     }
 
     /// Returns a number for an operation that later operations will overtake.
-    pub(super) fn put_off(&self) -> u64 {
+    pub(in crate::store) fn put_off(&self) -> u64 {
         let mut state = self.state();
         state.numbers.settle(self.counters.serial());
         let serial = state.numbers.put_off();
@@ -198,14 +198,14 @@ impl Ledger {
     }
 
     /// Records that a put-off operation takes effect, under the caller's guard.
-    pub(super) fn catch_up(&self, serial: u64) {
+    pub(in crate::store) fn catch_up(&self, serial: u64) {
         let was_put_off = self.state().numbers.put_off.remove(serial);
         assert!(was_put_off, "operation {serial} was put off, once");
     }
 
     /// Records that a put-off operation will not take effect. Another operation may take its
     /// number.
-    pub(super) fn give_up(&self, serial: u64) {
+    pub(in crate::store) fn give_up(&self, serial: u64) {
         let mut state = self.state();
         let numbers = &mut state.numbers;
         numbers.settle(self.counters.serial());
@@ -225,7 +225,7 @@ impl Ledger {
         self.durable.lock().expect("nothing panics under it").covers_all_of(wanted)
     }
 
-    pub(super) fn note_durable(&self, point: CommitPoint) {
+    pub(in crate::store) fn note_durable(&self, point: CommitPoint) {
         let mut durable = self.durable.lock().expect("nothing panics under it");
         // Another account of the session may have recorded a later point.
         if point.is_after(&durable) {
@@ -234,7 +234,7 @@ impl Ledger {
     }
 
     /// Returns the state that remains when its session is dropped.
-    pub(super) fn waiting(this: &Arc<Self>) -> Waiting {
+    pub(in crate::store) fn waiting(this: &Arc<Self>) -> Waiting {
         let (durable, ledger) = (Arc::clone(&this.durable), Arc::downgrade(this));
         Waiting { point: this.present(), durable, ledger }
     }
@@ -285,13 +285,13 @@ impl Numbers {
 
 impl Waiting {
     /// Returns the waiting state of a session in a checkpoint.
-    pub(super) fn new(point: CommitPoint) -> Self {
+    pub(in crate::store) fn new(point: CommitPoint) -> Self {
         let durable = Arc::new(Mutex::new(point.clone()));
         Self { durable, point, ledger: Weak::new() }
     }
 
     /// Returns the account of the session while it was open, if a checkpoint still needs it.
-    pub(super) fn ledger(&self) -> Option<Arc<Ledger>> {
+    pub(in crate::store) fn ledger(&self) -> Option<Arc<Ledger>> {
         self.ledger.upgrade()
     }
 }

@@ -1,16 +1,17 @@
 //! Appends a record and makes it the newest of its chain, in one stretch under one guard.
 
-use super::{Blocked, Core, Step};
 use crate::address::Address;
 use crate::epoch::Guard;
 use crate::hash_index::FoundEntry;
 use crate::record::{NewRecord, RecordInfo, Shape};
 use crate::statistics::{Counter, Counters};
+use crate::store::inner::Core;
+use crate::store::operation::attempt::{Blocked, Step};
 
 /// The result of linking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(super) enum Link {
+pub(in crate::store) enum Link {
     /// The record is the newest of its chain.
     Linked,
     /// The chain has changed since its entry was found. The operation starts again from the entry.
@@ -21,13 +22,13 @@ pub(super) enum Link {
 
 /// The number of tries of one attempt, and of attempts of an overtaken operation. Then the
 /// operation lets other tasks run.
-pub(super) const TRIES: usize = 64;
+pub(in crate::store) const TRIES: usize = 64;
 
 impl Core {
     /// Appends `record` in front of the chain of `entry`. Links the record if the entry has not
     /// changed since it was found.
     #[inline(always)]
-    pub(super) fn link<S: Shape>(
+    pub(in crate::store) fn link<S: Shape>(
         &self,
         entry: FoundEntry,
         record: NewRecord<'_>,
@@ -56,7 +57,7 @@ impl Core {
 /// Repeats `once` while it loses races, at most [`TRIES`] times. Usually another operation makes
 /// progress meanwhile.
 #[inline(always)]
-pub(super) fn until_settled<T>(
+pub(in crate::store) fn until_settled<T>(
     mut once: impl FnMut() -> crate::error::Result<Option<Step<T>>>,
 ) -> crate::error::Result<Step<T>> {
     for _ in 0..TRIES {

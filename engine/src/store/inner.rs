@@ -1,0 +1,228 @@
+//! The state that all operations of a store share, in terms of bytes.
+
+use super::limits::Limits;
+use super::phase::Phase;
+use super::seat::{Registry, Seat, Tools};
+use super::sessions::identity::SessionId;
+use super::sessions::ledger::Ledger;
+use super::sessions::table::Sessions;
+use crate::config::Config;
+use crate::epoch::Epoch;
+use crate::error::{Error, Result};
+use crate::hash::KeyHasher;
+use crate::hash_index::HashIndex;
+use crate::hybrid_log::{Health, HybridLog};
+use crate::record::{Layout, RecordInfo, RecordRef};
+use crate::statistics::{DeviceStats, LogBytes, MemoryBytes, Stats};
+use crate::stripes::Stripes;
+use crate::wait::wait_either;
+use kvick_io::Device;
+use kvick_runtime::Handle;
+use std::sync::Arc;
+
+/// Everything that the operations of one store share.
+#[derive(Debug)]
+pub(crate) struct Core {
+    // Fixed after opening.
+    pub(crate) config: Config,
+    pub(crate) layout: Layout,
+    pub(crate) limits: Limits,
+    pub(in crate::store) hasher: KeyHasher,
+    epoch: Epoch,
+    // Shared structures, each with its own rules.
+    pub(crate) index: HashIndex,
+    pub(crate) log: HybridLog,
+    pub(crate) phase: Phase,
+    pub(crate) sessions: Sessions,
+    /// Seats for operations that do not run in a session.
+    pub(in crate::store) pool: Stripes<Seat>,
+    registry: Arc<Registry>,
+}
+
+/// The components of a store, before operations begin.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) layout: Layout,
+    pub(crate) limits: Limits,
+    pub(crate) hasher: KeyHasher,
+    pub(crate) index: HashIndex,
+    pub(crate) log: HybridLog,
+    pub(crate) version: u64,
+    pub(crate) sessions: Sessions,
+}
+
+/// The number of seats for operations on the handle. Fewer threads are likely to be in a poll at
+/// once.
+const POOLED_SEATS: usize = 16;
+
+/// The number of waiting operations of a batch for each operation that the device gets at once.
+const DEPTHS_AHEAD: usize = 4;
+/// The memory of an operation that waits for the device, without its buffer. It is a little high.
+const WAIT_BYTES: usize = 1 << 10;
+/// The minimum number of waiting operations of a batch, however little memory there is.
+const WAITS_MIN: usize = 8;
+
+impl Core {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { config, layout, limits, hasher, index, log, version, sessions } = parts;
+        let epoch = log.epoch().clone();
+        let registry = Arc::new(Registry::default());
+        let (places, seats) = (epoch.clone(), Arc::clone(&registry));
+        let pool = Stripes::new(POOLED_SEATS, move || seats.seat(&places, limits.yield_every));
+        let phase = Phase::new(version);
+        Self { config, layout, limits, hasher, epoch, index, log, phase, sessions, pool, registry }
+    }
+
+    /// Returns a seat for a new session.
+    pub(crate) fn seat(&self) -> Result<(Seat, Arc<Ledger>)> {
+        self.log.health().check_read()?;
+        let mut seat = self.registry.seat(&self.epoch, self.limits.yield_every);
+        let ledger = Sessions::open(seat.counters());
+        seat.set_ledger(Arc::clone(&ledger));
+        Ok((seat, ledger))
+    }
+
+    /// Returns a seat for a session that waits to be resumed.
+    pub(crate) fn resumed_seat(&self, id: SessionId) -> Result<(Seat, Arc<Ledger>)> {
+        self.log.health().check_read()?;
+        let mut seat = self.registry.seat(&self.epoch, self.limits.yield_every);
+        let ledger = self.sessions.resume(id, seat.counters())?;
+        seat.set_ledger(Arc::clone(&ledger));
+        Ok((seat, ledger))
+    }
+
+    /// Waits until all operations of the session so far are in a durable checkpoint.
+    pub(crate) async fn durable(&self, ledger: &Ledger) -> Result<()> {
+        let wanted = ledger.present();
+        // The operations so far belong to this version or earlier ones, so its checkpoint covers
+        // them.
+        let (version, failures) = (self.phase.version(), self.sessions.failures());
+        let health = self.log.health();
+        health.check_process()?;
+        wait_either([self.sessions.published(), health.changed()], || {
+            if ledger.is_durable(&wanted) {
+                return Some(Ok(()));
+            }
+            let failed = || self.sessions.failed_since(failures, version);
+            health.check_write().err().or_else(failed).map(Err)
+        })
+        .await
+    }
+
+    /// Waits until the version barrier is over.
+    pub(crate) async fn cut_over(&self) -> Result<()> {
+        let is_over = || !self.phase.is_cut();
+        self.log.health().wait_for(self.phase.changed(), Health::check_write, is_over).await
+    }
+
+    /// Ends the version. Waits until no operation changes anything, runs `freeze`, and lets
+    /// operations continue in version `next`.
+    pub(crate) async fn cut<T>(&self, handle: &Handle, next: u64, freeze: impl FnOnce() -> T) -> T {
+        let cut = self.phase.transition_to_cut();
+        let epoch = self.epoch.bump();
+        self.epoch.drained(epoch, handle).await;
+        let frozen = freeze();
+        cut.end(next);
+        frozen
+    }
+
+    /// Syncs a file beside the log.
+    pub(crate) async fn sync_file(&self, device: &dyn Device) -> Result<()> {
+        if let Err(error) = device.sync().await.result {
+            let (file, _) = device.locate(0);
+            // As for the log: after a failed sync it is unknown which data is durable.
+            let error = Error::poisoned(&Error::io(format!("sync of {file}"), error));
+            self.log.health().transition_to_poisoned(&error);
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Records in the record itself that it is changed in place in this version.
+    #[inline(always)]
+    pub(in crate::store) fn stamp(&self, record: RecordRef<'_>) {
+        let stamp = self.log.pages().stamp();
+        if record.info().stamp() != stamp {
+            RecordInfo::transition_to_stamped(record.info_word(), stamp);
+        }
+    }
+
+    /// Returns the maximum number of operations of one batch that wait for the device. It is a
+    /// multiple of the device's depth, within the memory for reads.
+    pub(in crate::store) fn waits_at_once(&self) -> usize {
+        let enough = self.config.depth as usize * DEPTHS_AHEAD;
+        (self.log.file().read_bytes() / WAIT_BYTES).clamp(WAITS_MIN, enough.max(WAITS_MIN))
+    }
+
+    /// Refuses if the store is closed or poisoned.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        self.log.health().check_write()
+    }
+
+    pub(crate) async fn flush(&self) -> Result<()> {
+        self.log.health().check_write()?;
+        self.log.flushing().flush().await.map(drop)
+    }
+
+    pub(crate) async fn flush_and_evict(&self) -> Result<()> {
+        self.log.health().check_write()?;
+        self.log.flushing().flush_and_evict().await
+    }
+
+    /// Runs the drivers of the log. Resolves when the store is closed.
+    pub(crate) async fn maintain(&self) {
+        self.log.maintain().await;
+    }
+
+    /// Returns the end of the log.
+    pub(crate) fn log_end(&self) -> u64 {
+        self.log.tail_address().raw()
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let mut stats = Stats::default();
+        self.registry.count(&mut stats);
+        let [begin, head, _, read_only] = self.log.pages().addresses();
+        let tail = self.log.tail_address();
+        stats.log = LogBytes {
+            mutable: tail.raw().saturating_sub(read_only.raw()),
+            read_only: read_only.raw() - head.raw(),
+            on_device: head.raw() - begin.raw(),
+        };
+        let stored = self.log.file().device().bytes_stored();
+        stats.device = DeviceStats::of(self.log.file().counters(), stored);
+        let (frames, buffers) = (self.log.pages().bytes(), self.log.file().bytes_in_buffers());
+        stats.memory = MemoryBytes { index: self.index.bytes(), frames, buffers };
+        stats
+    }
+
+    /// Refuses if the store is closed or poisoned. An attempt checks this before anything else.
+    #[inline(always)]
+    pub(in crate::store) fn check_write(&self) -> Result<()> {
+        self.log.health().check_write()
+    }
+
+    /// Returns whether a change must wait for the next version. Otherwise its seat and its session
+    /// belong to this version from now on.
+    #[inline(always)]
+    pub(in crate::store) fn must_wait(&self, tools: &Tools<'_>) -> bool {
+        let word = self.phase.word();
+        word != tools.counters.phase() && self.is_cut_or_begins(word, tools)
+    }
+
+    #[cold]
+    fn is_cut_or_begins(&self, word: u64, tools: &Tools<'_>) -> bool {
+        if Phase::is_cut_in(word) {
+            return true;
+        }
+        self.sessions.begin(Phase::version_in(word), tools.ledger.as_ref());
+        tools.counters.note_phase(word);
+        false
+    }
+
+    #[inline(always)]
+    pub(in crate::store) fn check_read(&self) -> Result<()> {
+        self.log.health().check_read()
+    }
+}

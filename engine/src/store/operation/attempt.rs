@@ -1,0 +1,69 @@
+//! One synchronous attempt of an operation: its subject, and its end.
+
+use crate::address::Address;
+use crate::codec::{Key, Value};
+use crate::hash::KeyHash;
+use crate::record::{Layout, Shape};
+
+/// The key and value types of a store, without values of them.
+pub(crate) type Types<K, V> = std::marker::PhantomData<(fn(&K), fn(&V))>;
+
+/// An encoded key and its hash.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HashedKey<'k> {
+    pub(crate) bytes: &'k [u8],
+    pub(crate) hash: KeyHash,
+}
+
+/// The layout of records of a store of these types.
+impl<K: Key + ?Sized, V: Value + ?Sized> Shape for Types<K, V> {
+    const LAYOUT: Layout = Layout::new(K::WIDTH, V::WIDTH);
+}
+
+/// Returns the layout of records of a store of these types.
+#[inline(always)]
+pub(crate) const fn layout<K: Key + ?Sized, V: Value + ?Sized>() -> Layout {
+    <Types<K, V> as Shape>::LAYOUT
+}
+
+/// The reason why an attempt could not finish, and so the event to wait for. It has two words,
+/// because every attempt has space for it in its result; larger variants are boxed.
+#[derive(Debug)]
+pub(crate) enum Blocked {
+    /// The chain continues at this address on the device.
+    OnDevice(Address),
+    /// The log has no space for a record of this many bytes.
+    Room(u64),
+    /// An operation that sees older marks may still change the record at this address.
+    Fuzzy(Address),
+    /// Another operation is in the middle of a change.
+    Contended,
+    /// Other operations changed the value while a new value was computed from it. The next attempt
+    /// follows at once, under a guard of its own.
+    Overtaken,
+    /// The version is ending. Operations change nothing until the next version has begun.
+    Cut,
+    /// The value of the record at this address is in the pieces of this list.
+    InPieces(Box<(Address, Vec<u8>)>),
+    /// This value, computed from that version of the record, must be stored in pieces first.
+    TooLong(Box<(Version, Vec<u8>)>),
+}
+
+/// The result of an attempt.
+#[derive(Debug)]
+pub(crate) enum Step<T> {
+    Done(T),
+    Blocked(Blocked),
+}
+
+/// The state of a key from which a value was computed. Nothing happened in between if it is the
+/// same later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Version {
+    /// The newest address in the entry.
+    pub(in crate::store) newest: Address,
+    /// The state word of the value, if values change in place; 0 for other values. `None` if there
+    /// is no value. An empty value that never changed also has state 0, and deleting it moves
+    /// neither the entry nor the address.
+    pub(in crate::store) state: Option<u64>,
+}

@@ -1,0 +1,69 @@
+//! What an operation has learnt by waiting: addresses and owned bytes.
+
+use super::attempt::Version;
+use crate::address::Address;
+use crate::record::StoredRecord;
+
+/// The results of waits: addresses and owned bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Learnt {
+    /// The newest record of the key in the chain from an address on the device.
+    chain: Option<(Address, Option<StoredRecord>)>,
+    /// The whole value of the record at an address.
+    pub(in crate::store) gathered: Option<(Address, Vec<u8>)>,
+    /// The list of pieces of a long value, and the version of the record from which it was
+    /// computed.
+    scattered: Option<(Version, Vec<u8>)>,
+}
+
+/// The result of one wait.
+#[derive(Debug)]
+pub(in crate::store) enum Lesson {
+    Nothing,
+    Chain(Address, Option<StoredRecord>),
+    Gathered(Address, Vec<u8>),
+    Scattered(Version, Vec<u8>),
+}
+
+/// The results of a new operation, which has not waited.
+pub(in crate::store) static NOTHING_LEARNT: Learnt =
+    Learnt { chain: None, gathered: None, scattered: None };
+
+impl Learnt {
+    pub(in crate::store) fn take_in(&mut self, lesson: Lesson) {
+        match lesson {
+            Lesson::Nothing => {}
+            Lesson::Chain(from, found) => self.chain = Some((from, found)),
+            Lesson::Gathered(at, value) => self.gathered = Some((at, value)),
+            Lesson::Scattered(version, pieces) => self.scattered = Some((version, pieces)),
+        }
+    }
+}
+
+impl Learnt {
+    /// Returns the record of the key on the device from `address` on, if a wait has read that
+    /// chain.
+    #[inline]
+    pub(in crate::store) fn chain_from(&self, address: Address) -> Option<Option<&StoredRecord>> {
+        match &self.chain {
+            Some((from, found)) if *from == address => Some(found.as_ref()),
+            _ => None,
+        }
+    }
+
+    /// Returns the whole value of the record at `address`, if its pieces were gathered.
+    pub(in crate::store) fn gathered_at(&self, address: Address) -> Option<&[u8]> {
+        match &self.gathered {
+            Some((at, value)) if *at == address => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Returns the list of pieces of the value that was computed from `version`.
+    pub(in crate::store) fn scattered_for(&self, version: Version) -> Option<&[u8]> {
+        match &self.scattered {
+            Some((of, pieces)) if *of == version => Some(pieces),
+            _ => None,
+        }
+    }
+}
