@@ -2,86 +2,8 @@
 
 use std::borrow::{Borrow, Cow};
 
+use super::packed::{Members, Packed, take_member};
 use super::{CodecError, Key, Value};
-
-/// The bytes of an encoded `Option` or tuple; up to 38 bytes need no allocation.
-#[derive(Clone, Debug)]
-pub struct Packed(Repr);
-
-#[derive(Clone, Debug)]
-enum Repr {
-    Inline { len: u8, bytes: [u8; INLINE] },
-    Heap(Vec<u8>),
-}
-
-const INLINE: usize = 38;
-const LENGTH_PREFIX: usize = size_of::<u32>();
-
-impl Packed {
-    const EMPTY: Self = Self(Repr::Inline { len: 0, bytes: [0; INLINE] });
-
-    #[inline]
-    fn push(&mut self, more: &[u8]) {
-        match &mut self.0 {
-            Repr::Heap(bytes) => bytes.extend_from_slice(more),
-            Repr::Inline { len, bytes } => {
-                let start = usize::from(*len);
-                let end = start + more.len();
-                if end <= INLINE {
-                    bytes[start..end].copy_from_slice(more);
-                    *len = u8::try_from(end).expect("INLINE fits a byte");
-                } else {
-                    let mut heap = Vec::with_capacity(end);
-                    heap.extend_from_slice(&bytes[..start]);
-                    heap.extend_from_slice(more);
-                    self.0 = Repr::Heap(heap);
-                }
-            }
-        }
-    }
-
-    /// Adds a member that is not the last. Its length comes first, unless its type has a width.
-    fn push_member<M: Value>(&mut self, item: &M::Item) -> Result<(), CodecError> {
-        let bytes = M::encode(item)?;
-        let bytes = bytes.as_ref();
-        if M::WIDTH.is_none() {
-            let len = u32::try_from(bytes.len()).map_err(|_| {
-                let reason = format_args!("{} bytes, a tuple holds 4 GiB a member", bytes.len());
-                CodecError::malformed(&M::type_name(), reason)
-            })?;
-            self.push(&len.to_le_bytes());
-        }
-        self.push(bytes);
-        Ok(())
-    }
-}
-
-impl AsRef<[u8]> for Packed {
-    #[inline]
-    fn as_ref(&self) -> &[u8] {
-        match &self.0 {
-            Repr::Inline { len, bytes } => &bytes[..usize::from(*len)],
-            Repr::Heap(bytes) => bytes,
-        }
-    }
-}
-
-/// Removes the bytes of one member from the front of `rest` and returns them.
-fn take_member<'a, M: Value>(rest: &mut &'a [u8]) -> Result<&'a [u8], CodecError> {
-    let too_short = |got| CodecError::malformed(&M::type_name(), format_args!("ends after {got}"));
-    let width = match M::WIDTH {
-        Some(width) => width,
-        None => {
-            let (prefix, tail) =
-                rest.split_first_chunk::<LENGTH_PREFIX>().ok_or_else(|| too_short(rest.len()))?;
-            *rest = tail;
-            usize::try_from(u32::from_le_bytes(*prefix)).expect("32 bits fit an address")
-        }
-    };
-    let (member, tail) = rest.split_at_checked(width).ok_or_else(|| too_short(rest.len()))?;
-    *rest = tail;
-    Ok(member)
-}
 
 impl<T: Value> Value for Option<T> {
     type Item = Option<T::Owned>;
@@ -142,7 +64,7 @@ fn some_bytes<T: Value>(bytes: &[u8]) -> Result<Option<&[u8]>, CodecError> {
 }
 
 macro_rules! tuple {
-    ($($init:ident $index:tt),+; $last:ident $last_index:tt) => {
+    ($($init:ident $item:ident $index:tt),+; $last:ident $last_item:ident $last_index:tt) => {
         impl<$($init: Value,)+ $last: Value> Value for ($($init,)+ $last) {
             type Item = ($($init::Owned,)+ $last::Owned);
             type Owned = ($($init::Owned,)+ $last::Owned);
@@ -162,10 +84,7 @@ macro_rules! tuple {
 
             #[inline]
             fn encode(item: &Self::Item) -> Result<Packed, CodecError> {
-                let mut packed = Packed::EMPTY;
-                $(packed.push_member::<$init>(item.$index.borrow())?;)+
-                packed.push($last::encode(item.$last_index.borrow())?.as_ref());
-                Ok(packed)
+                Members::<Self>::pack(item)
             }
 
             #[inline]
@@ -182,12 +101,38 @@ macro_rules! tuple {
         }
 
         impl<$($init: Key,)+ $last: Key> Key for ($($init,)+ $last) {}
+
+        impl<$($init: Value,)+ $last: Value, $($item,)+ $last_item> Members<($($init,)+ $last)>
+            for ($($item,)+ $last_item)
+        where
+            $($item: Borrow<$init::Item>,)+
+            $last_item: Borrow<$last::Item>,
+        {
+            #[inline]
+            fn pack(&self) -> Result<Packed, CodecError> {
+                let mut packed = Packed::EMPTY;
+                $(packed.push_member::<$init>(self.$index.borrow())?;)+
+                packed.push($last::encode(self.$last_index.borrow())?.as_ref());
+                Ok(packed)
+            }
+        }
     };
 }
 
-tuple! { A 0; B 1 }
-tuple! { A 0, B 1; C 2 }
-tuple! { A 0, B 1, C 2; D 3 }
+tuple! { A AA 0; B BB 1 }
+tuple! { A AA 0, B BB 1; C CC 2 }
+tuple! { A AA 0, B BB 1, C CC 2; D DD 3 }
+tuple! { A AA 0, B BB 1, C CC 2, D DD 3; E EE 4 }
+tuple! { A AA 0, B BB 1, C CC 2, D DD 3, E EE 4; F FF 5 }
+tuple! { A AA 0, B BB 1, C CC 2, D DD 3, E EE 4, F FF 5; G GG 6 }
+tuple! { A AA 0, B BB 1, C CC 2, D DD 3, E EE 4, F FF 5, G GG 6; H HH 7 }
+tuple! { A AA 0, B BB 1, C CC 2, D DD 3, E EE 4, F FF 5, G GG 6, H HH 7; I II 8 }
+tuple! { A AA 0, B BB 1, C CC 2, D DD 3, E EE 4, F FF 5, G GG 6, H HH 7, I II 8; J JJ 9 }
+tuple! { A AA 0, B BB 1, C CC 2, D DD 3, E EE 4, F FF 5, G GG 6, H HH 7, I II 8, J JJ 9; K KK 10 }
+tuple! {
+    A AA 0, B BB 1, C CC 2, D DD 3, E EE 4, F FF 5, G GG 6, H HH 7, I II 8, J JJ 9, K KK 10;
+    L LL 11
+}
 
 const fn sum(widths: &[Option<usize>]) -> Option<usize> {
     let mut total = 0;
@@ -201,5 +146,3 @@ const fn sum(widths: &[Option<usize>]) -> Option<usize> {
     }
     Some(total)
 }
-
-const _: () = assert!(size_of::<Packed>() == 40);

@@ -7,9 +7,9 @@
 //! Decoding trusts nothing: it returns a [`CodecError`] for bytes that no value encodes to, and
 //! never panics.
 
-mod bytes;
 mod composite;
-mod fixed;
+mod encoded;
+mod packed;
 #[cfg(feature = "rkyv")]
 mod rkyv;
 #[cfg(feature = "serde")]
@@ -17,6 +17,7 @@ mod round_trip;
 #[cfg(feature = "serde")]
 mod serde;
 mod type_name;
+mod types;
 mod zero_copy;
 
 #[cfg(test)]
@@ -25,7 +26,8 @@ mod tests;
 use std::borrow::{Borrow, Cow};
 use std::fmt;
 
-pub use self::composite::Packed;
+pub use self::encoded::Encoded;
+pub use self::packed::{Members, Packed};
 #[cfg(feature = "rkyv")]
 pub use self::rkyv::{Rkyv, RkyvView};
 #[cfg(feature = "serde")]
@@ -45,19 +47,29 @@ pub use self::zero_copy::ZeroCopy;
 /// |---|---|---|---|
 /// | `u8` .. `u128`, `i8` .. `i128` | little endian | size | itself |
 /// | `f32`, `f64` (no keys) | little endian | size | itself |
+/// | [`NonZero`](std::num::NonZero) of an integer | the integer | size | itself |
 /// | `bool`, `char`, `()` | 0 or 1, scalar value, nothing | 1, 4, 0 | itself |
 /// | `[u8; N]` | unchanged | `N` | `&[u8; N]` |
-/// | `[u8]`, `Vec<u8>` | unchanged | none | `&[u8]` |
-/// | `str`, `String` | UTF-8 | none | `&str` |
+/// | `[u8]`, `Vec<u8>`, `Box<[u8]>`, `Arc<[u8]>`, `Bytes` | unchanged | none | `&[u8]` |
+/// | `str`, `String`, `Box<str>`, `Arc<str>` | UTF-8 | none | `&str` |
+/// | `[T; N]` of other numbers (keys: integers) | one after the other | sum | `Cow<[T; N]>` |
+/// | `[T]`, `Vec<T>` of other numbers (keys: integers) | one after the other | none | `Cow<[T]>` |
+/// | `Duration` | seconds (`u64`), nanoseconds (`u32`) | 12 | itself |
+/// | `SystemTime` | seconds from 1970 (`i64`), nanoseconds (`u32`) | 12 | itself |
+/// | `Ipv4Addr`, `Ipv6Addr` | octets | 4, 16 | itself |
+/// | `IpAddr` | 4 or 6, then octets, filled with zeros | 17 | itself |
+/// | `SocketAddr` | `IpAddr`, port (`u16`), flow and scope (`u32`) | 27 | itself |
 /// | `Option<T>` | 0 or 1, then `T`, or as many zeros | of `T`, plus 1 | `Option` of a view |
-/// | `(A, B)` to `(A, B, C, D)` | one after the other | sum, if all have one | tuple of views |
+/// | tuples of 2 to 12 | one after the other | sum, if all have one | tuple of views |
+/// | [`Encoded<T>`] | those of `T` | of `T` | view of `T` |
 /// | [`ZeroCopy<T>`] | the memory of `T` | size of `T` | `Cow<T>` |
 /// | `Rkyv<T>` (feature `rkyv`, no keys) | an rkyv archive | none | `RkyvView<T>` |
 /// | `Serde<T>` (feature `serde`, no keys) | postcard | none | `T` |
 ///
-/// In a tuple, the length (4 bytes) comes before each member without a width, except the last. The
-/// item of `(String, u64)` is that tuple itself. `usize` is missing because its width depends on
-/// the machine that wrote it.
+/// Integers are little endian everywhere. A `Cow` borrows, unless the bytes are not aligned for
+/// `T`. In a tuple, the length (4 bytes) comes before each member without a width, except the last.
+/// The item of `(String, u64)` is that tuple itself; [`Encoded`] takes `(&str, u64)` for it.
+/// `usize` is missing because its width depends on the machine that wrote it.
 ///
 /// # Large values
 ///

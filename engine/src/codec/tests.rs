@@ -8,7 +8,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, TryFromBytes};
 use super::*;
 
 /// Encodes, checks the promised width and decodes again. Returns the bytes.
-fn round_trip<V: Value + ?Sized>(item: V::Owned) -> Vec<u8>
+pub(super) fn round_trip<V: Value + ?Sized>(item: V::Owned) -> Vec<u8>
 where
     V::Owned: PartialEq + Debug,
 {
@@ -28,7 +28,7 @@ where
 
 /// Decodes every prefix of `bytes`, then `bytes` with each byte changed. It expects a value or an
 /// error, never a panic. A type of fixed width accepts no other length.
-fn survives_damage<V: Value + ?Sized>(bytes: &[u8]) {
+pub(super) fn survives_damage<V: Value + ?Sized>(bytes: &[u8]) {
     for len in 0..bytes.len() {
         let decoded = V::decode(&bytes[..len]);
         assert_eq!(V::view(&bytes[..len]).is_ok(), decoded.is_ok());
@@ -47,7 +47,7 @@ fn survives_damage<V: Value + ?Sized>(bytes: &[u8]) {
 }
 
 /// Checks that distinct keys have distinct bytes.
-fn canonical<K: Key + ?Sized>(keys: Vec<K::Owned>)
+pub(super) fn canonical<K: Key + ?Sized>(keys: Vec<K::Owned>)
 where
     K::Owned: PartialEq + Debug,
 {
@@ -58,6 +58,42 @@ where
         assert!(!seen.contains(&bytes), "{} has two keys of one encoding", K::type_name());
         seen.push(bytes);
     }
+}
+
+/// Decodes random bytes of any length that `V` may have. It expects an error, or an item with
+/// exactly these bytes. Returns the number of items.
+pub(super) fn refuses_foreign_bytes<V: Value + ?Sized>() -> usize {
+    let mut state = 0x6b76_6963_6b00;
+    let mut random = || splitmix(&mut state);
+    let mut accepted = 0;
+    for round in 0..10_000 {
+        let len = match V::WIDTH {
+            Some(width) if round % 8 != 0 => width,
+            Some(width) => usize::try_from(random()).expect("64 bits") % (2 * width + 2),
+            None => round % 24,
+        };
+        // Small numbers are frequent: they are tags, lengths and signs.
+        let usual = [0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 4, 6, 0xff];
+        let byte = |random: u64| usual.get(usize::from(random.to_le_bytes()[1] % 15)).copied();
+        let bytes: Vec<u8> = (0..len)
+            .map(|_| random())
+            .map(|random| byte(random).unwrap_or(random.to_le_bytes()[0]))
+            .collect();
+        assert_eq!(V::view(&bytes).is_ok(), V::decode(&bytes).is_ok(), "{bytes:?}");
+        if let Ok(item) = V::decode(&bytes) {
+            let again = V::encode(item.borrow()).expect("has an encoding");
+            assert_eq!(again.as_ref(), bytes, "{} accepts other bytes", V::type_name());
+            accepted += 1;
+        }
+    }
+    accepted
+}
+
+fn splitmix(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
 
 macro_rules! integers {

@@ -1,14 +1,17 @@
 //! Byte strings and text, stored unchanged and read in place.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use super::{CodecError, Key, Value};
+use ::bytes::Bytes;
+
+use crate::codec::{CodecError, Key, Value};
 
 macro_rules! byte_string {
-    ($($implementor:ty),+) => {$(
+    ($($implementor:ty => $owned:ty, $copy:path;)+) => {$(
         impl Value for $implementor {
             type Item = [u8];
-            type Owned = Vec<u8>;
+            type Owned = $owned;
             type View<'a> = &'a [u8];
             type Bytes<'a> = &'a [u8];
             const WIDTH: Option<usize> = None;
@@ -28,8 +31,8 @@ macro_rules! byte_string {
             }
 
             #[inline]
-            fn decode(bytes: &[u8]) -> Result<Vec<u8>, CodecError> {
-                Ok(bytes.to_vec())
+            fn decode(bytes: &[u8]) -> Result<$owned, CodecError> {
+                Ok($copy(bytes))
             }
         }
 
@@ -37,13 +40,19 @@ macro_rules! byte_string {
     )+};
 }
 
-byte_string! { [u8], Vec<u8> }
+byte_string! {
+    [u8] => Vec<u8>, Vec::from;
+    Vec<u8> => Vec<u8>, Vec::from;
+    Box<[u8]> => Box<[u8]>, Box::from;
+    Arc<[u8]> => Arc<[u8]>, Arc::from;
+    Bytes => Bytes, Bytes::copy_from_slice;
+}
 
 macro_rules! text {
-    ($($implementor:ty),+) => {$(
+    ($($implementor:ty => $owned:ty),+) => {$(
         impl Value for $implementor {
             type Item = str;
-            type Owned = String;
+            type Owned = $owned;
             type View<'a> = &'a str;
             type Bytes<'a> = &'a [u8];
             const WIDTH: Option<usize> = None;
@@ -63,8 +72,8 @@ macro_rules! text {
             }
 
             #[inline]
-            fn decode(bytes: &[u8]) -> Result<String, CodecError> {
-                Self::view(bytes).map(str::to_owned)
+            fn decode(bytes: &[u8]) -> Result<$owned, CodecError> {
+                Self::view(bytes).map(<$owned>::from)
             }
         }
 
@@ -72,4 +81,9 @@ macro_rules! text {
     )+};
 }
 
-text! { str, String }
+text! {
+    str => String,
+    String => String,
+    Box<str> => Box<str>,
+    Arc<str> => Arc<str>
+}
