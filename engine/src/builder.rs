@@ -3,10 +3,11 @@
 use crate::checkpoint::{CheckpointToken, maintain};
 use crate::codec::{Key, Value};
 use crate::config::{Config, Geometry};
-use crate::ending::Ending;
 use crate::error::Result;
 use crate::kv::FasterKv;
 use crate::lifecycle::StoreLifecycle;
+use crate::opening::directory::open_directory;
+use crate::opening::ending::Ending;
 use crate::recovery::{self, OnProgress, Opening, RecoveryProgress};
 use crate::store::Types;
 use kvick_io::Directory;
@@ -188,7 +189,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
         Geometry::of(&self.config)?;
         let directory = match self.directory {
             Some(ref directory) => Arc::clone(directory),
-            None => recovery::directory(path.as_ref(), &self.config)?,
+            None => {
+                let (config, backend) = (&self.config, &self.config.backend);
+                open_directory(path.as_ref(), backend, || backend.io_config(config), "store")?
+            }
         };
         self.open_in(directory).await
     }

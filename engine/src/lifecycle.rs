@@ -1,7 +1,7 @@
 //! The lifecycle of an open store: its drivers, and its end with the last handle and session.
 
 use crate::checkpoint::Checkpoints;
-use crate::ending::Ending;
+use crate::opening::ending::Ending;
 use crate::recovery::RecoveryReport;
 use std::sync::Arc;
 

@@ -35,8 +35,8 @@ fn ask_store(asked: &mut Asked, store: &FasterKv<u64, [u8]>) -> Result<()> {
     let config = || Config::default();
     let token = CheckpointToken::new(1);
     let pairs = [(1, b"".to_vec())];
-    ask(asked, "kv.rs", "open", || Store::open("", config()));
-    ask(asked, "kv.rs", "recover", || Store::recover("", config(), token));
+    ask(asked, "builder.rs", "open", || Store::open("", config()));
+    ask(asked, "builder.rs", "recover", || Store::recover("", config(), token));
     ask(asked, "builder.rs", "open", || {
         Store::builder(config()).on_recovery_progress(drop).recover(token).open(Path::new(""))
     });
@@ -70,28 +70,28 @@ fn ask_store(asked: &mut Asked, store: &FasterKv<u64, [u8]>) -> Result<()> {
 fn ask_log(asked: &mut Asked, log: &FasterLog) {
     let config = || LogConfig::default();
     let address = LogAddress::FIRST;
-    ask(asked, "log.rs", "open", || FasterLog::open("", config()));
+    ask(asked, "handle.rs", "open", || FasterLog::open("", config()));
     ask(asked, "builder.rs", "open", || FasterLog::builder(config()).recover(1).open(""));
     ask(asked, "builder.rs", "open_in_directory", || {
         FasterLog::builder(config()).directory(directory()).open_in_directory()
     });
-    ask(asked, "log.rs", "append", || log.append(b""));
-    ask(asked, "append.rs", "append_entry", || log.append_entry(b""));
-    ask(asked, "append.rs", "wait_for_room", || log.wait_for_room(1));
-    ask(asked, "log.rs", "last", || log.last());
-    ask(asked, "log.rs", "read_at_or_after", || log.read_at_or_after(address));
+    ask(asked, "handle.rs", "append", || log.append(b""));
+    ask(asked, "future.rs", "append_entry", || log.append_entry(b""));
+    ask(asked, "future.rs", "wait_for_room", || log.wait_for_room(1));
+    ask(asked, "handle.rs", "last", || log.last());
+    ask(asked, "handle.rs", "read_at_or_after", || log.read_at_or_after(address));
     ask(asked, "named.rs", "complete_until", || async {
         log.iterator("it")?.complete_until(address).await
     });
-    ask(asked, "log.rs", "append_many", || log.append_many(&[b""]));
-    ask(asked, "log.rs", "append_durable", || log.append_durable(b""));
-    ask(asked, "log.rs", "commit", || log.commit().into_future());
-    ask(asked, "log.rs", "wait_for_commit", || log.wait_for_commit(address));
-    ask(asked, "log.rs", "scan", || log.scan(..));
-    ask(asked, "log.rs", "tail", || log.tail_from(address).uncommitted());
-    ask(asked, "log.rs", "read", || log.read(address));
-    ask(asked, "log.rs", "complete", || log.complete());
-    ask(asked, "log.rs", "close", || log.close());
+    ask(asked, "handle.rs", "append_many", || log.append_many(&[b""]));
+    ask(asked, "handle.rs", "append_durable", || log.append_durable(b""));
+    ask(asked, "handle.rs", "commit", || log.commit().into_future());
+    ask(asked, "handle.rs", "wait_for_commit", || log.wait_for_commit(address));
+    ask(asked, "handle.rs", "scan", || log.scan(..));
+    ask(asked, "handle.rs", "tail", || log.tail_from(address).uncommitted());
+    ask(asked, "handle.rs", "read", || log.read(address));
+    ask(asked, "handle.rs", "complete", || log.complete());
+    ask(asked, "handle.rs", "close", || log.close());
     ask(asked, "sink.rs", "sink", || log.sink());
     ask(asked, "named.rs", "iterator", || log.iterator("it"));
     ask(asked, "truncation.rs", "truncate_until", || log.truncate_until(address));
@@ -101,8 +101,8 @@ fn ask_log(asked: &mut Asked, log: &FasterLog) {
     ask(asked, "typed.rs", "append_durable", || typed.append_durable(""));
     ask(asked, "typed.rs", "read", || typed.read(address));
     ask(asked, "typed.rs", "scan", || typed.scan(..));
-    ask(asked, "check.rs", "check_log", || check_log(directory()));
-    ask(asked, "check.rs", "repair_log", || repair_log(directory()));
+    ask(asked, "examine.rs", "check_log", || check_log(directory()));
+    ask(asked, "examine.rs", "repair_log", || repair_log(directory()));
 }
 
 fn ask_other_logs(asked: &mut Asked, group: &LogGroup, follower: Option<&LogFollower>) {

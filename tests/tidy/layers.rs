@@ -43,7 +43,7 @@ const RUNTIME: [(&str, &str); 10] = [
     ("simulation", "task executor handle"),
 ];
 
-const ENGINE: [(&str, &str); 31] = [
+const ENGINE: [(&str, &str); 30] = [
     ("address", ""),
     ("kinds", ""),
     ("memory", ""),
@@ -55,20 +55,19 @@ const ENGINE: [(&str, &str); 31] = [
     ("codec", ""),
     ("error", "codec"),
     ("health", "error"),
-    ("publication", "error"),
-    ("sealed", "error publication"),
+    ("manifest", "error"),
     ("record", "address"),
     ("hash_index", "address memory hash"),
     ("config", "kinds error"),
     ("epoch", "wait backoff"),
     ("statistics", "kinds error record"),
     ("hybrid_log", "address memory weak_spot wait backoff error record epoch statistics"),
-    ("ending", "wait error hybrid_log"),
+    ("opening", "wait error manifest config hybrid_log"),
     ("bench_support", "address hash hash_index hybrid_log"),
     (
         "log",
-        "address stripes wait backoff codec error health publication sealed record config epoch \
-         statistics hybrid_log ending",
+        "address stripes wait backoff codec error health manifest record config epoch \
+         statistics hybrid_log opening",
     ),
     (
         "store",
@@ -78,23 +77,23 @@ const ENGINE: [(&str, &str); 31] = [
     ("futures", "codec error store"),
     (
         "checkpoint",
-        "address kinds wait backoff codec error publication sealed record hash_index config \
-         statistics hybrid_log ending store",
+        "address kinds wait backoff codec error manifest record hash_index config \
+         statistics hybrid_log opening store",
     ),
     (
         "recovery",
-        "address kinds codec error hash publication sealed record hash_index config epoch \
-         hybrid_log store checkpoint",
+        "address kinds codec error hash manifest record hash_index config epoch \
+         hybrid_log opening store checkpoint",
     ),
-    ("inspect", "address kinds error publication record config hybrid_log store checkpoint"),
-    ("lifecycle", "ending checkpoint recovery"),
+    ("inspect", "address kinds error manifest record config hybrid_log store checkpoint"),
+    ("lifecycle", "opening checkpoint recovery"),
     ("session", "codec error store futures lifecycle"),
     (
         "kv",
         "kinds codec error health config statistics store futures checkpoint recovery \
          lifecycle session",
     ),
-    ("builder", "kinds codec error config ending store checkpoint recovery lifecycle kv"),
+    ("builder", "kinds codec error config opening store checkpoint recovery lifecycle kv"),
 ];
 
 /// Circles of files that are there today, each by its first file.

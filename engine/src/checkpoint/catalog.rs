@@ -1,4 +1,4 @@
-//! The files of a store, except the files that every directory has (`publication.rs`).
+//! The files of a store, except the files that every directory has (`manifest/files.rs`).
 //!
 //! | file | contents |
 //! |---|---|
@@ -17,7 +17,9 @@
 use super::manifest::{Manifest, Record};
 use crate::error::{Error, Result};
 use crate::kinds::Durability;
-use crate::publication::{self, ASIDE, NotPublished};
+use crate::manifest::copy;
+use crate::manifest::files::{self, NEW};
+use crate::manifest::publish::{self, NotPublished};
 use kvick_io::sync::{Mutex, MutexGuard};
 use kvick_io::{Device, DeviceOptions, Directory};
 use std::collections::BTreeSet;
@@ -104,9 +106,9 @@ impl Catalog {
         durability: Durability,
     ) -> Result<(), NotPublished> {
         let synced = durability == Durability::PowerCut;
-        let bytes = publication::publish(&*self.directory, &manifest, synced).await?;
+        let bytes = publish::publish(&*self.directory, &manifest, synced).await?;
         self.counts(manifest, synced);
-        publication::keep_copy(&*self.directory, &bytes).await;
+        copy::keep_copy(&*self.directory, &bytes).await;
         Ok(())
     }
 
@@ -114,13 +116,13 @@ impl Catalog {
     /// does not prevent it.
     pub(crate) async fn publish_less(&self, manifest: Manifest) -> Result<(), NotPublished> {
         let _turn = self.publishing.lock().await;
-        let bytes = publication::publish_to_free(&*self.directory, &manifest).await?;
+        let bytes = publish::publish_to_free(&*self.directory, &manifest).await?;
         self.counts(manifest, true);
         if let Err(error) = self.remove_debris_in_turn().await {
             tracing::warn!(target: "kvick::checkpoint", %error, "left for later");
         }
         // Now the medium has space for the copy.
-        publication::keep_copy(&*self.directory, &bytes).await;
+        copy::keep_copy(&*self.directory, &bytes).await;
         Ok(())
     }
 
@@ -151,7 +153,7 @@ impl Catalog {
                     free_token = free_token.max(token.saturating_add(1));
                     !named.contains(device)
                 }
-                None => file == ASIDE,
+                None => file == NEW,
             };
             if is_debris {
                 self.directory.remove_file(&file).await.map_err(failed)?;
@@ -188,7 +190,7 @@ pub(crate) fn device_name(kind: &str, token: u64) -> String {
 /// Returns the device of a segment file, and its token. Returns `None` if the file belongs to no
 /// checkpoint.
 pub(crate) fn owner(file: &str) -> Option<(&str, u64)> {
-    let (device, _) = publication::segment(file)?;
+    let (device, _) = files::segment(file)?;
     let (kind, digits) = device.split_once('-')?;
     let token: u64 = digits.parse().ok()?;
     let is_ours = KINDS.contains(&kind) && digits == token.to_string();

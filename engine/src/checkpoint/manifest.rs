@@ -1,15 +1,15 @@
 //! The manifest of a store, as text: one file, replaced as a whole.
 //!
 //! The manifest names the store's types and sizes, every kept checkpoint, and the files that each
-//! checkpoint needs. `sealed.rs` describes the encoding.
+//! checkpoint needs. `manifest/text.rs` describes the encoding.
 
 use crate::address::Address;
 use crate::codec::TypeName;
 use crate::error::{Error, Result};
 use crate::hybrid_log::{Life, Units};
 use crate::kinds::Durability;
-use crate::publication::Publishable;
-use crate::sealed::{self, Edition, Hex};
+use crate::manifest::publish::Publishable;
+use crate::manifest::text::{self, Edition, Hex};
 use crate::store::sessions::identity::{CommitPoint, SessionId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -105,7 +105,7 @@ pub(crate) struct Record {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) point_files: Vec<PointFile>,
     /// The number of sessions in the checkpoint, if it has point files.
-    #[serde(default, skip_serializing_if = "sealed::is_zero")]
+    #[serde(default, skip_serializing_if = "text::is_zero")]
     pub(crate) session_count: u64,
     /// The commit points that have changed since the last point file. A forgotten session is up to
     /// 0.
@@ -262,17 +262,17 @@ impl Manifest {
         if is_sound {
             return Ok(());
         }
-        Err(sealed::contradiction(file))
+        Err(text::contradiction(file))
     }
 }
 
 impl Publishable for Manifest {
     fn encode(&self) -> Vec<u8> {
-        sealed::encode(self)
+        text::encode(self)
     }
 
     fn decode(file: &str, bytes: &[u8]) -> Result<Self> {
-        let manifest: Self = sealed::decode(file, bytes, EDITION)?;
+        let manifest: Self = text::decode(file, bytes, EDITION)?;
         manifest.check(file)?;
         Ok(manifest)
     }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::address::Address;
 use crate::error::{Error, Result};
-use crate::publication::NotPublished;
+use crate::manifest::publish::NotPublished;
 use crate::record::RecordInfo;
 use crate::store::Core;
 use crate::store::sessions::identity::{CommitPoint, SessionId};

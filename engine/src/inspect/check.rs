@@ -11,7 +11,7 @@ use crate::checkpoint::manifest::{IndexImage, Manifest, Part, Record, Stream};
 use crate::checkpoint::{Patches, delta_seal, index_image, part_salt, points};
 use crate::error::{Error, Result};
 use crate::hybrid_log::{Strip, Units, check_block};
-use crate::publication::{LOG, MANIFEST};
+use crate::manifest::files::{LOG, MANIFEST};
 use crate::record::Layout;
 use crate::store::sessions::points::Points;
 use kvick_io::{BufPool, Device, DeviceOptions, Directory};

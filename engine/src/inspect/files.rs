@@ -4,7 +4,7 @@ use super::{FileRole, InspectedFile};
 use crate::checkpoint::CheckpointToken;
 use crate::checkpoint::catalog::{DELTA, INDEX, PART, SESSIONS, device_name};
 use crate::checkpoint::manifest::Manifest;
-use crate::publication::{ASIDE, COPY, LOCK, LOG, MANIFEST, segment};
+use crate::manifest::files::{COPY, LOCK, LOG, MANIFEST, NEW, segment};
 use kvick_io::Directory;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,7 +51,7 @@ fn role(name: &str, named: Option<&BTreeSet<String>>) -> FileRole {
         MANIFEST => return FileRole::Manifest,
         COPY => return FileRole::ManifestCopy,
         LOCK => return FileRole::Lock,
-        ASIDE => return FileRole::Debris,
+        NEW => return FileRole::Debris,
         _ => {}
     }
     let Some((device, _)) = segment(name) else {

@@ -34,7 +34,8 @@ pub use report::{
 
 use crate::checkpoint::manifest::Manifest;
 use crate::error::{Error, ErrorKind, Result};
-use crate::publication::{COPY, MANIFEST, Publishable};
+use crate::manifest::files::{COPY, MANIFEST};
+use crate::manifest::publish::Publishable;
 use check::Check;
 use kvick_io::Directory;
 use problems::Problems;

@@ -4,7 +4,8 @@ use super::frame::layout::Plan;
 use crate::config::{Backend, ByteSize};
 use crate::error::{Error, Result};
 use crate::hybrid_log::{LARGEST_INLINE, Units};
-use kvick_io::{Directory, IoConfig, MemoryDirectory, NullDirectory};
+use crate::opening::directory::open_directory;
+use kvick_io::{Directory, IoConfig};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
@@ -152,13 +153,7 @@ impl LogConfig {
 
     /// Returns the directory of a log that is in no group.
     pub(crate) fn directory(&self, path: &Path) -> Result<Arc<dyn Directory>> {
-        match self.backend {
-            Backend::Memory => return Ok(Arc::new(MemoryDirectory::new())),
-            Backend::Null => return Ok(Arc::new(NullDirectory::new())),
-            _ => {}
-        }
-        kvick_io::open_directory(path, &self.io()?)
-            .map_err(|error| Error::io("the directory of the log", error))
+        open_directory(path, &self.backend, || self.io(), "log")
     }
 
     pub(crate) fn io(&self) -> Result<IoConfig> {

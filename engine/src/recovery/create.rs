@@ -12,9 +12,10 @@ use crate::hash::{HASH_ID, KeyHasher};
 use crate::hash_index::HashIndex;
 use crate::hybrid_log::{HybridLog, Life, LogEnd, LogExtent, LogGeometry};
 use crate::kinds::Durability;
-use crate::publication::{self, LOG};
+use crate::manifest::files::LOG;
+use crate::manifest::text::Hex;
+use crate::opening::lock;
 use crate::record::Layout;
-use crate::sealed::Hex;
 use crate::store::sessions::points::Points;
 use crate::store::sessions::table::Sessions;
 use crate::store::{Core, Limits, Parts};
@@ -51,7 +52,7 @@ impl Opening {
         let (index, log) = match self.reserve(&manifest, &geometry, device) {
             Ok(reserved) => reserved,
             Err(error) => {
-                publication::give_up_creation(&*self.directory).await;
+                lock::give_up_creation(&*self.directory).await;
                 return Err(error);
             }
         };
@@ -59,7 +60,7 @@ impl Opening {
         if let Err(failed) = catalog.publish(manifest.clone(), Durability::PowerCut).await {
             if failed.is_certain {
                 drop(log);
-                publication::give_up_creation(&*self.directory).await;
+                lock::give_up_creation(&*self.directory).await;
             }
             return Err(failed.error);
         }

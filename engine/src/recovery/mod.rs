@@ -40,14 +40,15 @@ use crate::checkpoint::catalog::{Catalog, owner};
 use crate::checkpoint::manifest::Manifest;
 use crate::checkpoint::{Checkpoints, Schedule};
 use crate::codec::{Key, Value};
-use crate::config::{Backend, Config, Geometry};
-use crate::error::{Error, ErrorKind, Result};
-use crate::publication::{self, COPY, LOG, MANIFEST, Publishable};
+use crate::config::{Config, Geometry};
+use crate::error::{Error, Result};
+use crate::manifest::files::{self, LOG, is_log_segment};
+use crate::manifest::read::{ManifestRead, read_manifest};
+use crate::opening::lock;
 use crate::store::Core;
-use kvick_io::{DeviceOptions, Directory, IoConfig, Lock, MemoryDirectory, NullDirectory};
+use kvick_io::{DeviceOptions, Directory, Lock};
 use kvick_runtime::Handle;
 use std::fmt;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use types::TypeNames;
 
@@ -79,21 +80,6 @@ pub(crate) struct Opened {
     pub(crate) report: Option<RecoveryReport>,
 }
 
-/// Returns the directory of the configured backend.
-pub(crate) fn directory(path: &Path, config: &Config) -> Result<Arc<dyn Directory>> {
-    let io = match config.backend {
-        Backend::Memory => return Ok(Arc::new(MemoryDirectory::new())),
-        Backend::Null => return Ok(Arc::new(NullDirectory::new())),
-        ref disk => disk.io_config(config)?,
-    };
-    open_disk(path, &io)
-}
-
-fn open_disk(path: &Path, io: &IoConfig) -> Result<Arc<dyn Directory>> {
-    kvick_io::open_directory(path, io)
-        .map_err(|error| Error::io("the directory of the store", error))
-}
-
 /// Creates a store, or recovers the store in the directory.
 pub(crate) async fn open<K: Key + ?Sized, V: Value + ?Sized>(opening: Opening) -> Result<Opened> {
     opening.open(&TypeNames::of::<K, V>()).await
@@ -102,7 +88,7 @@ pub(crate) async fn open<K: Key + ?Sized, V: Value + ?Sized>(opening: Opening) -
 impl Opening {
     async fn open(mut self, types: &TypeNames) -> Result<Opened> {
         Geometry::of(&self.config)?;
-        let lock = publication::lock(&*self.directory).await?;
+        let lock = lock::lock(&*self.directory).await?;
         let begun = self.handle.now();
         let found = self.look().await?;
         let (core, catalog, report) = match found {
@@ -137,28 +123,12 @@ impl Opening {
     }
 
     async fn look(&self) -> Result<Found> {
+        let read = read_manifest(&*self.directory, self.config.allow_fallback).await?;
+        if let Some(ManifestRead { manifest, from_copy }) = read {
+            return Ok(Found::Store { manifest: Box::new(manifest), from_copy });
+        }
         let files = self.list().await?;
-        let has = |wanted: &str| files.iter().any(|name| name == wanted);
-        let is_segment =
-            |name: &str| publication::segment(name).is_some_and(|(device, _)| device == LOG);
-        let segments = files.iter().filter(|name| is_segment(name)).count();
-        if has(MANIFEST) {
-            let bytes = self.read(MANIFEST).await?;
-            match Manifest::decode(MANIFEST, &bytes) {
-                Ok(manifest) => {
-                    return Ok(Found::Store { manifest: Box::new(manifest), from_copy: false });
-                }
-                Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
-                Err(error) => return self.look_at_copy(has(COPY), error).await,
-            }
-        }
-        if has(COPY) {
-            let what = format!("{MANIFEST} in {}", self.directory.describe());
-            let way_out =
-                "open with `allow_fallback` to use manifest.copy, or restore it from a copy";
-            let missing = Error::not_found(&what, way_out);
-            return self.look_at_copy(true, missing).await;
-        }
+        let segments = files.iter().filter(|name| is_log_segment(name)).count();
         let has_parts = files.iter().any(|name| owner(name).is_some());
         if has_parts || segments > 0 && !self.is_unfinished().await? {
             let what = format!(
@@ -167,19 +137,8 @@ impl Opening {
             );
             return Err(Error::already_exists(self.directory.describe(), &what));
         }
-        publication::refuse_foreign(&self.directory.describe(), &files, is_segment)?;
+        files::refuse_foreign(&self.directory.describe(), &files, is_log_segment)?;
         Ok(Found::Nothing)
-    }
-
-    /// Returns the store in the copy of a manifest that is damaged or missing.
-    async fn look_at_copy(&self, is_there: bool, damage: Error) -> Result<Found> {
-        if !is_there || !self.config.allow_fallback {
-            return Err(damage);
-        }
-        let bytes = self.read(COPY).await?;
-        let manifest = Box::new(Manifest::decode(COPY, &bytes)?);
-        tracing::warn!(%damage, "the copy of the manifest is used");
-        Ok(Found::Store { manifest, from_copy: true })
     }
 
     /// Returns whether the log is left over from a creation that did not reach its manifest. Then
@@ -198,12 +157,6 @@ impl Opening {
         let place = self.directory.describe();
         let listed = self.directory.list().await;
         listed.map_err(|error| Error::io(format!("listing {place}"), error))
-    }
-
-    async fn read(&self, name: &str) -> Result<Vec<u8>> {
-        let place = self.directory.describe();
-        let read = self.directory.read_file(name).await;
-        read.map_err(|error| Error::io(format!("reading {name} in {place}"), error))
     }
 }
 

@@ -14,7 +14,8 @@ use crate::hash::{HASH_ID, KeyHasher};
 use crate::hash_index::HashIndex;
 use crate::hybrid_log::{HybridLog, LogExtent, PagePayload, Show, check_block};
 use crate::kinds::Durability;
-use crate::publication::{self, LOG};
+use crate::manifest::copy;
+use crate::manifest::files::LOG;
 use crate::store::sessions::points::Points;
 use crate::store::sessions::table::Sessions;
 use crate::store::{Core, Limits};
@@ -69,7 +70,7 @@ impl Opening {
             published.map_err(|failed| failed.error)?;
             log.flushing().announce();
         }
-        publication::restore_copy(&*self.directory).await;
+        copy::restore_copy(&*self.directory).await;
         report.chosen = token.map(CheckpointToken);
         report.sessions = points.all();
         let sessions = Sessions::new(self.life, points);

@@ -17,7 +17,9 @@ use crate::log::frame::scanner::Walk;
 use crate::log::frame::stored_files::Stored;
 use crate::log::recover::opening::{cut, look, open_log};
 use crate::log::truncate::holes;
-use crate::publication;
+use crate::manifest::copy;
+use crate::manifest::publish;
+use crate::opening::lock;
 use kvick_io::{AlignedBuf, BufPool, Device, Directory};
 use std::sync::Arc;
 
@@ -79,7 +81,7 @@ pub async fn check_log(directory: Arc<dyn Directory>) -> Result<LogCheck> {
 /// # Cancel safety
 /// A future that is dropped before it is ready may have repaired the log. Repeat the repair.
 pub async fn repair_log(directory: Arc<dyn Directory>) -> Result<LogCheck> {
-    let _lock = publication::lock(&*directory).await?;
+    let _lock = lock::lock(&*directory).await?;
     let Examined { check, manifest, settled, stored_end } = examine(&directory).await?;
     let sizes = manifest.log;
     let units = manifest.units();
@@ -92,9 +94,9 @@ pub async fn repair_log(directory: Arc<dyn Directory>) -> Result<LogCheck> {
     let mut identity = manifest.identity();
     identity.rewinds += u64::from(repaired.until < until);
     let manifest = Manifest::new(identity, &repaired);
-    let published = publication::publish(&*directory, &manifest, true).await;
+    let published = publish::publish(&*directory, &manifest, true).await;
     let bytes = published.map_err(|failed| failed.error)?;
-    publication::keep_copy(&*directory, &bytes).await;
+    copy::keep_copy(&*directory, &bytes).await;
     Ok(check)
 }
 

@@ -1,14 +1,14 @@
 //! The state of a log's directory as text: one file, replaced as a whole.
 //!
 //! The manifest usually lags the log. Commits are in the log itself, and recovery walks on from the
-//! commit of the manifest. `sealed.rs` describes the text.
+//! commit of the manifest. `manifest/text.rs` describes the text.
 
 use super::state::Settled;
 use crate::address::{ADDRESS_MAX, Address};
 use crate::error::{Error, Result};
 use crate::hybrid_log::{Life, LogEnd, Units};
-use crate::publication::Publishable;
-use crate::sealed::{self, Edition, Hex};
+use crate::manifest::publish::Publishable;
+use crate::manifest::text::{self, Edition, Hex};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub(crate) struct Manifest {
     /// The address where the life `life` begins.
     life_begin: u64,
     /// The number of times that the log discarded commits that a follower may have seen.
-    #[serde(default, skip_serializing_if = "sealed::is_zero")]
+    #[serde(default, skip_serializing_if = "text::is_zero")]
     rewinds: u64,
     pub(crate) log: Sizes,
     commit: Saved,
@@ -73,14 +73,14 @@ struct Saved {
 
 impl Publishable for Manifest {
     fn encode(&self) -> Vec<u8> {
-        sealed::encode(self)
+        text::encode(self)
     }
 
     fn decode(file: &str, bytes: &[u8]) -> Result<Self> {
-        let manifest: Self = sealed::decode(file, bytes, EDITION)?;
+        let manifest: Self = text::decode(file, bytes, EDITION)?;
         manifest.log.check()?;
         if manifest.saved().is_none() {
-            return Err(sealed::contradiction(file));
+            return Err(text::contradiction(file));
         }
         Ok(manifest)
     }

@@ -14,7 +14,8 @@ use crate::address::Address;
 use crate::backoff::Backoff;
 use crate::error::Result;
 use crate::log::inner::Core;
-use crate::publication::{self, NotPublished};
+use crate::manifest::copy;
+use crate::manifest::publish::{self, NotPublished};
 use crate::wait::listen;
 
 /// The bounds of the manifest's largest lag, in bytes. Within them, it is the memory of the log.
@@ -101,13 +102,13 @@ impl Core {
         frees: bool,
     ) -> Result<(), NotPublished> {
         let manifest = Manifest::new(identity, settled);
-        let bytes = publication::publish_to_free(&*self.directory, &manifest).await?;
-        let is_kept = publication::keep_copy(&*self.directory, &bytes).await;
+        let bytes = publish::publish_to_free(&*self.directory, &manifest).await?;
+        let is_kept = copy::keep_copy(&*self.directory, &bytes).await;
         if frees {
             self.free_below(settled.begin).await;
         }
         if frees && !is_kept {
-            publication::keep_copy(&*self.directory, &bytes).await;
+            copy::keep_copy(&*self.directory, &bytes).await;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The stored bytes of a log on the medium, by file, independent of a manifest.
 
 use crate::error::{Error, Result};
-use crate::publication::LOG;
+use crate::manifest::files::LOG;
 use kvick_io::Directory;
 use std::collections::BTreeMap;
 

@@ -21,7 +21,7 @@
 
 use super::report::LogRecovery;
 use crate::address::Watermark;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::hybrid_log::{HybridLog, Life, LogEnd, LogExtent, LogGeometry, check_block};
 use crate::log::append::notifier::Alarm;
 use crate::log::commit::manifest::{Identity, Manifest, Sizes};
@@ -37,8 +37,12 @@ use crate::log::iterator::positions::Places;
 use crate::log::read::last::LastEntry;
 use crate::log::truncate::holes::Voids;
 use crate::log::view::{Live, Seats, Source};
-use crate::publication::{self, COPY, LOG, MANIFEST, NotPublished, Publishable};
-use crate::sealed::{Hex, USE_COPY};
+use crate::manifest::copy;
+use crate::manifest::files::{self, LOG, is_log_segment};
+use crate::manifest::publish::{self, NotPublished};
+use crate::manifest::read::read_manifest;
+use crate::manifest::text::Hex;
+use crate::opening::lock;
 use event_listener::Event;
 use kvick_io::sync::atomic::AtomicBool;
 use kvick_io::{BufPool, Device, DeviceOptions, Directory, Lock};
@@ -80,7 +84,7 @@ pub(crate) struct Found {
 impl Opening {
     pub(crate) async fn open(self) -> Result<Opened> {
         Geometry::of(&self.config, None)?;
-        let lock = publication::lock(&*self.directory).await?;
+        let lock = lock::lock(&*self.directory).await?;
         let begun = self.handle.now();
         let Some(manifest) = look(&*self.directory, self.config.allow_fallback).await? else {
             if let Some(number) = self.number {
@@ -134,7 +138,7 @@ impl Opening {
             core.live().log.health().transition_to_read_only(&directory.describe());
         }
         core.source.look_for_last().await;
-        Box::pin(publication::restore_copy(&*directory)).await;
+        Box::pin(copy::restore_copy(&*directory)).await;
         Ok(Opened { core, identity, published, lock, recovery: Some(recovery) })
     }
 
@@ -142,9 +146,9 @@ impl Opening {
     /// next opening recovers the same state again.
     async fn publish(&self, identity: Identity, settled: &Settled) -> Result<bool> {
         let manifest = Manifest::new(identity, settled);
-        match publication::publish_to_free(&*self.directory, &manifest).await {
+        match publish::publish_to_free(&*self.directory, &manifest).await {
             Ok(bytes) => {
-                publication::keep_copy(&*self.directory, &bytes).await;
+                copy::keep_copy(&*self.directory, &bytes).await;
                 Ok(true)
             }
             Err(NotPublished { is_certain: true, error }) if error.is_shortage() => {
@@ -176,21 +180,21 @@ impl Opening {
         let core = match self.core(((identity, true), geometry), (device, buffers), &settled) {
             Ok(core) => core,
             Err(error) => {
-                publication::give_up_creation(&*directory).await;
+                lock::give_up_creation(&*directory).await;
                 return Err(error);
             }
         };
-        let bytes = match publication::publish(&*directory, &manifest, true).await {
+        let bytes = match publish::publish(&*directory, &manifest, true).await {
             Ok(bytes) => bytes,
             Err(failed) => {
                 if failed.is_certain {
                     drop(core);
-                    publication::give_up_creation(&*directory).await;
+                    lock::give_up_creation(&*directory).await;
                 }
                 return Err(failed.error);
             }
         };
-        publication::keep_copy(&*directory, &bytes).await;
+        copy::keep_copy(&*directory, &bytes).await;
         Ok(Opened { core, identity, published: settled, lock, recovery: None })
     }
 
@@ -314,52 +318,22 @@ pub(crate) async fn look(
     directory: &dyn Directory,
     allow_fallback: bool,
 ) -> Result<Option<Manifest>> {
+    if let Some(read) = read_manifest(directory, allow_fallback).await? {
+        return Ok(Some(read.manifest));
+    }
     let place = directory.describe();
-    let read = |name: &'static str| {
-        let place = &place;
-        async move {
-            match directory.read_file(name).await {
-                Ok(bytes) => Ok(Some(bytes)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-                Err(error) => Err(Error::io(format!("reading {name} in {place}"), error)),
-            }
-        }
-    };
-    let manifest = read(MANIFEST).await?;
-    let is_there = manifest.is_some();
-    let damage = match manifest {
-        Some(bytes) => match Manifest::decode(MANIFEST, &bytes) {
-            Ok(manifest) => return Ok(Some(manifest)),
-            Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
-            Err(error) => error,
-        },
-        None => Error::lost_file(MANIFEST).with_way_out(USE_COPY),
-    };
-    match read(COPY).await? {
-        Some(bytes) if allow_fallback => {
-            tracing::warn!(%damage, "the copy of the manifest is used");
-            Manifest::decode(COPY, &bytes).map(Some)
-        }
-        Some(_) => Err(damage),
-        None if is_there => Err(damage),
-        None => {
-            let listed = directory.list().await;
-            let files = listed.map_err(|error| Error::io(format!("listing {place}"), error))?;
-            let is_segment =
-                |name: &str| publication::segment(name).is_some_and(|(device, _)| device == LOG);
-            for file in files.iter().filter(|file| is_segment(file)) {
-                let bytes = directory.file_bytes(file).await;
-                let bytes =
-                    bytes.map_err(|error| Error::io(format!("looking at {file}"), error))?;
-                if bytes > 0 {
-                    let what = "files of a log without a manifest; nothing was touched";
-                    return Err(Error::already_exists(place, what));
-                }
-            }
-            publication::refuse_foreign(&place, &files, is_segment)?;
-            Ok(None)
+    let listed = directory.list().await;
+    let names = listed.map_err(|error| Error::io(format!("listing {place}"), error))?;
+    for file in names.iter().filter(|file| is_log_segment(file)) {
+        let bytes = directory.file_bytes(file).await;
+        let bytes = bytes.map_err(|error| Error::io(format!("looking at {file}"), error))?;
+        if bytes > 0 {
+            let what = "files of a log without a manifest; nothing was touched";
+            return Err(Error::already_exists(place, what));
         }
     }
+    files::refuse_foreign(&place, &names, is_log_segment)?;
+    Ok(None)
 }
 
 /// Durably deletes the bytes after `end`, and makes the remaining bytes durable: they may have been

@@ -10,8 +10,8 @@
 //!   # crc32c 0x89abcdef
 //! ```
 
+use super::files::MANIFEST;
 use crate::error::{Error, Result};
-use crate::publication::MANIFEST;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 

@@ -1,12 +1,4 @@
-//! Publishes manifests in one atomic step, and names the files that every directory has.
-//!
-//! | file | contents |
-//! |---|---|
-//! | `lock` | held by descriptor while the directory is open |
-//! | `manifest` | the manifest, replaced by rename |
-//! | `manifest.new` | the next one, before its rename |
-//! | `manifest.copy` | the same as `manifest`, for when that is damaged |
-//! | `log.000000` ... | the log |
+//! Publishes manifests in one atomic step.
 //!
 //! # A full medium
 //! An operation that frees space publishes a manifest first, and there may be no block for it. Then
@@ -17,15 +9,11 @@
 //! A power cut during these steps leaves the file of the copy under the name `manifest.new`. The
 //! next opening renames it back. It also writes the copy for a store or log that has none.
 
+use super::copy::{restore_copy, take_for_copy};
+use super::files::{COPY, MANIFEST, NEW};
 use crate::error::{Error, ErrorKind, Result};
-use kvick_io::{Directory, Lock};
+use kvick_io::Directory;
 use std::io;
-
-pub(crate) const LOCK: &str = "lock";
-pub(crate) const MANIFEST: &str = "manifest";
-pub(crate) const COPY: &str = "manifest.copy";
-pub(crate) const LOG: &str = "log";
-pub(crate) const ASIDE: &str = "manifest.new";
 
 /// A manifest that did not become the valid one, or whose state is unknown.
 #[derive(Debug)]
@@ -33,36 +21,6 @@ pub(crate) struct NotPublished {
     pub(crate) error: Error,
     /// The previous manifest is still valid.
     pub(crate) is_certain: bool,
-}
-
-/// Returns the device of a segment file, and the number of the segment.
-pub(crate) fn segment(file: &str) -> Option<(&str, u64)> {
-    let (device, digits) = file.rsplit_once('.')?;
-    let number = digits.parse().ok()?;
-    // Accepts only exact names of segments: `log.+00000`, `log.0` and `log.txt` are foreign files.
-    (digits == format!("{number:06}")).then_some((device, number))
-}
-
-/// Refuses to create a store or log among foreign files, which could later pass for its own.
-///
-/// Hidden files do not matter, nor do the leftovers of an interrupted opening. `is_ours` accepts
-/// the names that are not foreign.
-///
-/// # Errors
-/// `AlreadyExists` with the first foreign file.
-pub(crate) fn refuse_foreign(
-    place: &str,
-    files: &[String],
-    is_ours: impl Fn(&str) -> bool,
-) -> Result<()> {
-    let is_left = |name: &str| {
-        let is_scratch = name.starts_with("scratch-") && name.ends_with(".tmp");
-        [LOCK, ASIDE].contains(&name) || is_scratch || name.starts_with('.')
-    };
-    let foreign = files.iter().find(|name| !is_left(name) && !is_ours(name));
-    foreign.map_or(Ok(()), |name| {
-        Err(Error::already_exists(place, &format!("{name}, which is no file of kvick's")))
-    })
 }
 
 /// The description of a directory's contents, in the form in which it is published.
@@ -88,9 +46,9 @@ pub(crate) async fn publish<M: Publishable>(
     synced: bool,
 ) -> Result<Vec<u8>, NotPublished> {
     let bytes = proven(directory, manifest)?;
-    let written = directory.write_file(ASIDE, &bytes).await;
+    let written = directory.write_file(NEW, &bytes).await;
     written.map_err(|error| not_published(directory, "writing", error, true))?;
-    let renamed = directory.rename(ASIDE, MANIFEST).await;
+    let renamed = directory.rename(NEW, MANIFEST).await;
     renamed.map_err(|error| not_published(directory, "renaming", error, true))?;
     if synced {
         let synced = directory.sync().await;
@@ -109,7 +67,7 @@ pub(crate) async fn publish_to_free<M: Publishable>(
 ) -> Result<Vec<u8>, NotPublished> {
     match publish(directory, manifest, true).await {
         Err(failed) if failed.is_certain && failed.error.kind() == ErrorKind::StorageFull => {
-            if directory.rename(COPY, ASIDE).await.is_err() {
+            if directory.rename(COPY, NEW).await.is_err() {
                 return Err(failed);
             }
             let published = publish_in_place(directory, manifest).await;
@@ -123,18 +81,18 @@ pub(crate) async fn publish_to_free<M: Publishable>(
     }
 }
 
-/// Publishes in the file `ASIDE`, which then has the previous manifest and becomes the copy.
+/// Publishes in the file `NEW`, which then has the previous manifest and becomes the copy.
 async fn publish_in_place<M: Publishable>(
     directory: &dyn Directory,
     manifest: &M,
 ) -> Result<Vec<u8>, NotPublished> {
     let bytes = proven(directory, manifest)?;
-    let written = directory.write_file(ASIDE, &bytes).await;
+    let written = directory.write_file(NEW, &bytes).await;
     written.map_err(|error| not_published(directory, "writing", error, true))?;
-    match directory.exchange(ASIDE, MANIFEST).await {
+    match directory.exchange(NEW, MANIFEST).await {
         // The space of the previous manifest is freed, and may be available again for the copy.
         Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-            let renamed = directory.rename(ASIDE, MANIFEST).await;
+            let renamed = directory.rename(NEW, MANIFEST).await;
             renamed.map_err(|error| not_published(directory, "renaming", error, true))?;
         }
         exchanged => {
@@ -151,34 +109,6 @@ async fn publish_in_place<M: Publishable>(
         Ok(()) => {}
     }
     Ok(bytes)
-}
-
-/// Makes the file `ASIDE` the copy, durably. Otherwise the next file with that name might survive a
-/// power cut in its place.
-async fn take_for_copy(directory: &dyn Directory) -> io::Result<()> {
-    directory.rename(ASIDE, COPY).await?;
-    directory.sync().await
-}
-
-/// Ensures that an opened store or log has a copy of its manifest. It uses the file that an
-/// interrupted publication left, if there is one.
-pub(crate) async fn restore_copy(directory: &dyn Directory) {
-    let restoring = async {
-        let files = directory.list().await?;
-        let has = |wanted: &str| files.iter().any(|file| file == wanted);
-        if has(COPY) || !has(MANIFEST) {
-            return Ok(());
-        }
-        if has(ASIDE) {
-            take_for_copy(directory).await?;
-        }
-        let bytes = directory.read_file(MANIFEST).await?;
-        directory.write_file(COPY, &bytes).await
-    };
-    let restored: io::Result<()> = restoring.await;
-    if let Err(error) = restored {
-        tracing::info!(%error, "there is no copy of the manifest");
-    }
 }
 
 /// Returns the bytes of a manifest that the next opening will decode to the same manifest.
@@ -198,43 +128,6 @@ fn proven<M: Publishable>(
     Err(NotPublished { error, is_certain: true })
 }
 
-/// Removes the files of a creation that did not reach its manifest. Only the lock file remains. The
-/// next creation recognises files that cannot be removed now as unfinished.
-pub(crate) async fn give_up_creation(directory: &dyn Directory) {
-    let Ok(files) = directory.list().await else {
-        return;
-    };
-    let is_ours = |name: &&String| {
-        *name == ASIDE || segment(name).is_some_and(|(device, _number)| device == LOG)
-    };
-    for file in files.iter().filter(is_ours) {
-        if let Err(error) = directory.remove_file(file).await {
-            tracing::warn!(%error, file, "left behind by a creation that has failed");
-        }
-    }
-}
-
-/// Writes a copy of the published manifest, in case that is damaged later. No other state depends
-/// on it. Returns whether it was written.
-pub(crate) async fn keep_copy(directory: &dyn Directory, manifest: &[u8]) -> bool {
-    let written = directory.write_file(COPY, manifest).await;
-    if let Err(error) = &written {
-        tracing::warn!(%error, "the copy of the manifest was not written");
-    }
-    written.is_ok()
-}
-
-/// Takes the lock of a directory.
-///
-/// # Errors
-/// `InUse` if another store or log holds it.
-pub(crate) async fn lock(directory: &dyn Directory) -> Result<Box<dyn Lock>> {
-    directory.lock(LOCK).await.map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => Error::in_use(directory.describe()),
-        _ => Error::io(format!("locking {}", directory.describe()), error),
-    })
-}
-
 fn not_published(
     directory: &dyn Directory,
     doing: &str,
@@ -243,7 +136,7 @@ fn not_published(
 ) -> NotPublished {
     let place = directory.describe();
     let error = Error::io(format!("{doing} the manifest in {place}"), error);
-    // A write that failed for lack of space or descriptors only left the file `ASIDE` incomplete.
+    // A write that failed for lack of space or descriptors only left the file `NEW` incomplete.
     // Such a rename changed nothing. The effect of any other failure is unknown.
     let is_certain = before && error.is_shortage();
     NotPublished { error, is_certain }
@@ -288,26 +181,5 @@ mod tests {
                 assert_eq!(Even::decode(MANIFEST, &bytes).expect("sound"), Even(8));
             }
         });
-    }
-
-    #[test]
-    fn segments_are_known_by_their_names() {
-        assert_eq!(segment("log.000000"), Some(("log", 0)));
-        assert_eq!(segment("part-7.1000000"), Some(("part-7", 1_000_000)));
-        for other in ["log", "log.txt", "log.0", "log.+00000", "log.", "log.00000x"] {
-            assert_eq!(segment(other), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn files_of_others_are_named() {
-        let files = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        let harmless: Vec<String> = files(&["lock", "manifest.new", "scratch-1-2.tmp", ".hidden"]);
-        assert!(refuse_foreign("/data", &harmless, |_| false).is_ok());
-        let foreign: Vec<String> = files(&["lock", "log.000000", "log.txt"]);
-        let is_ours = |name: &str| segment(name).is_some();
-        let error = refuse_foreign("/data", &foreign, is_ours).expect_err("log.txt");
-        assert_eq!(error.kind(), ErrorKind::AlreadyExists);
-        assert!(error.to_string().contains("log.txt"), "{error}");
     }
 }
