@@ -59,6 +59,10 @@ pub use self::zero_copy::ZeroCopy;
 /// | `Ipv4Addr`, `Ipv6Addr` | octets | 4, 16 | itself |
 /// | `IpAddr` | 4 or 6, then octets, filled with zeros | 17 | itself |
 /// | `SocketAddr` | `IpAddr`, port (`u16`), flow and scope (`u32`) | 27 | itself |
+/// | `uuid::Uuid` (feature `uuid`) | in the order of digits | 16 | itself |
+/// | `chrono::{DateTime<Utc>, NaiveDateTime}` (feature `chrono`) | as `SystemTime` | 12 | itself |
+/// | `time::OffsetDateTime` (feature `time`) | as `SystemTime`; the offset is lost | 12 | itself |
+/// | `chrono::NaiveDate`, `time::Date` (same features) | number of days (`i32`) | 4 | itself |
 /// | `Option<T>` | 0 or 1, then `T`, or as many zeros | of `T`, plus 1 | `Option` of a view |
 /// | tuples of 2 to 12 | one after the other | sum, if all have one | tuple of views |
 /// | [`Encoded<T>`] | those of `T` | of `T` | view of `T` |

@@ -1,5 +1,6 @@
 //! Spans and points of time, in seconds and nanoseconds.
 
+use std::fmt::Display;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::fixed::fixed;
@@ -35,14 +36,14 @@ fn from_system_time(item: SystemTime) -> Result<[u8; 12], CodecError> {
             }
         }
     };
-    let seconds = i64::try_from(seconds).map_err(|_| beyond("system time", seconds))?;
+    let seconds = i64::try_from(seconds).map_err(|_| beyond("system time", seconds, nanos))?;
     Ok(join(seconds.to_le_bytes(), nanos))
 }
 
 fn to_system_time(bytes: [u8; 12]) -> Result<SystemTime, CodecError> {
     let (seconds, nanos) = split(bytes);
     let seconds = i64::from_le_bytes(seconds);
-    let nanos = Duration::new(0, within_second("system time", nanos)?);
+    let fraction = Duration::new(0, within_second("system time", nanos)?);
     let distance = Duration::from_secs(seconds.unsigned_abs());
     let second = if seconds < 0 {
         UNIX_EPOCH.checked_sub(distance)
@@ -50,8 +51,8 @@ fn to_system_time(bytes: [u8; 12]) -> Result<SystemTime, CodecError> {
         UNIX_EPOCH.checked_add(distance)
     };
     let time = second
-        .and_then(|second| second.checked_add(nanos))
-        .ok_or_else(|| beyond("system time", seconds.into()))?;
+        .and_then(|second| second.checked_add(fraction))
+        .ok_or_else(|| beyond("system time", seconds, nanos))?;
     // The clock of some systems is coarser than a nanosecond.
     if from_system_time(time)? == bytes {
         Ok(time)
@@ -78,7 +79,7 @@ pub(super) fn split(bytes: [u8; 12]) -> ([u8; 8], u32) {
 
 /// Checks that `nanos` are less than a second.
 #[inline]
-pub(super) fn within_second(type_name: &str, nanos: u32) -> Result<u32, CodecError> {
+fn within_second(type_name: &str, nanos: u32) -> Result<u32, CodecError> {
     if nanos < NANOS_PER_SECOND {
         Ok(nanos)
     } else {
@@ -88,7 +89,7 @@ pub(super) fn within_second(type_name: &str, nanos: u32) -> Result<u32, CodecErr
 }
 
 #[cold]
-pub(super) fn beyond(type_name: &str, seconds: i128) -> CodecError {
-    let reason = format_args!("{seconds} seconds from 1970 are beyond its range");
+pub(super) fn beyond(type_name: &str, seconds: impl Display, nanos: u32) -> CodecError {
+    let reason = format_args!("{seconds} seconds and {nanos} nanoseconds from 1970 are no time");
     CodecError::malformed(type_name, reason)
 }
