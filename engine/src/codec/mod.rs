@@ -9,6 +9,7 @@
 
 mod composite;
 mod encoded;
+mod error;
 mod packed;
 #[cfg(feature = "rkyv")]
 mod rkyv;
@@ -24,9 +25,9 @@ mod zero_copy;
 mod tests;
 
 use std::borrow::{Borrow, Cow};
-use std::fmt;
 
 pub use self::encoded::Encoded;
+pub use self::error::CodecError;
 pub use self::packed::{Members, Packed};
 #[cfg(feature = "rkyv")]
 pub use self::rkyv::{Rkyv, RkyvView};
@@ -129,6 +130,14 @@ pub use self::zero_copy::ZeroCopy;
 /// # assert!(Cell::decode(&[1]).is_err());
 /// # Ok::<(), CodecError>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "a store cannot hold `{Self}`: the type has no encoding",
+    label = "is not a `kvick::Value`",
+    note = "values are numbers, text, bytes, times, addresses, and arrays, `Option` and tuples of \
+            them",
+    note = "for a type of your own use `ZeroCopy<{Self}>`, `Rkyv<{Self}>` or `Serde<{Self}>` as \
+            the type of the store, or implement `kvick::Value`"
+)]
 pub trait Value: 'static {
     /// The type that operations take by reference.
     type Item: ?Sized;
@@ -206,45 +215,16 @@ pub trait Value: 'static {
 /// A [`Value`] with canonical bytes: two keys are equal exactly if their bytes are equal.
 ///
 /// This excludes floating point numbers (`0.0 == -0.0`), maps without an order and formats with
-/// more than one encoding of the same value.
+/// more than one encoding of the same value:
+///
+/// ```compile_fail,E0277
+/// let store: kvick::FasterKv<f64, u64>;
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the key of a store",
+    label = "is not a `kvick::Key`",
+    note = "equal keys have equal bytes: floats, `usize`, `Serde<T>` and `Rkyv<T>` are no keys",
+    note = "for a type of your own use `ZeroCopy<{Self}>` as the type of the key, or a tuple of \
+            its fields, or implement `kvick::Value` and `kvick::Key`"
+)]
 pub trait Key: Value {}
-
-/// The reason why an item could not be encoded, or bytes could not be decoded.
-#[derive(Clone, PartialEq, Eq)]
-pub struct CodecError(Box<str>);
-
-impl CodecError {
-    /// Creates an error. `reason` names the type and the problem: "sheet.cell: row 300 is beyond
-    /// 255".
-    #[cold]
-    pub fn new(reason: impl Into<String>) -> Self {
-        Self(reason.into().into_boxed_str())
-    }
-
-    /// Creates the error of a wrong length, for a type of fixed width. Lengths are in bytes.
-    #[cold]
-    #[must_use]
-    pub fn wrong_length(type_name: &str, expected: usize, got: usize) -> Self {
-        Self::new(format!("{type_name}: {got} bytes, expected {expected}"))
-    }
-
-    /// The record was in memory, and immutable or about to be.
-    #[cold]
-    pub fn malformed(type_name: &str, reason: impl fmt::Display) -> Self {
-        Self::new(format!("{type_name}: {reason}"))
-    }
-}
-
-impl fmt::Display for CodecError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for CodecError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CodecError({:?})", self.0)
-    }
-}
-
-impl std::error::Error for CodecError {}
