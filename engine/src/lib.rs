@@ -4,6 +4,12 @@
 //!
 //! It is not a server, an ordered index (there are no range scans), or a transaction system.
 //!
+//! The [`guide`] begins with [`getting_started`](guide::getting_started). It explains
+//! [`durability`](guide::durability), [`cancel_safety`](guide::cancel_safety),
+//! [`sizing`](guide::sizing), [`running`](guide::running), [`errors`](guide::errors),
+//! [`formats`](guide::formats), [`from_faster`](guide::from_faster) and
+//! [`patterns`](guide::patterns).
+//!
 //! ```
 //! use kvick::{Config, FasterKv};
 //! # use kvick::Backend;
@@ -52,6 +58,7 @@ mod config;
 pub mod epoch;
 mod error;
 pub mod futures;
+pub mod guide;
 mod hash;
 mod hash_index;
 mod health;

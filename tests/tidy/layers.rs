@@ -43,7 +43,8 @@ const RUNTIME: [(&str, &str); 10] = [
     ("simulation", "task executor handle"),
 ];
 
-const ENGINE: [(&str, &str); 30] = [
+const ENGINE: [(&str, &str); 31] = [
+    ("guide", ""),
     ("address", ""),
     ("kinds", ""),
     ("memory", ""),

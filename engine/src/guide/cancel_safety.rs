@@ -1,0 +1,116 @@
+//! Explains what a dropped future leaves: with `select!`, with timeouts, on shutdown.
+//!
+//! # The rule
+//! All futures are lazy: a future that was never polled has done nothing. An operation on one key
+//! takes effect within one poll, the poll that makes it ready. So a dropped operation has had its
+//! whole effect, or none. It holds no lock and no memory of the store while it waits, so a parked
+//! or leaked future blocks no other task.
+//!
+//! A future that is dropped *before it returned `Ready`* has had no effect, except where the table
+//! says otherwise.
+//!
+//! | call | a dropped future |
+//! |---|---|
+//! | `read`, `read_with`, `contains`, `read_many` | has no effect |
+//! | `upsert`, `rmw`, `delete`, `insert_if_absent`, `compare_and_swap` | has had no effect |
+//! | `upsert_many` | has set some pairs from the start, and no later ones |
+//! | `rmw_many` | has modified some keys, each once or not at all |
+//! | `wait_durable` | has no effect |
+//! | `checkpoint`, `delete_checkpoint`, `prune_checkpoints` | a started job continues |
+//! | `flush`, `flush_and_evict` | the writing continues |
+//! | `close` | closing continues |
+//! | `open` | may leave a lock file; the next opening repeats a recovery |
+//! | `FasterLog::append`, `append_many` | has appended nothing |
+//! | `append_durable` | may have appended the entry |
+//! | `commit`, `truncate_suffix` | a begun commit continues |
+//! | `complete`, `truncate_until` | may have happened; call it again |
+//! | `wait_for_commit`, `read`, `last` | has no effect |
+//! | `Scan`, `LogIterator` (streams) | loses no entry that it did not return |
+//! | `repair_log` | may have repaired the log; repeat the repair |
+//!
+//! # `select!`
+//! A stream of a log in a `select!` loop is safe: an entry that it did not return is returned
+//! later. A write in a branch is safe too: either it has returned, or it has not happened.
+//!
+//! ```
+//! use futures::{FutureExt, StreamExt, future, select};
+//! use kvick::{FasterLog, LogConfig};
+//! # use kvick::Backend;
+//!
+//! # kvick::runtime::block_on(async {
+//! # let config = LogConfig::default().with_backend(Backend::Memory);
+//! # let log = FasterLog::open("unused", config).await?;
+//! log.append_durable(b"job").await?;
+//! log.complete().await?; // the tail ends after the last entry
+//!
+//! let mut shutdown = future::pending::<()>().fuse();
+//! let mut entries = log.tail_from(log.begin()).fuse();
+//! let mut seen = 0;
+//! loop {
+//!     select! {
+//!         entry = entries.next() => match entry {
+//!             Some(entry) => { entry?; seen += 1 }
+//!             None => break,
+//!         },
+//!         () = shutdown => break,
+//!     }
+//! }
+//! assert_eq!(seen, 1);
+//! # log.close().await
+//! # }).unwrap();
+//! ```
+//!
+//! # Timeouts
+//! A timeout drops the operation. After a timeout of `upsert` or `rmw` the value is unchanged, and
+//! the operation can be tried again. After a timeout of `append_durable` the entry may be in the
+//! log: a second `append_durable` may add it twice. So time out the commit, not the append:
+//!
+//! ```
+//! use kvick::{FasterLog, LogConfig};
+//! # use kvick::Backend;
+//! use std::time::Duration;
+//!
+//! #[tokio::main]
+//! async fn main() -> kvick::Result<()> {
+//! #   let config = LogConfig::default().with_backend(Backend::Memory);
+//! #   #[cfg(any())]
+//!     let config = LogConfig::default();
+//!     let log = FasterLog::open("log", config).await?;
+//!
+//!     let address = log.append(b"once").await?;
+//!     let mut commits = log.commit().start()?; // continues, whatever happens to the future
+//!     while tokio::time::timeout(Duration::from_secs(1), &mut commits).await.is_err() {
+//!         println!("the device is slow");
+//!     }
+//!     assert!(address < log.committed());
+//!     log.close().await
+//! }
+//! ```
+//!
+//! An operation waits only for the device, for room in memory, or microseconds for a checkpoint. So
+//! a timeout of seconds means that the device is slow or full; see
+//! [`health`](crate::FasterKv::health).
+//!
+//! # Serial numbers
+//! A dropped or failed operation of a session takes no serial number, so numbers and effects always
+//! agree. A dropped `rmw_many` may have taken numbers for some keys. The next operations of the
+//! session take the others; [`Session::next_serials`](crate::Session::next_serials) shows them.
+//!
+//! ```
+//! # use kvick::{Backend, Config, FasterKv};
+//! # kvick::runtime::block_on(async {
+//! # let config = Config::default().with_backend(Backend::Memory);
+//! # let store: FasterKv<u64, u64> = FasterKv::open("unused", config).await?;
+//! let mut session = store.session()?;
+//! drop(session.upsert(&1, &10)); // was never polled
+//! assert_eq!((session.serial(), session.read(&1).await?), (0, None));
+//! session.upsert(&1, &11).await?;
+//! assert_eq!((session.serial(), session.read(&1).await?), (1, Some(11)));
+//! # drop(session);
+//! # store.close().await
+//! # }).unwrap();
+//! ```
+//!
+//! # Leaked futures
+//! A future that is leaked while it waits for the device keeps its buffer, and nothing else. A
+//! guard of the epoch table exists only within a poll.

@@ -1,0 +1,130 @@
+//! Explains which data survives which event, and when.
+//!
+//! # The store
+//! An operation that has returned is in memory. It is durable when a *checkpoint* has it.
+//!
+//! | call | survives the end of the process | survives a power cut |
+//! |---|---|---|
+//! | `upsert`, `rmw`, `delete`, ... | no | no |
+//! | `flush`, `flush_and_evict` | no: it writes pages, but takes no checkpoint | no |
+//! | `checkpoint` with [`Durability::ProcessCrash`] | yes | no |
+//! | `checkpoint` (default, [`Durability::PowerCut`]) | yes | yes |
+//! | `close` (default settings) | yes | yes |
+//! | drop of the last handle and session | only earlier checkpoints | only earlier checkpoints |
+//!
+//! The next opening recovers the newest checkpoint. Every operation after that checkpoint is lost,
+//! and no other operation. After a power cut, recovery passes over a newer checkpoint of the kind
+//! `ProcessCrash` if the power cut has damaged it.
+//!
+//! A checkpoint counts from one atomic step on. So a crash during a checkpoint leaves the earlier
+//! checkpoint, whole.
+//!
+//! [`Durability::ProcessCrash`]: crate::Durability::ProcessCrash
+//! [`Durability::PowerCut`]: crate::Durability::PowerCut
+//!
+//! ## Kinds of checkpoints
+//! See [`CheckpointKind`](crate::CheckpointKind).
+//!
+//! * *Fold-over* (the default) writes the unflushed log. Afterwards a hot record is copied once,
+//!   when it changes. It suits large stores, and data that changes rarely.
+//! * *Snapshot* writes the log in memory to a file beside the log, and the log does not grow. It
+//!   suits a small hot set that changes all the time.
+//! * *Incremental* writes only the changes since the last snapshot or incremental checkpoint. It
+//!   suits frequent checkpoints of a large hot set.
+//! * *Index only* writes an image of the index. It makes nothing durable; the next recovery is
+//!   faster.
+//!
+//! All kinds run while operations continue. Writers wait for each other once, for microseconds.
+//!
+//! ```
+//! use kvick::{CheckpointKind, Config, Durability, FasterKv};
+//! # use kvick::Backend;
+//! use std::time::Duration;
+//!
+//! # kvick::runtime::block_on(async {
+//! let config = Config::default()
+//!     .with_checkpoint_every(Duration::from_secs(30)) // by time, if anything has changed
+//!     .with_checkpoint_kind(CheckpointKind::Incremental);
+//! # let config = config.with_backend(Backend::Memory);
+//! let store: FasterKv<u64, u64> = FasterKv::open("data", config).await?;
+//! store.upsert(&1, &10).await?;
+//!
+//! let full = store.checkpoint().await?; // on request, and durable when it returns
+//! let weaker = store.checkpoint().snapshot().durability(Durability::ProcessCrash).await?;
+//! assert!(weaker.token > full.token);
+//! # store.close().await
+//! # }).unwrap();
+//! ```
+//!
+//! An automatic checkpoint has no caller for its error. [`FasterKv::health`] and
+//! [`Stats::checkpoints`] report it.
+//!
+//! [`FasterKv::health`]: crate::FasterKv::health
+//! [`Stats::checkpoints`]: crate::Stats::checkpoints
+//!
+//! ## Sessions and commit points
+//! A session numbers its writes 1, 2, 3. A checkpoint has the writes of each session up to its
+//! [commit point](crate::CommitPoint), each exactly once, and no later ones.
+//! [`Session::wait_durable`] waits for a checkpoint that has all present writes of the session. It
+//! takes no checkpoint: another task or the settings must do that.
+//!
+//! ```
+//! # use kvick::{Backend, Config, FasterKv};
+//! # kvick::runtime::block_on(async {
+//! # let config = Config::default().with_backend(Backend::Memory);
+//! let store: FasterKv<u64, u64> = FasterKv::open("data", config).await?;
+//! let mut session = store.session()?;
+//! let id = session.id(); // from now on, checkpoints keep the session
+//! session.upsert(&1, &10).await?;
+//! session.upsert(&2, &20).await?;
+//!
+//! let checkpoint = store.checkpoint().start()?; // in the background
+//! session.wait_durable().await?;
+//! assert!(session.commit_point().covers(2));
+//! assert_eq!(checkpoint.await?.sessions[&id].until, 2);
+//! # drop(session);
+//! # store.close().await
+//! # }).unwrap();
+//! ```
+//!
+//! Only a session whose [`id`](crate::Session::id) was requested can be resumed after a crash; see
+//! [exactly once](super::patterns#exactly-once).
+//!
+//! [`Session::wait_durable`]: crate::Session::wait_durable
+//!
+//! # The log
+//! | call | the entry survives when it has returned |
+//! |---|---|
+//! | `append`, `append_many`, `try_append` | nothing |
+//! | `commit`, `append_durable`, `wait_for_commit` | the end of the process, and a power cut |
+//! | `complete`, `close` | the end of the process, and a power cut |
+//! | drop of the last handle | nothing beyond earlier commits |
+//!
+//! A commit makes every entry durable that was appended before it. Tasks that wait at the same time
+//! share one write and one sync. [`LogConfig::commit_every`](crate::LogConfig::commit_every) and
+//! [`commit_bytes`](crate::LogConfig::commit_bytes) commit automatically.
+//!
+//! ```
+//! # use kvick::{Backend, FasterLog, LogConfig};
+//! # kvick::runtime::block_on(async {
+//! # let config = LogConfig::default().with_backend(Backend::Memory);
+//! let log = FasterLog::open("log", config).await?;
+//! let address = log.append(b"in memory").await?;
+//! assert!(log.committed() <= address);
+//! let commit = log.commit().await?;
+//! assert!(address < commit.until && commit.until == log.committed());
+//! # log.close().await
+//! # }).unwrap();
+//! ```
+//!
+//! A crash loses entries that no completed commit covers; some of them may be recovered even so.
+//! The recovered entries are in order and without gaps. If a committed entry is damaged, opening
+//! fails and names the place. There is one exception: the medium damages the *last* commit later,
+//! before another commit or a clean close. Recovery takes that commit for an unfinished one.
+//!
+//! # Conditions
+//! * The disk must keep what it has synced. A disk that acknowledges a sync and loses the bytes
+//!   breaks every promise here; recovery reports the damage that it finds by checksums.
+//! * A failed write or sync never counts as stored. After an error that may have cost data the
+//!   store or log is [`Poisoned`](crate::ErrorKind::Poisoned), until it is opened again.
+//! * `Backend::Memory` and `Backend::Null` keep nothing after the last handle.

@@ -1,0 +1,166 @@
+//! Explains how to run a store or a log: runtimes, monitoring, full disks, limits, shutdown.
+//!
+//! # Runtimes
+//! Operations run on the executor that polls them, whichever it is. Only *maintenance* (flushing,
+//! eviction, checkpoints, commits) needs a runtime:
+//!
+//! | runtime | given by | note |
+//! |---|---|---|
+//! | a thread of the store | default | lasts as long as the store |
+//! | tokio | `Handle::tokio` (feature `tokio`) | needs the time driver; close the store first |
+//! | glommio | `Handle::glommio` (feature `glommio`) | Linux; close the store first |
+//! | your own | [`Handle::custom`](crate::runtime::Handle::custom) | |
+//! | simulation | [`Simulation`](crate::runtime::Simulation) | seeded tests |
+//!
+//! Pass it to [`Builder::runtime`](crate::Builder::runtime) or
+//! [`LogBuilder::runtime`](crate::LogBuilder::runtime).
+//!
+//! ```
+//! # #[cfg(feature = "tokio")]
+//! # fn main() -> kvick::Result<()> {
+//! use kvick::runtime::Handle;
+//! use kvick::{Config, FasterKv};
+//! # use kvick::Backend;
+//!
+//! let tokio = tokio::runtime::Builder::new_multi_thread().enable_time().build().expect("threads");
+//! tokio.block_on(async {
+//! #   let config = Config::default().with_backend(Backend::Memory);
+//! #   #[cfg(any())]
+//!     let config = Config::default();
+//!     let store = FasterKv::<u64, u64>::builder(config)
+//!         .runtime(Handle::tokio(tokio::runtime::Handle::current()))
+//!         .open("data")
+//!         .await?;
+//!     store.upsert(&1, &10).await?;
+//!     store.close().await // before the runtime ends
+//! })
+//! # }
+//! # #[cfg(not(feature = "tokio"))]
+//! # fn main() {}
+//! ```
+//!
+//! If a runtime ends before its store, waiting tasks get `Poisoned` and the cause. Reads still
+//! work. Closures of `rmw` and codecs run within polls: they must not block, and must not wait for
+//! the store ([why](crate::FasterKv#code-within-operations)).
+//!
+//! # Several stores
+//! Each store or log that opens a path has its own I/O threads. Share one backend among them with
+//! [`SharedIo`](crate::io::SharedIo), and one runtime with a cloned handle:
+//!
+//! ```
+//! use kvick::io::{IoConfig, SharedIo};
+//! use kvick::runtime::Handle;
+//! use kvick::{ByteSize, Config, FasterKv};
+//!
+//! # kvick::runtime::block_on(async {
+//! # let place = tempfile::tempdir().unwrap();
+//! # let path = place.path();
+//! # #[cfg(any())]
+//! let path = std::path::Path::new("data");
+//! let io = SharedIo::new(IoConfig::default()).expect("the settings are sound");
+//! let runtime = Handle::background().expect("a thread");
+//! let mut stores = Vec::new();
+//! for name in ["links", "clicks"] {
+//!     let directory = io.open_directory(&path.join(name)).expect("a directory");
+//!     let store = FasterKv::<u64, u64>::builder(Config::default().with_memory(ByteSize::mib(8)))
+//!         .directory(directory)
+//!         .runtime(runtime.clone())
+//!         .open_in_directory()
+//!         .await?;
+//!     stores.push(store);
+//! }
+//! for store in &stores {
+//!     store.close().await?;
+//! }
+//! # Ok::<(), kvick::Error>(())
+//! # }).unwrap();
+//! ```
+//!
+//! The environment variable `KVICK_IO` (`auto`, `uring`, `threads`) overrides the backend of real
+//! files, for tests of a deployment. Many logs: [`LogGroup`](crate::LogGroup).
+//!
+//! # Monitoring
+//! | watch | why |
+//! |---|---|
+//! | [`health`](crate::FasterKv::health)`().condition` | full, poisoned, closed |
+//! | `health().checkpoint` | the last checkpoint failed, so later changes are in none |
+//! | `stats().checkpoints.last` | its age: that much is lost by a crash |
+//! | `stats().device.bytes_stored` | the log grows; see [`sizing`](super::sizing#growth-on-disk) |
+//! | `stats().hits.on_device` against `operations.reads` | the share of cold reads |
+//! | `stats().memory.index` | keys beyond `expected_keys` make it grow |
+//! | `stats().device.read_latency_p99` | the device |
+//!
+//! Events go to `tracing`, with the targets `kvick::open`, `kvick::checkpoint`, `kvick::commit`,
+//! `kvick::flush` and `kvick::epoch`.
+//!
+//! ```
+//! use kvick::{Condition, Config, FasterKv};
+//! # use kvick::Backend;
+//!
+//! # kvick::runtime::block_on(async {
+//! # let config = Config::default().with_backend(Backend::Memory);
+//! let store: FasterKv<u64, u64> = FasterKv::open("data", config).await?;
+//! store.upsert(&1, &10).await?;
+//! store.checkpoint().await?;
+//!
+//! let health = store.health();
+//! assert!(health.is_sound() && health.condition == Condition::Sound);
+//! let stats = store.stats();
+//! assert_eq!((stats.operations.upserts, stats.checkpoints.taken), (1, 1));
+//! # store.close().await
+//! # }).unwrap();
+//! ```
+//!
+//! # A full disk
+//! Nothing breaks, and nothing that was durable is lost. Reads and changes in place go on. An
+//! operation that needs room gets [`StorageFull`](crate::ErrorKind::StorageFull) once memory is
+//! full, and works again when there is space. A checkpoint or commit fails with `StorageFull`; take
+//! it again. [`prune_checkpoints`](crate::FasterKv::prune_checkpoints) and
+//! [`truncate_until`](crate::FasterLog::truncate_until) free space on a full disk too. Before
+//! `close`, take a checkpoint until it succeeds: a store is closed even if its last checkpoint
+//! failed.
+//!
+//! A limit of file size (`ulimit -f`) and a quota act like a full disk. The signal `SIGXFSZ` must
+//! be ignored, or it ends the process.
+//!
+//! # A read-only file system
+//! A store or log that was closed opens for reading. Writes get
+//! [`ReadOnly`](crate::ErrorKind::ReadOnly). After a crash it cannot be opened there, because
+//! recovery must write. Then [`inspect`](crate::inspect()), [`check_log`](crate::check_log) and
+//! [`LogFollower`](crate::LogFollower) read it.
+//!
+//! # Files and rights
+//! Directories are created with mode 0700 and files with mode 0600, less the `umask`; existing
+//! directories keep their mode. Links are not followed below the directory. One process at a time
+//! has a directory open: `InUse` for the second. The lock ends with the process, also when it is
+//! killed, once the kernel has ended its transfers.
+//!
+//! # Forks
+//! A child that is forked without an exec has the memory of the store, but none of its threads. An
+//! operation that needs a file, room or maintenance fails there and says so. Fork before there are
+//! threads, or exec; see [`FasterKv`](crate::FasterKv#forked-processes).
+//!
+//! # Limits
+//! | of | limit |
+//! |---|---|
+//! | memory of a store | 64 KiB to 16 TiB |
+//! | memory of a log | 24 KiB to 1 TiB |
+//! | value | [`max_value`](crate::Config::max_value): 64 MiB by default, at most 1 GiB |
+//! | key | a quarter of a page, at most 128 KiB |
+//! | log of a store | 2^48 bytes over its life |
+//! | log | 2^36 pages over its life: 2^48 bytes with pages of 4 KiB |
+//! | entry of a log | half of its memory |
+//! | kept checkpoints | 1024 |
+//! | cookie of a commit | 512 bytes |
+//! | name of an iterator | 128 bytes |
+//! | segments of a device that stay open | a quarter of the descriptor limit, 8 to 1024 |
+//!
+//! # Shutdown
+//! 1. Stop the tasks that write, and let them finish or drop them.
+//! 2. If the disk may be full: take a checkpoint (or commit) until it succeeds.
+//! 3. Await `close()`. It takes a last checkpoint or commit, ends every handle and session, and
+//!    releases the directory. Several stores can close at the same time.
+//! 4. End the runtime.
+//!
+//! A store that is only dropped ends in the background, like a crash. Its directory is `InUse`
+//! until then.

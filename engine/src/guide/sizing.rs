@@ -1,0 +1,114 @@
+//! Explains how much memory and disk the data needs.
+//!
+//! # Memory of a store
+//! [`Config::memory`](crate::Config::memory) is a budget for everything that the store allocates:
+//!
+//! ```text
+//! memory = index + index / 10 + I/O buffers                + pages
+//!          |       |            1/16, at most 32 MiB         the rest
+//!          |       overflow
+//!          128 bytes for each 12 expected keys; by default 1/8 of the memory
+//! ```
+//!
+//! * Set [`expected_keys`](crate::Config::expected_keys) if you know the number. It is fixed when
+//!   the store is created, because the index does not grow yet. Each expected key takes 11 to 12
+//!   bytes of memory. Each further key takes about 9 bytes *beyond* the budget, and costs cache
+//!   misses.
+//! * The pages are a cache of the newest records. Reads of older records go to the device.
+//! * A value in pieces (more than a quarter of a page, or 256 KiB) takes memory beyond the budget
+//!   while an operation handles it: once its length for `upsert`, up to three times for `rmw`.
+//! * The system provides a page only when it is used. [`Stats::memory`](crate::Stats::memory) has
+//!   the account.
+//!
+//! A store that is opened again may have another `memory`; its index and page size stay.
+//!
+//! # Cost of a record
+//! Keys and values are rounded up to 8 bytes. The [width](crate::Value::WIDTH) is that of the type.
+//!
+//! | key | value | bytes beside key and value |
+//! |---|---|---|
+//! | fixed width | fixed, at most 8 bytes | 8 |
+//! | fixed width | fixed, 9 to 1024 bytes | 16 |
+//! | variable | fixed, at most 8 bytes | 16 |
+//! | otherwise | | 24 |
+//!
+//! A page on disk has 504 bytes of records in each 512 bytes. A `u64` with a `u64` takes 24 bytes
+//! of log; a key of 20 bytes with a value of 100 bytes takes 24 + 24 + 104 = 152 bytes.
+//!
+//! ```
+//! # use kvick::{Backend, Config, FasterKv};
+//! # kvick::runtime::block_on(async {
+//! # let config = Config::default().with_backend(Backend::Memory);
+//! let store: FasterKv<[u8], [u8]> = FasterKv::open("unused", config).await?;
+//! let before = store.stats().log.mutable;
+//! for key in 0..1000_u32 {
+//!     let key = format!("key of 20 bytes {key:04}");
+//!     store.upsert(key.as_bytes(), &[7; 100]).await?;
+//! }
+//! assert_eq!(store.stats().log.mutable - before, 152_000);
+//! # store.close().await
+//! # }).unwrap();
+//! ```
+//!
+//! # Growth on disk
+//! The log grows, and does not shrink: there is no compaction yet. It grows by
+//!
+//! * each new key;
+//! * each change of a record that can no longer be changed in place. Records in the newest 90 % of
+//!   the pages ([`mutable_fraction`](crate::Config::mutable_fraction)) are changed in place;
+//! * each hot record once after every fold-over checkpoint, since that makes the log immutable;
+//! * each delete of a record that can no longer be changed in place.
+//!
+//! So a small store whose keys change all the time grows by its whole hot set at each fold-over
+//! checkpoint. Use [`CheckpointKind::Snapshot`](crate::CheckpointKind::Snapshot) for it: the log
+//! stays mutable, and the older snapshot is removed with its checkpoint.
+//!
+//! A checkpoint adds an image of the index (128 bytes for each 12 expected keys) when the log has
+//! grown by as much. [`keep_checkpoints`](crate::Config::keep_checkpoints) (2) are kept.
+//!
+//! [`Stats::device`](crate::Stats::device) has `bytes_stored`, the bytes of the log on the medium.
+//! The setting `disk` only informs, until there is compaction.
+//!
+//! # Pages and segments
+//! | setting | default | effect |
+//! |---|---|---|
+//! | `page_size` | 1/32 of the memory for pages, 4 KiB to 4 MiB | the size of a write |
+//! | `segment_size` | 1 GiB | the size of a file of the log |
+//!
+//! Both are fixed when a store is created. A key may have a quarter of a page in pages of at most
+//! 64 KiB; else an eighth, at most 128 KiB. With little memory set `page_size` only for long keys.
+//!
+//! # Memory and disk of a log
+//! [`LogConfig::memory`](crate::LogConfig::memory) holds entries that are not yet written, and the
+//! newest written ones for readers. An entry, or a batch of entries that is one step, has at most
+//! half of it. Each entry takes 8 bytes beside its payload, in multiples of 8 bytes. Each commit
+//! takes a record, and starts a new unit of 512 bytes: so commits of single small entries take 512
+//! bytes each.
+//!
+//! [`truncate_until`](crate::FasterLog::truncate_until) and a commit free whole segments. Choose a
+//! `segment_size` (256 MiB) that is small against the space to free.
+//!
+//! # Logs by the thousand
+//! One log has a maintenance thread and threads for I/O. [`LogGroup`](crate::LogGroup) shares them
+//! among any number of logs. With [`LogConfig::small`](crate::LogConfig::small) an idle log takes
+//! some 20 KiB of memory, three file descriptors and no processor time. So 1,000 logs need a limit
+//! of descriptors (`ulimit -n`) above the usual 1,024.
+//!
+//! ```
+//! use kvick::{LogConfig, LogGroup};
+//!
+//! # kvick::runtime::block_on(async {
+//! # let place = tempfile::tempdir().unwrap();
+//! # let path = place.path();
+//! # #[cfg(any())]
+//! let path = std::path::Path::new("logs");
+//! let group = LogGroup::new(LogConfig::small())?;
+//! let mut logs = Vec::new();
+//! for tenant in ["ann", "bob", "cy"] {
+//!     logs.push(group.open(path.join(tenant)).await?);
+//! }
+//! futures::future::try_join_all(logs.iter().map(|log| log.append_durable(b"hello"))).await?;
+//! futures::future::try_join_all(logs.iter().map(|log| log.close())).await?;
+//! # Ok::<(), kvick::Error>(())
+//! # }).unwrap();
+//! ```
