@@ -11,6 +11,7 @@ use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures::StreamExt;
 use kvick::{
@@ -21,6 +22,9 @@ use kvick::{
 /// Keys of each writer, which it writes in turn.
 const KEYS: u64 = 20_000;
 const WRITERS: u64 = 2;
+/// Attempts to open a directory that is in use, and the pause between two attempts.
+const ATTEMPTS: u32 = 1000;
+const PAUSE: Duration = Duration::from_millis(10);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -34,7 +38,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         tokio::task::yield_now().await;
     }
 
-    // Nobody waits for these: the writers go on all the time.
+    // No writer waits for these: they go on all the time.
     let snapshot = watch(store.checkpoint().snapshot()).await?;
     let newest = watch(store.checkpoint().incremental()).await?;
     assert!(newest.token > snapshot.token && newest.kind == CheckpointKind::Incremental);
@@ -53,7 +57,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("{report:#?}");
     assert_eq!(report.chosen, Some(newest.token));
     for (writer, id, serial) in written {
-        // What the checkpoint has of a session: all operations up to one, and none behind it.
+        // The checkpoint has all operations of a session up to one, and none after it.
         let until = report.sessions[&id].until;
         assert_eq!(until, newest.sessions[&id].until);
         let mut session = store.resume_session(id)?;
@@ -70,12 +74,19 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Opens the store as soon as nobody else has it open: one that was dropped ends in the background.
+/// Opens the store when its directory is free: a dropped store ends in the background.
 async fn open(path: &Path) -> Result<FasterKv<u64, u64>> {
+    let mut attempts = 0..ATTEMPTS;
     loop {
         let config = Config::default().with_memory(ByteSize::mib(16));
         match FasterKv::open(path, config).await {
-            Err(error) if error.kind() == ErrorKind::InUse => tokio::task::yield_now().await,
+            Err(error) if error.kind() == ErrorKind::InUse => {
+                if attempts.next().is_none() {
+                    eprintln!("the directory stayed in use for {:?}", PAUSE * ATTEMPTS);
+                    return Err(error);
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
             opened => return opened,
         }
     }
@@ -106,7 +117,7 @@ async fn write(
     Ok((writer, id, session))
 }
 
-/// The n-th operation of a writer sets its n-th key to n, and begins anew behind the last key.
+/// The n-th operation of a writer sets its n-th key to n, and begins anew after the last key.
 async fn write_next(session: &mut Session<u64, u64>, writer: u64) -> Result<()> {
     let number = session.next_serial();
     session.upsert(&(writer * KEYS + number % KEYS), &number).await

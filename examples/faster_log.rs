@@ -11,13 +11,17 @@ use std::error::Error;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use futures::TryStreamExt;
-use kvick::runtime::block_on;
+use kvick::runtime::{Handle, block_on};
 use kvick::{ByteSize, ErrorKind, FasterLog, LogConfig, Result};
 
 /// Entries between two commits of the writer.
 const GROUP: u64 = 1000;
+/// Attempts to open a directory that is in use, and the pause between two attempts.
+const ATTEMPTS: u32 = 1000;
+const PAUSE: Duration = Duration::from_millis(10);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -96,13 +100,21 @@ async fn recover(path: &Path, acknowledged: u64) -> Result<()> {
     log.close().await
 }
 
-/// Opens the log as soon as nobody else has it open: the system may hold the files of a process
-/// that was killed for a moment.
+/// Opens the log when its directory is free: the system may hold the files of a killed process for
+/// a moment.
 async fn open(path: &Path) -> Result<FasterLog> {
+    let runtime = Handle::background().expect("the system has a thread");
+    let mut attempts = 0..ATTEMPTS;
     loop {
         let config = LogConfig::default().with_memory(ByteSize::mib(4));
-        match FasterLog::open(path, config).await {
-            Err(error) if error.kind() == ErrorKind::InUse => std::thread::yield_now(),
+        match FasterLog::builder(config).runtime(runtime.clone()).open(path).await {
+            Err(error) if error.kind() == ErrorKind::InUse => {
+                if attempts.next().is_none() {
+                    eprintln!("the directory stayed in use for {:?}", PAUSE * ATTEMPTS);
+                    return Err(error);
+                }
+                runtime.sleep(PAUSE).await;
+            }
             opened => return opened,
         }
     }

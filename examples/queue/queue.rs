@@ -1,6 +1,7 @@
 //! A durable queue of jobs: what is pushed is done at least once, whatever happens in between.
 
 use std::path::Path;
+use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 use kvick::runtime::Handle;
@@ -13,6 +14,9 @@ const BATCH: usize = 64;
 const WORKERS: usize = 4;
 /// The name of the place in the log that the workers have come to.
 const PLACE: &str = "workers";
+/// Attempts to open a directory that is in use, and the pause between two attempts.
+const ATTEMPTS: u32 = 1000;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A queue in a directory: a cheap handle.
 #[derive(Clone, Debug)]
@@ -21,9 +25,10 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// Opens the queue as soon as nobody else has it open: the system may hold the files of a
-    /// process that was killed for a moment.
+    /// Opens the queue when its directory is free: the system may hold the files of a killed
+    /// process for a moment.
     pub(crate) async fn open(path: &Path) -> Result<Self> {
+        let mut attempts = 0..ATTEMPTS;
         loop {
             let config = LogConfig::default()
                 .with_memory(ByteSize::mib(1))
@@ -31,7 +36,13 @@ impl Queue {
                 .with_segment_size(ByteSize::kib(128));
             let runtime = Handle::tokio(tokio::runtime::Handle::current());
             match FasterLog::builder(config).runtime(runtime).open(path).await {
-                Err(error) if error.kind() == ErrorKind::InUse => tokio::task::yield_now().await,
+                Err(error) if error.kind() == ErrorKind::InUse => {
+                    if attempts.next().is_none() {
+                        eprintln!("the directory stayed in use for {:?}", PAUSE * ATTEMPTS);
+                        return Err(error);
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
                 opened => return Ok(Self { log: opened? }),
             }
         }
