@@ -10,6 +10,8 @@
 mod composite;
 mod encoded;
 mod error;
+#[cfg(feature = "serde")]
+mod format;
 mod packed;
 #[cfg(feature = "rkyv")]
 mod rkyv;
@@ -28,6 +30,10 @@ use std::borrow::{Borrow, Cow};
 
 pub use self::encoded::Encoded;
 pub use self::error::CodecError;
+#[cfg(feature = "messagepack")]
+pub use self::format::MessagePack;
+#[cfg(feature = "serde")]
+pub use self::format::{Postcard, SerdeFormat};
 pub use self::packed::{Members, Packed};
 #[cfg(feature = "rkyv")]
 pub use self::rkyv::{Rkyv, RkyvView};
@@ -69,7 +75,7 @@ pub use self::zero_copy::ZeroCopy;
 /// | [`Encoded<T>`] | those of `T` | of `T` | view of `T` |
 /// | [`ZeroCopy<T>`] | the memory of `T` | size of `T` | `Cow<T>` |
 /// | `Rkyv<T>` (feature `rkyv`, no keys) | an rkyv archive | none | `RkyvView<T>` |
-/// | `Serde<T>` (feature `serde`, no keys) | postcard | none | `T` |
+/// | `Serde<T, F>` (feature `serde`, no keys) | format `F`, or postcard | none | `T` |
 ///
 /// Integers are little endian everywhere. A `Cow` borrows, unless the bytes are not aligned for
 /// `T`. In a tuple, the length (4 bytes) comes before each member without a width, except the last.

@@ -1,4 +1,4 @@
-//! Any serde type, in the format of postcard.
+//! Any serde type, in a format of choice.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -6,18 +6,21 @@ use std::marker::PhantomData;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::format::{Postcard, SerdeFormat};
 use super::{CodecError, Value, round_trip};
 
-/// Stores a `T` in the postcard format, for types that derive serde's traits.
+/// Stores a `T` in a format of serde, for types that derive serde's traits.
 ///
-/// It is compact and simple; every read decodes the whole value. It is not for keys: a `T` may
-/// contain a map whose order varies. The format has no field names. So a changed `T` reads the
-/// bytes of an older `T` only if the change is compatible by postcard's rules.
+/// The format is [`Postcard`] if none is named. `MessagePack` (feature `messagepack`) is for types
+/// that gain and lose fields, and [`SerdeFormat`] takes any other format.
 ///
-/// In this format some derived types write bytes that they cannot read: types with `untagged`,
-/// `flatten` or `skip_serializing_if`. So encoded values are decoded again as a check, and an
-/// operation fails if its value does not come back. Builds with debug assertions check all values.
-/// Other builds check the first 1024 values of a type in each thread, and then one in 64.
+/// It is simple; every read decodes the whole value. It is not for keys: a `T` may contain a map
+/// whose order varies.
+///
+/// Without names of fields, some derived types write bytes that they cannot read: types with
+/// `untagged`, `flatten` or `skip_serializing_if`. So encoded values are decoded again as a check,
+/// and an operation fails if its value does not come back. Builds with debug assertions check all
+/// values. Other builds check the first 1024 values of a type in each thread, and then one in 64.
 ///
 /// # Example
 ///
@@ -36,11 +39,13 @@ use super::{CodecError, Value, round_trip};
 /// # Ok::<(), kvick::CodecError>(())
 /// ```
 #[derive(Debug)]
-pub struct Serde<T>(PhantomData<fn() -> T>);
+pub struct Serde<T, F = Postcard>(PhantomData<fn() -> (T, F)>);
 
-const NAME: &str = "postcard";
-
-impl<T: Serialize + DeserializeOwned + Send + 'static> Value for Serde<T> {
+impl<T, F> Value for Serde<T, F>
+where
+    T: Serialize + DeserializeOwned + Send + 'static,
+    F: SerdeFormat,
+{
     type Item = T;
     type Owned = T;
     type View<'a> = T;
@@ -48,40 +53,29 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Value for Serde<T> {
     const WIDTH: Option<usize> = None;
 
     fn type_name() -> Cow<'static, str> {
-        Cow::Borrowed(NAME)
+        Cow::Borrowed(F::NAME)
     }
 
     fn fingerprint() -> Cow<'static, str> {
-        Cow::Owned(format!("{NAME} {}", std::any::type_name::<T>()))
+        Cow::Owned(format!("{} {}", F::NAME, std::any::type_name::<T>()))
     }
 
     #[inline]
     fn encode(item: &T) -> Result<Vec<u8>, CodecError> {
-        let bytes = to_bytes(item)?;
-        if round_trip::is_due::<T>() {
-            round_trip::check(&bytes, Self::decode(&bytes), to_bytes)?;
+        let bytes = F::to_bytes(item)?;
+        if round_trip::is_due::<Self>() {
+            round_trip::check(&bytes, F::from_bytes::<T>(&bytes), F::to_bytes)?;
         }
         Ok(bytes)
     }
 
     #[inline]
     fn view(bytes: &[u8]) -> Result<T, CodecError> {
-        let (item, rest) =
-            postcard::take_from_bytes(bytes).map_err(|error| CodecError::malformed(NAME, error))?;
-        if rest.is_empty() {
-            Ok(item)
-        } else {
-            let reason = format_args!("{} bytes left over", rest.len());
-            Err(CodecError::malformed(NAME, reason))
-        }
+        F::from_bytes(bytes)
     }
 
     #[inline]
     fn decode(bytes: &[u8]) -> Result<T, CodecError> {
-        Self::view(bytes)
+        F::from_bytes(bytes)
     }
-}
-
-fn to_bytes<T: Serialize>(item: &T) -> Result<Vec<u8>, CodecError> {
-    postcard::to_stdvec(item).map_err(|error| CodecError::malformed(NAME, error))
 }

@@ -251,6 +251,45 @@ fn serde_types_in_postcard() {
     }
 }
 
+#[cfg(feature = "messagepack")]
+#[test]
+fn serde_types_in_messagepack() {
+    use ::serde::{Deserialize, Serialize};
+
+    #[derive(Serialize, Deserialize, Debug, PartialEq)]
+    struct Note {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        title: Option<String>,
+        text: String,
+    }
+
+    #[derive(Serialize, Deserialize, Debug, PartialEq)]
+    struct NewerNote {
+        #[serde(default)]
+        stars: Vec<u8>,
+        text: String,
+    }
+
+    type Stored = Serde<Note, MessagePack>;
+    let note = |title: Option<&str>| Note { title: title.map(str::to_owned), text: "b".into() };
+    for title in [None, Some("a")] {
+        let bytes = round_trip::<Stored>(note(title));
+        survives_damage::<Stored>(&bytes);
+        assert!(Stored::decode(&[&bytes[..], &[0]].concat()).is_err(), "left over bytes");
+        for len in 0..bytes.len() {
+            assert!(Stored::decode(&bytes[..len]).is_err(), "{len} bytes");
+        }
+        let newer = <Serde<NewerNote, MessagePack>>::decode(&bytes).expect("an older form");
+        assert_eq!(newer, NewerNote { stars: vec![], text: "b".into() });
+    }
+    // Neither a long length nor a deep list costs memory, or the stack.
+    for malformed in [vec![0xdd, 0xff, 0xff, 0xff, 0xff], vec![0x91; 100_000]] {
+        assert!(Stored::decode(&malformed).is_err());
+        assert!(MessagePack::from_bytes::<::serde::de::IgnoredAny>(&malformed).is_err());
+    }
+    assert_ne!(Stored::fingerprint(), <Serde<Note>>::fingerprint());
+}
+
 #[cfg(feature = "rkyv")]
 #[derive(::rkyv::Archive, ::rkyv::Serialize, ::rkyv::Deserialize, Debug, PartialEq)]
 struct Profile {
