@@ -21,8 +21,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     assert_eq!(session.read("apples").await?, Some(3));
     assert_eq!(session.read("pears").await?, None); // absent is no error
 
-    // Read, modify, write: atomic per key, whoever else changes it. The closure gets a copy and may
-    // run more than once.
+    // Read, modify, write: atomic per key, beside any other writers. The closure gets a copy and
+    // may run more than once.
     session.rmw("apples", |count| count.unwrap_or(0) + 1).await?;
     session.rmw("pears", |count| count.unwrap_or(0) + 1).await?;
     assert_eq!(session.read_many(&["apples", "pears"]).await?, [Some(4), Some(1)]);

@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         assert_eq!(*count, Some(TASKS * ROUNDS / COUNTERS), "counter {key}");
     }
 
-    // Whoever comes first wins, and knows it.
+    // The first task wins, and knows it.
     let mut tasks = JoinSet::new();
     for task in 0..TASKS {
         let store = store.clone();

@@ -1,8 +1,8 @@
 //! Epoch protection by itself: when may a thing be taken away that others may still be reading?
 //!
 //! You learn: `kvick::epoch` without a store. A reader announces itself for a moment; a writer
-//! replaces what readers see, bumps the epoch, and waits until whoever might have seen the old
-//! thing is gone. No lock, no reference count, and a parked task delays nobody.
+//! replaces what readers see, bumps the epoch, and waits until each reader that may have seen the
+//! old thing is gone. No lock, no reference count, and a parked task delays no other.
 //!
 //! ```text
 //! cargo run --release --example epoch_protection
@@ -59,11 +59,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let handle = Handle::tokio(tokio::runtime::Handle::current());
     for change in 1..=CHANGES {
         let free = 1 - board.current.load(Ordering::Relaxed);
-        // Nobody looks here: the last change waited for those who did.
+        // No reader looks here: the last change waited for the readers that did.
         for half in &board.cells[free] {
             half.store(change, Ordering::Relaxed);
         }
-        // Release pairs with the Acquire in `read_until_the_end`: who finds the cell sees it whole.
+        // Release pairs with the Acquire in `read_until_the_end`: a reader that finds the cell sees
+        // it whole.
         board.current.store(free, Ordering::Release);
         let retired = epoch.bump();
         epoch.drained(retired, &handle).await;
@@ -73,7 +74,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     while let Some(reader) = readers.join_next().await {
         looks += reader?;
     }
-    println!("{CHANGES} changes, {looks} looks, and nobody saw a cell that was being rewritten");
+    println!("{CHANGES} changes, {looks} looks, and no reader saw a cell that was being rewritten");
     Ok(())
 }
 

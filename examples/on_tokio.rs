@@ -86,7 +86,7 @@ async fn exercise(service: Router) -> Result<(), Failed> {
     let address = listener.local_addr()?.to_string();
     let (stop, stopped) = oneshot::channel::<()>();
     let server = axum::serve(listener, service).with_graceful_shutdown(async {
-        // An error is the same message: nobody is left to send one.
+        // An error is the same message: no task is left to send one.
         let _ = stopped.await;
     });
     let server = tokio::spawn(server.into_future());

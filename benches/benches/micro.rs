@@ -190,7 +190,7 @@ fn writes(criterion: &mut Criterion) {
     }
 }
 
-/// Records that are new: the tail is reserved, and the log flushed and evicted behind it.
+/// Records that are new: the tail is reserved, and the log below it is flushed and evicted.
 fn appends(criterion: &mut Criterion) {
     let config = Config::default().with_memory(ByteSize::mib(64)).with_backend(Backend::Null);
     let store: FasterKv<u64, [u8]> =

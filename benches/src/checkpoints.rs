@@ -57,7 +57,7 @@ impl fmt::Display for Plan {
     }
 }
 
-/// Whether a checkpoint is being taken, for those who time something meanwhile.
+/// Whether a checkpoint is being taken, for tasks that time something meanwhile.
 #[derive(Debug, Default)]
 pub struct Watch {
     /// Begins and ends so far: odd while one is being taken. Relaxed: it sorts samples.

@@ -49,10 +49,10 @@ pub struct Options {
     /// Seconds of the timed run.
     #[arg(long, default_value_t = 10.0)]
     pub seconds: f64,
-    /// Who polls the tasks.
+    /// The runtime that polls the tasks.
     #[arg(long, value_enum, default_value_t = RuntimeKind::Tokio)]
     pub runtime: RuntimeKind,
-    /// Who moves bytes to and from the device: auto, uring, threads, glommio, memory.
+    /// The backend that moves bytes to and from the device: auto, uring, threads, glommio, memory.
     #[arg(long, default_value = "auto")]
     pub backend: Backend,
     /// Directory for the store; a fresh one within it is made and removed again.

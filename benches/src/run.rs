@@ -67,10 +67,10 @@ pub fn prepare(options: &Options) -> Course {
     }
 }
 
-/// A run: what is walked, by whom, for how long, and what else goes on.
+/// A run: what is walked, by which tasks, for how long, and what else goes on.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
-    /// Who polls the lanes, and the task that takes checkpoints.
+    /// The runtime that polls the lanes, and the task that takes checkpoints.
     pub crew: Crew,
     /// How long the lanes walk.
     pub duration: Duration,
@@ -78,7 +78,7 @@ pub struct Terms {
     pub checkpoints: Option<Plan>,
 }
 
-/// What one task of a run has seen: a lane, or the one that takes checkpoints.
+/// The result of one task of a run: of a lane, or of the task that takes checkpoints.
 #[derive(Default)]
 struct Seen {
     findings: Findings,
@@ -91,7 +91,7 @@ struct Seen {
 ///
 /// # Errors
 ///
-/// The first error a task met; the others run to the end of the time all the same.
+/// The first error a task met; the others run to the end of the time even so.
 pub fn run<V: Payload + ?Sized>(
     store: &FasterKv<u64, V>,
     course: Arc<Course>,
@@ -135,7 +135,7 @@ struct Place {
 }
 
 impl Place {
-    /// Walks a lane; the task behind the last lane takes the checkpoints.
+    /// Walks a lane; the task after the last lane takes the checkpoints.
     async fn take<V: Payload + ?Sized>(self, store: FasterKv<u64, V>) -> Result<Seen> {
         let Self { number, course, terms, started } = self;
         if let Some(plan) = terms.checkpoints.filter(|_| number == course.finished.len()) {

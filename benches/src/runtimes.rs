@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::clock;
 
-/// Who polls the tasks of the benchmark.
+/// The runtime that polls the tasks of the benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum RuntimeKind {
@@ -48,7 +48,7 @@ impl Crew {
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
     {
-        assert!(self.threads > 0 && tasks > 0, "somebody must do something");
+        assert!(self.threads > 0 && tasks > 0, "there is at least one thread and one task");
         match self.kind {
             RuntimeKind::Tokio => on_tokio(self.threads, tasks, task),
             RuntimeKind::Builtin => on_threads(self.threads, tasks, task, block_on_all),

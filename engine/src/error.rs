@@ -43,7 +43,7 @@ pub enum ErrorKind {
     Busy,
     /// A setting or an argument is out of its bounds. Change it; retrying does not help.
     InvalidArgument,
-    /// This call would have to overwrite existing files.
+    /// The directory has files that the call would have to overwrite.
     AlreadyExists,
     /// Another store or log, in this process or another one, has the directory open.
     InUse,
@@ -73,7 +73,7 @@ pub enum ErrorKind {
     Completed,
     /// A key or value cannot be encoded, or stored bytes do not decode as the requested type.
     Codec,
-    /// This build, platform or device does not support the request.
+    /// The build, the platform or the device does not support the request.
     Unsupported,
 }
 

@@ -1,4 +1,4 @@
-//! Who polls the tasks: three runtimes, one handle.
+//! The runtimes that poll the tasks: three of them, with one handle.
 
 use kvick::runtime::Handle;
 
@@ -15,7 +15,7 @@ pub(crate) enum RuntimeKind {
     Builtin,
 }
 
-/// A running runtime: what stands behind its handles lives as long as this.
+/// A running runtime: its threads and tasks live as long as this.
 #[derive(Debug)]
 pub(crate) struct Crew {
     handles: Vec<Handle>,
@@ -34,7 +34,7 @@ enum Behind {
 
 impl Crew {
     pub(crate) fn start(kind: RuntimeKind, threads: usize) -> Result<Self, Failed> {
-        assert!(threads > 0, "somebody must do something");
+        assert!(threads > 0, "there is at least one thread");
         match kind {
             RuntimeKind::Tokio => {
                 let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -62,7 +62,7 @@ struct Options {
     /// Tasks that count at the same time [default: two for each processor]
     #[arg(long, value_name = "N")]
     tasks: Option<NonZeroUsize>,
-    /// Who runs the tasks
+    /// The runtime of the tasks
     #[arg(long, value_enum, default_value = "tokio")]
     runtime: RuntimeKind,
     /// Where the store is made and left; must not hold one [default: temporary, removed]
@@ -192,7 +192,7 @@ impl Counted {
         session: &mut Session<[u8], u64>,
         batch: &[&[u8]],
     ) -> kvick::Result<()> {
-        // An update may run more than once; the last run of each position is the one that counts.
+        // An update may run more than once; the last run of each position counts.
         let mut counts = [0; BATCH];
         session
             .rmw_many(batch, |position, count| {
@@ -202,7 +202,7 @@ impl Counted {
             .await?;
         self.words += batch.len() as u64;
         for (word, &count) in batch.iter().zip(&counts) {
-            // The first occurrence is the one that found nothing.
+            // The first occurrence found nothing.
             self.distinct += u64::from(count == 1);
             self.top.saw(word, count);
         }

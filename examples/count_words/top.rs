@@ -13,7 +13,7 @@
 //!   rank before `w` with the counts seen so far. Their final counts are no smaller, so they rank
 //!   before `w` in the end, too: `w` is not among the first `n`, a contradiction.
 //! * So `w` is kept with its final count, and [`Top::merge`], which takes the larger count of two,
-//!   preserves that. Every other candidate ranks no better than it does in the end, hence behind.
+//!   preserves that. Every other candidate ranks no better than it does in the end, hence lower.
 //!
 //! A word that was dropped early and becomes frequent later comes back with its next occurrence,
 //! whose count includes the earlier ones.

@@ -1,8 +1,8 @@
 //! A durable queue of jobs on tokio that is killed again and again, and loses none of them.
 //!
 //! You learn: producers that share commits, a named iterator that remembers across crashes what is
-//! done, and giving the space of what is done back. `queue.rs` is the queue; here are those who
-//! use it, and who kills them.
+//! done, and freeing the space of done jobs. `queue.rs` is the queue; here are the processes that
+//! use it, and the process that kills them.
 //!
 //! ```text
 //! cargo run --release --example queue

@@ -9,7 +9,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    #[expect(clippy::disallowed_methods, reason = "everyone else takes the time from here")]
+    #[expect(clippy::disallowed_methods, reason = "all other code takes the time from here")]
     pub(crate) fn new() -> Self {
         Self { origin: Instant::now() }
     }

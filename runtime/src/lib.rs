@@ -16,7 +16,7 @@
 //! Three of them are the same executor (a queue, timers, a list of live tasks) under three drivers;
 //! see `executor.rs`. The public interface is:
 //!
-//! - [`Handle`], with its [`Task`], [`TaskFailed`] and [`Sleep`], and [`Runtime`] behind it;
+//! - [`Handle`], with its [`Task`], [`TaskFailed`] and [`Sleep`], and the trait [`Runtime`];
 //! - [`block_on`], for callers that are not async;
 //! - [`Simulation`], for tests.
 //!

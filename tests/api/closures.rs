@@ -59,7 +59,7 @@ impl InClosures {
         for let_go in &self.leave {
             let_go.send(()).expect("the thread waits");
         }
-        // Whoever hangs keeps his end of the channel.
+        // A task that hangs keeps its end of the channel.
         let ended = self.arrived.recv_timeout(FOR_EVER);
         assert!(ended.is_err_and(|error| error == std::sync::mpsc::RecvTimeoutError::Disconnected));
         self.threads.into_iter().try_for_each(|thread| thread.join().expect("no panic"))
@@ -115,7 +115,7 @@ fn long_closures_of_others_stop_nobody() -> Result<()> {
 
 /// A read-modify-write that lost to others ran again under the same guard, up to 64 times. What
 /// waits for guards waited for all of these runs: here the pages that are to be written and evicted
-/// to make room, while the closure itself stands for all others who append.
+/// to make room, while the closure itself stands for all other appending tasks.
 #[test]
 fn what_waits_for_guards_waits_for_one_run_of_a_closure() -> Result<()> {
     let memory = ByteSize::kib(256);
@@ -145,7 +145,7 @@ fn what_waits_for_guards_waits_for_one_run_of_a_closure() -> Result<()> {
     block_on(store.close())
 }
 
-/// The same of a batch: each key is modified once, whoever is faster in between.
+/// The same of a batch: each key is modified once, whichever task is faster in between.
 #[test]
 fn batches_that_are_overtaken_modify_each_key_once() -> Result<()> {
     let store = words();

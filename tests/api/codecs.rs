@@ -215,7 +215,7 @@ mod unreadable {
     }
 }
 
-/// A value whose encoding does not read back was stored, and nobody could read it ever again.
+/// A value whose encoding does not read back was stored, and no task could read it ever again.
 #[test]
 fn a_value_that_would_not_read_back_is_refused_when_it_is_written() -> kvick::Result<()> {
     use unreadable::{Amount, Note, Outer};

@@ -1,9 +1,9 @@
 //! A store whose real runtime has ended, used from another executor.
 //!
 //! A tokio runtime was dropped, as at the end of each `#[tokio::test]`, and a store that it
-//! maintained lived on in a static: whoever waited for its maintenance hung. `tests/sim/orphans.rs`
-//! has every moment of such an end on a simulated runtime; here the runtimes are real, with
-//! threads that end while others wait.
+//! maintained lived on in a static: each task that waited for its maintenance hung.
+//! `tests/sim/orphans.rs` has every moment of such an end on a simulated runtime; here the runtimes
+//! are real, with threads that end while others wait.
 
 use std::path::Path;
 use std::sync::mpsc;
@@ -98,7 +98,7 @@ fn what_needs_a_runtime_names_the_cause_and_what_does_not_works() {
             assert_names_the_cause("checkpoint", store.checkpoint().await);
             assert_names_the_cause("prune", store.prune_checkpoints(1).await);
             assert_names_the_cause("health", store.health().cause.map_or(Ok(()), Err));
-            // What is in memory was never read from a file of somebody else.
+            // What is in memory was never read from a file of another store.
             assert_eq!(store.read(&9).await.expect("the device serves"), Some(27));
             let again = Store::open(path, config(backend)).await;
             assert_eq!(again.expect_err("it may read there").kind(), ErrorKind::InUse);
@@ -146,7 +146,7 @@ fn a_runtime_that_cannot_sleep_is_named_as_the_cause() {
     assert!(error.to_string().contains("timers are disabled"), "{error}");
 }
 
-/// What somebody is doing, over and over, when the runtime ends.
+/// What a task is doing, over and over, when the runtime ends.
 type Pastime = (&'static str, fn(Store) -> Error);
 
 fn until_refused(turn: impl AsyncFn(u64) -> Result<()>) -> Error {

@@ -178,7 +178,7 @@ fn errors_are_about_what_the_caller_has() -> Result<()> {
         if let Err(error) = FasterKv::<u64, u64>::open(place.path(), small).await {
             let text = is_clear(&error);
             assert!(text.contains("memory = 64KiB"), "{text}");
-            assert!(!text.contains("index_buckets"), "nobody set it: {text}");
+            assert!(!text.contains("index_buckets"), "no user set it: {text}");
         }
         Ok(())
     })
@@ -201,7 +201,7 @@ impl Value for NoSeven {
         if *item == 7 { Err(CodecError::new("7 is refused")) } else { Ok([*item]) }
     }
     fn view(bytes: &[u8]) -> Result<u8, CodecError> {
-        let [6] = *bytes else { return Err(CodecError::new("only 6 is given back")) };
+        let [6] = *bytes else { return Err(CodecError::new("only 6 is read back")) };
         Ok(6)
     }
     fn decode(bytes: &[u8]) -> Result<u8, CodecError> {
@@ -218,7 +218,7 @@ fn errors_of_encodings_say_of_what_and_of_which_type() -> Result<()> {
         let store: FasterKv<NoSeven, NoSeven> = memory_store(two_pages());
         let key = "encoding the key as api::error_texts::NoSeven: 7 is refused";
         let value = "encoding the value as api::error_texts::NoSeven: 7 is refused";
-        let decoded = "decoding the value as api::error_texts::NoSeven: only 6 is given back";
+        let decoded = "decoding the value as api::error_texts::NoSeven: only 6 is read back";
         store.upsert(&1, &8).await?;
         store.upsert(&2, &6).await?;
         let told = [

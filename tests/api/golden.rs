@@ -1,4 +1,4 @@
-//! Stores as format 2 has them: whoever changes the format notices here.
+//! Stores as format 2 has them: a change of the format fails here.
 //!
 //! `cargo test -p api-tests -- --ignored golden --nocapture` writes the files anew; that is
 //! right only together with a new number of the format.

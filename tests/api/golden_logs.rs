@@ -1,4 +1,4 @@
-//! A log as format 2 has it: whoever changes the format notices here.
+//! A log as format 2 has it: a change of the format fails here.
 //!
 //! `cargo test -p api-tests -- --ignored golden_logs --nocapture` writes the files anew;
 //! that is right only together with a new number of the format.

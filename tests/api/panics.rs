@@ -100,7 +100,7 @@ fn value_survives<const WORD: bool>() -> Result<()> {
                     }
                     assert_eq!(store.read(&1).await?, Some(10), "after attempt {number}");
                     assert_eq!(store.read(&2).await?, Some(20), "after attempt {number}");
-                    // No protection was left behind: the marks of the log still move.
+                    // No protection was left: the marks of the log still move.
                     store.flush_and_evict().await?;
                     store.rmw(&1, |value| value.unwrap_or(0) + 1).await?;
                     assert_eq!(store.read(&1).await?, Some(11));

@@ -87,7 +87,7 @@ fn a_closed_store_refuses_everything() -> Result<()> {
     })
 }
 
-/// Whoever waits when the store is closed hears of it.
+/// Each task that waits when the store is closed hears of it.
 #[test]
 fn closing_ends_every_wait() -> Result<()> {
     let store: FasterKv<u64, u64> = memory_store(two_pages());

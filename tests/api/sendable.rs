@@ -139,7 +139,7 @@ fn every_public_future_may_be_sent() -> Result<()> {
             }
         }
     }
-    assert!(missing.is_empty(), "nobody has asked of\n{}", missing.join("\n"));
+    assert!(missing.is_empty(), "no check covers\n{}", missing.join("\n"));
     block_on(async {
         log.close().await?;
         store.close().await

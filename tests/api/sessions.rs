@@ -19,7 +19,7 @@ async fn open(directory: &MemoryDirectory) -> Result<FasterKv<u64, u64>> {
     builder.open_in_directory().await
 }
 
-/// Workers hold their sessions until the store is closed, and nobody ever asks for their ids: all
+/// Workers hold their sessions until the store is closed, and no task ever asks for their ids: all
 /// of them were recovered by every later life, a thousand after ten, and stayed in the manifest.
 #[test]
 fn sessions_without_an_identity_do_not_pile_up() -> Result<()> {
@@ -71,7 +71,7 @@ fn what_is_forgotten_stays_so_when_nothing_else_happens() -> Result<()> {
     })
 }
 
-/// An identity that is asked for late is kept all the same.
+/// An identity that is asked for late is kept even so.
 #[test]
 fn asking_for_an_identity_is_a_change() -> Result<()> {
     block_on(async {

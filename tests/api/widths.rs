@@ -138,7 +138,7 @@ fn widths_of_types_against_sizes_of_pages() -> Result<()> {
         (small, 4000, row::<4000>(small)?),
         (small, 4096, row::<4096>(small)?),
     ] {
-        // Of pieces there must be a list in half a page, behind the key.
+        // Half a page must have a list of pieces after the key.
         let expected = match key {
             8 => all_but_the_longest,
             1000 => [true, true, true, true, true, true, true, false],
@@ -224,7 +224,7 @@ fn a_codec_that_breaks_its_word_writes_no_pages() -> Result<()> {
         }
     }
     assert!(store.stats().device.bytes_stored < 1 << 20, "pages were written");
-    // What is left of it holds up nobody.
+    // What is left of it holds up no other task.
     block_on(store.flush_and_evict())?;
     block_on(store.close())
 }

@@ -141,7 +141,7 @@ fn rename(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 impl Saga {
-    /// Notes who is who, and what was acknowledged; tells of what failed before the end.
+    /// Notes the sessions and what was acknowledged; returns what failed before the end.
     fn take_in(&mut self, before: &[Line], all: &[Line], tally: &mut Tally) -> Vec<String> {
         // A worker may have gone on between the last look at it and the end.
         for (place, line) in all.iter().enumerate() {

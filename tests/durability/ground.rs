@@ -107,7 +107,7 @@ impl Ground {
 impl Drop for Ground {
     fn drop(&mut self) {
         if let Err(error) = self.try_unmount() {
-            eprintln!("{error}; left behind: {}", self.base.path().display());
+            eprintln!("{error}; left: {}", self.base.path().display());
             self.base.disable_cleanup(true);
         }
     }

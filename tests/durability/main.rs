@@ -79,7 +79,7 @@ struct Common {
     /// Where stores are put; by default the directory for temporary files.
     #[arg(long)]
     base: Option<PathBuf>,
-    /// Where to put a copy of what a failing cycle left behind.
+    /// Where to put a copy of what a failing cycle left.
     #[arg(long)]
     keep: Option<PathBuf>,
 }

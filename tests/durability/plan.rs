@@ -1,5 +1,5 @@
 //! What sessions do: a pure function of the store's seed, the session's number and the serial, so
-//! whoever knows a commit point knows what the store must hold.
+//! a check that knows a commit point knows what the store must hold.
 
 use kvick::CommitPoint;
 use kvick::io::sim::Random;

@@ -143,5 +143,5 @@ pub(crate) fn say(line: &impl serde::Serialize) {
     text.push('\n');
     let mut out = std::io::stdout().lock();
     let said = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    said.expect("somebody listens for as long as this process lives");
+    said.expect("the parent listens for as long as this process lives");
 }

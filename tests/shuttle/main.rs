@@ -56,7 +56,7 @@ async fn open_in<K: Key + ?Sized, V: Value + ?Sized>(
 }
 
 /// Few changes of threads, each after a long stretch, find what an even mixture hardly ever does:
-/// somebody who is put aside for long in the middle of an operation.
+/// a task that is put aside for long in the middle of an operation.
 fn many_schedules(run: impl Fn() + Send + Sync + 'static) {
     let mut config = shuttle::Config::new();
     // The default is too small for the frames of a test build.
@@ -75,7 +75,7 @@ type Work<V> = fn(Session<u64, V>) -> Pin<Box<dyn Future<Output = Session<u64, V
 /// Two threads work on key 1 while a third moves the marks of the log; gives what is there then.
 fn two_against_a_flush<V: SampleValue + ?Sized>(work: Work<V>, evict: bool) -> Option<V::Owned> {
     let store = block_on(open::<u64, V>());
-    // Sessions are made and dropped outside: their registry is behind a lock of std.
+    // Sessions are made and dropped outside: their registry is under a lock of std.
     let sessions = [0, 1].map(|_| store.session().expect("open"));
     let threads = sessions.map(|session| shuttle::thread::spawn(move || block_on(work(session))));
     let flushed =
@@ -160,7 +160,7 @@ fn a_checkpoint_of_bytes_is_a_prefix() {
 }
 
 /// A reader looks at a value in place because it is frozen; meanwhile the capture ends, it thaws,
-/// and somebody is about to change it. Once the reader found, in a check of its own, that what it
+/// and a task is about to change it. Once the reader found, in a check of its own, that what it
 /// was looking at was no longer immutable, and panicked: the floor that it went by had come down.
 #[test]
 fn what_is_read_in_place_may_thaw_meanwhile() {
@@ -241,8 +241,8 @@ fn schedules_of_a_thaw<V: SampleValue + ?Sized>(one_drain: bool) {
     runner.run(move || count_while_a_snapshot_thaws::<V>(one_drain));
 }
 
-/// Once a thaw drained the epoch once. Whoever entered after that and found the entry before the
-/// last copy was linked changed the old record in place, which nothing led to any more: of a
+/// Once a thaw drained the epoch once. A task that entered after that and found the entry before
+/// the last copy was linked changed the old record in place, which nothing led to any more: of a
 /// thousand acknowledged increments one was gone.
 #[test]
 fn no_update_is_lost_when_a_snapshot_thaws() {

@@ -103,7 +103,7 @@ fn many_readers_have_few_buffers_at_once() {
 }
 
 /// Readers that are never polled again, as those that lost a `select!` and were kept, have their
-/// buffers and stop nobody.
+/// buffers and stop no other task.
 #[test]
 fn readers_that_are_parked_stop_no_others() {
     seeds(8, |seed| {

@@ -169,7 +169,7 @@ fn many_upserts_are_set_from_the_first_on() {
                 for ((_, value), found) in pairs.iter().zip(&found[..set]) {
                     assert_eq!(found.as_ref(), Some(value));
                 }
-                assert!(found[set..].iter().all(Option::is_none), "a gap behind {set}");
+                assert!(found[set..].iter().all(Option::is_none), "a gap after {set}");
                 assert!(finished.is_none() || set == pairs.len());
                 store.close().await.expect("closes");
                 finished.is_some()

@@ -55,7 +55,7 @@ fn an_index_image_of_a_life_that_was_lost_is_not_used() {
 }
 
 /// Of a batch of read-modify-writes the cut may fall between those in memory and those on the
-/// device. The checkpoint excludes the latter, and whoever waits must not be told they are durable.
+/// device. The checkpoint excludes the latter, and no waiting task may be told they are durable.
 #[test]
 fn what_a_checkpoint_excludes_is_not_durable() {
     let mut excluded = 0;
@@ -93,7 +93,7 @@ fn what_a_checkpoint_excludes_is_not_durable() {
     assert!(excluded > 0, "no cut fell into a batch");
 }
 
-/// A store that is dropped lets go of its directory. Whoever opens it next cuts the log off and
+/// A store that is dropped lets go of its directory. The next opening cuts the log off and
 /// writes there; a write that the first one had begun must not come after that.
 #[test]
 fn a_store_that_is_dropped_has_nothing_in_flight_once_it_is_free() {
@@ -147,8 +147,8 @@ fn a_manifest_that_is_being_published_is_no_debris() {
 
 /// The records of a chain have the tag and the bucket of the index that they were linked in. In an
 /// index of another size two chains may meet in one entry, which leads to one of them only: 539 of
-/// 6000 keys were lost from 330 buckets to 1. So the size stays, whatever memory there is, and who
-/// asks for another is told.
+/// 6000 keys were lost from 330 buckets to 1. So the size stays, whatever memory there is, and a
+/// request for another is refused.
 #[test]
 fn the_index_keeps_its_size() {
     for (before, memory) in [(1, 64), (64, 1024), (100, 256), (330, 64)] {

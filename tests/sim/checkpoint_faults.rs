@@ -1,4 +1,4 @@
-//! Every operation of the disk fails once, under checkpoints of every kind and load: whoever asked
+//! Every operation of the disk fails once, under checkpoints of every kind and load: the caller
 //! is told, and what was answered is found again.
 
 use std::cell::Cell;
@@ -69,7 +69,7 @@ impl Run {
         }
     }
 
-    /// Works for a while; an operation may be told of a full disk or of poison.
+    /// Works for a while; an operation may fail for a full disk or for poison.
     async fn work(&mut self) {
         for _ in 0..120 {
             self.step().await;
@@ -84,7 +84,7 @@ impl Run {
         }
     }
 
-    /// Poison is for good and told to all who write; reads go on.
+    /// Poison is permanent and reported to all writers; reads go on.
     async fn is_poisoned(&mut self) -> bool {
         match self.store.checkpoint().index_only().start() {
             Err(error) if error.kind() == ErrorKind::Poisoned => {}
@@ -170,7 +170,7 @@ async fn assert_no_debris(site: &Site) {
     for (file, _) in site.disk.files() {
         let name = file.trim_start_matches("db/");
         let Some((kind, rest)) = name.split_once('-') else {
-            assert_ne!(name, "manifest.new", "left behind");
+            assert_ne!(name, "manifest.new", "it was left");
             continue;
         };
         let token = rest.split('.').next().expect("a first part");

@@ -1,4 +1,4 @@
-//! Checkpoints that nobody asked for fail, and those who depend on them get to know.
+//! Automatic checkpoints fail, and the tasks that depend on them get to know.
 
 use std::io;
 use std::time::Duration;
@@ -43,7 +43,7 @@ fn assert_sound(store: &FasterKv<u64, u64>, taken: u64) {
 }
 
 /// Once a checkpoint by time that failed left one line in a trace, and nothing else: the store was
-/// healthy by all that could be asked, and who waited for durability waited for ever.
+/// healthy by all that could be asked, and each task that waited for durability waited for ever.
 #[test]
 fn a_due_checkpoint_that_fails_is_told() {
     seeds(6, |seed| {
@@ -61,7 +61,7 @@ fn a_due_checkpoint_that_fails_is_told() {
             assert_told(&store, ErrorKind::Io, 1);
             assert_eq!(store.health().condition, Condition::Sound, "writers go on");
             site.disk.heal();
-            // The failure of before is nothing to those who wait now.
+            // The failure of before is nothing to the tasks that wait now.
             let (waited, ()) = futures::join!(session.wait_durable(), until_due(&site));
             waited.expect("the next one has it");
             assert_sound(&store, 1);
@@ -72,7 +72,7 @@ fn a_due_checkpoint_that_fails_is_told() {
     });
 }
 
-/// A full disk is none of the failures that last: who waits goes on waiting for the next one.
+/// A full disk is none of the failures that last: a waiting task goes on waiting for the next one.
 #[test]
 fn who_waits_outlasts_a_full_disk() {
     seeds(6, |seed| {

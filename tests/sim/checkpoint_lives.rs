@@ -67,7 +67,7 @@ async fn given_up(site: Site, kind: CheckpointKind, polls: u32, leaks: bool) {
     assert_eq!(record.check(&store).await, record.serial());
 }
 
-/// Sessions that are idle, leaked, or in the middle of an operation that nobody polls any more
+/// Sessions that are idle, leaked, or in the middle of an operation that no task polls any more
 /// delay no checkpoint.
 #[test]
 fn nobody_who_stands_still_blocks_a_checkpoint() {

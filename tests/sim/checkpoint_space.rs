@@ -142,7 +142,7 @@ async fn stalled(site: Site, kind: CheckpointKind, pause: Duration) {
     drop(store);
 }
 
-/// A sync or a rename that fails for want of space leaves nobody knowing what is durable. The
+/// After a sync or a rename that fails for want of space it is unknown what is durable. The
 /// caller must not be told that trying again helps.
 #[test]
 fn poison_is_never_called_retryable() {

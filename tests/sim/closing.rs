@@ -1,4 +1,4 @@
-//! Closing leaves behind what was there: whatever came before, the next opening has it, also if the
+//! Closing keeps what was there: whatever came before, the next opening has it, also if the
 //! power fails right after.
 
 use kvick::io::sim::Survival;

@@ -284,7 +284,7 @@ async fn worker<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
             }
         }
     }
-    // As it would be when the power fails: nobody drops anything.
+    // As it would be when the power fails: no task drops anything.
     std::mem::forget(session);
 }
 

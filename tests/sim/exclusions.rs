@@ -126,7 +126,7 @@ async fn live(course: Course, site: Site, until: u64, mut random: Random) -> Com
     }
     assert_eq!(session.serial(), until);
     course.check(&store, |serial| serial <= until).await;
-    // As it would be when the power fails: nobody drops anything.
+    // As it would be when the power fails: no task drops anything.
     std::mem::forget(session);
     point
 }
@@ -141,7 +141,7 @@ impl Course {
         config.with_segment_size(segment).with_index_buckets(1 << 14).with_huge_pages(false)
     }
 
-    /// As a user does it who knows what each number stands for.
+    /// As a user does it that knows what each number stands for.
     async fn some_requests(
         &self,
         session: &mut Session<u64, u64>,

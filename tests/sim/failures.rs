@@ -1,4 +1,4 @@
-//! Reads, writes and syncs that fail: who is told, and what goes on.
+//! Reads, writes and syncs that fail: which tasks are told, and what goes on.
 
 use std::cell::Cell;
 use std::error::Error as _;

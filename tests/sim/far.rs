@@ -56,7 +56,7 @@ async fn fill(store: &FasterKv<u64, u64>, first: u64) -> u64 {
     panic!("it has no end");
 }
 
-/// Keys that are their values, and nothing behind them.
+/// Keys that are their values, and nothing after them.
 async fn assert_has(store: &FasterKv<u64, u64>, keys: u64) {
     for key in (0..keys).step_by(31).chain([keys - 1]) {
         assert_eq!(store.read(&key).await.expect("sound"), Some(key), "of {keys} keys");

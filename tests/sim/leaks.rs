@@ -1,4 +1,4 @@
-//! Futures and sessions that are leaked in the middle of a wait: they delay nobody.
+//! Futures and sessions that are leaked in the middle of a wait: they delay no other task.
 
 use std::mem::forget;
 
@@ -59,7 +59,7 @@ fn what_is_leaked_delays_nobody() {
                 let modified = store.rmw(&key, |value| value.unwrap_or_default());
                 modified.await.expect("a sound disk");
             }
-            store.close().await.expect("closes, whoever still holds a session");
+            store.close().await.expect("closes, whichever task still holds a session");
         });
     });
 }

@@ -13,7 +13,7 @@ const SEEDS: u64 = 100;
 
 /// What an operation does to a log, and what may be found of it.
 struct Case {
-    /// What must be there if it has finished, behind what was there before.
+    /// What must be there if it has finished, after what was there before.
     new: Vec<Vec<u8>>,
     /// It may have taken effect although it was dropped.
     is_loose: bool,
@@ -25,7 +25,7 @@ impl Case {
     }
 }
 
-/// A log whose memory is full: who appends has to wait. Gives what was appended.
+/// A log whose memory is full: an append has to wait. Returns what was appended.
 async fn prepare(site: &Site) -> (FasterLog, Vec<(LogAddress, Vec<u8>)>) {
     let log = site.open_log(four_log_pages()).await;
     let mut entries = Vec::new();

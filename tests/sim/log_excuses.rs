@@ -5,7 +5,7 @@ use std::error::Error as _;
 use kvick::{Error, ErrorKind};
 use tests::crash::Shared;
 
-/// Whether there are faults, and what was told of them.
+/// Whether there are faults, and what was reported.
 #[derive(Clone, Default)]
 pub(crate) struct Excuses {
     has_faults: bool,
@@ -17,7 +17,7 @@ struct Told {
     /// Why the log is poisoned.
     cause: Option<String>,
     full: u32,
-    /// What a reader was told who found that the medium has lost what was written.
+    /// What a reader was told that found that the medium has lost what was written.
     lost: Option<String>,
 }
 
@@ -26,12 +26,12 @@ impl Excuses {
         Self { has_faults: true, told: Shared::default() }
     }
 
-    /// Why the log is poisoned, if somebody was told that it is.
+    /// Why the log is poisoned, if a task was told that it is.
     pub(crate) fn cause(&self) -> Option<String> {
         self.told.lock().cause.clone()
     }
 
-    /// Checks, once somebody has tried to write, that a medium which has lost something is one that
+    /// Checks, once a task has tried to write, that a medium which has lost something is one that
     /// failed to write or to sync.
     ///
     /// # Panics

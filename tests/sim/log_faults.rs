@@ -1,4 +1,4 @@
-//! A disk that fails under a log at work: whoever waits is told, all of the same cause, nobody
+//! A disk that fails under a log at work: waiting tasks are told, all of the same cause, none
 //! hangs, and afterwards everything acknowledged is there.
 
 use std::cell::Cell;
@@ -25,16 +25,16 @@ struct Left {
     excuses: Excuses,
 }
 
-/// Virtual time is at no loss: who takes longer hangs.
+/// Virtual time is at no loss: a task that takes longer hangs.
 async fn in_time<T>(site: &Site, what: &str, future: impl Future<Output = T>) -> T {
     let limit = site.handle.sleep(Duration::from_secs(60));
     match select(pin!(future), limit).await {
         Either::Left((output, _)) => output,
-        Either::Right(_) => panic!("{what}: somebody hangs\n{}", site.disk.history()),
+        Either::Right(_) => panic!("{what}: a task hangs\n{}", site.disk.history()),
     }
 }
 
-/// Opens a log that is as `before` says, lets everybody work, and closes it.
+/// Opens a log that is as `before` says, lets all tasks work, and closes it.
 async fn run(site: &Site, before: Left, what: &str) -> Left {
     let Left { ledger, known, excuses } = before;
     let log = match in_time(site, what, site.try_open_log(site.small_log_config())).await {

@@ -15,7 +15,7 @@ use tests::simulated::{World, four_log_pages};
 const OPERATIONS: u32 = 24;
 
 /// A directory in which the writer truncates everything, and goes on, right before operations of
-/// the one who reads there.
+/// the follower there.
 #[derive(Debug)]
 struct Truncated {
     inner: Arc<dyn Directory>,

@@ -1,4 +1,4 @@
-//! Logs that nobody uses cost nothing: no timer, no poll, no operation of the disk.
+//! Logs that no task uses cost nothing: no timer, no poll, no operation of the disk.
 
 use std::time::Duration;
 

@@ -45,7 +45,7 @@ fn a_large_entry_gets_its_turn() {
     });
 }
 
-/// Who waits for many pages and is never polled again stops nobody.
+/// A task that waits for many pages and is never polled again stops no other.
 #[test]
 fn a_large_entry_that_nobody_polls_stops_nobody() {
     seeds(20, |seed| {

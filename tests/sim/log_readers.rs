@@ -7,7 +7,7 @@ use tests::log_state::Change;
 use crate::log_work::Scene;
 
 impl Scene {
-    /// Reads all entries, so far behind that they are on the device.
+    /// Reads all entries, with such a lag that they are on the device.
     pub(crate) async fn read_from_afar(self) {
         let mut random = self.site.random(400);
         while !self.is_over() {
@@ -76,7 +76,7 @@ impl Scene {
     pub(crate) async fn consume(self, name: &str) {
         let mut random = self.site.random(u64::from(name.as_bytes()[0]));
         loop {
-            let mut iterator = self.log.iterator(name).expect("nobody else has it");
+            let mut iterator = self.log.iterator(name).expect("no other task has it");
             let mut from = iterator.completed_until();
             while !random.chance(0.03) {
                 let Some(entry) = iterator.next().await else { return };

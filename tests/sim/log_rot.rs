@@ -16,7 +16,7 @@ fn spoiled(built: &BuiltLog, offset: u64, change: impl FnOnce(&mut [u8])) -> Fil
     built.files.with(&file, |bytes| change(&mut bytes[within..within + 512]))
 }
 
-/// Checks what is found of a log of which one unit was damaged, behind the manifest's commit.
+/// Checks what is found of a log of which one unit was damaged, after the manifest's commit.
 fn meets(built: &BuiltLog, offset: u64, damaged: &Files, what: &str) {
     let unit = offset / UNIT * UNIT;
     let what = format!("{what} at {offset}");
@@ -24,7 +24,7 @@ fn meets(built: &BuiltLog, offset: u64, damaged: &Files, what: &str) {
     let newest = built.newest_below(unit).expect("that of the manifest");
     let later = built.commits.iter().filter(|commit| commit.number > newest.number);
     if later.count() < 2 {
-        // No record behind it proves that it was durable.
+        // No record after it proves that it was durable.
         return built.check(&found, newest, &what);
     }
     let FoundLog::Refused(error) = found else {
@@ -41,7 +41,7 @@ fn nothing_is_lost_of_what_is_sound() {
     for built in [BuiltLog::new(50, 12), BuiltLog::new(3, 60)] {
         let found = reopen_log(&built.files, &four_log_pages());
         built.check(&found, built.last(), "untouched");
-        assert!(built.end() > device_offset(built.last().until), "nothing behind it");
+        assert!(built.end() > device_offset(built.last().until), "nothing after it");
     }
 }
 

@@ -1,4 +1,4 @@
-//! A disk that is full under a log: who waits for it is told, readers go on, and all is well once
+//! A disk that is full under a log: waiting tasks are told, readers go on, and all is well once
 //! there is space.
 
 use std::time::Duration;
@@ -25,7 +25,7 @@ fn a_full_disk_stops_a_log_until_there_is_space() {
                     let space = 2048 + site.random(5).below(40_000);
                     site.disk.set_capacity(Some(space));
                     scene.work(Ending::Open, false).await;
-                    assert_eq!(excuses.cause(), None, "a full disk poisons nobody");
+                    assert_eq!(excuses.cause(), None, "a full disk poisons nothing");
                     site.disk.set_capacity(None);
                     let (begun, end) = (site.handle.now(), log.end());
                     let commit = loop {
@@ -51,7 +51,7 @@ fn a_full_disk_stops_a_log_until_there_is_space() {
                 }),
         );
     });
-    println!("{} times somebody was told that the disk is full", full.get());
+    println!("{} times a task was told that the disk is full", full.get());
     assert!(full.get() > 0, "there was always space");
 }
 

@@ -41,9 +41,9 @@ pub(crate) struct Scene {
 /// How a log is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// It is closed, and all who have it are told.
+    /// It is closed, and all tasks that have it are told.
     Closed,
-    /// Everybody lets go of it, as when a process is killed: what was written and not synced is
+    /// All tasks let go of it, as when a process is killed: what was written and not synced is
     /// there to be read, and not durable.
     Dropped,
     /// Readers have it still.
@@ -84,7 +84,7 @@ impl Scene {
             spawn("consumer", self.clone().consume(self.consumers[1]).boxed()),
         ];
         if ending == Ending::Open {
-            // They end with the run: its simulation tells of their panics.
+            // They end with the run: its simulation reports their panics.
             readers.drain(..).for_each(Task::detach);
         }
         for task in writers {

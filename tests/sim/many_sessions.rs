@@ -8,7 +8,7 @@ use tests::simulated::{Site, World, seeds, two_pages};
 
 const SESSIONS: usize = 10_000;
 
-/// Those that were never asked for an identity leave nothing behind; of the others a checkpoint has
+/// Those that were never asked for an identity leave nothing; of the others a checkpoint has
 /// exactly what they had done, whether they were busy since the one before or not.
 #[test]
 fn a_crash_leaves_what_each_session_had_done() {
@@ -57,7 +57,7 @@ async fn live(site: Site, life: u64, expected: Points) -> Points {
         }
         for _ in 0..50 {
             let Client { session, id } = clients.swap_remove(random.index(clients.len()));
-            // Clients that go away; some of them say who they are first, and come back.
+            // Clients that go away; some of them give their identity first, and come back.
             let id = id.or_else(|| random.chance(0.5).then(|| session.id()));
             let serial = session.serial();
             drop(session);

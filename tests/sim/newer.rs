@@ -1,4 +1,4 @@
-//! A read that waits for the device while somebody writes: it sees the newer value.
+//! A read that waits for the device while a task writes: it sees the newer value.
 
 use kvick::runtime::Task;
 use kvick::{Config, FasterKv, TryRead};

@@ -81,7 +81,7 @@ fn a_creation_for_which_there_is_no_space_leaves_nothing() {
         refused += 1;
         let is_published = files.iter().any(|file| file == "manifest");
         let is_left = files.iter().any(|file| file != "lock");
-        // After a rename that is said to have failed nobody knows.
+        // After a rename that is said to have failed it is unknown.
         let is_unknown = files.iter().any(|file| file == "manifest.new");
         assert!(is_published || is_unknown || !is_left, "operation {number} left {files:?}");
     }
@@ -140,7 +140,7 @@ fn restart(seed: u64, image: SimDisk, polls: u32) {
     });
 }
 
-/// A store that nobody uses does nothing at all.
+/// A store that no task uses does nothing at all.
 #[test]
 fn an_idle_store_takes_no_steps() {
     seeds(20, |seed| {

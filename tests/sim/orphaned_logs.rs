@@ -1,7 +1,8 @@
-//! Logs whose runtime ends, alone and in a group: at any step, with everybody waiting.
+//! Logs whose runtime ends, alone and in a group: at any step, with all tasks waiting.
 //!
-//! As of stores (`orphans.rs`): who waited for a commit, for room, for the next entry or for the
-//! end of `close` waited for ever, and the directory could be opened again under the first log.
+//! As of stores (`orphans.rs`): a task that waited for a commit, for room, for the next entry or
+//! for the end of `close` waited for ever, and the directory could be opened again under the first
+//! log.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
@@ -22,7 +23,7 @@ const STEPS: u64 = 3000;
 /// Something on a log that waits.
 type Wait = fn(FasterLog) -> BoxFuture<'static, Result<()>>;
 type Waiter = (&'static str, Task<Error>);
-/// Entries that are durable, as far as anybody was told.
+/// Entries that are durable, as far as any task was told.
 type Durable = Arc<Mutex<Vec<(LogAddress, Vec<u8>)>>>;
 
 fn config(site: &Site) -> LogConfig {
@@ -56,7 +57,7 @@ fn spawn(
     (name, site.handle.spawn(name, ends))
 }
 
-/// One of each kind who waits for something, over and over until it is refused.
+/// One task of each kind that waits for something, over and over until it is refused.
 fn start(site: &Site, log: &FasterLog, durable: &Durable) -> Vec<Waiter> {
     let logs = || log.clone();
     let (log, told) = (logs(), Arc::clone(durable));
@@ -210,12 +211,12 @@ fn a_log_whose_runtime_ends_early_tells_everybody() {
     }
 }
 
-/// The control: where nothing is dropped nobody is told, and the simulation finds who waits.
+/// The control: where nothing is dropped no task is told, and the simulation finds those that wait.
 #[test]
 fn who_waits_for_what_is_forgotten_is_found() {
     for seed in 0..8 {
         let forgotten = || run(seed, 1000, Death::Forgets, seed.is_multiple_of(2));
-        let panic = catch_unwind(AssertUnwindSafe(forgotten)).expect_err("somebody waits for ever");
+        let panic = catch_unwind(AssertUnwindSafe(forgotten)).expect_err("a task waits for ever");
         let text = panic.downcast_ref::<String>().expect("a panic of the simulation");
         assert!(text.contains("deadlock") && text.contains("commit"), "{text}");
     }

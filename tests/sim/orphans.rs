@@ -1,7 +1,8 @@
-//! A store whose runtime ends: at any step, with everybody waiting for something of it.
+//! A store whose runtime ends: at any step, with all tasks waiting for something of it.
 //!
 //! A tokio runtime was dropped, as happens at the end of each `#[tokio::test]`, and a store that it
-//! maintained lived on in a static: whoever waited for a checkpoint, a flush, room or the end of
+//! maintained lived on in a static: each task that waited for a checkpoint, a flush, room or the
+//! end of
 //! `close` waited for ever. And its lock was gone with the task: the directory was opened again,
 //! and the first store answered `None` for keys that it had.
 
@@ -27,14 +28,14 @@ const MOST_BUSY: u32 = 5000;
 /// More turns than a waiter has before its runtime has ended.
 const MOST_TURNS: u64 = 100_000;
 
-/// What one of those who wait gave up with.
+/// The error with which a waiting task gave up.
 type Waiter = (&'static str, Task<Error>);
 
 struct Scene {
     site: Site,
     runtime: Mortal,
     store: FasterKv<u64, u64>,
-    /// The serial that the newest checkpoint has of the writer, as far as anybody was told.
+    /// The serial that the newest checkpoint has of the writer, as far as any task was told.
     durable: Arc<AtomicU64>,
 }
 
@@ -63,7 +64,7 @@ impl Scene {
         (name, self.site.handle.spawn(name, ends))
     }
 
-    /// One of each kind who waits for something, over and over until it is refused.
+    /// One task of each kind that waits for something, over and over until it is refused.
     fn start(&self, session: Session<u64, u64>) -> Vec<Waiter> {
         let store = || (self.store.clone(), self.site.handle.clone());
         let durable = Arc::clone(&self.durable);
@@ -104,7 +105,7 @@ impl Scene {
     }
 }
 
-/// Does `turn` until it is refused for good.
+/// Does `turn` until it is refused permanently.
 async fn until_refused(
     (store, handle): (FasterKv<u64, u64>, Handle),
     turn: impl AsyncFn(&FasterKv<u64, u64>, u64) -> Result<()>,
@@ -113,12 +114,12 @@ async fn until_refused(
     for number in 0.. {
         match turn(&store, number).await {
             Ok(()) => busy = 0,
-            // Somebody else was faster.
+            // Another task was faster.
             Err(error) if error.kind() == ErrorKind::Busy => busy += 1,
             Err(error) => return error,
         }
         if busy > MOST_BUSY || number > MOST_TURNS {
-            // The task that is faster, or the one that would refuse, has been forgotten.
+            // The task that is faster, or the task that would refuse, has been forgotten.
             std::future::pending::<()>().await;
         }
         handle.sleep(Duration::from_micros(50)).await;
@@ -236,11 +237,11 @@ fn a_store_whose_runtime_ends_early_tells_everybody() {
     }
 }
 
-/// The control: where nothing is dropped nobody is told, and the simulation finds who waits.
+/// The control: where nothing is dropped no task is told, and the simulation finds those that wait.
 #[test]
 fn who_waits_for_what_is_forgotten_is_found() {
     let hung = catch_unwind(AssertUnwindSafe(|| run(0, 1000, Death::Forgets)));
-    let panic = hung.expect_err("somebody waits for ever");
+    let panic = hung.expect_err("a task waits for ever");
     let text = panic.downcast_ref::<String>().expect("a panic of the simulation");
     assert!(text.contains("deadlock") && text.contains("flush"), "{text}");
 }

@@ -1,5 +1,5 @@
-//! A device that stands still: who needs room waits, without an error and without a spin, and goes
-//! on afterwards.
+//! A device that stands still: a task that needs room waits, without an error and without a spin,
+//! and goes on afterwards.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,7 +38,7 @@ fn stall_and_release<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) 
                 site.handle.spawn("writer", Counted::new(&counter, writing))
             })
             .collect();
-        // Long enough for everybody to get as far as there is room.
+        // Long enough for all tasks to get as far as there is room.
         site.handle.sleep(Duration::from_millis(100)).await;
         assert!(site.disk.in_flight() > 0, "the log writes its pages");
         (store, writers)
@@ -56,7 +56,7 @@ fn stall_and_release<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) 
         site.disk.release();
         for writer in writers {
             let written = writer.await.expect("the writer ends well");
-            written.expect("room comes, so nobody is refused");
+            written.expect("room comes, so no task is refused");
         }
         check(&store, &site).await;
         store.close().await.expect("closes");
@@ -123,7 +123,7 @@ fn a_device_that_stutters_is_enough() {
             }
             for writer in writers {
                 let written = writer.await.expect("the writer ends well");
-                written.expect("nobody is refused");
+                written.expect("no task is refused");
             }
             check(&store, &site).await;
             store.close().await.expect("closes");

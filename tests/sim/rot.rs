@@ -19,7 +19,7 @@ struct Tally {
 }
 
 impl Tally {
-    /// Opens damaged files. Whether anybody was told.
+    /// Opens damaged files. Returns whether the damage was reported.
     fn meet<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
         &mut self,
         built: &Built<V>,

@@ -45,7 +45,7 @@ impl Expected {
 #[derive(Clone, Debug, Default)]
 struct Known {
     by_token: BTreeMap<u64, Expected>,
-    /// Of the one that is being taken.
+    /// Of the checkpoint that is being taken.
     next: Expected,
     /// The newest one that must be there after a power cut.
     acknowledged: u64,
@@ -183,7 +183,7 @@ async fn live(site: Site, known: Shared<Known>, random: Random) {
     for _ in 0..ROUNDS {
         life.round().await;
     }
-    // As it would be when the power fails: nobody drops anything.
+    // As it would be when the power fails: no task drops anything.
     std::mem::forget(life.sessions);
 }
 

@@ -1,4 +1,4 @@
-//! A disk that is full: only who needs room is told, and all is well once there is space.
+//! A disk that is full: only tasks that need room are told, and all is well once there is space.
 
 use std::time::Duration;
 

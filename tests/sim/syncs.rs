@@ -1,4 +1,4 @@
-//! A sync fails once, and only once is it told. Whoever waited for it may be gone by then.
+//! A sync fails once, and only once is it told. The task that waited for it may be gone by then.
 
 use std::time::Duration;
 
@@ -48,14 +48,14 @@ fn checkpoint_after(seed: u64, evict: bool, fault: bool) -> (Result<Checkpoint>,
 }
 
 /// Once the sync of a flush was made in the future of the caller: when that was dropped, its
-/// failure was told to nobody. The next sync succeeded and proved nothing, and a checkpoint that
+/// failure was told to no task. The next sync succeeded and proved nothing, and a checkpoint that
 /// was answered was damaged after a power cut.
 #[test]
 fn a_flush_that_is_given_up_hides_no_failure() {
     seeds(40, |seed| {
         for evict in [false, true] {
             let (taken, _) = checkpoint_after(seed, evict, true);
-            let error = taken.expect_err("nobody knows what is durable");
+            let error = taken.expect_err("it is unknown what is durable");
             assert_eq!(error.kind(), ErrorKind::Poisoned, "{error}");
             assert!(error.to_string().contains("simulated fault"), "{error}");
             let (taken, after) = checkpoint_after(seed, evict, false);

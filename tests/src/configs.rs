@@ -28,7 +28,7 @@ pub fn backends() -> Vec<Backend> {
     backends
 }
 
-/// Who runs the test and the maintenance of its stores.
+/// The runtime of the test and of the maintenance of its stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Host {
     /// `block_on`, and the built-in background thread.

@@ -46,7 +46,7 @@ pub struct Entry<T> {
 }
 
 /// What sessions did, in the order in which it took effect. That is not the order of the numbers: a
-/// number that was excluded by a crash is done later than those behind it.
+/// number that was excluded by a crash is done later than those after it.
 #[derive(Debug)]
 pub struct Ledgers<V: SampleValue + ?Sized>(BTreeMap<SessionId, Ledger<V::Owned>>);
 

@@ -5,7 +5,7 @@ use kvick::{FasterKv, Result};
 /// More sessions than the manifest has.
 pub const CROWD: usize = 70;
 
-/// So many new sessions say who they are, set a key, and go: they wait to be resumed.
+/// So many new sessions give their identity, set a key, and go: they wait to be resumed.
 ///
 /// # Errors
 /// As [`kvick::Session::upsert`].

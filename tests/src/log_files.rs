@@ -22,7 +22,7 @@ pub struct BuiltLog {
     pub files: Files,
     /// From that of the manifest on.
     pub commits: Vec<Commit>,
-    /// All entries that were appended, also behind the last commit.
+    /// All entries that were appended, also after the last commit.
     pub entries: Vec<(LogAddress, Vec<u8>)>,
 }
 

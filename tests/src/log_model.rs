@@ -140,7 +140,7 @@ impl LogLedger {
 
     fn cookie_index(&self, commit: &Commit) -> usize {
         let index = self.cookies.iter().position(|(cookie, _)| *cookie == commit.cookie);
-        index.unwrap_or_else(|| panic!("a cookie that nobody gave: {commit:?}"))
+        index.unwrap_or_else(|| panic!("a cookie that no task gave: {commit:?}"))
     }
 
     /// The state with all changes.
@@ -184,7 +184,7 @@ impl LogLedger {
         let at = entry.address.raw();
         match self.entries.get(&at) {
             Some(noted) => assert_eq!(noted.payload, entry.payload[..], "payload at {at}"),
-            None => assert!(self.unplaced.contains(&entry.payload[..]), "nobody's entry at {at}"),
+            None => assert!(self.unplaced.contains(&entry.payload[..]), "an unknown entry at {at}"),
         }
         let state = self.state();
         let skipped = self.entries.range(from.raw()..at).find(|(at, _)| state.shows(**at));
@@ -295,7 +295,7 @@ async fn read_all(log: &FasterLog) -> BTreeMap<u64, Vec<u8>> {
     let mut from = 0;
     while let Some(entry) = scan.try_next().await.expect("a sound disk") {
         let (address, next) = (entry.address.raw(), entry.next.raw());
-        assert!(from <= address && address < next, "{address} to {next}, behind {from}");
+        assert!(from <= address && address < next, "{address} to {next}, after {from}");
         found.insert(address, entry.payload.to_vec());
         from = next;
     }

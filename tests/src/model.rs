@@ -1,7 +1,7 @@
 //! Random operations on a store and on a `BTreeMap`, which must agree.
 //!
-//! A model owns a range of keys: nobody else writes them. An operation that fails must have had no
-//! effect, so the model changes only when the store says that it did.
+//! A model owns a range of keys: no other task writes them. An operation that fails must have had
+//! no effect, so the model changes only when the store says that it did.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
@@ -216,7 +216,7 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Model<K, V> {
                 self.contents.extend(numbers.into_iter().zip(values));
             }
             _ => {
-                // Of two modifications of one key nobody knows which comes first.
+                // Of two modifications of one key it is unknown which comes first.
                 let numbers: BTreeSet<u64> = numbers.into_iter().collect();
                 let keys: Vec<K::Owned> = numbers.iter().map(|key| K::numbered(*key)).collect();
                 let tag = self.random.next_u64();

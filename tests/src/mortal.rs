@@ -34,7 +34,7 @@ struct Life {
 struct State {
     /// Polls until the end; 0 is the end.
     left: u64,
-    /// Who is to hear of the end.
+    /// The tasks that are to hear of the end.
     wakers: Vec<Waker>,
 }
 

@@ -67,13 +67,13 @@ impl<F: Future> Future for Counted<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        // Relaxed: whoever reads the count has joined the task, or shares its thread.
+        // Relaxed: a thread that reads the count has joined the task, or shares its thread.
         self.polls.fetch_add(1, Ordering::Relaxed);
         self.future.as_mut().poll(context)
     }
 }
 
-/// Polls once, with a waker that nobody hears.
+/// Polls once, with a waker that wakes no task.
 pub fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
 }

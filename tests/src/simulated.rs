@@ -60,7 +60,7 @@ fn replay_name<F>() -> String {
 /// One seeded run: an executor, a disk, and the store's place on it.
 #[derive(Debug)]
 pub struct World {
-    /// Who polls.
+    /// The executor that polls.
     pub simulation: Simulation,
     /// Where stores are opened.
     pub site: Site,

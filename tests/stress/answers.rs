@@ -45,7 +45,7 @@ impl Recorder {
             },
             None => Event { action: drawn, called, returned: None },
         };
-        let mut histories = self.histories.lock().expect("nobody panics under it");
+        let mut histories = self.histories.lock().expect("no task panics under it");
         histories.entry(key).or_default().push(event);
     }
 
@@ -110,7 +110,7 @@ fn explain_a_round(config: Config, seed: u64) {
             });
         }
     });
-    let histories = recorder.histories.into_inner().expect("nobody panicked");
+    let histories = recorder.histories.into_inner().expect("no task panicked");
     for (key, history) in histories {
         assert!(is_linearizable(&history), "key {key}, seed {seed}: {history:#?}");
     }

@@ -11,6 +11,7 @@ mod documents;
 mod imports;
 mod layers;
 mod sources;
+mod words;
 
 use sources::{
     code, files, mentions, names, none, numbered, read, relative, root, sources, unsafe_lines,
@@ -39,7 +40,7 @@ const UNSAFE_FILES: [&str; 16] = [
 /// The only file that listens to events: there looking comes after listening.
 const LISTENS: &str = "engine/src/wait.rs";
 
-/// Who waits for something besides events, and so calls `listen` of that file instead of
+/// The files that wait for something besides events, and so call `listen` of that file instead of
 /// `wait_until` and `wait_either`.
 const WAITS_BY_HAND: [(&str, &str); 6] = [
     ("engine/src/log/append/notifier.rs", "sets the alarm between listening and looking"),

@@ -48,7 +48,7 @@ struct Options {
     #[arg(long, value_parser = BoolishValueParser::new(), action = ArgAction::Set,
         default_value = "on")]
     index: bool,
-    /// Who moves bytes to and from the device: auto, uring, threads.
+    /// The backend that moves bytes to and from the device: auto, uring, threads.
     #[arg(long, default_value = "auto")]
     backend: Backend,
     /// Directory for the stores; fresh ones within it are made and removed again.

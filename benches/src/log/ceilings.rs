@@ -1,4 +1,4 @@
-//! What the machine gives to somebody who does the least that could be called the same.
+//! The speed of the machine for programs that do the least that could be called the same.
 
 use std::io;
 use std::path::Path;

@@ -61,7 +61,7 @@ impl Course {
         self.appended.iter().map(|count| count.load(Ordering::Relaxed)).collect()
     }
 
-    /// Entries that the reader which is furthest behind has not read yet.
+    /// Entries that the slowest reader has not read yet.
     pub fn lag(&self) -> u64 {
         let slowest = self.read.iter().map(|count| count.load(Ordering::Relaxed)).min();
         slowest.map_or(0, |read| self.total().saturating_sub(read))

@@ -6,7 +6,7 @@
 //!
 //! The mark is the lane and the number of the entry within it. It comes again, changed by its
 //! offset, every 256 bytes and in the end, so that no entry can be made of pieces of others;
-//! writing an entry costs a few words all the same.
+//! writing an entry costs a few words even so.
 
 /// Bits of the number within a mark.
 const NUMBER_BITS: u32 = 48;
@@ -65,7 +65,7 @@ pub struct Checks {
     next: Vec<u64>,
     /// Entries that are what their appender appended, and next in its order.
     pub sound: u64,
-    /// Entries that nobody appended.
+    /// Entries that no task appended.
     pub wrong: u64,
     /// Entries that came before others which should be before them.
     pub misplaced: u64,
@@ -106,7 +106,7 @@ impl Checks {
         self.sound + self.wrong + self.misplaced
     }
 
-    /// Entries that are missing behind the last one of each lane, which appended so many.
+    /// Entries that are missing after the last one of each lane, which appended so many.
     pub fn missing(&self, appended: &[u64]) -> u64 {
         self.next.iter().zip(appended).map(|(next, appended)| appended.saturating_sub(*next)).sum()
     }

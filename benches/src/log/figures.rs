@@ -36,7 +36,7 @@ pub struct Figures {
     pub written_per_byte: f64,
     /// The readers beside the appenders.
     pub readers: Vec<ReaderFigures>,
-    /// Entries that the slowest reader was behind: median of the looks at it, and most.
+    /// The lag of the slowest reader in entries: median of the looks at it, and most.
     pub lag: [u64; 2],
     /// The scan afterwards.
     pub scan: Option<ScanFigures>,
@@ -44,7 +44,7 @@ pub struct Figures {
     pub ratios: Vec<Ratio>,
     /// Entries read and found sound.
     pub verified: u64,
-    /// Entries that nobody appended.
+    /// Entries that no task appended.
     pub wrong: u64,
     /// Entries out of the order of their appender.
     pub misplaced: u64,

@@ -1,4 +1,4 @@
-//! Many logs that do nothing: what they cost all the same.
+//! The cost of many logs that do nothing.
 
 use std::path::Path;
 use std::time::Duration;
@@ -91,7 +91,7 @@ impl std::fmt::Display for IdleCost {
 fn wait(duration: Duration) {
     let (ticked, tick) = std::sync::mpsc::channel();
     let beside = Beside::start("idle", duration, move |_| {
-        // Nobody listens to a second tick.
+        // No task listens to a second tick.
         let _ = ticked.send(());
     });
     tick.recv().expect("the thread ticks");

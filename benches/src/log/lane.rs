@@ -44,7 +44,7 @@ impl Lane {
     ///
     /// # Panics
     ///
-    /// When the log gives an address that is not behind the one before.
+    /// When the log gives an address that is not after the one before.
     pub async fn run(mut self, log: &FasterLog) -> Result<Histogram<u64>> {
         match (self.course.batch, self.course.waits) {
             (1, false) => self.append(log).await?,
@@ -113,7 +113,7 @@ impl Lane {
 
     #[inline(always)]
     fn follows(&mut self, address: LogAddress) {
-        assert!(self.last < Some(address), "an append is behind the one before");
+        assert!(self.last < Some(address), "an append is after the one before");
         self.last = Some(address);
     }
 

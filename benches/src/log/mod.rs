@@ -7,8 +7,8 @@
 //!                       ceilings: the same entries, copied; as many bytes, plainly moved
 //! ```
 //!
-//! An entry says who appended it and as which, so a reader knows all of its bytes, its place in
-//! the order of its appender, and in the end whether all were there.
+//! An entry has the numbers of its task and itself, so a reader knows all of its bytes, its place
+//! in the order of its appender, and in the end whether all were there.
 
 pub mod ceilings;
 pub mod course;

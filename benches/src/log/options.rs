@@ -37,10 +37,11 @@ pub struct Options {
     /// Seconds of a timed run.
     #[arg(long, default_value_t = 10.0)]
     pub seconds: f64,
-    /// Who polls the tasks.
+    /// The runtime that polls the tasks.
     #[arg(long, value_enum, default_value_t = RuntimeKind::Tokio)]
     pub runtime: RuntimeKind,
-    /// Who moves bytes to and from the device: auto, uring, threads, glommio, memory, null.
+    /// The backend that moves bytes to and from the device: auto, uring, threads, glommio, memory,
+    /// null.
     #[arg(long, default_value = "auto")]
     pub backend: Backend,
     /// Directory for the log; a fresh one within it is made and removed again.
@@ -186,7 +187,7 @@ impl Options {
         Crew { kind: self.runtime, threads: self.threads }
     }
 
-    /// The same run by one task on one thread, with nobody beside it.
+    /// The same run by one task on one thread, with no task beside it.
     #[must_use]
     pub fn lone(&self) -> Self {
         Self { threads: 1, tasks: 1, readers: 0, scan: None, ..self.clone() }

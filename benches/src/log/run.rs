@@ -47,7 +47,7 @@ pub struct Outcome {
     pub tails: Vec<Tail>,
     /// Entries read by each reader when the appenders stopped.
     pub read_by_then: Vec<u64>,
-    /// Entries that the slowest reader was behind: at the middle look, and at the worst.
+    /// The lag of the slowest reader in entries: at the middle look, and at the worst.
     pub lag: [u64; 2],
     /// Appends per interval.
     pub timeline: Timeline,
@@ -76,7 +76,7 @@ struct Place {
 ///
 /// # Errors
 ///
-/// The first error a task met; the others run to the end of the time all the same.
+/// The first error a task met; the others run to the end of the time even so.
 pub fn run(options: &Options, path: &Path) -> Result<Outcome> {
     let course = Arc::new(Course::new(options));
     let resident_before = resident_bytes();

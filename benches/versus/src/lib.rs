@@ -7,8 +7,8 @@
 //! by all contestants with the same code, and key streams are the same words for all of them; of
 //! the logs only kvick is read again.
 //!
-//! "dev reads/s" are those of the whole machine: far above "op/s" at one read at a time, somebody
-//! else was using the device, and the table is worth nothing.
+//! "dev reads/s" are those of the whole machine: far above "op/s" at one read at a time, another
+//! process was using the device, and the table is worth nothing.
 
 pub mod slices;
 pub mod table;

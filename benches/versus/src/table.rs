@@ -11,7 +11,7 @@ use crate::slices::{Slice, median};
 pub struct Row {
     /// What was measured: mix, distribution, concurrency.
     pub contest: String,
-    /// Who.
+    /// The name of the contestant.
     pub contestant: String,
     /// Operations per second, median of slices.
     pub operations_per_second: f64,

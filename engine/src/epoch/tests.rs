@@ -55,7 +55,7 @@ mod plain {
         assert_eq!(epoch.participants(), 300);
     }
 
-    /// Of ten thousand sessions one was slow. The driver checked all of them sixty-four times
+    /// One session of ten thousand was slow. The driver checked all of them sixty-four times
     /// without a pause, and nothing was flushed for five milliseconds.
     #[test]
     fn a_drain_goes_on_where_it_had_to_wait() {

@@ -176,7 +176,7 @@ mod loom_tests {
             };
             let own = index.try_update(entry, Address::new(64));
             let (seen, other) = other.join().expect("no panic");
-            assert!(own || other, "somebody wins");
+            assert!(own || other, "one task wins");
             assert!(!(own && other) || seen == Address::new(64), "a lost update");
         });
     }

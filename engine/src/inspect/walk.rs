@@ -99,7 +99,7 @@ impl<'r> Walk<'r> {
 
     fn wrong_in(&self, address: Address, info: RecordInfo, bytes: &[u8]) -> Option<&'static str> {
         if info.previous() >= address {
-            return Some("a record that leads to one behind it");
+            return Some("a record that leads to a later record");
         }
         let is_whole = StoredRecord::holds_its_value(bytes, self.layout);
         (!is_whole).then_some("a record whose value is longer than it has room for")

@@ -39,7 +39,7 @@ use std::sync::Arc;
 /// let log = FasterLog::open("unused", config).await?;
 /// log.append(b"one").await?;
 /// let two = log.append(b"two").await?;
-/// let commit = log.commit().await?; // one write and one sync, for everybody who waits
+/// let commit = log.commit().await?; // one write and one sync, for all waiting tasks
 /// assert!(two < commit.until);
 ///
 /// let mut entries = log.scan(two..);

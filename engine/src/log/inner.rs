@@ -44,7 +44,7 @@ pub(crate) struct Core {
 pub(crate) enum Blocked {
     /// Space for a frame of this many bytes.
     Room(u64),
-    /// This many free pages after the page of the tail.
+    /// Free pages after the page of the tail, this many.
     Pages(u64),
 }
 

@@ -25,7 +25,7 @@ pub(crate) async fn give_up_creation(directory: &dyn Directory) {
     let is_ours = |name: &&String| *name == NEW || is_log_segment(name);
     for file in files.iter().filter(is_ours) {
         if let Err(error) = directory.remove_file(file).await {
-            tracing::warn!(%error, file, "left behind by a creation that has failed");
+            tracing::warn!(%error, file, "left by a creation that has failed");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What both products need to open a directory, and to end.
+//! The steps by which both products open a directory, and end.
 
 pub(crate) mod directory;
 pub(crate) mod ending;

@@ -230,7 +230,7 @@ mod tests {
         assert!(!found.key_equals(layout, b"a longer kez"));
         assert!(!found.key_equals(layout, b"a longer ke"));
         let mut value = Vec::new();
-        found.copy_value(layout, &mut value).expect("nobody writes");
+        found.copy_value(layout, &mut value).expect("no task writes");
         assert_eq!(value, b"value");
         assert_eq!(found.info().previous(), Address::FIRST);
     }

@@ -162,7 +162,7 @@ impl Opening {
         let index = HashIndex::new(geometry.index_buckets, self.config.huge_pages);
         let index = Arc::new(index.map_err(no_memory)?);
         let Some(record) = record else {
-            let index = Arc::into_inner(index).expect("nobody else has it");
+            let index = Arc::into_inner(index).expect("no other task has it");
             return Ok(Restored { limits, index, log, device, points: Points::default() });
         };
         self.check_segments(&manifest, record).await?;
@@ -176,7 +176,7 @@ impl Opening {
         let hasher = KeyHasher::new(manifest.store.seed.0);
         let range = [from, Address::new(record.end)];
         let on_progress = self.on_progress.as_mut();
-        let on_progress = on_progress.map(|tell| tell.get_mut().expect("nobody locks it"));
+        let on_progress = on_progress.map(|tell| tell.get_mut().expect("no task locks it"));
         let mut replay =
             Replay::new((&log, types.layout), (index, loading, hasher), range, on_progress);
         let first = replay

@@ -95,7 +95,7 @@ impl<'l> Replay<'l> {
         self.raise_group()?;
         report.replayed_bytes += self.bytes;
         report.replayed_records += self.records;
-        Ok(Arc::into_inner(self.index).expect("whoever loaded it has ended"))
+        Ok(Arc::into_inner(self.index).expect("the tasks that loaded it have ended"))
     }
 
     async fn index_is_loaded(&mut self) -> Result<()> {

@@ -60,7 +60,7 @@ pub(crate) struct Extents<F> {
 pub(crate) enum Lookup<F> {
     /// All segments of the range exist.
     Present(Extents<F>),
-    /// This segment was never written.
+    /// The segment with this index was never written.
     Missing(u64),
     /// Some of the range was discarded.
     Discarded(io::Error),

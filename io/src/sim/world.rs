@@ -58,7 +58,7 @@ impl World {
     }
 
     pub(super) fn directory(&mut self, path: &str) -> &mut Namespace {
-        self.directories.get_mut(path).expect("a directory is made with its handle, for good")
+        self.directories.get_mut(path).expect("a directory is made with its handle, and stays")
     }
 
     /// Starts an operation.

@@ -80,7 +80,7 @@ fn traced() {
         };
         Subject::new(Arc::new(Traced::new(memory, Arc::new(Hasty::default()), hear)))
     });
-    assert!(traces.load(Ordering::Relaxed) > 10_000, "every transfer that is awaited is told of");
+    assert!(traces.load(Ordering::Relaxed) > 10_000, "every transfer that is awaited is reported");
 }
 
 #[test]

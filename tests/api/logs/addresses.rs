@@ -1,7 +1,7 @@
 //! Every address that a user may hold, as the start of every kind of reader.
 //!
 //! Scans began wherever they were told to. Within an entry they gave the same error without end, so
-//! that `collect` ate all memory; behind the payload of a page they panicked, at its end they went
+//! that `collect` ate all memory; after the payload of a page they panicked, at its end they went
 //! round without ever giving anything; a range that excluded its start began in the middle of an
 //! entry. Here a small log has all that may lie in one: entries of zeros, of several pages, taken
 //! back and truncated ones, records of commits, and the gaps at the end of pages.
@@ -59,7 +59,7 @@ fn given(stream: impl Stream<Item = Result<LogEntry>>, name: &str) -> Given {
     for _ in 0..1000 {
         match stream.as_mut().poll_next(&mut context) {
             Poll::Ready(Some(Ok(entry))) => {
-                assert!(given.error.is_none(), "{name}: an entry behind an error");
+                assert!(given.error.is_none(), "{name}: an entry after an error");
                 given.entries.push(entry.address);
             }
             Poll::Ready(Some(Err(error))) => {
@@ -303,7 +303,7 @@ fn every_address_is_a_start_or_refused_by_a_follower() {
     });
 }
 
-/// A range that ended behind an entry of several pages showed also those behind it in the last of
+/// A range that ended after an entry of several pages showed also those after it in the last of
 /// these pages.
 #[test]
 fn every_entry_is_an_end() {

@@ -13,7 +13,7 @@ use tests::simulated::{World, seeds};
 
 use super::{open, open_on, payloads, small};
 
-/// Appends until there is no room; nothing is written meanwhile, as nobody else gets a turn.
+/// Appends until there is no room; nothing is written meanwhile, as no other task gets a turn.
 fn fill(log: &kvick::FasterLog, entry: &[u8]) -> u64 {
     for taken in 0.. {
         if let Err(error) = log.try_append(entry) {
@@ -146,7 +146,7 @@ fn a_sink_waits_for_room_and_commits_when_its_stream_rests() {
             let (mut give, take) = futures::channel::mpsc::channel::<Result<_, Error>>(0);
             let giver = async {
                 for (number, entry) in entries.iter().enumerate() {
-                    give.send(Ok(entry.clone().into())).await.expect("somebody takes");
+                    give.send(Ok(entry.clone().into())).await.expect("a task takes them");
                     if number == 1000 {
                         // Nothing more for a while: what was given becomes durable.
                         while log.committed() < log.end() || log.last_commit().number == 0 {
@@ -206,8 +206,8 @@ fn what_is_closed_or_completed_takes_nothing() {
 }
 
 /// A log of 8 MiB that had been full once refused `try_append(1 MiB)` for ever, with everything
-/// committed: pages are evicted for who waits, and an attempt waits for nothing. It leaves its wish
-/// behind now.
+/// committed: pages are evicted for waiting tasks, and an attempt waits for nothing. It leaves its
+/// wish there now.
 #[test]
 fn an_attempt_of_many_pages_succeeds_after_it_was_busy() {
     seeds(20, |seed| {
@@ -234,7 +234,8 @@ fn an_attempt_of_many_pages_succeeds_after_it_was_busy() {
     });
 }
 
-/// Who may not wait with an entry in hand, as the `poll_ready` of a sink, waits for room first.
+/// A task that may not wait with an entry in hand, as the `poll_ready` of a sink, waits for room
+/// first.
 #[test]
 fn room_can_be_waited_for_without_appending() {
     seeds(20, |seed| {
@@ -260,7 +261,7 @@ fn room_can_be_waited_for_without_appending() {
     });
 }
 
-/// Who numbers entries had to read the log to learn where the next one is.
+/// A writer that numbers entries had to read the log to learn where the next one is.
 #[test]
 fn an_append_tells_where_the_log_goes_on() {
     block_on(async {
@@ -299,8 +300,8 @@ fn an_append_that_is_polled_again_panics_and_appends_once() {
     }
 }
 
-/// Frames that were set aside for an entry stayed so when its caller appended smaller ones: all who
-/// tried to append were refused for ever, with everything committed.
+/// Frames that were set aside for an entry stayed so when its caller appended smaller ones: all
+/// that tried to append were refused for ever, with everything committed.
 #[test]
 fn room_that_is_not_taken_is_left_to_others() {
     let world = World::new(1);

@@ -11,8 +11,8 @@ use tests::simulated::{World, seeds};
 
 use super::{open, open_on, payloads, small};
 
-/// A commit did nothing before it was polled, so who wanted one in the background had to spawn a
-/// task for it; a checkpoint can be started and watched.
+/// A commit did nothing before it was polled, so a caller that wanted one in the background had to
+/// spawn a task for it; a checkpoint can be started and watched.
 #[test]
 fn a_commit_that_was_started_needs_nobody_who_polls_it() {
     seeds(10, |seed| {

@@ -16,7 +16,7 @@ async fn next(
     stream.next().await.expect("there").expect("sound")
 }
 
-/// Behind the last entry lie records of the log's own commits, which no reader is given: a consumer
+/// After the last entry lie records of the log's own commits, which no reader is given: a consumer
 /// that had done everything saw `completed_until() < committed()` for ever, and one that waited for
 /// the two to be equal hung.
 #[test]
@@ -60,14 +60,14 @@ async fn last_of(log: &FasterLog) -> Option<LogEntry> {
     entries.last().cloned()
 }
 
-/// That readers know exactly when nothing is left, whatever lies behind the last entry.
+/// That readers know exactly when nothing is left, whatever lies after the last entry.
 async fn check(log: &FasterLog, what: &str) {
     let last = last_of(log).await;
     assert_eq!(log.last().await.expect("sound"), last, "{what}");
     let at = last.as_ref().map_or(log.begin(), |entry| entry.address);
     let behind = last.as_ref().map_or(log.begin(), |entry| entry.next);
-    assert_eq!(log.scan(behind..).lag(), 0, "{what}: behind {last:?}");
-    assert!(log.tail_from(behind).is_caught_up(), "{what}: behind {last:?}");
+    assert_eq!(log.scan(behind..).lag(), 0, "{what}: after {last:?}");
+    assert!(log.tail_from(behind).is_caught_up(), "{what}: after {last:?}");
     assert_eq!(log.scan(at..).is_caught_up(), last.is_none(), "{what}: at {last:?}");
     // Waiting for nothing would be for ever.
     let mut tail = log.tail_from(log.begin());
@@ -190,8 +190,8 @@ fn the_entry_at_or_after_any_address_is_found() {
     });
 }
 
-/// A reader that fell behind a truncation went on with the first entry that was left, and nothing
-/// told that it had missed some.
+/// A reader that was overtaken by a truncation went on with the first entry that was left, and
+/// nothing told that it had missed some.
 #[test]
 fn a_reader_can_tell_that_it_has_missed_entries() {
     block_on(async {

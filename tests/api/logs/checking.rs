@@ -164,10 +164,10 @@ fn a_log_whose_end_is_lost_ends_before() {
 }
 
 /// The first two units of a log were damaged, and the next sound frame was an entry that no commit
-/// had. The repair said that the log began there, behind its end: such a manifest contradicts
+/// had. The repair said that the log began there, after its end: such a manifest contradicts
 /// itself, so neither the log nor a check of it could be opened any more.
 ///
-/// Two units in a row were damaged, and behind them was the middle of an entry. The commit whose
+/// Two units in a row were damaged, and after them was the middle of an entry. The commit whose
 /// record lay further on in the same stretch was not seen, as it was looked for at the starts of
 /// units only: the damage was taken for a torn tail, and two acknowledged commits were cut off, by
 /// a repair and by an opening.
@@ -207,9 +207,9 @@ impl<'b> Sound<'b> {
 
     /// The newest commit that can be read, and all entries before it that touch no damaged unit.
     ///
-    /// A commit behind damage is read if a record that is behind it, too, says that the log was
+    /// A commit after damage is read if a record that is after it, too, says that the log was
     /// durable beyond the commit before it. Without, nothing tells it from what a power cut leaves
-    /// of a commit that no one was told of: an opening cuts it off.
+    /// of a commit that was not acknowledged: an opening cuts it off.
     fn expected(&self, damaged: &BTreeSet<u64>) -> (LogAddress, Vec<(LogAddress, Vec<u8>)>) {
         let is_sound = |units: &Range<u64>| {
             let units = units.start / 512..units.end.div_ceil(512);
@@ -275,7 +275,7 @@ async fn repairs_units(sound: &Sound<'_>, damaged: BTreeSet<u64>) {
 }
 
 /// A log ends on a physical block. A file that had lost a part of its last one was repaired to such
-/// an end, which lay behind that of the file: no opening took it, and no second repair helped.
+/// an end, which lay after that of the file: no opening took it, and no second repair helped.
 #[test]
 fn a_log_that_lost_a_part_of_a_physical_block_opens_when_it_is_repaired() {
     block_on(async {

@@ -1,4 +1,4 @@
-//! Commits: who asks for them, how many there are, who waits.
+//! Commits: which calls request them, how many there are, which calls wait.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ fn entries_become_durable_by_themselves_after_a_while() {
             // Without entries there are no commits.
             handle.sleep(20 * every).await;
             assert_eq!(log.last_commit().number, 4);
-            // Who asks does not wait; who appends durably waits with the others, for a period after
+            // A request does not wait; a durable append waits with the others, for a period after
             // that.
             let before = handle.now();
             log.append(b"entry").await.expect("appended");
@@ -83,7 +83,7 @@ fn waiting_for_a_commit_starts_none() {
             let waiting = log.wait_for_commit(first).boxed_local();
             let waiting = match select(waiting, handle.sleep(Duration::from_secs(9)).boxed()).await
             {
-                Either::Left(_) => panic!("nobody has asked for a commit"),
+                Either::Left(_) => panic!("no task has asked for a commit"),
                 Either::Right(((), waiting)) => waiting,
             };
             assert_eq!((log.last_commit().number, log.committed()), (0, first));
@@ -148,7 +148,7 @@ fn those_who_wait_together_share_a_commit() {
                 assert!(address.expect("durable") < log.committed());
             }
             let number = log.last_commit().number;
-            assert!(number <= 4, "{number} commits for those who came at once");
+            assert!(number <= 4, "{number} commits for tasks that came at once");
             log.close().await.expect("closes");
         });
     });
@@ -192,7 +192,7 @@ fn who_waits_when_the_log_is_closed_is_told() {
             let first = log.append(b"first").await.expect("appended");
             let beyond = LogAddress::new(first.raw() + 100_000);
             let waits = async {
-                let error = log.wait_for_commit(beyond).await.expect_err("nobody appends it");
+                let error = log.wait_for_commit(beyond).await.expect_err("no task appends it");
                 assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
             };
             let committed = async { log.wait_for_commit(first).await.expect("closing commits") };

@@ -81,7 +81,7 @@ fn a_follower_that_is_behind_hears_of_the_truncation() {
         let behind: Vec<_> = follower.scan(at[5]..).collect().await;
         let error = behind.last().expect("an error").as_ref().expect_err("deleted");
         assert_eq!(error.kind(), ErrorKind::Truncated, "{error}");
-        let rest: Vec<LogEntry> = tail.try_collect().await.expect("goes on behind");
+        let rest: Vec<LogEntry> = tail.try_collect().await.expect("goes on after it");
         let rest: Vec<LogAddress> = rest.iter().map(|entry| entry.address).collect();
         assert!(rest.ends_with(&at[2990..]) && rest.len() < 2000, "{} entries", rest.len());
         follower.refresh().await.expect("looks");
@@ -111,7 +111,7 @@ fn a_follower_needs_no_runtime_of_its_own() {
     });
 }
 
-/// A log went back to an earlier commit, and used the addresses behind it again. Its follower went
+/// A log went back to an earlier commit, and used the addresses after it again. Its follower went
 /// on to show the commit that was given up, entries that no commit had, and damage where none was.
 #[test]
 fn a_follower_hears_that_the_log_went_back() {
@@ -132,7 +132,7 @@ fn a_follower_hears_that_the_log_went_back() {
         log.close().await.expect("closes");
         builder().open_in_directory().await.expect("opens").close().await.expect("closes");
         assert_eq!(follower.refresh().await.expect("looks").until, seen.until);
-        // As after a crash: the manifest is behind.
+        // As after a crash: the manifest lags.
         for name in ["manifest", "manifest.copy"] {
             directory.write_file(name, &manifest).await.expect("written");
         }

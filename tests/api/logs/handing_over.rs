@@ -52,9 +52,9 @@ impl Writer {
     }
 }
 
-/// A process that is stopped keeps the lock of its log for ever, so that nobody could go on in its
-/// place. Each writer has a directory of its own; whoever takes over makes a new one and leaves the
-/// lock alone, and the old writer finds that out before it acknowledges anything more.
+/// A process that is stopped keeps the lock of its log for ever, so that no other could go on in
+/// its place. Each writer has a directory of its own; a writer that takes over makes a new one and
+/// leaves the lock alone, and the old writer finds that out before it acknowledges anything more.
 #[test]
 fn what_was_acknowledged_is_there_and_an_old_writer_acknowledges_nothing() {
     let place = tempfile::tempdir().expect("a directory");
@@ -72,7 +72,7 @@ fn what_was_acknowledged_is_there_and_an_old_writer_acknowledges_nothing() {
         acknowledged.push(b"by the new one".to_vec());
 
         // It goes on as if nothing had happened.
-        assert!(!old.append(b"too late").await, "nobody will ever read this");
+        assert!(!old.append(b"too late").await, "no reader will ever see this");
         let third = Writer::take_over(place.path()).await;
         assert!(!new.append(b"too late as well").await);
         let entries: Vec<_> = third.log.scan(..).collect().await;

@@ -165,7 +165,7 @@ fn truncation_takes_an_iterator_along() {
 }
 
 /// Any number was taken, kept with the next commit, and followed ever after: an iterator that was
-/// completed behind the end of the log waited until it had grown up to there, in all later lives.
+/// completed after the end of the log waited until it had grown up to there, in all later lives.
 #[test]
 fn a_place_that_is_no_entrys_is_refused_and_changes_nothing() {
     block_on(async {

@@ -10,7 +10,7 @@ use super::{open, payloads};
 
 /// A process was killed while a commit was on its way to the medium. The next process recovered the
 /// log without it, cut the log off there, and went on. Then the write of the first one landed: the
-/// kernel had not given it up. The process after that found a sound commit behind the end, and took
+/// kernel had not given it up. The process after that found a sound commit after the end, and took
 /// it for one of its own.
 #[test]
 fn a_write_that_lands_after_the_cut_is_no_part_of_the_log() {

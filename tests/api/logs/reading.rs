@@ -116,7 +116,7 @@ fn readers_jump_over_what_was_truncated() {
 }
 
 /// A reader copies many entries out of memory at once. It used to show those that were taken back
-/// meanwhile, although whoever had taken them back had been told that it was done.
+/// meanwhile, although the task that had taken them back knew that it was done.
 #[test]
 fn readers_do_not_see_what_was_taken_back() {
     block_on(async {
@@ -198,7 +198,7 @@ fn an_uncommitted_tail_sees_all_of_four_writers_in_order() {
     block_on(log.close()).expect("closes");
 }
 
-/// Zeros look like an entry that somebody is still writing: a read of an address within them used
+/// Zeros look like an entry that a task is still writing: a read of an address within them used
 /// to wait for ever.
 #[test]
 fn addresses_where_no_entry_begins_are_refused() {
@@ -256,7 +256,7 @@ fn addresses_where_no_entry_begins_are_refused() {
     });
 }
 
-/// Whoever reads a log that is closed has to know whether it has seen everything: a stream that has
+/// A reader of a log that is closed has to know whether it has seen everything: a stream that has
 /// more to give, or may have, says that the log is closed; one that has come to its end just ends.
 #[test]
 fn closing_a_log_ends_its_readers() {

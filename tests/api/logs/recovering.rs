@@ -1,4 +1,4 @@
-//! What opening finds: an older commit, a manifest that is behind, damaged or gone.
+//! What opening finds: an older commit, a manifest that lags, is damaged or gone.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Settings out of their bounds: each is refused by name, and nothing is left behind.
+//! Settings out of their bounds: each is refused by name, and nothing is left.
 
 use std::time::Duration;
 

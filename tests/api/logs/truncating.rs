@@ -36,7 +36,7 @@ fn a_truncation_is_durable_with_the_next_commit() {
             let places = append(&log, 40).await;
             log.commit().await.expect("committed");
             log.truncate_until(places[10]).await.expect("truncated");
-            assert_eq!(log.begin(), places[10], "at once for who reads");
+            assert_eq!(log.begin(), places[10], "at once for readers");
             site.handle.sleep(std::time::Duration::from_secs(1)).await;
             (log, places)
         });

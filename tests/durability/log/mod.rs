@@ -3,8 +3,8 @@
 //! An entry is the bytes of a *word*, which names its task, the life it was appended in and its
 //! number among the task's entries of that life. So a scan tells which entries there are, and what
 //! was said about addresses tells which there must be: all below the end of the newest commit, but
-//! for those that were taken away. Since every life numbers from 1, nobody has to know what is left
-//! of the lives before.
+//! for those that were taken away. Since every life numbers from 1, no check has to know what is
+//! left of the lives before.
 
 pub(crate) mod promises;
 pub(crate) mod verify;

@@ -205,7 +205,7 @@ mod tests {
         assert_differences(promises(), found(&all, 600), 0, 0);
         assert_differences(promises(), found(&all[..3], 400), 0, 0);
         assert_differences(promises(), found(&all[..2], 300), 1, 0);
-        // It was not promised, but others behind it are there.
+        // It was not promised, but others after it are there.
         assert_differences(promises(), found(&all[..3], 500), 1, 0);
     }
 

@@ -51,7 +51,7 @@ async fn read(log: &FasterLog, found: &mut Found) -> Result<()> {
         };
         let (task, number) = parts(word);
         if last.insert(task, number).is_some_and(|last| last >= number) {
-            found.wrong.push(format!("{word:#x} at {address} is not behind those before it"));
+            found.wrong.push(format!("{word:#x} at {address} is not after those before it"));
         }
         found.entries.push((address, word));
     }

@@ -77,7 +77,7 @@ impl Appender {
         Ok(())
     }
 
-    /// Takes its last entry back, and whatever others have appended behind it.
+    /// Takes its last entry back, and whatever others have appended after it.
     async fn void(&mut self) -> Outcome {
         let address = self.append().await?;
         tokio::time::sleep(Duration::from_micros(self.random.below(2000))).await;

@@ -31,7 +31,7 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Meeting<K, V> {
         Self { built, tally: Tally::default(), _key: std::marker::PhantomData }
     }
 
-    /// Whether anybody is told of the damage.
+    /// Returns whether the damage is reported.
     fn meet(&mut self, damaged: &Files) -> bool {
         self.tally.meet::<K, V>(&self.built, damaged)
     }
@@ -44,7 +44,7 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Meeting<K, V> {
         self.built.files.clone()
     }
 
-    /// Whether the newest checkpoint cannot do without the byte at `at` of a file, or one behind.
+    /// Whether the newest checkpoint cannot do without the byte at `at` of a file, or one after it.
     fn needs(&self, name: &str, at: usize) -> bool {
         self.built.vital(name).iter().any(|range| range.end > at)
     }

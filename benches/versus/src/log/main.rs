@@ -103,7 +103,7 @@ fn contests(options: &Options) -> Vec<Contest> {
         for &entry_bytes in &options.entry {
             for &batch in &options.batch {
                 for &callers in &options.callers {
-                    // Who waits for nothing needs no more callers than there are processors.
+                    // A run that waits for nothing needs no more callers than there are processors.
                     if durable || callers <= 2 {
                         contests.push(Contest { callers, batch, entry_bytes, durable });
                     }

@@ -77,7 +77,7 @@ struct Field {
     oxi: oxi::Oxi,
 }
 
-/// One contest: who runs what with how many threads.
+/// One contest: the contestant, its workload and its number of threads.
 #[derive(Clone, Copy)]
 struct Contest {
     steps: &'static [Step],

@@ -357,7 +357,7 @@ mod tests {
         now.seal(cut, &[8; 504], &mut own);
         assert_eq!(now.open_sound(cut, &mut own.to_vec()), 1);
         assert_eq!(before.open_sound(cut, &mut own.to_vec()), 0, "a later life");
-        assert_eq!(before.followed().open_sound(cut, &mut own), 1, "of whoever is followed");
+        assert_eq!(before.followed().open_sound(cut, &mut own), 1, "of the followed writer");
     }
 
     #[test]

@@ -172,7 +172,7 @@ impl ReadBudget {
 
     fn transition_to_given_back(&self, bytes: usize) {
         let before = self.taken.fetch_sub(bytes, Ordering::Relaxed);
-        assert!(before >= bytes, "what is given back was taken");
+        assert!(before >= bytes, "returned bytes were taken");
         // One share is for one waiter, as a rule. But the notified task may want more than there
         // is, or is never polled again. So all waiters are notified once half of the budget is
         // free.

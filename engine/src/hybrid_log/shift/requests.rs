@@ -1,4 +1,4 @@
-//! What tasks ask the drivers for, and the events by which the drivers answer.
+//! The requests of tasks to the drivers, and the events by which the drivers answer.
 
 use crate::address::{Address, Watermark};
 use event_listener::Event;

@@ -183,6 +183,6 @@ fn mended(mut settled: Settled, check: &LogCheck, units: crate::hybrid_log::Unit
         // The iterator has never read the entries that are appended there later.
         *at = (*at).min(settled.until);
     }
-    assert!(settled.begin <= settled.until, "a log ends where it begins, or behind");
+    assert!(settled.begin <= settled.until, "a log ends where it begins, or after that");
     settled
 }

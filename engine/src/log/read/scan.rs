@@ -30,7 +30,7 @@ impl Scan {
         Self { reader, _log: log }
     }
 
-    /// Also returns uncommitted entries, as soon as they and all entries before them are written to
+    /// Returns uncommitted entries, too, as soon as they and all entries before them are written to
     /// memory. A crash may take them back. A scan then ends at the end that the log has at the
     /// first poll.
     pub fn uncommitted(mut self) -> Self {

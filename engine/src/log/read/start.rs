@@ -258,7 +258,7 @@ pub(crate) fn no_entry(address: Address) -> Error {
 #[cold]
 pub(crate) fn beyond(address: Address, end: Address) -> Error {
     Error::invalid(format!(
-        "address {}: the log ends at {}; later entries will be there or behind",
+        "address {}: the log ends at {}; later entries will be there or after it",
         address.raw(),
         end.raw()
     ))

@@ -24,7 +24,7 @@ impl Voids {
     /// copies of entries check with it whether the entries still exist.
     #[inline(always)]
     pub(crate) fn cuts(&self) -> u64 {
-        // Relaxed: pairs with the increment in `change`. A task that was told of a truncation sees
+        // Relaxed: pairs with the increment in `change`. A task that knows of a truncation sees
         // its number. The ranges are under the lock, and `begin` was raised before.
         self.cuts.load(Ordering::Relaxed)
     }

@@ -45,7 +45,7 @@ pub(crate) enum Blocked {
     Cut,
     /// The value of the record at this address is in the pieces of this list.
     InPieces(Box<(Address, Vec<u8>)>),
-    /// This value, computed from that version of the record, must be stored in pieces first.
+    /// The value, computed from that version of the record, must be stored in pieces first.
     TooLong(Box<(Version, Vec<u8>)>),
 }
 

@@ -1,4 +1,4 @@
-//! What an operation has learnt by waiting: addresses and owned bytes.
+//! The results of the waits of an operation: addresses and owned bytes.
 
 use super::attempt::Version;
 use crate::address::Address;

@@ -163,7 +163,9 @@ impl TryFrom<Vec<[u64; 2]>> for Serials {
         let mut free = 0;
         for [first, last] in ranges {
             if first < free || last < first || last == u64::MAX {
-                return Err(format!("serial numbers {first} to {last}: not behind those before"));
+                return Err(format!(
+                    "serial numbers {first} to {last}: not after the numbers before"
+                ));
             }
             set.ranges.insert(first, last);
             set.len += last - first + 1;

@@ -66,7 +66,7 @@ pub(super) fn reading_past_the_end_is_an_error(subject: Subject) {
             let len = usize::try_from(len).expect(SOUND);
             let transfer = device.read_at(offset, AlignedBuf::zeroed(len)).await;
             assert_eq!(transfer.result.expect_err(REFUSED).kind(), ErrorKind::UnexpectedEof);
-            assert_eq!(transfer.buf.expect(SOUND).len(), len, "the buffer comes back all the same");
+            assert_eq!(transfer.buf.expect(SOUND).len(), len, "the buffer comes back even so");
         }
     });
 }

@@ -55,7 +55,7 @@ fn points_are_those_of_the_version(read: fn(&Ledger, u64) -> CommitPoint) {
     let done = store.done.load(Ordering::Relaxed);
     cut.end(2);
     let is_listed = ended.sessions.iter().any(|ledger| Arc::ptr_eq(ledger, &store.ledger));
-    assert_eq!(is_listed, done > 0, "who did something is asked");
+    assert_eq!(is_listed, done > 0, "a session that did something is asked");
     if is_listed {
         let until = read(&store.ledger, 2).until;
         assert_eq!(until, done, "the commit point is that of the version");
