@@ -1,10 +1,10 @@
 //! The driver of checkpoints: one job at a time, in the maintenance task.
 
-use super::catalog::Catalog;
-use super::manifest::Manifest;
+use super::files::catalog::Catalog;
+use super::files::manifest::Manifest;
+use super::files::points::Layers;
 use super::outcome::{Outcome, Outcomes};
 use super::plan::Plan;
-use super::points::Layers;
 use super::progress::{Progress, Watched};
 use super::reply::{Answer, Reply};
 use super::run::{Basis, Run, unpublished};

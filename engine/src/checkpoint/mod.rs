@@ -34,30 +34,25 @@
 //! 4. The newest checkpoint that survives power cuts is never removed.
 
 mod announce;
-pub(crate) mod catalog;
-mod delta;
 mod driver;
-pub(crate) mod index_image;
-pub(crate) mod manifest;
+pub(crate) mod files;
 mod outcome;
 mod plan;
-pub(crate) mod points;
 mod progress;
 mod reply;
 mod request;
 mod run;
-pub(crate) mod stream;
 
 pub(crate) use crate::kinds::{CheckpointKind, CheckpointToken, Durability};
 pub use progress::{CheckpointPhase, CheckpointProgress};
 pub use request::{CheckpointRequest, Checkpointing};
 
-pub(crate) use delta::Patches;
 pub(crate) use driver::{Checkpoints, Removal, Schedule, maintain};
+pub(crate) use files::delta::Patches;
 pub(crate) use run::{delta_seal, part_salt};
 
 use crate::store::sessions::identity::{CommitPoint, SessionId};
-use manifest::{Kind, Record};
+use files::manifest::{Kind, Record};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -114,7 +109,7 @@ pub struct CheckpointInfo {
 }
 
 impl CheckpointInfo {
-    pub(crate) fn of(record: &Record, manifest: &manifest::Manifest) -> Self {
+    pub(crate) fn of(record: &Record, manifest: &files::manifest::Manifest) -> Self {
         let image = record.index.and_then(|token| manifest.index(token));
         let replayed_from = image.map_or(record.begin, |image| image.start);
         Self {

@@ -1,14 +1,13 @@
 //! Takes one checkpoint, from its first phase to its last.
 
-use super::catalog::{Catalog, DELTA, PART};
-use super::manifest::{IndexImage, Kind, Manifest, Part, Record, Stream};
+use super::files::catalog::{Catalog, DELTA, PART};
+use super::files::manifest::{IndexImage, Kind, Manifest, Part, Record, Stream};
+use super::files::points::{LayerWriter, Layers};
+use super::files::stream::{Seal, StreamWriter};
+use super::files::{delta, index_image};
 use super::plan::{IndexWish, Plan};
-use super::points::{LayerWriter, Layers};
 use super::progress::{CheckpointPhase, Progress};
-use super::stream::{Seal, StreamWriter};
-use super::{
-    Checkpoint, CheckpointKind, CheckpointTimes, CheckpointToken, Durability, delta, index_image,
-};
+use super::{Checkpoint, CheckpointKind, CheckpointTimes, CheckpointToken, Durability};
 use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::manifest::publish::NotPublished;

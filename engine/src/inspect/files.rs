@@ -2,8 +2,8 @@
 
 use super::{FileRole, InspectedFile};
 use crate::checkpoint::CheckpointToken;
-use crate::checkpoint::catalog::{DELTA, INDEX, PART, SESSIONS, device_name};
-use crate::checkpoint::manifest::Manifest;
+use crate::checkpoint::files::catalog::{DELTA, INDEX, PART, SESSIONS, device_name};
+use crate::checkpoint::files::manifest::Manifest;
 use crate::manifest::files::{COPY, LOCK, LOG, MANIFEST, NEW, segment};
 use kvick_io::Directory;
 use std::collections::{BTreeMap, BTreeSet};

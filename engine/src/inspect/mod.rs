@@ -32,7 +32,7 @@ pub use report::{
     ManifestCopy, Problem, RecordCounts,
 };
 
-use crate::checkpoint::manifest::Manifest;
+use crate::checkpoint::files::manifest::Manifest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::files::{COPY, MANIFEST};
 use crate::manifest::publish::Publishable;

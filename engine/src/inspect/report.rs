@@ -1,6 +1,6 @@
 //! The results of an inspection, as data and as text.
 
-use crate::checkpoint::manifest::{IndexImage, Manifest, Part, Record};
+use crate::checkpoint::files::manifest::{IndexImage, Manifest, Part, Record};
 use crate::checkpoint::{CheckpointKind, CheckpointToken, Durability};
 use crate::store::sessions::identity::{CommitPoint, SessionId};
 use std::collections::BTreeMap;

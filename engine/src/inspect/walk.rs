@@ -2,7 +2,7 @@
 
 use super::RecordCounts;
 use crate::address::Address;
-use crate::checkpoint::manifest::Record;
+use crate::checkpoint::files::manifest::Record;
 use crate::hybrid_log::{Joint, PagePayload, Records, Units};
 use crate::record::{Layout, RecordInfo, StoredRecord};
 

@@ -3,8 +3,8 @@
 use super::Opening;
 use super::types::TypeNames;
 use crate::address::Address;
-use crate::checkpoint::catalog::Catalog;
-use crate::checkpoint::manifest::{Manifest, Store};
+use crate::checkpoint::files::catalog::Catalog;
+use crate::checkpoint::files::manifest::{Manifest, Store};
 use crate::config::Geometry;
 use crate::epoch::Epoch;
 use crate::error::{Error, Result};

@@ -36,8 +36,8 @@ mod types;
 
 pub use report::{LostOperations, RecoveryProgress, RecoveryReport};
 
-use crate::checkpoint::catalog::{Catalog, owner};
-use crate::checkpoint::manifest::Manifest;
+use crate::checkpoint::files::catalog::{Catalog, owner};
+use crate::checkpoint::files::manifest::Manifest;
 use crate::checkpoint::{Checkpoints, Schedule};
 use crate::codec::{Key, Value};
 use crate::config::{Config, Geometry};

@@ -5,7 +5,7 @@
 //! every key would be missing, or reads would return values that were never written, without an
 //! error.
 
-use crate::checkpoint::manifest::Store;
+use crate::checkpoint::files::manifest::Store;
 use crate::codec::{Key, TypeName, Value};
 use crate::config::{Config, Geometry};
 use crate::error::{Error, Result};

@@ -9,13 +9,13 @@ use crate::contract::buf::AlignedBuf;
 use crate::contract::completion::{Completion, Transfer};
 use crate::contract::device::{Device, Geometry};
 use crate::files::segments::{Extent, Extents, Insertion, Lookup, Segments, Truncation};
-use crate::sim::blocks;
 use crate::sim::failures::Failures;
-use crate::sim::file::SimFile;
-use crate::sim::history::OperationKind;
+use crate::sim::medium::blocks;
+use crate::sim::medium::file::SimFile;
+use crate::sim::medium::history::OperationKind;
+use crate::sim::medium::work::{Coverage, CoveredNames, InFlight, Work};
+use crate::sim::medium::world::{World, did_not_begin};
 use crate::sim::shared::Shared;
-use crate::sim::work::{Coverage, CoveredNames, InFlight, Work};
-use crate::sim::world::{World, did_not_begin};
 
 pub(super) struct SimDevice {
     pub(super) segments: Arc<Segments<SimFile>>,

@@ -13,11 +13,11 @@ use crate::contract::names;
 use crate::files::segments::{Extent, Segments};
 use crate::sim::device::SimDevice;
 use crate::sim::failures::{Failures, NAMES};
-use crate::sim::file::SimFile;
-use crate::sim::history::OperationKind;
+use crate::sim::medium::file::SimFile;
+use crate::sim::medium::history::OperationKind;
+use crate::sim::medium::work::{Coverage, Work};
+use crate::sim::medium::world::{World, is_not_now, not_found};
 use crate::sim::shared::Shared;
-use crate::sim::work::{Coverage, Work};
-use crate::sim::world::{World, is_not_now, not_found};
 
 pub(super) struct SimDirectory {
     pub(super) path: String,

@@ -9,11 +9,11 @@ use crate::contract::directory::Directory;
 use crate::contract::event_source::EventSource;
 use crate::sim::directory::SimDirectory;
 use crate::sim::faults::{Fault, Faults};
-use crate::sim::file::SimFile;
-use crate::sim::history::OperationKind;
+use crate::sim::medium::file::SimFile;
+use crate::sim::medium::history::OperationKind;
+use crate::sim::medium::world::{World, not_found};
 use crate::sim::options::{SimOptions, Survival};
 use crate::sim::shared::Shared;
-use crate::sim::world::{World, not_found};
 
 /// A simulated disk. Clones are handles of the same disk.
 ///

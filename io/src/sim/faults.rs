@@ -5,7 +5,7 @@ use std::io;
 
 use crate::error::with_context;
 use crate::sim::Random;
-use crate::sim::history::OperationKind;
+use crate::sim::medium::history::OperationKind;
 use crate::sim::options::FaultRates;
 
 /// The way in which an operation of a simulated disk fails.

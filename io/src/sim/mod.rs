@@ -44,27 +44,21 @@
 //! * [`fail_reads`](SimDisk::fail_reads), [`fail_writes`](SimDisk::fail_writes),
 //!   [`fail_syncs`](SimDisk::fail_syncs), and [`FaultRates`] for faults by chance.
 
-mod blocks;
 mod device;
 mod directory;
 mod disk;
 mod failures;
 mod faults;
-mod file;
-mod history;
-mod image;
-mod namespace;
+mod medium;
 mod options;
 mod random;
 mod shared;
 #[cfg(all(test, not(loom)))]
 mod tests;
-mod work;
-mod world;
 
 pub use disk::SimDisk;
 pub use faults::Fault;
-pub use history::OperationKind;
+pub use medium::history::OperationKind;
 pub use options::{FaultRates, SimOptions, Survival};
 pub use random::Random;
 

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::contract::completion::{Completion, OpTable, SharedTable};
 use crate::sim::SimOptions;
-use crate::sim::history::OperationKind;
-use crate::sim::work::Work;
-use crate::sim::world::World;
+use crate::sim::medium::history::OperationKind;
+use crate::sim::medium::work::Work;
+use crate::sim::medium::world::World;
 
 /// The state that the handles, directories and devices of a disk share.
 pub(super) struct Shared {

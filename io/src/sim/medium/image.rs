@@ -8,16 +8,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::sim::Random;
-use crate::sim::blocks::Block;
-use crate::sim::file::{Contents, SimFile, Version};
-use crate::sim::namespace::{Names, Namespace};
+use crate::sim::medium::blocks::Block;
+use crate::sim::medium::file::{Contents, SimFile, Version};
+use crate::sim::medium::namespace::{Names, Namespace};
+use crate::sim::medium::work::Work;
+use crate::sim::medium::world::World;
 use crate::sim::options::{FaultRates, Survival};
-use crate::sim::work::Work;
-use crate::sim::world::World;
 
 impl World {
     /// Returns the disk as the next start finds it.
-    pub(super) fn image(&self, seed: u64, survival: Option<Survival>) -> Self {
+    pub(in crate::sim) fn image(&self, seed: u64, survival: Option<Survival>) -> Self {
         let mut random = Random::new(seed);
         let survival = survival.unwrap_or_else(|| Survival::draw(&mut random));
         let mut options = self.options.clone();

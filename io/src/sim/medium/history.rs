@@ -54,39 +54,39 @@ impl OperationKind {
         Self::Lock,
     ];
 
-    pub(super) fn is_read(self) -> bool {
+    pub(in crate::sim) fn is_read(self) -> bool {
         matches!(self, Self::Read | Self::ReadFile)
     }
 
-    pub(super) fn is_write(self) -> bool {
+    pub(in crate::sim) fn is_write(self) -> bool {
         matches!(self, Self::Write | Self::Create)
     }
 
     /// Returns whether the operation needs a new descriptor.
-    pub(super) fn opens_files(self) -> bool {
+    pub(in crate::sim) fn opens_files(self) -> bool {
         matches!(self, Self::Open | Self::List | Self::ReadFile | Self::Create | Self::Lock)
     }
 
     /// Returns whether a read-only medium refuses the operation. It refuses to delete bytes, too,
     /// unless there is nothing to delete; those operations check that themselves.
-    pub(super) fn is_change(self) -> bool {
+    pub(in crate::sim) fn is_change(self) -> bool {
         use OperationKind::{Create, Remove, Rename, Write};
         matches!(self, Write | Create | Rename | Remove)
     }
 
     /// Returns whether the operation is carried out even without a waiting caller.
-    pub(super) fn is_never_skipped(self) -> bool {
+    pub(in crate::sim) fn is_never_skipped(self) -> bool {
         matches!(self, Self::Discard | Self::Truncate)
     }
 
-    pub(super) fn is_sync(self) -> bool {
+    pub(in crate::sim) fn is_sync(self) -> bool {
         matches!(self, Self::Sync | Self::SyncDirectory)
     }
 }
 
 /// Counters, and a ring of the last events.
 #[derive(Debug, Default)]
-pub(super) struct History {
+pub(in crate::sim) struct History {
     started: u64,
     counts: [u64; OperationKind::ALL.len()],
     last: VecDeque<Event>,
@@ -108,7 +108,12 @@ enum What {
 
 impl History {
     /// Records the start of an operation and returns its number.
-    pub(super) fn begin(&mut self, time: Duration, kind: OperationKind, subject: String) -> u64 {
+    pub(in crate::sim) fn begin(
+        &mut self,
+        time: Duration,
+        kind: OperationKind,
+        subject: String,
+    ) -> u64 {
         let number = self.started;
         self.started += 1;
         self.counts[kind as usize] += 1;
@@ -116,7 +121,7 @@ impl History {
         number
     }
 
-    pub(super) fn end(
+    pub(in crate::sim) fn end(
         &mut self,
         time: Duration,
         operation: (u64, OperationKind),
@@ -125,11 +130,11 @@ impl History {
         self.push(time, operation, What::Ended(result));
     }
 
-    pub(super) fn started(&self) -> u64 {
+    pub(in crate::sim) fn started(&self) -> u64 {
         self.started
     }
 
-    pub(super) fn count(&self, kind: OperationKind) -> u64 {
+    pub(in crate::sim) fn count(&self, kind: OperationKind) -> u64 {
         self.counts[kind as usize]
     }
 

@@ -2,9 +2,9 @@
 
 use super::catalog::{Catalog, INDEX};
 use super::manifest::IndexImage;
-use super::progress::Progress;
 use super::stream::{Seal, StreamWriter};
 use crate::address::{ADDRESS_MASK, Address};
+use crate::checkpoint::progress::Progress;
 use crate::error::{Error, Result};
 use crate::hash_index::HashIndex;
 use crate::store::Core;
@@ -24,7 +24,7 @@ pub(crate) fn seal(salt: u64, token: u64) -> Seal {
 
 /// Writes an image of the index as it is now or a little later, and syncs it. It is synced whatever
 /// its checkpoint must survive, because later checkpoints may use it.
-pub(super) async fn write(
+pub(in crate::checkpoint) async fn write(
     core: &Core,
     catalog: &Catalog,
     handle: &Handle,

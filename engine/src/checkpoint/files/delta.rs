@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 const HEADER: usize = 16;
 
 /// Appends a record to a delta.
-pub(super) fn append(delta: &mut Vec<u8>, address: Address, record: &[u8]) {
+pub(in crate::checkpoint) fn append(delta: &mut Vec<u8>, address: Address, record: &[u8]) {
     delta.extend_from_slice(&address.raw().to_le_bytes());
     delta.extend_from_slice(&(record.len() as u64).to_le_bytes());
     delta.extend_from_slice(record);

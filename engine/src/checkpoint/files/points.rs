@@ -23,8 +23,8 @@
 
 use super::catalog::{Catalog, SESSIONS};
 use super::manifest::{PointFile, Record};
-use super::progress::Progress;
 use super::stream::{Seal, StreamWriter};
+use crate::checkpoint::progress::Progress;
 use crate::error::{Error, Result};
 use crate::store::Core;
 use crate::store::sessions::identity::{CommitPoint, SessionId};
@@ -42,7 +42,7 @@ const AT_ONCE: usize = 256;
 
 /// The layers of the newest checkpoint, on which the next one builds.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Layers(Vec<Layer>);
+pub(in crate::checkpoint) struct Layers(Vec<Layer>);
 
 #[derive(Clone, Copy, Debug)]
 struct Layer {
@@ -53,7 +53,7 @@ struct Layer {
 
 impl Layers {
     /// Returns the layers of the recovered checkpoint. Their generations count as in [`read`].
-    pub(super) fn of(record: Option<&Record>) -> Self {
+    pub(in crate::checkpoint) fn of(record: Option<&Record>) -> Self {
         let files = record.into_iter().flat_map(|record| &record.point_files);
         Self(files.zip(1..).map(|(file, end)| Layer { file: *file, end }).collect())
     }
@@ -74,17 +74,17 @@ impl Layers {
 
 /// Writes the layer of one checkpoint.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LayerWriter<'r> {
-    pub(super) core: &'r Core,
-    pub(super) catalog: &'r Catalog,
-    pub(super) token: u64,
-    pub(super) progress: &'r Progress,
+pub(in crate::checkpoint) struct LayerWriter<'r> {
+    pub(in crate::checkpoint) core: &'r Core,
+    pub(in crate::checkpoint) catalog: &'r Catalog,
+    pub(in crate::checkpoint) token: u64,
+    pub(in crate::checkpoint) progress: &'r Progress,
 }
 
 impl LayerWriter<'_> {
     /// Returns the layers of this checkpoint, whose points have been read. Writes a new layer if
     /// much has changed.
-    pub(super) async fn layers(self, before: &Layers) -> Result<Layers> {
+    pub(in crate::checkpoint) async fn layers(self, before: &Layers) -> Result<Layers> {
         let mut layers = before.clone();
         let changes = self.core.sessions.points().count_since(layers.end());
         if changes > MOST_IN_MANIFEST {
@@ -126,7 +126,7 @@ impl LayerWriter<'_> {
     }
 
     /// Enters the points of this checkpoint into its record.
-    pub(super) fn enter_points(self, record: &mut Record, layers: &Layers) {
+    pub(in crate::checkpoint) fn enter_points(self, record: &mut Record, layers: &Layers) {
         let points = self.core.sessions.points();
         record.point_files = layers.0.iter().map(|layer| layer.file).collect();
         if layers.0.is_empty() {
@@ -138,7 +138,7 @@ impl LayerWriter<'_> {
     }
 
     /// Drops forgotten sessions after the checkpoint with these layers was published.
-    pub(super) fn forget_points(self, layers: &Layers) {
+    pub(in crate::checkpoint) fn forget_points(self, layers: &Layers) {
         // No layer has their points: the first layer omits them, and without layers there is no
         // file.
         let end = layers.0.first().map_or(u64::MAX, |layer| layer.end);
@@ -247,7 +247,7 @@ fn entry(bytes: &[u8]) -> Option<(SessionId, Option<CommitPoint>, usize)> {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::checkpoint::manifest::Stream;
+    use crate::checkpoint::files::manifest::Stream;
 
     fn points() -> Vec<(SessionId, CommitPoint)> {
         let point = |until, excluded: &[u64]| {

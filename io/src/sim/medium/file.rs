@@ -11,61 +11,61 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::sim::Random;
-use crate::sim::blocks::{Block, parts, patched};
+use crate::sim::medium::blocks::{Block, parts, patched};
 
 /// A file, under any name.
 #[derive(Debug)]
-pub(super) struct SimFile {
+pub(in crate::sim) struct SimFile {
     /// Unique on its disk, also among deleted files.
-    pub(super) id: u64,
+    pub(in crate::sim) id: u64,
     contents: Mutex<Contents>,
 }
 
 impl SimFile {
-    pub(super) fn new(id: u64, contents: Contents) -> Arc<Self> {
+    pub(in crate::sim) fn new(id: u64, contents: Contents) -> Arc<Self> {
         let contents = Mutex::new(contents);
         Arc::new(Self { id, contents })
     }
 
-    pub(super) fn contents(&self) -> MutexGuard<'_, Contents> {
+    pub(in crate::sim) fn contents(&self) -> MutexGuard<'_, Contents> {
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Contents {
-    pub(super) block: usize,
+pub(in crate::sim) struct Contents {
+    pub(in crate::sim) block: usize,
     // On the medium.
-    pub(super) durable: BTreeMap<u64, Block>,
-    pub(super) durable_length: u64,
+    pub(in crate::sim) durable: BTreeMap<u64, Block>,
+    pub(in crate::sim) durable_length: u64,
     // Newer than the medium.
-    pub(super) versions: BTreeMap<u64, Vec<Version>>,
-    pub(super) lengths: Vec<(u64, u64)>,
+    pub(in crate::sim) versions: BTreeMap<u64, Vec<Version>>,
+    pub(in crate::sim) lengths: Vec<(u64, u64)>,
     // In memory.
     cached: BTreeMap<u64, Block>,
     length: u64,
     stamp: u64,
     blocks_held: u64,
     /// Whether the file has a name. Only then its space counts.
-    pub(super) linked: bool,
+    pub(in crate::sim) linked: bool,
 }
 
 /// The result of a write or a truncation for a block.
 #[derive(Clone, Debug)]
-pub(super) struct Version {
-    pub(super) stamp: u64,
+pub(in crate::sim) struct Version {
+    pub(in crate::sim) stamp: u64,
     /// `None` after a truncation.
-    pub(super) bytes: Option<Block>,
+    pub(in crate::sim) bytes: Option<Block>,
 }
 
 impl Contents {
     /// Creates an empty file.
-    pub(super) fn new(block: u32) -> Self {
+    pub(in crate::sim) fn new(block: u32) -> Self {
         Self::durable(block, BTreeMap::new(), 0)
     }
 
     /// Creates a file with only durable bytes.
-    pub(super) fn durable(block: u32, durable: BTreeMap<u64, Block>, length: u64) -> Self {
+    pub(in crate::sim) fn durable(block: u32, durable: BTreeMap<u64, Block>, length: u64) -> Self {
         Self {
             block: block as usize,
             blocks_held: durable.len() as u64,
@@ -80,22 +80,22 @@ impl Contents {
         }
     }
 
-    pub(super) fn length(&self) -> u64 {
+    pub(in crate::sim) fn length(&self) -> u64 {
         self.length
     }
 
     /// Returns the number of the latest change.
-    pub(super) fn stamp(&self) -> u64 {
+    pub(in crate::sim) fn stamp(&self) -> u64 {
         self.stamp
     }
 
     /// Returns the bytes that the file takes on the medium.
-    pub(super) fn bytes_held(&self) -> u64 {
+    pub(in crate::sim) fn bytes_held(&self) -> u64 {
         self.blocks_held * self.block as u64
     }
 
     /// Fills `buf` from `offset`. Returns false if that reaches past the end.
-    pub(super) fn read(&self, offset: u64, buf: &mut [u8]) -> bool {
+    pub(in crate::sim) fn read(&self, offset: u64, buf: &mut [u8]) -> bool {
         if offset + buf.len() as u64 > self.length {
             return false;
         }
@@ -112,7 +112,7 @@ impl Contents {
     }
 
     /// Returns the bytes that a write would take on the medium in addition.
-    pub(super) fn growth(&self, offset: u64, length: usize) -> u64 {
+    pub(in crate::sim) fn growth(&self, offset: u64, length: usize) -> u64 {
         let absent = parts(self.block, offset, length)
             .filter(|part| self.current(part.index).is_none())
             .count();
@@ -120,7 +120,7 @@ impl Contents {
     }
 
     /// Writes the blocks whose numbers `reaches` accepts.
-    pub(super) fn write(
+    pub(in crate::sim) fn write(
         &mut self,
         offset: u64,
         bytes: &[u8],
@@ -148,7 +148,7 @@ impl Contents {
     }
 
     /// Deletes the blocks at and above `length`.
-    pub(super) fn truncate(&mut self, length: u64) {
+    pub(in crate::sim) fn truncate(&mut self, length: u64) {
         assert!(length.is_multiple_of(self.block as u64), "a truncation keeps whole blocks");
         self.stamp += 1;
         let end = length / self.block as u64;
@@ -165,7 +165,7 @@ impl Contents {
     }
 
     /// Leaves at most `length` bytes, before a caller overwrites them.
-    pub(super) fn shorten(&mut self, length: u64) {
+    pub(in crate::sim) fn shorten(&mut self, length: u64) {
         if self.length > length {
             self.truncate(length.next_multiple_of(self.block as u64));
             self.set_length(length);
@@ -173,7 +173,7 @@ impl Contents {
     }
 
     /// Makes the changes up to `stamp` durable.
-    pub(super) fn sync(&mut self, stamp: u64) {
+    pub(in crate::sim) fn sync(&mut self, stamp: u64) {
         for (index, covered) in self.take_versions(stamp) {
             let last = covered.last().expect("at least one version is covered");
             self.cached.remove(&index);
@@ -186,7 +186,7 @@ impl Contents {
     }
 
     /// Applies a failed sync: leaves any version, and pages that count as clean (module essay).
-    pub(super) fn fail_sync(&mut self, stamp: u64, random: &mut Random) {
+    pub(in crate::sim) fn fail_sync(&mut self, stamp: u64, random: &mut Random) {
         for (index, covered) in self.take_versions(stamp) {
             let last = covered.last().expect("at least one version is covered");
             let shown = last.bytes.clone();
@@ -209,7 +209,7 @@ impl Contents {
     }
 
     /// Flips the bits of `mask` in one byte, in every version of it.
-    pub(super) fn corrupt(&mut self, offset: u64, mask: u8) {
+    pub(in crate::sim) fn corrupt(&mut self, offset: u64, mask: u8) {
         assert!(offset < self.length, "byte {offset} is past the end of the file");
         let part = parts(self.block, offset, 1).next().expect("one byte");
         let versions = self.versions.get_mut(&part.index).into_iter().flatten();

@@ -94,7 +94,7 @@ impl Catalog {
     }
 
     /// Publishes the manifest in memory again.
-    pub(super) async fn publish_again(&self) -> Result<(), NotPublished> {
+    pub(in crate::checkpoint) async fn publish_again(&self) -> Result<(), NotPublished> {
         let _turn = self.publishing.lock().await;
         let manifest = self.manifest().clone();
         self.publish_in_turn(manifest, Durability::PowerCut).await

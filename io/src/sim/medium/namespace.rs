@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::sim::Random;
-use crate::sim::file::SimFile;
+use crate::sim::medium::file::SimFile;
 
-pub(super) type Names = BTreeMap<String, Arc<SimFile>>;
+pub(in crate::sim) type Names = BTreeMap<String, Arc<SimFile>>;
 
 #[derive(Debug, Default)]
-pub(super) struct Namespace {
+pub(in crate::sim) struct Namespace {
     current: Names,
     durable: Names,
     pending: Vec<Change>,
@@ -39,38 +39,38 @@ enum ChangeKind {
 
 impl Namespace {
     /// Creates a directory with only durable names.
-    pub(super) fn durable(names: Names) -> Self {
+    pub(in crate::sim) fn durable(names: Names) -> Self {
         Self { current: names.clone(), durable: names, ..Self::default() }
     }
 
-    pub(super) fn names(&self) -> &Names {
+    pub(in crate::sim) fn names(&self) -> &Names {
         &self.current
     }
 
     /// Returns the file with this name on the medium.
-    pub(super) fn durable_file(&self, name: &str) -> Option<&Arc<SimFile>> {
+    pub(in crate::sim) fn durable_file(&self, name: &str) -> Option<&Arc<SimFile>> {
         self.durable.get(name)
     }
 
     /// Returns the number of the latest change.
-    pub(super) fn stamp(&self) -> u64 {
+    pub(in crate::sim) fn stamp(&self) -> u64 {
         self.changes
     }
 
-    pub(super) fn create(&mut self, name: &str, file: &Arc<SimFile>) {
+    pub(in crate::sim) fn create(&mut self, name: &str, file: &Arc<SimFile>) {
         assert!(!self.current.contains_key(name), "{name} exists");
         self.change(name, file, ChangeKind::Create);
     }
 
     /// Renames a file. Returns the file that had the new name before.
-    pub(super) fn rename(&mut self, file: &Arc<SimFile>, to: &str) -> Option<Arc<SimFile>> {
+    pub(in crate::sim) fn rename(&mut self, file: &Arc<SimFile>, to: &str) -> Option<Arc<SimFile>> {
         let replaced = self.current.get(to).map(Arc::clone);
         self.change(to, file, ChangeKind::Rename);
         replaced.filter(|replaced| replaced.id != file.id)
     }
 
     /// Exchanges the names of two files.
-    pub(super) fn exchange(
+    pub(in crate::sim) fn exchange(
         &mut self,
         (one, first): (&str, &Arc<SimFile>),
         (other, second): (&str, &Arc<SimFile>),
@@ -79,14 +79,14 @@ impl Namespace {
         self.change(other, first, kind);
     }
 
-    pub(super) fn remove(&mut self, name: &str) -> Option<Arc<SimFile>> {
+    pub(in crate::sim) fn remove(&mut self, name: &str) -> Option<Arc<SimFile>> {
         let file = self.current.get(name).map(Arc::clone)?;
         self.change(name, &file, ChangeKind::Remove);
         Some(file)
     }
 
     /// Makes the changes up to `stamp` durable.
-    pub(super) fn sync(&mut self, stamp: u64) {
+    pub(in crate::sim) fn sync(&mut self, stamp: u64) {
         for change in self.take_pending(|change| change.stamp <= stamp) {
             apply(&mut self.durable, &change);
         }
@@ -94,7 +94,7 @@ impl Namespace {
 
     /// Makes the creation of these files durable, as a sync of a device does. Other files that had
     /// these names before cannot return afterwards.
-    pub(super) fn sync_created(&mut self, files: &[u64]) {
+    pub(in crate::sim) fn sync_created(&mut self, files: &[u64]) {
         let created = |change: &&Change| {
             matches!(change.kind, ChangeKind::Create) && files.contains(&change.file.id)
         };
@@ -109,7 +109,7 @@ impl Namespace {
     }
 
     /// Applies a failed sync: each change either took place or never will.
-    pub(super) fn fail_sync(&mut self, stamp: u64, random: &mut Random) {
+    pub(in crate::sim) fn fail_sync(&mut self, stamp: u64, random: &mut Random) {
         for change in self.take_pending(|change| change.stamp <= stamp) {
             if random.chance(0.5) {
                 apply(&mut self.durable, &change);
@@ -118,7 +118,7 @@ impl Namespace {
     }
 
     /// Returns the names after a power cut that each change survives with probability `chance`.
-    pub(super) fn survivors(&self, chance: f64, random: &mut Random) -> Names {
+    pub(in crate::sim) fn survivors(&self, chance: f64, random: &mut Random) -> Names {
         let mut names = self.durable.clone();
         for change in &self.pending {
             if random.chance(chance) {

@@ -13,32 +13,32 @@ use crate::error::ErrorClass;
 use crate::error::with_context;
 use crate::files::segments::Extent;
 use crate::sim::faults::Faults;
-use crate::sim::file::{Contents, SimFile};
-use crate::sim::history::{History, OperationKind};
-use crate::sim::namespace::Namespace;
-use crate::sim::work::{Coverage, CoveredNames, Ended, InFlight, Work, overlap, read};
+use crate::sim::medium::file::{Contents, SimFile};
+use crate::sim::medium::history::{History, OperationKind};
+use crate::sim::medium::namespace::Namespace;
+use crate::sim::medium::work::{Coverage, CoveredNames, Ended, InFlight, Work, overlap, read};
 use crate::sim::{Random, SimOptions};
 
 #[derive(Debug)]
-pub(super) struct World {
-    pub(super) options: SimOptions,
-    pub(super) directories: BTreeMap<String, Namespace>,
+pub(in crate::sim) struct World {
+    pub(in crate::sim) options: SimOptions,
+    pub(in crate::sim) directories: BTreeMap<String, Namespace>,
     /// Names locked, by directory. Under its own lock: a [`crate::Lock`] may be dropped anywhere.
-    pub(super) locked: Arc<Mutex<BTreeSet<(String, String)>>>,
-    pub(super) faults: Faults,
-    pub(super) history: History,
-    pub(super) random: Random,
-    pub(super) stalled: bool,
-    pub(super) read_only: bool,
-    pub(super) now: Duration,
+    pub(in crate::sim) locked: Arc<Mutex<BTreeSet<(String, String)>>>,
+    pub(in crate::sim) faults: Faults,
+    pub(in crate::sim) history: History,
+    pub(in crate::sim) random: Random,
+    pub(in crate::sim) stalled: bool,
+    pub(in crate::sim) read_only: bool,
+    pub(in crate::sim) now: Duration,
     /// Ordered by the time of the end, then by number.
-    pub(super) in_flight: BTreeMap<(Duration, u64), InFlight<Self>>,
-    pub(super) bytes_used: u64,
-    pub(super) files_made: u64,
+    pub(in crate::sim) in_flight: BTreeMap<(Duration, u64), InFlight<Self>>,
+    pub(in crate::sim) bytes_used: u64,
+    pub(in crate::sim) files_made: u64,
 }
 
 impl World {
-    pub(super) fn new(seed: u64, options: SimOptions) -> Self {
+    pub(in crate::sim) fn new(seed: u64, options: SimOptions) -> Self {
         options.check();
         let faults = Faults { rates: options.fault_rates, ..Faults::default() };
         Self {
@@ -57,12 +57,12 @@ impl World {
         }
     }
 
-    pub(super) fn directory(&mut self, path: &str) -> &mut Namespace {
+    pub(in crate::sim) fn directory(&mut self, path: &str) -> &mut Namespace {
         self.directories.get_mut(path).expect("a directory is made with its handle, and stays")
     }
 
     /// Starts an operation.
-    pub(super) fn begin(
+    pub(in crate::sim) fn begin(
         &mut self,
         kind: OperationKind,
         subject: String,
@@ -78,14 +78,14 @@ impl World {
         self.in_flight.insert((self.now + latency, number), operation);
     }
 
-    pub(super) fn next_event(&self) -> Option<Duration> {
+    pub(in crate::sim) fn next_event(&self) -> Option<Duration> {
         let (&(time, _), _) = self.in_flight.first_key_value()?;
         // Operations that a stall held back are due at once.
         (!self.stalled).then(|| time.max(self.now))
     }
 
     /// Moves the clock, and ends the operations that are due.
-    pub(super) fn run(&mut self, now: Duration) -> Vec<Ended> {
+    pub(in crate::sim) fn run(&mut self, now: Duration) -> Vec<Ended> {
         self.now = self.now.max(now);
         let mut ended = Vec::new();
         while self.next_event().is_some_and(|time| time <= self.now) {
@@ -190,7 +190,7 @@ impl World {
     }
 
     /// Fails if the disk is read-only.
-    pub(super) fn check_changes(&self, what: &str) -> io::Result<()> {
+    pub(in crate::sim) fn check_changes(&self, what: &str) -> io::Result<()> {
         if !self.read_only {
             return Ok(());
         }
@@ -199,7 +199,7 @@ impl World {
     }
 
     /// Fails if a file cannot be created now.
-    pub(super) fn check_opening(&self, name: &str) -> io::Result<()> {
+    pub(in crate::sim) fn check_opening(&self, name: &str) -> io::Result<()> {
         self.check_changes(name)?;
         match self.faults.opens {
             Some(fault) => Err(with_context(fault.error(), name.to_owned())),
@@ -208,7 +208,7 @@ impl World {
     }
 
     /// Changes a file and updates the count of used bytes.
-    pub(super) fn change<R>(
+    pub(in crate::sim) fn change<R>(
         &mut self,
         file: &SimFile,
         change: impl FnOnce(&mut Contents) -> R,
@@ -222,12 +222,12 @@ impl World {
     }
 
     /// Returns the file with this name on the medium.
-    pub(super) fn durable_file(&self, path: &str, name: &str) -> Option<&Arc<SimFile>> {
+    pub(in crate::sim) fn durable_file(&self, path: &str, name: &str) -> Option<&Arc<SimFile>> {
         self.directories.get(path)?.durable_file(name)
     }
 
     /// Returns the file with this name, created if absent.
-    pub(super) fn file_or_new(&mut self, path: &str, name: &str) -> Arc<SimFile> {
+    pub(in crate::sim) fn file_or_new(&mut self, path: &str, name: &str) -> Arc<SimFile> {
         if let Some(file) = self.directory(path).names().get(name) {
             return Arc::clone(file);
         }
@@ -238,7 +238,7 @@ impl World {
     }
 
     /// Removes a name, and frees the space.
-    pub(super) fn unlink(&mut self, path: &str, name: &str) -> io::Result<()> {
+    pub(in crate::sim) fn unlink(&mut self, path: &str, name: &str) -> io::Result<()> {
         let file = self.directory(path).remove(name);
         let file = file.ok_or_else(|| not_found(name))?;
         self.change(&file, |contents| contents.linked = false);
@@ -263,22 +263,22 @@ impl World {
     }
 
     /// Panics with a message and the last operations.
-    pub(super) fn misuse(&self, what: &str) -> ! {
+    pub(in crate::sim) fn misuse(&self, what: &str) -> ! {
         panic!("{what}; the last operations:{}", self.history)
     }
 }
 
 /// Returns whether a sync that failed with this error changed nothing.
-pub(super) fn is_not_now(error: &io::Error) -> bool {
+pub(in crate::sim) fn is_not_now(error: &io::Error) -> bool {
     ErrorClass::of(error) == ErrorClass::NotNow
 }
 
 /// Returns whether a change that failed with this error changed nothing.
-pub(super) fn did_not_begin(error: &io::Error) -> bool {
+pub(in crate::sim) fn did_not_begin(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::ReadOnlyFilesystem || ErrorClass::of(error) != ErrorClass::Never
 }
 
-pub(super) fn not_found(name: &str) -> io::Error {
+pub(in crate::sim) fn not_found(name: &str) -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, format!("{name} does not exist"))
 }
 

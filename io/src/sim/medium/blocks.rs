@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 /// The bytes of one block, shared between a disk and its images.
-pub(super) type Block = Arc<[u8]>;
+pub(in crate::sim) type Block = Arc<[u8]>;
 
 /// The bytes of a range that lie in one block.
-pub(super) struct Part {
-    pub(super) index: u64,
-    pub(super) within: usize,
-    pub(super) len: usize,
+pub(in crate::sim) struct Part {
+    pub(in crate::sim) index: u64,
+    pub(in crate::sim) within: usize,
+    pub(in crate::sim) len: usize,
 }
 
 /// Splits a range at the boundaries of blocks.
-pub(super) fn parts(block: usize, offset: u64, len: usize) -> impl Iterator<Item = Part> {
+pub(in crate::sim) fn parts(block: usize, offset: u64, len: usize) -> impl Iterator<Item = Part> {
     let end = offset + len as u64;
     let mut at = offset;
     std::iter::from_fn(move || {
@@ -26,7 +26,12 @@ pub(super) fn parts(block: usize, offset: u64, len: usize) -> impl Iterator<Item
 }
 
 /// Returns `block` with some of its bytes replaced.
-pub(super) fn patched(size: usize, block: Option<&Block>, within: usize, bytes: &[u8]) -> Block {
+pub(in crate::sim) fn patched(
+    size: usize,
+    block: Option<&Block>,
+    within: usize,
+    bytes: &[u8],
+) -> Block {
     if bytes.len() == size {
         return Arc::from(bytes);
     }

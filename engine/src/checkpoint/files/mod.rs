@@ -1,0 +1,8 @@
+//! The files of a store: their names and lives, and what is in those beside the log.
+
+pub(crate) mod catalog;
+pub(crate) mod delta;
+pub(crate) mod index_image;
+pub(crate) mod manifest;
+pub(crate) mod points;
+pub(crate) mod stream;
