@@ -116,3 +116,8 @@ pub use weak_spot::{Stage, WeakSpots};
 pub use kvick_io as io;
 /// The runtime layer: handles of executors, `block_on`, and the simulation.
 pub use kvick_runtime as runtime;
+
+/// Compiles the examples of the page that a newcomer reads first.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
