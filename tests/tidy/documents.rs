@@ -1,6 +1,7 @@
 //! Documents say what is true: their counts, their paths, and the names in the glossary.
 
 use std::collections::BTreeMap;
+use std::fs;
 
 use crate::sources::{
     code, files, names, none, numbered, read, relative, root, sources, unsafe_lines,
@@ -8,8 +9,8 @@ use crate::sources::{
 
 /// The inventory of unsafe code: each heading has a file, and how many of its lines are unsafe.
 const INVENTORY: &str = "docs/SAFETY.md";
-/// The page with the glossary.
-const GLOSSARY: &str = "ARCHITECTURE.md";
+/// The page with the map and the glossary.
+const MAP: &str = "ARCHITECTURE.md";
 /// A path in backticks begins with one of these.
 const FOLDERS: [&str; 7] =
     ["benches/", "docs/", "engine/", "examples/", "io/", "runtime/", "tests/"];
@@ -49,8 +50,24 @@ fn paths_in_documents_exist() {
 }
 
 #[test]
+fn every_folder_of_a_library_is_on_the_map() {
+    let text = read(&root().join(MAP));
+    let mut found = Vec::new();
+    for library in ["io/src", "runtime/src", "engine/src"] {
+        let entries = fs::read_dir(root().join(library)).expect("a library");
+        for path in entries.map(|entry| entry.expect("an entry").path()) {
+            let name = relative(&path);
+            if path.is_dir() && !text.contains(&format!("`{name}/`")) {
+                found.push(format!("{MAP}: no row for {name}/"));
+            }
+        }
+    }
+    none(&found);
+}
+
+#[test]
 fn names_in_the_glossary_are_in_the_sources() {
-    let text = read(&root().join(GLOSSARY));
+    let text = read(&root().join(MAP));
     let glossary = text.split("\n## Glossary").nth(1).expect("there is one");
     let code_of = |text: &str| text.lines().map(code).collect::<Vec<_>>().join("\n");
     let sources: Vec<String> = sources()
@@ -62,7 +79,7 @@ fn names_in_the_glossary_are_in_the_sources() {
     let words = ours.flat_map(|name| name.split("::")).filter(|word| starts_a_name(word));
     let is_missing = |word: &&str| !sources.iter().any(|text| names(text, word));
     let found: Vec<String> =
-        words.filter(is_missing).map(|word| format!("{GLOSSARY}: no source has {word}")).collect();
+        words.filter(is_missing).map(|word| format!("{MAP}: no source has {word}")).collect();
     none(&found);
 }
 
