@@ -11,6 +11,8 @@ use crate::sources::{
 const INVENTORY: &str = "docs/SAFETY.md";
 /// The page with the map and the glossary.
 const MAP: &str = "ARCHITECTURE.md";
+/// The description of the files.
+const FORMAT: &str = "docs/FORMAT.md";
 /// A path in backticks begins with one of these.
 const FOLDERS: [&str; 7] =
     ["benches/", "docs/", "engine/", "examples/", "io/", "runtime/", "tests/"];
@@ -59,6 +61,25 @@ fn every_folder_of_a_library_is_on_the_map() {
             let name = relative(&path);
             if path.is_dir() && !text.contains(&format!("`{name}/`")) {
                 found.push(format!("{MAP}: no row for {name}/"));
+            }
+        }
+    }
+    none(&found);
+}
+
+/// A key of the golden manifests was added to the code and not to the page.
+#[test]
+fn keys_of_manifests_are_described() {
+    let text = read(&root().join(FORMAT));
+    let mut found = Vec::new();
+    let manifests = files(&root().join("tests/golden"), "manifest");
+    assert!(manifests.len() > 1, "both products have golden files");
+    for file in manifests {
+        for (number, line) in numbered(&read(&file)) {
+            let Some((key, _)) = line.split_once(" = ") else { continue };
+            let is_iterator = key == "gone" || key == "worker";
+            if !is_iterator && !text.contains(&format!("`{key}`")) {
+                found.push(format!("{}:{number}: {FORMAT} has no {key}", relative(&file)));
             }
         }
     }
