@@ -267,7 +267,8 @@ impl Checkpoints {
     }
 
     fn ended(&self) {
-        self.mailbox().is_busy = false;
+        let was_busy = std::mem::replace(&mut self.mailbox().is_busy, false);
+        assert!(was_busy, "one job ends at a time");
         self.changed.notify(usize::MAX);
     }
 

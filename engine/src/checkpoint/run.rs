@@ -212,6 +212,7 @@ impl Run<'_> {
         if ended.flushed < old_end {
             deltas.push(self.delta(ended, old_end).await?);
         }
+        debug_assert!(old_end <= ended.end, "versions only grow");
         parts.extend(self.part(old_end.max(ended.flushed), ended.end).await?);
         // The log itself has the records of these parts by now.
         parts.retain(|part| part.end > ended.flushed.raw());
@@ -275,6 +276,7 @@ impl Run<'_> {
         image: Option<IndexImage>,
         times: &mut CheckpointTimes,
     ) -> Result<Checkpoint> {
+        self.assert_captured(ended, &captured);
         let mut manifest = self.next_manifest(image);
         let newest = manifest.indexes.iter().rfind(|image| image.end <= ended.end.raw());
         let mut record = Record {
@@ -298,6 +300,18 @@ impl Run<'_> {
         Ok(self.checkpoint(ended.kind.into(), ended.sessions.points(), *times))
     }
 
+    /// Asserts that the log and the parts together have every record of the version.
+    fn assert_captured(&self, ended: &Ended, captured: &Captured) {
+        let log = self.core.log.flushing().flushed();
+        assert!(log >= ended.flushed, "{log:?}: a checkpoint leaves to the log what it has");
+        let mut covered = ended.flushed.raw();
+        for part in &captured.parts {
+            assert!(part.from <= covered, "no record is between {covered} and {part:?}");
+            covered = covered.max(part.end);
+        }
+        assert!(covered >= ended.end.raw(), "{covered}: the version ends at {:?}", ended.end);
+    }
+
     async fn publish_index(
         &self,
         image: Option<IndexImage>,
@@ -309,6 +323,7 @@ impl Run<'_> {
 
     fn next_manifest(&self, image: Option<IndexImage>) -> Manifest {
         let mut manifest = self.catalog.manifest().clone();
+        assert!(manifest.next_token <= self.token, "tokens only grow");
         manifest.next_token = self.token + 1;
         manifest.indexes.extend(image);
         manifest

@@ -127,6 +127,9 @@ impl Catalog {
     }
 
     fn counts(&self, manifest: Manifest, synced: bool) {
+        debug_assert!(manifest.next_token >= self.manifest().next_token, "tokens only grow");
+        let before = self.manifest().life().number();
+        debug_assert!(manifest.life().number() >= before, "lives only grow");
         if synced {
             *self.durable.lock().expect("nothing panics under it") = manifest.files();
         }
@@ -156,6 +159,7 @@ impl Catalog {
                 None => file == NEW,
             };
             if is_debris {
+                assert!(!named.contains(&file), "{file} is named by a manifest");
                 self.directory.remove_file(&file).await.map_err(failed)?;
             }
         }

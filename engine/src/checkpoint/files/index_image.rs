@@ -53,7 +53,9 @@ pub(in crate::checkpoint) async fn write(
         writer.go_on().await?;
     }
     let stream = writer.finish().await?;
+    debug_assert!(stream.bytes >= words * 8, "the table is whole");
     let end = core.log.tail_address();
+    assert!(start <= end, "the tail only grows");
     core.sync_file(&*device).await?;
     let buckets = index.buckets();
     Ok(IndexImage { start: start.raw(), end: end.raw(), buckets, stream })

@@ -60,6 +60,7 @@ impl<'d, F: Fn(u64)> StreamWriter<'d, F> {
         written: F,
     ) -> Self {
         let block = (budget / AT_ONCE).clamp(SMALLEST_BLOCK, LARGEST_BLOCK);
+        assert_eq!(device.bytes_stored(), 0, "a file of a checkpoint is written once");
         Self {
             device,
             buffers,
@@ -103,6 +104,7 @@ impl<'d, F: Fn(u64)> StreamWriter<'d, F> {
         while !self.writes.is_empty() {
             self.end_one().await?;
         }
+        debug_assert!(self.bytes <= self.blocks * self.block_contents() as u64, "all in blocks");
         Ok(Stream { token: self.seal.token, bytes: self.bytes, block: self.block as u64 })
     }
 
@@ -110,6 +112,7 @@ impl<'d, F: Fn(u64)> StreamWriter<'d, F> {
         if self.writes.len() == AT_ONCE {
             self.end_one().await?;
         }
+        assert!(length <= self.block_contents(), "{length} bytes fit in a block");
         let sector = self.device.geometry().block as usize;
         let mut buffer = self.buffers.take((HEADER + length).next_multiple_of(sector));
         let contents = &self.pending[from..from + length];

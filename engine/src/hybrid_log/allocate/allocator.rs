@@ -59,6 +59,7 @@ impl Allocator<'_> {
         close: impl FnMut(Rest),
         _guard: &Guard<'_>,
     ) -> Result<Address, NoRoom> {
+        debug_assert!(bytes > 0 && bytes.is_multiple_of(8), "records are whole words: {bytes}");
         match self.parts.tail.reserve(bytes) {
             Ok(address) => Ok(address),
             Err(closed) => self.take_further(closed, bytes, close),
@@ -111,6 +112,7 @@ impl Allocator<'_> {
             };
             plan(from).filter(is_free)
         })?;
+        debug_assert!(taken[0].page <= taken[1].page, "{taken:?} ascends");
         if taken[0].page != taken[1].page {
             self.parts.requests.notify_demand();
         }

@@ -31,6 +31,7 @@ impl LogFile {
         (device, units): (Arc<dyn Device>, Units),
         (buffers, buffer_bytes): (BufPool, usize),
     ) -> Self {
+        assert!(buffer_bytes > 0, "settings are checked");
         Self { device, units, buffers, buffer_bytes, counters: DeviceCounters::default() }
     }
 
@@ -85,12 +86,16 @@ impl LogFile {
         limit: Address,
         at_once: usize,
     ) -> Option<Chunk> {
+        let starts = from == Address::FIRST || from == self.units.unit_start(from);
+        debug_assert!(starts, "{from:?} is where a unit, or the log, begins");
         let largest = (self.buffer_bytes / at_once / self.units.unit_bytes())
             .clamp(1, LARGEST_TRANSFER / self.units.unit_bytes());
         // They end on physical blocks, like flushes, so a sync between two of them is safe.
         let block_units = self.units.block_units();
         let largest = (largest / block_units * block_units).max(block_units);
-        self.units.chunk([from, limit], largest)
+        let chunk = self.units.chunk([from, limit], largest)?;
+        debug_assert!(chunk.units > 0 && chunk.units <= largest.max(block_units), "{chunk:?}");
+        Some(chunk)
     }
 
     /// Returns the records in `bytes`, the payload of one page from `start` on. A record begins at

@@ -31,6 +31,7 @@ impl Pages {
         capacity: u64,
     ) -> std::io::Result<Self> {
         let LogGeometry { page_bits, frames, huge_pages, .. } = *geometry;
+        assert!(extent.tail >= extent.head, "{extent:?}");
         let frames = Frames::new(page_bits, frames, capacity, huge_pages)?;
         Ok(Self { frames, marks: Marks::new(extent), page_bits })
     }
@@ -179,6 +180,7 @@ impl Pages {
         // page is evicted only when it is flushed and not pinned, and this copy is for one or the
         // other.
         let bytes = unsafe { self.frames.immutable_bytes(chunk.start, payload) };
+        debug_assert_eq!(bytes.len(), payload, "a chunk is within one page");
         units.seal(chunk.start, bytes, &mut target);
         target
     }

@@ -33,6 +33,7 @@ impl<'d> Strip<'d> {
 
     /// Fills `buffer` with stored units, the first of which is the unit of `start`.
     pub(crate) async fn read(self, start: Address, buffer: AlignedBuf) -> Result<AlignedBuf> {
+        debug_assert!(buffer.len().is_multiple_of(self.units.unit_bytes()), "whole units");
         let transfer = self.transfer(start, buffer).await;
         self.read_back(start, transfer)
     }
@@ -60,6 +61,7 @@ impl<'d> Strip<'d> {
     /// Checks units that were read, and moves their payload to the front of `stored`.
     pub(crate) fn open(self, start: Address, stored: &mut [u8]) -> Result<usize> {
         let count = stored.len() / self.units.unit_bytes();
+        debug_assert_eq!(count * self.units.unit_bytes(), stored.len(), "whole units");
         self.units.open(start, stored, 0..count, |unit| self.locate(unit))?;
         Ok(count * usize::try_from(self.units.payload()).expect("a unit fits in memory"))
     }

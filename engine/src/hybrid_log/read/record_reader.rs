@@ -104,6 +104,7 @@ impl RecordReader<'_> {
         };
         let end = (address.offset(page_bits) + wanted as u64).min(page_end);
         let start = units.unit_start(address);
+        assert!(end > address.offset(page_bits), "{address:?} is before the end of its page");
         let bytes = units.count(start, end) * units.unit_bytes();
 
         let (strip, offset) = (file.strip(), units.device_offset(start));
@@ -128,6 +129,10 @@ impl Fetched {
     /// Returns the number of checked bytes from the start of the record on.
     fn checked_bytes(&self, units: Units) -> usize {
         let payload = usize::try_from(units.payload()).expect("a unit fits in memory");
+        debug_assert!(
+            self.checked <= self.bytes.len() / units.unit_bytes(),
+            "checked what was read"
+        );
         self.checked * payload - self.within()
     }
 }

@@ -49,6 +49,8 @@ impl Joint {
         page: &PagePayload,
         mut show: impl FnMut(&PagePayload) -> Result<()>,
     ) -> Result<()> {
+        let follows = self.front.as_ref().is_none_or(|front| front.end() <= page.start);
+        assert!(follows, "ranges come in order: {:?} after {:?}", page.start, self.front);
         match self.front.take() {
             Some(mut front) if front.end() == page.start => {
                 front.bytes.extend_from_slice(&page.bytes);
@@ -91,6 +93,7 @@ impl PageScan<'_> {
         show: &mut dyn Show,
     ) -> Result<()> {
         let (file, units) = (self.0, self.0.units());
+        debug_assert!(from <= end, "{from:?} to {end:?}");
         debug_assert_eq!(from, units.unit_start(from), "{from:?} is where a unit begins");
         let page_bits = units.page_bits();
         let mut next = from;

@@ -36,14 +36,15 @@ impl EvictDriver<'_> {
         let LogParts { geometry, pages, requests, .. } = self.0;
         let (marks, page_bits) = (pages.marks(), geometry.page_bits);
         let first = marks.safe_head.load().page(page_bits);
-        marks.head.raise(target);
+        assert!(target <= marks.flushed.load(), "what leaves memory is on the device");
+        assert!(marks.head.raise(target), "the head goes up to {target:?}");
         // A reader that saw the old head may be reading there. After the drain, no such reader is
         // left.
         self.0.drain().await;
         for page in first..target.page(page_bits) {
             pages.frames().clear(page);
         }
-        marks.safe_head.raise(target);
+        assert!(marks.safe_head.raise(target), "one driver moves the mark");
         marks.check();
         requests.events.page_free.notify(usize::MAX);
     }
@@ -80,5 +81,8 @@ impl EvictDriver<'_> {
 pub(crate) fn first_kept(tail: u64, frames: u32) -> u64 {
     let frames = u64::from(frames);
     let ahead = (frames / 16).max(1);
-    (tail + 1 + ahead).saturating_sub(frames)
+    debug_assert!(ahead < frames, "the tail page stays");
+    let first = (tail + 1 + ahead).saturating_sub(frames);
+    debug_assert!(first <= tail, "page {first} is at or below the tail page {tail}");
+    first
 }

@@ -67,7 +67,9 @@ impl FlushDriver<'_> {
         let parts = self.0.parts;
         let immutable = parts.pages.marks().safe_read_only.load();
         let may_write = self.0.is_announced() && !parts.health.is_poisoned();
-        if may_write { parts.file.chunk(issued, immutable, WRITES) } else { None }
+        let chunk = if may_write { parts.file.chunk(issued, immutable, WRITES) } else { None };
+        debug_assert!(chunk.is_none_or(|chunk| chunk.start <= issued && chunk.end <= immutable));
+        chunk
     }
 
     async fn write_until_stored(self, chunk: Chunk) -> Result<Address> {
@@ -96,6 +98,7 @@ impl FlushDriver<'_> {
         let begun = parts.handle.now();
         let sealed = parts.pages.sealed(chunk, parts.file.units(), parts.file.buffers().0);
         let bytes = sealed.len();
+        debug_assert!(chunk.end > parts.pages.marks().flushed.load(), "written once");
         parts.file.strip().write(chunk.start, sealed).await?;
         parts.file.counters().wrote(bytes as u64, parts.handle.now().saturating_sub(begun));
         Ok(())

@@ -42,6 +42,7 @@ impl<'l> Flushing<'l> {
         let end = self.parts.tail.pad(self.parts.file.units().block_payload());
         self.want_flushed(end);
         self.stored(end).await?;
+        debug_assert!(self.flushed() >= end, "what is stored is below the mark");
         self.synced().await?;
         Ok(end)
     }
@@ -50,6 +51,7 @@ impl<'l> Flushing<'l> {
     pub(crate) async fn flush_and_evict(self) -> Result<()> {
         let end = self.flush().await?;
         let LogParts { pages, requests, health, .. } = self.parts;
+        debug_assert!(end <= self.flushed(), "only what was flushed may leave memory");
         requests.want_head(end);
         let is_evicted = || pages.marks().safe_head.load() >= end;
         health.wait_for(&requests.events.page_free, Health::check_write, is_evicted).await

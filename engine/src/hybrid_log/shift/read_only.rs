@@ -44,11 +44,11 @@ impl ReadOnlyDriver<'_> {
         let LogParts { pages, tail, requests, .. } = self.0;
         let marks = pages.marks();
         assert!(target <= tail.address(), "only what was handed out becomes read-only");
-        marks.read_only.raise(target);
+        assert!(marks.read_only.raise(target), "the mark goes up to {target:?}");
         // A writer that saw the old mark may be updating in place. After the drain, no such writer
         // is left.
         self.0.drain().await;
-        marks.safe_read_only.raise(target);
+        assert!(marks.safe_read_only.raise(target), "one driver moves the mark");
         marks.check();
         requests.events.read_only.notify(usize::MAX);
     }

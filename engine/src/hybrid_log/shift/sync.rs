@@ -68,6 +68,7 @@ impl SyncDriver<'_> {
                 // All waiting callers are already notified.
                 return;
             }
+            debug_assert!(last > served.load(Ordering::Relaxed), "each number is served once");
             served.store(last, Ordering::Release);
             done.notify(usize::MAX);
         }

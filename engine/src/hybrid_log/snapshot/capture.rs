@@ -5,6 +5,7 @@
 
 use crate::address::Address;
 use crate::error::{Error, Result};
+use crate::hybrid_log::pages::region::NOT_PINNED;
 use crate::hybrid_log::parts::LogParts;
 use crate::hybrid_log::shift::flush::WRITES;
 use crate::record::Layout;
@@ -28,6 +29,8 @@ impl Capture<'_> {
     ) -> Result<()> {
         let LogParts { pages, file, .. } = self.0;
         let units = file.units().salted(salt);
+        debug_assert_eq!(units.payload(), file.units().payload(), "the salt alone differs");
+        assert!(from <= end, "{from:?} to {end:?}");
         let strip = file.part(device, from, salt);
         let mut writes = FuturesOrdered::new();
         let mut issued = from;
@@ -37,6 +40,7 @@ impl Capture<'_> {
             {
                 let sealed = pages.sealed(chunk, units, file.buffers().0);
                 let bytes = sealed.len() as u64;
+                debug_assert!(chunk.start <= issued, "the capture leaves no gap");
                 issued = chunk.end;
                 self.shown_below(issued);
                 writes.push_back(async move {
@@ -61,6 +65,7 @@ impl Capture<'_> {
         mut show: impl FnMut(Address, &[u8]),
     ) -> Address {
         let LogParts { geometry, pages, file, .. } = self.0;
+        assert!(from < end, "{from:?} to {end:?}");
         let page_bits = geometry.page_bits;
         let page = from.page(page_bits);
         // A record begins at the start of a page, and at the head.
@@ -85,6 +90,11 @@ impl Capture<'_> {
     /// Lets pages below `address`, which the capture no longer needs, be evicted again.
     pub(crate) fn shown_below(self, address: Address) {
         let LogParts { pages, requests, .. } = self.0;
+        debug_assert_ne!(
+            pages.marks().pinned.load(Ordering::Relaxed),
+            NOT_PINNED,
+            "a capture follows a freeze"
+        );
         // Release: pairs with the Acquire of eviction, which may clear the pages from now on.
         pages.marks().pinned.store(address.raw(), Ordering::Release);
         requests.notify_demand();

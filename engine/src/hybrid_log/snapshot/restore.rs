@@ -40,6 +40,7 @@ impl Restore<'_> {
     /// Copies the payload of a page into its frame.
     pub(crate) fn preload(self, page: &PagePayload) {
         debug_assert!(self.is_preloaded(page));
+        debug_assert!(page.end() <= self.0.tail.address(), "a checkpoint ends at the tail");
         self.0.pages.frames().load(page.start, &page.bytes);
     }
 
@@ -84,6 +85,7 @@ impl LogExtent {
     ) -> Self {
         let kept = first_kept(tail.page(page_bits), frames);
         let head = Address::at(kept, 0, page_bits).max(begin).min(tail);
+        assert!(begin <= head && head <= tail, "{begin:?} {head:?} {tail:?}");
         let flushed = if head <= flushed { flushed } else { tail };
         Self { begin, head, flushed, tail }
     }

@@ -40,6 +40,7 @@ impl Versions<'_> {
         let LogParts { tail, requests, .. } = self.0;
         let marks = self.0.pages.marks();
         assert!(end <= tail.address(), "only what was handed out becomes read-only");
+        assert!(marks.flushed.load() <= end, "nothing above the end of a version was written");
         marks.read_only.raise(end);
         marks.safe_read_only.raise(end);
         marks.check();
@@ -52,6 +53,8 @@ impl Versions<'_> {
         let LogParts { tail, requests, .. } = self.0;
         let marks = self.0.pages.marks();
         assert!(end <= tail.address(), "only what was handed out is frozen");
+        let pinned = marks.pinned.load(Ordering::Relaxed);
+        assert_eq!(pinned, NOT_PINNED, "one freeze at a time");
         // Everything is pinned before `flushed` is loaded (invariant 2).
         marks.pinned.store(Address::FIRST.raw(), Ordering::Relaxed);
         // Pairs with the fence in `reachable`: eviction sees the pin, or this load sees its
@@ -73,6 +76,7 @@ impl Versions<'_> {
     pub(crate) async fn thaw(self) {
         let LogParts { requests, .. } = self.0;
         let marks = self.0.pages.marks();
+        assert_ne!(marks.pinned.load(Ordering::Relaxed), NOT_PINNED, "a thaw follows a freeze");
         marks.pinned.store(NOT_PINNED, Ordering::Release);
         requests.notify_demand();
         marks.safe_read_only.thaw();
