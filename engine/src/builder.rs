@@ -6,7 +6,7 @@ use crate::config::{Config, Geometry};
 use crate::error::Result;
 use crate::kv::FasterKv;
 use crate::lifecycle::StoreLifecycle;
-use crate::opening::directory::open_directory;
+use crate::opening::directory::Surroundings;
 use crate::opening::ending::Ending;
 use crate::recovery::{self, OnProgress, Opening, RecoveryProgress};
 use crate::store::Types;
@@ -85,8 +85,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
 #[must_use]
 pub struct Builder<K: Key + ?Sized, V: Value + ?Sized> {
     config: Config,
-    runtime: Option<Handle>,
-    directory: Option<Arc<dyn Directory>>,
+    surroundings: Surroundings,
     seed: Option<u64>,
     token: Option<CheckpointToken>,
     accepts_type_change: bool,
@@ -98,8 +97,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
     pub(crate) fn new(config: Config) -> Self {
         Self {
             config,
-            runtime: None,
-            directory: None,
+            surroundings: Surroundings::default(),
             seed: None,
             token: None,
             accepts_type_change: false,
@@ -123,7 +121,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
     /// checkpoints and `close` wait until then. It ends when it is dropped or shut down. A glommio
     /// executor ends when it is dropped, and at the latest when its thread ends.
     pub fn runtime(mut self, runtime: Handle) -> Self {
-        self.runtime = Some(runtime);
+        self.surroundings.runtime = Some(runtime);
         self
     }
 
@@ -131,7 +129,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
     ///
     /// By default it is the path of [`open`](Self::open), on the backend of the configuration.
     pub fn directory(mut self, directory: Arc<dyn Directory>) -> Self {
-        self.directory = Some(directory);
+        self.surroundings.directory = Some(directory);
         self
     }
 
@@ -187,13 +185,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
     pub async fn open(self, path: impl AsRef<Path>) -> Result<FasterKv<K, V>> {
         // A refused configuration leaves no directory.
         Geometry::of(&self.config)?;
-        let directory = match self.directory {
-            Some(ref directory) => Arc::clone(directory),
-            None => {
-                let (config, backend) = (&self.config, &self.config.backend);
-                open_directory(path.as_ref(), backend, || backend.io_config(config), "store")?
-            }
-        };
+        let (config, backend) = (&self.config, &self.config.backend);
+        let io = || backend.io_config(config);
+        let directory = self.surroundings.directory(path.as_ref(), (backend, "store"), io)?;
         self.open_in(directory).await
     }
 
@@ -205,19 +199,12 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
     /// # Cancel safety
     /// As for [`FasterKv::open`].
     pub async fn open_in_directory(self) -> Result<FasterKv<K, V>> {
-        let Some(directory) = self.directory.clone() else {
-            return Err(crate::error::Error::invalid("open_in_directory needs `directory(..)`"));
-        };
+        let directory = self.surroundings.given_directory()?;
         self.open_in(directory).await
     }
 
     async fn open_in(self, directory: Arc<dyn Directory>) -> Result<FasterKv<K, V>> {
-        let handle = match self.runtime {
-            Some(handle) => handle,
-            None => Handle::background().map_err(|error| {
-                crate::error::Error::io("start of the background thread", error)
-            })?,
-        };
+        let handle = self.surroundings.handle()?;
         let drawn = || RandomState::new().hash_one("kvick");
         let (seed, life) = (self.seed.unwrap_or_else(drawn), self.seed.unwrap_or_else(drawn));
         let span = tracing::info_span!(target: "kvick::open", "open", place = directory.describe());
@@ -247,7 +234,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> fmt::Debug for Builder<K, V> {
         formatter
             .debug_struct("Builder")
             .field("config", &self.config)
-            .field("directory", &self.directory)
+            .field("directory", &self.surroundings.directory)
             .finish_non_exhaustive()
     }
 }

@@ -4,7 +4,8 @@ use super::config::{Geometry, LogConfig};
 use super::handle::FasterLog;
 use super::recover::opening::{Opened, Opening};
 use super::view::Seats;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::opening::directory::Surroundings;
 use crate::opening::ending::{Ending, Maintenance};
 use kvick_io::Directory;
 use kvick_runtime::Handle;
@@ -21,15 +22,14 @@ const SEATS: usize = 16;
 #[must_use]
 pub struct LogBuilder {
     config: LogConfig,
-    runtime: Option<Handle>,
-    directory: Option<Arc<dyn Directory>>,
+    surroundings: Surroundings,
     salt: Option<u64>,
     number: Option<u64>,
 }
 
 impl LogBuilder {
     pub(crate) fn new(config: LogConfig) -> Self {
-        Self { config, runtime: None, directory: None, salt: None, number: None }
+        Self { config, surroundings: Surroundings::default(), salt: None, number: None }
     }
 
     /// Sets the runtime of the log's maintenance. Default: a background thread of the log.
@@ -43,14 +43,14 @@ impl LogBuilder {
     /// dropped or shut down. A glommio executor ends when it is dropped, and at the latest when its
     /// thread ends.
     pub fn runtime(mut self, runtime: Handle) -> Self {
-        self.runtime = Some(runtime);
+        self.surroundings.runtime = Some(runtime);
         self
     }
 
     /// Sets the directory of the log's files. Default: the path given to [`open`](Self::open), by
     /// the backend of the configuration.
     pub fn directory(mut self, directory: Arc<dyn Directory>) -> Self {
-        self.directory = Some(directory);
+        self.surroundings.directory = Some(directory);
         self
     }
 
@@ -79,27 +79,20 @@ impl LogBuilder {
     pub async fn open(self, path: impl AsRef<Path>) -> Result<FasterLog> {
         // A refused configuration leaves no directory.
         Geometry::of(&self.config, None)?;
-        let directory = match self.directory {
-            Some(ref directory) => Arc::clone(directory),
-            None => self.config.directory(path.as_ref())?,
-        };
+        let (config, backend) = (&self.config, &self.config.backend);
+        let io = || config.io();
+        let directory = self.surroundings.directory(path.as_ref(), (backend, "log"), io)?;
         self.open_in(directory).await
     }
 
     /// Opens the log in the given directory, or creates it there.
     pub async fn open_in_directory(self) -> Result<FasterLog> {
-        let Some(directory) = self.directory.clone() else {
-            return Err(Error::invalid("open_in_directory needs `directory(..)`"));
-        };
+        let directory = self.surroundings.given_directory()?;
         self.open_in(directory).await
     }
 
     async fn open_in(self, directory: Arc<dyn Directory>) -> Result<FasterLog> {
-        let handle = match self.runtime {
-            Some(handle) => handle,
-            None => Handle::background()
-                .map_err(|error| Error::io("start of the background thread", error))?,
-        };
+        let handle = self.surroundings.handle()?;
         let span = tracing::info_span!(target: "kvick::open", "open", place = directory.describe());
         let opening = Opening {
             config: self.config,
@@ -153,7 +146,7 @@ impl fmt::Debug for LogBuilder {
         formatter
             .debug_struct("LogBuilder")
             .field("config", &self.config)
-            .field("directory", &self.directory)
+            .field("directory", &self.surroundings.directory)
             .finish_non_exhaustive()
     }
 }

@@ -4,11 +4,8 @@ use super::frame::layout::Plan;
 use crate::config::{Backend, ByteSize};
 use crate::error::{Error, Result};
 use crate::hybrid_log::{LARGEST_INLINE, Units};
-use crate::opening::directory::open_directory;
-use kvick_io::{Directory, IoConfig};
+use kvick_io::IoConfig;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The least number of pages in memory: one is filled, one is written, one is cleared, and one is
@@ -149,11 +146,6 @@ impl LogConfig {
     /// opened.
     pub fn from_toml(text: &str) -> Result<Self> {
         toml::from_str(text).map_err(|error| crate::config::refused("configuration", text, &error))
-    }
-
-    /// Returns the directory of a log that is in no group.
-    pub(crate) fn directory(&self, path: &Path) -> Result<Arc<dyn Directory>> {
-        open_directory(path, &self.backend, || self.io(), "log")
     }
 
     pub(crate) fn io(&self) -> Result<IoConfig> {

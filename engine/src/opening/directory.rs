@@ -1,23 +1,52 @@
-//! The directory of a path, on the configured backend.
+//! The surroundings of a store or log: its directory and its runtime.
 
 use crate::config::Backend;
 use crate::error::{Error, Result};
 use kvick_io::{Directory, IoConfig, MemoryDirectory, NullDirectory};
+use kvick_runtime::Handle;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Returns the directory of `path` on a backend. `io` returns the settings of a backend with files.
-/// `owner` is the owner of the directory in messages: "store".
-pub(crate) fn open_directory(
-    path: &Path,
-    backend: &Backend,
-    io: impl FnOnce() -> Result<IoConfig>,
-    owner: &str,
-) -> Result<Arc<dyn Directory>> {
-    match backend {
-        Backend::Memory => Ok(Arc::new(MemoryDirectory::new())),
-        Backend::Null => Ok(Arc::new(NullDirectory::new())),
-        _ => kvick_io::open_directory(path, &io()?)
-            .map_err(|error| Error::io(format!("the directory of the {owner}"), error)),
+/// The surroundings that a builder was given.
+#[derive(Debug, Default)]
+pub(crate) struct Surroundings {
+    /// `None` means a background thread.
+    pub(crate) runtime: Option<Handle>,
+    /// `None` means the directory of the path, on the configured backend.
+    pub(crate) directory: Option<Arc<dyn Directory>>,
+}
+
+impl Surroundings {
+    /// Returns the directory that was given, or else the directory of `path` on a backend. `io`
+    /// returns the settings of a backend with files. `owner` is the owner of the directory in
+    /// messages: "store".
+    pub(crate) fn directory(
+        &self,
+        path: &Path,
+        (backend, owner): (&Backend, &str),
+        io: impl FnOnce() -> Result<IoConfig>,
+    ) -> Result<Arc<dyn Directory>> {
+        match (&self.directory, backend) {
+            (Some(directory), _) => Ok(Arc::clone(directory)),
+            (None, Backend::Memory) => Ok(Arc::new(MemoryDirectory::new())),
+            (None, Backend::Null) => Ok(Arc::new(NullDirectory::new())),
+            (None, _) => kvick_io::open_directory(path, &io()?)
+                .map_err(|error| Error::io(format!("the directory of the {owner}"), error)),
+        }
+    }
+
+    /// Returns the directory that was given.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if none was given.
+    pub(crate) fn given_directory(&self) -> Result<Arc<dyn Directory>> {
+        let given = self.directory.clone();
+        given.ok_or_else(|| Error::invalid("open_in_directory needs `directory(..)`"))
+    }
+
+    /// Returns the runtime that was given, or starts a background thread.
+    pub(crate) fn handle(self) -> Result<Handle> {
+        let started = self.runtime.map_or_else(Handle::background, Ok);
+        started.map_err(|error| Error::io("start of the background thread", error))
     }
 }
