@@ -2,7 +2,7 @@
 
 use std::borrow::{Borrow, Cow};
 
-use super::packed::{Members, Packed, take_member};
+use super::packed::{Members, Packed, sum, take_member};
 use super::{CodecError, Key, Value};
 
 impl<T: Value> Value for Option<T> {
@@ -21,6 +21,10 @@ impl<T: Value> Value for Option<T> {
 
     fn fingerprint() -> Cow<'static, str> {
         Cow::Owned(format!("option<{}>", T::fingerprint()))
+    }
+
+    fn accept_fingerprint(stored: &str) -> Option<&str> {
+        T::accept_fingerprint(stored.strip_prefix("option<")?)?.strip_prefix('>')
     }
 
     #[inline]
@@ -82,6 +86,12 @@ macro_rules! tuple {
                 Cow::Owned(format!("({})", members.join(", ")))
             }
 
+            fn accept_fingerprint(stored: &str) -> Option<&str> {
+                let rest = stored.strip_prefix('(')?;
+                $(let rest = $init::accept_fingerprint(rest)?.strip_prefix(", ")?;)+
+                $last::accept_fingerprint(rest)?.strip_prefix(')')
+            }
+
             #[inline]
             fn encode(item: &Self::Item) -> Result<Packed, CodecError> {
                 Members::<Self>::pack(item)
@@ -132,17 +142,4 @@ tuple! { A AA 0, B BB 1, C CC 2, D DD 3, E EE 4, F FF 5, G GG 6, H HH 7, I II 8,
 tuple! {
     A AA 0, B BB 1, C CC 2, D DD 3, E EE 4, F FF 5, G GG 6, H HH 7, I II 8, J JJ 9, K KK 10;
     L LL 11
-}
-
-const fn sum(widths: &[Option<usize>]) -> Option<usize> {
-    let mut total = 0;
-    let mut member = 0;
-    while member < widths.len() {
-        match widths[member] {
-            Some(width) => total += width,
-            None => return None,
-        }
-        member += 1;
-    }
-    Some(total)
 }

@@ -91,6 +91,10 @@ impl<V: Value + ?Sized> Value for Encoded<V> {
         V::fingerprint()
     }
 
+    fn accept_fingerprint(stored: &str) -> Option<&str> {
+        V::accept_fingerprint(stored)
+    }
+
     #[inline]
     fn encode(item: &Self) -> Result<&[u8], CodecError> {
         Ok(item.0.as_ref())

@@ -8,6 +8,8 @@
 //! never panics.
 
 mod composite;
+#[doc(hidden)]
+pub mod derived;
 mod encoded;
 mod error;
 #[cfg(feature = "serde")]
@@ -27,6 +29,9 @@ mod zero_copy;
 mod tests;
 
 use std::borrow::{Borrow, Cow};
+
+#[cfg(feature = "derive")]
+pub use kvick_derive::{Key, Value};
 
 pub use self::encoded::Encoded;
 pub use self::error::CodecError;
@@ -72,6 +77,7 @@ pub use self::zero_copy::ZeroCopy;
 /// | `chrono::NaiveDate`, `time::Date` (same features) | number of days (`i32`) | 4 | itself |
 /// | `Option<T>` | 0 or 1, then `T`, or as many zeros | of `T`, plus 1 | `Option` of a view |
 /// | tuples of 2 to 12 | one after the other | sum, if all have one | tuple of views |
+/// | `#[derive(Value)]` (feature `derive`) | as a tuple of the fields | as a tuple | itself |
 /// | [`Encoded<T>`] | those of `T` | of `T` | view of `T` |
 /// | [`ZeroCopy<T>`] | the memory of `T` | size of `T` | `Cow<T>` |
 /// | `Rkyv<T>` (feature `rkyv`, no keys) | an rkyv archive | none | `RkyvView<T>` |
@@ -97,7 +103,7 @@ pub use self::zero_copy::ZeroCopy;
 ///
 /// # Example
 ///
-/// A custom type, in two bytes:
+/// A custom type, in two bytes (`#[derive(Key, Value)]` writes the same):
 ///
 /// ```
 /// use std::borrow::Cow;
@@ -141,8 +147,8 @@ pub use self::zero_copy::ZeroCopy;
     label = "is not a `kvick::Value`",
     note = "values are numbers, text, bytes, times, addresses, and arrays, `Option` and tuples of \
             them",
-    note = "for a type of your own use `ZeroCopy<{Self}>`, `Rkyv<{Self}>` or `Serde<{Self}>` as \
-            the type of the store, or implement `kvick::Value`"
+    note = "for a type of your own use `#[derive(kvick::Value)]`, or name `ZeroCopy<{Self}>`, \
+            `Rkyv<{Self}>` or `Serde<{Self}>` as the type of the store, or implement `kvick::Value`"
 )]
 pub trait Value: 'static {
     /// The type that operations take by reference.
@@ -177,6 +183,16 @@ pub trait Value: 'static {
     /// The default is the name of the encoding, which is enough if that describes the type fully.
     fn fingerprint() -> Cow<'static, str> {
         Self::type_name()
+    }
+
+    /// Removes the [fingerprint](Self::fingerprint) of this type from the start of `stored`, and
+    /// returns the rest.
+    ///
+    /// The text may also be the fingerprint of another type whose bytes this type reads, such as an
+    /// older version of itself. Then a store of that type opens with this type, and keeps the new
+    /// fingerprint. The result is `None` for any other text.
+    fn accept_fingerprint(stored: &str) -> Option<&str> {
+        stored.strip_prefix(&*Self::fingerprint())
     }
 
     /// Returns the bytes of `item`; exactly [`Value::WIDTH`] of them if there is one.
@@ -230,7 +246,8 @@ pub trait Value: 'static {
     message = "`{Self}` cannot be the key of a store",
     label = "is not a `kvick::Key`",
     note = "equal keys have equal bytes: floats, `usize`, `Serde<T>` and `Rkyv<T>` are no keys",
-    note = "for a type of your own use `ZeroCopy<{Self}>` as the type of the key, or a tuple of \
-            its fields, or implement `kvick::Value` and `kvick::Key`"
+    note = "for a type of your own use `#[derive(kvick::Key, kvick::Value)]`, or name \
+            `ZeroCopy<{Self}>` or a tuple of its fields as the type of the key, or implement \
+            `kvick::Value` and `kvick::Key`"
 )]
 pub trait Key: Value {}

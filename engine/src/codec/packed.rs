@@ -90,4 +90,18 @@ pub trait Members<V: Value + ?Sized> {
     fn pack(&self) -> Result<Packed, CodecError>;
 }
 
+/// Returns the sum of widths, if all have one.
+pub(super) const fn sum(widths: &[Option<usize>]) -> Option<usize> {
+    let mut total = 0;
+    let mut member = 0;
+    while member < widths.len() {
+        match widths[member] {
+            Some(width) => total += width,
+            None => return None,
+        }
+        member += 1;
+    }
+    Some(total)
+}
+
 const _: () = assert!(size_of::<Packed>() == 40);

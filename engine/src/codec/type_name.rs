@@ -23,10 +23,11 @@ impl TypeName {
         self.fingerprint.as_ref().unwrap_or(&self.encoding)
     }
 
-    /// Returns whether bytes that were stored as `self` can be read as `asked`.
-    pub(crate) fn is_read_as(&self, asked: &Self) -> bool {
+    /// Returns whether bytes that were stored as `self` can be read as a `V`.
+    pub(crate) fn is_read_as<V: Value + ?Sized>(&self) -> bool {
         // A store may be older than fingerprints.
-        let is_same = self.fingerprint.is_none() || self.fingerprint == asked.fingerprint;
-        self.encoding == asked.encoding && is_same
+        let stored = self.fingerprint.as_deref();
+        let is_accepted = stored.is_none_or(|text| V::accept_fingerprint(text) == Some(""));
+        self.encoding == V::type_name() && is_accepted
     }
 }

@@ -18,11 +18,18 @@ pub(crate) struct TypeNames {
     pub(crate) key: TypeName,
     pub(crate) value: TypeName,
     pub(crate) layout: Layout,
+    /// Whether the key type and the value type read bytes that were stored as another type.
+    reads: [fn(&TypeName) -> bool; 2],
 }
 
 impl TypeNames {
     pub(crate) fn of<K: Key + ?Sized, V: Value + ?Sized>() -> Self {
-        Self { key: TypeName::of::<K>(), value: TypeName::of::<V>(), layout: layout::<K, V>() }
+        Self {
+            key: TypeName::of::<K>(),
+            value: TypeName::of::<V>(),
+            layout: layout::<K, V>(),
+            reads: [TypeName::is_read_as::<K>, TypeName::is_read_as::<V>],
+        }
     }
 
     /// Returns the limits of a store of these sizes, if it can hold these types.
@@ -37,10 +44,12 @@ impl TypeNames {
     /// # Errors
     /// `InvalidArgument` that names both types.
     pub(super) fn adopt(&self, store: &mut Store, accepts_change: bool) -> Result<bool> {
-        for (what, stored, asked) in
-            [("key", &store.key_type(), &self.key), ("value", &store.value_type(), &self.value)]
-        {
-            if !stored.is_read_as(asked) && !accepts_change {
+        let [reads_key, reads_value] = self.reads;
+        for (what, stored, asked, reads) in [
+            ("key", &store.key_type(), &self.key, reads_key),
+            ("value", &store.value_type(), &self.value, reads_value),
+        ] {
+            if !reads(stored) && !accepts_change {
                 return Err(self.wrong_types(store));
             }
             if stored.width != asked.width {
@@ -86,6 +95,7 @@ fn wrong_width(what: &str, stored: &TypeName, asked: &TypeName) -> Error {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::codec::ZeroCopy;
     use crate::error::ErrorKind;
 
     fn name(encoding: &str, width: Option<usize>, fingerprint: Option<&str>) -> TypeName {
@@ -98,12 +108,17 @@ mod tests {
 
     #[test]
     fn encodings_without_a_fingerprint_read_those_of_before() {
+        type Stored = ZeroCopy<u64>;
         let plain = name("u64", Some(8), None);
+        let one = name("zerocopy 8 bytes", Some(8), Some("zerocopy u64"));
+        let other = name("zerocopy 8 bytes", Some(8), Some("zerocopy i64"));
+        assert!(plain.is_read_as::<u64>() && one.is_read_as::<Stored>());
+        assert!(!other.is_read_as::<Stored>() && !plain.is_read_as::<Stored>());
+        let longer = name("zerocopy 8 bytes", Some(8), Some("zerocopy u64 and more"));
+        assert!(!longer.is_read_as::<Stored>() && !one.is_read_as::<u64>());
+        let older = name("zerocopy 8 bytes", Some(8), None);
+        assert!(older.is_read_as::<Stored>(), "of an older store");
         let one = name("postcard", None, Some("postcard app::One"));
-        let other = name("postcard", None, Some("postcard app::Other"));
-        assert!(plain.is_read_as(&plain) && one.is_read_as(&one));
-        assert!(!one.is_read_as(&other) && !plain.is_read_as(&one));
-        assert!(name("postcard", None, None).is_read_as(&one), "of an older store");
         let error = wrong_width("key", &plain, &one);
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         assert!(error.to_string().contains("u64 of 8 bytes"), "{error}");
