@@ -4,13 +4,7 @@
 //! checked. A word counts in a comment, in a text within quotes and on a page. It does not count in
 //! code, nor in backticks. The check prefers gaps to false alarms.
 
-use std::fs;
-
-use crate::sources::{names, none, numbered, read, root, sources};
-
-/// The pages that are checked. All pages in `docs/` are checked, too.
-const PAGES: [&str; 5] =
-    ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md"];
+use crate::sources::{files, names, none, numbered, read, relative, root, sources};
 
 /// The head of the table of words in CONTRIBUTING.md.
 const HEAD: &str = "| word | use instead |";
@@ -44,8 +38,8 @@ fn the_words_are_plain() {
             found.extend(complaints(&words, &source.name, prose.line, &prose.text));
         }
     }
-    for page in pages() {
-        let text = read(&root().join(&page));
+    for page in files(&root(), ".md") {
+        let (page, text) = (relative(&page), read(&page));
         let mut is_code = false;
         let mut is_table = false;
         for (number, line) in numbered(&text) {
@@ -110,17 +104,6 @@ fn complaints(words: &[Word], file: &str, line: usize, text: &str) -> Vec<String
     let bad = words.iter().filter(|word| names(&plain, &word.word));
     bad.map(|word| format!("{file}:{line}: \"{}\", use instead: {}", word.word, word.instead))
         .collect()
-}
-
-fn pages() -> Vec<String> {
-    let mut pages: Vec<String> = PAGES.map(str::to_owned).into();
-    for entry in fs::read_dir(root().join("docs")).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".md") {
-            pages.push(format!("docs/{name}"));
-        }
-    }
-    pages
 }
 
 /// The comments and the texts within quotes, line by line.

@@ -19,6 +19,8 @@
 //! The directory belongs to the store alone. Hidden files and subdirectories do not matter. Other
 //! files are refused when a store is created. Never delete or edit one of these files.
 //!
+//! The page `docs/FORMAT.md` of the repository describes every byte.
+//!
 //! Every byte has a checksum (CRC32C) that is bound to its place. Numbers are little endian, so a
 //! directory can move between machines.
 //!

@@ -7,8 +7,14 @@
 //! tokio = { version = "1", features = ["macros", "rt-multi-thread"] }
 //! ```
 //!
-//! The features `tokio`, `glommio`, `serde` and `rkyv` are off by default. The crate needs none of
-//! them to be called from a tokio program: its futures run on any executor.
+//! | feature | adds |
+//! |---|---|
+//! | `serde`, `messagepack`, `rkyv` | values of these libraries and formats |
+//! | `uuid`, `time`, `chrono` | keys and values of these crates |
+//! | `tokio` | maintenance on a tokio runtime |
+//! | `glommio` | maintenance and reads on a glommio executor (Linux) |
+//!
+//! All are off by default. A tokio program needs none of them: the futures run on any executor.
 //!
 //! # A store on tokio
 //! A store has a directory of its own. [`FasterKv::open`](crate::FasterKv::open) creates the store
@@ -90,7 +96,7 @@
 //!
 //! # Types of keys and values
 //! Integers, arrays, byte strings, text, options and tuples are stored as they are. The table of
-//! [`Value`](crate::Value) has all types, and an implementation for your own type. An unsized type
+//! [`Value`](crate::Value) has all types, and the ways to store your own type. An unsized type
 //! (`str`, `[u8]`) is stored by reference and read as its owned form (`String`, `Vec<u8>`).
 //!
 //! ```
