@@ -1,9 +1,14 @@
-//! The steps of an operation by themselves, for micro benchmarks. They are not public interface.
+//! The steps of an operation by themselves, for micro benchmarks, and manifests for fuzz targets.
+//! They are not public interface.
 
 use crate::address::Address;
+use crate::checkpoint::files::manifest::Manifest;
+use crate::error::Result;
 use crate::hash::KeyHasher;
 use crate::hash_index::HashIndex;
 use crate::hybrid_log::Tail;
+use crate::log::LogManifest;
+use crate::manifest::publish::Publishable;
 
 /// A hash index filled with the numbers below `keys`.
 #[derive(Debug)]
@@ -61,4 +66,26 @@ impl Default for Reserve {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Decodes the manifest of a store, and returns whether it is the same after it was encoded and
+/// decoded again.
+///
+/// # Errors
+/// `Corrupt` or `Unsupported` if these bytes are no manifest.
+pub fn store_manifest_returns(bytes: &[u8]) -> Result<bool> {
+    returns::<Manifest>(bytes)
+}
+
+/// Decodes the manifest of a log, as [`store_manifest_returns`] does for a store.
+///
+/// # Errors
+/// `Corrupt` or `Unsupported` if these bytes are no manifest.
+pub fn log_manifest_returns(bytes: &[u8]) -> Result<bool> {
+    returns::<LogManifest>(bytes)
+}
+
+fn returns<M: Publishable + PartialEq>(bytes: &[u8]) -> Result<bool> {
+    let manifest = M::decode("manifest", bytes)?;
+    Ok(M::decode("manifest", &manifest.encode())? == manifest)
 }

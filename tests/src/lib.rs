@@ -14,6 +14,7 @@
 //! * [`allocations`]: an allocator that counts.
 //! * [`deadline`]: a bound for real runtimes, where hanging is no deadlock of a simulation.
 //! * [`files`]: the raw files of a store, to be damaged and opened again.
+//! * [`fuzzing`]: the bodies of the fuzz targets.
 //! * [`mortal`]: a runtime that ends at a poll of one's choosing.
 //! * [`polling`]: futures that are watched, or stopped half way.
 
@@ -24,6 +25,7 @@ pub mod crash;
 pub mod crowd;
 pub mod deadline;
 pub mod files;
+pub mod fuzzing;
 pub mod history;
 pub mod journal;
 pub mod log_files;

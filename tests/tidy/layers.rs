@@ -64,7 +64,6 @@ const ENGINE: [(&str, &str); 31] = [
     ("statistics", "kinds error record"),
     ("hybrid_log", "address memory weak_spot wait backoff error record epoch statistics"),
     ("opening", "wait error manifest config hybrid_log"),
-    ("bench_support", "address hash hash_index hybrid_log"),
     (
         "log",
         "address stripes wait backoff codec error health manifest record config epoch \
@@ -81,6 +80,7 @@ const ENGINE: [(&str, &str); 31] = [
         "address kinds wait backoff codec error manifest record hash_index config \
          statistics hybrid_log opening store",
     ),
+    ("bench_support", "address error hash manifest hash_index hybrid_log log checkpoint"),
     (
         "recovery",
         "address kinds codec error hash manifest record hash_index config epoch \

@@ -59,6 +59,7 @@ pub use self::append::sink::LogSink;
 pub use self::builder::LogBuilder;
 pub use self::check::damage::LogDamage;
 pub use self::check::examine::{LogCheck, check_log, repair_log};
+pub(crate) use self::commit::manifest::Manifest as LogManifest;
 pub use self::commit::request::{CommitPhase, CommitProgress, CommitRequest, Committing};
 pub use self::commit::state::Commit;
 pub use self::config::LogConfig;

@@ -1,0 +1,4 @@
+//! See `tests::fuzzing::log_edits`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tests::fuzzing::log_edits(data));

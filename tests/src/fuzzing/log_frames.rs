@@ -1,0 +1,226 @@
+//! Segments of a log with any bytes, raw or as frames under checksums that are right.
+
+use std::sync::{Arc, LazyLock};
+
+use arbitrary::{Result, Unstructured};
+use futures::TryStreamExt;
+use kvick::io::MemoryDirectory;
+use kvick::runtime::{Handle, Simulation};
+use kvick::{FasterLog, LogAddress, check_log, repair_log};
+
+use super::sealing::{CAPACITY, PAGE, PAYLOAD, frame, padding, salt_of, units};
+use crate::files::Files;
+use crate::log_files::open_log_in;
+use crate::simulated::four_log_pages;
+
+const SEGMENT: usize = 16 << 10;
+const FIRST: u64 = 64;
+const COMMIT: u32 = 5;
+
+/// The manifest of an empty log, and its salt.
+static EMPTY: LazyLock<(Files, u64)> = LazyLock::new(|| {
+    let simulation = Simulation::new(1);
+    let handle = simulation.handle();
+    let files = simulation.run(async {
+        let directory = MemoryDirectory::new();
+        let log = open_log_in(&directory, four_log_pages(), handle).await.expect("created");
+        log.close().await.expect("closes");
+        Files::of(&directory).await.without("lock")
+    });
+    let salt = salt_of(files.manifest());
+    (files, salt)
+});
+
+/// Checks, opens, reads and repairs a log with these segments.
+///
+/// # Panics
+/// Panics if the engine does, or if a repair leaves a log that is damaged.
+pub fn log_frames(data: &[u8]) {
+    let mut input = Unstructured::new(data);
+    let options: u8 = input.arbitrary().unwrap_or(0);
+    let salt = EMPTY.1;
+    let bytes = match options & 3 {
+        0 => input.take_rest().to_vec(),
+        1 => units(salt, &[], 0, input.take_rest()),
+        _ => units(salt, &[], 0, &Frames::of(&mut input, salt)),
+    };
+    let files = segments(&bytes);
+    let simulation = Simulation::new(u64::from(options >> 4));
+    let handle = simulation.handle();
+    simulation.run(async {
+        open(&files, handle.clone()).await;
+        repair(&files, handle).await;
+    });
+}
+
+/// Returns the files of a log with these bytes.
+fn segments(bytes: &[u8]) -> Files {
+    let mut files = EMPTY.0.clone();
+    files.0.retain(|name, _| !name.starts_with("log."));
+    for (number, segment) in bytes.chunks(SEGMENT).enumerate() {
+        files.0.insert(format!("log.{number:06}"), segment.to_vec());
+    }
+    files
+}
+
+/// Opens, reads and closes a log.
+pub(super) async fn open(files: &Files, handle: Handle) {
+    let directory = files.restore().await;
+    // Checksums that were forged allow any result but a panic.
+    if let Ok(log) = open_log_in(&directory, four_log_pages(), handle).await {
+        read(&log).await;
+        let appended = log.append(b"more").await;
+        if appended.is_ok() {
+            drop(log.close().await);
+        }
+    }
+}
+
+async fn read(log: &FasterLog) {
+    let mut scan = log.scan(..);
+    while let Ok(Some(entry)) = scan.try_next().await {
+        assert!(entry.address < entry.next, "a reader does not advance");
+    }
+    for address in [FIRST, 504, 1008, PAGE] {
+        drop(log.read(LogAddress::new(address)).await);
+        drop(log.read_at_or_after(LogAddress::new(address)).await);
+    }
+    drop(log.last().await);
+}
+
+async fn repair(files: &Files, handle: Handle) {
+    let directory = files.restore().await;
+    let checked = check_log(Arc::new(directory.clone())).await;
+    let Ok(repaired) = repair_log(Arc::new(directory.clone())).await else {
+        return;
+    };
+    assert_eq!(checked.expect("it was repaired"), repaired);
+    let again = check_log(Arc::new(directory.clone())).await.expect("it was repaired");
+    assert!(again.is_sound(), "{again:?} after {repaired:?}");
+    open(&Files::of(&directory).await.without("lock"), handle).await;
+}
+
+/// The payload of a log, frame by frame.
+struct Frames {
+    salt: u64,
+    payload: Vec<u8>,
+    number: u64,
+    durable: u64,
+}
+
+impl Frames {
+    fn new(salt: u64) -> Self {
+        let payload = vec![0; usize::try_from(FIRST).expect("small")];
+        Self { salt, payload, number: 0, durable: FIRST }
+    }
+
+    fn of(input: &mut Unstructured<'_>, salt: u64) -> Vec<u8> {
+        let mut frames = Self::new(salt);
+        while !input.is_empty() && frames.add(input).is_ok() {}
+        frames.payload
+    }
+
+    /// The address of the next byte.
+    fn address(&self) -> u64 {
+        let bytes = self.payload.len() as u64;
+        bytes / CAPACITY * PAGE + bytes % CAPACITY
+    }
+
+    fn left_of_page(&self) -> usize {
+        usize::try_from(CAPACITY - self.payload.len() as u64 % CAPACITY).expect("small")
+    }
+
+    fn add(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
+        match input.int_in_range(0..=9)? {
+            0..4 => self.commit(input)?,
+            4 => self.pad(self.left_of_page()),
+            5 => {
+                let bytes = usize::from(input.arbitrary::<u8>()?).min(input.len());
+                self.payload.extend_from_slice(input.bytes(bytes)?);
+            }
+            6 => {
+                // Half of the frame is missing, or follows as other bytes.
+                let frame = self.any_frame(input)?;
+                self.payload.extend_from_slice(&frame[..frame.len() / 2]);
+            }
+            _ => {
+                let frame = self.any_frame(input)?;
+                if frame.len() > self.left_of_page() {
+                    self.pad(self.left_of_page());
+                }
+                self.payload.extend(frame);
+            }
+        }
+        Ok(())
+    }
+
+    fn any_frame(&self, input: &mut Unstructured<'_>) -> Result<Vec<u8>> {
+        let kind = input.int_in_range(0..=7)?;
+        let length = usize::from(input.arbitrary::<u16>()?) % 1200;
+        let byte = input.arbitrary()?;
+        Ok(frame(self.salt, self.address(), kind, &vec![byte; length]))
+    }
+
+    /// Adds a commit record, mostly one that the engine would write.
+    fn commit(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
+        let (mut begin, mut number, mut durable) = (FIRST, self.number + 1, self.durable);
+        for field in [&mut begin, &mut number, &mut durable] {
+            if input.ratio(1, 8)? {
+                *field = any_number(input)?;
+            }
+        }
+        let mut record = Vec::new();
+        record.push(u8::from(input.ratio(1, 16)?));
+        record.extend(0_u32.to_le_bytes());
+        let iterators: u32 = input.int_in_range(0..=2)?;
+        record.extend(iterators.to_le_bytes());
+        for _ in 0..iterators {
+            record.extend([1, 0, input.arbitrary()?]);
+            record.extend(any_number(input)?.to_le_bytes());
+        }
+        let voids: u32 = input.int_in_range(0..=2)?;
+        record.extend(voids.to_le_bytes());
+        for _ in 0..2 * voids {
+            record.extend(any_number(input)?.to_le_bytes());
+        }
+        let bytes = 8 + 3 * 8 + record.len().next_multiple_of(8);
+        if bytes > self.left_of_page() {
+            self.pad(self.left_of_page());
+            return Ok(());
+        }
+        self.record([number, begin, durable], &record);
+        if !input.ratio(1, 16)? {
+            self.pad_unit();
+        }
+        Ok(())
+    }
+
+    /// Adds a commit record with these numbers: its own, begin, and durable end.
+    fn record(&mut self, numbers: [u64; 3], rest: &[u8]) {
+        let record = [&numbers.map(u64::to_le_bytes).concat(), rest].concat();
+        self.payload.extend(frame(self.salt, self.address(), COMMIT, &record));
+        (self.number, self.durable) = (numbers[0], self.address());
+    }
+
+    fn pad_unit(&mut self) {
+        self.pad((PAYLOAD - self.payload.len() % PAYLOAD) % PAYLOAD);
+    }
+
+    /// Adds padding of so many bytes.
+    fn pad(&mut self, bytes: usize) {
+        let end = self.payload.len() + bytes;
+        if bytes >= 8 {
+            self.payload.extend(padding(self.salt, self.address(), bytes));
+        }
+        self.payload.resize(end, 0);
+    }
+}
+
+/// Draws a number of the size of an address, or any number.
+fn any_number(input: &mut Unstructured<'_>) -> Result<u64> {
+    match input.int_in_range(0..=3)? {
+        0 => input.arbitrary(),
+        1 => Ok(u64::from(input.arbitrary::<u16>()?) / 504 * 504),
+        _ => Ok(u64::from(input.arbitrary::<u16>()?) % 5000),
+    }
+}

@@ -1,0 +1,248 @@
+//! Operations on a store and on a map, which must agree through closes and power cuts.
+
+use std::collections::BTreeMap;
+
+use arbitrary::{Result, Unstructured};
+use kvick::io::sim::{SimDisk, SimOptions};
+use kvick::{CheckpointKind, Config, FasterKv, Session};
+
+use crate::files::Contents;
+use crate::polling::AtMost;
+use crate::samples::pattern;
+use crate::simulated::{World, small_configs};
+
+type Store = FasterKv<u64, [u8]>;
+
+/// The number of keys.
+const KEYS: u64 = 24;
+/// The bounds of one input.
+const LIVES: usize = 8;
+const STEPS: usize = 400;
+
+/// Performs the operations that the bytes encode.
+///
+/// # Panics
+/// Panics if the store and the map differ, or an operation fails: the disk has no faults.
+pub fn store_operations(data: &[u8]) {
+    let mut input = Unstructured::new(data);
+    let Ok(mut story) = Story::new(&mut input) else {
+        return;
+    };
+    for _ in 0..LIVES {
+        if story.live(&mut input) {
+            break;
+        }
+    }
+}
+
+/// A store through all of its lives, and what it must hold.
+struct Story {
+    config: Config,
+    seed: u64,
+    disk: SimDisk,
+    /// The values now, by key.
+    contents: Contents<[u8]>,
+    /// The values of every completed checkpoint, by token; of token 0 before the first.
+    states: BTreeMap<u64, Contents<[u8]>>,
+    /// The store was closed with a checkpoint, or its last checkpoint had all operations.
+    is_durable: bool,
+    /// The number of values so far, so that no two are alike.
+    values: u64,
+    steps: usize,
+}
+
+/// The end of one life of a store.
+enum Ending {
+    Closed,
+    Cut(u64),
+    Over,
+}
+
+impl Story {
+    fn new(input: &mut Unstructured<'_>) -> Result<Self> {
+        let configs = small_configs();
+        let config = input.choose(&configs)?.clone();
+        let config = config.with_checkpoint_on_close(input.arbitrary()?).with_keep_checkpoints(3);
+        let seed = input.arbitrary::<u16>()?.into();
+        let options = SimOptions { write_once: vec!["log.".to_owned()], ..SimOptions::default() };
+        Ok(Self {
+            config,
+            seed,
+            disk: SimDisk::new(seed, options),
+            contents: BTreeMap::new(),
+            states: BTreeMap::from([(0, BTreeMap::new())]),
+            is_durable: true,
+            values: 0,
+            steps: 0,
+        })
+    }
+
+    /// Opens the store, checks it, and works on it. Returns whether the input has ended.
+    fn live(&mut self, input: &mut Unstructured<'_>) -> bool {
+        self.seed += 1;
+        let World { simulation, site } = World::on(self.seed, self.disk.clone());
+        let ending = simulation.run(async {
+            let store = site.open::<u64, [u8]>(self.config.clone()).await;
+            self.recover(&store).await;
+            let mut session = store.session().expect("there are seats");
+            let ending = loop {
+                self.steps += 1;
+                if self.steps > STEPS {
+                    break Ending::Over;
+                }
+                match self.step(input, &store, &mut session).await {
+                    Ok(None) => {}
+                    Ok(Some(ending)) => break ending,
+                    Err(_) => break Ending::Over,
+                }
+            };
+            self.check(&mut session).await;
+            ending
+        });
+        drop(simulation);
+        if let Ending::Cut(seed) = ending {
+            self.disk = self.disk.crash(seed);
+        }
+        matches!(ending, Ending::Over)
+    }
+
+    /// Checks that an opened store has a checkpoint that is not older than it may be.
+    async fn recover(&mut self, store: &Store) {
+        let token = store.recovery().and_then(|report| report.chosen);
+        let token = token.map_or(0, kvick::CheckpointToken::version);
+        let (newest, newest_state) = self.states.last_key_value().expect("there is one");
+        assert!(token >= *newest, "{newest} was acknowledged, {token} was recovered");
+        let found = if token == *newest { newest_state.clone() } else { self.contents.clone() };
+        assert!(!self.is_durable || found == self.contents, "operations are missing");
+        self.contents.clone_from(&found);
+        self.states.insert(token, found);
+        self.is_durable = true;
+    }
+
+    async fn check(&self, session: &mut Session<u64, [u8]>) {
+        for key in 0..KEYS {
+            match session.read(&key).await {
+                Ok(found) => assert_eq!(found.as_ref(), self.contents.get(&key), "key {key}"),
+                Err(error) => assert_eq!(error.kind(), kvick::ErrorKind::Closed, "{error}"),
+            }
+        }
+    }
+
+    fn value(&mut self, input: &mut Unstructured<'_>) -> Result<Vec<u8>> {
+        self.values += 1;
+        let length = usize::from(input.arbitrary::<u16>()?);
+        let longest = if input.ratio(1, 8)? { 6000 } else { 150 };
+        Ok(pattern(self.values, length % longest))
+    }
+
+    async fn step(
+        &mut self,
+        input: &mut Unstructured<'_>,
+        store: &Store,
+        session: &mut Session<u64, [u8]>,
+    ) -> Result<Option<Ending>> {
+        match input.int_in_range(0..=19)? {
+            // The zeros after the end of an input do not come here.
+            0 if input.is_empty() => return Ok(Some(Ending::Over)),
+            0..13 => self.operate(input, session).await?,
+            13 => store.flush().await.expect("a sound disk"),
+            14 => store.flush_and_evict().await.expect("a sound disk"),
+            15 | 16 => self.checkpoint(input, store).await?,
+            17 => {
+                store.close().await.expect("a sound disk");
+                self.is_durable |= self.config.checkpoint_on_close;
+                return Ok(Some(Ending::Closed));
+            }
+            18 => return Ok(Some(Ending::Cut(input.arbitrary()?))),
+            _ => {
+                // The power is cut while a checkpoint is taken.
+                let request = store.checkpoint().kind(kind(input)?);
+                let checkpointing = request.start().expect("no other is taken");
+                let polls = input.int_in_range(1..=40)?;
+                let _cut = AtMost::new(polls, checkpointing).await;
+                return Ok(Some(Ending::Cut(input.arbitrary()?)));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn checkpoint(&mut self, input: &mut Unstructured<'_>, store: &Store) -> Result<()> {
+        let request = store.checkpoint().kind(kind(input)?);
+        let request = if input.arbitrary()? { request.with_index() } else { request };
+        let taken = request.await.expect("a sound disk");
+        self.states.insert(taken.token.version(), self.contents.clone());
+        self.is_durable = true;
+        Ok(())
+    }
+
+    async fn operate(
+        &mut self,
+        input: &mut Unstructured<'_>,
+        session: &mut Session<u64, [u8]>,
+    ) -> Result<()> {
+        let key = input.int_in_range(0..=KEYS - 1)?;
+        let old = self.contents.get(&key).cloned();
+        let kind = input.int_in_range(0..=8)?;
+        self.is_durable &= kind < 2;
+        match kind {
+            0 => {
+                let found = session.read(&key).await.expect("a sound disk");
+                assert_eq!(found, old, "read {key}");
+            }
+            1 => {
+                let keys: Vec<u64> = (key..KEYS).collect();
+                let found = session.read_many(&keys).await.expect("a sound disk");
+                let expected = keys.iter().map(|key| self.contents.get(key));
+                assert!(found.iter().map(Option::as_ref).eq(expected), "read_many from {key}");
+            }
+            2 => {
+                session.delete(&key).await.expect("a sound disk");
+                self.contents.remove(&key);
+            }
+            3 => {
+                let added = self.value(input)?;
+                let joined = |old: Option<Vec<u8>>| {
+                    let mut new = old.filter(|old| old.len() < 5000).unwrap_or_default();
+                    new.extend_from_slice(&added);
+                    new
+                };
+                session.rmw(&key, joined).await.expect("a sound disk");
+                self.contents.insert(key, joined(old));
+            }
+            4 => {
+                let value = self.value(input)?;
+                let inserted = session.insert_if_absent(&key, &value).await.expect("a sound disk");
+                assert_eq!(inserted, old.is_none(), "insert_if_absent {key}");
+                self.contents.entry(key).or_insert(value);
+            }
+            5 => {
+                let (new, other) = (self.value(input)?, self.value(input)?);
+                let guess = old.clone().filter(|_| key % 3 > 0).unwrap_or(other);
+                let swapped = session.compare_and_swap(&key, &guess, &new).await;
+                assert_eq!(swapped.expect("a sound disk"), old.as_ref() == Some(&guess));
+                if old.as_ref() == Some(&guess) {
+                    self.contents.insert(key, new);
+                }
+            }
+            6 => {
+                let mut pairs = Vec::new();
+                for key in key..KEYS.min(key + 8) {
+                    pairs.push((key, self.value(input)?));
+                }
+                session.upsert_many(&pairs).await.expect("a sound disk");
+                self.contents.extend(pairs);
+            }
+            _ => {
+                let value = self.value(input)?;
+                session.upsert(&key, &value).await.expect("a sound disk");
+                self.contents.insert(key, value);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn kind(input: &mut Unstructured<'_>) -> Result<CheckpointKind> {
+    let kinds = [CheckpointKind::FoldOver, CheckpointKind::Snapshot, CheckpointKind::Incremental];
+    input.choose(&kinds).copied()
+}
