@@ -130,7 +130,9 @@ impl Walk<'_> {
         mut is_enough: impl FnMut(Frame<'_>) -> bool,
     ) -> Result<()> {
         let units = self.framing.units;
-        let mut from = units.unit_behind(stop.unit);
+        // Not after `stop.unit`: the units before it are sound, and may have frames after the bytes
+        // that are none.
+        let mut from = units.unit_behind(stop.at);
         while units.device_offset(from) < self.stored.end() {
             for run in self.sound_runs(from).await? {
                 let (mut at, mut is_over) = (run.start, false);
