@@ -362,11 +362,12 @@ impl Followed {
             stored,
         };
         let walked = walk.along(settled.until, |frame| {
+            let until = units.block_behind_end(frame.next);
             if frame.kind == Kind::Commit
                 && let Some(record) = CommitRecord::decode(frame.payload)
-                && settled.precedes(&record)
+                && settled.precedes(&record, until)
             {
-                settled.apply(&record, units.block_behind_end(frame.next));
+                settled.apply(&record, until);
             }
             Ok(())
         });

@@ -224,3 +224,63 @@ fn any_number(input: &mut Unstructured<'_>) -> Result<u64> {
         _ => Ok(u64::from(input.arbitrary::<u16>()?) % 5000),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kvick::LogCheck;
+    use kvick::runtime::block_on;
+
+    const NOTHING_ELSE: [u8; 13] = [0; 13];
+
+    fn entry(frames: &mut Frames) {
+        frames.payload.extend(frame(frames.salt, frames.address(), 1, b"an entry"));
+    }
+
+    fn commit(frames: &mut Frames, begin: u64) {
+        let numbers = [frames.number + 1, begin, frames.durable];
+        frames.record(numbers, &NOTHING_ELSE);
+        frames.pad_unit();
+    }
+
+    fn check(frames: &Frames) -> LogCheck {
+        let files = segments(&units(frames.salt, &[], 0, &frames.payload));
+        block_on(async {
+            let directory = Arc::new(files.restore().await);
+            let check = check_log(directory.clone()).await.expect("there is a log");
+            assert_eq!(repair_log(directory.clone()).await.expect("memory"), check);
+            let again = check_log(directory).await.expect("it was repaired");
+            assert!(again.is_sound() && again.entries == check.entries, "{again:?}");
+            check
+        })
+    }
+
+    /// A log had a unit without a frame, and after it an entry and the newest commit. A check found
+    /// no frame in the sound units up to the end of the log, and a repair dropped the entry.
+    #[test]
+    fn entries_after_a_unit_without_a_frame_are_found() {
+        let mut frames = Frames::new(EMPTY.1);
+        entry(&mut frames);
+        commit(&mut frames, FIRST);
+        frames.payload.extend([0xff; PAYLOAD]);
+        frames.durable = frames.address();
+        entry(&mut frames);
+        commit(&mut frames, FIRST);
+        let check = check(&frames);
+        assert_eq!((check.entries, check.commit.number), (2, 2), "{check:?}");
+        let damage = &check.damage[0];
+        assert_eq!([damage.start.raw(), damage.end.raw()], [504, 1008], "{check:?}");
+    }
+
+    /// A commit record said that the log begins after its own end, and a repair panicked.
+    #[test]
+    fn a_log_that_begins_after_its_end_is_not_believed() {
+        let mut frames = Frames::new(EMPTY.1);
+        entry(&mut frames);
+        commit(&mut frames, FIRST);
+        entry(&mut frames);
+        commit(&mut frames, 5000);
+        let check = check(&frames);
+        assert_eq!((check.begin.raw(), check.commit.number), (FIRST, 1), "{check:?}");
+    }
+}

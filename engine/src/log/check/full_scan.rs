@@ -63,14 +63,15 @@ impl Survey {
             Kind::First => self.first = Some((frame.address, bytes)),
             Kind::Middle | Kind::Last => self.piece(frame, bytes),
             Kind::Commit => {
-                let record = CommitRecord::decode(frame.payload);
-                if let Some(record) = record
-                    .filter(|record| frame.address >= self.saved && self.settled.precedes(record))
+                let until = units.block_behind_end(frame.next);
+                if frame.address >= self.saved
+                    && let Some(record) = CommitRecord::decode(frame.payload)
+                    && self.settled.precedes(&record, until)
                 {
-                    self.settled.apply(&record, units.block_behind_end(frame.next));
+                    self.settled.apply(&record, until);
+                    self.entries += std::mem::take(&mut self.since[0]);
+                    self.entry_bytes += std::mem::take(&mut self.since[1]);
                 }
-                self.entries += std::mem::take(&mut self.since[0]);
-                self.entry_bytes += std::mem::take(&mut self.since[1]);
             }
             Kind::Padding => {}
         }

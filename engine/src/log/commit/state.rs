@@ -71,14 +71,16 @@ impl Settled {
         holes::forget_below(&mut self.voids, self.begin);
     }
 
-    /// Returns whether this record can belong to a later commit.
-    pub(crate) fn precedes(&self, record: &CommitRecord) -> bool {
+    /// Returns whether this record can belong to a later commit, which ends at `until`.
+    pub(crate) fn precedes(&self, record: &CommitRecord, until: Address) -> bool {
         let ends = self.voids.last().map_or(Address::NONE, |void| void[1]);
         let voids: Vec<Address> = record.voids.iter().flatten().copied().collect();
         record.number > self.number
             && voids.chunks_exact(2).all(|void| void[0] < void[1])
             && voids.chunks_exact(2).map(|void| void[1]).is_sorted()
             && voids.get(1).is_none_or(|end| *end >= ends)
+            && voids.last().is_none_or(|end| *end <= until)
+            && record.begin <= until
     }
 
     /// Returns the same commit of a log that begins at `begin` or later.

@@ -280,12 +280,13 @@ pub(crate) async fn newest(walk: &Walk<'_>, saved: Settled, number: Option<u64>)
             Kind::Whole | Kind::First => since += 1,
             Kind::Commit if !is_chosen(&settled) => {
                 let record = CommitRecord::decode(frame.payload);
-                let Some(record) = record.filter(|record| settled.precedes(record)) else {
+                let until = units.block_behind_end(frame.next);
+                let Some(record) = record.filter(|record| settled.precedes(record, until)) else {
                     let (file, offset) = walk.device.locate(units.device_offset(frame.address));
                     let what = "the record of a commit contradicts the one before";
                     return Err(Error::damaged(what, &file, offset));
                 };
-                settled.apply(&record, units.block_behind_end(frame.next));
+                settled.apply(&record, until);
                 entries += std::mem::take(&mut since);
             }
             Kind::Commit | Kind::Middle | Kind::Last | Kind::Padding => {}
