@@ -67,7 +67,8 @@ async fn write(
 }
 
 async fn remove(State(store): State<Store>, Path(key): Path<String>) -> Result<(), StatusCode> {
-    store.delete(&key).await.map_err(status)
+    store.delete(&key).await.map_err(status)?;
+    Ok(())
 }
 
 /// An error says what its caller should do; so does a status.

@@ -106,6 +106,7 @@ pub use session::Session;
 pub use statistics::{
     CheckpointStats, DeviceStats, Hits, LastCheckpoint, LogBytes, MemoryBytes, Operations, Stats,
 };
+pub use store::answers::{Previous, Update};
 pub use store::sessions::identity::{CommitPoint, SessionId};
 pub use store::sessions::serials::Serials;
 #[cfg(shuttle)]

@@ -73,11 +73,12 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
 
     /// Returns the serial number of the last successful write of this session; 0 if there was none.
     ///
-    /// Each successful operation that may change something counts: `upsert`, `rmw`, `delete`,
-    /// `insert_if_absent`, `compare_and_swap`, and each key of their `*_many` forms. Operations
-    /// that failed, or were dropped before they took effect, take no number. So the numbers are 1,
-    /// 2, 3 and so on. There is one exception: some keys of an [`rmw_many`](Self::rmw_many) may be
-    /// undone when later keys are done. The next operations take the numbers of these keys.
+    /// Each successful operation that may change something counts, whether it did or not: `upsert`,
+    /// `rmw`, `delete`, `insert_if_absent`, `take` and so on, and each key of their `*_many` forms.
+    /// Operations that failed, or were dropped before they took effect, take no number. So the
+    /// numbers are 1, 2, 3 and so on. There is one exception: some keys of an
+    /// [`rmw_many`](Self::rmw_many) may be undone when later keys are done. The next operations
+    /// take the numbers of these keys.
     pub fn serial(&self) -> u64 {
         self.ledger.serial()
     }

@@ -30,13 +30,15 @@ mod asked {
     pub struct WeakSpots {
         /// A thaw waits for one drain in place of two.
         pub one_drain: bool,
+        /// A removal takes the word of a frozen record for final at once.
+        pub no_drain: bool,
         /// The limit of turns of other threads between finding an entry and reading a record.
         pub pauses: u32,
     }
 
     impl WeakSpots {
         /// No error and no delay.
-        pub const NONE: Self = Self { one_drain: false, pauses: 0 };
+        pub const NONE: Self = Self { one_drain: false, no_drain: false, pauses: 0 };
 
         /// Sets the weak spots from now on. No freeze has begun.
         pub fn set(self) {
@@ -56,6 +58,10 @@ mod asked {
 
     pub(crate) fn is_thawed_after_one_drain() -> bool {
         ASKED.get().one_drain
+    }
+
+    pub(crate) fn is_removed_without_drain() -> bool {
+        ASKED.get().no_drain
     }
 
     /// Suspends the thread, at random.
@@ -82,6 +88,11 @@ mod asked {
     }
 
     #[inline(always)]
+    pub(crate) const fn is_removed_without_drain() -> bool {
+        false
+    }
+
+    #[inline(always)]
     pub(crate) const fn pause() {}
 }
 
@@ -89,4 +100,4 @@ mod asked {
 pub(crate) use asked::Stage;
 #[cfg(shuttle)]
 pub use asked::{Stage, WeakSpots};
-pub(crate) use asked::{enter, is_thawed_after_one_drain, pause};
+pub(crate) use asked::{enter, is_removed_without_drain, is_thawed_after_one_drain, pause};

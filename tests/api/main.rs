@@ -19,6 +19,7 @@ mod model;
 mod panics;
 mod places;
 mod refusals;
+mod removals;
 mod runtimes;
 mod sendable;
 mod sessions;

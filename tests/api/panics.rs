@@ -173,7 +173,7 @@ fn a_key_that_panics_harms_nobody() -> Result<()> {
     panics(&|| block_on(store.read(&key)).map(drop));
     panics(&|| block_on(store.upsert(&key, &1)));
     panics(&|| block_on(store.rmw(&key, |_| 1)));
-    panics(&|| block_on(store.delete(&key)));
+    panics(&|| block_on(store.delete(&key)).map(drop));
     panics(&|| block_on(store.read_many(&[1, key])).map(drop));
     panics(&|| block_on(store.upsert_many(&[(2, 20), (key, 1)])));
     block_on(store.flush_and_evict())?;

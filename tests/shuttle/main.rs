@@ -15,7 +15,7 @@ use kvick::runtime::{Handle, Runtime};
 use kvick::{CheckpointKind, FasterKv, Key, Session, Stage, Value, WeakSpots};
 use shuttle::future::block_on;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
-use tests::history::{Action, Event, is_linearizable};
+use tests::history::{Action, Event, is_linearizable, less};
 use tests::samples::SampleValue;
 use tests::simulated::two_pages;
 
@@ -210,7 +210,7 @@ async fn come_while_it_thaws<V: SampleValue + ?Sized>(session: &mut Session<u64,
 /// A snapshot ends while one session copies the frozen record, and another has found the entry that
 /// still leads to it.
 fn count_while_a_snapshot_thaws<V: SampleValue + ?Sized>(one_drain: bool) {
-    WeakSpots { one_drain, pauses: 60 }.set();
+    WeakSpots { one_drain, pauses: 60, ..WeakSpots::NONE }.set();
     let store = block_on(open::<u64, V>());
     let [mut first, mut copies, mut comes] = [0; 3].map(|_| store.session().expect("open"));
     block_on(first.rmw(&1, V::counted)).expect("sound memory");
@@ -264,6 +264,53 @@ fn one_drain_is_too_few_for_bytes() {
     schedules_of_a_thaw::<[u8]>(true);
 }
 
+/// One session counts slowly while another takes the value. No count is lost between the two: it
+/// is in the value that was taken, or in the value that is there at the end.
+fn take_from_a_counter<V: SampleValue + ?Sized>(no_drain: bool) {
+    WeakSpots { no_drain, pauses: 10, ..WeakSpots::NONE }.set();
+    let store = block_on(open::<u64, V>());
+    let [mut counts, mut takes] = [0; 2].map(|_| store.session().expect("open"));
+    block_on(store.rmw(&1, V::counted)).expect("sound memory");
+    let counter = shuttle::thread::spawn(move || {
+        for _ in 0..2 {
+            let slowly = |value: Option<V::Owned>| {
+                (0..drawn(10)).for_each(|_| shuttle::thread::yield_now());
+                V::counted(value)
+            };
+            block_on(counts.rmw(&1, slowly)).expect("sound memory");
+        }
+        counts
+    });
+    let taken = block_on(takes.take(&1)).expect("sound memory");
+    let counts = counter.join().expect("no panic");
+    WeakSpots::NONE.set();
+    let left = block_on(store.read(&1)).expect("sound memory");
+    drop((counts, takes));
+    block_on(store.close()).expect("closes");
+    let sum: u64 = [taken, left].iter().flatten().map(V::count).sum();
+    assert_eq!(sum, 3, "a count is lost");
+}
+
+fn schedules_of_a_take<V: SampleValue + ?Sized>(no_drain: bool) {
+    let mut config = shuttle::Config::new();
+    config.stack_size = 1 << 20;
+    let runner = shuttle::Runner::new(RandomScheduler::new(SCHEDULES), config);
+    runner.run(move || take_from_a_counter::<V>(no_drain));
+}
+
+#[test]
+fn no_update_is_lost_to_a_take() {
+    schedules_of_a_take::<u64>(false);
+    schedules_of_a_take::<[u8]>(false);
+}
+
+/// The negative control: a frozen word still changes until the writers that missed it have left.
+#[test]
+#[should_panic(expected = "a count is lost")]
+fn a_word_is_not_final_before_the_drain() {
+    schedules_of_a_take::<u64>(true);
+}
+
 /// Ticks of all threads. Not an atomic of shuttle: a tick is no point to switch at.
 type Ticks = Arc<std::sync::atomic::AtomicU64>;
 
@@ -278,7 +325,7 @@ async fn act(session: &mut Session<u64, u64>, ticks: &Ticks) -> kvick::Result<Ve
     for _ in 0..4 {
         let called = tick(ticks);
         let (one, other) = (drawn(3), drawn(3));
-        let action = match drawn(6) {
+        let action = match drawn(10) {
             0 => {
                 session.upsert(&1, &one).await?;
                 Action::Upsert(one)
@@ -287,12 +334,13 @@ async fn act(session: &mut Session<u64, u64>, ticks: &Ticks) -> kvick::Result<Ve
                 session.rmw(&1, |value| value.unwrap_or(0) + 1).await?;
                 Action::Add(1)
             }
-            2 => {
-                session.delete(&1).await?;
-                Action::Delete
-            }
+            2 => Action::Delete(session.delete(&1).await?.known()),
             3 => Action::Insert(one, session.insert_if_absent(&1, &one).await?),
             4 => Action::Swap(one, other, session.compare_and_swap(&1, &one, &other).await?),
+            5 => Action::Take(session.take(&1).await?),
+            6 => Action::Replace(one, session.replace(&1, &one).await?),
+            7 => Action::Remove(one, session.compare_and_delete(&1, &one).await?),
+            8 => Action::Less(session.update(&1, less).await?),
             _ => Action::Read(session.read(&1).await?),
         };
         events.push(Event { action, called, returned: Some(tick(ticks)) });

@@ -1,6 +1,6 @@
 //! Futures that are dropped after n polls, for every n: nothing of the operation, or all of it.
 
-use kvick::{Config, FasterKv, Result};
+use kvick::{Config, FasterKv, Result, Update};
 use tests::polling::AtMost;
 use tests::samples::pattern;
 use tests::simulated::{Site, World, seeds, small_configs, two_pages};
@@ -125,7 +125,9 @@ fn a_modification_in_pieces_happens_or_not() {
 #[test]
 fn a_delete_happens_or_not() {
     seeds(16, |seed| {
-        drop_after_each_poll(seed, [Some(old()), None], async |store| store.delete(&KEY).await);
+        drop_after_each_poll(seed, [Some(old()), None], async |store| {
+            store.delete(&KEY).await.map(drop)
+        });
     });
 }
 
@@ -146,6 +148,73 @@ fn a_swap_happens_or_not() {
         let new = pattern(8, 40);
         drop_after_each_poll(seed, [Some(old()), Some(new.clone())], async |store| {
             assert!(store.compare_and_swap(&KEY, &old(), &new).await?);
+            Ok(())
+        });
+    });
+}
+
+#[test]
+fn a_take_happens_or_not() {
+    for old in [old(), pattern(6, 9000)] {
+        seeds(16, |seed| {
+            drop_after_each_poll(seed, [Some(old.clone()), None], async |store| {
+                assert_eq!(store.take(&KEY).await?.as_ref(), Some(&old));
+                Ok(())
+            });
+        });
+    }
+}
+
+#[test]
+fn a_replacement_happens_or_not() {
+    for (old, new) in [(300, 20_000), (9000, 40)] {
+        let (old, new) = (pattern(1, old), pattern(2, new));
+        seeds(16, |seed| {
+            drop_after_each_poll(seed, [Some(old.clone()), Some(new.clone())], async |store| {
+                assert_eq!(store.replace(&KEY, &new).await?.as_ref(), Some(&old));
+                Ok(())
+            });
+        });
+    }
+}
+
+#[test]
+fn an_update_happens_or_not() {
+    for long in [900, 20_000] {
+        let put = |old: Option<Vec<u8>>| {
+            let length = old.as_ref().map_or(0, Vec::len);
+            Update::Put([old.unwrap_or_default(), pattern(4, long)].concat(), length)
+        };
+        seeds(16, |seed| {
+            let new = [old(), pattern(4, long)].concat();
+            drop_after_each_poll(seed, [Some(old()), Some(new)], async |store| {
+                assert_eq!(store.update(&KEY, put).await?, old().len());
+                Ok(())
+            });
+        });
+    }
+}
+
+#[test]
+fn an_update_that_removes_happens_or_not() {
+    seeds(16, |seed| {
+        drop_after_each_poll(seed, [Some(old()), None], async |store| {
+            let removed = store.update(&KEY, |old| Update::Remove(old.is_some())).await?;
+            assert!(removed);
+            Ok(())
+        });
+    });
+}
+
+#[test]
+fn a_conditional_removal_happens_or_not() {
+    seeds(16, |seed| {
+        drop_after_each_poll(seed, [Some(old()), None], async |store| {
+            assert!(store.delete_if(&KEY, |view| view.len() == 300).await?);
+            Ok(())
+        });
+        drop_after_each_poll(seed, [Some(old()), None], async |store| {
+            assert!(store.compare_and_delete(&KEY, &old()).await?);
             Ok(())
         });
     });

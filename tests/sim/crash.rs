@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use kvick::io::sim::{Random, SimDisk, SimOptions};
 use kvick::runtime::Simulation;
-use kvick::{CheckpointKind, Durability, ErrorKind, FasterKv, Session};
+use kvick::{CheckpointKind, Durability, ErrorKind, FasterKv, Session, Update};
 use tests::crash::{
     Acknowledged, COUNTERS, Camera, Effect, Entry, Image, Ledgers, SHARED, Shared, apply, verify,
 };
@@ -316,10 +316,11 @@ fn number_of(id: kvick::SessionId) -> u64 {
 }
 
 fn draw<V: SampleValue + ?Sized>(key: u64, random: &mut Random) -> (u64, Effect<V::Owned>) {
-    match random.below(10) {
+    match random.below(11) {
         0..4 => (key, Effect::Set(V::sample(random, 600))),
         4..7 => (key, Effect::Update(random.next_u64())),
         7 => (key, Effect::Delete),
+        8 => (key, Effect::Take { decides: random.chance(0.5) }),
         _ => (SHARED + random.below(COUNTERS), Effect::Count),
     }
 }
@@ -334,7 +335,9 @@ async fn operate<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     let done = match effect {
         Effect::Set(value) => session.upsert(key, item::<V>(&value)).await,
         Effect::Update(tag) => session.rmw(key, |value| V::updated(value, tag)).await,
-        Effect::Delete => session.delete(key).await,
+        Effect::Delete => session.delete(key).await.map(drop),
+        Effect::Take { decides: false } => session.take(key).await.map(drop),
+        Effect::Take { decides: true } => session.update(key, |_| Update::Remove(())).await,
         Effect::Count => session.rmw(key, V::counted).await,
     };
     done.expect("a sound disk");

@@ -19,7 +19,7 @@ async fn leak(store: &FasterKv<u64, [u8]>, site: &Site) {
             0 => Box::pin(async { session.read(&key).await.map(drop) }),
             1 => Box::pin(async { session.upsert(&key, &value).await }),
             2 => Box::pin(async { session.rmw(&key, |_| value.clone()).await }),
-            3 => Box::pin(async { session.delete(&key).await }),
+            3 => Box::pin(async { session.delete(&key).await.map(drop) }),
             4 => Box::pin(async { store.read_many(&[key, key + 1]).await.map(drop) }),
             _ => Box::pin(async { store.flush_and_evict().await }),
         };

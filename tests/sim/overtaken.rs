@@ -47,7 +47,9 @@ impl Meanwhile {
     ) -> Result<Option<Vec<u8>>> {
         match self {
             Self::Nothing => return Ok(before),
-            Self::Deletes => store.delete(&1).await?,
+            Self::Deletes => {
+                store.delete(&1).await?;
+            }
             Self::Empties => store.upsert(&1, b"").await?,
             Self::SetsTheSame => store.upsert(&1, before.as_deref().unwrap_or_default()).await?,
             Self::Modifies => store.rmw(&1, |_| b"y".to_vec()).await?,

@@ -30,6 +30,11 @@ pub enum Effect<T> {
     Update(u64),
     /// Deletes it.
     Delete,
+    /// Takes it, by `take` or by a decision of `update`.
+    Take {
+        /// By `update`.
+        decides: bool,
+    },
     /// Adds one to a shared counter.
     Count,
 }
@@ -121,7 +126,7 @@ pub fn apply<V: SampleValue + ?Sized>(
     let after = match effect {
         Effect::Set(value) => Some(value.clone()),
         Effect::Update(tag) => Some(V::updated(before, *tag)),
-        Effect::Delete => None,
+        Effect::Delete | Effect::Take { .. } => None,
         Effect::Count => Some(V::counted(before)),
     };
     if let Some(after) = after {

@@ -10,6 +10,8 @@
 
 use std::collections::HashSet;
 
+use kvick::Update;
+
 /// What was done to the key, and what was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -19,12 +21,29 @@ pub enum Action {
     Upsert(u64),
     /// Added this to what was there, or to 0.
     Add(u64),
-    /// Removed it.
-    Delete,
+    /// Removed it; whether it was there, if that was known.
+    Delete(Option<bool>),
+    /// Removed it and saw this.
+    Take(Option<u64>),
+    /// Set the first and saw the second.
+    Replace(u64, Option<u64>),
+    /// Removed it if it was this; whether it was.
+    Remove(u64, bool),
+    /// Saw this, and took one from it; removed it if at most one was there.
+    Less(Option<u64>),
     /// Set this if it was absent; whether it was.
     Insert(u64, bool),
     /// Set the second if it was the first; whether it was.
     Swap(u64, u64, bool),
+}
+
+/// Takes one from a value, or removes it: what [`Action::Less`] does.
+pub fn less(value: Option<u64>) -> Update<u64, Option<u64>> {
+    match value {
+        None => Update::Keep(None),
+        Some(0 | 1) => Update::Remove(value),
+        Some(more) => Update::Put(more - 1, value),
+    }
 }
 
 /// One operation of a history.
@@ -45,7 +64,14 @@ impl Action {
             Self::Read(seen) => (seen == current, current),
             Self::Upsert(value) => (true, Some(value)),
             Self::Add(amount) => (true, Some(current.unwrap_or(0) + amount)),
-            Self::Delete => (true, None),
+            Self::Delete(known) => (is_right(known, current), None),
+            Self::Take(seen) => (seen == current, None),
+            Self::Replace(value, seen) => (seen == current, Some(value)),
+            Self::Remove(value, removed) => {
+                let matches = current == Some(value);
+                (removed == matches, if matches { None } else { current })
+            }
+            Self::Less(seen) => (seen == current, current.filter(|n| *n > 1).map(|n| n - 1)),
             Self::Insert(value, inserted) => {
                 let absent = current.is_none();
                 (inserted == absent, current.or(Some(value)))
@@ -58,6 +84,11 @@ impl Action {
         };
         (answered || is_maybe).then_some(next)
     }
+}
+
+/// What was known of the presence of the key was right.
+fn is_right(known: Option<bool>, current: Option<u64>) -> bool {
+    known.is_none_or(|known| known == current.is_some())
 }
 
 /// Whether the history of one key, absent at first, is linearizable.
@@ -134,9 +165,17 @@ mod tests {
             event(Action::Read(Some(2)), 4, 5),
             event(Action::Insert(9, false), 6, 7),
             event(Action::Swap(2, 7, true), 8, 9),
-            event(Action::Delete, 10, 11),
+            event(Action::Delete(Some(true)), 10, 11),
             event(Action::Insert(9, true), 12, 13),
             event(Action::Read(Some(9)), 14, 15),
+            event(Action::Less(Some(9)), 16, 17),
+            event(Action::Replace(1, Some(8)), 18, 19),
+            event(Action::Remove(8, false), 20, 21),
+            event(Action::Less(Some(1)), 22, 23),
+            event(Action::Take(None), 24, 25),
+            event(Action::Upsert(5), 26, 27),
+            event(Action::Take(Some(5)), 28, 29),
+            event(Action::Delete(None), 30, 31),
         ];
         assert!(is_linearizable(&right));
         for wrong in 2..right.len() {
@@ -144,6 +183,15 @@ mod tests {
             history[wrong].action = Action::Read(Some(1000));
             assert!(!is_linearizable(&history));
         }
+    }
+
+    #[test]
+    fn a_value_is_taken_once() {
+        let set = event(Action::Upsert(1), 0, 1);
+        let take = |seen| event(Action::Take(seen), 2, 9);
+        assert!(is_linearizable(&[set, take(Some(1)), take(None)]));
+        assert!(!is_linearizable(&[set, take(Some(1)), take(Some(1))]));
+        assert!(!is_linearizable(&[set, take(Some(1)), event(Action::Delete(Some(true)), 3, 4)]));
     }
 
     #[test]

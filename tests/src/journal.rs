@@ -52,7 +52,7 @@ impl Journal {
         let key = self.record.first_key + self.random.below(self.record.keys);
         let value = self.random.next_u64();
         let done = match self.random.below(10) {
-            0 => self.session.delete(&key).await.map(|()| None),
+            0 => self.session.delete(&key).await.map(|_| None),
             1..6 => self.session.upsert(&key, &value).await.map(|()| Some(value)),
             _ => self.session.rmw(&key, |_| value).await.map(|()| Some(value)),
         };

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 
 use kvick::io::sim::Random;
-use kvick::{FasterKv, Result, Session, TryRead};
+use kvick::{FasterKv, Result, Session, TryRead, Update};
 
 pub use crate::samples::item;
 use crate::samples::{SampleKey, SampleValue};
@@ -91,13 +91,9 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Model<K, V> {
             0..32 => self.look(doors, key).await,
             32..54 => self.set(doors, key).await,
             54..72 => self.modify(doors, key).await,
-            72..80 => {
-                let sought = K::numbered(key);
-                through!(doors, self.random.chance(0.5), delete(item::<K>(&sought)))?;
-                self.contents.remove(&key);
-                Ok(())
-            }
-            80..91 => self.conditionally(doors, key).await,
+            72..78 => self.delete(doors, key).await,
+            78..84 => self.give(doors, key).await,
+            84..91 => self.conditionally(doors, key).await,
             _ => self.many(doors).await,
         }
     }
@@ -161,6 +157,87 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Model<K, V> {
         Ok(())
     }
 
+    async fn delete(&mut self, doors: &mut Doors<K, V>, key: u64) -> Result<()> {
+        let by_handle = self.random.chance(0.5);
+        let sought = K::numbered(key);
+        let sought = item::<K>(&sought);
+        let current = self.contents.get(&key).cloned();
+        match self.random.below(3) {
+            0 => {
+                let previous = through!(doors, by_handle, delete(sought))?;
+                if let Some(known) = previous.known() {
+                    assert_eq!(known, current.is_some(), "delete {key}");
+                }
+            }
+            1 => {
+                let wanted = self.random.chance(0.5);
+                let mut seen = None;
+                let is_over = |view: V::View<'_>| {
+                    seen = Some(V::seen(view));
+                    wanted
+                };
+                let removed = through!(doors, by_handle, delete_if(sought, is_over))?;
+                assert_eq!(seen, current, "delete_if {key}");
+                assert_eq!(removed, wanted && current.is_some(), "delete_if {key}");
+                if !removed {
+                    return Ok(());
+                }
+            }
+            _ => {
+                let expected = self.guess(current.as_ref());
+                let expected_item = item::<V>(&expected);
+                let removed =
+                    through!(doors, by_handle, compare_and_delete(sought, expected_item))?;
+                assert_eq!(removed, current.as_ref() == Some(&expected), "compare_and_delete");
+                if !removed {
+                    return Ok(());
+                }
+            }
+        }
+        self.contents.remove(&key);
+        Ok(())
+    }
+
+    /// An operation that gives the old value.
+    async fn give(&mut self, doors: &mut Doors<K, V>, key: u64) -> Result<()> {
+        let by_handle = self.random.chance(0.5);
+        let sought = K::numbered(key);
+        let sought = item::<K>(&sought);
+        let (new, kind) = (self.value(), self.random.below(5));
+        let decide = |old: Option<V::Owned>| match kind {
+            0 => Update::Keep(old),
+            1 => Update::Remove(old),
+            _ => Update::Put(new.clone(), old),
+        };
+        let (old, stays) = match kind {
+            0..3 => {
+                let old = through!(doors, by_handle, update(sought, decide))?;
+                let stays = match decide(old.clone()) {
+                    Update::Keep(value) => value,
+                    Update::Remove(_) => None,
+                    Update::Put(value, _) => Some(value),
+                };
+                (old, stays)
+            }
+            3 => (through!(doors, by_handle, take(sought))?, None),
+            _ => {
+                let old = through!(doors, by_handle, replace(sought, item::<V>(&new)))?;
+                (old, Some(new))
+            }
+        };
+        assert_eq!(old, self.contents.remove(&key), "old value of {key}, kind {kind}");
+        self.contents.extend(stays.map(|value| (key, value)));
+        Ok(())
+    }
+
+    /// The current value, most of the time.
+    fn guess(&mut self, current: Option<&V::Owned>) -> V::Owned {
+        match current {
+            Some(current) if self.random.chance(0.7) => current.clone(),
+            _ => self.value(),
+        }
+    }
+
     async fn modify(&mut self, doors: &mut Doors<K, V>, key: u64) -> Result<()> {
         let tag = self.random.next_u64();
         let by_handle = self.random.chance(0.5);
@@ -182,10 +259,7 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Model<K, V> {
             let inserted = through!(doors, by_handle, insert_if_absent(sought, value))?;
             (inserted, current.is_none())
         } else {
-            let guess = match current.clone() {
-                Some(current) if self.random.chance(0.7) => current,
-                _ => self.value(),
-            };
+            let guess = self.guess(current.as_ref());
             let old = item::<V>(&guess);
             let swapped = through!(doors, by_handle, compare_and_swap(sought, old, value))?;
             (swapped, current.as_ref() == Some(&guess))

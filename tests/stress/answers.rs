@@ -9,7 +9,7 @@ use kvick::io::sim::Random;
 use kvick::runtime::block_on;
 use kvick::{Config, FasterKv, Result};
 use tests::configs::memory_store;
-use tests::history::{Action, Event, is_linearizable};
+use tests::history::{Action, Event, is_linearizable, less};
 use tests::polling::AtMost;
 use tests::simulated::small_configs;
 
@@ -62,10 +62,13 @@ impl Recorder {
                 store.rmw(&key, |value| value.unwrap_or(0) + amount).await?;
                 action
             }
-            Action::Delete => {
-                store.delete(&key).await?;
-                action
+            Action::Delete(_) => Action::Delete(store.delete(&key).await?.known()),
+            Action::Take(_) => Action::Take(store.take(&key).await?),
+            Action::Replace(value, _) => Action::Replace(value, store.replace(&key, &value).await?),
+            Action::Remove(value, _) => {
+                Action::Remove(value, store.compare_and_delete(&key, &value).await?)
             }
+            Action::Less(_) => Action::Less(store.update(&key, less).await?),
             Action::Insert(value, _) => {
                 Action::Insert(value, store.insert_if_absent(&key, &value).await?)
             }
@@ -79,11 +82,15 @@ impl Recorder {
 fn draw(random: &mut Random) -> Action {
     // Few values, so that swaps find what they expect.
     let (one, other) = (random.below(4), random.below(4));
-    match random.below(12) {
+    match random.below(18) {
         0..4 => Action::Read(None),
         4..6 => Action::Upsert(one),
         6..8 => Action::Add(1),
-        8 => Action::Delete,
+        8 => Action::Delete(None),
+        12 | 13 => Action::Take(None),
+        14 => Action::Replace(one, None),
+        15 => Action::Remove(one, false),
+        16 | 17 => Action::Less(None),
         9 => Action::Insert(one, false),
         _ => Action::Swap(one, other, false),
     }

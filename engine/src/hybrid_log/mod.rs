@@ -203,6 +203,11 @@ impl HybridLog {
         health.wait_for(&requests.events.read_only, Health::check_write, is_settled).await
     }
 
+    /// Waits until every operation that is protected now has ended.
+    pub(crate) async fn drain(&self) {
+        self.parts.drain().await;
+    }
+
     /// Waits until the log is `bytes` long.
     pub(crate) async fn reached(&self, bytes: u64) {
         let is_reached = || (self.tail_address().raw() >= bytes).then_some(());

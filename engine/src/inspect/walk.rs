@@ -82,7 +82,8 @@ impl<'r> Walk<'r> {
         for record in Records::new(self.units, self.layout, [page.start, begin], &page.bytes) {
             match record {
                 Ok(record) => {
-                    self.counts.add(record.info, record.bytes.len() as u64);
+                    let bytes = record.bytes.len() as u64;
+                    self.counts.add(record.info, self.layout, bytes);
                     if let Some(what) = self.wrong_in(record.address, record.info, record.bytes) {
                         self.is_sound = false;
                         self.wrong.push((record.address, what));
@@ -107,7 +108,7 @@ impl<'r> Walk<'r> {
 }
 
 impl RecordCounts {
-    fn add(&mut self, info: RecordInfo, bytes: u64) {
+    fn add(&mut self, info: RecordInfo, layout: Layout, bytes: u64) {
         self.record_bytes += bytes;
         // A record that was never linked counts as nothing else. A deleted record has no value.
         let count = if info.is_invalid() {
@@ -116,7 +117,7 @@ impl RecordCounts {
             &mut self.pieces
         } else if info.is_tombstone() {
             &mut self.tombstones
-        } else if info.is_in_pieces() {
+        } else if info.is_in_pieces(layout) {
             &mut self.in_pieces
         } else {
             &mut self.values

@@ -4,8 +4,10 @@ use super::FasterKv;
 use crate::codec::{Key, Value};
 use crate::error::Result;
 use crate::futures::{
-    CompareAndSwap, Contains, Delete, InsertIfAbsent, Read, ReadWith, Rmw, TryRead, Upsert,
+    CompareAndDelete, CompareAndSwap, Contains, Delete, DeleteIf, InsertIfAbsent, Read, ReadWith,
+    Replace, Rmw, Take, TryRead, Update, Upsert,
 };
+use crate::store::answers::Update as Decision;
 use crate::store::operation::batch;
 use std::borrow::Borrow;
 
@@ -77,6 +79,46 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
         new: &'a V::Item,
     ) -> CompareAndSwap<'a, K, V> {
         CompareAndSwap::new(self.access(), key, expected, new)
+    }
+
+    /// See [`Session::update`](crate::Session::update).
+    #[inline(always)]
+    pub fn update<'a, F, R>(&'a self, key: &'a K::Item, decide: F) -> Update<'a, K, V, F, R>
+    where
+        F: FnMut(Option<V::Owned>) -> Decision<V::Owned, R>,
+    {
+        Update::new(self.access(), key, decide)
+    }
+
+    /// See [`Session::replace`](crate::Session::replace).
+    #[inline(always)]
+    pub fn replace<'a>(&'a self, key: &'a K::Item, value: &'a V::Item) -> Replace<'a, K, V> {
+        Replace::new(self.access(), key, value)
+    }
+
+    /// See [`Session::take`](crate::Session::take).
+    #[inline(always)]
+    pub fn take<'a>(&'a self, key: &'a K::Item) -> Take<'a, K, V> {
+        Take::new(self.access(), key)
+    }
+
+    /// See [`Session::delete_if`](crate::Session::delete_if).
+    #[inline(always)]
+    pub fn delete_if<'a, F>(&'a self, key: &'a K::Item, is_over: F) -> DeleteIf<'a, K, V, F>
+    where
+        F: FnMut(V::View<'_>) -> bool,
+    {
+        DeleteIf::new(self.access(), key, is_over)
+    }
+
+    /// See [`Session::compare_and_delete`](crate::Session::compare_and_delete).
+    #[inline(always)]
+    pub fn compare_and_delete<'a>(
+        &'a self,
+        key: &'a K::Item,
+        expected: &'a V::Item,
+    ) -> CompareAndDelete<'a, K, V> {
+        CompareAndDelete::new(self.access(), key, expected)
     }
 
     /// See [`Session::read_many`](crate::Session::read_many).

@@ -11,18 +11,20 @@
 //!   unit.
 //! * `tombstone`: this record deletes the key.
 //! * `invalid`: the record was allocated but never linked; only its extent counts.
-//! * `in pieces`: the value is a list of the addresses of its pieces.
+//! * `in pieces`: the value is a list of the addresses of its pieces. In a layout whose values are
+//!   words, which are never in pieces, the bit means `frozen`: the record takes no more changes in
+//!   place. It says nothing about a record that is immutable anyway, such as one on the device.
 //! * `piece`: the record is a piece of the value of another record; no key leads here.
 //! * `stamp`: the version tag. It is the version in which the record was last changed (appended or
 //!   in place), modulo the number of tags. An incremental checkpoint searches for the tag of its
 //!   version. A very old record may share this tag and count as changed; a changed record never
 //!   counts as unchanged.
 //!
-//! The word is complete before the record is linked. Afterwards atomic steps only set `tombstone`
-//! and `stamp`, while the record is mutable. A record that will not be linked is marked `invalid`
-//! before that.
+//! The word is complete before the record is linked. Afterwards atomic steps only set `tombstone`,
+//! `frozen` and `stamp`, while the record is mutable. A record that will not be linked is marked
+//! `invalid` before that.
 
-use super::word_in;
+use super::{Layout, word_in};
 use crate::address::{ADDRESS_BITS, ADDRESS_MASK, Address};
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use std::fmt;
@@ -32,6 +34,8 @@ const TOMBSTONE: u64 = 1 << 62;
 const INVALID: u64 = 1 << 61;
 const IN_PIECES: u64 = 1 << 60;
 const PIECE: u64 = 1 << 59;
+/// The same bit as `IN_PIECES`, in layouts whose values are words.
+const FROZEN: u64 = IN_PIECES;
 
 const STAMP: u64 = (STAMPS - 1) << ADDRESS_BITS;
 
@@ -109,8 +113,16 @@ impl RecordInfo {
     }
 
     #[inline]
-    pub(crate) fn is_in_pieces(self) -> bool {
-        self.0 & IN_PIECES != 0
+    pub(crate) fn is_in_pieces(self, layout: Layout) -> bool {
+        self.0 & IN_PIECES != 0 && !layout.value_is_word()
+    }
+
+    /// Returns whether the record takes no change in place, wherever it is: it is deleted or
+    /// frozen.
+    #[inline(always)]
+    pub(crate) fn is_final(self, layout: Layout) -> bool {
+        let flags = if layout.value_is_word() { TOMBSTONE | FROZEN } else { TOMBSTONE };
+        self.0 & flags != 0
     }
 
     #[inline(always)]
@@ -129,12 +141,25 @@ impl RecordInfo {
         Address::new(self.0 & ADDRESS_MASK)
     }
 
-    /// Deletes a mutable record in place.
+    /// Deletes a mutable record in place. Returns whether it was not deleted before.
     ///
     /// Release: pairs with the Acquire of `load`, so a reader that sees the tombstone also sees
     /// everything that the deleting writer saw.
-    pub(crate) fn transition_to_tombstone(word: &AtomicU64) {
+    #[must_use]
+    pub(crate) fn transition_to_tombstone(word: &AtomicU64) -> bool {
         let before = Self(word.fetch_or(TOMBSTONE, Ordering::AcqRel));
+        debug_assert!(before.is_present() && !before.is_invalid(), "{before:?}");
+        !before.is_tombstone()
+    }
+
+    /// Lets no further operation change a mutable record of one word in place.
+    ///
+    /// Operations under older guards may have missed the bit. The word is final when they have
+    /// left. The bit is never removed.
+    pub(crate) fn transition_to_frozen(word: &AtomicU64) {
+        // Relaxed: the bump of the epoch that follows orders it before the drain that the remover
+        // waits for.
+        let before = Self(word.fetch_or(FROZEN, Ordering::Relaxed));
         debug_assert!(before.is_present() && !before.is_invalid(), "{before:?}");
     }
 
@@ -179,7 +204,7 @@ impl fmt::Debug for RecordInfo {
             .field("present", &self.is_present())
             .field("tombstone", &self.is_tombstone())
             .field("invalid", &self.is_invalid())
-            .field("in_pieces", &self.is_in_pieces())
+            .field("in_pieces_or_frozen", &(self.0 & IN_PIECES != 0))
             .field("stamp", &(self.stamp() >> ADDRESS_BITS))
             .finish()
     }
@@ -193,7 +218,8 @@ mod tests {
     fn bits_do_not_disturb_the_address() {
         let previous = Address::new(0x1234_5678_9ab8);
         let info = RecordInfo::new(previous, Content::InPieces, RecordInfo::stamp_of(u64::MAX));
-        assert!(info.is_present() && info.is_in_pieces());
+        assert!(info.is_present() && info.is_in_pieces(Layout::new(None, None)));
+        assert!(!info.is_in_pieces(Layout::new(None, Some(8))), "words are never in pieces");
         assert!(!info.is_invalid() && !info.is_tombstone());
         assert_eq!(info.previous(), previous);
         assert!(!RecordInfo::from_raw(0).is_present());
@@ -202,7 +228,13 @@ mod tests {
     #[test]
     fn transitions_set_one_bit() {
         let word = AtomicU64::new(RecordInfo::new(Address::FIRST, Content::Value, 0).raw());
-        RecordInfo::transition_to_tombstone(&word);
+        let words = Layout::new(Some(8), Some(8));
+        assert!(!RecordInfo::load(&word).is_final(words));
+        RecordInfo::transition_to_frozen(&word);
+        assert!(RecordInfo::load(&word).is_final(words));
+        assert!(!RecordInfo::load(&word).is_tombstone());
+        assert!(RecordInfo::transition_to_tombstone(&word), "it was alive");
+        assert!(!RecordInfo::transition_to_tombstone(&word), "once");
         assert!(RecordInfo::load(&word).is_tombstone());
         RecordInfo::transition_to_invalid(&word);
         assert!(RecordInfo::load(&word).is_invalid());
@@ -214,7 +246,7 @@ mod tests {
         let stamp = RecordInfo::stamp_of(5);
         let word = AtomicU64::new(RecordInfo::new(Address::FIRST, Content::Value, stamp).raw());
         assert_eq!(RecordInfo::load(&word).stamp(), RecordInfo::stamp_of(5 + STAMPS));
-        RecordInfo::transition_to_tombstone(&word);
+        assert!(RecordInfo::transition_to_tombstone(&word), "it was alive");
         RecordInfo::transition_to_stamped(&word, RecordInfo::stamp_of(6));
         let info = RecordInfo::load(&word);
         assert_eq!(info.stamp(), RecordInfo::stamp_of(6));

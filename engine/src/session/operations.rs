@@ -3,8 +3,10 @@
 use super::Session;
 use crate::codec::{Key, Value};
 use crate::futures::{
-    CompareAndSwap, Contains, Delete, InsertIfAbsent, Read, ReadWith, Rmw, TryRead, Upsert,
+    CompareAndDelete, CompareAndSwap, Contains, Delete, DeleteIf, InsertIfAbsent, Read, ReadWith,
+    Replace, Rmw, Take, TryRead, Update, Upsert,
 };
+use crate::store::answers::Update as Decision;
 
 impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
     /// Returns the newest value of `key`, or `None`.
@@ -65,6 +67,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
 
     /// Sets the value of `key`, without a read of the old value.
     ///
+    /// [`replace`](Self::replace) returns the old value.
+    ///
     /// It waits only if the log has no room, until a page is written.
     ///
     /// # Errors
@@ -79,6 +83,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
     }
 
     /// Replaces the value of `key` by the result of `update`, atomically per key.
+    ///
+    /// It returns nothing; [`update`](Self::update) returns an answer, and can remove the value.
     ///
     /// `update` gets a copy of the value, or `None`. It runs optimistically, without a lock. It
     /// runs again if another operation changed the value meanwhile; only the last result
@@ -100,7 +106,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
         Rmw::new(self.access(), key, update)
     }
 
-    /// Removes `key`, without a read. An absent key is no error.
+    /// Removes `key`, without a read. Returns whether it had a value, if memory shows it.
+    ///
+    /// An absent key is no error. [`take`](Self::take) returns the value.
     ///
     /// # Errors
     /// As for [`upsert`](Self::upsert).
@@ -146,5 +154,135 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
         new: &'a V::Item,
     ) -> CompareAndSwap<'a, K, V> {
         CompareAndSwap::new(self.access(), key, expected, new)
+    }
+
+    /// Keeps, replaces or removes the value of `key`, as `decide` says, atomically per key.
+    ///
+    /// `decide` gets a copy of the value, or `None`. The answer in its last
+    /// [`Update`](crate::Update) is returned. `decide` runs under the rules of the closure of
+    /// [`rmw`](Self::rmw): it may run more than once, also if no other operation uses the key. Only
+    /// the last decision counts.
+    ///
+    /// Removing a value of at most 8 bytes with a [width](Value::WIDTH) waits until all operations
+    /// on the store that are within a poll at that moment have left it.
+    ///
+    /// ```
+    /// # use kvick::{Backend, Config, FasterKv, Update};
+    /// # kvick::runtime::block_on(async {
+    /// # let config = Config::default().with_backend(Backend::Memory);
+    /// # let store: FasterKv<str, u64> = FasterKv::open("unused", config).await?;
+    /// let mut session = store.session()?;
+    /// session.upsert("apples", &5).await?;
+    /// // Takes some out, and returns how many were there to be taken.
+    /// let take_out = |wanted: u64| {
+    ///     move |stock: Option<u64>| match stock {
+    ///         Some(stock) if stock > wanted => Update::Put(stock - wanted, wanted),
+    ///         Some(stock) => Update::Remove(stock),
+    ///         None => Update::Keep(0),
+    ///     }
+    /// };
+    /// assert_eq!(session.update("apples", take_out(2)).await?, 2);
+    /// assert_eq!(session.update("apples", take_out(9)).await?, 3);
+    /// assert_eq!(session.update("apples", take_out(1)).await?, 0);
+    /// assert!(!session.contains("apples").await?);
+    /// # drop(session);
+    /// # store.close().await
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// The errors of [`read`](Self::read) and [`upsert`](Self::upsert).
+    ///
+    /// # Cancel safety
+    /// Takes effect in the poll that makes it ready, or not at all.
+    #[inline(always)]
+    pub fn update<'a, F, R>(&'a mut self, key: &'a K::Item, decide: F) -> Update<'a, K, V, F, R>
+    where
+        F: FnMut(Option<V::Owned>) -> Decision<V::Owned, R>,
+    {
+        Update::new(self.access(), key, decide)
+    }
+
+    /// Sets the value of `key`, and returns the old value.
+    ///
+    /// Unlike [`upsert`](Self::upsert) it reads: it awaits the device for a value that is there.
+    ///
+    /// # Errors
+    /// The errors of [`read`](Self::read) and [`upsert`](Self::upsert).
+    ///
+    /// # Cancel safety
+    /// Takes effect in the poll that makes it ready, or not at all.
+    #[inline(always)]
+    pub fn replace<'a>(&'a mut self, key: &'a K::Item, value: &'a V::Item) -> Replace<'a, K, V> {
+        Replace::new(self.access(), key, value)
+    }
+
+    /// Removes `key`, and returns its value. One of many tasks that take a key gets the value.
+    ///
+    /// Unlike [`delete`](Self::delete) it reads: it awaits the device for a value that is there.
+    /// For values of one word, see [`update`](Self::update).
+    ///
+    /// ```
+    /// # use kvick::{Backend, Config, FasterKv};
+    /// # kvick::runtime::block_on(async {
+    /// # let config = Config::default().with_backend(Backend::Memory);
+    /// # let store: FasterKv<u64, str> = FasterKv::open("unused", config).await?;
+    /// # let mut session = store.session()?;
+    /// assert_eq!(session.replace(&1, "first").await?, None);
+    /// assert_eq!(session.replace(&1, "second").await?.as_deref(), Some("first"));
+    /// assert_eq!(session.take(&1).await?.as_deref(), Some("second"));
+    /// assert_eq!(session.take(&1).await?, None);
+    /// # drop(session);
+    /// # store.close().await
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// The errors of [`read`](Self::read) and [`upsert`](Self::upsert).
+    ///
+    /// # Cancel safety
+    /// Takes effect in the poll that makes it ready, or not at all. So a dropped future has removed
+    /// nothing, and no value is lost with it.
+    #[inline(always)]
+    pub fn take<'a>(&'a mut self, key: &'a K::Item) -> Take<'a, K, V> {
+        Take::new(self.access(), key)
+    }
+
+    /// Removes `key` if `is_over` holds for its value, and returns whether it did.
+    ///
+    /// `is_over` sees a view of the value. It runs under the rules of the closure of
+    /// [`rmw`](Self::rmw): it may run more than once, and only the last result counts. It does not
+    /// run for an absent key. For values of one word, see [`update`](Self::update).
+    ///
+    /// # Errors
+    /// The errors of [`read`](Self::read) and [`upsert`](Self::upsert).
+    ///
+    /// # Cancel safety
+    /// Takes effect in the poll that makes it ready, or not at all.
+    #[inline(always)]
+    pub fn delete_if<'a, F>(&'a mut self, key: &'a K::Item, is_over: F) -> DeleteIf<'a, K, V, F>
+    where
+        F: FnMut(V::View<'_>) -> bool,
+    {
+        DeleteIf::new(self.access(), key, is_over)
+    }
+
+    /// Removes `key` if its value is `expected`, and returns whether it did.
+    ///
+    /// Values are compared in their encoded form. For values of one word, see
+    /// [`update`](Self::update).
+    ///
+    /// # Errors
+    /// The errors of [`read`](Self::read) and [`upsert`](Self::upsert).
+    ///
+    /// # Cancel safety
+    /// Takes effect in the poll that makes it ready, or not at all.
+    #[inline(always)]
+    pub fn compare_and_delete<'a>(
+        &'a mut self,
+        key: &'a K::Item,
+        expected: &'a V::Item,
+    ) -> CompareAndDelete<'a, K, V> {
+        CompareAndDelete::new(self.access(), key, expected)
     }
 }

@@ -191,7 +191,8 @@ pub struct Operations {
     pub reads: u64,
     /// `upsert` and each pair of `upsert_many`.
     pub upserts: u64,
-    /// `rmw`, `insert_if_absent`, `compare_and_swap` and each key of `rmw_many`.
+    /// `rmw`, `update`, `replace`, `take`, `insert_if_absent`, `compare_and_swap`, `delete_if`,
+    /// `compare_and_delete` and each key of `rmw_many`.
     pub modifies: u64,
     /// `delete`.
     pub deletes: u64,

@@ -142,8 +142,15 @@ impl Core {
     /// Records in the record itself that it is changed in place in this version.
     #[inline(always)]
     pub(in crate::store) fn stamp(&self, record: RecordRef<'_>) {
+        self.stamp_observed(record, record.info());
+    }
+
+    /// As [`stamp`](Self::stamp), with a header loaded under the same guard. No other operation
+    /// writes an older version tag meanwhile.
+    #[inline(always)]
+    pub(in crate::store) fn stamp_observed(&self, record: RecordRef<'_>, info: RecordInfo) {
         let stamp = self.log.pages().stamp();
-        if record.info().stamp() != stamp {
+        if info.stamp() != stamp {
             RecordInfo::transition_to_stamped(record.info_word(), stamp);
         }
     }

@@ -6,7 +6,8 @@
 //!   `match` over the region of the newest record. An attempt runs under one guard and ends done
 //!   or blocked. It leaves nothing half done: no lock, no reserved space, no borrowed memory.
 //!   `future` makes attempts, and waits in between until they are no longer blocked. `batch` makes
-//!   many under one guard, with prefetching.
+//!   many under one guard, with prefetching. `modify/removal` removes the very value that a
+//!   modification saw.
 //! * `record`: `trace` is the only walk along a chain of records; `link` puts a record in front of
 //!   it; `pieces` keeps values that do not fit in a page.
 //! * `sessions`: their identities, accounts and commit points.
@@ -18,6 +19,7 @@
 //! only if the chain still leads to the address of that read. Records on the device never change,
 //! so the rest of the chain is still as it was read.
 
+pub(crate) mod answers;
 mod inner;
 mod limits;
 pub(crate) mod operation;

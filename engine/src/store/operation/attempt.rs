@@ -38,6 +38,8 @@ pub(crate) enum Blocked {
     Fuzzy(Address),
     /// Another operation is in the middle of a change.
     Contended,
+    /// The record at this address was frozen. Operations that missed it may still change its word.
+    Frozen(Address),
     /// Other operations changed the value while a new value was computed from it. The next attempt
     /// follows at once, under a guard of its own.
     Overtaken,

@@ -17,7 +17,7 @@ use crate::hash::KeyHash;
 use crate::store::inner::Core;
 use crate::store::operation::access::Access;
 use crate::store::operation::attempt::{Blocked, HashedKey, Step};
-use crate::store::operation::changes::Update;
+use crate::store::operation::changes::Compute;
 use crate::store::operation::future::{Operation, Running};
 use crate::store::operation::modify::Modify;
 use crate::store::operation::read::{Boxed, Owned, Read, Reader};
@@ -227,7 +227,9 @@ where
     // A closure that panicked has changed nothing, so other operations may continue to use it.
     let shared = &Mutex::new(f);
     let apply = |place: usize| {
-        Update(move |current| shared.lock().unwrap_or_else(PoisonError::into_inner)(place, current))
+        Compute(move |current| {
+            shared.lock().unwrap_or_else(PoisonError::into_inner)(place, current)
+        })
     };
     let (core, ledger) = (access.core(), access.ledger());
     let mut waiting = Waiting::new(core);
@@ -243,8 +245,8 @@ where
             let mut f = shared.lock().unwrap_or_else(PoisonError::into_inner);
             for key in staged.iter().flatten() {
                 let place = done;
-                let mut update = Update(|current| f(place, current));
-                match core.modify_hashed::<K, V, _>(key.hashed(), &mut update, tools.again())? {
+                let mut compute = Compute(|current| f(place, current));
+                match core.modify_hashed::<K, V, _>(key.hashed(), &mut compute, tools.again())? {
                     Step::Done(_) => {}
                     // The batch continues here under another guard.
                     Step::Blocked(Blocked::Overtaken) if overtaken < TRIES => {

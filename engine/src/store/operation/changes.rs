@@ -1,48 +1,90 @@
 //! The changes that [`modify`](super::modify) can make.
 
+mod removals;
+mod replace;
+mod update;
+
+pub(crate) use removals::{RemoveExpected, RemoveIf, Take};
+pub(crate) use replace::Replace;
+pub(crate) use update::Decide;
+
 use crate::codec::Value;
 use crate::error::Result;
-use crate::store::operation::modify::Change;
 use crate::store::record::encoding::{decode_boxed, decode_value, encode_value, is_large};
 use std::borrow::Borrow;
 
+/// A change of a value.
+pub(crate) trait Change<V: Value + ?Sized> {
+    /// The answer of the operation.
+    type Output;
+
+    /// Whether it may write if there is no value yet.
+    const CREATES: bool;
+
+    /// Whether it may remove the value.
+    const REMOVES: bool = false;
+
+    /// Computes the new value from the current value and passes it to `write`, or `None` to remove
+    /// the current value. Returns `None` if the current value stays. Runs without any lock, and may
+    /// run more than once.
+    fn apply<W>(
+        &mut self,
+        current: Option<&[u8]>,
+        write: impl FnOnce(Option<&[u8]>) -> Result<W>,
+    ) -> Result<Option<W>>;
+
+    /// Prepares the answer again, for a new value that an earlier attempt computed from `current`.
+    /// A change that keeps its answer from one attempt to the next has nothing to prepare.
+    fn recall(&mut self, _current: Option<&[u8]>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Returns the answer, after the change has taken effect. `wrote` tells whether it wrote.
+    fn answer(&mut self, wrote: bool) -> Self::Output;
+}
+
 /// The change of `rmw`: a closure computes the new value.
 #[derive(Debug)]
-pub(crate) struct Update<F>(pub(crate) F);
+pub(crate) struct Compute<F>(pub(crate) F);
 
-impl<V: Value + ?Sized, F: FnMut(Option<V::Owned>) -> V::Owned> Change<V> for Update<F> {
+impl<V: Value + ?Sized, F: FnMut(Option<V::Owned>) -> V::Owned> Change<V> for Compute<F> {
+    type Output = ();
+
     const CREATES: bool = true;
 
     #[inline(always)]
     fn apply<W>(
         &mut self,
         current: Option<&[u8]>,
-        write: impl FnOnce(&[u8]) -> Result<W>,
+        write: impl FnOnce(Option<&[u8]>) -> Result<W>,
     ) -> Result<Option<W>> {
         if const { is_large::<V>() } {
-            let new = updated::<V>(&mut self.0, current)?;
+            let new = computed::<V>(&mut self.0, current)?;
             let bytes = encode_value::<V>((*new).borrow())?;
-            return write(bytes.as_ref()).map(Some);
+            return write(Some(bytes.as_ref())).map(Some);
         }
         let current = current.map(decode_value::<V>).transpose()?;
         let new = (self.0)(current);
         let bytes = encode_value::<V>(new.borrow())?;
-        write(bytes.as_ref()).map(Some)
+        write(Some(bytes.as_ref())).map(Some)
     }
+
+    #[inline(always)]
+    fn answer(&mut self, _wrote: bool) {}
 }
 
-/// Computes a new large value. The values are on the stack only while `update` takes and returns
+/// Computes a new large value. The values are on the stack only while `compute` takes and returns
 /// them, and not while the result is written.
 #[inline(never)]
-fn updated<V: Value + ?Sized>(
-    update: &mut impl FnMut(Option<V::Owned>) -> V::Owned,
+fn computed<V: Value + ?Sized>(
+    compute: &mut impl FnMut(Option<V::Owned>) -> V::Owned,
     current: Option<&[u8]>,
 ) -> Result<Box<V::Owned>> {
     Ok(match current {
-        None => Box::new(update(None)),
+        None => Box::new(compute(None)),
         Some(bytes) => {
             let current = decode_boxed::<V>(bytes)?;
-            Box::new(update(Some(*current)))
+            Box::new(compute(Some(*current)))
         }
     })
 }
@@ -51,17 +93,23 @@ fn updated<V: Value + ?Sized>(
 pub(crate) struct Insert<'v, V: Value + ?Sized>(pub(crate) &'v V::Item);
 
 impl<V: Value + ?Sized> Change<V> for Insert<'_, V> {
+    type Output = bool;
+
     const CREATES: bool = true;
 
     fn apply<W>(
         &mut self,
         current: Option<&[u8]>,
-        write: impl FnOnce(&[u8]) -> Result<W>,
+        write: impl FnOnce(Option<&[u8]>) -> Result<W>,
     ) -> Result<Option<W>> {
         if current.is_some() {
             return Ok(None);
         }
-        write(encode_value::<V>(self.0)?.as_ref()).map(Some)
+        write(Some(encode_value::<V>(self.0)?.as_ref())).map(Some)
+    }
+
+    fn answer(&mut self, wrote: bool) -> bool {
+        wrote
     }
 }
 
@@ -73,17 +121,23 @@ pub(crate) struct Swap<'v, V: Value + ?Sized> {
 }
 
 impl<V: Value + ?Sized> Change<V> for Swap<'_, V> {
+    type Output = bool;
+
     const CREATES: bool = false;
 
     fn apply<W>(
         &mut self,
         current: Option<&[u8]>,
-        write: impl FnOnce(&[u8]) -> Result<W>,
+        write: impl FnOnce(Option<&[u8]>) -> Result<W>,
     ) -> Result<Option<W>> {
         let expected = encode_value::<V>(self.expected)?;
         if current != Some(expected.as_ref()) {
             return Ok(None);
         }
-        write(encode_value::<V>(self.new)?.as_ref()).map(Some)
+        write(Some(encode_value::<V>(self.new)?.as_ref())).map(Some)
+    }
+
+    fn answer(&mut self, wrote: bool) -> bool {
+        wrote
     }
 }

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::record::StoredRecord;
 use crate::store::inner::Core;
 use crate::wait::yield_once;
+use crate::weak_spot;
 use kvick_io::BoxFuture;
 use std::fmt;
 use std::task::{Context, Poll};
@@ -40,6 +41,12 @@ impl<'a> Wait<'a> {
             Blocked::Fuzzy(address) => Box::pin(async move {
                 core.log.settled(address).await?;
                 Ok(Lesson::Nothing)
+            }),
+            Blocked::Frozen(address) => Box::pin(async move {
+                if !weak_spot::is_removed_without_drain() {
+                    core.log.drain().await;
+                }
+                Ok(Lesson::Drained(address))
             }),
             Blocked::Cut => Box::pin(async move {
                 core.cut_over().await?;

@@ -1,5 +1,5 @@
-//! Modify: reads, computes and writes as one step. `rmw`, `insert_if_absent` and `compare_and_swap`
-//! differ only in their [`Change`].
+//! Modify: reads, computes and writes as one step. `rmw`, `insert_if_absent`, `compare_and_swap`,
+//! `update`, `take` and others differ only in their [`Change`].
 //!
 //! | newest record of the key | the operation |
 //! |---|---|
@@ -8,6 +8,7 @@
 //! | read-only | copies it to the tail |
 //! | on the device | reads it first, then copies it to the tail |
 //! | absent or deleted | creates it at the tail |
+//! | frozen ([`removal`]) | waits until its word is final, then copies it to the tail |
 //!
 //! A copy is linked only if the entry is as it was when the old value was found, so no update is
 //! lost. The change may be computed several times; it takes effect once.
@@ -16,16 +17,20 @@
 //! ends ([`Blocked::Overtaken`]) if another operation was faster meanwhile, and the next one has a
 //! guard of its own. Otherwise a task that waits for guards to end would wait for all attempts.
 
+mod removal;
+
 use crate::address::Address;
 use crate::codec::{Key, Value};
 use crate::error::Result;
 use crate::hash_index::FoundEntry;
 use crate::hybrid_log::Region;
-use crate::record::{Content, NewRecord, RecordRef, ValueState};
+use crate::record::{Content, Layout, NewRecord, RecordInfo, RecordRef, ValueState};
 use crate::statistics::Counter;
 use crate::store::inner::Core;
 use crate::store::operation::attempt::Version;
 use crate::store::operation::attempt::{Blocked, HashedKey, Step, Types, layout};
+use crate::store::operation::changes::Change;
+use crate::store::operation::delete::delete_observed;
 use crate::store::operation::future::Operation;
 use crate::store::operation::pending::Learnt;
 use crate::store::operation::upsert::word_of;
@@ -36,21 +41,7 @@ use crate::store::seat::Tools;
 use kvick_io::sync::atomic::Ordering;
 use std::marker::PhantomData;
 
-/// A change of a value.
-pub(crate) trait Change<V: Value + ?Sized> {
-    /// Whether it may write if there is no value yet.
-    const CREATES: bool;
-
-    /// Computes the new value from the current value and passes it to `write`. Returns `None` if
-    /// the current value stays. Runs without any lock, and may run more than once.
-    fn apply<W>(
-        &mut self,
-        current: Option<&[u8]>,
-        write: impl FnOnce(&[u8]) -> Result<W>,
-    ) -> Result<Option<W>>;
-}
-
-/// Modifies the value of one key. The output tells whether it wrote.
+/// Modifies the value of one key.
 pub(crate) struct Modify<'k, K: Key + ?Sized, V: Value + ?Sized, C> {
     key: &'k K::Item,
     change: C,
@@ -65,13 +56,16 @@ impl<'k, K: Key + ?Sized, V: Value + ?Sized, C> Modify<'k, K, V, C> {
 }
 
 impl<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>> Operation for Modify<'_, K, V, C> {
-    type Output = bool;
+    type Output = C::Output;
 
     #[inline(always)]
-    fn attempt(&mut self, core: &Core, tools: Tools<'_>) -> Result<Step<bool>> {
+    fn attempt(&mut self, core: &Core, tools: Tools<'_>) -> Result<Step<C::Output>> {
         let bytes = encode_key::<K>(self.key)?;
         let key = core.hashed::<K>(bytes.as_ref())?;
-        core.modify_hashed::<K, V, C>(key, &mut self.change, tools)
+        Ok(match core.modify_hashed::<K, V, C>(key, &mut self.change, tools)? {
+            Step::Done(wrote) => Step::Done(self.change.answer(wrote)),
+            Step::Blocked(blocked) => Step::Blocked(blocked),
+        })
     }
 
     fn key(&self) -> Result<Vec<u8>> {
@@ -80,9 +74,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>> Operation for Modify<'_, 
 }
 
 /// The state of one try.
-struct Try<'t, 's> {
-    core: &'t Core,
-    tools: &'t mut Tools<'s>,
+pub(in crate::store) struct Try<'t, 's> {
+    pub(in crate::store) core: &'t Core,
+    pub(in crate::store) tools: &'t mut Tools<'s>,
     key: &'t [u8],
     entry: FoundEntry,
 }
@@ -96,6 +90,7 @@ struct Current<'c> {
 }
 
 impl Core {
+    /// Returns whether the change wrote.
     #[inline(always)]
     pub(in crate::store) fn modify_hashed<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
         &self,
@@ -108,10 +103,12 @@ impl Core {
             return Ok(Step::Blocked(Blocked::Cut));
         }
         let step = until_settled(|| {
-            let entry = if C::CREATES {
+            let entry = if C::CREATES && !C::REMOVES {
                 self.entry_of(hash)?
             } else if let Some(entry) = self.index.find(hash) {
                 entry
+            } else if C::CREATES {
+                return self.without_entry::<V, C>(hash, change, tools.counters).map(Some);
             } else {
                 Found::Absent.count(tools.counters);
                 return Ok(Some(Step::Done(false)));
@@ -138,17 +135,17 @@ impl Try<'_, '_> {
             self.core.trace::<Types<K, V>>(self.entry.address(), self.key, self.tools.guard);
         let step = match found {
             Found::Absent => self.copy::<K, V, C>(None, change),
-            Found::InMemory(found) if found.record.info().is_tombstone() => {
-                self.copy::<K, V, C>(None, change)
+            Found::InMemory(found) if found.record.info().is_final(layout) => {
+                self.change_final::<K, V, C>(found, change)
             }
             Found::InMemory(InMemory { address, region: Region::Fuzzy, .. }) => {
                 Ok(Some(Step::Blocked(Blocked::Fuzzy(address))))
             }
-            Found::InMemory(InMemory { record, region: Region::Mutable, .. })
+            Found::InMemory(InMemory { address, record, region: Region::Mutable })
                 if layout.value_is_word() =>
             {
                 self.core.stamp(record);
-                self.change_word::<K, V, C>(record, change)
+                self.change_word::<K, V, C>((address, record), change)
             }
             Found::InMemory(found) => self.change_bytes::<K, V, C>(found, change),
             Found::OnDevice(from) => self.change_stored::<K, V, C>(from, change),
@@ -163,30 +160,35 @@ impl Try<'_, '_> {
     #[inline(always)]
     fn change_word<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
         &mut self,
-        record: RecordRef<'_>,
+        (address, record): (Address, RecordRef<'_>),
         change: &mut C,
     ) -> Result<Option<Step<bool>>> {
         let word = record.value_word(layout::<K, V>());
         let width = V::WIDTH.expect("a word has a width");
         // Acquire: pairs with the Release of the writer that stored the value.
         let current = word.load(Ordering::Acquire);
-        let swapped = change.apply(Some(&current.to_le_bytes()[..width]), |new| {
+        let step = change.apply(Some(&current.to_le_bytes()[..width]), |new| {
+            let Some(new) = new else {
+                RecordInfo::transition_to_frozen(record.info_word());
+                return Ok(WordChange::Frozen);
+            };
             self.core.check_value::<V>(new)?;
             // Release: pairs with the Acquire of readers.
             let new = word_of(new);
             let swap = word.compare_exchange(current, new, Ordering::AcqRel, Ordering::Relaxed);
-            Ok(swap.is_ok())
+            Ok(if swap.is_ok() { WordChange::Done } else { WordChange::Overtaken })
         })?;
-        Ok(Some(match swapped {
+        Ok(Some(match step {
             None => Step::Done(false),
-            Some(true) => Step::Done(true),
-            Some(false) => Step::Blocked(Blocked::Overtaken),
+            Some(WordChange::Done) => Step::Done(true),
+            Some(WordChange::Overtaken) => Step::Blocked(Blocked::Overtaken),
+            Some(WordChange::Frozen) => Step::Blocked(Blocked::Frozen(address)),
         }))
     }
 
     /// Changes a value in memory: in place if it is mutable and the new value fits, otherwise as a
     /// copy.
-    fn change_bytes<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
+    pub(in crate::store) fn change_bytes<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
         &mut self,
         found: InMemory<'_>,
         change: &mut C,
@@ -207,7 +209,7 @@ impl Try<'_, '_> {
         let result = if record.info().is_tombstone() {
             // Another operation deleted the record between the walk and the copy.
             Ok(None)
-        } else if record.info().is_in_pieces() {
+        } else if record.info().is_in_pieces(layout) {
             match self.tools.learnt.gathered_at(address) {
                 Some(value) => {
                     let current = Current { value, state, capacity: None };
@@ -246,11 +248,16 @@ impl Try<'_, '_> {
         let Tools { guard, counters, learnt, .. } = *self.tools;
         let version = Version { newest: entry.address(), state: Some(state.raw()) };
         if let Some(record) = scattered(learnt, version, key) {
+            change.recall(Some(value))?;
             return Ok(Some(sealed(state, word, || {
                 core.link::<Types<K, V>>(entry, record, guard, counters)
             })));
         }
         let step = change.apply(Some(value), |new| {
+            let Some(new) = new else {
+                core.stamp(record);
+                return Ok(removed(record, layout, state));
+            };
             core.check_value::<V>(new)?;
             if capacity.is_some_and(|capacity| new.len() <= capacity) {
                 if state.transition_to_locked(word).is_err() {
@@ -286,8 +293,9 @@ impl Try<'_, '_> {
             }
             Some(Some(stored)) => stored,
         };
-        let value = stored.value(layout::<K, V>());
-        if !stored.info().is_in_pieces() {
+        let layout = layout::<K, V>();
+        let value = stored.value(layout);
+        if !stored.info().is_in_pieces(layout) {
             return self.copy::<K, V, C>(Some(value), change);
         }
         match learnt.gathered_at(stored.address()) {
@@ -301,7 +309,7 @@ impl Try<'_, '_> {
 
     /// Writes a new record, from no value or from a value that can no longer change in place.
     #[inline(always)]
-    fn copy<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
+    pub(in crate::store) fn copy<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
         &mut self,
         current: Option<&[u8]>,
         change: &mut C,
@@ -321,9 +329,14 @@ impl Try<'_, '_> {
         let Tools { guard, counters, learnt, .. } = *self.tools;
         let version = Version { newest: entry.address(), state };
         if let Some(record) = scattered(learnt, version, key) {
+            change.recall(current)?;
             return Ok(Some(linked(core.link::<Types<K, V>>(entry, record, guard, counters))));
         }
         let step = change.apply(current, |new| {
+            let Some(new) = new else {
+                let record = NewRecord { key, value: &[], content: Content::Tombstone };
+                return Ok(linked(core.link::<Types<K, V>>(entry, record, guard, counters)));
+            };
             core.check_value::<V>(new)?;
             if core.is_too_long(layout, key, new) {
                 return Ok(too_long(version, new));
@@ -333,6 +346,14 @@ impl Try<'_, '_> {
         })?;
         Ok(Some(step.unwrap_or(Step::Done(false))))
     }
+}
+
+/// The result of a change of one word.
+#[derive(Clone, Copy, Debug)]
+enum WordChange {
+    Done,
+    Overtaken,
+    Frozen,
 }
 
 /// Returns the step of a value, computed from `version`, that does not fit in a page.
@@ -368,5 +389,16 @@ fn linked(link: Link) -> Step<bool> {
         Link::Linked => Step::Done(true),
         Link::Lost => Step::Blocked(Blocked::Overtaken),
         Link::NoRoom(bytes) => Step::Blocked(Blocked::Room(bytes)),
+    }
+}
+
+/// Removes the observed value of a mutable record.
+fn removed(record: RecordRef<'_>, layout: Layout, state: ValueState) -> Step<bool> {
+    match delete_observed(record, layout, state) {
+        Some(was_alive) => {
+            debug_assert!(was_alive, "a deletion would have changed the state");
+            Step::Done(true)
+        }
+        None => Step::Blocked(Blocked::Overtaken),
     }
 }

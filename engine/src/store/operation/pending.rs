@@ -9,6 +9,8 @@ use crate::record::StoredRecord;
 pub(crate) struct Learnt {
     /// The newest record of the key in the chain from an address on the device.
     chain: Option<(Address, Option<StoredRecord>)>,
+    /// The address of a frozen record whose word is final by now.
+    pub(in crate::store) drained: Option<Address>,
     /// The whole value of the record at an address.
     pub(in crate::store) gathered: Option<(Address, Vec<u8>)>,
     /// The list of pieces of a long value, and the version of the record from which it was
@@ -21,19 +23,21 @@ pub(crate) struct Learnt {
 pub(in crate::store) enum Lesson {
     Nothing,
     Chain(Address, Option<StoredRecord>),
+    Drained(Address),
     Gathered(Address, Vec<u8>),
     Scattered(Version, Vec<u8>),
 }
 
 /// The results of a new operation, which has not waited.
 pub(in crate::store) static NOTHING_LEARNT: Learnt =
-    Learnt { chain: None, gathered: None, scattered: None };
+    Learnt { chain: None, drained: None, gathered: None, scattered: None };
 
 impl Learnt {
     pub(in crate::store) fn take_in(&mut self, lesson: Lesson) {
         match lesson {
             Lesson::Nothing => {}
             Lesson::Chain(from, found) => self.chain = Some((from, found)),
+            Lesson::Drained(frozen) => self.drained = Some(frozen),
             Lesson::Gathered(at, value) => self.gathered = Some((at, value)),
             Lesson::Scattered(version, pieces) => self.scattered = Some((version, pieces)),
         }

@@ -173,7 +173,7 @@ impl Core {
             let word = record.value_word(layout).load(Ordering::Acquire).to_le_bytes();
             return Ok(Step::Done(Some(reader.read(&word[..width])?)));
         }
-        let in_pieces = record.info().is_in_pieces();
+        let in_pieces = record.info().is_in_pieces(layout);
         if region == Region::ReadOnly && !in_pieces {
             let value = self.log.pages().immutable_value(self.layout, address, tools.guard);
             return Ok(Step::Done(Some(reader.read(value)?)));
@@ -205,7 +205,7 @@ impl Core {
         if stored.info().is_tombstone() {
             return Ok(Step::Done(None));
         }
-        if !stored.info().is_in_pieces() {
+        if !stored.info().is_in_pieces(layout) {
             return Ok(Step::Done(Some(reader.read(stored.value(layout))?)));
         }
         match learnt.gathered_at(stored.address()) {

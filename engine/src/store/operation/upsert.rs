@@ -139,9 +139,8 @@ impl Core {
         if let Found::InMemory(InMemory { record: current, region: Region::Mutable, .. }) = found
             && record.content == Content::Value
         {
-            match update_in_place(current, S::LAYOUT, record.value) {
+            match self.update_in_place(current, S::LAYOUT, record.value) {
                 InPlace::Done => {
-                    self.stamp(current);
                     found.count(tools.counters);
                     return Ok(Some(Step::Done(())));
                 }
@@ -158,44 +157,47 @@ impl Core {
             Link::NoRoom(bytes) => Some(Step::Blocked(Blocked::Room(bytes))),
         })
     }
+
+    /// Overwrites the value of a mutable record, if it is alive, not frozen and large enough.
+    #[inline(always)]
+    fn update_in_place(&self, current: RecordRef<'_>, layout: Layout, value: &[u8]) -> InPlace {
+        let info = current.info();
+        if info.is_final(layout) {
+            return InPlace::Unfit;
+        }
+        if layout.value_is_word() {
+            // The header was just loaded, so the version tag is compared without another load.
+            self.stamp_observed(current, info);
+            // Release: pairs with the Acquire of readers.
+            current.value_word(layout).store(word_of(value), Ordering::Release);
+            return InPlace::Done;
+        }
+        if info.is_in_pieces(layout) || value.len() > current.extents(layout).capacity {
+            return InPlace::Unfit;
+        }
+        let word = current.state_word(layout);
+        let Ok(state) = ValueState::observe(word) else {
+            return InPlace::Contended;
+        };
+        if state.transition_to_locked(word).is_err() {
+            return InPlace::Contended;
+        }
+        // The tombstone cannot change under the lock, because deleting takes the lock too.
+        if current.info().is_tombstone() {
+            state.unlock(word, state.length());
+            return InPlace::Unfit;
+        }
+        current.write_value(layout, value);
+        state.unlock(word, value.len());
+        self.stamp(current);
+        InPlace::Done
+    }
 }
 
 enum InPlace {
     Done,
     Contended,
     Unfit,
-}
-
-/// Overwrites the value of a mutable record, if the record is alive and large enough.
-#[inline(always)]
-fn update_in_place(current: RecordRef<'_>, layout: Layout, value: &[u8]) -> InPlace {
-    let info = current.info();
-    if info.is_tombstone() {
-        return InPlace::Unfit;
-    }
-    if layout.value_is_word() {
-        // Release: pairs with the Acquire of readers.
-        current.value_word(layout).store(word_of(value), Ordering::Release);
-        return InPlace::Done;
-    }
-    if info.is_in_pieces() || value.len() > current.extents(layout).capacity {
-        return InPlace::Unfit;
-    }
-    let word = current.state_word(layout);
-    let Ok(state) = ValueState::observe(word) else {
-        return InPlace::Contended;
-    };
-    if state.transition_to_locked(word).is_err() {
-        return InPlace::Contended;
-    }
-    // The tombstone cannot change under the lock, because deleting takes the lock too.
-    if current.info().is_tombstone() {
-        state.unlock(word, state.length());
-        return InPlace::Unfit;
-    }
-    current.write_value(layout, value);
-    state.unlock(word, value.len());
-    InPlace::Done
 }
 
 /// Returns the stored word of a value of at most 8 bytes.

@@ -5,6 +5,7 @@ use crate::epoch::Guard;
 use crate::hybrid_log::Region;
 use crate::record::{RecordRef, Shape};
 use crate::statistics::{Counter, Counters};
+use crate::store::answers::Previous;
 use crate::store::inner::Core;
 use crate::weak_spot;
 
@@ -54,6 +55,17 @@ impl Core {
 }
 
 impl Found<'_> {
+    /// Returns whether the key had a value when a record was linked in front of what was found.
+    pub(in crate::store) fn previous(&self) -> Previous {
+        match self {
+            Found::Absent => Previous::Absent,
+            Found::InMemory(found) if found.record.info().is_tombstone() => Previous::Absent,
+            Found::InMemory(InMemory { region: Region::ReadOnly, .. }) => Previous::Present,
+            // An operation that found the same record may be deleting it in place.
+            Found::InMemory(_) | Found::OnDevice(_) => Previous::Unknown,
+        }
+    }
+
     /// Counts the place where the key was found, after the operation is done.
     #[inline(always)]
     pub(in crate::store) fn count(&self, counters: &Counters) {

@@ -1,0 +1,118 @@
+//! The futures of writes.
+
+use crate::codec::{Key, Value};
+use crate::error::Result;
+use crate::store::answers::{Previous, Update as Decision};
+use crate::store::operation::access::Access;
+use crate::store::operation::changes::{Compute, Decide, Insert, RemoveExpected, RemoveIf, Swap};
+use crate::store::operation::delete::Delete as DeleteOperation;
+use crate::store::operation::future::Running;
+use crate::store::operation::modify::Modify;
+use crate::store::operation::upsert::Upsert as UpsertOperation;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+operation_future! {
+    /// Future of [`Session::upsert`](crate::Session::upsert).
+    Upsert<> [] (UpsertOperation<'a, K, V>) -> (), |()| ()
+}
+
+impl<'a, K: Key + ?Sized, V: Value + ?Sized> Upsert<'a, K, V> {
+    #[inline(always)]
+    pub(crate) fn new(access: Access<'a>, key: &'a K::Item, value: &'a V::Item) -> Self {
+        Self(Running::new(access, UpsertOperation::new(key, value)))
+    }
+}
+
+operation_future! {
+    /// Future of [`Session::rmw`](crate::Session::rmw).
+    Rmw<F> [F: FnMut(Option<V::Owned>) -> V::Owned]
+    (Modify<'a, K, V, Compute<F>>) -> (), |()| ()
+}
+
+impl<'a, K: Key + ?Sized, V: Value + ?Sized, F> Rmw<'a, K, V, F> {
+    #[inline(always)]
+    pub(crate) fn new(access: Access<'a>, key: &'a K::Item, update: F) -> Self {
+        Self(Running::new(access, Modify::new(key, Compute(update))))
+    }
+}
+
+operation_future! {
+    /// Future of [`Session::delete`](crate::Session::delete).
+    Delete<> [] (DeleteOperation<'a, K, V>) -> Previous, |previous| previous
+}
+
+impl<'a, K: Key + ?Sized, V: Value + ?Sized> Delete<'a, K, V> {
+    #[inline(always)]
+    pub(crate) fn new(access: Access<'a>, key: &'a K::Item) -> Self {
+        Self(Running::new(access, DeleteOperation::new(key)))
+    }
+}
+
+operation_future! {
+    /// Future of [`Session::insert_if_absent`](crate::Session::insert_if_absent).
+    InsertIfAbsent<> [] (Modify<'a, K, V, Insert<'a, V>>) -> bool, |inserted| inserted
+}
+
+impl<'a, K: Key + ?Sized, V: Value + ?Sized> InsertIfAbsent<'a, K, V> {
+    #[inline(always)]
+    pub(crate) fn new(access: Access<'a>, key: &'a K::Item, value: &'a V::Item) -> Self {
+        Self(Running::new(access, Modify::new(key, Insert(value))))
+    }
+}
+
+operation_future! {
+    /// Future of [`Session::compare_and_swap`](crate::Session::compare_and_swap).
+    CompareAndSwap<> [] (Modify<'a, K, V, Swap<'a, V>>) -> bool, |swapped| swapped
+}
+
+impl<'a, K: Key + ?Sized, V: Value + ?Sized> CompareAndSwap<'a, K, V> {
+    #[inline(always)]
+    pub(crate) fn new(
+        access: Access<'a>,
+        key: &'a K::Item,
+        expected: &'a V::Item,
+        new: &'a V::Item,
+    ) -> Self {
+        Self(Running::new(access, Modify::new(key, Swap { expected, new })))
+    }
+}
+
+operation_future! {
+    /// Future of [`Session::update`](crate::Session::update).
+    Update<F, R> [F: FnMut(Option<V::Owned>) -> Decision<V::Owned, R>]
+    (Modify<'a, K, V, Decide<F, R>>) -> R, |answer| answer
+}
+
+impl<'a, K: Key + ?Sized, V: Value + ?Sized, F, R> Update<'a, K, V, F, R> {
+    #[inline(always)]
+    pub(crate) fn new(access: Access<'a>, key: &'a K::Item, decide: F) -> Self {
+        Self(Running::new(access, Modify::new(key, Decide::new(decide))))
+    }
+}
+
+operation_future! {
+    /// Future of [`Session::delete_if`](crate::Session::delete_if).
+    DeleteIf<F> [F: FnMut(V::View<'_>) -> bool]
+    (Modify<'a, K, V, RemoveIf<F>>) -> bool, |removed| removed
+}
+
+impl<'a, K: Key + ?Sized, V: Value + ?Sized, F> DeleteIf<'a, K, V, F> {
+    #[inline(always)]
+    pub(crate) fn new(access: Access<'a>, key: &'a K::Item, is_over: F) -> Self {
+        Self(Running::new(access, Modify::new(key, RemoveIf(is_over))))
+    }
+}
+
+operation_future! {
+    /// Future of [`Session::compare_and_delete`](crate::Session::compare_and_delete).
+    CompareAndDelete<> [] (Modify<'a, K, V, RemoveExpected<'a, V>>) -> bool, |removed| removed
+}
+
+impl<'a, K: Key + ?Sized, V: Value + ?Sized> CompareAndDelete<'a, K, V> {
+    #[inline(always)]
+    pub(crate) fn new(access: Access<'a>, key: &'a K::Item, expected: &'a V::Item) -> Self {
+        Self(Running::new(access, Modify::new(key, RemoveExpected(expected))))
+    }
+}

@@ -1,0 +1,73 @@
+//! Removal by a modification: `take`, `delete_if` and others remove the very value that they saw.
+//!
+//! | newest record of the key | the removal |
+//! |---|---|
+//! | mutable, a value of bytes | locks the observed value, and sets the tombstone |
+//! | mutable, a value of one word | freezes the record, waits, and appends a tombstone |
+//! | immutable or on the device | appends a tombstone, if the entry is as it was |
+//!
+//! # Why a word is frozen first
+//! A word changes without a lock. A writer that found the record before its tombstone was set could
+//! change the word after the remover read it, and its update would be lost. So the remover first
+//! marks the record as *frozen*. Operations that see the mark change nothing in place; they treat
+//! the record as immutable. After a drain no operation is left that may have missed the mark, so
+//! the word is final. Then the next attempt computes the change again and appends the tombstone.
+//!
+//! # A removal that is dropped
+//! A frozen record is a valid record with its value, and delays no task. So a removal that is
+//! dropped between freezing and removing leaves nothing half done. The next operation that depends
+//! on the value waits for a drain of its own, and copies the record to the tail. Blind writes and
+//! deletes append at once.
+
+use super::Try;
+use crate::codec::{Key, Value};
+use crate::error::Result;
+use crate::hash::KeyHash;
+use crate::hybrid_log::Region;
+use crate::statistics::Counters;
+use crate::store::inner::Core;
+use crate::store::operation::attempt::{Blocked, Step};
+use crate::store::operation::changes::Change;
+use crate::store::record::trace::{Found, InMemory};
+
+impl Try<'_, '_> {
+    /// Changes a record that takes no change in place: it is deleted or frozen.
+    pub(in crate::store) fn change_final<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
+        &mut self,
+        found: InMemory<'_>,
+        change: &mut C,
+    ) -> Result<Option<Step<bool>>> {
+        if found.record.info().is_tombstone() {
+            return self.copy::<K, V, C>(None, change);
+        }
+        let is_final =
+            found.region == Region::ReadOnly || self.tools.learnt.drained == Some(found.address);
+        if !is_final {
+            return Ok(Some(Step::Blocked(Blocked::Frozen(found.address))));
+        }
+        self.change_bytes::<K, V, C>(found, change)
+    }
+}
+
+impl Core {
+    /// Makes a change that may keep the absence of a key whose hash has no entry. So looking for
+    /// absent keys does not fill the index. A change that writes gets an entry, and starts again.
+    #[cold]
+    pub(in crate::store) fn without_entry<V: Value + ?Sized, C: Change<V>>(
+        &self,
+        hash: KeyHash,
+        change: &mut C,
+        counters: &Counters,
+    ) -> Result<Step<bool>> {
+        Ok(match change.apply(None, |_| Ok(()))? {
+            None => {
+                Found::Absent.count(counters);
+                Step::Done(false)
+            }
+            Some(()) => {
+                self.entry_of(hash)?;
+                Step::Blocked(Blocked::Overtaken)
+            }
+        })
+    }
+}
