@@ -82,7 +82,7 @@ async fn open(path: &Path) -> Result<FasterKv<u64, u64>> {
         match FasterKv::open(path, config).await {
             Err(error) if error.kind() == ErrorKind::InUse => {
                 if attempts.next().is_none() {
-                    eprintln!("the directory stayed in use for {:?}", PAUSE * ATTEMPTS);
+                    eprintln!("the directory was in use at each of {ATTEMPTS} attempts");
                     return Err(error);
                 }
                 tokio::time::sleep(PAUSE).await;

@@ -110,7 +110,7 @@ async fn open(path: &Path) -> Result<FasterLog> {
         match FasterLog::builder(config).runtime(runtime.clone()).open(path).await {
             Err(error) if error.kind() == ErrorKind::InUse => {
                 if attempts.next().is_none() {
-                    eprintln!("the directory stayed in use for {:?}", PAUSE * ATTEMPTS);
+                    eprintln!("the directory was in use at each of {ATTEMPTS} attempts");
                     return Err(error);
                 }
                 runtime.sleep(PAUSE).await;

@@ -38,7 +38,7 @@ impl Queue {
             match FasterLog::builder(config).runtime(runtime).open(path).await {
                 Err(error) if error.kind() == ErrorKind::InUse => {
                     if attempts.next().is_none() {
-                        eprintln!("the directory stayed in use for {:?}", PAUSE * ATTEMPTS);
+                        eprintln!("the directory was in use at each of {ATTEMPTS} attempts");
                         return Err(error);
                     }
                     tokio::time::sleep(PAUSE).await;
