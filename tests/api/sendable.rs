@@ -70,14 +70,14 @@ fn ask_store(asked: &mut Asked, store: &FasterKv<u64, [u8]>) -> Result<()> {
 fn ask_log(asked: &mut Asked, log: &FasterLog) {
     let config = || LogConfig::default();
     let address = LogAddress::FIRST;
-    ask(asked, "handle.rs", "open", || FasterLog::open("", config()));
+    ask(asked, "builder.rs", "open", || FasterLog::open("", config()));
     ask(asked, "builder.rs", "open", || FasterLog::builder(config()).recover(1).open(""));
     ask(asked, "builder.rs", "open_in_directory", || {
         FasterLog::builder(config()).directory(directory()).open_in_directory()
     });
     ask(asked, "handle.rs", "append", || log.append(b""));
-    ask(asked, "future.rs", "append_entry", || log.append_entry(b""));
-    ask(asked, "future.rs", "wait_for_room", || log.wait_for_room(1));
+    ask(asked, "handle.rs", "append_entry", || log.append_entry(b""));
+    ask(asked, "handle.rs", "wait_for_room", || log.wait_for_room(1));
     ask(asked, "handle.rs", "last", || log.last());
     ask(asked, "handle.rs", "read_at_or_after", || log.read_at_or_after(address));
     ask(asked, "named.rs", "complete_until", || async {
@@ -94,8 +94,8 @@ fn ask_log(asked: &mut Asked, log: &FasterLog) {
     ask(asked, "handle.rs", "close", || log.close());
     ask(asked, "sink.rs", "sink", || log.sink());
     ask(asked, "named.rs", "iterator", || log.iterator("it"));
-    ask(asked, "truncation.rs", "truncate_until", || log.truncate_until(address));
-    ask(asked, "truncation.rs", "truncate_suffix", || log.truncate_suffix(address));
+    ask(asked, "handle.rs", "truncate_until", || log.truncate_until(address));
+    ask(asked, "handle.rs", "truncate_suffix", || log.truncate_suffix(address));
     let typed = log.typed::<str>();
     ask(asked, "typed.rs", "append", || typed.append(""));
     ask(asked, "typed.rs", "append_durable", || typed.append_durable(""));

@@ -1,9 +1,12 @@
 //! Opening a log with your own components.
 
+use super::commit::driver::CommitDriver;
+use super::commit::manifest_driver::ManifestDriver;
 use super::config::{Geometry, LogConfig};
 use super::handle::FasterLog;
-use super::recover::opening::{Opened, Opening};
-use super::view::Seats;
+use super::lifecycle::LogLifecycle;
+use super::memory::EpochContexts;
+use super::recover::opening::{LogOpener, RecoveredLog};
 use crate::error::Result;
 use crate::opening::directory::Surroundings;
 use crate::opening::ending::{Ending, Maintenance};
@@ -27,8 +30,35 @@ pub struct LogBuilder {
     number: Option<u64>,
 }
 
+impl FasterLog {
+    /// Opens the log in `path`, a directory of its own, with the built-in background executor.
+    /// Creates the log if the directory has none. Otherwise recovers its newest commit, which
+    /// [`recovery`](Self::recovery) describes.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a configuration out of bounds, `InUse` if the directory is open
+    /// elsewhere. `Corrupt` if durable data is damaged, `Unsupported` for a directory of another
+    /// format or of a store. `AlreadyExists` for files that belong to no log, `Io`, `StorageFull`.
+    /// An error leaves the existing files as they are.
+    ///
+    /// On a read-only file system a log that was closed opens for reading; everything else fails
+    /// with `ReadOnly`.
+    ///
+    /// # Cancel safety
+    /// A directory that was being created may keep a lock file. The next opening repeats a recovery
+    /// that was begun.
+    pub async fn open(path: impl AsRef<Path>, config: LogConfig) -> Result<Self> {
+        Self::builder(config).open(path).await
+    }
+
+    /// Returns a builder that opens a log with your own components: a runtime, a directory.
+    pub fn builder(config: LogConfig) -> LogBuilder {
+        LogBuilder::new(config)
+    }
+}
+
 impl LogBuilder {
-    pub(crate) fn new(config: LogConfig) -> Self {
+    fn new(config: LogConfig) -> Self {
         Self { config, surroundings: Surroundings::default(), salt: None, number: None }
     }
 
@@ -94,11 +124,11 @@ impl LogBuilder {
     async fn open_in(self, directory: Arc<dyn Directory>) -> Result<FasterLog> {
         let handle = self.surroundings.handle()?;
         let span = tracing::info_span!(target: "kvick::open", "open", place = directory.describe());
-        let opening = Opening {
+        let opening = LogOpener {
             config: self.config,
             directory,
             handle: handle.clone(),
-            seats: Arc::new(Seats::new(SEATS)),
+            contexts: Arc::new(EpochContexts::new(SEATS)),
             buffers: None,
             salt: self.salt.unwrap_or_else(drawn),
             number: self.number,
@@ -117,28 +147,28 @@ pub(crate) fn drawn() -> u64 {
 }
 
 /// Returns the handle of an opened log, and the maintenance that must run until it is closed.
-pub(crate) fn maintained(opened: Opened) -> (FasterLog, Maintenance) {
-    let Opened { core, identity, published, lock, recovery } = opened;
-    let core = Arc::new(core);
-    let ending = Ending::new(core.clone(), lock);
+pub(crate) fn maintained(opened: RecoveredLog) -> (FasterLog, Maintenance) {
+    let RecoveredLog { inner, identity, published, lock, recovery } = opened;
+    let inner = Arc::new(inner);
+    let ending = Ending::new(inner.clone(), lock);
     let drivers = {
-        let (core, ending) = (Arc::clone(&core), Arc::clone(&ending));
+        let (inner, ending) = (Arc::clone(&inner), Arc::clone(&ending));
         async move {
             let driven = async {
                 let drivers = futures::try_join!(
-                    core.drive_commits(),
-                    core.drive_manifest(identity, published)
+                    CommitDriver::new(&inner).drive(),
+                    ManifestDriver::new(&inner, identity, published).drive()
                 );
                 if let Err(error) = drivers {
-                    core.live().log.health().transition_to_poisoned(&error);
+                    inner.memory.health().transition_to_poisoned(&error);
                 }
             };
-            let closing = ending.drive(core.save());
-            futures::join!(core.live().log.maintain(), driven, closing);
+            let closing = ending.drive(inner.committer.save());
+            futures::join!(inner.memory.log().maintain(), driven, closing);
         }
     };
     let maintenance = ending.maintenance(drivers);
-    (FasterLog::new(core, ending, recovery), maintenance)
+    (FasterLog::new(inner, LogLifecycle::new(ending, recovery)), maintenance)
 }
 
 impl fmt::Debug for LogBuilder {

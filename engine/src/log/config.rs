@@ -1,6 +1,6 @@
 //! The settings of a log. They are checked once.
 
-use super::frame::layout::Plan;
+use super::frame::layout::EntryLayout;
 use crate::config::{Backend, ByteSize};
 use crate::error::{Error, Result};
 use crate::hybrid_log::{LARGEST_INLINE, Units};
@@ -221,9 +221,9 @@ impl Geometry {
     }
 
     /// Returns the layout of entries in pages of these units.
-    pub(crate) fn plan(units: Units) -> Plan {
+    pub(crate) fn layout(units: Units) -> EntryLayout {
         let capacity = units.page_capacity();
-        Plan { capacity, inline: (capacity / 4).min(LARGEST_INLINE) }
+        EntryLayout { capacity, inline: (capacity / 4).min(LARGEST_INLINE) }
     }
 }
 

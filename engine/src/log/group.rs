@@ -3,8 +3,8 @@
 use super::builder::{drawn, maintained};
 use super::config::{Geometry, LogConfig};
 use super::handle::FasterLog;
-use super::recover::opening::Opening;
-use super::view::Seats;
+use super::memory::EpochContexts;
+use super::recover::opening::LogOpener;
 use crate::config::Backend;
 use crate::error::{Error, Result};
 use crate::opening::ending::{ENDED, Maintenance};
@@ -43,14 +43,14 @@ const SEATS: usize = 16;
 /// ```
 #[derive(Clone)]
 pub struct LogGroup {
-    shared: Arc<Shared>,
+    shared: Arc<GroupInner>,
 }
 
-struct Shared {
+struct GroupInner {
     config: LogConfig,
     place: Place,
     handle: Handle,
-    seats: Arc<Seats>,
+    contexts: Arc<EpochContexts>,
     buffers: BufPool,
     logs: mpsc::UnboundedSender<Maintenance>,
     birthplace: Birthplace,
@@ -94,11 +94,11 @@ impl LogGroup {
         if logs.is_closed() {
             return Err(Error::unmaintained("group of logs", ENDED));
         }
-        let shared = Shared {
+        let shared = GroupInner {
             config,
             place,
             handle: runtime,
-            seats: Arc::new(Seats::new(SEATS)),
+            contexts: Arc::new(EpochContexts::new(SEATS)),
             buffers: BufPool::new(geometry.io_bytes),
             logs,
             birthplace: Birthplace::here(),
@@ -155,11 +155,11 @@ impl LogGroup {
         let here = self.shared.birthplace.check();
         here.map_err(|forked| Error::unmaintained("group of logs", forked))?;
         let span = tracing::info_span!(target: "kvick::open", "open", place = directory.describe());
-        let opening = Opening {
+        let opening = LogOpener {
             config,
             directory,
             handle: self.shared.handle.clone(),
-            seats: Arc::clone(&self.shared.seats),
+            contexts: Arc::clone(&self.shared.contexts),
             buffers: Some(self.shared.buffers.clone()),
             salt: drawn(),
             number: None,

@@ -1,26 +1,25 @@
 //! The public handle of a log.
 
 use super::LogAddress;
-use super::append::future::Append;
-use super::builder::LogBuilder;
+use super::append::future::{Append, Appended};
 use super::commit::request::CommitRequest;
 use super::commit::state::Commit;
-use super::config::LogConfig;
-use super::inner::Core;
-use super::read::reader::{LogEntry, Reader, Terms};
+use super::inner::LogInner;
+use super::lifecycle::LogLifecycle;
+use super::read::entry::LogEntry;
+use super::read::last;
+use super::read::lookup::Lookup;
+use super::read::reader::{Reader, ScanOptions};
 use super::read::scan::Scan;
-use super::read::start::{Start, no_entry};
+use super::read::start::{Start, end_of};
 use super::recover::report::LogRecovery;
 use super::stats::LogStats;
-use crate::address::Address;
+use super::truncate::truncation::Truncation;
 use crate::error::Result;
 use crate::health::Health;
-use crate::opening::ending::Ending;
 use bytes::Bytes;
-use futures::StreamExt;
 use std::fmt;
-use std::ops::{Bound, RangeBounds};
-use std::path::Path;
+use std::ops::RangeBounds;
 use std::sync::Arc;
 
 /// An append-only log of entries with many writers and many readers.
@@ -54,61 +53,24 @@ use std::sync::Arc;
 /// fail. Their error names the fork, as with a [`FasterKv`](crate::FasterKv#forked-processes).
 #[derive(Clone)]
 pub struct FasterLog {
-    pub(crate) core: Arc<Core>,
-    opened: Arc<Opened>,
-}
-
-/// Ends when the last handle is dropped.
-struct Opened {
-    ending: Arc<Ending>,
-    recovery: Option<LogRecovery>,
-}
-
-impl Drop for Opened {
-    fn drop(&mut self) {
-        self.ending.forsaken();
-    }
+    pub(crate) inner: Arc<LogInner>,
+    lifecycle: Arc<LogLifecycle>,
 }
 
 impl FasterLog {
-    /// Opens the log in `path`, a directory of its own, with the built-in background executor.
-    /// Creates the log if the directory has none. Otherwise recovers its newest commit, which
-    /// [`recovery`](Self::recovery) describes.
-    ///
-    /// # Errors
-    /// `InvalidArgument` for a configuration out of bounds, `InUse` if the directory is open
-    /// elsewhere. `Corrupt` if durable data is damaged, `Unsupported` for a directory of another
-    /// format or of a store. `AlreadyExists` for files that belong to no log, `Io`, `StorageFull`.
-    /// An error leaves the existing files as they are.
-    ///
-    /// On a read-only file system a log that was closed opens for reading; everything else fails
-    /// with `ReadOnly`.
-    ///
-    /// # Cancel safety
-    /// A directory that was being created may keep a lock file. The next opening repeats a recovery
-    /// that was begun.
-    pub async fn open(path: impl AsRef<Path>, config: LogConfig) -> Result<Self> {
-        Self::builder(config).open(path).await
+    pub(crate) fn new(inner: Arc<LogInner>, lifecycle: LogLifecycle) -> Self {
+        Self { inner, lifecycle: Arc::new(lifecycle) }
     }
 
-    /// Returns a builder that opens a log with your own components: a runtime, a directory.
-    pub fn builder(config: LogConfig) -> LogBuilder {
-        LogBuilder::new(config)
-    }
-
-    pub(crate) fn new(core: Arc<Core>, ending: Arc<Ending>, recovery: Option<LogRecovery>) -> Self {
-        Self { core, opened: Arc::new(Opened { ending, recovery }) }
-    }
-
-    /// See [`Ending::check_maintained`].
+    /// See [`LogLifecycle::check_maintained`].
     pub(crate) fn check_maintained(&self) -> Result<()> {
-        self.opened.ending.check_maintained()
+        self.lifecycle.check_maintained()
     }
 
     /// Returns the report of the recovery; `None` if the log was created.
     #[must_use]
     pub fn recovery(&self) -> Option<&LogRecovery> {
-        self.opened.recovery.as_ref()
+        self.lifecycle.recovery()
     }
 
     /// Appends an entry and returns its address. Waits only while memory is full of entries that
@@ -123,7 +85,7 @@ impl FasterLog {
     /// # Cancel safety
     /// A future that is dropped before it is ready has appended nothing.
     pub fn append<'a>(&'a self, entry: &'a [u8]) -> Append<'a> {
-        Append::new(self, entry)
+        Append::new(&self.inner.appender, entry)
     }
 
     /// Appends an entry if there is space for it now.
@@ -132,7 +94,7 @@ impl FasterLog {
     /// `Busy` if there is none: call [`wait_for_room`](Self::wait_for_room), or try again after a
     /// commit. Others as [`append`](Self::append).
     pub fn try_append(&self, entry: &[u8]) -> Result<LogAddress> {
-        self.core.attempt(entry)?.map_err(|blocked| self.core.busy(blocked))
+        self.inner.appender.append_now(entry)
     }
 
     /// Appends entries in sequence, with no other entry between them, and returns their addresses.
@@ -147,16 +109,35 @@ impl FasterLog {
         &self,
         entries: &[E],
     ) -> Result<Vec<LogAddress>> {
-        let mut addresses = Vec::with_capacity(entries.len());
-        loop {
-            let attempt = self.core.live().seats.protected(|guard| {
-                self.core.try_append_many(entries, |address| addresses.push(address), guard)
-            });
-            match attempt? {
-                Ok(()) => return Ok(addresses),
-                Err(blocked) => self.core.unblocked(blocked).await?,
-            }
-        }
+        self.inner.appender.append_many(entries).await
+    }
+
+    /// Appends an entry like [`append`](Self::append). Also returns the address where the log
+    /// continues after the entry.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    ///
+    /// # Cancel safety
+    /// A future that is dropped before it is ready has appended nothing.
+    pub async fn append_entry(&self, entry: &[u8]) -> Result<Appended> {
+        let address = self.append(entry).await?;
+        let frames = self.inner.appender.frames();
+        let next = frames.end_of_entry(address.inner(), entry.len()).into();
+        Ok(Appended { address, next })
+    }
+
+    /// Waits until there is space for an entry of `bytes` bytes, and appends nothing. Then
+    /// [`try_append`](Self::try_append) succeeds, unless another task uses the space first. For
+    /// callers that must announce in advance whether they can take an entry.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    ///
+    /// # Cancel safety
+    /// The future can be dropped at any time.
+    pub async fn wait_for_room(&self, bytes: usize) -> Result<()> {
+        self.inner.appender.wait_for_space(bytes).await
     }
 
     /// Appends an entry and waits until it is durable. Concurrent callers share the write and the
@@ -171,12 +152,7 @@ impl FasterLog {
     /// # Cancel safety
     /// A future that is dropped before it is ready may have appended the entry.
     pub async fn append_durable(&self, entry: &[u8]) -> Result<LogAddress> {
-        let address = self.append(entry).await?;
-        if self.core.config.commit_every.is_none() {
-            self.core.commits.request(Address::new(address.raw() + 1), 0);
-        }
-        self.core.durable_at(address.inner()).await?;
-        Ok(address)
+        self.inner.make_durable(self.append(entry).await?).await
     }
 
     /// Makes every entry durable that was appended before. Await the request, or set its options
@@ -191,7 +167,16 @@ impl FasterLog {
     /// # Cancel safety
     /// A commit that was begun continues when the future is dropped.
     pub fn commit(&self) -> CommitRequest<'_> {
-        CommitRequest::new(self)
+        CommitRequest::new(&self.inner)
+    }
+
+    /// Stores these bytes, at most 512, with the next commit of any cause. Later commits keep them
+    /// until another cookie is set. It requests no commit.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if there are too many bytes, `Completed`, `Poisoned`, `Closed`.
+    pub fn set_cookie(&self, cookie: &[u8]) -> Result<()> {
+        self.inner.committer.set_cookie(cookie)
     }
 
     /// Waits until the entry at `address`, and so every entry before it, is durable. It requests no
@@ -203,31 +188,31 @@ impl FasterLog {
     /// # Cancel safety
     /// The future can be dropped at any time.
     pub async fn wait_for_commit(&self, address: LogAddress) -> Result<()> {
-        self.core.durable_at(address.inner()).await
+        self.inner.committer.wait_for_entry(address.inner()).await
     }
 
     /// Returns the newest durable commit.
     #[must_use]
     pub fn last_commit(&self) -> Commit {
-        self.core.commits.settled().0.commit()
+        self.inner.committer.committed().commit()
     }
 
     /// Returns the address of the first entry, or of the next entry if the log is empty.
     #[must_use]
     pub fn begin(&self) -> LogAddress {
-        self.core.source.begin.load().into()
+        self.inner.view.range().begin().into()
     }
 
     /// Returns the end of the newest commit. Entries below this address are durable.
     #[must_use]
     pub fn committed(&self) -> LogAddress {
-        self.core.source.durable.load().into()
+        self.inner.committer.committed().until().into()
     }
 
     /// Returns the end of the log. Entries appended from now on are at this address or after it.
     #[must_use]
     pub fn end(&self) -> LogAddress {
-        self.core.live().log.tail_address().into()
+        self.inner.memory.log().tail_address().into()
     }
 
     /// Returns the committed entries that begin in `range`, in order, as of the first poll of the
@@ -239,8 +224,8 @@ impl FasterLog {
     /// `InvalidArgument` and ends. A range that excludes its start begins with the next entry. The
     /// end of a range may be any address.
     pub fn scan(&self, range: impl RangeBounds<LogAddress>) -> Scan {
-        let terms = Terms { end: end_of(&range), follow: false, uncommitted: false };
-        self.read_from(Start::of(&range), terms)
+        let options = ScanOptions { end: end_of(&range), follow: false, uncommitted: false };
+        self.read_from(Start::of(&range), options)
     }
 
     /// Returns entries from now on, as they are committed. The stream ends when the log is
@@ -258,12 +243,12 @@ impl FasterLog {
 
     pub(crate) fn follow_from(&self, start: Start) -> Scan {
         let end = LogAddress::MAX.inner();
-        self.read_from(start, Terms { end, follow: true, uncommitted: false })
+        self.read_from(start, ScanOptions { end, follow: true, uncommitted: false })
     }
 
-    fn read_from(&self, start: Start, terms: Terms) -> Scan {
-        let reader = Reader::new(Arc::clone(&self.core.source), start, terms);
-        Scan::new(reader, Some(self.clone()))
+    fn read_from(&self, start: Start, options: ScanOptions) -> Scan {
+        let reader = Reader::new(Arc::clone(&self.inner.view), start, options);
+        Scan::new(reader, Some(Arc::clone(&self.lifecycle)))
     }
 
     /// Returns the entry at `address`; `None` if it was truncated, or does not exist yet. The entry
@@ -275,7 +260,7 @@ impl FasterLog {
     /// # Cancel safety
     /// The future can be dropped at any time.
     pub async fn read(&self, address: LogAddress) -> Result<Option<Bytes>> {
-        let entry = self.entry_at(address.inner()).await?;
+        let entry = Lookup::new(&self.inner.view).at(address.inner()).await?;
         Ok(entry.map(|entry| entry.payload))
     }
 
@@ -288,9 +273,7 @@ impl FasterLog {
     /// # Cancel safety
     /// The future can be dropped at any time.
     pub async fn read_at_or_after(&self, address: LogAddress) -> Result<Option<LogEntry>> {
-        let end = LogAddress::MAX.inner();
-        let terms = Terms { end, follow: false, uncommitted: false };
-        self.read_from(Start::Near(address.inner()), terms).next().await.transpose()
+        Lookup::new(&self.inner.view).at_or_after(address.inner()).await
     }
 
     /// Returns the last committed entry; `None` if there is none.
@@ -301,36 +284,42 @@ impl FasterLog {
     /// # Cancel safety
     /// The future can be dropped at any time.
     pub async fn last(&self) -> Result<Option<LogEntry>> {
-        self.core.source.last().await
+        last::last(&self.inner.view).await
     }
 
-    /// Checks that a frame begins at `address`, which is below the end.
-    pub(crate) async fn frame_at(&self, address: Address) -> Result<()> {
-        // Entries may also begin at the address of padding or of a commit record.
-        self.first_at(address).await.map_or(Ok(()), |first| first.map(drop))
+    /// Removes the entries below `address`: an address of an entry, a
+    /// [`LogEntry::next`](crate::log::LogEntry::next) or the end. Readers no longer see them. A
+    /// file is deleted after all of its entries are removed and the removal is durable.
+    ///
+    /// The next commit makes the removal durable. Every commit requested afterwards contains it,
+    /// and a commit in flight may contain it. The removal itself requests no commit. So call
+    /// [`commit()`](Self::commit) afterwards for a permanent removal; without it, the entries are
+    /// back after a crash. On a full medium no commit can be written. There the removal becomes
+    /// durable by itself, up to the newest commit, and the deleted files free space.
+    ///
+    /// Named iterators do not delay the removal: their owner decides.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if no entry begins there, others as [`read`](Self::read). An address that
+    /// is truncated already changes nothing.
+    ///
+    /// # Cancel safety
+    /// A future that is dropped before it is ready may have removed the entries.
+    pub async fn truncate_until(&self, address: LogAddress) -> Result<()> {
+        Truncation::new(&self.inner).of_prefix(address.inner()).await
     }
 
-    async fn entry_at(&self, address: Address) -> Result<Option<LogEntry>> {
-        let source = &self.core.source;
-        let is_gone = || address < source.begin.load() || source.voids.clip(address).0 != address;
-        if is_gone() || address >= source.end() {
-            source.check()?;
-            return Ok(None);
-        }
-        match self.first_at(address).await {
-            Some(Ok(entry)) if entry.address.inner() == address => Ok(Some(entry)),
-            // It was truncated in the meantime.
-            Some(Ok(_)) | None if is_gone() => Ok(None),
-            Some(Ok(_)) | None => Err(no_entry(address)),
-            Some(Err(error)) => Err(error),
-        }
-    }
-
-    /// Returns the first result of a scan of this address only.
-    async fn first_at(&self, address: Address) -> Option<Result<LogEntry>> {
-        let end = Address::new(address.raw() + 1);
-        let terms = Terms { end, follow: false, uncommitted: true };
-        self.read_from(Start::At(address), terms).next().await
+    /// Removes the entries from `address` to the current end, and makes the removal durable. A
+    /// consensus log does so with entries that were never agreed on. Readers that have not reached
+    /// the entries no longer see them. The addresses are not used again.
+    ///
+    /// # Errors
+    /// As [`truncate_until`](Self::truncate_until) and [`commit`](Self::commit).
+    ///
+    /// # Cancel safety
+    /// A removal that was begun continues when the future is dropped.
+    pub async fn truncate_suffix(&self, address: LogAddress) -> Result<Commit> {
+        Truncation::new(&self.inner).of_suffix(address.inner()).await
     }
 
     /// Closes the log to new entries and commits the existing ones. Readers end after the last
@@ -342,28 +331,19 @@ impl FasterLog {
     /// # Cancel safety
     /// A dropped future may have completed the log. Call it again.
     pub async fn complete(&self) -> Result<Commit> {
-        // In a forked child, a guard held by a thread of the parent is never released.
-        self.core.live().log.health().check_process()?;
-        self.core.seal().await;
-        if self.core.source.is_completed() {
-            return Ok(self.last_commit());
-        }
-        let until = self.core.live().log.tail_address();
-        let changes = self.core.commits.change(|intent| intent.completed = true);
-        self.core.commits.request(until, changes);
-        self.core.settled(until, changes).await
+        self.inner.complete().await
     }
 
     /// Returns statistics of the log.
     #[must_use]
     pub fn stats(&self) -> LogStats {
-        LogStats::of(&self.core)
+        LogStats::of(&self.inner)
     }
 
     /// Returns the current fault of the device under the log, if there is one.
     #[must_use]
     pub fn health(&self) -> Health {
-        Health::new(self.core.live().log.health().cause(), None)
+        Health::new(self.inner.memory.health().cause(), None)
     }
 
     /// Commits, brings the manifest up to date, and closes the log for every handle. The directory
@@ -377,15 +357,7 @@ impl FasterLog {
     /// # Cancel safety
     /// A close that was begun continues when the future is dropped.
     pub async fn close(&self) -> Result<()> {
-        self.opened.ending.close().await
-    }
-}
-
-pub(crate) fn end_of(range: &impl RangeBounds<LogAddress>) -> Address {
-    match range.end_bound() {
-        Bound::Included(end) => LogAddress::new(end.raw() + 1).inner(),
-        Bound::Excluded(end) => end.inner(),
-        Bound::Unbounded => LogAddress::MAX.inner(),
+        self.lifecycle.close().await
     }
 }
 

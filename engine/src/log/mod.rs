@@ -9,7 +9,7 @@
 //!   (`recover/opening.rs`).
 //! * `begin`: entries below are truncated. `durable`: the end of the newest commit. The *tail*:
 //!   space below is allocated, and its writer may still be writing.
-//! * A *void* is a range whose entries were taken back (`truncate/holes.rs`).
+//! * A *hole* is a range whose entries were taken back (`truncate/holes.rs`).
 //!
 //! # Invariants
 //! 1. A frame is written once, in space that only its writer has allocated, under one guard. Its
@@ -40,12 +40,14 @@ mod builder;
 mod check;
 mod commit;
 mod config;
-mod follower;
+mod follow;
 mod frame;
 mod group;
 mod handle;
 mod inner;
 mod iterator;
+mod lifecycle;
+mod memory;
 mod read;
 mod recover;
 mod stats;
@@ -63,11 +65,11 @@ pub(crate) use self::commit::manifest::Manifest as LogManifest;
 pub use self::commit::request::{CommitPhase, CommitProgress, CommitRequest, Committing};
 pub use self::commit::state::Commit;
 pub use self::config::LogConfig;
-pub use self::follower::LogFollower;
+pub use self::follow::follower::LogFollower;
 pub use self::group::LogGroup;
 pub use self::handle::FasterLog;
 pub use self::iterator::named::LogIterator;
-pub use self::read::reader::LogEntry;
+pub use self::read::entry::LogEntry;
 pub use self::read::scan::Scan;
 pub use self::recover::report::LogRecovery;
 pub use self::stats::LogStats;

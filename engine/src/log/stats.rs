@@ -2,7 +2,7 @@
 
 use super::LogAddress;
 use super::commit::state::Commit;
-use super::inner::Core;
+use super::inner::LogInner;
 use crate::statistics::DeviceStats;
 
 /// The statistics of a log at one moment. Counts begin when it is opened.
@@ -27,14 +27,14 @@ pub struct LogStats {
 }
 
 impl LogStats {
-    pub(crate) fn of(core: &Core) -> Self {
-        let log = &core.live().log;
+    pub(crate) fn of(inner: &LogInner) -> Self {
+        let log = inner.memory.log();
         let [_, head, ..] = log.pages().addresses();
         let (frame_bytes, buffer_bytes) = (log.pages().bytes(), log.file().bytes_in_buffers());
         Self {
-            begin: core.source.begin.load().into(),
+            begin: inner.view.range().begin().into(),
             head: head.into(),
-            commit: core.commits.settled().0.commit(),
+            commit: inner.committer.committed().commit(),
             end: log.tail_address().into(),
             device: DeviceStats::of(log.file().counters(), log.file().device().bytes_stored()),
             frame_bytes,

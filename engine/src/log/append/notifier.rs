@@ -20,13 +20,13 @@ const OFF: u64 = u64::MAX;
 
 /// The alarm of one log.
 #[derive(Debug)]
-pub(crate) struct Alarm {
+pub(crate) struct TailNotifier {
     // Any thread, atomic.
     at: AtomicU64,
     rung: Event,
 }
 
-impl Alarm {
+impl TailNotifier {
     pub(crate) fn new() -> Self {
         Self { at: AtomicU64::new(OFF), rung: Event::new() }
     }
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn rings_for_what_reaches_beyond_and_once() {
-        let (alarm, epoch) = (Alarm::new(), Epoch::new());
+        let (alarm, epoch) = (TailNotifier::new(), Epoch::new());
         let mut far = alarm.set(Address::new(1000), &epoch);
         let mut near = alarm.set(Address::new(500), &epoch);
         alarm.written(Address::new(500), &epoch);
@@ -92,7 +92,7 @@ mod loom_tests {
     #[test]
     fn loom_nobody_sleeps_through_a_frame() {
         loom::model(|| {
-            let shared = Arc::new((Alarm::new(), Epoch::new(), AtomicU64::new(0)));
+            let shared = Arc::new((TailNotifier::new(), Epoch::new(), AtomicU64::new(0)));
             let writer = {
                 let shared = Arc::clone(&shared);
                 thread::spawn(move || {

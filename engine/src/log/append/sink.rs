@@ -1,9 +1,10 @@
 //! A sink that appends entries.
 
+use super::space::NotAppended;
 use crate::address::Address;
 use crate::error::{Error, Result};
+use crate::log::LogAddress;
 use crate::log::handle::FasterLog;
-use crate::log::inner::Blocked;
 use bytes::Bytes;
 use futures::Sink;
 use futures::future::BoxFuture;
@@ -22,7 +23,8 @@ use std::task::{Context, Poll, ready};
 pub struct LogSink {
     log: FasterLog,
     item: Option<Bytes>,
-    wait: Option<BoxFuture<'static, Result<()>>>,
+    /// The append of the item, which waits for space.
+    append: Option<BoxFuture<'static, Result<LogAddress>>>,
     /// The commit that a flush waits for, and its end.
     commit: Option<(Address, BoxFuture<'static, Result<()>>)>,
     /// The end of the appended items.
@@ -38,7 +40,7 @@ impl FasterLog {
         LogSink {
             log: self.clone(),
             item: None,
-            wait: None,
+            append: None,
             commit: None,
             appended: Address::FIRST,
             flushed: Address::FIRST,
@@ -47,34 +49,20 @@ impl FasterLog {
 }
 
 impl LogSink {
-    /// Appends the item that had no space before.
+    /// Appends the item that had no space before. An error keeps the item.
     fn poll_item(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
-        while let Some(item) = &self.item {
-            if let Some(wait) = &mut self.wait {
-                let waited = ready!(wait.as_mut().poll(context));
-                self.wait = None;
-                waited?;
-            }
-            match self.try_append(&item.clone())? {
-                None => self.item = None,
-                Some(blocked) => {
-                    let log = self.log.clone();
-                    self.wait = Some(Box::pin(async move { log.core.unblocked(blocked).await }));
-                }
-            }
-        }
+        let Some(item) = &self.item else {
+            return Poll::Ready(Ok(()));
+        };
+        let append = self.append.get_or_insert_with(|| {
+            let (log, item) = (self.log.clone(), item.clone());
+            Box::pin(async move { log.append(&item).await })
+        });
+        let appended = ready!(append.as_mut().poll(context));
+        self.append = None;
+        self.appended = after(appended?);
+        self.item = None;
         Poll::Ready(Ok(()))
-    }
-
-    fn try_append(&mut self, item: &[u8]) -> Result<Option<Blocked>> {
-        let core = &self.log.core;
-        match core.attempt(item)? {
-            Ok(address) => {
-                self.appended = Address::new(address.raw() + 1);
-                Ok(None)
-            }
-            Err(blocked) => Ok(Some(blocked)),
-        }
     }
 }
 
@@ -88,8 +76,10 @@ impl Sink<Bytes> for LogSink {
     fn start_send(self: Pin<&mut Self>, item: Bytes) -> Result<()> {
         let this = self.get_mut();
         assert!(this.item.is_none(), "`poll_ready` comes first");
-        if this.try_append(&item)?.is_some() {
-            this.item = Some(item);
+        match this.log.inner.appender.attempt(&item) {
+            Ok(address) => this.appended = after(address),
+            Err(NotAppended::NoSpace(_)) => this.item = Some(item),
+            Err(NotAppended::Refused(error)) => return Err(error),
         }
         Ok(())
     }
@@ -110,9 +100,9 @@ impl Sink<Bytes> for LogSink {
                 return Poll::Ready(Ok(()));
             }
             let (log, until) = (this.log.clone(), this.appended);
-            log.core.commits.request(until, 0);
+            log.inner.committer.requests().request(until, 0);
             let last = Address::new(until.raw() - 1);
-            let commit = Box::pin(async move { log.core.durable_at(last).await });
+            let commit = Box::pin(async move { log.inner.committer.wait_for_entry(last).await });
             this.commit = Some((until, commit));
         }
     }
@@ -120,6 +110,11 @@ impl Sink<Bytes> for LogSink {
     fn poll_close(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
         self.poll_flush(context)
     }
+}
+
+/// Returns an address after the first byte of the entry at `address`.
+fn after(address: LogAddress) -> Address {
+    Address::new(address.raw() + 1)
 }
 
 impl fmt::Debug for LogSink {

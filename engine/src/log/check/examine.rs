@@ -2,19 +2,19 @@
 //!
 //! A check reads every frame from the begin of the log to its newest commit and writes nothing.
 //! After a damaged frame it continues at the next sound frame that begins in a sound unit; the
-//! bytes between are lost. A repair follows the check. It makes a void of the lost bytes, so that
+//! bytes between are lost. A repair follows the check. It makes a hole of the lost bytes, so that
 //! readers skip them, and removes the torn tail. It invents nothing, and no damaged byte gets a new
 //! checksum.
 
 use super::damage::LogDamage;
-use super::full_scan::Survey;
+use super::full_scan::FullScan;
 use crate::error::{Error, Result};
 use crate::log::LogAddress;
 use crate::log::commit::manifest::Manifest;
-use crate::log::commit::state::{Commit, Settled};
+use crate::log::commit::state::{Commit, CommitState};
 use crate::log::frame::format::Framing;
-use crate::log::frame::scanner::Walk;
-use crate::log::frame::stored_files::Stored;
+use crate::log::frame::scanner::FrameScanner;
+use crate::log::frame::stored_files::StoredFiles;
 use crate::log::recover::opening::{cut, look, open_log};
 use crate::log::truncate::holes;
 use crate::manifest::copy;
@@ -101,7 +101,7 @@ pub async fn repair_log(directory: Arc<dyn Directory>) -> Result<LogCheck> {
 }
 
 /// Extends a device to the end of the log. The log ends on a physical block. The file may end
-/// before it, within a void.
+/// before it, within a hole.
 async fn fill_up(device: &dyn Device, from: u64, end: u64) -> Result<()> {
     let Some(missing) = end.checked_sub(from).filter(|missing| *missing > 0) else {
         return Ok(());
@@ -115,7 +115,7 @@ struct Examined {
     check: LogCheck,
     manifest: Manifest,
     /// The state of the newest commit, damaged or not.
-    settled: Settled,
+    settled: CommitState,
     /// The end of the files.
     stored_end: u64,
 }
@@ -126,7 +126,9 @@ async fn examine(directory: &Arc<dyn Directory>) -> Result<Examined> {
     };
     let sizes = manifest.log;
     let saved = manifest.settled();
-    if !saved.has_entries() && Stored::look(&**directory, sizes.segment_bytes).await?.end() == 0 {
+    if !saved.has_entries()
+        && StoredFiles::look(&**directory, sizes.segment_bytes).await?.end() == 0
+    {
         let check = LogCheck {
             commit: saved.commit(),
             begin: saved.begin.into(),
@@ -139,28 +141,32 @@ async fn examine(directory: &Arc<dyn Directory>) -> Result<Examined> {
     }
     let device = open_log(&**directory, sizes, false).await?;
     let buffers = BufPool::new(BUFFERS);
-    let walk = Walk {
+    let scanner = FrameScanner {
         framing: Framing::new(manifest.units(), sizes.salt.0),
         device: &*device,
         buffers: &buffers,
-        stored: Stored::look(&**directory, sizes.segment_bytes).await?,
+        stored: StoredFiles::look(&**directory, sizes.segment_bytes).await?,
     };
-    let surveyed = Survey::of(&walk, saved).await?;
-    let settled = surveyed.settled;
+    let scanned = FullScan::of(&scanner, saved).await?;
+    let settled = scanned.settled;
     let until = manifest.units().device_offset(settled.until);
     let check = LogCheck {
         commit: settled.commit(),
         begin: settled.begin.into(),
-        entries: surveyed.entries,
-        entry_bytes: surveyed.entry_bytes,
-        damage: surveyed.damage,
-        torn_bytes: walk.stored.end().saturating_sub(until),
+        entries: scanned.entries,
+        entry_bytes: scanned.entry_bytes,
+        damage: scanned.damage,
+        torn_bytes: scanner.stored.end().saturating_sub(until),
     };
-    Ok(Examined { check, manifest, settled, stored_end: walk.stored.end() })
+    Ok(Examined { check, manifest, settled, stored_end: scanner.stored.end() })
 }
 
 /// Returns the state for the manifest of the repaired log.
-fn mended(mut settled: Settled, check: &LogCheck, units: crate::hybrid_log::Units) -> Settled {
+fn mended(
+    mut settled: CommitState,
+    check: &LogCheck,
+    units: crate::hybrid_log::Units,
+) -> CommitState {
     for damage in &check.damage {
         let start = damage.start.inner();
         // The next sound frame may belong to no commit.
@@ -170,15 +176,15 @@ fn mended(mut settled: Settled, check: &LogCheck, units: crate::hybrid_log::Unit
         } else if end == settled.until {
             // The end of the log is lost, maybe with its file. So the log ends earlier.
             settled.until = units.block_behind_end(start);
-            holes::merge(&mut settled.voids, [start, settled.until]);
+            holes::merge(&mut settled.holes, [start, settled.until]);
         } else {
-            holes::merge(&mut settled.voids, [start, end]);
+            holes::merge(&mut settled.holes, [start, end]);
         }
     }
-    for void in &mut settled.voids {
-        void[1] = void[1].min(settled.until);
+    for hole in &mut settled.holes {
+        hole[1] = hole[1].min(settled.until);
     }
-    settled.voids.retain(|[start, end]| start < end && *end > settled.begin);
+    settled.holes.retain(|[start, end]| start < end && *end > settled.begin);
     for at in settled.iterators.values_mut() {
         // The iterator has never read the entries that are appended there later.
         *at = (*at).min(settled.until);

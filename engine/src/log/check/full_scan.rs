@@ -5,15 +5,15 @@ use crate::address::Address;
 use crate::error::Result;
 use crate::hybrid_log::Units;
 use crate::log::commit::record::CommitRecord;
-use crate::log::commit::state::Settled;
+use crate::log::commit::state::CommitState;
 use crate::log::frame::format::Kind;
-use crate::log::frame::scanner::{Frame, Stop, Walk};
+use crate::log::frame::scanner::{Frame, FrameScanner, Stop};
 
 /// The result of a walk along a whole log.
 #[derive(Debug)]
-pub(crate) struct Survey {
+pub(crate) struct FullScan {
     /// The state as of the newest commit.
-    pub(crate) settled: Settled,
+    pub(crate) settled: CommitState,
     pub(crate) entries: u64,
     pub(crate) entry_bytes: u64,
     pub(crate) damage: Vec<LogDamage>,
@@ -25,12 +25,12 @@ pub(crate) struct Survey {
     first: Option<(Address, u64)>,
 }
 
-impl Survey {
+impl FullScan {
     /// Walks from the begin of the log to its end. `saved` is the commit of the manifest.
-    pub(crate) async fn of(walk: &Walk<'_>, saved: Settled) -> Result<Self> {
-        let units = walk.framing.units;
+    pub(crate) async fn of(scanner: &FrameScanner<'_>, saved: CommitState) -> Result<Self> {
+        let units = scanner.framing.units;
         let mut at = saved.begin;
-        let mut survey = Self {
+        let mut scan = Self {
             saved: saved.until,
             settled: saved,
             entries: 0,
@@ -40,20 +40,20 @@ impl Survey {
             first: None,
         };
         loop {
-            let stop = walk.along(at, |frame| survey.take_in(units, frame)).await?;
-            let is_lost = stop.at < survey.settled.until
-                || walk.proof_behind(stop, survey.settled.until).await?.is_some();
+            let stop = scanner.along(at, |frame| scan.take_in(units, frame)).await?;
+            let is_lost = stop.at < scan.settled.until
+                || scanner.proof_behind(stop, scan.settled.until).await?.is_some();
             if !is_lost {
                 break;
             }
-            let next = walk.sound_frame_behind(stop).await?;
-            let next = next.unwrap_or(survey.settled.until).max(units.unit_behind(stop.at));
-            survey.note(walk, stop, next);
+            let next = scanner.sound_frame_behind(stop).await?;
+            let next = next.unwrap_or(scan.settled.until).max(units.unit_behind(stop.at));
+            scan.note(scanner, stop, next);
             at = next;
         }
-        let until = survey.settled.until;
-        survey.damage.retain(|damage| damage.start.inner() < until);
-        Ok(survey)
+        let until = scan.settled.until;
+        scan.damage.retain(|damage| damage.start.inner() < until);
+        Ok(scan)
     }
 
     fn take_in(&mut self, units: Units, frame: Frame<'_>) -> Result<()> {
@@ -96,9 +96,9 @@ impl Survey {
     }
 
     fn count(&mut self, address: Address, bytes: u64) {
-        let is_void =
-            self.settled.voids.iter().any(|[start, end]| (*start..*end).contains(&address));
-        if address < self.settled.begin || is_void {
+        let is_in_hole =
+            self.settled.holes.iter().any(|[start, end]| (*start..*end).contains(&address));
+        if address < self.settled.begin || is_in_hole {
             return;
         }
         if address < self.saved {
@@ -111,14 +111,14 @@ impl Survey {
     }
 
     /// Notes the damage between a stop and the next sound frame.
-    fn note(&mut self, walk: &Walk<'_>, stop: Stop, next: Address) {
+    fn note(&mut self, scanner: &FrameScanner<'_>, stop: Stop, next: Address) {
         let start = self.first.take().map_or(stop.at, |(first, _)| first);
-        let is_void = |[from, end]: &[Address; 2]| *from <= start && next <= *end;
-        if self.settled.voids.iter().any(is_void) {
+        let is_in_hole = |[from, end]: &[Address; 2]| *from <= start && next <= *end;
+        if self.settled.holes.iter().any(is_in_hole) {
             return;
         }
-        let offset = walk.framing.units.device_offset(stop.unit);
-        let (file, offset) = walk.device.locate(offset);
+        let offset = scanner.framing.units.device_offset(stop.unit);
+        let (file, offset) = scanner.device.locate(offset);
         self.damage.push(LogDamage { start: start.into(), end: next.into(), file, offset });
     }
 }

@@ -3,7 +3,7 @@
 //! The manifest usually lags the log. Commits are in the log itself, and recovery walks on from the
 //! commit of the manifest. `manifest/text.rs` describes the text.
 
-use super::state::Settled;
+use super::state::CommitState;
 use crate::address::{ADDRESS_MAX, Address};
 use crate::error::{Error, Result};
 use crate::hybrid_log::{Life, LogEnd, Units};
@@ -31,7 +31,7 @@ pub(crate) struct Manifest {
     #[serde(default, skip_serializing_if = "text::is_zero")]
     rewinds: u64,
     pub(crate) log: Sizes,
-    commit: Saved,
+    commit: PersistedCommit,
 }
 
 /// The identity of a log, and its life.
@@ -58,15 +58,15 @@ pub(crate) struct Sizes {
 /// A durable commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Saved {
+struct PersistedCommit {
     number: u64,
     until: u64,
     begin: u64,
     completed: bool,
     /// The cookie in hexadecimal.
     cookie: String,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    voids: Vec<[u64; 2]>,
+    #[serde(rename = "voids", default, skip_serializing_if = "Vec::is_empty")]
+    holes: Vec<[u64; 2]>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     iterators: BTreeMap<String, u64>,
 }
@@ -87,16 +87,17 @@ impl Publishable for Manifest {
 }
 
 impl Manifest {
-    pub(crate) fn new(identity: Identity, settled: &Settled) -> Self {
+    pub(crate) fn new(identity: Identity, settled: &CommitState) -> Self {
         let Identity { sizes: log, life, rewinds } = identity;
-        let Settled { number, until, begin, completed, cookie, iterators, voids } = settled;
-        let commit = Saved {
+        let CommitState { number, until, begin, completed, cookie, iterators, holes, changes: _ } =
+            settled;
+        let commit = PersistedCommit {
             number: *number,
             until: until.raw(),
             begin: begin.raw(),
             completed: *completed,
             cookie: cookie.iter().map(|byte| format!("{byte:02x}")).collect(),
-            voids: voids.iter().map(|void| void.map(Address::raw)).collect(),
+            holes: holes.iter().map(|hole| hole.map(Address::raw)).collect(),
             iterators: iterators.iter().map(|(name, at)| (name.clone(), at.raw())).collect(),
         };
         let kvick = EDITION.kind.to_owned();
@@ -121,17 +122,18 @@ impl Manifest {
     }
 
     /// Returns the commit of the manifest.
-    pub(crate) fn settled(&self) -> Settled {
+    pub(crate) fn settled(&self) -> CommitState {
         self.saved().expect("looked at when it was decoded")
     }
 
-    fn saved(&self) -> Option<Settled> {
-        let Saved { number, until, begin, completed, cookie, iterators, voids } = &self.commit;
+    fn saved(&self) -> Option<CommitState> {
+        let PersistedCommit { number, until, begin, completed, cookie, iterators, holes } =
+            &self.commit;
         let at = |raw: u64| (raw <= ADDRESS_MAX).then(|| Address::new(raw));
         let (until, begin) = (at(*until)?, at(*begin)?);
-        let void = |[start, end]: &[u64; 2]| Some([at(*start)?, at(*end)?]);
-        let voids: Vec<[Address; 2]> = voids.iter().map(void).collect::<Option<_>>()?;
-        let ends: Vec<Address> = voids.iter().flatten().copied().collect();
+        let hole = |[start, end]: &[u64; 2]| Some([at(*start)?, at(*end)?]);
+        let holes: Vec<[Address; 2]> = holes.iter().map(hole).collect::<Option<_>>()?;
+        let ends: Vec<Address> = holes.iter().flatten().copied().collect();
         let iterators = iterators.iter().map(|(name, raw)| Some((name.clone(), at(*raw)?)));
         at(self.life_begin)?;
         let units = self.units();
@@ -141,14 +143,15 @@ impl Manifest {
             && LogEnd::of_entries(units.page_bits()).has_address(until.raw())
             && (until == Address::FIRST || until == units.unit_start(until))
             && ends.windows(2).all(|pair| pair[0] < pair[1]);
-        let settled = Settled {
+        let settled = CommitState {
             number: *number,
             until,
             begin,
             completed: *completed,
             cookie: bytes_of(cookie)?,
             iterators: iterators.collect::<Option<_>>()?,
-            voids,
+            holes,
+            changes: 0,
         };
         is_sound.then_some(settled)
     }
@@ -203,14 +206,15 @@ mod tests {
             block_bytes: 512,
             segment_bytes: 8192,
         };
-        let settled = Settled {
+        let settled = CommitState {
             number: 3,
             until: Address::new(1008),
             begin: Address::new(64),
             completed: false,
             cookie: vec![0, 255, 16],
             iterators: BTreeMap::from([("worker 1".to_owned(), Address::new(504))]),
-            voids: vec![[Address::new(80), Address::new(96)]],
+            holes: vec![[Address::new(80), Address::new(96)]],
+            changes: 0,
         };
         Manifest::new(Identity { sizes, life: Life::FIRST, rewinds: 0 }, &settled)
     }
@@ -233,7 +237,7 @@ mod tests {
             |manifest| manifest.commit.begin = 2000,
             |manifest| manifest.commit.begin = 0,
             |manifest| manifest.commit.cookie.push('f'),
-            |manifest| manifest.commit.voids.push([90, 100]),
+            |manifest| manifest.commit.holes.push([90, 100]),
             |manifest| manifest.commit.iterators = BTreeMap::from([("x".to_owned(), u64::MAX)]),
         ];
         for (number, spoil) in wrong.into_iter().enumerate() {

@@ -7,64 +7,63 @@
 //! that it frees make space for everything else. So a record that is read after such a manifest may
 //! have an earlier begin, which is then ignored.
 
-use super::manifest::Identity;
-use super::manifest::{Manifest, Sizes};
-use super::state::Settled;
+use super::manifest::{Identity, Manifest};
+use super::state::CommitState;
 use crate::address::Address;
 use crate::backoff::Backoff;
 use crate::error::Result;
-use crate::log::inner::Core;
+use crate::log::inner::LogInner;
 use crate::manifest::copy;
 use crate::manifest::publish::{self, NotPublished};
 use crate::wait::listen;
 
 /// The bounds of the manifest's largest lag, in bytes. Within them, it is the memory of the log.
-const BEHIND: [u64; 2] = [1 << 20, 64 << 20];
+const LAG_BYTES: [u64; 2] = [1 << 20, 64 << 20];
 
-impl Core {
-    /// Publishes manifests until the log is closed. `published` is the commit of the current
-    /// manifest.
-    pub(crate) async fn drive_manifest(
-        &self,
-        identity: Identity,
-        mut published: Settled,
-    ) -> Result<()> {
-        let log = &self.live().log;
-        let health = log.health();
-        let sizes = identity.sizes;
+/// The driver, with the manifest on the medium.
+pub(crate) struct ManifestDriver<'l> {
+    log: &'l LogInner,
+    identity: Identity,
+    /// The commit of the manifest.
+    published: CommitState,
+}
+
+impl<'l> ManifestDriver<'l> {
+    pub(crate) fn new(log: &'l LogInner, identity: Identity, published: CommitState) -> Self {
+        Self { log, identity, published }
+    }
+
+    /// Publishes manifests until the log is closed.
+    pub(crate) async fn drive(mut self) -> Result<()> {
+        let LogInner { memory, view, committer, handle, .. } = self.log;
+        let (pages, requests) = (memory.log(), committer.requests());
+        let (health, changed) = (memory.health(), view.range().changed());
         let mut backoff = Backoff::for_shortage();
         loop {
-            let demand = &self.commits.demand;
-            let told = listen([
-                &self.source.moved,
-                demand,
-                health.changed(),
-                log.flushing().became_immutable(),
-            ]);
+            let events =
+                [changed, requests.demand(), health.changed(), pages.flushing().became_immutable()];
+            let told = listen(events);
             if health.is_closed() || health.is_poisoned() {
                 return Ok(());
             }
-            if let Some(settled) = self.due_manifest(sizes, &published) {
-                let frees =
-                    self.segment(sizes, settled.begin) > self.segment(sizes, published.begin);
+            if let Some(state) = self.due() {
                 // Boxed, to keep an idle log small.
-                match Box::pin(self.publish(identity, &settled, frees)).await {
+                match Box::pin(self.publish(state)).await {
                     Ok(()) => {
-                        log.flushing().announce();
-                        published = settled;
-                        self.commits.published(published.number);
-                        self.source.moved.notify(usize::MAX);
+                        pages.flushing().announce();
+                        requests.published(self.published.number);
+                        changed.notify(usize::MAX);
                         continue;
                     }
                     // The driver tries again after the next change.
                     Err(NotPublished { is_certain: true, error }) => {
                         tracing::warn!(%error, "the manifest could not follow");
-                        if self.commits.refuse_manifest(error.clone()) {
-                            self.source.moved.notify(usize::MAX);
+                        if requests.refuse_manifest(error.clone()) {
+                            changed.notify(usize::MAX);
                         }
-                        if log.flushing().must_announce() {
+                        if pages.flushing().must_announce() {
                             health.transition_to_full(error);
-                            backoff.pause(&self.handle).await;
+                            backoff.pause(handle).await;
                             continue;
                         }
                     }
@@ -76,51 +75,57 @@ impl Core {
     }
 
     /// Returns the commit for a new manifest, if one is due.
-    fn due_manifest(&self, sizes: Sizes, published: &Settled) -> Option<Settled> {
-        let settled = &self.commits.settled().0;
-        let intent = self.commits.intent();
+    fn due(&self) -> Option<CommitState> {
+        let LogInner { memory, committer, config, .. } = self.log;
+        let (durable, published) = (committer.committed().state(), &self.published);
+        let next = committer.requests().next();
         // The begin never goes back: the files below the begin of a manifest are deleted.
-        let mut begin = settled.begin.max(published.begin);
-        if self.live().log.health().is_full() {
+        let mut begin = durable.begin.max(published.begin);
+        if memory.health().is_full() {
             // There may be no space for the commit record that normally comes first. So the
             // manifest publishes the begin before files are deleted.
-            begin = begin.max(intent.begin.min(settled.until));
+            begin = begin.max(next.begin.min(durable.until));
         }
-        let behind = self.config.memory.bytes().clamp(BEHIND[0], BEHIND[1]);
-        let is_late = settled.until.raw() - published.until.raw() >= behind || intent.manifest;
-        let is_due = self.segment(sizes, begin) > self.segment(sizes, published.begin)
-            || settled.number > published.number && is_late
-            || self.live().log.flushing().must_announce();
-        is_due.then(|| settled.beginning(begin))
+        let lag = config.memory.bytes().clamp(LAG_BYTES[0], LAG_BYTES[1]);
+        let is_late = durable.until.raw() - published.until.raw() >= lag || next.manifest;
+        let is_due = self.segment(begin) > self.segment(published.begin)
+            || durable.number > published.number && is_late
+            || memory.log().flushing().must_announce();
+        is_due.then(|| durable.beginning(begin))
     }
 
     /// Publishes a manifest, and deletes the files that it no longer needs.
-    async fn publish(
-        &self,
-        identity: Identity,
-        settled: &Settled,
-        frees: bool,
-    ) -> Result<(), NotPublished> {
-        let manifest = Manifest::new(identity, settled);
-        let bytes = publish::publish_to_free(&*self.directory, &manifest).await?;
-        let is_kept = copy::keep_copy(&*self.directory, &bytes).await;
+    async fn publish(&mut self, state: CommitState) -> Result<(), NotPublished> {
+        let durable = self.log.committer.committed().until();
+        assert!(
+            self.published.begin <= state.begin
+                && self.published.until <= state.until
+                && state.until <= durable,
+            "a manifest names a durable commit and goes only forward: {state:?}, {durable:?}"
+        );
+        let directory = &*self.log.directory;
+        let frees = self.segment(state.begin) > self.segment(self.published.begin);
+        let manifest = Manifest::new(self.identity, &state);
+        let bytes = publish::publish_to_free(directory, &manifest).await?;
+        self.published = state;
+        let is_kept = copy::keep_copy(directory, &bytes).await;
         if frees {
-            self.free_below(settled.begin).await;
+            self.free_files().await;
         }
         if frees && !is_kept {
-            copy::keep_copy(&*self.directory, &bytes).await;
+            copy::keep_copy(directory, &bytes).await;
         }
         Ok(())
     }
 
-    fn segment(&self, sizes: Sizes, address: Address) -> u64 {
-        self.source.framing.units.page_start(address) / sizes.segment_bytes
+    fn segment(&self, address: Address) -> u64 {
+        self.log.view.units().page_start(address) / self.identity.sizes.segment_bytes
     }
 
-    /// Deletes the files that hold no bytes from `begin` on.
-    async fn free_below(&self, begin: Address) {
-        let offset = self.source.framing.units.page_start(begin);
-        if let Err(error) = self.source.device.discard_below(offset).await {
+    /// Deletes the files that hold no bytes from the begin of the manifest on.
+    async fn free_files(&self) {
+        let offset = self.log.view.units().page_start(self.published.begin);
+        if let Err(error) = self.log.view.device().discard_below(offset).await {
             // They are below the begin of the manifest, so no task looks for them. The next
             // truncation deletes them.
             tracing::warn!(%error, "files of a truncated log were not deleted");

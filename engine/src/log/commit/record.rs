@@ -5,7 +5,7 @@
 //!  number 8 | begin 8 | durable 8 | flags 1
 //!  cookie:     length 4, bytes
 //!  iterators:  count 4, each: name length 2, name, address 8 (0: forgotten)
-//!  voids:      count 4, each: start 8, end 8
+//!  holes:      count 4, each: start 8, end 8
 //! ```
 //!
 //! Numbers are little endian. The checksum is that of the frame.
@@ -28,7 +28,7 @@ pub(crate) struct CommitRecord {
     /// The named iterators that moved or were forgotten.
     pub(crate) iterators: Vec<(String, Option<Address>)>,
     /// The ranges of entries that were truncated at the end. They contain no later entry.
-    pub(crate) voids: Vec<[Address; 2]>,
+    pub(crate) holes: Vec<[Address; 2]>,
 }
 
 impl CommitRecord {
@@ -42,8 +42,8 @@ impl CommitRecord {
         3 * 8 + 1 + 3 * 4 + cookie
     }
 
-    /// The bytes of a void.
-    pub(crate) const VOID_BYTES: usize = 16;
+    /// The bytes of a hole.
+    pub(crate) const HOLE_BYTES: usize = 16;
 
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(Self::least_bytes(self.cookie.len()));
@@ -61,8 +61,8 @@ impl CommitRecord {
             let address = address.unwrap_or(Address::NONE);
             bytes.extend_from_slice(&address.raw().to_le_bytes());
         }
-        put_count(&mut bytes, self.voids.len());
-        for address in self.voids.iter().flatten() {
+        put_count(&mut bytes, self.holes.len());
+        for address in self.holes.iter().flatten() {
             bytes.extend_from_slice(&address.raw().to_le_bytes());
         }
         bytes
@@ -87,13 +87,13 @@ impl CommitRecord {
                 Some((name, Some(address).filter(|address| *address != Address::NONE)))
             })
             .collect::<Option<_>>()?;
-        let voids = (0..take_count(&mut rest)?)
+        let holes = (0..take_count(&mut rest)?)
             .map(|_| Some([take_address(&mut rest)?, take_address(&mut rest)?]))
             .collect::<Option<_>>()?;
         let completed = flags == COMPLETED;
         let is_sound = rest.is_empty() && flags <= COMPLETED;
         let cookie = cookie.to_vec();
-        is_sound.then_some(Self { number, begin, durable, completed, cookie, iterators, voids })
+        is_sound.then_some(Self { number, begin, durable, completed, cookie, iterators, holes })
     }
 }
 
@@ -133,7 +133,7 @@ mod tests {
                 ("worker".to_owned(), Some(Address::new(88))),
                 ("gone".to_owned(), None),
             ],
-            voids: vec![[Address::new(96), Address::new(200)]],
+            holes: vec![[Address::new(96), Address::new(200)]],
         }
     }
 
@@ -145,7 +145,7 @@ mod tests {
         let names: usize =
             record.iterators.iter().map(|(name, _)| CommitRecord::iterator_bytes(name)).sum();
         let least = CommitRecord::least_bytes(record.cookie.len());
-        assert_eq!(bytes.len(), least + names + CommitRecord::VOID_BYTES);
+        assert_eq!(bytes.len(), least + names + CommitRecord::HOLE_BYTES);
     }
 
     #[test]

@@ -1,11 +1,13 @@
-//! The requested commits and the newest durable commit.
+//! The requests for commits.
 //!
-//! A caller that wants a commit raises `requested` and waits for `settled`; the driver
-//! (`driver.rs`) does the rest. There is no list of waiting tasks. A waiting task checks again
-//! after every change. So a failure reaches every task, and a dropped future leaves nothing.
+//! A caller that wants a commit raises `requested` and waits until the newest durable commit meets
+//! its goal; the driver (`driver.rs`) does the rest. There is no list of waiting tasks. A waiting
+//! task checks again after every change. So a failure reaches every task, and a dropped future
+//! leaves nothing.
 
+use super::pending::PendingCommit;
 use super::record::CommitRecord;
-use super::state::Settled;
+use super::state::CommitState;
 use crate::address::{Address, Watermark};
 use crate::error::{Error, Result};
 use event_listener::Event;
@@ -13,23 +15,22 @@ use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use kvick_io::sync::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, VecDeque};
 
-/// The commits of one log.
+/// The requests for commits of one log.
 #[derive(Debug)]
-pub(crate) struct Commits {
+pub(crate) struct CommitRequests {
     /// Everything below this address is to become durable.
-    pub(crate) requested: Watermark,
+    requested: Watermark,
     /// Notified when a task requests something.
-    pub(crate) demand: Event,
-    // Under their locks.
-    intent: Mutex<Intent>,
-    settled: Mutex<(Settled, u64)>,
+    demand: Event,
+    // Under its lock.
+    next: Mutex<NextCommit>,
     /// The number of the commit in the manifest.
     published: AtomicU64,
 }
 
 /// The contents of the next commit record.
 #[derive(Debug)]
-pub(crate) struct Intent {
+pub(crate) struct NextCommit {
     /// The number of changes so far. Each commit contains the changes up to some number.
     pub(crate) changes: u64,
     /// Changes up to this number are to become durable.
@@ -38,10 +39,10 @@ pub(crate) struct Intent {
     pub(crate) completed: bool,
     /// The iterators that have moved since the last record.
     pub(crate) iterators: BTreeMap<String, Option<Address>>,
-    /// The voids that are in no record yet.
-    pub(crate) voids: Vec<[Address; 2]>,
+    /// The holes that are in no record yet.
+    pub(crate) holes: Vec<[Address; 2]>,
     /// The commits with a requested number, in order.
-    pub(crate) distinct: VecDeque<Distinct>,
+    pub(crate) distinct: VecDeque<NumberedCommit>,
     /// The number of the last drafted commit.
     pub(crate) last_number: u64,
     /// The cookie of the last drafted commit. `next_cookie` replaces it.
@@ -58,57 +59,63 @@ pub(crate) const HIGHEST_NUMBER: u64 = u64::MAX / 2;
 
 /// A commit with a requested number.
 #[derive(Debug)]
-pub(crate) struct Distinct {
+pub(crate) struct NumberedCommit {
     pub(crate) number: u64,
     pub(crate) cookie: Option<Vec<u8>>,
 }
 
-/// A record to be written, and the number of changes that it covers.
-#[derive(Debug)]
-pub(crate) struct Draft {
-    pub(crate) record: CommitRecord,
-    pub(crate) changes: u64,
-}
-
-impl Commits {
-    pub(crate) fn new(settled: Settled) -> Self {
-        let intent = Intent {
+impl CommitRequests {
+    /// Creates the requests of a log whose newest commit is `state`.
+    pub(crate) fn new(state: &CommitState) -> Self {
+        let next = NextCommit {
             changes: 0,
             requested_changes: 0,
-            begin: settled.begin,
-            completed: settled.completed,
+            begin: state.begin,
+            completed: state.completed,
             iterators: BTreeMap::new(),
-            voids: Vec::new(),
+            holes: Vec::new(),
             distinct: VecDeque::new(),
-            last_number: settled.number,
-            cookie: settled.cookie.clone(),
+            last_number: state.number,
+            cookie: state.cookie.clone(),
             next_cookie: None,
             manifest: false,
             refused: None,
         };
         Self {
-            published: AtomicU64::new(settled.number),
-            requested: Watermark::new(settled.until),
+            published: AtomicU64::new(state.number),
+            requested: Watermark::new(state.until),
             demand: Event::new(),
-            intent: Mutex::new(intent),
-            settled: Mutex::new((settled, 0)),
+            next: Mutex::new(next),
         }
     }
 
-    pub(crate) fn intent(&self) -> MutexGuard<'_, Intent> {
-        self.intent.lock().expect("nothing panics under it")
+    /// Returns the address below which everything is to become durable.
+    pub(crate) fn requested(&self) -> Address {
+        self.requested.load()
     }
 
-    /// Returns the newest durable commit, and the number of changes in it.
-    pub(crate) fn settled(&self) -> MutexGuard<'_, (Settled, u64)> {
-        self.settled.lock().expect("nothing panics under it")
+    /// Returns the event of every request.
+    pub(crate) fn demand(&self) -> &Event {
+        &self.demand
+    }
+
+    pub(crate) fn next(&self) -> MutexGuard<'_, NextCommit> {
+        self.next.lock().expect("nothing panics under it")
+    }
+
+    /// Requests a manifest with the newest commit.
+    pub(crate) fn request_manifest(&self) {
+        let mut next = self.next();
+        (next.manifest, next.refused) = (true, None);
+        drop(next);
+        self.demand.notify(usize::MAX);
     }
 
     /// Notes that the manifest could not be published. Returns whether a task waits for it.
     pub(crate) fn refuse_manifest(&self, error: Error) -> bool {
-        let mut intent = self.intent();
-        intent.refused = Some(error);
-        std::mem::take(&mut intent.manifest)
+        let mut next = self.next();
+        next.refused = Some(error);
+        std::mem::take(&mut next.manifest)
     }
 
     /// Notes that the manifest holds a commit.
@@ -117,30 +124,31 @@ impl Commits {
         self.published.store(number, Ordering::Release);
     }
 
-    /// Returns whether the manifest holds the newest durable commit.
-    pub(crate) fn is_published(&self) -> bool {
-        self.published.load(Ordering::Acquire) >= self.settled().0.number
+    /// Returns whether the manifest holds the commit of this number.
+    pub(crate) fn is_published(&self, number: u64) -> bool {
+        // Acquire: pairs with the Release of `published`.
+        self.published.load(Ordering::Acquire) >= number
     }
 
     /// Adds a change to the next commit. Returns the number of the change.
-    pub(crate) fn change(&self, make: impl FnOnce(&mut Intent)) -> u64 {
-        let mut intent = self.intent();
-        make(&mut intent);
-        intent.changes += 1;
-        intent.changes
+    pub(crate) fn change(&self, make: impl FnOnce(&mut NextCommit)) -> u64 {
+        let mut next = self.next();
+        make(&mut next);
+        next.changes += 1;
+        next.changes
     }
 
     /// Requests a commit of everything below `until` and of changes up to `changes`.
     pub(crate) fn request(&self, until: Address, changes: u64) {
-        let mut intent = self.intent();
-        intent.requested_changes = intent.requested_changes.max(changes);
-        drop(intent);
+        let mut next = self.next();
+        next.requested_changes = next.requested_changes.max(changes);
+        drop(next);
         self.requested.raise(until);
         self.demand.notify(usize::MAX);
     }
 }
 
-impl Intent {
+impl NextCommit {
     /// Sets the cookie of the next commit.
     pub(crate) fn set_cookie(&mut self, cookie: Vec<u8>) {
         self.next_cookie = Some(cookie);
@@ -162,13 +170,13 @@ impl Intent {
             // An earlier cookie that no commit has is replaced.
             self.next_cookie = None;
         }
-        self.distinct.push_back(Distinct { number, cookie });
+        self.distinct.push_back(NumberedCommit { number, cookie });
         Ok(())
     }
 
     /// Returns the record of the next commit, of at most `room` bytes. Changes that do not fit stay
     /// for the following commit.
-    pub(crate) fn draft(&mut self, durable: Address, room: usize) -> Draft {
+    pub(crate) fn draft(&mut self, durable: Address, room: usize) -> PendingCommit {
         let distinct = self.distinct.pop_front();
         let is_given = distinct.as_ref().is_some_and(|distinct| distinct.cookie.is_some());
         let number = distinct.as_ref().map_or(self.last_number + 1, |distinct| distinct.number);
@@ -181,9 +189,9 @@ impl Intent {
         }
         let cookie = self.cookie.clone();
         let mut left = room - CommitRecord::least_bytes(cookie.len());
-        let voids = self.voids.len().min(left / CommitRecord::VOID_BYTES);
-        left -= voids * CommitRecord::VOID_BYTES;
-        let voids = self.voids.drain(..voids).collect();
+        let holes = self.holes.len().min(left / CommitRecord::HOLE_BYTES);
+        left -= holes * CommitRecord::HOLE_BYTES;
+        let holes = self.holes.drain(..holes).collect();
         let mut iterators = Vec::new();
         while let Some(next) = self.iterators.first_entry() {
             let bytes = CommitRecord::iterator_bytes(next.key());
@@ -194,10 +202,10 @@ impl Intent {
             iterators.push(next.remove_entry());
         }
         let is_whole =
-            self.iterators.is_empty() && self.voids.is_empty() && self.next_cookie.is_none();
+            self.iterators.is_empty() && self.holes.is_empty() && self.next_cookie.is_none();
         let changes = if is_whole { self.changes } else { 0 };
         let (begin, completed) = (self.begin, self.completed);
-        let record = CommitRecord { number, begin, durable, completed, cookie, iterators, voids };
-        Draft { record, changes }
+        let record = CommitRecord { number, begin, durable, completed, cookie, iterators, holes };
+        PendingCommit::new(record, changes)
     }
 }

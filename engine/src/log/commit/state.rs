@@ -1,5 +1,6 @@
 //! The state of a log as of one commit. Recovery restores it, and the manifest keeps it.
 
+use super::pending::PendingCommit;
 use super::record::CommitRecord;
 use crate::address::Address;
 use crate::log::LogAddress;
@@ -21,17 +22,30 @@ pub struct Commit {
 
 /// The state of a log as of its newest durable commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Settled {
+pub(crate) struct CommitState {
     pub(crate) number: u64,
     pub(crate) until: Address,
     pub(crate) begin: Address,
     pub(crate) completed: bool,
     pub(crate) cookie: Vec<u8>,
     pub(crate) iterators: BTreeMap<String, Address>,
-    pub(crate) voids: Vec<[Address; 2]>,
+    pub(crate) holes: Vec<[Address; 2]>,
+    /// The number of changes of this opening that the commit contains.
+    pub(crate) changes: u64,
 }
 
-impl Settled {
+/// The requirements of a requested commit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CommitGoal {
+    /// Everything below is to be durable.
+    pub(crate) until: Address,
+    /// Changes up to this number are to be durable.
+    pub(crate) changes: u64,
+    /// The lowest number of the commit.
+    pub(crate) number: u64,
+}
+
+impl CommitState {
     /// Returns the state of an empty log.
     pub(crate) fn nothing() -> Self {
         Self {
@@ -41,13 +55,25 @@ impl Settled {
             completed: false,
             cookie: Vec::new(),
             iterators: BTreeMap::new(),
-            voids: Vec::new(),
+            holes: Vec::new(),
+            changes: 0,
         }
     }
 
     /// Returns whether there may be entries, so that files must exist.
     pub(crate) fn has_entries(&self) -> bool {
         self.begin < self.until
+    }
+
+    /// Returns whether the commit meets a goal.
+    pub(crate) fn meets(&self, goal: CommitGoal) -> bool {
+        self.until >= goal.until && self.changes >= goal.changes && self.number >= goal.number
+    }
+
+    /// Applies the next commit of this opening.
+    pub(crate) fn apply_pending(&mut self, commit: &PendingCommit) {
+        self.apply(&commit.record, commit.until);
+        self.changes = self.changes.max(commit.changes);
     }
 
     /// Applies the record of the next commit, which ends at `until`.
@@ -65,21 +91,21 @@ impl Settled {
                 None => drop(self.iterators.remove(name)),
             }
         }
-        for void in &record.voids {
-            holes::add(&mut self.voids, *void);
+        for hole in &record.holes {
+            holes::add(&mut self.holes, *hole);
         }
-        holes::forget_below(&mut self.voids, self.begin);
+        holes::forget_below(&mut self.holes, self.begin);
     }
 
     /// Returns whether this record can belong to a later commit, which ends at `until`.
     pub(crate) fn precedes(&self, record: &CommitRecord, until: Address) -> bool {
-        let ends = self.voids.last().map_or(Address::NONE, |void| void[1]);
-        let voids: Vec<Address> = record.voids.iter().flatten().copied().collect();
+        let ends = self.holes.last().map_or(Address::NONE, |hole| hole[1]);
+        let holes: Vec<Address> = record.holes.iter().flatten().copied().collect();
         record.number > self.number
-            && voids.chunks_exact(2).all(|void| void[0] < void[1])
-            && voids.chunks_exact(2).map(|void| void[1]).is_sorted()
-            && voids.get(1).is_none_or(|end| *end >= ends)
-            && voids.last().is_none_or(|end| *end <= until)
+            && holes.chunks_exact(2).all(|hole| hole[0] < hole[1])
+            && holes.chunks_exact(2).map(|hole| hole[1]).is_sorted()
+            && holes.get(1).is_none_or(|end| *end >= ends)
+            && holes.last().is_none_or(|end| *end <= until)
             && record.begin <= until
     }
 
@@ -87,7 +113,7 @@ impl Settled {
     pub(crate) fn beginning(&self, begin: Address) -> Self {
         let mut settled = self.clone();
         settled.begin = settled.begin.max(begin);
-        holes::forget_below(&mut settled.voids, settled.begin);
+        holes::forget_below(&mut settled.holes, settled.begin);
         settled
     }
 

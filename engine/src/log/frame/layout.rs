@@ -11,7 +11,7 @@ const SHORTEST_PIECE: u64 = 64;
 
 /// The layout of entries in pages.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Plan {
+pub(crate) struct EntryLayout {
     /// The bytes of frames in a page.
     pub(crate) capacity: u64,
     /// An entry with a longer frame may be split into pieces.
@@ -27,7 +27,7 @@ pub(crate) enum Placed {
     Padding { at: Position, bytes: u64 },
 }
 
-impl Plan {
+impl EntryLayout {
     /// Places entries of these lengths from `from` on. Calls `place` for each frame, in order.
     /// Returns the end of the last frame.
     pub(crate) fn lay(
@@ -101,7 +101,7 @@ impl Plan {
 mod tests {
     use super::*;
 
-    const PLAN: Plan = Plan { capacity: 4032, inline: 1008 };
+    const PLAN: EntryLayout = EntryLayout { capacity: 4032, inline: 1008 };
 
     /// Frames follow each other, no frame crosses a page, and pieces make up the entries.
     #[test]

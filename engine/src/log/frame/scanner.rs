@@ -6,7 +6,7 @@
 //! [`proof_behind`]: Walk::proof_behind
 
 use super::format::{Framing, Kind, Parsed};
-use super::stored_files::Stored;
+use super::stored_files::StoredFiles;
 use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::hybrid_log::{Units, is_missing};
@@ -19,11 +19,11 @@ const READ: usize = 1 << 20;
 
 /// The log to walk along.
 #[derive(Debug)]
-pub(crate) struct Walk<'d> {
+pub(crate) struct FrameScanner<'d> {
     pub(crate) framing: Framing,
     pub(crate) device: &'d dyn Device,
     pub(crate) buffers: &'d BufPool,
-    pub(crate) stored: Stored,
+    pub(crate) stored: StoredFiles,
 }
 
 /// A sound frame.
@@ -65,7 +65,7 @@ struct Run {
     is_last: bool,
 }
 
-impl Walk<'_> {
+impl FrameScanner<'_> {
     /// Shows the frames from `from` on, as long as they are sound. A frame begins at `from`.
     ///
     /// # Errors

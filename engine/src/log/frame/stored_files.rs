@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 
 /// The lengths of the files of a log.
 #[derive(Clone, Debug)]
-pub(crate) struct Stored {
+pub(crate) struct StoredFiles {
     segment_bytes: u64,
     /// The lengths by number of the segment.
     lengths: BTreeMap<u64, u64>,
 }
 
-impl Stored {
+impl StoredFiles {
     /// Reads the lengths of the current files.
     pub(crate) async fn look(directory: &dyn Directory, segment_bytes: u64) -> Result<Self> {
         let place = directory.describe();

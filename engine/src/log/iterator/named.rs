@@ -3,7 +3,8 @@
 use crate::error::{Error, Result};
 use crate::log::LogAddress;
 use crate::log::handle::FasterLog;
-use crate::log::read::reader::LogEntry;
+use crate::log::read::entry::LogEntry;
+use crate::log::read::lookup::Lookup;
 use crate::log::read::scan::Scan;
 use crate::log::read::start::{Start, beyond};
 use futures::Stream;
@@ -57,9 +58,9 @@ impl LogIterator {
     pub async fn complete_until(&self, address: LogAddress) -> Result<()> {
         self.check_place(address).await?;
         // A commit record holds the place, not its movement. So the place must not go back.
-        let place = self.log.core.iterators.advance(&self.name, address.inner());
-        self.log.core.commits.change(|intent| {
-            let moved = intent.iterators.entry(self.name.clone()).or_insert(Some(place));
+        let place = self.log.inner.iterators.advance(&self.name, address.inner());
+        self.log.inner.committer.requests().change(|next| {
+            let moved = next.iterators.entry(self.name.clone()).or_insert(Some(place));
             *moved = (*moved).max(Some(place));
         });
         Ok(())
@@ -67,18 +68,18 @@ impl LogIterator {
 
     /// Checks that the iterator may be completed up to `address`.
     async fn check_place(&self, address: LogAddress) -> Result<()> {
-        let source = &self.log.core.source;
-        source.check_wait()?;
+        let view = &self.log.inner.view;
+        view.check_wait()?;
         let at = address.inner();
         let is_given = self.given.contains(&address);
-        if is_given || at <= source.begin.load() || source.is_boundary(at) {
+        if is_given || at <= view.range().begin() || view.is_boundary(at) {
             return Ok(());
         }
-        let end = source.end();
+        let end = view.end();
         match at.cmp(&end) {
             Ordering::Greater => Err(beyond(at, end)),
             Ordering::Equal => Ok(()),
-            Ordering::Less => self.log.frame_at(at).await,
+            Ordering::Less => Lookup::new(view).check_frame(at).await,
         }
     }
 
@@ -114,9 +115,9 @@ impl LogIterator {
     /// the end of the newest commit, because commit records need no completion.
     #[must_use]
     pub fn completed_until(&self) -> LogAddress {
-        let places = self.log.core.iterators.places();
+        let places = self.log.inner.iterators.places();
         let place = places.get(&self.name).copied().unwrap_or_else(|| self.log.begin());
-        self.log.core.source.done_until(place.inner()).into()
+        self.log.inner.view.range().processed_until(place.inner()).into()
     }
 }
 
@@ -138,7 +139,7 @@ impl Stream for LogIterator {
 
 impl Drop for LogIterator {
     fn drop(&mut self) {
-        self.log.core.iterators.release(&self.name);
+        self.log.inner.iterators.release(&self.name);
     }
 }
 
@@ -156,7 +157,7 @@ impl FasterLog {
                 "an iterator's name of {bytes} bytes: 1 to {LONGEST_NAME}"
             )));
         }
-        let Some(place) = self.core.iterators.take(name) else {
+        let Some(place) = self.inner.iterators.take(name) else {
             return Err(Error::busy("an iterator of that name is in use"));
         };
         let start = place.map_or(Start::First, |place| Start::Kept(place.inner()));
@@ -168,14 +169,17 @@ impl FasterLog {
     /// Returns the iterators that have a place, with the addresses up to which they were completed.
     #[must_use]
     pub fn iterators(&self) -> BTreeMap<String, LogAddress> {
-        self.core.iterators.places()
+        self.inner.iterators.places()
     }
 
     /// Removes the place of an iterator with the next commit. Returns whether it had one.
     pub fn forget_iterator(&self, name: &str) -> bool {
-        let had = self.core.iterators.forget(name);
+        let had = self.inner.iterators.forget(name);
         if had {
-            self.core.commits.change(|intent| _ = intent.iterators.insert(name.to_owned(), None));
+            self.inner
+                .committer
+                .requests()
+                .change(|next| _ = next.iterators.insert(name.to_owned(), None));
         }
         had
     }

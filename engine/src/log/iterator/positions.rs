@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The named iterators of one log.
 #[derive(Debug, Default)]
-pub(crate) struct Places(Mutex<State>);
+pub(crate) struct IteratorPositions(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -15,7 +15,7 @@ struct State {
     in_use: BTreeSet<String>,
 }
 
-impl Places {
+impl IteratorPositions {
     pub(crate) fn new(places: BTreeMap<String, Address>) -> Self {
         Self(Mutex::new(State { places, in_use: BTreeSet::new() }))
     }

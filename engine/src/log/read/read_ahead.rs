@@ -1,9 +1,10 @@
 //! Reads a log from the device in order, several reads ahead.
 
+use super::entry::LogBytes;
 use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::hybrid_log::Strip;
-use crate::log::view::{Chunk, Source};
+use crate::log::view::LogView;
 use bytes::BytesMut;
 use futures::stream::{self, BoxStream, StreamExt};
 use kvick_io::Transfer;
@@ -28,15 +29,15 @@ pub(crate) struct ReadAhead {
 
 /// Checked whole units of one page.
 struct Part {
-    chunk: Chunk,
+    chunk: LogBytes,
     end: Address,
 }
 
 impl ReadAhead {
     /// Reads from the unit of `from` up to the unit that ends at or after `end`. All of it must be
     /// written.
-    pub(crate) fn new(source: &Arc<Source>, from: Address, end: Address) -> Self {
-        let units = source.framing.units;
+    pub(crate) fn new(view: &Arc<LogView>, from: Address, end: Address) -> Self {
+        let units = view.units();
         let next = units.unit_start(from);
         let mut at = next;
         let chunks = std::iter::from_fn(move || {
@@ -44,15 +45,15 @@ impl ReadAhead {
             at = chunk.end;
             Some(chunk)
         });
-        let source = Arc::clone(source);
+        let view = Arc::clone(view);
         let parts = stream::iter(chunks)
             .map(move |chunk| {
-                let source = Arc::clone(&source);
+                let view = Arc::clone(&view);
                 async move {
-                    let strip = Strip::new(&*source.device, units, Address::NONE);
-                    let buffer = source.buffers.take(chunk.units * units.unit_bytes());
+                    let strip = Strip::new(&**view.device(), units, Address::NONE);
+                    let buffer = view.buffers().take(chunk.units * units.unit_bytes());
                     let transfer = strip.transfer(chunk.start, buffer).await;
-                    if source.live.is_none() && is_not_found(&transfer) {
+                    if view.memory().is_none() && is_not_found(&transfer) {
                         // A follower may not have seen a truncation yet.
                         return Err(Error::truncated(chunk.start.raw()));
                     }
@@ -60,7 +61,7 @@ impl ReadAhead {
                     let length = strip.open(chunk.start, &mut stored)?;
                     let bytes = BytesMut::from(&stored[..length]).freeze();
                     let start = chunk.start.raw();
-                    Ok(Part { chunk: Chunk { start, bytes }, end: chunk.end })
+                    Ok(Part { chunk: LogBytes { start, bytes }, end: chunk.end })
                 }
             })
             .buffered(READS)
@@ -83,9 +84,9 @@ impl ReadAhead {
     /// Returns the next part, after `left`, the rest of the previous part; `None` at the end.
     pub(crate) fn poll_next(
         &mut self,
-        left: Chunk,
+        left: LogBytes,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Chunk>>> {
+    ) -> Poll<Option<Result<LogBytes>>> {
         let parts = self.parts.get_mut().expect("never locked");
         let part = match std::task::ready!(parts.poll_next_unpin(context)) {
             Some(Ok(part)) => part,
@@ -99,7 +100,7 @@ impl ReadAhead {
         let mut bytes = BytesMut::with_capacity(left.bytes.len() + part.chunk.bytes.len());
         bytes.extend_from_slice(&left.bytes);
         bytes.extend_from_slice(&part.chunk.bytes);
-        Poll::Ready(Some(Ok(Chunk { start: left.start, bytes: bytes.freeze() })))
+        Poll::Ready(Some(Ok(LogBytes { start: left.start, bytes: bytes.freeze() })))
     }
 }
 

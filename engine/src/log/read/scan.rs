@@ -1,16 +1,19 @@
 //! Entries as a stream.
 
-use super::reader::{LogEntry, Reader};
+use super::entry::LogEntry;
+use super::reader::Reader;
 use crate::error::Result;
-use crate::log::FasterLog;
 use crate::log::LogAddress;
+use crate::log::lifecycle::LogLifecycle;
 use futures::Stream;
 use futures::stream::FusedStream;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// A [`Stream`] of entries in order, made by [`FasterLog::scan`] and [`FasterLog::tail`].
+/// A [`Stream`] of entries in order, made by [`FasterLog::scan`](crate::FasterLog::scan) and
+/// [`FasterLog::tail`](crate::FasterLog::tail).
 ///
 /// Entries come from memory while they are there, otherwise from the device, with several reads
 /// ahead. If the log is truncated in the meantime, the stream continues with the first remaining
@@ -22,11 +25,11 @@ use std::task::{Context, Poll};
 pub struct Scan {
     reader: Reader,
     // The log is closed when its last handle is dropped, so a scan holds one.
-    _log: Option<FasterLog>,
+    _log: Option<Arc<LogLifecycle>>,
 }
 
 impl Scan {
-    pub(crate) fn new(reader: Reader, log: Option<FasterLog>) -> Self {
+    pub(crate) fn new(reader: Reader, log: Option<Arc<LogLifecycle>>) -> Self {
         Self { reader, _log: log }
     }
 
@@ -34,7 +37,7 @@ impl Scan {
     /// memory. A crash may take them back. A scan then ends at the end that the log has at the
     /// first poll.
     pub fn uncommitted(mut self) -> Self {
-        self.reader.terms().uncommitted = true;
+        self.reader.options().uncommitted = true;
         self
     }
 
@@ -47,7 +50,7 @@ impl Scan {
     }
 
     pub(crate) fn set_fail_on_truncated(&mut self) {
-        self.reader.skipped().is_error = true;
+        self.reader.skipped().fail();
     }
 
     /// Returns the number of bytes that the scan skipped because they were truncated before it

@@ -20,31 +20,30 @@
 //! interrupts it and it is repeated.
 
 use super::report::LogRecovery;
-use crate::address::Watermark;
 use crate::error::{Error, Result};
 use crate::hybrid_log::{HybridLog, Life, LogEnd, LogExtent, LogGeometry, check_block};
-use crate::log::append::notifier::Alarm;
+use crate::log::append::appender::Appender;
+use crate::log::append::frame_writer::FrameWriter;
+use crate::log::commit::committer::Committer;
 use crate::log::commit::manifest::{Identity, Manifest, Sizes};
 use crate::log::commit::record::CommitRecord;
-use crate::log::commit::requests::Commits;
-use crate::log::commit::state::Settled;
+use crate::log::commit::state::CommitState;
 use crate::log::config::{Geometry, LogConfig};
 use crate::log::frame::format::{Framing, Kind};
-use crate::log::frame::scanner::Walk;
-use crate::log::frame::stored_files::Stored;
-use crate::log::inner::Core;
-use crate::log::iterator::positions::Places;
-use crate::log::read::last::LastEntry;
-use crate::log::truncate::holes::Voids;
-use crate::log::view::{Live, Seats, Source};
+use crate::log::frame::scanner::FrameScanner;
+use crate::log::frame::stored_files::StoredFiles;
+use crate::log::inner::LogInner;
+use crate::log::iterator::positions::IteratorPositions;
+use crate::log::memory::{EpochContexts, LogMemory};
+use crate::log::read::last;
+use crate::log::read::range::ReadableRange;
+use crate::log::view::LogView;
 use crate::manifest::copy;
 use crate::manifest::files::{self, LOG, is_log_segment};
 use crate::manifest::publish::{self, NotPublished};
 use crate::manifest::read::read_manifest;
 use crate::manifest::text::Hex;
 use crate::opening::lock;
-use event_listener::Event;
-use kvick_io::sync::atomic::AtomicBool;
 use kvick_io::{BufPool, Device, DeviceOptions, Directory, Lock};
 use kvick_runtime::Handle;
 use std::io;
@@ -52,11 +51,11 @@ use std::sync::Arc;
 
 /// The arguments of an opening.
 #[derive(Debug)]
-pub(crate) struct Opening {
+pub(crate) struct LogOpener {
     pub(crate) config: LogConfig,
     pub(crate) directory: Arc<dyn Directory>,
     pub(crate) handle: Handle,
-    pub(crate) seats: Arc<Seats>,
+    pub(crate) contexts: Arc<EpochContexts>,
     /// The buffers of a group of logs, if the log shares them.
     pub(crate) buffers: Option<BufPool>,
     /// The salt of a new log.
@@ -66,23 +65,23 @@ pub(crate) struct Opening {
 }
 
 /// An open log. Keep the lock for as long as the log writes.
-pub(crate) struct Opened {
-    pub(crate) core: Core,
+pub(crate) struct RecoveredLog {
+    pub(crate) inner: LogInner,
     pub(crate) identity: Identity,
-    pub(crate) published: Settled,
+    pub(crate) published: CommitState,
     pub(crate) lock: Box<dyn Lock>,
     pub(crate) recovery: Option<LogRecovery>,
 }
 
 /// The newest commit that a walk has found, and the number of entries on the way.
 #[derive(Debug)]
-pub(crate) struct Found {
-    pub(crate) settled: Settled,
+pub(crate) struct FoundCommit {
+    pub(crate) settled: CommitState,
     pub(crate) entries: u64,
 }
 
-impl Opening {
-    pub(crate) async fn open(self) -> Result<Opened> {
+impl LogOpener {
+    pub(crate) async fn open(self) -> Result<RecoveredLog> {
         Geometry::of(&self.config, None)?;
         let lock = lock::lock(&*self.directory).await?;
         let begun = self.handle.now();
@@ -99,13 +98,13 @@ impl Opening {
         let is_empty = !manifest.settled().has_entries();
         let device = open_log(&*self.directory, sizes, is_empty).await?;
         let buffers = self.buffers(&geometry);
-        let stored = Stored::look(&*self.directory, sizes.segment_bytes).await?;
+        let stored = StoredFiles::look(&*self.directory, sizes.segment_bytes).await?;
         let units = manifest.units();
         let framing = Framing::new(units, sizes.salt.0);
         let end = stored.end();
-        let walk = Walk { framing, device: &*device, buffers: &buffers, stored };
+        let scanner = FrameScanner { framing, device: &*device, buffers: &buffers, stored };
         let saved = manifest.settled();
-        let found = newest(&walk, saved.clone(), self.number).await?;
+        let found = newest(&scanner, saved.clone(), self.number).await?;
         let settled = found.settled;
         let until = units.device_offset(settled.until);
         let dropped = end.saturating_sub(until);
@@ -133,18 +132,18 @@ impl Opening {
         };
         let life = (identity, is_announced);
         let directory = Arc::clone(&self.directory);
-        let core = self.core((life, geometry), (device, buffers), &settled)?;
+        let inner = self.inner((life, geometry), (device, buffers), &settled)?;
         if directory.is_read_only() {
-            core.live().log.health().transition_to_read_only(&directory.describe());
+            inner.memory.health().transition_to_read_only(&directory.describe());
         }
-        core.source.look_for_last().await;
+        last::find(&inner.view).await;
         Box::pin(copy::restore_copy(&*directory)).await;
-        Ok(Opened { core, identity, published, lock, recovery: Some(recovery) })
+        Ok(RecoveredLog { inner, identity, published, lock, recovery: Some(recovery) })
     }
 
     /// Publishes the recovered state. Returns whether there was space for the manifest. If not, the
     /// next opening recovers the same state again.
-    async fn publish(&self, identity: Identity, settled: &Settled) -> Result<bool> {
+    async fn publish(&self, identity: Identity, settled: &CommitState) -> Result<bool> {
         let manifest = Manifest::new(identity, settled);
         match publish::publish_to_free(&*self.directory, &manifest).await {
             Ok(bytes) => {
@@ -159,7 +158,7 @@ impl Opening {
         }
     }
 
-    async fn create(self, lock: Box<dyn Lock>) -> Result<Opened> {
+    async fn create(self, lock: Box<dyn Lock>) -> Result<RecoveredLog> {
         let geometry = Geometry::of(&self.config, None)?;
         let device = open_device(&*self.directory, geometry.segment_bytes, true).await?;
         // A unit is at least the smallest transfer of the device.
@@ -171,14 +170,14 @@ impl Opening {
             block_bytes: device.geometry().physical_block.into(),
             segment_bytes: geometry.segment_bytes,
         };
-        let settled = Settled::nothing();
+        let settled = CommitState::nothing();
         let identity = Identity { sizes, life: Life::FIRST, rewinds: 0 };
         let manifest = Manifest::new(identity, &settled);
         let buffers = self.buffers(&geometry);
         let directory = Arc::clone(&self.directory);
         // Reserve memory first: the sizes of a log without memory are never published.
-        let core = match self.core(((identity, true), geometry), (device, buffers), &settled) {
-            Ok(core) => core,
+        let inner = match self.inner(((identity, true), geometry), (device, buffers), &settled) {
+            Ok(inner) => inner,
             Err(error) => {
                 lock::give_up_creation(&*directory).await;
                 return Err(error);
@@ -188,26 +187,26 @@ impl Opening {
             Ok(bytes) => bytes,
             Err(failed) => {
                 if failed.is_certain {
-                    drop(core);
+                    drop(inner);
                     lock::give_up_creation(&*directory).await;
                 }
                 return Err(failed.error);
             }
         };
         copy::keep_copy(&*directory, &bytes).await;
-        Ok(Opened { core, identity, published: settled, lock, recovery: None })
+        Ok(RecoveredLog { inner, identity, published: settled, lock, recovery: None })
     }
 
     fn buffers(&self, geometry: &Geometry) -> BufPool {
         self.buffers.clone().unwrap_or_else(|| BufPool::new(geometry.io_bytes))
     }
 
-    fn core(
+    fn inner(
         self,
         ((Identity { sizes, life, .. }, is_announced), geometry): ((Identity, bool), Geometry),
         (device, buffers): (Arc<dyn Device>, BufPool),
-        settled: &Settled,
-    ) -> Result<Core> {
+        state: &CommitState,
+    ) -> Result<LogInner> {
         let units = sizes.units(life);
         let log_geometry = LogGeometry {
             page_bits: geometry.page_bits,
@@ -223,33 +222,27 @@ impl Opening {
             owner: "log",
             end: LogEnd::of_entries(geometry.page_bits),
         };
-        let Settled { begin, until, .. } = *settled;
+        let CommitState { begin, until, .. } = *state;
         let extent = LogExtent { begin, head: until, flushed: until, tail: until };
-        let clock = (self.seats.epoch.clone(), self.handle.clone());
+        let clock = (self.contexts.epoch().clone(), self.handle.clone());
         let log = (Arc::clone(&device), buffers.clone());
         let log = HybridLog::new(log_geometry, extent, log, clock)
             .map_err(|error| Error::io("reserving memory", error))?;
-        let source = Source {
-            framing: Framing::new(units, sizes.salt.0),
-            device,
-            buffers,
-            live: Some(Live { log, alarm: Alarm::new(), seats: self.seats }),
-            begin: Watermark::new(begin),
-            durable: Watermark::new(until),
-            completed: AtomicBool::new(settled.completed),
-            voids: Voids::new(settled.voids.clone()),
-            last_entry: LastEntry::new([begin, until]),
-            moved: Event::new(),
-        };
-        Ok(Core {
-            plan: Geometry::plan(units),
+        let memory = Arc::new(LogMemory::new(log, self.contexts));
+        let framing = Framing::new(units, sizes.salt.0);
+        let view = LogView::new(framing, device, buffers, ReadableRange::new(state.clone()))
+            .with_memory(Arc::clone(&memory));
+        let view = Arc::new(view);
+        let frames = FrameWriter::new(Arc::clone(&memory), framing, Geometry::layout(units));
+        Ok(LogInner {
+            appender: Appender::new(frames, &self.config, state.completed),
+            committer: Committer::new(Arc::clone(&memory), Arc::clone(&view)),
+            iterators: IteratorPositions::new(state.iterators.clone()),
             config: self.config,
             directory: self.directory,
             handle: self.handle,
-            source: Arc::new(source),
-            commits: Commits::new(settled.clone()),
-            iterators: Places::new(settled.iterators.clone()),
-            sealed: AtomicBool::new(settled.completed),
+            memory,
+            view,
         })
     }
 }
@@ -259,30 +252,35 @@ impl Opening {
 /// # Errors
 /// `Corrupt` if the log was durable beyond the place where the walk has to stop. `InvalidArgument`
 /// if there is no commit of that number.
-pub(crate) async fn newest(walk: &Walk<'_>, saved: Settled, number: Option<u64>) -> Result<Found> {
-    let units = walk.framing.units;
-    if saved.has_entries() && walk.stored.end() < units.device_offset(saved.until) {
-        let (file, offset) = walk.device.locate(walk.stored.end());
+pub(crate) async fn newest(
+    scanner: &FrameScanner<'_>,
+    saved: CommitState,
+    number: Option<u64>,
+) -> Result<FoundCommit> {
+    let units = scanner.framing.units;
+    if saved.has_entries() && scanner.stored.end() < units.device_offset(saved.until) {
+        let (file, offset) = scanner.device.locate(scanner.stored.end());
         let until = saved.until.raw();
         let what = format!("the log ends here, and was durable up to address {until}");
         return Err(Error::damaged(&what, &file, offset));
     }
-    let is_missing = walk.stored.first().is_none_or(|first| first > units.page_start(saved.begin));
+    let is_missing =
+        scanner.stored.first().is_none_or(|first| first > units.page_start(saved.begin));
     if saved.has_entries() && is_missing {
-        let (file, offset) = walk.device.locate(units.device_offset(saved.begin));
+        let (file, offset) = scanner.device.locate(units.device_offset(saved.begin));
         return Err(Error::damaged("the file is missing", &file, offset));
     }
     let (mut settled, from) = (saved.clone(), saved.until);
-    let is_chosen = |settled: &Settled| number.is_some_and(|number| settled.number == number);
+    let is_chosen = |settled: &CommitState| number.is_some_and(|number| settled.number == number);
     let (mut entries, mut since) = (0, 0);
-    let stop = walk.along(from, |frame| {
+    let stop = scanner.along(from, |frame| {
         match frame.kind {
             Kind::Whole | Kind::First => since += 1,
             Kind::Commit if !is_chosen(&settled) => {
                 let record = CommitRecord::decode(frame.payload);
                 let until = units.block_behind_end(frame.next);
                 let Some(record) = record.filter(|record| settled.precedes(record, until)) else {
-                    let (file, offset) = walk.device.locate(units.device_offset(frame.address));
+                    let (file, offset) = scanner.device.locate(units.device_offset(frame.address));
                     let what = "the record of a commit contradicts the one before";
                     return Err(Error::damaged(what, &file, offset));
                 };
@@ -301,9 +299,9 @@ pub(crate) async fn newest(walk: &Walk<'_>, saved: Settled, number: Option<u64>)
         )));
     }
     if number.is_none()
-        && let Some(durable) = walk.proof_behind(stop, settled.until).await?
+        && let Some(durable) = scanner.proof_behind(stop, settled.until).await?
     {
-        let (file, offset) = walk.device.locate(units.device_offset(stop.unit));
+        let (file, offset) = scanner.device.locate(units.device_offset(stop.unit));
         let what = format!(
             "the unit at address {} is damaged, and the log was durable up to {}",
             stop.unit.raw(),
@@ -311,7 +309,7 @@ pub(crate) async fn newest(walk: &Walk<'_>, saved: Settled, number: Option<u64>)
         );
         return Err(Error::damaged(&what, &file, offset));
     }
-    Ok(Found { settled, entries })
+    Ok(FoundCommit { settled, entries })
 }
 
 /// Returns the manifest of the log in a directory, if there is one.

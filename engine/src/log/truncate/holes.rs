@@ -9,99 +9,100 @@ use kvick_io::sync::atomic::{AtomicU64, Ordering};
 
 /// The ranges, in ascending order. They do not touch.
 #[derive(Debug)]
-pub(crate) struct Voids {
+pub(crate) struct Holes {
     ranges: RwLock<Vec<[Address; 2]>>,
     /// Counts truncations, also of the oldest entries.
-    cuts: AtomicU64,
+    truncations: AtomicU64,
 }
 
-impl Voids {
-    pub(crate) fn new(voids: Vec<[Address; 2]>) -> Self {
-        Self { ranges: RwLock::new(voids), cuts: AtomicU64::new(0) }
+impl Holes {
+    pub(crate) fn new(holes: Vec<[Address; 2]>) -> Self {
+        Self { ranges: RwLock::new(holes), truncations: AtomicU64::new(0) }
     }
 
     /// Returns a number that changes when entries are truncated at either end. Readers that own
     /// copies of entries check with it whether the entries still exist.
     #[inline(always)]
-    pub(crate) fn cuts(&self) -> u64 {
+    pub(crate) fn truncations(&self) -> u64 {
         // Relaxed: pairs with the increment in `change`. A task that knows of a truncation sees
         // its number. The ranges are under the lock, and `begin` was raised before.
-        self.cuts.load(Ordering::Relaxed)
+        self.truncations.load(Ordering::Relaxed)
     }
 
     fn change(&self, change: impl FnOnce(&mut Vec<[Address; 2]>)) {
         change(&mut self.ranges.write().expect("nothing panics under it"));
-        // Relaxed: as in `cuts`.
-        self.cuts.fetch_add(1, Ordering::Relaxed);
+        // Relaxed: as in `truncations`.
+        self.truncations.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Adds `[start, end)`. No existing range ends after `end`.
-    pub(crate) fn add(&self, void: [Address; 2]) {
-        self.change(|voids| add(voids, void));
+    pub(crate) fn add(&self, hole: [Address; 2]) {
+        self.change(|holes| add(holes, hole));
     }
 
-    /// Returns the first address at or after `at` that is not void, and the start of the next void.
+    /// Returns the first address at or after `at` that is in no hole, and the start of the next
+    /// hole.
     pub(crate) fn clip(&self, at: Address) -> (Address, Option<Address>) {
-        let voids = self.ranges.read().expect("nothing panics under it");
-        let next = voids.partition_point(|[_, end]| *end <= at);
-        match voids.get(next) {
+        let holes = self.ranges.read().expect("nothing panics under it");
+        let next = holes.partition_point(|[_, end]| *end <= at);
+        match holes.get(next) {
             // The next range does not touch this one.
-            Some([start, end]) if *start <= at => (*end, voids.get(next + 1).map(|void| void[0])),
+            Some([start, end]) if *start <= at => (*end, holes.get(next + 1).map(|hole| hole[0])),
             Some([start, _]) => (at, Some(*start)),
             None => (at, None),
         }
     }
 
-    /// Returns whether any address of `[start, end)` is void.
+    /// Returns whether any address of `[start, end)` is in a hole.
     pub(crate) fn reach_into(&self, [start, end]: [Address; 2]) -> bool {
-        let (begin, void) = self.clip(start);
-        begin != start || void.is_some_and(|void| void < end)
+        let (begin, hole) = self.clip(start);
+        begin != start || hole.is_some_and(|hole| hole < end)
     }
 
-    /// Returns the first address from which everything up to `end` is void.
-    pub(crate) fn void_before(&self, end: Address) -> Address {
-        let voids = self.ranges.read().expect("nothing panics under it");
-        let next = voids.partition_point(|[_, void_end]| *void_end < end);
-        voids.get(next).filter(|[start, _]| *start < end).map_or(end, |[start, _]| *start)
+    /// Returns the first address from which everything up to `end` is one hole.
+    pub(crate) fn hole_before(&self, end: Address) -> Address {
+        let holes = self.ranges.read().expect("nothing panics under it");
+        let next = holes.partition_point(|[_, hole_end]| *hole_end < end);
+        holes.get(next).filter(|[start, _]| *start < end).map_or(end, |[start, _]| *start)
     }
 
     /// Replaces the ranges.
-    pub(crate) fn replace(&self, voids: Vec<[Address; 2]>) {
-        self.change(|present| *present = voids);
+    pub(crate) fn replace(&self, holes: Vec<[Address; 2]>) {
+        self.change(|present| *present = holes);
     }
 
     /// Removes the ranges below `begin`, the new begin of the log.
     pub(crate) fn forget_below(&self, begin: Address) {
-        self.change(|voids| forget_below(voids, begin));
+        self.change(|holes| forget_below(holes, begin));
     }
 }
 
 /// Adds a range to a list of ranges. No other range ends after it.
-pub(crate) fn add(voids: &mut Vec<[Address; 2]>, [start, end]: [Address; 2]) {
-    assert!(start < end && voids.last().is_none_or(|last| last[1] <= end));
-    let apart = voids.partition_point(|void| void[1] < start);
-    let first = voids.get(apart).map_or(start, |void| void[0].min(start));
-    voids.truncate(apart);
-    voids.push([first, end]);
+pub(crate) fn add(holes: &mut Vec<[Address; 2]>, [start, end]: [Address; 2]) {
+    assert!(start < end && holes.last().is_none_or(|last| last[1] <= end));
+    let apart = holes.partition_point(|hole| hole[1] < start);
+    let first = holes.get(apart).map_or(start, |hole| hole[0].min(start));
+    holes.truncate(apart);
+    holes.push([first, end]);
 }
 
 /// Adds a range to a list of ranges, at any place.
-pub(crate) fn merge(voids: &mut Vec<[Address; 2]>, void: [Address; 2]) {
-    voids.push(void);
-    voids.sort_unstable();
-    let mut apart: Vec<[Address; 2]> = Vec::with_capacity(voids.len());
-    for [start, end] in voids.drain(..) {
+pub(crate) fn merge(holes: &mut Vec<[Address; 2]>, hole: [Address; 2]) {
+    holes.push(hole);
+    holes.sort_unstable();
+    let mut apart: Vec<[Address; 2]> = Vec::with_capacity(holes.len());
+    for [start, end] in holes.drain(..) {
         match apart.last_mut().filter(|last| last[1] >= start) {
             Some(last) => last[1] = last[1].max(end),
             None => apart.push([start, end]),
         }
     }
-    *voids = apart;
+    *holes = apart;
 }
 
 /// Removes the ranges below `begin` from a list.
-pub(crate) fn forget_below(voids: &mut Vec<[Address; 2]>, begin: Address) {
-    voids.retain(|[_, end]| *end > begin);
+pub(crate) fn forget_below(holes: &mut Vec<[Address; 2]>, begin: Address) {
+    holes.retain(|[_, end]| *end > begin);
 }
 
 #[cfg(all(test, not(loom)))]
@@ -114,32 +115,32 @@ mod tests {
 
     #[test]
     fn ranges_that_meet_become_one() {
-        let mut voids = Vec::new();
+        let mut holes = Vec::new();
         for (start, end) in [(100, 200), (300, 400), (500, 600), (350, 700), (700, 800)] {
-            add(&mut voids, [at(start), at(end)]);
+            add(&mut holes, [at(start), at(end)]);
         }
-        assert_eq!(voids, [[at(100), at(200)], [at(300), at(800)]]);
-        forget_below(&mut voids, at(200));
-        assert_eq!(voids, [[at(300), at(800)]]);
+        assert_eq!(holes, [[at(100), at(200)], [at(300), at(800)]]);
+        forget_below(&mut holes, at(200));
+        assert_eq!(holes, [[at(300), at(800)]]);
     }
 
     #[test]
     fn a_range_is_merged_wherever_it_is() {
-        let mut voids = vec![[at(100), at(200)], [at(300), at(400)]];
-        merge(&mut voids, [at(200), at(250)]);
-        merge(&mut voids, [at(50), at(60)]);
-        assert_eq!(voids, [[at(50), at(60)], [at(100), at(250)], [at(300), at(400)]]);
-        merge(&mut voids, [at(55), at(350)]);
-        assert_eq!(voids, [[at(50), at(400)]]);
+        let mut holes = vec![[at(100), at(200)], [at(300), at(400)]];
+        merge(&mut holes, [at(200), at(250)]);
+        merge(&mut holes, [at(50), at(60)]);
+        assert_eq!(holes, [[at(50), at(60)], [at(100), at(250)], [at(300), at(400)]]);
+        merge(&mut holes, [at(55), at(350)]);
+        assert_eq!(holes, [[at(50), at(400)]]);
     }
 
     #[test]
     fn readers_are_led_around_them() {
-        let voids = Voids::new(vec![[at(100), at(200)], [at(300), at(400)]]);
-        assert_eq!(voids.clip(at(50)), (at(50), Some(at(100))));
-        assert_eq!(voids.clip(at(100)), (at(200), Some(at(300))));
-        assert_eq!(voids.clip(at(200)), (at(200), Some(at(300))));
-        assert_eq!(voids.clip(at(399)), (at(400), None));
-        assert_eq!(voids.clip(at(400)), (at(400), None));
+        let holes = Holes::new(vec![[at(100), at(200)], [at(300), at(400)]]);
+        assert_eq!(holes.clip(at(50)), (at(50), Some(at(100))));
+        assert_eq!(holes.clip(at(100)), (at(200), Some(at(300))));
+        assert_eq!(holes.clip(at(200)), (at(200), Some(at(300))));
+        assert_eq!(holes.clip(at(399)), (at(400), None));
+        assert_eq!(holes.clip(at(400)), (at(400), None));
     }
 }

@@ -1,81 +1,63 @@
 //! Removing the oldest or the newest entries.
 
+use super::holes;
 use crate::address::Address;
 use crate::error::{Error, Result};
-use crate::log::LogAddress;
-use crate::log::commit::state::Commit;
-use crate::log::handle::FasterLog;
+use crate::log::commit::state::{Commit, CommitGoal};
+use crate::log::inner::LogInner;
+use crate::log::read::last;
+use crate::log::read::lookup::Lookup;
 
-impl FasterLog {
-    /// Removes the entries below `address`: an address of an entry, a
-    /// [`LogEntry::next`](crate::log::LogEntry::next) or the end. Readers no longer see them. A
-    /// file is deleted after all of its entries are removed and the removal is durable.
-    ///
-    /// The next commit makes the removal durable. Every commit requested afterwards contains it,
-    /// and a commit in flight may contain it. The removal itself requests no commit. So call
-    /// [`commit()`](Self::commit) afterwards for a permanent removal; without it, the entries are
-    /// back after a crash. On a full medium no commit can be written. There the removal becomes
-    /// durable by itself, up to the newest commit, and the deleted files free space.
-    ///
-    /// Named iterators do not delay the removal: their owner decides.
-    ///
-    /// # Errors
-    /// `InvalidArgument` if no entry begins there, others as [`read`](Self::read). An address that
-    /// is truncated already changes nothing.
-    ///
-    /// # Cancel safety
-    /// A future that is dropped before it is ready may have removed the entries.
-    pub async fn truncate_until(&self, address: LogAddress) -> Result<()> {
-        self.core.live().log.health().check_write()?;
-        let until = address.inner();
-        if until <= self.core.source.begin.load() {
+/// Truncates one log at either end.
+#[derive(Debug)]
+pub(crate) struct Truncation<'l> {
+    log: &'l LogInner,
+}
+
+impl<'l> Truncation<'l> {
+    pub(crate) fn new(log: &'l LogInner) -> Self {
+        Self { log }
+    }
+
+    /// Removes the entries below `until`. The next commit makes the removal durable.
+    pub(crate) async fn of_prefix(&self, until: Address) -> Result<()> {
+        self.log.memory.health().check_write()?;
+        let range = self.log.view.range();
+        if until <= range.begin() {
             return Ok(());
         }
         self.check_boundary(until).await?;
-        self.core.commits.change(|intent| intent.begin = intent.begin.max(until));
-        self.core.source.note_front(until);
-        self.core.source.begin.raise(until);
-        self.core.source.voids.forget_below(until);
-        self.core.source.moved.notify(usize::MAX);
+        self.log.committer.requests().change(|next| next.begin = next.begin.max(until));
+        range.truncate_front(until);
         Ok(())
     }
 
-    /// Removes the entries from `address` to the current end, and makes the removal durable. A
-    /// consensus log does so with entries that were never agreed on. Readers that have not reached
-    /// the entries no longer see them. The addresses are not used again.
-    ///
-    /// # Errors
-    /// As [`truncate_until`](Self::truncate_until) and [`commit`](Self::commit).
-    ///
-    /// # Cancel safety
-    /// A removal that was begun continues when the future is dropped.
-    pub async fn truncate_suffix(&self, address: LogAddress) -> Result<Commit> {
-        let core = &self.core;
-        core.live().log.health().check_write()?;
-        let from = address.inner();
+    /// Removes the entries from `from` to the current end, and makes the removal durable.
+    pub(crate) async fn of_suffix(&self, from: Address) -> Result<Commit> {
+        let LogInner { memory, view, committer, .. } = self.log;
+        memory.health().check_write()?;
         self.check_boundary(from).await?;
-        let before = core.source.last_before(from).await?;
-        let before = before.map_or(core.source.begin.load(), |entry| entry.next.inner());
-        let mut end = from;
-        let changes = core.commits.change(|intent| {
-            let begin = core.source.begin.load();
-            end = core.live().log.tail_address();
-            let start = from.max(begin);
-            if start < end {
-                super::holes::add(&mut intent.voids, [start, end]);
-                core.source.voids.add([start, end]);
-                core.source.note_void([start, end], before.min(start));
+        let range = view.range();
+        let before = last::last_before(view, from).await?;
+        let before = before.map_or(range.begin(), |entry| entry.next.inner());
+        let mut until = from;
+        let changes = committer.requests().change(|next| {
+            until = memory.log().tail_address();
+            let start = from.max(range.begin());
+            if start < until {
+                holes::add(&mut next.holes, [start, until]);
+                range.add_hole([start, until], before.min(start));
             }
         });
-        core.source.moved.notify(usize::MAX);
-        core.commits.request(end, changes);
-        core.settled(end, changes).await
+        range.changed().notify(usize::MAX);
+        committer.requests().request(until, changes);
+        committer.wait_for(CommitGoal { until, changes, number: 0 }).await
     }
 
     /// Checks that an entry begins at `address`, or that the log ends there.
     async fn check_boundary(&self, address: Address) -> Result<()> {
-        let end = self.core.live().log.tail_address();
-        if address == end || self.core.source.is_boundary(address) {
+        let end = self.log.memory.log().tail_address();
+        if address == end || self.log.view.is_boundary(address) {
             return Ok(());
         }
         if address > end {
@@ -85,6 +67,6 @@ impl FasterLog {
                 end.raw()
             )));
         }
-        self.frame_at(address).await
+        Lookup::new(&self.log.view).check_frame(address).await
     }
 }

@@ -1,30 +1,26 @@
 //! A log that another task or process writes. A follower reads it and never writes.
 
-use super::LogAddress;
-use super::commit::manifest::{Identity, Manifest};
-use super::commit::record::CommitRecord;
-use super::commit::state::{Commit, Settled};
-use super::frame::format::Framing;
-use super::frame::format::Kind;
-use super::frame::scanner::Walk;
-use super::frame::stored_files::Stored;
-use super::handle::end_of;
-use super::read::followed_device::FollowedDevice;
-use super::read::last::LastEntry;
-use super::read::reader::{LogEntry, Reader, Terms};
-use super::read::scan::Scan;
-use super::read::start::Start;
-use super::recover::opening::look;
-use super::truncate::holes::Voids;
-use super::view::Source;
-use crate::address::Watermark;
+use super::device::FollowedDevice;
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::LogAddress;
+use crate::log::commit::manifest::{Identity, Manifest};
+use crate::log::commit::record::CommitRecord;
+use crate::log::commit::state::{Commit, CommitState};
+use crate::log::frame::format::{Framing, Kind};
+use crate::log::frame::scanner::FrameScanner;
+use crate::log::frame::stored_files::StoredFiles;
+use crate::log::read::entry::LogEntry;
+use crate::log::read::last;
+use crate::log::read::range::ReadableRange;
+use crate::log::read::reader::{Reader, ScanOptions};
+use crate::log::read::scan::Scan;
+use crate::log::read::start::{Start, end_of};
+use crate::log::recover::opening::look;
+use crate::log::view::LogView;
 use crate::opening::ending::ENDED;
-use event_listener::Event;
 use futures::stream::{self, BoxStream, StreamExt};
 use kvick_io::sync::Mutex;
-use kvick_io::sync::atomic::{AtomicBool, Ordering};
-use kvick_io::{BufPool, Directory, ReadOnlyDirectory};
+use kvick_io::{BufPool, Device, Directory, ReadOnlyDirectory};
 use kvick_runtime::Handle;
 use std::fmt;
 use std::ops::RangeBounds;
@@ -92,11 +88,10 @@ struct Followed {
     handle: Mutex<Option<Handle>>,
     identity: Identity,
     device: Arc<FollowedDevice>,
-    source: Arc<Source>,
+    view: Arc<LogView>,
     // Held while a task looks for newer commits, so that commits are found in order. True while the
     // end of the last entry must still be found.
     looking: futures::lock::Mutex<bool>,
-    settled: Mutex<Settled>,
 }
 
 impl LogFollower {
@@ -158,28 +153,18 @@ impl LogFollower {
         directory: Arc<dyn Directory>,
         handle: Option<Handle>,
     ) -> Result<Self> {
-        let (sizes, settled) = (manifest.log, manifest.settled());
+        let (sizes, state) = (manifest.log, manifest.settled());
         let device = Arc::new(FollowedDevice::open(Arc::clone(&directory), sizes).await?);
-        let source = Source {
-            framing: Framing::new(manifest.units().followed(), sizes.salt.0),
-            device: Arc::clone(&device) as _,
-            buffers: BufPool::new(BUFFERS),
-            live: None,
-            begin: Watermark::new(settled.begin),
-            durable: Watermark::new(settled.until),
-            completed: AtomicBool::new(settled.completed),
-            voids: Voids::new(settled.voids.clone()),
-            last_entry: LastEntry::new([settled.begin, settled.until]),
-            moved: Event::new(),
-        };
+        let framing = Framing::new(manifest.units().followed(), sizes.salt.0);
+        let range = ReadableRange::new(state);
+        let view = LogView::new(framing, device.clone(), BufPool::new(BUFFERS), range);
         let followed = Followed {
             directory,
             handle: Mutex::new(handle),
             identity: manifest.identity(),
             device,
-            source: Arc::new(source),
+            view: Arc::new(view),
             looking: futures::lock::Mutex::new(true),
-            settled: Mutex::new(settled),
         };
         let follower = Self { followed: Arc::new(followed) };
         follower.followed.look_for_newer().await?;
@@ -203,21 +188,21 @@ impl LogFollower {
     /// Returns the newest commit that the follower has seen.
     #[must_use]
     pub fn last_commit(&self) -> Commit {
-        self.followed.settled().commit()
+        self.followed.view.range().committed().commit()
     }
 
     /// Returns the address of the first entry, or of the next entry if the log is empty.
     #[must_use]
     pub fn begin(&self) -> LogAddress {
-        self.followed.source.begin.load().into()
+        self.followed.view.range().begin().into()
     }
 
     /// Returns the entries that begin in `range`, in order, as of the newest commit that the
     /// follower has seen at the first poll. Ranges work as in
-    /// [`FasterLog::scan`](super::FasterLog::scan).
+    /// [`FasterLog::scan`](crate::FasterLog::scan).
     pub fn scan(&self, range: impl RangeBounds<LogAddress>) -> Scan {
-        let terms = Terms { end: end_of(&range), follow: false, uncommitted: false };
-        let reader = Reader::new(Arc::clone(&self.followed.source), Start::of(&range), terms);
+        let options = ScanOptions { end: end_of(&range), follow: false, uncommitted: false };
+        let reader = Reader::new(Arc::clone(&self.followed.view), Start::of(&range), options);
         Scan::new(reader, None)
     }
 
@@ -241,13 +226,14 @@ impl LogFollower {
                     },
                     None => {}
                 }
-                // `durable` is read after `completed`, so it is then the final end.
-                let is_completed = follower.followed.source.is_completed();
+                // The end is read after the flag, so it is then the final end.
+                let committed = follower.followed.view.range().committed();
+                let is_completed = committed.is_completed();
                 let position = scan.position();
-                if is_completed && position >= follower.followed.source.durable.load().into() {
+                if is_completed && position >= committed.until().into() {
                     return None;
                 }
-                if position >= follower.followed.source.durable.load().into()
+                if position >= committed.until().into()
                     && let Err(error) = follower.refresh_after(every).await
                 {
                     return Some((Err(error), (follower, None)));
@@ -306,14 +292,10 @@ impl Followed {
         Ok(handle.clone().expect("looked at above"))
     }
 
-    fn settled(&self) -> kvick_io::sync::MutexGuard<'_, Settled> {
-        self.settled.lock().expect("nothing panics under it")
-    }
-
     /// Shows readers the entries committed in the meantime.
     async fn look_for_newer(&self) -> Result<()> {
         let mut owes_last = self.looking.lock().await;
-        let before = self.settled().clone();
+        let before = self.view.range().committed().state();
         let mut settled = before.clone();
         if let Some(manifest) = look(&*self.directory, true).await? {
             self.check(&manifest)?;
@@ -327,10 +309,10 @@ impl Followed {
         if settled != before {
             // Set first: if this future is dropped in between, the next look completes the work.
             *owes_last = true;
-            self.show(&settled);
+            self.show(settled);
         }
         if *owes_last {
-            self.source.look_for_last().await;
+            last::find(&self.view).await;
             *owes_last = false;
         }
         Ok(())
@@ -350,18 +332,18 @@ impl Followed {
     }
 
     /// Continues to the newest readable commit.
-    async fn walk_on(&self, settled: &mut Settled) -> Result<()> {
-        let units = self.source.framing.units;
+    async fn walk_on(&self, settled: &mut CommitState) -> Result<()> {
+        let units = self.view.units();
         let directory = &*self.directory;
-        let stored = Stored::look(directory, self.identity.sizes.segment_bytes).await?;
+        let stored = StoredFiles::look(directory, self.identity.sizes.segment_bytes).await?;
         self.device.catch_up(&stored).await?;
-        let walk = Walk {
-            framing: self.source.framing,
-            device: &*self.source.device,
-            buffers: &self.source.buffers,
+        let scanner = FrameScanner {
+            framing: self.view.framing(),
+            device: &**self.view.device(),
+            buffers: self.view.buffers(),
             stored,
         };
-        let walked = walk.along(settled.until, |frame| {
+        let stopped = scanner.along(settled.until, |frame| {
             let until = units.block_behind_end(frame.next);
             if frame.kind == Kind::Commit
                 && let Some(record) = CommitRecord::decode(frame.payload)
@@ -372,23 +354,14 @@ impl Followed {
             Ok(())
         });
         // At the place where it stops, the writer will continue, or has not arrived yet.
-        walked.await.map(drop)
+        stopped.await.map(drop)
     }
 
     /// Shows readers a newer commit.
-    fn show(&self, settled: &Settled) {
-        let source = &self.source;
-        source.note_front(settled.begin);
-        source.begin.raise(settled.begin);
-        source.device.forget_below(source.framing.units.page_start(settled.begin));
-        source.voids.replace(settled.voids.clone());
-        source.note_last(settled.until);
-        source.durable.raise(settled.until);
-        // Release: pairs with the Acquire in `Source::is_completed`, like the store in the driver
-        // of a log.
-        source.completed.store(settled.completed, Ordering::Release);
-        *self.settled() = settled.clone();
-        source.moved.notify(usize::MAX);
+    fn show(&self, state: CommitState) {
+        let files_begin = self.view.units().page_start(state.begin);
+        self.view.range().replace(state);
+        self.device.forget_below(files_begin);
     }
 }
 
@@ -397,7 +370,7 @@ impl fmt::Debug for LogFollower {
         formatter
             .debug_struct("LogFollower")
             .field("directory", &self.followed.directory)
-            .field("source", &self.followed.source)
+            .field("source", &self.followed.view)
             .finish_non_exhaustive()
     }
 }

@@ -7,7 +7,7 @@
 use crate::error::{Error, Result};
 use crate::hybrid_log::is_missing;
 use crate::log::commit::manifest::Sizes;
-use crate::log::frame::stored_files::Stored;
+use crate::log::frame::stored_files::StoredFiles;
 use crate::log::recover::opening::open_log;
 use kvick_io::sync::{Mutex, MutexGuard};
 use kvick_io::{AlignedBuf, BoxFuture, Completion, Device, Directory, Geometry};
@@ -19,10 +19,10 @@ use std::sync::Arc;
 pub(crate) struct FollowedDevice {
     directory: Arc<dyn Directory>,
     sizes: Sizes,
-    opened: Mutex<Opened>,
+    opened: Mutex<CurrentDevice>,
 }
 
-struct Opened {
+struct CurrentDevice {
     device: Arc<dyn Device>,
     /// The highest segment that existed before the device was opened.
     last: Option<u64>,
@@ -32,14 +32,14 @@ struct Opened {
 
 impl FollowedDevice {
     pub(crate) async fn open(directory: Arc<dyn Directory>, sizes: Sizes) -> Result<Self> {
-        let last = Stored::look(&*directory, sizes.segment_bytes).await?.last();
+        let last = StoredFiles::look(&*directory, sizes.segment_bytes).await?.last();
         let device = open_log(&*directory, sizes, false).await?;
-        let opened = Mutex::new(Opened { device, last, begin: 0 });
+        let opened = Mutex::new(CurrentDevice { device, last, begin: 0 });
         Ok(Self { directory, sizes, opened })
     }
 
     /// Makes everything in `stored` readable.
-    pub(crate) async fn catch_up(&self, stored: &Stored) -> Result<()> {
+    pub(crate) async fn catch_up(&self, stored: &StoredFiles) -> Result<()> {
         let (Some(last), known) = (stored.last(), self.opened().last) else { return Ok(()) };
         if known.is_some_and(|known| last <= known) {
             return Ok(());
@@ -70,7 +70,7 @@ impl FollowedDevice {
         }
     }
 
-    fn opened(&self) -> MutexGuard<'_, Opened> {
+    fn opened(&self) -> MutexGuard<'_, CurrentDevice> {
         self.opened.lock().expect("nothing panics under it")
     }
 

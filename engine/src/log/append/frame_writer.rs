@@ -1,0 +1,116 @@
+//! Writes frames into allocated space of the pages in memory.
+
+use crate::address::Address;
+use crate::epoch::Guard;
+use crate::hybrid_log::{Need, Position, Rest};
+use crate::log::frame::format::{Framing, Header, Kind, frame_bytes};
+use crate::log::frame::layout::EntryLayout;
+use crate::log::memory::LogMemory;
+use crate::record::WORD;
+use kvick_io::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+
+/// The writer of the frames of one log.
+#[derive(Debug)]
+pub(crate) struct FrameWriter {
+    memory: Arc<LogMemory>,
+    framing: Framing,
+    layout: EntryLayout,
+}
+
+impl FrameWriter {
+    pub(crate) fn new(memory: Arc<LogMemory>, framing: Framing, layout: EntryLayout) -> Self {
+        Self { memory, framing, layout }
+    }
+
+    #[inline(always)]
+    pub(crate) fn memory(&self) -> &Arc<LogMemory> {
+        &self.memory
+    }
+
+    #[inline(always)]
+    pub(crate) fn layout(&self) -> EntryLayout {
+        self.layout
+    }
+
+    /// Writes a frame into space that was allocated under this guard.
+    #[inline]
+    pub(crate) fn write(&self, address: Address, kind: Kind, payload: &[u8], guard: &Guard<'_>) {
+        let words = self.memory.log().pages().words(address, guard);
+        let (header, rest) = words.split_first().expect("a frame has a header");
+        debug_assert!(Header::load(header).is_none(), "{address:?} is written once");
+        fill(rest, payload);
+        self.framing.header(address, kind, payload).release(header);
+    }
+
+    /// Writes the padding frame of space that no entry uses.
+    pub(crate) fn pad(&self, rest: Rest, guard: &Guard<'_>) {
+        let bytes = usize::try_from(rest.bytes).expect("within a page");
+        let header = self.framing.padding(rest.start, bytes);
+        header.release(&self.memory.log().pages().words(rest.start, guard)[0]);
+        self.memory.notify_written(Address::new(rest.start.raw() + rest.bytes));
+    }
+
+    /// Appends the record of a commit and pads the rest of its block, in one step. Returns the end
+    /// of the entries before the record, and the end of the commit; `None` if there is no space.
+    pub(crate) fn append_record(&self, record: &[u8], guard: &Guard<'_>) -> Option<[Address; 2]> {
+        let log = self.memory.log();
+        let bytes = frame_bytes(record.len()) as u64;
+        let (capacity, block) = (self.layout.capacity, self.framing.units.block_payload());
+        let place = |from: Position| match from {
+            Position { offset, .. } if offset + bytes <= capacity => from,
+            Position { page, .. } => Position { page: page + 1, offset: 0 },
+        };
+        let [from, to] = log.allocator().take_with(
+            Need::commit(),
+            |from| {
+                let Position { page, offset } = place(from);
+                let is_last = !log.end().takes_records(page);
+                let offset = (offset + bytes).next_multiple_of(block);
+                let offset = if is_last { capacity } else { offset };
+                Some(Position { page, offset })
+            },
+            guard,
+        )?;
+        let at = place(from);
+        if at != from && from.offset < capacity {
+            self.pad(Rest { start: self.at(from), bytes: capacity - from.offset }, guard);
+        }
+        self.write(self.at(at), Kind::Commit, record, guard);
+        let end = at.offset + bytes;
+        if end < to.offset {
+            let start = self.at(Position { page: at.page, offset: end });
+            self.pad(Rest { start, bytes: to.offset - end }, guard);
+        }
+        Some([from, to].map(|position| self.framing.units.settle(self.at(position))))
+    }
+
+    /// Returns the address after the entry of `bytes` bytes at `address`.
+    pub(crate) fn end_of_entry(&self, address: Address, bytes: usize) -> Address {
+        let bits = self.framing.units.page_bits();
+        let from = Position { page: address.page(bits), offset: address.offset(bits) };
+        // The entry lies where the layout put it, so the same layout returns its end.
+        self.framing.units.settle(self.at(self.layout.lay(from, [bytes], |_| {})))
+    }
+
+    #[inline]
+    pub(crate) fn at(&self, position: Position) -> Address {
+        Address::at(position.page, position.offset, self.framing.units.page_bits())
+    }
+}
+
+/// Stores `payload` in words that no reader looks at yet. The rest of the last word stays zero.
+#[inline(always)]
+fn fill(words: &[AtomicU64], payload: &[u8]) {
+    let (whole, rest) = payload.as_chunks::<WORD>();
+    let (front, back) = words.split_at(whole.len());
+    for (word, bytes) in front.iter().zip(whole) {
+        // Relaxed: the Release of the header publishes them.
+        word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
+    }
+    if !rest.is_empty() {
+        let mut last = [0; WORD];
+        last[..rest.len()].copy_from_slice(rest);
+        back[0].store(u64::from_le_bytes(last), Ordering::Relaxed);
+    }
+}

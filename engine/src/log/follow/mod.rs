@@ -1,0 +1,4 @@
+//! Following a log that another task or process writes.
+
+pub(crate) mod device;
+pub(crate) mod follower;
