@@ -63,6 +63,24 @@ use self::input::Input;
 /// assert_eq!(account, Account { owner: "Ada".into(), cents: 0 });
 /// # Ok::<(), kvick::CodecError>(())
 /// ```
+///
+/// An older type of another name or version does not compile:
+///
+/// ```compile_fail,E0080
+/// #[derive(kvick::Value)]
+/// #[kvick(name = "account", version = 1)]
+/// struct AccountV1(u64);
+///
+/// #[derive(kvick::Value)]
+/// #[kvick(name = "bill", version = 2, from(1) = AccountV1)]
+/// struct Account(u64);
+///
+/// impl From<AccountV1> for Account {
+///     fn from(old: AccountV1) -> Self {
+///         Self(old.0)
+///     }
+/// }
+/// ```
 #[proc_macro_derive(Value, attributes(kvick))]
 pub fn derive_value(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
@@ -73,7 +91,16 @@ pub fn derive_value(input: TokenStream) -> TokenStream {
 /// Implements `kvick::Key` for a type with a derived `kvick::Value` whose fields are keys.
 ///
 /// The type needs an `Eq` that compares every field, like the derived `Eq`. A key has no `from`:
-/// the bytes of an older key differ, so the store would not find it.
+/// the bytes of an older key differ, so the store would not find it. A field that is no key does
+/// not compile:
+///
+/// ```compile_fail,E0277
+/// #[derive(kvick::Key, kvick::Value, PartialEq, Eq)]
+/// struct User {
+///     #[kvick(with = kvick::Serde<u32>)]
+///     number: u32,
+/// }
+/// ```
 ///
 /// # Example
 ///
