@@ -15,6 +15,7 @@ mod inspect;
 mod larger_than_memory;
 mod logs;
 mod long_values;
+mod lookups;
 mod model;
 mod panics;
 mod places;
