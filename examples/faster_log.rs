@@ -82,7 +82,7 @@ async fn recover(path: &Path, acknowledged: u64) -> Result<()> {
     assert_eq!(log.read(half.address).await?.as_ref(), Some(&half.payload));
 
     // It goes on where it stands, and a reader follows the writer.
-    let tail = log.tail();
+    let tail = log.follow();
     let writer = async {
         for number in found..found + 5 {
             let address = log.append_durable(&entry(number)).await?;

@@ -105,7 +105,7 @@ fn a_log_of_format_2_is_read() -> Result<()> {
         let entries: Vec<_> = log.scan(..).try_collect().await?;
         let expected = LEFT.into_iter().flatten();
         assert!(entries.iter().map(|entry| &entry.payload[..]).eq(expected.map(entry)));
-        assert_eq!((entries.len(), log.begin()), (70, entries[0].address));
+        assert_eq!((entries.len(), log.begin_address()), (70, entries[0].address));
         let worker = log.iterator("worker")?;
         assert_eq!((worker.completed_until(), log.iterators().len()), (entries[20].address, 1));
         let addresses: Vec<u64> =

@@ -116,7 +116,7 @@ fn a_sink_takes_what_a_stream_gives() {
         sink.send_all(&mut stream.fuse()).await.expect("appended");
         sink.close().await.expect("durable");
         assert_eq!(payloads(&log).await, entries);
-        assert_eq!(log.committed(), log.end());
+        assert_eq!(log.committed_until(), log.tail_address());
         log.close().await.expect("closes");
     });
 }
@@ -126,7 +126,7 @@ fn a_tail_waits_and_ends_when_the_log_is_completed() {
     block_on(async {
         let directory = Arc::new(MemoryDirectory::new());
         let log = open(&directory).await;
-        let tail = log.tail();
+        let tail = log.follow();
         let writer = async {
             for number in 0..100_u32 {
                 log.append_durable(&number.to_le_bytes()).await.expect("durable");
@@ -140,7 +140,7 @@ fn a_tail_waits_and_ends_when_the_log_is_completed() {
         log.close().await.expect("closes");
         let log = open(&directory).await;
         assert_eq!(log.append(b"more").await.expect_err("still").kind(), ErrorKind::Completed);
-        assert_eq!(log.tail_from(LogAddress::FIRST).count().await, 100);
+        assert_eq!(log.follow_from(LogAddress::FIRST).count().await, 100);
     });
 }
 
@@ -168,7 +168,7 @@ fn truncation_takes_entries_away_at_both_ends() {
         let log = open(&directory).await;
         let left = payloads(&log).await;
         assert_eq!((left.len(), &left[50][..]), (51, &b"new"[..]));
-        assert_eq!(log.begin(), addresses[900]);
+        assert_eq!(log.begin_address(), addresses[900]);
     });
 }
 
@@ -232,7 +232,7 @@ fn a_follower_sees_what_is_committed_and_goes_on() {
         assert_eq!(error.kind(), ErrorKind::Io);
         let log = FasterLog::open(&path, small()).await.expect("opens");
         let follower = LogFollower::open(&path).await.expect("follows");
-        let tail = follower.tail_from(LogAddress::FIRST, Duration::from_millis(1));
+        let tail = follower.follow_from(LogAddress::FIRST, Duration::from_millis(1));
         let writer = async {
             for number in 0..2000_u32 {
                 log.append(&number.to_le_bytes().repeat(20)).await.expect("appended");

@@ -88,7 +88,7 @@ fn ask_log(asked: &mut Asked, log: &FasterLog) {
     ask(asked, "handle.rs", "commit", || log.commit().into_future());
     ask(asked, "handle.rs", "wait_for_commit", || log.wait_for_commit(address));
     ask(asked, "handle.rs", "scan", || log.scan(..));
-    ask(asked, "handle.rs", "tail", || log.tail_from(address).uncommitted());
+    ask(asked, "handle.rs", "follow", || log.follow_from(address).uncommitted());
     ask(asked, "handle.rs", "read", || log.read(address));
     ask(asked, "handle.rs", "complete", || log.complete());
     ask(asked, "handle.rs", "close", || log.close());

@@ -216,15 +216,15 @@ const LOG_CASES: [LogCase; 10] = [
         refused(log.commit().start());
     }),
     ("wait", |log| {
-        let end = log.end();
+        let end = log.tail_address();
         let _ = block_on(log.append(b"entry"));
         refused(block_on(log.wait_for_commit(end)));
     }),
-    ("tail", |log| block_on(read_to_the_end(log.tail()))),
-    ("tail of what is not committed", |log| block_on(read_to_the_end(log.tail().uncommitted()))),
+    ("tail", |log| block_on(read_to_the_end(log.follow()))),
+    ("tail of what is not committed", |log| block_on(read_to_the_end(log.follow().uncommitted()))),
     ("truncate", |log| {
-        refused(block_on(log.truncate_suffix(log.begin())));
-        refused(block_on(log.truncate_until(log.end())));
+        refused(block_on(log.truncate_suffix(log.begin_address())));
+        refused(block_on(log.truncate_until(log.tail_address())));
     }),
     ("complete", |log| refused(block_on(log.complete()))),
     ("close", |log| {
@@ -304,7 +304,7 @@ fn a_follower_in_a_forked_child_has_no_clock() {
             let follower = LogFollower::open_with(place.path(), clock).await.expect("follows");
             let every = Duration::from_secs(3600);
             let begun = || {
-                let mut tail = follower.tail_from(LogAddress::FIRST, every);
+                let mut tail = follower.follow_from(LogAddress::FIRST, every);
                 assert!(block_on(tail.next()).expect("one entry").is_ok());
                 tail
             };

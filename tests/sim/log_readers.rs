@@ -12,7 +12,7 @@ impl Scene {
         let mut random = self.site.random(400);
         while !self.is_over() {
             self.pause(&mut random, 5000).await;
-            let mut scan = self.log.scan(self.log.begin()..);
+            let mut scan = self.log.scan(self.log.begin_address()..);
             let mut from = LogAddress::FIRST;
             while let Some(next) = self.next(&mut scan, &mut from).await {
                 self.acknowledge_entry(next);
@@ -24,7 +24,7 @@ impl Scene {
     }
 
     pub(crate) async fn follow(self, uncommitted: bool) {
-        let mut tail = self.log.tail_from(self.log.begin());
+        let mut tail = self.log.follow_from(self.log.begin_address());
         if uncommitted {
             tail = tail.uncommitted();
         }

@@ -27,7 +27,7 @@ fn a_full_disk_stops_a_log_until_there_is_space() {
                     scene.work(Ending::Open, false).await;
                     assert_eq!(excuses.cause(), None, "a full disk poisons nothing");
                     site.disk.set_capacity(None);
-                    let (begun, end) = (site.handle.now(), log.end());
+                    let (begun, end) = (site.handle.now(), log.tail_address());
                     let commit = loop {
                         match log.commit().await {
                             Ok(commit) => break commit,
@@ -134,7 +134,7 @@ impl Ring {
             let Err(error) = done else { continue };
             assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
             truncations += 1;
-            log.truncate_until(log.committed()).await.expect("needs no space");
+            log.truncate_until(log.committed_until()).await.expect("needs no space");
             drop(log.commit().start().expect("made when there is space"));
             site.handle.sleep(Duration::from_millis(20)).await;
         }
@@ -189,7 +189,7 @@ fn a_flush_that_failed_is_done_again() {
             site.disk.set_capacity(None);
             site.handle.sleep(Duration::from_secs(5)).await;
             sink.flush().await.expect("there is space");
-            assert_eq!(log.committed(), log.end());
+            assert_eq!(log.committed_until(), log.tail_address());
             drop(sink);
             log.close().await.expect("closes");
         });

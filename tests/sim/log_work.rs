@@ -197,7 +197,7 @@ impl Scene {
     pub(crate) fn acknowledge_entry(&self, address: LogAddress) {
         let mut known = self.known.lock();
         known.until = known.until.max(address.raw() + 1);
-        assert!(self.log.committed() > address);
+        assert!(self.log.committed_until() > address);
     }
 
     async fn commit_often(self, number: u64) {
@@ -219,7 +219,7 @@ impl Scene {
             if let Some(number) = number {
                 request = request.number(number);
             }
-            request = request.cookie(&ledger.next_cookie(self.log.end(), number));
+            request = request.cookie(&ledger.next_cookie(self.log.tail_address(), number));
         }
         let asked = self.ledger.lock().asked(&self.log, has_cookie);
         let commit = AtMost::new(polls(random), request.into_future()).await;
@@ -259,7 +259,7 @@ impl Scene {
             let read = self.log.read(from).now_or_never();
             if changes.is_none() && matches!(read, Some(Ok(None))) {
                 let mut ledger = self.ledger.lock();
-                ledger.change(Change::Void([from.raw(), self.log.end().raw()]));
+                ledger.change(Change::Void([from.raw(), self.log.tail_address().raw()]));
                 changes = Some(ledger.asked(&self.log, false));
             }
             polls -= 1;

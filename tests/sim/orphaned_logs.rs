@@ -91,14 +91,14 @@ fn start(site: &Site, log: &FasterLog, durable: &Durable) -> Vec<Waiter> {
         ("wait for a commit", |log| {
             Box::pin(async move {
                 loop {
-                    let end = log.end();
+                    let end = log.tail_address();
                     log.wait_for_commit(end).await?;
                 }
             })
         }),
-        ("tail", |log| Box::pin(async move { read(log.tail_from(LogAddress::FIRST)).await })),
+        ("tail", |log| Box::pin(async move { read(log.follow_from(LogAddress::FIRST)).await })),
         ("tail of what is not committed", |log| {
-            Box::pin(async move { read(log.tail().uncommitted()).await })
+            Box::pin(async move { read(log.follow().uncommitted()).await })
         }),
         ("iterator", |log| {
             Box::pin(async move {
@@ -234,7 +234,7 @@ fn a_follower_without_a_clock_ends() {
         let runtime = Mortal::new(site.handle.clone(), u64::MAX, Death::Drops);
         let follower = LogFollower::open_in(site.disk.directory("log"), runtime.handle()).await;
         let follower = follower.expect("a sound disk");
-        let mut entries = follower.tail_from(LogAddress::FIRST, Duration::from_millis(1));
+        let mut entries = follower.follow_from(LogAddress::FIRST, Duration::from_millis(1));
         assert!(entries.next().await.expect("one entry").is_ok());
         runtime.end();
         let error = entries.next().await.expect("an error").expect_err("no clock");

@@ -121,7 +121,7 @@ impl LogLedger {
     #[must_use]
     pub fn asked(&self, log: &FasterLog, has_cookie: bool) -> Asked {
         let cookie = if has_cookie { self.cookies.len() - 1 } else { 0 };
-        Asked { until: log.end().raw(), changes: self.changes.len(), cookie }
+        Asked { until: log.tail_address().raw(), changes: self.changes.len(), cookie }
     }
 
     /// Notes that a commit was acknowledged.
@@ -204,7 +204,7 @@ impl LogLedger {
         let until = commit.until.raw();
         assert!(until >= known.until, "{known:?} was acknowledged, {commit:?} was recovered");
         assert!(commit.number >= known.number, "{known:?}, {commit:?}");
-        assert_eq!([log.committed(), log.end()], [commit.until; 2]);
+        assert_eq!([log.committed_until(), log.tail_address()], [commit.until; 2]);
         assert!(log.recovery().is_none_or(|recovery| recovery.commit == commit));
         if let Some(same) = self.commits.get(&commit.number) {
             assert_eq!(*same, commit);
@@ -252,7 +252,7 @@ impl LogLedger {
         known: &LogAcknowledged,
         found: &BTreeMap<u64, Vec<u8>>,
     ) -> usize {
-        let until = log.committed().raw();
+        let until = log.committed_until().raw();
         let mut entries = self.entries.clone();
         for (address, payload) in found {
             if !entries.contains_key(address) && self.unplaced.contains(payload) {
@@ -265,11 +265,12 @@ impl LogLedger {
         }
         let places: BTreeMap<String, u64> =
             log.iterators().into_iter().map(|(name, place)| (name, place.raw())).collect();
-        let mut tail = log.tail();
+        let mut tail = log.follow();
         let completed = futures::poll!(tail.try_next()).is_ready();
         let is_found = |state: &LogState| {
             let shown = entries.range(..until).filter(|(address, _)| state.shows(**address));
-            (state.begin, state.completed, &state.places) == (log.begin().raw(), completed, &places)
+            (state.begin, state.completed, &state.places)
+                == (log.begin_address().raw(), completed, &places)
                 && shown.map(|(at, noted)| (at, &noted.payload)).eq(found)
         };
         let mut counts = known.changes..=self.changes.len();
@@ -279,7 +280,7 @@ impl LogLedger {
             panic!(
                 "no state since {known:?} has what was found: begin {}, completed {completed}, \
                  places {places:?}, entries {:?}\nfirst state {state:?}, entries {:?}\nthen {:?}",
-                log.begin(),
+                log.begin_address(),
                 found.keys(),
                 shown.map(|(address, _)| address).collect::<Vec<_>>(),
                 &self.changes[known.changes..]

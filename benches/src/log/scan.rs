@@ -35,7 +35,7 @@ pub async fn cold(options: &Options, path: &Path) -> Result<ColdScan> {
     let started = Stopwatch::start();
     let log = FasterLog::open(path, options.config()).await?;
     let opened = started.elapsed();
-    let bytes = log.committed().raw() - log.begin().raw();
+    let bytes = log.committed_until().raw() - log.begin_address().raw();
     let mut checks = Checks::new(options.tasks, options.entry);
     let processor_before = ProcessorTime::now();
     let started = Stopwatch::start();

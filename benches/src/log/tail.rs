@@ -36,7 +36,7 @@ pub async fn follow(
     started: Stopwatch,
 ) -> Result<Tail> {
     let mut checks = Checks::new(course.appended.len(), course.entry_bytes);
-    let mut entries = log.tail_from(log.begin());
+    let mut entries = log.follow_from(log.begin_address());
     if course.reads == Reads::Uncommitted {
         entries = entries.uncommitted();
     }

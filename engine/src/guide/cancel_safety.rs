@@ -44,7 +44,7 @@
 //! log.complete().await?; // the tail ends after the last entry
 //!
 //! let mut shutdown = future::pending::<()>().fuse();
-//! let mut entries = log.tail_from(log.begin()).fuse();
+//! let mut entries = log.follow_from(log.begin_address()).fuse();
 //! let mut seen = 0;
 //! loop {
 //!     select! {
@@ -82,7 +82,7 @@
 //!     while tokio::time::timeout(Duration::from_secs(1), &mut commits).await.is_err() {
 //!         println!("the device is slow");
 //!     }
-//!     assert!(address < log.committed());
+//!     assert!(address < log.committed_until());
 //!     log.close().await
 //! }
 //! ```

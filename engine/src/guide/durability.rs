@@ -110,9 +110,9 @@
 //! # let config = LogConfig::default().with_backend(Backend::Memory);
 //! let log = FasterLog::open("log", config).await?;
 //! let address = log.append(b"in memory").await?;
-//! assert!(log.committed() <= address);
+//! assert!(log.committed_until() <= address);
 //! let commit = log.commit().await?;
-//! assert!(address < commit.until && commit.until == log.committed());
+//! assert!(address < commit.until && commit.until == log.committed_until());
 //! # log.close().await
 //! # }).unwrap();
 //! ```

@@ -36,9 +36,10 @@
 //! | `EnqueueAndWaitForCommit` | [`append_durable`] |
 //! | `Commit`, `CommitAsync` | [`commit`], with [`number`] and [`cookie`] |
 //! | `WaitForCommit` | [`wait_for_commit`] |
-//! | `BeginAddress`, `CommittedUntilAddress`, `TailAddress` | [`begin`], [`committed`], [`end`] |
+//! | `BeginAddress`, `TailAddress` | [`begin_address`], [`tail_address`] |
+//! | `CommittedUntilAddress` | [`committed_until`] |
 //! | `Scan` | [`scan`], a `Stream` |
-//! | `Scan` without an end, `WaitAsync` | [`tail`], [`tail_from`] |
+//! | `Scan` without an end, `WaitAsync` | [`follow`], [`follow_from`] |
 //! | `Scan` with a name, `CompleteUntil` | [`iterator`], [`complete_until`] |
 //! | `scanUncommitted` | [`Scan::uncommitted`] |
 //! | `TruncateUntil` | [`truncate_until`] |
@@ -97,15 +98,15 @@
 //! [`append_durable`]: crate::FasterLog::append_durable
 //! [`append_many`]: crate::FasterLog::append_many
 //! [`append`]: crate::FasterLog::append
-//! [`begin`]: crate::FasterLog::begin
+//! [`begin_address`]: crate::FasterLog::begin_address
 //! [`checkpoint`]: crate::FasterKv::checkpoint
 //! [`commit`]: crate::FasterLog::commit
-//! [`committed`]: crate::FasterLog::committed
+//! [`committed_until`]: crate::FasterLog::committed_until
 //! [`complete_until`]: crate::LogIterator::complete_until
 //! [`complete`]: crate::FasterLog::complete
 //! [`cookie`]: crate::CommitRequest::cookie
 //! [`delete`]: crate::FasterKv::delete
-//! [`end`]: crate::FasterLog::end
+//! [`tail_address`]: crate::FasterLog::tail_address
 //! [`epoch::Epoch`]: crate::epoch::Epoch
 //! [`expected_keys`]: crate::Config::expected_keys
 //! [`flush_and_evict`]: crate::FasterKv::flush_and_evict
@@ -123,8 +124,8 @@
 //! [`rmw`]: crate::FasterKv::rmw
 //! [`scan`]: crate::FasterLog::scan
 //! [`segment_size`]: crate::Config::segment_size
-//! [`tail_from`]: crate::FasterLog::tail_from
-//! [`tail`]: crate::FasterLog::tail
+//! [`follow_from`]: crate::FasterLog::follow_from
+//! [`follow`]: crate::FasterLog::follow
 //! [`truncate_until`]: crate::FasterLog::truncate_until
 //! [`try_append`]: crate::FasterLog::try_append
 //! [`try_read`]: crate::FasterKv::try_read

@@ -123,8 +123,8 @@
 //! The example `queue` does this with batches, several workers, and a killed process.
 //!
 //! # Tail and follow
-//! [`FasterLog::tail`](crate::FasterLog::tail) is a stream of entries as they are committed. Any
-//! number of tasks can have one. Slow readers read from the device and delay no writer.
+//! [`FasterLog::follow`](crate::FasterLog::follow) is a stream of entries as they are committed.
+//! Any number of tasks can have one. Slow readers read from the device and delay no writer.
 //!
 //! Another process follows the log with a [`LogFollower`](crate::LogFollower), which writes nothing
 //! and takes no lock:
@@ -143,7 +143,7 @@
 //! log.append_durable(b"one").await?;
 //!
 //! let follower = LogFollower::open(&path).await?; // in another process
-//! let mut entries = follower.tail_from(follower.begin(), Duration::from_millis(10));
+//! let mut entries = follower.follow_from(follower.begin_address(), Duration::from_millis(10));
 //! assert_eq!(&entries.next().await.expect("it does not end")?.payload[..], b"one");
 //!
 //! log.append_durable(b"two").await?;

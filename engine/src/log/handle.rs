@@ -141,7 +141,8 @@ impl FasterLog {
     }
 
     /// Appends an entry and waits until it is durable. Concurrent callers share the write and the
-    /// sync. Requests a commit, unless [`LogConfig::commit_every`] is set and causes one.
+    /// sync. Requests a commit, unless
+    /// [`LogConfig::commit_every`](super::LogConfig::commit_every) is set and causes one.
     ///
     /// # Errors
     /// As [`append`](Self::append). After any error of the commit, `StorageFull` too, the entry is
@@ -199,19 +200,19 @@ impl FasterLog {
 
     /// Returns the address of the first entry, or of the next entry if the log is empty.
     #[must_use]
-    pub fn begin(&self) -> LogAddress {
+    pub fn begin_address(&self) -> LogAddress {
         self.inner.view.range().begin().into()
     }
 
     /// Returns the end of the newest commit. Entries below this address are durable.
     #[must_use]
-    pub fn committed(&self) -> LogAddress {
+    pub fn committed_until(&self) -> LogAddress {
         self.inner.committer.committed().until().into()
     }
 
     /// Returns the end of the log. Entries appended from now on are at this address or after it.
     #[must_use]
-    pub fn end(&self) -> LogAddress {
+    pub fn tail_address(&self) -> LogAddress {
         self.inner.memory.log().tail_address().into()
     }
 
@@ -230,18 +231,18 @@ impl FasterLog {
 
     /// Returns entries from now on, as they are committed. The stream ends when the log is
     /// [completed](Self::complete).
-    pub fn tail(&self) -> Scan {
-        self.tail_from(self.committed())
+    pub fn follow(&self) -> Scan {
+        self.follow_from(self.committed_until())
     }
 
     /// Returns all entries from `address` on, and later entries as they are committed. The stream
     /// returns one error, as [`scan`](Self::scan) does, if no entry begins at `address` or if it is
-    /// beyond the [end](Self::end).
-    pub fn tail_from(&self, address: LogAddress) -> Scan {
-        self.follow_from(Start::At(address.inner()))
+    /// beyond the [tail](Self::tail_address).
+    pub fn follow_from(&self, address: LogAddress) -> Scan {
+        self.read_on_from(Start::At(address.inner()))
     }
 
-    pub(crate) fn follow_from(&self, start: Start) -> Scan {
+    pub(crate) fn read_on_from(&self, start: Start) -> Scan {
         let end = LogAddress::MAX.inner();
         self.read_from(start, ScanOptions { end, follow: true, uncommitted: false })
     }
@@ -365,9 +366,9 @@ impl fmt::Debug for FasterLog {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("FasterLog")
-            .field("begin", &self.begin())
-            .field("committed", &self.committed())
-            .field("end", &self.end())
+            .field("begin_address", &self.begin_address())
+            .field("committed_until", &self.committed_until())
+            .field("tail_address", &self.tail_address())
             .finish_non_exhaustive()
     }
 }

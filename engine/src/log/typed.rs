@@ -74,9 +74,9 @@ impl<V: Value + ?Sized> TypedLog<V> {
     }
 
     /// Returns all values from `address` on, and later values as they are committed; see
-    /// [`FasterLog::tail_from`].
-    pub fn tail_from(&self, address: LogAddress) -> Values<V> {
-        Self::values(self.log.tail_from(address))
+    /// [`FasterLog::follow_from`].
+    pub fn follow_from(&self, address: LogAddress) -> Values<V> {
+        Self::values(self.log.follow_from(address))
     }
 
     fn values(scan: super::Scan) -> Values<V> {

@@ -99,7 +99,7 @@ async fn made(directory: &Arc<MemoryDirectory>) -> (FasterLog, Vec<[u64; 2]>) {
     append(&log, &[1000, 8, 9000, 40, 500], 0).await;
     log.commit().await.expect("committed");
     let back = append(&log, &[300, 300, 0, 200], 0xff).await;
-    let void = [back[1].raw(), log.end().raw()];
+    let void = [back[1].raw(), log.tail_address().raw()];
     log.truncate_suffix(back[1]).await.expect("taken back");
     // The last one leaves a gap that the next does not fit into.
     append(&log, &[1, 2000, 1500, 17], 0).await;
@@ -111,7 +111,7 @@ async fn made(directory: &Arc<MemoryDirectory>) -> (FasterLog, Vec<[u64; 2]>) {
 }
 
 async fn case(log: FasterLog, voids: Vec<[u64; 2]>) -> Case {
-    let (entries, committed) = (visible(&log).await, log.committed());
+    let (entries, committed) = (visible(&log).await, log.committed_until());
     Case { log, entries, committed, voids }
 }
 
@@ -120,9 +120,9 @@ impl Case {
     fn is_place(&self, address: u64) -> bool {
         let mut places = self.entries.iter().flat_map(|entry| [entry.address, entry.next]);
         places.any(|place| place.raw() == address)
-            || address <= self.log.begin().raw()
+            || address <= self.log.begin_address().raw()
             || address == self.committed.raw()
-            || address == self.log.end().raw()
+            || address == self.log.tail_address().raw()
             || self.voids.iter().any(|[start, end]| (*start..*end).contains(&address))
     }
 
@@ -161,7 +161,7 @@ impl Case {
     }
 
     fn scans(&self, raw: u64) {
-        let (address, end) = (LogAddress::new(raw), self.log.end());
+        let (address, end) = (LogAddress::new(raw), self.log.tail_address());
         let starts = [(Bound::Included(address), false), (Bound::Excluded(address), true)];
         for (start, excluded) in starts {
             for uncommitted in [false, true] {
@@ -185,10 +185,10 @@ impl Case {
     }
 
     fn tails(&self, raw: u64) {
-        let (address, end) = (LogAddress::new(raw), self.log.end());
+        let (address, end) = (LogAddress::new(raw), self.log.tail_address());
         for uncommitted in [false, true] {
             let name = format!("tail from {raw}, uncommitted {uncommitted}");
-            let tail = self.log.tail_from(address);
+            let tail = self.log.follow_from(address);
             let (tail, until) =
                 if uncommitted { (tail.uncommitted(), end) } else { (tail, self.committed) };
             let found = given(tail, &name);
@@ -211,11 +211,16 @@ impl Case {
         let known = self.entries.iter().find(|entry| entry.address.raw() == raw);
         match (read.expect("nothing is being written"), known) {
             (Ok(read), Some(entry)) => assert_eq!(read.as_ref(), Some(&entry.payload), "{raw}"),
-            (Ok(None), None) => assert!(self.is_place(raw) || raw >= self.log.end().raw(), "{raw}"),
+            (Ok(None), None) => {
+                assert!(self.is_place(raw) || raw >= self.log.tail_address().raw(), "{raw}")
+            }
             (Ok(Some(_)), None) => panic!("{raw}: what entry is that?"),
             (Err(error), known) => {
                 assert_eq!((error.kind(), known), (ErrorKind::InvalidArgument, None), "{error}");
-                assert!(raw > self.log.begin().raw() && raw < self.log.end().raw(), "{error}");
+                assert!(
+                    raw > self.log.begin_address().raw() && raw < self.log.tail_address().raw(),
+                    "{error}"
+                );
             }
         }
     }
@@ -239,10 +244,10 @@ impl Case {
     /// Addresses from before the log to beyond it: those where frames may begin, their neighbours
     /// around what is special, and what numbers can be.
     fn addresses(&self) -> BTreeSet<u64> {
-        let end = self.log.end().raw();
+        let end = self.log.tail_address().raw();
         let mut addresses: BTreeSet<u64> = (0..end + 2 * PAGE).step_by(8).collect();
         let special = self.entries.iter().map(|entry| entry.address.raw());
-        let special = special.chain([0, end, self.committed.raw(), self.log.begin().raw()]);
+        let special = special.chain([0, end, self.committed.raw(), self.log.begin_address().raw()]);
         for address in special.collect::<Vec<_>>() {
             addresses.extend(address.saturating_sub(9)..address + 10);
         }
@@ -267,7 +272,7 @@ fn every_address_in_memory_is_a_start_or_refused() {
         let (log, voids) = made(&Arc::new(MemoryDirectory::new())).await;
         append(&log, &[100, 1000, 5000, 8, 0], 0).await;
         let case = case(log, voids).await;
-        assert!(case.committed < case.log.end());
+        assert!(case.committed < case.log.tail_address());
         case.try_all();
         case.log.close().await.expect("closes");
     });
@@ -348,7 +353,7 @@ fn a_stream_is_over_after_its_error() {
         log.commit().await.expect("committed");
         let inside = LogAddress::new(at.raw() + 8);
         assert_eq!(log.scan(inside..).collect::<Vec<_>>().await.len(), 1);
-        let sound = log.tail_from(inside).filter_map(|entry| async { entry.ok() });
+        let sound = log.follow_from(inside).filter_map(|entry| async { entry.ok() });
         assert_eq!(sound.count().await, 0);
         log.close().await.expect("closes");
     });

@@ -92,13 +92,13 @@ fn a_batch_may_be_empty_but_not_larger_than_half_of_the_memory() {
         let log = open(&Arc::new(MemoryDirectory::new())).await;
         let nothing: [&[u8]; 0] = [];
         assert_eq!(log.append_many(&nothing).await.expect("nothing"), []);
-        let end = log.end();
+        let end = log.tail_address();
         let error = log.append_many(&vec!["x".repeat(900); 40]).await.expect_err("too much");
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         assert!(error.to_string().contains("memory = 64KiB at most about"), "{error}");
         let error = log.try_append(&[0; 30_000]).expect_err("too much");
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
-        assert_eq!(log.end(), end, "nothing of it was appended");
+        assert_eq!(log.tail_address(), end, "nothing of it was appended");
         log.append_many(&["x".repeat(900), "y".to_owned()]).await.expect("appended");
         log.commit().await.expect("committed");
         assert_eq!(payloads(&log).await.len(), 2);
@@ -149,7 +149,9 @@ fn a_sink_waits_for_room_and_commits_when_its_stream_rests() {
                     give.send(Ok(entry.clone().into())).await.expect("a task takes them");
                     if number == 1000 {
                         // Nothing more for a while: what was given becomes durable.
-                        while log.committed() < log.end() || log.last_commit().number == 0 {
+                        while log.committed_until() < log.tail_address()
+                            || log.last_commit().number == 0
+                        {
                             world.site.handle.sleep(Duration::from_millis(1)).await;
                         }
                         assert!(log.scan(..).count().await >= 1000);
@@ -194,8 +196,8 @@ fn what_is_closed_or_completed_takes_nothing() {
             log.try_append(b"x").expect_err("closed"),
             log.append_many(&[b"x"]).await.expect_err("closed"),
             log.commit().await.expect_err("closed"),
-            log.read(log.begin()).await.expect_err("closed"),
-            log.truncate_until(log.end()).await.expect_err("closed"),
+            log.read(log.begin_address()).await.expect_err("closed"),
+            log.truncate_until(log.tail_address()).await.expect_err("closed"),
             log.scan(..).next().await.expect("an item").expect_err("closed"),
         ];
         for error in refusals {
@@ -245,9 +247,9 @@ fn room_can_be_waited_for_without_appending() {
             for length in [0, 1000, 4024, 5000, 20_000, 26_000] {
                 let entry = vec![1; length];
                 fill(&log, &entry);
-                let end = log.end();
+                let end = log.tail_address();
                 log.wait_for_room(length).await.expect("there will be room");
-                assert_eq!(log.end(), end, "nothing was appended");
+                assert_eq!(log.tail_address(), end, "nothing was appended");
                 log.try_append(&entry).expect("there is room");
             }
             let error = log.wait_for_room(30_000).await.expect_err("never");

@@ -25,30 +25,30 @@ fn a_consumer_sees_that_it_has_done_everything() {
         let directory = Arc::new(MemoryDirectory::new());
         let log = open(&directory).await;
         let mut worker = log.iterator("worker").expect("free");
-        assert!(worker.is_caught_up() && worker.completed_until() == log.committed());
+        assert!(worker.is_caught_up() && worker.completed_until() == log.committed_until());
         for round in 0..20_u8 {
             log.append_durable(&[round; 100]).await.expect("durable");
             log.append_durable(&[round; 3000]).await.expect("durable");
             assert!(!worker.is_caught_up() && worker.lag() > 3000);
-            assert!(worker.completed_until() < log.committed());
+            assert!(worker.completed_until() < log.committed_until());
             while !worker.is_caught_up() {
                 let entry = next(&mut worker).await;
                 worker.complete_until(entry.next).await.expect("completed");
             }
             log.commit().await.expect("committed");
-            assert_eq!((worker.lag(), worker.completed_until()), (0, log.committed()));
+            assert_eq!((worker.lag(), worker.completed_until()), (0, log.committed_until()));
             log.commit().cookie(b"only a record").await.expect("committed");
-            assert!(worker.is_caught_up() && worker.completed_until() == log.committed());
+            assert!(worker.is_caught_up() && worker.completed_until() == log.committed_until());
         }
         drop(worker);
         log.close().await.expect("closes");
         let log = open(&directory).await;
         let mut worker = log.iterator("worker").expect("free");
-        assert!(worker.is_caught_up() && worker.completed_until() == log.committed());
+        assert!(worker.is_caught_up() && worker.completed_until() == log.committed_until());
         log.append_durable(b"one more").await.expect("durable");
         assert!(!worker.is_caught_up());
         assert_eq!(next(&mut worker).await.payload[..], *b"one more");
-        assert!(worker.is_caught_up() && worker.completed_until() < log.committed());
+        assert!(worker.is_caught_up() && worker.completed_until() < log.committed_until());
         drop(worker);
         log.close().await.expect("closes");
     });
@@ -64,13 +64,13 @@ async fn last_of(log: &FasterLog) -> Option<LogEntry> {
 async fn check(log: &FasterLog, what: &str) {
     let last = last_of(log).await;
     assert_eq!(log.last().await.expect("sound"), last, "{what}");
-    let at = last.as_ref().map_or(log.begin(), |entry| entry.address);
-    let behind = last.as_ref().map_or(log.begin(), |entry| entry.next);
+    let at = last.as_ref().map_or(log.begin_address(), |entry| entry.address);
+    let behind = last.as_ref().map_or(log.begin_address(), |entry| entry.next);
     assert_eq!(log.scan(behind..).lag(), 0, "{what}: after {last:?}");
-    assert!(log.tail_from(behind).is_caught_up(), "{what}: after {last:?}");
+    assert!(log.follow_from(behind).is_caught_up(), "{what}: after {last:?}");
     assert_eq!(log.scan(at..).is_caught_up(), last.is_none(), "{what}: at {last:?}");
     // Waiting for nothing would be for ever.
-    let mut tail = log.tail_from(log.begin());
+    let mut tail = log.follow_from(log.begin_address());
     let mut found = None;
     while !tail.is_caught_up() {
         let entry = loop {
@@ -116,8 +116,9 @@ fn readers_know_when_nothing_is_left_whatever_lies_behind() {
                         }
                     }
                     6 => {
-                        let at = last_of(&log).await.map_or(log.begin(), |entry| entry.address);
-                        let at = if random.chance(0.5) { at } else { log.end() };
+                        let at =
+                            last_of(&log).await.map_or(log.begin_address(), |entry| entry.address);
+                        let at = if random.chance(0.5) { at } else { log.tail_address() };
                         log.truncate_until(at).await.expect("truncated");
                         log.commit().await.expect("committed");
                     }
@@ -130,7 +131,7 @@ fn readers_know_when_nothing_is_left_whatever_lies_behind() {
                 let handle = Handle::background().expect("starts");
                 let follower = LogFollower::open_in(Arc::clone(&directory) as _, handle);
                 let follower = follower.await.expect("follows");
-                let behind = last_of(&log).await.map_or(log.begin(), |entry| entry.next);
+                let behind = last_of(&log).await.map_or(log.begin_address(), |entry| entry.next);
                 assert_eq!(follower.scan(behind..).lag(), 0, "{what}: followed");
             }
             log.close().await.expect("closes");
@@ -143,7 +144,7 @@ fn what_is_not_committed_is_left_to_who_wants_it() {
     block_on(async {
         let log = open(&Arc::new(MemoryDirectory::new())).await;
         log.append_durable(b"one").await.expect("durable");
-        let (mut tail, mut eager) = (log.tail(), log.tail().uncommitted());
+        let (mut tail, mut eager) = (log.follow(), log.follow().uncommitted());
         assert!(tail.is_caught_up() && eager.is_caught_up());
         let at = log.append(b"two").await.expect("appended");
         assert!(tail.is_caught_up() && eager.lag() >= 8);
@@ -180,7 +181,7 @@ fn the_entry_at_or_after_any_address_is_found() {
         log.close().await.expect("closes");
         let log = open(&directory).await;
         let entries: Vec<LogEntry> = log.scan(..).try_collect().await.expect("sound");
-        for raw in (0..log.end().raw() + 100).step_by(4) {
+        for raw in (0..log.tail_address().raw() + 100).step_by(4) {
             let found = log.read_at_or_after(LogAddress::new(raw)).await.expect("sound");
             let expected = entries.iter().find(|entry| entry.address.raw() >= raw);
             assert_eq!(found.as_ref(), expected, "{raw}");
@@ -200,8 +201,8 @@ fn a_reader_can_tell_that_it_has_missed_entries() {
         for number in 0..10_u8 {
             at.push(log.append_durable(&[number; 2000]).await.expect("durable"));
         }
-        let mut lenient = log.tail_from(at[0]);
-        let mut strict = log.tail_from(at[0]).fail_on_truncated();
+        let mut lenient = log.follow_from(at[0]);
+        let mut strict = log.follow_from(at[0]).fail_on_truncated();
         let mut worker = log.iterator("worker").expect("free").fail_on_truncated();
         assert_eq!(next(&mut lenient).await.address, at[0]);
         assert_eq!(next(&mut strict).await.address, at[0]);
@@ -221,10 +222,10 @@ fn a_reader_can_tell_that_it_has_missed_entries() {
             assert!(error.to_string().contains("go on where the log begins"), "{error}");
         }
         assert!(strict.next().await.is_none() && strict.skipped() > 0);
-        assert_eq!(strict.position(), log.begin());
+        assert_eq!(strict.position(), log.begin_address());
         drop(worker);
         // A place that is truncated by now.
-        let mut late = log.tail_from(at[2]).fail_on_truncated();
+        let mut late = log.follow_from(at[2]).fail_on_truncated();
         let error = late.next().await.expect("an error").expect_err("truncated");
         assert!(error.to_string().contains(&format!("address {}", at[2])), "{error}");
         let all = log.scan(..).fail_on_truncated();
@@ -240,10 +241,10 @@ fn records_of_commits_are_not_missed() {
     block_on(async {
         let log = open(&Arc::new(MemoryDirectory::new())).await;
         log.append_durable(&[1; 100]).await.expect("durable");
-        let mut tail = log.tail_from(LogAddress::FIRST).fail_on_truncated();
+        let mut tail = log.follow_from(LogAddress::FIRST).fail_on_truncated();
         drop(next(&mut tail).await);
         log.commit().cookie(b"a record").await.expect("committed");
-        log.truncate_until(log.end()).await.expect("truncated");
+        log.truncate_until(log.tail_address()).await.expect("truncated");
         log.append_durable(&[2; 100]).await.expect("durable");
         assert_eq!(next(&mut tail).await.payload[..], [2; 100]);
         assert_eq!(tail.skipped(), 0);

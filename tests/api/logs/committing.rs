@@ -66,7 +66,7 @@ fn entries_become_durable_by_themselves_when_they_are_many() {
                 log.wait_for_commit(address).await.expect("durable");
                 assert_eq!(log.last_commit().number, number);
             }
-            assert!(log.committed() > address);
+            assert!(log.committed_until() > address);
             log.close().await.expect("closes");
         });
     });
@@ -86,7 +86,7 @@ fn waiting_for_a_commit_starts_none() {
                 Either::Left(_) => panic!("no task has asked for a commit"),
                 Either::Right(((), waiting)) => waiting,
             };
-            assert_eq!((log.last_commit().number, log.committed()), (0, first));
+            assert_eq!((log.last_commit().number, log.committed_until()), (0, first));
             let (waited, committed) = futures::join!(waiting, log.commit().into_future());
             waited.expect("durable");
             assert_eq!(committed.expect("committed"), log.last_commit());
@@ -107,11 +107,11 @@ fn a_storm_of_requests_writes_nothing_new() {
             for committed in futures::future::join_all(requests).await {
                 assert_eq!(committed.expect("committed").number, 1);
             }
-            let (end, written) = (log.end(), log.stats().device);
+            let (end, written) = (log.tail_address(), log.stats().device);
             for _ in 0..500 {
                 assert_eq!(log.commit().await.expect("nothing new").number, 1);
             }
-            assert_eq!((log.end(), log.stats().device), (end, written));
+            assert_eq!((log.tail_address(), log.stats().device), (end, written));
             // Under way, there is at most one record for each entry.
             let storm = async {
                 for _ in 0..500 {
@@ -145,7 +145,7 @@ fn those_who_wait_together_share_a_commit() {
             let log = open_on(&world.site, small()).await;
             let appends = (0..100).map(|_| log.append_durable(b"entry"));
             for address in futures::future::join_all(appends).await {
-                assert!(address.expect("durable") < log.committed());
+                assert!(address.expect("durable") < log.committed_until());
             }
             let number = log.last_commit().number;
             assert!(number <= 4, "{number} commits for tasks that came at once");
@@ -197,7 +197,7 @@ fn who_waits_when_the_log_is_closed_is_told() {
             };
             let committed = async { log.wait_for_commit(first).await.expect("closing commits") };
             let tails = async {
-                let mut tail = log.tail_from(first);
+                let mut tail = log.follow_from(first);
                 assert_eq!(
                     tail.next().await.expect("it is committed").expect("sound").payload[..],
                     *b"first"
@@ -207,7 +207,7 @@ fn who_waits_when_the_log_is_closed_is_told() {
                 assert!(tail.next().await.is_none());
             };
             let uncommitted = async {
-                let mut tail = log.tail_from(log.end()).uncommitted();
+                let mut tail = log.follow_from(log.tail_address()).uncommitted();
                 let error = tail.next().await.expect("an item").expect_err("closed");
                 assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
             };

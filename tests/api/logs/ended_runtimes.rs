@@ -46,7 +46,7 @@ async fn use_orphan(log: &FasterLog) {
         let read = log.read(found.address).await.expect("the device serves");
         assert_eq!(read, Some(found.payload.clone()));
     }
-    let mut tail = log.tail_from(LogAddress::FIRST);
+    let mut tail = log.follow_from(LogAddress::FIRST);
     let mut seen = 0;
     let end = loop {
         match tail.next().await.expect("it ends with an error") {
@@ -70,7 +70,7 @@ async fn use_orphan(log: &FasterLog) {
     assert_names_the_cause("append_many", log.append_many(&[&[7; 9000]]).await);
     assert_names_the_cause("commit", log.commit().await);
     assert_names_the_cause("cookie", log.commit().cookie(b"cookie").await);
-    assert_names_the_cause("wait_for_commit", log.wait_for_commit(log.end()).await);
+    assert_names_the_cause("wait_for_commit", log.wait_for_commit(log.tail_address()).await);
     assert_names_the_cause("truncate_until", log.truncate_until(first[2].address).await);
     assert_names_the_cause("truncate_suffix", log.truncate_suffix(first[2].address).await);
     assert_names_the_cause("complete", log.complete().await);

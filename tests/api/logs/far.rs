@@ -132,7 +132,7 @@ fn appends_are_refused_in_time_for_a_last_commit() {
             log.truncate_until(last).await.expect("truncated");
             log.complete().await.expect("completed");
             assert_eq!(all(&log).await, expected[expected.len() - 1..]);
-            assert_eq!(log.tail_from(last).collect::<Vec<_>>().await.len(), 1);
+            assert_eq!(log.follow_from(last).collect::<Vec<_>>().await.len(), 1);
             log.close().await.expect("closes");
         });
     }

@@ -47,14 +47,14 @@ fn a_follower_lets_go_of_deleted_files() {
             fill(&log, 1000).await;
             follower.refresh().await.expect("looks");
             assert_eq!(follower.scan(..).count().await, 1000);
-            log.truncate_until(log.end()).await.expect("truncated");
+            log.truncate_until(log.tail_address()).await.expect("truncated");
             log.commit().await.expect("committed");
         }
         log.close().await.expect("closes");
         follower.refresh().await.expect("looks");
         let deleted = deleted(&path);
         assert!(deleted.len() <= 1, "{deleted:?}");
-        assert_eq!(follower.begin(), log.begin());
+        assert_eq!(follower.begin_address(), log.begin_address());
     });
 }
 
@@ -71,7 +71,7 @@ fn a_follower_that_is_behind_hears_of_the_truncation() {
         log.close().await.expect("closes");
         // From the manifest it knows of files that it has never opened.
         follower.refresh().await.expect("looks");
-        let mut tail = follower.tail_from(at[0], Duration::from_millis(1));
+        let mut tail = follower.follow_from(at[0], Duration::from_millis(1));
         assert_eq!(tail.next().await.expect("there").expect("sound").address, at[0]);
         let log = FasterLog::open(&path, small()).await.expect("opens");
         log.truncate_until(at[2990]).await.expect("truncated");
@@ -104,7 +104,7 @@ fn a_follower_needs_no_runtime_of_its_own() {
         let at = fill(&log, 10).await;
         log.complete().await.expect("completed");
         for follower in followers {
-            let tail = follower.tail_from(at[0], Duration::from_millis(1));
+            let tail = follower.follow_from(at[0], Duration::from_millis(1));
             assert_eq!(tail.count().await, 10);
         }
         log.close().await.expect("closes");
@@ -196,7 +196,8 @@ fn a_follower_reaches_segments_that_are_made_later() {
             fill(&log, 10).await;
             let handle = Handle::background().expect("a thread");
             let follower = LogFollower::open_in(followed, handle).await.expect("follows");
-            let mut early = follower.tail_from(follower.begin(), Duration::from_millis(1));
+            let mut early =
+                follower.follow_from(follower.begin_address(), Duration::from_millis(1));
             for round in 2..=20 {
                 fill(&log, 100).await;
                 follower.refresh().await.expect("looks");

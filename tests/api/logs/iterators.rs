@@ -57,7 +57,7 @@ fn each_has_a_place_of_its_own_that_only_moves_up() {
         let at = numbers(&log, 10).await;
         let mut one = log.iterator("one").expect("free");
         let mut other = log.iterator("other").expect("free");
-        assert_eq!(one.completed_until(), log.begin());
+        assert_eq!(one.completed_until(), log.begin_address());
         assert_eq!((number(&mut one).await, number(&mut one).await), (0, 1));
         assert_eq!(number(&mut other).await, 0);
         one.complete_until(at[7]).await.expect("completed");
@@ -177,7 +177,7 @@ fn a_place_that_is_no_entrys_is_refused_and_changes_nothing() {
         for life in 0..2 {
             let worker = log.iterator("worker").expect("free");
             worker.complete_until(at[1]).await.expect("an entry");
-            let end = log.end();
+            let end = log.tail_address();
             let beyond = [end.raw() + 8, 1 << 40, LogAddress::MAX.raw()];
             let inside = [at[2].raw() + 1, at[2].raw() + 8, large.raw() + 8, large.raw() + 5000];
             for raw in beyond.into_iter().chain(inside).map(LogAddress::new) {
@@ -194,12 +194,12 @@ fn a_place_that_is_no_entrys_is_refused_and_changes_nothing() {
             assert_eq!(number(&mut log.iterator("worker").expect("free")).await, 1);
         }
         let worker = log.iterator("worker").expect("free");
-        for address in [at[1], at[5], large, last, log.end()] {
+        for address in [at[1], at[5], large, last, log.tail_address()] {
             worker.complete_until(address).await.expect("a place of an entry, or the end");
         }
-        assert_eq!(worker.completed_until(), log.committed());
+        assert_eq!(worker.completed_until(), log.committed_until());
         log.close().await.expect("closes");
-        let error = worker.complete_until(log.end()).await.expect_err("closed");
+        let error = worker.complete_until(log.tail_address()).await.expect_err("closed");
         assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
     });
 }

@@ -19,7 +19,7 @@ async fn open(path: &std::path::Path, backend: Backend, handle: Handle) -> Resul
 
 /// Appends, follows, truncates; leaves the second half, and an iterator in the middle of it.
 async fn work(log: &FasterLog) -> Result<()> {
-    let tail = log.tail().take(ENTRIES as usize).try_collect::<Vec<_>>();
+    let tail = log.follow().take(ENTRIES as usize).try_collect::<Vec<_>>();
     let writer = async {
         for number in 0..ENTRIES {
             match number % 50 {
@@ -42,7 +42,7 @@ async fn work(log: &FasterLog) -> Result<()> {
 async fn look(log: &FasterLog) -> Result<()> {
     let left: Vec<_> = log.scan(..).try_collect().await?;
     assert!(left.iter().zip(250..).all(|(left, number)| left.payload == entry(number)));
-    assert_eq!((left.len(), log.begin()), (250, left[0].address));
+    assert_eq!((left.len(), log.begin_address()), (250, left[0].address));
     assert_eq!(log.last_commit().cookie, b"all");
     let mut worker = log.iterator("worker")?;
     assert_eq!(worker.next().await.expect("there")?.payload, entry(400));
@@ -108,6 +108,6 @@ fn handles_and_futures_may_go_anywhere() {
     drop(sent(log.truncate_suffix(LogAddress::FIRST)));
     drop(sent(log.complete()));
     drop(sent(log.close()));
-    drop((sent(log.scan(..)), sent(log.tail()), sent(log.sink())));
+    drop((sent(log.scan(..)), sent(log.follow()), sent(log.sink())));
     drop(sent(log.iterator("worker").expect("free")));
 }

@@ -44,7 +44,7 @@ fn ranges_are_of_entries_that_begin_in_them() {
         assert_eq!(numbers_of(log.scan(at[990]..at[995])).await, expect(990..995));
         assert_eq!(numbers_of(log.scan(at[5]..at[5])).await, expect(0..0));
         assert_eq!(numbers_of(log.scan(at[9]..at[5])).await, expect(0..0));
-        assert_eq!(numbers_of(log.scan(log.end()..)).await, expect(0..0));
+        assert_eq!(numbers_of(log.scan(log.tail_address()..)).await, expect(0..0));
         assert_eq!(numbers_of(log.scan(..LogAddress::MAX)).await, expect(0..1000));
         // A scan stands where another may go on.
         let mut scan = log.scan(..);
@@ -98,7 +98,7 @@ fn readers_jump_over_what_was_truncated() {
         let mut early = log.scan(..);
         assert_eq!(number(&early.next().await.expect("there").expect("sound")), 0);
         log.truncate_until(at[900]).await.expect("truncated");
-        assert_eq!(log.begin(), at[900]);
+        assert_eq!(log.begin_address(), at[900]);
         // What it had read ahead may still come; then it goes on with the first that is left.
         let rest = numbers_of(early).await;
         assert!(rest.is_sorted() && rest.ends_with(&(900..1000).collect::<Vec<_>>()));
@@ -106,10 +106,10 @@ fn readers_jump_over_what_was_truncated() {
         assert_eq!(numbers_of(log.scan(at[10]..)).await.len(), 100);
         assert_eq!(log.scan(..at[10]).count().await, 0);
         // A tail from below the begin neither ends nor fails.
-        let mut tail = log.tail_from(LogAddress::FIRST);
+        let mut tail = log.follow_from(LogAddress::FIRST);
         assert_eq!(number(&tail.next().await.expect("there").expect("sound")), 900);
         log.commit().await.expect("committed");
-        log.truncate_until(log.end()).await.expect("all of them");
+        log.truncate_until(log.tail_address()).await.expect("all of them");
         assert_eq!(log.scan(..).count().await, 0);
         log.close().await.expect("closes");
     });
@@ -123,7 +123,7 @@ fn readers_do_not_see_what_was_taken_back() {
         let log = open(&Arc::new(MemoryDirectory::new())).await;
         let at = filled(&log, 20, 10).await;
         let mut scan = log.scan(..);
-        let mut tail = log.tail_from(LogAddress::FIRST);
+        let mut tail = log.follow_from(LogAddress::FIRST);
         for reader in [&mut scan, &mut tail] {
             assert_eq!(number(&reader.next().await.expect("there").expect("sound")), 0);
         }
@@ -143,7 +143,7 @@ fn a_tail_begins_behind_what_is_committed() {
         world.simulation.run(async {
             let log = open_on(&world.site, small()).await;
             filled(&log, 10, 1).await;
-            let (mut tail, mut eager) = (log.tail(), log.tail().uncommitted());
+            let (mut tail, mut eager) = (log.follow(), log.follow().uncommitted());
             log.append(&10_u32.to_le_bytes()).await.expect("appended");
             assert_eq!(number(&eager.next().await.expect("there").expect("sound")), 10);
             world.site.handle.sleep(Duration::from_secs(1)).await;
@@ -169,7 +169,7 @@ fn an_uncommitted_tail_sees_all_of_four_writers_in_order() {
     const WRITERS: u32 = 4;
     const ENTRIES: u32 = 2000;
     let log = block_on(open(&Arc::new(MemoryDirectory::new())));
-    let tail = log.tail().uncommitted();
+    let tail = log.follow().uncommitted();
     let seen = thread::scope(|scope| {
         let reader = scope.spawn(|| block_on(tail.try_collect::<Vec<_>>()));
         let writers: Vec<_> = (0..WRITERS)
@@ -236,7 +236,7 @@ fn addresses_where_no_entry_begins_are_refused() {
                 _ => {}
             }
         }
-        let end = log.end();
+        let end = log.tail_address();
         for beyond in [end, LogAddress::new(end.raw() + 8), LogAddress::MAX] {
             assert_eq!(log.read(beyond).await.expect("nothing yet"), None);
         }
@@ -250,8 +250,8 @@ fn addresses_where_no_entry_begins_are_refused() {
         // What is truncated already changes nothing, and what was taken back is nothing.
         log.truncate_until(at[6].0).await.expect("truncated");
         log.truncate_until(LogAddress::new(at[5].0.raw() + 3)).await.expect("changes nothing");
-        assert_eq!((log.read(at[5].0).await.expect("gone"), log.begin()), (None, at[6].0));
-        log.truncate_suffix(log.end()).await.expect("changes nothing");
+        assert_eq!((log.read(at[5].0).await.expect("gone"), log.begin_address()), (None, at[6].0));
+        log.truncate_suffix(log.tail_address()).await.expect("changes nothing");
         log.close().await.expect("closes");
     });
 }
@@ -272,7 +272,7 @@ fn closing_a_log_ends_its_readers() {
         }
         let (mut half, mut unread) = (log.scan(..), log.scan(..));
         half.next().await.expect("there").expect("sound");
-        let mut waiting = log.tail();
+        let mut waiting = log.follow();
         let mut worker = log.iterator("worker").expect("free");
         assert!(waiting.next().now_or_never().is_none());
         let (ended, closed) = futures::join!(waiting.next(), log.close());

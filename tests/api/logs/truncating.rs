@@ -18,7 +18,7 @@ fn begin_after_a_cut(site: &Site, number: u64) -> LogAddress {
     let world = World::on(site.seed, site.disk.crash(site.seed + number));
     world.simulation.run(async {
         let log = open_on(&world.site, small()).await;
-        let begin = log.begin();
+        let begin = log.begin_address();
         log.close().await.expect("closes");
         begin
     })
@@ -36,7 +36,7 @@ fn a_truncation_is_durable_with_the_next_commit() {
             let places = append(&log, 40).await;
             log.commit().await.expect("committed");
             log.truncate_until(places[10]).await.expect("truncated");
-            assert_eq!(log.begin(), places[10], "at once for readers");
+            assert_eq!(log.begin_address(), places[10], "at once for readers");
             site.handle.sleep(std::time::Duration::from_secs(1)).await;
             (log, places)
         });
@@ -62,9 +62,9 @@ fn a_truncation_is_durable_with_the_next_commit() {
             assert!(commit.until > more[2]);
             // Later truncations of less change nothing.
             log.truncate_until(places[30]).await.expect("nothing to do");
-            assert_eq!(log.begin(), more[1]);
+            assert_eq!(log.begin_address(), more[1]);
         });
-        let begin = world.simulation.run(async { log.begin() });
+        let begin = world.simulation.run(async { log.begin_address() });
         assert_eq!(begin_after_a_cut(&site, 4), begin);
         world.simulation.run(async { log.close().await.expect("closes") });
     });

@@ -95,7 +95,7 @@ fn a_scan_over_many_voids_reads_each_part_of_the_log_once() {
         let before = reads.load(Ordering::Relaxed);
         assert_eq!(payloads(&log).await.expect("sound"), expected, "on the device");
         let reads = reads.load(Ordering::Relaxed) - before;
-        let pages = log.end().raw() / (32 << 10) + 1;
+        let pages = log.tail_address().raw() / (32 << 10) + 1;
         assert!(pages * 4 < u64::from(VOIDS), "many voids in a page");
         assert!(reads <= pages, "{reads} reads of {pages} pages");
         log.close().await.expect("closes");

@@ -17,7 +17,7 @@ pub(crate) async fn verify(scene: &Scene) -> Verdict {
     let commit = log.last_commit();
     let place = log.iterators().get(ITERATOR).map_or(0, |place| place.raw());
     let cookie = commit.cookie.try_into().map_or(0, u64::from_le_bytes);
-    let begin = (Mark::Begin, log.begin().raw());
+    let begin = (Mark::Begin, log.begin_address().raw());
     let mut found = Found {
         number: commit.number,
         until: commit.until.raw(),

@@ -82,9 +82,9 @@ impl Appender {
         let address = self.append().await?;
         tokio::time::sleep(Duration::from_micros(self.random.below(2000))).await;
         say_log(LogLine::Voiding { from: address });
-        let least = self.log.end().raw();
+        let least = self.log.tail_address().raw();
         self.log.truncate_suffix(kvick::LogAddress::new(address)).await?;
-        say_log(LogLine::Voided { from: address, least, most: self.log.end().raw() });
+        say_log(LogLine::Voided { from: address, least, most: self.log.tail_address().raw() });
         Ok(())
     }
 

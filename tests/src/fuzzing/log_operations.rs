@@ -145,7 +145,7 @@ impl Story {
             17 => return Ok(Some(Ending::Cut(input.arbitrary()?))),
             _ => {
                 // The power is cut while a commit is on its way.
-                let cookie = self.ledger.next_cookie(log.end(), None);
+                let cookie = self.ledger.next_cookie(log.tail_address(), None);
                 let request = log.commit().cookie(&cookie);
                 let polls = input.int_in_range(1..=12)?;
                 drop(AtMost::new(polls, request.into_future()).await);
@@ -158,7 +158,7 @@ impl Story {
     async fn commit(&mut self, log: &FasterLog, has_cookie: bool) {
         let mut request = log.commit();
         if has_cookie {
-            request = request.cookie(&self.ledger.next_cookie(log.end(), None));
+            request = request.cookie(&self.ledger.next_cookie(log.tail_address(), None));
         }
         let asked = self.ledger.asked(log, has_cookie);
         let commit = request.await.expect("a sound disk");
@@ -198,7 +198,7 @@ impl Story {
         log: &FasterLog,
     ) -> Result<()> {
         if let Some(from) = self.visible(input)? {
-            self.ledger.change(Change::Void([from.raw(), log.end().raw()]));
+            self.ledger.change(Change::Void([from.raw(), log.tail_address().raw()]));
             let asked = self.ledger.asked(log, false);
             let commit = log.truncate_suffix(from).await.expect("a sound disk");
             self.ledger.acknowledge(&mut self.known, &commit, &asked);
@@ -217,7 +217,7 @@ impl Story {
         }
         let from = log.iterators().get(name).copied().unwrap_or(LogAddress::FIRST);
         let next = log.scan(from..).try_next().await.expect("a sound disk");
-        if let Some(entry) = next.filter(|entry| entry.next <= log.committed()) {
+        if let Some(entry) = next.filter(|entry| entry.next <= log.committed_until()) {
             let iterator = log.iterator(name).expect("no other has the name");
             iterator.complete_until(entry.next).await.expect("a sound disk");
             self.ledger.change(Change::Place(name.to_owned(), Some(entry.next.raw())));
@@ -234,7 +234,7 @@ impl Story {
     }
 
     async fn scan(&self, log: &FasterLog) {
-        let (mut scan, mut from) = (log.scan(..), log.begin());
+        let (mut scan, mut from) = (log.scan(..), log.begin_address());
         while let Some(entry) = scan.try_next().await.expect("a sound disk") {
             self.ledger.check_next(from, &entry);
             from = entry.next;

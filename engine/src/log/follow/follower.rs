@@ -193,7 +193,7 @@ impl LogFollower {
 
     /// Returns the address of the first entry, or of the next entry if the log is empty.
     #[must_use]
-    pub fn begin(&self) -> LogAddress {
+    pub fn begin_address(&self) -> LogAddress {
         self.followed.view.range().begin().into()
     }
 
@@ -208,7 +208,7 @@ impl LogFollower {
 
     /// Returns all entries from `address` on. At the end it looks for newer commits, and again each
     /// time that `every` has passed. The stream ends when the log is completed, and after an error.
-    pub fn tail_from(
+    pub fn follow_from(
         &self,
         address: LogAddress,
         every: Duration,
@@ -252,7 +252,7 @@ impl LogFollower {
             return Err(error);
         }
         self.refresh().await?;
-        if self.begin() > position { Ok(()) } else { Err(error) }
+        if self.begin_address() > position { Ok(()) } else { Err(error) }
     }
 
     async fn refresh_after(&self, pause: Duration) -> Result<()> {

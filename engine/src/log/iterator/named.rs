@@ -116,7 +116,7 @@ impl LogIterator {
     #[must_use]
     pub fn completed_until(&self) -> LogAddress {
         let places = self.log.inner.iterators.places();
-        let place = places.get(&self.name).copied().unwrap_or_else(|| self.log.begin());
+        let place = places.get(&self.name).copied().unwrap_or_else(|| self.log.begin_address());
         self.log.inner.view.range().processed_until(place.inner()).into()
     }
 }
@@ -161,7 +161,7 @@ impl FasterLog {
             return Err(Error::busy("an iterator of that name is in use"));
         };
         let start = place.map_or(Start::First, |place| Start::Kept(place.inner()));
-        let scan = self.follow_from(start);
+        let scan = self.read_on_from(start);
         let given = [LogAddress::FIRST; 2];
         Ok(LogIterator { scan, log: self.clone(), name: name.to_owned(), given })
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// A [`Stream`] of entries in order, made by [`FasterLog::scan`](crate::FasterLog::scan) and
-/// [`FasterLog::tail`](crate::FasterLog::tail).
+/// [`FasterLog::follow`](crate::FasterLog::follow).
 ///
 /// Entries come from memory while they are there, otherwise from the device, with several reads
 /// ahead. If the log is truncated in the meantime, the stream continues with the first remaining
