@@ -6,6 +6,7 @@
 //! commits may be in flight; they become durable in order.
 
 use super::pending::PendingCommit;
+use super::record::CommitRecord;
 use super::requests::CommitRequests;
 use crate::address::Address;
 use crate::error::{ErrorKind, Result};
@@ -147,6 +148,11 @@ impl<'l> CommitDriver<'l> {
             None => committer.requests().next().draft(committer.committed().until(), room),
         };
         let bytes = commit.record.encode();
+        debug_assert_eq!(
+            CommitRecord::decode(&bytes).as_ref(),
+            Some(&commit.record),
+            "recovery reads the record that the driver writes"
+        );
         loop {
             let written = memory.protected(|guard| frames.append_record(&bytes, guard));
             if let Some([record, until]) = written {

@@ -124,7 +124,12 @@ impl<'l> ManifestDriver<'l> {
 
     /// Deletes the files that hold no bytes from the begin of the manifest on.
     async fn free_files(&self) {
-        let offset = self.log.view.units().page_start(self.published.begin);
+        let (begin, shown) = (self.published.begin, self.log.view.range().begin());
+        assert!(
+            begin <= shown,
+            "no reader is below the begin of the manifest: {begin:?}, {shown:?}"
+        );
+        let offset = self.log.view.units().page_start(begin);
         if let Err(error) = self.log.view.device().discard_below(offset).await {
             // They are below the begin of the manifest, so no task looks for them. The next
             // truncation deletes them.

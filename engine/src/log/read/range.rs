@@ -71,12 +71,11 @@ impl ReadableRange {
         if self.left_from(place) == 0 { place.max(committed) } else { place }
     }
 
-    /// Truncates the entries below `begin`.
+    /// Truncates the entries below `begin`. The caller notifies [`changed`](Self::changed).
     pub(crate) fn truncate_front(&self, begin: Address) {
         self.last_entry.truncate_front(begin, &self.committed);
         self.begin.raise(begin);
         self.holes.forget_below(begin);
-        self.changed.notify(usize::MAX);
     }
 
     /// Takes back the entries of a range; the entries before it end at `before`. The caller

@@ -309,6 +309,10 @@ pub(crate) async fn newest(
         );
         return Err(Error::damaged(&what, &file, offset));
     }
+    assert!(
+        saved.number <= settled.number && saved.until <= settled.until,
+        "recovery goes only forward from the manifest: {saved:?}, then {settled:?}"
+    );
     Ok(FoundCommit { settled, entries })
 }
 

@@ -27,8 +27,10 @@ impl<'l> Truncation<'l> {
             return Ok(());
         }
         self.check_boundary(until).await?;
-        self.log.committer.requests().change(|next| next.begin = next.begin.max(until));
+        // Readers come first: a manifest with this begin may delete the files at once.
         range.truncate_front(until);
+        self.log.committer.requests().change(|next| next.begin = next.begin.max(until));
+        range.changed().notify(usize::MAX);
         Ok(())
     }
 
