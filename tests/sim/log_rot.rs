@@ -143,12 +143,15 @@ fn files_of_others_are_left_alone() {
 fn a_manifest_that_is_damaged_is_refused_or_its_copy_is_used() {
     let built = BuiltLog::new(20, 5);
     let lenient = four_log_pages().with_allow_fallback(true);
-    let refused = |files: &Files, config: &LogConfig, what: &str| {
+    let refused_as = |kind: ErrorKind, files: &Files, config: &LogConfig, what: &str| {
         let FoundLog::Refused(error) = reopen_log(files, config) else {
             panic!("opened with {what}");
         };
-        assert_eq!(error.kind(), ErrorKind::Corrupt, "{what}: {error}");
+        assert_eq!(error.kind(), kind, "{what}: {error}");
         assert!(error.to_string().contains("manifest"), "{what}: {error}");
+    };
+    let refused = |files: &Files, config: &LogConfig, what: &str| {
+        refused_as(ErrorKind::Corrupt, files, config, what);
     };
     for at in 0..built.files.0["manifest"].len() {
         for bit in 0..8 {
@@ -165,7 +168,7 @@ fn a_manifest_that_is_damaged_is_refused_or_its_copy_is_used() {
         refused(&cut, &four_log_pages(), "a manifest that is cut");
     }
     let missing = built.files.without("manifest");
-    refused(&missing, &four_log_pages(), "no manifest");
+    refused_as(ErrorKind::NotFound, &missing, &four_log_pages(), "no manifest");
     built.check(&reopen_log(&missing, &lenient), built.last(), "no manifest, but its copy");
     let none = missing.without("manifest.copy");
     for config in [four_log_pages(), lenient] {
