@@ -9,6 +9,7 @@
 //! | `Status.NotFound` | `None` |
 //! | `Status.Pending`, `CompletePending` | the `.await` of the operation; [`try_read`] for no I/O |
 //! | `InitialUpdater`, `InPlaceUpdater`, `CopyUpdater` | the closure of [`rmw`] |
+//! | output of `RMW`, `RMWAction.ExpireAndStop` | the closure of [`update`] |
 //! | `SingleReader`, `ConcurrentReader` | [`read_with`] |
 //! | serializers, `VarLen`, `SpanByte` | [`Value`]: `[u8]`, `str`, your own |
 //! | `IFasterEqualityComparer` | none: keys are equal if their bytes are |
@@ -129,5 +130,6 @@
 //! [`truncate_until`]: crate::FasterLog::truncate_until
 //! [`try_append`]: crate::FasterLog::try_append
 //! [`try_read`]: crate::FasterKv::try_read
+//! [`update`]: crate::FasterKv::update
 //! [`upsert`]: crate::FasterKv::upsert
 //! [`wait_for_commit`]: crate::FasterLog::wait_for_commit

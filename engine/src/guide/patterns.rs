@@ -17,8 +17,7 @@
 //! let input = ["a", "b", "a"];
 //! let start = session.read("offset").await?.unwrap_or(0);
 //! for (offset, word) in (0..).zip(input).skip(start as usize) {
-//!     let count = session.read(word).await?.unwrap_or(0);
-//!     session.upsert(word, &(count + 1)).await?; // the result
+//!     session.rmw(word, |count| count.unwrap_or(0) + 1).await?; // the result
 //!     session.upsert("offset", &(offset + 1)).await?; // then the offset
 //! }
 //! store.checkpoint().await?;
