@@ -1,6 +1,7 @@
 //! The handle of a store, and the functions that open a store.
 
 mod operations;
+mod owned;
 
 use crate::checkpoint::{CheckpointInfo, CheckpointRequest, CheckpointToken, Removal};
 use crate::codec::{Key, Value};
