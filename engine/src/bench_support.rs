@@ -1,10 +1,10 @@
 //! The steps of an operation by themselves, for micro benchmarks, and manifests for fuzz targets.
 //! They are not public interface.
 
-use crate::address::Address;
+use crate::base::address::Address;
+use crate::base::error::Result;
+use crate::base::hash::KeyHasher;
 use crate::checkpoint::files::manifest::Manifest;
-use crate::error::Result;
-use crate::hash::KeyHasher;
 use crate::hash_index::HashIndex;
 use crate::hybrid_log::Tail;
 use crate::log::LogManifest;

@@ -1,9 +1,9 @@
 //! Opens a store with custom components.
 
+use crate::base::error::Result;
 use crate::checkpoint::{CheckpointToken, maintain};
 use crate::codec::{Key, Value};
 use crate::config::{Config, Geometry};
-use crate::error::Result;
 use crate::kv::FasterKv;
 use crate::lifecycle::StoreLifecycle;
 use crate::opening::directory::Surroundings;

@@ -18,7 +18,7 @@ macro_rules! operation_future {
         $(#[$doc])*
         #[must_use = "futures do nothing unless you `.await` or poll them"]
         pub struct $name<'a, K: Key + ?Sized, V: Value + ?Sized, $($extra),*>(
-            Running<'a, $operation>,
+            OperationFuture<'a, $operation>,
         );
 
         impl<K: Key + ?Sized, V: Value + ?Sized, $($extra),*> Future

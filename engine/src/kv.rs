@@ -3,18 +3,18 @@
 mod operations;
 mod owned;
 
-use crate::checkpoint::{CheckpointInfo, CheckpointRequest, CheckpointToken, Removal};
+use crate::base::error::{Error, Result};
+use crate::base::health::Health;
+use crate::checkpoint::{CheckpointInfo, CheckpointRequest, CheckpointToken, RemovalJob};
 use crate::codec::{Key, Value};
 use crate::config::Config;
-use crate::error::{Error, Result};
-use crate::health::Health;
 use crate::lifecycle::StoreLifecycle;
 use crate::recovery::RecoveryReport;
 use crate::session::Session;
 use crate::statistics::Stats;
-use crate::store::Core;
+use crate::store::StoreInner;
 use crate::store::Types;
-use crate::store::operation::access::Access;
+use crate::store::operation::store_ref::StoreRef;
 use crate::store::sessions::identity::{CommitPoint, SessionId};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -63,13 +63,13 @@ use tracing::Instrument;
 /// # }).unwrap();
 /// ```
 pub struct FasterKv<K: Key + ?Sized, V: Value + ?Sized> {
-    core: Arc<Core>,
+    core: Arc<StoreInner>,
     lifecycle: Arc<StoreLifecycle>,
     _types: Types<K, V>,
 }
 
 impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
-    pub(crate) fn new(core: Arc<Core>, lifecycle: Arc<StoreLifecycle>) -> Self {
+    pub(crate) fn new(core: Arc<StoreInner>, lifecycle: Arc<StoreLifecycle>) -> Self {
         Self { core, lifecycle, _types: PhantomData }
     }
 
@@ -215,7 +215,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// # Cancel safety
     /// Once begun, the removal continues even if the future is dropped.
     pub async fn delete_checkpoint(&self, token: CheckpointToken) -> Result<()> {
-        self.remove_checkpoints(Removal::One(token)).await
+        self.remove_checkpoints(RemovalJob::One(token)).await
     }
 
     /// Removes all but the `keep` newest checkpoints.
@@ -229,10 +229,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
         if keep == 0 {
             return Err(Error::invalid("keep = 0: the last checkpoint is never removed"));
         }
-        self.remove_checkpoints(Removal::AllBut(keep)).await
+        self.remove_checkpoints(RemovalJob::AllBut(keep)).await
     }
 
-    async fn remove_checkpoints(&self, which: Removal) -> Result<()> {
+    async fn remove_checkpoints(&self, which: RemovalJob) -> Result<()> {
         self.lifecycle.checkpoints.remove_checkpoints(which).await
     }
 
@@ -311,8 +311,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     }
 
     #[inline(always)]
-    fn access(&self) -> Access<'_> {
-        Access::pooled(&self.core)
+    fn access(&self) -> StoreRef<'_> {
+        StoreRef::pooled(&self.core)
     }
 }
 

@@ -47,8 +47,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc(test(attr(deny(warnings))))]
 
-mod address;
-mod backoff;
+mod base;
 #[doc(hidden)]
 pub mod bench_support;
 mod builder;
@@ -56,45 +55,40 @@ mod checkpoint;
 mod codec;
 mod config;
 pub mod epoch;
-mod error;
 pub mod futures;
 pub mod guide;
-mod hash;
 mod hash_index;
-mod health;
 mod hybrid_log;
 mod inspect;
-mod kinds;
 mod kv;
 mod lifecycle;
 mod log;
 mod manifest;
-mod memory;
 mod opening;
 mod record;
 mod recovery;
 mod session;
 mod statistics;
 mod store;
-mod stripes;
-mod wait;
-mod weak_spot;
 
+pub use base::error::{Error, ErrorKind, Result};
+pub use base::health::{Condition, Health};
+pub use base::kinds::{CheckpointKind, CheckpointToken, Durability};
+#[cfg(shuttle)]
+#[doc(hidden)]
+pub use base::weak_spot::{Stage, WeakSpots};
 pub use builder::Builder;
 pub use checkpoint::{
-    Checkpoint, CheckpointInfo, CheckpointPhase, CheckpointProgress, CheckpointRequest,
-    CheckpointTimes, Checkpointing,
+    Checkpoint, CheckpointHandle, CheckpointInfo, CheckpointPhase, CheckpointProgress,
+    CheckpointRequest, CheckpointTimes,
 };
 pub use codec::*;
 pub use config::{Backend, ByteSize, Config};
-pub use error::{Error, ErrorKind, Result};
 pub use futures::TryRead;
-pub use health::{Condition, Health};
 pub use inspect::{
     FileRole, InspectedCheckpoint, InspectedFile, InspectedIndex, InspectedStore, Inspection,
     ManifestCopy, Problem, RecordCounts, inspect,
 };
-pub use kinds::{CheckpointKind, CheckpointToken, Durability};
 pub use kv::FasterKv;
 pub use log::{
     Append, Appended, Commit, CommitPhase, CommitProgress, CommitRequest, Committing, FasterLog,
@@ -109,9 +103,6 @@ pub use statistics::{
 pub use store::answers::{Previous, Update};
 pub use store::sessions::identity::{CommitPoint, SessionId};
 pub use store::sessions::serials::Serials;
-#[cfg(shuttle)]
-#[doc(hidden)]
-pub use weak_spot::{Stage, WeakSpots};
 
 /// The I/O layer: directories, devices, and the simulated disk.
 pub use kvick_io as io;

@@ -3,14 +3,14 @@
 mod batches;
 mod operations;
 
+use crate::base::error::Result;
 use crate::codec::{Key, Value};
-use crate::error::Result;
 use crate::lifecycle::StoreLifecycle;
-use crate::store::operation::access::Access;
-use crate::store::seat::Seat;
+use crate::store::context::ExecutionContext;
+use crate::store::operation::store_ref::StoreRef;
 use crate::store::sessions::identity::{CommitPoint, SessionId};
-use crate::store::sessions::ledger::Ledger;
-use crate::store::{Core, Types};
+use crate::store::sessions::state::SessionState;
+use crate::store::{StoreInner, Types};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -47,17 +47,17 @@ use std::sync::Arc;
 /// # }).unwrap();
 /// ```
 pub struct Session<K: Key + ?Sized, V: Value + ?Sized> {
-    core: Arc<Core>,
-    seat: Seat,
-    ledger: Arc<Ledger>,
+    core: Arc<StoreInner>,
+    seat: ExecutionContext,
+    ledger: Arc<SessionState>,
     _lifecycle: Arc<StoreLifecycle>,
     _types: Types<K, V>,
 }
 
 impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
     pub(crate) fn new(
-        core: Arc<Core>,
-        (seat, ledger): (Seat, Arc<Ledger>),
+        core: Arc<StoreInner>,
+        (seat, ledger): (ExecutionContext, Arc<SessionState>),
         lifecycle: Arc<StoreLifecycle>,
     ) -> Self {
         Self { core, seat, ledger, _lifecycle: lifecycle, _types: PhantomData }
@@ -124,8 +124,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
     }
 
     #[inline(always)]
-    fn access(&mut self) -> Access<'_> {
-        Access::seated(&self.core, &mut self.seat)
+    fn access(&mut self) -> StoreRef<'_> {
+        StoreRef::seated(&self.core, &mut self.seat)
     }
 }
 

@@ -24,7 +24,7 @@ const UNSAFE_FILES: [&str; 16] = [
     "engine/src/epoch/fence.rs",
     "engine/src/hybrid_log/pages/frames.rs",
     "engine/src/hybrid_log/pages/memory.rs",
-    "engine/src/memory.rs",
+    "engine/src/base/memory.rs",
     "io/examples/read_depth/raw.rs",
     "io/src/contract/buf.rs",
     "io/src/contract/completion/slot.rs",
@@ -38,7 +38,7 @@ const UNSAFE_FILES: [&str; 16] = [
 ];
 
 /// The only file that listens to events: there looking comes after listening.
-const LISTENS: &str = "engine/src/wait.rs";
+const LISTENS: &str = "engine/src/base/wait.rs";
 
 /// The files that wait for something besides events, and so call `listen` of that file instead of
 /// `wait_until` and `wait_either`.

@@ -4,15 +4,15 @@
 
 use super::driver::Checkpoints;
 use super::run::unpublished;
-use crate::backoff::Backoff;
-use crate::store::Core;
-use crate::wait::wait_either;
+use crate::base::backoff::Backoff;
+use crate::base::wait::wait_either;
+use crate::store::StoreInner;
 
 impl Checkpoints {
     /// Publishes the manifest when pages are about to be written, and retries until it succeeds.
     /// Also ends if the log accepts no more writes.
     pub(super) async fn announce_life(&self) {
-        let core: &Core = self.core();
+        let core: &StoreInner = self.core();
         let events = [core.log.flushing().became_immutable(), core.log.health().changed()];
         wait_either(events, || {
             let is_over = core.log.health().check_write().is_err();

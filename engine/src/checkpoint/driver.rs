@@ -1,22 +1,22 @@
 //! The driver of checkpoints: one job at a time, in the maintenance task.
 
-use super::files::catalog::Catalog;
+use super::files::catalog::CheckpointFiles;
 use super::files::manifest::Manifest;
 use super::files::points::Layers;
 use super::outcome::{Outcome, Outcomes};
-use super::plan::Plan;
+use super::plan::CheckpointPlan;
 use super::progress::{Progress, Watched};
 use super::reply::{Answer, Reply};
-use super::run::{Basis, Run, unpublished};
+use super::run::{Basis, CheckpointRun, unpublished};
 use super::{Checkpoint, CheckpointInfo, CheckpointKind, CheckpointToken};
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::kinds::Durability;
+use crate::base::wait::{wait_either, wait_until};
 use crate::config::{ByteSize, Config};
-use crate::error::{Error, ErrorKind, Result};
 use crate::hybrid_log::HybridLog;
-use crate::kinds::Durability;
 use crate::opening::ending::{Ending, Maintained};
 use crate::statistics::CheckpointStats;
-use crate::store::Core;
-use crate::wait::{wait_either, wait_until};
+use crate::store::StoreInner;
 use event_listener::Event;
 use futures::future::{Either, pending, select};
 use kvick_io::sync::{Mutex, MutexGuard};
@@ -30,9 +30,9 @@ use tracing::Instrument;
 #[derive(Debug)]
 pub(crate) struct Checkpoints {
     // Fixed after opening.
-    catalog: Catalog,
+    catalog: CheckpointFiles,
     handle: Handle,
-    core: Arc<Core>,
+    core: Arc<StoreInner>,
     schedule: Schedule,
     // Under its lock.
     mailbox: Mutex<Mailbox>,
@@ -83,14 +83,14 @@ struct Mailbox {
 #[derive(Debug)]
 enum Job {
     /// Takes a checkpoint.
-    Checkpoint { plan: Plan, reply: Reply<Checkpoint>, progress: Watched },
+    Checkpoint { plan: CheckpointPlan, reply: Reply<Checkpoint>, progress: Watched },
     /// Removes checkpoints.
-    Remove { which: Removal, reply: Reply<()> },
+    Remove { which: RemovalJob, reply: Reply<()> },
 }
 
 /// The checkpoints to remove.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Removal {
+pub(crate) enum RemovalJob {
     /// Removes this checkpoint.
     One(CheckpointToken),
     /// Removes all but this number of the newest checkpoints.
@@ -99,9 +99,9 @@ pub(crate) enum Removal {
 
 impl Checkpoints {
     pub(crate) fn new(
-        catalog: Catalog,
+        catalog: CheckpointFiles,
         handle: Handle,
-        core: Arc<Core>,
+        core: Arc<StoreInner>,
         schedule: Schedule,
         next_token: u64,
     ) -> Self {
@@ -113,11 +113,11 @@ impl Checkpoints {
         Self { catalog, handle, core, schedule, mailbox, changed: Event::new() }
     }
 
-    pub(super) fn core(&self) -> &Arc<Core> {
+    pub(super) fn core(&self) -> &Arc<StoreInner> {
         &self.core
     }
 
-    pub(super) fn catalog(&self) -> &Catalog {
+    pub(super) fn catalog(&self) -> &CheckpointFiles {
         &self.catalog
     }
 
@@ -129,7 +129,10 @@ impl Checkpoints {
     ///
     /// # Errors
     /// As for [`submit`](Self::submit).
-    pub(super) fn start(&self, plan: Plan) -> Result<(Answer<Checkpoint>, Arc<Progress>)> {
+    pub(super) fn start(
+        &self,
+        plan: CheckpointPlan,
+    ) -> Result<(Answer<Checkpoint>, Arc<Progress>)> {
         let (reply, answer) = Reply::new(&self.core);
         let progress = Arc::new(Progress::default());
         let watched = Watched::new(Arc::clone(&progress));
@@ -141,7 +144,7 @@ impl Checkpoints {
     ///
     /// # Errors
     /// As for [`submit`](Self::submit), and why they could not be removed.
-    pub(crate) async fn remove_checkpoints(&self, which: Removal) -> Result<()> {
+    pub(crate) async fn remove_checkpoints(&self, which: RemovalJob) -> Result<()> {
         let (reply, answer) = Reply::new(&self.core);
         self.submit(Job::Remove { which, reply })?;
         answer.await
@@ -178,7 +181,7 @@ impl Checkpoints {
             if !self.core.config.checkpoint_on_close || !self.is_outdated() {
                 return Ok(());
             }
-            match self.start(Plan::full(CheckpointKind::FoldOver)) {
+            match self.start(CheckpointPlan::full(CheckpointKind::FoldOver)) {
                 // Another task has submitted a job first.
                 Err(error) if error.kind() == ErrorKind::Busy => {}
                 Err(error) => return Err(error),
@@ -272,13 +275,18 @@ impl Checkpoints {
         self.changed.notify(usize::MAX);
     }
 
-    async fn take(&self, plan: Plan, progress: &Progress, basis: &mut Basis) -> Result<Checkpoint> {
+    async fn take(
+        &self,
+        plan: CheckpointPlan,
+        progress: &Progress,
+        basis: &mut Basis,
+    ) -> Result<Checkpoint> {
         let token = {
             let mut mailbox = self.mailbox();
             mailbox.next_token += 1;
             mailbox.next_token - 1
         };
-        let run = Run {
+        let run = CheckpointRun {
             core: &self.core,
             catalog: &self.catalog,
             handle: &self.handle,
@@ -320,11 +328,11 @@ impl Checkpoints {
         }
     }
 
-    async fn remove(&self, which: Removal, basis: &mut Basis) -> Result<()> {
+    async fn remove(&self, which: RemovalJob, basis: &mut Basis) -> Result<()> {
         let mut manifest = self.catalog.manifest().clone();
         match which {
-            Removal::AllBut(keep) => manifest.keep_newest(keep),
-            Removal::One(token) => remove_one(&mut manifest, token)?,
+            RemovalJob::AllBut(keep) => manifest.keep_newest(keep),
+            RemovalJob::One(token) => remove_one(&mut manifest, token)?,
         }
         // The next increment may build only on files of a kept checkpoint. The newest checkpoint
         // stays, and with it the files of commit points.
@@ -369,7 +377,7 @@ impl Checkpoints {
             return;
         }
         if self.is_outdated() {
-            let plan = Plan::full(self.schedule.kind);
+            let plan = CheckpointPlan::full(self.schedule.kind);
             if let Err(error) = self.take(plan, &Progress::default(), basis).await {
                 tracing::warn!(target: "kvick::checkpoint", %error, "a due checkpoint failed");
             }

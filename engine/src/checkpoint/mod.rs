@@ -12,8 +12,8 @@
 //!   Otherwise the checkpoint uses the image of an earlier checkpoint. The image is fuzzy. Recovery
 //!   reads the records from the start of the image up to the end of the version. It lets each entry
 //!   lead to the newest record.
-//! * The *version barrier* (phase `Cut`, [`phase`](crate::store::phase)) ends the version. The end
-//!   of a version is an address of the log.
+//! * The *version barrier* (phase `VersionBarrier`, [`phase`](crate::store::phase)) ends the
+//!   version. The end of a version is an address of the log.
 //! * The *capture* writes the log below that address to the device. *Fold-over*: the log becomes
 //!   read-only up to the address and is flushed. *Snapshot*: the log in memory is frozen, written
 //!   to a file beside the log, and then mutable again. *Incremental*: like a snapshot, of the new
@@ -43,16 +43,16 @@ mod reply;
 mod request;
 mod run;
 
-pub(crate) use crate::kinds::{CheckpointKind, CheckpointToken, Durability};
+pub(crate) use crate::base::kinds::{CheckpointKind, CheckpointToken, Durability};
 pub use progress::{CheckpointPhase, CheckpointProgress};
-pub use request::{CheckpointRequest, Checkpointing};
+pub use request::{CheckpointHandle, CheckpointRequest};
 
-pub(crate) use driver::{Checkpoints, Removal, Schedule, maintain};
+pub(crate) use driver::{Checkpoints, RemovalJob, Schedule, maintain};
 pub(crate) use files::delta::Patches;
 pub(crate) use run::{delta_seal, part_salt};
 
 use crate::store::sessions::identity::{CommitPoint, SessionId};
-use files::manifest::{Kind, Record};
+use files::manifest::{CheckpointEntry, Kind};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -109,7 +109,7 @@ pub struct CheckpointInfo {
 }
 
 impl CheckpointInfo {
-    pub(crate) fn of(record: &Record, manifest: &files::manifest::Manifest) -> Self {
+    pub(crate) fn of(record: &CheckpointEntry, manifest: &files::manifest::Manifest) -> Self {
         let image = record.index.and_then(|token| manifest.index(token));
         let replayed_from = image.map_or(record.begin, |image| image.start);
         Self {

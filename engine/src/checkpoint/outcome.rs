@@ -1,7 +1,7 @@
 //! The outcomes of checkpoints, for statistics and health.
 
-use crate::error::Error;
-use crate::kinds::{CheckpointKind, CheckpointToken};
+use crate::base::error::Error;
+use crate::base::kinds::{CheckpointKind, CheckpointToken};
 use crate::statistics::{CheckpointStats, LastCheckpoint};
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ impl Outcomes {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
+    use crate::base::error::ErrorKind;
 
     #[test]
     fn the_last_one_counts_and_all_are_counted() {

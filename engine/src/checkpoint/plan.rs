@@ -1,10 +1,10 @@
 //! The plan of a checkpoint: its kind, and what it has and survives.
 
-use crate::kinds::{CheckpointKind, Durability};
+use crate::base::kinds::{CheckpointKind, Durability};
 
 /// The options of a checkpoint.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Plan {
+pub(crate) struct CheckpointPlan {
     pub(crate) kind: CheckpointKind,
     pub(crate) index: IndexWish,
     pub(crate) durability: Durability,
@@ -19,7 +19,7 @@ pub(crate) enum IndexWish {
     Never,
 }
 
-impl Plan {
+impl CheckpointPlan {
     /// Returns the default plan for this kind of checkpoint.
     pub(crate) fn full(kind: CheckpointKind) -> Self {
         Self { kind, index: IndexWish::IfWorthwhile, durability: Durability::PowerCut }

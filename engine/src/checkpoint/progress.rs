@@ -1,6 +1,6 @@
 //! The progress of a checkpoint, for callers that watch it.
 
-use crate::wait::wait_until;
+use crate::base::wait::wait_until;
 use event_listener::Event;
 use futures::stream::{self, Stream};
 use kvick_io::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -16,7 +16,7 @@ pub enum CheckpointPhase {
     /// Writes the image of the index.
     Index,
     /// Ends the version; no operation changes anything meanwhile.
-    Cut,
+    VersionBarrier,
     /// Writes and syncs the log, or files beside it.
     Capture,
     /// Replaces the manifest.
@@ -71,7 +71,7 @@ impl Drop for Watched {
 const PHASES: [CheckpointPhase; 6] = [
     CheckpointPhase::Queued,
     CheckpointPhase::Index,
-    CheckpointPhase::Cut,
+    CheckpointPhase::VersionBarrier,
     CheckpointPhase::Capture,
     CheckpointPhase::Publish,
     CheckpointPhase::Ended,

@@ -1,8 +1,8 @@
 //! The reply to a job, and the answer that a caller waits for.
 
-use crate::error::{Error, Result};
-use crate::store::Core;
-use crate::wait::shielded;
+use crate::base::error::{Error, Result};
+use crate::base::wait::shielded;
+use crate::store::StoreInner;
 use futures::channel::oneshot;
 use std::fmt;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 /// A reply that is sent once. It sends the reason if the driver drops it unsent.
 pub(crate) struct Reply<T> {
     sender: Option<oneshot::Sender<Result<T>>>,
-    core: Arc<Core>,
+    core: Arc<StoreInner>,
 }
 
 /// The future of a reply.
@@ -30,7 +30,7 @@ impl<T> Future for Answer<T> {
 
 impl<T> Reply<T> {
     /// Returns a reply, and the answer that the caller awaits.
-    pub(crate) fn new(core: &Arc<Core>) -> (Self, Answer<T>) {
+    pub(crate) fn new(core: &Arc<StoreInner>) -> (Self, Answer<T>) {
         let (sender, receiver) = oneshot::channel();
         (Self { sender: Some(sender), core: Arc::clone(core) }, Answer(receiver))
     }

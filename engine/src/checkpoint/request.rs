@@ -1,11 +1,11 @@
 //! Requests for checkpoints, and the futures that wait for them.
 
 use super::driver::Checkpoints;
-use super::plan::{IndexWish, Plan};
+use super::plan::{CheckpointPlan, IndexWish};
 use super::progress::Progress;
 use super::reply::Answer;
 use super::{Checkpoint, CheckpointKind, CheckpointProgress, Durability};
-use crate::error::Result;
+use crate::base::error::Result;
 use futures::stream::Stream;
 use std::fmt;
 use std::future::IntoFuture;
@@ -37,12 +37,12 @@ use std::task::{Context, Poll};
 #[must_use = "a checkpoint is taken when the request is awaited or started"]
 pub struct CheckpointRequest<'s> {
     checkpoints: &'s Checkpoints,
-    plan: Plan,
+    plan: CheckpointPlan,
 }
 
 impl<'s> CheckpointRequest<'s> {
     pub(crate) fn new(checkpoints: &'s Checkpoints) -> Self {
-        Self { checkpoints, plan: Plan::full(CheckpointKind::FoldOver) }
+        Self { checkpoints, plan: CheckpointPlan::full(CheckpointKind::FoldOver) }
     }
 
     /// Sets the kind of checkpoint.
@@ -96,9 +96,9 @@ impl<'s> CheckpointRequest<'s> {
     ///
     /// # Errors
     /// `Busy` while another checkpoint is taken or removed, `Poisoned`, `Closed`.
-    pub fn start(self) -> Result<Checkpointing> {
+    pub fn start(self) -> Result<CheckpointHandle> {
         let (answer, progress) = self.checkpoints.start(self.plan)?;
-        Ok(Checkpointing { answer, progress })
+        Ok(CheckpointHandle { answer, progress })
     }
 }
 
@@ -122,12 +122,12 @@ impl<'s> IntoFuture for CheckpointRequest<'s> {
 
 /// The future of a checkpoint in progress. The checkpoint continues if the future is dropped.
 #[must_use = "whether a checkpoint was taken is known when this is awaited"]
-pub struct Checkpointing {
+pub struct CheckpointHandle {
     answer: Answer<Checkpoint>,
     progress: Arc<Progress>,
 }
 
-impl Checkpointing {
+impl CheckpointHandle {
     /// Returns a stream of its progress, which may skip to the latest change. It ends with the
     /// checkpoint.
     pub fn progress(&self) -> impl Stream<Item = CheckpointProgress> + Send + Unpin + use<> {
@@ -135,7 +135,7 @@ impl Checkpointing {
     }
 }
 
-impl Future for Checkpointing {
+impl Future for CheckpointHandle {
     type Output = Result<Checkpoint>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -143,8 +143,8 @@ impl Future for Checkpointing {
     }
 }
 
-impl fmt::Debug for Checkpointing {
+impl fmt::Debug for CheckpointHandle {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("Checkpointing").field(&self.progress.now()).finish()
+        formatter.debug_tuple("CheckpointHandle").field(&self.progress.now()).finish()
     }
 }

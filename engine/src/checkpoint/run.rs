@@ -1,18 +1,18 @@
 //! Takes one checkpoint, from its first phase to its last.
 
-use super::files::catalog::{Catalog, DELTA, PART};
-use super::files::manifest::{IndexImage, Kind, Manifest, Part, Record, Stream};
+use super::files::catalog::{CheckpointFiles, DELTA, PART};
+use super::files::manifest::{BlockFile, CheckpointEntry, IndexImage, Kind, Manifest, PartFile};
 use super::files::points::{LayerWriter, Layers};
 use super::files::stream::{Seal, StreamWriter};
 use super::files::{delta, index_image};
-use super::plan::{IndexWish, Plan};
+use super::plan::{CheckpointPlan, IndexWish};
 use super::progress::{CheckpointPhase, Progress};
 use super::{Checkpoint, CheckpointKind, CheckpointTimes, CheckpointToken, Durability};
-use crate::address::Address;
-use crate::error::{Error, Result};
+use crate::base::address::Address;
+use crate::base::error::{Error, Result};
 use crate::manifest::publish::NotPublished;
 use crate::record::RecordInfo;
-use crate::store::Core;
+use crate::store::StoreInner;
 use crate::store::sessions::identity::{CommitPoint, SessionId};
 use crate::store::sessions::table;
 use kvick_runtime::Handle;
@@ -21,7 +21,7 @@ use std::time::Duration;
 
 /// The files of a checkpoint on which an incremental checkpoint builds.
 #[derive(Debug)]
-pub(super) struct Chain {
+pub(super) struct IncrementalBase {
     durability: Durability,
     captured: Captured,
 }
@@ -30,16 +30,16 @@ pub(super) struct Chain {
 #[derive(Debug)]
 pub(super) struct Basis {
     /// The base of an incremental checkpoint. `None` if a snapshot is due.
-    pub(super) chain: Option<Chain>,
+    pub(super) chain: Option<IncrementalBase>,
     pub(super) layers: Layers,
 }
 
 /// A checkpoint in progress.
-pub(super) struct Run<'r> {
-    pub(super) core: &'r Core,
-    pub(super) catalog: &'r Catalog,
+pub(super) struct CheckpointRun<'r> {
+    pub(super) core: &'r StoreInner,
+    pub(super) catalog: &'r CheckpointFiles,
     pub(super) handle: &'r Handle,
-    pub(super) plan: Plan,
+    pub(super) plan: CheckpointPlan,
     pub(super) token: u64,
     /// The number of checkpoints to keep.
     pub(super) keep: usize,
@@ -53,15 +53,15 @@ struct Ended {
     /// The log itself has the records below this address, or will have them.
     flushed: Address,
     /// The version tag of records that were changed in this version.
-    stamp: u64,
+    version_tag: u64,
     sessions: table::Ended,
 }
 
 /// The files that a capture has written beside the log.
 #[derive(Clone, Debug, Default)]
 struct Captured {
-    parts: Vec<Part>,
-    deltas: Vec<Stream>,
+    parts: Vec<PartFile>,
+    deltas: Vec<BlockFile>,
 }
 
 /// About the maximum number of files beside the log for one checkpoint. Each file is a device to
@@ -79,7 +79,7 @@ impl Captured {
     }
 }
 
-impl Run<'_> {
+impl CheckpointRun<'_> {
     /// Takes the checkpoint, and records the base of the next one.
     pub(super) async fn take(&self, basis: &mut Basis) -> Result<Checkpoint> {
         let mut times = CheckpointTimes::default();
@@ -104,7 +104,7 @@ impl Run<'_> {
     async fn complete(
         &self,
         ended: &mut Ended,
-        (base, basis): (Option<Chain>, &mut Basis),
+        (base, basis): (Option<IncrementalBase>, &mut Basis),
         image: Option<IndexImage>,
         mut times: CheckpointTimes,
     ) -> Result<Checkpoint> {
@@ -118,8 +118,10 @@ impl Run<'_> {
         self.core.sessions.read(&mut ended.sessions, self.token + 1).await;
         let layers = self.layer_writer().layers(&basis.layers).await?;
         times.capture = self.since(begun);
-        let next = (ended.kind != Kind::FoldOver)
-            .then(|| Chain { durability: self.plan.durability, captured: captured.clone() });
+        let next = (ended.kind != Kind::FoldOver).then(|| IncrementalBase {
+            durability: self.plan.durability,
+            captured: captured.clone(),
+        });
         let taken = self.publish(ended, (captured, &layers), image, &mut times).await?;
         self.layer_writer().forget_points(&layers);
         *basis = Basis { chain: next, layers };
@@ -155,7 +157,7 @@ impl Run<'_> {
     }
 
     async fn cut(&self, has_base: bool, times: &mut CheckpointTimes) -> Ended {
-        self.progress.enter(CheckpointPhase::Cut);
+        self.progress.enter(CheckpointPhase::VersionBarrier);
         let kind = match self.plan.kind {
             CheckpointKind::FoldOver | CheckpointKind::IndexOnly => Kind::FoldOver,
             CheckpointKind::Incremental if has_base => Kind::Incremental,
@@ -164,15 +166,15 @@ impl Run<'_> {
         let begun = self.handle.now();
         let log = &self.core.log;
         let freeze = || {
-            let (end, stamp) = (log.versions().end_version(), log.pages().stamp());
+            let (end, version_tag) = (log.versions().end_version(), log.pages().version_tag());
             let flushed = if kind == Kind::FoldOver {
                 log.versions().fold_over(end);
                 end
             } else {
-                log.versions().set_stamp(RecordInfo::stamp_of(self.token + 1));
+                log.versions().set_version_tag(RecordInfo::version_tag_of(self.token + 1));
                 log.versions().freeze(end)
             };
-            Ended { kind, end, flushed, stamp, sessions: self.core.sessions.end_version() }
+            Ended { kind, end, flushed, version_tag, sessions: self.core.sessions.end_version() }
         };
         let ended = self.core.cut(self.handle, self.token + 1, freeze).await;
         times.cut = self.since(begun);
@@ -182,7 +184,7 @@ impl Run<'_> {
 
     /// Writes everything below the end of the version to the device. Syncs it if the checkpoint
     /// must survive power cuts.
-    async fn capture(&self, ended: &Ended, base: Option<Chain>) -> Result<Captured> {
+    async fn capture(&self, ended: &Ended, base: Option<IncrementalBase>) -> Result<Captured> {
         let log = &self.core.log;
         let captured = match (ended.kind, base) {
             (Kind::FoldOver, _) => {
@@ -223,7 +225,7 @@ impl Run<'_> {
     }
 
     /// Writes the records of `[flushed, old_end)` that were changed in this version.
-    async fn delta(&self, ended: &Ended, old_end: Address) -> Result<Stream> {
+    async fn delta(&self, ended: &Ended, old_end: Address) -> Result<BlockFile> {
         let log = &self.core.log;
         let device = self.catalog.device(DELTA, self.token, true).await?;
         let seal = delta_seal(self.salt(), self.token);
@@ -237,7 +239,7 @@ impl Run<'_> {
             page = log.capture().changed_in_page(
                 layout,
                 [page, old_end],
-                ended.stamp,
+                ended.version_tag,
                 |address, record| {
                     delta::append(pending, address, record);
                 },
@@ -253,7 +255,7 @@ impl Run<'_> {
     }
 
     /// Writes a range of the log to a file beside it.
-    async fn part(&self, from: Address, end: Address) -> Result<Option<Part>> {
+    async fn part(&self, from: Address, end: Address) -> Result<Option<PartFile>> {
         if from >= end {
             return Ok(None);
         }
@@ -266,7 +268,7 @@ impl Run<'_> {
         if self.is_synced() {
             self.core.sync_file(&*device).await?;
         }
-        Ok(Some(Part { token: self.token, from: from.raw(), end: end.raw() }))
+        Ok(Some(PartFile { token: self.token, from: from.raw(), end: end.raw() }))
     }
 
     async fn publish(
@@ -279,7 +281,7 @@ impl Run<'_> {
         self.assert_captured(ended, &captured);
         let mut manifest = self.next_manifest(image);
         let newest = manifest.indexes.iter().rfind(|image| image.end <= ended.end.raw());
-        let mut record = Record {
+        let mut record = CheckpointEntry {
             token: self.token,
             kind: ended.kind,
             durability: self.plan.durability,
@@ -377,7 +379,7 @@ impl Manifest {
     /// if it is the newest of all.
     pub(super) fn keep_newest(&mut self, keep: usize) {
         assert!(keep > 0, "the last one is never removed");
-        let is_strong = |record: &Record| record.durability == Durability::PowerCut;
+        let is_strong = |record: &CheckpointEntry| record.durability == Durability::PowerCut;
         let newest = self.checkpoints.last().map(|record| record.token);
         let strong = self.checkpoints.iter().rev().filter(|record| is_strong(record));
         let kept: Vec<u64> = strong.take(keep).map(|record| record.token).chain(newest).collect();
@@ -387,7 +389,7 @@ impl Manifest {
 
 /// Returns the error of a manifest that was not published. Poisons the log if it is unknown which
 /// manifest counts, because the store can then promise nothing.
-pub(super) fn unpublished(core: &Core, failed: NotPublished) -> Error {
+pub(super) fn unpublished(core: &StoreInner, failed: NotPublished) -> Error {
     if failed.is_certain {
         return failed.error;
     }

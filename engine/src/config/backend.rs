@@ -7,7 +7,7 @@ use kvick_io::{BackendChoice, IoConfig};
 use serde::{Deserialize, Serialize};
 
 use super::Config;
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 /// The backend that performs the I/O of a store; in text, its name in lower case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -92,7 +92,7 @@ impl FromStr for Backend {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
+    use crate::base::error::ErrorKind;
 
     #[test]
     fn names_are_the_same_everywhere() {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::error::Error;
+use crate::base::error::Error;
 
 /// A number of bytes, written as `"256MiB"`, `"1.5 GiB"`, `"64KB"` or a plain number.
 ///

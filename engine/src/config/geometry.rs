@@ -15,8 +15,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::{ByteSize, Config};
-use crate::error::{Error, Result};
-use crate::kinds::CheckpointKind;
+use crate::base::error::{Error, Result};
+use crate::base::kinds::CheckpointKind;
 
 /// The sizes of one store, all in their bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

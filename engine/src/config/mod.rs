@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 pub use self::backend::Backend;
 pub use self::byte_size::ByteSize;
 pub(crate) use self::geometry::Geometry;
-use crate::error::{Error, Result};
-use crate::kinds::CheckpointKind;
+use crate::base::error::{Error, Result};
+use crate::base::kinds::CheckpointKind;
 
 /// The settings of a store. `memory` is the main setting; the other defaults follow from it.
 ///

@@ -1,7 +1,7 @@
 //! Tests the sizes with a table, and every bound from both sides.
 
 use super::*;
-use crate::error::ErrorKind;
+use crate::base::error::ErrorKind;
 
 fn with_memory(memory: ByteSize) -> Config {
     Config::default().with_memory(memory)

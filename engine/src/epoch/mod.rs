@@ -43,8 +43,8 @@ mod slot;
 
 pub use participant::{Guard, Participant};
 
-use crate::backoff::Backoff;
-use crate::wait::yield_once;
+use crate::base::backoff::Backoff;
+use crate::base::wait::yield_once;
 use clock::Clock;
 use kvick_io::sync::{Arc, hint::spin_loop};
 use kvick_runtime::Handle;

@@ -3,15 +3,15 @@
 //! A large old value stays on the heap until the future returns it. So each poll makes its
 //! operation anew, in one of two forms; the futures keep only what the operation is made of.
 
+use crate::base::error::Result;
 use crate::codec::{Key, Value};
-use crate::error::Result;
 use crate::store::Types;
 use crate::store::encoding::is_large;
-use crate::store::operation::access::Access;
 use crate::store::operation::changes::{Replace as ReplaceChange, Take as TakeChange};
-use crate::store::operation::future::Running;
+use crate::store::operation::future::OperationFuture;
 use crate::store::operation::modify::Modify;
-use crate::store::operation::read::{Boxed, Owned, Reader};
+use crate::store::operation::read::{Boxed, DecodeValue, Reader};
+use crate::store::operation::store_ref::StoreRef;
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -19,11 +19,13 @@ use std::task::{Context, Poll};
 
 /// Future of [`Session::take`](crate::Session::take).
 #[must_use = "futures do nothing unless you `.await` or poll them"]
-pub struct Take<'a, K: Key + ?Sized, V: Value + ?Sized>(Running<'a, (&'a K::Item, Types<K, V>)>);
+pub struct Take<'a, K: Key + ?Sized, V: Value + ?Sized>(
+    OperationFuture<'a, (&'a K::Item, Types<K, V>)>,
+);
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized> Take<'a, K, V> {
-    pub(crate) fn new(access: Access<'a>, key: &'a K::Item) -> Self {
-        Self(Running::new(access, (key, PhantomData)))
+    pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item) -> Self {
+        Self(OperationFuture::new(access, (key, PhantomData)))
     }
 
     #[inline(never)]
@@ -46,7 +48,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Future for Take<'_, K, V> {
         if const { is_large::<V>() } {
             return unboxed::<V>(this.poll_with(Boxed, context));
         }
-        this.poll_with(Owned, context)
+        this.poll_with(DecodeValue, context)
     }
 }
 
@@ -58,11 +60,13 @@ impl<K: Key + ?Sized, V: Value + ?Sized> fmt::Debug for Take<'_, K, V> {
 
 /// Future of [`Session::replace`](crate::Session::replace).
 #[must_use = "futures do nothing unless you `.await` or poll them"]
-pub struct Replace<'a, K: Key + ?Sized, V: Value + ?Sized>(Running<'a, (&'a K::Item, &'a V::Item)>);
+pub struct Replace<'a, K: Key + ?Sized, V: Value + ?Sized>(
+    OperationFuture<'a, (&'a K::Item, &'a V::Item)>,
+);
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized> Replace<'a, K, V> {
-    pub(crate) fn new(access: Access<'a>, key: &'a K::Item, value: &'a V::Item) -> Self {
-        Self(Running::new(access, (key, value)))
+    pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item, value: &'a V::Item) -> Self {
+        Self(OperationFuture::new(access, (key, value)))
     }
 
     #[inline(never)]
@@ -85,7 +89,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Future for Replace<'_, K, V> {
         if const { is_large::<V>() } {
             return unboxed::<V>(this.poll_with(Boxed, context));
         }
-        this.poll_with(Owned, context)
+        this.poll_with(DecodeValue, context)
     }
 }
 

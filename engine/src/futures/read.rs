@@ -1,11 +1,11 @@
 //! The futures of reads.
 
+use crate::base::error::Result;
 use crate::codec::{Key, Value};
-use crate::error::Result;
 use crate::store::encoding::is_large;
-use crate::store::operation::access::Access;
-use crate::store::operation::future::Running;
-use crate::store::operation::read::{Exists, Owned, Read as ReadOperation, Viewed};
+use crate::store::operation::future::OperationFuture;
+use crate::store::operation::read::{DecodeValue, KeyExists, Read as ReadOperation, ViewValue};
+use crate::store::operation::store_ref::StoreRef;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -23,13 +23,13 @@ pub enum TryRead<'a, K: Key + ?Sized, V: Value + ?Sized> {
 /// Future of [`Session::read`](crate::Session::read).
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Read<'a, K: Key + ?Sized, V: Value + ?Sized>(
-    Running<'a, ReadOperation<'a, K, V, Owned>>,
+    OperationFuture<'a, ReadOperation<'a, K, V, DecodeValue>>,
 );
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized> Read<'a, K, V> {
     #[inline(always)]
-    pub(crate) fn new(access: Access<'a>, key: &'a K::Item) -> Self {
-        Self(Running::new(access, ReadOperation::new(key, Owned)))
+    pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item) -> Self {
+        Self(OperationFuture::new(access, ReadOperation::new(key, DecodeValue)))
     }
 
     /// Returns the answer if it is in memory.
@@ -89,24 +89,24 @@ impl<K: Key + ?Sized, V: Value + ?Sized> fmt::Debug for Read<'_, K, V> {
 operation_future! {
     /// Future of [`Session::read_with`](crate::Session::read_with).
     ReadWith<F, R> [F: FnOnce(V::View<'_>) -> R]
-    (ReadOperation<'a, K, V, Viewed<F, R>>) -> Option<R>, |answer| answer
+    (ReadOperation<'a, K, V, ViewValue<F, R>>) -> Option<R>, |answer| answer
 }
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized, F, R> ReadWith<'a, K, V, F, R> {
     #[inline(always)]
-    pub(crate) fn new(access: Access<'a>, key: &'a K::Item, look: F) -> Self {
-        Self(Running::new(access, ReadOperation::new(key, Viewed::new(look))))
+    pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item, look: F) -> Self {
+        Self(OperationFuture::new(access, ReadOperation::new(key, ViewValue::new(look))))
     }
 }
 
 operation_future! {
     /// Future of [`Session::contains`](crate::Session::contains).
-    Contains<> [] (ReadOperation<'a, K, V, Exists>) -> bool, |answer| answer.is_some()
+    Contains<> [] (ReadOperation<'a, K, V, KeyExists>) -> bool, |answer| answer.is_some()
 }
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized> Contains<'a, K, V> {
     #[inline(always)]
-    pub(crate) fn new(access: Access<'a>, key: &'a K::Item) -> Self {
-        Self(Running::new(access, ReadOperation::new(key, Exists)))
+    pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item) -> Self {
+        Self(OperationFuture::new(access, ReadOperation::new(key, KeyExists)))
     }
 }

@@ -1,13 +1,13 @@
 //! The futures of writes.
 
+use crate::base::error::Result;
 use crate::codec::{Key, Value};
-use crate::error::Result;
 use crate::store::answers::{Previous, Update as Decision};
-use crate::store::operation::access::Access;
 use crate::store::operation::changes::{Compute, Decide, Insert, RemoveExpected, RemoveIf, Swap};
 use crate::store::operation::delete::Delete as DeleteOperation;
-use crate::store::operation::future::Running;
+use crate::store::operation::future::OperationFuture;
 use crate::store::operation::modify::Modify;
+use crate::store::operation::store_ref::StoreRef;
 use crate::store::operation::upsert::Upsert as UpsertOperation;
 use std::fmt;
 use std::pin::Pin;
@@ -20,8 +20,8 @@ operation_future! {
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized> Upsert<'a, K, V> {
     #[inline(always)]
-    pub(crate) fn new(access: Access<'a>, key: &'a K::Item, value: &'a V::Item) -> Self {
-        Self(Running::new(access, UpsertOperation::new(key, value)))
+    pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item, value: &'a V::Item) -> Self {
+        Self(OperationFuture::new(access, UpsertOperation::new(key, value)))
     }
 }
 
@@ -33,8 +33,8 @@ operation_future! {
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized, F> Rmw<'a, K, V, F> {
     #[inline(always)]
-    pub(crate) fn new(access: Access<'a>, key: &'a K::Item, update: F) -> Self {
-        Self(Running::new(access, Modify::new(key, Compute(update))))
+    pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item, update: F) -> Self {
+        Self(OperationFuture::new(access, Modify::new(key, Compute(update))))
     }
 }
 
@@ -45,8 +45,8 @@ operation_future! {
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized> Delete<'a, K, V> {
     #[inline(always)]
-    pub(crate) fn new(access: Access<'a>, key: &'a K::Item) -> Self {
-        Self(Running::new(access, DeleteOperation::new(key)))
+    pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item) -> Self {
+        Self(OperationFuture::new(access, DeleteOperation::new(key)))
     }
 }
 
@@ -57,8 +57,8 @@ operation_future! {
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized> InsertIfAbsent<'a, K, V> {
     #[inline(always)]
-    pub(crate) fn new(access: Access<'a>, key: &'a K::Item, value: &'a V::Item) -> Self {
-        Self(Running::new(access, Modify::new(key, Insert(value))))
+    pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item, value: &'a V::Item) -> Self {
+        Self(OperationFuture::new(access, Modify::new(key, Insert(value))))
     }
 }
 
@@ -70,12 +70,12 @@ operation_future! {
 impl<'a, K: Key + ?Sized, V: Value + ?Sized> CompareAndSwap<'a, K, V> {
     #[inline(always)]
     pub(crate) fn new(
-        access: Access<'a>,
+        access: StoreRef<'a>,
         key: &'a K::Item,
         expected: &'a V::Item,
         new: &'a V::Item,
     ) -> Self {
-        Self(Running::new(access, Modify::new(key, Swap { expected, new })))
+        Self(OperationFuture::new(access, Modify::new(key, Swap { expected, new })))
     }
 }
 
@@ -87,8 +87,8 @@ operation_future! {
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized, F, R> Update<'a, K, V, F, R> {
     #[inline(always)]
-    pub(crate) fn new(access: Access<'a>, key: &'a K::Item, decide: F) -> Self {
-        Self(Running::new(access, Modify::new(key, Decide::new(decide))))
+    pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item, decide: F) -> Self {
+        Self(OperationFuture::new(access, Modify::new(key, Decide::new(decide))))
     }
 }
 
@@ -100,8 +100,8 @@ operation_future! {
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized, F> DeleteIf<'a, K, V, F> {
     #[inline(always)]
-    pub(crate) fn new(access: Access<'a>, key: &'a K::Item, is_over: F) -> Self {
-        Self(Running::new(access, Modify::new(key, RemoveIf(is_over))))
+    pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item, is_over: F) -> Self {
+        Self(OperationFuture::new(access, Modify::new(key, RemoveIf(is_over))))
     }
 }
 
@@ -112,7 +112,7 @@ operation_future! {
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized> CompareAndDelete<'a, K, V> {
     #[inline(always)]
-    pub(crate) fn new(access: Access<'a>, key: &'a K::Item, expected: &'a V::Item) -> Self {
-        Self(Running::new(access, Modify::new(key, RemoveExpected(expected))))
+    pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item, expected: &'a V::Item) -> Self {
+        Self(OperationFuture::new(access, Modify::new(key, RemoveExpected(expected))))
     }
 }

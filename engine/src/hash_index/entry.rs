@@ -10,7 +10,7 @@
 //! Zero is a free slot; a used slot never has tag 0. Only its creator and other creators see a
 //! tentative entry.
 
-use crate::address::{ADDRESS_BITS, ADDRESS_MASK, Address};
+use crate::base::address::{ADDRESS_BITS, ADDRESS_MASK, Address};
 use std::fmt;
 
 const TENTATIVE: u64 = 1 << 63;

@@ -9,7 +9,7 @@
 
 use super::entry::HashBucketEntry;
 use super::{BUCKET_LINES, HashIndex, LINE_WORDS};
-use crate::address::Address;
+use crate::base::address::Address;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use std::io;
 use std::ops::Range;
@@ -122,7 +122,7 @@ fn settled(word: &AtomicU64) -> HashBucketEntry {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::hash::KeyHasher;
+    use crate::base::hash::KeyHasher;
 
     fn words(image: &[u8]) -> Vec<u64> {
         let words = image.chunks_exact(8);

@@ -1,7 +1,7 @@
 //! One cache line of the index: entries, and in most lines a link to an overflow line.
 
 use super::entry::HashBucketEntry;
-use crate::address::{ADDRESS_BITS, ADDRESS_MASK};
+use crate::base::address::{ADDRESS_BITS, ADDRESS_MASK};
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 
 /// The words of a line.

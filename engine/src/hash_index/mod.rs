@@ -35,9 +35,9 @@ mod overflow;
 
 pub(crate) use entry::HashBucketEntry;
 
-use crate::address::Address;
-use crate::hash::KeyHash;
-use crate::memory::{WordMemory, prefetch};
+use crate::base::address::Address;
+use crate::base::hash::KeyHash;
+use crate::base::memory::{WordMemory, prefetch};
 use kvick_io::sync::atomic::{AtomicU64, Ordering, fence};
 use kvick_io::sync::hint::spin_loop;
 use line::{LINE_WORDS, Line};

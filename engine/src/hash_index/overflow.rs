@@ -1,7 +1,7 @@
 //! Overflow lines for full buckets: an arena that grows by doubling and never moves.
 
 use super::line::{LINE_WORDS, Line};
-use crate::memory::WordMemory;
+use crate::base::memory::WordMemory;
 use kvick_io::sync::Mutex;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use std::io;

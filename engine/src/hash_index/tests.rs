@@ -1,7 +1,7 @@
 //! Tests the index against a map, and its races under loom.
 
 use super::*;
-use crate::hash::KeyHasher;
+use crate::base::hash::KeyHasher;
 
 #[cfg(not(loom))]
 mod plain {

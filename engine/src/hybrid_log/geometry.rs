@@ -2,7 +2,7 @@
 
 use super::allocate::end::LogEnd;
 use super::pages::life::Life;
-use crate::address::Address;
+use crate::base::address::Address;
 
 /// The sizes of one log.
 #[derive(Clone, Copy, Debug)]

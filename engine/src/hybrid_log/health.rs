@@ -10,8 +10,8 @@
 //! poisoned; operations that never wait continue in the memory of the child. This check takes no
 //! lock, since the child never gets back a lock that a thread of the parent held.
 
-use crate::error::{Error, Result};
-use crate::wait::wait_either;
+use crate::base::error::{Error, Result};
+use crate::base::wait::wait_either;
 use event_listener::Event;
 use kvick_io::Birthplace;
 use kvick_io::sync::Mutex;
@@ -193,7 +193,7 @@ impl Health {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
+    use crate::base::error::ErrorKind;
 
     fn cause() -> Error {
         Error::io("write of log", std::io::Error::other("broken"))

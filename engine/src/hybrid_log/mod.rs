@@ -37,7 +37,7 @@ mod snapshot;
 
 pub(crate) use allocate::allocator::{Allocator, NoRoom};
 pub(crate) use allocate::end::{LogEnd, Need};
-pub(crate) use allocate::tail::{LARGEST_INLINE, Position, Rest, Tail};
+pub(crate) use allocate::tail::{LARGEST_INLINE, PageRemainder, Position, Tail};
 pub(crate) use geometry::{LogExtent, LogGeometry};
 pub(crate) use health::Health;
 pub(crate) use pages::file::LogFile;
@@ -45,20 +45,20 @@ pub(crate) use pages::life::Life;
 pub(crate) use pages::memory::Pages;
 pub(crate) use pages::records::Records;
 pub(crate) use pages::region::Region;
-pub(crate) use pages::strip::{Strip, is_missing};
 pub(crate) use pages::unit::{Chunk, Units, check_block};
+pub(crate) use pages::unit_file::{UnitFile, is_missing};
 pub(crate) use read::record_reader::RecordReader;
-pub(crate) use read::scan::{Joint, PagePayload, PageScan, Show};
+pub(crate) use read::scan::{PageAssembler, PagePayload, PageScan, Show};
 pub(crate) use shift::flushing::Flushing;
 pub(crate) use snapshot::capture::Capture;
 pub(crate) use snapshot::restore::Restore;
 pub(crate) use snapshot::versions::Versions;
 
-use crate::address::Address;
+use crate::base::address::Address;
+use crate::base::error::Result;
+use crate::base::wait::wait_until;
 use crate::epoch::{Epoch, Guard};
-use crate::error::Result;
 use crate::record::{Layout, NewRecord, RecordInfo, RecordRef};
-use crate::wait::wait_until;
 use allocate::allocator::AllocatorState;
 use kvick_io::{BufPool, Device};
 use kvick_runtime::Handle;
@@ -68,7 +68,7 @@ use shift::evict::EvictDriver;
 use shift::flush::FlushDriver;
 use shift::flushing::FlushState;
 use shift::read_only::ReadOnlyDriver;
-use shift::requests::Requests;
+use shift::requests::ShiftRequests;
 use std::sync::Arc;
 
 /// The log of one store.
@@ -110,7 +110,7 @@ impl HybridLog {
                     tail, page_bits, capacity,
                 ),
                 health: Health::new(geometry.owner),
-                requests: Requests::new(head, tail),
+                requests: ShiftRequests::new(head, tail),
                 file,
                 epoch,
                 handle,
@@ -188,16 +188,16 @@ impl HybridLog {
     ) -> Result<(Address, RecordRef<'g>), NoRoom> {
         let extents = layout.extents(record.key.len(), record.value.len());
         let bytes = layout.record_bytes(extents) as u64;
-        let address = self.allocator().take(bytes, |_rest| {}, guard)?;
+        let address = self.allocator().allocate(bytes, |_rest| {}, guard)?;
         debug_assert!(address > previous, "a chain leads to ever lower addresses");
         let appended = self.pages().record(address, guard);
-        let info = RecordInfo::new(previous, record.content, self.pages().stamp());
+        let info = RecordInfo::new(previous, record.content, self.pages().version_tag());
         appended.initialise(layout, info, record);
         Ok((address, appended))
     }
 
     /// Waits until the record at `address` is no longer fuzzy: mutable, or immutable.
-    pub(crate) async fn settled(&self, address: Address) -> Result<()> {
+    pub(crate) async fn wait_until_immutable(&self, address: Address) -> Result<()> {
         let LogParts { pages, health, requests, .. } = &self.parts;
         let is_settled = || pages.marks().region(address) != Region::Fuzzy;
         health.wait_for(&requests.events.read_only, Health::check_write, is_settled).await

@@ -5,7 +5,7 @@ use super::geometry::LogGeometry;
 use super::health::Health;
 use super::pages::file::LogFile;
 use super::pages::memory::Pages;
-use super::shift::requests::Requests;
+use super::shift::requests::ShiftRequests;
 use crate::epoch::Epoch;
 use kvick_runtime::Handle;
 
@@ -21,7 +21,7 @@ pub(super) struct LogParts {
     // Any thread, atomic.
     pub(super) tail: Tail,
     pub(super) health: Health,
-    pub(super) requests: Requests,
+    pub(super) requests: ShiftRequests,
     pub(super) file: LogFile,
 }
 

@@ -4,14 +4,18 @@ use super::problems::Problems;
 use super::row::Row;
 use super::walk::Walk;
 use super::{InspectedCheckpoint, InspectedIndex, files};
-use crate::address::{ADDRESS_MASK, Address};
-use crate::checkpoint::files::catalog::{Catalog, DELTA, INDEX, PART, SESSIONS, device_name};
+use crate::base::address::{ADDRESS_MASK, Address};
+use crate::base::error::{Error, Result};
+use crate::checkpoint::files::catalog::{
+    CheckpointFiles, DELTA, INDEX, PART, SESSIONS, device_name,
+};
 use crate::checkpoint::files::index_image::ImagePart;
-use crate::checkpoint::files::manifest::{IndexImage, Manifest, Part, Record, Stream};
+use crate::checkpoint::files::manifest::{
+    BlockFile, CheckpointEntry, IndexImage, Manifest, PartFile,
+};
 use crate::checkpoint::files::{index_image, points};
 use crate::checkpoint::{Patches, delta_seal, part_salt};
-use crate::error::{Error, Result};
-use crate::hybrid_log::{Strip, Units, check_block};
+use crate::hybrid_log::{UnitFile, Units, check_block};
 use crate::manifest::files::{LOG, MANIFEST};
 use crate::record::Layout;
 use crate::store::sessions::points::Points;
@@ -25,7 +29,7 @@ const BUFFERS: usize = 4 << 20;
 #[derive(Debug)]
 pub(super) struct Check<'c> {
     directory: &'c dyn Directory,
-    catalog: Catalog,
+    catalog: CheckpointFiles,
     manifest: &'c Manifest,
     units: Units,
     layout: Layout,
@@ -44,7 +48,7 @@ impl<'c> Check<'c> {
         let layout = Layout::new(store.key_width, store.value_width);
         Self {
             directory: &**directory,
-            catalog: Catalog::new(Arc::clone(directory), manifest.clone()),
+            catalog: CheckpointFiles::new(Arc::clone(directory), manifest.clone()),
             manifest,
             units: manifest.units(),
             layout,
@@ -89,7 +93,7 @@ impl<'c> Check<'c> {
         indexes: &[InspectedIndex],
     ) -> Vec<InspectedCheckpoint> {
         let (units, layout) = (self.units, self.layout);
-        let is_placed = |record: &&Record| is_placed(record, units);
+        let is_placed = |record: &&CheckpointEntry| is_placed(record, units);
         let records = self.manifest.checkpoints.iter();
         let mut walks: Vec<Walk<'_>> =
             records.filter(is_placed).map(|record| Walk::new(record, units, layout)).collect();
@@ -189,7 +193,7 @@ impl<'c> Check<'c> {
         points
     }
 
-    async fn delta(&mut self, delta: Stream, patches: &mut Patches) -> Result<()> {
+    async fn delta(&mut self, delta: BlockFile, patches: &mut Patches) -> Result<()> {
         let device = self.catalog.device(DELTA, delta.token, false).await?;
         let seal = delta_seal(self.salt(), delta.token);
         let take_in = |contents: &[u8]| {
@@ -208,7 +212,7 @@ impl<'c> Check<'c> {
     /// pages.
     async fn part(
         &mut self,
-        part: &Part,
+        part: &PartFile,
         device: &dyn Device,
         walk: &mut Walk<'_>,
         patches: &mut Patches,
@@ -245,13 +249,13 @@ impl<'c> Check<'c> {
         Ok(device)
     }
 
-    fn log_strip<'d>(&self, device: &'d dyn Device) -> Strip<'d> {
-        Strip::new(device, self.units, Address::NONE)
+    fn log_strip<'d>(&self, device: &'d dyn Device) -> UnitFile<'d> {
+        UnitFile::new(device, self.units, Address::NONE)
     }
 
-    fn part_strip<'d>(&self, part: &Part, device: &'d dyn Device) -> Strip<'d> {
+    fn part_strip<'d>(&self, part: &PartFile, device: &'d dyn Device) -> UnitFile<'d> {
         let units = self.units.salted(part_salt(self.salt(), part.token));
-        Strip::new(device, units, Address::new(part.from))
+        UnitFile::new(device, units, Address::new(part.from))
     }
 
     fn salt(&self) -> u64 {
@@ -269,7 +273,7 @@ impl<'c> Check<'c> {
 }
 
 /// Returns whether pages of these units have all addresses of a checkpoint.
-fn is_placed(record: &Record, units: Units) -> bool {
+fn is_placed(record: &CheckpointEntry, units: Units) -> bool {
     let parts = record.parts.iter().flat_map(|part| [part.from, part.end]);
     // The pages after the last one have addresses, too.
     let limit = ADDRESS_MASK / 2;

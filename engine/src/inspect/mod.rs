@@ -32,8 +32,8 @@ pub use report::{
     ManifestCopy, Problem, RecordCounts,
 };
 
+use crate::base::error::{Error, ErrorKind, Result};
 use crate::checkpoint::files::manifest::Manifest;
-use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::files::{COPY, MANIFEST};
 use crate::manifest::publish::Publishable;
 use check::Check;

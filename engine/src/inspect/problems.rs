@@ -1,7 +1,7 @@
 //! The problems that an inspection has found, each once.
 
 use super::Problem;
-use crate::error::Error;
+use crate::base::error::Error;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Collects problems. It knows the files of the directory.

@@ -1,6 +1,6 @@
 //! The results of an inspection, as data and as text.
 
-use crate::checkpoint::files::manifest::{IndexImage, Manifest, Part, Record};
+use crate::checkpoint::files::manifest::{CheckpointEntry, IndexImage, Manifest, PartFile};
 use crate::checkpoint::{CheckpointKind, CheckpointToken, Durability};
 use crate::store::sessions::identity::{CommitPoint, SessionId};
 use std::collections::BTreeMap;
@@ -207,12 +207,12 @@ impl InspectedStore {
 
 impl InspectedCheckpoint {
     pub(super) fn of(
-        record: &Record,
+        record: &CheckpointEntry,
         sessions: BTreeMap<SessionId, CommitPoint>,
         records: RecordCounts,
         is_sound: bool,
     ) -> Self {
-        let part = |part: &Part| (CheckpointToken(part.token), part.from..part.end);
+        let part = |part: &PartFile| (CheckpointToken(part.token), part.from..part.end);
         Self {
             token: CheckpointToken(record.token),
             kind: record.kind.into(),

@@ -1,8 +1,8 @@
 //! A row of log units that is read to its end, in spite of damage in between.
 
 use super::problems::Problems;
-use crate::address::Address;
-use crate::hybrid_log::{Chunk, PagePayload, Strip, Units};
+use crate::base::address::Address;
+use crate::hybrid_log::{Chunk, PagePayload, UnitFile, Units};
 use kvick_io::BufPool;
 
 /// The bytes of one read.
@@ -11,7 +11,7 @@ const TRANSFER: usize = 256 << 10;
 /// Units of the log on a device.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row<'d> {
-    pub(super) strip: Strip<'d>,
+    pub(super) strip: UnitFile<'d>,
     pub(super) units: Units,
     pub(super) buffers: &'d BufPool,
     /// The end of the device, in its bytes.

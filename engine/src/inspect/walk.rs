@@ -1,18 +1,18 @@
 //! Counts the records of one checkpoint.
 
 use super::RecordCounts;
-use crate::address::Address;
-use crate::checkpoint::files::manifest::Record;
-use crate::hybrid_log::{Joint, PagePayload, Records, Units};
+use crate::base::address::Address;
+use crate::checkpoint::files::manifest::CheckpointEntry;
+use crate::hybrid_log::{PageAssembler, PagePayload, Records, Units};
 use crate::record::{Layout, RecordInfo, StoredRecord};
 
 /// A walk over the log of a checkpoint, page by page, in order.
 #[derive(Debug)]
 pub(super) struct Walk<'r> {
-    pub(super) record: &'r Record,
+    pub(super) record: &'r CheckpointEntry,
     units: Units,
     layout: Layout,
-    joint: Joint,
+    joint: PageAssembler,
     pub(super) counts: RecordCounts,
     /// Whether everything was present and sound.
     pub(super) is_sound: bool,
@@ -21,15 +21,15 @@ pub(super) struct Walk<'r> {
 }
 
 impl<'r> Walk<'r> {
-    pub(super) fn new(record: &'r Record, units: Units, layout: Layout) -> Self {
+    pub(super) fn new(record: &'r CheckpointEntry, units: Units, layout: Layout) -> Self {
         let counts = RecordCounts::default();
-        let (joint, wrong) = (Joint::default(), Vec::new());
+        let (joint, wrong) = (PageAssembler::default(), Vec::new());
         Self { record, units, layout, joint, counts, is_sound: true, wrong }
     }
 
     /// Returns the range that the checkpoint needs of the log itself, in whole units.
     pub(super) fn in_log(&self) -> [Address; 2] {
-        let Record { begin, flushed, .. } = *self.record;
+        let CheckpointEntry { begin, flushed, .. } = *self.record;
         [begin, flushed].map(|address| self.units.unit_start(Address::new(address)))
     }
 

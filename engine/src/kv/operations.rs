@@ -1,8 +1,8 @@
 //! The operations of the handle. Each takes its seat from the pool.
 
 use super::FasterKv;
+use crate::base::error::Result;
 use crate::codec::{Key, Value};
-use crate::error::Result;
 use crate::futures::{
     CompareAndDelete, CompareAndSwap, Contains, Delete, DeleteIf, InsertIfAbsent, Read, ReadWith,
     Replace, Rmw, Take, TryRead, Update, Upsert,

@@ -3,8 +3,8 @@
 //! A borrowing operation allocates nothing; each of these clones the handle.
 
 use super::FasterKv;
+use crate::base::error::Result;
 use crate::codec::{Key, Value};
-use crate::error::Result;
 use crate::store::answers::{Previous, Update};
 use std::borrow::Borrow;
 

@@ -1,6 +1,6 @@
 //! The public address of an entry.
 
-use crate::address::{ADDRESS_MAX, Address};
+use crate::base::address::{ADDRESS_MAX, Address};
 use std::fmt;
 
 /// The address of an entry in a log, in bytes. Later entries have higher addresses. An address is

@@ -7,7 +7,7 @@ use super::handle::FasterLog;
 use super::lifecycle::LogLifecycle;
 use super::memory::EpochContexts;
 use super::recover::opening::{LogOpener, RecoveredLog};
-use crate::error::Result;
+use crate::base::error::Result;
 use crate::opening::directory::Surroundings;
 use crate::opening::ending::{Ending, Maintenance};
 use kvick_io::Directory;

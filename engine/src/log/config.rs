@@ -1,8 +1,8 @@
 //! The settings of a log. They are checked once.
 
 use super::frame::layout::EntryLayout;
+use crate::base::error::{Error, Result};
 use crate::config::{Backend, ByteSize};
-use crate::error::{Error, Result};
 use crate::hybrid_log::{LARGEST_INLINE, Units};
 use kvick_io::IoConfig;
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! The end of an open log, shared by its handles and scans.
 
 use super::recover::report::LogRecovery;
-use crate::error::Result;
+use crate::base::error::Result;
 use crate::opening::ending::Ending;
 use std::sync::Arc;
 

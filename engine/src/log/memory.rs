@@ -6,12 +6,12 @@
 use super::append::notifier::TailNotifier;
 use super::frame::format::{Header, frame_bytes};
 use super::read::entry::LogBytes;
-use crate::address::Address;
+use crate::base::address::Address;
+use crate::base::context_pool::ContextPool;
+use crate::base::wait::Told;
 use crate::epoch::{Epoch, Guard, Participant};
 use crate::hybrid_log::{Health, HybridLog};
 use crate::record::WORD;
-use crate::stripes::Stripes;
-use crate::wait::Told;
 use bytes::{Bytes, BytesMut};
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use kvick_runtime::Handle;
@@ -29,7 +29,7 @@ pub(crate) struct LogMemory {
 #[derive(Debug)]
 pub(crate) struct EpochContexts {
     epoch: Epoch,
-    contexts: Stripes<EpochContext>,
+    contexts: ContextPool<EpochContext>,
 }
 
 /// A participant, and the number of its uses since a task yielded.
@@ -134,7 +134,7 @@ impl EpochContexts {
         let epoch = Epoch::new();
         let participants = epoch.clone();
         let make = move || EpochContext { participant: participants.register(), used: 0 };
-        let contexts = Stripes::new(count, make);
+        let contexts = ContextPool::new(count, make);
         Self { epoch, contexts }
     }
 

@@ -2,8 +2,8 @@
 
 use super::LogAddress;
 use super::handle::FasterLog;
+use crate::base::error::{Error, Result};
 use crate::codec::Value;
-use crate::error::{Error, Result};
 use futures::stream::{BoxStream, StreamExt};
 use std::fmt;
 use std::marker::PhantomData;

@@ -6,8 +6,8 @@
 use super::frame::format::Framing;
 use super::memory::{LogMemory, MemoryRead};
 use super::read::range::ReadableRange;
-use crate::address::Address;
-use crate::error::{Error, Result};
+use crate::base::address::Address;
+use crate::base::error::{Error, Result};
 use crate::hybrid_log::Units;
 use crate::record::WORD;
 use kvick_io::{BufPool, Device};

@@ -8,7 +8,7 @@
 //! | `manifest.copy` | the same as `manifest`, for when that is damaged |
 //! | `log.000000` ... | the log |
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 pub(crate) const LOCK: &str = "lock";
 pub(crate) const MANIFEST: &str = "manifest";
@@ -54,7 +54,7 @@ pub(crate) fn is_log_segment(file: &str) -> bool {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
+    use crate::base::error::ErrorKind;
 
     #[test]
     fn segments_are_known_by_their_names() {

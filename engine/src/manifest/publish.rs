@@ -11,7 +11,7 @@
 
 use super::copy::{restore_copy, take_for_copy};
 use super::files::{COPY, MANIFEST, NEW};
-use crate::error::{Error, ErrorKind, Result};
+use crate::base::error::{Error, ErrorKind, Result};
 use kvick_io::Directory;
 use std::io;
 

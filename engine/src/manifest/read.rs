@@ -10,7 +10,7 @@
 use super::files::{COPY, MANIFEST};
 use super::publish::Publishable;
 use super::text::USE_COPY;
-use crate::error::{Error, ErrorKind, Result};
+use crate::base::error::{Error, ErrorKind, Result};
 use kvick_io::Directory;
 use std::io;
 

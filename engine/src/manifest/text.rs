@@ -11,7 +11,7 @@
 //! ```
 
 use super::files::MANIFEST;
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
 //! The surroundings of a store or log: its directory and its runtime.
 
+use crate::base::error::{Error, Result};
 use crate::config::Backend;
-use crate::error::{Error, Result};
 use kvick_io::{Directory, IoConfig, MemoryDirectory, NullDirectory};
 use kvick_runtime::Handle;
 use std::path::Path;

@@ -19,9 +19,9 @@
 //! 3. A driver does the last work before the close, once. All callers that close wait for one end
 //!    and get one result. A caller that is dropped, or is never polled again, delays no other.
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
+use crate::base::wait::{wait_either, wait_until};
 use crate::hybrid_log::HybridLog;
-use crate::wait::{wait_either, wait_until};
 use event_listener::Event;
 use futures::future::BoxFuture;
 use kvick_io::Lock;

@@ -1,6 +1,6 @@
 //! The lock of a directory, and the files that a creation leaves in it.
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::manifest::files::{LOCK, NEW, is_log_segment};
 use kvick_io::{Directory, Lock};
 use std::io;

@@ -15,17 +15,17 @@
 //!   words, which are never in pieces, the bit means `frozen`: the record takes no more changes in
 //!   place. It says nothing about a record that is immutable anyway, such as one on the device.
 //! * `piece`: the record is a piece of the value of another record; no key leads here.
-//! * `stamp`: the version tag. It is the version in which the record was last changed (appended or
-//!   in place), modulo the number of tags. An incremental checkpoint searches for the tag of its
-//!   version. A very old record may share this tag and count as changed; a changed record never
-//!   counts as unchanged.
+//! * `version_tag`: the version tag. It is the version in which the record was last changed
+//!   (appended or in place), modulo the number of tags. An incremental checkpoint searches for the
+//!   tag of its version. A very old record may share this tag and count as changed; a changed
+//!   record never counts as unchanged.
 //!
 //! The word is complete before the record is linked. Afterwards atomic steps only set `tombstone`,
-//! `frozen` and `stamp`, while the record is mutable. A record that will not be linked is marked
-//! `invalid` before that.
+//! `frozen` and `version_tag`, while the record is mutable. A record that will not be linked is
+//! marked `invalid` before that.
 
 use super::{Layout, word_in};
-use crate::address::{ADDRESS_BITS, ADDRESS_MASK, Address};
+use crate::base::address::{ADDRESS_BITS, ADDRESS_MASK, Address};
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use std::fmt;
 
@@ -47,7 +47,7 @@ const _: () = assert!((ADDRESS_MASK ^ STAMP ^ FLAGS) == u64::MAX, "every bit has
 
 /// The content of a new record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Content {
+pub(crate) enum RecordKind {
     /// The value itself.
     Value,
     /// No value: the key is deleted.
@@ -64,22 +64,22 @@ pub(crate) enum Content {
 pub(crate) struct RecordInfo(u64);
 
 impl RecordInfo {
-    /// Returns the version tag of a version, for `new` and for comparisons with `stamp`.
-    pub(crate) const fn stamp_of(version: u64) -> u64 {
+    /// Returns the version tag of a version, for `new` and for comparisons with `version_tag`.
+    pub(crate) const fn version_tag_of(version: u64) -> u64 {
         (version % STAMPS) << ADDRESS_BITS
     }
 
     #[inline]
-    pub(crate) fn new(previous: Address, content: Content, stamp: u64) -> Self {
-        debug_assert!(stamp & !STAMP == 0);
+    pub(crate) fn new(previous: Address, content: RecordKind, version_tag: u64) -> Self {
+        debug_assert!(version_tag & !STAMP == 0);
         debug_assert!(previous.raw() <= ADDRESS_MASK, "the tail of a store ends before");
         let content = match content {
-            Content::Value => 0,
-            Content::Tombstone => TOMBSTONE,
-            Content::InPieces => IN_PIECES,
-            Content::Piece => PIECE,
+            RecordKind::Value => 0,
+            RecordKind::Tombstone => TOMBSTONE,
+            RecordKind::InPieces => IN_PIECES,
+            RecordKind::Piece => PIECE,
         };
-        Self(PRESENT | content | stamp | previous.raw())
+        Self(PRESENT | content | version_tag | previous.raw())
     }
 
     #[inline]
@@ -132,7 +132,7 @@ impl RecordInfo {
 
     /// Returns the version tag, in its bits of the word.
     #[inline(always)]
-    pub(crate) fn stamp(self) -> u64 {
+    pub(crate) fn version_tag(self) -> u64 {
         self.0 & STAMP
     }
 
@@ -166,11 +166,11 @@ impl RecordInfo {
     /// Writes the version tag into a mutable record that is changed in this version. It runs once
     /// per version and record, so it is kept out of the hot path.
     #[cold]
-    pub(crate) fn transition_to_stamped(word: &AtomicU64, stamp: u64) {
-        debug_assert!(stamp & !STAMP == 0);
+    pub(crate) fn transition_to_tagged(word: &AtomicU64, version_tag: u64) {
+        debug_assert!(version_tag & !STAMP == 0);
         let mut current = word.load(Ordering::Relaxed);
         loop {
-            let stamped = current & !STAMP | stamp;
+            let stamped = current & !STAMP | version_tag;
             // Relaxed: read only during a version barrier (`Cut`), when the writer of the tag has
             // left protection.
             match word.compare_exchange(current, stamped, Ordering::Relaxed, Ordering::Relaxed) {
@@ -205,7 +205,7 @@ impl fmt::Debug for RecordInfo {
             .field("tombstone", &self.is_tombstone())
             .field("invalid", &self.is_invalid())
             .field("in_pieces_or_frozen", &(self.0 & IN_PIECES != 0))
-            .field("stamp", &(self.stamp() >> ADDRESS_BITS))
+            .field("version_tag", &(self.version_tag() >> ADDRESS_BITS))
             .finish()
     }
 }
@@ -217,7 +217,8 @@ mod tests {
     #[test]
     fn bits_do_not_disturb_the_address() {
         let previous = Address::new(0x1234_5678_9ab8);
-        let info = RecordInfo::new(previous, Content::InPieces, RecordInfo::stamp_of(u64::MAX));
+        let info =
+            RecordInfo::new(previous, RecordKind::InPieces, RecordInfo::version_tag_of(u64::MAX));
         assert!(info.is_present() && info.is_in_pieces(Layout::new(None, None)));
         assert!(!info.is_in_pieces(Layout::new(None, Some(8))), "words are never in pieces");
         assert!(!info.is_invalid() && !info.is_tombstone());
@@ -227,7 +228,7 @@ mod tests {
 
     #[test]
     fn transitions_set_one_bit() {
-        let word = AtomicU64::new(RecordInfo::new(Address::FIRST, Content::Value, 0).raw());
+        let word = AtomicU64::new(RecordInfo::new(Address::FIRST, RecordKind::Value, 0).raw());
         let words = Layout::new(Some(8), Some(8));
         assert!(!RecordInfo::load(&word).is_final(words));
         RecordInfo::transition_to_frozen(&word);
@@ -243,13 +244,14 @@ mod tests {
 
     #[test]
     fn a_stamp_is_replaced_and_wraps() {
-        let stamp = RecordInfo::stamp_of(5);
-        let word = AtomicU64::new(RecordInfo::new(Address::FIRST, Content::Value, stamp).raw());
-        assert_eq!(RecordInfo::load(&word).stamp(), RecordInfo::stamp_of(5 + STAMPS));
+        let version_tag = RecordInfo::version_tag_of(5);
+        let word =
+            AtomicU64::new(RecordInfo::new(Address::FIRST, RecordKind::Value, version_tag).raw());
+        assert_eq!(RecordInfo::load(&word).version_tag(), RecordInfo::version_tag_of(5 + STAMPS));
         assert!(RecordInfo::transition_to_tombstone(&word), "it was alive");
-        RecordInfo::transition_to_stamped(&word, RecordInfo::stamp_of(6));
+        RecordInfo::transition_to_tagged(&word, RecordInfo::version_tag_of(6));
         let info = RecordInfo::load(&word);
-        assert_eq!(info.stamp(), RecordInfo::stamp_of(6));
+        assert_eq!(info.version_tag(), RecordInfo::version_tag_of(6));
         assert!(info.is_tombstone() && info.is_present());
         assert_eq!(info.previous(), Address::FIRST);
     }

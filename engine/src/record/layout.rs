@@ -40,7 +40,7 @@ pub(crate) struct Extents {
 }
 
 /// A layout as a type, so that the code of one store computes with constants.
-pub(crate) trait Shape {
+pub(crate) trait HasLayout {
     const LAYOUT: Layout;
 }
 

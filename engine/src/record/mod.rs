@@ -15,8 +15,8 @@ mod layout;
 mod stored;
 mod value_state;
 
-pub(crate) use info::{Content, RecordInfo};
-pub(crate) use layout::{Extents, Layout, Shape, WORD, words};
+pub(crate) use info::{RecordInfo, RecordKind};
+pub(crate) use layout::{Extents, HasLayout, Layout, WORD, words};
 pub(crate) use stored::StoredRecord;
 pub(crate) use value_state::{Contended, ValueState};
 
@@ -33,7 +33,7 @@ pub(crate) struct RecordRef<'g> {
 pub(crate) struct NewRecord<'b> {
     pub(crate) key: &'b [u8],
     pub(crate) value: &'b [u8],
-    pub(crate) content: Content,
+    pub(crate) content: RecordKind,
 }
 
 impl<'g> RecordRef<'g> {
@@ -206,18 +206,18 @@ fn unpack(word: u64) -> Extents {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::address::Address;
+    use crate::base::address::Address;
 
     fn page() -> Vec<AtomicU64> {
         (0..64).map(|_| AtomicU64::new(0)).collect()
     }
 
     fn header(previous: Address) -> RecordInfo {
-        RecordInfo::new(previous, Content::Value, 0)
+        RecordInfo::new(previous, RecordKind::Value, 0)
     }
 
     fn record<'b>(key: &'b [u8], value: &'b [u8]) -> NewRecord<'b> {
-        NewRecord { key, value, content: Content::Value }
+        NewRecord { key, value, content: RecordKind::Value }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A record that was read from a device: its own bytes, checked and final.
 
 use super::{Extents, Layout, RecordInfo, ValueState, WORD, unpack, word_in};
-use crate::address::Address;
+use crate::base::address::Address;
 use kvick_io::AlignedBuf;
 
 /// The bytes of one record, which begin at `start` of a buffer.

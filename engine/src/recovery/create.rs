@@ -2,35 +2,35 @@
 
 use super::Opening;
 use super::types::TypeNames;
-use crate::address::Address;
-use crate::checkpoint::files::catalog::Catalog;
-use crate::checkpoint::files::manifest::{Manifest, Store};
+use crate::base::address::Address;
+use crate::base::error::{Error, Result};
+use crate::base::hash::{HASH_ID, KeyHasher};
+use crate::base::kinds::Durability;
+use crate::checkpoint::files::catalog::CheckpointFiles;
+use crate::checkpoint::files::manifest::{Manifest, StoreFormat};
 use crate::config::Geometry;
 use crate::epoch::Epoch;
-use crate::error::{Error, Result};
-use crate::hash::{HASH_ID, KeyHasher};
 use crate::hash_index::HashIndex;
 use crate::hybrid_log::{HybridLog, Life, LogEnd, LogExtent, LogGeometry};
-use crate::kinds::Durability;
 use crate::manifest::files::LOG;
 use crate::manifest::text::Hex;
 use crate::opening::lock;
 use crate::record::Layout;
 use crate::store::sessions::points::Points;
-use crate::store::sessions::table::Sessions;
-use crate::store::{Core, Limits, Parts};
+use crate::store::sessions::table::SessionTable;
+use crate::store::{Limits, StoreInner, StoreParts};
 use kvick_io::{BufPool, Device, DeviceOptions};
 use std::sync::Arc;
 
 impl Opening {
-    pub(super) async fn create(&self, types: &TypeNames) -> Result<(Core, Manifest)> {
+    pub(super) async fn create(&self, types: &TypeNames) -> Result<(StoreInner, Manifest)> {
         let geometry = Geometry::of(&self.config)?;
         let limits = types.limits(&geometry, &self.config)?;
         let device = self.open_log(geometry.segment_bytes, true).await?;
         // A unit is at least the smallest transfer of the device.
         let unit_bytes = geometry.unit_bytes.max(device.geometry().block as usize);
         let salt = self.seed.rotate_left(32) ^ 0x6b76_6963_6b6c_6f67;
-        let store = Store {
+        let store = StoreFormat {
             key: types.key.encoding.clone(),
             value: types.value.encoding.clone(),
             key_width: types.key.width,
@@ -56,7 +56,7 @@ impl Opening {
                 return Err(error);
             }
         };
-        let catalog = Catalog::new(Arc::clone(&self.directory), manifest.clone());
+        let catalog = CheckpointFiles::new(Arc::clone(&self.directory), manifest.clone());
         if let Err(failed) = catalog.publish(manifest.clone(), Durability::PowerCut).await {
             if failed.is_certain {
                 drop(log);
@@ -64,7 +64,7 @@ impl Opening {
             }
             return Err(failed.error);
         }
-        let sessions = Sessions::new(self.life, Points::default());
+        let sessions = SessionTable::new(self.life, Points::default());
         let version = manifest.next_token;
         Ok((
             self.core(limits, (&manifest, types.layout), (index, log), (version, sessions)),
@@ -136,11 +136,20 @@ impl Opening {
         limits: Limits,
         (manifest, layout): (&Manifest, Layout),
         (index, log): (HashIndex, HybridLog),
-        (version, sessions): (u64, Sessions),
-    ) -> Core {
+        (version, sessions): (u64, SessionTable),
+    ) -> StoreInner {
         let hasher = KeyHasher::new(manifest.store.seed.0);
         let config = self.config.clone();
-        Core::new(Parts { config, layout, limits, hasher, index, log, version, sessions })
+        StoreInner::new(StoreParts {
+            config,
+            layout,
+            limits,
+            hasher,
+            index,
+            log,
+            version,
+            sessions,
+        })
     }
 }
 

@@ -36,16 +36,16 @@ mod types;
 
 pub use report::{LostOperations, RecoveryProgress, RecoveryReport};
 
-use crate::checkpoint::files::catalog::{Catalog, owner};
+use crate::base::error::{Error, Result};
+use crate::checkpoint::files::catalog::{CheckpointFiles, owner};
 use crate::checkpoint::files::manifest::Manifest;
 use crate::checkpoint::{Checkpoints, Schedule};
 use crate::codec::{Key, Value};
 use crate::config::{Config, Geometry};
-use crate::error::{Error, Result};
 use crate::manifest::files::{self, LOG, is_log_segment};
 use crate::manifest::read::{ManifestRead, read_manifest};
 use crate::opening::lock;
-use crate::store::Core;
+use crate::store::StoreInner;
 use kvick_io::{DeviceOptions, Directory, Lock};
 use kvick_runtime::Handle;
 use std::fmt;
@@ -74,7 +74,7 @@ pub(crate) struct Opening {
 
 /// An open store. The lock must be kept as long as the store writes.
 pub(crate) struct Opened {
-    pub(crate) core: Arc<Core>,
+    pub(crate) core: Arc<StoreInner>,
     pub(crate) checkpoints: Arc<Checkpoints>,
     pub(crate) lock: Box<dyn Lock>,
     pub(crate) report: Option<RecoveryReport>,
@@ -100,7 +100,7 @@ impl Opening {
                     )));
                 }
                 let (core, manifest) = self.create(types).await?;
-                (core, Catalog::new(Arc::clone(&self.directory), manifest), None)
+                (core, CheckpointFiles::new(Arc::clone(&self.directory), manifest), None)
             }
             Found::Store { manifest, from_copy } => {
                 let (core, catalog, mut report) =

@@ -4,22 +4,22 @@ use super::create::{device_bytes, no_memory};
 use super::replay::Replay;
 use super::types::TypeNames;
 use super::{Opening, RecoveryReport};
-use crate::address::Address;
-use crate::checkpoint::files::catalog::{Catalog, DELTA, INDEX, PART};
-use crate::checkpoint::files::manifest::{IndexImage, Manifest, Record, Store};
+use crate::base::address::Address;
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::hash::{HASH_ID, KeyHasher};
+use crate::base::kinds::Durability;
+use crate::checkpoint::files::catalog::{CheckpointFiles, DELTA, INDEX, PART};
+use crate::checkpoint::files::manifest::{CheckpointEntry, IndexImage, Manifest, StoreFormat};
 use crate::checkpoint::files::{index_image, points};
 use crate::checkpoint::{CheckpointToken, Patches, delta_seal, part_salt};
 use crate::config::{ByteSize, Config, Geometry};
-use crate::error::{Error, ErrorKind, Result};
-use crate::hash::{HASH_ID, KeyHasher};
 use crate::hash_index::HashIndex;
 use crate::hybrid_log::{HybridLog, LogExtent, PagePayload, Show, check_block};
-use crate::kinds::Durability;
 use crate::manifest::copy;
 use crate::manifest::files::LOG;
 use crate::store::sessions::points::Points;
-use crate::store::sessions::table::Sessions;
-use crate::store::{Core, Limits};
+use crate::store::sessions::table::SessionTable;
+use crate::store::{Limits, StoreInner};
 use futures::future::{BoxFuture, ready};
 use kvick_io::{BufPool, Device};
 use kvick_runtime::Task;
@@ -31,15 +31,15 @@ impl Opening {
         types: &TypeNames,
         mut manifest: Manifest,
         from_copy: bool,
-    ) -> Result<(Core, Catalog, RecoveryReport)> {
+    ) -> Result<(StoreInner, CheckpointFiles, RecoveryReport)> {
         check_store(&manifest.store)?;
         let is_renamed = types.adopt(&mut manifest.store, self.accepts_type_change)?;
         self.config = adopt(&self.config, &manifest.store)?;
-        let catalog = Catalog::new(Arc::clone(&self.directory), manifest.clone());
+        let catalog = CheckpointFiles::new(Arc::clone(&self.directory), manifest.clone());
         let mut report = RecoveryReport { from_copy, ..RecoveryReport::default() };
         let (restored, chosen) = self.choose(types, &catalog, &manifest, &mut report).await?;
         let token = chosen.as_ref().map(|record| record.token);
-        manifest.begin_life(chosen.as_ref().map_or(Address::NONE, Record::end))?;
+        manifest.begin_life(chosen.as_ref().map_or(Address::NONE, CheckpointEntry::end))?;
         catalog.adopt(manifest.clone());
         if from_copy {
             // The lost manifest may have had checkpoints that the copy does not have. It may also
@@ -65,7 +65,7 @@ impl Opening {
         let Restored { limits, index, log, device, points } = restored;
         self.bring_back(&catalog, chosen.as_ref(), &log, &*device).await?;
         if !log.restore().is_unflushed()
-            && manifest.checkpoints.last_mut().is_some_and(Record::settle)
+            && manifest.checkpoints.last_mut().is_some_and(CheckpointEntry::settle)
         {
             let published = catalog.publish(manifest.clone(), Durability::PowerCut).await;
             published.map_err(|failed| failed.error)?;
@@ -74,7 +74,7 @@ impl Opening {
         copy::restore_copy(&*self.directory).await;
         report.chosen = token.map(CheckpointToken);
         report.sessions = points.all();
-        let sessions = Sessions::new(self.life, points);
+        let sessions = SessionTable::new(self.life, points);
         let version = manifest.next_token;
         let core = self.core(limits, (&manifest, types.layout), (index, log), (version, sessions));
         tracing::info!(?report.chosen, report.replayed_bytes, "recovered");
@@ -85,17 +85,18 @@ impl Opening {
     async fn choose(
         &mut self,
         types: &TypeNames,
-        catalog: &Catalog,
+        catalog: &CheckpointFiles,
         manifest: &Manifest,
         report: &mut RecoveryReport,
-    ) -> Result<(Restored, Option<Record>)> {
-        let wanted = |record: &&Record| self.token.is_none_or(|token| record.token == token);
-        let candidates: Vec<Record> =
+    ) -> Result<(Restored, Option<CheckpointEntry>)> {
+        let wanted =
+            |record: &&CheckpointEntry| self.token.is_none_or(|token| record.token == token);
+        let candidates: Vec<CheckpointEntry> =
             manifest.checkpoints.iter().rev().filter(wanted).cloned().collect();
         if let (Some(token), true) = (self.token, candidates.is_empty()) {
             return Err(Error::invalid(format!("checkpoint {token}: the store keeps no such one")));
         }
-        let mut rejected: Vec<Record> = Vec::new();
+        let mut rejected: Vec<CheckpointEntry> = Vec::new();
         let has_none = candidates.is_empty();
         for record in candidates {
             let error = match self.restore(types, catalog, Some(&record), report).await {
@@ -128,7 +129,7 @@ impl Opening {
     /// medium counts. The system may refuse to open or to read a file now, and not a moment later.
     /// An opening that passed over a checkpoint for that would truncate the log that the checkpoint
     /// needs.
-    fn may_pass_over(&self, record: &Record, error: &Error) -> bool {
+    fn may_pass_over(&self, record: &CheckpointEntry, error: &Error) -> bool {
         // A checkpoint that was not meant to survive a power cut may be passed over.
         let is_weak = record.durability == Durability::ProcessCrash;
         is_damage(error) && (is_weak || self.config.allow_fallback)
@@ -139,8 +140,8 @@ impl Opening {
     async fn restore(
         &mut self,
         types: &TypeNames,
-        catalog: &Catalog,
-        record: Option<&Record>,
+        catalog: &CheckpointFiles,
+        record: Option<&CheckpointEntry>,
         report: &mut RecoveryReport,
     ) -> Result<Restored> {
         let manifest = catalog.manifest().clone();
@@ -157,7 +158,7 @@ impl Opening {
             let marks = [record.begin, flushed, record.end].map(Address::new);
             LogExtent::within(marks, geometry.page_bits, geometry.frames)
         });
-        let life = manifest.life().next(record.map_or(Address::NONE, Record::end));
+        let life = manifest.life().next(record.map_or(Address::NONE, CheckpointEntry::end));
         let life = (life.ok_or_else(Error::lives_exhausted)?, false);
         let log = self.log(&manifest, &geometry, life, (extent, Arc::clone(&device)))?;
         let index = HashIndex::new(geometry.index_buckets, self.config.huge_pages);
@@ -195,7 +196,7 @@ impl Opening {
     /// Starts to load the index, while everything else is read.
     async fn load_index(
         &self,
-        catalog: &Catalog,
+        catalog: &CheckpointFiles,
         image: IndexImage,
         index: &Arc<HashIndex>,
     ) -> Result<Task<Result<()>>> {
@@ -211,8 +212,8 @@ impl Opening {
     /// Makes the log on the device end with the checkpoint.
     async fn bring_back(
         &self,
-        catalog: &Catalog,
-        record: Option<&Record>,
+        catalog: &CheckpointFiles,
+        record: Option<&CheckpointEntry>,
         log: &HybridLog,
         device: &dyn Device,
     ) -> Result<()> {
@@ -239,7 +240,7 @@ impl Opening {
     }
 
     /// Checks that no file of the log that the checkpoint needs is missing.
-    async fn check_segments(&self, manifest: &Manifest, record: &Record) -> Result<()> {
+    async fn check_segments(&self, manifest: &Manifest, record: &CheckpointEntry) -> Result<()> {
         let files = self.list().await?;
         let segment = manifest.store.segment_bytes;
         let [begin, end] = [record.begin, record.flushed]
@@ -278,8 +279,8 @@ fn is_damage(error: &Error) -> bool {
 
 /// Records the commit points of the rejected checkpoints, as far as they can be read.
 async fn note_lost(
-    catalog: &Catalog,
-    rejected: &[Record],
+    catalog: &CheckpointFiles,
+    rejected: &[CheckpointEntry],
     kept: &Points,
     report: &mut RecoveryReport,
 ) -> Result<()> {
@@ -292,8 +293,8 @@ async fn note_lost(
 
 /// Returns the address below which the log was synced before the checkpoint was published. Recovery
 /// must read the log from there on before it relies on it.
-fn synced_below(manifest: &Manifest, record: &Record) -> Address {
-    let is_strong = |record: &&Record| record.durability == Durability::PowerCut;
+fn synced_below(manifest: &Manifest, record: &CheckpointEntry) -> Address {
+    let is_strong = |record: &&CheckpointEntry| record.durability == Durability::PowerCut;
     if is_strong(&record) {
         return Address::new(record.flushed);
     }
@@ -303,7 +304,11 @@ fn synced_below(manifest: &Manifest, record: &Record) -> Address {
 }
 
 /// Reads the changes of records in the parts of a checkpoint.
-async fn patches(catalog: &Catalog, record: &Record, log: &HybridLog) -> Result<Patches> {
+async fn patches(
+    catalog: &CheckpointFiles,
+    record: &CheckpointEntry,
+    log: &HybridLog,
+) -> Result<Patches> {
     let salt = catalog.manifest().store.salt.0;
     let mut patches = Patches::default();
     for delta in &record.deltas {
@@ -324,8 +329,8 @@ async fn patches(catalog: &Catalog, record: &Record, log: &HybridLog) -> Result<
 
 /// Passes the parts of a checkpoint to `show`, in order and with their changes.
 async fn show_parts(
-    catalog: &Catalog,
-    record: &Record,
+    catalog: &CheckpointFiles,
+    record: &CheckpointEntry,
     log: &HybridLog,
     show: &mut dyn Show,
 ) -> Result<()> {
@@ -359,7 +364,7 @@ impl Show for Patched<'_> {
 }
 
 /// Checks that this build has the hash function of the store, and can use its sizes.
-fn check_store(store: &Store) -> Result<()> {
+fn check_store(store: &StoreFormat) -> Result<()> {
     let hash = KeyHasher::new(store.seed.0).hash(b"kvick").bits();
     if store.hash != HASH_ID || store.hash_of_kvick.0 != hash {
         return Err(Error::unsupported(format!(
@@ -371,7 +376,7 @@ fn check_store(store: &Store) -> Result<()> {
 }
 
 /// Returns the configuration with the sizes of the store. Refuses other sizes.
-fn adopt(config: &Config, store: &Store) -> Result<Config> {
+fn adopt(config: &Config, store: &StoreFormat) -> Result<Config> {
     let page = ByteSize::new(store.page_bytes);
     if config.page_size.is_some_and(|asked| asked != page) {
         let asked = config.page_size.unwrap_or(page);

@@ -2,11 +2,11 @@
 
 use super::create::no_memory;
 use super::{OnProgress, RecoveryProgress, RecoveryReport};
-use crate::address::Address;
-use crate::error::{Error, Result};
-use crate::hash::{KeyHash, KeyHasher};
+use crate::base::address::Address;
+use crate::base::error::{Error, Result};
+use crate::base::hash::{KeyHash, KeyHasher};
 use crate::hash_index::HashIndex;
-use crate::hybrid_log::{HybridLog, Joint, PagePayload, Show};
+use crate::hybrid_log::{HybridLog, PageAssembler, PagePayload, Show};
 use crate::record::{Layout, StoredRecord};
 use futures::future::BoxFuture;
 use kvick_runtime::Task;
@@ -25,7 +25,7 @@ pub(super) struct Replay<'l> {
     hasher: KeyHasher,
     /// The first address of records that are not in the index yet.
     from: Address,
-    joint: Joint,
+    joint: PageAssembler,
     group: Vec<(KeyHash, Address)>,
     bytes: u64,
     records: u64,
@@ -43,7 +43,7 @@ impl<'l> Replay<'l> {
     ) -> Self {
         let total = end.raw().saturating_sub(from.min(log.restore().first_in_memory()).raw());
         let group = Vec::with_capacity(GROUP);
-        let (joint, bytes, records) = (Joint::default(), 0, 0);
+        let (joint, bytes, records) = (PageAssembler::default(), 0, 0);
         Self {
             log,
             layout,

@@ -5,10 +5,10 @@
 //! every key would be missing, or reads would return values that were never written, without an
 //! error.
 
-use crate::checkpoint::files::manifest::Store;
+use crate::base::error::{Error, Result};
+use crate::checkpoint::files::manifest::StoreFormat;
 use crate::codec::{Key, TypeName, Value};
 use crate::config::{Config, Geometry};
-use crate::error::{Error, Result};
 use crate::record::Layout;
 use crate::store::{Limits, layout};
 
@@ -43,7 +43,7 @@ impl TypeNames {
     ///
     /// # Errors
     /// `InvalidArgument` that names both types.
-    pub(super) fn adopt(&self, store: &mut Store, accepts_change: bool) -> Result<bool> {
+    pub(super) fn adopt(&self, store: &mut StoreFormat, accepts_change: bool) -> Result<bool> {
         let [reads_key, reads_value] = self.reads;
         for (what, stored, asked, reads) in [
             ("key", &store.key_type(), &self.key, reads_key),
@@ -64,7 +64,7 @@ impl TypeNames {
     }
 
     #[cold]
-    fn wrong_types(&self, store: &Store) -> Error {
+    fn wrong_types(&self, store: &StoreFormat) -> Error {
         let (key, value) = (store.key_type(), store.value_type());
         Error::invalid(format!(
             "the store holds {} under {}, and is opened as one of {} under {}; \
@@ -95,8 +95,8 @@ fn wrong_width(what: &str, stored: &TypeName, asked: &TypeName) -> Error {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::base::error::ErrorKind;
     use crate::codec::ZeroCopy;
-    use crate::error::ErrorKind;
 
     fn name(encoding: &str, width: Option<usize>, fingerprint: Option<&str>) -> TypeName {
         TypeName {

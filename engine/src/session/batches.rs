@@ -1,8 +1,8 @@
 //! The operations of a session on many keys.
 
 use super::Session;
+use crate::base::error::Result;
 use crate::codec::{Key, Value};
-use crate::error::Result;
 use crate::store::operation::batch;
 use std::borrow::Borrow;
 

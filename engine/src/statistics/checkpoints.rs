@@ -1,7 +1,7 @@
 //! Statistics of checkpoints.
 
-use crate::error::ErrorKind;
-use crate::kinds::{CheckpointKind, CheckpointToken};
+use crate::base::error::ErrorKind;
+use crate::base::kinds::{CheckpointKind, CheckpointToken};
 use std::time::Duration;
 
 /// The results of checkpoints since the store was opened.

@@ -1,28 +1,28 @@
 //! The state that all operations of a store share, in terms of bytes.
 
+use super::context::{ContextRegistry, ExecutionContext, OperationContext};
 use super::limits::Limits;
-use super::phase::Phase;
-use super::seat::{Registry, Seat, Tools};
 use super::sessions::identity::SessionId;
-use super::sessions::ledger::Ledger;
-use super::sessions::table::Sessions;
+use super::sessions::state::SessionState;
+use super::sessions::table::SessionTable;
+use super::system_state::SystemState;
+use crate::base::context_pool::ContextPool;
+use crate::base::error::{Error, Result};
+use crate::base::hash::KeyHasher;
+use crate::base::wait::wait_either;
 use crate::config::Config;
 use crate::epoch::Epoch;
-use crate::error::{Error, Result};
-use crate::hash::KeyHasher;
 use crate::hash_index::HashIndex;
 use crate::hybrid_log::{Health, HybridLog};
 use crate::record::{Layout, RecordInfo, RecordRef};
 use crate::statistics::{DeviceStats, LogBytes, MemoryBytes, Stats};
-use crate::stripes::Stripes;
-use crate::wait::wait_either;
 use kvick_io::Device;
 use kvick_runtime::Handle;
 use std::sync::Arc;
 
 /// Everything that the operations of one store share.
 #[derive(Debug)]
-pub(crate) struct Core {
+pub(crate) struct StoreInner {
     // Fixed after opening.
     pub(crate) config: Config,
     pub(crate) layout: Layout,
@@ -32,16 +32,16 @@ pub(crate) struct Core {
     // Shared structures, each with its own rules.
     pub(crate) index: HashIndex,
     pub(crate) log: HybridLog,
-    pub(crate) phase: Phase,
-    pub(crate) sessions: Sessions,
+    pub(crate) phase: SystemState,
+    pub(crate) sessions: SessionTable,
     /// Seats for operations that do not run in a session.
-    pub(in crate::store) pool: Stripes<Seat>,
-    registry: Arc<Registry>,
+    pub(in crate::store) pool: ContextPool<ExecutionContext>,
+    registry: Arc<ContextRegistry>,
 }
 
 /// The components of a store, before operations begin.
 #[derive(Debug)]
-pub(crate) struct Parts {
+pub(crate) struct StoreParts {
     pub(crate) config: Config,
     pub(crate) layout: Layout,
     pub(crate) limits: Limits,
@@ -49,7 +49,7 @@ pub(crate) struct Parts {
     pub(crate) index: HashIndex,
     pub(crate) log: HybridLog,
     pub(crate) version: u64,
-    pub(crate) sessions: Sessions,
+    pub(crate) sessions: SessionTable,
 }
 
 /// The number of seats for operations on the handle. Fewer threads are likely to be in a poll at
@@ -63,28 +63,31 @@ const WAIT_BYTES: usize = 1 << 10;
 /// The minimum number of waiting operations of a batch, however little memory there is.
 const WAITS_MIN: usize = 8;
 
-impl Core {
-    pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { config, layout, limits, hasher, index, log, version, sessions } = parts;
+impl StoreInner {
+    pub(crate) fn new(parts: StoreParts) -> Self {
+        let StoreParts { config, layout, limits, hasher, index, log, version, sessions } = parts;
         let epoch = log.epoch().clone();
-        let registry = Arc::new(Registry::default());
+        let registry = Arc::new(ContextRegistry::default());
         let (places, seats) = (epoch.clone(), Arc::clone(&registry));
-        let pool = Stripes::new(POOLED_SEATS, move || seats.seat(&places, limits.yield_every));
-        let phase = Phase::new(version);
+        let pool = ContextPool::new(POOLED_SEATS, move || seats.seat(&places, limits.yield_every));
+        let phase = SystemState::new(version);
         Self { config, layout, limits, hasher, epoch, index, log, phase, sessions, pool, registry }
     }
 
     /// Returns a seat for a new session.
-    pub(crate) fn seat(&self) -> Result<(Seat, Arc<Ledger>)> {
+    pub(crate) fn seat(&self) -> Result<(ExecutionContext, Arc<SessionState>)> {
         self.log.health().check_read()?;
         let mut seat = self.registry.seat(&self.epoch, self.limits.yield_every);
-        let ledger = Sessions::open(seat.counters());
+        let ledger = SessionTable::open(seat.counters());
         seat.set_ledger(Arc::clone(&ledger));
         Ok((seat, ledger))
     }
 
     /// Returns a seat for a session that waits to be resumed.
-    pub(crate) fn resumed_seat(&self, id: SessionId) -> Result<(Seat, Arc<Ledger>)> {
+    pub(crate) fn resumed_seat(
+        &self,
+        id: SessionId,
+    ) -> Result<(ExecutionContext, Arc<SessionState>)> {
         self.log.health().check_read()?;
         let mut seat = self.registry.seat(&self.epoch, self.limits.yield_every);
         let ledger = self.sessions.resume(id, seat.counters())?;
@@ -93,7 +96,7 @@ impl Core {
     }
 
     /// Waits until all operations of the session so far are in a durable checkpoint.
-    pub(crate) async fn durable(&self, ledger: &Ledger) -> Result<()> {
+    pub(crate) async fn durable(&self, ledger: &SessionState) -> Result<()> {
         let wanted = ledger.present();
         // The operations so far belong to this version or earlier ones, so its checkpoint covers
         // them.
@@ -141,17 +144,17 @@ impl Core {
 
     /// Records in the record itself that it is changed in place in this version.
     #[inline(always)]
-    pub(in crate::store) fn stamp(&self, record: RecordRef<'_>) {
+    pub(in crate::store) fn version_tag(&self, record: RecordRef<'_>) {
         self.stamp_observed(record, record.info());
     }
 
-    /// As [`stamp`](Self::stamp), with a header loaded under the same guard. No other operation
-    /// writes an older version tag meanwhile.
+    /// As [`version_tag`](Self::stamp), with a header loaded under the same guard. No other
+    /// operation writes an older version tag meanwhile.
     #[inline(always)]
     pub(in crate::store) fn stamp_observed(&self, record: RecordRef<'_>, info: RecordInfo) {
-        let stamp = self.log.pages().stamp();
-        if info.stamp() != stamp {
-            RecordInfo::transition_to_stamped(record.info_word(), stamp);
+        let version_tag = self.log.pages().version_tag();
+        if info.version_tag() != version_tag {
+            RecordInfo::transition_to_tagged(record.info_word(), version_tag);
         }
     }
 
@@ -213,17 +216,17 @@ impl Core {
     /// Returns whether a change must wait for the next version. Otherwise its seat and its session
     /// belong to this version from now on.
     #[inline(always)]
-    pub(in crate::store) fn must_wait(&self, tools: &Tools<'_>) -> bool {
+    pub(in crate::store) fn must_wait(&self, tools: &OperationContext<'_>) -> bool {
         let word = self.phase.word();
         word != tools.counters.phase() && self.is_cut_or_begins(word, tools)
     }
 
     #[cold]
-    fn is_cut_or_begins(&self, word: u64, tools: &Tools<'_>) -> bool {
-        if Phase::is_cut_in(word) {
+    fn is_cut_or_begins(&self, word: u64, tools: &OperationContext<'_>) -> bool {
+        if SystemState::is_cut_in(word) {
             return true;
         }
-        self.sessions.begin(Phase::version_in(word), tools.ledger.as_ref());
+        self.sessions.begin(SystemState::version_in(word), tools.ledger.as_ref());
         tools.counters.note_phase(word);
         false
     }

@@ -1,7 +1,7 @@
 //! The limits of keys and values of one store, and the types with records that fit its pages.
 
+use crate::base::error::{Error, Result};
 use crate::config::{ByteSize, Geometry};
-use crate::error::{Error, Result};
 use crate::record::{Layout, WORD};
 
 /// The limits of sizes, in bytes.

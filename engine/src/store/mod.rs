@@ -1,7 +1,7 @@
 //! The store, which joins the index and the log.
 //!
 //! # Modules
-//! * `inner`: [`Core`], the state that all operations share, in terms of bytes.
+//! * `inner`: [`StoreInner`], the state that all operations share, in terms of bytes.
 //! * `operation`: `read`, `upsert`, `modify`, `delete` are one *synchronous attempt* each, a
 //!   `match` over the region of the newest record. An attempt runs under one guard and ends done
 //!   or blocked. It leaves nothing half done: no lock, no reserved space, no borrowed memory.
@@ -14,21 +14,21 @@
 //! * `phase`: the version of the store, and the barrier between two versions.
 //!
 //! # State across a wait
-//! An operation keeps addresses and owned bytes (`Learnt`) across a wait, never a reference.
+//! An operation keeps addresses and owned bytes (`PendingState`) across a wait, never a reference.
 //! After a wait an attempt starts again from the index entry. It uses bytes read from the device
 //! only if the chain still leads to the address of that read. Records on the device never change,
 //! so the rest of the chain is still as it was read.
 
 pub(crate) mod answers;
+pub(crate) mod context;
 mod inner;
 mod limits;
 pub(crate) mod operation;
-pub(crate) mod phase;
 mod record;
-pub(crate) mod seat;
 pub(crate) mod sessions;
+pub(crate) mod system_state;
 
-pub(crate) use inner::{Core, Parts};
+pub(crate) use inner::{StoreInner, StoreParts};
 pub(crate) use limits::Limits;
 pub(crate) use operation::attempt::{Types, layout};
 pub(crate) use record::encoding;

@@ -14,9 +14,9 @@
 //!    the manifest before it, until `manifest` is durable. The holder of the lock may remove
 //!    debris.
 
-use super::manifest::{Manifest, Record};
-use crate::error::{Error, Result};
-use crate::kinds::Durability;
+use super::manifest::{CheckpointEntry, Manifest};
+use crate::base::error::{Error, Result};
+use crate::base::kinds::Durability;
 use crate::manifest::copy;
 use crate::manifest::files::{self, NEW};
 use crate::manifest::publish::{self, NotPublished};
@@ -34,7 +34,7 @@ pub(crate) const SESSIONS: &str = "sessions";
 
 /// The files of one store, and its manifest in memory.
 #[derive(Debug)]
-pub(crate) struct Catalog {
+pub(crate) struct CheckpointFiles {
     directory: Arc<dyn Directory>,
     segment_bytes: u64,
     // Held while a manifest is published or debris is removed: `manifest.new` is one file.
@@ -45,7 +45,7 @@ pub(crate) struct Catalog {
     durable: Mutex<BTreeSet<String>>,
 }
 
-impl Catalog {
+impl CheckpointFiles {
     pub(crate) fn new(directory: Arc<dyn Directory>, manifest: Manifest) -> Self {
         let segment_bytes = manifest.store.segment_bytes;
         let durable = Mutex::new(manifest.files());
@@ -171,12 +171,12 @@ impl Manifest {
     /// Returns the names of the devices that checkpoints need, except the log.
     pub(crate) fn files(&self) -> BTreeSet<String> {
         let images = self.indexes.iter().map(|image| device_name(INDEX, image.stream.token));
-        let records = self.checkpoints.iter().flat_map(Record::files);
+        let records = self.checkpoints.iter().flat_map(CheckpointEntry::files);
         images.chain(records).chain(self.passed_over.iter().cloned()).collect()
     }
 }
 
-impl Record {
+impl CheckpointEntry {
     fn files(&self) -> impl Iterator<Item = String> {
         let parts = self.parts.iter().map(|part| device_name(PART, part.token));
         let deltas = self.deltas.iter().map(|delta| device_name(DELTA, delta.token));

@@ -4,7 +4,7 @@
 //!   address (8) | bytes (8) | the whole record | address | ...
 //! ```
 
-use crate::address::Address;
+use crate::base::address::Address;
 use crate::hybrid_log::PagePayload;
 use std::collections::BTreeMap;
 

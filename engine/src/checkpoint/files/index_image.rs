@@ -1,13 +1,13 @@
 //! Writes and reads images of the index.
 
-use super::catalog::{Catalog, INDEX};
+use super::catalog::{CheckpointFiles, INDEX};
 use super::manifest::IndexImage;
 use super::stream::{Seal, StreamWriter};
-use crate::address::{ADDRESS_MASK, Address};
+use crate::base::address::{ADDRESS_MASK, Address};
+use crate::base::error::{Error, Result};
 use crate::checkpoint::progress::Progress;
-use crate::error::{Error, Result};
 use crate::hash_index::HashIndex;
-use crate::store::Core;
+use crate::store::StoreInner;
 use kvick_io::{BufPool, Device};
 use kvick_runtime::Handle;
 use std::ops::Range;
@@ -25,8 +25,8 @@ pub(crate) fn seal(salt: u64, token: u64) -> Seal {
 /// Writes an image of the index as it is now or a little later, and syncs it. It is synced whatever
 /// its checkpoint must survive, because later checkpoints may use it.
 pub(in crate::checkpoint) async fn write(
-    core: &Core,
-    catalog: &Catalog,
+    core: &StoreInner,
+    catalog: &CheckpointFiles,
     handle: &Handle,
     token: u64,
     progress: &Progress,

@@ -3,11 +3,11 @@
 //! The manifest names the store's types and sizes, every kept checkpoint, and the files that each
 //! checkpoint needs. `manifest/text.rs` describes the encoding.
 
-use crate::address::Address;
+use crate::base::address::Address;
+use crate::base::error::{Error, Result};
+use crate::base::kinds::Durability;
 use crate::codec::TypeName;
-use crate::error::{Error, Result};
 use crate::hybrid_log::{Life, Units};
-use crate::kinds::Durability;
 use crate::manifest::publish::Publishable;
 use crate::manifest::text::{self, Edition, Hex};
 use crate::store::sessions::identity::{CommitPoint, SessionId};
@@ -34,10 +34,10 @@ pub(crate) struct Manifest {
     life: u32,
     /// The log address at which the newest life began.
     life_begin: u64,
-    pub(crate) store: Store,
+    pub(crate) store: StoreFormat,
     /// The kept checkpoints by token, ascending. The last one is the newest.
     #[serde(default)]
-    pub(crate) checkpoints: Vec<Record>,
+    pub(crate) checkpoints: Vec<CheckpointEntry>,
     /// The images of the index by token, ascending.
     #[serde(default)]
     pub(crate) indexes: Vec<IndexImage>,
@@ -50,7 +50,7 @@ pub(crate) struct Manifest {
 /// The types and sizes with which a store was created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Store {
+pub(crate) struct StoreFormat {
     pub(crate) key: String,
     pub(crate) value: String,
     /// The number of bytes of every key, if all keys have the same.
@@ -82,7 +82,7 @@ pub(crate) struct Store {
 /// One checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Record {
+pub(crate) struct CheckpointEntry {
     pub(crate) token: u64,
     pub(crate) kind: Kind,
     pub(crate) durability: Durability,
@@ -97,10 +97,10 @@ pub(crate) struct Record {
     pub(crate) index: Option<u64>,
     /// The files with the records from `flushed` on, by address.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) parts: Vec<Part>,
+    pub(crate) parts: Vec<PartFile>,
     /// The files of changes of the records in `parts`, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) deltas: Vec<Stream>,
+    pub(crate) deltas: Vec<BlockFile>,
     /// Files of commit points, if many sessions have changed, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) point_files: Vec<PointFile>,
@@ -125,7 +125,7 @@ pub(crate) enum Kind {
 /// A range of the log in a file of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Part {
+pub(crate) struct PartFile {
     /// The checkpoint that wrote it.
     pub(crate) token: u64,
     pub(crate) from: u64,
@@ -135,7 +135,7 @@ pub(crate) struct Part {
 /// A file of checksummed blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Stream {
+pub(crate) struct BlockFile {
     /// The checkpoint that wrote it.
     pub(crate) token: u64,
     /// The number of bytes of its contents.
@@ -149,7 +149,7 @@ pub(crate) struct Stream {
 #[serde(deny_unknown_fields)]
 pub(crate) struct PointFile {
     pub(crate) points: u64,
-    pub(crate) stream: Stream,
+    pub(crate) stream: BlockFile,
 }
 
 /// An image of the index.
@@ -161,12 +161,12 @@ pub(crate) struct IndexImage {
     /// The image leads to no record at or above this address.
     pub(crate) end: u64,
     pub(crate) buckets: u64,
-    pub(crate) stream: Stream,
+    pub(crate) stream: BlockFile,
 }
 
 impl Manifest {
     /// Returns the manifest of an empty store.
-    pub(crate) fn new(store: Store) -> Self {
+    pub(crate) fn new(store: StoreFormat) -> Self {
         Self {
             kvick: EDITION.kind.to_owned(),
             format: FORMAT,
@@ -198,7 +198,7 @@ impl Manifest {
 
     /// Returns the units of the log. The sizes have been checked.
     pub(crate) fn units(&self) -> Units {
-        let Store { page_bytes, unit_bytes, salt, block_bytes, .. } = &self.store;
+        let StoreFormat { page_bytes, unit_bytes, salt, block_bytes, .. } = &self.store;
         let unit_bytes = usize::try_from(*unit_bytes).expect("a unit fits in memory");
         let units = Units::new(page_bytes.ilog2(), unit_bytes, salt.0, self.life());
         units.on_blocks(*block_bytes)
@@ -208,20 +208,20 @@ impl Manifest {
         self.indexes.iter().find(|image| image.stream.token == token)
     }
 
-    pub(crate) fn checkpoint(&self, token: u64) -> Option<&Record> {
+    pub(crate) fn checkpoint(&self, token: u64) -> Option<&CheckpointEntry> {
         self.checkpoints.iter().find(|record| record.token == token)
     }
 
     /// Returns the newest checkpoint that survives power cuts.
     pub(crate) fn newest_safe(&self) -> Option<u64> {
-        let is_safe = |record: &&Record| record.durability == Durability::PowerCut;
+        let is_safe = |record: &&CheckpointEntry| record.durability == Durability::PowerCut;
         self.checkpoints.iter().rfind(is_safe).map(|record| record.token)
     }
 
     /// Drops the checkpoints after `chosen`, and the images of the index that were taken after it.
     /// From now on other records use the addresses that these images lead to. Returns whether
     /// anything was dropped.
-    pub(crate) fn forget_after(&mut self, chosen: Option<&Record>) -> bool {
+    pub(crate) fn forget_after(&mut self, chosen: Option<&CheckpointEntry>) -> bool {
         let before = (self.checkpoints.len(), self.indexes.len());
         let (token, end) = chosen.map_or((0, 0), |record| (record.token, record.end));
         self.checkpoints.retain(|record| record.token <= token);
@@ -257,7 +257,7 @@ impl Manifest {
             && ascending(tokens)
             && ascending(images)
             && self.life > 0
-            && self.life_begin <= crate::address::ADDRESS_MASK
+            && self.life_begin <= crate::base::address::ADDRESS_MASK
             && self.checkpoints.iter().all(|record| record.is_sound(self));
         if is_sound {
             return Ok(());
@@ -278,7 +278,7 @@ impl Publishable for Manifest {
     }
 }
 
-impl Record {
+impl CheckpointEntry {
     /// Returns the address at which the version ends.
     pub(crate) fn end(&self) -> Address {
         Address::new(self.end)
@@ -308,12 +308,12 @@ impl Record {
             && Address::FIRST.raw() <= self.begin
             && self.begin <= self.flushed
             && self.flushed <= self.end
-            && self.end <= crate::address::ADDRESS_MASK
+            && self.end <= crate::base::address::ADDRESS_MASK
             && index.is_none_or(|image| image.is_some_and(|image| image.end <= self.end))
     }
 }
 
-impl Record {
+impl CheckpointEntry {
     /// Returns the number of sessions in this checkpoint.
     pub(crate) fn count_sessions(&self) -> usize {
         if self.point_files.is_empty() {
@@ -332,7 +332,7 @@ impl Record {
     }
 }
 
-impl Store {
+impl StoreFormat {
     pub(crate) fn key_type(&self) -> TypeName {
         TypeName {
             encoding: self.key.clone(),
@@ -378,10 +378,10 @@ impl Store {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
+    use crate::base::error::ErrorKind;
 
     fn manifest() -> Manifest {
-        let store = Store {
+        let store = StoreFormat {
             key: "u64".to_owned(),
             value: "[u8]".to_owned(),
             key_width: Some(8),
@@ -398,12 +398,12 @@ mod tests {
             segment_bytes: 32768,
             index_buckets: 8,
         };
-        let stream = |token| Stream { token, bytes: 1000, block: 4096 };
+        let stream = |token| BlockFile { token, bytes: 1000, block: 4096 };
         let session = "000000000000000a0000000000000001".parse().expect("an id");
         let mut manifest = Manifest::new(store);
         manifest.next_token = 9;
         manifest.indexes = vec![IndexImage { start: 64, end: 700, buckets: 8, stream: stream(5) }];
-        manifest.checkpoints = vec![Record {
+        manifest.checkpoints = vec![CheckpointEntry {
             token: 8,
             kind: Kind::Incremental,
             durability: Durability::PowerCut,
@@ -412,8 +412,8 @@ mod tests {
             end: 2016,
             index: Some(5),
             parts: vec![
-                Part { token: 7, from: 504, end: 1008 },
-                Part { token: 8, from: 1008, end: 2016 },
+                PartFile { token: 7, from: 504, end: 1008 },
+                PartFile { token: 8, from: 1008, end: 2016 },
             ],
             deltas: vec![stream(8)],
             point_files: vec![PointFile { points: 70, stream: stream(6) }],

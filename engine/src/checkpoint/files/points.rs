@@ -21,16 +21,16 @@
 //! Layers are always synced, whatever their checkpoint must survive, because later checkpoints use
 //! them.
 
-use super::catalog::{Catalog, SESSIONS};
-use super::manifest::{PointFile, Record};
+use super::catalog::{CheckpointFiles, SESSIONS};
+use super::manifest::{CheckpointEntry, PointFile};
 use super::stream::{Seal, StreamWriter};
+use crate::base::error::{Error, Result};
+use crate::base::wait::yield_once;
 use crate::checkpoint::progress::Progress;
-use crate::error::{Error, Result};
-use crate::store::Core;
+use crate::store::StoreInner;
 use crate::store::sessions::identity::{CommitPoint, SessionId};
 use crate::store::sessions::points::{Points, first_of};
 use crate::store::sessions::serials::Serials;
-use crate::wait::yield_once;
 use kvick_io::BufPool;
 
 /// The maximum number of points in the manifest. For more points a file takes fewer bytes to write.
@@ -53,7 +53,7 @@ struct Layer {
 
 impl Layers {
     /// Returns the layers of the recovered checkpoint. Their generations count as in [`read`].
-    pub(in crate::checkpoint) fn of(record: Option<&Record>) -> Self {
+    pub(in crate::checkpoint) fn of(record: Option<&CheckpointEntry>) -> Self {
         let files = record.into_iter().flat_map(|record| &record.point_files);
         Self(files.zip(1..).map(|(file, end)| Layer { file: *file, end }).collect())
     }
@@ -75,8 +75,8 @@ impl Layers {
 /// Writes the layer of one checkpoint.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::checkpoint) struct LayerWriter<'r> {
-    pub(in crate::checkpoint) core: &'r Core,
-    pub(in crate::checkpoint) catalog: &'r Catalog,
+    pub(in crate::checkpoint) core: &'r StoreInner,
+    pub(in crate::checkpoint) catalog: &'r CheckpointFiles,
     pub(in crate::checkpoint) token: u64,
     pub(in crate::checkpoint) progress: &'r Progress,
 }
@@ -126,7 +126,7 @@ impl LayerWriter<'_> {
     }
 
     /// Enters the points of this checkpoint into its record.
-    pub(in crate::checkpoint) fn enter_points(self, record: &mut Record, layers: &Layers) {
+    pub(in crate::checkpoint) fn enter_points(self, record: &mut CheckpointEntry, layers: &Layers) {
         let points = self.core.sessions.points();
         record.point_files = layers.0.iter().map(|layer| layer.file).collect();
         if layers.0.is_empty() {
@@ -151,8 +151,8 @@ impl LayerWriter<'_> {
 /// # Errors
 /// `Corrupt` or `Io` of the first layer that cannot be read, unless `may_skip` accepts the error.
 pub(crate) async fn read(
-    catalog: &Catalog,
-    record: &Record,
+    catalog: &CheckpointFiles,
+    record: &CheckpointEntry,
     may_skip: impl Fn(&Error) -> bool,
 ) -> Result<Points> {
     let mut points = Points::default();
@@ -172,7 +172,7 @@ pub(crate) async fn read(
 /// # Errors
 /// `Corrupt` if the contents differ from the written contents; `Io`.
 pub(crate) async fn read_layer(
-    catalog: &Catalog,
+    catalog: &CheckpointFiles,
     file: PointFile,
     points: &mut Points,
 ) -> Result<()> {
@@ -247,7 +247,7 @@ fn entry(bytes: &[u8]) -> Option<(SessionId, Option<CommitPoint>, usize)> {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::checkpoint::files::manifest::Stream;
+    use crate::checkpoint::files::manifest::BlockFile;
 
     fn points() -> Vec<(SessionId, CommitPoint)> {
         let point = |until, excluded: &[u64]| {
@@ -317,7 +317,7 @@ mod tests {
                 // are distinct.
                 let all = (token * changes).min(sessions);
                 let points = all.saturating_sub(below).max(changes);
-                let stream = Stream { token, bytes: 0, block: 4096 };
+                let stream = BlockFile { token, bytes: 0, block: 4096 };
                 layers.0.push(Layer { file: PointFile { points, stream }, end: token });
                 written += points;
                 let sizes: Vec<u64> = layers.0.iter().map(|layer| layer.file.points).collect();

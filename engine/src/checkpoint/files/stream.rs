@@ -11,8 +11,8 @@
 //! covers the salt of the store, the kind of the stream, its checkpoint, the number of the block
 //! and the contents. The manifest has the number of bytes, so a truncated stream is detected too.
 
-use super::manifest::Stream;
-use crate::error::{Error, Result};
+use super::manifest::BlockFile;
+use crate::base::error::{Error, Result};
 use crate::hybrid_log::is_missing;
 use futures::stream::{self, FuturesOrdered, StreamExt, TryStreamExt};
 use kvick_io::{AlignedBuf, BufPool, Device};
@@ -96,7 +96,7 @@ impl<'d, F: Fn(u64)> StreamWriter<'d, F> {
     }
 
     /// Writes the rest, and waits for all writes. Syncs nothing.
-    pub(crate) async fn finish(mut self) -> Result<Stream> {
+    pub(crate) async fn finish(mut self) -> Result<BlockFile> {
         self.go_on().await?;
         if !self.pending.is_empty() || self.blocks == 0 {
             self.start(0, self.pending.len()).await?;
@@ -105,7 +105,7 @@ impl<'d, F: Fn(u64)> StreamWriter<'d, F> {
             self.end_one().await?;
         }
         debug_assert!(self.bytes <= self.blocks * self.block_contents() as u64, "all in blocks");
-        Ok(Stream { token: self.seal.token, bytes: self.bytes, block: self.block as u64 })
+        Ok(BlockFile { token: self.seal.token, bytes: self.bytes, block: self.block as u64 })
     }
 
     async fn start(&mut self, from: usize, length: usize) -> Result<()> {
@@ -144,7 +144,7 @@ impl<'d, F: Fn(u64)> StreamWriter<'d, F> {
     }
 }
 
-impl Stream {
+impl BlockFile {
     /// Passes the contents of a stream to `show`, block by block, in order.
     ///
     /// # Errors
@@ -252,7 +252,7 @@ mod tests {
         (0..bytes).map(|byte| (byte % 251).to_le_bytes()[0]).collect()
     }
 
-    async fn write(directory: &MemoryDirectory, bytes: usize) -> Stream {
+    async fn write(directory: &MemoryDirectory, bytes: usize) -> BlockFile {
         let device = directory.open_device("s", DeviceOptions::default()).await.expect("opens");
         let buffers = BufPool::new(1 << 20);
         let mut writer = StreamWriter::new(&*device, &buffers, SEAL, 16 << 10, |_| ());
@@ -263,7 +263,7 @@ mod tests {
         writer.finish().await.expect("memory")
     }
 
-    async fn read(directory: &MemoryDirectory, stream: Stream, seal: Seal) -> Result<Vec<u8>> {
+    async fn read(directory: &MemoryDirectory, stream: BlockFile, seal: Seal) -> Result<Vec<u8>> {
         let device = directory.open_device("s", DeviceOptions::default()).await.expect("opens");
         let buffers = BufPool::new(1 << 20);
         let mut all = Vec::new();
@@ -310,7 +310,7 @@ mod tests {
                 assert!(read(&directory, stream, seal).await.is_err(), "{seal:?}");
             }
             for bytes in [4999, 5001, 1 << 40] {
-                let other = Stream { bytes, ..stream };
+                let other = BlockFile { bytes, ..stream };
                 assert!(read(&directory, other, SEAL).await.is_err(), "{bytes} bytes");
             }
             directory.write_file("s.000000", &sound[..4096]).await.expect("memory");

@@ -6,12 +6,12 @@
 //! for free frames that are set aside takes them.
 
 use super::end::Need;
-use super::tail::{PageClosed, Position, Rest};
-use crate::address::Address;
+use super::tail::{PageClosed, PageRemainder, Position};
+use crate::base::address::Address;
+use crate::base::error::Result;
+use crate::base::wait::listen;
 use crate::epoch::Guard;
-use crate::error::Result;
 use crate::hybrid_log::parts::LogParts;
-use crate::wait::listen;
 use futures::future::{Either, select};
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -23,19 +23,19 @@ const PATIENCE: Duration = Duration::from_millis(10);
 #[derive(Debug, Default)]
 pub(crate) struct AllocatorState {
     /// Their number.
-    set_aside: AtomicU64,
+    reserved_frames: AtomicU64,
 }
 
 /// Frames that are set aside while this value lives.
-struct SetAside<'l>(Allocator<'l>);
+struct ReservedFrames<'l>(Allocator<'l>);
 
-impl Drop for SetAside<'_> {
+impl Drop for ReservedFrames<'_> {
     fn drop(&mut self) {
-        self.0.stop_setting_aside();
+        self.0.release_frames();
     }
 }
 
-/// There is no room for a record now. [`Allocator::room`] waits for it.
+/// There is no room for a record now. [`Allocator::wait_for_space`] waits for it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NoRoom {
     /// The bytes of the record.
@@ -53,26 +53,26 @@ impl Allocator<'_> {
     /// Takes `bytes` bytes in one page. Calls `close` with the rest of each page that this call
     /// closes.
     #[inline(always)]
-    pub(crate) fn take(
+    pub(crate) fn allocate(
         self,
         bytes: u64,
-        close: impl FnMut(Rest),
+        close: impl FnMut(PageRemainder),
         _guard: &Guard<'_>,
     ) -> Result<Address, NoRoom> {
         debug_assert!(bytes > 0 && bytes.is_multiple_of(8), "records are whole words: {bytes}");
         match self.parts.tail.reserve(bytes) {
             Ok(address) => Ok(address),
-            Err(closed) => self.take_further(closed, bytes, close),
+            Err(closed) => self.allocate_further(closed, bytes, close),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn take_further(
+    fn allocate_further(
         self,
         closed: PageClosed,
         bytes: u64,
-        mut close: impl FnMut(Rest),
+        mut close: impl FnMut(PageRemainder),
     ) -> Result<Address, NoRoom> {
         let mut closed = closed;
         let capacity = self.parts.file.units().page_capacity();
@@ -99,7 +99,7 @@ impl Allocator<'_> {
     ///
     /// It needs at most `need.pages` pages after the tail page.
     /// [`room_for_pages`](Self::room_for_pages) waits for them.
-    pub(crate) fn take_with(
+    pub(crate) fn allocate_with(
         self,
         need: Need,
         mut plan: impl FnMut(Position) -> Option<Position>,
@@ -116,8 +116,8 @@ impl Allocator<'_> {
         if taken[0].page != taken[1].page {
             self.parts.requests.notify_demand();
         }
-        if need.pages > 1 && self.state.set_aside.load(Ordering::Relaxed) > 0 {
-            self.stop_setting_aside();
+        if need.pages > 1 && self.state.reserved_frames.load(Ordering::Relaxed) > 0 {
+            self.release_frames();
         }
         Some(taken)
     }
@@ -125,7 +125,7 @@ impl Allocator<'_> {
     /// Returns whether there is a `page`, and its frame is free for `need`.
     fn is_free_for(self, need: Need, page: u64) -> bool {
         // Relaxed: a task that misses it takes one page more.
-        let aside = self.state.set_aside.load(Ordering::Relaxed);
+        let aside = self.state.reserved_frames.load(Ordering::Relaxed);
         self.parts.geometry.end.has(need, page)
             && self.frame_is_free(if need.pages < aside { page + aside } else { page })
     }
@@ -143,8 +143,8 @@ impl Allocator<'_> {
 
     /// Lets other tasks have the frames that were set aside. A task that waits for them sets them
     /// aside again.
-    pub(crate) fn stop_setting_aside(self) {
-        self.state.set_aside.store(0, Ordering::Relaxed);
+    pub(crate) fn release_frames(self) {
+        self.state.reserved_frames.store(0, Ordering::Relaxed);
         self.parts.requests.events.page_free.notify(usize::MAX);
     }
 
@@ -158,7 +158,7 @@ impl Allocator<'_> {
     ///
     /// # Errors
     /// `StorageFull` while the device accepts no page, `AddressesExhausted`, `Poisoned`, `Closed`.
-    pub(crate) async fn room(self, bytes: u64) -> Result<()> {
+    pub(crate) async fn wait_for_space(self, bytes: u64) -> Result<()> {
         let need = Need::records(1);
         loop {
             let told = listen([&self.parts.requests.events.page_free, self.parts.health.changed()]);
@@ -176,13 +176,13 @@ impl Allocator<'_> {
     ///
     /// # Errors
     /// As for [`room`](Self::room).
-    pub(crate) async fn room_for_pages(self, need: Need) -> Result<()> {
+    pub(crate) async fn wait_for_pages(self, need: Need) -> Result<()> {
         let pages = need.pages;
         assert!(pages < u64::from(self.parts.pages.count()), "the tail page stays");
-        let aside = (pages > 1).then(|| SetAside(self));
+        let aside = (pages > 1).then(|| ReservedFrames(self));
         loop {
             if pages > 1 {
-                self.state.set_aside.fetch_max(pages, Ordering::Relaxed);
+                self.state.reserved_frames.fetch_max(pages, Ordering::Relaxed);
             }
             let told = listen([&self.parts.requests.events.page_free, self.parts.health.changed()]);
             let last = self.parts.tail.page() + pages;
@@ -214,7 +214,7 @@ impl Allocator<'_> {
         if !self.frame_is_free(page) {
             changed.await;
         } else if let Either::Right(_) = select(changed, self.parts.handle.sleep(PATIENCE)).await {
-            self.stop_setting_aside();
+            self.release_frames();
         }
     }
 }

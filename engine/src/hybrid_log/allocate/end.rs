@@ -6,8 +6,8 @@
 //! kept for commit records. Others stay unused, because drivers compute with their addresses.
 
 use super::tail::MOST_PAGES;
-use crate::address::{ADDRESS_BITS, ADDRESS_MASK};
-use crate::error::Error;
+use crate::base::address::{ADDRESS_BITS, ADDRESS_MASK};
+use crate::base::error::Error;
 
 /// The pages after the last used page, with whose addresses the drivers compute.
 const UNUSED: u64 = 16;
@@ -85,7 +85,7 @@ const _: () = assert!(ADDRESS_MASK >> 25 > 2 * UNUSED, "a store of the largest p
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::address::ADDRESS_MAX;
+    use crate::base::address::ADDRESS_MAX;
 
     /// A log continued after its last address. It acknowledged a commit, and the next opening
     /// refused the log.

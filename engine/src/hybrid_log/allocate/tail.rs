@@ -20,7 +20,7 @@
 //! bytes, the largest page has 2^25 and the largest record there 2^19 (`LARGEST_INLINE`). This is
 //! enough for 4,000 threads that are all between adding and taking back.
 
-use crate::address::Address;
+use crate::base::address::Address;
 use crossbeam_utils::CachePadded;
 use kvick_io::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -58,12 +58,12 @@ pub(crate) struct Tail {
 pub(crate) struct PageClosed {
     pub(crate) page: u64,
     /// The rest of the page, if this attempt closed it.
-    pub(crate) rest: Option<Rest>,
+    pub(crate) rest: Option<PageRemainder>,
 }
 
 /// Bytes at the end of a page that no record will take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Rest {
+pub(crate) struct PageRemainder {
     pub(crate) start: Address,
     pub(crate) bytes: u64,
 }
@@ -134,7 +134,7 @@ impl Tail {
 
     /// Moves to the page after `closed.page`, unless another writer already did. The caller knows
     /// that the frame of the next page is free. Returns the rest that this call has closed.
-    pub(crate) fn turn(&self, closed: PageClosed) -> Option<Rest> {
+    pub(crate) fn turn(&self, closed: PageClosed) -> Option<PageRemainder> {
         let next = pack(closed.page + 1, 0);
         let mut current = self.word.load(Ordering::Relaxed);
         while page(current) == closed.page {
@@ -179,10 +179,10 @@ impl Tail {
     }
 
     /// Returns the rest of the page of a word that is about to be closed.
-    fn rest(&self, word: u64) -> Option<Rest> {
+    fn rest(&self, word: u64) -> Option<PageRemainder> {
         let start = Address::at(page(word), offset(word), self.page_bits);
         let bytes = self.capacity.checked_sub(offset(word)).filter(|bytes| *bytes > 0)?;
-        Some(Rest { start, bytes })
+        Some(PageRemainder { start, bytes })
     }
 
     /// Moves the tail up to a multiple of `unit` within its page, so that a flush can end there.
@@ -262,7 +262,7 @@ mod tests {
         assert_eq!(tail.reserve(104), Ok(Address::at(1, 0, 12)));
         // If a page is turned before a writer overshoots, the turn returns its rest.
         let closed = PageClosed { page: 1, rest: None };
-        let rest = Rest { start: Address::at(1, 104, 12), bytes: 4032 - 104 };
+        let rest = PageRemainder { start: Address::at(1, 104, 12), bytes: 4032 - 104 };
         assert_eq!(tail.turn(closed), Some(rest));
         assert_eq!(tail.turn(closed), None);
     }
@@ -273,7 +273,7 @@ mod tests {
     fn an_overshoot_is_taken_back() {
         let tail = Tail::new(Address::FIRST, 12, 4032);
         assert_eq!(tail.reserve(3960), Ok(Address::FIRST));
-        let rest = Rest { start: Address::new(4024), bytes: 8 };
+        let rest = PageRemainder { start: Address::new(4024), bytes: 8 };
         assert_eq!(tail.reserve(504), Err(PageClosed { page: 0, rest: Some(rest) }));
         assert_eq!(offset(tail.word.load(Ordering::Relaxed)), 4032);
         assert_eq!(tail.reserve(8), Err(PageClosed { page: 0, rest: None }));
@@ -401,7 +401,7 @@ mod loom_tests {
             let (own, mut rests) = take(&tail);
             let (address, others) = other.join().expect("no panic");
             rests.extend(others);
-            let second = Rest { start: Address::new(104), bytes: 24 };
+            let second = PageRemainder { start: Address::new(104), bytes: 24 };
             assert_eq!(rests, [second]);
             assert_eq!(own.raw().min(address.raw()), 64);
             assert_eq!(own.raw().max(address.raw()), 1 << 12);

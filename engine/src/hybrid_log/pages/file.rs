@@ -1,10 +1,10 @@
 //! The log on its device: its units, the buffers of transfers, and their counts.
 
 use super::records::Records;
-use super::strip::Strip;
 use super::unit::{Chunk, Units};
-use crate::address::Address;
-use crate::error::Error;
+use super::unit_file::UnitFile;
+use crate::base::address::Address;
+use crate::base::error::Error;
 use crate::record::Layout;
 use crate::statistics::DeviceCounters;
 use kvick_io::{BufPool, Device};
@@ -69,13 +69,18 @@ impl LogFile {
     }
 
     /// Returns the log itself as a row of units.
-    pub(crate) fn strip(&self) -> Strip<'_> {
-        Strip::new(&*self.device, self.units, Address::NONE)
+    pub(crate) fn strip(&self) -> UnitFile<'_> {
+        UnitFile::new(&*self.device, self.units, Address::NONE)
     }
 
     /// Returns the units of a range of this log that `device` keeps, from the page of `first` on.
-    pub(crate) fn part<'d>(&self, device: &'d dyn Device, first: Address, salt: u64) -> Strip<'d> {
-        Strip::new(device, self.units.salted(salt), first)
+    pub(crate) fn part<'d>(
+        &self,
+        device: &'d dyn Device,
+        first: Address,
+        salt: u64,
+    ) -> UnitFile<'d> {
+        UnitFile::new(device, self.units.salted(salt), first)
     }
 
     /// Returns the next units of `[from, limit)`, up to the end of a page. Transfers of `at_once`

@@ -10,9 +10,9 @@
 
 #![expect(unsafe_code, reason = "immutable pages are read as bytes, without a copy")]
 
-use crate::address::Address;
+use crate::base::address::Address;
+use crate::base::memory::{WordMemory, as_bytes, prefetch};
 use crate::hybrid_log::allocate::tail::MOST_PAGES;
-use crate::memory::{WordMemory, as_bytes, prefetch};
 use crate::record::{RecordRef, WORD};
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 

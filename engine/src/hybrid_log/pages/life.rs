@@ -13,7 +13,7 @@
 //! Below its beginning a life has units of earlier lives. It also has units of its own there, if a
 //! recovery writes units again that it has read.
 
-use crate::address::Address;
+use crate::base::address::Address;
 
 /// A life of a log, with which units are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

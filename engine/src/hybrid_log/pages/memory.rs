@@ -3,9 +3,9 @@
 //! Operations read records here, under a guard. Only drivers move the marks.
 
 use super::frames::Frames;
-use super::region::{Marks, Region};
+use super::region::{LogAddresses, Region};
 use super::unit::{Chunk, Units};
-use crate::address::Address;
+use crate::base::address::Address;
 use crate::epoch::Guard;
 use crate::hybrid_log::geometry::{LogExtent, LogGeometry};
 use crate::record::{Layout, RecordRef, WORD, words};
@@ -19,7 +19,7 @@ pub(crate) struct Pages {
     // Fixed after creation; its words change by the rules of their records.
     frames: Frames,
     // Read by every operation, moved by the drivers.
-    marks: Marks,
+    marks: LogAddresses,
     page_bits: u32,
 }
 
@@ -33,11 +33,11 @@ impl Pages {
         let LogGeometry { page_bits, frames, huge_pages, .. } = *geometry;
         assert!(extent.tail >= extent.head, "{extent:?}");
         let frames = Frames::new(page_bits, frames, capacity, huge_pages)?;
-        Ok(Self { frames, marks: Marks::new(extent), page_bits })
+        Ok(Self { frames, marks: LogAddresses::new(extent), page_bits })
     }
 
     /// Returns the marks, for the drivers.
-    pub(in crate::hybrid_log) fn marks(&self) -> &Marks {
+    pub(in crate::hybrid_log) fn marks(&self) -> &LogAddresses {
         &self.marks
     }
 
@@ -58,7 +58,7 @@ impl Pages {
 
     /// Returns `begin`, `head`, `safe read-only` and `read-only`.
     pub(crate) fn addresses(&self) -> [Address; 4] {
-        let Marks { begin, head, safe_read_only, read_only, .. } = &self.marks;
+        let LogAddresses { begin, head, safe_read_only, read_only, .. } = &self.marks;
         [begin.load(), head.load(), safe_read_only.load(), read_only.load()]
     }
 
@@ -80,8 +80,8 @@ impl Pages {
 
     /// Returns the version tag of the present version.
     #[inline(always)]
-    pub(crate) fn stamp(&self) -> u64 {
-        self.marks.stamp.load(Ordering::Relaxed)
+    pub(crate) fn version_tag(&self) -> u64 {
+        self.marks.version_tag.load(Ordering::Relaxed)
     }
 
     /// Returns the record at an address at or above the head.
@@ -181,7 +181,7 @@ impl Pages {
         // other.
         let bytes = unsafe { self.frames.immutable_bytes(chunk.start, payload) };
         debug_assert_eq!(bytes.len(), payload, "a chunk is within one page");
-        units.seal(chunk.start, bytes, &mut target);
+        units.write_checksums(chunk.start, bytes, &mut target);
         target
     }
 }

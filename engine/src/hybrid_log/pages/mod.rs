@@ -6,5 +6,5 @@ pub(super) mod life;
 pub(super) mod memory;
 pub(super) mod records;
 pub(super) mod region;
-pub(super) mod strip;
 pub(super) mod unit;
+pub(super) mod unit_file;

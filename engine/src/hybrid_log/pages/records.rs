@@ -4,7 +4,7 @@
 //! there, or the page did.
 
 use super::unit::Units;
-use crate::address::Address;
+use crate::base::address::Address;
 use crate::record::{Layout, RecordInfo, StoredRecord};
 
 /// The records in some payload of one page. `Err` is the address of bytes that are no record, and

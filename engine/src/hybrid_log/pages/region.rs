@@ -24,11 +24,11 @@
 //! # Freezing
 //! While a snapshot is captured, everything below the end of its version is *frozen*. Operations
 //! see it as read-only although neither mark has moved, and copy the records that they change. So
-//! operations read two [`Floor`]s; each is the higher of the mark and the frozen end. Floors come
-//! down again, one after the other. The lower floor is first, so that addresses that were final
-//! count as fuzzy; after two drains (`versions.rs`, invariant 1), the upper floor follows.
+//! operations read two [`FrozenUntil`]s; each is the higher of the mark and the frozen end. Floors
+//! come down again, one after the other. The lower floor is first, so that addresses that were
+//! final count as fuzzy; after two drains (`versions.rs`, invariant 1), the upper floor follows.
 
-use crate::address::{Address, Watermark};
+use crate::base::address::{Address, Watermark};
 use crate::hybrid_log::geometry::LogExtent;
 use kvick_io::sync::Mutex;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
@@ -50,14 +50,14 @@ pub(crate) enum Region {
 
 /// The marks between the regions.
 #[derive(Debug)]
-pub(crate) struct Marks {
+pub(crate) struct LogAddresses {
     // Every operation reads the marks and they move seldom: they share cache lines on purpose.
     pub(crate) begin: Watermark,
     pub(crate) head: Watermark,
-    pub(crate) read_only: Floor,
-    pub(crate) safe_read_only: Floor,
+    pub(crate) read_only: FrozenUntil,
+    pub(crate) safe_read_only: FrozenUntil,
     /// The version tag for the headers of changed records; changes with the version.
-    pub(crate) stamp: AtomicU64,
+    pub(crate) version_tag: AtomicU64,
     pub(crate) flushed: Watermark,
     pub(crate) safe_head: Watermark,
     /// The first address that is neither captured nor free to be evicted; `NOT_PINNED` without a
@@ -65,7 +65,7 @@ pub(crate) struct Marks {
     pub(crate) pinned: AtomicU64,
 }
 
-impl Marks {
+impl LogAddresses {
     /// Creates the marks of a log that has no mutable record yet.
     pub(crate) fn new(extent: LogExtent) -> Self {
         let LogExtent { begin, head, flushed, tail } = extent;
@@ -73,9 +73,9 @@ impl Marks {
         Self {
             begin: Watermark::new(begin),
             head: Watermark::new(head),
-            read_only: Floor::new(tail),
-            safe_read_only: Floor::new(tail),
-            stamp: AtomicU64::new(0),
+            read_only: FrozenUntil::new(tail),
+            safe_read_only: FrozenUntil::new(tail),
+            version_tag: AtomicU64::new(0),
             flushed: Watermark::new(flushed),
             safe_head: Watermark::new(head),
             pinned: AtomicU64::new(NOT_PINNED),
@@ -110,12 +110,12 @@ impl Marks {
     }
 }
 
-/// The value of [`Marks::pinned`] while nothing is captured.
+/// The value of [`LogAddresses::pinned`] while nothing is captured.
 pub(crate) const NOT_PINNED: u64 = u64::MAX;
 
 /// A mark that operations may see at a higher address.
 #[derive(Debug)]
-pub(crate) struct Floor {
+pub(crate) struct FrozenUntil {
     // Any thread, atomic: the higher of the mark and the frozen end.
     effective: AtomicU64,
     mark: Watermark,
@@ -123,7 +123,7 @@ pub(crate) struct Floor {
     frozen: Mutex<Option<Address>>,
 }
 
-impl Floor {
+impl FrozenUntil {
     fn new(address: Address) -> Self {
         Self {
             effective: AtomicU64::new(address.raw()),
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn regions_follow_the_marks() {
         let at = |raw: u64| Address::new(raw);
-        let marks = Marks::new(LogExtent::EMPTY);
+        let marks = LogAddresses::new(LogExtent::EMPTY);
         marks.read_only.raise(at(4000));
         marks.safe_read_only.raise(at(3000));
         marks.flushed.raise(at(2500));
@@ -201,7 +201,7 @@ mod tests {
     fn what_is_frozen_is_read_only_and_thaws_through_fuzzy() {
         let at = |raw: u64| Address::new(raw);
         let [begin, head, flushed, tail] = [at(64), at(1000), at(1000), at(2000)];
-        let marks = Marks::new(LogExtent { begin, head, flushed, tail });
+        let marks = LogAddresses::new(LogExtent { begin, head, flushed, tail });
         let (low, frozen, new) = (at(1500), at(2500), at(3000));
         assert_eq!(marks.region(frozen), Region::Mutable);
         marks.safe_read_only.freeze(at(2800));

@@ -22,8 +22,8 @@
 //! again. Reads still use units.
 
 use super::life::Life;
-use crate::address::Address;
-use crate::error::{Error, Result};
+use crate::base::address::Address;
+use crate::base::error::{Error, Result};
 use kvick_io::Device;
 use std::ops::Range;
 
@@ -157,13 +157,13 @@ impl Units {
         let start = self.unit_start(from);
         let units = self.count(start, in_page).min(largest);
         let end = Address::new(start.raw() + units as u64 * self.payload());
-        Some(Chunk { start, units, end: self.settle(end) })
+        Some(Chunk { start, units, end: self.align_up(end) })
     }
 
     /// Returns the start of the next page for an address at the end of a payload. Returns any other
     /// address unchanged.
     #[inline]
-    pub(crate) fn settle(self, address: Address) -> Address {
+    pub(crate) fn align_up(self, address: Address) -> Address {
         if address.offset(self.page_bits) >= self.page_capacity() {
             Address::at(address.page(self.page_bits) + 1, 0, self.page_bits)
         } else {
@@ -173,13 +173,13 @@ impl Units {
 
     /// Returns the first address after the unit that holds `address`.
     pub(crate) fn unit_behind(self, address: Address) -> Address {
-        self.settle(Address::new(self.unit_start(address).raw() + self.payload()))
+        self.align_up(Address::new(self.unit_start(address).raw() + self.payload()))
     }
 
     /// Returns the first address at or after `address` at which a physical block begins.
     pub(crate) fn block_behind_end(self, address: Address) -> Address {
         let padded = address.offset(self.page_bits).next_multiple_of(self.block_payload());
-        self.settle(Address::at(address.page(self.page_bits), padded, self.page_bits))
+        self.align_up(Address::at(address.page(self.page_bits), padded, self.page_bits))
     }
 
     /// Returns the start of the page after the page of `address`.
@@ -207,7 +207,7 @@ impl Units {
     }
 
     /// Writes `payload`, which begins at `start`, into whole units with their trailers.
-    pub(crate) fn seal(self, start: Address, payload: &[u8], target: &mut [u8]) {
+    pub(crate) fn write_checksums(self, start: Address, payload: &[u8], target: &mut [u8]) {
         let size = self.unit_bytes - TRAILER_BYTES;
         assert_eq!(payload.len() % size, 0, "whole units");
         assert_eq!(payload.len() / size, target.len() / self.unit_bytes);
@@ -321,7 +321,7 @@ mod tests {
         let start = Address::at(3, 504, 12);
         let payload: Vec<u8> = (0..1008_u32).map(|byte| byte.to_le_bytes()[0]).collect();
         let mut sealed = AlignedBuf::zeroed(1024);
-        units.seal(start, &payload, &mut sealed);
+        units.write_checksums(start, &payload, &mut sealed);
         for bit in 0..sealed.len() * 8 {
             let mut copy = AlignedBuf::zeroed(1024);
             copy.copy_from_slice(&sealed);
@@ -348,13 +348,13 @@ mod tests {
         let before = Units::new(12, 512, 77, Life::FIRST);
         let now = Units::new(12, 512, 77, Life::FIRST.next(cut).expect("there are more"));
         let mut late = AlignedBuf::zeroed(1024);
-        before.seal(kept, &[7; 1008], &mut late);
+        before.write_checksums(kept, &[7; 1008], &mut late);
         assert_eq!(before.open_sound(kept, &mut late.to_vec()), 2);
         assert_eq!(now.open_sound(kept, &mut late.to_vec()), 1, "up to the cut");
         let error = now.open(kept, &mut late, 0..2, nowhere).expect_err("an earlier life");
         assert!(error.to_string().contains("life of a log unit is 0x1, expected 0x2"), "{error}");
         let mut own = AlignedBuf::zeroed(512);
-        now.seal(cut, &[8; 504], &mut own);
+        now.write_checksums(cut, &[8; 504], &mut own);
         assert_eq!(now.open_sound(cut, &mut own.to_vec()), 1);
         assert_eq!(before.open_sound(cut, &mut own.to_vec()), 0, "a later life");
         assert_eq!(before.followed().open_sound(cut, &mut own), 1, "of the followed writer");
@@ -365,7 +365,7 @@ mod tests {
         let units = Units::new(13, 512, 0, Life::FIRST).on_blocks(4096);
         assert_eq!((units.payload(), units.block_payload()), (504, 4032));
         for (offset, padded) in [(0, 0), (1, 4032), (4032, 4032), (4033, 8064)] {
-            let expected = units.settle(Address::at(3, padded, 13));
+            let expected = units.align_up(Address::at(3, padded, 13));
             assert_eq!(units.block_behind_end(Address::at(3, offset, 13)), expected, "{offset}");
             assert_eq!(units.device_offset(expected) % 4096, 0, "{offset}");
         }

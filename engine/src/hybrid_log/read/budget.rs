@@ -10,7 +10,7 @@
 //! reader does not come, its task may sleep permanently. So nothing is wanted any more after small
 //! readers looked [`PATIENCE`] times.
 
-use crate::wait::{wait_until, yield_once};
+use crate::base::wait::{wait_until, yield_once};
 use event_listener::{Event, IntoNotification};
 use futures::task::AtomicWaker;
 use kvick_io::sync::atomic::{AtomicUsize, Ordering};

@@ -1,8 +1,8 @@
 //! Reads records back from the device.
 
 use super::budget::ReadBudget;
-use crate::address::Address;
-use crate::error::Result;
+use crate::base::address::Address;
+use crate::base::error::Result;
 use crate::hybrid_log::pages::unit::Units;
 use crate::hybrid_log::parts::LogParts;
 use crate::record::{Layout, StoredRecord};

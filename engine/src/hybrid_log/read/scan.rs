@@ -1,10 +1,10 @@
 //! Reads pages back from a device in order, checked, several reads ahead.
 
-use crate::address::Address;
-use crate::error::{Error, Result};
+use crate::base::address::Address;
+use crate::base::error::{Error, Result};
 use crate::hybrid_log::pages::file::{LARGEST_TRANSFER, LogFile};
-use crate::hybrid_log::pages::strip::Strip;
 use crate::hybrid_log::pages::unit::Units;
+use crate::hybrid_log::pages::unit_file::UnitFile;
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
 
@@ -36,12 +36,12 @@ pub(crate) trait Show: Send {
 
 /// Joins ranges of pages that come from different places. A record may lie across two ranges.
 #[derive(Debug, Default)]
-pub(crate) struct Joint {
+pub(crate) struct PageAssembler {
     /// The front of a page whose end is elsewhere.
     front: Option<PagePayload>,
 }
 
-impl Joint {
+impl PageAssembler {
     /// Takes the next page, or the next range of a page, and shows each complete page.
     pub(crate) fn take_in(
         &mut self,
@@ -88,7 +88,7 @@ impl PageScan<'_> {
     /// `Corrupt` with file and offset, `Io`, and the errors of `show`, which end the scan.
     pub(crate) async fn strip(
         self,
-        strip: Strip<'_>,
+        strip: UnitFile<'_>,
         [from, end]: [Address; 2],
         show: &mut dyn Show,
     ) -> Result<()> {

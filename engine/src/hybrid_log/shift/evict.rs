@@ -3,10 +3,10 @@
 //! A record may begin at a requested head, as at the start of a page: it is the end of a padded
 //! flush.
 
-use crate::address::Address;
+use crate::base::address::Address;
+use crate::base::wait::wait_either;
 use crate::hybrid_log::pages::region::NOT_PINNED;
 use crate::hybrid_log::parts::LogParts;
-use crate::wait::wait_either;
 use kvick_io::sync::atomic::{Ordering, fence};
 
 /// The driver that evicts the pages of a log.

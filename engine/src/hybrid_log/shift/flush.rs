@@ -5,11 +5,11 @@
 //! and the mark stays where it is.
 
 use super::flushing::Flushing;
-use crate::address::Address;
-use crate::backoff::Backoff;
-use crate::error::{Error, Result};
+use crate::base::address::Address;
+use crate::base::backoff::Backoff;
+use crate::base::error::{Error, Result};
+use crate::base::wait::listen;
 use crate::hybrid_log::pages::unit::Chunk;
-use crate::wait::listen;
 use futures::future::{Either, select};
 use futures::stream::{FuturesOrdered, StreamExt};
 

@@ -1,8 +1,8 @@
 //! Asks for pages to be written and made durable, and waits for it.
 
 use super::sync::{SyncDriver, Syncs};
-use crate::address::Address;
-use crate::error::Result;
+use crate::base::address::Address;
+use crate::base::error::Result;
 use crate::hybrid_log::health::Health;
 use crate::hybrid_log::parts::LogParts;
 use event_listener::Event;

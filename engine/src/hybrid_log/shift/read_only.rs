@@ -1,8 +1,8 @@
 //! The driver that makes pages immutable.
 
-use crate::address::Address;
+use crate::base::address::Address;
+use crate::base::wait::wait_until;
 use crate::hybrid_log::parts::LogParts;
-use crate::wait::wait_until;
 use std::ops::Range;
 
 /// The number of frames ahead of the tail that already have memory of the system.

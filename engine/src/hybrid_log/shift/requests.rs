@@ -1,11 +1,11 @@
 //! The requests of tasks to the drivers, and the events by which the drivers answer.
 
-use crate::address::{Address, Watermark};
+use crate::base::address::{Address, Watermark};
 use event_listener::Event;
 
 /// The marks that tasks asked for, beyond the marks by the geometry.
 #[derive(Debug)]
-pub(crate) struct Requests {
+pub(crate) struct ShiftRequests {
     read_only: Watermark,
     head: Watermark,
     /// The tail turned to a new page, or a task wants a mark moved.
@@ -24,7 +24,7 @@ pub(crate) struct Events {
     pub(crate) page_free: Event,
 }
 
-impl Requests {
+impl ShiftRequests {
     pub(crate) fn new(head: Address, tail: Address) -> Self {
         Self {
             read_only: Watermark::new(tail),

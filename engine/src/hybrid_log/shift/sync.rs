@@ -4,9 +4,9 @@
 //! which is always polled, sees the result of each sync. This matters because the kernel reports a
 //! failure once: a caller that stops waiting must not take that report with it.
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
+use crate::base::wait::wait_either;
 use crate::hybrid_log::health::Health;
-use crate::wait::wait_either;
 use event_listener::Event;
 use kvick_io::Device;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};

@@ -3,8 +3,8 @@
 //! The range is frozen and pinned. Pages are unpinned as soon as they are copied, so the log keeps
 //! moving during the capture.
 
-use crate::address::Address;
-use crate::error::{Error, Result};
+use crate::base::address::Address;
+use crate::base::error::{Error, Result};
 use crate::hybrid_log::pages::region::NOT_PINNED;
 use crate::hybrid_log::parts::LogParts;
 use crate::hybrid_log::shift::flush::WRITES;
@@ -56,12 +56,12 @@ impl Capture<'_> {
     }
 
     /// Calls `show` for the records of the page of `from`, up to `end`, that have version tag
-    /// `stamp`. The page is frozen and pinned. Returns the start of the next page.
+    /// `version_tag`. The page is frozen and pinned. Returns the start of the next page.
     pub(crate) fn changed_in_page(
         self,
         layout: Layout,
         [from, end]: [Address; 2],
-        stamp: u64,
+        version_tag: u64,
         mut show: impl FnMut(Address, &[u8]),
     ) -> Address {
         let LogParts { geometry, pages, file, .. } = self.0;
@@ -79,7 +79,7 @@ impl Capture<'_> {
         pages.with_pinned(start, length, |bytes| {
             for record in file.records(layout, start, bytes) {
                 let record = record.expect("records in memory are whole");
-                if record.info.stamp() == stamp {
+                if record.info.version_tag() == version_tag {
                     show(record.address, record.bytes);
                 }
             }

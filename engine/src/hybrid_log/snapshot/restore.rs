@@ -1,7 +1,7 @@
 //! Restores the state of a checkpoint in the log, before any operation uses the log.
 
-use crate::address::Address;
-use crate::error::Result;
+use crate::base::address::Address;
+use crate::base::error::Result;
 use crate::hybrid_log::geometry::LogExtent;
 use crate::hybrid_log::parts::LogParts;
 use crate::hybrid_log::read::scan::{PagePayload, Show};
@@ -63,7 +63,7 @@ impl Restore<'_> {
                 let mut sealed = file.buffers().0.take(chunk.units * units.unit_bytes());
                 let from = usize::try_from(chunk.start.raw() - page.start.raw()).expect("a page");
                 let bytes = &page.bytes[from..from + chunk.units * payload];
-                units.seal(chunk.start, bytes, &mut sealed);
+                units.write_checksums(chunk.start, bytes, &mut sealed);
                 file.strip().write(chunk.start, sealed)
             })
             .buffered(WRITES)

@@ -15,10 +15,10 @@
 //!    before it loads the pin. So an eviction up to a mark that a capture has not counted on sees
 //!    the pin. This holds even if the drivers of a log run on several threads.
 
-use crate::address::Address;
+use crate::base::address::Address;
+use crate::base::weak_spot;
 use crate::hybrid_log::pages::region::NOT_PINNED;
 use crate::hybrid_log::parts::LogParts;
-use crate::weak_spot;
 use kvick_io::sync::atomic::{Ordering, fence};
 
 /// The ends of the versions of a log.
@@ -93,9 +93,9 @@ impl Versions<'_> {
     }
 
     /// Sets the version tag of records that are changed from now on.
-    pub(crate) fn set_stamp(self, stamp: u64) {
+    pub(crate) fn set_version_tag(self, version_tag: u64) {
         // Relaxed: set during a barrier. Every operation that continues afterwards has seen its
         // end.
-        self.0.pages.marks().stamp.store(stamp, Ordering::Relaxed);
+        self.0.pages.marks().version_tag.store(version_tag, Ordering::Relaxed);
     }
 }

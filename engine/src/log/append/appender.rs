@@ -6,10 +6,10 @@
 
 use super::frame_writer::FrameWriter;
 use super::space::{EntrySpace, NotAppended, Space};
-use crate::address::Address;
+use crate::base::address::Address;
+use crate::base::error::{Error, Result};
 use crate::epoch::Guard;
-use crate::error::{Error, Result};
-use crate::hybrid_log::{Need, NoRoom, Rest};
+use crate::hybrid_log::{Need, NoRoom, PageRemainder};
 use crate::log::LogAddress;
 use crate::log::config::LogConfig;
 use crate::log::frame::format::{Kind, frame_bytes};
@@ -100,7 +100,7 @@ impl Appender {
         self.check()?;
         self.space.wait_for(self.space.of_entry(bytes)?).await?;
         // No space is allocated here, and page frames reserved for it would make other tasks wait.
-        self.frames.memory().log().allocator().stop_setting_aside();
+        self.frames.memory().log().allocator().release_frames();
         Ok(())
     }
 
@@ -128,7 +128,7 @@ impl Appender {
             return Ok(address);
         }
         let memory = self.frames.memory();
-        match memory.log().allocator().take(bytes, |rest| self.frames.pad(rest, guard), guard) {
+        match memory.log().allocator().allocate(bytes, |rest| self.frames.pad(rest, guard), guard) {
             Ok(address) => {
                 self.frames.write(address, Kind::Whole, entry, guard);
                 memory.notify_written(Address::new(address.raw() + bytes));
@@ -154,13 +154,14 @@ impl Appender {
         let pages = layout.pages_behind(lengths());
         self.space.check_pages(pages, lengths().sum())?;
         let lay = |from| Some(layout.lay(from, lengths(), |_| {}));
-        let taken = frames.memory().log().allocator().take_with(Need::records(pages), lay, guard);
+        let taken =
+            frames.memory().log().allocator().allocate_with(Need::records(pages), lay, guard);
         let Some([from, to]) = taken else {
             return Err(NotAppended::NoSpace(Space::Pages(pages)));
         };
         let end = layout.lay(from, lengths(), |placed| match placed {
             Placed::Padding { at, bytes } => {
-                frames.pad(Rest { start: frames.at(at), bytes }, guard);
+                frames.pad(PageRemainder { start: frames.at(at), bytes }, guard);
             }
             Placed::Piece { at, kind, item, range } => {
                 let address = frames.at(at);

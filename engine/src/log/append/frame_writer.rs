@@ -1,8 +1,8 @@
 //! Writes frames into allocated space of the pages in memory.
 
-use crate::address::Address;
+use crate::base::address::Address;
 use crate::epoch::Guard;
-use crate::hybrid_log::{Need, Position, Rest};
+use crate::hybrid_log::{Need, PageRemainder, Position};
 use crate::log::frame::format::{Framing, Header, Kind, frame_bytes};
 use crate::log::frame::layout::EntryLayout;
 use crate::log::memory::LogMemory;
@@ -44,7 +44,7 @@ impl FrameWriter {
     }
 
     /// Writes the padding frame of space that no entry uses.
-    pub(crate) fn pad(&self, rest: Rest, guard: &Guard<'_>) {
+    pub(crate) fn pad(&self, rest: PageRemainder, guard: &Guard<'_>) {
         let bytes = usize::try_from(rest.bytes).expect("within a page");
         let header = self.framing.padding(rest.start, bytes);
         header.release(&self.memory.log().pages().words(rest.start, guard)[0]);
@@ -61,7 +61,7 @@ impl FrameWriter {
             Position { offset, .. } if offset + bytes <= capacity => from,
             Position { page, .. } => Position { page: page + 1, offset: 0 },
         };
-        let [from, to] = log.allocator().take_with(
+        let [from, to] = log.allocator().allocate_with(
             Need::commit(),
             |from| {
                 let Position { page, offset } = place(from);
@@ -74,15 +74,15 @@ impl FrameWriter {
         )?;
         let at = place(from);
         if at != from && from.offset < capacity {
-            self.pad(Rest { start: self.at(from), bytes: capacity - from.offset }, guard);
+            self.pad(PageRemainder { start: self.at(from), bytes: capacity - from.offset }, guard);
         }
         self.write(self.at(at), Kind::Commit, record, guard);
         let end = at.offset + bytes;
         if end < to.offset {
             let start = self.at(Position { page: at.page, offset: end });
-            self.pad(Rest { start, bytes: to.offset - end }, guard);
+            self.pad(PageRemainder { start, bytes: to.offset - end }, guard);
         }
-        Some([from, to].map(|position| self.framing.units.settle(self.at(position))))
+        Some([from, to].map(|position| self.framing.units.align_up(self.at(position))))
     }
 
     /// Returns the address after the entry of `bytes` bytes at `address`.
@@ -90,7 +90,7 @@ impl FrameWriter {
         let bits = self.framing.units.page_bits();
         let from = Position { page: address.page(bits), offset: address.offset(bits) };
         // The entry lies where the layout put it, so the same layout returns its end.
-        self.framing.units.settle(self.at(self.layout.lay(from, [bytes], |_| {})))
+        self.framing.units.align_up(self.at(self.layout.lay(from, [bytes], |_| {})))
     }
 
     #[inline]

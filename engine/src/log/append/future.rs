@@ -2,7 +2,7 @@
 
 use super::appender::Appender;
 use super::space::{NotAppended, Space};
-use crate::error::Result;
+use crate::base::error::Result;
 use crate::log::LogAddress;
 use futures::future::BoxFuture;
 use std::fmt;

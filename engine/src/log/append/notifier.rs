@@ -10,9 +10,9 @@
 //! the frame. Fences separate these steps: a light fence in the writer, the heavy fence in the
 //! sleeper. So at least one of them sees the first step of the other.
 
-use crate::address::Address;
+use crate::base::address::Address;
+use crate::base::wait::{Told, listen};
 use crate::epoch::Epoch;
-use crate::wait::{Told, listen};
 use event_listener::Event;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 

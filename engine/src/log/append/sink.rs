@@ -1,8 +1,8 @@
 //! A sink that appends entries.
 
 use super::space::NotAppended;
-use crate::address::Address;
-use crate::error::{Error, Result};
+use crate::base::address::Address;
+use crate::base::error::{Error, Result};
 use crate::log::LogAddress;
 use crate::log::handle::FasterLog;
 use bytes::Bytes;

@@ -1,8 +1,8 @@
 //! The space that entries need in memory, and the wait for it.
 
 use super::frame_writer::FrameWriter;
+use crate::base::error::{Error, Result};
 use crate::config::ByteSize;
-use crate::error::{Error, Result};
 use crate::hybrid_log::Need;
 use crate::log::frame::format::frame_bytes;
 use crate::log::frame::layout::EntryLayout;
@@ -60,9 +60,9 @@ impl EntrySpace {
     /// Waits until there is space.
     pub(crate) async fn wait_for(&self, space: Space) -> Result<()> {
         match space {
-            Space::Frame(bytes) => self.memory.log().allocator().room(bytes).await,
+            Space::Frame(bytes) => self.memory.log().allocator().wait_for_space(bytes).await,
             Space::Pages(pages) => {
-                self.memory.log().allocator().room_for_pages(Need::records(pages)).await
+                self.memory.log().allocator().wait_for_pages(Need::records(pages)).await
             }
         }
     }

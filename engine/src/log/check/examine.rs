@@ -8,7 +8,7 @@
 
 use super::damage::LogDamage;
 use super::full_scan::FullScan;
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::log::LogAddress;
 use crate::log::commit::manifest::Manifest;
 use crate::log::commit::state::{Commit, CommitState};

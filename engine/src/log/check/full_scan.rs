@@ -1,8 +1,8 @@
 //! A walk along a whole log that continues after damage.
 
 use super::damage::LogDamage;
-use crate::address::Address;
-use crate::error::Result;
+use crate::base::address::Address;
+use crate::base::error::Result;
 use crate::hybrid_log::Units;
 use crate::log::commit::record::CommitRecord;
 use crate::log::commit::state::CommitState;

@@ -5,7 +5,7 @@
 //! state.
 
 use super::state::{Commit, CommitGoal, CommitState};
-use crate::address::{Address, Watermark};
+use crate::base::address::{Address, Watermark};
 use kvick_io::sync::atomic::{AtomicBool, Ordering};
 use kvick_io::sync::{Mutex, MutexGuard};
 

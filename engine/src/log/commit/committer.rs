@@ -4,13 +4,13 @@
 use super::committed::Committed;
 use super::requests::CommitRequests;
 use super::state::{Commit, CommitGoal};
-use crate::address::Address;
-use crate::error::{Error, Result};
+use crate::base::address::Address;
+use crate::base::error::{Error, Result};
+use crate::base::wait::wait_either;
 use crate::hybrid_log::Health;
 use crate::log::memory::LogMemory;
 use crate::log::read::range::ReadableRange;
 use crate::log::view::LogView;
-use crate::wait::wait_either;
 use std::sync::Arc;
 
 /// The longest cookie, in bytes.

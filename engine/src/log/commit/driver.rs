@@ -8,13 +8,13 @@
 use super::pending::PendingCommit;
 use super::record::CommitRecord;
 use super::requests::CommitRequests;
-use crate::address::Address;
-use crate::error::{ErrorKind, Result};
+use crate::base::address::Address;
+use crate::base::error::{ErrorKind, Result};
+use crate::base::wait::{Told, listen};
 use crate::hybrid_log::Need;
 use crate::log::frame::format::HEADER;
 use crate::log::inner::LogInner;
 use crate::log::read::last;
-use crate::wait::{Told, listen};
 use futures::future::{Either, pending, select};
 use futures::stream::{FuturesOrdered, StreamExt};
 use kvick_runtime::Sleep;
@@ -164,7 +164,7 @@ impl<'l> CommitDriver<'l> {
                 self.issued_at = handle.now();
                 return Ok(Some(commit));
             }
-            match memory.log().allocator().room_for_pages(Need::commit()).await {
+            match memory.log().allocator().wait_for_pages(Need::commit()).await {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::StorageFull => {
                     self.waiting = Some(commit);

@@ -9,7 +9,7 @@
 //! durable. In the second, an opening finds no entry in the last pages of the log.
 
 use super::committed::Committed;
-use crate::address::Address;
+use crate::base::address::Address;
 use kvick_io::sync::{Mutex, MutexGuard};
 
 /// The ends of entries.

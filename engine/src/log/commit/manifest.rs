@@ -4,8 +4,8 @@
 //! commit of the manifest. `manifest/text.rs` describes the text.
 
 use super::state::CommitState;
-use crate::address::{ADDRESS_MAX, Address};
-use crate::error::{Error, Result};
+use crate::base::address::{ADDRESS_MAX, Address};
+use crate::base::error::{Error, Result};
 use crate::hybrid_log::{Life, LogEnd, Units};
 use crate::manifest::publish::Publishable;
 use crate::manifest::text::{self, Edition, Hex};
@@ -196,7 +196,7 @@ fn bytes_of(text: &str) -> Option<Vec<u8>> {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
+    use crate::base::error::ErrorKind;
 
     fn manifest() -> Manifest {
         let sizes = Sizes {

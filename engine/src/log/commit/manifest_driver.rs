@@ -9,13 +9,13 @@
 
 use super::manifest::{Identity, Manifest};
 use super::state::CommitState;
-use crate::address::Address;
-use crate::backoff::Backoff;
-use crate::error::Result;
+use crate::base::address::Address;
+use crate::base::backoff::Backoff;
+use crate::base::error::Result;
+use crate::base::wait::listen;
 use crate::log::inner::LogInner;
 use crate::manifest::copy;
 use crate::manifest::publish::{self, NotPublished};
-use crate::wait::listen;
 
 /// The bounds of the manifest's largest lag, in bytes. Within them, it is the memory of the log.
 const LAG_BYTES: [u64; 2] = [1 << 20, 64 << 20];

@@ -1,7 +1,7 @@
 //! A commit on its way, from its record to its durability.
 
 use super::record::CommitRecord;
-use crate::address::Address;
+use crate::base::address::Address;
 
 /// A commit that is not durable yet.
 #[derive(Debug)]

@@ -10,7 +10,7 @@
 //!
 //! Numbers are little endian. The checksum is that of the frame.
 
-use crate::address::{ADDRESS_MAX, Address};
+use crate::base::address::{ADDRESS_MAX, Address};
 
 const COMPLETED: u8 = 1;
 

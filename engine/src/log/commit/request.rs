@@ -1,10 +1,10 @@
 //! A request for a commit, and the commit in progress.
 
 use super::state::{Commit, CommitGoal};
-use crate::error::Result;
+use crate::base::error::Result;
+use crate::base::wait::wait_either;
 use crate::log::LogAddress;
 use crate::log::inner::LogInner;
-use crate::wait::wait_either;
 use futures::future::BoxFuture;
 use futures::stream::{self, Stream};
 use std::fmt;

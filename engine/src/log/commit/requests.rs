@@ -8,8 +8,8 @@
 use super::pending::PendingCommit;
 use super::record::CommitRecord;
 use super::state::CommitState;
-use crate::address::{Address, Watermark};
-use crate::error::{Error, Result};
+use crate::base::address::{Address, Watermark};
+use crate::base::error::{Error, Result};
 use event_listener::Event;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use kvick_io::sync::{Mutex, MutexGuard};

@@ -2,7 +2,7 @@
 
 use super::pending::PendingCommit;
 use super::record::CommitRecord;
-use crate::address::Address;
+use crate::base::address::Address;
 use crate::log::LogAddress;
 use crate::log::truncate::holes;
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@
 //! segment that the device does not find, the device is opened again. Reads in flight continue on
 //! the old device.
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::hybrid_log::is_missing;
 use crate::log::commit::manifest::Sizes;
 use crate::log::frame::stored_files::StoredFiles;

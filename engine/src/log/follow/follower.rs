@@ -1,7 +1,7 @@
 //! A log that another task or process writes. A follower reads it and never writes.
 
 use super::device::FollowedDevice;
-use crate::error::{Error, ErrorKind, Result};
+use crate::base::error::{Error, ErrorKind, Result};
 use crate::log::LogAddress;
 use crate::log::commit::manifest::{Identity, Manifest};
 use crate::log::commit::record::CommitRecord;

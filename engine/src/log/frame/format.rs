@@ -15,7 +15,7 @@
 //! The checksum covers the salt of the log, the address, kind and length, and the payload (except
 //! for padding). So it detects a torn or misplaced frame, or a frame of another log.
 
-use crate::address::Address;
+use crate::base::address::Address;
 #[cfg(all(test, not(loom)))]
 use crate::hybrid_log::Life;
 use crate::hybrid_log::Units;
@@ -156,7 +156,7 @@ impl Framing {
     /// Returns the address after a frame of `bytes` bytes.
     #[inline]
     pub(crate) fn behind(self, address: Address, bytes: usize) -> Address {
-        self.units.settle(Address::new(address.raw() + bytes as u64))
+        self.units.align_up(Address::new(address.raw() + bytes as u64))
     }
 
     /// Parses the frame at `address`, which begins `bytes`.

@@ -7,8 +7,8 @@
 
 use super::format::{Framing, Kind, Parsed};
 use super::stored_files::StoredFiles;
-use crate::address::Address;
-use crate::error::{Error, Result};
+use crate::base::address::Address;
+use crate::base::error::{Error, Result};
 use crate::hybrid_log::{Units, is_missing};
 use crate::log::commit::record::CommitRecord;
 use crate::record::WORD;
@@ -230,7 +230,7 @@ impl FrameScanner<'_> {
             let payload = usize::try_from(units.payload()).expect("small");
             run.bytes.extend_from_slice(&bytes[..sound * payload]);
         }
-        run.next = units.settle(Address::new(run.next.raw() + sound as u64 * units.payload()));
+        run.next = units.align_up(Address::new(run.next.raw() + sound as u64 * units.payload()));
         run.is_last = sound < wanted;
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The stored bytes of a log on the medium, by file, independent of a manifest.
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::manifest::files::LOG;
 use kvick_io::Directory;
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! Iterators with a name. The log keeps their places.
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::log::LogAddress;
 use crate::log::handle::FasterLog;
 use crate::log::read::entry::LogEntry;

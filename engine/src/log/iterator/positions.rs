@@ -1,6 +1,6 @@
 //! The places of named iterators, and the set of iterators in use.
 
-use crate::address::Address;
+use crate::base::address::Address;
 use crate::log::LogAddress;
 use kvick_io::sync::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, BTreeSet};

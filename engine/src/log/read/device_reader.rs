@@ -2,8 +2,8 @@
 
 use super::entry::LogBytes;
 use super::read_ahead::ReadAhead;
-use crate::address::Address;
-use crate::error::Result;
+use crate::base::address::Address;
+use crate::base::error::Result;
 use crate::log::view::LogView;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -54,7 +54,7 @@ impl DeviceReader {
         let units = view.units();
         let WantedBytes { at, left, needed, end, limit, hole } = wanted;
         // The rest of the bytes continues in the next unit.
-        let from = units.settle(left.as_ref().map_or(at, |left| Address::new(left.end())));
+        let from = units.align_up(left.as_ref().map_or(at, |left| Address::new(left.end())));
         let unit = units.unit_start(from);
         let leads = |ahead: &ReadAhead| ahead.leads_to(unit, self.is_careful);
         if !self.ahead.as_ref().is_some_and(leads) {

@@ -1,6 +1,6 @@
 //! Entries, and the bytes that hold them.
 
-use crate::address::Address;
+use crate::base::address::Address;
 use crate::log::LogAddress;
 use bytes::Bytes;
 

@@ -3,8 +3,8 @@
 use super::entry::LogEntry;
 use super::reader::{Reader, ScanOptions};
 use super::start::Start;
-use crate::address::Address;
-use crate::error::Result;
+use crate::base::address::Address;
+use crate::base::error::Result;
 use crate::log::frame::format::{Kind, frame_bytes};
 use crate::log::memory::LogMemory;
 use crate::log::view::LogView;

@@ -3,8 +3,8 @@
 use super::entry::LogEntry;
 use super::reader::{Reader, ScanOptions};
 use super::start::{Start, no_entry};
-use crate::address::Address;
-use crate::error::Result;
+use crate::base::address::Address;
+use crate::base::error::Result;
 use crate::log::LogAddress;
 use crate::log::view::LogView;
 use std::future::poll_fn;

@@ -1,7 +1,7 @@
 //! The range of entries that exist for readers: the begin of the log, its committed end, and the
 //! holes between them.
 
-use crate::address::{Address, Watermark};
+use crate::base::address::{Address, Watermark};
 use crate::log::commit::committed::Committed;
 use crate::log::commit::last_entry::LastEntry;
 use crate::log::commit::pending::PendingCommit;

@@ -1,9 +1,9 @@
 //! Reads a log from the device in order, several reads ahead.
 
 use super::entry::LogBytes;
-use crate::address::Address;
-use crate::error::{Error, Result};
-use crate::hybrid_log::Strip;
+use crate::base::address::Address;
+use crate::base::error::{Error, Result};
+use crate::hybrid_log::UnitFile;
 use crate::log::view::LogView;
 use bytes::BytesMut;
 use futures::stream::{self, BoxStream, StreamExt};
@@ -50,7 +50,7 @@ impl ReadAhead {
             .map(move |chunk| {
                 let view = Arc::clone(&view);
                 async move {
-                    let strip = Strip::new(&**view.device(), units, Address::NONE);
+                    let strip = UnitFile::new(&**view.device(), units, Address::NONE);
                     let buffer = view.buffers().take(chunk.units * units.unit_bytes());
                     let transfer = strip.transfer(chunk.start, buffer).await;
                     if view.memory().is_none() && is_not_found(&transfer) {

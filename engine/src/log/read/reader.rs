@@ -7,8 +7,8 @@ use super::cursor::EntryCursor;
 use super::entry::LogEntry;
 use super::skipped::Skipped;
 use super::start::{Start, beyond, no_entry};
-use crate::address::Address;
-use crate::error::{ErrorKind, Result};
+use crate::base::address::Address;
+use crate::base::error::{ErrorKind, Result};
 use crate::log::LogAddress;
 use crate::log::view::LogView;
 use std::sync::Arc;
@@ -168,7 +168,7 @@ impl Reader {
             return Ok(());
         }
         let units = view.units();
-        let frame = if units.is_page_end(at) { units.settle(at) } else { at };
+        let frame = if units.is_page_end(at) { units.align_up(at) } else { at };
         if !view.can_begin(frame) {
             return Err(no_entry(at));
         }

@@ -2,7 +2,7 @@
 
 use super::entry::LogEntry;
 use super::reader::Reader;
-use crate::error::Result;
+use crate::base::error::Result;
 use crate::log::LogAddress;
 use crate::log::lifecycle::LogLifecycle;
 use futures::Stream;

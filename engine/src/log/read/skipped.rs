@@ -1,6 +1,6 @@
 //! The entries that a reader missed because they were truncated before it reached them.
 
-use crate::address::Address;
+use crate::base::address::Address;
 
 /// The entries that a reader has missed.
 #[derive(Clone, Copy, Debug, Default)]

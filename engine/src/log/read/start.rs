@@ -1,7 +1,7 @@
 //! The start of a reader.
 
-use crate::address::Address;
-use crate::error::Error;
+use crate::base::address::Address;
+use crate::base::error::Error;
 use crate::log::LogAddress;
 use std::ops::{Bound, RangeBounds};
 

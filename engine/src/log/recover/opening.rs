@@ -20,7 +20,7 @@
 //! interrupts it and it is repeated.
 
 use super::report::LogRecovery;
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::hybrid_log::{HybridLog, Life, LogEnd, LogExtent, LogGeometry, check_block};
 use crate::log::append::appender::Appender;
 use crate::log::append::frame_writer::FrameWriter;

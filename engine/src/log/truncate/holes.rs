@@ -3,7 +3,7 @@
 //! Addresses only grow, and durable sectors are written once. So an entry that is taken back keeps
 //! its place, but readers no longer see it. A range begins and ends at the start of a frame.
 
-use crate::address::Address;
+use crate::base::address::Address;
 use kvick_io::sync::RwLock;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,8 +1,8 @@
 //! Removing the oldest or the newest entries.
 
 use super::holes;
-use crate::address::Address;
-use crate::error::{Error, Result};
+use crate::base::address::Address;
+use crate::base::error::{Error, Result};
 use crate::log::commit::state::{Commit, CommitGoal};
 use crate::log::inner::LogInner;
 use crate::log::read::last;

@@ -1,9 +1,9 @@
 //! One synchronous attempt of an operation: its subject, and its end.
 
-use crate::address::Address;
+use crate::base::address::Address;
+use crate::base::hash::KeyHash;
 use crate::codec::{Key, Value};
-use crate::hash::KeyHash;
-use crate::record::{Layout, Shape};
+use crate::record::{HasLayout, Layout};
 
 /// The key and value types of a store, without values of them.
 pub(crate) type Types<K, V> = std::marker::PhantomData<(fn(&K), fn(&V))>;
@@ -16,14 +16,14 @@ pub(crate) struct HashedKey<'k> {
 }
 
 /// The layout of records of a store of these types.
-impl<K: Key + ?Sized, V: Value + ?Sized> Shape for Types<K, V> {
+impl<K: Key + ?Sized, V: Value + ?Sized> HasLayout for Types<K, V> {
     const LAYOUT: Layout = Layout::new(K::WIDTH, V::WIDTH);
 }
 
 /// Returns the layout of records of a store of these types.
 #[inline(always)]
 pub(crate) const fn layout<K: Key + ?Sized, V: Value + ?Sized>() -> Layout {
-    <Types<K, V> as Shape>::LAYOUT
+    <Types<K, V> as HasLayout>::LAYOUT
 }
 
 /// The reason why an attempt could not finish, and so the event to wait for. It has two words,
@@ -33,7 +33,7 @@ pub(crate) enum Blocked {
     /// The chain continues at this address on the device.
     OnDevice(Address),
     /// The log has no space for a record of this many bytes.
-    Room(u64),
+    NoSpace(u64),
     /// An operation that sees older marks may still change the record at this address.
     Fuzzy(Address),
     /// Another operation is in the middle of a change.
@@ -44,16 +44,16 @@ pub(crate) enum Blocked {
     /// follows at once, under a guard of its own.
     Overtaken,
     /// The version is ending. Operations change nothing until the next version has begun.
-    Cut,
+    VersionBarrier,
     /// The value of the record at this address is in the pieces of this list.
-    InPieces(Box<(Address, Vec<u8>)>),
+    OverflowValue(Box<(Address, Vec<u8>)>),
     /// The value, computed from that version of the record, must be stored in pieces first.
-    TooLong(Box<(Version, Vec<u8>)>),
+    NeedsOverflow(Box<(EntrySnapshot, Vec<u8>)>),
 }
 
 /// The result of an attempt.
 #[derive(Debug)]
-pub(crate) enum Step<T> {
+pub(crate) enum Attempt<T> {
     Done(T),
     Blocked(Blocked),
 }
@@ -61,7 +61,7 @@ pub(crate) enum Step<T> {
 /// The state of a key from which a value was computed. Nothing happened in between if it is the
 /// same later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Version {
+pub(crate) struct EntrySnapshot {
     /// The newest address in the entry.
     pub(in crate::store) newest: Address,
     /// The state word of the value, if values change in place; 0 for other values. `None` if there

@@ -10,22 +10,22 @@
 //! A key that cannot finish in memory is left to an ordinary operation. As many of these run at
 //! once as keep the device busy and fit in the memory for I/O.
 
-use crate::address::Address;
+use crate::base::address::Address;
+use crate::base::error::Result;
+use crate::base::hash::KeyHash;
 use crate::codec::{Key, Value};
-use crate::error::Result;
-use crate::hash::KeyHash;
-use crate::store::inner::Core;
-use crate::store::operation::access::Access;
-use crate::store::operation::attempt::{Blocked, HashedKey, Step};
+use crate::store::context::OperationContext;
+use crate::store::inner::StoreInner;
+use crate::store::operation::attempt::{Attempt, Blocked, HashedKey};
 use crate::store::operation::changes::Compute;
-use crate::store::operation::future::{Operation, Running};
+use crate::store::operation::future::{Operation, OperationFuture};
 use crate::store::operation::modify::Modify;
-use crate::store::operation::read::{Boxed, Owned, Read, Reader};
+use crate::store::operation::read::{Boxed, DecodeValue, Read, Reader};
+use crate::store::operation::store_ref::StoreRef;
 use crate::store::operation::upsert::Upsert;
+use crate::store::record::append::TRIES;
 use crate::store::record::encoding::{encode_key, is_large};
-use crate::store::record::link::TRIES;
-use crate::store::seat::Tools;
-use crate::store::sessions::ledger::Ledger;
+use crate::store::sessions::state::SessionState;
 use futures::stream::{FuturesUnordered, TryStreamExt};
 use std::borrow::Borrow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,7 +47,7 @@ impl<K: Key + ?Sized> Staged<'_, K> {
     }
 }
 
-impl Core {
+impl StoreInner {
     /// Runs stages 1 and 2 for a group of keys.
     #[inline(always)]
     fn stage<'k, K: Key + ?Sized, Q: Borrow<K::Item> + 'k>(
@@ -95,7 +95,7 @@ struct Waiting<F> {
 }
 
 impl<T, F: Future<Output = Result<T>>> Waiting<F> {
-    fn new(core: &Core) -> Self {
+    fn new(core: &StoreInner) -> Self {
         Self { operations: FuturesUnordered::new(), most: core.waits_at_once() }
     }
 
@@ -116,14 +116,14 @@ impl<T, F: Future<Output = Result<T>>> Waiting<F> {
 
 /// Reads `keys`. The answers are in the order of the keys.
 pub(crate) async fn read_many<K: Key + ?Sized, V: Value + ?Sized, Q: Borrow<K::Item>>(
-    access: Access<'_>,
+    access: StoreRef<'_>,
     keys: &[Q],
 ) -> Result<Vec<Option<V::Owned>>> {
     if const { is_large::<V>() } {
         let boxed = Box::pin(read_each::<K, V, Q, Boxed>(access, keys, Boxed)).await?;
         return Ok(unboxed::<V>(boxed));
     }
-    read_each::<K, V, Q, Owned>(access, keys, Owned).await
+    read_each::<K, V, Q, DecodeValue>(access, keys, DecodeValue).await
 }
 
 /// Moves large values out of their boxes. Each box is freed as soon as its value has been moved.
@@ -134,7 +134,7 @@ fn unboxed<V: Value + ?Sized>(boxed: Vec<Option<Box<V::Owned>>>) -> Vec<Option<V
 
 /// Reads each of `keys` with a copy of `reader`.
 async fn read_each<K, V, Q, R>(
-    mut access: Access<'_>,
+    mut access: StoreRef<'_>,
     keys: &[Q],
     reader: R,
 ) -> Result<Vec<Option<R::Output>>>
@@ -157,8 +157,8 @@ where
                 let tools = tools.again();
                 let step = core.read_from::<K, V, R>(key.newest, bytes, &mut { reader }, tools)?;
                 match step {
-                    Step::Done(answer) => answers.push(answer),
-                    Step::Blocked(_) => {
+                    Attempt::Done(answer) => answers.push(answer),
+                    Attempt::Blocked(_) => {
                         left.push(answers.len());
                         answers.push(None);
                     }
@@ -169,7 +169,9 @@ where
         for place in left.drain(..) {
             let read = async move {
                 let read = Read::<K, V, R>::new(keys[place].borrow(), reader);
-                Running::new(Access::pooled(core), read).await.map(|answer| (place, answer))
+                OperationFuture::new(StoreRef::pooled(core), read)
+                    .await
+                    .map(|answer| (place, answer))
             };
             if let Some((place, answer)) = waiting.add(read).await? {
                 answers[place] = answer;
@@ -183,7 +185,10 @@ where
 }
 
 /// Sets `pairs` in their order. The later value stays if two pairs have the same key.
-pub(crate) async fn upsert_many<K, V, Q, W>(mut access: Access<'_>, pairs: &[(Q, W)]) -> Result<()>
+pub(crate) async fn upsert_many<K, V, Q, W>(
+    mut access: StoreRef<'_>,
+    pairs: &[(Q, W)],
+) -> Result<()>
 where
     K: Key + ?Sized,
     V: Value + ?Sized,
@@ -200,8 +205,8 @@ where
                 let step =
                     core.upsert_hashed::<K, V>(key.hashed(), value.borrow(), tools.again())?;
                 match step {
-                    Step::Done(()) => done += 1,
-                    Step::Blocked(_) => return Ok(true),
+                    Attempt::Done(()) => done += 1,
+                    Attempt::Blocked(_) => return Ok(true),
                 }
             }
             Ok(false)
@@ -209,7 +214,7 @@ where
         if blocked {
             let (key, value) = &pairs[done];
             let upsert = Upsert::<K, V>::new(key.borrow(), value.borrow());
-            Running::new(access.reborrow(), upsert).await?;
+            OperationFuture::new(access.reborrow(), upsert).await?;
             done += 1;
         }
     }
@@ -217,7 +222,7 @@ where
 }
 
 /// Modifies each of `keys` once. Keys with records on the device follow in no particular order.
-pub(crate) async fn rmw_many<K, V, Q, F>(mut access: Access<'_>, keys: &[Q], f: F) -> Result<()>
+pub(crate) async fn rmw_many<K, V, Q, F>(mut access: StoreRef<'_>, keys: &[Q], f: F) -> Result<()>
 where
     K: Key + ?Sized,
     V: Value + ?Sized,
@@ -233,7 +238,7 @@ where
     };
     let (core, ledger) = (access.core(), access.ledger());
     let mut waiting = Waiting::new(core);
-    let mut left: Vec<(usize, Option<Turn>)> = Vec::new();
+    let mut left: Vec<(usize, Option<DeferredSerial>)> = Vec::new();
     let (mut done, mut overtaken) = (0, 0);
     while done < keys.len() {
         let group = &keys[done..keys.len().min(done + GROUP)];
@@ -247,14 +252,15 @@ where
                 let place = done;
                 let mut compute = Compute(|current| f(place, current));
                 match core.modify_hashed::<K, V, _>(key.hashed(), &mut compute, tools.again())? {
-                    Step::Done(_) => {}
+                    Attempt::Done(_) => {}
                     // The batch continues here under another guard.
-                    Step::Blocked(Blocked::Overtaken) if overtaken < TRIES => {
+                    Attempt::Blocked(Blocked::Overtaken) if overtaken < TRIES => {
                         overtaken += 1;
                         return Ok(());
                     }
-                    Step::Blocked(_) => {
-                        let turn = ledger.as_ref().map(|ledger| Turn::put_off(core, ledger));
+                    Attempt::Blocked(_) => {
+                        let turn =
+                            ledger.as_ref().map(|ledger| DeferredSerial::put_off(core, ledger));
                         left.push((place, turn));
                     }
                 }
@@ -267,7 +273,9 @@ where
         }
         for (place, turn) in left.drain(..) {
             let modify = Modify::<K, V, _>::new(keys[place].borrow(), apply(place));
-            waiting.add(Running::new(Access::pooled(core), InTurn { modify, turn })).await?;
+            waiting
+                .add(OperationFuture::new(StoreRef::pooled(core), InTurn { modify, turn }))
+                .await?;
         }
     }
     while waiting.next().await?.is_some() {}
@@ -276,25 +284,25 @@ where
 
 /// The number of an operation that later operations of the session overtake. Another operation may
 /// take the number if this value is dropped before the operation takes effect.
-struct Turn {
-    ledger: Arc<Ledger>,
+struct DeferredSerial {
+    ledger: Arc<SessionState>,
     serial: Option<u64>,
 }
 
-impl Turn {
-    fn put_off(core: &Core, ledger: &Arc<Ledger>) -> Self {
+impl DeferredSerial {
+    fn put_off(core: &StoreInner, ledger: &Arc<SessionState>) -> Self {
         let serial = core.sessions.put_off(core.phase.version(), ledger);
         Self { ledger: Arc::clone(ledger), serial: Some(serial) }
     }
 
     /// Records that the operation has taken effect, under the guard that is still held.
-    fn catch_up(&mut self, core: &Core) {
+    fn catch_up(&mut self, core: &StoreInner) {
         let serial = self.serial.take().expect("an operation takes effect once");
         core.sessions.catch_up(core.phase.version(), &self.ledger, serial);
     }
 }
 
-impl Drop for Turn {
+impl Drop for DeferredSerial {
     fn drop(&mut self) {
         if let Some(serial) = self.serial {
             self.ledger.give_up(serial);
@@ -305,15 +313,19 @@ impl Drop for Turn {
 /// A modification that counts for its session when it takes effect, whatever its seat.
 struct InTurn<M> {
     modify: M,
-    turn: Option<Turn>,
+    turn: Option<DeferredSerial>,
 }
 
 impl<M: Operation> Operation for InTurn<M> {
     type Output = M::Output;
 
-    fn attempt(&mut self, core: &Core, tools: Tools<'_>) -> Result<Step<M::Output>> {
+    fn attempt(
+        &mut self,
+        core: &StoreInner,
+        tools: OperationContext<'_>,
+    ) -> Result<Attempt<M::Output>> {
         let step = self.modify.attempt(core, tools)?;
-        if let (Step::Done(_), Some(turn)) = (&step, &mut self.turn) {
+        if let (Attempt::Done(_), Some(turn)) = (&step, &mut self.turn) {
             turn.catch_up(core);
         }
         Ok(step)

@@ -8,8 +8,8 @@ pub(crate) use removals::{RemoveExpected, RemoveIf, Take};
 pub(crate) use replace::Replace;
 pub(crate) use update::Decide;
 
+use crate::base::error::Result;
 use crate::codec::Value;
-use crate::error::Result;
 use crate::store::record::encoding::{decode_boxed, decode_value, encode_value, is_large};
 use std::borrow::Borrow;
 

@@ -1,18 +1,18 @@
 //! Delete: makes a key absent.
 
+use crate::base::error::Result;
 use crate::codec::{Key, Value};
-use crate::error::Result;
 use crate::hybrid_log::Region;
-use crate::record::{Content, Layout, NewRecord, RecordInfo, RecordRef, Shape, ValueState};
+use crate::record::{HasLayout, Layout, NewRecord, RecordInfo, RecordKind, RecordRef, ValueState};
 use crate::statistics::Counter;
 use crate::store::answers::Previous;
-use crate::store::inner::Core;
-use crate::store::operation::attempt::{Blocked, HashedKey, Step, Types};
+use crate::store::context::OperationContext;
+use crate::store::inner::StoreInner;
+use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, Types};
 use crate::store::operation::future::Operation;
+use crate::store::record::append::{Link, until_settled};
 use crate::store::record::encoding::{encode_key, owned_key};
-use crate::store::record::link::{Link, until_settled};
-use crate::store::record::trace::{Found, InMemory};
-use crate::store::seat::Tools;
+use crate::store::record::find::{InMemory, RecordSource};
 use std::marker::PhantomData;
 
 /// Deletes one key.
@@ -31,15 +31,19 @@ impl<'k, K: Key + ?Sized, V: Value + ?Sized> Delete<'k, K, V> {
 impl<K: Key + ?Sized, V: Value + ?Sized> Operation for Delete<'_, K, V> {
     type Output = Previous;
 
-    fn attempt(&mut self, core: &Core, tools: Tools<'_>) -> Result<Step<Previous>> {
+    fn attempt(
+        &mut self,
+        core: &StoreInner,
+        tools: OperationContext<'_>,
+    ) -> Result<Attempt<Previous>> {
         core.check_write()?;
         if core.must_wait(&tools) {
-            return Ok(Step::Blocked(Blocked::Cut));
+            return Ok(Attempt::Blocked(Blocked::VersionBarrier));
         }
         let bytes = encode_key::<K>(self.key)?;
         let key = core.hashed::<K>(bytes.as_ref())?;
         let step = until_settled(|| core.delete_once::<Types<K, V>>(key, &tools))?;
-        if let Step::Done(_) = step {
+        if let Attempt::Done(_) = step {
             tools.counters.add(Counter::Deletes, 1);
             tools.counters.advance();
         }
@@ -51,46 +55,48 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Operation for Delete<'_, K, V> {
     }
 }
 
-impl Core {
+impl StoreInner {
     /// Tries once. Returns `None` if another operation was faster.
-    fn delete_once<S: Shape>(
+    fn delete_once<S: HasLayout>(
         &self,
         HashedKey { bytes: key, hash }: HashedKey<'_>,
-        tools: &Tools<'_>,
-    ) -> Result<Option<Step<Previous>>> {
+        tools: &OperationContext<'_>,
+    ) -> Result<Option<Attempt<Previous>>> {
         let Some(entry) = self.index.find(hash) else {
-            Found::Absent.count(tools.counters);
-            return Ok(Some(Step::Done(Previous::Absent)));
+            RecordSource::Absent.count(tools.counters);
+            return Ok(Some(Attempt::Done(Previous::Absent)));
         };
-        let found = self.trace::<S>(entry.address(), key, tools.guard);
+        let found = self.find_record::<S>(entry.address(), key, tools.guard);
         let done = match found {
-            Found::Absent => Some(Previous::Absent),
-            Found::InMemory(found) if found.record.info().is_tombstone() => Some(Previous::Absent),
-            Found::InMemory(InMemory { record, region: Region::Mutable, .. })
+            RecordSource::Absent => Some(Previous::Absent),
+            RecordSource::InMemory(found) if found.record.info().is_tombstone() => {
+                Some(Previous::Absent)
+            }
+            RecordSource::InMemory(InMemory { record, region: Region::Mutable, .. })
                 if !record.info().is_final(S::LAYOUT) =>
             {
                 let Some(previous) = delete_in_place(record, S::LAYOUT) else {
                     return Ok(None);
                 };
-                self.stamp(record);
+                self.version_tag(record);
                 Some(previous)
             }
             // A newer tombstone hides a record that is immutable, frozen or on the device. Nothing
             // reads that record.
-            Found::InMemory(_) | Found::OnDevice(_) => None,
+            RecordSource::InMemory(_) | RecordSource::OnDevice(_) => None,
         };
         if let Some(previous) = done {
             found.count(tools.counters);
-            return Ok(Some(Step::Done(previous)));
+            return Ok(Some(Attempt::Done(previous)));
         }
-        let tombstone = NewRecord { key, value: &[], content: Content::Tombstone };
-        Ok(match self.link::<S>(entry, tombstone, tools.guard, tools.counters) {
+        let tombstone = NewRecord { key, value: &[], content: RecordKind::Tombstone };
+        Ok(match self.append_record::<S>(entry, tombstone, tools.guard, tools.counters) {
             Link::Linked => {
                 found.count(tools.counters);
-                Some(Step::Done(found.previous()))
+                Some(Attempt::Done(found.previous()))
             }
             Link::Lost => None,
-            Link::NoRoom(bytes) => Some(Step::Blocked(Blocked::Room(bytes))),
+            Link::NoRoom(bytes) => Some(Attempt::Blocked(Blocked::NoSpace(bytes))),
         })
     }
 }

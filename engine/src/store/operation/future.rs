@@ -9,13 +9,13 @@
 //! Between attempts an operation holds only addresses and owned bytes. An operation that is dropped
 //! before a successful attempt leaves no trace; a leaked operation delays no task.
 
-use crate::error::Result;
-use crate::store::inner::Core;
-use crate::store::operation::access::Access;
-use crate::store::operation::attempt::{Blocked, Step};
-use crate::store::operation::cold::{Cold, Wait};
-use crate::store::record::link::TRIES;
-use crate::store::seat::Tools;
+use crate::base::error::Result;
+use crate::store::context::OperationContext;
+use crate::store::inner::StoreInner;
+use crate::store::operation::attempt::{Attempt, Blocked};
+use crate::store::operation::pending_wait::{PendingContext, PendingWait};
+use crate::store::operation::store_ref::StoreRef;
+use crate::store::record::append::TRIES;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -25,7 +25,11 @@ pub(crate) trait Operation {
     type Output;
 
     /// Tries to do the whole operation now.
-    fn attempt(&mut self, core: &Core, tools: Tools<'_>) -> Result<Step<Self::Output>>;
+    fn attempt(
+        &mut self,
+        core: &StoreInner,
+        tools: OperationContext<'_>,
+    ) -> Result<Attempt<Self::Output>>;
 
     /// Returns the encoded key, for comparison with records on the device.
     fn key(&self) -> Result<Vec<u8>>;
@@ -40,7 +44,7 @@ enum Progress {
 
 /// An operation in progress.
 #[must_use = "futures do nothing unless you `.await` or poll them"]
-pub(crate) struct Running<'a, O> {
+pub(crate) struct OperationFuture<'a, O> {
     course: Course<'a>,
     operation: O,
 }
@@ -48,18 +52,18 @@ pub(crate) struct Running<'a, O> {
 /// The progress of an operation. The caller passes the operation itself at each poll. It is always
 /// the same operation, but it may have another form.
 pub(crate) struct Course<'a> {
-    access: Access<'a>,
+    access: StoreRef<'a>,
     // `Some` only while the operation is suspended.
-    cold: Option<Box<Cold<'a>>>,
+    cold: Option<Box<PendingContext<'a>>>,
     progress: Progress,
 }
 
 // No field is pinned structurally: the waits are boxed, and the rest is plain data.
-impl<O> Unpin for Running<'_, O> {}
+impl<O> Unpin for OperationFuture<'_, O> {}
 
-impl<'a, O> Running<'a, O> {
+impl<'a, O> OperationFuture<'a, O> {
     #[inline(always)]
-    pub(crate) fn new(access: Access<'a>, operation: O) -> Self {
+    pub(crate) fn new(access: StoreRef<'a>, operation: O) -> Self {
         Self { course: Course { access, cold: None, progress: Progress::Fresh }, operation }
     }
 
@@ -69,7 +73,7 @@ impl<'a, O> Running<'a, O> {
     }
 }
 
-impl<O: Operation> Running<'_, O> {
+impl<O: Operation> OperationFuture<'_, O> {
     /// Makes one attempt, without the turn taking of `poll`. Returns the answer, or the future that
     /// finds it.
     #[inline(always)]
@@ -92,14 +96,14 @@ impl Course<'_> {
     pub(crate) fn try_now<O: Operation>(&mut self, operation: &mut O) -> Option<Result<O::Output>> {
         debug_assert_eq!(self.progress, Progress::Fresh);
         match self.attempt_fresh(operation) {
-            Ok(Step::Done(output)) => Some(Ok(output)),
-            Ok(Step::Blocked(_)) => None,
+            Ok(Attempt::Done(output)) => Some(Ok(output)),
+            Ok(Attempt::Blocked(_)) => None,
             Err(error) => Some(Err(error)),
         }
     }
 
     #[inline(always)]
-    fn attempt_fresh<O: Operation>(&mut self, operation: &mut O) -> Result<Step<O::Output>> {
+    fn attempt_fresh<O: Operation>(&mut self, operation: &mut O) -> Result<Attempt<O::Output>> {
         // Everything is inlined. Otherwise the answer passes through memory in two halves and is
         // read back as one value. Then the processor cannot overlap the misses of consecutive
         // operations.
@@ -118,7 +122,7 @@ impl Course<'_> {
         if self.cold.is_some() || !self.access.is_seated() {
             // The result is split and rebuilt. So this call does not write to the memory in which
             // the fast path leaves its answer.
-            return match self.poll_aside(operation, context) {
+            return match self.poll_slow(operation, context) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Ok(output)) => Poll::Ready(Ok(output)),
                 Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -136,7 +140,7 @@ impl Course<'_> {
         match self.progress {
             Progress::Fresh => {
                 self.progress = Progress::Begun;
-                if self.access.turn_is_over() {
+                if self.access.should_yield() {
                     context.waker().wake_by_ref();
                     return Poll::Pending;
                 }
@@ -145,11 +149,11 @@ impl Course<'_> {
             Progress::Finished => panic!("an operation was polled after it had finished"),
         }
         match self.attempt_fresh(operation) {
-            Ok(Step::Done(output)) => {
+            Ok(Attempt::Done(output)) => {
                 self.progress = Progress::Finished;
                 Poll::Ready(Ok(output))
             }
-            Ok(Step::Blocked(blocked)) => match self.poll_blocked(operation, blocked, context) {
+            Ok(Attempt::Blocked(blocked)) => match self.poll_blocked(operation, blocked, context) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Ok(output)) => Poll::Ready(Ok(output)),
                 Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -163,7 +167,7 @@ impl Course<'_> {
 
     /// Polls an operation that is suspended or has a pooled seat.
     #[inline(never)]
-    fn poll_aside<O: Operation>(
+    fn poll_slow<O: Operation>(
         &mut self,
         operation: &mut O,
         context: &mut Context<'_>,
@@ -189,8 +193,8 @@ impl Course<'_> {
                 break;
             }
             match self.attempt_again(operation) {
-                Ok(Step::Blocked(next)) => blocked = next,
-                Ok(Step::Done(output)) => return Poll::Ready(self.finish::<O>(Ok(output))),
+                Ok(Attempt::Blocked(next)) => blocked = next,
+                Ok(Attempt::Done(output)) => return Poll::Ready(self.finish::<O>(Ok(output))),
                 Err(error) => return Poll::Ready(self.finish::<O>(Err(error))),
             }
         }
@@ -201,13 +205,13 @@ impl Course<'_> {
     /// Makes an attempt off the hot path, with the results of waits.
     #[cold]
     #[inline(never)]
-    fn attempt_again<O: Operation>(&mut self, operation: &mut O) -> Result<Step<O::Output>> {
+    fn attempt_again<O: Operation>(&mut self, operation: &mut O) -> Result<Attempt<O::Output>> {
         let Self { access, cold, .. } = self;
         let learnt = cold.as_ref().map(|cold| &cold.learnt);
         let mut attempted = None;
         access.protected_once(&mut |core, tools| {
             let learnt = learnt.unwrap_or(tools.learnt);
-            attempted = Some(operation.attempt(core, Tools { learnt, ..tools }));
+            attempted = Some(operation.attempt(core, OperationContext { learnt, ..tools }));
         });
         attempted.expect("the body was run")
     }
@@ -216,12 +220,12 @@ impl Course<'_> {
     fn suspend<O: Operation>(&mut self, operation: &O, blocked: Blocked) {
         self.access.count_suspension();
         let mut learnt = self.cold.take().map(|cold| cold.learnt).unwrap_or_default();
-        if let Blocked::TooLong(_) = blocked {
+        if let Blocked::NeedsOverflow(_) = blocked {
             // The old value, which may be as long, does not stay in memory meanwhile.
             learnt.gathered = None;
         }
-        let wait = Wait::for_what(self.access.core(), blocked, operation.key());
-        self.cold = Some(Box::new(Cold { learnt, wait }));
+        let wait = PendingWait::for_what(self.access.core(), blocked, operation.key());
+        self.cold = Some(Box::new(PendingContext { learnt, wait }));
     }
 
     #[cold]
@@ -241,8 +245,8 @@ impl Course<'_> {
                 Err(error) => Err(error),
             };
             match attempted {
-                Ok(Step::Blocked(blocked)) => self.suspend(operation, blocked),
-                Ok(Step::Done(output)) => return Poll::Ready(self.finish::<O>(Ok(output))),
+                Ok(Attempt::Blocked(blocked)) => self.suspend(operation, blocked),
+                Ok(Attempt::Done(output)) => return Poll::Ready(self.finish::<O>(Ok(output))),
                 Err(error) => return Poll::Ready(self.finish::<O>(Err(error))),
             }
         }
@@ -268,11 +272,11 @@ impl Drop for Course<'_> {
 /// comparison.
 #[cold]
 #[inline(never)]
-fn drop_cold(cold: Box<Cold<'_>>) {
+fn drop_cold(cold: Box<PendingContext<'_>>) {
     drop(cold);
 }
 
-impl<O: Operation> Future for Running<'_, O> {
+impl<O: Operation> Future for OperationFuture<'_, O> {
     type Output = Result<O::Output>;
 
     #[inline(always)]
@@ -281,10 +285,10 @@ impl<O: Operation> Future for Running<'_, O> {
     }
 }
 
-impl<O> fmt::Debug for Running<'_, O> {
+impl<O> fmt::Debug for OperationFuture<'_, O> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("Running")
+            .debug_struct("OperationFuture")
             .field("progress", &self.course.progress)
             .field("suspended", &self.course.cold.is_some())
             .finish_non_exhaustive()

@@ -1,13 +1,13 @@
 //! The operations of a store: their attempts, and the futures that make them.
 
-pub(crate) mod access;
 pub(crate) mod attempt;
 pub(crate) mod batch;
 pub(crate) mod changes;
-mod cold;
 pub(crate) mod delete;
 pub(crate) mod future;
 pub(crate) mod modify;
 pub(crate) mod pending;
+mod pending_wait;
 pub(crate) mod read;
+pub(crate) mod store_ref;
 pub(crate) mod upsert;

@@ -19,25 +19,25 @@
 
 mod removal;
 
-use crate::address::Address;
+use crate::base::address::Address;
+use crate::base::error::Result;
 use crate::codec::{Key, Value};
-use crate::error::Result;
 use crate::hash_index::FoundEntry;
 use crate::hybrid_log::Region;
-use crate::record::{Content, Layout, NewRecord, RecordInfo, RecordRef, ValueState};
+use crate::record::{Layout, NewRecord, RecordInfo, RecordKind, RecordRef, ValueState};
 use crate::statistics::Counter;
-use crate::store::inner::Core;
-use crate::store::operation::attempt::Version;
-use crate::store::operation::attempt::{Blocked, HashedKey, Step, Types, layout};
+use crate::store::context::OperationContext;
+use crate::store::inner::StoreInner;
+use crate::store::operation::attempt::EntrySnapshot;
+use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, Types, layout};
 use crate::store::operation::changes::Change;
 use crate::store::operation::delete::delete_observed;
 use crate::store::operation::future::Operation;
-use crate::store::operation::pending::Learnt;
+use crate::store::operation::pending::PendingState;
 use crate::store::operation::upsert::word_of;
+use crate::store::record::append::{Link, until_settled};
 use crate::store::record::encoding::{encode_key, owned_key};
-use crate::store::record::link::{Link, until_settled};
-use crate::store::record::trace::{Found, InMemory};
-use crate::store::seat::Tools;
+use crate::store::record::find::{InMemory, RecordSource};
 use kvick_io::sync::atomic::Ordering;
 use std::marker::PhantomData;
 
@@ -59,12 +59,16 @@ impl<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>> Operation for Modify<'_, 
     type Output = C::Output;
 
     #[inline(always)]
-    fn attempt(&mut self, core: &Core, tools: Tools<'_>) -> Result<Step<C::Output>> {
+    fn attempt(
+        &mut self,
+        core: &StoreInner,
+        tools: OperationContext<'_>,
+    ) -> Result<Attempt<C::Output>> {
         let bytes = encode_key::<K>(self.key)?;
         let key = core.hashed::<K>(bytes.as_ref())?;
         Ok(match core.modify_hashed::<K, V, C>(key, &mut self.change, tools)? {
-            Step::Done(wrote) => Step::Done(self.change.answer(wrote)),
-            Step::Blocked(blocked) => Step::Blocked(blocked),
+            Attempt::Done(wrote) => Attempt::Done(self.change.answer(wrote)),
+            Attempt::Blocked(blocked) => Attempt::Blocked(blocked),
         })
     }
 
@@ -74,9 +78,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>> Operation for Modify<'_, 
 }
 
 /// The state of one try.
-pub(in crate::store) struct Try<'t, 's> {
-    pub(in crate::store) core: &'t Core,
-    pub(in crate::store) tools: &'t mut Tools<'s>,
+pub(in crate::store) struct RmwAttempt<'t, 's> {
+    pub(in crate::store) core: &'t StoreInner,
+    pub(in crate::store) tools: &'t mut OperationContext<'s>,
     key: &'t [u8],
     entry: FoundEntry,
 }
@@ -89,18 +93,18 @@ struct Current<'c> {
     capacity: Option<usize>,
 }
 
-impl Core {
+impl StoreInner {
     /// Returns whether the change wrote.
     #[inline(always)]
     pub(in crate::store) fn modify_hashed<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
         &self,
         HashedKey { bytes: key, hash }: HashedKey<'_>,
         change: &mut C,
-        mut tools: Tools<'_>,
-    ) -> Result<Step<bool>> {
+        mut tools: OperationContext<'_>,
+    ) -> Result<Attempt<bool>> {
         self.check_write()?;
         if self.must_wait(&tools) {
-            return Ok(Step::Blocked(Blocked::Cut));
+            return Ok(Attempt::Blocked(Blocked::VersionBarrier));
         }
         let step = until_settled(|| {
             let entry = if C::CREATES && !C::REMOVES {
@@ -110,12 +114,12 @@ impl Core {
             } else if C::CREATES {
                 return self.without_entry::<V, C>(hash, change, tools.counters).map(Some);
             } else {
-                Found::Absent.count(tools.counters);
-                return Ok(Some(Step::Done(false)));
+                RecordSource::Absent.count(tools.counters);
+                return Ok(Some(Attempt::Done(false)));
             };
-            Try { core: self, tools: &mut tools, key, entry }.once::<K, V, C>(change)
+            RmwAttempt { core: self, tools: &mut tools, key, entry }.once::<K, V, C>(change)
         })?;
-        if let Step::Done(_) = step {
+        if let Attempt::Done(_) = step {
             tools.counters.add(Counter::Modifies, 1);
             tools.counters.advance();
         }
@@ -123,34 +127,34 @@ impl Core {
     }
 }
 
-impl Try<'_, '_> {
+impl RmwAttempt<'_, '_> {
     /// Tries once. Returns `None` if another operation was faster before the change was computed.
     #[inline(always)]
     fn once<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
         &mut self,
         change: &mut C,
-    ) -> Result<Option<Step<bool>>> {
+    ) -> Result<Option<Attempt<bool>>> {
         let layout = layout::<K, V>();
         let found =
-            self.core.trace::<Types<K, V>>(self.entry.address(), self.key, self.tools.guard);
+            self.core.find_record::<Types<K, V>>(self.entry.address(), self.key, self.tools.guard);
         let step = match found {
-            Found::Absent => self.copy::<K, V, C>(None, change),
-            Found::InMemory(found) if found.record.info().is_final(layout) => {
+            RecordSource::Absent => self.copy::<K, V, C>(None, change),
+            RecordSource::InMemory(found) if found.record.info().is_final(layout) => {
                 self.change_final::<K, V, C>(found, change)
             }
-            Found::InMemory(InMemory { address, region: Region::Fuzzy, .. }) => {
-                Ok(Some(Step::Blocked(Blocked::Fuzzy(address))))
+            RecordSource::InMemory(InMemory { address, region: Region::Fuzzy, .. }) => {
+                Ok(Some(Attempt::Blocked(Blocked::Fuzzy(address))))
             }
-            Found::InMemory(InMemory { address, record, region: Region::Mutable })
+            RecordSource::InMemory(InMemory { address, record, region: Region::Mutable })
                 if layout.value_is_word() =>
             {
-                self.core.stamp(record);
+                self.core.version_tag(record);
                 self.change_word::<K, V, C>((address, record), change)
             }
-            Found::InMemory(found) => self.change_bytes::<K, V, C>(found, change),
-            Found::OnDevice(from) => self.change_stored::<K, V, C>(from, change),
+            RecordSource::InMemory(found) => self.change_bytes::<K, V, C>(found, change),
+            RecordSource::OnDevice(from) => self.change_stored::<K, V, C>(from, change),
         }?;
-        if let Some(Step::Done(_)) = step {
+        if let Some(Attempt::Done(_)) = step {
             found.count(self.tools.counters);
         }
         Ok(step)
@@ -162,7 +166,7 @@ impl Try<'_, '_> {
         &mut self,
         (address, record): (Address, RecordRef<'_>),
         change: &mut C,
-    ) -> Result<Option<Step<bool>>> {
+    ) -> Result<Option<Attempt<bool>>> {
         let word = record.value_word(layout::<K, V>());
         let width = V::WIDTH.expect("a word has a width");
         // Acquire: pairs with the Release of the writer that stored the value.
@@ -179,10 +183,10 @@ impl Try<'_, '_> {
             Ok(if swap.is_ok() { WordChange::Done } else { WordChange::Overtaken })
         })?;
         Ok(Some(match step {
-            None => Step::Done(false),
-            Some(WordChange::Done) => Step::Done(true),
-            Some(WordChange::Overtaken) => Step::Blocked(Blocked::Overtaken),
-            Some(WordChange::Frozen) => Step::Blocked(Blocked::Frozen(address)),
+            None => Attempt::Done(false),
+            Some(WordChange::Done) => Attempt::Done(true),
+            Some(WordChange::Overtaken) => Attempt::Blocked(Blocked::Overtaken),
+            Some(WordChange::Frozen) => Attempt::Blocked(Blocked::Frozen(address)),
         }))
     }
 
@@ -192,7 +196,7 @@ impl Try<'_, '_> {
         &mut self,
         found: InMemory<'_>,
         change: &mut C,
-    ) -> Result<Option<Step<bool>>> {
+    ) -> Result<Option<Attempt<bool>>> {
         let InMemory { address, record, .. } = found;
         let layout = layout::<K, V>();
         if layout.value_is_word() {
@@ -217,7 +221,7 @@ impl Try<'_, '_> {
                 }
                 None => {
                     let list = Box::new((address, current.clone()));
-                    Ok(Some(Step::Blocked(Blocked::InPieces(list))))
+                    Ok(Some(Attempt::Blocked(Blocked::OverflowValue(list))))
                 }
             }
         } else {
@@ -234,7 +238,7 @@ impl Try<'_, '_> {
         InMemory { record, region, .. }: InMemory<'_>,
         Current { value, state, capacity }: Current<'_>,
         change: &mut C,
-    ) -> Result<Option<Step<bool>>> {
+    ) -> Result<Option<Attempt<bool>>> {
         let layout = layout::<K, V>();
         if region != Region::Mutable {
             return self.copy_of::<K, V, C>(Some(value), Some(state.raw()), change);
@@ -245,36 +249,38 @@ impl Try<'_, '_> {
         }
         let word = record.state_word(layout);
         let Self { core, key, entry, .. } = *self;
-        let Tools { guard, counters, learnt, .. } = *self.tools;
-        let version = Version { newest: entry.address(), state: Some(state.raw()) };
+        let OperationContext { guard, counters, learnt, .. } = *self.tools;
+        let version = EntrySnapshot { newest: entry.address(), state: Some(state.raw()) };
         if let Some(record) = scattered(learnt, version, key) {
             change.recall(Some(value))?;
             return Ok(Some(sealed(state, word, || {
-                core.link::<Types<K, V>>(entry, record, guard, counters)
+                core.append_record::<Types<K, V>>(entry, record, guard, counters)
             })));
         }
         let step = change.apply(Some(value), |new| {
             let Some(new) = new else {
-                core.stamp(record);
+                core.version_tag(record);
                 return Ok(removed(record, layout, state));
             };
             core.check_value::<V>(new)?;
             if capacity.is_some_and(|capacity| new.len() <= capacity) {
                 if state.transition_to_locked(word).is_err() {
-                    return Ok(Step::Blocked(Blocked::Overtaken));
+                    return Ok(Attempt::Blocked(Blocked::Overtaken));
                 }
-                core.stamp(record);
+                core.version_tag(record);
                 record.write_value(layout, new);
                 state.unlock(word, new.len());
-                return Ok(Step::Done(true));
+                return Ok(Attempt::Done(true));
             }
             if core.is_too_long(layout, key, new) {
                 return Ok(too_long(version, new));
             }
-            let record = NewRecord { key, value: new, content: Content::Value };
-            Ok(sealed(state, word, || core.link::<Types<K, V>>(entry, record, guard, counters)))
+            let record = NewRecord { key, value: new, content: RecordKind::Value };
+            Ok(sealed(state, word, || {
+                core.append_record::<Types<K, V>>(entry, record, guard, counters)
+            }))
         })?;
-        Ok(Some(step.unwrap_or(Step::Done(false))))
+        Ok(Some(step.unwrap_or(Attempt::Done(false))))
     }
 
     /// Changes a value on the device, if a wait has read it.
@@ -283,10 +289,10 @@ impl Try<'_, '_> {
         &mut self,
         from: Address,
         change: &mut C,
-    ) -> Result<Option<Step<bool>>> {
+    ) -> Result<Option<Attempt<bool>>> {
         let learnt = self.tools.learnt;
         let stored = match learnt.chain_from(from) {
-            None => return Ok(Some(Step::Blocked(Blocked::OnDevice(from)))),
+            None => return Ok(Some(Attempt::Blocked(Blocked::OnDevice(from)))),
             Some(None) => return self.copy::<K, V, C>(None, change),
             Some(Some(stored)) if stored.info().is_tombstone() => {
                 return self.copy::<K, V, C>(None, change);
@@ -301,8 +307,8 @@ impl Try<'_, '_> {
         match learnt.gathered_at(stored.address()) {
             Some(value) => self.copy::<K, V, C>(Some(value), change),
             None => {
-                let pieces = Blocked::InPieces(Box::new((stored.address(), value.to_vec())));
-                Ok(Some(Step::Blocked(pieces)))
+                let pieces = Blocked::OverflowValue(Box::new((stored.address(), value.to_vec())));
+                Ok(Some(Attempt::Blocked(pieces)))
             }
         }
     }
@@ -313,7 +319,7 @@ impl Try<'_, '_> {
         &mut self,
         current: Option<&[u8]>,
         change: &mut C,
-    ) -> Result<Option<Step<bool>>> {
+    ) -> Result<Option<Attempt<bool>>> {
         // The value cannot change, or does not exist.
         self.copy_of::<K, V, C>(current, current.map(|_| 0), change)
     }
@@ -323,28 +329,32 @@ impl Try<'_, '_> {
         current: Option<&[u8]>,
         state: Option<u64>,
         change: &mut C,
-    ) -> Result<Option<Step<bool>>> {
+    ) -> Result<Option<Attempt<bool>>> {
         let layout = layout::<K, V>();
         let Self { core, key, entry, .. } = *self;
-        let Tools { guard, counters, learnt, .. } = *self.tools;
-        let version = Version { newest: entry.address(), state };
+        let OperationContext { guard, counters, learnt, .. } = *self.tools;
+        let version = EntrySnapshot { newest: entry.address(), state };
         if let Some(record) = scattered(learnt, version, key) {
             change.recall(current)?;
-            return Ok(Some(linked(core.link::<Types<K, V>>(entry, record, guard, counters))));
+            return Ok(Some(linked(
+                core.append_record::<Types<K, V>>(entry, record, guard, counters),
+            )));
         }
         let step = change.apply(current, |new| {
             let Some(new) = new else {
-                let record = NewRecord { key, value: &[], content: Content::Tombstone };
-                return Ok(linked(core.link::<Types<K, V>>(entry, record, guard, counters)));
+                let record = NewRecord { key, value: &[], content: RecordKind::Tombstone };
+                return Ok(linked(
+                    core.append_record::<Types<K, V>>(entry, record, guard, counters),
+                ));
             };
             core.check_value::<V>(new)?;
             if core.is_too_long(layout, key, new) {
                 return Ok(too_long(version, new));
             }
-            let record = NewRecord { key, value: new, content: Content::Value };
-            Ok(linked(core.link::<Types<K, V>>(entry, record, guard, counters)))
+            let record = NewRecord { key, value: new, content: RecordKind::Value };
+            Ok(linked(core.append_record::<Types<K, V>>(entry, record, guard, counters)))
         })?;
-        Ok(Some(step.unwrap_or(Step::Done(false))))
+        Ok(Some(step.unwrap_or(Attempt::Done(false))))
     }
 }
 
@@ -357,15 +367,19 @@ enum WordChange {
 }
 
 /// Returns the step of a value, computed from `version`, that does not fit in a page.
-fn too_long(version: Version, value: &[u8]) -> Step<bool> {
-    Step::Blocked(Blocked::TooLong(Box::new((version, value.to_vec()))))
+fn too_long(version: EntrySnapshot, value: &[u8]) -> Attempt<bool> {
+    Attempt::Blocked(Blocked::NeedsOverflow(Box::new((version, value.to_vec()))))
 }
 
 /// Returns the record of a value that is already stored in pieces. An earlier attempt computed the
 /// value from this very version and found it too long.
-fn scattered<'r>(learnt: &'r Learnt, version: Version, key: &'r [u8]) -> Option<NewRecord<'r>> {
+fn scattered<'r>(
+    learnt: &'r PendingState,
+    version: EntrySnapshot,
+    key: &'r [u8],
+) -> Option<NewRecord<'r>> {
     let pieces = learnt.scattered_for(version)?;
-    Some(NewRecord { key, value: pieces, content: Content::InPieces })
+    Some(NewRecord { key, value: pieces, content: RecordKind::InPieces })
 }
 
 /// Links a copy of a mutable value while the value is sealed. Removes the seal if linking fails.
@@ -373,9 +387,9 @@ fn sealed(
     state: ValueState,
     word: &kvick_io::sync::atomic::AtomicU64,
     link: impl FnOnce() -> Link,
-) -> Step<bool> {
+) -> Attempt<bool> {
     if state.transition_to_sealed(word).is_err() {
-        return Step::Blocked(Blocked::Overtaken);
+        return Attempt::Blocked(Blocked::Overtaken);
     }
     let link = link();
     if link != Link::Linked {
@@ -384,21 +398,21 @@ fn sealed(
     linked(link)
 }
 
-fn linked(link: Link) -> Step<bool> {
+fn linked(link: Link) -> Attempt<bool> {
     match link {
-        Link::Linked => Step::Done(true),
-        Link::Lost => Step::Blocked(Blocked::Overtaken),
-        Link::NoRoom(bytes) => Step::Blocked(Blocked::Room(bytes)),
+        Link::Linked => Attempt::Done(true),
+        Link::Lost => Attempt::Blocked(Blocked::Overtaken),
+        Link::NoRoom(bytes) => Attempt::Blocked(Blocked::NoSpace(bytes)),
     }
 }
 
 /// Removes the observed value of a mutable record.
-fn removed(record: RecordRef<'_>, layout: Layout, state: ValueState) -> Step<bool> {
+fn removed(record: RecordRef<'_>, layout: Layout, state: ValueState) -> Attempt<bool> {
     match delete_observed(record, layout, state) {
         Some(was_alive) => {
             debug_assert!(was_alive, "a deletion would have changed the state");
-            Step::Done(true)
+            Attempt::Done(true)
         }
-        None => Step::Blocked(Blocked::Overtaken),
+        None => Attempt::Blocked(Blocked::Overtaken),
     }
 }

@@ -1,12 +1,12 @@
 //! The results of the waits of an operation: addresses and owned bytes.
 
-use super::attempt::Version;
-use crate::address::Address;
+use super::attempt::EntrySnapshot;
+use crate::base::address::Address;
 use crate::record::StoredRecord;
 
 /// The results of waits: addresses and owned bytes.
 #[derive(Debug, Default)]
-pub(crate) struct Learnt {
+pub(crate) struct PendingState {
     /// The newest record of the key in the chain from an address on the device.
     chain: Option<(Address, Option<StoredRecord>)>,
     /// The address of a frozen record whose word is final by now.
@@ -15,36 +15,36 @@ pub(crate) struct Learnt {
     pub(in crate::store) gathered: Option<(Address, Vec<u8>)>,
     /// The list of pieces of a long value, and the version of the record from which it was
     /// computed.
-    scattered: Option<(Version, Vec<u8>)>,
+    scattered: Option<(EntrySnapshot, Vec<u8>)>,
 }
 
 /// The result of one wait.
 #[derive(Debug)]
-pub(in crate::store) enum Lesson {
+pub(in crate::store) enum PendingResult {
     Nothing,
     Chain(Address, Option<StoredRecord>),
     Drained(Address),
     Gathered(Address, Vec<u8>),
-    Scattered(Version, Vec<u8>),
+    Scattered(EntrySnapshot, Vec<u8>),
 }
 
 /// The results of a new operation, which has not waited.
-pub(in crate::store) static NOTHING_LEARNT: Learnt =
-    Learnt { chain: None, drained: None, gathered: None, scattered: None };
+pub(in crate::store) static NOTHING_PENDING: PendingState =
+    PendingState { chain: None, drained: None, gathered: None, scattered: None };
 
-impl Learnt {
-    pub(in crate::store) fn take_in(&mut self, lesson: Lesson) {
+impl PendingState {
+    pub(in crate::store) fn take_in(&mut self, lesson: PendingResult) {
         match lesson {
-            Lesson::Nothing => {}
-            Lesson::Chain(from, found) => self.chain = Some((from, found)),
-            Lesson::Drained(frozen) => self.drained = Some(frozen),
-            Lesson::Gathered(at, value) => self.gathered = Some((at, value)),
-            Lesson::Scattered(version, pieces) => self.scattered = Some((version, pieces)),
+            PendingResult::Nothing => {}
+            PendingResult::Chain(from, found) => self.chain = Some((from, found)),
+            PendingResult::Drained(frozen) => self.drained = Some(frozen),
+            PendingResult::Gathered(at, value) => self.gathered = Some((at, value)),
+            PendingResult::Scattered(version, pieces) => self.scattered = Some((version, pieces)),
         }
     }
 }
 
-impl Learnt {
+impl PendingState {
     /// Returns the record of the key on the device from `address` on, if a wait has read that
     /// chain.
     #[inline]
@@ -64,7 +64,7 @@ impl Learnt {
     }
 
     /// Returns the list of pieces of the value that was computed from `version`.
-    pub(in crate::store) fn scattered_for(&self, version: Version) -> Option<&[u8]> {
+    pub(in crate::store) fn scattered_for(&self, version: EntrySnapshot) -> Option<&[u8]> {
         match &self.scattered {
             Some((of, pieces)) if *of == version => Some(pieces),
             _ => None,

@@ -1,20 +1,20 @@
 //! Read: returns the value of the newest record.
 
-use crate::address::Address;
+use crate::base::address::Address;
+use crate::base::error::Result;
 use crate::codec::{Key, Value};
-use crate::error::Result;
 use crate::hybrid_log::Region;
 use crate::record::StoredRecord;
 use crate::statistics::Counter;
-use crate::store::inner::Core;
-use crate::store::operation::attempt::{Blocked, Step, Types, layout};
+use crate::store::context::OperationContext;
+use crate::store::inner::StoreInner;
+use crate::store::operation::attempt::{Attempt, Blocked, Types, layout};
 use crate::store::operation::future::Operation;
-use crate::store::operation::pending::Learnt;
+use crate::store::operation::pending::PendingState;
 use crate::store::record::encoding::{
     decode_boxed, decode_value, encode_key, owned_key, view_value,
 };
-use crate::store::record::trace::{Found, InMemory};
-use crate::store::seat::Tools;
+use crate::store::record::find::{InMemory, RecordSource};
 use kvick_io::sync::atomic::Ordering;
 use std::marker::PhantomData;
 
@@ -30,9 +30,9 @@ pub(crate) trait Reader<V: Value + ?Sized> {
 
 /// Decodes the value.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Owned;
+pub(crate) struct DecodeValue;
 
-impl<V: Value + ?Sized> Reader<V> for Owned {
+impl<V: Value + ?Sized> Reader<V> for DecodeValue {
     type Output = V::Owned;
 
     #[inline(always)]
@@ -55,16 +55,16 @@ impl<V: Value + ?Sized> Reader<V> for Boxed {
 
 /// Passes a view of the value to a closure.
 #[derive(Debug)]
-pub(crate) struct Viewed<F, R>(Option<F>, PhantomData<fn() -> R>);
+pub(crate) struct ViewValue<F, R>(Option<F>, PhantomData<fn() -> R>);
 
-impl<F, R> Viewed<F, R> {
+impl<F, R> ViewValue<F, R> {
     #[inline(always)]
     pub(crate) fn new(look: F) -> Self {
         Self(Some(look), PhantomData)
     }
 }
 
-impl<V: Value + ?Sized, R, F: FnOnce(V::View<'_>) -> R> Reader<V> for Viewed<F, R> {
+impl<V: Value + ?Sized, R, F: FnOnce(V::View<'_>) -> R> Reader<V> for ViewValue<F, R> {
     type Output = R;
 
     #[inline(always)]
@@ -77,9 +77,9 @@ impl<V: Value + ?Sized, R, F: FnOnce(V::View<'_>) -> R> Reader<V> for Viewed<F, 
 
 /// Reports only that there is a value.
 #[derive(Debug)]
-pub(crate) struct Exists;
+pub(crate) struct KeyExists;
 
-impl<V: Value + ?Sized> Reader<V> for Exists {
+impl<V: Value + ?Sized> Reader<V> for KeyExists {
     type Output = ();
 
     const LOOKS: bool = false;
@@ -113,7 +113,11 @@ impl<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>> Operation for Read<'_, K,
     type Output = Option<R::Output>;
 
     #[inline(always)]
-    fn attempt(&mut self, core: &Core, tools: Tools<'_>) -> Result<Step<Self::Output>> {
+    fn attempt(
+        &mut self,
+        core: &StoreInner,
+        tools: OperationContext<'_>,
+    ) -> Result<Attempt<Self::Output>> {
         core.check_read()?;
         let bytes = encode_key::<K>(self.key)?;
         let key = core.hashed::<K>(bytes.as_ref())?;
@@ -126,7 +130,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>> Operation for Read<'_, K,
     }
 }
 
-impl Core {
+impl StoreInner {
     /// Reads `key` from the chain that begins at `newest`.
     #[inline(always)]
     pub(in crate::store) fn read_from<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
@@ -134,21 +138,25 @@ impl Core {
         newest: Address,
         key: &[u8],
         reader: &mut R,
-        tools: Tools<'_>,
-    ) -> Result<Step<Option<R::Output>>> {
-        let found = self.trace::<Types<K, V>>(newest, key, tools.guard);
+        tools: OperationContext<'_>,
+    ) -> Result<Attempt<Option<R::Output>>> {
+        let found = self.find_record::<Types<K, V>>(newest, key, tools.guard);
         let counters = tools.counters;
         let step = match found {
-            Found::InMemory(found) if found.record.info().is_tombstone() => Step::Done(None),
-            Found::InMemory(found) => self.read_in_memory::<K, V, R>(found, reader, tools)?,
-            Found::OnDevice(from) => match tools.learnt.chain_from(from) {
-                None => Step::Blocked(Blocked::OnDevice(from)),
-                Some(None) => Step::Done(None),
+            RecordSource::InMemory(found) if found.record.info().is_tombstone() => {
+                Attempt::Done(None)
+            }
+            RecordSource::InMemory(found) => {
+                self.read_in_memory::<K, V, R>(found, reader, tools)?
+            }
+            RecordSource::OnDevice(from) => match tools.learnt.chain_from(from) {
+                None => Attempt::Blocked(Blocked::OnDevice(from)),
+                Some(None) => Attempt::Done(None),
                 Some(Some(stored)) => self.read_stored::<K, V, R>(stored, reader, tools.learnt)?,
             },
-            Found::Absent => Step::Done(None),
+            RecordSource::Absent => Attempt::Done(None),
         };
-        if let Step::Done(_) = step {
+        if let Attempt::Done(_) = step {
             counters.add(Counter::Reads, 1);
             found.count(counters);
         }
@@ -160,38 +168,41 @@ impl Core {
         &self,
         InMemory { address, record, region }: InMemory<'_>,
         reader: &mut R,
-        tools: Tools<'_>,
-    ) -> Result<Step<Option<R::Output>>> {
+        tools: OperationContext<'_>,
+    ) -> Result<Attempt<Option<R::Output>>> {
         let layout = layout::<K, V>();
         if !R::LOOKS {
-            return Ok(Step::Done(Some(reader.read(&[])?)));
+            return Ok(Attempt::Done(Some(reader.read(&[])?)));
         }
         if let Some(width) = V::WIDTH
             && layout.value_is_word()
         {
             // Acquire: pairs with the Release of the writer that stored the value.
             let word = record.value_word(layout).load(Ordering::Acquire).to_le_bytes();
-            return Ok(Step::Done(Some(reader.read(&word[..width])?)));
+            return Ok(Attempt::Done(Some(reader.read(&word[..width])?)));
         }
         let in_pieces = record.info().is_in_pieces(layout);
         if region == Region::ReadOnly && !in_pieces {
             let value = self.log.pages().immutable_value(self.layout, address, tools.guard);
-            return Ok(Step::Done(Some(reader.read(value)?)));
+            return Ok(Attempt::Done(Some(reader.read(value)?)));
         }
         if let Some(value) = tools.learnt.gathered_at(address) {
-            return Ok(Step::Done(Some(reader.read(value)?)));
+            return Ok(Attempt::Done(Some(reader.read(value)?)));
         }
         for _ in 0..TRIES {
             if record.copy_value(layout, tools.scratch).is_ok() {
                 return Ok(if in_pieces {
-                    Step::Blocked(Blocked::InPieces(Box::new((address, tools.scratch.clone()))))
+                    Attempt::Blocked(Blocked::OverflowValue(Box::new((
+                        address,
+                        tools.scratch.clone(),
+                    ))))
                 } else {
-                    Step::Done(Some(reader.read(tools.scratch)?))
+                    Attempt::Done(Some(reader.read(tools.scratch)?))
                 });
             }
             kvick_io::sync::hint::spin_loop();
         }
-        Ok(Step::Blocked(Blocked::Contended))
+        Ok(Attempt::Blocked(Blocked::Contended))
     }
 
     #[cold]
@@ -199,21 +210,21 @@ impl Core {
         &self,
         stored: &StoredRecord,
         reader: &mut R,
-        learnt: &Learnt,
-    ) -> Result<Step<Option<R::Output>>> {
+        learnt: &PendingState,
+    ) -> Result<Attempt<Option<R::Output>>> {
         let layout = layout::<K, V>();
         if stored.info().is_tombstone() {
-            return Ok(Step::Done(None));
+            return Ok(Attempt::Done(None));
         }
         if !stored.info().is_in_pieces(layout) {
-            return Ok(Step::Done(Some(reader.read(stored.value(layout))?)));
+            return Ok(Attempt::Done(Some(reader.read(stored.value(layout))?)));
         }
         match learnt.gathered_at(stored.address()) {
-            Some(value) => Ok(Step::Done(Some(reader.read(value)?))),
-            None if !R::LOOKS => Ok(Step::Done(Some(reader.read(&[])?))),
+            Some(value) => Ok(Attempt::Done(Some(reader.read(value)?))),
+            None if !R::LOOKS => Ok(Attempt::Done(Some(reader.read(&[])?))),
             None => {
                 let pieces = stored.value(layout).to_vec();
-                Ok(Step::Blocked(Blocked::InPieces(Box::new((stored.address(), pieces)))))
+                Ok(Attempt::Blocked(Blocked::OverflowValue(Box::new((stored.address(), pieces)))))
             }
         }
     }

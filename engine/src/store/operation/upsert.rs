@@ -1,22 +1,22 @@
 //! Upsert: sets a value without reading the old value.
 
-use crate::address::Address;
+use crate::base::address::Address;
+use crate::base::error::{Error, Result};
+use crate::base::hash::KeyHash;
 use crate::codec::{Key, Value};
-use crate::error::{Error, Result};
-use crate::hash::KeyHash;
 use crate::hash_index::FoundEntry;
 use crate::hybrid_log::Region;
-use crate::record::{Content, Layout, NewRecord, RecordRef, Shape, ValueState};
+use crate::record::{HasLayout, Layout, NewRecord, RecordKind, RecordRef, ValueState};
 use crate::statistics::Counter;
-use crate::store::inner::Core;
+use crate::store::context::OperationContext;
+use crate::store::inner::StoreInner;
 use crate::store::limits::{key_too_long, value_too_long};
-use crate::store::operation::attempt::Version;
-use crate::store::operation::attempt::{Blocked, HashedKey, Step, Types, layout};
+use crate::store::operation::attempt::EntrySnapshot;
+use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, Types, layout};
 use crate::store::operation::future::Operation;
+use crate::store::record::append::{Link, until_settled};
 use crate::store::record::encoding::{encode_key, encode_value, owned_key};
-use crate::store::record::link::{Link, until_settled};
-use crate::store::record::trace::{Found, InMemory};
-use crate::store::seat::Tools;
+use crate::store::record::find::{InMemory, RecordSource};
 use kvick_io::sync::atomic::Ordering;
 
 /// Sets the value of one key.
@@ -36,7 +36,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Operation for Upsert<'_, K, V> {
     type Output = ();
 
     #[inline(always)]
-    fn attempt(&mut self, core: &Core, tools: Tools<'_>) -> Result<Step<()>> {
+    fn attempt(&mut self, core: &StoreInner, tools: OperationContext<'_>) -> Result<Attempt<()>> {
         let bytes = encode_key::<K>(self.key)?;
         let key = core.hashed::<K>(bytes.as_ref())?;
         core.upsert_hashed::<K, V>(key, self.value, tools)
@@ -47,7 +47,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Operation for Upsert<'_, K, V> {
     }
 }
 
-impl Core {
+impl StoreInner {
     /// Hashes an encoded key. Refuses a key that no record can hold.
     #[inline(always)]
     pub(in crate::store) fn hashed<'k, K: Key + ?Sized>(
@@ -93,33 +93,33 @@ impl Core {
         &self,
         HashedKey { bytes: key, hash }: HashedKey<'_>,
         value: &V::Item,
-        tools: Tools<'_>,
-    ) -> Result<Step<()>> {
+        tools: OperationContext<'_>,
+    ) -> Result<Attempt<()>> {
         self.check_write()?;
         if self.must_wait(&tools) {
-            return Ok(Step::Blocked(Blocked::Cut));
+            return Ok(Attempt::Blocked(Blocked::VersionBarrier));
         }
         let value = encode_value::<V>(value)?;
         let value = value.as_ref();
         self.check_value::<V>(value)?;
         let layout = layout::<K, V>();
-        let mut record = NewRecord { key, value, content: Content::Value };
+        let mut record = NewRecord { key, value, content: RecordKind::Value };
         if self.is_too_long(layout, key, value) {
             // A blind write does not depend on the old value, so it uses the same version for all
             // states.
-            let version = Version { newest: Address::NONE, state: None };
+            let version = EntrySnapshot { newest: Address::NONE, state: None };
             match tools.learnt.scattered_for(version) {
                 Some(pieces) => {
-                    record = NewRecord { key, value: pieces, content: Content::InPieces };
+                    record = NewRecord { key, value: pieces, content: RecordKind::InPieces };
                 }
                 None => {
                     let long = Box::new((version, value.to_vec()));
-                    return Ok(Step::Blocked(Blocked::TooLong(long)));
+                    return Ok(Attempt::Blocked(Blocked::NeedsOverflow(long)));
                 }
             }
         }
         let step = until_settled(|| self.upsert_once::<Types<K, V>>(hash, record, &tools))?;
-        if let Step::Done(()) = step {
+        if let Attempt::Done(()) = step {
             tools.counters.add(Counter::Upserts, 1);
             tools.counters.advance();
         }
@@ -128,33 +128,34 @@ impl Core {
 
     /// Tries once. Returns `None` if another operation was faster.
     #[inline(always)]
-    fn upsert_once<S: Shape>(
+    fn upsert_once<S: HasLayout>(
         &self,
         hash: KeyHash,
         record: NewRecord<'_>,
-        tools: &Tools<'_>,
-    ) -> Result<Option<Step<()>>> {
+        tools: &OperationContext<'_>,
+    ) -> Result<Option<Attempt<()>>> {
         let entry = self.entry_of(hash)?;
-        let found = self.trace::<S>(entry.address(), record.key, tools.guard);
-        if let Found::InMemory(InMemory { record: current, region: Region::Mutable, .. }) = found
-            && record.content == Content::Value
+        let found = self.find_record::<S>(entry.address(), record.key, tools.guard);
+        if let RecordSource::InMemory(InMemory { record: current, region: Region::Mutable, .. }) =
+            found
+            && record.content == RecordKind::Value
         {
             match self.update_in_place(current, S::LAYOUT, record.value) {
                 InPlace::Done => {
                     found.count(tools.counters);
-                    return Ok(Some(Step::Done(())));
+                    return Ok(Some(Attempt::Done(())));
                 }
                 InPlace::Contended => return Ok(None),
                 InPlace::Unfit => {}
             }
         }
-        Ok(match self.link::<S>(entry, record, tools.guard, tools.counters) {
+        Ok(match self.append_record::<S>(entry, record, tools.guard, tools.counters) {
             Link::Linked => {
                 found.count(tools.counters);
-                Some(Step::Done(()))
+                Some(Attempt::Done(()))
             }
             Link::Lost => None,
-            Link::NoRoom(bytes) => Some(Step::Blocked(Blocked::Room(bytes))),
+            Link::NoRoom(bytes) => Some(Attempt::Blocked(Blocked::NoSpace(bytes))),
         })
     }
 
@@ -189,7 +190,7 @@ impl Core {
         }
         current.write_value(layout, value);
         state.unlock(word, value.len());
-        self.stamp(current);
+        self.version_tag(current);
         InPlace::Done
     }
 }

@@ -1,7 +1,7 @@
 //! Encodes and decodes keys and values. Errors name the failed step and the type.
 
+use crate::base::error::{Error, Result};
 use crate::codec::{CodecError, Key, Value};
-use crate::error::{Error, Result};
 use std::any::type_name;
 
 #[inline(always)]

@@ -1,6 +1,6 @@
 //! Records of the store: how a key finds its newest record, and how a record gets into the log.
 
+pub(crate) mod append;
 pub(crate) mod encoding;
-pub(crate) mod link;
-pub(crate) mod pieces;
-pub(crate) mod trace;
+pub(crate) mod find;
+pub(crate) mod overflow;

@@ -1,6 +1,6 @@
 //! Identities and commit points of sessions.
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::store::sessions::serials::Serials;
 use serde::{Deserialize, Serialize};
 use std::fmt;

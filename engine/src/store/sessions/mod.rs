@@ -1,7 +1,7 @@
 //! Sessions: their identities, their accounts, and their commit points.
 
 pub(crate) mod identity;
-pub(crate) mod ledger;
 pub(crate) mod points;
 pub(crate) mod serials;
+pub(crate) mod state;
 pub(crate) mod table;

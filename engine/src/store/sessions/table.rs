@@ -11,20 +11,20 @@
 //! # The cost of a checkpoint
 //! Sessions that did nothing since the last checkpoint cost nothing. A session becomes active with
 //! its first operation in a version. That operation finds the word of the phase changed
-//! (`Core::must_wait`), and calls this module once. A barrier takes the list of active sessions as
-//! it is. Their commit points are read when operations continue, because each session keeps its
-//! state at the end of the version.
+//! (`StoreInner::must_wait`), and calls this module once. A barrier takes the list of active
+//! sessions as it is. Their commit points are read when operations continue, because each session
+//! keeps its state at the end of the version.
 //!
 //! # Locks
 //! `activity` or `accounts`, never both. `points` comes after `accounts`; the state of a ledger
 //! comes last.
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
+use crate::base::wait::yield_once;
 use crate::statistics::Counters;
 use crate::store::sessions::identity::{CommitPoint, SessionId};
-use crate::store::sessions::ledger::{Ledger, Waiting};
 use crate::store::sessions::points::Points;
-use crate::wait::yield_once;
+use crate::store::sessions::state::{SessionState, Waiting};
 use crossbeam_utils::CachePadded;
 use event_listener::Event;
 use kvick_io::sync::{Mutex, MutexGuard};
@@ -37,7 +37,7 @@ const AT_ONCE: usize = 256;
 
 /// All sessions of a store.
 #[derive(Debug)]
-pub(crate) struct Sessions {
+pub(crate) struct SessionTable {
     // Fixed after opening.
     /// The first half of the ids that are made in this life of the store.
     life: u64,
@@ -69,7 +69,7 @@ struct Accounts {
 /// The activity since the last version barrier.
 #[derive(Debug, Default)]
 struct Activity {
-    sessions: Vec<Arc<Ledger>>,
+    sessions: Vec<Arc<SessionState>>,
     /// Whether anything may have changed, also through the handle.
     is_any: bool,
 }
@@ -78,7 +78,7 @@ struct Activity {
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Ended {
-    sessions: Vec<Arc<Ledger>>,
+    sessions: Vec<Arc<SessionState>>,
     points: Vec<CommitPoint>,
 }
 
@@ -113,7 +113,7 @@ impl Accounts {
 impl Activity {
     /// Adds a session, unless it is in this list or in the list of an ended version. The checkpoint
     /// of that version returns the session to this list if it must.
-    fn list(&mut self, ledger: &Arc<Ledger>) {
+    fn list(&mut self, ledger: &Arc<SessionState>) {
         if ledger.listed().is_none() {
             ledger.set_listed(Some(self.sessions.len()));
             self.sessions.push(Arc::clone(ledger));
@@ -121,7 +121,7 @@ impl Activity {
     }
 
     /// Removes a session that no checkpoint will ask for any more.
-    fn unlist(&mut self, ledger: &Arc<Ledger>) {
+    fn unlist(&mut self, ledger: &Arc<SessionState>) {
         if self.has(ledger)
             && let Some(place) = ledger.listed()
         {
@@ -134,13 +134,13 @@ impl Activity {
     }
 
     /// Returns whether the session is in this list, and not in the list of an ended version.
-    fn has(&self, ledger: &Arc<Ledger>) -> bool {
+    fn has(&self, ledger: &Arc<SessionState>) -> bool {
         let at = ledger.listed().and_then(|place| self.sessions.get(place));
         at.is_some_and(|listed| Arc::ptr_eq(listed, ledger))
     }
 }
 
-impl Sessions {
+impl SessionTable {
     /// Creates the sessions of a store. `life` tells this life of the store from all others.
     pub(crate) fn new(life: u64, recovered: Points) -> Self {
         let waiting = recovered.all().into_iter().map(|(id, point)| (id, Waiting::new(point)));
@@ -156,8 +156,8 @@ impl Sessions {
     }
 
     /// Returns the account of a new session, which counts in `counters`.
-    pub(crate) fn open(counters: &Arc<CachePadded<Counters>>) -> Arc<Ledger> {
-        Arc::new(Ledger::new(Arc::clone(counters)))
+    pub(crate) fn open(counters: &Arc<CachePadded<Counters>>) -> Arc<SessionState> {
+        Arc::new(SessionState::new(Arc::clone(counters)))
     }
 
     /// Returns the account of a waiting session, which continues at its commit point.
@@ -165,7 +165,7 @@ impl Sessions {
         &self,
         id: SessionId,
         counters: &Arc<CachePadded<Counters>>,
-    ) -> Result<Arc<Ledger>> {
+    ) -> Result<Arc<SessionState>> {
         let mut accounts = self.accounts();
         let Some(waiting) = accounts.waiting.remove(&id) else {
             let why = if accounts.open.contains(&id) {
@@ -176,11 +176,11 @@ impl Sessions {
             return Err(Error::invalid(format!("session {id} {why}")));
         };
         accounts.open.insert(id);
-        Ok(Arc::new(Ledger::resumed(id, waiting, Arc::clone(counters))))
+        Ok(Arc::new(SessionState::resumed(id, waiting, Arc::clone(counters))))
     }
 
     /// Returns the identity of a session. The session has an identity from now on.
-    pub(crate) fn identify(&self, ledger: &Arc<Ledger>) -> SessionId {
+    pub(crate) fn identify(&self, ledger: &Arc<SessionState>) -> SessionId {
         if let Some(id) = ledger.id() {
             return id;
         }
@@ -202,11 +202,11 @@ impl Sessions {
     }
 
     /// Ends the account of a dropped session.
-    pub(crate) fn close(&self, ledger: &Arc<Ledger>) {
+    pub(crate) fn close(&self, ledger: &Arc<SessionState>) {
         let Some(id) = ledger.id() else {
             return self.activity().unlist(ledger);
         };
-        let waiting = Ledger::waiting(ledger);
+        let waiting = SessionState::waiting(ledger);
         let mut accounts = self.accounts();
         accounts.open.remove(&id);
         if waiting.point.until > 0 {
@@ -258,7 +258,7 @@ impl Sessions {
     /// Records that an operation that may change something begins in `version`, under the caller's
     /// guard. It is the first operation of its seat, or of its session.
     #[cold]
-    pub(crate) fn begin(&self, version: u64, ledger: Option<&Arc<Ledger>>) {
+    pub(crate) fn begin(&self, version: u64, ledger: Option<&Arc<SessionState>>) {
         let mut activity = self.activity();
         activity.is_any = true;
         if let Some(ledger) = ledger {
@@ -269,13 +269,13 @@ impl Sessions {
 
     /// Numbers an operation that later operations of the session will overtake, under the caller's
     /// guard.
-    pub(crate) fn put_off(&self, version: u64, ledger: &Arc<Ledger>) -> u64 {
+    pub(crate) fn put_off(&self, version: u64, ledger: &Arc<SessionState>) -> u64 {
         self.begin(version, Some(ledger));
         ledger.put_off()
     }
 
     /// Records that a put-off operation takes effect, under the caller's guard.
-    pub(crate) fn catch_up(&self, version: u64, ledger: &Arc<Ledger>, serial: u64) {
+    pub(crate) fn catch_up(&self, version: u64, ledger: &Arc<SessionState>, serial: u64) {
         self.begin(version, Some(ledger));
         ledger.catch_up(serial);
     }
@@ -301,7 +301,7 @@ impl Sessions {
         }
     }
 
-    fn read_some(&self, some: &[Arc<Ledger>], read: &mut Vec<CommitPoint>, next: u64) {
+    fn read_some(&self, some: &[Arc<SessionState>], read: &mut Vec<CommitPoint>, next: u64) {
         let accounts = self.accounts();
         let mut points = self.points();
         for ledger in some {
@@ -337,7 +337,7 @@ impl Sessions {
 
     fn settle_some<'a>(
         &'a self,
-        some: impl Iterator<Item = (&'a Arc<Ledger>, Option<CommitPoint>)>,
+        some: impl Iterator<Item = (&'a Arc<SessionState>, Option<CommitPoint>)>,
         next: u64,
     ) {
         let mut activity = self.activity();

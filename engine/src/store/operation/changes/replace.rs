@@ -1,8 +1,8 @@
 //! The change of `replace`.
 
 use super::Change;
+use crate::base::error::Result;
 use crate::codec::Value;
-use crate::error::Result;
 use crate::store::operation::read::Reader;
 use crate::store::record::encoding::encode_value;
 

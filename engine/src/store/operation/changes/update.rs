@@ -1,8 +1,8 @@
 //! The change of `update`.
 
 use super::Change;
+use crate::base::error::Result;
 use crate::codec::Value;
-use crate::error::Result;
 use crate::store::answers::Update;
 use crate::store::record::encoding::{decode_boxed, decode_value, encode_value, is_large};
 use std::borrow::Borrow;

@@ -19,37 +19,37 @@
 //! on the value waits for a drain of its own, and copies the record to the tail. Blind writes and
 //! deletes append at once.
 
-use super::Try;
+use super::RmwAttempt;
+use crate::base::error::Result;
+use crate::base::hash::KeyHash;
 use crate::codec::{Key, Value};
-use crate::error::Result;
-use crate::hash::KeyHash;
 use crate::hybrid_log::Region;
 use crate::statistics::Counters;
-use crate::store::inner::Core;
-use crate::store::operation::attempt::{Blocked, Step};
+use crate::store::inner::StoreInner;
+use crate::store::operation::attempt::{Attempt, Blocked};
 use crate::store::operation::changes::Change;
-use crate::store::record::trace::{Found, InMemory};
+use crate::store::record::find::{InMemory, RecordSource};
 
-impl Try<'_, '_> {
+impl RmwAttempt<'_, '_> {
     /// Changes a record that takes no change in place: it is deleted or frozen.
     pub(in crate::store) fn change_final<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
         &mut self,
         found: InMemory<'_>,
         change: &mut C,
-    ) -> Result<Option<Step<bool>>> {
+    ) -> Result<Option<Attempt<bool>>> {
         if found.record.info().is_tombstone() {
             return self.copy::<K, V, C>(None, change);
         }
         let is_final =
             found.region == Region::ReadOnly || self.tools.learnt.drained == Some(found.address);
         if !is_final {
-            return Ok(Some(Step::Blocked(Blocked::Frozen(found.address))));
+            return Ok(Some(Attempt::Blocked(Blocked::Frozen(found.address))));
         }
         self.change_bytes::<K, V, C>(found, change)
     }
 }
 
-impl Core {
+impl StoreInner {
     /// Makes a change that may keep the absence of a key whose hash has no entry. So looking for
     /// absent keys does not fill the index. A change that writes gets an entry, and starts again.
     #[cold]
@@ -58,15 +58,15 @@ impl Core {
         hash: KeyHash,
         change: &mut C,
         counters: &Counters,
-    ) -> Result<Step<bool>> {
+    ) -> Result<Attempt<bool>> {
         Ok(match change.apply(None, |_| Ok(()))? {
             None => {
-                Found::Absent.count(counters);
-                Step::Done(false)
+                RecordSource::Absent.count(counters);
+                Attempt::Done(false)
             }
             Some(()) => {
                 self.entry_of(hash)?;
-                Step::Blocked(Blocked::Overtaken)
+                Attempt::Blocked(Blocked::Overtaken)
             }
         })
     }

@@ -2,29 +2,29 @@
 
 use super::*;
 use crate::epoch::{Epoch, Participant};
-use crate::store::phase::Phase;
+use crate::store::system_state::SystemState;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use loom::thread;
 
 struct Store {
-    phase: Phase,
+    phase: SystemState,
     epoch: Epoch,
-    sessions: Sessions,
+    sessions: SessionTable,
     counters: Arc<CachePadded<Counters>>,
-    ledger: Arc<Ledger>,
+    ledger: Arc<SessionState>,
     /// The data that operations change.
     done: AtomicU64,
 }
 
-/// Runs one operation, which begins as `Core::must_wait` lets it begin.
+/// Runs one operation, which begins as `StoreInner::must_wait` lets it begin.
 fn operate(store: &Store, participant: &mut Participant) {
     participant.protected(|_guard| {
         let word = store.phase.word();
         if word != store.counters.phase() {
-            if Phase::is_cut_in(word) {
+            if SystemState::is_cut_in(word) {
                 return;
             }
-            store.sessions.begin(Phase::version_in(word), Some(&store.ledger));
+            store.sessions.begin(SystemState::version_in(word), Some(&store.ledger));
             store.counters.note_phase(word);
         }
         store.done.store(store.done.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
@@ -32,13 +32,13 @@ fn operate(store: &Store, participant: &mut Participant) {
     });
 }
 
-fn points_are_those_of_the_version(read: fn(&Ledger, u64) -> CommitPoint) {
+fn points_are_those_of_the_version(read: fn(&SessionState, u64) -> CommitPoint) {
     let counters = Arc::default();
     let store = loom::sync::Arc::new(Store {
-        phase: Phase::new(1),
+        phase: SystemState::new(1),
         epoch: Epoch::new(),
-        sessions: Sessions::new(1, Points::default()),
-        ledger: Sessions::open(&counters),
+        sessions: SessionTable::new(1, Points::default()),
+        ledger: SessionTable::open(&counters),
         counters,
         done: AtomicU64::new(0),
     });
@@ -65,7 +65,7 @@ fn points_are_those_of_the_version(read: fn(&Ledger, u64) -> CommitPoint) {
 
 #[test]
 fn loom_commit_points_are_those_of_the_version() {
-    loom::model(|| points_are_those_of_the_version(Ledger::at_end_before));
+    loom::model(|| points_are_those_of_the_version(SessionState::at_end_before));
 }
 
 /// The negative control: the point is read from the present state of the session.

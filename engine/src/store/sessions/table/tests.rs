@@ -5,23 +5,23 @@ use kvick_runtime::block_on;
 
 /// A session, and the counters of its seat.
 struct One {
-    ledger: Arc<Ledger>,
+    ledger: Arc<SessionState>,
     counters: Arc<CachePadded<Counters>>,
 }
 
 impl One {
     fn new() -> Self {
         let counters = Arc::default();
-        Self { ledger: Sessions::open(&counters), counters }
+        Self { ledger: SessionTable::open(&counters), counters }
     }
 
-    fn resumed(sessions: &Sessions, id: SessionId) -> Result<Self> {
+    fn resumed(sessions: &SessionTable, id: SessionId) -> Result<Self> {
         let counters = Arc::default();
         Ok(Self { ledger: sessions.resume(id, &counters)?, counters })
     }
 
     /// Runs one operation, and returns its number.
-    fn operate(&self, sessions: &Sessions, version: u64) -> u64 {
+    fn operate(&self, sessions: &SessionTable, version: u64) -> u64 {
         sessions.begin(version, Some(&self.ledger));
         let number = self.ledger.upcoming();
         self.counters.advance();
@@ -30,7 +30,7 @@ impl One {
     }
 }
 
-fn checkpoint(sessions: &Sessions, next: u64) -> BTreeMap<SessionId, CommitPoint> {
+fn checkpoint(sessions: &SessionTable, next: u64) -> BTreeMap<SessionId, CommitPoint> {
     let mut ended = sessions.end_version();
     block_on(sessions.read(&mut ended, next));
     let points = ended.points();
@@ -50,7 +50,7 @@ fn point(until: u64, excluded: &[u64], version: u64) -> CommitPoint {
 
 #[test]
 fn what_is_put_off_is_excluded_until_it_catches_up() {
-    let sessions = Sessions::new(9, Points::default());
+    let sessions = SessionTable::new(9, Points::default());
     let one = One::new();
     let id = sessions.identify(&one.ledger);
     one.operate(&sessions, 1);
@@ -64,7 +64,7 @@ fn what_is_put_off_is_excluded_until_it_catches_up() {
 /// Commit points are read after operations continue, and must not contain these operations.
 #[test]
 fn what_the_next_version_does_is_not_in_the_point_of_the_one_before() {
-    let sessions = Sessions::new(9, Points::default());
+    let sessions = SessionTable::new(9, Points::default());
     let (one, idle) = (One::new(), One::new());
     let id = sessions.identify(&one.ledger);
     one.operate(&sessions, 1);
@@ -84,7 +84,7 @@ fn what_the_next_version_does_is_not_in_the_point_of_the_one_before() {
 
 #[test]
 fn what_was_not_published_is_in_the_next_checkpoint() {
-    let sessions = Sessions::new(9, Points::default());
+    let sessions = SessionTable::new(9, Points::default());
     let one = One::new();
     let id = sessions.identify(&one.ledger);
     one.operate(&sessions, 1);
@@ -102,7 +102,7 @@ fn what_was_not_published_is_in_the_next_checkpoint() {
 /// checkpoint. After 300 batches, 298,612 numbers filled a manifest of four megabytes.
 #[test]
 fn what_is_given_up_is_taken_by_the_next_operations() {
-    let sessions = Sessions::new(9, Points::default());
+    let sessions = SessionTable::new(9, Points::default());
     let one = One::new();
     let id = sessions.identify(&one.ledger);
     for round in 1..=300 {
@@ -126,7 +126,7 @@ fn what_is_given_up_is_taken_by_the_next_operations() {
 #[test]
 fn what_was_excluded_and_is_done_again_leaves_the_list() {
     let id = "00000000000000070000000000000001".parse().expect("an id");
-    let sessions = Sessions::new(8, recovered([(id, point(9, &[4, 6, 7], 3))]));
+    let sessions = SessionTable::new(8, recovered([(id, point(9, &[4, 6, 7], 3))]));
     let one = One::resumed(&sessions, id).expect("it waits");
     assert_eq!((one.ledger.serial(), one.ledger.upcoming()), (9, 4));
     assert_eq!(one.ledger.upcoming_many(5), [4, 6, 7, 10, 11]);
@@ -148,7 +148,7 @@ fn what_was_excluded_and_is_done_again_leaves_the_list() {
 /// Sessions that no caller could resume stayed in every manifest permanently.
 #[test]
 fn sessions_without_an_identity_are_not_kept() {
-    let sessions = Sessions::new(9, Points::default());
+    let sessions = SessionTable::new(9, Points::default());
     for _ in 0..1000 {
         let one = One::new();
         one.operate(&sessions, 1);
@@ -168,7 +168,7 @@ fn sessions_without_an_identity_are_not_kept() {
 /// A session was asked for its identity while a checkpoint was taken, too late for that checkpoint.
 #[test]
 fn an_identity_that_comes_too_late_is_in_the_next_checkpoint() {
-    let sessions = Sessions::new(9, Points::default());
+    let sessions = SessionTable::new(9, Points::default());
     let one = One::new();
     one.operate(&sessions, 1);
     let mut ended = sessions.end_version();
@@ -182,7 +182,7 @@ fn an_identity_that_comes_too_late_is_in_the_next_checkpoint() {
 
 #[test]
 fn a_session_that_was_dropped_is_resumed_in_the_same_life() {
-    let sessions = Sessions::new(9, Points::default());
+    let sessions = SessionTable::new(9, Points::default());
     let one = One::new();
     let id = sessions.identify(&one.ledger);
     one.operate(&sessions, 1);
@@ -204,7 +204,7 @@ fn a_session_that_was_dropped_is_resumed_in_the_same_life() {
 fn old_sessions_are_forgotten_together() {
     let id = |number| SessionId::new(1, number);
     let points = (1..=9).map(|number| (id(number), point(5, &[], number)));
-    let sessions = Sessions::new(2, recovered(points));
+    let sessions = SessionTable::new(2, recovered(points));
     let open = One::resumed(&sessions, id(1)).expect("it waits");
     assert_eq!(sessions.forget(|_id, point| point.version < 8), 6);
     let left: Vec<SessionId> = sessions.points().all().into_keys().collect();
@@ -217,7 +217,7 @@ fn old_sessions_are_forgotten_together() {
 /// checkpoint, however far that was.
 #[test]
 fn a_forgotten_session_leaves_nothing() {
-    let sessions = Sessions::new(9, Points::default());
+    let sessions = SessionTable::new(9, Points::default());
     for together in [false, true] {
         let one = One::new();
         let id = sessions.identify(&one.ledger);

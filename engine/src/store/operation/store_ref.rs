@@ -1,43 +1,43 @@
 //! The access of an operation to the store, through the seat of its session or a pooled seat.
 
 use crate::statistics::Counter;
-use crate::store::inner::Core;
-use crate::store::seat::{Seat, Tools};
-use crate::store::sessions::ledger::Ledger;
+use crate::store::context::{ExecutionContext, OperationContext};
+use crate::store::inner::StoreInner;
+use crate::store::sessions::state::SessionState;
 use std::sync::Arc;
 
 /// A store, and the seat of a session if there is one. Two pointers.
 #[derive(Debug)]
-pub(crate) struct Access<'a> {
-    core: &'a Core,
-    seat: Option<&'a mut Seat>,
+pub(crate) struct StoreRef<'a> {
+    core: &'a StoreInner,
+    seat: Option<&'a mut ExecutionContext>,
 }
 
-impl<'a> Access<'a> {
+impl<'a> StoreRef<'a> {
     /// Returns the access for operations of a session.
     #[inline(always)]
-    pub(crate) fn seated(core: &'a Core, seat: &'a mut Seat) -> Self {
+    pub(crate) fn seated(core: &'a StoreInner, seat: &'a mut ExecutionContext) -> Self {
         Self { core, seat: Some(seat) }
     }
 
     /// Returns the access for operations of a handle.
     #[inline(always)]
-    pub(crate) fn pooled(core: &'a Core) -> Self {
+    pub(crate) fn pooled(core: &'a StoreInner) -> Self {
         Self { core, seat: None }
     }
 
     /// Returns the same access for a shorter time.
-    pub(crate) fn reborrow(&mut self) -> Access<'_> {
-        Access { core: self.core, seat: self.seat.as_deref_mut() }
+    pub(crate) fn reborrow(&mut self) -> StoreRef<'_> {
+        StoreRef { core: self.core, seat: self.seat.as_deref_mut() }
     }
 
     /// Returns the account of the session, if there is a session.
-    pub(crate) fn ledger(&self) -> Option<Arc<Ledger>> {
+    pub(crate) fn ledger(&self) -> Option<Arc<SessionState>> {
         self.seat.as_ref().and_then(|seat| seat.ledger())
     }
 
     #[inline(always)]
-    pub(crate) fn core(&self) -> &'a Core {
+    pub(crate) fn core(&self) -> &'a StoreInner {
         self.core
     }
 
@@ -49,7 +49,10 @@ impl<'a> Access<'a> {
 
     /// Runs `body` protected.
     #[inline(always)]
-    pub(crate) fn protected<R>(&mut self, body: impl FnOnce(&Core, Tools<'_>) -> R) -> R {
+    pub(crate) fn protected<R>(
+        &mut self,
+        body: impl FnOnce(&StoreInner, OperationContext<'_>) -> R,
+    ) -> R {
         let core = self.core;
         match &mut self.seat {
             Some(seat) => seat.protected(|tools| body(core, tools)),
@@ -61,17 +64,20 @@ impl<'a> Access<'a> {
     /// each kind of seat.
     #[cold]
     #[inline(never)]
-    pub(crate) fn protected_once(&mut self, body: &mut dyn FnMut(&Core, Tools<'_>)) {
+    pub(crate) fn protected_once(
+        &mut self,
+        body: &mut dyn FnMut(&StoreInner, OperationContext<'_>),
+    ) {
         self.protected(body);
     }
 
     /// Returns whether the task should let other tasks run before its next operation.
     #[inline(always)]
-    pub(crate) fn turn_is_over(&mut self) -> bool {
+    pub(crate) fn should_yield(&mut self) -> bool {
         let every = self.core.limits.yield_every;
         match &mut self.seat {
-            Some(seat) => seat.turn_is_over(every),
-            None => pooled_turn_is_over(self.core, every),
+            Some(seat) => seat.should_yield(every),
+            None => pooled_should_yield(self.core, every),
         }
     }
 
@@ -87,11 +93,11 @@ impl<'a> Access<'a> {
 /// Runs `body` in a pooled seat. Out of line, so that operations of a session do not contain the
 /// search for a seat.
 #[inline(never)]
-fn pooled<R>(core: &Core, body: impl FnOnce(&Core, Tools<'_>) -> R) -> R {
+fn pooled<R>(core: &StoreInner, body: impl FnOnce(&StoreInner, OperationContext<'_>) -> R) -> R {
     core.pool.with(|seat| seat.protected(|tools| body(core, tools)))
 }
 
 #[inline(never)]
-fn pooled_turn_is_over(core: &Core, every: u32) -> bool {
-    core.pool.with(|seat| seat.turn_is_over(every))
+fn pooled_should_yield(core: &StoreInner, every: u32) -> bool {
+    core.pool.with(|seat| seat.should_yield(every))
 }

@@ -1,12 +1,12 @@
 //! Appends a record and makes it the newest of its chain, in one stretch under one guard.
 
-use crate::address::Address;
+use crate::base::address::Address;
 use crate::epoch::Guard;
 use crate::hash_index::FoundEntry;
-use crate::record::{NewRecord, RecordInfo, Shape};
+use crate::record::{HasLayout, NewRecord, RecordInfo};
 use crate::statistics::{Counter, Counters};
-use crate::store::inner::Core;
-use crate::store::operation::attempt::{Blocked, Step};
+use crate::store::inner::StoreInner;
+use crate::store::operation::attempt::{Attempt, Blocked};
 
 /// The result of linking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,11 +24,11 @@ pub(in crate::store) enum Link {
 /// operation lets other tasks run.
 pub(in crate::store) const TRIES: usize = 64;
 
-impl Core {
+impl StoreInner {
     /// Appends `record` in front of the chain of `entry`. Links the record if the entry has not
     /// changed since it was found.
     #[inline(always)]
-    pub(in crate::store) fn link<S: Shape>(
+    pub(in crate::store) fn append_record<S: HasLayout>(
         &self,
         entry: FoundEntry,
         record: NewRecord<'_>,
@@ -58,13 +58,13 @@ impl Core {
 /// progress meanwhile.
 #[inline(always)]
 pub(in crate::store) fn until_settled<T>(
-    mut once: impl FnMut() -> crate::error::Result<Option<Step<T>>>,
-) -> crate::error::Result<Step<T>> {
+    mut once: impl FnMut() -> crate::base::error::Result<Option<Attempt<T>>>,
+) -> crate::base::error::Result<Attempt<T>> {
     for _ in 0..TRIES {
         if let Some(step) = once()? {
             return Ok(step);
         }
         kvick_io::sync::hint::spin_loop();
     }
-    Ok(Step::Blocked(Blocked::Contended))
+    Ok(Attempt::Blocked(Blocked::Contended))
 }

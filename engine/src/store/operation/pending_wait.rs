@@ -1,86 +1,89 @@
 //! The waits of suspended operations.
 
 use super::attempt::Blocked;
-use super::pending::{Learnt, Lesson};
-use crate::address::Address;
-use crate::error::{Error, Result};
+use super::pending::{PendingResult, PendingState};
+use crate::base::address::Address;
+use crate::base::error::{Error, Result};
+use crate::base::wait::yield_once;
+use crate::base::weak_spot;
 use crate::record::StoredRecord;
-use crate::store::inner::Core;
-use crate::wait::yield_once;
-use crate::weak_spot;
+use crate::store::inner::StoreInner;
 use kvick_io::BoxFuture;
 use std::fmt;
 use std::task::{Context, Poll};
 
 /// The state of a suspended operation.
 #[derive(Debug)]
-pub(in crate::store) struct Cold<'a> {
-    pub(in crate::store) learnt: Learnt,
-    pub(in crate::store) wait: Wait<'a>,
+pub(in crate::store) struct PendingContext<'a> {
+    pub(in crate::store) learnt: PendingState,
+    pub(in crate::store) wait: PendingWait<'a>,
 }
 
 /// A wait in progress.
-pub(in crate::store) struct Wait<'a>(BoxFuture<'a, Result<Lesson>>);
+pub(in crate::store) struct PendingWait<'a>(BoxFuture<'a, Result<PendingResult>>);
 
-impl<'a> Wait<'a> {
+impl<'a> PendingWait<'a> {
     /// Starts to wait until `blocked` ends.
     pub(in crate::store) fn for_what(
-        core: &'a Core,
+        core: &'a StoreInner,
         blocked: Blocked,
         key: Result<Vec<u8>>,
     ) -> Self {
         Self(match blocked {
             Blocked::OnDevice(from) => Box::pin(async move {
                 let found = core.find_on_device(from, &key?).await?;
-                Ok(Lesson::Chain(from, found))
+                Ok(PendingResult::Chain(from, found))
             }),
-            Blocked::Room(bytes) => Box::pin(async move {
-                core.log.allocator().room(bytes).await?;
-                Ok(Lesson::Nothing)
+            Blocked::NoSpace(bytes) => Box::pin(async move {
+                core.log.allocator().wait_for_space(bytes).await?;
+                Ok(PendingResult::Nothing)
             }),
             Blocked::Fuzzy(address) => Box::pin(async move {
-                core.log.settled(address).await?;
-                Ok(Lesson::Nothing)
+                core.log.wait_until_immutable(address).await?;
+                Ok(PendingResult::Nothing)
             }),
             Blocked::Frozen(address) => Box::pin(async move {
                 if !weak_spot::is_removed_without_drain() {
                     core.log.drain().await;
                 }
-                Ok(Lesson::Drained(address))
+                Ok(PendingResult::Drained(address))
             }),
-            Blocked::Cut => Box::pin(async move {
+            Blocked::VersionBarrier => Box::pin(async move {
                 core.cut_over().await?;
-                Ok(Lesson::Nothing)
+                Ok(PendingResult::Nothing)
             }),
             Blocked::Contended | Blocked::Overtaken => Box::pin(async {
                 yield_once().await;
-                Ok(Lesson::Nothing)
+                Ok(PendingResult::Nothing)
             }),
-            Blocked::InPieces(list) => Box::pin(async move {
+            Blocked::OverflowValue(list) => Box::pin(async move {
                 let (address, pieces) = *list;
-                let value = core.gather(address, &pieces).await?;
-                Ok(Lesson::Gathered(address, value))
+                let value = core.read_overflow(address, &pieces).await?;
+                Ok(PendingResult::Gathered(address, value))
             }),
-            Blocked::TooLong(value) => Box::pin(async move {
+            Blocked::NeedsOverflow(value) => Box::pin(async move {
                 let (version, value) = *value;
-                let pieces = core.scatter(&value).await?;
-                Ok(Lesson::Scattered(version, pieces))
+                let pieces = core.write_overflow(&value).await?;
+                Ok(PendingResult::Scattered(version, pieces))
             }),
         })
     }
 
-    pub(in crate::store) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Lesson>> {
+    pub(in crate::store) fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<PendingResult>> {
         self.0.as_mut().poll(context)
     }
 }
 
-impl fmt::Debug for Wait<'_> {
+impl fmt::Debug for PendingWait<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Wait")
+        formatter.write_str("PendingWait")
     }
 }
 
-impl Core {
+impl StoreInner {
     /// Returns the newest record of `key` in the chain that continues at `from` on the device.
     async fn find_on_device(&self, from: Address, key: &[u8]) -> Result<Option<StoredRecord>> {
         let mut address = from;

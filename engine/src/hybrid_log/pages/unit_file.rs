@@ -1,21 +1,21 @@
 //! A row of log units on a device: the log itself, or a range of it that was captured elsewhere.
 
 use super::unit::Units;
-use crate::address::Address;
-use crate::error::{Error, Result};
+use crate::base::address::Address;
+use crate::base::error::{Error, Result};
 use kvick_io::{AlignedBuf, Device, Transfer};
 use std::io;
 
 /// The units of the log from some page on, on some device.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Strip<'d> {
+pub(crate) struct UnitFile<'d> {
     device: &'d dyn Device,
     units: Units,
     /// The first byte of the device, as an offset in the log's own device.
     base: u64,
 }
 
-impl<'d> Strip<'d> {
+impl<'d> UnitFile<'d> {
     /// Creates the row of units from the page of `first` on.
     pub(crate) fn new(device: &'d dyn Device, units: Units, first: Address) -> Self {
         Self { device, units, base: units.page_start(first) }

@@ -8,19 +8,19 @@
 //! Pieces are appended before the list, so a reader of the list finds all pieces. Only the list
 //! leads to them. A write that is dropped in between leaves pieces that no reader reaches.
 
-use crate::address::{ADDRESS_MASK, Address};
-use crate::error::{Error, Result};
+use crate::base::address::{ADDRESS_MASK, Address};
+use crate::base::error::{Error, Result};
 use crate::hybrid_log::Region;
-use crate::record::{Content, NewRecord, WORD};
-use crate::store::inner::Core;
+use crate::record::{NewRecord, RecordKind, WORD};
+use crate::store::inner::StoreInner;
 use futures::stream::{StreamExt, TryStreamExt};
 
 /// The maximum number of pieces of one value that are read at once.
 const PIECES_AT_ONCE: usize = 8;
 
-impl Core {
+impl StoreInner {
     /// Stores `value` in pieces and returns their list.
-    pub(in crate::store) async fn scatter(&self, value: &[u8]) -> Result<Vec<u8>> {
+    pub(in crate::store) async fn write_overflow(&self, value: &[u8]) -> Result<Vec<u8>> {
         let piece_bytes = self.piece_bytes();
         let mut list = (value.len() as u64).to_le_bytes().to_vec();
         for piece in value.chunks(piece_bytes) {
@@ -31,7 +31,11 @@ impl Core {
     }
 
     /// Returns the value of `list`, which belongs to the record at `record`.
-    pub(in crate::store) async fn gather(&self, record: Address, list: &[u8]) -> Result<Vec<u8>> {
+    pub(in crate::store) async fn read_overflow(
+        &self,
+        record: Address,
+        list: &[u8],
+    ) -> Result<Vec<u8>> {
         let mut words = list
             .chunks_exact(WORD)
             .map(|word| u64::from_le_bytes(word.try_into().expect("chunks of 8 bytes")));
@@ -54,7 +58,7 @@ impl Core {
     }
 
     async fn append_piece(&self, piece: &[u8]) -> Result<Address> {
-        let record = NewRecord { key: &[], value: piece, content: Content::Piece };
+        let record = NewRecord { key: &[], value: piece, content: RecordKind::Piece };
         loop {
             self.check_write()?;
             let appended = self.pool.with(|seat| {
@@ -68,7 +72,7 @@ impl Core {
             });
             match appended {
                 Some(Ok(address)) => return Ok(address),
-                Some(Err(no_room)) => self.log.allocator().room(no_room.bytes).await?,
+                Some(Err(no_room)) => self.log.allocator().wait_for_space(no_room.bytes).await?,
                 None => self.cut_over().await?,
             }
         }

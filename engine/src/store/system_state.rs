@@ -1,4 +1,5 @@
-//! The version that operations belong to, and the version barrier ([`Cut`]) between two versions.
+//! The version that operations belong to, and the version barrier ([`VersionBarrier`]) between two
+//! versions.
 //!
 //! ```text
 //!  63                                           1   0
@@ -23,7 +24,8 @@
 //! # Invariants
 //! 1. No operation changes anything under a guard that was taken after the publication of the
 //!    barrier and before its end.
-//! 2. A barrier ends even if its driver is dropped or panics, because a dropped [`Cut`] ends it.
+//! 2. A barrier ends even if its driver is dropped or panics, because a dropped [`VersionBarrier`]
+//!    ends it.
 //! 3. Versions only grow, and only by a barrier.
 //!
 //! # Difference from the paper
@@ -42,7 +44,7 @@ const CUT: u64 = 1;
 
 /// The version of one store.
 #[derive(Debug)]
-pub(crate) struct Phase {
+pub(crate) struct SystemState {
     // Any thread, atomic; only the checkpoint driver changes it.
     word: AtomicU64,
     changed: Event,
@@ -51,12 +53,12 @@ pub(crate) struct Phase {
 /// The version barrier while it is up. Dropping it lets operations continue in the old version.
 #[derive(Debug)]
 #[must_use]
-pub(crate) struct Cut<'p> {
-    phase: &'p Phase,
+pub(crate) struct VersionBarrier<'p> {
+    phase: &'p SystemState,
     version: u64,
 }
 
-impl Phase {
+impl SystemState {
     pub(crate) fn new(version: u64) -> Self {
         assert!(version < u64::MAX >> 1, "versions do not wrap");
         Self { word: AtomicU64::new(version << 1), changed: Event::new() }
@@ -96,12 +98,12 @@ impl Phase {
     }
 
     /// Publishes the barrier. It is complete when an epoch that is bumped afterwards has drained.
-    pub(crate) fn transition_to_cut(&self) -> Cut<'_> {
+    pub(crate) fn transition_to_cut(&self) -> VersionBarrier<'_> {
         // AcqRel: the bump that follows orders it before the scan for participants that may not see
         // it.
         let before = self.word.fetch_or(CUT, Ordering::AcqRel);
         assert!(before & CUT == 0, "one cut at a time");
-        Cut { phase: self, version: before >> 1 }
+        VersionBarrier { phase: self, version: before >> 1 }
     }
 
     /// Returns the event that is notified whenever a barrier ends.
@@ -116,7 +118,7 @@ impl Phase {
     }
 }
 
-impl Cut<'_> {
+impl VersionBarrier<'_> {
     /// Lets operations continue in the version `next`.
     pub(crate) fn end(mut self, next: u64) {
         assert!(next > self.version, "versions only grow");
@@ -124,7 +126,7 @@ impl Cut<'_> {
     }
 }
 
-impl Drop for Cut<'_> {
+impl Drop for VersionBarrier<'_> {
     fn drop(&mut self) {
         self.phase.leave(self.version);
     }
@@ -136,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_cut_ends_in_the_next_version_or_where_it_began() {
-        let phase = Phase::new(3);
+        let phase = SystemState::new(3);
         let cut = phase.transition_to_cut();
         assert!(phase.is_cut());
         assert_eq!(phase.version(), 3);
@@ -157,7 +159,7 @@ mod loom_tests {
     use loom::{sync::Arc, thread};
 
     struct Store {
-        phase: Phase,
+        phase: SystemState,
         epoch: Epoch,
         /// Two words that an operation changes together.
         places: [AtomicU64; 2],
@@ -180,7 +182,7 @@ mod loom_tests {
 
     fn cut_sees_whole_operations(looks: bool) {
         let store = Arc::new(Store {
-            phase: Phase::new(1),
+            phase: SystemState::new(1),
             epoch: Epoch::new(),
             places: [AtomicU64::new(0), AtomicU64::new(0)],
             serial: AtomicU64::new(0),

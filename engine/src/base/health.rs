@@ -1,6 +1,6 @@
 //! The problems of a store or a log at one moment, for monitoring.
 
-use crate::error::{Error, ErrorKind};
+use crate::base::error::{Error, ErrorKind};
 
 /// The problems of a store or a log at one moment.
 #[derive(Clone, Debug)]

@@ -4,64 +4,64 @@
 
 use crate::epoch::{Epoch, Guard, Participant};
 use crate::statistics::{Counter, Counters, Stats};
-use crate::store::operation::pending::Learnt;
-use crate::store::operation::pending::NOTHING_LEARNT;
-use crate::store::sessions::ledger::Ledger;
+use crate::store::operation::pending::NOTHING_PENDING;
+use crate::store::operation::pending::PendingState;
+use crate::store::sessions::state::SessionState;
 use crossbeam_utils::CachePadded;
 use kvick_io::sync::{Mutex, MutexGuard};
 use std::sync::Arc;
 
 /// The private state from which operations run, one at a time.
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub(crate) struct ExecutionContext {
     // Owner only.
     participant: Participant,
     scratch: Vec<u8>,
     until_yield: u32,
     // Written by the owner, read by statistics.
     counters: Arc<CachePadded<Counters>>,
-    registry: Arc<Registry>,
+    registry: Arc<ContextRegistry>,
     /// The place of the seat in the registry.
     place: usize,
     // `Some` only in the seat of a session.
-    ledger: Option<Arc<Ledger>>,
+    ledger: Option<Arc<SessionState>>,
 }
 
 /// The fields of a seat that an operation may use while protected.
 #[derive(Debug)]
-pub(crate) struct Tools<'s> {
+pub(crate) struct OperationContext<'s> {
     pub(crate) guard: &'s Guard<'s>,
     pub(crate) counters: &'s Counters,
     /// `Some` only in the seat of a session.
-    pub(crate) ledger: &'s Option<Arc<Ledger>>,
+    pub(crate) ledger: &'s Option<Arc<SessionState>>,
     /// Empty at first. Its capacity is kept from one operation to the next.
     pub(crate) scratch: &'s mut Vec<u8>,
     /// The results of earlier waits of the operation.
-    pub(crate) learnt: &'s Learnt,
+    pub(crate) learnt: &'s PendingState,
 }
 
-impl Tools<'_> {
+impl OperationContext<'_> {
     /// Returns the same tools, for the next operation under the same guard.
     #[inline(always)]
-    pub(crate) fn again(&mut self) -> Tools<'_> {
+    pub(crate) fn again(&mut self) -> OperationContext<'_> {
         self.scratch.clear();
-        Tools { scratch: self.scratch, ..*self }
+        OperationContext { scratch: self.scratch, ..*self }
     }
 }
 
-impl Seat {
+impl ExecutionContext {
     #[inline(always)]
-    pub(crate) fn protected<R>(&mut self, body: impl FnOnce(Tools<'_>) -> R) -> R {
+    pub(crate) fn protected<R>(&mut self, body: impl FnOnce(OperationContext<'_>) -> R) -> R {
         let Self { participant, scratch, counters, ledger, .. } = self;
         participant.protected(|guard| {
             scratch.clear();
-            body(Tools { guard, counters, ledger, scratch, learnt: &NOTHING_LEARNT })
+            body(OperationContext { guard, counters, ledger, scratch, learnt: &NOTHING_PENDING })
         })
     }
 
     /// Returns whether the seat's task has had its turn. That is true once in every `every` calls.
     #[inline(always)]
-    pub(crate) fn turn_is_over(&mut self, every: u32) -> bool {
+    pub(crate) fn should_yield(&mut self, every: u32) -> bool {
         if self.until_yield > 0 {
             self.until_yield -= 1;
             return false;
@@ -76,12 +76,12 @@ impl Seat {
     }
 
     /// Assigns the seat to a session.
-    pub(crate) fn set_ledger(&mut self, ledger: Arc<Ledger>) {
+    pub(crate) fn set_ledger(&mut self, ledger: Arc<SessionState>) {
         assert!(self.ledger.is_none(), "a seat has one session");
         self.ledger = Some(ledger);
     }
 
-    pub(crate) fn ledger(&self) -> Option<Arc<Ledger>> {
+    pub(crate) fn ledger(&self) -> Option<Arc<SessionState>> {
         self.ledger.clone()
     }
 
@@ -91,7 +91,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for ExecutionContext {
     fn drop(&mut self) {
         self.registry.retire(self.place, &self.counters);
     }
@@ -99,7 +99,7 @@ impl Drop for Seat {
 
 /// All seats of a store, for statistics.
 #[derive(Debug, Default)]
-pub(crate) struct Registry {
+pub(crate) struct ContextRegistry {
     // Under its lock.
     seats: Mutex<Seats>,
     // Any thread, atomic.
@@ -113,10 +113,10 @@ struct Seats {
     free: Vec<usize>,
 }
 
-impl Registry {
-    pub(crate) fn seat(self: &Arc<Self>, epoch: &Epoch, yield_every: u32) -> Seat {
+impl ContextRegistry {
+    pub(crate) fn seat(self: &Arc<Self>, epoch: &Epoch, yield_every: u32) -> ExecutionContext {
         let counters = Arc::new(CachePadded::default());
-        Seat {
+        ExecutionContext {
             participant: epoch.register(),
             scratch: Vec::new(),
             until_yield: yield_every,

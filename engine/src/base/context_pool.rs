@@ -10,14 +10,14 @@ use std::fmt;
 use std::sync::TryLockError;
 
 /// A few equal resources, each under a lock that is nearly never contended.
-pub(crate) struct Stripes<T> {
+pub(crate) struct ContextPool<T> {
     // Fixed after creation.
     make: Box<dyn Fn() -> T + Send + Sync>,
     // Each under its lock.
     stripes: Box<[CachePadded<Mutex<T>>]>,
 }
 
-impl<T> Stripes<T> {
+impl<T> ContextPool<T> {
     pub(crate) fn new(count: usize, make: impl Fn() -> T + Send + Sync + 'static) -> Self {
         assert!(count.is_power_of_two());
         let stripes = (0..count).map(|_| CachePadded::new(Mutex::new(make()))).collect();
@@ -58,10 +58,10 @@ impl<T> Stripes<T> {
     }
 }
 
-impl<T> fmt::Debug for Stripes<T> {
+impl<T> fmt::Debug for ContextPool<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stripes = self.stripes.len();
-        formatter.debug_struct("Stripes").field("stripes", &stripes).finish_non_exhaustive()
+        formatter.debug_struct("ContextPool").field("stripes", &stripes).finish_non_exhaustive()
     }
 }
 
@@ -73,7 +73,7 @@ mod tests {
     static MADE: AtomicUsize = AtomicUsize::new(0);
 
     /// Uses a stripe within the use of another, `depth` times.
-    fn nest(stripes: &Stripes<u32>, depth: u32) {
+    fn nest(stripes: &ContextPool<u32>, depth: u32) {
         if depth > 0 {
             stripes.with(|mark| {
                 assert_eq!(std::mem::replace(mark, depth), 0, "in use");
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn calls_within_calls_have_one_each_and_never_wait() {
-        let stripes = Stripes::new(4, || {
+        let stripes = ContextPool::new(4, || {
             // Relaxed: one thread.
             MADE.fetch_add(1, Ordering::Relaxed);
             0

@@ -1,17 +1,17 @@
 //! The walk along a chain, from the newest record to the record of a key.
 
-use crate::address::Address;
+use crate::base::address::Address;
+use crate::base::weak_spot;
 use crate::epoch::Guard;
 use crate::hybrid_log::Region;
-use crate::record::{RecordRef, Shape};
+use crate::record::{HasLayout, RecordRef};
 use crate::statistics::{Counter, Counters};
 use crate::store::answers::Previous;
-use crate::store::inner::Core;
-use crate::weak_spot;
+use crate::store::inner::StoreInner;
 
 /// The end of a walk.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::store) enum Found<'g> {
+pub(in crate::store) enum RecordSource<'g> {
     /// The newest record of the key, in memory.
     InMemory(InMemory<'g>),
     /// The head. The rest of the chain is on the device, from this address on.
@@ -28,15 +28,15 @@ pub(in crate::store) struct InMemory<'g> {
     pub(in crate::store) region: Region,
 }
 
-impl Core {
+impl StoreInner {
     /// Looks up the newest record of `key` in the chain that begins at `newest`.
     #[inline(always)]
-    pub(in crate::store) fn trace<'g, S: Shape>(
+    pub(in crate::store) fn find_record<'g, S: HasLayout>(
         &'g self,
         newest: Address,
         key: &[u8],
         guard: &'g Guard<'_>,
-    ) -> Found<'g> {
+    ) -> RecordSource<'g> {
         weak_spot::pause();
         let head = self.log.pages().head(guard);
         let mut address = newest;
@@ -44,25 +44,29 @@ impl Core {
             let record = self.log.pages().record(address, guard);
             if record.key_equals(S::LAYOUT, key) {
                 let region = self.log.pages().region(address, guard);
-                return Found::InMemory(InMemory { address, record, region });
+                return RecordSource::InMemory(InMemory { address, record, region });
             }
             let previous = record.info().previous();
             debug_assert!(previous < address, "a chain leads to ever lower addresses");
             address = previous;
         }
-        if address >= self.log.pages().begin() { Found::OnDevice(address) } else { Found::Absent }
+        if address >= self.log.pages().begin() {
+            RecordSource::OnDevice(address)
+        } else {
+            RecordSource::Absent
+        }
     }
 }
 
-impl Found<'_> {
+impl RecordSource<'_> {
     /// Returns whether the key had a value when a record was linked in front of what was found.
     pub(in crate::store) fn previous(&self) -> Previous {
         match self {
-            Found::Absent => Previous::Absent,
-            Found::InMemory(found) if found.record.info().is_tombstone() => Previous::Absent,
-            Found::InMemory(InMemory { region: Region::ReadOnly, .. }) => Previous::Present,
+            RecordSource::Absent => Previous::Absent,
+            RecordSource::InMemory(found) if found.record.info().is_tombstone() => Previous::Absent,
+            RecordSource::InMemory(InMemory { region: Region::ReadOnly, .. }) => Previous::Present,
             // An operation that found the same record may be deleting it in place.
-            Found::InMemory(_) | Found::OnDevice(_) => Previous::Unknown,
+            RecordSource::InMemory(_) | RecordSource::OnDevice(_) => Previous::Unknown,
         }
     }
 
@@ -70,10 +74,10 @@ impl Found<'_> {
     #[inline(always)]
     pub(in crate::store) fn count(&self, counters: &Counters) {
         let counter = match self {
-            Found::InMemory(InMemory { region: Region::Mutable, .. }) => Counter::Mutable,
-            Found::InMemory(_) => Counter::ReadOnly,
-            Found::OnDevice(_) => Counter::OnDevice,
-            Found::Absent => Counter::Absent,
+            RecordSource::InMemory(InMemory { region: Region::Mutable, .. }) => Counter::Mutable,
+            RecordSource::InMemory(_) => Counter::ReadOnly,
+            RecordSource::OnDevice(_) => Counter::OnDevice,
+            RecordSource::Absent => Counter::Absent,
         };
         counters.add(counter, 1);
     }

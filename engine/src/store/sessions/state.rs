@@ -40,7 +40,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 /// The account of one session.
 #[derive(Debug)]
-pub(crate) struct Ledger {
+pub(crate) struct SessionState {
     // Set once.
     id: OnceLock<SessionId>,
     // Contains the counter, which the owner writes.
@@ -85,10 +85,10 @@ pub(crate) struct Waiting {
     durable: Arc<Mutex<CommitPoint>>,
     /// The account of the session while it was open. It lives until a checkpoint no longer needs
     /// it.
-    ledger: Weak<Ledger>,
+    ledger: Weak<SessionState>,
 }
 
-impl Ledger {
+impl SessionState {
     pub(crate) fn new(counters: Arc<CachePadded<Counters>>) -> Self {
         let waiting = Waiting::new(CommitPoint::default());
         Self::resume(OnceLock::new(), waiting, counters)
@@ -291,7 +291,7 @@ impl Waiting {
     }
 
     /// Returns the account of the session while it was open, if a checkpoint still needs it.
-    pub(in crate::store) fn ledger(&self) -> Option<Arc<Ledger>> {
+    pub(in crate::store) fn ledger(&self) -> Option<Arc<SessionState>> {
         self.ledger.upgrade()
     }
 }
