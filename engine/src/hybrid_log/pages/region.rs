@@ -16,7 +16,8 @@
 //!    follows after every operation that may have seen the old mark has left. Then frames are
 //!    cleared and used again.
 //! 4. `flushed` covers a prefix without a gap, and no failed write moves it.
-//! 5. Only one driver moves each mark (`read_only.rs`, `flush.rs`, `evict.rs`).
+//! 5. Only one driver moves each mark (`read_only.rs`, `flush.rs`, `evict.rs`). A fold-over also
+//!    moves the read-only marks, while no operation changes anything.
 //!
 //! Between `safe read-only` and `read-only` (fuzzy) a writer that saw the old mark may still change
 //! a record. An operation whose result depends on the value must not copy it and waits.
