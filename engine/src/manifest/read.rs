@@ -22,6 +22,25 @@ pub(crate) struct ManifestRead<M> {
     pub(crate) from_copy: bool,
 }
 
+/// Returns the manifest of a directory if it is sound. For readers that look often, since this
+/// lists no directory.
+///
+/// # Errors
+/// As for [`read_manifest`], except for a manifest that is damaged or missing.
+pub(crate) async fn read_sound_manifest<M: Publishable>(
+    directory: &dyn Directory,
+) -> Result<Option<M>> {
+    let bytes = match directory.read_file(MANIFEST).await {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(directory, MANIFEST, error)),
+    };
+    match M::decode(MANIFEST, &bytes) {
+        Err(error) if error.kind() == ErrorKind::Corrupt => Ok(None),
+        decoded => decoded.map(Some),
+    }
+}
+
 /// Returns the manifest of a directory, if there is one.
 ///
 /// # Errors
@@ -32,33 +51,36 @@ pub(crate) async fn read_manifest<M: Publishable>(
     directory: &dyn Directory,
     allow_fallback: bool,
 ) -> Result<Option<ManifestRead<M>>> {
-    let damage = match read(directory, MANIFEST).await? {
-        Some(bytes) => match M::decode(MANIFEST, &bytes) {
+    // Listed first: only files that are there are read.
+    let place = directory.describe();
+    let listed = directory.list().await;
+    let files = listed.map_err(|error| Error::io(format!("listing {place}"), error))?;
+    let has = |name: &str| files.iter().any(|file| file == name);
+    let mut damage = None;
+    if has(MANIFEST) {
+        match M::decode(MANIFEST, &read(directory, MANIFEST).await?) {
             Ok(manifest) => return Ok(Some(ManifestRead { manifest, from_copy: false })),
             Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
-            Err(error) => Some(error),
-        },
-        None => None,
-    };
-    let Some(copy) = read(directory, COPY).await? else {
+            Err(error) => damage = Some(error),
+        }
+    }
+    if !has(COPY) {
         return damage.map_or(Ok(None), Err);
-    };
-    let damage = damage.unwrap_or_else(|| {
-        Error::not_found(&format!("{MANIFEST} in {}", directory.describe()), USE_COPY)
-    });
+    }
+    let damage =
+        damage.unwrap_or_else(|| Error::not_found(&format!("{MANIFEST} in {place}"), USE_COPY));
     if !allow_fallback {
         return Err(damage);
     }
-    let manifest = M::decode(COPY, &copy)?;
+    let manifest = M::decode(COPY, &read(directory, COPY).await?)?;
     tracing::warn!(%damage, "the copy of the manifest is used");
     Ok(Some(ManifestRead { manifest, from_copy: true }))
 }
 
-/// Returns the bytes of a file, if it exists.
-async fn read(directory: &dyn Directory, name: &str) -> Result<Option<Vec<u8>>> {
-    match directory.read_file(name).await {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io(format!("reading {name} in {}", directory.describe()), error)),
-    }
+async fn read(directory: &dyn Directory, name: &str) -> Result<Vec<u8>> {
+    directory.read_file(name).await.map_err(|error| failed(directory, name, error))
+}
+
+fn failed(directory: &dyn Directory, name: &str, error: io::Error) -> Error {
+    Error::io(format!("reading {name} in {}", directory.describe()), error)
 }

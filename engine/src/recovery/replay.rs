@@ -111,6 +111,10 @@ impl<'l> Replay<'l> {
         let layout = self.layout;
         for record in self.log.file().records(layout, page.start, &page.bytes) {
             let record = record.map_err(|address| self.log.file().not_a_record(address))?;
+            // A walk along a chain ends only if addresses go down.
+            if record.info.previous() >= record.address {
+                return Err(self.log.file().not_a_record(record.address));
+            }
             if record.info.is_invalid() || record.info.is_piece() || record.address < self.from {
                 continue;
             }

@@ -57,11 +57,35 @@ impl RecoveryReport {
     pub(super) fn note_lost(&mut self, rejected: &Points, chosen: &Points) {
         let chosen = chosen.all();
         for (id, point) in &rejected.all() {
-            let first = chosen.get(id).map_or(0, |point| point.until) + 1;
-            if first <= point.until {
+            let kept = chosen.get(id).map_or(0, |point| point.until);
+            if kept < point.until {
+                let first = kept + 1;
                 let lost = self.lost.entry(*id).or_insert(LostOperations { first, last: 0 });
                 lost.last = lost.last.max(point.until);
             }
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// A commit point said that a session had done all operations that there are numbers for, and
+    /// the number of the next one overflowed. A fuzz target forged that point.
+    #[test]
+    fn a_session_without_a_next_number_loses_nothing() {
+        let point = |until| {
+            let mut points = Points::default();
+            let point = CommitPoint { until, ..CommitPoint::default() };
+            points.set(SessionId::new(1, 1), &point);
+            points
+        };
+        let mut report = RecoveryReport::default();
+        report.note_lost(&point(9), &point(u64::MAX));
+        assert!(report.lost.is_empty());
+        report.note_lost(&point(u64::MAX), &point(9));
+        let lost = report.lost.values().next().expect("a session lost operations");
+        assert_eq!((lost.first, lost.last), (10, u64::MAX));
     }
 }

@@ -17,6 +17,7 @@ use crate::log::read::scan::Scan;
 use crate::log::read::start::{Start, end_of};
 use crate::log::recover::opening::look;
 use crate::log::view::LogView;
+use crate::manifest::read::read_sound_manifest;
 use crate::opening::ending::ENDED;
 use futures::stream::{self, BoxStream, StreamExt};
 use kvick_io::sync::Mutex;
@@ -297,7 +298,11 @@ impl Followed {
         let mut owes_last = self.looking.lock().await;
         let before = self.view.range().committed().state();
         let mut settled = before.clone();
-        if let Some(manifest) = look(&*self.directory, true).await? {
+        let mut manifest = read_sound_manifest(&*self.directory).await?;
+        if manifest.is_none() {
+            manifest = look(&*self.directory, true).await?;
+        }
+        if let Some(manifest) = manifest {
             self.check(&manifest)?;
             let saved = manifest.settled();
             // On a full medium a manifest may have the same commit and a later begin.
