@@ -19,7 +19,10 @@ use tests::history::{Action, Event, is_linearizable, less};
 use tests::samples::SampleValue;
 use tests::simulated::two_pages;
 
+/// The number of schedules of a search with one scheduler.
 const SCHEDULES: usize = 2000;
+/// The number of schedules of each scheduler where four of them search.
+const SCHEDULES_OF_FOUR: usize = 1000;
 
 /// Tasks of shuttle; its time stands still, and sleeping is letting others run.
 #[derive(Debug)]
@@ -63,10 +66,11 @@ fn many_schedules(run: impl Fn() + Send + Sync + 'static) {
     config.stack_size = 1 << 20;
     let run = Arc::new(run);
     for preemptions in 2..5 {
-        let (scheduler, run) = (PctScheduler::new(preemptions, SCHEDULES), Arc::clone(&run));
+        let (scheduler, run) =
+            (PctScheduler::new(preemptions, SCHEDULES_OF_FOUR), Arc::clone(&run));
         shuttle::Runner::new(scheduler, config.clone()).run(move || run());
     }
-    let scheduler = RandomScheduler::new(SCHEDULES);
+    let scheduler = RandomScheduler::new(SCHEDULES_OF_FOUR);
     shuttle::Runner::new(scheduler, config).run(move || run());
 }
 
