@@ -271,14 +271,14 @@ fn one_drain_is_too_few_for_bytes() {
 /// One session counts slowly while another takes the value. No count is lost between the two: it
 /// is in the value that was taken, or in the value that is there at the end.
 fn take_from_a_counter<V: SampleValue + ?Sized>(no_drain: bool) {
-    WeakSpots { no_drain, pauses: 10, ..WeakSpots::NONE }.set();
+    WeakSpots { no_drain, pauses: 3, ..WeakSpots::NONE }.set();
     let store = block_on(open::<u64, V>());
     let [mut counts, mut takes] = [0; 2].map(|_| store.session().expect("open"));
     block_on(store.rmw(&1, V::counted)).expect("sound memory");
     let counter = shuttle::thread::spawn(move || {
         for _ in 0..2 {
             let slowly = |value: Option<V::Owned>| {
-                (0..drawn(10)).for_each(|_| shuttle::thread::yield_now());
+                (0..drawn(60)).for_each(|_| shuttle::thread::yield_now());
                 V::counted(value)
             };
             block_on(counts.rmw(&1, slowly)).expect("sound memory");
