@@ -157,11 +157,14 @@ fn a_delete_knows_what_memory_shows() -> Result<()> {
     Ok(())
 }
 
+/// An operation on key 1, and the value that is there afterwards.
+type Next = fn(&FasterKv<u64, u64>) -> Result<Option<u64>>;
+
 /// A guard that is still held delays the removal of a word, which is dropped then. The value stays,
 /// and every operation goes on with it.
 #[test]
 fn a_dropped_removal_of_a_word_leaves_the_value() -> Result<()> {
-    let next: [fn(&FasterKv<u64, u64>) -> Result<Option<u64>>; 7] = [
+    let next: [Next; 7] = [
         |store| Ok(Some(5).filter(|_| block_on(store.read(&1)).is_ok_and(|it| it == Some(5)))),
         |store| block_on(store.rmw(&1, |old| old.unwrap_or(0) + 1)).map(|()| Some(6)),
         |store| block_on(store.upsert(&1, &9)).map(|()| Some(9)),
