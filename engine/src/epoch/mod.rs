@@ -124,6 +124,12 @@ impl Epoch {
         self.clock.places.go_on(&mut Drain::new(epoch))
     }
 
+    /// Waits until every participant that is protected now has left.
+    pub(crate) async fn drain(&self, handle: &Handle) {
+        let epoch = self.bump();
+        self.drained(epoch, handle).await;
+    }
+
     /// Waits until `epoch` is drained.
     ///
     /// Protection lasts for less than a poll, so this takes microseconds. It takes longer if the

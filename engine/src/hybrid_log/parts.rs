@@ -28,7 +28,6 @@ pub(super) struct LogParts {
 impl LogParts {
     /// Waits until every operation that is protected now has ended.
     pub(super) async fn drain(&self) {
-        let epoch = self.epoch.bump();
-        self.epoch.drained(epoch, &self.handle).await;
+        self.epoch.drain(&self.handle).await;
     }
 }

@@ -78,8 +78,7 @@ impl LogMemory {
 
     /// Waits until no guard is left that was taken before.
     pub(crate) async fn drain(&self, handle: &Handle) {
-        let epoch = self.contexts.epoch.bump();
-        self.contexts.epoch.drained(epoch, handle).await;
+        self.contexts.epoch.drain(handle).await;
     }
 
     /// Reports a frame that ends at `end` and was released just now.

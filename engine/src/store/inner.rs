@@ -123,8 +123,7 @@ impl StoreInner {
     /// operations continue in version `next`.
     pub(crate) async fn cut<T>(&self, handle: &Handle, next: u64, freeze: impl FnOnce() -> T) -> T {
         let cut = self.phase.transition_to_cut();
-        let epoch = self.epoch.bump();
-        self.epoch.drained(epoch, handle).await;
+        self.epoch.drain(handle).await;
         let frozen = freeze();
         cut.end(next);
         frozen

@@ -34,8 +34,7 @@ pub(in crate::checkpoint) async fn write(
     let start = core.log.tail_address();
     // After the drain, each writer that appended below has linked its record or given up. Records
     // that the copy misses are in the log from `start` on.
-    let epoch = core.log.epoch().bump();
-    core.log.epoch().drained(epoch, handle).await;
+    core.log.epoch().drain(handle).await;
 
     let device = catalog.device(INDEX, token, true).await?;
     let seal = seal(catalog.manifest().store.salt.0, token);
