@@ -7,6 +7,7 @@ use super::memory::EpochContexts;
 use super::recover::opening::LogOpener;
 use crate::base::error::{Error, Result};
 use crate::config::Backend;
+use crate::opening::directory::background;
 use crate::opening::ending::{ENDED, Maintenance};
 use futures::channel::mpsc;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -69,9 +70,7 @@ impl LogGroup {
     /// # Errors
     /// `InvalidArgument` for a configuration out of bounds, `Unsupported`, `Io`.
     pub fn new(config: LogConfig) -> Result<Self> {
-        let handle = Handle::background()
-            .map_err(|error| Error::io("start of the background thread", error))?;
-        Self::on(config, handle)
+        Self::on(config, background()?)
     }
 
     /// Makes a group like [`new`](Self::new), maintained by one task of `runtime`.

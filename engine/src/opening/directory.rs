@@ -46,7 +46,11 @@ impl Surroundings {
 
     /// Returns the runtime that was given, or starts a background thread.
     pub(crate) fn handle(self) -> Result<Handle> {
-        let started = self.runtime.map_or_else(Handle::background, Ok);
-        started.map_err(|error| Error::io("start of the background thread", error))
+        self.runtime.map_or_else(background, Ok)
     }
+}
+
+/// Starts a background thread that runs tasks.
+pub(crate) fn background() -> Result<Handle> {
+    Handle::background().map_err(|error| Error::io("start of the background thread", error))
 }

@@ -18,6 +18,7 @@ use crate::log::read::start::{Start, end_of};
 use crate::log::recover::opening::look;
 use crate::log::view::LogView;
 use crate::manifest::read::read_sound_manifest;
+use crate::opening::directory::background;
 use crate::opening::ending::ENDED;
 use futures::stream::{self, BoxStream, StreamExt};
 use kvick_io::sync::Mutex;
@@ -286,9 +287,7 @@ impl Followed {
     fn clock(&self) -> Result<Handle> {
         let mut handle = self.handle.lock().expect("nothing panics under it");
         if handle.is_none() {
-            let started = Handle::background();
-            let failed = |error| Error::io("start of the background thread", error);
-            *handle = Some(started.map_err(failed)?);
+            *handle = Some(background()?);
         }
         Ok(handle.clone().expect("looked at above"))
     }
