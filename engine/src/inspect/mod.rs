@@ -34,7 +34,7 @@ pub use report::{
 
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::checkpoint::files::manifest::Manifest;
-use crate::manifest::files::{COPY, MANIFEST};
+use crate::manifest::files::{COPY, MANIFEST, list};
 use crate::manifest::publish::Publishable;
 use check::Check;
 use kvick_io::Directory;
@@ -114,8 +114,7 @@ impl Manifests {
 
     async fn look(&self, directory: &Arc<dyn Directory>) -> Result<Inspection> {
         let place = directory.describe();
-        let names = directory.list().await;
-        let names = names.map_err(|error| Error::io(format!("listing {place}"), error))?;
+        let names = list(&**directory).await?;
         let lengths = files::lengths(&**directory, names).await;
         let mut problems = Problems::new(lengths);
         let (manifest, copy) = self.choose(&mut problems);

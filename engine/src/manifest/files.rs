@@ -9,12 +9,19 @@
 //! | `log.000000` ... | the log |
 
 use crate::base::error::{Error, Result};
+use kvick_io::Directory;
 
 pub(crate) const LOCK: &str = "lock";
 pub(crate) const MANIFEST: &str = "manifest";
 pub(crate) const COPY: &str = "manifest.copy";
 pub(crate) const LOG: &str = "log";
 pub(crate) const NEW: &str = "manifest.new";
+
+/// Returns the sorted names of the files in a directory.
+pub(crate) async fn list(directory: &dyn Directory) -> Result<Vec<String>> {
+    let listed = directory.list().await;
+    listed.map_err(|error| Error::io(format!("listing {}", directory.describe()), error))
+}
 
 /// Returns the device of a segment file, and the number of the segment.
 pub(crate) fn segment(file: &str) -> Option<(&str, u64)> {

@@ -7,7 +7,7 @@
 //! | a damaged manifest, and no copy | an error |
 //! | neither | `None` |
 
-use super::files::{COPY, MANIFEST};
+use super::files::{COPY, MANIFEST, list};
 use super::publish::Publishable;
 use super::text::USE_COPY;
 use crate::base::error::{Error, ErrorKind, Result};
@@ -52,9 +52,7 @@ pub(crate) async fn read_manifest<M: Publishable>(
     allow_fallback: bool,
 ) -> Result<Option<ManifestRead<M>>> {
     // Listed first: only files that are there are read.
-    let place = directory.describe();
-    let listed = directory.list().await;
-    let files = listed.map_err(|error| Error::io(format!("listing {place}"), error))?;
+    let files = list(directory).await?;
     let has = |name: &str| files.iter().any(|file| file == name);
     let mut damage = None;
     if has(MANIFEST) {
@@ -67,8 +65,9 @@ pub(crate) async fn read_manifest<M: Publishable>(
     if !has(COPY) {
         return damage.map_or(Ok(None), Err);
     }
-    let damage =
-        damage.unwrap_or_else(|| Error::not_found(&format!("{MANIFEST} in {place}"), USE_COPY));
+    let damage = damage.unwrap_or_else(|| {
+        Error::not_found(&format!("{MANIFEST} in {}", directory.describe()), USE_COPY)
+    });
     if !allow_fallback {
         return Err(damage);
     }

@@ -127,7 +127,7 @@ impl Opening {
         if let Some(ManifestRead { manifest, from_copy }) = read {
             return Ok(Found::Store { manifest: Box::new(manifest), from_copy });
         }
-        let files = self.list().await?;
+        let files = files::list(&*self.directory).await?;
         let segments = files.iter().filter(|name| is_log_segment(name)).count();
         let has_parts = files.iter().any(|name| owner(name).is_some());
         if has_parts || segments > 0 && !self.is_unfinished().await? {
@@ -151,12 +151,6 @@ impl Opening {
         };
         let device = self.directory.open_device(LOG, options).await.map_err(looking)?;
         Ok(device.bytes_stored() == 0)
-    }
-
-    async fn list(&self) -> Result<Vec<String>> {
-        let place = self.directory.describe();
-        let listed = self.directory.list().await;
-        listed.map_err(|error| Error::io(format!("listing {place}"), error))
     }
 }
 

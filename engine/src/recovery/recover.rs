@@ -16,7 +16,7 @@ use crate::config::{ByteSize, Config, Geometry};
 use crate::hash_index::HashIndex;
 use crate::hybrid_log::{HybridLog, LogExtent, PagePayload, Show, check_block};
 use crate::manifest::copy;
-use crate::manifest::files::LOG;
+use crate::manifest::files::{self, LOG};
 use crate::store::sessions::points::Points;
 use crate::store::sessions::table::SessionTable;
 use crate::store::{Limits, StoreInner};
@@ -241,7 +241,7 @@ impl Opening {
 
     /// Checks that no file of the log that the checkpoint needs is missing.
     async fn check_segments(&self, manifest: &Manifest, record: &CheckpointEntry) -> Result<()> {
-        let files = self.list().await?;
+        let files = files::list(&*self.directory).await?;
         let segment = manifest.store.segment_bytes;
         let [begin, end] = [record.begin, record.flushed]
             .map(|address| device_bytes(manifest, Address::new(address)));

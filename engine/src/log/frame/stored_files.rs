@@ -1,7 +1,7 @@
 //! The stored bytes of a log on the medium, by file, independent of a manifest.
 
 use crate::base::error::{Error, Result};
-use crate::manifest::files::LOG;
+use crate::manifest::files::{LOG, list};
 use kvick_io::Directory;
 use std::collections::BTreeMap;
 
@@ -17,8 +17,7 @@ impl StoredFiles {
     /// Reads the lengths of the current files.
     pub(crate) async fn look(directory: &dyn Directory, segment_bytes: u64) -> Result<Self> {
         let place = directory.describe();
-        let listed = directory.list().await;
-        let files = listed.map_err(|error| Error::io(format!("listing {place}"), error))?;
+        let files = list(directory).await?;
         let mut lengths = BTreeMap::new();
         for file in files {
             let Some(index) = segment_of(&file) else {

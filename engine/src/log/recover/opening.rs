@@ -325,8 +325,7 @@ pub(crate) async fn look(
         return Ok(Some(read.manifest));
     }
     let place = directory.describe();
-    let listed = directory.list().await;
-    let names = listed.map_err(|error| Error::io(format!("listing {place}"), error))?;
+    let names = files::list(directory).await?;
     for file in names.iter().filter(|file| is_log_segment(file)) {
         let bytes = directory.file_bytes(file).await;
         let bytes = bytes.map_err(|error| Error::io(format!("looking at {file}"), error))?;
