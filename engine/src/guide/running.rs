@@ -116,7 +116,8 @@
 //! operation that needs room gets [`StorageFull`](crate::ErrorKind::StorageFull) once memory is
 //! full, and works again when there is space. A checkpoint or commit fails with `StorageFull`; take
 //! it again. [`prune_checkpoints`](crate::FasterKv::prune_checkpoints) and
-//! [`truncate_until`](crate::FasterLog::truncate_until) free space on a full disk too. Before
+//! [`truncate_until`](crate::FasterLog::truncate_until) free space on a full disk too, which
+//! the medium may have a moment later. Before
 //! `close`, take a checkpoint until it succeeds: a store is closed even if its last checkpoint
 //! failed.
 //!

@@ -50,6 +50,8 @@ pub trait Device: Send + Sync + Debug + 'static {
     /// Deletes the whole segments below `offset`. Later reads and writes there fail with
     /// `NotFound`; operations in flight there complete normally. Dropping the future after its
     /// first poll does not undo the call. The deletion is durable after a sync of the directory.
+    /// The space is free soon after the end of the call: a deleted file keeps its blocks until the
+    /// last transfer in flight has ended and a thread has closed the file.
     ///
     /// # Errors
     /// Returns the error of the first file that could not be deleted. The call still deletes the
