@@ -1,0 +1,122 @@
+//! The statistics of a store at one moment.
+
+use super::checkpoints::CheckpointStats;
+use super::counters::{Counter, Counters};
+use super::device::DeviceStats;
+
+/// The work and the contents of a store at one moment. Counts begin when it was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// The finished operations.
+    pub operations: Operations,
+    /// The places of the newest record of the key, per finished operation.
+    pub hits: Hits,
+    /// The number of times that an operation had to wait: for the device, for room, for another
+    /// operation.
+    pub suspensions: u64,
+    /// The number of records appended to the log; the other writes happened in place.
+    pub appends: u64,
+    /// The bytes of the log by region.
+    pub log: LogBytes,
+    /// The work of the device.
+    pub device: DeviceStats,
+    /// The memory by its use, in bytes.
+    pub memory: MemoryBytes,
+    /// The number of existing sessions and pooled seats.
+    pub seats: usize,
+    /// The results of checkpoints.
+    pub checkpoints: CheckpointStats,
+}
+
+/// Finished operations by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Operations {
+    /// `read`, `read_with`, `contains`, `try_read` and each key of `read_many`.
+    pub reads: u64,
+    /// `upsert` and each pair of `upsert_many`.
+    pub upserts: u64,
+    /// `rmw`, `update`, `replace`, `take`, `insert_if_absent`, `compare_and_swap`, `delete_if`,
+    /// `compare_and_delete` and each key of `rmw_many`.
+    pub modifies: u64,
+    /// `delete`.
+    pub deletes: u64,
+}
+
+/// The places where operations found the newest record of their key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Hits {
+    /// The record was in memory and updatable in place.
+    pub mutable: u64,
+    /// The record was in memory, and immutable or about to be.
+    pub read_only: u64,
+    /// The record was on the device. Blind writes of such keys count here too, although they read
+    /// nothing.
+    pub on_device: u64,
+    /// There was no record of the key.
+    pub absent: u64,
+}
+
+/// Bytes of the log between its marks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogBytes {
+    /// The bytes that are updatable in place.
+    pub mutable: u64,
+    /// The bytes that are in memory and no longer updatable.
+    pub read_only: u64,
+    /// The bytes that are on the device only.
+    pub on_device: u64,
+}
+
+/// The memory by its use, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryBytes {
+    /// The hash index, overflow included.
+    pub index: u64,
+    /// The page frames of the log.
+    pub frames: u64,
+    /// Buffers of device operations, in use or kept for the next operation.
+    pub buffers: u64,
+}
+
+impl Stats {
+    pub(crate) fn count(&mut self, counters: &Counters) {
+        use Counter as C;
+        let Operations { reads, upserts, modifies, deletes } = &mut self.operations;
+        let Hits { mutable, read_only, on_device, absent } = &mut self.hits;
+        for (sum, counter) in [
+            (reads, C::Reads),
+            (upserts, C::Upserts),
+            (modifies, C::Modifies),
+            (deletes, C::Deletes),
+            (mutable, C::Mutable),
+            (read_only, C::ReadOnly),
+            (on_device, C::OnDevice),
+            (absent, C::Absent),
+            (&mut self.suspensions, C::Suspensions),
+            (&mut self.appends, C::Appends),
+        ] {
+            *sum += counters.sum(counter);
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seats_add_up() {
+        let (first, second) = (Counters::default(), Counters::default());
+        first.add(Counter::Reads, 3);
+        second.add(Counter::Reads, 4);
+        first.absorb(&second);
+        let mut stats = Stats::default();
+        stats.count(&first);
+        assert_eq!(stats.operations.reads, 7);
+    }
+}
