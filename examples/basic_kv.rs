@@ -52,8 +52,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     assert_eq!(session.read("crate 999").await?, Some(999));
     assert_eq!(store.stats().hits.on_device, on_device + 1);
 
-    let stats = store.stats();
-    println!("{:#?}\n{:#?}", stats.operations, stats.hits);
+    println!("{}", store.stats());
     store.close().await?;
     Ok(())
 }

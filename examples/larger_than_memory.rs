@@ -35,7 +35,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let stats = store.stats();
     let in_memory = stats.log.mutable + stats.log.read_only;
-    println!("{:#?}\n{:#?}", stats.log, stats.memory);
+    println!("after the writes\n{stats}\n");
     assert!(stats.log.on_device > 4 * in_memory, "most records are on disk only");
     assert!(stats.memory.index + stats.memory.frames + stats.memory.buffers <= MEMORY.bytes());
 
@@ -65,7 +65,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     assert_eq!(session.read(&1).await?, Some(value_of(1).map(|b| !b)));
 
     let stats = store.stats();
-    println!("{:#?}\n{:#?}", stats.hits, stats.device);
+    println!("after the reads\n{stats}");
     assert!(stats.hits.on_device > READS);
     store.close().await?;
     Ok(())

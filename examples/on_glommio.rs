@@ -29,7 +29,7 @@ fn main() -> Result<(), Failed> {
     run_everywhere(&store, read)?;
 
     let stats = store.stats();
-    println!("{:#?}\n{:#?}", stats.hits, stats.device);
+    println!("{stats}");
     assert_eq!(stats.operations.reads, EXECUTORS * RECORDS);
     assert_eq!(stats.hits.on_device, EXECUTORS * RECORDS);
     kvick::runtime::block_on(store.close())?;

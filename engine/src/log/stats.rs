@@ -3,7 +3,8 @@
 use super::LogAddress;
 use super::commit::state::Commit;
 use super::inner::LogInner;
-use crate::statistics::DeviceStats;
+use crate::statistics::{DeviceStats, Table, count, size};
+use std::fmt;
 
 /// The statistics of a log at one moment. Counts begin when it is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,5 +41,67 @@ impl LogStats {
             frame_bytes,
             buffer_bytes,
         }
+    }
+}
+
+/// Writes a table: a line for each number, with its group, its name, and its value in a human unit.
+/// Addresses are plain numbers.
+impl fmt::Display for LogStats {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::new(formatter);
+        let bytes = |from: LogAddress, end: LogAddress| size(end.raw().saturating_sub(from.raw()));
+        table.row("addresses", "begin", self.begin)?;
+        table.row("addresses", "head", self.head)?;
+        table.row("addresses", "committed", self.commit.until)?;
+        table.row("addresses", "end", self.end)?;
+        table.row("log", "kept", bytes(self.begin, self.end))?;
+        table.row("log", "in memory", bytes(self.head.max(self.begin), self.end))?;
+        table.row("log", "uncommitted", bytes(self.commit.until, self.end))?;
+        table.row("commit", "number", count(self.commit.number))?;
+        table.row("commit", "cookie", size(self.commit.cookie.len() as u64))?;
+        self.device.rows_of_writes(&mut table)?;
+        table.row("memory", "frames", size(self.frame_bytes))?;
+        table.row("memory", "buffers", size(self.buffer_bytes))
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_table_has_every_number_in_its_group() {
+        let mut device = DeviceStats::default();
+        (device.writes, device.write_bytes, device.bytes_stored) = (12, 48 << 10, 1 << 20);
+        device.write_latency_p50 = Duration::from_nanos(65_536);
+        device.write_latency_p99 = Duration::from_nanos(2_097_152);
+        let stats = LogStats {
+            begin: LogAddress::new(4096),
+            head: LogAddress::new(1_000_000),
+            commit: Commit { number: 1234, until: LogAddress::new(2_000_000), cookie: vec![7; 12] },
+            end: LogAddress::new(2_001_000),
+            device,
+            frame_bytes: 1 << 20,
+            buffer_bytes: 96 << 10,
+        };
+        let expected = "\
+addresses    begin                     4096
+             head                   1000000
+             committed              2000000
+             end                    2001000
+log          kept                   1.9 MiB
+             in memory            977.5 KiB
+             uncommitted             1000 B
+commit       number                   1,234
+             cookie                    12 B
+device       writes                      12
+             written               48.0 KiB
+             write p50              65.5 us
+             write p99               2.0 ms
+             stored                 1.0 MiB
+memory       frames                 1.0 MiB
+             buffers               96.0 KiB";
+        assert_eq!(stats.to_string(), expected);
     }
 }

@@ -118,7 +118,7 @@ fn contests(options: &Options, directory: &Path) -> Result<(), Box<dyn Error>> {
         rows.extend(of_contest);
     }
     for (name, store) in field.stores {
-        println!("{name}: {:#?}", store.stats());
+        println!("{name}\n{}", store.stats());
         block_on(store.close())?;
     }
     if let Some(file) = &options.json {

@@ -1,0 +1,85 @@
+//! The exact text of statistics with fixed values.
+
+use super::{LastCheckpoint, Stats};
+use crate::base::error::ErrorKind;
+use crate::base::kinds::{CheckpointKind, CheckpointToken};
+use std::time::Duration;
+
+/// Returns statistics with a different value in each place.
+fn sample() -> Stats {
+    let mut stats = Stats::default();
+    let (operations, hits) = (&mut stats.operations, &mut stats.hits);
+    (operations.reads, operations.upserts) = (12_345_678, 1_000_000);
+    (operations.modifies, operations.deletes) = (52_000, 17);
+    (hits.mutable, hits.read_only, hits.on_device, hits.absent) = (9_000_000, 800_000, 70_000, 600);
+    (stats.suspensions, stats.appends) = (70_123, 1_052_001);
+    let log = &mut stats.log;
+    (log.mutable, log.read_only, log.on_device) = (180 << 20, 20 << 20, 5 << 39);
+    let device = &mut stats.device;
+    (device.reads, device.read_bytes) = (70_000, 70_000 * 4096);
+    (device.writes, device.write_bytes) = (1500, 3 << 30);
+    device.read_latency_p50 = Duration::from_nanos(131_072);
+    device.read_latency_p99 = Duration::from_nanos(1_048_576);
+    device.write_latency_p50 = Duration::from_nanos(524_288);
+    device.write_latency_p99 = Duration::from_nanos(1 << 32);
+    device.bytes_stored = 5 << 29;
+    let memory = &mut stats.memory;
+    (memory.index, memory.frames, memory.buffers) = (18 << 20, 200 << 20, 1000);
+    stats.seats = 9;
+    (stats.checkpoints.taken, stats.checkpoints.failed) = (41, 2);
+    stats.checkpoints.last = Some(LastCheckpoint {
+        token: CheckpointToken::new(44),
+        kind: CheckpointKind::Snapshot,
+        ago: Duration::from_secs(90),
+        took: Duration::from_millis(1250),
+        error: Some((ErrorKind::StorageFull, "the medium is full".to_owned())),
+    });
+    stats
+}
+
+#[test]
+fn a_table_has_every_number_in_its_group() {
+    let expected = "\
+operations   reads               12,345,678
+             upserts              1,000,000
+             modifies                52,000
+             deletes                     17
+             suspensions             70,123
+             appends              1,052,001
+found        mutable              9,000,000
+             read-only              800,000
+             on device               70,000
+             absent                     600
+log          mutable              180.0 MiB
+             read-only             20.0 MiB
+             on device              2.5 TiB
+device       reads                   70,000
+             read                 273.4 MiB
+             read p50              131.0 us
+             read p99                1.0 ms
+             writes                   1,500
+             written                3.0 GiB
+             write p50             524.2 us
+             write p99                4.2 s
+             stored                 2.5 GiB
+memory       index                 18.0 MiB
+             frames               200.0 MiB
+             buffers                 1000 B
+             seats                        9
+checkpoints  taken                       41
+             failed                       2
+             last ended      1 min 30 s ago
+             last took                1.2 s
+             last error  the medium is full";
+    assert_eq!(sample().to_string(), expected);
+}
+
+#[test]
+fn a_table_without_a_checkpoint_ends_with_their_numbers() {
+    let table = Stats::default().to_string();
+    let end = "\
+checkpoints  taken                        0
+             failed                       0";
+    assert!(table.ends_with(end), "{table}");
+    assert_eq!(table.lines().count(), 28);
+}
