@@ -89,7 +89,8 @@ impl Mounted {
     }
 }
 
-/// Repeats `attempt`, which fails while a file that nobody uses any more is still open.
+/// Repeats `attempt`, which fails while a dropped file is still open.
+#[expect(clippy::disallowed_methods, reason = "the kernel closes files on the real clock")]
 fn until_let_go<E: std::fmt::Debug>(mut attempt: impl FnMut() -> Result<(), E>) {
     let until = Instant::now() + LET_GO;
     while let Err(error) = attempt() {
