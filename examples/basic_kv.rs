@@ -7,7 +7,8 @@
 //! cargo run --release --example basic_kv
 //! ```
 
-use kvick::{ByteSize, Config, FasterKv};
+use kvick::config::ByteSize;
+use kvick::{Config, FasterKv};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

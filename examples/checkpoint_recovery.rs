@@ -14,10 +14,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
-use kvick::{
-    ByteSize, Checkpoint, CheckpointKind, CheckpointRequest, Config, ErrorKind, FasterKv, Result,
-    Session, SessionId,
-};
+use kvick::checkpoint::Checkpoint;
+use kvick::config::ByteSize;
+use kvick::{Config, ErrorKind, FasterKv, Result, Session, checkpoint, session};
 
 /// Keys of each writer, which it writes in turn.
 const KEYS: u64 = 20_000;
@@ -41,10 +40,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // No writer waits for these: they go on all the time.
     let snapshot = watch(store.checkpoint().snapshot()).await?;
     let newest = watch(store.checkpoint().incremental()).await?;
-    assert!(newest.token > snapshot.token && newest.kind == CheckpointKind::Incremental);
+    assert!(newest.token > snapshot.token && newest.kind == checkpoint::Kind::Incremental);
 
     is_enough.store(true, Ordering::Relaxed);
-    let mut written: Vec<(u64, SessionId, u64)> = Vec::new();
+    let mut written: Vec<(u64, session::Id, u64)> = Vec::new();
     for writer in writers {
         let (writer, id, mut session) = writer.await??;
         write_next(&mut session, writer).await?; // in no checkpoint
@@ -93,7 +92,7 @@ async fn open(path: &Path) -> Result<FasterKv<u64, u64>> {
 }
 
 /// Takes a checkpoint, and shows how far it is.
-async fn watch(request: CheckpointRequest<'_>) -> Result<Checkpoint> {
+async fn watch(request: checkpoint::Request<'_>) -> Result<Checkpoint> {
     let checkpointing = request.start()?;
     let mut progress = checkpointing.progress();
     while let Some(now) = progress.next().await {
@@ -108,7 +107,7 @@ async fn write(
     store: FasterKv<u64, u64>,
     writer: u64,
     is_enough: Arc<AtomicBool>,
-) -> Result<(u64, SessionId, Session<u64, u64>)> {
+) -> Result<(u64, session::Id, Session<u64, u64>)> {
     let mut session = store.session()?;
     let id = session.id(); // from here on checkpoints keep it, and it can be resumed
     while !is_enough.load(Ordering::Relaxed) {

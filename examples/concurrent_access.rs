@@ -7,8 +7,9 @@
 //! cargo run --release --example concurrent_access
 //! ```
 
+use kvick::config::ByteSize;
 use kvick::runtime::Handle;
-use kvick::{ByteSize, Config, FasterKv};
+use kvick::{Config, FasterKv};
 use tokio::task::JoinSet;
 
 const TASKS: u64 = 16;

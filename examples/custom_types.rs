@@ -10,7 +10,9 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use kvick::{ByteSize, CodecError, Config, FasterKv, Key, Rkyv, Serde, Value, ZeroCopy};
+use kvick::codec::{Rkyv, Serde, ZeroCopy};
+use kvick::config::ByteSize;
+use kvick::{Config, FasterKv, Key, Value, codec};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Stored as its memory: reading in place costs nothing.
@@ -53,18 +55,18 @@ impl Value for Colour {
         "paint.colour".into()
     }
 
-    fn encode(item: &Self) -> Result<[u8; 3], CodecError> {
+    fn encode(item: &Self) -> Result<[u8; 3], codec::Error> {
         Ok([item.0, item.1, item.2])
     }
 
-    fn view(bytes: &[u8]) -> Result<Self, CodecError> {
+    fn view(bytes: &[u8]) -> Result<Self, codec::Error> {
         match *bytes {
             [red, green, blue] => Ok(Self(red, green, blue)),
-            _ => Err(CodecError::wrong_length("paint.colour", 3, bytes.len())),
+            _ => Err(codec::Error::wrong_length("paint.colour", 3, bytes.len())),
         }
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+    fn decode(bytes: &[u8]) -> Result<Self, codec::Error> {
         Self::view(bytes)
     }
 }

@@ -14,8 +14,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use futures::TryStreamExt;
+use kvick::config::ByteSize;
 use kvick::runtime::{Handle, block_on};
-use kvick::{ByteSize, ErrorKind, FasterLog, LogConfig, Result};
+use kvick::{ErrorKind, FasterLog, Result, log};
 
 /// Entries between two commits of the writer.
 const GROUP: u64 = 1000;
@@ -106,7 +107,7 @@ async fn open(path: &Path) -> Result<FasterLog> {
     let runtime = Handle::background().expect("the system has a thread");
     let mut attempts = 0..ATTEMPTS;
     loop {
-        let config = LogConfig::default().with_memory(ByteSize::mib(4));
+        let config = log::Config::default().with_memory(ByteSize::mib(4));
         match FasterLog::builder(config).runtime(runtime.clone()).open(path).await {
             Err(error) if error.kind() == ErrorKind::InUse => {
                 if attempts.next().is_none() {

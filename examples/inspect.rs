@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use kvick::Inspection;
+use kvick::inspect::Inspection;
 use kvick::io::ReadOnlyDirectory;
 use kvick::runtime::block_on;
 

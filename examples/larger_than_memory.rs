@@ -8,7 +8,8 @@
 //! ```
 
 use futures::stream::{self, StreamExt, TryStreamExt};
-use kvick::{ByteSize, Config, FasterKv};
+use kvick::config::ByteSize;
+use kvick::{Config, FasterKv};
 
 const MEMORY: ByteSize = ByteSize::mib(8);
 const RECORDS: u64 = 400_000;

@@ -10,7 +10,8 @@
 //! Linux only. glommio wants io_uring and some locked memory: see `ulimit -l`.
 
 use glommio::{LocalExecutorBuilder, Placement};
-use kvick::{Backend, ByteSize, Config, FasterKv};
+use kvick::config::{Backend, ByteSize};
+use kvick::{Config, FasterKv};
 
 const EXECUTORS: u64 = 2;
 const RECORDS: u64 = 20_000;

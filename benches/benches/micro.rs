@@ -15,9 +15,11 @@ use benches::keys::key_of;
 use benches::payload::Payload;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use kvick::bench_support::{Probe, Reserve};
+use kvick::config::{Backend, ByteSize};
 use kvick::epoch::Epoch;
+use kvick::futures::TryRead;
 use kvick::runtime::block_on;
-use kvick::{Backend, ByteSize, Config, FasterKv, Session, TryRead, Value};
+use kvick::{Config, FasterKv, Session, Value};
 
 /// Keys of one iteration: two batches.
 const KEYS: usize = 64;

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::{Either, select};
+use kvick::checkpoint::Checkpoint;
 use kvick::runtime::Handle;
-use kvick::{Checkpoint, CheckpointKind, FasterKv, Result};
+use kvick::{FasterKv, Result, checkpoint};
 use serde::Serialize;
 
 use crate::clock::Stopwatch;
@@ -28,7 +29,7 @@ pub enum Kind {
     Incremental,
 }
 
-impl From<Kind> for CheckpointKind {
+impl From<Kind> for checkpoint::Kind {
     fn from(kind: Kind) -> Self {
         match kind {
             Kind::FoldOver => Self::FoldOver,

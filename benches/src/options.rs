@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser};
-use kvick::{Backend, ByteSize, Config};
+use kvick::Config;
+use kvick::config::{Backend, ByteSize};
 
 use crate::checkpoints::{Kind, Plan};
 use crate::keys::Distribution;

@@ -5,7 +5,8 @@ use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 
-use kvick::{Checkpoint, CheckpointTimes, Config, FasterKv};
+use kvick::checkpoint::Checkpoint;
+use kvick::{Config, FasterKv, checkpoint};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 
@@ -65,7 +66,7 @@ pub struct Findings {
     /// The checkpoint, against a plain write.
     pub checkpoint: Moved,
     /// Times of its phases.
-    pub times: CheckpointTimes,
+    pub times: checkpoint::Times,
     /// Opening the store again, against a plain read.
     pub recovery: Moved,
     /// What of that the store counts as recovery.

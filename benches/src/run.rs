@@ -7,7 +7,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use kvick::{FasterKv, Result, Stats};
+use kvick::stats::Stats;
+use kvick::{FasterKv, Result};
 
 use crate::checkpoints::{Plan, Span, Taken, Watch, take_regularly};
 use crate::clock::{self, Stopwatch};

@@ -48,7 +48,8 @@ use tracing::Instrument;
 /// store in the background without a checkpoint, like a crash.
 ///
 /// ```
-/// # use kvick::{Backend, Config, FasterKv};
+/// # use kvick::{Config, FasterKv};
+/// # use kvick::config::Backend;
 /// # kvick::runtime::block_on(async {
 /// let config = Config::default().with_backend(Backend::Memory);
 /// let store: FasterKv<u64, u64> = FasterKv::open("unused", config).await?;
@@ -107,7 +108,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// [older checkpoint](Self::recover), keep the requests that it does not cover.
     ///
     /// ```
-    /// # use kvick::{Backend, Config, FasterKv};
+    /// # use kvick::{Config, FasterKv};
+    /// # use kvick::config::Backend;
     /// # kvick::runtime::block_on(async {
     /// # let config = Config::default().with_backend(Backend::Memory);
     /// # let store: FasterKv<u64, u64> = FasterKv::open("unused", config).await?;
@@ -169,7 +171,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// A service whose clients may never return can limit the kept sessions by age, in checkpoints:
     ///
     /// ```
-    /// # use kvick::{Backend, Config, FasterKv};
+    /// # use kvick::{Config, FasterKv};
+    /// # use kvick::config::Backend;
     /// # kvick::runtime::block_on(async {
     /// # let config = Config::default().with_backend(Backend::Memory);
     /// # let store: FasterKv<u64, u64> = FasterKv::open("unused", config).await?;

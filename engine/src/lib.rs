@@ -10,9 +10,23 @@
 //! [`formats`](guide::formats), [`from_faster`](guide::from_faster) and
 //! [`patterns`](guide::patterns).
 //!
+//! | module | contents |
+//! |---|---|
+//! | the root | the store, its sessions and settings, the log, errors |
+//! | [`session`] | answers of operations, identities of sessions |
+//! | [`futures`] | the futures of operations, by name |
+//! | [`codec`] | types as keys and values, and how to write one |
+//! | [`config`] | sizes, backends |
+//! | [`checkpoint`] | how to take a checkpoint, and its progress |
+//! | [`recovery`] | what an opening has found |
+//! | [`log`] | settings, readers, followers and checks of a log |
+//! | [`stats`] | counts, bytes, health |
+//! | [`inspect`](mod@inspect) | a look at a store from outside |
+//! | [`io`], [`runtime`], [`epoch`] | devices, executors, epoch protection for other structures |
+//!
 //! ```
 //! use kvick::{Config, FasterKv};
-//! # use kvick::Backend;
+//! # use kvick::config::Backend;
 //!
 //! # kvick::runtime::block_on(async {
 //! # let config = Config::default().with_backend(Backend::Memory);
@@ -51,58 +65,50 @@ mod base;
 #[doc(hidden)]
 pub mod bench_support;
 mod builder;
-mod checkpoint;
-mod codec;
-mod config;
+/// Checkpoints: requests, progress, and results.
+pub mod checkpoint;
+pub mod codec;
+pub mod config;
 pub mod epoch;
 pub mod futures;
 pub mod guide;
 mod hash_index;
 mod hybrid_log;
-mod inspect;
+pub mod inspect;
 mod kv;
 mod lifecycle;
-mod log;
+/// Settings, builders, readers and followers of a log.
+pub mod log;
 mod manifest;
 mod opening;
 mod record;
-mod recovery;
-mod session;
+/// Reports of openings: found and lost.
+pub mod recovery;
+/// Answers of operations, and identities of sessions.
+pub mod session;
 mod statistics;
 mod store;
 
+/// Counts of what a store has done and holds, and its health.
+pub mod stats {
+    pub use crate::base::health::{Condition, Health};
+    pub use crate::statistics::{
+        CacheHits, CheckpointStats, DeviceStats, LastCheckpoint, LogBytes, MemoryBytes,
+        OperationCounts, Stats,
+    };
+}
+
 pub use base::error::{Error, ErrorKind, Result};
-pub use base::health::{Condition, Health};
-pub use base::kinds::{CheckpointKind, CheckpointToken, Durability};
 #[cfg(shuttle)]
 #[doc(hidden)]
 pub use base::weak_spot::{Stage, WeakSpots};
 pub use builder::Builder;
-pub use checkpoint::{
-    Checkpoint, CheckpointHandle, CheckpointInfo, CheckpointPhase, CheckpointProgress,
-    CheckpointRequest, CheckpointTimes,
-};
-pub use codec::*;
-pub use config::{Backend, ByteSize, Config};
-pub use futures::TryRead;
-pub use inspect::{
-    FileRole, InspectedCheckpoint, InspectedFile, InspectedIndex, InspectedStore, Inspection,
-    ManifestCopy, Problem, RecordCounts, inspect,
-};
+pub use codec::{Key, Value};
+pub use config::Config;
+pub use inspect::inspect;
 pub use kv::FasterKv;
-pub use log::{
-    Append, Appended, Commit, CommitPhase, CommitProgress, CommitRequest, Committing, FasterLog,
-    LogAddress, LogBuilder, LogCheck, LogConfig, LogDamage, LogEntry, LogFollower, LogGroup,
-    LogIterator, LogRecovery, LogSink, LogStats, Scan, TypedLog, Values, check_log, repair_log,
-};
-pub use recovery::{LostOperations, RecoveryProgress, RecoveryReport};
+pub use log::handle::FasterLog;
 pub use session::Session;
-pub use statistics::{
-    CheckpointStats, DeviceStats, Hits, LastCheckpoint, LogBytes, MemoryBytes, Operations, Stats,
-};
-pub use store::answers::{Previous, Update};
-pub use store::sessions::identity::{CommitPoint, SessionId};
-pub use store::sessions::serials::Serials;
 
 /// The I/O layer: directories, devices, and the simulated disk.
 pub use kvick_io as io;

@@ -3,12 +3,17 @@
 mod batches;
 mod operations;
 
+pub use crate::store::answers::{Previous, Update};
+pub use crate::store::sessions::identity::CommitPoint;
+pub use crate::store::sessions::identity::SessionId as Id;
+pub use crate::store::sessions::serials::Serials;
+
 use crate::base::error::Result;
 use crate::codec::{Key, Value};
 use crate::lifecycle::StoreLifecycle;
 use crate::store::context::ExecutionContext;
 use crate::store::operation::store_ref::StoreRef;
-use crate::store::sessions::identity::{CommitPoint, SessionId};
+use crate::store::sessions::identity::SessionId;
 use crate::store::sessions::state::SessionState;
 use crate::store::{StoreInner, Types};
 use std::fmt;
@@ -32,7 +37,8 @@ use std::sync::Arc;
 /// loop of hits starves no other task.
 ///
 /// ```
-/// # use kvick::{Config, FasterKv, Backend};
+/// # use kvick::{Config, FasterKv};
+/// # use kvick::config::Backend;
 /// # kvick::runtime::block_on(async {
 /// let store: FasterKv<str, u64> =
 ///     FasterKv::open("unused", Config::default().with_backend(Backend::Memory)).await?;

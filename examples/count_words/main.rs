@@ -26,8 +26,10 @@ use std::time::Duration;
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
+use kvick::config::{Backend, ByteSize};
 use kvick::runtime::block_on;
-use kvick::{Backend, ByteSize, Config, FasterKv, Session, Stats};
+use kvick::stats::Stats;
+use kvick::{Config, FasterKv, Session};
 
 use crate::crew::{Crew, RuntimeKind};
 use crate::files::{Feed, Input};

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
+use kvick::config::ByteSize;
 use kvick::runtime::Handle;
-use kvick::{ByteSize, Error, ErrorKind, FasterLog, LogConfig, LogEntry, Result};
+use kvick::{Error, ErrorKind, FasterLog, Result, log};
 use tokio::task::JoinError;
 
 /// Jobs that are done before that is made durable. After a crash at most so many are done again.
@@ -30,7 +31,7 @@ impl Queue {
     pub(crate) async fn open(path: &Path) -> Result<Self> {
         let mut attempts = 0..ATTEMPTS;
         loop {
-            let config = LogConfig::default()
+            let config = log::Config::default()
                 .with_memory(ByteSize::mib(1))
                 // Space comes back a file at a time.
                 .with_segment_size(ByteSize::kib(128));
@@ -74,7 +75,7 @@ impl Queue {
             let Some(batch) = batch else {
                 return Ok(done);
             };
-            let batch: Vec<LogEntry> = batch.into_iter().collect::<Result<_>>()?;
+            let batch: Vec<log::Entry> = batch.into_iter().collect::<Result<_>>()?;
             let until = batch[batch.len() - 1].next;
             done += batch.len() as u64;
             futures::stream::iter(batch)

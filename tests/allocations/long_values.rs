@@ -7,8 +7,9 @@
 
 use std::fmt::Debug;
 
+use kvick::config::{Backend, ByteSize};
 use kvick::runtime::block_on;
-use kvick::{Backend, ByteSize, Config, FasterKv, Result};
+use kvick::{Config, FasterKv, Result};
 use tests::allocations::peak;
 use tests::configs::memory_store;
 

@@ -6,7 +6,8 @@ mod long_values;
 use std::fmt::Debug;
 use std::task::Poll;
 
-use kvick::{Backend, ByteSize, Config, FasterKv, Result, Session};
+use kvick::config::{Backend, ByteSize};
+use kvick::{Config, FasterKv, Result, Session};
 use tests::allocations::{Counting, counted, peak};
 use tests::configs::memory_store;
 use tests::polling::poll_once;

@@ -1,7 +1,8 @@
 //! Read, write, modify, delete; by session, by handle, and by both at once.
 
+use kvick::futures::TryRead;
 use kvick::runtime::block_on;
-use kvick::{FasterKv, Result, TryRead};
+use kvick::{FasterKv, Result};
 use tests::configs::memory_store;
 use tests::simulated::small_configs;
 

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use futures::StreamExt;
+use kvick::checkpoint::Durability;
+use kvick::config::ByteSize;
 use kvick::io::MemoryDirectory;
 use kvick::runtime::block_on;
-use kvick::{
-    ByteSize, CheckpointKind, CheckpointPhase, Config, Durability, ErrorKind, FasterKv, Key,
-    Result, SessionId, Value,
-};
+use kvick::{Config, ErrorKind, FasterKv, Key, Result, Value, checkpoint, session};
 
 fn config() -> Config {
     Config::default()
@@ -26,8 +25,8 @@ async fn open<K: Key + ?Sized, V: Value + ?Sized>(
     FasterKv::builder(config).directory(Arc::new(directory.clone())).open_in_directory().await
 }
 
-const KINDS: [CheckpointKind; 3] =
-    [CheckpointKind::FoldOver, CheckpointKind::Snapshot, CheckpointKind::Incremental];
+const KINDS: [checkpoint::Kind; 3] =
+    [checkpoint::Kind::FoldOver, checkpoint::Kind::Snapshot, checkpoint::Kind::Incremental];
 
 /// Whatever the kinds, one after the other: what is recovered is what the last one had.
 #[test]
@@ -41,7 +40,7 @@ fn checkpoints_of_every_kind_follow_each_other() {
     }
 }
 
-async fn follow(kinds: [CheckpointKind; 3]) -> Result<()> {
+async fn follow(kinds: [checkpoint::Kind; 3]) -> Result<()> {
     let directory = MemoryDirectory::new();
     let mut round = 0_u64;
     for life in 0..2 {
@@ -121,7 +120,7 @@ fn sessions_go_on_where_their_checkpoint_is() -> Result<()> {
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         session.delete(&3).await?;
         assert_eq!(store.checkpoint().await?.sessions[&id].until, 6);
-        let other: SessionId = "00000000000000000000000000000001".parse()?;
+        let other: session::Id = "00000000000000000000000000000001".parse()?;
         assert!(!store.forget_session(other));
         drop(session);
         store.close().await
@@ -143,10 +142,10 @@ fn one_at_a_time_and_its_progress_is_seen() -> Result<()> {
         }
         assert_eq!(
             (taken.kind, taken.durability),
-            (CheckpointKind::Snapshot, Durability::PowerCut)
+            (checkpoint::Kind::Snapshot, Durability::PowerCut)
         );
         let seen: Vec<_> = progress.collect().await;
-        assert_eq!(seen.last().expect("at least the end").phase, CheckpointPhase::Ended);
+        assert_eq!(seen.last().expect("at least the end").phase, checkpoint::Phase::Ended);
         store.close().await
     })
 }

@@ -6,8 +6,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use kvick::config::ByteSize;
+use kvick::futures::TryRead;
 use kvick::runtime::block_on;
-use kvick::{ByteSize, Config, FasterKv, Result, TryRead};
+use kvick::{Config, FasterKv, Result};
 use tests::configs::memory_store;
 use tests::polling::poll_once;
 

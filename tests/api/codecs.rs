@@ -2,8 +2,9 @@
 
 use std::fmt::Debug;
 
+use kvick::codec::{Rkyv, Serde, ZeroCopy};
 use kvick::runtime::block_on;
-use kvick::{FasterKv, Key, Rkyv, Serde, Value, ZeroCopy};
+use kvick::{FasterKv, Key, Value};
 use tests::configs::memory_store;
 use tests::model::item;
 use tests::simulated::small_configs;

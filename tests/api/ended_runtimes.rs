@@ -11,7 +11,9 @@ use std::thread;
 use std::time::Duration;
 
 use futures::StreamExt;
-use kvick::{Backend, Config, Durability, Error, ErrorKind, FasterKv, Result};
+use kvick::checkpoint::Durability;
+use kvick::config::Backend;
+use kvick::{Config, Error, ErrorKind, FasterKv, Result};
 use tests::configs::{Host, backends};
 use tests::deadline::block_on_within_minutes;
 use tests::simulated::two_pages;

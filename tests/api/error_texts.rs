@@ -4,11 +4,9 @@ use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
 
+use kvick::config::{Backend, ByteSize};
 use kvick::runtime::block_on;
-use kvick::{
-    Backend, ByteSize, CodecError, Config, Error, ErrorKind, FasterKv, FasterLog, Key, LogConfig,
-    Result, Value,
-};
+use kvick::{Config, Error, ErrorKind, FasterKv, FasterLog, Key, Result, Value, codec, log};
 use tests::configs::memory_store;
 use tests::crowd::{CROWD, pass_through};
 use tests::simulated::{four_log_pages, two_pages};
@@ -34,7 +32,7 @@ fn on_disk() -> Config {
     two_pages().with_backend(Backend::Threads).with_direct(false)
 }
 
-fn log_on_disk() -> LogConfig {
+fn log_on_disk() -> log::Config {
     four_log_pages().with_backend(Backend::Threads).with_direct(false)
 }
 
@@ -197,14 +195,14 @@ impl Value for NoSeven {
     fn type_name() -> Cow<'static, str> {
         "u8".into()
     }
-    fn encode(item: &u8) -> Result<[u8; 1], CodecError> {
-        if *item == 7 { Err(CodecError::new("7 is refused")) } else { Ok([*item]) }
+    fn encode(item: &u8) -> Result<[u8; 1], codec::Error> {
+        if *item == 7 { Err(codec::Error::new("7 is refused")) } else { Ok([*item]) }
     }
-    fn view(bytes: &[u8]) -> Result<u8, CodecError> {
-        let [6] = *bytes else { return Err(CodecError::new("only 6 is read back")) };
+    fn view(bytes: &[u8]) -> Result<u8, codec::Error> {
+        let [6] = *bytes else { return Err(codec::Error::new("only 6 is read back")) };
         Ok(6)
     }
-    fn decode(bytes: &[u8]) -> Result<u8, CodecError> {
+    fn decode(bytes: &[u8]) -> Result<u8, codec::Error> {
         Self::view(bytes)
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use kvick::{Backend, Config, FasterKv, Result};
+use kvick::config::Backend;
+use kvick::{Config, FasterKv, Result};
 use tests::polling::Counted;
 
 /// How often another task of the same thread runs while a loop reads from memory.

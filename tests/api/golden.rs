@@ -7,15 +7,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use kvick::config::ByteSize;
 use kvick::io::{Directory, MemoryDirectory};
 use kvick::runtime::block_on;
-use kvick::{ByteSize, CheckpointKind, Config, FasterKv, Result, SessionId};
+use kvick::{Config, FasterKv, Result, checkpoint, session};
 use tests::crowd::{CROWD, pass_through};
 
-const KINDS: [(&str, CheckpointKind); 3] = [
-    ("fold-over", CheckpointKind::FoldOver),
-    ("snapshot", CheckpointKind::Snapshot),
-    ("incremental", CheckpointKind::Incremental),
+const KINDS: [(&str, checkpoint::Kind); 3] = [
+    ("fold-over", checkpoint::Kind::FoldOver),
+    ("snapshot", checkpoint::Kind::Snapshot),
+    ("incremental", checkpoint::Kind::Incremental),
 ];
 /// The session of every store: the life is the seed, and it is the first.
 const SESSION: &str = "000000000000004d0000000000000001";
@@ -132,7 +133,7 @@ fn stores_of_format_2_are_read() -> Result<()> {
             let store: FasterKv<u64, u64> = open(&directory).await?;
             let report = store.recovery().expect("recovered").clone();
             assert_eq!(report.chosen.map(|token| token.version()), Some(2));
-            let session: SessionId = SESSION.parse()?;
+            let session: session::Id = SESSION.parse()?;
             assert_eq!(report.sessions[&session].until, 180);
             assert_eq!(report.sessions.len(), 1 + CROWD - FORGOTTEN);
             assert_eq!(store.checkpoints().last().map(|info| info.kind), Some(kind));

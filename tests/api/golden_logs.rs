@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
+use kvick::config::ByteSize;
 use kvick::io::MemoryDirectory;
 use kvick::runtime::block_on;
-use kvick::{ByteSize, FasterLog, LogConfig, Result};
+use kvick::{FasterLog, Result, log};
 use tests::files::Files;
 
 /// Entries that are there: those before were truncated, some were taken back.
@@ -29,7 +30,7 @@ fn entry(number: u32) -> Vec<u8> {
 }
 
 async fn open(directory: &MemoryDirectory) -> Result<FasterLog> {
-    let config = LogConfig::default()
+    let config = log::Config::default()
         .with_memory(ByteSize::kib(64))
         .with_page_size(ByteSize::kib(4))
         .with_segment_size(ByteSize::kib(8))

@@ -8,14 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
+use kvick::config::{Backend, ByteSize};
+use kvick::inspect::{FileRole, Inspection, ManifestCopy};
 use kvick::io::{
     BoxFuture, Device, DeviceOptions, Directory, Lock, MemoryDirectory, ReadOnlyDirectory,
 };
 use kvick::runtime::block_on;
-use kvick::{
-    Backend, ByteSize, CheckpointKind, CheckpointToken, Config, FasterKv, FileRole, Inspection,
-    ManifestCopy, Result, inspect,
-};
+use kvick::{Config, FasterKv, Result, checkpoint, inspect};
 use tests::crowd::{CROWD, pass_through};
 
 /// Of a device, and of what is checked as one.
@@ -78,10 +77,10 @@ async fn with_all_kinds_of_files(directory: &MemoryDirectory) -> Result<FasterKv
 #[test]
 fn a_store_of_every_kind_of_checkpoint_is_sound() -> Result<()> {
     let kinds = [
-        CheckpointKind::FoldOver,
-        CheckpointKind::Snapshot,
-        CheckpointKind::Incremental,
-        CheckpointKind::IndexOnly,
+        checkpoint::Kind::FoldOver,
+        checkpoint::Kind::Snapshot,
+        checkpoint::Kind::Incremental,
+        checkpoint::Kind::IndexOnly,
     ];
     block_on(async {
         for kind in kinds {
@@ -109,7 +108,7 @@ fn a_store_of_every_kind_of_checkpoint_is_sound() -> Result<()> {
             assert_eq!((described.page_bytes, described.segment_bytes), (PAGE, SEGMENT));
             let newest = inspection.checkpoints.last().expect("one was taken");
             let records = newest.records;
-            if kind == CheckpointKind::IndexOnly {
+            if kind == checkpoint::Kind::IndexOnly {
                 assert_eq!((records.values, records.tombstones), (1000, 0), "{inspection}");
                 assert_eq!(inspection.indexes.last().map(|index| index.token), Some(taken.token));
             } else {
@@ -205,7 +204,7 @@ fn in_page(address: u64) -> u64 {
     (address % PAGE).div_ceil(UNIT_PAYLOAD) * UNIT
 }
 
-fn part_start(inspection: &Inspection, token: CheckpointToken) -> u64 {
+fn part_start(inspection: &Inspection, token: checkpoint::Token) -> u64 {
     let parts = inspection.checkpoints.iter().flat_map(|checkpoint| &checkpoint.parts);
     parts.filter(|(writer, _)| *writer == token).map(|(_, range)| range.start).min().expect("named")
 }

@@ -1,7 +1,9 @@
 //! Twenty times the memory, on every backend.
 
 use futures::stream::{self, StreamExt, TryStreamExt};
-use kvick::{Backend, ByteSize, Config, FasterKv, Result, TryRead};
+use kvick::config::{Backend, ByteSize};
+use kvick::futures::TryRead;
+use kvick::{Config, FasterKv, Result};
 use tests::configs::{Host, backends};
 
 const KEYS: u64 = 20_000;

@@ -24,13 +24,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt, TryStreamExt};
+use kvick::config::ByteSize;
 use kvick::io::MemoryDirectory;
 use kvick::runtime::block_on;
-use kvick::{ByteSize, Error, ErrorKind, FasterLog, LogAddress, LogConfig, LogFollower, LogGroup};
+use kvick::{Error, ErrorKind, FasterLog, log};
 use tests::simulated::Site;
 
-fn small() -> LogConfig {
-    LogConfig::default()
+fn small() -> log::Config {
+    log::Config::default()
         .with_memory(ByteSize::kib(64))
         .with_page_size(ByteSize::kib(4))
         .with_segment_size(ByteSize::kib(32))
@@ -49,7 +50,7 @@ async fn open(directory: &Arc<MemoryDirectory>) -> FasterLog {
 }
 
 /// Opens a log on the simulated disk.
-async fn open_on(site: &Site, config: LogConfig) -> FasterLog {
+async fn open_on(site: &Site, config: log::Config) -> FasterLog {
     let builder = FasterLog::builder(config).runtime(site.handle.clone()).seed(site.seed);
     builder.directory(site.disk.directory("log")).open_in_directory().await.expect("opens")
 }
@@ -140,7 +141,7 @@ fn a_tail_waits_and_ends_when_the_log_is_completed() {
         log.close().await.expect("closes");
         let log = open(&directory).await;
         assert_eq!(log.append(b"more").await.expect_err("still").kind(), ErrorKind::Completed);
-        assert_eq!(log.follow_from(LogAddress::FIRST).count().await, 100);
+        assert_eq!(log.follow_from(log::Address::FIRST).count().await, 100);
     });
 }
 
@@ -162,7 +163,7 @@ fn truncation_takes_entries_away_at_both_ends() {
         log.append(b"new").await.expect("appended");
         log.commit().await.expect("committed");
         assert_eq!(payloads(&log).await.len(), 51);
-        let error = log.truncate_until(LogAddress::new(addresses[920].raw() + 8)).await;
+        let error = log.truncate_until(log::Address::new(addresses[920].raw() + 8)).await;
         assert_eq!(error.expect_err("between").kind(), ErrorKind::InvalidArgument);
         log.close().await.expect("closes");
         let log = open(&directory).await;
@@ -228,11 +229,11 @@ fn a_follower_sees_what_is_committed_and_goes_on() {
     let place = tempfile::tempdir().expect("a directory");
     let path = place.path().join("log");
     block_on(async {
-        let error = LogFollower::open(&path).await.expect_err("nothing");
+        let error = log::Follower::open(&path).await.expect_err("nothing");
         assert_eq!(error.kind(), ErrorKind::Io);
         let log = FasterLog::open(&path, small()).await.expect("opens");
-        let follower = LogFollower::open(&path).await.expect("follows");
-        let tail = follower.follow_from(LogAddress::FIRST, Duration::from_millis(1));
+        let follower = log::Follower::open(&path).await.expect("follows");
+        let tail = follower.follow_from(log::Address::FIRST, Duration::from_millis(1));
         let writer = async {
             for number in 0..2000_u32 {
                 log.append(&number.to_le_bytes().repeat(20)).await.expect("appended");
@@ -284,7 +285,7 @@ fn logs_of_a_group_live_by_themselves() {
     let path = |number: usize| place.path().join(number.to_string());
     block_on(async {
         for life in 1..=2 {
-            let group = LogGroup::new(LogConfig::small()).expect("starts");
+            let group = log::Group::new(log::Config::small()).expect("starts");
             let mut logs = Vec::new();
             for number in 0..50 {
                 logs.push(group.open(path(number)).await.expect("opens"));

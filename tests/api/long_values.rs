@@ -1,7 +1,8 @@
 //! Values from nothing to several MiB, in pages of 4 KiB and a little more.
 
+use kvick::config::ByteSize;
 use kvick::runtime::block_on;
-use kvick::{ByteSize, Config, ErrorKind, FasterKv, Result};
+use kvick::{Config, ErrorKind, FasterKv, Result};
 use tests::configs::memory_store;
 use tests::samples::pattern;
 use tests::simulated::small_configs;

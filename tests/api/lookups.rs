@@ -5,9 +5,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use kvick::codec::Encoded;
 use kvick::io::MemoryDirectory;
 use kvick::runtime::block_on;
-use kvick::{Encoded, FasterKv, Key, Result, Value};
+use kvick::{FasterKv, Key, Result, Value};
 use tests::configs::memory_store;
 use tests::model::item;
 use tests::simulated::{small_configs, two_pages};

@@ -1,8 +1,9 @@
 //! Random operations against a model, over the matrix of sizes, backends and runtimes.
 
+use kvick::config::Backend;
 use kvick::io::sim::Random;
 use kvick::runtime::Handle;
-use kvick::{Backend, Config, FasterKv, Result};
+use kvick::{Config, FasterKv, Result};
 use tests::configs::{Host, backends, sizes};
 use tests::model::{Doors, Mix, Model};
 use tests::samples::{SampleKey, SampleValue};

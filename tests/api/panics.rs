@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use futures::FutureExt;
 use kvick::runtime::block_on;
-use kvick::{CodecError, ErrorKind, FasterKv, Key, Result, Value};
+use kvick::{ErrorKind, FasterKv, Key, Result, Value, codec};
 use tests::configs::memory_store;
 use tests::simulated::small_configs;
 
@@ -29,25 +29,25 @@ impl<const WORD: bool> Value for Moody<WORD> {
         "tests.moody".into()
     }
 
-    fn encode(item: &u64) -> Result<[u8; 8], CodecError> {
+    fn encode(item: &u64) -> Result<[u8; 8], codec::Error> {
         assert_ne!(*item, PANICS_IN_ENCODE, "encode panics");
         if *item == REFUSES_ENCODE {
-            return Err(CodecError::new("encode refuses"));
+            return Err(codec::Error::new("encode refuses"));
         }
         Ok(item.to_le_bytes())
     }
 
-    fn view(bytes: &[u8]) -> Result<u64, CodecError> {
+    fn view(bytes: &[u8]) -> Result<u64, codec::Error> {
         let bytes = bytes.try_into();
-        let item = u64::from_le_bytes(bytes.map_err(|_| CodecError::new("not 8 bytes"))?);
+        let item = u64::from_le_bytes(bytes.map_err(|_| codec::Error::new("not 8 bytes"))?);
         assert_ne!(item, PANICS_IN_DECODE, "decode panics");
         if item == REFUSES_DECODE {
-            return Err(CodecError::new("decode refuses"));
+            return Err(codec::Error::new("decode refuses"));
         }
         Ok(item)
     }
 
-    fn decode(bytes: &[u8]) -> Result<u64, CodecError> {
+    fn decode(bytes: &[u8]) -> Result<u64, codec::Error> {
         Self::view(bytes)
     }
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use kvick::config::{Backend, ByteSize};
 use kvick::runtime::block_on;
-use kvick::{Backend, ByteSize, Config, ErrorKind, FasterKv, FasterLog, LogConfig, Result};
+use kvick::{Config, ErrorKind, FasterKv, FasterLog, Result, log};
 use tests::simulated::two_pages;
 
 fn open(path: &Path) -> Result<FasterKv<u64, u64>> {
@@ -108,7 +109,7 @@ fn files_of_others_are_left_as_they_are() {
         let error = refused(directory.path());
         assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error}");
         assert!(error.to_string().contains(name), "{error}");
-        let log = block_on(FasterLog::open(directory.path(), LogConfig::small()));
+        let log = block_on(FasterLog::open(directory.path(), log::Config::small()));
         assert_eq!(log.expect_err("refused").kind(), ErrorKind::AlreadyExists);
         let mut after = contents(directory.path());
         after.remove("lock");
@@ -213,7 +214,7 @@ fn a_creation_without_memory_leaves_nothing_behind() -> Result<()> {
     assert!(error.to_string().contains("memory"), "{error}");
     let left: Vec<String> = contents(directory.path()).into_keys().collect();
     assert!(left.iter().all(|name| name == "lock"), "{left:?}");
-    let log = LogConfig::default().with_memory(too_much).with_huge_pages(false);
+    let log = log::Config::default().with_memory(too_much).with_huge_pages(false);
     let opened = block_on(FasterLog::open(directory.path(), log));
     let error = opened.map(drop).expect_err("there is not so much memory");
     assert!(error.to_string().contains("memory"), "{error}");

@@ -1,7 +1,8 @@
 //! What is refused: configurations out of bounds, and everything on a closed store.
 
+use kvick::config::{Backend, ByteSize};
 use kvick::runtime::block_on;
-use kvick::{Backend, ByteSize, Config, Error, ErrorKind, FasterKv, Result, Session};
+use kvick::{Config, Error, ErrorKind, FasterKv, Result, Session};
 use tests::configs::memory_store;
 use tests::simulated::two_pages;
 

@@ -3,7 +3,8 @@
 use std::cell::Cell;
 
 use kvick::runtime::block_on;
-use kvick::{FasterKv, Previous, Result, Update};
+use kvick::session::{Previous, Update};
+use kvick::{FasterKv, Result};
 use tests::configs::memory_store;
 use tests::polling::poll_once;
 use tests::samples::{SampleValue, pattern};

@@ -1,6 +1,7 @@
 //! The same store under every executor, and moved between threads while it is used.
 
-use kvick::{Backend, FasterKv, Result};
+use kvick::config::Backend;
+use kvick::{FasterKv, Result};
 use tests::configs::{Host, backends, memory_store};
 use tests::simulated::two_pages;
 

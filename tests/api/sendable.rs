@@ -8,13 +8,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use kvick::config::Backend;
 use kvick::epoch::Epoch;
 use kvick::io::{Directory, MemoryDirectory};
 use kvick::runtime::{Handle, block_on};
-use kvick::{
-    Backend, CheckpointToken, Config, FasterKv, FasterLog, LogAddress, LogConfig, LogFollower,
-    LogGroup, Result, check_log, inspect, repair_log,
-};
+use kvick::{Config, FasterKv, FasterLog, Result, checkpoint, inspect, log};
 use tests::configs::memory_store;
 use tests::simulated::two_pages;
 
@@ -33,7 +31,7 @@ fn directory() -> Arc<dyn Directory> {
 fn ask_store(asked: &mut Asked, store: &FasterKv<u64, [u8]>) -> Result<()> {
     type Store = FasterKv<String, [u8]>;
     let config = || Config::default();
-    let token = CheckpointToken::new(1);
+    let token = checkpoint::Token::new(1);
     let pairs = [(1, b"".to_vec())];
     ask(asked, "builder.rs", "open", || Store::open("", config()));
     ask(asked, "builder.rs", "recover", || Store::recover("", config(), token));
@@ -68,8 +66,8 @@ fn ask_store(asked: &mut Asked, store: &FasterKv<u64, [u8]>) -> Result<()> {
 }
 
 fn ask_log(asked: &mut Asked, log: &FasterLog) {
-    let config = || LogConfig::default();
-    let address = LogAddress::FIRST;
+    let config = || log::Config::default();
+    let address = log::Address::FIRST;
     ask(asked, "builder.rs", "open", || FasterLog::open("", config()));
     ask(asked, "builder.rs", "open", || FasterLog::builder(config()).recover(1).open(""));
     ask(asked, "builder.rs", "open_in_directory", || {
@@ -101,21 +99,21 @@ fn ask_log(asked: &mut Asked, log: &FasterLog) {
     ask(asked, "typed.rs", "append_durable", || typed.append_durable(""));
     ask(asked, "typed.rs", "read", || typed.read(address));
     ask(asked, "typed.rs", "scan", || typed.scan(..));
-    ask(asked, "examine.rs", "check_log", || check_log(directory()));
-    ask(asked, "examine.rs", "repair_log", || repair_log(directory()));
+    ask(asked, "examine.rs", "check_log", || log::check(directory()));
+    ask(asked, "examine.rs", "repair_log", || log::repair(directory()));
 }
 
-fn ask_other_logs(asked: &mut Asked, group: &LogGroup, follower: Option<&LogFollower>) {
-    let config = || LogConfig::default();
+fn ask_other_logs(asked: &mut Asked, group: &log::Group, follower: Option<&log::Follower>) {
+    let config = || log::Config::default();
     ask(asked, "group.rs", "open", || group.open(""));
     ask(asked, "group.rs", "open_with", || group.open_with("", config()));
     ask(asked, "group.rs", "open_in", || group.open_in(directory(), config()));
-    ask(asked, "follower.rs", "open", || LogFollower::open(""));
+    ask(asked, "follower.rs", "open", || log::Follower::open(""));
     let handle = Handle::background().expect("a thread is to be had");
-    ask(asked, "follower.rs", "open_in", || LogFollower::open_in(directory(), handle));
+    ask(asked, "follower.rs", "open_in", || log::Follower::open_in(directory(), handle));
     let handle = Handle::background().expect("a thread is to be had");
-    ask(asked, "follower.rs", "open_with", || LogFollower::open_with("", handle));
-    ask(asked, "follower.rs", "refresh", || follower.map(LogFollower::refresh));
+    ask(asked, "follower.rs", "open_with", || log::Follower::open_with("", handle));
+    ask(asked, "follower.rs", "refresh", || follower.map(log::Follower::refresh));
 }
 
 #[test]
@@ -123,10 +121,10 @@ fn every_public_future_may_be_sent() -> Result<()> {
     let mut asked = Asked::new();
     let store = memory_store::<u64, [u8]>(two_pages());
     ask_store(&mut asked, &store)?;
-    let config = LogConfig::small().with_backend(Backend::Memory);
+    let config = log::Config::small().with_backend(Backend::Memory);
     let log = block_on(FasterLog::open("", config.clone()))?;
     ask_log(&mut asked, &log);
-    ask_other_logs(&mut asked, &LogGroup::new(config)?, None);
+    ask_other_logs(&mut asked, &log::Group::new(config)?, None);
     let mut missing = Vec::new();
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../engine/src");
     for file in files(&sources) {

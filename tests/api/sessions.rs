@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use kvick::config::ByteSize;
 use kvick::io::MemoryDirectory;
 use kvick::runtime::block_on;
-use kvick::{ByteSize, Config, ErrorKind, FasterKv, Result};
+use kvick::{Config, ErrorKind, FasterKv, Result};
 
 fn config() -> Config {
     Config::default()

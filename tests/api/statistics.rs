@@ -1,7 +1,8 @@
 //! Statistics add up.
 
 use kvick::runtime::block_on;
-use kvick::{FasterKv, Result, Stats};
+use kvick::stats::Stats;
+use kvick::{FasterKv, Result};
 use tests::configs::memory_store;
 use tests::simulated::{small_configs, two_pages};
 

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use kvick::codec::{Rkyv, Serde, ZeroCopy};
 use kvick::io::MemoryDirectory;
 use kvick::runtime::block_on;
-use kvick::{CodecError, ErrorKind, FasterKv, Key, Result, Rkyv, Serde, Value, ZeroCopy};
+use kvick::{ErrorKind, FasterKv, Key, Result, Value, codec};
 use serde::{Deserialize, Serialize};
 use tests::simulated::two_pages;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -47,17 +48,17 @@ impl<const BYTES: usize> Value for Padded<BYTES> {
         "padded".into()
     }
 
-    fn encode(item: &Self) -> Result<[u8; BYTES], CodecError> {
+    fn encode(item: &Self) -> Result<[u8; BYTES], codec::Error> {
         let mut bytes = [0; BYTES];
         bytes[..8].copy_from_slice(&item.0.to_le_bytes());
         Ok(bytes)
     }
 
-    fn view(bytes: &[u8]) -> Result<Self, CodecError> {
+    fn view(bytes: &[u8]) -> Result<Self, codec::Error> {
         u64::decode(&bytes[..8]).map(Self)
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+    fn decode(bytes: &[u8]) -> Result<Self, codec::Error> {
         Self::view(bytes)
     }
 }

@@ -5,10 +5,9 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use kvick::config::{Backend, ByteSize};
 use kvick::runtime::block_on;
-use kvick::{
-    Backend, ByteSize, CodecError, Config, Error, ErrorKind, FasterKv, Key, Result, Value,
-};
+use kvick::{Config, Error, ErrorKind, FasterKv, Key, Result, Value, codec};
 use tests::configs::memory_store;
 use tests::samples::pattern;
 
@@ -25,13 +24,13 @@ impl<const WIDTH: usize> Value for Wide<WIDTH> {
     fn type_name() -> Cow<'static, str> {
         format!("wide {WIDTH}").into()
     }
-    fn encode(item: &[u8]) -> Result<&[u8], CodecError> {
+    fn encode(item: &[u8]) -> Result<&[u8], codec::Error> {
         Ok(item)
     }
-    fn view(bytes: &[u8]) -> Result<&[u8], CodecError> {
+    fn view(bytes: &[u8]) -> Result<&[u8], codec::Error> {
         Ok(bytes)
     }
-    fn decode(bytes: &[u8]) -> Result<Vec<u8>, CodecError> {
+    fn decode(bytes: &[u8]) -> Result<Vec<u8>, codec::Error> {
         Ok(bytes.to_vec())
     }
 }
@@ -196,13 +195,13 @@ impl Value for Growing {
     fn type_name() -> Cow<'static, str> {
         "growing".into()
     }
-    fn encode(item: &[u8]) -> Result<GrowingBytes, CodecError> {
+    fn encode(item: &[u8]) -> Result<GrowingBytes, codec::Error> {
         Ok(GrowingBytes([item.to_vec(), vec![1; 8192]]))
     }
-    fn view(bytes: &[u8]) -> Result<&[u8], CodecError> {
+    fn view(bytes: &[u8]) -> Result<&[u8], codec::Error> {
         Ok(bytes)
     }
-    fn decode(bytes: &[u8]) -> Result<Vec<u8>, CodecError> {
+    fn decode(bytes: &[u8]) -> Result<Vec<u8>, codec::Error> {
         Ok(bytes.to_vec())
     }
 }

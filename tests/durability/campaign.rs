@@ -5,7 +5,7 @@ use crate::ground::{FileSystem, Ground, run};
 use crate::log::promises::{Differences, Promises};
 use crate::scene::{Line, Points, Product, Scene, Verdict};
 use crate::tally::Tally;
-use kvick::Backend;
+use kvick::config::Backend;
 use kvick::io::sim::Random;
 use std::collections::BTreeMap;
 use std::fmt;

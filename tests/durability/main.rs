@@ -28,7 +28,7 @@ mod worker;
 use campaign::Campaign;
 use clap::{Args, Parser, Subcommand};
 use ground::{FileSystem, Ground};
-use kvick::Backend;
+use kvick::config::Backend;
 use scene::Product;
 use std::io;
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
 //! What sessions do: a pure function of the store's seed, the session's number and the serial, so
 //! a check that knows a commit point knows what the store must hold.
 
-use kvick::CommitPoint;
 use kvick::io::sim::Random;
+use kvick::session::CommitPoint;
 use std::collections::{BTreeSet, HashMap};
 
 /// Sessions of a store.

@@ -2,8 +2,10 @@
 
 use crate::log::{Found, LogLine};
 use crate::plan::Plan;
+use kvick::config::{Backend, ByteSize};
 use kvick::io::sim::Random;
-use kvick::{Backend, ByteSize, CommitPoint, Config, ErrorKind, FasterKv, SessionId};
+use kvick::session::CommitPoint;
+use kvick::{Config, ErrorKind, FasterKv, session};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -30,10 +32,10 @@ pub(crate) struct Scene {
     /// Checkpoints, or entries, are less durable than is claimed.
     pub(crate) lie: bool,
     /// The number of each session that ever was.
-    pub(crate) names: BTreeMap<SessionId, u32>,
+    pub(crate) names: BTreeMap<session::Id, u32>,
     /// Numbers that a crash has excluded from a batch. Workers make nothing of them, since in plans
     /// operations are done in the order of their numbers.
-    pub(crate) void: BTreeMap<SessionId, BTreeSet<u64>>,
+    pub(crate) void: BTreeMap<session::Id, BTreeSet<u64>>,
 }
 
 /// What a worker says.
@@ -42,7 +44,7 @@ pub(crate) enum Line {
     Opened,
     /// Said before the session does anything.
     Session {
-        id: SessionId,
+        id: session::Id,
         number: u32,
     },
     /// A checkpoint has returned.
@@ -95,7 +97,7 @@ impl Verdict {
 }
 
 /// Commit points of sessions.
-pub(crate) type Points = BTreeMap<SessionId, CommitPoint>;
+pub(crate) type Points = BTreeMap<session::Id, CommitPoint>;
 
 /// The value types of a store.
 macro_rules! with_value_type {

@@ -4,8 +4,9 @@ use crate::content::Content;
 use crate::log;
 use crate::plan::{Change, Plan, SESSIONS, Shape, Step};
 use crate::scene::{Line, Product, Scene, pick, with_value_type};
+use kvick::checkpoint::Durability;
 use kvick::io::sim::Random;
-use kvick::{CheckpointKind, CheckpointRequest, Durability, FasterKv, Result, Session, SessionId};
+use kvick::{FasterKv, Result, Session, checkpoint, session};
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -26,7 +27,7 @@ async fn work<V: Content + ?Sized>(scene: &Scene) -> Result<()> {
     let store = scene.open::<V>().await?;
     say(&Line::Opened);
     let mut random = Random::new(!scene.seed ^ scene.life);
-    let mut recovered: BTreeMap<u32, SessionId> = BTreeMap::new();
+    let mut recovered: BTreeMap<u32, session::Id> = BTreeMap::new();
     for id in store.recovered_sessions().into_keys() {
         recovered.insert(scene.names[&id], id);
     }
@@ -55,15 +56,15 @@ async fn checkpoints<V: Content + ?Sized>(
             request = request.durability(Durability::ProcessCrash);
         }
         let taken = request.await?;
-        if taken.kind != CheckpointKind::IndexOnly {
+        if taken.kind != checkpoint::Kind::IndexOnly {
             say(&Line::Checkpoint { token: taken.token.version(), points: taken.sessions });
         }
     }
 }
 
-fn draw<'s>(request: CheckpointRequest<'s>, random: &mut Random) -> CheckpointRequest<'s> {
-    const KINDS: [CheckpointKind; 3] =
-        [CheckpointKind::FoldOver, CheckpointKind::Snapshot, CheckpointKind::Incremental];
+fn draw<'s>(request: checkpoint::Request<'s>, random: &mut Random) -> checkpoint::Request<'s> {
+    const KINDS: [checkpoint::Kind; 3] =
+        [checkpoint::Kind::FoldOver, checkpoint::Kind::Snapshot, checkpoint::Kind::Incremental];
     let request = request.kind(*pick(random, &KINDS));
     match random.below(8) {
         0 => request.index_only(),

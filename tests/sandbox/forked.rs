@@ -10,11 +10,9 @@ use std::thread;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, TryStreamExt};
+use kvick::config::{Backend, ByteSize};
 use kvick::runtime::{Handle, block_on};
-use kvick::{
-    Backend, ByteSize, Config, ErrorKind, FasterKv, FasterLog, LogAddress, LogConfig, LogFollower,
-    LogGroup, Result,
-};
+use kvick::{Config, ErrorKind, FasterKv, FasterLog, Result, log};
 
 use crate::alone::alone;
 use crate::chain;
@@ -30,8 +28,8 @@ fn store_config(backend: Backend) -> Config {
     config.with_page_size(ByteSize::kib(4)).with_index_buckets(330).with_huge_pages(false)
 }
 
-fn log_config(backend: Backend) -> LogConfig {
-    let config = LogConfig::default().with_backend(backend).with_memory(ByteSize::kib(64));
+fn log_config(backend: Backend) -> log::Config {
+    let config = log::Config::default().with_backend(backend).with_memory(ByteSize::kib(64));
     config.with_page_size(ByteSize::kib(4)).with_huge_pages(false)
 }
 
@@ -192,7 +190,7 @@ fn a_child_has_stores_of_its_own(place: &Path) {
 type LogCase = (&'static str, fn(&FasterLog));
 
 /// Reads until the log says that it has no drivers.
-async fn read_to_the_end(mut entries: impl StreamExt<Item = Result<kvick::LogEntry>> + Unpin) {
+async fn read_to_the_end(mut entries: impl StreamExt<Item = Result<log::Entry>> + Unpin) {
     loop {
         match entries.next().await.expect("it ends with an error") {
             Ok(_) => {}
@@ -251,7 +249,7 @@ fn try_log_in_children(log: &FasterLog, backend: Backend) {
         in_fork(|| case(log));
     }
     if backend != Backend::Memory {
-        in_fork(|| refused(block_on(log.read(LogAddress::FIRST))));
+        in_fork(|| refused(block_on(log.read(log::Address::FIRST))));
     }
     block_on(assert_log_goes_on(log, LOG_CASES.len()));
 }
@@ -280,7 +278,7 @@ fn a_group_in_a_forked_child_says_so() {
     alone("forked::a_group_in_a_forked_child_says_so", || {
         for backend in BACKENDS {
             let place = tempfile::tempdir().expect("a directory for scratch");
-            let group = LogGroup::new(log_config(backend)).expect("starts");
+            let group = log::Group::new(log_config(backend)).expect("starts");
             let log = block_on(group.open(place.path().join("a"))).expect("opens");
             try_log_in_children(&log, backend);
             in_fork(|| refused(block_on(group.open(place.path().join("b")))));
@@ -301,10 +299,10 @@ fn a_follower_in_a_forked_child_has_no_clock() {
             let log = log.expect("opens");
             log.append_durable(b"entry").await.expect("durable");
             let clock = Handle::background().expect("a thread");
-            let follower = LogFollower::open_with(place.path(), clock).await.expect("follows");
+            let follower = log::Follower::open_with(place.path(), clock).await.expect("follows");
             let every = Duration::from_secs(3600);
             let begun = || {
-                let mut tail = follower.follow_from(LogAddress::FIRST, every);
+                let mut tail = follower.follow_from(log::Address::FIRST, every);
                 assert!(block_on(tail.next()).expect("one entry").is_ok());
                 tail
             };

@@ -7,8 +7,10 @@
 
 use std::thread;
 
+use kvick::config::{Backend, ByteSize};
+use kvick::futures::TryRead;
 use kvick::runtime::block_on;
-use kvick::{Backend, ByteSize, Config, FasterKv, TryRead};
+use kvick::{Config, FasterKv};
 
 use crate::alone::alone;
 

@@ -13,8 +13,9 @@ mod large_values;
 mod seccomp;
 
 use futures::TryStreamExt;
+use kvick::config::ByteSize;
 use kvick::runtime::block_on;
-use kvick::{ByteSize, Config, Error, FasterKv, FasterLog, LogConfig, Result};
+use kvick::{Config, Error, FasterKv, FasterLog, Result, log};
 
 use crate::alone::alone;
 use crate::seccomp::Refusal;
@@ -53,7 +54,7 @@ fn has_rings() -> bool {
 fn a_log_whose_ring_is_refused_says_so_and_opens_again() {
     alone("a_log_whose_ring_is_refused_says_so_and_opens_again", || {
         let place = tempfile::tempdir().expect("a directory for scratch");
-        let config = LogConfig::default().with_memory(ByteSize::mib(1)).with_huge_pages(false);
+        let config = log::Config::default().with_memory(ByteSize::mib(1)).with_huge_pages(false);
         block_on(async {
             let log = FasterLog::open(place.path(), config.clone()).await.expect("opens");
             log.append_durable(b"before").await.expect("the ring works");

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use kvick::io::{BoxFuture, MemoryDirectory};
 use kvick::runtime::{Handle, Runtime};
-use kvick::{CheckpointKind, FasterKv, Key, Session, Stage, Value, WeakSpots};
+use kvick::{FasterKv, Key, Session, Stage, Value, WeakSpots, checkpoint};
 use shuttle::future::block_on;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use tests::history::{Action, Event, is_linearizable, less};
@@ -125,7 +125,7 @@ fn no_update_of_bytes_is_lost() {
 
 /// Two sessions count while checkpoints are taken. What is recovered is as many counts as the
 /// commit points say, and none of the others is lost in the running store.
-fn a_checkpoint_is_a_prefix<V: SampleValue + ?Sized>(kind: CheckpointKind) {
+fn a_checkpoint_is_a_prefix<V: SampleValue + ?Sized>(kind: checkpoint::Kind) {
     many_schedules(move || {
         let directory = MemoryDirectory::new();
         let store = block_on(open_in::<u64, V>(&directory, 1));
@@ -153,14 +153,14 @@ fn a_checkpoint_is_a_prefix<V: SampleValue + ?Sized>(kind: CheckpointKind) {
 
 #[test]
 fn a_checkpoint_of_words_is_a_prefix() {
-    a_checkpoint_is_a_prefix::<u64>(CheckpointKind::FoldOver);
-    a_checkpoint_is_a_prefix::<u64>(CheckpointKind::Incremental);
+    a_checkpoint_is_a_prefix::<u64>(checkpoint::Kind::FoldOver);
+    a_checkpoint_is_a_prefix::<u64>(checkpoint::Kind::Incremental);
 }
 
 #[test]
 fn a_checkpoint_of_bytes_is_a_prefix() {
-    a_checkpoint_is_a_prefix::<[u8]>(CheckpointKind::FoldOver);
-    a_checkpoint_is_a_prefix::<[u8]>(CheckpointKind::Incremental);
+    a_checkpoint_is_a_prefix::<[u8]>(checkpoint::Kind::FoldOver);
+    a_checkpoint_is_a_prefix::<[u8]>(checkpoint::Kind::Incremental);
 }
 
 /// A reader looks at a value in place because it is frozen; meanwhile the capture ends, it thaws,

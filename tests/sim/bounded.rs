@@ -7,7 +7,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use kvick::{ByteSize, Config, FasterKv};
+use kvick::config::ByteSize;
+use kvick::{Config, FasterKv};
 use tests::polling::poll_once;
 use tests::simulated::{Site, World, seeds};
 

@@ -1,6 +1,7 @@
 //! Futures that are dropped after n polls, for every n: nothing of the operation, or all of it.
 
-use kvick::{Config, FasterKv, Result, Update};
+use kvick::session::Update;
+use kvick::{Config, FasterKv, Result};
 use tests::polling::AtMost;
 use tests::samples::pattern;
 use tests::simulated::{Site, World, seeds, small_configs, two_pages};

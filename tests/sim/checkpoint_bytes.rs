@@ -1,11 +1,12 @@
 //! How much a checkpoint writes, keeps, and leaves for recovery to read.
 
+use kvick::config::ByteSize;
 use kvick::io::sim::Survival;
-use kvick::{ByteSize, CheckpointKind, Config, FasterKv};
+use kvick::{Config, FasterKv, checkpoint};
 use tests::simulated::{Site, World, seeds, two_pages};
 
-const KINDS: [CheckpointKind; 3] =
-    [CheckpointKind::FoldOver, CheckpointKind::Snapshot, CheckpointKind::Incremental];
+const KINDS: [checkpoint::Kind; 3] =
+    [checkpoint::Kind::FoldOver, checkpoint::Kind::Snapshot, checkpoint::Kind::Incremental];
 
 fn config() -> Config {
     two_pages().with_checkpoint_on_close(false)
@@ -110,7 +111,7 @@ fn increments_go_on_from_a_snapshot_now_and_then() {
                 for round in 0..100 {
                     fill(&store, changed, round).await;
                     let taken = store.checkpoint().incremental().await.expect("a sound disk");
-                    snapshots += u32::from(taken.kind == CheckpointKind::Snapshot);
+                    snapshots += u32::from(taken.kind == checkpoint::Kind::Snapshot);
                     let files = of_kind(&site, "delta") + of_kind(&site, "part");
                     assert!(files <= 2 * 18, "{files} files of two checkpoints");
                 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use kvick::config::ByteSize;
 use kvick::io::sim::Survival;
-use kvick::{ByteSize, Config, ErrorKind};
+use kvick::{Config, ErrorKind};
 use tests::simulated::{World, seeds, two_pages};
 
 fn config() -> Config {

@@ -6,8 +6,9 @@ use std::io;
 use std::task::Poll;
 use std::time::Duration;
 
+use kvick::checkpoint::Checkpoint;
 use kvick::io::sim::Survival;
-use kvick::{Checkpoint, CheckpointKind, Config, ErrorKind, FasterKv, Result};
+use kvick::{Config, ErrorKind, FasterKv, Result, checkpoint};
 use tests::crowd::{CROWD, pass_through};
 use tests::journal::{ALL_KINDS, Journal, Record};
 use tests::simulated::{Site, World, seeds};
@@ -51,12 +52,12 @@ impl Run {
     }
 
     /// Takes a checkpoint while the journal goes on.
-    async fn checkpoint(&mut self, kind: CheckpointKind) -> Result<Checkpoint> {
+    async fn checkpoint(&mut self, kind: checkpoint::Kind) -> Result<Checkpoint> {
         let taking = self.store.checkpoint().kind(kind).start()?;
         let mut taking = std::pin::pin!(taking);
         loop {
             if let Poll::Ready(taken) = futures::poll!(taking.as_mut()) {
-                if let (Ok(taken), true) = (&taken, kind != CheckpointKind::IndexOnly) {
+                if let (Ok(taken), true) = (&taken, kind != checkpoint::Kind::IndexOnly) {
                     let id = self.journal.session().id();
                     self.durable =
                         taken.sessions.get(&id).map_or(self.durable, |point| point.until);
@@ -154,7 +155,7 @@ async fn with_fault(site: &Site, number: u64, kind: io::ErrorKind) -> (bool, Lef
     // What was written before a sync that failed may be gone from the medium: then reads say so.
     run.journal.check(|error| is_poisoned && error.kind() == ErrorKind::Corrupt).await;
     if !is_poisoned {
-        run.checkpoint(CheckpointKind::Incremental).await.expect("a sound disk");
+        run.checkpoint(checkpoint::Kind::Incremental).await.expect("a sound disk");
         assert_no_debris(site).await;
     }
     let durable = run.durable;

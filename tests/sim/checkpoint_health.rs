@@ -3,7 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use kvick::{CheckpointKind, Condition, Config, ErrorKind, FasterKv};
+use kvick::stats::Condition;
+use kvick::{Config, ErrorKind, FasterKv, checkpoint};
 use tests::polling::AtMost;
 use tests::simulated::{Site, World, seeds, two_pages};
 
@@ -12,7 +13,7 @@ const EVERY: Duration = Duration::from_secs(30);
 fn config() -> Config {
     two_pages()
         .with_checkpoint_every(EVERY)
-        .with_checkpoint_kind(CheckpointKind::Snapshot)
+        .with_checkpoint_kind(checkpoint::Kind::Snapshot)
         .with_checkpoint_on_close(false)
 }
 
@@ -38,7 +39,7 @@ fn assert_sound(store: &FasterKv<u64, u64>, taken: u64) {
     let stats = store.stats().checkpoints;
     assert_eq!(stats.taken, taken);
     let last = stats.last.expect("one has ended");
-    assert_eq!((last.kind, last.error), (CheckpointKind::Snapshot, None));
+    assert_eq!((last.kind, last.error), (checkpoint::Kind::Snapshot, None));
     assert!(store.health().is_sound(), "{:?}", store.health());
 }
 

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::future::IntoFuture;
 use std::time::Duration;
 
+use kvick::config::ByteSize;
 use kvick::io::sim::{SimDisk, Survival};
-use kvick::{ByteSize, CheckpointKind, CheckpointToken, Config, ErrorKind, FasterKv};
+use kvick::{Config, ErrorKind, FasterKv, checkpoint};
 use tests::journal::{ALL_KINDS, Journal};
 use tests::polling::AtMost;
 use tests::simulated::{Site, World, seeds, two_pages};
@@ -40,7 +41,7 @@ fn a_checkpoint_may_be_given_up_at_every_poll() {
     });
 }
 
-async fn given_up(site: Site, kind: CheckpointKind, polls: u32, leaks: bool) {
+async fn given_up(site: Site, kind: checkpoint::Kind, polls: u32, leaks: bool) {
     let store = site.open::<u64, u64>(config()).await;
     let mut journal = Journal::new(&store, 0, site.random(3)).expect("open");
     for _ in 0..200 {
@@ -123,7 +124,7 @@ fn a_second_checkpoint_is_refused_while_one_is_taken() {
             };
             busy(store.checkpoint().start().expect_err("one at a time"));
             busy(store.prune_checkpoints(1).await.expect_err("one at a time"));
-            busy(store.delete_checkpoint(CheckpointToken::new(1)).await.expect_err("busy"));
+            busy(store.delete_checkpoint(checkpoint::Token::new(1)).await.expect_err("busy"));
             first.await.expect("a sound disk");
             store.checkpoint().await.expect("free again");
             // Closing waits for what is being taken.
@@ -181,7 +182,7 @@ fn checkpoints_are_removed_except_the_last() {
             let up_to_incremental = ALL_KINDS.into_iter().take(4);
             for (number, kind) in (1..).zip(up_to_incremental) {
                 // Few changes, or a snapshot would be due in place of an increment.
-                let changed = if kind == CheckpointKind::Incremental { 20 } else { 80 };
+                let changed = if kind == checkpoint::Kind::Incremental { 20 } else { 80 };
                 fill(&store, changed, number).await;
                 store.checkpoint().kind(kind).await.expect("a sound disk");
             }
@@ -189,7 +190,7 @@ fn checkpoints_are_removed_except_the_last() {
             let refused = |error: kvick::Error| {
                 assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
             };
-            let delete = |token| store.delete_checkpoint(CheckpointToken::new(token));
+            let delete = |token| store.delete_checkpoint(checkpoint::Token::new(token));
             refused(delete(3).await.expect_err("of the index alone"));
             refused(delete(7).await.expect_err("not there"));
             refused(store.prune_checkpoints(0).await.expect_err("the last one stays"));
@@ -226,7 +227,7 @@ fn checkpoints_that_are_due_are_taken() {
         let site = world.site.clone();
         world.simulation.run(async {
             let every = config().with_checkpoint_every(Duration::from_secs(30));
-            let every = every.with_checkpoint_kind(CheckpointKind::Snapshot);
+            let every = every.with_checkpoint_kind(checkpoint::Kind::Snapshot);
             let store = site.open::<u64, u64>(every).await;
             site.handle.sleep(Duration::from_secs(100)).await;
             assert_eq!(tokens(&store), [0; 0], "nothing has changed");
@@ -237,7 +238,7 @@ fn checkpoints_that_are_due_are_taken() {
                 site.handle.sleep(Duration::from_secs(300)).await;
                 assert_eq!(tokens(&store).last(), Some(&round), "nothing has changed");
             }
-            assert!(store.checkpoints().iter().all(|info| info.kind == CheckpointKind::Snapshot));
+            assert!(store.checkpoints().iter().all(|info| info.kind == checkpoint::Kind::Snapshot));
             store.close().await.expect("closes");
         });
     });

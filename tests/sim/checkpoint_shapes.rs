@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kvick::config::ByteSize;
 use kvick::io::sim::Survival;
 use kvick::io::{Directory, MemoryDirectory};
-use kvick::{ByteSize, CheckpointKind, Config, FasterKv, SessionId};
+use kvick::{Config, FasterKv, checkpoint, session};
 use tests::journal::{ALL_KINDS, Journal};
 use tests::simulated::{Site, World, seeds, small_configs, two_pages};
 
@@ -123,9 +124,9 @@ fn within_one_page(seed: u64, count: usize, kinds: usize, crash: Option<Survival
                     journal.step().await.expect("a sound disk");
                 }
                 let kind = [
-                    CheckpointKind::FoldOver,
-                    CheckpointKind::Snapshot,
-                    CheckpointKind::Incremental,
+                    checkpoint::Kind::FoldOver,
+                    checkpoint::Kind::Snapshot,
+                    checkpoint::Kind::Incremental,
                 ][(kinds + number * kinds) % 3];
                 let request = store.checkpoint().kind(kind);
                 let taken = if number % 2 == 0 { request } else { request.without_index() };
@@ -186,7 +187,7 @@ fn shared_counters_are_those_of_their_version() {
                 let config = site.small_config().with_checkpoint_on_close(false);
                 let store = site.open::<u64, u64>(config).await;
                 let points = store.recovered_sessions();
-                let is_in = |id: SessionId, serial| {
+                let is_in = |id: session::Id, serial| {
                     points.get(&id).is_some_and(|point| point.covers(serial))
                 };
                 assert_eq!(read(&store).await, sums(&logs, is_in), "the recovered counters");
@@ -198,7 +199,7 @@ fn shared_counters_are_those_of_their_version() {
 /// Counter and amount, by serial.
 type Log = Vec<(u64, u64)>;
 
-async fn count(store: FasterKv<u64, u64>, site: Site, number: u64) -> (SessionId, Log) {
+async fn count(store: FasterKv<u64, u64>, site: Site, number: u64) -> (session::Id, Log) {
     let mut random = site.random(10 + number);
     let mut session = store.session().expect("open");
     let id = session.id();
@@ -231,7 +232,7 @@ async fn count(store: FasterKv<u64, u64>, site: Site, number: u64) -> (SessionId
     (id, log)
 }
 
-fn sums(logs: &BTreeMap<SessionId, Log>, is_in: impl Fn(SessionId, u64) -> bool) -> Vec<u64> {
+fn sums(logs: &BTreeMap<session::Id, Log>, is_in: impl Fn(session::Id, u64) -> bool) -> Vec<u64> {
     let mut sums = vec![0; usize::try_from(SHARED).expect("small")];
     for (id, log) in logs {
         for (serial, (key, amount)) in (1..).zip(log) {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use kvick::{Checkpoint, CheckpointKind, Config, ErrorKind, FasterKv, Result};
+use kvick::checkpoint::Checkpoint;
+use kvick::{Config, ErrorKind, FasterKv, Result, checkpoint};
 use tests::journal::{ALL_KINDS, Journal};
 use tests::simulated::{Site, World, seeds};
 
@@ -17,7 +18,7 @@ async fn work(journal: &mut Journal, steps: u32) -> Result<()> {
     Ok(())
 }
 
-async fn take(store: &FasterKv<u64, u64>, kind: CheckpointKind) -> Result<Checkpoint> {
+async fn take(store: &FasterKv<u64, u64>, kind: checkpoint::Kind) -> Result<Checkpoint> {
     store.checkpoint().kind(kind).await
 }
 
@@ -53,11 +54,11 @@ fn a_checkpoint_that_does_not_fit_leaves_nothing() {
 }
 
 /// How many checkpoints were refused.
-async fn without_space(site: Site, kind: CheckpointKind, space: u64) -> u32 {
+async fn without_space(site: Site, kind: checkpoint::Kind, space: u64) -> u32 {
     let store = site.open::<u64, u64>(config(&site)).await;
     let mut journal = Journal::new(&store, 0, site.random(3)).expect("open");
     work(&mut journal, 150).await.expect("a sound disk");
-    let first = take(&store, CheckpointKind::Snapshot).await.expect("a sound disk");
+    let first = take(&store, checkpoint::Kind::Snapshot).await.expect("a sound disk");
     work(&mut journal, 100).await.expect("a sound disk");
     site.disk.set_capacity(Some(site.disk.bytes_used() + space));
     let mut refused = 0;
@@ -79,8 +80,8 @@ async fn without_space(site: Site, kind: CheckpointKind, space: u64) -> u32 {
     work(&mut journal, 100).await.expect("there is space again");
     let last = take(&store, kind).await.expect("there is space again");
     assert!(last.token > first.token);
-    if kind == CheckpointKind::IndexOnly {
-        take(&store, CheckpointKind::FoldOver).await.expect("there is space");
+    if kind == checkpoint::Kind::IndexOnly {
+        take(&store, checkpoint::Kind::FoldOver).await.expect("there is space");
     }
     assert_eq!(debris(&site).await, [""; 0]);
     let record = journal.end();
@@ -106,14 +107,14 @@ fn operations_in_memory_go_on_while_the_disk_stands_still() {
     });
 }
 
-async fn stalled(site: Site, kind: CheckpointKind, pause: Duration) {
+async fn stalled(site: Site, kind: checkpoint::Kind, pause: Duration) {
     let config = tests::simulated::small_configs()[1].clone().with_checkpoint_on_close(false);
     let store = site.open::<u64, u64>(config).await;
     let mut session = store.session().expect("open");
     for key in 0..100 {
         session.upsert(&key, &key).await.expect("a sound disk");
     }
-    take(&store, CheckpointKind::Snapshot).await.expect("a sound disk");
+    take(&store, checkpoint::Kind::Snapshot).await.expect("a sound disk");
     for key in 0..100 {
         session.upsert(&key, &(key + 1)).await.expect("a sound disk");
     }
@@ -136,7 +137,7 @@ async fn stalled(site: Site, kind: CheckpointKind, pause: Duration) {
     assert!(stood < Duration::from_secs(61), "{stood:?}");
     site.disk.release();
     taking.await.expect("a sound disk");
-    let last = take(&store, CheckpointKind::Incremental).await.expect("a sound disk");
+    let last = take(&store, checkpoint::Kind::Incremental).await.expect("a sound disk");
     assert!(last.times.cut < Duration::from_millis(50), "{:?}", last.times);
     drop(session);
     drop(store);

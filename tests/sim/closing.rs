@@ -1,8 +1,9 @@
 //! Closing keeps what was there: whatever came before, the next opening has it, also if the
 //! power fails right after.
 
+use kvick::checkpoint::Durability;
 use kvick::io::sim::Survival;
-use kvick::{CheckpointKind, Config, Durability, FasterKv};
+use kvick::{Config, FasterKv, checkpoint};
 use tests::simulated::{Site, World, seeds, two_pages};
 
 fn config() -> Config {
@@ -18,7 +19,7 @@ enum Before {
     /// All but one are deleted.
     Pruned,
     /// The newest checkpoint survives the end of the process only.
-    Weak(CheckpointKind),
+    Weak(checkpoint::Kind),
     /// The index alone is kept after a weak one.
     WeakAndIndex,
 }
@@ -27,9 +28,9 @@ const ALL: [Before; 7] = [
     Before::Nothing,
     Before::Deleted,
     Before::Pruned,
-    Before::Weak(CheckpointKind::FoldOver),
-    Before::Weak(CheckpointKind::Snapshot),
-    Before::Weak(CheckpointKind::Incremental),
+    Before::Weak(checkpoint::Kind::FoldOver),
+    Before::Weak(checkpoint::Kind::Snapshot),
+    Before::Weak(checkpoint::Kind::Incremental),
     Before::WeakAndIndex,
 ];
 
@@ -42,7 +43,7 @@ async fn do_before(store: &FasterKv<u64, u64>, before: Before) {
             let taken = store.checkpoint().snapshot().await.expect(sound);
             let refused = store.delete_checkpoint(taken.token).await.expect_err("the newest");
             assert!(refused.to_string().contains("take another one first"), "{refused}");
-            weak(CheckpointKind::Snapshot).await.expect(sound);
+            weak(checkpoint::Kind::Snapshot).await.expect(sound);
             store.delete_checkpoint(taken.token).await.expect("an older one is safe");
         }
         Before::Pruned => {
@@ -51,7 +52,7 @@ async fn do_before(store: &FasterKv<u64, u64>, before: Before) {
         }
         Before::Weak(kind) => drop(weak(kind).await.expect(sound)),
         Before::WeakAndIndex => {
-            weak(CheckpointKind::FoldOver).await.expect(sound);
+            weak(checkpoint::Kind::FoldOver).await.expect(sound);
             store.checkpoint().index_only().await.expect(sound);
         }
     }

@@ -24,7 +24,8 @@ fn rot<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) {
     let site = world.site.clone();
     world.simulation.run(async move {
         // Without collisions a read fetches no record but its own.
-        let config = tests::simulated::two_pages().with_segment_size(kvick::ByteSize::new(SEGMENT));
+        let config =
+            tests::simulated::two_pages().with_segment_size(kvick::config::ByteSize::new(SEGMENT));
         let store = site.open::<K, V>(config).await;
         let mut random = site.random(3);
         let mut written = Vec::new();

@@ -11,9 +11,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use kvick::checkpoint::Durability;
 use kvick::io::sim::{Random, SimDisk, SimOptions};
 use kvick::runtime::Simulation;
-use kvick::{CheckpointKind, Durability, ErrorKind, FasterKv, Session, Update};
+use kvick::session::Update;
+use kvick::{ErrorKind, FasterKv, Session, checkpoint};
 use tests::crash::{
     Acknowledged, COUNTERS, Camera, Effect, Entry, Image, Ledgers, SHARED, Shared, apply, verify,
 };
@@ -203,15 +205,15 @@ async fn take_checkpoints<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
 ) {
     let mut random = site.random(3);
     let favourite =
-        [CheckpointKind::FoldOver, CheckpointKind::Snapshot, CheckpointKind::Incremental]
+        [checkpoint::Kind::FoldOver, checkpoint::Kind::Snapshot, checkpoint::Kind::Incremental]
             [random.index(3)];
     for _ in 0..1 + random.below(6) {
         pause(&site, &mut random).await;
         let kind = match random.below(10) {
-            0 => CheckpointKind::IndexOnly,
-            1 => CheckpointKind::FoldOver,
-            2 => CheckpointKind::Snapshot,
-            3 => CheckpointKind::Incremental,
+            0 => checkpoint::Kind::IndexOnly,
+            1 => checkpoint::Kind::FoldOver,
+            2 => checkpoint::Kind::Snapshot,
+            3 => checkpoint::Kind::Incremental,
             _ => favourite,
         };
         let is_weak = random.chance(0.1);
@@ -228,7 +230,7 @@ async fn take_checkpoints<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
             continue;
         }
         match request.await {
-            Ok(taken) if is_weak || kind == CheckpointKind::IndexOnly => drop(taken),
+            Ok(taken) if is_weak || kind == checkpoint::Kind::IndexOnly => drop(taken),
             Ok(taken) => {
                 let token = taken.token.version();
                 let mut acknowledged = acknowledged.lock();
@@ -309,7 +311,7 @@ async fn crowd<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
 }
 
 /// A number that belongs to a session: no two are likely to share one, nor the keys that follow.
-fn number_of(id: kvick::SessionId) -> u64 {
+fn number_of(id: kvick::session::Id) -> u64 {
     let text = id.to_string();
     let hash = text.bytes().fold(7_u64, |hash, byte| hash.wrapping_mul(31) + u64::from(byte));
     2000 + hash % 1_000_000_007

@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use kvick::config::ByteSize;
 use kvick::io::sim::{Random, SimDisk, SimOptions};
 use kvick::runtime::Simulation;
-use kvick::{ByteSize, CheckpointKind, CommitPoint, Config, FasterKv, Session};
+use kvick::session::CommitPoint;
+use kvick::{Config, FasterKv, Session, checkpoint};
 use tests::crash::{Camera, Shared};
 use tests::polling::AtMost;
 use tests::simulated::{Site, World, seeds, two_pages};
@@ -118,7 +120,7 @@ async fn live(course: Course, site: Site, until: u64, mut random: Random) -> Com
             store.flush_and_evict().await.expect("a sound disk");
         }
         if random.chance(0.2) {
-            let kind = [CheckpointKind::FoldOver, CheckpointKind::Snapshot][random.index(2)];
+            let kind = [checkpoint::Kind::FoldOver, checkpoint::Kind::Snapshot][random.index(2)];
             // It goes on beside the batch that follows.
             drop(store.checkpoint().kind(kind).without_index().start());
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kvick::io::Directory;
 use kvick::io::sim::SimDisk;
 use kvick::runtime::Simulation;
-use kvick::{CheckpointKind, ErrorKind, FasterKv, Result};
+use kvick::{ErrorKind, FasterKv, Result, checkpoint};
 use tests::crash::{Camera, Image, Shared};
 use tests::files::Files;
 use tests::simulated::{Site, World, seeds, two_pages};
@@ -73,7 +73,7 @@ fn a_store_without_addresses_keeps_what_it_has() {
         let site = world.site.clone();
         world.simulation.run(async {
             let store = site.open::<u64, u64>(two_pages()).await;
-            store.checkpoint().kind(CheckpointKind::FoldOver).await.expect("a sound disk");
+            store.checkpoint().kind(checkpoint::Kind::FoldOver).await.expect("a sound disk");
             store.close().await.expect("closes");
             drop(store);
             move_to_begin(&*site.disk.directory("db")).await;
@@ -96,11 +96,11 @@ fn exhaust(seed: u64, disk: &SimDisk) -> u64 {
         let keys = fill(&store, 0).await;
         assert_has(&store, keys).await;
         let keys = changes_in_place(&store, keys).await;
-        for kind in [CheckpointKind::Snapshot, CheckpointKind::Incremental] {
+        for kind in [checkpoint::Kind::Snapshot, checkpoint::Kind::Incremental] {
             store.checkpoint().kind(kind).await.expect("needs no address");
             *acknowledged.lock() = keys;
         }
-        store.checkpoint().kind(CheckpointKind::FoldOver).await.expect("needs no address");
+        store.checkpoint().kind(checkpoint::Kind::FoldOver).await.expect("needs no address");
         // Nothing is changed in place any more.
         assert_exhausted(store.upsert(&(keys - 1), &1).await);
         assert_has(&store, keys).await;
@@ -131,7 +131,7 @@ fn exhaust(seed: u64, disk: &SimDisk) -> u64 {
             }
             assert!(found >= acknowledged, "{found} of {acknowledged} keys");
             let keys = fill(&store, found).await;
-            store.checkpoint().kind(CheckpointKind::FoldOver).await.expect("needs no address");
+            store.checkpoint().kind(checkpoint::Kind::FoldOver).await.expect("needs no address");
             assert_has(&store, keys).await;
         });
     }

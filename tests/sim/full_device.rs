@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use kvick::io::sim::{Random, SimDisk};
 use kvick::runtime::Simulation;
-use kvick::{CheckpointKind, Config, ErrorKind, FasterKv, FasterLog, LogAddress};
+use kvick::{Config, ErrorKind, FasterKv, FasterLog, checkpoint, log};
 use tests::crash::{Camera, Image, Shared};
 use tests::simulated::{Site, World, four_log_pages, seeds, two_pages};
 
@@ -25,7 +25,7 @@ async fn checkpoint(store: &FasterKv<u64, u64>, value: u64) {
     for key in 0..KEYS {
         store.upsert(&key, &value).await.expect("there is space");
     }
-    store.checkpoint().kind(CheckpointKind::FoldOver).with_index().await.expect("there is space");
+    store.checkpoint().kind(checkpoint::Kind::FoldOver).with_index().await.expect("there is space");
 }
 
 /// On a full device the manifest was written into the file of its copy, which was there again only
@@ -164,7 +164,7 @@ fn truncate_and_cut(seed: u64, disk: &SimDisk, (life, random): (usize, &mut Rand
 }
 
 /// The numbers of the entries and their places: one number after the other.
-async fn entries_of(log: &FasterLog) -> Vec<(u64, LogAddress)> {
+async fn entries_of(log: &FasterLog) -> Vec<(u64, log::Address)> {
     let number = |payload: &[u8]| u64::from_le_bytes(payload[..8].try_into().expect("8 bytes"));
     let scan = log.scan(..).map_ok(|entry| (number(&entry.payload), entry.address));
     let entries: Vec<_> = scan.try_collect().await.expect("sound");

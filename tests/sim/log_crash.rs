@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use kvick::io::sim::{Random, SimDisk, SimOptions};
 use kvick::runtime::Simulation;
-use kvick::{ErrorKind, FasterLog, LogConfig};
+use kvick::{ErrorKind, FasterLog, log};
 use tests::crash::{Camera, Image, Shared};
 use tests::log_model::{LogAcknowledged, LogLedger};
 use tests::simulated::{Site, seeds_until};
@@ -161,7 +161,7 @@ impl Run {
 }
 
 /// Opens a log, as soon as the one before has let go of the directory.
-async fn open(site: &Site, config: &LogConfig) -> FasterLog {
+async fn open(site: &Site, config: &log::Config) -> FasterLog {
     loop {
         match site.try_open_log(config.clone()).await {
             Ok(log) => return log,

@@ -2,7 +2,7 @@
 //! operation or all of it, and the log goes on.
 
 use futures::{StreamExt, TryStreamExt};
-use kvick::{FasterLog, LogAddress, Result};
+use kvick::{FasterLog, Result, log};
 use tests::polling::AtMost;
 use tests::samples::pattern;
 use tests::simulated::{Site, World, four_log_pages, seeds};
@@ -26,7 +26,7 @@ impl Case {
 }
 
 /// A log whose memory is full: an append has to wait. Returns what was appended.
-async fn prepare(site: &Site) -> (FasterLog, Vec<(LogAddress, Vec<u8>)>) {
+async fn prepare(site: &Site) -> (FasterLog, Vec<(log::Address, Vec<u8>)>) {
     let log = site.open_log(four_log_pages()).await;
     let mut entries = Vec::new();
     for number in 0..25 {
@@ -48,7 +48,7 @@ async fn payloads(log: &FasterLog) -> Vec<Vec<u8>> {
 /// what is there, also after the log was opened again.
 fn drop_after_each_poll(
     case: &Case,
-    operation: impl AsyncFn(&FasterLog, &[(LogAddress, Vec<u8>)]) -> Result<()>,
+    operation: impl AsyncFn(&FasterLog, &[(log::Address, Vec<u8>)]) -> Result<()>,
     expected: impl Fn(&[Vec<u8>], bool) -> Vec<Vec<u8>>,
 ) {
     seeds(SEEDS, |seed| {
@@ -87,7 +87,7 @@ fn drop_after_each_poll(
 /// What is appended is there if the append has finished.
 fn appends(
     case: &Case,
-    operation: impl AsyncFn(&FasterLog, &[(LogAddress, Vec<u8>)]) -> Result<()>,
+    operation: impl AsyncFn(&FasterLog, &[(log::Address, Vec<u8>)]) -> Result<()>,
 ) {
     drop_after_each_poll(case, operation, |before, is_finished| {
         let new = if is_finished { &case.new[..] } else { &[] };

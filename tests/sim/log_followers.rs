@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use kvick::io::{BoxFuture, Device, DeviceOptions, Directory};
 use kvick::runtime::Handle;
-use kvick::{ErrorKind, FasterLog, LogEntry, LogFollower};
+use kvick::{ErrorKind, FasterLog, log};
 use tests::simulated::{World, four_log_pages};
 
 /// Operations of a directory that opening a follower may take, and some more.
@@ -126,7 +126,7 @@ fn run(operation: u32, again: bool) {
             again,
             done: AtomicU32::new(0),
         });
-        let opened = LogFollower::open_in(directory.clone(), site.handle.clone()).await;
+        let opened = log::Follower::open_in(directory.clone(), site.handle.clone()).await;
         if again {
             let error = opened.expect_err("there is never a file");
             assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
@@ -138,8 +138,8 @@ fn run(operation: u32, again: bool) {
                 follower.refresh().await.expect("a sound disk");
             }
             follower.refresh().await.expect("a sound disk");
-            let found: Vec<LogEntry> = follower.scan(..).try_collect().await.expect("sound");
-            let there: Vec<LogEntry> = log.scan(..).try_collect().await.expect("sound");
+            let found: Vec<log::Entry> = follower.scan(..).try_collect().await.expect("sound");
+            let there: Vec<log::Entry> = log.scan(..).try_collect().await.expect("sound");
             assert!(found == there, "{} of {} entries", found.len(), there.len());
             assert_eq!(follower.begin_address(), log.begin_address());
         }

@@ -6,15 +6,16 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use kvick::{ByteSize, LogConfig};
+use kvick::config::ByteSize;
+use kvick::log;
 use tests::simulated::{World, seeds};
 
 /// Small entries that may be appended while a large one waits: without a place that is kept for
 /// it, it waits until they end.
 const PATIENCE: u32 = 5000;
 
-fn config() -> LogConfig {
-    LogConfig::small().with_memory(ByteSize::kib(48)).with_segment_size(ByteSize::kib(64))
+fn config() -> log::Config {
+    log::Config::small().with_memory(ByteSize::kib(48)).with_segment_size(ByteSize::kib(64))
 }
 
 #[test]

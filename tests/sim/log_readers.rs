@@ -1,7 +1,8 @@
 //! Everything that reads a log at work: what it sees is what was appended, and nothing is left out.
 
 use futures::StreamExt;
-use kvick::{ErrorKind, LogAddress, Result, Scan};
+use kvick::log::Scan;
+use kvick::{ErrorKind, Result, log};
 use tests::log_state::Change;
 
 use crate::log_work::Scene;
@@ -13,7 +14,7 @@ impl Scene {
         while !self.is_over() {
             self.pause(&mut random, 5000).await;
             let mut scan = self.log.scan(self.log.begin_address()..);
-            let mut from = LogAddress::FIRST;
+            let mut from = log::Address::FIRST;
             while let Some(next) = self.next(&mut scan, &mut from).await {
                 self.acknowledge_entry(next);
                 if random.chance(0.05) {
@@ -28,7 +29,7 @@ impl Scene {
         if uncommitted {
             tail = tail.uncommitted();
         }
-        let mut from = LogAddress::FIRST;
+        let mut from = log::Address::FIRST;
         while let Some(next) = self.next(&mut tail, &mut from).await {
             if !uncommitted {
                 self.acknowledge_entry(next);
@@ -37,7 +38,7 @@ impl Scene {
     }
 
     /// The address of the next entry that a reader comes to; `None` at its end.
-    async fn next(&self, scan: &mut Scan, from: &mut LogAddress) -> Option<LogAddress> {
+    async fn next(&self, scan: &mut Scan, from: &mut log::Address) -> Option<log::Address> {
         let entry = self.sound(scan.next().await?)?;
         self.ledger.lock().check_next(*from, &entry);
         *from = entry.next;
@@ -90,9 +91,9 @@ impl Scene {
                     self.sound(iterator.complete_until(done).await);
                 }
                 if random.chance(0.02) {
-                    let change = Change::Place(name.to_owned(), Some(LogAddress::FIRST.raw()));
+                    let change = Change::Place(name.to_owned(), Some(log::Address::FIRST.raw()));
                     self.ledger.lock().change(change);
-                    self.sound(iterator.complete_until(LogAddress::FIRST).await);
+                    self.sound(iterator.complete_until(log::Address::FIRST).await);
                 }
             }
             drop(iterator);

@@ -1,9 +1,10 @@
 //! Every byte of a log, cut off or damaged: what is recovered is a commit, or an error says where
 //! the damage is; what was durable is never dropped without a word.
 
+use kvick::config::ByteSize;
 use kvick::io::MemoryDirectory;
 use kvick::runtime::Simulation;
-use kvick::{ByteSize, Config, Error, ErrorKind, LogConfig};
+use kvick::{Config, Error, ErrorKind, log};
 use tests::files::{Files, open_in};
 use tests::log_files::{BuiltLog, FoundLog, device_offset, open_log_in, place_of, reopen_log};
 use tests::simulated::four_log_pages;
@@ -143,14 +144,14 @@ fn files_of_others_are_left_alone() {
 fn a_manifest_that_is_damaged_is_refused_or_its_copy_is_used() {
     let built = BuiltLog::new(20, 5);
     let lenient = four_log_pages().with_allow_fallback(true);
-    let refused_as = |kind: ErrorKind, files: &Files, config: &LogConfig, what: &str| {
+    let refused_as = |kind: ErrorKind, files: &Files, config: &log::Config, what: &str| {
         let FoundLog::Refused(error) = reopen_log(files, config) else {
             panic!("opened with {what}");
         };
         assert_eq!(error.kind(), kind, "{what}: {error}");
         assert!(error.to_string().contains("manifest"), "{what}: {error}");
     };
-    let refused = |files: &Files, config: &LogConfig, what: &str| {
+    let refused = |files: &Files, config: &log::Config, what: &str| {
         refused_as(ErrorKind::Corrupt, files, config, what);
     };
     for at in 0..built.files.0["manifest"].len() {

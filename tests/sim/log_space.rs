@@ -143,7 +143,7 @@ impl Ring {
 
     /// What was acknowledged is there, unless it was truncated, and all in order.
     async fn check(&mut self, log: &FasterLog) {
-        let number = |entry: kvick::LogEntry| {
+        let number = |entry: kvick::log::Entry| {
             u64::from_le_bytes(entry.payload[..8].try_into().expect("8 bytes"))
         };
         let numbers = log.scan(..).map_ok(number).try_collect::<Vec<_>>().await.expect("sound");

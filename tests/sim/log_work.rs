@@ -6,8 +6,9 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use kvick::io::sim::Random;
+use kvick::log::Commit;
 use kvick::runtime::{Task, TaskFailed};
-use kvick::{Commit, FasterLog, LogAddress, Result};
+use kvick::{FasterLog, Result, log};
 use tests::crash::Shared;
 use tests::log_model::{Asked, LogAcknowledged, LogLedger};
 use tests::log_state::Change;
@@ -194,7 +195,7 @@ impl Scene {
         }
     }
 
-    pub(crate) fn acknowledge_entry(&self, address: LogAddress) {
+    pub(crate) fn acknowledge_entry(&self, address: log::Address) {
         let mut known = self.known.lock();
         known.until = known.until.max(address.raw() + 1);
         assert!(self.log.committed_until() > address);
@@ -250,7 +251,7 @@ impl Scene {
     }
 
     /// Finds out when entries are taken back: what is taken back then is known, too.
-    async fn truncate_suffix(&self, from: LogAddress, mut polls: u32) {
+    async fn truncate_suffix(&self, from: log::Address, mut polls: u32) {
         let asked = self.ledger.lock().asked(&self.log, false);
         let mut truncating = Box::pin(self.log.truncate_suffix(from));
         let mut changes = None;

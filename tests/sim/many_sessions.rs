@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kvick::io::sim::Survival;
-use kvick::{FasterKv, Session, SessionId};
+use kvick::{FasterKv, Session, session};
 use tests::simulated::{Site, World, seeds, two_pages};
 
 const SESSIONS: usize = 10_000;
@@ -25,7 +25,7 @@ fn a_crash_leaves_what_each_session_had_done() {
 }
 
 /// How far each session is that has an identity.
-type Points = BTreeMap<SessionId, u64>;
+type Points = BTreeMap<session::Id, u64>;
 
 async fn live(site: Site, life: u64, expected: Points) -> Points {
     let mut random = site.random(life);
@@ -84,11 +84,11 @@ async fn live(site: Site, life: u64, expected: Points) -> Points {
 struct Client {
     session: Session<u64, u64>,
     /// If it ever asked.
-    id: Option<SessionId>,
+    id: Option<session::Id>,
 }
 
 impl Client {
-    fn resumed(store: &FasterKv<u64, u64>, id: SessionId) -> Self {
+    fn resumed(store: &FasterKv<u64, u64>, id: session::Id) -> Self {
         Self { session: store.resume_session(id).expect("it waits"), id: Some(id) }
     }
 }

@@ -1,7 +1,8 @@
 //! A read that waits for the device while a task writes: it sees the newer value.
 
+use kvick::futures::TryRead;
 use kvick::runtime::Task;
-use kvick::{Config, FasterKv, TryRead};
+use kvick::{Config, FasterKv};
 use tests::polling::poll_once;
 use tests::simulated::{Site, World, seeds, small_configs, two_pages};
 

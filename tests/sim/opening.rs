@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use kvick::io::sim::{SimDisk, SimOptions, Survival};
-use kvick::{Condition, ErrorKind, FasterKv, LogFollower, Result, check_log, repair_log};
+use kvick::stats::Condition;
+use kvick::{ErrorKind, FasterKv, Result, log};
 use tests::files::Files;
 use tests::polling::AtMost;
 use tests::simulated::{Site, World, four_log_pages, seeds, two_pages};
@@ -192,9 +193,12 @@ fn larger_blocks_than_units_are_said_before_anything_is_read() {
         let errors = [
             site.try_open::<u64, u64>(two_pages()).await.map(drop).expect_err("a store"),
             site.try_open_log(four_log_pages()).await.map(drop).expect_err("a log"),
-            LogFollower::open_in(log(), site.handle.clone()).await.map(drop).expect_err("followed"),
-            check_log(log()).await.expect_err("checked"),
-            repair_log(log()).await.expect_err("repaired"),
+            log::Follower::open_in(log(), site.handle.clone())
+                .await
+                .map(drop)
+                .expect_err("followed"),
+            log::check(log()).await.expect_err("checked"),
+            log::repair(log()).await.expect_err("repaired"),
         ];
         for error in errors {
             assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
@@ -233,7 +237,7 @@ fn what_was_not_closed_says_how_it_can_be_read_on_a_read_only_disk() {
             for error in errors {
                 assert!(error.to_string().contains("open it where it can be written"), "{error}");
             }
-            let checked = check_log(site.disk.directory("log")).await.expect("can be read");
+            let checked = log::check(site.disk.directory("log")).await.expect("can be read");
             assert_eq!(checked.entries, 1);
         });
     });

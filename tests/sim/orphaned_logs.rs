@@ -10,11 +10,10 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
+use kvick::config::Backend;
+use kvick::log::Scan;
 use kvick::runtime::Task;
-use kvick::{
-    Backend, Error, ErrorKind, FasterLog, LogAddress, LogConfig, LogFollower, LogGroup, Result,
-    Scan,
-};
+use kvick::{Error, ErrorKind, FasterLog, Result, log};
 use tests::mortal::{Death, Mortal};
 use tests::simulated::{Site, World, four_log_pages, seeds};
 
@@ -24,9 +23,9 @@ const STEPS: u64 = 3000;
 type Wait = fn(FasterLog) -> BoxFuture<'static, Result<()>>;
 type Waiter = (&'static str, Task<Error>);
 /// Entries that are durable, as far as any task was told.
-type Durable = Arc<Mutex<Vec<(LogAddress, Vec<u8>)>>>;
+type Durable = Arc<Mutex<Vec<(log::Address, Vec<u8>)>>>;
 
-fn config(site: &Site) -> LogConfig {
+fn config(site: &Site) -> log::Config {
     match site.seed % 3 {
         0 => four_log_pages(),
         1 => four_log_pages().with_commit_every(Duration::from_millis(2)),
@@ -37,7 +36,7 @@ fn config(site: &Site) -> LogConfig {
 async fn open(site: &Site, runtime: &Mortal, in_group: bool) -> Result<FasterLog> {
     let directory = site.disk.directory("log");
     if in_group {
-        let group = LogGroup::on(config(site).with_backend(Backend::Memory), runtime.handle())?;
+        let group = log::Group::on(config(site).with_backend(Backend::Memory), runtime.handle())?;
         return group.open_in(directory, config(site)).await;
     }
     FasterLog::builder(config(site))
@@ -96,7 +95,7 @@ fn start(site: &Site, log: &FasterLog, durable: &Durable) -> Vec<Waiter> {
                 }
             })
         }),
-        ("tail", |log| Box::pin(async move { read(log.follow_from(LogAddress::FIRST)).await })),
+        ("tail", |log| Box::pin(async move { read(log.follow_from(log::Address::FIRST)).await })),
         ("tail of what is not committed", |log| {
             Box::pin(async move { read(log.follow().uncommitted()).await })
         }),
@@ -171,7 +170,7 @@ async fn one_life(site: Site, steps: u64, death: Death, in_group: bool) {
 }
 
 /// Opens the log again while handles of the first are still there; what was durable is there.
-async fn reopen(site: &Site, durable: &[(LogAddress, Vec<u8>)]) {
+async fn reopen(site: &Site, durable: &[(log::Address, Vec<u8>)]) {
     let log = site.open_log(config(site)).await;
     for (address, entry) in durable {
         let found = log.read(*address).await.expect("a sound disk");
@@ -232,9 +231,9 @@ fn a_follower_without_a_clock_ends() {
         let log = site.open_log(four_log_pages()).await;
         log.append_durable(b"entry").await.expect("a sound disk");
         let runtime = Mortal::new(site.handle.clone(), u64::MAX, Death::Drops);
-        let follower = LogFollower::open_in(site.disk.directory("log"), runtime.handle()).await;
+        let follower = log::Follower::open_in(site.disk.directory("log"), runtime.handle()).await;
         let follower = follower.expect("a sound disk");
-        let mut entries = follower.follow_from(LogAddress::FIRST, Duration::from_millis(1));
+        let mut entries = follower.follow_from(log::Address::FIRST, Duration::from_millis(1));
         assert!(entries.next().await.expect("one entry").is_ok());
         runtime.end();
         let error = entries.next().await.expect("an error").expect_err("no clock");

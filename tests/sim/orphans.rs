@@ -12,10 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
+use kvick::checkpoint::Durability;
 use kvick::runtime::{Handle, Task};
-use kvick::{
-    CheckpointKind, Config, Durability, Error, ErrorKind, FasterKv, Result, Session, SessionId,
-};
+use kvick::{Config, Error, ErrorKind, FasterKv, Result, Session, checkpoint, session};
 use tests::mortal::{Death, Mortal};
 use tests::simulated::{Site, World, seeds, two_pages};
 
@@ -87,13 +86,13 @@ impl Scene {
             self.spawn(
                 "fold over",
                 until_refused(store(), async |store, _| {
-                    checkpoint(store, CheckpointKind::FoldOver).await
+                    checkpoint(store, checkpoint::Kind::FoldOver).await
                 }),
             ),
             self.spawn(
                 "snapshot",
                 until_refused(store(), async |store, _| {
-                    checkpoint(store, CheckpointKind::Incremental).await
+                    checkpoint(store, checkpoint::Kind::Incremental).await
                 }),
             ),
             self.spawn("watch", until_refused(store(), async |store, _| watch(store).await)),
@@ -143,7 +142,7 @@ async fn write(mut session: Session<u64, u64>, durable: Arc<AtomicU64>) -> Error
     }
 }
 
-async fn checkpoint(store: &FasterKv<u64, u64>, kind: CheckpointKind) -> Result<()> {
+async fn checkpoint(store: &FasterKv<u64, u64>, kind: checkpoint::Kind) -> Result<()> {
     store.checkpoint().kind(kind).durability(Durability::PowerCut).await.map(drop)
 }
 
@@ -203,7 +202,7 @@ async fn one_life(site: Site, steps: u64, death: Death) {
 
 /// Opens the store again while handles of the first are still there; everything that was durable
 /// is there.
-async fn reopen(site: &Site, writer: Option<SessionId>, durable: u64) {
+async fn reopen(site: &Site, writer: Option<session::Id>, durable: u64) {
     let store: FasterKv<u64, u64> = site.open(two_pages()).await;
     let point = writer.and_then(|id| store.recovered_sessions().remove(&id));
     let serial = point.map_or(0, |point| point.until);

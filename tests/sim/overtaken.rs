@@ -3,7 +3,8 @@
 
 use std::task::Poll;
 
-use kvick::{ByteSize, Config, FasterKv, Result};
+use kvick::config::ByteSize;
+use kvick::{Config, FasterKv, Result};
 use tests::polling::poll_once;
 use tests::simulated::{World, seeds};
 

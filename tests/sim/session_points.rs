@@ -7,11 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use kvick::checkpoint::Durability;
+use kvick::config::ByteSize;
 use kvick::io::sim::{Random, SimDisk, SimOptions, Survival};
 use kvick::runtime::Simulation;
-use kvick::{
-    ByteSize, CheckpointKind, CheckpointToken, Config, Durability, FasterKv, Session, SessionId,
-};
+use kvick::{Config, FasterKv, Session, checkpoint, session};
 use tests::crash::{Camera, Image, Shared};
 use tests::crowd::pass_through;
 use tests::simulated::{Site, World, seeds, two_pages};
@@ -20,19 +20,19 @@ const LIVES: u64 = 4;
 const ROUNDS: u64 = 8;
 
 /// How far each session is.
-type Points = BTreeMap<SessionId, u64>;
+type Points = BTreeMap<session::Id, u64>;
 
 /// What a checkpoint may have.
 #[derive(Clone, Debug, Default)]
 struct Expected {
     points: Points,
     /// Sessions that were forgotten while it was being taken.
-    going: BTreeSet<SessionId>,
+    going: BTreeSet<session::Id>,
 }
 
 impl Expected {
     fn check(&self, found: &Points, what: &str) {
-        let ids: BTreeSet<&SessionId> = self.points.keys().chain(found.keys()).collect();
+        let ids: BTreeSet<&session::Id> = self.points.keys().chain(found.keys()).collect();
         for id in ids {
             let (expected, found) = (self.points.get(id), found.get(id));
             let is_gone = found.is_none() && self.going.contains(id);
@@ -115,9 +115,9 @@ fn verify(seed: u64, image: &Image<Known>, random: &mut Random) {
 fn open_copy(
     seed: u64,
     disk: &SimDisk,
-    token: Option<CheckpointToken>,
+    token: Option<checkpoint::Token>,
     known: &Known,
-) -> Vec<CheckpointToken> {
+) -> Vec<checkpoint::Token> {
     let world = World::on(seed, disk.crash_with(seed, Survival::NOTHING));
     let site = world.site.clone();
     world.simulation.run(async {
@@ -137,7 +137,7 @@ fn open_copy(
 /// What a store that was opened has of sessions. Gives that.
 fn check(store: &FasterKv<u64, u64>, known: &Known) -> Points {
     let chosen = store.recovery().and_then(|report| report.chosen);
-    let token = chosen.map_or(0, CheckpointToken::version);
+    let token = chosen.map_or(0, checkpoint::Token::version);
     let found = points(store);
     if token > 0 {
         known.of(token).check(&found, &format!("checkpoint {token}"));
@@ -259,7 +259,7 @@ impl Life {
 
     async fn checkpoint(&mut self) {
         let kinds =
-            [CheckpointKind::FoldOver, CheckpointKind::Snapshot, CheckpointKind::Incremental];
+            [checkpoint::Kind::FoldOver, checkpoint::Kind::Snapshot, checkpoint::Kind::Incremental];
         let is_weak = self.random.chance(0.2);
         let durability = if is_weak { Durability::ProcessCrash } else { Durability::PowerCut };
         let points = self.points.clone();

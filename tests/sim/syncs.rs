@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use futures::future::{Either, select};
+use kvick::checkpoint::Checkpoint;
 use kvick::io::sim::{OperationKind, Survival};
-use kvick::{Checkpoint, Config, ErrorKind, FasterKv, Result};
+use kvick::{Config, ErrorKind, FasterKv, Result};
 use tests::simulated::{Site, World, seeds, two_pages};
 
 const KEYS: u64 = 300;

@@ -4,8 +4,9 @@
 
 use std::io;
 
+use kvick::checkpoint::Durability;
 use kvick::io::sim::{SimDisk, Survival};
-use kvick::{CheckpointKind, CheckpointToken, Config, Durability, ErrorKind};
+use kvick::{Config, ErrorKind, checkpoint};
 use tests::crowd::{CROWD, pass_through};
 use tests::simulated::{Site, World, seeds, two_pages};
 
@@ -19,7 +20,7 @@ const KEYS: u64 = 400;
 /// What the newest checkpoint is, and what an opening may do about damage.
 #[derive(Clone, Copy, Debug)]
 struct Case {
-    kind: CheckpointKind,
+    kind: checkpoint::Kind,
     durability: Durability,
     allow_fallback: bool,
 }
@@ -32,7 +33,7 @@ impl Case {
 }
 
 fn cases() -> Vec<Case> {
-    use CheckpointKind::{FoldOver, Incremental, Snapshot};
+    use checkpoint::Kind::{FoldOver, Incremental, Snapshot};
     let mut cases = Vec::new();
     for kind in [FoldOver, Snapshot, Incremental] {
         for durability in [Durability::PowerCut, Durability::ProcessCrash] {
@@ -44,7 +45,7 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-async fn fill(site: &Site, case: Case) -> CheckpointToken {
+async fn fill(site: &Site, case: Case) -> checkpoint::Token {
     let store = site.open::<u64, u64>(case.config()).await;
     let mut newest = None;
     for value in 1..=3 {
@@ -54,7 +55,7 @@ async fn fill(site: &Site, case: Case) -> CheckpointToken {
         pass_through(&store, CROWD, KEYS).await.expect("a sound disk");
         // Each has files of its own: the one before is not the newest by another name.
         let durability = if value == 3 { case.durability } else { Durability::PowerCut };
-        let kind = if value == 1 { CheckpointKind::Snapshot } else { case.kind };
+        let kind = if value == 1 { checkpoint::Kind::Snapshot } else { case.kind };
         let taken = store.checkpoint().kind(kind).durability(durability).await;
         newest = Some(taken.expect("a sound disk").token);
     }
@@ -67,7 +68,7 @@ async fn opened_in_spite_of(
     site: &Site,
     case: Case,
     (number, kind): (u64, io::ErrorKind),
-    newest: CheckpointToken,
+    newest: checkpoint::Token,
 ) -> bool {
     site.disk.fail_at(number, kind);
     let what = format!("{case:?}, {kind:?} at operation {number}");
@@ -127,7 +128,7 @@ fn no_checkpoint_is_given_up_for_a_failure_of_the_system() {
 fn what_was_passed_over_stays_until_the_next_opening() {
     seeds(3, |seed| {
         let case = Case {
-            kind: CheckpointKind::Snapshot,
+            kind: checkpoint::Kind::Snapshot,
             durability: Durability::PowerCut,
             allow_fallback: true,
         };

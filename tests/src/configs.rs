@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use kvick::config::{Backend, ByteSize};
 use kvick::runtime::{Handle, block_on};
-use kvick::{Backend, ByteSize, Config, FasterKv, Key, Value};
+use kvick::{Config, FasterKv, Key, Value};
 
 use crate::simulated::small_configs;
 

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use kvick::io::EventSource;
 use kvick::io::sim::{Random, SimDisk};
-use kvick::{CommitPoint, FasterKv, RecoveryReport, SessionId};
+use kvick::session::CommitPoint;
+use kvick::{FasterKv, recovery, session};
 
 use crate::samples::{SampleKey, SampleValue, item};
 
@@ -53,7 +54,7 @@ pub struct Entry<T> {
 /// What sessions did, in the order in which it took effect. That is not the order of the numbers: a
 /// number that was excluded by a crash is done later than those after it.
 #[derive(Debug)]
-pub struct Ledgers<V: SampleValue + ?Sized>(BTreeMap<SessionId, Ledger<V::Owned>>);
+pub struct Ledgers<V: SampleValue + ?Sized>(BTreeMap<session::Id, Ledger<V::Owned>>);
 
 type Ledger<T> = Vec<Entry<T>>;
 
@@ -71,19 +72,19 @@ impl<V: SampleValue + ?Sized> Default for Ledgers<V> {
 
 impl<V: SampleValue + ?Sized> Ledgers<V> {
     /// Notes what the next operation of a session will do, before it does.
-    pub fn push(&mut self, session: SessionId, entry: Entry<V::Owned>) {
+    pub fn push(&mut self, session: session::Id, entry: Entry<V::Owned>) {
         self.0.entry(session).or_default().push(entry);
     }
 
     /// Forgets what a session did not get to.
-    pub fn forget(&mut self, session: SessionId, undone: &[u64]) {
+    pub fn forget(&mut self, session: session::Id, undone: &[u64]) {
         let ledger = self.0.entry(session).or_default();
         ledger.retain(|entry| !undone.contains(&entry.serial));
     }
 
     /// What a recovered store starts from.
     #[must_use]
-    pub fn up_to(&self, points: &BTreeMap<SessionId, CommitPoint>) -> Self {
+    pub fn up_to(&self, points: &BTreeMap<session::Id, CommitPoint>) -> Self {
         let kept = points.iter().map(|(id, point)| {
             let ledger = self.0.get(id).into_iter().flatten();
             let done: Vec<_> = ledger.filter(|entry| point.covers(entry.serial)).cloned().collect();
@@ -140,7 +141,7 @@ pub struct Acknowledged {
     /// Its token.
     pub token: u64,
     /// Its commit points.
-    pub points: BTreeMap<SessionId, CommitPoint>,
+    pub points: BTreeMap<session::Id, CommitPoint>,
 }
 
 /// A value that tasks of one run share.
@@ -224,9 +225,9 @@ pub async fn verify<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     acknowledged: &Acknowledged,
     ledgers: &Ledgers<V>,
 ) -> Ledgers<V> {
-    let nothing = RecoveryReport::default();
+    let nothing = recovery::Report::default();
     let report = store.recovery().unwrap_or(&nothing);
-    let token = report.chosen.map_or(0, kvick::CheckpointToken::version);
+    let token = report.chosen.map_or(0, kvick::checkpoint::Token::version);
     assert!(
         token >= acknowledged.token,
         "checkpoint {} was acknowledged, {token} was recovered: {report:?}",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kvick::io::{Directory, MemoryDirectory};
 use kvick::runtime::Simulation;
-use kvick::{Config, Error, FasterKv, Key, RecoveryReport, Value};
+use kvick::{Config, Error, FasterKv, Key, Value, recovery};
 
 use crate::model::item;
 use crate::samples::{SampleKey, SampleValue};
@@ -88,7 +88,7 @@ pub enum Found {
     /// It was not opened.
     Refused(Error),
     /// It was, and so many reads were refused; the others were right.
-    Opened(Box<RecoveryReport>, Vec<(u64, Error)>),
+    Opened(Box<recovery::Report>, Vec<(u64, Error)>),
 }
 
 /// Opens a store in files and reads all keys. Checks that no value is wrong, and that a refusal
@@ -100,7 +100,7 @@ pub fn reopen<'c, K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     files: &Files,
     config: &Config,
     keys: u64,
-    expected: impl FnOnce(&RecoveryReport) -> &'c Contents<V>,
+    expected: impl FnOnce(&recovery::Report) -> &'c Contents<V>,
 ) -> Found
 where
     V::Owned: 'c,

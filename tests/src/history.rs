@@ -10,7 +10,7 @@
 
 use std::collections::HashSet;
 
-use kvick::Update;
+use kvick::session::Update;
 
 /// What was done to the key, and what was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

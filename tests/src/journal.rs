@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 
 use kvick::io::sim::Random;
-use kvick::{CheckpointKind, Error, FasterKv, RecoveryReport, Result, Session, SessionId};
+use kvick::{Error, FasterKv, Result, Session, checkpoint, recovery, session};
 
 /// The kinds of checkpoints, in an order in which each has something of the one before.
-pub const ALL_KINDS: [CheckpointKind; 6] = [
-    CheckpointKind::Snapshot,
-    CheckpointKind::Incremental,
-    CheckpointKind::IndexOnly,
-    CheckpointKind::Incremental,
-    CheckpointKind::FoldOver,
-    CheckpointKind::Snapshot,
+pub const ALL_KINDS: [checkpoint::Kind; 6] = [
+    checkpoint::Kind::Snapshot,
+    checkpoint::Kind::Incremental,
+    checkpoint::Kind::IndexOnly,
+    checkpoint::Kind::Incremental,
+    checkpoint::Kind::FoldOver,
+    checkpoint::Kind::Snapshot,
 ];
 
 /// A session of words, and what it has done.
@@ -26,7 +26,7 @@ pub struct Journal {
 /// What is left of a journal when its session is gone.
 #[derive(Clone, Debug)]
 pub struct Record {
-    id: SessionId,
+    id: session::Id,
     first_key: u64,
     keys: u64,
     /// Key and value, or none if it was deleted, of each operation that counts.
@@ -90,7 +90,7 @@ impl Journal {
 
 impl Record {
     /// Whose operations these are.
-    pub fn id(&self) -> SessionId {
+    pub fn id(&self) -> session::Id {
         self.id
     }
 
@@ -117,7 +117,7 @@ impl Record {
 
     /// Checks that a store holds exactly what its report says of this session; gives the serial.
     pub async fn check(&self, store: &FasterKv<u64, u64>) -> u64 {
-        let report = store.recovery().cloned().unwrap_or_else(RecoveryReport::default);
+        let report = store.recovery().cloned().unwrap_or_else(recovery::Report::default);
         let point = report.sessions.get(&self.id).cloned().unwrap_or_default();
         assert!(point.excluded.is_empty(), "one operation at a time");
         let expected = self.state(point.until);

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use futures::TryStreamExt;
 use kvick::io::MemoryDirectory;
+use kvick::log::Commit;
 use kvick::runtime::{Handle, Simulation};
-use kvick::{Commit, Error, FasterLog, LogAddress, LogConfig, Result};
+use kvick::{Error, FasterLog, Result, log};
 
 use crate::files::Files;
 use crate::samples::pattern;
@@ -23,7 +24,7 @@ pub struct BuiltLog {
     /// From that of the manifest on.
     pub commits: Vec<Commit>,
     /// All entries that were appended, also after the last commit.
-    pub entries: Vec<(LogAddress, Vec<u8>)>,
+    pub entries: Vec<(log::Address, Vec<u8>)>,
 }
 
 /// How a log was found.
@@ -32,16 +33,16 @@ pub enum FoundLog {
     /// It was not opened, and nothing was touched.
     Refused(Error),
     /// It was: with this commit, these entries, and what was said when a scan could not go on.
-    Opened(Commit, Vec<(LogAddress, Vec<u8>)>, Option<Error>),
+    Opened(Commit, Vec<(log::Address, Vec<u8>)>, Option<Error>),
 }
 
 /// Opens a log in a directory in memory.
 ///
 /// # Errors
-/// As [`kvick::LogBuilder::open_in_directory`].
+/// As [`kvick::log::Builder::open_in_directory`].
 pub async fn open_log_in(
     directory: &MemoryDirectory,
-    config: LogConfig,
+    config: log::Config,
     handle: Handle,
 ) -> Result<FasterLog> {
     let directory = Arc::new(directory.clone());
@@ -117,7 +118,7 @@ impl BuiltLog {
 
     /// The entries of that.
     #[must_use]
-    pub fn committed(&self) -> Vec<(LogAddress, Vec<u8>)> {
+    pub fn committed(&self) -> Vec<(log::Address, Vec<u8>)> {
         let until = self.last().until;
         self.entries.iter().filter(|(address, _)| *address < until).cloned().collect()
     }
@@ -166,7 +167,7 @@ impl BuiltLog {
 
 /// Where the unit of an address begins on the device.
 #[must_use]
-pub fn device_offset(address: LogAddress) -> u64 {
+pub fn device_offset(address: log::Address) -> u64 {
     let (page, offset) = (address.raw() / PAGE, address.raw() % PAGE);
     page * PAGE + offset / (UNIT - 8) * UNIT
 }
@@ -182,7 +183,7 @@ pub fn place_of(offset: u64) -> (String, usize) {
 ///
 /// # Panics
 /// If it does.
-pub fn reopen_log(files: &Files, config: &LogConfig) -> FoundLog {
+pub fn reopen_log(files: &Files, config: &log::Config) -> FoundLog {
     let simulation = Simulation::new(1);
     let handle = simulation.handle();
     simulation.run(async {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use kvick::LogAddress;
+use kvick::log;
 
 use crate::log_files::{BuiltLog, PAGE, UNIT, device_offset, place_of};
 
@@ -15,7 +15,7 @@ const PADDING: u32 = 6;
 #[derive(Clone, Debug)]
 pub struct Framed {
     /// Where it begins.
-    pub start: LogAddress,
+    pub start: log::Address,
     /// The units that it lies in, on the device.
     pub units: Range<u64>,
     /// Of a commit: what its record says, and the units up to the end of the commit.
@@ -47,9 +47,9 @@ impl BuiltLog {
                     // It was not written yet, or not to its end.
                     return framed;
                 }
-                let start = LogAddress::new(page * PAGE + at as u64);
+                let start = log::Address::new(page * PAGE + at as u64);
                 let behind = at + HEADER + length.next_multiple_of(HEADER);
-                let last = LogAddress::new(page * PAGE + behind as u64 - 1);
+                let last = log::Address::new(page * PAGE + behind as u64 - 1);
                 let end = device_offset(last) + UNIT;
                 let bytes = &payload[at + HEADER..behind.min(payload.len())];
                 match framed.last_mut().filter(|_| is_open) {

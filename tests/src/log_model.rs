@@ -9,7 +9,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::TryStreamExt;
-use kvick::{Commit, FasterLog, LogAddress, LogEntry};
+use kvick::log::Commit;
+use kvick::{FasterLog, log};
 
 use crate::log_state::{Change, LogState};
 
@@ -60,7 +61,7 @@ pub struct Asked {
 
 impl Default for LogLedger {
     fn default() -> Self {
-        let base = LogState { begin: LogAddress::FIRST.raw(), ..LogState::default() };
+        let base = LogState { begin: log::Address::FIRST.raw(), ..LogState::default() };
         Self {
             entries: BTreeMap::new(),
             unplaced: BTreeSet::new(),
@@ -75,7 +76,7 @@ impl Default for LogLedger {
 
 impl LogLedger {
     /// Notes entries that were appended together.
-    pub fn append(&mut self, addresses: &[LogAddress], payloads: Vec<Vec<u8>>) {
+    pub fn append(&mut self, addresses: &[log::Address], payloads: Vec<Vec<u8>>) {
         let Some((first, last)) = addresses.first().zip(addresses.last()) else {
             return;
         };
@@ -92,7 +93,7 @@ impl LogLedger {
     }
 
     /// Notes where an entry is that was expected.
-    pub fn place(&mut self, address: LogAddress, payload: Vec<u8>) {
+    pub fn place(&mut self, address: log::Address, payload: Vec<u8>) {
         assert!(self.unplaced.remove(&payload), "expected");
         self.append(&[address], vec![payload]);
     }
@@ -103,7 +104,7 @@ impl LogLedger {
     }
 
     /// A cookie like no other, which the next distinct commit is to have.
-    pub fn next_cookie(&mut self, end: LogAddress, number: Option<u64>) -> Vec<u8> {
+    pub fn next_cookie(&mut self, end: log::Address, number: Option<u64>) -> Vec<u8> {
         let cookie = format!("cookie {} at {end}", self.cookies.len()).into_bytes();
         self.numbers.extend(number.map(|number| (number, self.cookies.len())));
         self.cookies.push((cookie.clone(), end.raw()));
@@ -163,15 +164,15 @@ impl LogLedger {
 
     /// The addresses of entries that are to be seen.
     #[must_use]
-    pub fn visible(&self) -> Vec<LogAddress> {
+    pub fn visible(&self) -> Vec<log::Address> {
         let state = self.state();
         let visible = self.entries.keys().filter(|address| state.shows(**address));
-        visible.map(|address| LogAddress::new(*address)).collect()
+        visible.map(|address| log::Address::new(*address)).collect()
     }
 
     /// The payload of the entry at an address that is known.
     #[must_use]
-    pub fn payload(&self, address: LogAddress) -> Option<&[u8]> {
+    pub fn payload(&self, address: log::Address) -> Option<&[u8]> {
         self.entries.get(&address.raw()).map(|noted| &noted.payload[..])
     }
 
@@ -180,7 +181,7 @@ impl LogLedger {
     ///
     /// # Panics
     /// If it is not so.
-    pub fn check_next(&self, from: LogAddress, entry: &LogEntry) {
+    pub fn check_next(&self, from: log::Address, entry: &log::Entry) {
         let at = entry.address.raw();
         match self.entries.get(&at) {
             Some(noted) => assert_eq!(noted.payload, entry.payload[..], "payload at {at}"),
@@ -213,7 +214,7 @@ impl LogLedger {
         let found = read_all(log).await;
         let changes = self.find_changes(log, known, &found).await;
         for (address, payload) in found.iter().step_by(1 + found.len() / 3) {
-            let read = log.read(LogAddress::new(*address)).await.expect("a sound disk");
+            let read = log.read(log::Address::new(*address)).await.expect("a sound disk");
             assert_eq!(read.as_deref(), Some(&payload[..]), "the entry at {address} alone");
         }
         let mut next = Self {
@@ -224,7 +225,7 @@ impl LogLedger {
         };
         next.base.voids.clear();
         for (address, payload) in found {
-            next.append(&[LogAddress::new(address)], vec![payload]);
+            next.append(&[log::Address::new(address)], vec![payload]);
         }
         let number = commit.number;
         let life = known.life + 1;

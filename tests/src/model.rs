@@ -6,8 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 
+use kvick::futures::TryRead;
 use kvick::io::sim::Random;
-use kvick::{FasterKv, Result, Session, TryRead, Update};
+use kvick::session::Update;
+use kvick::{FasterKv, Result, Session};
 
 pub use crate::samples::item;
 use crate::samples::{SampleKey, SampleValue};

@@ -8,9 +8,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use kvick::config::ByteSize;
 use kvick::io::sim::{Random, SimDisk, SimOptions};
 use kvick::runtime::{Handle, Simulation};
-use kvick::{ByteSize, Config, FasterKv, FasterLog, Key, LogConfig, Value};
+use kvick::{Config, FasterKv, FasterLog, Key, Value, log};
 
 /// Runs `test` under `usual` seeds, or under those that the environment names.
 pub fn seeds<F: Fn(u64)>(usual: u64, test: F) {
@@ -129,8 +130,8 @@ impl Site {
     /// Opens a log in the directory `log`.
     ///
     /// # Errors
-    /// As [`kvick::LogBuilder::open_in_directory`].
-    pub async fn try_open_log(&self, config: LogConfig) -> kvick::Result<FasterLog> {
+    /// As [`kvick::log::Builder::open_in_directory`].
+    pub async fn try_open_log(&self, config: log::Config) -> kvick::Result<FasterLog> {
         FasterLog::builder(config)
             .runtime(self.handle.clone())
             .directory(self.disk.directory("log"))
@@ -140,12 +141,12 @@ impl Site {
     }
 
     /// Opens a log on a disk that is sound while it does.
-    pub async fn open_log(&self, config: LogConfig) -> FasterLog {
+    pub async fn open_log(&self, config: log::Config) -> FasterLog {
         self.try_open_log(config).await.expect("the log opens")
     }
 
     /// One of the small configurations of a log, with one policy or another for its commits.
-    pub fn small_log_config(&self) -> LogConfig {
+    pub fn small_log_config(&self) -> log::Config {
         let mut random = self.random(2);
         let config = if random.chance(0.3) {
             four_log_pages().with_memory(ByteSize::kib(64)).with_page_size(ByteSize::kib(8))
@@ -205,8 +206,8 @@ pub fn two_pages() -> Config {
 }
 
 /// The smallest FasterLog there is: four frames of 4 KiB.
-pub fn four_log_pages() -> LogConfig {
-    LogConfig::default()
+pub fn four_log_pages() -> log::Config {
+    log::Config::default()
         .with_memory(ByteSize::kib(24))
         .with_page_size(ByteSize::kib(4))
         .with_segment_size(ByteSize::kib(16))

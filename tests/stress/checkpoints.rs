@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use kvick::config::ByteSize;
 use kvick::io::MemoryDirectory;
 use kvick::runtime::block_on;
-use kvick::{ByteSize, CheckpointKind, Config, FasterKv, Session};
+use kvick::{Config, FasterKv, Session, checkpoint};
 use tests::samples::SampleValue;
 
 const THREADS: usize = 3;
@@ -54,9 +55,9 @@ fn counted_across_versions<V: SampleValue + ?Sized>() {
             while working.load(Ordering::Relaxed) || !taken {
                 taken = true;
                 for kind in [
-                    CheckpointKind::Snapshot,
-                    CheckpointKind::Incremental,
-                    CheckpointKind::FoldOver,
+                    checkpoint::Kind::Snapshot,
+                    checkpoint::Kind::Incremental,
+                    checkpoint::Kind::FoldOver,
                 ] {
                     let taken = block_on(store.checkpoint().kind(kind).into_future());
                     points.extend(taken.expect("sound memory").sessions);

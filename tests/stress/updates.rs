@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use kvick::config::Backend;
 use kvick::runtime::block_on;
-use kvick::{Backend, Config, FasterKv};
+use kvick::{Config, FasterKv};
 use tests::configs::memory_store;
 use tests::model::item;
 use tests::samples::{SampleKey, SampleValue, pattern};

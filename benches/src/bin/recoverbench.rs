@@ -23,7 +23,8 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser};
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
-use kvick::{Backend, ByteSize, CheckpointTimes, Config};
+use kvick::config::{Backend, ByteSize};
+use kvick::{Config, checkpoint};
 
 /// Checkpoints and recoveries of kvick against sequential transfers of as many bytes.
 #[derive(Clone, Debug, Parser)]
@@ -111,7 +112,7 @@ fn print(options: &Options, kind: Kind, findings: &[Findings]) {
     table.add_row(row("checkpoint, write", findings, |run| run.checkpoint));
     table.add_row(row("recovery, read", findings, |run| run.recovery));
     println!("{table}");
-    let phase = |time: fn(&CheckpointTimes) -> Duration| {
+    let phase = |time: fn(&checkpoint::Times) -> Duration| {
         middle(findings, |run| milliseconds(time(&run.times)))
     };
     let [index, cut] = [phase(|times| times.index), phase(|times| times.cut)];

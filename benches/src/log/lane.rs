@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hdrhistogram::Histogram;
-use kvick::{FasterLog, LogAddress, Result};
+use kvick::{FasterLog, Result, log};
 
 use super::course::Course;
 use super::entries::Entries;
@@ -23,7 +23,7 @@ pub struct Lane {
     /// Entries appended.
     appended: u64,
     /// The address of the newest entry.
-    last: Option<LogAddress>,
+    last: Option<log::Address>,
     /// Nanoseconds of the calls that were timed.
     latency: Histogram<u64>,
 }
@@ -112,7 +112,7 @@ impl Lane {
     }
 
     #[inline(always)]
-    fn follows(&mut self, address: LogAddress) {
+    fn follows(&mut self, address: log::Address) {
         assert!(self.last < Some(address), "an append is after the one before");
         self.last = Some(address);
     }

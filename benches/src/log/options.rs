@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Parser;
-use kvick::{Backend, ByteSize, LogConfig};
+use kvick::config::{Backend, ByteSize};
+use kvick::log;
 use serde::Serialize;
 
 use super::entries::SMALLEST;
@@ -107,7 +108,7 @@ impl FromStr for CommitPolicy {
             Some(("bytes", bytes)) => format!("commit_bytes = '{bytes}'"),
             _ => return Err("none, each, every=5ms or bytes=1MiB".to_owned()),
         };
-        LogConfig::from_toml(&setting).map_err(|error| error.to_string())?;
+        log::Config::from_toml(&setting).map_err(|error| error.to_string())?;
         Ok(Self::Regularly { name: text.to_owned(), setting })
     }
 }
@@ -169,12 +170,12 @@ impl Options {
     }
 
     /// The log's configuration.
-    pub fn config(&self) -> LogConfig {
+    pub fn config(&self) -> log::Config {
         let config = match &self.commit {
             CommitPolicy::Regularly { setting, .. } => {
-                LogConfig::from_toml(setting).expect("it was read before")
+                log::Config::from_toml(setting).expect("it was read before")
             }
-            CommitPolicy::None | CommitPolicy::Each => LogConfig::default(),
+            CommitPolicy::None | CommitPolicy::Each => log::Config::default(),
         };
         config
             .with_memory(self.memory)

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use kvick::runtime::block_on;
-use kvick::{FasterLog, LogStats, Result};
+use kvick::{FasterLog, Result, log};
 
 use super::course::Course;
 use super::lane::Lane;
@@ -42,7 +42,7 @@ pub struct Outcome {
     /// Commits during the run.
     pub commits: u64,
     /// The log in the end.
-    pub stats: LogStats,
+    pub stats: log::Stats,
     /// What the readers have seen.
     pub tails: Vec<Tail>,
     /// Entries read by each reader when the appenders stopped.

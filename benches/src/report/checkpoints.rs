@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
-use kvick::CheckpointKind;
+use kvick::checkpoint;
 use serde::Serialize;
 
 use super::Latency;
@@ -47,7 +47,7 @@ pub struct CheckpointRow {
     /// Its name.
     pub token: u64,
     /// What it is.
-    pub kind: CheckpointKind,
+    pub kind: checkpoint::Kind,
     /// When it began, seconds from the start of the run.
     pub at_seconds: f64,
     /// From the request to the answer.

@@ -61,7 +61,7 @@ use self::input::Input;
 /// let old = AccountV1::encode(&AccountV1 { owner: "Ada".into() })?;
 /// let account = Account::decode(old.as_ref())?; // as in a FasterKv<u64, Account>
 /// assert_eq!(account, Account { owner: "Ada".into(), cents: 0 });
-/// # Ok::<(), kvick::CodecError>(())
+/// # Ok::<(), kvick::codec::Error>(())
 /// ```
 ///
 /// An older type of another name or version does not compile:
@@ -97,7 +97,7 @@ pub fn derive_value(input: TokenStream) -> TokenStream {
 /// ```compile_fail,E0277
 /// #[derive(kvick::Key, kvick::Value, PartialEq, Eq)]
 /// struct User {
-///     #[kvick(with = kvick::Serde<u32>)]
+///     #[kvick(with = kvick::codec::Serde<u32>)]
 ///     number: u32,
 /// }
 /// ```
@@ -105,7 +105,8 @@ pub fn derive_value(input: TokenStream) -> TokenStream {
 /// # Example
 ///
 /// ```
-/// use kvick::{Encoded, Key, Value};
+/// use kvick::{Key, Value};
+/// use kvick::codec::Encoded;
 ///
 /// #[derive(Key, Value, PartialEq, Eq)]
 /// #[kvick(name = "user")]
@@ -114,7 +115,7 @@ pub fn derive_value(input: TokenStream) -> TokenStream {
 /// let user = User { tenant: "tenant".into(), number: 7 };
 /// // A store of `Encoded<User>` is looked up without a `String`.
 /// assert!(Encoded::<User>::of(("tenant", 7))? == Encoded::new(&user)?);
-/// # Ok::<(), kvick::CodecError>(())
+/// # Ok::<(), kvick::codec::Error>(())
 /// ```
 #[proc_macro_derive(Key, attributes(kvick))]
 pub fn derive_key(input: TokenStream) -> TokenStream {

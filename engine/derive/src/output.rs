@@ -21,7 +21,7 @@ pub(crate) fn key(input: &Input) -> Result<TokenStream> {
         const _: () = {
             const fn is_eq<T: ::core::cmp::Eq>() {}
             is_eq::<#ident>();
-            #(::kvick::derived::is_key::<#codecs>();)*
+            #(::kvick::codec::derived::is_key::<#codecs>();)*
         };
     })
 }
@@ -43,7 +43,7 @@ pub(crate) fn value(input: &Input) -> TokenStream {
             type Item = Self;
             type Owned = Self;
             type View<'a> = Self;
-            type Bytes<'a> = ::kvick::Packed;
+            type Bytes<'a> = ::kvick::codec::Packed;
             const WIDTH: ::core::option::Option<usize> = #width;
 
             fn type_name() -> ::std::borrow::Cow<'static, str> {
@@ -60,15 +60,15 @@ pub(crate) fn value(input: &Input) -> TokenStream {
 
             fn encode(
                 item: &Self,
-            ) -> ::core::result::Result<::kvick::Packed, ::kvick::CodecError> {
+            ) -> ::core::result::Result<::kvick::codec::Packed, ::kvick::codec::Error> {
                 #encoded
             }
 
-            fn view(bytes: &[u8]) -> ::core::result::Result<Self, ::kvick::CodecError> {
+            fn view(bytes: &[u8]) -> ::core::result::Result<Self, ::kvick::codec::Error> {
                 <Self as ::kvick::Value>::decode(bytes)
             }
 
-            fn decode(bytes: &[u8]) -> ::core::result::Result<Self, ::kvick::CodecError> {
+            fn decode(bytes: &[u8]) -> ::core::result::Result<Self, ::kvick::codec::Error> {
                 #decoded
             }
         }
@@ -149,7 +149,7 @@ fn width(input: &Input) -> TokenStream {
         _ if input.version.is_some() => quote!(::core::option::Option::None),
         Shape::Struct(fields) => {
             let codecs = fields.iter().map(|field| &field.codec);
-            quote!(::kvick::derived::width(&[#(<#codecs as ::kvick::Value>::WIDTH),*]))
+            quote!(::kvick::codec::derived::width(&[#(<#codecs as ::kvick::Value>::WIDTH),*]))
         }
         Shape::Enum(variants) if variants.iter().all(|variant| variant.fields.is_empty()) => {
             quote!(::core::option::Option::Some(1))
@@ -175,7 +175,7 @@ fn encoded(input: &Input) -> TokenStream {
         }
     };
     quote! {
-        let mut writer = ::kvick::derived::Writer::new();
+        let mut writer = ::kvick::codec::derived::Writer::new();
         #version
         #members
         ::core::result::Result::Ok(writer.finish())
@@ -196,7 +196,7 @@ fn decoded(input: &Input) -> TokenStream {
                 #version => {}
                 #(#older)*
                 other => return ::core::result::Result::Err(
-                    ::kvick::derived::unknown_version(#name, other),
+                    ::kvick::codec::derived::unknown_version(#name, other),
                 ),
             }
         }
@@ -213,7 +213,7 @@ fn decoded(input: &Input) -> TokenStream {
             let other = (variants.len() < 256).then(|| {
                 quote! {
                     other => ::core::result::Result::Err(
-                        ::kvick::derived::unknown_variant(#name, other),
+                        ::kvick::codec::derived::unknown_variant(#name, other),
                     ),
                 }
             });
@@ -221,7 +221,7 @@ fn decoded(input: &Input) -> TokenStream {
         }
     };
     quote! {
-        let mut reader = ::kvick::derived::Reader::new(bytes);
+        let mut reader = ::kvick::codec::derived::Reader::new(bytes);
         #version
         #members
     }
@@ -276,11 +276,11 @@ fn conversions(input: &Input) -> TokenStream {
     let Input { ident, name, .. } = input;
     let version = input.version.unwrap_or(0);
     let checks = input.older.iter().map(|(version, older)| {
-        quote!(const _: () = ::kvick::derived::assert_older::<#ident, #older>(#version);)
+        quote!(const _: () = ::kvick::codec::derived::assert_older::<#ident, #older>(#version);)
     });
     quote! {
         #[automatically_derived]
-        impl ::kvick::derived::Derived for #ident {
+        impl ::kvick::codec::derived::Derived for #ident {
             const NAME: &'static str = #name;
             const VERSION: u8 = #version;
         }
@@ -300,12 +300,14 @@ fn members(input: &Input) -> TokenStream {
     let tuple = quote!((#(#codecs,)*));
     quote! {
         #[automatically_derived]
-        impl<#(#types),*> ::kvick::Members<#ident> for (#(#types,)*)
+        impl<#(#types),*> ::kvick::codec::Members<#ident> for (#(#types,)*)
         where
-            Self: ::kvick::Members<#tuple>,
+            Self: ::kvick::codec::Members<#tuple>,
         {
-            fn pack(&self) -> ::core::result::Result<::kvick::Packed, ::kvick::CodecError> {
-                ::kvick::Members::<#tuple>::pack(self)
+            fn pack(
+                &self,
+            ) -> ::core::result::Result<::kvick::codec::Packed, ::kvick::codec::Error> {
+                ::kvick::codec::Members::<#tuple>::pack(self)
             }
         }
     }

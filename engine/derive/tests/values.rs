@@ -2,7 +2,8 @@
 
 use std::fmt::Debug;
 
-use kvick::{Encoded, Key, Serde, Value};
+use kvick::codec::{Encoded, Serde};
+use kvick::{Key, Value};
 
 #[derive(Key, Value, Clone, Debug, PartialEq, Eq)]
 #[kvick(name = "bank.account")]

@@ -4,9 +4,10 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use kvick::config::ByteSize;
 use kvick::io::MemoryDirectory;
 use kvick::runtime::block_on;
-use kvick::{ByteSize, Config, ErrorKind, FasterKv, Key, Result, Value};
+use kvick::{Config, ErrorKind, FasterKv, Key, Result, Value};
 
 async fn open<K: Key + ?Sized, V: Value + ?Sized>(
     directory: &MemoryDirectory,

@@ -306,7 +306,7 @@ fn at(file: &str, offset: u64) -> String {
 
 /// The next step for files that cannot be changed, and were not closed.
 const READ_ONLY: &str =
-    "open it where it can be written, or read it with `inspect`, `check_log` or `LogFollower`";
+    "open it where it can be written, or read it with `inspect`, `log::check` or `log::Follower`";
 
 impl ErrorKind {
     fn advice(self) -> Option<&'static str> {

@@ -12,8 +12,8 @@
 //!   Otherwise the checkpoint uses the image of an earlier checkpoint. The image is fuzzy. Recovery
 //!   reads the records from the start of the image up to the end of the version. It lets each entry
 //!   lead to the newest record.
-//! * The *version barrier* (phase `VersionBarrier`, [`phase`](crate::store::phase)) ends the
-//!   version. The end of a version is an address of the log.
+//! * The *version barrier* (`store/system_state.rs`) ends the version. The end of a version is
+//!   an address of the log.
 //! * The *capture* writes the log below that address to the device. *Fold-over*: the log becomes
 //!   read-only up to the address and is flushed. *Snapshot*: the log in memory is frozen, written
 //!   to a file beside the log, and then mutable again. *Incremental*: like a snapshot, of the new
@@ -43,16 +43,26 @@ mod reply;
 mod request;
 mod run;
 
-pub(crate) use crate::base::kinds::{CheckpointKind, CheckpointToken, Durability};
-pub use progress::{CheckpointPhase, CheckpointProgress};
-pub use request::{CheckpointHandle, CheckpointRequest};
+pub use self::CheckpointInfo as Info;
+pub use self::CheckpointTimes as Times;
+pub use crate::base::kinds::CheckpointKind as Kind;
+pub use crate::base::kinds::CheckpointToken as Token;
+pub use crate::base::kinds::Durability;
+pub use progress::CheckpointPhase as Phase;
+pub use progress::CheckpointProgress as Progress;
+pub use request::CheckpointHandle as Handle;
+pub use request::CheckpointRequest as Request;
+
+pub(crate) use crate::base::kinds::{CheckpointKind, CheckpointToken};
+pub(crate) use progress::CheckpointProgress;
+pub(crate) use request::CheckpointRequest;
 
 pub(crate) use driver::{Checkpoints, RemovalJob, Schedule, maintain};
 pub(crate) use files::delta::Patches;
 pub(crate) use run::{delta_seal, part_salt};
 
 use crate::store::sessions::identity::{CommitPoint, SessionId};
-use files::manifest::{CheckpointEntry, Kind};
+use files::manifest::CheckpointEntry;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -123,12 +133,12 @@ impl CheckpointInfo {
     }
 }
 
-impl From<Kind> for CheckpointKind {
-    fn from(kind: Kind) -> Self {
+impl From<files::manifest::Kind> for CheckpointKind {
+    fn from(kind: files::manifest::Kind) -> Self {
         match kind {
-            Kind::FoldOver => Self::FoldOver,
-            Kind::Snapshot => Self::Snapshot,
-            Kind::Incremental => Self::Incremental,
+            files::manifest::Kind::FoldOver => Self::FoldOver,
+            files::manifest::Kind::Snapshot => Self::Snapshot,
+            files::manifest::Kind::Incremental => Self::Incremental,
         }
     }
 }

@@ -20,7 +20,8 @@ use std::task::{Context, Poll};
 /// would otherwise have to read much of the log.
 ///
 /// ```
-/// # use kvick::{Backend, Config, FasterKv, CheckpointKind};
+/// # use kvick::{checkpoint, Config, FasterKv};
+/// # use kvick::config::Backend;
 /// # kvick::runtime::block_on(async {
 /// # let config = Config::default().with_backend(Backend::Memory);
 /// # let store: FasterKv<u64, u64> = FasterKv::open("unused", config).await?;
@@ -28,7 +29,7 @@ use std::task::{Context, Poll};
 /// let full = store.checkpoint().await?;
 /// store.upsert(&1, &11).await?;
 /// let snapshot = store.checkpoint().snapshot().without_index().await?;
-/// assert_eq!(snapshot.kind, CheckpointKind::Snapshot);
+/// assert_eq!(snapshot.kind, checkpoint::Kind::Snapshot);
 /// assert!(snapshot.token > full.token);
 /// # store.close().await
 /// # }).unwrap();
@@ -51,22 +52,22 @@ impl<'s> CheckpointRequest<'s> {
         self
     }
 
-    /// Sets the kind to [`CheckpointKind::FoldOver`], the default.
+    /// Sets the kind to [`checkpoint::Kind::FoldOver`](CheckpointKind::FoldOver), the default.
     pub fn fold_over(self) -> Self {
         self.kind(CheckpointKind::FoldOver)
     }
 
-    /// Sets the kind to [`CheckpointKind::Snapshot`].
+    /// Sets the kind to [`checkpoint::Kind::Snapshot`](CheckpointKind::Snapshot).
     pub fn snapshot(self) -> Self {
         self.kind(CheckpointKind::Snapshot)
     }
 
-    /// Sets the kind to [`CheckpointKind::Incremental`].
+    /// Sets the kind to [`checkpoint::Kind::Incremental`](CheckpointKind::Incremental).
     pub fn incremental(self) -> Self {
         self.kind(CheckpointKind::Incremental)
     }
 
-    /// Sets the kind to [`CheckpointKind::IndexOnly`].
+    /// Sets the kind to [`checkpoint::Kind::IndexOnly`](CheckpointKind::IndexOnly).
     pub fn index_only(self) -> Self {
         self.kind(CheckpointKind::IndexOnly)
     }

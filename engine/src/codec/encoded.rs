@@ -19,7 +19,9 @@ use super::{CodecError, Key, Value};
 /// # Example
 ///
 /// ```
-/// use kvick::{Backend, Config, Encoded, FasterKv};
+/// use kvick::{Config, FasterKv};
+/// use kvick::codec::Encoded;
+/// use kvick::config::Backend;
 ///
 /// # kvick::runtime::block_on(async {
 /// # let config = Config::default().with_backend(Backend::Memory);

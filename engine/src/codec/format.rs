@@ -58,7 +58,8 @@ impl SerdeFormat for Postcard {
 /// # Example
 ///
 /// ```
-/// use kvick::{CodecError, MessagePack, Serde, Value};
+/// use kvick::{codec, Value};
+/// use kvick::codec::{MessagePack, Serde};
 /// use serde::{Deserialize, Serialize};
 ///
 /// #[derive(Serialize, Deserialize)]
@@ -73,7 +74,7 @@ impl SerdeFormat for Postcard {
 /// let bytes = <Serde<Profile, MessagePack>>::encode(&Profile { name: "Ada".into() })?;
 /// let newer = <Serde<newer::Profile, MessagePack>>::decode(&bytes)?;
 /// assert_eq!((newer.name.as_str(), newer.logins), ("Ada", 0));
-/// # Ok::<(), CodecError>(())
+/// # Ok::<(), codec::Error>(())
 /// ```
 #[cfg(feature = "messagepack")]
 #[derive(Debug)]

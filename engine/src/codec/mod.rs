@@ -4,8 +4,8 @@
 //! owned value or a borrowed view. A [`Key`] also promises that equal keys have equal bytes, since
 //! the store compares and hashes only bytes.
 //!
-//! Decoding trusts nothing: it returns a [`CodecError`] for bytes that no value encodes to, and
-//! never panics.
+//! Decoding trusts nothing: it returns a [`codec::Error`](CodecError) for bytes that no value
+//! encodes to, and never panics.
 
 mod composite;
 #[doc(hidden)]
@@ -34,7 +34,8 @@ use std::borrow::{Borrow, Cow};
 pub use kvick_derive::{Key, Value};
 
 pub use self::encoded::Encoded;
-pub use self::error::CodecError;
+pub use self::error::CodecError as Error;
+pub(crate) use self::error::CodecError;
 #[cfg(feature = "messagepack")]
 pub use self::format::MessagePack;
 #[cfg(feature = "serde")]
@@ -107,7 +108,7 @@ pub use self::zero_copy::ZeroCopy;
 ///
 /// ```
 /// use std::borrow::Cow;
-/// use kvick::{CodecError, Key, Value};
+/// use kvick::{codec, Key, Value};
 ///
 /// #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 /// struct Cell { row: u8, column: u8 }
@@ -122,16 +123,16 @@ pub use self::zero_copy::ZeroCopy;
 ///     fn type_name() -> Cow<'static, str> {
 ///         "sheet.cell".into()
 ///     }
-///     fn encode(item: &Self) -> Result<[u8; 2], CodecError> {
+///     fn encode(item: &Self) -> Result<[u8; 2], codec::Error> {
 ///         Ok([item.row, item.column])
 ///     }
-///     fn view(bytes: &[u8]) -> Result<Self, CodecError> {
+///     fn view(bytes: &[u8]) -> Result<Self, codec::Error> {
 ///         let [row, column] = *bytes else {
-///             return Err(CodecError::wrong_length(&Self::type_name(), 2, bytes.len()));
+///             return Err(codec::Error::wrong_length(&Self::type_name(), 2, bytes.len()));
 ///         };
 ///         Ok(Self { row, column })
 ///     }
-///     fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+///     fn decode(bytes: &[u8]) -> Result<Self, codec::Error> {
 ///         Self::view(bytes)
 ///     }
 /// }
@@ -140,7 +141,7 @@ pub use self::zero_copy::ZeroCopy;
 /// # let cell = Cell { row: 1, column: 2 };
 /// # assert_eq!(Cell::decode(&Cell::encode(&cell)?)?, cell);
 /// # assert!(Cell::decode(&[1]).is_err());
-/// # Ok::<(), CodecError>(())
+/// # Ok::<(), codec::Error>(())
 /// ```
 #[diagnostic::on_unimplemented(
     message = "a store cannot hold `{Self}`: the type has no encoding",

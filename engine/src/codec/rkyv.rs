@@ -23,7 +23,8 @@ use super::{CodecError, Value};
 /// # Example
 ///
 /// ```
-/// use kvick::{Rkyv, Value};
+/// use kvick::Value;
+/// use kvick::codec::Rkyv;
 ///
 /// #[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, PartialEq, Debug)]
 /// struct Profile { name: String, logins: u32 }
@@ -35,7 +36,7 @@ use super::{CodecError, Value};
 /// let view = Stored::view(&bytes)?;
 /// assert_eq!(view.name, "Ada"); // no String was made
 /// # assert_eq!(Stored::decode(&bytes)?, profile);
-/// # Ok::<(), kvick::CodecError>(())
+/// # Ok::<(), kvick::codec::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Rkyv<T>(PhantomData<fn() -> T>);

@@ -25,7 +25,8 @@ use super::{CodecError, Value, round_trip};
 /// # Example
 ///
 /// ```
-/// use kvick::{Serde, Value};
+/// use kvick::Value;
+/// use kvick::codec::Serde;
 ///
 /// #[derive(serde::Serialize, serde::Deserialize, PartialEq, Debug)]
 /// struct Profile { name: String, logins: u32 }
@@ -36,7 +37,7 @@ use super::{CodecError, Value, round_trip};
 /// let bytes = Stored::encode(&profile)?;
 /// assert_eq!(bytes.len(), 5);
 /// assert_eq!(Stored::decode(&bytes)?, profile);
-/// # Ok::<(), kvick::CodecError>(())
+/// # Ok::<(), kvick::codec::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Serde<T, F = Postcard>(PhantomData<fn() -> (T, F)>);

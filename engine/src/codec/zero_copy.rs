@@ -19,7 +19,8 @@ use super::{CodecError, Key, Value};
 /// # Example
 ///
 /// ```
-/// use kvick::{Value, ZeroCopy};
+/// use kvick::Value;
+/// use kvick::codec::ZeroCopy;
 /// use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 ///
 /// #[derive(Clone, FromBytes, IntoBytes, Immutable, KnownLayout, PartialEq, Debug)]
@@ -33,7 +34,7 @@ use super::{CodecError, Key, Value};
 /// assert_eq!(Stored::WIDTH, Some(16));
 /// assert_eq!(Stored::view(bytes)?.balance, -5);
 /// # assert_eq!(Stored::decode(bytes)?, account);
-/// # Ok::<(), kvick::CodecError>(())
+/// # Ok::<(), kvick::codec::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct ZeroCopy<T>(PhantomData<fn() -> T>);

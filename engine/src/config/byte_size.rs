@@ -13,7 +13,7 @@ use crate::base::error::Error;
 /// Case does not matter. A bare `K` or `M` is refused, since it could mean either.
 ///
 /// ```
-/// use kvick::ByteSize;
+/// use kvick::config::ByteSize;
 ///
 /// let size: ByteSize = "1.5GiB".parse()?;
 /// assert_eq!(size, ByteSize::mib(1536));

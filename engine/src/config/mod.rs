@@ -24,7 +24,8 @@ use crate::base::kinds::CheckpointKind;
 /// The settings of a store. `memory` is the main setting; the other defaults follow from it.
 ///
 /// ```
-/// use kvick::{ByteSize, Config};
+/// use kvick::Config;
+/// use kvick::config::ByteSize;
 ///
 /// let config = Config::default().with_memory(ByteSize::gib(2)).with_expected_keys(50_000_000);
 ///

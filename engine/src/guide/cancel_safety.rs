@@ -26,8 +26,8 @@
 //! | `commit`, `truncate_suffix` | a begun commit continues |
 //! | `complete`, `truncate_until` | may have happened; call it again |
 //! | `wait_for_commit`, `read`, `last` | has no effect |
-//! | `Scan`, `LogIterator` (streams) | loses no entry that it did not return |
-//! | `repair_log` | may have repaired the log; repeat the repair |
+//! | `Scan`, `log::NamedIterator` (streams) | loses no entry that it did not return |
+//! | `log::repair` | may have repaired the log; repeat the repair |
 //!
 //! # `select!`
 //! A stream of a log in a `select!` loop is safe: an entry that it did not return is returned
@@ -35,11 +35,11 @@
 //!
 //! ```
 //! use futures::{FutureExt, StreamExt, future, select};
-//! use kvick::{FasterLog, LogConfig};
-//! # use kvick::Backend;
+//! use kvick::{log, FasterLog};
+//! # use kvick::config::Backend;
 //!
 //! # kvick::runtime::block_on(async {
-//! # let config = LogConfig::default().with_backend(Backend::Memory);
+//! # let config = log::Config::default().with_backend(Backend::Memory);
 //! # let log = FasterLog::open("unused", config).await?;
 //! log.append_durable(b"job").await?;
 //! log.complete().await?; // the tail ends after the last entry
@@ -67,15 +67,15 @@
 //! log: a second `append_durable` may add it twice. So time out the commit, not the append:
 //!
 //! ```
-//! use kvick::{FasterLog, LogConfig};
-//! # use kvick::Backend;
+//! use kvick::{log, FasterLog};
+//! # use kvick::config::Backend;
 //! use std::time::Duration;
 //!
 //! #[tokio::main]
 //! async fn main() -> kvick::Result<()> {
-//! #   let config = LogConfig::default().with_backend(Backend::Memory);
+//! #   let config = log::Config::default().with_backend(Backend::Memory);
 //! #   #[cfg(any())]
-//!     let config = LogConfig::default();
+//!     let config = log::Config::default();
 //!     let log = FasterLog::open("log", config).await?;
 //!
 //!     let address = log.append(b"once").await?;
@@ -98,7 +98,8 @@
 //! session take the others; [`Session::next_serials`](crate::Session::next_serials) shows them.
 //!
 //! ```
-//! # use kvick::{Backend, Config, FasterKv};
+//! # use kvick::{Config, FasterKv};
+//! # use kvick::config::Backend;
 //! # kvick::runtime::block_on(async {
 //! # let config = Config::default().with_backend(Backend::Memory);
 //! # let store: FasterKv<u64, u64> = FasterKv::open("unused", config).await?;

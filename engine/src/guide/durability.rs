@@ -19,11 +19,11 @@
 //! A checkpoint counts from one atomic step on. So a crash during a checkpoint leaves the earlier
 //! checkpoint, whole.
 //!
-//! [`Durability::ProcessCrash`]: crate::Durability::ProcessCrash
-//! [`Durability::PowerCut`]: crate::Durability::PowerCut
+//! [`Durability::ProcessCrash`]: crate::checkpoint::Durability::ProcessCrash
+//! [`Durability::PowerCut`]: crate::checkpoint::Durability::PowerCut
 //!
 //! ## Kinds of checkpoints
-//! See [`CheckpointKind`](crate::CheckpointKind).
+//! See [`checkpoint::Kind`](crate::checkpoint::Kind).
 //!
 //! * *Fold-over* (the default) writes the unflushed log. Afterwards a hot record is copied once,
 //!   when it changes. It suits large stores, and data that changes rarely.
@@ -37,14 +37,15 @@
 //! All kinds run while operations continue. Writers wait for each other once, for microseconds.
 //!
 //! ```
-//! use kvick::{CheckpointKind, Config, Durability, FasterKv};
-//! # use kvick::Backend;
+//! use kvick::{checkpoint, Config, FasterKv};
+//! use kvick::checkpoint::Durability;
+//! # use kvick::config::Backend;
 //! use std::time::Duration;
 //!
 //! # kvick::runtime::block_on(async {
 //! let config = Config::default()
 //!     .with_checkpoint_every(Duration::from_secs(30)) // by time, if anything has changed
-//!     .with_checkpoint_kind(CheckpointKind::Incremental);
+//!     .with_checkpoint_kind(checkpoint::Kind::Incremental);
 //! # let config = config.with_backend(Backend::Memory);
 //! let store: FasterKv<u64, u64> = FasterKv::open("data", config).await?;
 //! store.upsert(&1, &10).await?;
@@ -60,16 +61,17 @@
 //! [`Stats::checkpoints`] report it.
 //!
 //! [`FasterKv::health`]: crate::FasterKv::health
-//! [`Stats::checkpoints`]: crate::Stats::checkpoints
+//! [`Stats::checkpoints`]: crate::stats::Stats::checkpoints
 //!
 //! ## Sessions and commit points
 //! A session numbers its writes 1, 2, 3. A checkpoint has the writes of each session up to its
-//! [commit point](crate::CommitPoint), each exactly once, and no later ones.
+//! [commit point](crate::session::CommitPoint), each exactly once, and no later ones.
 //! [`Session::wait_durable`] waits for a checkpoint that has all present writes of the session. It
 //! takes no checkpoint: another task or the settings must do that.
 //!
 //! ```
-//! # use kvick::{Backend, Config, FasterKv};
+//! # use kvick::{Config, FasterKv};
+//! # use kvick::config::Backend;
 //! # kvick::runtime::block_on(async {
 //! # let config = Config::default().with_backend(Backend::Memory);
 //! let store: FasterKv<u64, u64> = FasterKv::open("data", config).await?;
@@ -101,13 +103,14 @@
 //! | drop of the last handle | nothing beyond earlier commits |
 //!
 //! A commit makes every entry durable that was appended before it. Tasks that wait at the same time
-//! share one write and one sync. [`LogConfig::commit_every`](crate::LogConfig::commit_every) and
-//! [`commit_bytes`](crate::LogConfig::commit_bytes) commit automatically.
+//! share one write and one sync. [`log::Config::commit_every`](crate::log::Config::commit_every)
+//! and [`commit_bytes`](crate::log::Config::commit_bytes) commit automatically.
 //!
 //! ```
-//! # use kvick::{Backend, FasterLog, LogConfig};
+//! # use kvick::{log, FasterLog};
+//! # use kvick::config::Backend;
 //! # kvick::runtime::block_on(async {
-//! # let config = LogConfig::default().with_backend(Backend::Memory);
+//! # let config = log::Config::default().with_backend(Backend::Memory);
 //! let log = FasterLog::open("log", config).await?;
 //! let address = log.append(b"in memory").await?;
 //! assert!(log.committed_until() <= address);

@@ -44,8 +44,8 @@
 //! `upsert_many` the pairs before the failing pair are set. Operations on one key had no effect.
 //!
 //! ```
-//! use kvick::{ErrorKind, FasterLog, LogConfig, Result};
-//! # use kvick::Backend;
+//! use kvick::{log, ErrorKind, FasterLog, Result};
+//! # use kvick::config::Backend;
 //!
 //! async fn push(log: &FasterLog, entry: &[u8]) -> Result<()> {
 //!     log.append(entry).await?; // once
@@ -61,7 +61,7 @@
 //!     // Delete files, or wait for an operator.
 //! }
 //! # kvick::runtime::block_on(async {
-//! # let config = LogConfig::default().with_backend(Backend::Memory);
+//! # let config = log::Config::default().with_backend(Backend::Memory);
 //! # let log = FasterLog::open("unused", config).await?;
 //! # push(&log, b"entry").await?;
 //! # log.close().await
@@ -71,7 +71,7 @@
 //! # Busy and closed, in code
 //! ```
 //! use kvick::{Config, ErrorKind, FasterKv};
-//! # use kvick::Backend;
+//! # use kvick::config::Backend;
 //!
 //! # kvick::runtime::block_on(async {
 //! # let config = Config::default().with_backend(Backend::Memory);
@@ -92,11 +92,11 @@
 //! read. If opening fails, no file has changed. Then, in this order:
 //!
 //! 1. Check the directory from outside: [`inspect`](crate::inspect()) for a store,
-//!    [`check_log`](crate::check_log) for a log. Keep a copy.
+//!    [`log::check`](crate::log::check) for a log. Keep a copy.
 //! 2. Restore the damaged file from a [backup](super::formats#backup), or the whole directory.
 //! 3. For a store, [`allow_fallback`](crate::Config::allow_fallback) opens an older checkpoint;
 //!    [`recovery`](crate::FasterKv::recovery) reports the lost operations of each session.
-//! 4. For a log, [`repair_log`](crate::repair_log) drops the damaged ranges that `check_log`
+//! 4. For a log, [`log::repair`](crate::log::repair) drops the damaged ranges that `log::check`
 //!    reports.
 //!
 //! # Poisoned

@@ -36,7 +36,7 @@
 //! # Backup
 //! *A closed directory*: copy all its files. `lock` may be missing in the copy. This is the only
 //! way to copy the files of a log. To copy a running log, read it with a
-//! [`LogFollower`](crate::LogFollower) and append the entries to another log.
+//! [`log::Follower`](crate::log::Follower) and append the entries to another log.
 //!
 //! *A checkpoint of a running store*: take a checkpoint, copy `manifest` **first**, then all other
 //! files. Take and remove no checkpoint during the copy. Everything that the manifest names is
@@ -92,5 +92,5 @@
 //!
 //! # Checks
 //! [`inspect`](crate::inspect()) verifies every byte that the checkpoints of a store need, running
-//! or not; the example `inspect` is a command for it. [`check_log`](crate::check_log) does so for a
-//! log. Neither locks or writes anything.
+//! or not; the example `inspect` is a command for it. [`log::check`](crate::log::check) does so for
+//! a log. Neither locks or writes anything.

@@ -14,7 +14,7 @@
 //! | serializers, `VarLen`, `SpanByte` | [`Value`]: `[u8]`, `str`, your own |
 //! | `IFasterEqualityComparer` | none: keys are equal if their bytes are |
 //! | `TakeHybridLogCheckpointAsync`, `TakeFullCheckpointAsync` | [`checkpoint`] |
-//! | `CheckpointType.FoldOver`, `Snapshot`; incremental snapshots | [`CheckpointKind`] |
+//! | `CheckpointType.FoldOver`, `Snapshot`; incremental snapshots | [`checkpoint::Kind`] |
 //! | `TakeIndexCheckpointAsync` | [`index_only`] |
 //! | `Recover` | [`FasterKv::open`] recovers; [`recover`] takes a token |
 //! | `ResumeSession`, `CommitPoint` | [`resume_session`], [`CommitPoint`] |
@@ -45,7 +45,7 @@
 //! | `scanUncommitted` | [`Scan::uncommitted`] |
 //! | `TruncateUntil` | [`truncate_until`] |
 //! | `CompleteLog` | [`complete`] |
-//! | a read-only `FasterLog`, `RefreshUncommitted`, `RecoverReadOnly` | [`LogFollower`] |
+//! | a read-only `FasterLog`, `RefreshUncommitted`, `RecoverReadOnly` | [`log::Follower`] |
 //! | `FastCommitMode` | always: a commit is a record in the log |
 //! | `AutoRefreshSafeTailAddress` | always: uncommitted scans see entries at once |
 //! | `TolerateDeviceFailure` | none: after a failed write only opening again helps |
@@ -72,7 +72,8 @@
 //! ```
 //!
 //! ```
-//! # use kvick::{Backend, Config, FasterKv};
+//! # use kvick::{Config, FasterKv};
+//! # use kvick::config::Backend;
 //! # kvick::runtime::block_on(async {
 //! # let config = Config::default().with_backend(Backend::Memory);
 //! # let store: FasterKv<u64, u64> = FasterKv::open("unused", config).await?;
@@ -85,14 +86,14 @@
 //! # }).unwrap();
 //! ```
 //!
-//! [`Backend`]: crate::Backend
-//! [`CheckpointKind`]: crate::CheckpointKind
-//! [`CommitPoint`]: crate::CommitPoint
+//! [`Backend`]: crate::config::Backend
+//! [`checkpoint::Kind`]: crate::checkpoint::Kind
+//! [`CommitPoint`]: crate::session::CommitPoint
 //! [`FasterKv::open`]: crate::FasterKv::open
 //! [`FasterKv::session`]: crate::FasterKv::session
 //! [`FasterKv`]: crate::FasterKv
-//! [`LogFollower`]: crate::LogFollower
-//! [`Scan::uncommitted`]: crate::Scan::uncommitted
+//! [`log::Follower`]: crate::log::Follower
+//! [`Scan::uncommitted`]: crate::log::Scan::uncommitted
 //! [`Session::wait_durable`]: crate::Session::wait_durable
 //! [`Session`]: crate::Session
 //! [`Value`]: crate::Value
@@ -103,20 +104,20 @@
 //! [`checkpoint`]: crate::FasterKv::checkpoint
 //! [`commit`]: crate::FasterLog::commit
 //! [`committed_until`]: crate::FasterLog::committed_until
-//! [`complete_until`]: crate::LogIterator::complete_until
+//! [`complete_until`]: crate::log::NamedIterator::complete_until
 //! [`complete`]: crate::FasterLog::complete
-//! [`cookie`]: crate::CommitRequest::cookie
+//! [`cookie`]: crate::log::CommitRequest::cookie
 //! [`delete`]: crate::FasterKv::delete
 //! [`tail_address`]: crate::FasterLog::tail_address
 //! [`epoch::Epoch`]: crate::epoch::Epoch
 //! [`expected_keys`]: crate::Config::expected_keys
 //! [`flush_and_evict`]: crate::FasterKv::flush_and_evict
-//! [`index_only`]: crate::CheckpointRequest::index_only
+//! [`index_only`]: crate::checkpoint::Request::index_only
 //! [`io::Device`]: crate::io::Device
 //! [`iterator`]: crate::FasterLog::iterator
 //! [`memory`]: crate::Config::memory
 //! [`mutable_fraction`]: crate::Config::mutable_fraction
-//! [`number`]: crate::CommitRequest::number
+//! [`number`]: crate::log::CommitRequest::number
 //! [`page_size`]: crate::Config::page_size
 //! [`read_with`]: crate::FasterKv::read_with
 //! [`read`]: crate::FasterKv::read

@@ -51,7 +51,8 @@
 //!
 //! ```
 //! use kvick::runtime::block_on;
-//! use kvick::{Backend, Config, FasterKv};
+//! use kvick::{Config, FasterKv};
+//! use kvick::config::Backend;
 //!
 //! fn main() -> kvick::Result<()> {
 //!     block_on(async {
@@ -73,14 +74,14 @@
 //!
 //! ```
 //! use futures::TryStreamExt;
-//! use kvick::{FasterLog, LogConfig};
+//! use kvick::{log, FasterLog};
 //!
 //! # kvick::runtime::block_on(async {
 //! # let place = tempfile::tempdir().unwrap();
 //! # let path = place.path().join("log");
 //! # #[cfg(any())]
 //! let path = "log";
-//! let log = FasterLog::open(path, LogConfig::default()).await?;
+//! let log = FasterLog::open(path, log::Config::default()).await?;
 //! log.append(b"one").await?;
 //! log.append(b"two").await?;
 //! log.commit().await?; // one write and one sync for both
@@ -100,7 +101,8 @@
 //! (`str`, `[u8]`) is stored by reference and read as its owned form (`String`, `Vec<u8>`).
 //!
 //! ```
-//! use kvick::{Backend, Config, FasterKv};
+//! use kvick::{Config, FasterKv};
+//! use kvick::config::Backend;
 //!
 //! # kvick::runtime::block_on(async {
 //! # let config = Config::default().with_backend(Backend::Memory);

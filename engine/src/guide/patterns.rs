@@ -8,7 +8,7 @@
 //!
 //! ```
 //! use kvick::{Config, FasterKv};
-//! # use kvick::Backend;
+//! # use kvick::config::Backend;
 //!
 //! # kvick::runtime::block_on(async {
 //! # let config = Config::default().with_backend(Backend::Memory);
@@ -32,8 +32,8 @@
 //!
 //! # Exactly once
 //! Each write of a session has a serial number, and a checkpoint has exactly the numbers that its
-//! commit point [covers](crate::CommitPoint::covers). If each input is one write, the number is the
-//! offset:
+//! commit point [covers](crate::session::CommitPoint::covers). If each input is one write, the
+//! number is the offset:
 //!
 //! ```
 //! use kvick::{Config, FasterKv};
@@ -96,11 +96,11 @@
 //!
 //! ```
 //! use futures::StreamExt;
-//! use kvick::{FasterLog, LogConfig};
-//! # use kvick::Backend;
+//! use kvick::{log, FasterLog};
+//! # use kvick::config::Backend;
 //!
 //! # kvick::runtime::block_on(async {
-//! # let config = LogConfig::default().with_backend(Backend::Memory);
+//! # let config = log::Config::default().with_backend(Backend::Memory);
 //! let log = FasterLog::open("queue", config).await?;
 //! log.append_durable(b"job 1").await?;
 //! log.append_durable(b"job 2").await?;
@@ -125,12 +125,12 @@
 //! [`FasterLog::follow`](crate::FasterLog::follow) is a stream of entries as they are committed.
 //! Any number of tasks can have one. Slow readers read from the device and delay no writer.
 //!
-//! Another process follows the log with a [`LogFollower`](crate::LogFollower), which writes nothing
-//! and takes no lock:
+//! Another process follows the log with a [`log::Follower`](crate::log::Follower), which writes
+//! nothing and takes no lock:
 //!
 //! ```
 //! use futures::StreamExt;
-//! use kvick::{FasterLog, LogConfig, LogFollower};
+//! use kvick::{log, FasterLog};
 //! use std::time::Duration;
 //!
 //! # let place = tempfile::tempdir().unwrap();
@@ -138,10 +138,10 @@
 //! # #[cfg(any())]
 //! let path = "log";
 //! # kvick::runtime::block_on(async {
-//! let log = FasterLog::open(&path, LogConfig::default()).await?;
+//! let log = FasterLog::open(&path, log::Config::default()).await?;
 //! log.append_durable(b"one").await?;
 //!
-//! let follower = LogFollower::open(&path).await?; // in another process
+//! let follower = log::Follower::open(&path).await?; // in another process
 //! let mut entries = follower.follow_from(follower.begin_address(), Duration::from_millis(10));
 //! assert_eq!(&entries.next().await.expect("it does not end")?.payload[..], b"one");
 //!
@@ -153,8 +153,8 @@
 //! ```
 //!
 //! A reader that must not miss entries calls
-//! [`fail_on_truncated`](crate::Scan::fail_on_truncated); [`lag`](crate::Scan::lag) tells how far
-//! it is after the newest entry.
+//! [`fail_on_truncated`](crate::log::Scan::fail_on_truncated); [`lag`](crate::log::Scan::lag) tells
+//! how far it is after the newest entry.
 //!
 //! # Shutdown
 //! Writers end first, then the store or log, then the runtime. `close` on one handle ends all of
@@ -163,7 +163,7 @@
 //! ```
 //! use futures::future::join_all;
 //! use kvick::{Config, FasterKv, Result};
-//! # use kvick::Backend;
+//! # use kvick::config::Backend;
 //! use std::sync::Arc;
 //! use std::sync::atomic::{AtomicBool, Ordering};
 //!

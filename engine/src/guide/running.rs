@@ -13,14 +13,14 @@
 //! | simulation | [`Simulation`](crate::runtime::Simulation) | seeded tests |
 //!
 //! Pass it to [`Builder::runtime`](crate::Builder::runtime) or
-//! [`LogBuilder::runtime`](crate::LogBuilder::runtime).
+//! [`log::Builder::runtime`](crate::log::Builder::runtime).
 //!
 //! ```
 //! # #[cfg(feature = "tokio")]
 //! # fn main() -> kvick::Result<()> {
 //! use kvick::runtime::Handle;
 //! use kvick::{Config, FasterKv};
-//! # use kvick::Backend;
+//! # use kvick::config::Backend;
 //!
 //! let tokio = tokio::runtime::Builder::new_multi_thread().enable_time().build().expect("threads");
 //! tokio.block_on(async {
@@ -50,7 +50,8 @@
 //! ```
 //! use kvick::io::{IoConfig, SharedIo};
 //! use kvick::runtime::Handle;
-//! use kvick::{ByteSize, Config, FasterKv};
+//! use kvick::{Config, FasterKv};
+//! use kvick::config::ByteSize;
 //!
 //! # kvick::runtime::block_on(async {
 //! # let place = tempfile::tempdir().unwrap();
@@ -77,7 +78,7 @@
 //! ```
 //!
 //! The environment variable `KVICK_IO` (`auto`, `uring`, `threads`) overrides the backend of real
-//! files, for tests of a deployment. Many logs: [`LogGroup`](crate::LogGroup).
+//! files, for tests of a deployment. Many logs: [`log::Group`](crate::log::Group).
 //!
 //! # Monitoring
 //! | watch | why |
@@ -94,8 +95,9 @@
 //! `kvick::flush` and `kvick::epoch`.
 //!
 //! ```
-//! use kvick::{Condition, Config, FasterKv};
-//! # use kvick::Backend;
+//! use kvick::{Config, FasterKv};
+//! use kvick::stats::Condition;
+//! # use kvick::config::Backend;
 //!
 //! # kvick::runtime::block_on(async {
 //! # let config = Config::default().with_backend(Backend::Memory);
@@ -127,8 +129,8 @@
 //! # A read-only file system
 //! A store or log that was closed opens for reading. Writes get
 //! [`ReadOnly`](crate::ErrorKind::ReadOnly). After a crash it cannot be opened there, because
-//! recovery must write. Then [`inspect`](crate::inspect()), [`check_log`](crate::check_log) and
-//! [`LogFollower`](crate::LogFollower) read it.
+//! recovery must write. Then [`inspect`](crate::inspect()), [`log::check`](crate::log::check) and
+//! [`log::Follower`](crate::log::Follower) read it.
 //!
 //! # Files and rights
 //! Directories are created with mode 0700 and files with mode 0600, less the `umask`; existing

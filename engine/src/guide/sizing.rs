@@ -17,8 +17,8 @@
 //! * The pages are a cache of the newest records. Reads of older records go to the device.
 //! * A value in pieces (more than a quarter of a page, or 256 KiB) takes memory beyond the budget
 //!   while an operation handles it: once its length for `upsert`, up to three times for `rmw`.
-//! * The system provides a page only when it is used. [`Stats::memory`](crate::Stats::memory) has
-//!   the account.
+//! * The system provides a page only when it is used.
+//!   [`Stats::memory`](crate::stats::Stats::memory) has the account.
 //!
 //! A store that is opened again may have another `memory`; its index and page size stay.
 //!
@@ -36,7 +36,8 @@
 //! of log; a key of 20 bytes with a value of 100 bytes takes 24 + 24 + 104 = 152 bytes.
 //!
 //! ```
-//! # use kvick::{Backend, Config, FasterKv};
+//! # use kvick::{Config, FasterKv};
+//! # use kvick::config::Backend;
 //! # kvick::runtime::block_on(async {
 //! # let config = Config::default().with_backend(Backend::Memory);
 //! let store: FasterKv<[u8], [u8]> = FasterKv::open("unused", config).await?;
@@ -60,14 +61,14 @@
 //! * each delete of a record that can no longer be changed in place.
 //!
 //! So a small store whose keys change all the time grows by its whole hot set at each fold-over
-//! checkpoint. Use [`CheckpointKind::Snapshot`](crate::CheckpointKind::Snapshot) for it: the log
-//! stays mutable, and the older snapshot is removed with its checkpoint.
+//! checkpoint. Use [`checkpoint::Kind::Snapshot`](crate::checkpoint::Kind::Snapshot) for it: the
+//! log stays mutable, and the older snapshot is removed with its checkpoint.
 //!
 //! A checkpoint adds an image of the index (128 bytes for each 12 expected keys) when the log has
 //! grown by as much. [`keep_checkpoints`](crate::Config::keep_checkpoints) (2) are kept.
 //!
-//! [`Stats::device`](crate::Stats::device) has `bytes_stored`, the bytes of the log on the medium.
-//! The setting `disk` only informs, until there is compaction.
+//! [`Stats::device`](crate::stats::Stats::device) has `bytes_stored`, the bytes of the log on the
+//! medium. The setting `disk` only informs, until there is compaction.
 //!
 //! # Pages and segments
 //! | setting | default | effect |
@@ -79,30 +80,30 @@
 //! 64 KiB; else an eighth, at most 128 KiB. With little memory set `page_size` only for long keys.
 //!
 //! # Memory and disk of a log
-//! [`LogConfig::memory`](crate::LogConfig::memory) holds entries that are not yet written, and the
-//! newest written ones for readers. An entry, or a batch of entries that is one step, has at most
-//! half of it. Each entry takes 8 bytes beside its payload, in multiples of 8 bytes. Each commit
-//! takes a record, and starts a new unit of 512 bytes: so commits of single small entries take 512
-//! bytes each.
+//! [`log::Config::memory`](crate::log::Config::memory) holds entries that are not yet written, and
+//! the newest written ones for readers. An entry, or a batch of entries that is one step, has at
+//! most half of it. Each entry takes 8 bytes beside its payload, in multiples of 8 bytes. Each
+//! commit takes a record, and starts a new unit of 512 bytes: so commits of single small entries
+//! take 512 bytes each.
 //!
 //! [`truncate_until`](crate::FasterLog::truncate_until) and a commit free whole segments. Choose a
 //! `segment_size` (256 MiB) that is small against the space to free.
 //!
 //! # Logs by the thousand
-//! One log has a maintenance thread and threads for I/O. [`LogGroup`](crate::LogGroup) shares them
-//! among any number of logs. With [`LogConfig::small`](crate::LogConfig::small) an idle log takes
-//! some 20 KiB of memory, three file descriptors and no processor time. So 1,000 logs need a limit
-//! of descriptors (`ulimit -n`) above the usual 1,024.
+//! One log has a maintenance thread and threads for I/O. [`log::Group`](crate::log::Group) shares
+//! them among any number of logs. With [`log::Config::small`](crate::log::Config::small) an idle
+//! log takes some 20 KiB of memory, three file descriptors and no processor time. So 1,000 logs
+//! need a limit of descriptors (`ulimit -n`) above the usual 1,024.
 //!
 //! ```
-//! use kvick::{LogConfig, LogGroup};
+//! use kvick::log;
 //!
 //! # kvick::runtime::block_on(async {
 //! # let place = tempfile::tempdir().unwrap();
 //! # let path = place.path();
 //! # #[cfg(any())]
 //! let path = std::path::Path::new("logs");
-//! let group = LogGroup::new(LogConfig::small())?;
+//! let group = log::Group::new(log::Config::small())?;
 //! let mut logs = Vec::new();
 //! for tenant in ["ann", "bob", "cy"] {
 //!     logs.push(group.open(path.join(tenant)).await?);

@@ -28,9 +28,11 @@ mod text;
 mod walk;
 
 pub use report::{
-    FileRole, InspectedCheckpoint, InspectedFile, InspectedIndex, InspectedStore, Inspection,
-    ManifestCopy, Problem, RecordCounts,
+    FileRole, InspectedCheckpoint as Checkpoint, InspectedFile as File, InspectedIndex as Index,
+    InspectedStore as Store, Inspection, ManifestCopy, Problem, RecordCounts,
 };
+
+pub(crate) use report::{InspectedCheckpoint, InspectedFile, InspectedIndex, InspectedStore};
 
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::checkpoint::files::manifest::Manifest;

@@ -6,8 +6,8 @@ use crate::store::sessions::identity::{CommitPoint, SessionId};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// The results of [`inspect`](crate::inspect) for the directory of a store. Their text is a report
-/// of several lines.
+/// The results of [`inspect`](crate::inspect()) for the directory of a store. Their text is a
+/// report of several lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Inspection {

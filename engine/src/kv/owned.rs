@@ -18,7 +18,8 @@ where
     /// Such a future can be spawned, since it borrows neither the key nor the handle:
     ///
     /// ```
-    /// # use kvick::{Backend, Config, FasterKv};
+    /// # use kvick::{Config, FasterKv};
+    /// # use kvick::config::Backend;
     /// # kvick::runtime::block_on(async {
     /// # let config = Config::default().with_backend(Backend::Memory);
     /// # let store: FasterKv<str, u64> = FasterKv::open("unused", config).await?;

@@ -5,8 +5,8 @@ use std::fmt;
 
 /// The address of an entry in a log, in bytes. Later entries have higher addresses. An address is
 /// used for another entry only after the log went back to an earlier commit. Only
-/// [`LogBuilder::recover`](crate::LogBuilder::recover) and [`repair_log`](crate::repair_log) do
-/// that.
+/// [`log::Builder::recover`](crate::log::Builder::recover) and [`log::repair`](crate::log::repair)
+/// do that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogAddress(u64);
 

@@ -21,7 +21,7 @@ use tracing::Instrument;
 /// The seats of one log. It is unlikely that more threads are within a poll at the same time.
 const SEATS: usize = 16;
 
-/// Opens a log with your own components. Settings are in the [`LogConfig`].
+/// Opens a log with your own components. Settings are in the [`log::Config`](LogConfig).
 #[must_use]
 pub struct LogBuilder {
     config: LogConfig,

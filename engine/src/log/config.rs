@@ -25,7 +25,7 @@ const COMMIT_BYTES: [u64; 2] = [1, 1 << 48];
 const COMMIT_EVERY_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 const IO_THREADS: [u32; 2] = [1, 1024];
 
-/// The settings of a [`FasterLog`](super::FasterLog). The most important one is `memory`.
+/// The settings of a [`FasterLog`](crate::FasterLog). The most important one is `memory`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -38,7 +38,7 @@ pub struct LogConfig {
     /// The interval of automatic commits, such as `"5ms"`, at most a year. The log commits this
     /// long after the previous commit, of any cause, if entries were appended since. So an entry
     /// waits no longer than this, and the first entry after a pause does not wait. With an
-    /// interval, [`append_durable`](super::FasterLog::append_durable) waits for that commit and
+    /// interval, [`append_durable`](crate::FasterLog::append_durable) waits for that commit and
     /// requests none. Changes other than entries wait for the next commit of any cause. Default:
     /// none.
     #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
@@ -129,8 +129,8 @@ impl LogConfig {
         with_huge_pages: huge_pages = bool => huge_pages;
     }
 
-    /// Returns settings for one of many logs ([`LogGroup`](super::LogGroup)): 128 KiB of memory,
-    /// pages of 4 KiB, files of 16 MiB, no huge pages.
+    /// Returns settings for one of many logs ([`log::Group`](crate::log::Group)): 128 KiB of
+    /// memory, pages of 4 KiB, files of 16 MiB, no huge pages.
     #[must_use]
     pub fn small() -> Self {
         Self {

@@ -29,11 +29,11 @@ const SEATS: usize = 16;
 /// I/O backend.
 ///
 /// ```
-/// # use kvick::{LogConfig, LogGroup};
+/// # use kvick::log;
 /// # let place = tempfile::tempdir().unwrap();
 /// # let path = place.path();
 /// # kvick::runtime::block_on(async {
-/// let group = LogGroup::new(LogConfig::small())?;
+/// let group = log::Group::new(log::Config::small())?;
 /// let users = group.open(path.join("users")).await?;
 /// let orders = group.open(path.join("orders")).await?;
 /// users.append_durable(b"ann").await?;
@@ -74,8 +74,8 @@ impl LogGroup {
     }
 
     /// Makes a group like [`new`](Self::new), maintained by one task of `runtime`.
-    /// [`LogBuilder::runtime`](super::LogBuilder::runtime) describes the state of its logs when the
-    /// runtime ends.
+    /// [`log::Builder::runtime`](crate::log::Builder::runtime) describes the state of its logs when
+    /// the runtime ends.
     ///
     /// # Errors
     /// As [`new`](Self::new).

@@ -31,10 +31,11 @@ use std::sync::Arc;
 /// the log in the background without a commit, like a crash.
 ///
 /// ```
-/// # use kvick::{Backend, FasterLog, LogConfig};
+/// # use kvick::{log, FasterLog};
+/// # use kvick::config::Backend;
 /// # use futures::StreamExt;
 /// # kvick::runtime::block_on(async {
-/// let config = LogConfig::default().with_backend(Backend::Memory);
+/// let config = log::Config::default().with_backend(Backend::Memory);
 /// let log = FasterLog::open("unused", config).await?;
 /// log.append(b"one").await?;
 /// let two = log.append(b"two").await?;
@@ -142,7 +143,7 @@ impl FasterLog {
 
     /// Appends an entry and waits until it is durable. Concurrent callers share the write and the
     /// sync. Requests a commit, unless
-    /// [`LogConfig::commit_every`](super::LogConfig::commit_every) is set and causes one.
+    /// [`log::Config::commit_every`](crate::log::Config::commit_every) is set and causes one.
     ///
     /// # Errors
     /// As [`append`](Self::append). After any error of the commit, `StorageFull` too, the entry is
@@ -289,7 +290,7 @@ impl FasterLog {
     }
 
     /// Removes the entries below `address`: an address of an entry, a
-    /// [`LogEntry::next`](crate::log::LogEntry::next) or the end. Readers no longer see them. A
+    /// [`log::Entry::next`](crate::log::Entry::next) or the end. Readers no longer see them. A
     /// file is deleted after all of its entries are removed and the removal is durable.
     ///
     /// The next commit makes the removal durable. Every commit requested afterwards contains it,

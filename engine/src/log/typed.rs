@@ -69,17 +69,17 @@ impl<V: Value + ?Sized> TypedLog<V> {
 
     /// Returns the committed values that begin in `range`, with their addresses; see
     /// [`FasterLog::scan`].
-    pub fn scan(&self, range: impl RangeBounds<LogAddress>) -> Values<V> {
+    pub fn scan(&self, range: impl RangeBounds<LogAddress>) -> TypedScan<V> {
         Self::values(self.log.scan(range))
     }
 
     /// Returns all values from `address` on, and later values as they are committed; see
     /// [`FasterLog::follow_from`].
-    pub fn follow_from(&self, address: LogAddress) -> Values<V> {
+    pub fn follow_from(&self, address: LogAddress) -> TypedScan<V> {
         Self::values(self.log.follow_from(address))
     }
 
-    fn values(scan: super::Scan) -> Values<V> {
+    fn values(scan: super::Scan) -> TypedScan<V> {
         let values = scan.map(|entry| {
             let entry = entry?;
             Ok((entry.address, decode::<V>(entry.address, &entry.payload)?))
@@ -89,7 +89,7 @@ impl<V: Value + ?Sized> TypedLog<V> {
 }
 
 /// A stream of values with their addresses.
-pub type Values<V> = BoxStream<'static, Result<(LogAddress, <V as Value>::Owned)>>;
+pub type TypedScan<V> = BoxStream<'static, Result<(LogAddress, <V as Value>::Owned)>>;
 
 fn decode<V: Value + ?Sized>(address: LogAddress, bytes: &[u8]) -> Result<V::Owned> {
     V::decode(bytes).map_err(|error| {

@@ -34,7 +34,11 @@ mod replay;
 mod report;
 mod types;
 
-pub use report::{LostOperations, RecoveryProgress, RecoveryReport};
+pub use report::LostOperations;
+pub use report::RecoveryProgress as Progress;
+pub use report::RecoveryReport as Report;
+
+pub(crate) use report::{RecoveryProgress, RecoveryReport};
 
 use crate::base::error::{Error, Result};
 use crate::checkpoint::files::catalog::{CheckpointFiles, owner};

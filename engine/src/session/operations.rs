@@ -159,15 +159,17 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
     /// Keeps, replaces or removes the value of `key`, as `decide` says, atomically per key.
     ///
     /// `decide` gets a copy of the value, or `None`. The answer in its last
-    /// [`Update`](crate::Update) is returned. `decide` runs under the rules of the closure of
-    /// [`rmw`](Self::rmw): it may run more than once, also if no other operation uses the key. Only
-    /// the last decision counts.
+    /// [`Update`](crate::session::Update) is returned. `decide` runs under the rules of the closure
+    /// of [`rmw`](Self::rmw): it may run more than once, also if no other operation uses the key.
+    /// Only the last decision counts.
     ///
     /// Removing a value of at most 8 bytes with a [width](Value::WIDTH) waits until all operations
     /// on the store that are within a poll at that moment have left it.
     ///
     /// ```
-    /// # use kvick::{Backend, Config, FasterKv, Update};
+    /// # use kvick::{Config, FasterKv};
+    /// # use kvick::config::Backend;
+    /// # use kvick::session::Update;
     /// # kvick::runtime::block_on(async {
     /// # let config = Config::default().with_backend(Backend::Memory);
     /// # let store: FasterKv<str, u64> = FasterKv::open("unused", config).await?;
@@ -223,7 +225,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
     /// For values of one word, see [`update`](Self::update).
     ///
     /// ```
-    /// # use kvick::{Backend, Config, FasterKv};
+    /// # use kvick::{Config, FasterKv};
+    /// # use kvick::config::Backend;
     /// # kvick::runtime::block_on(async {
     /// # let config = Config::default().with_backend(Backend::Memory);
     /// # let store: FasterKv<u64, str> = FasterKv::open("unused", config).await?;

@@ -13,7 +13,7 @@ mod tests;
 
 pub use checkpoints::{CheckpointStats, LastCheckpoint};
 pub use device::DeviceStats;
-pub use snapshot::{Hits, LogBytes, MemoryBytes, Operations, Stats};
+pub use snapshot::{CacheHits, LogBytes, MemoryBytes, OperationCounts, Stats};
 
 pub(crate) use counters::{Counter, Counters};
 pub(crate) use device::DeviceCounters;

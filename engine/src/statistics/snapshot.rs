@@ -9,9 +9,9 @@ use super::device::DeviceStats;
 #[non_exhaustive]
 pub struct Stats {
     /// The finished operations.
-    pub operations: Operations,
+    pub operations: OperationCounts,
     /// The places of the newest record of the key, per finished operation.
-    pub hits: Hits,
+    pub hits: CacheHits,
     /// The number of times that an operation had to wait: for the device, for room, for another
     /// operation.
     pub suspensions: u64,
@@ -32,7 +32,7 @@ pub struct Stats {
 /// Finished operations by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Operations {
+pub struct OperationCounts {
     /// `read`, `read_with`, `contains`, `try_read` and each key of `read_many`.
     pub reads: u64,
     /// `upsert` and each pair of `upsert_many`.
@@ -47,7 +47,7 @@ pub struct Operations {
 /// The places where operations found the newest record of their key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Hits {
+pub struct CacheHits {
     /// The record was in memory and updatable in place.
     pub mutable: u64,
     /// The record was in memory, and immutable or about to be.
@@ -86,8 +86,8 @@ pub struct MemoryBytes {
 impl Stats {
     pub(crate) fn count(&mut self, counters: &Counters) {
         use Counter as C;
-        let Operations { reads, upserts, modifies, deletes } = &mut self.operations;
-        let Hits { mutable, read_only, on_device, absent } = &mut self.hits;
+        let OperationCounts { reads, upserts, modifies, deletes } = &mut self.operations;
+        let CacheHits { mutable, read_only, on_device, absent } = &mut self.hits;
         for (sum, counter) in [
             (reads, C::Reads),
             (upserts, C::Upserts),

@@ -9,7 +9,8 @@ use std::time::Duration;
 /// Writes a table: a line for each number, with its group, its name, and its value in a human unit.
 ///
 /// ```
-/// # use kvick::{Backend, Config, FasterKv};
+/// # use kvick::{Config, FasterKv};
+/// # use kvick::config::Backend;
 /// # kvick::runtime::block_on(async {
 /// # let config = Config::default().with_backend(Backend::Memory);
 /// # let store: FasterKv<u64, u64> = FasterKv::open("unused", config).await?;

@@ -20,7 +20,7 @@ impl Previous {
     /// Returns whether the key had a value; `None` if that is unknown.
     ///
     /// ```
-    /// use kvick::Previous;
+    /// use kvick::session::Previous;
     ///
     /// assert_eq!(Previous::Present.known(), Some(true));
     /// assert_eq!(Previous::Unknown.known(), None);

@@ -16,7 +16,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use futures::{Stream, StreamExt};
 use kvick::io::MemoryDirectory;
 use kvick::runtime::{Handle, block_on};
-use kvick::{Error, ErrorKind, FasterLog, LogAddress, LogEntry, LogFollower, Result};
+use kvick::{Error, ErrorKind, FasterLog, Result, log};
 
 use tests::polling::AtMost;
 
@@ -28,14 +28,14 @@ const PAGE: u64 = 4096;
 struct Case {
     log: FasterLog,
     /// Visible entries, in order.
-    entries: Vec<LogEntry>,
-    committed: LogAddress,
+    entries: Vec<log::Entry>,
+    committed: log::Address,
     voids: Vec<[u64; 2]>,
 }
 
 /// What a stream gave: entries, then maybe an error; whether it has ended.
 struct Given {
-    entries: Vec<LogAddress>,
+    entries: Vec<log::Address>,
     error: Option<Error>,
     is_over: bool,
 }
@@ -50,7 +50,7 @@ impl Wake for Flag {
 }
 
 /// Everything that a stream gives now.
-fn given(stream: impl Stream<Item = Result<LogEntry>>, name: &str) -> Given {
+fn given(stream: impl Stream<Item = Result<log::Entry>>, name: &str) -> Given {
     let mut stream = pin!(stream);
     let flag = Arc::new(Flag::default());
     let waker = Waker::from(Arc::clone(&flag));
@@ -78,7 +78,7 @@ fn given(stream: impl Stream<Item = Result<LogEntry>>, name: &str) -> Given {
 }
 
 /// Numbers of bytes as those of a log's own entries, and zeros that look like room for some.
-async fn append(log: &FasterLog, lengths: &[usize], byte: u8) -> Vec<LogAddress> {
+async fn append(log: &FasterLog, lengths: &[usize], byte: u8) -> Vec<log::Address> {
     let mut addresses = Vec::new();
     for length in lengths {
         addresses.push(log.append(&vec![byte; *length]).await.expect("appended"));
@@ -86,7 +86,7 @@ async fn append(log: &FasterLog, lengths: &[usize], byte: u8) -> Vec<LogAddress>
     addresses
 }
 
-async fn visible(log: &FasterLog) -> Vec<LogEntry> {
+async fn visible(log: &FasterLog) -> Vec<log::Entry> {
     let scan = log.scan(..).uncommitted();
     scan.map(|entry| entry.expect("sound")).collect().await
 }
@@ -138,13 +138,13 @@ impl Case {
     }
 
     /// Entries from `address` on and below `until`.
-    fn expected(&self, address: u64, excluded: bool, until: LogAddress) -> Vec<LogAddress> {
+    fn expected(&self, address: u64, excluded: bool, until: log::Address) -> Vec<log::Address> {
         let start = address + u64::from(excluded);
         let all = self.entries.iter().map(|entry| entry.address);
         all.filter(|at| at.raw() >= start && *at < until).collect()
     }
 
-    fn check(&self, given: &Given, address: u64, expected: &[LogAddress], name: &str) {
+    fn check(&self, given: &Given, address: u64, expected: &[log::Address], name: &str) {
         match &given.error {
             None => {
                 assert_eq!(given.entries, expected, "{name}");
@@ -161,7 +161,7 @@ impl Case {
     }
 
     fn scans(&self, raw: u64) {
-        let (address, end) = (LogAddress::new(raw), self.log.tail_address());
+        let (address, end) = (log::Address::new(raw), self.log.tail_address());
         let starts = [(Bound::Included(address), false), (Bound::Excluded(address), true)];
         for (start, excluded) in starts {
             for uncommitted in [false, true] {
@@ -185,7 +185,7 @@ impl Case {
     }
 
     fn tails(&self, raw: u64) {
-        let (address, end) = (LogAddress::new(raw), self.log.tail_address());
+        let (address, end) = (log::Address::new(raw), self.log.tail_address());
         for uncommitted in [false, true] {
             let name = format!("tail from {raw}, uncommitted {uncommitted}");
             let tail = self.log.follow_from(address);
@@ -207,7 +207,7 @@ impl Case {
     }
 
     fn reads(&self, raw: u64) {
-        let read = block_on(AtMost::new(100, self.log.read(LogAddress::new(raw))));
+        let read = block_on(AtMost::new(100, self.log.read(log::Address::new(raw))));
         let known = self.entries.iter().find(|entry| entry.address.raw() == raw);
         match (read.expect("nothing is being written"), known) {
             (Ok(read), Some(entry)) => assert_eq!(read.as_ref(), Some(&entry.payload), "{raw}"),
@@ -225,8 +225,8 @@ impl Case {
         }
     }
 
-    fn follows(&self, follower: &LogFollower, raw: u64) {
-        let address = LogAddress::new(raw);
+    fn follows(&self, follower: &log::Follower, raw: u64) {
+        let address = log::Address::new(raw);
         let starts = [(Bound::Included(address), false), (Bound::Excluded(address), true)];
         for (start, excluded) in starts {
             let name = format!("followed, {start:?}");
@@ -251,14 +251,14 @@ impl Case {
         for address in special.collect::<Vec<_>>() {
             addresses.extend(address.saturating_sub(9)..address + 10);
         }
-        addresses.extend([1 << 31, 1 << 40, LogAddress::MAX.raw() - 1, LogAddress::MAX.raw()]);
+        addresses.extend([1 << 31, 1 << 40, log::Address::MAX.raw() - 1, log::Address::MAX.raw()]);
         addresses.extend([u64::MAX - 1, u64::MAX]);
         addresses
     }
 
     fn try_all(&self) {
         for raw in self.addresses() {
-            let raw = LogAddress::new(raw).raw();
+            let raw = log::Address::new(raw).raw();
             self.scans(raw);
             self.tails(raw);
             self.reads(raw);
@@ -299,10 +299,10 @@ fn every_address_is_a_start_or_refused_by_a_follower() {
         let (log, voids) = made(&directory).await;
         append(&log, &[100], 0).await;
         let handle = Handle::background().expect("starts");
-        let follower = LogFollower::open_in(directory, handle).await.expect("follows");
+        let follower = log::Follower::open_in(directory, handle).await.expect("follows");
         let case = case(log, voids).await;
         for raw in case.addresses() {
-            case.follows(&follower, LogAddress::new(raw).raw());
+            case.follows(&follower, log::Address::new(raw).raw());
         }
         case.log.close().await.expect("closes");
     });
@@ -326,9 +326,9 @@ fn every_entry_is_an_end() {
     });
 }
 
-async fn check_ends(log: &FasterLog, entries: &[LogEntry]) {
+async fn check_ends(log: &FasterLog, entries: &[log::Entry]) {
     for (number, entry) in entries.iter().enumerate() {
-        let inside = LogAddress::new(entry.address.raw() + 1);
+        let inside = log::Address::new(entry.address.raw() + 1);
         let expected = [number, number + 1, number + 1, number + 1];
         let ranges = [
             (Bound::Unbounded, Bound::Excluded(entry.address)),
@@ -351,7 +351,7 @@ fn a_stream_is_over_after_its_error() {
         let log = open(&Arc::new(MemoryDirectory::new())).await;
         let at = append(&log, &[100], 5).await[0];
         log.commit().await.expect("committed");
-        let inside = LogAddress::new(at.raw() + 8);
+        let inside = log::Address::new(at.raw() + 8);
         assert_eq!(log.scan(inside..).collect::<Vec<_>>().await.len(), 1);
         let sound = log.follow_from(inside).filter_map(|entry| async { entry.ok() });
         assert_eq!(sound.count().await, 0);

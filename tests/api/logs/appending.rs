@@ -5,9 +5,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
+use kvick::config::ByteSize;
 use kvick::io::MemoryDirectory;
 use kvick::runtime::block_on;
-use kvick::{ByteSize, Error, ErrorKind};
+use kvick::{Error, ErrorKind};
 use tests::polling::poll_once;
 use tests::simulated::{World, seeds};
 

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use kvick::ErrorKind;
 use kvick::io::MemoryDirectory;
+use kvick::log::CommitPhase;
 use kvick::runtime::block_on;
-use kvick::{CommitPhase, ErrorKind};
 use tests::simulated::{World, seeds};
 
 use super::{open, open_on, payloads, small};

@@ -6,13 +6,13 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 use kvick::io::MemoryDirectory;
 use kvick::io::sim::Random;
 use kvick::runtime::{Handle, block_on};
-use kvick::{ErrorKind, FasterLog, LogAddress, LogEntry, LogFollower};
+use kvick::{ErrorKind, FasterLog, log};
 
 use super::open;
 
 async fn next(
-    stream: &mut (impl futures::Stream<Item = kvick::Result<LogEntry>> + Unpin),
-) -> LogEntry {
+    stream: &mut (impl futures::Stream<Item = kvick::Result<log::Entry>> + Unpin),
+) -> log::Entry {
     stream.next().await.expect("there").expect("sound")
 }
 
@@ -55,8 +55,8 @@ fn a_consumer_sees_that_it_has_done_everything() {
 }
 
 /// The last entry that a scan shows.
-async fn last_of(log: &FasterLog) -> Option<LogEntry> {
-    let entries: Vec<LogEntry> = log.scan(..).try_collect().await.expect("sound");
+async fn last_of(log: &FasterLog) -> Option<log::Entry> {
+    let entries: Vec<log::Entry> = log.scan(..).try_collect().await.expect("sound");
     entries.last().cloned()
 }
 
@@ -108,7 +108,7 @@ fn readers_know_when_nothing_is_left_whatever_lies_behind() {
                     }
                     4 => drop(log.commit().cookie(&[step; 200]).await.expect("committed")),
                     5 => {
-                        let entries: Vec<LogEntry> =
+                        let entries: Vec<log::Entry> =
                             log.scan(..).try_collect().await.expect("sound");
                         if let Some(entry) = entries.len().checked_sub(1 + random.index(6)) {
                             let at = entries[entry].address;
@@ -129,7 +129,7 @@ fn readers_know_when_nothing_is_left_whatever_lies_behind() {
                 }
                 check(&log, &what).await;
                 let handle = Handle::background().expect("starts");
-                let follower = LogFollower::open_in(Arc::clone(&directory) as _, handle);
+                let follower = log::Follower::open_in(Arc::clone(&directory) as _, handle);
                 let follower = follower.await.expect("follows");
                 let behind = last_of(&log).await.map_or(log.begin_address(), |entry| entry.next);
                 assert_eq!(follower.scan(behind..).lag(), 0, "{what}: followed");
@@ -180,13 +180,13 @@ fn the_entry_at_or_after_any_address_is_found() {
         }
         log.close().await.expect("closes");
         let log = open(&directory).await;
-        let entries: Vec<LogEntry> = log.scan(..).try_collect().await.expect("sound");
+        let entries: Vec<log::Entry> = log.scan(..).try_collect().await.expect("sound");
         for raw in (0..log.tail_address().raw() + 100).step_by(4) {
-            let found = log.read_at_or_after(LogAddress::new(raw)).await.expect("sound");
+            let found = log.read_at_or_after(log::Address::new(raw)).await.expect("sound");
             let expected = entries.iter().find(|entry| entry.address.raw() >= raw);
             assert_eq!(found.as_ref(), expected, "{raw}");
         }
-        assert_eq!(log.read_at_or_after(LogAddress::MAX).await.expect("sound"), None);
+        assert_eq!(log.read_at_or_after(log::Address::MAX).await.expect("sound"), None);
         log.close().await.expect("closes");
     });
 }
@@ -241,7 +241,7 @@ fn records_of_commits_are_not_missed() {
     block_on(async {
         let log = open(&Arc::new(MemoryDirectory::new())).await;
         log.append_durable(&[1; 100]).await.expect("durable");
-        let mut tail = log.follow_from(LogAddress::FIRST).fail_on_truncated();
+        let mut tail = log.follow_from(log::Address::FIRST).fail_on_truncated();
         drop(next(&mut tail).await);
         log.commit().cookie(b"a record").await.expect("committed");
         log.truncate_until(log.tail_address()).await.expect("truncated");

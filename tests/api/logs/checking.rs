@@ -7,11 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
+use kvick::config::ByteSize;
 use kvick::io::{Directory, MemoryDirectory, ReadOnlyDirectory};
 use kvick::runtime::block_on;
-use kvick::{
-    ByteSize, ErrorKind, FasterLog, LogAddress, LogCheck, LogConfig, check_log, repair_log,
-};
+use kvick::{ErrorKind, FasterLog, log};
 use tests::files::Files;
 use tests::log_files::{BuiltLog, FoundLog, device_offset, place_of, reopen_log};
 use tests::log_frames::Framed;
@@ -19,15 +18,15 @@ use tests::simulated::four_log_pages;
 
 const ENTRIES: u32 = 300;
 
-fn config() -> LogConfig {
-    LogConfig::small()
+fn config() -> log::Config {
+    log::Config::small()
         .with_memory(ByteSize::kib(64))
         .with_page_size(ByteSize::kib(4))
         .with_segment_size(ByteSize::kib(16))
 }
 
 /// A log of numbered entries, some of them larger than a page; gives their places.
-async fn fill(path: &Path) -> Vec<LogAddress> {
+async fn fill(path: &Path) -> Vec<log::Address> {
     let log = FasterLog::open(path, config()).await.expect("opens");
     let mut places = Vec::new();
     for number in 0..ENTRIES {
@@ -43,15 +42,14 @@ async fn fill(path: &Path) -> Vec<LogAddress> {
     places
 }
 
-async fn check(path: &Path) -> LogCheck {
+async fn check(path: &Path) -> log::Check {
     let directory = ReadOnlyDirectory::open(path).expect("there");
-    check_log(Arc::new(directory)).await.expect("checked")
+    log::check(Arc::new(directory)).await.expect("checked")
 }
 
 async fn numbers(log: &FasterLog) -> Vec<u32> {
-    let number = |entry: kvick::LogEntry| {
-        u32::from_le_bytes(entry.payload[..4].try_into().expect("4 bytes"))
-    };
+    let number =
+        |entry: log::Entry| u32::from_le_bytes(entry.payload[..4].try_into().expect("4 bytes"));
     log.scan(..).map_ok(number).try_collect().await.expect("sound")
 }
 
@@ -111,14 +109,14 @@ fn what_is_dropped_is_what_was_said() {
     });
 }
 
-async fn repairs(path: &Path, places: &[LogAddress], (name, unit): (&str, usize)) {
+async fn repairs(path: &Path, places: &[log::Address], (name, unit): (&str, usize)) {
     let damaged = files(path);
     let checked = check(path).await;
     assert_eq!(files(path), damaged, "a check writes nothing");
     let [lost] = &checked.damage[..] else { panic!("{name}, {unit}: {checked:?}") };
     assert_eq!((&lost.file[..], lost.offset), (name, unit as u64 * 512));
-    let is_kept = |place: &LogAddress| !(lost.start..lost.end).contains(place);
-    let kept = |place: &(u32, &LogAddress)| is_kept(place.1);
+    let is_kept = |place: &log::Address| !(lost.start..lost.end).contains(place);
+    let kept = |place: &(u32, &log::Address)| is_kept(place.1);
     let expected: Vec<u32> =
         (0..ENTRIES).zip(places).filter(kept).map(|(number, _)| number).collect();
     assert_eq!(checked.entries, expected.len() as u64, "{name}, {unit}: {lost:?}");
@@ -131,7 +129,7 @@ async fn repairs(path: &Path, places: &[LogAddress], (name, unit): (&str, usize)
 
     let directory = kvick::io::open_directory(path, &kvick::io::IoConfig::default());
     let directory = directory.expect("opens");
-    assert_eq!(repair_log(directory).await.expect("repaired"), checked);
+    assert_eq!(log::repair(directory).await.expect("repaired"), checked);
     assert!(check(path).await.is_sound(), "{name}, {unit}");
     let log = FasterLog::open(path, config()).await.expect("opens");
     assert_eq!(numbers(&log).await, expected, "{name}, {unit}");
@@ -151,7 +149,7 @@ fn a_log_whose_end_is_lost_ends_before() {
         let error = FasterLog::open(&path, config()).await.expect_err("the end is missing");
         assert_eq!(error.kind(), ErrorKind::Corrupt);
         let directory = kvick::io::open_directory(&path, &kvick::io::IoConfig::default());
-        let repaired = repair_log(directory.expect("opens")).await.expect("repaired");
+        let repaired = log::repair(directory.expect("opens")).await.expect("repaired");
         assert_eq!(repaired.damage.len(), 1);
         let log = FasterLog::open(&path, config()).await.expect("opens");
         let left = numbers(&log).await;
@@ -210,7 +208,7 @@ impl<'b> Sound<'b> {
     /// A commit after damage is read if a record that is after it, too, says that the log was
     /// durable beyond the commit before it. Without, nothing tells it from what a power cut leaves
     /// of a commit that was not acknowledged: an opening cuts it off.
-    fn expected(&self, damaged: &BTreeSet<u64>) -> (LogAddress, Vec<(LogAddress, Vec<u8>)>) {
+    fn expected(&self, damaged: &BTreeSet<u64>) -> (log::Address, Vec<(log::Address, Vec<u8>)>) {
         let is_sound = |units: &Range<u64>| {
             let units = units.start / 512..units.end.div_ceil(512);
             damaged.range(units).next().is_none()
@@ -233,7 +231,7 @@ impl<'b> Sound<'b> {
         }
         let entries = self.framed.iter().filter(|it| it.commit.is_none());
         let kept = entries.filter(|it| it.start < until && is_sound(&it.units));
-        let kept: BTreeSet<LogAddress> = kept.map(|it| it.start).collect();
+        let kept: BTreeSet<log::Address> = kept.map(|it| it.start).collect();
         let entries = self.built.entries.iter().filter(|(at, _)| kept.contains(at));
         (until, entries.cloned().collect())
     }
@@ -252,8 +250,8 @@ async fn repairs_units(sound: &Sound<'_>, damaged: BTreeSet<u64>) {
         FoundLog::Opened(commit, ..) => assert_eq!(commit.until, until, "{damaged:?}"),
     }
     let directory = Arc::new(files.restore().await);
-    let repaired = repair_log(Arc::clone(&directory) as _).await.expect("repaired");
-    let checked = check_log(Arc::clone(&directory) as _).await.expect("a log");
+    let repaired = log::repair(Arc::clone(&directory) as _).await.expect("repaired");
+    let checked = log::check(Arc::clone(&directory) as _).await.expect("a log");
     assert!(checked.is_sound(), "{damaged:?}: {checked:?}");
     assert_eq!(repaired.commit.until, until, "{damaged:?}: {repaired:?}");
     let FoundLog::Opened(_, entries, None) =
@@ -261,7 +259,7 @@ async fn repairs_units(sound: &Sound<'_>, damaged: BTreeSet<u64>) {
     else {
         panic!("{damaged:?} is repaired, and cannot be opened or read");
     };
-    let places = |entries: &[(LogAddress, Vec<u8>)]| entries.iter().map(|it| it.0).collect();
+    let places = |entries: &[(log::Address, Vec<u8>)]| entries.iter().map(|it| it.0).collect();
     let [found, wanted]: [Vec<_>; 2] = [places(&entries), places(&expected)];
     assert_eq!(found, wanted, "{damaged:?}: {repaired:?}");
     assert!(entries == expected && checked.entries == expected.len() as u64, "{damaged:?}");
@@ -304,7 +302,7 @@ fn a_log_that_lost_a_part_of_a_physical_block_opens_when_it_is_repaired() {
             for (name, bytes) in &cut.0 {
                 directory.write_file(name, bytes).await.expect("memory");
             }
-            let repaired = repair_log(Arc::clone(&directory) as _).await.expect("repaired");
+            let repaired = log::repair(Arc::clone(&directory) as _).await.expect("repaired");
             let log = open(&directory).await.unwrap_or_else(|error| panic!("{left}: {error}"));
             let read: Vec<_> = log.scan(..).try_collect().await.expect("sound");
             assert_eq!(read.len() as u64, repaired.entries, "{left} bytes of {last}");

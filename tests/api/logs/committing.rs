@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use futures::future::{Either, select};
 use futures::{FutureExt, StreamExt};
+use kvick::config::ByteSize;
 use kvick::io::MemoryDirectory;
 use kvick::runtime::block_on;
-use kvick::{ByteSize, ErrorKind, LogAddress};
+use kvick::{ErrorKind, log};
 use tests::polling::poll_once;
 use tests::simulated::{World, seeds};
 
@@ -53,7 +54,7 @@ fn entries_become_durable_by_themselves_when_they_are_many() {
         let handle = world.site.handle.clone();
         world.simulation.run(async {
             let log = open_on(&world.site, small().with_commit_bytes(ByteSize::kib(8))).await;
-            let mut address = LogAddress::FIRST;
+            let mut address = log::Address::FIRST;
             for number in 1..=4 {
                 for _ in 0..7 {
                     log.append(&[1; 1000]).await.expect("appended");
@@ -190,7 +191,7 @@ fn who_waits_when_the_log_is_closed_is_told() {
         world.simulation.run(async {
             let log = open_on(&world.site, small()).await;
             let first = log.append(b"first").await.expect("appended");
-            let beyond = LogAddress::new(first.raw() + 100_000);
+            let beyond = log::Address::new(first.raw() + 100_000);
             let waits = async {
                 let error = log.wait_for_commit(beyond).await.expect_err("no task appends it");
                 assert_eq!(error.kind(), ErrorKind::Closed, "{error}");

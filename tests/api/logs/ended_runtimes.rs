@@ -5,7 +5,8 @@
 use std::path::Path;
 
 use futures::{StreamExt, TryStreamExt};
-use kvick::{Backend, Error, ErrorKind, FasterLog, LogAddress, LogGroup, Result};
+use kvick::config::Backend;
+use kvick::{Error, ErrorKind, FasterLog, Result, log};
 
 use tests::deadline::block_on_within_minutes;
 
@@ -46,7 +47,7 @@ async fn use_orphan(log: &FasterLog) {
         let read = log.read(found.address).await.expect("the device serves");
         assert_eq!(read, Some(found.payload.clone()));
     }
-    let mut tail = log.follow_from(LogAddress::FIRST);
+    let mut tail = log.follow_from(log::Address::FIRST);
     let mut seen = 0;
     let end = loop {
         match tail.next().await.expect("it ends with an error") {
@@ -141,7 +142,7 @@ fn a_group_whose_runtime_has_ended_says_so() {
             .run({
                 let places = places.clone();
                 async move |handle| {
-                    let group = LogGroup::on(small().with_backend(backend), handle)?;
+                    let group = log::Group::on(small().with_backend(backend), handle)?;
                     let mut logs = Vec::new();
                     for place in places {
                         logs.push(fill(group.open(place).await?).await?);

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
+use kvick::config::ByteSize;
 use kvick::io::MemoryDirectory;
 use kvick::runtime::block_on;
-use kvick::{ByteSize, ErrorKind, FasterLog, LogAddress, LogConfig, check_log};
+use kvick::{ErrorKind, FasterLog, log};
 use tests::files::Files;
 
 /// Pages that no log uses, and those that only commits do.
@@ -13,8 +14,8 @@ const KEPT_PAGES: u64 = 1024 + 16;
 const MOST_PAGES: u64 = 1 << 36;
 const PAGES: [u64; 3] = [4, 16, 64];
 
-fn config(page_kib: u64) -> LogConfig {
-    LogConfig::default()
+fn config(page_kib: u64) -> log::Config {
+    log::Config::default()
         .with_memory(ByteSize::kib(page_kib * 16))
         .with_page_size(ByteSize::kib(page_kib))
         .with_segment_size(ByteSize::kib(page_kib * 8))
@@ -47,7 +48,7 @@ async fn moved_to(at: u64, page_kib: u64) -> Arc<MemoryDirectory> {
     Arc::new(files.restore().await)
 }
 
-async fn all(log: &FasterLog) -> Vec<(LogAddress, Vec<u8>)> {
+async fn all(log: &FasterLog) -> Vec<(log::Address, Vec<u8>)> {
     let entries = log.scan(..).map_ok(|entry| (entry.address, entry.payload.to_vec()));
     entries.try_collect().await.expect("sound")
 }
@@ -75,7 +76,7 @@ fn addresses_go_on_where_those_of_a_store_end() {
                     log.close().await.expect("closes");
                 }
                 assert!(expected.last().expect("some").0.raw() > end);
-                let check = check_log(directory).await.expect("a log");
+                let check = log::check(directory).await.expect("a log");
                 assert!(check.is_sound() && check.entries == expected.len() as u64, "{check:?}");
             });
         }

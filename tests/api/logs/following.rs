@@ -9,12 +9,12 @@ use futures::{StreamExt, TryStreamExt};
 use kvick::io::sim::{SimDisk, SimOptions};
 use kvick::io::{Directory, MemoryDirectory};
 use kvick::runtime::{Handle, Simulation, block_on};
-use kvick::{ErrorKind, FasterLog, LogAddress, LogEntry, LogFollower};
+use kvick::{ErrorKind, FasterLog, log};
 use tests::polling::AtMost;
 
 use super::small;
 
-async fn fill(log: &FasterLog, count: u32) -> Vec<LogAddress> {
+async fn fill(log: &FasterLog, count: u32) -> Vec<log::Address> {
     let mut addresses = Vec::new();
     for number in 0..count {
         addresses.push(log.append(&number.to_le_bytes().repeat(25)).await.expect("appended"));
@@ -42,7 +42,7 @@ fn a_follower_lets_go_of_deleted_files() {
     let path = place.path().join("log");
     block_on(async {
         let log = FasterLog::open(&path, small()).await.expect("opens");
-        let follower = LogFollower::open(&path).await.expect("follows");
+        let follower = log::Follower::open(&path).await.expect("follows");
         for _ in 0..20 {
             fill(&log, 1000).await;
             follower.refresh().await.expect("looks");
@@ -66,7 +66,7 @@ fn a_follower_that_is_behind_hears_of_the_truncation() {
     let path = place.path().join("log");
     block_on(async {
         let log = FasterLog::open(&path, small()).await.expect("opens");
-        let follower = LogFollower::open(&path).await.expect("follows");
+        let follower = log::Follower::open(&path).await.expect("follows");
         let at = fill(&log, 3000).await;
         log.close().await.expect("closes");
         // From the manifest it knows of files that it has never opened.
@@ -81,8 +81,8 @@ fn a_follower_that_is_behind_hears_of_the_truncation() {
         let behind: Vec<_> = follower.scan(at[5]..).collect().await;
         let error = behind.last().expect("an error").as_ref().expect_err("deleted");
         assert_eq!(error.kind(), ErrorKind::Truncated, "{error}");
-        let rest: Vec<LogEntry> = tail.try_collect().await.expect("goes on after it");
-        let rest: Vec<LogAddress> = rest.iter().map(|entry| entry.address).collect();
+        let rest: Vec<log::Entry> = tail.try_collect().await.expect("goes on after it");
+        let rest: Vec<log::Address> = rest.iter().map(|entry| entry.address).collect();
         assert!(rest.ends_with(&at[2990..]) && rest.len() < 2000, "{} entries", rest.len());
         follower.refresh().await.expect("looks");
         assert_eq!(follower.scan(at[5]..).count().await, 10);
@@ -98,9 +98,9 @@ fn a_follower_needs_no_runtime_of_its_own() {
         let handle = Handle::background().expect("starts");
         let mut followers = Vec::new();
         for _ in 0..10 {
-            followers.push(LogFollower::open_with(&path, handle.clone()).await.expect("follows"));
+            followers.push(log::Follower::open_with(&path, handle.clone()).await.expect("follows"));
         }
-        followers.push(LogFollower::open(&path).await.expect("follows"));
+        followers.push(log::Follower::open(&path).await.expect("follows"));
         let at = fill(&log, 10).await;
         log.complete().await.expect("completed");
         for follower in followers {
@@ -123,7 +123,7 @@ fn a_follower_hears_that_the_log_went_back() {
             fill(&log, 20).await;
         }
         let handle = Handle::background().expect("a thread");
-        let follow = || LogFollower::open_in(Arc::clone(&directory) as _, handle.clone());
+        let follow = || log::Follower::open_in(Arc::clone(&directory) as _, handle.clone());
         let follower = follow().await.expect("follows");
         let seen = follower.last_commit();
         assert_eq!(seen, log.last_commit());
@@ -164,7 +164,7 @@ fn a_refresh_may_be_dropped_at_any_poll() {
             let log = builder.directory(disk.directory("log")).open_in_directory().await;
             let log = log.expect("opens");
             log.append_durable(b"one").await.expect("durable");
-            let follower = LogFollower::open_in(disk.directory("log"), handle.clone()).await;
+            let follower = log::Follower::open_in(disk.directory("log"), handle.clone()).await;
             let follower = follower.expect("follows");
             log.append_durable(b"two").await.expect("durable");
             AtMost::new(polls, follower.refresh()).await;
@@ -195,7 +195,7 @@ fn a_follower_reaches_segments_that_are_made_later() {
             let log = log.expect("opens");
             fill(&log, 10).await;
             let handle = Handle::background().expect("a thread");
-            let follower = LogFollower::open_in(followed, handle).await.expect("follows");
+            let follower = log::Follower::open_in(followed, handle).await.expect("follows");
             let mut early =
                 follower.follow_from(follower.begin_address(), Duration::from_millis(1));
             for round in 2..=20 {

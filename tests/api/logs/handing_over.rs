@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use futures::{StreamExt, TryStreamExt};
 use kvick::runtime::block_on;
-use kvick::{FasterLog, LogFollower};
+use kvick::{FasterLog, log};
 
 use super::small;
 
@@ -35,7 +35,7 @@ impl Writer {
         let path = place.join(format!("epoch-{epoch}"));
         let log = FasterLog::open(path, small()).await.expect("a new directory");
         if let Some((_, path)) = before {
-            let follower = LogFollower::open(path).await.expect("it is only read");
+            let follower = log::Follower::open(path).await.expect("it is only read");
             let entries = follower.scan(..).map_ok(|entry| entry.payload);
             let entries: Vec<_> = entries.try_collect().await.expect("sound");
             log.append_many(&entries).await.expect("appended");

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use futures::StreamExt;
 use kvick::io::MemoryDirectory;
 use kvick::runtime::block_on;
-use kvick::{ErrorKind, FasterLog, LogAddress, LogIterator};
+use kvick::{ErrorKind, FasterLog, log};
 
 use super::open;
 
-async fn number(iterator: &mut LogIterator) -> u32 {
+async fn number(iterator: &mut log::NamedIterator) -> u32 {
     let entry = iterator.next().await.expect("there").expect("sound");
     u32::from_le_bytes(*entry.payload.first_chunk().expect("a number"))
 }
 
-async fn numbers(log: &FasterLog, count: u32) -> Vec<LogAddress> {
+async fn numbers(log: &FasterLog, count: u32) -> Vec<log::Address> {
     let mut addresses = Vec::new();
     for number in 0..count {
         addresses.push(log.append(&number.to_le_bytes()).await.expect("appended"));
@@ -178,9 +178,9 @@ fn a_place_that_is_no_entrys_is_refused_and_changes_nothing() {
             let worker = log.iterator("worker").expect("free");
             worker.complete_until(at[1]).await.expect("an entry");
             let end = log.tail_address();
-            let beyond = [end.raw() + 8, 1 << 40, LogAddress::MAX.raw()];
+            let beyond = [end.raw() + 8, 1 << 40, log::Address::MAX.raw()];
             let inside = [at[2].raw() + 1, at[2].raw() + 8, large.raw() + 8, large.raw() + 5000];
-            for raw in beyond.into_iter().chain(inside).map(LogAddress::new) {
+            for raw in beyond.into_iter().chain(inside).map(log::Address::new) {
                 let error = worker.complete_until(raw).await.expect_err("no entry");
                 assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
                 assert!(error.to_string().contains(&format!("address {raw}")), "{error}");

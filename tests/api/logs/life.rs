@@ -1,8 +1,9 @@
 //! The same life of a log under every executor and on every backend.
 
 use futures::{StreamExt, TryStreamExt};
+use kvick::config::Backend;
 use kvick::runtime::Handle;
-use kvick::{Backend, FasterLog, LogAddress, Result};
+use kvick::{FasterLog, Result, log};
 use tests::configs::{Host, backends};
 
 use super::small;
@@ -102,10 +103,10 @@ fn handles_and_futures_may_go_anywhere() {
     drop(sent(log.append_many(&[b""])));
     drop(sent(log.append_durable(b"")));
     drop(sent(log.commit().number(1).into_future()));
-    drop(sent(log.wait_for_commit(LogAddress::FIRST)));
-    drop(sent(log.read(LogAddress::FIRST)));
-    drop(sent(log.truncate_until(LogAddress::FIRST)));
-    drop(sent(log.truncate_suffix(LogAddress::FIRST)));
+    drop(sent(log.wait_for_commit(log::Address::FIRST)));
+    drop(sent(log.read(log::Address::FIRST)));
+    drop(sent(log.truncate_until(log::Address::FIRST)));
+    drop(sent(log.truncate_suffix(log::Address::FIRST)));
     drop(sent(log.complete()));
     drop(sent(log.close()));
     drop((sent(log.scan(..)), sent(log.follow()), sent(log.sink())));

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures::StreamExt;
+use kvick::config::Backend;
 use kvick::io::ReadOnlyDirectory;
 use kvick::runtime::block_on;
-use kvick::{Backend, Error, ErrorKind, FasterKv, FasterLog, LogAddress, Result};
+use kvick::{Error, ErrorKind, FasterKv, FasterLog, Result, log};
 use tests::simulated::two_pages;
 
 use super::small;
@@ -45,7 +46,7 @@ fn a_closed_log_frees_its_directory_whoever_still_holds_it() {
     let directory = tempfile::tempdir().expect("a directory");
     let log = open(directory.path()).expect("opens");
     block_on(log.append(b"entry")).expect("appended");
-    let (clone, scan, tail) = (log.clone(), log.scan(..), log.follow_from(LogAddress::FIRST));
+    let (clone, scan, tail) = (log.clone(), log.scan(..), log.follow_from(log::Address::FIRST));
     let (iterator, sink) = (log.iterator("worker").expect("free"), log.sink());
     block_on(log.close()).expect("closes");
     let again = open(directory.path()).expect("free");
@@ -60,7 +61,7 @@ fn a_dropped_log_frees_its_directory_once_its_readers_are_gone() {
     let log = open(directory.path()).expect("opens");
     block_on(log.append_durable(b"entry")).expect("durable");
     block_on(log.append(b"not committed")).expect("appended");
-    let mut tail = log.follow_from(LogAddress::FIRST);
+    let mut tail = log.follow_from(log::Address::FIRST);
     drop(log);
     let entry = block_on(tail.next()).expect("there").expect("sound");
     assert_eq!(entry.payload[..], *b"entry");

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use kvick::io::MemoryDirectory;
+use kvick::log::Scan;
 use kvick::runtime::block_on;
-use kvick::{ErrorKind, FasterLog, LogAddress, LogEntry, Scan};
+use kvick::{ErrorKind, FasterLog, log};
 use tests::simulated::{World, seeds};
 
 use super::{open, open_on, small};
 
-fn number(entry: &LogEntry) -> u32 {
+fn number(entry: &log::Entry) -> u32 {
     u32::from_le_bytes(*entry.payload.first_chunk().expect("a number"))
 }
 
@@ -21,7 +22,7 @@ async fn numbers_of(scan: Scan) -> Vec<u32> {
 }
 
 /// Numbered entries of some length, committed.
-async fn filled(log: &FasterLog, count: u32, repeated: usize) -> Vec<LogAddress> {
+async fn filled(log: &FasterLog, count: u32, repeated: usize) -> Vec<log::Address> {
     let mut addresses = Vec::new();
     for number in 0..count {
         let entry = number.to_le_bytes().repeat(repeated);
@@ -45,7 +46,7 @@ fn ranges_are_of_entries_that_begin_in_them() {
         assert_eq!(numbers_of(log.scan(at[5]..at[5])).await, expect(0..0));
         assert_eq!(numbers_of(log.scan(at[9]..at[5])).await, expect(0..0));
         assert_eq!(numbers_of(log.scan(log.tail_address()..)).await, expect(0..0));
-        assert_eq!(numbers_of(log.scan(..LogAddress::MAX)).await, expect(0..1000));
+        assert_eq!(numbers_of(log.scan(..log::Address::MAX)).await, expect(0..1000));
         // A scan stands where another may go on.
         let mut scan = log.scan(..);
         let entry = (&mut scan).skip(299).next().await.expect("there").expect("sound");
@@ -106,7 +107,7 @@ fn readers_jump_over_what_was_truncated() {
         assert_eq!(numbers_of(log.scan(at[10]..)).await.len(), 100);
         assert_eq!(log.scan(..at[10]).count().await, 0);
         // A tail from below the begin neither ends nor fails.
-        let mut tail = log.follow_from(LogAddress::FIRST);
+        let mut tail = log.follow_from(log::Address::FIRST);
         assert_eq!(number(&tail.next().await.expect("there").expect("sound")), 900);
         log.commit().await.expect("committed");
         log.truncate_until(log.tail_address()).await.expect("all of them");
@@ -123,7 +124,7 @@ fn readers_do_not_see_what_was_taken_back() {
         let log = open(&Arc::new(MemoryDirectory::new())).await;
         let at = filled(&log, 20, 10).await;
         let mut scan = log.scan(..);
-        let mut tail = log.follow_from(LogAddress::FIRST);
+        let mut tail = log.follow_from(log::Address::FIRST);
         for reader in [&mut scan, &mut tail] {
             assert_eq!(number(&reader.next().await.expect("there").expect("sound")), 0);
         }
@@ -216,7 +217,7 @@ fn addresses_where_no_entry_begins_are_refused() {
                 let read = log.read(*address).await.expect("sound");
                 assert_eq!(read.map(|entry| entry.len()), Some(*length), "round {round}");
                 for off in [1, 4, 8, 16, 40, 96] {
-                    let wrong = LogAddress::new(address.raw() + off);
+                    let wrong = log::Address::new(address.raw() + off);
                     let errors = [
                         log.read(wrong).await.expect_err("within an entry"),
                         log.truncate_until(wrong).await.expect_err("within an entry"),
@@ -237,10 +238,10 @@ fn addresses_where_no_entry_begins_are_refused() {
             }
         }
         let end = log.tail_address();
-        for beyond in [end, LogAddress::new(end.raw() + 8), LogAddress::MAX] {
+        for beyond in [end, log::Address::new(end.raw() + 8), log::Address::MAX] {
             assert_eq!(log.read(beyond).await.expect("nothing yet"), None);
         }
-        for beyond in [LogAddress::new(end.raw() + 8), LogAddress::MAX] {
+        for beyond in [log::Address::new(end.raw() + 8), log::Address::MAX] {
             let text = format!("address {beyond}: the log ends at {end}");
             let error = log.truncate_until(beyond).await.expect_err("beyond the end");
             assert!(error.to_string().contains(&text), "{error}");
@@ -249,7 +250,7 @@ fn addresses_where_no_entry_begins_are_refused() {
         }
         // What is truncated already changes nothing, and what was taken back is nothing.
         log.truncate_until(at[6].0).await.expect("truncated");
-        log.truncate_until(LogAddress::new(at[5].0.raw() + 3)).await.expect("changes nothing");
+        log.truncate_until(log::Address::new(at[5].0.raw() + 3)).await.expect("changes nothing");
         assert_eq!((log.read(at[5].0).await.expect("gone"), log.begin_address()), (None, at[6].0));
         log.truncate_suffix(log.tail_address()).await.expect("changes nothing");
         log.close().await.expect("closes");
@@ -277,7 +278,7 @@ fn closing_a_log_ends_its_readers() {
         assert!(waiting.next().now_or_never().is_none());
         let (ended, closed) = futures::join!(waiting.next(), log.close());
         closed.expect("closes");
-        let closed = |error: Option<kvick::Result<LogEntry>>| {
+        let closed = |error: Option<kvick::Result<log::Entry>>| {
             let error = error.expect("an error").expect_err("closed");
             assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
         };

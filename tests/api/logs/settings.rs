@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use kvick::config::{Backend, ByteSize};
 use kvick::runtime::block_on;
-use kvick::{Backend, ByteSize, ErrorKind, FasterLog, LogConfig};
+use kvick::{ErrorKind, FasterLog, log};
 
 use super::small;
 
-fn refused(config: LogConfig, field: &str) {
+fn refused(config: log::Config, field: &str) {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("log");
     let error = block_on(FasterLog::open(&path, config)).expect_err(field);
@@ -110,7 +111,7 @@ fn settings_are_text_as_well() {
                 commits_in_flight = 4\nbackend = 'threads'\ndirect = false\ndepth = 32\n\
                 io_threads = 2\npage_size = '8KiB'\nsegment_size = '1MiB'\nallow_fallback = true\n\
                 yield_every = 1\nhuge_pages = false";
-    let config = LogConfig::default()
+    let config = log::Config::default()
         .with_memory(ByteSize::mib(16))
         .with_commit_every(Duration::from_millis(5))
         .with_commit_bytes(ByteSize::kib(64))
@@ -124,14 +125,14 @@ fn settings_are_text_as_well() {
         .with_allow_fallback(true)
         .with_yield_every(1)
         .with_huge_pages(false);
-    assert_eq!(LogConfig::from_toml(text).expect("sound"), config);
-    assert_eq!(LogConfig::from_toml("").expect("sound"), LogConfig::default());
+    assert_eq!(log::Config::from_toml(text).expect("sound"), config);
+    assert_eq!(log::Config::from_toml("").expect("sound"), log::Config::default());
     for (wrong, why) in [
         ("memry = '1MiB'", "unknown field `memry`"),
         ("memory = 'much'", "\"much\" is not a size"),
         ("memory = '1MiB'\ncommit_every = 'often'", "often"),
     ] {
-        let error = LogConfig::from_toml(wrong).expect_err(wrong);
+        let error = log::Config::from_toml(wrong).expect_err(wrong);
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         assert!(error.to_string().contains(why), "{error}");
         let line = format!("line {}", wrong.lines().count());

@@ -1,11 +1,11 @@
 //! Truncations: what is durable when, and how they stand to commits.
 
-use kvick::{FasterLog, LogAddress};
+use kvick::{FasterLog, log};
 use tests::simulated::{Site, World, seeds};
 
 use super::{open_on, small};
 
-async fn append(log: &FasterLog, count: usize) -> Vec<LogAddress> {
+async fn append(log: &FasterLog, count: usize) -> Vec<log::Address> {
     let mut places = Vec::new();
     for _ in 0..count {
         places.push(log.append(&[7; 300]).await.expect("appended"));
@@ -14,7 +14,7 @@ async fn append(log: &FasterLog, count: usize) -> Vec<LogAddress> {
 }
 
 /// Where the log begins if the power is cut now.
-fn begin_after_a_cut(site: &Site, number: u64) -> LogAddress {
+fn begin_after_a_cut(site: &Site, number: u64) -> log::Address {
     let world = World::on(site.seed, site.disk.crash(site.seed + number));
     world.simulation.run(async {
         let log = open_on(&world.site, small()).await;
@@ -40,7 +40,7 @@ fn a_truncation_is_durable_with_the_next_commit() {
             site.handle.sleep(std::time::Duration::from_secs(1)).await;
             (log, places)
         });
-        let (first, tenth) = (LogAddress::FIRST, places[10]);
+        let (first, tenth) = (log::Address::FIRST, places[10]);
         assert_eq!(begin_after_a_cut(&site, 1), first, "no commit was asked for");
         world.simulation.run(async {
             log.commit().await.expect("committed");

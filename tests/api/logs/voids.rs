@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::{StreamExt, TryStreamExt};
+use kvick::FasterLog;
+use kvick::config::ByteSize;
 use kvick::io::{
     AlignedBuf, BoxFuture, Completion, Device, DeviceOptions, Directory, MemoryDirectory,
 };
 use kvick::runtime::block_on;
-use kvick::{ByteSize, FasterLog};
 
 use super::small;
 

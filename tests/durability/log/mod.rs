@@ -11,8 +11,9 @@ pub(crate) mod verify;
 pub(crate) mod worker;
 
 use crate::scene::{Scene, pick};
+use kvick::config::ByteSize;
 use kvick::io::sim::Random;
-use kvick::{ByteSize, FasterLog, LogConfig};
+use kvick::{FasterLog, log};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -87,7 +88,7 @@ async fn open(scene: &Scene) -> kvick::Result<FasterLog> {
     let mut log = Random::new(scene.seed);
     let mut life = Random::new(scene.seed ^ scene.life << 32);
     let page = *pick(&mut log, &[4, 4, 8]);
-    let mut config = LogConfig::default()
+    let mut config = log::Config::default()
         .with_backend(scene.backend)
         .with_page_size(ByteSize::kib(page))
         .with_segment_size(ByteSize::kib(*pick(&mut log, &[8, 64, 256])))

@@ -1,7 +1,7 @@
 //! What a log must hold, as far as it was said.
 
 use super::{Found, LogLine, Mark, parts};
-use kvick::LogAddress;
+use kvick::log;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// All that is known of a log.
@@ -37,7 +37,7 @@ pub(crate) struct Differences {
 impl Promises {
     /// Of a log that is yet to be created.
     pub(crate) fn new() -> Self {
-        let first = LogAddress::FIRST.raw();
+        let first = log::Address::FIRST.raw();
         Self {
             entries: BTreeMap::new(),
             number: 0,
@@ -188,7 +188,7 @@ mod tests {
     }
 
     fn found(entries: &[(u64, u64)], until: u64) -> Found {
-        let marks = vec![(Mark::Begin, LogAddress::FIRST.raw())];
+        let marks = vec![(Mark::Begin, log::Address::FIRST.raw())];
         Found { number: 1, until, marks, entries: entries.to_vec(), wrong: Vec::new() }
     }
 

@@ -6,7 +6,7 @@ use crate::content::Content;
 use crate::scene::{Scene, Verdict};
 use futures::StreamExt;
 use kvick::io::{IoConfig, open_directory};
-use kvick::{FasterLog, LogAddress, Result, check_log};
+use kvick::{FasterLog, Result, log};
 use std::collections::BTreeMap;
 
 pub(crate) async fn verify(scene: &Scene) -> Verdict {
@@ -56,7 +56,7 @@ async fn read(log: &FasterLog, found: &mut Found) -> Result<()> {
         found.entries.push((address, word));
     }
     for (address, word) in found.entries.iter().step_by(RARELY) {
-        let entry = log.read(LogAddress::new(*address)).await?;
+        let entry = log.read(log::Address::new(*address)).await?;
         if entry.and_then(|entry| <[u8]>::word(&entry.to_vec())) != Some(*word) {
             found.wrong.push(format!("{word:#x} is not read alone at {address}"));
         }
@@ -67,7 +67,7 @@ async fn read(log: &FasterLog, found: &mut Found) -> Result<()> {
 /// What a check of the files says must be the same.
 async fn check(scene: &Scene, found: &mut Found) -> Outcome {
     let directory = open_directory(&scene.path, &IoConfig::default())?;
-    let check = check_log(directory).await?;
+    let check = log::check(directory).await?;
     let entries = found.entries.len() as u64;
     if !check.is_sound() || check.entries != entries || check.torn_bytes != 0 {
         found.wrong.push(format!("{entries} entries, and this check: {check:?}"));

@@ -83,7 +83,7 @@ impl Appender {
         tokio::time::sleep(Duration::from_micros(self.random.below(2000))).await;
         say_log(LogLine::Voiding { from: address });
         let least = self.log.tail_address().raw();
-        self.log.truncate_suffix(kvick::LogAddress::new(address)).await?;
+        self.log.truncate_suffix(kvick::log::Address::new(address)).await?;
         say_log(LogLine::Voided { from: address, least, most: self.log.tail_address().raw() });
         Ok(())
     }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use kvick::config::ByteSize;
 use kvick::io::MemoryDirectory;
 use kvick::io::sim::Random;
 use kvick::runtime::{Handle, Simulation};
-use kvick::{ByteSize, CheckpointKind, Config, FasterKv, RecoveryReport, Result};
+use kvick::{Config, FasterKv, Result, checkpoint, recovery};
 use tests::crowd::CROWD;
 use tests::files::{Contents, Files};
 use tests::model::item;
@@ -96,22 +97,22 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Builder<K, V> {
         if newest == Newest::FoldOver {
             builder.pass_through().await?;
         }
-        builder.checkpoint(CheckpointKind::FoldOver).await?;
+        builder.checkpoint(checkpoint::Kind::FoldOver).await?;
         builder.write(4).await?;
-        builder.checkpoint(CheckpointKind::Snapshot).await?;
+        builder.checkpoint(checkpoint::Kind::Snapshot).await?;
         builder.write(9).await?;
-        builder.checkpoint(CheckpointKind::Incremental).await?;
-        builder.checkpoint(CheckpointKind::IndexOnly).await?;
+        builder.checkpoint(checkpoint::Kind::Incremental).await?;
+        builder.checkpoint(checkpoint::Kind::IndexOnly).await?;
         builder.write(13).await?;
-        builder.checkpoint(CheckpointKind::Incremental).await?;
+        builder.checkpoint(checkpoint::Kind::Incremental).await?;
         match newest {
             Newest::FoldOver => {
                 builder.write(17).await?;
-                builder.checkpoint(CheckpointKind::FoldOver).await?;
+                builder.checkpoint(checkpoint::Kind::FoldOver).await?;
             }
             Newest::Snapshot => {
                 builder.write(17).await?;
-                builder.checkpoint(CheckpointKind::Snapshot).await?;
+                builder.checkpoint(checkpoint::Kind::Snapshot).await?;
             }
             Newest::Incremental => {}
         }
@@ -147,10 +148,10 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Builder<K, V> {
         Ok(())
     }
 
-    async fn checkpoint(&mut self, kind: CheckpointKind) -> Result<()> {
+    async fn checkpoint(&mut self, kind: checkpoint::Kind) -> Result<()> {
         let taken = self.store.checkpoint().kind(kind).with_index().await?;
         assert_eq!(taken.kind, kind);
-        if kind != CheckpointKind::IndexOnly {
+        if kind != checkpoint::Kind::IndexOnly {
             self.built.states.insert(taken.token.version(), self.contents.clone());
         }
         self.built.before.push(Files::of(&self.directory).await);
@@ -165,7 +166,7 @@ impl<V: SampleValue + ?Sized> Built<V> {
     }
 
     /// What the checkpoint that was recovered has.
-    pub(super) fn state(&self, report: &RecoveryReport) -> &Contents<V> {
+    pub(super) fn state(&self, report: &recovery::Report) -> &Contents<V> {
         let token = report.chosen.expect("a checkpoint was recovered").version();
         &self.states[&token]
     }

@@ -2,11 +2,11 @@
 
 use super::built::{self, Built, KINDS, Newest, build};
 use kvick::runtime::Simulation;
-use kvick::{CheckpointKind, Config, ErrorKind};
+use kvick::{Config, ErrorKind, checkpoint};
 use tests::files::{Files, Found, open_in, reopen};
 
-const ALL: [CheckpointKind; 3] =
-    [CheckpointKind::FoldOver, CheckpointKind::Snapshot, CheckpointKind::Incremental];
+const ALL: [checkpoint::Kind; 3] =
+    [checkpoint::Kind::FoldOver, checkpoint::Kind::Snapshot, checkpoint::Kind::Incremental];
 
 fn lenient(built: &Built<u64>) -> Config {
     built.config.clone().with_allow_fallback(true)

@@ -1,7 +1,8 @@
 //! Manifests that are whole and not for this build, or not for these types.
 
 use super::built::{self, Built, Newest, build};
-use kvick::{ByteSize, Config, ErrorKind, Key, Value};
+use kvick::config::ByteSize;
+use kvick::{Config, ErrorKind, Key, Value};
 use tests::files::{Contents, Files, Found, reopen};
 
 /// The manifest with a part of its text replaced, under a checksum that is right again.

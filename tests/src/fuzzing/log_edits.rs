@@ -6,7 +6,7 @@ use arbitrary::Unstructured;
 use futures::TryStreamExt;
 use kvick::io::MemoryDirectory;
 use kvick::runtime::{Handle, Simulation};
-use kvick::{FasterLog, LogAddress, LogConfig, check_log, repair_log};
+use kvick::{FasterLog, log};
 
 use super::edits::edited;
 use crate::files::Files;
@@ -53,15 +53,15 @@ fn check_found(files: &Files, found: &FoundLog) {
 }
 
 /// Repairs the log. It then opens without damage, and has no entry that was not appended.
-async fn repair(files: &Files, config: LogConfig, handle: Handle) {
+async fn repair(files: &Files, config: log::Config, handle: Handle) {
     let directory = files.restore().await;
-    let checked = check_log(Arc::new(directory.clone())).await;
+    let checked = log::check(Arc::new(directory.clone())).await;
     assert_eq!(Files::of(&directory).await, *files, "a check wrote to the log");
-    let Ok(repaired) = repair_log(Arc::new(directory.clone())).await else {
+    let Ok(repaired) = log::repair(Arc::new(directory.clone())).await else {
         return;
     };
     assert_eq!(checked.expect("it was repaired"), repaired);
-    let again = check_log(Arc::new(directory.clone())).await.expect("it was repaired");
+    let again = log::check(Arc::new(directory.clone())).await.expect("it was repaired");
     assert!(again.is_sound() && again.torn_bytes == 0, "{again:?} after {repaired:?}");
     let log = open_log_in(&directory, config.clone(), handle.clone()).await;
     let log = log.unwrap_or_else(|error| panic!("a repaired log is refused: {error}"));
@@ -76,8 +76,8 @@ async fn repair(files: &Files, config: LogConfig, handle: Handle) {
 async fn go_on(
     log: FasterLog,
     directory: &MemoryDirectory,
-    mut entries: Vec<(LogAddress, Vec<u8>)>,
-    config: LogConfig,
+    mut entries: Vec<(log::Address, Vec<u8>)>,
+    config: log::Config,
     handle: Handle,
 ) {
     let payload = b"after the repair".to_vec();
@@ -88,7 +88,7 @@ async fn go_on(
     assert!(read_all(&log).await == entries, "the log changed");
 }
 
-async fn read_all(log: &FasterLog) -> Vec<(LogAddress, Vec<u8>)> {
+async fn read_all(log: &FasterLog) -> Vec<(log::Address, Vec<u8>)> {
     let entries = log.scan(..).map_ok(|entry| (entry.address, entry.payload.to_vec()));
     entries.try_collect().await.expect("the log is whole")
 }

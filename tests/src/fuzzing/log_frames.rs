@@ -6,7 +6,7 @@ use arbitrary::{Result, Unstructured};
 use futures::TryStreamExt;
 use kvick::io::MemoryDirectory;
 use kvick::runtime::{Handle, Simulation};
-use kvick::{FasterLog, LogAddress, check_log, repair_log};
+use kvick::{FasterLog, log};
 
 use super::sealing::{CAPACITY, PAGE, PAYLOAD, frame, padding, salt_of, units};
 use crate::files::Files;
@@ -82,20 +82,20 @@ async fn read(log: &FasterLog) {
         assert!(entry.address < entry.next, "a reader does not advance");
     }
     for address in [FIRST, 504, 1008, PAGE] {
-        drop(log.read(LogAddress::new(address)).await);
-        drop(log.read_at_or_after(LogAddress::new(address)).await);
+        drop(log.read(log::Address::new(address)).await);
+        drop(log.read_at_or_after(log::Address::new(address)).await);
     }
     drop(log.last().await);
 }
 
 async fn repair(files: &Files, handle: Handle) {
     let directory = files.restore().await;
-    let checked = check_log(Arc::new(directory.clone())).await;
-    let Ok(repaired) = repair_log(Arc::new(directory.clone())).await else {
+    let checked = log::check(Arc::new(directory.clone())).await;
+    let Ok(repaired) = log::repair(Arc::new(directory.clone())).await else {
         return;
     };
     assert_eq!(checked.expect("it was repaired"), repaired);
-    let again = check_log(Arc::new(directory.clone())).await.expect("it was repaired");
+    let again = log::check(Arc::new(directory.clone())).await.expect("it was repaired");
     assert!(again.is_sound(), "{again:?} after {repaired:?}");
     open(&Files::of(&directory).await.without("lock"), handle).await;
 }
@@ -228,7 +228,7 @@ fn any_number(input: &mut Unstructured<'_>) -> Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kvick::LogCheck;
+    use kvick::log;
     use kvick::runtime::block_on;
 
     const NOTHING_ELSE: [u8; 13] = [0; 13];
@@ -243,13 +243,13 @@ mod tests {
         frames.pad_unit();
     }
 
-    fn check(frames: &Frames) -> LogCheck {
+    fn check(frames: &Frames) -> log::Check {
         let files = segments(&units(frames.salt, &[], 0, &frames.payload));
         block_on(async {
             let directory = Arc::new(files.restore().await);
-            let check = check_log(directory.clone()).await.expect("there is a log");
-            assert_eq!(repair_log(directory.clone()).await.expect("memory"), check);
-            let again = check_log(directory).await.expect("it was repaired");
+            let check = log::check(directory.clone()).await.expect("there is a log");
+            assert_eq!(log::repair(directory.clone()).await.expect("memory"), check);
+            let again = log::check(directory).await.expect("it was repaired");
             assert!(again.is_sound() && again.entries == check.entries, "{again:?}");
             check
         })

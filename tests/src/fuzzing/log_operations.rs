@@ -5,7 +5,7 @@ use std::time::Duration;
 use arbitrary::{Result, Unstructured};
 use futures::TryStreamExt;
 use kvick::io::sim::{SimDisk, SimOptions};
-use kvick::{FasterLog, LogAddress, LogConfig};
+use kvick::{FasterLog, log};
 
 use crate::log_model::{LogAcknowledged, LogLedger};
 use crate::log_state::Change;
@@ -37,7 +37,7 @@ pub fn log_operations(data: &[u8]) {
 
 /// A log through all of its lives, and what it must hold.
 struct Story {
-    config: LogConfig,
+    config: log::Config,
     seed: u64,
     disk: SimDisk,
     ledger: LogLedger,
@@ -58,7 +58,7 @@ impl Story {
     fn new(input: &mut Unstructured<'_>) -> Result<Self> {
         let config = match input.int_in_range(0..=3)? {
             0 => four_log_pages().with_commit_every(Duration::from_micros(700)),
-            1 => four_log_pages().with_commit_bytes(kvick::ByteSize::new(900)),
+            1 => four_log_pages().with_commit_bytes(kvick::config::ByteSize::new(900)),
             _ => four_log_pages(),
         };
         let seed = input.arbitrary::<u16>()?.into();
@@ -172,7 +172,7 @@ impl Story {
         Ok(Ending::Closed)
     }
 
-    fn visible(&self, input: &mut Unstructured<'_>) -> Result<Option<LogAddress>> {
+    fn visible(&self, input: &mut Unstructured<'_>) -> Result<Option<log::Address>> {
         let visible = self.ledger.visible();
         if visible.is_empty() {
             return Ok(None);
@@ -215,7 +215,7 @@ impl Story {
             }
             return Ok(());
         }
-        let from = log.iterators().get(name).copied().unwrap_or(LogAddress::FIRST);
+        let from = log.iterators().get(name).copied().unwrap_or(log::Address::FIRST);
         let next = log.scan(from..).try_next().await.expect("a sound disk");
         if let Some(entry) = next.filter(|entry| entry.next <= log.committed_until()) {
             let iterator = log.iterator(name).expect("no other has the name");

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
+use kvick::config::ByteSize;
 use kvick::io::{Directory, MemoryDirectory};
 use kvick::runtime::Simulation;
-use kvick::{ByteSize, CheckpointKind, Config, FasterKv, Result};
+use kvick::{Config, FasterKv, Result, checkpoint};
 
 use crate::crowd::CROWD;
 use crate::files::{Contents, Files};
@@ -68,12 +69,12 @@ impl StoreFiles {
             session.delete(&KEYS).await?;
         }
         let rounds = [
-            (CheckpointKind::FoldOver, 1),
-            (CheckpointKind::Snapshot, 2),
-            (CheckpointKind::Incremental, 3),
-            (CheckpointKind::FoldOver, 2),
-            (CheckpointKind::Snapshot, 4),
-            (CheckpointKind::Incremental, 5),
+            (checkpoint::Kind::FoldOver, 1),
+            (checkpoint::Kind::Snapshot, 2),
+            (checkpoint::Kind::Incremental, 3),
+            (checkpoint::Kind::FoldOver, 2),
+            (checkpoint::Kind::Snapshot, 4),
+            (checkpoint::Kind::Incremental, 5),
         ];
         for (round, (kind, step)) in (1_u64..).zip(rounds) {
             for key in (0..KEYS).step_by(step) {

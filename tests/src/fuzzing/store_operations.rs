@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use arbitrary::{Result, Unstructured};
 use kvick::io::sim::{SimDisk, SimOptions};
-use kvick::{CheckpointKind, Config, FasterKv, Session};
+use kvick::{Config, FasterKv, Session, checkpoint};
 
 use crate::files::Contents;
 use crate::polling::AtMost;
@@ -109,7 +109,7 @@ impl Story {
     /// Checks that an opened store has a checkpoint that is not older than it may be.
     async fn recover(&mut self, store: &Store) {
         let token = store.recovery().and_then(|report| report.chosen);
-        let token = token.map_or(0, kvick::CheckpointToken::version);
+        let token = token.map_or(0, checkpoint::Token::version);
         let (newest, newest_state) = self.states.last_key_value().expect("there is one");
         assert!(token >= *newest, "{newest} was acknowledged, {token} was recovered");
         let found = if token == *newest { newest_state.clone() } else { self.contents.clone() };
@@ -242,7 +242,8 @@ impl Story {
     }
 }
 
-fn kind(input: &mut Unstructured<'_>) -> Result<CheckpointKind> {
-    let kinds = [CheckpointKind::FoldOver, CheckpointKind::Snapshot, CheckpointKind::Incremental];
+fn kind(input: &mut Unstructured<'_>) -> Result<checkpoint::Kind> {
+    let kinds =
+        [checkpoint::Kind::FoldOver, checkpoint::Kind::Snapshot, checkpoint::Kind::Incremental];
     input.choose(&kinds).copied()
 }

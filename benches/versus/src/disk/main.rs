@@ -20,7 +20,7 @@ use benches::clock::Stopwatch;
 use benches::keys::{Distribution, Step, draw_steps};
 use benches::workload::Workload;
 use clap::Parser;
-use kvick::Backend;
+use kvick::config::Backend;
 use kvick::runtime::block_on;
 use tokio::runtime::Runtime;
 use versus::slices::{Arm, Walk, interleave};

@@ -10,7 +10,8 @@ use benches::payload::Payload;
 use benches::runtimes::{Crew, RuntimeKind};
 use futures::future::join_all;
 use kvick::runtime::block_on;
-use kvick::{Backend, ByteSize, Config, FasterKv, Result};
+use kvick::{Config, FasterKv, Result};
+use kvick::config::{Backend, ByteSize};
 use tokio::runtime::Runtime;
 use versus::slices::{Slice, Walk, timed};
 

@@ -7,7 +7,7 @@ use benches::clock::Stopwatch;
 use benches::log::entries::{Checks, Entries};
 use futures::StreamExt as _;
 use futures::future::join_all;
-use kvick::{FasterLog, LogConfig, Result};
+use kvick::{log, FasterLog, Result};
 use tokio::runtime::Runtime;
 use versus::slices::{Slice, Walk, timed};
 
@@ -40,7 +40,7 @@ impl Ours {
     ///
     /// Whatever the log says.
     pub async fn open(path: &Path, contest: Contest) -> Result<Self> {
-        let log = FasterLog::open(path, LogConfig::default()).await?;
+        let log = FasterLog::open(path, log::Config::default()).await?;
         Ok(Self { path: path.to_owned(), log, contest, appended: vec![0; contest.callers] })
     }
 
@@ -70,7 +70,7 @@ impl Ours {
     pub async fn verify(self) -> Result<(u64, u64)> {
         let Self { path, log, contest, appended } = self;
         log.close().await?;
-        let log = FasterLog::open(&path, LogConfig::default()).await?;
+        let log = FasterLog::open(&path, log::Config::default()).await?;
         let mut checks = Checks::new(contest.callers, contest.entry_bytes);
         let mut entries = log.scan(..);
         while let Some(entry) = entries.next().await {

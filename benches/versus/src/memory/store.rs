@@ -3,7 +3,8 @@
 use benches::keys::key_of;
 use benches::payload::Payload;
 use benches::workload::Operation;
-use kvick::{Backend, ByteSize, Config, FasterKv, Result, Session};
+use kvick::{Config, FasterKv, Result, Session};
+use kvick::config::{Backend, ByteSize};
 use versus::slices::Walk;
 
 use crate::contest::{Mix, is_right, value_of};

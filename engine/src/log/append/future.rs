@@ -34,7 +34,7 @@ pub struct Appended {
     /// The address of the entry.
     pub address: LogAddress,
     /// The address where the log continues, as in
-    /// [`LogEntry::next`](crate::log::LogEntry::next). Entries appended later are here or after.
+    /// [`log::Entry::next`](crate::log::Entry::next). Entries appended later are here or after.
     pub next: LogAddress,
 }
 

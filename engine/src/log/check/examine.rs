@@ -70,13 +70,13 @@ pub async fn check_log(directory: Arc<dyn Directory>) -> Result<LogCheck> {
 }
 
 /// Repairs the log in a directory, so that it can be opened and read. Drops the ranges that
-/// [`check_log`] reports as damaged or torn, and nothing else. Returns the dropped ranges. Run a
-/// check first, and keep a copy: the dropped bytes may be needed elsewhere.
+/// [`log::check`](check_log) reports as damaged or torn, and nothing else. Returns the dropped
+/// ranges. Run a check first, and keep a copy: the dropped bytes may be needed elsewhere.
 ///
 /// If the end of the log is lost, new entries use its addresses again.
 ///
 /// # Errors
-/// As [`check_log`]; `InUse` if the log is open, `StorageFull`.
+/// As [`log::check`](check_log); `InUse` if the log is open, `StorageFull`.
 ///
 /// # Cancel safety
 /// A future that is dropped before it is ready may have repaired the log. Repeat the repair.

@@ -53,15 +53,15 @@ const BUFFERS: usize = 4 << 20;
 /// of the log and continues there.
 ///
 /// ```
-/// # use kvick::{FasterLog, LogConfig, LogFollower};
+/// # use kvick::{log, FasterLog};
 /// # use futures::TryStreamExt;
 /// # let place = tempfile::tempdir().unwrap();
 /// # let path = place.path().join("log");
 /// # kvick::runtime::block_on(async {
-/// let log = FasterLog::open(&path, LogConfig::default()).await?;
+/// let log = FasterLog::open(&path, log::Config::default()).await?;
 /// log.append_durable(b"one").await?;
 ///
-/// let follower = LogFollower::open(&path).await?; // mostly in another process
+/// let follower = log::Follower::open(&path).await?; // mostly in another process
 /// log.append_durable(b"two").await?;
 /// follower.refresh().await?;
 /// let entries: Vec<_> = follower.scan(..).try_collect().await?;
