@@ -25,6 +25,7 @@ pub(crate) struct Campaign {
     pub(crate) cycles: u64,
     pub(crate) seed: u64,
     pub(crate) lie: bool,
+    pub(crate) throttle: bool,
     /// Where to put what a failing cycle was verified on.
     pub(crate) keep: Option<PathBuf>,
 }
@@ -69,6 +70,7 @@ impl Campaign {
             seed: random.next_u64(),
             life: 0,
             lie: self.lie,
+            throttle: self.throttle,
             names: BTreeMap::new(),
             void: BTreeMap::new(),
         };
@@ -268,9 +270,10 @@ async fn second_opening(scene: &Scene) -> Option<String> {
 impl fmt::Display for Campaign {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = if self.what == Product::Log { " log" } else { "" };
+        let device = if self.throttle { " throttled" } else { "" };
         match self.file_system {
-            Some(file_system) => write!(formatter, "{file_system} {}{what}", self.backend),
-            None => write!(formatter, "kill {}{what}", self.backend),
+            Some(file_system) => write!(formatter, "{file_system} {}{what}{device}", self.backend),
+            None => write!(formatter, "kill {}{what}{device}", self.backend),
         }
     }
 }

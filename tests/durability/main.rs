@@ -21,6 +21,7 @@ mod log;
 mod plan;
 mod scene;
 mod shutdown;
+mod slow;
 mod tally;
 mod verify;
 mod worker;
@@ -76,6 +77,10 @@ struct Common {
     /// What is drawn, except for what the timing decides.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Workers have a slow device: each write, read, sync and change of a directory takes 2 ms
+    /// longer, and transfers share 16 MiB per second. So an end finds operations in flight.
+    #[arg(long)]
+    throttle: bool,
     /// Where stores are put; by default the directory for temporary files.
     #[arg(long)]
     base: Option<PathBuf>,
@@ -134,6 +139,7 @@ async fn campaigns(
             cycles: common.cycles,
             seed: common.seed,
             lie,
+            throttle: common.throttle,
             keep: common.keep.clone(),
         };
         let tally = campaign.run().await?;

@@ -2,6 +2,7 @@
 
 use crate::log::{Found, LogLine};
 use crate::plan::Plan;
+use crate::slow::{self, IO_THREADS};
 use kvick::config::{Backend, ByteSize};
 use kvick::io::sim::Random;
 use kvick::session::CommitPoint;
@@ -31,6 +32,8 @@ pub(crate) struct Scene {
     pub(crate) life: u64,
     /// Checkpoints, or entries, are less durable than is claimed.
     pub(crate) lie: bool,
+    /// The worker has a slow device.
+    pub(crate) throttle: bool,
     /// The number of each session that ever was.
     pub(crate) names: BTreeMap<session::Id, u32>,
     /// Numbers that a crash has excluded from a batch. Workers make nothing of them, since in plans
@@ -96,6 +99,9 @@ impl Verdict {
     }
 }
 
+/// The failure of a worker.
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
 /// Commit points of sessions.
 pub(crate) type Points = BTreeMap<session::Id, CommitPoint>;
 
@@ -111,6 +117,18 @@ pub(crate) use with_value_type;
 impl Scene {
     pub(crate) async fn open<V: kvick::Value + ?Sized>(&self) -> kvick::Result<FasterKv<u64, V>> {
         FasterKv::open(&self.path, self.config()).await
+    }
+
+    /// Opens the store for a worker.
+    pub(crate) async fn open_for_work<V: kvick::Value + ?Sized>(
+        &self,
+    ) -> Result<FasterKv<u64, V>, Failure> {
+        let config = self.config();
+        if self.throttle {
+            let directory = slow::directory(self, config.direct)?;
+            return Ok(FasterKv::builder(config).directory(directory).open_in_directory().await?);
+        }
+        self.open().await.map_err(Into::into)
     }
 
     /// Goes on from what was recovered.
@@ -144,7 +162,7 @@ impl Scene {
             .with_keep_checkpoints(*pick(&mut life, &[1, 2, 3]))
             // What is written past the page cache survives most cuts, durable or not.
             .with_direct(life.chance(0.75) && !self.lie)
-            .with_io_threads(4)
+            .with_io_threads(IO_THREADS)
             .with_huge_pages(false)
             .with_checkpoint_on_close(false)
     }

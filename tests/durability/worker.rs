@@ -3,7 +3,7 @@
 use crate::content::Content;
 use crate::log;
 use crate::plan::{Change, Plan, SESSIONS, Shape, Step};
-use crate::scene::{Line, Product, Scene, pick, with_value_type};
+use crate::scene::{Failure, Line, Product, Scene, pick, with_value_type};
 use kvick::checkpoint::Durability;
 use kvick::io::sim::Random;
 use kvick::{FasterKv, Result, Session, checkpoint, session};
@@ -15,7 +15,7 @@ use std::time::Duration;
 /// Works until it is killed, or fails.
 pub(crate) async fn run(scene: Scene) {
     let ended = match scene.what {
-        Product::Store => with_value_type!(&scene, work).map_err(Into::into),
+        Product::Store => with_value_type!(&scene, work),
         Product::Log => log::worker::work(&scene).await,
     };
     if let Err(error) = ended {
@@ -23,8 +23,8 @@ pub(crate) async fn run(scene: Scene) {
     }
 }
 
-async fn work<V: Content + ?Sized>(scene: &Scene) -> Result<()> {
-    let store = scene.open::<V>().await?;
+async fn work<V: Content + ?Sized>(scene: &Scene) -> Result<(), Failure> {
+    let store = scene.open_for_work::<V>().await?;
     say(&Line::Opened);
     let mut random = Random::new(!scene.seed ^ scene.life);
     let mut recovered: BTreeMap<u32, session::Id> = BTreeMap::new();
@@ -41,7 +41,7 @@ async fn work<V: Content + ?Sized>(scene: &Scene) -> Result<()> {
         say(&Line::Session { id: session.id(), number });
         tokio::spawn(operate(session, scene.plan(number)));
     }
-    checkpoints(&store, random, scene.lie).await
+    checkpoints(&store, random, scene.lie).await.map_err(Into::into)
 }
 
 async fn checkpoints<V: Content + ?Sized>(

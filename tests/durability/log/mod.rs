@@ -10,7 +10,8 @@ pub(crate) mod promises;
 pub(crate) mod verify;
 pub(crate) mod worker;
 
-use crate::scene::{Scene, pick};
+use crate::scene::{Failure, Scene, pick};
+use crate::slow::{self, IO_THREADS};
 use kvick::config::ByteSize;
 use kvick::io::sim::Random;
 use kvick::{FasterLog, log};
@@ -82,9 +83,24 @@ impl LogLine {
     }
 }
 
-/// Opens the log of a scene: small, so that files come and go. What may change does from life to
-/// life.
+/// Opens the log of a scene for a worker.
+async fn open_for_work(scene: &Scene) -> Result<FasterLog, Failure> {
+    let config = config(scene);
+    if scene.throttle {
+        let directory = slow::directory(scene, config.direct)?;
+        return Ok(FasterLog::builder(config).directory(directory).open_in_directory().await?);
+    }
+    open(scene).await.map_err(Into::into)
+}
+
+/// Opens the log of a scene.
 async fn open(scene: &Scene) -> kvick::Result<FasterLog> {
+    FasterLog::open(&scene.path, config(scene)).await
+}
+
+/// Returns the settings: small, so that files come and go. What may change does from life to
+/// life.
+fn config(scene: &Scene) -> log::Config {
     let mut log = Random::new(scene.seed);
     let mut life = Random::new(scene.seed ^ scene.life << 32);
     let page = *pick(&mut log, &[4, 4, 8]);
@@ -95,7 +111,7 @@ async fn open(scene: &Scene) -> kvick::Result<FasterLog> {
         .with_memory(ByteSize::kib(256))
         .with_commits_in_flight(*pick(&mut life, &[1, 2, 3]))
         .with_direct(life.chance(0.75))
-        .with_io_threads(4)
+        .with_io_threads(IO_THREADS)
         .with_huge_pages(false);
     if life.chance(0.4) {
         config = config.with_commit_every(Duration::from_micros(200 + life.below(5000)));
@@ -103,7 +119,7 @@ async fn open(scene: &Scene) -> kvick::Result<FasterLog> {
     if life.chance(0.2) {
         config = config.with_commit_bytes(ByteSize::kib(*pick(&mut life, &[1, 16])));
     }
-    FasterLog::open(&scene.path, config).await
+    config
 }
 
 /// The word before the first of a task in a life.

@@ -1,8 +1,8 @@
 //! The process that is killed: appenders, a reader that truncates, and commits.
 
-use super::{ITERATOR, LogLine, Mark, TASKS, open, words_of};
+use super::{ITERATOR, LogLine, Mark, TASKS, open_for_work, words_of};
 use crate::content::Content;
-use crate::scene::{Line, Scene};
+use crate::scene::{Failure, Line, Scene};
 use crate::worker::say;
 use futures::StreamExt;
 use kvick::FasterLog;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// Works until it is killed, or fails.
 pub(crate) async fn work(scene: &Scene) -> Outcome {
-    let log = open(scene).await?;
+    let log = open_for_work(scene).await?;
     say(&Line::Opened);
     let mut random = Random::new(!scene.seed ^ scene.life);
     for task in 0..TASKS {
@@ -156,4 +156,4 @@ fn say_log(line: LogLine) {
 const LAG: usize = 4;
 
 /// Of work that ends with its failure.
-pub(crate) type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+pub(crate) type Outcome = Result<(), Failure>;
