@@ -1,7 +1,8 @@
 //! Runs a future on the calling thread.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::future::Future;
+use std::ops::Deref;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,38 +19,25 @@ use std::thread::{self, Thread};
 /// assert_eq!(kvick_runtime::block_on(async { 6 * 7 }), 42);
 /// ```
 pub fn block_on<F: Future>(future: F) -> F::Output {
+    let parker = Parker::take();
+    let mut context = Context::from_waker(&parker.waker);
+    // The future is a local of this function, and polled at one place: the compiler keeps the state
+    // of a loop of operations in registers. Its output is moved once.
     let mut future = pin!(future);
-    // A large output is stored here once, and not moved from call to call.
-    let mut output = None;
-    let mut is_over = |context: &mut Context<'_>| match future.as_mut().poll(context) {
-        Poll::Ready(value) => {
-            output = Some(value);
-            true
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
         }
-        Poll::Pending => false,
-    };
-    let cached = PARKED.try_with(|parked| match parked.try_borrow_mut() {
-        Ok(mut parked) => {
-            parked.run(&mut is_over);
-            true
-        }
-        Err(_) => false,
-    });
-    if !cached.unwrap_or(false) {
-        // A nested call, or a call while thread-locals are destroyed, makes its own waker.
-        Parked::new().run(&mut is_over);
-    }
-    match output {
-        Some(output) => output,
-        None => unreachable!("the loop ends only with an output"),
+        parker.park();
     }
 }
 
 thread_local! {
-    static PARKED: RefCell<Parked> = RefCell::new(Parked::new());
+    /// The parker of this thread, unless a call on this thread uses it.
+    static PARKER: Cell<Option<Parker>> = const { Cell::new(None) };
 }
 
-struct Parked {
+struct Parker {
     signal: Arc<Signal>,
     waker: Waker,
 }
@@ -61,22 +49,42 @@ struct Signal {
     thread: Thread,
 }
 
-impl Parked {
+impl Parker {
+    /// Returns the parker of this thread until the drop of the result. A nested call, or a call
+    /// while thread-locals are destroyed, makes its own.
+    fn take() -> Lent {
+        Lent(Some(PARKER.try_with(Cell::take).ok().flatten().unwrap_or_else(Self::new)))
+    }
+
     fn new() -> Self {
         let signal = Arc::new(Signal { woken: AtomicBool::new(false), thread: thread::current() });
         Self { waker: Waker::from(Arc::clone(&signal)), signal }
     }
 
-    /// Polls until `is_over` returns true, and parks the thread in between.
-    fn run(&mut self, is_over: &mut impl FnMut(&mut Context<'_>) -> bool) {
-        let mut context = Context::from_waker(&self.waker);
-        while !is_over(&mut context) {
-            // Acquire: pairs with the release swap in `wake`: the poll sees the writes of the
-            // waker.
-            while !self.signal.woken.swap(false, Ordering::Acquire) {
-                thread::park();
-            }
+    /// Parks the thread until the waker was woken.
+    fn park(&self) {
+        // Acquire: pairs with the release swap in `wake`: the poll sees the writes of the waker.
+        while !self.signal.woken.swap(false, Ordering::Acquire) {
+            thread::park();
         }
+    }
+}
+
+/// A parker that goes back to its thread with the drop of this value.
+struct Lent(Option<Parker>);
+
+impl Deref for Lent {
+    type Target = Parker;
+
+    fn deref(&self) -> &Parker {
+        self.0.as_ref().expect("the parker is here until the drop")
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        // While thread-locals are destroyed there is no place for it.
+        PARKER.try_with(|place| place.set(self.0.take())).ok();
     }
 }
 
@@ -86,7 +94,7 @@ impl Wake for Signal {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // Release: pairs with the acquire swap in `run`.
+        // Release: pairs with the acquire swap in `park`.
         if !self.woken.swap(true, Ordering::Release) {
             self.thread.unpark();
         }
