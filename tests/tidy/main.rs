@@ -46,7 +46,7 @@ const WAITS_BY_HAND: [(&str, &str); 6] = [
     ("engine/src/log/append/notifier.rs", "sets the alarm between listening and looking"),
     ("engine/src/log/commit/driver.rs", "also waits for commits on their way, and for a timer"),
     ("engine/src/log/commit/manifest_driver.rs", "waits before it tries again what was refused"),
-    ("engine/src/log/read/cursor.rs", "is polled, as a stream"),
+    ("engine/src/log/read/cursor/wait.rs", "is polled, as a stream"),
     ("engine/src/hybrid_log/shift/flush.rs", "also waits for writes on their way"),
     ("engine/src/hybrid_log/allocate/allocator.rs", "waits no longer than its patience"),
 ];

@@ -1,7 +1,8 @@
 //! Looking for the last entry of a log, or of a range.
 
 use super::entry::LogEntry;
-use super::reader::{Reader, ScanOptions};
+use super::options::ScanOptions;
+use super::reader::Reader;
 use super::start::Start;
 use crate::base::address::Address;
 use crate::base::error::Result;

@@ -1,7 +1,8 @@
 //! Reading single entries by their addresses.
 
 use super::entry::LogEntry;
-use super::reader::{Reader, ScanOptions};
+use super::options::ScanOptions;
+use super::reader::Reader;
 use super::start::{Start, no_entry};
 use crate::base::address::Address;
 use crate::base::error::Result;

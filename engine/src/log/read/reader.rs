@@ -3,9 +3,12 @@
 //! A caller may start at any address: of an entry, of a truncated entry, of an entry that a crash
 //! took back, or just some number.
 
-use super::cursor::EntryCursor;
+use super::claim::Claim;
+use super::cursor::entry_cursor::EntryCursor;
+use super::cursor::position::Position;
+use super::cursor::step::Step;
 use super::entry::LogEntry;
-use super::skipped::Skipped;
+use super::options::ScanOptions;
 use super::start::{Start, beyond, no_entry};
 use crate::base::address::Address;
 use crate::base::error::{ErrorKind, Result};
@@ -14,12 +17,12 @@ use crate::log::view::LogView;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-pub(crate) use super::cursor::ScanOptions;
-
 /// A reader of a log.
 #[derive(Debug)]
 pub(crate) struct Reader {
     cursor: EntryCursor,
+    /// The start, if a caller named it, up to the first entry.
+    claim: Option<Claim>,
     phase: Phase,
 }
 
@@ -35,26 +38,28 @@ enum Phase {
 
 impl Reader {
     pub(crate) fn new(view: Arc<LogView>, start: Start, options: ScanOptions) -> Self {
-        let cursor = EntryCursor::new(view, start.address(), options);
-        Self { cursor, phase: Phase::New(start) }
+        let position = Position::new(start.address(), start.address());
+        let cursor = EntryCursor::new(view, position, options);
+        Self { cursor, claim: None, phase: Phase::New(start) }
     }
 
     pub(crate) fn options(&mut self) -> &mut ScanOptions {
-        &mut self.cursor.options
+        self.cursor.options_mut()
     }
 
-    pub(crate) fn skipped(&mut self) -> &mut Skipped {
-        &mut self.cursor.skipped
+    /// Ends the reader with an error when it misses entries.
+    pub(crate) fn fail_on_skipped(&mut self) {
+        self.cursor.fail_on_skipped();
     }
 
     pub(crate) fn skipped_bytes(&self) -> u64 {
-        self.cursor.skipped.bytes()
+        self.cursor.skipped().bytes()
     }
 
     /// Returns the number of bytes from the position to the end of the last entry that the reader
     /// would return now.
     pub(crate) fn lag(&self) -> u64 {
-        let (view, options) = (self.cursor.view(), self.cursor.options);
+        let (view, options) = (self.cursor.view(), self.cursor.options());
         let at = self.cursor.position();
         if at >= options.end {
             return 0;
@@ -106,7 +111,7 @@ impl Reader {
             }
         }
         loop {
-            let next = ready!(self.cursor.poll_entry(context));
+            let next = ready!(self.poll_claimed(context));
             let Phase::Starting(start) = self.phase else {
                 return Poll::Ready(next);
             };
@@ -119,10 +124,33 @@ impl Reader {
                 }
                 _ => {
                     self.phase = Phase::Reading;
-                    self.cursor.set_out();
+                    self.claim = None;
+                    self.cursor.position_mut().set_out();
                     return Poll::Ready(next);
                 }
             }
+        }
+    }
+
+    /// Returns the next entry. First it proves the claim, if memory has no frame there yet.
+    fn poll_claimed(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<LogEntry>>> {
+        loop {
+            let step = ready!(self.cursor.poll_step(context));
+            let view = self.cursor.view();
+            return Poll::Ready(match step {
+                Step::Entry(entry) => Some(Ok(entry)),
+                Step::End => None,
+                Step::Failed(error) => Some(Err(error)),
+                Step::Damaged(at) => Some(Err(Claim::unsound(self.claim.as_ref(), view, at))),
+                Step::Claimed => {
+                    let claim = self.claim.as_mut().expect("the position is of a claim");
+                    if let Err(error) = ready!(claim.poll_proof(view, context)) {
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                    self.cursor.position_mut().prove();
+                    continue;
+                }
+            });
         }
     }
 
@@ -130,7 +158,7 @@ impl Reader {
     fn begin(&mut self, start: Start) -> Result<bool> {
         let view = Arc::clone(self.cursor.view());
         view.check()?;
-        let options = &mut self.cursor.options;
+        let options = self.cursor.options_mut();
         if !options.follow {
             options.end = options.end.min(view.limit(options.uncommitted));
             if start.address() >= options.end {
@@ -139,7 +167,7 @@ impl Reader {
         }
         match start {
             Start::First => {
-                self.cursor.go_to(view.range().begin(), Address::NONE, false);
+                self.go_to(Position::new(view.range().begin(), Address::NONE), None);
                 self.phase = Phase::Reading;
             }
             Start::At(at) | Start::Behind(at) => self.begin_at(start, at)?,
@@ -163,7 +191,7 @@ impl Reader {
         }
         // A follower cannot know the log after `end`.
         if at <= view.range().begin() || at >= end || view.is_boundary(at) {
-            self.cursor.go_to(at, at, false);
+            self.go_to(Position::new(at, at), None);
             self.phase = Phase::Starting(start);
             return Ok(());
         }
@@ -172,7 +200,7 @@ impl Reader {
         if !view.can_begin(frame) {
             return Err(no_entry(at));
         }
-        self.cursor.go_to_claim(frame, at);
+        self.go_to(Position::new(frame, at).claimed(), Some(Claim::new(frame, at)));
         self.phase = Phase::Starting(start);
         Ok(())
     }
@@ -180,7 +208,11 @@ impl Reader {
     /// Goes to the start of a frame at or before `at`.
     fn begin_near(&mut self, at: Address) {
         let first = self.cursor.view().first_in_page(at);
-        self.cursor.go_to(first, at, true);
+        self.go_to(Position::new(first, at).amid(), None);
         self.phase = Phase::Starting(Start::Near(at));
+    }
+
+    fn go_to(&mut self, position: Position, claim: Option<Claim>) {
+        (*self.cursor.position_mut(), self.claim) = (position, claim);
     }
 }

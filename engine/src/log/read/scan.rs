@@ -50,7 +50,7 @@ impl Scan {
     }
 
     pub(crate) fn set_fail_on_truncated(&mut self) {
-        self.reader.skipped().fail();
+        self.reader.fail_on_skipped();
     }
 
     /// Returns the number of bytes that the scan skipped because they were truncated before it

@@ -1,9 +1,9 @@
 //! Reads a log from the device in order, several reads ahead.
 
-use super::entry::LogBytes;
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::hybrid_log::UnitFile;
+use crate::log::read::entry::LogBytes;
 use crate::log::view::LogView;
 use bytes::BytesMut;
 use futures::stream::{self, BoxStream, StreamExt};

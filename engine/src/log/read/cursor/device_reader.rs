@@ -1,9 +1,9 @@
 //! The reads of one reader from the device, several ahead.
 
-use super::entry::LogBytes;
 use super::read_ahead::ReadAhead;
 use crate::base::address::Address;
 use crate::base::error::Result;
+use crate::log::read::entry::LogBytes;
 use crate::log::view::LogView;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
