@@ -224,7 +224,7 @@ impl Course<'_> {
             // The old value, which may be as long, does not stay in memory meanwhile.
             learnt.gathered = None;
         }
-        let wait = PendingWait::for_what(self.access.core(), blocked, operation.key());
+        let wait = PendingWait::for_what(self.access.core(), blocked, &|| operation.key());
         self.cold = Some(Box::new(PendingContext { learnt, wait }));
     }
 

@@ -23,17 +23,21 @@ pub(in crate::store) struct PendingContext<'a> {
 pub(in crate::store) struct PendingWait<'a>(BoxFuture<'a, Result<PendingResult>>);
 
 impl<'a> PendingWait<'a> {
-    /// Starts to wait until `blocked` ends.
+    /// Starts to wait until `blocked` ends. Only a read of the device compares keys, so only that
+    /// wait calls `encode_key`.
     pub(in crate::store) fn for_what(
         core: &'a StoreInner,
         blocked: Blocked,
-        key: Result<Vec<u8>>,
+        encode_key: &dyn Fn() -> Result<Vec<u8>>,
     ) -> Self {
         Self(match blocked {
-            Blocked::OnDevice(from) => Box::pin(async move {
-                let found = core.find_on_device(from, &key?).await?;
-                Ok(PendingResult::Chain(from, found))
-            }),
+            Blocked::OnDevice(from) => {
+                let key = encode_key();
+                Box::pin(async move {
+                    let found = core.find_on_device(from, &key?).await?;
+                    Ok(PendingResult::Chain(from, found))
+                })
+            }
             Blocked::NoSpace(bytes) => Box::pin(async move {
                 core.log.allocator().wait_for_space(bytes).await?;
                 Ok(PendingResult::Nothing)
