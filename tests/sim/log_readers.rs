@@ -1,9 +1,11 @@
 //! Everything that reads a log at work: what it sees is what was appended, and nothing is left out.
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
+use kvick::config::ByteSize;
 use kvick::log::Scan;
 use kvick::{ErrorKind, Result, log};
 use tests::log_state::Change;
+use tests::simulated::{World, seeds};
 
 use crate::log_work::Scene;
 
@@ -102,4 +104,29 @@ impl Scene {
             }
         }
     }
+}
+
+/// The log was truncated within the page of a lookup, while the lookup waited for the device. The
+/// lookup counted the bytes from its address back to the new begin as missed: fewer than none.
+#[test]
+fn a_lookup_misses_nothing_below_its_address() {
+    seeds(20, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        world.simulation.run(async {
+            let config = log::Config::small().with_memory(ByteSize::kib(48));
+            let log = site.open_log(config).await;
+            let mut at = Vec::new();
+            for number in 0..200_u8 {
+                at.push(log.append(&[number; 500]).await.expect("a sound disk"));
+            }
+            log.commit().await.expect("a sound disk");
+            let mut lookup = Box::pin(log.read_at_or_after(at[4]));
+            assert!(lookup.as_mut().now_or_never().is_none(), "the entry is on the device");
+            log.truncate_until(at[2]).await.expect("a sound disk");
+            let found = lookup.await.expect("a sound disk").expect("it is there");
+            assert_eq!((found.address, &found.payload[..]), (at[4], &[4; 500][..]));
+            log.close().await.expect("a sound disk");
+        });
+    });
 }

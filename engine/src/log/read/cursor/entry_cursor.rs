@@ -234,7 +234,8 @@ impl EntryCursor {
         let shown = self.position.shown();
         let next = if self.position.is_within_entry() { shown } else { self.position.at() };
         let at = self.buffer.skip_overhead(self.view.framing(), next);
-        if at < begin && !self.view.range().last_entry().has_all_from(at) {
+        // Truncated entries below the floor were not to be shown.
+        if shown.max(at) < begin && !self.view.range().last_entry().has_all_from(at) {
             self.seen.skipped_mut().note(shown, begin);
         }
     }

@@ -20,6 +20,7 @@ impl Skipped {
 
     /// Notes that the reader missed the bytes from `from` up to `begin`.
     pub(crate) fn note(&mut self, from: Address, begin: Address) {
+        assert!(from < begin, "missed entries begin below the begin: {from:?}, {begin:?}");
         self.bytes += begin.raw() - from.raw();
         self.from = Some(from).filter(|_| self.is_error);
     }
