@@ -161,6 +161,7 @@ impl Checkpoints {
         if mailbox.is_busy {
             return Err(Error::busy("a checkpoint is being taken"));
         }
+        debug_assert!(mailbox.job.is_none(), "a job waits only for a busy driver");
         mailbox.is_busy = true;
         mailbox.job = Some(job);
         drop(mailbox);
@@ -283,6 +284,7 @@ impl Checkpoints {
     ) -> Result<Checkpoint> {
         let token = {
             let mut mailbox = self.mailbox();
+            assert!(mailbox.is_busy, "a checkpoint is taken as the only job");
             mailbox.next_token += 1;
             mailbox.next_token - 1
         };
@@ -309,6 +311,7 @@ impl Checkpoints {
         if taken.is_ok() && is_durable {
             let log_end = self.core.log_end();
             let mut mailbox = self.mailbox();
+            debug_assert!(mailbox.counted < Some(token), "tokens only grow");
             mailbox.counted = Some(token);
             mailbox.log_end = log_end;
             mailbox.looked_at = ended;

@@ -27,6 +27,10 @@ pub(super) struct Outcome {
 
 impl Outcomes {
     pub(super) fn note(&mut self, outcome: Outcome) {
+        debug_assert!(
+            self.last.as_ref().is_none_or(|last| last.token < outcome.token),
+            "each checkpoint ends once, in order"
+        );
         let count = if outcome.error.is_none() { &mut self.taken } else { &mut self.failed };
         *count += 1;
         // An image of the index makes nothing durable.

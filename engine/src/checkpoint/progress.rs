@@ -82,7 +82,8 @@ impl Progress {
         tracing::debug!(target: "kvick::checkpoint", ?phase);
         // Relaxed, also for `bytes`: the values are only displayed, and no other data depends on
         // them.
-        self.phase.store(phase as u8, Ordering::Relaxed);
+        let before = self.phase.swap(phase as u8, Ordering::Relaxed);
+        debug_assert!(before <= phase as u8, "phases go forward: {before}, then {phase:?}");
         self.changed.notify(usize::MAX);
     }
 

@@ -36,6 +36,7 @@ impl<T> Reply<T> {
     }
 
     pub(crate) fn send(mut self, answer: Result<T>) {
+        debug_assert!(self.sender.is_some(), "a reply is sent once");
         self.answer(answer);
     }
 

@@ -304,6 +304,12 @@ impl CheckpointRun<'_> {
 
     /// Asserts that the log and the parts together have every record of the version.
     fn assert_captured(&self, ended: &Ended, captured: &Captured) {
+        let begin = self.core.log.pages().begin();
+        assert!(
+            begin <= ended.flushed && ended.flushed <= ended.end,
+            "{begin:?} to {:?}",
+            ended.end
+        );
         let log = self.core.log.flushing().flushed();
         assert!(log >= ended.flushed, "{log:?}: a checkpoint leaves to the log what it has");
         let mut covered = ended.flushed.raw();
@@ -384,6 +390,8 @@ impl Manifest {
         let strong = self.checkpoints.iter().rev().filter(|record| is_strong(record));
         let kept: Vec<u64> = strong.take(keep).map(|record| record.token).chain(newest).collect();
         self.checkpoints.retain(|record| kept.contains(&record.token));
+        let last = self.checkpoints.last().map(|record| record.token);
+        assert_eq!(last, newest, "the newest checkpoint stays");
     }
 }
 

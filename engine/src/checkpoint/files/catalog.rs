@@ -73,6 +73,10 @@ impl CheckpointFiles {
         create: bool,
     ) -> Result<Arc<dyn Device>> {
         let name = device_name(kind, token);
+        assert!(
+            !create || !self.manifest().files().contains(&name),
+            "{name}: a file that a manifest names is never written again"
+        );
         let options = DeviceOptions { segment_bytes: self.segment_bytes, create };
         self.directory.open_device(&name, options).await.map_err(|error| {
             let context = format!("opening {name} in {}", self.directory.describe());

@@ -16,6 +16,11 @@ pub(in crate::checkpoint) fn append(delta: &mut Vec<u8>, address: Address, recor
     delta.extend_from_slice(&address.raw().to_le_bytes());
     delta.extend_from_slice(&(record.len() as u64).to_le_bytes());
     delta.extend_from_slice(record);
+    debug_assert_eq!(
+        entry(&delta[delta.len() - record.len() - HEADER..]),
+        Some((address.raw(), record)),
+        "recovery reads the change that is written"
+    );
 }
 
 /// The newest states of changed records, by address.

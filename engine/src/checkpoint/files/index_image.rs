@@ -53,6 +53,7 @@ pub(in crate::checkpoint) async fn write(
     }
     let stream = writer.finish().await?;
     debug_assert!(stream.bytes >= words * 8, "the table is whole");
+    debug_assert_eq!(stream.bytes % 8, 0, "recovery reads whole words");
     let end = core.log.tail_address();
     assert!(start <= end, "the tail only grows");
     core.sync_file(&*device).await?;

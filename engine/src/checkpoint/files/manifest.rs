@@ -244,6 +244,8 @@ impl Manifest {
         let used = self.checkpoints.iter().filter_map(|record| record.index);
         let kept: Vec<u64> = used.chain(also).collect();
         self.indexes.retain(|image| kept.contains(&image.stream.token));
+        let mut used = self.checkpoints.iter().filter_map(|record| record.index);
+        assert!(used.all(|token| self.index(token).is_some()), "each checkpoint keeps its image");
     }
 
     /// Checks that the entries fit together, which a checksum cannot tell.

@@ -90,6 +90,7 @@ impl LayerWriter<'_> {
         if changes > MOST_IN_MANIFEST {
             layers.make_room(changes as u64);
             let layer = self.layer(layers.end()).await?;
+            assert!(layers.end() < layer.end, "a layer has the changes after the layers before it");
             layers.0.push(layer);
         }
         Ok(layers)
@@ -211,6 +212,7 @@ fn seal(salt: u64, token: u64) -> Seal {
 
 /// Appends a commit point to a layer.
 fn append(layer: &mut Vec<u8>, id: SessionId, point: &CommitPoint) {
+    debug_assert!(point.is_sound(), "recovery accepts the point of session {id}: {point:?}");
     let ranges: Vec<[u64; 2]> = point.excluded.clone().into();
     layer.extend_from_slice(&id.to_bytes());
     for word in [point.until, point.version, ranges.len() as u64] {

@@ -122,6 +122,10 @@ impl<'d, F: Fn(u64)> StreamWriter<'d, F> {
         buffer[..8].copy_from_slice(&self.blocks.to_le_bytes());
         buffer[8..12].copy_from_slice(&u32::try_from(length).expect("a block").to_le_bytes());
         buffer[12..16].copy_from_slice(&checksum.to_le_bytes());
+        debug_assert!(
+            check(&buffer, self.blocks, length, self.seal).is_ok(),
+            "a reader accepts the block that is written"
+        );
         let completion = self.device.write_at(self.blocks * self.block as u64, buffer);
         let ended: fn(kvick_io::Transfer) -> std::io::Result<u64> = |transfer| {
             let bytes = transfer.buf.map_or(0, |buffer| buffer.len() as u64);
@@ -200,6 +204,7 @@ impl BlockFile {
         if !bytes.is_multiple_of(contents) || bytes == 0 {
             blocks.push(bytes % contents);
         }
+        debug_assert_eq!(blocks.iter().sum::<usize>(), bytes, "the blocks have all contents");
         Ok(blocks)
     }
 }

@@ -83,6 +83,11 @@ impl Frames {
     /// Fills the frame of a page from `start` on. No thread reads or writes there yet.
     pub(crate) fn load(&self, start: Address, bytes: &[u8]) {
         debug_assert!(bytes.len().is_multiple_of(WORD));
+        assert!(
+            bytes.len() <= self.words_from(start).len() * WORD,
+            "a page takes all of its bytes: {} from {start:?}",
+            bytes.len()
+        );
         for (word, stored) in self.words_from(start).iter().zip(bytes.chunks_exact(WORD)) {
             let stored = u64::from_le_bytes(stored.try_into().expect("a word has 8 bytes"));
             // Relaxed: the thread that shares the log with other threads afterwards releases it.

@@ -39,6 +39,11 @@ impl<'b> Records<'b> {
         bytes: &'b [u8],
     ) -> Self {
         let page_bits = units.page_bits();
+        debug_assert!(
+            bytes.len() as u64 <= units.left_of_page(start),
+            "the bytes are of one page: {} from {start:?}",
+            bytes.len()
+        );
         let offset = usize::try_from(start.offset(page_bits)).expect("a page fits in memory");
         // There is nothing below the first address of a log.
         let skipped = first.max(Address::FIRST).raw().saturating_sub(start.raw());

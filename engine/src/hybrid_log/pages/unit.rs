@@ -106,6 +106,7 @@ impl Units {
 
     /// Returns the same units under another salt, for a range of the log that another file keeps.
     pub(crate) fn salted(self, salt: u64) -> Self {
+        debug_assert_ne!(salt, self.salt, "units of a part do not pass as units of the log");
         Self { salt, life: self.life.of_file(), ..self }
     }
 
@@ -156,6 +157,7 @@ impl Units {
         };
         let start = self.unit_start(from);
         let units = self.count(start, in_page).min(largest);
+        debug_assert!(units > 0, "a range has units: {from:?} to {limit:?}, {largest} at once");
         let end = Address::new(start.raw() + units as u64 * self.payload());
         Some(Chunk { start, units, end: self.align_up(end) })
     }

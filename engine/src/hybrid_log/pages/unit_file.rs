@@ -25,6 +25,7 @@ impl<'d> UnitFile<'d> {
     pub(crate) async fn write(self, start: Address, sealed: AlignedBuf) -> Result<()> {
         let (offset, bytes) = (self.offset(start), sealed.len());
         assert!(bytes > 0 && bytes.is_multiple_of(self.units.unit_bytes()), "whole units");
+        debug_assert_eq!(start, self.units.unit_start(start), "a write begins with a unit");
         self.device.write_at(offset, sealed).await.result.map_err(|error| {
             let (file, at) = self.device.locate(offset);
             Error::io(format!("write of {bytes} bytes to {file} at {at}"), error)
@@ -40,6 +41,7 @@ impl<'d> UnitFile<'d> {
 
     /// Reads like [`read`](Self::read), but returns the answer of the device.
     pub(crate) async fn transfer(self, start: Address, buffer: AlignedBuf) -> Transfer {
+        debug_assert_eq!(start, self.units.unit_start(start), "a read begins with a unit");
         self.device.read_at(self.offset(start), buffer).await
     }
 

@@ -113,6 +113,7 @@ impl PageScan<'_> {
         let mut page = PagePayload { start: from, bytes: Vec::new() };
         while let Some(read) = reads.next().await {
             let (chunk, mut stored) = read?;
+            assert_eq!(chunk.start, page.end(), "chunks come in order and leave no gap");
             let length = strip.open(chunk.start, &mut stored)?;
             page.bytes.extend_from_slice(&stored[..length]);
             if chunk.end.page(page_bits) > page.start.page(page_bits) || chunk.end >= end {
@@ -121,6 +122,7 @@ impl PageScan<'_> {
                 page.bytes.clear();
             }
         }
+        assert!(page.bytes.is_empty() && page.start >= end, "all pages were shown up to {end:?}");
         Ok(())
     }
 

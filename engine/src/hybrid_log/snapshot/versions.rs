@@ -31,6 +31,7 @@ impl Versions<'_> {
         let LogParts { tail, file, .. } = self.0;
         let end = tail.pad(file.units().block_payload());
         debug_assert_eq!(end, tail.address(), "nothing is appended during a barrier");
+        debug_assert_eq!(end, file.units().unit_start(end), "a version ends with a unit");
         end
     }
 

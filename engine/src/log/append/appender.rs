@@ -131,6 +131,10 @@ impl Appender {
         match memory.log().allocator().allocate(bytes, |rest| self.frames.pad(rest, guard), guard) {
             Ok(address) => {
                 self.frames.write(address, Kind::Whole, entry, guard);
+                debug_assert!(
+                    address.raw() + bytes <= memory.log().tail_address().raw(),
+                    "readers find each written frame below the tail: {address:?}"
+                );
                 memory.notify_written(Address::new(address.raw() + bytes));
                 Ok(address.into())
             }

@@ -20,6 +20,8 @@ pub(crate) struct FrameWriter {
 
 impl FrameWriter {
     pub(crate) fn new(memory: Arc<LogMemory>, framing: Framing, layout: EntryLayout) -> Self {
+        assert_eq!(layout.capacity, framing.units.page_capacity(), "both know the same pages");
+        assert!(layout.inline <= layout.capacity, "a whole entry fits in a page");
         Self { memory, framing, layout }
     }
 
@@ -47,7 +49,9 @@ impl FrameWriter {
     pub(crate) fn pad(&self, rest: PageRemainder, guard: &Guard<'_>) {
         let bytes = usize::try_from(rest.bytes).expect("within a page");
         let header = self.framing.padding(rest.start, bytes);
-        header.release(&self.memory.log().pages().words(rest.start, guard)[0]);
+        let word = &self.memory.log().pages().words(rest.start, guard)[0];
+        debug_assert!(Header::load(word).is_none(), "{:?} is written once", rest.start);
+        header.release(word);
         self.memory.notify_written(Address::new(rest.start.raw() + rest.bytes));
     }
 
@@ -78,6 +82,10 @@ impl FrameWriter {
         }
         self.write(self.at(at), Kind::Commit, record, guard);
         let end = at.offset + bytes;
+        assert!(
+            at.page == to.page && end <= to.offset && to.offset <= capacity,
+            "a commit and its block end in one page: {at:?}, {bytes} bytes, {to:?}"
+        );
         if end < to.offset {
             let start = self.at(Position { page: at.page, offset: end });
             self.pad(PageRemainder { start, bytes: to.offset - end }, guard);
@@ -90,7 +98,9 @@ impl FrameWriter {
         let bits = self.framing.units.page_bits();
         let from = Position { page: address.page(bits), offset: address.offset(bits) };
         // The entry lies where the layout put it, so the same layout returns its end.
-        self.framing.units.align_up(self.at(self.layout.lay(from, [bytes], |_| {})))
+        let end = self.framing.units.align_up(self.at(self.layout.lay(from, [bytes], |_| {})));
+        debug_assert!(end > address, "an entry has a header: {address:?} to {end:?}");
+        end
     }
 
     #[inline]

@@ -153,9 +153,19 @@ impl<'l> CommitDriver<'l> {
             Some(&commit.record),
             "recovery reads the record that the driver writes"
         );
+        assert!(
+            bytes.len() <= room,
+            "the record of a commit fits in a page: {} bytes",
+            bytes.len()
+        );
         loop {
             let written = memory.protected(|guard| frames.append_record(&bytes, guard));
             if let Some([record, until]) = written {
+                assert_eq!(
+                    self.log.view.units().block_behind_end(until),
+                    until,
+                    "no block with durable bytes is written again"
+                );
                 commit.place(self.issued, [record, until]);
                 memory.log().flushing().want_flushed(until);
                 self.issued = until;

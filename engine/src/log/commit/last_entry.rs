@@ -59,6 +59,7 @@ impl LastEntry {
 
     /// Notes a hole that readers know already. The entries before it end at `before`.
     pub(crate) fn add_hole(&self, [start, end]: [Address; 2], before: Address) {
+        debug_assert!(before <= start && start < end, "{before:?} {start:?} {end:?}");
         let mut ends = self.ends();
         if start < ends.last && ends.last <= end {
             ends.last = before;

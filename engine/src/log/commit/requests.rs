@@ -120,6 +120,10 @@ impl CommitRequests {
 
     /// Notes that the manifest holds a commit.
     pub(crate) fn published(&self, number: u64) {
+        debug_assert!(
+            self.published.load(Ordering::Relaxed) <= number,
+            "one driver publishes, and goes only forward: {number}"
+        );
         // Release: pairs with the Acquire of `is_published`.
         self.published.store(number, Ordering::Release);
     }
@@ -141,6 +145,7 @@ impl CommitRequests {
     /// Requests a commit of everything below `until` and of changes up to `changes`.
     pub(crate) fn request(&self, until: Address, changes: u64) {
         let mut next = self.next();
+        debug_assert!(changes <= next.changes, "a task waits for changes that were made");
         next.requested_changes = next.requested_changes.max(changes);
         drop(next);
         self.requested.raise(until);
@@ -188,7 +193,9 @@ impl NextCommit {
             self.cookie = cookie;
         }
         let cookie = self.cookie.clone();
-        let mut left = room - CommitRecord::least_bytes(cookie.len());
+        let least = CommitRecord::least_bytes(cookie.len());
+        assert!(least <= room, "a record without names and holes fits: {least} of {room} bytes");
+        let mut left = room - least;
         let holes = self.holes.len().min(left / CommitRecord::HOLE_BYTES);
         left -= holes * CommitRecord::HOLE_BYTES;
         let holes = self.holes.drain(..holes).collect();

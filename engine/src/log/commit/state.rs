@@ -95,6 +95,9 @@ impl CommitState {
             holes::add(&mut self.holes, *hole);
         }
         holes::forget_below(&mut self.holes, self.begin);
+        let last = self.holes.last();
+        debug_assert!(self.begin <= until, "{:?} to {until:?}", self.begin);
+        debug_assert!(last.is_none_or(|hole| hole[1] <= until), "{last:?} is below {until:?}");
     }
 
     /// Returns whether this record can belong to a later commit, which ends at `until`.

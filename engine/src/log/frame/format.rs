@@ -142,6 +142,11 @@ impl Framing {
 
     #[inline(always)]
     pub(crate) fn header(self, address: Address, kind: Kind, payload: &[u8]) -> Header {
+        debug_assert!(
+            frame_bytes(payload.len()) as u64 <= self.units.left_of_page(address),
+            "no frame crosses a page: {} bytes at {address:?}",
+            payload.len()
+        );
         let header = Header::new(kind, payload.len(), 0);
         let checksum = self.checksum(address, header, payload);
         Header::new(kind, payload.len(), checksum)
@@ -149,6 +154,11 @@ impl Framing {
 
     /// Returns the header of padding of `bytes` bytes, including the header.
     pub(crate) fn padding(self, address: Address, bytes: usize) -> Header {
+        assert!(
+            bytes >= HEADER && bytes as u64 <= self.units.left_of_page(address),
+            "padding has a header and ends in its page: {bytes} bytes at {address:?}"
+        );
+        debug_assert_eq!(bytes % WORD, 0, "frames follow each other without a gap");
         let header = Header::new(Kind::Padding, bytes - HEADER, 0);
         Header::new(Kind::Padding, bytes - HEADER, self.checksum(address, header, &[]))
     }
@@ -156,6 +166,10 @@ impl Framing {
     /// Returns the address after a frame of `bytes` bytes.
     #[inline]
     pub(crate) fn behind(self, address: Address, bytes: usize) -> Address {
+        debug_assert!(
+            bytes as u64 <= self.units.left_of_page(address),
+            "no frame crosses a page: {bytes} bytes at {address:?}"
+        );
         self.units.align_up(Address::new(address.raw() + bytes as u64))
     }
 

@@ -67,6 +67,10 @@ impl EntryLayout {
         (item, length): (usize, usize),
         place: &mut impl FnMut(Placed),
     ) -> Position {
+        debug_assert!(
+            self.capacity - from.offset >= HEADER as u64 + SHORTEST_PIECE,
+            "the first piece has some bytes: {from:?}"
+        );
         let (mut at, mut done) = (from, 0);
         loop {
             let room = usize::try_from(self.capacity - at.offset).expect("a page fits in memory");
@@ -90,6 +94,7 @@ impl EntryLayout {
 
     fn next_page(self, at: Position, place: &mut impl FnMut(Placed)) -> Position {
         let bytes = self.capacity - at.offset;
+        debug_assert!(bytes == 0 || bytes >= HEADER as u64, "padding has a header: {at:?}");
         if bytes > 0 {
             place(Placed::Padding { at, bytes });
         }

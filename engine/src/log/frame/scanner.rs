@@ -200,6 +200,7 @@ impl FrameScanner<'_> {
             if needed > run.next {
                 break;
             }
+            debug_assert!(address < next, "a walk goes forward: {address:?} to {next:?}");
             show(Frame { address, kind, payload: &rest[payload], next })?;
             address = next;
         }
@@ -228,6 +229,7 @@ impl FrameScanner<'_> {
         if let Some(mut bytes) = self.read(run.next, page_behind).await? {
             sound = units.open_sound(run.next, &mut bytes);
             let payload = usize::try_from(units.payload()).expect("small");
+            debug_assert!(sound <= wanted, "{sound} units were read of {wanted}");
             run.bytes.extend_from_slice(&bytes[..sound * payload]);
         }
         run.next = units.align_up(Address::new(run.next.raw() + sound as u64 * units.payload()));

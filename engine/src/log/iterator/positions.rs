@@ -31,7 +31,8 @@ impl IteratorPositions {
     }
 
     pub(crate) fn release(&self, name: &str) {
-        self.state().in_use.remove(name);
+        let was_in_use = self.state().in_use.remove(name);
+        debug_assert!(was_in_use, "one iterator of a name exists at a time: {name}");
     }
 
     /// Moves a place up, never down. Returns the place.

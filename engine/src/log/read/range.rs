@@ -60,6 +60,7 @@ impl ReadableRange {
     /// Returns the bytes from `at` to the end of the last committed entry; 0 if no entry is left.
     pub(crate) fn left_from(&self, at: Address) -> u64 {
         let seen = self.holes.clip(at.max(self.begin())).0;
+        debug_assert!(seen >= at, "a reader goes forward: {at:?}, {seen:?}");
         self.last_entry.end().raw().saturating_sub(seen.raw())
     }
 

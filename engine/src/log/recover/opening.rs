@@ -121,6 +121,10 @@ impl LogOpener {
                 is_announced = true;
             }
         }
+        assert!(
+            published.begin <= settled.begin && published.until <= settled.until,
+            "the next opening finds what this one keeps: {published:?}, {settled:?}"
+        );
         let freed = device.discard_below(units.page_start(published.begin)).await;
         freed.map_err(|error| Error::io("deleting files that a truncation has freed", error))?;
         let recovery = LogRecovery {

@@ -44,6 +44,10 @@ impl Holes {
     /// hole.
     pub(crate) fn clip(&self, at: Address) -> (Address, Option<Address>) {
         let holes = self.ranges.read().expect("nothing panics under it");
+        debug_assert!(
+            holes.as_flattened().windows(2).all(|pair| pair[0] < pair[1]),
+            "holes ascend and do not touch: {holes:?}"
+        );
         let next = holes.partition_point(|[_, end]| *end <= at);
         match holes.get(next) {
             // The next range does not touch this one.

@@ -27,6 +27,7 @@ impl<'l> Truncation<'l> {
             return Ok(());
         }
         self.check_boundary(until).await?;
+        assert!(until <= self.log.memory.log().tail_address(), "{until:?} is in the log");
         // Readers come first: a manifest with this begin may delete the files at once.
         range.truncate_front(until);
         self.log.committer.requests().change(|next| next.begin = next.begin.max(until));
@@ -45,6 +46,7 @@ impl<'l> Truncation<'l> {
         let mut until = from;
         let changes = committer.requests().change(|next| {
             until = memory.log().tail_address();
+            debug_assert!(from <= until, "the tail only grows: {from:?}, {until:?}");
             let start = from.max(range.begin());
             if start < until {
                 holes::add(&mut next.holes, [start, until]);

@@ -53,6 +53,7 @@ impl DeviceReader {
     ) -> Poll<Result<Option<LogBytes>>> {
         let units = view.units();
         let WantedBytes { at, left, needed, end, limit, hole } = wanted;
+        debug_assert!(at < limit, "a reader reads below its limit: {at:?}, {limit:?}");
         // The rest of the bytes continues in the next unit.
         let from = units.align_up(left.as_ref().map_or(at, |left| Address::new(left.end())));
         let unit = units.unit_start(from);

@@ -59,6 +59,11 @@ impl ReadAhead {
                     }
                     let mut stored = strip.read_back(chunk.start, transfer)?;
                     let length = strip.open(chunk.start, &mut stored)?;
+                    debug_assert_eq!(
+                        length as u64,
+                        chunk.units as u64 * units.payload(),
+                        "a read returns the units that it asked for"
+                    );
                     let bytes = BytesMut::from(&stored[..length]).freeze();
                     let start = chunk.start.raw();
                     Ok(Part { chunk: LogBytes { start, bytes }, end: chunk.end })
@@ -93,6 +98,7 @@ impl ReadAhead {
             Some(Err(error)) => return Poll::Ready(Some(Err(error))),
             None => return Poll::Ready(None),
         };
+        assert_eq!(part.chunk.start, self.next.raw(), "parts come in order and leave no gap");
         self.next = part.end;
         if left.bytes.is_empty() || left.end() != part.chunk.start {
             return Poll::Ready(Some(Ok(part.chunk)));
