@@ -98,8 +98,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     ///
     /// Numbers that the commit point excludes come first, in ascending order, for any operation. A
     /// new request must wait until they are done, or it takes one of these numbers. They belong to
-    /// keys of an [`rmw_many`](Session::rmw_many) that waited for the device at that moment. They
-    /// may also belong to keys that were undone when it was dropped or failed.
+    /// keys of an [`rmw_many`](Session::rmw_many) or [`insert_many`](Session::insert_many) that
+    /// waited for the device at that moment. They may also belong to keys that were undone when it
+    /// was dropped or failed.
     ///
     /// A session that is not in the recovered checkpoint does not wait. All its operations are
     /// lost, so a [new session](Self::session) begins with number 1. So store the id durably, where

@@ -83,8 +83,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
     /// `rmw`, `delete`, `insert_if_absent`, `take` and so on, and each key of their `*_many` forms.
     /// Operations that failed, or were dropped before they took effect, take no number. So the
     /// numbers are 1, 2, 3 and so on. There is one exception: some keys of an
-    /// [`rmw_many`](Self::rmw_many) may be undone when later keys are done. The next operations
-    /// take the numbers of these keys.
+    /// [`rmw_many`](Self::rmw_many) or [`insert_many`](Self::insert_many) may be undone when later
+    /// keys are done. The next operations take the numbers of these keys.
     pub fn serial(&self) -> u64 {
         self.ledger.serial()
     }
@@ -101,7 +101,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
     ///
     /// They ascend, but are not always neighbours. Call this before the batch. After a dropped or
     /// failed batch, the numbers of the next operations are the undone numbers. A failed key is
-    /// undone, and so are the keys after it in an [`upsert_many`](Self::upsert_many).
+    /// undone, and so are the keys after it in an [`upsert_many`](Self::upsert_many) or
+    /// [`delete_many`](Self::delete_many).
     pub fn next_serials(&self, count: usize) -> Vec<u64> {
         self.ledger.upcoming_many(count)
     }

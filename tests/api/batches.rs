@@ -1,6 +1,7 @@
 //! Many keys in one call: the same as one after the other.
 
 use kvick::runtime::block_on;
+use kvick::session::Previous;
 use kvick::{FasterKv, Result};
 use tests::configs::memory_store;
 use tests::simulated::small_configs;
@@ -94,6 +95,105 @@ fn the_position_tells_which_key() -> Result<()> {
         for key in keys {
             assert_eq!(store.read(&key).await?, Some(key * 3));
         }
+        Ok(())
+    })
+}
+
+#[test]
+fn only_keys_without_a_value_are_inserted() -> Result<()> {
+    for config in small_configs() {
+        let store: FasterKv<u64, [u8]> = memory_store(config);
+        block_on(async {
+            let mut session = store.session()?;
+            // Every third key has a value; half of them are on the device.
+            for key in (0..150).step_by(3) {
+                session.upsert(&key, b"old").await?;
+            }
+            store.flush_and_evict().await?;
+            for key in (150..300).step_by(3) {
+                session.upsert(&key, b"old").await?;
+            }
+            let pairs: Vec<(u64, &[u8])> = (0..300).map(|key| (key, &b"new"[..])).collect();
+            let before = session.serial();
+            let inserted = session.insert_many(&pairs).await?;
+            assert_eq!(session.serial(), before + 300, "each pair is an operation");
+            assert!(inserted.into_iter().eq((0..300).map(|key| key % 3 != 0)));
+            assert_eq!(store.insert_many(&pairs).await?, vec![false; 300]);
+            for (key, _) in &pairs {
+                let expected = if key % 3 == 0 { b"old" } else { b"new" };
+                assert_eq!(session.read(key).await?.as_deref(), Some(&expected[..]));
+            }
+            assert_eq!(store.insert_many::<u64, Vec<u8>>(&[]).await?, [false; 0]);
+            Ok::<_, kvick::Error>(())
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn of_two_pairs_with_one_key_one_is_inserted() -> Result<()> {
+    for config in small_configs() {
+        let store: FasterKv<u64, u64> = memory_store(config);
+        block_on(async {
+            let keys: Vec<u64> = (0..100).collect();
+            store.upsert_many(&keys.iter().map(|key| (*key, 0)).collect::<Vec<_>>()).await?;
+            store.delete_many(&keys).await?;
+            for on_device in [false, true] {
+                if on_device {
+                    store.delete_many(&keys).await?;
+                    store.flush_and_evict().await?;
+                }
+                let pairs: Vec<(u64, u64)> = (0..300).map(|n| (n % 100, n + 1)).collect();
+                let inserted = store.insert_many(&pairs).await?;
+                let winners = pairs.iter().zip(inserted).filter(|(_, inserted)| *inserted);
+                let winners: Vec<&(u64, u64)> = winners.map(|(pair, _)| pair).collect();
+                assert_eq!(winners.len(), 100);
+                for (key, value) in winners {
+                    assert_eq!(store.read(key).await?, Some(*value));
+                }
+            }
+            Ok::<_, kvick::Error>(())
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn keys_are_removed_in_their_order() -> Result<()> {
+    // In two pages a record may be evicted before its deletion.
+    for config in small_configs().into_iter().skip(1) {
+        let store: FasterKv<str, u64> = memory_store(config);
+        block_on(async {
+            let mut session = store.session()?;
+            for n in 0..100 {
+                session.upsert(&format!("key {n}"), &n).await?;
+            }
+            // Each present key twice, and each absent key twice.
+            let keys: Vec<String> = (0..400).map(|n| format!("key {}", n % 200)).collect();
+            let previous = session.delete_many(&keys).await?;
+            let expected = |n| if n < 100 { Previous::Present } else { Previous::Absent };
+            assert!(previous.into_iter().eq((0..400).map(expected)));
+            assert_eq!(session.serial(), 500);
+            assert!(session.read_many(&keys).await?.iter().all(Option::is_none));
+            assert_eq!(store.delete_many::<String>(&[]).await?, []);
+            Ok::<_, kvick::Error>(())
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn removing_many_does_not_read_the_device() -> Result<()> {
+    let store: FasterKv<u64, u64> = memory_store(small_configs().swap_remove(1));
+    block_on(async {
+        let keys: Vec<u64> = (0..100).collect();
+        let pairs: Vec<(u64, u64)> = keys.iter().map(|key| (*key, 1)).collect();
+        store.upsert_many(&pairs).await?;
+        store.flush_and_evict().await?;
+        let before = store.stats().device.reads;
+        assert_eq!(store.delete_many(&keys).await?, vec![Previous::Unknown; 100]);
+        assert_eq!(store.stats().device.reads, before);
+        assert_eq!(store.delete_many(&keys).await?, vec![Previous::Absent; 100]);
         Ok(())
     })
 }

@@ -51,6 +51,8 @@ fn ask_store(asked: &mut Asked, store: &FasterKv<u64, [u8]>) -> Result<()> {
     ask(asked, "operations.rs", "read_many", || store.read_many(&[1]));
     ask(asked, "operations.rs", "upsert_many", || store.upsert_many(&pairs));
     ask(asked, "operations.rs", "rmw_many", || store.rmw_many(&[1], |_, _| Vec::new()));
+    ask(asked, "operations.rs", "insert_many", || store.insert_many(&pairs));
+    ask(asked, "operations.rs", "delete_many", || store.delete_many(&[1]));
     let mut session = store.session()?;
     ask(asked, "session.rs", "wait_durable", || session.wait_durable());
     ask(asked, "operations.rs", "read", || session.read(&1));
@@ -58,6 +60,8 @@ fn ask_store(asked: &mut Asked, store: &FasterKv<u64, [u8]>) -> Result<()> {
     ask(asked, "batches.rs", "read_many", || session.read_many(&[1]));
     ask(asked, "batches.rs", "upsert_many", || session.upsert_many(&pairs));
     ask(asked, "batches.rs", "rmw_many", || session.rmw_many(&[1], |_, _| Vec::new()));
+    ask(asked, "batches.rs", "insert_many", || session.insert_many(&pairs));
+    ask(asked, "batches.rs", "delete_many", || session.delete_many(&[1]));
     ask(asked, "mod.rs", "inspect", || inspect(directory()));
     let handle = Handle::background().expect("a thread is to be had");
     let epoch = Epoch::new();

@@ -251,3 +251,74 @@ fn many_upserts_are_set_from_the_first_on() {
         panic!("not finished after {POLLS_MAX} polls");
     });
 }
+
+/// Keys that share a page with others wait for room; a first part is removed.
+#[test]
+fn many_deletions_happen_from_the_first_on() {
+    seeds(16, |seed| {
+        for polls in 1..POLLS_MAX {
+            let world = World::new(seed);
+            let site = world.site.clone();
+            let finished = world.simulation.run(async {
+                let store = prepare(&site, two_pages(), None).await;
+                let keys: Vec<u64> = (200..2200).collect();
+                for key in &keys {
+                    store.upsert(key, &pattern(*key, 40)).await.expect("a sound disk");
+                }
+                store.flush_and_evict().await.expect("a sound disk");
+                let finished = AtMost::new(polls, store.delete_many(&keys)).await;
+                let found = store.read_many(&keys).await.expect("a sound disk");
+                let removed = found.iter().take_while(|value| value.is_none()).count();
+                assert!(found[removed..].iter().all(Option::is_some), "a gap after {removed}");
+                assert!(finished.is_none() || removed == keys.len());
+                store.close().await.expect("closes");
+                finished.is_some()
+            });
+            if finished {
+                assert!(polls > 1, "the deletions never waited");
+                return;
+            }
+        }
+        panic!("not finished after {POLLS_MAX} polls");
+    });
+}
+
+/// Of many insertions each is whole or not there, and the old values stay.
+#[test]
+fn many_insertions_happen_or_not() {
+    seeds(16, |seed| {
+        for polls in 1..POLLS_MAX {
+            let world = World::new(seed);
+            let site = world.site.clone();
+            let finished = world.simulation.run(async {
+                let store = prepare(&site, two_pages(), None).await;
+                for key in (200..240).step_by(2) {
+                    store.upsert(&key, &old()).await.expect("a sound disk");
+                }
+                store.flush_and_evict().await.expect("a sound disk");
+                let pairs: Vec<(u64, Vec<u8>)> =
+                    (200..240).map(|key| (key, pattern(key, 400))).collect();
+                let finished = AtMost::new(polls, store.insert_many(&pairs)).await;
+                for (key, value) in &pairs {
+                    let found = store.read(key).await.expect("a sound disk");
+                    if key % 2 == 0 {
+                        assert_eq!(found, Some(old()), "key {key}");
+                    } else {
+                        assert!(found.is_none_or(|found| found == *value), "key {key}");
+                    }
+                }
+                if let Some(inserted) = &finished {
+                    let inserted = inserted.as_ref().expect("a sound disk");
+                    assert!(inserted.iter().copied().eq((0..40).map(|place| place % 2 == 1)));
+                }
+                store.close().await.expect("closes");
+                finished.is_some()
+            });
+            if finished {
+                assert!(polls > 1, "the insertions never waited");
+                return;
+            }
+        }
+        panic!("not finished after {POLLS_MAX} polls");
+    });
+}

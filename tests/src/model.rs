@@ -277,7 +277,7 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Model<K, V> {
         let by_handle = self.random.chance(0.5);
         let count = 1 + self.random.below(80);
         let numbers: Vec<u64> = (0..count).map(|_| self.key()).collect();
-        match self.random.below(3) {
+        match self.random.below(5) {
             0 => {
                 let keys: Vec<K::Owned> = numbers.iter().map(|key| K::numbered(*key)).collect();
                 let found = through!(doors, by_handle, read_many(&keys))?;
@@ -290,6 +290,27 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Model<K, V> {
                 through!(doors, by_handle, upsert_many(&pairs))?;
                 let values = pairs.into_iter().map(|(_, value)| value);
                 self.contents.extend(numbers.into_iter().zip(values));
+            }
+            2 => {
+                // Of two pairs with one key it is unknown which is inserted.
+                let numbers: BTreeSet<u64> = numbers.into_iter().collect();
+                let pairs = numbers.iter().map(|key| (K::numbered(*key), self.value()));
+                let pairs: Vec<(K::Owned, V::Owned)> = pairs.collect();
+                let inserted = through!(doors, by_handle, insert_many(&pairs))?;
+                let expected = numbers.iter().map(|key| !self.contents.contains_key(key));
+                assert!(inserted.iter().copied().eq(expected), "insert_many");
+                for (key, (_, value)) in numbers.into_iter().zip(pairs) {
+                    self.contents.entry(key).or_insert(value);
+                }
+            }
+            3 => {
+                let keys: Vec<K::Owned> = numbers.iter().map(|key| K::numbered(*key)).collect();
+                let previous = through!(doors, by_handle, delete_many(&keys))?;
+                assert_eq!(previous.len(), keys.len(), "delete_many");
+                for (previous, key) in previous.into_iter().zip(numbers) {
+                    let had_value = self.contents.remove(&key).is_some();
+                    assert!(previous.known().is_none_or(|it| it == had_value), "delete {key}");
+                }
             }
             _ => {
                 // Of two modifications of one key it is unknown which comes first.

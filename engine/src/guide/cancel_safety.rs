@@ -15,7 +15,9 @@
 //! | `upsert`, `rmw`, `delete`, `insert_if_absent`, `compare_and_swap` | has had no effect |
 //! | `update`, `replace`, `take`, `delete_if`, `compare_and_delete` | has had no effect |
 //! | `upsert_many` | has set some pairs from the start, and no later ones |
+//! | `delete_many` | has removed some keys from the start, and no later ones |
 //! | `rmw_many` | has modified some keys, each once or not at all |
+//! | `insert_many` | has set some pairs, each whole or not at all |
 //! | `wait_durable` | has no effect |
 //! | `checkpoint`, `delete_checkpoint`, `prune_checkpoints` | a started job continues |
 //! | `flush`, `flush_and_evict` | the writing continues |
@@ -94,8 +96,9 @@
 //!
 //! # Serial numbers
 //! A dropped or failed operation of a session takes no serial number, so numbers and effects always
-//! agree. A dropped `rmw_many` may have taken numbers for some keys. The next operations of the
-//! session take the others; [`Session::next_serials`](crate::Session::next_serials) shows them.
+//! agree. A dropped `rmw_many` or `insert_many` may have taken numbers for some keys. The next
+//! operations of the session take the others;
+//! [`Session::next_serials`](crate::Session::next_serials) shows them.
 //!
 //! ```
 //! # use kvick::{Config, FasterKv};

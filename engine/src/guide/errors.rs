@@ -41,7 +41,9 @@
 //! # Retrying
 //! A call that had an effect before its error has the effect again when it is repeated. After an
 //! error of `append_durable` the entry is in the log: repeat the `commit`. After an error of
-//! `upsert_many` the pairs before the failing pair are set. Operations on one key had no effect.
+//! `upsert_many` the pairs before the failing pair are set, and after one of `delete_many` the keys
+//! before the failing key are removed. After an error of `rmw_many` or `insert_many` any of the
+//! other keys may be done. Operations on one key had no effect.
 //!
 //! ```
 //! use kvick::{log, ErrorKind, FasterLog, Result};

@@ -120,8 +120,8 @@
 //! some number. It takes `&mut self`, so it has one operation in flight. The handle
 //! [`FasterKv`](crate::FasterKv) takes `&self` and suits code that is called from everywhere.
 //!
-//! For many keys at once both have `read_many`, `upsert_many` and `rmw_many`. They overlap cache
-//! misses and device reads.
+//! For many keys at once both have `read_many`, `upsert_many`, `rmw_many`, `insert_many` and
+//! `delete_many`. They overlap cache misses and device reads.
 //!
 //! # Next
 //! Read [`durability`](super::durability) before the first checkpoint, and

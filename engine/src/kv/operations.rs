@@ -7,7 +7,7 @@ use crate::futures::{
     CompareAndDelete, CompareAndSwap, Contains, Delete, DeleteIf, InsertIfAbsent, Read, ReadWith,
     Replace, Rmw, Take, TryRead, Update, Upsert,
 };
-use crate::store::answers::Update as Decision;
+use crate::store::answers::{Previous, Update as Decision};
 use crate::store::operation::batch;
 use std::borrow::Borrow;
 
@@ -145,5 +145,21 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
         F: FnMut(usize, Option<V::Owned>) -> V::Owned,
     {
         batch::rmw_many::<K, V, Q, F>(self.access(), keys, update).await
+    }
+    /// See [`Session::insert_many`](crate::Session::insert_many).
+    pub async fn insert_many<Q, W>(&self, pairs: &[(Q, W)]) -> Result<Vec<bool>>
+    where
+        Q: Borrow<K::Item>,
+        W: Borrow<V::Item>,
+    {
+        batch::insert_many::<K, V, Q, W>(self.access(), pairs).await
+    }
+
+    /// See [`Session::delete_many`](crate::Session::delete_many).
+    pub async fn delete_many<Q>(&self, keys: &[Q]) -> Result<Vec<Previous>>
+    where
+        Q: Borrow<K::Item>,
+    {
+        batch::delete_many::<K, V, Q>(self.access(), keys).await
     }
 }

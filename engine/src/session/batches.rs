@@ -3,6 +3,7 @@
 use super::Session;
 use crate::base::error::Result;
 use crate::codec::{Key, Value};
+use crate::store::answers::Previous;
 use crate::store::operation::batch;
 use std::borrow::Borrow;
 
@@ -58,5 +59,57 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
         F: FnMut(usize, Option<V::Owned>) -> V::Owned,
     {
         batch::rmw_many::<K, V, Q, F>(self.access(), keys, update).await
+    }
+    /// Sets the values of many keys that have none, like
+    /// [`insert_if_absent`](Self::insert_if_absent), each atomically by itself.
+    ///
+    /// It returns, in the order of `pairs`, whether it set the value of each. Of several pairs with
+    /// one key at most one is set, and it need not be the first.
+    ///
+    /// ```
+    /// # use kvick::{Config, FasterKv};
+    /// # use kvick::config::Backend;
+    /// # kvick::runtime::block_on(async {
+    /// # let config = Config::default().with_backend(Backend::Memory);
+    /// # let store: FasterKv<u64, str> = FasterKv::open("unused", config).await?;
+    /// # let mut session = store.session()?;
+    /// session.upsert(&2, "old").await?;
+    /// let inserted = session.insert_many(&[(1, "new"), (2, "new")]).await?;
+    /// assert_eq!(inserted, [true, false]);
+    /// assert_eq!(session.read(&2).await?.as_deref(), Some("old"));
+    /// # drop(session);
+    /// # store.close().await
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`insert_if_absent`](Self::insert_if_absent), for the first pair that fails; others
+    /// may be set.
+    ///
+    /// # Cancel safety
+    /// Some of the pairs are set, each whole or not at all. The next operations of a session take
+    /// the numbers of the undone pairs.
+    pub async fn insert_many<Q, W>(&mut self, pairs: &[(Q, W)]) -> Result<Vec<bool>>
+    where
+        Q: Borrow<K::Item>,
+        W: Borrow<V::Item>,
+    {
+        batch::insert_many::<K, V, Q, W>(self.access(), pairs).await
+    }
+
+    /// Removes many keys, in their order and without reads. It is not one atomic step.
+    ///
+    /// It returns, in the order of `keys`, whether each had a value, if memory shows it.
+    ///
+    /// # Errors
+    /// As for [`delete`](Self::delete); the keys before the failing one are removed.
+    ///
+    /// # Cancel safety
+    /// Some keys from the start are removed, and no later ones.
+    pub async fn delete_many<Q>(&mut self, keys: &[Q]) -> Result<Vec<Previous>>
+    where
+        Q: Borrow<K::Item>,
+    {
+        batch::delete_many::<K, V, Q>(self.access(), keys).await
     }
 }

@@ -38,9 +38,9 @@ pub struct OperationCounts {
     /// `upsert` and each pair of `upsert_many`.
     pub upserts: u64,
     /// `rmw`, `update`, `replace`, `take`, `insert_if_absent`, `compare_and_swap`, `delete_if`,
-    /// `compare_and_delete` and each key of `rmw_many`.
+    /// `compare_and_delete`, and each key of `rmw_many` and `insert_many`.
     pub modifies: u64,
-    /// `delete`.
+    /// `delete` and each key of `delete_many`.
     pub deletes: u64,
 }
 

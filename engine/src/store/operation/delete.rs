@@ -9,7 +9,7 @@ use crate::store::answers::Previous;
 use crate::store::context::OperationContext;
 use crate::store::inner::StoreInner;
 use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, Types};
-use crate::store::operation::future::Operation;
+use crate::store::operation::future::{BlindWrite, Operation};
 use crate::store::record::append::{Link, until_settled};
 use crate::store::record::encoding::{encode_key, owned_key};
 use crate::store::record::find::{InMemory, RecordSource};
@@ -36,22 +36,37 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Operation for Delete<'_, K, V> {
         core: &StoreInner,
         tools: OperationContext<'_>,
     ) -> Result<Attempt<Previous>> {
+        let bytes = encode_key::<K>(self.key)?;
+        let key = core.hashed::<K>(bytes.as_ref())?;
+        Self::new(self.key).attempt_hashed(core, key, tools)
+    }
+
+    fn key(&self) -> Result<Vec<u8>> {
+        owned_key::<K>(self.key)
+    }
+}
+
+impl<'k, K: Key + ?Sized, V: Value + ?Sized> BlindWrite<'k, K> for Delete<'k, K, V> {
+    fn key_item(&self) -> &'k K::Item {
+        self.key
+    }
+
+    fn attempt_hashed(
+        self,
+        core: &StoreInner,
+        key: HashedKey<'_>,
+        tools: OperationContext<'_>,
+    ) -> Result<Attempt<Previous>> {
         core.check_write()?;
         if core.must_wait(&tools) {
             return Ok(Attempt::Blocked(Blocked::VersionBarrier));
         }
-        let bytes = encode_key::<K>(self.key)?;
-        let key = core.hashed::<K>(bytes.as_ref())?;
         let step = until_settled(|| core.delete_once::<Types<K, V>>(key, &tools))?;
         if let Attempt::Done(_) = step {
             tools.counters.add(Counter::Deletes, 1);
             tools.counters.advance();
         }
         Ok(step)
-    }
-
-    fn key(&self) -> Result<Vec<u8>> {
-        owned_key::<K>(self.key)
     }
 }
 

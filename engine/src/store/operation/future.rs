@@ -10,9 +10,10 @@
 //! before a successful attempt leaves no trace; a leaked operation delays no task.
 
 use crate::base::error::Result;
+use crate::codec::Key;
 use crate::store::context::OperationContext;
 use crate::store::inner::StoreInner;
-use crate::store::operation::attempt::{Attempt, Blocked};
+use crate::store::operation::attempt::{Attempt, Blocked, HashedKey};
 use crate::store::operation::pending_wait::{PendingContext, PendingWait};
 use crate::store::operation::store_ref::StoreRef;
 use crate::store::record::append::TRIES;
@@ -33,6 +34,20 @@ pub(crate) trait Operation {
 
     /// Returns the encoded key, for comparison with records on the device.
     fn key(&self) -> Result<Vec<u8>>;
+}
+
+/// A write that needs no old value, and so never waits for the device to read.
+pub(crate) trait BlindWrite<'k, K: Key + ?Sized + 'k>: Operation + Sized {
+    /// Returns the key.
+    fn key_item(&self) -> &'k K::Item;
+
+    /// Tries like [`attempt`](Operation::attempt), with the key encoded and hashed.
+    fn attempt_hashed(
+        self,
+        core: &StoreInner,
+        key: HashedKey<'_>,
+        tools: OperationContext<'_>,
+    ) -> Result<Attempt<Self::Output>>;
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use crate::store::inner::StoreInner;
 use crate::store::limits::{key_too_long, value_too_long};
 use crate::store::operation::attempt::EntrySnapshot;
 use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, Types, layout};
-use crate::store::operation::future::Operation;
+use crate::store::operation::future::{BlindWrite, Operation};
 use crate::store::record::append::{Link, until_settled};
 use crate::store::record::encoding::{encode_key, encode_value, owned_key};
 use crate::store::record::find::{InMemory, RecordSource};
@@ -44,6 +44,23 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Operation for Upsert<'_, K, V> {
 
     fn key(&self) -> Result<Vec<u8>> {
         owned_key::<K>(self.key)
+    }
+}
+
+impl<'k, K: Key + ?Sized, V: Value + ?Sized> BlindWrite<'k, K> for Upsert<'k, K, V> {
+    #[inline(always)]
+    fn key_item(&self) -> &'k K::Item {
+        self.key
+    }
+
+    #[inline(always)]
+    fn attempt_hashed(
+        self,
+        core: &StoreInner,
+        key: HashedKey<'_>,
+        tools: OperationContext<'_>,
+    ) -> Result<Attempt<()>> {
+        core.upsert_hashed::<K, V>(key, self.value, tools)
     }
 }
 

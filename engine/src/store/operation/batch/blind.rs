@@ -1,0 +1,91 @@
+//! Writes of many keys that need no old value. They take effect in their order.
+
+use super::GROUP;
+use crate::base::error::Result;
+use crate::codec::{Key, Value};
+use crate::store::answers::Previous;
+use crate::store::context::OperationContext;
+use crate::store::inner::StoreInner;
+use crate::store::operation::attempt::Attempt;
+use crate::store::operation::delete::Delete;
+use crate::store::operation::future::{BlindWrite, OperationFuture};
+use crate::store::operation::store_ref::StoreRef;
+use crate::store::operation::upsert::Upsert;
+use std::borrow::Borrow;
+
+/// Sets `pairs` in their order. The later value stays if two pairs have the same key.
+pub(crate) fn upsert_many<'p, K, V, Q, W>(
+    access: StoreRef<'p>,
+    pairs: &'p [(Q, W)],
+) -> impl Future<Output = Result<()>> + use<'p, K, V, Q, W>
+where
+    K: Key + ?Sized,
+    V: Value + ?Sized,
+    Q: Borrow<K::Item>,
+    W: Borrow<V::Item>,
+{
+    let upsert = |(key, value): &'p (Q, W)| Upsert::<K, V>::new(key.borrow(), value.borrow());
+    write_each::<K, _, _>(access, pairs, upsert, |()| ())
+}
+
+/// Deletes `keys` in their order. The answers are in the same order.
+pub(crate) async fn delete_many<K: Key + ?Sized, V: Value + ?Sized, Q: Borrow<K::Item>>(
+    access: StoreRef<'_>,
+    keys: &[Q],
+) -> Result<Vec<Previous>> {
+    let mut answers = Vec::with_capacity(keys.len());
+    let delete = |key| Delete::<K, V>::new(Q::borrow(key));
+    write_each::<K, _, _>(access, keys, delete, |previous| answers.push(previous)).await?;
+    Ok(answers)
+}
+
+/// Makes the write of each of `items`, and passes its answer on.
+async fn write_each<'k, K, T, O>(
+    mut access: StoreRef<'_>,
+    items: &'k [T],
+    write: impl Fn(&'k T) -> O,
+    mut answer: impl FnMut(O::Output),
+) -> Result<()>
+where
+    K: Key + ?Sized + 'k,
+    O: BlindWrite<'k, K>,
+{
+    let mut done = 0;
+    while done < items.len() {
+        let group = &items[done..items.len().min(done + GROUP)];
+        let written = access.protected(|core, tools| {
+            write_group::<K, _, _>(core, tools, group, &write, &mut answer)
+        })?;
+        done += written;
+        if written < group.len() {
+            answer(OperationFuture::new(access.reborrow(), write(&items[done])).await?);
+            done += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the writes of a group under one guard, up to the first blocked write. Returns their
+/// number. Out of line, so that the code of the caller takes no registers from this loop.
+#[inline(never)]
+fn write_group<'k, K, T, O>(
+    core: &StoreInner,
+    mut tools: OperationContext<'_>,
+    group: &'k [T],
+    write: &impl Fn(&'k T) -> O,
+    answer: &mut impl FnMut(O::Output),
+) -> Result<usize>
+where
+    K: Key + ?Sized + 'k,
+    O: BlindWrite<'k, K>,
+{
+    core.check_write()?;
+    let staged = core.stage::<K>(group.iter().map(|item| write(item).key_item()))?;
+    for (done, (key, item)) in staged.iter().flatten().zip(group).enumerate() {
+        match write(item).attempt_hashed(core, key.hashed(), tools.again())? {
+            Attempt::Done(output) => answer(output),
+            Attempt::Blocked(_) => return Ok(done),
+        }
+    }
+    Ok(group.len())
+}
