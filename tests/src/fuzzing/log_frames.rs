@@ -283,4 +283,35 @@ mod tests {
         let check = check(&frames);
         assert_eq!((check.begin.raw(), check.commit.number), (FIRST, 1), "{check:?}");
     }
+
+    /// The newest commit had truncated an entry, and the manifest was older than that. A check
+    /// counted the entry.
+    #[test]
+    fn an_entry_before_the_begin_of_the_newest_commit_is_not_counted() {
+        let mut frames = Frames::new(EMPTY.1);
+        entry(&mut frames);
+        commit(&mut frames, FIRST);
+        let begin = frames.address();
+        entry(&mut frames);
+        commit(&mut frames, begin);
+        let check = check(&frames);
+        assert_eq!((check.begin.raw(), check.entries, check.commit.number), (begin, 1, 2));
+        assert!(check.is_sound(), "{check:?}");
+    }
+
+    /// The newest commit said that the log begins in the middle of an entry. A check found no
+    /// damage, a repair named that begin in the manifest, and no reader could start there.
+    #[test]
+    fn a_log_begins_at_a_frame_after_its_repair() {
+        let mut frames = Frames::new(EMPTY.1);
+        entry(&mut frames);
+        commit(&mut frames, FIRST);
+        let sound = frames.address();
+        entry(&mut frames);
+        commit(&mut frames, FIRST + 8);
+        let check = check(&frames);
+        let damage: Vec<_> = check.damage.iter().map(|lost| [lost.start, lost.end]).collect();
+        assert_eq!(damage, [[FIRST + 8, sound].map(log::Address::new)], "{check:?}");
+        assert_eq!(check.entries, 1, "{check:?}");
+    }
 }

@@ -27,7 +27,23 @@ pub(crate) struct FullScan {
 
 impl FullScan {
     /// Walks from the begin of the log to its end. `saved` is the commit of the manifest.
-    pub(crate) async fn of(scanner: &FrameScanner<'_>, saved: CommitState) -> Result<Self> {
+    ///
+    /// A later commit may have truncated entries at either end that the walk has counted. So the
+    /// walk is repeated with the state of the newest commit. Only that walk shows whether a frame
+    /// begins where the log begins.
+    pub(crate) async fn of(scanner: &FrameScanner<'_>, mut saved: CommitState) -> Result<Self> {
+        loop {
+            let (begin, holes) = (saved.begin, saved.holes.clone());
+            let scan = Self::walk(scanner, saved).await?;
+            if (scan.settled.begin, &scan.settled.holes) == (begin, &holes) {
+                return Ok(scan);
+            }
+            // It ends: each repetition has a later commit.
+            saved = scan.settled;
+        }
+    }
+
+    async fn walk(scanner: &FrameScanner<'_>, saved: CommitState) -> Result<Self> {
         let units = scanner.framing.units;
         let mut at = saved.begin;
         let mut scan = Self {
