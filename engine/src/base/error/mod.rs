@@ -7,6 +7,12 @@
 //! Its text is one complete line: the action and its file, the cause, and the next step. Code can
 //! branch on [`Error::kind`]; [`std::error::Error::source`] keeps the cause itself.
 
+mod kind;
+#[cfg(test)]
+mod tests;
+
+pub use kind::ErrorKind;
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
@@ -33,48 +39,6 @@ struct Inner {
     /// The next step, if it differs from the advice of the kind.
     way_out: Option<&'static str>,
     source: Option<Source>,
-}
-
-/// The action that an [`Error`] asks of the caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// A bounded resource is in use at the moment. Retry the call.
-    Busy,
-    /// A setting or an argument is out of its bounds. Change it; retrying does not help.
-    InvalidArgument,
-    /// The directory has files that the call would have to overwrite.
-    AlreadyExists,
-    /// Another store or log, in this process or another one, has the directory open.
-    InUse,
-    /// The read bytes are not the written bytes. Retrying does not help.
-    Corrupt,
-    /// A file that the call needs is missing.
-    NotFound,
-    /// The medium is full, or a quota or file size limit is reached. Free space, then retry.
-    StorageFull,
-    /// The system is short of descriptors, tasks or memory. Nothing was done; retry later.
-    Unavailable,
-    /// Entries were truncated before a reader read them. Continue where the log begins.
-    Truncated,
-    /// The file system was read-only at the opening. Reads work, and nothing else does.
-    ReadOnly,
-    /// All addresses are used. The store or log stays readable; continue in a new one.
-    AddressesExhausted,
-    /// The operating system refused an operation on a file; the source has the reason.
-    Io,
-    /// An earlier write or sync failed, or the runtime of the maintenance has ended.
-    ///
-    /// Durability can no longer be promised. Close the store or log, and open it again.
-    Poisoned,
-    /// The store or log was closed.
-    Closed,
-    /// The log was completed: it accepts no more entries.
-    Completed,
-    /// A key or value cannot be encoded, or stored bytes do not decode as the requested type.
-    Codec,
-    /// The build, the platform or the device does not support the request.
-    Unsupported,
 }
 
 impl Error {
@@ -308,30 +272,6 @@ fn at(file: &str, offset: u64) -> String {
 const READ_ONLY: &str =
     "open it where it can be written, or read it with `inspect`, `log::check` or `log::Follower`";
 
-impl ErrorKind {
-    fn advice(self) -> Option<&'static str> {
-        match self {
-            Self::Busy => Some("retry"),
-            Self::AlreadyExists => Some("open an empty directory, or remove what is there"),
-            Self::InUse => Some("close it there first"),
-            Self::Corrupt => Some("restore this file from a copy"),
-            Self::StorageFull => Some("free space, then retry"),
-            Self::Unavailable => Some("raise the limit of the process or the system, then retry"),
-            Self::Truncated => Some("go on where the log begins"),
-            Self::ReadOnly => Some("mount it for writing, and open it again"),
-            Self::AddressesExhausted => Some("go on in a new directory"),
-            Self::Poisoned => Some("close it and open it again"),
-            Self::Closed => Some("open it again"),
-            Self::InvalidArgument
-            | Self::NotFound
-            | Self::Io
-            | Self::Codec
-            | Self::Unsupported
-            | Self::Completed => None,
-        }
-    }
-}
-
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)?;
@@ -366,92 +306,3 @@ impl From<CodecError> for Error {
 
 const _: () = assert!(size_of::<Error>() == size_of::<usize>());
 const _: () = assert!(size_of::<Result<Option<u64>>>() == 16);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn io_error(kind: io::ErrorKind) -> Error {
-        Error::io("writing log.000003 at 4096", kind.into())
-    }
-
-    #[test]
-    fn is_shared_between_tasks() {
-        fn shared<T: Send + Sync + Clone + 'static>() {}
-        shared::<Error>();
-    }
-
-    #[test]
-    fn full_disks_are_told_apart_from_broken_ones() {
-        for kind in
-            [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge]
-        {
-            let error = io_error(kind);
-            assert_eq!(error.kind(), ErrorKind::StorageFull, "{kind:?}");
-            assert!(error.is_retryable());
-            assert!(error.to_string().ends_with("; free space, then retry"), "{error}");
-        }
-        let error = io_error(io::ErrorKind::OutOfMemory);
-        assert_eq!(error.kind(), ErrorKind::Unavailable);
-        assert!(error.is_retryable());
-        let error = io_error(io::ErrorKind::PermissionDenied);
-        assert_eq!(error.kind(), ErrorKind::Io);
-        assert!(!error.is_retryable());
-        assert_eq!(error.to_string(), "writing log.000003 at 4096: permission denied");
-    }
-
-    #[test]
-    fn poison_keeps_its_first_cause() {
-        let cause = io_error(io::ErrorKind::BrokenPipe);
-        let poison = Error::poisoned(&cause);
-        let again = Error::poisoned(&poison);
-        assert!(Arc::ptr_eq(&poison.0, &again.0));
-        assert_eq!(again.kind(), ErrorKind::Poisoned);
-
-        let source = again.source().and_then(|source| source.downcast_ref::<Error>());
-        assert_eq!(source.map(Error::kind), Some(ErrorKind::Io));
-        let root = source.and_then(StdError::source).and_then(|s| s.downcast_ref::<io::Error>());
-        assert_eq!(root.map(io::Error::kind), Some(io::ErrorKind::BrokenPipe));
-    }
-
-    #[test]
-    fn text_names_the_place_and_the_way_out() {
-        let texts = [
-            (
-                Error::new(ErrorKind::Busy, "all pages are being written"),
-                "all pages are being written; retry",
-            ),
-            (Error::closed(), "the store is closed; open it again"),
-            (Error::in_use("/data"), "/data is open elsewhere; close it there first"),
-            (
-                Error::already_exists("/data", "a store"),
-                "/data already holds a store; open an empty directory, or remove what is there",
-            ),
-            (
-                Error::corrupt("checksum", "log.000001", 8192, 0xab, 0xcd),
-                "log.000001 at offset 8192: checksum is 0xcd, expected 0xab; \
-                 restore this file from a copy",
-            ),
-            (
-                Error::damaged("the file ends here", "log.000001", 8192),
-                "log.000001 at offset 8192: the file ends here; restore this file from a copy",
-            ),
-            (
-                Error::lost_file("manifest").with_way_out("open with `allow_fallback`"),
-                "manifest at offset 0: the file is missing; open with `allow_fallback`",
-            ),
-            (Error::closed_as("log"), "the log is closed; open it again"),
-            (
-                Error::codec("the key", CodecError::new("u64: 7 bytes, expected 8")),
-                "the key: u64: 7 bytes, expected 8",
-            ),
-            (Error::unsupported("glommio on this platform"), "glommio on this platform"),
-        ];
-        for (error, text) in texts {
-            assert_eq!(error.to_string(), text);
-            assert!(text.is_ascii());
-        }
-        let debug = format!("{:?}", Error::invalid("memory is 0"));
-        assert_eq!(debug, "InvalidArgument: memory is 0");
-    }
-}
