@@ -5,6 +5,7 @@ use std::fmt;
 
 /// The name of a checkpoint: the version that it ends. Later checkpoints have greater tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct CheckpointToken(pub(crate) u64);
 
 impl CheckpointToken {

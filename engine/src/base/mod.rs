@@ -6,7 +6,10 @@ pub(crate) mod context_pool;
 pub(crate) mod error;
 pub(crate) mod hash;
 pub(crate) mod health;
+pub(crate) mod human;
 pub(crate) mod kinds;
 pub(crate) mod memory;
+#[cfg(feature = "serde")]
+pub(crate) mod serialized;
 pub(crate) mod wait;
 pub(crate) mod weak_spot;

@@ -91,6 +91,9 @@
 //! | `stats().memory.index` | keys beyond `expected_keys` make it grow |
 //! | `stats().device.read_latency_p99` | the device |
 //!
+//! The text of `stats()` is a table, and the text of `health()` has a line for each problem. With
+//! the feature `serde` both can be serialized, like the reports of recoveries and inspections.
+//!
 //! Events go to `tracing`, with the targets `kvick::open`, `kvick::checkpoint`, `kvick::commit`,
 //! `kvick::flush` and `kvick::epoch`.
 //!

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// The results of [`inspect`](crate::inspect()) for the directory of a store. Their text is a
-/// report of several lines.
+/// report of several lines. With the feature `serde` they can be serialized.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Inspection {
     /// A readable description of the directory.
@@ -34,6 +35,7 @@ pub struct Inspection {
 
 /// The types and sizes that a store was created with.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct InspectedStore {
     /// The format of the store's files.
@@ -58,6 +60,7 @@ pub struct InspectedStore {
 
 /// A checkpoint, and the state of the files that it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct InspectedCheckpoint {
     /// The token of the checkpoint.
@@ -86,6 +89,7 @@ pub struct InspectedCheckpoint {
 
 /// The numbers of records by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct RecordCounts {
     /// The number of records with a value of their own.
@@ -108,6 +112,7 @@ pub struct RecordCounts {
 
 /// An image of the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct InspectedIndex {
     /// The checkpoint that wrote the image.
@@ -124,6 +129,7 @@ pub struct InspectedIndex {
 
 /// A file in the directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct InspectedFile {
     /// The name of the file.
@@ -136,6 +142,7 @@ pub struct InspectedFile {
 
 /// The role of a file in the directory of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum FileRole {
     /// The manifest.
@@ -163,6 +170,7 @@ pub enum FileRole {
 
 /// The state of the copy of the manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum ManifestCopy {
     /// The copy equals the manifest.
@@ -178,6 +186,7 @@ pub enum ManifestCopy {
 
 /// A problem in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Problem {
     /// The name of the file.

@@ -8,6 +8,7 @@ use std::fmt;
 /// [`log::Builder::recover`](crate::log::Builder::recover) and [`log::repair`](crate::log::repair)
 /// do that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct LogAddress(u64);
 
 impl LogAddress {

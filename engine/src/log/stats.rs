@@ -3,11 +3,16 @@
 use super::LogAddress;
 use super::commit::state::Commit;
 use super::inner::LogInner;
-use crate::statistics::{DeviceStats, Table, count, size};
+use crate::base::human::{count, size};
+use crate::statistics::{DeviceStats, Table};
 use std::fmt;
 
 /// The statistics of a log at one moment. Counts begin when it is opened.
+///
+/// The text is a table for people. With the feature `serde` statistics can be serialized, like
+/// [`stats::Stats`](crate::stats::Stats).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct LogStats {
     /// The address of the first entry.

@@ -1,13 +1,19 @@
 //! The report of a recovery.
 
+use crate::base::human::{count, duration, size};
 use crate::checkpoint::CheckpointToken;
 use crate::store::sessions::identity::{CommitPoint, SessionId};
 use crate::store::sessions::points::Points;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
-/// The result of a recovery.
+#[cfg(feature = "serde")]
+use crate::base::serialized::seconds;
+
+/// The result of a recovery. The text is for people. With the feature `serde` it can be serialized.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct RecoveryReport {
     /// The checkpoint that was recovered. `None` if the store started empty: it had no checkpoint,
@@ -29,11 +35,13 @@ pub struct RecoveryReport {
     /// The number of bytes that were read of the image of the index and of files of commit points.
     pub image_bytes: u64,
     /// The duration of the recovery.
+    #[cfg_attr(feature = "serde", serde(rename = "took_seconds", serialize_with = "seconds"))]
     pub took: Duration,
 }
 
 /// The operations of a session that are in a rejected checkpoint, and not in the chosen checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct LostOperations {
     /// The serial number of the first lost operation.
@@ -44,6 +52,7 @@ pub struct LostOperations {
 
 /// The progress of a recovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct RecoveryProgress {
     /// The number of bytes read so far.
@@ -67,9 +76,71 @@ impl RecoveryReport {
     }
 }
 
+impl fmt::Display for RecoveryReport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let took = duration(self.took);
+        match self.chosen {
+            Some(token) => write!(formatter, "recovered checkpoint {token} in {took}")?,
+            None => write!(formatter, "started empty in {took}")?,
+        }
+        let (log, image) = (size(self.replayed_bytes), size(self.image_bytes));
+        let records = count(self.replayed_records);
+        write!(formatter, ": read {log} of log with {records} new records, and {image} of images")?;
+        if self.from_copy {
+            write!(formatter, "\nthe manifest is damaged or missing: its copy was used")?;
+        }
+        for (token, reason) in &self.rejected {
+            write!(formatter, "\ncheckpoint {token} was not used: {reason}")?;
+        }
+        for (id, LostOperations { first, last }) in &self.lost {
+            write!(formatter, "\nsession {id} lost its operations {first} to {last}")?;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+
+    fn sample() -> RecoveryReport {
+        let lost = LostOperations { first: 10, last: 12 };
+        RecoveryReport {
+            chosen: Some(CheckpointToken::new(7)),
+            rejected: vec![(CheckpointToken::new(8), "its image is damaged".to_owned())],
+            from_copy: true,
+            lost: [(SessionId::new(1, 1), lost)].into(),
+            replayed_bytes: 3 << 20,
+            replayed_records: 12_345,
+            image_bytes: 1536,
+            took: Duration::from_millis(1250),
+            ..RecoveryReport::default()
+        }
+    }
+
+    #[test]
+    fn a_text_has_a_line_for_each_loss() {
+        let expected = "\
+recovered checkpoint 7 in 1.2 s: read 3.0 MiB of log with 12,345 new records, and 1.5 KiB of images
+the manifest is damaged or missing: its copy was used
+checkpoint 8 was not used: its image is damaged
+session 00000000000000010000000000000001 lost its operations 10 to 12";
+        assert_eq!(sample().to_string(), expected);
+        let empty = "started empty in 0 ns: read 0 B of log with 0 new records, and 0 B of images";
+        assert_eq!(RecoveryReport::default().to_string(), empty);
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn data_has_the_names_of_the_fields() {
+        let expected = concat!(
+            r#"{"chosen":7,"rejected":[[8,"its image is damaged"]],"from_copy":true,"#,
+            r#""lost":{"00000000000000010000000000000001":{"first":10,"last":12}},"#,
+            r#""sessions":{},"replayed_bytes":3145728,"replayed_records":12345,"#,
+            r#""image_bytes":1536,"took_seconds":1.25}"#
+        );
+        assert_eq!(serde_json::to_string(&sample()).expect("data"), expected);
+    }
 
     /// A commit point said that a session had done all operations that there are numbers for, and
     /// the number of the next one overflowed. A fuzz target forged that point.

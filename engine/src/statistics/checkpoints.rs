@@ -4,8 +4,12 @@ use crate::base::error::ErrorKind;
 use crate::base::kinds::{CheckpointKind, CheckpointToken};
 use std::time::Duration;
 
+#[cfg(feature = "serde")]
+use crate::base::serialized::{failure, seconds};
+
 /// The results of checkpoints since the store was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct CheckpointStats {
     /// The number of published checkpoints.
@@ -18,6 +22,7 @@ pub struct CheckpointStats {
 
 /// The result of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct LastCheckpoint {
     /// The token of the checkpoint. A failed checkpoint is not among the kept checkpoints.
@@ -25,9 +30,12 @@ pub struct LastCheckpoint {
     /// The requested kind.
     pub kind: CheckpointKind,
     /// The time since it ended.
+    #[cfg_attr(feature = "serde", serde(rename = "ago_seconds", serialize_with = "seconds"))]
     pub ago: Duration,
     /// The time that it took.
+    #[cfg_attr(feature = "serde", serde(rename = "took_seconds", serialize_with = "seconds"))]
     pub took: Duration,
     /// The reason for its failure, if it failed.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "failure"))]
     pub error: Option<(ErrorKind, String)>,
 }

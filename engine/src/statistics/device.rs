@@ -4,6 +4,9 @@ use crate::record::Layout;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+#[cfg(feature = "serde")]
+use crate::base::serialized::seconds;
+
 /// The counters of a log for its device.
 #[derive(Debug, Default)]
 pub(crate) struct DeviceCounters {
@@ -82,6 +85,7 @@ impl Latencies {
 
 /// The work of the device under the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct DeviceStats {
     /// Reads that completed.
@@ -93,12 +97,28 @@ pub struct DeviceStats {
     /// Bytes written to the device.
     pub write_bytes: u64,
     /// Half of the reads took at most this; classes are powers of two.
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "read_latency_p50_seconds", serialize_with = "seconds")
+    )]
     pub read_latency_p50: Duration,
     /// 99 of 100 reads took at most this.
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "read_latency_p99_seconds", serialize_with = "seconds")
+    )]
     pub read_latency_p99: Duration,
     /// Half of the writes took at most this.
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "write_latency_p50_seconds", serialize_with = "seconds")
+    )]
     pub write_latency_p50: Duration,
     /// 99 of 100 writes took at most this.
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "write_latency_p99_seconds", serialize_with = "seconds")
+    )]
     pub write_latency_p99: Duration,
     /// Bytes that the log holds on the medium.
     pub bytes_stored: u64,

@@ -17,4 +17,4 @@ pub use snapshot::{CacheHits, LogBytes, MemoryBytes, OperationCounts, Stats};
 
 pub(crate) use counters::{Counter, Counters};
 pub(crate) use device::DeviceCounters;
-pub(crate) use table::{Table, count, size};
+pub(crate) use table::Table;

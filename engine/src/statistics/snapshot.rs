@@ -5,7 +5,12 @@ use super::counters::{Counter, Counters};
 use super::device::DeviceStats;
 
 /// The work and the contents of a store at one moment. Counts begin when it was opened.
+///
+/// The text is a table for people. With the feature `serde` statistics can be serialized: in the
+/// structure and with the names of the fields. A duration is a number of seconds, and its name ends
+/// with `_seconds`; the `error` of a checkpoint has a `kind` and a `message`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Stats {
     /// The finished operations.
@@ -31,6 +36,7 @@ pub struct Stats {
 
 /// Finished operations by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct OperationCounts {
     /// `read`, `read_with`, `contains`, `try_read` and each key of `read_many`.
@@ -46,6 +52,7 @@ pub struct OperationCounts {
 
 /// The places where operations found the newest record of their key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct CacheHits {
     /// The record was in memory and updatable in place.
@@ -61,6 +68,7 @@ pub struct CacheHits {
 
 /// Bytes of the log between its marks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct LogBytes {
     /// The bytes that are updatable in place.
@@ -73,6 +81,7 @@ pub struct LogBytes {
 
 /// The memory by its use, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct MemoryBytes {
     /// The hash index, overflow included.

@@ -6,7 +6,7 @@ use crate::base::kinds::{CheckpointKind, CheckpointToken};
 use std::time::Duration;
 
 /// Returns statistics with a different value in each place.
-fn sample() -> Stats {
+pub(super) fn sample() -> Stats {
     let mut stats = Stats::default();
     let (operations, hits) = (&mut stats.operations, &mut stats.hits);
     (operations.reads, operations.upserts) = (12_345_678, 1_000_000);
@@ -82,4 +82,24 @@ checkpoints  taken                        0
              failed                       0";
     assert!(table.ends_with(end), "{table}");
     assert_eq!(table.lines().count(), 28);
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn data_has_the_names_of_the_fields() {
+    let expected = concat!(
+        r#"{"operations":{"reads":12345678,"upserts":1000000,"modifies":52000,"deletes":17},"#,
+        r#""hits":{"mutable":9000000,"read_only":800000,"on_device":70000,"absent":600},"#,
+        r#""suspensions":70123,"appends":1052001,"#,
+        r#""log":{"mutable":188743680,"read_only":20971520,"on_device":2748779069440},"#,
+        r#""device":{"reads":70000,"read_bytes":286720000,"writes":1500,"#,
+        r#""write_bytes":3221225472,"read_latency_p50_seconds":0.000131072,"#,
+        r#""read_latency_p99_seconds":0.001048576,"write_latency_p50_seconds":0.000524288,"#,
+        r#""write_latency_p99_seconds":4.294967296,"bytes_stored":2684354560},"#,
+        r#""memory":{"index":18874368,"frames":209715200,"buffers":1000},"seats":9,"#,
+        r#""checkpoints":{"taken":41,"failed":2,"last":{"token":44,"kind":"snapshot","#,
+        r#""ago_seconds":90.0,"took_seconds":1.25,"#,
+        r#""error":{"kind":"storage-full","message":"the medium is full"}}}}"#
+    );
+    assert_eq!(serde_json::to_string(&sample()).expect("data"), expected);
 }

@@ -2,6 +2,7 @@
 
 /// The action that an [`Error`] asks of the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// A bounded resource is in use at the moment. Retry the call.

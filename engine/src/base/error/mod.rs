@@ -7,7 +7,7 @@
 //! Its text is one complete line: the action and its file, the cause, and the next step. Code can
 //! branch on [`Error::kind`]; [`std::error::Error::source`] keeps the cause itself.
 
-mod kind;
+pub(super) mod kind;
 #[cfg(test)]
 mod tests;
 
@@ -289,6 +289,14 @@ impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // `unwrap` and `expect` print this: the whole line, with the next step.
         write!(f, "{:?}: {self}", self.0.kind)
+    }
+}
+
+/// Serializes the `kind` and the text, as `message`.
+#[cfg(feature = "serde")]
+impl serde::Serialize for Error {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        super::serialized::Failure::new(self.kind(), self.to_string()).serialize(serializer)
     }
 }
 

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 /// A commit. Everything below `until` is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Commit {
     /// The number of the commit; 0 if nothing was ever committed. Later commits have higher
