@@ -5,38 +5,23 @@
 
 use crate::base::error::Result;
 use crate::codec::{Key, Value};
-use crate::store::Types;
 use crate::store::encoding::is_large;
-use crate::store::operation::changes::{Replace as ReplaceChange, Take as TakeChange};
+use crate::store::operation::changes;
 use crate::store::operation::future::OperationFuture;
 use crate::store::operation::modify::Modify;
 use crate::store::operation::read::{Boxed, DecodeValue, Reader};
 use crate::store::operation::store_ref::StoreRef;
 use std::fmt;
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// Future of [`Session::take`](crate::Session::take).
 #[must_use = "futures do nothing unless you `.await` or poll them"]
-pub struct Take<'a, K: Key + ?Sized, V: Value + ?Sized>(
-    OperationFuture<'a, (&'a K::Item, Types<K, V>)>,
-);
+pub struct Take<'a, K: Key + ?Sized, V: Value + ?Sized>(Exchange<'a, K, V, false>);
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized> Take<'a, K, V> {
     pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item) -> Self {
-        Self(OperationFuture::new(access, (key, PhantomData)))
-    }
-
-    #[inline(never)]
-    fn poll_with<R: Reader<V>>(
-        &mut self,
-        reader: R,
-        context: &mut Context<'_>,
-    ) -> Poll<Result<Option<R::Output>>> {
-        let (course, (key, _)) = self.0.parts();
-        let change = TakeChange::<V, R>::new(reader);
-        course.poll_now(&mut Modify::<K, V, _>::new(key, change), context)
+        Self(Exchange(OperationFuture::new(access, (key, None))))
     }
 }
 
@@ -44,29 +29,51 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Future for Take<'_, K, V> {
     type Output = Result<Option<V::Owned>>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        if const { is_large::<V>() } {
-            return unboxed::<V>(this.poll_with(Boxed, context));
-        }
-        this.poll_with(DecodeValue, context)
+        self.get_mut().0.poll_now(context)
     }
 }
 
 impl<K: Key + ?Sized, V: Value + ?Sized> fmt::Debug for Take<'_, K, V> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("Take").field(&self.0).finish()
+        formatter.debug_tuple("Take").field(&self.0.0).finish()
     }
 }
 
 /// Future of [`Session::replace`](crate::Session::replace).
 #[must_use = "futures do nothing unless you `.await` or poll them"]
-pub struct Replace<'a, K: Key + ?Sized, V: Value + ?Sized>(
-    OperationFuture<'a, (&'a K::Item, &'a V::Item)>,
-);
+pub struct Replace<'a, K: Key + ?Sized, V: Value + ?Sized>(Exchange<'a, K, V, true>);
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized> Replace<'a, K, V> {
     pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item, value: &'a V::Item) -> Self {
-        Self(OperationFuture::new(access, (key, value)))
+        Self(Exchange(OperationFuture::new(access, (key, Some(value)))))
+    }
+}
+
+impl<K: Key + ?Sized, V: Value + ?Sized> Future for Replace<'_, K, V> {
+    type Output = Result<Option<V::Owned>>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.get_mut().0.poll_now(context)
+    }
+}
+
+impl<K: Key + ?Sized, V: Value + ?Sized> fmt::Debug for Replace<'_, K, V> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Replace").field(&self.0.0).finish()
+    }
+}
+
+/// Exchanges the value of a key for a new value (`PUTS`), or for none.
+struct Exchange<'a, K: Key + ?Sized, V: Value + ?Sized, const PUTS: bool>(
+    OperationFuture<'a, (&'a K::Item, Option<&'a V::Item>)>,
+);
+
+impl<K: Key + ?Sized, V: Value + ?Sized, const PUTS: bool> Exchange<'_, K, V, PUTS> {
+    fn poll_now(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<V::Owned>>> {
+        if const { is_large::<V>() } {
+            return unboxed::<V>(self.poll_with(Boxed, context));
+        }
+        self.poll_with(DecodeValue, context)
     }
 
     #[inline(never)]
@@ -75,27 +82,9 @@ impl<'a, K: Key + ?Sized, V: Value + ?Sized> Replace<'a, K, V> {
         reader: R,
         context: &mut Context<'_>,
     ) -> Poll<Result<Option<R::Output>>> {
-        let (course, (key, value)) = self.0.parts();
-        let change = ReplaceChange::<V, R>::new(value, reader);
+        let (course, (key, new)) = self.0.parts();
+        let change = changes::Exchange::<V, R, PUTS>::new(*new, reader);
         course.poll_now(&mut Modify::<K, V, _>::new(key, change), context)
-    }
-}
-
-impl<K: Key + ?Sized, V: Value + ?Sized> Future for Replace<'_, K, V> {
-    type Output = Result<Option<V::Owned>>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        if const { is_large::<V>() } {
-            return unboxed::<V>(this.poll_with(Boxed, context));
-        }
-        this.poll_with(DecodeValue, context)
-    }
-}
-
-impl<K: Key + ?Sized, V: Value + ?Sized> fmt::Debug for Replace<'_, K, V> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("Replace").field(&self.0).finish()
     }
 }
 

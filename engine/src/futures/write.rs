@@ -3,7 +3,7 @@
 use crate::base::error::Result;
 use crate::codec::{Key, Value};
 use crate::store::answers::{Previous, Update as Decision};
-use crate::store::operation::changes::{Compute, Decide, Insert, RemoveExpected, RemoveIf, Swap};
+use crate::store::operation::changes::{Compute, Decide, Insert, RemoveIf, Swap};
 use crate::store::operation::delete::Delete as DeleteOperation;
 use crate::store::operation::future::OperationFuture;
 use crate::store::operation::modify::Modify;
@@ -75,7 +75,7 @@ impl<'a, K: Key + ?Sized, V: Value + ?Sized> CompareAndSwap<'a, K, V> {
         expected: &'a V::Item,
         new: &'a V::Item,
     ) -> Self {
-        Self(OperationFuture::new(access, Modify::new(key, Swap { expected, new })))
+        Self(OperationFuture::new(access, Modify::new(key, Swap { expected, new: Some(new) })))
     }
 }
 
@@ -107,12 +107,12 @@ impl<'a, K: Key + ?Sized, V: Value + ?Sized, F> DeleteIf<'a, K, V, F> {
 
 operation_future! {
     /// Future of [`Session::compare_and_delete`](crate::Session::compare_and_delete).
-    CompareAndDelete<> [] (Modify<'a, K, V, RemoveExpected<'a, V>>) -> bool, |removed| removed
+    CompareAndDelete<> [] (Modify<'a, K, V, Swap<'a, V>>) -> bool, |removed| removed
 }
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized> CompareAndDelete<'a, K, V> {
     #[inline(always)]
     pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item, expected: &'a V::Item) -> Self {
-        Self(OperationFuture::new(access, Modify::new(key, RemoveExpected(expected))))
+        Self(OperationFuture::new(access, Modify::new(key, Swap { expected, new: None })))
     }
 }

@@ -1,11 +1,11 @@
 //! The changes that [`modify`](super::modify) can make.
 
-mod removals;
-mod replace;
+mod exchange;
+mod removal;
 mod update;
 
-pub(crate) use removals::{RemoveExpected, RemoveIf, Take};
-pub(crate) use replace::Replace;
+pub(crate) use exchange::Exchange;
+pub(crate) use removal::RemoveIf;
 pub(crate) use update::Decide;
 
 use crate::base::error::Result;
@@ -113,17 +113,19 @@ impl<V: Value + ?Sized> Change<V> for Insert<'_, V> {
     }
 }
 
-/// The change of `compare_and_swap`: it replaces exactly the expected value. Values are equal if
-/// their bytes are equal.
+/// The change of `compare_and_swap` and `compare_and_delete`: it replaces or removes exactly the
+/// expected value. Values are equal if their bytes are equal.
 pub(crate) struct Swap<'v, V: Value + ?Sized> {
     pub(crate) expected: &'v V::Item,
-    pub(crate) new: &'v V::Item,
+    /// `None` removes the value.
+    pub(crate) new: Option<&'v V::Item>,
 }
 
 impl<V: Value + ?Sized> Change<V> for Swap<'_, V> {
     type Output = bool;
 
     const CREATES: bool = false;
+    const REMOVES: bool = true;
 
     fn apply<W>(
         &mut self,
@@ -134,7 +136,8 @@ impl<V: Value + ?Sized> Change<V> for Swap<'_, V> {
         if current != Some(expected.as_ref()) {
             return Ok(None);
         }
-        write(Some(encode_value::<V>(self.new)?.as_ref())).map(Some)
+        let new = self.new.map(encode_value::<V>).transpose()?;
+        write(new.as_ref().map(AsRef::as_ref)).map(Some)
     }
 
     fn answer(&mut self, wrote: bool) -> bool {
