@@ -120,8 +120,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
     /// when it first sleeps. A `current_thread` runtime works only while something is driven on it:
     /// checkpoints and `close` wait until then. It ends when it is dropped or shut down. A glommio
     /// executor ends when it is dropped, and at the latest when its thread ends.
-    pub fn runtime(mut self, runtime: Handle) -> Self {
-        self.surroundings.runtime = Some(runtime);
+    pub fn runtime(mut self, runtime: impl Into<Option<Handle>>) -> Self {
+        self.surroundings.runtime = runtime.into();
         self
     }
 
@@ -133,11 +133,11 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
         self
     }
 
-    /// Recovers this checkpoint, not the newest.
+    /// Recovers this checkpoint, not the newest. `None` is the newest, the default.
     ///
     /// Newer checkpoints are discarded, together with their data on the device.
-    pub fn recover(mut self, token: CheckpointToken) -> Self {
-        self.token = Some(token);
+    pub fn recover(mut self, token: impl Into<Option<CheckpointToken>>) -> Self {
+        self.token = token.into();
         self
     }
 
@@ -168,8 +168,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
     ///
     /// These are the seed of the key hash and the salt of the checksums of a created store. The
     /// first half of new session ids is fixed, too; it must differ between openings of a store.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
+    pub fn seed(mut self, seed: impl Into<Option<u64>>) -> Self {
+        self.seed = seed.into();
         self
     }
 

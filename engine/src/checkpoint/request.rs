@@ -87,6 +87,12 @@ impl<'s> CheckpointRequest<'s> {
         self
     }
 
+    /// Writes an image of the index if the log has grown enough. This is the default.
+    pub fn automatic_index(mut self) -> Self {
+        self.plan.index = IndexWish::IfWorthwhile;
+        self
+    }
+
     /// Sets the events that the checkpoint must survive. Any value but the default is weaker.
     pub fn durability(mut self, durability: Durability) -> Self {
         self.plan.durability = durability;

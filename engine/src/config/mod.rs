@@ -180,23 +180,25 @@ macro_rules! setters {
 impl Config {
     setters! {
         with_memory: memory = ByteSize => memory;
-        with_disk: disk = ByteSize => Some(disk);
-        with_expected_keys: expected_keys = u64 => Some(expected_keys);
+        with_disk: disk = impl Into<Option<ByteSize>> => disk.into();
+        with_expected_keys: expected_keys = impl Into<Option<u64>> => expected_keys.into();
         with_backend: backend = Backend => backend;
         with_direct: direct = bool => direct;
         with_depth: depth = u32 => depth;
         with_io_threads: io_threads = u32 => io_threads;
-        with_checkpoint_every: checkpoint_every = Duration => Some(checkpoint_every);
-        with_checkpoint_log_growth: checkpoint_log_growth = ByteSize => Some(checkpoint_log_growth);
+        with_checkpoint_every: checkpoint_every = impl Into<Option<Duration>>
+            => checkpoint_every.into();
+        with_checkpoint_log_growth: checkpoint_log_growth = impl Into<Option<ByteSize>>
+            => checkpoint_log_growth.into();
         with_checkpoint_kind: checkpoint_kind = CheckpointKind => checkpoint_kind;
         with_checkpoint_on_close: checkpoint_on_close = bool => checkpoint_on_close;
         with_keep_checkpoints: keep_checkpoints = u32 => keep_checkpoints;
         with_allow_fallback: allow_fallback = bool => allow_fallback;
         with_max_value: max_value = ByteSize => max_value;
-        with_page_size: page_size = ByteSize => Some(page_size);
+        with_page_size: page_size = impl Into<Option<ByteSize>> => page_size.into();
         with_mutable_fraction: mutable_fraction = f64 => mutable_fraction;
         with_segment_size: segment_size = ByteSize => segment_size;
-        with_index_buckets: index_buckets = u64 => Some(index_buckets);
+        with_index_buckets: index_buckets = impl Into<Option<u64>> => index_buckets.into();
         with_yield_every: yield_every = u32 => yield_every;
         with_huge_pages: huge_pages = bool => huge_pages;
     }

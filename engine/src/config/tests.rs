@@ -265,3 +265,18 @@ fn toml_files_are_named_in_errors() {
     assert_eq!(error.kind(), ErrorKind::Io);
     assert!(error.to_string().starts_with("reading no/such/file.toml: "), "{error}");
 }
+
+#[test]
+fn optional_settings_can_be_unset() {
+    let config = Config::default()
+        .with_disk(ByteSize::gib(8))
+        .with_expected_keys(1000)
+        .with_checkpoint_every(Duration::from_secs(60))
+        .with_checkpoint_log_growth(ByteSize::gib(1))
+        .with_page_size(ByteSize::kib(64))
+        .with_index_buckets(1 << 10);
+    assert_eq!(config.page_size, Some(ByteSize::kib(64)));
+    let config = config.with_disk(None).with_expected_keys(None).with_checkpoint_every(None);
+    let config = config.with_checkpoint_log_growth(None).with_page_size(None);
+    assert_eq!(config.with_index_buckets(None), Config::default());
+}

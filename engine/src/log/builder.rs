@@ -72,8 +72,8 @@ impl LogBuilder {
     /// A tokio runtime needs its time driver (`enable_all` or `enable_time`). It ends when it is
     /// dropped or shut down. A glommio executor ends when it is dropped, and at the latest when its
     /// thread ends.
-    pub fn runtime(mut self, runtime: Handle) -> Self {
-        self.surroundings.runtime = Some(runtime);
+    pub fn runtime(mut self, runtime: impl Into<Option<Handle>>) -> Self {
+        self.surroundings.runtime = runtime.into();
         self
     }
 
@@ -84,18 +84,18 @@ impl LogBuilder {
         self
     }
 
-    /// Recovers the commit of this number instead of the newest. Later commits are discarded, and
-    /// their entries with them, although they were durable. The commit of the manifest must not be
-    /// newer than it.
-    pub fn recover(mut self, number: u64) -> Self {
-        self.number = Some(number);
+    /// Recovers the commit of this number instead of the newest, which is the default (`None`).
+    /// Later commits are discarded, and their entries with them, although they were durable. The
+    /// commit of the manifest must not be newer than it.
+    pub fn recover(mut self, number: impl Into<Option<u64>>) -> Self {
+        self.number = number.into();
         self
     }
 
     /// Fixes the salt of the checksums of a new log, which is otherwise random. For tests that must
     /// replay.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.salt = Some(seed);
+    pub fn seed(mut self, seed: impl Into<Option<u64>>) -> Self {
+        self.salt = seed.into();
         self
     }
 

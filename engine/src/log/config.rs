@@ -115,14 +115,14 @@ macro_rules! setters {
 impl LogConfig {
     setters! {
         with_memory: memory = ByteSize => memory;
-        with_commit_every: commit_every = Duration => Some(commit_every);
-        with_commit_bytes: commit_bytes = ByteSize => Some(commit_bytes);
+        with_commit_every: commit_every = impl Into<Option<Duration>> => commit_every.into();
+        with_commit_bytes: commit_bytes = impl Into<Option<ByteSize>> => commit_bytes.into();
         with_commits_in_flight: commits_in_flight = u32 => commits_in_flight;
         with_backend: backend = Backend => backend;
         with_direct: direct = bool => direct;
         with_depth: depth = u32 => depth;
         with_io_threads: io_threads = u32 => io_threads;
-        with_page_size: page_size = ByteSize => Some(page_size);
+        with_page_size: page_size = impl Into<Option<ByteSize>> => page_size.into();
         with_segment_size: segment_size = ByteSize => segment_size;
         with_allow_fallback: allow_fallback = bool => allow_fallback;
         with_yield_every: yield_every = u32 => yield_every;

@@ -43,7 +43,7 @@ fn any_commit_that_the_manifest_is_not_beyond_can_be_recovered() {
         for chosen in 1..=5_u8 {
             let directory = Arc::new(files.restore().await);
             let builder = FasterLog::builder(small()).directory(directory.clone());
-            let log = builder.recover(chosen.into()).open_in_directory().await.expect("opens");
+            let log = builder.recover(u64::from(chosen)).open_in_directory().await.expect("opens");
             let recovery = log.recovery().expect("recovered").clone();
             assert_eq!(recovery.commit, log.last_commit());
             assert_eq!(
