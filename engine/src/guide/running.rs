@@ -116,6 +116,79 @@
 //! # }).unwrap();
 //! ```
 //!
+//! # Metrics
+//! With the feature `metrics`, statistics and health are published through the facade of the crate
+//! `metrics`. Install a recorder, such as an exporter for Prometheus. Then call `record_metrics` on
+//! each scrape, or in an interval; there is no work between the calls.
+//!
+//! ```
+//! # #[cfg(feature = "metrics")]
+//! # fn main() -> kvick::Result<()> {
+//! use kvick::{FasterKv, FasterLog};
+//! # use kvick::Config;
+//! # use kvick::config::Backend;
+//!
+//! fn on_scrape(store: &FasterKv<u64, u64>, log: &FasterLog) {
+//!     let labels = [("store", "links")];
+//!     store.stats().record_metrics(&labels);
+//!     store.health().record_metrics(&labels);
+//!     let labels = [("log", "clicks")];
+//!     log.stats().record_metrics(&labels);
+//!     log.health().record_metrics(&labels);
+//! }
+//! # kvick::runtime::block_on(async {
+//! #     let config = Config::default().with_backend(Backend::Memory);
+//! #     let store: FasterKv<u64, u64> = FasterKv::open("unused", config).await?;
+//! #     let config = kvick::log::Config::default().with_backend(Backend::Memory);
+//! #     let log = FasterLog::open("unused", config).await?;
+//! #     on_scrape(&store, &log);
+//! #     log.close().await?;
+//! #     store.close().await
+//! # })
+//! # }
+//! # #[cfg(not(feature = "metrics"))]
+//! # fn main() {}
+//! ```
+//!
+//! A name that ends with `_total` is a counter, which begins at 0 with each opening. All others are
+//! gauges. Names with `_bytes` and `_seconds` have these units. The two metrics of the last
+//! checkpoint exist once a checkpoint has ended. A log has no `index`.
+//!
+//! | metric | label | of | meaning |
+//! |---|---|---|---|
+//! | `kvick_operations_total` | `kind` | store | finished operations |
+//! | `kvick_hits_total` | `place` | store | place of the newest record, per operation |
+//! | `kvick_suspensions_total` | | store | waits of operations |
+//! | `kvick_appends_total` | | store | records appended to the log |
+//! | `kvick_log_bytes` | `region` | store | log of a store by region |
+//! | `kvick_seats` | | store | existing sessions and pooled seats |
+//! | `kvick_checkpoints_total` | `outcome` | store | ended checkpoints |
+//! | `kvick_last_checkpoint_age_seconds` | | store | time since the last one ended or failed |
+//! | `kvick_last_checkpoint_duration_seconds` | | store | duration of the last checkpoint |
+//! | `kvick_device_reads_total` | | store | completed reads of the device |
+//! | `kvick_device_read_bytes_total` | | store | bytes read from the device |
+//! | `kvick_device_read_latency_seconds` | `quantile` | store | latency of reads, an upper bound |
+//! | `kvick_device_writes_total` | | both | completed writes of the device |
+//! | `kvick_device_write_bytes_total` | | both | bytes written to the device |
+//! | `kvick_device_write_latency_seconds` | `quantile` | both | latency of writes, an upper bound |
+//! | `kvick_device_stored_bytes` | | both | bytes that the log holds on the medium |
+//! | `kvick_memory_bytes` | `use` | both | memory by its use |
+//! | `kvick_condition` | `condition` | both | 1 for the present condition, else 0 |
+//! | `kvick_checkpoint_failed` | | both | 1 if the last checkpoint failed, else 0 |
+//! | `kvick_log_address_bytes` | `mark` | log | addresses of a log |
+//! | `kvick_log_commit_number` | | log | number of the newest durable commit |
+//!
+//! | label | values |
+//! |---|---|
+//! | `kind` | `read`, `upsert`, `modify`, `delete` |
+//! | `place` | `mutable`, `read-only`, `on-device`, `absent` |
+//! | `region` | `mutable`, `read-only`, `on-device` |
+//! | `outcome` | `taken`, `failed` |
+//! | `quantile` | `0.5`, `0.99` |
+//! | `use` | `index`, `frames`, `buffers` |
+//! | `condition` | `sound`, `full`, `unavailable`, `read-only`, `poisoned`, `closed` |
+//! | `mark` | `begin`, `head`, `committed`, `end` |
+//!
 //! # A full disk
 //! Nothing breaks, and nothing that was durable is lost. Reads and changes in place go on. An
 //! operation that needs room gets [`StorageFull`](crate::ErrorKind::StorageFull) once memory is

@@ -5,6 +5,8 @@ use super::commit::state::Commit;
 use super::inner::LogInner;
 use crate::base::human::{count, size};
 use crate::statistics::{DeviceStats, Table};
+#[cfg(feature = "metrics")]
+use crate::statistics::{LOG_ADDRESS, LOG_COMMIT, MEMORY, Publisher};
 use std::fmt;
 
 /// The statistics of a log at one moment. Counts begin when it is opened.
@@ -46,6 +48,25 @@ impl LogStats {
             frame_bytes,
             buffer_bytes,
         }
+    }
+}
+
+#[cfg(feature = "metrics")]
+impl LogStats {
+    /// Publishes the statistics to the installed recorder of the crate `metrics`.
+    ///
+    /// It is called like [`Stats::record_metrics`](crate::stats::Stats::record_metrics). Metrics of
+    /// device and memory have the same names as those of a store; `labels` distinguish them.
+    pub fn record_metrics(&self, labels: &[(&str, &str)]) {
+        let to = Publisher::new(labels);
+        to.gauge(LOG_ADDRESS, Some(("mark", "begin")), self.begin.raw());
+        to.gauge(LOG_ADDRESS, Some(("mark", "head")), self.head.raw());
+        to.gauge(LOG_ADDRESS, Some(("mark", "committed")), self.commit.until.raw());
+        to.gauge(LOG_ADDRESS, Some(("mark", "end")), self.end.raw());
+        to.gauge(LOG_COMMIT, None, self.commit.number);
+        self.device.publish_writes(&to);
+        to.gauge(MEMORY, Some(("use", "frames")), self.frame_bytes);
+        to.gauge(MEMORY, Some(("use", "buffers")), self.buffer_bytes);
     }
 }
 

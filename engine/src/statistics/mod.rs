@@ -1,11 +1,13 @@
 //! Counters that are always on, and their snapshots for users.
 //!
 //! Each seat counts for itself, and a snapshot adds up all seats. A user reads a snapshot as data,
-//! or as a table.
+//! as a table, or as metrics.
 
 mod checkpoints;
 mod counters;
 mod device;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod snapshot;
 mod table;
 #[cfg(all(test, not(loom)))]
@@ -17,4 +19,6 @@ pub use snapshot::{CacheHits, LogBytes, MemoryBytes, OperationCounts, Stats};
 
 pub(crate) use counters::{Counter, Counters};
 pub(crate) use device::DeviceCounters;
+#[cfg(feature = "metrics")]
+pub(crate) use metrics::{LOG_ADDRESS, LOG_COMMIT, MEMORY, Publisher};
 pub(crate) use table::Table;

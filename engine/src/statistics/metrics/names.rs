@@ -1,0 +1,94 @@
+//! The names, units and descriptions of the metrics.
+
+use metrics::Unit;
+
+/// A metric: its name, its unit and its description.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Metric {
+    pub(super) name: &'static str,
+    pub(super) unit: Unit,
+    pub(super) text: &'static str,
+}
+
+pub(super) const OPERATIONS: Metric =
+    Metric { name: "kvick_operations_total", unit: Unit::Count, text: "finished operations" };
+pub(super) const HITS: Metric = Metric {
+    name: "kvick_hits_total",
+    unit: Unit::Count,
+    text: "place of the newest record, per operation",
+};
+pub(super) const SUSPENSIONS: Metric =
+    Metric { name: "kvick_suspensions_total", unit: Unit::Count, text: "waits of operations" };
+pub(super) const APPENDS: Metric =
+    Metric { name: "kvick_appends_total", unit: Unit::Count, text: "records appended to the log" };
+pub(super) const LOG: Metric =
+    Metric { name: "kvick_log_bytes", unit: Unit::Bytes, text: "log of a store by region" };
+pub(super) const DEVICE_READS: Metric = Metric {
+    name: "kvick_device_reads_total",
+    unit: Unit::Count,
+    text: "completed reads of the device",
+};
+pub(super) const DEVICE_READ_BYTES: Metric = Metric {
+    name: "kvick_device_read_bytes_total",
+    unit: Unit::Bytes,
+    text: "bytes read from the device",
+};
+pub(super) const DEVICE_READ_LATENCY: Metric = Metric {
+    name: "kvick_device_read_latency_seconds",
+    unit: Unit::Seconds,
+    text: "latency of reads, an upper bound",
+};
+pub(super) const DEVICE_WRITES: Metric = Metric {
+    name: "kvick_device_writes_total",
+    unit: Unit::Count,
+    text: "completed writes of the device",
+};
+pub(super) const DEVICE_WRITE_BYTES: Metric = Metric {
+    name: "kvick_device_write_bytes_total",
+    unit: Unit::Bytes,
+    text: "bytes written to the device",
+};
+pub(super) const DEVICE_WRITE_LATENCY: Metric = Metric {
+    name: "kvick_device_write_latency_seconds",
+    unit: Unit::Seconds,
+    text: "latency of writes, an upper bound",
+};
+pub(super) const DEVICE_STORED: Metric = Metric {
+    name: "kvick_device_stored_bytes",
+    unit: Unit::Bytes,
+    text: "bytes that the log holds on the medium",
+};
+pub(crate) const MEMORY: Metric =
+    Metric { name: "kvick_memory_bytes", unit: Unit::Bytes, text: "memory by its use" };
+pub(super) const SEATS: Metric =
+    Metric { name: "kvick_seats", unit: Unit::Count, text: "existing sessions and pooled seats" };
+pub(super) const CHECKPOINTS: Metric =
+    Metric { name: "kvick_checkpoints_total", unit: Unit::Count, text: "ended checkpoints" };
+pub(super) const CHECKPOINT_AGE: Metric = Metric {
+    name: "kvick_last_checkpoint_age_seconds",
+    unit: Unit::Seconds,
+    text: "time since the last one ended or failed",
+};
+pub(super) const CHECKPOINT_DURATION: Metric = Metric {
+    name: "kvick_last_checkpoint_duration_seconds",
+    unit: Unit::Seconds,
+    text: "duration of the last checkpoint",
+};
+pub(super) const CONDITION: Metric = Metric {
+    name: "kvick_condition",
+    unit: Unit::Count,
+    text: "1 for the present condition, else 0",
+};
+pub(super) const CHECKPOINT_FAILED: Metric = Metric {
+    name: "kvick_checkpoint_failed",
+    unit: Unit::Count,
+    text: "1 if the last checkpoint failed, else 0",
+};
+
+pub(crate) const LOG_ADDRESS: Metric =
+    Metric { name: "kvick_log_address_bytes", unit: Unit::Bytes, text: "addresses of a log" };
+pub(crate) const LOG_COMMIT: Metric = Metric {
+    name: "kvick_log_commit_number",
+    unit: Unit::Count,
+    text: "number of the newest durable commit",
+};
