@@ -1,0 +1,172 @@
+//! The manifest of a store, as text: one file, replaced as a whole.
+//!
+//! The manifest names the store's types and sizes, every kept checkpoint, and the files that each
+//! checkpoint needs. `manifest/text.rs` describes the encoding.
+
+mod entry;
+mod store_format;
+#[cfg(all(test, not(loom)))]
+mod tests;
+
+pub(crate) use entry::{BlockFile, CheckpointEntry, IndexImage, Kind, PartFile, PointFile};
+pub(crate) use store_format::StoreFormat;
+
+use crate::base::address::Address;
+use crate::base::error::{Error, Result};
+use crate::base::kinds::Durability;
+use crate::hybrid_log::{Life, Units};
+use crate::manifest::publish::Publishable;
+use crate::manifest::text::{self, Edition};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// The format that this build writes, and the newest that it reads.
+pub(crate) const FORMAT: u32 = 2;
+const EDITION: Edition = Edition { kind: "store", format: FORMAT };
+
+/// The manifest of one store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Manifest {
+    kvick: String,
+    pub(crate) format: u32,
+    features: Vec<String>,
+    /// No checkpoint, published or not, had this number or a higher number when this was written.
+    pub(crate) next_token: u64,
+    /// The number of the newest opening that has written to the log, or is about to.
+    life: u32,
+    /// The log address at which the newest life began.
+    life_begin: u64,
+    pub(crate) store: StoreFormat,
+    /// The kept checkpoints by token, ascending. The last one is the newest.
+    #[serde(default)]
+    pub(crate) checkpoints: Vec<CheckpointEntry>,
+    /// The images of the index by token, ascending.
+    #[serde(default)]
+    pub(crate) indexes: Vec<IndexImage>,
+    /// The devices of checkpoints that the last opening passed over. They are kept until the next
+    /// opening is done.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) passed_over: BTreeSet<String>,
+}
+
+impl Manifest {
+    /// Returns the manifest of an empty store.
+    pub(crate) fn new(store: StoreFormat) -> Self {
+        Self {
+            kvick: EDITION.kind.to_owned(),
+            format: FORMAT,
+            features: Vec::new(),
+            next_token: 1,
+            life: Life::FIRST.number(),
+            life_begin: Life::FIRST.begin().raw(),
+            store,
+            checkpoints: Vec::new(),
+            indexes: Vec::new(),
+            passed_over: BTreeSet::new(),
+        }
+    }
+
+    /// Returns the newest life of the log.
+    pub(crate) fn life(&self) -> Life {
+        Life::named(self.life, Address::new(self.life_begin))
+    }
+
+    /// Names the life of this opening, which continues the log at `begin`.
+    ///
+    /// # Errors
+    /// `AddressesExhausted` after four billion openings of the store.
+    pub(crate) fn begin_life(&mut self, begin: Address) -> Result<()> {
+        let life = self.life().next(begin).ok_or_else(Error::lives_exhausted)?;
+        (self.life, self.life_begin) = (life.number(), life.begin().raw());
+        Ok(())
+    }
+
+    /// Returns the units of the log. The sizes have been checked.
+    pub(crate) fn units(&self) -> Units {
+        let StoreFormat { page_bytes, unit_bytes, salt, block_bytes, .. } = &self.store;
+        let unit_bytes = usize::try_from(*unit_bytes).expect("a unit fits in memory");
+        let units = Units::new(page_bytes.ilog2(), unit_bytes, salt.0, self.life());
+        units.on_blocks(*block_bytes)
+    }
+
+    pub(crate) fn index(&self, token: u64) -> Option<&IndexImage> {
+        self.indexes.iter().find(|image| image.stream.token == token)
+    }
+
+    /// Returns the image of the index that a checkpoint uses.
+    fn image_of(&self, record: &CheckpointEntry) -> Option<&IndexImage> {
+        record.index.and_then(|token| self.index(token))
+    }
+
+    pub(crate) fn checkpoint(&self, token: u64) -> Option<&CheckpointEntry> {
+        self.checkpoints.iter().find(|record| record.token == token)
+    }
+
+    /// Returns the newest checkpoint that survives power cuts.
+    pub(crate) fn newest_safe(&self) -> Option<u64> {
+        let is_safe = |record: &&CheckpointEntry| record.durability == Durability::PowerCut;
+        self.checkpoints.iter().rfind(is_safe).map(|record| record.token)
+    }
+
+    /// Drops the checkpoints after `chosen`, and the images of the index that were taken after it.
+    /// From now on other records use the addresses that these images lead to. Returns whether
+    /// anything was dropped.
+    pub(crate) fn forget_after(&mut self, chosen: Option<&CheckpointEntry>) -> bool {
+        let before = (self.checkpoints.len(), self.indexes.len());
+        let (token, end) = chosen.map_or((0, 0), |record| (record.token, record.end));
+        self.checkpoints.retain(|record| record.token <= token);
+        self.indexes.retain(|image| image.end <= end);
+        before != (self.checkpoints.len(), self.indexes.len())
+    }
+
+    /// Drops the images of the index that no checkpoint uses.
+    pub(crate) fn drop_images_of_none(&mut self) {
+        self.keep_images(None);
+    }
+
+    /// Drops the images of the index that neither a checkpoint nor a later one would use.
+    pub(crate) fn drop_unused(&mut self) {
+        self.keep_images(self.indexes.last().map(|image| image.stream.token));
+    }
+
+    /// Drops the images of the index that no checkpoint uses, except the image of `also`.
+    fn keep_images(&mut self, also: Option<u64>) {
+        let used = self.checkpoints.iter().filter_map(|record| record.index);
+        let kept: Vec<u64> = used.chain(also).collect();
+        self.indexes.retain(|image| kept.contains(&image.stream.token));
+        let mut used = self.checkpoints.iter().filter_map(|record| record.index);
+        assert!(used.all(|token| self.index(token).is_some()), "each checkpoint keeps its image");
+    }
+
+    /// Checks that the entries fit together, which a checksum cannot tell.
+    fn check(&self, file: &str) -> Result<()> {
+        let ascending = |tokens: Vec<u64>| tokens.windows(2).all(|pair| pair[0] < pair[1]);
+        let tokens: Vec<u64> = self.checkpoints.iter().map(|record| record.token).collect();
+        let images: Vec<u64> = self.indexes.iter().map(|image| image.stream.token).collect();
+        let below = |tokens: &[u64]| tokens.iter().all(|token| *token < self.next_token);
+        let is_sound = below(&tokens)
+            && below(&images)
+            && ascending(tokens)
+            && ascending(images)
+            && self.life > 0
+            && self.life_begin <= crate::base::address::ADDRESS_MASK
+            && self.checkpoints.iter().all(|record| record.is_sound(self.image_of(record)));
+        if is_sound {
+            return Ok(());
+        }
+        Err(text::contradiction(file))
+    }
+}
+
+impl Publishable for Manifest {
+    fn encode(&self) -> Vec<u8> {
+        text::encode(self)
+    }
+
+    fn decode(file: &str, bytes: &[u8]) -> Result<Self> {
+        let manifest: Self = text::decode(file, bytes, EDITION)?;
+        manifest.check(file)?;
+        Ok(manifest)
+    }
+}

@@ -1,0 +1,106 @@
+//! A manifest is read as it was written, or refused.
+
+use super::*;
+use crate::base::error::ErrorKind;
+use crate::manifest::text::Hex;
+use crate::store::sessions::identity::CommitPoint;
+
+fn manifest() -> Manifest {
+    let store = StoreFormat {
+        key: "u64".to_owned(),
+        value: "[u8]".to_owned(),
+        key_width: Some(8),
+        value_width: None,
+        key_fingerprint: None,
+        value_fingerprint: None,
+        hash: "rapidhash-v3".to_owned(),
+        seed: Hex(u64::MAX),
+        hash_of_kvick: Hex(7),
+        salt: Hex(1 << 63),
+        page_bytes: 4096,
+        unit_bytes: 512,
+        block_bytes: 4096,
+        segment_bytes: 32768,
+        index_buckets: 8,
+    };
+    let stream = |token| BlockFile { token, bytes: 1000, block: 4096 };
+    let session = "000000000000000a0000000000000001".parse().expect("an id");
+    let mut manifest = Manifest::new(store);
+    manifest.next_token = 9;
+    manifest.indexes = vec![IndexImage { start: 64, end: 700, buckets: 8, stream: stream(5) }];
+    manifest.checkpoints = vec![CheckpointEntry {
+        token: 8,
+        kind: Kind::Incremental,
+        durability: Durability::PowerCut,
+        begin: 64,
+        flushed: 504,
+        end: 2016,
+        index: Some(5),
+        parts: vec![
+            PartFile { token: 7, from: 504, end: 1008 },
+            PartFile { token: 8, from: 1008, end: 2016 },
+        ],
+        deltas: vec![stream(8)],
+        point_files: vec![PointFile { points: 70, stream: stream(6) }],
+        session_count: 71,
+        sessions: [(
+            session,
+            CommitPoint { until: 9, excluded: [4].into_iter().collect(), version: 8 },
+        )]
+        .into(),
+    }];
+    manifest
+}
+
+#[test]
+fn what_is_written_is_read() {
+    let manifest = manifest();
+    let bytes = manifest.encode();
+    assert_eq!(Manifest::decode("manifest", &bytes).expect("sound"), manifest);
+}
+
+#[test]
+fn every_flipped_bit_and_every_cut_is_found() {
+    let bytes = manifest().encode();
+    for bit in 0..bytes.len() * 8 {
+        let mut copy = bytes.clone();
+        copy[bit / 8] ^= 1 << (bit % 8);
+        let error = Manifest::decode("manifest", &copy).expect_err("damaged");
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "bit {bit}: {error}");
+    }
+    for length in 0..bytes.len() {
+        assert!(Manifest::decode("manifest", &bytes[..length]).is_err(), "{length} bytes");
+    }
+}
+
+#[test]
+fn other_formats_are_refused_by_name() {
+    let mut newer = manifest();
+    newer.format = FORMAT + 1;
+    let error = Manifest::decode("manifest", &newer.encode()).expect_err("newer");
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains("format 2"), "{error}");
+    let mut featured = manifest();
+    featured.features.push("compression".to_owned());
+    let error = Manifest::decode("manifest", &featured.encode()).expect_err("unknown");
+    assert!(error.to_string().contains("compression"), "{error}");
+}
+
+#[test]
+fn contradictions_are_found_under_a_good_checksum() {
+    let wrong: [fn(&mut Manifest); 8] = [
+        |manifest| manifest.next_token = 8,
+        |manifest| manifest.indexes.clear(),
+        |manifest| manifest.checkpoints[0].end += 504,
+        |manifest| manifest.checkpoints[0].begin = 0,
+        |manifest| manifest.indexes[0].end = 5000,
+        |manifest| manifest.checkpoints[0].point_files.clear(),
+        |manifest| manifest.checkpoints[0].point_files[0].stream.token = 9,
+        |manifest| manifest.checkpoints[0].sessions.values_mut().for_each(|it| it.until = 3),
+    ];
+    for (number, spoil) in wrong.into_iter().enumerate() {
+        let mut manifest = manifest();
+        spoil(&mut manifest);
+        assert!(Manifest::decode("manifest", &manifest.encode()).is_err(), "{number}");
+    }
+}
