@@ -1,6 +1,6 @@
 //! The kinds of errors, and the advice of each.
 
-/// The action that an [`Error`] asks of the caller.
+/// The action that an [`Error`](super::Error) asks of the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
