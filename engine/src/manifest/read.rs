@@ -7,7 +7,7 @@
 //! | a damaged manifest, and no copy | an error |
 //! | neither | `None` |
 
-use super::files::{COPY, MANIFEST, list};
+use super::files::{COPY, MANIFEST};
 use super::publish::Publishable;
 use super::text::USE_COPY;
 use crate::base::error::{Error, ErrorKind, Result};
@@ -41,7 +41,7 @@ pub(crate) async fn read_sound_manifest<M: Publishable>(
     }
 }
 
-/// Returns the manifest of a directory, if there is one.
+/// Returns the manifest of a directory with these `files`, if there is one.
 ///
 /// # Errors
 /// `Corrupt` or `NotFound` for a damaged or missing manifest, whose copy may not be used or is
@@ -49,10 +49,10 @@ pub(crate) async fn read_sound_manifest<M: Publishable>(
 /// up no manifest.
 pub(crate) async fn read_manifest<M: Publishable>(
     directory: &dyn Directory,
+    files: &[String],
     allow_fallback: bool,
 ) -> Result<Option<ManifestRead<M>>> {
-    // Listed first: only files that are there are read.
-    let files = list(directory).await?;
+    // Only files that are there are read.
     let has = |name: &str| files.iter().any(|file| file == name);
     let mut damage = None;
     if has(MANIFEST) {

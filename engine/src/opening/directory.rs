@@ -2,6 +2,7 @@
 
 use crate::base::error::{Error, Result};
 use crate::config::Backend;
+use crate::hybrid_log::HybridLog;
 use kvick_io::{Directory, IoConfig, MemoryDirectory, NullDirectory};
 use kvick_runtime::Handle;
 use std::path::Path;
@@ -47,6 +48,13 @@ impl Surroundings {
     /// Returns the runtime that was given, or starts a background thread.
     pub(crate) fn handle(self) -> Result<Handle> {
         self.runtime.map_or_else(background, Ok)
+    }
+}
+
+/// Refuses writers of a log that was opened on a read-only file system.
+pub(crate) fn admit_read_only(directory: &dyn Directory, log: &HybridLog) {
+    if directory.is_read_only() {
+        log.health().transition_to_read_only(&directory.describe());
     }
 }
 

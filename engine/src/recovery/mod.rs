@@ -48,6 +48,7 @@ use crate::codec::{Key, Value};
 use crate::config::{Config, Geometry};
 use crate::manifest::files::{self, LOG, is_log_segment};
 use crate::manifest::read::{ManifestRead, read_manifest};
+use crate::opening::directory::admit_read_only;
 use crate::opening::lock;
 use crate::store::StoreInner;
 use kvick_io::{DeviceOptions, Directory, Lock};
@@ -116,9 +117,7 @@ impl Opening {
         // Not earlier, because the debris was evidence.
         let next_token = catalog.remove_debris().await?;
         let schedule = Schedule::of(&core.config);
-        if self.directory.is_read_only() {
-            core.log.health().transition_to_read_only(&self.directory.describe());
-        }
+        admit_read_only(&*self.directory, &core.log);
         let (core, handle) = (Arc::new(core), self.handle.clone());
         let checkpoints =
             Checkpoints::new(catalog, handle, Arc::clone(&core), schedule, next_token);
@@ -127,11 +126,11 @@ impl Opening {
     }
 
     async fn look(&self) -> Result<Found> {
-        let read = read_manifest(&*self.directory, self.config.allow_fallback).await?;
+        let files = files::list(&*self.directory).await?;
+        let read = read_manifest(&*self.directory, &files, self.config.allow_fallback).await?;
         if let Some(ManifestRead { manifest, from_copy }) = read {
             return Ok(Found::Store { manifest: Box::new(manifest), from_copy });
         }
-        let files = files::list(&*self.directory).await?;
         let segments = files.iter().filter(|name| is_log_segment(name)).count();
         let has_parts = files.iter().any(|name| owner(name).is_some());
         if has_parts || segments > 0 && !self.is_unfinished().await? {

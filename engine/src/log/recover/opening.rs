@@ -43,6 +43,7 @@ use crate::manifest::files::{self, LOG, is_log_segment};
 use crate::manifest::publish::{self, NotPublished};
 use crate::manifest::read::read_manifest;
 use crate::manifest::text::Hex;
+use crate::opening::directory::admit_read_only;
 use crate::opening::lock;
 use kvick_io::{BufPool, Device, DeviceOptions, Directory, Lock};
 use kvick_runtime::Handle;
@@ -137,9 +138,7 @@ impl LogOpener {
         let life = (identity, is_announced);
         let directory = Arc::clone(&self.directory);
         let inner = self.inner((life, geometry), (device, buffers), &settled)?;
-        if directory.is_read_only() {
-            inner.memory.health().transition_to_read_only(&directory.describe());
-        }
+        admit_read_only(&*directory, inner.memory.log());
         last::find(&inner.view).await;
         Box::pin(copy::restore_copy(&*directory)).await;
         Ok(RecoveredLog { inner, identity, published, lock, recovery: Some(recovery) })
@@ -325,11 +324,11 @@ pub(crate) async fn look(
     directory: &dyn Directory,
     allow_fallback: bool,
 ) -> Result<Option<Manifest>> {
-    if let Some(read) = read_manifest(directory, allow_fallback).await? {
+    let names = files::list(directory).await?;
+    if let Some(read) = read_manifest(directory, &names, allow_fallback).await? {
         return Ok(Some(read.manifest));
     }
     let place = directory.describe();
-    let names = files::list(directory).await?;
     for file in names.iter().filter(|file| is_log_segment(file)) {
         let bytes = directory.file_bytes(file).await;
         let bytes = bytes.map_err(|error| Error::io(format!("looking at {file}"), error))?;
