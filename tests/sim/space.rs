@@ -33,7 +33,13 @@ fn full_disk<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) {
         let waiting = wait_for_room(&site, &store);
         let error = waiting.await.expect("the waiting task ends well");
         assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
-        assert!(error.is_retryable() && error.to_string().contains("log.0"), "{error}");
+        let place = site.disk.directory("db").describe();
+        let text = error.to_string();
+        assert!(
+            error.is_retryable() && text.starts_with(&format!("{place}: write of ")),
+            "{error}"
+        );
+        assert!(text.contains("log.0"), "{error}");
         for _ in 0..100 {
             // What needs no room may still succeed, in place.
             if let Err(error) = model.step(&mut doors).await {

@@ -81,10 +81,11 @@ pub(crate) struct HybridLog {
 }
 
 impl HybridLog {
+    /// Creates the log of an opened device. `place` is its directory, for messages.
     pub(crate) fn new(
         geometry: LogGeometry,
         extent: LogExtent,
-        (device, buffers): (Arc<dyn Device>, BufPool),
+        (device, buffers, place): (Arc<dyn Device>, BufPool, &str),
         (epoch, handle): (Epoch, Handle),
     ) -> std::io::Result<Self> {
         let LogExtent { head, tail, .. } = extent;
@@ -99,7 +100,7 @@ impl HybridLog {
             geometry.mutable_pages < geometry.frames,
             "a page is flushed before its frame is used again"
         );
-        let file = LogFile::new((device, units), (buffers, geometry.flush_bytes));
+        let file = LogFile::new((device, units, place), (buffers, geometry.flush_bytes));
         Ok(Self {
             allocation: AllocatorState::default(),
             flush: FlushState::new(geometry.is_announced),

@@ -35,7 +35,7 @@ pub(crate) async fn read_sound_manifest<M: Publishable>(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(directory, MANIFEST, error)),
     };
-    match M::decode(MANIFEST, &bytes) {
+    match decode::<M>(directory, MANIFEST, &bytes) {
         Err(error) if error.kind() == ErrorKind::Corrupt => Ok(None),
         decoded => decoded.map(Some),
     }
@@ -56,7 +56,7 @@ pub(crate) async fn read_manifest<M: Publishable>(
     let has = |name: &str| files.iter().any(|file| file == name);
     let mut damage = None;
     if has(MANIFEST) {
-        match M::decode(MANIFEST, &read(directory, MANIFEST).await?) {
+        match decode::<M>(directory, MANIFEST, &read(directory, MANIFEST).await?) {
             Ok(manifest) => return Ok(Some(ManifestRead { manifest, from_copy: false })),
             Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
             Err(error) => damage = Some(error),
@@ -71,9 +71,17 @@ pub(crate) async fn read_manifest<M: Publishable>(
     if !allow_fallback {
         return Err(damage);
     }
-    let manifest = M::decode(COPY, &read(directory, COPY).await?)?;
+    let manifest = decode::<M>(directory, COPY, &read(directory, COPY).await?)?;
     tracing::warn!(%damage, "the copy of the manifest is used");
     Ok(Some(ManifestRead { manifest, from_copy: true }))
+}
+
+/// Decodes a manifest. The directory itself may be the wrong one, so an error names it.
+fn decode<M: Publishable>(directory: &dyn Directory, name: &str, bytes: &[u8]) -> Result<M> {
+    M::decode(name, bytes).map_err(|error| match error.kind() {
+        ErrorKind::Unsupported => error.with_directory(&directory.describe()),
+        _ => error,
+    })
 }
 
 async fn read(directory: &dyn Directory, name: &str) -> Result<Vec<u8>> {

@@ -59,7 +59,9 @@ pub(crate) fn decode<T: DeserializeOwned>(file: &str, bytes: &[u8], edition: Edi
     let text = checked(file, bytes)?;
     let head: Head = toml::from_str(text).map_err(|error| foreign(file, &error))?;
     if head.kvick != edition.kind {
-        return Err(Error::unsupported(format!("{file}: the manifest of a {}", head.kvick)));
+        let (found, wanted) = (head.kvick, edition.kind);
+        let message = format!("{file} is of a {found}, not of a {wanted}; open it as a {found}");
+        return Err(Error::unsupported(message));
     }
     let unknown = head.features.iter().find(|name| !FEATURES.contains(&name.as_str()));
     if head.format != edition.format || unknown.is_some() {

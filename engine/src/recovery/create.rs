@@ -127,7 +127,8 @@ impl Opening {
         };
         let clock = (Epoch::new(), self.handle.clone());
         let buffers = BufPool::new(geometry.io_budget_bytes);
-        HybridLog::new(log_geometry, extent, (device, buffers), clock).map_err(no_memory)
+        let device = (device, buffers, &*self.directory.describe());
+        HybridLog::new(log_geometry, extent, device, clock).map_err(no_memory)
     }
 
     /// Assembles a store.

@@ -95,6 +95,7 @@ fn a_closed_log_is_opened_and_closed_again_without_a_change() {
     assert_eq!(contents(directory.path()), before);
 }
 
+/// The error named the manifest, and not the directory that was the wrong one.
 #[test]
 fn a_log_is_no_store_and_a_store_is_no_log() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -105,11 +106,13 @@ fn a_log_is_no_store_and_a_store_is_no_log() {
     let before = (contents(&log), contents(&store));
     let error = open(&store).expect_err("a store");
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
-    assert!(error.to_string().contains("store"), "{error}");
+    let text = "manifest is of a store, not of a log; open it as a store";
+    assert_eq!(error.to_string(), format!("{}: {text}", store.display()));
     let opened: Result<FasterKv<u64, u64>> = block_on(FasterKv::open(&log, two_pages()));
     let error = opened.expect_err("a log");
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
-    assert!(error.to_string().contains("log"), "{error}");
+    let text = "manifest is of a log, not of a store; open it as a log";
+    assert_eq!(error.to_string(), format!("{}: {text}", log.display()));
     assert_eq!((contents(&log), contents(&store)), before, "something was touched");
 }
 

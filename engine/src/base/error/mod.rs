@@ -104,6 +104,17 @@ impl Error {
         self
     }
 
+    /// Begins the text with the directory of the file that it names. Works only for a newly created
+    /// error.
+    #[cold]
+    pub(crate) fn with_directory(mut self, directory: &str) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            debug_assert!(inner.place.is_none(), "the place begins the text");
+            inner.message = format!("{directory}: {}", inner.message).into_boxed_str();
+        }
+        self
+    }
+
     /// Returns the file, the offset and the damage, if the error is about damaged bytes.
     pub(crate) fn place(&self) -> Option<(&str, u64, &str)> {
         let (file, offset) = self.0.place.as_ref()?;

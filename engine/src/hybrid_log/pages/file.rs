@@ -19,6 +19,8 @@ pub(crate) struct LogFile {
     // Fixed after creation.
     device: Arc<dyn Device>,
     units: Units,
+    /// The directory of the device, for messages.
+    place: Box<str>,
     buffers: BufPool,
     /// The limit of bytes of buffers in use at once.
     buffer_bytes: usize,
@@ -28,15 +30,21 @@ pub(crate) struct LogFile {
 
 impl LogFile {
     pub(in crate::hybrid_log) fn new(
-        (device, units): (Arc<dyn Device>, Units),
+        (device, units, place): (Arc<dyn Device>, Units, &str),
         (buffers, buffer_bytes): (BufPool, usize),
     ) -> Self {
         assert!(buffer_bytes > 0, "settings are checked");
-        Self { device, units, buffers, buffer_bytes, counters: DeviceCounters::default() }
+        let counters = DeviceCounters::default();
+        Self { device, units, place: place.into(), buffers, buffer_bytes, counters }
     }
 
     pub(crate) fn device(&self) -> &dyn Device {
         &*self.device
+    }
+
+    /// Returns the directory of the log, for messages.
+    pub(crate) fn place(&self) -> &str {
+        &self.place
     }
 
     pub(crate) fn units(&self) -> Units {

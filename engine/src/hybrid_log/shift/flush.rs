@@ -99,7 +99,8 @@ impl FlushDriver<'_> {
         let sealed = parts.pages.sealed(chunk, parts.file.units(), parts.file.buffers().0);
         let bytes = sealed.len();
         debug_assert!(chunk.end > parts.pages.marks().flushed.load(), "written once");
-        parts.file.strip().write(chunk.start, sealed).await?;
+        let written = parts.file.strip().write(chunk.start, sealed).await;
+        written.map_err(|error| error.with_directory(parts.file.place()))?;
         parts.file.counters().wrote(bytes as u64, parts.handle.now().saturating_sub(begun));
         Ok(())
     }

@@ -228,7 +228,7 @@ impl LogOpener {
         let CommitState { begin, until, .. } = *state;
         let extent = LogExtent { begin, head: until, flushed: until, tail: until };
         let clock = (self.contexts.epoch().clone(), self.handle.clone());
-        let log = (Arc::clone(&device), buffers.clone());
+        let log = (Arc::clone(&device), buffers.clone(), &*self.directory.describe());
         let log = HybridLog::new(log_geometry, extent, log, clock)
             .map_err(|error| Error::io("reserving memory", error))?;
         let memory = Arc::new(LogMemory::new(log, self.contexts));
