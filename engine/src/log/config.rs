@@ -64,8 +64,8 @@ pub struct LogConfig {
     pub io_threads: u32,
 
     // Settings that rarely need a change.
-    /// The bytes of a page, a power of two, 4 KiB to 32 MiB. Fixed when a log is created. Default:
-    /// 1/32 of the memory, at most 2 MiB.
+    /// The bytes of a page, a power of two, 4 KiB to 32 MiB. Fixed when a log is created: opening
+    /// fails for an existing log of another page size. Default: 1/32 of the memory, at most 2 MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page_size: Option<ByteSize>,
     /// The bytes of one file of the log, a multiple of the page size. Fixed when a log is created.

@@ -140,7 +140,8 @@ fn settings_are_text_as_well() {
     }
 }
 
-/// What was fixed when the log was created stays, whatever is asked for later.
+/// Segments stay as they were when the log was created. Another page size was ignored without a
+/// word, while a store refuses it.
 #[test]
 fn pages_and_segments_stay_as_they_were_created() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -148,7 +149,14 @@ fn pages_and_segments_stay_as_they_were_created() {
         let log = FasterLog::open(directory.path(), small()).await.expect("opens");
         log.append(&[1; 3000]).await.expect("appended");
         log.close().await.expect("closes");
-        let other = small().with_page_size(ByteSize::kib(8)).with_segment_size(ByteSize::kib(64));
+        let other = small().with_page_size(ByteSize::kib(8));
+        let error = FasterLog::open(directory.path(), other).await.expect_err("pages of 4 KiB");
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        let path = directory.path().display();
+        let text =
+            format!("page_size = 8KiB: the log in {path} was created with pages of 4KiB; omit it");
+        assert_eq!(error.to_string(), text);
+        let other = small().with_segment_size(ByteSize::kib(64));
         let log = FasterLog::open(directory.path(), other).await.expect("opens");
         for _ in 0..20 {
             log.append(&[2; 3000]).await.expect("appended");

@@ -21,6 +21,7 @@
 
 use super::report::LogRecovery;
 use crate::base::error::{Error, Result};
+use crate::config::ByteSize;
 use crate::hybrid_log::{HybridLog, Life, LogEnd, LogExtent, LogGeometry, check_block};
 use crate::log::append::appender::Appender;
 use crate::log::append::frame_writer::FrameWriter;
@@ -94,6 +95,7 @@ impl LogOpener {
             return self.create(lock).await;
         };
         let sizes = manifest.log;
+        self.check_page(sizes.page_bytes)?;
         let geometry = Geometry::of(&self.config, Some(sizes.page_bytes))?;
         // A log without entries may have no file yet, or no file any more.
         let is_empty = !manifest.settled().has_entries();
@@ -142,6 +144,18 @@ impl LogOpener {
         last::find(&inner.view).await;
         Box::pin(copy::restore_copy(&*directory)).await;
         Ok(RecoveredLog { inner, identity, published, lock, recovery: Some(recovery) })
+    }
+
+    /// Refuses a page size other than that of the existing log.
+    fn check_page(&self, page_bytes: u64) -> Result<()> {
+        match self.config.page_size {
+            Some(asked) if asked.bytes() != page_bytes => {
+                let (place, page) = (self.directory.describe(), ByteSize::new(page_bytes));
+                let why = format!("the log in {place} was created with pages of {page}; omit it");
+                Err(Error::invalid(format!("page_size = {asked}: {why}")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Publishes the recovered state. Returns whether there was space for the manifest. If not, the
