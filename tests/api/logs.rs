@@ -230,7 +230,11 @@ fn a_follower_sees_what_is_committed_and_goes_on() {
     let path = place.path().join("log");
     block_on(async {
         let error = log::Follower::open(&path).await.expect_err("nothing");
-        assert_eq!(error.kind(), ErrorKind::Io);
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert!(
+            error.to_string().ends_with("is missing; create it with `FasterLog` first"),
+            "{error}"
+        );
         let log = FasterLog::open(&path, small()).await.expect("opens");
         let follower = log::Follower::open(&path).await.expect("follows");
         let tail = follower.follow_from(log::Address::FIRST, Duration::from_millis(1));

@@ -26,6 +26,7 @@ use kvick_io::sync::Mutex;
 use kvick_io::{BufPool, Device, Directory, ReadOnlyDirectory};
 use kvick_runtime::Handle;
 use std::fmt;
+use std::io;
 use std::ops::RangeBounds;
 use std::path::Path;
 use std::sync::Arc;
@@ -101,8 +102,9 @@ impl LogFollower {
     /// Opens the log in `path` for reading, up to its current newest commit.
     ///
     /// # Errors
-    /// `InvalidArgument` if there is no log, `Corrupt`, `Unsupported`, `Io`. `Busy` if the writer
-    /// keeps deleting files while they are being opened.
+    /// `NotFound` if there is no log yet: create it with [`FasterLog`](crate::FasterLog) first.
+    /// `Corrupt`, `Unsupported`, `Io`. `Busy` if the writer keeps deleting files while they are
+    /// being opened.
     ///
     /// # Cancel safety
     /// The future can be dropped at any time.
@@ -271,15 +273,19 @@ impl LogFollower {
 
 /// Returns the manifest of the existing log.
 async fn manifest_in(directory: &dyn Directory) -> Result<Manifest> {
-    look(directory, true).await?.ok_or_else(|| {
-        let place = directory.describe();
-        Error::invalid(format!("{place}: there is no log"))
-    })
+    look(directory, true).await?.ok_or_else(|| no_log(&directory.describe()))
+}
+
+#[cold]
+fn no_log(place: &str) -> Error {
+    Error::not_found(&format!("the log in {place}"), "create it with `FasterLog` first")
 }
 
 fn read_only(path: &Path) -> Result<Arc<dyn Directory>> {
-    let directory = ReadOnlyDirectory::open(path)
-        .map_err(|error| Error::io("the directory of the log", error))?;
+    let directory = ReadOnlyDirectory::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => no_log(&path.display().to_string()),
+        _ => Error::io(format!("the directory of the log, {}", path.display()), error),
+    })?;
     Ok(Arc::new(directory))
 }
 
