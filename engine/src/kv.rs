@@ -144,7 +144,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// ```
     ///
     /// # Errors
-    /// `InvalidArgument` if no session with that id waits to be resumed, `Closed`.
+    /// `InUse` if the session is open. `InvalidArgument` if no session with that id waits to be
+    /// resumed. `Closed`.
     pub fn resume_session(&self, id: SessionId) -> Result<Session<K, V>> {
         let seat = self.core.resumed_seat(id)?;
         Ok(Session::new(Arc::clone(&self.core), seat, Arc::clone(&self.lifecycle)))

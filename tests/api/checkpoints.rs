@@ -117,11 +117,13 @@ fn sessions_go_on_where_their_checkpoint_is() -> Result<()> {
         let mut session = store.resume_session(id)?;
         assert_eq!(session.serial(), 5);
         let error = store.resume_session(id).expect_err("once");
-        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        assert_eq!(error.kind(), ErrorKind::InUse);
         session.delete(&3).await?;
         assert_eq!(store.checkpoint().await?.sessions[&id].until, 6);
         let other: session::Id = "00000000000000000000000000000001".parse()?;
         assert!(!store.forget_session(other));
+        let error = store.resume_session(other).expect_err("there was never such a session");
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         drop(session);
         store.close().await
     })

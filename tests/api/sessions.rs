@@ -107,7 +107,8 @@ fn a_session_that_was_dropped_is_resumed_in_the_same_life() -> Result<()> {
                 let id = *id.get_or_insert(session.id());
                 assert_eq!(session.serial(), life * 3 + round);
                 let error = store.resume_session(id).expect_err("it is in use");
-                assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+                assert_eq!(error.kind(), ErrorKind::InUse);
+                assert!(error.to_string().ends_with("is in use; drop it first"), "{error}");
                 session.upsert(&round, &life).await?;
                 if round == 1 {
                     let taken = store.checkpoint().await?;

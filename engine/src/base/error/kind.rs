@@ -11,7 +11,8 @@ pub enum ErrorKind {
     InvalidArgument,
     /// The directory has files that the call would have to overwrite.
     AlreadyExists,
-    /// Another store or log, in this process or another one, has the directory open.
+    /// Another store or log, in this process or another one, has the directory open. Or another
+    /// handle has the session open.
     InUse,
     /// The read bytes are not the written bytes. Retrying does not help.
     Corrupt,

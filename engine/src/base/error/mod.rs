@@ -148,6 +148,13 @@ impl Error {
         Self::new(ErrorKind::InUse, format!("{path} is open elsewhere"))
     }
 
+    /// Creates the error of an open session. `id` is its identity.
+    #[cold]
+    pub(crate) fn session_in_use(id: impl fmt::Display) -> Self {
+        let error = Self::new(ErrorKind::InUse, format!("session {id} is in use"));
+        error.with_way_out("drop it first")
+    }
+
     /// Creates the error of a wrong value. `what` was checked at `offset` of `file`: "log block
     /// checksum".
     #[cold]

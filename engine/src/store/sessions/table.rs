@@ -168,12 +168,12 @@ impl SessionTable {
     ) -> Result<Arc<SessionState>> {
         let mut accounts = self.accounts();
         let Some(waiting) = accounts.waiting.remove(&id) else {
-            let why = if accounts.open.contains(&id) {
-                "is in use; drop it first"
-            } else {
-                "does not wait to be resumed: it is in no checkpoint, or was forgotten"
-            };
-            return Err(Error::invalid(format!("session {id} {why}")));
+            if accounts.open.contains(&id) {
+                return Err(Error::session_in_use(id));
+            }
+            return Err(Error::invalid(format!(
+                "session {id} does not wait to be resumed: it is in no checkpoint, or was forgotten"
+            )));
         };
         accounts.open.insert(id);
         Ok(Arc::new(SessionState::resumed(id, waiting, Arc::clone(counters))))
