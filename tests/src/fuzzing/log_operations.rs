@@ -4,18 +4,16 @@ use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
 use futures::TryStreamExt;
-use kvick::io::sim::{SimDisk, SimOptions};
+use kvick::io::sim::SimOptions;
 use kvick::{FasterLog, log};
 
+use super::story::{Ending, Stage, Story};
 use crate::log_model::{LogAcknowledged, LogLedger};
 use crate::log_state::Change;
 use crate::polling::AtMost;
 use crate::samples::pattern;
-use crate::simulated::{World, four_log_pages};
+use crate::simulated::{Site, four_log_pages};
 
-/// The bounds of one input.
-const LIVES: usize = 8;
-const STEPS: usize = 400;
 /// The names of iterators.
 const NAMES: [&str; 2] = ["a", "b"];
 
@@ -25,98 +23,37 @@ const NAMES: [&str; 2] = ["a", "b"];
 /// Panics if the log and the model differ, or an operation fails: the disk has no faults.
 pub fn log_operations(data: &[u8]) {
     let mut input = Unstructured::new(data);
-    let Ok(mut story) = Story::new(&mut input) else {
-        return;
-    };
-    for _ in 0..LIVES {
-        if story.live(&mut input) {
-            break;
-        }
+    if let Ok((mut story, stage)) = LogStory::new(&mut input) {
+        stage.perform(&mut story, &mut input);
     }
 }
 
 /// A log through all of its lives, and what it must hold.
-struct Story {
+struct LogStory {
     config: log::Config,
-    seed: u64,
-    disk: SimDisk,
     ledger: LogLedger,
     known: LogAcknowledged,
     /// The number of entries so far, so that no two are alike.
     entries: u64,
-    steps: usize,
 }
 
-/// The end of one life of a log.
-enum Ending {
-    Closed,
-    Cut(u64),
-    Over,
-}
+impl Story for LogStory {
+    type Opened = FasterLog;
 
-impl Story {
-    fn new(input: &mut Unstructured<'_>) -> Result<Self> {
-        let config = match input.int_in_range(0..=3)? {
-            0 => four_log_pages().with_commit_every(Duration::from_micros(700)),
-            1 => four_log_pages().with_commit_bytes(kvick::config::ByteSize::new(900)),
-            _ => four_log_pages(),
-        };
-        let seed = input.arbitrary::<u16>()?.into();
-        let physical_block = input.choose(&[None, None, Some(2048)])?;
-        let options = SimOptions {
-            write_once: vec!["log.".to_owned()],
-            physical_block: *physical_block,
-            ..SimOptions::default()
-        };
-        Ok(Self {
-            config,
-            seed,
-            disk: SimDisk::new(seed, options),
-            ledger: LogLedger::default(),
-            known: LogAcknowledged::default(),
-            entries: 0,
-            steps: 0,
-        })
-    }
-
-    /// Opens the log, checks it, and works on it. Returns whether the input has ended.
-    fn live(&mut self, input: &mut Unstructured<'_>) -> bool {
-        self.seed += 1;
-        let World { simulation, site } = World::on(self.seed, self.disk.clone());
-        let ending = simulation.run(async {
-            let log = site.open_log(self.config.clone()).await;
-            (self.ledger, self.known) = self.ledger.verify(&log, &self.known).await;
-            loop {
-                self.steps += 1;
-                if self.steps > STEPS || self.ledger.is_completed() {
-                    break Ending::Over;
-                }
-                match self.step(input, &log).await {
-                    Ok(None) => {}
-                    Ok(Some(ending)) => break ending,
-                    Err(_) => break Ending::Over,
-                }
-            }
-        });
-        drop(simulation);
-        if let Ending::Cut(seed) = ending {
-            self.disk = self.disk.crash(seed);
-        }
-        matches!(ending, Ending::Over)
-    }
-
-    fn payload(&mut self, input: &mut Unstructured<'_>) -> Result<Vec<u8>> {
-        self.entries += 1;
-        let length = usize::from(input.arbitrary::<u16>()?);
-        let longest = if input.ratio(1, 8)? { 7000 } else { 300 };
-        Ok(pattern(self.entries, 8 + length % longest))
+    async fn open(&mut self, site: &Site) -> FasterLog {
+        let log = site.open_log(self.config.clone()).await;
+        (self.ledger, self.known) = self.ledger.verify(&log, &self.known).await;
+        log
     }
 
     async fn step(
         &mut self,
         input: &mut Unstructured<'_>,
-        log: &FasterLog,
+        log: &mut FasterLog,
     ) -> Result<Option<Ending>> {
+        if self.ledger.is_completed() {
+            return Ok(Some(Ending::Over));
+        }
         match input.int_in_range(0..=19)? {
             0 if input.is_empty() => return Ok(Some(Ending::Over)),
             0..7 => {
@@ -153,6 +90,30 @@ impl Story {
             }
         }
         Ok(None)
+    }
+
+    async fn check(&self, _log: &mut FasterLog) {}
+}
+
+impl LogStory {
+    fn new(input: &mut Unstructured<'_>) -> Result<(Self, Stage)> {
+        let config = match input.int_in_range(0..=3)? {
+            0 => four_log_pages().with_commit_every(Duration::from_micros(700)),
+            1 => four_log_pages().with_commit_bytes(kvick::config::ByteSize::new(900)),
+            _ => four_log_pages(),
+        };
+        let seed = input.arbitrary::<u16>()?.into();
+        let physical_block = *input.choose(&[None, None, Some(2048)])?;
+        let options = SimOptions { physical_block, ..SimOptions::default() };
+        let (ledger, known) = (LogLedger::default(), LogAcknowledged::default());
+        Ok((Self { config, ledger, known, entries: 0 }, Stage::new(seed, options)))
+    }
+
+    fn payload(&mut self, input: &mut Unstructured<'_>) -> Result<Vec<u8>> {
+        self.entries += 1;
+        let length = usize::from(input.arbitrary::<u16>()?);
+        let longest = if input.ratio(1, 8)? { 7000 } else { 300 };
+        Ok(pattern(self.entries, 8 + length % longest))
     }
 
     async fn commit(&mut self, log: &FasterLog, has_cookie: bool) {

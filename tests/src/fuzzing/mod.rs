@@ -24,6 +24,7 @@ mod sealing;
 mod store_edits;
 mod store_files;
 mod store_operations;
+mod story;
 
 pub use block_files::block_files;
 pub use log_edits::log_edits;

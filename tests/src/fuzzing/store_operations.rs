@@ -3,21 +3,19 @@
 use std::collections::BTreeMap;
 
 use arbitrary::{Result, Unstructured};
-use kvick::io::sim::{SimDisk, SimOptions};
+use kvick::io::sim::SimOptions;
 use kvick::{Config, FasterKv, Session, checkpoint};
 
+use super::story::{Ending, Stage, Story};
 use crate::files::Contents;
 use crate::polling::AtMost;
 use crate::samples::pattern;
-use crate::simulated::{World, small_configs};
+use crate::simulated::{Site, small_configs};
 
 type Store = FasterKv<u64, [u8]>;
 
 /// The number of keys.
 const KEYS: u64 = 24;
-/// The bounds of one input.
-const LIVES: usize = 8;
-const STEPS: usize = 400;
 
 /// Performs the operations that the bytes encode.
 ///
@@ -25,21 +23,14 @@ const STEPS: usize = 400;
 /// Panics if the store and the map differ, or an operation fails: the disk has no faults.
 pub fn store_operations(data: &[u8]) {
     let mut input = Unstructured::new(data);
-    let Ok(mut story) = Story::new(&mut input) else {
-        return;
-    };
-    for _ in 0..LIVES {
-        if story.live(&mut input) {
-            break;
-        }
+    if let Ok((mut story, stage)) = StoreStory::new(&mut input) {
+        stage.perform(&mut story, &mut input);
     }
 }
 
 /// A store through all of its lives, and what it must hold.
-struct Story {
+struct StoreStory {
     config: Config,
-    seed: u64,
-    disk: SimDisk,
     /// The values now, by key.
     contents: Contents<[u8]>,
     /// The values of every completed checkpoint, by token; of token 0 before the first.
@@ -48,98 +39,28 @@ struct Story {
     is_durable: bool,
     /// The number of values so far, so that no two are alike.
     values: u64,
-    steps: usize,
 }
 
-/// The end of one life of a store.
-enum Ending {
-    Closed,
-    Cut(u64),
-    Over,
+/// An open store.
+struct OpenStore {
+    store: Store,
+    session: Session<u64, [u8]>,
 }
 
-impl Story {
-    fn new(input: &mut Unstructured<'_>) -> Result<Self> {
-        let configs = small_configs();
-        let config = input.choose(&configs)?.clone();
-        let config = config.with_checkpoint_on_close(input.arbitrary()?).with_keep_checkpoints(3);
-        let seed = input.arbitrary::<u16>()?.into();
-        let options = SimOptions { write_once: vec!["log.".to_owned()], ..SimOptions::default() };
-        Ok(Self {
-            config,
-            seed,
-            disk: SimDisk::new(seed, options),
-            contents: BTreeMap::new(),
-            states: BTreeMap::from([(0, BTreeMap::new())]),
-            is_durable: true,
-            values: 0,
-            steps: 0,
-        })
-    }
+impl Story for StoreStory {
+    type Opened = OpenStore;
 
-    /// Opens the store, checks it, and works on it. Returns whether the input has ended.
-    fn live(&mut self, input: &mut Unstructured<'_>) -> bool {
-        self.seed += 1;
-        let World { simulation, site } = World::on(self.seed, self.disk.clone());
-        let ending = simulation.run(async {
-            let store = site.open::<u64, [u8]>(self.config.clone()).await;
-            self.recover(&store).await;
-            let mut session = store.session().expect("there are seats");
-            let ending = loop {
-                self.steps += 1;
-                if self.steps > STEPS {
-                    break Ending::Over;
-                }
-                match self.step(input, &store, &mut session).await {
-                    Ok(None) => {}
-                    Ok(Some(ending)) => break ending,
-                    Err(_) => break Ending::Over,
-                }
-            };
-            self.check(&mut session).await;
-            ending
-        });
-        drop(simulation);
-        if let Ending::Cut(seed) = ending {
-            self.disk = self.disk.crash(seed);
-        }
-        matches!(ending, Ending::Over)
-    }
-
-    /// Checks that an opened store has a checkpoint that is not older than it may be.
-    async fn recover(&mut self, store: &Store) {
-        let token = store.recovery().and_then(|report| report.chosen);
-        let token = token.map_or(0, checkpoint::Token::version);
-        let (newest, newest_state) = self.states.last_key_value().expect("there is one");
-        assert!(token >= *newest, "{newest} was acknowledged, {token} was recovered");
-        let found = if token == *newest { newest_state.clone() } else { self.contents.clone() };
-        assert!(!self.is_durable || found == self.contents, "operations are missing");
-        self.contents.clone_from(&found);
-        self.states.insert(token, found);
-        self.is_durable = true;
-    }
-
-    async fn check(&self, session: &mut Session<u64, [u8]>) {
-        for key in 0..KEYS {
-            match session.read(&key).await {
-                Ok(found) => assert_eq!(found.as_ref(), self.contents.get(&key), "key {key}"),
-                Err(error) => assert_eq!(error.kind(), kvick::ErrorKind::Closed, "{error}"),
-            }
-        }
-    }
-
-    fn value(&mut self, input: &mut Unstructured<'_>) -> Result<Vec<u8>> {
-        self.values += 1;
-        let length = usize::from(input.arbitrary::<u16>()?);
-        let longest = if input.ratio(1, 8)? { 6000 } else { 150 };
-        Ok(pattern(self.values, length % longest))
+    async fn open(&mut self, site: &Site) -> OpenStore {
+        let store = site.open(self.config.clone()).await;
+        self.recover(&store);
+        let session = store.session().expect("there are seats");
+        OpenStore { store, session }
     }
 
     async fn step(
         &mut self,
         input: &mut Unstructured<'_>,
-        store: &Store,
-        session: &mut Session<u64, [u8]>,
+        OpenStore { store, session }: &mut OpenStore,
     ) -> Result<Option<Ending>> {
         match input.int_in_range(0..=19)? {
             // The zeros after the end of an input do not come here.
@@ -164,6 +85,52 @@ impl Story {
             }
         }
         Ok(None)
+    }
+
+    async fn check(&self, OpenStore { session, .. }: &mut OpenStore) {
+        for key in 0..KEYS {
+            match session.read(&key).await {
+                Ok(found) => assert_eq!(found.as_ref(), self.contents.get(&key), "key {key}"),
+                Err(error) => assert_eq!(error.kind(), kvick::ErrorKind::Closed, "{error}"),
+            }
+        }
+    }
+}
+
+impl StoreStory {
+    fn new(input: &mut Unstructured<'_>) -> Result<(Self, Stage)> {
+        let configs = small_configs();
+        let config = input.choose(&configs)?.clone();
+        let config = config.with_checkpoint_on_close(input.arbitrary()?).with_keep_checkpoints(3);
+        let seed = input.arbitrary::<u16>()?.into();
+        let story = Self {
+            config,
+            contents: BTreeMap::new(),
+            states: BTreeMap::from([(0, BTreeMap::new())]),
+            is_durable: true,
+            values: 0,
+        };
+        Ok((story, Stage::new(seed, SimOptions::default())))
+    }
+
+    /// Checks that an opened store has a checkpoint that is not older than it may be.
+    fn recover(&mut self, store: &Store) {
+        let token = store.recovery().and_then(|report| report.chosen);
+        let token = token.map_or(0, checkpoint::Token::version);
+        let (newest, newest_state) = self.states.last_key_value().expect("there is one");
+        assert!(token >= *newest, "{newest} was acknowledged, {token} was recovered");
+        let found = if token == *newest { newest_state.clone() } else { self.contents.clone() };
+        assert!(!self.is_durable || found == self.contents, "operations are missing");
+        self.contents.clone_from(&found);
+        self.states.insert(token, found);
+        self.is_durable = true;
+    }
+
+    fn value(&mut self, input: &mut Unstructured<'_>) -> Result<Vec<u8>> {
+        self.values += 1;
+        let length = usize::from(input.arbitrary::<u16>()?);
+        let longest = if input.ratio(1, 8)? { 6000 } else { 150 };
+        Ok(pattern(self.values, length % longest))
     }
 
     async fn checkpoint(&mut self, input: &mut Unstructured<'_>, store: &Store) -> Result<()> {
