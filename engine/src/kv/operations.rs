@@ -146,6 +146,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     {
         batch::rmw_many::<K, V, Q, F>(self.access(), keys, update).await
     }
+
     /// See [`Session::insert_many`](crate::Session::insert_many).
     pub async fn insert_many<Q, W>(&self, pairs: &[(Q, W)]) -> Result<Vec<bool>>
     where

@@ -60,6 +60,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
     {
         batch::rmw_many::<K, V, Q, F>(self.access(), keys, update).await
     }
+
     /// Sets the values of many keys that have none, like
     /// [`insert_if_absent`](Self::insert_if_absent), each atomically by itself.
     ///
