@@ -7,7 +7,7 @@
 //! # Structure
 //! A log is made of parts (`parts.rs`). Each part owns its state: [`Pages`] the frames and the
 //! marks between the regions, [`Tail`] the address of the next record, [`LogFile`] the units on
-//! the device, [`Health`] whether pages can be written. Views of the log borrow the parts:
+//! the device, [`LogStatus`] whether pages can be written. Views of the log borrow the parts:
 //!
 //! * `allocate`: [`Allocator`] hands out room at the tail and waits for it.
 //! * `shift`: the drivers, plain `async fn`s of one maintenance task. Each moves its own marks:
@@ -28,18 +28,17 @@
 
 mod allocate;
 mod geometry;
-mod health;
 mod pages;
 mod parts;
 mod read;
 mod shift;
 mod snapshot;
+mod status;
 
 pub(crate) use allocate::allocator::{Allocator, NoRoom};
 pub(crate) use allocate::end::{LogEnd, Need};
 pub(crate) use allocate::tail::{LARGEST_INLINE, PageRemainder, Position, Tail};
 pub(crate) use geometry::{LogExtent, LogGeometry};
-pub(crate) use health::Health;
 pub(crate) use pages::file::LogFile;
 pub(crate) use pages::life::Life;
 pub(crate) use pages::memory::Pages;
@@ -53,6 +52,7 @@ pub(crate) use shift::flushing::Flushing;
 pub(crate) use snapshot::capture::Capture;
 pub(crate) use snapshot::restore::Restore;
 pub(crate) use snapshot::versions::Versions;
+pub(crate) use status::LogStatus;
 
 use crate::base::address::Address;
 use crate::base::error::Result;
@@ -110,7 +110,7 @@ impl HybridLog {
                 tail: if is_last { Tail::closed_before } else { Tail::new }(
                     tail, page_bits, capacity,
                 ),
-                health: Health::new(geometry.owner),
+                health: LogStatus::new(geometry.owner),
                 requests: ShiftRequests::new(head, tail),
                 file,
                 epoch,
@@ -132,7 +132,7 @@ impl HybridLog {
     }
 
     #[inline(always)]
-    pub(crate) fn health(&self) -> &Health {
+    pub(crate) fn health(&self) -> &LogStatus {
         &self.parts.health
     }
 
@@ -201,7 +201,7 @@ impl HybridLog {
     pub(crate) async fn wait_until_immutable(&self, address: Address) -> Result<()> {
         let LogParts { pages, health, requests, .. } = &self.parts;
         let is_settled = || pages.marks().region(address) != Region::Fuzzy;
-        health.wait_for(&requests.events.read_only, Health::check_write, is_settled).await
+        health.wait_for(&requests.events.read_only, LogStatus::check_write, is_settled).await
     }
 
     /// Waits until every operation that is protected now has ended.

@@ -2,10 +2,10 @@
 
 use super::allocate::tail::Tail;
 use super::geometry::LogGeometry;
-use super::health::Health;
 use super::pages::file::LogFile;
 use super::pages::memory::Pages;
 use super::shift::requests::ShiftRequests;
+use super::status::LogStatus;
 use crate::epoch::Epoch;
 use kvick_runtime::Handle;
 
@@ -20,7 +20,7 @@ pub(super) struct LogParts {
     pub(super) pages: Pages,
     // Any thread, atomic.
     pub(super) tail: Tail,
-    pub(super) health: Health,
+    pub(super) health: LogStatus,
     pub(super) requests: ShiftRequests,
     pub(super) file: LogFile,
 }

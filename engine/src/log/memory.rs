@@ -10,7 +10,7 @@ use crate::base::address::Address;
 use crate::base::context_pool::ContextPool;
 use crate::base::wait::Told;
 use crate::epoch::{Epoch, Guard, Participant};
-use crate::hybrid_log::{Health, HybridLog};
+use crate::hybrid_log::{HybridLog, LogStatus};
 use crate::record::WORD;
 use bytes::{Bytes, BytesMut};
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
@@ -60,7 +60,7 @@ impl LogMemory {
     }
 
     #[inline(always)]
-    pub(crate) fn health(&self) -> &Health {
+    pub(crate) fn health(&self) -> &LogStatus {
         self.log.health()
     }
 

@@ -13,7 +13,7 @@ use crate::base::wait::wait_either;
 use crate::config::Config;
 use crate::epoch::Epoch;
 use crate::hash_index::HashIndex;
-use crate::hybrid_log::{Health, HybridLog};
+use crate::hybrid_log::{HybridLog, LogStatus};
 use crate::record::{Layout, RecordInfo, RecordRef};
 use crate::statistics::{DeviceStats, LogBytes, MemoryBytes, Stats};
 use kvick_io::Device;
@@ -116,7 +116,7 @@ impl StoreInner {
     /// Waits until the version barrier is over.
     pub(crate) async fn cut_over(&self) -> Result<()> {
         let is_over = || !self.phase.is_cut();
-        self.log.health().wait_for(self.phase.changed(), Health::check_write, is_over).await
+        self.log.health().wait_for(self.phase.changed(), LogStatus::check_write, is_over).await
     }
 
     /// Ends the version. Waits until no operation changes anything, runs `freeze`, and lets

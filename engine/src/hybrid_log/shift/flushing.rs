@@ -3,8 +3,8 @@
 use super::sync::{SyncDriver, Syncs};
 use crate::base::address::Address;
 use crate::base::error::Result;
-use crate::hybrid_log::health::Health;
 use crate::hybrid_log::parts::LogParts;
+use crate::hybrid_log::status::LogStatus;
 use event_listener::Event;
 use kvick_io::sync::atomic::{AtomicBool, Ordering};
 
@@ -54,7 +54,7 @@ impl<'l> Flushing<'l> {
         debug_assert!(end <= self.flushed(), "only what was flushed may leave memory");
         requests.want_head(end);
         let is_evicted = || pages.marks().safe_head.load() >= end;
-        health.wait_for(&requests.events.page_free, Health::check_write, is_evicted).await
+        health.wait_for(&requests.events.page_free, LogStatus::check_write, is_evicted).await
     }
 
     /// Returns the flushed mark. The device has everything below it.
@@ -64,17 +64,17 @@ impl<'l> Flushing<'l> {
 
     /// Waits until everything below `end` is written. Fails while the device is full.
     pub(crate) async fn stored(self, end: Address) -> Result<()> {
-        self.stored_unless(Health::check_room, end).await
+        self.stored_unless(LogStatus::check_room, end).await
     }
 
     /// Like [`stored`](Self::stored), but keeps waiting while the device is full.
     pub(crate) async fn stored_some_time(self, end: Address) -> Result<()> {
-        self.stored_unless(Health::check_write, end).await
+        self.stored_unless(LogStatus::check_write, end).await
     }
 
     async fn stored_unless(
         self,
-        check: impl Fn(&Health) -> Result<()>,
+        check: impl Fn(&LogStatus) -> Result<()>,
         end: Address,
     ) -> Result<()> {
         let is_stored = || self.flushed() >= end;

@@ -6,7 +6,7 @@
 
 use crate::base::error::{Error, Result};
 use crate::base::wait::wait_either;
-use crate::hybrid_log::health::Health;
+use crate::hybrid_log::status::LogStatus;
 use event_listener::Event;
 use kvick_io::Device;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
@@ -26,7 +26,7 @@ pub(crate) struct Syncs {
 
 impl Syncs {
     /// Waits until the driver has synced everything that was written before this call.
-    pub(crate) async fn synced(&self, health: &Health) -> Result<()> {
+    pub(crate) async fn synced(&self, health: &LogStatus) -> Result<()> {
         let Self { asked, served, demand, done } = self;
         // Release: pairs with the Acquire of the driver. The writes that the caller knows of
         // precede the sync.
@@ -34,7 +34,7 @@ impl Syncs {
         demand.notify(usize::MAX);
         // Acquire: pairs with the Release of the driver.
         let is_served = || served.load(Ordering::Acquire) >= number;
-        health.wait_for(done, Health::check_write, is_served).await
+        health.wait_for(done, LogStatus::check_write, is_served).await
     }
 }
 
@@ -43,7 +43,7 @@ impl Syncs {
 pub(crate) struct SyncDriver<'l> {
     pub(crate) syncs: &'l Syncs,
     pub(crate) device: &'l dyn Device,
-    pub(crate) health: &'l Health,
+    pub(crate) health: &'l LogStatus,
 }
 
 impl SyncDriver<'_> {

@@ -7,7 +7,7 @@ use super::state::{Commit, CommitGoal};
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::wait::wait_either;
-use crate::hybrid_log::Health;
+use crate::hybrid_log::LogStatus;
 use crate::log::memory::LogMemory;
 use crate::log::read::range::ReadableRange;
 use crate::log::view::LogView;
@@ -119,7 +119,7 @@ impl Committer {
     async fn wait_until(&self, is_met: impl Fn(&Committed) -> bool) -> Result<()> {
         let changed = self.range().changed();
         let is_met = || is_met(self.committed());
-        self.memory.health().wait_for(changed, Health::check_room, is_met).await
+        self.memory.health().wait_for(changed, LogStatus::check_room, is_met).await
     }
 
     /// Commits, and waits until the manifest holds the commit. Closing a log calls it.

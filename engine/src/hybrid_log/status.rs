@@ -23,9 +23,9 @@ const READ_ONLY: u8 = 2;
 const POISONED: u8 = 3;
 const CLOSED: u8 = 4;
 
-/// The condition of one log.
+/// The status of one log: the public `Health` is a snapshot of it.
 #[derive(Debug)]
-pub(crate) struct Health {
+pub(crate) struct LogStatus {
     // Any thread, atomic; changed under `cause`.
     state: AtomicU8,
     cause: Mutex<Option<Error>>,
@@ -36,7 +36,7 @@ pub(crate) struct Health {
     birthplace: Birthplace,
 }
 
-impl Health {
+impl LogStatus {
     pub(crate) fn new(name: &'static str) -> Self {
         let state = AtomicU8::new(SOUND);
         let birthplace = Birthplace::here();
@@ -205,13 +205,13 @@ mod tests {
 
     #[test]
     fn a_full_log_recovers_and_a_poisoned_one_does_not() {
-        let health = Health::new("log");
+        let health = LogStatus::new("log");
         health.transition_to_full(full());
         assert!(health.check_write().is_ok() && health.check_read().is_ok());
         assert_eq!(health.check_room().unwrap_err().kind(), ErrorKind::StorageFull);
         health.transition_to_sound();
         assert!(health.check_room().is_ok());
-        let read_only = Health::new("log");
+        let read_only = LogStatus::new("log");
         read_only.transition_to_read_only("/data");
         read_only.transition_to_full(full());
         assert_eq!(read_only.check_write().unwrap_err().kind(), ErrorKind::ReadOnly);
