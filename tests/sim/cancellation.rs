@@ -8,6 +8,8 @@ use tests::simulated::{Site, World, seeds, small_configs, two_pages};
 
 /// No operation of these needs more polls than this.
 const POLLS_MAX: u32 = 400;
+/// No batch of insertions needs more polls than this.
+const STEPS_MAX: u32 = 20_000;
 /// The key that is operated on, and what it holds.
 const KEY: u64 = 5;
 
@@ -283,11 +285,18 @@ fn many_deletions_happen_from_the_first_on() {
     });
 }
 
+/// Returns numbers of polls in growing steps. Insertions that share two pages of memory wait for
+/// room again and again.
+fn steps() -> impl Iterator<Item = u32> {
+    std::iter::successors(Some(1), |polls| Some(polls + 1 + polls / 16))
+        .take_while(|polls| *polls < STEPS_MAX)
+}
+
 /// Of many insertions each is whole or not there, and the old values stay.
 #[test]
 fn many_insertions_happen_or_not() {
     seeds(16, |seed| {
-        for polls in 1..POLLS_MAX {
+        for polls in steps() {
             let world = World::new(seed);
             let site = world.site.clone();
             let finished = world.simulation.run(async {
@@ -319,6 +328,6 @@ fn many_insertions_happen_or_not() {
                 return;
             }
         }
-        panic!("not finished after {POLLS_MAX} polls");
+        panic!("not finished after {STEPS_MAX} polls");
     });
 }
