@@ -74,8 +74,11 @@ fn check_left(world: &World, left: &Left, what: &str) {
 }
 
 fn nothing() -> Left {
-    let (ledger, known) = (LogLedger::default(), LogAcknowledged::default());
-    Left { ledger, known, excuses: Excuses::faulty() }
+    nothing_on(LogLedger::default())
+}
+
+fn nothing_on(ledger: LogLedger) -> Left {
+    Left { ledger, known: LogAcknowledged::default(), excuses: Excuses::faulty() }
 }
 
 /// Each operation of a run fails once, from the creation of the log on. Gives how many runs went
@@ -86,7 +89,11 @@ fn any_operation_may_fail(seed: u64, kind: io::ErrorKind) -> [u32; 2] {
         let world = World::new(seed);
         let what = format!("{kind:?} at operation {number}");
         world.site.disk.fail_at(number, kind);
-        let left = world.simulation.run(run(&world.site, nothing(), &what));
+        let ledger = match kind {
+            io::ErrorKind::StorageFull => LogLedger::on_a_full_device(),
+            _ => LogLedger::default(),
+        };
+        let left = world.simulation.run(run(&world.site, nothing_on(ledger), &what));
         let was_met = world.site.disk.operations() > number;
         check_left(&world, &left, &what);
         runs[usize::from(left.excuses.cause().is_some())] += 1;

@@ -30,6 +30,9 @@ pub struct LogLedger {
     numbers: BTreeMap<u64, usize>,
     /// Commits that were acknowledged.
     commits: BTreeMap<u64, Commit>,
+    /// Whether the device may have been full. On a full device the manifest alone makes a begin
+    /// durable, before the changes in front of it.
+    may_be_full: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -70,11 +73,18 @@ impl Default for LogLedger {
             cookies: vec![(Vec::new(), 0)],
             numbers: BTreeMap::new(),
             commits: BTreeMap::new(),
+            may_be_full: false,
         }
     }
 }
 
 impl LogLedger {
+    /// Gives the ledger of a new log, on a device that may become full.
+    #[must_use]
+    pub fn on_a_full_device() -> Self {
+        Self { may_be_full: true, ..Self::default() }
+    }
+
     /// Notes entries that were appended together.
     pub fn append(&mut self, addresses: &[log::Address], payloads: Vec<Vec<u8>>) {
         let Some((first, last)) = addresses.first().zip(addresses.last()) else {
@@ -232,6 +242,16 @@ impl LogLedger {
         (next, LogAcknowledged { life, until, number, ..LogAcknowledged::default() })
     }
 
+    /// The begins of changes after so many, which a full device may have made durable alone. None
+    /// is beyond `until`, the end of what is durable.
+    fn begins_ahead(&self, changes: usize, until: u64) -> impl Iterator<Item = u64> {
+        let later = self.changes[changes..].iter().filter(|_| self.may_be_full);
+        later.filter_map(move |change| match change {
+            Change::Begin(begin) => Some((*begin).min(until)),
+            _ => None,
+        })
+    }
+
     fn check_cookie(&self, commit: &Commit, known: &LogAcknowledged) {
         let cookie = self.cookie_index(commit);
         assert!(cookie >= known.cookie, "an older cookie: {commit:?}, {known:?}");
@@ -275,7 +295,12 @@ impl LogLedger {
                 && shown.map(|(at, noted)| (at, &noted.payload)).eq(found)
         };
         let mut counts = known.changes..=self.changes.len();
-        counts.find(|count| is_found(&self.state_after(*count))).unwrap_or_else(|| {
+        let is_reached = |count: &usize| {
+            let state = self.state_after(*count);
+            let mut ahead = self.begins_ahead(*count, until);
+            is_found(&state) || ahead.any(|begin| is_found(&LogState { begin, ..state.clone() }))
+        };
+        counts.find(is_reached).unwrap_or_else(|| {
             let state = self.state_after(known.changes);
             let shown = entries.range(..until).filter(|(address, _)| state.shows(**address));
             panic!(
