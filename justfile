@@ -58,7 +58,7 @@ rot seed="":
 # Fuzzes one target for so many seconds, from its corpus. Needs nightly with cargo-fuzz. Targets:
 # manifests block_files log_frames store_edits log_edits store_operations log_operations
 fuzz target="store_edits" seconds="600" *args:
-    cargo +nightly fuzz run --fuzz-dir tests/fuzz {{target}} tests/fuzz/target/inputs/{{target}} \
+    cargo +nightly fuzz run --dev -s none --fuzz-dir tests/fuzz {{target}} tests/fuzz/target/inputs/{{target}} \
         tests/fuzz/corpus/{{target}} -- -max_total_time={{seconds}} -rss_limit_mb=4096 \
         -max_len=4096 {{args}}
 
