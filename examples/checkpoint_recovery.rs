@@ -53,7 +53,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let store = open(directory.path()).await?;
     let report = store.recovery().ok_or("there was a store")?;
-    println!("{report:#?}");
+    println!("{report}");
     assert_eq!(report.chosen, Some(newest.token));
     for (writer, id, serial) in written {
         // The checkpoint has all operations of a session up to one, and none after it.

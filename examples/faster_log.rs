@@ -69,7 +69,9 @@ async fn write(path: &Path) -> Result<()> {
 
 async fn recover(path: &Path, acknowledged: u64) -> Result<()> {
     let log = open(path).await?;
-    println!("{:#?}", log.recovery());
+    if let Some(report) = log.recovery() {
+        println!("{report}");
+    }
 
     // A prefix of what was appended: nothing acknowledged is missing, and there is no gap.
     let entries: Vec<_> = log.scan(..).try_collect().await?;
