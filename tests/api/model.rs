@@ -5,7 +5,7 @@ use kvick::io::sim::Random;
 use kvick::runtime::Handle;
 use kvick::{Config, FasterKv, Result};
 use tests::configs::{Host, backends, sizes};
-use tests::model::{Doors, Mix, Model};
+use tests::model::{EntryPoints, Mix, Model};
 use tests::samples::{SampleKey, SampleValue};
 
 fn on_the_matrix<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) {
@@ -36,14 +36,14 @@ async fn work<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     seed: u64,
 ) -> Result<()> {
     let mix = Mix { first_key: 0, keys: 120, longest: 12_000, batches: true, flush: 0.02 };
-    let mut doors = Doors::new(&store)?;
+    let mut entry_points = EntryPoints::new(&store)?;
     let mut model = Model::new(mix, Random::new(seed));
     for _ in 0..steps {
-        model.step(&mut doors).await?;
+        model.step(&mut entry_points).await?;
     }
-    model.check(&mut doors).await?;
+    model.check(&mut entry_points).await?;
     store.flush_and_evict().await?;
-    model.check(&mut doors).await?;
+    model.check(&mut entry_points).await?;
     store.close().await
 }
 

@@ -1,4 +1,5 @@
-//! What waits for the device takes a bounded part of the memory, and waits for no task.
+//! Operations that wait for the device use a bounded share of the memory, and wait for no other
+//! task.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -23,7 +24,7 @@ fn config() -> Config {
         .with_huge_pages(false)
 }
 
-/// The share of the memory that is for I/O.
+/// Returns the share of the memory that is for I/O.
 fn io_share() -> u64 {
     config().memory.bytes() / 16
 }
@@ -41,7 +42,7 @@ fn value(key: u64) -> Vec<u8> {
     vec![key.to_le_bytes()[0]; usize::try_from(key % 50).expect("small")]
 }
 
-/// Ends `future`, and says how many bytes of buffers there were at once, as seen after each poll.
+/// Runs `future`. Returns also the most bytes of buffers that were in use after any poll.
 async fn most_buffers<F: Future>(store: &FasterKv<u64, [u8]>, future: F) -> (F::Output, u64) {
     let mut future = pin!(future);
     let mut most = 0;
@@ -75,7 +76,7 @@ fn batches_of_cold_keys_have_few_buffers_at_once() {
             let modified = most_buffers(&store, session.rmw_many(&keys, update));
             let (modified, most) = modified.await;
             modified.expect("sound disk");
-            // Pages are written meanwhile, too.
+            // Pages are written meanwhile, and need buffers too.
             assert!(most <= 2 * io_share(), "{most} bytes of buffers to modify");
             drop(session);
             store.close().await.expect("sound disk");
@@ -83,7 +84,7 @@ fn batches_of_cold_keys_have_few_buffers_at_once() {
     });
 }
 
-/// The same of tasks that read one key each.
+/// The test above, with tasks that read one key each.
 #[test]
 fn many_readers_have_few_buffers_at_once() {
     seeds(4, |seed| {
@@ -96,15 +97,16 @@ fn many_readers_have_few_buffers_at_once() {
             for (key, found) in keys.iter().step_by(3).zip(found) {
                 assert_eq!(found.expect("sound disk"), Some(value(*key)));
             }
-            // Those on their way, and those that their tasks have not been polled to take.
+            // Some buffers belong to reads in flight, others to tasks that have not been polled
+            // yet.
             assert!(most <= 2 * io_share(), "{most} bytes of buffers");
             store.close().await.expect("sound disk");
         });
     });
 }
 
-/// Readers that are never polled again, as those that lost a `select!` and were kept, have their
-/// buffers and stop no other task.
+/// Some readers are never polled again, as if they lost a `select!` and were kept. They keep their
+/// buffers, and stop no other task.
 #[test]
 fn readers_that_are_parked_stop_no_others() {
     seeds(8, |seed| {
@@ -120,7 +122,7 @@ fn readers_that_are_parked_stop_no_others() {
             assert!(keys[1000..].iter().zip(found).all(|(key, found)| found == Some(value(*key))));
             site.handle.sleep(Duration::from_secs(1)).await;
             assert_eq!(store.read(&keys[5000]).await.expect("sound disk"), Some(value(5000)));
-            // Some go on after all, others are dropped, others leak.
+            // Some readers continue, some are dropped, and some leak.
             for (number, read) in parked.into_iter().enumerate() {
                 match number % 3 {
                     0 => {
@@ -139,7 +141,7 @@ fn readers_that_are_parked_stop_no_others() {
 }
 
 /// A read of a large record had no answer for seconds while other tasks read small ones without a
-/// pause: they took what came back before it was enough.
+/// pause. They took each returned buffer before enough of them were free.
 #[test]
 fn a_large_read_gets_its_turn_beside_small_ones() {
     seeds(3, |seed| {

@@ -1,4 +1,5 @@
-//! Futures that are dropped after n polls, for every n: nothing of the operation, or all of it.
+//! Futures that are dropped after n polls, for every n. An operation took effect completely or not
+//! at all.
 
 use kvick::session::Update;
 use kvick::{Config, FasterKv, Result};
@@ -6,11 +7,11 @@ use tests::polling::AtMost;
 use tests::samples::pattern;
 use tests::simulated::{Site, World, seeds, small_configs, two_pages};
 
-/// No operation of these needs more polls than this.
+/// A number of polls that exceeds those of any operation here except insertions.
 const POLLS_MAX: u32 = 400;
-/// No batch of insertions needs more polls than this.
+/// A number of polls that exceeds those of a batch of insertions.
 const STEPS_MAX: u32 = 20_000;
-/// The key that is operated on, and what it holds.
+/// The key of the operations.
 const KEY: u64 = 5;
 
 type Store = FasterKv<u64, [u8]>;
@@ -19,7 +20,7 @@ fn old() -> Vec<u8> {
     pattern(1, 300)
 }
 
-/// The key is on the device, the memory is full of others.
+/// Opens a store with the key on the device and other keys in memory.
 async fn prepare(site: &Site, config: Config, old: Option<&[u8]>) -> Store {
     let store = site.open::<u64, [u8]>(config).await;
     if let Some(old) = old {
@@ -32,8 +33,8 @@ async fn prepare(site: &Site, config: Config, old: Option<&[u8]>) -> Store {
     store
 }
 
-/// Drops `operation` after 1, 2, 3, .. polls until it finishes by itself. Each time the key must
-/// hold what it held before, or, at the last, `new`.
+/// Drops `operation` after 1, 2, 3, .. polls until it finishes by itself. The key must hold `old`
+/// each time, and `new` after the last.
 fn drop_after_each_poll(
     seed: u64,
     [old, new]: [Option<Vec<u8>>; 2],
@@ -56,7 +57,7 @@ fn drop_after_each_poll(
                 assert_eq!(&found, expected, "dropped after {polls} polls");
                 store.flush_and_evict().await.expect("a sound disk");
             }
-            // The store goes on as if nothing had been.
+            // The store continues as if the operation had not existed.
             let other = store.read(&120).await.expect("a sound disk");
             assert_eq!(other, Some(pattern(120, 200)));
             store.upsert(&KEY, b"later").await.expect("a sound disk");
@@ -223,7 +224,7 @@ fn a_conditional_removal_happens_or_not() {
     });
 }
 
-/// Of many pairs a first part is set, and each is whole.
+/// A dropped batch of writes has set a prefix of its pairs, and each value is whole.
 #[test]
 fn many_upserts_are_set_from_the_first_on() {
     seeds(16, |seed| {
@@ -254,7 +255,8 @@ fn many_upserts_are_set_from_the_first_on() {
     });
 }
 
-/// Keys that share a page with others wait for room; a first part is removed.
+/// Keys that share a page with others wait for space. A dropped batch of deletions has removed a
+/// prefix.
 #[test]
 fn many_deletions_happen_from_the_first_on() {
     seeds(16, |seed| {
@@ -292,7 +294,8 @@ fn steps() -> impl Iterator<Item = u32> {
         .take_while(|polls| *polls < STEPS_MAX)
 }
 
-/// Of many insertions each is whole or not there, and the old values stay.
+/// A dropped batch of insertions has inserted each value completely or not at all, and old values
+/// stay.
 #[test]
 fn many_insertions_happen_or_not() {
     seeds(16, |seed| {

@@ -1,4 +1,4 @@
-//! How much a checkpoint writes, keeps, and leaves for recovery to read.
+//! The bytes that a checkpoint writes and keeps, and the bytes that a recovery must read.
 
 use kvick::config::ByteSize;
 use kvick::io::sim::Survival;
@@ -18,7 +18,7 @@ async fn fill(store: &FasterKv<u64, u64>, keys: u64, value: u64) {
     }
 }
 
-/// What a power cut leaves has `value` under each key.
+/// Checks that each key has `value` after a power cut.
 fn assert_left(seed: u64, site: &Site, config: Config, (keys, value): (u64, u64)) {
     let world = World::on(seed, site.disk.crash_with(seed, Survival::NOTHING));
     let site = world.site.clone();
@@ -37,8 +37,7 @@ fn of_kind(site: &Site, kind: &str) -> usize {
     site.disk.files().iter().filter(|(file, _)| is_first(file)).count()
 }
 
-/// Once each checkpoint wrote the whole index: 131 MB for one key that had changed, with 1 GiB of
-/// memory.
+/// Each checkpoint wrote the whole index: 131 MB for one changed key, with 1 GiB of memory.
 #[test]
 fn one_changed_key_is_a_small_checkpoint() {
     for kind in KINDS {
@@ -64,8 +63,9 @@ fn one_changed_key_is_a_small_checkpoint() {
     }
 }
 
-/// An image is written when the log has grown by as much as that has bytes; in between, checkpoints
-/// name the one before, whose files stay as long as a checkpoint does.
+/// A store writes an image of the index when the log has grown by the size of the image.
+/// Checkpoints in between refer to the image before, whose files stay as long as a checkpoint needs
+/// them.
 #[test]
 fn images_of_the_index_are_as_frequent_as_the_log_grows() {
     seeds(3, |seed| {
@@ -84,7 +84,7 @@ fn images_of_the_index_are_as_frequent_as_the_log_grows() {
                     let newest = format!("db/index-{}.000000", taken.token);
                     own += u32::from(site.disk.files().iter().any(|(file, _)| *file == newest));
                     let replayed = store.checkpoints().last().expect("taken").replayed_bytes;
-                    // And what was written while the image was.
+                    // The log also grows while the store writes the image.
                     assert!(replayed <= image + 10_000, "{replayed} of {image}");
                 }
                 drop(store);
@@ -96,8 +96,8 @@ fn images_of_the_index_are_as_frequent_as_the_log_grows() {
     });
 }
 
-/// Once increments of a set that stays in memory went on for ever: as many delta files as there
-/// were checkpoints, all of which recovery had to read.
+/// Increments of a set in memory never became a snapshot. There were as many delta files as
+/// checkpoints, and recovery had to read all of them.
 #[test]
 fn increments_go_on_from_a_snapshot_now_and_then() {
     seeds(3, |seed| {
@@ -128,8 +128,8 @@ fn increments_go_on_from_a_snapshot_now_and_then() {
     });
 }
 
-/// Once the manifest that leaves out a checkpoint needed a block that a full disk did not have:
-/// what frees space did not work when it was needed.
+/// A manifest without the removed checkpoint needed a block that a full disk did not have. The
+/// removal failed when its space was needed.
 #[test]
 fn checkpoints_are_removed_from_a_full_disk() {
     seeds(6, |seed| {
@@ -151,7 +151,7 @@ fn checkpoints_are_removed_from_a_full_disk() {
                 } else {
                     store.delete_checkpoint(oldest.expect("taken")).await
                 };
-                removed.expect("what frees space needs none");
+                removed.expect("a removal needs no space");
                 assert!(site.disk.bytes_used() < before, "nothing was freed");
                 let has_copy = site.disk.files().iter().any(|(file, _)| file == "db/manifest.copy");
                 assert!(has_copy, "the copy is written again");

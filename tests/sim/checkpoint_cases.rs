@@ -1,4 +1,4 @@
-//! Courses of events that checkpoints and recovery must get right, each with its story.
+//! Sequences of events that checkpoints and recovery must handle, each with its story.
 
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ fn config() -> Config {
     two_pages().with_checkpoint_on_close(false)
 }
 
-/// An image of the index that was taken after the newest checkpoint of the log leads to records
-/// which no checkpoint has. After a crash other records are written at those addresses. A later
-/// checkpoint must not be completed from that image.
+/// An image of the index after the newest checkpoint of the log leads to records that no checkpoint
+/// has. After a crash the store writes other records at those addresses. A recovery of a later
+/// checkpoint must not use that image.
 #[test]
 fn an_index_image_of_a_life_that_was_lost_is_not_used() {
     seeds(10, |seed| {
@@ -55,10 +55,10 @@ fn an_index_image_of_a_life_that_was_lost_is_not_used() {
     });
 }
 
-/// Of a batch of read-modify-writes the cut may fall between those in memory and those on the
-/// device. The checkpoint excludes the latter, and no waiting task may be told they are durable.
+/// A version may end between the operations of a batch: after those in memory and before those on
+/// the device. The checkpoint excludes the latter, and no waiting task may see them as durable.
 #[test]
-fn what_a_checkpoint_excludes_is_not_durable() {
+fn an_excluded_operation_is_not_durable() {
     let mut excluded = 0;
     for seed in 0..40 {
         let world = World::new(seed);
@@ -91,11 +91,11 @@ fn what_a_checkpoint_excludes_is_not_durable() {
             1
         });
     }
-    assert!(excluded > 0, "no cut fell into a batch");
+    assert!(excluded > 0, "no version ended within a batch");
 }
 
-/// A store that is dropped lets go of its directory. The next opening cuts the log off and
-/// writes there; a write that the first one had begun must not come after that.
+/// A dropped store releases its directory. The next opening truncates the log and writes there. A
+/// write that the first store had begun must not end after that.
 #[test]
 fn a_store_that_is_dropped_has_nothing_in_flight_once_it_is_free() {
     seeds(40, |seed| {
@@ -117,9 +117,9 @@ fn a_store_that_is_dropped_has_nothing_in_flight_once_it_is_free() {
     });
 }
 
-/// A store names its life in the manifest before it writes its first page. Once a checkpoint that
-/// ended at that moment took the manifest that lay aside for debris and removed it: the rename
-/// failed, and the store was poisoned.
+/// A store publishes its life in the manifest before it writes its first page. A checkpoint that
+/// ended at that moment took the new manifest file for debris and removed it. The rename failed,
+/// and the store was poisoned.
 #[test]
 fn a_manifest_that_is_being_published_is_no_debris() {
     seeds(200, |seed| {
@@ -146,10 +146,10 @@ fn a_manifest_that_is_being_published_is_no_debris() {
     });
 }
 
-/// The records of a chain have the tag and the bucket of the index that they were linked in. In an
-/// index of another size two chains may meet in one entry, which leads to one of them only: 539 of
-/// 6000 keys were lost from 330 buckets to 1. So the size stays, whatever memory there is, and a
-/// request for another is refused.
+/// The records of a chain have the tag and the bucket of the index in which they were linked. In an
+/// index of another size two chains may meet in one entry, which leads to only one of them. From
+/// 330 buckets to 1, 539 of 6000 keys were lost. So the size stays with any memory, and the store
+/// refuses another one.
 #[test]
 fn the_index_keeps_its_size() {
     for (before, memory) in [(1, 64), (64, 1024), (100, 256), (330, 64)] {

@@ -1,4 +1,4 @@
-//! Negative controls: on disks that lie about what is durable the checks of checkpoints must fail.
+//! Negative controls: the checks of checkpoints must fail on disks that report false durability.
 
 use std::sync::atomic::Ordering;
 
@@ -10,23 +10,23 @@ use super::control::{Lie, open};
 
 const SEEDS: u64 = 6;
 
-/// Checkpoints, a power cut, and the checks: what they say. `truly` is a disk without lies.
+/// Takes checkpoints, cuts the power, and returns the result of the checks. `None` is a sound disk.
 fn verdict(seed: u64, options: SimOptions, lie: Option<Lie>) -> Result<(), String> {
     let world = World::with(seed, options);
     let site = world.site.clone();
     let (record, durable) = world.simulation.run(async {
-        let (store, told) = open(&site, lie.unwrap_or(Lie::ReadsElsewhere)).await;
-        told.store(lie.is_some(), Ordering::Relaxed);
+        let (store, is_active) = open(&site, lie.unwrap_or(Lie::ReadsElsewhere)).await;
+        is_active.store(lie.is_some(), Ordering::Relaxed);
         let mut journal = Journal::new(&store, 0, site.random(3)).expect("open");
         let mut durable = 0;
         for kind in ALL_KINDS {
             for _ in 0..50 {
-                // What was never written cannot be read, which a lying disk may show at once.
+                // A disk that drops writes may show it at once: the missing bytes cannot be read.
                 if journal.step().await.is_err() {
                     return (journal.end(), durable);
                 }
             }
-            store.checkpoint().kind(kind).await.expect("the disk says that all is well");
+            store.checkpoint().kind(kind).await.expect("the disk reports success");
             durable = journal.session().commit_point().until;
         }
         (journal.end(), durable)

@@ -1,5 +1,5 @@
-//! Every operation of the disk fails once, under checkpoints of every kind and load: the caller
-//! is told, and what was answered is found again.
+//! Every operation of the disk fails once, under checkpoints of every kind and under load. The
+//! caller gets an error, and every acknowledged checkpoint is recovered.
 
 use std::cell::Cell;
 use std::io;
@@ -13,30 +13,30 @@ use tests::crowd::{CROWD, pass_through};
 use tests::journal::{ALL_KINDS, Journal, Record};
 use tests::simulated::{Site, World, seeds};
 
-/// More operations than a run has.
+/// A number that exceeds the disk operations of a run.
 const OPERATIONS: u64 = 2000;
 
 fn config(site: &Site) -> Config {
     site.small_config().with_checkpoint_on_close(false)
 }
 
-/// Sessions beside the one of the journal, in every other run.
+/// Returns the number of sessions beside the one of the journal: none in every other run.
 fn crowd(site: &Site) -> usize {
     if site.seed.is_multiple_of(2) { CROWD } else { 0 }
 }
 
-/// A store under load, and what is known of its checkpoints.
+/// A store under load, and the known state of its checkpoints.
 struct Run {
     site: Site,
     store: FasterKv<u64, u64>,
     journal: Journal,
-    /// The serial that the newest checkpoint has that was answered well.
+    /// The serial number in the newest successful checkpoint.
     durable: u64,
-    /// A read found that the medium has lost what was written.
+    /// Whether a read found that the medium lost written bytes.
     has_lost: bool,
 }
 
-/// What a run leaves.
+/// The state after a run.
 struct Left {
     record: Record,
     durable: u64,
@@ -51,7 +51,7 @@ impl Run {
         Self { site: site.clone(), store, journal, durable: 0, has_lost: false }
     }
 
-    /// Takes a checkpoint while the journal goes on.
+    /// Takes a checkpoint while the journal continues.
     async fn checkpoint(&mut self, kind: checkpoint::Kind) -> Result<Checkpoint> {
         let taking = self.store.checkpoint().kind(kind).start()?;
         let mut taking = std::pin::pin!(taking);
@@ -70,7 +70,7 @@ impl Run {
         }
     }
 
-    /// Works for a while; an operation may fail for a full disk or for poison.
+    /// Works for a while. An operation may fail because of a full disk or of poison.
     async fn work(&mut self) {
         for _ in 0..120 {
             self.step().await;
@@ -80,12 +80,13 @@ impl Run {
     async fn step(&mut self) {
         match self.journal.step().await {
             Err(error) if error.kind() == ErrorKind::Corrupt => self.has_lost = true,
-            Err(error) => assert_excusable(&error),
+            Err(error) => assert_allowed(&error),
             Ok(()) => {}
         }
     }
 
-    /// Poison is permanent and reported to all writers; reads go on.
+    /// Returns whether the store is poisoned. If so, checks that poison is permanent and reaches
+    /// all writers.
     async fn is_poisoned(&mut self) -> bool {
         match self.store.checkpoint().index_only().start() {
             Err(error) if error.kind() == ErrorKind::Poisoned => {}
@@ -94,36 +95,36 @@ impl Run {
                 let taken = taking.await;
                 let Err(error) = taken else { return false };
                 if error.kind() != ErrorKind::Poisoned {
-                    assert_excusable(&error);
+                    assert_allowed(&error);
                     return false;
                 }
             }
         }
         let error = self.journal.step().await.expect_err("a write to a poisoned store");
         assert_eq!(error.kind(), ErrorKind::Poisoned, "{error}");
-        let error = self.store.checkpoint().await.expect_err("of a poisoned store");
+        let error = self.store.checkpoint().await.expect_err("a poisoned store");
         assert_eq!(error.kind(), ErrorKind::Poisoned, "{error}");
         true
     }
 }
 
-fn assert_excusable(error: &kvick::Error) {
+fn assert_allowed(error: &kvick::Error) {
     let kind = error.kind();
-    let is_excusable = matches!(kind, ErrorKind::StorageFull | ErrorKind::Poisoned);
+    let is_allowed = matches!(kind, ErrorKind::StorageFull | ErrorKind::Poisoned);
     let text = error.to_string();
-    assert!(is_excusable || kind == ErrorKind::Io && text.contains("simulated"), "{text}");
+    assert!(is_allowed || kind == ErrorKind::Io && text.contains("simulated"), "{text}");
 }
 
-/// Whether it is not known what is durable after an operation that failed like this.
+/// Returns whether the durable state is unknown after such a failure.
 fn is_grave(text: &str, kind: io::ErrorKind) -> bool {
-    // What was written aside and not renamed is written again, as a whole. A rename that found no
+    // The store writes `manifest.new` again as a whole if it was not renamed. A rename without
     // space has changed nothing.
     let is_aside = text.contains("manifest.new") && !text.contains("Rename");
     let is_rename = text.contains(", Rename") && kind != io::ErrorKind::StorageFull;
     (text.contains(", Sync") || is_rename) && !is_aside
 }
 
-/// One run with one fault. Whether it was met.
+/// Performs one run with one fault. Returns also whether an operation met the fault.
 async fn with_fault(site: &Site, number: u64, kind: io::ErrorKind) -> (bool, Left) {
     let mut run = Run::new(site).await;
     let planned = site.disk.operations() + number;
@@ -136,7 +137,7 @@ async fn with_fault(site: &Site, number: u64, kind: io::ErrorKind) -> (bool, Lef
             continue;
         };
         failures += 1;
-        assert_excusable(&error);
+        assert_allowed(&error);
         let text = error.to_string();
         is_poisoned = run.is_poisoned().await;
         assert!(is_poisoned || !is_grave(&text, kind), "not poisoned: {text}");
@@ -147,12 +148,12 @@ async fn with_fault(site: &Site, number: u64, kind: io::ErrorKind) -> (bool, Lef
     }
     let was_met = site.disk.operations() > planned;
     if !is_poisoned {
-        // A write that met a full disk is tried again within half a second.
+        // The store retries a write that met a full disk within half a second.
         site.handle.sleep(Duration::from_secs(1)).await;
         is_poisoned = run.is_poisoned().await;
     }
-    assert!(is_poisoned || !run.has_lost, "lost by a disk that is sound");
-    // What was written before a sync that failed may be gone from the medium: then reads say so.
+    assert!(is_poisoned || !run.has_lost, "a sound disk lost bytes");
+    // Bytes written before a failed sync may be lost on the medium. Reads of them fail then.
     run.journal.check(|error| is_poisoned && error.kind() == ErrorKind::Corrupt).await;
     if !is_poisoned {
         run.checkpoint(checkpoint::Kind::Incremental).await.expect("a sound disk");
@@ -162,9 +163,9 @@ async fn with_fault(site: &Site, number: u64, kind: io::ErrorKind) -> (bool, Lef
     (was_met, Left { record: run.journal.end(), durable, is_poisoned })
 }
 
-/// Whatever is named after a checkpoint is of one that the manifest has.
+/// Checks that the manifest has each checkpoint that a file belongs to.
 async fn assert_no_debris(site: &Site) {
-    // The driver answers before or after it removes; both end soon.
+    // The driver answers before or after it removes files, and both end soon.
     site.handle.sleep(Duration::from_secs(1)).await;
     let manifest = site.disk.directory("db").read_file("manifest").await.expect("there");
     let manifest = String::from_utf8(manifest).expect("text");
@@ -180,7 +181,7 @@ async fn assert_no_debris(site: &Site) {
     }
 }
 
-/// Opens what a run left, on a sound disk.
+/// Opens the store that a run left on a sound disk.
 async fn check_left(site: &Site, left: &Left, what: &str) {
     site.handle.sleep(Duration::from_secs(1)).await;
     let store = match site.try_open::<u64, u64>(config(site)).await {
@@ -231,7 +232,7 @@ fn any_operation_may_fail_for_good() {
         let [sound, poisoned] = any_operation_may_fail(seed, io::ErrorKind::Other);
         sum.set([sum.get()[0] + sound, sum.get()[1] + poisoned]);
     });
-    println!("{:?} runs went on, and were poisoned", sum.get());
+    println!("{:?} runs continued, and were poisoned", sum.get());
     assert!(sum.get().iter().all(|count| *count > 0));
 }
 
@@ -242,5 +243,5 @@ fn any_operation_may_meet_a_full_disk() {
         let [sound, poisoned] = any_operation_may_fail(seed, io::ErrorKind::StorageFull);
         sum.set([sum.get()[0] + sound, sum.get()[1] + poisoned]);
     });
-    println!("{:?} runs went on, and were poisoned", sum.get());
+    println!("{:?} runs continued, and were poisoned", sum.get());
 }

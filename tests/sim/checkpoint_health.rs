@@ -1,4 +1,4 @@
-//! Automatic checkpoints fail, and the tasks that depend on them get to know.
+//! Automatic checkpoints that fail. The tasks that depend on them get an error.
 
 use std::io;
 use std::time::Duration;
@@ -17,18 +17,18 @@ fn config() -> Config {
         .with_checkpoint_on_close(false)
 }
 
-/// Until the next one that is due has ended.
+/// Waits until the next due checkpoint has ended.
 async fn until_due(site: &Site) {
     site.handle.sleep(EVERY + Duration::from_secs(1)).await;
 }
 
-/// The last checkpoint failed with `kind`, and the store says so.
-fn assert_told(store: &FasterKv<u64, u64>, kind: ErrorKind, failed: u64) {
+/// Checks that the last checkpoint failed with `kind`, and that the store reports it.
+fn assert_reported(store: &FasterKv<u64, u64>, kind: ErrorKind, failed: u64) {
     let stats = store.stats().checkpoints;
     assert_eq!(stats.failed, failed);
     let last = stats.last.expect("one has ended");
-    let (told, text) = last.error.expect("it failed");
-    assert_eq!(told, kind, "{text}");
+    let (reported, text) = last.error.expect("it failed");
+    assert_eq!(reported, kind, "{text}");
     assert!(last.ago <= EVERY, "{:?} ago", last.ago);
     let health = store.health();
     assert!(!health.is_sound());
@@ -43,10 +43,10 @@ fn assert_sound(store: &FasterKv<u64, u64>, taken: u64) {
     assert!(store.health().is_sound(), "{:?}", store.health());
 }
 
-/// Once a checkpoint by time that failed left one line in a trace, and nothing else: the store was
-/// healthy by all that could be asked, and each task that waited for durability waited for ever.
+/// A failed checkpoint by time left one line in a trace and no other sign. The health of the store
+/// was sound, and each task that waited for durability waited for ever.
 #[test]
-fn a_due_checkpoint_that_fails_is_told() {
+fn a_due_checkpoint_that_fails_is_reported() {
     seeds(6, |seed| {
         let world = World::new(seed);
         let site = world.site.clone();
@@ -59,12 +59,12 @@ fn a_due_checkpoint_that_fails_is_told() {
             site.disk.fail_writes(Some(io::ErrorKind::Other));
             let (waited, ()) = futures::join!(waiting, until_due(&site));
             assert_eq!(waited.expect_err("it failed").kind(), ErrorKind::Io);
-            assert_told(&store, ErrorKind::Io, 1);
-            assert_eq!(store.health().condition, Condition::Sound, "writers go on");
+            assert_reported(&store, ErrorKind::Io, 1);
+            assert_eq!(store.health().condition, Condition::Sound, "writers continue");
             site.disk.heal();
-            // The failure of before is nothing to the tasks that wait now.
+            // The earlier failure does not concern tasks that begin to wait now.
             let (waited, ()) = futures::join!(session.wait_durable(), until_due(&site));
-            waited.expect("the next one has it");
+            waited.expect("the next checkpoint has it");
             assert_sound(&store, 1);
             drop(session);
             store.close().await.expect("closes");
@@ -73,9 +73,9 @@ fn a_due_checkpoint_that_fails_is_told() {
     });
 }
 
-/// A full disk is none of the failures that last: a waiting task goes on waiting for the next one.
+/// A full disk is not a permanent failure: a waiting task waits for the next checkpoint.
 #[test]
-fn who_waits_outlasts_a_full_disk() {
+fn a_wait_for_durability_outlasts_a_full_disk() {
     seeds(6, |seed| {
         let world = World::new(seed);
         let site = world.site.clone();
@@ -87,7 +87,7 @@ fn who_waits_outlasts_a_full_disk() {
             let mut waiting = Box::pin(session.wait_durable());
             assert!(AtMost::new(1, waiting.as_mut()).await.is_none());
             until_due(&site).await;
-            assert_told(&store, ErrorKind::StorageFull, 1);
+            assert_reported(&store, ErrorKind::StorageFull, 1);
             assert!(futures::poll!(waiting.as_mut()).is_pending());
             site.disk.set_capacity(None);
             let (waited, ()) = futures::join!(waiting, until_due(&site));
@@ -99,9 +99,9 @@ fn who_waits_outlasts_a_full_disk() {
     });
 }
 
-/// What poisons a store is told by its health, and so is that of a log.
+/// The health of a store reports poison, and so does the health of a log.
 #[test]
-fn poison_is_told() {
+fn poison_is_reported() {
     let world = World::new(1);
     let site = world.site.clone();
     world.simulation.run(async {
@@ -120,8 +120,8 @@ fn poison_is_told() {
     });
 }
 
-/// Each job of the driver started the clock of `checkpoint_every` anew. A service that pruned more
-/// often than a checkpoint was due never had one: a crash lost everything, and nothing said so.
+/// Each job of the driver restarted the clock of `checkpoint_every`. A service that pruned more
+/// often than a checkpoint was due never had one: a crash lost all data without a warning.
 #[test]
 fn other_jobs_do_not_put_off_what_is_due() {
     for job in 0..3 {
@@ -136,7 +136,7 @@ fn other_jobs_do_not_put_off_what_is_due() {
                     1 => drop(store.checkpoint().index_only().await.expect("a sound disk")),
                     _ => {
                         if let Some(kept) = store.checkpoints().last() {
-                            // The last one stays.
+                            // The last checkpoint stays.
                             if let Err(error) = store.delete_checkpoint(kept.token).await {
                                 assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
                             }
@@ -154,8 +154,8 @@ fn other_jobs_do_not_put_off_what_is_due() {
     }
 }
 
-/// A snapshot had failed, and an image of the index was taken: the store was sound by what it said,
-/// and had no checkpoint.
+/// A snapshot failed, and an image of the index succeeded after it. The store then reported sound
+/// health although it had no checkpoint.
 #[test]
 fn an_image_of_the_index_hides_no_failure() {
     let world = World::new(1);

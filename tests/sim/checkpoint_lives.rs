@@ -1,4 +1,4 @@
-//! Checkpoints that are given up, repeated, removed, due, or in the way of each other.
+//! Checkpoints that are dropped, repeated, removed, due, or refused.
 
 use std::collections::BTreeMap;
 use std::future::IntoFuture;
@@ -25,7 +25,8 @@ fn tokens(store: &FasterKv<u64, u64>) -> Vec<u64> {
     store.checkpoints().iter().map(|info| info.token.version()).collect()
 }
 
-/// Dropped or leaked after any poll, a checkpoint goes on, and the next one is not in its way.
+/// A checkpoint continues if it is dropped or leaked after any poll, and does not stop the next
+/// one.
 #[test]
 fn a_checkpoint_may_be_given_up_at_every_poll() {
     seeds(3, |seed| {
@@ -59,7 +60,7 @@ async fn given_up(site: Site, kind: checkpoint::Kind, polls: u32, leaks: bool) {
         }
         site.handle.sleep(Duration::from_micros(50)).await;
     };
-    // What was begun has been finished, and counted.
+    // The dropped checkpoint was completed, and has a token.
     assert_eq!(taken.token.version(), if polls == 0 { 1 } else { 2 });
     let record = journal.end();
     drop(store);
@@ -68,10 +69,10 @@ async fn given_up(site: Site, kind: checkpoint::Kind, polls: u32, leaks: bool) {
     assert_eq!(record.check(&store).await, record.serial());
 }
 
-/// Sessions that are idle, leaked, or in the middle of an operation that no task polls any more
-/// delay no checkpoint.
+/// Idle or leaked sessions delay no checkpoint. Nor do sessions within an operation that no task
+/// polls any more.
 #[test]
-fn nobody_who_stands_still_blocks_a_checkpoint() {
+fn idle_sessions_block_no_checkpoint() {
     seeds(10, |seed| {
         let world = World::new(seed);
         let site = world.site.clone();
@@ -81,7 +82,7 @@ fn nobody_who_stands_still_blocks_a_checkpoint() {
             store.flush_and_evict().await.expect("a sound disk");
             let idle = store.session().expect("open");
             let mut parked = store.session().expect("open");
-            // Waits for the device, and is polled once.
+            // The operation waits for the device, and is polled once.
             let mut operation = Box::pin(parked.rmw(&3, |value| value.unwrap_or(0) + 1));
             assert!(futures::poll!(operation.as_mut()).is_pending());
             for key in 4..8 {
@@ -127,7 +128,7 @@ fn a_second_checkpoint_is_refused_while_one_is_taken() {
             busy(store.delete_checkpoint(checkpoint::Token::new(1)).await.expect_err("busy"));
             first.await.expect("a sound disk");
             store.checkpoint().await.expect("free again");
-            // Closing waits for what is being taken.
+            // Closing waits for the checkpoint that is being taken.
             fill(&store, 100, 2).await;
             let last = store.checkpoint().snapshot().start().expect("free");
             store.close().await.expect("closes");
@@ -141,7 +142,7 @@ fn a_second_checkpoint_is_refused_while_one_is_taken() {
     });
 }
 
-/// Files of checkpoints, and what `keep_checkpoints` leaves of them.
+/// The files of checkpoints that `keep_checkpoints` leaves.
 #[test]
 fn as_many_are_kept_as_are_asked_for() {
     seeds(3, |seed| {
@@ -181,7 +182,7 @@ fn checkpoints_are_removed_except_the_last() {
             let store = site.open::<u64, u64>(config().with_keep_checkpoints(9)).await;
             let up_to_incremental = ALL_KINDS.into_iter().take(4);
             for (number, kind) in (1..).zip(up_to_incremental) {
-                // Few changes, or a snapshot would be due in place of an increment.
+                // More changes would make a snapshot due instead of an increment.
                 let changed = if kind == checkpoint::Kind::Incremental { 20 } else { 80 };
                 fill(&store, changed, number).await;
                 store.checkpoint().kind(kind).await.expect("a sound disk");
@@ -191,10 +192,10 @@ fn checkpoints_are_removed_except_the_last() {
                 assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
             };
             let delete = |token| store.delete_checkpoint(checkpoint::Token::new(token));
-            refused(delete(3).await.expect_err("of the index alone"));
+            refused(delete(3).await.expect_err("an image of the index alone"));
             refused(delete(7).await.expect_err("not there"));
             refused(store.prune_checkpoints(0).await.expect_err("the last one stays"));
-            // The base of an incremental one may go: it keeps the files it needs.
+            // The base of an incremental checkpoint may go, since the increment keeps its files.
             delete(1).await.expect("not the last");
             refused(delete(4).await.expect_err("the newest stays"));
             delete(2).await.expect("not the last");
@@ -258,7 +259,8 @@ fn a_log_that_grows_takes_checkpoints() {
                     site.handle.sleep(Duration::from_millis(20)).await;
                 }
             }
-            // 20 000 records of 24 bytes are 29 times 16 KiB; a turn of the page is noticed.
+            // 20,000 records of 24 bytes are 29 times 16 KiB. The store notices the growth at the
+            // end of a page.
             let count = tokens(&store).len();
             assert!((20..=29).contains(&count), "{count} checkpoints");
             let last = store.checkpoints().last().expect("several").log_bytes;

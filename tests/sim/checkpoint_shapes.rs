@@ -1,5 +1,5 @@
-//! Stores that come back in another shape, checkpoints close to each other, and counters that many
-//! share while versions end.
+//! Stores that reopen with another configuration, checkpoints close to each other, and counters
+//! that several sessions share while versions end.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use kvick::{Config, FasterKv, checkpoint, session};
 use tests::journal::{ALL_KINDS, Journal};
 use tests::simulated::{Site, World, seeds, small_configs, two_pages};
 
-/// Other memory, other files, another share that is mutable.
+/// Returns configurations with other memory, other files, or another mutable fraction.
 fn shapes() -> Vec<Config> {
     let base = two_pages().with_checkpoint_on_close(false);
     vec![
@@ -34,7 +34,7 @@ fn a_store_comes_back_in_any_shape() {
             let mut before: Vec<tests::journal::Record> = Vec::new();
             for life in 0..12 {
                 let config = shapes()[random.index(shapes().len())].clone();
-                // A life has a seed of its own, or sessions would have ids of an earlier one.
+                // Each life has its own seed, or sessions would get the ids of an earlier one.
                 let place = Site { seed: seed * 100 + life, ..site.clone() };
                 let store = place.open::<u64, u64>(config).await;
                 for record in &before {
@@ -58,7 +58,7 @@ fn a_store_comes_back_in_any_shape() {
     });
 }
 
-/// What the simulated disk has, in a directory of another kind.
+/// The files of the simulated disk open in a directory of another kind.
 #[test]
 fn a_store_comes_back_on_another_backend() {
     seeds(4, |seed| {
@@ -93,7 +93,7 @@ fn a_store_comes_back_on_another_backend() {
     });
 }
 
-/// Several checkpoints within one page of the log, each found again after a crash.
+/// Several checkpoints within one page of the log are each recovered after a crash.
 #[test]
 fn checkpoints_within_one_page() {
     seeds(3, |seed| {
@@ -148,8 +148,8 @@ fn within_one_page(seed: u64, count: usize, kinds: usize, crash: Option<Survival
 const SHARED: u64 = 5;
 const WORKERS: u64 = 4;
 
-/// Each modification of a shared counter has a serial, and so is in a version or not: a recovered
-/// counter is the sum of those that are in it, a live one the sum of all.
+/// Each update of a shared counter has a serial number, so a version contains it or not. A
+/// recovered counter is the sum of the contained updates, and a live one the sum of all.
 #[test]
 fn shared_counters_are_those_of_their_version() {
     seeds(24, |seed| {
@@ -196,7 +196,7 @@ fn shared_counters_are_those_of_their_version() {
     });
 }
 
-/// Counter and amount, by serial.
+/// The counter and the amount of each update, by serial number.
 type Log = Vec<(u64, u64)>;
 
 async fn count(store: FasterKv<u64, u64>, site: Site, number: u64) -> (session::Id, Log) {
@@ -206,12 +206,13 @@ async fn count(store: FasterKv<u64, u64>, site: Site, number: u64) -> (session::
     let mut log = Log::new();
     for round in 0..150 {
         if random.chance(0.3) {
-            // Batches leave holes: keys on the device end later than those in memory.
+            // Batches leave gaps: keys on the device end later than keys in memory.
             let keys: Vec<u64> = (0..SHARED).filter(|_| random.chance(0.5)).collect();
             let amount = 1 + random.below(9);
             let add = |_, value: Option<u64>| value.unwrap_or(0) + amount;
             session.rmw_many(&keys, add).await.expect("a sound disk");
-            // Which key has which number is not known, but all are below and add the same.
+            // The order of the numbers within the batch is unknown. The batch uses all of them, and
+            // each adds the same amount.
             log.extend(keys.iter().map(|key| (*key, amount)));
         } else {
             let (key, amount) = (random.below(SHARED), random.below(1000));
@@ -220,7 +221,7 @@ async fn count(store: FasterKv<u64, u64>, site: Site, number: u64) -> (session::
             log.push((key, amount));
         }
         for filler in 0..random.below(20) {
-            // By the handle, which has no serial.
+            // An operation through the handle has no serial number.
             let key = 1000 + number * 10_000 + round * 20 + filler;
             store.upsert(&key, &key).await.expect("a sound disk");
         }

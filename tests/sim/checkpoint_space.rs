@@ -1,4 +1,4 @@
-//! Checkpoints on a disk that is full, or stands still.
+//! Checkpoints on a disk that is full or stalled.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn take(store: &FasterKv<u64, u64>, kind: checkpoint::Kind) -> Result<Chec
     store.checkpoint().kind(kind).await
 }
 
-/// Everything that checkpoints wrote and the manifest does not name.
+/// Returns the files of checkpoints that the manifest does not name.
 async fn debris(site: &Site) -> Vec<String> {
     let manifest = site.disk.directory("db").read_file("manifest").await.expect("there");
     let manifest = String::from_utf8(manifest).expect("text");
@@ -36,8 +36,8 @@ async fn debris(site: &Site) -> Vec<String> {
         .collect()
 }
 
-/// However little space there is, a checkpoint that does not fit says so and leaves nothing; with
-/// space again it is taken, without restart.
+/// A checkpoint that does not fit returns an error and leaves no file, however little space there
+/// is. With more space the next one succeeds without a restart.
 #[test]
 fn a_checkpoint_that_does_not_fit_leaves_nothing() {
     seeds(6, |seed| {
@@ -53,7 +53,7 @@ fn a_checkpoint_that_does_not_fit_leaves_nothing() {
     });
 }
 
-/// How many checkpoints were refused.
+/// Takes checkpoints on a disk with `space` bytes. Returns how many were refused.
 async fn without_space(site: Site, kind: checkpoint::Kind, space: u64) -> u32 {
     let store = site.open::<u64, u64>(config(&site)).await;
     let mut journal = Journal::new(&store, 0, site.random(3)).expect("open");
@@ -75,7 +75,7 @@ async fn without_space(site: Site, kind: checkpoint::Kind, space: u64) -> u32 {
         journal.check(|_| false).await;
     }
     site.disk.set_capacity(None);
-    // Pages that met the full disk are written again within half a second.
+    // The store retries pages that a full disk refused within half a second.
     site.handle.sleep(Duration::from_secs(1)).await;
     work(&mut journal, 100).await.expect("there is space again");
     let last = take(&store, kind).await.expect("there is space again");
@@ -92,8 +92,8 @@ async fn without_space(site: Site, kind: checkpoint::Kind, space: u64) -> u32 {
     refused
 }
 
-/// A disk that stands still for a minute: what needs no disk goes on, under every kind of
-/// checkpoint and at each of its steps.
+/// The disk stalls for a minute. Operations in memory continue during every kind of checkpoint, and
+/// at each of its steps.
 #[test]
 fn operations_in_memory_go_on_while_the_disk_stands_still() {
     seeds(4, |seed| {
@@ -133,7 +133,7 @@ async fn stalled(site: Site, kind: checkpoint::Kind, pause: Duration) {
         site.handle.sleep(Duration::from_secs(1)).await;
     }
     let stood = site.handle.now() - begun;
-    // Epochs drain in milliseconds; nothing else may take time.
+    // Epochs drain in milliseconds, and no other step may take time.
     assert!(stood < Duration::from_secs(61), "{stood:?}");
     site.disk.release();
     taking.await.expect("a sound disk");
@@ -143,8 +143,8 @@ async fn stalled(site: Site, kind: checkpoint::Kind, pause: Duration) {
     drop(store);
 }
 
-/// After a sync or a rename that fails for want of space it is unknown what is durable. The
-/// caller must not be told that trying again helps.
+/// A sync or a rename that fails for lack of space leaves the durable state unknown. The error must
+/// not suggest a retry.
 #[test]
 fn poison_is_never_called_retryable() {
     seeds(1, |seed| {

@@ -1,5 +1,5 @@
-//! Closing keeps what was there: whatever came before, the next opening has it, also if the
-//! power fails right after.
+//! Closing keeps all data. The next opening recovers it, also if the power fails right after the
+//! end of `close`.
 
 use kvick::checkpoint::Durability;
 use kvick::io::sim::Survival;
@@ -10,17 +10,18 @@ fn config() -> Config {
     two_pages().with_keep_checkpoints(4)
 }
 
-/// What precedes a `close`. Each leaves the counters of operations as the last checkpoint had them.
+/// The operations before a `close`. Each leaves the counters of operations as the last checkpoint
+/// had them.
 #[derive(Clone, Copy, Debug)]
 enum Before {
     Nothing,
-    /// The newest checkpoint is to be deleted, and another one is taken first.
+    /// Deletes the newest checkpoint after the store took another one.
     Deleted,
-    /// All but one are deleted.
+    /// Deletes all checkpoints but one.
     Pruned,
-    /// The newest checkpoint survives the end of the process only.
+    /// Takes a newest checkpoint that survives only the end of the process.
     Weak(checkpoint::Kind),
-    /// The index alone is kept after a weak one.
+    /// Takes a checkpoint of the index alone after such a weak one.
     WeakAndIndex,
 }
 
@@ -66,14 +67,14 @@ async fn assert_has_all(site: &Site, what: &str) {
     store.close().await.expect("closes");
 }
 
-/// Once only the counters of operations were compared: after the newest checkpoint was deleted, or
-/// was a weak one, `close` took none and said that all was well. The next opening, or the one after
-/// a power cut, had an older state.
+/// `close` compared only the counters of operations. If the newest checkpoint was deleted or weak,
+/// it took none and reported success. The next opening, or the one after a power cut, recovered an
+/// older state.
 #[test]
 fn closing_keeps_what_was_there() {
     seeds(4, |seed| {
         for before in ALL {
-            // The life in which it happens, or the one before.
+            // The operations take place in the life of the changes, or in the next one.
             for reopens in [false, true] {
                 let world = World::new(seed);
                 let site = world.site.clone();
@@ -106,8 +107,7 @@ fn closing_keeps_what_was_there() {
     });
 }
 
-/// Once a session that was forgotten came back with the next opening, since forgetting was no
-/// change.
+/// A forgotten session came back with the next opening, since forgetting did not count as a change.
 #[test]
 fn a_forgotten_session_stays_away() {
     seeds(4, |seed| {
@@ -127,7 +127,7 @@ fn a_forgotten_session_stays_away() {
             }
             store.close().await.expect("closes");
             let store = site.open::<u64, u64>(config()).await;
-            assert!(!store.recovered_sessions().contains_key(&id), "it is back");
+            assert!(!store.recovered_sessions().contains_key(&id), "the session came back");
             store.close().await.expect("closes");
         });
     });

@@ -1,5 +1,5 @@
-//! Negative controls: disks and models that are wrong on purpose must be caught by the same checks
-//! that pass elsewhere.
+//! Negative controls: the checks that pass elsewhere must catch disks and models with deliberate
+//! faults.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,43 +8,43 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use kvick::io::{AlignedBuf, BoxFuture, Completion, Device, DeviceOptions, Directory, Transfer};
 use kvick::{ErrorKind, FasterKv};
-use tests::model::{Doors, Mix, Model};
+use tests::model::{EntryPoints, Mix, Model};
 use tests::simulated::{Site, World, seeds, two_pages};
 
-/// What a wrong disk does once it is told to.
+/// The fault of a disk, which begins when the test sets `is_active`.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Lie {
-    /// Reads the neighbour of what was asked for, whose checksum is right for its own place.
+    /// A read returns the neighbour of the sought bytes, whose checksum is right for its own place.
     ReadsElsewhere,
-    /// Says that a write is done, and does another in its place.
+    /// A write reports success, and writes to another place.
     WritesElsewhere,
-    /// Says that a write is done, also if it failed: it never is.
+    /// A write reports success, and writes nothing, even if it failed.
     WritesNothing,
-    /// Says that what was written is durable, and does nothing.
+    /// A sync reports success, and makes nothing durable.
     SyncsNothing,
-    /// Says that names are durable, and does nothing.
+    /// A sync of the directory reports success, and makes no name durable.
     ForgetsNames,
 }
 
-/// A directory whose devices lie.
+/// A directory whose devices have the fault.
 #[derive(Debug)]
 struct LyingDirectory {
     inner: Arc<dyn Directory>,
     lie: Lie,
-    told: Arc<AtomicBool>,
+    is_active: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
 struct LyingDevice {
     inner: Arc<dyn Device>,
     lie: Lie,
-    told: Arc<AtomicBool>,
+    is_active: Arc<AtomicBool>,
 }
 
 impl LyingDevice {
-    fn is_told(&self) -> bool {
+    fn is_lying(&self) -> bool {
         // Relaxed: the simulation has one thread.
-        self.told.load(Ordering::Relaxed)
+        self.is_active.load(Ordering::Relaxed)
     }
 }
 
@@ -55,23 +55,23 @@ fn done(buf: Option<AlignedBuf>) -> Completion {
 impl Device for LyingDevice {
     fn read_at(&self, offset: u64, buf: AlignedBuf) -> Completion {
         match self.lie {
-            Lie::ReadsElsewhere if self.is_told() => self.inner.read_at(offset ^ 4096, buf),
+            Lie::ReadsElsewhere if self.is_lying() => self.inner.read_at(offset ^ 4096, buf),
             _ => self.inner.read_at(offset, buf),
         }
     }
 
     fn write_at(&self, offset: u64, buf: AlignedBuf) -> Completion {
         match self.lie {
-            // Into a segment that nothing else is ever in.
-            Lie::WritesElsewhere if self.is_told() => self.inner.write_at(offset + (1 << 30), buf),
-            Lie::WritesNothing if self.is_told() => done(Some(buf)),
+            // The write goes to a segment that no other write reaches.
+            Lie::WritesElsewhere if self.is_lying() => self.inner.write_at(offset + (1 << 30), buf),
+            Lie::WritesNothing if self.is_lying() => done(Some(buf)),
             _ => self.inner.write_at(offset, buf),
         }
     }
 
     fn sync(&self) -> Completion {
         match self.lie {
-            Lie::SyncsNothing if self.is_told() => done(None),
+            Lie::SyncsNothing if self.is_lying() => done(None),
             _ => self.inner.sync(),
         }
     }
@@ -88,8 +88,8 @@ impl Directory for LyingDirectory {
         let name = name.to_owned();
         Box::pin(async move {
             let inner = self.inner.open_device(&name, options).await?;
-            let (lie, told) = (self.lie, Arc::clone(&self.told));
-            let device: Arc<dyn Device> = Arc::new(LyingDevice { inner, lie, told });
+            let (lie, is_active) = (self.lie, Arc::clone(&self.is_active));
+            let device: Arc<dyn Device> = Arc::new(LyingDevice { inner, lie, is_active });
             Ok(device)
         })
     }
@@ -97,7 +97,7 @@ impl Directory for LyingDirectory {
     fn sync(&self) -> BoxFuture<'_, io::Result<()>> {
         let is_ignored = matches!(self.lie, Lie::SyncsNothing | Lie::ForgetsNames);
         // Relaxed: the simulation has one thread.
-        if is_ignored && self.told.load(Ordering::Relaxed) {
+        if is_ignored && self.is_active.load(Ordering::Relaxed) {
             return Box::pin(async { Ok(()) });
         }
         self.inner.sync()
@@ -115,31 +115,31 @@ impl Directory for LyingDirectory {
     );
 }
 
-/// A store on a disk that tells the truth until `told`.
+/// Opens a store on a disk that has no fault until `is_active` is set.
 pub(super) async fn open(site: &Site, lie: Lie) -> (FasterKv<u64, u64>, Arc<AtomicBool>) {
-    let told = Arc::new(AtomicBool::new(false));
+    let is_active = Arc::new(AtomicBool::new(false));
     let directory =
-        LyingDirectory { inner: site.disk.directory("db"), lie, told: Arc::clone(&told) };
+        LyingDirectory { inner: site.disk.directory("db"), lie, is_active: Arc::clone(&is_active) };
     let store = FasterKv::builder(two_pages().with_checkpoint_on_close(false))
         .runtime(site.handle.clone())
         .directory(Arc::new(directory))
         .seed(site.seed)
         .open_in_directory();
-    (store.await.expect("the store opens"), told)
+    (store.await.expect("the store opens"), is_active)
 }
 
-/// The answers of a store on a disk that lies: how many are right, and how many are refused.
+/// Reads 400 keys of a store on a faulty disk. Returns the numbers of right and of failed reads.
 fn answers(seed: u64, lie: Option<Lie>) -> [u32; 2] {
     let world = World::new(seed);
     let site = world.site.clone();
     world.simulation.run(async {
-        let (store, told) = open(&site, lie.unwrap_or(Lie::ReadsElsewhere)).await;
-        told.store(matches!(lie, Some(Lie::WritesElsewhere)), Ordering::Relaxed);
+        let (store, is_active) = open(&site, lie.unwrap_or(Lie::ReadsElsewhere)).await;
+        is_active.store(matches!(lie, Some(Lie::WritesElsewhere)), Ordering::Relaxed);
         for key in 0..400 {
             store.upsert(&key, &(key + 1)).await.expect("writes succeed");
         }
         store.flush_and_evict().await.expect("writes succeed");
-        told.store(lie.is_some(), Ordering::Relaxed);
+        is_active.store(lie.is_some(), Ordering::Relaxed);
         let [mut right, mut refused] = [0, 0];
         for key in 0..400 {
             match store.read(&key).await {
@@ -176,17 +176,17 @@ fn a_model_that_is_wrong_is_caught() {
             world.simulation.run(async {
                 let store = site.open::<u64, u64>(two_pages()).await;
                 let mix = Mix { first_key: 0, keys: 20, longest: 0, batches: true, flush: 0.02 };
-                let mut doors = Doors::new(&store).expect("the store is open");
+                let mut entry_points = EntryPoints::new(&store).expect("the store is open");
                 let mut model = Model::new(mix, site.random(3));
                 for _ in 0..100 {
-                    model.step(&mut doors).await.expect("a sound disk");
+                    model.step(&mut entry_points).await.expect("a sound disk");
                 }
-                model.check(&mut doors).await.expect("a sound disk");
+                model.check(&mut entry_points).await.expect("a sound disk");
                 model.lose_one();
-                model.check(&mut doors).await.expect("a sound disk");
+                model.check(&mut entry_points).await.expect("a sound disk");
             });
         });
-        let caught = catch_unwind(check).expect_err("the lost key is missed");
+        let caught = catch_unwind(check).expect_err("the check finds the lost key");
         let text = caught.downcast_ref::<String>().expect("an assertion failed");
         assert!(text.contains("key "), "something else failed: {text}");
     });

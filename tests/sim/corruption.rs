@@ -1,11 +1,11 @@
-//! Bytes that rot on the disk: never wrong data, always file and offset.
+//! Damaged bytes on the disk. A reader never gets wrong data, and the error names file and offset.
 
 use kvick::{Error, ErrorKind};
 use tests::model::item;
 use tests::samples::{SampleKey, SampleValue};
 use tests::simulated::{World, seeds};
 
-/// Of the device, and of what is checked as one.
+/// The bytes of a block of the device, which one checksum covers.
 const UNIT: u64 = 512;
 const SEGMENT: u64 = 32 << 10;
 
@@ -23,7 +23,7 @@ fn rot<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) {
     let world = World::new(seed);
     let site = world.site.clone();
     world.simulation.run(async move {
-        // Without collisions a read fetches no record but its own.
+        // A read fetches only its own record, since no keys collide.
         let config =
             tests::simulated::two_pages().with_segment_size(kvick::config::ByteSize::new(SEGMENT));
         let store = site.open::<K, V>(config).await;
@@ -77,7 +77,7 @@ async fn damaged<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     damaged
 }
 
-/// The error names the file, and the unit in which the byte is.
+/// Checks that the error names the file and the unit of the byte.
 fn assert_names(error: &Error, file: &str, rotten: u64) {
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
     let text = error.to_string();

@@ -1,9 +1,10 @@
-//! Power cuts at any I/O of stores that take checkpoints of every kind while several sessions work,
-//! also during recovery and in the life after it: what is recovered is a checkpoint no older than
-//! the newest acknowledged one, and of every session exactly the prefix that it names.
+//! Power cuts at any I/O of stores that take checkpoints of every kind while several sessions work.
+//! The power also fails during recovery and in the life after it. A recovery yields a checkpoint no
+//! older than the newest acknowledged one. It has exactly the prefix of every session that the
+//! checkpoint names.
 //!
-//! `IMAGES=1000000` makes the number of images that are verified, in all tests together; `SEED`
-//! replays one history with all its images.
+//! `IMAGES=1000000` sets the number of verified images in all tests together. `SEED` replays one
+//! history with all its images.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,7 +18,7 @@ use kvick::runtime::Simulation;
 use kvick::session::Update;
 use kvick::{ErrorKind, FasterKv, Session, checkpoint};
 use tests::crash::{
-    Acknowledged, COUNTERS, Camera, Effect, Entry, Image, Ledgers, SHARED, Shared, apply, verify,
+    Acknowledged, COUNTERS, Effect, Entry, Image, Ledgers, SHARED, Shared, Snapshots, apply, verify,
 };
 use tests::crowd::CROWD;
 use tests::polling::AtMost;
@@ -27,11 +28,11 @@ use tests::simulated::{Site, seeds_until};
 const SESSIONS: u64 = 3;
 const KEYS: u64 = 10;
 const STEPS: u64 = 50;
-/// Lives after the first one: a crash in each.
+/// The number of lives after the first one, each with a crash.
 const DEPTH: u32 = 3;
-/// Lives in which there are many sessions, most of them idle: then commit points go to files.
+/// The share of lives with many sessions, most of them idle, whose commit points need files.
 const CROWDED: f64 = 0.25;
-/// Images of each test, of which there are four.
+/// The number of images of each of the four tests.
 const IMAGES: u64 = 12_500;
 
 #[test]
@@ -60,7 +61,7 @@ fn crashes<K: SampleKey + ?Sized, V: SampleValue + ?Sized>() {
     let verified = AtomicU64::new(0);
     let is_enough = |_seed| verified.load(Ordering::Relaxed) >= wanted;
     seeds_until(is_enough, |seed| {
-        // A third of the disks may harm what is durable beside a sector that is being written.
+        // A third of the disks may damage durable bytes beside a sector that is being written.
         let physical_block = (seed % 3 == 2).then_some(4096);
         let options = SimOptions { physical_block, ..SimOptions::default() };
         verified.fetch_add(history::<K, V>(seed, options), Ordering::Relaxed);
@@ -68,7 +69,7 @@ fn crashes<K: SampleKey + ?Sized, V: SampleValue + ?Sized>() {
     println!("{} crash images verified", verified.load(Ordering::Relaxed));
 }
 
-/// The negative control: on a disk that only says that it synced, these checks must fail.
+/// The negative control: these checks must fail on a disk that syncs nothing and reports success.
 #[test]
 fn a_disk_that_ignores_syncs_is_caught() {
     let lying = SimOptions { ignore_syncs: true, ..SimOptions::default() };
@@ -79,7 +80,7 @@ fn a_disk_that_ignores_syncs_is_caught() {
     assert_eq!(caught.count(), 10);
 }
 
-/// One history and all its images; gives their number.
+/// Runs one history and verifies all its images. Returns their number.
 fn history<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64, options: SimOptions) -> u64 {
     let mut random = Random::new(seed ^ 0xc2a5);
     let options = SimOptions {
@@ -98,7 +99,7 @@ fn history<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64, options: S
     run.explore::<K>(&mut random)
 }
 
-/// One life of a store, and what it comes from.
+/// One life of a store, and the state in which it begins.
 struct Run<V: SampleValue + ?Sized> {
     seed: u64,
     disk: SimDisk,
@@ -108,22 +109,23 @@ struct Run<V: SampleValue + ?Sized> {
 }
 
 impl<V: SampleValue + ?Sized> Run<V> {
-    /// Opens, verifies, perhaps works on, and explores the images that were taken meanwhile. Gives
-    /// the number of images verified.
+    /// Opens and verifies the store, perhaps works on it, and explores the images taken meanwhile.
+    /// Returns the number of verified images.
     fn explore<K: SampleKey + ?Sized>(self, random: &mut Random) -> u64 {
         let works = self.depth == 0 || self.depth < DEPTH && random.chance(0.1);
         let chance = match (self.depth, works) {
             (0, _) => 1.0,
             (_, true) => 0.3,
-            // Of a recovery alone.
+            // The images of a recovery without further work.
             (depth, false) if depth < DEPTH => 0.02,
             _ => 0.0,
         };
         let acknowledged = Shared::new(self.acknowledged.clone());
-        let camera = Camera::new(self.disk.clone(), acknowledged.clone(), chance, random.fork());
-        let camera = Arc::new(camera);
+        let snapshots =
+            Snapshots::new(self.disk.clone(), acknowledged.clone(), chance, random.fork());
+        let snapshots = Arc::new(snapshots);
         let simulation = Simulation::new(self.seed);
-        simulation.add_source(camera.clone());
+        simulation.add_source(snapshots.clone());
         let life =
             self.seed.wrapping_add(u64::from(self.depth) << 32).wrapping_add(random.below(99));
         let site = Site { handle: simulation.handle(), disk: self.disk.clone(), seed: life };
@@ -133,14 +135,14 @@ impl<V: SampleValue + ?Sized> Run<V> {
             let store = store.await;
             let kept = verify(&store, &self.acknowledged, &self.ledgers).await;
             if works {
-                // From here on nothing of an earlier life may be missing.
+                // From here on no operation of an earlier life may be missing.
                 *acknowledged.lock() = recovered(&store, &self.acknowledged);
                 *ledgers.lock() = kept;
                 work(&site, &store, &ledgers, &acknowledged).await;
             }
         });
         let mut verified = u64::from(self.depth > 0);
-        for Image { disk, acknowledged } in camera.take() {
+        for Image { disk, acknowledged } in snapshots.take() {
             let (ledgers, depth) = (ledgers.lock().clone(), self.depth + 1);
             let run = Self { seed: self.seed, disk, acknowledged, ledgers, depth };
             verified += run.explore::<K>(random);
@@ -149,7 +151,7 @@ impl<V: SampleValue + ?Sized> Run<V> {
     }
 }
 
-/// What a recovered store has, as if it had just been acknowledged.
+/// Returns the state of a recovered store, which counts as acknowledged.
 fn recovered<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     store: &FasterKv<K, V>,
     before: &Acknowledged,
@@ -161,7 +163,7 @@ fn recovered<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     Acknowledged { token: token.version(), points: report.sessions.clone() }
 }
 
-/// Sessions and checkpoints, side by side.
+/// Runs sessions and checkpoints side by side.
 async fn work<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     site: &Site,
     store: &FasterKv<K, V>,
@@ -225,7 +227,7 @@ async fn take_checkpoints<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
             request = request.durability(Durability::ProcessCrash);
         }
         if random.chance(0.1) {
-            // Dropped, it goes on; so the next one may be refused.
+            // A dropped checkpoint continues, so the store may refuse the next one.
             drop(request.start());
             continue;
         }
@@ -245,7 +247,7 @@ async fn take_checkpoints<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     }
 }
 
-/// Works on keys of its own, which it knows, and on shared counters.
+/// Works on keys of its own, whose values it knows, and on shared counters.
 async fn worker<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     site: Site,
     mut session: Session<K, V>,
@@ -276,8 +278,8 @@ async fn worker<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
                 let operation = Box::pin(operate::<K, V>(&mut session, key, effect.clone()));
                 let ended = AtMost::new(polls, operation).await.is_some();
                 let done = session.next_serial() != serial;
-                assert!(done || !ended, "what ended has its number");
-                assert!(!done || session.serial() == serial, "it has the number that was next");
+                assert!(done || !ended, "a finished operation has its number");
+                assert!(!done || session.serial() == serial, "the operation has the next number");
                 if done {
                     apply::<V>(&mut contents, key, &effect);
                 } else {
@@ -286,11 +288,11 @@ async fn worker<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
             }
         }
     }
-    // As it would be when the power fails: no task drops anything.
+    // A power failure runs no destructor either.
     std::mem::forget(session);
 }
 
-/// Sessions that do something now and then, one or all of them.
+/// Lets one session or all of them write now and then.
 async fn crowd<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     site: Site,
     mut sessions: Vec<Session<K, V>>,
@@ -310,7 +312,8 @@ async fn crowd<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     std::mem::forget(sessions);
 }
 
-/// A number that belongs to a session: no two are likely to share one, nor the keys that follow.
+/// Returns a number for a session. Two sessions are unlikely to share it, or the keys that follow
+/// it.
 fn number_of(id: kvick::session::Id) -> u64 {
     let text = id.to_string();
     let hash = text.bytes().fold(7_u64, |hash, byte| hash.wrapping_mul(31) + u64::from(byte));
@@ -345,8 +348,8 @@ async fn operate<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     done.expect("a sound disk");
 }
 
-/// Several keys at once, each once. Some batches are dropped on their way: then some of the keys
-/// are done, and the numbers of the others are those that come next.
+/// Writes several keys in one batch, each once. A dropped batch has done some of its keys, and the
+/// numbers of the others come next.
 async fn batch<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     session: &mut Session<K, V>,
     ledgers: &Shared<Ledgers<V>>,

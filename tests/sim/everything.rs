@@ -1,12 +1,12 @@
-//! Everything at once: tasks that give up or leak what they began, reads that fail, a disk that
-//! stops and is full at times. Whatever was not acknowledged has not happened, all else has.
+//! All disturbances at once: tasks that drop or leak operations, reads that fail, and a disk that
+//! stalls and fills. An operation took effect if, and only if, the store acknowledged it.
 
 use std::cell::Cell;
 use std::time::Duration;
 
 use kvick::io::sim::{FaultRates, Random, SimOptions};
 use kvick::{Error, ErrorKind, FasterKv};
-use tests::model::{Doors, Mix, Model};
+use tests::model::{EntryPoints, Mix, Model};
 use tests::polling::AtMost;
 use tests::samples::{SampleKey, SampleValue};
 use tests::simulated::{Site, World, seeds};
@@ -24,10 +24,10 @@ fn bytes_come_through() {
     all_ends(200, |seed| run::<[u8], [u8]>(seed).1);
 }
 
-/// How many operations were acknowledged, refused, given up.
+/// The numbers of acknowledged, failed and dropped operations.
 type Ends = [u32; 3];
 
-/// Runs under many seeds; operations must have ended in every way, or little was tested.
+/// Runs `run` under many seeds. Operations must have ended in each way, or the test tested little.
 fn all_ends(usual: u64, run: impl Fn(u64) -> Ends) {
     let sum = Cell::new([0; 3]);
     seeds(usual, |seed| sum.set(add(sum.get(), run(seed))));
@@ -46,7 +46,7 @@ fn chaos_replays() {
     });
 }
 
-/// One run; gives the hash over everything that happened, and how operations ended.
+/// Runs the workers once. Returns the hash of all steps, and how the operations ended.
 fn run<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) -> (u64, Ends) {
     let mut random = Random::new(seed);
     let options = SimOptions {
@@ -69,7 +69,7 @@ fn run<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) -> (u64, Ends)
             })
             .collect();
         disturb(&site).await;
-        let mut doors = Doors::new(&store).expect("the store is open");
+        let mut entry_points = EntryPoints::new(&store).expect("the store is open");
         let (mut models, mut ends) = (Vec::new(), [0; 3]);
         for worker in workers {
             let (model, more) = worker.await.expect("the worker ends well");
@@ -78,13 +78,13 @@ fn run<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) -> (u64, Ends)
         }
         site.disk.heal();
         for model in &models {
-            model.check(&mut doors).await.expect("a sound disk");
+            model.check(&mut entry_points).await.expect("a sound disk");
         }
-        // A full disk is noticed to have space within half a second.
+        // The store notices free space on a full disk within half a second.
         site.handle.sleep(Duration::from_secs(1)).await;
         store.flush_and_evict().await.expect("a sound disk");
         for model in &models {
-            model.check(&mut doors).await.expect("a sound disk");
+            model.check(&mut entry_points).await.expect("a sound disk");
         }
         store.close().await.expect("closes");
         ends
@@ -102,12 +102,12 @@ async fn worker<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
         first_key: number * 1000,
         keys: 30,
         longest: 9000,
-        // Half of a batch is no mistake, but no model knows which half.
+        // A batch may end half done, and no model knows which half.
         batches: false,
         flush: 0.01,
     };
     let mut model = Model::new(mix, random.fork());
-    let mut doors = Doors::new(&store).expect("the store is open");
+    let mut entry_points = EntryPoints::new(&store).expect("the store is open");
     let [mut acknowledged, mut refused, mut given_up] = [0; 3];
     for _ in 0..STEPS {
         let polls = if random.chance(0.3) {
@@ -115,18 +115,19 @@ async fn worker<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
         } else {
             u32::MAX
         };
-        let step = AtMost::new(polls, model.step(&mut doors)).leaking(random.chance(0.5));
+        let step = AtMost::new(polls, model.step(&mut entry_points)).leaking(random.chance(0.5));
         match step.await {
             Some(Ok(())) => acknowledged += 1,
             Some(Err(error)) => {
-                assert_excusable(&error);
+                assert_allowed(&error);
                 refused += 1;
             }
             None => given_up += 1,
         }
         if random.chance(0.1) {
-            // The old session is dropped, or leaked.
-            let session = std::mem::replace(&mut doors, Doors::new(&store).expect("open"));
+            // The old session is dropped or leaked.
+            let session =
+                std::mem::replace(&mut entry_points, EntryPoints::new(&store).expect("open"));
             if random.chance(0.5) {
                 std::mem::forget(session);
             }
@@ -135,7 +136,7 @@ async fn worker<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     (model, [acknowledged, refused, given_up])
 }
 
-fn assert_excusable(error: &Error) {
+fn assert_allowed(error: &Error) {
     let text = error.to_string();
     match error.kind() {
         ErrorKind::StorageFull => {}
@@ -144,7 +145,7 @@ fn assert_excusable(error: &Error) {
     }
 }
 
-/// Stops the disk and fills it, and lets it go on in the end.
+/// Stalls and fills the disk, and releases it in the end.
 async fn disturb(site: &Site) {
     let mut random = site.random(2);
     for _ in 0..15 {

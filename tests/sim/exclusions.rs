@@ -1,7 +1,7 @@
-//! Requests that are numbered, each done once over any number of crashes.
+//! Numbered requests, each of which takes effect once over any number of crashes.
 //!
-//! Once the numbers that a crash had excluded stayed in the list after they were done again, so the
-//! next crash told to do them once more: a million additions in four lives summed to 1,002,433.
+//! Numbers that a crash had excluded stayed in the list after they were done again. So the next
+//! crash asked for them once more: a million additions in four lives summed to 1,002,433.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,29 +11,29 @@ use kvick::io::sim::{Random, SimDisk, SimOptions};
 use kvick::runtime::Simulation;
 use kvick::session::CommitPoint;
 use kvick::{Config, FasterKv, Session, checkpoint};
-use tests::crash::{Camera, Shared};
+use tests::crash::{Shared, Snapshots};
 use tests::polling::AtMost;
 use tests::simulated::{Site, World, seeds, two_pages};
 
-/// A history of requests: request `n` adds one to `Course::key_of(n)`.
+/// A sequence of requests: request `n` adds one to `Run::key_of(n)`.
 #[derive(Clone, Copy, Debug)]
-struct Course {
+struct Run {
     requests: u64,
     keys: u64,
     crashes: u32,
-    /// Keys of a batch.
+    /// The number of keys of a batch.
     batch: usize,
-    /// Chance of a crash at each I/O; of several that would be, one comes.
+    /// The chance of a crash at each I/O. One of the possible crashes takes place.
     chance: f64,
-    /// What the memory is; by the seed otherwise.
+    /// The memory of the store; `None` for a configuration by the seed.
     memory: Option<ByteSize>,
 }
 
-const SMALL: Course =
-    Course { requests: 2_400, keys: 1_200, crashes: 6, batch: 60, chance: 0.05, memory: None };
+const SMALL: Run =
+    Run { requests: 2_400, keys: 1_200, crashes: 6, batch: 60, chance: 0.05, memory: None };
 
 /// A million requests in four lives, mostly for keys on the device.
-const LARGE: Course = Course {
+const LARGE: Run = Run {
     requests: 1_000_000,
     keys: 200_000,
     crashes: 3,
@@ -55,7 +55,7 @@ fn each_request_is_done_once_over_many_crashes() {
     assert!(again > 0, "no number was excluded by two crashes");
 }
 
-/// At the size at which it was found: `just exclusions`.
+/// The test at the size at which the bug was found: `just exclusions`.
 #[test]
 #[ignore = "minutes"]
 fn a_million_requests_are_each_done_once() {
@@ -66,24 +66,25 @@ fn a_million_requests_are_each_done_once() {
     });
 }
 
-/// One history; how many numbers crashes excluded, and how many of them more than one did.
-fn history(course: Course, seed: u64) -> (u64, u64) {
-    let Course { requests, crashes, .. } = course;
+/// Performs all requests. Returns how many numbers crashes excluded, and how many of them two
+/// crashes did.
+fn history(run: Run, seed: u64) -> (u64, u64) {
+    let Run { requests, crashes, .. } = run;
     let mut random = Random::new(seed ^ 0x0e4c);
     let mut disk = SimDisk::new(seed, SimOptions::default());
     let (mut excluded, mut again) = (0, 0);
     let mut last = CommitPoint::default();
     for life in 0..=crashes {
-        let chance = if life == crashes { 0.0 } else { course.chance };
-        let camera = Camera::new(disk.clone(), Shared::new(()), chance, random.fork());
-        let camera = Arc::new(camera);
+        let chance = if life == crashes { 0.0 } else { run.chance };
+        let snapshots = Snapshots::new(disk.clone(), Shared::new(()), chance, random.fork());
+        let snapshots = Arc::new(snapshots);
         let simulation = Simulation::new(seed ^ u64::from(life) << 32);
-        simulation.add_source(camera.clone());
+        simulation.add_source(snapshots.clone());
         let site = Site { handle: simulation.handle(), disk: disk.clone(), seed };
-        // Far enough for the next crash to come somewhere in the middle.
+        // The end lies far enough ahead for the next crash to come somewhere in the middle.
         let until = requests * u64::from(life + 2) / u64::from(crashes + 2);
         let fork = random.fork();
-        let point = simulation.run(live(course, site, until, fork));
+        let point = simulation.run(live(run, site, until, fork));
         println!(
             "life {life}: {} done at its beginning, up to {until}",
             point.until - point.excluded.len()
@@ -92,7 +93,7 @@ fn history(course: Course, seed: u64) -> (u64, u64) {
         again +=
             point.excluded.iter().filter(|serial| last.excluded.contains(*serial)).count() as u64;
         last = point;
-        let mut images = camera.take();
+        let mut images = snapshots.take();
         disk = match images.len() {
             0 => disk.crash(random.next_u64()),
             some => images.swap_remove(random.index(some)).disk,
@@ -101,10 +102,10 @@ fn history(course: Course, seed: u64) -> (u64, u64) {
     (excluded, again)
 }
 
-/// One life: looks whether exactly the requests of the commit point were done, and goes on up to
-/// request `until`. Gives the commit point.
-async fn live(course: Course, site: Site, until: u64, mut random: Random) -> CommitPoint {
-    let config = course.config(&site).with_checkpoint_on_close(false);
+/// Lives one life. Checks that exactly the requests of the commit point took effect, and continues
+/// up to the request `until`. Returns the commit point.
+async fn live(run: Run, site: Site, until: u64, mut random: Random) -> CommitPoint {
+    let config = run.config(&site).with_checkpoint_on_close(false);
     let store: FasterKv<u64, u64> = site.open(config).await;
     let waiting = store.recovered_sessions();
     assert!(waiting.len() <= 1, "there was one session: {waiting:?}");
@@ -114,26 +115,26 @@ async fn live(course: Course, site: Site, until: u64, mut random: Random) -> Com
     };
     let _id = session.id();
     let point = session.commit_point();
-    course.check(&store, |serial| point.covers(serial)).await;
+    run.check(&store, |serial| point.covers(serial)).await;
     while session.next_serial() <= until {
         if random.chance(0.2) {
             store.flush_and_evict().await.expect("a sound disk");
         }
         if random.chance(0.2) {
             let kind = [checkpoint::Kind::FoldOver, checkpoint::Kind::Snapshot][random.index(2)];
-            // It goes on beside the batch that follows.
+            // The checkpoint runs beside the next batch.
             drop(store.checkpoint().kind(kind).without_index().start());
         }
-        course.some_requests(&mut session, until, &mut random).await;
+        run.some_requests(&mut session, until, &mut random).await;
     }
     assert_eq!(session.serial(), until);
-    course.check(&store, |serial| serial <= until).await;
-    // As it would be when the power fails: no task drops anything.
+    run.check(&store, |serial| serial <= until).await;
+    // A power failure runs no destructor either.
     std::mem::forget(session);
     point
 }
 
-impl Course {
+impl Run {
     fn config(&self, site: &Site) -> Config {
         let Some(memory) = self.memory else {
             return site.small_config();
@@ -143,7 +144,7 @@ impl Course {
         config.with_segment_size(segment).with_index_buckets(1 << 14).with_huge_pages(false)
     }
 
-    /// As a user does it that knows what each number stands for.
+    /// Performs some requests. Each number identifies one request.
     async fn some_requests(
         &self,
         session: &mut Session<u64, u64>,
@@ -171,12 +172,12 @@ impl Course {
         }
     }
 
-    /// Request numbers are spread over the keys, so neighbours are hot and cold.
+    /// Returns the key of a request. Neighbours of the numbers have hot and cold keys.
     fn key_of(&self, serial: u64) -> u64 {
         serial.wrapping_mul(0x9e37_79b9_7f4a_7c15) % self.keys
     }
 
-    /// That exactly these requests were done, each once.
+    /// Checks that exactly these requests took effect, each once.
     async fn check(&self, store: &FasterKv<u64, u64>, is_done: impl Fn(u64) -> bool) {
         let mut expected: BTreeMap<u64, u64> = BTreeMap::new();
         for serial in (1..=self.requests).filter(|serial| is_done(*serial)) {
@@ -190,8 +191,8 @@ impl Course {
     }
 }
 
-/// Keys that are on the device when a batch is dropped: their numbers stayed excluded for ever, 300
-/// batches of a thousand made a manifest of four megabytes.
+/// The numbers of keys that were on the device when their batch was dropped stayed excluded for
+/// ever. A manifest had four megabytes after 300 batches of a thousand keys.
 #[test]
 fn numbers_of_dropped_batches_are_taken_again() {
     seeds(5, |seed| {
@@ -213,7 +214,7 @@ fn numbers_of_dropped_batches_are_taken_again() {
                 let point = &taken.sessions[&id];
                 assert!(point.until <= 400 && point.excluded.ranges().count() < 5, "{point:?}");
             }
-            assert!(session.next_serial() <= 400, "no key was left over");
+            assert!(session.next_serial() <= 400, "the batches took the same numbers");
             while session.next_serial() <= 400 {
                 session.upsert(&1000, &0).await.expect("a sound disk");
             }
@@ -224,7 +225,7 @@ fn numbers_of_dropped_batches_are_taken_again() {
     });
 }
 
-/// A batch that is dropped has done some of its keys; the numbers say which.
+/// A dropped batch has done some of its keys, and the numbers identify them.
 #[test]
 fn the_numbers_of_a_batch_say_which_keys_are_done() {
     seeds(5, |seed| {

@@ -6,19 +6,19 @@ use kvick::io::Directory;
 use kvick::io::sim::SimDisk;
 use kvick::runtime::Simulation;
 use kvick::{ErrorKind, FasterKv, Result, checkpoint};
-use tests::crash::{Camera, Image, Shared};
+use tests::crash::{Image, Shared, Snapshots};
 use tests::files::Files;
 use tests::simulated::{Site, World, seeds, two_pages};
 
 const PAGE: u64 = 4096;
 const SEGMENT: u64 = 16 << 10;
-/// Pages that no store uses.
+/// The number of pages before the end that no store uses.
 const KEPT_PAGES: u64 = 16;
 const END: u64 = (1 << 48) - KEPT_PAGES * PAGE;
-/// Where the log begins: more pages before the end than memory has.
+/// The begin of the log. More pages follow than the memory has.
 const BEGIN: u64 = END - 20 * PAGE;
 
-/// Moves a store without keys there, as if all before had been truncated.
+/// Moves an empty store to `BEGIN`, as if all pages before had been truncated.
 async fn move_to_begin(directory: &dyn Directory) {
     let files = Files::of(directory).await;
     let moved = files.with_manifest(|text| {
@@ -42,7 +42,7 @@ fn assert_exhausted<T>(result: Result<T>) {
     assert!(error.to_string().contains("new directory"), "{error}");
 }
 
-/// Writes keys that are their values until the store refuses; gives the number of keys.
+/// Writes keys that equal their values until the store refuses. Returns the number of keys.
 async fn fill(store: &FasterKv<u64, u64>, first: u64) -> u64 {
     for key in first..10_000 {
         match store.upsert(&key, &key).await {
@@ -53,10 +53,10 @@ async fn fill(store: &FasterKv<u64, u64>, first: u64) -> u64 {
             }
         }
     }
-    panic!("it has no end");
+    panic!("the store never refused a key");
 }
 
-/// Keys that are their values, and nothing after them.
+/// Checks that the store has these keys, with equal values, and no next one.
 async fn assert_has(store: &FasterKv<u64, u64>, keys: u64) {
     for key in (0..keys).step_by(31).chain([keys - 1]) {
         assert_eq!(store.read(&key).await.expect("sound"), Some(key), "of {keys} keys");
@@ -64,8 +64,8 @@ async fn assert_has(store: &FasterKv<u64, u64>, keys: u64) {
     assert_eq!(store.read(&keys).await.expect("sound"), None);
 }
 
-/// Addresses of a store have 48 bits, and no store had been driven to their end: it refuses what
-/// needs an address while there is room for the drivers to compute with, and does all else.
+/// Addresses of a store have 48 bits, and no test had used all of them. The store must refuse an
+/// operation that needs an address while the drivers can still compute, and do all others.
 #[test]
 fn a_store_without_addresses_keeps_what_it_has() {
     seeds(2, |seed| {
@@ -83,13 +83,13 @@ fn a_store_without_addresses_keeps_what_it_has() {
     });
 }
 
-/// The life in which the addresses end, with power cuts, and those after it.
+/// Runs the life in which the addresses end, with power cuts, and the lives after it.
 fn exhaust(seed: u64, disk: &SimDisk) -> u64 {
     let acknowledged = Shared::new(0);
     let random = kvick::io::sim::Random::new(seed);
-    let camera = Arc::new(Camera::new(disk.clone(), acknowledged.clone(), 0.04, random));
+    let snapshots = Arc::new(Snapshots::new(disk.clone(), acknowledged.clone(), 0.04, random));
     let simulation = Simulation::new(seed);
-    simulation.add_source(camera.clone());
+    simulation.add_source(snapshots.clone());
     let site = Site { handle: simulation.handle(), disk: disk.clone(), seed };
     let keys = simulation.run(async {
         let store = site.open::<u64, u64>(two_pages()).await;
@@ -101,7 +101,7 @@ fn exhaust(seed: u64, disk: &SimDisk) -> u64 {
             *acknowledged.lock() = keys;
         }
         store.checkpoint().kind(checkpoint::Kind::FoldOver).await.expect("needs no address");
-        // Nothing is changed in place any more.
+        // No record is mutable any more.
         assert_exhausted(store.upsert(&(keys - 1), &1).await);
         assert_has(&store, keys).await;
         store.close().await.expect("closes");
@@ -119,7 +119,7 @@ fn exhaust(seed: u64, disk: &SimDisk) -> u64 {
             store.close().await.expect("closes");
         });
     }
-    let images = camera.take();
+    let images = snapshots.take();
     println!("{} images", images.len());
     for Image { disk, acknowledged } in images {
         let World { simulation, site } = World::on(seed, disk);
@@ -138,8 +138,8 @@ fn exhaust(seed: u64, disk: &SimDisk) -> u64 {
     keys
 }
 
-/// What is at the tail changes where it is; what is further back would need a copy.
-/// Gives the number of keys that are left.
+/// Changes the newest record in place. Older records would need a copy. Returns the number of keys
+/// that are left.
 async fn changes_in_place(store: &FasterKv<u64, u64>, keys: u64) -> u64 {
     let last = keys - 1;
     store.upsert(&last, &7).await.expect("in place");

@@ -1,4 +1,4 @@
-//! What frees space on a device that is full, however often a power cut came before.
+//! Removals free space on a full device after any number of power cuts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use futures::TryStreamExt;
 use kvick::io::sim::{Random, SimDisk};
 use kvick::runtime::Simulation;
 use kvick::{Config, ErrorKind, FasterKv, FasterLog, checkpoint, log};
-use tests::crash::{Camera, Image, Shared};
+use tests::crash::{Image, Shared, Snapshots};
 use tests::simulated::{Site, World, four_log_pages, seeds, two_pages};
 
 const KEYS: u64 = 300;
@@ -16,7 +16,7 @@ fn config() -> Config {
     two_pages().with_checkpoint_on_close(false).with_keep_checkpoints(9)
 }
 
-/// Lets something else have all space that is free.
+/// Fills the free space of the disk.
 fn fill_up(disk: &SimDisk) {
     disk.set_capacity(Some(disk.bytes_used()));
 }
@@ -28,9 +28,9 @@ async fn checkpoint(store: &FasterKv<u64, u64>, value: u64) {
     store.checkpoint().kind(checkpoint::Kind::FoldOver).with_index().await.expect("there is space");
 }
 
-/// On a full device the manifest was written into the file of its copy, which was there again only
-/// if there was space in that moment: not after a power cut in between, nor if a flush took it
-/// first. From then on nothing could free space.
+/// On a full device the store wrote the manifest into the file of its copy. The copy came back only
+/// if there was space at that moment: not after a power cut, nor if a flush was faster. From then
+/// on no removal could free space.
 #[test]
 fn checkpoints_are_removed_from_a_full_device_after_any_power_cut() {
     let removed = std::cell::Cell::new(0);
@@ -51,31 +51,32 @@ fn checkpoints_are_removed_from_a_full_device_after_any_power_cut() {
     println!("{} times a checkpoint was removed", removed.get());
 }
 
-/// A disk that is full, and a camera before it.
+/// Starts a life on a full disk, with images at its I/Os.
 fn life_on(
     seed: u64,
     disk: &SimDisk,
     (life, random): (usize, &mut Random),
-) -> (Arc<Camera<()>>, Simulation, Site) {
+) -> (Arc<Snapshots<()>>, Simulation, Site) {
     fill_up(disk);
-    let camera = Camera::new(disk.clone(), Shared::default(), CHANCES[life], random.fork());
-    let (camera, simulation) = (Arc::new(camera), Simulation::new(seed));
-    simulation.add_source(camera.clone());
+    let snapshots = Snapshots::new(disk.clone(), Shared::default(), CHANCES[life], random.fork());
+    let (snapshots, simulation) = (Arc::new(snapshots), Simulation::new(seed));
+    simulation.add_source(snapshots.clone());
     let site = Site { handle: simulation.handle(), disk: disk.clone(), seed };
-    (camera, simulation, site)
+    (snapshots, simulation, site)
 }
 
 /// The chances of an image at an I/O, for each life.
 const CHANCES: [f64; 3] = [1.0, 0.1, 0.0];
 
-/// Removes the oldest checkpoint on a disk that is full, and looks at power cuts meanwhile.
+/// Removes the oldest checkpoint on a full disk, and repeats this on images of power cuts
+/// meanwhile.
 fn remove_and_cut(seed: u64, disk: &SimDisk, (life, random): (usize, &mut Random)) -> u64 {
-    let (camera, simulation, site) = life_on(seed, disk, (life, random));
+    let (snapshots, simulation, site) = life_on(seed, disk, (life, random));
     simulation.run(async {
         let store = site.open::<u64, u64>(config()).await;
         for value in 4..6 {
             if store.checkpoints().len() < 2 {
-                // There was space for a while.
+                // The disk has space meanwhile.
                 disk.set_capacity(None);
                 checkpoint(&store, value).await;
             }
@@ -85,7 +86,7 @@ fn remove_and_cut(seed: u64, disk: &SimDisk, (life, random): (usize, &mut Random
         let oldest = store.checkpoints()[0].token;
         if let Err(error) = store.delete_checkpoint(oldest).await {
             let files = disk.files();
-            panic!("what frees space needs none: {error}: {files:?}{}", disk.history());
+            panic!("a removal needs no space: {error}: {files:?}{}", disk.history());
         }
         assert!(disk.bytes_used() < before, "nothing was freed");
         fill_up(disk);
@@ -93,12 +94,12 @@ fn remove_and_cut(seed: u64, disk: &SimDisk, (life, random): (usize, &mut Random
             assert!(store.read(&key).await.expect("sound").is_some(), "key {key}");
         }
     });
-    let images = camera.take().into_iter();
+    let images = snapshots.take().into_iter();
     let deeper = images.map(|Image { disk, .. }| remove_and_cut(seed, &disk, (life + 1, random)));
     1 + deeper.sum::<u64>()
 }
 
-/// As with checkpoints: the files of a truncated log.
+/// The test above, with the files of a truncated log.
 #[test]
 fn files_of_a_log_are_removed_from_a_full_device_after_any_power_cut() {
     let freed = std::cell::Cell::new(0);
@@ -117,7 +118,7 @@ fn files_of_a_log_are_removed_from_a_full_device_after_any_power_cut() {
     println!("{} times a truncation freed space", freed.get());
 }
 
-/// Appends numbered entries to several files.
+/// Appends numbered entries, which fill several files.
 async fn append(log: &FasterLog, from: u64) {
     for number in from..from + 100 {
         let mut entry = vec![7; 700];
@@ -127,15 +128,15 @@ async fn append(log: &FasterLog, from: u64) {
     log.commit().await.expect("there is space");
 }
 
-/// Truncates a log on a disk that is full, and looks at power cuts meanwhile.
+/// Truncates a log on a full disk, and repeats this on images of power cuts meanwhile.
 fn truncate_and_cut(seed: u64, disk: &SimDisk, (life, random): (usize, &mut Random)) -> u64 {
-    let (camera, simulation, site) = life_on(seed, disk, (life, random));
+    let (snapshots, simulation, site) = life_on(seed, disk, (life, random));
     simulation.run(async {
         let log = site.open_log(four_log_pages()).await;
         let mut entries = entries_of(&log).await;
-        let (mut first, last) = (entries[0], *entries.last().expect("never all are truncated"));
+        let (mut first, last) = (entries[0], *entries.last().expect("an entry is left"));
         if last.1.raw() - first.1.raw() < 40_000 {
-            // There was space for a while.
+            // The disk has space meanwhile.
             disk.set_capacity(None);
             append(&log, last.0 + 1).await;
             entries = entries_of(&log).await;
@@ -147,7 +148,7 @@ fn truncate_and_cut(seed: u64, disk: &SimDisk, (life, random): (usize, &mut Rand
         log.truncate_until(kept.1).await.expect("needs no space");
         let begun = site.handle.now();
         while disk.bytes_used() >= before {
-            // A log learns that its device is full when it writes.
+            // A write lets the log notice that its device is full.
             if let Err(error) = log.commit().await {
                 assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
             }
@@ -158,12 +159,12 @@ fn truncate_and_cut(seed: u64, disk: &SimDisk, (life, random): (usize, &mut Rand
         fill_up(disk);
         assert_eq!(entries_of(&log).await[0], kept);
     });
-    let images = camera.take().into_iter();
+    let images = snapshots.take().into_iter();
     let deeper = images.map(|Image { disk, .. }| truncate_and_cut(seed, &disk, (life + 1, random)));
     1 + deeper.sum::<u64>()
 }
 
-/// The numbers of the entries and their places: one number after the other.
+/// Returns the numbers of the entries and their addresses. Checks that no number is missing.
 async fn entries_of(log: &FasterLog) -> Vec<(u64, log::Address)> {
     let number = |payload: &[u8]| u64::from_le_bytes(payload[..8].try_into().expect("8 bytes"));
     let scan = log.scan(..).map_ok(|entry| (number(&entry.payload), entry.address));

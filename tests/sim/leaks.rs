@@ -1,4 +1,4 @@
-//! Futures and sessions that are leaked in the middle of a wait: they delay no other task.
+//! Futures and sessions that leak in the middle of a wait. They delay no other task.
 
 use std::mem::forget;
 
@@ -37,7 +37,7 @@ async fn leak(store: &FasterKv<u64, [u8]>, site: &Site) {
 }
 
 #[test]
-fn what_is_leaked_delays_nobody() {
+fn leaked_futures_delay_no_task() {
     seeds(200, |seed| {
         let world = World::new(seed);
         let site = world.site.clone();
@@ -59,12 +59,12 @@ fn what_is_leaked_delays_nobody() {
                 let modified = store.rmw(&key, |value| value.unwrap_or_default());
                 modified.await.expect("a sound disk");
             }
-            store.close().await.expect("closes, whichever task still holds a session");
+            store.close().await.expect("closes, although tasks hold sessions");
         });
     });
 }
 
-/// A store whose handles are all gone ends its maintenance, even with operations cut short.
+/// A store without handles ends its maintenance, even after dropped operations.
 #[test]
 fn a_dropped_store_lets_go_of_its_directory() {
     seeds(150, |seed| {
@@ -81,7 +81,7 @@ fn a_dropped_store_lets_go_of_its_directory() {
             drop(reading);
             drop((session, store));
             let begun = site.handle.now();
-            // The lock is free once the maintenance has ended.
+            // The lock is free after the end of the maintenance.
             while let Err(error) = site.try_open::<u64, u64>(site.small_config()).await {
                 assert_eq!(error.kind(), kvick::ErrorKind::InUse, "{error}");
                 let waited = site.handle.now() - begun;

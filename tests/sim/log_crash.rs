@@ -1,8 +1,8 @@
-//! Power cuts at any I/O of logs at work, also during recovery and in the life after it: whatever
-//! was acknowledged is there, in order and without a hole, and nothing that was taken away.
+//! Power cuts at any I/O of logs at work, also during recovery and in the life after it. Every
+//! acknowledged entry is recovered, in order and without gaps, and no truncated entry returns.
 //!
-//! `IMAGES=1000000` makes the number of images that are verified, in all tests together; `SEED`
-//! replays one history with all its images.
+//! `IMAGES=1000000` sets the number of verified images in all tests together. `SEED` replays one
+//! history with all its images.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use std::time::Duration;
 use kvick::io::sim::{Random, SimDisk, SimOptions};
 use kvick::runtime::Simulation;
 use kvick::{ErrorKind, FasterLog, log};
-use tests::crash::{Camera, Image, Shared};
+use tests::crash::{Image, Shared, Snapshots};
 use tests::log_model::{LogAcknowledged, LogLedger};
 use tests::simulated::{Site, seeds_until};
 
-use crate::log_excuses::Excuses;
-use crate::log_work::{Ending, Scene};
+use crate::log_allowed_errors::AllowedErrors;
+use crate::log_work::{Ending, Job};
 
-/// Lives after the first one: a crash in each.
+/// The number of lives after the first one, each with a crash.
 const DEPTH: u32 = 3;
-/// Images of each test, of which there are two.
+/// The number of images of each of the three tests.
 const IMAGES: u64 = 20_000;
 
 #[test]
@@ -29,8 +29,8 @@ fn logs_of_small_units() {
     crashes(512, None);
 }
 
-/// Disks of 512-byte sectors in physical blocks of 4 KiB tear at the block: a commit that was
-/// durable went with the sectors of the next one, which were being written beside it.
+/// Disks of 512-byte sectors in physical blocks of 4 KiB tear at the block. A durable commit was
+/// lost with the sectors of the next one, which the log was writing beside it.
 #[test]
 fn logs_of_small_units_in_large_physical_blocks() {
     crashes(512, Some(4096));
@@ -53,7 +53,7 @@ fn crashes(block: u32, physical_block: Option<u32>) {
     println!("{} crash images verified", verified.load(Ordering::Relaxed));
 }
 
-/// The negative control: on a disk that only says that it synced, these checks must fail.
+/// The negative control: these checks must fail on a disk that syncs nothing and reports success.
 #[test]
 fn a_disk_that_ignores_syncs_is_caught() {
     let lying = SimOptions { ignore_syncs: true, ..SimOptions::default() };
@@ -64,7 +64,7 @@ fn a_disk_that_ignores_syncs_is_caught() {
     assert_eq!(caught.count(), 10);
 }
 
-/// One history and all its images; gives their number.
+/// Runs one history and verifies all its images. Returns their number.
 fn history(seed: u64, options: SimOptions) -> u64 {
     let mut random = Random::new(seed ^ 0x1095);
     let options = SimOptions {
@@ -83,7 +83,7 @@ fn history(seed: u64, options: SimOptions) -> u64 {
     run.explore(&mut random)
 }
 
-/// One life of a log, and what it comes from.
+/// One life of a log, and the state in which it begins.
 struct Run {
     seed: u64,
     disk: SimDisk,
@@ -93,22 +93,22 @@ struct Run {
 }
 
 impl Run {
-    /// Opens, verifies, perhaps works on, and explores the images that were taken meanwhile. Gives
-    /// the number of images verified.
+    /// Opens and verifies the log, perhaps works on it, and explores the images taken meanwhile.
+    /// Returns the number of verified images.
     fn explore(self, random: &mut Random) -> u64 {
         let works = self.depth == 0 || self.depth < DEPTH && random.chance(0.1);
         let chance = match (self.depth, works) {
             (0, _) => 1.0,
             (_, true) => 0.3,
-            // Of a recovery alone.
+            // The images of a recovery without further work.
             (depth, false) if depth < DEPTH => 0.02,
             _ => 0.0,
         };
         let known = Shared::new(self.known.clone());
-        let camera = Camera::new(self.disk.clone(), known.clone(), chance, random.fork());
-        let camera = Arc::new(camera);
+        let snapshots = Snapshots::new(self.disk.clone(), known.clone(), chance, random.fork());
+        let snapshots = Arc::new(snapshots);
         let simulation = Simulation::new(self.seed);
-        simulation.add_source(camera.clone());
+        simulation.add_source(snapshots.clone());
         let life =
             self.seed.wrapping_add(u64::from(self.depth) << 32).wrapping_add(random.below(99));
         let site = Site { handle: simulation.handle(), disk: self.disk.clone(), seed: life };
@@ -129,7 +129,7 @@ impl Run {
                     break;
                 }
                 rounds -= 1;
-                // From here on nothing of an earlier life may be missing.
+                // From here on no entry of an earlier life may be missing.
                 let ledger = Shared::new(kept);
                 lives.push(ledger.clone());
                 *known.lock() = kept_known;
@@ -137,11 +137,11 @@ impl Run {
                     0 => [Ending::Open, Ending::Closed][random.index(2)],
                     _ => [Ending::Dropped, Ending::Closed][random.index(2)],
                 };
-                // Or its writers write the same again.
+                // Another seed makes the writers write other entries.
                 let site = Site { seed: life.wrapping_add(1000 * rounds), ..site.clone() };
-                let scene = Scene::new(site, log, Excuses::default());
-                let scene = Scene { ledger, known: known.clone(), ..scene };
-                scene.work(ending, random.chance(0.1)).await;
+                let job = Job::new(site, log, AllowedErrors::default());
+                let job = Job { ledger, known: known.clone(), ..job };
+                job.work(ending, random.chance(0.1)).await;
                 if ending == Ending::Open {
                     break;
                 }
@@ -149,7 +149,7 @@ impl Run {
         });
         drop(simulation);
         let mut verified = u64::from(self.depth > 0);
-        for Image { disk, acknowledged } in camera.take() {
+        for Image { disk, acknowledged } in snapshots.take() {
             let life = usize::try_from(acknowledged.life - self.known.life).expect("few");
             let ledger = lives[life].lock().clone();
             let depth = self.depth + 1;
@@ -160,7 +160,7 @@ impl Run {
     }
 }
 
-/// Opens a log, as soon as the one before has let go of the directory.
+/// Opens a log as soon as the log before has released the directory.
 async fn open(site: &Site, config: &log::Config) -> FasterLog {
     loop {
         match site.try_open_log(config.clone()).await {

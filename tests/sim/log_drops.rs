@@ -1,5 +1,5 @@
-//! Futures of a log that are dropped, or leaked, after n polls, for every n: nothing of the
-//! operation or all of it, and the log goes on.
+//! Futures of a log that are dropped or leaked after n polls, for every n. The operation took
+//! effect completely or not at all, and the log continues.
 
 use futures::{StreamExt, TryStreamExt};
 use kvick::{FasterLog, Result, log};
@@ -7,15 +7,15 @@ use tests::polling::AtMost;
 use tests::samples::pattern;
 use tests::simulated::{Site, World, four_log_pages, seeds};
 
-/// No operation of these needs more polls than this.
+/// A number of polls that exceeds those of any operation here.
 const POLLS_MAX: u32 = 300;
 const SEEDS: u64 = 100;
 
-/// What an operation does to a log, and what may be found of it.
+/// The effect of an operation on a log.
 struct Case {
-    /// What must be there if it has finished, after what was there before.
+    /// The entries that a finished operation has appended.
     new: Vec<Vec<u8>>,
-    /// It may have taken effect although it was dropped.
+    /// Whether a dropped operation may have taken effect.
     is_loose: bool,
 }
 
@@ -25,7 +25,7 @@ impl Case {
     }
 }
 
-/// A log whose memory is full: an append has to wait. Returns what was appended.
+/// Opens a log with full memory, so that an append has to wait. Returns the appended entries.
 async fn prepare(site: &Site) -> (FasterLog, Vec<(log::Address, Vec<u8>)>) {
     let log = site.open_log(four_log_pages()).await;
     let mut entries = Vec::new();
@@ -44,8 +44,8 @@ async fn payloads(log: &FasterLog) -> Vec<Vec<u8>> {
     log.scan(..).map_ok(|entry| entry.payload.to_vec()).try_collect().await.expect("a sound disk")
 }
 
-/// Drops `operation` after 1, 2, 3, .. polls until it finishes by itself, and looks each time at
-/// what is there, also after the log was opened again.
+/// Drops `operation` after 1, 2, 3, .. polls until it finishes by itself. Compares the entries each
+/// time, also after the log was opened again.
 fn drop_after_each_poll(
     case: &Case,
     operation: impl AsyncFn(&FasterLog, &[(log::Address, Vec<u8>)]) -> Result<()>,
@@ -84,7 +84,7 @@ fn drop_after_each_poll(
     });
 }
 
-/// What is appended is there if the append has finished.
+/// Drops `operation` after each poll. The log has its entries if it has finished.
 fn appends(
     case: &Case,
     operation: impl AsyncFn(&FasterLog, &[(log::Address, Vec<u8>)]) -> Result<()>,
@@ -158,15 +158,15 @@ fn entries_are_taken_back_or_not() {
     let case = Case { is_loose: true, ..Case::nothing() };
     drop_after_each_poll(
         &case,
-        // It is on the device, and so are those before it.
+        // This entry and those before it are on the device.
         async |log, before| log.truncate_suffix(before[3].0).await.map(drop),
         |before, is_finished| before[..if is_finished { 3 } else { before.len() }].to_vec(),
     );
 }
 
-/// A log that is being closed, completed, or opened, and the future is dropped: it is done again.
+/// A caller drops the future that closes, completes or opens a log, and repeats the operation.
 #[test]
-fn what_ends_a_log_can_be_done_again() {
+fn the_end_of_a_log_can_be_repeated() {
     seeds(SEEDS, |seed| {
         for polls in 1..POLLS_MAX {
             let world = World::new(seed);
@@ -195,7 +195,7 @@ fn what_ends_a_log_can_be_done_again() {
                 let opening = AtMost::new(polls, site.try_open_log(four_log_pages())).await;
                 drop(opening);
                 let log = loop {
-                    // One that was opened and dropped lets go of the directory in its own time.
+                    // A log that was opened and dropped releases its directory later.
                     match site.try_open_log(four_log_pages()).await {
                         Ok(log) => break log,
                         Err(error) => assert_eq!(error.kind(), kvick::ErrorKind::InUse),

@@ -1,5 +1,5 @@
-//! A disk that fails under a log at work: waiting tasks are told, all of the same cause, none
-//! hangs, and afterwards everything acknowledged is there.
+//! A disk that fails under a log at work. All waiting tasks get an error of the same cause, none
+//! hangs, and every acknowledged entry is recovered.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -12,20 +12,20 @@ use kvick::io::sim::{FaultRates, SimOptions, Survival};
 use tests::log_model::{LogAcknowledged, LogLedger};
 use tests::simulated::{Site, World, seeds};
 
-use crate::log_excuses::Excuses;
-use crate::log_work::{Ending, Scene};
+use crate::log_allowed_errors::AllowedErrors;
+use crate::log_work::{Ending, Job};
 
-/// A run has fewer operations of the disk.
+/// A number that exceeds the disk operations of a run.
 const OPERATIONS: u64 = 5000;
 
-/// What a run leaves.
+/// The state after a run.
 struct Left {
     ledger: LogLedger,
     known: LogAcknowledged,
-    excuses: Excuses,
+    allowed_errors: AllowedErrors,
 }
 
-/// Virtual time is at no loss: a task that takes longer hangs.
+/// Waits for `future` with a generous limit of virtual time. A task that takes longer hangs.
 async fn in_time<T>(site: &Site, what: &str, future: impl Future<Output = T>) -> T {
     let limit = site.handle.sleep(Duration::from_secs(60));
     match select(pin!(future), limit).await {
@@ -34,26 +34,26 @@ async fn in_time<T>(site: &Site, what: &str, future: impl Future<Output = T>) ->
     }
 }
 
-/// Opens a log that is as `before` says, lets all tasks work, and closes it.
+/// Opens a log in the state `before`, lets all tasks work, and closes it.
 async fn run(site: &Site, before: Left, what: &str) -> Left {
-    let Left { ledger, known, excuses } = before;
+    let Left { ledger, known, allowed_errors } = before;
     let log = match in_time(site, what, site.try_open_log(site.small_log_config())).await {
         Ok(log) => log,
         Err(error) => {
-            excuses.check(&error);
-            return Left { ledger, known, excuses };
+            allowed_errors.check(&error);
+            return Left { ledger, known, allowed_errors };
         }
     };
-    let scene = Scene::new(site.clone(), log, excuses);
-    *scene.ledger.lock() = ledger;
-    *scene.known.lock() = known;
-    in_time(site, what, scene.work(Ending::Closed, false)).await;
-    scene.excuses.settle();
-    let (ledger, known) = (scene.ledger.lock().clone(), scene.known.lock().clone());
-    Left { ledger, known, excuses: scene.excuses }
+    let job = Job::new(site.clone(), log, allowed_errors);
+    *job.ledger.lock() = ledger;
+    *job.known.lock() = known;
+    in_time(site, what, job.work(Ending::Closed, false)).await;
+    job.allowed_errors.check_losses();
+    let (ledger, known) = (job.ledger.lock().clone(), job.known.lock().clone());
+    Left { ledger, known, allowed_errors: job.allowed_errors }
 }
 
-/// Opens what a run left, on a disk that is sound, and whatever a power cut makes of it.
+/// Opens the log again on a sound disk, and on the images of two power cuts.
 fn check_left(world: &World, left: &Left, what: &str) {
     let site = &world.site;
     site.disk.heal();
@@ -78,11 +78,11 @@ fn nothing() -> Left {
 }
 
 fn nothing_on(ledger: LogLedger) -> Left {
-    Left { ledger, known: LogAcknowledged::default(), excuses: Excuses::faulty() }
+    Left { ledger, known: LogAcknowledged::default(), allowed_errors: AllowedErrors::faulty() }
 }
 
-/// Each operation of a run fails once, from the creation of the log on. Gives how many runs went
-/// on, and how many were poisoned.
+/// Lets each disk operation of a run fail once, including the creation of the log. Returns how many
+/// runs continued, and how many were poisoned.
 fn any_operation_may_fail(seed: u64, kind: io::ErrorKind) -> [u32; 2] {
     let mut runs = [0; 2];
     for number in 0..OPERATIONS {
@@ -96,7 +96,7 @@ fn any_operation_may_fail(seed: u64, kind: io::ErrorKind) -> [u32; 2] {
         let left = world.simulation.run(run(&world.site, nothing_on(ledger), &what));
         let was_met = world.site.disk.operations() > number;
         check_left(&world, &left, &what);
-        runs[usize::from(left.excuses.cause().is_some())] += 1;
+        runs[usize::from(left.allowed_errors.cause().is_some())] += 1;
         if !was_met {
             return runs;
         }
@@ -110,7 +110,7 @@ fn all_operations_may_fail(seeds_usual: u64, kind: io::ErrorKind) -> [u32; 2] {
         let [sound, poisoned] = any_operation_may_fail(seed, kind);
         sum.set([sum.get()[0] + sound, sum.get()[1] + poisoned]);
     });
-    println!("{:?} runs went on, and were poisoned", sum.get());
+    println!("{:?} runs continued, and were poisoned", sum.get());
     sum.get()
 }
 
@@ -131,19 +131,19 @@ fn any_operation_may_meet_a_full_disk() {
     assert!(runs[0] > 0, "{runs:?}");
 }
 
-/// Recovery, and work after it: each operation of the opening fails, and some of what follows.
+/// Each operation of a recovery fails once, and some after it.
 #[test]
 fn any_operation_of_a_recovery_may_fail() {
     seeds(12, |seed| {
         for kind in [io::ErrorKind::Other, io::ErrorKind::StorageFull] {
             for number in 0..40 {
                 let world = World::new(seed);
-                let first = Left { excuses: Excuses::default(), ..nothing() };
+                let first = Left { allowed_errors: AllowedErrors::default(), ..nothing() };
                 let left = world.simulation.run(run(&world.site, first, "sound"));
                 let image = world.site.disk.crash_with(seed, Survival::EVERYTHING);
                 let what = format!("{kind:?} at operation {number} of a recovery");
                 let world = World::on(seed, image);
-                // Ledgers know where entries are: they go on from what a sound recovery finds.
+                // A ledger knows the addresses of the entries, and continues from a sound recovery.
                 world.site.disk.fail_at(number, kind);
                 let left = world.simulation.run(reopened(&world.site, left, &what));
                 check_left(&world, &left, &what);
@@ -153,18 +153,20 @@ fn any_operation_of_a_recovery_may_fail() {
 }
 
 async fn reopened(site: &Site, left: Left, what: &str) -> Left {
-    let excuses = Excuses::faulty();
+    let allowed_errors = AllowedErrors::faulty();
     let Left { ledger, known, .. } = left;
     match in_time(site, what, site.try_open_log(site.small_log_config())).await {
         Ok(log) => {
-            in_time(site, what, log.close()).await.map_or_else(|error| excuses.check(&error), drop);
+            in_time(site, what, log.close())
+                .await
+                .map_or_else(|error| allowed_errors.check(&error), drop);
         }
-        Err(error) => excuses.check(&error),
+        Err(error) => allowed_errors.check(&error),
     }
-    Left { ledger, known, excuses }
+    Left { ledger, known, allowed_errors }
 }
 
-/// A device on which everything fails now and then.
+/// Each kind of disk operation fails now and then.
 #[test]
 fn a_flaky_disk_loses_nothing_that_was_acknowledged() {
     let poisoned = Cell::new(0);
@@ -174,7 +176,7 @@ fn a_flaky_disk_loses_nothing_that_was_acknowledged() {
         let world = World::with(seed, SimOptions { fault_rates, ..SimOptions::default() });
         let left = world.simulation.run(run(&world.site, nothing(), "a flaky disk"));
         check_left(&world, &left, "a flaky disk");
-        poisoned.set(poisoned.get() + u32::from(left.excuses.cause().is_some()));
+        poisoned.set(poisoned.get() + u32::from(left.allowed_errors.cause().is_some()));
     });
     println!("{} runs were poisoned", poisoned.get());
     assert!(poisoned.get() > 0);

@@ -11,19 +11,19 @@ use kvick::runtime::Handle;
 use kvick::{ErrorKind, FasterLog, log};
 use tests::simulated::{World, four_log_pages};
 
-/// Operations of a directory that opening a follower may take, and some more.
+/// More operations of a directory than the opening of a follower takes.
 const OPERATIONS: u32 = 24;
 
-/// A directory in which the writer truncates everything, and goes on, right before operations of
-/// the follower there.
+/// A directory whose writer truncates the whole log and continues, just before an operation of the
+/// follower.
 #[derive(Debug)]
 struct Truncated {
     inner: Arc<dyn Directory>,
     log: FasterLog,
     handle: Handle,
-    /// Operations before the first truncation.
+    /// The number of operations up to the first truncation.
     left: AtomicU32,
-    /// Whether there are others after that.
+    /// Whether the writer truncates again after that.
     again: bool,
     done: AtomicU32,
 }
@@ -48,7 +48,7 @@ async fn segments(directory: &dyn Directory) -> Vec<String> {
     files.into_iter().filter(|file| file.starts_with("log.")).collect()
 }
 
-/// Has every file deleted that there is, and others written.
+/// Makes the log delete all its present files and write others.
 async fn truncate(log: &FasterLog, handle: &Handle, directory: &dyn Directory) {
     let before = segments(directory).await;
     fill(log, 400).await;
@@ -67,7 +67,7 @@ async fn fill(log: &FasterLog, entries: u64) {
 }
 
 impl Directory for Truncated {
-    /// As of real files: what was listed is opened one by one, unless it has gone since.
+    /// Opens listed files one by one, as a real directory does, and fails if all are gone.
     fn open_device(
         &self,
         name: &str,
@@ -130,10 +130,10 @@ fn run(operation: u32, again: bool) {
         if again {
             let error = opened.expect_err("there is never a file");
             assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
-            assert!(directory.done.load(Ordering::Relaxed) < 100, "it gives up");
+            assert!(directory.done.load(Ordering::Relaxed) < 100, "the follower gives up");
         } else {
             let follower = opened.expect("the writer truncates once");
-            // The truncation may come while it looks for newer commits.
+            // The truncation may come while the follower looks for newer commits.
             while directory.left.load(Ordering::Relaxed) > 0 {
                 follower.refresh().await.expect("a sound disk");
             }
@@ -147,8 +147,8 @@ fn run(operation: u32, again: bool) {
     });
 }
 
-/// A writer that deleted files between the manifest and the device of a follower made its opening
-/// fail: a file was missing, though nothing was wrong.
+/// A writer deleted files after a follower had read the manifest and before it opened the device.
+/// Opening the follower failed with a missing file, although nothing was wrong.
 #[test]
 fn a_follower_opens_while_files_are_deleted() {
     for operation in 0..OPERATIONS {
@@ -156,7 +156,7 @@ fn a_follower_opens_while_files_are_deleted() {
     }
 }
 
-/// As above, each time that the follower tries: it does not go on for ever.
+/// The test above, with a truncation at each attempt. The follower must not retry for ever.
 #[test]
 fn a_follower_gives_up_where_files_are_deleted_again_and_again() {
     run(1, true);

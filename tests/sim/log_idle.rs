@@ -34,7 +34,7 @@ fn a_thousand_idle_logs_do_nothing() {
     });
     let (steps, operations) = (world.simulation.steps(), site.disk.operations());
     world.simulation.run(site.handle.sleep(HOUR));
-    // The sleep itself: it is polled, its timer fires, it is polled again.
+    // The steps are those of the sleep: a poll, its timer, and another poll.
     assert!(world.simulation.steps() - steps <= 3, "{} steps", world.simulation.steps() - steps);
     assert_eq!(site.disk.operations(), operations);
     drop(logs);

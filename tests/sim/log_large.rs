@@ -10,8 +10,8 @@ use kvick::config::ByteSize;
 use kvick::log;
 use tests::simulated::{World, seeds};
 
-/// Small entries that may be appended while a large one waits: without a place that is kept for
-/// it, it waits until they end.
+/// The number of small entries that may pass a waiting large one. A large entry without a reserved
+/// place would wait for the end of all small ones.
 const PATIENCE: u32 = 5000;
 
 fn config() -> log::Config {
@@ -46,9 +46,9 @@ fn a_large_entry_gets_its_turn() {
     });
 }
 
-/// A task that waits for many pages and is never polled again stops no other.
+/// A task that waits for many pages and is never polled again stops no other task.
 #[test]
-fn a_large_entry_that_nobody_polls_stops_nobody() {
+fn an_unpolled_large_entry_stops_no_task() {
     seeds(20, |seed| {
         let world = World::new(seed);
         let site = world.site.clone();

@@ -1,4 +1,4 @@
-//! Everything that reads a log at work: what it sees is what was appended, and nothing is left out.
+//! Readers of a log at work: each sees exactly the appended entries, without gaps.
 
 use futures::{FutureExt, StreamExt};
 use kvick::config::ByteSize;
@@ -7,10 +7,10 @@ use kvick::{ErrorKind, Result, log};
 use tests::log_state::Change;
 use tests::simulated::{World, seeds};
 
-use crate::log_work::Scene;
+use crate::log_work::Job;
 
-impl Scene {
-    /// Reads all entries, with such a lag that they are on the device.
+impl Job {
+    /// Reads all entries, so late that they are on the device.
     pub(crate) async fn read_from_afar(self) {
         let mut random = self.site.random(400);
         while !self.is_over() {
@@ -39,7 +39,7 @@ impl Scene {
         }
     }
 
-    /// The address of the next entry that a reader comes to; `None` at its end.
+    /// Returns the address of the next entry of a reader; `None` at its end.
     async fn next(&self, scan: &mut Scan, from: &mut log::Address) -> Option<log::Address> {
         let entry = self.sound(scan.next().await?)?;
         self.ledger.lock().check_next(*from, &entry);
@@ -47,15 +47,15 @@ impl Scene {
         Some(entry.address)
     }
 
-    /// What was read, if the disk is sound and the log open.
+    /// Returns the value of a read, if the disk is sound and the log is open.
     fn sound<T>(&self, read: Result<T>) -> Option<T> {
         match read {
             Err(error) if error.kind() == ErrorKind::Closed => None,
-            read => self.excused(read),
+            read => self.value_of(read),
         }
     }
 
-    /// Reads entries here and there.
+    /// Reads single entries at random.
     pub(crate) async fn pick(self) {
         let mut random = self.site.random(500);
         while !self.is_over() {
@@ -75,7 +75,7 @@ impl Scene {
         }
     }
 
-    /// Consumes entries by an iterator with a name, which it forgets now and then.
+    /// Consumes entries with a named iterator, and forgets the iterator now and then.
     pub(crate) async fn consume(self, name: &str) {
         let mut random = self.site.random(u64::from(name.as_bytes()[0]));
         loop {
@@ -106,8 +106,8 @@ impl Scene {
     }
 }
 
-/// The log was truncated within the page of a lookup, while the lookup waited for the device. The
-/// lookup counted the bytes from its address back to the new begin as missed: fewer than none.
+/// A log was truncated within the page of a lookup while the lookup waited for the device. The
+/// lookup counted the bytes from its address back to the new begin as missed: a negative number.
 #[test]
 fn a_lookup_misses_nothing_below_its_address() {
     seeds(20, |seed| {

@@ -1,5 +1,5 @@
-//! Every byte of a log, cut off or damaged: what is recovered is a commit, or an error says where
-//! the damage is; what was durable is never dropped without a word.
+//! Every byte of a log, truncated or damaged. A recovery yields a commit, or an error that names
+//! the place of the damage. It never drops durable entries silently.
 
 use kvick::config::ByteSize;
 use kvick::io::MemoryDirectory;
@@ -17,15 +17,15 @@ fn spoiled(built: &BuiltLog, offset: u64, change: impl FnOnce(&mut [u8])) -> Fil
     built.files.with(&file, |bytes| change(&mut bytes[within..within + 512]))
 }
 
-/// Checks what is found of a log of which one unit was damaged, after the manifest's commit.
+/// Checks the recovery of a log with one damaged unit after the commit of the manifest.
 fn meets(built: &BuiltLog, offset: u64, damaged: &Files, what: &str) {
     let unit = offset / UNIT * UNIT;
     let what = format!("{what} at {offset}");
     let found = reopen_log(damaged, &four_log_pages());
-    let newest = built.newest_below(unit).expect("that of the manifest");
+    let newest = built.newest_below(unit).expect("the commit of the manifest");
     let later = built.commits.iter().filter(|commit| commit.number > newest.number);
     if later.count() < 2 {
-        // No record after it proves that it was durable.
+        // No later record proves that the commit was durable.
         return built.check(&found, newest, &what);
     }
     let FoundLog::Refused(error) = found else {
@@ -52,13 +52,13 @@ fn a_log_that_is_cut_anywhere_has_the_newest_commit_that_is_left() {
     let [saved, last] = [built.saved(), built.last()].map(|commit| device_offset(commit.until));
     let lengths = (saved - 700..last + 600).chain((last..built.end()).step_by(97));
     for length in lengths {
-        let found = reopen_log(&built.cut(length), &four_log_pages());
+        let found = reopen_log(&built.truncated(length), &four_log_pages());
         if let Some(newest) = built.newest_below(length) {
-            built.check(&found, newest, &format!("cut at {length}"));
+            built.check(&found, newest, &format!("truncated at {length}"));
             continue;
         }
         let FoundLog::Refused(error) = found else {
-            panic!("cut at {length}: {found:?}");
+            panic!("truncated at {length}: {found:?}");
         };
         let file = place_of(length).0;
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
@@ -67,7 +67,7 @@ fn a_log_that_is_cut_anywhere_has_the_newest_commit_that_is_left() {
 }
 
 #[test]
-fn every_byte_behind_the_manifest_matters_or_is_told() {
+fn every_byte_after_the_manifest_matters_or_is_reported() {
     let built = BuiltLog::new(10, 7);
     let [saved, last] = [built.saved(), built.last()].map(|commit| device_offset(commit.until));
     for offset in (saved..last + 600).chain((last..built.end()).step_by(97)) {
@@ -77,9 +77,9 @@ fn every_byte_behind_the_manifest_matters_or_is_told() {
     }
 }
 
-/// Of a log of many files: what proves the damage may be in another one.
+/// In a log of many files the record that proves the damage may be in another file.
 #[test]
-fn every_unit_behind_the_manifest_matters_or_is_told() {
+fn every_unit_after_the_manifest_matters_or_is_reported() {
     let built = BuiltLog::new(3, 60);
     let (saved, end) = (device_offset(built.saved().until), built.end());
     assert!(end > 3 * (16 << 10), "many files");
@@ -92,7 +92,7 @@ fn every_unit_behind_the_manifest_matters_or_is_told() {
         meets(&built, offset, &damaged, "zeros");
         let damaged = spoiled(&built, offset, |unit| unit[256..].fill(0));
         meets(&built, offset, &damaged, "half of it");
-        // Sound in itself, and of the same log, but of another place.
+        // The unit is sound and of the same log, but of another place.
         let (file, within) = place_of(saved - UNIT);
         let other = built.files.0[&file][within..within + 512].to_vec();
         let damaged = spoiled(&built, offset, |unit| unit.copy_from_slice(&other));
@@ -100,7 +100,8 @@ fn every_unit_behind_the_manifest_matters_or_is_told() {
     }
 }
 
-/// What was committed before the manifest is not looked at by a recovery: readers find it.
+/// A recovery does not read entries that were committed before the manifest. Readers find damage
+/// there.
 #[test]
 fn damage_below_the_manifest_is_found_by_reading() {
     let built = BuiltLog::new(50, 3);
@@ -165,8 +166,8 @@ fn a_manifest_that_is_damaged_is_refused_or_its_copy_is_used() {
             let copy = built.files.with("manifest.copy", flip);
             built.check(&reopen_log(&copy, &four_log_pages()), built.last(), &what);
         }
-        let cut = built.files.with("manifest", |bytes| bytes.truncate(at));
-        refused(&cut, &four_log_pages(), "a manifest that is cut");
+        let short = built.files.with("manifest", |bytes| bytes.truncate(at));
+        refused(&short, &four_log_pages(), "a truncated manifest");
     }
     let missing = built.files.without("manifest");
     refused_as(ErrorKind::NotFound, &missing, &four_log_pages(), "no manifest");
@@ -180,7 +181,7 @@ fn a_manifest_that_is_damaged_is_refused_or_its_copy_is_used() {
     }
 }
 
-/// Neither takes the directory of the other for its own, or for an empty one.
+/// A log refuses the directory of a store, and a store that of a log. Neither takes it for empty.
 #[test]
 fn a_store_is_no_log_and_a_log_no_store() {
     let built = BuiltLog::new(20, 5);

@@ -1,5 +1,5 @@
-//! A disk that is full under a log: waiting tasks are told, readers go on, and all is well once
-//! there is space.
+//! A full disk under a log: waiting tasks get an error, readers continue, and all tasks work when
+//! there is space again.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use futures::{SinkExt, TryStreamExt};
 use kvick::{ErrorKind, FasterLog};
 use tests::simulated::{Site, World, four_log_pages, seeds};
 
-use crate::log_excuses::Excuses;
-use crate::log_work::{Ending, Scene};
+use crate::log_allowed_errors::AllowedErrors;
+use crate::log_work::{Ending, Job};
 
 #[test]
 fn a_full_disk_stops_a_log_until_there_is_space() {
@@ -20,12 +20,12 @@ fn a_full_disk_stops_a_log_until_there_is_space() {
             full.get()
                 + world.simulation.run(async {
                     let log = site.open_log(site.small_log_config()).await;
-                    let excuses = Excuses::faulty();
-                    let scene = Scene::new(site.clone(), log.clone(), excuses.clone());
+                    let allowed_errors = AllowedErrors::faulty();
+                    let job = Job::new(site.clone(), log.clone(), allowed_errors.clone());
                     let space = 2048 + site.random(5).below(40_000);
                     site.disk.set_capacity(Some(space));
-                    scene.work(Ending::Open, false).await;
-                    assert_eq!(excuses.cause(), None, "a full disk poisons nothing");
+                    job.work(Ending::Open, false).await;
+                    assert_eq!(allowed_errors.cause(), None, "a full disk poisons nothing");
                     site.disk.set_capacity(None);
                     let (begun, end) = (site.handle.now(), log.tail_address());
                     let commit = loop {
@@ -39,25 +39,25 @@ fn a_full_disk_stops_a_log_until_there_is_space() {
                         assert!(waited < Duration::from_secs(2), "still full after {waited:?}");
                         site.handle.sleep(Duration::from_millis(50)).await;
                     };
-                    // Everything that was appended is there, also what met the full disk.
+                    // All appended entries are durable, including those that met the full disk.
                     assert!(commit.until >= end);
-                    let again = scene.again(Excuses::default());
+                    let again = job.again(AllowedErrors::default());
                     again.work(Ending::Closed, false).await;
-                    let (ledger, known) = (scene.ledger.lock().clone(), scene.known.lock().clone());
+                    let (ledger, known) = (job.ledger.lock().clone(), job.known.lock().clone());
                     let log = site.open_log(site.small_log_config()).await;
                     ledger.verify(&log, &known).await;
                     log.close().await.expect("a sound disk");
-                    excuses.full()
+                    allowed_errors.full()
                 }),
         );
     });
-    println!("{} times a task was told that the disk is full", full.get());
+    println!("{} errors for a full disk", full.get());
     assert!(full.get() > 0, "there was always space");
 }
 
-/// A log that filled its disk: every truncation returned `Ok` and freed nothing, since the record
-/// of a commit and the manifest needed a block first, and so it was after opening again. The log is
-/// used as a ring here, on a disk that has space for a few of its files.
+/// A log filled its disk, and every truncation returned `Ok` and freed nothing. The record of a
+/// commit and the manifest needed a block first, also after a restart. The test uses the log as a
+/// ring, on a disk with space for a few of its files.
 #[test]
 fn a_truncation_frees_space_on_a_full_disk() {
     let freed = std::cell::Cell::new([0_u64; 3]);
@@ -80,7 +80,7 @@ fn a_truncation_frees_space_on_a_full_disk() {
                 let times = ring.fill(&site, &log).await;
                 match how {
                     0 => ring.close(&log).await,
-                    // It ends as a crash would, and lets the directory go.
+                    // The log ends as in a crash, and releases the directory.
                     1 => drop(log),
                     _ => std::mem::forget(log),
                 }
@@ -97,24 +97,24 @@ fn a_truncation_frees_space_on_a_full_disk() {
     assert!(freed.get().iter().all(|count| *count > 100), "the disk was never full");
 }
 
-/// Entries are their numbers, in order.
+/// A log whose entries are their numbers, in order.
 struct Ring {
     written: u64,
-    /// Those below were acknowledged.
+    /// The number of acknowledged entries.
     committed: u64,
-    /// Those below were truncated, and maybe more.
+    /// The number of entries that were certainly truncated.
     begin: u64,
 }
 
 impl Ring {
-    /// Appends for a while, and truncates what is committed when there is no space. Gives the
+    /// Appends for a while, and truncates the committed entries when there is no space. Returns the
     /// number of truncations.
     async fn fill(&mut self, site: &Site, log: &FasterLog) -> u64 {
         let (mut random, mut truncations) = (site.random(9), 0);
         let target = self.written + 400;
         let begun = site.handle.now();
         while self.written < target {
-            assert!(site.handle.now() - begun < Duration::from_secs(100), "full for ever");
+            assert!(site.handle.now() - begun < Duration::from_secs(100), "the disk stays full");
             let mut entry = vec![7; usize::try_from(200 + random.below(1500)).expect("small")];
             entry[..8].copy_from_slice(&self.written.to_le_bytes());
             let done = match log.append(&entry).await {
@@ -141,7 +141,7 @@ impl Ring {
         truncations
     }
 
-    /// What was acknowledged is there, unless it was truncated, and all in order.
+    /// Checks that all acknowledged entries are there in order, except truncated ones.
     async fn check(&mut self, log: &FasterLog) {
         let number = |entry: kvick::log::Entry| {
             u64::from_le_bytes(entry.payload[..8].try_into().expect("8 bytes"))
@@ -167,8 +167,8 @@ impl Ring {
     }
 }
 
-/// A flush of a sink that failed for want of space was forgotten: the next one was done at once,
-/// and a crash lost the entry that it had acknowledged.
+/// A sink forgot that its flush had failed for lack of space. The next flush returned at once, and
+/// a crash lost the entry that it had acknowledged.
 #[test]
 fn a_flush_that_failed_is_done_again() {
     seeds(10, |seed| {

@@ -1,4 +1,4 @@
-//! Everything that users do to a log, side by side.
+//! All operations of users on a log, side by side.
 
 use std::task::Poll;
 use std::time::Duration;
@@ -16,57 +16,58 @@ use tests::polling::AtMost;
 use tests::samples::pattern;
 use tests::simulated::Site;
 
-use crate::log_excuses::Excuses;
+use crate::log_allowed_errors::AllowedErrors;
 
 const WRITERS: u64 = 3;
 const STEPS: u64 = 20;
-/// Longer than a page: goes in pieces.
+/// A length above a page, for an entry of several frames.
 const LONGEST: u64 = 7000;
 
-/// A log at work, and what is known of it.
+/// A log at work, and the state that it must have.
 #[derive(Clone)]
-pub(crate) struct Scene {
+pub(crate) struct Job {
     pub(crate) site: Site,
     pub(crate) log: FasterLog,
     pub(crate) ledger: Shared<LogLedger>,
     pub(crate) known: Shared<LogAcknowledged>,
-    pub(crate) excuses: Excuses,
-    /// Names of iterators.
+    pub(crate) allowed_errors: AllowedErrors,
+    /// The names of iterators.
     pub(crate) consumers: [&'static str; 2],
-    /// Tasks that wait for commits of others.
+    /// The tasks that wait for commits of other tasks.
     pub(crate) waiting: Shared<Vec<Task<()>>>,
-    /// Readers are to end.
+    /// Whether readers must end.
     pub(crate) is_over: Shared<bool>,
 }
 
-/// How a log is left.
+/// The state of the log at the end of the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// It is closed, and all tasks that have it are told.
+    /// The log is closed, and all tasks that use it get an error.
     Closed,
-    /// All tasks let go of it, as when a process is killed: what was written and not synced is
-    /// there to be read, and not durable.
+    /// All tasks drop the log, as a killed process does. Bytes that were written and not synced can
+    /// be read, but are not durable.
     Dropped,
-    /// Readers have it still.
+    /// Readers still use the log.
     Open,
 }
 
-impl Scene {
-    pub(crate) fn new(site: Site, log: FasterLog, excuses: Excuses) -> Self {
+impl Job {
+    pub(crate) fn new(site: Site, log: FasterLog, allowed_errors: AllowedErrors) -> Self {
         let (ledger, known) = (Shared::default(), Shared::default());
         let (waiting, is_over) = (Shared::default(), Shared::default());
         let consumers = ["a", "b"];
-        Self { site, log, ledger, known, excuses, consumers, waiting, is_over }
+        Self { site, log, ledger, known, allowed_errors, consumers, waiting, is_over }
     }
 
-    /// The same log, to be worked on once more.
-    pub(crate) fn again(&self, excuses: Excuses) -> Self {
+    /// Returns a second job on the same log.
+    pub(crate) fn again(&self, allowed_errors: AllowedErrors) -> Self {
         let site = Site { seed: self.site.seed + 1, ..self.site.clone() };
         let (consumers, is_over) = (["c", "d"], Shared::default());
-        Self { site, excuses, consumers, is_over, ..self.clone() }
+        Self { site, allowed_errors, consumers, is_over, ..self.clone() }
     }
 
-    /// Works until all is done; then commits, perhaps for the last time, unless it is dropped.
+    /// Works to the end. Then commits, and completes the log if `completes` is set, unless the log
+    /// is dropped.
     pub(crate) async fn work(&self, ending: Ending, completes: bool) {
         let spawn = |name, future: BoxFuture<'static, ()>| self.site.handle.spawn(name, future);
         let mut writers: Vec<_> = (0..WRITERS)
@@ -85,7 +86,7 @@ impl Scene {
             spawn("consumer", self.clone().consume(self.consumers[1]).boxed()),
         ];
         if ending == Ending::Open {
-            // They end with the run: its simulation reports their panics.
+            // The readers end with the run, and its simulation reports their panics.
             readers.drain(..).for_each(Task::detach);
         }
         for task in writers {
@@ -116,9 +117,9 @@ impl Scene {
         self.acknowledge(commit, &asked);
     }
 
-    /// The result of an operation on a disk that may have faults, if it is well.
-    pub(crate) fn excused<T>(&self, result: Result<T>) -> Option<T> {
-        result.map_err(|error| self.excuses.check(&error)).ok()
+    /// Returns the value of a result. Checks that an error is an allowed one.
+    pub(crate) fn value_of<T>(&self, result: Result<T>) -> Option<T> {
+        result.map_err(|error| self.allowed_errors.check(&error)).ok()
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -126,7 +127,7 @@ impl Scene {
     }
 
     fn acknowledge(&self, commit: Result<Commit>, asked: &Asked) {
-        if let Some(commit) = self.excused(commit) {
+        if let Some(commit) = self.value_of(commit) {
             self.ledger.lock().acknowledge(&mut self.known.lock(), &commit, asked);
         }
     }
@@ -160,14 +161,14 @@ impl Scene {
             _ => payload(random, 400),
         };
         let address = AtMost::new(polls(random), self.log.append(&payload)).await;
-        if let Some(address) = address.and_then(|address| self.excused(address)) {
+        if let Some(address) = address.and_then(|address| self.value_of(address)) {
             self.ledger.lock().append(&[address], vec![payload.clone()]);
             if random.chance(0.2) {
-                let scene = self.clone();
+                let job = self.clone();
                 let waiting = async move {
-                    let waited = scene.log.wait_for_commit(address).await;
-                    if scene.excused(waited).is_some() {
-                        scene.acknowledge_entry(address);
+                    let waited = job.log.wait_for_commit(address).await;
+                    if job.value_of(waited).is_some() {
+                        job.acknowledge_entry(address);
                     }
                 };
                 self.waiting.lock().push(self.site.handle.spawn("waiting", waiting));
@@ -179,7 +180,7 @@ impl Scene {
         let longest = [100, 1200][random.index(2)];
         let payloads: Vec<_> = (0..1 + random.below(6)).map(|_| payload(random, longest)).collect();
         let addresses = AtMost::new(polls(random), self.log.append_many(&payloads)).await;
-        if let Some(addresses) = addresses.and_then(|addresses| self.excused(addresses)) {
+        if let Some(addresses) = addresses.and_then(|addresses| self.value_of(addresses)) {
             self.ledger.lock().append(&addresses, payloads);
         }
     }
@@ -189,7 +190,7 @@ impl Scene {
         let payload = payload(random, longest);
         self.ledger.lock().expect(&payload);
         let address = AtMost::new(polls(random), self.log.append_durable(&payload)).await;
-        if let Some(address) = address.and_then(|address| self.excused(address)) {
+        if let Some(address) = address.and_then(|address| self.value_of(address)) {
             self.ledger.lock().place(address, payload);
             self.acknowledge_entry(address);
         }
@@ -205,7 +206,7 @@ impl Scene {
         let mut random = self.site.random(200 + number);
         for _ in 0..6 {
             self.pause(&mut random, 4000).await;
-            // Numbers are one task's alone, or another takes them first.
+            // Only one task chooses numbers, or another task would take them first.
             let has_number = number == 0 && random.chance(0.2);
             self.commit(&mut random, has_number).await;
         }
@@ -240,7 +241,7 @@ impl Scene {
             }
             if random.chance(0.6) {
                 let until = visible[random.index(count / 2 + 1)];
-                if self.excused(self.log.truncate_until(until).await).is_some() {
+                if self.value_of(self.log.truncate_until(until).await).is_some() {
                     self.ledger.lock().change(Change::Begin(until.raw()));
                 }
             } else {
@@ -250,7 +251,8 @@ impl Scene {
         }
     }
 
-    /// Finds out when entries are taken back: what is taken back then is known, too.
+    /// Truncates the end of the log. Notes the change when the entries are gone, before the commit
+    /// is over.
     async fn truncate_suffix(&self, from: log::Address, mut polls: u32) {
         let asked = self.ledger.lock().asked(&self.log, false);
         let mut truncating = Box::pin(self.log.truncate_suffix(from));
@@ -276,13 +278,13 @@ impl Scene {
     }
 }
 
-/// Bytes like no others.
+/// Returns random bytes that no other entry has.
 fn payload(random: &mut Random, longest: u64) -> Vec<u8> {
     let length = 8 + usize::try_from(random.below(longest)).expect("small");
     pattern(random.next_u64(), length)
 }
 
-/// How often a future is polled before it is dropped.
+/// Returns the number of polls before a future is dropped.
 fn polls(random: &mut Random) -> u32 {
     if random.chance(0.1) { 1 + u32::try_from(random.below(3)).expect("small") } else { u32::MAX }
 }

@@ -1,4 +1,5 @@
-//! The whole store on one thread, under a seed: executor, clock, disk and faults are simulated.
+//! Tests of the whole store on one thread, under a seed, with simulated executor, clock, disk and
+//! faults.
 //!
 //! `SEED=7 cargo test -p tests --test sim -- NAME` replays one run of one test.
 
@@ -22,9 +23,9 @@ mod failures;
 mod far;
 mod full_device;
 mod leaks;
+mod log_allowed_errors;
 mod log_crash;
 mod log_drops;
-mod log_excuses;
 mod log_faults;
 mod log_followers;
 mod log_idle;

@@ -8,8 +8,8 @@ use tests::simulated::{Site, World, seeds, two_pages};
 
 const SESSIONS: usize = 10_000;
 
-/// Those that were never asked for an identity leave nothing; of the others a checkpoint has
-/// exactly what they had done, whether they were busy since the one before or not.
+/// A session whose id no task asked for leaves nothing. A checkpoint has exactly the operations of
+/// all others, whether they were busy since the checkpoint before or not.
 #[test]
 fn a_crash_leaves_what_each_session_had_done() {
     seeds(3, |seed| {
@@ -24,7 +24,7 @@ fn a_crash_leaves_what_each_session_had_done() {
     });
 }
 
-/// How far each session is that has an identity.
+/// The serial number of each session with an id.
 type Points = BTreeMap<session::Id, u64>;
 
 async fn live(site: Site, life: u64, expected: Points) -> Points {
@@ -39,7 +39,7 @@ async fn live(site: Site, life: u64, expected: Points) -> Points {
     for id in expected.keys() {
         match random.below(4) {
             0 => assert!(store.forget_session(*id)),
-            // Waits for another life.
+            // The session waits for another life.
             1 => {}
             _ => clients.push(Client::resumed(&store, *id)),
         }
@@ -57,7 +57,7 @@ async fn live(site: Site, life: u64, expected: Points) -> Points {
         }
         for _ in 0..50 {
             let Client { session, id } = clients.swap_remove(random.index(clients.len()));
-            // Clients that go away; some of them give their identity first, and come back.
+            // The clients go away. Some ask for their id first, and come back.
             let id = id.or_else(|| random.chance(0.5).then(|| session.id()));
             let serial = session.serial();
             drop(session);
@@ -73,7 +73,7 @@ async fn live(site: Site, life: u64, expected: Points) -> Points {
         let until = session.commit_point().until;
         assert_eq!(until, session.serial(), "the last checkpoint has all of it");
         left.extend(id.filter(|_| until > 0).map(|id| (id, until)));
-        // This is in no checkpoint.
+        // This operation is in no checkpoint.
         session.upsert(&1, &life).await.expect("a sound disk");
     }
     assert!(left.len() > 100);
@@ -83,7 +83,7 @@ async fn live(site: Site, life: u64, expected: Points) -> Points {
 
 struct Client {
     session: Session<u64, u64>,
-    /// If it ever asked.
+    /// The id, if the client has asked for it.
     id: Option<session::Id>,
 }
 

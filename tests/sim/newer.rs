@@ -1,4 +1,4 @@
-//! A read that waits for the device while a task writes: it sees the newer value.
+//! A read that waits for the device while a task writes must see the newer value.
 
 use kvick::futures::TryRead;
 use kvick::runtime::Task;
@@ -6,7 +6,7 @@ use kvick::{Config, FasterKv};
 use tests::polling::poll_once;
 use tests::simulated::{Site, World, seeds, small_configs, two_pages};
 
-/// Key 1 is on the device, which is stalled.
+/// Opens a store whose key 1 is on the device, and stalls the device.
 async fn stalled(site: &Site, config: Config) -> FasterKv<u64, u64> {
     let store = site.open::<u64, u64>(config).await;
     for key in 0..8 {
@@ -17,7 +17,7 @@ async fn stalled(site: &Site, config: Config) -> FasterKv<u64, u64> {
     store
 }
 
-/// Begins to read key 1, lets `meanwhile` happen, and gives what the read sees.
+/// Begins to read key 1, and runs `meanwhile`. Returns the result of the read.
 fn read_while(
     seed: u64,
     meanwhile: impl AsyncFn(&FasterKv<u64, u64>) -> kvick::Result<()>,
@@ -28,7 +28,7 @@ fn read_while(
         let config = if seed.is_multiple_of(2) {
             two_pages()
         } else {
-            // One chain for all keys.
+            // All keys are in one chain.
             small_configs()[1].clone()
         };
         let store = stalled(&site, config).await;
@@ -37,7 +37,7 @@ fn read_while(
             panic!("the record is on the device");
         };
         assert!(poll_once(&mut read).is_pending(), "the device is stalled");
-        meanwhile(&store).await.expect("writes go on");
+        meanwhile(&store).await.expect("writes continue");
         site.disk.release();
         let found = read.await.expect("a sound disk");
         drop(reader);
@@ -88,7 +88,7 @@ fn nothing_new_is_the_old_value() {
     });
 }
 
-/// The newer value may have wandered to the device too before the read goes on.
+/// The newer value may be on the device too before the read continues.
 #[test]
 fn a_newer_value_that_was_evicted_is_seen() {
     seeds(200, |seed| {
@@ -116,7 +116,7 @@ fn a_newer_value_that_was_evicted_is_seen() {
     });
 }
 
-/// A modification that fetched the old value must not undo a newer one.
+/// An update that fetched the old value must not undo a newer one.
 #[test]
 fn a_pending_modification_counts_what_came_in_between() {
     seeds(200, |seed| {
@@ -135,7 +135,7 @@ fn a_pending_modification_counts_what_came_in_between() {
             let mut random = site.random(9);
             let reset = random.chance(0.5);
             if reset {
-                store.upsert(&1, &1000).await.expect("blind writes go on");
+                store.upsert(&1, &1000).await.expect("blind writes continue");
             }
             site.disk.release();
             if random.chance(0.5) {
@@ -146,7 +146,7 @@ fn a_pending_modification_counts_what_came_in_between() {
             }
             let found = store.read(&1).await.expect("a sound disk");
             let all = if reset { 1007 } else { 17 };
-            // An adder may have run before the reset: what it added is gone then.
+            // An adder may have run before the reset, and its addition is gone then.
             let possible =
                 found.is_some_and(|found| if reset { found >= 1000 } else { found == 17 });
             assert!(possible && found <= Some(all), "{found:?}");

@@ -1,5 +1,5 @@
-//! Opening a store while each of its file operations fails, is given up, or is cut by a power
-//! failure: an error, or a store; and the next attempt is not stopped by what the first one left.
+//! Opening a store while one of its file operations fails, the caller drops it, or the power fails.
+//! Opening returns an error or a store, and its remains do not stop the next attempt.
 
 use std::io;
 use std::time::Duration;
@@ -12,17 +12,17 @@ use tests::files::Files;
 use tests::polling::AtMost;
 use tests::simulated::{Site, World, four_log_pages, seeds, two_pages};
 
-/// More operations, or polls, than opening takes.
+/// A number of operations, or polls, that exceeds those of an opening.
 const ATTEMPTS: u32 = 60;
 
-/// A second attempt on the same disk, now sound.
+/// Opens the store again on the same disk, which is now sound.
 async fn open_again(site: &Site) -> Result<FasterKv<u64, u64>> {
-    // A store that was given up ends in the background, and frees its directory then.
+    // A dropped store ends in the background, and frees its directory then.
     site.handle.sleep(Duration::from_secs(1)).await;
     site.try_open(two_pages()).await
 }
 
-/// Whatever was begun in the directory, a store can be opened there and used.
+/// Checks that a store can be opened in the directory and used.
 async fn assert_usable(site: &Site, what: &str) {
     let store = open_again(site).await.unwrap_or_else(|error| panic!("{what}: {error}"));
     store.upsert(&1, &10).await.expect("a sound disk");
@@ -61,8 +61,8 @@ fn any_operation_may_fail() {
     });
 }
 
-/// As above, where what fails is known not to have published anything: of a store that was not
-/// created there is no file, but that of the lock.
+/// The test above, with failures that certainly published nothing. A store that was not created
+/// leaves no file except the lock.
 #[test]
 fn a_creation_for_which_there_is_no_space_leaves_nothing() {
     let mut refused = 0;
@@ -82,7 +82,7 @@ fn a_creation_for_which_there_is_no_space_leaves_nothing() {
         refused += 1;
         let is_published = files.iter().any(|file| file == "manifest");
         let is_left = files.iter().any(|file| file != "lock");
-        // After a rename that is said to have failed it is unknown.
+        // A rename that reports a failure may have taken place.
         let is_unknown = files.iter().any(|file| file == "manifest.new");
         assert!(is_published || is_unknown || !is_left, "operation {number} left {files:?}");
     }
@@ -132,7 +132,7 @@ fn the_power_may_fail() {
     });
 }
 
-/// Another process, on what the power failure left.
+/// Opens the store in another process, on the files that the power failure left.
 fn restart(seed: u64, image: SimDisk, polls: u32) {
     let world = World::on(seed, image);
     let site = world.site.clone();
@@ -141,7 +141,7 @@ fn restart(seed: u64, image: SimDisk, polls: u32) {
     });
 }
 
-/// A store that no task uses does nothing at all.
+/// A store that no task uses takes no steps.
 #[test]
 fn an_idle_store_takes_no_steps() {
     seeds(20, |seed| {
@@ -166,8 +166,8 @@ fn an_idle_store_takes_no_steps() {
     });
 }
 
-/// A log in units of 512 bytes, on a disk that was exchanged for one that takes 4 KiB at least, was
-/// refused by the opening alone: a check and a repair failed at some read in the middle.
+/// A log in units of 512 bytes moved to a disk with blocks of 4 KiB. Only opening refused it: a
+/// check and a repair failed at some read in the middle.
 #[test]
 fn larger_blocks_than_units_are_said_before_anything_is_read() {
     let small = World::new(1);
@@ -207,10 +207,11 @@ fn larger_blocks_than_units_are_said_before_anything_is_read() {
     });
 }
 
-/// On a read-only file system a store or log that was not closed cannot be opened, since its tail
-/// is cut first: the error was that of the system, and said neither why nor what to do.
+/// A store or log that was not closed cannot open on a read-only file system, since opening
+/// truncates its tail. The error was the one of the system: it gave neither the reason nor a
+/// remedy.
 #[test]
-fn what_was_not_closed_says_how_it_can_be_read_on_a_read_only_disk() {
+fn an_unclosed_store_explains_itself_on_a_read_only_disk() {
     seeds(5, |seed| {
         let world = World::new(seed);
         let site = world.site.clone();
@@ -243,10 +244,10 @@ fn what_was_not_closed_says_how_it_can_be_read_on_a_read_only_disk() {
     });
 }
 
-/// A store or log that was closed opened on a read-only file system as if nothing were amiss. It
-/// took writes, and the first checkpoint or commit poisoned it: "close it and open it again".
+/// A closed store or log opened on a read-only file system and reported no restriction. It took
+/// writes, and the first checkpoint or commit poisoned it: "close it and open it again".
 #[test]
-fn what_was_closed_can_be_read_on_a_read_only_disk_and_says_so() {
+fn a_closed_store_can_be_read_on_a_read_only_disk() {
     seeds(5, |seed| {
         let world = World::new(seed);
         let site = world.site.clone();

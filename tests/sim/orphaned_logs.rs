@@ -1,8 +1,7 @@
-//! Logs whose runtime ends, alone and in a group: at any step, with all tasks waiting.
+//! Logs whose runtime ends at any step, alone and in a group, while tasks wait for them.
 //!
-//! As of stores (`orphans.rs`): a task that waited for a commit, for room, for the next entry or
-//! for the end of `close` waited for ever, and the directory could be opened again under the first
-//! log.
+//! The faults were those of stores (`orphans.rs`). A task that waited for a commit, space, the next
+//! entry or `close` waited for ever. Another log could open the directory under the first one.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
@@ -19,10 +18,10 @@ use tests::simulated::{Site, World, four_log_pages, seeds};
 
 const STEPS: u64 = 3000;
 
-/// Something on a log that waits.
+/// An operation on a log that waits.
 type Wait = fn(FasterLog) -> BoxFuture<'static, Result<()>>;
 type Waiter = (&'static str, Task<Error>);
-/// Entries that are durable, as far as any task was told.
+/// The entries that a task has seen as durable.
 type Durable = Arc<Mutex<Vec<(log::Address, Vec<u8>)>>>;
 
 fn config(site: &Site) -> log::Config {
@@ -52,19 +51,19 @@ fn spawn(
     name: &'static str,
     ends: impl Future<Output = Result<()>> + Send + 'static,
 ) -> Waiter {
-    let ends = async { ends.await.expect_err("it goes on until it is refused") };
+    let ends = async { ends.await.expect_err("the task continues until it is refused") };
     (name, site.handle.spawn(name, ends))
 }
 
-/// One task of each kind that waits for something, over and over until it is refused.
+/// Starts one task of each kind. Each waits for something, again and again, until it is refused.
 fn start(site: &Site, log: &FasterLog, durable: &Durable) -> Vec<Waiter> {
     let logs = || log.clone();
-    let (log, told) = (logs(), Arc::clone(durable));
+    let (log, reported) = (logs(), Arc::clone(durable));
     let append_durably = async move {
         for number in 0_u64.. {
             let entry = number.to_le_bytes().repeat(20);
             let address = log.append_durable(&entry).await?;
-            told.lock().expect("no panic under it").push((address, entry));
+            reported.lock().expect("no panic under the lock").push((address, entry));
         }
         Ok(())
     };
@@ -132,7 +131,7 @@ fn assert_names_the_cause(name: &str, error: &Error) {
     assert!(text.contains("the runtime that it was given to has ended"), "{name}: {text}");
 }
 
-/// Runs a log until its runtime ends after `steps` polls; how it ends is checked.
+/// Runs a log until its runtime ends after `steps` polls, and checks the end.
 async fn one_life(site: Site, steps: u64, death: Death, in_group: bool) {
     let runtime = Mortal::new(site.handle.clone(), steps, death);
     let durable = Durable::default();
@@ -147,14 +146,14 @@ async fn one_life(site: Site, steps: u64, death: Death, in_group: bool) {
         assert_names_the_cause(name, &task.await.expect("no panic"));
     }
     assert!(runtime.is_dead());
-    // What is in memory, or on the device, can be read.
-    let last = durable.lock().expect("no panic under it").last().cloned();
+    // Entries in memory or on the device can still be read.
+    let last = durable.lock().expect("no panic under the lock").last().cloned();
     if let Some((address, entry)) = last {
         let found = log.read(address).await.expect("a sound disk");
         assert_eq!(found.as_deref(), Some(&entry[..]), "{address:?}");
     }
     let again = site.try_open_log(config(&site)).await;
-    assert_eq!(again.expect_err("it may read there").kind(), ErrorKind::InUse);
+    assert_eq!(again.expect_err("the directory is in use").kind(), ErrorKind::InUse);
     let parked = {
         let mut parked = Box::pin(log.close());
         assert!(parked.as_mut().now_or_never().is_none_or(|closed| closed.is_err()));
@@ -165,11 +164,11 @@ async fn one_life(site: Site, steps: u64, death: Death, in_group: bool) {
     }
     drop(parked);
     assert_eq!(log.append(b"").await.expect_err("closed").kind(), ErrorKind::Closed);
-    let durable = std::mem::take(&mut *durable.lock().expect("no panic under it"));
+    let durable = std::mem::take(&mut *durable.lock().expect("no panic under the lock"));
     reopen(&site, &durable).await;
 }
 
-/// Opens the log again while handles of the first are still there; what was durable is there.
+/// Opens the log again while handles of the first one exist. All durable entries must be recovered.
 async fn reopen(site: &Site, durable: &[(log::Address, Vec<u8>)]) {
     let log = site.open_log(config(site)).await;
     for (address, entry) in durable {
@@ -187,7 +186,7 @@ fn run(seed: u64, steps: u64, death: Death, in_group: bool) {
 }
 
 #[test]
-fn a_log_whose_runtime_ends_tells_everybody() {
+fn a_log_whose_runtime_ends_fails_all_tasks() {
     seeds(20, |seed| {
         let steps = World::new(seed).site.random(41).below(STEPS);
         run(seed, steps, Death::Drops, false);
@@ -195,24 +194,25 @@ fn a_log_whose_runtime_ends_tells_everybody() {
 }
 
 #[test]
-fn a_log_of_a_group_whose_runtime_ends_tells_everybody() {
+fn a_log_of_a_group_whose_runtime_ends_fails_all_tasks() {
     seeds(10, |seed| {
         let steps = World::new(seed).site.random(42).below(STEPS);
         run(seed, steps, Death::Drops, true);
     });
 }
 
-/// As above, at each of its first steps.
+/// The test above, at each of the first steps.
 #[test]
-fn a_log_whose_runtime_ends_early_tells_everybody() {
+fn a_log_whose_runtime_ends_early_fails_all_tasks() {
     for steps in 0..60 {
         run(1, steps, Death::Drops, steps.is_multiple_of(2));
     }
 }
 
-/// The control: where nothing is dropped no task is told, and the simulation finds those that wait.
+/// The control: if the runtime leaks its tasks, the waiting tasks get no error. The simulation must
+/// report them.
 #[test]
-fn who_waits_for_what_is_forgotten_is_found() {
+fn a_runtime_that_leaks_its_tasks_is_caught() {
     for seed in 0..8 {
         let forgotten = || run(seed, 1000, Death::Forgets, seed.is_multiple_of(2));
         let panic = catch_unwind(AssertUnwindSafe(forgotten)).expect_err("a task waits for ever");
@@ -221,8 +221,7 @@ fn who_waits_for_what_is_forgotten_is_found() {
     }
 }
 
-/// A follower looks for commits again and again; where its clock has ended it would do nothing
-/// else.
+/// A follower looks for commits again and again. Without a clock it would never do anything else.
 #[test]
 fn a_follower_without_a_clock_ends() {
     let world = World::new(1);

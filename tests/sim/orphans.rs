@@ -1,10 +1,9 @@
-//! A store whose runtime ends: at any step, with all tasks waiting for something of it.
+//! A store whose runtime ends at any step, while tasks wait for it.
 //!
-//! A tokio runtime was dropped, as happens at the end of each `#[tokio::test]`, and a store that it
-//! maintained lived on in a static: each task that waited for a checkpoint, a flush, room or the
-//! end of
-//! `close` waited for ever. And its lock was gone with the task: the directory was opened again,
-//! and the first store answered `None` for keys that it had.
+//! A tokio runtime was dropped, as at the end of each `#[tokio::test]`, and a store that it
+//! maintained lived on in a static. Each task that waited for a checkpoint, a flush, space or
+//! `close` waited for ever. The task had also released the lock. The directory was opened again,
+//! and the first store returned `None` for keys that it had.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -18,27 +17,27 @@ use kvick::{Config, Error, ErrorKind, FasterKv, Result, Session, checkpoint, ses
 use tests::mortal::{Death, Mortal};
 use tests::simulated::{Site, World, seeds, two_pages};
 
-/// Keys of the writer; more than memory has.
+/// The number of keys of the writer, which exceed the memory.
 const KEYS: u64 = 700;
 const STEPS: u64 = 4000;
 
-/// Tries in a row that find a checkpoint being taken.
+/// The number of tries in a row that may find a running checkpoint.
 const MOST_BUSY: u32 = 5000;
-/// More turns than a waiter has before its runtime has ended.
+/// A number of turns that no waiting task reaches before its runtime ends.
 const MOST_TURNS: u64 = 100_000;
 
 /// The error with which a waiting task gave up.
 type Waiter = (&'static str, Task<Error>);
 
-struct Scene {
+struct Job {
     site: Site,
     runtime: Mortal,
     store: FasterKv<u64, u64>,
-    /// The serial that the newest checkpoint has of the writer, as far as any task was told.
+    /// The newest serial number of the writer that a task has seen as durable.
     durable: Arc<AtomicU64>,
 }
 
-impl Scene {
+impl Job {
     async fn open(site: &Site, steps: u64, death: Death) -> Result<Self> {
         let runtime = Mortal::new(site.handle.clone(), steps, death);
         let config = if site.seed.is_multiple_of(2) {
@@ -63,7 +62,8 @@ impl Scene {
         (name, self.site.handle.spawn(name, ends))
     }
 
-    /// One task of each kind that waits for something, over and over until it is refused.
+    /// Starts one task of each kind. Each waits for something, again and again, until it is
+    /// refused.
     fn start(&self, session: Session<u64, u64>) -> Vec<Waiter> {
         let store = || (self.store.clone(), self.site.handle.clone());
         let durable = Arc::clone(&self.durable);
@@ -104,7 +104,7 @@ impl Scene {
     }
 }
 
-/// Does `turn` until it is refused permanently.
+/// Repeats `turn` until it is refused permanently.
 async fn until_refused(
     (store, handle): (FasterKv<u64, u64>, Handle),
     turn: impl AsyncFn(&FasterKv<u64, u64>, u64) -> Result<()>,
@@ -118,15 +118,15 @@ async fn until_refused(
             Err(error) => return error,
         }
         if busy > MOST_BUSY || number > MOST_TURNS {
-            // The task that is faster, or the task that would refuse, has been forgotten.
+            // The faster task, or the task that would refuse, has been leaked.
             std::future::pending::<()>().await;
         }
         handle.sleep(Duration::from_micros(50)).await;
     }
-    unreachable!("it is refused at some time")
+    unreachable!("the store refuses it in the end")
 }
 
-/// Operation `n` of the session writes `n` under the key `n % KEYS`.
+/// Writes `n` under the key `n % KEYS` with the operation `n` of the session.
 async fn write(mut session: Session<u64, u64>, durable: Arc<AtomicU64>) -> Error {
     loop {
         let number = session.serial() + 1;
@@ -146,7 +146,7 @@ async fn checkpoint(store: &FasterKv<u64, u64>, kind: checkpoint::Kind) -> Resul
     store.checkpoint().kind(kind).durability(Durability::PowerCut).await.map(drop)
 }
 
-/// Looks at the progress of a checkpoint until that ends, as it must.
+/// Follows the progress of a checkpoint to its end.
 async fn watch(store: &FasterKv<u64, u64>) -> Result<()> {
     let checkpoint = store.checkpoint().without_index().start()?;
     checkpoint.progress().for_each(|_| std::future::ready(())).await;
@@ -159,35 +159,35 @@ fn assert_names_the_cause(name: &str, error: &Error) {
     assert!(text.contains("the runtime that it was given to has ended"), "{name}: {text}");
 }
 
-/// The value of each key once the session has done `serial` operations.
+/// Returns the value of a key after `serial` operations of the session.
 fn expected(key: u64, serial: u64) -> Option<u64> {
     let last = serial.checked_sub((serial + KEYS - key) % KEYS)?;
     (last > 0).then_some(last)
 }
 
-/// Runs the store until its runtime ends after `steps` polls; how it ends is checked.
+/// Runs a store until its runtime ends after `steps` polls, and checks the end.
 async fn one_life(site: Site, steps: u64, death: Death) {
-    let scene = match Scene::open(&site, steps, death).await {
-        Ok(scene) => scene,
+    let job = match Job::open(&site, steps, death).await {
+        Ok(job) => job,
         Err(error) => {
             assert!(error.to_string().contains("has ended"), "{error}");
             return reopen(&site, None, 0).await;
         }
     };
-    let session = scene.store.session().expect("open");
+    let session = job.store.session().expect("open");
     let id = session.id();
-    for (name, task) in scene.start(session) {
+    for (name, task) in job.start(session) {
         let error = task.await.expect("no panic");
         assert_names_the_cause(name, &error);
     }
-    assert!(scene.runtime.is_dead());
-    let Scene { store, durable, .. } = scene;
-    // Reads go on, from memory and from the device.
+    assert!(job.runtime.is_dead());
+    let Job { store, durable, .. } = job;
+    // Reads from memory and from the device continue.
     for key in 0..90 {
         assert!(matches!(store.read(&key).await, Ok(Some(0) | None)), "key {key}");
     }
     let again = site.try_open::<u64, u64>(two_pages()).await;
-    assert_eq!(again.expect_err("it may read there").kind(), ErrorKind::InUse);
+    assert_eq!(again.expect_err("the directory is in use").kind(), ErrorKind::InUse);
     let mut given_up = Box::pin(store.close());
     assert!(given_up.as_mut().now_or_never().is_none_or(|closed| closed.is_err()));
     let other = store.clone();
@@ -200,8 +200,8 @@ async fn one_life(site: Site, steps: u64, death: Death) {
     reopen(&site, Some(id), durable.load(Ordering::Relaxed)).await;
 }
 
-/// Opens the store again while handles of the first are still there; everything that was durable
-/// is there.
+/// Opens the store again while handles of the first one exist. All durable operations must be
+/// recovered.
 async fn reopen(site: &Site, writer: Option<session::Id>, durable: u64) {
     let store: FasterKv<u64, u64> = site.open(two_pages()).await;
     let point = writer.and_then(|id| store.recovered_sessions().remove(&id));
@@ -221,41 +221,42 @@ fn run(seed: u64, steps: u64, death: Death) {
 }
 
 #[test]
-fn a_store_whose_runtime_ends_tells_everybody() {
+fn a_store_whose_runtime_ends_fails_all_tasks() {
     seeds(20, |seed| {
         let steps = World::new(seed).site.random(40).below(STEPS);
         run(seed, steps, Death::Drops);
     });
 }
 
-/// As above, at each of its first steps.
+/// The test above, at each of the first steps.
 #[test]
-fn a_store_whose_runtime_ends_early_tells_everybody() {
+fn a_store_whose_runtime_ends_early_fails_all_tasks() {
     for steps in 0..60 {
         run(1, steps, Death::Drops);
     }
 }
 
-/// The control: where nothing is dropped no task is told, and the simulation finds those that wait.
+/// The control: if the runtime leaks its tasks, the waiting tasks get no error. The simulation must
+/// report them.
 #[test]
-fn who_waits_for_what_is_forgotten_is_found() {
+fn a_runtime_that_leaks_its_tasks_is_caught() {
     let hung = catch_unwind(AssertUnwindSafe(|| run(0, 1000, Death::Forgets)));
     let panic = hung.expect_err("a task waits for ever");
     let text = panic.downcast_ref::<String>().expect("a panic of the simulation");
     assert!(text.contains("deadlock") && text.contains("flush"), "{text}");
 }
 
-/// The last handle of a store whose runtime has ended frees the directory, without `close`.
+/// The last handle of a store whose runtime has ended releases the directory without `close`.
 #[test]
 fn the_last_handle_of_an_orphan_frees_its_directory() {
     let world = World::new(3);
     let site = world.site.clone();
     world.simulation.run(async move {
-        let scene = Scene::open(&site, u64::MAX, Death::Drops).await.expect("a sound disk");
-        let session = scene.store.session().expect("open");
-        scene.runtime.end();
+        let job = Job::open(&site, u64::MAX, Death::Drops).await.expect("a sound disk");
+        let session = job.store.session().expect("open");
+        job.runtime.end();
         site.handle.sleep(Duration::from_millis(1)).await;
-        drop(scene);
+        drop(job);
         let again = site.try_open::<u64, u64>(two_pages()).await;
         assert_eq!(again.expect_err("a session is left").kind(), ErrorKind::InUse);
         drop(session);
@@ -263,10 +264,10 @@ fn the_last_handle_of_an_orphan_frees_its_directory() {
     });
 }
 
-/// `close` was given up by a caller, and gave the next one `Ok` while the directory was in use; of
-/// two at once the second gave `Ok` at once.
+/// A caller dropped `close`, and the next `close` returned `Ok` while the directory was in use. Of
+/// two concurrent calls the second returned `Ok` at once.
 #[test]
-fn all_who_close_wait_for_one_end() {
+fn all_calls_of_close_wait_for_one_end() {
     seeds(60, |seed| {
         let world = World::new(seed);
         let site = world.site.clone();
@@ -284,7 +285,7 @@ fn all_who_close_wait_for_one_end() {
                 let config = config.clone();
                 site.handle.clone().spawn("close", async move {
                     let closed = store.close().await.map_err(|error| error.to_string());
-                    // Only one of them can have it open.
+                    // Only one task can have the store open.
                     let opened = site.try_open::<u64, u64>(config).await;
                     let is_free = opened.is_ok()
                         || opened.as_ref().is_err_and(|error| error.kind() != ErrorKind::InUse);

@@ -1,5 +1,5 @@
-//! A read-modify-write whose result goes in pieces is suspended while they are stored. Whatever
-//! happens to its key meanwhile, it takes effect on the value that is there in the end.
+//! A read-modify-write whose result is an overflow value is suspended while its pieces are stored.
+//! It must take effect on the value that the key has in the end, whatever other tasks do meanwhile.
 
 use std::task::Poll;
 
@@ -8,10 +8,10 @@ use kvick::{Config, FasterKv, Result};
 use tests::polling::poll_once;
 use tests::simulated::{World, seeds};
 
-/// What a key holds before the operation begins.
+/// The values of the key before the operation begins.
 const BEFORE: [Option<&[u8]>; 4] = [None, Some(b""), Some(b"x"), Some(b"longer than a word")];
 
-/// Where the record is by then.
+/// The place of the record when the operation begins.
 #[derive(Clone, Copy, Debug)]
 enum Place {
     Mutable,
@@ -19,7 +19,7 @@ enum Place {
     OnDevice,
 }
 
-/// What happens meanwhile.
+/// The operations of another task meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Meanwhile {
     Nothing,
@@ -40,7 +40,7 @@ impl Meanwhile {
         Self::DeletesAndInserts,
     ];
 
-    /// Does it, and says what the key holds then.
+    /// Performs the operations. Returns the value of the key after them.
     async fn happen(
         self,
         store: &FasterKv<u64, [u8]>,
@@ -63,13 +63,13 @@ impl Meanwhile {
     }
 }
 
-/// What the operation makes of a value: too long for a page.
+/// Returns the result of the read-modify-write, which is too long for a page.
 fn made_of(value: Option<&[u8]>) -> Vec<u8> {
     let mut made = match value {
         None => b"made of nothing:".to_vec(),
         Some(value) => [b"made of a value:", value].concat(),
     };
-    // More than all of the memory.
+    // The length exceeds the whole memory.
     made.resize(150_000, b'.');
     made
 }
@@ -85,7 +85,7 @@ fn config() -> Config {
 
 async fn run(store: FasterKv<u64, [u8]>, world: tests::simulated::Site, case: Case) -> Result<()> {
     let Case { before, place, meanwhile } = case;
-    // Full, so that the pieces have to wait for pages to be written.
+    // The memory is full, so the pieces have to wait until pages are written.
     for key in 10..800 {
         store.upsert(&key, &[7; 100]).await?;
     }
@@ -108,7 +108,7 @@ async fn run(store: FasterKv<u64, [u8]>, world: tests::simulated::Site, case: Ca
         let mut rmw = store.rmw(&1, update);
         let mut now = before.map(<[u8]>::to_vec);
         if let Place::OnDevice = place {
-            // It waits for the device first; the pieces are stored when it has gone on.
+            // The operation first waits for the device, and stores the pieces after that.
             world.disk.release();
         }
         let Poll::Pending = poll_once(&mut rmw) else { panic!("there is room for the pieces") };
@@ -131,9 +131,9 @@ async fn run(store: FasterKv<u64, [u8]>, world: tests::simulated::Site, case: Ca
         rmw.await?;
         now
     };
-    let last = seen.last().expect("it was asked");
-    assert_eq!(*last, expected, "{case:?}: asked with {} values", seen.len());
-    let found = store.read(&1).await?.expect("it was made");
+    let last = seen.last().expect("the closure was called");
+    assert_eq!(*last, expected, "{case:?}: called with {} values", seen.len());
+    let found = store.read(&1).await?.expect("the result was stored");
     assert!(found == made_of(expected.as_deref()), "{case:?}: made of another value");
     store.close().await
 }
@@ -145,8 +145,8 @@ struct Case {
     meanwhile: Meanwhile,
 }
 
-/// An empty value that was deleted while pieces were being stored passed for unchanged: what had
-/// been made of the value was stored over nothing, and the closure was not asked again.
+/// A task deleted an empty value while the pieces were being stored. The operation took the value
+/// for unchanged: it stored a result made of the deleted value, and did not call the closure again.
 #[test]
 fn the_value_that_is_replaced_is_the_one_it_was_made_of() {
     seeds(1, |seed| {

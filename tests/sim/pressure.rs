@@ -1,5 +1,5 @@
-//! A device that stands still: a task that needs room waits, without an error and without a spin,
-//! and goes on afterwards.
+//! A device that stalls: a task that needs space waits without an error and without busy polls, and
+//! continues afterwards.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,7 +38,7 @@ fn stall_and_release<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) 
                 site.handle.spawn("writer", Counted::new(&counter, writing))
             })
             .collect();
-        // Long enough for all tasks to get as far as there is room.
+        // All tasks get as far as the free space allows.
         site.handle.sleep(Duration::from_millis(100)).await;
         assert!(site.disk.in_flight() > 0, "the log writes its pages");
         (store, writers)
@@ -56,7 +56,7 @@ fn stall_and_release<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) 
         site.disk.release();
         for writer in writers {
             let written = writer.await.expect("the writer ends well");
-            written.expect("room comes, so no task is refused");
+            written.expect("the store gets space, so no task is refused");
         }
         check(&store, &site).await;
         store.close().await.expect("closes");
@@ -66,7 +66,7 @@ fn stall_and_release<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) 
     assert!(polls < operations * 20, "{polls} polls for {operations} operations");
 }
 
-/// Writes each key of its own, and modifies it once; every operation may have to wait.
+/// Writes its own keys, and updates each once. Every operation may have to wait.
 async fn write<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     store: FasterKv<K, V>,
     site: Site,
@@ -98,7 +98,7 @@ fn value<V: SampleValue + ?Sized>(site: &Site, key: u64) -> V::Owned {
     V::sample(&mut site.random(key), 1500)
 }
 
-/// The same with a disk of varying speed that stops again and again.
+/// The test above, with a disk of varying speed that stops again and again.
 #[test]
 fn a_device_that_stutters_is_enough() {
     seeds(120, |seed| {

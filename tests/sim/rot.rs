@@ -1,4 +1,5 @@
-//! Every byte of every file of a store, damaged: opening or reading says so, or it does not matter.
+//! Damages every byte of every file of a store. Opening or reading reports the damage, or it is
+//! harmless.
 
 mod built;
 mod exchanged;
@@ -10,7 +11,7 @@ use kvick::ErrorKind;
 use tests::files::{Files, Found, reopen};
 use tests::samples::{SampleKey, SampleValue};
 
-/// How many damages were told, and how many did not matter.
+/// The numbers of reported and of harmless damages.
 #[derive(Debug, Default)]
 struct Tally {
     on_opening: u32,
@@ -32,7 +33,7 @@ impl Tally {
         match found {
             Found::Refused(error) => {
                 let kind = error.kind();
-                assert!(is_telling(kind), "{kind:?}: {error}");
+                assert!(reports_damage(kind), "{kind:?}: {error}");
                 self.on_opening += 1;
                 true
             }
@@ -51,8 +52,8 @@ impl Tally {
     }
 }
 
-/// Kinds of errors that say that what is there is not to be used.
-fn is_telling(kind: ErrorKind) -> bool {
+/// Returns whether an error of this kind reports that the files are unusable.
+fn reports_damage(kind: ErrorKind) -> bool {
     use ErrorKind::{AlreadyExists, Corrupt, InvalidArgument, NotFound, Unsupported};
     matches!(kind, Corrupt | NotFound | Unsupported | InvalidArgument | AlreadyExists)
 }
@@ -71,8 +72,8 @@ fn bytes_of_bytes() {
     }
 }
 
-/// Flips one bit of every `step`th byte of what the newest checkpoint needs, all bits of the heads
-/// of streams, and one bit of every `other`th byte of the rest.
+/// Flips one bit of every `step`th byte that the newest checkpoint needs, and of every `other`th
+/// byte of the rest. Flips each bit of the heads of streams.
 fn flip_bytes<K, V>(newest: Newest, step: usize, other: usize)
 where
     K: SampleKey + ?Sized,
@@ -91,8 +92,8 @@ where
             };
             for bit in bits {
                 let damaged = built.files.with(name, |bytes| bytes[at] ^= 1 << bit);
-                let is_told = tally.meet::<K, V>(&built, &damaged);
-                assert!(is_told || !must_be, "{newest:?}: bit {bit} of byte {at} of {name}");
+                let is_reported = tally.meet::<K, V>(&built, &damaged);
+                assert!(is_reported || !must_be, "{newest:?}: bit {bit} of byte {at} of {name}");
             }
         }
     }

@@ -1,8 +1,8 @@
-//! Commit points of many sessions, in files and in the manifest: every checkpoint that is kept has
-//! exactly its own, whatever was busy, forgotten or removed, and wherever the power was cut.
+//! Commit points of many sessions, in files and in the manifest. Every kept checkpoint has exactly
+//! its own points after any power cut, whatever sessions were busy, forgotten or removed meanwhile.
 //!
-//! Once the points of all sessions were in the manifest, for each checkpoint that was kept: with
-//! 100,000 idle sessions a checkpoint of one word wrote 16 MB twice and took 2.6 s.
+//! The manifest had the points of all sessions once for each kept checkpoint. With 100,000 idle
+//! sessions a checkpoint of one word wrote 16 MB twice and took 2.6 s.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,21 +12,21 @@ use kvick::config::ByteSize;
 use kvick::io::sim::{Random, SimDisk, SimOptions, Survival};
 use kvick::runtime::Simulation;
 use kvick::{Config, FasterKv, Session, checkpoint, session};
-use tests::crash::{Camera, Image, Shared};
+use tests::crash::{Image, Shared, Snapshots};
 use tests::crowd::pass_through;
 use tests::simulated::{Site, World, seeds, two_pages};
 
 const LIVES: u64 = 4;
 const ROUNDS: u64 = 8;
 
-/// How far each session is.
+/// The serial number of each session.
 type Points = BTreeMap<session::Id, u64>;
 
-/// What a checkpoint may have.
+/// The commit points that a checkpoint must have.
 #[derive(Clone, Debug, Default)]
 struct Expected {
     points: Points,
-    /// Sessions that were forgotten while it was being taken.
+    /// The sessions that were forgotten while the checkpoint was taken: it may have them or not.
     going: BTreeSet<session::Id>,
 }
 
@@ -41,13 +41,13 @@ impl Expected {
     }
 }
 
-/// What checkpoints have, as far as that is known.
+/// The expected points of all checkpoints.
 #[derive(Clone, Debug, Default)]
 struct Known {
     by_token: BTreeMap<u64, Expected>,
-    /// Of the checkpoint that is being taken.
+    /// The expected points of the checkpoint that is being taken.
     next: Expected,
-    /// The newest one that must be there after a power cut.
+    /// The newest checkpoint that must be there after a power cut.
     acknowledged: u64,
 }
 
@@ -75,16 +75,16 @@ fn every_checkpoint_has_its_own_points() {
         for life in 0..LIVES {
             let Image { disk, acknowledged } = image;
             let known = Shared::new(acknowledged);
-            let camera = Camera::new(disk.clone(), known.clone(), 0.04, random.fork());
-            let camera = Arc::new(camera);
-            // Ids are made of it, so it is another one in each life.
+            let snapshots = Snapshots::new(disk.clone(), known.clone(), 0.04, random.fork());
+            let snapshots = Arc::new(snapshots);
+            // The ids of sessions derive from the seed, so each life has another one.
             let in_life = seed ^ (life + 1) << 32;
             let simulation = Simulation::new(in_life);
-            simulation.add_source(camera.clone());
+            simulation.add_source(snapshots.clone());
             let site = Site { handle: simulation.handle(), disk: disk.clone(), seed: in_life };
             simulation.run(live(site, known.clone(), random.fork()));
             layers += disk.files().iter().filter(|(file, _)| file.contains("sessions-")).count();
-            let mut taken = camera.take();
+            let mut taken = snapshots.take();
             taken.iter().for_each(|image| verify(seed, image, &mut random));
             images += taken.len();
             let last =
@@ -100,7 +100,7 @@ fn every_checkpoint_has_its_own_points() {
     assert!(images > 60 && layers > 40, "{images} images, {layers} files of points");
 }
 
-/// Opens each checkpoint that an image has, the newest as it is found, the others by their tokens.
+/// Opens the newest checkpoint of an image, and sometimes the older ones by their tokens.
 fn verify(seed: u64, image: &Image<Known>, random: &mut Random) {
     let known = &image.acknowledged;
     let older = open_copy(seed, &image.disk, None, known);
@@ -111,7 +111,7 @@ fn verify(seed: u64, image: &Image<Known>, random: &mut Random) {
     }
 }
 
-/// Opens a checkpoint of a copy of a disk; gives the tokens of the older ones.
+/// Opens a checkpoint of a copy of a disk. Returns the tokens of the older ones.
 fn open_copy(
     seed: u64,
     disk: &SimDisk,
@@ -134,7 +134,7 @@ fn open_copy(
     })
 }
 
-/// What a store that was opened has of sessions. Gives that.
+/// Checks the points of an opened store, and returns them.
 fn check(store: &FasterKv<u64, u64>, known: &Known) -> Points {
     let chosen = store.recovery().and_then(|report| report.chosen);
     let token = chosen.map_or(0, checkpoint::Token::version);
@@ -164,7 +164,7 @@ async fn live(site: Site, known: Shared<Known>, random: Random) {
     let found = check(&store, &known.lock());
     {
         let mut known = known.lock();
-        // The numbers of those that are gone are given again.
+        // The store assigns the tokens of lost checkpoints again.
         let kept: BTreeMap<u64, Expected> = store
             .checkpoints()
             .iter()
@@ -177,13 +177,13 @@ async fn live(site: Site, known: Shared<Known>, random: Random) {
     let found_none = found.is_empty();
     let mut life = Life { site, store, known, random, sessions: Vec::new(), points: found };
     if found_none && life.random.chance(0.4) {
-        // So many that what changes is merged with the rest of them rarely.
+        // With so many sessions, the store rarely merges the changed points with the rest.
         life.come(400).await;
     }
     for _ in 0..ROUNDS {
         life.round().await;
     }
-    // As it would be when the power fails: no task drops anything.
+    // A power failure runs no destructor either.
     std::mem::forget(life.sessions);
 }
 
@@ -193,12 +193,12 @@ struct Life {
     known: Shared<Known>,
     random: Random,
     sessions: Vec<Session<u64, u64>>,
-    /// Of all sessions that are kept, open or not.
+    /// The serial numbers of all kept sessions, open or not.
     points: Points,
 }
 
 impl Life {
-    /// New sessions, each of which does something.
+    /// Creates sessions, each of which writes once.
     async fn come(&mut self, new: usize) {
         for _ in 0..new {
             let mut session = self.store.session().expect("open");
@@ -229,7 +229,7 @@ impl Life {
         }
     }
 
-    /// New sessions, some that are resumed, and some that are dropped and wait.
+    /// Creates and resumes some sessions, and drops others.
     fn come_and_go(&mut self) {
         let new = [0, 2, 40, 100][self.random.index(4)];
         for _ in 0..new {
@@ -245,7 +245,7 @@ impl Life {
         }
     }
 
-    /// Forgets some that wait, perhaps while a checkpoint is being taken.
+    /// Forgets some sessions that are not open, perhaps while a checkpoint is taken.
     fn forget(&mut self, most: usize, is_beside: bool) {
         let waiting = self.store.recovered_sessions();
         for id in waiting.into_keys().take(most) {
@@ -283,7 +283,7 @@ impl Life {
 
     async fn remove_checkpoints(&mut self) {
         let kept = self.store.checkpoints();
-        // The newest stays.
+        // The newest checkpoint stays.
         let older = &kept[..kept.len().saturating_sub(1)];
         if older.is_empty() {
             return;
@@ -299,10 +299,10 @@ impl Life {
     }
 }
 
-/// A session that was forgotten does not come back from an older file of points, whether the file
-/// that has it was merged with others or not, and in whatever life.
+/// A forgotten session does not return from an older file of points. This holds in every life,
+/// whether the store merged the file of the session or not.
 #[test]
-fn what_is_forgotten_does_not_come_back() {
+fn a_forgotten_session_does_not_come_back() {
     for (forgotten, new) in [(1, 0), (70, 0), (70, 5), (70, 70), (200, 0), (490, 100)] {
         let mut world = World::new(1);
         let mut expected = Vec::new();
@@ -328,7 +328,7 @@ fn what_is_forgotten_does_not_come_back() {
     }
 }
 
-/// What a checkpoint writes does not depend on the sessions that are idle.
+/// The bytes that a checkpoint writes do not depend on idle sessions.
 #[test]
 fn idle_sessions_cost_a_checkpoint_nothing() {
     let mut sizes = Vec::new();
@@ -348,7 +348,8 @@ fn idle_sessions_cost_a_checkpoint_nothing() {
             for round in 0..20 {
                 let taken = store.checkpoint().without_index().await.expect("a sound disk");
                 let manifest = site.disk.directory("db").file_bytes("manifest").await;
-                // The first one has all of them; the next ones do so as long as that is kept.
+                // The first checkpoint has the points of all sessions, and the next ones refer to
+                // it.
                 if round > 0 {
                     largest = largest.max(taken.bytes + manifest.expect("there is one"));
                 }

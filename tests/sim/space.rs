@@ -1,9 +1,9 @@
-//! A disk that is full: only tasks that need room are told, and all is well once there is space.
+//! A full disk: only tasks that need space get an error, and all continue when there is space.
 
 use std::time::Duration;
 
 use kvick::{ErrorKind, FasterKv};
-use tests::model::{Doors, Mix, Model, item};
+use tests::model::{EntryPoints, Mix, Model, item};
 use tests::samples::{SampleKey, SampleValue};
 use tests::simulated::{Site, World, seeds};
 
@@ -22,11 +22,11 @@ fn full_disk<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) {
     let site = world.site.clone();
     world.simulation.run(async move {
         let store = site.open::<K, V>(site.small_config()).await;
-        let mut doors = Doors::new(&store).expect("the store is open");
+        let mut entry_points = EntryPoints::new(&store).expect("the store is open");
         let mix = Mix { first_key: 0, keys: 60, longest: 6000, batches: false, flush: 0.02 };
         let mut model = Model::new(mix, site.random(3));
         for _ in 0..site.random(4).below(150) {
-            model.step(&mut doors).await.expect("there is space");
+            model.step(&mut entry_points).await.expect("there is space");
         }
         let space = site.random(5).below(20_000);
         site.disk.set_capacity(Some(site.disk.bytes_used() + space));
@@ -41,25 +41,25 @@ fn full_disk<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) {
         );
         assert!(text.contains("log.0"), "{error}");
         for _ in 0..100 {
-            // What needs no room may still succeed, in place.
-            if let Err(error) = model.step(&mut doors).await {
+            // An operation that needs no space may still succeed in place.
+            if let Err(error) = model.step(&mut entry_points).await {
                 assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
             }
         }
-        model.check(&mut doors).await.expect("reads go on");
+        model.check(&mut entry_points).await.expect("reads continue");
 
         site.disk.set_capacity(None);
         until_writable(&site, &store).await;
         for _ in 0..150 {
-            model.step(&mut doors).await.expect("there is space again");
+            model.step(&mut entry_points).await.expect("there is space again");
         }
         store.flush_and_evict().await.expect("there is space again");
-        model.check(&mut doors).await.expect("all is there");
+        model.check(&mut entry_points).await.expect("all data is there");
         store.close().await.expect("closes");
     });
 }
 
-/// A task that writes keys of its own until it is told that there is no room.
+/// Starts a task that writes keys of its own until the store reports a full disk.
 fn wait_for_room<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     site: &Site,
     store: &FasterKv<K, V>,
@@ -68,7 +68,7 @@ fn wait_for_room<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     site.handle.spawn("waiting", async move {
         let mut number = 1000;
         loop {
-            // A new key each time, or in the end all would fit in memory.
+            // New keys fill the memory, while repeated ones would all fit.
             number += 1;
             let key = K::numbered(number);
             let value = V::sample(&mut random, 1000);
@@ -79,7 +79,7 @@ fn wait_for_room<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     })
 }
 
-/// The store finds out by itself, within a second, that there is space.
+/// Waits until the store notices free space by itself, which takes less than a second.
 async fn until_writable<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     site: &Site,
     store: &FasterKv<K, V>,

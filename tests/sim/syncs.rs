@@ -1,4 +1,5 @@
-//! A sync fails once, and only once is it told. The task that waited for it may be gone by then.
+//! A sync that fails once. The kernel reports the failure once, perhaps after the waiting task is
+//! gone.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ fn config() -> Config {
     two_pages().with_checkpoint_on_close(false)
 }
 
-/// Waits for a flush until its sync has begun, and not for its end, as `timeout` does.
+/// Waits for a flush until its sync has begun, and drops it then, as a timeout does.
 async fn give_up_a_flush(site: &Site, store: &FasterKv<u64, u64>, evict: bool) {
     let syncs = site.disk.count(OperationKind::Sync);
     let flush = async { if evict { store.flush_and_evict().await } else { store.flush().await } };
@@ -27,8 +28,8 @@ async fn give_up_a_flush(site: &Site, store: &FasterKv<u64, u64>, evict: bool) {
     }
 }
 
-/// Gives up a flush whose sync fails, or not; what the next checkpoint says, and what a power cut
-/// leaves of it.
+/// Drops a flush whose sync fails if `fault` is set. Returns the result of the next checkpoint, and
+/// the disk after a power cut.
 fn checkpoint_after(seed: u64, evict: bool, fault: bool) -> (Result<Checkpoint>, World) {
     let world = World::new(seed);
     let site = world.site.clone();
@@ -48,9 +49,9 @@ fn checkpoint_after(seed: u64, evict: bool, fault: bool) -> (Result<Checkpoint>,
     (taken, World::on(seed, site.disk.crash_with(seed, Survival::NOTHING)))
 }
 
-/// Once the sync of a flush was made in the future of the caller: when that was dropped, its
-/// failure was told to no task. The next sync succeeded and proved nothing, and a checkpoint that
-/// was answered was damaged after a power cut.
+/// The future of the caller made the sync of a flush. If the caller dropped it, no task got the
+/// failure. The next sync succeeded and proved nothing: an acknowledged checkpoint was damaged
+/// after a power cut.
 #[test]
 fn a_flush_that_is_given_up_hides_no_failure() {
     seeds(40, |seed| {

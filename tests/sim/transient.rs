@@ -1,6 +1,5 @@
-//! The system refuses one operation of an opening, and no other: whatever the settings, nothing is
-//! given up for that. The store opens with everything, or it does not and the next opening has
-//! everything.
+//! The system refuses one operation of an opening. The opening gives up no data for that, with any
+//! settings. The store opens with all data, or fails, and the next opening has all data.
 
 use std::io;
 
@@ -10,14 +9,14 @@ use kvick::{Config, ErrorKind, checkpoint};
 use tests::crowd::{CROWD, pass_through};
 use tests::simulated::{Site, World, seeds, two_pages};
 
-/// More operations than an opening has.
+/// A number that exceeds the operations of an opening.
 const OPERATIONS: u64 = 200;
-/// How the system refuses, in turn.
+/// The errors of the system, in turn.
 const KINDS: [io::ErrorKind; 3] =
     [io::ErrorKind::Other, io::ErrorKind::OutOfMemory, io::ErrorKind::StorageFull];
 const KEYS: u64 = 400;
 
-/// What the newest checkpoint is, and what an opening may do about damage.
+/// The newest checkpoint, and the permission for an opening to fall back.
 #[derive(Clone, Copy, Debug)]
 struct Case {
     kind: checkpoint::Kind,
@@ -53,7 +52,7 @@ async fn fill(site: &Site, case: Case) -> checkpoint::Token {
             store.upsert(&key, &value).await.expect("a sound disk");
         }
         pass_through(&store, CROWD, KEYS).await.expect("a sound disk");
-        // Each has files of its own: the one before is not the newest by another name.
+        // Each checkpoint has its own files, so the one before cannot pass for the newest.
         let durability = if value == 3 { case.durability } else { Durability::PowerCut };
         let kind = if value == 1 { checkpoint::Kind::Snapshot } else { case.kind };
         let taken = store.checkpoint().kind(kind).durability(durability).await;
@@ -63,7 +62,8 @@ async fn fill(site: &Site, case: Case) -> checkpoint::Token {
     newest.expect("three were taken")
 }
 
-/// Opens with one failure, and again without; whether the failure came before the end.
+/// Opens the store with one failure, and again without. Returns whether the failure came before the
+/// end.
 async fn opened_in_spite_of(
     site: &Site,
     case: Case,
@@ -78,11 +78,11 @@ async fn opened_in_spite_of(
     let store = match first {
         Ok(store) => store,
         Err(error) => {
-            let is_told = matches!(
+            let is_reported = matches!(
                 error.kind(),
                 ErrorKind::Io | ErrorKind::StorageFull | ErrorKind::Unavailable
             );
-            assert!(is_told, "{what}: {error}");
+            assert!(is_reported, "{what}: {error}");
             let second = site.try_open::<u64, u64>(case.config()).await;
             second.unwrap_or_else(|error| panic!("{what}, then {error}"))
         }
@@ -99,10 +99,9 @@ async fn opened_in_spite_of(
     was_met
 }
 
-/// Once a process that was short of descriptors for a moment took the error for damage of the
-/// newest checkpoint: it went back to the one before, deleted the files of the newest, and cut off
-/// the log that only that one needed. For a checkpoint weaker than a power cut this needed no
-/// setting at all.
+/// A process that was short of descriptors for a moment took the error for damage of the newest
+/// checkpoint. It fell back to the one before, deleted the files of the newest, and truncated the
+/// log that only the newest needed. For a checkpoint weaker than a power cut no setting was needed.
 #[test]
 fn no_checkpoint_is_given_up_for_a_failure_of_the_system() {
     seeds(1, |seed| {
@@ -123,9 +122,9 @@ fn no_checkpoint_is_given_up_for_a_failure_of_the_system() {
     });
 }
 
-/// What an opening passes over is evidence: it is there until one more opening is done.
+/// A rejected checkpoint is evidence: its files stay until the end of the next opening.
 #[test]
-fn what_was_passed_over_stays_until_the_next_opening() {
+fn a_rejected_checkpoint_stays_until_the_next_opening() {
     seeds(3, |seed| {
         let case = Case {
             kind: checkpoint::Kind::Snapshot,

@@ -1,14 +1,14 @@
-//! Several tasks on one store: keys of their own are exact, shared counters add up.
+//! Several tasks on one store: each is alone on its keys, and all add to shared counters.
 
 use kvick::io::sim::Random;
 use kvick::{FasterKv, Session};
-use tests::model::{Doors, Mix, Model, item};
+use tests::model::{EntryPoints, Mix, Model, item};
 use tests::samples::{SampleKey, SampleValue};
 use tests::simulated::{Site, World, seeds};
 
 const WORKERS: u64 = 4;
 const STEPS: u64 = 60;
-/// Keys from here on are shared.
+/// The first shared key.
 const SHARED: u64 = 1_000_000;
 const COUNTERS: usize = 6;
 
@@ -49,7 +49,7 @@ fn the_same_seed_is_the_same_run() {
     });
 }
 
-/// One run; gives the hash over everything that happened.
+/// Runs the tasks once. Returns the hash of all steps.
 fn run<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) -> (u64, u64) {
     let world = World::new(seed);
     let site = world.site.clone();
@@ -80,7 +80,7 @@ fn run<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) -> (u64, u64) 
     (world.simulation.trace_hash(), world.simulation.steps())
 }
 
-/// Works on keys of its own, and counts what it adds to the shared ones.
+/// Works on keys of its own, and counts its additions to the shared ones.
 async fn worker<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     store: FasterKv<K, V>,
     site: Site,
@@ -89,12 +89,12 @@ async fn worker<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     let mut random = site.random(100 + number);
     let mix = Mix { first_key: number * 1000, keys: 30, longest: 9000, batches: true, flush: 0.01 };
     let mut model = Model::new(mix, random.fork());
-    let mut doors = Doors::new(&store).expect("the store is open");
+    let mut entry_points = EntryPoints::new(&store).expect("the store is open");
     let mut session = store.session().expect("the store is open");
     let mut counts = [0; COUNTERS];
     for _ in 0..STEPS {
         match random.below(10) {
-            0..7 => model.step(&mut doors).await.expect("a sound disk"),
+            0..7 => model.step(&mut entry_points).await.expect("a sound disk"),
             7..9 => {
                 let counter = random.index(COUNTERS);
                 let times = count(&store, &mut session, counter, &mut random).await;
@@ -106,7 +106,7 @@ async fn worker<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     (model, counts)
 }
 
-/// Adds to a shared counter, and says how much.
+/// Adds to a shared counter. Returns the added number.
 async fn count<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     store: &FasterKv<K, V>,
     session: &mut Session<K, V>,
@@ -134,7 +134,7 @@ async fn count<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     }
 }
 
-/// Moves the marks of the log while the workers work.
+/// Flushes and evicts pages while the workers work.
 async fn disturb<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     store: FasterKv<K, V>,
     site: Site,
@@ -158,9 +158,9 @@ async fn check<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     models: &[Model<K, V>],
     expected: &[u64],
 ) {
-    let mut doors = Doors::new(store).expect("the store is open");
+    let mut entry_points = EntryPoints::new(store).expect("the store is open");
     for model in models {
-        model.check(&mut doors).await.expect("a sound disk");
+        model.check(&mut entry_points).await.expect("a sound disk");
     }
     let keys: Vec<K::Owned> = (SHARED..).take(COUNTERS).map(K::numbered).collect();
     let found = store.read_many(&keys).await.expect("a sound disk");

@@ -1,18 +1,19 @@
-//! An allocator that counts, for tests of what allocates nothing, or no more than so much.
+//! An allocator that counts, for tests that limit allocations.
 //!
-//! A test program makes it its own: `#[global_allocator] static COUNTING: Counting = Counting;`.
-//! Each thread counts for itself, so what background threads allocate does not disturb.
+//! A test program installs it: `#[global_allocator] static COUNTING: Counting = Counting;`. Each
+//! thread counts for itself, so allocations of background threads do not disturb.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-/// The allocator of the system, and a count for each thread.
+/// The system allocator with counters for each thread.
 #[derive(Debug)]
 pub struct Counting;
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-    // Bytes of this thread's allocations less those that it freed, and the most that there were.
+    // LIVE has the bytes that this thread allocated, less the bytes that it freed. PEAK has its
+    // maximum.
     static LIVE: Cell<i64> = const { Cell::new(0) };
     static PEAK: Cell<i64> = const { Cell::new(0) };
 }
@@ -49,8 +50,8 @@ fn note_live(change: i64) {
     });
 }
 
-/// Runs `body`; gives by how many bytes this thread's allocations were more meanwhile than before,
-/// at the most. Always 0 unless [`Counting`] is the allocator of the program.
+/// Runs `body`. Returns the maximum by which the live bytes of this thread exceeded those before.
+/// The maximum is 0 unless [`Counting`] is the allocator of the program.
 pub fn peak<R>(body: impl FnOnce() -> R) -> (R, u64) {
     let before = LIVE.get();
     PEAK.set(before);
@@ -58,8 +59,8 @@ pub fn peak<R>(body: impl FnOnce() -> R) -> (R, u64) {
     (result, PEAK.get().abs_diff(before))
 }
 
-/// Runs `body`; gives how often this thread allocated meanwhile, too. Always 0 unless [`Counting`]
-/// is the allocator of the program.
+/// Runs `body`. Returns also the number of allocations of this thread meanwhile. The number is 0
+/// unless [`Counting`] is the allocator of the program.
 pub fn counted<R>(body: impl FnOnce() -> R) -> (R, u64) {
     let before = ALLOCATIONS.get();
     let result = body();

@@ -1,4 +1,4 @@
-//! The matrix: sizes, backends and runtimes under which every store must behave the same.
+//! The matrix of sizes, backends and runtimes, in which every store must behave in the same way.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use kvick::{Config, FasterKv, Key, Value};
 
 use crate::simulated::small_configs;
 
-/// The small configurations, and one in which everything fits in memory.
+/// Returns the small configurations, and one in which everything fits in memory.
 pub fn sizes() -> Vec<Config> {
     let mut sizes = small_configs();
     sizes.push(
@@ -20,7 +20,7 @@ pub fn sizes() -> Vec<Config> {
     sizes
 }
 
-/// The backends of this platform that hold data.
+/// Returns the backends of this platform that hold data.
 pub fn backends() -> Vec<Backend> {
     let mut backends = vec![Backend::Memory, Backend::Threads, Backend::Auto];
     if cfg!(all(feature = "glommio", target_os = "linux")) {
@@ -29,7 +29,7 @@ pub fn backends() -> Vec<Backend> {
     backends
 }
 
-/// The runtime of the test and of the maintenance of its stores.
+/// The runtime of the test, which also runs the maintenance of its stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Host {
     /// `block_on`, and the built-in background thread.
@@ -44,7 +44,7 @@ pub enum Host {
 }
 
 impl Host {
-    /// All of this build.
+    /// Returns all runtimes of this build.
     pub fn all() -> Vec<Self> {
         vec![
             Self::Builtin,
@@ -55,22 +55,22 @@ impl Host {
         ]
     }
 
-    /// Whether this is a glommio executor, which the glommio backend needs.
+    /// Returns whether this is a glommio executor, which the glommio backend needs.
     pub fn is_glommio(self) -> bool {
         !matches!(self, Self::Builtin | Self::TokioMulti | Self::TokioCurrent)
     }
 
-    /// Those that end with [`run`](Self::run), and whatever was given to them with them.
+    /// Returns the runtimes that end with [`run`](Self::run), together with their tasks.
     pub fn mortal() -> Vec<Self> {
         Self::all().into_iter().filter(|host| *host != Self::Builtin).collect()
     }
 
-    /// Whether stores of `backend` work here.
+    /// Returns whether stores of `backend` work on this runtime.
     pub fn has(self, backend: Backend) -> bool {
         backend != Backend::Glommio || self.is_glommio()
     }
 
-    /// Runs `body` to its end, with the handle to give to stores.
+    /// Runs `body` to its end, with the handle for its stores.
     pub fn run<T, F>(self, body: F) -> T
     where
         F: AsyncFnOnce(Handle) -> T + Send + 'static,
@@ -78,7 +78,7 @@ impl Host {
     {
         match self {
             Self::Builtin => {
-                let handle = Handle::background().expect("a thread is to be had");
+                let handle = Handle::background().expect("a thread starts");
                 block_on(body(handle))
             }
             Self::TokioMulti => {
@@ -91,7 +91,7 @@ impl Host {
             #[cfg(all(feature = "glommio", target_os = "linux"))]
             Self::Glommio => glommio::LocalExecutorBuilder::default()
                 .spawn(move || async move { body(Handle::glommio()).await })
-                .expect("an executor is to be had")
+                .expect("an executor starts")
                 .join()
                 .expect("the executor ends well"),
         }
@@ -110,7 +110,7 @@ fn on_tokio<T>(builder: &mut tokio::runtime::Builder, body: impl AsyncFnOnce(Han
     runtime.block_on(body(handle))
 }
 
-/// A store whose device is memory, with maintenance on a thread of its own.
+/// Opens a store whose device is memory, with maintenance on a thread of its own.
 pub fn memory_store<K, V>(config: Config) -> FasterKv<K, V>
 where
     K: Key + ?Sized,

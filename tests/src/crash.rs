@@ -1,10 +1,11 @@
-//! Power cuts at every I/O of a run, and what must be found afterwards.
+//! Power cuts at every I/O of a run, and the check of the recovered store.
 //!
-//! A [`Camera`] stands between the executor and the simulated disk: at each I/O it may take an
-//! *image*, the disk as a power cut at that moment leaves it, with what had been acknowledged by
-//! then. An image is verified by opening a store on it: the state must be that of some checkpoint
-//! no older than the newest acknowledged one, and of each session exactly what that checkpoint says
-//! it has of it. [`Ledgers`] know what each session did, by serial number.
+//! A [`Snapshots`] stands between the executor and the simulated disk. At each I/O it may take an
+//! *image*: the disk after a power cut at that moment, with the checkpoint acknowledged by then. A
+//! test opens a store on an image and verifies it. The store must have the state of some
+//! checkpoint, no older than the newest acknowledged one. It must have exactly the operations of
+//! each session that this checkpoint reports. [`Ledgers`] store the operations of each session by
+//! serial number.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,23 +18,23 @@ use kvick::{FasterKv, recovery, session};
 
 use crate::samples::{SampleKey, SampleValue, item};
 
-/// Keys from here on are counted by all sessions.
+/// The first of the shared keys. All sessions count at these keys.
 pub const SHARED: u64 = 1_000_000;
-/// How many of those there are.
+/// The number of shared keys.
 pub const COUNTERS: u64 = 3;
 
-/// What one operation does to its key.
+/// The effect of one operation on its key.
 #[derive(Clone, Debug)]
 pub enum Effect<T> {
-    /// Sets it.
+    /// Sets the value.
     Set(T),
-    /// Makes something of it; see [`SampleValue::updated`].
+    /// Updates the value; see [`SampleValue::updated`].
     Update(u64),
-    /// Deletes it.
+    /// Deletes the key.
     Delete,
-    /// Takes it, by `take` or by a decision of `update`.
+    /// Removes the value and returns it, with `take` or with a decision of `update`.
     Take {
-        /// By `update`.
+        /// Whether `update` decides.
         decides: bool,
     },
     /// Adds one to a shared counter.
@@ -43,16 +44,16 @@ pub enum Effect<T> {
 /// One operation of a session.
 #[derive(Clone, Debug)]
 pub struct Entry<T> {
-    /// Its number.
+    /// The serial number.
     pub serial: u64,
-    /// What it changes.
+    /// The changed key.
     pub key: u64,
-    /// And how.
+    /// The effect on the key.
     pub effect: Effect<T>,
 }
 
-/// What sessions did, in the order in which it took effect. That is not the order of the numbers: a
-/// number that was excluded by a crash is done later than those after it.
+/// The operations of all sessions, in the order in which they took effect. This is not the order of
+/// the numbers: a session repeats an operation that a crash excluded after later ones.
 #[derive(Debug)]
 pub struct Ledgers<V: SampleValue + ?Sized>(BTreeMap<session::Id, Ledger<V::Owned>>);
 
@@ -71,18 +72,18 @@ impl<V: SampleValue + ?Sized> Default for Ledgers<V> {
 }
 
 impl<V: SampleValue + ?Sized> Ledgers<V> {
-    /// Notes what the next operation of a session will do, before it does.
+    /// Notes the next operation of a session before the session performs it.
     pub fn push(&mut self, session: session::Id, entry: Entry<V::Owned>) {
         self.0.entry(session).or_default().push(entry);
     }
 
-    /// Forgets what a session did not get to.
+    /// Removes the operations that a session did not perform.
     pub fn forget(&mut self, session: session::Id, undone: &[u64]) {
         let ledger = self.0.entry(session).or_default();
         ledger.retain(|entry| !undone.contains(&entry.serial));
     }
 
-    /// What a recovered store starts from.
+    /// Returns the operations from which a recovered store continues.
     #[must_use]
     pub fn up_to(&self, points: &BTreeMap<session::Id, CommitPoint>) -> Self {
         let kept = points.iter().map(|(id, point)| {
@@ -97,7 +98,7 @@ impl<V: SampleValue + ?Sized> Ledgers<V> {
         Self(kept.collect())
     }
 
-    /// The values that follow; keys that are absent are left out.
+    /// Returns the resulting values. Absent keys have none.
     #[must_use]
     pub fn contents(&self) -> BTreeMap<u64, V::Owned> {
         let mut contents = BTreeMap::new();
@@ -107,7 +108,7 @@ impl<V: SampleValue + ?Sized> Ledgers<V> {
         contents
     }
 
-    /// Every key that was ever touched, and the counters.
+    /// Returns all keys of the operations, and the counters.
     fn keys(&self) -> Vec<u64> {
         let mut keys: Vec<u64> = self.0.values().flatten().map(|entry| entry.key).collect();
         keys.extend(SHARED..SHARED + COUNTERS);
@@ -117,7 +118,7 @@ impl<V: SampleValue + ?Sized> Ledgers<V> {
     }
 }
 
-/// Applies an effect to the values that are there.
+/// Applies an effect to `contents`.
 pub fn apply<V: SampleValue + ?Sized>(
     contents: &mut BTreeMap<u64, V::Owned>,
     key: u64,
@@ -135,12 +136,12 @@ pub fn apply<V: SampleValue + ?Sized>(
     }
 }
 
-/// What the newest acknowledged checkpoint has.
+/// The contents of the newest acknowledged checkpoint.
 #[derive(Clone, Debug, Default)]
 pub struct Acknowledged {
-    /// Its token.
+    /// The token of the checkpoint.
     pub token: u64,
-    /// Its commit points.
+    /// The commit points of the checkpoint.
     pub points: BTreeMap<session::Id, CommitPoint>,
 }
 
@@ -160,45 +161,45 @@ impl<T> Shared<T> {
         Self(Arc::new(Mutex::new(value)))
     }
 
-    /// Looks at it.
+    /// Locks the value.
     pub fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The disk after a power cut, and what had been acknowledged before.
+/// The disk after a power cut, and the checkpoint acknowledged before it.
 #[derive(Debug)]
 pub struct Image<A = Acknowledged> {
-    /// What is left.
+    /// The disk after the power cut.
     pub disk: SimDisk,
-    /// What must be found.
+    /// The state that a recovery must reach.
     pub acknowledged: A,
 }
 
 /// Takes images of a disk while it works.
 #[derive(Debug)]
-pub struct Camera<A = Acknowledged> {
+pub struct Snapshots<A = Acknowledged> {
     disk: SimDisk,
     acknowledged: Shared<A>,
-    /// Chance of an image at an I/O.
+    /// The chance of an image at an I/O.
     chance: f64,
     state: Mutex<(Random, Vec<Image<A>>)>,
 }
 
-impl<A> Camera<A> {
-    /// Takes an image with this chance at each I/O.
+impl<A> Snapshots<A> {
+    /// Takes an image with the chance `chance` at each I/O.
     pub fn new(disk: SimDisk, acknowledged: Shared<A>, chance: f64, random: Random) -> Self {
         Self { disk, acknowledged, chance, state: Mutex::new((random, Vec::new())) }
     }
 
-    /// The images so far.
+    /// Takes the images so far.
     pub fn take(&self) -> Vec<Image<A>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut state.1)
     }
 }
 
-impl<A: Clone + Send> EventSource for Camera<A> {
+impl<A: Clone + Send> EventSource for Snapshots<A> {
     fn next_event(&self) -> Option<Duration> {
         self.disk.next_event()
     }
@@ -215,11 +216,11 @@ impl<A: Clone + Send> EventSource for Camera<A> {
     }
 }
 
-/// Checks that a store holds what its recovered checkpoint says, and that this is not less than was
-/// acknowledged. Returns the ledgers that the store goes on from.
+/// Checks that a store holds the contents of its recovered checkpoint, which must cover the
+/// acknowledged one. Returns the ledgers from which the store continues.
 ///
 /// # Panics
-/// If it does not.
+/// Panics if the contents differ.
 pub async fn verify<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     store: &FasterKv<K, V>,
     acknowledged: &Acknowledged,

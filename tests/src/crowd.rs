@@ -1,11 +1,12 @@
-//! Many sessions: what checkpoints have of more than a few goes to files beside the manifest.
+//! A crowd of sessions. A checkpoint stores the points of more than a few sessions in extra files.
 
 use kvick::{FasterKv, Result};
 
-/// More sessions than the manifest has.
+/// A number of sessions that does not fit in the manifest.
 pub const CROWD: usize = 70;
 
-/// So many new sessions give their identity, set a key, and go: they wait to be resumed.
+/// Creates this many sessions one after the other. Each asks for its id, sets a key, and ends, so
+/// the store keeps it for a later resumption.
 ///
 /// # Errors
 /// As [`kvick::Session::upsert`].

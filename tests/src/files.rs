@@ -1,4 +1,4 @@
-//! The raw files of a store, to be damaged and opened again.
+//! The raw files of a store, for tests that damage them and open the store again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::samples::{SampleKey, SampleValue};
 pub struct Files(pub BTreeMap<String, Vec<u8>>);
 
 impl Files {
-    /// What a directory holds now.
+    /// Reads all files of a directory.
     pub async fn of(directory: &dyn Directory) -> Self {
         let mut files = BTreeMap::new();
         for name in directory.list().await.expect("a sound directory") {
@@ -25,7 +25,7 @@ impl Files {
         Self(files)
     }
 
-    /// A directory of its own that holds them.
+    /// Returns a new directory that holds the files.
     pub async fn restore(&self) -> MemoryDirectory {
         let directory = MemoryDirectory::new();
         for (name, bytes) in &self.0 {
@@ -34,15 +34,15 @@ impl Files {
         directory
     }
 
-    /// A copy with one file changed.
+    /// Returns a copy with one changed file.
     #[must_use]
     pub fn with(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) -> Self {
         let mut files = self.clone();
-        change(files.0.get_mut(name).expect("a file of these"));
+        change(files.0.get_mut(name).expect("the file exists"));
         files
     }
 
-    /// A copy with one file replaced or added.
+    /// Returns a copy with one replaced or added file.
     #[must_use]
     pub fn replaced(&self, name: &str, bytes: &[u8]) -> Self {
         let mut files = self.clone();
@@ -50,7 +50,7 @@ impl Files {
         files
     }
 
-    /// A copy without one file.
+    /// Returns a copy without one file.
     #[must_use]
     pub fn without(&self, name: &str) -> Self {
         let mut files = self.clone();
@@ -58,16 +58,17 @@ impl Files {
         files
     }
 
-    /// A copy whose manifest was changed under a checksum that is right again.
+    /// Returns a copy with a changed manifest and its new checksum.
     #[must_use]
     pub fn with_manifest(&self, change: impl FnOnce(&str) -> String) -> Self {
-        let (body, _) = self.manifest().rsplit_once("# crc32c ").expect("it ends so");
+        let (body, _) =
+            self.manifest().rsplit_once("# crc32c ").expect("a manifest ends with its checksum");
         let body = change(body);
         let sealed = format!("{body}# crc32c {:#010x}\n", crc32c(body.as_bytes()));
         self.replaced("manifest", sealed.as_bytes())
     }
 
-    /// The manifest, as text.
+    /// Returns the manifest as text.
     pub fn manifest(&self) -> &str {
         std::str::from_utf8(&self.0["manifest"]).expect("a manifest is text")
     }
@@ -79,23 +80,23 @@ fn crc32c(bytes: &[u8]) -> u32 {
     })
 }
 
-/// What is known of values by the numbers of their keys.
+/// Values by the numbers of their keys.
 pub type Contents<V> = BTreeMap<u64, <V as Value>::Owned>;
 
-/// How a store was found.
+/// The result of opening a store.
 #[derive(Debug)]
 pub enum Found {
-    /// It was not opened.
+    /// The store refused to open.
     Refused(Error),
-    /// It was, and so many reads were refused; the others were right.
+    /// The store opened with this report. The listed reads failed, and all others were right.
     Opened(Box<recovery::Report>, Vec<(u64, Error)>),
 }
 
 /// Opens a store in files and reads all keys. Checks that no value is wrong, and that a refusal
-/// touches nothing.
+/// changes no file.
 ///
 /// # Panics
-/// If a value is neither what `expected` says for the checkpoint that was recovered, nor refused.
+/// Panics if a read succeeds with another value than the recovered checkpoint has in `expected`.
 pub fn reopen<'c, K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     files: &Files,
     config: &Config,
@@ -117,7 +118,7 @@ where
                 if !files.0.contains_key("lock") {
                     after = after.without("lock");
                 }
-                assert!(after == *files, "refused, but touched: {error}");
+                assert!(after == *files, "refused, but changed: {error}");
                 return Found::Refused(error);
             }
         };
@@ -135,7 +136,7 @@ where
     })
 }
 
-/// Opens a store in a directory in memory, whose maintenance `handle` runs.
+/// Opens a store in a directory in memory. `handle` runs its maintenance.
 ///
 /// # Errors
 /// As [`kvick::Builder::open_in_directory`].

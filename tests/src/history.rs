@@ -1,43 +1,43 @@
-//! Histories of one key, and whether some order of the operations explains them.
+//! A check that some order of the operations explains the history of one key.
 //!
 //! An operation takes effect at one instant between its call and its return. A history is
-//! *linearizable* if there are such instants for all operations, so that each sees what the ones
-//! before have left. The search is that of Wing and Gong, with the states that led nowhere kept, as
-//! Lowe does: from the earliest operation on, try each that may come next.
+//! *linearizable* if there are such instants for all operations, so that each operation sees the
+//! effects of the ones before. The search is that of Wing and Gong, and it stores failed states as
+//! Lowe does. It begins with the earliest operation, and tries each operation that may come next.
 //!
-//! An operation that was given up (its future dropped) is a *maybe*: it may have taken effect at
-//! any time after its call, or not at all.
+//! An operation whose future was dropped is a *maybe*. It may have taken effect at any time after
+//! its call, or not at all.
 
 use std::collections::HashSet;
 
 use kvick::session::Update;
 
-/// What was done to the key, and what was answered.
+/// An operation on the key, and its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Saw this.
+    /// A read that returned this value.
     Read(Option<u64>),
-    /// Set this.
+    /// A write of this value.
     Upsert(u64),
-    /// Added this to what was there, or to 0.
+    /// An update that added this to the value, or to 0.
     Add(u64),
-    /// Removed it; whether it was there, if that was known.
+    /// A deletion; whether the key was present, if the store knew.
     Delete(Option<bool>),
-    /// Removed it and saw this.
+    /// A deletion that returned this value.
     Take(Option<u64>),
-    /// Set the first and saw the second.
+    /// A write of the first value that returned the second.
     Replace(u64, Option<u64>),
-    /// Removed it if it was this; whether it was.
+    /// A deletion on condition that the key has this value; whether it took place.
     Remove(u64, bool),
-    /// Saw this, and took one from it; removed it if at most one was there.
+    /// An update that returned this value and subtracted one. It removed a value of at most one.
     Less(Option<u64>),
-    /// Set this if it was absent; whether it was.
+    /// A write on condition that the key is absent; whether it took place.
     Insert(u64, bool),
-    /// Set the second if it was the first; whether it was.
+    /// A write of the second value on condition that the key has the first; whether it took place.
     Swap(u64, u64, bool),
 }
 
-/// Takes one from a value, or removes it: what [`Action::Less`] does.
+/// Subtracts one from a value, or removes it, as [`Action::Less`] describes.
 pub fn less(value: Option<u64>) -> Update<u64, Option<u64>> {
     match value {
         None => Update::Keep(None),
@@ -49,16 +49,17 @@ pub fn less(value: Option<u64>) -> Update<u64, Option<u64>> {
 /// One operation of a history.
 #[derive(Clone, Copy, Debug)]
 pub struct Event {
-    /// What was done.
+    /// The operation and its answer.
     pub action: Action,
-    /// A tick of a clock that all share, before the call.
+    /// The tick of the shared clock before the call.
     pub called: u64,
-    /// A tick after the return; none of a maybe.
+    /// The tick of the shared clock after the return; `None` for a maybe.
     pub returned: Option<u64>,
 }
 
 impl Action {
-    /// What the key holds after this, if this could be answered so; of a maybe any answer will do.
+    /// Returns the value of the key after this operation, or `None` if the answer does not fit
+    /// `current`. Any answer of a maybe fits.
     fn apply(self, current: Option<u64>, is_maybe: bool) -> Option<Option<u64>> {
         let (answered, next) = match self {
             Self::Read(seen) => (seen == current, current),
@@ -86,12 +87,12 @@ impl Action {
     }
 }
 
-/// What was known of the presence of the key was right.
+/// Returns whether the known presence of the key, if any, was right.
 fn is_right(known: Option<bool>, current: Option<u64>) -> bool {
     known.is_none_or(|known| known == current.is_some())
 }
 
-/// Whether the history of one key, absent at first, is linearizable.
+/// Returns whether the history of one key, absent at first, is linearizable.
 pub fn is_linearizable(history: &[Event]) -> bool {
     let mut events = history.to_vec();
     events.sort_by_key(|event| event.called);
@@ -102,12 +103,13 @@ pub fn is_linearizable(history: &[Event]) -> bool {
 struct Search {
     events: Vec<Event>,
     done: Vec<bool>,
-    /// What is done, from the first that is not on, and the value: nothing explains the rest.
+    /// The states that led nowhere: the operations done after the first one that is not, and the
+    /// value.
     dead: HashSet<(usize, Vec<bool>, Option<u64>)>,
 }
 
 impl Search {
-    /// Whether what is not done yet can follow; all before `first` is done.
+    /// Returns whether the remaining operations can follow. All operations before `first` are done.
     fn explains(&mut self, first: usize, current: Option<u64>) -> bool {
         let first = (first..self.done.len()).find(|&at| !self.done[at]);
         let Some(first) = first else {
@@ -115,7 +117,7 @@ impl Search {
         };
         let candidates = self.candidates(first);
         if candidates.is_empty() {
-            // Only maybes are left.
+            // Only maybes remain.
             return true;
         }
         let last = (first..self.done.len()).rfind(|&at| self.done[at]).unwrap_or(first);
@@ -138,7 +140,8 @@ impl Search {
         false
     }
 
-    /// What may come next: whatever was called before the first return of what must still come.
+    /// Returns the operations that may come next: each was called before the first return of an
+    /// operation that must still come.
     fn candidates(&self, first: usize) -> Vec<usize> {
         let open = || (first..self.events.len()).filter(|&at| !self.done[at]);
         let deadline = open().filter_map(|at| self.events[at].returned).min();

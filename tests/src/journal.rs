@@ -1,11 +1,11 @@
-//! What a session did, by serial number: the state that any checkpoint of it must have.
+//! The operations of a session by serial number, and the state that a checkpoint of it must have.
 
 use std::collections::BTreeMap;
 
 use kvick::io::sim::Random;
 use kvick::{Error, FasterKv, Result, Session, checkpoint, recovery, session};
 
-/// The kinds of checkpoints, in an order in which each has something of the one before.
+/// The kinds of checkpoints, in an order in which a checkpoint often builds on the one before.
 pub const ALL_KINDS: [checkpoint::Kind; 6] = [
     checkpoint::Kind::Snapshot,
     checkpoint::Kind::Incremental,
@@ -15,7 +15,7 @@ pub const ALL_KINDS: [checkpoint::Kind; 6] = [
     checkpoint::Kind::Snapshot,
 ];
 
-/// A session of words, and what it has done.
+/// A session of `u64` keys and values, and the operations that it has done.
 #[derive(Debug)]
 pub struct Journal {
     session: Session<u64, u64>,
@@ -23,18 +23,18 @@ pub struct Journal {
     random: Random,
 }
 
-/// What is left of a journal when its session is gone.
+/// The operations of a session that is gone.
 #[derive(Clone, Debug)]
 pub struct Record {
     id: session::Id,
     first_key: u64,
     keys: u64,
-    /// Key and value, or none if it was deleted, of each operation that counts.
+    /// The key and the new value of each counted operation; no value for a deletion.
     done: Vec<(u64, Option<u64>)>,
 }
 
 impl Journal {
-    /// A new session that works on keys of its own.
+    /// Creates a session that works on keys of its own.
     ///
     /// # Errors
     /// As [`FasterKv::session`].
@@ -44,10 +44,10 @@ impl Journal {
         Ok(Self { session, record, random })
     }
 
-    /// One change.
+    /// Performs one random write.
     ///
     /// # Errors
-    /// That of the operation, which then must have had no effect.
+    /// Returns the error of the operation, which must have had no effect then.
     pub async fn step(&mut self) -> Result<()> {
         let key = self.record.first_key + self.random.below(self.record.keys);
         let value = self.random.next_u64();
@@ -63,38 +63,42 @@ impl Journal {
     }
 
     fn check_serial(&self) {
-        assert_eq!(self.session.serial(), self.record.done.len() as u64, "serials count");
+        assert_eq!(
+            self.session.serial(),
+            self.record.done.len() as u64,
+            "serial numbers count the operations"
+        );
     }
 
-    /// Compares what the store has now; reads that fail must be excused.
-    pub async fn check(&mut self, is_excused: impl Fn(&Error) -> bool) {
+    /// Compares the store with the journal. A read may fail with an allowed error.
+    pub async fn check(&mut self, is_allowed: impl Fn(&Error) -> bool) {
         let expected = self.record.state(self.session.serial());
         for key in self.record.keys() {
             match self.session.read(&key).await {
                 Ok(found) => assert_eq!(found, expected.get(&key).copied(), "key {key}"),
-                Err(error) => assert!(is_excused(&error), "key {key}: {error}"),
+                Err(error) => assert!(is_allowed(&error), "key {key}: {error}"),
             }
         }
     }
 
-    /// The session that does it.
+    /// Returns the session.
     pub fn session(&self) -> &Session<u64, u64> {
         &self.session
     }
 
-    /// Gives up the session.
+    /// Ends the session, and returns its operations.
     pub fn end(self) -> Record {
         self.record
     }
 }
 
 impl Record {
-    /// Whose operations these are.
+    /// Returns the id of the session.
     pub fn id(&self) -> session::Id {
         self.id
     }
 
-    /// How many operations there were.
+    /// Returns the number of operations.
     pub fn serial(&self) -> u64 {
         self.done.len() as u64
     }
@@ -104,7 +108,7 @@ impl Record {
     }
 
     fn state(&self, until: u64) -> BTreeMap<u64, u64> {
-        let until = usize::try_from(until).expect("as many as were counted");
+        let until = usize::try_from(until).expect("a count of operations fits");
         let mut state = BTreeMap::new();
         for (key, value) in &self.done[..until] {
             match value {
@@ -115,7 +119,8 @@ impl Record {
         state
     }
 
-    /// Checks that a store holds exactly what its report says of this session; gives the serial.
+    /// Checks that a store holds exactly the operations that its report has of this session.
+    /// Returns the recovered serial number.
     pub async fn check(&self, store: &FasterKv<u64, u64>) -> u64 {
         let report = store.recovery().cloned().unwrap_or_else(recovery::Report::default);
         let point = report.sessions.get(&self.id).cloned().unwrap_or_default();

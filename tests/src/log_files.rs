@@ -1,4 +1,4 @@
-//! The raw files of a log, to be damaged and opened again.
+//! The raw files of a log, for tests that damage them and open the log again.
 
 use std::sync::Arc;
 
@@ -16,23 +16,23 @@ pub(crate) const PAGE: u64 = 4096;
 pub(crate) const UNIT: u64 = 512;
 const SEGMENT: u64 = 16 << 10;
 
-/// The files of a log with several commits, and what each of them has.
+/// The files of a log with several commits, and the contents of each commit.
 #[derive(Debug)]
 pub struct BuiltLog {
-    /// As they were when it was running.
+    /// The files while the log was running.
     pub files: Files,
-    /// From that of the manifest on.
+    /// The commits, from the commit of the manifest on.
     pub commits: Vec<Commit>,
-    /// All entries that were appended, also after the last commit.
+    /// All appended entries, including those after the last commit.
     pub entries: Vec<(log::Address, Vec<u8>)>,
 }
 
-/// How a log was found.
+/// The result of opening a log.
 #[derive(Debug)]
 pub enum FoundLog {
-    /// It was not opened, and nothing was touched.
+    /// The log refused to open, and no file changed.
     Refused(Error),
-    /// It was: with this commit, these entries, and what was said when a scan could not go on.
+    /// The log opened with this commit and these entries. The error, if any, ended the scan early.
     Opened(Commit, Vec<(log::Address, Vec<u8>)>, Option<Error>),
 }
 
@@ -55,8 +55,8 @@ pub async fn open_log_in(
 }
 
 impl BuiltLog {
-    /// A log that had `before` entries when its manifest was written, and then `commits` commits of
-    /// some entries each; more entries follow that were written and not committed.
+    /// Builds a log that had `before` entries when its manifest was written. Then follow `commits`
+    /// commits of some entries each, and entries that were written but not committed.
     pub fn new(before: u64, commits: u64) -> Self {
         let simulation = Simulation::new(before);
         let handle = simulation.handle();
@@ -75,7 +75,7 @@ impl BuiltLog {
                 built.append(&log, 1 + number % 5 * 2).await;
                 built.commit(&log).await;
             }
-            // More than memory takes: the first of them were written.
+            // The entries exceed the memory, so the log has written the first of them.
             for _ in 0..24 {
                 let payload = pattern(built.entries.len() as u64, 900);
                 let address = log.append(&payload).await.expect("appended");
@@ -90,7 +90,7 @@ impl BuiltLog {
     async fn append(&mut self, log: &FasterLog, count: u64) {
         for _ in 0..count {
             let number = self.entries.len() as u64;
-            // Some are longer than a page.
+            // Some entries are longer than a page.
             let length = if number % 11 == 7 { 5000 } else { number * 73 % 500 };
             let payload = pattern(number, usize::try_from(length).expect("small"));
             let address = log.append(&payload).await.expect("appended");
@@ -104,56 +104,56 @@ impl BuiltLog {
         self.commits.push(commit);
     }
 
-    /// The commit that the manifest has.
+    /// Returns the commit of the manifest.
     #[must_use]
     pub fn saved(&self) -> &Commit {
         &self.commits[0]
     }
 
-    /// The newest commit.
+    /// Returns the newest commit.
     #[must_use]
     pub fn last(&self) -> &Commit {
         self.commits.last().expect("there is one")
     }
 
-    /// The entries of that.
+    /// Returns the entries of the newest commit.
     #[must_use]
     pub fn committed(&self) -> Vec<(log::Address, Vec<u8>)> {
         let until = self.last().until;
         self.entries.iter().filter(|(address, _)| *address < until).cloned().collect()
     }
 
-    /// Where the last file ends on the device.
+    /// Returns the device offset at which the last file ends.
     #[must_use]
     pub fn end(&self) -> u64 {
         let (name, bytes) = self.segments().next_back().expect("there is one");
         name[4..].parse::<u64>().expect("a number") * SEGMENT + bytes.len() as u64
     }
 
-    /// The files that hold the log itself.
+    /// Returns the files that hold the entries of the log.
     pub fn segments(&self) -> impl DoubleEndedIterator<Item = (&String, &Vec<u8>)> {
         self.files.0.iter().filter(|(name, _)| name.starts_with("log."))
     }
 
-    /// The files of a log that ends at an offset of the device.
+    /// Returns the files of the log as they are if the device ends at this offset.
     #[must_use]
-    pub fn cut(&self, end: u64) -> Files {
+    pub fn truncated(&self, end: u64) -> Files {
         let (last, within) = place_of(end);
         let mut files = self.files.clone();
         files.0.retain(|name, _| !name.starts_with("log.") || *name <= last);
         files.with(&last, |bytes| bytes.truncate(within))
     }
 
-    /// The newest commit that lies below an offset of the device.
+    /// Returns the newest commit that ends below an offset of the device.
     #[must_use]
     pub fn newest_below(&self, offset: u64) -> Option<&Commit> {
         self.commits.iter().rfind(|commit| device_offset(commit.until) <= offset)
     }
 
-    /// Checks that a log that was opened has exactly this commit.
+    /// Checks that an opened log has exactly this commit.
     ///
     /// # Panics
-    /// If it has another, or another entry.
+    /// Panics if the log has another commit, or another entry.
     pub fn check(&self, found: &FoundLog, commit: &Commit, what: &str) {
         let FoundLog::Opened(opened, entries, damage) = found else {
             panic!("{what}: {found:?}, not {commit:?}");
@@ -165,24 +165,24 @@ impl BuiltLog {
     }
 }
 
-/// Where the unit of an address begins on the device.
+/// Returns the device offset of the unit that contains an address.
 #[must_use]
 pub fn device_offset(address: log::Address) -> u64 {
     let (page, offset) = (address.raw() / PAGE, address.raw() % PAGE);
     page * PAGE + offset / (UNIT - 8) * UNIT
 }
 
-/// The file of an offset of the device, and the offset within.
+/// Returns the file that contains a device offset, and the offset within this file.
 #[must_use]
 pub fn place_of(offset: u64) -> (String, usize) {
     let within = usize::try_from(offset % SEGMENT).expect("small");
     (format!("log.{:06}", offset / SEGMENT), within)
 }
 
-/// Opens files as a log and reads it. Checks that a refusal touches nothing.
+/// Opens files as a log and reads it. Checks that a refusal changes no file.
 ///
 /// # Panics
-/// If it does.
+/// Panics if a refusal changed a file.
 pub fn reopen_log(files: &Files, config: &log::Config) -> FoundLog {
     let simulation = Simulation::new(1);
     let handle = simulation.handle();
@@ -193,7 +193,7 @@ pub fn reopen_log(files: &Files, config: &log::Config) -> FoundLog {
             Err(error) => {
                 let mut after = Files::of(&directory).await;
                 after.0.remove("lock");
-                assert!(after == *files, "refused, but touched: {error}");
+                assert!(after == *files, "refused, but changed: {error}");
                 return FoundLog::Refused(error);
             }
         };

@@ -11,28 +11,28 @@ const FIRST: usize = 64;
 const COMMIT: u32 = 5;
 const PADDING: u32 = 6;
 
-/// An entry, or the record of a commit, with all of its pieces.
+/// An entry, or the record of a commit, with all of its frames.
 #[derive(Clone, Debug)]
 pub struct Framed {
-    /// Where it begins.
+    /// The address of its first frame.
     pub start: log::Address,
-    /// The units that it lies in, on the device.
+    /// The units of the device that contain it.
     pub units: Range<u64>,
-    /// Of a commit: what its record says, and the units up to the end of the commit.
+    /// The contents of a commit record; `None` for an entry.
     pub commit: Option<FramedCommit>,
 }
 
-/// What the record of a commit says.
+/// The contents of a commit record.
 #[derive(Clone, Debug)]
 pub struct FramedCommit {
-    /// Its number.
+    /// The number of the commit.
     pub number: u64,
-    /// Everything below was durable when it was written.
+    /// The end of the log that was durable before this commit.
     pub durable: u64,
 }
 
 impl BuiltLog {
-    /// The entries and records that were written, in order.
+    /// Returns the entries and commit records of the log, in order.
     #[must_use]
     pub fn framed(&self) -> Vec<Framed> {
         let mut framed: Vec<Framed> = Vec::new();
@@ -44,7 +44,7 @@ impl BuiltLog {
                 let low = u32::from_le_bytes(word[..4].try_into().expect("4 bytes"));
                 let (kind, length) = (low >> 29, low as usize & ((1 << 29) - 1));
                 if low == 0 || at + HEADER + length > payload.len() && kind != PADDING {
-                    // It was not written yet, or not to its end.
+                    // The frame was not written, or not completely.
                     return framed;
                 }
                 let start = log::Address::new(page * PAGE + at as u64);
@@ -61,7 +61,7 @@ impl BuiltLog {
                         commit: (kind == COMMIT).then(|| FramedCommit::of(bytes)),
                     }),
                 }
-                // The first piece, and those in the middle.
+                // The kinds 2 and 3 are the first frame of an entry, and one in the middle.
                 is_open = [2, 3].contains(&kind);
                 at = behind;
             }
@@ -69,7 +69,8 @@ impl BuiltLog {
         framed
     }
 
-    /// The bytes of a page between the trailers of its units, as far as they were written.
+    /// Returns the payload of a page without the trailers of its units, up to the first missing
+    /// unit.
     fn payload_of(&self, page: u64) -> Vec<u8> {
         let size = usize::try_from(UNIT).expect("small");
         let units = (page * PAGE..(page + 1) * PAGE).step_by(size);

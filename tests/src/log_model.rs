@@ -1,10 +1,10 @@
-//! What was done to a log, and what must be found of it after a power cut.
+//! The operations on a log, and the check of the log that is recovered after a power cut.
 //!
-//! A [`LogLedger`] has the entries by address, and apart from them a sequence of *changes*: of
-//! where the log begins, of iterators with a name, of entries that were taken back. What is
-//! recovered must be the state after some first part of that sequence, no shorter than what was
-//! acknowledged, with exactly the entries below its end that this state leaves visible: so nothing
-//! durable is lost, nothing has a hole, and nothing that was taken away comes back.
+//! A [`LogLedger`] has the entries by address, and a sequence of *changes*: of the begin of the
+//! log, of named iterators, and of truncated ranges. The recovered state must be the one after some
+//! prefix of this sequence. The prefix is no shorter than the acknowledged one. The log must have
+//! exactly the entries below its end that this state leaves visible. So no durable entry is lost,
+//! no gap appears, and no truncated entry returns.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,24 +14,24 @@ use kvick::{FasterLog, log};
 
 use crate::log_state::{Change, LogState};
 
-/// What was done to a log.
+/// The operations on a log.
 #[derive(Clone, Debug)]
 pub struct LogLedger {
     entries: BTreeMap<u64, Noted>,
-    /// Payloads of entries that are appended, or not, somewhere.
+    /// The payloads of entries that a task appends, whose addresses are unknown.
     unplaced: BTreeSet<Vec<u8>>,
-    /// What the log was opened with.
+    /// The state with which the log was opened.
     base: LogState,
     changes: Vec<Change>,
-    /// Every cookie, in order, and the end of the log when it was given; the first is that of the
-    /// recovered commit.
+    /// All cookies in order, each with the end of the log when a commit took it. The first cookie
+    /// is that of the recovered commit.
     cookies: Vec<(Vec<u8>, u64)>,
-    /// Cookies by the numbers that were given with them.
+    /// The indices of cookies by the number of the commit that took them.
     numbers: BTreeMap<u64, usize>,
-    /// Commits that were acknowledged.
+    /// The acknowledged commits.
     commits: BTreeMap<u64, Commit>,
     /// Whether the device may have been full. On a full device the manifest alone makes a begin
-    /// durable, before the changes in front of it.
+    /// durable, before the earlier changes.
     may_be_full: bool,
 }
 
@@ -42,19 +42,19 @@ struct Noted {
     batch: [u64; 2],
 }
 
-/// What must be found.
+/// The state that a recovery must reach.
 #[derive(Clone, Debug, Default)]
 pub struct LogAcknowledged {
-    /// Which life of the log this is about, and so whose ledger: the first is 0.
+    /// The number of restarts of the log before, which selects its ledger. The first life is 0.
     pub life: u32,
-    /// Everything below is durable.
+    /// The end of the durable entries.
     pub until: u64,
     number: u64,
     changes: usize,
     cookie: usize,
 }
 
-/// What a commit that is asked for must have.
+/// The state that a requested commit must contain.
 #[derive(Clone, Debug)]
 pub struct Asked {
     until: u64,
@@ -79,7 +79,7 @@ impl Default for LogLedger {
 }
 
 impl LogLedger {
-    /// Gives the ledger of a new log, on a device that may become full.
+    /// Returns the ledger of a new log, on a device that may become full.
     #[must_use]
     pub fn on_a_full_device() -> Self {
         Self { may_be_full: true, ..Self::default() }
@@ -97,23 +97,23 @@ impl LogLedger {
         }
     }
 
-    /// Notes an entry that is about to be appended, or not.
+    /// Notes an entry that a task is about to append.
     pub fn expect(&mut self, payload: &[u8]) {
         self.unplaced.insert(payload.to_vec());
     }
 
-    /// Notes where an entry is that was expected.
+    /// Notes the address of an expected entry.
     pub fn place(&mut self, address: log::Address, payload: Vec<u8>) {
         assert!(self.unplaced.remove(&payload), "expected");
         self.append(&[address], vec![payload]);
     }
 
-    /// Notes a change that was made.
+    /// Notes a change.
     pub fn change(&mut self, change: Change) {
         self.changes.push(change);
     }
 
-    /// A cookie like no other, which the next distinct commit is to have.
+    /// Returns a new cookie for the next distinct commit.
     pub fn next_cookie(&mut self, end: log::Address, number: Option<u64>) -> Vec<u8> {
         let cookie = format!("cookie {} at {end}", self.cookies.len()).into_bytes();
         self.numbers.extend(number.map(|number| (number, self.cookies.len())));
@@ -121,21 +121,21 @@ impl LogLedger {
         cookie
     }
 
-    /// A number that no commit has.
+    /// Returns a number that no commit has.
     #[must_use]
     pub fn free_number(&self, log: &FasterLog) -> u64 {
         let last = self.numbers.last_key_value().map_or(0, |(number, _)| *number);
         last.max(log.last_commit().number) + 100
     }
 
-    /// What a commit must have that is asked for now.
+    /// Returns the state that a commit requested now must contain.
     #[must_use]
     pub fn asked(&self, log: &FasterLog, has_cookie: bool) -> Asked {
         let cookie = if has_cookie { self.cookies.len() - 1 } else { 0 };
         Asked { until: log.tail_address().raw(), changes: self.changes.len(), cookie }
     }
 
-    /// Notes that a commit was acknowledged.
+    /// Notes an acknowledged commit.
     pub fn acknowledge(&mut self, known: &mut LogAcknowledged, commit: &Commit, asked: &Asked) {
         let cookie = self.cookie_index(commit);
         assert!(commit.until.raw() >= asked.until, "{commit:?} for {asked:?}");
@@ -154,7 +154,7 @@ impl LogLedger {
         index.unwrap_or_else(|| panic!("a cookie that no task gave: {commit:?}"))
     }
 
-    /// The state with all changes.
+    /// Returns the state after all changes.
     #[must_use]
     pub fn state(&self) -> LogState {
         self.state_after(self.changes.len())
@@ -166,13 +166,13 @@ impl LogLedger {
         state
     }
 
-    /// Whether there will be no more entries.
+    /// Returns whether the log is completed.
     #[must_use]
     pub fn is_completed(&self) -> bool {
         self.state().completed
     }
 
-    /// The addresses of entries that are to be seen.
+    /// Returns the addresses of the visible entries.
     #[must_use]
     pub fn visible(&self) -> Vec<log::Address> {
         let state = self.state();
@@ -180,17 +180,17 @@ impl LogLedger {
         visible.map(|address| log::Address::new(*address)).collect()
     }
 
-    /// The payload of the entry at an address that is known.
+    /// Returns the payload of the entry at an address, if it is known.
     #[must_use]
     pub fn payload(&self, address: log::Address) -> Option<&[u8]> {
         self.entries.get(&address.raw()).map(|noted| &noted.payload[..])
     }
 
-    /// Checks an entry that a reader has come to, which had read up to `from`: it is what was
-    /// appended there, and the reader has left none out.
+    /// Checks the next entry of a reader at `from`. The payload must be the appended one, and the
+    /// reader must have skipped no visible entry.
     ///
     /// # Panics
-    /// If it is not so.
+    /// Panics if the entry is another one, or if the reader skipped an entry.
     pub fn check_next(&self, from: log::Address, entry: &log::Entry) {
         let at = entry.address.raw();
         match self.entries.get(&at) {
@@ -202,10 +202,11 @@ impl LogLedger {
         assert!(skipped.is_none(), "a reader went from {from} to {at} over {skipped:?}");
     }
 
-    /// Checks what a log has after it was opened. Gives what it goes on from.
+    /// Checks the contents of a log after it was opened. Returns the ledger with which the log
+    /// continues.
     ///
     /// # Panics
-    /// If it is not what it must be.
+    /// Panics if the contents are wrong.
     pub async fn verify(
         &self,
         log: &FasterLog,
@@ -242,8 +243,9 @@ impl LogLedger {
         (next, LogAcknowledged { life, until, number, ..LogAcknowledged::default() })
     }
 
-    /// The begins of changes after so many, which a full device may have made durable alone. None
-    /// is beyond `until`, the end of what is durable.
+    /// Returns the begins of the changes after the first `changes`. A full device may have made one
+    /// of them durable alone. A begin after `until` counts as `until`, the end of the durable
+    /// entries.
     fn begins_ahead(&self, changes: usize, until: u64) -> impl Iterator<Item = u64> {
         let later = self.changes[changes..].iter().filter(|_| self.may_be_full);
         later.filter_map(move |change| match change {
@@ -266,7 +268,7 @@ impl LogLedger {
         }
     }
 
-    /// How many of the changes a recovered log has.
+    /// Returns the number of changes that a recovered log has.
     async fn find_changes(
         &self,
         log: &FasterLog,
@@ -282,7 +284,7 @@ impl LogLedger {
             }
         }
         for (address, Noted { batch, .. }) in entries.range(..until) {
-            assert!(batch[1] < until, "the batch {batch:?} of {address} is cut at {until}");
+            assert!(batch[1] < until, "the batch {batch:?} of {address} is split at {until}");
         }
         let places: BTreeMap<String, u64> =
             log.iterators().into_iter().map(|(name, place)| (name, place.raw())).collect();
@@ -315,7 +317,7 @@ impl LogLedger {
     }
 }
 
-/// Every committed entry, by address.
+/// Reads all committed entries, by address.
 async fn read_all(log: &FasterLog) -> BTreeMap<u64, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut scan = log.scan(..);

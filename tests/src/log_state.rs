@@ -1,35 +1,35 @@
-//! What changes about a log apart from its entries, and what changes come to.
+//! The state of a log apart from its entries, and the changes of this state.
 
 use std::collections::BTreeMap;
 
-/// What changes about a log, apart from its entries.
+/// A change of the log, apart from an appended entry.
 #[derive(Clone, Debug)]
 pub enum Change {
-    /// Entries below are truncated.
+    /// The log was truncated: its entries begin here.
     Begin(u64),
-    /// An iterator was completed up to here, or forgotten.
+    /// An iterator completed the entries up to here, or was forgotten.
     Place(String, Option<u64>),
-    /// Entries were taken back.
+    /// The entries of this range were truncated from the end of the log.
     Void([u64; 2]),
-    /// There will be no more entries.
+    /// The log was completed, and takes no more entries.
     Complete,
 }
 
-/// What changes come to.
+/// The state after a sequence of changes.
 #[derive(Clone, Debug, Default)]
 pub struct LogState {
-    /// Entries below are truncated.
+    /// The address at which the entries begin.
     pub begin: u64,
-    /// Iterators with a name.
+    /// The named iterators and their places.
     pub places: BTreeMap<String, u64>,
-    /// Entries that were taken back.
+    /// The ranges of entries that were truncated from the end of the log.
     pub voids: Vec<[u64; 2]>,
-    /// There will be no more entries.
+    /// Whether the log was completed.
     pub completed: bool,
 }
 
 impl LogState {
-    /// Makes a change.
+    /// Applies a change.
     pub fn apply(&mut self, change: &Change) {
         match change {
             Change::Begin(begin) => self.begin = self.begin.max(*begin),
@@ -43,7 +43,7 @@ impl LogState {
         }
     }
 
-    /// Whether an entry at this address is to be seen.
+    /// Returns whether a reader must see an entry at this address.
     #[must_use]
     pub fn shows(&self, address: u64) -> bool {
         let is_void = self.voids.iter().any(|[start, end]| (*start..*end).contains(&address));

@@ -1,7 +1,7 @@
-//! Random operations on a store and on a `BTreeMap`, which must agree.
+//! Random operations on a store and on a `BTreeMap`, whose results must agree.
 //!
-//! A model owns a range of keys: no other task writes them. An operation that fails must have had
-//! no effect, so the model changes only when the store says that it did.
+//! A model owns a range of keys: no other task writes them. A failed operation must have had no
+//! effect, so the model changes only after the store has reported success.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
@@ -14,100 +14,100 @@ use kvick::{FasterKv, Result, Session};
 pub use crate::samples::item;
 use crate::samples::{SampleKey, SampleValue};
 
-/// What to draw operations from.
+/// The distribution of the random operations.
 #[derive(Clone, Debug)]
 pub struct Mix {
-    /// The first of the model's keys.
+    /// The first key of the model.
     pub first_key: u64,
-    /// How many keys it has.
+    /// The number of keys of the model.
     pub keys: u64,
-    /// The longest value, in bytes, where the length varies.
+    /// The length of the longest value in bytes, for values of varying length.
     pub longest: usize,
-    /// Whether to use `*_many`, which may fail half way.
+    /// Whether the model calls `*_many`, which may fail half way.
     pub batches: bool,
-    /// Chance, at each step, of a flush, and of one that evicts.
+    /// The chance of a flush at each step. Half of the flushes evict too.
     pub flush: f64,
 }
 
-/// What a store should hold, and where the next operation comes from.
+/// The expected contents of a store, and the source of its next operation.
 #[derive(Debug)]
 pub struct Model<K: SampleKey + ?Sized, V: SampleValue + ?Sized> {
     mix: Mix,
     random: Random,
-    /// By the numbers of keys.
+    /// The values by the number of the key.
     contents: BTreeMap<u64, V::Owned>,
     keys: PhantomData<fn(&K)>,
 }
 
-/// A store, through one session of it or through the handle.
+/// A store handle and one session of the store. Operations go through either.
 #[derive(Debug)]
-pub struct Doors<K: SampleKey + ?Sized, V: SampleValue + ?Sized> {
+pub struct EntryPoints<K: SampleKey + ?Sized, V: SampleValue + ?Sized> {
     store: FasterKv<K, V>,
     session: Session<K, V>,
 }
 
-impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Doors<K, V> {
-    /// Both doors of a store.
+impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> EntryPoints<K, V> {
+    /// Creates a session of the store.
     pub fn new(store: &FasterKv<K, V>) -> Result<Self> {
         Ok(Self { store: store.clone(), session: store.session()? })
     }
 }
 
-/// Calls an operation through one of both doors.
+/// Calls an operation on the handle or on the session.
 macro_rules! through {
-    ($doors:expr, $by_handle:expr, $operation:ident($($argument:expr),*)) => {
+    ($entry_points:expr, $by_handle:expr, $operation:ident($($argument:expr),*)) => {
         if $by_handle {
-            $doors.store.$operation($($argument),*).await
+            $entry_points.store.$operation($($argument),*).await
         } else {
-            $doors.session.$operation($($argument),*).await
+            $entry_points.session.$operation($($argument),*).await
         }
     };
 }
 
 impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Model<K, V> {
-    /// An empty model.
+    /// Creates an empty model.
     pub fn new(mix: Mix, random: Random) -> Self {
         Self { mix, random, contents: BTreeMap::new(), keys: PhantomData }
     }
 
-    /// Forgets a key that the store still holds: a mistake, on purpose.
+    /// Removes a key that the store still holds: a deliberate mistake.
     pub fn lose_one(&mut self) {
         drop(self.contents.pop_last());
     }
 
-    /// One random operation.
+    /// Performs one random operation.
     ///
     /// # Errors
-    /// That of the operation, which then must have had no effect.
-    pub async fn step(&mut self, doors: &mut Doors<K, V>) -> Result<()> {
+    /// Returns the error of the operation, which must have had no effect then.
+    pub async fn step(&mut self, entry_points: &mut EntryPoints<K, V>) -> Result<()> {
         if self.random.chance(self.mix.flush) {
             return if self.random.chance(0.5) {
-                doors.store.flush().await
+                entry_points.store.flush().await
             } else {
-                doors.store.flush_and_evict().await
+                entry_points.store.flush_and_evict().await
             };
         }
         let key = self.key();
         let kinds = if self.mix.batches { 100 } else { 91 };
         match self.random.below(kinds) {
-            0..32 => self.look(doors, key).await,
-            32..54 => self.set(doors, key).await,
-            54..72 => self.modify(doors, key).await,
-            72..78 => self.delete(doors, key).await,
-            78..84 => self.give(doors, key).await,
-            84..91 => self.conditionally(doors, key).await,
-            _ => self.many(doors).await,
+            0..32 => self.look(entry_points, key).await,
+            32..54 => self.set(entry_points, key).await,
+            54..72 => self.modify(entry_points, key).await,
+            72..78 => self.delete(entry_points, key).await,
+            78..84 => self.with_old_value(entry_points, key).await,
+            84..91 => self.conditionally(entry_points, key).await,
+            _ => self.many(entry_points).await,
         }
     }
 
-    /// Compares everything, also the keys that are not there.
+    /// Compares all keys of the model with the store, including absent ones.
     ///
     /// # Errors
-    /// Of the reads.
-    pub async fn check(&self, doors: &mut Doors<K, V>) -> Result<()> {
+    /// Returns the error of a read.
+    pub async fn check(&self, entry_points: &mut EntryPoints<K, V>) -> Result<()> {
         for number in self.mix.first_key..self.mix.first_key + self.mix.keys {
             let key = K::numbered(number);
-            let found = doors.session.read(item::<K>(&key)).await?;
+            let found = entry_points.session.read(item::<K>(&key)).await?;
             assert_eq!(found.as_ref(), self.contents.get(&number), "key {key:?}");
         }
         Ok(())
@@ -121,52 +121,53 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Model<K, V> {
         V::sample(&mut self.random, self.mix.longest)
     }
 
-    async fn look(&mut self, doors: &mut Doors<K, V>, key: u64) -> Result<()> {
+    async fn look(&mut self, entry_points: &mut EntryPoints<K, V>, key: u64) -> Result<()> {
         let expected = self.contents.get(&key);
         let by_handle = self.random.chance(0.5);
         let sought = K::numbered(key);
         let sought = item::<K>(&sought);
         match self.random.below(4) {
             0 => {
-                let found = through!(doors, by_handle, contains(sought))?;
+                let found = through!(entry_points, by_handle, contains(sought))?;
                 assert_eq!(found, expected.is_some(), "contains {key}");
             }
             1 => {
-                let found = through!(doors, by_handle, read_with(sought, |view| V::seen(view)))?;
+                let found =
+                    through!(entry_points, by_handle, read_with(sought, |view| V::seen(view)))?;
                 assert_eq!(found.as_ref(), expected, "read_with {key}");
             }
             2 => {
-                let found = match doors.session.try_read(sought) {
+                let found = match entry_points.session.try_read(sought) {
                     TryRead::Ready(found) => found?,
                     TryRead::Pending(read) => read.await?,
                 };
                 assert_eq!(found.as_ref(), expected, "try_read {key}");
             }
             _ => {
-                let found = through!(doors, by_handle, read(sought))?;
+                let found = through!(entry_points, by_handle, read(sought))?;
                 assert_eq!(found.as_ref(), expected, "read {key}");
             }
         }
         Ok(())
     }
 
-    async fn set(&mut self, doors: &mut Doors<K, V>, key: u64) -> Result<()> {
+    async fn set(&mut self, entry_points: &mut EntryPoints<K, V>, key: u64) -> Result<()> {
         let value = self.value();
         let by_handle = self.random.chance(0.5);
         let sought = K::numbered(key);
-        through!(doors, by_handle, upsert(item::<K>(&sought), item::<V>(&value)))?;
+        through!(entry_points, by_handle, upsert(item::<K>(&sought), item::<V>(&value)))?;
         self.contents.insert(key, value);
         Ok(())
     }
 
-    async fn delete(&mut self, doors: &mut Doors<K, V>, key: u64) -> Result<()> {
+    async fn delete(&mut self, entry_points: &mut EntryPoints<K, V>, key: u64) -> Result<()> {
         let by_handle = self.random.chance(0.5);
         let sought = K::numbered(key);
         let sought = item::<K>(&sought);
         let current = self.contents.get(&key).cloned();
         match self.random.below(3) {
             0 => {
-                let previous = through!(doors, by_handle, delete(sought))?;
+                let previous = through!(entry_points, by_handle, delete(sought))?;
                 if let Some(known) = previous.known() {
                     assert_eq!(known, current.is_some(), "delete {key}");
                 }
@@ -178,7 +179,7 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Model<K, V> {
                     seen = Some(V::seen(view));
                     wanted
                 };
-                let removed = through!(doors, by_handle, delete_if(sought, is_over))?;
+                let removed = through!(entry_points, by_handle, delete_if(sought, is_over))?;
                 assert_eq!(seen, current, "delete_if {key}");
                 assert_eq!(removed, wanted && current.is_some(), "delete_if {key}");
                 if !removed {
@@ -189,7 +190,7 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Model<K, V> {
                 let expected = self.guess(current.as_ref());
                 let expected_item = item::<V>(&expected);
                 let removed =
-                    through!(doors, by_handle, compare_and_delete(sought, expected_item))?;
+                    through!(entry_points, by_handle, compare_and_delete(sought, expected_item))?;
                 assert_eq!(removed, current.as_ref() == Some(&expected), "compare_and_delete");
                 if !removed {
                     return Ok(());
@@ -200,8 +201,12 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Model<K, V> {
         Ok(())
     }
 
-    /// An operation that gives the old value.
-    async fn give(&mut self, doors: &mut Doors<K, V>, key: u64) -> Result<()> {
+    /// Performs an operation that returns the old value.
+    async fn with_old_value(
+        &mut self,
+        entry_points: &mut EntryPoints<K, V>,
+        key: u64,
+    ) -> Result<()> {
         let by_handle = self.random.chance(0.5);
         let sought = K::numbered(key);
         let sought = item::<K>(&sought);
@@ -213,7 +218,7 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Model<K, V> {
         };
         let (old, stays) = match kind {
             0..3 => {
-                let old = through!(doors, by_handle, update(sought, decide))?;
+                let old = through!(entry_points, by_handle, update(sought, decide))?;
                 let stays = match decide(old.clone()) {
                     Update::Keep(value) => value,
                     Update::Remove(_) => None,
@@ -221,9 +226,9 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Model<K, V> {
                 };
                 (old, stays)
             }
-            3 => (through!(doors, by_handle, take(sought))?, None),
+            3 => (through!(entry_points, by_handle, take(sought))?, None),
             _ => {
-                let old = through!(doors, by_handle, replace(sought, item::<V>(&new)))?;
+                let old = through!(entry_points, by_handle, replace(sought, item::<V>(&new)))?;
                 (old, Some(new))
             }
         };
@@ -232,7 +237,7 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Model<K, V> {
         Ok(())
     }
 
-    /// The current value, most of the time.
+    /// Returns the current value most of the time, else a random one.
     fn guess(&mut self, current: Option<&V::Owned>) -> V::Owned {
         match current {
             Some(current) if self.random.chance(0.7) => current.clone(),
@@ -240,30 +245,34 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Model<K, V> {
         }
     }
 
-    async fn modify(&mut self, doors: &mut Doors<K, V>, key: u64) -> Result<()> {
+    async fn modify(&mut self, entry_points: &mut EntryPoints<K, V>, key: u64) -> Result<()> {
         let tag = self.random.next_u64();
         let by_handle = self.random.chance(0.5);
         let sought = K::numbered(key);
         let sought = item::<K>(&sought);
-        through!(doors, by_handle, rmw(sought, |value| V::updated(value, tag)))?;
+        through!(entry_points, by_handle, rmw(sought, |value| V::updated(value, tag)))?;
         let current = self.contents.remove(&key);
         self.contents.insert(key, V::updated(current, tag));
         Ok(())
     }
 
-    async fn conditionally(&mut self, doors: &mut Doors<K, V>, key: u64) -> Result<()> {
+    async fn conditionally(
+        &mut self,
+        entry_points: &mut EntryPoints<K, V>,
+        key: u64,
+    ) -> Result<()> {
         let by_handle = self.random.chance(0.5);
         let new = self.value();
         let current = self.contents.get(&key).cloned();
         let sought = K::numbered(key);
         let (sought, value) = (item::<K>(&sought), item::<V>(&new));
         let (done, expected) = if self.random.chance(0.5) {
-            let inserted = through!(doors, by_handle, insert_if_absent(sought, value))?;
+            let inserted = through!(entry_points, by_handle, insert_if_absent(sought, value))?;
             (inserted, current.is_none())
         } else {
             let guess = self.guess(current.as_ref());
             let old = item::<V>(&guess);
-            let swapped = through!(doors, by_handle, compare_and_swap(sought, old, value))?;
+            let swapped = through!(entry_points, by_handle, compare_and_swap(sought, old, value))?;
             (swapped, current.as_ref() == Some(&guess))
         };
         assert_eq!(done, expected, "conditional write of {key}");
@@ -273,30 +282,30 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Model<K, V> {
         Ok(())
     }
 
-    async fn many(&mut self, doors: &mut Doors<K, V>) -> Result<()> {
+    async fn many(&mut self, entry_points: &mut EntryPoints<K, V>) -> Result<()> {
         let by_handle = self.random.chance(0.5);
         let count = 1 + self.random.below(80);
         let numbers: Vec<u64> = (0..count).map(|_| self.key()).collect();
         match self.random.below(5) {
             0 => {
                 let keys: Vec<K::Owned> = numbers.iter().map(|key| K::numbered(*key)).collect();
-                let found = through!(doors, by_handle, read_many(&keys))?;
+                let found = through!(entry_points, by_handle, read_many(&keys))?;
                 let expected = numbers.iter().map(|key| self.contents.get(key));
                 assert!(found.iter().map(Option::as_ref).eq(expected), "read_many");
             }
             1 => {
                 let pairs = numbers.iter().map(|key| (K::numbered(*key), self.value()));
                 let pairs: Vec<(K::Owned, V::Owned)> = pairs.collect();
-                through!(doors, by_handle, upsert_many(&pairs))?;
+                through!(entry_points, by_handle, upsert_many(&pairs))?;
                 let values = pairs.into_iter().map(|(_, value)| value);
                 self.contents.extend(numbers.into_iter().zip(values));
             }
             2 => {
-                // Of two pairs with one key it is unknown which is inserted.
+                // The model cannot know which of two pairs with one key is inserted.
                 let numbers: BTreeSet<u64> = numbers.into_iter().collect();
                 let pairs = numbers.iter().map(|key| (K::numbered(*key), self.value()));
                 let pairs: Vec<(K::Owned, V::Owned)> = pairs.collect();
-                let inserted = through!(doors, by_handle, insert_many(&pairs))?;
+                let inserted = through!(entry_points, by_handle, insert_many(&pairs))?;
                 let expected = numbers.iter().map(|key| !self.contents.contains_key(key));
                 assert!(inserted.iter().copied().eq(expected), "insert_many");
                 for (key, (_, value)) in numbers.into_iter().zip(pairs) {
@@ -305,7 +314,7 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Model<K, V> {
             }
             3 => {
                 let keys: Vec<K::Owned> = numbers.iter().map(|key| K::numbered(*key)).collect();
-                let previous = through!(doors, by_handle, delete_many(&keys))?;
+                let previous = through!(entry_points, by_handle, delete_many(&keys))?;
                 assert_eq!(previous.len(), keys.len(), "delete_many");
                 for (previous, key) in previous.into_iter().zip(numbers) {
                     let had_value = self.contents.remove(&key).is_some();
@@ -313,12 +322,12 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Model<K, V> {
                 }
             }
             _ => {
-                // Of two modifications of one key it is unknown which comes first.
+                // The model cannot know which of two updates of one key comes first.
                 let numbers: BTreeSet<u64> = numbers.into_iter().collect();
                 let keys: Vec<K::Owned> = numbers.iter().map(|key| K::numbered(*key)).collect();
                 let tag = self.random.next_u64();
                 let update = |place: usize, value| V::updated(value, tag ^ place as u64);
-                through!(doors, by_handle, rmw_many(&keys, update))?;
+                through!(entry_points, by_handle, rmw_many(&keys, update))?;
                 for (place, key) in numbers.into_iter().enumerate() {
                     let current = self.contents.remove(&key);
                     self.contents.insert(key, update(place, current));

@@ -1,4 +1,4 @@
-//! A runtime that ends when it is told to: at some poll of what it was given to run.
+//! A runtime that ends at a chosen poll of its tasks.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -9,16 +9,16 @@ use std::time::Duration;
 
 use kvick::runtime::{BoxFuture, Handle, Runtime};
 
-/// What happens to the tasks of a runtime that ends.
+/// The fate of the tasks of a runtime that ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Death {
-    /// They are dropped, as they are to be.
+    /// The runtime drops the tasks, as a runtime must.
     Drops,
-    /// They are kept, and never polled again: the control.
+    /// The runtime keeps the tasks and never polls them again. This is the control.
     Forgets,
 }
 
-/// Runs tasks on another runtime, up to its end.
+/// A runtime that runs tasks on another runtime until it ends.
 #[derive(Clone, Debug)]
 pub struct Mortal {
     host: Handle,
@@ -32,30 +32,30 @@ struct Life {
 
 #[derive(Default)]
 struct State {
-    /// Polls until the end; 0 is the end.
+    /// The number of polls until the end; 0 after the end.
     left: u64,
-    /// The tasks that are to hear of the end.
+    /// The wakers of the tasks that wait for the end.
     wakers: Vec<Waker>,
 }
 
 impl Mortal {
-    /// A runtime that ends in the middle of the poll number `polls` of its tasks.
+    /// Creates a runtime that ends in the middle of the poll number `polls` of its tasks.
     pub fn new(host: Handle, polls: u64, death: Death) -> Self {
         let state = Mutex::new(State { left: polls, wakers: Vec::new() });
         Self { host, life: Arc::new(Life { death, state }) }
     }
 
-    /// What stores are given.
+    /// Returns the handle for a store.
     pub fn handle(&self) -> Handle {
         Handle::custom(Arc::new(self.clone()))
     }
 
-    /// Ends it now, unless it has ended.
+    /// Ends the runtime, unless it has ended.
     pub fn end(&self) {
         self.life.spend(u64::MAX);
     }
 
-    /// Whether it has ended.
+    /// Returns whether the runtime has ended.
     pub fn is_dead(&self) -> bool {
         self.life.is_over()
     }
@@ -63,22 +63,22 @@ impl Mortal {
 
 impl Life {
     fn is_over(&self) -> bool {
-        self.state.lock().expect("no panic under it").left == 0
+        self.state.lock().expect("no panic under the lock").left == 0
     }
 
     fn spend(&self, polls: u64) {
         let wakers = {
-            let mut state = self.state.lock().expect("no panic under it");
+            let mut state = self.state.lock().expect("no panic under the lock");
             state.left = state.left.saturating_sub(polls);
             if state.left > 0 { Vec::new() } else { std::mem::take(&mut state.wakers) }
         };
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Resolves at the end.
+    /// Waits for the end of the runtime.
     async fn over(&self) {
         poll_fn(|context| {
-            let mut state = self.state.lock().expect("no panic under it");
+            let mut state = self.state.lock().expect("no panic under the lock");
             if state.left == 0 {
                 return Poll::Ready(());
             }
@@ -114,7 +114,7 @@ impl Runtime for Mortal {
     }
 }
 
-/// A task up to the end of its runtime.
+/// A task that ends with its runtime.
 struct Doomed {
     future: Option<BoxFuture<'static, ()>>,
     life: Arc<Life>,
@@ -154,7 +154,7 @@ impl Future for Doomed {
 
 impl fmt::Debug for Life {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let left = self.state.lock().expect("no panic under it").left;
+        let left = self.state.lock().expect("no panic under the lock").left;
         formatter.debug_struct("Life").field("death", &self.death).field("left", &left).finish()
     }
 }

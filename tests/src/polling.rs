@@ -1,4 +1,4 @@
-//! Futures that are watched, or stopped half way.
+//! Futures that count polls, and futures that are dropped half way.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
-/// Polls a future at most so often, then drops or leaks it. `None` if it was not ready by then.
+/// Polls a future at most a given number of times, then drops or leaks it. The output is `None` if
+/// the future was not ready by then.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct AtMost<F> {
@@ -16,12 +17,12 @@ pub struct AtMost<F> {
 }
 
 impl<F: Future> AtMost<F> {
-    /// Gives `future` this many polls; it is dropped within the last of them.
+    /// Limits `future` to `polls` polls. The last of these polls drops it.
     pub fn new(polls: u32, future: F) -> Self {
         Self { future: Some(Box::pin(future)), polls_left: polls, leaks: false }
     }
 
-    /// Forgets the future at the end instead of dropping it, if `leaks`.
+    /// Leaks the future after the last poll instead of dropping it, if `leaks` is set.
     pub fn leaking(self, leaks: bool) -> Self {
         Self { leaks, ..self }
     }

@@ -6,31 +6,31 @@ use std::fmt::Debug;
 use kvick::io::sim::Random;
 use kvick::{Key, Value};
 
-/// Keys by number: the same number gives the same key, another number another one.
+/// A key type with a key for each number. Equal numbers yield equal keys, and other numbers others.
 pub trait SampleKey: Key<Item: Sync, Owned: Ord + Clone + Debug + Sync> {
-    /// The key of this number.
+    /// Returns the key of this number.
     fn numbered(number: u64) -> Self::Owned;
 }
 
-/// Values to write, and what `rmw` makes of them.
+/// A value type with random values, and with the updates that `rmw` applies to them.
 pub trait SampleValue: Value<Item: Sync, Owned: Eq + Clone + Debug + Sync> {
-    /// A value, of at most `longest` bytes if its length varies.
+    /// Returns a random value, of at most `longest` bytes if its length varies.
     fn sample(random: &mut Random, longest: usize) -> Self::Owned;
 
-    /// What a modification with this tag makes of a value. No two orders of the same
-    /// modifications give the same value, as a rule.
+    /// Returns the value after an update with this tag. As a rule, two orders of the same updates
+    /// end in different values.
     fn updated(current: Option<Self::Owned>, tag: u64) -> Self::Owned;
 
-    /// An owned value from what a reader sees in place.
+    /// Returns an owned value from the view of a reader.
     fn seen(view: Self::View<'_>) -> Self::Owned;
 
-    /// One more than before: what tasks do to a value that they share.
+    /// Returns the value with its count raised by one. Tasks do this to a value that they share.
     fn counted(current: Option<Self::Owned>) -> Self::Owned;
 
-    /// How often it was counted.
+    /// Returns the count of a value.
     fn count(value: &Self::Owned) -> u64;
 
-    /// A value as it is in a record.
+    /// Returns the bytes of the value in a record.
     fn stored(value: &Self::Owned) -> Vec<u8>;
 }
 
@@ -123,10 +123,10 @@ impl SampleValue for [u8] {
     }
 }
 
-/// Modifications grow a value up to about here.
+/// The size in bytes up to which updates grow a value.
 const GROWN: usize = 6000;
 
-/// Bytes that tell where they belong: no two stretches of them are alike.
+/// Returns bytes that depend on the seed. No two stretches of them are alike.
 pub fn pattern(seed: u64, length: usize) -> Vec<u8> {
     let mut random = Random::new(seed);
     let mut bytes = Vec::with_capacity(length + 8);
@@ -137,7 +137,7 @@ pub fn pattern(seed: u64, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// What operations take, of what is kept.
+/// Returns the argument of an operation for an owned key or value.
 pub fn item<T: Value + ?Sized>(owned: &T::Owned) -> &T::Item {
     owned.borrow()
 }

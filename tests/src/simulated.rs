@@ -1,7 +1,7 @@
 //! A store on the simulated executor and disk, under a seed.
 //!
-//! `SEED=7` replays one run, `SEED=0..10000` makes many; without it a test makes its usual number.
-//! Whatever fails prints the command that fails in the same way again.
+//! `SEED=7` replays one run, and `SEED=0..10000` makes many. Without it a test makes its usual
+//! number of runs. A failed run prints the command that replays it.
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -13,12 +13,12 @@ use kvick::io::sim::{Random, SimDisk, SimOptions};
 use kvick::runtime::{Handle, Simulation};
 use kvick::{Config, FasterKv, FasterLog, Key, Value, log};
 
-/// Runs `test` under `usual` seeds, or under those that the environment names.
+/// Runs `test` with the seeds below `usual`, or with the seeds that the environment names.
 pub fn seeds<F: Fn(u64)>(usual: u64, test: F) {
     seeds_until(|seed| seed >= usual, test);
 }
 
-/// Runs `test` under one seed after the other until `is_enough`, or under those that the
+/// Runs `test` with one seed after the other until `is_enough`, or with the seeds that the
 /// environment names.
 pub fn seeds_until<F: Fn(u64)>(is_enough: impl Fn(u64) -> bool, test: F) {
     let chosen = match std::env::var("SEED") {
@@ -31,7 +31,7 @@ pub fn seeds_until<F: Fn(u64)>(is_enough: impl Fn(u64) -> bool, test: F) {
             continue;
         };
         let name = replay_name::<F>();
-        eprintln!("\nseed {seed} failed; to see it again:");
+        eprintln!("\nseed {seed} failed; to replay it:");
         eprintln!("SEED={seed} cargo test -p tests --test sim -- {name}\n");
         resume_unwind(panic);
     }
@@ -45,8 +45,8 @@ fn parse(text: &str) -> Range<u64> {
     }
 }
 
-/// The filter that runs the calling test alone: tests have threads of their own, named after them,
-/// unless there is to be one thread only. `sim::faults::a_test::{{closure}}` says it too.
+/// Returns the filter that runs the calling test alone. A test has a thread with its name, unless
+/// the runner has only one thread. Then the type `sim::faults::a_test::{{closure}}` has the name.
 fn replay_name<F>() -> String {
     let thread = std::thread::current();
     if let Some(name) = thread.name().filter(|name| *name != "main") {
@@ -58,39 +58,39 @@ fn replay_name<F>() -> String {
     path.to_owned()
 }
 
-/// One seeded run: an executor, a disk, and the store's place on it.
+/// One seeded run: an executor, a disk, and the site of the store on it.
 #[derive(Debug)]
 pub struct World {
-    /// The executor that polls.
+    /// The executor that polls the tasks.
     pub simulation: Simulation,
-    /// Where stores are opened.
+    /// The site at which the test opens stores.
     pub site: Site,
 }
 
-/// Where stores are opened: what tasks of a run may share.
+/// The site at which a test opens stores. The tasks of a run share it.
 #[derive(Clone, Debug)]
 pub struct Site {
     /// The simulated executor.
     pub handle: Handle,
     /// The simulated disk.
     pub disk: SimDisk,
-    /// What the run is named by.
+    /// The seed of the run.
     pub seed: u64,
 }
 
 impl World {
-    /// A disk that is slow and disorderly, but sound.
+    /// Creates a run on a disk that is slow and disorderly, but sound.
     pub fn new(seed: u64) -> Self {
         Self::with(seed, SimOptions::default())
     }
 
-    /// A disk of another kind. Nothing durable of a log is ever written again, on any of them.
+    /// Creates a run on a disk with these options. No such disk lets a log overwrite durable bytes.
     pub fn with(seed: u64, options: SimOptions) -> Self {
         let options = SimOptions { write_once: vec!["log.".to_owned()], ..options };
         Self::on(seed, SimDisk::new(seed, options))
     }
 
-    /// A disk that is there already.
+    /// Creates a run on an existing disk.
     pub fn on(seed: u64, disk: SimDisk) -> Self {
         let simulation = Simulation::new(seed);
         simulation.add_source(Arc::new(disk.clone()));
@@ -118,7 +118,7 @@ impl Site {
             .await
     }
 
-    /// Opens a store on a disk that is sound while it does.
+    /// Opens a store on a disk that has no faults meanwhile.
     pub async fn open<K, V>(&self, config: Config) -> FasterKv<K, V>
     where
         K: Key + ?Sized,
@@ -140,12 +140,12 @@ impl Site {
             .await
     }
 
-    /// Opens a log on a disk that is sound while it does.
+    /// Opens a log on a disk that has no faults meanwhile.
     pub async fn open_log(&self, config: log::Config) -> FasterLog {
         self.try_open_log(config).await.expect("the log opens")
     }
 
-    /// One of the small configurations of a log, with one policy or another for its commits.
+    /// Returns a small configuration of a log, with a random commit policy.
     pub fn small_log_config(&self) -> log::Config {
         let mut random = self.random(2);
         let config = if random.chance(0.3) {
@@ -162,12 +162,12 @@ impl Site {
         }
     }
 
-    /// A generator of its own, for `purpose`.
+    /// Returns a random generator for `purpose`.
     pub fn random(&self, purpose: u64) -> Random {
         Random::new(self.seed.rotate_left(17) ^ purpose.wrapping_mul(0x9e37_79b9))
     }
 
-    /// One of the small configurations.
+    /// Returns one of the small configurations.
     pub fn small_config(&self) -> Config {
         let configs = small_configs();
         let which = self.random(1).index(configs.len());
@@ -175,7 +175,7 @@ impl Site {
     }
 }
 
-/// Few frames, few buckets, files that end soon.
+/// Returns configurations with few frames, few buckets and small files.
 pub fn small_configs() -> Vec<Config> {
     let small = Config::default()
         .with_memory(ByteSize::kib(64))
@@ -184,7 +184,7 @@ pub fn small_configs() -> Vec<Config> {
         .with_huge_pages(false);
     vec![
         two_pages(),
-        // All keys in one chain, or few: a constant hash.
+        // One bucket or few put all keys in one chain or few, as a constant hash does.
         small.clone().with_index_buckets(1),
         small.clone().with_index_buckets(8).with_mutable_fraction(0.0),
         small
@@ -194,18 +194,18 @@ pub fn small_configs() -> Vec<Config> {
     ]
 }
 
-/// The smallest log there is: two frames of 4 KiB.
+/// Returns a configuration of the smallest hybrid log: two frames of 4 KiB.
 pub fn two_pages() -> Config {
     Config::default()
         .with_memory(ByteSize::kib(64))
         .with_page_size(ByteSize::kib(4))
-        // The index takes what would else be pages.
+        // The index takes the rest of the memory, which would otherwise be pages.
         .with_index_buckets(330)
         .with_segment_size(ByteSize::kib(16))
         .with_huge_pages(false)
 }
 
-/// The smallest FasterLog there is: four frames of 4 KiB.
+/// Returns a configuration of the smallest FasterLog: four frames of 4 KiB.
 pub fn four_log_pages() -> log::Config {
     log::Config::default()
         .with_memory(ByteSize::kib(24))

@@ -13,7 +13,7 @@ use tests::files::{Contents, Files};
 use tests::model::item;
 use tests::samples::{SampleKey, SampleValue};
 
-/// Keys of the store, and those it never had.
+/// The number of written keys, and of some that the store never had.
 pub(super) const KEYS: u64 = 220;
 const WRITTEN: u64 = 200;
 const PAGE: usize = 4 << 10;
@@ -21,7 +21,7 @@ const SEGMENT: usize = 2 * PAGE;
 const UNIT: usize = 512;
 const PAYLOAD: usize = 504;
 
-/// Of what kind the newest checkpoint is.
+/// The kind of the newest checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Newest {
     FoldOver,
@@ -31,19 +31,19 @@ pub(super) enum Newest {
 
 pub(super) const KINDS: [Newest; 3] = [Newest::FoldOver, Newest::Snapshot, Newest::Incremental];
 
-/// A store that was built.
+/// The files of a store, and the contents of its checkpoints.
 #[derive(Debug)]
 pub(super) struct Built<V: SampleValue + ?Sized> {
     pub(super) config: Config,
-    /// After the newest checkpoint and a little more, which is in none.
+    /// The files after the newest checkpoint and a few more operations, which no checkpoint has.
     pub(super) files: Files,
-    /// After each checkpoint.
+    /// The files after each checkpoint.
     pub(super) before: Vec<Files>,
-    /// What each checkpoint has, by token.
+    /// The contents of each checkpoint, by token.
     pub(super) states: BTreeMap<u64, Contents<V>>,
 }
 
-/// Everything small; checkpoints are kept.
+/// Returns a configuration with small sizes, which keeps all checkpoints.
 pub(super) fn config() -> Config {
     Config::default()
         .with_memory(ByteSize::kib(64))
@@ -55,7 +55,7 @@ pub(super) fn config() -> Config {
         .with_checkpoint_on_close(false)
 }
 
-/// Builds a store; another seed makes another one.
+/// Builds a store. Another seed builds a different one.
 pub(super) fn build<K, V>(newest: Newest, seed: u64) -> Built<V>
 where
     K: SampleKey + ?Sized,
@@ -138,7 +138,7 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Builder<K, V> {
         Ok(())
     }
 
-    /// As many sessions as make a file of commit points.
+    /// Creates so many sessions that their commit points need a file.
     async fn pass_through(&mut self) -> Result<()> {
         for _ in 0..CROWD {
             let mut session = self.store.session()?;
@@ -160,19 +160,19 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Builder<K, V> {
 }
 
 impl<V: SampleValue + ?Sized> Built<V> {
-    /// The token of the newest checkpoint.
+    /// Returns the token of the newest checkpoint.
     pub(super) fn newest(&self) -> u64 {
         *self.states.last_key_value().expect("checkpoints were taken").0
     }
 
-    /// What the checkpoint that was recovered has.
+    /// Returns the contents of the recovered checkpoint.
     pub(super) fn state(&self, report: &recovery::Report) -> &Contents<V> {
         let token = report.chosen.expect("a checkpoint was recovered").version();
         &self.states[&token]
     }
 
-    /// The devices that the newest checkpoint needs, the log aside, as the manifest names them, and
-    /// where in them the first unit or block is that it reads.
+    /// Returns the devices that the newest checkpoint needs according to the manifest, except the
+    /// log. Each has the offset of its first unit or block that a recovery reads.
     pub(super) fn used(&self) -> BTreeMap<String, usize> {
         let text = self.files.manifest();
         let newest = text.rsplit("[[checkpoints]]").next().expect("there is a newest one");
@@ -202,8 +202,8 @@ impl<V: SampleValue + ?Sized> Built<V> {
         used
     }
 
-    /// Bytes of a file that hold what the newest checkpoint needs: all of the manifest and of what
-    /// is beside the log, and the newest values in the log.
+    /// Returns the bytes of a file that the newest checkpoint needs. These are the whole manifest,
+    /// the whole files beside the log, and the newest values in the log.
     pub(super) fn vital(&self, name: &str) -> Vec<Range<usize>> {
         let bytes = &self.files.0[name];
         if name == "manifest" {
@@ -238,7 +238,7 @@ impl<V: SampleValue + ?Sized> Built<V> {
     }
 }
 
-/// Where `wanted` is in a file, within one unit.
+/// Returns the places of `wanted` in a file, each within one unit.
 fn places(bytes: &[u8], wanted: &[u8]) -> Vec<Range<usize>> {
     let units = bytes.chunks(UNIT).enumerate();
     let found = units.flat_map(|(unit, bytes)| {

@@ -1,4 +1,4 @@
-//! Files that are cut, gone, longer, of another place, another time or another store.
+//! Files that are truncated, missing, too long, or of another place, time or store.
 
 use super::Tally;
 use super::built::{Built, KINDS, Newest, build};
@@ -8,7 +8,7 @@ use tests::samples::{SampleKey, SampleValue};
 const SECTOR: usize = 512;
 const PAGE: usize = 4 << 10;
 
-/// Runs `test` on words and on bytes, whatever the newest checkpoint is.
+/// Runs `test` on words and on bytes, with each kind of newest checkpoint.
 macro_rules! all {
     ($test:ident) => {
         for newest in KINDS {
@@ -18,7 +18,7 @@ macro_rules! all {
     };
 }
 
-/// A store, and what became of the damages.
+/// A store, and the counts of its damages.
 struct Meeting<K: SampleKey + ?Sized, V: SampleValue + ?Sized> {
     built: Built<V>,
     tally: Tally,
@@ -31,7 +31,7 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Meeting<K, V> {
         Self { built, tally: Tally::default(), _key: std::marker::PhantomData }
     }
 
-    /// Returns whether the damage is reported.
+    /// Opens damaged files. Returns whether the damage is reported.
     fn meet(&mut self, damaged: &Files) -> bool {
         self.tally.meet::<K, V>(&self.built, damaged)
     }
@@ -44,7 +44,7 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Meeting<K, V> {
         self.built.files.clone()
     }
 
-    /// Whether the newest checkpoint cannot do without the byte at `at` of a file, or one after it.
+    /// Returns whether the newest checkpoint needs the byte at `at` of a file, or one after it.
     fn needs(&self, name: &str, at: usize) -> bool {
         self.built.vital(name).iter().any(|range| range.end > at)
     }
@@ -52,25 +52,25 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Meeting<K, V> {
 
 #[test]
 fn files_that_are_cut_short() {
-    fn cut<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(meeting: &mut Meeting<K, V>) {
+    fn shorten<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(meeting: &mut Meeting<K, V>) {
         for name in meeting.names() {
             let files = meeting.files();
             for at in (0..files.0[&name].len()).step_by(SECTOR) {
-                let is_told = meeting.meet(&files.with(&name, |bytes| bytes.truncate(at)));
-                assert!(is_told || !meeting.needs(&name, at), "{name} of {at} bytes");
+                let is_reported = meeting.meet(&files.with(&name, |bytes| bytes.truncate(at)));
+                assert!(is_reported || !meeting.needs(&name, at), "{name} of {at} bytes");
             }
         }
-        println!("cut: {:?}", meeting.tally);
+        println!("shortened: {:?}", meeting.tally);
     }
-    all!(cut);
+    all!(shorten);
 }
 
 #[test]
 fn files_that_are_gone() {
     fn lose<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(meeting: &mut Meeting<K, V>) {
         for name in meeting.names() {
-            let is_told = meeting.meet(&meeting.files().without(&name));
-            assert!(is_told || !meeting.needs(&name, 0), "without {name}");
+            let is_reported = meeting.meet(&meeting.files().without(&name));
+            assert!(is_reported || !meeting.needs(&name, 0), "without {name}");
         }
         println!("gone: {:?}", meeting.tally);
     }
@@ -103,9 +103,9 @@ fn files_in_each_others_place() {
                     continue;
                 }
                 let exchanged = files.replaced(&one, second).replaced(&other, first);
-                let is_told = meeting.meet(&exchanged);
+                let is_reported = meeting.meet(&exchanged);
                 let is_needed = meeting.needs(&one, 0) || meeting.needs(&other, 0);
-                assert!(is_told || !is_needed, "{one} and {other}");
+                assert!(is_reported || !is_needed, "{one} and {other}");
             }
         }
         println!("exchanged: {:?}", meeting.tally);
@@ -128,11 +128,11 @@ fn units_and_pages_in_each_others_place() {
                     }
                     let place = number * size..(number + 2) * size;
                     let vital = meeting.built.vital(&name);
-                    let is_told = meeting.meet(&meeting.files().replaced(&name, &changed));
+                    let is_reported = meeting.meet(&meeting.files().replaced(&name, &changed));
                     let is_vital = vital
                         .iter()
                         .any(|range| range.start < place.end && place.start < range.end);
-                    assert!(is_told || !is_vital, "{size} bytes at {} of {name}", place.start);
+                    assert!(is_reported || !is_vital, "{size} bytes at {} of {name}", place.start);
                 }
             }
         }
@@ -148,8 +148,8 @@ fn files_of_another_store() {
             let other = build::<K, V>(newest, 2);
             for name in meeting.names() {
                 let Some(bytes) = other.files.0.get(&name) else { continue };
-                let is_told = meeting.meet(&meeting.files().replaced(&name, bytes));
-                assert!(is_told || !meeting.needs(&name, 0), "{name} of another store");
+                let is_reported = meeting.meet(&meeting.files().replaced(&name, bytes));
+                assert!(is_reported || !meeting.needs(&name, 0), "{name} of another store");
             }
         }
         println!("of another store: {:?}", meeting.tally);
@@ -157,7 +157,7 @@ fn files_of_another_store() {
     all!(replace);
 }
 
-/// An older manifest is as good as any: then the state is that of an older checkpoint, whole.
+/// An older manifest is valid too. The store then has the whole state of an older checkpoint.
 #[test]
 fn files_as_they_were_before() {
     fn replace<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(meeting: &mut Meeting<K, V>) {
@@ -167,9 +167,9 @@ fn files_as_they_were_before() {
                 if files.0.get(name).is_none_or(|now| now == bytes) {
                     continue;
                 }
-                let is_told = meeting.meet(&files.replaced(name, bytes));
+                let is_reported = meeting.meet(&files.replaced(name, bytes));
                 let is_needed = meeting.needs(name, bytes.len());
-                assert!(is_told || name == "manifest" || !is_needed, "{name} as it was");
+                assert!(is_reported || name == "manifest" || !is_needed, "{name} as it was");
             }
         }
         println!("as before: {:?}", meeting.tally);
@@ -177,8 +177,8 @@ fn files_as_they_were_before() {
     all!(replace);
 }
 
-/// What was in memory only is in a file beside the log, and the log is still empty: such a
-/// directory looks like a creation that did not get far, if its manifests are gone.
+/// A snapshot has the pages of memory in a file beside the log, and the log is still empty. Without
+/// its manifests such a directory looks like an unfinished creation.
 #[test]
 fn a_store_without_its_manifests_is_not_taken_for_an_empty_directory() {
     for newest in KINDS {
@@ -189,13 +189,13 @@ fn a_store_without_its_manifests_is_not_taken_for_an_empty_directory() {
             assert!(tally.meet::<u64, u64>(&built, &damaged));
         }
     }
-    // The smallest: one snapshot, nothing flushed.
+    // The smallest case is one snapshot without flushed pages.
     let files = only_a_snapshot();
     let expected = tests::files::Contents::<u64>::new();
     let damaged = files.without("manifest").without("manifest.copy");
     let config = super::built::config();
     match reopen::<u64, u64>(&damaged, &config, 1, |_| &expected) {
-        Found::Refused(error) => assert!(super::is_telling(error.kind()), "{error}"),
+        Found::Refused(error) => assert!(super::reports_damage(error.kind()), "{error}"),
         Found::Opened(..) => panic!("created over a store: {:?}", files.0.keys()),
     }
 }

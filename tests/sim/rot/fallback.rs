@@ -1,4 +1,5 @@
-//! A newest checkpoint that is damaged: an older one is served if that is allowed, and only then.
+//! A damaged newest checkpoint: the store recovers an older one if, and only if, the configuration
+//! allows it.
 
 use super::built::{self, Built, KINDS, Newest, build};
 use kvick::runtime::Simulation;
@@ -12,7 +13,7 @@ fn lenient(built: &Built<u64>) -> Config {
     built.config.clone().with_allow_fallback(true)
 }
 
-/// Damages one file of what only the newest checkpoint has.
+/// Damages one file that only the newest checkpoint has.
 fn damaged(built: &Built<u64>) -> Files {
     let token = format!("-{}.", built.newest());
     let own = built.files.0.keys().find(|name| name.contains(&token));
@@ -44,9 +45,9 @@ fn an_older_checkpoint_is_served_only_if_allowed() {
     }
 }
 
-/// Every flip in a vital byte is survived somehow: an older checkpoint, the copy, or a refusal.
+/// A damaged byte leads to an older checkpoint, to the copy of the manifest, or to a refusal.
 #[test]
-fn whatever_is_damaged_the_state_is_that_of_some_checkpoint() {
+fn any_damage_leaves_the_state_of_a_checkpoint() {
     for newest in KINDS {
         let built = build::<u64, u64>(newest, 1);
         for (name, bytes) in &built.files.0 {
@@ -59,7 +60,7 @@ fn whatever_is_damaged_the_state_is_that_of_some_checkpoint() {
                 });
                 if let Found::Refused(error) = found {
                     assert_eq!(error.kind(), ErrorKind::Corrupt, "{name} {at}: {error}");
-                    // All checkpoints go on from the log, and from the first file of points.
+                    // All checkpoints need the log and the first file of points.
                     let is_shared = name.starts_with("log.") || name.starts_with("sessions-1.");
                     assert!(is_shared, "{name} {at}: {error}");
                 }
@@ -84,8 +85,8 @@ fn a_missing_manifest_is_replaced_by_its_copy_only_if_allowed() {
     }
 }
 
-/// The copy may be older than the manifest was: it is written afterwards. Tokens go up all the
-/// same, or one name would mean two checkpoints.
+/// The copy may be older than the manifest, since the store writes it later. Tokens must increase
+/// even so, or one name would mean two checkpoints.
 #[test]
 fn tokens_never_go_back() {
     for newest in KINDS {
@@ -98,7 +99,7 @@ fn tokens_never_go_back() {
     }
 }
 
-/// Falls back, takes new checkpoints, damages nothing more, and opens again.
+/// Falls back, takes new checkpoints, and opens the store again without further damage.
 fn go_on_after_a_fallback(built: &Built<u64>, damaged: &Files) {
     for kind in ALL {
         let mut highest = built.newest();

@@ -1,11 +1,11 @@
-//! Manifests that are whole and not for this build, or not for these types.
+//! Manifests that are whole, but of another format or for other types.
 
 use super::built::{self, Built, Newest, build};
 use kvick::config::ByteSize;
 use kvick::{Config, ErrorKind, Key, Value};
 use tests::files::{Contents, Files, Found, reopen};
 
-/// The manifest with a part of its text replaced, under a checksum that is right again.
+/// Returns the files with a replaced text in the manifest, under a right checksum.
 fn edited(built: &Built<u64>, from: &str, to: &str) -> Files {
     built.files.with_manifest(|body| {
         assert!(body.contains(from), "{body}");
@@ -50,7 +50,7 @@ fn other_formats_are_refused() {
     }
 }
 
-/// Sizes that contradict each other under a good checksum: refused, whatever they are.
+/// Sizes that contradict each other under a right checksum are refused.
 #[test]
 fn impossible_sizes_are_refused() {
     let built = build::<u64, u64>(Newest::Incremental, 1);
@@ -78,7 +78,7 @@ fn impossible_sizes_are_refused() {
             built.state(report)
         });
         if let Found::Refused(error) = found {
-            assert!(super::is_telling(error.kind()), "{to}: {error}");
+            assert!(super::reports_damage(error.kind()), "{to}: {error}");
         }
     }
 }
@@ -98,10 +98,10 @@ fn refused_as<K: Key + ?Sized, V: Value + ?Sized>(built: &Built<u64>) {
     simulation.run(async {
         let directory = built.files.restore().await;
         let opened = tests::files::open_in::<K, V>(&directory, built.config.clone(), handle).await;
-        let error = opened.expect_err("of other types");
+        let error = opened.expect_err("other types");
         assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
         assert!(error.to_string().contains(&*V::type_name()), "{error}");
-        assert!(Files::of(&directory).await == built.files, "refused, but touched");
+        assert!(Files::of(&directory).await == built.files, "refused, but changed");
     });
 }
 

@@ -80,7 +80,7 @@ fn edit(input: &mut Unstructured<'_>, files: &mut Files, older: &[Files]) -> Res
 
 fn chosen(input: &mut Unstructured<'_>, files: &Files) -> Result<String> {
     let number = input.choose_index(files.0.len())?;
-    Ok(files.0.keys().nth(number).expect("a file of these").clone())
+    Ok(files.0.keys().nth(number).expect("the file exists").clone())
 }
 
 /// Draws a place within a file, at the start of a sector or not.
@@ -94,7 +94,7 @@ fn place(input: &mut Unstructured<'_>, length: usize) -> Result<usize> {
 }
 
 fn overwrite(files: &mut Files, name: &str, at: usize, bytes: &[u8]) {
-    let file = files.0.get_mut(name).expect("a file of these");
+    let file = files.0.get_mut(name).expect("the file exists");
     let end = at + bytes.len();
     file.resize(file.len().max(end), 0);
     file[at..end].copy_from_slice(bytes);

@@ -1,4 +1,4 @@
-//! A log whose files were edited: it opens with one of its commits, or says why not.
+//! A log with edited files: it opens with one of its commits, or returns an error.
 
 use std::sync::{Arc, LazyLock};
 
@@ -18,7 +18,7 @@ pub(super) static LOG: LazyLock<BuiltLog> = LazyLock::new(|| BuiltLog::new(20, 9
 
 /// The same log at earlier moments, each at the end of a commit.
 static OLDER: LazyLock<[Files; 2]> =
-    LazyLock::new(|| [3, 7].map(|number| LOG.cut(device_offset(LOG.commits[number].until))));
+    LazyLock::new(|| [3, 7].map(|number| LOG.truncated(device_offset(LOG.commits[number].until))));
 
 /// Edits the files of a log, and checks, repairs, opens and reads them.
 ///

@@ -272,7 +272,7 @@ mod tests {
         assert_eq!([damage.start.raw(), damage.end.raw()], [504, 1008], "{check:?}");
     }
 
-    /// A commit record said that the log begins after its own end, and a repair panicked.
+    /// A commit record claimed that the log begins after its own end, and a repair panicked.
     #[test]
     fn a_log_that_begins_after_its_end_is_not_believed() {
         let mut frames = Frames::new(EMPTY.1);
@@ -299,7 +299,7 @@ mod tests {
         assert!(check.is_sound(), "{check:?}");
     }
 
-    /// The newest commit said that the log begins in the middle of an entry. A check found no
+    /// The newest commit claimed that the log begins in the middle of an entry. A check found no
     /// damage, a repair named that begin in the manifest, and no reader could start there.
     #[test]
     fn a_log_begins_at_a_frame_after_its_repair() {

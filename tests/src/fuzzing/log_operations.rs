@@ -28,7 +28,7 @@ pub fn log_operations(data: &[u8]) {
     }
 }
 
-/// A log through all of its lives, and what it must hold.
+/// A log through all of its lives, and its expected contents.
 struct LogStory {
     config: log::Config,
     ledger: LogLedger,

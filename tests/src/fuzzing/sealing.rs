@@ -97,7 +97,8 @@ impl Unsealed {
 
     /// Returns the body of the manifest with the new length of a stream.
     pub(super) fn in_manifest(&self, manifest: &str) -> String {
-        let (body, _) = manifest.rsplit_once("# crc32c ").expect("a manifest ends so");
+        let (body, _) =
+            manifest.rsplit_once("# crc32c ").expect("a manifest ends with its checksum");
         let stream = |bytes: usize| format!("token = {}\nbytes = {bytes}\n", self.token);
         body.replace(&stream(self.bytes), &stream(self.contents.len()))
     }
@@ -193,7 +194,8 @@ mod tests {
             }
         }
         let manifest = STORE.files.manifest();
-        let (body, _) = manifest.rsplit_once("# crc32c ").expect("a manifest ends so");
+        let (body, _) =
+            manifest.rsplit_once("# crc32c ").expect("a manifest ends with its checksum");
         assert_eq!(sealed_text(body.as_bytes()), manifest.as_bytes());
     }
 }

@@ -1,4 +1,4 @@
-//! A store whose files were edited: it opens with the contents of a checkpoint, or says why not.
+//! A store with edited files: it opens with the contents of a checkpoint, or returns an error.
 
 use std::sync::Arc;
 

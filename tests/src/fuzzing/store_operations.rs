@@ -28,7 +28,7 @@ pub fn store_operations(data: &[u8]) {
     }
 }
 
-/// A store through all of its lives, and what it must hold.
+/// A store through all of its lives, and its expected contents.
 struct StoreStory {
     config: Config,
     /// The values now, by key.
@@ -53,7 +53,7 @@ impl Story for StoreStory {
     async fn open(&mut self, site: &Site) -> OpenStore {
         let store = site.open(self.config.clone()).await;
         self.recover(&store);
-        let session = store.session().expect("there are seats");
+        let session = store.session().expect("the store is open");
         OpenStore { store, session }
     }
 

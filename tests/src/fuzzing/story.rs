@@ -14,7 +14,7 @@ pub(super) trait Story {
     /// The store or log while it is open.
     type Opened;
 
-    /// Opens it, and checks what it has recovered.
+    /// Opens the store or log, and checks its recovered contents.
     async fn open(&mut self, site: &Site) -> Self::Opened;
 
     /// Performs one operation. Returns the end of this life, if the operation is that.
