@@ -1,9 +1,9 @@
-//! Cycles of work, death and verification, and what they come to.
+//! Cycles of work, death and verification, and their results.
 
 use crate::child::{Worker, verdict};
-use crate::ground::{FileSystem, Ground, run};
+use crate::job::{Job, Line, Points, Product, Verdict};
 use crate::log::promises::{Differences, Promises};
-use crate::scene::{Line, Points, Product, Scene, Verdict};
+use crate::site::{FileSystem, Site, run};
 use crate::tally::Tally;
 use kvick::config::Backend;
 use kvick::io::sim::Random;
@@ -15,7 +15,7 @@ use std::process::Command;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What to do.
+/// The options of a campaign.
 #[derive(Clone, Debug)]
 pub(crate) struct Campaign {
     pub(crate) what: Product,
@@ -26,15 +26,15 @@ pub(crate) struct Campaign {
     pub(crate) seed: u64,
     pub(crate) lie: bool,
     pub(crate) throttle: bool,
-    /// Where to put what a failing cycle was verified on.
+    /// The directory for the files of a failing cycle.
     pub(crate) keep: Option<PathBuf>,
 }
 
 /// A store or a log through its lives.
-struct Saga {
-    ground: Ground,
-    scene: Scene,
-    /// The most that was ever known to be durable.
+struct Subject {
+    site: Site,
+    job: Job,
+    /// The newest durable checkpoint, and the durable points.
     token: u64,
     points: Points,
     log: Promises,
@@ -45,26 +45,26 @@ impl Campaign {
         let mut random = Random::new(self.seed);
         let mut tally = Tally::default();
         let begun = Instant::now();
-        let mut saga = None;
+        let mut subject = None;
         while tally.cycles < self.cycles {
-            let mut current = match saga.take() {
-                Some(saga) => saga,
+            let mut current = match subject.take() {
+                Some(subject) => subject,
                 None => self.begin(&mut random, tally.cycles)?,
             };
             let is_sound = self.cycle(&mut current, &mut random, &mut tally).await?;
-            if is_sound && current.scene.life < LIVES && !current.ground.is_worn()? {
-                saga = Some(current);
+            if is_sound && current.job.life < LIVES && !current.site.is_worn()? {
+                subject = Some(current);
             }
         }
         tally.took = begun.elapsed();
         Ok(tally)
     }
 
-    fn begin(&self, random: &mut Random, cycle: u64) -> io::Result<Saga> {
-        let ground = Ground::new(&self.base, self.file_system)?;
-        let scene = Scene {
+    fn begin(&self, random: &mut Random, cycle: u64) -> io::Result<Subject> {
+        let site = Site::new(&self.base, self.file_system)?;
+        let job = Job {
             what: self.what,
-            path: ground.store(),
+            path: site.store(),
             backend: self.backend,
             bytes: cycle / LIVES % 2 == 1,
             seed: random.next_u64(),
@@ -74,65 +74,65 @@ impl Campaign {
             names: BTreeMap::new(),
             void: BTreeMap::new(),
         };
-        Ok(Saga { ground, scene, token: 0, points: Points::new(), log: Promises::new() })
+        Ok(Subject { site, job, token: 0, points: Points::new(), log: Promises::new() })
     }
 
-    /// One life and what is left of it; whether the store may have another one.
+    /// Runs one life and verifies the rest. Returns whether the store may have another life.
     async fn cycle(
         &self,
-        saga: &mut Saga,
+        subject: &mut Subject,
         random: &mut Random,
         tally: &mut Tally,
     ) -> io::Result<bool> {
-        let worker = Worker::start(&saga.scene)?;
+        let worker = Worker::start(&subject.job)?;
         let mut failures = Vec::new();
         if self.file_system.is_none() && random.below(4) == 0 && worker.said(Line::is_opened).await
         {
-            failures.extend(second_opening(&saga.scene).await);
+            failures.extend(second_opening(&subject.job).await);
         }
         wait(&worker, random).await;
         let before = worker.lines();
-        saga.ground.cut()?;
+        subject.site.cut()?;
         let (all, complaints) = worker.kill().await?;
-        saga.ground.unmount().await?;
-        self.preserve(&saga.ground)?;
-        saga.ground.mount()?;
+        subject.site.unmount().await?;
+        self.preserve(&subject.site)?;
+        subject.site.mount()?;
 
-        failures.extend(saga.take_in(&before, &all, tally));
+        failures.extend(subject.note_lines(&before, &all, tally));
         if complaints.contains("panicked") {
             failures.push(complaints);
         }
         tally.cycles += 1;
         tally.failed += u64::from(!failures.is_empty());
-        let bad = judge(saga, tally, &mut failures).await;
+        let bad = judge(subject, tally, &mut failures).await;
         if !failures.is_empty() {
-            self.report(saga, tally, &failures)?;
+            self.report(subject, tally, &failures)?;
         }
-        saga.scene.life += 1;
+        subject.job.life += 1;
         Ok(!bad)
     }
 
-    fn preserve(&self, ground: &Ground) -> io::Result<()> {
+    fn preserve(&self, site: &Site) -> io::Result<()> {
         let Some(keep) = &self.keep else { return Ok(()) };
         let latest = keep.join("latest");
         run(Command::new("rm").arg("-rf").arg(&latest))?;
-        if ground.evidence().exists() {
+        if site.evidence().exists() {
             let mut copy = Command::new("cp");
-            run(copy.args(["-a", "--sparse=always"]).arg(ground.evidence()).arg(&latest))?;
+            run(copy.args(["-a", "--sparse=always"]).arg(site.evidence()).arg(&latest))?;
         }
         Ok(())
     }
 
-    fn report(&self, saga: &Saga, tally: &Tally, failures: &[String]) -> io::Result<()> {
+    fn report(&self, subject: &Subject, tally: &Tally, failures: &[String]) -> io::Result<()> {
         println!("{self}, cycle {} of seed {}:", tally.cycles, self.seed);
         for failure in failures {
             println!("  {failure}");
         }
-        println!("  {}", serde_json::to_string(&saga.scene)?);
+        println!("  {}", serde_json::to_string(&subject.job)?);
         if let Some(keep) = &self.keep {
             let place = keep.join(format!("{self}-{}", tally.cycles).replace(' ', "-"));
             rename(&keep.join("latest"), &place)?;
-            println!("  what it was verified on: {}", place.display());
+            println!("  verified files: {}", place.display());
         }
         Ok(())
     }
@@ -142,13 +142,13 @@ fn rename(from: &Path, to: &Path) -> io::Result<()> {
     if from.exists() { std::fs::rename(from, to) } else { Ok(()) }
 }
 
-impl Saga {
-    /// Notes the sessions and what was acknowledged; returns what failed before the end.
-    fn take_in(&mut self, before: &[Line], all: &[Line], tally: &mut Tally) -> Vec<String> {
-        // A worker may have gone on between the last look at it and the end.
+impl Subject {
+    /// Notes the sessions and promises. Returns the failures before the end.
+    fn note_lines(&mut self, before: &[Line], all: &[Line], tally: &mut Tally) -> Vec<String> {
+        // A worker may have continued between its last reading and the end.
         for (place, line) in all.iter().enumerate() {
             match line {
-                Line::Session { id, number } => _ = self.scene.names.insert(*id, *number),
+                Line::Session { id, number } => _ = self.job.names.insert(*id, *number),
                 Line::Log(line) => self.log.note(line, place < before.len()),
                 Line::Opened | Line::Checkpoint { .. } | Line::Failed(_) => {}
             }
@@ -175,7 +175,7 @@ impl Saga {
         self.points.extend(points.iter().map(|(id, point)| (*id, point.clone())));
     }
 
-    /// What is missing of that which was durable.
+    /// Returns the durable operations that are missing.
     fn missing(&self, token: u64, points: &Points) -> Vec<String> {
         let mut missing = Vec::new();
         if token < self.token {
@@ -193,32 +193,32 @@ impl Saga {
     }
 }
 
-/// Verifies, once the kernel has let go of the directory: a ring that was killed keeps the lock for
-/// as long as its transfers go on.
-async fn verdict_when_free(scene: &Scene) -> io::Result<Verdict> {
+/// Verifies as soon as the kernel has released the directory. A killed ring keeps the lock until
+/// its transfers end.
+async fn verdict_when_free(job: &Job) -> io::Result<Verdict> {
     for _ in 0..50 {
-        match verdict(scene).await {
+        match verdict(job).await {
             Ok(Verdict::Refused { in_use: true, .. }) => {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
             found => return found,
         }
     }
-    verdict(scene).await
+    verdict(job).await
 }
 
-/// Verifies; whether the store is bad.
-async fn judge(saga: &mut Saga, tally: &mut Tally, failures: &mut Vec<String>) -> bool {
-    match verdict_when_free(&saga.scene).await {
+/// Verifies. Returns whether the store is unusable.
+async fn judge(subject: &mut Subject, tally: &mut Tally, failures: &mut Vec<String>) -> bool {
+    match verdict_when_free(&subject.job).await {
         Ok(Verdict::Opened { token, points, wrong }) => {
-            let differences = Differences { lost: saga.missing(token, &points), wrong };
-            saga.scene.void(&points);
-            (saga.token, saga.points) = (token, points);
-            note(saga, tally, differences, failures)
+            let differences = Differences { lost: subject.missing(token, &points), wrong };
+            subject.job.void(&points);
+            (subject.token, subject.points) = (token, points);
+            note(subject, tally, differences, failures)
         }
         Ok(Verdict::Log(found)) => {
-            let differences = saga.log.settle(found);
-            note(saga, tally, differences, failures)
+            let differences = subject.log.compare(found);
+            note(subject, tally, differences, failures)
         }
         Ok(Verdict::Refused { error, .. }) => {
             tally.refused += 1;
@@ -233,19 +233,24 @@ async fn judge(saga: &mut Saga, tally: &mut Tally, failures: &mut Vec<String>) -
     }
 }
 
-/// Counts and tells what is not as promised; whether it is bad.
-fn note(saga: &Saga, tally: &mut Tally, found: Differences, failures: &mut Vec<String>) -> bool {
+/// Counts and notes broken promises. Returns whether there is wrong data.
+fn note(
+    subject: &Subject,
+    tally: &mut Tally,
+    found: Differences,
+    failures: &mut Vec<String>,
+) -> bool {
     let bad = !found.wrong.is_empty();
     tally.lost += u64::from(!found.lost.is_empty());
     tally.wrong += u64::from(bad);
-    // Of a lie, losses are what is expected.
-    failures.extend(found.lost.into_iter().filter(|_| !saga.scene.lie));
+    // A lie must cause losses.
+    failures.extend(found.lost.into_iter().filter(|_| !subject.job.lie));
     failures.extend(found.wrong.into_iter().map(|wrong| format!("wrong: {wrong}")));
     bad
 }
 
-/// Waits for the moment of the end. Of four, one comes while it is being created or
-/// recovered, as a rule; one soon after something was acknowledged; and two at any time.
+/// Waits for the moment of the end. One in four comes during creation or recovery as a rule. One
+/// comes soon after a promise, and two come at any time.
 async fn wait(worker: &Worker, random: &mut Random) {
     let micros = match random.below(4) {
         0 => 1_000..20_000,
@@ -259,9 +264,9 @@ async fn wait(worker: &Worker, random: &mut Random) {
     tokio::time::sleep(Duration::from_micros(delay)).await;
 }
 
-/// The store is open: another process must not get it.
-async fn second_opening(scene: &Scene) -> Option<String> {
-    match verdict(scene).await {
+/// Checks that another process cannot open the store while it is open.
+async fn second_opening(job: &Job) -> Option<String> {
+    match verdict(job).await {
         Ok(Verdict::Refused { in_use: true, .. }) => None,
         other => Some(format!("opened while another process has it: {other:?}")),
     }
@@ -278,5 +283,5 @@ impl fmt::Display for Campaign {
     }
 }
 
-/// Of one store, before the next one is created.
+/// The number of lives of a store before the next one is created.
 const LIVES: u64 = 6;

@@ -1,6 +1,6 @@
-//! Processes of this program, as their parent sees them.
+//! The processes of this program, as their parent sees them.
 
-use crate::scene::{Line, Scene, Verdict};
+use crate::job::{Job, Line, Verdict};
 use std::io;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
-/// A worker that runs.
+/// A running worker.
 #[derive(Debug)]
 pub(crate) struct Worker {
     child: Child,
@@ -19,8 +19,8 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn start(scene: &Scene) -> io::Result<Self> {
-        let mut child = command("worker", scene)?.spawn()?;
+    pub(crate) fn start(job: &Job) -> io::Result<Self> {
+        let mut child = command("worker", job)?.spawn()?;
         let lines = Arc::default();
         let out = child.stdout.take().expect("it is piped");
         let reader = tokio::spawn(read(out, Arc::clone(&lines)));
@@ -28,12 +28,13 @@ impl Worker {
         Ok(Self { child, lines, reader, complaints: tokio::spawn(listen(complaints)) })
     }
 
-    /// What it has said so far.
+    /// Returns its messages so far.
     pub(crate) fn lines(&self) -> Vec<Line> {
-        self.lines.lock().expect("nothing panics under it").clone()
+        self.lines.lock().expect("no panic under the lock").clone()
     }
 
-    /// Waits until it says such a line, or that it has failed, or for too long; whether it did.
+    /// Waits for a message of this kind. Returns `false` if the worker fails, or after a limit of
+    /// time.
     pub(crate) async fn said(&self, wanted: impl Fn(&Line) -> bool) -> bool {
         for _ in 0..1000 {
             let lines = self.lines();
@@ -48,12 +49,12 @@ impl Worker {
         false
     }
 
-    /// Ends it on the spot: everything that it said, and what it complained of.
+    /// Kills the worker. Returns all of its messages, and its error output.
     pub(crate) async fn kill(mut self) -> io::Result<(Vec<Line>, String)> {
         self.child.kill().await?;
         self.reader.await.map_err(io::Error::other)?;
         let complaints = self.complaints.await.map_err(io::Error::other)?;
-        let lines = std::mem::take(&mut *self.lines.lock().expect("nothing panics under it"));
+        let lines = std::mem::take(&mut *self.lines.lock().expect("no panic under the lock"));
         Ok((lines, complaints))
     }
 }
@@ -61,9 +62,9 @@ impl Worker {
 async fn read(out: ChildStdout, lines: Arc<Mutex<Vec<Line>>>) {
     let mut texts = BufReader::new(out).lines();
     while let Ok(Some(text)) = texts.next_line().await {
-        // What is no line was cut short by the end of the process.
+        // The end of the process may have truncated the last line.
         if let Ok(line) = serde_json::from_str(&text) {
-            lines.lock().expect("nothing panics under it").push(line);
+            lines.lock().expect("no panic under the lock").push(line);
         }
     }
 }
@@ -76,9 +77,9 @@ async fn listen(mut complaints: ChildStderr) -> String {
     }
 }
 
-/// What a fresh process finds; an error says how it failed to find anything.
-pub(crate) async fn verdict(scene: &Scene) -> io::Result<Verdict> {
-    let output = command("verify", scene)?.output();
+/// Runs a verifier, and returns its verdict. An error says why there is none.
+pub(crate) async fn verdict(job: &Job) -> io::Result<Verdict> {
+    let output = command("verify", job)?.output();
     let output = tokio::time::timeout(PATIENCE, output).await.map_err(io::Error::other)??;
     serde_json::from_slice(&output.stdout).map_err(|_| {
         let complaints = String::from_utf8_lossy(&output.stderr);
@@ -86,12 +87,12 @@ pub(crate) async fn verdict(scene: &Scene) -> io::Result<Verdict> {
     })
 }
 
-fn command(what: &str, scene: &Scene) -> io::Result<Command> {
+fn command(what: &str, job: &Job) -> io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg(what).arg(serde_json::to_string(scene)?).kill_on_drop(true);
+    command.arg(what).arg(serde_json::to_string(job)?).kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Ok(command)
 }
 
-/// Longer than any recovery takes: a process that needs more hangs.
+/// A time limit above that of any recovery, so that a longer one hangs.
 const PATIENCE: Duration = Duration::from_secs(60);

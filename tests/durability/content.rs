@@ -1,13 +1,13 @@
-//! Values that stand for a word: the word itself, or bytes of which each is told by it.
+//! Values that encode a word: the word itself, or bytes that follow from it.
 
 use kvick::Value;
 use kvick::io::sim::Random;
 
-/// A type of value that can be made from a word, and looked at for it.
+/// A type of value that encodes a word.
 pub(crate) trait Content: Value<Item: Sync, Owned: Sync> {
     fn of(word: u64) -> Self::Owned;
 
-    /// The word of a value; `None` if it is the value of no word.
+    /// Returns the word of a value; `None` if no word has this value.
     fn word(value: &Self::Owned) -> Option<u64>;
 }
 
@@ -22,7 +22,7 @@ impl Content for u64 {
 }
 
 impl Content for [u8] {
-    /// Some 100 bytes; one in 64 is longer, up to more than what is stored in one piece.
+    /// Returns some 100 bytes. One value in 64 is longer, some of them longer than a record may be.
     fn of(word: u64) -> Vec<u8> {
         let mut random = Random::new(word);
         let bound = if random.below(64) == 0 { 6000 } else { 200 };

@@ -1,26 +1,25 @@
 //! Durability on a real kernel: power cuts and kills at random moments, again and again.
 //!
 //! A *worker* process opens a store, works on it in several sessions and takes checkpoints of all
-//! kinds; each that returns is acknowledged through a pipe. After a while the *parent* notes what
-//! was acknowledged, stops the file system as a power cut would, kills the worker, and mounts what
-//! is left. A *verifier*, a fresh process, opens the store and compares all of it with what its
-//! sessions did up to their commit points. Nothing that was acknowledged may be missing.
+//! kinds. It acknowledges each returned checkpoint through a pipe. After a while the *parent* notes
+//! the acknowledged checkpoints, stops the file system like a power cut, kills the worker, and
+//! mounts the rest. A *verifier*, a fresh process, opens the store and compares all of it with the
+//! operations up to the commit points. No acknowledged operation may be missing.
 //!
-//! With `--what log` it is a log that is worked on, and what is acknowledged are entries, commits,
-//! truncations, places of an iterator (`log/mod.rs`).
+//! With `--what log` the worker uses a log, and acknowledges entries, commits, truncations and
+//! places of an iterator (`log/mod.rs`).
 //!
-//! What is lost in such a cut: the page cache and the journal that was not committed; so data,
-//! lengths, names. What is not: writes that a disk would lose out of its own cache. Those are what
-//! the simulation is for.
+//! Such a cut loses the page cache and the uncommitted journal, that is data, lengths and names. It
+//! does not lose writes in the cache of a disk, which the simulation covers.
 
 mod campaign;
 mod child;
 mod content;
-mod ground;
+mod job;
 mod log;
 mod plan;
-mod scene;
 mod shutdown;
+mod site;
 mod slow;
 mod tally;
 mod verify;
@@ -28,14 +27,14 @@ mod worker;
 
 use campaign::Campaign;
 use clap::{Args, Parser, Subcommand};
-use ground::{FileSystem, Ground};
+use job::Product;
 use kvick::config::Backend;
-use scene::Product;
+use site::{FileSystem, Site};
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Kills stores or logs in the middle of their work, and looks whether they keep their promises.
+/// Kills stores or logs in the middle of their work, and checks their promises.
 #[derive(Debug, Parser)]
 struct Options {
     #[command(subcommand)]
@@ -48,43 +47,43 @@ enum What {
     PowerCut {
         #[arg(long, value_delimiter = ',', default_value = "ext4,xfs")]
         file_systems: Vec<FileSystem>,
-        /// Claims durability for what has none: losses must be seen, or this fails.
+        /// Claims durability for data that has none. The program fails unless it sees losses.
         #[arg(long)]
         lie: bool,
         #[command(flatten)]
         common: Common,
     },
-    /// Kills the process alone.
+    /// Kills only the process.
     Kill {
         #[command(flatten)]
         common: Common,
     },
-    /// The process that is killed. Started by the above.
-    Worker { scene: String },
-    /// The process that looks at what is left. Started by the above.
-    Verify { scene: String },
+    /// Runs the process that the parent kills. The commands above start it.
+    Worker { job: String },
+    /// Runs the process that checks the rest. The commands above start it.
+    Verify { job: String },
 }
 
 #[derive(Debug, Args)]
 struct Common {
     #[arg(long, default_value = "store")]
     what: Product,
-    /// For each file system and backend.
+    /// Sets the number of cycles for each file system and backend.
     #[arg(long, default_value_t = 100)]
     cycles: u64,
     #[arg(long, value_delimiter = ',', default_value = "uring,threads")]
     backends: Vec<Backend>,
-    /// What is drawn, except for what the timing decides.
+    /// Sets the seed of all random choices. The timing is not reproducible.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Workers have a slow device: each write, read, sync and change of a directory takes 2 ms
+    /// Slows the device of the workers. Each write, read, sync and change of a directory takes 2 ms
     /// longer, and transfers share 16 MiB per second. So an end finds operations in flight.
     #[arg(long)]
     throttle: bool,
-    /// Where stores are put; by default the directory for temporary files.
+    /// Sets the directory for stores, by default the one for temporary files.
     #[arg(long)]
     base: Option<PathBuf>,
-    /// Where to put a copy of what a failing cycle left.
+    /// Sets the directory for a copy of the files of a failing cycle.
     #[arg(long)]
     keep: Option<PathBuf>,
 }
@@ -96,13 +95,13 @@ async fn main() -> io::Result<ExitCode> {
             power_cuts(&file_systems, lie, &common).await?
         }
         What::Kill { common } => campaigns(&common, None, false).await?,
-        What::Worker { scene } => {
-            worker::run(serde_json::from_str(&scene)?).await;
-            // The end comes from outside.
+        What::Worker { job } => {
+            worker::run(serde_json::from_str(&job)?).await;
+            // The parent ends this process.
             std::future::pending().await
         }
-        What::Verify { scene } => {
-            verify::run(serde_json::from_str(&scene)?).await;
+        What::Verify { job } => {
+            verify::run(serde_json::from_str(&job)?).await;
             true
         }
     };
@@ -112,7 +111,7 @@ async fn main() -> io::Result<ExitCode> {
 async fn power_cuts(file_systems: &[FileSystem], lie: bool, common: &Common) -> io::Result<bool> {
     let mut all_good = true;
     for file_system in file_systems {
-        match Ground::new(&common.base(), Some(*file_system)).and_then(|ground| ground.cut()) {
+        match Site::new(&common.base(), Some(*file_system)).and_then(|site| site.cut()) {
             Ok(()) => all_good &= campaigns(common, Some(*file_system), lie).await?,
             Err(error) => println!("{file_system}: skipped: {error}"),
         }
@@ -120,7 +119,7 @@ async fn power_cuts(file_systems: &[FileSystem], lie: bool, common: &Common) -> 
     Ok(all_good)
 }
 
-/// One for each backend; whether all went as it must.
+/// Runs a campaign for each backend. Returns whether all succeeded.
 async fn campaigns(
     common: &Common,
     file_system: Option<FileSystem>,

@@ -1,22 +1,24 @@
-//! What sessions do: a pure function of the store's seed, the session's number and the serial, so
-//! a check that knows a commit point knows what the store must hold.
+//! The operations of sessions. Each is a pure function of the seed of the store, the number of the
+//! session and the serial number. So a check that knows a commit point knows the expected contents
+//! of the store.
 
 use kvick::io::sim::Random;
 use kvick::session::CommitPoint;
 use std::collections::{BTreeSet, HashMap};
 
-/// Sessions of a store.
+/// The number of sessions of a store.
 pub(crate) const SESSIONS: u32 = 4;
-/// Keys that only one session writes. A prime: any stride visits all of them.
+/// The number of keys that only one session writes. It is a prime, so any stride visits all of
+/// them.
 pub(crate) const OWN_KEYS: u64 = 2039;
-/// Keys that all sessions add to.
+/// The number of keys that all sessions add to.
 pub(crate) const COUNTERS: u64 = 8;
 
-/// Serials that are done in one way, alone or as a batch.
+/// The number of operations that are done in one way, alone or as a batch.
 const BLOCK: u64 = 16;
 const HOT_KEYS: u64 = 64;
 
-/// How the operations of a block are done.
+/// The way in which the operations of a block are done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     OneByOne,
@@ -24,13 +26,13 @@ pub(crate) enum Shape {
     UpsertMany,
 }
 
-/// What an operation does to its key.
+/// The effect of an operation on its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     Upsert,
     Modify,
     Delete,
-    /// Adds to a counter: operations of different sessions on it commute.
+    /// Adds to a counter. Operations of different sessions on it commute.
     Count,
 }
 
@@ -39,7 +41,7 @@ pub(crate) enum Change {
 pub(crate) struct Step {
     pub(crate) change: Change,
     pub(crate) key: u64,
-    /// Of this operation alone, or what is added.
+    /// The word of this operation, or the addend of a counter.
     pub(crate) word: u64,
 }
 
@@ -51,7 +53,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// How `serial` is done, and the last serial that is done together with it.
+    /// Returns the way in which `serial` is done, and the last serial number of its block.
     pub(crate) fn shape(self, serial: u64) -> (Shape, u64) {
         let block = (serial - 1) / BLOCK;
         let shape = match self.random(!block).below(4) {
@@ -62,7 +64,7 @@ impl Plan {
         (shape, (block + 1) * BLOCK)
     }
 
-    /// What `serial` does.
+    /// Returns the operation `serial`.
     pub(crate) fn step(self, serial: u64) -> Step {
         let mut random = self.random(serial);
         let key = if random.chance(0.5) { random.below(HOT_KEYS) } else { random.below(OWN_KEYS) };
@@ -80,7 +82,7 @@ impl Plan {
         }
     }
 
-    /// Keys of one batch differ, since a batch has no order.
+    /// Returns a key of a batch. The keys of one batch differ, since a batch has no order.
     fn key_in_batch(self, serial: u64) -> u64 {
         let (block, place) = ((serial - 1) / BLOCK, (serial - 1) % BLOCK);
         let mut random = self.random(!block);
@@ -95,7 +97,7 @@ impl Plan {
 }
 
 impl Step {
-    /// What the key holds afterwards.
+    /// Returns the value of the key after the operation.
     pub(crate) fn apply(self, before: Option<u64>) -> Option<u64> {
         match self.change {
             Change::Upsert => Some(self.word),
@@ -105,18 +107,19 @@ impl Step {
         }
     }
 
-    /// Depends on the order: doing it twice, or never, shows in all that follows.
+    /// Returns a value that depends on the order. A repeated or missing operation shows in all
+    /// later values.
     fn modified(self, before: Option<u64>) -> u64 {
         Random::new(before.unwrap_or(0).rotate_left(17) ^ self.word).next_u64()
     }
 }
 
-/// What a store must hold.
+/// The expected contents of a store.
 #[derive(Debug, Default)]
 pub(crate) struct Model(HashMap<u64, u64>);
 
 impl Model {
-    /// Does what a commit point has of a session, but for the numbers of which nothing is made.
+    /// Performs the operations of a session up to its commit point, except the skipped numbers.
     pub(crate) fn replay(&mut self, plan: Plan, point: &CommitPoint, void: &BTreeSet<u64>) {
         let is_done = |serial: &u64| point.covers(*serial) && !void.contains(serial);
         for serial in (1..=point.until).filter(is_done) {
@@ -133,7 +136,7 @@ impl Model {
     }
 }
 
-/// All keys that a store may have, and those next to them that it must not.
+/// Returns all keys that a store may have, and neighbours of them that it must not have.
 pub(crate) fn keys() -> impl Iterator<Item = u64> {
     let own = (0..SESSIONS).flat_map(|session| (0..=OWN_KEYS).map(move |key| (session, key)));
     own.map(|(session, key)| own_key(session, key)).chain((0..=COUNTERS).map(counter_key))

@@ -1,5 +1,6 @@
-//! What stands for a power cut: the file system stops as it is, with what its device has. The page
-//! cache and the part of the journal that was not committed are lost, and calls fail from then on.
+//! The call that stands for a power cut: it stops the file system, which keeps only the bytes of
+//! its device. The page cache and the uncommitted part of the journal are lost, and later calls
+//! fail.
 
 use std::io;
 use std::path::Path;
@@ -11,7 +12,7 @@ pub(crate) fn shut_down(mount: &Path) -> io::Result<()> {
 
     /// `EXT4_IOC_SHUTDOWN` and `XFS_IOC_GOINGDOWN`, which are the same number.
     const SHUTDOWN: libc::Ioctl = 0x8004_587d;
-    /// Neither the journal nor anything else is written first.
+    /// The flag that stops the file system before it writes the journal or anything else.
     const NO_LOG_FLUSH: u32 = 2;
 
     let root = std::fs::File::open(mount)?;
@@ -23,7 +24,7 @@ pub(crate) fn shut_down(mount: &Path) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// There is no such call.
+/// Returns an error, since the platform has no such call.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn shut_down(_mount: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())

@@ -6,7 +6,7 @@
 //! out. So an end finds operations that have not begun, and operations that are done, while the
 //! store knows of neither. Transfers also share `BYTES_PER_SECOND`.
 
-use crate::scene::Scene;
+use crate::job::Job;
 use kvick::config::Backend;
 use kvick::io::sim::Random;
 use kvick::io::wrap::{Throttled, Timing};
@@ -19,14 +19,14 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// The time that each operation takes longer.
+/// The added time of each operation.
 pub(crate) const LATENCY: Duration = Duration::from_millis(2);
 /// The bytes that all transfers of a directory move per second.
 pub(crate) const BYTES_PER_SECOND: u64 = 16 << 20;
 
-/// Opens the directory of a scene on its backend, slowed down.
-pub(crate) fn directory(scene: &Scene, direct: bool) -> io::Result<Arc<dyn Directory>> {
-    let backend = match scene.backend {
+/// Opens the directory of a job on its backend, slowed down.
+pub(crate) fn directory(job: &Job, direct: bool) -> io::Result<Arc<dyn Directory>> {
+    let backend = match job.backend {
         Backend::Uring => BackendChoice::Uring,
         Backend::Threads => BackendChoice::Threads,
         Backend::Auto => BackendChoice::Auto,
@@ -34,9 +34,9 @@ pub(crate) fn directory(scene: &Scene, direct: bool) -> io::Result<Arc<dyn Direc
     };
     let io = IoConfig { backend, direct, threads: IO_THREADS, ..IoConfig::default() };
     let timing: Arc<dyn Timing> = Arc::new(Handle::tokio(tokio::runtime::Handle::current()));
-    let kernel = open_directory(&scene.path, &io)?;
+    let kernel = open_directory(&job.path, &io)?;
     let inner = Arc::new(Throttled::new(kernel, BYTES_PER_SECOND, Arc::clone(&timing)));
-    let random = Mutex::new(Random::new(scene.seed ^ !scene.life));
+    let random = Mutex::new(Random::new(job.seed ^ !job.life));
     Ok(Arc::new(Delayed { inner, delays: Arc::new(Delays { timing, random }) }))
 }
 
@@ -57,7 +57,7 @@ impl Delays {
     /// Draws the pauses before and after an operation.
     fn draw(&self) -> (BoxFuture<'static, ()>, Duration) {
         let most = u64::try_from(LATENCY.as_micros()).expect("it is short");
-        let mut random = self.random.lock().expect("nothing panics under it");
+        let mut random = self.random.lock().expect("no panic under the lock");
         let before = Duration::from_micros(random.below(most));
         (self.timing.sleep(before), LATENCY.saturating_sub(before))
     }
@@ -152,5 +152,5 @@ impl Directory for Delayed {
     forward_directory!(list, read_file, file_bytes, lock, is_read_only, describe);
 }
 
-/// Threads of a backend that has any.
+/// The number of I/O threads of a backend that has any.
 pub(crate) const IO_THREADS: u32 = 4;

@@ -1,26 +1,26 @@
-//! What cycles come to.
+//! The results of many cycles.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-/// What came of it, in cycles where nothing else is said.
+/// The counts of cycles, and of promises.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) cycles: u64,
-    /// Of them, ended before the store or log was open: in its creation or its recovery.
+    /// The cycles whose end came before the store or log was open, in its creation or recovery.
     pub(crate) early: u64,
-    /// Promises that were made before the end came, of each kind.
+    /// The promises of each kind that a worker made before the end.
     pub(crate) acknowledged: BTreeMap<&'static str, u64>,
-    /// Cycles with any.
+    /// The cycles with promises.
     pub(crate) heard: u64,
-    /// Less was there than was acknowledged.
+    /// The cycles that lost promised data.
     pub(crate) lost: u64,
-    /// Something else was there than was promised.
+    /// The cycles with other data than promised.
     pub(crate) wrong: u64,
-    /// It could not be opened.
+    /// The cycles after which the store or log could not be opened.
     pub(crate) refused: u64,
-    /// A worker failed while all was well, or panicked.
+    /// The cycles whose worker failed without a cause, or panicked.
     pub(crate) failed: u64,
     pub(crate) took: Duration,
 }
@@ -30,12 +30,12 @@ impl Tally {
         *self.acknowledged.entry(kind).or_default() += count;
     }
 
-    /// Nothing but what was promised.
+    /// Returns whether all cycles kept their promises.
     pub(crate) fn is_clean(&self) -> bool {
         self.lost == 0 && self.wrong == 0 && self.refused == 0 && self.failed == 0
     }
 
-    /// Something was lost.
+    /// Returns whether a cycle lost data.
     pub(crate) fn has_losses(&self) -> bool {
         self.lost > 0
     }

@@ -1,22 +1,23 @@
-//! A fresh process that opens the store and compares all of it with what it must hold.
+//! The verifier: a fresh process that opens the store and compares all of it with its expected
+//! contents.
 
 use crate::content::Content;
+use crate::job::{Job, Points, Product, Verdict, with_value_type};
 use crate::log;
 use crate::plan::{Model, keys};
-use crate::scene::{Points, Product, Scene, Verdict, with_value_type};
 use crate::worker::say;
 use kvick::{FasterKv, Result};
 use std::collections::BTreeSet;
 
-pub(crate) async fn run(scene: Scene) {
-    say(&match scene.what {
-        Product::Store => with_value_type!(&scene, verify),
-        Product::Log => log::verify::verify(&scene).await,
+pub(crate) async fn run(job: Job) {
+    say(&match job.what {
+        Product::Store => with_value_type!(&job, verify),
+        Product::Log => log::verify::verify(&job).await,
     });
 }
 
-async fn verify<V: Content + ?Sized>(scene: &Scene) -> Verdict {
-    let store = match scene.open::<V>().await {
+async fn verify<V: Content + ?Sized>(job: &Job) -> Verdict {
+    let store = match job.open::<V>().await {
         Ok(store) => store,
         Err(error) => return Verdict::refused(&error),
     };
@@ -24,7 +25,7 @@ async fn verify<V: Content + ?Sized>(scene: &Scene) -> Verdict {
     let chosen = store.recovery().and_then(|report| report.chosen);
     let token = chosen.map_or(0, |token| token.version());
     let mut wrong = Vec::new();
-    let compared = compare(scene, &store, &points, &mut wrong).await;
+    let compared = compare(job, &store, &points, &mut wrong).await;
     if let Err(error) = compared {
         wrong.push(format!("reading: {:?}: {error}", error.kind()));
     }
@@ -36,7 +37,7 @@ async fn verify<V: Content + ?Sized>(scene: &Scene) -> Verdict {
 }
 
 async fn compare<V: Content + ?Sized>(
-    scene: &Scene,
+    job: &Job,
     store: &FasterKv<u64, V>,
     points: &Points,
     wrong: &mut Vec<String>,
@@ -45,9 +46,9 @@ async fn compare<V: Content + ?Sized>(
     let mut seen = BTreeSet::new();
     let none = BTreeSet::new();
     for (id, point) in points {
-        let void = scene.void.get(id).unwrap_or(&none);
-        match scene.names.get(id) {
-            Some(number) if seen.insert(*number) => model.replay(scene.plan(*number), point, void),
+        let void = job.void.get(id).unwrap_or(&none);
+        match job.names.get(id) {
+            Some(number) if seen.insert(*number) => model.replay(job.plan(*number), point, void),
             known => wrong.push(format!("session {id} ({known:?}) should not be there")),
         }
     }
@@ -65,5 +66,5 @@ async fn compare<V: Content + ?Sized>(
     Ok(())
 }
 
-/// Differences beyond the first few tell nothing new.
+/// The number of reported differences. More of them add no information.
 const SHOWN: usize = 8;

@@ -1,9 +1,9 @@
-//! The process that is killed: sessions on tasks, and checkpoints one after the other.
+//! The worker, which the parent kills: sessions on tasks, and checkpoints one after the other.
 
 use crate::content::Content;
+use crate::job::{Failure, Job, Line, Product, pick, with_value_type};
 use crate::log;
 use crate::plan::{Change, Plan, SESSIONS, Shape, Step};
-use crate::scene::{Failure, Line, Product, Scene, pick, with_value_type};
 use kvick::checkpoint::Durability;
 use kvick::io::sim::Random;
 use kvick::{FasterKv, Result, Session, checkpoint, session};
@@ -12,36 +12,36 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
 
-/// Works until it is killed, or fails.
-pub(crate) async fn run(scene: Scene) {
-    let ended = match scene.what {
-        Product::Store => with_value_type!(&scene, work),
-        Product::Log => log::worker::work(&scene).await,
+/// Works until the parent kills it, or until a failure.
+pub(crate) async fn run(job: Job) {
+    let ended = match job.what {
+        Product::Store => with_value_type!(&job, work),
+        Product::Log => log::worker::work(&job).await,
     };
     if let Err(error) = ended {
         say(&Line::Failed(error.to_string()));
     }
 }
 
-async fn work<V: Content + ?Sized>(scene: &Scene) -> Result<(), Failure> {
-    let store = scene.open_for_work::<V>().await?;
+async fn work<V: Content + ?Sized>(job: &Job) -> Result<(), Failure> {
+    let store = job.open_for_work::<V>().await?;
     say(&Line::Opened);
-    let mut random = Random::new(!scene.seed ^ scene.life);
+    let mut random = Random::new(!job.seed ^ job.life);
     let mut recovered: BTreeMap<u32, session::Id> = BTreeMap::new();
     for id in store.recovered_sessions().into_keys() {
-        recovered.insert(scene.names[&id], id);
+        recovered.insert(job.names[&id], id);
     }
     for number in 0..SESSIONS {
         let session = match recovered.get(&number) {
-            // One that is left alone must still be there after the next life.
+            // A session that stays idle must still exist after the next life.
             Some(_) if random.below(8) == 0 => continue,
             Some(id) => store.resume_session(*id)?,
             None => store.session()?,
         };
         say(&Line::Session { id: session.id(), number });
-        tokio::spawn(operate(session, scene.plan(number)));
+        tokio::spawn(operate(session, job.plan(number)));
     }
-    checkpoints(&store, random, scene.lie).await.map_err(Into::into)
+    checkpoints(&store, random, job.lie).await.map_err(Into::into)
 }
 
 async fn checkpoints<V: Content + ?Sized>(
@@ -73,7 +73,7 @@ fn draw<'s>(request: checkpoint::Request<'s>, random: &mut Random) -> checkpoint
     }
 }
 
-/// A session, from where it is on.
+/// Continues a session from its commit point.
 async fn operate<V: Content + ?Sized>(mut session: Session<u64, V>, plan: Plan) {
     for serial in session.commit_point().excluded.iter() {
         assert_eq!(session.next_serial(), serial, "excluded numbers come first");
@@ -135,10 +135,10 @@ async fn upsert_many<V: Content + ?Sized>(
 
 fn updated<V: Content + ?Sized>(step: Step, before: Option<V::Owned>) -> V::Owned {
     let before = before.map(|value| V::word(&value).expect("only values of words are stored"));
-    V::of(step.apply(before).expect("nothing is deleted by this"))
+    V::of(step.apply(before).expect("an update deletes nothing"))
 }
 
-/// At once and as a whole, since the next moment may be the last.
+/// Writes a message at once and as a whole, since the next moment may be the last.
 pub(crate) fn say(line: &impl serde::Serialize) {
     let mut text = serde_json::to_string(line).expect("lines are plain data");
     text.push('\n');

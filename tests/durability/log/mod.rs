@@ -1,16 +1,15 @@
-//! The same for logs: tasks append, one commits, one reads under a name and truncates.
+//! The same test for logs: tasks append, one commits, and one reads with an iterator and truncates.
 //!
-//! An entry is the bytes of a *word*, which names its task, the life it was appended in and its
-//! number among the task's entries of that life. So a scan tells which entries there are, and what
-//! was said about addresses tells which there must be: all below the end of the newest commit, but
-//! for those that were taken away. Since every life numbers from 1, no check has to know what is
-//! left of the lives before.
+//! An entry has the bytes of a *word*. The word names its task, its life and its number among the
+//! entries of the task in that life. So a scan shows which entries exist. The reported addresses
+//! show which must exist: all below the end of the newest commit, except truncated ones. Since
+//! every life numbers from 1, no check needs to know the entries of earlier lives.
 
 pub(crate) mod promises;
 pub(crate) mod verify;
 pub(crate) mod worker;
 
-use crate::scene::{Failure, Scene, pick};
+use crate::job::{Failure, Job, pick};
 use crate::slow::{self, IO_THREADS};
 use kvick::config::ByteSize;
 use kvick::io::sim::Random;
@@ -18,54 +17,54 @@ use kvick::{FasterLog, log};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// What a worker says of a log.
+/// A message of the worker about a log.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum LogLine {
-    /// Entries were appended, of this word and those after it.
-    /// Whether they are `durable` is said later of some, and never of others.
+    /// Entries were appended, with this word and the following ones. Some are reported again when
+    /// they are `durable`.
     Appended { word: u64, addresses: Vec<u64>, durable: bool },
     /// A commit has returned.
     Committed { number: u64, until: u64 },
-    /// Said before it is done.
+    /// A mark is about to move.
     Moving(Mark, u64),
-    /// Said when it is durable.
+    /// A mark has moved, and its new place is durable.
     Moved(Mark, u64),
-    /// Said before the entries from an address on are taken back.
+    /// The entries from an address on are about to be truncated.
     Voiding { from: u64 },
-    /// They are, durably: at least up to one address, at most up to another.
+    /// The truncation is durable. It reaches at least up to one address, and at most up to another.
     Voided { from: u64, least: u64, most: u64 },
 }
 
-/// What a log keeps that only grows.
+/// A mark of a log that only grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Mark {
     Begin,
-    /// Of the iterator.
+    /// The place of the iterator.
     Place,
-    /// Cookies are numbers here.
+    /// The cookie of the newest commit, which is a number here.
     Cookie,
 }
 
-/// What a fresh process found in a log.
+/// The contents of a log that the verifier found.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Found {
-    /// The newest commit.
+    /// The number of the newest commit.
     number: u64,
     until: u64,
     marks: Vec<(Mark, u64)>,
-    /// Addresses and words, in order.
+    /// The addresses and words, in order.
     entries: Vec<(u64, u64)>,
-    /// What should not be so; the first few.
+    /// The first few faults.
     wrong: Vec<String>,
 }
 
 impl LogLine {
-    /// It promises that something is durable.
+    /// Returns whether the message promises durability.
     pub(crate) fn is_promise(&self) -> bool {
         self.promised().is_some()
     }
 
-    /// What it promises, and how many of it.
+    /// Returns the kind of the promise, and the number of promised things.
     pub(crate) fn promised(&self) -> Option<(&'static str, u64)> {
         let (kind, count) = match self {
             Self::Appended { durable, addresses, .. } => {
@@ -83,29 +82,29 @@ impl LogLine {
     }
 }
 
-/// Opens the log of a scene for a worker.
-async fn open_for_work(scene: &Scene) -> Result<FasterLog, Failure> {
-    let config = config(scene);
-    if scene.throttle {
-        let directory = slow::directory(scene, config.direct)?;
+/// Opens the log of a job for a worker.
+async fn open_for_work(job: &Job) -> Result<FasterLog, Failure> {
+    let config = config(job);
+    if job.throttle {
+        let directory = slow::directory(job, config.direct)?;
         return Ok(FasterLog::builder(config).directory(directory).open_in_directory().await?);
     }
-    open(scene).await.map_err(Into::into)
+    open(job).await.map_err(Into::into)
 }
 
-/// Opens the log of a scene.
-async fn open(scene: &Scene) -> kvick::Result<FasterLog> {
-    FasterLog::open(&scene.path, config(scene)).await
+/// Opens the log of a job.
+async fn open(job: &Job) -> kvick::Result<FasterLog> {
+    FasterLog::open(&job.path, config(job)).await
 }
 
-/// Returns the settings: small, so that files come and go. What may change does from life to
-/// life.
-fn config(scene: &Scene) -> log::Config {
-    let mut log = Random::new(scene.seed);
-    let mut life = Random::new(scene.seed ^ scene.life << 32);
+/// Returns the settings of the log. They are small, so that files come and go, and some vary from
+/// life to life.
+fn config(job: &Job) -> log::Config {
+    let mut log = Random::new(job.seed);
+    let mut life = Random::new(job.seed ^ job.life << 32);
     let page = *pick(&mut log, &[4, 4, 8]);
     let mut config = log::Config::default()
-        .with_backend(scene.backend)
+        .with_backend(job.backend)
         .with_page_size(ByteSize::kib(page))
         .with_segment_size(ByteSize::kib(*pick(&mut log, &[8, 64, 256])))
         .with_memory(ByteSize::kib(256))
@@ -122,12 +121,12 @@ fn config(scene: &Scene) -> log::Config {
     config
 }
 
-/// The word before the first of a task in a life.
+/// Returns the word before the first word of a task in a life.
 fn words_of(task: u64, life: u64) -> u64 {
     task << TASK_SHIFT | life << LIFE_SHIFT
 }
 
-/// What stands for the task and life of a word, and its number there.
+/// Splits a word into its task and life, and its number.
 fn parts(word: u64) -> (u64, u64) {
     (word >> LIFE_SHIFT << LIFE_SHIFT, word & ((1 << LIFE_SHIFT) - 1))
 }

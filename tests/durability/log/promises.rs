@@ -1,25 +1,25 @@
-//! What a log must hold, as far as it was said.
+//! The promises of a worker about a log, and the comparison with the recovered log.
 
 use super::{Found, LogLine, Mark, parts};
 use kvick::log;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// All that is known of a log.
+/// The promises about a log.
 #[derive(Debug)]
 pub(crate) struct Promises {
-    /// The word of what was appended at an address: there if it lies below the end.
+    /// The words of the appended entries by address. They must exist below the end of the log.
     entries: BTreeMap<u64, u64>,
-    /// Of a commit that is durable.
+    /// The number and the end of a durable commit.
     number: u64,
     until: u64,
-    /// The least and the most that a mark can be.
+    /// The least and the greatest place of each mark.
     marks: BTreeMap<Mark, [u64; 2]>,
     voids: Vec<Void>,
-    /// Where the log ended when this life began.
+    /// The end of the log when this life began.
     start: u64,
 }
 
-/// Entries that are taken back: from `from` on, at least up to one and at most up to the other.
+/// Truncated entries: from `from` on, at least up to `least` and at most up to `most`.
 #[derive(Debug)]
 struct Void {
     from: u64,
@@ -27,7 +27,7 @@ struct Void {
     most: u64,
 }
 
-/// How a log differs from what was promised.
+/// The differences between a log and its promises.
 #[derive(Debug, Default)]
 pub(crate) struct Differences {
     pub(crate) lost: Vec<String>,
@@ -35,7 +35,7 @@ pub(crate) struct Differences {
 }
 
 impl Promises {
-    /// Of a log that is yet to be created.
+    /// Returns the promises about a log that does not exist yet.
     pub(crate) fn new() -> Self {
         let first = log::Address::FIRST.raw();
         Self {
@@ -48,7 +48,7 @@ impl Promises {
         }
     }
 
-    /// Notes what was said; `in_time` is before the end came, so that a promise is to be kept.
+    /// Notes a message. It is a promise only if it came `in_time`, before the end.
     pub(crate) fn note(&mut self, line: &LogLine, in_time: bool) {
         match line {
             LogLine::Appended { word, addresses, durable } => {
@@ -74,7 +74,7 @@ impl Promises {
             }
             LogLine::Voided { from, least, most } => {
                 let void = self.voids.iter_mut().find(|void| void.from == *from);
-                let void = void.expect("it was said before that this begins");
+                let void = void.expect("the worker reported the begin before");
                 void.most = *most;
                 if in_time {
                     void.least = *least;
@@ -84,8 +84,8 @@ impl Promises {
         }
     }
 
-    /// Compares with what was found, which is what the next life has to keep.
-    pub(crate) fn settle(&mut self, found: Found) -> Differences {
+    /// Compares the promises with a recovered log, whose contents the next life must keep.
+    pub(crate) fn compare(&mut self, found: Found) -> Differences {
         let mut differences = Differences { lost: Vec::new(), wrong: found.wrong.clone() };
         self.compare_marks(&found, &mut differences);
         self.compare_entries(&found, &mut differences);
@@ -147,7 +147,7 @@ impl Promises {
         }
     }
 
-    /// Entries of a task are there from the first on, or it was said what has become of them.
+    /// Checks that no entry of a task is missing before a later one, unless it was truncated.
     fn look_for_gaps(&self, found: &Found, differences: &mut Differences) {
         let new = found.entries.iter().filter(|(address, _)| *address >= self.start);
         let mut words: BTreeSet<u64> = new.map(|(_, word)| *word).collect();
@@ -171,14 +171,14 @@ impl Void {
     }
 }
 
-/// Differences beyond the first few tell nothing new.
+/// The number of reported differences. More of them add no information.
 const SHOWN: usize = 8;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Three entries that are durable, and one that may be.
+    /// Returns the promises of three durable entries, and of one that may be durable.
     fn promises() -> Promises {
         let mut promises = Promises::new();
         let appended = |word, addresses, durable| LogLine::Appended { word, addresses, durable };
@@ -194,35 +194,35 @@ mod tests {
 
     #[track_caller]
     fn assert_differences(mut promises: Promises, found: Found, lost: usize, wrong: usize) {
-        let differences = promises.settle(found);
+        let differences = promises.compare(found);
         let counts = (differences.lost.len(), differences.wrong.len());
         assert_eq!(counts, (lost, wrong), "{differences:?}");
     }
 
     #[test]
-    fn what_is_missing_is_lost() {
+    fn a_missing_entry_is_lost() {
         let all = [(100, 1), (200, 2), (300, 3), (400, 4), (500, 5)];
         assert_differences(promises(), found(&all, 600), 0, 0);
         assert_differences(promises(), found(&all[..3], 400), 0, 0);
         assert_differences(promises(), found(&all[..2], 300), 1, 0);
-        // It was not promised, but others after it are there.
+        // The fourth entry was not promised, but a later one exists.
         assert_differences(promises(), found(&all[..3], 500), 1, 0);
     }
 
     #[test]
-    fn what_nobody_appended_is_wrong() {
+    fn an_unknown_entry_is_wrong() {
         let mut all = vec![(100, 1), (200, 2), (300, 3), (400, 4), (500, 6)];
         assert_differences(promises(), found(&all, 600), 0, 1);
         all.pop();
         let mut promises = promises();
-        let differences = promises.settle(found(&all[..3], 400));
+        let differences = promises.compare(found(&all[..3], 400));
         assert!(differences.lost.is_empty() && differences.wrong.is_empty());
         all[3] = (390, 4);
         assert_differences(promises, found(&all, 400), 0, 1);
     }
 
     #[test]
-    fn what_was_taken_back_stays_away_once_it_was_said() {
+    fn a_reported_truncation_is_permanent() {
         let all = [(100, 1), (200, 2), (300, 3)];
         for (voided_in_time, lost) in [(None, [0, 0]), (Some(false), [0, 0]), (Some(true), [1, 0])]
         {

@@ -1,16 +1,16 @@
-//! A fresh process that opens the log and tells all that is in it.
+//! The verifier of a log: a fresh process that opens it and reports its contents.
 
 use super::worker::Outcome;
 use super::{Found, ITERATOR, Mark, open, parts};
 use crate::content::Content;
-use crate::scene::{Scene, Verdict};
+use crate::job::{Job, Verdict};
 use futures::StreamExt;
 use kvick::io::{IoConfig, open_directory};
 use kvick::{FasterLog, Result, log};
 use std::collections::BTreeMap;
 
-pub(crate) async fn verify(scene: &Scene) -> Verdict {
-    let log = match open(scene).await {
+pub(crate) async fn verify(job: &Job) -> Verdict {
+    let log = match open(job).await {
         Ok(log) => log,
         Err(error) => return Verdict::refused(&error),
     };
@@ -31,14 +31,14 @@ pub(crate) async fn verify(scene: &Scene) -> Verdict {
     if let Err(error) = log.close().await {
         found.wrong.push(format!("closing: {error}"));
     }
-    if let Err(error) = check(scene, &mut found).await {
+    if let Err(error) = check(job, &mut found).await {
         found.wrong.push(format!("checking: {error}"));
     }
     found.wrong.truncate(SHOWN);
     Verdict::Log(found)
 }
 
-/// Reads all of it, and some of it once more from the middle.
+/// Reads all entries, and some of them again by their addresses.
 async fn read(log: &FasterLog, found: &mut Found) -> Result<()> {
     let mut last: BTreeMap<u64, u64> = BTreeMap::new();
     let mut scan = log.scan(..);
@@ -64,9 +64,9 @@ async fn read(log: &FasterLog, found: &mut Found) -> Result<()> {
     Ok(())
 }
 
-/// What a check of the files says must be the same.
-async fn check(scene: &Scene, found: &mut Found) -> Outcome {
-    let directory = open_directory(&scene.path, &IoConfig::default())?;
+/// Checks that `log::check` finds the same entries in the files.
+async fn check(job: &Job, found: &mut Found) -> Outcome {
+    let directory = open_directory(&job.path, &IoConfig::default())?;
     let check = log::check(directory).await?;
     let entries = found.entries.len() as u64;
     if !check.is_sound() || check.entries != entries || check.torn_bytes != 0 {
@@ -75,6 +75,6 @@ async fn check(scene: &Scene, found: &mut Found) -> Outcome {
     Ok(())
 }
 
-/// Differences beyond the first few tell nothing new.
+/// The number of reported differences. More of them add no information.
 const SHOWN: usize = 8;
 const RARELY: usize = 50;

@@ -1,35 +1,35 @@
-//! The process that is killed: appenders, a reader that truncates, and commits.
+//! The worker of a log, which the parent kills: appenders, a reader that truncates, and commits.
 
 use super::{ITERATOR, LogLine, Mark, TASKS, open_for_work, words_of};
 use crate::content::Content;
-use crate::scene::{Failure, Line, Scene};
+use crate::job::{Failure, Job, Line};
 use crate::worker::say;
 use futures::StreamExt;
 use kvick::FasterLog;
 use kvick::io::sim::Random;
 use std::time::Duration;
 
-/// Works until it is killed, or fails.
-pub(crate) async fn work(scene: &Scene) -> Outcome {
-    let log = open_for_work(scene).await?;
+/// Works until the parent kills it, or until a failure.
+pub(crate) async fn work(job: &Job) -> Outcome {
+    let log = open_for_work(job).await?;
     say(&Line::Opened);
-    let mut random = Random::new(!scene.seed ^ scene.life);
+    let mut random = Random::new(!job.seed ^ job.life);
     for task in 0..TASKS {
-        let word = words_of(task, scene.life);
-        let appender = Appender { log: log.clone(), word, random: random.fork(), lie: scene.lie };
-        tokio::spawn(told(appender.run(task == 0)));
+        let word = words_of(task, job.life);
+        let appender = Appender { log: log.clone(), word, random: random.fork(), lie: job.lie };
+        tokio::spawn(reported(appender.run(task == 0)));
     }
-    tokio::spawn(told(follow(log.clone(), random.fork())));
-    commits(&log, random, scene.life).await
+    tokio::spawn(reported(follow(log.clone(), random.fork())));
+    commits(&log, random, job.life).await
 }
 
-/// One of the tasks that append.
+/// A task that appends.
 struct Appender {
     log: FasterLog,
-    /// The last that was appended.
+    /// The word of its last entry.
     word: u64,
     random: Random,
-    /// Claims durability for what has none.
+    /// Whether it claims durability for entries that are not durable.
     lie: bool,
 }
 
@@ -77,7 +77,7 @@ impl Appender {
         Ok(())
     }
 
-    /// Takes its last entry back, and whatever others have appended after it.
+    /// Truncates its last entry, and all entries that other tasks appended after it.
     async fn void(&mut self) -> Outcome {
         let address = self.append().await?;
         tokio::time::sleep(Duration::from_micros(self.random.below(2000))).await;
@@ -95,7 +95,7 @@ impl Appender {
     }
 }
 
-/// Reads what is committed, and truncates what was read some time ago.
+/// Reads committed entries, and truncates entries that it read some time ago.
 async fn follow(log: FasterLog, mut random: Random) -> Outcome {
     let mut entries = log.iterator(ITERATOR)?;
     let mut places = Vec::new();
@@ -142,7 +142,7 @@ async fn commit(log: &FasterLog) -> Outcome {
     Ok(())
 }
 
-async fn told(work: impl Future<Output = Outcome>) {
+async fn reported(work: impl Future<Output = Outcome>) {
     if let Err(error) = work.await {
         say(&Line::Failed(error.to_string()));
     }
@@ -152,8 +152,8 @@ fn say_log(line: LogLine) {
     say(&Line::Log(line));
 }
 
-/// Places between what was read and what is truncated.
+/// The number of places between the iterator and a truncation.
 const LAG: usize = 4;
 
-/// Of work that ends with its failure.
+/// The end of work that only a failure ends.
 pub(crate) type Outcome = Result<(), Failure>;

@@ -1,4 +1,4 @@
-//! What the processes tell each other: lines of JSON.
+//! The messages between the processes, as lines of JSON.
 
 use crate::log::{Found, LogLine};
 use crate::plan::Plan;
@@ -11,41 +11,41 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-/// What is put to the test.
+/// The product under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 pub(crate) enum Product {
     Store,
     Log,
 }
 
-/// A store or a log, and one life of it.
+/// One life of a store or a log.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Scene {
+pub(crate) struct Job {
     pub(crate) what: Product,
     pub(crate) path: PathBuf,
     pub(crate) backend: Backend,
-    /// Values are byte strings, not integers.
+    /// Whether values are byte strings instead of integers.
     pub(crate) bytes: bool,
-    /// Of the store: what it is like, and what is done to it.
+    /// The seed of the store, for its settings and its operations.
     pub(crate) seed: u64,
-    /// How many times it was opened before.
+    /// The number of earlier openings.
     pub(crate) life: u64,
-    /// Checkpoints, or entries, are less durable than is claimed.
+    /// Whether the worker claims more durability for checkpoints or entries than they have.
     pub(crate) lie: bool,
-    /// The worker has a slow device.
+    /// Whether the worker has a slow device.
     pub(crate) throttle: bool,
-    /// The number of each session that ever was.
+    /// The numbers of all sessions that ever existed.
     pub(crate) names: BTreeMap<session::Id, u32>,
-    /// Numbers that a crash has excluded from a batch. Workers make nothing of them, since in plans
-    /// operations are done in the order of their numbers.
+    /// The numbers that a crash has excluded from a batch. Workers skip them, since plans perform
+    /// operations in the order of their numbers.
     pub(crate) void: BTreeMap<session::Id, BTreeSet<u64>>,
 }
 
-/// What a worker says.
+/// A message of a worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Line {
     Opened,
-    /// Said before the session does anything.
+    /// A session begins, and has done nothing.
     Session {
         id: session::Id,
         number: u32,
@@ -55,7 +55,7 @@ pub(crate) enum Line {
         token: u64,
         points: Points,
     },
-    /// Of a log.
+    /// A message about a log.
     Log(LogLine),
     Failed(String),
 }
@@ -65,7 +65,7 @@ impl Line {
         matches!(self, Self::Opened)
     }
 
-    /// It promises that something is durable.
+    /// Returns whether the message promises durability.
     pub(crate) fn is_promise(&self) -> bool {
         match self {
             Self::Checkpoint { .. } => true,
@@ -75,14 +75,14 @@ impl Line {
     }
 }
 
-/// What a fresh process found.
+/// The findings of a verifier.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Verdict {
     Opened {
-        /// The checkpoint that was recovered; 0 is none.
+        /// The recovered checkpoint; 0 without one.
         token: u64,
         points: Points,
-        /// What should not be so; the first few.
+        /// The first few faults.
         wrong: Vec<String>,
     },
     Log(Found),
@@ -102,19 +102,19 @@ impl Verdict {
 /// The failure of a worker.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Commit points of sessions.
+/// The commit points of sessions.
 pub(crate) type Points = BTreeMap<session::Id, CommitPoint>;
 
-/// The value types of a store.
+/// Runs a function with the value type of the store.
 macro_rules! with_value_type {
-    ($scene:expr, $run:ident) => {
-        if $scene.bytes { $run::<[u8]>($scene).await } else { $run::<u64>($scene).await }
+    ($job:expr, $run:ident) => {
+        if $job.bytes { $run::<[u8]>($job).await } else { $run::<u64>($job).await }
     };
 }
 
 pub(crate) use with_value_type;
 
-impl Scene {
+impl Job {
     pub(crate) async fn open<V: kvick::Value + ?Sized>(&self) -> kvick::Result<FasterKv<u64, V>> {
         FasterKv::open(&self.path, self.config()).await
     }
@@ -131,11 +131,11 @@ impl Scene {
         self.open().await.map_err(Into::into)
     }
 
-    /// Goes on from what was recovered.
+    /// Continues from the recovered points.
     pub(crate) fn void(&mut self, points: &Points) {
         for (id, point) in points {
             let void = self.void.entry(*id).or_default();
-            // What is done anew is done as planned.
+            // A session repeats an operation after its commit point as planned.
             void.retain(|serial| *serial <= point.until);
             void.extend(point.excluded.iter());
         }
@@ -145,7 +145,8 @@ impl Scene {
         Plan { seed: self.seed, session }
     }
 
-    /// Small, so that most of the store is on the device. What may change does from life to life.
+    /// Returns the settings, so small that most of the store is on the device. Some vary from life
+    /// to life.
     fn config(&self) -> Config {
         let mut store = Random::new(self.seed);
         let mut life = Random::new(self.seed ^ self.life << 32);
@@ -160,7 +161,7 @@ impl Scene {
             .with_memory(ByteSize::kib(memory * *pick(&mut life, &[1, 1, 2, 4])))
             .with_mutable_fraction(*pick(&mut life, &[0.9, 0.5]))
             .with_keep_checkpoints(*pick(&mut life, &[1, 2, 3]))
-            // What is written past the page cache survives most cuts, durable or not.
+            // Bytes that bypass the page cache survive most cuts, even if they are not durable.
             .with_direct(life.chance(0.75) && !self.lie)
             .with_io_threads(IO_THREADS)
             .with_huge_pages(false)

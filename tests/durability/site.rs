@@ -1,4 +1,4 @@
-//! Where a store lies: a directory, or a file system of its own whose power can be cut.
+//! The site of a store: a directory, or a file system of its own whose power the parent can cut.
 
 use crate::shutdown::shut_down;
 use std::fmt;
@@ -15,31 +15,31 @@ pub(crate) enum FileSystem {
     Xfs,
 }
 
-/// A place for one store.
+/// A site for one store.
 #[derive(Debug)]
-pub(crate) struct Ground {
+pub(crate) struct Site {
     base: TempDir,
-    /// Without one, processes are killed and the machine goes on.
+    /// The file system. Without one, the parent only kills processes.
     file_system: Option<FileSystem>,
     mounted: bool,
 }
 
-impl Ground {
-    /// A place below `base`, with nothing in it.
+impl Site {
+    /// Creates an empty site below `base`.
     pub(crate) fn new(base: &Path, file_system: Option<FileSystem>) -> io::Result<Self> {
         let base = tempfile::Builder::new().prefix("durability-").tempdir_in(base)?;
-        let mut ground = Self { base, file_system, mounted: false };
+        let mut site = Self { base, file_system, mounted: false };
         let Some(file_system) = file_system else {
-            return Ok(ground);
+            return Ok(site);
         };
-        std::fs::create_dir(ground.mount_point())?;
-        std::fs::File::create(ground.image())?.set_len(IMAGE_BYTES)?;
-        run(Command::new(format!("mkfs.{file_system}")).arg("-q").arg(ground.image()))?;
-        ground.mount()?;
-        Ok(ground)
+        std::fs::create_dir(site.mount_point())?;
+        std::fs::File::create(site.image())?.set_len(IMAGE_BYTES)?;
+        run(Command::new(format!("mkfs.{file_system}")).arg("-q").arg(site.image()))?;
+        site.mount()?;
+        Ok(site)
     }
 
-    /// The directory of the store.
+    /// Returns the directory of the store.
     pub(crate) fn store(&self) -> PathBuf {
         match self.file_system {
             Some(_) => self.mount_point().join("store"),
@@ -47,18 +47,18 @@ impl Ground {
         }
     }
 
-    /// What keeps everything that is left of the store.
+    /// Returns the file or directory that holds the whole rest of the store.
     pub(crate) fn evidence(&self) -> PathBuf {
         if self.file_system.is_some() { self.image() } else { self.store() }
     }
 
-    /// What is not synced now is lost.
+    /// Cuts the power: bytes that are not synced now are lost.
     pub(crate) fn cut(&self) -> io::Result<()> {
         if self.mounted { shut_down(&self.mount_point()) } else { Ok(()) }
     }
 
-    /// Lets go of the file system. Requests of a killed process to the ring of its kernel may hold
-    /// it for a while.
+    /// Unmounts the file system. The requests of a killed process to its ring may keep it busy for
+    /// a while.
     pub(crate) async fn unmount(&mut self) -> io::Result<()> {
         for _ in 0..400 {
             if self.try_unmount().is_ok() {
@@ -77,7 +77,7 @@ impl Ground {
         Ok(())
     }
 
-    /// Mounts what the cut has left.
+    /// Mounts the file system that the power cut left.
     pub(crate) fn mount(&mut self) -> io::Result<()> {
         if self.file_system.is_some() {
             let mut command = Command::new("mount");
@@ -87,7 +87,7 @@ impl Ground {
         Ok(())
     }
 
-    /// Whether to go on with a new one, before the store fails for want of space.
+    /// Returns whether the store needs a new site before it runs out of space.
     pub(crate) fn is_worn(&self) -> io::Result<bool> {
         let used = run(Command::new("du").arg("-sk").arg(self.store()))?;
         let text = String::from_utf8_lossy(&used.stdout);
@@ -104,7 +104,7 @@ impl Ground {
     }
 }
 
-impl Drop for Ground {
+impl Drop for Site {
     fn drop(&mut self) {
         if let Err(error) = self.try_unmount() {
             eprintln!("{error}; left: {}", self.base.path().display());
@@ -122,7 +122,7 @@ impl fmt::Display for FileSystem {
     }
 }
 
-/// Runs a command to its end; an error says what it said.
+/// Runs a command to its end. An error has its error output.
 pub(crate) fn run(command: &mut Command) -> io::Result<Output> {
     let output = command.output();
     let named = |text: String| io::Error::other(format!("{command:?}: {text}"));
@@ -133,5 +133,5 @@ pub(crate) fn run(command: &mut Command) -> io::Result<Output> {
     }
 }
 
-/// Of a file with holes.
+/// The size of the image, which is a sparse file.
 const IMAGE_BYTES: u64 = 1 << 30;
