@@ -22,7 +22,7 @@ const SEGMENT: u64 = 64 << 10;
 /// How long a file may stay open after its last user was dropped.
 const LET_GO: Duration = Duration::from_secs(60);
 
-/// A small file system of its own, unmounted when this is dropped.
+/// A small file system, which is unmounted when this is dropped.
 struct Mounted {
     place: TempDir,
     kind: &'static str,

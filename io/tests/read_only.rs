@@ -41,7 +41,7 @@ fn blocks(offset: usize, len: usize) -> AlignedBuf {
 fn read(device: &dyn Device, offset: usize, len: usize) -> io::Result<AlignedBuf> {
     let completion = pin!(device.read_at(offset as u64, AlignedBuf::zeroed(len)));
     let Poll::Ready(transfer) = completion.poll(&mut Context::from_waker(Waker::noop())) else {
-        panic!("a read is to be ready");
+        panic!("the read is not ready");
     };
     assert_eq!(transfer.buf.as_ref().map(|buf| buf.len()), Some(len), "the buffer comes back");
     transfer.into_buf()

@@ -181,13 +181,13 @@ fn a_deadlock_names_the_tasks() {
     let handle = simulation.handle();
     let text = panic_of(|| {
         simulation.run(async {
-            let waits = handle.spawn("waits for ever", future::pending::<()>());
+            let waits = handle.spawn("waits forever", future::pending::<()>());
             handle.spawn("ends", async {}).await.unwrap();
             waits.await.unwrap();
         });
     });
     assert!(text.starts_with("deadlock"), "{text}");
-    assert!(text.contains("seed 77") && text.contains("tasks alive: [waits for ever]"), "{text}");
+    assert!(text.contains("seed 77") && text.contains("tasks alive: [waits forever]"), "{text}");
 }
 
 #[test]

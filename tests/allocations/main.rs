@@ -1,5 +1,4 @@
-//! What is in memory costs no allocation, the futures of operations are small, and what a long
-//! value takes is bounded.
+//! The allocations of operations: none in memory, small futures, and a bound for long values.
 
 mod long_values;
 
@@ -20,20 +19,20 @@ const ROUNDS: u64 = 5000;
 const KEYS: u64 = 1000;
 
 fn config() -> Config {
-    // Yielding would make a hit pending now and then.
+    // A yield would make a hit pending now and then.
     Config::default().with_backend(Backend::Memory).with_yield_every(0)
 }
 
-/// The result of a future that is ready at once.
+/// Returns the result of a future that is ready at once.
 fn now<T: Debug>(mut future: impl Future<Output = Result<T>> + Unpin) -> T {
     match poll_once(&mut future) {
         Poll::Ready(Ok(output)) => output,
         Poll::Ready(Err(error)) => panic!("{error}"),
-        Poll::Pending => panic!("not in memory"),
+        Poll::Pending => panic!("the operation is not ready at once"),
     }
 }
 
-/// Runs `operation` on many keys, after one round to get used to it.
+/// Checks that `operation` allocates nothing on many keys, after one call as preparation.
 #[track_caller]
 fn allocates_nothing<R>(mut operation: impl FnMut(u64) -> R) {
     drop(operation(0));
@@ -96,13 +95,13 @@ fn bytes_are_seen_without_an_allocation() -> Result<()> {
         allocates_nothing(|key| assert_eq!(now(store.read_with(&key, look)), Some(300)));
         allocates_nothing(|key| assert!(now(session.contains(&key))));
     }
-    // Copies to the tail, and tombstones there.
+    // The operations append copies and tombstones at the tail.
     allocates_nothing(|key| now(session.upsert(&key, &value)));
     allocates_nothing(|key| now(session.delete(&key)));
     Ok(())
 }
 
-/// One reader for each key: an owned answer is the only allocation.
+/// An owned result is the only allocation of a read.
 #[test]
 fn an_owned_answer_is_one_allocation() -> Result<()> {
     let store: FasterKv<str, [u8]> = memory_store(config());
@@ -115,7 +114,7 @@ fn an_owned_answer_is_one_allocation() -> Result<()> {
     Ok(())
 }
 
-/// What a future takes, in bytes, beyond a captured key of 8.
+/// Checks that a future takes at most 64 bytes, beyond a captured key of 8.
 #[track_caller]
 fn fits<F: Future>(future: F) {
     let bytes = size_of_val(&future);
@@ -152,9 +151,9 @@ fn futures_of_operations_are_small() -> Result<()> {
     Ok(())
 }
 
-/// A batch of cold keys began all of its reads at once, with 8 KiB for each: a million keys took
-/// 8 GiB in a store of 32 MiB. It takes its share for I/O, and a twentieth of the memory at the
-/// most, besides the answers.
+/// A batch of cold keys started all its reads at once, with 8 KiB for each. A million keys took 8
+/// GiB in a store of 32 MiB. A batch may now take its share for I/O, and at most a twentieth of the
+/// memory, besides its results.
 #[test]
 fn a_batch_of_cold_keys_stays_within_the_memory_of_the_store() {
     const KEYS: u64 = 20_000;

@@ -1,4 +1,4 @@
-//! Read, write, modify, delete; by session, by handle, and by both at once.
+//! The basic operations, through a session, through a handle, and through both at once.
 
 use kvick::futures::TryRead;
 use kvick::runtime::block_on;
@@ -70,7 +70,7 @@ fn what_is_deleted_is_absent_and_can_come_back() -> Result<()> {
                 for key in 0..100 {
                     session.delete(&key).await?;
                     assert_eq!(session.read(&key).await?, None);
-                    // Deleting what is not there is fine.
+                    // A delete of an absent key succeeds.
                     session.delete(&key).await?;
                     session.delete(&(key + 1000)).await?;
                 }
@@ -151,7 +151,7 @@ fn a_try_is_ready_in_memory_and_pending_on_the_device() -> Result<()> {
                 };
                 assert_eq!(read.await?, Some(10));
             }
-            // Blind writes need no read: ready again.
+            // A blind write needs no read, so the next read is ready again.
             session.upsert(&1, &11).await?;
             assert!(matches!(session.try_read(&1), TryRead::Ready(Ok(Some(11)))));
             Ok::<_, kvick::Error>(())

@@ -1,4 +1,4 @@
-//! Many keys in one call: the same as one after the other.
+//! Batches of keys: a batch has the same result as its operations one after the other.
 
 use kvick::runtime::block_on;
 use kvick::session::Previous;
@@ -25,7 +25,7 @@ fn answers_are_in_the_order_of_the_keys() -> Result<()> {
             };
             let mut session = store.session()?;
             for length in [0, 1, 2, 31, 32, 33, 64, 65, 400] {
-                // In no order, some of them twice.
+                // The keys are in no order, and some occur twice.
                 let keys: Vec<u64> = (0..length).map(|n| n * 77 % 350).collect();
                 let expected: Vec<_> = keys.iter().map(|&key| expected(key)).collect();
                 assert_eq!(session.read_many(&keys).await?, expected);
@@ -70,7 +70,10 @@ fn every_key_is_modified_once_for_each_time_it_is_named() -> Result<()> {
                     value.unwrap_or(0) + 1
                 };
                 session.rmw_many(&keys, update).await?;
-                assert!(places.iter().all(|&count| count > 0), "a place was left out");
+                assert!(
+                    places.iter().all(|&count| count > 0),
+                    "the closure did not get every position"
+                );
                 if round % 2 == 1 {
                     store.flush_and_evict().await?;
                 }
@@ -105,7 +108,7 @@ fn only_keys_without_a_value_are_inserted() -> Result<()> {
         let store: FasterKv<u64, [u8]> = memory_store(config);
         block_on(async {
             let mut session = store.session()?;
-            // Every third key has a value; half of them are on the device.
+            // Every third key has a value; half of these values are on the device.
             for key in (0..150).step_by(3) {
                 session.upsert(&key, b"old").await?;
             }
@@ -160,7 +163,7 @@ fn of_two_pairs_with_one_key_one_is_inserted() -> Result<()> {
 
 #[test]
 fn keys_are_removed_in_their_order() -> Result<()> {
-    // In two pages a record may be evicted before its deletion.
+    // A store with two pages may evict a record before its deletion.
     for config in small_configs().into_iter().skip(1) {
         let store: FasterKv<str, u64> = memory_store(config);
         block_on(async {

@@ -1,4 +1,4 @@
-//! Checkpoints and recovery, kind by kind.
+//! Checkpoints and recovery, for each kind of checkpoint.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ async fn open<K: Key + ?Sized, V: Value + ?Sized>(
 const KINDS: [checkpoint::Kind; 3] =
     [checkpoint::Kind::FoldOver, checkpoint::Kind::Snapshot, checkpoint::Kind::Incremental];
 
-/// Whatever the kinds, one after the other: what is recovered is what the last one had.
+/// Checks each sequence of three kinds: recovery always finds the state of the last checkpoint.
 #[test]
 fn checkpoints_of_every_kind_follow_each_other() {
     for first in KINDS {
@@ -46,7 +46,7 @@ async fn follow(kinds: [checkpoint::Kind; 3]) -> Result<()> {
     for life in 0..2 {
         for kind in kinds {
             let store: FasterKv<u64, u64> = open(&directory, config()).await?;
-            // What was there at the last checkpoint, and nothing of what came after.
+            // The store has the state of its last checkpoint, and no later change.
             for key in 0..400 {
                 let expected = (round > 0).then(|| expected(key, round));
                 assert_eq!(store.read(&key).await?, expected, "{kinds:?} {round} {life} {key}");
@@ -81,7 +81,7 @@ fn expected(key: u64, round: u64) -> u64 {
     (1..=round).rev().find(|round| *round == 1 || key % 7 == round % 7).expect("round 1 has all")
 }
 
-/// A store that was dropped lets go of its directory in the background.
+/// Waits until a dropped store has freed its directory, which it does in the background.
 async fn free(directory: &MemoryDirectory) {
     use kvick::io::Directory;
     while directory.lock("lock").await.is_err() {
@@ -122,7 +122,7 @@ fn sessions_go_on_where_their_checkpoint_is() -> Result<()> {
         assert_eq!(store.checkpoint().await?.sessions[&id].until, 6);
         let other: session::Id = "00000000000000000000000000000001".parse()?;
         assert!(!store.forget_session(other));
-        let error = store.resume_session(other).expect_err("there was never such a session");
+        let error = store.resume_session(other).expect_err("no such session exists");
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         drop(session);
         store.close().await

@@ -1,5 +1,5 @@
-//! Code of the user within operations: it may begin other operations, take any time, and lose to
-//! others, and nothing waits for it that need not.
+//! Closures of the user within operations. A closure may begin other operations, take any time, and
+//! lose to concurrent writers. Only operations that need its result wait for it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -13,9 +13,9 @@ use kvick::{Config, FasterKv, Result};
 use tests::configs::memory_store;
 use tests::polling::poll_once;
 
-/// More than there are places for operations on the handle that are in a poll at once.
+/// The number of threads: more than the places for concurrent polls on one handle.
 const THREADS: u64 = 40;
-/// After so long an operation hangs. Nothing is measured by it.
+/// The time after which the test reports a hanging operation. Nothing else depends on it.
 const FOR_EVER: Duration = Duration::from_secs(60);
 
 fn words() -> FasterKv<u64, u64> {
@@ -23,7 +23,7 @@ fn words() -> FasterKv<u64, u64> {
     memory_store(config)
 }
 
-/// Threads of which each is in a closure of an operation of its own on the handle.
+/// Threads that are each inside a closure of their own operation on the handle.
 struct InClosures {
     threads: Vec<thread::JoinHandle<Result<()>>>,
     arrived: Receiver<()>,
@@ -31,7 +31,8 @@ struct InClosures {
 }
 
 impl InClosures {
-    /// All are in their closures when it returns; `within` is done before they leave.
+    /// Returns once every thread is inside its closure. Each thread calls `within` before it
+    /// leaves.
     fn enter(store: &FasterKv<u64, u64>, within: fn(&FasterKv<u64, u64>)) -> Self {
         let (arrive, arrived) = channel();
         let (mut threads, mut leave) = (Vec::new(), Vec::new());
@@ -42,17 +43,17 @@ impl InClosures {
             let thread = thread::Builder::new().name(format!("closure-{key}"));
             let running = thread.spawn(move || {
                 let update = |value: Option<u64>| {
-                    arrive.send(()).expect("the test waits for all");
-                    may_go.recv().expect("the test lets all go");
+                    arrive.send(()).expect("the test waits for all threads");
+                    may_go.recv().expect("the test releases every thread");
                     within(&inner);
                     value.unwrap_or(0) + 1
                 };
                 block_on(store.rmw(&key, update))
             });
-            threads.push(running.expect("a thread is to be had"));
+            threads.push(running.expect("the system starts a thread"));
         }
         for _ in 0..THREADS {
-            arrived.recv_timeout(FOR_EVER).expect("a thread does not get into its closure");
+            arrived.recv_timeout(FOR_EVER).expect("a thread did not reach its closure");
         }
         Self { threads, arrived, leave }
     }
@@ -61,22 +62,22 @@ impl InClosures {
         for let_go in &self.leave {
             let_go.send(()).expect("the thread waits");
         }
-        // A task that hangs keeps its end of the channel.
+        // A hanging task keeps its end of the channel.
         let ended = self.arrived.recv_timeout(FOR_EVER);
         assert!(ended.is_err_and(|error| error == std::sync::mpsc::RecvTimeoutError::Disconnected));
         self.threads.into_iter().try_for_each(|thread| thread.join().expect("no panic"))
     }
 }
 
-/// From sixteen threads on, operations within closures of operations waited for each other's
-/// places, for ever: also those that promise to wait for nothing.
+/// With sixteen or more threads, operations within closures waited forever for the places of the
+/// outer operations. Even operations that must never wait did so.
 #[test]
 fn operations_within_closures_wait_for_no_place() -> Result<()> {
     let store = words();
     block_on(store.upsert(&1000, &7))?;
     let in_closures = InClosures::enter(&store, |store| {
         let TryRead::Ready(Ok(Some(7))) = store.try_read(&1000) else { panic!("it is in memory") };
-        // Level within level.
+        // A closure contains an operation with a closure.
         let nested = store.rmw(&1001, |count| {
             let read = block_on(store.read(&1000)).expect("open");
             assert_eq!(read, Some(7));
@@ -93,8 +94,8 @@ fn operations_within_closures_wait_for_no_place() -> Result<()> {
     block_on(store.close())
 }
 
-/// A task whose operation needed a place waited, within its poll, for as long as the closures of
-/// others took: it stopped its executor.
+/// A task whose operation needed a place waited inside its poll until the closures of other threads
+/// ended. This wait blocked its executor.
 #[test]
 fn long_closures_of_others_stop_nobody() -> Result<()> {
     let store = words();
@@ -115,9 +116,9 @@ fn long_closures_of_others_stop_nobody() -> Result<()> {
     block_on(store.close())
 }
 
-/// A read-modify-write that lost to others ran again under the same guard, up to 64 times. What
-/// waits for guards waited for all of these runs: here the pages that are to be written and evicted
-/// to make room, while the closure itself stands for all other appending tasks.
+/// A read-modify-write that lost to other writers ran its closure again under the same guard, up to
+/// 64 times. Tasks that wait for guards then waited for all these runs. Here the driver must write
+/// and evict pages to make room, while the closure plays all other appending tasks.
 #[test]
 fn what_waits_for_guards_waits_for_one_run_of_a_closure() -> Result<()> {
     let memory = ByteSize::kib(256);
@@ -125,17 +126,17 @@ fn what_waits_for_guards_waits_for_one_run_of_a_closure() -> Result<()> {
     let store: FasterKv<u64, u64> = memory_store(config.with_huge_pages(false));
     let inner = store.clone();
     let (mut runs, mut appended) = (0, 0_u64);
-    // More than the memory has room for.
+    // This is more records than the memory holds.
     let enough = memory.bytes() / 24 * 5 / 4;
     let losing = |value: Option<u64>| {
         runs += 1;
         if appended < enough && runs < 60 {
-            // Another one is faster, and others append as long as there is room.
+            // Another writer is faster, and other tasks append while there is room.
             assert!(poll_once(&mut inner.upsert(&1, &runs)).is_ready(), "it is changed in place");
             let has_room = |key: &u64| poll_once(&mut inner.upsert(key, &7)).is_ready();
             let first = 100 + appended;
             appended += (first..first + 2000).take_while(has_room).count() as u64;
-            // The driver has some time for its part.
+            // The driver gets some time to evict pages.
             (0..3000).for_each(|_| thread::yield_now());
         }
         value.unwrap_or(0) + 1
@@ -147,7 +148,7 @@ fn what_waits_for_guards_waits_for_one_run_of_a_closure() -> Result<()> {
     block_on(store.close())
 }
 
-/// The same of a batch: each key is modified once, whichever task is faster in between.
+/// The same for a batch: each key is modified once, even if other tasks write between the attempts.
 #[test]
 fn batches_that_are_overtaken_modify_each_key_once() -> Result<()> {
     let store = words();
@@ -158,7 +159,8 @@ fn batches_that_are_overtaken_modify_each_key_once() -> Result<()> {
     block_on(async {
         let mut session = store.session()?;
         let update = |place: usize, value: Option<u64>| {
-            // Each third one is overtaken, some more often than an attempt starts over.
+            // Another writer overtakes every third key twice, and key 50 more often than an attempt
+            // restarts.
             let often = if place == 50 { 100 } else { 2 };
             if place % 3 == 2 && lost[place] < often {
                 lost[place] += 1;

@@ -1,4 +1,4 @@
-//! Every encoding through a store: in memory, modified, and from the device.
+//! Every encoding, stored in memory, modified, and read from the device.
 
 use std::fmt::Debug;
 
@@ -10,8 +10,8 @@ use tests::model::item;
 use tests::simulated::small_configs;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Writes and reads each item under its number, in memory and from the device. Uses few operations:
-/// each is compiled once for each type.
+/// Writes each item under its number, and reads it from memory and from the device. It uses few
+/// operations, because each operation is compiled once for every type.
 fn stored<V: Value<Owned: PartialEq + Debug + Clone> + ?Sized>(items: &[V::Owned]) {
     let name = V::type_name();
     let store: FasterKv<u64, V> = memory_store(small_configs().swap_remove(0));
@@ -30,7 +30,7 @@ fn stored<V: Value<Owned: PartialEq + Debug + Clone> + ?Sized>(items: &[V::Owned
     block_on(work).unwrap_or_else(|error| panic!("{name}: {error}"));
 }
 
-/// As [`stored`], by every operation that decodes or compares values.
+/// Does the same as [`stored`], with every operation that decodes or compares values.
 fn values<V: Value<Owned: PartialEq + Debug + Clone> + ?Sized>(items: &[V::Owned]) {
     let name = V::type_name();
     let store: FasterKv<u64, V> = memory_store(small_configs().swap_remove(0));
@@ -63,7 +63,7 @@ fn values<V: Value<Owned: PartialEq + Debug + Clone> + ?Sized>(items: &[V::Owned
     block_on(work).unwrap_or_else(|error| panic!("{name}: {error}"));
 }
 
-/// Each item as a key of its own.
+/// Stores each item as a key, and reads and deletes it.
 fn keys<K: Key<Owned: PartialEq + Debug + Clone> + ?Sized>(items: &[K::Owned]) {
     let name = K::type_name();
     let store: FasterKv<K, u64> = memory_store(small_configs().swap_remove(1));
@@ -97,8 +97,8 @@ fn both<T: Key<Owned: PartialEq + Debug + Clone> + ?Sized>(items: &[T::Owned]) {
 
 #[test]
 fn numbers() {
-    // The other integers and floats have the same code and other widths: the tests of codecs have
-    // them all, and each type that a store is made for here takes a second to compile.
+    // The other integers and floats share this code and differ only in width. The unit tests of the
+    // codecs cover them; each type of store here takes a second to compile.
     both::<u8>(&[0, 1, u8::MAX]);
     both::<u64>(&[0, 1, u64::MAX]);
     values::<u64>(&[0, 1, u64::MAX]);
@@ -113,7 +113,8 @@ fn numbers() {
 fn bytes_and_texts() {
     both::<[u8; 0]>(&[[]]);
     both::<[u8; 17]>(&[[0; 17], [255; 17]]);
-    // Wider than a page: in pieces, though all have the same width.
+    // The value is wider than a page, so it is stored in pieces, although all values have one
+    // width.
     values::<[u8; 5000]>(&[[1; 5000], [2; 5000]]);
     both::<[u8]>(&[vec![], vec![0], vec![1; 8], vec![2; 700]]);
     values::<[u8]>(&[vec![], vec![0], vec![1; 8], vec![2; 700]]);
@@ -190,7 +191,7 @@ fn an_archive_is_read_in_place() -> kvick::Result<()> {
     })
 }
 
-/// Derived serde types that postcard writes and cannot read.
+/// Types with derived serde code that postcard can write but not read.
 mod unreadable {
     use serde::{Deserialize, Serialize};
 
@@ -216,7 +217,7 @@ mod unreadable {
     }
 }
 
-/// A value whose encoding does not read back was stored, and no task could read it ever again.
+/// A store accepted a value whose encoding could not be decoded, so no task could ever read it.
 #[test]
 fn a_value_that_would_not_read_back_is_refused_when_it_is_written() -> kvick::Result<()> {
     use unreadable::{Amount, Note, Outer};
@@ -242,7 +243,7 @@ fn a_value_that_would_not_read_back_is_refused_when_it_is_written() -> kvick::Re
         let outers: FasterKv<u64, Serde<Outer>> = memory_store(small_configs().swap_remove(0));
         let outer = Outer { number: 1, rest: [("a".to_owned(), 2)].into() };
         refused(outers.upsert(&1, &outer).await, "Outer");
-        // Whose order changes is no other value.
+        // A map is equal to the same map in another order, so the store accepts it.
         type Names = std::collections::HashMap<String, u32>;
         let maps: FasterKv<u64, Serde<Names>> = memory_store(small_configs().swap_remove(0));
         for key in 0..50 {

@@ -1,4 +1,4 @@
-//! Writes with a condition.
+//! Writes with a condition: insert if absent, and compare and swap.
 
 use kvick::runtime::block_on;
 use kvick::{FasterKv, Result};
@@ -6,7 +6,7 @@ use tests::configs::memory_store;
 use tests::samples::pattern;
 use tests::simulated::small_configs;
 
-/// Where the current value is when the condition is looked at.
+/// The places of the current value at the time of the comparison.
 const PLACES: [&str; 3] = ["mutable", "flushed", "evicted"];
 
 async fn move_to(store: &FasterKv<u64, [u8]>, place: &str) -> Result<()> {
@@ -21,7 +21,7 @@ fn stores() -> impl Iterator<Item = FasterKv<u64, [u8]>> {
     small_configs().into_iter().map(memory_store)
 }
 
-/// In one word, in a page, in pieces.
+/// Values that are stored in a word, in a page, and in pieces.
 fn values() -> [Vec<u8>; 3] {
     [5, 300, 20_000].map(|length| pattern(9, length))
 }

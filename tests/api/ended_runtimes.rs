@@ -1,9 +1,9 @@
 //! A store whose real runtime has ended, used from another executor.
 //!
-//! A tokio runtime was dropped, as at the end of each `#[tokio::test]`, and a store that it
-//! maintained lived on in a static: each task that waited for its maintenance hung.
-//! `tests/sim/orphans.rs` has every moment of such an end on a simulated runtime; here the runtimes
-//! are real, with threads that end while others wait.
+//! A program dropped a tokio runtime, as each `#[tokio::test]` does, but kept a store on it in a
+//! static. Every task that waited for the maintenance of the store hung. `tests/sim/orphans.rs`
+//! covers every moment of such an end on a simulated runtime. Here the runtimes are real, and their
+//! threads end while other threads wait.
 
 use std::path::Path;
 use std::sync::mpsc;
@@ -26,8 +26,8 @@ fn config(backend: Backend) -> Config {
     two_pages().with_backend(backend)
 }
 
-/// Opens a store on `host`, whose runtime has ended when this returns. A checkpoint has all keys,
-/// none of which is in memory.
+/// Opens a store on `host`, whose runtime has ended at the return. A checkpoint contains all keys,
+/// and none of them is in memory.
 fn orphan(host: Host, path: &Path, backend: Backend) -> Store {
     let path = path.to_owned();
     host.run(async move |handle| {
@@ -49,7 +49,7 @@ pub(crate) fn assert_names_the_cause<T>(what: &str, outcome: Result<T>) {
     assert!(text.contains("the runtime that it was given to has ended"), "{what}: {text}");
 }
 
-/// Writes until there is no room.
+/// Writes until the memory is full.
 async fn fill(store: &Store) -> Error {
     for key in KEYS..100 * KEYS {
         if let Err(error) = store.upsert(&key, &0).await {
@@ -59,7 +59,7 @@ async fn fill(store: &Store) -> Error {
     panic!("two pages have room for everything");
 }
 
-/// The store is open nowhere, and as its checkpoint has it.
+/// Checks that the store is open nowhere, and that it has the state of its checkpoint.
 async fn reopen(path: &Path, backend: Backend) {
     let store: Store = FasterKv::open(path, config(backend)).await.expect("the directory is free");
     for key in 0..KEYS {
@@ -100,16 +100,19 @@ fn what_needs_a_runtime_names_the_cause_and_what_does_not_works() {
             assert_names_the_cause("checkpoint", store.checkpoint().await);
             assert_names_the_cause("prune", store.prune_checkpoints(1).await);
             assert_names_the_cause("health", store.health().cause.map_or(Ok(()), Err));
-            // What is in memory was never read from a file of another store.
+            // Reading from memory needs no file, so no read can reach the files of another store.
             assert_eq!(store.read(&9).await.expect("the device serves"), Some(27));
             let again = Store::open(path, config(backend)).await;
-            assert_eq!(again.expect_err("it may read there").kind(), ErrorKind::InUse);
+            assert_eq!(
+                again.expect_err("the orphan may still read from there").kind(),
+                ErrorKind::InUse
+            );
 
             for _ in 0..2 {
                 assert_names_the_cause("close", store.close().await);
             }
             assert_eq!(store.read(&1).await.expect_err("closed").kind(), ErrorKind::Closed);
-            // While handles and a session are still there.
+            // Handles and a session still exist here.
             reopen(path, backend).await;
         });
     });
@@ -126,8 +129,8 @@ fn the_last_handle_of_an_orphan_frees_its_directory() {
     });
 }
 
-/// A store on a tokio runtime without a time driver was poisoned when its maintenance first slept,
-/// and said "one of its drivers panicked" without the message of that panic.
+/// The first sleep of the maintenance poisoned a store on a tokio runtime without a time driver.
+/// The error said "one of its drivers panicked" without the message of that panic.
 #[test]
 fn a_runtime_that_cannot_sleep_is_named_as_the_cause() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build();
@@ -148,7 +151,7 @@ fn a_runtime_that_cannot_sleep_is_named_as_the_cause() {
     assert!(error.to_string().contains("timers are disabled"), "{error}");
 }
 
-/// What a task is doing, over and over, when the runtime ends.
+/// A name, and an operation that a task repeats until the runtime has ended.
 type Pastime = (&'static str, fn(Store) -> Error);
 
 fn until_refused(turn: impl AsyncFn(u64) -> Result<()>) -> Error {
@@ -160,7 +163,7 @@ fn until_refused(turn: impl AsyncFn(u64) -> Result<()>) -> Error {
                 Err(error) => return error,
             }
         }
-        unreachable!("it is refused at some time")
+        unreachable!("the operation fails at some time")
     })
 }
 
@@ -201,12 +204,12 @@ fn who_waits_while_a_runtime_ends_is_told() {
                 let waiters = PASTIMES.map(|(name, pastime)| {
                     let (store, begun) = (store.clone(), begun.clone());
                     let work = move || {
-                        begun.send(()).expect("the test waits for it");
+                        begun.send(()).expect("the test waits for every thread");
                         (name, pastime(store))
                     };
                     thread::Builder::new().name(name.to_owned()).spawn(work).expect("a thread")
                 });
-                // The runtime goes on while they begin.
+                // The runtime continues until every thread has begun.
                 let mut begun = 0;
                 while begun < PASTIMES.len() {
                     begun += has_begun.try_iter().count();

@@ -1,4 +1,4 @@
-//! What errors say: the thing, what is wrong with it, what to do.
+//! The texts of errors: each names the thing, says what is wrong, and says what to do.
 
 use std::borrow::Cow;
 use std::fs;
@@ -11,7 +11,7 @@ use tests::configs::memory_store;
 use tests::crowd::{CROWD, pass_through};
 use tests::simulated::{four_log_pages, two_pages};
 
-/// That a text is one clear line: nothing of it is said twice, and no numbers stand for words.
+/// Checks that a text is one clear line, repeats nothing, and has words instead of flag values.
 #[track_caller]
 fn is_clear(error: &Error) -> String {
     let text = error.to_string();
@@ -36,7 +36,7 @@ fn log_on_disk() -> log::Config {
     four_log_pages().with_backend(Backend::Threads).with_direct(false)
 }
 
-/// A store with checkpoints of every kind.
+/// Creates a store with checkpoints of every kind.
 async fn make_store(path: &Path) -> Result<()> {
     let store: FasterKv<u64, u64> = FasterKv::open(path, on_disk()).await?;
     for round in 0..3 {
@@ -62,7 +62,7 @@ async fn make_log(path: &Path) -> Result<()> {
     log.close().await
 }
 
-/// How files are spoilt.
+/// The ways in which the test damages a file.
 const SPOILT: [fn(&Path); 3] = [
     |file| fs::remove_file(file).expect("it is there"),
     |file| fs::write(file, b"").expect("it is there"),
@@ -73,12 +73,12 @@ const SPOILT: [fn(&Path); 3] = [
     },
 ];
 
-/// Makes `make`'s files, spoils one of them, and shows what `open` says.
+/// Creates files with `make`, damages each of them in each way, and returns the errors of `open`.
 fn spoilt(
     make: impl AsyncFn(&Path) -> Result<()>,
     open: impl AsyncFn(&Path) -> Result<()>,
 ) -> Vec<(String, Error)> {
-    let place = tempfile::tempdir().expect("a place");
+    let place = tempfile::tempdir().expect("a directory");
     let made = place.path().join("made");
     block_on(make(&made)).expect("sound files");
     let list = |path: &Path| -> Vec<String> {
@@ -93,7 +93,7 @@ fn spoilt(
     for name in list(&made).into_iter().filter(|name| name != "lock") {
         for spoil in SPOILT {
             let copy = place.path().join("copy");
-            fs::create_dir(&copy).expect("a place");
+            fs::create_dir(&copy).expect("a directory");
             for file in list(&made) {
                 fs::copy(made.join(&file), copy.join(&file)).expect("copied");
             }
@@ -101,13 +101,13 @@ fn spoilt(
             if let Err(error) = block_on(open(&copy)) {
                 told.push((name.clone(), error));
             }
-            fs::remove_dir_all(&copy).expect("a place");
+            fs::remove_dir_all(&copy).expect("the directory is deleted");
         }
     }
     told
 }
 
-/// Missing files were `the file is 0x0, expected 0x1`, and no error named a way out.
+/// An error about a missing file said `the file is 0x0, expected 0x1`, and none said what to do.
 #[test]
 fn damage_of_each_file_is_told_with_a_way_out() {
     let open_store = async |path: &Path| {
@@ -123,7 +123,7 @@ fn damage_of_each_file_is_told_with_a_way_out() {
         if error.kind() == ErrorKind::Unsupported {
             continue;
         }
-        // Of a file in segments, the first is named for all.
+        // An error about a file in segments names the first segment.
         let stem = file.split('.').next().unwrap_or(&file);
         assert!(text.contains(stem) || text.contains("already holds"), "{file}: {text}");
         assert!(text.contains("; "), "says what to do: {text}");
@@ -135,7 +135,7 @@ fn damage_of_each_file_is_told_with_a_way_out() {
 
 #[test]
 fn what_cannot_be_opened_is_named_once() {
-    let place = tempfile::tempdir().expect("a place");
+    let place = tempfile::tempdir().expect("a directory");
     let file = place.path().join("file");
     fs::write(&file, b"not a directory").expect("written");
     for path in [file.join("store"), file.clone()] {
@@ -151,8 +151,8 @@ fn what_cannot_be_opened_is_named_once() {
     }
 }
 
-/// A closed log said that the store was closed; memory that does not do for a store that is there
-/// was explained by a setting that was never made.
+/// A closed log reported that the store was closed. If the memory did not suit an existing store,
+/// the error named a setting that the caller had never made.
 #[test]
 fn errors_are_about_what_the_caller_has() -> Result<()> {
     block_on(async {
@@ -166,7 +166,7 @@ fn errors_are_about_what_the_caller_has() -> Result<()> {
         let error = store.read(&1).await.expect_err("closed");
         assert_eq!(is_clear(&error), "the store is closed; open it again");
 
-        let place = tempfile::tempdir().expect("a place");
+        let place = tempfile::tempdir().expect("a directory");
         let config = Config::default().with_backend(Backend::Threads).with_huge_pages(false);
         let large = config.clone().with_memory(ByteSize::mib(64));
         let store: FasterKv<u64, u64> = FasterKv::open(place.path(), large).await?;
@@ -182,7 +182,7 @@ fn errors_are_about_what_the_caller_has() -> Result<()> {
     })
 }
 
-/// Takes no 7, and gives none back.
+/// A codec that does not encode 7 and decodes only 6.
 struct NoSeven;
 
 impl Value for NoSeven {
@@ -209,7 +209,7 @@ impl Value for NoSeven {
 
 impl Key for NoSeven {}
 
-/// `a key or value: postcard: Hit the end of buffer` named neither.
+/// The error `a key or value: postcard: Hit the end of buffer` named neither the item nor its type.
 #[test]
 fn errors_of_encodings_say_of_what_and_of_which_type() -> Result<()> {
     block_on(async {

@@ -1,4 +1,4 @@
-//! A loop of hits lets other tasks run, and does not do so all the time.
+//! A loop of hits yields to other tasks, but not at every operation.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +7,7 @@ use kvick::config::Backend;
 use kvick::{Config, FasterKv, Result};
 use tests::polling::Counted;
 
-/// How often another task of the same thread runs while a loop reads from memory.
+/// Returns how often another task of the same thread runs during a loop of reads from memory.
 fn turns_of_the_other(yield_every: u32, by_handle: bool) -> Result<u64> {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.expect("tokio starts").block_on(async {
@@ -19,7 +19,7 @@ fn turns_of_the_other(yield_every: u32, by_handle: bool) -> Result<u64> {
         let counter = Arc::clone(&turns);
         tokio::spawn(async move {
             loop {
-                // Relaxed: all on one thread.
+                // Relaxed: both tasks run on one thread.
                 counter.fetch_add(1, Ordering::Relaxed);
                 tokio::task::yield_now().await;
             }

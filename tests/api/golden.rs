@@ -1,7 +1,7 @@
-//! Stores as format 2 has them: a change of the format fails here.
+//! Stores of format 2: an unintended change of the format fails here.
 //!
-//! `cargo test -p api-tests -- --ignored golden --nocapture` writes the files anew; that is
-//! right only together with a new number of the format.
+//! `cargo test -p api-tests -- --ignored golden --nocapture` writes the files anew. This is right
+//! only together with a new format number.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,10 +18,10 @@ const KINDS: [(&str, checkpoint::Kind); 3] = [
     ("snapshot", checkpoint::Kind::Snapshot),
     ("incremental", checkpoint::Kind::Incremental),
 ];
-/// The session of every store: the life is the seed, and it is the first.
+/// The identity of the first session of each golden store. Its first half is the seed.
 const SESSION: &str = "000000000000004d0000000000000001";
 const SEED: u64 = 77;
-/// Of the sessions of words that are in a file, so many are gone in the newest checkpoint.
+/// The number of idle sessions that each store of words forgets before its newest checkpoint.
 const FORGOTTEN: usize = 2;
 
 fn config() -> Config {
@@ -47,7 +47,7 @@ where
     builder.directory(Arc::new(directory.clone())).open_in_directory().await
 }
 
-/// A copy of the files of one store.
+/// Returns a copy of the files of one store.
 async fn copy(name: &str) -> MemoryDirectory {
     let directory = MemoryDirectory::new();
     for entry in fs::read_dir(place(name)).expect("it is in the repository") {
@@ -61,7 +61,7 @@ async fn copy(name: &str) -> MemoryDirectory {
 
 async fn write(name: &str, directory: &MemoryDirectory) -> usize {
     let place = place(name);
-    fs::create_dir_all(&place).expect("a place to write");
+    fs::create_dir_all(&place).expect("the directory is created");
     let mut total = 0;
     for name in directory.list().await.expect("memory") {
         let bytes = directory.read_file(&name).await.expect("memory");
@@ -77,7 +77,7 @@ fn text(number: u64) -> String {
     "key/".repeat(usize::try_from(number % 4).expect("small")) + &number.to_string()
 }
 
-/// Every length up to some pieces of a long value.
+/// Returns bytes of a length that depends on `number`: up to several pieces of a long value.
 fn value(number: u64) -> Vec<u8> {
     let length = if number == 13 { 5000 } else { number % 40 };
     (0..length).map(|byte| (byte * 7 + number).to_le_bytes()[0]).collect()
@@ -146,7 +146,7 @@ fn stores_of_format_2_are_read() -> Result<()> {
                 };
                 assert_eq!(store.read(&key).await?, expected, "{name}: {key}");
             }
-            // It goes on from there.
+            // The recovered store continues from there.
             store.upsert(&1, &2).await?;
             assert_eq!(store.checkpoint().await?.token.version(), 3);
             store.close().await?;
@@ -163,7 +163,7 @@ fn stores_of_format_2_are_read() -> Result<()> {
     })
 }
 
-/// The control: the same files under another number of the format are refused.
+/// The control: the same files with another format number are refused.
 #[test]
 fn another_number_of_the_format_is_refused() {
     block_on(async {

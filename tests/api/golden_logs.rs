@@ -1,7 +1,7 @@
-//! A log as format 2 has it: a change of the format fails here.
+//! A log of format 2: an unintended change of the format fails here.
 //!
-//! `cargo test -p api-tests -- --ignored golden_logs --nocapture` writes the files anew;
-//! that is right only together with a new number of the format.
+//! `cargo test -p api-tests -- --ignored golden_logs --nocapture` writes the files anew. This is
+//! right only together with a new format number.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,9 +14,9 @@ use kvick::runtime::block_on;
 use kvick::{FasterLog, Result, log};
 use tests::files::Files;
 
-/// Entries that are there: those before were truncated, some were taken back.
+/// The entries that are left. The entries before 10 were truncated, and 60 to 69 were taken back.
 const LEFT: [std::ops::Range<u32>; 2] = [10..60, 70..90];
-/// In pieces.
+/// The number of the entry that is larger than a page, so that the log stores it in pieces.
 const LARGE: u32 = 50;
 const COOKIE: &[u8] = b"applied 42";
 
@@ -39,7 +39,7 @@ async fn open(directory: &MemoryDirectory) -> Result<FasterLog> {
     builder.directory(Arc::new(directory.clone())).open_in_directory().await
 }
 
-/// A copy of the files.
+/// Returns a copy of the files.
 async fn copy() -> Files {
     let mut files = Files::default();
     for found in fs::read_dir(place()).expect("it is in the repository") {
@@ -50,7 +50,8 @@ async fn copy() -> Files {
     files
 }
 
-/// One commit is in the manifest; three more and an entry that is in none are in the log only.
+/// Writes the log. The manifest has one commit; the log file has three more, and one entry in no
+/// commit.
 async fn write(directory: &MemoryDirectory) -> Result<()> {
     let log = open(directory).await?;
     let mut addresses = Vec::new();
@@ -87,7 +88,7 @@ fn golden_logs_are_written() {
     block_on(async {
         let directory = MemoryDirectory::new();
         write(&directory).await.expect("memory");
-        fs::create_dir_all(place()).expect("a place to write");
+        fs::create_dir_all(place()).expect("the directory is created");
         for (name, bytes) in Files::of(&directory).await.without("lock").0 {
             println!("{name}: {} bytes", bytes.len());
             fs::write(place().join(name), bytes).expect("space");
@@ -112,7 +113,7 @@ fn a_log_of_format_2_is_read() -> Result<()> {
         let addresses: Vec<u64> =
             [0, 20, 40, 41, 50, 69].map(|index: usize| entries[index].address.raw()).to_vec();
         assert_eq!(addresses, ADDRESSES);
-        // It goes on from there.
+        // The recovered log continues from there.
         let address = log.append_durable(b"new").await?;
         assert_eq!(log.last_commit().number, 101);
         drop(worker);
@@ -124,7 +125,7 @@ fn a_log_of_format_2_is_read() -> Result<()> {
     })
 }
 
-/// The same steps lead to the same bytes: nothing about a log depends on chance but its salt.
+/// The same steps produce the same bytes: only the salt of a log is random.
 #[test]
 fn this_build_writes_what_is_there() {
     block_on(async {
@@ -139,7 +140,7 @@ fn this_build_writes_what_is_there() {
     });
 }
 
-/// The control: the same files under another number of the format are refused.
+/// The control: the same files with another format number are refused.
 #[test]
 fn another_number_of_the_format_is_refused() {
     block_on(async {
@@ -151,5 +152,5 @@ fn another_number_of_the_format_is_refused() {
     });
 }
 
-/// Where some of the entries are.
+/// The addresses of some of the entries.
 const ADDRESSES: [u64; 6] = [224, 1368, 2176, 11328, 12288, 12880];

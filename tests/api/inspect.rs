@@ -1,4 +1,4 @@
-//! Looking at a store from outside: what is there, and what is wrong.
+//! The inspection of a store from outside: its content and its damage.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ use kvick::runtime::block_on;
 use kvick::{Config, FasterKv, Result, checkpoint, inspect};
 use tests::crowd::{CROWD, pass_through};
 
-/// Of a device, and of what is checked as one.
+/// The unit of a device, which has one checksum.
 const UNIT: u64 = 512;
 const UNIT_PAYLOAD: u64 = 504;
 const PAGE: u64 = 4 << 10;
@@ -53,8 +53,8 @@ fn file<'i>(inspection: &'i Inspection, start: &str) -> &'i str {
     &file.unwrap_or_else(|| panic!("no {start} in {inspection}")).name
 }
 
-/// A store with an older snapshot and an incremental checkpoint on top of it, and their parts and
-/// deltas; 3000 keys, most of them in the log itself. Both have commit points in a file.
+/// Creates a store with all kinds of files: a snapshot, an incremental checkpoint on top of it, and
+/// their parts, deltas and commit points.
 async fn with_all_kinds_of_files(directory: &MemoryDirectory) -> Result<FasterKv<u64, u64>> {
     let store = open(directory).await?;
     for key in 0..3000 {
@@ -97,7 +97,7 @@ fn a_store_of_every_kind_of_checkpoint_is_sound() -> Result<()> {
                 store.delete(&key).await?;
             }
             let taken = store.checkpoint().kind(kind).await?;
-            // Whether it is open or not.
+            // The result is the same for an open and for a closed store.
             let inspection = look(&directory).await;
             assert_sound(&inspection);
             store.close().await?;
@@ -118,10 +118,11 @@ fn a_store_of_every_kind_of_checkpoint_is_sound() -> Result<()> {
             assert_eq!((records.invalid, records.pieces, records.unread_bytes), (0, 0, 0));
             let covered = records.record_bytes + records.padding_bytes;
             assert_eq!(records.record_bytes, 24 * (records.values + records.tombstones));
-            // All of it but the unused ends of pages.
+            // The records cover everything but the unused ends of pages.
             let pages = newest.log.end / PAGE;
             assert_eq!(covered, newest.log.end - newest.log.start - pages * PAGE / UNIT * 8);
-            // Old ones, if a record was appended for what could not change in place.
+            // The index also has old entries, if a record was appended because it could not change
+            // in place.
             let entries = inspection.indexes.iter().map(|index| index.entries).max();
             assert!(entries >= Some(900), "{inspection}");
         }
@@ -153,7 +154,8 @@ fn values_in_pieces_and_sessions_are_shown() -> Result<()> {
     })
 }
 
-/// One byte of any file that a checkpoint needs: found, with its file and its place.
+/// Flips one byte of each file that a checkpoint needs. The inspection reports the file and the
+/// place.
 #[test]
 fn a_flipped_byte_of_every_file_is_found() -> Result<()> {
     block_on(async {
@@ -171,7 +173,7 @@ fn a_flipped_byte_of_every_file_is_found() -> Result<()> {
         let flushed = sound.checkpoints.iter().map(|checkpoint| checkpoint.flushed).max();
         let log_end = flushed.map_or(0, |address| address / PAGE * PAGE + in_page(address));
         for file in &sound.files {
-            // A part of the log begins in the middle of its first page.
+            // A part file begins in the middle of its first page of the log.
             let needed = match file.role {
                 FileRole::Lock => continue,
                 FileRole::LogSegment => 0..log_end,
@@ -199,7 +201,7 @@ fn a_flipped_byte_of_every_file_is_found() -> Result<()> {
     })
 }
 
-/// Where in its page on a device the unit of an address is.
+/// Returns the offset of an address's unit within its page on the device.
 fn in_page(address: u64) -> u64 {
     (address % PAGE).div_ceil(UNIT_PAYLOAD) * UNIT
 }
@@ -276,7 +278,7 @@ fn a_directory_without_a_store_has_one_problem() -> Result<()> {
         let roles: Vec<FileRole> = found.files.iter().map(|file| file.role).collect();
         assert_eq!(roles, [FileRole::LogSegment, FileRole::Foreign]);
 
-        // A store that has no checkpoint yet needs nothing but its manifest.
+        // A store without a checkpoint needs only its manifest.
         let directory = MemoryDirectory::new();
         let store = open(&directory).await?;
         store.upsert(&1, &1).await?;
@@ -306,7 +308,7 @@ fn debris_is_told_from_what_is_needed() -> Result<()> {
     })
 }
 
-/// Names, lengths and times of the last change.
+/// Returns the names, the lengths and the times of the last change of all files.
 fn seen(path: &Path) -> BTreeMap<String, (u64, SystemTime)> {
     let entries = fs::read_dir(path).expect("it is there");
     let seen = entries.map(|entry| {
@@ -347,14 +349,14 @@ fn nothing_changes_on_disk() -> Result<()> {
         let path = place.path().to_owned();
         let directory = ReadOnlyDirectory::open(&path).expect("it is there");
         drop(place);
-        // A directory is its descriptor: this one is empty now, whatever its path leads to.
+        // A directory is a descriptor: this one is empty now, regardless of the file at its path.
         let inspection = inspect(Arc::new(directory)).await?;
         assert!(inspection.files.is_empty() && !inspection.problems.is_empty(), "{inspection}");
         Ok(())
     })
 }
 
-/// A directory whose store takes checkpoints while its files are listed, so many times.
+/// A directory whose store takes checkpoints while its files are listed, `times` times.
 #[derive(Debug)]
 struct Busy {
     inner: MemoryDirectory,
@@ -375,7 +377,8 @@ impl Directory for Busy {
         Box::pin(async {
             let left = |times: usize| times.checked_sub(1);
             if self.times.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).is_ok() {
-                // As many as are kept: what the manifest named before is gone.
+                // Two checkpoints are kept, so these replace both checkpoints that the manifest
+                // named before.
                 for _ in 0..2 {
                     self.store.upsert(&1, &1).await.expect("memory");
                     self.store.checkpoint().with_index().await.expect("memory");
@@ -427,7 +430,7 @@ fn a_store_that_goes_on_is_looked_at_again() -> Result<()> {
             if times < 2 {
                 assert_sound(&found);
             } else {
-                // Twice is enough: then it is said.
+                // The inspection tries twice, and then reports the changes.
                 assert!(found.has_changed && !found.problems.is_empty(), "{found}");
                 assert!(found.to_string().contains("changed meanwhile"), "{found}");
             }

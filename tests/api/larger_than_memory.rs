@@ -1,4 +1,4 @@
-//! Twenty times the memory, on every backend.
+//! A store with twenty times as much data as memory, on every backend.
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use kvick::config::{Backend, ByteSize};
@@ -47,7 +47,7 @@ async fn everything(store: FasterKv<u64, u64>) -> Result<()> {
     for key in 0..KEYS {
         session.upsert(&key, &(key * 3)).await?;
     }
-    // A few thousand reads in flight at once, 64 at a time.
+    // A few thousand reads run, 64 of them at a time.
     stream::iter((0..KEYS).step_by(7))
         .map(|key| {
             let store = &store;

@@ -1,4 +1,4 @@
-//! The log as its users see it.
+//! The public API of the log.
 
 mod addresses;
 mod appending;
@@ -38,7 +38,7 @@ fn small() -> log::Config {
         .with_huge_pages(false)
 }
 
-/// Opens a log, as soon as the one before has let go of the directory.
+/// Opens a log as soon as the previous one has freed the directory.
 async fn open(directory: &Arc<MemoryDirectory>) -> FasterLog {
     loop {
         let directory = Arc::clone(directory);
@@ -191,7 +191,7 @@ fn named_iterators_go_on_where_they_were_completed() {
         }
         log.commit().await.expect("committed");
         let entry = worker.next().await.expect("there").expect("sound");
-        // Not in a commit: seen again.
+        // This completion is in no commit, so the entry appears again.
         worker.complete_until(entry.next).await.expect("completed");
         drop((worker, log));
         let log = open(&directory).await;

@@ -1,4 +1,4 @@
-//! A composite key is looked up by borrowed members, and types of the standard library are stored.
+//! Lookups of composite keys by borrowed members, and values of standard types.
 
 use std::fmt::Debug;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -18,7 +18,7 @@ async fn open<K: Key>(directory: &MemoryDirectory) -> Result<FasterKv<K, u64>> {
     builder.open_in_directory().await
 }
 
-/// The bytes of a tuple and of the encoded tuple are one encoding: each reads what the other wrote.
+/// A tuple and the encoded tuple have the same bytes, so each store reads the keys of the other.
 #[test]
 fn an_encoded_tuple_is_the_key_that_the_tuple_is() -> Result<()> {
     type Pair = (String, u32);

@@ -67,7 +67,7 @@ fn words_under_texts() {
     on_the_matrix::<str, u64>(4);
 }
 
-/// More seeds where nothing waits for a disk.
+/// Runs more seeds with stores that never wait for a disk.
 #[test]
 fn many_seeds_in_memory() {
     for seed in 100..115 {

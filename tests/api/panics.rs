@@ -1,5 +1,5 @@
-//! Code of the user that panics or refuses: the panic passes through, the value is as before, the
-//! store is as usable as before.
+//! User code that panics or refuses: the panic passes through, the value stays, and the store stays
+//! usable.
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,7 +10,7 @@ use kvick::{ErrorKind, FasterKv, Key, Result, Value, codec};
 use tests::configs::memory_store;
 use tests::simulated::small_configs;
 
-/// A number that does not want to be encoded, or decoded, if it is one of these.
+/// A codec that panics or fails on some numbers.
 struct Moody<const WORD: bool>;
 
 const PANICS_IN_ENCODE: u64 = 601;
@@ -56,7 +56,7 @@ impl<const WORD: bool> Key for Moody<WORD> {}
 
 type Store<const WORD: bool> = FasterKv<Moody<WORD>, Moody<WORD>>;
 
-/// What is tried with key 1, which holds 10: all of it fails.
+/// The number of attempts. Each one works on key 1, which holds 10, and each one fails.
 const ATTEMPTS: u32 = 9;
 
 async fn attempt<const WORD: bool>(store: &Store<WORD>, number: u32) -> Result<()> {
@@ -100,7 +100,7 @@ fn value_survives<const WORD: bool>() -> Result<()> {
                     }
                     assert_eq!(store.read(&1).await?, Some(10), "after attempt {number}");
                     assert_eq!(store.read(&2).await?, Some(20), "after attempt {number}");
-                    // No protection was left: the marks of the log still move.
+                    // No attempt kept a guard: the log can still move its boundaries.
                     store.flush_and_evict().await?;
                     store.rmw(&1, |value| value.unwrap_or(0) + 1).await?;
                     assert_eq!(store.read(&1).await?, Some(11));
@@ -123,7 +123,7 @@ fn bytes_survive_what_fails() -> Result<()> {
     value_survives::<false>()
 }
 
-/// A value that cannot be read can still be replaced.
+/// Checks that an unreadable value can be replaced.
 fn unreadable<const WORD: bool>() -> Result<()> {
     let store: Store<WORD> = memory_store(small_configs().swap_remove(0));
     block_on(async {
@@ -181,7 +181,7 @@ fn a_key_that_panics_harms_nobody() -> Result<()> {
     block_on(store.close())
 }
 
-/// A closure may use the store itself: it runs without any lock.
+/// A closure may use the store itself, because it runs without any lock.
 #[test]
 fn a_closure_may_call_the_store() -> Result<()> {
     let store: FasterKv<u64, u64> = memory_store(small_configs().swap_remove(0));

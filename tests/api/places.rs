@@ -1,4 +1,4 @@
-//! Directories: in use, already a store, not to be written; and what of them is touched.
+//! Directories: in use, already a store, or not writable. Refused directories stay unchanged.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,7 @@ fn open(path: &Path) -> Result<FasterKv<u64, u64>> {
     block_on(FasterKv::open(path, two_pages()))
 }
 
-/// Everything in a directory, byte by byte.
+/// Returns the name and the bytes of each file in a directory.
 pub(crate) fn contents(path: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(path).expect("a directory");
     let files = entries.map(|entry| {
@@ -63,7 +63,7 @@ fn a_closed_store_is_opened_again_with_all_that_it_had() -> Result<()> {
     for key in 0..1000 {
         assert_eq!(block_on(store.read(&key))?, Some(key));
     }
-    // Nothing has changed, so there is nothing to write.
+    // Nothing has changed, so closing writes nothing.
     block_on(store.close())?;
     assert_eq!(contents(directory.path()), before);
     Ok(())
@@ -92,20 +92,20 @@ fn a_store_of_other_types_or_sizes_is_left_as_it_is() -> Result<()> {
 #[test]
 fn segments_without_a_manifest_are_left_as_they_are() {
     let directory = tempfile::tempdir().expect("a directory");
-    fs::write(directory.path().join("log.000000"), b"somebody's").expect("writable");
+    fs::write(directory.path().join("log.000000"), b"another program's").expect("writable");
     assert_eq!(refused(directory.path()).kind(), ErrorKind::AlreadyExists);
     let mut after = contents(directory.path());
     after.remove("lock");
-    assert_eq!(after, BTreeMap::from([("log.000000".to_owned(), b"somebody's".to_vec())]));
+    assert_eq!(after, BTreeMap::from([("log.000000".to_owned(), b"another program's".to_vec())]));
 }
 
-/// Once whatever began as the log's files do was taken for one of them, and opening failed since
-/// `log.000000` was missing; other files were not noticed at all.
+/// An opening took each file with a name like `log.` for a file of the log, and reported that
+/// `log.000000` was missing. It did not notice other files at all.
 #[test]
 fn files_of_others_are_left_as_they_are() {
     for name in ["log.txt", "log.0", "notes", "index-1.old"] {
         let directory = tempfile::tempdir().expect("a directory");
-        fs::write(directory.path().join(name), b"somebody's").expect("writable");
+        fs::write(directory.path().join(name), b"another program's").expect("writable");
         let error = refused(directory.path());
         assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error}");
         assert!(error.to_string().contains(name), "{error}");
@@ -113,11 +113,11 @@ fn files_of_others_are_left_as_they_are() {
         assert_eq!(log.expect_err("refused").kind(), ErrorKind::AlreadyExists);
         let mut after = contents(directory.path());
         after.remove("lock");
-        assert_eq!(after, BTreeMap::from([(name.to_owned(), b"somebody's".to_vec())]));
+        assert_eq!(after, BTreeMap::from([(name.to_owned(), b"another program's".to_vec())]));
     }
 }
 
-/// A directory within, as the root of a file system has one, and hidden files are no matter.
+/// An opening ignores hidden files and directories, such as the one in the root of a file system.
 #[test]
 fn directories_and_hidden_files_are_no_matter() -> Result<()> {
     let directory = tempfile::tempdir().expect("a directory");
@@ -127,7 +127,7 @@ fn directories_and_hidden_files_are_no_matter() -> Result<()> {
     block_on(store.close())
 }
 
-/// What an attempt that was cut short may leave does not stop the next one.
+/// Files of an interrupted attempt do not stop the next one.
 #[test]
 fn a_manifest_that_was_not_published_is_no_store() -> Result<()> {
     let directory = tempfile::tempdir().expect("a directory");
@@ -180,7 +180,7 @@ fn a_closed_or_dropped_store_frees_its_directory() -> Result<()> {
     let store = open(directory.path())?;
     let (session, other) = (store.session()?, store.clone());
     block_on(store.close())?;
-    // The lock is gone though handles and sessions live on.
+    // The lock is free although handles and sessions still exist.
     block_on(open(directory.path())?.close())?;
     drop((session, other));
     Ok(())
@@ -201,12 +201,12 @@ fn a_store_in_memory_leaves_nothing_behind() -> Result<()> {
     Ok(())
 }
 
-/// Opened with more memory than there is, by a slip of the unit, a directory said for ever that the
-/// memory must be at least that much: the sizes had been published before the memory was there.
+/// A caller gave more memory than exists, because of a wrong unit. The store published its sizes
+/// before it had the memory. So the directory demanded that much memory in every later opening.
 #[test]
 fn a_creation_without_memory_leaves_nothing_behind() -> Result<()> {
     let directory = tempfile::tempdir().expect("a directory");
-    // More than a processor can address.
+    // This is more than a processor can address.
     let too_much = ByteSize::gib(200 << 10);
     let config = Config::default().with_memory(too_much).with_huge_pages(false);
     let opened = block_on(FasterKv::<u64, u64>::open(directory.path(), config));

@@ -1,4 +1,4 @@
-//! What is refused: configurations out of bounds, and everything on a closed store.
+//! Refusals: of configurations out of bounds, and of every operation on a closed store.
 
 use kvick::config::{Backend, ByteSize};
 use kvick::runtime::block_on;
@@ -44,7 +44,7 @@ fn a_configuration_in_text_is_the_same() -> Result<()> {
     block_on(store.close())
 }
 
-/// Every operation, and the error that it gives.
+/// Runs every operation, and returns its error.
 async fn all_operations(
     store: &FasterKv<u64, u64>,
     session: &mut Session<u64, u64>,
@@ -88,7 +88,7 @@ fn a_closed_store_refuses_everything() -> Result<()> {
     })
 }
 
-/// Each task that waits when the store is closed hears of it.
+/// Each task that waits while the store is closed gets an error or its result.
 #[test]
 fn closing_ends_every_wait() -> Result<()> {
     let store: FasterKv<u64, u64> = memory_store(two_pages());

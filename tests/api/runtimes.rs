@@ -1,4 +1,4 @@
-//! The same store under every executor, and moved between threads while it is used.
+//! The same store under every executor, and sessions that move between threads.
 
 use kvick::config::Backend;
 use kvick::{FasterKv, Result};
@@ -93,7 +93,7 @@ fn sessions_and_futures_may_go_anywhere() {
     drop(sent(store.close()));
 }
 
-/// A session may wait on one thread and go on, on another.
+/// A session may wait on one thread and continue on another.
 #[test]
 fn a_session_outlives_the_thread_it_began_on() -> Result<()> {
     let store = memory_store::<u64, u64>(two_pages());

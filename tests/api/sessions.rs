@@ -1,4 +1,4 @@
-//! Which sessions are kept, and how their operations are numbered.
+//! The sessions that a store keeps, and the numbers of their operations.
 
 use std::sync::Arc;
 
@@ -20,8 +20,9 @@ async fn open(directory: &MemoryDirectory) -> Result<FasterKv<u64, u64>> {
     builder.open_in_directory().await
 }
 
-/// Workers hold their sessions until the store is closed, and no task ever asks for their ids: all
-/// of them were recovered by every later life, a thousand after ten, and stayed in the manifest.
+/// Workers hold their sessions until the store is closed, and no task asks for their identities.
+/// Every later life recovered all these sessions, a thousand after ten lives, and kept them in the
+/// manifest.
 #[test]
 fn sessions_without_an_identity_do_not_pile_up() -> Result<()> {
     block_on(async {
@@ -42,8 +43,7 @@ fn sessions_without_an_identity_do_not_pile_up() -> Result<()> {
     })
 }
 
-/// Nothing but the list of sessions had changed, so closing took no checkpoint, and the session was
-/// there again.
+/// Only the list of sessions had changed, so closing took no checkpoint, and the session came back.
 #[test]
 fn what_is_forgotten_stays_so_when_nothing_else_happens() -> Result<()> {
     block_on(async {
@@ -72,7 +72,7 @@ fn what_is_forgotten_stays_so_when_nothing_else_happens() -> Result<()> {
     })
 }
 
-/// An identity that is asked for late is kept even so.
+/// A store keeps an identity even if the task asks for it late.
 #[test]
 fn asking_for_an_identity_is_a_change() -> Result<()> {
     block_on(async {
@@ -90,8 +90,8 @@ fn asking_for_an_identity_is_a_change() -> Result<()> {
     })
 }
 
-/// A client that loses its connection comes back to the same process: its session was gone until
-/// the next life.
+/// A client that lost its connection comes back to the same process. It could not resume its
+/// session before the next opening of the store.
 #[test]
 fn a_session_that_was_dropped_is_resumed_in_the_same_life() -> Result<()> {
     block_on(async {
@@ -122,7 +122,7 @@ fn a_session_that_was_dropped_is_resumed_in_the_same_life() -> Result<()> {
     })
 }
 
-/// A checkpoint names the sessions that did something since the one before.
+/// A checkpoint names only the sessions with an operation since the previous checkpoint.
 #[test]
 fn a_checkpoint_says_nothing_of_idle_sessions_and_keeps_them() -> Result<()> {
     block_on(async {

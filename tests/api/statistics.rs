@@ -1,4 +1,4 @@
-//! Statistics add up.
+//! Statistics, whose numbers add up.
 
 use kvick::runtime::block_on;
 use kvick::stats::Stats;

@@ -1,4 +1,4 @@
-//! A store is opened as what it was created as: its bytes mean nothing under other types.
+//! The types of a store: its bytes mean nothing under other types, so it opens only as created.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ struct Pence {
     amount: u64,
 }
 
-/// A number that has `BYTES` bytes in the log, under one name whatever that is.
+/// A number that has `BYTES` bytes in the log, under one type name for all widths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Padded<const BYTES: usize>(u64);
 
@@ -77,7 +77,7 @@ fn close<K: Key + ?Sized, V: Value + ?Sized>(store: &FasterKv<K, V>) {
     block_on(store.close()).expect("memory");
 }
 
-/// A store of `K` and `V` is refused as one of `L` and `W`, with an error that has both `names`.
+/// Checks that a store of `K` and `V` refuses to open with `L` and `W`, and names both types.
 fn refused<K, V, L, W>(names: [&str; 2]) -> MemoryDirectory
 where
     K: Key + ?Sized,
@@ -96,8 +96,8 @@ where
     directory
 }
 
-/// Once a store of `Serde<A>` opened as one of `Serde<B>`, and every value was read as what it was
-/// not, without an error.
+/// A store of `Serde<A>` opened as a store of `Serde<B>`. It decoded every value as the wrong type
+/// without an error.
 #[test]
 fn types_behind_one_encoding_are_told_apart() {
     refused::<u64, Serde<Celsius>, u64, Serde<Metres>>(["Celsius", "Metres"]);
@@ -109,8 +109,8 @@ fn types_behind_one_encoding_are_told_apart() {
     refused::<u64, str, u64, [u8]>(["str", "[u8]"]);
 }
 
-/// Once the widths on record were not compared: a codec that kept its name and became wider opened,
-/// and found none of the keys.
+/// An opening did not compare the recorded widths. A store opened with a codec that had kept its
+/// name and become wider, and found none of the keys.
 #[test]
 fn widths_are_compared() {
     refused::<Padded<8>, u64, Padded<16>, u64>(["8 bytes", "16 bytes"]);
@@ -119,7 +119,7 @@ fn widths_are_compared() {
     assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
 }
 
-/// A type that was renamed is let in by name, and from then on the store is one of that.
+/// A store accepts a renamed type by its old name, and has the new name from then on.
 #[test]
 fn a_renamed_type_is_accepted() {
     let directory = MemoryDirectory::new();

@@ -1,5 +1,5 @@
-//! Types of every width against pages of every size: what fits comes back, and what fits in no page
-//! is refused before anything is written.
+//! Types of every width with pages of every size. Values that fit come back. A width that fits in
+//! no page is refused before any write.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -11,7 +11,7 @@ use kvick::{Config, Error, ErrorKind, FasterKv, Key, Result, Value, codec};
 use tests::configs::memory_store;
 use tests::samples::pattern;
 
-/// Any number of bytes, always as many: as a type of fixed width is stored.
+/// A codec for byte strings of one fixed width.
 struct Wide<const WIDTH: usize>;
 
 impl<const WIDTH: usize> Value for Wide<WIDTH> {
@@ -47,8 +47,9 @@ fn pages_of(page: ByteSize) -> Config {
         .with_huge_pages(false)
 }
 
-/// Opens a store of keys of one width and values of another; or opening names the width. Out of
-/// line: sixty openings in one function are minutes of work for the optimiser.
+/// Opens a store with keys and values of these widths, or returns `None` if the error names the
+/// width. It is not inlined, because the optimizer takes minutes for sixty openings in one
+/// function.
 #[inline(never)]
 fn opened<const KEY: usize, const VALUE: usize>(
     page: ByteSize,
@@ -70,7 +71,8 @@ fn is_taken<const KEY: usize, const VALUE: usize>(page: ByteSize) -> Result<bool
     Ok(opened::<KEY, VALUE>(page)?.is_some())
 }
 
-/// What is taken comes back. For a few widths only: each pair is a store of its own to compile.
+/// Checks that accepted widths come back. Only a few are checked, because each pair is one more
+/// store to compile.
 fn comes_back<const KEY: usize, const VALUE: usize>(page: ByteSize) -> Result<()> {
     let store = opened::<KEY, VALUE>(page)?.expect("taken");
     block_on(async {
@@ -86,13 +88,13 @@ fn comes_back<const KEY: usize, const VALUE: usize>(page: ByteSize) -> Result<()
             assert_eq!(found, Some(pattern(number, VALUE)), "{KEY} and {VALUE} in {page}");
             store.delete(&pattern(number, KEY)).await?;
         }
-        // A write that never ends turns one page after the other.
+        // A write that never ends fills one page after the other.
         assert!(store.stats().device.bytes_stored < 32 << 20, "{KEY} and {VALUE} in {page}");
         store.close().await
     })
 }
 
-/// Which of the widths of values are taken beside keys of this width.
+/// Returns which widths of values are accepted with keys of this width.
 fn row<const KEY: usize>(page: ByteSize) -> Result<[bool; 8]> {
     Ok([
         is_taken::<KEY, 0>(page)?,
@@ -106,9 +108,9 @@ fn row<const KEY: usize>(page: ByteSize) -> Result<[bool; 8]> {
     ])
 }
 
-/// A key of 8 KiB, or a value of 2 MiB whose list of pieces is longer than a page, in pages of
-/// 4 KiB: its room was never found, while every turn of a page went well. The write did not end,
-/// and wrote empty pages as fast as the disk took them.
+/// The pages have 4 KiB. A key of 8 KiB, or a value of 2 MiB whose list of pieces is longer than a
+/// page, never found room. Every new page was free of errors, so the write never ended, and wrote
+/// empty pages as fast as the disk could.
 #[test]
 fn a_width_that_fits_in_no_page_is_refused_at_opening() -> Result<()> {
     let page = ByteSize::kib(4);
@@ -137,7 +139,7 @@ fn widths_of_types_against_sizes_of_pages() -> Result<()> {
         (small, 4000, row::<4000>(small)?),
         (small, 4096, row::<4096>(small)?),
     ] {
-        // Half a page must have a list of pieces after the key.
+        // The list of pieces must fit in half a page, after the key.
         let expected = match key {
             8 => all_but_the_longest,
             1000 => [true, true, true, true, true, true, true, false],
@@ -153,7 +155,7 @@ fn widths_of_types_against_sizes_of_pages() -> Result<()> {
     Ok(())
 }
 
-/// A store is not made for a type that it could never hold, and opens later with one that it can.
+/// A refused type leaves no files, so that the directory opens later with another type.
 #[test]
 fn a_refused_width_leaves_nothing_behind() -> Result<()> {
     let place = tempfile::tempdir().expect("a place");
@@ -172,7 +174,7 @@ fn a_refused_width_leaves_nothing_behind() -> Result<()> {
 
 thread_local!(static ASKED: Cell<usize> = const { Cell::new(0) });
 
-/// Bytes that are more each time they are asked for.
+/// Encoded bytes that are longer from the second access on.
 struct Growing;
 
 struct GrowingBytes([Vec<u8>; 2]);
@@ -208,8 +210,8 @@ impl Value for Growing {
 
 impl Key for Growing {}
 
-/// A codec whose bytes change from one look to the next passes every check, and then asks for more
-/// than a page holds. That is a panic of its operation, and no endless write.
+/// The bytes of this codec change between two accesses. They pass every check, and then need more
+/// than a page. The operation panics, and does not write pages without end.
 #[test]
 fn a_codec_that_breaks_its_word_writes_no_pages() -> Result<()> {
     let store: FasterKv<Growing, u64> = memory_store(pages_of(ByteSize::kib(4)));
@@ -223,7 +225,7 @@ fn a_codec_that_breaks_its_word_writes_no_pages() -> Result<()> {
         }
     }
     assert!(store.stats().device.bytes_stored < 1 << 20, "pages were written");
-    // What is left of it holds up no other task.
+    // The failed operation holds up no other task.
     block_on(store.flush_and_evict())?;
     block_on(store.close())
 }

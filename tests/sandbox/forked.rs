@@ -1,8 +1,8 @@
-//! What a child process does with the store and the log of its parent, whose drivers it has not.
+//! A child process that uses the store or the log of its parent, without the parent's drivers.
 //!
-//! A child of a process with a store hung wherever it waited for maintenance: in `checkpoint`,
-//! `flush`, `close`, in a write that needed room. It had the memory of its parent, and none of its
-//! threads. Each case here is a child of its own.
+//! A child of a process with a store hung in every wait for maintenance: in `checkpoint`, `flush`
+//! and `close`, and in a write that needed room. It had the memory of its parent, and none of its
+//! threads. Each case here runs in a child of its own.
 
 use std::fs;
 use std::path::Path;
@@ -33,7 +33,8 @@ fn log_config(backend: Backend) -> log::Config {
     config.with_page_size(ByteSize::kib(4)).with_huge_pages(false)
 }
 
-/// Forks once every other thread sleeps: a lock that one held would stay locked in the child.
+/// Forks once every other thread sleeps, because a lock that a thread held would stay locked in the
+/// child.
 fn in_fork(body: impl FnOnce()) {
     while awake() > 1 {
         thread::yield_now();
@@ -41,7 +42,7 @@ fn in_fork(body: impl FnOnce()) {
     fork::in_fork(body);
 }
 
-/// Threads of this process that do not sleep; this one is among them.
+/// Returns the number of threads of this process that do not sleep, including this one.
 fn awake() -> usize {
     let threads = fs::read_dir("/proc/self/task").expect("readable").flatten();
     let states = threads.filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
@@ -52,13 +53,13 @@ fn awake() -> usize {
     states.filter(is_awake).count()
 }
 
-/// Fails, and says that the process was forked.
+/// Checks that the operation failed, and that the error says that the process was forked.
 fn refused<T>(outcome: Result<T>) {
     let Err(error) = outcome else { panic!("it succeeded without the threads of the parent") };
     assert!(chain(&error).contains("was forked"), "{error:?}");
 }
 
-/// Goes on until it is refused.
+/// Repeats an operation until it fails.
 async fn until_refused(turn: impl AsyncFn(u64) -> Result<()>) {
     for number in 0..100 * KEYS {
         if let Err(error) = turn(number).await {
@@ -68,7 +69,7 @@ async fn until_refused(turn: impl AsyncFn(u64) -> Result<()>) {
     panic!("64 KiB have room for everything");
 }
 
-/// What a child does with the store of its parent.
+/// An operation of a child on the store of its parent, with a name.
 type StoreCase = (&'static str, fn(&Store));
 
 const STORE_CASES: [StoreCase; 10] = [
@@ -111,7 +112,7 @@ const STORE_CASES: [StoreCase; 10] = [
     }),
 ];
 
-/// The store is as it was, and writes.
+/// Checks that the store has its content, and that it still writes.
 fn assert_store_goes_on(store: &Store, round: u64) {
     block_on(async {
         for key in 1..KEYS {
@@ -153,7 +154,7 @@ fn a_store_in_a_forked_child_says_so() {
             }
             assert_store_goes_on(&store, 100);
             in_fork(|| a_child_has_stores_of_its_own(place.path()));
-            // The last handle goes, in the child and then here.
+            // The last handle is dropped, first in the child and then here.
             block_on(async { store.checkpoint().await }).expect("taken");
             in_fork(move || drop(store));
             if backend != Backend::Memory {
@@ -165,7 +166,7 @@ fn a_store_in_a_forked_child_says_so() {
     });
 }
 
-/// Opens as soon as the one before has let go of the directory.
+/// Opens as soon as the previous store has freed the directory.
 async fn when_free<T>(open: impl AsyncFn() -> Result<T>) -> T {
     loop {
         match open().await {
@@ -186,10 +187,10 @@ fn a_child_has_stores_of_its_own(place: &Path) {
     });
 }
 
-/// What a child does with the log of its parent.
+/// An operation of a child on the log of its parent, with a name.
 type LogCase = (&'static str, fn(&FasterLog));
 
-/// Reads until the log says that it has no drivers.
+/// Reads until the log fails because it has no drivers.
 async fn read_to_the_end(mut entries: impl StreamExt<Item = Result<log::Entry>> + Unpin) {
     loop {
         match entries.next().await.expect("it ends with an error") {
@@ -232,7 +233,7 @@ const LOG_CASES: [LogCase; 10] = [
     }),
 ];
 
-/// The log has so many entries more each time, and nothing of its children.
+/// Checks that the log has 300 more entries in each round, and no entry of its children.
 async fn assert_log_goes_on(log: &FasterLog, round: usize) {
     let entries: Vec<_> = log.scan(..).try_collect().await.expect("sound");
     assert_eq!(entries.len(), round * 300);
@@ -289,7 +290,7 @@ fn a_group_in_a_forked_child_says_so() {
     });
 }
 
-/// A follower reads by itself, and needs a thread for its clock alone.
+/// A follower reads without a thread, and needs a thread only for its clock.
 #[test]
 fn a_follower_in_a_forked_child_has_no_clock() {
     alone("forked::a_follower_in_a_forked_child_has_no_clock", || {

@@ -1,9 +1,9 @@
-//! How often a large value of a fixed width is on the stack at once.
+//! The number of copies of a large value of a fixed width that are on the stack at once.
 //!
-//! A value of the type `[u8; 131_072]` overflowed the stack of 2 MiB that threads of tests and of
-//! tokio have: in a build without optimisation each layer of a read had several copies of it, 64
-//! together. Each case here runs on a thread whose stack has room for so many; where that is too
-//! few, the process ends.
+//! A value of the type `[u8; 131_072]` overflowed a stack of 2 MiB, which threads of tests and of
+//! tokio have. In a build without optimization each layer of a read had several copies of it, 64
+//! together. Each case here runs on a thread whose stack has room for 14 copies; the process ends
+//! if a case needs more.
 
 use std::thread;
 
@@ -16,10 +16,10 @@ use crate::alone::alone;
 
 const LENGTH: usize = 131_072;
 
-/// Copies of a value for which a thread has room, as [`kvick::Value`] says.
+/// The number of copies for which a thread needs room, as [`kvick::Value`] documents.
 const COPIES: usize = 14;
 
-/// What a thread needs besides.
+/// The bytes of a stack that a thread needs for everything else.
 const SLACK: usize = 128 << 10;
 
 type Large = [u8; LENGTH];
@@ -30,15 +30,15 @@ fn value(byte: u8) -> Box<Large> {
     vec![byte; LENGTH].into_boxed_slice().try_into().expect("of this length")
 }
 
-/// Runs `body` on a thread that has room for so many values.
+/// Runs `body` on a thread that has room for this many values.
 fn with_room_for(copies: usize, store: &Store, body: fn(&Store)) {
     let store = store.clone();
     let thread = thread::Builder::new().stack_size(copies * LENGTH + SLACK);
     thread.spawn(move || body(&store)).expect("a thread").join().expect("no panic");
 }
 
-/// Without optimisation all that is in a function is in its frame at once: so there is one for each
-/// operation, which looks at the answer where it is.
+/// The operations. Each is a function of its own, and checks its result in place, because an
+/// unoptimized function has room for all its values at once.
 const CASES: [Case; 11] = [
     ("upsert", |store| block_on(store.upsert(&1, &value(1))).expect("written")),
     ("read", |store| {
@@ -58,7 +58,7 @@ const CASES: [Case; 11] = [
     }),
     ("try_read", |store| match store.try_read(&1) {
         TryRead::Ready(answer) => assert!(matches!(&answer, Ok(Some(value)) if value[0] == 1)),
-        // It is on the device.
+        // The value is on the device.
         TryRead::Pending(_) => {}
     }),
     ("read_with", |store| {

@@ -1,5 +1,5 @@
-//! Stores and logs whose process sandboxes itself, so that the kernel refuses io_uring from some
-//! moment on; and those of the parent of a forked process.
+//! Stores and logs in special processes: one whose kernel begins to refuse io_uring, and a forked
+//! child.
 
 #![cfg(all(target_os = "linux", target_endian = "little"))]
 
@@ -20,14 +20,14 @@ use kvick::{Config, Error, FasterKv, FasterLog, Result, log};
 use crate::alone::alone;
 use crate::seccomp::Refusal;
 
-/// Begins to refuse, on every thread; says whether the kernel can.
+/// Makes the kernel refuse io_uring on every thread, and returns whether it can.
 fn refuse_rings() -> bool {
     let refusal = Refusal::of(libc::SYS_io_uring_enter, libc::EPERM);
     let installed = refusal.install(libc::SECCOMP_FILTER_FLAG_TSYNC);
     installed.inspect_err(|error| println!("skipped: no seccomp filters here: {error}")).is_ok()
 }
 
-/// Fails with the cause, if the backend was io_uring.
+/// Checks that the operation failed, and that the error names the cause.
 fn expect_cause<T>(outcome: Result<T>) {
     let Err(error) = outcome else { panic!("it succeeded without a ring") };
     let text = chain(&error);
@@ -39,7 +39,7 @@ fn chain(error: &Error) -> String {
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-/// Whether files here are moved by io_uring.
+/// Returns whether this process can use io_uring for files.
 fn has_rings() -> bool {
     use kvick::io::{BackendChoice, IoConfig, open_directory};
 
@@ -49,7 +49,7 @@ fn has_rings() -> bool {
     opened.inspect_err(|error| println!("skipped: {error}")).is_ok()
 }
 
-/// `append_durable`, the one after it and `close` hung.
+/// A pending `append_durable`, the next one and `close` hung.
 #[test]
 fn a_log_whose_ring_is_refused_says_so_and_opens_again() {
     alone("a_log_whose_ring_is_refused_says_so_and_opens_again", || {
@@ -75,7 +75,7 @@ fn a_log_whose_ring_is_refused_says_so_and_opens_again() {
     });
 }
 
-/// Reads of what is not in memory hung, and so did `checkpoint` and `close`.
+/// Reads from the device hung, and so did `checkpoint` and `close`.
 #[test]
 fn a_store_whose_ring_is_refused_says_so_and_opens_again() {
     alone("a_store_whose_ring_is_refused_says_so_and_opens_again", || {
@@ -93,7 +93,7 @@ fn a_store_whose_ring_is_refused_says_so_and_opens_again() {
             if !has_rings() || !refuse_rings() {
                 return;
             }
-            // The driver may be within a call yet, which ends well.
+            // The driver may still be inside a call, which succeeds.
             let _ = store.read(&7).await;
             for key in [7, 500, 999] {
                 expect_cause(store.read(&key).await);

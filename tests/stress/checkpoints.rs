@@ -1,5 +1,5 @@
-//! Real threads that read in place and count while checkpoints of every kind are taken, one after
-//! the other: nothing torn, nothing lost, and what is recovered is what the commit points say.
+//! Threads that read and count in place during checkpoints of every kind. No value is torn or lost,
+//! and the recovered counts agree with the commit points.
 
 use std::collections::BTreeMap;
 use std::future::IntoFuture;
@@ -44,7 +44,7 @@ fn counted_across_versions<V: SampleValue + ?Sized>() {
         let workers: Vec<_> = (0..THREADS)
             .map(|number| {
                 let session = store.session().expect("open");
-                // So that checkpoints say what they have of it.
+                // A session with an identity is in the checkpoints.
                 let _id = session.id();
                 scope.spawn(move || count::<V>(session, number as u64))
             })
@@ -66,7 +66,7 @@ fn counted_across_versions<V: SampleValue + ?Sized>() {
             points
         });
         let ends: Vec<_> = workers.into_iter().map(|worker| worker.join()).collect();
-        // Also if one has panicked, or the scope would wait for ever.
+        // The flag is also cleared after a panic, because the scope would wait forever otherwise.
         working.store(false, Ordering::Relaxed);
         let points = taker.join().expect("no panic");
         let sessions = ends.into_iter().map(|end| end.expect("no panic"));
@@ -85,7 +85,7 @@ fn count<V: SampleValue + ?Sized>(mut session: Session<u64, V>, number: u64) -> 
     for step in 0..STEPS {
         let key = (step * 7 + number * 13) % KEYS;
         block_on(session.rmw(&key, V::counted)).expect("sound memory");
-        // Whatever it is, it is whole.
+        // Each value that a reader sees is whole.
         let look = |view: V::View<'_>| V::count(&V::seen(view));
         let seen = block_on(session.read_with(&(step % KEYS), look)).expect("sound memory");
         assert!(seen.is_none_or(|count| count <= THREADS as u64 * STEPS));

@@ -1,4 +1,4 @@
-//! Real threads: no update is lost, nothing is torn, every answer can be explained.
+//! Tests with real threads: no update is lost, no value is torn, and every result can be explained.
 
 mod answers;
 mod checkpoints;

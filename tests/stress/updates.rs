@@ -1,4 +1,4 @@
-//! Several threads modify the same few values while the log moves under them.
+//! Threads that modify the same few values while the log moves its boundaries.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -14,7 +14,7 @@ use tests::simulated::{small_configs, two_pages};
 const THREADS: u64 = 4;
 const KEYS: u64 = 3;
 
-/// Runs `body` on some threads, and `disturb` over and over on one more until they are done.
+/// Runs `body` on some threads, and repeats `disturb` on one more until they end.
 fn hammer(threads: u64, body: impl Fn(u64) + Sync, disturb: impl Fn() + Sync) {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -32,14 +32,14 @@ fn hammer(threads: u64, body: impl Fn(u64) + Sync, disturb: impl Fn() + Sync) {
             .collect();
         let outcomes: Vec<_> = workers.into_iter().map(|worker| worker.join()).collect();
         done.store(true, Ordering::Relaxed);
-        disturber.join().expect("the disturber ends well");
+        disturber.join().expect("the disturbing thread does not panic");
         for outcome in outcomes {
-            outcome.expect("a worker ends well");
+            outcome.expect("a worker does not panic");
         }
     });
 }
 
-/// Every modification counts, though flushes make the value immutable all the time.
+/// Checks that every modification counts, although flushes make the value immutable all the time.
 fn count_exactly<K, V>(config: Config, rounds: u64, evict: bool)
 where
     K: SampleKey + ?Sized,
@@ -92,7 +92,7 @@ fn no_word_update_is_lost_on_the_device() {
     }
 }
 
-/// The values grow: out of their place, then out of what a page takes.
+/// The values grow out of their place, and then beyond the size of a page.
 #[test]
 fn no_growing_value_loses_an_update() {
     for config in small_configs() {
@@ -102,7 +102,7 @@ fn no_growing_value_loses_an_update() {
     count_exactly::<u64, [u8]>(two_pages(), 2500, false);
 }
 
-/// Readers meet writers in the middle of a copy: what they see was written as one.
+/// Readers meet writers in the middle of a copy, and must see a value that one writer wrote.
 #[test]
 fn no_reader_sees_a_torn_value() {
     let config = small_configs().swap_remove(3);
@@ -139,7 +139,7 @@ fn no_reader_sees_a_torn_value() {
     block_on(store.close()).expect("closes");
 }
 
-/// More threads than there are pooled places, larger than memory, on real files.
+/// Uses more threads than pooled places, and more data than memory, on real files.
 #[test]
 fn many_threads_share_a_handle() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -160,7 +160,7 @@ fn many_threads_share_a_handle() {
     };
     let threads = 24;
     hammer(threads, work, || block_on(async {}));
-    // Key 0 was also set once, by the first thread, to 0.
+    // The first thread also set key 0 to 0 once.
     let counted = block_on(store.read(&0)).expect("a sound disk");
     assert!(counted <= Some(threads * 300) && counted >= Some(threads), "{counted:?}");
     for number in 1..threads {

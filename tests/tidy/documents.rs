@@ -1,4 +1,4 @@
-//! Documents say what is true: their counts, their paths, and the names in the glossary.
+//! The documents are true: their counts, their paths, and the names in the glossary.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,13 +7,13 @@ use crate::sources::{
     code, files, names, none, numbered, read, relative, root, sources, unsafe_lines,
 };
 
-/// The inventory of unsafe code: each heading has a file, and how many of its lines are unsafe.
+/// The inventory of unsafe code: each heading names a file and the number of its unsafe lines.
 const INVENTORY: &str = "docs/SAFETY.md";
 /// The page with the map and the glossary.
 const MAP: &str = "ARCHITECTURE.md";
 /// The description of the files.
 const FORMAT: &str = "docs/FORMAT.md";
-/// A path in backticks begins with one of these.
+/// The first folders of paths: backticks around one of these make a text a path.
 const FOLDERS: [&str; 7] =
     ["benches/", "docs/", "engine/", "examples/", "io/", "runtime/", "tests/"];
 
@@ -67,7 +67,7 @@ fn every_folder_of_a_library_is_on_the_map() {
     none(&found);
 }
 
-/// A key of the golden manifests was added to the code and not to the page.
+/// A commit added a key of the golden manifests to the code, but not to the page.
 #[test]
 fn keys_of_manifests_are_described() {
     let text = read(&root().join(FORMAT));
@@ -104,13 +104,13 @@ fn names_in_the_glossary_are_in_the_sources() {
     none(&found);
 }
 
-/// The file and the number in a heading of the inventory.
+/// Returns the file and the number in a heading of the inventory.
 fn entry(line: &str) -> Option<(&str, usize)> {
     let (name, count) = line.strip_prefix("### `")?.split_once("`: ")?;
     Some((name, count.parse().ok()?))
 }
 
-/// What stands in backticks.
+/// Returns the texts in backticks.
 fn quoted(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }
@@ -119,14 +119,14 @@ fn is_path(text: &str) -> bool {
     FOLDERS.iter().any(|folder| text.starts_with(folder)) && !text.contains([' ', '*'])
 }
 
-/// The files that a line links to, without the section.
+/// Returns the files that a line links to, without the section.
 fn links(line: &str) -> impl Iterator<Item = &str> {
     let targets = line.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     let paths = targets.filter_map(|target| target.split('#').next());
     paths.filter(|path| !path.is_empty() && !path.contains(':'))
 }
 
-/// Leaves out types such as `[u8]`.
+/// Returns whether a word of the glossary can be a name in the code. Types such as `[u8]` cannot.
 fn starts_a_name(word: &str) -> bool {
     !is_path(word) && word.starts_with(|c: char| c.is_ascii_alphabetic())
 }

@@ -1,31 +1,32 @@
-//! Which file of a library imports which, read from its text.
+//! The imports between the files of a library, as read from their text.
 //!
 //! Paths that begin with `crate::`, `super::`, `self::` or the name of a child module count, in
-//! `use` items and elsewhere. A name that a module hands on is followed to the file that defines
-//! it, and handing on is no import. Tests are left out.
+//! `use` items and elsewhere. A re-exported name is followed to the file that defines it, and a
+//! re-export is no import. Tests are left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::sources::{Source, code};
 
-/// Module path of a file within its crate, such as `["hybrid_log", "tail"]`; empty for `lib.rs`.
+/// The module path of a file within its crate, such as `["hybrid_log", "tail"]`; empty for
+/// `lib.rs`.
 pub(crate) type Module = Vec<String>;
 
-/// The modules of a crate and what each imports.
+/// The modules of a crate, and the imports of each.
 #[derive(Debug, Default)]
 pub(crate) struct Imports {
     pub(crate) arrows: BTreeMap<Module, BTreeSet<Module>>,
 }
 
 struct Crate {
-    /// Code of each module, without tests.
+    /// The code of each module, without tests.
     texts: BTreeMap<Module, String>,
-    /// Name that a module hands on, and the path that it stands for.
+    /// The names that a module re-exports, and the path of each.
     handed_on: BTreeMap<(Module, String), Module>,
 }
 
 impl Imports {
-    /// Reads the crate whose sources lie in `folder`, such as `engine/src/`.
+    /// Reads the crate whose sources are in `folder`, such as `engine/src/`.
     pub(crate) fn of(sources: &[Source], folder: &str) -> Self {
         let read = Crate::read(sources, folder);
         let mut arrows = BTreeMap::new();
@@ -42,7 +43,7 @@ impl Imports {
         Self { arrows }
     }
 
-    /// Groups of modules that import each other in a circle.
+    /// Returns the groups of modules that import each other in a circle.
     pub(crate) fn circles(&self) -> Vec<Vec<Module>> {
         let reach: BTreeMap<&Module, BTreeSet<&Module>> =
             self.arrows.keys().map(|from| (from, self.reachable(from))).collect();
@@ -70,7 +71,7 @@ impl Imports {
         reached
     }
 
-    /// The same between top-level folders and files of the crate.
+    /// Returns the imports between the top-level folders and files of the crate.
     pub(crate) fn of_folders(&self) -> Self {
         let top = |module: &Module| module.first().cloned().into_iter().collect::<Module>();
         let mut arrows: BTreeMap<Module, BTreeSet<Module>> = BTreeMap::new();
@@ -110,7 +111,7 @@ impl Crate {
         read
     }
 
-    /// Absolute paths that a module names, and whether it hands them on.
+    /// Returns the absolute paths that a module names, and whether it re-exports them.
     fn paths(&self, module: &Module, text: &str) -> Vec<(Module, bool)> {
         let mut paths = Vec::new();
         let bytes = text.as_bytes();
@@ -134,7 +135,7 @@ impl Crate {
         paths
     }
 
-    /// Where a path leads that begins with this word.
+    /// Returns the module that a path with this first word starts from.
     fn base(&self, module: &Module, word: &str) -> Option<Module> {
         let child = [&module[..], &[word.to_owned()]].concat();
         match word {
@@ -145,7 +146,7 @@ impl Crate {
         }
     }
 
-    /// The module that defines what a path names.
+    /// Returns the module that defines the item of a path.
     fn resolve(&self, path: &Module) -> Module {
         let mut module = Vec::new();
         let mut rest = &path[..];
@@ -155,7 +156,7 @@ impl Crate {
                 (module, rest) = (child, behind);
                 continue;
             }
-            // Handed on: the path goes on from where it comes from.
+            // The name is a re-export: the path continues from its source.
             match self.handed_on.get(&(module.clone(), next.clone())) {
                 Some(source) if *source != *path => {
                     return self.resolve(&[&source[..], behind].concat());
@@ -178,7 +179,8 @@ fn module_of(name: &str) -> Module {
     module
 }
 
-/// The code of a file without its test modules, and the names of those in files of their own.
+/// Returns the code of a file without its test modules, and the names of test modules in other
+/// files.
 fn without_tests(text: &str) -> (String, Vec<String>) {
     let (mut kept, mut children) = (String::new(), Vec::new());
     let mut lines = text.lines().peekable();
@@ -192,7 +194,7 @@ fn without_tests(text: &str) -> (String, Vec<String>) {
             kept.push('\n');
             continue;
         }
-        // The attributes of the item, and the item.
+        // This skips the attributes of the item, and the item.
         let Some(item) = lines.by_ref().find(|line| !line.starts_with("#[")) else { break };
         if let Some(name) = item.strip_suffix(';').and_then(|item| item.split("mod ").nth(1)) {
             children.push(name.to_owned());
@@ -204,7 +206,7 @@ fn without_tests(text: &str) -> (String, Vec<String>) {
     (kept, children)
 }
 
-/// The next identifier from `at` on.
+/// Returns the place of the next identifier from `at` on.
 fn next_word(text: &str, at: usize) -> Option<(usize, usize)> {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let bytes = text.as_bytes();
@@ -213,7 +215,7 @@ fn next_word(text: &str, at: usize) -> Option<(usize, usize)> {
     Some((begin, end))
 }
 
-/// Whether what stands before a path is `pub use` or `pub(..) use`.
+/// Returns whether the text before a path is `pub use` or `pub(..) use`.
 fn is_handed_on(before: &str) -> bool {
     let Some(before) = before.strip_suffix("use ") else { return false };
     let before = before.trim_end();
@@ -224,7 +226,7 @@ fn is_handed_on(before: &str) -> bool {
                 .is_some_and(|at| !before[at..before.len() - 1].contains([')', ';']))
 }
 
-/// Reads a path or a tree of paths; gives where it ends.
+/// Reads a path or a tree of paths, and returns where it ends.
 fn tree(text: &str, at: usize, base: &Module, leaves: &mut Vec<Module>) -> usize {
     let skip = |at: usize| at + text[at..].len() - text[at..].trim_start().len();
     let mut at = skip(at);
@@ -247,7 +249,7 @@ fn tree(text: &str, at: usize, base: &Module, leaves: &mut Vec<Module>) -> usize
         }
     }
     let Some((begin, end)) = next_word(text, at).filter(|(begin, _)| *begin == at) else {
-        // `*`, or what is no path.
+        // This is `*`, or no path.
         leaves.push(base.clone());
         return if text[at..].starts_with('*') { at + 1 } else { at };
     };
@@ -261,7 +263,7 @@ fn tree(text: &str, at: usize, base: &Module, leaves: &mut Vec<Module>) -> usize
         return tree(text, end + 2, &path, leaves);
     }
     leaves.push(path);
-    // `as name`
+    // This is `as name`.
     let renamed = text[end..].strip_prefix(" as ").and_then(|_| next_word(text, end + 4));
     renamed.map_or(end, |(_, end)| end)
 }

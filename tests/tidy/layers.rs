@@ -1,16 +1,17 @@
-//! Layers go one way: a folder imports those above its own row, and no files import in a circle.
+//! The layers go one way: a folder imports only folders above its own row, and no files import in a
+//! circle.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::imports::{Imports, Module};
 use crate::sources::{code, mentions, none, numbered, sources};
 
-/// Crates that a library may not name.
+/// The crates that a library may not name.
 const CRATES: [(&str, &str); 2] =
     [("io/src/", "kvick_runtime kvick::"), ("runtime/src/", "kvick::")];
 
-/// A folder, or file, of a library, and what it may import of the same library: only what has a row
-/// above, so that the rows cannot form a circle.
+/// The folders and files of a library, and the imports of each within the library. Imports need a
+/// row above their own, so that the rows cannot form a circle.
 type Rows = &'static [(&'static str, &'static str)];
 
 const LAYERS: [(&str, Rows); 3] =
@@ -74,7 +75,7 @@ const ENGINE: [(&str, &str); 22] = [
     ("builder", "base codec config opening store checkpoint recovery lifecycle kv"),
 ];
 
-/// Circles of files that are there today, each by its first file.
+/// The accepted circles of files, each by its first file.
 const CIRCLES: [&str; 0] = [];
 
 #[test]
@@ -120,7 +121,7 @@ fn folders_import_what_their_row_allows() {
     none(&found);
 }
 
-/// Rows and words of rows that nothing needs, and words that stand in no row above.
+/// Returns the rows and words of rows that no import needs, and the words without a row above.
 fn idle(rows: Rows, library: &str, is_used: impl Fn(&str, &str) -> bool) -> Vec<String> {
     let mut idle = Vec::new();
     for (place, (from, allowed)) in rows.iter().enumerate() {
@@ -139,7 +140,7 @@ fn idle(rows: Rows, library: &str, is_used: impl Fn(&str, &str) -> bool) -> Vec<
     idle
 }
 
-/// The limit of files in a folder of a library, without its tests. More files are two folders.
+/// The maximum number of files in a folder of a library, without its tests.
 const MOST_FILES: usize = 12;
 
 #[test]
@@ -177,7 +178,7 @@ fn no_files_import_in_a_circle() {
     none(&found);
 }
 
-/// A circle with its arrows, a line for each file.
+/// Draws a circle with its arrows, one line for each file.
 fn drawn(library: &str, imports: &Imports, circle: &[Module]) -> String {
     let mut text = format!("{library}{} is in a circle:", circle[0].join("/"));
     for from in circle {

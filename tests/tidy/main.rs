@@ -1,7 +1,7 @@
-//! The house rules that a machine can check; CONTRIBUTING.md says why they are there.
+//! The rules of the project that a machine can check; CONTRIBUTING.md gives the reasons.
 //!
-//! Works on text, line by line: comments and what strings say do not count as code. Every violation
-//! of a rule is reported at once, as `file:line: what is wrong`.
+//! The checks read text, line by line. Comments and the contents of strings do not count as code.
+//! Each check reports all violations of its rule, as `file:line: what is wrong`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -37,21 +37,21 @@ const UNSAFE_FILES: [&str; 16] = [
     "tests/src/allocations.rs",
 ];
 
-/// The only file that listens to events: there looking comes after listening.
+/// The only file that listens to events: there the check of the condition follows the listening.
 const LISTENS: &str = "engine/src/base/wait.rs";
 
-/// The files that wait for something besides events, and so call `listen` of that file instead of
+/// The files that wait for something besides events. They call `listen` of that file instead of
 /// `wait_until` and `wait_either`.
 const WAITS_BY_HAND: [(&str, &str); 6] = [
-    ("engine/src/log/append/notifier.rs", "sets the alarm between listening and looking"),
+    ("engine/src/log/append/notifier.rs", "sets the alarm between listening and its check"),
     ("engine/src/log/commit/driver.rs", "also waits for commits on their way, and for a timer"),
-    ("engine/src/log/commit/manifest_driver.rs", "waits before it tries again what was refused"),
+    ("engine/src/log/commit/manifest_driver.rs", "waits before it repeats a failed write"),
     ("engine/src/log/read/cursor/wait.rs", "is polled, as a stream"),
     ("engine/src/hybrid_log/shift/flush.rs", "also waits for writes on their way"),
     ("engine/src/hybrid_log/allocate/allocator.rs", "waits no longer than its patience"),
 ];
 
-/// In two halves, or this file would break its own rule.
+/// The banned words. Each is in two halves, because the file would break its own rule otherwise.
 const BANNED: [(&str, &str); 8] = [
     ("to", "do!"),
     ("unimpl", "emented!"),
@@ -63,7 +63,7 @@ const BANNED: [(&str, &str); 8] = [
     ("#![al", "low("),
 ];
 
-/// What only Linux has, in the libraries: each use is under a `cfg` that says so.
+/// The names that only Linux has. Each use in a library is under a `cfg` for Linux.
 const LINUX_ONLY: [&str; 8] = [
     "LinuxHugepage",
     "SYS_membarrier",
@@ -75,7 +75,7 @@ const LINUX_ONLY: [&str; 8] = [
     "O_TMPFILE",
 ];
 
-/// Folders and files that are compiled on Linux alone.
+/// The folders and files that are compiled on Linux only.
 const LINUX_FILES: [&str; 4] = [
     "io/src/backends/uring/",
     "io/src/files/medium/scratch.rs",
@@ -144,7 +144,7 @@ fn unsafe_code_is_where_it_may_be_and_proves_itself() {
     none(&found);
 }
 
-/// A driver that looked, and only then listened, waited for ever for what had been told already.
+/// A driver that checked its condition before it listened missed an event, and waited forever.
 #[test]
 fn listening_is_done_in_one_place() {
     let mut found = Vec::new();
@@ -224,7 +224,7 @@ fn what_only_linux_has_is_used_on_linux_only() {
     none(&found);
 }
 
-/// Uses of what only Linux has that no `cfg` above them, indented less or as much, keeps to Linux.
+/// Returns the uses of names of Linux that no `cfg` guards, on the line or on an item around it.
 fn unguarded(text: &str) -> Vec<(usize, &'static str)> {
     let depth = |line: &str| line.len() - line.trim_start().len();
     let is_guard = |line: &str| {
@@ -240,7 +240,7 @@ fn unguarded(text: &str) -> Vec<(usize, &'static str)> {
         let Some(word) = LINUX_ONLY.into_iter().find(|word| names(&code(line), word)) else {
             continue;
         };
-        // Up through the items that it is in: to the attributes of each.
+        // This goes up through the items around the line, to the attributes of each.
         let mut within = depth(line) + 1;
         let mut is_guarded = false;
         for above in lines[..=place].iter().rev().filter(|line| !line.trim().is_empty()) {
@@ -258,7 +258,7 @@ fn unguarded(text: &str) -> Vec<(usize, &'static str)> {
     found
 }
 
-/// The name in `mod name;`.
+/// Returns the name in `mod name;`.
 fn module(line: &str) -> Option<&str> {
     let line = line.trim().strip_suffix(';')?;
     let (before, name) = line.rsplit_once(' ')?;
@@ -267,7 +267,8 @@ fn module(line: &str) -> Option<&str> {
     declared.then_some(name)
 }
 
-/// The crate roots of a package: those its manifest names and those cargo finds by itself.
+/// Returns the crate roots of a package: those in its manifest, and those that cargo finds by
+/// itself.
 fn targets(package: &Path, manifest: &str) -> Vec<PathBuf> {
     let named = manifest.lines().filter_map(|line| {
         let path = line.strip_prefix("path = \"")?.strip_suffix('"')?;
@@ -283,7 +284,7 @@ fn targets(package: &Path, manifest: &str) -> Vec<PathBuf> {
     targets
 }
 
-/// Adds `file` and every file that a chain of `mod` declarations leads to from there.
+/// Adds `file` and every file that a chain of `mod` declarations reaches from there.
 fn reach(file: &Path, owns_directory: bool, reached: &mut BTreeSet<PathBuf>) {
     if !reached.insert(file.to_owned()) {
         return;

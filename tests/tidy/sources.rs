@@ -1,15 +1,15 @@
-//! The sources of this repository, and how a line of code is looked at.
+//! The sources of this repository, and the view of a line of code.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 pub(crate) struct Source {
-    /// From the root of the repository, with `/`.
+    /// The path from the root of the repository, with `/`.
     pub(crate) name: String,
     pub(crate) text: String,
 }
 
-/// A line without its comment, and without what its strings say.
+/// Returns a line without its comment and without the contents of its strings.
 pub(crate) fn code(line: &str) -> String {
     let mut code = String::with_capacity(line.len());
     let mut chars = line.chars().peekable();
@@ -29,19 +29,19 @@ pub(crate) fn code(line: &str) -> String {
     code
 }
 
-/// `word` stands in `code` as a whole identifier.
+/// Returns whether `code` contains `word` as a whole identifier.
 pub(crate) fn names(code: &str, word: &str) -> bool {
     let part = |c: char| c.is_alphanumeric() || c == '_';
     code.match_indices(word)
         .any(|(at, _)| !code[..at].ends_with(part) && !code[at + word.len()..].starts_with(part))
 }
 
-/// How many lines of a source have unsafe code.
+/// Returns the number of lines of a source that have unsafe code.
 pub(crate) fn unsafe_lines(text: &str) -> usize {
     text.lines().filter(|line| names(&code(line), "unsafe")).count()
 }
 
-/// `name` is a crate, a path with `::` at its end, or a module that `code` reaches into.
+/// Returns whether `code` uses `name`: a crate, a path with `::` at its end, or a module.
 pub(crate) fn mentions(code: &str, name: &str) -> bool {
     if let Some(path) = name.strip_suffix("::") {
         return code
@@ -56,7 +56,7 @@ pub(crate) fn mentions(code: &str, name: &str) -> bool {
     reached || names(code, &format!("crate::{name}"))
 }
 
-/// An identifier begins at `at`.
+/// Returns whether an identifier begins at `at`.
 pub(crate) fn starts(code: &str, at: usize) -> bool {
     !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_')
 }
@@ -70,7 +70,7 @@ pub(crate) fn sources() -> Vec<Source> {
     sources
 }
 
-/// Every file whose name ends so, sorted, except what cargo and git made.
+/// Returns every file with this ending, sorted, except the files that cargo and git made.
 pub(crate) fn files(directory: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let entries = fs::read_dir(directory).expect("a directory of this repository");

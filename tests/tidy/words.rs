@@ -12,7 +12,7 @@ const HEAD: &str = "| word | use instead |";
 /// The libraries, whose docs are public.
 const LIBRARIES: [&str; 3] = ["io/src/", "runtime/src/", "engine/src/"];
 
-/// The words with which no doc begins: what follows is not a sentence, or does not stand alone.
+/// The first words that no doc may have: a sentence with one of them does not stand alone.
 const BAD_STARTS: [&str; 7] = ["This", "The function", "The method", "Of", "What", "How", "If"];
 
 /// A word, and what to use instead.
@@ -85,7 +85,7 @@ fn the_words_of_a_text_are_found() {
     assert_eq!(faults("/// Of a word.\nstruct A;\n"), 1);
 }
 
-/// Reads the table of words: those in backticks.
+/// Reads the words in backticks from the table of words.
 fn words(page: &str) -> Vec<Word> {
     let rows = page.lines().skip_while(|line| *line != HEAD).skip(2);
     let rows = rows.take_while(|line| line.starts_with('|'));
@@ -98,7 +98,7 @@ fn words(page: &str) -> Vec<Word> {
     .collect()
 }
 
-/// The bad words in one line, as messages.
+/// Returns the bad words in one line, as messages.
 fn complaints(words: &[Word], file: &str, line: usize, text: &str) -> Vec<String> {
     let plain: String = text.split('`').step_by(2).collect::<Vec<_>>().join("_").to_lowercase();
     let bad = words.iter().filter(|word| names(&plain, &word.word));
@@ -106,7 +106,7 @@ fn complaints(words: &[Word], file: &str, line: usize, text: &str) -> Vec<String
         .collect()
 }
 
-/// The comments and the texts within quotes, line by line.
+/// Returns the comments and the texts within quotes, line by line.
 fn prose_of(source: &str) -> Vec<Prose> {
     let mut found = Vec::new();
     let mut is_example = false;
@@ -135,7 +135,7 @@ fn prose_of(source: &str) -> Vec<Prose> {
     found
 }
 
-/// The prose of a comment. In an example of a doc it is the comment within the code.
+/// Returns the prose of a comment. In an example of a doc it is the comment within the code.
 fn comment_of(comment: &str, line: usize, is_example: &mut bool) -> Option<Prose> {
     let text = comment.trim_start_matches(['/', '!']).trim_start();
     let is_doc = comment.starts_with("///") || comment.starts_with("//!");
@@ -148,7 +148,7 @@ fn comment_of(comment: &str, line: usize, is_example: &mut bool) -> Option<Prose
     Some(Prose { line, text: text.to_owned() })
 }
 
-/// The end of the raw string that begins here, if one does.
+/// Returns the end of the raw string that begins here, if one does.
 fn raw_end(code: &str) -> Option<String> {
     let hashes = code[1..].bytes().take_while(|byte| *byte == b'#').count();
     code[1 + hashes..].starts_with('"').then(|| format!("\"{}", "#".repeat(hashes)))
@@ -176,7 +176,7 @@ fn text_of(code: &str, end: &str, line: &mut usize, found: &mut Vec<Prose>) -> u
     (at + end.len()).min(code.len())
 }
 
-/// The text without what is between braces, which names a value.
+/// Returns the text without the names of values between braces.
 fn without_values(text: &str) -> String {
     text.split('{')
         .enumerate()
@@ -185,7 +185,7 @@ fn without_values(text: &str) -> String {
         .join("_")
 }
 
-/// The length of the character literal, or of the quote of a lifetime, that begins here.
+/// Returns the length of the character literal, or of the quote of a lifetime, that begins here.
 fn character(code: &str) -> usize {
     let mut chars = code.char_indices().skip(1);
     match chars.next() {
@@ -195,7 +195,7 @@ fn character(code: &str) -> usize {
     }
 }
 
-/// The docs whose first paragraph is not a sentence that stands alone, with the line of each.
+/// Returns the docs whose first paragraph is not a sentence that stands alone, with their lines.
 fn bad_docs(source: &str) -> Vec<(usize, String)> {
     let lines: Vec<&str> = source.lines().map(str::trim).collect();
     let mut found = Vec::new();

@@ -72,7 +72,7 @@ fn a_backend_that_gets_no_thread_says_so_and_starts_later() {
         for (index, backend) in BACKENDS.into_iter().enumerate() {
             let path = place.path().join(index.to_string());
             limit_tasks(1);
-            let error = open(&path, backend).expect_err("there is no thread to be had");
+            let error = open(&path, backend).expect_err("the system starts no thread");
             assert!(error.to_string().contains("starting a thread kvick-"), "{error}");
             assert_eq!(ErrorClass::of(&error), ErrorClass::NotNow, "{error}");
             limit_tasks(1024);

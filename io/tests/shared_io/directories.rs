@@ -124,7 +124,7 @@ fn a_quiet_one_is_not_starved_by_busy_ones() {
     });
 }
 
-/// Opens a directory where a file is in the way.
+/// Opens a directory at the path of a file.
 fn impossible(house: &House) -> io::ErrorKind {
     let file = house.place.path().join("file");
     std::fs::write(&file, b"").expect("a scratch file");
@@ -137,7 +137,7 @@ fn one_that_cannot_be_opened_harms_no_other() {
         assert_eq!(impossible(house), io::ErrorKind::NotADirectory);
         #[cfg(target_os = "linux")]
         {
-            // A directory that allows no trial, also while the backend runs.
+            // The directory `/proc` allows no probe, even while the backend runs.
             let barren = || house.io.open_directory(Path::new("/proc"));
             assert!(barren().is_err());
             crate::process::await_no_threads();

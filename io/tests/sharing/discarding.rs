@@ -1,4 +1,4 @@
-//! Deleting from the low end.
+//! Discards, which delete whole segments from the low end.
 
 use std::io;
 

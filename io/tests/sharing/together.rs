@@ -1,4 +1,4 @@
-//! Many operations at once.
+//! Many operations at the same time.
 
 use std::collections::VecDeque;
 use std::future::Future;

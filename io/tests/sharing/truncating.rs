@@ -1,4 +1,4 @@
-//! Deleting from the high end.
+//! Truncations, which delete from the high end.
 
 use std::io;
 

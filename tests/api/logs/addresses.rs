@@ -1,10 +1,10 @@
 //! Every address that a user may hold, as the start of every kind of reader.
 //!
-//! Scans began wherever they were told to. Within an entry they gave the same error without end, so
-//! that `collect` ate all memory; after the payload of a page they panicked, at its end they went
-//! round without ever giving anything; a range that excluded its start began in the middle of an
-//! entry. Here a small log has all that may lie in one: entries of zeros, of several pages, taken
-//! back and truncated ones, records of commits, and the gaps at the end of pages.
+//! A scan from an address within an entry returned the same error without end, so that `collect`
+//! used up all memory. A scan from after the payload of a page panicked, and a scan from the end of
+//! a page never returned anything. A range with an excluded start began in the middle of an entry.
+//! The log here has all that an address may meet: zeros, entries of several pages, and entries that
+//! were taken back or truncated. It also has records of commits, and gaps at the ends of pages.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -24,16 +24,16 @@ use super::open;
 
 const PAGE: u64 = 4096;
 
-/// A log, and what a reader is to find in it.
+/// A log, and the entries that a reader must find in it.
 struct Case {
     log: FasterLog,
-    /// Visible entries, in order.
+    /// The visible entries, in order.
     entries: Vec<log::Entry>,
     committed: log::Address,
     voids: Vec<[u64; 2]>,
 }
 
-/// What a stream gave: entries, then maybe an error; whether it has ended.
+/// The items of a stream: its entries, then perhaps an error, and whether it has ended.
 struct Given {
     entries: Vec<log::Address>,
     error: Option<Error>,
@@ -49,7 +49,7 @@ impl Wake for Flag {
     }
 }
 
-/// Everything that a stream gives now.
+/// Polls a stream until it waits or ends, and returns its items.
 fn given(stream: impl Stream<Item = Result<log::Entry>>, name: &str) -> Given {
     let mut stream = pin!(stream);
     let flag = Arc::new(Flag::default());
@@ -77,7 +77,7 @@ fn given(stream: impl Stream<Item = Result<log::Entry>>, name: &str) -> Given {
     panic!("{name}: neither goes on nor ends");
 }
 
-/// Numbers of bytes as those of a log's own entries, and zeros that look like room for some.
+/// Appends entries of these lengths. Their bytes look like frames of the log, or like unused room.
 async fn append(log: &FasterLog, lengths: &[usize], byte: u8) -> Vec<log::Address> {
     let mut addresses = Vec::new();
     for length in lengths {
@@ -91,7 +91,7 @@ async fn visible(log: &FasterLog) -> Vec<log::Entry> {
     scan.map(|entry| entry.expect("sound")).collect().await
 }
 
-/// A log of about seven pages.
+/// Creates a log of about seven pages.
 async fn made(directory: &Arc<MemoryDirectory>) -> (FasterLog, Vec<[u64; 2]>) {
     let log = open(directory).await;
     let gone = append(&log, &[100, 0, 700], 1).await;
@@ -101,7 +101,7 @@ async fn made(directory: &Arc<MemoryDirectory>) -> (FasterLog, Vec<[u64; 2]>) {
     let back = append(&log, &[300, 300, 0, 200], 0xff).await;
     let void = [back[1].raw(), log.tail_address().raw()];
     log.truncate_suffix(back[1]).await.expect("taken back");
-    // The last one leaves a gap that the next does not fit into.
+    // The last entry leaves a gap in its page that is too small for the next one.
     append(&log, &[1, 2000, 1500, 17], 0).await;
     log.truncate_until(gone[2]).await.expect("truncated");
     log.commit().await.expect("committed");
@@ -116,7 +116,7 @@ async fn case(log: FasterLog, voids: Vec<[u64; 2]>) -> Case {
 }
 
 impl Case {
-    /// Whether a frame begins there for certain, or nothing is to be read there.
+    /// Returns whether a frame begins at the address, or no reader needs to find one there.
     fn is_place(&self, address: u64) -> bool {
         let mut places = self.entries.iter().flat_map(|entry| [entry.address, entry.next]);
         places.any(|place| place.raw() == address)
@@ -126,7 +126,7 @@ impl Case {
             || self.voids.iter().any(|[start, end]| (*start..*end).contains(&address))
     }
 
-    /// Whether it lies within an entry.
+    /// Returns whether the address lies within an entry.
     fn is_inside(&self, address: u64) -> bool {
         self.entries.iter().any(|entry| {
             let end = match entry.next.raw() {
@@ -137,7 +137,7 @@ impl Case {
         })
     }
 
-    /// Entries from `address` on and below `until`.
+    /// Returns the entries that a reader must show from `address` on and below `until`.
     fn expected(&self, address: u64, excluded: bool, until: log::Address) -> Vec<log::Address> {
         let start = address + u64::from(excluded);
         let all = self.entries.iter().map(|entry| entry.address);
@@ -200,7 +200,7 @@ impl Case {
             } else if raw < until.raw() {
                 self.check(&found, raw, &self.expected(raw, false, until), &name);
             } else {
-                // What is there is known when it is committed, unless nothing can be.
+                // The tail waits for a commit, which shows whether the address was right.
                 self.check(&found, raw, &[], &name);
             }
         }
@@ -214,7 +214,7 @@ impl Case {
             (Ok(None), None) => {
                 assert!(self.is_place(raw) || raw >= self.log.tail_address().raw(), "{raw}")
             }
-            (Ok(Some(_)), None) => panic!("{raw}: what entry is that?"),
+            (Ok(Some(_)), None) => panic!("{raw}: a read found an entry that no append wrote"),
             (Err(error), known) => {
                 assert_eq!((error.kind(), known), (ErrorKind::InvalidArgument, None), "{error}");
                 assert!(
@@ -241,8 +241,8 @@ impl Case {
         }
     }
 
-    /// Addresses from before the log to beyond it: those where frames may begin, their neighbours
-    /// around what is special, and what numbers can be.
+    /// Returns addresses from before the log to after it: all that a frame may have, the neighbours
+    /// of special ones, and the extreme numbers.
     fn addresses(&self) -> BTreeSet<u64> {
         let end = self.log.tail_address().raw();
         let mut addresses: BTreeSet<u64> = (0..end + 2 * PAGE).step_by(8).collect();
@@ -308,7 +308,7 @@ fn every_address_is_a_start_or_refused_by_a_follower() {
     });
 }
 
-/// A range that ended after an entry of several pages showed also those after it in the last of
+/// A range that ended after an entry of several pages also showed the later entries in the last of
 /// these pages.
 #[test]
 fn every_entry_is_an_end() {
@@ -344,7 +344,7 @@ async fn check_ends(log: &FasterLog, entries: &[log::Entry]) {
     }
 }
 
-/// The first error used to come again and again.
+/// The stream repeated its first error again and again.
 #[test]
 fn a_stream_is_over_after_its_error() {
     block_on(async {

@@ -1,4 +1,4 @@
-//! Appending: what fits, what waits, what is refused.
+//! Appends: which entries fit, which appends wait, and which are refused.
 
 use std::sync::Arc;
 use std::task::Poll;
@@ -14,7 +14,7 @@ use tests::simulated::{World, seeds};
 
 use super::{open, open_on, payloads, small};
 
-/// Appends until there is no room; nothing is written meanwhile, as no other task gets a turn.
+/// Appends until there is no room. The log writes nothing meanwhile, because no other task runs.
 fn fill(log: &kvick::FasterLog, entry: &[u8]) -> u64 {
     for taken in 0.. {
         if let Err(error) = log.try_append(entry) {
@@ -40,7 +40,7 @@ fn without_room_an_attempt_is_busy_and_an_append_waits() {
             let mut given_up = log.append(b"given up");
             assert!(poll_once(&mut given_up).is_pending());
             drop(given_up);
-            // Room for small entries may be left.
+            // The memory may still have room for small entries.
             let small = fill(&log, b"");
             let entries: Vec<_> = (0..200_u32).map(|n| n.to_le_bytes().repeat(100)).collect();
             let waiting = entries.iter().map(|entry| log.append(entry));
@@ -107,7 +107,7 @@ fn a_batch_may_be_empty_but_not_larger_than_half_of_the_memory() {
     });
 }
 
-/// Pages of 4 KiB hold frames of 4032 bytes, of which 8 are a header.
+/// Covers the limits of a page: pages of 4 KiB hold frames of 4032 bytes, of which 8 are a header.
 #[test]
 fn entries_of_every_length_come_back() {
     let lengths = [0, 1, 7, 8, 9, 495, 496, 497, 1000, 1001, 4015, 4016, 4017];
@@ -147,9 +147,9 @@ fn a_sink_waits_for_room_and_commits_when_its_stream_rests() {
             let (mut give, take) = futures::channel::mpsc::channel::<Result<_, Error>>(0);
             let giver = async {
                 for (number, entry) in entries.iter().enumerate() {
-                    give.send(Ok(entry.clone().into())).await.expect("a task takes them");
+                    give.send(Ok(entry.clone().into())).await.expect("the sink takes every entry");
                     if number == 1000 {
-                        // Nothing more for a while: what was given becomes durable.
+                        // The stream pauses here, and the sink commits the entries that it has.
                         while log.committed_until() < log.tail_address()
                             || log.last_commit().number == 0
                         {
@@ -162,7 +162,7 @@ fn a_sink_waits_for_room_and_commits_when_its_stream_rests() {
             };
             let ((), forwarded) = futures::join!(giver, take.forward(log.sink()));
             forwarded.expect("appended");
-            // The end of a forward closes the sink, which commits.
+            // The end of a forward closes the sink, and the closing commits.
             let found = payloads(&log).await;
             assert!(found.iter().zip(&entries).all(|(found, entry)| found == entry));
             assert_eq!(found.len(), entries.len());
@@ -208,9 +208,9 @@ fn what_is_closed_or_completed_takes_nothing() {
     });
 }
 
-/// A log of 8 MiB that had been full once refused `try_append(1 MiB)` for ever, with everything
-/// committed: pages are evicted for waiting tasks, and an attempt waits for nothing. It leaves its
-/// wish there now.
+/// A log of 8 MiB refused `try_append(1 MiB)` forever after it had been full once, although every
+/// entry was committed. The log evicts pages for waiting tasks, and an attempt does not wait. An
+/// attempt now leaves a request for room in the log.
 #[test]
 fn an_attempt_of_many_pages_succeeds_after_it_was_busy() {
     seeds(20, |seed| {
@@ -237,8 +237,8 @@ fn an_attempt_of_many_pages_succeeds_after_it_was_busy() {
     });
 }
 
-/// A task that may not wait with an entry in hand, as the `poll_ready` of a sink, waits for room
-/// first.
+/// A task that may not wait with an entry in hand can first wait for room. The `poll_ready` of a
+/// sink is such a task.
 #[test]
 fn room_can_be_waited_for_without_appending() {
     seeds(20, |seed| {
@@ -264,7 +264,7 @@ fn room_can_be_waited_for_without_appending() {
     });
 }
 
-/// A writer that numbers entries had to read the log to learn where the next one is.
+/// A writer that numbers entries had to read the log to learn the address of the next entry.
 #[test]
 fn an_append_tells_where_the_log_goes_on() {
     block_on(async {
@@ -283,7 +283,7 @@ fn an_append_tells_where_the_log_goes_on() {
     });
 }
 
-/// An append that was polled after it was ready appended its entry again.
+/// An append that was polled again after its result appended its entry again.
 #[test]
 fn an_append_that_is_polled_again_panics_and_appends_once() {
     for is_large in [false, true] {
@@ -303,8 +303,8 @@ fn an_append_that_is_polled_again_panics_and_appends_once() {
     }
 }
 
-/// Frames that were set aside for an entry stayed so when its caller appended smaller ones: all
-/// that tried to append were refused for ever, with everything committed.
+/// The log kept frames reserved for a large entry when its caller appended smaller ones instead. It
+/// then refused all appends forever, although every entry was committed.
 #[test]
 fn room_that_is_not_taken_is_left_to_others() {
     let world = World::new(1);

@@ -1,4 +1,4 @@
-//! Asking for commits: started and watched, with numbers and cookies, and by the clock.
+//! Requests for commits: started in the background, with numbers and cookies, and by the clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use tests::simulated::{World, seeds};
 
 use super::{open, open_on, payloads, small};
 
-/// A commit did nothing before it was polled, so a caller that wanted one in the background had to
-/// spawn a task for it; a checkpoint can be started and watched.
+/// A commit did nothing until its first poll, so a caller had to spawn a task for a commit in the
+/// background. Now a caller can start a commit and watch it, as with a checkpoint.
 #[test]
 fn a_commit_that_was_started_needs_nobody_who_polls_it() {
     seeds(10, |seed| {
@@ -52,7 +52,7 @@ fn a_commit_that_was_started_needs_nobody_who_polls_it() {
     });
 }
 
-/// A hundred tasks that each gave a cookie made a hundred commits, each with a sync of its own.
+/// A hundred tasks with a cookie each caused a hundred commits, each with a sync of its own.
 #[test]
 fn cookies_ride_on_the_next_commit() {
     seeds(10, |seed| {
@@ -72,7 +72,7 @@ fn cookies_ride_on_the_next_commit() {
             assert_eq!(log.last_commit().cookie, [99]);
             assert!(commits.iter().all(|commit| !commit.cookie.is_empty()));
 
-            // One that is set asks for no commit.
+            // Setting a cookie requests no commit.
             let before = log.last_commit();
             log.set_cookie(b"set").expect("small");
             site.handle.sleep(Duration::from_secs(1)).await;
@@ -82,7 +82,7 @@ fn cookies_ride_on_the_next_commit() {
             let error = log.set_cookie(&[0; 513]).expect_err("too long");
             assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
 
-            // Those with numbers are each kept, in order with the others.
+            // Commits with different numbers stay separate, and in order with the other commits.
             let first = log.last_commit().number;
             log.set_cookie(b"replaced").expect("small");
             let fifth = log.commit().number(first + 5).cookie(b"five").start().expect("started");
@@ -100,8 +100,8 @@ fn cookies_ride_on_the_next_commit() {
     });
 }
 
-/// The number 2^64 - 1 was taken, and the commit after it panicked the driver: poisoned, and again
-/// after each opening.
+/// The log accepted the commit number 2^64 - 1. The next commit panicked the driver, which poisoned
+/// the log, now and after each opening.
 #[test]
 fn every_number_is_refused_or_followed_by_others() {
     const HIGHEST: u64 = u64::MAX / 2;
@@ -136,8 +136,8 @@ fn every_number_is_refused_or_followed_by_others() {
     }
 }
 
-/// The setting was called a period and was a delay after the first entry, so commits came ever
-/// later than their time, and an entry after a long rest waited for nothing.
+/// The setting `commit_every` was documented as a period, but was a delay after the first entry. So
+/// commits came later and later, and an entry after a long rest waited without a reason.
 #[test]
 fn commits_by_the_clock_come_in_time() {
     seeds(10, |seed| {

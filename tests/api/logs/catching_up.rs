@@ -1,4 +1,4 @@
-//! Readers that have come to the last entry, and readers that have missed some.
+//! Readers that have reached the last entry, and readers that have missed some entries.
 
 use std::sync::Arc;
 
@@ -16,9 +16,9 @@ async fn next(
     stream.next().await.expect("there").expect("sound")
 }
 
-/// After the last entry lie records of the log's own commits, which no reader is given: a consumer
-/// that had done everything saw `completed_until() < committed()` for ever, and one that waited for
-/// the two to be equal hung.
+/// No reader sees the records of commits that lie after the last entry. A consumer that had done
+/// everything saw `completed_until() < committed()` forever. A consumer that waited until the two
+/// were equal hung.
 #[test]
 fn a_consumer_sees_that_it_has_done_everything() {
     block_on(async {
@@ -54,13 +54,13 @@ fn a_consumer_sees_that_it_has_done_everything() {
     });
 }
 
-/// The last entry that a scan shows.
+/// Returns the last entry that a scan shows.
 async fn last_of(log: &FasterLog) -> Option<log::Entry> {
     let entries: Vec<log::Entry> = log.scan(..).try_collect().await.expect("sound");
     entries.last().cloned()
 }
 
-/// That readers know exactly when nothing is left, whatever lies after the last entry.
+/// Checks that readers know exactly when no entry is left, whatever lies after the last one.
 async fn check(log: &FasterLog, what: &str) {
     let last = last_of(log).await;
     assert_eq!(log.last().await.expect("sound"), last, "{what}");
@@ -69,12 +69,12 @@ async fn check(log: &FasterLog, what: &str) {
     assert_eq!(log.scan(behind..).lag(), 0, "{what}: after {last:?}");
     assert!(log.follow_from(behind).is_caught_up(), "{what}: after {last:?}");
     assert_eq!(log.scan(at..).is_caught_up(), last.is_none(), "{what}: at {last:?}");
-    // Waiting for nothing would be for ever.
+    // The reader stops once it has caught up; another wait would last forever.
     let mut tail = log.follow_from(log.begin_address());
     let mut found = None;
     while !tail.is_caught_up() {
         let entry = loop {
-            // Others get their turn in between.
+            // Other tasks run between the polls.
             if let Some(entry) = tail.next().now_or_never() {
                 break entry;
             }
@@ -100,7 +100,8 @@ fn readers_know_when_nothing_is_left_whatever_lies_behind() {
                 match random.below(8) {
                     0..=3 => {
                         for _ in 0..random.below(8) {
-                            // Some leave no room in their page, some no room for a record.
+                            // Some lengths leave no room in their page, and some leave no room for
+                            // a record.
                             let length = [0, 100, 1300, 3900, 4016, 9000][random.index(6)];
                             log.append(&vec![7; length]).await.expect("appended");
                         }
@@ -156,7 +157,7 @@ fn what_is_not_committed_is_left_to_who_wants_it() {
         assert!(!tail.is_caught_up() && eager.is_caught_up());
         assert_eq!(next(&mut tail).await, entry);
         assert!(tail.is_caught_up());
-        // A scan has nothing left at its end.
+        // A scan is caught up at its end.
         let mut scan = log.scan(..at);
         assert!(!scan.is_caught_up());
         drop(next(&mut scan).await);
@@ -191,8 +192,8 @@ fn the_entry_at_or_after_any_address_is_found() {
     });
 }
 
-/// A reader that was overtaken by a truncation went on with the first entry that was left, and
-/// nothing told that it had missed some.
+/// A truncation overtook a reader, which then continued at the first entry that was left. The
+/// reader did not learn that it had missed entries.
 #[test]
 fn a_reader_can_tell_that_it_has_missed_entries() {
     block_on(async {
@@ -207,7 +208,7 @@ fn a_reader_can_tell_that_it_has_missed_entries() {
         assert_eq!(next(&mut lenient).await.address, at[0]);
         assert_eq!(next(&mut strict).await.address, at[0]);
         assert_eq!(next(&mut worker).await.address, at[0]);
-        // What was read already is nothing to miss.
+        // The reader has read these entries already, so it misses nothing.
         log.truncate_until(at[1]).await.expect("truncated");
         for reader in [&mut lenient, &mut strict] {
             assert_eq!(next(reader).await.address, at[1]);
@@ -217,25 +218,25 @@ fn a_reader_can_tell_that_it_has_missed_entries() {
         assert_eq!(next(&mut lenient).await.address, at[7]);
         assert!(lenient.skipped() > 4 * 2000 && lenient.skipped() < at[7].raw());
         for error in [strict.next().await, worker.next().await] {
-            let error = error.expect("it has missed some").expect_err("it has missed some");
+            let error = error.expect("an error").expect_err("it has missed entries");
             assert_eq!(error.kind(), ErrorKind::Truncated, "{error}");
             assert!(error.to_string().contains("go on where the log begins"), "{error}");
         }
         assert!(strict.next().await.is_none() && strict.skipped() > 0);
         assert_eq!(strict.position(), log.begin_address());
         drop(worker);
-        // A place that is truncated by now.
+        // This reader starts at an address that is already truncated.
         let mut late = log.follow_from(at[2]).fail_on_truncated();
         let error = late.next().await.expect("an error").expect_err("truncated");
         assert!(error.to_string().contains(&format!("address {}", at[2])), "{error}");
         let all = log.scan(..).fail_on_truncated();
-        assert_eq!(all.count().await, 3, "all that there is");
+        assert_eq!(all.count().await, 3, "all entries that are left");
         log.close().await.expect("closes");
     });
 }
 
-/// Only records of commits lie between the last entry that was read and the place up to which the
-/// log was truncated: nothing was missed.
+/// Only records of commits lie between the last read entry and the new begin of the log, so the
+/// reader has missed nothing.
 #[test]
 fn records_of_commits_are_not_missed() {
     block_on(async {

@@ -1,4 +1,4 @@
-//! Checks that write nothing, and repairs that drop what they say.
+//! Checks, which write nothing, and repairs, which drop exactly the reported entries.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -25,7 +25,7 @@ fn config() -> log::Config {
         .with_segment_size(ByteSize::kib(16))
 }
 
-/// A log of numbered entries, some of them larger than a page; gives their places.
+/// Creates a log of numbered entries, some of them larger than a page, and returns their addresses.
 async fn fill(path: &Path) -> Vec<log::Address> {
     let log = FasterLog::open(path, config()).await.expect("opens");
     let mut places = Vec::new();
@@ -62,7 +62,7 @@ fn files(path: &Path) -> BTreeMap<String, Vec<u8>> {
     read.collect()
 }
 
-/// Writes the contents over the file: damage that no checksum agrees with.
+/// Overwrites the range with bytes for which no checksum is right.
 fn damage(path: &Path, file: &str, range: Range<usize>) {
     let file = path.join(file);
     let mut bytes = fs::read(&file).expect("there");
@@ -85,8 +85,8 @@ fn a_sound_log_is_counted() {
     });
 }
 
-/// Whatever unit is damaged: the check names it, the repair drops what the check says and no more,
-/// and what is left is in order and can be appended to.
+/// Damages every third unit in turn. The check names the unit, and the repair drops only the
+/// reported entries. The rest is in order, and the log accepts new entries.
 #[test]
 fn what_is_dropped_is_what_was_said() {
     let place = tempfile::tempdir().expect("a directory");
@@ -161,16 +161,18 @@ fn a_log_whose_end_is_lost_ends_before() {
     });
 }
 
+/// A log whose files were damaged in any place opens after a repair, and has its sound entries.
+///
 /// The first two units of a log were damaged, and the next sound frame was an entry that no commit
-/// had. The repair said that the log began there, after its end: such a manifest contradicts
-/// itself, so neither the log nor a check of it could be opened any more.
+/// had. The repair set the begin of the log to that frame, after its end. Such a manifest
+/// contradicts itself, so neither the log nor a check could open it any more.
 ///
-/// Two units in a row were damaged, and after them was the middle of an entry. The commit whose
-/// record lay further on in the same stretch was not seen, as it was looked for at the starts of
-/// units only: the damage was taken for a torn tail, and two acknowledged commits were cut off, by
-/// a repair and by an opening.
+/// In another log, two adjacent units were damaged, and the bytes after them were the middle of an
+/// entry. The record of a commit lay further on in the same stretch. The search for commits looked
+/// only at the starts of units, and missed this record. A repair and an opening took the damage for
+/// a torn tail, and cut off two acknowledged commits.
 ///
-/// What a repaired log must have is found by reading the files without the code of the log.
+/// The expectation comes from a reader of the files that shares no code with the log.
 #[test]
 fn whatever_was_damaged_a_repaired_log_opens_and_has_what_is_sound() {
     for built in [BuiltLog::new(1, 0), BuiltLog::new(3, 2), BuiltLog::new(12, 5)] {
@@ -189,7 +191,7 @@ fn whatever_was_damaged_a_repaired_log_opens_and_has_what_is_sound() {
     }
 }
 
-/// What the files of a log have, before anything is damaged.
+/// The content of a log's files before the damage.
 struct Sound<'b> {
     built: &'b BuiltLog,
     framed: Vec<Framed>,
@@ -203,11 +205,12 @@ impl<'b> Sound<'b> {
         sound
     }
 
-    /// The newest commit that can be read, and all entries before it that touch no damaged unit.
+    /// Returns the end of the newest readable commit, and all entries before it that touch no
+    /// damaged unit.
     ///
-    /// A commit after damage is read if a record that is after it, too, says that the log was
-    /// durable beyond the commit before it. Without, nothing tells it from what a power cut leaves
-    /// of a commit that was not acknowledged: an opening cuts it off.
+    /// A commit after the damage counts only if a later record proves that the log was durable
+    /// beyond the previous commit. Without this proof the commit may be a remainder of a power cut,
+    /// and an opening cuts it off.
     fn expected(&self, damaged: &BTreeSet<u64>) -> (log::Address, Vec<(log::Address, Vec<u8>)>) {
         let is_sound = |units: &Range<u64>| {
             let units = units.start / 512..units.end.div_ceil(512);
@@ -246,7 +249,7 @@ async fn repairs_units(sound: &Sound<'_>, damaged: BTreeSet<u64>) {
     let (until, expected) = sound.expected(&damaged);
     match reopen_log(&files, &four_log_pages()) {
         FoundLog::Refused(error) => assert_eq!(error.kind(), ErrorKind::Corrupt, "{damaged:?}"),
-        // What it has cut off was nothing that a repair would have kept.
+        // An opening cuts off only bytes that a repair also drops.
         FoundLog::Opened(commit, ..) => assert_eq!(commit.until, until, "{damaged:?}"),
     }
     let directory = Arc::new(files.restore().await);
@@ -272,8 +275,8 @@ async fn repairs_units(sound: &Sound<'_>, damaged: BTreeSet<u64>) {
     log.close().await.expect("closes");
 }
 
-/// A log ends on a physical block. A file that had lost a part of its last one was repaired to such
-/// an end, which lay after that of the file: no opening took it, and no second repair helped.
+/// A log ends on a physical block. A repair of a file that had lost bytes of its last block set an
+/// end after the end of the file. No opening accepted this log, and a second repair did not help.
 #[test]
 fn a_log_that_lost_a_part_of_a_physical_block_opens_when_it_is_repaired() {
     block_on(async {

@@ -1,4 +1,4 @@
-//! Commits: which calls request them, how many there are, which calls wait.
+//! Commits: the calls that request them, their number, and the calls that wait for them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,11 +30,11 @@ fn entries_become_durable_by_themselves_after_a_while() {
                 assert!(took < 2 * every, "{took:?}");
                 assert_eq!(log.last_commit().number, round);
             }
-            // Without entries there are no commits.
+            // A log without new entries commits nothing.
             handle.sleep(20 * every).await;
             assert_eq!(log.last_commit().number, 4);
-            // A request does not wait; a durable append waits with the others, for a period after
-            // that.
+            // A request does not wait for the period. A durable append waits with the others, for
+            // one period after that commit.
             let before = handle.now();
             log.append(b"entry").await.expect("appended");
             log.commit().await.expect("committed");
@@ -84,7 +84,7 @@ fn waiting_for_a_commit_starts_none() {
             let waiting = log.wait_for_commit(first).boxed_local();
             let waiting = match select(waiting, handle.sleep(Duration::from_secs(9)).boxed()).await
             {
-                Either::Left(_) => panic!("no task has asked for a commit"),
+                Either::Left(_) => panic!("no task has requested a commit"),
                 Either::Right(((), waiting)) => waiting,
             };
             assert_eq!((log.last_commit().number, log.committed_until()), (0, first));
@@ -113,7 +113,7 @@ fn a_storm_of_requests_writes_nothing_new() {
                 assert_eq!(log.commit().await.expect("nothing new").number, 1);
             }
             assert_eq!((log.tail_address(), log.stats().device), (end, written));
-            // Under way, there is at most one record for each entry.
+            // While entries arrive, the log writes at most one record for each entry.
             let storm = async {
                 for _ in 0..500 {
                     log.commit().await.expect("committed");
@@ -174,7 +174,7 @@ fn distinct_commits_are_distinct_and_checked() {
         let cookie = vec![7; 512];
         assert_eq!(log.commit().cookie(&cookie).await.expect("committed").cookie, cookie);
         log.append(b"entry").await.expect("appended");
-        // Kept until there is another one.
+        // A cookie stays until a commit brings another one.
         assert_eq!(log.commit().await.expect("committed").cookie, cookie);
         assert_eq!(log.commit().cookie(b"").await.expect("committed").cookie, b"");
         log.complete().await.expect("completed");
@@ -218,7 +218,7 @@ fn who_waits_when_the_log_is_closed_is_told() {
                 worker.next().await.expect("an item").expect_err("closed");
             };
             let closes = async {
-                // The others wait by now.
+                // All other tasks are waiting by now.
                 world.site.handle.sleep(Duration::from_secs(1)).await;
                 log.close().await.expect("closes");
             };

@@ -1,6 +1,7 @@
 //! Logs whose real runtime has ended, alone and in a group, used from another executor.
 //!
-//! As of stores (`tests/api/ended_runtimes.rs`); `tests/sim/orphaned_logs.rs` has every moment.
+//! The story is in `tests/api/ended_runtimes.rs`. `tests/sim/orphaned_logs.rs` covers every moment
+//! of such an end.
 
 use std::path::Path;
 
@@ -19,7 +20,7 @@ fn entry(number: u32) -> Vec<u8> {
     number.to_le_bytes().repeat(30)
 }
 
-/// A log with durable entries, of which the first are not in memory, and one that is not durable.
+/// Appends durable entries, the first of which leave memory, and one entry that is not durable.
 async fn fill(log: FasterLog) -> Result<FasterLog> {
     for number in 0..ENTRIES {
         log.append(&entry(number)).await?;
@@ -29,7 +30,7 @@ async fn fill(log: FasterLog) -> Result<FasterLog> {
     Ok(log)
 }
 
-/// Appends until there is no room.
+/// Appends until the memory is full.
 async fn overfill(log: &FasterLog) -> Error {
     for number in 0..100 * ENTRIES {
         if let Err(error) = log.append(&entry(number)).await {
@@ -39,7 +40,7 @@ async fn overfill(log: &FasterLog) -> Error {
     panic!("64 KiB have room for everything");
 }
 
-/// What needs a runtime names the cause, and what does not works.
+/// Checks that calls that need a runtime fail and name the cause, and that all others work.
 async fn use_orphan(log: &FasterLog) {
     let first: Vec<_> = log.scan(..).take(3).try_collect().await.expect("the device serves");
     for (found, number) in first.iter().zip(0..) {
@@ -80,7 +81,7 @@ async fn use_orphan(log: &FasterLog) {
     assert_names_the_cause("health", log.health().cause.map_or(Ok(()), Err));
 }
 
-/// The log is open nowhere, and has what was durable.
+/// Checks that the log is open nowhere, and has its durable entries.
 async fn reopen(path: &Path, backend: Backend) {
     let log = FasterLog::open(path, small().with_backend(backend)).await;
     let log = log.expect("the directory is free");
@@ -90,18 +91,18 @@ async fn reopen(path: &Path, backend: Backend) {
     log.close().await.expect("closes");
 }
 
-/// What is done with an orphan at its end.
+/// Uses an orphaned log, closes it, and opens its directory again.
 async fn end_orphan(log: FasterLog, path: &Path, backend: Backend) {
     use_orphan(&log).await;
     let again = FasterLog::open(path, small().with_backend(backend)).await;
-    assert_eq!(again.expect_err("it may read there").kind(), ErrorKind::InUse);
+    assert_eq!(again.expect_err("the orphan may still read from there").kind(), ErrorKind::InUse);
     for _ in 0..2 {
         assert_names_the_cause("close", log.close().await);
     }
     let closed = log.append(b"").await.expect_err("closed");
     assert_eq!(closed.kind(), ErrorKind::Closed);
     assert_eq!(closed.to_string(), "the log is closed; open it again");
-    // While a handle is still there.
+    // A handle still exists here.
     reopen(path, backend).await;
 }
 

@@ -1,4 +1,4 @@
-//! Logs that have come far: their addresses are of 64 bits, and end some day.
+//! Logs with very large addresses, of up to 64 bits, and the end of these addresses.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use kvick::runtime::block_on;
 use kvick::{ErrorKind, FasterLog, log};
 use tests::files::Files;
 
-/// Pages that no log uses, and those that only commits do.
+/// The number of pages at the end of the addresses: 1024 stay unused, and 16 are for commits only.
 const KEPT_PAGES: u64 = 1024 + 16;
 const MOST_PAGES: u64 = 1 << 36;
 const PAGES: [u64; 3] = [4, 16, 64];
@@ -32,7 +32,7 @@ async fn open(directory: &Arc<MemoryDirectory>, page_kib: u64) -> FasterLog {
     }
 }
 
-/// An empty log that begins at `at`, as if all before had been truncated.
+/// Returns an empty log that begins at `at`, as if all addresses before it had been truncated.
 async fn moved_to(at: u64, page_kib: u64) -> Arc<MemoryDirectory> {
     let directory = Arc::new(MemoryDirectory::new());
     open(&directory, page_kib).await.close().await.expect("closes");
@@ -53,9 +53,9 @@ async fn all(log: &FasterLog) -> Vec<(log::Address, Vec<u8>)> {
     entries.try_collect().await.expect("sound")
 }
 
-/// A log of pages of 4 KiB panicked in `append` after 16 TiB. One of larger pages went on beyond
-/// 2^48, acknowledged commits there, and could not be opened again. The tail had 32 bits for the
-/// page, and manifests and records of commits were checked against the 48 bits of a store.
+/// A log with pages of 4 KiB panicked in `append` after 16 TiB. A log with larger pages
+/// acknowledged commits beyond 2^48, and could not be opened again. The tail had 32 bits for the
+/// page, and the checks of manifests and records used the 48 bits of a store.
 #[test]
 fn addresses_go_on_where_those_of_a_store_end() {
     for page_kib in PAGES {
@@ -83,8 +83,8 @@ fn addresses_go_on_where_those_of_a_store_end() {
     }
 }
 
-/// The end of the addresses was no error but a panic, or a log that could not be opened again.
-/// Appends are refused before, while there is room for commits, now and after opening again.
+/// At the end of its addresses a log panicked, or could not be opened again. Now the log refuses
+/// appends earlier, while commits still have room, in this life and in the next one.
 #[test]
 fn appends_are_refused_in_time_for_a_last_commit() {
     for page_kib in PAGES {
@@ -139,7 +139,7 @@ fn appends_are_refused_in_time_for_a_last_commit() {
     }
 }
 
-/// A manifest beyond the end is no manifest that a log has written.
+/// No log has ever written a manifest with addresses beyond the end.
 #[test]
 fn a_manifest_beyond_the_end_contradicts_itself() {
     block_on(async {

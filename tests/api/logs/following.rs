@@ -1,4 +1,4 @@
-//! Followers of a log whose files go while they are read.
+//! Followers of a log whose files are deleted while they are read.
 
 use std::fs;
 use std::path::Path;
@@ -23,7 +23,7 @@ async fn fill(log: &FasterLog, count: u32) -> Vec<log::Address> {
     addresses
 }
 
-/// Files of `directory` that are open here and were deleted.
+/// Returns the deleted files of `directory` that this process still has open.
 #[cfg(target_os = "linux")]
 fn deleted(directory: &Path) -> Vec<String> {
     let open = fs::read_dir("/proc/self/fd").expect("readable").flatten();
@@ -33,8 +33,8 @@ fn deleted(directory: &Path) -> Vec<String> {
     names.filter(|name| name.starts_with(directory) && name.ends_with("(deleted)")).collect()
 }
 
-/// A follower kept every file open that it had ever read from: the space of a log that was cut
-/// again and again did not come back as long as it was followed.
+/// A follower kept every file open that it had ever read. The space of truncated files did not come
+/// back while the log was followed.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_follower_lets_go_of_deleted_files() {
@@ -58,8 +58,8 @@ fn a_follower_lets_go_of_deleted_files() {
     });
 }
 
-/// What a follower stands at is deleted before it has heard of the truncation: it used to be told
-/// that a file is missing.
+/// The log deleted the file under a follower that did not know of the truncation yet. The follower
+/// reported a missing file.
 #[test]
 fn a_follower_that_is_behind_hears_of_the_truncation() {
     let place = tempfile::tempdir().expect("a directory");
@@ -69,7 +69,7 @@ fn a_follower_that_is_behind_hears_of_the_truncation() {
         let follower = log::Follower::open(&path).await.expect("follows");
         let at = fill(&log, 3000).await;
         log.close().await.expect("closes");
-        // From the manifest it knows of files that it has never opened.
+        // The follower knows from the manifest of files that it has never opened.
         follower.refresh().await.expect("looks");
         let mut tail = follower.follow_from(at[0], Duration::from_millis(1));
         assert_eq!(tail.next().await.expect("there").expect("sound").address, at[0]);
@@ -111,8 +111,8 @@ fn a_follower_needs_no_runtime_of_its_own() {
     });
 }
 
-/// A log went back to an earlier commit, and used the addresses after it again. Its follower went
-/// on to show the commit that was given up, entries that no commit had, and damage where none was.
+/// A log went back to an earlier commit, and wrote to the later addresses again. Its follower kept
+/// the abandoned commit. It showed entries that no commit had, and reported damage in sound files.
 #[test]
 fn a_follower_hears_that_the_log_went_back() {
     let directory = Arc::new(MemoryDirectory::new());
@@ -127,12 +127,12 @@ fn a_follower_hears_that_the_log_went_back() {
         let follower = follow().await.expect("follows");
         let seen = follower.last_commit();
         assert_eq!(seen, log.last_commit());
-        // An ordinary opening is nothing of that.
+        // An ordinary opening does not go back.
         let manifest = directory.read_file("manifest").await.expect("there");
         log.close().await.expect("closes");
         builder().open_in_directory().await.expect("opens").close().await.expect("closes");
         assert_eq!(follower.refresh().await.expect("looks").until, seen.until);
-        // As after a crash: the manifest lags.
+        // The manifest lags, as after a crash.
         for name in ["manifest", "manifest.copy"] {
             directory.write_file(name, &manifest).await.expect("written");
         }
@@ -150,8 +150,8 @@ fn a_follower_hears_that_the_log_went_back() {
     });
 }
 
-/// A refresh that was dropped had shown a commit, and not yet where its last entry ends: a reader
-/// that had been given everything was never caught up again.
+/// A dropped refresh had already stored the new commit, but not the end of its last entry. A reader
+/// with all entries never was caught up again.
 #[test]
 fn a_refresh_may_be_dropped_at_any_poll() {
     for polls in 0..60 {
@@ -180,8 +180,8 @@ fn a_refresh_may_be_dropped_at_any_poll() {
     }
 }
 
-/// A follower in a directory that was opened for writing, or in memory, found no segment that was
-/// made after it had opened: it stayed where the files had ended, or spoke of damage.
+/// A follower in memory, or in a directory that was opened for writing, did not find segments that
+/// were created later. It stopped at the end of the old files, or reported damage.
 #[test]
 fn a_follower_reaches_segments_that_are_made_later() {
     let place = tempfile::tempdir().expect("a directory");

@@ -1,4 +1,4 @@
-//! Taking over from a writer that is stuck: a directory for each epoch.
+//! Replacing a stuck writer, with one directory for each epoch.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use kvick::{FasterLog, log};
 
 use super::small;
 
-/// The directories of the epochs, the newest last.
+/// Returns the directories of the epochs, the newest last.
 fn epochs(place: &Path) -> Vec<(u64, PathBuf)> {
     let listed = std::fs::read_dir(place).expect("there").map(|entry| entry.expect("there").path());
     let numbered = listed.filter_map(|path| {
@@ -28,7 +28,7 @@ struct Writer {
 }
 
 impl Writer {
-    /// Takes over: announces its epoch first, and then reads what the one before has committed.
+    /// Takes over: it first announces its epoch, and then reads the commits of the previous writer.
     async fn take_over(place: &Path) -> Self {
         let before = epochs(place).pop();
         let epoch = before.as_ref().map_or(1, |(epoch, _)| epoch + 1);
@@ -44,17 +44,17 @@ impl Writer {
         Self { place: place.to_owned(), epoch, log }
     }
 
-    /// Appends; whether that may be acknowledged: it is durable, and only then there was no later
-    /// epoch, whose writer would not have read it.
+    /// Appends durably, and returns whether the caller may acknowledge the entry. It may not if a
+    /// later epoch exists by then, because the writer of that epoch may have missed the entry.
     async fn append(&self, entry: &[u8]) -> bool {
         self.log.append_durable(entry).await.expect("a sound disk");
         epochs(&self.place).last().expect("its own").0 == self.epoch
     }
 }
 
-/// A process that is stopped keeps the lock of its log for ever, so that no other could go on in
-/// its place. Each writer has a directory of its own; a writer that takes over makes a new one and
-/// leaves the lock alone, and the old writer finds that out before it acknowledges anything more.
+/// A stopped process keeps the lock of its log forever, so no other process could continue that
+/// log. Each writer has a directory of its own. A writer that takes over makes a new directory and
+/// ignores the lock. The old writer notices the new directory before it acknowledges anything more.
 #[test]
 fn what_was_acknowledged_is_there_and_an_old_writer_acknowledges_nothing() {
     let place = tempfile::tempdir().expect("a directory");
@@ -65,13 +65,13 @@ fn what_was_acknowledged_is_there_and_an_old_writer_acknowledges_nothing() {
             assert!(old.append(&[number]).await);
             acknowledged.push(vec![number]);
         }
-        // It stops here, with its lock and with an entry that it was about to commit.
+        // The writer stops here. It has its lock, and an entry that it was about to commit.
         old.log.append(b"not acknowledged").await.expect("appended");
         let new = Writer::take_over(place.path()).await;
         assert!(new.append(b"by the new one").await);
         acknowledged.push(b"by the new one".to_vec());
 
-        // It goes on as if nothing had happened.
+        // The old writer continues as if nothing had happened.
         assert!(!old.append(b"too late").await, "no reader will ever see this");
         let third = Writer::take_over(place.path()).await;
         assert!(!new.append(b"too late as well").await);

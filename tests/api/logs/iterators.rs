@@ -1,4 +1,4 @@
-//! Iterators with a name, beyond the restart in `logs.rs`.
+//! Named iterators, beyond the restart that `logs.rs` covers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ fn names_have_rules_and_one_user_at_a_time() {
         assert!(error.to_string().contains("of that name is in use"), "{error}");
         drop(one);
         drop(log.iterator(&longest).expect("free again"));
-        // Nothing was completed: there is nothing to keep.
+        // Neither iterator completed an entry, so the log has nothing to keep.
         assert_eq!(log.iterators(), BTreeMap::new());
         drop(other);
         log.close().await.expect("closes");
@@ -64,7 +64,7 @@ fn each_has_a_place_of_its_own_that_only_moves_up() {
         one.complete_until(at[3]).await.expect("completed");
         other.complete_until(at[1]).await.expect("completed");
         assert_eq!((one.completed_until(), other.completed_until()), (at[7], at[1]));
-        // Where it reads is its own affair.
+        // The completed address does not move the position of the reader.
         assert_eq!(number(&mut one).await, 2);
         drop((one, other));
         assert_eq!(number(&mut log.iterator("one").expect("free")).await, 7);
@@ -87,7 +87,7 @@ fn only_what_is_committed_survives() {
         let at = numbers(&log, 10).await;
         let worker = log.iterator("worker").expect("free");
         worker.complete_until(at[4]).await.expect("completed");
-        // A commit without entries keeps it, too.
+        // A commit without entries keeps the completed address, too.
         let committed = log.commit().await.expect("committed");
         assert_eq!(committed.number, 2);
         worker.complete_until(at[8]).await.expect("completed");
@@ -96,7 +96,7 @@ fn only_what_is_committed_survives() {
         drop((worker, other, log));
         let log = open(&directory).await;
         assert_eq!(log.iterators(), BTreeMap::from([("worker".to_owned(), at[4])]));
-        // Forgetting is no different.
+        // A forgotten iterator also stays forgotten only after a commit.
         assert!(log.forget_iterator("worker") && !log.forget_iterator("worker"));
         assert!(!log.forget_iterator("never seen"));
         assert_eq!(log.iterators(), BTreeMap::new());
@@ -113,7 +113,7 @@ fn only_what_is_committed_survives() {
     });
 }
 
-/// More names than one record has room for: each commit takes some along.
+/// Uses more names than one record has room for, so that each commit carries some of them.
 #[test]
 fn there_may_be_many() {
     block_on(async {
@@ -164,8 +164,9 @@ fn truncation_takes_an_iterator_along() {
     });
 }
 
-/// Any number was taken, kept with the next commit, and followed ever after: an iterator that was
-/// completed after the end of the log waited until it had grown up to there, in all later lives.
+/// The log accepted any number as a completed address, kept it with the next commit, and used it
+/// ever after. An iterator with an address after the end waited until the log had grown up to it,
+/// in all later lives.
 #[test]
 fn a_place_that_is_no_entrys_is_refused_and_changes_nothing() {
     block_on(async {

@@ -1,4 +1,4 @@
-//! The same life of a log under every executor and on every backend.
+//! The same operations on a log, under every executor and on every backend.
 
 use futures::{StreamExt, TryStreamExt};
 use kvick::config::Backend;
@@ -18,7 +18,7 @@ async fn open(path: &std::path::Path, backend: Backend, handle: Handle) -> Resul
     FasterLog::builder(small().with_backend(backend)).runtime(handle).open(path).await
 }
 
-/// Appends, follows, truncates; leaves the second half, and an iterator in the middle of it.
+/// Appends, follows and truncates. The second half of the entries stays, with an iterator in it.
 async fn work(log: &FasterLog) -> Result<()> {
     let tail = log.follow().take(ENTRIES as usize).try_collect::<Vec<_>>();
     let writer = async {

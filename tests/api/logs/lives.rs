@@ -1,4 +1,4 @@
-//! Bytes of an earlier opening that reach the medium late.
+//! Bytes of an earlier process that reach the medium late.
 
 use std::sync::Arc;
 
@@ -9,9 +9,9 @@ use tests::files::Files;
 use super::{open, payloads};
 
 /// A process was killed while a commit was on its way to the medium. The next process recovered the
-/// log without it, cut the log off there, and went on. Then the write of the first one landed: the
-/// kernel had not given it up. The process after that found a sound commit after the end, and took
-/// it for one of its own.
+/// log without this commit, truncated it there, and continued. Then the old write completed,
+/// because the kernel had not dropped it. A third process found a sound commit after the end, and
+/// accepted it as a commit of the log.
 #[test]
 fn a_write_that_lands_after_the_cut_is_no_part_of_the_log() {
     block_on(async {

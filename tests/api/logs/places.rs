@@ -1,4 +1,4 @@
-//! Directories of logs: in use, of a store, not to be written; and what of them is touched.
+//! Directories of logs: in use, of a store, or not writable. Refused directories stay unchanged.
 
 use std::fs;
 use std::path::Path;
@@ -95,7 +95,7 @@ fn a_closed_log_is_opened_and_closed_again_without_a_change() {
     assert_eq!(contents(directory.path()), before);
 }
 
-/// The error named the manifest, and not the directory that was the wrong one.
+/// The error named only the manifest, and not the directory that was wrong.
 #[test]
 fn a_log_is_no_store_and_a_store_is_no_log() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -119,10 +119,10 @@ fn a_log_is_no_store_and_a_store_is_no_log() {
 #[test]
 fn files_without_a_manifest_are_left_as_they_are() {
     let directory = tempfile::tempdir().expect("a directory");
-    fs::write(directory.path().join("log.000000"), b"somebody's").expect("writable");
+    fs::write(directory.path().join("log.000000"), b"another program's").expect("writable");
     assert_eq!(refused(directory.path()).kind(), ErrorKind::AlreadyExists);
-    assert_eq!(contents(directory.path())["log.000000"], b"somebody's");
-    // What an attempt leaves that was cut short does not stop the next one.
+    assert_eq!(contents(directory.path())["log.000000"], b"another program's");
+    // Files of an interrupted attempt do not stop the next one.
     let directory = tempfile::tempdir().expect("a directory");
     for file in ["manifest.new", "lock", "log.000000"] {
         fs::write(directory.path().join(file), b"").expect("writable");

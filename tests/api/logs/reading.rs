@@ -1,4 +1,4 @@
-//! Scans, tails and reads: where they begin, what they see, where they end.
+//! Scans, tails and reads: where they begin, what they show, and where they end.
 
 use std::sync::Arc;
 use std::thread;
@@ -21,7 +21,7 @@ async fn numbers_of(scan: Scan) -> Vec<u32> {
     scan.map_ok(|entry| number(&entry)).try_collect().await.expect("sound")
 }
 
-/// Numbered entries of some length, committed.
+/// Appends and commits numbered entries of some length.
 async fn filled(log: &FasterLog, count: u32, repeated: usize) -> Vec<log::Address> {
     let mut addresses = Vec::new();
     for number in 0..count {
@@ -47,7 +47,7 @@ fn ranges_are_of_entries_that_begin_in_them() {
         assert_eq!(numbers_of(log.scan(at[9]..at[5])).await, expect(0..0));
         assert_eq!(numbers_of(log.scan(log.tail_address()..)).await, expect(0..0));
         assert_eq!(numbers_of(log.scan(..log::Address::MAX)).await, expect(0..1000));
-        // A scan stands where another may go on.
+        // Another scan may continue at the position of a scan.
         let mut scan = log.scan(..);
         let entry = (&mut scan).skip(299).next().await.expect("there").expect("sound");
         assert_eq!((number(&entry), entry.next, scan.position()), (299, at[300], at[300]));
@@ -71,8 +71,8 @@ fn entries_committed_after_a_scan_was_polled_are_not_in_it() {
     });
 }
 
-/// The end of a scan was decided when it was made, before it could be told to show also what is
-/// not committed: such a scan never showed anything but committed entries.
+/// The end of a scan was set at its creation, before the caller could request uncommitted entries.
+/// So such a scan showed only committed entries.
 #[test]
 fn an_uncommitted_scan_shows_what_is_not_committed() {
     block_on(async {
@@ -100,13 +100,14 @@ fn readers_jump_over_what_was_truncated() {
         assert_eq!(number(&early.next().await.expect("there").expect("sound")), 0);
         log.truncate_until(at[900]).await.expect("truncated");
         assert_eq!(log.begin_address(), at[900]);
-        // What it had read ahead may still come; then it goes on with the first that is left.
+        // The reader may still return entries that it has read ahead. Then it continues with the
+        // first entry that is left.
         let rest = numbers_of(early).await;
         assert!(rest.is_sorted() && rest.ends_with(&(900..1000).collect::<Vec<_>>()));
         assert!(rest.len() < 500, "{} of 100", rest.len());
         assert_eq!(numbers_of(log.scan(at[10]..)).await.len(), 100);
         assert_eq!(log.scan(..at[10]).count().await, 0);
-        // A tail from below the begin neither ends nor fails.
+        // A tail that starts below the begin neither ends nor fails.
         let mut tail = log.follow_from(log::Address::FIRST);
         assert_eq!(number(&tail.next().await.expect("there").expect("sound")), 900);
         log.commit().await.expect("committed");
@@ -116,8 +117,8 @@ fn readers_jump_over_what_was_truncated() {
     });
 }
 
-/// A reader copies many entries out of memory at once. It used to show those that were taken back
-/// meanwhile, although the task that had taken them back knew that it was done.
+/// A reader copies many entries out of memory at once. It showed entries that were taken back
+/// meanwhile, although the truncation had already returned.
 #[test]
 fn readers_do_not_see_what_was_taken_back() {
     block_on(async {
@@ -152,7 +153,7 @@ fn a_tail_begins_behind_what_is_committed() {
             let waiting = async { number(&tail.next().await.expect("there").expect("sound")) };
             let (seen, _) = futures::join!(waiting, log.commit().into_future());
             assert_eq!(seen, 10);
-            // Both end with the log, also while they wait.
+            // Both tails end with the log, even while they wait.
             let ends = futures::future::join(tail.count(), eager.count());
             let completes = async {
                 world.site.handle.sleep(Duration::from_secs(1)).await;
@@ -199,8 +200,8 @@ fn an_uncommitted_tail_sees_all_of_four_writers_in_order() {
     block_on(log.close()).expect("closes");
 }
 
-/// Zeros look like an entry that a task is still writing: a read of an address within them used
-/// to wait for ever.
+/// Zeros look like an entry that a task is still writing. A read of an address within zeros waited
+/// forever.
 #[test]
 fn addresses_where_no_entry_begins_are_refused() {
     block_on(async {
@@ -231,7 +232,8 @@ fn addresses_where_no_entry_begins_are_refused() {
                 }
             }
             match round {
-                // In memory and on its way; durable; on the device only.
+                // The rounds: in memory and on its way to the device, then durable, then on the
+                // device only.
                 0 => drop(log.commit().await.expect("committed")),
                 1 => drop(filled(&log, 200, 200).await),
                 _ => {}
@@ -248,7 +250,7 @@ fn addresses_where_no_entry_begins_are_refused() {
             let error = log.truncate_suffix(beyond).await.expect_err("beyond the end");
             assert!(error.to_string().contains(&text), "{error}");
         }
-        // What is truncated already changes nothing, and what was taken back is nothing.
+        // A truncation to an already truncated address changes nothing, as does one to the end.
         log.truncate_until(at[6].0).await.expect("truncated");
         log.truncate_until(log::Address::new(at[5].0.raw() + 3)).await.expect("changes nothing");
         assert_eq!((log.read(at[5].0).await.expect("gone"), log.begin_address()), (None, at[6].0));
@@ -257,8 +259,8 @@ fn addresses_where_no_entry_begins_are_refused() {
     });
 }
 
-/// A reader of a log that is closed has to know whether it has seen everything: a stream that has
-/// more to give, or may have, says that the log is closed; one that has come to its end just ends.
+/// A reader of a closed log must know whether it has seen all entries. A stream that has or may
+/// have more entries fails with `Closed`, and a stream at its end just ends.
 #[test]
 fn closing_a_log_ends_its_readers() {
     block_on(async {

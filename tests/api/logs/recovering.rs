@@ -1,4 +1,4 @@
-//! What opening finds: an older commit, a manifest that lags, is damaged or gone.
+//! Recovery: of older commits, and with a manifest that lags, is damaged or is missing.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use tests::files::Files;
 
 use super::{open, payloads, small};
 
-/// Commits 1 to 5, each with its number as cookie and two entries, and one entry in none. The files
-/// as they were when the log was new, and now.
+/// Makes commits 1 to 5, each with its number as cookie and two entries, and one entry in no
+/// commit. Returns the files of the new log, and the files at the end.
 async fn five_commits() -> (Files, Files) {
     let directory = Arc::new(MemoryDirectory::new());
     let log = open(&directory).await;
@@ -55,7 +55,7 @@ fn any_commit_that_the_manifest_is_not_beyond_can_be_recovered() {
                 (recovery.dropped_bytes > 0, log.tail_address()),
                 (chosen < 5, log.committed_until())
             );
-            // It goes on from there, and the later ones do not come back.
+            // The log continues from this commit, and the later commits do not come back.
             log.append(b"anew").await.expect("appended");
             assert_eq!(log.commit().await.expect("committed").number, u64::from(chosen) + 1);
             drop(log);
@@ -83,7 +83,7 @@ fn a_commit_that_is_not_there_is_refused() {
         let error = open_files(&Files::default(), Some(1), false).await.expect_err("no log");
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         assert!(error.to_string().contains("commit 1: there is no log in"), "{error}");
-        // Refused, and all of it is there as before.
+        // The refusal changed nothing.
         let log = open_files(&files, None, false).await.expect("opens");
         assert_eq!(log.last_commit().number, 5);
         log.close().await.expect("closes");

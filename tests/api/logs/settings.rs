@@ -1,4 +1,4 @@
-//! Settings out of their bounds: each is refused by name, and nothing is left.
+//! Settings out of their bounds: the error names each one, and the opening leaves no files.
 
 use std::time::Duration;
 
@@ -64,8 +64,8 @@ fn the_bounds_themselves_will_do() {
     }
 }
 
-/// 2^64 - 1 bytes until the next commit wrapped around, so that a log of one entry committed 700
-/// times a second. Every number is refused by name at its extremes, or the log works with it.
+/// With `commit_bytes` of 2^64 - 1 a sum wrapped around, so that a log of one entry committed 700
+/// times a second. The log refuses each extreme number by name, or works with it.
 #[test]
 fn every_number_at_its_extremes_is_refused_or_works() {
     let sizes = [0, 1, u64::MAX / 2, u64::MAX - 1, u64::MAX].map(ByteSize::new);
@@ -140,8 +140,8 @@ fn settings_are_text_as_well() {
     }
 }
 
-/// Segments stay as they were when the log was created. Another page size was ignored without a
-/// word, while a store refuses it.
+/// Pages and segments keep the sizes with which the log was created. A log silently ignored another
+/// page size, while a store refuses it.
 #[test]
 fn pages_and_segments_stay_as_they_were_created() {
     let directory = tempfile::tempdir().expect("a directory");

@@ -1,4 +1,4 @@
-//! Truncations: what is durable when, and how they stand to commits.
+//! Truncations: when they are durable, and how they relate to commits.
 
 use kvick::{FasterLog, log};
 use tests::simulated::{Site, World, seeds};
@@ -13,7 +13,7 @@ async fn append(log: &FasterLog, count: usize) -> Vec<log::Address> {
     places
 }
 
-/// Where the log begins if the power is cut now.
+/// Returns the begin of the log after a power cut now.
 fn begin_after_a_cut(site: &Site, number: u64) -> log::Address {
     let world = World::on(site.seed, site.disk.crash(site.seed + number));
     world.simulation.run(async {
@@ -24,8 +24,8 @@ fn begin_after_a_cut(site: &Site, number: u64) -> log::Address {
     })
 }
 
-/// How truncations stand to commits had to be found out: every commit that is asked for afterwards
-/// has them, none that was durable before, and nothing else makes them durable.
+/// Users had to find out how truncations relate to commits. Every later request for a commit
+/// includes the truncation. No earlier commit does, and nothing else makes it durable.
 #[test]
 fn a_truncation_is_durable_with_the_next_commit() {
     seeds(20, |seed| {
@@ -55,12 +55,12 @@ fn a_truncation_is_durable_with_the_next_commit() {
         assert!([tenth, places[20]].contains(&begin_after_a_cut(&site, 3)), "in it or not");
         world.simulation.run(async {
             started.take().expect("started").await.expect("committed");
-            // Not even what was appended is committed yet, and can go.
+            // The appended entries need not be committed before their truncation.
             let more = append(&log, 3).await;
             log.truncate_until(more[1]).await.expect("truncated");
             let commit = log.commit().await.expect("committed");
             assert!(commit.until > more[2]);
-            // Later truncations of less change nothing.
+            // A later truncation to a smaller address changes nothing.
             log.truncate_until(places[30]).await.expect("nothing to do");
             assert_eq!(log.begin_address(), more[1]);
         });

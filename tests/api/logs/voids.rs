@@ -1,4 +1,4 @@
-//! Scans over what was taken back.
+//! Scans over entries that were taken back.
 
 use std::io;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use kvick::runtime::block_on;
 
 use super::small;
 
-/// Counts reads.
+/// A directory whose devices count their reads.
 #[derive(Debug)]
 struct Counting {
     inner: Arc<MemoryDirectory>,
@@ -71,8 +71,8 @@ async fn open(inner: &Arc<MemoryDirectory>) -> (FasterLog, Arc<AtomicU64>) {
     (builder.open_in_directory().await.expect("opens"), reads)
 }
 
-/// A scan read what lies between two voids by itself, and waited for it: a log that had lost
-/// thousands of entries to a consensus took a second to read, most of it waiting.
+/// A scan read the bytes between two voids separately, and waited for each read. A log that had
+/// lost thousands of entries to a consensus took a second to read, most of it waiting.
 #[test]
 fn a_scan_over_many_voids_reads_each_part_of_the_log_once() {
     const VOIDS: u32 = 400;
