@@ -1,12 +1,12 @@
-//! Micro benchmarks: what the parts of one operation cost.
+//! Micro benchmarks: the cost of the steps of one operation.
 //!
 //! ```text
 //! cargo bench -p benches --bench micro -- [--quick] [FILTER]
 //! ```
 //!
-//! Two stores of words: a small one that stays in the second-level cache shows the instructions of
-//! an operation, a large one shows its cache misses. The ratio `await` to `try_read` is what the
-//! future costs over the same walk as a plain call.
+//! Two stores of words are measured. A small one stays in the second-level cache, and shows the
+//! instructions of an operation. A large one shows its cache misses. The ratio of `await` to
+//! `try_read` is the cost of the future, over the same steps as a plain call.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use kvick::futures::TryRead;
 use kvick::runtime::block_on;
 use kvick::{Config, FasterKv, Session, Value};
 
-/// Keys of one iteration: two batches.
+/// The number of keys of one iteration: two batches.
 const KEYS: usize = 64;
 
 const SIZES: [(&str, u64); 2] = [("in_cache", 1 << 10), ("in_memory", 1 << 22)];
@@ -43,7 +43,7 @@ fn words(records: u64) -> Words {
     })
 }
 
-/// Endless keys of existing records, in an order without meaning.
+/// Returns an endless source of keys of existing records, in a pseudo-random order.
 fn some_keys(records: u64) -> impl FnMut() -> [u64; KEYS] {
     let mut state = 1u64;
     move || {
@@ -192,7 +192,7 @@ fn writes(criterion: &mut Criterion) {
     }
 }
 
-/// Records that are new: the tail is reserved, and the log below it is flushed and evicted.
+/// Appends new records: the tail moves, and the log flushes and evicts old pages.
 fn appends(criterion: &mut Criterion) {
     let config = Config::default().with_memory(ByteSize::mib(64)).with_backend(Backend::Null);
     let store: FasterKv<u64, [u8]> =
@@ -208,7 +208,7 @@ fn appends(criterion: &mut Criterion) {
                 for _ in 0..KEYS {
                     index += 1;
                     <[u8]>::stamp(&mut value, key_of(index), 1);
-                    // Few keys, so that the index stays small and the log grows.
+                    // Few keys keep the index small while the log grows.
                     session.upsert(&(index % 4096), &value[..]).await.expect("memory turns over");
                 }
             });
@@ -239,7 +239,7 @@ fn codecs(criterion: &mut Criterion) {
     });
 }
 
-/// The parts of an operation by themselves.
+/// Measures the steps of an operation separately.
 fn parts(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("parts");
     let epoch = Epoch::new();
@@ -265,8 +265,9 @@ fn parts(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// What it costs that many sessions are open: one more, and the cut of a checkpoint, after all of
-/// them did something, and after one did.
+/// Measures the cost of many open sessions. A first figure is the cost of one more session. The
+/// others are the cut of a checkpoint after an operation of all sessions, and after one of a single
+/// session.
 fn sessions(criterion: &mut Criterion) {
     let store = words(1 << 10);
     for open in [1_000, 10_000, 100_000] {

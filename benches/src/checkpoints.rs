@@ -1,5 +1,5 @@
-//! Checkpoints beside the lanes: a task that takes them, and a watch by which a lane knows that one
-//! is being taken.
+//! Checkpoints during a run: the task that takes them, and a flag that shows a running checkpoint
+//! to the workers.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,18 +14,18 @@ use serde::Serialize;
 use crate::clock::Stopwatch;
 use crate::payload::Payload;
 
-/// The task that takes checkpoints looks this often at whether the run has ended.
+/// The period with which the checkpointing task checks whether the run has ended.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// How a checkpoint is taken.
+/// The kind of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// The log becomes read-only and is flushed.
     FoldOver,
-    /// What is in memory is written beside the log.
+    /// The store writes the memory to a separate file.
     Snapshot,
-    /// What has changed since the last one is written beside the log.
+    /// The store writes the changes since the previous checkpoint to a separate file.
     Incremental,
 }
 
@@ -39,14 +39,14 @@ impl From<Kind> for checkpoint::Kind {
     }
 }
 
-/// Which checkpoints are taken during a run.
+/// The checkpoints of a run.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Plan {
-    /// Seconds from the start of the run, or the end of one, to the start of the next.
+    /// Seconds from the start of the run, or the end of a checkpoint, to the start of the next.
     pub every_seconds: f64,
-    /// How they are taken.
+    /// The kind of the checkpoints.
     pub kind: Kind,
-    /// Whether each has an image of the index.
+    /// Whether each checkpoint has an image of the index.
     pub with_index: bool,
 }
 
@@ -58,21 +58,22 @@ impl fmt::Display for Plan {
     }
 }
 
-/// Whether a checkpoint is being taken, for tasks that time something meanwhile.
+/// Shows whether a checkpoint is running, for tasks that time operations.
 #[derive(Debug, Default)]
 pub struct Watch {
-    /// Begins and ends so far: odd while one is being taken. Relaxed: it sorts samples.
+    /// The number of begins and ends so far: odd while a checkpoint runs. Relaxed: it only sorts
+    /// samples.
     changes: AtomicU64,
 }
 
 impl Watch {
-    /// What [`has_overlapped`](Self::has_overlapped) is told later.
+    /// Returns a reading for a later call of [`has_overlapped`](Self::has_overlapped).
     #[inline]
     pub fn look(&self) -> u64 {
         self.changes.load(Ordering::Relaxed)
     }
 
-    /// Whether a checkpoint was being taken at any time since `earlier`.
+    /// Returns whether a checkpoint was running at any time since the reading `earlier`.
     #[inline]
     pub fn has_overlapped(&self, earlier: u64) -> bool {
         !earlier.is_multiple_of(2) || self.look() != earlier
@@ -83,22 +84,22 @@ impl Watch {
     }
 }
 
-/// Part of a run, in time since its start.
+/// A stretch of a run, in time since its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// When it began.
+    /// The begin.
     pub from: Duration,
-    /// When it ended.
+    /// The end.
     pub until: Duration,
 }
 
 impl Span {
-    /// Whether they have some time in common.
+    /// Returns whether the two spans have some time in common.
     pub fn overlaps(&self, other: &Self) -> bool {
         self.from < other.until && other.from < self.until
     }
 
-    /// How long it is.
+    /// Returns the length.
     pub fn length(&self) -> Duration {
         self.until.saturating_sub(self.from)
     }
@@ -107,13 +108,13 @@ impl Span {
 /// A checkpoint that was taken during a run.
 #[derive(Clone, Debug)]
 pub struct Taken {
-    /// From the request to the answer.
+    /// The time from the request to the result.
     pub span: Span,
-    /// What the store says of it.
+    /// The description of the store.
     pub checkpoint: Checkpoint,
 }
 
-/// Takes checkpoints until the run is stopped; one that is under way then is waited for.
+/// Takes checkpoints until the run is stopped. A running checkpoint still completes.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Real time and real threads: the only module of this crate that asks the machine for either.
+//! Real time and real threads. No other module of this crate uses them.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,12 +14,12 @@ impl Stopwatch {
         Self(Instant::now())
     }
 
-    /// Time since the start.
+    /// Returns the time since the start.
     pub fn elapsed(&self) -> Duration {
         self.0.elapsed()
     }
 
-    /// Nanoseconds since the start, as latency histograms count them.
+    /// Returns the nanoseconds since the start, as latency histograms count them.
     pub fn nanoseconds(&self) -> u64 {
         u64::try_from(self.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
@@ -29,7 +29,7 @@ impl Stopwatch {
 ///
 /// # Panics
 ///
-/// When the system refuses another thread: a benchmark has nothing better to do then.
+/// Panics if the system starts no thread, since a benchmark cannot continue then.
 pub fn spawn<T: Send + 'static>(
     name: String,
     body: impl FnOnce() -> T + Send + 'static,

@@ -1,9 +1,9 @@
 //! Key streams, drawn before the clock starts.
 //!
-//! A record has an *index*, its position in load order, and a *key*, an odd multiple of the index:
-//! a bijection on 64 bits that costs one multiplication in the timed loop and leaves no two keys
-//! near each other. A step packs what to do and on which index into one word, so that a lane reads
-//! eight sequential bytes per operation.
+//! A record has an *index*, which is its position in load order, and a *key*, which is an odd
+//! multiple of the index. This is a bijection on 64 bits. It costs one multiplication in the timed
+//! loop, and no two keys are near each other. A step packs an operation and an index into one word,
+//! so that a worker reads eight sequential bytes for each operation.
 //!
 //! Zipfian streams are scrambled as YCSB scrambles them: the rank is hashed into the index space.
 //! Hot records are therefore spread over the log, not side by side at its beginning.
@@ -18,19 +18,20 @@ use crate::workload::Workload;
 /// The exponent of YCSB.
 pub const ZIPF_EXPONENT: f64 = 0.99;
 
-/// More steps than this repeat: 128 MiB of stream is far larger than any cache.
+/// The maximum number of steps; more steps repeat them. Their 128 MiB are far larger than any
+/// cache.
 const STEPS_MAX: u64 = 16 << 20;
 
-/// Fewer steps than this would repeat within milliseconds.
+/// The minimum number of steps. Fewer steps would repeat within milliseconds.
 const STEPS_MIN: u64 = 1 << 20;
 
-/// How popularity is spread over the records.
+/// The distribution of popularity over the records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Distribution {
     /// Scrambled Zipf, exponent 0.99.
     Zipfian,
-    /// Every record alike.
+    /// Equal popularity of all records.
     Uniform,
 }
 
@@ -46,26 +47,28 @@ impl Step {
         Self(target | if other { Self::OTHER } else { 0 })
     }
 
-    /// Whether this is the mix's second operation and not a read.
+    /// Returns whether this is the second operation of the mix, and not a read.
     #[inline]
     pub fn is_other(self) -> bool {
         self.0 & Self::OTHER != 0
     }
 
-    /// The record's index; for mixes by recency, how many records back from the newest.
+    /// Returns the index of the record. For mixes by recency it is the distance from the newest
+    /// record.
     #[inline]
     pub fn target(self) -> u64 {
         self.0 & !Self::OTHER
     }
 }
 
-/// The key of the record that was loaded as number `index`.
+/// Returns the key of the record with this index.
 #[inline]
 pub fn key_of(index: u64) -> u64 {
     index.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
-/// Draws the steps of a run; lanes walk it from different places, and around its end.
+/// Draws the steps of a run. Workers start at different steps, and continue at the first after the
+/// last.
 pub fn draw_steps(
     workload: Workload,
     distribution: Distribution,
@@ -91,7 +94,7 @@ pub fn draw_steps(
         .collect()
 }
 
-/// Spreads ranks over 64 bits; several ranks may meet on one record, as in YCSB.
+/// Spreads ranks over 64 bits. Several ranks may get the same record, as in YCSB.
 fn scramble(rank: u64) -> u64 {
     let mut mixed = rank.wrapping_add(0x9E37_79B9_7F4A_7C15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

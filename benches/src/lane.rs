@@ -1,11 +1,12 @@
-//! One task of the timed run: a session, a place in the steps, and what it has seen.
+//! One task of the timed run: a session, a position in the steps, and its results.
 //!
-//! A lane reads the stop flag and publishes its count once per stretch of [`STRETCH`] steps, and
-//! samples the latency of the first of every `sample_every` steps: two clock readings cost about as
-//! much as an operation on a record in memory.
+//! A worker reads the stop flag and publishes its count once for [`STRETCH`] steps. It times the
+//! first of every `sample_every` steps, because two clock readings cost about as much as an
+//! operation in memory.
 //!
-//! Mixes by recency insert: a lane owns every `lanes`-th index past the loaded records, so that a
-//! step back from the newest record never meets an insert of another lane that is still under way.
+//! Mixes by recency insert records. A worker owns every n-th index after the loaded records, where
+//! n is the number of workers. So a step back from the newest record never meets an unfinished
+//! insert of another worker.
 
 use std::borrow::Borrow as _;
 use std::sync::Arc;
@@ -21,63 +22,63 @@ use crate::latency::Latencies;
 use crate::payload::Payload;
 use crate::workload::{Operation, Workload};
 
-/// Steps between two looks at the stop flag.
+/// The number of steps between two checks of the stop flag.
 pub const STRETCH: usize = 32;
 
-/// What all lanes of a run share.
+/// The state that all workers of a run share.
 #[derive(Debug)]
 pub struct Course {
     // Fixed before the run.
-    /// The steps, walked by every lane from a place of its own.
+    /// The steps. Each worker starts at a different one.
     pub steps: Vec<Step>,
-    /// The mix that the steps were drawn for.
+    /// The mix for which the steps were drawn.
     pub workload: Workload,
-    /// Records loaded before the run.
+    /// The number of records loaded before the run.
     pub records: u64,
     /// Bytes of every value.
     pub value_bytes: usize,
-    /// Steps taken by one call: 1 means one by one.
+    /// The number of steps of one call; 1 means single operations.
     pub batch: usize,
-    /// One step in this many is timed (one by one; a batch is timed every time).
+    /// The number of steps of which one is timed. Batches are always timed.
     pub sample_every: usize,
-    // Any thread, atomic and relaxed: counts and a flag that nothing else depends on.
-    /// Set when the time is up.
+    // Any thread may use these, relaxed: counts and a flag on which nothing else depends.
+    /// Set when the time is over.
     pub stopped: AtomicBool,
-    /// Operations finished, one count a lane.
+    /// The number of finished operations of each worker.
     pub finished: Vec<CachePadded<AtomicU64>>,
-    /// Whether a checkpoint is being taken.
+    /// Shows whether a checkpoint is running.
     pub watch: CachePadded<Watch>,
 }
 
 impl Course {
-    /// Operations finished by all lanes so far.
+    /// Returns the number of operations that all workers have finished so far.
     pub fn total(&self) -> u64 {
         self.finished.iter().map(|count| count.load(Ordering::Relaxed)).sum()
     }
 }
 
-/// What a lane has seen.
+/// The results of a worker.
 #[derive(Clone, Debug)]
 pub struct Findings {
-    /// Operations finished.
+    /// The number of finished operations.
     pub operations: u64,
-    /// Records read and verified.
+    /// The number of records that were read and verified.
     pub reads: u64,
-    /// Records that should be there and were not.
+    /// The number of records that were missing.
     pub missing: u64,
-    /// Values that did not belong to their key.
+    /// The number of values that did not belong to their key.
     pub wrong: u64,
-    /// Sampled latencies.
+    /// The sampled latencies.
     pub latency: Latencies,
 }
 
 impl Findings {
-    /// Nothing seen yet.
+    /// Creates empty results.
     pub fn new() -> Self {
         Self { operations: 0, reads: 0, missing: 0, wrong: 0, latency: Latencies::new() }
     }
 
-    /// Adds what another lane has seen.
+    /// Adds the results of another worker.
     pub fn add(&mut self, other: &Self) {
         self.operations += other.operations;
         self.reads += other.reads;
@@ -114,14 +115,14 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// Lane `number` of the course; lanes start evenly spaced along the steps.
+    /// Creates worker `number` of a run. The workers start at evenly spaced steps.
     pub fn new(course: Arc<Course>, number: usize) -> Self {
         let cursor = course.steps.len() / course.finished.len() * number;
         let findings = Findings::new();
         Self { course, number: number as u64, cursor, inserted: 0, version: 1, findings }
     }
 
-    /// Runs until the course is stopped.
+    /// Works until the run is stopped.
     pub async fn run<V: Payload + ?Sized>(
         mut self,
         mut session: Session<u64, V>,
@@ -211,7 +212,8 @@ impl Lane {
                 }
             }
             let timed = self.begin_sample();
-            // Writes first: a read back from the newest record may name one of this batch.
+            // Writes come first, because a read back from the newest record may name a record of
+            // this batch.
             if writes_used > 0 {
                 session.upsert_many(&writes[..writes_used]).await?;
             }
@@ -273,7 +275,8 @@ impl Lane {
         self.course.records + position * self.course.finished.len() as u64 + self.number
     }
 
-    /// The record `back` steps from the newest this lane knows: its own, then the loaded ones.
+    /// Returns the record `back` steps before the newest that this worker knows: its own, then the
+    /// loaded ones.
     fn recent(&self, back: u64) -> u64 {
         if back < self.inserted {
             self.own_index(self.inserted - 1 - back)

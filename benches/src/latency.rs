@@ -1,21 +1,21 @@
-//! Latencies of calls, while a checkpoint was being taken and while none was.
+//! Latencies of calls, with and without a running checkpoint.
 
 use hdrhistogram::Histogram;
 
-/// Latencies above this are counted as this: ten seconds.
+/// The largest latency of the histogram: ten seconds. A longer call counts as this.
 const MAX_NANOSECONDS: u64 = 10_000_000_000;
 
-/// Sampled latencies, nanoseconds.
+/// The sampled latencies, in nanoseconds.
 #[derive(Clone, Debug)]
 pub struct Latencies {
-    /// Of calls during which no checkpoint was being taken.
+    /// Latencies of calls without a running checkpoint.
     pub quiet: Histogram<u64>,
-    /// Of calls that met one.
+    /// Latencies of calls that overlapped a checkpoint.
     pub during: Histogram<u64>,
 }
 
 impl Latencies {
-    /// None yet.
+    /// Creates empty histograms.
     pub fn new() -> Self {
         let empty = Histogram::new_with_bounds(1, MAX_NANOSECONDS, 3).expect("bounds are in order");
         Self { quiet: empty.clone(), during: empty }
@@ -28,13 +28,13 @@ impl Latencies {
         histogram.saturating_record(nanoseconds);
     }
 
-    /// Adds what another lane has seen.
+    /// Adds the latencies of another worker.
     pub fn add(&mut self, other: &Self) {
         self.quiet.add(&other.quiet).expect("all lanes use the same bounds");
         self.during.add(&other.during).expect("all lanes use the same bounds");
     }
 
-    /// Of all calls.
+    /// Returns the latencies of all calls.
     pub fn all(&self) -> Histogram<u64> {
         let mut all = self.quiet.clone();
         all.add(&self.during).expect("both have the same bounds");

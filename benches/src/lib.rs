@@ -5,17 +5,17 @@
 //!            keys.rs, workload.rs      load.rs   lane.rs, runtimes.rs      report.rs, timeline.rs
 //! ```
 //!
-//! A *step* is one operation of the mix on one key, drawn before the clock starts. A *lane* is one
-//! task with its own session that walks a stretch of the steps. The clock, the processor time and
-//! the resident memory are read by one thread beside the lanes, never by a lane, except for the
-//! latency samples that the report counts.
+//! A *step* is one operation of the mix on one key, drawn before the clock starts. A *worker* is
+//! one task with its own session that walks along the steps. Another thread reads the clock, the
+//! processor time and the resident memory. A worker reads only the clock, for the latency samples
+//! that the report counts.
 //!
-//! `recoverbench` is the other end: a checkpoint of a store at rest, and the recovery from it, next
-//! to plain transfers of as many bytes (recovery.rs, sequential.rs).
+//! `recoverbench` measures a checkpoint of an idle store and the recovery from it, and plain
+//! transfers of as many bytes (recovery.rs, sequential.rs).
 //!
-//! `logbench` does the same for the log, with entries in place of values (log/).
+//! `logbench` does the same as `kvbench` for the log, with entries in place of values (log/).
 //!
-//! Rivals live in `benches/versus`, a workspace of its own, so that no build here meets RocksDB.
+//! Other stores are in `benches/versus`, a separate workspace, so that no build here needs RocksDB.
 
 #![forbid(unsafe_code)]
 

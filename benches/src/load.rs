@@ -1,4 +1,5 @@
-//! Fills a store with the records of a run, in index order, shared out over the runtime's threads.
+//! Loads the records of a run into a store, in index order, divided among the threads of the
+//! runtime.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,19 +13,19 @@ use crate::payload::Payload;
 use crate::run::{Bar, Beside};
 use crate::runtimes::Crew;
 
-/// Records written by one call.
+/// The number of records of one call.
 const GROUP: u64 = 64;
 
-/// What is loaded.
+/// The records to load.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
-    /// Number of records.
+    /// The number of records.
     pub records: u64,
     /// Bytes of every value.
     pub value_bytes: usize,
 }
 
-/// Loads, and returns how long it took.
+/// Loads the records, and returns the time.
 ///
 /// # Errors
 ///
@@ -48,7 +49,7 @@ pub fn load<V: Payload + ?Sized>(
     Ok(started.elapsed())
 }
 
-/// One loading task: takes the next group of indexes until none is left.
+/// Takes the next group of indexes and loads it, until no group is left.
 async fn fill<V: Payload + ?Sized>(
     store: FasterKv<u64, V>,
     taken: Arc<AtomicU64>,

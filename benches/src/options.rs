@@ -1,4 +1,4 @@
-//! What the command line of `kvbench` says, checked.
+//! The checked command line of `kvbench`.
 
 use std::path::PathBuf;
 
@@ -12,39 +12,43 @@ use crate::keys::Distribution;
 use crate::runtimes::{Crew, RuntimeKind};
 use crate::workload::Workload;
 
-/// One step in this many is timed while the records fit into memory. A prime: sessions yield after
-/// a power of two of operations, and a sample must meet that neither always nor never.
+/// The number of steps of which one is timed, if the records fit into memory. It is a prime,
+/// because sessions yield after a power of two of operations, and the samples must meet these
+/// yields in proportion.
 const SAMPLE_EVERY_IN_MEMORY: usize = 31;
 
-/// Bytes of a record besides its value: header and key, and the length of a value that has one.
+/// Bytes of a record besides its value: the header, the key, and the length of a value that has
+/// one.
 const RECORD_OVERHEAD: u64 = 24;
 
-/// YCSB on kvick: loads records, runs a mix for some seconds, verifies every value it reads.
+/// YCSB on kvick: loads records, runs a mix for some seconds, and verifies every value that it
+/// reads.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "kvbench", version)]
 pub struct Options {
     /// The mix: a, b, c, d or f.
     #[arg(long, default_value = "b")]
     pub workload: Workload,
-    /// Records to load.
+    /// Number of records to load.
     #[arg(long, default_value_t = 1_000_000)]
     pub records: u64,
-    /// Bytes of a value; 8 makes it a `FasterKv<u64, u64>`, any other a `FasterKv<u64, [u8]>`.
+    /// Bytes of a value. 8 selects a `FasterKv<u64, u64>`, any other number a `FasterKv<u64,
+    /// [u8]>`.
     #[arg(long, default_value_t = 8)]
     pub value: usize,
-    /// Memory of the store, with unit: 64MiB, 1GiB.
+    /// Memory of the store, with a unit: 64MiB, 1GiB.
     #[arg(long, default_value = "1GiB")]
     pub memory: ByteSize,
     /// Threads of the runtime.
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
-    /// Tasks, each with a session; as many as threads unless said otherwise.
+    /// Number of tasks, each with a session; the number of threads by default.
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     pub tasks: usize,
-    /// Operations per call: above 1 the `*_many` operations are used.
+    /// Operations of a call; above 1 the program uses the `*_many` operations.
     #[arg(long, default_value_t = 1)]
     pub batch: usize,
-    /// How popularity is spread over the records.
+    /// Distribution of popularity over the records.
     #[arg(long, value_enum, default_value_t = Distribution::Zipfian)]
     pub distribution: Distribution,
     /// Seconds of the timed run.
@@ -56,25 +60,25 @@ pub struct Options {
     /// The backend that moves bytes to and from the device: auto, uring, threads, glommio, memory.
     #[arg(long, default_value = "auto")]
     pub backend: Backend,
-    /// Directory for the store; a fresh one within it is made and removed again.
+    /// Directory for the store. The program makes a fresh directory within it and removes it.
     #[arg(long, default_value = ".")]
     pub path: PathBuf,
-    /// Writes the results here, as JSON.
+    /// File for the results, as JSON.
     #[arg(long)]
     pub json: Option<PathBuf>,
-    /// Draws throughput over time here, as SVG.
+    /// File for a diagram of throughput over time, as SVG.
     #[arg(long)]
     pub svg: Option<PathBuf>,
     /// Seed of the key stream.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Tells the store how many keys to expect; without it the index is sized by the store.
+    /// Expected number of keys. Without it the store chooses the size of its index.
     #[arg(long)]
     pub expected_keys: Option<u64>,
-    /// Takes a checkpoint this many seconds after the start, and after each one.
+    /// Seconds from the start, or the end of a checkpoint, to the next checkpoint.
     #[arg(long, value_name = "SECONDS")]
     pub checkpoint_every: Option<f64>,
-    /// How checkpoints are taken.
+    /// Kind of the checkpoints.
     #[arg(long, value_enum, default_value_t = Kind::FoldOver)]
     pub checkpoint_kind: Kind,
     /// Whether checkpoints have an image of the index: on or off.
@@ -84,7 +88,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Reads the command line; ends the process with a message when it makes no sense.
+    /// Reads the command line. Ends the process with a message if it is wrong.
     pub fn from_command_line() -> Self {
         let mut options = Self::parse();
         if options.tasks == 0 {
@@ -97,21 +101,21 @@ impl Options {
         options
     }
 
-    /// The store's configuration.
+    /// Returns the configuration of the store.
     pub fn config(&self) -> Config {
         let mut config = Config::default().with_memory(self.memory).with_backend(self.backend);
         config.expected_keys = self.expected_keys;
-        // The files are removed right after.
+        // The benchmark removes the files right after the store is closed.
         config.checkpoint_on_close = false;
         config
     }
 
-    /// The runtime.
+    /// Returns the runtime and its threads.
     pub fn crew(&self) -> Crew {
         Crew { kind: self.runtime, threads: self.threads }
     }
 
-    /// The checkpoints of the run.
+    /// Returns the checkpoints of the run.
     pub fn checkpoints(&self) -> Option<Plan> {
         self.checkpoint_every.map(|every_seconds| Plan {
             every_seconds,
@@ -120,17 +124,17 @@ impl Options {
         })
     }
 
-    /// Bytes of log the loaded records take, about.
+    /// Returns about how many bytes of log the loaded records take.
     pub fn data_bytes(&self) -> u64 {
         self.records * (self.value as u64).next_multiple_of(8) + self.records * RECORD_OVERHEAD
     }
 
-    /// How often a step is timed: always once the device is involved, else now and then.
+    /// Returns the number of steps of which one is timed. It is 1 if reads need the device.
     pub fn sample_every(&self) -> usize {
         if self.data_bytes() > self.memory.bytes() { 1 } else { SAMPLE_EVERY_IN_MEMORY }
     }
 
-    /// `[one call in so many is timed, operations of a call]`.
+    /// Returns the number of calls of which one is timed, and the operations of a call.
     pub fn calls(&self) -> [usize; 2] {
         [if self.batch > 1 { 1 } else { self.sample_every() }, self.batch]
     }
@@ -149,7 +153,9 @@ impl Options {
             return Err("checkpoints need a positive number of seconds between them".to_owned());
         }
         if self.backend == Backend::Null {
-            return Err("a store that forgets has nothing to verify".to_owned());
+            return Err(
+                "`--backend null` keeps no values to verify; use another backend".to_owned()
+            );
         }
         if self.runtime == RuntimeKind::Glommio && !cfg!(feature = "glommio") {
             return Err("build with `--features glommio` for this runtime".to_owned());

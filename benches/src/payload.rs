@@ -1,36 +1,36 @@
-//! Values that prove themselves: any value read back tells whether it belongs to its key.
+//! Values that can be verified: each value shows whether it belongs to its key.
 //!
 //! ```text
 //! | version u32 | mark(key) u32 | word 1 | word 2 | .. |        word i = word(key, version, i)
 //! ```
 //!
-//! The first word counts the writes; the rest depends on key *and* version, so that a value put
-//! together from two writes is caught as well as one of another key. The last word may be cut.
-//! An 8-byte value is the first word alone, and the store keeps it as a `u64`.
+//! The first word counts the writes. The other words depend on key *and* version, so that a value
+//! from two writes is noticed, and also a value of another key. The last word may be shorter. An
+//! 8-byte value is only the first word, and the store keeps it as a `u64`.
 
 use std::borrow::Borrow;
 use std::fmt::Debug;
 
 use kvick::Value;
 
-/// A value type the benchmark can write and verify.
+/// A type of values that the benchmark can write and verify.
 pub trait Payload: Value<Item: Sync> {
-    /// What writes are built in: reused between writes, lent to the store.
+    /// The buffer for writes. The benchmark reuses it, and lends it to the store.
     type Buffer: Borrow<Self::Item> + Debug + Send + Sync + 'static;
 
-    /// A buffer for values of `length` bytes.
+    /// Creates a buffer for values of `length` bytes.
     fn buffer(length: usize) -> Self::Buffer;
 
     /// Makes `buffer` the value of `key` at `version`.
     fn stamp(buffer: &mut Self::Buffer, key: u64, version: u32);
 
-    /// Whether a value of a batch belongs to `key` and is `length` bytes long.
+    /// Returns whether a value of a batch belongs to `key` and has `length` bytes.
     fn verify_owned(owned: &Self::Owned, key: u64, length: usize) -> bool;
 
-    /// Whether a value seen in place belongs to `key` and is `length` bytes long.
+    /// Returns whether a value in place belongs to `key` and has `length` bytes.
     fn verify_view(view: &Self::View<'_>, key: u64, length: usize) -> bool;
 
-    /// The value that follows `previous`; absent records start at version one.
+    /// Returns the value that follows `previous`. An absent record starts at version one.
     fn next(previous: Option<Self::Owned>, key: u64, length: usize) -> Self::Owned;
 }
 

@@ -1,14 +1,14 @@
-//! What the process costs the machine: processor time and resident memory, from `/proc/self`.
+//! The processor time and the resident memory of the process, from `/proc/self`.
 //!
 //! On systems without `/proc` every figure is zero and the report says "unknown".
 
 use std::fs;
 use std::time::Duration;
 
-/// Clock ticks a second in `/proc`: fixed by the kernel's user interface on every architecture.
+/// Clock ticks per second in `/proc`: fixed by the kernel's user interface on every architecture.
 const TICKS_PER_SECOND: u64 = 100;
 
-/// Bytes of a page as `/proc/self/statm` counts them on the machines this is run on.
+/// Bytes of a page in `/proc/self/statm`, on the machines of these benchmarks.
 const PAGE_BYTES: u64 = 4096;
 
 /// Processor time of all threads of the process.
@@ -16,24 +16,24 @@ const PAGE_BYTES: u64 = 4096;
 pub struct ProcessorTime {
     /// Time in user mode.
     pub user: Duration,
-    /// Time in the kernel on behalf of the process.
+    /// Time in the kernel for the process.
     pub system: Duration,
 }
 
 impl ProcessorTime {
-    /// Processor time so far, to 10 ms.
+    /// Returns the processor time so far, to 10 ms.
     pub fn now() -> Self {
         let Ok(stat) = fs::read_to_string("/proc/self/stat") else {
             return Self::default();
         };
-        // The command, in parentheses, may hold spaces: count fields after it.
+        // The command is in parentheses and may contain spaces, so fields are counted after it.
         let after_command = stat.rsplit(')').next().unwrap_or_default();
         let mut fields = after_command.split_ascii_whitespace().skip(11);
         let mut ticks = || fields.next().and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
         Self { user: from_ticks(ticks()), system: from_ticks(ticks()) }
     }
 
-    /// Time since an earlier reading.
+    /// Returns the time since an earlier reading.
     pub fn since(&self, earlier: &Self) -> Self {
         Self {
             user: self.user.saturating_sub(earlier.user),
@@ -41,13 +41,13 @@ impl ProcessorTime {
         }
     }
 
-    /// User and system time together.
+    /// Returns the sum of user and system time.
     pub fn total(&self) -> Duration {
         self.user + self.system
     }
 }
 
-/// Bytes of memory the process has resident.
+/// Returns the resident bytes of the process.
 pub fn resident_bytes() -> u64 {
     fs::read_to_string("/proc/self/statm")
         .ok()

@@ -1,5 +1,5 @@
-//! A checkpoint of a store at rest, and the recovery from it, next to plain sequential transfers of
-//! as many bytes to and from the same disk.
+//! A checkpoint of an idle store, and the recovery from it, compared with plain sequential
+//! transfers of as many bytes on the same disk.
 
 use std::error::Error;
 use std::path::Path;
@@ -18,29 +18,29 @@ use crate::payload::Payload;
 use crate::runtimes::{Crew, RuntimeKind};
 use crate::sequential::Plain;
 
-/// One record in this many changes before an incremental checkpoint.
+/// The number of records of which one changes before an incremental checkpoint.
 const CHANGED_ONE_IN: u64 = 100;
 
-/// Records read and verified after the recovery.
+/// The number of records that are read and verified after the recovery.
 const VERIFIED: u64 = 10_000;
 
-/// What is measured.
+/// The store, its records, and the checkpoint of a measurement.
 #[derive(Clone, Debug)]
 pub struct Subject {
     /// Configuration of the store.
     pub config: Config,
-    /// What is loaded.
+    /// The records.
     pub load: Load,
-    /// How the checkpoint is taken.
+    /// The kind of the checkpoint.
     pub kind: Kind,
-    /// Whether it has an image of the index.
+    /// Whether the checkpoint has an image of the index.
     pub with_index: bool,
 }
 
-/// Bytes that were moved, and how long that and a plain transfer took.
+/// A number of moved bytes, and the times of the store and of a plain transfer.
 #[derive(Clone, Copy, Debug)]
 pub struct Moved {
-    /// Bytes, as the store counts them.
+    /// The number of bytes, as the store counts them.
     pub bytes: u64,
     /// Time of the store.
     pub took: Duration,
@@ -49,41 +49,41 @@ pub struct Moved {
 }
 
 impl Moved {
-    /// Megabytes per second of the store.
+    /// Returns the megabytes per second of the store.
     pub fn rate(&self) -> f64 {
         self.bytes as f64 / 1e6 / self.took.as_secs_f64()
     }
 
-    /// Megabytes per second of the plain transfer.
+    /// Returns the megabytes per second of the plain transfer.
     pub fn plain_rate(&self) -> f64 {
         self.bytes as f64 / 1e6 / self.plain.as_secs_f64()
     }
 }
 
-/// What one repetition measured.
+/// The results of one repetition.
 #[derive(Clone, Debug)]
 pub struct Findings {
-    /// The checkpoint, against a plain write.
+    /// The checkpoint, compared with a plain write.
     pub checkpoint: Moved,
-    /// Times of its phases.
+    /// Times of the phases of the checkpoint.
     pub times: checkpoint::Times,
-    /// Opening the store again, against a plain read.
+    /// The opening of the store, compared with a plain read.
     pub recovery: Moved,
-    /// What of that the store counts as recovery.
+    /// The time of recovery within the opening, as the store counts it.
     pub recovered_in: Duration,
-    /// Bytes of the snapshot that an incremental checkpoint went on from.
+    /// Bytes of the snapshot before an incremental checkpoint.
     pub base_bytes: Option<u64>,
-    /// Changes between the two that were not made in place.
+    /// The number of changes between the two checkpoints that were not made in place.
     pub copied: u64,
-    /// Records that were missing or wrong after the recovery, of those looked at.
+    /// The number of checked records that were missing or wrong after the recovery.
     pub unsound: u64,
 }
 
-/// One repetition, in a fresh directory `path` that the caller removes.
+/// Runs one repetition in the fresh directory `path`, which the caller removes.
 ///
 /// # Errors
 ///
-/// The first error of the store or of the plain transfers.
+/// Returns the first error of the store or of the plain transfers.
 pub fn measure<V: Payload + ?Sized>(
     subject: &Subject,
     path: &Path,
@@ -144,7 +144,7 @@ async fn take<V: Payload + ?Sized>(
     if with_index { request.with_index().await } else { request.without_index().await }
 }
 
-/// Updates some records at random.
+/// Updates pseudo-random records.
 async fn change<V: Payload + ?Sized>(
     store: &FasterKv<u64, V>,
     load: Load,
@@ -161,7 +161,7 @@ async fn change<V: Payload + ?Sized>(
     Ok(())
 }
 
-/// How many of some records are missing or wrong.
+/// Returns how many of the checked records are missing or wrong.
 async fn verify<V: Payload + ?Sized>(store: &FasterKv<u64, V>, load: Load) -> kvick::Result<u64> {
     let mut session = store.session()?;
     let step = load.records.div_ceil(VERIFIED);

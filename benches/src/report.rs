@@ -1,4 +1,4 @@
-//! What a run measured, as a table for people and as JSON for scripts.
+//! The results of a run, as a table and as JSON.
 
 mod checkpoints;
 mod table;
@@ -20,14 +20,14 @@ use crate::workload::Workload;
 pub use checkpoints::{CheckpointRow, Checkpoints};
 pub(crate) use table::{mebibytes, rate};
 
-/// Everything one invocation of `kvbench` has to say.
+/// The results of one invocation of `kvbench`.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// What was asked for.
+    /// The settings.
     pub setup: Setup,
-    /// Seconds that loading took.
+    /// Seconds of the loading.
     pub load_seconds: f64,
-    /// Operations finished.
+    /// The number of finished operations.
     pub operations: u64,
     /// Operations per second over the whole run.
     pub operations_per_second: f64,
@@ -35,23 +35,23 @@ pub struct Report {
     pub latency: Latency,
     /// Processor time per operation.
     pub processor: Processor,
-    /// What the store counted during the run.
+    /// Counters of the store during the run.
     pub store: StoreCounts,
-    /// Resident bytes beyond those of the process before the store was opened.
+    /// Resident bytes beyond the bytes before the store was opened.
     pub resident_bytes: u64,
-    /// Records read and verified.
+    /// The number of records that were read and verified.
     pub verified: u64,
-    /// Records that should be there and were not.
+    /// The number of records that were missing.
     pub missing: u64,
-    /// Values that did not belong to their key.
+    /// The number of values that did not belong to their key.
     pub wrong: u64,
-    /// Checkpoints and what they cost, if any were asked for.
+    /// Checkpoints and their costs, if the run had any.
     pub checkpoints: Option<Checkpoints>,
     /// Throughput over time.
     pub timeline: Vec<Point>,
 }
 
-/// What was asked for.
+/// The settings of a report.
 #[derive(Debug, Serialize)]
 pub struct Setup {
     workload: Workload,
@@ -72,30 +72,30 @@ pub struct Setup {
 /// Latency of the sampled calls.
 #[derive(Clone, Debug, Serialize)]
 pub struct Latency {
-    /// Calls timed.
+    /// The number of timed calls.
     pub samples: u64,
-    /// One call in this many was timed.
+    /// The number of calls of which one was timed.
     pub sampled_one_in: usize,
-    /// Operations of one call.
+    /// The number of operations of one call.
     pub operations_per_call: usize,
-    /// Half of the calls took no longer, microseconds.
+    /// Median, microseconds.
     pub p50_microseconds: f64,
-    /// 99 of 100 calls took no longer, microseconds.
+    /// 99th percentile, microseconds.
     pub p99_microseconds: f64,
-    /// 999 of 1000 calls took no longer, microseconds.
+    /// 99.9th percentile, microseconds.
     pub p999_microseconds: f64,
-    /// The longest call, microseconds.
+    /// Maximum, microseconds.
     pub max_microseconds: f64,
 }
 
 /// Processor time of the whole process per operation.
 #[derive(Clone, Debug, Serialize)]
 pub struct Processor {
-    /// User mode, microseconds per operation.
+    /// User time, microseconds per operation.
     pub user_microseconds: f64,
-    /// Kernel, microseconds per operation.
+    /// Kernel time, microseconds per operation.
     pub system_microseconds: f64,
-    /// Processors kept busy on average.
+    /// Average number of busy processors.
     pub cores: f64,
 }
 
@@ -108,22 +108,22 @@ pub struct StoreCounts {
     pub bytes_per_device_read: f64,
     /// Bytes written to the device per second.
     pub device_write_bytes_per_second: f64,
-    /// Times an operation had to wait.
+    /// The number of times that an operation had to wait.
     pub suspensions: u64,
-    /// Records appended to the log: writes that were not in place.
+    /// The number of records appended to the log, by writes that were not in place.
     pub appends: u64,
-    /// Records found, by the region of the log they were in.
+    /// The number of records found in each region of the log.
     pub hits: Vec<(&'static str, u64)>,
     /// Memory of the index at the end.
     pub index_bytes: u64,
-    /// Memory of the log's frames at the end.
+    /// Memory of the page frames of the log at the end.
     pub frame_bytes: u64,
     /// Memory of the device buffers at the end.
     pub buffer_bytes: u64,
 }
 
 impl Report {
-    /// Puts the figures of a run together.
+    /// Collects the figures of a run.
     pub fn new(options: &Options, load_seconds: f64, outcome: &Outcome, resident: u64) -> Self {
         let seconds = outcome.elapsed.as_secs_f64();
         let operations = outcome.findings.operations;
@@ -144,7 +144,7 @@ impl Report {
         }
     }
 
-    /// Whether every record was found and every value was its key's.
+    /// Returns whether every record was found, with a value of its own key.
     pub fn is_sound(&self) -> bool {
         self.missing == 0 && self.wrong == 0
     }
@@ -171,7 +171,7 @@ impl Setup {
 }
 
 impl Latency {
-    /// Of timed calls: `[one call in so many was timed, operations of a call]`.
+    /// Creates the latency of calls. The numbers are `sampled_one_in` and `operations_per_call`.
     pub fn new(
         histogram: &Histogram<u64>,
         [sampled_one_in, operations_per_call]: [usize; 2],
@@ -190,7 +190,7 @@ impl Latency {
 }
 
 impl Processor {
-    /// Of so many operations within a time.
+    /// Creates the processor time of this many operations within `elapsed`.
     pub fn new(time: ProcessorTime, operations: u64, elapsed: Duration) -> Self {
         let per_operation = |time: Duration| time.as_secs_f64() * 1e6 / operations.max(1) as f64;
         Self {

@@ -1,4 +1,4 @@
-//! The timed run: lanes on a runtime, and beside them one thread that keeps the time.
+//! The timed run: workers on a runtime, and another thread that keeps the time.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -20,16 +20,17 @@ use crate::process::ProcessorTime;
 use crate::runtimes::Crew;
 use crate::timeline::Timeline;
 
-/// Time between two points of the timeline.
+/// The time between two points of the timeline.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// The same while checkpoints are taken: one may take no longer than a few of these.
+/// The time between two points during checkpoints, because a checkpoint may last for only a few of
+/// them.
 const FINE_INTERVAL: Duration = Duration::from_millis(20);
 
-/// What a run measured.
+/// The measurements of a run.
 #[derive(Debug)]
 pub struct Outcome {
-    /// What the lanes saw, together.
+    /// The results of all workers together.
     pub findings: Findings,
     /// Real time from the first operation to the last.
     pub elapsed: Duration,
@@ -39,14 +40,14 @@ pub struct Outcome {
     pub before: Stats,
     /// Counters of the store after the run.
     pub after: Stats,
-    /// Operations per interval.
+    /// The number of operations in each interval.
     pub timeline: Timeline,
-    /// Checkpoints that were taken, in order.
+    /// The checkpoints, in order.
     pub checkpoints: Vec<Taken>,
 }
 
 impl Outcome {
-    /// When checkpoints were being taken.
+    /// Returns the time spans of the checkpoints.
     pub fn checkpoint_spans(&self) -> Vec<Span> {
         self.checkpoints.iter().map(|taken| taken.span).collect()
     }
@@ -68,31 +69,31 @@ pub fn prepare(options: &Options) -> Course {
     }
 }
 
-/// A run: what is walked, by which tasks, for how long, and what else goes on.
+/// The conditions of a run: its executor, its duration, and its checkpoints.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
-    /// The runtime that polls the lanes, and the task that takes checkpoints.
+    /// The executor of the workers and of the task that takes checkpoints.
     pub crew: Crew,
-    /// How long the lanes walk.
+    /// The duration of the run.
     pub duration: Duration,
-    /// Checkpoints that are taken meanwhile.
+    /// The checkpoints during the run.
     pub checkpoints: Option<Plan>,
 }
 
-/// The result of one task of a run: of a lane, or of the task that takes checkpoints.
+/// The result of one task of a run: of a worker, or of the task that takes checkpoints.
 #[derive(Default)]
 struct Seen {
     findings: Findings,
-    /// When the lane ended.
+    /// The time when the worker ended.
     ended: Duration,
     checkpoints: Vec<Taken>,
 }
 
-/// Runs the course on a loaded store.
+/// Runs the workers on a loaded store.
 ///
 /// # Errors
 ///
-/// The first error a task met; the others run to the end of the time even so.
+/// Returns the first error of a task. The other tasks run to the end of the time even so.
 pub fn run<V: Payload + ?Sized>(
     store: &FasterKv<u64, V>,
     course: Arc<Course>,
@@ -127,7 +128,7 @@ pub fn run<V: Payload + ?Sized>(
     Ok(Outcome { findings, elapsed, processor, before, after, timeline, checkpoints })
 }
 
-/// The place of one task in a run.
+/// The position of one task in a run.
 struct Place {
     number: usize,
     course: Arc<Course>,
@@ -136,7 +137,7 @@ struct Place {
 }
 
 impl Place {
-    /// Walks a lane; the task after the last lane takes the checkpoints.
+    /// Runs a worker. The task after the last worker takes the checkpoints.
     async fn take<V: Payload + ?Sized>(self, store: FasterKv<u64, V>) -> Result<Seen> {
         let Self { number, course, terms, started } = self;
         if let Some(plan) = terms.checkpoints.filter(|_| number == course.finished.len()) {
@@ -158,7 +159,7 @@ fn keep_time(course: Arc<Course>, timeline: Arc<Mutex<Timeline>>, terms: Terms) 
     let interval = if terms.checkpoints.is_some() { FINE_INTERVAL } else { INTERVAL };
     Beside::start("timekeeper", interval.min(duration), move |_| {
         if course.stopped.load(Ordering::Relaxed) {
-            // A checkpoint may still be waited for.
+            // The run may still wait for a checkpoint.
             return;
         }
         let elapsed = started.elapsed();
@@ -171,7 +172,7 @@ fn keep_time(course: Arc<Course>, timeline: Arc<Mutex<Timeline>>, terms: Terms) 
     })
 }
 
-/// A thread that does something small at regular intervals beside the measured ones.
+/// A thread that does something small at regular intervals beside the measured threads.
 #[derive(Debug)]
 pub struct Beside {
     stop: Sender<()>,
@@ -179,7 +180,7 @@ pub struct Beside {
 }
 
 impl Beside {
-    /// Calls `tick` every `interval` until stopped.
+    /// Starts a thread that calls `tick` every `interval` until [`stop`](Self::stop).
     pub fn start(
         name: &str,
         interval: Duration,
@@ -201,24 +202,24 @@ impl Beside {
     ///
     /// # Panics
     ///
-    /// When `tick` has panicked.
+    /// Panics if `tick` has panicked.
     pub fn stop(self) {
         drop(self.stop);
         self.thread.join().expect("a tick does not panic");
     }
 }
 
-/// A progress bar on the terminal; nothing when the output is not one.
+/// A progress bar on the terminal. It shows nothing if the output is no terminal.
 #[derive(Debug)]
 pub struct Bar(ProgressBar);
 
 impl Bar {
-    /// A bar that counts records.
+    /// Creates a bar that counts records.
     pub fn records(name: &'static str, records: u64) -> Self {
         Self::new(name, records, "{prefix:>5} {bar:40} {human_pos}/{human_len} records {per_sec}")
     }
 
-    /// A bar that counts milliseconds.
+    /// Creates a bar that counts milliseconds.
     pub fn time(name: &'static str, milliseconds: u64) -> Self {
         Self::new(name, milliseconds, "{prefix:>5} {bar:40} {elapsed}")
     }

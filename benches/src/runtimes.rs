@@ -1,8 +1,8 @@
-//! Runs a set of futures on one of three runtimes and returns what they returned.
+//! Executors: each runs a set of futures on one of three runtimes and returns their results.
 //!
-//! * `tokio`: the multi-threaded scheduler, tasks spawned and free to move between workers.
-//! * `builtin`: one thread each with [`kvick::runtime::block_on`] over its share of the futures.
-//! * `glommio`: one executor a thread, tasks local to it (feature `glommio`).
+//! * `tokio`: the multi-threaded scheduler, whose tasks may move between workers.
+//! * `builtin`: threads with [`kvick::runtime::block_on`] over their shares of the futures.
+//! * `glommio`: one executor for each thread, with local tasks (feature `glommio`).
 
 use std::future::Future;
 use std::sync::Arc;
@@ -16,9 +16,9 @@ use crate::clock;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum RuntimeKind {
-    /// tokio's multi-threaded scheduler.
+    /// The multi-threaded scheduler of tokio.
     Tokio,
-    /// One glommio executor a thread.
+    /// One glommio executor for each thread.
     Glommio,
     /// Plain threads that block on their tasks.
     Builtin,
@@ -27,18 +27,18 @@ pub enum RuntimeKind {
 /// A runtime with its number of threads.
 #[derive(Clone, Copy, Debug)]
 pub struct Crew {
-    /// Which runtime.
+    /// The runtime.
     pub kind: RuntimeKind,
-    /// Worker threads.
+    /// The number of worker threads.
     pub threads: usize,
 }
 
 impl Crew {
-    /// Runs `task(0)` to `task(tasks - 1)` at the same time; results in that order.
+    /// Runs `task(0)` to `task(tasks - 1)` concurrently, and returns the results in this order.
     ///
     /// # Panics
     ///
-    /// When a task panics, or the runtime cannot start.
+    /// Panics if a task panics or the runtime cannot start.
     pub fn run<T, F>(
         &self,
         tasks: usize,
@@ -77,10 +77,10 @@ where
     })
 }
 
-/// What one thread does with its share of the tasks: their numbers with their results.
+/// A function that runs a share of the tasks on its thread, and returns their numbers and results.
 type RunShare<T, M> = fn(Vec<usize>, Arc<M>) -> Vec<(usize, T)>;
 
-/// Deals the tasks out to threads; every thread runs its share.
+/// Distributes the tasks among threads. Each thread runs its share.
 fn on_threads<T, F, M>(threads: usize, tasks: usize, task: M, run: RunShare<T, M>) -> Vec<T>
 where
     T: Send + 'static,
@@ -107,7 +107,7 @@ where
     M: Fn(usize) -> F,
 {
     let results = match share.as_slice() {
-        // A lone task is polled directly: no bookkeeping of a join in a throughput figure.
+        // A single task is polled directly, so that its throughput has no cost of a join.
         [lone] => vec![kvick::runtime::block_on(task(*lone))],
         _ => kvick::runtime::block_on(join_all(share.iter().map(|number| task(*number)))),
     };

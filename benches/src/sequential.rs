@@ -1,7 +1,7 @@
-//! What the device gives to a plain sequential transfer: the measure of checkpoints and recoveries.
+//! Plain sequential transfers of the device: the baseline of checkpoints and recoveries.
 //!
-//! Through the same I/O layer as the store, past the page cache where the file system can, with
-//! transfers as large as the store's largest and as many in flight.
+//! They use the I/O layer of the store, and bypass the page cache if the file system can. The
+//! transfers are as large as the largest of the store, and as many of them are in flight.
 
 use std::io;
 use std::path::Path;
@@ -19,7 +19,7 @@ use crate::clock::Stopwatch;
 /// Bytes of one transfer.
 const BLOCK: u64 = 1 << 20;
 
-/// Transfers in flight.
+/// The number of transfers in flight.
 const DEPTH: usize = 4;
 
 const NAME: &str = "plain";
@@ -36,18 +36,18 @@ impl Plain {
     ///
     /// # Errors
     ///
-    /// Of the I/O layer.
+    /// Returns an error of the I/O layer.
     pub fn open(path: &Path) -> io::Result<Self> {
         let config = IoConfig { backend: BackendChoice::Auto, ..IoConfig::default() };
         let buffers = BufPool::new(2 * DEPTH * block_length());
         Ok(Self { directory: open_directory(path, &config)?, buffers })
     }
 
-    /// Writes a fresh file of `bytes`, rounded up to a block, and syncs it.
+    /// Writes a fresh file of `bytes`, rounded up to a block, syncs it, and returns the time.
     ///
     /// # Errors
     ///
-    /// Of the I/O layer.
+    /// Returns an error of the I/O layer.
     pub async fn write(&self, bytes: u64) -> io::Result<Duration> {
         for name in self.directory.list().await? {
             if name.starts_with(NAME) {
@@ -66,11 +66,11 @@ impl Plain {
         Ok(started.elapsed())
     }
 
-    /// Reads so many of the bytes that were written, from the start.
+    /// Reads this many of the written bytes from the start, and returns the time.
     ///
     /// # Errors
     ///
-    /// Of the I/O layer; `UnexpectedEof` if fewer were written.
+    /// Returns an error of the I/O layer; `UnexpectedEof` if fewer bytes were written.
     pub async fn read(&self, bytes: u64) -> io::Result<Duration> {
         let device = self.device().await?;
         let started = Stopwatch::start();
@@ -82,7 +82,7 @@ impl Plain {
         self.directory.open_device(NAME, DeviceOptions::default()).await
     }
 
-    /// A buffer that no device can take for zeros; the pool hands it out again.
+    /// Returns a buffer that no device can mistake for zeros. The pool hands it out again.
     fn filled(&self) -> AlignedBuf {
         let mut buffer = self.buffers.take(block_length());
         for (word, place) in (1_u64..).zip(buffer.chunks_exact_mut(8)) {
@@ -92,7 +92,8 @@ impl Plain {
     }
 }
 
-/// Starts a transfer for each block of so many bytes, `DEPTH` at once, and waits for all of them.
+/// Starts a transfer for each block of `bytes`, `DEPTH` of them at a time, and waits for all of
+/// them.
 async fn in_order(bytes: u64, start: impl Fn(u64) -> Completion) -> io::Result<()> {
     let blocks = (0..bytes.div_ceil(BLOCK)).map(|number| number * BLOCK);
     stream::iter(blocks)

@@ -1,4 +1,4 @@
-//! Throughput over time: one point per interval, and its picture as SVG.
+//! Throughput over time: one point for each interval, and a diagram of the points as SVG.
 
 use std::error::Error;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::checkpoints::Span;
 
-/// Operations counted along a run.
+/// The operations counted during a run.
 #[derive(Debug, Default)]
 pub struct Timeline {
     last: (Duration, u64),
@@ -19,19 +19,19 @@ pub struct Timeline {
 /// One interval of a run.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Point {
-    /// End of the interval, seconds from the start of the run.
+    /// End of the interval, in seconds from the start of the run.
     pub seconds: f64,
     /// Operations per second within the interval.
     pub operations_per_second: f64,
 }
 
 impl Timeline {
-    /// An empty timeline.
+    /// Creates an empty timeline.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds the interval since the last point, given the running total at its end.
+    /// Adds the interval since the last point. `total` is the sum of operations at its end.
     pub fn push(&mut self, elapsed: Duration, total: u64) {
         let (last_elapsed, last_total) = self.last;
         debug_assert!(elapsed > last_elapsed && total >= last_total, "time and counts only grow");
@@ -41,13 +41,13 @@ impl Timeline {
         self.last = (elapsed, total);
     }
 
-    /// The points so far.
+    /// Returns the points so far.
     pub fn points(&self) -> &[Point] {
         &self.points
     }
 
-    /// Medians of the rates, of the intervals that overlap none of `spans`, and of those that
-    /// overlap one; `None` where there is no such interval.
+    /// Returns two medians of the rates: of the intervals that overlap none of `spans`, and of the
+    /// others. A median is `None` if there is no such interval.
     pub fn medians(&self, spans: &[Span]) -> [Option<f64>; 2] {
         let mut rates = [Vec::new(), Vec::new()];
         let mut from = Duration::ZERO;
@@ -61,7 +61,7 @@ impl Timeline {
         rates.map(median)
     }
 
-    /// The same run in whole seconds; what is left at the end is left out.
+    /// Returns the same run in whole seconds, without the incomplete second at its end.
     #[must_use]
     pub fn in_seconds(&self) -> Self {
         let mut coarse = Self::new();
@@ -78,13 +78,13 @@ impl Timeline {
         coarse
     }
 
-    /// Draws the timeline into an SVG file, `spans` of it shaded.
+    /// Draws the timeline into an SVG file, with shaded `spans`.
     ///
     /// # Errors
     ///
-    /// When there is nothing to draw or the file cannot be written.
+    /// Fails if there are no points or the file cannot be written.
     pub fn draw(&self, file: &Path, title: &str, spans: &[Span]) -> Result<(), Box<dyn Error>> {
-        let last = self.points.last().ok_or("a run this short has no timeline")?;
+        let last = self.points.last().ok_or("the run is too short for a timeline")?;
         let highest =
             self.points.iter().map(|point| point.operations_per_second).fold(1.0, f64::max);
         let (unit, name) =
@@ -112,7 +112,7 @@ impl Timeline {
     }
 }
 
-/// The middle of some figures; the upper one of two.
+/// Returns the median of some figures, the larger of two middle ones.
 pub fn median(mut figures: Vec<f64>) -> Option<f64> {
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied()

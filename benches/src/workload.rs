@@ -1,4 +1,4 @@
-//! The YCSB core mixes, as far as a hash store can run them.
+//! The YCSB core mixes that a hash store can run.
 //!
 //! | mix | reads | the rest          | keys                    |
 //! |-----|-------|-------------------|-------------------------|
@@ -8,7 +8,7 @@
 //! | D   | 95 %  | insert            | the latest, by recency  |
 //! | F   | 50 %  | read-modify-write | as `--distribution`     |
 //!
-//! E is short range scans; a hash index has no order to scan, so it is refused by name.
+//! E consists of short range scans. A hash index has no order to scan, so an error refuses it.
 
 use std::str::FromStr;
 
@@ -30,7 +30,7 @@ pub enum Workload {
     F,
 }
 
-/// What one step does.
+/// The operation of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// Reads a record and verifies it.
@@ -39,12 +39,12 @@ pub enum Operation {
     Update,
     /// Adds a record.
     Insert,
-    /// Replaces a record by a function of what it was.
+    /// Replaces a record by a function of its old value.
     ReadModifyWrite,
 }
 
 impl Workload {
-    /// Percentage of steps that are reads.
+    /// Returns the percentage of steps that are reads.
     pub fn read_percent(self) -> u32 {
         match self {
             Self::A | Self::F => 50,
@@ -53,7 +53,7 @@ impl Workload {
         }
     }
 
-    /// What the steps that are not reads do.
+    /// Returns the operation of the steps that are not reads.
     pub fn other(self) -> Operation {
         match self {
             Self::A | Self::B => Operation::Update,
@@ -63,7 +63,7 @@ impl Workload {
         }
     }
 
-    /// Whether a step counts back from the newest record instead of naming one.
+    /// Returns whether a step counts back from the newest record instead of naming one.
     pub fn by_recency(self) -> bool {
         self == Self::D
     }

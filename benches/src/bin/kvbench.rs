@@ -34,7 +34,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Loads, runs and reports; `false` when a record was missing or wrong.
+/// Loads, runs and reports. Returns `false` if a record was missing or wrong.
 fn bench<V: Payload + ?Sized>(
     options: &Options,
     directory: &Scratch,

@@ -1,12 +1,12 @@
-//! Checkpoints and recoveries of a store at rest, against what the disk gives.
+//! Checkpoints and recoveries of an idle store, compared with plain transfers of the disk.
 //!
 //! ```text
 //! cargo run --release -p benches --bin recoverbench -- --records 10000000 --path target
 //! ```
 //!
-//! Measures a checkpoint of the kind asked for and the recovery from it, and then an incremental
-//! one after a change of 1 % of the records. Figures are medians; ratios too, each of one
-//! repetition.
+//! Measures a checkpoint of the requested kind and the recovery from it. Then it measures an
+//! incremental checkpoint after a change of 1 % of the records. The figures are medians. A ratio is
+//! of two figures of one repetition.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -30,32 +30,33 @@ use kvick::{Config, checkpoint};
 #[derive(Clone, Debug, Parser)]
 #[command(name = "recoverbench", version)]
 struct Options {
-    /// Records to load.
+    /// Number of records to load.
     #[arg(long, default_value_t = 1_000_000)]
     records: u64,
-    /// Bytes of a value; 8 makes it a `FasterKv<u64, u64>`, any other a `FasterKv<u64, [u8]>`.
+    /// Bytes of a value. 8 selects a `FasterKv<u64, u64>`, any other number a `FasterKv<u64,
+    /// [u8]>`.
     #[arg(long, default_value_t = 8)]
     value: usize,
-    /// Memory of the store, with unit: 64MiB, 1GiB.
+    /// Memory of the store, with a unit: 64MiB, 1GiB.
     #[arg(long, default_value = "1GiB")]
     memory: ByteSize,
-    /// Tells the store how many keys to expect; without it the index is sized by the store.
+    /// Expected number of keys. Without it the store chooses the size of its index.
     #[arg(long)]
     expected_keys: Option<u64>,
-    /// How the checkpoint is taken.
+    /// Kind of the checkpoint.
     #[arg(long, value_enum, default_value_t = Kind::FoldOver)]
     kind: Kind,
-    /// Whether it has an image of the index: on or off.
+    /// Whether the checkpoint has an image of the index: on or off.
     #[arg(long, value_parser = BoolishValueParser::new(), action = ArgAction::Set,
         default_value = "on")]
     index: bool,
     /// The backend that moves bytes to and from the device: auto, uring, threads.
     #[arg(long, default_value = "auto")]
     backend: Backend,
-    /// Directory for the stores; fresh ones within it are made and removed again.
+    /// Directory for the stores. The program makes fresh directories within it and removes them.
     #[arg(long, default_value = ".")]
     path: PathBuf,
-    /// Repetitions.
+    /// Number of repetitions.
     #[arg(long, default_value_t = 3)]
     runs: u64,
 }

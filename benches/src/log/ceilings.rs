@@ -1,4 +1,4 @@
-//! The speed of the machine for programs that do the least that could be called the same.
+//! The speed of the machine for programs that do the minimum of the same work.
 
 use std::io;
 use std::path::Path;
@@ -10,13 +10,14 @@ use super::entries::Entries;
 use crate::clock::Stopwatch;
 use crate::sequential::Plain;
 
-/// Entries between two looks at the clock.
+/// The number of entries between two readings of the clock.
 const STRETCH: u64 = 64;
 
-/// Entries per second that one thread copies through a buffer of `memory` bytes, in turn.
+/// Returns the entries per second that one thread copies through a buffer of `memory` bytes, in
+/// turn.
 pub fn copies_per_second(entry_bytes: usize, memory: u64, duration: Duration) -> f64 {
     let memory = usize::try_from(memory).expect("memory of this machine").max(entry_bytes);
-    // Written once, so that the system has given the pages before the clock starts.
+    // The buffer is written once, so that the system provides its pages before the clock starts.
     let mut buffer = vec![0x5A_u8; memory];
     let mut entries = Entries::new(0, entry_bytes);
     let (mut at, mut copied) = (0, 0);
@@ -36,21 +37,21 @@ pub fn copies_per_second(entry_bytes: usize, memory: u64, duration: Duration) ->
     copied as f64 / started.elapsed().as_secs_f64()
 }
 
-/// Bytes per second of a plain sequential write of so many bytes, synced.
+/// Returns the bytes per second of a plain sequential write of `bytes`, with a sync.
 ///
 /// # Errors
 ///
-/// Of the I/O layer.
+/// Returns an error of the I/O layer.
 pub fn write_bytes_per_second(path: &Path, bytes: u64) -> io::Result<f64> {
     let took = block_on(Plain::open(path)?.write(bytes))?;
     Ok(bytes as f64 / took.as_secs_f64())
 }
 
-/// Bytes per second of a plain sequential read of so many bytes, which are written before.
+/// Writes `bytes`, and returns the bytes per second of a plain sequential read of them.
 ///
 /// # Errors
 ///
-/// Of the I/O layer.
+/// Returns an error of the I/O layer.
 pub fn read_bytes_per_second(path: &Path, bytes: u64) -> io::Result<f64> {
     let plain = Plain::open(path)?;
     block_on(plain.write(bytes))?;

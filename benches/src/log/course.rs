@@ -1,4 +1,4 @@
-//! What the tasks of one run share.
+//! The state that the tasks of one run share.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
@@ -6,31 +6,31 @@ use crossbeam_utils::CachePadded;
 
 use super::options::{CommitPolicy, Options, Reads};
 
-/// One run.
+/// The shared state of one run.
 #[derive(Debug)]
 pub struct Course {
     /// Bytes of an entry.
     pub entry_bytes: usize,
-    /// Entries per call.
+    /// The number of entries of a call.
     pub batch: usize,
     /// Whether a call waits until its entries are durable.
     pub waits: bool,
-    /// One call in this many is timed.
+    /// The number of calls of which one is timed.
     pub sample_every: usize,
-    /// What readers read.
+    /// The entries that readers read.
     pub reads: Reads,
-    /// Time is over.
+    /// Set when the time is over.
     pub stopped: AtomicBool,
-    /// Entries that each lane has appended.
+    /// The number of entries that each worker has appended.
     pub appended: Vec<CachePadded<AtomicU64>>,
-    /// Entries that each reader has read.
+    /// The number of entries that each reader has read.
     pub read: Vec<CachePadded<AtomicU64>>,
-    /// Lanes that still append.
+    /// The number of workers that still append.
     pub lanes_left: AtomicUsize,
 }
 
 impl Course {
-    /// Nothing was appended yet.
+    /// Creates the state of a run that has not begun.
     pub fn new(options: &Options) -> Self {
         let counts = |count| (0..count).map(|_| AtomicU64::new(0).into()).collect();
         Self {
@@ -46,22 +46,22 @@ impl Course {
         }
     }
 
-    /// Whether time is over.
+    /// Returns whether the time is over.
     pub fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
     }
 
-    /// Entries appended so far.
+    /// Returns the number of entries appended so far.
     pub fn total(&self) -> u64 {
         self.appended.iter().map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
-    /// Entries that each lane has appended, in the end.
+    /// Returns the number of entries that each worker has appended.
     pub fn by_lane(&self) -> Vec<u64> {
         self.appended.iter().map(|count| count.load(Ordering::Relaxed)).collect()
     }
 
-    /// Entries that the slowest reader has not read yet.
+    /// Returns the number of entries that the slowest reader has not read yet.
     pub fn lag(&self) -> u64 {
         let slowest = self.read.iter().map(|count| count.load(Ordering::Relaxed)).min();
         slowest.map_or(0, |read| self.total().saturating_sub(read))

@@ -1,26 +1,26 @@
-//! Entries that can be checked.
+//! Entries whose every byte can be checked.
 //!
 //! ```text
-//! | mark | pattern of the lane .. | mark' at 256 | .. | mark' at 512 | .. | mark' in the end |
+//! | mark | pattern of the worker .. | mark' at 256 | .. | mark' at 512 | .. | mark' at the end |
 //! ```
 //!
-//! The mark is the lane and the number of the entry within it. It comes again, changed by its
-//! offset, every 256 bytes and in the end, so that no entry can be made of pieces of others;
-//! writing an entry costs a few words even so.
+//! The mark has the number of the worker and the number of the entry. It is repeated every 256
+//! bytes and at the end, changed by its offset, so that pieces of different entries cannot look
+//! like one. Writing an entry still costs only a few words.
 
-/// Bits of the number within a mark.
+/// Bits of the entry number within a mark.
 const NUMBER_BITS: u32 = 48;
 
 /// Bytes between two marks.
 const STRIDE: usize = 256;
 
-/// Bytes of the smallest entry that has a mark.
+/// Bytes of the smallest entry, which is only a mark.
 pub const SMALLEST: usize = MARK;
 
 const MARK: usize = 8;
 const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// The entries of one lane, one at a time.
+/// The entries of one worker, one at a time.
 #[derive(Clone, Debug)]
 pub struct Entries {
     lane: u64,
@@ -28,7 +28,7 @@ pub struct Entries {
 }
 
 impl Entries {
-    /// Those of `lane`, each of so many bytes.
+    /// Creates the entries of a worker, with this many bytes each.
     pub fn new(lane: usize, entry_bytes: usize) -> Self {
         assert!(entry_bytes >= SMALLEST, "an entry has room for its mark");
         let lane = lane as u64;
@@ -37,7 +37,7 @@ impl Entries {
         Self { lane, bytes }
     }
 
-    /// The entry with this number.
+    /// Returns the entry with this number.
     #[inline]
     pub fn entry(&mut self, number: u64) -> &[u8] {
         let mark = self.lane << NUMBER_BITS | number;
@@ -57,29 +57,29 @@ impl Entries {
     }
 }
 
-/// What a reader has found to be there, and what it has found wrong.
+/// The entries that a reader has found, and their faults.
 #[derive(Clone, Debug)]
 pub struct Checks {
     lanes: Vec<Entries>,
-    /// The number each lane's next entry has.
+    /// The number of the next entry of each worker.
     next: Vec<u64>,
-    /// Entries that are what their appender appended, and next in its order.
+    /// The number of entries with the right bytes and in the right order.
     pub sound: u64,
-    /// Entries that no task appended.
+    /// The number of entries that no task appended.
     pub wrong: u64,
-    /// Entries that came before others which should be before them.
+    /// The number of entries out of order.
     pub misplaced: u64,
 }
 
 impl Checks {
-    /// For entries of so many lanes.
+    /// Creates the checks for the entries of this many workers.
     pub fn new(lanes: usize, entry_bytes: usize) -> Self {
         let lanes: Vec<Entries> = (0..lanes).map(|lane| Entries::new(lane, entry_bytes)).collect();
         let next = vec![0; lanes.len()];
         Self { lanes, next, sound: 0, wrong: 0, misplaced: 0 }
     }
 
-    /// Looks at the next entry of the log.
+    /// Checks the next entry of the log.
     #[inline]
     pub fn saw(&mut self, payload: &[u8]) {
         let Some(mark) = payload.first_chunk().map(|bytes| u64::from_le_bytes(*bytes)) else {
@@ -101,12 +101,13 @@ impl Checks {
         self.next[lane] = number + 1;
     }
 
-    /// Entries looked at.
+    /// Returns the number of checked entries.
     pub fn seen(&self) -> u64 {
         self.sound + self.wrong + self.misplaced
     }
 
-    /// Entries that are missing after the last one of each lane, which appended so many.
+    /// Returns the number of entries that are missing at the end, if each worker appended this
+    /// many.
     pub fn missing(&self, appended: &[u64]) -> u64 {
         self.next.iter().zip(appended).map(|(next, appended)| appended.saturating_sub(*next)).sum()
     }

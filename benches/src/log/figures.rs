@@ -11,59 +11,59 @@ use super::scan::ColdScan;
 use super::tail::Tail;
 use crate::report::{Latency, Processor};
 
-/// What one run has measured.
+/// The figures of one run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Figures {
-    /// Entries appended.
+    /// The number of appended entries.
     pub appended: u64,
-    /// Those, per second.
+    /// The number of appended entries per second.
     pub appends_per_second: f64,
-    /// Bytes of entries appended per second.
+    /// Bytes of appended entries per second.
     pub bytes_per_second: f64,
-    /// The same until all of them were durable.
+    /// Bytes of appended entries per second, until all of them were durable.
     pub durable_bytes_per_second: f64,
-    /// Of calls; if the policy is to wait, until their entries were durable.
+    /// Latency of calls. With `--commit each` a call lasts until its entries are durable.
     pub latency: Latency,
     /// Commits per second.
     pub commits_per_second: f64,
     /// Processor time per append, of the whole process.
     pub processor: Processor,
-    /// Resident bytes beyond those of the process before.
+    /// Resident bytes beyond the bytes before the run.
     pub resident_bytes: u64,
-    /// Memory of the log's pages and of its device buffers, by its own count.
+    /// Memory of the pages of the log and of its device buffers, as the log counts them.
     pub log_bytes: [u64; 2],
     /// Bytes written to the device, per byte of entries.
     pub written_per_byte: f64,
     /// The readers beside the appenders.
     pub readers: Vec<ReaderFigures>,
-    /// The lag of the slowest reader in entries: median of the looks at it, and most.
+    /// The lag of the slowest reader in entries: the median, and the maximum.
     pub lag: [u64; 2],
-    /// The scan afterwards.
+    /// The scan after the run.
     pub scan: Option<ScanFigures>,
-    /// What it was compared with.
+    /// The comparisons with baselines.
     pub ratios: Vec<Ratio>,
-    /// Entries read and found sound.
+    /// The number of entries that were read and found sound.
     pub verified: u64,
-    /// Entries that no task appended.
+    /// The number of entries that no task appended.
     pub wrong: u64,
-    /// Entries out of the order of their appender.
+    /// The number of entries out of the order of their task.
     pub misplaced: u64,
-    /// Entries that readers should have come to and did not.
+    /// The number of entries that readers did not find.
     pub missing: u64,
 }
 
-/// One reader.
+/// The figures of one reader.
 #[derive(Clone, Debug, Serialize)]
 pub struct ReaderFigures {
-    /// Entries per second until the appenders stopped.
+    /// Entries per second until the appending tasks stopped.
     pub entries_per_second: f64,
-    /// Those, over appends per second.
+    /// Entries read per second, divided by appends per second.
     pub ratio: f64,
     /// Milliseconds from the last append to the last entry read.
     pub catch_up_milliseconds: f64,
 }
 
-/// A scan of a log that was opened again.
+/// The figures of a scan of a log that was opened again.
 #[derive(Clone, Debug, Serialize)]
 pub struct ScanFigures {
     /// Milliseconds until the log was open.
@@ -76,26 +76,26 @@ pub struct ScanFigures {
     pub processor: Processor,
 }
 
-/// A figure, and what it was compared with.
+/// A figure, and the figure of a baseline.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Ratio {
     /// The baseline.
     pub against: Baseline,
     /// The figure: appends per second, or bytes per second.
     pub figure: f64,
-    /// The same of the baseline.
+    /// The same figure of the baseline.
     pub baseline: f64,
 }
 
 impl Ratio {
-    /// The figure over the baseline.
+    /// Returns the figure divided by the baseline.
     pub fn ratio(&self) -> f64 {
         self.figure / self.baseline
     }
 }
 
 impl Figures {
-    /// Of a run that was not compared with anything yet.
+    /// Creates the figures of a run, without comparisons.
     pub fn new(options: &Options, outcome: &Outcome) -> Self {
         let appended = outcome.total();
         let bytes = (appended * options.entry as u64) as f64;
@@ -161,7 +161,7 @@ impl Figures {
         self.missing += checks.missing(appended);
     }
 
-    /// Whether everything that was read was right, and nothing missing.
+    /// Returns whether every entry was found, and no entry was wrong.
     pub fn is_sound(&self) -> bool {
         self.wrong + self.misplaced + self.missing == 0
     }

@@ -14,24 +14,24 @@ use crate::clock::Stopwatch;
 use crate::process::{ProcessorTime, resident_bytes};
 use crate::run::Beside;
 
-/// What idle logs cost.
+/// The cost of idle logs.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct IdleCost {
-    /// How many there were.
+    /// The number of logs.
     pub logs: usize,
-    /// Seconds until all were open and had one durable entry each.
+    /// Seconds until all logs were open and had one durable entry each.
     pub open_seconds: f64,
     /// Processor time per second of idling, in percent of one processor.
     pub processor_percent: f64,
     /// Resident bytes of one log.
     pub resident_bytes_per_log: f64,
-    /// Threads of the process beyond those before.
+    /// Threads of the process beyond the threads before.
     pub threads: usize,
-    /// Seconds until all were closed.
+    /// Seconds until all logs were closed.
     pub close_seconds: f64,
 }
 
-/// Opens the logs in directories below `path`, has an entry in each, and lets them idle.
+/// Opens the logs in directories below `path`, appends an entry to each, and lets them idle.
 ///
 /// # Errors
 ///
@@ -60,7 +60,7 @@ pub fn idle(options: &Options, logs: usize, path: &Path) -> Result<IdleCost> {
     })
 }
 
-/// Each with drivers of its own.
+/// Opens logs, each with drivers of its own.
 async fn open_all(options: &Options, logs: usize, path: &Path) -> Result<Vec<FasterLog>> {
     let mut open = Vec::with_capacity(logs);
     for number in 0..logs {
@@ -91,14 +91,14 @@ impl std::fmt::Display for IdleCost {
 fn wait(duration: Duration) {
     let (ticked, tick) = std::sync::mpsc::channel();
     let beside = Beside::start("idle", duration, move |_| {
-        // No task listens to a second tick.
+        // The receiver is gone after the first tick.
         let _ = ticked.send(());
     });
     tick.recv().expect("the thread ticks");
     beside.stop();
 }
 
-/// Threads of the process; zero where there is no `/proc`.
+/// Returns the number of threads of the process; zero on a system without `/proc`.
 fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
 }

@@ -1,4 +1,4 @@
-//! A lane: one task that appends entries until time is over.
+//! One task that appends entries until the time is over.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,32 +11,33 @@ use super::entries::Entries;
 use crate::clock::Stopwatch;
 use crate::latency::Latencies;
 
-/// Appends between two looks at the clock's flag, when none waits for the device.
+/// The number of appends between two checks of the stop flag, if appends do not wait for the
+/// device.
 const STRETCH: u64 = 64;
 
-/// One appender.
+/// One appending task.
 #[derive(Debug)]
 pub struct Lane {
     course: Arc<Course>,
     number: usize,
     entries: Entries,
-    /// Entries appended.
+    /// The number of appended entries.
     appended: u64,
     /// The address of the newest entry.
     last: Option<log::Address>,
-    /// Nanoseconds of the calls that were timed.
+    /// Nanoseconds of the timed calls.
     latency: Histogram<u64>,
 }
 
 impl Lane {
-    /// Lane `number` of the course.
+    /// Creates worker `number` of a run.
     pub fn new(course: Arc<Course>, number: usize) -> Self {
         let entries = Entries::new(number, course.entry_bytes);
         let latency = Latencies::new().quiet;
         Self { course, number, entries, appended: 0, last: None, latency }
     }
 
-    /// Appends until time is over; returns the latencies.
+    /// Appends until the time is over, and returns the latencies.
     ///
     /// # Errors
     ///
@@ -44,7 +45,7 @@ impl Lane {
     ///
     /// # Panics
     ///
-    /// When the log gives an address that is not after the one before.
+    /// Panics if the address of an append is not after the previous one.
     pub async fn run(mut self, log: &FasterLog) -> Result<Histogram<u64>> {
         match (self.course.batch, self.course.waits) {
             (1, false) => self.append(log).await?,

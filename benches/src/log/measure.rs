@@ -1,4 +1,4 @@
-//! One repetition: the run, the scan, and what they are compared with, one after the other.
+//! One repetition: the run, the scan, and the baselines, one after the other.
 
 use std::error::Error;
 use std::fs;
@@ -14,11 +14,11 @@ use super::run::run;
 use super::scan::{ColdScan, cold};
 use crate::timeline::Timeline;
 
-/// Measures in directories below `path`, which are removed again.
+/// Measures in directories below `path`, and removes them.
 ///
 /// # Errors
 ///
-/// Of the log, and of the I/O layer.
+/// Returns an error of the log or of the I/O layer.
 pub fn measure(options: &Options, path: &Path) -> Result<(Figures, Timeline), Box<dyn Error>> {
     let log = path.join("log");
     let outcome = run(options, &log)?;

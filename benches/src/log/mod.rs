@@ -1,14 +1,14 @@
-//! The log under load: appenders, readers beside them, a scan afterwards, and what all of it is
-//! measured against.
+//! The log under load: appending tasks, concurrent readers, a later scan, and the baselines of all
+//! these.
 //!
 //! ```text
-//! options -> measure -> run: lanes and tails on a crew -> figures -> report, table
+//! options -> measure -> run: workers and tails on an executor -> figures -> report, table
 //!                       scan: the log, opened again
 //!                       ceilings: the same entries, copied; as many bytes, plainly moved
 //! ```
 //!
-//! An entry has the numbers of its task and itself, so a reader knows all of its bytes, its place
-//! in the order of its appender, and in the end whether all were there.
+//! An entry has the number of its task and its own number. So a reader knows all its bytes and its
+//! place in the order of the task, and notices missing entries.
 
 pub mod ceilings;
 pub mod course;

@@ -1,4 +1,4 @@
-//! What the command line of `logbench` says, checked.
+//! The checked command line of `logbench`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,27 +12,29 @@ use serde::Serialize;
 use super::entries::SMALLEST;
 use crate::runtimes::{Crew, RuntimeKind};
 
-/// One append in this many is timed when none waits for the device. A prime: tasks yield after a
-/// power of two of appends, and a sample must meet that neither always nor never.
+/// The number of appends of which one is timed, if appends do not wait for the device. It is a
+/// prime, because tasks yield after a power of two of appends, and the samples must meet these
+/// yields in proportion.
 const SAMPLE_EVERY: usize = 31;
 
-/// FasterLog under load: tasks append for some seconds, readers follow, every entry is verified.
+/// FasterLog under load: tasks append for some seconds, readers follow, and the program verifies
+/// every entry.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "logbench", version)]
 pub struct Options {
     /// Bytes of an entry.
     #[arg(long, default_value_t = 64)]
     pub entry: usize,
-    /// Memory of the log, with unit: 64MiB, 1GiB.
+    /// Memory of the log, with a unit: 64MiB, 1GiB.
     #[arg(long, default_value = "64MiB")]
     pub memory: ByteSize,
     /// Threads of the runtime.
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
-    /// Tasks that append; as many as threads unless said otherwise.
+    /// Number of tasks that append; the number of threads by default.
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     pub tasks: usize,
-    /// Entries per call: above 1 `append_many` is used.
+    /// Entries of a call; above 1 the program uses `append_many`.
     #[arg(long, default_value_t = 1)]
     pub batch: usize,
     /// Seconds of a timed run.
@@ -45,54 +47,54 @@ pub struct Options {
     /// null.
     #[arg(long, default_value = "auto")]
     pub backend: Backend,
-    /// Directory for the log; a fresh one within it is made and removed again.
+    /// Directory for the log. The program makes a fresh directory within it and removes it.
     #[arg(long, default_value = ".")]
     pub path: PathBuf,
-    /// Writes the results here, as JSON.
+    /// File for the results, as JSON.
     #[arg(long)]
     pub json: Option<PathBuf>,
-    /// Draws appends over time here, as SVG.
+    /// File for a diagram of appends over time, as SVG.
     #[arg(long)]
     pub svg: Option<PathBuf>,
-    /// When entries become durable: none; each, where every call waits for it; every=5ms or
-    /// bytes=1MiB, where none waits.
+    /// When entries become durable. `none` is at the end, and with `each` every call waits for it.
+    /// `every=5ms` and `bytes=1MiB` are settings of the log, and no call waits.
     #[arg(long, default_value = "none")]
     pub commit: CommitPolicy,
-    /// Commits that may be on their way to the device at once.
+    /// Maximum number of concurrent commits.
     #[arg(long, default_value_t = 2)]
     pub in_flight: u32,
-    /// Tasks that read from the beginning on and follow.
+    /// Number of tasks that read from the begin and follow the log.
     #[arg(long, default_value_t = 0)]
     pub readers: usize,
-    /// What they read: committed entries, or uncommitted ones too.
+    /// Entries for these readers: only committed ones, or uncommitted ones too.
     #[arg(long, value_enum, default_value_t = Reads::Committed)]
     pub read: Reads,
-    /// After the run: cold is a scan of the log, opened again.
+    /// Scan after the run: cold reads the log after it was opened again.
     #[arg(long, value_enum)]
     pub scan: Option<ScanKind>,
-    /// What else to measure in the same repetitions, for ratios.
+    /// Baselines to measure in the same repetitions, for ratios.
     #[arg(long, value_enum, value_delimiter = ',')]
     pub against: Vec<Baseline>,
-    /// Repetitions; the table has medians.
+    /// Number of repetitions; the table has medians.
     #[arg(long, default_value_t = 1)]
     pub runs: usize,
-    /// Instead of all this: opens so many logs of `--memory` each, and lets them idle.
+    /// Opens this many logs of `--memory` each and lets them idle, instead of a run.
     #[arg(long, value_name = "LOGS")]
     pub idle: Option<usize>,
 }
 
-/// When entries become durable.
+/// The time at which entries become durable.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CommitPolicy {
-    /// In the end.
+    /// At the end of the run.
     None,
-    /// Every call waits until its entries are.
+    /// With every call, which waits for it.
     Each,
-    /// Settings of the log see to it, as one line of its configuration says.
+    /// Regularly, by a setting of the log.
     Regularly {
-        /// As on the command line.
+        /// The text on the command line.
         name: String,
-        /// The line.
+        /// The line of the configuration.
         setting: String,
     },
 }
@@ -123,7 +125,7 @@ impl fmt::Display for CommitPolicy {
     }
 }
 
-/// What readers beside the appenders read.
+/// The entries that concurrent readers read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Reads {
@@ -133,21 +135,21 @@ pub enum Reads {
     Uncommitted,
 }
 
-/// What is read after a run.
+/// The scan after a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum ScanKind {
-    /// Everything, from the device, after the log was opened again.
+    /// All entries, from the device, after the log was opened again.
     Cold,
 }
 
-/// What a run is compared with.
+/// The baseline of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Baseline {
-    /// The same with one task on one thread and no readers.
+    /// The same run with one task on one thread, and without readers.
     Lone,
-    /// One thread that copies the same entries through a buffer as large as the log's memory.
+    /// One thread that copies the same entries through a buffer as large as the memory of the log.
     Memcpy,
     /// A plain sequential write of as many bytes as were appended.
     Write,
@@ -156,7 +158,7 @@ pub enum Baseline {
 }
 
 impl Options {
-    /// Reads the command line; ends the process with a message when it makes no sense.
+    /// Reads the command line. Ends the process with a message if it is wrong.
     pub fn from_command_line() -> Self {
         let mut options = Self::parse();
         if options.tasks == 0 {
@@ -169,7 +171,7 @@ impl Options {
         options
     }
 
-    /// The log's configuration.
+    /// Returns the configuration of the log.
     pub fn config(&self) -> log::Config {
         let config = match &self.commit {
             CommitPolicy::Regularly { setting, .. } => {
@@ -183,24 +185,25 @@ impl Options {
             .with_commits_in_flight(self.in_flight)
     }
 
-    /// The runtime.
+    /// Returns the runtime and its threads.
     pub fn crew(&self) -> Crew {
         Crew { kind: self.runtime, threads: self.threads }
     }
 
-    /// The same run by one task on one thread, with no task beside it.
+    /// Returns the options of the same run with one task on one thread, and without readers.
     #[must_use]
     pub fn lone(&self) -> Self {
         Self { threads: 1, tasks: 1, readers: 0, scan: None, ..self.clone() }
     }
 
-    /// How often a call is timed: always if it may wait for the device or is a batch.
+    /// Returns the number of calls of which one is timed. Batches and durable calls are always
+    /// timed.
     pub fn sample_every(&self) -> usize {
         let is_long = self.commit == CommitPolicy::Each || self.batch > 1;
         if is_long { 1 } else { SAMPLE_EVERY }
     }
 
-    /// Whether the run is compared with this.
+    /// Returns whether the run is compared with this baseline.
     pub fn is_against(&self, baseline: Baseline) -> bool {
         self.against.contains(&baseline)
     }
@@ -211,24 +214,24 @@ impl Options {
             return refuse("threads, batch, runs and idle logs are at least 1");
         }
         if self.entry < SMALLEST || self.tasks >= 1 << 16 {
-            return refuse("a verifiable entry has at least 8 bytes, and one of 65535 appenders");
+            return refuse("entries need at least 8 bytes, and at most 65535 tasks can append");
         }
         if !(self.seconds > 0.0 && self.seconds.is_finite()) {
             return refuse("the run needs a positive number of seconds");
         }
         let is_read = self.readers > 0 || self.scan.is_some();
         if is_read && self.backend == Backend::Null {
-            return refuse("a log that forgets has nothing to verify");
+            return refuse("`--backend null` keeps no entries to verify; use another backend");
         }
         if self.scan.is_some() && self.backend == Backend::Memory {
-            return refuse("a log in memory cannot be opened again");
+            return refuse("`--backend memory` keeps no files to open again; use another backend");
         }
         let is_committed = self.readers > 0 && self.read == Reads::Committed;
         if is_committed && self.commit == CommitPolicy::None {
             return refuse("readers of committed entries need commits: --commit every=5ms");
         }
         if self.is_against(Baseline::Read) && self.scan.is_none() {
-            return refuse("a scan is what is compared with a plain read: --scan cold");
+            return refuse("a plain read is compared with a scan; add `--scan cold`");
         }
         if self.runtime == RuntimeKind::Glommio && !cfg!(feature = "glommio") {
             return refuse("build with `--features glommio` for this runtime");

@@ -1,4 +1,4 @@
-//! What the repetitions measured, for scripts; `table.rs` has it for people.
+//! The results of all repetitions as JSON; `table.rs` has them as a table.
 
 use serde::Serialize;
 
@@ -7,18 +7,18 @@ use super::options::{Options, Reads, ScanKind};
 use crate::runtimes::RuntimeKind;
 use crate::timeline::{Point, Timeline, median};
 
-/// Everything one invocation of `logbench` has to say.
+/// The results of one invocation of `logbench`.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// What was asked for.
+    /// The settings.
     pub setup: Setup,
-    /// Each repetition.
+    /// The figures of each repetition.
     pub runs: Vec<Figures>,
-    /// Appends over time in the last one.
+    /// Appends over time in the last repetition.
     pub timeline: Vec<Point>,
 }
 
-/// What was asked for.
+/// The settings of a report.
 #[derive(Debug, Serialize)]
 pub struct Setup {
     pub(super) entry_bytes: usize,
@@ -37,24 +37,24 @@ pub struct Setup {
 }
 
 impl Report {
-    /// Puts the repetitions together.
+    /// Collects the repetitions.
     pub fn new(options: &Options, runs: Vec<Figures>, timeline: &Timeline) -> Self {
         Self { setup: Setup::new(options), runs, timeline: timeline.points().to_vec() }
     }
 
-    /// The median of a figure.
+    /// Returns the median of a figure.
     pub fn middle(&self, figure: impl Fn(&Figures) -> f64) -> f64 {
         median(self.runs.iter().map(figure).collect()).unwrap_or_default()
     }
 
-    /// The repetition whose rate is the median.
+    /// Returns the repetition whose rate is the median.
     pub fn middle_run(&self) -> &Figures {
         let mut runs: Vec<&Figures> = self.runs.iter().collect();
         runs.sort_by(|one, other| one.appends_per_second.total_cmp(&other.appends_per_second));
         runs[runs.len() / 2]
     }
 
-    /// Whether everything that was read was right, and nothing missing.
+    /// Returns whether every entry was found, and no entry was wrong.
     pub fn is_sound(&self) -> bool {
         self.runs.iter().all(Figures::is_sound)
     }

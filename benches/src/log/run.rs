@@ -1,4 +1,4 @@
-//! One timed run: lanes and tails on a runtime, and beside them one thread that keeps the time.
+//! One timed run: workers and tails on a runtime, and another thread that keeps the time.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,64 +19,64 @@ use crate::process::{ProcessorTime, resident_bytes};
 use crate::run::{Bar, Beside};
 use crate::timeline::Timeline;
 
-/// Time between two points of the timeline.
+/// The time between two points of the timeline.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// What a run measured.
+/// The measurements of a run.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Entries that each lane has appended.
+    /// The number of entries that each worker has appended.
     pub appended: Vec<u64>,
-    /// Nanoseconds of the calls that were timed.
+    /// Nanoseconds of the timed calls.
     pub latency: Histogram<u64>,
-    /// From the first append to the last.
+    /// The time from the first append to the last.
     pub elapsed: Duration,
-    /// From the first append until all were durable.
+    /// The time from the first append until all entries were durable.
     pub until_durable: Duration,
-    /// Processor time of the whole process, until all were durable and read.
+    /// Processor time of the whole process, until all entries were durable and read.
     pub processor: ProcessorTime,
-    /// Time that this is of.
+    /// The real time of `processor`.
     pub all: Duration,
-    /// Resident bytes beyond those of the process before the log was opened.
+    /// Resident bytes beyond the bytes before the log was opened.
     pub resident: u64,
-    /// Commits during the run.
+    /// The number of commits during the run.
     pub commits: u64,
-    /// The log in the end.
+    /// The statistics of the log at the end.
     pub stats: log::Stats,
-    /// What the readers have seen.
+    /// The results of the readers.
     pub tails: Vec<Tail>,
-    /// Entries read by each reader when the appenders stopped.
+    /// The number of entries that each reader had read when the appending tasks stopped.
     pub read_by_then: Vec<u64>,
-    /// The lag of the slowest reader in entries: at the middle look, and at the worst.
+    /// The lag of the slowest reader in entries: the median, and the maximum.
     pub lag: [u64; 2],
-    /// Appends per interval.
+    /// The number of appends in each interval.
     pub timeline: Timeline,
 }
 
-/// What one task has seen.
+/// The results of one task.
 enum Seen {
     Lane { latency: Histogram<u64>, ended: Duration, last: Option<Last> },
     Tail(Tail),
 }
 
-/// What the last lane to end has seen of the readers, and how long the last commit took it.
+/// The progress of the readers at the end of the last worker, and the time of its last commit.
 struct Last {
     read_by_then: Vec<u64>,
     until_durable: Duration,
 }
 
-/// The place of one task in a run.
+/// The position of one task in a run.
 struct Place {
     number: usize,
     course: Arc<Course>,
     started: Stopwatch,
 }
 
-/// Runs on a log in `path`, which is fresh, and closes it.
+/// Runs on a fresh log in `path`, and closes it.
 ///
 /// # Errors
 ///
-/// The first error a task met; the others run to the end of the time even so.
+/// Returns the first error of a task. The other tasks run to the end of the time even so.
 pub fn run(options: &Options, path: &Path) -> Result<Outcome> {
     let course = Arc::new(Course::new(options));
     let resident_before = resident_bytes();
@@ -134,7 +134,7 @@ impl Outcome {
         }
     }
 
-    /// Entries appended.
+    /// Returns the number of appended entries.
     pub fn total(&self) -> u64 {
         self.appended.iter().sum()
     }
@@ -148,7 +148,7 @@ impl Place {
         }
         let run = Lane::new(Arc::clone(&course), number).run(&log).await;
         let ended = started.elapsed();
-        // Readers wait for the end of the log, also after an error.
+        // Readers wait for the end of the log, even after an error of a worker.
         let mut last = None;
         if course.lanes_left.fetch_sub(1, Ordering::Relaxed) == 1 {
             let read_by_then =
@@ -160,7 +160,7 @@ impl Place {
     }
 }
 
-/// What the timekeeper has seen.
+/// The measurements of the timekeeping thread.
 #[derive(Clone, Default)]
 struct Watch {
     timeline: Arc<Mutex<Timeline>>,
@@ -188,7 +188,7 @@ fn keep_time(course: &Arc<Course>, watch: &Watch, duration: Duration) -> Beside 
     let (course, watch) = (Arc::clone(course), watch.clone());
     Beside::start("timekeeper", INTERVAL.min(duration), move |_| {
         if course.is_stopped() {
-            // The rest is still being committed and read.
+            // The tasks still commit and read the rest.
             return;
         }
         let elapsed = started.elapsed();

@@ -1,4 +1,4 @@
-//! A scan of a log that was opened again: everything comes from the device.
+//! A scan of a log that was opened again, so that everything comes from the device.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use super::options::Options;
 use crate::clock::Stopwatch;
 use crate::process::ProcessorTime;
 
-/// What a scan has measured.
+/// The measurements of a scan.
 #[derive(Clone, Debug)]
 pub struct ColdScan {
-    /// The entries.
+    /// The checks of the entries.
     pub checks: Checks,
-    /// Until the log was open, its recovery included.
+    /// The time to open the log, including its recovery.
     pub opened: Duration,
-    /// From the first entry to the last.
+    /// The time from the first entry to the last.
     pub took: Duration,
     /// Processor time of the scan.
     pub processor: ProcessorTime,

@@ -1,4 +1,4 @@
-//! The table for people.
+//! The results as a table.
 
 use std::fmt;
 
@@ -110,7 +110,7 @@ impl Report {
         row("verified", figure)
     }
 
-    /// The figure of every repetition, if there were several.
+    /// Returns the figure of every repetition, if there are several.
     fn spread(&self, figure: impl Fn(&Figures) -> f64, places: usize) -> String {
         if self.runs.len() < 2 {
             return String::new();

@@ -1,4 +1,4 @@
-//! A reader beside the appenders: from the first entry to the last, whenever that comes.
+//! A concurrent reader, from the first entry to the last.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,15 +12,15 @@ use super::entries::Checks;
 use super::options::Reads;
 use crate::clock::Stopwatch;
 
-/// Entries between two updates of what others see.
+/// The number of entries between two updates of the shared count.
 const STRETCH: u64 = 64;
 
-/// What a reader has seen.
+/// The results of a reader.
 #[derive(Clone, Debug)]
 pub struct Tail {
-    /// The entries.
+    /// The checks of the entries.
     pub checks: Checks,
-    /// When it had read the last one, from the start of the run.
+    /// The time from the start of the run to the last entry.
     pub ended: Duration,
 }
 

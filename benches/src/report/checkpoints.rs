@@ -1,4 +1,4 @@
-//! What checkpoints cost: themselves, and the operations beside them.
+//! The costs of checkpoints, and of the operations beside them.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,49 +14,49 @@ use crate::checkpoints::{Span, Taken};
 use crate::options::Options;
 use crate::run::Outcome;
 
-/// Operations within this time of the end of a checkpoint are told apart too: what a fold-over
-/// made read-only is copied then.
+/// The time after a checkpoint whose operations are reported separately. After a fold-over, writes
+/// copy the records that it made read-only.
 const AFTERMATH: Duration = Duration::from_secs(1);
 
-/// The checkpoints of a run, and the operations meanwhile.
+/// The checkpoints of a run, and the operations beside them.
 #[derive(Debug, Serialize)]
 pub struct Checkpoints {
-    /// Each of them, in order.
+    /// The checkpoints, in order.
     pub taken: Vec<CheckpointRow>,
-    /// Median of the intervals that met no checkpoint, operations per second.
+    /// Median of the intervals without a checkpoint, operations per second.
     pub without: Option<f64>,
-    /// Median of the intervals that met one, operations per second.
+    /// Median of the intervals with a checkpoint, operations per second.
     pub with: Option<f64>,
     /// `with / without`: 1 is no dip.
     pub ratio: Option<f64>,
-    /// Median of the whole seconds that met one, over that of those that met none.
+    /// Median of the whole seconds with a checkpoint, divided by the median of the others.
     pub ratio_of_seconds: Option<f64>,
     /// Median of the intervals before the first checkpoint, operations per second.
     pub before_first: Option<f64>,
-    /// Median of the intervals within a second after one, operations per second.
+    /// Median of the intervals within a second after a checkpoint, operations per second.
     pub after: Option<f64>,
-    /// Latency of calls that met no checkpoint.
+    /// Latency of calls without a checkpoint.
     pub latency_without: Latency,
-    /// Latency of calls that met one.
+    /// Latency of calls with a checkpoint.
     pub latency_with: Latency,
 }
 
 /// One checkpoint.
 #[derive(Debug, Serialize)]
 pub struct CheckpointRow {
-    /// Its name.
+    /// The number of its token.
     pub token: u64,
-    /// What it is.
+    /// Its kind.
     pub kind: checkpoint::Kind,
-    /// When it began, seconds from the start of the run.
+    /// The begin, in seconds from the start of the run.
     pub at_seconds: f64,
-    /// From the request to the answer.
+    /// Seconds from the request to the result.
     pub seconds: f64,
-    /// Bytes written for it.
+    /// Bytes that the store wrote for it.
     pub bytes: u64,
-    /// Those, over that time.
+    /// Megabytes written per second.
     pub megabytes_per_second: f64,
-    /// Time of the index, the cut, the capture and the publication, milliseconds.
+    /// Times of the index, the cut, the capture and the publication, in milliseconds.
     pub phases_milliseconds: [f64; 4],
 }
 

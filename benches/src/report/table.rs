@@ -1,4 +1,4 @@
-//! The table for people.
+//! The results as a table.
 
 use std::fmt;
 
@@ -47,7 +47,7 @@ impl Report {
 }
 
 impl Latency {
-    /// Which calls were timed.
+    /// Describes which calls were timed.
     pub(crate) fn basis(&self) -> String {
         let Self { samples, operations_per_call, sampled_one_in, .. } = self;
         format!("{samples} calls of {operations_per_call} operation(s), 1 call in {sampled_one_in}")

@@ -1,4 +1,4 @@
-//! Short timed slices, taken in turn.
+//! Short timed slices, in turn.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,56 +10,57 @@ use benches::keys::Step;
 use hdrhistogram::Histogram;
 use rustix::time::{ClockId, clock_gettime};
 
-/// Steps between two looks at the clock's flag.
+/// The number of steps between two checks of the stop flag.
 pub const STRETCH: usize = 32;
 
 /// Set when the running slice is over. One slice runs at a time in a process.
 static STOPPED: AtomicBool = AtomicBool::new(false);
 
-/// Makes every slice start somewhere else in the steps.
+/// The distance between the first steps of two slices.
 const STRIDE: usize = 7_368_787;
 
-/// What one worker does in a slice: where it is in the steps and what it has seen.
+/// The state of one worker in a slice: its position in the steps, and its results.
 #[derive(Clone, Debug)]
 pub struct Walk {
     steps: &'static [Step],
     cursor: usize,
-    /// Operations finished.
+    /// The number of finished operations.
     pub operations: u64,
-    /// Records that should be there and were not.
+    /// The number of records that were missing.
     pub missing: u64,
-    /// Values that did not belong to their key.
+    /// The number of values that did not belong to their key.
     pub wrong: u64,
-    /// Nanoseconds of each timed operation; empty when none was timed.
+    /// Nanoseconds of each timed operation; empty if none was timed.
     pub latency: Histogram<u64>,
 }
 
 impl Walk {
-    /// Worker `number` of `workers` in slice `slice`.
+    /// Creates worker `number` of `workers` in slice `slice`.
     pub fn new(steps: &'static [Step], slice: usize, number: usize, workers: usize) -> Self {
         let spread = steps.len() / workers * number;
         let cursor = (slice.wrapping_mul(STRIDE) + spread) % (steps.len() - STRETCH);
         Self { steps, cursor, operations: 0, missing: 0, wrong: 0, latency: latency() }
     }
 
-    /// A worker that follows no steps, and only counts.
+    /// Creates a worker without steps, which only counts.
     pub fn free() -> Self {
         Self { steps: &[], cursor: 0, operations: 0, missing: 0, wrong: 0, latency: latency() }
     }
 
-    /// Counts so many operations; false, and none, when the slice is over.
+    /// Counts `count` operations and returns true. Returns false, and counts none, if the slice is
+    /// over.
     pub fn goes_on(&mut self, count: usize) -> bool {
         let goes_on = !STOPPED.load(Ordering::Relaxed);
         self.operations += if goes_on { count as u64 } else { 0 };
         goes_on
     }
 
-    /// The next steps, all of which the caller takes; none when the slice is over.
+    /// Returns the next steps, all of which the caller must take; none if the slice is over.
     pub fn stretch(&mut self) -> Option<&'static [Step]> {
         self.take(STRETCH)
     }
 
-    /// The next `count` steps; none when the slice is over.
+    /// Returns the next `count` steps; none if the slice is over.
     pub fn take(&mut self, count: usize) -> Option<&'static [Step]> {
         if STOPPED.load(Ordering::Relaxed) {
             return None;
@@ -73,7 +74,7 @@ impl Walk {
         Some(stretch)
     }
 
-    /// Notes whether a value that was read was there and was right.
+    /// Counts a read whose value was missing or wrong.
     pub fn saw(&mut self, found: Option<bool>) {
         match found {
             Some(true) => {}
@@ -82,7 +83,7 @@ impl Walk {
         }
     }
 
-    /// Notes the time one operation took.
+    /// Records the time of one operation.
     pub fn timed(&mut self, started: &Stopwatch) {
         self.latency.saturating_record(started.nanoseconds());
     }
@@ -99,21 +100,21 @@ fn latency() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 10_000_000_000, 3).expect("bounds are valid")
 }
 
-/// What one slice measured.
+/// The measurements of one slice.
 #[derive(Clone, Debug)]
 pub struct Slice {
-    /// What all workers saw.
+    /// The results of all workers.
     pub seen: Walk,
-    /// Real time, seconds.
+    /// Real time in seconds.
     pub seconds: f64,
-    /// Processor time of the whole process, seconds.
+    /// Processor time of the whole process in seconds.
     pub processor_seconds: f64,
-    /// Reads that reached the device, of the whole machine.
+    /// The number of reads that reached the devices of the whole machine.
     pub device_reads: u64,
 }
 
 impl Slice {
-    /// Operations per second.
+    /// Returns the operations per second.
     pub fn rate(&self) -> f64 {
         self.seen.operations as f64 / self.seconds
     }
@@ -142,7 +143,7 @@ pub fn on_threads(walks: Vec<Walk>, duration: Duration, body: impl Fn(&mut Walk)
     })
 }
 
-/// One slice: `begin` lets the workers go, `end` waits for what it returned once time is over.
+/// Runs one slice. `begin` starts the workers, and `end` waits for them once the time is over.
 pub fn timed<B>(
     duration: Duration,
     begin: impl FnOnce() -> B,
@@ -165,7 +166,7 @@ pub fn timed<B>(
     Slice { seen, seconds, processor_seconds, device_reads }
 }
 
-/// A contestant: a name, and what it does for a slice of a given number and length.
+/// A contestant: a name, and a function for a slice with a number and a length.
 pub struct Arm<'a> {
     name: String,
     run: Box<dyn FnMut(usize, Duration) -> Slice + 'a>,
@@ -178,12 +179,12 @@ impl std::fmt::Debug for Arm<'_> {
 }
 
 impl<'a> Arm<'a> {
-    /// A contestant.
+    /// Creates a contestant.
     pub fn new(name: impl Into<String>, run: impl FnMut(usize, Duration) -> Slice + 'a) -> Self {
         Self { name: name.into(), run: Box::new(run) }
     }
 
-    /// The name in the table.
+    /// Returns the name in the table.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -205,7 +206,7 @@ pub fn interleave(
     arms.into_iter().map(|arm| arm.name).zip(taken).collect()
 }
 
-/// The median of some figures.
+/// Returns the median of some figures.
 pub fn median(mut figures: Vec<f64>) -> f64 {
     assert!(!figures.is_empty(), "no slice, no median");
     figures.sort_by(f64::total_cmp);
@@ -222,7 +223,7 @@ fn processor_seconds() -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
-/// Reads completed by all whole block devices: the machine is supposed to do nothing else.
+/// Returns the reads of all whole block devices. No other process should use them.
 fn device_reads() -> u64 {
     let Ok(devices) = std::fs::read_dir("/sys/block") else {
         return 0;

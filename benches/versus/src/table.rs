@@ -1,4 +1,4 @@
-//! Medians of slices as a table and as JSON.
+//! Medians of slices, as a table and as JSON.
 
 use comfy_table::Table;
 use comfy_table::presets::ASCII_MARKDOWN;
@@ -9,7 +9,7 @@ use crate::slices::{Slice, median};
 /// The figures of one contestant in one contest.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// What was measured: mix, distribution, concurrency.
+    /// The contest: mix, distribution, concurrency.
     pub contest: String,
     /// The name of the contestant.
     pub contestant: String,
@@ -21,18 +21,18 @@ pub struct Row {
     pub processor_microseconds: f64,
     /// Device reads per second, median of slices.
     pub device_reads_per_second: f64,
-    /// Half of the operations took no longer; zero when none was timed.
+    /// Median of the latencies; zero if none was timed.
     pub p50_microseconds: f64,
-    /// 99 of 100 operations took no longer; zero when none was timed.
+    /// 99th percentile of the latencies; zero if none was timed.
     pub p99_microseconds: f64,
-    /// Records that should be there and were not.
+    /// The number of records that were missing.
     pub missing: u64,
-    /// Values that did not belong to their key.
+    /// The number of values that did not belong to their key.
     pub wrong: u64,
 }
 
 impl Row {
-    /// Sums slices of one contestant up.
+    /// Sums up the slices of one contestant.
     pub fn new(contest: &str, contestant: String, slices: &[Slice]) -> Self {
         let of = |figure: fn(&Slice) -> f64| median(slices.iter().map(figure).collect());
         let rates = slices.iter().map(Slice::rate);
@@ -57,7 +57,7 @@ impl Row {
     }
 }
 
-/// A column of ratios: its heading, and which contestants the fastest of which counts as 1.
+/// A column of ratios: a heading, and the contestants whose fastest counts as 1.
 pub type Baseline<'a> = (&'a str, &'a dyn Fn(&str) -> bool);
 
 /// Prints one contest.
@@ -89,7 +89,7 @@ pub fn print(contest: &str, rows: &[Row], baselines: &[Baseline<'_>]) {
     println!("{table}\n");
 }
 
-/// Operations per second of the fastest contestant that counts; NaN when none does.
+/// Returns the operations per second of the fastest contestant that counts; NaN if none does.
 fn best_of(rows: &[Row], counts: impl Fn(&str) -> bool) -> f64 {
     let rates =
         rows.iter().filter(|row| counts(&row.contestant)).map(|row| row.operations_per_second);

@@ -1,4 +1,4 @@
-//! Zeroed words in huge pages, and prefetching: what the bare probe needs and safe Rust lacks.
+//! Zeroed words in huge pages, and prefetching, which the bare probe needs and safe Rust lacks.
 
 use std::ptr;
 use std::slice;
@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
 
-/// Zeroed words, in huge pages where the system grants them; kept until the process ends.
+/// Returns zeroed words, in huge pages if the system has them. They stay until the process ends.
 pub fn huge_words(count: usize) -> &'static [AtomicU64] {
     let bytes = count * size_of::<AtomicU64>();
     let protection = ProtFlags::READ | ProtFlags::WRITE;
@@ -23,7 +23,7 @@ pub fn huge_words(count: usize) -> &'static [AtomicU64] {
     unsafe { slice::from_raw_parts(start.cast::<AtomicU64>(), count) }
 }
 
-/// Asks for the cache line of `word`.
+/// Prefetches the cache line of `word`.
 #[inline]
 pub fn prefetch(word: &AtomicU64) {
     #[cfg(target_arch = "x86_64")]

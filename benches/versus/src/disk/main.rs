@@ -1,12 +1,12 @@
-//! Stores larger than memory: kvick, RocksDB, redb, fjall, and what the device itself gives.
+//! Stores larger than memory: kvick, RocksDB, redb, fjall, and the raw device.
 //!
 //! ```text
 //! cd benches/versus && cargo run --release --bin disk -- --path /var/tmp --json disk.json
 //! ```
 //!
-//! Uniform point reads of records whose memory is a quarter of the data. kvick runs as many tasks
-//! as the rivals run threads. All files are read once from the device before the first slice.
-//! Settings of the rivals: see `rivals.rs`.
+//! The contests are uniform point reads of data that is four times as large as the memory. kvick
+//! runs as many tasks as the rivals run threads. All files are read once from the device before the
+//! first slice. `rivals.rs` has the settings of the rivals.
 
 mod raw;
 mod rivals;
@@ -30,28 +30,28 @@ use crate::raw::Raw;
 use crate::rivals::Rival;
 use crate::store::Store;
 
-/// Bytes a record takes besides key and value, about: what "a quarter of the data" is reckoned of.
+/// About how many bytes a record takes besides key and value, for the ratio of data and memory.
 const RECORD_OVERHEAD: u64 = 16;
 
-/// Records of one `read_many`.
+/// The number of records of one `read_many`.
 const BATCH: usize = 64;
 
 #[derive(Debug, Parser)]
 #[command(about = "kvick beside stores on disk")]
 struct Options {
-    /// Records in every store.
+    /// Number of records in every store.
     #[arg(long, default_value_t = 4_000_000)]
     records: u64,
     /// Bytes of a value.
     #[arg(long, default_value_t = 100)]
     value: usize,
-    /// The data is this many times as large as the memory.
+    /// Ratio of the data to the memory.
     #[arg(long, default_value_t = 4)]
     times_memory: u64,
-    /// Numbers of reads at the same time.
+    /// Numbers of concurrent reads.
     #[arg(long, value_delimiter = ',', default_value = "1,64,128")]
     tasks: Vec<usize>,
-    /// Slices of each contestant in each contest.
+    /// Number of slices of each contestant in each contest.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Length of a slice.
@@ -63,23 +63,23 @@ struct Options {
     /// Sizes of the raw reads, bytes.
     #[arg(long, value_delimiter = ',', default_value = "512,4096")]
     raw_sizes: Vec<usize>,
-    /// Only contestants whose name contains this.
+    /// Text in the names of the contestants that run.
     #[arg(long)]
     only: Option<String>,
-    /// Directory for the stores; a fresh one within it is made and removed again.
+    /// Directory for the stores. The program makes a fresh directory within it and removes it.
     #[arg(long, default_value = ".")]
     path: PathBuf,
-    /// Writes the rows here, as JSON.
+    /// File for the rows, as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
 }
 
-/// What every store holds.
+/// The content of every store.
 #[derive(Clone, Copy, Debug)]
 struct Data {
     records: u64,
     value_bytes: usize,
-    /// Bytes each store may keep in memory.
+    /// Bytes that each store may keep in memory.
     memory: u64,
 }
 

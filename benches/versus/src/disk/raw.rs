@@ -1,4 +1,4 @@
-//! What the device gives: random reads with `O_DIRECT` through io_uring, and blocking ones.
+//! The raw device: random reads with `O_DIRECT`, through io_uring and with blocking calls.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -15,7 +15,7 @@ use versus::words::huge_words;
 
 const CHUNK: usize = 1 << 20;
 
-/// A file of the size of the data, read at random places.
+/// A file as large as the data, for reads at random offsets.
 #[derive(Debug)]
 pub struct Raw {
     file: File,
@@ -27,7 +27,7 @@ impl Raw {
     ///
     /// # Errors
     ///
-    /// When the file cannot be written or not be opened for direct reads.
+    /// Fails if the file cannot be written, or cannot be opened for direct reads.
     pub fn create(path: &Path, bytes: u64) -> std::io::Result<Self> {
         let mut file = File::create(path)?;
         let chunk: Vec<u8> = (0..CHUNK).map(|place| (place * 31 % 251) as u8).collect();
@@ -44,10 +44,10 @@ impl Raw {
         mixed % (self.bytes / size as u64) * size as u64
     }
 
-    /// A slice of blocking reads, one a walk's thread.
+    /// Runs a slice of blocking reads, with one thread for each walk.
     pub fn blocking(&self, walks: Vec<Walk>, size: usize, duration: Duration) -> Slice {
         on_threads(walks, duration, |walk| {
-            // One byte more than a page lets the buffer start on a page.
+            // A page more than `size` lets the buffer start on a page.
             let mut room = vec![0u8; size + 4096];
             let start = room.as_ptr().align_offset(4096);
             let buffer = &mut room[start..start + size];
@@ -59,7 +59,7 @@ impl Raw {
         })
     }
 
-    /// A slice of reads through one ring, `depth` in flight.
+    /// Runs a slice of reads through one ring, `depth` of them in flight.
     pub fn uring(&self, walk: Walk, size: usize, depth: usize, duration: Duration) -> Slice {
         on_threads(vec![walk], duration, |walk| {
             self.keep_in_flight(walk, size, depth).expect("io_uring reads");
@@ -107,7 +107,8 @@ impl Raw {
     }
 }
 
-/// Page-aligned room for reads in flight; never unmapped, so a late read has somewhere to land.
+/// Page-aligned memory for reads in flight. It is never unmapped, so that a late read cannot do
+/// harm.
 #[derive(Debug)]
 struct ReadBuffers {
     words: &'static [AtomicU64],
@@ -126,11 +127,12 @@ impl ReadBuffers {
     }
 }
 
-/// Reads every file of a directory once from the device, as a rested host has it cached.
+/// Reads every file of a directory once from the device, so that a host with a cache has them in
+/// it.
 ///
 /// # Errors
 ///
-/// When a file cannot be read.
+/// Fails if a file cannot be read.
 pub fn warm(directory: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(directory)? {
         let entry = entry?;

@@ -1,15 +1,15 @@
 //! RocksDB, redb, fjall, and sled on request, each with the same memory.
 //!
-//! What differs from their defaults:
+//! These settings differ from the defaults:
 //!
 //! - RocksDB: direct reads, also for flush and compaction; block cache = memory; a bloom filter of
 //!   10 bits a key; no compression; loaded without its log, then fully compacted.
-//! - redb: cache = memory; the page cache of the system is emptied all the time while it runs.
+//! - redb: cache = memory; a thread empties the page cache of the system all the time.
 //! - fjall: cache = memory; no compression; fully compacted; page cache as for redb.
 //! - sled: cache = memory; page cache as for redb.
 //!
-//! All are loaded in key order, which suits them; kvick is loaded in an order without meaning.
-//! The thread that empties the page cache counts into the processor time of redb, fjall and sled.
+//! All are loaded in key order, which suits them; kvick is loaded in a pseudo-random order. The
+//! thread that empties the page cache counts into the processor time of redb, fjall and sled.
 
 use std::error::Error;
 use std::fs::File;
@@ -27,21 +27,22 @@ use versus::slices::{Slice, Walk, on_threads};
 
 use crate::Data;
 
-/// Records in one transaction or batch while loading.
+/// The number of records in one transaction or batch while loading.
 const GROUP: usize = 10_000;
 
-/// How often the page cache is emptied under a store that reads through it.
+/// The period with which the page cache is emptied under a store that reads through it.
 const EVICTION_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A store that blocks the thread that reads.
 pub trait Rival: Sync {
-    /// What one thread reads with; it says whether the value belongs to the key, if there is one.
+    /// Returns a function for one thread that reads a key. It returns whether the value belongs to
+    /// the key.
     fn reader(&self) -> Box<dyn FnMut(u64) -> Option<bool> + '_>;
-    /// Directory whose files are to be kept out of the page cache.
+    /// Returns the directory whose files must stay out of the page cache.
     fn cached_files(&self) -> Option<&Path>;
 }
 
-/// A slice with a thread for every walk.
+/// Runs a slice with a thread for every walk.
 pub fn run(rival: &dyn Rival, walks: Vec<Walk>, duration: Duration) -> Slice {
     let evictor = rival.cached_files().map(|path| {
         let files = files_below(path);
@@ -87,11 +88,11 @@ pub struct Rocks {
 }
 
 impl Rocks {
-    /// Opens and loads.
+    /// Opens and loads the store.
     ///
     /// # Errors
     ///
-    /// Whatever the store says.
+    /// Returns any error of the store.
     pub fn fill(path: &Path, data: Data) -> Result<Self, Box<dyn Error>> {
         let mut blocks = rocksdb::BlockBasedOptions::default();
         let cache = rocksdb::Cache::new_lru_cache(usize::try_from(data.memory)?);
@@ -142,11 +143,11 @@ pub struct Redb {
 }
 
 impl Redb {
-    /// Opens and loads.
+    /// Opens and loads the store.
     ///
     /// # Errors
     ///
-    /// Whatever the store says.
+    /// Returns any error of the store.
     pub fn fill(path: &Path, data: Data) -> Result<Self, Box<dyn Error>> {
         std::fs::create_dir_all(path)?;
         let database = redb::Builder::new()
@@ -190,11 +191,11 @@ pub struct Fjall {
 }
 
 impl Fjall {
-    /// Opens and loads.
+    /// Opens and loads the store.
     ///
     /// # Errors
     ///
-    /// Whatever the store says.
+    /// Returns any error of the store.
     pub fn fill(path: &Path, data: Data) -> Result<Self, Box<dyn Error>> {
         let database = Database::builder(path).cache_size(data.memory).open()?;
         let keyspace = database.keyspace("records", KeyspaceCreateOptions::default)?;
@@ -234,11 +235,11 @@ pub struct Sled {
 
 #[cfg(feature = "sled")]
 impl Sled {
-    /// Opens and loads.
+    /// Opens and loads the store.
     ///
     /// # Errors
     ///
-    /// Whatever the store says.
+    /// Returns any error of the store.
     pub fn fill(path: &Path, data: Data) -> Result<Self, Box<dyn Error>> {
         let database = sled::Config::new().path(path).cache_capacity(data.memory).open()?;
         in_key_order(data, |group| {
@@ -281,6 +282,6 @@ fn files_below(path: &Path) -> Vec<File> {
 }
 
 fn evict(file: &File) {
-    // A file that cannot be advised stays cached, which only helps the rival.
+    // A file whose advice fails stays cached, which only helps the rival.
     let _ = fadvise(file, 0, None, Advice::DontNeed);
 }

@@ -1,4 +1,4 @@
-//! kvick in the contest: tasks that read one by one, or batches, on tokio or on a plain thread.
+//! kvick in the contest: tasks that read single records or batches, on tokio or on a plain thread.
 
 use std::path::Path;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub type Store = FasterKv<u64, [u8]>;
 ///
 /// # Errors
 ///
-/// The first error of the store.
+/// Returns the first error of the store.
 pub fn fill(path: &Path, data: Data, backend: Backend) -> Result<Store> {
     let config = Config::default()
         .with_memory(ByteSize::new(data.memory))
@@ -37,7 +37,7 @@ pub fn fill(path: &Path, data: Data, backend: Backend) -> Result<Store> {
     Ok(store)
 }
 
-/// One task: reads one by one until the slice is over.
+/// Reads records one by one, as one task, until the slice is over.
 async fn reader(store: Store, mut walk: Walk, value_bytes: usize) -> Walk {
     let mut session = store.session().expect("a session");
     while let Some([step]) = walk.take(1) {
@@ -51,7 +51,7 @@ async fn reader(store: Store, mut walk: Walk, value_bytes: usize) -> Walk {
     walk
 }
 
-/// One task: reads batches until the slice is over; the time of a batch counts for each of it.
+/// Reads batches, as one task, until the slice is over. The time of a batch counts for each record.
 async fn batch_reader(store: Store, mut walk: Walk, value_bytes: usize, batch: usize) -> Walk {
     let mut session = store.session().expect("a session");
     while let Some(steps) = walk.take(batch) {
@@ -67,7 +67,7 @@ async fn batch_reader(store: Store, mut walk: Walk, value_bytes: usize, batch: u
     walk
 }
 
-/// A slice with every walk a task of tokio.
+/// Runs a slice with a tokio task for every walk.
 pub fn on_tokio(
     runtime: &Runtime,
     store: &Store,
@@ -84,7 +84,7 @@ pub fn on_tokio(
     })
 }
 
-/// A slice with all walks joined on one thread that blocks on them.
+/// Runs a slice with all walks on one thread, which blocks on them.
 pub fn on_one_thread(
     store: &Store,
     walks: Vec<Walk>,
@@ -101,7 +101,7 @@ pub fn on_one_thread(
     timed(duration, begin, |thread| thread.join().expect("no panics"))
 }
 
-/// A slice with every walk a task of tokio that reads `batch` records at a time.
+/// Runs a slice with a tokio task for every walk, which reads `batch` records at a time.
 pub fn in_batches(
     runtime: &Runtime,
     store: &Store,

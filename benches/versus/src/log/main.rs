@@ -1,14 +1,14 @@
-//! Logs: kvick, oxifaster, okaywal, and what plain writes and syncs give.
+//! Logs: kvick, oxifaster, okaywal, and plain writes and syncs.
 //!
 //! ```text
 //! cd benches/versus
 //! cargo run --release --no-default-features --features log --bin log -- --path /var/tmp
 //! ```
 //!
-//! Durable contests: each caller appends one entry, or a batch, and waits until it would survive a
-//! power cut. Then appends that wait for nothing. Callers are threads, of kvick also tasks of tokio
-//! on as many threads as `--threads` says. The log of kvick is opened again in the end, and every
-//! entry checked. A contestant that has no such operation is left out of the contest.
+//! In a durable contest each caller appends one entry, or a batch, and waits until it would survive
+//! a power cut. The other contests do not wait. The callers are threads; for kvick also tokio tasks
+//! on `--threads` threads. At the end the program opens the log of kvick again and checks every
+//! entry. A contestant without such an operation is left out of the contest.
 
 mod ours;
 mod raw;
@@ -35,38 +35,38 @@ struct Options {
     /// Bytes of an entry.
     #[arg(long, value_delimiter = ',', default_value = "64")]
     entry: Vec<usize>,
-    /// Numbers of callers at the same time.
+    /// Numbers of concurrent callers.
     #[arg(long, value_delimiter = ',', default_value = "1,16,64")]
     callers: Vec<usize>,
-    /// Entries of one call.
+    /// Numbers of entries of one call.
     #[arg(long, value_delimiter = ',', default_value = "1,64")]
     batch: Vec<usize>,
-    /// Threads of tokio for the tasks of kvick.
+    /// Number of tokio threads for the tasks of kvick.
     #[arg(long, default_value_t = 2)]
     threads: usize,
-    /// Slices of each contestant in each contest.
+    /// Number of slices of each contestant in each contest.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Length of a slice.
     #[arg(long, default_value_t = 500)]
     slice_milliseconds: u64,
-    /// Only contestants whose name contains this.
+    /// Text in the names of the contestants that run.
     #[arg(long)]
     only: Option<String>,
-    /// Directory for the logs; a fresh one within it is made and removed again.
+    /// Directory for the logs. The program makes a fresh directory within it and removes it.
     #[arg(long, default_value = ".")]
     path: PathBuf,
-    /// Writes the rows here, as JSON.
+    /// File for the rows, as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
 }
 
-/// What every contestant does.
+/// The operation of every contestant.
 #[derive(Clone, Copy, Debug)]
 pub struct Contest {
-    /// At the same time.
+    /// The number of concurrent callers.
     pub callers: usize,
-    /// Entries of one call.
+    /// The number of entries of one call.
     pub batch: usize,
     /// Bytes of an entry.
     pub entry_bytes: usize,
@@ -87,7 +87,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let runtime = Builder::new_multi_thread().worker_threads(options.threads).build()?;
     let mut rows = Vec::new();
     for contest in contests(&options) {
-        // Every contest has fresh logs, so that none holds much of the disk for long.
+        // Every contest has fresh logs, so that no log holds much of the disk for long.
         let directory = Scratch::new(&options.path, "versus-log")?;
         rows.extend(hold(&options, contest, directory.path(), &runtime)?);
     }
@@ -103,7 +103,7 @@ fn contests(options: &Options) -> Vec<Contest> {
         for &entry_bytes in &options.entry {
             for &batch in &options.batch {
                 for &callers in &options.callers {
-                    // A run that waits for nothing needs no more callers than there are processors.
+                    // A contest without waits needs no more callers than there are processors.
                     if durable || callers <= 2 {
                         contests.push(Contest { callers, batch, entry_bytes, durable });
                     }

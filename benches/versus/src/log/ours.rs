@@ -1,4 +1,4 @@
-//! kvick in the contest: tasks that append, and wait or not.
+//! kvick in the contest: tasks that append, with or without a wait.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,10 +13,10 @@ use versus::slices::{Slice, Walk, timed};
 
 use crate::Contest;
 
-/// Appends between two looks at the clock's flag, when none is waited for.
+/// The number of appends between two checks of the stop flag, if the contest does not wait.
 const STRETCH: usize = 64;
 
-/// The log, and what each caller has appended to it.
+/// The log, and the number of entries that each caller has appended.
 pub struct Ours {
     path: PathBuf,
     log: FasterLog,
@@ -29,22 +29,22 @@ pub struct Lane {
     log: FasterLog,
     contest: Contest,
     entries: Entries,
-    /// Entries appended, in all slices.
+    /// The number of entries appended in all slices.
     appended: u64,
 }
 
 impl Ours {
-    /// A fresh log with default settings.
+    /// Opens a fresh log with default settings.
     ///
     /// # Errors
     ///
-    /// Whatever the log says.
+    /// Returns any error of the log.
     pub async fn open(path: &Path, contest: Contest) -> Result<Self> {
         let log = FasterLog::open(path, log::Config::default()).await?;
         Ok(Self { path: path.to_owned(), log, contest, appended: vec![0; contest.callers] })
     }
 
-    /// What runs the lanes of a slice and notes what they have appended.
+    /// Returns a function that runs the callers of a slice and counts their entries.
     pub fn arm(
         &mut self,
         run: impl Fn(Vec<Lane>, Duration) -> (Slice, Vec<u64>),
@@ -62,11 +62,12 @@ impl Ours {
         }
     }
 
-    /// Opens the log again and reads all of it: entries missing, and entries wrong or misplaced.
+    /// Opens the log again and reads all of it. Returns the missing entries, and the wrong or
+    /// misplaced ones.
     ///
     /// # Errors
     ///
-    /// Whatever the log says.
+    /// Returns any error of the log.
     pub async fn verify(self) -> Result<(u64, u64)> {
         let Self { path, log, contest, appended } = self;
         log.close().await?;
@@ -82,7 +83,7 @@ impl Ours {
     }
 }
 
-/// A slice with every lane a task of tokio; also what each has appended so far.
+/// Runs a slice with a tokio task for every caller. Also returns the entries of each so far.
 pub fn on_tokio(runtime: &Runtime, lanes: Vec<Lane>, duration: Duration) -> (Slice, Vec<u64>) {
     let begin = || -> Vec<_> { lanes.into_iter().map(|lane| runtime.spawn(lane.run())).collect() };
     let mut appended = Vec::new();
@@ -143,7 +144,7 @@ impl Lane {
     }
 }
 
-/// Makes the batch the entries from this number on.
+/// Fills the batch with the entries from this number on.
 pub fn fill(batch: &mut [Vec<u8>], entries: &mut Entries, first: u64) {
     for (entry, number) in batch.iter_mut().zip(first..) {
         entry.clear();

@@ -1,4 +1,4 @@
-//! What the file system gives: a write and a sync a call, to a file of the caller's own.
+//! The raw file system: a write and a sync for each call, to a file for each caller.
 
 use std::fs::{File, OpenOptions, create_dir_all};
 use std::io;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::rivals::{Append, Rival};
 
-/// What transfers past the page cache begin at and are multiples of.
+/// The alignment of transfers past the page cache.
 const BLOCK: usize = 4096;
 
 /// Files in a directory.
@@ -17,11 +17,11 @@ pub struct Raw {
 }
 
 impl Raw {
-    /// In a fresh directory; direct writes go past the page cache.
+    /// Creates the directory. Direct writes bypass the page cache.
     ///
     /// # Errors
     ///
-    /// Of the file system.
+    /// Returns an error of the file system.
     pub fn new(directory: &Path, is_direct: bool) -> io::Result<Self> {
         create_dir_all(directory)?;
         Ok(Self { directory: directory.to_owned(), is_direct })

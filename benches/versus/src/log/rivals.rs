@@ -1,8 +1,8 @@
 //! oxifaster's FasterLog and okaywal: logs that block the thread that appends.
 //!
-//! - oxifaster: as much memory as kvick has; small pages, because its commits write whole ones.
-//!   Its appends do not wait for the device: what is not committed in time is overwritten.
-//! - okaywal: large segments; one entry a batch, with a chunk for each entry of it.
+//! - oxifaster: as much memory as kvick; small pages, because its commits write whole pages. Its
+//!   appends do not wait for the device, and overwrite entries that are not committed in time.
+//! - okaywal: large segments; one entry for each batch, with a chunk for each entry of the batch.
 
 use std::error::Error;
 use std::io;
@@ -20,21 +20,21 @@ use versus::slices::{Slice, Walk, on_threads};
 use crate::Contest;
 use crate::ours::fill;
 
-/// What kvick has by default.
+/// The memory of kvick by default.
 const MEMORY: u64 = 64 << 20;
 const OXI_PAGE: usize = 64 << 10;
 const OKAY_SEGMENT: u32 = 64 << 20;
 
-/// Appends a batch; waits until it is durable if it is told to.
+/// A function that appends a batch, and waits until it is durable if the flag is set.
 pub type Append<'a> = Box<dyn FnMut(&[Vec<u8>], bool) + 'a>;
 
 /// A log that blocks.
 pub trait Rival: Sync {
-    /// What one of the callers appends with.
+    /// Returns the function with which a caller appends.
     fn caller(&self, number: usize) -> Append<'_>;
 }
 
-/// A slice with a thread for every caller.
+/// Runs a slice with a thread for every caller.
 pub fn run(rival: &dyn Rival, contest: Contest, duration: Duration) -> Slice {
     let walks = (0..contest.callers).map(|_| Walk::free()).collect();
     let callers = AtomicUsize::new(0);
@@ -63,11 +63,11 @@ pub fn run(rival: &dyn Rival, contest: Contest, duration: Duration) -> Slice {
 pub struct Oxi(FasterLog<FileSystemDisk>);
 
 impl Oxi {
-    /// A fresh log.
+    /// Opens a fresh log.
     ///
     /// # Errors
     ///
-    /// Whatever the log says.
+    /// Returns any error of the log.
     pub fn open(path: &Path) -> Result<Self, Box<dyn Error>> {
         let config = FasterLogConfig::new(MEMORY, OXI_PAGE);
         let log = FasterLog::open(config, FileSystemDisk::single_file(path)?)
@@ -94,11 +94,11 @@ impl Rival for Oxi {
 pub struct Okay(WriteAheadLog);
 
 impl Okay {
-    /// A fresh log.
+    /// Opens a fresh log.
     ///
     /// # Errors
     ///
-    /// Whatever the log says.
+    /// Returns any error of the log.
     pub fn open(path: &Path) -> io::Result<Self> {
         let config = Configuration::default_for(path)
             .preallocate_bytes(OKAY_SEGMENT)

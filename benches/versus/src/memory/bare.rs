@@ -1,7 +1,8 @@
-//! The ceiling of the design: one index line and one record line per operation, nothing else.
+//! The upper bound of the design: one index line and one record line for each operation.
 //!
-//! No epoch, no regions, no chains, no checks: buckets of eight words (16-bit tag, 48-bit record
-//! number plus one), records of three words (header, key, value), both in huge pages.
+//! It has no epoch, no regions, no chains and no checks. A bucket has eight words (16-bit tag,
+//! 48-bit record number plus one), and a record has three (header, key, value). Both are in huge
+//! pages.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,7 +23,7 @@ pub struct Bare {
     mask: usize,
 }
 
-/// Where to look for a key.
+/// The place in the index for a key.
 #[derive(Clone, Copy, Debug)]
 pub struct Probe {
     bucket: usize,
@@ -31,7 +32,7 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// The key that is looked for.
+    /// Returns the key of the probe.
     #[inline]
     pub fn key(self) -> u64 {
         self.key
@@ -39,7 +40,7 @@ impl Probe {
 }
 
 impl Bare {
-    /// Loads `records` records, one thread.
+    /// Loads `records` records on one thread.
     pub fn load(records: u64) -> Self {
         let records = usize::try_from(records).expect("records fit into memory");
         let buckets = (records / 4).next_power_of_two();
@@ -62,13 +63,13 @@ impl Bare {
         Probe { bucket: hash as usize & self.mask, tag: hash >> NUMBER_BITS, key }
     }
 
-    /// Asks for the index line of a probe.
+    /// Prefetches the index line of a probe.
     #[inline]
     pub fn prefetch_bucket(&self, probe: Probe) {
         prefetch(&self.buckets[probe.bucket * WORDS_PER_BUCKET]);
     }
 
-    /// Asks for the line of the first record of the bucket whose tag matches.
+    /// Prefetches the line of the first record of the bucket whose tag matches.
     #[inline]
     pub fn prefetch_record(&self, probe: Probe) {
         let bucket = &self.buckets[probe.bucket * WORDS_PER_BUCKET..][..WORDS_PER_BUCKET];
@@ -79,7 +80,7 @@ impl Bare {
         }
     }
 
-    /// The word that holds the value of a key.
+    /// Returns the word that holds the value of a key.
     #[inline]
     pub fn find(&self, probe: Probe) -> Option<&AtomicU64> {
         let mut position = probe.bucket * WORDS_PER_BUCKET;
@@ -93,7 +94,7 @@ impl Bare {
         }
     }
 
-    /// The record an index word points to; none for an empty word.
+    /// Returns the record of an index word, or `None` for an empty word.
     #[inline]
     fn record_of(&self, word: u64) -> Option<&[AtomicU64]> {
         let number = ((word & ((1 << NUMBER_BITS) - 1)) as usize).checked_sub(1)?;

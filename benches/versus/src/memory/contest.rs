@@ -1,4 +1,4 @@
-//! What the maps compete in, and the loops that are the same for all of them.
+//! The contests of the maps, and the loops that all maps share.
 
 use benches::keys::{Step, key_of};
 use benches::payload::Payload;
@@ -18,7 +18,7 @@ pub enum Mix {
 }
 
 impl Mix {
-    /// What a step does; the steps are drawn with one half marked.
+    /// Returns the operation of a step. The steps are drawn with one half marked.
     #[inline]
     pub fn operation(self, step: Step) -> Operation {
         match self {
@@ -29,7 +29,7 @@ impl Mix {
         }
     }
 
-    /// The name in the table.
+    /// Returns the name in the table.
     pub fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -39,17 +39,17 @@ impl Mix {
     }
 }
 
-/// A map of words, as the loop below sees it.
+/// A map of words, for the loop below.
 pub trait Map {
-    /// The value of a key.
+    /// Returns the value of a key.
     fn read(&self, key: u64) -> Option<u64>;
-    /// Overwrites or adds.
+    /// Sets the value of a key.
     fn write(&self, key: u64, value: u64);
-    /// Counts the version of an existing record up; `false` if there is none.
+    /// Increments the version of an existing record. Returns `false` if there is none.
     fn count(&self, key: u64) -> bool;
 }
 
-/// One by one.
+/// Takes steps one by one until the slice is over.
 #[inline]
 pub fn step_by_step(map: &impl Map, mix: Mix, walk: &mut Walk) {
     let mut version = 0;
@@ -78,7 +78,7 @@ pub fn take_all(map: &impl Map, mix: Mix, walk: &mut Walk, steps: &[Step], versi
     }
 }
 
-/// The value of a key at a version.
+/// Returns the value of a key at a version.
 #[inline]
 pub fn value_of(key: u64, version: u32) -> u64 {
     let mut value = 0;
@@ -86,7 +86,7 @@ pub fn value_of(key: u64, version: u32) -> u64 {
     value
 }
 
-/// Whether a value belongs to a key.
+/// Returns whether a value belongs to a key.
 #[inline]
 pub fn is_right(key: u64, value: u64) -> bool {
     u64::verify_owned(&value, key, 8)

@@ -4,9 +4,9 @@
 //! cd benches/versus && cargo run --release --bin memory -- --records 10000000 --json memory.json
 //! ```
 //!
-//! 8-byte keys and values. DashMap and papaya run twice: as they come, with the standard library's
-//! SipHash, and with rapidhash, which kvick uses. papaya holds `AtomicU64` values, updated in
-//! place. Everything else is default.
+//! Keys and values have 8 bytes. DashMap and papaya run twice: with their default, the SipHash of
+//! the standard library, and with rapidhash, which kvick uses. papaya holds `AtomicU64` values,
+//! which are updated in place. Everything else is default.
 
 mod bare;
 mod contest;
@@ -36,10 +36,10 @@ type RapidHash = rapidhash::fast::RandomState;
 #[derive(Debug, Parser)]
 #[command(about = "kvick beside maps in memory")]
 struct Options {
-    /// Records in every map.
+    /// Number of records in every map.
     #[arg(long, default_value_t = 10_000_000)]
     records: u64,
-    /// Slices of each contestant in each contest.
+    /// Number of slices of each contestant in each contest.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Length of a slice.
@@ -54,13 +54,13 @@ struct Options {
     /// Mixes of operations.
     #[arg(long, value_delimiter = ',', default_value = "read,half,rmw")]
     mixes: Vec<Mix>,
-    /// Only contestants whose name contains this.
+    /// Text in the names of the contestants that run.
     #[arg(long)]
     only: Option<String>,
-    /// Lets kvick size its index by itself instead of telling it the number of records.
+    /// Lets kvick choose the size of its index instead of giving it the number of records.
     #[arg(long)]
     grow: bool,
-    /// Writes the rows here, as JSON.
+    /// File for the rows, as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
 }

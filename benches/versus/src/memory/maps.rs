@@ -13,10 +13,10 @@ use versus::slices::{STRETCH, Walk};
 use crate::bare::{Bare, Probe};
 use crate::contest::{Map, Mix, is_right, step_by_step, take_all, value_of};
 
-/// DashMap, by hasher.
+/// DashMap with a hasher.
 pub type Dash<S> = DashMap<u64, u64, S>;
 
-/// papaya, by hasher; values are atomic: updates in place, no allocation.
+/// papaya with a hasher. Its values are atomic, for updates in place without allocations.
 pub type Papaya<S> = papaya::HashMap<u64, AtomicU64, S>;
 
 impl<S: BuildHasher + Clone> Map for Dash<S> {
@@ -62,7 +62,7 @@ impl<S: BuildHasher, G: Guard> Map for HashMapRef<'_, u64, AtomicU64, S, G> {
     }
 }
 
-/// papaya as one writes it: a guard for each operation.
+/// papaya in its usual form, with a guard for each operation.
 pub struct PinEach<'a, S>(pub &'a Papaya<S>);
 
 impl<S: BuildHasher> Map for PinEach<'_, S> {
@@ -82,7 +82,7 @@ impl<S: BuildHasher> Map for PinEach<'_, S> {
     }
 }
 
-/// papaya with one guard for every [`STRETCH`] operations.
+/// Runs papaya with one guard for every [`STRETCH`] operations.
 pub fn pin_per_stretch(map: &Papaya<impl BuildHasher>, mix: Mix, walk: &mut Walk) {
     let mut version = 0;
     while let Some(stretch) = walk.stretch() {
@@ -109,7 +109,7 @@ impl Map for Bare {
     }
 }
 
-/// The bare probe in prefetched batches.
+/// Runs the bare probe in prefetched batches.
 pub fn bare_batches(bare: &Bare, mix: Mix, walk: &mut Walk) {
     let mut version = 0;
     let mut probes: [Probe; STRETCH] = [bare.probe(0); STRETCH];
@@ -169,17 +169,17 @@ pub fn load_papaya<S: BuildHasher + Default>(records: u64) -> Papaya<S> {
     map
 }
 
-/// Runs any map one by one.
+/// Returns a function that runs a map one by one.
 pub fn one_by_one(map: &impl Map, mix: Mix) -> impl Fn(&mut Walk) {
     move |walk| step_by_step(map, mix, walk)
 }
 
-/// Whether a contestant is a rival just as it comes.
+/// Returns whether a contestant is a rival with default settings.
 pub fn is_default_rival(name: &str) -> bool {
     is_rival(name) && !name.contains("rapidhash")
 }
 
-/// Whether a contestant is a rival, also with its hasher replaced.
+/// Returns whether a contestant is a rival, even with another hasher.
 pub fn is_rival(name: &str) -> bool {
     name.starts_with("DashMap") || name.starts_with("papaya")
 }

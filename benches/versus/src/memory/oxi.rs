@@ -1,4 +1,4 @@
-//! oxifaster in the contest: sessions per thread, null device, everything in memory.
+//! oxifaster in the contest: a session for each thread, a null device, everything in memory.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::contest::{Mix, is_right, value_of};
 pub struct Oxi(Arc<FasterKv<u64, u64, NullDisk>>);
 
 impl Oxi {
-    /// Loads one record per index; table of one bucket per two records.
+    /// Loads one record for each index, into a table with one bucket for two records.
     pub fn load(records: u64) -> Self {
         let log_bytes = (records * 96).next_power_of_two();
         let config = FasterKvConfig::new((records / 2).next_power_of_two(), log_bytes);
@@ -28,7 +28,7 @@ impl Oxi {
         Self(store)
     }
 
-    /// One by one.
+    /// Takes steps one by one until the slice is over.
     pub fn one_by_one(&self, mix: Mix, walk: &mut Walk) {
         let mut session = self.0.start_session().expect("a session");
         let mut version = 0u32;

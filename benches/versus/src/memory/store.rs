@@ -1,4 +1,4 @@
-//! kvick in the contest: awaited one by one, and in batches.
+//! kvick in the contest: single operations, and batches.
 
 use benches::keys::key_of;
 use benches::payload::Payload;
@@ -12,16 +12,16 @@ use crate::contest::{Mix, is_right, value_of};
 /// The store under test.
 pub type Store = FasterKv<u64, u64>;
 
-/// Memory that holds the log and the index of so many records with room to spare.
+/// Returns memory for the log and the index of this many records, and some more.
 fn memory_for(records: u64) -> ByteSize {
     ByteSize::new((records * 96).max(64 << 20))
 }
 
-/// Opens and loads a store that never meets its device.
+/// Opens and loads a store that never uses its device.
 ///
 /// # Errors
 ///
-/// The first error of the store.
+/// Returns the first error of the store.
 pub async fn load(records: u64, expect_keys: bool) -> Result<Store> {
     let mut config =
         Config::default().with_memory(memory_for(records)).with_backend(Backend::Memory);
@@ -35,11 +35,11 @@ pub async fn load(records: u64, expect_keys: bool) -> Result<Store> {
     Ok(store)
 }
 
-/// Awaits every operation by itself.
+/// Awaits operations one by one.
 ///
 /// # Errors
 ///
-/// The first error of the store.
+/// Returns the first error of the store.
 pub async fn one_by_one(store: &Store, mix: Mix, walk: &mut Walk) -> Result<()> {
     let mut session = store.session()?;
     let mut version = 0u32;
@@ -64,11 +64,11 @@ pub async fn one_by_one(store: &Store, mix: Mix, walk: &mut Walk) -> Result<()> 
     Ok(())
 }
 
-/// Awaits batches: reads together, writes together.
+/// Awaits batches, with reads and writes in separate batches.
 ///
 /// # Errors
 ///
-/// The first error of the store.
+/// Returns the first error of the store.
 pub async fn batches(store: &Store, mix: Mix, walk: &mut Walk) -> Result<()> {
     let mut session = store.session()?;
     let mut version = 0u32;
