@@ -1,7 +1,7 @@
-//! A store that is lost between two checkpoints, and what comes back.
+//! A store that is lost between two checkpoints, and its recovery.
 //!
-//! You learn: checkpoints while operations go on and how to watch one, what recovery reports, and
-//! how a session finds out which of its operations it has to do again.
+//! You learn: checkpoints during operations and how to watch them, the report of a recovery, and
+//! how a session finds out which operations it must repeat.
 //!
 //! ```text
 //! cargo run --release --example checkpoint_recovery
@@ -18,10 +18,10 @@ use kvick::checkpoint::Checkpoint;
 use kvick::config::ByteSize;
 use kvick::{Config, ErrorKind, FasterKv, Result, Session, checkpoint, session};
 
-/// Keys of each writer, which it writes in turn.
+/// The number of keys of each writer, which it writes in turn.
 const KEYS: u64 = 20_000;
 const WRITERS: u64 = 2;
-/// Attempts to open a directory that is in use, and the pause between two attempts.
+/// The number of attempts to open a directory that is in use, and the pause between two attempts.
 const ATTEMPTS: u32 = 1000;
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         tokio::task::yield_now().await;
     }
 
-    // No writer waits for these: they go on all the time.
+    // No writer waits for these checkpoints; the writers continue all the time.
     let snapshot = watch(store.checkpoint().snapshot()).await?;
     let newest = watch(store.checkpoint().incremental()).await?;
     assert!(newest.token > snapshot.token && newest.kind == checkpoint::Kind::Incremental);
@@ -49,14 +49,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
         write_next(&mut session, writer).await?; // in no checkpoint
         written.push((writer, id, session.serial()));
     }
-    drop(store); // not closed: what is in no checkpoint is gone, as after a crash
+    drop(store); // without `close`, as in a crash: later operations are lost
 
     let store = open(directory.path()).await?;
     let report = store.recovery().ok_or("there was a store")?;
     println!("{report}");
     assert_eq!(report.chosen, Some(newest.token));
     for (writer, id, serial) in written {
-        // The checkpoint has all operations of a session up to one, and none after it.
+        // The checkpoint has all operations of a session up to a number, and none after it.
         let until = report.sessions[&id].until;
         assert_eq!(until, newest.sessions[&id].until);
         let mut session = store.resume_session(id)?;
@@ -66,14 +66,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
             assert_eq!(session.read(&(writer * KEYS + key)).await?, last_write(key, until));
         }
         while session.next_serial() <= serial {
-            write_next(&mut session, writer).await?; // once more, each of them once
+            write_next(&mut session, writer).await?; // each lost operation is repeated once
         }
     }
     store.close().await?;
     Ok(())
 }
 
-/// Opens the store when its directory is free: a dropped store ends in the background.
+/// Opens the store when its directory is free. A dropped store ends in the background.
 async fn open(path: &Path) -> Result<FasterKv<u64, u64>> {
     let mut attempts = 0..ATTEMPTS;
     loop {
@@ -91,7 +91,7 @@ async fn open(path: &Path) -> Result<FasterKv<u64, u64>> {
     }
 }
 
-/// Takes a checkpoint, and shows how far it is.
+/// Takes a checkpoint, and shows its progress.
 async fn watch(request: checkpoint::Request<'_>) -> Result<Checkpoint> {
     let checkpointing = request.start()?;
     let mut progress = checkpointing.progress();
@@ -109,20 +109,20 @@ async fn write(
     is_enough: Arc<AtomicBool>,
 ) -> Result<(u64, session::Id, Session<u64, u64>)> {
     let mut session = store.session()?;
-    let id = session.id(); // from here on checkpoints keep it, and it can be resumed
+    let id = session.id(); // checkpoints keep this session from now on
     while !is_enough.load(Ordering::Relaxed) {
         write_next(&mut session, writer).await?;
     }
     Ok((writer, id, session))
 }
 
-/// The n-th operation of a writer sets its n-th key to n, and begins anew after the last key.
+/// Sets the n-th key of a writer to n, and begins again after the last key.
 async fn write_next(session: &mut Session<u64, u64>, writer: u64) -> Result<()> {
     let number = session.next_serial();
     session.upsert(&(writer * KEYS + number % KEYS), &number).await
 }
 
-/// What a key is after so many operations.
+/// Returns the value of a key after this many operations.
 fn last_write(key: u64, operations: u64) -> Option<u64> {
     let number = operations.checked_sub(key)? / KEYS * KEYS + key;
     (number > 0).then_some(number)

@@ -1,7 +1,7 @@
 //! Many tasks that change the same keys at the same time.
 //!
-//! You learn: a session belongs to one task and travels with it between threads; the handle is
-//! shared by all; and no update is lost, since read-modify-write is atomic per key.
+//! You learn: a session belongs to one task and moves between threads with it; all tasks share the
+//! handle; and no update is lost, because a read-modify-write is atomic for its key.
 //!
 //! ```text
 //! cargo run --release --example concurrent_access
@@ -22,7 +22,7 @@ type Counters = FasterKv<u64, u64>;
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let directory = tempfile::tempdir()?;
     let config = Config::default().with_memory(ByteSize::mib(16));
-    // The store's own work runs on this runtime as well, and no thread of its own is started.
+    // The maintenance of the store also runs on this runtime, so the store starts no thread.
     let store: Counters = FasterKv::builder(config)
         .runtime(Handle::tokio(tokio::runtime::Handle::current()))
         .open(directory.path())
@@ -47,7 +47,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         assert_eq!(*count, Some(TASKS * ROUNDS / COUNTERS), "counter {key}");
     }
 
-    // The first task wins, and knows it.
+    // The first task wins, and learns it from the result.
     let mut tasks = JoinSet::new();
     for task in 0..TASKS {
         let store = store.clone();
@@ -70,7 +70,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// A sequence of operations: the cheapest way for a task that does many.
+/// Runs a sequence of operations: the cheapest way for a task with many operations.
 async fn with_a_session(store: Counters) -> kvick::Result<()> {
     let mut session = store.session()?;
     for round in 0..ROUNDS {
@@ -80,7 +80,7 @@ async fn with_a_session(store: Counters) -> kvick::Result<()> {
     Ok(())
 }
 
-/// No order among operations, so several can be under way in one task.
+/// Runs operations without an order, so that one task can have several at a time.
 async fn with_the_handle(store: Counters) -> kvick::Result<()> {
     for round in (0..ROUNDS).step_by(2) {
         let (one, other) = (round % COUNTERS, (round + 1) % COUNTERS);

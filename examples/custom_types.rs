@@ -1,7 +1,7 @@
-//! Keys and values of many types, and one of your own.
+//! Keys and values of many types, and a type with an encoding of its own.
 //!
-//! You learn: strings, tuples and options as they are; structs by three codecs (their own memory,
-//! serde, rkyv); and what to write for an encoding of your own.
+//! You learn: strings, tuples and options without any code; structs with three codecs (their own
+//! memory, serde, rkyv); and the code for an encoding of your own.
 //!
 //! ```text
 //! cargo run --release --example custom_types
@@ -15,7 +15,7 @@ use kvick::config::ByteSize;
 use kvick::{Config, FasterKv, Key, Value, codec};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Stored as its memory: reading in place costs nothing.
+/// A struct that is stored as its memory, so that reading in place costs nothing.
 #[derive(Clone, Debug, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 struct Account {
@@ -24,7 +24,8 @@ struct Account {
     flags: u32,
 }
 
-/// Stored by serde in a compact form, decoded by every read; or by rkyv, read in place.
+/// A struct that serde stores in a compact form and decodes at every read, or that rkyv stores for
+/// reads in place.
 #[derive(
     Debug,
     PartialEq,
@@ -39,8 +40,8 @@ struct Profile {
     tags: Vec<String>,
 }
 
-/// An encoding of one's own: three bytes. As two colours are equal exactly if their bytes are, it
-/// may also be a key.
+/// A type with an encoding of its own: three bytes. Two colours are equal exactly if their bytes
+/// are equal, so the type may also be a key.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Colour(u8, u8, u8);
 
@@ -86,7 +87,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let clicks: FasterKv<(String, u32), Option<u64>> = open(&at("clicks")).await?;
     let place = ("front page".to_owned(), 7);
-    clicks.upsert(&place, &None).await?; // a value that says "none" is not an absent key
+    clicks.upsert(&place, &None).await?; // the value `None` is not an absent key
     assert_eq!(clicks.read(&place).await?, Some(None));
     clicks.close().await?;
 

@@ -1,8 +1,8 @@
-//! Epoch protection by itself: when may a thing be taken away that others may still be reading?
+//! Epoch protection without a store: when may a thing be freed that other tasks may still read?
 //!
-//! You learn: `kvick::epoch` without a store. A reader announces itself for a moment; a writer
-//! replaces what readers see, bumps the epoch, and waits until each reader that may have seen the
-//! old thing is gone. No lock, no reference count, and a parked task delays no other.
+//! You learn: `kvick::epoch` without a store. A reader announces itself for a moment. A writer
+//! replaces the current thing, bumps the epoch, and waits until each reader that may have seen the
+//! old thing has left. It needs no lock and no reference count, and a parked task delays no other.
 //!
 //! ```text
 //! cargo run --release --example epoch_protection
@@ -20,7 +20,7 @@ const CELLS: usize = 2;
 const CHANGES: u64 = 1000;
 const READERS: usize = 4;
 
-/// Two cells: one is current, the other one free to be written.
+/// Two cells: one is current, and the other is free for a write.
 #[derive(Debug, Default)]
 struct Board {
     current: AtomicUsize,
@@ -32,14 +32,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let epoch = Epoch::new();
     let board = Arc::new(Board::default());
 
-    // A protected reader holds back exactly those epochs that began after it.
+    // A protected reader holds back exactly the epochs that began after it.
     let mut participant = epoch.register();
     participant.protected(|_guard| {
         let bumped = epoch.bump();
         assert!(!epoch.is_drained(bumped));
     });
-    // `protected` takes a plain closure, so it is over before any `.await`: a task that is parked
-    // or forgotten is not protected.
+    // `protected` takes a plain closure, so it ends before any `.await`. A parked or forgotten task
+    // is not protected.
     assert!(epoch.is_drained(epoch.bump()));
     drop(participant);
 
@@ -54,17 +54,17 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         });
     }
     start.wait().await;
-    assert_eq!(epoch.participants(), READERS); // the place of the first one is in use again
+    assert_eq!(epoch.participants(), READERS); // a reader reuses the first place
 
     let handle = Handle::tokio(tokio::runtime::Handle::current());
     for change in 1..=CHANGES {
         let free = 1 - board.current.load(Ordering::Relaxed);
-        // No reader looks here: the last change waited for the readers that did.
+        // No reader uses this cell: the last change waited for its readers.
         for half in &board.cells[free] {
             half.store(change, Ordering::Relaxed);
         }
         // Release pairs with the Acquire in `read_until_the_end`: a reader that finds the cell sees
-        // it whole.
+        // all of it.
         board.current.store(free, Ordering::Release);
         let retired = epoch.bump();
         epoch.drained(retired, &handle).await;

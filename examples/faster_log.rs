@@ -1,7 +1,7 @@
-//! A log whose writer is killed in the middle of its work, and what comes back.
+//! A log whose writer is killed while it works, and its recovery.
 //!
-//! You learn: appending and committing, what a crash takes and what it cannot take, what recovery
-//! reports, and a tail that sees entries as they are committed.
+//! You learn: appends and commits, the entries that survive a crash, the report of a recovery, and
+//! a tail that sees entries as they are committed.
 //!
 //! ```text
 //! cargo run --release --example faster_log
@@ -18,9 +18,9 @@ use kvick::config::ByteSize;
 use kvick::runtime::{Handle, block_on};
 use kvick::{ErrorKind, FasterLog, Result, log};
 
-/// Entries between two commits of the writer.
+/// The number of entries between two commits of the writer.
 const GROUP: u64 = 1000;
-/// Attempts to open a directory that is in use, and the pause between two attempts.
+/// The number of attempts to open a directory that is in use, and the pause between two attempts.
 const ATTEMPTS: u32 = 1000;
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -39,8 +39,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Runs a writer in a process of its own and kills it. Returns how many entries were durable as far
-/// as it knew.
+/// Runs a writer in a separate process and kills it. Returns how many entries the writer had
+/// reported as durable.
 fn crash(path: &Path) -> Result<u64, Box<dyn Error>> {
     let mut writer = Command::new(std::env::current_exe()?);
     let mut writer = writer.arg("write").arg(path).stdout(Stdio::piped()).spawn()?;
@@ -54,13 +54,13 @@ fn crash(path: &Path) -> Result<u64, Box<dyn Error>> {
     Ok(acknowledged)
 }
 
-/// Appends until it is killed, and tells what is durable.
+/// Appends until the process is killed, and prints how many entries are durable.
 async fn write(path: &Path) -> Result<()> {
     let log = open(path).await?;
     for number in 0.. {
-        log.append(&entry(number)).await?; // to memory: this waits only while that is full
+        log.append(&entry(number)).await?; // to memory; this waits only while it is full
         if number % GROUP == GROUP - 1 {
-            log.commit().await?; // all entries so far survive from here on, also a power cut
+            log.commit().await?; // all entries so far now survive a power cut
             println!("{}", number + 1);
         }
     }
@@ -73,7 +73,8 @@ async fn recover(path: &Path, acknowledged: u64) -> Result<()> {
         println!("{report}");
     }
 
-    // A prefix of what was appended: nothing acknowledged is missing, and there is no gap.
+    // The log has a prefix of the appended entries: no acknowledged entry is missing, and there is
+    // no gap.
     let entries: Vec<_> = log.scan(..).try_collect().await?;
     let found = entries.len() as u64;
     println!("{found} entries are there, the newest at {}", entries[entries.len() - 1].address);
@@ -84,14 +85,14 @@ async fn recover(path: &Path, acknowledged: u64) -> Result<()> {
     let half = &entries[entries.len() / 2];
     assert_eq!(log.read(half.address).await?.as_ref(), Some(&half.payload));
 
-    // It goes on where it stands, and a reader follows the writer.
+    // The log continues from its end, and a reader follows the writer.
     let tail = log.follow();
     let writer = async {
         for number in found..found + 5 {
             let address = log.append_durable(&entry(number)).await?;
             println!("entry {number} is durable at {address}");
         }
-        log.complete().await // no entry comes after this: tails end
+        log.complete().await // no entry comes after this, so tails end
     };
     let reader = tail.try_fold(0, |seen, entry| async move {
         println!("the tail has seen: {}", String::from_utf8_lossy(&entry.payload));
@@ -103,7 +104,7 @@ async fn recover(path: &Path, acknowledged: u64) -> Result<()> {
     log.close().await
 }
 
-/// Opens the log when its directory is free: the system may hold the files of a killed process for
+/// Opens the log when its directory is free. The system may hold the files of a killed process for
 /// a moment.
 async fn open(path: &Path) -> Result<FasterLog> {
     let runtime = Handle::background().expect("the system has a thread");

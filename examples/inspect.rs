@@ -1,8 +1,8 @@
-//! Looks at the directory of a store, running or not, and checks all that its checkpoints need.
+//! Inspects the directory of a running or closed store, and checks all files of its checkpoints.
 //!
-//! You learn: what a store's directory holds, and how to look at it without opening the store: no
-//! lock, no types, nothing changed. Ends with code 1 if something is wrong with the store, and 2 if
-//! the directory cannot be read.
+//! You learn: the content of the directory, and how to inspect it without opening the store. The
+//! inspection takes no lock, needs no types and changes nothing. The program ends with code 1 if
+//! the store is damaged, and with code 2 if the directory cannot be read.
 //!
 //! ```text
 //! cargo run --release --example inspect -- DIRECTORY

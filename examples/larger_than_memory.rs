@@ -1,7 +1,7 @@
-//! Data several times larger than the memory given to it.
+//! Data that is several times larger than its memory.
 //!
-//! You learn: how to write such data in batches, that a cold read is the same call as a hot one,
-//! how to have many of them under way, and what `Stats` tells about where records are.
+//! You learn: how to write such data in batches, how to have many cold reads at a time, and how
+//! `Stats` shows the places of records. A cold read is the same call as a hot one.
 //!
 //! ```text
 //! cargo run --release --example larger_than_memory
@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::default().with_memory(MEMORY).with_expected_keys(RECORDS);
     let store: FasterKv<u64, [u8; VALUE_BYTES]> = FasterKv::open(directory.path(), config).await?;
 
-    // Writing goes as fast as pages can be flushed: it waits when memory is full, and only then.
+    // A write waits only while the memory is full, so writes are as fast as the flushes of pages.
     let mut session = store.session()?;
     let mut batch = Vec::with_capacity(1000);
     for key in 0..RECORDS {
@@ -40,10 +40,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     assert!(stats.log.on_device > 4 * in_memory, "most records are on disk only");
     assert!(stats.memory.index + stats.memory.frames + stats.memory.buffers <= MEMORY.bytes());
 
-    // One after the other: each cold read waits for the device.
+    // Single reads: each cold read waits for the device.
     assert_eq!(session.read(&0).await?, Some(value_of(0)));
 
-    // All at once: the cold ones of a batch go to the device together.
+    // Batches: the cold reads of a batch go to the device together.
     let keys: Vec<u64> = (0..READS).map(|n| n * (RECORDS / READS)).collect();
     for keys in keys.chunks(256) {
         let values = session.read_many(keys).await?;
@@ -52,7 +52,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
 
-    // The handle's operations take `&self`, so any number of them can be under way in one task.
+    // The operations of the handle take `&self`, so one task can have any number of them at a time.
     let first_bytes: u64 = stream::iter(&keys)
         .map(|key| store.read_with(key, |value| u64::from(value[0])))
         .buffer_unordered(64)
@@ -61,7 +61,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let expected: u64 = keys.iter().map(|key| u64::from(value_of(*key)[0])).sum();
     assert_eq!(first_bytes, expected);
 
-    // A change of a cold record: the old value is fetched, the new one goes to the hot end.
+    // A change of a cold record reads the old value from the device, and appends the new one.
     session.rmw(&1, |value| value.map_or([0; VALUE_BYTES], |v| v.map(|b| !b))).await?;
     assert_eq!(session.read(&1).await?, Some(value_of(1).map(|b| !b)));
 

@@ -1,13 +1,14 @@
 //! One store under two glommio executors, each on a thread of its own.
 //!
-//! You learn: a thread-per-core service shares one store, which belongs to no executor; an executor
-//! that says so reads cold records through its own ring, without waking another thread.
+//! You learn: the executors of a thread-per-core service share one store, which belongs to none of
+//! them. An attached executor reads cold records through its own ring, without waking another
+//! thread.
 //!
 //! ```text
 //! cargo run --release -p examples --features glommio --example on_glommio
 //! ```
 //!
-//! Linux only. glommio wants io_uring and some locked memory: see `ulimit -l`.
+//! This example needs Linux. glommio needs io_uring and some locked memory: see `ulimit -l`.
 
 use glommio::{LocalExecutorBuilder, Placement};
 use kvick::config::{Backend, ByteSize};
@@ -22,11 +23,11 @@ type Failed = Box<dyn std::error::Error + Send + Sync>;
 fn main() -> Result<(), Failed> {
     let directory = tempfile::tempdir()?;
     let config = Config::default().with_memory(ByteSize::mib(16)).with_backend(Backend::Glommio);
-    // Its flushes run on the background thread, so that they stall no executor.
+    // The flushes run on the background thread, so that they stall no executor.
     let store: Store = kvick::runtime::block_on(FasterKv::open(directory.path(), config))?;
 
     run_everywhere(&store, write)?;
-    kvick::runtime::block_on(store.flush_and_evict())?; // all of it is cold from here on
+    kvick::runtime::block_on(store.flush_and_evict())?; // all records are cold from now on
     run_everywhere(&store, read)?;
 
     let stats = store.stats();
@@ -37,7 +38,7 @@ fn main() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Runs `part` of every executor, at the same time, and waits for them.
+/// Runs `part` on every executor at the same time, and waits for them.
 fn run_everywhere<F>(store: &Store, part: fn(Store, u64) -> F) -> Result<(), Failed>
 where
     F: Future<Output = Result<(), Failed>> + 'static,
@@ -56,7 +57,7 @@ where
     Ok(())
 }
 
-/// Writes the keys of one executor: those with its remainder.
+/// Writes the keys of one executor: the keys with its remainder.
 async fn write(store: Store, number: u64) -> Result<(), Failed> {
     let mut session = store.session()?;
     for key in (number..EXECUTORS * RECORDS).step_by(usize::try_from(EXECUTORS)?) {
@@ -65,7 +66,7 @@ async fn write(store: Store, number: u64) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Reads the keys that another executor wrote, with some tasks of its own.
+/// Reads the keys that another executor wrote, in several tasks.
 async fn read(store: Store, number: u64) -> Result<(), Failed> {
     let keys: Vec<u64> = (0..RECORDS).map(|n| n * EXECUTORS + (number + 1) % EXECUTORS).collect();
     let tasks = keys.chunks(keys.len() / 4).map(|keys| {

@@ -1,8 +1,8 @@
 //! A small HTTP service over a store, on tokio and axum.
 //!
-//! You learn: the handle as shared state of a service, where errors go, and an orderly end. By
-//! itself it starts the service on a free port, talks to it and stops; with `--serve` it stays
-//! until Ctrl-C.
+//! You learn: the handle as shared state of a service, the handling of errors, and an orderly end.
+//! Without an argument the program starts the service on a free port, uses it and stops. With
+//! `--serve` it runs until Ctrl-C.
 //!
 //! ```text
 //! cargo run --release --example on_tokio
@@ -71,7 +71,7 @@ async fn remove(State(store): State<Store>, Path(key): Path<String>) -> Result<(
     Ok(())
 }
 
-/// An error says what its caller should do; so does a status.
+/// Returns the status for an error. Both tell the caller what to do.
 fn status(error: kvick::Error) -> StatusCode {
     match error.kind() {
         ErrorKind::InvalidArgument => StatusCode::PAYLOAD_TOO_LARGE,
@@ -81,13 +81,13 @@ fn status(error: kvick::Error) -> StatusCode {
     }
 }
 
-/// Starts the service on a free port, uses it, and ends it.
+/// Starts the service on a free port, uses it, and stops it.
 async fn exercise(service: Router) -> Result<(), Failed> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?.to_string();
     let (stop, stopped) = oneshot::channel::<()>();
     let server = axum::serve(listener, service).with_graceful_shutdown(async {
-        // An error is the same message: no task is left to send one.
+        // An error also means the end: no task is left to send a message.
         let _ = stopped.await;
     });
     let server = tokio::spawn(server.into_future());
@@ -98,7 +98,7 @@ async fn exercise(service: Router) -> Result<(), Failed> {
     assert_eq!(request(&address, "DELETE", "").await?.0, 200);
     assert_eq!(request(&address, "GET", "").await?.0, 404);
 
-    // Many clients at once: every one of them reads what it wrote.
+    // Many clients run at once, and each one reads its own write.
     let clients = (0..50).map(|client| {
         let (address, body) = (address.as_str(), format!("client {client}"));
         async move {
@@ -116,7 +116,8 @@ async fn exercise(service: Router) -> Result<(), Failed> {
     Ok(())
 }
 
-/// One request of `ADDRESS` or `ADDRESS/KEY` on a connection of its own: status and body.
+/// Sends a request of `ADDRESS` or `ADDRESS/KEY` on a new connection. Returns the status and the
+/// body.
 async fn request(url: &str, method: &str, body: &str) -> Result<(u16, String), Failed> {
     let (address, key) = url.split_once('/').unwrap_or((url, "greeting"));
     let mut connection = TcpStream::connect(address).await?;

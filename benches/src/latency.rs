@@ -30,8 +30,8 @@ impl Latencies {
 
     /// Adds the latencies of another worker.
     pub fn add(&mut self, other: &Self) {
-        self.quiet.add(&other.quiet).expect("all lanes use the same bounds");
-        self.during.add(&other.during).expect("all lanes use the same bounds");
+        self.quiet.add(&other.quiet).expect("all workers use the same bounds");
+        self.during.add(&other.during).expect("all workers use the same bounds");
     }
 
     /// Returns the latencies of all calls.

@@ -1,8 +1,8 @@
 //! The benchmark harness of kvick: YCSB mixes against a store, with every value verified.
 //!
 //! ```text
-//! options -> steps (pre-generated)  -> load -> run: lanes on a runtime -> report: table, JSON, SVG
-//!            keys.rs, workload.rs      load.rs   lane.rs, runtimes.rs      report.rs, timeline.rs
+//! options -> steps (drawn before)  -> load -> run: workers on a runtime -> report: table, SVG, ..
+//!            keys.rs, workload.rs     load.rs   worker.rs, runtimes.rs     report.rs, timeline.rs
 //! ```
 //!
 //! A *step* is one operation of the mix on one key, drawn before the clock starts. A *worker* is
@@ -22,7 +22,6 @@
 pub mod checkpoints;
 pub mod clock;
 pub mod keys;
-pub mod lane;
 pub mod latency;
 pub mod load;
 pub mod log;
@@ -36,4 +35,5 @@ pub mod runtimes;
 pub mod scratch;
 pub mod sequential;
 pub mod timeline;
+pub mod worker;
 pub mod workload;

@@ -11,7 +11,7 @@ use crate::clock::Stopwatch;
 use crate::keys::key_of;
 use crate::payload::Payload;
 use crate::run::{Bar, Beside};
-use crate::runtimes::Crew;
+use crate::runtimes::Executor;
 
 /// The number of records of one call.
 const GROUP: u64 = 64;
@@ -32,7 +32,7 @@ pub struct Load {
 /// The first error of the store.
 pub fn load<V: Payload + ?Sized>(
     store: &FasterKv<u64, V>,
-    crew: Crew,
+    executor: Executor,
     what: Load,
 ) -> Result<Duration> {
     let started = Stopwatch::start();
@@ -43,7 +43,8 @@ pub fn load<V: Payload + ?Sized>(
         bar.set(progress.load(Ordering::Relaxed).min(what.records));
     });
     let store = store.clone();
-    let results = crew.run(crew.threads, move |_| fill(store.clone(), Arc::clone(&taken), what));
+    let results =
+        executor.run(executor.threads, move |_| fill(store.clone(), Arc::clone(&taken), what));
     beside.stop();
     results.into_iter().collect::<Result<()>>()?;
     Ok(started.elapsed())

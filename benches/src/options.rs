@@ -9,7 +9,7 @@ use kvick::config::{Backend, ByteSize};
 
 use crate::checkpoints::{Kind, Plan};
 use crate::keys::Distribution;
-use crate::runtimes::{Crew, RuntimeKind};
+use crate::runtimes::{Executor, RuntimeKind};
 use crate::workload::Workload;
 
 /// The number of steps of which one is timed, if the records fit into memory. It is a prime,
@@ -111,8 +111,8 @@ impl Options {
     }
 
     /// Returns the runtime and its threads.
-    pub fn crew(&self) -> Crew {
-        Crew { kind: self.runtime, threads: self.threads }
+    pub fn executor(&self) -> Executor {
+        Executor { kind: self.runtime, threads: self.threads }
     }
 
     /// Returns the checkpoints of the run.

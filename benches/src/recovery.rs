@@ -15,7 +15,7 @@ use crate::clock::Stopwatch;
 use crate::keys::key_of;
 use crate::load::{Load, load};
 use crate::payload::Payload;
-use crate::runtimes::{Crew, RuntimeKind};
+use crate::runtimes::{Executor, RuntimeKind};
 use crate::sequential::Plain;
 
 /// The number of records of which one changes before an incremental checkpoint.
@@ -62,7 +62,7 @@ impl Moved {
 
 /// The results of one repetition.
 #[derive(Clone, Debug)]
-pub struct Findings {
+pub struct Results {
     /// The checkpoint, compared with a plain write.
     pub checkpoint: Moved,
     /// Times of the phases of the checkpoint.
@@ -88,12 +88,12 @@ pub fn measure<V: Payload + ?Sized>(
     subject: &Subject,
     path: &Path,
     seed: u64,
-) -> Result<Findings, Box<dyn Error>> {
+) -> Result<Results, Box<dyn Error>> {
     let store_path = path.join("store");
     let store: FasterKv<u64, V> =
         kvick::runtime::block_on(FasterKv::open(&store_path, subject.config.clone()))?;
-    let crew = Crew { kind: RuntimeKind::Builtin, threads: 1 };
-    load(&store, crew, subject.load)?;
+    let executor = Executor { kind: RuntimeKind::Builtin, threads: 1 };
+    load(&store, executor, subject.load)?;
     let plain = Plain::open(&path.join("plain"))?;
     kvick::runtime::block_on(measure_loaded(subject, (store, &store_path), &plain, seed))
 }
@@ -103,7 +103,7 @@ async fn measure_loaded<V: Payload + ?Sized>(
     (store, path): (FasterKv<u64, V>, &Path),
     plain: &Plain,
     seed: u64,
-) -> Result<Findings, Box<dyn Error>> {
+) -> Result<Results, Box<dyn Error>> {
     let (mut base_bytes, mut copied) = (None, 0);
     if subject.kind == Kind::Incremental {
         let base = take(&store, Kind::Snapshot, subject.with_index).await?;
@@ -132,7 +132,7 @@ async fn measure_loaded<V: Payload + ?Sized>(
     let unsound = verify(&store, subject.load).await?;
     store.close().await?;
     let times = taken.times;
-    Ok(Findings { checkpoint, times, recovery, recovered_in, base_bytes, copied, unsound })
+    Ok(Results { checkpoint, times, recovery, recovered_in, base_bytes, copied, unsound })
 }
 
 async fn take<V: Payload + ?Sized>(

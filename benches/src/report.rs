@@ -126,19 +126,19 @@ impl Report {
     /// Collects the figures of a run.
     pub fn new(options: &Options, load_seconds: f64, outcome: &Outcome, resident: u64) -> Self {
         let seconds = outcome.elapsed.as_secs_f64();
-        let operations = outcome.findings.operations;
+        let operations = outcome.results.operations;
         Self {
             setup: Setup::new(options),
             load_seconds,
             operations,
             operations_per_second: operations as f64 / seconds,
-            latency: Latency::new(&outcome.findings.latency.all(), options.calls()),
+            latency: Latency::new(&outcome.results.latency.all(), options.calls()),
             processor: Processor::new(outcome.processor, operations, outcome.elapsed),
             store: StoreCounts::new(outcome),
             resident_bytes: resident,
-            verified: outcome.findings.reads - outcome.findings.missing - outcome.findings.wrong,
-            missing: outcome.findings.missing,
-            wrong: outcome.findings.wrong,
+            verified: outcome.results.reads - outcome.results.missing - outcome.results.wrong,
+            missing: outcome.results.missing,
+            wrong: outcome.results.wrong,
             checkpoints: options.checkpoints().map(|_| Checkpoints::new(options, outcome)),
             timeline: outcome.timeline.points().to_vec(),
         }

@@ -13,12 +13,12 @@ use kvick::{FasterKv, Result};
 use crate::checkpoints::{Plan, Span, Taken, Watch, take_regularly};
 use crate::clock::{self, Stopwatch};
 use crate::keys::draw_steps;
-use crate::lane::{Course, Findings, Lane};
 use crate::options::Options;
 use crate::payload::Payload;
 use crate::process::ProcessorTime;
-use crate::runtimes::Crew;
+use crate::runtimes::Executor;
 use crate::timeline::Timeline;
+use crate::worker::{Results, SharedRun, Worker};
 
 /// The time between two points of the timeline.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -31,7 +31,7 @@ const FINE_INTERVAL: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Outcome {
     /// The results of all workers together.
-    pub findings: Findings,
+    pub results: Results,
     /// Real time from the first operation to the last.
     pub elapsed: Duration,
     /// Processor time of the whole process during the run.
@@ -54,9 +54,9 @@ impl Outcome {
 }
 
 /// Draws the steps of a run.
-pub fn prepare(options: &Options) -> Course {
+pub fn prepare(options: &Options) -> SharedRun {
     let steps = draw_steps(options.workload, options.distribution, options.records, options.seed);
-    Course {
+    SharedRun {
         steps,
         workload: options.workload,
         records: options.records,
@@ -73,7 +73,7 @@ pub fn prepare(options: &Options) -> Course {
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
     /// The executor of the workers and of the task that takes checkpoints.
-    pub crew: Crew,
+    pub executor: Executor,
     /// The duration of the run.
     pub duration: Duration,
     /// The checkpoints during the run.
@@ -83,7 +83,7 @@ pub struct Terms {
 /// The result of one task of a run: of a worker, or of the task that takes checkpoints.
 #[derive(Default)]
 struct Seen {
-    findings: Findings,
+    results: Results,
     /// The time when the worker ended.
     ended: Duration,
     checkpoints: Vec<Taken>,
@@ -96,42 +96,42 @@ struct Seen {
 /// Returns the first error of a task. The other tasks run to the end of the time even so.
 pub fn run<V: Payload + ?Sized>(
     store: &FasterKv<u64, V>,
-    course: Arc<Course>,
+    shared: Arc<SharedRun>,
     terms: Terms,
 ) -> Result<Outcome> {
     let before = store.stats();
-    let lanes = course.finished.len();
+    let workers = shared.finished.len();
     let timeline = Arc::new(Mutex::new(Timeline::new()));
     let processor_before = ProcessorTime::now();
     let started = Stopwatch::start();
-    let timekeeper = keep_time(Arc::clone(&course), Arc::clone(&timeline), terms);
+    let timekeeper = keep_time(Arc::clone(&shared), Arc::clone(&timeline), terms);
     let task = {
-        let (store, course) = (store.clone(), Arc::clone(&course));
+        let (store, shared) = (store.clone(), Arc::clone(&shared));
         move |number| {
-            let place = Place { number, course: Arc::clone(&course), terms, started };
+            let place = Place { number, shared: Arc::clone(&shared), terms, started };
             place.take(store.clone())
         }
     };
-    let results = terms.crew.run(lanes + usize::from(terms.checkpoints.is_some()), task);
+    let results = terms.executor.run(workers + usize::from(terms.checkpoints.is_some()), task);
     let processor = ProcessorTime::now().since(&processor_before);
     timekeeper.stop();
     let mut all = Seen::default();
     for result in results {
         let seen = result?;
-        all.findings.add(&seen.findings);
+        all.results.add(&seen.results);
         all.ended = all.ended.max(seen.ended);
         all.checkpoints.extend(seen.checkpoints);
     }
     let timeline = std::mem::take(&mut *timeline.lock().expect("the timekeeper does not panic"));
-    let Seen { findings, ended: elapsed, checkpoints } = all;
+    let Seen { results, ended: elapsed, checkpoints } = all;
     let after = store.stats();
-    Ok(Outcome { findings, elapsed, processor, before, after, timeline, checkpoints })
+    Ok(Outcome { results, elapsed, processor, before, after, timeline, checkpoints })
 }
 
 /// The position of one task in a run.
 struct Place {
     number: usize,
-    course: Arc<Course>,
+    shared: Arc<SharedRun>,
     terms: Terms,
     started: Stopwatch,
 }
@@ -139,35 +139,35 @@ struct Place {
 impl Place {
     /// Runs a worker. The task after the last worker takes the checkpoints.
     async fn take<V: Payload + ?Sized>(self, store: FasterKv<u64, V>) -> Result<Seen> {
-        let Self { number, course, terms, started } = self;
-        if let Some(plan) = terms.checkpoints.filter(|_| number == course.finished.len()) {
+        let Self { number, shared, terms, started } = self;
+        if let Some(plan) = terms.checkpoints.filter(|_| number == shared.finished.len()) {
             let taken =
-                take_regularly(store, plan, &course.watch, &course.stopped, started).await?;
+                take_regularly(store, plan, &shared.watch, &shared.stopped, started).await?;
             return Ok(Seen { checkpoints: taken, ..Seen::default() });
         }
         let session = store.session()?;
-        let findings = Lane::new(course, number).run(session).await?;
-        Ok(Seen { findings, ended: started.elapsed(), checkpoints: Vec::new() })
+        let results = Worker::new(shared, number).run(session).await?;
+        Ok(Seen { results, ended: started.elapsed(), checkpoints: Vec::new() })
     }
 }
 
-fn keep_time(course: Arc<Course>, timeline: Arc<Mutex<Timeline>>, terms: Terms) -> Beside {
+fn keep_time(shared: Arc<SharedRun>, timeline: Arc<Mutex<Timeline>>, terms: Terms) -> Beside {
     let started = Stopwatch::start();
     let duration = terms.duration;
     let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let bar = Bar::time("run", milliseconds);
     let interval = if terms.checkpoints.is_some() { FINE_INTERVAL } else { INTERVAL };
     Beside::start("timekeeper", interval.min(duration), move |_| {
-        if course.stopped.load(Ordering::Relaxed) {
+        if shared.stopped.load(Ordering::Relaxed) {
             // The run may still wait for a checkpoint.
             return;
         }
         let elapsed = started.elapsed();
         let mut points = timeline.lock().expect("the timekeeper does not panic");
-        points.push(elapsed, course.total());
+        points.push(elapsed, shared.total());
         bar.set(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).min(milliseconds));
         if elapsed >= duration {
-            course.stopped.store(true, Ordering::Relaxed);
+            shared.stopped.store(true, Ordering::Relaxed);
         }
     })
 }

@@ -26,14 +26,14 @@ pub enum RuntimeKind {
 
 /// A runtime with its number of threads.
 #[derive(Clone, Copy, Debug)]
-pub struct Crew {
+pub struct Executor {
     /// The runtime.
     pub kind: RuntimeKind,
     /// The number of worker threads.
     pub threads: usize,
 }
 
-impl Crew {
+impl Executor {
     /// Runs `task(0)` to `task(tasks - 1)` concurrently, and returns the results in this order.
     ///
     /// # Panics
@@ -92,7 +92,7 @@ where
         .map(|thread| {
             let share: Vec<usize> = (thread..tasks).step_by(threads).collect();
             let task = Arc::clone(&task);
-            clock::spawn(format!("lanes-{thread}"), move || run(share, task))
+            clock::spawn(format!("workers-{thread}"), move || run(share, task))
         })
         .collect();
     let mut results: Vec<(usize, T)> =
@@ -124,7 +124,7 @@ where
     use glommio::{LocalExecutorBuilder, Placement};
 
     let executor = LocalExecutorBuilder::new(Placement::Unbound)
-        .name("lanes")
+        .name("workers")
         .make()
         .expect("glommio starts: it needs io_uring and locked memory");
     executor.run(async move {
@@ -151,8 +151,8 @@ mod tests {
     #[test]
     fn results_come_back_in_the_order_of_the_tasks() {
         for kind in [RuntimeKind::Tokio, RuntimeKind::Builtin] {
-            let crew = Crew { kind, threads: 2 };
-            let results = crew.run(7, |number| async move { number * 10 });
+            let executor = Executor { kind, threads: 2 };
+            let results = executor.run(7, |number| async move { number * 10 });
             assert_eq!(results, [0, 10, 20, 30, 40, 50, 60], "{kind:?}");
         }
     }

@@ -1,8 +1,8 @@
-//! The input: many files as the one stream of bytes that `cat` makes of them, read by threads.
+//! The input: the bytes of many files as one stream, like the output of `cat`, read by threads.
 //!
-//! Reading a file blocks, and no executor should. So a few threads read ahead and hand chunks to
-//! the tasks through a short channel: memory stays bounded, and a fast task takes more chunks than
-//! a slow one, from whichever file is next.
+//! Reading a file blocks, and no executor should block. So a few threads read ahead and pass chunks
+//! to the tasks through a short channel. Memory stays bounded, and a fast task takes more chunks
+//! than a slow one.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -20,19 +20,19 @@ use crate::words;
 
 /// Bytes of the stream in a chunk.
 pub(crate) const CHUNK_BYTES: u64 = 256 << 10;
-/// Threads that read.
+/// The number of reading threads.
 const READERS: u64 = 2;
-/// Chunks that are read and not yet taken, besides one a reader.
+/// The number of chunks in the channel, besides one for each reader.
 const READ_AHEAD: usize = 4;
 
-/// Files one after the other.
+/// Files as one stream.
 #[derive(Debug)]
 pub(crate) struct Input {
     parts: Vec<Part>,
     length: u64,
 }
 
-/// A file and where it lies in the stream.
+/// A file and its range in the stream.
 #[derive(Debug)]
 struct Part {
     path: PathBuf,
@@ -40,7 +40,7 @@ struct Part {
 }
 
 impl Input {
-    /// The files named, and in place of a directory all regular files below it, sorted by path.
+    /// Finds the named files, and all regular files below the named directories, sorted by path.
     pub(crate) fn find(paths: &[PathBuf]) -> io::Result<Self> {
         let mut files = Vec::new();
         for path in paths {
@@ -67,17 +67,17 @@ impl Input {
         Ok(Self { parts, length })
     }
 
-    /// Bytes of all files, as they were when the files were found.
+    /// Returns the number of bytes of all files, at the time of the search.
     pub(crate) fn length(&self) -> u64 {
         self.length
     }
 
-    /// How many files.
+    /// Returns the number of files.
     pub(crate) fn files(&self) -> usize {
         self.parts.len()
     }
 
-    /// The bytes of the stream in `range`.
+    /// Returns the bytes of the stream in `range`.
     pub(crate) fn read(&self, range: Range<u64>) -> io::Result<Vec<u8>> {
         assert!(range.end <= self.length, "the stream has {} bytes", self.length);
         let mut bytes = Vec::new();
@@ -106,14 +106,14 @@ impl Part {
         if (got as u64) < wanted {
             return Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
-                "became shorter while it was counted",
+                "the file became shorter during the count",
             ));
         }
         Ok(())
     }
 }
 
-/// Does not follow symbolic links, as `find` does not.
+/// Adds all regular files below a directory. It does not follow symbolic links, as `find` does not.
 fn add_files_below(directory: &Path, files: &mut Vec<(PathBuf, u64)>) -> io::Result<()> {
     let entries = fs::read_dir(directory).map_err(|error| naming(directory, error))?;
     for entry in entries {
@@ -133,16 +133,16 @@ fn naming(path: &Path, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
-/// A part of the input, ready to be counted.
+/// A range of the input, ready to be counted.
 #[derive(Debug)]
 pub(crate) struct Chunk {
-    /// Lower-case text with the words that begin in this part.
+    /// Lower-case text with the words that begin in this range.
     pub(crate) text: Vec<u8>,
-    /// Bytes of the input that it stands for.
+    /// Bytes of the input in this range.
     pub(crate) bytes: u64,
 }
 
-/// Chunks of an input, each given to one of the tasks that ask.
+/// The chunks of an input. Each chunk goes to one of the tasks.
 #[derive(Debug)]
 pub(crate) struct Feed {
     length: u64,
@@ -164,21 +164,21 @@ impl Feed {
         Ok(Self { length: input.length(), next, chunks: Mutex::new(receiver) })
     }
 
-    /// The next chunk, or `None` at the end of the input.
+    /// Returns the next chunk, or `None` at the end of the input.
     pub(crate) async fn next(&self) -> Option<io::Result<Chunk>> {
         self.chunks.lock().await.next().await
     }
 
-    /// Makes this the end of the input, but for the chunks that have been read ahead.
+    /// Ends the input here, except for the chunks that have been read ahead.
     pub(crate) fn stop(&self) {
-        // Relaxed: the number is all that is shared.
+        // Relaxed: the threads share only this number.
         self.next.store(self.length, Ordering::Relaxed);
     }
 }
 
 fn send_chunks(input: &Input, next: &AtomicU64, mut sender: mpsc::Sender<io::Result<Chunk>>) {
     loop {
-        // Relaxed: the number is all that is shared.
+        // Relaxed: the threads share only this number.
         let start = next.fetch_add(CHUNK_BYTES, Ordering::Relaxed);
         if start >= input.length() {
             return;

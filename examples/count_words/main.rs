@@ -1,8 +1,8 @@
 //! Counts the words of files, with most of the counts on disk if there are many.
 //!
-//! You learn: read-modify-write in batches, one session per task, the same tasks on three runtimes,
-//! and what `Stats` tells. The counts are those of `tr`, `sort` and `uniq`; `--help` has the exact
-//! command to compare with.
+//! You learn: read-modify-write in batches, one session for each task, the same tasks on three
+//! runtimes, and the numbers of `Stats`. The counts equal those of `tr`, `sort` and `uniq`;
+//! `--help` shows the command for a comparison.
 //!
 //! ```text
 //! cargo run --release --example count_words -- PATH...
@@ -11,10 +11,10 @@
 //!     -- --runtime glommio PATH...
 //! ```
 
-mod crew;
 mod files;
 mod top;
 mod words;
+mod workers;
 
 use std::error::Error;
 use std::num::NonZeroUsize;
@@ -31,11 +31,11 @@ use kvick::runtime::block_on;
 use kvick::stats::Stats;
 use kvick::{Config, FasterKv, Session};
 
-use crate::crew::{Crew, RuntimeKind};
 use crate::files::{Feed, Input};
 use crate::top::Top;
+use crate::workers::{RuntimeKind, Workers};
 
-/// Words counted by one call.
+/// The number of words of one call.
 const BATCH: usize = 256;
 
 type Failed = Box<dyn Error + Send + Sync>;
@@ -54,23 +54,24 @@ limit for keys (64 KiB, less with little memory) is an error.";
 #[derive(Debug, Parser)]
 #[command(name = "count_words", after_help = SAME_AS)]
 struct Options {
-    /// Files, and directories to look for files in
+    /// Files, and directories in which to look for files
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Memory of the store; counts beyond it are on disk. The index takes an eighth, and more if
+    /// Memory of the store; further counts are on disk. The index takes an eighth, and more if
     /// there are many words
     #[arg(long, value_name = "SIZE", default_value = "64MiB")]
     memory: ByteSize,
-    /// Tasks that count at the same time [default: two for each processor]
+    /// Number of concurrent tasks [default: two for each processor]
     #[arg(long, value_name = "N")]
     tasks: Option<NonZeroUsize>,
     /// The runtime of the tasks
     #[arg(long, value_enum, default_value = "tokio")]
     runtime: RuntimeKind,
-    /// Where the store is made and left; must not hold one [default: temporary, removed]
+    /// Directory of the store, which stays; it must not contain a store [default: temporary,
+    /// removed]
     #[arg(long, value_name = "PATH")]
     dir: Option<PathBuf>,
-    /// How many of the most frequent words to print
+    /// Number of the most frequent words to print
     #[arg(long, value_name = "N", default_value_t = 20)]
     top: usize,
 }
@@ -89,26 +90,26 @@ fn run(options: &Options) -> Result<(), Failed> {
     let input = Arc::new(Input::find(&options.paths)?);
     let processors = available_parallelism().map_or(1, NonZeroUsize::get);
     let tasks = options.tasks.map_or(2 * processors, NonZeroUsize::get);
-    let crew = Crew::start(options.runtime, processors.min(tasks))?;
+    let workers = Workers::start(options.runtime, processors.min(tasks))?;
 
     let temporary = tempfile::tempdir()?;
     let directory = options.dir.as_deref().unwrap_or(temporary.path());
-    let store = block_on(open(options, &crew, directory))?;
+    let store = block_on(open(options, &workers, directory))?;
     let bar = progress_bar(input.length());
-    let started = crew.handle(0).now();
+    let started = workers.handle(0).now();
     let counting = Counting {
         store: store.clone(),
         feed: Arc::new(Feed::start(Arc::clone(&input))?),
         bar: bar.clone(),
         top: options.top,
     };
-    let counted = block_on(count_all(&crew, tasks, counting));
-    let elapsed = crew.handle(0).now() - started;
+    let counted = block_on(count_all(&workers, tasks, counting));
+    let elapsed = workers.handle(0).now() - started;
     bar.finish_and_clear();
 
     let counted = counted?;
     let stats = store.stats();
-    assert_eq!(stats.operations.modifies, counted.words, "one operation a word");
+    assert_eq!(stats.operations.modifies, counted.words, "one operation for each word");
     block_on(store.close())?;
     let files = input.files();
     println!("{}", report(counted, &stats, elapsed));
@@ -116,13 +117,13 @@ fn run(options: &Options) -> Result<(), Failed> {
     Ok(())
 }
 
-async fn open(options: &Options, crew: &Crew, directory: &Path) -> kvick::Result<Words> {
+async fn open(options: &Options, workers: &Workers, directory: &Path) -> kvick::Result<Words> {
     let backend = match options.runtime {
         RuntimeKind::Glommio => Backend::Glommio,
         RuntimeKind::Tokio | RuntimeKind::Builtin => Backend::Auto,
     };
     let config = Config::default().with_memory(options.memory).with_backend(backend);
-    FasterKv::builder(config).runtime(crew.handle(0).clone()).open(directory).await
+    FasterKv::builder(config).runtime(workers.handle(0).clone()).open(directory).await
 }
 
 fn progress_bar(bytes: u64) -> ProgressBar {
@@ -133,7 +134,7 @@ fn progress_bar(bytes: u64) -> ProgressBar {
     bar.with_style(style.expect("the template is correct"))
 }
 
-/// What every task needs.
+/// The shared state of all tasks.
 #[derive(Clone, Debug)]
 struct Counting {
     store: Words,
@@ -142,7 +143,7 @@ struct Counting {
     top: usize,
 }
 
-/// What a task has counted.
+/// The counts of a task.
 #[derive(Debug)]
 struct Counted {
     words: u64,
@@ -150,11 +151,11 @@ struct Counted {
     top: Top,
 }
 
-async fn count_all(crew: &Crew, tasks: usize, counting: Counting) -> Result<Counted, Failed> {
+async fn count_all(workers: &Workers, tasks: usize, counting: Counting) -> Result<Counted, Failed> {
     let spawned: Vec<_> = (0..tasks)
         .map(|task| {
             let counting = counting.clone();
-            crew.handle(task).spawn("count words", async move {
+            workers.handle(task).spawn("count words", async move {
                 let counted = count(&counting).await;
                 if counted.is_err() {
                     counting.feed.stop();
@@ -194,7 +195,7 @@ impl Counted {
         session: &mut Session<[u8], u64>,
         batch: &[&[u8]],
     ) -> kvick::Result<()> {
-        // An update may run more than once; the last run of each position counts.
+        // The closure may run more than once; the last run of each position counts.
         let mut counts = [0; BATCH];
         session
             .rmw_many(batch, |position, count| {
@@ -204,7 +205,7 @@ impl Counted {
             .await?;
         self.words += batch.len() as u64;
         for (word, &count) in batch.iter().zip(&counts) {
-            // The first occurrence found nothing.
+            // This was the first occurrence of the word.
             self.distinct += u64::from(count == 1);
             self.top.saw(word, count);
         }
@@ -249,8 +250,8 @@ fn report(counted: Counted, stats: &Stats, elapsed: Duration) -> String {
     lines.join("\n")
 }
 
-/// The share of keys whose newest record is on disk only. Memory holds at most as many keys as
-/// records, and records are of average size there.
+/// Returns the share of keys whose newest record is only on disk. Memory holds at most as many keys
+/// as records, and the estimate assumes that its records have the average size.
 fn share_on_disk(stats: &Stats, keys: u64) -> f64 {
     let in_memory = stats.log.mutable + stats.log.read_only;
     let log = in_memory + stats.log.on_device;

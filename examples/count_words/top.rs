@@ -1,19 +1,20 @@
 //! The most frequent words, in memory that does not grow with the number of words.
 //!
-//! A store cannot be asked for its largest values. But every count passes by when it is written,
-//! and counts only grow; so a small map of candidates is enough.
+//! A store cannot return its largest values. But every count passes through here when it is
+//! written, and counts only grow. So a small map of candidates is enough.
 //!
 //! # Why the list is exact
-//! Rank words by count, largest first, then by spelling. Candidates hold counts that their words
-//! had at some moment, never more than the final ones. Let `w` be among the final first `n`, with
-//! `n <= keep`.
+//! Rank words by count, largest first, then by spelling. A candidate has a count that its word had
+//! at some time, so never more than the final count. Let `w` be among the final first `n` words,
+//! with `n <= keep`.
 //!
-//! * The last occurrence of `w` brings its final count to [`Top::saw`] of one task.
-//! * To be dropped then or later, by pruning or at the floor, `keep` candidates of that task must
-//!   rank before `w` with the counts seen so far. Their final counts are no smaller, so they rank
-//!   before `w` in the end, too: `w` is not among the first `n`, a contradiction.
-//! * So `w` is kept with its final count, and [`Top::merge`], which takes the larger count of two,
-//!   preserves that. Every other candidate ranks no better than it does in the end, hence lower.
+//! * The last occurrence of `w` passes its final count to [`Top::saw`] of one task.
+//! * Suppose that `w` is dropped then or later, by pruning or at the floor. Then `keep` candidates
+//!   of that task rank before `w` with their counts so far. Their final counts are no smaller, so
+//!   they also rank before `w` in the end. So `w` is not among the first `n`, a contradiction.
+//! * So `w` is kept with its final count. [`Top::merge`] takes the larger of two counts, and so
+//!   keeps the final one. Every other candidate ranks no better than in the end, so below the first
+//!   `n`.
 //!
 //! A word that was dropped early and becomes frequent later comes back with its next occurrence,
 //! whose count includes the earlier ones.
@@ -21,29 +22,30 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-/// Candidates between two prunings, as a multiple of those kept.
+/// The number of candidates between two prunings, as a multiple of the kept ones.
 const SLACK: usize = 8;
-/// At least so many are kept: a higher floor stops more words at the door.
+/// The minimum number of kept candidates. A higher floor rejects more words at once.
 const KEEP_LEAST: usize = 128;
 
-/// Candidates for the first `n` words.
+/// The candidates for the first `n` words.
 #[derive(Debug)]
 pub(crate) struct Top {
     n: usize,
     keep: usize,
-    /// The smallest count kept by the last pruning; smaller ones cannot be among the first `keep`.
+    /// The smallest count that the last pruning kept. Smaller counts cannot be among the first
+    /// `keep`.
     floor: u64,
     counts: HashMap<Box<[u8]>, u64>,
 }
 
 impl Top {
-    /// No candidates yet for the first `n`.
+    /// Creates an empty list of candidates for the first `n` words.
     pub(crate) fn new(n: usize) -> Self {
         let keep = n.max(KEEP_LEAST);
         Self { n, keep, floor: 0, counts: HashMap::new() }
     }
 
-    /// `word` has been counted to `count` by now.
+    /// Notes that `word` has been counted to `count` so far.
     pub(crate) fn saw(&mut self, word: &[u8], count: u64) {
         if count < self.floor {
             return;
@@ -66,7 +68,7 @@ impl Top {
         }
     }
 
-    /// The first words with their counts, by count and then by spelling.
+    /// Returns the first words with their counts, by count and then by spelling.
     pub(crate) fn into_list(self) -> Vec<(Box<[u8]>, u64)> {
         let mut list = ranked(self.counts);
         list.truncate(self.n);

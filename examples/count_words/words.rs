@@ -1,7 +1,7 @@
-//! What a word is, and which chunk of a text it belongs to.
+//! Words, and the chunks of a text to which they belong.
 //!
-//! A word is a longest run of the letters A to Z in either case, counted in lower case; every other
-//! byte separates words. That is `LC_ALL=C tr -cs 'A-Za-z' '\n'` followed by `tr 'A-Z' 'a-z'`.
+//! A word is a longest run of the letters A to Z in either case, counted in lower case. Every other
+//! byte separates words. This equals `LC_ALL=C tr -cs 'A-Za-z' '\n'` followed by `tr 'A-Z' 'a-z'`.
 //!
 //! A text is counted in chunks, in any order. A word belongs to the chunk in which it begins:
 //!
@@ -16,20 +16,20 @@ use std::ops::Range;
 
 /// Words longer than this are refused, so that a chunk is never much larger than its range.
 pub(crate) const LONGEST_WORD: u64 = 64 << 10;
-/// Bytes read at a time to find the end of the last word of a chunk.
+/// The number of bytes of each read that looks for the end of the last word of a chunk.
 const LOOK_AHEAD: u64 = 4 << 10;
 
-/// The words of a text, as they are written.
+/// Returns the words of a text, in their original case.
 pub(crate) fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let separated = text.split(|&byte| !is_letter(&byte));
     separated.filter(|word| !word.is_empty())
 }
 
-/// Text in lower case with exactly the words that begin within `range` of a longer text of `length`
-/// bytes, of which `read` gives any range.
+/// Returns the words that begin within `range` of a longer text, in lower case with their
+/// separators. The longer text has `length` bytes, and `read` returns any range of it.
 ///
 /// # Errors
-/// Those of `read`; `InvalidData` for a word that is too long.
+/// Returns an error of `read`, or `InvalidData` for a word that is too long.
 pub(crate) fn beginning_in(
     range: Range<u64>,
     length: u64,
@@ -38,7 +38,8 @@ pub(crate) fn beginning_in(
     assert!(range.start < range.end && range.end <= length, "a part of the text");
     let mut text = read(range.start.saturating_sub(1)..range.end)?;
     if range.start > 0 {
-        // Together with the byte before the chunk: letters there began in an earlier chunk.
+        // The text includes the byte before the chunk, because a word there began in an earlier
+        // chunk.
         let begun_before = text.iter().take_while(|byte| is_letter(byte)).count();
         text.drain(..begun_before);
     }

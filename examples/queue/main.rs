@@ -1,8 +1,8 @@
-//! A durable queue of jobs on tokio that is killed again and again, and loses none of them.
+//! A durable queue of jobs on tokio, which is killed again and again and loses no job.
 //!
-//! You learn: producers that share commits, a named iterator that remembers across crashes what is
-//! done, and freeing the space of done jobs. `queue.rs` is the queue; here are the processes that
-//! use it, and the process that kills them.
+//! You learn: producers that share commits, a named iterator that remembers the done jobs across
+//! crashes, and freeing the space of done jobs. `queue.rs` is the queue. This file has the
+//! processes that use it, and the process that kills them.
 //!
 //! ```text
 //! cargo run --release --example queue
@@ -21,9 +21,9 @@ use queue::Queue;
 type Failed = Box<dyn Error>;
 
 const PRODUCERS: u64 = 8;
-/// Times that the queue is killed.
+/// The number of times that the queue is killed.
 const LIVES: u64 = 3;
-/// Lines of a life before it is killed.
+/// The number of lines that a life prints before it is killed.
 const LINES: usize = 4000;
 
 fn main() -> Result<(), Failed> {
@@ -36,14 +36,14 @@ fn main() -> Result<(), Failed> {
     }
 }
 
-/// What the world outside knows of a job.
+/// The knowledge of the outer process about a job.
 #[derive(Debug, Default)]
 struct Known {
     is_pushed: bool,
     done: u64,
 }
 
-/// Lets the queue live and die, then finishes it: nothing that was pushed is lost.
+/// Lets the queue live and die, then finishes it, and checks that no pushed job is lost.
 fn survive() -> Result<(), Failed> {
     let directory = tempfile::tempdir()?;
     let path = directory.path();
@@ -53,7 +53,7 @@ fn survive() -> Result<(), Failed> {
         let mut lines = lines_of(&mut process)?;
         let (pushed, done) = note(lines.by_ref().take(LINES), &mut jobs)?;
         process.kill()?;
-        // What it has said until it died.
+        // These are the remaining lines from before its death.
         let (pushed_late, done_late) = note(lines, &mut jobs)?;
         process.wait()?;
         let (pushed, done) = (pushed + pushed_late, done + done_late);
@@ -74,7 +74,7 @@ fn survive() -> Result<(), Failed> {
     Ok(())
 }
 
-/// One life: producers and workers, until it is killed.
+/// Runs one life: producers and workers, until the process is killed.
 #[tokio::main]
 async fn live(path: &Path, life: &str) -> Result<(), Failed> {
     let queue = Queue::open(path).await?;
@@ -92,7 +92,7 @@ async fn live(path: &Path, life: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-/// The last life: no more producers, so there is an end.
+/// Runs the last life. It has no producers, so it ends.
 #[tokio::main]
 async fn finish(path: &Path) -> Result<(), Failed> {
     let queue = Queue::open(path).await?;
@@ -103,8 +103,8 @@ async fn finish(path: &Path) -> Result<(), Failed> {
     Ok(())
 }
 
-/// A job that may be done twice: it says what it is. Others set a value, send a message that has a
-/// number, write a file.
+/// Prints the job, which may happen twice. Other jobs may set a value, send a message with a
+/// number, or write a file.
 async fn work(job: Vec<u8>) {
     tokio::task::yield_now().await;
     println!("done {}", String::from_utf8_lossy(&job));
@@ -120,7 +120,7 @@ fn lines_of(process: &mut Child) -> Result<Lines<BufReader<ChildStdout>>, Failed
     Ok(BufReader::new(output).lines())
 }
 
-/// Notes what a process says; returns how many jobs were pushed and done.
+/// Notes the output of a process. Returns the numbers of pushed and of done jobs.
 fn note(
     lines: impl Iterator<Item = io::Result<String>>,
     jobs: &mut BTreeMap<String, Known>,
@@ -136,7 +136,7 @@ fn note(
                 jobs.entry(job.to_owned()).or_default().done += 1;
                 done += 1;
             }
-            // The last line may be cut.
+            // The last line may be incomplete.
             _ => {}
         }
     }

@@ -1,4 +1,4 @@
-//! A durable queue of jobs: what is pushed is done at least once, whatever happens in between.
+//! A durable queue of jobs: each pushed job is done at least once, even after a crash.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,31 +9,31 @@ use kvick::runtime::Handle;
 use kvick::{Error, ErrorKind, FasterLog, Result, log};
 use tokio::task::JoinError;
 
-/// Jobs that are done before that is made durable. After a crash at most so many are done again.
+/// The number of jobs between two commits. A crash repeats at most this many jobs.
 const BATCH: usize = 64;
-/// Jobs that are worked on at the same time.
+/// The number of concurrent jobs.
 const WORKERS: usize = 4;
-/// The name of the place in the log that the workers have come to.
+/// The name of the iterator of the workers.
 const PLACE: &str = "workers";
-/// Attempts to open a directory that is in use, and the pause between two attempts.
+/// The number of attempts to open a directory that is in use, and the pause between two attempts.
 const ATTEMPTS: u32 = 1000;
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// A queue in a directory: a cheap handle.
+/// A queue in a directory. It is a cheap handle.
 #[derive(Clone, Debug)]
 pub(crate) struct Queue {
     log: FasterLog,
 }
 
 impl Queue {
-    /// Opens the queue when its directory is free: the system may hold the files of a killed
+    /// Opens the queue when its directory is free. The system may hold the files of a killed
     /// process for a moment.
     pub(crate) async fn open(path: &Path) -> Result<Self> {
         let mut attempts = 0..ATTEMPTS;
         loop {
             let config = log::Config::default()
                 .with_memory(ByteSize::mib(1))
-                // Space comes back a file at a time.
+                // The log frees its space one file at a time.
                 .with_segment_size(ByteSize::kib(128));
             let runtime = Handle::tokio(tokio::runtime::Handle::current());
             match FasterLog::builder(config).runtime(runtime).open(path).await {
@@ -56,13 +56,13 @@ impl Queue {
         Ok(())
     }
 
-    /// Takes no more jobs: [`work`](Self::work) ends with the last one.
+    /// Ends the input of jobs: [`work`](Self::work) ends with the last job.
     pub(crate) async fn finish(&self) -> Result<()> {
         self.log.complete().await?;
         Ok(())
     }
 
-    /// Does jobs in tasks of their own, as they come. Returns how many, when the queue is finished
+    /// Does jobs in separate tasks, as they come. Returns their number when the queue is finished
     /// and empty.
     pub(crate) async fn work<W>(&self, work: impl Fn(Vec<u8>) -> W) -> Result<u64, Failed>
     where
@@ -83,14 +83,14 @@ impl Queue {
                 .buffer_unordered(WORKERS)
                 .try_collect::<()>()
                 .await?;
-            // Only now: a crash before this commit does the batch once more.
+            // This commit comes after the jobs: a crash before it repeats the batch.
             jobs.complete_until(until).await?;
             self.log.commit().await?;
             self.log.truncate_until(until).await?;
         }
     }
 
-    /// Bytes of the files.
+    /// Returns the size of the files in bytes.
     pub(crate) fn bytes_stored(&self) -> u64 {
         self.log.stats().device.bytes_stored
     }
@@ -100,11 +100,11 @@ impl Queue {
     }
 }
 
-/// Why there is no more work.
+/// The reason why the work stopped.
 #[derive(Debug)]
 pub(crate) enum Failed {
     Log(Error),
-    /// A job panicked. It and its batch are done again when the queue is opened again.
+    /// A job panicked. The next opening of the queue repeats it and its batch.
     Job(JoinError),
 }
 

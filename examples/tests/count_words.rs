@@ -1,4 +1,4 @@
-//! The parts of the example `count_words` that decide what is counted: words, files, the top list.
+//! Tests of the example `count_words`: its words, its files, and its top list.
 
 #[path = "../count_words/files.rs"]
 mod files;
@@ -19,7 +19,7 @@ use kvick::runtime::block_on;
 use top::Top;
 use words::{LONGEST_WORD, beginning_in};
 
-/// What the pipeline of `tr`, `sort` and `uniq` makes of a text.
+/// Returns the counts that a pipeline of `tr`, `sort` and `uniq` prints for a text.
 fn counted(text: &[u8]) -> HashMap<Vec<u8>, u64> {
     let mut counts = HashMap::new();
     let mut word = Vec::new();
@@ -40,7 +40,7 @@ fn add(counts: &mut HashMap<Vec<u8>, u64>, text: &[u8]) {
     }
 }
 
-/// Numbers that look random and are the same in every run.
+/// Returns pseudo-random numbers, which are the same in every run.
 fn numbers(seed: u64) -> impl Iterator<Item = usize> {
     let mut state = seed;
     std::iter::repeat_with(move || {
@@ -90,7 +90,7 @@ fn files_are_one_stream_in_the_order_of_their_paths() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
     fs::create_dir(path.join("a")).unwrap();
-    // By bytes of the whole path: '.' before '/', as `find | LC_ALL=C sort` has it.
+    // The order is by the bytes of the whole path: '.' before '/', as in `find | LC_ALL=C sort`.
     for (name, text) in
         [("a/z", "Three fo"), ("a.txt", "one two\n"), ("a/empty", ""), ("b", "ur five")]
     {
@@ -144,7 +144,7 @@ fn an_error_arrives_and_a_stopped_feed_ends() {
     block_on(async {
         let error = feed.next().await.expect("not the end").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
-        assert!(error.to_string().contains("text: became shorter"));
+        assert!(error.to_string().contains("text: the file became shorter"));
         feed.stop();
         let mut left = 0;
         while feed.next().await.is_some() {
@@ -156,7 +156,7 @@ fn an_error_arrives_and_a_stopped_feed_ends() {
 
 #[test]
 fn the_top_list_is_exact_though_most_words_are_dropped() {
-    // Most numbers are rare and come early; some become frequent only at the end. Two tasks see
+    // Most numbers are rare and come early; some become frequent only at the end. The two tasks see
     // alternate occurrences, with the counts of all.
     let stream = numbers(7)
         .take(60_000)

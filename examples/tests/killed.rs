@@ -1,9 +1,10 @@
-//! The examples that kill processes of their own, run as a user would.
+//! Tests of the examples that kill processes of their own, run as a user runs them.
 
 use std::path::PathBuf;
 use std::process::Command;
 
-/// An example that was built together with this test; `cargo test --test killed` builds none.
+/// Returns the path of an example. It exists only if cargo has built it, which `cargo test --test
+/// killed` does not.
 fn example(name: &str) -> Option<PathBuf> {
     let test = std::env::current_exe().expect("it runs");
     let profile = test.parent().and_then(|deps| deps.parent()).expect("target/PROFILE/deps");
@@ -11,7 +12,7 @@ fn example(name: &str) -> Option<PathBuf> {
     path.exists().then_some(path)
 }
 
-/// What an example says, which must end well.
+/// Returns the output of an example, which must succeed.
 fn output_of(name: &str) -> Option<String> {
     let Some(path) = example(name) else {
         eprintln!("skipped: the example {name} is not built");

@@ -1,4 +1,4 @@
-//! The queue of the example `queue`: whatever ends it, no job is lost.
+//! Tests of the example `queue`: no job is lost, however the queue ends.
 
 #[path = "../queue/queue.rs"]
 mod queue;
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use queue::{Failed, Queue};
 
-/// How often each job was done.
+/// The number of times that each job was done.
 type Done = Arc<Mutex<BTreeMap<String, u64>>>;
 
 async fn open(path: &Path) -> Queue {
@@ -52,8 +52,8 @@ async fn jobs_of_many_producers_are_done_once_while_nothing_happens() {
     assert!(done.len() == 400 && done.values().all(|times| *times == 1));
 }
 
-/// A job panics, and the queue is dropped with its batch half done: the next life does the batch
-/// again, and all the others.
+/// A job panics, and the queue is dropped in the middle of its batch. The next life does this batch
+/// again, and all later jobs.
 #[tokio::test]
 async fn a_job_that_fails_is_done_again() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -66,7 +66,7 @@ async fn a_job_that_fails_is_done_again() {
         let done = Arc::clone(&done);
         async move {
             let times = note(&done, &job);
-            assert!(job != b"100" || times > 1, "the first time");
+            assert!(job != b"100" || times > 1, "the job panics the first time");
         }
     };
     let failed = queue.work(work).await.expect_err("one of them panics");
@@ -75,7 +75,7 @@ async fn a_job_that_fails_is_done_again() {
     let queue = open(directory.path()).await;
     queue.finish().await.expect("finished");
     let again = queue.work(work).await.expect("no failure");
-    assert!((100..200).contains(&again), "what was done and committed is not done again: {again}");
+    assert!((100..200).contains(&again), "committed jobs are not done again: {again}");
     queue.close().await.expect("closes");
     let done = done.lock().expect("no panic");
     assert!(done.len() == 200 && done.values().all(|times| (1..=2).contains(times)));

@@ -39,18 +39,18 @@ fn bench<V: Payload + ?Sized>(
     options: &Options,
     directory: &Scratch,
 ) -> Result<bool, Box<dyn Error>> {
-    let course = Arc::new(prepare(options));
+    let shared = Arc::new(prepare(options));
     let resident_before = resident_bytes();
     let store: FasterKv<u64, V> =
         kvick::runtime::block_on(FasterKv::open(directory.path(), options.config()))?;
     let what = Load { records: options.records, value_bytes: options.value };
-    let load_time = load(&store, options.crew(), what)?;
+    let load_time = load(&store, options.executor(), what)?;
     let terms = Terms {
-        crew: options.crew(),
+        executor: options.executor(),
         duration: Duration::from_secs_f64(options.seconds),
         checkpoints: options.checkpoints(),
     };
-    let outcome = run(&store, course, terms)?;
+    let outcome = run(&store, shared, terms)?;
     let resident = resident_bytes().saturating_sub(resident_before);
     let report = Report::new(options, load_time.as_secs_f64(), &outcome, resident);
     println!("{report}");

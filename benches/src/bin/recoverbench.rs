@@ -17,7 +17,7 @@ use std::{fs, iter};
 use benches::checkpoints::Kind;
 use benches::load::Load;
 use benches::payload::Payload;
-use benches::recovery::{Findings, Moved, Subject, measure};
+use benches::recovery::{Moved, Results, Subject, measure};
 use benches::timeline::median;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser};
@@ -70,13 +70,13 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let incremental = iter::once(Kind::Incremental).filter(|kind| *kind != options.kind);
     let mut is_sound = true;
     for kind in iter::once(options.kind).chain(incremental) {
-        let findings = if options.value == 8 {
+        let results = if options.value == 8 {
             repeat::<u64>(&options, kind)?
         } else {
             repeat::<[u8]>(&options, kind)?
         };
-        print(&options, kind, &findings);
-        is_sound &= findings.iter().all(|run| run.unsound == 0);
+        print(&options, kind, &results);
+        is_sound &= results.iter().all(|run| run.unsound == 0);
     }
     Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -84,24 +84,24 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 fn repeat<V: Payload + ?Sized>(
     options: &Options,
     kind: Kind,
-) -> Result<Vec<Findings>, Box<dyn Error>> {
+) -> Result<Vec<Results>, Box<dyn Error>> {
     let mut config = Config::default().with_memory(options.memory).with_backend(options.backend);
     config.expected_keys = options.expected_keys;
     config.checkpoint_on_close = false;
     let load = Load { records: options.records, value_bytes: options.value };
     let subject = Subject { config, load, kind, with_index: options.index };
-    let mut findings = Vec::new();
+    let mut results = Vec::new();
     for run in 0..options.runs {
         let path = options.path.join(format!("recoverbench-{}", process::id()));
         fs::create_dir_all(&path)?;
         let measured = measure::<V>(&subject, &path, run);
         fs::remove_dir_all(&path)?;
-        findings.push(measured?);
+        results.push(measured?);
     }
-    Ok(findings)
+    Ok(results)
 }
 
-fn print(options: &Options, kind: Kind, findings: &[Findings]) {
+fn print(options: &Options, kind: Kind, results: &[Results]) {
     let Options { records, value, memory, runs, .. } = options;
     let index = if options.index { "" } else { " without index" };
     println!(
@@ -110,45 +110,45 @@ fn print(options: &Options, kind: Kind, findings: &[Findings]) {
     let mut table = Table::new();
     table.load_style(NOTHING);
     table.add_row(["", "MB", "ms", "MB/s", "plain MB/s", "ratio", "ratios"]);
-    table.add_row(row("checkpoint, write", findings, |run| run.checkpoint));
-    table.add_row(row("recovery, read", findings, |run| run.recovery));
+    table.add_row(row("checkpoint, write", results, |run| run.checkpoint));
+    table.add_row(row("recovery, read", results, |run| run.recovery));
     println!("{table}");
     let phase = |time: fn(&checkpoint::Times) -> Duration| {
-        middle(findings, |run| milliseconds(time(&run.times)))
+        middle(results, |run| milliseconds(time(&run.times)))
     };
     let [index, cut] = [phase(|times| times.index), phase(|times| times.cut)];
     let [capture, publish] = [phase(|times| times.capture), phase(|times| times.publish)];
     println!(
         "  phases ms: index {index:.1}, cut {cut:.3}, capture {capture:.1}, publish {publish:.1}"
     );
-    let recovered = middle(findings, |run| milliseconds(run.recovered_in));
-    let unsound: u64 = findings.iter().map(|run| run.unsound).sum();
+    let recovered = middle(results, |run| milliseconds(run.recovered_in));
+    let unsound: u64 = results.iter().map(|run| run.unsound).sum();
     println!("  recovery by the store's count {recovered:.1} ms; {unsound} records unsound");
     if kind == Kind::Incremental {
-        let base = |run: &Findings| run.base_bytes.unwrap_or_default() as f64;
-        let share = middle(findings, |run| run.checkpoint.bytes as f64 / base(run) * 100.0);
-        let megabytes = middle(findings, base) / 1e6;
-        let copied: u64 = findings.iter().map(|run| run.copied).sum();
+        let base = |run: &Results| run.base_bytes.unwrap_or_default() as f64;
+        let share = middle(results, |run| run.checkpoint.bytes as f64 / base(run) * 100.0);
+        let megabytes = middle(results, base) / 1e6;
+        let copied: u64 = results.iter().map(|run| run.copied).sum();
         println!("  {share:.2} % of the snapshot's {megabytes:.2} MB; {copied} changes copied");
     }
 }
 
-fn row(name: &str, findings: &[Findings], moved: fn(&Findings) -> Moved) -> [String; 7] {
-    let ratio = |run: &Findings| moved(run).rate() / moved(run).plain_rate();
-    let ratios: Vec<String> = findings.iter().map(|run| format!("{:.2}", ratio(run))).collect();
+fn row(name: &str, results: &[Results], moved: fn(&Results) -> Moved) -> [String; 7] {
+    let ratio = |run: &Results| moved(run).rate() / moved(run).plain_rate();
+    let ratios: Vec<String> = results.iter().map(|run| format!("{:.2}", ratio(run))).collect();
     [
         name.to_owned(),
-        format!("{:.2}", middle(findings, |run| moved(run).bytes as f64 / 1e6)),
-        format!("{:.1}", middle(findings, |run| milliseconds(moved(run).took))),
-        format!("{:.0}", middle(findings, |run| moved(run).rate())),
-        format!("{:.0}", middle(findings, |run| moved(run).plain_rate())),
-        format!("{:.2}", middle(findings, ratio)),
+        format!("{:.2}", middle(results, |run| moved(run).bytes as f64 / 1e6)),
+        format!("{:.1}", middle(results, |run| milliseconds(moved(run).took))),
+        format!("{:.0}", middle(results, |run| moved(run).rate())),
+        format!("{:.0}", middle(results, |run| moved(run).plain_rate())),
+        format!("{:.2}", middle(results, ratio)),
         ratios.join(" "),
     ]
 }
 
-fn middle(findings: &[Findings], figure: impl Fn(&Findings) -> f64) -> f64 {
-    median(findings.iter().map(figure).collect()).unwrap_or_default()
+fn middle(results: &[Results], figure: impl Fn(&Results) -> f64) -> f64 {
+    median(results.iter().map(figure).collect()).unwrap_or_default()
 }
 
 fn milliseconds(time: Duration) -> f64 {

@@ -23,24 +23,25 @@ const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
 /// The entries of one worker, one at a time.
 #[derive(Clone, Debug)]
 pub struct Entries {
-    lane: u64,
+    worker: u64,
     bytes: Vec<u8>,
 }
 
 impl Entries {
     /// Creates the entries of a worker, with this many bytes each.
-    pub fn new(lane: usize, entry_bytes: usize) -> Self {
+    pub fn new(worker: usize, entry_bytes: usize) -> Self {
         assert!(entry_bytes >= SMALLEST, "an entry has room for its mark");
-        let lane = lane as u64;
-        let word = |place: u64| (place + 1).wrapping_mul(MIX ^ lane.rotate_right(8)).to_le_bytes();
+        let worker = worker as u64;
+        let word =
+            |place: u64| (place + 1).wrapping_mul(MIX ^ worker.rotate_right(8)).to_le_bytes();
         let bytes = (0..entry_bytes.div_ceil(8) as u64).flat_map(word).take(entry_bytes).collect();
-        Self { lane, bytes }
+        Self { worker, bytes }
     }
 
     /// Returns the entry with this number.
     #[inline]
     pub fn entry(&mut self, number: u64) -> &[u8] {
-        let mark = self.lane << NUMBER_BITS | number;
+        let mark = self.worker << NUMBER_BITS | number;
         let last = self.bytes.len() - MARK;
         for offset in (0..last).step_by(STRIDE).skip(1) {
             self.place(offset, mark);
@@ -60,7 +61,7 @@ impl Entries {
 /// The entries that a reader has found, and their faults.
 #[derive(Clone, Debug)]
 pub struct Checks {
-    lanes: Vec<Entries>,
+    workers: Vec<Entries>,
     /// The number of the next entry of each worker.
     next: Vec<u64>,
     /// The number of entries with the right bytes and in the right order.
@@ -73,10 +74,11 @@ pub struct Checks {
 
 impl Checks {
     /// Creates the checks for the entries of this many workers.
-    pub fn new(lanes: usize, entry_bytes: usize) -> Self {
-        let lanes: Vec<Entries> = (0..lanes).map(|lane| Entries::new(lane, entry_bytes)).collect();
-        let next = vec![0; lanes.len()];
-        Self { lanes, next, sound: 0, wrong: 0, misplaced: 0 }
+    pub fn new(workers: usize, entry_bytes: usize) -> Self {
+        let workers: Vec<Entries> =
+            (0..workers).map(|worker| Entries::new(worker, entry_bytes)).collect();
+        let next = vec![0; workers.len()];
+        Self { workers, next, sound: 0, wrong: 0, misplaced: 0 }
     }
 
     /// Checks the next entry of the log.
@@ -87,18 +89,18 @@ impl Checks {
             return;
         };
         let number = mark & ((1 << NUMBER_BITS) - 1);
-        let lane = usize::try_from(mark >> NUMBER_BITS).expect("16 bits");
-        let known = self.lanes.get_mut(lane);
+        let worker = usize::try_from(mark >> NUMBER_BITS).expect("16 bits");
+        let known = self.workers.get_mut(worker);
         if known.is_none_or(|entries| entries.entry(number) != payload) {
             self.wrong += 1;
             return;
         }
-        if self.next[lane] == number {
+        if self.next[worker] == number {
             self.sound += 1;
         } else {
             self.misplaced += 1;
         }
-        self.next[lane] = number + 1;
+        self.next[worker] = number + 1;
     }
 
     /// Returns the number of checked entries.
@@ -123,9 +125,9 @@ mod tests {
     fn every_entry_is_recognised() {
         for bytes in SIZES {
             let mut checks = Checks::new(2, bytes);
-            let mut lanes = [Entries::new(0, bytes), Entries::new(1, bytes)];
+            let mut workers = [Entries::new(0, bytes), Entries::new(1, bytes)];
             for number in 0..5 {
-                for entries in &mut lanes {
+                for entries in &mut workers {
                     checks.saw(entries.entry(number));
                 }
             }

@@ -11,15 +11,15 @@
 //! place in the order of the task, and notices missing entries.
 
 pub mod ceilings;
-pub mod course;
 pub mod entries;
 pub mod figures;
 pub mod idle;
-pub mod lane;
 pub mod measure;
 pub mod options;
 pub mod report;
 pub mod run;
 pub mod scan;
+pub mod shared;
 mod table;
 pub mod tail;
+pub mod worker;

@@ -10,7 +10,7 @@ use kvick::log;
 use serde::Serialize;
 
 use super::entries::SMALLEST;
-use crate::runtimes::{Crew, RuntimeKind};
+use crate::runtimes::{Executor, RuntimeKind};
 
 /// The number of appends of which one is timed, if appends do not wait for the device. It is a
 /// prime, because tasks yield after a power of two of appends, and the samples must meet these
@@ -186,8 +186,8 @@ impl Options {
     }
 
     /// Returns the runtime and its threads.
-    pub fn crew(&self) -> Crew {
-        Crew { kind: self.runtime, threads: self.threads }
+    pub fn executor(&self) -> Executor {
+        Executor { kind: self.runtime, threads: self.threads }
     }
 
     /// Returns the options of the same run with one task on one thread, and without readers.

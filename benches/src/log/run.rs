@@ -9,10 +9,10 @@ use hdrhistogram::Histogram;
 use kvick::runtime::block_on;
 use kvick::{FasterLog, Result, log};
 
-use super::course::Course;
-use super::lane::Lane;
 use super::options::Options;
+use super::shared::SharedRun;
 use super::tail::{Tail, follow};
+use super::worker::Worker;
 use crate::clock::Stopwatch;
 use crate::latency::Latencies;
 use crate::process::{ProcessorTime, resident_bytes};
@@ -55,7 +55,7 @@ pub struct Outcome {
 
 /// The results of one task.
 enum Seen {
-    Lane { latency: Histogram<u64>, ended: Duration, last: Option<Last> },
+    Worker { latency: Histogram<u64>, ended: Duration, last: Option<Last> },
     Tail(Tail),
 }
 
@@ -68,7 +68,7 @@ struct Last {
 /// The position of one task in a run.
 struct Place {
     number: usize,
-    course: Arc<Course>,
+    shared: Arc<SharedRun>,
     started: Stopwatch,
 }
 
@@ -78,27 +78,27 @@ struct Place {
 ///
 /// Returns the first error of a task. The other tasks run to the end of the time even so.
 pub fn run(options: &Options, path: &Path) -> Result<Outcome> {
-    let course = Arc::new(Course::new(options));
+    let shared = Arc::new(SharedRun::new(options));
     let resident_before = resident_bytes();
     let log = block_on(FasterLog::open(path, options.config()))?;
     let commits_before = log.last_commit().number;
     let watch = Watch::default();
     let processor_before = ProcessorTime::now();
     let started = Stopwatch::start();
-    let timekeeper = keep_time(&course, &watch, Duration::from_secs_f64(options.seconds));
+    let timekeeper = keep_time(&shared, &watch, Duration::from_secs_f64(options.seconds));
     let task = {
-        let (log, course) = (log.clone(), Arc::clone(&course));
+        let (log, shared) = (log.clone(), Arc::clone(&shared));
         move |number| {
-            let place = Place { number, course: Arc::clone(&course), started };
+            let place = Place { number, shared: Arc::clone(&shared), started };
             place.take(log.clone())
         }
     };
-    let results = options.crew().run(options.tasks + options.readers, task);
+    let results = options.executor().run(options.tasks + options.readers, task);
     let all = started.elapsed();
     let processor = ProcessorTime::now().since(&processor_before);
     timekeeper.stop();
     let mut outcome = Outcome {
-        appended: course.by_lane(),
+        appended: shared.by_worker(),
         latency: Latencies::new().quiet,
         elapsed: Duration::ZERO,
         until_durable: Duration::ZERO,
@@ -123,8 +123,8 @@ impl Outcome {
     fn add(&mut self, seen: Seen) {
         match seen {
             Seen::Tail(tail) => self.tails.push(tail),
-            Seen::Lane { latency, ended, last } => {
-                self.latency.add(&latency).expect("all lanes use the same bounds");
+            Seen::Worker { latency, ended, last } => {
+                self.latency.add(&latency).expect("all workers use the same bounds");
                 self.elapsed = self.elapsed.max(ended);
                 if let Some(last) = last {
                     (self.read_by_then, self.until_durable) =
@@ -142,21 +142,21 @@ impl Outcome {
 
 impl Place {
     async fn take(self, log: FasterLog) -> Result<Seen> {
-        let Self { number, course, started } = self;
-        if let Some(reader) = number.checked_sub(course.appended.len()) {
-            return follow(&log, course, reader, started).await.map(Seen::Tail);
+        let Self { number, shared, started } = self;
+        if let Some(reader) = number.checked_sub(shared.appended.len()) {
+            return follow(&log, shared, reader, started).await.map(Seen::Tail);
         }
-        let run = Lane::new(Arc::clone(&course), number).run(&log).await;
+        let run = Worker::new(Arc::clone(&shared), number).run(&log).await;
         let ended = started.elapsed();
         // Readers wait for the end of the log, even after an error of a worker.
         let mut last = None;
-        if course.lanes_left.fetch_sub(1, Ordering::Relaxed) == 1 {
+        if shared.workers_left.fetch_sub(1, Ordering::Relaxed) == 1 {
             let read_by_then =
-                course.read.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+                shared.read.iter().map(|count| count.load(Ordering::Relaxed)).collect();
             log.complete().await?;
             last = Some(Last { read_by_then, until_durable: started.elapsed() });
         }
-        Ok(Seen::Lane { latency: run?, ended, last })
+        Ok(Seen::Worker { latency: run?, ended, last })
     }
 }
 
@@ -181,24 +181,24 @@ impl Watch {
     }
 }
 
-fn keep_time(course: &Arc<Course>, watch: &Watch, duration: Duration) -> Beside {
+fn keep_time(shared: &Arc<SharedRun>, watch: &Watch, duration: Duration) -> Beside {
     let started = Stopwatch::start();
     let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let bar = Bar::time("run", milliseconds);
-    let (course, watch) = (Arc::clone(course), watch.clone());
+    let (shared, watch) = (Arc::clone(shared), watch.clone());
     Beside::start("timekeeper", INTERVAL.min(duration), move |_| {
-        if course.is_stopped() {
+        if shared.is_stopped() {
             // The tasks still commit and read the rest.
             return;
         }
         let elapsed = started.elapsed();
         let mut points = watch.timeline.lock().expect("nothing panics under it");
-        points.push(elapsed, course.total());
-        watch.lags.lock().expect("nothing panics under it").push(course.lag());
+        points.push(elapsed, shared.total());
+        watch.lags.lock().expect("nothing panics under it").push(shared.lag());
         watch.resident.store(resident_bytes(), Ordering::Relaxed);
         bar.set(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).min(milliseconds));
         if elapsed >= duration {
-            course.stopped.store(true, Ordering::Relaxed);
+            shared.stopped.store(true, Ordering::Relaxed);
         }
     })
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use kvick::{FasterLog, Result};
 
-use super::course::Course;
 use super::entries::Checks;
 use super::options::Reads;
+use super::shared::SharedRun;
 use crate::clock::Stopwatch;
 
 /// The number of entries between two updates of the shared count.
@@ -31,21 +31,21 @@ pub struct Tail {
 /// The first error of the log.
 pub async fn follow(
     log: &FasterLog,
-    course: Arc<Course>,
+    shared: Arc<SharedRun>,
     number: usize,
     started: Stopwatch,
 ) -> Result<Tail> {
-    let mut checks = Checks::new(course.appended.len(), course.entry_bytes);
+    let mut checks = Checks::new(shared.appended.len(), shared.entry_bytes);
     let mut entries = log.follow_from(log.begin_address());
-    if course.reads == Reads::Uncommitted {
+    if shared.reads == Reads::Uncommitted {
         entries = entries.uncommitted();
     }
     while let Some(entry) = entries.next().await {
         checks.saw(&entry?.payload);
         if checks.seen().is_multiple_of(STRETCH) {
-            course.read[number].store(checks.seen(), Ordering::Relaxed);
+            shared.read[number].store(checks.seen(), Ordering::Relaxed);
         }
     }
-    course.read[number].store(checks.seen(), Ordering::Relaxed);
+    shared.read[number].store(checks.seen(), Ordering::Relaxed);
     Ok(Tail { checks, ended: started.elapsed() })
 }

@@ -72,7 +72,7 @@ impl Checkpoints {
         let afterwards: Vec<Span> =
             ends.map(|end| Span { from: end, until: end + AFTERMATH }).collect();
         let [_, after] = timeline.medians(&afterwards);
-        let latency = &outcome.findings.latency;
+        let latency = &outcome.results.latency;
         Self {
             taken: outcome.checkpoints.iter().map(CheckpointRow::new).collect(),
             without,

@@ -7,11 +7,11 @@ use benches::clock::{self, Stopwatch};
 use benches::keys::key_of;
 use benches::load::{Load, load};
 use benches::payload::Payload;
-use benches::runtimes::{Crew, RuntimeKind};
+use benches::runtimes::{Executor, RuntimeKind};
 use futures::future::join_all;
+use kvick::config::{Backend, ByteSize};
 use kvick::runtime::block_on;
 use kvick::{Config, FasterKv, Result};
-use kvick::config::{Backend, ByteSize};
 use tokio::runtime::Runtime;
 use versus::slices::{Slice, Walk, timed};
 
@@ -31,8 +31,8 @@ pub fn fill(path: &Path, data: Data, backend: Backend) -> Result<Store> {
         .with_expected_keys(data.records)
         .with_backend(backend);
     let store = block_on(Store::open(path, config))?;
-    let crew = Crew { kind: RuntimeKind::Builtin, threads: 1 };
-    load(&store, crew, Load { records: data.records, value_bytes: data.value_bytes })?;
+    let executor = Executor { kind: RuntimeKind::Builtin, threads: 1 };
+    load(&store, executor, Load { records: data.records, value_bytes: data.value_bytes })?;
     block_on(store.flush())?;
     Ok(store)
 }

@@ -124,7 +124,8 @@ fn hold(
     let rivals = rivals(directory, contest)?;
     let mut arms = Vec::new();
     {
-        let on_tokio = ours.arm(move |lanes, duration| ours::on_tokio(runtime, lanes, duration));
+        let on_tokio =
+            ours.arm(move |callers, duration| ours::on_tokio(runtime, callers, duration));
         arms.push(Arm::new("kvick, tokio", on_tokio));
     }
     for (name, rival) in &rivals {

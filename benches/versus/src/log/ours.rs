@@ -7,7 +7,7 @@ use benches::clock::Stopwatch;
 use benches::log::entries::{Checks, Entries};
 use futures::StreamExt as _;
 use futures::future::join_all;
-use kvick::{log, FasterLog, Result};
+use kvick::{FasterLog, Result, log};
 use tokio::runtime::Runtime;
 use versus::slices::{Slice, Walk, timed};
 
@@ -25,7 +25,7 @@ pub struct Ours {
 }
 
 /// One caller for one slice.
-pub struct Lane {
+pub struct Caller {
     log: FasterLog,
     contest: Contest,
     entries: Entries,
@@ -47,16 +47,16 @@ impl Ours {
     /// Returns a function that runs the callers of a slice and counts their entries.
     pub fn arm(
         &mut self,
-        run: impl Fn(Vec<Lane>, Duration) -> (Slice, Vec<u64>),
+        run: impl Fn(Vec<Caller>, Duration) -> (Slice, Vec<u64>),
     ) -> impl FnMut(usize, Duration) -> Slice {
         move |_, duration| {
-            let lanes = self.appended.iter().enumerate().map(|(number, appended)| Lane {
+            let callers = self.appended.iter().enumerate().map(|(number, appended)| Caller {
                 log: self.log.clone(),
                 contest: self.contest,
                 entries: Entries::new(number, self.contest.entry_bytes),
                 appended: *appended,
             });
-            let (slice, appended) = run(lanes.collect(), duration);
+            let (slice, appended) = run(callers.collect(), duration);
             self.appended = appended;
             slice
         }
@@ -84,8 +84,9 @@ impl Ours {
 }
 
 /// Runs a slice with a tokio task for every caller. Also returns the entries of each so far.
-pub fn on_tokio(runtime: &Runtime, lanes: Vec<Lane>, duration: Duration) -> (Slice, Vec<u64>) {
-    let begin = || -> Vec<_> { lanes.into_iter().map(|lane| runtime.spawn(lane.run())).collect() };
+pub fn on_tokio(runtime: &Runtime, callers: Vec<Caller>, duration: Duration) -> (Slice, Vec<u64>) {
+    let begin =
+        || -> Vec<_> { callers.into_iter().map(|caller| runtime.spawn(caller.run())).collect() };
     let mut appended = Vec::new();
     let slice = timed(duration, begin, |tasks| {
         let ended = runtime.block_on(join_all(tasks)).into_iter();
@@ -97,7 +98,7 @@ pub fn on_tokio(runtime: &Runtime, lanes: Vec<Lane>, duration: Duration) -> (Sli
     (slice, appended)
 }
 
-impl Lane {
+impl Caller {
     async fn run(mut self) -> Result<(Walk, u64)> {
         let mut walk = Walk::free();
         match (self.contest.batch, self.contest.durable) {

@@ -3,8 +3,8 @@
 use benches::keys::key_of;
 use benches::payload::Payload;
 use benches::workload::Operation;
-use kvick::{Config, FasterKv, Result, Session};
 use kvick::config::{Backend, ByteSize};
+use kvick::{Config, FasterKv, Result, Session};
 use versus::slices::Walk;
 
 use crate::contest::{Mix, is_right, value_of};

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use hdrhistogram::Histogram;
 use kvick::{FasterLog, Result, log};
 
-use super::course::Course;
 use super::entries::Entries;
+use super::shared::SharedRun;
 use crate::clock::Stopwatch;
 use crate::latency::Latencies;
 
@@ -17,8 +17,8 @@ const STRETCH: u64 = 64;
 
 /// One appending task.
 #[derive(Debug)]
-pub struct Lane {
-    course: Arc<Course>,
+pub struct Worker {
+    shared: Arc<SharedRun>,
     number: usize,
     entries: Entries,
     /// The number of appended entries.
@@ -29,12 +29,12 @@ pub struct Lane {
     latency: Histogram<u64>,
 }
 
-impl Lane {
+impl Worker {
     /// Creates worker `number` of a run.
-    pub fn new(course: Arc<Course>, number: usize) -> Self {
-        let entries = Entries::new(number, course.entry_bytes);
+    pub fn new(shared: Arc<SharedRun>, number: usize) -> Self {
+        let entries = Entries::new(number, shared.entry_bytes);
         let latency = Latencies::new().quiet;
-        Self { course, number, entries, appended: 0, last: None, latency }
+        Self { shared, number, entries, appended: 0, last: None, latency }
     }
 
     /// Appends until the time is over, and returns the latencies.
@@ -47,7 +47,7 @@ impl Lane {
     ///
     /// Panics if the address of an append is not after the previous one.
     pub async fn run(mut self, log: &FasterLog) -> Result<Histogram<u64>> {
-        match (self.course.batch, self.course.waits) {
+        match (self.shared.batch, self.shared.waits) {
             (1, false) => self.append(log).await?,
             (1, true) => self.append_durably(log).await?,
             _ => self.append_batches(log).await?,
@@ -56,9 +56,9 @@ impl Lane {
     }
 
     async fn append(&mut self, log: &FasterLog) -> Result<()> {
-        let sample_every = self.course.sample_every;
+        let sample_every = self.shared.sample_every;
         let mut until_sample = sample_every;
-        while !self.course.is_stopped() {
+        while !self.shared.is_stopped() {
             for _ in 0..STRETCH {
                 let entry = self.entries.entry(self.appended);
                 let address = if until_sample == 0 {
@@ -80,7 +80,7 @@ impl Lane {
     }
 
     async fn append_durably(&mut self, log: &FasterLog) -> Result<()> {
-        while !self.course.is_stopped() {
+        while !self.shared.is_stopped() {
             let entry = self.entries.entry(self.appended);
             let started = Stopwatch::start();
             let address = log.append_durable(entry).await?;
@@ -93,15 +93,15 @@ impl Lane {
     }
 
     async fn append_batches(&mut self, log: &FasterLog) -> Result<()> {
-        let mut batch = vec![Vec::new(); self.course.batch];
-        while !self.course.is_stopped() {
+        let mut batch = vec![Vec::new(); self.shared.batch];
+        while !self.shared.is_stopped() {
             for (entry, number) in batch.iter_mut().zip(self.appended..) {
                 entry.clear();
                 entry.extend_from_slice(self.entries.entry(number));
             }
             let started = Stopwatch::start();
             let addresses = log.append_many(&batch).await?;
-            if self.course.waits {
+            if self.shared.waits {
                 log.commit().await?;
             }
             self.latency.saturating_record(started.nanoseconds());
@@ -119,6 +119,6 @@ impl Lane {
     }
 
     fn publish(&self) {
-        self.course.appended[self.number].store(self.appended, Ordering::Relaxed);
+        self.shared.appended[self.number].store(self.appended, Ordering::Relaxed);
     }
 }

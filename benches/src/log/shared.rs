@@ -8,7 +8,7 @@ use super::options::{CommitPolicy, Options, Reads};
 
 /// The shared state of one run.
 #[derive(Debug)]
-pub struct Course {
+pub struct SharedRun {
     /// Bytes of an entry.
     pub entry_bytes: usize,
     /// The number of entries of a call.
@@ -26,10 +26,10 @@ pub struct Course {
     /// The number of entries that each reader has read.
     pub read: Vec<CachePadded<AtomicU64>>,
     /// The number of workers that still append.
-    pub lanes_left: AtomicUsize,
+    pub workers_left: AtomicUsize,
 }
 
-impl Course {
+impl SharedRun {
     /// Creates the state of a run that has not begun.
     pub fn new(options: &Options) -> Self {
         let counts = |count| (0..count).map(|_| AtomicU64::new(0).into()).collect();
@@ -42,7 +42,7 @@ impl Course {
             stopped: AtomicBool::new(false),
             appended: counts(options.tasks),
             read: counts(options.readers),
-            lanes_left: AtomicUsize::new(options.tasks),
+            workers_left: AtomicUsize::new(options.tasks),
         }
     }
 
@@ -57,7 +57,7 @@ impl Course {
     }
 
     /// Returns the number of entries that each worker has appended.
-    pub fn by_lane(&self) -> Vec<u64> {
+    pub fn by_worker(&self) -> Vec<u64> {
         self.appended.iter().map(|count| count.load(Ordering::Relaxed)).collect()
     }
 

@@ -1,4 +1,4 @@
-//! The runtimes that poll the tasks: three of them, with one handle.
+//! The runtimes that poll the tasks: three kinds, with one type of handle.
 
 use kvick::runtime::Handle;
 
@@ -9,30 +9,31 @@ use crate::Failed;
 pub(crate) enum RuntimeKind {
     /// tokio's multi-threaded scheduler
     Tokio,
-    /// One glommio executor a thread (feature glommio, Linux)
+    /// One glommio executor for each thread (feature glommio, Linux)
     Glommio,
-    /// kvick's own executor, one a thread
+    /// The executor of kvick, one for each thread
     Builtin,
 }
 
-/// A running runtime: its threads and tasks live as long as this.
+/// A running runtime. Its threads and tasks live until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Crew {
+pub(crate) struct Workers {
     handles: Vec<Handle>,
-    _behind: Behind,
+    _kept: Kept,
 }
 
 #[derive(Debug)]
-enum Behind {
+enum Kept {
     Tokio(
-        #[expect(dead_code, reason = "lives, and does its work elsewhere")] tokio::runtime::Runtime,
+        #[expect(dead_code, reason = "its threads run until it is dropped")]
+        tokio::runtime::Runtime,
     ),
     Builtin,
     #[cfg(all(feature = "glommio", target_os = "linux"))]
     Glommio(#[expect(dead_code, reason = "as above")] Vec<executor::Executor>),
 }
 
-impl Crew {
+impl Workers {
     pub(crate) fn start(kind: RuntimeKind, threads: usize) -> Result<Self, Failed> {
         assert!(threads > 0, "there is at least one thread");
         match kind {
@@ -42,22 +43,22 @@ impl Crew {
                     .enable_time()
                     .build()?;
                 let handles = vec![Handle::tokio(runtime.handle().clone())];
-                let _behind = Behind::Tokio(runtime);
-                Ok(Self { handles, _behind })
+                let _kept = Kept::Tokio(runtime);
+                Ok(Self { handles, _kept })
             }
             RuntimeKind::Builtin => {
                 let handles = (0..threads).map(|_| Handle::background());
                 let handles = handles.collect::<Result<_, _>>()?;
-                let _behind = Behind::Builtin;
-                Ok(Self { handles, _behind })
+                let _kept = Kept::Builtin;
+                Ok(Self { handles, _kept })
             }
             #[cfg(all(feature = "glommio", target_os = "linux"))]
             RuntimeKind::Glommio => {
                 let started = (0..threads).map(|_| executor::start());
                 let started = started.collect::<Result<Vec<_>, _>>()?;
                 let (handles, executors) = started.into_iter().unzip();
-                let _behind = Behind::Glommio(executors);
-                Ok(Self { handles, _behind })
+                let _kept = Kept::Glommio(executors);
+                Ok(Self { handles, _kept })
             }
             #[cfg(not(all(feature = "glommio", target_os = "linux")))]
             RuntimeKind::Glommio => {
@@ -66,7 +67,7 @@ impl Crew {
         }
     }
 
-    /// The handle for a task: tasks are dealt out one by one.
+    /// Returns the handle for a task. The tasks get the handles in turn.
     pub(crate) fn handle(&self, task: usize) -> &Handle {
         &self.handles[task % self.handles.len()]
     }
@@ -95,10 +96,10 @@ mod executor {
         let thread = LocalExecutorBuilder::new(Placement::Unbound)
             .name("count-words")
             .spawn(move || async move {
-                // Cold reads of this thread go through its own ring from here on.
+                // From here on this thread reads cold records through its own ring.
                 let _attachment = kvick::io::attach_glommio();
                 if sender.send(Handle::glommio()).is_ok() {
-                    // An error is the same message: the sender is gone.
+                    // An error also means that the sender is gone.
                     let _ = stopped.await;
                 }
             })

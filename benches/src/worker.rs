@@ -27,7 +27,7 @@ pub const STRETCH: usize = 32;
 
 /// The state that all workers of a run share.
 #[derive(Debug)]
-pub struct Course {
+pub struct SharedRun {
     // Fixed before the run.
     /// The steps. Each worker starts at a different one.
     pub steps: Vec<Step>,
@@ -50,7 +50,7 @@ pub struct Course {
     pub watch: CachePadded<Watch>,
 }
 
-impl Course {
+impl SharedRun {
     /// Returns the number of operations that all workers have finished so far.
     pub fn total(&self) -> u64 {
         self.finished.iter().map(|count| count.load(Ordering::Relaxed)).sum()
@@ -59,7 +59,7 @@ impl Course {
 
 /// The results of a worker.
 #[derive(Clone, Debug)]
-pub struct Findings {
+pub struct Results {
     /// The number of finished operations.
     pub operations: u64,
     /// The number of records that were read and verified.
@@ -72,7 +72,7 @@ pub struct Findings {
     pub latency: Latencies,
 }
 
-impl Findings {
+impl Results {
     /// Creates empty results.
     pub fn new() -> Self {
         Self { operations: 0, reads: 0, missing: 0, wrong: 0, latency: Latencies::new() }
@@ -97,7 +97,7 @@ impl Findings {
     }
 }
 
-impl Default for Findings {
+impl Default for Results {
     fn default() -> Self {
         Self::new()
     }
@@ -105,47 +105,47 @@ impl Default for Findings {
 
 /// One task of the run.
 #[derive(Debug)]
-pub struct Lane {
-    course: Arc<Course>,
+pub struct Worker {
+    shared: Arc<SharedRun>,
     number: u64,
     cursor: usize,
     inserted: u64,
     version: u32,
-    findings: Findings,
+    results: Results,
 }
 
-impl Lane {
+impl Worker {
     /// Creates worker `number` of a run. The workers start at evenly spaced steps.
-    pub fn new(course: Arc<Course>, number: usize) -> Self {
-        let cursor = course.steps.len() / course.finished.len() * number;
-        let findings = Findings::new();
-        Self { course, number: number as u64, cursor, inserted: 0, version: 1, findings }
+    pub fn new(shared: Arc<SharedRun>, number: usize) -> Self {
+        let cursor = shared.steps.len() / shared.finished.len() * number;
+        let results = Results::new();
+        Self { shared, number: number as u64, cursor, inserted: 0, version: 1, results }
     }
 
     /// Works until the run is stopped.
     pub async fn run<V: Payload + ?Sized>(
         mut self,
         mut session: Session<u64, V>,
-    ) -> Result<Findings> {
-        if self.course.batch > 1 {
+    ) -> Result<Results> {
+        if self.shared.batch > 1 {
             self.run_batches(&mut session).await?;
         } else {
             self.run_one_by_one(&mut session).await?;
         }
-        Ok(self.findings)
+        Ok(self.results)
     }
 
     async fn run_one_by_one<V: Payload + ?Sized>(
         &mut self,
         session: &mut Session<u64, V>,
     ) -> Result<()> {
-        let mut buffer = V::buffer(self.course.value_bytes);
+        let mut buffer = V::buffer(self.shared.value_bytes);
         let mut until_sample = 0;
         while !self.is_stopped() {
             for _ in 0..STRETCH {
                 let (operation, key) = self.advance();
                 if until_sample == 0 {
-                    until_sample = self.course.sample_every;
+                    until_sample = self.shared.sample_every;
                     let timed = self.begin_sample();
                     self.take(session, operation, key, &mut buffer).await?;
                     self.end_sample(timed);
@@ -166,12 +166,12 @@ impl Lane {
         key: u64,
         buffer: &mut V::Buffer,
     ) -> Result<()> {
-        let length = self.course.value_bytes;
+        let length = self.shared.value_bytes;
         match operation {
             Operation::Read => {
                 let verify = |view: V::View<'_>| V::verify_view(&view, key, length);
                 let found = session.read_with(&key, verify).await?;
-                self.findings.saw(found);
+                self.results.saw(found);
             }
             Operation::Update | Operation::Insert => {
                 V::stamp(buffer, key, self.version);
@@ -189,7 +189,7 @@ impl Lane {
         &mut self,
         session: &mut Session<u64, V>,
     ) -> Result<()> {
-        let (batch, length) = (self.course.batch, self.course.value_bytes);
+        let (batch, length) = (self.shared.batch, self.shared.value_bytes);
         let mut reads: Vec<u64> = Vec::with_capacity(batch);
         let mut changes: Vec<u64> = Vec::with_capacity(batch);
         let mut writes: Vec<(u64, V::Buffer)> = Vec::new();
@@ -225,7 +225,7 @@ impl Lane {
                 let values = session.read_many(&reads).await?;
                 for (key, value) in reads.iter().zip(&values) {
                     let found = value.as_ref().map(|value| V::verify_owned(value, *key, length));
-                    self.findings.saw(found);
+                    self.results.saw(found);
                 }
             }
             self.end_sample(timed);
@@ -236,29 +236,29 @@ impl Lane {
 
     #[inline]
     fn begin_sample(&self) -> (u64, Stopwatch) {
-        (self.course.watch.look(), Stopwatch::start())
+        (self.shared.watch.look(), Stopwatch::start())
     }
 
     #[inline]
     fn end_sample(&mut self, (before, started): (u64, Stopwatch)) {
-        let met_checkpoint = self.course.watch.has_overlapped(before);
-        self.findings.latency.record(started.nanoseconds(), met_checkpoint);
+        let met_checkpoint = self.shared.watch.has_overlapped(before);
+        self.results.latency.record(started.nanoseconds(), met_checkpoint);
     }
 
     fn is_stopped(&self) -> bool {
-        self.course.stopped.load(Ordering::Relaxed)
+        self.shared.stopped.load(Ordering::Relaxed)
     }
 
     fn publish(&mut self, operations: usize) {
-        self.findings.operations += operations as u64;
-        let place = usize::try_from(self.number).expect("lanes are counted in usize");
-        self.course.finished[place].store(self.findings.operations, Ordering::Relaxed);
+        self.results.operations += operations as u64;
+        let place = usize::try_from(self.number).expect("workers are counted in usize");
+        self.shared.finished[place].store(self.results.operations, Ordering::Relaxed);
     }
 
     fn advance(&mut self) -> (Operation, u64) {
-        let step = self.course.steps[self.cursor];
-        self.cursor = (self.cursor + 1) % self.course.steps.len();
-        let workload = self.course.workload;
+        let step = self.shared.steps[self.cursor];
+        self.cursor = (self.cursor + 1) % self.shared.steps.len();
+        let workload = self.shared.workload;
         let operation = if step.is_other() { workload.other() } else { Operation::Read };
         let index = match operation {
             Operation::Insert => {
@@ -272,7 +272,7 @@ impl Lane {
     }
 
     fn own_index(&self, position: u64) -> u64 {
-        self.course.records + position * self.course.finished.len() as u64 + self.number
+        self.shared.records + position * self.shared.finished.len() as u64 + self.number
     }
 
     /// Returns the record `back` steps before the newest that this worker knows: its own, then the
@@ -281,7 +281,7 @@ impl Lane {
         if back < self.inserted {
             self.own_index(self.inserted - 1 - back)
         } else {
-            self.course.records - 1 - (back - self.inserted) % self.course.records
+            self.shared.records - 1 - (back - self.inserted) % self.shared.records
         }
     }
 }
