@@ -119,7 +119,8 @@ async fn write(
 /// Sets the n-th key of a writer to n, and begins again after the last key.
 async fn write_next(session: &mut Session<u64, u64>, writer: u64) -> Result<()> {
     let number = session.next_serial();
-    session.upsert(&(writer * KEYS + number % KEYS), &number).await
+    session.upsert(&(writer * KEYS + number % KEYS), &number).await?;
+    Ok(())
 }
 
 /// Returns the value of a key after this many operations.

@@ -48,8 +48,8 @@ mod owning;
 mod read;
 mod write;
 
-pub use owning::{Replace, Take};
+pub use owning::{Replace, Rmw, Take};
 pub use read::{Contains, Read, ReadWith, TryRead};
 pub use write::{
-    CompareAndDelete, CompareAndSwap, Delete, DeleteIf, InsertIfAbsent, Rmw, Update, Upsert,
+    CompareAndDelete, CompareAndSwap, Delete, DeleteIf, InsertIfAbsent, Update, Upsert,
 };

@@ -209,12 +209,13 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
         self.lifecycle.checkpoints.list()
     }
 
-    /// Removes a checkpoint, and the files that only it needs.
+    /// Removes a checkpoint, and the files that only it needs. Waits until no checkpoint is being
+    /// taken.
     ///
     /// # Errors
     /// `InvalidArgument` if there is no such checkpoint, or if it is the newest (sessions rely on
     /// its durable contents). `InvalidArgument` also if no other checkpoint survives power cuts.
-    /// `Busy` while a checkpoint is being taken. `StorageFull`, but not merely because the device
+    /// `StorageFull`, but not merely because the device
     /// is full. `Poisoned`; `Closed`.
     ///
     /// # Cancel safety

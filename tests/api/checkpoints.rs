@@ -136,12 +136,14 @@ fn one_at_a_time_and_its_progress_is_seen() -> Result<()> {
         let store: FasterKv<u64, u64> = open(&directory, config()).await?;
         store.upsert(&1, &1).await?;
         let first = store.checkpoint().snapshot().start()?;
-        let busy = store.checkpoint().await;
         let progress = first.progress();
-        let taken = first.await?;
-        if let Err(error) = busy {
-            assert_eq!(error.kind(), ErrorKind::Busy);
-        }
+        // An awaited checkpoint waits for its turn; so does a removal.
+        let second = store.checkpoint();
+        let prune = store.prune_checkpoints(2);
+        let (taken, second, pruned) = futures::join!(first, second.into_future(), prune);
+        let (taken, second) = (taken?, second?);
+        pruned?;
+        assert!(taken.token < second.token);
         assert_eq!(
             (taken.kind, taken.durability),
             (checkpoint::Kind::Snapshot, Durability::PowerCut)

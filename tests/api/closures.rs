@@ -48,7 +48,7 @@ impl InClosures {
                     within(&inner);
                     value.unwrap_or(0) + 1
                 };
-                block_on(store.rmw(&key, update))
+                block_on(store.rmw(&key, update)).map(drop)
             });
             threads.push(running.expect("the system starts a thread"));
         }

@@ -168,9 +168,13 @@ fn until_refused(turn: impl AsyncFn(u64) -> Result<()>) -> Error {
 }
 
 const PASTIMES: [Pastime; 6] = [
-    ("write", |store| until_refused(async |number| store.upsert(&(KEYS + number), &1).await)),
+    ("write", |store| {
+        until_refused(async |number| store.upsert(&(KEYS + number), &1).await.map(drop))
+    }),
     ("modify", |store| {
-        until_refused(async |number| store.rmw(&(number % KEYS), |value| value.unwrap_or(0)).await)
+        until_refused(async |number| {
+            store.rmw(&(number % KEYS), |value| value.unwrap_or(0)).await.map(drop)
+        })
     }),
     ("flush", |store| {
         until_refused(async |number| {

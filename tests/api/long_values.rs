@@ -123,3 +123,24 @@ fn what_is_too_long_is_refused_with_the_limit() -> Result<()> {
         store.close().await
     })
 }
+
+/// The new value is in pieces while the operation waits for its record, and is returned whole.
+#[test]
+fn a_modification_returns_a_value_of_any_length() -> Result<()> {
+    for config in small_configs() {
+        let store: FasterKv<u64, [u8]> = memory_store(config);
+        block_on(async {
+            for evict in [false, true] {
+                for (at, length) in LENGTHS.into_iter().enumerate() {
+                    let new = store.rmw(&1, |_| pattern(7, length)).await?;
+                    assert!(new == pattern(7, length), "{length} bytes, number {at}");
+                    if evict {
+                        store.flush_and_evict().await?;
+                    }
+                }
+            }
+            Ok::<_, kvick::Error>(())
+        })?;
+    }
+    Ok(())
+}

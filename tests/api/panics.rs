@@ -62,12 +62,12 @@ const ATTEMPTS: u32 = 9;
 async fn attempt<const WORD: bool>(store: &Store<WORD>, number: u32) -> Result<()> {
     let mut session = store.session()?;
     match number {
-        0 => session.rmw(&1, |_| panic!("the closure panics")).await,
-        1 => store.rmw(&1, |_| panic!("the closure panics")).await,
-        2 => session.rmw(&1, |_| PANICS_IN_ENCODE).await,
-        3 => store.rmw(&1, |_| REFUSES_ENCODE).await,
+        0 => session.rmw(&1, |_| panic!("the closure panics")).await.map(drop),
+        1 => store.rmw(&1, |_| panic!("the closure panics")).await.map(drop),
+        2 => session.rmw(&1, |_| PANICS_IN_ENCODE).await.map(drop),
+        3 => store.rmw(&1, |_| REFUSES_ENCODE).await.map(drop),
         4 => session.read_with(&1, |_| panic!("the view panics")).await.map(drop),
-        5 => store.upsert(&1, &PANICS_IN_ENCODE).await,
+        5 => store.upsert(&1, &PANICS_IN_ENCODE).await.map(drop),
         6 => session.compare_and_swap(&1, &10, &REFUSES_ENCODE).await.map(drop),
         7 => {
             store
@@ -77,7 +77,7 @@ async fn attempt<const WORD: bool>(store: &Store<WORD>, number: u32) -> Result<(
                 })
                 .await
         }
-        _ => store.upsert(&REFUSES_ENCODE, &1).await,
+        _ => store.upsert(&REFUSES_ENCODE, &1).await.map(drop),
     }
 }
 
@@ -171,8 +171,8 @@ fn a_key_that_panics_harms_nobody() -> Result<()> {
     };
     block_on(store.upsert(&1, &10))?;
     panics(&|| block_on(store.read(&key)).map(drop));
-    panics(&|| block_on(store.upsert(&key, &1)));
-    panics(&|| block_on(store.rmw(&key, |_| 1)));
+    panics(&|| block_on(store.upsert(&key, &1)).map(drop));
+    panics(&|| block_on(store.rmw(&key, |_| 1)).map(drop));
     panics(&|| block_on(store.delete(&key)).map(drop));
     panics(&|| block_on(store.read_many(&[1, key])).map(drop));
     panics(&|| block_on(store.upsert_many(&[(2, 20), (key, 1)])));

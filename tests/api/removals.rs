@@ -136,6 +136,26 @@ fn of_many_that_take_one_gets_the_value() -> Result<()> {
 }
 
 #[test]
+fn an_upsert_knows_what_memory_shows() -> Result<()> {
+    for config in small_configs() {
+        let store = memory_store::<u64, u64>(config);
+        block_on(async {
+            assert_eq!(store.upsert(&1, &5).await?, Previous::Absent);
+            assert_eq!(store.upsert(&1, &6).await?, Previous::Present);
+            store.flush().await?;
+            assert_eq!(store.upsert(&1, &7).await?, Previous::Present);
+            store.delete(&1).await?;
+            assert_eq!(store.upsert(&1, &8).await?, Previous::Absent);
+            store.flush_and_evict().await?;
+            assert_eq!(store.upsert(&1, &9).await?, Previous::Unknown);
+            assert_eq!(store.read(&1).await?, Some(9));
+            Ok::<_, kvick::Error>(())
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
 fn a_delete_knows_what_memory_shows() -> Result<()> {
     for config in small_configs() {
         let store = memory_store::<u64, u64>(config);
@@ -167,8 +187,8 @@ type Next = fn(&FasterKv<u64, u64>) -> Result<Option<u64>>;
 fn a_dropped_removal_of_a_word_leaves_the_value() -> Result<()> {
     let next: [Next; 7] = [
         |store| Ok(Some(5).filter(|_| block_on(store.read(&1)).is_ok_and(|it| it == Some(5)))),
-        |store| block_on(store.rmw(&1, |old| old.unwrap_or(0) + 1)).map(|()| Some(6)),
-        |store| block_on(store.upsert(&1, &9)).map(|()| Some(9)),
+        |store| block_on(store.rmw(&1, |old| old.unwrap_or(0) + 1)).map(Some),
+        |store| block_on(store.upsert(&1, &9)).map(|_| Some(9)),
         |store| block_on(store.delete(&1)).map(|_| None),
         |store| block_on(store.take(&1)).map(|taken| taken.filter(|it| *it != 5)),
         |store| block_on(store.replace(&1, &4)).map(|old| old.filter(|it| *it == 5).map(|_| 4)),

@@ -105,10 +105,10 @@ async fn operate<V: Content + ?Sized>(mut session: Session<u64, V>, plan: Plan) 
 
 async fn one<V: Content + ?Sized>(session: &mut Session<u64, V>, step: Step) -> Result<()> {
     match step.change {
-        Change::Upsert => session.upsert(&step.key, V::of(step.word).borrow()).await,
+        Change::Upsert => session.upsert(&step.key, V::of(step.word).borrow()).await.map(drop),
         Change::Delete => session.delete(&step.key).await.map(drop),
         Change::Modify | Change::Count => {
-            session.rmw(&step.key, |before| updated::<V>(step, before)).await
+            session.rmw(&step.key, |before| updated::<V>(step, before)).await.map(drop)
         }
     }
 }

@@ -73,7 +73,9 @@ async fn until_refused(turn: impl AsyncFn(u64) -> Result<()>) {
 type StoreCase = (&'static str, fn(&Store));
 
 const STORE_CASES: [StoreCase; 10] = [
-    ("write", |store| block_on(until_refused(async |key| store.upsert(&(KEYS + key), &1).await))),
+    ("write", |store| {
+        block_on(until_refused(async |key| store.upsert(&(KEYS + key), &1).await.map(drop)))
+    }),
     ("write in a session", |store| {
         let mut session = store.session().expect("open");
         block_on(async {
@@ -86,7 +88,9 @@ const STORE_CASES: [StoreCase; 10] = [
         refused(block_on(session.wait_durable()));
     }),
     ("modify what is not in memory", |store| {
-        block_on(until_refused(async |key| store.rmw(&key, |value| value.unwrap_or(0)).await));
+        block_on(until_refused(async |key| {
+            store.rmw(&key, |value| value.unwrap_or(0)).await.map(drop)
+        }));
     }),
     ("write many", |store| {
         let pairs: Vec<_> = (0..100 * KEYS).map(|key| (key, key)).collect();

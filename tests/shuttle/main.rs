@@ -330,14 +330,8 @@ async fn act(session: &mut Session<u64, u64>, ticks: &Ticks) -> kvick::Result<Ve
         let called = tick(ticks);
         let (one, other) = (drawn(3), drawn(3));
         let action = match drawn(10) {
-            0 => {
-                session.upsert(&1, &one).await?;
-                Action::Upsert(one)
-            }
-            1 => {
-                session.rmw(&1, |value| value.unwrap_or(0) + 1).await?;
-                Action::Add(1)
-            }
+            0 => Action::Upsert(one, session.upsert(&1, &one).await?.known()),
+            1 => Action::Add(1, session.rmw(&1, |value| value.unwrap_or(0) + 1).await?),
             2 => Action::Delete(session.delete(&1).await?.known()),
             3 => Action::Insert(one, session.insert_if_absent(&1, &one).await?),
             4 => Action::Swap(one, other, session.compare_and_swap(&1, &one, &other).await?),

@@ -88,7 +88,7 @@ fn an_upsert_happens_or_not() {
     seeds(16, |seed| {
         let new = pattern(2, 1500);
         drop_after_each_poll(seed, [Some(old()), Some(new.clone())], async |store| {
-            store.upsert(&KEY, &new).await
+            store.upsert(&KEY, &new).await.map(drop)
         });
     });
 }
@@ -98,7 +98,7 @@ fn an_upsert_in_pieces_happens_or_not() {
     seeds(16, |seed| {
         let new = pattern(3, 20_000);
         drop_after_each_poll(seed, [Some(old()), Some(new.clone())], async |store| {
-            store.upsert(&KEY, &new).await
+            store.upsert(&KEY, &new).await.map(drop)
         });
     });
 }
@@ -109,7 +109,7 @@ fn a_modification_happens_or_not() {
         let new = [old(), pattern(4, 900)].concat();
         drop_after_each_poll(seed, [Some(old()), Some(new)], async |store| {
             let append = |value: Option<Vec<u8>>| [value.unwrap_or_default(), pattern(4, 900)];
-            store.rmw(&KEY, |value| append(value).concat()).await
+            store.rmw(&KEY, |value| append(value).concat()).await.map(drop)
         });
     });
 }
@@ -121,7 +121,7 @@ fn a_modification_in_pieces_happens_or_not() {
         let new = [long.clone(), pattern(4, 900)].concat();
         drop_after_each_poll(seed, [Some(long), Some(new)], async |store| {
             let append = |value: Option<Vec<u8>>| [value.unwrap_or_default(), pattern(4, 900)];
-            store.rmw(&KEY, |value| append(value).concat()).await
+            store.rmw(&KEY, |value| append(value).concat()).await.map(drop)
         });
     });
 }

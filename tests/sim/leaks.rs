@@ -17,8 +17,8 @@ async fn leak(store: &FasterKv<u64, [u8]>, site: &Site) {
         let value = pattern(round, random.index(8000));
         let operation: futures::future::BoxFuture<'_, kvick::Result<()>> = match random.below(6) {
             0 => Box::pin(async { session.read(&key).await.map(drop) }),
-            1 => Box::pin(async { session.upsert(&key, &value).await }),
-            2 => Box::pin(async { session.rmw(&key, |_| value.clone()).await }),
+            1 => Box::pin(async { session.upsert(&key, &value).await.map(drop) }),
+            2 => Box::pin(async { session.rmw(&key, |_| value.clone()).await.map(drop) }),
             3 => Box::pin(async { session.delete(&key).await.map(drop) }),
             4 => Box::pin(async { store.read_many(&[key, key + 1]).await.map(drop) }),
             _ => Box::pin(async { store.flush_and_evict().await }),

@@ -49,7 +49,8 @@ fn read_while(
 #[test]
 fn a_newer_value_is_seen() {
     seeds(100, |seed| {
-        let found = read_while(seed, async |store| store.session()?.upsert(&1, &77).await);
+        let found =
+            read_while(seed, async |store| store.session()?.upsert(&1, &77).await.map(drop));
         assert_eq!(found, Some(77));
     });
 }
@@ -67,7 +68,7 @@ fn a_newer_value_after_a_delete_is_seen() {
     seeds(100, |seed| {
         let found = read_while(seed, async |store| {
             store.delete(&1).await?;
-            store.upsert(&1, &78).await
+            store.upsert(&1, &78).await.map(drop)
         });
         assert_eq!(found, Some(78));
     });
@@ -76,7 +77,7 @@ fn a_newer_value_after_a_delete_is_seen() {
 #[test]
 fn another_key_of_the_chain_changes_nothing() {
     seeds(100, |seed| {
-        let found = read_while(seed, async |store| store.upsert(&2, &77).await);
+        let found = read_while(seed, async |store| store.upsert(&2, &77).await.map(drop));
         assert_eq!(found, Some(10));
     });
 }

@@ -21,8 +21,6 @@ use tests::simulated::{Site, World, seeds, two_pages};
 const KEYS: u64 = 700;
 const STEPS: u64 = 4000;
 
-/// The number of tries in a row that may find a running checkpoint.
-const MOST_BUSY: u32 = 5000;
 /// A number of turns that no waiting task reaches before its runtime ends.
 const MOST_TURNS: u64 = 100_000;
 
@@ -72,7 +70,7 @@ impl Job {
             self.spawn(
                 "modify",
                 until_refused(store(), async |store, turn| {
-                    store.rmw(&(turn % 90), |value| value.unwrap_or(0)).await
+                    store.rmw(&(turn % 90), |value| value.unwrap_or(0)).await.map(drop)
                 }),
             ),
             self.spawn("flush", until_refused(store(), async |store, _| store.flush().await)),
@@ -109,16 +107,12 @@ async fn until_refused(
     (store, handle): (FasterKv<u64, u64>, Handle),
     turn: impl AsyncFn(&FasterKv<u64, u64>, u64) -> Result<()>,
 ) -> Error {
-    let mut busy = 0;
     for number in 0.. {
-        match turn(&store, number).await {
-            Ok(()) => busy = 0,
-            // Another task was faster.
-            Err(error) if error.kind() == ErrorKind::Busy => busy += 1,
-            Err(error) => return error,
+        if let Err(error) = turn(&store, number).await {
+            return error;
         }
-        if busy > MOST_BUSY || number > MOST_TURNS {
-            // The faster task, or the task that would refuse, has been leaked.
+        if number > MOST_TURNS {
+            // The task that would refuse has been leaked.
             std::future::pending::<()>().await;
         }
         handle.sleep(Duration::from_micros(50)).await;
@@ -146,9 +140,15 @@ async fn checkpoint(store: &FasterKv<u64, u64>, kind: checkpoint::Kind) -> Resul
     store.checkpoint().kind(kind).durability(Durability::PowerCut).await.map(drop)
 }
 
-/// Follows the progress of a checkpoint to its end.
+/// Follows the progress of a checkpoint to its end. If another one is in progress, waits for its
+/// turn instead.
 async fn watch(store: &FasterKv<u64, u64>) -> Result<()> {
-    let checkpoint = store.checkpoint().without_index().start()?;
+    let checkpoint = match store.checkpoint().without_index().start() {
+        Err(error) if error.kind() == ErrorKind::Busy => {
+            return store.checkpoint().without_index().await.map(drop);
+        }
+        started => started?,
+    };
     checkpoint.progress().for_each(|_| std::future::ready(())).await;
     checkpoint.await.map(drop)
 }

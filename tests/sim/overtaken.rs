@@ -51,9 +51,15 @@ impl Meanwhile {
             Self::Deletes => {
                 store.delete(&1).await?;
             }
-            Self::Empties => store.upsert(&1, b"").await?,
-            Self::SetsTheSame => store.upsert(&1, before.as_deref().unwrap_or_default()).await?,
-            Self::Modifies => store.rmw(&1, |_| b"y".to_vec()).await?,
+            Self::Empties => {
+                store.upsert(&1, b"").await?;
+            }
+            Self::SetsTheSame => {
+                store.upsert(&1, before.as_deref().unwrap_or_default()).await?;
+            }
+            Self::Modifies => {
+                store.rmw(&1, |_| b"y".to_vec()).await?;
+            }
             Self::DeletesAndInserts => {
                 store.delete(&1).await?;
                 assert!(store.insert_if_absent(&1, b"").await?);

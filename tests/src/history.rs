@@ -17,10 +17,10 @@ use kvick::session::Update;
 pub enum Action {
     /// A read that returned this value.
     Read(Option<u64>),
-    /// A write of this value.
-    Upsert(u64),
-    /// An update that added this to the value, or to 0.
-    Add(u64),
+    /// A write of this value; whether the key was present, if the store knew.
+    Upsert(u64, Option<bool>),
+    /// An update that added the first to the value, or to 0, and returned the second.
+    Add(u64, u64),
     /// A deletion; whether the key was present, if the store knew.
     Delete(Option<bool>),
     /// A deletion that returned this value.
@@ -63,8 +63,11 @@ impl Action {
     fn apply(self, current: Option<u64>, is_maybe: bool) -> Option<Option<u64>> {
         let (answered, next) = match self {
             Self::Read(seen) => (seen == current, current),
-            Self::Upsert(value) => (true, Some(value)),
-            Self::Add(amount) => (true, Some(current.unwrap_or(0) + amount)),
+            Self::Upsert(value, known) => (is_right(known, current), Some(value)),
+            Self::Add(amount, got) => {
+                let sum = current.unwrap_or(0) + amount;
+                (got == sum, Some(sum))
+            }
             Self::Delete(known) => (is_right(known, current), None),
             Self::Take(seen) => (seen == current, None),
             Self::Replace(value, seen) => (seen == current, Some(value)),
@@ -164,7 +167,7 @@ mod tests {
     fn sequences_are_explained_if_they_are_right() {
         let right = [
             event(Action::Read(None), 0, 1),
-            event(Action::Add(2), 2, 3),
+            event(Action::Add(2, 2), 2, 3),
             event(Action::Read(Some(2)), 4, 5),
             event(Action::Insert(9, false), 6, 7),
             event(Action::Swap(2, 7, true), 8, 9),
@@ -176,7 +179,7 @@ mod tests {
             event(Action::Remove(8, false), 20, 21),
             event(Action::Less(Some(1)), 22, 23),
             event(Action::Take(None), 24, 25),
-            event(Action::Upsert(5), 26, 27),
+            event(Action::Upsert(5, Some(false)), 26, 27),
             event(Action::Take(Some(5)), 28, 29),
             event(Action::Delete(None), 30, 31),
         ];
@@ -190,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_value_is_taken_once() {
-        let set = event(Action::Upsert(1), 0, 1);
+        let set = event(Action::Upsert(1, None), 0, 1);
         let take = |seen| event(Action::Take(seen), 2, 9);
         assert!(is_linearizable(&[set, take(Some(1)), take(None)]));
         assert!(!is_linearizable(&[set, take(Some(1)), take(Some(1))]));
@@ -199,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_stale_read_is_caught_and_an_overlapping_one_is_not() {
-        let write = event(Action::Upsert(1), 0, 10);
+        let write = event(Action::Upsert(1, None), 0, 10);
         assert!(is_linearizable(&[write, event(Action::Read(None), 2, 3)]));
         assert!(is_linearizable(&[write, event(Action::Read(Some(1)), 2, 3)]));
         assert!(!is_linearizable(&[write, event(Action::Read(None), 11, 12)]));
@@ -210,15 +213,18 @@ mod tests {
 
     #[test]
     fn a_lost_update_is_caught() {
-        let adds = [event(Action::Add(1), 0, 5), event(Action::Add(1), 1, 6)];
-        let sum = |sum| [adds[0], adds[1], event(Action::Read(Some(sum)), 7, 8)];
+        let adds =
+            |one, other| [event(Action::Add(1, one), 0, 5), event(Action::Add(1, other), 1, 6)];
+        let [one, other] = adds(2, 1);
+        let sum = |sum| [one, other, event(Action::Read(Some(sum)), 7, 8)];
         assert!(is_linearizable(&sum(2)));
         assert!(!is_linearizable(&sum(1)));
+        assert!(!is_linearizable(&adds(1, 1)));
     }
 
     #[test]
     fn a_maybe_happens_or_not_but_not_before_its_call() {
-        let maybe = Event { action: Action::Upsert(1), called: 4, returned: None };
+        let maybe = Event { action: Action::Upsert(1, None), called: 4, returned: None };
         assert!(is_linearizable(&[maybe, event(Action::Read(None), 5, 6)]));
         assert!(is_linearizable(&[maybe, event(Action::Read(Some(1)), 50, 60)]));
         assert!(!is_linearizable(&[maybe, event(Action::Read(Some(1)), 1, 2)]));

@@ -53,8 +53,8 @@ impl Journal {
         let value = self.random.next_u64();
         let done = match self.random.below(10) {
             0 => self.session.delete(&key).await.map(|_| None),
-            1..6 => self.session.upsert(&key, &value).await.map(|()| Some(value)),
-            _ => self.session.rmw(&key, |_| value).await.map(|()| Some(value)),
+            1..6 => self.session.upsert(&key, &value).await.map(|_| Some(value)),
+            _ => self.session.rmw(&key, |_| value).await.map(Some),
         };
         let done = done.inspect_err(|_| self.check_serial())?;
         self.record.done.push((key, done));

@@ -155,8 +155,10 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Model<K, V> {
         let value = self.value();
         let by_handle = self.random.chance(0.5);
         let sought = K::numbered(key);
-        through!(entry_points, by_handle, upsert(item::<K>(&sought), item::<V>(&value)))?;
-        self.contents.insert(key, value);
+        let previous =
+            through!(entry_points, by_handle, upsert(item::<K>(&sought), item::<V>(&value)))?;
+        let had_value = self.contents.insert(key, value).is_some();
+        assert!(previous.known().is_none_or(|it| it == had_value), "upsert {key}");
         Ok(())
     }
 
@@ -250,9 +252,10 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Model<K, V> {
         let by_handle = self.random.chance(0.5);
         let sought = K::numbered(key);
         let sought = item::<K>(&sought);
-        through!(entry_points, by_handle, rmw(sought, |value| V::updated(value, tag)))?;
+        let new = through!(entry_points, by_handle, rmw(sought, |value| V::updated(value, tag)))?;
         let current = self.contents.remove(&key);
-        self.contents.insert(key, V::updated(current, tag));
+        assert_eq!(new, V::updated(current, tag), "rmw {key}");
+        self.contents.insert(key, new);
         Ok(())
     }
 

@@ -54,13 +54,11 @@ impl Recorder {
         let store = &self.store;
         Ok(match action {
             Action::Read(_) => Action::Read(store.read(&key).await?),
-            Action::Upsert(value) => {
-                store.upsert(&key, &value).await?;
-                action
+            Action::Upsert(value, _) => {
+                Action::Upsert(value, store.upsert(&key, &value).await?.known())
             }
-            Action::Add(amount) => {
-                store.rmw(&key, |value| value.unwrap_or(0) + amount).await?;
-                action
+            Action::Add(amount, _) => {
+                Action::Add(amount, store.rmw(&key, |value| value.unwrap_or(0) + amount).await?)
             }
             Action::Delete(_) => Action::Delete(store.delete(&key).await?.known()),
             Action::Take(_) => Action::Take(store.take(&key).await?),
@@ -84,8 +82,8 @@ fn draw(random: &mut Random) -> Action {
     let (one, other) = (random.below(4), random.below(4));
     match random.below(18) {
         0..4 => Action::Read(None),
-        4..6 => Action::Upsert(one),
-        6..8 => Action::Add(1),
+        4..6 => Action::Upsert(one, None),
+        6..8 => Action::Add(1, 0),
         8 => Action::Delete(None),
         12 | 13 => Action::Take(None),
         14 => Action::Replace(one, None),

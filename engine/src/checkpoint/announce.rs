@@ -21,7 +21,7 @@ impl Checkpoints {
         .await;
         let mut backoff = Backoff::for_shortage();
         while core.log.health().check_write().is_ok() {
-            match self.catalog().publish_again().await {
+            match self.checkpoint_files().publish_again().await {
                 Ok(()) => return core.log.flushing().announce(),
                 Err(failed) => {
                     let error = unpublished(core, failed);

@@ -1,6 +1,6 @@
 //! The driver of checkpoints: one job at a time, in the maintenance task.
 
-use super::files::catalog::CheckpointFiles;
+use super::files::checkpoint_files::CheckpointFiles;
 use super::files::manifest::Manifest;
 use super::files::points::Layers;
 use super::outcome::{Outcome, Outcomes};
@@ -30,7 +30,7 @@ use tracing::Instrument;
 #[derive(Debug)]
 pub(crate) struct Checkpoints {
     // Fixed after opening.
-    catalog: CheckpointFiles,
+    checkpoint_files: CheckpointFiles,
     handle: Handle,
     core: Arc<StoreInner>,
     schedule: Schedule,
@@ -99,26 +99,26 @@ pub(crate) enum RemovalJob {
 
 impl Checkpoints {
     pub(crate) fn new(
-        catalog: CheckpointFiles,
+        checkpoint_files: CheckpointFiles,
         handle: Handle,
         core: Arc<StoreInner>,
         schedule: Schedule,
         next_token: u64,
     ) -> Self {
-        let counted = catalog.manifest().checkpoints.last().map(|record| record.token);
+        let counted = checkpoint_files.manifest().checkpoints.last().map(|record| record.token);
         let log_end = core.log_end();
         let looked_at = handle.now();
         let mailbox = Mailbox { next_token, counted, log_end, looked_at, ..Mailbox::default() };
         let mailbox = Mutex::new(mailbox);
-        Self { catalog, handle, core, schedule, mailbox, changed: Event::new() }
+        Self { checkpoint_files, handle, core, schedule, mailbox, changed: Event::new() }
     }
 
     pub(super) fn core(&self) -> &Arc<StoreInner> {
         &self.core
     }
 
-    pub(super) fn catalog(&self) -> &CheckpointFiles {
-        &self.catalog
+    pub(super) fn checkpoint_files(&self) -> &CheckpointFiles {
+        &self.checkpoint_files
     }
 
     pub(super) fn handle(&self) -> &Handle {
@@ -140,14 +140,35 @@ impl Checkpoints {
         Ok((answer, progress))
     }
 
-    /// Removes checkpoints, and waits until they are gone.
+    /// Takes a checkpoint, when no other job is in progress.
     ///
     /// # Errors
-    /// As for [`submit`](Self::submit), and why they could not be removed.
-    pub(crate) async fn remove_checkpoints(&self, which: RemovalJob) -> Result<()> {
-        let (reply, answer) = Reply::new(&self.core);
-        self.submit(Job::Remove { which, reply })?;
+    /// As for [`submit`](Self::submit), but not `Busy`, and why it could not be taken.
+    pub(super) async fn start_in_turn(&self, plan: CheckpointPlan) -> Result<Checkpoint> {
+        let (answer, _progress) = self.in_turn(|| self.start(plan)).await?;
         answer.await
+    }
+
+    /// Removes checkpoints, when no other job is in progress. Waits until they are gone.
+    ///
+    /// # Errors
+    /// As for [`submit`](Self::submit), but not `Busy`, and why they could not be removed.
+    pub(crate) async fn remove_checkpoints(&self, which: RemovalJob) -> Result<()> {
+        let submit = || {
+            let (reply, answer) = Reply::new(&self.core);
+            self.submit(Job::Remove { which, reply }).map(|()| answer)
+        };
+        self.in_turn(submit).await?.await
+    }
+
+    /// Submits a job, when no other job is in progress.
+    async fn in_turn<T>(&self, submit: impl Fn() -> Result<T>) -> Result<T> {
+        loop {
+            match submit() {
+                Err(error) if error.kind() == ErrorKind::Busy => self.idle().await,
+                submitted => return submitted,
+            }
+        }
     }
 
     /// Puts a job into the mailbox.
@@ -191,16 +212,16 @@ impl Checkpoints {
         }
     }
 
-    /// Waits until no job is in progress.
+    /// Waits until no job is in progress, or until no job can be submitted any more.
     async fn idle(&self) {
         let health = self.core.log.health();
-        let is_idle = || (!self.mailbox().is_busy || health.is_closed()).then_some(());
+        let is_idle = || (!self.mailbox().is_busy || health.check_write().is_err()).then_some(());
         wait_either([&self.changed, health.changed()], is_idle).await;
     }
 
     /// Returns the kept checkpoints, oldest first.
     pub(crate) fn list(&self) -> Vec<CheckpointInfo> {
-        let manifest = self.catalog.manifest();
+        let manifest = self.checkpoint_files.manifest();
         let records = manifest.checkpoints.iter();
         records.map(|record| CheckpointInfo::of(record, &manifest)).collect()
     }
@@ -218,7 +239,7 @@ impl Checkpoints {
     /// Returns whether a power cut might lose something. That is so if something has changed since
     /// the last checkpoint, or that checkpoint is weaker, or it was removed.
     fn is_outdated(&self) -> bool {
-        let safe = self.catalog.manifest().newest_safe();
+        let safe = self.checkpoint_files.manifest().newest_safe();
         self.core.sessions.is_outdated() || self.mailbox().counted != safe
     }
 
@@ -228,7 +249,7 @@ impl Checkpoints {
 
     /// Runs jobs until the store is closed.
     async fn drive(&self) {
-        let layers = Layers::of(self.catalog.manifest().checkpoints.last());
+        let layers = Layers::of(self.checkpoint_files.manifest().checkpoints.last());
         let mut basis = Basis { chain: None, layers };
         let health = self.core.log.health();
         loop {
@@ -290,7 +311,7 @@ impl Checkpoints {
         };
         let run = CheckpointRun {
             core: &self.core,
-            catalog: &self.catalog,
+            checkpoint_files: &self.checkpoint_files,
             handle: &self.handle,
             plan,
             token,
@@ -326,13 +347,13 @@ impl Checkpoints {
             // It is unknown which manifest is on the medium, and so which files it needs.
             return;
         }
-        if let Err(error) = self.catalog.remove_debris().await {
+        if let Err(error) = self.checkpoint_files.remove_debris().await {
             tracing::warn!(target: "kvick::checkpoint", %error, "left for later");
         }
     }
 
     async fn remove(&self, which: RemovalJob, basis: &mut Basis) -> Result<()> {
-        let mut manifest = self.catalog.manifest().clone();
+        let mut manifest = self.checkpoint_files.manifest().clone();
         match which {
             RemovalJob::AllBut(keep) => manifest.keep_newest(keep),
             RemovalJob::One(token) => remove_one(&mut manifest, token)?,
@@ -341,7 +362,7 @@ impl Checkpoints {
         // stays, and with it the files of commit points.
         basis.chain = None;
         manifest.drop_unused();
-        let published = self.catalog.publish_less(manifest).await;
+        let published = self.checkpoint_files.publish_less(manifest).await;
         published.map_err(|failed| unpublished(&self.core, failed))
     }
 

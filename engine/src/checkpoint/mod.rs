@@ -28,7 +28,7 @@
 //! future is dropped. A failure before publication leaves the store as it was, in a later version.
 //!
 //! # Invariants
-//! 1. An answered checkpoint is durable as its `Durability` says (`catalog`, invariant 1).
+//! 1. An answered checkpoint is durable as its `Durability` says (`checkpoint_files`, invariant 1).
 //! 2. Every exit thaws the frozen records and ends the barrier.
 //! 3. Tokens are numbers that only grow; the token of a checkpoint is the version that it ends.
 //! 4. The newest checkpoint that survives power cuts is never removed.

@@ -99,7 +99,8 @@ impl<'s> CheckpointRequest<'s> {
         self
     }
 
-    /// Starts the checkpoint in the store's maintenance task, and returns at once.
+    /// Starts the checkpoint in the store's maintenance task, and returns at once. The request
+    /// itself, when awaited, waits for its turn instead of failing with `Busy`.
     ///
     /// # Errors
     /// `Busy` while another checkpoint is taken or removed, `Poisoned`, `Closed`.
@@ -113,17 +114,17 @@ impl<'s> IntoFuture for CheckpointRequest<'s> {
     type Output = Result<Checkpoint>;
     type IntoFuture = kvick_io::BoxFuture<'s, Result<Checkpoint>>;
 
-    /// Starts the checkpoint at the first poll, and waits for it.
+    /// Starts the checkpoint when no other checkpoint is being taken or removed, and waits for it.
     ///
     /// # Errors
-    /// As [`start`](Self::start). `StorageFull` if the medium has no space: then the checkpoint
-    /// left no files, and can be taken again. `Io`. `Poisoned` if it is unknown which data is
-    /// durable.
+    /// As [`start`](Self::start), but not `Busy`. `StorageFull` if the medium has no space: then
+    /// the checkpoint left no files, and can be taken again. `Io`. `Poisoned` if it is unknown
+    /// which data is durable.
     ///
     /// # Cancel safety
     /// A started checkpoint continues if the future is dropped.
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { self.start()?.await })
+        Box::pin(self.checkpoints.start_in_turn(self.plan))
     }
 }
 

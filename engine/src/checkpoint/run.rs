@@ -1,6 +1,6 @@
 //! Takes one checkpoint, from its first phase to its last.
 
-use super::files::catalog::{CheckpointFiles, DELTA, PART};
+use super::files::checkpoint_files::{CheckpointFiles, DELTA, PART};
 use super::files::manifest::{BlockFile, CheckpointEntry, IndexImage, Kind, Manifest, PartFile};
 use super::files::points::{LayerWriter, Layers};
 use super::files::stream::{Seal, StreamWriter};
@@ -37,7 +37,7 @@ pub(super) struct Basis {
 /// A checkpoint in progress.
 pub(super) struct CheckpointRun<'r> {
     pub(super) core: &'r StoreInner,
-    pub(super) catalog: &'r CheckpointFiles,
+    pub(super) checkpoint_files: &'r CheckpointFiles,
     pub(super) handle: &'r Handle,
     pub(super) plan: CheckpointPlan,
     pub(super) token: u64,
@@ -96,7 +96,7 @@ impl CheckpointRun<'_> {
         let mut ended = self.cut(base.is_some(), &mut times).await;
         let taken = self.complete(&mut ended, (base, basis), image, times).await;
         let published = taken.as_ref().ok().map(|_taken| self.is_synced());
-        self.core.sessions.settle(ended.sessions, self.token + 1, published).await;
+        self.core.sessions.record_outcome(ended.sessions, self.token + 1, published).await;
         taken
     }
 
@@ -140,8 +140,9 @@ impl CheckpointRun<'_> {
         }
         self.progress.enter(CheckpointPhase::Index);
         let begun = self.handle.now();
-        let Self { core, catalog, handle, progress, .. } = *self;
-        let image = index_image::write(core, catalog, handle, self.token, progress).await?;
+        let Self { core, checkpoint_files, handle, progress, .. } = *self;
+        let image =
+            index_image::write(core, checkpoint_files, handle, self.token, progress).await?;
         times.index = self.since(begun);
         Ok(Some(image))
     }
@@ -151,7 +152,7 @@ impl CheckpointRun<'_> {
     /// it must read.
     fn is_index_worthwhile(&self) -> bool {
         let log = &self.core.log;
-        let newest = self.catalog.manifest().indexes.last().map(|image| image.start);
+        let newest = self.checkpoint_files.manifest().indexes.last().map(|image| image.start);
         let covered = newest.unwrap_or(log.pages().begin().raw());
         log.tail_address().raw().saturating_sub(covered) >= self.core.index.bytes()
     }
@@ -227,11 +228,10 @@ impl CheckpointRun<'_> {
     /// Writes the records of `[flushed, old_end)` that were changed in this version.
     async fn delta(&self, ended: &Ended, old_end: Address) -> Result<BlockFile> {
         let log = &self.core.log;
-        let device = self.catalog.device(DELTA, self.token, true).await?;
+        let device = self.checkpoint_files.device(DELTA, self.token, true).await?;
         let seal = delta_seal(self.salt(), self.token);
-        let (buffers, budget) = log.file().buffers();
         let written = |bytes| self.progress.wrote(bytes);
-        let mut writer = StreamWriter::new(&*device, buffers, seal, budget, written);
+        let mut writer = StreamWriter::new(&*device, log.file().writing(), seal, written);
         let mut page = ended.flushed;
         while page < old_end {
             let pending = writer.pending();
@@ -260,11 +260,12 @@ impl CheckpointRun<'_> {
             return Ok(None);
         }
         let log = &self.core.log;
-        let device = self.catalog.device(PART, self.token, true).await?;
+        let device = self.checkpoint_files.device(PART, self.token, true).await?;
         let salt = part_salt(self.salt(), self.token);
         log.capture()
             .write([from, end], &*device, salt, |bytes| self.progress.wrote(bytes))
-            .await?;
+            .await
+            .map_err(|error| error.with_directory(log.file().place()))?;
         if self.is_synced() {
             self.core.sync_file(&*device).await?;
         }
@@ -330,7 +331,7 @@ impl CheckpointRun<'_> {
     }
 
     fn next_manifest(&self, image: Option<IndexImage>) -> Manifest {
-        let mut manifest = self.catalog.manifest().clone();
+        let mut manifest = self.checkpoint_files.manifest().clone();
         assert!(manifest.next_token <= self.token, "tokens only grow");
         manifest.next_token = self.token + 1;
         manifest.indexes.extend(image);
@@ -341,7 +342,7 @@ impl CheckpointRun<'_> {
         self.progress.enter(CheckpointPhase::Publish);
         let begun = self.handle.now();
         manifest.drop_unused();
-        let published = self.catalog.publish(manifest, self.plan.durability).await;
+        let published = self.checkpoint_files.publish(manifest, self.plan.durability).await;
         times.publish = self.since(begun);
         published.map_err(|failed| unpublished(self.core, failed))
     }
@@ -363,12 +364,12 @@ impl CheckpointRun<'_> {
     }
 
     fn layer_writer(&self) -> LayerWriter<'_> {
-        let Self { core, catalog, token, progress, .. } = *self;
-        LayerWriter { core, catalog, token, progress }
+        let Self { core, checkpoint_files, token, progress, .. } = *self;
+        LayerWriter { core, checkpoint_files, token, progress }
     }
 
     fn salt(&self) -> u64 {
-        self.catalog.manifest().store.salt.0
+        self.checkpoint_files.manifest().store.salt.0
     }
 
     fn is_synced(&self) -> bool {

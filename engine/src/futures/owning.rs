@@ -1,19 +1,81 @@
-//! The futures of writes that return the old value.
+//! The futures of writes that return a value.
 //!
-//! A large old value stays on the heap until the future returns it. So each poll makes its
+//! A large value stays on the heap until the future returns it. So each poll makes its
 //! operation anew, in one of two forms; the futures keep only what the operation is made of.
 
 use crate::base::error::Result;
 use crate::codec::{Key, Value};
 use crate::store::encoding::is_large;
-use crate::store::operation::changes;
+use crate::store::operation::changes::{self, Form};
 use crate::store::operation::future::OperationFuture;
 use crate::store::operation::modify::Modify;
 use crate::store::operation::read::{Boxed, DecodeValue, Reader};
 use crate::store::operation::store_ref::StoreRef;
 use std::fmt;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+
+/// Future of [`Session::rmw`](crate::Session::rmw).
+#[must_use = "futures do nothing unless you `.await` or poll them"]
+pub struct Rmw<'a, K: Key + ?Sized, V: Value + ?Sized, F>(
+    OperationFuture<'a, (&'a K::Item, F)>,
+    PhantomData<fn(&V)>,
+);
+
+impl<'a, K: Key + ?Sized, V: Value + ?Sized, F> Rmw<'a, K, V, F> {
+    #[inline(always)]
+    pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item, update: F) -> Self {
+        Self(OperationFuture::new(access, (key, update)), PhantomData)
+    }
+}
+
+impl<K: Key + ?Sized, V: Value + ?Sized, F> Rmw<'_, K, V, F>
+where
+    F: FnMut(Option<V::Owned>) -> V::Owned,
+{
+    #[inline(always)]
+    fn poll_with<R: Form<V>>(
+        &mut self,
+        form: R,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<R::Output>> {
+        let (attempts, (key, update)) = self.0.parts();
+        let change = changes::Compute::<V, _, R>::new(update, form);
+        attempts.poll_now(&mut Modify::<K, V, _>::new(key, change), context)
+    }
+
+    #[inline(never)]
+    fn poll_boxed(&mut self, context: &mut Context<'_>) -> Poll<Result<Box<V::Owned>>> {
+        self.poll_with(Boxed, context)
+    }
+}
+
+impl<K: Key + ?Sized, V: Value + ?Sized, F> Future for Rmw<'_, K, V, F>
+where
+    F: FnMut(Option<V::Owned>) -> V::Owned,
+{
+    type Output = Result<V::Owned>;
+
+    #[inline(always)]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        if const { is_large::<V>() } {
+            return match this.poll_boxed(context) {
+                Poll::Ready(Ok(value)) => Poll::Ready(Ok(*value)),
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                Poll::Pending => Poll::Pending,
+            };
+        }
+        this.poll_with(DecodeValue, context)
+    }
+}
+
+impl<K: Key + ?Sized, V: Value + ?Sized, F> fmt::Debug for Rmw<'_, K, V, F> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Rmw").field(&self.0).finish()
+    }
+}
 
 /// Future of [`Session::take`](crate::Session::take).
 #[must_use = "futures do nothing unless you `.await` or poll them"]
@@ -82,9 +144,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized, const PUTS: bool> Exchange<'_, K, V, PU
         reader: R,
         context: &mut Context<'_>,
     ) -> Poll<Result<Option<R::Output>>> {
-        let (course, (key, new)) = self.0.parts();
+        let (attempts, (key, new)) = self.0.parts();
         let change = changes::Exchange::<V, R, PUTS>::new(*new, reader);
-        course.poll_now(&mut Modify::<K, V, _>::new(key, change), context)
+        attempts.poll_now(&mut Modify::<K, V, _>::new(key, change), context)
     }
 }
 

@@ -51,14 +51,14 @@ impl<'a, K: Key + ?Sized, V: Value + ?Sized> Read<'a, K, V> {
 
     #[inline(never)]
     fn try_boxed(&mut self) -> Option<Result<Option<Box<V::Owned>>>> {
-        let (course, read) = self.0.parts();
-        course.try_now(&mut read.boxed())
+        let (attempts, read) = self.0.parts();
+        attempts.try_now(&mut read.boxed())
     }
 
     #[inline(never)]
     fn poll_boxed(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Box<V::Owned>>>> {
-        let (course, read) = self.0.parts();
-        course.poll_now(&mut read.boxed(), context)
+        let (attempts, read) = self.0.parts();
+        attempts.poll_now(&mut read.boxed(), context)
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::base::error::Result;
 use crate::codec::{Key, Value};
 use crate::store::answers::{Previous, Update as Decision};
-use crate::store::operation::changes::{Compute, Decide, Insert, RemoveIf, Swap};
+use crate::store::operation::changes::{Decide, Insert, RemoveIf, Swap};
 use crate::store::operation::delete::Delete as DeleteOperation;
 use crate::store::operation::future::OperationFuture;
 use crate::store::operation::modify::Modify;
@@ -15,26 +15,13 @@ use std::task::{Context, Poll};
 
 operation_future! {
     /// Future of [`Session::upsert`](crate::Session::upsert).
-    Upsert<> [] (UpsertOperation<'a, K, V>) -> (), |()| ()
+    Upsert<> [] (UpsertOperation<'a, K, V>) -> Previous, |previous| previous
 }
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized> Upsert<'a, K, V> {
     #[inline(always)]
     pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item, value: &'a V::Item) -> Self {
         Self(OperationFuture::new(access, UpsertOperation::new(key, value)))
-    }
-}
-
-operation_future! {
-    /// Future of [`Session::rmw`](crate::Session::rmw).
-    Rmw<F> [F: FnMut(Option<V::Owned>) -> V::Owned]
-    (Modify<'a, K, V, Compute<F>>) -> (), |()| ()
-}
-
-impl<'a, K: Key + ?Sized, V: Value + ?Sized, F> Rmw<'a, K, V, F> {
-    #[inline(always)]
-    pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item, update: F) -> Self {
-        Self(OperationFuture::new(access, Modify::new(key, Compute(update))))
     }
 }
 

@@ -10,8 +10,8 @@
 //! # Kinds
 //! See [`ErrorKind`](crate::ErrorKind). Retryable are the first three.
 //!
-//! * **`Busy`**: another checkpoint runs, an iterator of that name is in use, or `try_append` finds
-//!   no room. Call again a moment later.
+//! * **`Busy`**: `checkpoint().start()` finds another checkpoint in progress, an iterator of that
+//!   name is in use, or `try_append` finds no room. Call again a moment later.
 //! * **`StorageFull`**: the medium, a quota or a limit of file size is full. Free space, and call
 //!   again.
 //! * **`Unavailable`**: the system is short of descriptors, tasks or memory. Raise the limit, and

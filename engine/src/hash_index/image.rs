@@ -37,7 +37,7 @@ impl HashIndex {
             words.iter().zip(first..).zip(out[start..].chunks_exact_mut(8))
         {
             if number % BUCKET_WORDS != BUCKET_WORDS - 1 {
-                target.copy_from_slice(&settled(word).raw().to_le_bytes());
+                target.copy_from_slice(&stable_entry(word).raw().to_le_bytes());
             }
         }
     }
@@ -48,7 +48,7 @@ impl HashIndex {
         let start = out.len();
         let mut count = 0_u64;
         for word in self.overflow_of(bucket).flat_map(super::Line::entries) {
-            let entry = settled(word);
+            let entry = stable_entry(word);
             if entry.is_free() {
                 continue;
             }
@@ -109,7 +109,7 @@ fn in_memory(number: u64) -> usize {
 }
 
 /// Returns the entry of a slot, if it leads to a record.
-fn settled(word: &AtomicU64) -> HashBucketEntry {
+fn stable_entry(word: &AtomicU64) -> HashBucketEntry {
     // Acquire: pairs with the Release of the CAS that linked the record.
     let entry = HashBucketEntry::from_raw(word.load(Ordering::Acquire));
     if entry.is_tentative() || entry.address() <= Address::UNSET {

@@ -6,7 +6,7 @@ use super::walk::Walk;
 use super::{InspectedCheckpoint, InspectedIndex, files};
 use crate::base::address::{ADDRESS_MASK, Address};
 use crate::base::error::{Error, Result};
-use crate::checkpoint::files::catalog::{
+use crate::checkpoint::files::checkpoint_files::{
     CheckpointFiles, DELTA, INDEX, PART, SESSIONS, device_name,
 };
 use crate::checkpoint::files::index_image::ImagePart;
@@ -29,7 +29,7 @@ const BUFFERS: usize = 4 << 20;
 #[derive(Debug)]
 pub(super) struct Check<'c> {
     directory: &'c dyn Directory,
-    catalog: CheckpointFiles,
+    checkpoint_files: CheckpointFiles,
     manifest: &'c Manifest,
     units: Units,
     layout: Layout,
@@ -48,7 +48,7 @@ impl<'c> Check<'c> {
         let layout = Layout::new(store.key_width, store.value_width);
         Self {
             directory: &**directory,
-            catalog: CheckpointFiles::new(Arc::clone(directory), manifest.clone()),
+            checkpoint_files: CheckpointFiles::new(Arc::clone(directory), manifest.clone()),
             manifest,
             units: manifest.units(),
             layout,
@@ -71,7 +71,7 @@ impl<'c> Check<'c> {
 
     async fn image(&self, image: &IndexImage, entries: &mut u64) -> Result<()> {
         let token = image.stream.token;
-        let device = self.catalog.device(INDEX, token, false).await?;
+        let device = self.checkpoint_files.device(INDEX, token, false).await?;
         let seal = index_image::seal(self.salt(), token);
         let take = |part: ImagePart<'_>| match part {
             ImagePart::Table(_, words) => {
@@ -158,7 +158,7 @@ impl<'c> Check<'c> {
         }
         let mut parts = Vec::new();
         for part in &record.parts {
-            let opened = self.catalog.device(PART, part.token, false).await;
+            let opened = self.checkpoint_files.device(PART, part.token, false).await;
             match opened {
                 Ok(device) => {
                     self.part(part, &*device, walk, &mut patches).await;
@@ -186,7 +186,7 @@ impl<'c> Check<'c> {
     async fn points(&mut self, walk: &mut Walk<'_>) -> Points {
         let mut points = Points::default();
         for file in &walk.record.point_files {
-            let read = points::read_layer(&self.catalog, *file, &mut points).await;
+            let read = points::read_layer(&self.checkpoint_files, *file, &mut points).await;
             walk.is_sound &= self.is_good(read, SESSIONS, file.stream.token);
         }
         walk.record.sessions.iter().for_each(|(id, point)| points.set(*id, point));
@@ -194,7 +194,7 @@ impl<'c> Check<'c> {
     }
 
     async fn delta(&mut self, delta: BlockFile, patches: &mut Patches) -> Result<()> {
-        let device = self.catalog.device(DELTA, delta.token, false).await?;
+        let device = self.checkpoint_files.device(DELTA, delta.token, false).await?;
         let seal = delta_seal(self.salt(), delta.token);
         let take_in = |contents: &[u8]| {
             patches.take_in(contents);

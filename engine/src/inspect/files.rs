@@ -2,7 +2,7 @@
 
 use super::{FileRole, InspectedFile};
 use crate::checkpoint::CheckpointToken;
-use crate::checkpoint::files::catalog::{DELTA, INDEX, PART, SESSIONS, device_name};
+use crate::checkpoint::files::checkpoint_files::{DELTA, INDEX, PART, SESSIONS, device_name};
 use crate::checkpoint::files::manifest::Manifest;
 use crate::manifest::files::{COPY, LOCK, LOG, MANIFEST, NEW, segment};
 use kvick_io::Directory;

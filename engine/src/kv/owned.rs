@@ -55,7 +55,7 @@ where
         &self,
         key: K::Owned,
         value: V::Owned,
-    ) -> impl Future<Output = Result<()>> + Send + use<K, V>
+    ) -> impl Future<Output = Result<Previous>> + Send + use<K, V>
     where
         V::Owned: Sync,
     {
@@ -74,7 +74,7 @@ where
         &self,
         key: K::Owned,
         update: F,
-    ) -> impl Future<Output = Result<()>> + Send + use<K, V, F>
+    ) -> impl Future<Output = Result<V::Owned>> + Send + use<K, V, F>
     where
         F: FnMut(Option<V::Owned>) -> V::Owned + Send,
     {

@@ -6,7 +6,7 @@ use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::hash::{HASH_ID, KeyHasher};
 use crate::base::kinds::Durability;
-use crate::checkpoint::files::catalog::CheckpointFiles;
+use crate::checkpoint::files::checkpoint_files::CheckpointFiles;
 use crate::checkpoint::files::manifest::{Manifest, StoreFormat};
 use crate::config::Geometry;
 use crate::epoch::Epoch;
@@ -56,8 +56,9 @@ impl Opening {
                 return Err(error);
             }
         };
-        let catalog = CheckpointFiles::new(Arc::clone(&self.directory), manifest.clone());
-        if let Err(failed) = catalog.publish(manifest.clone(), Durability::PowerCut).await {
+        let checkpoint_files = CheckpointFiles::new(Arc::clone(&self.directory), manifest.clone());
+        if let Err(failed) = checkpoint_files.publish(manifest.clone(), Durability::PowerCut).await
+        {
             if failed.is_certain {
                 drop(log);
                 lock::give_up_creation(&*self.directory).await;

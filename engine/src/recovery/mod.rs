@@ -41,7 +41,7 @@ pub use report::RecoveryReport as Report;
 pub(crate) use report::{RecoveryProgress, RecoveryReport};
 
 use crate::base::error::{Error, Result};
-use crate::checkpoint::files::catalog::{CheckpointFiles, owner};
+use crate::checkpoint::files::checkpoint_files::{CheckpointFiles, owner};
 use crate::checkpoint::files::manifest::Manifest;
 use crate::checkpoint::{Checkpoints, Schedule};
 use crate::codec::{Key, Value};
@@ -96,7 +96,7 @@ impl Opening {
         let lock = lock::lock(&*self.directory).await?;
         let begun = self.handle.now();
         let found = self.look().await?;
-        let (core, catalog, report) = match found {
+        let (core, checkpoint_files, report) = match found {
             Found::Nothing => {
                 if let Some(token) = self.token {
                     let place = self.directory.describe();
@@ -108,19 +108,19 @@ impl Opening {
                 (core, CheckpointFiles::new(Arc::clone(&self.directory), manifest), None)
             }
             Found::Store { manifest, from_copy } => {
-                let (core, catalog, mut report) =
+                let (core, checkpoint_files, mut report) =
                     Box::pin(self.recover(types, *manifest, from_copy)).await?;
                 report.took = self.handle.now().saturating_sub(begun);
-                (core, catalog, Some(report))
+                (core, checkpoint_files, Some(report))
             }
         };
         // Not earlier, because the debris was evidence.
-        let next_token = catalog.remove_debris().await?;
+        let next_token = checkpoint_files.remove_debris().await?;
         let schedule = Schedule::of(&core.config);
         admit_read_only(&*self.directory, &core.log);
         let (core, handle) = (Arc::new(core), self.handle.clone());
         let checkpoints =
-            Checkpoints::new(catalog, handle, Arc::clone(&core), schedule, next_token);
+            Checkpoints::new(checkpoint_files, handle, Arc::clone(&core), schedule, next_token);
         let checkpoints = Arc::new(checkpoints);
         Ok(Opened { core, checkpoints, lock, report })
     }

@@ -8,7 +8,7 @@ use crate::base::address::Address;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::hash::{HASH_ID, KeyHasher};
 use crate::base::kinds::Durability;
-use crate::checkpoint::files::catalog::{CheckpointFiles, DELTA, INDEX, PART};
+use crate::checkpoint::files::checkpoint_files::{CheckpointFiles, DELTA, INDEX, PART};
 use crate::checkpoint::files::manifest::{CheckpointEntry, IndexImage, Manifest, StoreFormat};
 use crate::checkpoint::files::{index_image, points};
 use crate::checkpoint::{CheckpointToken, Patches, delta_seal, part_salt};
@@ -35,12 +35,13 @@ impl Opening {
         check_store(&manifest.store)?;
         let is_renamed = types.adopt(&mut manifest.store, self.accepts_type_change)?;
         self.config = adopt(&self.config, &manifest.store)?;
-        let catalog = CheckpointFiles::new(Arc::clone(&self.directory), manifest.clone());
+        let checkpoint_files = CheckpointFiles::new(Arc::clone(&self.directory), manifest.clone());
         let mut report = RecoveryReport { from_copy, ..RecoveryReport::default() };
-        let (restored, chosen) = self.choose(types, &catalog, &manifest, &mut report).await?;
+        let (restored, chosen) =
+            self.choose(types, &checkpoint_files, &manifest, &mut report).await?;
         let token = chosen.as_ref().map(|record| record.token);
         manifest.begin_life(chosen.as_ref().map_or(Address::NONE, CheckpointEntry::end))?;
-        catalog.adopt(manifest.clone());
+        checkpoint_files.adopt(manifest.clone());
         if from_copy {
             // The lost manifest may have had checkpoints that the copy does not have. It may also
             // have dropped images of the index that only the copy names.
@@ -49,7 +50,7 @@ impl Opening {
         }
         // Files that an earlier opening passed over have been kept as evidence long enough.
         manifest.passed_over.clear();
-        catalog.manifest().passed_over.clear();
+        checkpoint_files.manifest().passed_over.clear();
         let before = manifest.files();
         let has_forgotten = manifest.forget_after(chosen.as_ref());
         if !report.rejected.is_empty() {
@@ -58,16 +59,16 @@ impl Opening {
         }
         if has_forgotten || from_copy || is_renamed {
             // Before anything is written in place of the dropped data.
-            let published = catalog.publish(manifest.clone(), Durability::PowerCut).await;
+            let published = checkpoint_files.publish(manifest.clone(), Durability::PowerCut).await;
             published.map_err(|failed| failed.error)?;
             restored.log.flushing().announce();
         }
         let Restored { limits, index, log, device, points } = restored;
-        self.bring_back(&catalog, chosen.as_ref(), &log, &*device).await?;
+        self.bring_back(&checkpoint_files, chosen.as_ref(), &log, &*device).await?;
         if !log.restore().is_unflushed()
-            && manifest.checkpoints.last_mut().is_some_and(CheckpointEntry::settle)
+            && manifest.checkpoints.last_mut().is_some_and(CheckpointEntry::record_durable)
         {
-            let published = catalog.publish(manifest.clone(), Durability::PowerCut).await;
+            let published = checkpoint_files.publish(manifest.clone(), Durability::PowerCut).await;
             published.map_err(|failed| failed.error)?;
             log.flushing().announce();
         }
@@ -78,14 +79,14 @@ impl Opening {
         let version = manifest.next_token;
         let core = self.core(limits, (&manifest, types.layout), (index, log), (version, sessions));
         tracing::info!(?report.chosen, report.replayed_bytes, "recovered");
-        Ok((core, catalog, report))
+        Ok((core, checkpoint_files, report))
     }
 
     /// Returns the newest checkpoint that can be restored. All of its files have been checked.
     async fn choose(
         &mut self,
         types: &TypeNames,
-        catalog: &CheckpointFiles,
+        checkpoint_files: &CheckpointFiles,
         manifest: &Manifest,
         report: &mut RecoveryReport,
     ) -> Result<(Restored, Option<CheckpointEntry>)> {
@@ -99,9 +100,9 @@ impl Opening {
         let mut rejected: Vec<CheckpointEntry> = Vec::new();
         let has_none = candidates.is_empty();
         for record in candidates {
-            let error = match self.restore(types, catalog, Some(&record), report).await {
+            let error = match self.restore(types, checkpoint_files, Some(&record), report).await {
                 Ok(restored) => {
-                    note_lost(catalog, &rejected, &restored.points, report).await?;
+                    note_lost(checkpoint_files, &rejected, &restored.points, report).await?;
                     return Ok((restored, Some(record)));
                 }
                 Err(error) => error,
@@ -120,8 +121,8 @@ impl Opening {
             let what = "every checkpoint is damaged";
             return Err(Error::damaged(what, &self.directory.describe(), 0));
         }
-        let restored = self.restore(types, catalog, None, report).await?;
-        note_lost(catalog, &rejected, &restored.points, report).await?;
+        let restored = self.restore(types, checkpoint_files, None, report).await?;
+        note_lost(checkpoint_files, &rejected, &restored.points, report).await?;
         Ok((restored, None))
     }
 
@@ -140,11 +141,11 @@ impl Opening {
     async fn restore(
         &mut self,
         types: &TypeNames,
-        catalog: &CheckpointFiles,
+        checkpoint_files: &CheckpointFiles,
         record: Option<&CheckpointEntry>,
         report: &mut RecoveryReport,
     ) -> Result<Restored> {
-        let manifest = catalog.manifest().clone();
+        let manifest = checkpoint_files.manifest().clone();
         let image = record.and_then(|record| record.index).and_then(|token| manifest.index(token));
         let image = image.cloned();
         let geometry = Geometry::of(&self.config)?;
@@ -168,11 +169,11 @@ impl Opening {
             return Ok(Restored { limits, index, log, device, points: Points::default() });
         };
         self.check_segments(&manifest, record).await?;
-        let points = points::read(catalog, record, |_| false).await?;
+        let points = points::read(checkpoint_files, record, |_| false).await?;
         let from = image.as_ref().map_or(extent.begin, |image| Address::new(image.start));
         let image_bytes = image.as_ref().map_or(0, |image| image.stream.bytes);
         let loading = match image {
-            Some(image) => Some(self.load_index(catalog, image, &index).await?),
+            Some(image) => Some(self.load_index(checkpoint_files, image, &index).await?),
             None => None,
         };
         let hasher = KeyHasher::new(manifest.store.seed.0);
@@ -186,7 +187,7 @@ impl Opening {
             .min(log.file().units().start_of_page(synced_below(&manifest, record)));
         let flushed = log.file().units().unit_start(Address::new(record.flushed));
         log.scan().log([first, flushed], &mut replay).await?;
-        show_parts(catalog, record, &log, &mut replay).await?;
+        show_parts(checkpoint_files, record, &log, &mut replay).await?;
         let index = replay.finish(report).await?;
         report.image_bytes += image_bytes;
         report.image_bytes += record.point_files.iter().map(|file| file.stream.bytes).sum::<u64>();
@@ -196,13 +197,13 @@ impl Opening {
     /// Starts to load the index, while everything else is read.
     async fn load_index(
         &self,
-        catalog: &CheckpointFiles,
+        checkpoint_files: &CheckpointFiles,
         image: IndexImage,
         index: &Arc<HashIndex>,
     ) -> Result<Task<Result<()>>> {
         let token = image.stream.token;
-        let file = catalog.device(INDEX, token, false).await?;
-        let seal = index_image::seal(catalog.manifest().store.salt.0, token);
+        let file = checkpoint_files.device(INDEX, token, false).await?;
+        let seal = index_image::seal(checkpoint_files.manifest().store.salt.0, token);
         let (index, buffers) = (Arc::clone(index), BufPool::new(0));
         Ok(self.handle.spawn("kvick-index", async move {
             index_image::read(&image, &index, &*file, &buffers, seal).await
@@ -212,14 +213,14 @@ impl Opening {
     /// Makes the log on the device end with the checkpoint.
     async fn bring_back(
         &self,
-        catalog: &CheckpointFiles,
+        checkpoint_files: &CheckpointFiles,
         record: Option<&CheckpointEntry>,
         log: &HybridLog,
         device: &dyn Device,
     ) -> Result<()> {
         // This also truncates the range to which parts are written again.
         let flushed = record.map_or(Address::NONE, |record| Address::new(record.flushed));
-        let cut = device_bytes(&catalog.manifest(), flushed);
+        let cut = device_bytes(&checkpoint_files.manifest(), flushed);
         let place = self.directory.describe();
         let failed = |error| Error::uncut(format!("truncating the log in {place}"), error);
         // A failed sync poisons nothing, because the store is not open yet. The next opening
@@ -233,7 +234,7 @@ impl Opening {
         self.directory.sync().await.map_err(failed)?;
         // Parts that are in memory are flushed later, like all other pages.
         if let Some(record) = record.filter(|_| !log.restore().is_unflushed()) {
-            show_parts(catalog, record, log, &mut log.restore()).await?;
+            show_parts(checkpoint_files, record, log, &mut log.restore()).await?;
             sync().await?;
         }
         Ok(())
@@ -279,13 +280,13 @@ fn is_damage(error: &Error) -> bool {
 
 /// Records the commit points of the rejected checkpoints, as far as they can be read.
 async fn note_lost(
-    catalog: &CheckpointFiles,
+    checkpoint_files: &CheckpointFiles,
     rejected: &[CheckpointEntry],
     kept: &Points,
     report: &mut RecoveryReport,
 ) -> Result<()> {
     for record in rejected {
-        let had = points::read(catalog, record, is_damage).await?;
+        let had = points::read(checkpoint_files, record, is_damage).await?;
         report.note_lost(&had, kept);
     }
     Ok(())
@@ -305,20 +306,20 @@ fn synced_below(manifest: &Manifest, record: &CheckpointEntry) -> Address {
 
 /// Reads the changes of records in the parts of a checkpoint.
 async fn patches(
-    catalog: &CheckpointFiles,
+    checkpoint_files: &CheckpointFiles,
     record: &CheckpointEntry,
     log: &HybridLog,
 ) -> Result<Patches> {
-    let salt = catalog.manifest().store.salt.0;
+    let salt = checkpoint_files.manifest().store.salt.0;
     let mut patches = Patches::default();
     for delta in &record.deltas {
-        let device = catalog.device(DELTA, delta.token, false).await?;
+        let device = checkpoint_files.device(DELTA, delta.token, false).await?;
         let seal = delta_seal(salt, delta.token);
         let take_in = |contents: &[u8]| {
             patches.take_in(contents);
             Ok(())
         };
-        delta.read(&*device, log.file().buffers().0, seal, take_in).await?;
+        delta.read(&*device, log.file().buffers(), seal, take_in).await?;
         if !patches.is_complete() {
             let (file, _) = device.locate(0);
             return Err(Error::damaged("the last record has no end", &file, delta.bytes));
@@ -329,15 +330,15 @@ async fn patches(
 
 /// Passes the parts of a checkpoint to `show`, in order and with their changes.
 async fn show_parts(
-    catalog: &CheckpointFiles,
+    checkpoint_files: &CheckpointFiles,
     record: &CheckpointEntry,
     log: &HybridLog,
     show: &mut dyn Show,
 ) -> Result<()> {
-    let salt = catalog.manifest().store.salt.0;
-    let mut patches = patches(catalog, record, log).await?;
+    let salt = checkpoint_files.manifest().store.salt.0;
+    let mut patches = patches(checkpoint_files, record, log).await?;
     for part in &record.parts {
-        let device = catalog.device(PART, part.token, false).await?;
+        let device = checkpoint_files.device(PART, part.token, false).await?;
         let first = Address::new(part.from);
         let strip = log.file().part(&*device, first, part_salt(salt, part.token));
         let from = log.file().units().unit_start(first.max(Address::new(record.flushed)));

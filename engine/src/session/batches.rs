@@ -28,6 +28,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
 
     /// Sets many values, in their order. It is not one atomic step.
     ///
+    /// Unlike [`upsert`](Self::upsert) it says nothing of the old values, so it collects no
+    /// answers.
+    ///
     /// # Errors
     /// As for [`upsert`](Self::upsert); the pairs before the failing one are set.
     ///
@@ -41,7 +44,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
         batch::upsert_many::<K, V, Q, W>(self.access(), pairs).await
     }
 
-    /// Modifies many keys like [`rmw`](Self::rmw), each atomically by itself.
+    /// Modifies many keys like [`rmw`](Self::rmw), each atomically by itself. It returns no values.
     ///
     /// `update` also gets the position of the key in `keys`. Several runs of it follow each
     /// other without a pause for the store's maintenance. Use [`rmw`](Self::rmw) for a long

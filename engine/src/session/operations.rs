@@ -65,7 +65,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
         Read::new(self.access(), key).try_now()
     }
 
-    /// Sets the value of `key`, without a read of the old value.
+    /// Sets the value of `key`, without a read of the old value. Returns whether there was one, if
+    /// memory shows it.
     ///
     /// [`replace`](Self::replace) returns the old value.
     ///
@@ -82,9 +83,24 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
         Upsert::new(self.access(), key, value)
     }
 
-    /// Replaces the value of `key` by the result of `update`, atomically per key.
+    /// Replaces the value of `key` by the result of `update`, atomically per key, and returns the
+    /// new value.
     ///
-    /// It returns nothing; [`update`](Self::update) returns an answer, and can remove the value.
+    /// ```
+    /// # use kvick::{Config, FasterKv};
+    /// # use kvick::config::Backend;
+    /// # kvick::runtime::block_on(async {
+    /// # let config = Config::default().with_backend(Backend::Memory);
+    /// # let store: FasterKv<str, u64> = FasterKv::open("unused", config).await?;
+    /// # let mut session = store.session()?;
+    /// let ticket = session.rmw("tickets", |last| last.unwrap_or(0) + 1).await?;
+    /// assert_eq!(ticket, 1);
+    /// # drop(session);
+    /// # store.close().await
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// [`update`](Self::update) returns another answer, and can keep or remove the value.
     ///
     /// `update` gets a copy of the value, or `None`. It runs optimistically, without a lock. It
     /// runs again if another operation changed the value meanwhile; only the last result

@@ -1,10 +1,11 @@
 //! The answers of writes, and the decision of an update.
 
-/// The state of a key before its deletion, as far as memory shows it.
+/// The state of a key before it was set or deleted, as far as memory shows it.
 ///
-/// `delete` reads nothing from the device, so it cannot always know. `Present` and `Absent` are
-/// exact, also beside concurrent operations on the key. [`take`](crate::Session::take) always
-/// knows.
+/// [`upsert`](crate::Session::upsert) and [`delete`](crate::Session::delete) read nothing from the
+/// device, so they cannot always know. `Present` and `Absent` are exact, also beside concurrent
+/// operations on the key. [`replace`](crate::Session::replace) and
+/// [`take`](crate::Session::take) always know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Previous {
     /// The key had a value.

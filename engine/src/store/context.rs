@@ -37,7 +37,7 @@ pub(crate) struct OperationContext<'s> {
     /// Empty at first. Its capacity is kept from one operation to the next.
     pub(crate) scratch: &'s mut Vec<u8>,
     /// The results of earlier waits of the operation.
-    pub(crate) learnt: &'s PendingState,
+    pub(crate) pending: &'s PendingState,
 }
 
 impl OperationContext<'_> {
@@ -55,7 +55,7 @@ impl ExecutionContext {
         let Self { participant, scratch, counters, ledger, .. } = self;
         participant.protected(|guard| {
             scratch.clear();
-            body(OperationContext { guard, counters, ledger, scratch, learnt: &NOTHING_PENDING })
+            body(OperationContext { guard, counters, ledger, scratch, pending: &NOTHING_PENDING })
         })
     }
 

@@ -134,7 +134,10 @@ impl StoreInner {
         if let Err(error) = device.sync().await.result {
             let (file, _) = device.locate(0);
             // As for the log: after a failed sync it is unknown which data is durable.
-            let error = Error::poisoned(&Error::io(format!("sync of {file}"), error));
+            let error = Error::poisoned(&Error::io(
+                format!("sync of {file} in {}", self.log.file().place()),
+                error,
+            ));
             self.log.health().transition_to_poisoned(&error);
             return Err(error);
         }

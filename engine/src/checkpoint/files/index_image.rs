@@ -1,6 +1,6 @@
 //! Writes and reads images of the index.
 
-use super::catalog::{CheckpointFiles, INDEX};
+use super::checkpoint_files::{CheckpointFiles, INDEX};
 use super::manifest::IndexImage;
 use super::stream::{Seal, StreamWriter};
 use crate::base::address::{ADDRESS_MASK, Address};
@@ -26,7 +26,7 @@ pub(crate) fn seal(salt: u64, token: u64) -> Seal {
 /// its checkpoint must survive, because later checkpoints may use it.
 pub(in crate::checkpoint) async fn write(
     core: &StoreInner,
-    catalog: &CheckpointFiles,
+    checkpoint_files: &CheckpointFiles,
     handle: &Handle,
     token: u64,
     progress: &Progress,
@@ -36,11 +36,10 @@ pub(in crate::checkpoint) async fn write(
     // that the copy misses are in the log from `start` on.
     core.log.epoch().drain(handle).await;
 
-    let device = catalog.device(INDEX, token, true).await?;
-    let seal = seal(catalog.manifest().store.salt.0, token);
+    let device = checkpoint_files.device(INDEX, token, true).await?;
+    let seal = seal(checkpoint_files.manifest().store.salt.0, token);
     let written = |bytes| progress.wrote(bytes);
-    let (buffers, budget) = core.log.file().buffers();
-    let mut writer = StreamWriter::new(&*device, buffers, seal, budget, written);
+    let mut writer = StreamWriter::new(&*device, core.log.file().writing(), seal, written);
     let index = &core.index;
     let words = HashIndex::table_words(index.buckets());
     for range in steps(words, WORDS_AT_ONCE) {

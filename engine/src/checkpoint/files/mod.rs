@@ -1,6 +1,6 @@
 //! The files of a store: their names and lives, and what is in those beside the log.
 
-pub(crate) mod catalog;
+pub(crate) mod checkpoint_files;
 pub(crate) mod delta;
 pub(crate) mod index_image;
 pub(crate) mod manifest;

@@ -21,7 +21,7 @@
 //! Layers are always synced, whatever their checkpoint must survive, because later checkpoints use
 //! them.
 
-use super::catalog::{CheckpointFiles, SESSIONS};
+use super::checkpoint_files::{CheckpointFiles, SESSIONS};
 use super::manifest::{CheckpointEntry, PointFile};
 use super::stream::{Seal, StreamWriter};
 use crate::base::error::{Error, Result};
@@ -76,7 +76,7 @@ impl Layers {
 #[derive(Clone, Copy, Debug)]
 pub(in crate::checkpoint) struct LayerWriter<'r> {
     pub(in crate::checkpoint) core: &'r StoreInner,
-    pub(in crate::checkpoint) catalog: &'r CheckpointFiles,
+    pub(in crate::checkpoint) checkpoint_files: &'r CheckpointFiles,
     pub(in crate::checkpoint) token: u64,
     pub(in crate::checkpoint) progress: &'r Progress,
 }
@@ -102,11 +102,10 @@ impl LayerWriter<'_> {
         // A session that is forgotten from now on belongs to the next generation, so the manifest
         // has it.
         let end = sessions.points().end_generation();
-        let device = self.catalog.device(SESSIONS, self.token, true).await?;
-        let seal = seal(self.catalog.manifest().store.salt.0, self.token);
-        let (buffers, budget) = self.core.log.file().buffers();
+        let device = self.checkpoint_files.device(SESSIONS, self.token, true).await?;
+        let seal = seal(self.checkpoint_files.manifest().store.salt.0, self.token);
         let written = |bytes| self.progress.wrote(bytes);
-        let mut writer = StreamWriter::new(&*device, buffers, seal, budget, written);
+        let mut writer = StreamWriter::new(&*device, self.core.log.file().writing(), seal, written);
         let (mut next, mut points) = (Some(first_of(after + 1)), 0);
         while let Some(from) = next {
             let pending = writer.pending();
@@ -152,13 +151,13 @@ impl LayerWriter<'_> {
 /// # Errors
 /// `Corrupt` or `Io` of the first layer that cannot be read, unless `may_skip` accepts the error.
 pub(crate) async fn read(
-    catalog: &CheckpointFiles,
+    checkpoint_files: &CheckpointFiles,
     record: &CheckpointEntry,
     may_skip: impl Fn(&Error) -> bool,
 ) -> Result<Points> {
     let mut points = Points::default();
     for file in &record.point_files {
-        match read_layer(catalog, *file, &mut points).await {
+        match read_layer(checkpoint_files, *file, &mut points).await {
             Err(error) if !may_skip(&error) => return Err(error),
             _ => points.end_generation(),
         };
@@ -173,13 +172,13 @@ pub(crate) async fn read(
 /// # Errors
 /// `Corrupt` if the contents differ from the written contents; `Io`.
 pub(crate) async fn read_layer(
-    catalog: &CheckpointFiles,
+    checkpoint_files: &CheckpointFiles,
     file: PointFile,
     points: &mut Points,
 ) -> Result<()> {
     let PointFile { stream, points: expected } = file;
-    let device = catalog.device(SESSIONS, stream.token, false).await?;
-    let seal = seal(catalog.manifest().store.salt.0, stream.token);
+    let device = checkpoint_files.device(SESSIONS, stream.token, false).await?;
+    let seal = seal(checkpoint_files.manifest().store.salt.0, stream.token);
     let (mut pending, mut found) = (Vec::new(), 0);
     let (name, _) = device.locate(0);
     let take_in = |contents: &[u8]| {

@@ -37,6 +37,7 @@ pub(crate) struct Seal {
 pub(crate) struct StreamWriter<'d, F: Fn(u64)> {
     device: &'d dyn Device,
     buffers: &'d BufPool,
+    place: &'d str,
     seal: Seal,
     block: usize,
     pending: Vec<u8>,
@@ -51,12 +52,11 @@ type Write =
     futures::future::Map<kvick_io::Completion, fn(kvick_io::Transfer) -> std::io::Result<u64>>;
 
 impl<'d, F: Fn(u64)> StreamWriter<'d, F> {
-    /// Creates a writer whose buffers take about `budget` bytes.
+    /// Creates a writer whose buffers take about `budget` bytes, in the directory `place`.
     pub(crate) fn new(
         device: &'d dyn Device,
-        buffers: &'d BufPool,
+        (buffers, budget, place): (&'d BufPool, usize, &'d str),
         seal: Seal,
-        budget: usize,
         written: F,
     ) -> Self {
         let block = (budget / AT_ONCE).clamp(SMALLEST_BLOCK, LARGEST_BLOCK);
@@ -64,6 +64,7 @@ impl<'d, F: Fn(u64)> StreamWriter<'d, F> {
         Self {
             device,
             buffers,
+            place,
             seal,
             block: 1 << block.ilog2(),
             pending: Vec::new(),
@@ -141,7 +142,7 @@ impl<'d, F: Fn(u64)> StreamWriter<'d, F> {
         let ended = self.writes.next().await.expect("one is on its way");
         let bytes = ended.map_err(|error| {
             let (file, _) = self.device.locate(0);
-            Error::io(format!("write of {file}"), error)
+            Error::io(format!("write of {file} in {}", self.place), error)
         })?;
         (self.written)(bytes);
         Ok(())
@@ -260,7 +261,7 @@ mod tests {
     async fn write(directory: &MemoryDirectory, bytes: usize) -> BlockFile {
         let device = directory.open_device("s", DeviceOptions::default()).await.expect("opens");
         let buffers = BufPool::new(1 << 20);
-        let mut writer = StreamWriter::new(&*device, &buffers, SEAL, 16 << 10, |_| ());
+        let mut writer = StreamWriter::new(&*device, (&buffers, 16 << 10, "memory"), SEAL, |_| ());
         for piece in contents(bytes).chunks(1000) {
             writer.pending().extend_from_slice(piece);
             writer.go_on().await.expect("memory");

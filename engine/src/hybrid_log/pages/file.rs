@@ -55,9 +55,15 @@ impl LogFile {
         &self.counters
     }
 
-    /// Returns the buffers for transfers, and the limit of their bytes in use at once.
-    pub(crate) fn buffers(&self) -> (&BufPool, usize) {
-        (&self.buffers, self.buffer_bytes)
+    /// Returns the buffers for transfers.
+    pub(crate) fn buffers(&self) -> &BufPool {
+        &self.buffers
+    }
+
+    /// Returns what the writer of a file beside the log needs: the buffers for transfers, the limit
+    /// of their bytes in use at once, and the name of the directory.
+    pub(crate) fn writing(&self) -> (&BufPool, usize, &str) {
+        (&self.buffers, self.buffer_bytes, &self.place)
     }
 
     /// Returns the bytes of buffers at this moment, in use and kept.

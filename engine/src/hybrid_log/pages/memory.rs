@@ -155,8 +155,11 @@ impl Pages {
         // Acquire: pairs with the Release of the capture.
         let pinned = self.marks.pinned.load(Ordering::Acquire);
         assert!(pinned >> self.page_bits <= start.page(self.page_bits), "{start:?} is pinned");
-        let settled = self.marks.safe_read_only.effective().raw();
-        assert!(start.raw() + length as u64 <= settled, "{start:?} and {length} bytes are frozen");
+        let immutable_until = self.marks.safe_read_only.effective().raw();
+        assert!(
+            start.raw() + length as u64 <= immutable_until,
+            "{start:?} and {length} bytes are frozen"
+        );
         // SAFETY: the range is below the immutable floor (asserted), so no thread writes it. Its
         // page stays in memory while it is pinned (asserted), and the bytes are not kept.
         look(unsafe { self.frames.immutable_bytes(start, length) })
@@ -171,8 +174,8 @@ impl Pages {
         buffers: &BufPool,
     ) -> AlignedBuf {
         let payload = usize::try_from(units.payload()).expect("a unit fits") * chunk.units;
-        let settled = self.marks.safe_read_only.effective();
-        assert!(chunk.end <= settled, "{chunk:?} is immutable");
+        let immutable_until = self.marks.safe_read_only.effective();
+        assert!(chunk.end <= immutable_until, "{chunk:?} is immutable");
         assert!(chunk.end > self.marks.safe_head.load(), "{chunk:?} is in memory");
         debug_assert_eq!(words(payload) * WORD, payload);
         let mut target = buffers.take(chunk.units * units.unit_bytes());

@@ -111,7 +111,7 @@ impl RecordReader<'_> {
         let mut begun = handle.now();
         let read = || {
             begun = handle.now();
-            file.device().read_at(offset, file.buffers().0.take(bytes))
+            file.device().read_at(offset, file.buffers().take(bytes))
         };
         let transfer = self.state.budget.with(bytes, read).await;
         let bytes = strip.read_back(start, transfer)?;

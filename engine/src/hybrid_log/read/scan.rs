@@ -104,7 +104,7 @@ impl PageScan<'_> {
         });
         let mut reads = stream::iter(chunks)
             .map(|chunk| async move {
-                let buffer = file.buffers().0.take(chunk.units * units.unit_bytes());
+                let buffer = file.buffers().take(chunk.units * units.unit_bytes());
                 debug_assert!(buffer.len() <= LARGEST_TRANSFER);
                 let stored = strip.read(chunk.start, buffer).await?;
                 Ok::<_, Error>((chunk, stored))

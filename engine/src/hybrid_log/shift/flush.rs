@@ -96,7 +96,7 @@ impl FlushDriver<'_> {
     async fn write(self, chunk: Chunk) -> Result<()> {
         let parts = self.0.parts;
         let begun = parts.handle.now();
-        let sealed = parts.pages.sealed(chunk, parts.file.units(), parts.file.buffers().0);
+        let sealed = parts.pages.sealed(chunk, parts.file.units(), parts.file.buffers());
         let bytes = sealed.len();
         debug_assert!(chunk.end > parts.pages.marks().flushed.load(), "written once");
         let written = parts.file.strip().write(chunk.start, sealed).await;

@@ -43,6 +43,8 @@ impl Syncs {
 pub(crate) struct SyncDriver<'l> {
     pub(crate) syncs: &'l Syncs,
     pub(crate) device: &'l dyn Device,
+    /// The name of the directory.
+    pub(crate) place: &'l str,
     pub(crate) health: &'l LogStatus,
 }
 
@@ -78,7 +80,8 @@ impl SyncDriver<'_> {
     pub(crate) async fn sync(self) -> Result<()> {
         if let Err(error) = self.device.sync().await.result {
             // After a failed sync the durable bytes are unknown, so there is no retry.
-            let error = Error::poisoned(&Error::io("sync of the log", error));
+            let error =
+                Error::poisoned(&Error::io(format!("sync of the log in {}", self.place), error));
             self.health.transition_to_poisoned(&error);
             return Err(error);
         }

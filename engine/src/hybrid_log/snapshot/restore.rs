@@ -60,7 +60,7 @@ impl Restore<'_> {
         });
         stream::iter(chunks)
             .map(|chunk| {
-                let mut sealed = file.buffers().0.take(chunk.units * units.unit_bytes());
+                let mut sealed = file.buffers().take(chunk.units * units.unit_bytes());
                 let from = usize::try_from(chunk.start.raw() - page.start.raw()).expect("a page");
                 let bytes = &page.bytes[from..from + chunk.units * payload];
                 units.write_checksums(chunk.start, bytes, &mut sealed);

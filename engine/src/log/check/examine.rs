@@ -82,11 +82,11 @@ pub async fn check_log(directory: Arc<dyn Directory>) -> Result<LogCheck> {
 /// A future that is dropped before it is ready may have repaired the log. Repeat the repair.
 pub async fn repair_log(directory: Arc<dyn Directory>) -> Result<LogCheck> {
     let _lock = lock::lock(&*directory).await?;
-    let Examined { check, manifest, settled, stored_end } = examine(&directory).await?;
+    let Examined { check, manifest, commit_state, stored_end } = examine(&directory).await?;
     let sizes = manifest.log;
     let units = manifest.units();
-    let until = settled.until;
-    let repaired = mended(settled, &check, units);
+    let until = commit_state.until;
+    let repaired = mended(commit_state, &check, units);
     let device = open_log(&*directory, sizes, true).await?;
     let end = units.device_offset(repaired.until);
     fill_up(&*device, stored_end / sizes.unit_bytes * sizes.unit_bytes, end).await?;
@@ -115,7 +115,7 @@ struct Examined {
     check: LogCheck,
     manifest: Manifest,
     /// The state of the newest commit, damaged or not.
-    settled: CommitState,
+    commit_state: CommitState,
     /// The end of the files.
     stored_end: u64,
 }
@@ -125,7 +125,7 @@ async fn examine(directory: &Arc<dyn Directory>) -> Result<Examined> {
         return Err(Error::invalid(format!("{}: there is no log", directory.describe())));
     };
     let sizes = manifest.log;
-    let saved = manifest.settled();
+    let saved = manifest.commit_state();
     if !saved.has_entries()
         && StoredFiles::look(&**directory, sizes.segment_bytes).await?.end() == 0
     {
@@ -137,7 +137,7 @@ async fn examine(directory: &Arc<dyn Directory>) -> Result<Examined> {
             damage: Vec::new(),
             torn_bytes: 0,
         };
-        return Ok(Examined { check, manifest, settled: saved, stored_end: 0 });
+        return Ok(Examined { check, manifest, commit_state: saved, stored_end: 0 });
     }
     let device = open_log(&**directory, sizes, false).await?;
     let buffers = BufPool::new(BUFFERS);
@@ -148,47 +148,47 @@ async fn examine(directory: &Arc<dyn Directory>) -> Result<Examined> {
         stored: StoredFiles::look(&**directory, sizes.segment_bytes).await?,
     };
     let scanned = FullScan::of(&scanner, saved).await?;
-    let settled = scanned.settled;
-    let until = manifest.units().device_offset(settled.until);
+    let commit_state = scanned.commit_state;
+    let until = manifest.units().device_offset(commit_state.until);
     let check = LogCheck {
-        commit: settled.commit(),
-        begin: settled.begin.into(),
+        commit: commit_state.commit(),
+        begin: commit_state.begin.into(),
         entries: scanned.entries,
         entry_bytes: scanned.entry_bytes,
         damage: scanned.damage,
         torn_bytes: scanner.stored.end().saturating_sub(until),
     };
-    Ok(Examined { check, manifest, settled, stored_end: scanner.stored.end() })
+    Ok(Examined { check, manifest, commit_state, stored_end: scanner.stored.end() })
 }
 
 /// Returns the state for the manifest of the repaired log.
 fn mended(
-    mut settled: CommitState,
+    mut commit_state: CommitState,
     check: &LogCheck,
     units: crate::hybrid_log::Units,
 ) -> CommitState {
     for damage in &check.damage {
         let start = damage.start.inner();
         // The next sound frame may belong to no commit.
-        let end = damage.end.inner().min(settled.until);
-        if start <= settled.begin {
-            settled.begin = settled.begin.max(end);
-        } else if end == settled.until {
+        let end = damage.end.inner().min(commit_state.until);
+        if start <= commit_state.begin {
+            commit_state.begin = commit_state.begin.max(end);
+        } else if end == commit_state.until {
             // The end of the log is lost, maybe with its file. So the log ends earlier.
-            settled.until = units.block_behind_end(start);
-            holes::merge(&mut settled.holes, [start, settled.until]);
+            commit_state.until = units.block_behind_end(start);
+            holes::merge(&mut commit_state.holes, [start, commit_state.until]);
         } else {
-            holes::merge(&mut settled.holes, [start, end]);
+            holes::merge(&mut commit_state.holes, [start, end]);
         }
     }
-    for hole in &mut settled.holes {
-        hole[1] = hole[1].min(settled.until);
+    for hole in &mut commit_state.holes {
+        hole[1] = hole[1].min(commit_state.until);
     }
-    settled.holes.retain(|[start, end]| start < end && *end > settled.begin);
-    for at in settled.iterators.values_mut() {
+    commit_state.holes.retain(|[start, end]| start < end && *end > commit_state.begin);
+    for at in commit_state.iterators.values_mut() {
         // The iterator has never read the entries that are appended there later.
-        *at = (*at).min(settled.until);
+        *at = (*at).min(commit_state.until);
     }
-    assert!(settled.begin <= settled.until, "a log ends where it begins, or after that");
-    settled
+    assert!(commit_state.begin <= commit_state.until, "a log ends where it begins, or after that");
+    commit_state
 }

@@ -13,7 +13,7 @@ use crate::log::frame::scanner::{Frame, FrameScanner, Stop};
 #[derive(Debug)]
 pub(crate) struct FullScan {
     /// The state as of the newest commit.
-    pub(crate) settled: CommitState,
+    pub(crate) commit_state: CommitState,
     pub(crate) entries: u64,
     pub(crate) entry_bytes: u64,
     pub(crate) damage: Vec<LogDamage>,
@@ -35,11 +35,11 @@ impl FullScan {
         loop {
             let (begin, holes) = (saved.begin, saved.holes.clone());
             let scan = Self::walk(scanner, saved).await?;
-            if (scan.settled.begin, &scan.settled.holes) == (begin, &holes) {
+            if (scan.commit_state.begin, &scan.commit_state.holes) == (begin, &holes) {
                 return Ok(scan);
             }
             // It ends: each repetition has a later commit.
-            saved = scan.settled;
+            saved = scan.commit_state;
         }
     }
 
@@ -48,7 +48,7 @@ impl FullScan {
         let mut at = saved.begin;
         let mut scan = Self {
             saved: saved.until,
-            settled: saved,
+            commit_state: saved,
             entries: 0,
             entry_bytes: 0,
             damage: Vec::new(),
@@ -57,17 +57,17 @@ impl FullScan {
         };
         loop {
             let stop = scanner.along(at, |frame| scan.take_in(units, frame)).await?;
-            let is_lost = stop.at < scan.settled.until
-                || scanner.proof_behind(stop, scan.settled.until).await?.is_some();
+            let is_lost = stop.at < scan.commit_state.until
+                || scanner.proof_behind(stop, scan.commit_state.until).await?.is_some();
             if !is_lost {
                 break;
             }
             let next = scanner.sound_frame_behind(stop).await?;
-            let next = next.unwrap_or(scan.settled.until).max(units.unit_behind(stop.at));
+            let next = next.unwrap_or(scan.commit_state.until).max(units.unit_behind(stop.at));
             scan.note(scanner, stop, next);
             at = next;
         }
-        let until = scan.settled.until;
+        let until = scan.commit_state.until;
         scan.damage.retain(|damage| damage.start.inner() < until);
         Ok(scan)
     }
@@ -82,9 +82,9 @@ impl FullScan {
                 let until = units.block_behind_end(frame.next);
                 if frame.address >= self.saved
                     && let Some(record) = CommitRecord::decode(frame.payload)
-                    && self.settled.precedes(&record, until)
+                    && self.commit_state.precedes(&record, until)
                 {
-                    self.settled.apply(&record, until);
+                    self.commit_state.apply(&record, until);
                     self.entries += std::mem::take(&mut self.since[0]);
                     self.entry_bytes += std::mem::take(&mut self.since[1]);
                 }
@@ -113,8 +113,8 @@ impl FullScan {
 
     fn count(&mut self, address: Address, bytes: u64) {
         let is_in_hole =
-            self.settled.holes.iter().any(|[start, end]| (*start..*end).contains(&address));
-        if address < self.settled.begin || is_in_hole {
+            self.commit_state.holes.iter().any(|[start, end]| (*start..*end).contains(&address));
+        if address < self.commit_state.begin || is_in_hole {
             return;
         }
         if address < self.saved {
@@ -130,7 +130,7 @@ impl FullScan {
     fn note(&mut self, scanner: &FrameScanner<'_>, stop: Stop, next: Address) {
         let start = self.first.take().map_or(stop.at, |(first, _)| first);
         let is_in_hole = |[from, end]: &[Address; 2]| *from <= start && next <= *end;
-        if self.settled.holes.iter().any(is_in_hole) {
+        if self.commit_state.holes.iter().any(is_in_hole) {
             return;
         }
         let offset = scanner.framing.units.device_offset(stop.unit);

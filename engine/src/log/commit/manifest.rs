@@ -87,10 +87,10 @@ impl Publishable for Manifest {
 }
 
 impl Manifest {
-    pub(crate) fn new(identity: Identity, settled: &CommitState) -> Self {
+    pub(crate) fn new(identity: Identity, commit_state: &CommitState) -> Self {
         let Identity { sizes: log, life, rewinds } = identity;
         let CommitState { number, until, begin, completed, cookie, iterators, holes, changes: _ } =
-            settled;
+            commit_state;
         let commit = PersistedCommit {
             number: *number,
             until: until.raw(),
@@ -122,7 +122,7 @@ impl Manifest {
     }
 
     /// Returns the commit of the manifest.
-    pub(crate) fn settled(&self) -> CommitState {
+    pub(crate) fn commit_state(&self) -> CommitState {
         self.saved().expect("looked at when it was decoded")
     }
 
@@ -143,7 +143,7 @@ impl Manifest {
             && LogEnd::of_entries(units.page_bits()).has_address(until.raw())
             && (until == Address::FIRST || until == units.unit_start(until))
             && ends.windows(2).all(|pair| pair[0] < pair[1]);
-        let settled = CommitState {
+        let commit_state = CommitState {
             number: *number,
             until,
             begin,
@@ -153,7 +153,7 @@ impl Manifest {
             holes,
             changes: 0,
         };
-        is_sound.then_some(settled)
+        is_sound.then_some(commit_state)
     }
 }
 
@@ -206,7 +206,7 @@ mod tests {
             block_bytes: 512,
             segment_bytes: 8192,
         };
-        let settled = CommitState {
+        let commit_state = CommitState {
             number: 3,
             until: Address::new(1008),
             begin: Address::new(64),
@@ -216,7 +216,7 @@ mod tests {
             holes: vec![[Address::new(80), Address::new(96)]],
             changes: 0,
         };
-        Manifest::new(Identity { sizes, life: Life::FIRST, rewinds: 0 }, &settled)
+        Manifest::new(Identity { sizes, life: Life::FIRST, rewinds: 0 }, &commit_state)
     }
 
     #[test]
@@ -224,7 +224,7 @@ mod tests {
         let manifest = manifest();
         let decoded = Manifest::decode("manifest", &manifest.encode()).expect("sound");
         assert_eq!(decoded, manifest);
-        assert_eq!(Manifest::new(manifest.identity(), &decoded.settled()), manifest);
+        assert_eq!(Manifest::new(manifest.identity(), &decoded.commit_state()), manifest);
     }
 
     #[test]

@@ -115,10 +115,10 @@ impl CommitState {
 
     /// Returns the same commit of a log that begins at `begin` or later.
     pub(crate) fn beginning(&self, begin: Address) -> Self {
-        let mut settled = self.clone();
-        settled.begin = settled.begin.max(begin);
-        holes::forget_below(&mut settled.holes, settled.begin);
-        settled
+        let mut commit_state = self.clone();
+        commit_state.begin = commit_state.begin.max(begin);
+        holes::forget_below(&mut commit_state.holes, commit_state.begin);
+        commit_state
     }
 
     pub(crate) fn commit(&self) -> Commit {

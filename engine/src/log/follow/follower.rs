@@ -158,7 +158,7 @@ impl LogFollower {
         directory: Arc<dyn Directory>,
         handle: Option<Handle>,
     ) -> Result<Self> {
-        let (sizes, state) = (manifest.log, manifest.settled());
+        let (sizes, state) = (manifest.log, manifest.commit_state());
         let device = Arc::new(FollowedDevice::open(Arc::clone(&directory), sizes).await?);
         let framing = Framing::new(manifest.units().followed(), sizes.salt.0);
         let range = ReadableRange::new(state);
@@ -303,24 +303,24 @@ impl Followed {
     async fn look_for_newer(&self) -> Result<()> {
         let mut owes_last = self.looking.lock().await;
         let before = self.view.range().committed().state();
-        let mut settled = before.clone();
+        let mut commit_state = before.clone();
         let mut manifest = read_sound_manifest(&*self.directory).await?;
         if manifest.is_none() {
             manifest = look(&*self.directory, true).await?;
         }
         if let Some(manifest) = manifest {
             self.check(&manifest)?;
-            let saved = manifest.settled();
+            let saved = manifest.commit_state();
             // On a full medium a manifest may have the same commit and a later begin.
-            if (saved.number, saved.begin) > (settled.number, settled.begin) {
-                settled = saved;
+            if (saved.number, saved.begin) > (commit_state.number, commit_state.begin) {
+                commit_state = saved;
             }
         }
-        self.walk_on(&mut settled).await?;
-        if settled != before {
+        self.walk_on(&mut commit_state).await?;
+        if commit_state != before {
             // Set first: if this future is dropped in between, the next look completes the work.
             *owes_last = true;
-            self.show(settled);
+            self.show(commit_state);
         }
         if *owes_last {
             last::find(&self.view).await;
@@ -343,7 +343,7 @@ impl Followed {
     }
 
     /// Continues to the newest readable commit.
-    async fn walk_on(&self, settled: &mut CommitState) -> Result<()> {
+    async fn walk_on(&self, commit_state: &mut CommitState) -> Result<()> {
         let units = self.view.units();
         let directory = &*self.directory;
         let stored = StoredFiles::look(directory, self.identity.sizes.segment_bytes).await?;
@@ -354,13 +354,13 @@ impl Followed {
             buffers: self.view.buffers(),
             stored,
         };
-        let stopped = scanner.along(settled.until, |frame| {
+        let stopped = scanner.along(commit_state.until, |frame| {
             let until = units.block_behind_end(frame.next);
             if frame.kind == Kind::Commit
                 && let Some(record) = CommitRecord::decode(frame.payload)
-                && settled.precedes(&record, until)
+                && commit_state.precedes(&record, until)
             {
-                settled.apply(&record, until);
+                commit_state.apply(&record, until);
             }
             Ok(())
         });

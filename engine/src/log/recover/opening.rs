@@ -78,7 +78,7 @@ pub(crate) struct RecoveredLog {
 /// The newest commit that a walk has found, and the number of entries on the way.
 #[derive(Debug)]
 pub(crate) struct FoundCommit {
-    pub(crate) settled: CommitState,
+    pub(crate) commit_state: CommitState,
     pub(crate) entries: u64,
 }
 
@@ -98,7 +98,7 @@ impl LogOpener {
         self.check_page(sizes.page_bytes)?;
         let geometry = Geometry::of(&self.config, Some(sizes.page_bytes))?;
         // A log without entries may have no file yet, or no file any more.
-        let is_empty = !manifest.settled().has_entries();
+        let is_empty = !manifest.commit_state().has_entries();
         let device = open_log(&*self.directory, sizes, is_empty).await?;
         let buffers = self.buffers(&geometry);
         let stored = StoredFiles::look(&*self.directory, sizes.segment_bytes).await?;
@@ -106,40 +106,40 @@ impl LogOpener {
         let framing = Framing::new(units, sizes.salt.0);
         let end = stored.end();
         let scanner = FrameScanner { framing, device: &*device, buffers: &buffers, stored };
-        let saved = manifest.settled();
+        let saved = manifest.commit_state();
         let found = newest(&scanner, saved.clone(), self.number).await?;
-        let settled = found.settled;
-        let until = units.device_offset(settled.until);
+        let commit_state = found.commit_state;
+        let until = units.device_offset(commit_state.until);
         let dropped = end.saturating_sub(until);
-        let life = manifest.life().next(settled.until).ok_or_else(Error::lives_exhausted)?;
+        let life = manifest.life().next(commit_state.until).ok_or_else(Error::lives_exhausted)?;
         let gives_up = u64::from(self.number.is_some() && dropped > 0);
         let identity = Identity { sizes, life, rewinds: manifest.identity().rewinds + gives_up };
         let (mut published, mut is_announced) = (saved.clone(), false);
-        if dropped > 0 || settled != saved {
+        if dropped > 0 || commit_state != saved {
             // Publish first, so that followers see it even after a power cut in between.
-            let is_published = gives_up > 0 && self.publish(identity, &settled).await?;
+            let is_published = gives_up > 0 && self.publish(identity, &commit_state).await?;
             cut(&*self.directory, &*device, until).await?;
-            if is_published || self.publish(identity, &settled).await? {
-                published.clone_from(&settled);
+            if is_published || self.publish(identity, &commit_state).await? {
+                published.clone_from(&commit_state);
                 is_announced = true;
             }
         }
         assert!(
-            published.begin <= settled.begin && published.until <= settled.until,
-            "the next opening finds what this one keeps: {published:?}, {settled:?}"
+            published.begin <= commit_state.begin && published.until <= commit_state.until,
+            "the next opening finds what this one keeps: {published:?}, {commit_state:?}"
         );
         let freed = device.discard_below(units.page_start(published.begin)).await;
         freed.map_err(|error| Error::io("deleting files that a truncation has freed", error))?;
         let recovery = LogRecovery {
-            commit: settled.commit(),
-            walked_bytes: settled.until.raw() - saved.until.raw(),
+            commit: commit_state.commit(),
+            walked_bytes: commit_state.until.raw() - saved.until.raw(),
             walked_entries: found.entries,
             dropped_bytes: dropped,
             took: self.handle.now().saturating_sub(begun),
         };
         let life = (identity, is_announced);
         let directory = Arc::clone(&self.directory);
-        let inner = self.inner((life, geometry), (device, buffers), &settled)?;
+        let inner = self.inner((life, geometry), (device, buffers), &commit_state)?;
         admit_read_only(&*directory, inner.memory.log());
         last::find(&inner.view).await;
         Box::pin(copy::restore_copy(&*directory)).await;
@@ -160,8 +160,8 @@ impl LogOpener {
 
     /// Publishes the recovered state. Returns whether there was space for the manifest. If not, the
     /// next opening recovers the same state again.
-    async fn publish(&self, identity: Identity, settled: &CommitState) -> Result<bool> {
-        let manifest = Manifest::new(identity, settled);
+    async fn publish(&self, identity: Identity, commit_state: &CommitState) -> Result<bool> {
+        let manifest = Manifest::new(identity, commit_state);
         match publish::publish_to_free(&*self.directory, &manifest).await {
             Ok(bytes) => {
                 copy::keep_copy(&*self.directory, &bytes).await;
@@ -187,13 +187,14 @@ impl LogOpener {
             block_bytes: device.geometry().physical_block.into(),
             segment_bytes: geometry.segment_bytes,
         };
-        let settled = CommitState::nothing();
+        let commit_state = CommitState::nothing();
         let identity = Identity { sizes, life: Life::FIRST, rewinds: 0 };
-        let manifest = Manifest::new(identity, &settled);
+        let manifest = Manifest::new(identity, &commit_state);
         let buffers = self.buffers(&geometry);
         let directory = Arc::clone(&self.directory);
         // Reserve memory first: the sizes of a log without memory are never published.
-        let inner = match self.inner(((identity, true), geometry), (device, buffers), &settled) {
+        let inner = match self.inner(((identity, true), geometry), (device, buffers), &commit_state)
+        {
             Ok(inner) => inner,
             Err(error) => {
                 lock::give_up_creation(&*directory).await;
@@ -211,7 +212,7 @@ impl LogOpener {
             }
         };
         copy::keep_copy(&*directory, &bytes).await;
-        Ok(RecoveredLog { inner, identity, published: settled, lock, recovery: None })
+        Ok(RecoveredLog { inner, identity, published: commit_state, lock, recovery: None })
     }
 
     fn buffers(&self, geometry: &Geometry) -> BufPool {
@@ -287,21 +288,23 @@ pub(crate) async fn newest(
         let (file, offset) = scanner.device.locate(units.device_offset(saved.begin));
         return Err(Error::damaged("the file is missing", &file, offset));
     }
-    let (mut settled, from) = (saved.clone(), saved.until);
-    let is_chosen = |settled: &CommitState| number.is_some_and(|number| settled.number == number);
+    let (mut commit_state, from) = (saved.clone(), saved.until);
+    let is_chosen =
+        |commit_state: &CommitState| number.is_some_and(|number| commit_state.number == number);
     let (mut entries, mut since) = (0, 0);
     let stop = scanner.along(from, |frame| {
         match frame.kind {
             Kind::Whole | Kind::First => since += 1,
-            Kind::Commit if !is_chosen(&settled) => {
+            Kind::Commit if !is_chosen(&commit_state) => {
                 let record = CommitRecord::decode(frame.payload);
                 let until = units.block_behind_end(frame.next);
-                let Some(record) = record.filter(|record| settled.precedes(record, until)) else {
+                let Some(record) = record.filter(|record| commit_state.precedes(record, until))
+                else {
                     let (file, offset) = scanner.device.locate(units.device_offset(frame.address));
                     let what = "the record of a commit contradicts the one before";
                     return Err(Error::damaged(what, &file, offset));
                 };
-                settled.apply(&record, until);
+                commit_state.apply(&record, until);
                 entries += std::mem::take(&mut since);
             }
             Kind::Commit | Kind::Middle | Kind::Last | Kind::Padding => {}
@@ -309,14 +312,14 @@ pub(crate) async fn newest(
         Ok(())
     });
     let stop = stop.await?;
-    if let Some(number) = number.filter(|_| !is_chosen(&settled)) {
-        let (first, last) = (saved.number, settled.number);
+    if let Some(number) = number.filter(|_| !is_chosen(&commit_state)) {
+        let (first, last) = (saved.number, commit_state.number);
         return Err(Error::invalid(format!(
             "commit {number}: there are commits {first} to {last}, and maybe not each of them"
         )));
     }
     if number.is_none()
-        && let Some(durable) = scanner.proof_behind(stop, settled.until).await?
+        && let Some(durable) = scanner.proof_behind(stop, commit_state.until).await?
     {
         let (file, offset) = scanner.device.locate(units.device_offset(stop.unit));
         let what = format!(
@@ -327,10 +330,10 @@ pub(crate) async fn newest(
         return Err(Error::damaged(&what, &file, offset));
     }
     assert!(
-        saved.number <= settled.number && saved.until <= settled.until,
-        "recovery goes only forward from the manifest: {saved:?}, then {settled:?}"
+        saved.number <= commit_state.number && saved.until <= commit_state.until,
+        "recovery goes only forward from the manifest: {saved:?}, then {commit_state:?}"
     );
-    Ok(FoundCommit { settled, entries })
+    Ok(FoundCommit { commit_state, entries })
 }
 
 /// Returns the manifest of the log in a directory, if there is one.

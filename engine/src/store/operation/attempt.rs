@@ -47,8 +47,18 @@ pub(crate) enum Blocked {
     VersionBarrier,
     /// The value of the record at this address is in the pieces of this list.
     OverflowValue(Box<(Address, Vec<u8>)>),
-    /// The value, computed from that version of the record, must be stored in pieces first.
-    NeedsOverflow(Box<(EntrySnapshot, Vec<u8>)>),
+    /// The value must be stored in pieces first.
+    NeedsOverflow(Box<LongValue>),
+}
+
+/// A value that does not fit in a page.
+#[derive(Debug)]
+pub(crate) struct LongValue {
+    /// The version of the record from which it was computed.
+    pub(in crate::store) version: EntrySnapshot,
+    pub(in crate::store) bytes: Vec<u8>,
+    /// Whether the operation returns it. Then its bytes stay in memory until the end.
+    pub(in crate::store) is_answer: bool,
 }
 
 /// The result of an attempt.

@@ -1,17 +1,18 @@
 //! The changes that [`modify`](super::modify) can make.
 
+mod compute;
 mod exchange;
 mod removal;
 mod update;
 
+pub(crate) use compute::{Compute, Form};
 pub(crate) use exchange::Exchange;
 pub(crate) use removal::RemoveIf;
 pub(crate) use update::Decide;
 
 use crate::base::error::Result;
 use crate::codec::Value;
-use crate::store::record::encoding::{decode_boxed, decode_value, encode_value, is_large};
-use std::borrow::Borrow;
+use crate::store::record::encoding::encode_value;
 
 /// A change of a value.
 pub(crate) trait Change<V: Value + ?Sized> {
@@ -24,6 +25,9 @@ pub(crate) trait Change<V: Value + ?Sized> {
     /// Whether it may remove the value.
     const REMOVES: bool = false;
 
+    /// Whether the answer is made of the new value.
+    const ANSWERS_NEW: bool = false;
+
     /// Computes the new value from the current value and passes it to `write`, or `None` to remove
     /// the current value. Returns `None` if the current value stays. Runs without any lock, and may
     /// run more than once.
@@ -33,60 +37,15 @@ pub(crate) trait Change<V: Value + ?Sized> {
         write: impl FnOnce(Option<&[u8]>) -> Result<W>,
     ) -> Result<Option<W>>;
 
-    /// Prepares the answer again, for a new value that an earlier attempt computed from `current`.
-    /// A change that keeps its answer from one attempt to the next has nothing to prepare.
-    fn recall(&mut self, _current: Option<&[u8]>) -> Result<()> {
+    /// Prepares the answer again, for a value that an earlier attempt computed from `current`:
+    /// `new`, if the answer is made of it. A change that keeps its answer from one attempt to the
+    /// next has nothing to prepare.
+    fn recall(&mut self, _current: Option<&[u8]>, _new: Option<&[u8]>) -> Result<()> {
         Ok(())
     }
 
     /// Returns the answer, after the change has taken effect. `wrote` tells whether it wrote.
     fn answer(&mut self, wrote: bool) -> Self::Output;
-}
-
-/// The change of `rmw`: a closure computes the new value.
-#[derive(Debug)]
-pub(crate) struct Compute<F>(pub(crate) F);
-
-impl<V: Value + ?Sized, F: FnMut(Option<V::Owned>) -> V::Owned> Change<V> for Compute<F> {
-    type Output = ();
-
-    const CREATES: bool = true;
-
-    #[inline(always)]
-    fn apply<W>(
-        &mut self,
-        current: Option<&[u8]>,
-        write: impl FnOnce(Option<&[u8]>) -> Result<W>,
-    ) -> Result<Option<W>> {
-        if const { is_large::<V>() } {
-            let new = computed::<V>(&mut self.0, current)?;
-            let bytes = encode_value::<V>((*new).borrow())?;
-            return write(Some(bytes.as_ref())).map(Some);
-        }
-        let current = current.map(decode_value::<V>).transpose()?;
-        let new = (self.0)(current);
-        let bytes = encode_value::<V>(new.borrow())?;
-        write(Some(bytes.as_ref())).map(Some)
-    }
-
-    #[inline(always)]
-    fn answer(&mut self, _wrote: bool) {}
-}
-
-/// Computes a new large value. The values are on the stack only while `compute` takes and returns
-/// them, and not while the result is written.
-#[inline(never)]
-fn computed<V: Value + ?Sized>(
-    compute: &mut impl FnMut(Option<V::Owned>) -> V::Owned,
-    current: Option<&[u8]>,
-) -> Result<Box<V::Owned>> {
-    Ok(match current {
-        None => Box::new(compute(None)),
-        Some(bytes) => {
-            let current = decode_boxed::<V>(bytes)?;
-            Box::new(compute(Some(*current)))
-        }
-    })
 }
 
 /// The change of `insert_if_absent`: it writes a value if there is none.

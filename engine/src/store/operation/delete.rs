@@ -10,7 +10,7 @@ use crate::store::context::OperationContext;
 use crate::store::inner::StoreInner;
 use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, Types};
 use crate::store::operation::future::{BlindWrite, Operation};
-use crate::store::record::append::{Link, until_settled};
+use crate::store::record::append::{Link, with_retries};
 use crate::store::record::encoding::{encode_key, owned_key};
 use crate::store::record::find::{InMemory, RecordSource};
 use std::marker::PhantomData;
@@ -61,7 +61,7 @@ impl<'k, K: Key + ?Sized, V: Value + ?Sized> BlindWrite<'k, K> for Delete<'k, K,
         if core.must_wait(&tools) {
             return Ok(Attempt::Blocked(Blocked::VersionBarrier));
         }
-        let step = until_settled(|| core.delete_once::<Types<K, V>>(key, &tools))?;
+        let step = with_retries(|| core.delete_once::<Types<K, V>>(key, &tools))?;
         if let Attempt::Done(_) = step {
             tools.counters.add(Counter::Deletes, 1);
             tools.counters.advance();

@@ -60,13 +60,13 @@ enum Progress {
 /// An operation in progress.
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub(crate) struct OperationFuture<'a, O> {
-    course: Course<'a>,
+    attempts: Attempts<'a>,
     operation: O,
 }
 
 /// The progress of an operation. The caller passes the operation itself at each poll. It is always
 /// the same operation, but it may have another form.
-pub(crate) struct Course<'a> {
+pub(crate) struct Attempts<'a> {
     access: StoreRef<'a>,
     // `Some` only while the operation is suspended.
     cold: Option<Box<PendingContext<'a>>>,
@@ -79,12 +79,13 @@ impl<O> Unpin for OperationFuture<'_, O> {}
 impl<'a, O> OperationFuture<'a, O> {
     #[inline(always)]
     pub(crate) fn new(access: StoreRef<'a>, operation: O) -> Self {
-        Self { course: Course { access, cold: None, progress: Progress::Fresh }, operation }
+        Self { attempts: Attempts { access, cold: None, progress: Progress::Fresh }, operation }
     }
 
     /// Returns the progress and the operation.
-    pub(crate) fn parts(&mut self) -> (&mut Course<'a>, &O) {
-        (&mut self.course, &self.operation)
+    #[inline(always)]
+    pub(crate) fn parts(&mut self) -> (&mut Attempts<'a>, &mut O) {
+        (&mut self.attempts, &mut self.operation)
     }
 }
 
@@ -93,7 +94,7 @@ impl<O: Operation> OperationFuture<'_, O> {
     /// finds it.
     #[inline(always)]
     pub(crate) fn try_now(mut self) -> Result<Result<O::Output>, Self> {
-        match self.course.try_now(&mut self.operation) {
+        match self.attempts.try_now(&mut self.operation) {
             Some(answer) => Ok(answer),
             None => Err(self),
         }
@@ -101,11 +102,11 @@ impl<O: Operation> OperationFuture<'_, O> {
 
     #[inline(always)]
     pub(crate) fn poll_now(&mut self, context: &mut Context<'_>) -> Poll<Result<O::Output>> {
-        self.course.poll_now(&mut self.operation, context)
+        self.attempts.poll_now(&mut self.operation, context)
     }
 }
 
-impl Course<'_> {
+impl Attempts<'_> {
     /// Makes one attempt, without the turn taking of `poll`.
     #[inline(always)]
     pub(crate) fn try_now<O: Operation>(&mut self, operation: &mut O) -> Option<Result<O::Output>> {
@@ -222,11 +223,11 @@ impl Course<'_> {
     #[inline(never)]
     fn attempt_again<O: Operation>(&mut self, operation: &mut O) -> Result<Attempt<O::Output>> {
         let Self { access, cold, .. } = self;
-        let learnt = cold.as_ref().map(|cold| &cold.learnt);
+        let pending = cold.as_ref().map(|cold| &cold.pending);
         let mut attempted = None;
         access.protected_once(&mut |core, tools| {
-            let learnt = learnt.unwrap_or(tools.learnt);
-            attempted = Some(operation.attempt(core, OperationContext { learnt, ..tools }));
+            let pending = pending.unwrap_or(tools.pending);
+            attempted = Some(operation.attempt(core, OperationContext { pending, ..tools }));
         });
         attempted.expect("the body was run")
     }
@@ -234,13 +235,13 @@ impl Course<'_> {
     #[cold]
     fn suspend<O: Operation>(&mut self, operation: &O, blocked: Blocked) {
         self.access.count_suspension();
-        let mut learnt = self.cold.take().map(|cold| cold.learnt).unwrap_or_default();
+        let mut pending = self.cold.take().map(|cold| cold.pending).unwrap_or_default();
         if let Blocked::NeedsOverflow(_) = blocked {
             // The old value, which may be as long, does not stay in memory meanwhile.
-            learnt.gathered = None;
+            pending.gathered = None;
         }
         let wait = PendingWait::for_what(self.access.core(), blocked, &|| operation.key());
-        self.cold = Some(Box::new(PendingContext { learnt, wait }));
+        self.cold = Some(Box::new(PendingContext { pending, wait }));
     }
 
     #[cold]
@@ -253,8 +254,8 @@ impl Course<'_> {
         loop {
             let cold = self.cold.as_mut().expect("only suspended operations get here");
             let attempted = match std::task::ready!(cold.wait.poll(context)) {
-                Ok(lesson) => {
-                    cold.learnt.take_in(lesson);
+                Ok(result) => {
+                    cold.pending.take_in(result);
                     self.attempt_again(operation)
                 }
                 Err(error) => Err(error),
@@ -274,7 +275,7 @@ impl Course<'_> {
     }
 }
 
-impl Drop for Course<'_> {
+impl Drop for Attempts<'_> {
     #[inline]
     fn drop(&mut self) {
         if let Some(cold) = self.cold.take() {
@@ -304,8 +305,8 @@ impl<O> fmt::Debug for OperationFuture<'_, O> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("OperationFuture")
-            .field("progress", &self.course.progress)
-            .field("suspended", &self.course.cold.is_some())
+            .field("progress", &self.attempts.progress)
+            .field("suspended", &self.attempts.cold.is_some())
             .finish_non_exhaustive()
     }
 }

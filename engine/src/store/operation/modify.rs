@@ -29,13 +29,13 @@ use crate::statistics::Counter;
 use crate::store::context::OperationContext;
 use crate::store::inner::StoreInner;
 use crate::store::operation::attempt::EntrySnapshot;
-use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, Types, layout};
+use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, LongValue, Types, layout};
 use crate::store::operation::changes::Change;
 use crate::store::operation::delete::delete_observed;
 use crate::store::operation::future::Operation;
-use crate::store::operation::pending::PendingState;
+use crate::store::operation::pending::{PendingState, Scattered};
 use crate::store::operation::upsert::word_of;
-use crate::store::record::append::{Link, until_settled};
+use crate::store::record::append::{Link, with_retries};
 use crate::store::record::encoding::{encode_key, owned_key};
 use crate::store::record::find::{InMemory, RecordSource};
 use kvick_io::sync::atomic::Ordering;
@@ -106,7 +106,7 @@ impl StoreInner {
         if self.must_wait(&tools) {
             return Ok(Attempt::Blocked(Blocked::VersionBarrier));
         }
-        let step = until_settled(|| {
+        let step = with_retries(|| {
             let entry = if C::CREATES && !C::REMOVES {
                 self.entry_of(hash)?
             } else if let Some(entry) = self.index.find(hash) {
@@ -214,7 +214,7 @@ impl RmwAttempt<'_, '_> {
             // Another operation deleted the record between the walk and the copy.
             Ok(None)
         } else if record.info().is_in_pieces(layout) {
-            match self.tools.learnt.gathered_at(address) {
+            match self.tools.pending.gathered_at(address) {
                 Some(value) => {
                     let current = Current { value, state, capacity: None };
                     self.replace::<K, V, C>(found, current, change)
@@ -249,10 +249,10 @@ impl RmwAttempt<'_, '_> {
         }
         let word = record.state_word(layout);
         let Self { core, key, entry, .. } = *self;
-        let OperationContext { guard, counters, learnt, .. } = *self.tools;
+        let OperationContext { guard, counters, pending, .. } = *self.tools;
         let version = EntrySnapshot { newest: entry.address(), state: Some(state.raw()) };
-        if let Some(record) = scattered(learnt, version, key) {
-            change.recall(Some(value))?;
+        if let Some((record, computed)) = scattered(pending, version, key) {
+            change.recall(Some(value), computed)?;
             return Ok(Some(sealed(state, word, || {
                 core.append_record::<Types<K, V>>(entry, record, guard, counters)
             })));
@@ -273,7 +273,7 @@ impl RmwAttempt<'_, '_> {
                 return Ok(Attempt::Done(true));
             }
             if core.is_too_long(layout, key, new) {
-                return Ok(too_long(version, new));
+                return Ok(too_long::<V, C>(version, new));
             }
             let record = NewRecord { key, value: new, content: RecordKind::Value };
             Ok(sealed(state, word, || {
@@ -290,8 +290,8 @@ impl RmwAttempt<'_, '_> {
         from: Address,
         change: &mut C,
     ) -> Result<Option<Attempt<bool>>> {
-        let learnt = self.tools.learnt;
-        let stored = match learnt.chain_from(from) {
+        let pending = self.tools.pending;
+        let stored = match pending.chain_from(from) {
             None => return Ok(Some(Attempt::Blocked(Blocked::OnDevice(from)))),
             Some(None) => return self.copy::<K, V, C>(None, change),
             Some(Some(stored)) if stored.info().is_tombstone() => {
@@ -304,7 +304,7 @@ impl RmwAttempt<'_, '_> {
         if !stored.info().is_in_pieces(layout) {
             return self.copy::<K, V, C>(Some(value), change);
         }
-        match learnt.gathered_at(stored.address()) {
+        match pending.gathered_at(stored.address()) {
             Some(value) => self.copy::<K, V, C>(Some(value), change),
             None => {
                 let pieces = Blocked::OverflowValue(Box::new((stored.address(), value.to_vec())));
@@ -332,10 +332,10 @@ impl RmwAttempt<'_, '_> {
     ) -> Result<Option<Attempt<bool>>> {
         let layout = layout::<K, V>();
         let Self { core, key, entry, .. } = *self;
-        let OperationContext { guard, counters, learnt, .. } = *self.tools;
+        let OperationContext { guard, counters, pending, .. } = *self.tools;
         let version = EntrySnapshot { newest: entry.address(), state };
-        if let Some(record) = scattered(learnt, version, key) {
-            change.recall(current)?;
+        if let Some((record, computed)) = scattered(pending, version, key) {
+            change.recall(current, computed)?;
             return Ok(Some(linked(
                 core.append_record::<Types<K, V>>(entry, record, guard, counters),
             )));
@@ -349,7 +349,7 @@ impl RmwAttempt<'_, '_> {
             };
             core.check_value::<V>(new)?;
             if core.is_too_long(layout, key, new) {
-                return Ok(too_long(version, new));
+                return Ok(too_long::<V, C>(version, new));
             }
             let record = NewRecord { key, value: new, content: RecordKind::Value };
             Ok(linked(core.append_record::<Types<K, V>>(entry, record, guard, counters)))
@@ -367,19 +367,24 @@ enum WordChange {
 }
 
 /// Returns the step of a value, computed from `version`, that does not fit in a page.
-fn too_long(version: EntrySnapshot, value: &[u8]) -> Attempt<bool> {
-    Attempt::Blocked(Blocked::NeedsOverflow(Box::new((version, value.to_vec()))))
+fn too_long<V: Value + ?Sized, C: Change<V>>(
+    version: EntrySnapshot,
+    value: &[u8],
+) -> Attempt<bool> {
+    let long = LongValue { version, bytes: value.to_vec(), is_answer: C::ANSWERS_NEW };
+    Attempt::Blocked(Blocked::NeedsOverflow(Box::new(long)))
 }
 
-/// Returns the record of a value that is already stored in pieces. An earlier attempt computed the
-/// value from this very version and found it too long.
+/// Returns the record of a value that is already stored in pieces, and the value if it is the
+/// answer. An earlier attempt computed it from this very version and found it too long.
 fn scattered<'r>(
-    learnt: &'r PendingState,
+    pending: &'r PendingState,
     version: EntrySnapshot,
     key: &'r [u8],
-) -> Option<NewRecord<'r>> {
-    let pieces = learnt.scattered_for(version)?;
-    Some(NewRecord { key, value: pieces, content: RecordKind::InPieces })
+) -> Option<(NewRecord<'r>, Option<&'r [u8]>)> {
+    let Scattered { pieces, answer, .. } = pending.scattered_for(version)?;
+    let record = NewRecord { key, value: pieces, content: RecordKind::InPieces };
+    Some((record, answer.as_deref()))
 }
 
 /// Links a copy of a mutable value while the value is sealed. Removes the seal if linking fails.

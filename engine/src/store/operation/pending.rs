@@ -13,9 +13,18 @@ pub(crate) struct PendingState {
     pub(in crate::store) drained: Option<Address>,
     /// The whole value of the record at an address.
     pub(in crate::store) gathered: Option<(Address, Vec<u8>)>,
-    /// The list of pieces of a long value, and the version of the record from which it was
-    /// computed.
-    scattered: Option<(EntrySnapshot, Vec<u8>)>,
+    scattered: Option<Scattered>,
+}
+
+/// A long value that is stored in pieces.
+#[derive(Debug)]
+pub(in crate::store) struct Scattered {
+    /// The version of the record from which it was computed.
+    pub(in crate::store) version: EntrySnapshot,
+    /// The list of pieces.
+    pub(in crate::store) pieces: Vec<u8>,
+    /// The bytes of the value. `Some` if the operation returns it.
+    pub(in crate::store) answer: Option<Vec<u8>>,
 }
 
 /// The result of one wait.
@@ -25,7 +34,7 @@ pub(in crate::store) enum PendingResult {
     Chain(Address, Option<StoredRecord>),
     Drained(Address),
     Gathered(Address, Vec<u8>),
-    Scattered(EntrySnapshot, Vec<u8>),
+    Scattered(Scattered),
 }
 
 /// The results of a new operation, which has not waited.
@@ -33,13 +42,13 @@ pub(in crate::store) static NOTHING_PENDING: PendingState =
     PendingState { chain: None, drained: None, gathered: None, scattered: None };
 
 impl PendingState {
-    pub(in crate::store) fn take_in(&mut self, lesson: PendingResult) {
-        match lesson {
+    pub(in crate::store) fn take_in(&mut self, result: PendingResult) {
+        match result {
             PendingResult::Nothing => {}
             PendingResult::Chain(from, found) => self.chain = Some((from, found)),
             PendingResult::Drained(frozen) => self.drained = Some(frozen),
             PendingResult::Gathered(at, value) => self.gathered = Some((at, value)),
-            PendingResult::Scattered(version, pieces) => self.scattered = Some((version, pieces)),
+            PendingResult::Scattered(value) => self.scattered = Some(value),
         }
     }
 }
@@ -63,11 +72,8 @@ impl PendingState {
         }
     }
 
-    /// Returns the list of pieces of the value that was computed from `version`.
-    pub(in crate::store) fn scattered_for(&self, version: EntrySnapshot) -> Option<&[u8]> {
-        match &self.scattered {
-            Some((of, pieces)) if *of == version => Some(pieces),
-            _ => None,
-        }
+    /// Returns the value that was computed from `version`, if it is stored in pieces.
+    pub(in crate::store) fn scattered_for(&self, version: EntrySnapshot) -> Option<&Scattered> {
+        self.scattered.as_ref().filter(|value| value.version == version)
     }
 }

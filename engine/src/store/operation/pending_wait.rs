@@ -1,7 +1,7 @@
 //! The waits of suspended operations.
 
-use super::attempt::Blocked;
-use super::pending::{PendingResult, PendingState};
+use super::attempt::{Blocked, LongValue};
+use super::pending::{PendingResult, PendingState, Scattered};
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::wait::yield_once;
@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 /// The state of a suspended operation.
 #[derive(Debug)]
 pub(in crate::store) struct PendingContext<'a> {
-    pub(in crate::store) learnt: PendingState,
+    pub(in crate::store) pending: PendingState,
     pub(in crate::store) wait: PendingWait<'a>,
 }
 
@@ -66,9 +66,10 @@ impl<'a> PendingWait<'a> {
                 Ok(PendingResult::Gathered(address, value))
             }),
             Blocked::NeedsOverflow(value) => Box::pin(async move {
-                let (version, value) = *value;
-                let pieces = core.write_overflow(&value).await?;
-                Ok(PendingResult::Scattered(version, pieces))
+                let LongValue { version, bytes, is_answer } = *value;
+                let pieces = core.write_overflow(&bytes).await?;
+                let answer = is_answer.then_some(bytes);
+                Ok(PendingResult::Scattered(Scattered { version, pieces, answer }))
             }),
         })
     }

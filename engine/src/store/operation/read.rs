@@ -149,10 +149,10 @@ impl StoreInner {
             RecordSource::InMemory(found) => {
                 self.read_in_memory::<K, V, R>(found, reader, tools)?
             }
-            RecordSource::OnDevice(from) => match tools.learnt.chain_from(from) {
+            RecordSource::OnDevice(from) => match tools.pending.chain_from(from) {
                 None => Attempt::Blocked(Blocked::OnDevice(from)),
                 Some(None) => Attempt::Done(None),
-                Some(Some(stored)) => self.read_stored::<K, V, R>(stored, reader, tools.learnt)?,
+                Some(Some(stored)) => self.read_stored::<K, V, R>(stored, reader, tools.pending)?,
             },
             RecordSource::Absent => Attempt::Done(None),
         };
@@ -186,7 +186,7 @@ impl StoreInner {
             let value = self.log.pages().immutable_value(self.layout, address, tools.guard);
             return Ok(Attempt::Done(Some(reader.read(value)?)));
         }
-        if let Some(value) = tools.learnt.gathered_at(address) {
+        if let Some(value) = tools.pending.gathered_at(address) {
             return Ok(Attempt::Done(Some(reader.read(value)?)));
         }
         for _ in 0..TRIES {
@@ -210,7 +210,7 @@ impl StoreInner {
         &self,
         stored: &StoredRecord,
         reader: &mut R,
-        learnt: &PendingState,
+        pending: &PendingState,
     ) -> Result<Attempt<Option<R::Output>>> {
         let layout = layout::<K, V>();
         if stored.info().is_tombstone() {
@@ -219,7 +219,7 @@ impl StoreInner {
         if !stored.info().is_in_pieces(layout) {
             return Ok(Attempt::Done(Some(reader.read(stored.value(layout))?)));
         }
-        match learnt.gathered_at(stored.address()) {
+        match pending.gathered_at(stored.address()) {
             Some(value) => Ok(Attempt::Done(Some(reader.read(value)?))),
             None if !R::LOOKS => Ok(Attempt::Done(Some(reader.read(&[])?))),
             None => {

@@ -8,13 +8,15 @@ use crate::hash_index::FoundEntry;
 use crate::hybrid_log::Region;
 use crate::record::{HasLayout, Layout, NewRecord, RecordKind, RecordRef, ValueState};
 use crate::statistics::Counter;
+use crate::store::answers::Previous;
 use crate::store::context::OperationContext;
 use crate::store::inner::StoreInner;
 use crate::store::limits::{key_too_long, value_too_long};
 use crate::store::operation::attempt::EntrySnapshot;
-use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, Types, layout};
+use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, LongValue, Types, layout};
 use crate::store::operation::future::{BlindWrite, Operation};
-use crate::store::record::append::{Link, until_settled};
+use crate::store::operation::pending::Scattered;
+use crate::store::record::append::{Link, with_retries};
 use crate::store::record::encoding::{encode_key, encode_value, owned_key};
 use crate::store::record::find::{InMemory, RecordSource};
 use kvick_io::sync::atomic::Ordering;
@@ -33,10 +35,14 @@ impl<'k, K: Key + ?Sized, V: Value + ?Sized> Upsert<'k, K, V> {
 }
 
 impl<K: Key + ?Sized, V: Value + ?Sized> Operation for Upsert<'_, K, V> {
-    type Output = ();
+    type Output = Previous;
 
     #[inline(always)]
-    fn attempt(&mut self, core: &StoreInner, tools: OperationContext<'_>) -> Result<Attempt<()>> {
+    fn attempt(
+        &mut self,
+        core: &StoreInner,
+        tools: OperationContext<'_>,
+    ) -> Result<Attempt<Previous>> {
         let bytes = encode_key::<K>(self.key)?;
         let key = core.hashed::<K>(bytes.as_ref())?;
         core.upsert_hashed::<K, V>(key, self.value, tools)
@@ -59,7 +65,7 @@ impl<'k, K: Key + ?Sized, V: Value + ?Sized> BlindWrite<'k, K> for Upsert<'k, K,
         core: &StoreInner,
         key: HashedKey<'_>,
         tools: OperationContext<'_>,
-    ) -> Result<Attempt<()>> {
+    ) -> Result<Attempt<Previous>> {
         core.upsert_hashed::<K, V>(key, self.value, tools)
     }
 }
@@ -111,7 +117,7 @@ impl StoreInner {
         HashedKey { bytes: key, hash }: HashedKey<'_>,
         value: &V::Item,
         tools: OperationContext<'_>,
-    ) -> Result<Attempt<()>> {
+    ) -> Result<Attempt<Previous>> {
         self.check_write()?;
         if self.must_wait(&tools) {
             return Ok(Attempt::Blocked(Blocked::VersionBarrier));
@@ -125,18 +131,18 @@ impl StoreInner {
             // A blind write does not depend on the old value, so it uses the same version for all
             // states.
             let version = EntrySnapshot { newest: Address::NONE, state: None };
-            match tools.learnt.scattered_for(version) {
-                Some(pieces) => {
+            match tools.pending.scattered_for(version) {
+                Some(Scattered { pieces, .. }) => {
                     record = NewRecord { key, value: pieces, content: RecordKind::InPieces };
                 }
                 None => {
-                    let long = Box::new((version, value.to_vec()));
-                    return Ok(Attempt::Blocked(Blocked::NeedsOverflow(long)));
+                    let long = LongValue { version, bytes: value.to_vec(), is_answer: false };
+                    return Ok(Attempt::Blocked(Blocked::NeedsOverflow(Box::new(long))));
                 }
             }
         }
-        let step = until_settled(|| self.upsert_once::<Types<K, V>>(hash, record, &tools))?;
-        if let Attempt::Done(()) = step {
+        let step = with_retries(|| self.upsert_once::<Types<K, V>>(hash, record, &tools))?;
+        if let Attempt::Done(_) = step {
             tools.counters.add(Counter::Upserts, 1);
             tools.counters.advance();
         }
@@ -150,7 +156,7 @@ impl StoreInner {
         hash: KeyHash,
         record: NewRecord<'_>,
         tools: &OperationContext<'_>,
-    ) -> Result<Option<Attempt<()>>> {
+    ) -> Result<Option<Attempt<Previous>>> {
         let entry = self.entry_of(hash)?;
         let found = self.find_record::<S>(entry.address(), record.key, tools.guard);
         if let RecordSource::InMemory(InMemory { record: current, region: Region::Mutable, .. }) =
@@ -160,7 +166,7 @@ impl StoreInner {
             match self.update_in_place(current, S::LAYOUT, record.value) {
                 InPlace::Done => {
                     found.count(tools.counters);
-                    return Ok(Some(Attempt::Done(())));
+                    return Ok(Some(Attempt::Done(Previous::Present)));
                 }
                 InPlace::Contended => return Ok(None),
                 InPlace::Unfit => {}
@@ -169,7 +175,7 @@ impl StoreInner {
         Ok(match self.append_record::<S>(entry, record, tools.guard, tools.counters) {
             Link::Linked => {
                 found.count(tools.counters);
-                Some(Attempt::Done(()))
+                Some(Attempt::Done(found.previous()))
             }
             Link::Lost => None,
             Link::NoRoom(bytes) => Some(Attempt::Blocked(Blocked::NoSpace(bytes))),

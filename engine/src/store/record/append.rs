@@ -57,7 +57,7 @@ impl StoreInner {
 /// Repeats `once` while it loses races, at most [`TRIES`] times. Usually another operation makes
 /// progress meanwhile.
 #[inline(always)]
-pub(in crate::store) fn until_settled<T>(
+pub(in crate::store) fn with_retries<T>(
     mut once: impl FnMut() -> crate::base::error::Result<Option<Attempt<T>>>,
 ) -> crate::base::error::Result<Attempt<T>> {
     for _ in 0..TRIES {

@@ -139,7 +139,7 @@ impl SessionState {
     pub(crate) fn upcoming_many(&self, count: usize) -> Vec<u64> {
         let mut state = self.state();
         let counter = self.counters.serial();
-        state.numbers.settle(counter);
+        state.numbers.take_in(counter);
         let Numbers { top, free, .. } = &state.numbers;
         free.iter().chain(top + 1..).take(count).collect()
     }
@@ -191,7 +191,7 @@ impl SessionState {
     /// Returns a number for an operation that later operations will overtake.
     pub(in crate::store) fn put_off(&self) -> u64 {
         let mut state = self.state();
-        state.numbers.settle(self.counters.serial());
+        state.numbers.take_in(self.counters.serial());
         let serial = state.numbers.put_off();
         self.counters.set_serial(state.numbers.start());
         serial
@@ -208,7 +208,7 @@ impl SessionState {
     pub(in crate::store) fn give_up(&self, serial: u64) {
         let mut state = self.state();
         let numbers = &mut state.numbers;
-        numbers.settle(self.counters.serial());
+        numbers.take_in(self.counters.serial());
         if numbers.put_off.remove(serial) {
             numbers.free.insert(serial);
             self.counters.set_serial(numbers.start());
@@ -261,7 +261,7 @@ impl Numbers {
     }
 
     /// Applies the counter to the numbers.
-    fn settle(&mut self, counter: u64) {
+    fn take_in(&mut self, counter: u64) {
         self.free.remove_lowest(counter - self.start());
         self.top = self.top.max(counter);
     }

@@ -320,14 +320,14 @@ impl SessionTable {
 
     /// Records whether the checkpoint of a version was published, and whether it survives power
     /// cuts. `next` is the version after it. Yields now and then.
-    pub(crate) async fn settle(&self, ended: Ended, next: u64, published: Option<bool>) {
+    pub(crate) async fn record_outcome(&self, ended: Ended, next: u64, published: Option<bool>) {
         let Ended { sessions, points } = ended;
         self.activity().is_any |= published.is_none();
         let is_durable = published == Some(true);
         let points = points.into_iter().map(|point| is_durable.then_some(point));
         let mut points = points.chain(repeat(None));
         for some in sessions.chunks(AT_ONCE) {
-            self.settle_some(some.iter().zip(&mut points), next);
+            self.record_outcomes(some.iter().zip(&mut points), next);
             yield_once().await;
         }
         if is_durable {
@@ -335,7 +335,7 @@ impl SessionTable {
         }
     }
 
-    fn settle_some<'a>(
+    fn record_outcomes<'a>(
         &'a self,
         some: impl Iterator<Item = (&'a Arc<SessionState>, Option<CommitPoint>)>,
         next: u64,

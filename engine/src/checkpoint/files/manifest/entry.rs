@@ -99,7 +99,7 @@ impl CheckpointEntry {
     }
 
     /// Records that the log itself has the whole version, durably. Returns whether this is new.
-    pub(crate) fn settle(&mut self) -> bool {
+    pub(crate) fn record_durable(&mut self) -> bool {
         let is_news = !self.parts.is_empty() || self.durability != Durability::PowerCut;
         self.parts.clear();
         self.deltas.clear();

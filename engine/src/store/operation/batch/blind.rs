@@ -25,7 +25,7 @@ where
     W: Borrow<V::Item>,
 {
     let upsert = |(key, value): &'p (Q, W)| Upsert::<K, V>::new(key.borrow(), value.borrow());
-    write_each::<K, _, _>(access, pairs, upsert, |()| ())
+    write_each::<K, _, _>(access, pairs, upsert, |_| ())
 }
 
 /// Deletes `keys` in their order. The answers are in the same order.

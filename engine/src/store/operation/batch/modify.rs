@@ -7,11 +7,13 @@ use crate::codec::{Key, Value};
 use crate::store::context::OperationContext;
 use crate::store::inner::StoreInner;
 use crate::store::operation::attempt::{Attempt, Blocked};
-use crate::store::operation::changes::{Change, Compute, Insert};
+use crate::store::operation::changes::{Change, Compute, Form, Insert};
 use crate::store::operation::future::OperationFuture;
 use crate::store::operation::modify::Modify;
+use crate::store::operation::read::{Boxed, DecodeValue};
 use crate::store::operation::store_ref::StoreRef;
 use crate::store::record::append::TRIES;
+use crate::store::record::encoding::is_large;
 use crate::store::sessions::state::SessionState;
 use std::borrow::Borrow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,22 +31,25 @@ trait Changes<V: Value + ?Sized>: Sized {
 }
 
 /// The changes of `rmw_many`: one closure computes all new values.
-struct Computes<F>(F);
+struct Computes<F, R>(F, R);
 
-impl<V, F> Changes<V> for Computes<F>
+impl<V, F, R> Changes<V> for Computes<F, R>
 where
     V: Value + ?Sized,
     F: FnMut(usize, Option<V::Owned>) -> V::Owned,
+    R: Form<V> + Copy,
 {
-    type Output = ();
+    type Output = R::Output;
 
     #[inline(always)]
-    fn now(&mut self, place: usize) -> impl Change<V, Output = ()> {
-        Compute(move |current| (self.0)(place, current))
+    fn now(&mut self, place: usize) -> impl Change<V, Output = R::Output> {
+        let form = self.1;
+        Compute::new(move |current| (self.0)(place, current), form)
     }
 
-    fn later(shared: &Mutex<Self>, place: usize) -> impl Change<V, Output = ()> {
-        Compute(move |current| (locked(shared).0)(place, current))
+    fn later(shared: &Mutex<Self>, place: usize) -> impl Change<V, Output = R::Output> {
+        let form = locked(shared).1;
+        Compute::new(move |current| (locked(shared).0)(place, current), form)
     }
 }
 
@@ -71,7 +76,11 @@ where
     Q: Borrow<K::Item>,
     F: FnMut(usize, Option<V::Owned>) -> V::Owned,
 {
-    modify_each::<K, V, _, _>(access, keys, Q::borrow, Computes(f), |_, ()| ()).await
+    if const { is_large::<V>() } {
+        return modify_each::<K, V, _, _>(access, keys, Q::borrow, Computes(f, Boxed), |_, _| ())
+            .await;
+    }
+    modify_each::<K, V, _, _>(access, keys, Q::borrow, Computes(f, DecodeValue), |_, _| ()).await
 }
 
 /// Sets the values of keys that have none. The answers are in the order of the pairs.

@@ -19,6 +19,11 @@ impl<'v, V: Value + ?Sized, R: Reader<V>, const PUTS: bool> Exchange<'v, V, R, P
         debug_assert_eq!(new.is_some(), PUTS);
         Self { new, reader, old: None }
     }
+
+    fn read_old(&mut self, current: Option<&[u8]>) -> Result<()> {
+        self.old = current.map(|bytes| self.reader.read(bytes)).transpose()?;
+        Ok(())
+    }
 }
 
 impl<V: Value + ?Sized, R: Reader<V>, const PUTS: bool> Change<V> for Exchange<'_, V, R, PUTS> {
@@ -33,16 +38,15 @@ impl<V: Value + ?Sized, R: Reader<V>, const PUTS: bool> Change<V> for Exchange<'
         write: impl FnOnce(Option<&[u8]>) -> Result<W>,
     ) -> Result<Option<W>> {
         // A value that cannot be decoded stays: the error comes before the write.
-        Change::<V>::recall(self, current)?;
+        self.read_old(current)?;
         match self.new {
             Some(new) => write(Some(encode_value::<V>(new)?.as_ref())).map(Some),
             None => current.map(|_| write(None)).transpose(),
         }
     }
 
-    fn recall(&mut self, current: Option<&[u8]>) -> Result<()> {
-        self.old = current.map(|bytes| self.reader.read(bytes)).transpose()?;
-        Ok(())
+    fn recall(&mut self, current: Option<&[u8]>, _new: Option<&[u8]>) -> Result<()> {
+        self.read_old(current)
     }
 
     fn answer(&mut self, wrote: bool) -> Self::Output {

@@ -41,7 +41,7 @@ impl RmwAttempt<'_, '_> {
             return self.copy::<K, V, C>(None, change);
         }
         let is_final =
-            found.region == Region::ReadOnly || self.tools.learnt.drained == Some(found.address);
+            found.region == Region::ReadOnly || self.tools.pending.drained == Some(found.address);
         if !is_final {
             return Ok(Some(Attempt::Blocked(Blocked::Frozen(found.address))));
         }

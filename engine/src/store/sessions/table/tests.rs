@@ -34,7 +34,7 @@ fn checkpoint(sessions: &SessionTable, next: u64) -> BTreeMap<SessionId, CommitP
     let mut ended = sessions.end_version();
     block_on(sessions.read(&mut ended, next));
     let points = ended.points();
-    block_on(sessions.settle(ended, next, Some(true)));
+    block_on(sessions.record_outcome(ended, next, Some(true)));
     points
 }
 
@@ -75,7 +75,7 @@ fn what_the_next_version_does_is_not_in_the_point_of_the_one_before() {
     one.operate(&sessions, 2);
     block_on(sessions.read(&mut ended, 2));
     assert_eq!(ended.points()[&id], point(2, &[2], 1));
-    block_on(sessions.settle(ended, 2, Some(true)));
+    block_on(sessions.record_outcome(ended, 2, Some(true)));
     assert_eq!(one.ledger.durable(), point(2, &[2], 1));
     assert_eq!(idle.ledger.durable(), point(1, &[], 1));
     assert_eq!(checkpoint(&sessions, 3), [(id, point(3, &[], 2))].into());
@@ -90,7 +90,7 @@ fn what_was_not_published_is_in_the_next_checkpoint() {
     one.operate(&sessions, 1);
     let ended = sessions.end_version();
     assert!(!sessions.is_outdated());
-    block_on(sessions.settle(ended, 2, None));
+    block_on(sessions.record_outcome(ended, 2, None));
     assert!(sessions.is_outdated());
     assert_eq!(one.ledger.durable().until, 0);
     assert_eq!(checkpoint(&sessions, 3)[&id], point(1, &[], 1));
@@ -174,7 +174,7 @@ fn an_identity_that_comes_too_late_is_in_the_next_checkpoint() {
     let mut ended = sessions.end_version();
     block_on(sessions.read(&mut ended, 2));
     let id = sessions.identify(&one.ledger);
-    block_on(sessions.settle(ended, 2, Some(true)));
+    block_on(sessions.record_outcome(ended, 2, Some(true)));
     assert!(sessions.is_outdated() && sessions.points().len() == 0);
     assert_eq!(checkpoint(&sessions, 3)[&id], point(1, &[], 1));
     assert!(checkpoint(&sessions, 4).is_empty(), "once is enough");
