@@ -13,6 +13,7 @@
 //! | module | contents |
 //! |---|---|
 //! | the root | the store, its sessions and settings, the log, errors |
+//! | [`prelude`] | the types that most programs name |
 //! | [`session`] | answers of operations, identities of sessions |
 //! | [`futures`] | the futures of operations, by name |
 //! | [`codec`] | types as keys and values, and how to write one |
@@ -96,6 +97,14 @@ pub mod stats {
         CacheHits, CheckpointStats, DeviceStats, LastCheckpoint, LogBytes, MemoryBytes,
         OperationCounts, Stats,
     };
+}
+
+/// The types that most programs name, for `use kvick::prelude::*`.
+///
+/// It brings no modules. `use kvick::*` brings `kvick::log`, `kvick::futures` and `kvick::io`,
+/// which hide crates of these names.
+pub mod prelude {
+    pub use crate::{Builder, Config, Error, ErrorKind, FasterKv, FasterLog, Key, Session, Value};
 }
 
 pub use base::error::{Error, ErrorKind, Result};

@@ -1,6 +1,7 @@
 //! Sessions: one task's sequence of operations.
 
 mod batches;
+mod iterators;
 mod operations;
 
 pub use crate::store::answers::{Previous, Update};

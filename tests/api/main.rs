@@ -12,6 +12,7 @@ mod fairness;
 mod golden;
 mod golden_logs;
 mod inspect;
+mod iterators;
 mod larger_than_memory;
 mod logs;
 mod long_values;

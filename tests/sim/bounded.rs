@@ -1,5 +1,4 @@
-//! Operations that wait for the device use a bounded share of the memory, and wait for no other
-//! task.
+//! What waits for the device takes a bounded part of the memory, and waits for no task.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -24,7 +23,7 @@ fn config() -> Config {
         .with_huge_pages(false)
 }
 
-/// Returns the share of the memory that is for I/O.
+/// The share of the memory that is for I/O.
 fn io_share() -> u64 {
     config().memory.bytes() / 16
 }
@@ -42,7 +41,7 @@ fn value(key: u64) -> Vec<u8> {
     vec![key.to_le_bytes()[0]; usize::try_from(key % 50).expect("small")]
 }
 
-/// Runs `future`. Returns also the most bytes of buffers that were in use after any poll.
+/// Ends `future`, and says how many bytes of buffers there were at once, as seen after each poll.
 async fn most_buffers<F: Future>(store: &FasterKv<u64, [u8]>, future: F) -> (F::Output, u64) {
     let mut future = pin!(future);
     let mut most = 0;
@@ -53,6 +52,26 @@ async fn most_buffers<F: Future>(store: &FasterKv<u64, [u8]>, future: F) -> (F::
     })
     .await;
     (output, most)
+}
+
+/// The items that wait for the device are bounded, so an iterator may be of any length.
+#[test]
+fn an_iterator_is_not_collected() {
+    seeds(2, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        world.simulation.run(async {
+            let (store, keys) = cold_store(&site).await;
+            let taken = Cell::new(0);
+            let keys = keys.into_iter().inspect(|_| taken.set(taken.get() + 1));
+            let mut read = Box::pin(store.read_each(keys));
+            assert!(poll_once(&mut read).is_pending(), "the keys are on the device");
+            assert!((1..KEYS / 4).contains(&taken.get()), "{} keys were taken", taken.get());
+            assert_eq!(read.await.expect("sound disk").len() as u64, KEYS);
+            assert_eq!(taken.get(), KEYS);
+            store.close().await.expect("nothing stands in the way");
+        });
+    });
 }
 
 /// One batch had as many buffers of 4 KiB as it had cold keys.
@@ -76,7 +95,7 @@ fn batches_of_cold_keys_have_few_buffers_at_once() {
             let modified = most_buffers(&store, session.rmw_many(&keys, update));
             let (modified, most) = modified.await;
             modified.expect("sound disk");
-            // Pages are written meanwhile, and need buffers too.
+            // Pages are written meanwhile, too.
             assert!(most <= 2 * io_share(), "{most} bytes of buffers to modify");
             drop(session);
             store.close().await.expect("sound disk");
@@ -84,7 +103,7 @@ fn batches_of_cold_keys_have_few_buffers_at_once() {
     });
 }
 
-/// The test above, with tasks that read one key each.
+/// The same of tasks that read one key each.
 #[test]
 fn many_readers_have_few_buffers_at_once() {
     seeds(4, |seed| {
@@ -97,16 +116,15 @@ fn many_readers_have_few_buffers_at_once() {
             for (key, found) in keys.iter().step_by(3).zip(found) {
                 assert_eq!(found.expect("sound disk"), Some(value(*key)));
             }
-            // Some buffers belong to reads in flight, others to tasks that have not been polled
-            // yet.
+            // Those on their way, and those that their tasks have not been polled to take.
             assert!(most <= 2 * io_share(), "{most} bytes of buffers");
             store.close().await.expect("sound disk");
         });
     });
 }
 
-/// Some readers are never polled again, as if they lost a `select!` and were kept. They keep their
-/// buffers, and stop no other task.
+/// Readers that are never polled again, as those that lost a `select!` and were kept, have their
+/// buffers and stop no other task.
 #[test]
 fn readers_that_are_parked_stop_no_others() {
     seeds(8, |seed| {
@@ -122,7 +140,7 @@ fn readers_that_are_parked_stop_no_others() {
             assert!(keys[1000..].iter().zip(found).all(|(key, found)| found == Some(value(*key))));
             site.handle.sleep(Duration::from_secs(1)).await;
             assert_eq!(store.read(&keys[5000]).await.expect("sound disk"), Some(value(5000)));
-            // Some readers continue, some are dropped, and some leak.
+            // Some go on after all, others are dropped, others leak.
             for (number, read) in parked.into_iter().enumerate() {
                 match number % 3 {
                     0 => {
@@ -141,7 +159,7 @@ fn readers_that_are_parked_stop_no_others() {
 }
 
 /// A read of a large record had no answer for seconds while other tasks read small ones without a
-/// pause. They took each returned buffer before enough of them were free.
+/// pause: they took what came back before it was enough.
 #[test]
 fn a_large_read_gets_its_turn_beside_small_ones() {
     seeds(3, |seed| {

@@ -12,11 +12,13 @@
 //! Blind writes wait one after the other.
 
 mod blind;
+mod each;
 mod in_turn;
 mod modify;
 mod read;
 
 pub(crate) use blind::{delete_many, upsert_many};
+pub(crate) use each::{delete_each, insert_each, read_each, rmw_each, upsert_each};
 pub(crate) use modify::{insert_many, rmw_many};
 pub(crate) use read::read_many;
 
