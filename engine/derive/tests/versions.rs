@@ -22,7 +22,7 @@ async fn open<K: Key + ?Sized, V: Value + ?Sized>(
     builder.open_in_directory().await
 }
 
-/// The store refuses to open with this type of values.
+/// Checks that the store refuses to open with this type of values.
 async fn refused<V: Value + ?Sized>(directory: &MemoryDirectory) {
     let error = open::<u64, V>(directory).await.expect_err("another type");
     assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
@@ -166,7 +166,7 @@ struct Reversed {
     from: u64,
 }
 
-/// Once a store of transfers opened with the fields in another order, and reads mixed them up.
+/// A store of transfers opened with its fields in another order, and reads mixed them up.
 #[test]
 fn another_order_of_fields_is_another_type() -> Result<()> {
     let directory = MemoryDirectory::new();

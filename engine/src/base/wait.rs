@@ -177,7 +177,7 @@ mod tests {
 
     impl Wake for Broken {
         fn wake(self: Arc<Self>) {
-            panic!("as the waker of some executor may");
+            panic!("a waker of an executor panics");
         }
     }
 
@@ -194,7 +194,7 @@ mod tests {
         };
         assert!(!is_ready(first.as_mut(), &broken) && !is_ready(second.as_mut(), sound));
         event.notify(usize::MAX);
-        assert!(is_ready(second, sound), "told after the one whose waker panics");
+        assert!(is_ready(second, sound), "the waiter after the panicking waker is not woken");
         assert!(is_ready(first, sound));
     }
 }

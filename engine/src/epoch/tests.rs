@@ -33,7 +33,7 @@ mod plain {
         let epoch = Epoch::new();
         let mut participant = epoch.register();
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            participant.protected(|_| panic!("as a closure of a user may"));
+            participant.protected(|_| panic!("a closure of a user panics"));
         }));
         assert!(result.is_err());
         let retired = epoch.bump();
@@ -68,7 +68,7 @@ mod plain {
             assert!(!places.go_on(&mut drain));
             let at = drain.position();
             assert!(!places.go_on(&mut drain));
-            assert_eq!(drain.position(), at, "the others were looked at again");
+            assert_eq!(drain.position(), at, "the drain checked the other participants again");
             (drain, at)
         });
         assert!(at > (0, 0));
@@ -308,7 +308,7 @@ mod loom_tests {
             };
             let mut second = epoch.register();
             if epoch.participants() == 1 {
-                assert_eq!(written.load(Ordering::Relaxed), 1, "what the first one did is lost");
+                assert_eq!(written.load(Ordering::Relaxed), 1, "the write of the first participant is lost");
             }
             second.protected(|_| ());
             first.join().expect("no panic");

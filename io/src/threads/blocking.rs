@@ -224,7 +224,7 @@ mod tests {
     }
 
     /// The first write into a new segment waited 25 to 75 ms after 200 manifests of other
-    /// directories. It waited for ever after a few operations of a file system that hangs.
+    /// directories. It waited forever after a few operations of a file system that hangs.
     #[test]
     fn a_transfer_waits_for_no_ordinary_job() {
         let blocking = Blocking::start().unwrap();

@@ -88,7 +88,7 @@ mod loom_tests {
     use super::*;
     use loom::{sync::Arc, thread};
 
-    /// The sleeper sees the frame, or the writer wakes it.
+    /// A sleeper sees the frame, or the writer wakes it.
     #[test]
     fn loom_nobody_sleeps_through_a_frame() {
         loom::model(|| {

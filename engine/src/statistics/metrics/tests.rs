@@ -59,7 +59,7 @@ fn log_stats() -> LogStats {
     }
 }
 
-/// The cells of the rows of the guide that begin with a name in backticks.
+/// Returns the cells of the rows of the guide that begin with a name in backticks.
 fn rows() -> impl Iterator<Item = Vec<String>> {
     let lines = include_str!("../../guide/running.rs").lines();
     let section = lines.skip_while(|line| *line != "//! # Metrics").skip(1);

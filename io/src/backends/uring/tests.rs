@@ -1,4 +1,4 @@
-//! The backend with a kernel that refuses: at any step, for a while, for ever, or a worker thread.
+//! The backend with a kernel that refuses: at any step, for a while, forever, or a worker thread.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -215,7 +215,7 @@ fn a_kernel_without_a_worker_is_found_when_the_ring_starts() {
     }
 }
 
-/// With `EAGAIN` for ever the driver spun, and opening a directory never returned.
+/// With endless `EAGAIN` the driver spun, and opening a directory never returned.
 #[test]
 fn refusals_that_do_not_end_are_given_up() {
     if !is_supported() {

@@ -63,7 +63,7 @@ fn no_progress_is_an_error() {
     assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     let (_completion, mut write) = operation(Kind::Write, &file, &[4096]);
     assert_eq!(expect_error(write.advance(Ok(0))).kind(), io::ErrorKind::WriteZero);
-    // As a reader in another process sees it: the deleting process shrank the file.
+    // A reader in another process sees this after the deleting process shrank the file.
     std::fs::remove_file(directory.path().join("scratch")).unwrap();
     let (_completion, mut read) = operation(Kind::Read, &file, &[4096]);
     assert_eq!(expect_error(read.advance(Ok(0))).kind(), io::ErrorKind::NotFound);
@@ -106,7 +106,7 @@ fn a_dropped_operation_stops_between_its_calls() {
     }
 }
 
-/// A store was told that its ring had failed while the directory was still locked. Opening the
+/// A store learned that its ring had failed while the directory was still locked. Opening the
 /// directory again at once failed.
 #[cfg(target_os = "linux")]
 #[test]

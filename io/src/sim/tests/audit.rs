@@ -76,7 +76,7 @@ fn truncated() -> (SimDisk, Arc<dyn Directory>, Arc<dyn Device>) {
     (disk, directory, device)
 }
 
-/// In the shortened segment, in a removed segment, and in that segment beyond its old end.
+/// The writes are in the shortened segment, in a removed segment, and beyond its old end.
 const TRUNCATED: [(u64, usize); 3] = [(1024, 1), (SEGMENT + 512, 1), (2 * SEGMENT + 1536, 2)];
 
 #[test]
@@ -86,7 +86,7 @@ fn truncated_blocks_written_again_before_the_truncation_is_durable() {
         let message = caught(|| device.write_at(offset, page(blocks, 2)));
         assert!(message.contains("of a segment is durable"), "{message}");
 
-        // One sync covers the length, the other the names.
+        // One sync covers the length, and the other covers the names.
         let (disk, _directory, device) = truncated();
         drive(&disk, device.sync()).result.unwrap();
         match offset < SEGMENT {

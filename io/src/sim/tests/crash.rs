@@ -261,7 +261,7 @@ fn blocks_past_the_length_that_survives_are_gone() {
         assert!(image.bytes_used() <= length.next_multiple_of(512));
         lengths.insert(length);
     }
-    // Overwritten in place, then shortened: it needs no space.
+    // The file is overwritten in place and then shortened, so it needs no space.
     assert_eq!(lengths, BTreeSet::from([100, 512, 1000]));
 }
 

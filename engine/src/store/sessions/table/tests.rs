@@ -79,7 +79,7 @@ fn what_the_next_version_does_is_not_in_the_point_of_the_one_before() {
     assert_eq!(one.ledger.durable(), point(2, &[2], 1));
     assert_eq!(idle.ledger.durable(), point(1, &[], 1));
     assert_eq!(checkpoint(&sessions, 3), [(id, point(3, &[], 2))].into());
-    assert!(checkpoint(&sessions, 4).is_empty(), "it did nothing since");
+    assert!(checkpoint(&sessions, 4).is_empty(), "the session did nothing since then");
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn a_forgotten_session_leaves_nothing() {
         let account = Arc::downgrade(&one.ledger);
         sessions.close(&one.ledger);
         drop(one);
-        assert!(account.upgrade().is_some(), "the next checkpoint is to have it");
+        assert!(account.upgrade().is_some(), "the next checkpoint must have it");
         let forgotten = match together {
             true => sessions.forget(|_id, _point| true),
             false => usize::from(sessions.forget_one(id)),
