@@ -25,7 +25,7 @@ fn output_of(name: &str) -> Option<String> {
 }
 
 #[test]
-fn the_log_keeps_what_was_acknowledged() {
+fn the_log_keeps_acknowledged_entries() {
     let Some(output) = output_of("faster_log") else { return };
     assert!(output.contains("had seen 20000 entries committed"), "{output}");
     assert!(output.contains("complete with commit"), "{output}");

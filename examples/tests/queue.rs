@@ -83,7 +83,7 @@ async fn a_job_that_fails_is_done_again() {
 }
 
 #[tokio::test]
-async fn what_is_done_takes_no_space() {
+async fn done_jobs_take_no_space() {
     let directory = tempfile::tempdir().expect("a directory");
     let queue = open(directory.path()).await;
     let pushed = async {

@@ -163,7 +163,7 @@ fn no_descriptor() {
 /// The limit of file size was not a multiple of a block. The kernel shortened a direct write across
 /// it to a length that no disk takes. The error did not say that the file was too large.
 #[test]
-fn a_limit_of_file_size_is_told_as_such() {
+fn an_error_names_the_limit_of_file_size() {
     in_a_child("file size");
 }
 

@@ -173,7 +173,7 @@ fn assert_read(reads: Vec<Completion>) {
     }
 }
 
-/// Dropped futures of waiting and running reads give their buffers back here.
+/// Dropped futures of waiting and running reads return their buffers here.
 #[test]
 fn dropped_reads_give_their_buffers_back() {
     let place = tempfile::tempdir().unwrap();

@@ -106,9 +106,9 @@ fn writes_that_meet_in_a_new_segment_are_both_there() {
     }
 }
 
-/// A named pipe was called `manifest`, and opening the store waited for ever for its writer.
+/// A named pipe had the name `manifest`, and opening the store waited forever for its writer.
 #[test]
-fn what_is_no_regular_file_is_refused_and_waited_for_by_nothing() {
+fn only_regular_files_are_opened_and_nothing_waits() {
     let place = tempfile::tempdir().unwrap();
     let (directory, _device) = open(place.path());
     for name in ["manifest", "log.000001"] {
@@ -134,7 +134,7 @@ fn what_is_no_regular_file_is_refused_and_waited_for_by_nothing() {
 /// One file of many could not be deleted, and the log forgot the other files too. They stayed until
 /// the next opening, which took them for segments of the log again.
 #[test]
-fn what_cannot_be_deleted_keeps_nothing_else_and_is_tried_again() {
+fn an_undeletable_file_keeps_no_other_file() {
     let place = tempfile::tempdir().unwrap();
     let (_directory, device) = open(place.path());
     block_on(async {

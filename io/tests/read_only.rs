@@ -112,7 +112,7 @@ fn assert_refused(result: io::Result<()>, kind: ErrorKind) {
 }
 
 #[test]
-fn what_was_written_is_read_back_also_across_segments() {
+fn written_bytes_are_read_back_also_across_segments() {
     let place = tempfile::tempdir().unwrap();
     drop(store(place.path()).unwrap());
     let (directory, device) = inspect(place.path()).unwrap();
@@ -138,7 +138,7 @@ fn what_was_written_is_read_back_also_across_segments() {
 }
 
 #[test]
-fn reads_are_complete_or_say_what_is_missing() {
+fn reads_are_complete_or_name_the_missing_bytes() {
     let place = tempfile::tempdir().unwrap();
     drop(store(place.path()).unwrap());
     let (_, device) = inspect(place.path()).unwrap();
@@ -197,7 +197,7 @@ fn a_store_is_read_while_it_runs() {
 }
 
 #[test]
-fn what_is_no_directory_is_not_opened_and_nothing_is_created() {
+fn only_a_directory_is_opened_and_nothing_is_created() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("store");
     let error = ReadOnlyDirectory::open(&path).unwrap_err();

@@ -191,7 +191,7 @@ fn a_deadlock_names_the_tasks() {
 }
 
 #[test]
-fn a_livelock_is_told() {
+fn a_livelock_is_reported() {
     let options = SimulationOptions { steps_max: 1000, ..SimulationOptions::default() };
     let simulation = Simulation::with_options(1, options);
     let text = panic_of(|| {
@@ -205,7 +205,7 @@ fn a_livelock_is_told() {
 }
 
 #[test]
-fn a_panic_that_nobody_holds_ends_the_run() {
+fn a_panic_of_a_detached_task_ends_the_run() {
     let simulation = Simulation::new(1);
     let handle = simulation.handle();
     let text = panic_of(|| {

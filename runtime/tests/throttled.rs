@@ -43,7 +43,7 @@ fn transfers_take_as_long_as_their_bytes() {
 }
 
 #[test]
-fn what_is_dropped_while_it_waits_is_not_begun() {
+fn a_dropped_waiting_transfer_does_not_start() {
     run(async |disk, handle| {
         let device = device(&disk, handle.clone()).await;
         device.write_at(0, AlignedBuf::zeroed(1 << 16)).await.result.expect("a sound disk");

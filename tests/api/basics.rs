@@ -11,7 +11,7 @@ fn stores() -> Vec<FasterKv<u64, u64>> {
 }
 
 #[test]
-fn what_is_written_is_read() -> Result<()> {
+fn a_written_value_is_read() -> Result<()> {
     for store in stores() {
         block_on(async {
             let mut session = store.session()?;
@@ -34,7 +34,7 @@ fn what_is_written_is_read() -> Result<()> {
 }
 
 #[test]
-fn a_modification_begins_with_nothing_and_goes_on_with_what_is_there() -> Result<()> {
+fn a_modification_gets_the_present_value() -> Result<()> {
     for store in stores() {
         block_on(async {
             let mut session = store.session()?;
@@ -56,7 +56,7 @@ fn a_modification_begins_with_nothing_and_goes_on_with_what_is_there() -> Result
 }
 
 #[test]
-fn what_is_deleted_is_absent_and_can_come_back() -> Result<()> {
+fn a_deleted_key_is_absent_and_can_come_back() -> Result<()> {
     for store in stores() {
         block_on(async {
             let mut session = store.session()?;

@@ -38,7 +38,7 @@ fn answers_are_in_the_order_of_the_keys() -> Result<()> {
 }
 
 #[test]
-fn of_two_pairs_with_one_key_the_later_stays() -> Result<()> {
+fn the_later_of_two_pairs_with_one_key_stays() -> Result<()> {
     for config in small_configs() {
         let store: FasterKv<str, [u8]> = memory_store(config);
         block_on(async {
@@ -88,7 +88,7 @@ fn every_key_is_modified_once_for_each_time_it_is_named() -> Result<()> {
 }
 
 #[test]
-fn the_position_tells_which_key() -> Result<()> {
+fn the_position_identifies_the_key() -> Result<()> {
     let store: FasterKv<u64, u64> = memory_store(small_configs().swap_remove(0));
     block_on(async {
         let keys: Vec<u64> = (0..500).rev().collect();
@@ -134,7 +134,7 @@ fn only_keys_without_a_value_are_inserted() -> Result<()> {
 }
 
 #[test]
-fn of_two_pairs_with_one_key_one_is_inserted() -> Result<()> {
+fn one_of_two_pairs_with_one_key_is_inserted() -> Result<()> {
     for config in small_configs() {
         let store: FasterKv<u64, u64> = memory_store(config);
         block_on(async {

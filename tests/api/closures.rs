@@ -97,7 +97,7 @@ fn operations_within_closures_wait_for_no_place() -> Result<()> {
 /// A task whose operation needed a place waited inside its poll until the closures of other threads
 /// ended. This wait blocked its executor.
 #[test]
-fn long_closures_of_others_stop_nobody() -> Result<()> {
+fn long_closures_stop_no_other_task() -> Result<()> {
     let store = words();
     let in_closures = InClosures::enter(&store, |_| {});
     block_on(async {
@@ -120,7 +120,7 @@ fn long_closures_of_others_stop_nobody() -> Result<()> {
 /// 64 times. Tasks that wait for guards then waited for all these runs. Here the driver must write
 /// and evict pages to make room, while the closure plays all other appending tasks.
 #[test]
-fn what_waits_for_guards_waits_for_one_run_of_a_closure() -> Result<()> {
+fn a_wait_for_guards_lasts_for_one_run_of_a_closure() -> Result<()> {
     let memory = ByteSize::kib(256);
     let config = Config::default().with_memory(memory).with_index_buckets(64);
     let store: FasterKv<u64, u64> = memory_store(config.with_huge_pages(false));

@@ -164,7 +164,7 @@ struct Profile {
 }
 
 #[test]
-fn types_of_ones_own() {
+fn types_of_the_user() {
     let account = |balance| Account { balance, opened_day: 20_000, flags: 1 };
     both::<ZeroCopy<Account>>(&[account(-5), account(0), account(i64::MAX)]);
     let profiles = [0, 3, 2000]

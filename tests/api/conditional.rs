@@ -27,7 +27,7 @@ fn values() -> [Vec<u8>; 3] {
 }
 
 #[test]
-fn only_what_is_absent_is_inserted() -> Result<()> {
+fn only_absent_keys_are_inserted() -> Result<()> {
     for store in stores() {
         block_on(async {
             for place in PLACES {
@@ -47,7 +47,7 @@ fn only_what_is_absent_is_inserted() -> Result<()> {
 }
 
 #[test]
-fn only_what_is_expected_is_swapped() -> Result<()> {
+fn only_the_expected_value_is_swapped() -> Result<()> {
     for store in stores() {
         block_on(async {
             let mut session = store.session()?;
@@ -72,7 +72,7 @@ fn only_what_is_expected_is_swapped() -> Result<()> {
 }
 
 #[test]
-fn what_is_absent_has_no_value_to_be_expected() -> Result<()> {
+fn an_absent_key_equals_no_expected_value() -> Result<()> {
     for store in stores() {
         block_on(async {
             for place in PLACES {
@@ -92,7 +92,7 @@ fn what_is_absent_has_no_value_to_be_expected() -> Result<()> {
 }
 
 #[test]
-fn of_many_that_swap_one_wins() -> Result<()> {
+fn one_of_many_swaps_wins() -> Result<()> {
     for store in stores() {
         block_on(async {
             for place in PLACES {

@@ -81,7 +81,7 @@ pub(crate) fn on_each(test: impl Fn(Host, &Path, Backend)) {
 }
 
 #[test]
-fn what_needs_a_runtime_names_the_cause_and_what_does_not_works() {
+fn an_orphan_serves_reads_and_names_the_cause_otherwise() {
     on_each(|host, path, backend| {
         let store = orphan(host, path, backend);
         block_on_within_minutes("an operation of an orphan", async {
@@ -194,7 +194,7 @@ const PASTIMES: [Pastime; 6] = [
 ];
 
 #[test]
-fn who_waits_while_a_runtime_ends_is_told() {
+fn the_end_of_a_runtime_ends_every_wait() {
     on_each(|host, path, backend| {
         let path = path.to_owned();
         let (waiters, store) = host

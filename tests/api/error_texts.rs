@@ -109,7 +109,7 @@ fn spoilt(
 
 /// An error about a missing file said `the file is 0x0, expected 0x1`, and none said what to do.
 #[test]
-fn damage_of_each_file_is_told_with_a_way_out() {
+fn damage_of_each_file_is_reported_with_advice() {
     let open_store = async |path: &Path| {
         let store: FasterKv<u64, u64> = FasterKv::open(path, on_disk()).await?;
         store.close().await
@@ -134,7 +134,7 @@ fn damage_of_each_file_is_told_with_a_way_out() {
 }
 
 #[test]
-fn what_cannot_be_opened_is_named_once() {
+fn an_error_of_opening_names_the_path_once() {
     let place = tempfile::tempdir().expect("a directory");
     let file = place.path().join("file");
     fs::write(&file, b"not a directory").expect("written");
@@ -154,7 +154,7 @@ fn what_cannot_be_opened_is_named_once() {
 /// A closed log reported that the store was closed. If the memory did not suit an existing store,
 /// the error named a setting that the caller had never made.
 #[test]
-fn errors_are_about_what_the_caller_has() -> Result<()> {
+fn errors_name_the_thing_of_the_caller() -> Result<()> {
     block_on(async {
         let log =
             FasterLog::open("no path", four_log_pages().with_backend(Backend::Memory)).await?;
@@ -211,7 +211,7 @@ impl Key for NoSeven {}
 
 /// The error `a key or value: postcard: Hit the end of buffer` named neither the item nor its type.
 #[test]
-fn errors_of_encodings_say_of_what_and_of_which_type() -> Result<()> {
+fn errors_of_encodings_name_the_item_and_its_type() -> Result<()> {
     block_on(async {
         let store: FasterKv<NoSeven, NoSeven> = memory_store(two_pages());
         let key = "encoding the key as api::error_texts::NoSeven: 7 is refused";

@@ -36,7 +36,7 @@ fn turns_of_the_other(yield_every: u32, by_handle: bool) -> Result<u64> {
 }
 
 #[test]
-fn a_loop_of_hits_starves_nobody() -> Result<()> {
+fn a_loop_of_hits_starves_no_other_task() -> Result<()> {
     for by_handle in [false, true] {
         let turns = turns_of_the_other(512, by_handle)?;
         assert!((15..=25).contains(&turns), "{turns} turns in 10000 reads, once in 512");

@@ -127,7 +127,7 @@ fn a_log_of_format_2_is_read() -> Result<()> {
 
 /// The same steps produce the same bytes: only the salt of a log is random.
 #[test]
-fn this_build_writes_what_is_there() {
+fn this_build_writes_the_golden_bytes() {
     block_on(async {
         let directory = MemoryDirectory::new();
         write(&directory).await.expect("memory");

@@ -235,7 +235,7 @@ fn assert_names(found: &Inspection, role: FileRole, file: &str, at: u64) {
 }
 
 #[test]
-fn a_missing_file_and_one_cut_short_are_found() -> Result<()> {
+fn a_missing_file_and_a_shortened_file_are_found() -> Result<()> {
     block_on(async {
         let directory = MemoryDirectory::new();
         with_all_kinds_of_files(&directory).await?.close().await?;
@@ -290,7 +290,7 @@ fn a_directory_without_a_store_has_one_problem() -> Result<()> {
 }
 
 #[test]
-fn debris_is_told_from_what_is_needed() -> Result<()> {
+fn debris_is_distinguished_from_needed_files() -> Result<()> {
     block_on(async {
         let directory = MemoryDirectory::new();
         let store = open(&directory).await?;

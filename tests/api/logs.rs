@@ -106,7 +106,7 @@ fn entries_larger_than_a_page_go_in_pieces() {
 }
 
 #[test]
-fn a_sink_takes_what_a_stream_gives() {
+fn a_sink_appends_the_entries_of_a_stream() {
     block_on(async {
         let directory = Arc::new(MemoryDirectory::new());
         let log = open(&directory).await;
@@ -225,7 +225,7 @@ fn commits_have_numbers_and_cookies() {
 }
 
 #[test]
-fn a_follower_sees_what_is_committed_and_goes_on() {
+fn a_follower_sees_committed_entries_and_continues() {
     let place = tempfile::tempdir().expect("a directory");
     let path = place.path().join("log");
     block_on(async {

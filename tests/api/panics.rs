@@ -114,12 +114,12 @@ fn value_survives<const WORD: bool>() -> Result<()> {
 }
 
 #[test]
-fn a_word_survives_what_fails() -> Result<()> {
+fn a_word_survives_failed_operations() -> Result<()> {
     value_survives::<true>()
 }
 
 #[test]
-fn bytes_survive_what_fails() -> Result<()> {
+fn bytes_survive_failed_operations() -> Result<()> {
     value_survives::<false>()
 }
 
@@ -156,13 +156,13 @@ fn unreadable<const WORD: bool>() -> Result<()> {
 }
 
 #[test]
-fn what_cannot_be_read_can_be_replaced() -> Result<()> {
+fn an_unreadable_value_can_be_replaced() -> Result<()> {
     unreadable::<true>()?;
     unreadable::<false>()
 }
 
 #[test]
-fn a_key_that_panics_harms_nobody() -> Result<()> {
+fn a_key_that_panics_harms_no_other_operation() -> Result<()> {
     let store: Store<true> = memory_store(small_configs().swap_remove(0));
     let key = PANICS_IN_ENCODE;
     let panics = |operation: &dyn Fn() -> Result<()>| {

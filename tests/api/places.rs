@@ -187,7 +187,7 @@ fn a_closed_or_dropped_store_frees_its_directory() -> Result<()> {
 }
 
 #[test]
-fn a_store_in_memory_leaves_nothing_behind() -> Result<()> {
+fn a_store_in_memory_leaves_no_files() -> Result<()> {
     let directory = tempfile::tempdir().expect("a directory");
     for backend in [Backend::Memory, Backend::Null] {
         let config = Config::default().with_backend(backend);
@@ -204,7 +204,7 @@ fn a_store_in_memory_leaves_nothing_behind() -> Result<()> {
 /// A caller gave more memory than exists, because of a wrong unit. The store published its sizes
 /// before it had the memory. So the directory demanded that much memory in every later opening.
 #[test]
-fn a_creation_without_memory_leaves_nothing_behind() -> Result<()> {
+fn a_creation_without_memory_leaves_no_files() -> Result<()> {
     let directory = tempfile::tempdir().expect("a directory");
     // This is more than a processor can address.
     let too_much = ByteSize::gib(200 << 10);

@@ -118,7 +118,7 @@ fn closing_ends_every_wait() -> Result<()> {
 }
 
 #[test]
-fn a_null_device_forgets_what_is_cold() -> Result<()> {
+fn a_null_device_forgets_cold_records() -> Result<()> {
     let config = two_pages().with_backend(Backend::Null);
     let store: FasterKv<u64, u64> = block_on(FasterKv::open("not a path", config))?;
     block_on(async {

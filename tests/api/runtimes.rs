@@ -18,7 +18,7 @@ async fn work(store: &FasterKv<u64, u64>, first: u64) -> Result<()> {
 }
 
 #[test]
-fn any_executor_will_do() -> Result<()> {
+fn every_executor_can_use_a_store() -> Result<()> {
     let store = memory_store(two_pages());
     pollster::block_on(work(&store, 0))?;
     kvick::runtime::block_on(work(&store, 1000))?;

@@ -45,7 +45,7 @@ fn sessions_without_an_identity_do_not_pile_up() -> Result<()> {
 
 /// Only the list of sessions had changed, so closing took no checkpoint, and the session came back.
 #[test]
-fn what_is_forgotten_stays_so_when_nothing_else_happens() -> Result<()> {
+fn a_forgotten_session_stays_forgotten() -> Result<()> {
     block_on(async {
         let directory = MemoryDirectory::new();
         let store = open(&directory).await?;

@@ -55,7 +55,7 @@ fn every_operation_counts_once_and_hits_once() -> Result<()> {
 }
 
 #[test]
-fn hits_tell_where_the_record_was() -> Result<()> {
+fn hits_show_the_place_of_the_record() -> Result<()> {
     let store: FasterKv<u64, u64> = memory_store(small_configs().swap_remove(1));
     block_on(async {
         let mut session = store.session()?;

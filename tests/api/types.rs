@@ -99,7 +99,7 @@ where
 /// A store of `Serde<A>` opened as a store of `Serde<B>`. It decoded every value as the wrong type
 /// without an error.
 #[test]
-fn types_behind_one_encoding_are_told_apart() {
+fn types_with_one_encoding_are_distinguished() {
     refused::<u64, Serde<Celsius>, u64, Serde<Metres>>(["Celsius", "Metres"]);
     refused::<u64, Rkyv<Celsius>, u64, Rkyv<Metres>>(["Celsius", "Metres"]);
     refused::<u64, ZeroCopy<Pounds>, u64, ZeroCopy<Pence>>(["Pounds", "Pence"]);

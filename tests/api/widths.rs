@@ -157,7 +157,7 @@ fn widths_of_types_against_sizes_of_pages() -> Result<()> {
 
 /// A refused type leaves no files, so that the directory opens later with another type.
 #[test]
-fn a_refused_width_leaves_nothing_behind() -> Result<()> {
+fn a_refused_width_leaves_no_files() -> Result<()> {
     let place = tempfile::tempdir().expect("a place");
     let path = place.path().join("store");
     let config = || pages_of(ByteSize::kib(4)).with_backend(Backend::Auto);

@@ -95,7 +95,7 @@ fn nothing_lower_names_anything_higher() {
 }
 
 #[test]
-fn folders_import_what_their_row_allows() {
+fn folders_import_only_their_row() {
     let sources = sources();
     let mut found = Vec::new();
     for (library, rows) in LAYERS {

@@ -190,7 +190,7 @@ fn every_file_belongs_to_a_crate() {
 }
 
 #[test]
-fn the_rules_see_what_they_look_for() {
+fn the_rules_find_their_violations() {
     assert_eq!(code("let x = 1; // unsafe { }"), "let x = 1; ");
     assert_eq!(code(r#"f("http://x \" y", '"'); // z"#), r#"f("", '"'); "#);
     assert!(names("unsafe { read() }", "unsafe") && !names("unsafe_code", "unsafe"));
@@ -208,7 +208,7 @@ fn the_rules_see_what_they_look_for() {
 
 /// The engine did not compile for macOS: a constant of Linux was used on every Unix.
 #[test]
-fn what_only_linux_has_is_used_on_linux_only() {
+fn names_of_linux_are_used_on_linux_only() {
     let mut found = Vec::new();
     for source in sources() {
         let is_library = ["io/src/", "runtime/src/", "engine/src/"]

@@ -308,7 +308,11 @@ mod loom_tests {
             };
             let mut second = epoch.register();
             if epoch.participants() == 1 {
-                assert_eq!(written.load(Ordering::Relaxed), 1, "the write of the first participant is lost");
+                assert_eq!(
+                    written.load(Ordering::Relaxed),
+                    1,
+                    "the write of the first participant is lost"
+                );
             }
             second.protected(|_| ());
             first.join().expect("no panic");

@@ -1,7 +1,7 @@
 //! Refusals of a sandbox or an old kernel from the start: io_uring, and direct I/O.
 //!
-//! Each test installs a seccomp filter on a thread of its own. A filter holds until its threads
-//! end: for this thread and the threads that it starts, including those of the backend. The other
+//! Each test installs a seccomp filter on a thread of its own. The filter applies to this thread
+//! and the threads that it starts, including the threads of the backend, until they end. The other
 //! tests do not notice it.
 
 use std::io;

@@ -1,5 +1,5 @@
-//! Refusals of a system, from the start or from some moment on: io_uring, direct I/O, threads. Also
-//! a child of this process, which lacks the threads of its parent.
+//! Refusals of a system, from the start or from a later moment: of io_uring, direct I/O and
+//! threads. Also a child of this process, which lacks the threads of its parent.
 //!
 //! A test that changes the whole process runs in a separate process ([`alone::alone`]).
 

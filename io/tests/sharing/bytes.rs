@@ -46,7 +46,7 @@ pub(crate) async fn read(device: &dyn Device, offset: u64, len: usize) -> io::Re
     Ok(())
 }
 
-/// Returns the kind of the error of a read, which must give its buffer back.
+/// Returns the kind of the error of a read, which must return its buffer.
 pub(crate) async fn refused_read(device: &dyn Device, offset: u64, len: usize) -> io::ErrorKind {
     let transfer = device.read_at(offset, AlignedBuf::zeroed(len)).await;
     assert_eq!(transfer.buf.expect("the buffer comes back").len(), len);

@@ -14,7 +14,7 @@ pub(crate) async fn syncs_complete_without_a_buffer(subject: &Subject) -> io::Re
     transfer.result?;
     assert!(transfer.buf.is_none());
 
-    // Without a new write, several at once, beside a write, and dropped.
+    // Syncs also succeed without a new write, in parallel, beside a write, and after a dropped one.
     device.sync().await.result?;
     let write = device.write_at(0, bytes::filled(0, PAGE));
     let syncs: Vec<_> = (0..20).map(|_| device.sync()).collect();

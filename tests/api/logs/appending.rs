@@ -172,7 +172,7 @@ fn a_sink_waits_for_room_and_commits_when_its_stream_rests() {
 }
 
 #[test]
-fn what_is_closed_or_completed_takes_nothing() {
+fn a_closed_or_completed_log_takes_no_entries() {
     block_on(async {
         let directory = Arc::new(MemoryDirectory::new());
         let log = open(&directory).await;
@@ -266,7 +266,7 @@ fn room_can_be_waited_for_without_appending() {
 
 /// A writer that numbers entries had to read the log to learn the address of the next entry.
 #[test]
-fn an_append_tells_where_the_log_goes_on() {
+fn an_append_returns_the_next_address() {
     block_on(async {
         let log = open(&Arc::new(MemoryDirectory::new())).await;
         let mut appended = Vec::new();

@@ -15,7 +15,7 @@ use super::{open, open_on, payloads, small};
 /// A commit did nothing until its first poll, so a caller had to spawn a task for a commit in the
 /// background. Now a caller can start a commit and watch it, as with a checkpoint.
 #[test]
-fn a_commit_that_was_started_needs_nobody_who_polls_it() {
+fn a_started_commit_needs_no_poll() {
     seeds(10, |seed| {
         let world = World::new(seed);
         world.simulation.run(async {

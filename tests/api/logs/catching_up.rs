@@ -88,7 +88,7 @@ async fn check(log: &FasterLog, what: &str) {
 }
 
 #[test]
-fn readers_know_when_nothing_is_left_whatever_lies_behind() {
+fn readers_know_exactly_when_nothing_is_left() {
     block_on(async {
         for seed in 0..6 {
             let directory = Arc::new(MemoryDirectory::new());
@@ -141,7 +141,7 @@ fn readers_know_when_nothing_is_left_whatever_lies_behind() {
 }
 
 #[test]
-fn what_is_not_committed_is_left_to_who_wants_it() {
+fn only_uncommitted_readers_see_uncommitted_entries() {
     block_on(async {
         let log = open(&Arc::new(MemoryDirectory::new())).await;
         log.append_durable(b"one").await.expect("durable");

@@ -88,7 +88,7 @@ fn a_sound_log_is_counted() {
 /// Damages every third unit in turn. The check names the unit, and the repair drops only the
 /// reported entries. The rest is in order, and the log accepts new entries.
 #[test]
-fn what_is_dropped_is_what_was_said() {
+fn a_repair_drops_the_reported_entries_only() {
     let place = tempfile::tempdir().expect("a directory");
     let source = place.path().join("source");
     block_on(async {
@@ -174,7 +174,7 @@ fn a_log_whose_end_is_lost_ends_before() {
 ///
 /// The expectation comes from a reader of the files that shares no code with the log.
 #[test]
-fn whatever_was_damaged_a_repaired_log_opens_and_has_what_is_sound() {
+fn a_repaired_log_opens_and_has_its_sound_entries() {
     for built in [BuiltLog::new(1, 0), BuiltLog::new(3, 2), BuiltLog::new(12, 5)] {
         let sound = Sound::of(&built);
         let units = built.end() / 512;

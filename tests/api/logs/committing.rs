@@ -139,7 +139,7 @@ fn a_storm_of_requests_writes_nothing_new() {
 }
 
 #[test]
-fn those_who_wait_together_share_a_commit() {
+fn waiting_tasks_share_a_commit() {
     seeds(5, |seed| {
         let world = World::new(seed);
         world.simulation.run(async {
@@ -185,7 +185,7 @@ fn distinct_commits_are_distinct_and_checked() {
 }
 
 #[test]
-fn who_waits_when_the_log_is_closed_is_told() {
+fn closing_a_log_ends_every_wait() {
     seeds(10, |seed| {
         let world = World::new(seed);
         world.simulation.run(async {

@@ -61,7 +61,7 @@ fn a_follower_lets_go_of_deleted_files() {
 /// The log deleted the file under a follower that did not know of the truncation yet. The follower
 /// reported a missing file.
 #[test]
-fn a_follower_that_is_behind_hears_of_the_truncation() {
+fn a_follower_that_lags_learns_of_the_truncation() {
     let place = tempfile::tempdir().expect("a directory");
     let path = place.path().join("log");
     block_on(async {
@@ -114,7 +114,7 @@ fn a_follower_needs_no_runtime_of_its_own() {
 /// A log went back to an earlier commit, and wrote to the later addresses again. Its follower kept
 /// the abandoned commit. It showed entries that no commit had, and reported damage in sound files.
 #[test]
-fn a_follower_hears_that_the_log_went_back() {
+fn a_follower_learns_that_the_log_went_back() {
     let directory = Arc::new(MemoryDirectory::new());
     let builder = || FasterLog::builder(small()).directory(Arc::clone(&directory) as _);
     block_on(async {

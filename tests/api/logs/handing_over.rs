@@ -56,7 +56,7 @@ impl Writer {
 /// log. Each writer has a directory of its own. A writer that takes over makes a new directory and
 /// ignores the lock. The old writer notices the new directory before it acknowledges anything more.
 #[test]
-fn what_was_acknowledged_is_there_and_an_old_writer_acknowledges_nothing() {
+fn acknowledged_entries_stay_and_an_old_writer_adds_none() {
     let place = tempfile::tempdir().expect("a directory");
     block_on(async {
         let old = Writer::take_over(place.path()).await;

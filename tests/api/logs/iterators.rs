@@ -80,7 +80,7 @@ fn each_has_a_place_of_its_own_that_only_moves_up() {
 }
 
 #[test]
-fn only_what_is_committed_survives() {
+fn only_committed_places_survive() {
     block_on(async {
         let directory = Arc::new(MemoryDirectory::new());
         let log = open(&directory).await;

@@ -76,7 +76,7 @@ fn a_log_lives_on_every_host_and_backend() -> Result<()> {
 }
 
 #[test]
-fn any_executor_will_do() -> Result<()> {
+fn every_executor_can_use_a_log() -> Result<()> {
     let open = || FasterLog::open("unused", small().with_backend(Backend::Memory));
     for block_on in [pollster::block_on::<_>, kvick::runtime::block_on, futures::executor::block_on]
     {

@@ -13,7 +13,7 @@ use super::{open, payloads};
 /// because the kernel had not dropped it. A third process found a sound commit after the end, and
 /// accepted it as a commit of the log.
 #[test]
-fn a_write_that_lands_after_the_cut_is_no_part_of_the_log() {
+fn a_late_write_after_a_truncation_is_not_in_the_log() {
     block_on(async {
         let directory = Arc::new(MemoryDirectory::new());
         let first = open(&directory).await;

@@ -42,7 +42,7 @@ fn two_logs_cannot_share_a_directory() {
 }
 
 #[test]
-fn a_closed_log_frees_its_directory_whoever_still_holds_it() {
+fn a_closed_log_frees_its_directory_even_with_handles() {
     let directory = tempfile::tempdir().expect("a directory");
     let log = open(directory.path()).expect("opens");
     block_on(log.append(b"entry")).expect("appended");
@@ -164,7 +164,7 @@ fn a_builder_without_a_directory_says_so() {
 }
 
 #[test]
-fn a_log_in_memory_leaves_nothing_behind() {
+fn a_log_in_memory_leaves_no_files() {
     let directory = tempfile::tempdir().expect("a directory");
     for backend in [Backend::Memory, Backend::Null] {
         let config = small().with_backend(backend);

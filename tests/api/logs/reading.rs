@@ -74,7 +74,7 @@ fn entries_committed_after_a_scan_was_polled_are_not_in_it() {
 /// The end of a scan was set at its creation, before the caller could request uncommitted entries.
 /// So such a scan showed only committed entries.
 #[test]
-fn an_uncommitted_scan_shows_what_is_not_committed() {
+fn an_uncommitted_scan_shows_uncommitted_entries() {
     block_on(async {
         let log = open(&Arc::new(MemoryDirectory::new())).await;
         let at = filled(&log, 10, 1).await;
@@ -92,7 +92,7 @@ fn an_uncommitted_scan_shows_what_is_not_committed() {
 }
 
 #[test]
-fn readers_jump_over_what_was_truncated() {
+fn readers_skip_truncated_entries() {
     block_on(async {
         let log = open(&Arc::new(MemoryDirectory::new())).await;
         let at = filled(&log, 1000, 100).await;
@@ -120,7 +120,7 @@ fn readers_jump_over_what_was_truncated() {
 /// A reader copies many entries out of memory at once. It showed entries that were taken back
 /// meanwhile, although the truncation had already returned.
 #[test]
-fn readers_do_not_see_what_was_taken_back() {
+fn readers_do_not_see_entries_that_were_taken_back() {
     block_on(async {
         let log = open(&Arc::new(MemoryDirectory::new())).await;
         let at = filled(&log, 20, 10).await;
@@ -139,7 +139,7 @@ fn readers_do_not_see_what_was_taken_back() {
 }
 
 #[test]
-fn a_tail_begins_behind_what_is_committed() {
+fn a_tail_begins_after_the_committed_entries() {
     seeds(5, |seed| {
         let world = World::new(seed);
         world.simulation.run(async {

@@ -91,7 +91,7 @@ fn a_commit_that_is_not_there_is_refused() {
 }
 
 #[test]
-fn a_manifest_that_is_behind_will_do() {
+fn a_log_opens_with_a_manifest_that_lags() {
     block_on(async {
         let (new, files) = five_commits().await;
         let old = files.replaced("manifest", &new.0["manifest"]);

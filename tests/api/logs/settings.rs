@@ -42,7 +42,7 @@ fn every_setting_has_bounds() {
 }
 
 #[test]
-fn the_bounds_themselves_will_do() {
+fn the_bounds_themselves_are_accepted() {
     let memory = small().with_backend(Backend::Memory);
     for config in [
         memory.clone().with_memory(ByteSize::kib(24)),

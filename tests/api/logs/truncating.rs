@@ -14,7 +14,7 @@ async fn append(log: &FasterLog, count: usize) -> Vec<log::Address> {
 }
 
 /// Returns the begin of the log after a power cut now.
-fn begin_after_a_cut(site: &Site, number: u64) -> log::Address {
+fn begin_after_a_power_cut(site: &Site, number: u64) -> log::Address {
     let world = World::on(site.seed, site.disk.crash(site.seed + number));
     world.simulation.run(async {
         let log = open_on(&world.site, small()).await;
@@ -41,18 +41,18 @@ fn a_truncation_is_durable_with_the_next_commit() {
             (log, places)
         });
         let (first, tenth) = (log::Address::FIRST, places[10]);
-        assert_eq!(begin_after_a_cut(&site, 1), first, "no commit was asked for");
+        assert_eq!(begin_after_a_power_cut(&site, 1), first, "no commit was asked for");
         world.simulation.run(async {
             log.commit().await.expect("committed");
         });
-        assert_eq!(begin_after_a_cut(&site, 2), tenth);
+        assert_eq!(begin_after_a_power_cut(&site, 2), tenth);
         let mut started = world.simulation.run(async {
             append(&log, 5).await;
             let started = log.commit().start().expect("started");
             log.truncate_until(places[20]).await.expect("truncated");
             Some(started)
         });
-        assert!([tenth, places[20]].contains(&begin_after_a_cut(&site, 3)), "in it or not");
+        assert!([tenth, places[20]].contains(&begin_after_a_power_cut(&site, 3)), "in it or not");
         world.simulation.run(async {
             started.take().expect("started").await.expect("committed");
             // The appended entries need not be committed before their truncation.
@@ -65,7 +65,7 @@ fn a_truncation_is_durable_with_the_next_commit() {
             assert_eq!(log.begin_address(), more[1]);
         });
         let begin = world.simulation.run(async { log.begin_address() });
-        assert_eq!(begin_after_a_cut(&site, 4), begin);
+        assert_eq!(begin_after_a_power_cut(&site, 4), begin);
         world.simulation.run(async { log.close().await.expect("closes") });
     });
 }
