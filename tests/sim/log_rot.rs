@@ -18,7 +18,7 @@ fn spoiled(built: &BuiltLog, offset: u64, change: impl FnOnce(&mut [u8])) -> Fil
 }
 
 /// Checks the recovery of a log with one damaged unit after the commit of the manifest.
-fn meets(built: &BuiltLog, offset: u64, damaged: &Files, what: &str) {
+fn check_damaged(built: &BuiltLog, offset: u64, damaged: &Files, what: &str) {
     let unit = offset / UNIT * UNIT;
     let what = format!("{what} at {offset}");
     let found = reopen_log(damaged, &four_log_pages());
@@ -73,7 +73,7 @@ fn every_byte_after_the_manifest_matters_or_is_reported() {
     for offset in (saved..last + 600).chain((last..built.end()).step_by(97)) {
         let (bit, within) = (1 << (offset % 8), usize::try_from(offset % UNIT).expect("small"));
         let damaged = spoiled(&built, offset, |unit| unit[within] ^= bit);
-        meets(&built, offset, &damaged, "a bit");
+        check_damaged(&built, offset, &damaged, "a bit");
     }
 }
 
@@ -86,17 +86,17 @@ fn every_unit_after_the_manifest_matters_or_is_reported() {
     for offset in (saved..end).step_by(512) {
         for byte in [0, 8, 250, 503, 504, 511] {
             let damaged = spoiled(&built, offset, |unit| unit[byte] ^= 0x10);
-            meets(&built, offset, &damaged, "a bit");
+            check_damaged(&built, offset, &damaged, "a bit");
         }
         let damaged = spoiled(&built, offset, |unit| unit.fill(0));
-        meets(&built, offset, &damaged, "zeros");
+        check_damaged(&built, offset, &damaged, "zeros");
         let damaged = spoiled(&built, offset, |unit| unit[256..].fill(0));
-        meets(&built, offset, &damaged, "half of it");
+        check_damaged(&built, offset, &damaged, "half of it");
         // The unit is sound and of the same log, but of another place.
         let (file, within) = place_of(saved - UNIT);
         let other = built.files.0[&file][within..within + 512].to_vec();
         let damaged = spoiled(&built, offset, |unit| unit.copy_from_slice(&other));
-        meets(&built, offset, &damaged, "another unit");
+        check_damaged(&built, offset, &damaged, "another unit");
     }
 }
 

@@ -21,7 +21,7 @@ struct Tally {
 
 impl Tally {
     /// Opens damaged files. Returns whether the damage was reported.
-    fn meet<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
+    fn open<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
         &mut self,
         built: &Built<V>,
         damaged: &Files,
@@ -92,7 +92,7 @@ where
             };
             for bit in bits {
                 let damaged = built.files.with(name, |bytes| bytes[at] ^= 1 << bit);
-                let is_reported = tally.meet::<K, V>(&built, &damaged);
+                let is_reported = tally.open::<K, V>(&built, &damaged);
                 assert!(is_reported || !must_be, "{newest:?}: bit {bit} of byte {at} of {name}");
             }
         }

@@ -30,7 +30,7 @@ fn full_disk<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) {
         }
         let space = site.random(5).below(20_000);
         site.disk.set_capacity(Some(site.disk.bytes_used() + space));
-        let waiting = wait_for_room(&site, &store);
+        let waiting = write_until_full(&site, &store);
         let error = waiting.await.expect("the waiting task ends well");
         assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
         let place = site.disk.directory("db").describe();
@@ -60,7 +60,7 @@ fn full_disk<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) {
 }
 
 /// Starts a task that writes keys of its own until the store reports a full disk.
-fn wait_for_room<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
+fn write_until_full<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     site: &Site,
     store: &FasterKv<K, V>,
 ) -> kvick::runtime::Task<kvick::Error> {

@@ -16,7 +16,7 @@ fn config() -> Config {
 }
 
 /// Waits for a flush until its sync has begun, and drops it then, as a timeout does.
-async fn give_up_a_flush(site: &Site, store: &FasterKv<u64, u64>, evict: bool) {
+async fn drop_a_flush(site: &Site, store: &FasterKv<u64, u64>, evict: bool) {
     let syncs = site.disk.count(OperationKind::Sync);
     let flush = async { if evict { store.flush_and_evict().await } else { store.flush().await } };
     let mut flush = std::pin::pin!(flush);
@@ -39,7 +39,7 @@ fn checkpoint_after(seed: u64, evict: bool, fault: bool) -> (Result<Checkpoint>,
             store.upsert(&key, &(key + 1)).await.expect("a sound disk");
         }
         site.disk.fail_syncs(fault);
-        give_up_a_flush(&site, &store, evict).await;
+        drop_a_flush(&site, &store, evict).await;
         site.handle.sleep(Duration::from_millis(20)).await;
         site.disk.heal();
         let taken = store.checkpoint().await;

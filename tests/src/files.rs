@@ -64,8 +64,8 @@ impl Files {
         let (body, _) =
             self.manifest().rsplit_once("# crc32c ").expect("a manifest ends with its checksum");
         let body = change(body);
-        let sealed = format!("{body}# crc32c {:#010x}\n", crc32c(body.as_bytes()));
-        self.replaced("manifest", sealed.as_bytes())
+        let checked = format!("{body}# crc32c {:#010x}\n", crc32c(body.as_bytes()));
+        self.replaced("manifest", checked.as_bytes())
     }
 
     /// Returns the manifest as text.

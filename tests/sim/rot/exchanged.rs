@@ -12,28 +12,28 @@ const PAGE: usize = 4 << 10;
 macro_rules! all {
     ($test:ident) => {
         for newest in KINDS {
-            $test(&mut Meeting::<u64, u64>::new(newest));
-            $test(&mut Meeting::<[u8], [u8]>::new(newest));
+            $test(&mut Subject::<u64, u64>::new(newest));
+            $test(&mut Subject::<[u8], [u8]>::new(newest));
         }
     };
 }
 
 /// A store, and the counts of its damages.
-struct Meeting<K: SampleKey + ?Sized, V: SampleValue + ?Sized> {
+struct Subject<K: SampleKey + ?Sized, V: SampleValue + ?Sized> {
     built: Built<V>,
     tally: Tally,
     _key: std::marker::PhantomData<fn(&K)>,
 }
 
-impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Meeting<K, V> {
+impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Subject<K, V> {
     fn new(newest: Newest) -> Self {
         let built = build::<K, V>(newest, 1);
         Self { built, tally: Tally::default(), _key: std::marker::PhantomData }
     }
 
     /// Opens damaged files. Returns whether the damage is reported.
-    fn meet(&mut self, damaged: &Files) -> bool {
-        self.tally.meet::<K, V>(&self.built, damaged)
+    fn open(&mut self, damaged: &Files) -> bool {
+        self.tally.open::<K, V>(&self.built, damaged)
     }
 
     fn names(&self) -> Vec<String> {
@@ -52,71 +52,71 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Meeting<K, V> {
 
 #[test]
 fn files_that_are_cut_short() {
-    fn shorten<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(meeting: &mut Meeting<K, V>) {
-        for name in meeting.names() {
-            let files = meeting.files();
+    fn shorten<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(subject: &mut Subject<K, V>) {
+        for name in subject.names() {
+            let files = subject.files();
             for at in (0..files.0[&name].len()).step_by(SECTOR) {
-                let is_reported = meeting.meet(&files.with(&name, |bytes| bytes.truncate(at)));
-                assert!(is_reported || !meeting.needs(&name, at), "{name} of {at} bytes");
+                let is_reported = subject.open(&files.with(&name, |bytes| bytes.truncate(at)));
+                assert!(is_reported || !subject.needs(&name, at), "{name} of {at} bytes");
             }
         }
-        println!("shortened: {:?}", meeting.tally);
+        println!("shortened: {:?}", subject.tally);
     }
     all!(shorten);
 }
 
 #[test]
 fn files_that_are_gone() {
-    fn lose<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(meeting: &mut Meeting<K, V>) {
-        for name in meeting.names() {
-            let is_reported = meeting.meet(&meeting.files().without(&name));
-            assert!(is_reported || !meeting.needs(&name, 0), "without {name}");
+    fn lose<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(subject: &mut Subject<K, V>) {
+        for name in subject.names() {
+            let is_reported = subject.open(&subject.files().without(&name));
+            assert!(is_reported || !subject.needs(&name, 0), "without {name}");
         }
-        println!("gone: {:?}", meeting.tally);
+        println!("gone: {:?}", subject.tally);
     }
     all!(lose);
 }
 
 #[test]
 fn files_that_have_garbage_at_their_end() {
-    fn extend<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(meeting: &mut Meeting<K, V>) {
-        for name in meeting.names() {
+    fn extend<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(subject: &mut Subject<K, V>) {
+        for name in subject.names() {
             for length in [1, SECTOR, PAGE] {
                 let garbage = tests::samples::pattern(length as u64, length);
-                meeting.meet(&meeting.files().with(&name, |bytes| bytes.extend(garbage)));
+                subject.open(&subject.files().with(&name, |bytes| bytes.extend(garbage)));
             }
         }
-        println!("longer: {:?}", meeting.tally);
+        println!("longer: {:?}", subject.tally);
     }
     all!(extend);
 }
 
 #[test]
 fn files_in_each_others_place() {
-    fn exchange<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(meeting: &mut Meeting<K, V>) {
-        let files = meeting.files();
+    fn exchange<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(subject: &mut Subject<K, V>) {
+        let files = subject.files();
         let kind = |name: &String| name.split(['-', '.']).next().map(str::to_owned);
-        for one in meeting.names() {
-            for other in meeting.names() {
+        for one in subject.names() {
+            for other in subject.names() {
                 let (first, second) = (&files.0[&one], &files.0[&other]);
                 if one >= other || kind(&one) != kind(&other) || first == second {
                     continue;
                 }
                 let exchanged = files.replaced(&one, second).replaced(&other, first);
-                let is_reported = meeting.meet(&exchanged);
-                let is_needed = meeting.needs(&one, 0) || meeting.needs(&other, 0);
+                let is_reported = subject.open(&exchanged);
+                let is_needed = subject.needs(&one, 0) || subject.needs(&other, 0);
                 assert!(is_reported || !is_needed, "{one} and {other}");
             }
         }
-        println!("exchanged: {:?}", meeting.tally);
+        println!("exchanged: {:?}", subject.tally);
     }
     all!(exchange);
 }
 
 #[test]
 fn units_and_pages_in_each_others_place() {
-    fn exchange<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(meeting: &mut Meeting<K, V>) {
-        for (name, bytes) in meeting.files().0 {
+    fn exchange<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(subject: &mut Subject<K, V>) {
+        for (name, bytes) in subject.files().0 {
             for size in [SECTOR, PAGE] {
                 let whole = bytes.len() / size;
                 for number in 0..whole.saturating_sub(1) {
@@ -127,8 +127,8 @@ fn units_and_pages_in_each_others_place() {
                         continue;
                     }
                     let place = number * size..(number + 2) * size;
-                    let vital = meeting.built.vital(&name);
-                    let is_reported = meeting.meet(&meeting.files().replaced(&name, &changed));
+                    let vital = subject.built.vital(&name);
+                    let is_reported = subject.open(&subject.files().replaced(&name, &changed));
                     let is_vital = vital
                         .iter()
                         .any(|range| range.start < place.end && place.start < range.end);
@@ -136,23 +136,23 @@ fn units_and_pages_in_each_others_place() {
                 }
             }
         }
-        println!("units and pages: {:?}", meeting.tally);
+        println!("units and pages: {:?}", subject.tally);
     }
     all!(exchange);
 }
 
 #[test]
 fn files_of_another_store() {
-    fn replace<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(meeting: &mut Meeting<K, V>) {
+    fn replace<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(subject: &mut Subject<K, V>) {
         for newest in KINDS {
             let other = build::<K, V>(newest, 2);
-            for name in meeting.names() {
+            for name in subject.names() {
                 let Some(bytes) = other.files.0.get(&name) else { continue };
-                let is_reported = meeting.meet(&meeting.files().replaced(&name, bytes));
-                assert!(is_reported || !meeting.needs(&name, 0), "{name} of another store");
+                let is_reported = subject.open(&subject.files().replaced(&name, bytes));
+                assert!(is_reported || !subject.needs(&name, 0), "{name} of another store");
             }
         }
-        println!("of another store: {:?}", meeting.tally);
+        println!("of another store: {:?}", subject.tally);
     }
     all!(replace);
 }
@@ -160,19 +160,19 @@ fn files_of_another_store() {
 /// An older manifest is valid too. The store then has the whole state of an older checkpoint.
 #[test]
 fn files_as_they_were_before() {
-    fn replace<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(meeting: &mut Meeting<K, V>) {
-        for before in meeting.built.before.clone() {
+    fn replace<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(subject: &mut Subject<K, V>) {
+        for before in subject.built.before.clone() {
             for (name, bytes) in &before.0 {
-                let files = meeting.files();
+                let files = subject.files();
                 if files.0.get(name).is_none_or(|now| now == bytes) {
                     continue;
                 }
-                let is_reported = meeting.meet(&files.replaced(name, bytes));
-                let is_needed = meeting.needs(name, bytes.len());
+                let is_reported = subject.open(&files.replaced(name, bytes));
+                let is_needed = subject.needs(name, bytes.len());
                 assert!(is_reported || name == "manifest" || !is_needed, "{name} as it was");
             }
         }
-        println!("as before: {:?}", meeting.tally);
+        println!("as before: {:?}", subject.tally);
     }
     all!(replace);
 }
@@ -186,7 +186,7 @@ fn a_store_without_its_manifests_is_not_taken_for_an_empty_directory() {
         for before in &built.before {
             let damaged = before.without("manifest").without("manifest.copy");
             let mut tally = Tally::default();
-            assert!(tally.meet::<u64, u64>(&built, &damaged));
+            assert!(tally.open::<u64, u64>(&built, &damaged));
         }
     }
     // The smallest case is one snapshot without flushed pages.

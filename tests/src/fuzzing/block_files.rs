@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arbitrary::{Result, Unstructured};
 use kvick::runtime::{Handle, Simulation};
 
-use super::sealing::{Unsealed, sealed_text};
+use super::checksums::{PlainFile, with_checksum};
 use super::store_files::{STORE, config};
 use crate::files::{Files, open_in};
 
@@ -46,16 +46,16 @@ fn forge(input: &mut Unstructured<'_>, files: &mut Files) -> Result<()> {
     let mut count = input.int_in_range(1..=MOST)?;
     while count > 0 && !input.is_empty() {
         let name = input.choose(&names)?;
-        let mut unsealed = Unsealed::of(name, files);
+        let mut file = PlainFile::of(name, files);
         let edits = input.int_in_range(1..=count)?;
         for _ in 0..edits {
-            change(input, &mut unsealed.contents)?;
+            change(input, &mut file.contents)?;
         }
         count -= edits;
-        let bytes = unsealed.sealed();
+        let bytes = file.with_checksums();
         files.0.insert(name.clone(), bytes);
-        let text = unsealed.in_manifest(files.manifest());
-        files.0.insert("manifest".to_owned(), sealed_text(text.as_bytes()));
+        let text = file.in_manifest(files.manifest());
+        files.0.insert("manifest".to_owned(), with_checksum(text.as_bytes()));
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use kvick::io::MemoryDirectory;
 use kvick::runtime::{Handle, Simulation};
 use kvick::{FasterLog, log};
 
-use super::sealing::{CAPACITY, PAGE, PAYLOAD, frame, padding, salt_of, units};
+use super::checksums::{CAPACITY, PAGE, PAYLOAD, frame, padding, salt_of, units};
 use crate::files::Files;
 use crate::log_files::open_log_in;
 use crate::simulated::four_log_pages;

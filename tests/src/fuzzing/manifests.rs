@@ -3,7 +3,7 @@
 use kvick::bench_support::{log_manifest_returns, store_manifest_returns};
 use kvick::runtime::Simulation;
 
-use super::sealing::sealed_text;
+use super::checksums::with_checksum;
 use super::store_files::STORE;
 use super::{block_files, log_edits, log_frames};
 
@@ -16,8 +16,8 @@ pub fn manifests(data: &[u8]) {
     let Some((selector, text)) = data.split_first() else {
         return;
     };
-    let sealed = sealed_text(text);
-    let bytes = if selector & 2 == 0 { &sealed[..] } else { text };
+    let checked = with_checksum(text);
+    let bytes = if selector & 2 == 0 { &checked[..] } else { text };
     let is_log = selector & 1 == 1;
     let returns = if is_log { log_manifest_returns } else { store_manifest_returns };
     match returns(bytes) {

@@ -15,12 +15,12 @@
 //! | [`log_operations`] | operations on a log, with commits, closes and power cuts |
 
 mod block_files;
+mod checksums;
 mod edits;
 mod log_edits;
 mod log_frames;
 mod log_operations;
 mod manifests;
-mod sealing;
 mod store_edits;
 mod store_files;
 mod store_operations;

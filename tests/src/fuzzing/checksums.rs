@@ -21,7 +21,7 @@ const PADDING: u32 = 6;
 
 /// The contents of a file without its checksums.
 #[derive(Debug)]
-pub(super) struct Unsealed {
+pub(super) struct PlainFile {
     salt: u64,
     /// The kind of the file, its token, and the number of its segment.
     what: String,
@@ -37,10 +37,10 @@ pub(super) struct Unsealed {
 }
 
 /// Returns a text with the last line of a manifest.
-pub(super) fn sealed_text(text: &[u8]) -> Vec<u8> {
-    let mut sealed = text.to_vec();
-    sealed.extend(format!("# crc32c {:#010x}\n", crc32c(text)).into_bytes());
-    sealed
+pub(super) fn with_checksum(text: &[u8]) -> Vec<u8> {
+    let mut checked = text.to_vec();
+    checked.extend(format!("# crc32c {:#010x}\n", crc32c(text)).into_bytes());
+    checked
 }
 
 /// Returns the salt in a manifest.
@@ -49,7 +49,7 @@ pub(super) fn salt_of(manifest: &str) -> u64 {
     u64::from_str_radix(&salt[..16], 16).expect("a salt has 16 digits")
 }
 
-impl Unsealed {
+impl PlainFile {
     /// Takes the checksums off a file: `log.000001`, `index-3.000000`.
     pub(super) fn of(name: &str, files: &Files) -> Self {
         let (device, segment) = name.split_once('.').expect("a segment has a number");
@@ -86,7 +86,7 @@ impl Unsealed {
     }
 
     /// Returns the file with its checksums.
-    pub(super) fn sealed(&self) -> Vec<u8> {
+    pub(super) fn with_checksums(&self) -> Vec<u8> {
         if is_stream(&self.what) {
             return self.stream();
         }
@@ -189,13 +189,13 @@ mod tests {
     fn untouched_contents_get_the_bytes_of_the_engine() {
         for (name, bytes) in &STORE.files.0 {
             if !name.starts_with("manifest") {
-                let unsealed = Unsealed::of(name, &STORE.files);
-                assert!(unsealed.sealed() == *bytes, "{name}");
+                let file = PlainFile::of(name, &STORE.files);
+                assert!(file.with_checksums() == *bytes, "{name}");
             }
         }
         let manifest = STORE.files.manifest();
         let (body, _) =
             manifest.rsplit_once("# crc32c ").expect("a manifest ends with its checksum");
-        assert_eq!(sealed_text(body.as_bytes()), manifest.as_bytes());
+        assert_eq!(with_checksum(body.as_bytes()), manifest.as_bytes());
     }
 }
