@@ -137,7 +137,7 @@ fn one_at_a_time_and_its_progress_is_seen() -> Result<()> {
         store.upsert(&1, &1).await?;
         let first = store.checkpoint().snapshot().start()?;
         let progress = first.progress();
-        // An awaited checkpoint waits for its turn; so does a removal.
+        // An awaited checkpoint waits for its turn, and so does a removal.
         let second = store.checkpoint();
         let prune = store.prune_checkpoints(2);
         let (taken, second, pruned) = futures::join!(first, second.into_future(), prune);

@@ -323,7 +323,7 @@ fn seen(path: &Path) -> BTreeMap<String, (u64, SystemTime)> {
 #[test]
 fn nothing_changes_on_disk() -> Result<()> {
     block_on(async {
-        let place = tempfile::tempdir().expect("a directory is to be had");
+        let place = tempfile::tempdir().expect("a directory");
         let config = config().with_backend(Backend::Threads);
         let store: FasterKv<u64, u64> = FasterKv::open(place.path(), config).await?;
         for key in 0..5000 {

@@ -5,10 +5,10 @@ use kvick::runtime::block_on;
 use kvick::session::Previous;
 use tests::configs::memory_store;
 use tests::simulated::small_configs;
-// The crate, not the module of kvick: the prelude hides no crate.
+// This is the crate `futures`: the prelude does not hide it with the module of kvick.
 use futures::FutureExt;
 
-/// More items than any operation takes at a time.
+/// More items than any operation takes at once.
 const MANY: u64 = 3000;
 
 #[test]
@@ -38,7 +38,7 @@ fn every_item_is_done_once_and_answered_in_order() -> kvick::Result<()> {
     Ok(())
 }
 
-/// Text is looked up by text, whatever owns it.
+/// A key of text may be borrowed or owned.
 #[test]
 fn items_may_be_borrowed_or_owned() -> kvick::Result<()> {
     let store: FasterKv<str, str> = memory_store(small_configs()[0].clone());

@@ -1,4 +1,4 @@
-//! Values from nothing to several MiB, in pages of 4 KiB and a little more.
+//! Values of all lengths from zero to several MiB, in small pages.
 
 use kvick::config::ByteSize;
 use kvick::runtime::block_on;
@@ -7,7 +7,7 @@ use tests::configs::memory_store;
 use tests::samples::pattern;
 use tests::simulated::small_configs;
 
-/// Around every boundary: a word, half a page, a page, a piece.
+/// Lengths around every boundary: of a word, half a page, a page, and a piece.
 const LENGTHS: [usize; 20] = [
     0, 1, 7, 8, 9, 100, 500, 1975, 1983, 1984, 1991, 1992, 2000, 2016, 2017, 4032, 4097, 10_000,
     100_000, 400_000,
@@ -94,7 +94,7 @@ fn several_mebibytes_pass_through_a_memory_of_64_kibibytes() -> Result<()> {
 }
 
 #[test]
-fn what_is_too_long_is_refused_with_the_limit() -> Result<()> {
+fn an_error_names_the_limit_of_values() -> Result<()> {
     let config = small_configs().swap_remove(0).with_max_value(ByteSize::new(10_000));
     let store: FasterKv<[u8], [u8]> = memory_store(config);
     block_on(async {
@@ -124,7 +124,8 @@ fn what_is_too_long_is_refused_with_the_limit() -> Result<()> {
     })
 }
 
-/// The new value is in pieces while the operation waits for its record, and is returned whole.
+/// The operation writes the new value in pieces while it waits for its record, and returns it
+/// whole.
 #[test]
 fn a_modification_returns_a_value_of_any_length() -> Result<()> {
     for config in small_configs() {

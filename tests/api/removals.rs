@@ -1,4 +1,4 @@
-//! Updates with an answer, and removals that know what they remove.
+//! Updates with a result, and removals that report the removed value.
 
 use std::cell::Cell;
 
@@ -10,7 +10,7 @@ use tests::polling::poll_once;
 use tests::samples::{SampleValue, pattern};
 use tests::simulated::{small_configs, two_pages};
 
-/// Where the current value is when the operation begins.
+/// The places of the current value at the begin of the operation.
 const PLACES: [&str; 3] = ["mutable", "flushed", "evicted"];
 
 async fn move_to<V: SampleValue + ?Sized>(store: &FasterKv<u64, V>, place: &str) -> Result<()> {
@@ -21,12 +21,12 @@ async fn move_to<V: SampleValue + ?Sized>(store: &FasterKv<u64, V>, place: &str)
     }
 }
 
-/// Short, in a page, in pieces.
+/// Returns values that are stored in a word, in a page, and in pieces.
 fn texts() -> Vec<Vec<u8>> {
     [0, 5, 300, 20_000].map(|length| pattern(9, length)).to_vec()
 }
 
-/// Calls `check` with the store, the place of the value and the value, for each of these.
+/// Calls `check` for each store, each place of the value and each value. It must remove the value.
 fn everywhere<V: SampleValue + ?Sized>(
     values: &[V::Owned],
     check: impl AsyncFn(&FasterKv<u64, V>, &V::Owned) -> Result<()>,
@@ -117,7 +117,7 @@ fn a_condition_removes() {
 }
 
 #[test]
-fn of_many_that_take_one_gets_the_value() -> Result<()> {
+fn one_of_many_takes_gets_the_value() -> Result<()> {
     for config in small_configs() {
         let store = memory_store::<u64, u64>(config);
         block_on(async {
@@ -156,7 +156,7 @@ fn an_upsert_knows_what_memory_shows() -> Result<()> {
 }
 
 #[test]
-fn a_delete_knows_what_memory_shows() -> Result<()> {
+fn a_delete_reports_a_value_in_memory() -> Result<()> {
     for config in small_configs() {
         let store = memory_store::<u64, u64>(config);
         block_on(async {
@@ -178,11 +178,11 @@ fn a_delete_knows_what_memory_shows() -> Result<()> {
     Ok(())
 }
 
-/// An operation on key 1, and the value that is there afterwards.
+/// An operation on key 1. It returns the value that the key must have afterwards.
 type Next = fn(&FasterKv<u64, u64>) -> Result<Option<u64>>;
 
-/// A guard that is still held delays the removal of a word, which is dropped then. The value stays,
-/// and every operation goes on with it.
+/// A guard delays the removal of a word, and the removal is dropped meanwhile. The value stays, and
+/// every operation continues with it.
 #[test]
 fn a_dropped_removal_of_a_word_leaves_the_value() -> Result<()> {
     let next: [Next; 7] = [
@@ -214,7 +214,8 @@ fn a_dropped_removal_of_a_word_leaves_the_value() -> Result<()> {
     Ok(())
 }
 
-/// Looking for keys that are absent leaves no entries in the index, and deciding is for free.
+/// A look-up of an absent key creates no entry in the index, and a decision to keep appends
+/// nothing.
 #[test]
 fn a_decision_to_keep_nothing_appends_nothing() -> Result<()> {
     let store = memory_store::<u64, u64>(two_pages());

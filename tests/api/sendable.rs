@@ -1,8 +1,8 @@
-//! Every future of the public interface may move between threads: `tokio::spawn` takes it.
+//! Every future of the public interface may move between threads, as `tokio::spawn` needs.
 //!
-//! `tokio::spawn(FasterKv::open(..))` did not compile: a callback that is not `Sync` was held
-//! across an await, and closures that are async were shown the pages of a recovery. So each public
-//! `async fn` is in here, which the text of the sources proves.
+//! `tokio::spawn(FasterKv::open(..))` did not compile. The future held a callback that is not
+//! `Sync` across an await, and showed the pages of a recovery to async closures. So this file
+//! covers each public `async fn`, and the test compares it with the text of the sources.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,10 +16,10 @@ use kvick::{Config, FasterKv, FasterLog, Result, checkpoint, inspect, log};
 use tests::configs::memory_store;
 use tests::simulated::two_pages;
 
-/// Files, and functions in them, of whose futures it is known.
+/// The files and functions whose futures are covered.
 type Asked = BTreeSet<(&'static str, &'static str)>;
 
-/// Compiles only if the future that `make` makes is `Send`; makes none.
+/// Compiles only if the future of `make` is `Send`. It does not call `make`.
 fn ask<T: Send>(asked: &mut Asked, file: &'static str, name: &'static str, _: impl FnOnce() -> T) {
     asked.insert((file, name));
 }
@@ -73,7 +73,7 @@ fn ask_store(asked: &mut Asked, store: &FasterKv<u64, [u8]>) -> Result<()> {
     ask(asked, "iterators.rs", "insert_each", || session.insert_each(pairs.clone()));
     ask(asked, "iterators.rs", "delete_each", || session.delete_each([1]));
     ask(asked, "mod.rs", "inspect", || inspect(directory()));
-    let handle = Handle::background().expect("a thread is to be had");
+    let handle = Handle::background().expect("the system starts a thread");
     let epoch = Epoch::new();
     ask(asked, "mod.rs", "drained", || epoch.drained(1, &handle));
     Ok(())
@@ -123,9 +123,9 @@ fn ask_other_logs(asked: &mut Asked, group: &log::Group, follower: Option<&log::
     ask(asked, "group.rs", "open_with", || group.open_with("", config()));
     ask(asked, "group.rs", "open_in", || group.open_in(directory(), config()));
     ask(asked, "follower.rs", "open", || log::Follower::open(""));
-    let handle = Handle::background().expect("a thread is to be had");
+    let handle = Handle::background().expect("the system starts a thread");
     ask(asked, "follower.rs", "open_in", || log::Follower::open_in(directory(), handle));
-    let handle = Handle::background().expect("a thread is to be had");
+    let handle = Handle::background().expect("the system starts a thread");
     ask(asked, "follower.rs", "open_with", || log::Follower::open_with("", handle));
     ask(asked, "follower.rs", "refresh", || follower.map(log::Follower::refresh));
 }

@@ -1,7 +1,7 @@
 //! Whole operations under random schedules: `RUSTFLAGS="--cfg shuttle" cargo test --test shuttle`.
 //!
-//! Every atomic step of the store is a point at which another thread may go on. The device is
-//! memory; the maintenance of the store is one more task under the same scheduler.
+//! Any other thread may continue at every atomic step of the store. The device is memory. The
+//! maintenance of the store is one more task under the same scheduler.
 #![cfg(shuttle)]
 
 use std::collections::BTreeMap;
@@ -21,10 +21,11 @@ use tests::simulated::two_pages;
 
 /// The number of schedules of a search with one scheduler.
 const SCHEDULES: usize = 2000;
-/// The number of schedules of each scheduler where four of them search.
+/// The number of schedules for each scheduler in a search with four schedulers.
 const SCHEDULES_OF_FOUR: usize = 1000;
 
-/// Tasks of shuttle; its time stands still, and sleeping is letting others run.
+/// A runtime whose tasks are tasks of shuttle. Its time stands still, and a sleep yields to other
+/// tasks.
 #[derive(Debug)]
 struct OnShuttle;
 
@@ -58,8 +59,8 @@ async fn open_in<K: Key + ?Sized, V: Value + ?Sized>(
     store.await.expect("a store in memory opens")
 }
 
-/// Few changes of threads, each after a long stretch, find what an even mixture hardly ever does:
-/// a task that is put aside for long in the middle of an operation.
+/// Searches with few changes of threads, each after a long stretch. These find a task that pauses
+/// for long in the middle of an operation, which an even mixture hardly ever does.
 fn many_schedules(run: impl Fn() + Send + Sync + 'static) {
     let mut config = shuttle::Config::new();
     // The default is too small for the frames of a test build.
@@ -76,10 +77,12 @@ fn many_schedules(run: impl Fn() + Send + Sync + 'static) {
 
 type Work<V> = fn(Session<u64, V>) -> Pin<Box<dyn Future<Output = Session<u64, V>> + Send>>;
 
-/// Two threads work on key 1 while a third moves the marks of the log; gives what is there then.
+/// Runs `work` on two threads with key 1 while a third flushes the log. Returns the value of the
+/// key.
 fn two_against_a_flush<V: SampleValue + ?Sized>(work: Work<V>, evict: bool) -> Option<V::Owned> {
     let store = block_on(open::<u64, V>());
-    // Sessions are made and dropped outside: their registry is under a lock of std.
+    // Sessions are created and dropped outside of the threads, because a lock of std guards their
+    // registry.
     let sessions = [0, 1].map(|_| store.session().expect("open"));
     let threads = sessions.map(|session| shuttle::thread::spawn(move || block_on(work(session))));
     let flushed =
@@ -123,8 +126,8 @@ fn no_update_of_bytes_is_lost() {
     no_update_is_lost::<[u8]>(true);
 }
 
-/// Two sessions count while checkpoints are taken. What is recovered is as many counts as the
-/// commit points say, and none of the others is lost in the running store.
+/// Two sessions count during checkpoints. A recovered store has exactly the counts of the commit
+/// points, and the running store has all counts.
 fn a_checkpoint_is_a_prefix<V: SampleValue + ?Sized>(kind: checkpoint::Kind) {
     many_schedules(move || {
         let directory = MemoryDirectory::new();
@@ -163,9 +166,9 @@ fn a_checkpoint_of_bytes_is_a_prefix() {
     a_checkpoint_is_a_prefix::<[u8]>(checkpoint::Kind::Incremental);
 }
 
-/// A reader looks at a value in place because it is frozen; meanwhile the capture ends, it thaws,
-/// and a task is about to change it. Once the reader found, in a check of its own, that what it
-/// was looking at was no longer immutable, and panicked: the floor that it went by had come down.
+/// A reader reads a frozen value in place. Meanwhile the capture ends, the value thaws, and a task
+/// changes it. A check of the reader found that the value was not immutable any more, and panicked,
+/// because the frozen range had become smaller.
 #[test]
 fn what_is_read_in_place_may_thaw_meanwhile() {
     many_schedules(|| {
@@ -189,30 +192,30 @@ fn what_is_read_in_place_may_thaw_meanwhile() {
     });
 }
 
-/// Lets others run until the freeze has come so far, or for long enough.
-fn let_others_run_until(stage: Stage) {
+/// Yields to other threads until the freeze has reached `stage`, but not for too long.
+fn yield_until(stage: Stage) {
     (0..300).take_while(|_| WeakSpots::stage() < stage).for_each(|_| shuttle::thread::yield_now());
 }
 
 /// Finds the record frozen, and copies it while it thaws.
 async fn copy_while_it_thaws<V: SampleValue + ?Sized>(session: &mut Session<u64, V>) {
-    let_others_run_until(Stage::Frozen);
+    yield_until(Stage::Frozen);
     let slowly = |value: Option<V::Owned>| {
-        let_others_run_until(Stage::Thawing);
+        yield_until(Stage::Thawing);
         (0..drawn(30)).for_each(|_| shuttle::thread::yield_now());
         V::counted(value)
     };
     session.rmw(&1, slowly).await.expect("sound memory");
 }
 
-/// Comes when the thaw has begun, finds the entry, and is put aside.
+/// Arrives after the thaw has begun, finds the index entry, and pauses.
 async fn come_while_it_thaws<V: SampleValue + ?Sized>(session: &mut Session<u64, V>) {
-    let_others_run_until(Stage::Thawing);
+    yield_until(Stage::Thawing);
     session.rmw(&1, V::counted).await.expect("sound memory");
 }
 
-/// A snapshot ends while one session copies the frozen record, and another has found the entry that
-/// still leads to it.
+/// A snapshot ends while one session copies the frozen record. Another session has found the index
+/// entry that still leads to this record.
 fn count_while_a_snapshot_thaws<V: SampleValue + ?Sized>(one_drain: bool) {
     WeakSpots { one_drain, pauses: 60, ..WeakSpots::NONE }.set();
     let store = block_on(open::<u64, V>());
@@ -245,9 +248,9 @@ fn schedules_of_a_thaw<V: SampleValue + ?Sized>(one_drain: bool) {
     runner.run(move || count_while_a_snapshot_thaws::<V>(one_drain));
 }
 
-/// Once a thaw drained the epoch once. A task that entered after that and found the entry before
-/// the last copy was linked changed the old record in place, which nothing led to any more: of a
-/// thousand acknowledged increments one was gone.
+/// A thaw drained the epoch only once. A task entered after that, and found the index entry before
+/// the last copy was linked. It changed the old record in place, although no entry led to it any
+/// more. One of a thousand acknowledged increments was lost.
 #[test]
 fn no_update_is_lost_when_a_snapshot_thaws() {
     schedules_of_a_thaw::<u64>(false);
@@ -268,8 +271,8 @@ fn one_drain_is_too_few_for_bytes() {
     schedules_of_a_thaw::<[u8]>(true);
 }
 
-/// One session counts slowly while another takes the value. No count is lost between the two: it
-/// is in the value that was taken, or in the value that is there at the end.
+/// One session counts slowly while another takes the value. Every count is in the taken value, or
+/// in the value at the end.
 fn take_from_a_counter<V: SampleValue + ?Sized>(no_drain: bool) {
     WeakSpots { no_drain, pauses: 3, ..WeakSpots::NONE }.set();
     let store = block_on(open::<u64, V>());
@@ -315,7 +318,8 @@ fn a_word_is_not_final_before_the_drain() {
     schedules_of_a_take::<u64>(true);
 }
 
-/// Ticks of all threads. Not an atomic of shuttle: a tick is no point to switch at.
+/// The clock of all threads. It is no atomic of shuttle, so that a tick is not a point for a
+/// switch.
 type Ticks = Arc<std::sync::atomic::AtomicU64>;
 
 fn tick(ticks: &Ticks) -> u64 {
@@ -323,7 +327,7 @@ fn tick(ticks: &Ticks) -> u64 {
     ticks.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
 }
 
-/// Some operations of one thread on key 1, and what they answered.
+/// Runs some operations of one thread on key 1, and returns them with their results.
 async fn act(session: &mut Session<u64, u64>, ticks: &Ticks) -> kvick::Result<Vec<Event>> {
     let mut events = Vec::new();
     for _ in 0..4 {

@@ -1,4 +1,4 @@
-//! Histories of real threads, each of which some order of the operations must explain.
+//! Histories of operations on real threads: some order of the operations must explain each history.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -17,7 +17,7 @@ const THREADS: u64 = 4;
 const KEYS: u64 = 3;
 const STEPS: u32 = 60;
 
-/// A store, a clock of ticks, and what happened to each key.
+/// A store, a clock of ticks, and the history of each key.
 struct Recorder {
     store: FasterKv<u64, u64>,
     ticks: AtomicU64,
@@ -26,11 +26,11 @@ struct Recorder {
 
 impl Recorder {
     fn tick(&self) -> u64 {
-        // SeqCst: ticks are one order that all threads agree on.
+        // SeqCst: all threads agree on one order of the ticks.
         self.ticks.fetch_add(1, Ordering::SeqCst)
     }
 
-    /// Does one random operation and notes it; now and then gives up half way.
+    /// Runs one random operation and records it. Some operations are dropped before their end.
     fn step(&self, random: &mut Random) {
         let key = random.below(KEYS);
         let drawn = draw(random);
@@ -49,7 +49,7 @@ impl Recorder {
         histories.entry(key).or_default().push(event);
     }
 
-    /// The action with the answer that it got.
+    /// Returns the action with its result.
     async fn carry_out(&self, key: u64, action: Action) -> Result<Action> {
         let store = &self.store;
         Ok(match action {
@@ -78,7 +78,7 @@ impl Recorder {
 }
 
 fn draw(random: &mut Random) -> Action {
-    // Few values, so that swaps find what they expect.
+    // Few different values, so that compare and swap often finds its expected value.
     let (one, other) = (random.below(4), random.below(4));
     match random.below(18) {
         0..4 => Action::Read(None),
@@ -94,7 +94,7 @@ fn draw(random: &mut Random) -> Action {
     }
 }
 
-/// One round of all threads on a new store, with its log in motion.
+/// Runs one round of all threads on a new store, while its log moves.
 fn explain_a_round(config: Config, seed: u64) {
     let recorder = Recorder {
         store: memory_store(config),
