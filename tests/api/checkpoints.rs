@@ -4,18 +4,13 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use kvick::checkpoint::Durability;
-use kvick::config::ByteSize;
 use kvick::io::MemoryDirectory;
 use kvick::runtime::block_on;
 use kvick::{Config, ErrorKind, FasterKv, Key, Result, Value, checkpoint, session};
+use tests::configs::many_pages;
 
 fn config() -> Config {
-    Config::default()
-        .with_memory(ByteSize::kib(256))
-        .with_page_size(ByteSize::kib(4))
-        .with_segment_size(ByteSize::kib(32))
-        .with_huge_pages(false)
-        .with_checkpoint_on_close(false)
+    many_pages().with_checkpoint_on_close(false)
 }
 
 async fn open<K: Key + ?Sized, V: Value + ?Sized>(

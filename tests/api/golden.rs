@@ -7,10 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kvick::config::ByteSize;
 use kvick::io::{Directory, MemoryDirectory};
 use kvick::runtime::block_on;
-use kvick::{Config, FasterKv, Result, checkpoint, session};
+use kvick::{FasterKv, Result, checkpoint, session};
+use tests::configs::two_buckets;
 use tests::crowd::{CROWD, pass_through};
 
 const KINDS: [(&str, checkpoint::Kind); 3] = [
@@ -24,16 +24,6 @@ const SEED: u64 = 77;
 /// The number of idle sessions that each store of words forgets before its newest checkpoint.
 const FORGOTTEN: usize = 2;
 
-fn config() -> Config {
-    Config::default()
-        .with_memory(ByteSize::kib(64))
-        .with_page_size(ByteSize::kib(4))
-        .with_segment_size(ByteSize::kib(8))
-        .with_index_buckets(2)
-        .with_huge_pages(false)
-        .with_checkpoint_on_close(false)
-}
-
 fn place(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../golden/format-2").join(name)
 }
@@ -43,7 +33,7 @@ where
     K: kvick::Key + ?Sized,
     V: kvick::Value + ?Sized,
 {
-    let builder = FasterKv::builder(config()).seed(SEED);
+    let builder = FasterKv::builder(two_buckets()).seed(SEED);
     builder.directory(Arc::new(directory.clone())).open_in_directory().await
 }
 

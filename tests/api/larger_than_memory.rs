@@ -4,7 +4,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use kvick::config::{Backend, ByteSize};
 use kvick::futures::TryRead;
 use kvick::{Config, FasterKv, Result};
-use tests::configs::{Host, backends};
+use tests::configs::hosts_and_backends;
 
 const KEYS: u64 = 20_000;
 
@@ -20,20 +20,15 @@ fn config(backend: Backend) -> Config {
 fn on_every_backend(
     body: fn(FasterKv<u64, u64>) -> futures::future::BoxFuture<'static, Result<()>>,
 ) {
-    for backend in backends() {
-        for host in Host::all() {
-            if cfg!(feature = "glommio") && backend == Backend::Glommio && !host.is_glommio() {
-                continue;
-            }
-            let directory = tempfile::tempdir().expect("a directory");
-            let path = directory.path().to_owned();
-            let outcome = host.run(async move |handle| {
-                let store = FasterKv::builder(config(backend)).runtime(handle).open(path).await?;
-                body(store.clone()).await?;
-                store.close().await
-            });
-            outcome.unwrap_or_else(|error: kvick::Error| panic!("{backend:?}, {host}: {error}"));
-        }
+    for (host, backend) in hosts_and_backends() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().to_owned();
+        let outcome = host.run(async move |handle| {
+            let store = FasterKv::builder(config(backend)).runtime(handle).open(path).await?;
+            body(store.clone()).await?;
+            store.close().await
+        });
+        outcome.unwrap_or_else(|error: kvick::Error| panic!("{backend:?}, {host}: {error}"));
     }
 }
 

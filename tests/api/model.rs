@@ -4,28 +4,23 @@ use kvick::config::Backend;
 use kvick::io::sim::Random;
 use kvick::runtime::Handle;
 use kvick::{Config, FasterKv, Result};
-use tests::configs::{Host, backends, sizes};
+use tests::configs::{hosts_and_backends, sizes};
 use tests::model::{EntryPoints, Mix, Model};
 use tests::samples::{SampleKey, SampleValue};
 
 fn on_the_matrix<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) {
-    for host in Host::all() {
-        for backend in backends() {
-            if backend == Backend::Glommio && !host.is_glommio() {
-                continue;
-            }
-            for (number, config) in sizes().into_iter().enumerate() {
-                let directory = tempfile::tempdir().expect("a directory");
-                let path = directory.path().to_owned();
-                let steps = if backend == Backend::Memory { 1500 } else { 250 };
-                let config = config.with_backend(backend);
-                let outcome = host.run(async move |handle: Handle| {
-                    let store = FasterKv::<K, V>::builder(config.clone()).runtime(handle);
-                    work(store.open(path).await?, steps, seed).await
-                });
-                let case = format!("size {number}, {backend:?}, {host}, seed {seed}");
-                outcome.unwrap_or_else(|error| panic!("{case}: {error}"));
-            }
+    for (host, backend) in hosts_and_backends() {
+        for (number, config) in sizes().into_iter().enumerate() {
+            let directory = tempfile::tempdir().expect("a directory");
+            let path = directory.path().to_owned();
+            let steps = if backend == Backend::Memory { 1500 } else { 250 };
+            let config = config.with_backend(backend);
+            let outcome = host.run(async move |handle: Handle| {
+                let store = FasterKv::<K, V>::builder(config.clone()).runtime(handle);
+                work(store.open(path).await?, steps, seed).await
+            });
+            let case = format!("size {number}, {backend:?}, {host}, seed {seed}");
+            outcome.unwrap_or_else(|error| panic!("{case}: {error}"));
         }
     }
 }

@@ -1,8 +1,7 @@
 //! The same store under every executor, and sessions that move between threads.
 
-use kvick::config::Backend;
 use kvick::{FasterKv, Result};
-use tests::configs::{Host, backends, memory_store};
+use tests::configs::{Host, hosts_and_backends, memory_store};
 use tests::simulated::two_pages;
 
 async fn work(store: &FasterKv<u64, u64>, first: u64) -> Result<()> {
@@ -32,20 +31,15 @@ fn every_executor_can_use_a_store() -> Result<()> {
 
 #[test]
 fn maintenance_runs_on_every_host() -> Result<()> {
-    for host in Host::all() {
-        for backend in backends() {
-            if backend == Backend::Glommio && !host.is_glommio() {
-                continue;
-            }
-            let directory = tempfile::tempdir().expect("a directory");
-            let path = directory.path().to_owned();
-            host.run(async move |handle| {
-                let config = two_pages().with_backend(backend);
-                let store = FasterKv::builder(config).runtime(handle).open(path).await?;
-                work(&store, 0).await?;
-                store.close().await
-            })?;
-        }
+    for (host, backend) in hosts_and_backends() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().to_owned();
+        host.run(async move |handle| {
+            let config = two_pages().with_backend(backend);
+            let store = FasterKv::builder(config).runtime(handle).open(path).await?;
+            work(&store, 0).await?;
+            store.close().await
+        })?;
     }
     Ok(())
 }

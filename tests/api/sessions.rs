@@ -2,21 +2,13 @@
 
 use std::sync::Arc;
 
-use kvick::config::ByteSize;
 use kvick::io::MemoryDirectory;
 use kvick::runtime::block_on;
-use kvick::{Config, ErrorKind, FasterKv, Result};
-
-fn config() -> Config {
-    Config::default()
-        .with_memory(ByteSize::kib(256))
-        .with_page_size(ByteSize::kib(4))
-        .with_segment_size(ByteSize::kib(32))
-        .with_huge_pages(false)
-}
+use kvick::{ErrorKind, FasterKv, Result};
+use tests::configs::many_pages;
 
 async fn open(directory: &MemoryDirectory) -> Result<FasterKv<u64, u64>> {
-    let builder = FasterKv::builder(config()).directory(Arc::new(directory.clone()));
+    let builder = FasterKv::builder(many_pages()).directory(Arc::new(directory.clone()));
     builder.open_in_directory().await
 }
 

@@ -5,7 +5,7 @@ use kvick::session::Update;
 use kvick::{Config, FasterKv, Result};
 use tests::polling::AtMost;
 use tests::samples::pattern;
-use tests::simulated::{Site, World, seeds, small_configs, two_pages};
+use tests::simulated::{Site, after_each_number_of_polls, seeds, small_configs, two_pages};
 
 /// A number of polls that exceeds those of any operation here except insertions.
 const POLLS_MAX: u32 = 400;
@@ -40,37 +40,28 @@ fn drop_after_each_poll(
     [old, new]: [Option<Vec<u8>>; 2],
     operation: impl AsyncFn(&Store) -> Result<()>,
 ) {
-    for polls in 1..POLLS_MAX {
-        let world = World::new(seed);
-        let site = world.site.clone();
-        let finished = world.simulation.run(async {
-            let config =
-                if seed.is_multiple_of(2) { two_pages() } else { small_configs()[1].clone() };
-            let store = prepare(&site, config, old.as_deref()).await;
-            let finished = AtMost::new(polls, operation(&store)).await;
-            if let Some(result) = &finished {
-                result.as_ref().expect("a sound disk");
-            }
-            let expected = if finished.is_some() { &new } else { &old };
-            for _ in 0..2 {
-                let found = store.read(&KEY).await.expect("a sound disk");
-                assert_eq!(&found, expected, "dropped after {polls} polls");
-                store.flush_and_evict().await.expect("a sound disk");
-            }
-            // The store continues as if the operation had not existed.
-            let other = store.read(&120).await.expect("a sound disk");
-            assert_eq!(other, Some(pattern(120, 200)));
-            store.upsert(&KEY, b"later").await.expect("a sound disk");
-            let later = store.read(&KEY).await.expect("a sound disk");
-            assert_eq!(later.as_deref(), Some(&b"later"[..]));
-            store.close().await.expect("closes");
-            finished.is_some()
-        });
-        if finished {
-            return;
+    after_each_number_of_polls(seed, 1..POLLS_MAX, async |site, polls| {
+        let config = if seed.is_multiple_of(2) { two_pages() } else { small_configs()[1].clone() };
+        let store = prepare(site, config, old.as_deref()).await;
+        let finished = AtMost::new(polls, operation(&store)).await;
+        if let Some(result) = &finished {
+            result.as_ref().expect("a sound disk");
         }
-    }
-    panic!("not finished after {POLLS_MAX} polls");
+        let expected = if finished.is_some() { &new } else { &old };
+        for _ in 0..2 {
+            let found = store.read(&KEY).await.expect("a sound disk");
+            assert_eq!(&found, expected, "dropped after {polls} polls");
+            store.flush_and_evict().await.expect("a sound disk");
+        }
+        // The store continues as if the operation had not existed.
+        let other = store.read(&120).await.expect("a sound disk");
+        assert_eq!(other, Some(pattern(120, 200)));
+        store.upsert(&KEY, b"later").await.expect("a sound disk");
+        let later = store.read(&KEY).await.expect("a sound disk");
+        assert_eq!(later.as_deref(), Some(&b"later"[..]));
+        store.close().await.expect("closes");
+        finished.is_some()
+    });
 }
 
 #[test]
@@ -228,30 +219,22 @@ fn a_conditional_removal_happens_or_not() {
 #[test]
 fn many_upserts_are_set_from_the_first_on() {
     seeds(16, |seed| {
-        for polls in 1..POLLS_MAX {
-            let world = World::new(seed);
-            let site = world.site.clone();
-            let finished = world.simulation.run(async {
-                let store = prepare(&site, two_pages(), None).await;
-                let pairs: Vec<(u64, Vec<u8>)> =
-                    (200..240).map(|key| (key, pattern(key, 400))).collect();
-                let finished = AtMost::new(polls, store.upsert_many(&pairs)).await;
-                let keys: Vec<u64> = (200..240).collect();
-                let found = store.read_many(&keys).await.expect("a sound disk");
-                let set = found.iter().take_while(|value| value.is_some()).count();
-                for ((_, value), found) in pairs.iter().zip(&found[..set]) {
-                    assert_eq!(found.as_ref(), Some(value));
-                }
-                assert!(found[set..].iter().all(Option::is_none), "a gap after {set}");
-                assert!(finished.is_none() || set == pairs.len());
-                store.close().await.expect("closes");
-                finished.is_some()
-            });
-            if finished {
-                return;
+        after_each_number_of_polls(seed, 1..POLLS_MAX, async |site, polls| {
+            let store = prepare(site, two_pages(), None).await;
+            let pairs: Vec<(u64, Vec<u8>)> =
+                (200..240).map(|key| (key, pattern(key, 400))).collect();
+            let finished = AtMost::new(polls, store.upsert_many(&pairs)).await;
+            let keys: Vec<u64> = (200..240).collect();
+            let found = store.read_many(&keys).await.expect("a sound disk");
+            let set = found.iter().take_while(|value| value.is_some()).count();
+            for ((_, value), found) in pairs.iter().zip(&found[..set]) {
+                assert_eq!(found.as_ref(), Some(value));
             }
-        }
-        panic!("not finished after {POLLS_MAX} polls");
+            assert!(found[set..].iter().all(Option::is_none), "a gap after {set}");
+            assert!(finished.is_none() || set == pairs.len());
+            store.close().await.expect("closes");
+            finished.is_some()
+        });
     });
 }
 
@@ -260,30 +243,22 @@ fn many_upserts_are_set_from_the_first_on() {
 #[test]
 fn many_deletions_happen_from_the_first_on() {
     seeds(16, |seed| {
-        for polls in 1..POLLS_MAX {
-            let world = World::new(seed);
-            let site = world.site.clone();
-            let finished = world.simulation.run(async {
-                let store = prepare(&site, two_pages(), None).await;
-                let keys: Vec<u64> = (200..2200).collect();
-                for key in &keys {
-                    store.upsert(key, &pattern(*key, 40)).await.expect("a sound disk");
-                }
-                store.flush_and_evict().await.expect("a sound disk");
-                let finished = AtMost::new(polls, store.delete_many(&keys)).await;
-                let found = store.read_many(&keys).await.expect("a sound disk");
-                let removed = found.iter().take_while(|value| value.is_none()).count();
-                assert!(found[removed..].iter().all(Option::is_some), "a gap after {removed}");
-                assert!(finished.is_none() || removed == keys.len());
-                store.close().await.expect("closes");
-                finished.is_some()
-            });
-            if finished {
-                assert!(polls > 1, "the deletions never waited");
-                return;
+        after_each_number_of_polls(seed, 1..POLLS_MAX, async |site, polls| {
+            let store = prepare(site, two_pages(), None).await;
+            let keys: Vec<u64> = (200..2200).collect();
+            for key in &keys {
+                store.upsert(key, &pattern(*key, 40)).await.expect("a sound disk");
             }
-        }
-        panic!("not finished after {POLLS_MAX} polls");
+            store.flush_and_evict().await.expect("a sound disk");
+            let finished = AtMost::new(polls, store.delete_many(&keys)).await;
+            let found = store.read_many(&keys).await.expect("a sound disk");
+            let removed = found.iter().take_while(|value| value.is_none()).count();
+            assert!(found[removed..].iter().all(Option::is_some), "a gap after {removed}");
+            assert!(finished.is_none() || removed == keys.len());
+            assert!(finished.is_none() || polls > 1, "the deletions never waited");
+            store.close().await.expect("closes");
+            finished.is_some()
+        });
     });
 }
 
@@ -299,38 +274,30 @@ fn steps() -> impl Iterator<Item = u32> {
 #[test]
 fn many_insertions_happen_or_not() {
     seeds(16, |seed| {
-        for polls in steps() {
-            let world = World::new(seed);
-            let site = world.site.clone();
-            let finished = world.simulation.run(async {
-                let store = prepare(&site, two_pages(), None).await;
-                for key in (200..240).step_by(2) {
-                    store.upsert(&key, &old()).await.expect("a sound disk");
-                }
-                store.flush_and_evict().await.expect("a sound disk");
-                let pairs: Vec<(u64, Vec<u8>)> =
-                    (200..240).map(|key| (key, pattern(key, 400))).collect();
-                let finished = AtMost::new(polls, store.insert_many(&pairs)).await;
-                for (key, value) in &pairs {
-                    let found = store.read(key).await.expect("a sound disk");
-                    if key % 2 == 0 {
-                        assert_eq!(found, Some(old()), "key {key}");
-                    } else {
-                        assert!(found.is_none_or(|found| found == *value), "key {key}");
-                    }
-                }
-                if let Some(inserted) = &finished {
-                    let inserted = inserted.as_ref().expect("a sound disk");
-                    assert!(inserted.iter().copied().eq((0..40).map(|place| place % 2 == 1)));
-                }
-                store.close().await.expect("closes");
-                finished.is_some()
-            });
-            if finished {
-                assert!(polls > 1, "the insertions never waited");
-                return;
+        after_each_number_of_polls(seed, steps(), async |site, polls| {
+            let store = prepare(site, two_pages(), None).await;
+            for key in (200..240).step_by(2) {
+                store.upsert(&key, &old()).await.expect("a sound disk");
             }
-        }
-        panic!("not finished after {STEPS_MAX} polls");
+            store.flush_and_evict().await.expect("a sound disk");
+            let pairs: Vec<(u64, Vec<u8>)> =
+                (200..240).map(|key| (key, pattern(key, 400))).collect();
+            let finished = AtMost::new(polls, store.insert_many(&pairs)).await;
+            for (key, value) in &pairs {
+                let found = store.read(key).await.expect("a sound disk");
+                if key % 2 == 0 {
+                    assert_eq!(found, Some(old()), "key {key}");
+                } else {
+                    assert!(found.is_none_or(|found| found == *value), "key {key}");
+                }
+            }
+            if let Some(inserted) = &finished {
+                let inserted = inserted.as_ref().expect("a sound disk");
+                assert!(inserted.iter().copied().eq((0..40).map(|place| place % 2 == 1)));
+            }
+            assert!(finished.is_none() || polls > 1, "the insertions never waited");
+            store.close().await.expect("closes");
+            finished.is_some()
+        });
     });
 }

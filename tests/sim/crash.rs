@@ -18,7 +18,8 @@ use kvick::runtime::Simulation;
 use kvick::session::Update;
 use kvick::{FasterKv, Session, checkpoint};
 use tests::crash::{
-    Acknowledged, COUNTERS, Effect, Entry, Image, Ledgers, SHARED, Shared, Snapshots, apply, verify,
+    Acknowledged, COUNTERS, Effect, Entry, Image, Ledgers, SHARED, Shared, Snapshots, apply,
+    next_life, verify,
 };
 use tests::crowd::CROWD;
 use tests::polling::AtMost;
@@ -28,8 +29,6 @@ use tests::simulated::{Site, seeds_until};
 const SESSIONS: u64 = 3;
 const KEYS: u64 = 10;
 const STEPS: u64 = 50;
-/// The number of lives after the first one, each with a crash.
-const DEPTH: u32 = 3;
 /// The share of lives with many sessions, most of them idle, whose commit points need files.
 const CROWDED: f64 = 0.25;
 /// The number of images of each of the four tests.
@@ -112,14 +111,7 @@ impl<V: SampleValue + ?Sized> Run<V> {
     /// Opens and verifies the store, perhaps works on it, and explores the images taken meanwhile.
     /// Returns the number of verified images.
     fn explore<K: SampleKey + ?Sized>(self, random: &mut Random) -> u64 {
-        let works = self.depth == 0 || self.depth < DEPTH && random.chance(0.1);
-        let chance = match (self.depth, works) {
-            (0, _) => 1.0,
-            (_, true) => 0.3,
-            // The images of a recovery without further work.
-            (depth, false) if depth < DEPTH => 0.02,
-            _ => 0.0,
-        };
+        let (works, chance) = next_life(self.depth, random);
         let acknowledged = Shared::new(self.acknowledged.clone());
         let snapshots =
             Snapshots::new(self.disk.clone(), acknowledged.clone(), chance, random.fork());

@@ -12,15 +12,13 @@ use std::time::Duration;
 use kvick::io::sim::{Random, SimDisk, SimOptions};
 use kvick::runtime::Simulation;
 use kvick::{ErrorKind, FasterLog, log};
-use tests::crash::{Image, Shared, Snapshots};
+use tests::crash::{Image, Shared, Snapshots, next_life};
 use tests::log_model::{LogAcknowledged, LogLedger};
 use tests::simulated::{Site, seeds_until};
 
 use crate::log_allowed_errors::AllowedErrors;
 use crate::log_work::{Ending, Job};
 
-/// The number of lives after the first one, each with a crash.
-const DEPTH: u32 = 3;
 /// The number of images of each of the three tests.
 const IMAGES: u64 = 20_000;
 
@@ -96,14 +94,7 @@ impl Run {
     /// Opens and verifies the log, perhaps works on it, and explores the images taken meanwhile.
     /// Returns the number of verified images.
     fn explore(self, random: &mut Random) -> u64 {
-        let works = self.depth == 0 || self.depth < DEPTH && random.chance(0.1);
-        let chance = match (self.depth, works) {
-            (0, _) => 1.0,
-            (_, true) => 0.3,
-            // The images of a recovery without further work.
-            (depth, false) if depth < DEPTH => 0.02,
-            _ => 0.0,
-        };
+        let (works, chance) = next_life(self.depth, random);
         let known = Shared::new(self.known.clone());
         let snapshots = Snapshots::new(self.disk.clone(), known.clone(), chance, random.fork());
         let snapshots = Arc::new(snapshots);

@@ -5,7 +5,7 @@ use futures::{StreamExt, TryStreamExt};
 use kvick::{FasterLog, Result, log};
 use tests::polling::AtMost;
 use tests::samples::pattern;
-use tests::simulated::{Site, World, four_log_pages, seeds};
+use tests::simulated::{Site, after_each_number_of_polls, four_log_pages, seeds};
 
 /// A number of polls that exceeds those of any operation here.
 const POLLS_MAX: u32 = 300;
@@ -52,35 +52,27 @@ fn drop_after_each_poll(
     expected: impl Fn(&[Vec<u8>], bool) -> Vec<Vec<u8>>,
 ) {
     seeds(SEEDS, |seed| {
-        for polls in 1..POLLS_MAX {
-            let world = World::new(seed);
-            let site = world.site.clone();
-            let finished = world.simulation.run(async {
-                let (log, before) = prepare(&site).await;
-                let operation = AtMost::new(polls, operation(&log, &before));
-                let finished = operation.leaking(seed % 2 == 1).await;
-                let is_finished = finished.is_some();
-                finished.unwrap_or(Ok(())).expect("a sound disk");
-                let before: Vec<Vec<u8>> = before.into_iter().map(|(_, payload)| payload).collect();
-                log.append_durable(b"later").await.expect("a sound disk");
-                let found = payloads(&log).await;
-                let mut may_be = vec![expected(&before, is_finished)];
-                if case.is_loose {
-                    may_be.push(expected(&before, true));
-                }
-                may_be.iter_mut().for_each(|entries| entries.push(b"later".to_vec()));
-                assert!(may_be.contains(&found), "after {polls} polls: {} entries", found.len());
-                log.close().await.expect("a sound disk");
-                let log = site.open_log(four_log_pages()).await;
-                assert!(payloads(&log).await == found, "opened again, after {polls} polls");
-                log.close().await.expect("a sound disk");
-                is_finished
-            });
-            if finished {
-                return;
+        after_each_number_of_polls(seed, 1..POLLS_MAX, async |site, polls| {
+            let (log, before) = prepare(site).await;
+            let operation = AtMost::new(polls, operation(&log, &before));
+            let finished = operation.leaking(seed % 2 == 1).await;
+            let is_finished = finished.is_some();
+            finished.unwrap_or(Ok(())).expect("a sound disk");
+            let before: Vec<Vec<u8>> = before.into_iter().map(|(_, payload)| payload).collect();
+            log.append_durable(b"later").await.expect("a sound disk");
+            let found = payloads(&log).await;
+            let mut may_be = vec![expected(&before, is_finished)];
+            if case.is_loose {
+                may_be.push(expected(&before, true));
             }
-        }
-        panic!("not finished after {POLLS_MAX} polls");
+            may_be.iter_mut().for_each(|entries| entries.push(b"later".to_vec()));
+            assert!(may_be.contains(&found), "after {polls} polls: {} entries", found.len());
+            log.close().await.expect("a sound disk");
+            let log = site.open_log(four_log_pages()).await;
+            assert!(payloads(&log).await == found, "opened again, after {polls} polls");
+            log.close().await.expect("a sound disk");
+            is_finished
+        });
     });
 }
 
@@ -168,48 +160,40 @@ fn entries_are_taken_back_or_not() {
 #[test]
 fn the_end_of_a_log_can_be_repeated() {
     seeds(SEEDS, |seed| {
-        for polls in 1..POLLS_MAX {
-            let world = World::new(seed);
-            let site = world.site.clone();
-            let finished = world.simulation.run(async {
-                let (log, before) = prepare(&site).await;
-                let completes = seed % 3 == 0;
-                let ending = async {
-                    if completes {
-                        log.complete().await.expect("a sound disk");
-                    }
-                    log.close().await
-                };
-                let finished = AtMost::new(polls, ending).await;
-                if completes && finished.is_none() {
-                    match log.complete().await {
-                        Ok(commit) => assert!(commit.until > before[before.len() - 1].0),
-                        Err(error) => assert_eq!(error.kind(), kvick::ErrorKind::Closed),
-                    }
+        after_each_number_of_polls(seed, 1..POLLS_MAX, async |site, polls| {
+            let (log, before) = prepare(site).await;
+            let completes = seed % 3 == 0;
+            let ending = async {
+                if completes {
+                    log.complete().await.expect("a sound disk");
                 }
-                match log.close().await {
-                    Ok(()) => {}
-                    Err(error) => assert_eq!(error.kind(), kvick::ErrorKind::Closed, "{error}"),
+                log.close().await
+            };
+            let finished = AtMost::new(polls, ending).await;
+            if completes && finished.is_none() {
+                match log.complete().await {
+                    Ok(commit) => assert!(commit.until > before[before.len() - 1].0),
+                    Err(error) => assert_eq!(error.kind(), kvick::ErrorKind::Closed),
                 }
-                drop(log);
-                let opening = AtMost::new(polls, site.try_open_log(four_log_pages())).await;
-                drop(opening);
-                let log = loop {
-                    // A log that was opened and dropped releases its directory later.
-                    match site.try_open_log(four_log_pages()).await {
-                        Ok(log) => break log,
-                        Err(error) => assert_eq!(error.kind(), kvick::ErrorKind::InUse),
-                    }
-                };
-                let before: Vec<Vec<u8>> = before.into_iter().map(|(_, payload)| payload).collect();
-                assert!(payloads(&log).await == before, "after {polls} polls");
-                log.close().await.expect("a sound disk");
-                finished.is_some()
-            });
-            if finished {
-                return;
             }
-        }
-        panic!("not finished after {POLLS_MAX} polls");
+            match log.close().await {
+                Ok(()) => {}
+                Err(error) => assert_eq!(error.kind(), kvick::ErrorKind::Closed, "{error}"),
+            }
+            drop(log);
+            let opening = AtMost::new(polls, site.try_open_log(four_log_pages())).await;
+            drop(opening);
+            let log = loop {
+                // A log that was opened and dropped releases its directory later.
+                match site.try_open_log(four_log_pages()).await {
+                    Ok(log) => break log,
+                    Err(error) => assert_eq!(error.kind(), kvick::ErrorKind::InUse),
+                }
+            };
+            let before: Vec<Vec<u8>> = before.into_iter().map(|(_, payload)| payload).collect();
+            assert!(payloads(&log).await == before, "after {polls} polls");
+            log.close().await.expect("a sound disk");
+            finished.is_some()
+        });
     });
 }

@@ -20,6 +20,34 @@ pub fn sizes() -> Vec<Config> {
     sizes
 }
 
+/// Returns a configuration of 64 pages.
+pub fn many_pages() -> Config {
+    Config::default()
+        .with_memory(ByteSize::kib(256))
+        .with_page_size(ByteSize::kib(4))
+        .with_segment_size(ByteSize::kib(32))
+        .with_huge_pages(false)
+}
+
+/// Returns the configuration of stores whose files are kept from one build to the next: sixteen
+/// pages, two buckets.
+pub fn two_buckets() -> Config {
+    Config::default()
+        .with_memory(ByteSize::kib(64))
+        .with_page_size(ByteSize::kib(4))
+        .with_segment_size(ByteSize::kib(8))
+        .with_index_buckets(2)
+        .with_huge_pages(false)
+        .with_checkpoint_on_close(false)
+}
+
+/// Returns every runtime with every backend that works on it.
+pub fn hosts_and_backends() -> Vec<(Host, Backend)> {
+    let hosts = Host::all().into_iter();
+    let pairs = hosts.flat_map(|host| backends().into_iter().map(move |backend| (host, backend)));
+    pairs.filter(|(host, backend)| host.has(*backend)).collect()
+}
+
 /// Returns the backends of this platform that hold data.
 pub fn backends() -> Vec<Backend> {
     let mut backends = vec![Backend::Memory, Backend::Threads, Backend::Auto];

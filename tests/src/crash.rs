@@ -23,6 +23,23 @@ pub const SHARED: u64 = 1_000_000;
 /// The number of shared keys.
 pub const COUNTERS: u64 = 3;
 
+/// The number of power cuts in a row.
+const DEPTH: u32 = 3;
+
+/// Decides whether a life after `depth` power cuts works on what it has opened. Returns this, and
+/// the chance of an image at each I/O.
+pub fn next_life(depth: u32, random: &mut Random) -> (bool, f64) {
+    let works = depth == 0 || depth < DEPTH && random.chance(0.1);
+    let chance = match (depth, works) {
+        (0, _) => 1.0,
+        (_, true) => 0.3,
+        // The images of a recovery without further work.
+        (depth, false) if depth < DEPTH => 0.02,
+        _ => 0.0,
+    };
+    (works, chance)
+}
+
 /// The effect of one operation on its key.
 #[derive(Clone, Debug)]
 pub enum Effect<T> {

@@ -37,6 +37,26 @@ pub fn seeds_until<F: Fn(u64)>(is_enough: impl Fn(u64) -> bool, test: F) {
     }
 }
 
+/// Runs `life` in a new world of the seed for each number of polls, until it returns true: the
+/// operation that it drops after so many polls has finished by itself.
+///
+/// # Panics
+/// If no number suffices.
+pub fn after_each_number_of_polls(
+    seed: u64,
+    numbers: impl IntoIterator<Item = u32>,
+    life: impl AsyncFn(&Site, u32) -> bool,
+) {
+    for polls in numbers {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        if world.simulation.run(life(&site, polls)) {
+            return;
+        }
+    }
+    panic!("the operation did not finish by itself");
+}
+
 fn parse(text: &str) -> Range<u64> {
     let number = |text: &str| text.trim().parse().expect("SEED is a number, or a range");
     match text.split_once("..") {

@@ -4,7 +4,7 @@ use futures::{StreamExt, TryStreamExt};
 use kvick::config::Backend;
 use kvick::runtime::Handle;
 use kvick::{FasterLog, Result, log};
-use tests::configs::{Host, backends};
+use tests::configs::hosts_and_backends;
 
 use super::small;
 
@@ -52,25 +52,20 @@ async fn look(log: &FasterLog) -> Result<()> {
 
 #[test]
 fn a_log_lives_on_every_host_and_backend() -> Result<()> {
-    for host in Host::all() {
-        for backend in backends() {
-            if backend == Backend::Glommio && !host.is_glommio() {
-                continue;
+    for (host, backend) in hosts_and_backends() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().to_owned();
+        host.run(async move |handle| {
+            let log = open(&path, backend, handle.clone()).await?;
+            work(&log).await?;
+            log.close().await?;
+            if backend == Backend::Memory {
+                return Ok(());
             }
-            let directory = tempfile::tempdir().expect("a directory");
-            let path = directory.path().to_owned();
-            host.run(async move |handle| {
-                let log = open(&path, backend, handle.clone()).await?;
-                work(&log).await?;
-                log.close().await?;
-                if backend == Backend::Memory {
-                    return Ok(());
-                }
-                let log = open(&path, backend, handle).await?;
-                look(&log).await?;
-                log.close().await
-            })?;
-        }
+            let log = open(&path, backend, handle).await?;
+            look(&log).await?;
+            log.close().await
+        })?;
     }
     Ok(())
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use kvick::config::ByteSize;
 use kvick::io::{Directory, MemoryDirectory};
 use kvick::runtime::Simulation;
 use kvick::{Config, FasterKv, Result, checkpoint};
 
+use crate::configs::two_buckets;
 use crate::crowd::CROWD;
 use crate::files::{Contents, Files};
 use crate::samples::pattern;
@@ -31,14 +31,7 @@ pub(super) struct StoreFiles {
 
 /// Returns the configuration of the store.
 pub(super) fn config() -> Config {
-    Config::default()
-        .with_memory(ByteSize::kib(64))
-        .with_page_size(ByteSize::kib(4))
-        .with_segment_size(ByteSize::kib(8))
-        .with_index_buckets(2)
-        .with_huge_pages(false)
-        .with_keep_checkpoints(8)
-        .with_checkpoint_on_close(false)
+    two_buckets().with_keep_checkpoints(8)
 }
 
 impl StoreFiles {
