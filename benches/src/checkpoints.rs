@@ -118,7 +118,7 @@ pub struct Taken {
 ///
 /// # Errors
 ///
-/// The first error of the store.
+/// Returns the first error of the store.
 pub async fn take_regularly<V: Payload + ?Sized>(
     store: FasterKv<u64, V>,
     plan: Plan,

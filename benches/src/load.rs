@@ -29,7 +29,7 @@ pub struct Load {
 ///
 /// # Errors
 ///
-/// The first error of the store.
+/// Returns the first error of the store.
 pub fn load<V: Payload + ?Sized>(
     store: &FasterKv<u64, V>,
     executor: Executor,

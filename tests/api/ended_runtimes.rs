@@ -152,7 +152,7 @@ fn a_runtime_that_cannot_sleep_is_named_as_the_cause() {
 }
 
 /// A name, and an operation that a task repeats until the runtime has ended.
-type Pastime = (&'static str, fn(Store) -> Error);
+type Operation = (&'static str, fn(Store) -> Error);
 
 fn until_refused(turn: impl AsyncFn(u64) -> Result<()>) -> Error {
     block_on_within_minutes("a waiter", async {
@@ -167,7 +167,7 @@ fn until_refused(turn: impl AsyncFn(u64) -> Result<()>) -> Error {
     })
 }
 
-const PASTIMES: [Pastime; 6] = [
+const OPERATIONS: [Operation; 6] = [
     ("write", |store| {
         until_refused(async |number| store.upsert(&(KEYS + number), &1).await.map(drop))
     }),
@@ -205,17 +205,17 @@ fn the_end_of_a_runtime_ends_every_wait() {
                     store.upsert(&key, &(key * 3)).await?;
                 }
                 let (begun, has_begun) = mpsc::channel();
-                let waiters = PASTIMES.map(|(name, pastime)| {
+                let waiters = OPERATIONS.map(|(name, operation)| {
                     let (store, begun) = (store.clone(), begun.clone());
                     let work = move || {
                         begun.send(()).expect("the test waits for every thread");
-                        (name, pastime(store))
+                        (name, operation(store))
                     };
                     thread::Builder::new().name(name.to_owned()).spawn(work).expect("a thread")
                 });
                 // The runtime continues until every thread has begun.
                 let mut begun = 0;
-                while begun < PASTIMES.len() {
+                while begun < OPERATIONS.len() {
                     begun += has_begun.try_iter().count();
                     handle.sleep(Duration::from_millis(1)).await;
                 }

@@ -63,7 +63,7 @@ async fn make_log(path: &Path) -> Result<()> {
 }
 
 /// The ways in which the test damages a file.
-const SPOILT: [fn(&Path); 3] = [
+const DAMAGES: [fn(&Path); 3] = [
     |file| fs::remove_file(file).expect("it is there"),
     |file| fs::write(file, b"").expect("it is there"),
     |file| {
@@ -74,7 +74,7 @@ const SPOILT: [fn(&Path); 3] = [
 ];
 
 /// Creates files with `make`, damages each of them in each way, and returns the errors of `open`.
-fn spoilt(
+fn open_damaged(
     make: impl AsyncFn(&Path) -> Result<()>,
     open: impl AsyncFn(&Path) -> Result<()>,
 ) -> Vec<(String, Error)> {
@@ -89,22 +89,22 @@ fn spoilt(
         names.sort();
         names
     };
-    let mut told = Vec::new();
+    let mut errors = Vec::new();
     for name in list(&made).into_iter().filter(|name| name != "lock") {
-        for spoil in SPOILT {
+        for damage in DAMAGES {
             let copy = place.path().join("copy");
             fs::create_dir(&copy).expect("a directory");
             for file in list(&made) {
                 fs::copy(made.join(&file), copy.join(&file)).expect("copied");
             }
-            spoil(&copy.join(&name));
+            damage(&copy.join(&name));
             if let Err(error) = block_on(open(&copy)) {
-                told.push((name.clone(), error));
+                errors.push((name.clone(), error));
             }
             fs::remove_dir_all(&copy).expect("the directory is deleted");
         }
     }
-    told
+    errors
 }
 
 /// An error about a missing file said `the file is 0x0, expected 0x1`, and none said what to do.
@@ -115,8 +115,8 @@ fn damage_of_each_file_is_reported_with_advice() {
         store.close().await
     };
     let open_log = async |path: &Path| FasterLog::open(path, log_on_disk()).await?.close().await;
-    let stores = spoilt(make_store, open_store);
-    let logs = spoilt(make_log, open_log);
+    let stores = open_damaged(make_store, open_store);
+    let logs = open_damaged(make_log, open_log);
     assert!(stores.len() > 5 && logs.len() > 2, "{} and {} errors", stores.len(), logs.len());
     for (file, error) in stores.into_iter().chain(logs) {
         let text = is_clear(&error);
@@ -219,7 +219,7 @@ fn errors_of_encodings_name_the_item_and_its_type() -> Result<()> {
         let decoded = "decoding the value as api::error_texts::NoSeven: only 6 is read back";
         store.upsert(&1, &8).await?;
         store.upsert(&2, &6).await?;
-        let told = [
+        let errors = [
             (store.read(&7).await.err(), key),
             (store.delete(&7).await.err(), key),
             (store.upsert(&7, &1).await.err(), key),
@@ -233,7 +233,7 @@ fn errors_of_encodings_name_the_item_and_its_type() -> Result<()> {
             (store.rmw(&1, |_| 1).await.err(), decoded),
             (store.read_many(&[1]).await.err(), decoded),
         ];
-        for (number, (error, text)) in told.into_iter().enumerate() {
+        for (number, (error, text)) in errors.into_iter().enumerate() {
             let error = error.unwrap_or_else(|| panic!("no error {number}: {text}"));
             assert_eq!(error.kind(), ErrorKind::Codec);
             assert_eq!(is_clear(&error), text, "error {number}");

@@ -35,7 +35,7 @@ pub struct IdleCost {
 ///
 /// # Errors
 ///
-/// The first error of a log.
+/// Returns the first error of a log.
 pub fn idle(options: &Options, logs: usize, path: &Path) -> Result<IdleCost> {
     let (resident_before, threads_before) = (resident_bytes(), threads());
     let started = Stopwatch::start();

@@ -30,7 +30,7 @@ pub struct ColdScan {
 ///
 /// # Errors
 ///
-/// The first error of the log.
+/// Returns the first error of the log.
 pub async fn cold(options: &Options, path: &Path) -> Result<ColdScan> {
     let started = Stopwatch::start();
     let log = FasterLog::open(path, options.config()).await?;

@@ -28,7 +28,7 @@ pub struct Tail {
 ///
 /// # Errors
 ///
-/// The first error of the log.
+/// Returns the first error of the log.
 pub async fn follow(
     log: &FasterLog,
     shared: Arc<SharedRun>,

@@ -41,7 +41,7 @@ impl Worker {
     ///
     /// # Errors
     ///
-    /// The first error of the log.
+    /// Returns the first error of the log.
     ///
     /// # Panics
     ///
