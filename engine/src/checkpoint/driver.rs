@@ -3,30 +3,29 @@
 use super::files::checkpoint_files::CheckpointFiles;
 use super::files::manifest::Manifest;
 use super::files::points::Layers;
+use super::jobs::{Job, Jobs, RemovalJob};
 use super::outcome::{Outcome, Outcomes};
 use super::plan::CheckpointPlan;
 use super::progress::{Progress, Watched};
 use super::reply::{Answer, Reply};
 use super::run::{Basis, CheckpointRun, unpublished};
+use super::schedule::{LastLook, Schedule};
 use super::{Checkpoint, CheckpointInfo, CheckpointKind, CheckpointToken};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::kinds::Durability;
-use crate::base::wait::{wait_either, wait_until};
-use crate::config::{ByteSize, Config};
+use crate::base::wait::wait_until;
 use crate::hybrid_log::HybridLog;
 use crate::opening::ending::{Ending, Maintained};
 use crate::statistics::CheckpointStats;
 use crate::store::StoreInner;
-use event_listener::Event;
-use futures::future::{Either, pending, select};
+use futures::future::{Either, select};
 use kvick_io::sync::{Mutex, MutexGuard};
 use kvick_runtime::Handle;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 use tracing::Instrument;
 
-/// The checkpoints of one store: the kept checkpoints, and the mailbox of the driver.
+/// The checkpoints of one store: the kept checkpoints, and the jobs of the driver.
 #[derive(Debug)]
 pub(crate) struct Checkpoints {
     // Fixed after opening.
@@ -34,67 +33,20 @@ pub(crate) struct Checkpoints {
     handle: Handle,
     core: Arc<StoreInner>,
     schedule: Schedule,
+    jobs: Jobs,
     // Under its lock.
-    mailbox: Mutex<Mailbox>,
-    // Notified when a job is added or has ended.
-    changed: Event,
+    history: Mutex<History>,
 }
 
-/// The rules for automatic checkpoints.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Schedule {
-    pub(crate) every: Option<Duration>,
-    /// The growth of the log in bytes since the last checkpoint.
-    pub(crate) log_growth: Option<u64>,
-    pub(crate) kind: CheckpointKind,
-    /// The number of checkpoints to keep.
-    pub(crate) keep: usize,
-}
-
-impl Schedule {
-    pub(crate) fn of(config: &Config) -> Self {
-        Self {
-            every: config.checkpoint_every,
-            log_growth: config.checkpoint_log_growth.map(ByteSize::bytes),
-            kind: config.checkpoint_kind,
-            keep: config.keep_checkpoints as usize,
-        }
-    }
-}
-
+/// The checkpoints since opening.
 #[derive(Debug, Default)]
-struct Mailbox {
-    job: Option<Job>,
-    /// Whether a job is waiting or in progress.
-    is_busy: bool,
+struct History {
     /// The token of the next checkpoint.
     next_token: u64,
     /// The token of the last checkpoint, except index images. `None` if the store started empty.
     counted: Option<u64>,
-    /// The end of the log at the last checkpoint, or when the schedule last checked for changes.
-    log_end: u64,
-    /// The time of the last checkpoint, or of the last check for changes by the schedule.
-    looked_at: Duration,
-    /// The outcomes of the checkpoints since opening.
+    last: LastLook,
     outcomes: Outcomes,
-}
-
-/// A job for the driver.
-#[derive(Debug)]
-enum Job {
-    /// Takes a checkpoint.
-    Checkpoint { plan: CheckpointPlan, reply: Reply<Checkpoint>, progress: Watched },
-    /// Removes checkpoints.
-    Remove { which: RemovalJob, reply: Reply<()> },
-}
-
-/// The checkpoints to remove.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum RemovalJob {
-    /// Removes this checkpoint.
-    One(CheckpointToken),
-    /// Removes all but this number of the newest checkpoints.
-    AllBut(usize),
 }
 
 impl Checkpoints {
@@ -106,11 +58,10 @@ impl Checkpoints {
         next_token: u64,
     ) -> Self {
         let counted = checkpoint_files.manifest().checkpoints.last().map(|record| record.token);
-        let log_end = core.log_end();
-        let looked_at = handle.now();
-        let mailbox = Mailbox { next_token, counted, log_end, looked_at, ..Mailbox::default() };
-        let mailbox = Mutex::new(mailbox);
-        Self { checkpoint_files, handle, core, schedule, mailbox, changed: Event::new() }
+        let last = LastLook { at: handle.now(), log_end: core.log_end() };
+        let history = History { next_token, counted, last, outcomes: Outcomes::default() };
+        let (jobs, history) = (Jobs::default(), Mutex::new(history));
+        Self { checkpoint_files, handle, core, schedule, jobs, history }
     }
 
     pub(super) fn core(&self) -> &Arc<StoreInner> {
@@ -128,7 +79,7 @@ impl Checkpoints {
     /// Starts a checkpoint. Returns its answer and its progress.
     ///
     /// # Errors
-    /// As for [`submit`](Self::submit).
+    /// As for [`Jobs::submit`].
     pub(super) fn start(
         &self,
         plan: CheckpointPlan,
@@ -136,70 +87,38 @@ impl Checkpoints {
         let (reply, answer) = Reply::new(&self.core);
         let progress = Arc::new(Progress::default());
         let watched = Watched::new(Arc::clone(&progress));
-        self.submit(Job::Checkpoint { plan, reply, progress: watched })?;
+        self.jobs
+            .submit(self.core.log.health(), Job::Checkpoint { plan, reply, progress: watched })?;
         Ok((answer, progress))
     }
 
     /// Takes a checkpoint, when no other job is in progress.
     ///
     /// # Errors
-    /// As for [`submit`](Self::submit), but not `Busy`, and why it could not be taken.
+    /// As for [`Jobs::submit`], but not `Busy`, and why it could not be taken.
     pub(super) async fn start_in_turn(&self, plan: CheckpointPlan) -> Result<Checkpoint> {
-        let (answer, _progress) = self.in_turn(|| self.start(plan)).await?;
+        let (answer, _progress) =
+            self.jobs.in_turn(self.core.log.health(), || self.start(plan)).await?;
         answer.await
     }
 
     /// Removes checkpoints, when no other job is in progress. Waits until they are gone.
     ///
     /// # Errors
-    /// As for [`submit`](Self::submit), but not `Busy`, and why they could not be removed.
+    /// As for [`Jobs::submit`], but not `Busy`, and why they could not be removed.
     pub(crate) async fn remove_checkpoints(&self, which: RemovalJob) -> Result<()> {
         let submit = || {
             let (reply, answer) = Reply::new(&self.core);
-            self.submit(Job::Remove { which, reply }).map(|()| answer)
+            self.jobs.submit(self.core.log.health(), Job::Remove { which, reply }).map(|()| answer)
         };
-        self.in_turn(submit).await?.await
-    }
-
-    /// Submits a job, when no other job is in progress.
-    async fn in_turn<T>(&self, submit: impl Fn() -> Result<T>) -> Result<T> {
-        loop {
-            match submit() {
-                Err(error) if error.kind() == ErrorKind::Busy => self.idle().await,
-                submitted => return submitted,
-            }
-        }
-    }
-
-    /// Puts a job into the mailbox.
-    ///
-    /// # Errors
-    /// `Busy` while another job is waiting or in progress, `Poisoned`, `Closed`.
-    fn submit(&self, job: Job) -> Result<()> {
-        self.core.log.health().check_process()?;
-        self.core.log.health().check_write()?;
-        let mut mailbox = self.mailbox();
-        if mailbox.is_busy {
-            return Err(Error::busy("a checkpoint is being taken"));
-        }
-        debug_assert!(mailbox.job.is_none(), "a job waits only for a busy driver");
-        mailbox.is_busy = true;
-        mailbox.job = Some(job);
-        drop(mailbox);
-        self.changed.notify(usize::MAX);
-        if self.core.log.health().check_write().is_err() {
-            // The driver may have left before it saw the job.
-            let job = self.mailbox().job.take();
-            drop(job);
-        }
-        Ok(())
+        self.jobs.in_turn(self.core.log.health(), submit).await?.await
     }
 
     /// Takes the checkpoint on closing, if it is configured and something has changed.
     async fn save(&self) -> Result<()> {
         self.core.check_open()?;
         loop {
-            self.idle().await;
+            self.jobs.idle(self.core.log.health()).await;
             if !self.core.config.checkpoint_on_close || !self.is_outdated() {
                 return Ok(());
             }
@@ -212,13 +131,6 @@ impl Checkpoints {
         }
     }
 
-    /// Waits until no job is in progress, or until no job can be submitted any more.
-    async fn idle(&self) {
-        let health = self.core.log.health();
-        let is_idle = || (!self.mailbox().is_busy || health.check_write().is_err()).then_some(());
-        wait_either([&self.changed, health.changed()], is_idle).await;
-    }
-
     /// Returns the kept checkpoints, oldest first.
     pub(crate) fn list(&self) -> Vec<CheckpointInfo> {
         let manifest = self.checkpoint_files.manifest();
@@ -228,23 +140,23 @@ impl Checkpoints {
 
     /// Returns the statistics of the checkpoints since opening.
     pub(crate) fn stats(&self) -> CheckpointStats {
-        self.mailbox().outcomes.stats(self.handle.now())
+        self.history().outcomes.stats(self.handle.now())
     }
 
     /// Returns the error of the last checkpoint, except index images, if it failed.
     pub(crate) fn failure(&self) -> Option<Error> {
-        self.mailbox().outcomes.failure()
+        self.history().outcomes.failure()
     }
 
     /// Returns whether a power cut might lose something. That is so if something has changed since
     /// the last checkpoint, or that checkpoint is weaker, or it was removed.
     fn is_outdated(&self) -> bool {
         let safe = self.checkpoint_files.manifest().newest_safe();
-        self.core.sessions.is_outdated() || self.mailbox().counted != safe
+        self.core.sessions.is_outdated() || self.history().counted != safe
     }
 
-    fn mailbox(&self) -> MutexGuard<'_, Mailbox> {
-        self.mailbox.lock().expect("nothing panics under it")
+    fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().expect("nothing panics under it")
     }
 
     /// Runs jobs until the store is closed.
@@ -253,13 +165,8 @@ impl Checkpoints {
         let mut basis = Basis { chain: None, layers };
         let health = self.core.log.health();
         loop {
-            let next = wait_either([&self.changed, health.changed()], || {
-                if health.is_closed() {
-                    return Some(None);
-                }
-                self.mailbox().job.take().map(Some)
-            });
-            let next = match select(pin!(next), pin!(self.due())).await {
+            let due = self.schedule.due(self.history().last, &self.core, &self.handle);
+            let next = match select(pin!(self.jobs.next(health)), pin!(due)).await {
                 Either::Left((next, _)) => Some(next),
                 Either::Right(_) => None,
             };
@@ -267,7 +174,7 @@ impl Checkpoints {
                 Some(Some(job)) => self.work(job, &mut basis).await,
                 Some(None) => {
                     // The drop of an unstarted job answers its caller with the reason.
-                    self.mailbox().job = None;
+                    self.jobs.abandon();
                     return;
                 }
                 None => self.take_due(&mut basis).await,
@@ -279,22 +186,16 @@ impl Checkpoints {
         match job {
             Job::Checkpoint { plan, reply, progress } => {
                 let taken = self.take(plan, &progress, basis).await;
-                self.ended();
+                self.jobs.end();
                 drop(progress);
                 reply.send(taken);
             }
             Job::Remove { which, reply } => {
                 let removed = self.remove(which, basis).await;
-                self.ended();
+                self.jobs.end();
                 reply.send(removed);
             }
         }
-    }
-
-    fn ended(&self) {
-        let was_busy = std::mem::replace(&mut self.mailbox().is_busy, false);
-        assert!(was_busy, "one job ends at a time");
-        self.changed.notify(usize::MAX);
     }
 
     async fn take(
@@ -304,10 +205,10 @@ impl Checkpoints {
         basis: &mut Basis,
     ) -> Result<Checkpoint> {
         let token = {
-            let mut mailbox = self.mailbox();
-            assert!(mailbox.is_busy, "a checkpoint is taken as the only job");
-            mailbox.next_token += 1;
-            mailbox.next_token - 1
+            assert!(self.jobs.is_busy(), "a checkpoint is taken as the only job");
+            let mut history = self.history();
+            history.next_token += 1;
+            history.next_token - 1
         };
         let run = CheckpointRun {
             core: &self.core,
@@ -328,14 +229,13 @@ impl Checkpoints {
             self.core.sessions.note_failed(token, error);
         }
         let ended = self.handle.now();
-        self.mailbox().outcomes.note(Outcome { token, kind, began, ended, error });
+        self.history().outcomes.note(Outcome { token, kind, began, ended, error });
         if taken.is_ok() && is_durable {
             let log_end = self.core.log_end();
-            let mut mailbox = self.mailbox();
-            debug_assert!(mailbox.counted < Some(token), "tokens only grow");
-            mailbox.counted = Some(token);
-            mailbox.log_end = log_end;
-            mailbox.looked_at = ended;
+            let mut history = self.history();
+            debug_assert!(history.counted < Some(token), "tokens only grow");
+            history.counted = Some(token);
+            history.last = LastLook { at: ended, log_end };
         }
         self.sweep().await;
         taken
@@ -366,38 +266,13 @@ impl Checkpoints {
         published.map_err(|failed| unpublished(&self.core, failed))
     }
 
-    /// Resolves when an automatic checkpoint is due.
-    async fn due(&self) {
-        let by_time = async {
-            match self.schedule.every {
-                Some(every) => {
-                    // Other jobs that run meanwhile do not move this time.
-                    let due = self.mailbox().looked_at.saturating_add(every);
-                    self.handle.sleep(due.saturating_sub(self.handle.now())).await;
-                }
-                None => pending().await,
-            }
-        };
-        let by_growth = async {
-            match self.schedule.log_growth {
-                Some(bytes) => {
-                    let end = self.mailbox().log_end + bytes;
-                    self.core.log.reached(end).await;
-                }
-                None => pending().await,
-            }
-        };
-        select(pin!(by_time), pin!(by_growth)).await;
-    }
-
     async fn take_due(&self, basis: &mut Basis) {
         if self.core.log.health().check_write().is_err() {
             // Poisoned: no checkpoint is possible any more. Wait until the store is closed.
             let health = self.core.log.health();
             return wait_until(health.changed(), || health.is_closed().then_some(())).await;
         }
-        let is_free = !std::mem::replace(&mut self.mailbox().is_busy, true);
-        if !is_free {
+        if !self.jobs.begin() {
             return;
         }
         if self.is_outdated() {
@@ -407,12 +282,9 @@ impl Checkpoints {
             }
         }
         // Also if nothing had changed: the next one is due after the same time or growth again.
-        let (log_end, looked_at) = (self.core.log_end(), self.handle.now());
-        let mut mailbox = self.mailbox();
-        mailbox.log_end = log_end;
-        mailbox.looked_at = looked_at;
-        drop(mailbox);
-        self.ended();
+        let last = LastLook { at: self.handle.now(), log_end: self.core.log_end() };
+        self.history().last = last;
+        self.jobs.end();
     }
 }
 
@@ -459,7 +331,6 @@ impl Maintained for Checkpoints {
     }
 
     fn abandon(&self) {
-        let job = self.mailbox().job.take();
-        drop(job);
+        self.jobs.abandon();
     }
 }

@@ -24,8 +24,9 @@
 //!
 //! # The driver
 //! One driver takes checkpoints, one job at a time. It is an `async fn` of the maintenance task. A
-//! request is put into its mailbox and answered through a channel. So a checkpoint continues if its
-//! future is dropped. A failure before publication leaves the store as it was, in a later version.
+//! request is submitted as a job (`jobs`) and answered through a channel. So a checkpoint continues
+//! if its future is dropped. A failure before publication leaves the store as it was, in a later
+//! version.
 //!
 //! # Invariants
 //! 1. An answered checkpoint is durable as its `Durability` says (`checkpoint_files`, invariant 1).
@@ -36,12 +37,14 @@
 mod announce;
 mod driver;
 pub(crate) mod files;
+mod jobs;
 mod outcome;
 mod plan;
 mod progress;
 mod reply;
 mod request;
 mod run;
+mod schedule;
 
 pub use self::CheckpointInfo as Info;
 pub use self::CheckpointTimes as Times;
@@ -57,9 +60,11 @@ pub(crate) use crate::base::kinds::{CheckpointKind, CheckpointToken};
 pub(crate) use progress::CheckpointProgress;
 pub(crate) use request::CheckpointRequest;
 
-pub(crate) use driver::{Checkpoints, RemovalJob, Schedule, maintain};
+pub(crate) use driver::{Checkpoints, maintain};
 pub(crate) use files::delta::Patches;
+pub(crate) use jobs::RemovalJob;
 pub(crate) use run::{delta_seal, part_salt};
+pub(crate) use schedule::Schedule;
 
 use crate::store::sessions::identity::{CommitPoint, SessionId};
 use files::manifest::CheckpointEntry;

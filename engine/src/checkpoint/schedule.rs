@@ -1,0 +1,61 @@
+//! The schedule of automatic checkpoints.
+
+use crate::base::kinds::CheckpointKind;
+use crate::config::{ByteSize, Config};
+use crate::store::StoreInner;
+use futures::future::select;
+use kvick_runtime::Handle;
+use std::future::pending;
+use std::pin::pin;
+use std::time::Duration;
+
+/// The rules for automatic checkpoints.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Schedule {
+    pub(crate) every: Option<Duration>,
+    /// The growth of the log in bytes since the last checkpoint.
+    pub(crate) log_growth: Option<u64>,
+    pub(crate) kind: CheckpointKind,
+    /// The number of checkpoints to keep.
+    pub(crate) keep: usize,
+}
+
+/// The last checkpoint, or the last check for changes by the schedule.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LastLook {
+    pub(super) at: Duration,
+    /// The end of the log.
+    pub(super) log_end: u64,
+}
+
+impl Schedule {
+    pub(crate) fn of(config: &Config) -> Self {
+        Self {
+            every: config.checkpoint_every,
+            log_growth: config.checkpoint_log_growth.map(ByteSize::bytes),
+            kind: config.checkpoint_kind,
+            keep: config.keep_checkpoints as usize,
+        }
+    }
+
+    /// Resolves when an automatic checkpoint is due. Other jobs that run meanwhile do not move the
+    /// time.
+    pub(super) async fn due(self, last: LastLook, core: &StoreInner, handle: &Handle) {
+        let by_time = async {
+            match self.every {
+                Some(every) => {
+                    let due = last.at.saturating_add(every);
+                    handle.sleep(due.saturating_sub(handle.now())).await;
+                }
+                None => pending().await,
+            }
+        };
+        let by_growth = async {
+            match self.log_growth {
+                Some(bytes) => core.log.reached(last.log_end + bytes).await,
+                None => pending().await,
+            }
+        };
+        select(pin!(by_time), pin!(by_growth)).await;
+    }
+}
