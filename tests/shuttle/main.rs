@@ -15,7 +15,8 @@ use kvick::runtime::{Handle, Runtime};
 use kvick::{FasterKv, Key, Session, Stage, Value, WeakSpots, checkpoint};
 use shuttle::future::block_on;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
-use tests::history::{Action, Event, is_linearizable, less};
+use tests::history::{Action, Event, add, is_linearizable, less};
+use tests::numbers::{Growing, Number};
 use tests::samples::SampleValue;
 use tests::simulated::two_pages;
 
@@ -328,22 +329,25 @@ fn tick(ticks: &Ticks) -> u64 {
 }
 
 /// Runs some operations of one thread on key 1, and returns them with their results.
-async fn act(session: &mut Session<u64, u64>, ticks: &Ticks) -> kvick::Result<Vec<Event>> {
+async fn act<V: Number>(session: &mut Session<u64, V>, ticks: &Ticks) -> kvick::Result<Vec<Event>> {
     let mut events = Vec::new();
     for _ in 0..4 {
         let called = tick(ticks);
         let (one, other) = (drawn(3), drawn(3));
         let action = match drawn(10) {
-            0 => Action::Upsert(one, session.upsert(&1, &one).await?.known()),
-            1 => Action::Add(1, session.rmw(&1, |value| value.unwrap_or(0) + 1).await?),
+            0 => Action::Upsert(one, session.upsert(&1, &V::of(one)).await?.known()),
+            1 => Action::Add(1, session.rmw(&1, add(1)).await?.get()),
             2 => Action::Delete(session.delete(&1).await?.known()),
-            3 => Action::Insert(one, session.insert_if_absent(&1, &one).await?),
-            4 => Action::Swap(one, other, session.compare_and_swap(&1, &one, &other).await?),
-            5 => Action::Take(session.take(&1).await?),
-            6 => Action::Replace(one, session.replace(&1, &one).await?),
-            7 => Action::Remove(one, session.compare_and_delete(&1, &one).await?),
-            8 => Action::Less(session.update(&1, less).await?),
-            _ => Action::Read(session.read(&1).await?),
+            3 => Action::Insert(one, session.insert_if_absent(&1, &V::of(one)).await?),
+            4 => {
+                let swap = session.compare_and_swap(&1, &V::of(one), &V::of(other));
+                Action::Swap(one, other, swap.await?)
+            }
+            5 => Action::Take(session.take(&1).await?.map(V::get)),
+            6 => Action::Replace(one, session.replace(&1, &V::of(one)).await?.map(V::get)),
+            7 => Action::Remove(one, session.compare_and_delete(&1, &V::of(one)).await?),
+            8 => Action::Less(session.update(&1, less::<V>).await?),
+            _ => Action::Read(session.read(&1).await?.map(V::get)),
         };
         events.push(Event { action, called, returned: Some(tick(ticks)) });
     }
@@ -355,15 +359,14 @@ fn drawn(bound: u64) -> u64 {
     shuttle::rand::thread_rng().gen_range(0..bound)
 }
 
-#[test]
-fn every_history_can_be_explained() {
+fn histories_can_be_explained<V: Number>() {
     many_schedules(|| {
-        let store = block_on(open::<u64, u64>());
+        let store = block_on(open::<u64, V>());
         let ticks = Ticks::default();
         let threads = [0, 1, 2].map(|_| {
             let (mut session, ticks) = (store.session().expect("open"), Arc::clone(&ticks));
             shuttle::thread::spawn(move || {
-                let events = block_on(act(&mut session, &ticks)).expect("sound memory");
+                let events = block_on(act::<V>(&mut session, &ticks)).expect("sound memory");
                 (session, events)
             })
         });
@@ -376,4 +379,14 @@ fn every_history_can_be_explained() {
         drop(ends);
         block_on(store.close()).expect("closes");
     });
+}
+
+#[test]
+fn every_history_of_words_can_be_explained() {
+    histories_can_be_explained::<u64>();
+}
+
+#[test]
+fn every_history_of_bytes_can_be_explained() {
+    histories_can_be_explained::<Growing>();
 }

@@ -12,6 +12,8 @@ use std::collections::HashSet;
 
 use kvick::session::Update;
 
+use crate::numbers::Number;
+
 /// An operation on the key, and its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -38,12 +40,18 @@ pub enum Action {
 }
 
 /// Subtracts one from a value, or removes it, as [`Action::Less`] describes.
-pub fn less(value: Option<u64>) -> Update<u64, Option<u64>> {
+pub fn less<V: Number>(value: Option<V>) -> Update<V, Option<u64>> {
+    let value = value.map(V::get);
     match value {
         None => Update::Keep(None),
         Some(0 | 1) => Update::Remove(value),
-        Some(more) => Update::Put(more - 1, value),
+        Some(more) => Update::Put(V::of(more - 1), value),
     }
+}
+
+/// Adds to a value, or to 0, as [`Action::Add`] describes.
+pub fn add<V: Number>(amount: u64) -> impl Fn(Option<V>) -> V {
+    move |value| V::of(value.map_or(0, V::get) + amount)
 }
 
 /// One operation of a history.

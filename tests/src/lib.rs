@@ -16,6 +16,7 @@
 //! * [`files`]: the raw files of a store, for tests that damage them and open the store again.
 //! * [`fuzzing`]: the bodies of the fuzz targets.
 //! * [`mortal`]: a runtime that ends at a chosen poll.
+//! * [`numbers`]: small numbers as values of several encodings.
 //! * [`polling`]: futures that count polls, and futures that are dropped half way.
 
 #[expect(unsafe_code, reason = "an allocator is unsafe to implement")]
@@ -34,6 +35,7 @@ pub mod log_model;
 pub mod log_state;
 pub mod model;
 pub mod mortal;
+pub mod numbers;
 pub mod polling;
 pub mod samples;
 pub mod simulated;
