@@ -146,8 +146,13 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
     /// This admits a type that was renamed or moved to another module, and an encoding that reads
     /// the bytes of the other one. From then on the store records the new types.
     ///
-    /// Only widths are compared then. The caller must know that bytes of the old type mean the same
-    /// as bytes of the new type. By default a store of other types is refused.
+    /// Only widths are compared then, and the versions of derived keys. The caller must know that
+    /// bytes of the old type mean the same as bytes of the new type. By default a store of other
+    /// types is refused.
+    ///
+    /// Changed fields need a `version` and a `from` of `derive(Value)` instead. With other fields
+    /// under the same bytes, reads fail or return values that were never written, and keys are
+    /// absent.
     pub fn accept_type_change(mut self, accept: bool) -> Self {
         self.accepts_type_change = accept;
         self

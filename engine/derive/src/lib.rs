@@ -90,9 +90,14 @@ pub fn derive_value(input: TokenStream) -> TokenStream {
 
 /// Implements `kvick::Key` for a type with a derived `kvick::Value` whose fields are keys.
 ///
-/// The type needs an `Eq` that compares every field, like the derived `Eq`. A key has no `from`:
-/// the bytes of an older key differ, so the store would not find it. A field that is no key does
-/// not compile:
+/// The type needs an `Eq` that compares every field, like the derived `Eq`.
+///
+/// A key has no `from`: the bytes of an older key differ, so the store would not find it. So its
+/// fields and its `version` never change, and a key needs no `version`. A store refuses to open
+/// with another version of its key, even with `accept_type_change`. Only an enum may gain variants,
+/// after all others and under the same version: open the store once with `accept_type_change`.
+///
+/// A field that is no key does not compile:
 ///
 /// ```compile_fail,E0277
 /// #[derive(kvick::Key, kvick::Value, PartialEq, Eq)]

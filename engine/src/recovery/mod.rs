@@ -32,6 +32,7 @@ mod create;
 mod recover;
 mod replay;
 mod report;
+mod type_change;
 mod types;
 
 pub use report::LostOperations;

@@ -5,6 +5,7 @@
 //! every key would be missing, or reads would return values that were never written, without an
 //! error.
 
+use super::type_change::{advice_for_key, advice_for_value, has_other_version};
 use crate::base::error::{Error, Result};
 use crate::checkpoint::files::manifest::StoreFormat;
 use crate::codec::{Key, TypeName, Value};
@@ -39,24 +40,26 @@ impl TypeNames {
     }
 
     /// Checks that the store holds these types, and gives the store their names. Names that mean
-    /// another type need `accepts_change`. Returns whether a name has changed.
+    /// another type need `accepts_change`. A key never has another version. Returns whether a name
+    /// has changed.
     ///
     /// # Errors
     /// `InvalidArgument` that names both types.
     pub(super) fn adopt(&self, store: &mut StoreFormat, accepts_change: bool) -> Result<bool> {
         let [reads_key, reads_value] = self.reads;
-        for (what, stored, asked, reads) in [
-            ("key", &store.key_type(), &self.key, reads_key),
-            ("value", &store.value_type(), &self.value, reads_value),
-        ] {
-            if !reads(stored) && !accepts_change {
-                return Err(self.wrong_types(store));
-            }
+        let (key, value) = (store.key_type(), store.value_type());
+        if !reads_key(&key) && (!accepts_change || has_other_version(&key, &self.key)) {
+            return Err(self.wrong_types(store, &advice_for_key(&key, &self.key)));
+        }
+        if !reads_value(&value) && !accepts_change {
+            return Err(self.wrong_types(store, &advice_for_value(&value, &self.value)));
+        }
+        for (what, stored, asked) in [("key", &key, &self.key), ("value", &value, &self.value)] {
             if stored.width != asked.width {
                 return Err(wrong_width(what, stored, asked));
             }
         }
-        let is_changed = store.key_type() != self.key || store.value_type() != self.value;
+        let is_changed = key != self.key || value != self.value;
         if is_changed {
             store.set_types(&self.key, &self.value);
         }
@@ -64,15 +67,14 @@ impl TypeNames {
     }
 
     #[cold]
-    fn wrong_types(&self, store: &StoreFormat) -> Error {
+    fn wrong_types(&self, store: &StoreFormat, advice: &str) -> Error {
         let (key, value) = (store.key_type(), store.value_type());
         Error::invalid(format!(
-            "the store holds {} under {}, and is opened as one of {} under {}; \
-             `accept_type_change` lets in a type that was renamed",
-            value.shown(),
+            "the store holds keys {}, values {}, and is opened with keys {}, values {}; {advice}",
             key.shown(),
-            self.value.shown(),
-            self.key.shown()
+            value.shown(),
+            self.key.shown(),
+            self.value.shown()
         ))
     }
 }
