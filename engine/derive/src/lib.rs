@@ -11,7 +11,11 @@ use syn::{DeriveInput, Error, parse_macro_input};
 
 use self::input::Input;
 
-/// Implements `kvick::Value` for a struct or an enum whose fields are values.
+/// Needs the feature `derive`, which is on by default. Implements `kvick::Value` for a struct or an
+/// enum whose fields are values.
+///
+/// Give every stored type `#[kvick(version = 1)]` from the start. It takes one byte in each value.
+/// Without it the type can never change: a store of it refuses the same type with a version.
 ///
 /// The bytes are those of the tuple of the fields; those of an enum have the number of the variant
 /// before them (1 byte, in the order of the declaration). The view is the type itself.
@@ -28,7 +32,9 @@ use self::input::Input;
 ///   has the width of its fields and never changes.
 /// * `#[kvick(from(1) = AccountV1)]` reads the values of version 1 as `AccountV1`, and converts
 ///   them with `From`. `AccountV1` is derived with the same name and `version = 1`. Values are
-///   written in the newest version only.
+///   written in the newest version only. A store rewrites no value by itself. So the newest type
+///   needs a `from` for each version of which values may be stored, as long as the store exists.
+///   `compare_and_swap` fails for a value of an older version: use `update`.
 ///
 /// On a field or a variant:
 ///
@@ -88,7 +94,8 @@ pub fn derive_value(input: TokenStream) -> TokenStream {
     output.unwrap_or_else(Error::into_compile_error).into()
 }
 
-/// Implements `kvick::Key` for a type with a derived `kvick::Value` whose fields are keys.
+/// Needs the feature `derive`, which is on by default. Implements `kvick::Key` for a type with a
+/// derived `kvick::Value` whose fields are keys.
 ///
 /// The type needs an `Eq` that compares every field, like the derived `Eq`.
 ///

@@ -44,7 +44,7 @@
 //! # let config = log::Config::default().with_backend(Backend::Memory);
 //! # let log = FasterLog::open("unused", config).await?;
 //! log.append_durable(b"job").await?;
-//! log.complete().await?; // the tail ends after the last entry
+//! log.complete().await?; // permanently; the stream ends after the last entry
 //!
 //! let mut shutdown = future::pending::<()>().fuse();
 //! let mut entries = log.follow_from(log.begin_address()).fuse();
@@ -96,8 +96,8 @@
 //!
 //! # Serial numbers
 //! A dropped or failed operation of a session takes no serial number, so numbers and effects always
-//! agree. A dropped `rmw_many` or `insert_many` may have taken numbers for some keys. The next
-//! operations of the session take the others;
+//! agree. A dropped `rmw_many` or `insert_many` may have modified some of its keys. The numbers of
+//! the other keys go to the next operations of the session;
 //! [`Session::next_serials`](crate::Session::next_serials) shows them.
 //!
 //! ```
@@ -117,5 +117,5 @@
 //! ```
 //!
 //! # Leaked futures
-//! A future that is leaked while it waits for the device keeps its buffer, and nothing else. A
-//! guard of the epoch table exists only within a poll.
+//! A future that is leaked while it waits for the device keeps its buffer, and nothing else. It
+//! delays no other task and no checkpoint.

@@ -16,17 +16,18 @@
 //! and no other operation. After a power cut, recovery passes over a newer checkpoint of the kind
 //! `ProcessCrash` if the power cut has damaged it.
 //!
-//! A checkpoint counts from one atomic step on. So a crash during a checkpoint leaves the earlier
-//! checkpoint, whole.
+//! A checkpoint becomes valid in one atomic step. So a crash during a checkpoint leaves the earlier
+//! checkpoint complete.
 //!
 //! [`Durability::ProcessCrash`]: crate::checkpoint::Durability::ProcessCrash
 //! [`Durability::PowerCut`]: crate::checkpoint::Durability::PowerCut
 //!
 //! ## Kinds of checkpoints
-//! See [`checkpoint::Kind`](crate::checkpoint::Kind).
+//! If in doubt, take fold-over (the default) for large stores, and snapshot for a small set of
+//! keys that changes all the time. See [`checkpoint::Kind`](crate::checkpoint::Kind).
 //!
-//! * *Fold-over* (the default) writes the unflushed log. Afterwards a hot record is copied once,
-//!   when it changes. It suits large stores, and data that changes rarely.
+//! * *Fold-over* writes the unflushed log. The first later change of each record copies the record
+//!   to the end of the log. It suits large stores, and data that changes rarely.
 //! * *Snapshot* writes the log in memory to a file beside the log, and the log does not grow. It
 //!   suits a small hot set that changes all the time.
 //! * *Incremental* writes only the changes since the last snapshot or incremental checkpoint. It
@@ -34,7 +35,8 @@
 //! * *Index only* writes an image of the index. It makes nothing durable; the next recovery is
 //!   faster.
 //!
-//! All kinds run while operations continue. Writers wait for each other once, for microseconds.
+//! All kinds run while operations continue. Once per checkpoint all writers pause, for
+//! microseconds.
 //!
 //! ```
 //! use kvick::{checkpoint, Config, FasterKv};
@@ -57,7 +59,8 @@
 //! # }).unwrap();
 //! ```
 //!
-//! An automatic checkpoint has no caller for its error. [`FasterKv::health`] and
+//! Automatic checkpoints have the kind of the setting `checkpoint_kind`, and always survive power
+//! cuts. An automatic checkpoint has no caller for its error. [`FasterKv::health`] and
 //! [`Stats::checkpoints`] report it.
 //!
 //! [`FasterKv::health`]: crate::FasterKv::health
@@ -122,8 +125,9 @@
 //!
 //! A crash loses entries that no completed commit covers; some of them may be recovered even so.
 //! The recovered entries are in order and without gaps. If a committed entry is damaged, opening
-//! fails and names the place. There is one exception: the medium damages the *last* commit later,
-//! before another commit or a clean close. Recovery takes that commit for an unfinished one.
+//! fails and names the place. There is one exception: damage of the *newest* commit after it was
+//! written, if neither a later commit nor a clean close follows. Recovery cannot tell it from an
+//! unfinished commit, and drops it.
 //!
 //! # Conditions
 //! * The disk must keep what it has synced. A disk that acknowledges a sync and loses the bytes

@@ -34,7 +34,8 @@
 //! * **`Poisoned`**: a write or sync failed, or the runtime ended. Close, find the cause, and open
 //!   again. See [below](#poisoned).
 //! * **`Closed`**: the store or log was closed. Open it again.
-//! * **`Completed`**: the log takes no more entries, as requested.
+//! * **`Completed`**: the log was completed, which is permanent. Append to a new log, in another
+//!   directory.
 //! * **`Codec`**: a value cannot be encoded, or stored bytes do not decode. Correct the type.
 //! * **`Unsupported`**: this build, system, device or format cannot do it. The text has the reason.
 //!
@@ -42,8 +43,9 @@
 //! A call that had an effect before its error has the effect again when it is repeated. After an
 //! error of `append_durable` the entry is in the log: repeat the `commit`. After an error of
 //! `upsert_many` the pairs before the failing pair are set, and after one of `delete_many` the keys
-//! before the failing key are removed. After an error of `rmw_many` or `insert_many` any of the
-//! other keys may be done. Operations on one key had no effect.
+//! before the failing key are removed. After an error of `rmw_many` or `insert_many` some of the
+//! other keys may be modified, before and after the failing key. Operations on one key had no
+//! effect.
 //!
 //! ```
 //! use kvick::{log, ErrorKind, FasterLog, Result};

@@ -29,9 +29,11 @@
 //! refuses another with `Unsupported`; no file changes then. Before 1.0 a new minor version may
 //! have a new format: see the changelog.
 //!
-//! The *types* of keys and values are recorded too. A store of other types is refused.
-//! [`Builder::accept_type_change`](crate::Builder::accept_type_change) admits a type that was only
-//! renamed. A change of the bytes of a type needs a new store, into which you copy the values.
+//! The *types* of keys and values are recorded too. A store of other types is refused. A derived
+//! value type with a `version` may [change](super::patterns#change-a-type), and so may
+//! `Serde<T, MessagePack>`. [`Builder::accept_type_change`](crate::Builder::accept_type_change)
+//! admits a type that was only renamed. For any other change, write the values into a new store.
+//! Keys cannot be listed yet, so the program needs its own list of keys for that.
 //!
 //! # Backup
 //! *A closed directory*: copy all its files. `lock` may be missing in the copy. This is the only
@@ -56,8 +58,9 @@
 //!     fs::copy(from.join("manifest"), to.join("manifest"))?;
 //!     for entry in fs::read_dir(from)? {
 //!         let name = entry?.file_name();
-//!         let is_copied = ["manifest", "manifest.new", "lock"].iter().all(|known| name != *known);
-//!         if is_copied {
+//!         // `manifest` is copied already; the other two mean nothing in a copy.
+//!         let is_left_out = ["manifest", "manifest.new", "lock"].iter().any(|left| name == *left);
+//!         if !is_left_out {
 //!             fs::copy(from.join(&name), to.join(&name))?;
 //!         }
 //!     }

@@ -3,18 +3,22 @@
 //! # Dependencies
 //! ```toml
 //! [dependencies]
-//! kvick = "0.1"
-//! tokio = { version = "1", features = ["macros", "rt-multi-thread"] }
+//! kvick = { git = "https://github.com/kvick-rs/kvick" }
+//! tokio = { version = "1", features = ["macros", "rt-multi-thread"] } # or another executor
+//! futures = "0.3" # for the streams of the log
 //! ```
 //!
 //! | feature | adds |
 //! |---|---|
+//! | `derive` | `#[derive(Key, Value)]` |
 //! | `serde`, `messagepack`, `rkyv` | values of these libraries and formats |
 //! | `uuid`, `time`, `chrono` | keys and values of these crates |
-//! | `tokio` | maintenance on a tokio runtime |
+//! | `metrics` | statistics and health through the crate `metrics` |
+//! | `tokio` | maintenance on a tokio runtime, in place of a thread |
 //! | `glommio` | maintenance and reads on a glommio executor (Linux) |
 //!
-//! All are off by default. A tokio program needs none of them: the futures run on any executor.
+//! Only `derive` is on by default. A tokio program needs no other feature: the futures run on any
+//! executor. See [`running`](super::running#runtimes) for when `tokio` is worth it.
 //!
 //! # A store on tokio
 //! A store has a directory of its own. [`FasterKv::open`](crate::FasterKv::open) creates the store
@@ -56,7 +60,7 @@
 //!
 //! fn main() -> kvick::Result<()> {
 //!     block_on(async {
-//!         // In memory, for a test: no file is written, and the path is not used.
+//!         // In memory, for a test: no file is written, and the path means nothing.
 //!         let config = Config::default().with_backend(Backend::Memory);
 //!         let store: FasterKv<u64, [u8]> = FasterKv::open("unused", config).await?;
 //!         store.upsert(&7, b"seven").await?;
@@ -96,16 +100,17 @@
 //! Entries of one type: [`FasterLog::typed`](crate::FasterLog::typed) encodes and decodes them.
 //!
 //! # Types of keys and values
-//! Integers, arrays, byte strings, text, options and tuples are stored as they are. The table of
-//! [`Value`](crate::Value) has all types, and the ways to store your own type. An unsized type
-//! (`str`, `[u8]`) is stored by reference and read as its owned form (`String`, `Vec<u8>`).
+//! Numbers, arrays and vectors of numbers, byte strings, text, options and tuples are stored as
+//! they are. A vector of another type needs [`Serde`](crate::codec) or a type of your own. The
+//! table of [`Value`](crate::Value) has all types. An unsized type (`str`, `[u8]`) is stored by
+//! reference and read as its owned form (`String`, `Vec<u8>`).
 //!
 //! ```
 //! use kvick::{Config, FasterKv};
 //! use kvick::config::Backend;
 //!
 //! # kvick::runtime::block_on(async {
-//! # let config = Config::default().with_backend(Backend::Memory);
+//! let config = Config::default().with_backend(Backend::Memory);
 //! let store: FasterKv<(u32, String), Option<f64>> = FasterKv::open("unused", config).await?;
 //! store.upsert(&(1, "height".to_owned()), &Some(1.5)).await?;
 //! let value = store.read(&(1, "height".to_owned())).await?;
@@ -114,14 +119,23 @@
 //! # }).unwrap();
 //! ```
 //!
+//! Each lookup by such a tuple makes a `String`. A store of
+//! [`Encoded<(u32, String)>`](crate::codec::Encoded) has the same bytes and is looked up by
+//! `Encoded::of((1, "height"))`, without a `String`.
+//!
+//! Derive [`Value`](crate::codec::Value) for a type of your own, with `version = 1` from the start:
+//! a type without a version can never [change](super::patterns#change-a-type).
+//!
 //! # Session or handle?
-//! Both have the same operations. A [`Session`](crate::Session) has its own place in the epoch
-//! table, so it is the faster one in a loop. It numbers its writes, and a checkpoint has them up to
-//! some number. It takes `&mut self`, so it has one operation in flight. The handle
-//! [`FasterKv`](crate::FasterKv) takes `&self` and suits code that is called from everywhere.
+//! Both have the same operations. A [`Session`](crate::Session) is cheaper in a loop. It numbers
+//! its writes; a checkpoint tells up to which number it contains them. It takes `&mut self`, so it
+//! has one operation in flight. The handle [`FasterKv`](crate::FasterKv) takes `&self` and suits
+//! code that is called from everywhere.
 //!
 //! For many keys at once both have `read_many`, `upsert_many`, `rmw_many`, `insert_many` and
-//! `delete_many`. They overlap cache misses and device reads.
+//! `delete_many`. They overlap cache misses and device reads. The forms for iterators (`read_each`
+//! and others) take keys by value or by reference. A key may be `&str` or `String` for `str`, but
+//! not `&String`: map with `String::as_str`. A key of `[u8]` is `&b"a"[..]`, not `b"a"`.
 //!
 //! # Next
 //! Read [`durability`](super::durability) before the first checkpoint, and

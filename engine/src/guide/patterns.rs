@@ -33,58 +33,161 @@
 //! # Exactly once
 //! Each write of a session has a serial number, and a checkpoint has exactly the numbers that its
 //! commit point [covers](crate::session::CommitPoint::covers). If each input is one write, the
-//! number is the offset:
+//! number is the offset. A worker keeps the id of its session in a file of its own. So it finds
+//! its session again:
 //!
 //! ```
-//! use kvick::{Config, FasterKv};
-//! # use kvick::io::MemoryDirectory;
-//! # use std::sync::Arc;
+//! use kvick::{Config, ErrorKind, FasterKv, Session, session};
+//! use std::fs::{self, File};
+//! use std::io::{self, Write};
+//! use std::path::Path;
 //!
-//! # let files = Arc::new(MemoryDirectory::new());
-//! # let open = || {
-//! #   // A close without a checkpoint loses the same writes as a crash.
-//! #   let config = Config::default().with_checkpoint_on_close(false);
-//! #   FasterKv::<u64, u64>::builder(config).directory(files.clone()).open_in_directory()
-//! # };
+//! type Failure = Box<dyn std::error::Error>;
+//! type Sums = FasterKv<u64, u64>;
+//!
+//! /// Resumes the session of a worker, or begins one and keeps its id in the folder.
+//! fn session_for(store: &Sums, folder: &Path, name: &str) -> Result<Session<u64, u64>, Failure> {
+//!     let file = folder.join(name);
+//!     if file.try_exists()? {
+//!         let id: session::Id = fs::read_to_string(&file)?.parse()?;
+//!         match store.resume_session(id) {
+//!             // No checkpoint has the session: all its writes are lost. Begin with number 1.
+//!             Err(error) if error.kind() == ErrorKind::InvalidArgument => {}
+//!             resumed => return Ok(resumed?),
+//!         }
+//!     }
+//!     let session = store.session()?;
+//!     keep(folder, name, session.id())?; // durable before the first write
+//!     Ok(session)
+//! }
+//!
+//! /// Writes the file of a worker so that a power cut leaves it whole.
+//! fn keep(folder: &Path, name: &str, id: session::Id) -> io::Result<()> {
+//!     let new = folder.join(format!("{name}.new"));
+//!     let mut file = File::create(&new)?;
+//!     file.write_all(id.to_string().as_bytes())?;
+//!     file.sync_all()?;
+//!     fs::rename(&new, folder.join(name))?;
+//!     File::open(folder)?.sync_all()
+//! }
+//!
 //! # kvick::runtime::block_on(async {
+//! # let place = tempfile::tempdir().unwrap();
+//! # let (data, workers) = (&place.path().join("data"), place.path());
+//! # let config = Config::default().with_checkpoint_on_close(false);
+//! # let store = Sums::open(data, config).await?;
+//! # let mut session = session_for(&store, workers, "worker-1")?;
+//! # while session.next_serial() <= 8 {
+//! #     let n = session.next_serial();
+//! #     session.rmw(&(n % 3), |sum| sum.unwrap_or(0) + n).await?;
+//! #     if n == 6 {
+//! #         store.checkpoint().await?;
+//! #     }
+//! # }
+//! # drop(session);
+//! # store.close().await?; // without a checkpoint it loses the same writes as a crash
 //! # #[cfg(any())]
-//! let open = || FasterKv::<u64, u64>::open("data", Config::default());
+//! let (data, workers) = (Path::new("data"), Path::new("workers"));
 //!
-//! // Input n adds n to the key n % 3.
-//! let store = open().await?;
-//! let mut session = store.session()?;
-//! let id = session.id(); // keep it where the input is, before the first write
+//! // Input n adds n to the key n % 3. The process may be killed and started again at any time.
+//! let store = Sums::open(data, Config::default()).await?;
+//! let mut session = session_for(&store, workers, "worker-1")?;
+//! # assert_eq!(session.next_serial(), 7);
 //! while session.next_serial() <= 10 {
 //!     let n = session.next_serial();
 //!     session.rmw(&(n % 3), |sum| sum.unwrap_or(0) + n).await?;
-//!     if n == 6 {
+//!     if n % 6 == 0 {
 //!         store.checkpoint().await?;
 //!     }
 //! }
-//! # drop(session);
-//! # store.close().await?;
-//! // A crash: writes 7 to 10 are in no checkpoint.
-//!
-//! let store = open().await?;
-//! let mut session = store.resume_session(id)?;
-//! assert_eq!(session.next_serial(), 7);
-//! while session.next_serial() <= 10 {
-//!     let n = session.next_serial();
-//!     session.rmw(&(n % 3), |sum| sum.unwrap_or(0) + n).await?;
-//! }
 //! let sums = session.read_many(&[0, 1, 2]).await?;
 //! assert_eq!(sums, [Some(3 + 6 + 9), Some(1 + 4 + 7 + 10), Some(2 + 5 + 8)]);
-//! # drop(session);
-//! # store.close().await
+//! drop(session);
+//! store.close().await?;
+//! # Ok::<(), Failure>(())
 //! # }).unwrap();
 //! ```
 //!
+//! * One input is one write. An input that needs two writes is two inputs.
 //! * Always take the input of [`next_serial`](crate::Session::next_serial), or of
-//!   [`next_serials`](crate::Session::next_serials) for a batch. Do not count yourself: after a
-//!   crash in an `rmw_many` the numbers may have holes, and these come first.
+//!   [`next_serials`](crate::Session::next_serials) for a batch. Do not count yourself. After a
+//!   crash in an `rmw_many` some lower numbers may be undone; `next_serial` returns these first.
 //! * Forget the input of a number only when a durable commit point covers it.
-//! * `resume_session` fails with `InvalidArgument` if no checkpoint has the session: begin again
-//!   with number 1 and a new session.
+//! * Drop the session and close the store before the same process opens the directory again.
+//!   Otherwise the opening fails with `InUse`.
+//!
+//! # Change a type
+//! Give every derived value type a `version` from the start. It takes one byte in each value.
+//! A type without a version can never change: a store refuses the same type with a version. Then
+//! a program that changes the fields keeps the older type, and names it in the newer type:
+//!
+//! ```
+//! # #[cfg(feature = "derive")]
+//! # fn main() -> kvick::Result<()> {
+//! use kvick::session::Update;
+//! use kvick::{Config, FasterKv, Value};
+//! # use kvick::io::MemoryDirectory;
+//! # use std::sync::Arc;
+//!
+//! #[derive(Value)]
+//! #[kvick(name = "account", version = 1)]
+//! struct AccountV1 {
+//!     owner: String,
+//! }
+//!
+//! #[derive(Value, Debug, PartialEq)]
+//! #[kvick(name = "account", version = 2, from(1) = AccountV1)]
+//! struct Account {
+//!     owner: String,
+//!     cents: u64,
+//! }
+//!
+//! impl From<AccountV1> for Account {
+//!     fn from(old: AccountV1) -> Self {
+//!         Self { owner: old.owner, cents: 0 }
+//!     }
+//! }
+//!
+//! # let files = Arc::new(MemoryDirectory::new());
+//! # kvick::runtime::block_on(async {
+//! # let builder = FasterKv::<u64, AccountV1>::builder(Config::default());
+//! # let store = builder.directory(files.clone()).open_in_directory().await?;
+//! # store.upsert(&7, &AccountV1 { owner: "Ada".into() }).await?;
+//! # store.close().await?;
+//! # let builder = FasterKv::<u64, Account>::builder(Config::default());
+//! # let store = builder.directory(files.clone()).open_in_directory().await?;
+//! # #[cfg(any())]
+//! // The store was written with values of AccountV1.
+//! let store: FasterKv<u64, Account> = FasterKv::open("data", Config::default()).await?;
+//! let ada = store.read(&7).await?.expect("it was written by the older program");
+//! assert_eq!(ada, Account { owner: "Ada".into(), cents: 0 });
+//!
+//! // Writes the value in the newest version, if the key has one.
+//! let rewrite = |value: Option<Account>| match value {
+//!     Some(value) => Update::Put(value, ()),
+//!     None => Update::Keep(()),
+//! };
+//! # let richer = Account { owner: "Ada".into(), cents: 5 };
+//! # assert!(!store.compare_and_swap(&7, &ada, &richer).await?);
+//! store.update(&7, rewrite).await?;
+//! # assert!(store.compare_and_swap(&7, &ada, &richer).await?);
+//! # store.close().await
+//! # })
+//! # }
+//! # #[cfg(not(feature = "derive"))]
+//! # fn main() {}
+//! ```
+//!
+//! * The store rewrites nothing by itself: a value stays in its version until it is written again.
+//!   So keep every older type, with a `from` of its own in the newest type. A value of a version
+//!   that no `from` names fails to read, with [`Codec`](crate::ErrorKind::Codec).
+//! * After the first opening with the newer type, the older program can no longer open the store.
+//! * `compare_and_swap` and `compare_and_delete` compare stored bytes. A value of an older version
+//!   is not equal to itself read back. Use `update`, or rewrite the value first as above.
+//! * Keys cannot be listed yet. To rewrite all values, keep a list of the keys yourself.
+//! * Key types have no `from`, so the fields of a key never change. Only an enum may gain variants,
+//!   after all others and under the same version: open the store once with
+//!   [`accept_type_change`](crate::Builder::accept_type_change).
 //!
 //! # Backup
 //! Copy a checkpoint while the store runs, and check the copy: see
@@ -104,20 +207,31 @@
 //! let log = FasterLog::open("queue", config).await?;
 //! log.append_durable(b"job 1").await?;
 //! log.append_durable(b"job 2").await?;
-//! log.complete().await?; // no more jobs; without it the loop waits for the next job
 //!
 //! let mut jobs = log.iterator("worker")?;
-//! while let Some(job) = jobs.next().await {
+//! while let Some(job) = jobs.next().await { // waits for a job
 //!     let job = job?;
 //!     println!("{}", String::from_utf8_lossy(&job.payload)); // do it
 //!     jobs.complete_until(job.next).await?;
 //!     log.commit().await?; // keeps the place
 //!     log.truncate_until(job.next).await?; // the next commit frees the space
+//!     if jobs.is_caught_up() {
+//!         break; // only in this example: a worker waits for the next job
+//!     }
 //! }
 //! # drop(jobs);
 //! # log.close().await
 //! # }).unwrap();
 //! ```
+//!
+//! Do not end a queue by [`complete`](crate::FasterLog::complete): a completed log never takes an
+//! entry again, also after it was closed and opened. A named iterator exists only in the process
+//! that writes the log. To watch its progress from another task, compare
+//! [`iterators`](crate::FasterLog::iterators) with the `next` of [`last`](crate::FasterLog::last).
+//!
+//! Jobs of one type: a [`TypedLog`](crate::log::TypedLog) appends, scans and follows, but it has no
+//! iterator yet. Decode the payload of an entry with
+//! [`Value::decode`](crate::codec::Value::decode).
 //!
 //! The example `queue` does this with batches, several workers, and a killed process.
 //!
@@ -152,9 +266,57 @@
 //! # }).unwrap();
 //! ```
 //!
-//! A reader that must not miss entries calls
-//! [`fail_on_truncated`](crate::log::Scan::fail_on_truncated); [`lag`](crate::log::Scan::lag) tells
-//! how far it is after the newest entry.
+//! Both streams skip entries that the writer truncates before the reader reaches them. A reader in
+//! the writing process notices it with [`fail_on_truncated`](crate::log::Scan::fail_on_truncated);
+//! [`lag`](crate::log::Scan::lag) tells how many bytes it lags. The stream of a follower has
+//! neither, and skips *silently*. A follower that must not miss entries scans in a loop, and keeps
+//! its place itself:
+//!
+//! ```
+//! use futures::StreamExt;
+//! use kvick::{log, FasterLog, Result};
+//! use std::time::Duration;
+//!
+//! /// Handles every entry from `place` on. Fails with `Truncated` if entries are missing.
+//! async fn follow(follower: &log::Follower, mut place: log::Address) -> Result<()> {
+//!     loop {
+//!         follower.refresh().await?;
+//!         let mut entries = follower.scan(place..).fail_on_truncated();
+//!         while let Some(entry) = entries.next().await {
+//!             let entry = entry?;
+//!             println!("{}", String::from_utf8_lossy(&entry.payload)); // handle it
+//!             place = entry.next; // store `place.raw()`; `log::Address::new` reads it back
+//! #           if &entry.payload[..] == b"last" {
+//! #               return Ok(());
+//! #           }
+//!         }
+//!         tokio::time::sleep(Duration::from_millis(10)).await;
+//!     }
+//! }
+//! # #[tokio::main]
+//! # async fn main() -> Result<()> {
+//! # let place = tempfile::tempdir().unwrap();
+//! # let path = place.path().join("log");
+//! # let log = FasterLog::open(&path, log::Config::default()).await?;
+//! # let first = log.append_durable(b"one").await?;
+//! # let follower = log::Follower::open(&path).await?;
+//! # let task = tokio::spawn(async move { follow(&follower, first).await });
+//! # tokio::time::sleep(Duration::from_millis(30)).await;
+//! # let last = log.append_durable(b"last").await?;
+//! # task.await.expect("it does not panic")?;
+//! # let follower = log::Follower::open(&path).await?;
+//! # log.truncate_until(last).await?;
+//! # log.commit().await?;
+//! # let missed = follow(&follower, first).await.expect_err("the first entry is truncated");
+//! # assert_eq!(missed.kind(), kvick::ErrorKind::Truncated);
+//! # let begin = follower.begin_address();
+//! # follow(&follower, begin).await?;
+//! # log.close().await
+//! # }
+//! ```
+//!
+//! After a `Truncated`, go on at
+//! [`begin_address`](crate::log::Follower::begin_address) if the loss is acceptable.
 //!
 //! # Shutdown
 //! Writers end first, then the store or log, then the runtime. `close` on one handle ends all of

@@ -13,7 +13,9 @@
 //! | simulation | [`Simulation`](crate::runtime::Simulation) | seeded tests |
 //!
 //! Pass it to [`Builder::runtime`](crate::Builder::runtime) or
-//! [`log::Builder::runtime`](crate::log::Builder::runtime).
+//! [`log::Builder::runtime`](crate::log::Builder::runtime). A tokio program does not need
+//! `Handle::tokio`. It saves a thread, but the store can do no maintenance after that runtime has
+//! ended; so the default is safer.
 //!
 //! ```
 //! # #[cfg(feature = "tokio")]
@@ -77,17 +79,18 @@
 //! # }).unwrap();
 //! ```
 //!
-//! The environment variable `KVICK_IO` (`auto`, `uring`, `threads`) overrides the backend of real
-//! files, for tests of a deployment. Many logs: [`log::Group`](crate::log::Group).
+//! The environment variable `KVICK_IO` (`auto`, `uring`, `threads`, `glommio`) overrides the
+//! backend of real files, for tests of a deployment. Many logs: [`log::Group`](crate::log::Group).
 //!
 //! # Monitoring
 //! | watch | why |
 //! |---|---|
 //! | [`health`](crate::FasterKv::health)`().condition` | full, poisoned, closed |
-//! | `health().checkpoint` | the last checkpoint failed, so later changes are in none |
+//! | `health().checkpoint` | the last checkpoint failed: no checkpoint has the changes since then |
 //! | `stats().checkpoints.last` | its age: that much is lost by a crash |
 //! | `stats().device.bytes_stored` | the log grows; see [`sizing`](super::sizing#growth-on-disk) |
-//! | `stats().hits.on_device` against `operations.reads` | the share of cold reads |
+//! | `stats().hits.on_device` against the sum of all `hits` | the share of cold operations |
+//! | `stats().device.reads` | the reads of the device |
 //! | `stats().memory.index` | keys beyond `expected_keys` make it grow |
 //! | `stats().device.read_latency_p99` | the device |
 //!
@@ -95,7 +98,8 @@
 //! the feature `serde` both can be serialized, like the reports of recoveries and inspections.
 //!
 //! Events go to `tracing`, with the targets `kvick::open`, `kvick::checkpoint`, `kvick::commit`,
-//! `kvick::flush` and `kvick::epoch`.
+//! `kvick::flush` and `kvick::epoch`. A program with a logger of the crate `log` gets them by
+//! `tracing = { version = "0.1", features = ["log"] }` in its `Cargo.toml`.
 //!
 //! ```
 //! use kvick::{Config, FasterKv};
@@ -118,7 +122,8 @@
 //!
 //! # Metrics
 //! With the feature `metrics`, statistics and health are published through the facade of the crate
-//! `metrics`. Install a recorder, such as an exporter for Prometheus. Then call `record_metrics` on
+//! `metrics`, version 0.24. A recorder for another version gets nothing, without an error. Install
+//! a recorder, such as an exporter for Prometheus. Then call `record_metrics` on
 //! each scrape, or in an interval; there is no work between the calls.
 //!
 //! ```
@@ -194,10 +199,13 @@
 //! operation that needs room gets [`StorageFull`](crate::ErrorKind::StorageFull) once memory is
 //! full, and works again when there is space. A checkpoint or commit fails with `StorageFull`; take
 //! it again. [`prune_checkpoints`](crate::FasterKv::prune_checkpoints) and
-//! [`truncate_until`](crate::FasterLog::truncate_until) free space on a full disk too, which
-//! the medium may have a moment later. Before
-//! `close`, take a checkpoint until it succeeds: a store is closed even if its last checkpoint
-//! failed.
+//! [`truncate_until`](crate::FasterLog::truncate_until) work on a full disk too. The file system
+//! may free the space a moment later.
+//!
+//! A refused page is written again after pauses of up to half a second. So the first calls after
+//! space was freed may still fail, with the earlier cause. Repeat a checkpoint or commit with
+//! pauses until it succeeds, *before* `close`. A store is closed even if its last checkpoint
+//! failed, and then all changes since the checkpoint before are lost.
 //!
 //! A limit of file size (`ulimit -f`) and a quota act like a full disk. The signal `SIGXFSZ` must
 //! be ignored, or it ends the process.
@@ -211,8 +219,9 @@
 //! # Files and rights
 //! Directories are created with mode 0700 and files with mode 0600, less the `umask`; existing
 //! directories keep their mode. Links are not followed below the directory. One process at a time
-//! has a directory open: `InUse` for the second. The lock ends with the process, also when it is
-//! killed, once the kernel has ended its transfers.
+//! has a directory open: `InUse` for the second. The lock ends with the process. The kernel may
+//! still complete transfers of a killed process; the lock ends after them. So a program that starts
+//! after a kill opens again until `InUse` ends.
 //!
 //! # Forks
 //! A child that is forked without an exec has the memory of the store, but none of its threads. An
@@ -225,10 +234,10 @@
 //! | memory of a store | 64 KiB to 16 TiB |
 //! | memory of a log | 24 KiB to 1 TiB |
 //! | value | [`max_value`](crate::Config::max_value): 64 MiB by default, at most 1 GiB |
-//! | key | a quarter of a page, at most 128 KiB |
+//! | key | a quarter of a page up to 64 KiB; else an eighth of a page, at most 128 KiB |
 //! | log of a store | 2^48 bytes over its life |
 //! | log | 2^36 pages over its life: 2^48 bytes with pages of 4 KiB |
-//! | entry of a log | half of its memory |
+//! | entry of a log | almost half of its memory |
 //! | kept checkpoints | 1024 |
 //! | cookie of a commit | 512 bytes |
 //! | name of an iterator | 128 bytes |

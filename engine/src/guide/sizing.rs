@@ -4,10 +4,11 @@
 //! [`Config::memory`](crate::Config::memory) is a budget for everything that the store allocates:
 //!
 //! ```text
-//! memory = index + index / 10 + I/O buffers                + pages
-//!          |       |            1/16, at most 32 MiB         the rest
-//!          |       overflow
-//!          128 bytes for each 12 expected keys; by default 1/8 of the memory
+//! memory   = index + overflow + I/O buffers + pages
+//! index    = 128 bytes for each 12 expected keys; by default 1/8 of the memory
+//! overflow = 1/10 of the index
+//! buffers  = 1/16 of the memory, at most 32 MiB
+//! pages    = the rest
 //! ```
 //!
 //! * Set [`expected_keys`](crate::Config::expected_keys) if you know the number. It is fixed when
@@ -15,12 +16,15 @@
 //!   bytes of memory. Each further key takes about 9 bytes *beyond* the budget, and costs cache
 //!   misses.
 //! * The pages are a cache of the newest records. Reads of older records go to the device.
-//! * A value in pieces (more than a quarter of a page, or 256 KiB) takes memory beyond the budget
-//!   while an operation handles it: once its length for `upsert`, up to three times for `rmw`.
-//! * The system provides a page only when it is used.
-//!   [`Stats::memory`](crate::stats::Stats::memory) has the account.
+//! * A long value is stored in pieces: a value of more than a quarter of a page or 256 KiB, or more
+//!   than half of a page of at most 64 KiB. It takes memory beyond the budget while an operation
+//!   handles it. That is its length for `upsert` and `read_with`, twice that for `read`, and up to
+//!   three times for `rmw`.
+//! * The operating system hands out memory when the store first writes to it. So a new store takes
+//!   less than `memory`. [`Stats::memory`](crate::stats::Stats::memory) has the account.
 //!
-//! A store that is opened again may have another `memory`; its index and page size stay.
+//! A store that is opened again may have another `memory`. Its index and page size stay:
+//! `expected_keys` is ignored for an existing store.
 //!
 //! # Cost of a record
 //! Keys and values are rounded up to 8 bytes. The [width](crate::Value::WIDTH) is that of the type.
@@ -58,7 +62,13 @@
 //! * each change of a record that can no longer be changed in place. Records in the newest 90 % of
 //!   the pages ([`mutable_fraction`](crate::Config::mutable_fraction)) are changed in place;
 //! * each hot record once after every fold-over checkpoint, since that makes the log immutable;
-//! * each delete of a record that can no longer be changed in place.
+//! * each delete of a record that can no longer be changed in place;
+//! * each attempt of an `rmw` or `update` to write a long value.
+//!
+//! An `rmw` or `update` writes the pieces of a long value before it links them, and again after
+//! another writer was faster. So many tasks that modify one long value at once write it up to the
+//! square of their number of times. Beside a constant writer of the key an `rmw` may not end.
+//! Modify such a key by one task only, or use `upsert`.
 //!
 //! So a small store whose keys change all the time grows by its whole hot set at each fold-over
 //! checkpoint. Use [`checkpoint::Kind::Snapshot`](crate::checkpoint::Kind::Snapshot) for it: the
@@ -76,15 +86,17 @@
 //! | `page_size` | 1/32 of the memory for pages, 4 KiB to 4 MiB | the size of a write |
 //! | `segment_size` | 1 GiB | the size of a file of the log |
 //!
-//! Both are fixed when a store is created. A key may have a quarter of a page in pages of at most
-//! 64 KiB; else an eighth, at most 128 KiB. With little memory set `page_size` only for long keys.
+//! Both are fixed when a store is created. Another `page_size` is refused later, and another
+//! `segment_size` is ignored. The longest key is a quarter of a page in pages of at most 64 KiB.
+//! In larger pages it is an eighth of a page, at most 128 KiB. Set `page_size` for a store with
+//! little memory only if its keys are long.
 //!
 //! # Memory and disk of a log
 //! [`log::Config::memory`](crate::log::Config::memory) holds entries that are not yet written, and
-//! the newest written ones for readers. An entry, or a batch of entries that is one step, has at
-//! most half of it. Each entry takes 8 bytes beside its payload, in multiples of 8 bytes. Each
-//! commit takes a record, and starts a new unit of 512 bytes: so commits of single small entries
-//! take 512 bytes each.
+//! the newest written ones for readers. An entry may take almost half of it, and so may a batch
+//! of `append_many`. Each entry takes 8 bytes beside its payload, in multiples of 8 bytes. Each
+//! commit takes a record, and the next entry begins in a new block of the device. So commits of
+//! single small entries take a block each: 512 or 4,096 bytes, as the device says.
 //!
 //! [`truncate_until`](crate::FasterLog::truncate_until) and a commit free whole segments. Choose a
 //! `segment_size` (256 MiB) that is small against the space to free.
