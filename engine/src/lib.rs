@@ -66,7 +66,6 @@ mod base;
 #[doc(hidden)]
 pub mod bench_support;
 mod builder;
-/// Checkpoints: requests, progress, and results.
 pub mod checkpoint;
 pub mod codec;
 pub mod config;
@@ -78,14 +77,11 @@ mod hybrid_log;
 pub mod inspect;
 mod kv;
 mod lifecycle;
-/// Settings, builders, readers and followers of a log.
 pub mod log;
 mod manifest;
 mod opening;
 mod record;
-/// Reports of openings: found and lost.
 pub mod recovery;
-/// Answers of operations, and identities of sessions.
 pub mod session;
 mod statistics;
 mod store;
@@ -101,9 +97,15 @@ pub mod stats {
 
 /// The types that most programs name, for `use kvick::prelude::*`.
 ///
+/// Beside the types of the root these are the sizes of settings ([`ByteSize`](config::ByteSize)),
+/// the answer of `upsert` ([`Previous`](session::Previous)) and the decision of `update`
+/// ([`Update`](session::Update)).
+///
 /// It brings no modules. `use kvick::*` brings `kvick::log`, `kvick::futures` and `kvick::io`,
 /// which hide crates of these names.
 pub mod prelude {
+    pub use crate::config::ByteSize;
+    pub use crate::session::{Previous, Update};
     pub use crate::{Builder, Config, Error, ErrorKind, FasterKv, FasterLog, Key, Session, Value};
 }
 

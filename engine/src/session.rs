@@ -1,4 +1,4 @@
-//! Sessions: one task's sequence of operations.
+//! Sessions, their identities, and the answers of operations.
 
 mod batches;
 mod iterators;
@@ -28,11 +28,11 @@ use std::sync::Arc;
 /// operations, the operations of [`FasterKv`](crate::FasterKv) itself, or more sessions.
 ///
 /// # Identity
-/// A session numbers its operations, and a checkpoint has each session's operations up to some
-/// number. A session whose [`id`](Self::id) was requested can be resumed after a crash, or after it
-/// was dropped. [`FasterKv::resume_session`](crate::FasterKv::resume_session) continues it. It is
-/// kept until it is [forgotten](crate::FasterKv::forget_session). A session whose id was never
-/// requested leaves nothing.
+/// A session numbers its operations. A checkpoint tells for each session up to which number it
+/// contains them. A session whose [`id`](Self::id) was requested can be resumed after a crash, or
+/// after it was dropped. [`FasterKv::resume_session`](crate::FasterKv::resume_session) continues
+/// it. It is kept until it is [forgotten](crate::FasterKv::forget_session). A session whose id was
+/// never requested leaves nothing.
 ///
 /// A session yields to its executor after some hundreds of operations that were ready at once. So a
 /// loop of hits starves no other task.

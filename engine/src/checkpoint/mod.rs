@@ -1,38 +1,43 @@
-//! Checkpoints: they make a version of the store durable while operations continue.
+//! Requests for checkpoints, their progress and their results.
 //!
-//! # Phases
-//! ```text
-//!   index          cut                     capture                 publish
-//!   image of ----> no change for an ----> log, or parts, ---sync---> manifest.new -> manifest
-//!   the index      instant: address,      written and                (one rename)
-//!   (fuzzy)        commit points          synced
-//! ```
-//!
-//! * The *index image* is written first, while operations continue, if it is worth its bytes.
-//!   Otherwise the checkpoint uses the image of an earlier checkpoint. The image is fuzzy. Recovery
-//!   reads the records from the start of the image up to the end of the version. It lets each entry
-//!   lead to the newest record.
-//! * The *version barrier* (`store/system_state.rs`) ends the version. The end of a version is
-//!   an address of the log.
-//! * The *capture* writes the log below that address to the device. *Fold-over*: the log becomes
-//!   read-only up to the address and is flushed. *Snapshot*: the log in memory is frozen, written
-//!   to a file beside the log, and then mutable again. *Incremental*: like a snapshot, of the new
-//!   records and of the records that have changed since the last one. Changes of many commit points
-//!   also go to a file (`points`).
-//! * *Publishing* replaces the manifest. Before that the checkpoint does not exist; afterwards it
-//!   is the newest.
-//!
-//! # The driver
-//! One driver takes checkpoints, one job at a time. It is an `async fn` of the maintenance task. A
-//! request is submitted as a job (`jobs`) and answered through a channel. So a checkpoint continues
-//! if its future is dropped. A failure before publication leaves the store as it was, in a later
-//! version.
-//!
-//! # Invariants
-//! 1. An answered checkpoint is durable as its `Durability` says (`checkpoint_files`, invariant 1).
-//! 2. Every exit thaws the frozen records and ends the barrier.
-//! 3. Tokens are numbers that only grow; the token of a checkpoint is the version that it ends.
-//! 4. The newest checkpoint that survives power cuts is never removed.
+//! Await [`FasterKv::checkpoint`](crate::FasterKv::checkpoint) to take a checkpoint, or set its
+//! options in the [`Request`] first. The guide explains [durability](crate::guide::durability).
+
+// Checkpoints: they make a version of the store durable while operations continue.
+//
+// # Phases
+// ```text
+//   index          cut                     capture                 publish
+//   image of ----> no change for an ----> log, or parts, ---sync---> manifest.new -> manifest
+//   the index      instant: address,      written and                (one rename)
+//   (fuzzy)        commit points          synced
+// ```
+//
+// * The *index image* is written first, while operations continue, if it is worth its bytes.
+//   Otherwise the checkpoint uses the image of an earlier checkpoint. The image is fuzzy. Recovery
+//   reads the records from the start of the image up to the end of the version. It lets each entry
+//   lead to the newest record.
+// * The *version barrier* (`store/system_state.rs`) ends the version. The end of a version is
+//   an address of the log.
+// * The *capture* writes the log below that address to the device. *Fold-over*: the log becomes
+//   read-only up to the address and is flushed. *Snapshot*: the log in memory is frozen, written
+//   to a file beside the log, and then mutable again. *Incremental*: like a snapshot, of the new
+//   records and of the records that have changed since the last one. Changes of many commit points
+//   also go to a file (`points`).
+// * *Publishing* replaces the manifest. Before that the checkpoint does not exist; afterwards it
+//   is the newest.
+//
+// # The driver
+// One driver takes checkpoints, one job at a time. It is an `async fn` of the maintenance task. A
+// request is submitted as a job (`jobs`) and answered through a channel. So a checkpoint continues
+// if its future is dropped. A failure before publication leaves the store as it was, in a later
+// version.
+//
+// # Invariants
+// 1. An answered checkpoint is durable as its `Durability` says (`checkpoint_files`, invariant 1).
+// 2. Every exit thaws the frozen records and ends the barrier.
+// 3. Tokens are numbers that only grow; the token of a checkpoint is the version that it ends.
+// 4. The newest checkpoint that survives power cuts is never removed.
 
 mod announce;
 mod driver;

@@ -1,32 +1,36 @@
-//! Opens a directory: creates a store in it, or recovers the store that it has.
+//! Reports of openings: the recovered checkpoint, and the lost operations.
 //!
-//! A directory is locked first, and then listed. Its contents decide:
-//!
-//! | contents | result |
-//! |---|---|
-//! | nothing, or a creation that did not reach its manifest | a store is created |
-//! | a sound manifest | its newest checkpoint is recovered |
-//! | a damaged or missing manifest with a copy | an error; with `allow_fallback` the copy is used |
-//! | a damaged manifest, or a log without a manifest, and no copy | an error |
-//! | files of other programs, and no manifest | an error |
-//!
-//! # Recovery of a checkpoint
-//! 1. Recovery first reads and checks everything that the checkpoint needs, and writes nothing. It
-//!    reads the image of the index, the parts and deltas beside the log, and the log from the start
-//!    of that image on. The index then leads to the newest record of each entry; the last pages
-//!    stay in memory.
-//! 2. It truncates the log after the records that the checkpoint has there, durably. Bytes after
-//!    them belong to no checkpoint, and may be of any age.
-//! 3. Parts that are in memory are flushed later, like all other pages. Other parts are written
-//!    into the log now, with their changes.
-//!
-//! An interrupted recovery can be repeated, and gives the same result.
-//!
-//! # Fallback
-//! Recovery serves at least the newest checkpoint that survives power cuts, or fails and reports
-//! the reason. It serves less than was durable only if the configuration allows it, and then it
-//! reports the losses. It passes over a newer, weaker checkpoint if the end of the machine has
-//! damaged that.
+//! [`FasterKv::recovery`](crate::FasterKv::recovery) returns the [`Report`] of the last opening.
+
+// Opens a directory: creates a store in it, or recovers the store that it has.
+//
+// A directory is locked first, and then listed. Its contents decide:
+//
+// | contents | result |
+// |---|---|
+// | nothing, or a creation that did not reach its manifest | a store is created |
+// | a sound manifest | its newest checkpoint is recovered |
+// | a damaged or missing manifest with a copy | an error; with `allow_fallback` the copy is used |
+// | a damaged manifest, or a log without a manifest, and no copy | an error |
+// | files of other programs, and no manifest | an error |
+//
+// # Recovery of a checkpoint
+// 1. Recovery first reads and checks everything that the checkpoint needs, and writes nothing. It
+//    reads the image of the index, the parts and deltas beside the log, and the log from the start
+//    of that image on. The index then leads to the newest record of each entry; the last pages
+//    stay in memory.
+// 2. It truncates the log after the records that the checkpoint has there, durably. Bytes after
+//    them belong to no checkpoint, and may be of any age.
+// 3. Parts that are in memory are flushed later, like all other pages. Other parts are written
+//    into the log now, with their changes.
+//
+// An interrupted recovery can be repeated, and gives the same result.
+//
+// # Fallback
+// Recovery serves at least the newest checkpoint that survives power cuts, or fails and reports
+// the reason. It serves less than was durable only if the configuration allows it, and then it
+// reports the losses. It passes over a newer, weaker checkpoint if the end of the machine has
+// damaged that.
 
 mod create;
 mod recover;
