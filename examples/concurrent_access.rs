@@ -1,7 +1,8 @@
 //! Many tasks that change the same keys at the same time.
 //!
 //! You learn: a session belongs to one task and moves between threads with it; all tasks share the
-//! handle; and no update is lost, because a read-modify-write is atomic for its key.
+//! handle; and no update is lost, because a read-modify-write is atomic for its key. It needs the
+//! feature `tokio` of kvick.
 //!
 //! ```text
 //! cargo run --release --example concurrent_access

@@ -2,7 +2,7 @@
 //!
 //! You learn: the handle as shared state of a service, the handling of errors, and an orderly end.
 //! Without an argument the program starts the service on a free port, uses it and stops. With
-//! `--serve` it runs until Ctrl-C.
+//! `--serve` it runs until Ctrl-C. It needs the feature `tokio` of kvick.
 //!
 //! ```text
 //! cargo run --release --example on_tokio

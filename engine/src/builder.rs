@@ -22,11 +22,13 @@ use tracing::Instrument;
 impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// Opens the store in `path` with the built-in background executor.
     ///
-    /// `path` is a directory of the store alone. A store is created if there is none. Otherwise its
-    /// newest checkpoint is recovered, and [`recovery`](Self::recovery) reports it.
+    /// `path` is a directory of the store alone. A store is created if there is none, with the
+    /// parents of the directory. Otherwise its newest checkpoint is recovered, and
+    /// [`recovery`](Self::recovery) reports it.
     ///
     /// # Errors
-    /// `InvalidArgument` for a configuration that is out of bounds or belongs to another store.
+    /// `InvalidArgument` for a configuration that is out of bounds, for another
+    /// [`page_size`](Config::page_size) than that of the store, and for other types.
     /// `InUse` if another store has the directory open; after a process was killed this may last
     /// until the kernel has ended its transfers. `Corrupt` if the newest checkpoint is damaged (see
     /// [`Config::allow_fallback`]). `Unsupported` for a store of another format. `AlreadyExists` if
@@ -150,9 +152,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
     /// bytes of the old type mean the same as bytes of the new type. By default a store of other
     /// types is refused.
     ///
-    /// Changed fields need a `version` and a `from` of `derive(Value)` instead. With other fields
-    /// under the same bytes, reads fail or return values that were never written, and keys are
-    /// absent.
+    /// Changed fields need a `version` and a `from` of `derive(Value)` instead: see [Change a
+    /// type](crate::guide::patterns#change-a-type). With other fields under the same bytes, reads
+    /// fail or return values that were never written, and keys are absent.
     pub fn accept_type_change(mut self, accept: bool) -> Self {
         self.accepts_type_change = accept;
         self

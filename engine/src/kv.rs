@@ -86,28 +86,33 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
         Ok(Session::new(Arc::clone(&self.core), seat, Arc::clone(&self.lifecycle)))
     }
 
-    /// Resumes a waiting session, which had an [`id`](Session::id) when the store ended or it was
-    /// dropped.
+    /// Resumes a session that had an [`id`](Session::id), and was dropped or is in the recovered
+    /// checkpoint.
     ///
-    /// The numbers of its operations continue after the numbers in the checkpoint. So each number
-    /// is done once, over any number of crashes, if the user
+    /// Such a session *waits* until it is resumed or [forgotten](Self::forget_session). The numbers
+    /// of its operations continue after the numbers in the checkpoint. If each request of the user
+    /// is one operation, each request is done once, over any number of crashes. The user has two
+    /// duties:
     ///
-    /// * keeps the request of each number until a durable [commit point](Session::commit_point)
-    ///   [covers](CommitPoint::covers) it, also of numbers below [`until`](CommitPoint::until) that
-    ///   it excludes, and
-    /// * does the request of [`next_serial`](Session::next_serial), until no request is left.
+    /// * Keep the request of each number until a durable [commit point](Session::commit_point)
+    ///   [covers](CommitPoint::covers) the number.
+    /// * Do the request of [`next_serial`](Session::next_serial), until no request is left.
     ///
-    /// Numbers that the commit point excludes come first, in ascending order, for any operation. A
-    /// new request must wait until they are done, or it takes one of these numbers. They belong to
-    /// keys of an [`rmw_many`](Session::rmw_many) or [`insert_many`](Session::insert_many) that
-    /// waited for the device at that moment. They may also belong to keys that were undone when it
-    /// was dropped or failed.
+    /// A commit point may exclude some numbers below [`until`](CommitPoint::until); it does not
+    /// cover them. They belong to keys of an [`rmw_many`](Session::rmw_many) or
+    /// [`insert_many`](Session::insert_many) that waited for the device, was dropped or failed. The
+    /// next operations of the session take these numbers first, in ascending order. So do their
+    /// requests before any new request.
     ///
     /// A session that is not in the recovered checkpoint does not wait. All its operations are
-    /// lost, so a [new session](Self::session) begins with number 1. So store the id durably, where
-    /// the requests are kept, before the first operation: a request that is repeated because its
-    /// id was not stored in time is done twice. To be able to return to an
-    /// [older checkpoint](Self::recover), keep the requests that it does not cover.
+    /// lost, so a [new session](Self::session) begins with number 1. Store the id durably, where
+    /// the requests are kept, before the first operation. Otherwise a checkpoint may contain
+    /// operations of a session whose id is lost, and a new session does their requests again. To be
+    /// able to return to an [older checkpoint](Self::recover), keep the requests that it does not
+    /// cover.
+    ///
+    /// [Patterns](crate::guide::patterns#exactly-once) has a function that finds the session of a
+    /// worker.
     ///
     /// ```
     /// # use kvick::{Config, FasterKv};
@@ -313,6 +318,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     }
 
     /// Returns the configuration of this opening.
+    ///
+    /// `page_size`, `segment_size` and `index_buckets` of an existing store are those of its
+    /// creation. `expected_keys` is as it was asked for; an existing store ignores it.
     pub fn config(&self) -> &Config {
         &self.core.config
     }

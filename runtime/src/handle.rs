@@ -42,7 +42,8 @@ impl Handle {
         Ok(Self::custom(Arc::new(background::start()?)))
     }
 
-    /// Runs tasks on `handle`'s tokio runtime, of either flavour, with its time driver enabled.
+    /// Needs the feature `tokio`. Runs tasks on `handle`'s tokio runtime, of either flavour, with
+    /// its time driver enabled.
     ///
     /// When that runtime shuts down, its sleeps are over and its tasks are dropped. The tasks
     /// resolve to [`TaskFailed::Cancelled`](crate::TaskFailed::Cancelled).
@@ -51,7 +52,8 @@ impl Handle {
         Self::custom(Arc::new(crate::adapters::tokio::OnTokio::new(handle)))
     }
 
-    /// Runs tasks on the glommio executor of the calling thread. Any thread may use the handle.
+    /// Needs the feature `glommio`, and Linux. Runs tasks on the glommio executor of the calling
+    /// thread. Any thread may use the handle.
     ///
     /// Tasks spawned from other threads reach the executor through a queue. When the executor is
     /// dropped, or at the latest when its thread ends, its sleeps are over and its tasks are

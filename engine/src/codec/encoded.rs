@@ -12,7 +12,8 @@ use super::{CodecError, Key, Value};
 ///
 /// A tuple such as `(String, u32)` is looked up by a reference to that tuple, which needs a
 /// `String` for each lookup. A store of `Encoded<(String, u32)>` takes an encoded tuple, made of
-/// [borrowed members](Self::of). Up to 38 bytes need no allocation.
+/// [borrowed members](Self::of). Up to 38 bytes need no allocation. A derived struct has borrowed
+/// members too. A derived enum has none: encode a whole enum with [`new`](Self::new).
 ///
 /// The bytes and names are those of `V`, so a store can be opened with either type.
 ///

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::CodecError;
 
-/// A format of [`Serde<T, F>`](super::Serde), for any serde type.
+/// Needs the feature `serde`. A format of [`Serde<T, F>`](super::Serde), for any serde type.
 ///
 /// Implement it for a format that kvick does not have, such as JSON.
 pub trait SerdeFormat: 'static {
@@ -27,7 +27,8 @@ pub trait SerdeFormat: 'static {
     fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError>;
 }
 
-/// The format of [postcard](https://docs.rs/postcard): binary and compact, without names of fields.
+/// Needs the feature `serde`. The format of [postcard](https://docs.rs/postcard): binary and
+/// compact, without names of fields.
 ///
 /// A changed type reads older bytes only if the change is compatible by postcard's rules: no field
 /// comes or goes, and variants come last.
@@ -49,7 +50,8 @@ impl SerdeFormat for Postcard {
     }
 }
 
-/// The format of [MessagePack](https://msgpack.org), with the names of fields and variants.
+/// Needs the feature `messagepack`. The format of [MessagePack](https://msgpack.org), with the
+/// names of fields and variants.
 ///
 /// A type may gain fields with `#[serde(default)]`, lose fields, and change their order: it still
 /// reads older bytes, and the older type reads those of the newer one. Skipped, flattened and

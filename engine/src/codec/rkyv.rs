@@ -14,7 +14,7 @@ use rkyv::{Archive, Deserialize, Serialize};
 
 use super::{CodecError, Value};
 
-/// Stores a `T` as an rkyv archive, for types that derive rkyv's traits.
+/// Needs the feature `rkyv`. Stores a `T` as an rkyv archive, for types that derive rkyv's traits.
 ///
 /// Reading in place returns the archived value directly from the page, checked once. Bytes that are
 /// not aligned for it are copied first, and checked again at each use of the view. This can happen

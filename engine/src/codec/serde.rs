@@ -9,7 +9,8 @@ use serde::de::DeserializeOwned;
 use super::format::{Postcard, SerdeFormat};
 use super::{CodecError, Value, round_trip};
 
-/// Stores a `T` in a format of serde, for types that derive serde's traits.
+/// Needs the feature `serde`. Stores a `T` in a format of serde, for types that derive serde's
+/// traits.
 ///
 /// The format is [`Postcard`] if none is named. `MessagePack` (feature `messagepack`) is for types
 /// that gain and lose fields, and [`SerdeFormat`] takes any other format.

@@ -21,9 +21,8 @@ pub enum Backend {
     Uring,
     /// Blocking calls on a pool of threads.
     Threads,
-    /// Like `Auto`, but reads go through the ring of the calling glommio executor.
-    ///
-    /// It needs the feature `glommio`, and Linux.
+    /// Needs the feature `glommio`, and Linux. Like `Auto`, but reads go through the ring of the
+    /// calling glommio executor.
     Glommio,
     /// Device and files in memory, in addition to [`Config::memory`]. They vanish with the store.
     Memory,

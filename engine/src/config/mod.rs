@@ -23,6 +23,12 @@ use crate::base::kinds::CheckpointKind;
 
 /// The settings of a store. `memory` is the main setting; the other defaults follow from it.
 ///
+/// Make one by `Config::default()` and the `with_*` functions, or read it from TOML. Sizes are a
+/// [`ByteSize`] in code, and text such as `"256MiB"` in TOML.
+///
+/// The sizes of an existing store stay: `page_size` and `index_buckets` must be the same or absent;
+/// `segment_size` and `expected_keys` are ignored. All other settings may change at each opening.
+///
 /// ```
 /// use kvick::Config;
 /// use kvick::config::ByteSize;
@@ -49,9 +55,11 @@ pub struct Config {
     /// It is informational until compaction exists: the log grows beyond it. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk: Option<ByteSize>,
-    /// The number of different keys that the index should hold in its main table, at 11 bytes each.
+    /// The number of different keys that the index should hold in its main table, at 11 to 12 bytes
+    /// each.
     ///
-    /// It is fixed when a store is created. More keys work, with chains of overflow lines. Twice as
+    /// It is fixed when a store is created, and ignored for an existing store. More keys work, with
+    /// chains of overflow lines. Twice as
     /// many cost a cache miss or two more, and a hundred times as many are slow, until the index
     /// grows by itself. Default: as many keys as an eighth of `memory` holds.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,6 +88,9 @@ pub struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint_log_growth: Option<ByteSize>,
     /// The kind of automatic checkpoints, except the one taken by `close`. Default: `fold-over`.
+    ///
+    /// All automatic checkpoints survive power cuts: their
+    /// [`Durability`](crate::checkpoint::Durability) is no setting.
     pub checkpoint_kind: CheckpointKind,
     /// Takes a checkpoint of all changes since the last one when the store is closed.
     ///
@@ -100,8 +111,9 @@ pub struct Config {
     // Limits of values.
     /// The longest accepted value in bytes, up to 1 GiB.
     ///
-    /// Values of more than a quarter of a page or 256 KiB are stored in pieces. Tiny pages lower
-    /// this limit further. Default: 64 MiB.
+    /// Values of more than a quarter of a page or 256 KiB are stored in pieces. In pages of at most
+    /// 64 KiB, values of more than half of a page are. Tiny pages lower this limit further.
+    /// Default: 64 MiB.
     ///
     /// An operation on a value in pieces takes memory beyond [`memory`](Self::memory). `upsert` and
     /// `read_with` take the length of the value, `read` twice that including its answer, and `rmw`
@@ -111,8 +123,9 @@ pub struct Config {
     // Settings that rarely need a change.
     /// The bytes of a log page, a power of two, 4 KiB to 32 MiB.
     ///
-    /// It is fixed when a store is created. A page is flushed as a whole, and no record crosses its
-    /// end. Default: 1/32 of the log's memory, at least 4 KiB and at most 4 MiB.
+    /// It is fixed when a store is created: an existing store opens only without this setting, or
+    /// with the same size. A page is flushed as a whole, and no record crosses its end. Default:
+    /// 1/32 of the log's memory, at least 4 KiB and at most 4 MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page_size: Option<ByteSize>,
     /// The share of the pages in memory whose records are updated in place, 0.0 to 0.95.
@@ -122,12 +135,13 @@ pub struct Config {
     pub mutable_fraction: f64,
     /// The bytes of one file of the log, a multiple of the page size.
     ///
-    /// It is fixed when a store is created. Space on the device is freed a whole file at a time.
-    /// Default: 1 GiB.
+    /// It is fixed when a store is created, and ignored for an existing store. Space on the device
+    /// is freed a whole file at a time. Default: 1 GiB.
     pub segment_size: ByteSize,
     /// The exact number of index buckets, for tests; overrides `expected_keys`.
     ///
-    /// It is fixed when a store is created.
+    /// It is fixed when a store is created: an existing store opens only without this setting, or
+    /// with the same number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub index_buckets: Option<u64>,
     /// The number of operations that a session answers from memory before it yields once to other

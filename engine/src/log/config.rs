@@ -68,8 +68,8 @@ pub struct LogConfig {
     /// fails for an existing log of another page size. Default: 1/32 of the memory, at most 2 MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page_size: Option<ByteSize>,
-    /// The bytes of one file of the log, a multiple of the page size. Fixed when a log is created.
-    /// Truncation frees space in whole files. Default 256 MiB.
+    /// The bytes of one file of the log, a multiple of the page size. Fixed when a log is created,
+    /// and ignored for an existing log. Truncation frees space in whole files. Default 256 MiB.
     pub segment_size: ByteSize,
     /// Whether to open a log from the copy of its manifest if the manifest is damaged. Default
     /// false: opening fails and changes nothing.

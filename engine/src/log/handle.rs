@@ -77,7 +77,7 @@ impl FasterLog {
 
     /// Appends an entry and returns its address. Waits only while memory is full of entries that
     /// are not yet written. An entry larger than a page is split into pieces, but appended in one
-    /// step. The largest entry has half of the memory.
+    /// step. The largest entry has almost half of the memory.
     ///
     /// # Errors
     /// `InvalidArgument` for an entry that is too large, `StorageFull` while the device is full.
@@ -325,8 +325,9 @@ impl FasterLog {
         Truncation::new(&self.inner).of_suffix(address.inner()).await
     }
 
-    /// Closes the log to new entries and commits the existing ones. Readers end after the last
-    /// entry. A completed log stays completed when it is opened again.
+    /// Closes the log to new entries permanently, and commits the existing ones. Readers end after
+    /// the last entry. A completed log stays completed when it is opened again, and nothing
+    /// reverses it. Use [`close`](Self::close) to end only this opening.
     ///
     /// # Errors
     /// As [`commit`](Self::commit). Even after an error, the log takes no more entries.

@@ -53,7 +53,8 @@ impl LogStats {
 
 #[cfg(feature = "metrics")]
 impl LogStats {
-    /// Publishes the statistics to the installed recorder of the crate `metrics`.
+    /// Needs the feature `metrics`. Publishes the statistics to the installed recorder of the crate
+    /// `metrics`, version 0.24.
     ///
     /// It is called like [`Stats::record_metrics`](crate::stats::Stats::record_metrics). Metrics of
     /// device and memory have the same names as those of a store; `labels` distinguish them.

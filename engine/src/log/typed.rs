@@ -11,6 +11,9 @@ use std::ops::RangeBounds;
 
 /// A view of a [`FasterLog`] whose entries are encoded values of one type, made by
 /// [`FasterLog::typed`]. The log does not store the type; its readers must know it.
+///
+/// Named iterators, batches and followers have bytes only. Decode the payload of an entry with
+/// [`Value::decode`] there.
 pub struct TypedLog<V: Value + ?Sized> {
     log: FasterLog,
     _type: PhantomData<fn(&V)>,

@@ -30,7 +30,7 @@ pub struct RecoveryReport {
     pub sessions: BTreeMap<SessionId, CommitPoint>,
     /// The number of bytes of log that were read to complete the index, or to fill memory.
     pub replayed_bytes: u64,
-    /// The number of records that were put into the index.
+    /// The number of records of the log that were put into the index, after its image was read.
     pub replayed_records: u64,
     /// The number of bytes that were read of the image of the index and of files of commit points.
     pub image_bytes: u64,

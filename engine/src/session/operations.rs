@@ -65,10 +65,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
         Read::new(self.access(), key).try_now()
     }
 
-    /// Sets the value of `key`, without a read of the old value. Returns whether there was one, if
-    /// memory shows it.
+    /// Sets the value of `key`, without a read of the old value.
     ///
-    /// [`replace`](Self::replace) returns the old value.
+    /// Returns [`Present` or `Absent`](crate::session::Previous), or `Unknown` if memory does not
+    /// show whether there was a value. [`replace`](Self::replace) returns the old value.
     ///
     /// It waits only if the log has no room, until a page is written.
     ///
@@ -109,6 +109,13 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
     /// wait for the store: see [Code within
     /// operations](crate::FasterKv#code-within-operations).
     ///
+    /// A new value that is longer than [the limit of a page](crate::Config::max_value) is written
+    /// in pieces before it is linked. If another writer changes the key meanwhile, `update` runs
+    /// again and the pieces are written again. So many tasks that modify one long value at once
+    /// write it up to the square of their number of times. Beside a constant writer of the same key
+    /// the operation may not end. Modify each such key by one task only, or use
+    /// [`upsert`](Self::upsert).
+    ///
     /// # Errors
     /// The errors of [`read`](Self::read) and [`upsert`](Self::upsert).
     ///
@@ -122,9 +129,11 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
         Rmw::new(self.access(), key, update)
     }
 
-    /// Removes `key`, without a read. Returns whether it had a value, if memory shows it.
+    /// Removes `key`, without a read of its value.
     ///
-    /// An absent key is no error. [`take`](Self::take) returns the value.
+    /// Returns [`Present` or `Absent`](crate::session::Previous), or `Unknown` if memory does not
+    /// show whether there was a value. An absent key is no error. [`take`](Self::take) returns the
+    /// value.
     ///
     /// # Errors
     /// As for [`upsert`](Self::upsert).
@@ -157,6 +166,11 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
     /// Values are compared in their encoded form. An absent key has no value that could be
     /// expected.
     ///
+    /// A stored value of an older version of a [derived type](crate::Value) is not equal to
+    /// itself read back, since its encoded form is the older one. So a loop of `read` and
+    /// `compare_and_swap` does not end for it. Use [`update`](Self::update), or write the value
+    /// again first ([example](crate::guide::patterns#change-a-type)).
+    ///
     /// # Errors
     /// The errors of [`read`](Self::read) and [`upsert`](Self::upsert).
     ///
@@ -177,7 +191,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
     /// `decide` gets a copy of the value, or `None`. The answer in its last
     /// [`Update`](crate::session::Update) is returned. `decide` runs under the rules of the closure
     /// of [`rmw`](Self::rmw): it may run more than once, also if no other operation uses the key.
-    /// Only the last decision counts.
+    /// Only the last decision counts. Long values have the limit that is described there, too.
     ///
     /// Removing a value of at most 8 bytes with a [width](Value::WIDTH) waits until all operations
     /// on the store that are within a poll at that moment have left it.
@@ -288,8 +302,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
 
     /// Removes `key` if its value is `expected`, and returns whether it did.
     ///
-    /// Values are compared in their encoded form. For values of one word, see
-    /// [`update`](Self::update).
+    /// Values are compared in their encoded form. A value of an older version of its type is not
+    /// equal to itself read back: see [`compare_and_swap`](Self::compare_and_swap). For values of
+    /// one word, see [`update`](Self::update).
     ///
     /// # Errors
     /// The errors of [`read`](Self::read) and [`upsert`](Self::upsert).

@@ -54,6 +54,13 @@ const BUFFERS: usize = 4 << 20;
 /// reaches a deleted file before ends with an error of kind `Truncated`. A tail looks for the begin
 /// of the log and continues there.
 ///
+/// # Missed entries
+/// The stream of [`follow_from`](Self::follow_from) skips truncated entries silently. A scan
+/// reports them with [`fail_on_truncated`](Scan::fail_on_truncated) or [`skipped`](Scan::skipped).
+/// [Patterns](crate::guide::patterns#tail-and-follow) has the loop. A follower has no named place:
+/// store the [`next`](LogEntry::next) of the last entry yourself, as a
+/// [number](LogAddress::raw).
+///
 /// ```
 /// # use kvick::{log, FasterLog};
 /// # use futures::TryStreamExt;
@@ -213,6 +220,9 @@ impl LogFollower {
 
     /// Returns all entries from `address` on. At the end it looks for newer commits, and again each
     /// time that `every` has passed. The stream ends when the log is completed, and after an error.
+    ///
+    /// It skips entries that the writer truncates before it has read them, and does not report it;
+    /// see [Missed entries](Self#missed-entries).
     pub fn follow_from(
         &self,
         address: LogAddress,

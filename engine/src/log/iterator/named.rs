@@ -167,6 +167,11 @@ impl FasterLog {
     }
 
     /// Returns the iterators that have a place, with the addresses up to which they were completed.
+    ///
+    /// Each address is the last one given to [`LogIterator::complete_until`], in use or not. To see
+    /// whether everything is processed, compare it with the [`next`](LogEntry::next) of
+    /// [`last`](Self::last). It stays below [`committed_until`](Self::committed_until), because
+    /// commit records follow the last entry.
     #[must_use]
     pub fn iterators(&self) -> BTreeMap<String, LogAddress> {
         self.inner.iterators.places()

@@ -68,7 +68,8 @@ impl<'l> Publisher<'l> {
 }
 
 impl Stats {
-    /// Publishes the statistics to the installed recorder of the crate `metrics`.
+    /// Needs the feature `metrics`. Publishes the statistics to the installed recorder of the crate
+    /// `metrics`, version 0.24.
     ///
     /// A service calls it on each scrape, or in an interval. `labels` are added to each metric, and
     /// distinguish several stores. The guide has a
@@ -162,7 +163,8 @@ impl CheckpointStats {
 }
 
 impl Health {
-    /// Publishes the health to the installed recorder of the crate `metrics`.
+    /// Needs the feature `metrics`. Publishes the health to the installed recorder of the crate
+    /// `metrics`, version 0.24.
     ///
     /// It is called like [`Stats::record_metrics`](crate::stats::Stats::record_metrics).
     pub fn record_metrics(&self, labels: &[(&str, &str)]) {
