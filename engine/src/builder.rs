@@ -31,9 +31,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// [`page_size`](Config::page_size) than that of the store, and for other types.
     /// `InUse` if another store has the directory open; after a process was killed this may last
     /// until the kernel has ended its transfers. `Corrupt` if the newest checkpoint is damaged (see
-    /// [`Config::allow_fallback`]). `Unsupported` for a store of another format. `AlreadyExists` if
-    /// there is no store but there are foreign files; directories and hidden files do not count.
-    /// `Io`, `StorageFull`. Existing files are unchanged.
+    /// [`Config::allow_fallback`]). `NotFound` if files are missing, such as the manifest beside a
+    /// log. `Unsupported` for a store of another format. `AlreadyExists` if there is no store but
+    /// there are foreign files; directories and hidden files do not count. `Io`, `StorageFull`.
+    /// Existing files are unchanged.
     ///
     /// On a read-only file system a store that was closed opens for reading; everything else fails
     /// with `ReadOnly`.

@@ -7,6 +7,7 @@ mod closures;
 mod codecs;
 mod conditional;
 mod ended_runtimes;
+mod error_advice;
 mod error_texts;
 mod fairness;
 mod golden;

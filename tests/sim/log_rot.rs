@@ -177,7 +177,7 @@ fn a_manifest_that_is_damaged_is_refused_or_its_copy_is_used() {
         let FoundLog::Refused(error) = reopen_log(&none, &config) else {
             panic!("created over a log");
         };
-        assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error}");
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
     }
 }
 

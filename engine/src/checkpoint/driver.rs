@@ -291,7 +291,8 @@ impl Checkpoints {
 fn remove_one(manifest: &mut Manifest, token: CheckpointToken) -> Result<()> {
     let CheckpointToken(number) = token;
     if manifest.checkpoint(number).is_none() {
-        return Err(Error::invalid(format!("checkpoint {token}: the store keeps no such one")));
+        let what = "the store keeps no such one; `checkpoints()` lists them";
+        return Err(Error::invalid(format!("checkpoint {token}: {what}")));
     }
     if manifest.checkpoints.last().is_some_and(|newest| newest.token == number) {
         let what = "the newest one stays, since sessions were told that it has their operations";

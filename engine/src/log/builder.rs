@@ -37,9 +37,10 @@ impl FasterLog {
     ///
     /// # Errors
     /// `InvalidArgument` for a configuration out of bounds, `InUse` if the directory is open
-    /// elsewhere. `Corrupt` if durable data is damaged, `Unsupported` for a directory of another
-    /// format or of a store. `AlreadyExists` for files that belong to no log, `Io`, `StorageFull`.
-    /// An error leaves the existing files as they are.
+    /// elsewhere. `Corrupt` if durable data is damaged, `NotFound` if the manifest beside a log is
+    /// missing. `Unsupported` for a directory of another format or of a store. `AlreadyExists` for
+    /// files that belong to no log, `Io`, `StorageFull`. An error leaves the existing files as they
+    /// are.
     ///
     /// On a read-only file system a log that was closed opens for reading; everything else fails
     /// with `ReadOnly`.

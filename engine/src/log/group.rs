@@ -7,7 +7,7 @@ use super::memory::EpochContexts;
 use super::recover::opening::LogOpener;
 use crate::base::error::{Error, Result};
 use crate::config::Backend;
-use crate::opening::directory::background;
+use crate::opening::directory::{background, check_named, not_opened};
 use crate::opening::ending::{ENDED, Maintenance};
 use futures::channel::mpsc;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -131,9 +131,10 @@ impl LogGroup {
         let directory: Arc<dyn Directory> = match &self.shared.place {
             Place::Memory => Arc::new(MemoryDirectory::new()),
             Place::Nowhere => Arc::new(NullDirectory::new()),
-            Place::Files(io) => io
-                .open_directory(path)
-                .map_err(|error| Error::io("the directory of the log", error))?,
+            Place::Files(io) => {
+                check_named(path, "log")?;
+                io.open_directory(path).map_err(|error| not_opened(path, "log", error))?
+            }
         };
         self.open_in(directory, config).await
     }

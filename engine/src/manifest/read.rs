@@ -9,7 +9,7 @@
 
 use super::files::{COPY, MANIFEST};
 use super::publish::Publishable;
-use super::text::USE_COPY;
+use super::text::{RESTORE_ONE, USE_COPY};
 use crate::base::error::{Error, ErrorKind, Result};
 use kvick_io::Directory;
 use std::io;
@@ -65,22 +65,32 @@ pub(crate) async fn read_manifest<M: Publishable>(
     if !has(COPY) {
         return damage.map_or(Ok(None), Err);
     }
-    let damage = damage.unwrap_or_else(|| {
-        Error::not_found(&format!("{MANIFEST} in {}", directory.describe()), USE_COPY)
-    });
+    let copy = read(directory, COPY).await;
+    let copy = copy.and_then(|bytes| decode::<M>(directory, COPY, &bytes));
+    let way_out = if copy.is_ok() { USE_COPY } else { RESTORE_ONE };
+    let damage = match damage {
+        Some(damage) => damage.with_way_out(way_out),
+        None => Error::not_found(&format!("{MANIFEST} in {}", directory.describe()), way_out),
+    };
     if !allow_fallback {
         return Err(damage);
     }
-    let manifest = decode::<M>(directory, COPY, &read(directory, COPY).await?)?;
+    let manifest = copy.map_err(|error| match error.kind() {
+        ErrorKind::Corrupt => error.with_way_out(RESTORE_ONE),
+        _ => error,
+    })?;
     tracing::warn!(%damage, "the copy of the manifest is used");
     Ok(Some(ManifestRead { manifest, from_copy: true }))
 }
 
-/// Decodes a manifest. The directory itself may be the wrong one, so an error names it.
+/// The next step for a damaged manifest without a copy.
+const RESTORE: &str = "restore this file from a backup";
+
+/// Decodes a manifest. An error names the directory, which may be the wrong one.
 fn decode<M: Publishable>(directory: &dyn Directory, name: &str, bytes: &[u8]) -> Result<M> {
     M::decode(name, bytes).map_err(|error| match error.kind() {
         ErrorKind::Unsupported => error.with_directory(&directory.describe()),
-        _ => error,
+        _ => error.with_place(&directory.describe(), RESTORE),
     })
 }
 

@@ -10,7 +10,6 @@
 //!   # crc32c 0x89abcdef
 //! ```
 
-use super::files::MANIFEST;
 use crate::base::error::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -82,16 +81,16 @@ pub(crate) fn is_zero(number: &u64) -> bool {
 /// Returns the error of a manifest that contradicts itself under a correct checksum.
 #[cold]
 pub(crate) fn contradiction(file: &str) -> Error {
-    unsound(Error::damaged("the manifest contradicts itself", file, 0), file)
+    Error::damaged("the manifest contradicts itself", file, 0)
 }
 
 /// Returns the text before the checksum, if the checksum is correct.
 fn checked<'b>(file: &str, bytes: &'b [u8]) -> Result<&'b str> {
     let damaged = |expected: u64, got: u64| {
         let at = bytes.len() as u64;
-        unsound(Error::corrupt("the checksum of the manifest", file, at, expected, got), file)
+        Error::corrupt("the checksum of the manifest", file, at, expected, got)
     };
-    let is_none = || unsound(Error::damaged("this is no manifest", file, 0), file);
+    let is_none = || Error::damaged("this is no manifest", file, 0);
     let text = std::str::from_utf8(bytes).map_err(|_| is_none())?;
     let start = text.rfind(CHECKSUM).ok_or_else(is_none)?;
     let (body, last) = text.split_at(start);
@@ -104,15 +103,13 @@ fn checked<'b>(file: &str, bytes: &'b [u8]) -> Result<&'b str> {
     Ok(body)
 }
 
-/// Adds the next step to the error of a damaged manifest.
-#[cold]
-fn unsound(damage: Error, file: &str) -> Error {
-    if file == MANIFEST { damage.with_way_out(USE_COPY) } else { damage }
-}
-
-/// The next step for a damaged or missing manifest.
+/// The next step for a damaged or missing manifest whose copy is sound.
 pub(crate) const USE_COPY: &str =
-    "open with `allow_fallback` to use manifest.copy, or restore this file from a copy";
+    "open with `allow_fallback` to use manifest.copy, which is sound, or restore this file";
+
+/// The next step for a damaged or missing manifest whose copy is damaged, too.
+pub(crate) const RESTORE_ONE: &str =
+    "neither manifest nor manifest.copy can be read: restore one of the two from a backup";
 
 #[cold]
 fn foreign(file: &str, error: &toml::de::Error) -> Error {

@@ -5,6 +5,7 @@ use crate::config::Backend;
 use crate::hybrid_log::HybridLog;
 use kvick_io::{Directory, IoConfig, MemoryDirectory, NullDirectory};
 use kvick_runtime::Handle;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,8 +32,11 @@ impl Surroundings {
             (Some(directory), _) => Ok(Arc::clone(directory)),
             (None, Backend::Memory) => Ok(Arc::new(MemoryDirectory::new())),
             (None, Backend::Null) => Ok(Arc::new(NullDirectory::new())),
-            (None, _) => kvick_io::open_directory(path, &io()?)
-                .map_err(|error| Error::io(format!("the directory of the {owner}"), error)),
+            (None, _) => {
+                check_named(path, owner)?;
+                let opened = kvick_io::open_directory(path, &io()?);
+                opened.map_err(|error| not_opened(path, owner, error))
+            }
         }
     }
 
@@ -49,6 +53,27 @@ impl Surroundings {
     pub(crate) fn handle(self) -> Result<Handle> {
         self.runtime.map_or_else(background, Ok)
     }
+}
+
+/// Refuses a path without a name, for a store or log (`owner`).
+///
+/// # Errors
+/// `InvalidArgument`.
+pub(crate) fn check_named(path: &Path, owner: &str) -> Result<()> {
+    if path.as_os_str().is_empty() {
+        return Err(Error::invalid(format!("the path of the {owner} is empty; name a directory")));
+    }
+    Ok(())
+}
+
+/// Returns the error of a directory of a store or log (`owner`) that could not be opened.
+#[cold]
+pub(crate) fn not_opened(path: &Path, owner: &str, error: io::Error) -> Error {
+    if path.is_file() {
+        let path = path.display();
+        return Error::invalid(format!("{path} is a file; a {owner} needs a directory"));
+    }
+    Error::io(format!("the directory of the {owner}"), error)
 }
 
 /// Refuses writers of a log that was opened on a read-only file system.

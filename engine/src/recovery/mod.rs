@@ -90,9 +90,14 @@ pub(crate) struct Opened {
     pub(crate) report: Option<RecoveryReport>,
 }
 
+/// The next step for damage that an opening has found.
+const INSPECT: &str = "`kvick::inspect` lists all damage: restore this file from a copy";
+
 /// Creates a store, or recovers the store in the directory.
 pub(crate) async fn open<K: Key + ?Sized, V: Value + ?Sized>(opening: Opening) -> Result<Opened> {
-    opening.open(&TypeNames::of::<K, V>()).await
+    let place = opening.directory.describe();
+    let opened = opening.open(&TypeNames::of::<K, V>()).await;
+    opened.map_err(|error| error.with_place(&place, INSPECT))
 }
 
 impl Opening {
@@ -136,14 +141,10 @@ impl Opening {
         if let Some(ManifestRead { manifest, from_copy }) = read {
             return Ok(Found::Store { manifest: Box::new(manifest), from_copy });
         }
-        let segments = files.iter().filter(|name| is_log_segment(name)).count();
+        let has_segments = files.iter().any(|name| is_log_segment(name));
         let has_parts = files.iter().any(|name| owner(name).is_some());
-        if has_parts || segments > 0 && !self.is_unfinished().await? {
-            let what = format!(
-                "{segments} log segments, or files of checkpoints, without a manifest; nothing was \
-                 touched"
-            );
-            return Err(Error::already_exists(self.directory.describe(), &what));
+        if has_parts || has_segments && !self.is_unfinished().await? {
+            return Err(Error::lost_manifests(&self.directory.describe()));
         }
         files::refuse_foreign(&self.directory.describe(), &files, is_log_segment)?;
         Ok(Found::Nothing)

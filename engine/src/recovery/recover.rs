@@ -95,7 +95,8 @@ impl Opening {
         let candidates: Vec<CheckpointEntry> =
             manifest.checkpoints.iter().rev().filter(wanted).cloned().collect();
         if let (Some(token), true) = (self.token, candidates.is_empty()) {
-            return Err(Error::invalid(format!("checkpoint {token}: the store keeps no such one")));
+            let what = "the store keeps no such one; `kvick::inspect` lists them";
+            return Err(Error::invalid(format!("checkpoint {token}: {what}")));
         }
         let mut rejected: Vec<CheckpointEntry> = Vec::new();
         let has_none = candidates.is_empty();
@@ -108,8 +109,9 @@ impl Opening {
                 Err(error) => error,
             };
             if self.token.is_some() || !self.may_pass_over(&record, &error) {
-                let is_corrupt = error.kind() == ErrorKind::Corrupt;
-                return Err(if is_corrupt { error.with_way_out(FALL_BACK) } else { error });
+                let has_others = manifest.checkpoints.len() > 1;
+                let can_go_back = has_others && error.kind() == ErrorKind::Corrupt;
+                return Err(if can_go_back { error.with_way_out(FALL_BACK) } else { error });
             }
             tracing::warn!(token = record.token, %error, "a checkpoint is passed over");
             report.rejected.push((CheckpointToken(record.token), error.to_string()));
@@ -118,8 +120,8 @@ impl Opening {
         // A new start loses no durable data if no rejected checkpoint survives power cuts.
         let was_strong = rejected.iter().any(|record| record.durability == Durability::PowerCut);
         if !has_none && was_strong {
-            let what = "every checkpoint is damaged";
-            return Err(Error::damaged(what, &self.directory.describe(), 0));
+            let place = self.directory.describe();
+            return Err(Error::all_damaged("every checkpoint", &place, RESTORE_ALL));
         }
         let restored = self.restore(types, checkpoint_files, None, report).await?;
         note_lost(checkpoint_files, &rejected, &restored.points, report).await?;
@@ -257,8 +259,11 @@ impl Opening {
 }
 
 /// The way out for a damaged checkpoint.
-const FALL_BACK: &str = "restore this file from a copy, or go back to an older checkpoint: with \
-     `allow_fallback`, or by its token";
+const FALL_BACK: &str = "`kvick::inspect` lists all damage and the checkpoints: restore this file \
+     from a copy, or go back to an older checkpoint with `allow_fallback` or by its token";
+
+/// The way out if no checkpoint is sound.
+const RESTORE_ALL: &str = "`kvick::inspect` lists the damage: restore its files from a copy";
 
 /// The number of tokens to skip if it is unknown which tokens were used.
 const TOKENS_APART: u64 = 1 << 20;

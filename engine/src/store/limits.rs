@@ -13,6 +13,8 @@ pub(crate) struct Limits {
     pub(crate) inline: usize,
     /// The number of operations after which a session yields; 0 means never.
     pub(crate) yield_every: u32,
+    /// The pages limit the values, not `max_value`.
+    is_value_limited_by_pages: bool,
 }
 
 /// Returns the bytes of a list of this many pieces.
@@ -33,7 +35,9 @@ impl Limits {
     ) -> Result<Self> {
         let key = key_width.unwrap_or(geometry.max_key);
         let (inline, page) = (geometry.max_inline, ByteSize::new(1 << geometry.page_bits));
-        let mut limits = Self { key, value: geometry.max_value, inline, yield_every };
+        let is_value_limited_by_pages = false;
+        let value = geometry.max_value;
+        let mut limits = Self { key, value, inline, yield_every, is_value_limited_by_pages };
         let least = match layout.value_width {
             Some(width) => layout.record_bytes(layout.extents(key, width)),
             None => limits.overhead(layout).saturating_add(list_bytes(1)),
@@ -45,7 +49,9 @@ impl Limits {
             return Err(no_page_holds(&what, page, most));
         }
         if layout.value_width.is_none() {
-            limits.value = limits.value.min(limits.longest_in_pieces(layout));
+            let longest = limits.longest_in_pieces(layout);
+            limits.is_value_limited_by_pages = longest < limits.value;
+            limits.value = limits.value.min(longest);
         }
         match value_width {
             Some(width) if width > limits.value && width > geometry.max_value => {
@@ -87,14 +93,24 @@ fn no_page_holds(what: &str, page: ByteSize, most: usize) -> Error {
     ))
 }
 
+/// The begin of the advice if the pages are too small.
+const LARGER_PAGES: &str = "a larger `page_size`, fixed at creation, takes longer";
+
 /// Refuses a key that is longer than the store takes.
 #[cold]
 pub(in crate::store) fn key_too_long(length: usize, limits: &Limits) -> Error {
-    Error::invalid(format!("key of {length} bytes: this store takes at most {}", limits.key))
+    let key = format!("key of {length} bytes: this store takes at most {}", limits.key);
+    Error::invalid(format!("{key}; {LARGER_PAGES} keys"))
 }
 
 /// Refuses a value that is longer than the store takes.
 #[cold]
 pub(in crate::store) fn value_too_long(length: usize, limits: &Limits) -> Error {
-    Error::invalid(format!("value of {length} bytes: this store takes at most {}", limits.value))
+    let value = format!("value of {length} bytes: this store takes at most {}", limits.value);
+    let larger = if limits.is_value_limited_by_pages {
+        LARGER_PAGES
+    } else {
+        "a larger `max_value` takes longer"
+    };
+    Error::invalid(format!("{value}; {larger} values"))
 }

@@ -120,8 +120,11 @@ fn without_a_manifest_its_copy_is_used_if_it_may_be() {
         let neither = files.without("manifest").without("manifest.copy");
         for fallback in [false, true] {
             let error = open_files(&neither, None, fallback).await.expect_err("neither");
-            assert_eq!(error.kind(), ErrorKind::AlreadyExists);
-            assert!(error.to_string().contains("log without a manifest"), "{error}");
+            assert_eq!(error.kind(), ErrorKind::NotFound);
+            assert!(
+                error.to_string().contains("manifest and manifest.copy are missing"),
+                "{error}"
+            );
         }
     });
 }

@@ -50,7 +50,7 @@ impl ErrorKind {
         match self {
             Self::Busy => Some("retry"),
             Self::AlreadyExists => Some("open an empty directory, or remove what is there"),
-            Self::InUse => Some("close it there first"),
+            Self::InUse => Some("close it there, or wait a moment if that process was just killed"),
             Self::Corrupt => Some("restore this file from a copy"),
             Self::StorageFull => Some("free space, then retry"),
             Self::Unavailable => Some("raise the limit of the process or the system, then retry"),
@@ -59,12 +59,10 @@ impl ErrorKind {
             Self::AddressesExhausted => Some("go on in a new directory"),
             Self::Poisoned => Some("close it and open it again"),
             Self::Closed => Some("open it again"),
-            Self::InvalidArgument
-            | Self::NotFound
-            | Self::Io
-            | Self::Codec
-            | Self::Unsupported
-            | Self::Completed => None,
+            Self::Completed => Some("append to a new log in another directory"),
+            Self::InvalidArgument | Self::NotFound | Self::Io | Self::Codec | Self::Unsupported => {
+                None
+            }
         }
     }
 }

@@ -36,6 +36,8 @@ struct Inner {
     message: Box<str>,
     /// The file and offset, if the error is about bytes of a file.
     place: Option<(Box<str>, u64)>,
+    /// The directory of that file, if the text names it.
+    directory: Option<Box<str>>,
     /// The next step, if it differs from the advice of the kind.
     way_out: Option<&'static str>,
     source: Option<Source>,
@@ -77,7 +79,8 @@ impl Error {
     fn build(kind: ErrorKind, message: String, source: Option<Source>) -> Self {
         debug_assert!(!message.is_empty());
         let message = message.into_boxed_str();
-        Self(Arc::new(Inner { kind, message, place: None, way_out: None, source }))
+        let (place, directory) = (None, None);
+        Self(Arc::new(Inner { kind, message, place, directory, way_out: None, source }))
     }
 
     /// Returns the error of a failed read, which names the file and the place in it.
@@ -111,6 +114,17 @@ impl Error {
         if let Some(inner) = Arc::get_mut(&mut self.0) {
             debug_assert!(inner.place.is_none(), "the place begins the text");
             inner.message = format!("{directory}: {}", inner.message).into_boxed_str();
+        }
+        self
+    }
+
+    /// Gives the error of damaged bytes the directory of their file, and `way_out` if it has none
+    /// yet. Does nothing to another error, and works only for a newly created error.
+    #[cold]
+    pub(crate) fn with_place(mut self, directory: &str, way_out: &'static str) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0).filter(|inner| inner.place.is_some()) {
+            inner.directory.get_or_insert_with(|| directory.into());
+            inner.way_out.get_or_insert(way_out);
         }
         self
     }
@@ -169,13 +183,29 @@ impl Error {
         let message = format!("{}{what}", at(file, offset)).into_boxed_str();
         let place = Some((file.into(), offset));
         let kind = ErrorKind::Corrupt;
-        Self(Arc::new(Inner { kind, message, place, way_out: None, source: None }))
+        let (directory, way_out, source) = (None, None, None);
+        Self(Arc::new(Inner { kind, message, place, directory, way_out, source }))
     }
 
     /// Creates the error of a missing file that should hold written bytes.
     #[cold]
     pub(crate) fn lost_file(file: &str) -> Self {
         Self::damaged("the file is missing", file, 0)
+    }
+
+    /// Creates the error of `directory`, where all of `what` is damaged: "every checkpoint".
+    #[cold]
+    pub(crate) fn all_damaged(what: &str, directory: &str, way_out: &'static str) -> Self {
+        let error = Self::new(ErrorKind::Corrupt, format!("{directory}: {what} is damaged"));
+        error.with_way_out(way_out)
+    }
+
+    /// Creates the error of `directory`, which has files of a log, but neither manifest.
+    #[cold]
+    pub(crate) fn lost_manifests(directory: &str) -> Self {
+        let what = "manifest and manifest.copy are missing, but there are files of a log";
+        let error = Self::new(ErrorKind::NotFound, format!("{directory}: {what}"));
+        error.with_way_out(RESTORE_MANIFEST)
     }
 
     /// Creates the error of a missing file. `what` is its name: "log.000000 in /data"; `way_out` is
@@ -264,7 +294,8 @@ impl Error {
 
     #[cold]
     pub(crate) fn completed() -> Self {
-        Self::new(ErrorKind::Completed, "the log was completed and takes no more entries")
+        let message = "the log was completed, for ever, and takes no more entries";
+        Self::new(ErrorKind::Completed, message)
     }
 
     /// Creates the error of a codec. `context` names the bytes: "the key", "the value at log.000003
@@ -286,12 +317,19 @@ fn at(file: &str, offset: u64) -> String {
     format!("{file} at offset {offset}: ")
 }
 
+/// The next step for a directory that has lost its manifests.
+const RESTORE_MANIFEST: &str = "restore one of the two from a backup; only if the data is not \
+     needed, open an empty directory";
+
 /// The next step for files that cannot be changed, and were not closed.
 const READ_ONLY: &str =
     "open it where it can be written, or read it with `inspect`, `log::check` or `log::Follower`";
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(directory) = &self.0.directory {
+            write!(f, "{directory}/")?;
+        }
         f.write_str(&self.0.message)?;
         if let Some(source) = &self.0.source {
             write!(f, ": {source}")?;

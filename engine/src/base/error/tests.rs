@@ -53,7 +53,11 @@ fn text_names_the_place_and_the_way_out() {
             "all pages are being written; retry",
         ),
         (Error::closed(), "the store is closed; open it again"),
-        (Error::in_use("/data"), "/data is open elsewhere; close it there first"),
+        (
+            Error::in_use("/data"),
+            "/data is open elsewhere; close it there, or wait a moment if that process was just \
+             killed",
+        ),
         (
             Error::already_exists("/data", "a store"),
             "/data already holds a store; open an empty directory, or remove what is there",
@@ -72,6 +76,16 @@ fn text_names_the_place_and_the_way_out() {
             "manifest at offset 0: the file is missing; open with `allow_fallback`",
         ),
         (Error::closed_as("log"), "the log is closed; open it again"),
+        (
+            Error::damaged("the file ends here", "log.000001", 8192).with_place("/data", "look"),
+            "/data/log.000001 at offset 8192: the file ends here; look",
+        ),
+        (Error::closed().with_place("/data", "look"), "the store is closed; open it again"),
+        (
+            Error::completed(),
+            "the log was completed, for ever, and takes no more entries; append to a new log in \
+             another directory",
+        ),
         (
             Error::codec("the key", CodecError::new("u64: 7 bytes, expected 8")),
             "the key: u64: 7 bytes, expected 8",

@@ -158,7 +158,8 @@ impl FasterLog {
             )));
         }
         let Some(place) = self.inner.iterators.take(name) else {
-            return Err(Error::busy("an iterator of that name is in use"));
+            let error = Error::busy(&format!("iterator {name:?} is in use"));
+            return Err(error.with_way_out("drop it first, or take another name"));
         };
         let start = place.map_or(Start::First, |place| Start::Kept(place.inner()));
         let scan = self.read_on_from(start);

@@ -84,6 +84,12 @@ pub(crate) struct FoundCommit {
 
 impl LogOpener {
     pub(crate) async fn open(self) -> Result<RecoveredLog> {
+        let place = self.directory.describe();
+        let opened = self.create_or_recover().await;
+        opened.map_err(|error| error.with_place(&place, CHECK))
+    }
+
+    async fn create_or_recover(self) -> Result<RecoveredLog> {
         Geometry::of(&self.config, None)?;
         let lock = lock::lock(&*self.directory).await?;
         let begun = self.handle.now();
@@ -336,6 +342,10 @@ pub(crate) async fn newest(
     Ok(FoundCommit { commit_state, entries })
 }
 
+/// The next step for damage that an opening has found.
+const CHECK: &str = "`log::check` lists all damage: restore this file from a copy, or drop the \
+     damage with `log::repair`";
+
 /// Returns the manifest of the log in a directory, if there is one.
 pub(crate) async fn look(
     directory: &dyn Directory,
@@ -350,8 +360,7 @@ pub(crate) async fn look(
         let bytes = directory.file_bytes(file).await;
         let bytes = bytes.map_err(|error| Error::io(format!("looking at {file}"), error))?;
         if bytes > 0 {
-            let what = "files of a log without a manifest; nothing was touched";
-            return Err(Error::already_exists(place, what));
+            return Err(Error::lost_manifests(&place));
         }
     }
     files::refuse_foreign(&place, &names, is_log_segment)?;

@@ -172,7 +172,8 @@ impl SessionTable {
                 return Err(Error::session_in_use(id));
             }
             return Err(Error::invalid(format!(
-                "session {id} does not wait to be resumed: it is in no checkpoint, or was forgotten"
+                "session {id} does not wait to be resumed: it is in no checkpoint, or was \
+                 forgotten; begin a new session"
             )));
         };
         accounts.open.insert(id);
