@@ -16,8 +16,11 @@ pub struct Participant {
     clock: Arc<Clock>,
     place: Place,
     // Not Sync: two threads that enter through one word would end each other's protection.
-    _exclusive: PhantomData<Cell<()>>,
+    _exclusive: PhantomData<Cell<UsedByOneTaskAtATime>>,
 }
+
+/// The name that a compiler shows for a session that is shared.
+struct UsedByOneTaskAtATime;
 
 impl Participant {
     pub(super) fn new(clock: Arc<Clock>, place: Place) -> Self {

@@ -142,7 +142,9 @@ impl<'d, F: Fn(u64)> StreamWriter<'d, F> {
         let ended = self.writes.next().await.expect("one is on its way");
         let bytes = ended.map_err(|error| {
             let (file, _) = self.device.locate(0);
-            Error::io(format!("write of {file} in {}", self.place), error)
+            let is_named = error.to_string().contains(&file);
+            let what = if is_named { "a file" } else { &*file };
+            Error::io(format!("write of {what} in {}", self.place), error)
         })?;
         (self.written)(bytes);
         Ok(())

@@ -28,7 +28,7 @@ impl<'d> UnitFile<'d> {
         debug_assert_eq!(start, self.units.unit_start(start), "a write begins with a unit");
         self.device.write_at(offset, sealed).await.result.map_err(|error| {
             let (file, at) = self.device.locate(offset);
-            Error::io(format!("write of {bytes} bytes to {file} at {at}"), error)
+            failed(format!("write of {bytes} bytes"), "to", (&file, at), error)
         })
     }
 
@@ -55,7 +55,7 @@ impl<'d> UnitFile<'d> {
             if is_missing(&error) {
                 return Error::damaged("the file ends here", &file, at);
             }
-            Error::io(format!("read of {bytes} bytes from {file} at {at}"), error)
+            failed(format!("read of {bytes} bytes"), "from", (&file, at), error)
         })?;
         Ok(transfer.buf.expect("a read gives its buffer back"))
     }
@@ -80,7 +80,32 @@ impl<'d> UnitFile<'d> {
     }
 }
 
+/// Returns the error of a transfer. Most backends name the file and the offset themselves.
+#[cold]
+fn failed(what: String, to: &str, (file, at): (&str, u64), error: io::Error) -> Error {
+    let is_named = error.to_string().contains(file);
+    Error::io(if is_named { what } else { format!("{what} {to} {file} at {at}") }, error)
+}
+
 /// Returns whether a read failed because the file, or its end, is missing.
 pub(crate) fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_place_once() {
+        let of = |text: &str| {
+            let error = io::Error::other(text.to_owned());
+            failed("write of 512 bytes".to_owned(), "to", ("log.000000", 64), error).to_string()
+        };
+        assert_eq!(
+            of("writing log.000000 at offset 64: no space"),
+            "write of 512 bytes: writing log.000000 at offset 64: no space"
+        );
+        assert_eq!(of("no space"), "write of 512 bytes to log.000000 at 64: no space");
+    }
 }
