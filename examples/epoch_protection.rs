@@ -3,6 +3,7 @@
 //! You learn: `kvick::epoch` without a store. A reader announces itself for a moment. A writer
 //! replaces the current thing, bumps the epoch, and waits until each reader that may have seen the
 //! old thing has left. It needs no lock and no reference count, and a parked task delays no other.
+//! The program needs the feature `tokio` of kvick.
 //!
 //! ```text
 //! cargo run --release --example epoch_protection

@@ -2,7 +2,8 @@
 //!
 //! Memory speed on hot keys, real asynchronous I/O on cold keys, on any executor.
 //!
-//! It is not a server, an ordered index (there are no range scans), or a transaction system.
+//! It is not a server, an ordered index (there are no range scans), or a transaction system. The
+//! keys of a store cannot be listed or counted yet.
 //!
 //! The [`guide`] begins with [`getting_started`](guide::getting_started). It explains
 //! [`durability`](guide::durability), [`cancel_safety`](guide::cancel_safety),

@@ -2,7 +2,7 @@
 //!
 //! You learn: read-modify-write in batches, one session for each task, the same tasks on three
 //! runtimes, and the numbers of `Stats`. The counts equal those of `tr`, `sort` and `uniq`;
-//! `--help` shows the command for a comparison.
+//! `--help` shows the command for a comparison. It needs the feature `tokio` of kvick.
 //!
 //! ```text
 //! cargo run --release --example count_words -- PATH...

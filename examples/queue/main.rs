@@ -2,7 +2,7 @@
 //!
 //! You learn: producers that share commits, a named iterator that remembers the done jobs across
 //! crashes, and freeing the space of done jobs. `queue.rs` is the queue. This file has the
-//! processes that use it, and the process that kills them.
+//! processes that use it, and the process that kills them. It needs the feature `tokio` of kvick.
 //!
 //! ```text
 //! cargo run --release --example queue

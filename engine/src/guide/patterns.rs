@@ -315,8 +315,8 @@
 //! # }
 //! ```
 //!
-//! After a `Truncated`, go on at
-//! [`begin_address`](crate::log::Follower::begin_address) if the loss is acceptable.
+//! If the loss after a `Truncated` is acceptable, [`refresh`](crate::log::Follower::refresh) the
+//! follower, and go on at its [`begin_address`](crate::log::Follower::begin_address).
 //!
 //! # Shutdown
 //! Writers end first, then the store or log, then the runtime. `close` on one handle ends all of

@@ -166,8 +166,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
     /// Values are compared in their encoded form. An absent key has no value that could be
     /// expected.
     ///
-    /// A stored value of an older version of a [derived type](crate::Value) is not equal to
-    /// itself read back, since its encoded form is the older one. So a loop of `read` and
+    /// A stored value of an older version of a [derived type](crate::Value) has the encoded form of
+    /// that version. So it is not equal to itself read back, and a loop of `read` and
     /// `compare_and_swap` does not end for it. Use [`update`](Self::update), or write the value
     /// again first ([example](crate::guide::patterns#change-a-type)).
     ///
