@@ -3,7 +3,7 @@
 use kvick::{FasterLog, log};
 use tests::simulated::{Site, World, seeds};
 
-use super::{open_on, small};
+use super::{open_on, payloads, small};
 
 async fn append(log: &FasterLog, count: usize) -> Vec<log::Address> {
     let mut places = Vec::new();
@@ -68,4 +68,38 @@ fn a_truncation_is_durable_with_the_next_commit() {
         assert_eq!(begin_after_a_power_cut(&site, 4), begin);
         world.simulation.run(async { log.close().await.expect("closes") });
     });
+}
+
+/// A log accepted the end of a page as its begin, where no frame begins.
+#[test]
+fn a_truncation_at_the_end_of_a_page_is_one_at_the_next_page() {
+    let world = World::new(1);
+    let site = world.site.clone();
+    world.simulation.run(async {
+        let log = open_on(&site, small()).await;
+        let mut addresses = Vec::new();
+        for number in 0..6 {
+            // Four frames of 992 bytes fill the first page from its first address on.
+            addresses.push(log.append(&[number; 984]).await.expect("appended"));
+        }
+        log.commit().await.expect("committed");
+        let page_end = log::Address::new(addresses[3].raw() + 992);
+        assert!(page_end < addresses[4], "the rest of a page has no frame");
+        log.truncate_suffix(page_end).await.expect("taken back");
+        assert_eq!(numbers(&log).await, [0, 1, 2, 3]);
+        log.append(&[6; 984]).await.expect("appended");
+        log.commit().await.expect("committed");
+        log.truncate_until(page_end).await.expect("truncated");
+        assert_eq!(log.begin_address(), addresses[4]);
+        assert_eq!(numbers(&log).await, [6]);
+        log.close().await.expect("closes");
+        let log = open_on(&site, small()).await;
+        assert_eq!(numbers(&log).await, [6]);
+        log.close().await.expect("closes");
+    });
+}
+
+/// Returns the first byte of each entry.
+async fn numbers(log: &FasterLog) -> Vec<u8> {
+    payloads(log).await.iter().map(|payload| payload[0]).collect()
 }

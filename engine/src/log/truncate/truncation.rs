@@ -26,10 +26,11 @@ impl<'l> Truncation<'l> {
         if until <= range.begin() {
             return Ok(());
         }
-        self.check_boundary(until).await?;
+        let until = self.boundary(until).await?;
         assert!(until <= self.log.memory.log().tail_address(), "{until:?} is in the log");
         // Readers come first: a manifest with this begin may delete the files at once.
         range.truncate_front(until);
+        debug_assert!(until <= range.begin(), "the begin goes up: {until:?}");
         self.log.committer.requests().change(|next| next.begin = next.begin.max(until));
         range.changed().notify(usize::MAX);
         Ok(())
@@ -39,9 +40,13 @@ impl<'l> Truncation<'l> {
     pub(crate) async fn of_suffix(&self, from: Address) -> Result<Commit> {
         let LogInner { memory, view, committer, .. } = self.log;
         memory.health().check_write()?;
-        self.check_boundary(from).await?;
+        let from = self.boundary(from).await?;
         let range = view.range();
         let before = last::last_before(view, from).await?;
+        debug_assert!(
+            before.as_ref().is_none_or(|entry| entry.next.inner() <= from),
+            "an entry ends at or before the boundary {from:?}"
+        );
         let before = before.map_or(range.begin(), |entry| entry.next.inner());
         let mut until = from;
         let changes = committer.requests().change(|next| {
@@ -58,11 +63,12 @@ impl<'l> Truncation<'l> {
         committer.wait_for(CommitGoal { until, changes, number: 0 }).await
     }
 
-    /// Checks that an entry begins at `address`, or that the log ends there.
-    async fn check_boundary(&self, address: Address) -> Result<()> {
+    /// Checks that an entry begins at `address`, or that the log ends there. For the end of a page,
+    /// returns the start of the next page, where the next frame begins.
+    async fn boundary(&self, address: Address) -> Result<Address> {
         let end = self.log.memory.log().tail_address();
         if address == end || self.log.view.is_boundary(address) {
-            return Ok(());
+            return Ok(address);
         }
         if address > end {
             return Err(Error::invalid(format!(
@@ -71,6 +77,8 @@ impl<'l> Truncation<'l> {
                 end.raw()
             )));
         }
-        Lookup::new(&self.log.view).check_frame(address).await
+        Lookup::new(&self.log.view).check_frame(address).await?;
+        let units = self.log.view.units();
+        Ok(if units.is_page_end(address) { units.align_up(address) } else { address })
     }
 }
