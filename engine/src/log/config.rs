@@ -1,6 +1,8 @@
 //! The settings of a log. They are checked once.
 
+use super::frame::format::LENGTH_MASK;
 use super::frame::layout::EntryLayout;
+use crate::base::address::ADDRESS_MAX;
 use crate::base::error::{Error, Result};
 use crate::config::{Backend, ByteSize};
 use crate::hybrid_log::{LARGEST_INLINE, Units};
@@ -11,7 +13,7 @@ use std::time::Duration;
 /// The least number of pages in memory: one is filled, one is written, one is cleared, and one is
 /// spare.
 const FRAMES_MIN: u64 = 4;
-const PAGES: [u64; 2] = [4 << 10, 32 << 20];
+pub(crate) const PAGES: [u64; 2] = [4 << 10, 32 << 20];
 const DEFAULT_PAGES: u64 = 32;
 const DEFAULT_PAGE_MAX: u64 = 2 << 20;
 const IO_PART: u64 = 16;
@@ -24,6 +26,22 @@ const DEPTH: [u32; 2] = [2, 16384];
 const COMMIT_BYTES: [u64; 2] = [1, 1 << 48];
 const COMMIT_EVERY_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 const IO_THREADS: [u32; 2] = [1, 1024];
+
+/// The bytes of the longest frame that is never split, in the smallest pages.
+pub(crate) const SMALLEST_INLINE: u64 =
+    PAGES[0] / UNIT_BYTES as u64 * (UNIT_BYTES - Units::TRAILER) as u64 / 4;
+const _: () = assert!(PAGES[0] >= UNIT_BYTES as u64, "a page holds units");
+const _: () = assert!(PAGES[1] <= LENGTH_MASK, "a header has bits for each length");
+const _: () = assert!(
+    PAGES[0] <= DEFAULT_PAGE_MAX && DEFAULT_PAGE_MAX <= PAGES[1],
+    "the largest default page is within the bounds"
+);
+const _: () =
+    assert!(COMMIT_BYTES[1] <= ADDRESS_MAX / 2, "the address of a commit by size is an address");
+const _: () = assert!(
+    MEMORY[0] >= FRAMES_MIN * PAGES[0] + IO_BYTES[0],
+    "the least memory holds the fewest of the smallest pages"
+);
 
 /// The settings of a [`FasterLog`](crate::FasterLog). The most important one is `memory`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -223,7 +241,9 @@ impl Geometry {
     /// Returns the layout of entries in pages of these units.
     pub(crate) fn layout(units: Units) -> EntryLayout {
         let capacity = units.page_capacity();
-        EntryLayout { capacity, inline: (capacity / 4).min(LARGEST_INLINE) }
+        let inline = (capacity / 4).min(LARGEST_INLINE);
+        assert!(SMALLEST_INLINE <= inline, "a frame has the room that records count on");
+        EntryLayout { capacity, inline }
     }
 }
 

@@ -52,7 +52,10 @@ impl LogInner {
         let requests = self.committer.requests();
         let changes = requests.change(|next| next.completed = true);
         requests.request(until, changes);
-        self.committer.wait_for(CommitGoal { until, changes, number: 0 }).await
+        let commit = self.committer.wait_for(CommitGoal { until, changes, number: 0 }).await?;
+        let committed = self.committer.committed();
+        assert!(committed.is_completed(), "the commit contains the completion: {commit:?}");
+        Ok(commit)
     }
 }
 

@@ -93,12 +93,18 @@ impl LogMemory {
         self.notifier.set(address, &self.contexts.epoch)
     }
 
-    /// Returns at most `wanted` bytes from `at` on, all within the page and below the tail.
+    /// Returns `wanted` bytes from `at` on, or whole frames up to the end of the last wanted frame.
+    /// All of them are within the page and below the tail.
     pub(crate) fn read(&self, at: Address, wanted: usize) -> MemoryRead {
+        debug_assert!(wanted > 0, "a reader is below its limit and not at the end of a page");
         self.protected(|guard| {
             if at < self.log.pages().head(guard) {
                 return MemoryRead::Evicted;
             }
+            debug_assert!(
+                at.raw() + wanted as u64 <= self.log.tail_address().raw(),
+                "readers stay below the tail: {wanted} bytes at {at:?}"
+            );
             if at.raw() + wanted as u64 <= self.log.pages().immutable_below(guard).raw() {
                 let bytes = self.log.pages().immutable(at, 0..wanted, guard);
                 let bytes = Bytes::copy_from_slice(bytes);
@@ -123,6 +129,7 @@ impl LogMemory {
 
     /// Returns the header of the frame at `at`; `None` if memory has evicted it.
     pub(crate) fn header(&self, at: Address, guard: &Guard<'_>) -> Option<Header> {
+        debug_assert!(at < self.log.tail_address(), "a frame is below the tail: {at:?}");
         let is_there = at >= self.log.pages().head(guard);
         is_there.then(|| Header::load(&self.log.pages().words(at, guard)[0])).flatten()
     }
@@ -130,6 +137,7 @@ impl LogMemory {
 
 impl EpochContexts {
     pub(crate) fn new(count: usize) -> Self {
+        assert!(count > 0, "a task finds a context");
         let epoch = Epoch::new();
         let participants = epoch.clone();
         let make = move || EpochContext { participant: participants.register(), used: 0 };

@@ -39,7 +39,7 @@ impl LogStats {
         let log = inner.memory.log();
         let [_, head, ..] = log.pages().addresses();
         let (frame_bytes, buffer_bytes) = (log.pages().bytes(), log.file().bytes_in_buffers());
-        Self {
+        let stats = Self {
             begin: inner.view.range().begin().into(),
             head: head.into(),
             commit: inner.committer.committed().commit(),
@@ -47,7 +47,13 @@ impl LogStats {
             device: DeviceStats::of(log.file().counters(), log.file().device().bytes_stored()),
             frame_bytes,
             buffer_bytes,
-        }
+        };
+        debug_assert!(
+            stats.begin <= stats.end && stats.head <= stats.end,
+            "begin and head are at or below the tail: {stats:?}"
+        );
+        debug_assert!(stats.commit.until <= stats.end, "a commit ends below the tail: {stats:?}");
+        stats
     }
 }
 

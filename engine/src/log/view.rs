@@ -41,6 +41,7 @@ impl LogView {
 
     /// Adds the memory of a log that is open for appending.
     pub(crate) fn with_memory(self, memory: Arc<LogMemory>) -> Self {
+        assert!(self.memory.is_none(), "a log has one memory");
         Self { memory: Some(memory), ..self }
     }
 
@@ -134,6 +135,7 @@ impl LogView {
         let Some(memory) = &self.memory else {
             return MemoryRead::Evicted;
         };
+        debug_assert!(at < limit, "a reader reads below its limit: {at:?}, {limit:?}");
         let most = limit.raw().min(at.raw() + self.framing.units.left_of_page(at)) - at.raw();
         let wanted = most.min(COPY_BYTES.max(needed as u64));
         memory.read(at, usize::try_from(wanted).expect("within a page"))

@@ -87,11 +87,17 @@ impl Appender {
         let mut addresses = Vec::with_capacity(entries.len());
         let memory = self.frames.memory();
         let attempt = || {
+            debug_assert!(addresses.is_empty(), "an attempt without space appends nothing");
             memory.protected(|guard| {
                 self.try_append_many(entries, |address| addresses.push(address), guard)
             })
         };
         self.until_appended(attempt).await?;
+        debug_assert_eq!(addresses.len(), entries.len(), "each entry has one address");
+        debug_assert!(
+            addresses.is_sorted_by(|before, next| before < next),
+            "entries are appended in sequence: {addresses:?}"
+        );
         Ok(addresses)
     }
 
@@ -163,12 +169,14 @@ impl Appender {
         let Some([from, to]) = taken else {
             return Err(NotAppended::NoSpace(Space::Pages(pages)));
         };
+        assert!(to.page <= from.page + pages, "{pages} pages are enough: {from:?} to {to:?}");
         let end = layout.lay(from, lengths(), |placed| match placed {
             Placed::Padding { at, bytes } => {
                 frames.pad(PageRemainder { start: frames.at(at), bytes }, guard);
             }
             Placed::Piece { at, kind, item, range } => {
                 let address = frames.at(at);
+                debug_assert!(address < frames.at(to), "a frame is in the allocated space");
                 if matches!(kind, Kind::Whole | Kind::First) {
                     appended(address.into());
                 }

@@ -22,6 +22,11 @@ impl FrameWriter {
     pub(crate) fn new(memory: Arc<LogMemory>, framing: Framing, layout: EntryLayout) -> Self {
         assert_eq!(layout.capacity, framing.units.page_capacity(), "both know the same pages");
         assert!(layout.inline <= layout.capacity, "a whole entry fits in a page");
+        assert!(layout.capacity.is_multiple_of(WORD as u64), "a page holds whole words");
+        assert!(
+            layout.capacity.is_multiple_of(framing.units.block_payload()),
+            "a page holds whole physical blocks, so a padded commit ends in its page"
+        );
         Self { memory, framing, layout }
     }
 
@@ -41,6 +46,7 @@ impl FrameWriter {
         let words = self.memory.log().pages().words(address, guard);
         let (header, rest) = words.split_first().expect("a frame has a header");
         debug_assert!(Header::load(header).is_none(), "{address:?} is written once");
+        self.check_writable(address, guard);
         fill(rest, payload);
         self.framing.header(address, kind, payload).release(header);
     }
@@ -51,8 +57,19 @@ impl FrameWriter {
         let header = self.framing.padding(rest.start, bytes);
         let word = &self.memory.log().pages().words(rest.start, guard)[0];
         debug_assert!(Header::load(word).is_none(), "{:?} is written once", rest.start);
+        self.check_writable(rest.start, guard);
         header.release(word);
         self.memory.notify_written(Address::new(rest.start.raw() + rest.bytes));
+    }
+
+    /// Asserts that a frame may be written at `address`.
+    #[inline(always)]
+    fn check_writable(&self, address: Address, guard: &Guard<'_>) {
+        debug_assert!(address.raw().is_multiple_of(WORD as u64), "a frame begins at a word");
+        debug_assert!(
+            address >= self.memory.log().pages().immutable_below(guard),
+            "no byte that a flush may read is written: {address:?}"
+        );
     }
 
     /// Appends the record of a commit and pads the rest of its block, in one step. Returns the end
@@ -61,6 +78,7 @@ impl FrameWriter {
         let log = self.memory.log();
         let bytes = frame_bytes(record.len()) as u64;
         let (capacity, block) = (self.layout.capacity, self.framing.units.block_payload());
+        assert!(bytes <= capacity, "the record of a commit fits in a page: {bytes} bytes");
         let place = |from: Position| match from {
             Position { offset, .. } if offset + bytes <= capacity => from,
             Position { page, .. } => Position { page: page + 1, offset: 0 },
@@ -97,6 +115,7 @@ impl FrameWriter {
     pub(crate) fn end_of_entry(&self, address: Address, bytes: usize) -> Address {
         let bits = self.framing.units.page_bits();
         let from = Position { page: address.page(bits), offset: address.offset(bits) };
+        debug_assert!(from.offset < self.layout.capacity, "an entry begins in a payload");
         // The entry lies where the layout put it, so the same layout returns its end.
         let end = self.framing.units.align_up(self.at(self.layout.lay(from, [bytes], |_| {})));
         debug_assert!(end > address, "an entry has a header: {address:?} to {end:?}");
@@ -112,6 +131,7 @@ impl FrameWriter {
 /// Stores `payload` in words that no reader looks at yet. The rest of the last word stays zero.
 #[inline(always)]
 fn fill(words: &[AtomicU64], payload: &[u8]) {
+    debug_assert!(payload.len() <= words.len() * WORD, "a payload ends in its page");
     let (whole, rest) = payload.as_chunks::<WORD>();
     let (front, back) = words.split_at(whole.len());
     for (word, bytes) in front.iter().zip(whole) {

@@ -46,6 +46,7 @@ impl<'a> Append<'a> {
     #[cold]
     #[inline(never)]
     fn poll_after(&mut self, space: Space, context: &mut Context<'_>) -> Poll<Result<LogAddress>> {
+        debug_assert!(matches!(self.state, State::Ended), "an append waits for space once");
         let (appender, entry) = (self.appender, self.entry);
         self.state = State::Waiting(Box::pin(appender.append_after(space, entry)));
         self.poll_waiting(context)

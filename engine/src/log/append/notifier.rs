@@ -10,13 +10,14 @@
 //! the frame. Fences separate these steps: a light fence in the writer, the heavy fence in the
 //! sleeper. So at least one of them sees the first step of the other.
 
-use crate::base::address::Address;
+use crate::base::address::{ADDRESS_MAX, Address};
 use crate::base::wait::{Told, listen};
 use crate::epoch::Epoch;
 use event_listener::Event;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 
 const OFF: u64 = u64::MAX;
+const _: () = assert!(OFF > ADDRESS_MAX, "no task waits for the address that means no alarm");
 
 /// The alarm of one log.
 #[derive(Debug)]

@@ -60,7 +60,9 @@ impl LogSink {
         });
         let appended = ready!(append.as_mut().poll(context));
         self.append = None;
-        self.appended = after(appended?);
+        let appended = after(appended?);
+        debug_assert!(self.appended < appended, "items are appended in sequence");
+        self.appended = appended;
         self.item = None;
         Poll::Ready(Ok(()))
     }
@@ -76,6 +78,7 @@ impl Sink<Bytes> for LogSink {
     fn start_send(self: Pin<&mut Self>, item: Bytes) -> Result<()> {
         let this = self.get_mut();
         assert!(this.item.is_none(), "`poll_ready` comes first");
+        debug_assert!(this.append.is_none(), "no append of an earlier item is left");
         match this.log.inner.appender.attempt(&item) {
             Ok(address) => this.appended = after(address),
             Err(NotAppended::NoSpace(_)) => this.item = Some(item),
@@ -94,6 +97,9 @@ impl Sink<Bytes> for LogSink {
                 this.commit = None;
                 // After an error the next flush requests another commit.
                 committed?;
+                let durable = this.log.inner.committer.committed().until();
+                assert!(until <= durable, "a flush ends when its items are durable: {until:?}");
+                debug_assert!(this.flushed < until, "a flush has new items");
                 this.flushed = until;
             }
             if this.flushed >= this.appended {

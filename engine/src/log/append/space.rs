@@ -37,6 +37,8 @@ pub(crate) struct EntrySpace {
 
 impl EntrySpace {
     pub(crate) fn new(frames: &FrameWriter, memory_size: ByteSize) -> Self {
+        let pages = frames.memory().log().pages().count();
+        assert!(pages >= 2, "half of the pages take an entry at once: {pages}");
         Self { memory: Arc::clone(frames.memory()), layout: frames.layout(), memory_size }
     }
 
@@ -53,6 +55,7 @@ impl EntrySpace {
             return Ok(Space::Frame(frame));
         }
         let pages = self.layout.pages_behind([bytes]);
+        debug_assert!(pages > 0, "an entry that may be split may need a further page");
         self.check_pages(pages, bytes)?;
         Ok(Space::Pages(pages))
     }
@@ -60,7 +63,10 @@ impl EntrySpace {
     /// Waits until there is space.
     pub(crate) async fn wait_for(&self, space: Space) -> Result<()> {
         match space {
-            Space::Frame(bytes) => self.memory.log().allocator().wait_for_space(bytes).await,
+            Space::Frame(bytes) => {
+                debug_assert!(bytes <= self.layout.capacity, "a frame fits in a page");
+                self.memory.log().allocator().wait_for_space(bytes).await
+            }
             Space::Pages(pages) => {
                 self.memory.log().allocator().wait_for_pages(Need::records(pages)).await
             }

@@ -87,6 +87,7 @@ pub async fn repair_log(directory: Arc<dyn Directory>) -> Result<LogCheck> {
     let units = manifest.units();
     let until = commit_state.until;
     let repaired = mended(commit_state, &check, units);
+    assert!(repaired.until <= until, "a repair invents no bytes: {repaired:?}");
     let device = open_log(&*directory, sizes, true).await?;
     let end = units.device_offset(repaired.until);
     fill_up(&*device, stored_end / sizes.unit_bytes * sizes.unit_bytes, end).await?;
@@ -106,6 +107,8 @@ async fn fill_up(device: &dyn Device, from: u64, end: u64) -> Result<()> {
     let Some(missing) = end.checked_sub(from).filter(|missing| *missing > 0) else {
         return Ok(());
     };
+    let block = u64::from(device.geometry().block);
+    debug_assert!(from.is_multiple_of(block), "whole blocks are kept: {from}");
     let missing = usize::try_from(missing).expect("part of a physical block");
     let written = device.write_at(from, AlignedBuf::zeroed(missing)).await;
     written.result.map_err(|error| Error::io("filling up the last block of the log", error))
@@ -167,6 +170,16 @@ fn mended(
     check: &LogCheck,
     units: crate::hybrid_log::Units,
 ) -> CommitState {
+    debug_assert!(
+        check.damage.iter().all(|damage| damage.start < damage.end),
+        "damage has bytes: {:?}",
+        check.damage
+    );
+    debug_assert!(
+        check.damage.is_sorted_by(|before, next| before.end <= next.start),
+        "damage ascends and does not overlap: {:?}",
+        check.damage
+    );
     for damage in &check.damage {
         let start = damage.start.inner();
         // The next sound frame may belong to no commit.
@@ -176,7 +189,9 @@ fn mended(
         } else if end == commit_state.until {
             // The end of the log is lost, maybe with its file. So the log ends earlier.
             commit_state.until = units.block_behind_end(start);
-            holes::merge(&mut commit_state.holes, [start, commit_state.until]);
+            if start < commit_state.until {
+                holes::merge(&mut commit_state.holes, [start, commit_state.until]);
+            }
         } else {
             holes::merge(&mut commit_state.holes, [start, end]);
         }
@@ -190,5 +205,9 @@ fn mended(
         *at = (*at).min(commit_state.until);
     }
     assert!(commit_state.begin <= commit_state.until, "a log ends where it begins, or after that");
+    debug_assert!(
+        holes::are_apart(&commit_state.holes),
+        "the holes are as the manifest must have them: {commit_state:?}"
+    );
     commit_state
 }

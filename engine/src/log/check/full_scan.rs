@@ -33,11 +33,12 @@ impl FullScan {
     /// begins where the log begins.
     pub(crate) async fn of(scanner: &FrameScanner<'_>, mut saved: CommitState) -> Result<Self> {
         loop {
-            let (begin, holes) = (saved.begin, saved.holes.clone());
+            let (number, begin, holes) = (saved.number, saved.begin, saved.holes.clone());
             let scan = Self::walk(scanner, saved).await?;
             if (scan.commit_state.begin, &scan.commit_state.holes) == (begin, &holes) {
                 return Ok(scan);
             }
+            debug_assert!(number < scan.commit_state.number, "the repetitions end");
             // It ends: each repetition has a later commit.
             saved = scan.commit_state;
         }
@@ -65,6 +66,7 @@ impl FullScan {
             let next = scanner.sound_frame_behind(stop).await?;
             let next = next.unwrap_or(scan.commit_state.until).max(units.unit_behind(stop.at));
             scan.note(scanner, stop, next);
+            debug_assert!(at < next, "a walk goes forward over damage: {at:?} to {next:?}");
             at = next;
         }
         let until = scan.commit_state.until;
@@ -76,7 +78,10 @@ impl FullScan {
         let bytes = frame.payload.len() as u64;
         match frame.kind {
             Kind::Whole => self.count(frame.address, bytes),
-            Kind::First => self.first = Some((frame.address, bytes)),
+            Kind::First => {
+                debug_assert!(self.first.is_none(), "no entry is between the pieces of another");
+                self.first = Some((frame.address, bytes));
+            }
             Kind::Middle | Kind::Last => self.piece(frame, bytes),
             Kind::Commit => {
                 let until = units.block_behind_end(frame.next);
@@ -112,6 +117,10 @@ impl FullScan {
     }
 
     fn count(&mut self, address: Address, bytes: u64) {
+        debug_assert!(
+            self.saved <= self.commit_state.until,
+            "the commits that a walk finds follow the one of the manifest"
+        );
         let is_in_hole =
             self.commit_state.holes.iter().any(|[start, end]| (*start..*end).contains(&address));
         if address < self.commit_state.begin || is_in_hole {
@@ -129,6 +138,7 @@ impl FullScan {
     /// Notes the damage between a stop and the next sound frame.
     fn note(&mut self, scanner: &FrameScanner<'_>, stop: Stop, next: Address) {
         let start = self.first.take().map_or(stop.at, |(first, _)| first);
+        debug_assert!(start <= stop.at && stop.at < next, "{start:?}, {stop:?}, {next:?}");
         let is_in_hole = |[from, end]: &[Address; 2]| *from <= start && next <= *end;
         if self.commit_state.holes.iter().any(is_in_hole) {
             return;

@@ -22,6 +22,10 @@ pub(crate) struct Committed {
 
 impl Committed {
     pub(crate) fn new(state: CommitState) -> Self {
+        assert!(
+            Address::FIRST <= state.begin && state.begin <= state.until,
+            "a commit covers the bytes from the begin to its end: {state:?}"
+        );
         Self {
             until: Watermark::new(state.until),
             completed: AtomicBool::new(state.completed),
@@ -64,7 +68,10 @@ impl Committed {
     pub(crate) fn advance(&self, change: impl FnOnce(&mut CommitState)) {
         let mut state = self.lock();
         let before = [state.begin, state.until];
+        let (number, completed) = (state.number, state.completed);
         change(&mut state);
+        debug_assert!(number <= state.number, "numbers go up: {number}, then {}", state.number);
+        debug_assert!(completed <= state.completed, "a completed log stays completed");
         assert!(
             before[0] <= state.begin && before[1] <= state.until && state.begin <= state.until,
             "commits become durable in order: {before:?}, then {state:?}"

@@ -2,12 +2,16 @@
 //! failure reaches every task.
 
 use super::committed::Committed;
+use super::record::CommitRecord;
 use super::requests::CommitRequests;
 use super::state::{Commit, CommitGoal};
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::wait::wait_either;
 use crate::hybrid_log::LogStatus;
+use crate::log::config::SMALLEST_INLINE;
+use crate::log::frame::format::HEADER;
+use crate::log::iterator::positions::LONGEST_NAME;
 use crate::log::memory::LogMemory;
 use crate::log::read::range::ReadableRange;
 use crate::log::view::LogView;
@@ -15,6 +19,14 @@ use std::sync::Arc;
 
 /// The longest cookie, in bytes.
 const LONGEST_COOKIE: usize = 512;
+
+/// The bytes of a commit record with the longest cookie and one of the longest iterators.
+const RECORD: usize =
+    CommitRecord::least_bytes(LONGEST_COOKIE) + CommitRecord::iterator_bytes(LONGEST_NAME);
+const _: () = assert!(
+    (HEADER + RECORD) as u64 <= SMALLEST_INLINE,
+    "each record has room for a change, so a commit with all changes follows"
+);
 
 /// The commits of one log, for tasks that want them.
 #[derive(Debug)]
@@ -51,7 +63,12 @@ impl Committer {
     ) -> Result<CommitGoal> {
         self.memory.health().check_process()?;
         self.memory.health().check_write()?;
+        let [durable, written] = [self.committed().until(), self.memory.log().flushing().flushed()];
         let until = self.memory.log().tail_address();
+        debug_assert!(
+            durable <= written && written <= until,
+            "committed <= written <= tail: {durable:?}, {written:?}, {until:?}"
+        );
         let changes = self.keep(number, cookie)?;
         let goal = CommitGoal { until, changes, number: number.unwrap_or(0) };
         if !self.committed().meets(goal) {
@@ -101,7 +118,12 @@ impl Committer {
     /// `StorageFull` while the device is full, `Poisoned`, `Closed`.
     pub(crate) async fn wait_for(&self, goal: CommitGoal) -> Result<Commit> {
         self.wait_until(|committed| committed.meets(goal)).await?;
-        Ok(self.committed().commit())
+        let commit = self.committed().commit();
+        assert!(
+            commit.until.inner() >= goal.until && commit.number >= goal.number,
+            "a later commit meets each goal that an earlier commit met: {commit:?}, {goal:?}"
+        );
+        Ok(commit)
     }
 
     /// Waits until the entry at `address` is durable.

@@ -41,6 +41,7 @@ pub(crate) struct CommitDriver<'l> {
 
 impl<'l> CommitDriver<'l> {
     pub(crate) fn new(log: &'l LogInner) -> Self {
+        assert!(log.config.commits_in_flight > 0, "the driver may issue a commit");
         Self {
             log,
             issued: log.committer.committed().until(),
@@ -105,6 +106,7 @@ impl<'l> CommitDriver<'l> {
     fn watch_tail(&mut self) -> Option<Told> {
         let (every, bytes) = (self.log.config.commit_every, self.log.config.commit_bytes);
         let memory = &self.log.memory;
+        debug_assert!(self.issued <= memory.log().tail_address(), "issued bytes are allocated");
         let mut listener = None;
         if let Some(every) = every.filter(|_| self.timer.is_none()) {
             listener = Some(memory.told_beyond(self.issued));
@@ -166,6 +168,7 @@ impl<'l> CommitDriver<'l> {
                     until,
                     "no block with durable bytes is written again"
                 );
+                debug_assert!(until <= memory.log().tail_address(), "a commit is allocated");
                 commit.place(self.issued, [record, until]);
                 memory.log().flushing().want_flushed(until);
                 self.issued = until;

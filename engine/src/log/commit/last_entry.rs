@@ -27,6 +27,7 @@ struct Ends {
 impl LastEntry {
     /// Returns the ends of a log from `begin` to `until`.
     pub(crate) fn new([begin, until]: [Address; 2]) -> Self {
+        debug_assert!(begin <= until, "a log ends after its begin: {begin:?}, {until:?}");
         Self(Mutex::new(Ends { last: until, gone: begin }))
     }
 

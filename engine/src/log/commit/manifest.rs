@@ -7,6 +7,7 @@ use super::state::CommitState;
 use crate::base::address::{ADDRESS_MAX, Address};
 use crate::base::error::{Error, Result};
 use crate::hybrid_log::{Life, LogEnd, Units};
+use crate::log::config::PAGES;
 use crate::manifest::publish::Publishable;
 use crate::manifest::text::{self, Edition, Hex};
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 const EDITION: Edition = Edition { kind: "log", format: 2 };
 /// No log was made with larger pages.
 const LARGEST_PAGE: u64 = 32 << 20;
+const _: () = assert!(PAGES[1] <= LARGEST_PAGE, "an opening accepts the pages of a creation");
 
 /// The manifest of one log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,7 +105,13 @@ impl Manifest {
         let kvick = EDITION.kind.to_owned();
         let (format, features) = (EDITION.format, Vec::new());
         let (life, life_begin) = (life.number(), life.begin().raw());
-        Self { kvick, format, features, life, life_begin, rewinds, log, commit }
+        let manifest = Self { kvick, format, features, life, life_begin, rewinds, log, commit };
+        debug_assert_eq!(
+            manifest.saved(),
+            Some(CommitState { changes: 0, ..commit_state.clone() }),
+            "an opening reads the state that the manifest names"
+        );
+        manifest
     }
 
     /// Returns the values that the next manifest of the log takes over.

@@ -30,6 +30,15 @@ pub(crate) struct ManifestDriver<'l> {
 
 impl<'l> ManifestDriver<'l> {
     pub(crate) fn new(log: &'l LogInner, identity: Identity, published: CommitState) -> Self {
+        let committed = log.committer.committed().state();
+        assert!(
+            published.until <= committed.until && published.number <= committed.number,
+            "the manifest names a durable commit: {published:?}, {committed:?}"
+        );
+        debug_assert!(
+            published.begin <= log.view.range().begin(),
+            "no reader is below the begin of the manifest: {published:?}"
+        );
         Self { log, identity, published }
     }
 
@@ -78,6 +87,10 @@ impl<'l> ManifestDriver<'l> {
     fn due(&self) -> Option<CommitState> {
         let LogInner { memory, committer, config, .. } = self.log;
         let (durable, published) = (committer.committed().state(), &self.published);
+        debug_assert!(
+            published.until <= durable.until && published.number <= durable.number,
+            "a published commit is durable: {published:?}, {durable:?}"
+        );
         let next = committer.requests().next();
         // The begin never goes back: the files below the begin of a manifest are deleted.
         let mut begin = durable.begin.max(published.begin);
@@ -103,6 +116,7 @@ impl<'l> ManifestDriver<'l> {
                 && state.until <= durable,
             "a manifest names a durable commit and goes only forward: {state:?}, {durable:?}"
         );
+        debug_assert!(self.published.number <= state.number, "numbers go up: {state:?}");
         let directory = &*self.log.directory;
         let frees = self.segment(state.begin) > self.segment(self.published.begin);
         let manifest = Manifest::new(self.identity, &state);
@@ -130,6 +144,10 @@ impl<'l> ManifestDriver<'l> {
             "no reader is below the begin of the manifest: {begin:?}, {shown:?}"
         );
         let offset = self.log.view.units().page_start(begin);
+        debug_assert!(
+            begin <= self.log.committer.committed().until(),
+            "no uncommitted file is deleted: {begin:?}"
+        );
         if let Err(error) = self.log.view.device().discard_below(offset).await {
             // They are below the begin of the manifest, so no task looks for them. The next
             // truncation deletes them.

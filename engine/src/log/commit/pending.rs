@@ -24,6 +24,7 @@ impl PendingCommit {
 
     /// Notes the place of the record. The entries begin at `start`.
     pub(crate) fn place(&mut self, start: Address, [record, until]: [Address; 2]) {
+        assert_eq!(self.until, Address::NONE, "the record of a commit is written once");
         assert!(
             start <= record && record < until && self.record.durable <= start,
             "a commit follows the commits before it: {start:?} {record:?} {until:?}"

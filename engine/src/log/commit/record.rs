@@ -11,6 +11,7 @@
 //! Numbers are little endian. The checksum is that of the frame.
 
 use crate::base::address::{ADDRESS_MAX, Address};
+use crate::log::truncate::holes::are_apart;
 
 const COMPLETED: u8 = 1;
 
@@ -32,21 +33,30 @@ pub(crate) struct CommitRecord {
 }
 
 impl CommitRecord {
-    /// Returns the bytes of an iterator of this name.
-    pub(crate) fn iterator_bytes(name: &str) -> usize {
-        2 + name.len() + 8
+    /// Returns the bytes of an iterator with a name of `name` bytes.
+    pub(crate) const fn iterator_bytes(name: usize) -> usize {
+        2 + name + 8
     }
 
     /// Returns the bytes of a record that has only a cookie.
-    pub(crate) fn least_bytes(cookie: usize) -> usize {
+    pub(crate) const fn least_bytes(cookie: usize) -> usize {
         3 * 8 + 1 + 3 * 4 + cookie
+    }
+
+    /// Returns the bytes of the record.
+    pub(crate) fn bytes(&self) -> usize {
+        let names = self.iterators.iter().map(|(name, _)| Self::iterator_bytes(name.len()));
+        Self::least_bytes(self.cookie.len())
+            + names.sum::<usize>()
+            + self.holes.len() * Self::HOLE_BYTES
     }
 
     /// The bytes of a hole.
     pub(crate) const HOLE_BYTES: usize = 16;
 
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(Self::least_bytes(self.cookie.len()));
+        debug_assert!(are_apart(&self.holes), "holes ascend and do not touch: {self:?}");
+        let mut bytes = Vec::with_capacity(self.bytes());
         for number in [self.number, self.begin.raw(), self.durable.raw()] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
@@ -65,6 +75,7 @@ impl CommitRecord {
         for address in self.holes.iter().flatten() {
             bytes.extend_from_slice(&address.raw().to_le_bytes());
         }
+        assert_eq!(bytes.len(), self.bytes(), "a record has the bytes that a draft counts");
         bytes
     }
 
@@ -143,7 +154,7 @@ mod tests {
         let bytes = record.encode();
         assert_eq!(CommitRecord::decode(&bytes), Some(record.clone()));
         let names: usize =
-            record.iterators.iter().map(|(name, _)| CommitRecord::iterator_bytes(name)).sum();
+            record.iterators.iter().map(|(name, _)| CommitRecord::iterator_bytes(name.len())).sum();
         let least = CommitRecord::least_bytes(record.cookie.len());
         assert_eq!(bytes.len(), least + names + CommitRecord::HOLE_BYTES);
     }

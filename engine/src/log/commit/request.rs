@@ -125,6 +125,10 @@ impl Committing {
             let next = wait_either(events, || {
                 let now = CommitProgress::of(&log, goal);
                 let is_over = now.phase == CommitPhase::Ended;
+                debug_assert!(
+                    shown.is_none_or(|shown: CommitProgress| shown.phase <= now.phase),
+                    "a commit goes forward"
+                );
                 if shown != Some(now) { Some(Some(now)) } else { is_over.then_some(None) }
             });
             let now = next.await?;

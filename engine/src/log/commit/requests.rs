@@ -10,6 +10,7 @@ use super::record::CommitRecord;
 use super::state::CommitState;
 use crate::base::address::{Address, Watermark};
 use crate::base::error::{Error, Result};
+use crate::log::truncate::holes::are_apart;
 use event_listener::Event;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use kvick_io::sync::{Mutex, MutexGuard};
@@ -137,7 +138,11 @@ impl CommitRequests {
     /// Adds a change to the next commit. Returns the number of the change.
     pub(crate) fn change(&self, make: impl FnOnce(&mut NextCommit)) -> u64 {
         let mut next = self.next();
+        let (begin, completed) = (next.begin, next.completed);
         make(&mut next);
+        debug_assert!(begin <= next.begin, "the begin goes up: {begin:?}, {:?}", next.begin);
+        debug_assert!(completed <= next.completed, "a completed log stays completed");
+        debug_assert!(are_apart(&next.holes), "holes ascend and do not touch: {:?}", next.holes);
         next.changes += 1;
         next.changes
     }
@@ -176,6 +181,11 @@ impl NextCommit {
             self.next_cookie = None;
         }
         self.distinct.push_back(NumberedCommit { number, cookie });
+        debug_assert!(
+            self.distinct.iter().is_sorted_by(|before, next| before.number < next.number),
+            "commits are made in the order of their numbers: {:?}",
+            self.distinct
+        );
         Ok(())
     }
 
@@ -201,7 +211,7 @@ impl NextCommit {
         let holes = self.holes.drain(..holes).collect();
         let mut iterators = Vec::new();
         while let Some(next) = self.iterators.first_entry() {
-            let bytes = CommitRecord::iterator_bytes(next.key());
+            let bytes = CommitRecord::iterator_bytes(next.key().len());
             if bytes > left {
                 break;
             }
@@ -213,6 +223,12 @@ impl NextCommit {
         let changes = if is_whole { self.changes } else { 0 };
         let (begin, completed) = (self.begin, self.completed);
         let record = CommitRecord { number, begin, durable, completed, cookie, iterators, holes };
+        debug_assert!(
+            self.iterators.is_empty() && self.holes.is_empty()
+                || !(record.iterators.is_empty() && record.holes.is_empty()),
+            "each record takes a change, so the changes end: {record:?}"
+        );
+        debug_assert_eq!(record.bytes() + left, room, "no byte is counted twice");
         PendingCommit::new(record, changes)
     }
 }

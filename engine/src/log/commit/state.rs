@@ -118,6 +118,10 @@ impl CommitState {
         let mut commit_state = self.clone();
         commit_state.begin = commit_state.begin.max(begin);
         holes::forget_below(&mut commit_state.holes, commit_state.begin);
+        assert!(
+            commit_state.begin <= commit_state.until,
+            "a log does not begin after its end: {commit_state:?}"
+        );
         commit_state
     }
 

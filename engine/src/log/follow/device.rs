@@ -54,6 +54,7 @@ impl FollowedDevice {
             opened.device = device;
         }
         opened.last = opened.last.max(Some(last));
+        debug_assert!(opened.last >= known, "segments are only added at the end");
         Ok(())
     }
 

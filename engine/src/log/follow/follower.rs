@@ -375,12 +375,18 @@ impl Followed {
             Ok(())
         });
         // At the place where it stops, the writer will continue, or has not arrived yet.
-        stopped.await.map(drop)
+        let stop = stopped.await?;
+        debug_assert!(commit_state.until <= stop.at, "a commit ends before the stop: {stop:?}");
+        Ok(())
     }
 
     /// Shows readers a newer commit.
     fn show(&self, state: CommitState) {
         let files_begin = self.view.units().page_start(state.begin);
+        debug_assert!(
+            self.view.memory().is_none(),
+            "a follower has no memory that would have newer entries"
+        );
         self.view.range().replace(state);
         self.device.forget_below(files_begin);
     }

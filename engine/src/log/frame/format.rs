@@ -26,9 +26,15 @@ use std::ops::Range;
 /// The bytes of a header.
 pub(crate) const HEADER: usize = WORD;
 const LENGTH_BITS: u32 = 29;
-const LENGTH_MASK: u64 = (1 << LENGTH_BITS) - 1;
+pub(crate) const LENGTH_MASK: u64 = (1 << LENGTH_BITS) - 1;
 const KIND_MASK: u64 = 7;
 const CHECKSUM_SHIFT: u32 = 32;
+const _: () = assert!(
+    LENGTH_BITS + KIND_MASK.count_ones() == CHECKSUM_SHIFT,
+    "length, kind and checksum touch and do not overlap"
+);
+const _: () = assert!(Kind::Padding as u64 <= KIND_MASK, "a header has bits for each kind");
+const _: () = assert!(Kind::Whole as u64 > 0, "no header is zero, which means that none is there");
 
 /// The content of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +92,7 @@ impl Header {
     /// Release: pairs with the Acquire of `load`.
     #[inline(always)]
     pub(crate) fn release(self, word: &AtomicU64) {
+        debug_assert!(self.kind().is_some(), "readers know the kind of each frame: {self:?}");
         word.store(self.0, Ordering::Release);
     }
 
@@ -166,6 +173,7 @@ impl Framing {
     /// Returns the address after a frame of `bytes` bytes.
     #[inline]
     pub(crate) fn behind(self, address: Address, bytes: usize) -> Address {
+        debug_assert!(bytes > 0, "a walk goes forward from {address:?}");
         debug_assert!(
             bytes as u64 <= self.units.left_of_page(address),
             "no frame crosses a page: {bytes} bytes at {address:?}"

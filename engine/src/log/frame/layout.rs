@@ -9,6 +9,11 @@ use std::ops::Range;
 /// The least number of bytes of a piece at the end of a page.
 const SHORTEST_PIECE: u64 = 64;
 
+const _: () = assert!(
+    (HEADER as u64 + SHORTEST_PIECE).is_multiple_of(WORD as u64),
+    "a page that is left with the shortest piece is full"
+);
+
 /// The layout of entries in pages.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EntryLayout {
@@ -36,6 +41,8 @@ impl EntryLayout {
         lengths: impl IntoIterator<Item = usize>,
         mut place: impl FnMut(Placed),
     ) -> Position {
+        debug_assert!(from.offset <= self.capacity, "entries begin in a page: {from:?}");
+        debug_assert!(from.offset.is_multiple_of(WORD as u64), "a frame begins at a word");
         let mut at = from;
         for (item, length) in lengths.into_iter().enumerate() {
             let whole = frame_bytes(length) as u64;
@@ -50,7 +57,9 @@ impl EntryLayout {
             } else {
                 at = self.lay_pieces(at, (item, length), &mut place);
             }
+            debug_assert!(at.offset <= self.capacity, "no frame crosses a page: {at:?}");
         }
+        debug_assert!((at.page, at.offset) >= (from.page, from.offset), "{from:?} to {at:?}");
         at
     }
 
@@ -82,6 +91,7 @@ impl EntryLayout {
                 (_, true) => Kind::Last,
             };
             debug_assert!(done > 0 || end < length, "what fits is not taken to pieces");
+            debug_assert!(done < end, "each piece has bytes: {done} of {length}");
             place(Placed::Piece { at, kind, item, range: done..end });
             at.offset += frame_bytes(end - done) as u64;
             if end == length {

@@ -65,6 +65,16 @@ struct Run {
     is_last: bool,
 }
 
+impl Stop {
+    fn new(units: Units, at: Address, unit: Address) -> Self {
+        debug_assert!(
+            units.unit_start(at) <= unit,
+            "the units before the stop are sound: {at:?}, {unit:?}"
+        );
+        Self { at, unit }
+    }
+}
+
 impl FrameScanner<'_> {
     /// Shows the frames from `from` on, as long as they are sound. A frame begins at `from`.
     ///
@@ -75,21 +85,23 @@ impl FrameScanner<'_> {
         from: Address,
         mut show: impl FnMut(Frame<'_>) -> Result<()>,
     ) -> Result<Stop> {
+        let units = self.framing.units;
         let mut at = from;
-        let mut run = self.run(self.framing.units.unit_start(from)).await?;
+        let mut run = self.run(units.unit_start(from)).await?;
         loop {
             at = self.frames_of(&run, at, Commits::Whole, &mut show)?;
+            debug_assert!(from <= at, "a walk goes forward: {from:?} to {at:?}");
             let is_over = at >= run.next;
             if run.is_last && !is_over {
-                return Ok(Stop { at, unit: run.next });
+                return Ok(Stop::new(units, at, run.next));
             }
             if is_over {
-                run = self.run(self.framing.units.unit_start(at)).await?;
+                run = self.run(units.unit_start(at)).await?;
                 if run.bytes.is_empty() {
-                    return Ok(Stop { at, unit: run.next });
+                    return Ok(Stop::new(units, at, run.next));
                 }
             } else if self.is_stuck(&run, at) {
-                return Ok(Stop { at, unit: self.framing.units.unit_start(at) });
+                return Ok(Stop::new(units, at, units.unit_start(at)));
             } else {
                 self.extend(&mut run).await?;
             }
@@ -107,6 +119,7 @@ impl FrameScanner<'_> {
             false
         });
         looking.await?;
+        debug_assert!(proof.is_none_or(|proof| until < proof), "a proof is of later bytes");
         Ok(proof)
     }
 
@@ -118,6 +131,7 @@ impl FrameScanner<'_> {
             true
         });
         looking.await?;
+        debug_assert!(first.is_none_or(|first| stop.at < first), "{first:?} is after {stop:?}");
         Ok(first)
     }
 
@@ -174,6 +188,10 @@ impl FrameScanner<'_> {
                 unit = units.unit_behind(unit);
             }
         }
+        debug_assert!(
+            runs.windows(2).all(|pair| pair[0].next < pair[1].start),
+            "a damaged unit is between two runs: {runs:?}"
+        );
         Ok(runs)
     }
 
@@ -186,6 +204,7 @@ impl FrameScanner<'_> {
         commits: Commits,
         show: &mut impl FnMut(Frame<'_>) -> Result<()>,
     ) -> Result<Address> {
+        debug_assert!(run.start <= from, "a run has the bytes from its start on: {from:?}");
         let mut address = from;
         while let Some(rest) = run.from(address) {
             let Parsed::Frame { kind, payload, next } = self.framing.parse(address, rest) else {
@@ -222,7 +241,14 @@ impl FrameScanner<'_> {
     /// Reads further units of the page of a run.
     async fn extend(&self, run: &mut Run) -> Result<()> {
         let units = self.framing.units;
+        debug_assert!(!run.is_last, "a run ends before the first unit that is not sound");
         let page_behind = units.page_behind(run.next);
+        debug_assert!(
+            page_behind == units.page_behind(run.start),
+            "a run is in one page: {:?} to {:?}",
+            run.start,
+            run.next
+        );
         let wanted = units.chunk([run.next, page_behind], self.at_once());
         let wanted = wanted.expect("within a page").units;
         let mut sound = 0;
@@ -241,6 +267,7 @@ impl FrameScanner<'_> {
     /// `None` if there are none.
     async fn read(&self, start: Address, end: Address) -> Result<Option<AlignedBuf>> {
         let units = self.framing.units;
+        debug_assert_eq!(units.unit_start(start), start, "a read begins at a unit");
         let chunk = units.chunk([start, end], self.at_once()).expect("something to read");
         let stored = self.stored.from(units.device_offset(start)) / units.unit_bytes() as u64;
         let there = chunk.units.min(usize::try_from(stored).unwrap_or(usize::MAX));

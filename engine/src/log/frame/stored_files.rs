@@ -16,6 +16,7 @@ pub(crate) struct StoredFiles {
 impl StoredFiles {
     /// Reads the lengths of the current files.
     pub(crate) async fn look(directory: &dyn Directory, segment_bytes: u64) -> Result<Self> {
+        assert!(segment_bytes > 0, "an address is in one segment");
         let place = directory.describe();
         let files = list(directory).await?;
         let mut lengths = BTreeMap::new();
@@ -39,6 +40,7 @@ impl StoredFiles {
     /// same file.
     pub(crate) fn from(&self, offset: u64) -> u64 {
         let length = self.lengths.get(&(offset / self.segment_bytes)).copied().unwrap_or(0);
+        debug_assert!(length <= self.segment_bytes, "no file reaches into the next segment");
         length.saturating_sub(offset % self.segment_bytes)
     }
 

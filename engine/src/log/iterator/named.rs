@@ -1,5 +1,6 @@
 //! Iterators with a name. The log keeps their places.
 
+use super::positions::LONGEST_NAME;
 use crate::base::error::{Error, Result};
 use crate::log::LogAddress;
 use crate::log::handle::FasterLog;
@@ -12,9 +13,6 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-
-/// The longest name, in bytes.
-const LONGEST_NAME: usize = 128;
 
 /// A [`Stream`] of entries as they are committed, made by [`FasterLog::iterator`]. It begins where
 /// the iterator of this name was completed.
@@ -59,6 +57,10 @@ impl LogIterator {
         self.check_place(address).await?;
         // A commit record holds the place, not its movement. So the place must not go back.
         let place = self.log.inner.iterators.advance(&self.name, address.inner());
+        debug_assert!(
+            place <= self.log.inner.view.end(),
+            "an iterator completes entries of the log: {place:?}"
+        );
         self.log.inner.committer.requests().change(|next| {
             let moved = next.iterators.entry(self.name.clone()).or_insert(Some(place));
             *moved = (*moved).max(Some(place));
@@ -131,6 +133,11 @@ impl Stream for LogIterator {
         let this = self.get_mut();
         let next = ready!(Pin::new(&mut this.scan).poll_next(context));
         if let Some(Ok(entry)) = &next {
+            debug_assert!(
+                this.given[1] <= entry.address,
+                "entries are given in order: {:?}",
+                this.given
+            );
             this.given = [entry.address, entry.next];
         }
         Poll::Ready(next)

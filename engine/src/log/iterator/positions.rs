@@ -5,6 +5,9 @@ use crate::log::LogAddress;
 use kvick_io::sync::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The longest name, in bytes.
+pub(crate) const LONGEST_NAME: usize = 128;
+
 /// The named iterators of one log.
 #[derive(Debug, Default)]
 pub(crate) struct IteratorPositions(Mutex<State>);
@@ -38,6 +41,7 @@ impl IteratorPositions {
     /// Moves a place up, never down. Returns the place.
     pub(crate) fn advance(&self, name: &str, address: Address) -> Address {
         let mut state = self.state();
+        debug_assert!(state.in_use.contains(name), "only an iterator in use moves: {name}");
         let place = state.places.entry(name.to_owned()).or_insert(address);
         *place = (*place).max(address);
         *place

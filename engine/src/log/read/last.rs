@@ -33,7 +33,12 @@ pub(crate) async fn find(view: &Arc<LogView>) {
 /// Returns the last committed entry.
 pub(crate) async fn last(view: &Arc<LogView>) -> Result<Option<LogEntry>> {
     let end = view.range().last_entry().end();
-    last_before(view, end.min(view.range().committed().until())).await
+    let last = last_before(view, end.min(view.range().committed().until())).await?;
+    debug_assert!(
+        last.as_ref().is_none_or(|last| last.next.inner() <= view.range().committed().until()),
+        "an entry that begins before the end of a commit is committed"
+    );
+    Ok(last)
 }
 
 /// Returns the last entry that begins below `end` and was not taken back, committed or not.
@@ -59,7 +64,9 @@ async fn last_in_page(view: &Arc<LogView>, end: Address) -> Result<(Address, Opt
     let mut reader = Reader::new(Arc::clone(view), Start::Near(from), options);
     let mut last = None;
     while let Some(entry) = poll_fn(|context| reader.poll_next(context)).await {
-        last = Some(entry?);
+        let entry = entry?;
+        debug_assert!(entry.address.inner() < end, "a reader ends before {end:?}");
+        last = Some(entry);
     }
     Ok((from, last))
 }
@@ -68,6 +75,7 @@ async fn last_in_page(view: &Arc<LogView>, end: Address) -> Result<(Address, Opt
 /// the end of a page. So an entry ends right before a record that is not at the start of a page.
 pub(crate) fn end_of_last_entry(view: &LogView, [start, record]: [Address; 2]) -> Option<Address> {
     let page_bits = view.units().page_bits();
+    debug_assert!(start <= record, "entries come before their record: {start:?}, {record:?}");
     let memory = view.memory().filter(|_| start < record)?;
     if record.offset(page_bits) > 0 && !view.range().holes().reach_into([start, record]) {
         return Some(record);
@@ -78,12 +86,19 @@ pub(crate) fn end_of_last_entry(view: &LogView, [start, record]: [Address; 2]) -
         let from = start.max(Address::at(page, 0, page_bits));
         match end_in_page(view, memory, [from, end]) {
             None if from > start => end = from,
-            found => return found,
+            found => {
+                debug_assert!(
+                    found.is_none_or(|found| start < found && found <= record),
+                    "the end is in the commit: {start:?}, {found:?}, {record:?}"
+                );
+                return found;
+            }
         }
     }
 }
 
 fn end_in_page(view: &LogView, memory: &LogMemory, [from, end]: [Address; 2]) -> Option<Address> {
+    debug_assert!(from < end, "a part of a page has bytes: {from:?} to {end:?}");
     memory.protected(|guard| {
         let (mut at, mut last) = (from, None);
         loop {

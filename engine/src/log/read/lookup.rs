@@ -44,7 +44,12 @@ impl<'v> Lookup<'v> {
     pub(crate) async fn at_or_after(&self, address: Address) -> Result<Option<LogEntry>> {
         let end = LogAddress::MAX.inner();
         let options = ScanOptions { end, follow: false, uncommitted: false };
-        self.first(Start::Near(address), options).await.transpose()
+        let first = self.first(Start::Near(address), options).await.transpose()?;
+        debug_assert!(
+            first.as_ref().is_none_or(|entry| entry.address.inner() >= address),
+            "no entry before {address:?} is returned"
+        );
+        Ok(first)
     }
 
     /// Checks that a frame begins at `address`, which is below the end.

@@ -74,6 +74,7 @@ impl ReadableRange {
 
     /// Truncates the entries below `begin`. The caller notifies [`changed`](Self::changed).
     pub(crate) fn truncate_front(&self, begin: Address) {
+        debug_assert!(begin >= Address::FIRST, "no entry is before the first: {begin:?}");
         self.last_entry.truncate_front(begin, &self.committed);
         self.begin.raise(begin);
         self.holes.forget_below(begin);
@@ -92,6 +93,10 @@ impl ReadableRange {
         commit: &PendingCommit,
         find_last: impl FnOnce() -> Option<Address>,
     ) {
+        debug_assert!(
+            self.last_entry.end() <= commit.entries[0].max(self.committed.until()),
+            "no entry of a later commit is counted: {commit:?}"
+        );
         self.last_entry.commit(find_last);
         self.committed.advance(|state| state.apply_pending(commit));
         self.changed.notify(usize::MAX);

@@ -88,12 +88,24 @@ impl Reader {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<LogEntry>>> {
+        let before = self.cursor.position();
         let next = match self.phase {
-            Phase::Reading => ready!(self.cursor.poll_entry(context)),
+            Phase::Reading => {
+                debug_assert!(self.claim.is_none(), "a claim is of the first entry");
+                ready!(self.cursor.poll_entry(context))
+            }
             Phase::Over => return Poll::Ready(None),
             Phase::New(_) | Phase::Starting(_) => ready!(self.poll_first(context)),
         };
-        if !matches!(next, Some(Ok(_))) {
+        if let Some(Ok(entry)) = &next {
+            let (address, next) = (entry.address.inner(), entry.next.inner());
+            debug_assert!(before <= address, "a reader goes forward: {before:?}, {address:?}");
+            debug_assert!(address < next, "an entry has bytes: {address:?} to {next:?}");
+            debug_assert!(
+                address < self.cursor.options().end,
+                "a reader ends before an entry at its end: {address:?}"
+            );
+        } else {
             self.cursor.end();
             self.phase = Phase::Over;
         }

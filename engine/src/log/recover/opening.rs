@@ -20,6 +20,7 @@
 //! interrupts it and it is repeated.
 
 use super::report::LogRecovery;
+use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::config::ByteSize;
 use crate::hybrid_log::{HybridLog, Life, LogEnd, LogExtent, LogGeometry, check_block};
@@ -116,6 +117,11 @@ impl LogOpener {
         let found = newest(&scanner, saved.clone(), self.number).await?;
         let commit_state = found.commit_state;
         let until = units.device_offset(commit_state.until);
+        assert!(
+            commit_state.until == units.block_behind_end(commit_state.until)
+                || commit_state.until == Address::FIRST,
+            "the log continues in a new physical block: {commit_state:?}"
+        );
         let dropped = end.saturating_sub(until);
         let life = manifest.life().next(commit_state.until).ok_or_else(Error::lives_exhausted)?;
         let gives_up = u64::from(self.number.is_some() && dropped > 0);
@@ -247,6 +253,7 @@ impl LogOpener {
             end: LogEnd::of_entries(geometry.page_bits),
         };
         let CommitState { begin, until, .. } = *state;
+        debug_assert!(life.begin() <= until, "this life writes from the tail on: {until:?}");
         let extent = LogExtent { begin, head: until, flushed: until, tail: until };
         let clock = (self.contexts.epoch().clone(), self.handle.clone());
         let log = (Arc::clone(&device), buffers.clone(), &*self.directory.describe());
@@ -318,6 +325,7 @@ pub(crate) async fn newest(
         Ok(())
     });
     let stop = stop.await?;
+    debug_assert!(commit_state.until <= stop.at, "a commit ends before the stop: {stop:?}");
     if let Some(number) = number.filter(|_| !is_chosen(&commit_state)) {
         let (first, last) = (saved.number, commit_state.number);
         return Err(Error::invalid(format!(
@@ -370,6 +378,8 @@ pub(crate) async fn look(
 /// Durably deletes the bytes after `end`, and makes the remaining bytes durable: they may have been
 /// read from the cache of the system.
 pub(crate) async fn cut(directory: &dyn Directory, device: &dyn Device, end: u64) -> Result<()> {
+    let block = u64::from(device.geometry().block);
+    debug_assert!(end.is_multiple_of(block), "whole blocks are kept: {end}");
     let failed = |error| Error::uncut("cutting off the torn tail of the log", error);
     device.truncate(end).await.map_err(failed)?;
     device.sync().await.result.map_err(failed)?;

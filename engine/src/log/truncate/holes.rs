@@ -17,6 +17,7 @@ pub(crate) struct Holes {
 
 impl Holes {
     pub(crate) fn new(holes: Vec<[Address; 2]>) -> Self {
+        debug_assert!(are_apart(&holes), "holes ascend and do not touch: {holes:?}");
         Self { ranges: RwLock::new(holes), truncations: AtomicU64::new(0) }
     }
 
@@ -30,7 +31,10 @@ impl Holes {
     }
 
     fn change(&self, change: impl FnOnce(&mut Vec<[Address; 2]>)) {
-        change(&mut self.ranges.write().expect("nothing panics under it"));
+        let mut holes = self.ranges.write().expect("nothing panics under it");
+        change(&mut holes);
+        debug_assert!(are_apart(&holes), "holes ascend and do not touch: {holes:?}");
+        drop(holes);
         // Relaxed: as in `truncations`.
         self.truncations.fetch_add(1, Ordering::Relaxed);
     }
@@ -59,6 +63,7 @@ impl Holes {
 
     /// Returns whether any address of `[start, end)` is in a hole.
     pub(crate) fn reach_into(&self, [start, end]: [Address; 2]) -> bool {
+        debug_assert!(start < end, "a range has bytes: {start:?} to {end:?}");
         let (begin, hole) = self.clip(start);
         begin != start || hole.is_some_and(|hole| hole < end)
     }
@@ -81,17 +86,26 @@ impl Holes {
     }
 }
 
+/// Returns whether ranges ascend, have bytes and do not touch.
+pub(crate) fn are_apart(holes: &[[Address; 2]]) -> bool {
+    holes.as_flattened().is_sorted_by(|before, next| before < next)
+}
+
 /// Adds a range to a list of ranges. No other range ends after it.
 pub(crate) fn add(holes: &mut Vec<[Address; 2]>, [start, end]: [Address; 2]) {
-    assert!(start < end && holes.last().is_none_or(|last| last[1] <= end));
+    assert!(start < end, "a hole has bytes: {start:?} to {end:?}");
+    let last = holes.last();
+    assert!(last.is_none_or(|last| last[1] <= end), "{last:?} ends before {end:?} at the latest");
     let apart = holes.partition_point(|hole| hole[1] < start);
     let first = holes.get(apart).map_or(start, |hole| hole[0].min(start));
     holes.truncate(apart);
     holes.push([first, end]);
+    debug_assert!(are_apart(holes), "ranges that touch become one: {holes:?}");
 }
 
 /// Adds a range to a list of ranges, at any place.
 pub(crate) fn merge(holes: &mut Vec<[Address; 2]>, hole: [Address; 2]) {
+    assert!(hole[0] < hole[1], "a hole has bytes: {hole:?}");
     holes.push(hole);
     holes.sort_unstable();
     let mut apart: Vec<[Address; 2]> = Vec::with_capacity(holes.len());
@@ -102,6 +116,7 @@ pub(crate) fn merge(holes: &mut Vec<[Address; 2]>, hole: [Address; 2]) {
         }
     }
     *holes = apart;
+    debug_assert!(are_apart(holes), "ranges that touch become one: {holes:?}");
 }
 
 /// Removes the ranges below `begin` from a list.

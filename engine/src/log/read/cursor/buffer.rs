@@ -41,6 +41,7 @@ impl FrameBuffer {
         };
         match framing.parse(at, rest) {
             Parsed::Frame { kind, payload, next } => {
+                debug_assert!(next <= self.limit, "a frame ends at or before the limit: {next:?}");
                 let start = self.bytes.bytes.len() - rest.len();
                 let payload = start + payload.start..start + payload.end;
                 BufferedFrame::Sound { kind, payload, next }

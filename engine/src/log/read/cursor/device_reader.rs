@@ -56,6 +56,7 @@ impl DeviceReader {
         debug_assert!(at < limit, "a reader reads below its limit: {at:?}, {limit:?}");
         // The rest of the bytes continues in the next unit.
         let from = units.align_up(left.as_ref().map_or(at, |left| Address::new(left.end())));
+        debug_assert!(at <= from, "the bytes left begin at the frame: {at:?}, {from:?}");
         let unit = units.unit_start(from);
         let leads = |ahead: &ReadAhead| ahead.leads_to(unit, self.is_careful);
         if !self.ahead.as_ref().is_some_and(leads) {

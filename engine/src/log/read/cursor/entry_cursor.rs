@@ -198,6 +198,7 @@ impl EntryCursor {
                 MemoryRead::Evicted => ready!(self.poll_device(limit, context))?,
             };
             if let Some(bytes) = bytes {
+                debug_assert!(bytes.from(at).is_some(), "the bytes hold the frame at {at:?}");
                 self.buffer.fill(bytes);
                 self.allow(limit);
                 return Poll::Ready(Ok(()));

@@ -1,7 +1,7 @@
 //! The position of a cursor, and the pieces of an entry that it has passed.
 
 use crate::base::address::Address;
-use crate::log::frame::format::Kind;
+use crate::log::frame::format::{HEADER, Kind};
 use bytes::{Bytes, BytesMut};
 
 /// The position of a cursor in a log.
@@ -64,6 +64,7 @@ impl Position {
 
     /// Marks that a frame begins at the claimed address.
     pub(crate) fn prove(&mut self) {
+        debug_assert!(self.is_claimed(), "a claim is proved before the cursor leaves it");
         self.claimed = None;
     }
 
@@ -95,6 +96,7 @@ impl Position {
 
     /// Notes the bytes of the next frame.
     pub(super) fn need(&mut self, bytes: usize) {
+        debug_assert!(bytes >= HEADER, "a frame has a header: {bytes} bytes");
         self.needed = bytes;
     }
 
@@ -121,12 +123,17 @@ impl Position {
     /// Marks that a whole entry was returned, so that pieces belong to entries after it.
     #[inline(always)]
     pub(super) fn leave_entry(&mut self) {
+        debug_assert!(self.pieces.is_none(), "no entry is between the pieces of another");
         self.is_amid = false;
     }
 
     /// Adds the piece at `address` to the previous pieces of its entry.
     #[cold]
     pub(super) fn add_piece(&mut self, address: Address, kind: Kind, piece: &[u8]) -> Assembled {
+        debug_assert!(
+            self.pieces.as_ref().is_none_or(|(first, _)| *first < address),
+            "the pieces of an entry ascend: {address:?}"
+        );
         match (kind, &mut self.pieces) {
             (Kind::First, None) => self.pieces = Some((address, BytesMut::from(piece))),
             (Kind::Middle | Kind::Last, Some((_, pieces))) => pieces.extend_from_slice(piece),

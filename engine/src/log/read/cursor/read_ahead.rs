@@ -38,6 +38,7 @@ impl ReadAhead {
     /// written.
     pub(crate) fn new(view: &Arc<LogView>, from: Address, end: Address) -> Self {
         let units = view.units();
+        debug_assert!(READ >= units.unit_bytes(), "a read has a whole unit");
         let next = units.unit_start(from);
         let mut at = next;
         let chunks = std::iter::from_fn(move || {
@@ -99,6 +100,7 @@ impl ReadAhead {
             None => return Poll::Ready(None),
         };
         assert_eq!(part.chunk.start, self.next.raw(), "parts come in order and leave no gap");
+        debug_assert!(self.next < part.end, "a part has bytes: {:?}", self.next);
         self.next = part.end;
         if left.bytes.is_empty() || left.end() != part.chunk.start {
             return Poll::Ready(Some(Ok(part.chunk)));

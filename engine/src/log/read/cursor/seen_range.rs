@@ -24,15 +24,19 @@ impl SeenRange {
     /// Looks at the range. Returns its begin. [`clip`](Self::clip) comes next.
     pub(super) fn look(&mut self, range: &ReadableRange) -> Address {
         // Load the count first, so that a later truncation changes it.
-        self.truncations = range.holes().truncations();
+        let truncations = range.holes().truncations();
+        debug_assert!(self.truncations <= truncations, "truncations are only counted up");
+        self.truncations = truncations;
         range.begin()
     }
 
     /// Returns the first address at or after `at` that is in no hole.
     pub(super) fn clip(&mut self, range: &ReadableRange, at: Address) -> Address {
-        let (at, hole) = range.holes().clip(at);
+        let (clipped, hole) = range.holes().clip(at);
+        debug_assert!(at <= clipped, "a reader goes forward: {at:?}, {clipped:?}");
+        debug_assert!(hole.is_none_or(|hole| clipped < hole), "{clipped:?} is in no hole");
         self.hole = hole;
-        at
+        clipped
     }
 
     /// Returns the start of the next hole.
