@@ -100,6 +100,12 @@ impl HybridLog {
             geometry.mutable_pages < geometry.frames,
             "a page is flushed before its frame is used again"
         );
+        assert!(geometry.end.has_address(tail.raw()), "a log can have reached {tail:?}");
+        debug_assert!(
+            tail == Address::FIRST || tail == units.unit_start(tail),
+            "no unit that was written is continued: {tail:?}"
+        );
+        debug_assert!(life.begin() <= tail, "this life writes from the tail on: {tail:?}");
         let file = LogFile::new((device, units, place), (buffers, geometry.flush_bytes));
         Ok(Self {
             allocation: AllocatorState::default(),
@@ -191,6 +197,10 @@ impl HybridLog {
         let bytes = layout.record_bytes(extents) as u64;
         let address = self.allocator().allocate(bytes, |_rest| {}, guard)?;
         debug_assert!(address > previous, "a chain leads to ever lower addresses");
+        debug_assert!(
+            address >= self.pages().immutable_below(guard),
+            "no byte that a flush may read is written: {address:?}"
+        );
         let appended = self.pages().record(address, guard);
         let info = RecordInfo::new(previous, record.content, self.pages().version_tag());
         appended.initialise(layout, info, record);

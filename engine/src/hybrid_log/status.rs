@@ -22,6 +22,9 @@ const FULL: u8 = 1;
 const READ_ONLY: u8 = 2;
 const POISONED: u8 = 3;
 const CLOSED: u8 = 4;
+const _: () = assert!(SOUND < FULL && FULL < READ_ONLY, "a full log still takes writers");
+const _: () =
+    assert!(READ_ONLY < POISONED && POISONED < CLOSED, "a final state gives way to later ones");
 
 /// The status of one log: the public `Health` is a snapshot of it.
 #[derive(Debug)]
@@ -166,6 +169,7 @@ impl LogStatus {
     }
 
     fn transition(&self, next: u8, because: Option<Error>) {
+        debug_assert_eq!(next == SOUND, because.is_none(), "each refusal has a cause: {next}");
         {
             let mut cause = self.cause.lock().expect("nothing panics under it");
             let now = self.state.load(Ordering::Relaxed);

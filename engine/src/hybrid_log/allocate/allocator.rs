@@ -160,6 +160,8 @@ impl Allocator<'_> {
     /// `StorageFull` while the device accepts no page, `AddressesExhausted`, `Poisoned`, `Closed`.
     pub(crate) async fn wait_for_space(self, bytes: u64) -> Result<()> {
         let need = Need::records(1);
+        let capacity = self.parts.file.units().page_capacity();
+        assert!(bytes <= capacity, "a wait for {bytes} bytes in pages of {capacity} would not end");
         loop {
             let told = listen([&self.parts.requests.events.page_free, self.parts.health.changed()]);
             let next = self.parts.tail.page() + 1;
@@ -179,6 +181,7 @@ impl Allocator<'_> {
     pub(crate) async fn wait_for_pages(self, need: Need) -> Result<()> {
         let pages = need.pages;
         assert!(pages < u64::from(self.parts.pages.count()), "the tail page stays");
+        debug_assert!(pages > 0, "a task that needs no page does not wait for one");
         let aside = (pages > 1).then(|| ReservedFrames(self));
         loop {
             if pages > 1 {
@@ -205,6 +208,7 @@ impl Allocator<'_> {
 
     fn want_frames_up_to(self, page: u64) {
         let kept = (page + 1).saturating_sub(self.parts.pages.count().into());
+        debug_assert!(kept <= self.parts.tail.page(), "the tail page stays: {kept}");
         self.parts.requests.want_head(Address::at(kept, 0, self.parts.geometry.page_bits));
     }
 

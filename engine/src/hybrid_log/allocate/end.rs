@@ -35,6 +35,7 @@ pub(crate) struct Need {
 impl LogEnd {
     /// Returns the end of the log of a store, whose checkpoints take no page.
     pub(crate) fn of_store(page_bits: u32) -> Self {
+        assert!(page_bits < ADDRESS_BITS, "an address has a page: {page_bits} bits");
         let pages = (1 << (ADDRESS_BITS - page_bits)) - UNUSED;
         Self { page_bits, records: pages, commits: pages }
     }
@@ -79,6 +80,7 @@ impl Need {
     }
 }
 
+const _: () = assert!(LAST_COMMITS > UNUSED, "appended entries can still become durable");
 const _: () = assert!(MOST_PAGES > 2 * (LAST_COMMITS + UNUSED), "most pages are for records");
 const _: () = assert!(ADDRESS_MASK >> 25 > 2 * UNUSED, "a store of the largest pages has some");
 

@@ -79,7 +79,14 @@ impl Tail {
     /// Creates a tail that begins at `address`; a page holds `capacity` bytes.
     pub(crate) fn new(address: Address, page_bits: u32, capacity: u64) -> Self {
         let word = pack(address.page(page_bits), address.offset(page_bits));
-        assert!(capacity <= 1 << page_bits && capacity.is_multiple_of(1 << WORD_BITS));
+        assert!(
+            capacity <= 1 << page_bits && capacity.is_multiple_of(1 << WORD_BITS),
+            "a page holds whole words: {capacity} bytes"
+        );
+        assert!(
+            address.offset(page_bits) <= capacity && address.raw().is_multiple_of(1 << WORD_BITS),
+            "a record can begin at {address:?}"
+        );
         let (word, is_closed) = (AtomicU64::new(word).into(), AtomicBool::new(false));
         Self { word, is_closed, capacity, page_bits }
     }
@@ -88,6 +95,7 @@ impl Tail {
     /// taken before a writer turns to that page.
     pub(crate) fn closed_before(address: Address, page_bits: u32, capacity: u64) -> Self {
         assert_eq!(address.offset(page_bits), 0, "a page begins there");
+        assert!(address.page(page_bits) > 0, "the first page has no page before it");
         let tail = Self::new(Address::FIRST, page_bits, capacity);
         let word = pack(address.page(page_bits) - 1, capacity);
         Self { word: AtomicU64::new(word).into(), is_closed: AtomicBool::new(true), ..tail }
@@ -96,7 +104,10 @@ impl Tail {
     /// Takes `bytes` bytes in the tail page.
     #[inline(always)]
     pub(crate) fn reserve(&self, bytes: u64) -> Result<Address, PageClosed> {
-        debug_assert!(bytes.is_multiple_of(8) && bytes <= self.capacity.min(LARGEST_INLINE));
+        debug_assert!(
+            bytes.is_multiple_of(8) && bytes <= self.capacity.min(LARGEST_INLINE),
+            "an overshoot does not run into the page number: {bytes} bytes"
+        );
         // Relaxed: a hint that keeps waiting writers from adding to a closed page without end. Each
         // writer that misses it adds once.
         if self.is_closed.load(Ordering::Relaxed) {
@@ -165,8 +176,14 @@ impl Tail {
         loop {
             let from = Position { page: page(current), offset: offset(current).min(self.capacity) };
             let to = plan(from)?;
-            assert!(to.offset <= self.capacity && to.offset.is_multiple_of(8));
-            assert!((to.page, to.offset) > (from.page, from.offset), "{from:?} to {to:?}");
+            assert!(
+                to.offset <= self.capacity && to.offset.is_multiple_of(8),
+                "a range ends in a page, at a word: {to:?}"
+            );
+            assert!(
+                (to.page, to.offset) > (from.page, from.offset),
+                "a range has bytes: {from:?} to {to:?}"
+            );
             let word = pack(to.page, to.offset);
             match self.word.compare_exchange(current, word, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => {
@@ -188,6 +205,7 @@ impl Tail {
     /// Moves the tail up to a multiple of `unit` within its page, so that a flush can end there.
     /// Returns the tail.
     pub(crate) fn pad(&self, unit: u64) -> Address {
+        debug_assert!(self.capacity.is_multiple_of(unit), "a page holds whole blocks of {unit}");
         let mut current = self.word.load(Ordering::Relaxed);
         loop {
             let padded = offset(current).next_multiple_of(unit).min(self.capacity);

@@ -34,6 +34,10 @@ impl LogFile {
         (buffers, buffer_bytes): (BufPool, usize),
     ) -> Self {
         assert!(buffer_bytes > 0, "settings are checked");
+        assert!(
+            units.unit_bytes().is_multiple_of(device.geometry().block as usize),
+            "the device transfers units"
+        );
         let counters = DeviceCounters::default();
         Self { device, units, place: place.into(), buffers, buffer_bytes, counters }
     }
@@ -105,6 +109,7 @@ impl LogFile {
         limit: Address,
         at_once: usize,
     ) -> Option<Chunk> {
+        debug_assert!(at_once > 0, "a transfer is in flight");
         let starts = from == Address::FIRST || from == self.units.unit_start(from);
         debug_assert!(starts, "{from:?} is where a unit, or the log, begins");
         let largest = (self.buffer_bytes / at_once / self.units.unit_bytes())

@@ -43,6 +43,7 @@ impl Frames {
         assert!(frames <= MOST_FRAMES, "settings are checked");
         let words = (frames as usize) << (page_bits - WORD.ilog2());
         let words = WordMemory::zeroed(words, huge_pages)?;
+        assert!(capacity <= 1 << page_bits, "a frame holds the records of a page: {capacity}");
         let page_words = usize::try_from(capacity).expect("a page fits") / WORD;
         let reciprocal = reciprocal(frames);
         Ok(Self { words, page_bits, frames, reciprocal, page_words })
@@ -82,7 +83,7 @@ impl Frames {
 
     /// Fills the frame of a page from `start` on. No thread reads or writes there yet.
     pub(crate) fn load(&self, start: Address, bytes: &[u8]) {
-        debug_assert!(bytes.len().is_multiple_of(WORD));
+        debug_assert!(bytes.len().is_multiple_of(WORD), "a page is whole words");
         assert!(
             bytes.len() <= self.words_from(start).len() * WORD,
             "a page takes all of its bytes: {} from {start:?}",
@@ -144,7 +145,9 @@ fn reciprocal(frames: u32) -> u64 {
 #[inline(always)]
 fn remainder(page: u64, frames: u32, reciprocal: u64) -> u64 {
     let quotient = ((u128::from(page) * u128::from(reciprocal)) >> u64::BITS) as u64;
-    page - quotient * u64::from(frames)
+    let remainder = page - quotient * u64::from(frames);
+    debug_assert_eq!(remainder, page % u64::from(frames), "the reciprocal divides exactly");
+    remainder
 }
 
 #[cfg(all(test, not(loom)))]

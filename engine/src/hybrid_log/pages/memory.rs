@@ -31,7 +31,7 @@ impl Pages {
         capacity: u64,
     ) -> std::io::Result<Self> {
         let LogGeometry { page_bits, frames, huge_pages, .. } = *geometry;
-        assert!(extent.tail >= extent.head, "{extent:?}");
+        assert!(extent.tail >= extent.head, "the tail page is in memory: {extent:?}");
         let frames = Frames::new(page_bits, frames, capacity, huge_pages)?;
         Ok(Self { frames, marks: LogAddresses::new(extent), page_bits })
     }
@@ -138,6 +138,11 @@ impl Pages {
         assert!(address < self.marks.read_only.effective(), "{address:?} is immutable");
         debug_assert!(address >= self.marks.safe_head.load(), "{address:?} is in memory");
         let start = Address::new(address.raw() + range.start as u64);
+        debug_assert!(
+            start.raw() + range.len() as u64 <= self.marks.read_only.effective().raw(),
+            "all of the bytes are immutable: {} from {start:?}",
+            range.len()
+        );
         // SAFETY: the region of the record was read-only under this guard, and the upper floor is
         // still above it (asserted). So no thread writes the bytes or evicts their page before the
         // guard ends.
@@ -177,7 +182,7 @@ impl Pages {
         let immutable_until = self.marks.safe_read_only.effective();
         assert!(chunk.end <= immutable_until, "{chunk:?} is immutable");
         assert!(chunk.end > self.marks.safe_head.load(), "{chunk:?} is in memory");
-        debug_assert_eq!(words(payload) * WORD, payload);
+        debug_assert_eq!(words(payload) * WORD, payload, "units are whole words");
         let mut target = buffers.take(chunk.units * units.unit_bytes());
         // SAFETY: the chunk is below the immutable floor (asserted), so no thread writes it. Its
         // page is evicted only when it is flushed and not pinned, and this copy is for one or the

@@ -63,12 +63,15 @@ impl<'b> Iterator for Records<'b> {
             let info = RecordInfo::first_of(rest);
             if !info.is_present() {
                 let unit = (self.offset + self.at) / self.unit_payload;
-                self.at = (unit + 1) * self.unit_payload - self.offset;
+                let next = (unit + 1) * self.unit_payload - self.offset;
+                debug_assert!(self.at < next, "the next unit is after {address:?}");
+                self.at = next;
                 continue;
             }
             let length = StoredRecord::header(rest, self.layout);
             return Some(match length.and_then(|length| rest.get(..length)) {
                 Some(bytes) => {
+                    debug_assert!(!bytes.is_empty(), "a record at {address:?} has bytes");
                     self.at += bytes.len();
                     Ok(PageRecord { address, info, bytes })
                 }

@@ -157,6 +157,7 @@ impl FrozenUntil {
     pub(crate) fn freeze(&self, end: Address) {
         let mut frozen = self.frozen.lock().expect("nothing panics under it");
         assert!(frozen.is_none(), "frozen once");
+        debug_assert!(self.mark.load() <= end, "a freeze reaches beyond the mark: {end:?}");
         *frozen = Some(end);
         self.publish(*frozen);
     }
@@ -164,6 +165,7 @@ impl FrozenUntil {
     /// Lets operations see the mark again.
     pub(crate) fn thaw(&self) {
         let mut frozen = self.frozen.lock().expect("nothing panics under it");
+        debug_assert!(frozen.is_some(), "a thaw follows a freeze");
         *frozen = None;
         self.publish(None);
     }

@@ -68,7 +68,10 @@ impl Units {
     pub(crate) const TRAILER: usize = TRAILER_BYTES;
 
     pub(crate) fn new(page_bits: u32, unit_bytes: usize, salt: u64, life: Life) -> Self {
-        assert!(unit_bytes.is_power_of_two() && unit_bytes > TRAILER_BYTES);
+        assert!(
+            unit_bytes.is_power_of_two() && unit_bytes > TRAILER_BYTES,
+            "a unit has a payload: {unit_bytes} bytes"
+        );
         assert!(unit_bytes <= 1 << page_bits, "a page holds units");
         Self { page_bits, unit_bytes, salt, life, block_units: 1 }
     }
@@ -79,6 +82,7 @@ impl Units {
         let page_units = (1 << self.page_bits) / self.unit_bytes;
         let block_bytes = usize::try_from(block_bytes).unwrap_or(usize::MAX);
         let block_units = (block_bytes / self.unit_bytes).clamp(1, page_units);
+        debug_assert!(page_units.is_multiple_of(block_units), "no block crosses a page");
         Self { block_units, ..self }
     }
 
@@ -122,6 +126,10 @@ impl Units {
 
     /// Returns the offset on the device of the unit of `address`.
     pub(crate) fn device_offset(self, address: Address) -> u64 {
+        debug_assert!(
+            address.offset(self.page_bits) < self.page_capacity(),
+            "an address is of a payload: {address:?}"
+        );
         self.page_start(address) + self.unit_number(address) * self.unit_bytes as u64
     }
 
@@ -139,7 +147,8 @@ impl Units {
     /// Counts the units of one page, from the unit of `start` to the unit that ends at or after
     /// `end`.
     pub(crate) fn count(self, start: Address, end: u64) -> usize {
-        debug_assert!(end > start.offset(self.page_bits));
+        debug_assert!(end > start.offset(self.page_bits), "a range has bytes: {start:?}, {end}");
+        debug_assert!(end <= self.page_capacity(), "units of one page: {start:?}, {end}");
         let first = self.unit_number(start);
         usize::try_from(end.div_ceil(self.payload()) - first).expect("units of one page")
     }
@@ -159,7 +168,9 @@ impl Units {
         let units = self.count(start, in_page).min(largest);
         debug_assert!(units > 0, "a range has units: {from:?} to {limit:?}, {largest} at once");
         let end = Address::new(start.raw() + units as u64 * self.payload());
-        Some(Chunk { start, units, end: self.align_up(end) })
+        let end = self.align_up(end);
+        debug_assert!(from < end, "a chunk goes forward: {from:?} to {end:?}");
+        Some(Chunk { start, units, end })
     }
 
     /// Returns the start of the next page for an address at the end of a payload. Returns any other
@@ -175,12 +186,15 @@ impl Units {
 
     /// Returns the first address after the unit that holds `address`.
     pub(crate) fn unit_behind(self, address: Address) -> Address {
-        self.align_up(Address::new(self.unit_start(address).raw() + self.payload()))
+        let behind = self.align_up(Address::new(self.unit_start(address).raw() + self.payload()));
+        debug_assert!(address < behind, "a unit ends after each of its bytes: {address:?}");
+        behind
     }
 
     /// Returns the first address at or after `address` at which a physical block begins.
     pub(crate) fn block_behind_end(self, address: Address) -> Address {
         let padded = address.offset(self.page_bits).next_multiple_of(self.block_payload());
+        debug_assert!(padded <= self.page_capacity(), "the block is in the page of {address:?}");
         self.align_up(Address::at(address.page(self.page_bits), padded, self.page_bits))
     }
 
@@ -212,8 +226,13 @@ impl Units {
     pub(crate) fn write_checksums(self, start: Address, payload: &[u8], target: &mut [u8]) {
         let size = self.unit_bytes - TRAILER_BYTES;
         assert_eq!(payload.len() % size, 0, "whole units");
-        assert_eq!(payload.len() / size, target.len() / self.unit_bytes);
+        assert_eq!(
+            payload.len() / size,
+            target.len() / self.unit_bytes,
+            "each unit of the target has its payload"
+        );
         assert_eq!(self.unit_start(start), start, "units begin where they should");
+        debug_assert!(payload.len() as u64 <= self.left_of_page(start), "units of one page");
         let mut address = start;
         for (from, unit) in payload.chunks(size).zip(target.chunks_mut(self.unit_bytes)) {
             unit[..size].copy_from_slice(from);
@@ -237,6 +256,7 @@ impl Units {
         locate: impl Fn(Address) -> (String, u64),
     ) -> Result<()> {
         assert!(which.end * self.unit_bytes <= bytes.len(), "whole units");
+        debug_assert_eq!(self.unit_start(start), start, "unit 0 begins there");
         for unit in which {
             if let Err((address, flaw)) = self.open_one(start, bytes, unit) {
                 let (file, offset) = locate(address);
@@ -249,6 +269,7 @@ impl Units {
     /// Opens units like [`open`](Self::open), up to the first damaged unit, and returns their
     /// number.
     pub(crate) fn open_sound(self, start: Address, bytes: &mut [u8]) -> usize {
+        debug_assert!(bytes.len().is_multiple_of(self.unit_bytes), "whole units");
         let count = bytes.len() / self.unit_bytes;
         let is_damaged = |unit: &usize| self.open_one(start, bytes, *unit).is_err();
         (0..count).find(is_damaged).unwrap_or(count)

@@ -119,6 +119,7 @@ impl ReadBudget {
 
     /// Takes a share, if there is one and no larger reader waits for it.
     fn look(&self, bytes: usize) -> Option<Look> {
+        debug_assert!(bytes <= self.limit, "a read that is larger counts as the whole budget");
         // Relaxed, in all of this: hints. A reader that misses one takes its share a little early.
         let wanted = self.wanted.load(Ordering::Relaxed);
         if bytes < wanted {
@@ -155,6 +156,7 @@ impl ReadBudget {
 
     /// Makes smaller readers leave `bytes` bytes free.
     fn transition_to_wanted(&self, bytes: usize) {
+        debug_assert!(bytes > 0, "0 bytes mean that nothing is wanted");
         if self.wanted.fetch_max(bytes, Ordering::Relaxed) < bytes {
             self.looks.store(0, Ordering::Relaxed);
         }

@@ -48,6 +48,7 @@ impl RecordReader<'_> {
         let LogParts { pages, file, .. } = self.parts;
         let units = file.units();
         assert!(address < pages.marks().flushed.load(), "{address:?} was written");
+        debug_assert!(address >= Address::FIRST, "{address:?} is of a record");
         let mut wanted = file.counters().record_bytes_hint(layout);
         loop {
             let mut fetched = self.read_units(address, wanted).await?;
@@ -73,6 +74,7 @@ impl RecordReader<'_> {
         let Some(whole) = header else {
             return Err(self.parts.file.damaged("no record begins here", address));
         };
+        debug_assert!(whole >= layout.header_bytes(), "a record has a header: {address:?}");
         self.check_up_to(fetched, within + whole)?;
         Ok(whole)
     }
@@ -106,6 +108,7 @@ impl RecordReader<'_> {
         let start = units.unit_start(address);
         assert!(end > address.offset(page_bits), "{address:?} is before the end of its page");
         let bytes = units.count(start, end) * units.unit_bytes();
+        debug_assert!(bytes as u64 <= 1 << page_bits, "a record is in one page: {bytes} bytes");
 
         let (strip, offset) = (file.strip(), units.device_offset(start));
         let mut begun = handle.now();

@@ -51,6 +51,11 @@ impl PageAssembler {
     ) -> Result<()> {
         let follows = self.front.as_ref().is_none_or(|front| front.end() <= page.start);
         assert!(follows, "ranges come in order: {:?} after {:?}", page.start, self.front);
+        debug_assert!(
+            self.front.as_ref().is_none_or(|front| !units.is_page_end(front.end())),
+            "a page that is whole was shown: {:?}",
+            self.front
+        );
         match self.front.take() {
             Some(mut front) if front.end() == page.start => {
                 front.bytes.extend_from_slice(&page.bytes);

@@ -35,6 +35,7 @@ impl FlushDriver<'_> {
             while writes.len() < WRITES
                 && let Some(chunk) = self.next_chunk(issued)
             {
+                debug_assert!(issued < chunk.end, "each unit is written once: {chunk:?}");
                 issued = chunk.end;
                 writes.push_back(self.write_until_stored(chunk));
             }
@@ -57,6 +58,10 @@ impl FlushDriver<'_> {
 
     fn advance_flushed(self, end: Address) {
         let parts = self.0.parts;
+        debug_assert!(
+            end <= parts.pages.marks().safe_read_only.load(),
+            "only immutable bytes are written: {end:?}"
+        );
         assert!(parts.pages.marks().flushed.raise(end), "chunks end in order");
         parts.pages.marks().check();
         parts.requests.events.flushed.notify(usize::MAX);
@@ -68,7 +73,14 @@ impl FlushDriver<'_> {
         let immutable = parts.pages.marks().safe_read_only.load();
         let may_write = self.0.is_announced() && !parts.health.is_poisoned();
         let chunk = if may_write { parts.file.chunk(issued, immutable, WRITES) } else { None };
-        debug_assert!(chunk.is_none_or(|chunk| chunk.start <= issued && chunk.end <= immutable));
+        debug_assert!(
+            chunk.is_none_or(|chunk| chunk.start <= issued && chunk.end <= immutable),
+            "a chunk continues the one before, and is immutable: {chunk:?}"
+        );
+        debug_assert!(
+            chunk.is_none_or(|chunk| chunk.end == parts.file.units().block_behind_end(chunk.end)),
+            "no physical block with written bytes is written again: {chunk:?}"
+        );
         chunk
     }
 
@@ -95,6 +107,7 @@ impl FlushDriver<'_> {
 
     async fn write(self, chunk: Chunk) -> Result<()> {
         let parts = self.0.parts;
+        assert!(self.0.is_announced(), "the manifest names a life before its first page");
         let begun = parts.handle.now();
         let sealed = parts.pages.sealed(chunk, parts.file.units(), parts.file.buffers());
         let bytes = sealed.len();

@@ -33,7 +33,9 @@ impl<'l> Flushing<'l> {
     /// Asks the drivers to make everything below `end` immutable and to write it. A unit begins at
     /// `end`.
     pub(crate) fn want_flushed(self, end: Address) {
-        debug_assert_eq!(end, self.parts.file.units().unit_start(end), "a flush ends on a unit");
+        let units = self.parts.file.units();
+        debug_assert_eq!(end, units.block_behind_end(end), "a flush ends on a physical block");
+        debug_assert!(end <= self.parts.tail.address(), "only allocated bytes are flushed");
         self.parts.requests.want_read_only(end);
     }
 
@@ -77,6 +79,10 @@ impl<'l> Flushing<'l> {
         check: impl Fn(&LogStatus) -> Result<()>,
         end: Address,
     ) -> Result<()> {
+        debug_assert!(
+            end <= self.parts.tail.address(),
+            "a task waits for allocated bytes: {end:?}"
+        );
         let is_stored = || self.flushed() >= end;
         self.parts.health.wait_for(self.became_stored(), check, is_stored).await
     }

@@ -65,6 +65,11 @@ impl ReadOnlyDriver<'_> {
         while ahead.start <= tail + FRAMES_AHEAD
             && let Some(page) = ahead.next()
         {
+            debug_assert!(
+                Address::at(page, 0, self.0.geometry.page_bits)
+                    >= self.0.pages.marks().safe_read_only.load(),
+                "page {page} is not read in place yet"
+            );
             self.0.pages.frames().touch(page);
         }
     }
@@ -79,6 +84,7 @@ impl ReadOnlyDriver<'_> {
 /// Returns the pages ahead of the tail whose frames were never used, if `head..=tail` is in memory.
 /// After a recovery, other frames ahead hold pages that are read in place.
 fn unused_frames(head: u64, tail: u64, frames: u64) -> Range<u64> {
+    debug_assert!(head <= tail + 1, "the tail page stays in memory: {head}, {tail}");
     tail + 1..head + frames
 }
 

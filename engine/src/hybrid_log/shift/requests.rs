@@ -26,6 +26,7 @@ pub(crate) struct Events {
 
 impl ShiftRequests {
     pub(crate) fn new(head: Address, tail: Address) -> Self {
+        debug_assert!(head <= tail, "the head is at or below the tail: {head:?}, {tail:?}");
         Self {
             read_only: Watermark::new(tail),
             head: Watermark::new(head),

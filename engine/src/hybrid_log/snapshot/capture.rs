@@ -50,7 +50,10 @@ impl Capture<'_> {
             }
             match writes.next().await {
                 Some(result) => written(result?),
-                None => return Ok(()),
+                None => {
+                    assert!(issued >= end, "the part has the whole range: {issued:?}, {end:?}");
+                    return Ok(());
+                }
             }
         }
     }
@@ -75,6 +78,7 @@ impl Capture<'_> {
         } else {
             end
         };
+        debug_assert!(start <= limit, "the captured range is in memory: {start:?}, {limit:?}");
         let length = usize::try_from(limit.raw() - start.raw()).expect("within a page");
         pages.with_pinned(start, length, |bytes| {
             for record in file.records(layout, start, bytes) {
@@ -90,11 +94,9 @@ impl Capture<'_> {
     /// Lets pages below `address`, which the capture no longer needs, be evicted again.
     pub(crate) fn shown_below(self, address: Address) {
         let LogParts { pages, requests, .. } = self.0;
-        debug_assert_ne!(
-            pages.marks().pinned.load(Ordering::Relaxed),
-            NOT_PINNED,
-            "a capture follows a freeze"
-        );
+        let pinned = pages.marks().pinned.load(Ordering::Relaxed);
+        debug_assert_ne!(pinned, NOT_PINNED, "a capture follows a freeze");
+        debug_assert!(pinned <= address.raw(), "pages are captured in order: {address:?}");
         // Release: pairs with the Acquire of eviction, which may clear the pages from now on.
         pages.marks().pinned.store(address.raw(), Ordering::Release);
         requests.notify_demand();

@@ -39,7 +39,7 @@ impl Restore<'_> {
 
     /// Copies the payload of a page into its frame.
     pub(crate) fn preload(self, page: &PagePayload) {
-        debug_assert!(self.is_preloaded(page));
+        debug_assert!(self.is_preloaded(page), "frames are for pages in memory: {:?}", page.start);
         debug_assert!(page.end() <= self.0.tail.address(), "a checkpoint ends at the tail");
         self.0.pages.frames().load(page.start, &page.bytes);
     }
@@ -51,6 +51,12 @@ impl Restore<'_> {
         let units = file.units();
         let payload = usize::try_from(units.payload()).expect("a unit fits in memory");
         assert_eq!(page.bytes.len() % payload, 0, "whole units");
+        assert_eq!(page.start, units.unit_start(page.start), "a page begins with a unit");
+        debug_assert!(
+            page.end() <= self.0.tail.address() || units.is_page_end(page.end()),
+            "nothing is written after the checkpoint: {:?}",
+            page.end()
+        );
         let end = page.end();
         let mut next = page.start;
         let chunks = std::iter::from_fn(|| {
@@ -86,6 +92,7 @@ impl LogExtent {
         let kept = first_kept(tail.page(page_bits), frames);
         let head = Address::at(kept, 0, page_bits).max(begin).min(tail);
         assert!(begin <= head && head <= tail, "{begin:?} {head:?} {tail:?}");
+        debug_assert!(flushed <= tail, "a log ends after its bytes on the device: {flushed:?}");
         let flushed = if head <= flushed { flushed } else { tail };
         Self { begin, head, flushed, tail }
     }

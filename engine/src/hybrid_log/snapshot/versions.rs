@@ -15,7 +15,7 @@
 //!    before it loads the pin. So an eviction up to a mark that a capture has not counted on sees
 //!    the pin. This holds even if the drivers of a log run on several threads.
 
-use crate::base::address::Address;
+use crate::base::address::{ADDRESS_MASK, Address};
 use crate::base::weak_spot;
 use crate::hybrid_log::pages::region::NOT_PINNED;
 use crate::hybrid_log::parts::LogParts;
@@ -61,6 +61,7 @@ impl Versions<'_> {
         // Pairs with the fence in `reachable`: eviction sees the pin, or this load sees its
         // `flushed`.
         fence(Ordering::SeqCst);
+        debug_assert!(marks.read_only.load() <= end, "a version ends above the marks: {end:?}");
         let flushed = marks.flushed.load().min(end);
         assert!(marks.head.load() <= flushed, "what is to be captured is in memory");
         // Release: pairs with the Acquire of eviction.
@@ -95,6 +96,7 @@ impl Versions<'_> {
 
     /// Sets the version tag of records that are changed from now on.
     pub(crate) fn set_version_tag(self, version_tag: u64) {
+        debug_assert_eq!(version_tag & ADDRESS_MASK, 0, "a tag shares its word with an address");
         // Relaxed: set during a barrier. Every operation that continues afterwards has seen its
         // end.
         self.0.pages.marks().version_tag.store(version_tag, Ordering::Relaxed);
