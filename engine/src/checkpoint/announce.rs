@@ -21,6 +21,7 @@ impl Checkpoints {
         .await;
         let mut backoff = Backoff::for_shortage();
         while core.log.health().check_write().is_ok() {
+            debug_assert!(!core.log.flushing().is_announced(), "a life is announced once");
             match self.checkpoint_files().publish_again().await {
                 Ok(()) => return core.log.flushing().announce(),
                 Err(failed) => {

@@ -58,6 +58,7 @@ impl Checkpoints {
         next_token: u64,
     ) -> Self {
         let counted = checkpoint_files.manifest().checkpoints.last().map(|record| record.token);
+        assert!(counted < Some(next_token), "tokens only grow: {next_token} after {counted:?}");
         let last = LastLook { at: handle.now(), log_end: core.log_end() };
         let history = History { next_token, counted, last, outcomes: Outcomes::default() };
         let (jobs, history) = (Jobs::default(), Mutex::new(history));
@@ -234,6 +235,7 @@ impl Checkpoints {
             let log_end = self.core.log_end();
             let mut history = self.history();
             debug_assert!(history.counted < Some(token), "tokens only grow");
+            debug_assert!(history.last.log_end <= log_end, "the log only grows: {log_end}");
             history.counted = Some(token);
             history.last = LastLook { at: ended, log_end };
         }
@@ -261,6 +263,11 @@ impl Checkpoints {
         // The next increment may build only on files of a kept checkpoint. The newest checkpoint
         // stays, and with it the files of commit points.
         basis.chain = None;
+        debug_assert_eq!(
+            manifest.newest_safe(),
+            self.checkpoint_files.manifest().newest_safe(),
+            "the newest checkpoint that survives power cuts stays"
+        );
         manifest.drop_unused();
         let published = self.checkpoint_files.publish_less(manifest).await;
         published.map_err(|failed| unpublished(&self.core, failed))

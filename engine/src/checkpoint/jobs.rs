@@ -96,7 +96,12 @@ impl Jobs {
             if health.is_closed() {
                 return Some(None);
             }
-            self.state().waiting.take().map(Some)
+            let mut state = self.state();
+            debug_assert!(
+                state.is_busy || state.waiting.is_none(),
+                "no other job begins while one waits"
+            );
+            state.waiting.take().map(Some)
         });
         next.await
     }

@@ -131,6 +131,7 @@ pub struct CheckpointInfo {
 impl CheckpointInfo {
     pub(crate) fn of(record: &CheckpointEntry, manifest: &files::manifest::Manifest) -> Self {
         let image = record.index.and_then(|token| manifest.index(token));
+        debug_assert_eq!(image.is_some(), record.index.is_some(), "a checkpoint keeps its image");
         let replayed_from = image.map_or(record.begin, |image| image.start);
         Self {
             token: CheckpointToken(record.token),

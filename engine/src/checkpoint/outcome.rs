@@ -31,6 +31,7 @@ impl Outcomes {
             self.last.as_ref().is_none_or(|last| last.token < outcome.token),
             "each checkpoint ends once, in order"
         );
+        debug_assert!(outcome.began <= outcome.ended, "the clock of a runtime goes forward");
         let count = if outcome.error.is_none() { &mut self.taken } else { &mut self.failed };
         *count += 1;
         // An image of the index makes nothing durable.

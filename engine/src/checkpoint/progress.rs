@@ -77,6 +77,9 @@ const PHASES: [CheckpointPhase; 6] = [
     CheckpointPhase::Ended,
 ];
 
+const _: () =
+    assert!(PHASES.len() == CheckpointPhase::Ended as usize + 1, "each phase has its number");
+
 impl Progress {
     pub(crate) fn enter(&self, phase: CheckpointPhase) {
         tracing::debug!(target: "kvick::checkpoint", ?phase);
@@ -104,6 +107,10 @@ impl Progress {
         Box::pin(stream::unfold((self, None), |(progress, shown)| async move {
             let next = wait_until(&progress.changed, || {
                 let now = progress.now();
+                debug_assert!(
+                    shown.is_none_or(|shown: CheckpointProgress| shown.phase <= now.phase),
+                    "phases go forward: {shown:?}, then {now:?}"
+                );
                 let has_ended = now.phase == CheckpointPhase::Ended;
                 if shown != Some(now) { Some(Some(now)) } else { has_ended.then_some(None) }
             });

@@ -178,6 +178,12 @@ impl CheckpointRun<'_> {
             Ended { kind, end, flushed, version_tag, sessions: self.core.sessions.end_version() }
         };
         let ended = self.core.cut(self.handle, self.token + 1, freeze).await;
+        debug_assert!(
+            self.core.log.pages().begin() <= ended.flushed && ended.flushed <= ended.end,
+            "begin <= flushed <= end of the version: {:?}, {:?}",
+            ended.flushed,
+            ended.end
+        );
         times.cut = self.since(begun);
         tracing::debug!(target: "kvick::checkpoint", took = ?times.cut, end = ?ended.end, "cut");
         ended
@@ -222,11 +228,20 @@ impl CheckpointRun<'_> {
         if parts.is_empty() {
             deltas.clear();
         }
+        debug_assert!(
+            parts.is_sorted_by(|before, next| before.end == next.from),
+            "parts leave no gap and do not overlap: {parts:?}"
+        );
+        debug_assert!(
+            deltas.is_sorted_by(|before, next| before.token < next.token),
+            "a later delta has later changes: {deltas:?}"
+        );
         Ok(Captured { parts, deltas })
     }
 
     /// Writes the records of `[flushed, old_end)` that were changed in this version.
     async fn delta(&self, ended: &Ended, old_end: Address) -> Result<BlockFile> {
+        assert!(ended.flushed < old_end, "only records in memory change: {:?}", ended.flushed);
         let log = &self.core.log;
         let device = self.checkpoint_files.device(DELTA, self.token, true).await?;
         let seal = delta_seal(self.salt(), self.token);
@@ -297,6 +312,11 @@ impl CheckpointRun<'_> {
             sessions: BTreeMap::new(),
         };
         self.layer_writer().enter_points(&mut record, layers);
+        let before = manifest.checkpoints.last();
+        assert!(
+            before.is_none_or(|before| before.token < record.token && before.end <= record.end),
+            "versions end one after the other: {before:?}, then {record:?}"
+        );
         manifest.checkpoints.push(record);
         manifest.keep_newest(self.keep);
         self.make_newest(manifest, times).await?;
@@ -314,7 +334,16 @@ impl CheckpointRun<'_> {
         let log = self.core.log.flushing().flushed();
         assert!(log >= ended.flushed, "{log:?}: a checkpoint leaves to the log what it has");
         let mut covered = ended.flushed.raw();
+        debug_assert!(
+            ended.kind != Kind::FoldOver || captured.parts.is_empty(),
+            "the log itself has the records of a fold-over: {captured:?}"
+        );
+        debug_assert!(
+            captured.deltas.is_empty() || !captured.parts.is_empty(),
+            "a delta changes records of parts: {captured:?}"
+        );
         for part in &captured.parts {
+            debug_assert!(part.from < part.end, "a part has bytes: {part:?}");
             assert!(part.from <= covered, "no record is between {covered} and {part:?}");
             covered = covered.max(part.end);
         }
@@ -334,6 +363,10 @@ impl CheckpointRun<'_> {
         let mut manifest = self.checkpoint_files.manifest().clone();
         assert!(manifest.next_token <= self.token, "tokens only grow");
         manifest.next_token = self.token + 1;
+        debug_assert!(
+            image.as_ref().is_none_or(|image| image.stream.token == self.token),
+            "an image has the token of its checkpoint: {image:?}"
+        );
         manifest.indexes.extend(image);
         manifest
     }
@@ -393,6 +426,7 @@ impl Manifest {
         self.checkpoints.retain(|record| kept.contains(&record.token));
         let last = self.checkpoints.last().map(|record| record.token);
         assert_eq!(last, newest, "the newest checkpoint stays");
+        debug_assert!(self.checkpoints.len() <= keep + 1, "others go: {kept:?}");
     }
 }
 
@@ -409,6 +443,7 @@ pub(super) fn unpublished(core: &StoreInner, failed: NotPublished) -> Error {
 
 /// Returns the salt of the checksums in the part that checkpoint `token` wrote.
 pub(crate) fn part_salt(salt: u64, token: u64) -> u64 {
+    debug_assert!(token > 0, "a part has another salt than the log");
     salt ^ token.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 

@@ -56,7 +56,11 @@ impl CheckpointFiles {
     /// Replaces the manifest in memory. `manifest` names the same files as the manifest on the
     /// medium, and the life of this opening.
     pub(crate) fn adopt(&self, manifest: Manifest) {
-        debug_assert_eq!(manifest.files(), self.manifest().files());
+        debug_assert_eq!(
+            manifest.files(),
+            self.manifest().files(),
+            "no file that the manifest on the medium names becomes debris"
+        );
         *self.manifest() = manifest;
     }
 
@@ -76,6 +80,10 @@ impl CheckpointFiles {
         assert!(
             !create || !self.manifest().files().contains(&name),
             "{name}: a file that a manifest names is never written again"
+        );
+        debug_assert!(
+            !create || token >= self.manifest().next_token,
+            "{name}: no checkpoint before had this name"
         );
         let options = DeviceOptions { segment_bytes: self.segment_bytes, create };
         self.directory.open_device(&name, options).await.map_err(|error| {
@@ -109,6 +117,7 @@ impl CheckpointFiles {
         manifest: Manifest,
         durability: Durability,
     ) -> Result<(), NotPublished> {
+        self.assert_next(&manifest);
         let synced = durability == Durability::PowerCut;
         let bytes = publish::publish(&*self.directory, &manifest, synced).await?;
         self.counts(manifest, synced);
@@ -120,6 +129,7 @@ impl CheckpointFiles {
     /// does not prevent it.
     pub(crate) async fn publish_less(&self, manifest: Manifest) -> Result<(), NotPublished> {
         let _turn = self.publishing.lock().await;
+        self.assert_next(&manifest);
         let bytes = publish::publish_to_free(&*self.directory, &manifest).await?;
         self.counts(manifest, true);
         if let Err(error) = self.remove_debris_in_turn().await {
@@ -130,10 +140,17 @@ impl CheckpointFiles {
         Ok(())
     }
 
+    /// Asserts that a manifest may replace the present one. Publishing checks its entries.
+    fn assert_next(&self, next: &Manifest) {
+        let before = self.manifest();
+        assert!(before.next_token <= next.next_token, "tokens only grow: {}", next.next_token);
+        let lives = [before.life().number(), next.life().number()];
+        assert!(lives[0] <= lives[1], "lives only grow: {lives:?}");
+        assert_eq!(before.store, next.store, "types and sizes are fixed at the creation");
+    }
+
     fn counts(&self, manifest: Manifest, synced: bool) {
-        debug_assert!(manifest.next_token >= self.manifest().next_token, "tokens only grow");
-        let before = self.manifest().life().number();
-        debug_assert!(manifest.life().number() >= before, "lives only grow");
+        debug_assert!(self.publishing.try_lock().is_none(), "manifests are published in turn");
         if synced {
             *self.durable.lock().expect("nothing panics under it") = manifest.files();
         }
@@ -153,6 +170,7 @@ impl CheckpointFiles {
             |error| Error::io(format!("removing debris in {}", self.directory.describe()), error);
         let mut named = self.manifest().files();
         named.extend(self.durable.lock().expect("nothing panics under it").iter().cloned());
+        debug_assert!(self.publishing.try_lock().is_none(), "no manifest is published meanwhile");
         let mut free_token = self.manifest().next_token;
         for file in self.directory.list().await.map_err(failed)? {
             let is_debris = match owner(&file) {
@@ -191,7 +209,7 @@ impl CheckpointEntry {
 
 /// Returns the name of a device of one checkpoint.
 pub(crate) fn device_name(kind: &str, token: u64) -> String {
-    debug_assert!(KINDS.contains(&kind));
+    debug_assert!(KINDS.contains(&kind), "debris is found by its kind: {kind}");
     format!("{kind}-{token}")
 }
 
@@ -202,6 +220,7 @@ pub(crate) fn owner(file: &str) -> Option<(&str, u64)> {
     let (kind, digits) = device.split_once('-')?;
     let token: u64 = digits.parse().ok()?;
     let is_ours = KINDS.contains(&kind) && digits == token.to_string();
+    debug_assert!(!is_ours || device == device_name(kind, token), "{device} has one name");
     is_ours.then_some((device, token))
 }
 

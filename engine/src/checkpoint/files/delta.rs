@@ -6,6 +6,7 @@
 
 use crate::base::address::Address;
 use crate::hybrid_log::PagePayload;
+use crate::record::WORD;
 use std::collections::BTreeMap;
 
 /// The number of bytes in front of each record.
@@ -13,6 +14,11 @@ const HEADER: usize = 16;
 
 /// Appends a record to a delta.
 pub(in crate::checkpoint) fn append(delta: &mut Vec<u8>, address: Address, record: &[u8]) {
+    debug_assert!(
+        !record.is_empty() && record.len().is_multiple_of(WORD),
+        "a record is whole words: {} bytes at {address:?}",
+        record.len()
+    );
     delta.extend_from_slice(&address.raw().to_le_bytes());
     delta.extend_from_slice(&(record.len() as u64).to_le_bytes());
     delta.extend_from_slice(record);

@@ -62,6 +62,7 @@ pub(in crate::checkpoint) async fn write(
 
 /// Splits `0..end` into ranges of `step`.
 fn steps(end: u64, step: u64) -> impl Iterator<Item = Range<u64>> {
+    debug_assert!(step > 0, "the steps reach {end}");
     (0..end.div_ceil(step)).map(move |number| number * step..end.min((number + 1) * step))
 }
 
@@ -160,6 +161,7 @@ impl Reader {
 
     /// Reads the next words. Returns false if an image cannot have them.
     fn take_in(&mut self, contents: &[u8], take: &mut impl FnMut(ImagePart<'_>) -> bool) -> bool {
+        debug_assert!(self.next <= self.table_words, "the table comes before the overflow");
         let left = (self.table_words - self.next).saturating_mul(8);
         let left = usize::try_from(left).unwrap_or(usize::MAX).min(contents.len());
         let (table, runs) = contents.split_at(left);
@@ -176,6 +178,7 @@ impl Reader {
             None => self.run = Some((word, None)),
             Some((bucket, None)) => self.run = (word > 0).then_some((bucket, Some(word))),
             Some((bucket, Some(left))) => {
+                debug_assert!(left > 0, "a run of bucket {bucket} has entries");
                 self.run = (left > 1).then_some((bucket, Some(left - 1)));
                 return word != 0
                     && HashIndex::is_sound(word, self.end)

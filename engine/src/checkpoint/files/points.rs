@@ -65,6 +65,7 @@ impl Layers {
 
     /// Drops the layers that a new layer of this many points takes in.
     fn make_room(&mut self, mut points: u64) {
+        debug_assert!(points > 0, "a layer has points");
         while let Some(last) = self.0.last().filter(|last| last.file.points < RATIO * points) {
             points += last.file.points;
             self.0.pop();
@@ -93,6 +94,11 @@ impl LayerWriter<'_> {
             assert!(layers.end() < layer.end, "a layer has the changes after the layers before it");
             layers.0.push(layer);
         }
+        debug_assert!(
+            layers.0.is_sorted_by(|below, above| below.end < above.end
+                && below.file.points >= RATIO * above.file.points),
+            "later layers have later changes and far fewer points: {layers:?}"
+        );
         Ok(layers)
     }
 
@@ -102,6 +108,7 @@ impl LayerWriter<'_> {
         // A session that is forgotten from now on belongs to the next generation, so the manifest
         // has it.
         let end = sessions.points().end_generation();
+        debug_assert!(after < end, "a layer has the changes of some generation: {after}, {end}");
         let device = self.checkpoint_files.device(SESSIONS, self.token, true).await?;
         let seal = seal(self.checkpoint_files.manifest().store.salt.0, self.token);
         let written = |bytes| self.progress.wrote(bytes);
@@ -129,6 +136,10 @@ impl LayerWriter<'_> {
     pub(in crate::checkpoint) fn enter_points(self, record: &mut CheckpointEntry, layers: &Layers) {
         let points = self.core.sessions.points();
         record.point_files = layers.0.iter().map(|layer| layer.file).collect();
+        debug_assert!(
+            layers.0.iter().all(|layer| layer.file.stream.token <= record.token),
+            "no layer is of a later checkpoint: {layers:?}"
+        );
         if layers.0.is_empty() {
             record.sessions = points.all();
         } else {
@@ -212,6 +223,7 @@ fn seal(salt: u64, token: u64) -> Seal {
 /// Appends a commit point to a layer.
 fn append(layer: &mut Vec<u8>, id: SessionId, point: &CommitPoint) {
     debug_assert!(point.is_sound(), "recovery accepts the point of session {id}: {point:?}");
+    let start = layer.len();
     let ranges: Vec<[u64; 2]> = point.excluded.clone().into();
     layer.extend_from_slice(&id.to_bytes());
     for word in [point.until, point.version, ranges.len() as u64] {
@@ -220,6 +232,11 @@ fn append(layer: &mut Vec<u8>, id: SessionId, point: &CommitPoint) {
     for word in ranges.as_flattened() {
         layer.extend_from_slice(&word.to_le_bytes());
     }
+    debug_assert_eq!(
+        entry(&layer[start..]),
+        Some((id, Some(point.clone()), layer.len() - start)),
+        "recovery reads the point that is written"
+    );
 }
 
 /// The number of bytes of an entry before its ranges.

@@ -23,6 +23,12 @@ const HEADER: usize = 16;
 const AT_ONCE: usize = 4;
 const SMALLEST_BLOCK: usize = 4 << 10;
 const LARGEST_BLOCK: usize = 1 << 20;
+const _: () = assert!(SMALLEST_BLOCK > HEADER, "a block has contents");
+const _: () = assert!(LARGEST_BLOCK <= u32::MAX as usize, "the length of a block has 4 bytes");
+const _: () = assert!(
+    SMALLEST_BLOCK.is_power_of_two() && LARGEST_BLOCK.is_power_of_two(),
+    "a block that is rounded down stays within the bounds"
+);
 
 /// The identity of a stream in its checksums.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +67,8 @@ impl<'d, F: Fn(u64)> StreamWriter<'d, F> {
     ) -> Self {
         let block = (budget / AT_ONCE).clamp(SMALLEST_BLOCK, LARGEST_BLOCK);
         assert_eq!(device.bytes_stored(), 0, "a file of a checkpoint is written once");
+        let sector = device.geometry().block as usize;
+        assert!(SMALLEST_BLOCK.is_multiple_of(sector), "a block begins at a sector: {sector}");
         Self {
             device,
             buffers,
@@ -114,6 +122,11 @@ impl<'d, F: Fn(u64)> StreamWriter<'d, F> {
             self.end_one().await?;
         }
         assert!(length <= self.block_contents(), "{length} bytes fit in a block");
+        assert_eq!(
+            self.bytes,
+            self.blocks * self.block_contents() as u64,
+            "every block but the last is whole"
+        );
         let sector = self.device.geometry().block as usize;
         let mut buffer = self.buffers.take((HEADER + length).next_multiple_of(sector));
         let contents = &self.pending[from..from + length];

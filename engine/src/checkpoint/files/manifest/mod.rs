@@ -117,6 +117,11 @@ impl Manifest {
         let (token, end) = chosen.map_or((0, 0), |record| (record.token, record.end));
         self.checkpoints.retain(|record| record.token <= token);
         self.indexes.retain(|image| image.end <= end);
+        debug_assert_eq!(
+            self.checkpoints.last().map(|record| record.token),
+            chosen.map(|record| record.token),
+            "the chosen checkpoint is the newest now"
+        );
         before != (self.checkpoints.len(), self.indexes.len())
     }
 
