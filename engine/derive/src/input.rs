@@ -47,7 +47,8 @@ struct Attributes {
 impl Input {
     pub(crate) fn read(input: &DeriveInput) -> Result<Self> {
         if !input.generics.params.is_empty() {
-            let text = "a stored type has no parameters: its name must mean one encoding";
+            let text = "a stored type has no type parameters and no lifetimes: use owned fields \
+                        (`String`), or one type for each `T`";
             return Err(Error::new(input.generics.span(), text));
         }
         let attributes = Attributes::read(&input.attrs, &["name", "version", "from"])?;
@@ -155,7 +156,7 @@ impl Attributes {
         let name = literal.value();
         let is_allowed = |c: char| c.is_alphanumeric() || "_-.:/".contains(c);
         if name.is_empty() || !name.chars().all(is_allowed) {
-            let text = "a name has letters, digits and the characters `_-.:/`";
+            let text = "a name has letters, digits and the characters `_-.:/`, and no space";
             return Err(Error::new(literal.span(), text));
         }
         Ok(name)

@@ -5,9 +5,11 @@
 
 mod input;
 mod output;
+#[cfg(test)]
+mod tests;
 
 use proc_macro::TokenStream;
-use syn::{DeriveInput, Error, parse_macro_input};
+use syn::{DeriveInput, parse_macro_input};
 
 use self::input::Input;
 
@@ -90,8 +92,7 @@ use self::input::Input;
 #[proc_macro_derive(Value, attributes(kvick))]
 pub fn derive_value(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
-    let output = Input::read(&input).map(|input| output::value(&input));
-    output.unwrap_or_else(Error::into_compile_error).into()
+    value_of(&input).into()
 }
 
 /// Needs the feature `derive`, which is on by default. Implements `kvick::Key` for a type with a
@@ -132,6 +133,17 @@ pub fn derive_value(input: TokenStream) -> TokenStream {
 #[proc_macro_derive(Key, attributes(kvick))]
 pub fn derive_key(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
-    let output = Input::read(&input).and_then(|input| output::key(&input));
-    output.unwrap_or_else(Error::into_compile_error).into()
+    key_of(&input).into()
+}
+
+fn value_of(input: &DeriveInput) -> proc_macro2::TokenStream {
+    match Input::read(input) {
+        Ok(input) => output::value(&input),
+        Err(error) => output::refused_value(input, &error),
+    }
+}
+
+fn key_of(input: &DeriveInput) -> proc_macro2::TokenStream {
+    let output = Input::read(input).and_then(|input| output::key(&input));
+    output.unwrap_or_else(|error| output::refused_key(input, &error))
 }

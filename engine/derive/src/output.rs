@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
-use syn::{Error, Ident, Result, Type};
+use syn::{DeriveInput, Error, Ident, Result, Type};
 
 use crate::input::{Field, Input, Shape, Variant};
 
@@ -24,6 +24,59 @@ pub(crate) fn key(input: &Input) -> Result<TokenStream> {
             #(::kvick::codec::derived::is_key::<#codecs>();)*
         };
     })
+}
+
+/// Reports the error of a refused declaration, and implements `Key`. Without the implementation,
+/// the uses of the type would report errors, too. A type with parameters gets none, since they may
+/// lack bounds that it needs.
+pub(crate) fn refused_key(input: &DeriveInput, error: &Error) -> TokenStream {
+    let (error, ident) = (error.to_compile_error(), &input.ident);
+    if !input.generics.params.is_empty() {
+        return error;
+    }
+    quote! {
+        #error
+
+        #[automatically_derived]
+        impl ::kvick::Key for #ident {}
+    }
+}
+
+/// Reports the error of a refused declaration, and implements `Value` like [`refused_key`].
+pub(crate) fn refused_value(input: &DeriveInput, error: &Error) -> TokenStream {
+    let (error, ident) = (error.to_compile_error(), &input.ident);
+    if !input.generics.params.is_empty() {
+        return error;
+    }
+    let result = quote!(::core::result::Result);
+    quote! {
+        #error
+
+        #[automatically_derived]
+        impl ::kvick::Value for #ident {
+            type Item = Self;
+            type Owned = Self;
+            type View<'a> = Self;
+            type Bytes<'a> = ::kvick::codec::Packed;
+            const WIDTH: ::core::option::Option<usize> = ::core::option::Option::None;
+
+            fn type_name() -> ::std::borrow::Cow<'static, str> {
+                ::core::unreachable!()
+            }
+
+            fn encode(_: &Self) -> #result<::kvick::codec::Packed, ::kvick::codec::Error> {
+                ::core::unreachable!()
+            }
+
+            fn view(_: &[u8]) -> #result<Self, ::kvick::codec::Error> {
+                ::core::unreachable!()
+            }
+
+            fn decode(_: &[u8]) -> #result<Self, ::kvick::codec::Error> {
+                ::core::unreachable!()
+            }
+        }
+    }
 }
 
 /// Implements `Value`.

@@ -149,7 +149,10 @@ pub use self::zero_copy::ZeroCopy;
     note = "values are numbers, text, bytes, times, addresses, and arrays, `Option` and tuples of \
             them",
     note = "for a type of your own use `#[derive(kvick::Value)]`, or name `ZeroCopy<{Self}>`, \
-            `Rkyv<{Self}>` or `Serde<{Self}>` as the type of the store, or implement `kvick::Value`"
+            `Rkyv<{Self}>` or `Serde<{Self}>` as the type of the store, or implement \
+            `kvick::Value`",
+    note = "for a field of a derived type, write `#[kvick(with = kvick::codec::Serde<{Self}>)]` \
+            before the field"
 )]
 pub trait Value: 'static {
     /// The type that operations take by reference.

@@ -8,6 +8,13 @@ use crate::codec::{CodecError, Key, Value};
 
 /// A number of more than one byte, or with a sign. `u8` is absent: byte strings are types of their
 /// own.
+#[diagnostic::on_unimplemented(
+    message = "a store cannot hold a list of `{Self}`: only arrays, slices and vectors of numbers",
+    label = "is not a number",
+    note = "name `Serde<Vec<{Self}>>` or `Rkyv<Vec<{Self}>>` as the type of the store",
+    note = "for a field of a derived type, write \
+            `#[kvick(with = kvick::codec::Serde<Vec<{Self}>>)]` before the field"
+)]
 pub trait Number: FromBytes + IntoBytes + Immutable + Copy + Send + Sync + 'static {
     /// The name of the type, as Rust has it.
     const NAME: &'static str;
@@ -18,6 +25,11 @@ pub trait Number: FromBytes + IntoBytes + Immutable + Copy + Send + Sync + 'stat
 }
 
 /// A [`Number`] that is equal to another exactly if its bytes are.
+#[diagnostic::on_unimplemented(
+    message = "a key cannot hold a list of `{Self}`: only arrays, slices and vectors of integers",
+    label = "is not an integer",
+    note = "use a tuple, or `ZeroCopy<[T; N]>`, as the type of the key"
+)]
 pub trait Integer: Number {}
 
 macro_rules! integers {
