@@ -230,7 +230,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
         self.remove_checkpoints(RemovalJob::One(token)).await
     }
 
-    /// Removes all but the `keep` newest checkpoints.
+    /// Removes all but the `keep` newest checkpoints, and the newest that survives power cuts.
     ///
     /// # Errors
     /// As for [`delete_checkpoint`](Self::delete_checkpoint); `InvalidArgument` if `keep` is 0.

@@ -187,3 +187,42 @@ fn a_batch_of_cold_keys_stays_within_the_memory_of_the_store() {
         world.simulation.run(store.flush_and_evict()).expect("evicts");
     }
 }
+
+/// Each modification of a batch that waited for the device held its long value: a batch of 1500
+/// values of 1 MiB took 500 of them at once.
+#[test]
+fn a_batch_holds_one_long_value_at_a_time() {
+    const KEYS: u64 = 40;
+    const LENGTH: usize = 100_000;
+    let memory = ByteSize::mib(1);
+    let world = World::new(1);
+    let site = world.site.clone();
+    let disk = &world.site.disk;
+    let store = world.simulation.run(async move {
+        let config = Config::default()
+            .with_memory(memory)
+            .with_page_size(ByteSize::kib(16))
+            .with_segment_size(ByteSize::mib(1))
+            .with_expected_keys(KEYS)
+            .with_huge_pages(false);
+        let store: FasterKv<u64, [u8]> = site.open(config).await;
+        store.upsert_each((0..KEYS).map(|key| (key, vec![1; LENGTH]))).await.expect("writes");
+        store.flush_and_evict().await.expect("evicts");
+        store
+    });
+    let keys: Vec<u64> = (0..KEYS).collect();
+    let update = |_: usize, value: Option<Vec<u8>>| {
+        let mut value = value.expect("it was written");
+        value[0] += 1;
+        value
+    };
+    let on_disk = disk.bytes_used();
+    let (done, bytes) = peak(|| world.simulation.run(store.rmw_many(&keys, update)));
+    done.expect("writes");
+    let bytes = bytes.saturating_sub(disk.bytes_used() - on_disk);
+    // The bytes of the old and the new value, decoded and encoded, and the memory of the store.
+    let allowed = 6 * LENGTH as u64 + memory.bytes();
+    assert!(bytes <= allowed, "rmw_many: {bytes} bytes, {allowed} allowed");
+    let values = world.simulation.run(store.read_many(&keys)).expect("reads");
+    assert!(values.iter().flatten().all(|value| value[0] == 2 && value.len() == LENGTH));
+}

@@ -2,7 +2,7 @@
 
 use kvick::runtime::block_on;
 use kvick::session::Previous;
-use kvick::{FasterKv, Result};
+use kvick::{ErrorKind, FasterKv, Result};
 use tests::configs::memory_store;
 use tests::simulated::small_configs;
 
@@ -199,4 +199,28 @@ fn removing_many_does_not_read_the_device() -> Result<()> {
         assert_eq!(store.delete_many(&keys).await?, vec![Previous::Absent; 100]);
         Ok(())
     })
+}
+
+/// The keys of a group were encoded first, and none of the pairs before a refused key was set.
+#[test]
+fn the_items_before_a_refused_key_are_done() -> Result<()> {
+    let long = "k".repeat(100_000);
+    for config in small_configs() {
+        let store: FasterKv<str, u64> = memory_store(config);
+        block_on(async {
+            let pairs = [("a", 1), ("b", 2), (long.as_str(), 3), ("c", 4)];
+            let keys = ["a", "b", "c"];
+            let error = store.upsert_many(&pairs).await.expect_err("the key is too long");
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+            assert_eq!(store.read_many(&keys).await?, [Some(1), Some(2), None]);
+            store.upsert_each(keys.map(|key| (key, 5))).await?;
+            store.upsert_each(pairs).await.expect_err("the key is too long");
+            assert_eq!(store.read_many(&keys).await?, [Some(1), Some(2), Some(5)]);
+            let refused = store.delete_many(&["a", long.as_str(), "b"]).await;
+            refused.expect_err("the key is too long");
+            assert_eq!(store.read_many(&keys).await?, [None, Some(2), Some(5)]);
+            Ok::<_, kvick::Error>(())
+        })?;
+    }
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! A loop of hits yields to other tasks, but not at every operation.
 
+use std::iter::repeat_n;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,8 +8,24 @@ use kvick::config::Backend;
 use kvick::{Config, FasterKv, Result};
 use tests::polling::Counted;
 
+const READS: usize = 10_000;
+
+/// The operations of a loop of hits.
+#[derive(Clone, Copy, Debug)]
+enum Hits {
+    OfSession,
+    OfHandle,
+    Batch,
+    Batches,
+    Iterator,
+    Writes,
+}
+
+const HITS: [Hits; 6] =
+    [Hits::OfSession, Hits::OfHandle, Hits::Batch, Hits::Batches, Hits::Iterator, Hits::Writes];
+
 /// Returns how often another task of the same thread runs during a loop of reads from memory.
-fn turns_of_the_other(yield_every: u32, by_handle: bool) -> Result<u64> {
+fn turns_of_the_other(yield_every: u32, hits: Hits) -> Result<u64> {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.expect("tokio starts").block_on(async {
         let config = Config::default().with_backend(Backend::Memory).with_yield_every(yield_every);
@@ -24,24 +41,42 @@ fn turns_of_the_other(yield_every: u32, by_handle: bool) -> Result<u64> {
                 tokio::task::yield_now().await;
             }
         });
-        for _ in 0..10_000 {
-            if by_handle {
-                store.read(&1).await?;
-            } else {
-                session.read(&1).await?;
+        match hits {
+            Hits::OfSession => {
+                for _ in 0..READS {
+                    session.read(&1).await?;
+                }
             }
+            Hits::OfHandle => {
+                for _ in 0..READS {
+                    store.read(&1).await?;
+                }
+            }
+            Hits::Batch => drop(session.read_many(&vec![1; READS]).await?),
+            Hits::Batches => {
+                for _ in 0..READS / 20 {
+                    store.read_many(&[1; 20]).await?;
+                }
+            }
+            Hits::Iterator => {
+                session.rmw_each(repeat_n(1, READS), |_, old| old.unwrap_or(0)).await?
+            }
+            Hits::Writes => store.upsert_many(&vec![(1, 1); READS]).await?,
         }
         Ok(turns.load(Ordering::Relaxed))
     })
 }
 
+/// Batches never yielded, so a long one starved the thread, and a timeout around it never fired.
 #[test]
 fn a_loop_of_hits_starves_no_other_task() -> Result<()> {
-    for by_handle in [false, true] {
-        let turns = turns_of_the_other(512, by_handle)?;
-        assert!((15..=25).contains(&turns), "{turns} turns in 10000 reads, once in 512");
-        assert!(turns_of_the_other(1, by_handle)? >= 9_000);
-        assert_eq!(turns_of_the_other(0, by_handle)?, 0, "0 is never");
+    for hits in HITS {
+        let turns = turns_of_the_other(512, hits)?;
+        assert!((15..=25).contains(&turns), "{hits:?}: {turns} turns in {READS} hits, once in 512");
+        assert_eq!(turns_of_the_other(0, hits)?, 0, "{hits:?}: 0 is never");
+    }
+    for hits in [Hits::OfSession, Hits::OfHandle] {
+        assert!(turns_of_the_other(1, hits)? >= 9_000);
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use kvick::prelude::*;
 use kvick::runtime::block_on;
 use kvick::session::Previous;
 use tests::configs::memory_store;
+use tests::polling::poll_once;
 use tests::simulated::small_configs;
 // This is the crate `futures`: the prelude does not hide it with the module of kvick.
 use futures::FutureExt;
@@ -27,7 +28,8 @@ fn every_item_is_done_once_and_answered_in_order() -> kvick::Result<()> {
             let inserted = store.insert_each((MANY - 2..MANY + 2).map(|n| (n, 7))).await?;
             assert_eq!(inserted, [false, false, true, true]);
             let previous = store.delete_each([MANY + 1, MANY + 2]).await?;
-            assert_eq!(previous, [Previous::Present, Previous::Absent]);
+            assert_eq!((previous.len(), previous[0]), (2, Previous::Present));
+            assert_ne!(previous[1], Previous::Present);
             store.upsert_each([(1, 5), (1, 6)]).await?;
             store.rmw_each([1, 1], |place, old| old.unwrap_or(0) + 1 + place as u64).await?;
             assert_eq!(store.read_each([1]).await?, [Some(9)]);
@@ -51,4 +53,35 @@ fn items_may_be_borrowed_or_owned() -> kvick::Result<()> {
         assert_eq!(values, [Some("borrowed"), Some("borrowed"), Some("owned")]);
         Ok(())
     })
+}
+
+/// The answers reserved the lower bound of `size_hint`, and panicked for an endless iterator.
+#[test]
+fn an_endless_iterator_goes_on_until_its_future_is_dropped() {
+    let store: FasterKv<u64, u64> = memory_store(small_configs()[0].clone());
+    let mut upsert = Box::pin(store.upsert_each((0..).map(|n| (n % 100, n))));
+    assert!(poll_once(&mut upsert).is_pending(), "it lets other tasks run");
+    let mut read = Box::pin(store.read_each(0..));
+    assert!(poll_once(&mut read).is_pending());
+    let mut delete = Box::pin(store.delete_each(0..));
+    assert!(poll_once(&mut delete).is_pending());
+    let mut insert = Box::pin(store.insert_each((0..).map(|n| (n % 100, n))));
+    assert!(poll_once(&mut insert).is_pending());
+    let mut rmw = Box::pin(store.rmw_each((0..).map(|n| n % 100), |_, old| old.unwrap_or(0)));
+    assert!(poll_once(&mut rmw).is_pending());
+}
+
+/// The next batch began with another call of `next`, after the end.
+#[test]
+fn an_iterator_is_not_asked_again_after_its_end() -> kvick::Result<()> {
+    let store: FasterKv<u64, u64> = memory_store(small_configs()[0].clone());
+    // Ends after three items, and would begin anew.
+    let mut calls = 0;
+    let pairs = std::iter::from_fn(|| {
+        calls += 1;
+        (calls % 4 != 0).then_some((calls, calls))
+    });
+    block_on(store.upsert_each(pairs))?;
+    assert_eq!(calls, 4);
+    Ok(())
 }

@@ -340,8 +340,8 @@ async fn act<V: Number>(session: &mut Session<u64, V>, ticks: &Ticks) -> kvick::
             2 => Action::Delete(session.delete(&1).await?.known()),
             3 => Action::Insert(one, session.insert_if_absent(&1, &V::of(one)).await?),
             4 => {
-                let swap = session.compare_and_swap(&1, &V::of(one), &V::of(other));
-                Action::Swap(one, other, swap.await?)
+                let (old, new) = (V::of(one), V::of(other));
+                Action::Swap(one, other, session.compare_and_swap(&1, &old, &new).await?)
             }
             5 => Action::Take(session.take(&1).await?.map(V::get)),
             6 => Action::Replace(one, session.replace(&1, &V::of(one)).await?.map(V::get)),

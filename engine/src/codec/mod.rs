@@ -94,8 +94,9 @@ pub use self::zero_copy::ZeroCopy;
 /// Operations pass [`Owned`](Value::Owned) by value, so a large array such as `[u8; 131_072]`
 /// passes over the stack. Values of more than 4 KiB are decoded onto the heap
 /// ([`decode_boxed`](Value::decode_boxed)) and moved from there at the end. In a build without
-/// optimisation, up to 14 copies of a `[u8; N]` are on the stack at once. These include the copies
-/// of a short closure and of [`block_on`](crate::runtime::block_on). Other encodings add the copies
+/// optimisation, up to 20 copies of a `[u8; N]` are on the stack at once, and up to 45 in
+/// `rmw_many` and `rmw_each`. These include the copies of a short closure and of
+/// [`block_on`](crate::runtime::block_on). Other encodings add the copies
 /// of their `decode`. `upsert`, `insert_if_absent`, `compare_and_swap` and `read_with` have no copy
 /// on the stack. Prefer `[u8]` and `Vec<u8>`, or [`read_with`], for values of more than a few KiB:
 /// only a pointer of them is on the stack.

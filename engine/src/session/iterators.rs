@@ -10,8 +10,9 @@ use std::borrow::Borrow;
 impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
     /// Reads the keys of an iterator like [`read_many`](Self::read_many).
     ///
-    /// The `*_each` operations take the items of any iterator. They hold as many of them at a time
-    /// as can wait for the device beside each other.
+    /// The `*_each` operations take the items of any iterator. They hold at most 32 pairs at a
+    /// time, or as many keys as can wait for the device beside each other. These are lost with the
+    /// future when it fails or is dropped, also if the iterator is used further (`by_ref`).
     ///
     /// ```
     /// # use kvick::{Config, FasterKv};

@@ -150,7 +150,7 @@ impl StoreInner {
         self.stamp_observed(record, record.info());
     }
 
-    /// As [`version_tag`](Self::stamp), with a header loaded under the same guard. No other
+    /// As [`version_tag`](Self::version_tag), with a header loaded under the same guard. No other
     /// operation writes an older version tag meanwhile.
     #[inline(always)]
     pub(in crate::store) fn stamp_observed(&self, record: RecordRef<'_>, info: RecordInfo) {

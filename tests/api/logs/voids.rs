@@ -13,6 +13,7 @@ use kvick::io::{
 use kvick::runtime::block_on;
 
 use super::small;
+use tests::files::Files;
 
 /// A directory whose devices count their reads.
 #[derive(Debug)]
@@ -101,4 +102,87 @@ fn a_scan_over_many_voids_reads_each_part_of_the_log_once() {
         assert!(reads <= pages, "{reads} reads of {pages} pages");
         log.close().await.expect("closes");
     });
+}
+
+/// A repair of a log brought entries back that a commit had taken back, since the only record of
+/// that commit was damaged. The check said nothing of it.
+#[test]
+fn a_check_names_the_commits_whose_records_are_lost() -> kvick::Result<()> {
+    block_on(async {
+        let directory = MemoryDirectory::new();
+        let open = |directory: &MemoryDirectory| {
+            let builder = FasterLog::builder(small()).directory(Arc::new(directory.clone()));
+            builder.open_in_directory()
+        };
+        let log = open(&directory).await?;
+        let mut addresses = Vec::new();
+        for number in 0..6_u8 {
+            addresses.push(log.append_durable(&[number]).await?);
+        }
+        let before = Files::of(&directory).await;
+        let lost = log.truncate_suffix(addresses[3]).await?.number;
+        let after = Files::of(&directory).await;
+        for number in 6..9_u8 {
+            log.append_durable(&[number]).await?;
+        }
+        let crashed = Files::of(&directory).await;
+        log.close().await?;
+        let sound = kvick::log::check(Arc::new(crashed.restore().await)).await?;
+        assert!(sound.is_sound() && sound.lost_commits.is_empty());
+
+        let name = "log.000000";
+        let at = after.0[name].iter().zip(before.0[name].iter().chain(std::iter::repeat(&0)));
+        let at = at.into_iter().position(|(new, old)| new != old).expect("a record was written");
+        let damaged = crashed.with(name, |bytes| bytes[at + 20] ^= 1).restore().await;
+        let check = kvick::log::check(Arc::new(damaged.clone())).await?;
+        assert_eq!(check.damage.len(), 1);
+        assert_eq!(check.lost_commits, [lost..=lost]);
+        kvick::log::repair(Arc::new(damaged.clone())).await?;
+        let check = kvick::log::check(Arc::new(damaged.clone())).await?;
+        assert!(check.is_sound() && check.lost_commits.is_empty());
+        open(&damaged).await?.close().await
+    })
+}
+
+/// Damage within a void extended the damage before it over all sound entries in between, and a
+/// repair dropped them.
+#[test]
+fn damage_within_a_void_takes_no_sound_entry() -> kvick::Result<()> {
+    block_on(async {
+        let directory = MemoryDirectory::new();
+        let open = |directory: &MemoryDirectory| {
+            let builder = FasterLog::builder(small()).directory(Arc::new(directory.clone()));
+            builder.open_in_directory()
+        };
+        let log = open(&directory).await?;
+        log.append_durable(b"sound").await?;
+        let damaged = log.append_durable(b"damaged").await?;
+        for number in 0..20_u8 {
+            log.append_durable(&[number]).await?;
+        }
+        let before = Files::of(&directory).await;
+        let void = log.append_durable(&[9; 9000]).await?;
+        let after = Files::of(&directory).await;
+        log.truncate_suffix(void).await?;
+        log.append_durable(b"sound").await?;
+        log.close().await?;
+
+        let name = "log.000000";
+        let old = before.0[name].iter().chain(std::iter::repeat(&0));
+        let in_void = after.0[name].iter().zip(old).position(|(new, old)| new != old);
+        let in_void = in_void.expect("an entry was written");
+        let of_damaged = usize::try_from(damaged.raw()).expect("small");
+        let files = Files::of(&directory).await;
+        let files = files.with(name, |bytes| {
+            bytes[of_damaged + 10] ^= 1;
+            bytes[in_void + 20] ^= 1;
+        });
+        let directory = files.restore().await;
+        let check = kvick::log::check(Arc::new(directory.clone())).await?;
+        assert_eq!((check.entries, check.damage.len()), (22, 1), "{check:?}");
+        kvick::log::repair(Arc::new(directory.clone())).await?;
+        let log = open(&directory).await?;
+        assert_eq!(log.scan(..).try_collect::<Vec<_>>().await?.len(), 22);
+        log.close().await
+    })
 }

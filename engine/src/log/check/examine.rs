@@ -21,6 +21,7 @@ use crate::manifest::copy;
 use crate::manifest::publish;
 use crate::opening::lock;
 use kvick_io::{AlignedBuf, BufPool, Device, Directory};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// Bytes of buffers that a check keeps.
@@ -40,6 +41,9 @@ pub struct LogCheck {
     pub entry_bytes: u64,
     /// The lost ranges, in ascending order. They are below the commit, so they were durable.
     pub damage: Vec<LogDamage>,
+    /// The numbers of commits whose records are lost, in ascending order. Such a commit may have
+    /// truncated entries that the check counts, moved iterators, or completed the log.
+    pub lost_commits: Vec<RangeInclusive<u64>>,
     /// The bytes after the commit: entries that were never reported as durable. Opening the log
     /// removes them.
     pub torn_bytes: u64,
@@ -73,7 +77,9 @@ pub async fn check_log(directory: Arc<dyn Directory>) -> Result<LogCheck> {
 /// [`log::check`](check_log) reports as damaged or torn, and nothing else. Returns the dropped
 /// ranges. Run a check first, and keep a copy: the dropped bytes may be needed elsewhere.
 ///
-/// If the end of the log is lost, new entries use its addresses again.
+/// If the end of the log is lost, new entries use its addresses again. Entries that a [lost
+/// commit](LogCheck::lost_commits) had taken back are in the log again, and iterators that it had
+/// moved are where they were before: the record of that commit was the only place that knew.
 ///
 /// # Errors
 /// As [`log::check`](check_log); `InUse` if the log is open, `StorageFull`.
@@ -138,6 +144,7 @@ async fn examine(directory: &Arc<dyn Directory>) -> Result<Examined> {
             entries: 0,
             entry_bytes: 0,
             damage: Vec::new(),
+            lost_commits: Vec::new(),
             torn_bytes: 0,
         };
         return Ok(Examined { check, manifest, commit_state: saved, stored_end: 0 });
@@ -159,6 +166,7 @@ async fn examine(directory: &Arc<dyn Directory>) -> Result<Examined> {
         entries: scanned.entries,
         entry_bytes: scanned.entry_bytes,
         damage: scanned.damage,
+        lost_commits: scanned.lost_commits,
         torn_bytes: scanner.stored.end().saturating_sub(until),
     };
     Ok(Examined { check, manifest, commit_state, stored_end: scanner.stored.end() })

@@ -8,6 +8,7 @@ use crate::log::commit::record::CommitRecord;
 use crate::log::commit::state::CommitState;
 use crate::log::frame::format::Kind;
 use crate::log::frame::scanner::{Frame, FrameScanner, Stop};
+use std::ops::RangeInclusive;
 
 /// The result of a walk along a whole log.
 #[derive(Debug)]
@@ -17,12 +18,16 @@ pub(crate) struct FullScan {
     pub(crate) entries: u64,
     pub(crate) entry_bytes: u64,
     pub(crate) damage: Vec<LogDamage>,
+    /// The numbers of the commits whose records are lost, in ascending order.
+    pub(crate) lost_commits: Vec<RangeInclusive<u64>>,
     /// The entries and bytes after the newest commit so far.
     since: [u64; 2],
     /// The end of the commit in the manifest.
     saved: Address,
     /// The address of the current entry in pieces, and its bytes so far.
     first: Option<(Address, u64)>,
+    /// Whether the newest damage may contain the first piece of the current entry.
+    is_after_damage: bool,
 }
 
 impl FullScan {
@@ -32,14 +37,18 @@ impl FullScan {
     /// walk is repeated with the state of the newest commit. Only that walk shows whether a frame
     /// begins where the log begins.
     pub(crate) async fn of(scanner: &FrameScanner<'_>, mut saved: CommitState) -> Result<Self> {
+        // The first walk meets the records after the manifest. Later ones begin after them.
+        let mut lost_commits = None;
         loop {
             let (number, begin, holes) = (saved.number, saved.begin, saved.holes.clone());
-            let scan = Self::walk(scanner, saved).await?;
+            let mut scan = Self::walk(scanner, saved).await?;
+            scan.lost_commits = lost_commits.unwrap_or(scan.lost_commits);
             if (scan.commit_state.begin, &scan.commit_state.holes) == (begin, &holes) {
                 return Ok(scan);
             }
             debug_assert!(number < scan.commit_state.number, "the repetitions end");
             // It ends: each repetition has a later commit.
+            lost_commits = Some(scan.lost_commits);
             saved = scan.commit_state;
         }
     }
@@ -53,8 +62,10 @@ impl FullScan {
             entries: 0,
             entry_bytes: 0,
             damage: Vec::new(),
+            lost_commits: Vec::new(),
             since: [0; 2],
             first: None,
+            is_after_damage: false,
         };
         loop {
             let stop = scanner.along(at, |frame| scan.take_in(units, frame)).await?;
@@ -77,9 +88,12 @@ impl FullScan {
     fn take_in(&mut self, units: Units, frame: Frame<'_>) -> Result<()> {
         let bytes = frame.payload.len() as u64;
         match frame.kind {
-            Kind::Whole => self.count(frame.address, bytes),
+            Kind::Whole => {
+                self.is_after_damage = false;
+                self.count(frame.address, bytes);
+            }
             Kind::First => {
-                debug_assert!(self.first.is_none(), "no entry is between the pieces of another");
+                self.is_after_damage = false;
                 self.first = Some((frame.address, bytes));
             }
             Kind::Middle | Kind::Last => self.piece(frame, bytes),
@@ -89,7 +103,11 @@ impl FullScan {
                     && let Some(record) = CommitRecord::decode(frame.payload)
                     && self.commit_state.precedes(&record, until)
                 {
+                    let next = self.commit_state.number + 1;
                     self.commit_state.apply(&record, until);
+                    if next < self.commit_state.number {
+                        self.lost_commits.push(next..=self.commit_state.number - 1);
+                    }
                     self.entries += std::mem::take(&mut self.since[0]);
                     self.entry_bytes += std::mem::take(&mut self.since[1]);
                 }
@@ -103,11 +121,12 @@ impl FullScan {
         match &mut self.first {
             Some((_, sum)) => *sum += bytes,
             // The first piece of the entry is lost, so this piece is lost too.
-            None => {
-                if let Some(damage) = self.damage.last_mut() {
-                    damage.end = frame.next.into();
-                }
+            None if self.is_after_damage => {
+                let damage = self.damage.last_mut().expect("it was noted");
+                damage.end = frame.next.into();
             }
+            // The entry was taken back, or it was truncated.
+            None => {}
         }
         if frame.kind == Kind::Last
             && let Some((first, sum)) = self.first.take()
@@ -140,7 +159,8 @@ impl FullScan {
         let start = self.first.take().map_or(stop.at, |(first, _)| first);
         debug_assert!(start <= stop.at && stop.at < next, "{start:?}, {stop:?}, {next:?}");
         let is_in_hole = |[from, end]: &[Address; 2]| *from <= start && next <= *end;
-        if self.commit_state.holes.iter().any(is_in_hole) {
+        self.is_after_damage = !self.commit_state.holes.iter().any(is_in_hole);
+        if !self.is_after_damage {
             return;
         }
         let offset = scanner.framing.units.device_offset(stop.unit);

@@ -4,6 +4,7 @@ use crate::base::address::Address;
 use crate::base::hash::KeyHash;
 use crate::codec::{Key, Value};
 use crate::record::{HasLayout, Layout};
+use crate::store::operation::pending::long_value_turn::LongValuePlace;
 
 /// The key and value types of a store, without values of them.
 pub(crate) type Types<K, V> = std::marker::PhantomData<(fn(&K), fn(&V))>;
@@ -47,6 +48,8 @@ pub(crate) enum Blocked {
     VersionBarrier,
     /// The value of the record at this address is in the pieces of this list.
     OverflowValue(Box<(Address, Vec<u8>)>),
+    /// Another operation of the batch holds a long value, and this one needs another.
+    LongValueTurn(Box<LongValuePlace>),
     /// The value must be stored in pieces first.
     NeedsOverflow(Box<LongValue>),
 }

@@ -5,7 +5,7 @@ mod exchange;
 mod removal;
 mod update;
 
-pub(crate) use compute::{Compute, Form};
+pub(crate) use compute::{Compute, Form, Unanswered};
 pub(crate) use exchange::Exchange;
 pub(crate) use removal::RemoveIf;
 pub(crate) use update::Decide;

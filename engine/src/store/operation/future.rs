@@ -14,7 +14,7 @@ use crate::codec::Key;
 use crate::store::context::OperationContext;
 use crate::store::inner::StoreInner;
 use crate::store::operation::attempt::{Attempt, Blocked, HashedKey};
-use crate::store::operation::pending_wait::{PendingContext, PendingWait};
+use crate::store::operation::pending::wait::{PendingContext, PendingWait};
 use crate::store::operation::store_ref::StoreRef;
 use crate::store::record::append::TRIES;
 use std::fmt;

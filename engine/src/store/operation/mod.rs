@@ -7,7 +7,6 @@ pub(crate) mod delete;
 pub(crate) mod future;
 pub(crate) mod modify;
 pub(crate) mod pending;
-mod pending_wait;
 pub(crate) mod read;
 pub(crate) mod store_ref;
 pub(crate) mod upsert;

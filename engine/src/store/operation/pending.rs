@@ -1,5 +1,8 @@
 //! The results of the waits of an operation: addresses and owned bytes.
 
+pub(crate) mod long_value_turn;
+pub(in crate::store) mod wait;
+
 use super::attempt::EntrySnapshot;
 use crate::base::address::Address;
 use crate::record::StoredRecord;

@@ -1,5 +1,6 @@
 //! The access of an operation to the store, through the seat of its session or a pooled seat.
 
+use crate::base::wait::yield_once;
 use crate::statistics::Counter;
 use crate::store::context::{ExecutionContext, OperationContext};
 use crate::store::inner::StoreInner;
@@ -78,6 +79,19 @@ impl<'a> StoreRef<'a> {
         match &mut self.seat {
             Some(seat) => seat.should_yield(every),
             None => pooled_should_yield(self.core, every),
+        }
+    }
+
+    /// Lets other tasks run, if a group of a batch was the last for a while.
+    pub(crate) async fn yield_after(&mut self, group: usize) {
+        let keys = u32::try_from(group).expect("a group is small");
+        let every = self.core.limits.yield_every;
+        let is_due = match &mut self.seat {
+            Some(seat) => seat.should_yield_after(keys, every),
+            None => self.core.pool.with(|seat| seat.should_yield_after(keys, every)),
+        };
+        if is_due {
+            yield_once().await;
         }
     }
 

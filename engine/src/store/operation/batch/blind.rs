@@ -57,6 +57,7 @@ where
             write_group::<K, _, _>(core, tools, group, &write, &mut answer)
         })?;
         done += written;
+        access.yield_after(written).await;
         if written < group.len() {
             answer(OperationFuture::new(access.reborrow(), write(&items[done])).await?);
             done += 1;
@@ -80,7 +81,10 @@ where
     O: BlindWrite<'k, K>,
 {
     core.check_write()?;
-    let staged = core.stage::<K>(group.iter().map(|item| write(item).key_item()))?;
+    let Ok(staged) = core.stage::<K>(group.iter().map(|item| write(item).key_item())) else {
+        // One of the keys is refused. The keys before it are written first, one by one.
+        return Ok(0);
+    };
     for (done, (key, item)) in staged.iter().flatten().zip(group).enumerate() {
         match write(item).attempt_hashed(core, key.hashed(), tools.again())? {
             Attempt::Done(output) => answer(output),

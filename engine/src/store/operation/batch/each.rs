@@ -7,9 +7,10 @@ use crate::codec::{Key, Value};
 use crate::store::answers::Previous;
 use crate::store::operation::store_ref::StoreRef;
 use std::borrow::Borrow;
+use std::iter::Fuse;
 
 /// Returns the next items of `items`, at most `most`; `None` at the end.
-fn next_items<T>(items: &mut impl Iterator<Item = T>, most: usize) -> Option<Vec<T>> {
+fn next_items<T>(items: &mut Fuse<impl Iterator<Item = T>>, most: usize) -> Option<Vec<T>> {
     debug_assert!(most > 0);
     let next: Vec<T> = items.take(most).collect();
     (!next.is_empty()).then_some(next)
@@ -25,8 +26,8 @@ where
     V: Value + ?Sized,
     Q: Borrow<K::Item>,
 {
-    let (mut keys, most) = (keys.into_iter(), beside_each_other(&access));
-    let mut answers = Vec::with_capacity(keys.size_hint().0);
+    let (mut keys, most) = (keys.into_iter().fuse(), beside_each_other(&access));
+    let mut answers = Vec::new();
     while let Some(next) = next_items(&mut keys, most) {
         answers.extend(read_many::<K, V, Q>(access.reborrow(), &next).await?);
     }
@@ -44,7 +45,7 @@ where
     Q: Borrow<K::Item>,
     W: Borrow<V::Item>,
 {
-    let mut pairs = pairs.into_iter();
+    let mut pairs = pairs.into_iter().fuse();
     while let Some(next) = next_items(&mut pairs, GROUP) {
         upsert_many::<K, V, Q, W>(access.reborrow(), &next).await?;
     }
@@ -63,7 +64,7 @@ where
     Q: Borrow<K::Item>,
     F: FnMut(usize, Option<V::Owned>) -> V::Owned,
 {
-    let (mut keys, most) = (keys.into_iter(), beside_each_other(&access));
+    let (mut keys, most) = (keys.into_iter().fuse(), beside_each_other(&access));
     let mut done = 0;
     while let Some(next) = next_items(&mut keys, most) {
         let update = |place, current| update(done + place, current);
@@ -84,9 +85,8 @@ where
     Q: Borrow<K::Item>,
     W: Borrow<V::Item>,
 {
-    let (mut pairs, most) = (pairs.into_iter(), beside_each_other(&access));
-    let mut answers = Vec::with_capacity(pairs.size_hint().0);
-    while let Some(next) = next_items(&mut pairs, most) {
+    let (mut pairs, mut answers) = (pairs.into_iter().fuse(), Vec::new());
+    while let Some(next) = next_items(&mut pairs, GROUP) {
         answers.extend(insert_many::<K, V, Q, W>(access.reborrow(), &next).await?);
     }
     Ok(answers)
@@ -102,8 +102,8 @@ where
     V: Value + ?Sized,
     Q: Borrow<K::Item>,
 {
-    let mut keys = keys.into_iter();
-    let mut answers = Vec::with_capacity(keys.size_hint().0);
+    let mut keys = keys.into_iter().fuse();
+    let mut answers = Vec::new();
     while let Some(next) = next_items(&mut keys, GROUP) {
         answers.extend(delete_many::<K, V, Q>(access.reborrow(), &next).await?);
     }

@@ -3,8 +3,9 @@
 use crate::base::error::Result;
 use crate::store::context::OperationContext;
 use crate::store::inner::StoreInner;
-use crate::store::operation::attempt::Attempt;
+use crate::store::operation::attempt::{Attempt, Blocked};
 use crate::store::operation::future::Operation;
+use crate::store::operation::pending::long_value_turn::LongValuePlace;
 use crate::store::sessions::state::SessionState;
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ impl Drop for DeferredSerial {
 pub(super) struct InTurn<M> {
     pub(super) modify: M,
     pub(super) turn: Option<DeferredSerial>,
+    pub(super) long: LongValuePlace,
 }
 
 impl<M: Operation> Operation for InTurn<M> {
@@ -54,10 +56,21 @@ impl<M: Operation> Operation for InTurn<M> {
         if let (Attempt::Done(_), Some(turn)) = (&step, &mut self.turn) {
             turn.catch_up(core);
         }
+        if let Attempt::Blocked(Blocked::OverflowValue(_) | Blocked::NeedsOverflow(_)) = step
+            && !self.long.take()
+        {
+            return Ok(Attempt::Blocked(Blocked::LongValueTurn(Box::new(self.long.clone()))));
+        }
         Ok(step)
     }
 
     fn key(&self) -> Result<Vec<u8>> {
         self.modify.key()
+    }
+}
+
+impl<M> Drop for InTurn<M> {
+    fn drop(&mut self) {
+        self.long.end();
     }
 }

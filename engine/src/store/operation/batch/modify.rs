@@ -7,9 +7,10 @@ use crate::codec::{Key, Value};
 use crate::store::context::OperationContext;
 use crate::store::inner::StoreInner;
 use crate::store::operation::attempt::{Attempt, Blocked};
-use crate::store::operation::changes::{Change, Compute, Form, Insert};
+use crate::store::operation::changes::{Change, Compute, Form, Insert, Unanswered};
 use crate::store::operation::future::OperationFuture;
 use crate::store::operation::modify::Modify;
+use crate::store::operation::pending::long_value_turn::{LongValuePlace, LongValueTurn};
 use crate::store::operation::read::{Boxed, DecodeValue};
 use crate::store::operation::store_ref::StoreRef;
 use crate::store::record::append::TRIES;
@@ -39,17 +40,17 @@ where
     F: FnMut(usize, Option<V::Owned>) -> V::Owned,
     R: Form<V> + Copy,
 {
-    type Output = R::Output;
+    type Output = ();
 
     #[inline(always)]
-    fn now(&mut self, place: usize) -> impl Change<V, Output = R::Output> {
+    fn now(&mut self, place: usize) -> impl Change<V, Output = ()> {
         let form = self.1;
-        Compute::new(move |current| (self.0)(place, current), form)
+        Unanswered(Compute::new(move |current| (self.0)(place, current), form))
     }
 
-    fn later(shared: &Mutex<Self>, place: usize) -> impl Change<V, Output = R::Output> {
+    fn later(shared: &Mutex<Self>, place: usize) -> impl Change<V, Output = ()> {
         let form = locked(shared).1;
-        Compute::new(move |current| (locked(shared).0)(place, current), form)
+        Unanswered(Compute::new(move |current| (locked(shared).0)(place, current), form))
     }
 }
 
@@ -77,10 +78,10 @@ where
     F: FnMut(usize, Option<V::Owned>) -> V::Owned,
 {
     if const { is_large::<V>() } {
-        return modify_each::<K, V, _, _>(access, keys, Q::borrow, Computes(f, Boxed), |_, _| ())
+        return modify_each::<K, V, _, _>(access, keys, Q::borrow, Computes(f, Boxed), |_, ()| ())
             .await;
     }
-    modify_each::<K, V, _, _>(access, keys, Q::borrow, Computes(f, DecodeValue), |_, _| ()).await
+    modify_each::<K, V, _, _>(access, keys, Q::borrow, Computes(f, DecodeValue), |_, ()| ()).await
 }
 
 /// Sets the values of keys that have none. The answers are in the order of the pairs.
@@ -118,14 +119,19 @@ where
     let shared = &Mutex::new(changes);
     let (core, ledger) = (access.core(), access.ledger());
     let mut waiting = Waiting::new(core);
+    let mut long_values: Option<Arc<LongValueTurn>> = None;
     let left = Vec::new();
     let mut batch = Modifications { items, key_of, answer, ledger, left, done: 0, overtaken: 0 };
     while batch.done < items.len() {
+        let before = batch.done;
         access.protected(|core, tools| batch.run_group::<K, V, C>(core, tools, shared))?;
+        access.yield_after(batch.done - before).await;
         for (place, turn) in batch.left.drain(..) {
             let key = (batch.key_of)(&items[place]);
             let modify = Modify::<K, V, _>::new(key, C::later(shared, place));
-            let modify = OperationFuture::new(StoreRef::pooled(core), InTurn { modify, turn });
+            let long = LongValuePlace::new(long_values.get_or_insert_default(), place);
+            let modify = InTurn { modify, turn, long };
+            let modify = OperationFuture::new(StoreRef::pooled(core), modify);
             let modify = async move { modify.await.map(|output| (place, output)) };
             if let Some((place, output)) = waiting.add(modify).await? {
                 (batch.answer)(place, output);

@@ -62,6 +62,7 @@ where
             }
             Ok(())
         })?;
+        access.yield_after(group.len()).await;
         for place in left.drain(..) {
             let read = async move {
                 let read = Read::<K, V, R>::new(keys[place].borrow(), reader);

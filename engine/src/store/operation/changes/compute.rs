@@ -103,3 +103,31 @@ where
         self.new.take().expect("an attempt that is done has computed")
     }
 }
+
+/// A change of which the caller wants no answer. So it keeps no value.
+pub(crate) struct Unanswered<V: Value + ?Sized, F, R: Form<V>>(pub(crate) Compute<V, F, R>);
+
+impl<V, F, R> Change<V> for Unanswered<V, F, R>
+where
+    V: Value + ?Sized,
+    F: FnMut(Option<V::Owned>) -> V::Owned,
+    R: Form<V>,
+{
+    type Output = ();
+
+    const CREATES: bool = true;
+
+    #[inline(always)]
+    fn apply<W>(
+        &mut self,
+        current: Option<&[u8]>,
+        write: impl FnOnce(Option<&[u8]>) -> Result<W>,
+    ) -> Result<Option<W>> {
+        let written = self.0.apply(current, write);
+        self.0.new = None;
+        written
+    }
+
+    #[inline(always)]
+    fn answer(&mut self, _wrote: bool) {}
+}

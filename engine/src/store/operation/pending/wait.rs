@@ -1,13 +1,13 @@
 //! The waits of suspended operations.
 
-use super::attempt::{Blocked, LongValue};
-use super::pending::{PendingResult, PendingState, Scattered};
+use super::{PendingResult, PendingState, Scattered};
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::wait::yield_once;
 use crate::base::weak_spot;
 use crate::record::StoredRecord;
 use crate::store::inner::StoreInner;
+use crate::store::operation::attempt::{Blocked, LongValue};
 use kvick_io::BoxFuture;
 use std::fmt;
 use std::task::{Context, Poll};
@@ -58,6 +58,10 @@ impl<'a> PendingWait<'a> {
             }),
             Blocked::Contended | Blocked::Overtaken => Box::pin(async {
                 yield_once().await;
+                Ok(PendingResult::Nothing)
+            }),
+            Blocked::LongValueTurn(turn) => Box::pin(async move {
+                turn.wait().await;
                 Ok(PendingResult::Nothing)
             }),
             Blocked::OverflowValue(list) => Box::pin(async move {
