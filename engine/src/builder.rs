@@ -1,7 +1,7 @@
 //! Opens a store with custom components.
 
 use crate::base::error::Result;
-use crate::checkpoint::{CheckpointToken, maintain};
+use crate::checkpoint::{Token, maintain};
 use crate::codec::{Key, Value};
 use crate::config::{Config, Geometry};
 use crate::kv::FasterKv;
@@ -55,11 +55,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     ///
     /// # Cancel safety
     /// As for [`open`](Self::open).
-    pub async fn recover(
-        path: impl AsRef<Path>,
-        config: Config,
-        token: CheckpointToken,
-    ) -> Result<Self> {
+    pub async fn recover(path: impl AsRef<Path>, config: Config, token: Token) -> Result<Self> {
         Self::builder(config).recover(token).open(path).await
     }
 
@@ -90,7 +86,7 @@ pub struct Builder<K: Key + ?Sized, V: Value + ?Sized> {
     config: Config,
     surroundings: Surroundings,
     seed: Option<u64>,
-    token: Option<CheckpointToken>,
+    token: Option<Token>,
     accepts_type_change: bool,
     on_progress: Option<OnProgress>,
     _types: Types<K, V>,
@@ -139,7 +135,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
     /// Recovers this checkpoint, not the newest. `None` is the newest, the default.
     ///
     /// Newer checkpoints are discarded, together with their data on the device.
-    pub fn recover(mut self, token: impl Into<Option<CheckpointToken>>) -> Self {
+    pub fn recover(mut self, token: impl Into<Option<Token>>) -> Self {
         self.token = token.into();
         self
     }
@@ -222,7 +218,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
             handle: handle.clone(),
             seed,
             life,
-            token: self.token.map(|CheckpointToken(token)| token),
+            token: self.token.map(|Token(token)| token),
             accepts_type_change: self.accepts_type_change,
             on_progress: self.on_progress.map(Mutex::new),
         };

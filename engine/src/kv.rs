@@ -6,17 +6,17 @@ mod owned;
 
 use crate::base::error::{Error, Result};
 use crate::base::health::Health;
-use crate::checkpoint::{CheckpointInfo, CheckpointRequest, CheckpointToken, RemovalJob};
+use crate::checkpoint::{Info, RemovalJob, Request, Token};
 use crate::codec::{Key, Value};
 use crate::config::Config;
 use crate::lifecycle::StoreLifecycle;
-use crate::recovery::RecoveryReport;
+use crate::recovery::Report;
 use crate::session::Session;
 use crate::statistics::Stats;
 use crate::store::StoreInner;
 use crate::store::Types;
 use crate::store::operation::store_ref::StoreRef;
-use crate::store::sessions::identity::{CommitPoint, SessionId};
+use crate::store::sessions::identity::{CommitPoint, SessionId as Id};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
@@ -152,7 +152,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// # Errors
     /// `InUse` if the session is open. `InvalidArgument` if no session with that id waits to be
     /// resumed. `Closed`.
-    pub fn resume_session(&self, id: SessionId) -> Result<Session<K, V>> {
+    pub fn resume_session(&self, id: Id) -> Result<Session<K, V>> {
         let seat = self.core.resumed_seat(id)?;
         Ok(Session::new(Arc::clone(&self.core), seat, Arc::clone(&self.lifecycle)))
     }
@@ -161,7 +161,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     ///
     /// They are the sessions in checkpoints when the store was opened, and the sessions dropped
     /// since then. Resumed and forgotten sessions are not among them.
-    pub fn recovered_sessions(&self) -> BTreeMap<SessionId, CommitPoint> {
+    pub fn recovered_sessions(&self) -> BTreeMap<Id, CommitPoint> {
         self.core.sessions.waiting()
     }
 
@@ -169,7 +169,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     ///
     /// The next checkpoint no longer has it. Until then every checkpoint keeps it, also over any
     /// number of openings.
-    pub fn forget_session(&self, id: SessionId) -> bool {
+    pub fn forget_session(&self, id: Id) -> bool {
         self.core.sessions.forget_one(id)
     }
 
@@ -189,12 +189,12 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// # store.close().await
     /// # }).unwrap();
     /// ```
-    pub fn forget_sessions(&self, is_over: impl FnMut(SessionId, &CommitPoint) -> bool) -> usize {
+    pub fn forget_sessions(&self, is_over: impl FnMut(Id, &CommitPoint) -> bool) -> usize {
         self.core.sessions.forget(is_over)
     }
 
     /// Returns the report of the recovery when the store was opened; `None` if it was created.
-    pub fn recovery(&self) -> Option<&RecoveryReport> {
+    pub fn recovery(&self) -> Option<&Report> {
         self.lifecycle.report.as_ref()
     }
 
@@ -206,12 +206,12 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// has an operation through a handle if that operation ended before the request.
     ///
     /// Do not wait for it within the closure of an operation: it waits for the operation to end.
-    pub fn checkpoint(&self) -> CheckpointRequest<'_> {
-        CheckpointRequest::new(&self.lifecycle.checkpoints)
+    pub fn checkpoint(&self) -> Request<'_> {
+        Request::new(&self.lifecycle.checkpoints)
     }
 
     /// Returns the kept checkpoints, oldest first.
-    pub fn checkpoints(&self) -> Vec<CheckpointInfo> {
+    pub fn checkpoints(&self) -> Vec<Info> {
         self.lifecycle.checkpoints.list()
     }
 
@@ -226,7 +226,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     ///
     /// # Cancel safety
     /// Once begun, the removal continues even if the future is dropped.
-    pub async fn delete_checkpoint(&self, token: CheckpointToken) -> Result<()> {
+    pub async fn delete_checkpoint(&self, token: Token) -> Result<()> {
         self.remove_checkpoints(RemovalJob::One(token)).await
     }
 

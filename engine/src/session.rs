@@ -14,7 +14,6 @@ use crate::codec::{Key, Value};
 use crate::lifecycle::StoreLifecycle;
 use crate::store::context::ExecutionContext;
 use crate::store::operation::store_ref::StoreRef;
-use crate::store::sessions::identity::SessionId;
 use crate::store::sessions::state::SessionState;
 use crate::store::{StoreInner, Types};
 use std::fmt;
@@ -74,7 +73,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
     ///
     /// The first call makes checkpoints keep the session. Call it before operations that must not
     /// be lost.
-    pub fn id(&self) -> SessionId {
+    pub fn id(&self) -> Id {
         self.core.sessions.identify(&self.ledger)
     }
 

@@ -6,7 +6,10 @@ use std::path::Path;
 
 use kvick::config::{Backend, ByteSize};
 use kvick::runtime::block_on;
-use kvick::{Config, Error, ErrorKind, FasterKv, FasterLog, Key, Result, Value, codec, log};
+use kvick::{
+    Config, Error, ErrorKind, FasterKv, FasterLog, Key, Result, Value, checkpoint, codec, log,
+    session,
+};
 use tests::configs::memory_store;
 use tests::crowd::{CROWD, pass_through};
 use tests::simulated::{four_log_pages, two_pages};
@@ -240,4 +243,15 @@ fn errors_of_encodings_name_the_item_and_its_type() -> Result<()> {
         }
         store.close().await
     })
+}
+
+/// They had names that no program can write, such as `LogAddress(64)`.
+#[test]
+fn debug_texts_have_public_names() -> Result<()> {
+    let id: session::Id = "0123456789abcdef0123456789abcdef".parse()?;
+    assert_eq!(format!("{id:?}"), "Id(0123456789abcdef0123456789abcdef)");
+    assert_eq!(format!("{:?}", log::Address::new(64)), "Address(64)");
+    assert_eq!(format!("{:?}", checkpoint::Token::new(7)), "Token(7)");
+    assert!(format!("{:?}", log::Config::default()).starts_with("Config {"));
+    Ok(())
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The name of a checkpoint: the version that it ends. Later checkpoints have greater tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct CheckpointToken(pub(crate) u64);
 
@@ -19,6 +19,13 @@ impl CheckpointToken {
     #[must_use]
     pub const fn version(self) -> u64 {
         self.0
+    }
+}
+
+impl fmt::Debug for CheckpointToken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Under its public name, `checkpoint::Token`.
+        write!(formatter, "Token({self})")
     }
 }
 

@@ -63,7 +63,6 @@ pub use request::CheckpointRequest as Request;
 
 pub(crate) use crate::base::kinds::{CheckpointKind, CheckpointToken};
 pub(crate) use progress::CheckpointProgress;
-pub(crate) use request::CheckpointRequest;
 
 pub(crate) use driver::{Checkpoints, maintain};
 pub(crate) use files::delta::Patches;

@@ -2,7 +2,7 @@
 
 use crate::base::error::Result;
 use crate::codec::{Key, Value};
-use crate::store::answers::{Previous, Update as Decision};
+use crate::store::answers::{self, Previous};
 use crate::store::operation::changes::{Decide, Insert, RemoveIf, Swap};
 use crate::store::operation::delete::Delete as DeleteOperation;
 use crate::store::operation::future::OperationFuture;
@@ -68,7 +68,7 @@ impl<'a, K: Key + ?Sized, V: Value + ?Sized> CompareAndSwap<'a, K, V> {
 
 operation_future! {
     /// Future of [`Session::update`](crate::Session::update).
-    Update<F, R> [F: FnMut(Option<V::Owned>) -> Decision<V::Owned, R>]
+    Update<F, R> [F: FnMut(Option<V::Owned>) -> answers::Update<V::Owned, R>]
     (Modify<'a, K, V, Decide<F, R>>) -> R, |answer| answer
 }
 

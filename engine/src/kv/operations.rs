@@ -7,7 +7,7 @@ use crate::futures::{
     CompareAndDelete, CompareAndSwap, Contains, Delete, DeleteIf, InsertIfAbsent, Read, ReadWith,
     Replace, Rmw, Take, TryRead, Update, Upsert,
 };
-use crate::store::answers::{Previous, Update as Decision};
+use crate::store::answers::{self, Previous};
 use crate::store::operation::batch;
 use std::borrow::Borrow;
 
@@ -85,7 +85,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     #[inline(always)]
     pub fn update<'a, F, R>(&'a self, key: &'a K::Item, decide: F) -> Update<'a, K, V, F, R>
     where
-        F: FnMut(Option<V::Owned>) -> Decision<V::Owned, R>,
+        F: FnMut(Option<V::Owned>) -> answers::Update<V::Owned, R>,
     {
         Update::new(self.access(), key, decide)
     }

@@ -1,6 +1,6 @@
 //! The public address of an entry.
 
-use crate::base::address::{ADDRESS_MAX, Address};
+use crate::base::address::{self, ADDRESS_MAX};
 use std::fmt;
 
 /// The address of an entry in a log, in bytes. Later entries have higher addresses. An address is
@@ -9,11 +9,11 @@ use std::fmt;
 /// do that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct LogAddress(u64);
+pub struct Address(u64);
 
-impl LogAddress {
+impl Address {
     /// The address of the first entry of a log.
-    pub const FIRST: Self = Self(Address::FIRST.raw());
+    pub const FIRST: Self = Self(address::Address::FIRST.raw());
     /// An address beyond every entry.
     pub const MAX: Self = Self(ADDRESS_MAX);
 
@@ -29,18 +29,18 @@ impl LogAddress {
         self.0
     }
 
-    pub(crate) fn inner(self) -> Address {
-        Address::new(self.0)
+    pub(crate) fn inner(self) -> address::Address {
+        address::Address::new(self.0)
     }
 }
 
-impl From<Address> for LogAddress {
-    fn from(address: Address) -> Self {
+impl From<address::Address> for Address {
+    fn from(address: address::Address) -> Self {
         Self(address.raw())
     }
 }
 
-impl fmt::Display for LogAddress {
+impl fmt::Display for Address {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(formatter)
     }

@@ -2,7 +2,7 @@
 
 use super::commit::driver::CommitDriver;
 use super::commit::manifest_driver::ManifestDriver;
-use super::config::{Geometry, LogConfig};
+use super::config::{Config, Geometry};
 use super::handle::FasterLog;
 use super::lifecycle::LogLifecycle;
 use super::memory::EpochContexts;
@@ -21,10 +21,10 @@ use tracing::Instrument;
 /// The seats of one log. It is unlikely that more threads are within a poll at the same time.
 const SEATS: usize = 16;
 
-/// Opens a log with your own components. Settings are in the [`log::Config`](LogConfig).
+/// Opens a log with your own components. Settings are in the [`log::Config`](Config).
 #[must_use]
-pub struct LogBuilder {
-    config: LogConfig,
+pub struct Builder {
+    config: Config,
     surroundings: Surroundings,
     salt: Option<u64>,
     number: Option<u64>,
@@ -48,18 +48,18 @@ impl FasterLog {
     /// # Cancel safety
     /// A directory that was being created may keep a lock file. The next opening repeats a recovery
     /// that was begun.
-    pub async fn open(path: impl AsRef<Path>, config: LogConfig) -> Result<Self> {
+    pub async fn open(path: impl AsRef<Path>, config: Config) -> Result<Self> {
         Self::builder(config).open(path).await
     }
 
     /// Returns a builder that opens a log with your own components: a runtime, a directory.
-    pub fn builder(config: LogConfig) -> LogBuilder {
-        LogBuilder::new(config)
+    pub fn builder(config: Config) -> Builder {
+        Builder::new(config)
     }
 }
 
-impl LogBuilder {
-    fn new(config: LogConfig) -> Self {
+impl Builder {
+    fn new(config: Config) -> Self {
         Self { config, surroundings: Surroundings::default(), salt: None, number: None }
     }
 
@@ -172,10 +172,10 @@ pub(crate) fn maintained(opened: RecoveredLog) -> (FasterLog, Maintenance) {
     (FasterLog::new(inner, LogLifecycle::new(ending, recovery)), maintenance)
 }
 
-impl fmt::Debug for LogBuilder {
+impl fmt::Debug for Builder {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("LogBuilder")
+            .debug_struct("Builder")
             .field("config", &self.config)
             .field("directory", &self.surroundings.directory)
             .finish_non_exhaustive()

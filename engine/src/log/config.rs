@@ -47,7 +47,7 @@ const _: () = assert!(
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
-pub struct LogConfig {
+pub struct Config {
     /// The memory for pages and I/O buffers together, 24 KiB to 1 TiB. Appending waits for the
     /// device when entries that are not yet written fill it. Default 64 MiB.
     pub memory: ByteSize,
@@ -99,7 +99,7 @@ pub struct LogConfig {
     pub huge_pages: bool,
 }
 
-impl Default for LogConfig {
+impl Default for Config {
     fn default() -> Self {
         Self {
             memory: ByteSize::mib(64),
@@ -121,7 +121,7 @@ impl Default for LogConfig {
 
 macro_rules! setters {
     ($($setter:ident: $field:ident = $argument:ty => $value:expr;)+) => {$(
-        #[doc = concat!("Sets [`LogConfig::", stringify!($field), "`].")]
+        #[doc = concat!("Sets [`Config::", stringify!($field), "`].")]
         #[must_use]
         pub fn $setter(mut self, $field: $argument) -> Self {
             self.$field = $value;
@@ -130,7 +130,7 @@ macro_rules! setters {
     )+};
 }
 
-impl LogConfig {
+impl Config {
     setters! {
         with_memory: memory = ByteSize => memory;
         with_commit_every: commit_every = impl Into<Option<Duration>> => commit_every.into();
@@ -184,7 +184,7 @@ pub(crate) struct Geometry {
 
 impl Geometry {
     /// Checks every setting against its bounds. `page_bytes` is the page size of an existing log.
-    pub(crate) fn of(config: &LogConfig, page_bytes: Option<u64>) -> Result<Self> {
+    pub(crate) fn of(config: &Config, page_bytes: Option<u64>) -> Result<Self> {
         let memory = config.memory.bytes();
         within("memory", memory, MEMORY)?;
         within("commits_in_flight", config.commits_in_flight.into(), IN_FLIGHT.map(u64::from))?;

@@ -1,7 +1,7 @@
 //! Many logs in one process that share an I/O driver, a maintenance task and a table of epochs.
 
 use super::builder::{drawn, maintained};
-use super::config::{Geometry, LogConfig};
+use super::config::{Config, Geometry};
 use super::handle::FasterLog;
 use super::memory::EpochContexts;
 use super::recover::opening::LogOpener;
@@ -43,12 +43,12 @@ const SEATS: usize = 16;
 /// # }).unwrap();
 /// ```
 #[derive(Clone)]
-pub struct LogGroup {
+pub struct Group {
     shared: Arc<GroupInner>,
 }
 
 struct GroupInner {
-    config: LogConfig,
+    config: Config,
     place: Place,
     handle: Handle,
     contexts: Arc<EpochContexts>,
@@ -63,13 +63,13 @@ enum Place {
     Nowhere,
 }
 
-impl LogGroup {
+impl Group {
     /// Makes a group of logs on its own background thread. The settings of the I/O hold for all
     /// logs together.
     ///
     /// # Errors
     /// `InvalidArgument` for a configuration out of bounds, `Unsupported`, `Io`.
-    pub fn new(config: LogConfig) -> Result<Self> {
+    pub fn new(config: Config) -> Result<Self> {
         Self::on(config, background()?)
     }
 
@@ -79,7 +79,7 @@ impl LogGroup {
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub fn on(config: LogConfig, runtime: Handle) -> Result<Self> {
+    pub fn on(config: Config, runtime: Handle) -> Result<Self> {
         let geometry = Geometry::of(&config, None)?;
         let place = match config.backend {
             Backend::Memory => Place::Memory,
@@ -124,7 +124,7 @@ impl LogGroup {
     ///
     /// # Cancel safety
     /// As [`FasterLog::open`].
-    pub async fn open_with(&self, path: impl AsRef<Path>, config: LogConfig) -> Result<FasterLog> {
+    pub async fn open_with(&self, path: impl AsRef<Path>, config: Config) -> Result<FasterLog> {
         // A refused configuration leaves no directory.
         Geometry::of(&config, None)?;
         let path = path.as_ref();
@@ -149,7 +149,7 @@ impl LogGroup {
     pub async fn open_in(
         &self,
         directory: Arc<dyn Directory>,
-        config: LogConfig,
+        config: Config,
     ) -> Result<FasterLog> {
         // A forked child does not have the task that maintains the logs.
         let here = self.shared.birthplace.check();
@@ -188,11 +188,8 @@ async fn maintain(mut opened: mpsc::UnboundedReceiver<Maintenance>) {
     }
 }
 
-impl fmt::Debug for LogGroup {
+impl fmt::Debug for Group {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("LogGroup")
-            .field("config", &self.shared.config)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Group").field("config", &self.shared.config).finish_non_exhaustive()
     }
 }

@@ -1,20 +1,20 @@
 //! The public handle of a log.
 
-use super::LogAddress;
+use super::Address;
 use super::append::future::{Append, Appended};
 use super::commit::request::CommitRequest;
 use super::commit::state::Commit;
 use super::inner::LogInner;
 use super::lifecycle::LogLifecycle;
-use super::read::entry::LogEntry;
+use super::read::entry::Entry;
 use super::read::last;
 use super::read::lookup::Lookup;
 use super::read::options::ScanOptions;
 use super::read::reader::Reader;
 use super::read::scan::Scan;
 use super::read::start::{Start, end_of};
-use super::recover::report::LogRecovery;
-use super::stats::LogStats;
+use super::recover::report::Recovery;
+use super::stats::Stats;
 use super::truncate::truncation::Truncation;
 use crate::base::error::Result;
 use crate::base::health::Health;
@@ -71,7 +71,7 @@ impl FasterLog {
 
     /// Returns the report of the recovery; `None` if the log was created.
     #[must_use]
-    pub fn recovery(&self) -> Option<&LogRecovery> {
+    pub fn recovery(&self) -> Option<&Recovery> {
         self.lifecycle.recovery()
     }
 
@@ -95,7 +95,7 @@ impl FasterLog {
     /// # Errors
     /// `Busy` if there is none: call [`wait_for_room`](Self::wait_for_room), or try again after a
     /// commit. Others as [`append`](Self::append).
-    pub fn try_append(&self, entry: &[u8]) -> Result<LogAddress> {
+    pub fn try_append(&self, entry: &[u8]) -> Result<Address> {
         self.inner.appender.append_now(entry)
     }
 
@@ -107,10 +107,7 @@ impl FasterLog {
     ///
     /// # Cancel safety
     /// A future that is dropped before it is ready has appended nothing.
-    pub async fn append_many<E: AsRef<[u8]> + Sync>(
-        &self,
-        entries: &[E],
-    ) -> Result<Vec<LogAddress>> {
+    pub async fn append_many<E: AsRef<[u8]> + Sync>(&self, entries: &[E]) -> Result<Vec<Address>> {
         self.inner.appender.append_many(entries).await
     }
 
@@ -154,7 +151,7 @@ impl FasterLog {
     ///
     /// # Cancel safety
     /// A future that is dropped before it is ready may have appended the entry.
-    pub async fn append_durable(&self, entry: &[u8]) -> Result<LogAddress> {
+    pub async fn append_durable(&self, entry: &[u8]) -> Result<Address> {
         self.inner.make_durable(self.append(entry).await?).await
     }
 
@@ -190,7 +187,7 @@ impl FasterLog {
     ///
     /// # Cancel safety
     /// The future can be dropped at any time.
-    pub async fn wait_for_commit(&self, address: LogAddress) -> Result<()> {
+    pub async fn wait_for_commit(&self, address: Address) -> Result<()> {
         self.inner.committer.wait_for_entry(address.inner()).await
     }
 
@@ -202,19 +199,19 @@ impl FasterLog {
 
     /// Returns the address of the first entry, or of the next entry if the log is empty.
     #[must_use]
-    pub fn begin_address(&self) -> LogAddress {
+    pub fn begin_address(&self) -> Address {
         self.inner.view.range().begin().into()
     }
 
     /// Returns the end of the newest commit. Entries below this address are durable.
     #[must_use]
-    pub fn committed_until(&self) -> LogAddress {
+    pub fn committed_until(&self) -> Address {
         self.inner.committer.committed().until().into()
     }
 
     /// Returns the end of the log. Entries appended from now on are at this address or after it.
     #[must_use]
-    pub fn tail_address(&self) -> LogAddress {
+    pub fn tail_address(&self) -> Address {
         self.inner.memory.log().tail_address().into()
     }
 
@@ -226,7 +223,7 @@ impl FasterLog {
     /// after it, is empty. If no entry begins at the start, the scan returns one error of kind
     /// `InvalidArgument` and ends. A range that excludes its start begins with the next entry. The
     /// end of a range may be any address.
-    pub fn scan(&self, range: impl RangeBounds<LogAddress>) -> Scan {
+    pub fn scan(&self, range: impl RangeBounds<Address>) -> Scan {
         let options = ScanOptions { end: end_of(&range), follow: false, uncommitted: false };
         self.read_from(Start::of(&range), options)
     }
@@ -240,12 +237,12 @@ impl FasterLog {
     /// Returns all entries from `address` on, and later entries as they are committed. The stream
     /// returns one error, as [`scan`](Self::scan) does, if no entry begins at `address` or if it is
     /// beyond the [tail](Self::tail_address).
-    pub fn follow_from(&self, address: LogAddress) -> Scan {
+    pub fn follow_from(&self, address: Address) -> Scan {
         self.read_on_from(Start::At(address.inner()))
     }
 
     pub(crate) fn read_on_from(&self, start: Start) -> Scan {
-        let end = LogAddress::MAX.inner();
+        let end = Address::MAX.inner();
         self.read_from(start, ScanOptions { end, follow: true, uncommitted: false })
     }
 
@@ -262,7 +259,7 @@ impl FasterLog {
     ///
     /// # Cancel safety
     /// The future can be dropped at any time.
-    pub async fn read(&self, address: LogAddress) -> Result<Option<Bytes>> {
+    pub async fn read(&self, address: Address) -> Result<Option<Bytes>> {
         let entry = Lookup::new(&self.inner.view).at(address.inner()).await?;
         Ok(entry.map(|entry| entry.payload))
     }
@@ -275,7 +272,7 @@ impl FasterLog {
     ///
     /// # Cancel safety
     /// The future can be dropped at any time.
-    pub async fn read_at_or_after(&self, address: LogAddress) -> Result<Option<LogEntry>> {
+    pub async fn read_at_or_after(&self, address: Address) -> Result<Option<Entry>> {
         Lookup::new(&self.inner.view).at_or_after(address.inner()).await
     }
 
@@ -286,7 +283,7 @@ impl FasterLog {
     ///
     /// # Cancel safety
     /// The future can be dropped at any time.
-    pub async fn last(&self) -> Result<Option<LogEntry>> {
+    pub async fn last(&self) -> Result<Option<Entry>> {
         last::last(&self.inner.view).await
     }
 
@@ -308,7 +305,7 @@ impl FasterLog {
     ///
     /// # Cancel safety
     /// A future that is dropped before it is ready may have removed the entries.
-    pub async fn truncate_until(&self, address: LogAddress) -> Result<()> {
+    pub async fn truncate_until(&self, address: Address) -> Result<()> {
         Truncation::new(&self.inner).of_prefix(address.inner()).await
     }
 
@@ -321,7 +318,7 @@ impl FasterLog {
     ///
     /// # Cancel safety
     /// A removal that was begun continues when the future is dropped.
-    pub async fn truncate_suffix(&self, address: LogAddress) -> Result<Commit> {
+    pub async fn truncate_suffix(&self, address: Address) -> Result<Commit> {
         Truncation::new(&self.inner).of_suffix(address.inner()).await
     }
 
@@ -340,8 +337,8 @@ impl FasterLog {
 
     /// Returns statistics of the log.
     #[must_use]
-    pub fn stats(&self) -> LogStats {
-        LogStats::of(&self.inner)
+    pub fn stats(&self) -> Stats {
+        Stats::of(&self.inner)
     }
 
     /// Returns the current fault of the device under the log, if there is one.

@@ -4,7 +4,7 @@ use super::LogAddress;
 use super::append::appender::Appender;
 use super::commit::committer::Committer;
 use super::commit::state::{Commit, CommitGoal};
-use super::config::LogConfig;
+use super::config::Config;
 use super::iterator::positions::IteratorPositions;
 use super::memory::LogMemory;
 use super::view::LogView;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// One open log: its parts, each with its own rules.
 #[derive(Debug)]
 pub(crate) struct LogInner {
-    pub(crate) config: LogConfig,
+    pub(crate) config: Config,
     pub(crate) directory: Arc<dyn Directory>,
     pub(crate) handle: Handle,
     pub(crate) memory: Arc<LogMemory>,

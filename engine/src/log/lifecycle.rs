@@ -1,6 +1,6 @@
 //! The end of an open log, shared by its handles and scans.
 
-use super::recover::report::LogRecovery;
+use super::recover::report::Recovery;
 use crate::base::error::Result;
 use crate::opening::ending::Ending;
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct LogLifecycle {
     ending: Arc<Ending>,
-    recovery: Option<LogRecovery>,
+    recovery: Option<Recovery>,
 }
 
 impl LogLifecycle {
-    pub(crate) fn new(ending: Arc<Ending>, recovery: Option<LogRecovery>) -> Self {
+    pub(crate) fn new(ending: Arc<Ending>, recovery: Option<Recovery>) -> Self {
         Self { ending, recovery }
     }
 
@@ -23,7 +23,7 @@ impl LogLifecycle {
     }
 
     /// Returns the report of the recovery; `None` if the log was created.
-    pub(crate) fn recovery(&self) -> Option<&LogRecovery> {
+    pub(crate) fn recovery(&self) -> Option<&Recovery> {
         self.recovery.as_ref()
     }
 

@@ -1,6 +1,6 @@
 //! The statistics of a log.
 
-use super::LogAddress;
+use super::Address;
 use super::commit::state::Commit;
 use super::inner::LogInner;
 use crate::base::human::{count, size};
@@ -16,15 +16,15 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
-pub struct LogStats {
+pub struct Stats {
     /// The address of the first entry.
-    pub begin: LogAddress,
+    pub begin: Address,
     /// Entries from this address on are in memory.
-    pub head: LogAddress,
+    pub head: Address,
     /// The newest durable commit.
     pub commit: Commit,
     /// The address of the next entry.
-    pub end: LogAddress,
+    pub end: Address,
     /// The writes and the size of the device under the log. Reads of scans are not counted.
     pub device: DeviceStats,
     /// The bytes of the page frames. The system provides memory only for used pages.
@@ -34,7 +34,7 @@ pub struct LogStats {
     pub buffer_bytes: u64,
 }
 
-impl LogStats {
+impl Stats {
     pub(crate) fn of(inner: &LogInner) -> Self {
         let log = inner.memory.log();
         let [_, head, ..] = log.pages().addresses();
@@ -58,7 +58,7 @@ impl LogStats {
 }
 
 #[cfg(feature = "metrics")]
-impl LogStats {
+impl Stats {
     /// Needs the feature `metrics`. Publishes the statistics to the installed recorder of the crate
     /// `metrics`, version 0.24.
     ///
@@ -79,10 +79,10 @@ impl LogStats {
 
 /// Writes a table: a line for each number, with its group, its name, and its value in a human unit.
 /// Addresses are plain numbers.
-impl fmt::Display for LogStats {
+impl fmt::Display for Stats {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new(formatter);
-        let bytes = |from: LogAddress, end: LogAddress| size(end.raw().saturating_sub(from.raw()));
+        let bytes = |from: Address, end: Address| size(end.raw().saturating_sub(from.raw()));
         table.row("addresses", "begin", self.begin)?;
         table.row("addresses", "head", self.head)?;
         table.row("addresses", "committed", self.commit.until)?;
@@ -109,11 +109,11 @@ mod tests {
         (device.writes, device.write_bytes, device.bytes_stored) = (12, 48 << 10, 1 << 20);
         device.write_latency_p50 = Duration::from_nanos(65_536);
         device.write_latency_p99 = Duration::from_nanos(2_097_152);
-        let stats = LogStats {
-            begin: LogAddress::new(4096),
-            head: LogAddress::new(1_000_000),
-            commit: Commit { number: 1234, until: LogAddress::new(2_000_000), cookie: vec![7; 12] },
-            end: LogAddress::new(2_001_000),
+        let stats = Stats {
+            begin: Address::new(4096),
+            head: Address::new(1_000_000),
+            commit: Commit { number: 1234, until: Address::new(2_000_000), cookie: vec![7; 12] },
+            end: Address::new(2_001_000),
             device,
             frame_bytes: 1 << 20,
             buffer_bytes: 96 << 10,

@@ -1,6 +1,6 @@
 //! Entries of one type.
 
-use super::LogAddress;
+use super::Address;
 use super::handle::FasterLog;
 use crate::base::error::{Error, Result};
 use crate::codec::Value;
@@ -41,7 +41,7 @@ impl<V: Value + ?Sized> TypedLog<V> {
     ///
     /// # Cancel safety
     /// As [`FasterLog::append`].
-    pub async fn append(&self, item: &V::Item) -> Result<LogAddress>
+    pub async fn append(&self, item: &V::Item) -> Result<Address>
     where
         V::Item: Sync,
     {
@@ -56,7 +56,7 @@ impl<V: Value + ?Sized> TypedLog<V> {
     ///
     /// # Cancel safety
     /// As [`FasterLog::append_durable`].
-    pub async fn append_durable(&self, item: &V::Item) -> Result<LogAddress>
+    pub async fn append_durable(&self, item: &V::Item) -> Result<Address>
     where
         V::Item: Sync,
     {
@@ -65,20 +65,20 @@ impl<V: Value + ?Sized> TypedLog<V> {
     }
 
     /// Returns the value at `address`; see [`FasterLog::read`].
-    pub async fn read(&self, address: LogAddress) -> Result<Option<V::Owned>> {
+    pub async fn read(&self, address: Address) -> Result<Option<V::Owned>> {
         let bytes = self.log.read(address).await?;
         bytes.map(|bytes| decode::<V>(address, &bytes)).transpose()
     }
 
     /// Returns the committed values that begin in `range`, with their addresses; see
     /// [`FasterLog::scan`].
-    pub fn scan(&self, range: impl RangeBounds<LogAddress>) -> TypedScan<V> {
+    pub fn scan(&self, range: impl RangeBounds<Address>) -> TypedScan<V> {
         Self::values(self.log.scan(range))
     }
 
     /// Returns all values from `address` on, and later values as they are committed; see
     /// [`FasterLog::follow_from`].
-    pub fn follow_from(&self, address: LogAddress) -> TypedScan<V> {
+    pub fn follow_from(&self, address: Address) -> TypedScan<V> {
         Self::values(self.log.follow_from(address))
     }
 
@@ -92,9 +92,9 @@ impl<V: Value + ?Sized> TypedLog<V> {
 }
 
 /// A stream of values with their addresses.
-pub type TypedScan<V> = BoxStream<'static, Result<(LogAddress, <V as Value>::Owned)>>;
+pub type TypedScan<V> = BoxStream<'static, Result<(Address, <V as Value>::Owned)>>;
 
-fn decode<V: Value + ?Sized>(address: LogAddress, bytes: &[u8]) -> Result<V::Owned> {
+fn decode<V: Value + ?Sized>(address: Address, bytes: &[u8]) -> Result<V::Owned> {
     V::decode(bytes).map_err(|error| {
         let name = std::any::type_name::<V>();
         Error::codec(format!("decoding the entry at address {address} as {name}"), error)

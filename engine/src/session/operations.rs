@@ -6,7 +6,7 @@ use crate::futures::{
     CompareAndDelete, CompareAndSwap, Contains, Delete, DeleteIf, InsertIfAbsent, Read, ReadWith,
     Replace, Rmw, Take, TryRead, Update, Upsert,
 };
-use crate::store::answers::Update as Decision;
+use crate::store::answers;
 
 impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
     /// Returns the newest value of `key`, or `None`.
@@ -230,7 +230,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
     #[inline(always)]
     pub fn update<'a, F, R>(&'a mut self, key: &'a K::Item, decide: F) -> Update<'a, K, V, F, R>
     where
-        F: FnMut(Option<V::Owned>) -> Decision<V::Owned, R>,
+        F: FnMut(Option<V::Owned>) -> answers::Update<V::Owned, R>,
     {
         Update::new(self.access(), key, decide)
     }

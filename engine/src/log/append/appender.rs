@@ -11,7 +11,7 @@ use crate::base::error::{Error, Result};
 use crate::epoch::Guard;
 use crate::hybrid_log::{Need, NoRoom, PageRemainder};
 use crate::log::LogAddress;
-use crate::log::config::LogConfig;
+use crate::log::config::Config;
 use crate::log::frame::format::{Kind, frame_bytes};
 use crate::log::frame::layout::Placed;
 use kvick_io::sync::atomic::{AtomicBool, Ordering};
@@ -31,7 +31,7 @@ pub(crate) struct Appender {
 }
 
 impl Appender {
-    pub(crate) fn new(frames: FrameWriter, config: &LogConfig, is_stopped: bool) -> Self {
+    pub(crate) fn new(frames: FrameWriter, config: &Config, is_stopped: bool) -> Self {
         Self {
             space: EntrySpace::new(&frames, config.memory),
             frames,

@@ -3,7 +3,7 @@
 use super::appender::Appender;
 use super::space::{NotAppended, Space};
 use crate::base::error::Result;
-use crate::log::LogAddress;
+use crate::log::Address;
 use futures::future::BoxFuture;
 use std::fmt;
 use std::pin::Pin;
@@ -23,7 +23,7 @@ enum State<'a> {
     /// It has let other tasks run.
     Yielded,
     /// It waits for space.
-    Waiting(BoxFuture<'a, Result<LogAddress>>),
+    Waiting(BoxFuture<'a, Result<Address>>),
     Ended,
 }
 
@@ -32,10 +32,10 @@ enum State<'a> {
 #[non_exhaustive]
 pub struct Appended {
     /// The address of the entry.
-    pub address: LogAddress,
+    pub address: Address,
     /// The address where the log continues, as in
     /// [`log::Entry::next`](crate::log::Entry::next). Entries appended later are here or after.
-    pub next: LogAddress,
+    pub next: Address,
 }
 
 impl<'a> Append<'a> {
@@ -45,7 +45,7 @@ impl<'a> Append<'a> {
 
     #[cold]
     #[inline(never)]
-    fn poll_after(&mut self, space: Space, context: &mut Context<'_>) -> Poll<Result<LogAddress>> {
+    fn poll_after(&mut self, space: Space, context: &mut Context<'_>) -> Poll<Result<Address>> {
         debug_assert!(matches!(self.state, State::Ended), "an append waits for space once");
         let (appender, entry) = (self.appender, self.entry);
         self.state = State::Waiting(Box::pin(appender.append_after(space, entry)));
@@ -54,7 +54,7 @@ impl<'a> Append<'a> {
 
     #[cold]
     #[inline(never)]
-    fn poll_waiting(&mut self, context: &mut Context<'_>) -> Poll<Result<LogAddress>> {
+    fn poll_waiting(&mut self, context: &mut Context<'_>) -> Poll<Result<Address>> {
         let State::Waiting(wait) = &mut self.state else {
             panic!("polled after it was ready: the entry is appended once");
         };
@@ -65,7 +65,7 @@ impl<'a> Append<'a> {
 }
 
 impl Future for Append<'_> {
-    type Output = Result<LogAddress>;
+    type Output = Result<Address>;
 
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {

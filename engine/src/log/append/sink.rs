@@ -6,7 +6,7 @@ use crate::base::error::{Error, Result};
 use crate::log::LogAddress;
 use crate::log::handle::FasterLog;
 use bytes::Bytes;
-use futures::Sink;
+use futures::Sink as FuturesSink;
 use futures::future::BoxFuture;
 use std::fmt;
 use std::pin::Pin;
@@ -20,7 +20,7 @@ use std::task::{Context, Poll, ready};
 ///
 /// # Cancel safety
 /// Dropping the sink loses at most the last item, if there was no space for it yet.
-pub struct LogSink {
+pub struct Sink {
     log: FasterLog,
     item: Option<Bytes>,
     /// The append of the item, which waits for space.
@@ -36,8 +36,8 @@ pub struct LogSink {
 impl FasterLog {
     /// Returns a sink that appends to this log.
     #[must_use]
-    pub fn sink(&self) -> LogSink {
-        LogSink {
+    pub fn sink(&self) -> Sink {
+        Sink {
             log: self.clone(),
             item: None,
             append: None,
@@ -48,7 +48,7 @@ impl FasterLog {
     }
 }
 
-impl LogSink {
+impl Sink {
     /// Appends the item that had no space before. An error keeps the item.
     fn poll_item(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
         let Some(item) = &self.item else {
@@ -68,7 +68,7 @@ impl LogSink {
     }
 }
 
-impl Sink<Bytes> for LogSink {
+impl FuturesSink<Bytes> for Sink {
     type Error = Error;
 
     fn poll_ready(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
@@ -123,8 +123,8 @@ fn after(address: LogAddress) -> Address {
     Address::new(address.raw() + 1)
 }
 
-impl fmt::Debug for LogSink {
+impl fmt::Debug for Sink {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("LogSink").field("log", &self.log).finish_non_exhaustive()
+        formatter.debug_struct("Sink").field("log", &self.log).finish_non_exhaustive()
     }
 }

@@ -6,10 +6,10 @@
 //! readers skip them, and removes the torn tail. It invents nothing, and no damaged byte gets a new
 //! checksum.
 
-use super::damage::LogDamage;
+use super::damage::Damage;
 use super::full_scan::FullScan;
 use crate::base::error::{Error, Result};
-use crate::log::LogAddress;
+use crate::log::Address;
 use crate::log::commit::manifest::Manifest;
 use crate::log::commit::state::{Commit, CommitState};
 use crate::log::frame::format::Framing;
@@ -30,17 +30,17 @@ const BUFFERS: usize = 4 << 20;
 /// The result of a check of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct LogCheck {
+pub struct Check {
     /// The newest readable commit.
     pub commit: Commit,
     /// The address where the log begins.
-    pub begin: LogAddress,
+    pub begin: Address,
     /// The number of readable entries from `begin` to the commit.
     pub entries: u64,
     /// The bytes of the readable entries.
     pub entry_bytes: u64,
     /// The lost ranges, in ascending order. They are below the commit, so they were durable.
-    pub damage: Vec<LogDamage>,
+    pub damage: Vec<Damage>,
     /// The numbers of commits whose records are lost, in ascending order. Such a commit may have
     /// truncated entries that the check counts, moved iterators, or completed the log.
     pub lost_commits: Vec<RangeInclusive<u64>>,
@@ -49,7 +49,7 @@ pub struct LogCheck {
     pub torn_bytes: u64,
 }
 
-impl LogCheck {
+impl Check {
     /// Returns whether no durable data is lost.
     #[must_use]
     pub fn is_sound(&self) -> bool {
@@ -69,7 +69,7 @@ impl LogCheck {
 ///
 /// # Cancel safety
 /// The future can be dropped at any time.
-pub async fn check_log(directory: Arc<dyn Directory>) -> Result<LogCheck> {
+pub async fn check_log(directory: Arc<dyn Directory>) -> Result<Check> {
     Ok(examine(&directory).await?.check)
 }
 
@@ -78,7 +78,7 @@ pub async fn check_log(directory: Arc<dyn Directory>) -> Result<LogCheck> {
 /// ranges. Run a check first, and keep a copy: the dropped bytes may be needed elsewhere.
 ///
 /// If the end of the log is lost, new entries use its addresses again. Entries that a [lost
-/// commit](LogCheck::lost_commits) had taken back are in the log again, and iterators that it had
+/// commit](Check::lost_commits) had taken back are in the log again, and iterators that it had
 /// moved are where they were before: the record of that commit was the only place that knew.
 ///
 /// # Errors
@@ -86,7 +86,7 @@ pub async fn check_log(directory: Arc<dyn Directory>) -> Result<LogCheck> {
 ///
 /// # Cancel safety
 /// A future that is dropped before it is ready may have repaired the log. Repeat the repair.
-pub async fn repair_log(directory: Arc<dyn Directory>) -> Result<LogCheck> {
+pub async fn repair_log(directory: Arc<dyn Directory>) -> Result<Check> {
     let _lock = lock::lock(&*directory).await?;
     let Examined { check, manifest, commit_state, stored_end } = examine(&directory).await?;
     let sizes = manifest.log;
@@ -121,7 +121,7 @@ async fn fill_up(device: &dyn Device, from: u64, end: u64) -> Result<()> {
 }
 
 struct Examined {
-    check: LogCheck,
+    check: Check,
     manifest: Manifest,
     /// The state of the newest commit, damaged or not.
     commit_state: CommitState,
@@ -138,7 +138,7 @@ async fn examine(directory: &Arc<dyn Directory>) -> Result<Examined> {
     if !saved.has_entries()
         && StoredFiles::look(&**directory, sizes.segment_bytes).await?.end() == 0
     {
-        let check = LogCheck {
+        let check = Check {
             commit: saved.commit(),
             begin: saved.begin.into(),
             entries: 0,
@@ -160,7 +160,7 @@ async fn examine(directory: &Arc<dyn Directory>) -> Result<Examined> {
     let scanned = FullScan::of(&scanner, saved).await?;
     let commit_state = scanned.commit_state;
     let until = manifest.units().device_offset(commit_state.until);
-    let check = LogCheck {
+    let check = Check {
         commit: commit_state.commit(),
         begin: commit_state.begin.into(),
         entries: scanned.entries,
@@ -175,7 +175,7 @@ async fn examine(directory: &Arc<dyn Directory>) -> Result<Examined> {
 /// Returns the state for the manifest of the repaired log.
 fn mended(
     mut commit_state: CommitState,
-    check: &LogCheck,
+    check: &Check,
     units: crate::hybrid_log::Units,
 ) -> CommitState {
     debug_assert!(

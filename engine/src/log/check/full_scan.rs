@@ -1,6 +1,6 @@
 //! A walk along a whole log that continues after damage.
 
-use super::damage::LogDamage;
+use super::damage::Damage;
 use crate::base::address::Address;
 use crate::base::error::Result;
 use crate::hybrid_log::Units;
@@ -17,7 +17,7 @@ pub(crate) struct FullScan {
     pub(crate) commit_state: CommitState,
     pub(crate) entries: u64,
     pub(crate) entry_bytes: u64,
-    pub(crate) damage: Vec<LogDamage>,
+    pub(crate) damage: Vec<Damage>,
     /// The numbers of the commits whose records are lost, in ascending order.
     pub(crate) lost_commits: Vec<RangeInclusive<u64>>,
     /// The entries and bytes after the newest commit so far.
@@ -165,6 +165,6 @@ impl FullScan {
         }
         let offset = scanner.framing.units.device_offset(stop.unit);
         let (file, offset) = scanner.device.locate(offset);
-        self.damage.push(LogDamage { start: start.into(), end: next.into(), file, offset });
+        self.damage.push(Damage { start: start.into(), end: next.into(), file, offset });
     }
 }

@@ -3,7 +3,7 @@
 use super::state::{Commit, CommitGoal};
 use crate::base::error::Result;
 use crate::base::wait::wait_either;
-use crate::log::LogAddress;
+use crate::log::Address;
 use crate::log::inner::LogInner;
 use futures::future::BoxFuture;
 use futures::stream::{self, Stream};
@@ -49,9 +49,9 @@ pub struct CommitProgress {
     /// The phase of the commit.
     pub phase: CommitPhase,
     /// Entries below this address are written to the device, but maybe only to its cache.
-    pub written: LogAddress,
+    pub written: Address,
     /// Entries below this address belong to the commit.
-    pub until: LogAddress,
+    pub until: Address,
 }
 
 impl<'a> CommitRequest<'a> {

@@ -2,14 +2,14 @@
 
 use super::device::FollowedDevice;
 use crate::base::error::{Error, ErrorKind, Result};
-use crate::log::LogAddress;
+use crate::log::Address;
 use crate::log::commit::manifest::{Identity, Manifest};
 use crate::log::commit::record::CommitRecord;
 use crate::log::commit::state::{Commit, CommitState};
 use crate::log::frame::format::{Framing, Kind};
 use crate::log::frame::scanner::FrameScanner;
 use crate::log::frame::stored_files::StoredFiles;
-use crate::log::read::entry::LogEntry;
+use crate::log::read::entry::Entry;
 use crate::log::read::last;
 use crate::log::read::options::ScanOptions;
 use crate::log::read::range::ReadableRange;
@@ -58,8 +58,8 @@ const BUFFERS: usize = 4 << 20;
 /// The stream of [`follow_from`](Self::follow_from) skips truncated entries silently. A scan
 /// reports them with [`fail_on_truncated`](Scan::fail_on_truncated) or [`skipped`](Scan::skipped).
 /// [Patterns](crate::guide::patterns#tail-and-follow) has the loop. A follower has no named place:
-/// store the [`next`](LogEntry::next) of the last entry yourself, as a
-/// [number](LogAddress::raw).
+/// store the [`next`](Entry::next) of the last entry yourself, as a
+/// [number](Address::raw).
 ///
 /// ```
 /// # use kvick::{log, FasterLog};
@@ -89,7 +89,7 @@ const BUFFERS: usize = 4 << 20;
 /// entry. If there is none, the next writer will open its directory later than that, and so finds
 /// the entry. If there is one, the entry may be missing there, and the writer ends.
 #[derive(Clone)]
-pub struct LogFollower {
+pub struct Follower {
     followed: Arc<Followed>,
 }
 
@@ -105,7 +105,7 @@ struct Followed {
     looking: futures::lock::Mutex<bool>,
 }
 
-impl LogFollower {
+impl Follower {
     /// Opens the log in `path` for reading, up to its current newest commit.
     ///
     /// # Errors
@@ -205,14 +205,14 @@ impl LogFollower {
 
     /// Returns the address of the first entry, or of the next entry if the log is empty.
     #[must_use]
-    pub fn begin_address(&self) -> LogAddress {
+    pub fn begin_address(&self) -> Address {
         self.followed.view.range().begin().into()
     }
 
     /// Returns the entries that begin in `range`, in order, as of the newest commit that the
     /// follower has seen at the first poll. Ranges work as in
     /// [`FasterLog::scan`](crate::FasterLog::scan).
-    pub fn scan(&self, range: impl RangeBounds<LogAddress>) -> Scan {
+    pub fn scan(&self, range: impl RangeBounds<Address>) -> Scan {
         let options = ScanOptions { end: end_of(&range), follow: false, uncommitted: false };
         let reader = Reader::new(Arc::clone(&self.followed.view), Start::of(&range), options);
         Scan::new(reader, None)
@@ -225,9 +225,9 @@ impl LogFollower {
     /// see [Missed entries](Self#missed-entries).
     pub fn follow_from(
         &self,
-        address: LogAddress,
+        address: Address,
         every: Duration,
-    ) -> BoxStream<'static, Result<LogEntry>> {
+    ) -> BoxStream<'static, Result<Entry>> {
         let scan = Some(self.scan(address..));
         let state = (self.clone(), scan);
         let next = move |(follower, scan): (Self, Option<Scan>)| async move {
@@ -260,9 +260,9 @@ impl LogFollower {
     }
 }
 
-impl LogFollower {
+impl Follower {
     /// Returns `error`, unless it is a truncation and the log now begins after `position`.
-    async fn past(&self, position: LogAddress, error: Error) -> Result<()> {
+    async fn past(&self, position: Address, error: Error) -> Result<()> {
         if error.kind() != ErrorKind::Truncated {
             return Err(error);
         }
@@ -392,10 +392,10 @@ impl Followed {
     }
 }
 
-impl fmt::Debug for LogFollower {
+impl fmt::Debug for Follower {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("LogFollower")
+            .debug_struct("Follower")
             .field("directory", &self.followed.directory)
             .field("source", &self.followed.view)
             .finish_non_exhaustive()

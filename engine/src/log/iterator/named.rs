@@ -2,9 +2,9 @@
 
 use super::positions::LONGEST_NAME;
 use crate::base::error::{Error, Result};
-use crate::log::LogAddress;
+use crate::log::Address;
 use crate::log::handle::FasterLog;
-use crate::log::read::entry::LogEntry;
+use crate::log::read::entry::Entry;
 use crate::log::read::lookup::Lookup;
 use crate::log::read::scan::Scan;
 use crate::log::read::start::{Start, beyond};
@@ -25,22 +25,22 @@ use std::task::{Context, Poll, ready};
 /// An entry that was not returned is not lost.
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
-pub struct LogIterator {
+pub struct NamedIterator {
     scan: Scan,
     log: FasterLog,
     name: String,
     /// The address of the last returned entry, and the lowest address of the next entry.
-    given: [LogAddress; 2],
+    given: [Address; 2],
 }
 
-impl LogIterator {
+impl NamedIterator {
     /// Returns the name of the iterator.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Marks the entries below `address` as processed. Pass the [`next`](LogEntry::next) of an
+    /// Marks the entries below `address` as processed. Pass the [`next`](Entry::next) of an
     /// entry. The next commit keeps the place. An address lower than the current place changes
     /// nothing.
     ///
@@ -53,7 +53,7 @@ impl LogIterator {
     ///
     /// # Cancel safety
     /// A future that is dropped before it is ready has changed nothing.
-    pub async fn complete_until(&self, address: LogAddress) -> Result<()> {
+    pub async fn complete_until(&self, address: Address) -> Result<()> {
         self.check_place(address).await?;
         // A commit record holds the place, not its movement. So the place must not go back.
         let place = self.log.inner.iterators.advance(&self.name, address.inner());
@@ -69,7 +69,7 @@ impl LogIterator {
     }
 
     /// Checks that the iterator may be completed up to `address`.
-    async fn check_place(&self, address: LogAddress) -> Result<()> {
+    async fn check_place(&self, address: Address) -> Result<()> {
         let view = &self.log.inner.view;
         view.check_wait()?;
         let at = address.inner();
@@ -116,20 +116,17 @@ impl LogIterator {
     /// Returns the address up to which entries are processed. If every committed entry is, this is
     /// the end of the newest commit, because commit records need no completion.
     #[must_use]
-    pub fn completed_until(&self) -> LogAddress {
+    pub fn completed_until(&self) -> Address {
         let places = self.log.inner.iterators.places();
         let place = places.get(&self.name).copied().unwrap_or_else(|| self.log.begin_address());
         self.log.inner.view.range().processed_until(place.inner()).into()
     }
 }
 
-impl Stream for LogIterator {
-    type Item = Result<LogEntry>;
+impl Stream for NamedIterator {
+    type Item = Result<Entry>;
 
-    fn poll_next(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<LogEntry>>> {
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Entry>>> {
         let this = self.get_mut();
         let next = ready!(Pin::new(&mut this.scan).poll_next(context));
         if let Some(Ok(entry)) = &next {
@@ -144,7 +141,7 @@ impl Stream for LogIterator {
     }
 }
 
-impl Drop for LogIterator {
+impl Drop for NamedIterator {
     fn drop(&mut self) {
         self.log.inner.iterators.release(&self.name);
     }
@@ -157,7 +154,7 @@ impl FasterLog {
     /// # Errors
     /// `Busy` if an iterator of that name is in use. `InvalidArgument` for a name that is empty or
     /// longer than 128 bytes.
-    pub fn iterator(&self, name: &str) -> Result<LogIterator> {
+    pub fn iterator(&self, name: &str) -> Result<NamedIterator> {
         if name.is_empty() || name.len() > LONGEST_NAME {
             let bytes = name.len();
             return Err(Error::invalid(format!(
@@ -170,18 +167,18 @@ impl FasterLog {
         };
         let start = place.map_or(Start::First, |place| Start::Kept(place.inner()));
         let scan = self.read_on_from(start);
-        let given = [LogAddress::FIRST; 2];
-        Ok(LogIterator { scan, log: self.clone(), name: name.to_owned(), given })
+        let given = [Address::FIRST; 2];
+        Ok(NamedIterator { scan, log: self.clone(), name: name.to_owned(), given })
     }
 
     /// Returns the iterators that have a place, with the addresses up to which they were completed.
     ///
-    /// Each address is the last one given to [`LogIterator::complete_until`], in use or not. To see
-    /// whether everything is processed, compare it with the [`next`](LogEntry::next) of
+    /// Each address is the last one given to [`NamedIterator::complete_until`], in use or not. To
+    /// see whether everything is processed, compare it with the [`next`](Entry::next) of
     /// [`last`](Self::last). It stays below [`committed_until`](Self::committed_until), because
     /// commit records follow the last entry.
     #[must_use]
-    pub fn iterators(&self) -> BTreeMap<String, LogAddress> {
+    pub fn iterators(&self) -> BTreeMap<String, Address> {
         self.inner.iterators.places()
     }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 /// An entry of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct LogEntry {
+pub struct Entry {
     /// The address of the entry.
     pub address: LogAddress,
     /// The address where the log continues after the entry.

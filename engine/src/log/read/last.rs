@@ -1,6 +1,6 @@
 //! Looking for the last entry of a log, or of a range.
 
-use super::entry::LogEntry;
+use super::entry::Entry;
 use super::options::ScanOptions;
 use super::reader::Reader;
 use super::start::Start;
@@ -31,7 +31,7 @@ pub(crate) async fn find(view: &Arc<LogView>) {
 }
 
 /// Returns the last committed entry.
-pub(crate) async fn last(view: &Arc<LogView>) -> Result<Option<LogEntry>> {
+pub(crate) async fn last(view: &Arc<LogView>) -> Result<Option<Entry>> {
     let end = view.range().last_entry().end();
     let last = last_before(view, end.min(view.range().committed().until())).await?;
     debug_assert!(
@@ -42,7 +42,7 @@ pub(crate) async fn last(view: &Arc<LogView>) -> Result<Option<LogEntry>> {
 }
 
 /// Returns the last entry that begins below `end` and was not taken back, committed or not.
-pub(crate) async fn last_before(view: &Arc<LogView>, mut end: Address) -> Result<Option<LogEntry>> {
+pub(crate) async fn last_before(view: &Arc<LogView>, mut end: Address) -> Result<Option<Entry>> {
     while end > view.range().begin() {
         let (from, last) = last_in_page(view, end).await?;
         if last.is_some() {
@@ -54,7 +54,7 @@ pub(crate) async fn last_before(view: &Arc<LogView>, mut end: Address) -> Result
 }
 
 /// Returns the start of the page before `end`, and the last entry in it that begins below `end`.
-async fn last_in_page(view: &Arc<LogView>, end: Address) -> Result<(Address, Option<LogEntry>)> {
+async fn last_in_page(view: &Arc<LogView>, end: Address) -> Result<(Address, Option<Entry>)> {
     let end = view.range().holes().hole_before(end);
     if end <= Address::FIRST {
         return Ok((Address::FIRST, None));

@@ -1,6 +1,6 @@
 //! Reading single entries by their addresses.
 
-use super::entry::LogEntry;
+use super::entry::Entry;
 use super::options::ScanOptions;
 use super::reader::Reader;
 use super::start::{Start, no_entry};
@@ -24,7 +24,7 @@ impl<'v> Lookup<'v> {
 
     /// Returns the entry at `address`, committed or not; `None` if it was truncated, or does not
     /// exist yet.
-    pub(crate) async fn at(&self, address: Address) -> Result<Option<LogEntry>> {
+    pub(crate) async fn at(&self, address: Address) -> Result<Option<Entry>> {
         let range = self.view.range();
         let is_gone = || address < range.begin() || range.holes().clip(address).0 != address;
         if is_gone() || address >= self.view.end() {
@@ -41,7 +41,7 @@ impl<'v> Lookup<'v> {
     }
 
     /// Returns the first committed entry that begins at `address` or after it.
-    pub(crate) async fn at_or_after(&self, address: Address) -> Result<Option<LogEntry>> {
+    pub(crate) async fn at_or_after(&self, address: Address) -> Result<Option<Entry>> {
         let end = LogAddress::MAX.inner();
         let options = ScanOptions { end, follow: false, uncommitted: false };
         let first = self.first(Start::Near(address), options).await.transpose()?;
@@ -59,13 +59,13 @@ impl<'v> Lookup<'v> {
     }
 
     /// Returns the first result of a scan of this address only.
-    async fn first_at(&self, address: Address) -> Option<Result<LogEntry>> {
+    async fn first_at(&self, address: Address) -> Option<Result<Entry>> {
         let end = Address::new(address.raw() + 1);
         let options = ScanOptions { end, follow: false, uncommitted: true };
         self.first(Start::At(address), options).await
     }
 
-    async fn first(&self, start: Start, options: ScanOptions) -> Option<Result<LogEntry>> {
+    async fn first(&self, start: Start, options: ScanOptions) -> Option<Result<Entry>> {
         let mut reader = Reader::new(Arc::clone(self.view), start, options);
         poll_fn(|context| reader.poll_next(context)).await
     }

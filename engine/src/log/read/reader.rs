@@ -7,7 +7,7 @@ use super::claim::Claim;
 use super::cursor::entry_cursor::EntryCursor;
 use super::cursor::position::Position;
 use super::cursor::step::Step;
-use super::entry::LogEntry;
+use super::entry::Entry;
 use super::options::ScanOptions;
 use super::start::{Start, beyond, no_entry};
 use crate::base::address::Address;
@@ -84,10 +84,7 @@ impl Reader {
     /// Returns the next entry; `None` at the end. The reader is over after the end, and after an
     /// error.
     #[inline]
-    pub(crate) fn poll_next(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<LogEntry>>> {
+    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Entry>>> {
         let before = self.cursor.position();
         let next = match self.phase {
             Phase::Reading => {
@@ -114,7 +111,7 @@ impl Reader {
 
     /// Returns the first entry. First it fixes the end of the reader.
     #[cold]
-    fn poll_first(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<LogEntry>>> {
+    fn poll_first(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Entry>>> {
         if let Phase::New(start) = self.phase {
             match self.begin(start) {
                 Ok(true) => {}
@@ -145,7 +142,7 @@ impl Reader {
     }
 
     /// Returns the next entry. First it proves the claim, if memory has no frame there yet.
-    fn poll_claimed(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<LogEntry>>> {
+    fn poll_claimed(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Entry>>> {
         loop {
             let step = ready!(self.cursor.poll_step(context));
             let view = self.cursor.view();

@@ -1,9 +1,9 @@
 //! Entries as a stream.
 
-use super::entry::LogEntry;
+use super::entry::Entry;
 use super::reader::Reader;
 use crate::base::error::Result;
-use crate::log::LogAddress;
+use crate::log::Address;
 use crate::log::lifecycle::LogLifecycle;
 use futures::Stream;
 use futures::stream::FusedStream;
@@ -83,19 +83,16 @@ impl Scan {
     /// Returns the address where the scan looks for the next entry. Another scan from here
     /// continues where this one stands.
     #[must_use]
-    pub fn position(&self) -> LogAddress {
+    pub fn position(&self) -> Address {
         self.reader.position()
     }
 }
 
 impl Stream for Scan {
-    type Item = Result<LogEntry>;
+    type Item = Result<Entry>;
 
     #[inline]
-    fn poll_next(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<LogEntry>>> {
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Entry>>> {
         self.get_mut().reader.poll_next(context)
     }
 }

@@ -19,7 +19,7 @@
 //! entries begin in the next physical block. Every step returns the same result if a crash
 //! interrupts it and it is repeated.
 
-use super::report::LogRecovery;
+use super::report::Recovery;
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::config::ByteSize;
@@ -30,7 +30,7 @@ use crate::log::commit::committer::Committer;
 use crate::log::commit::manifest::{Identity, Manifest, Sizes};
 use crate::log::commit::record::CommitRecord;
 use crate::log::commit::state::CommitState;
-use crate::log::config::{Geometry, LogConfig};
+use crate::log::config::{Config, Geometry};
 use crate::log::frame::format::{Framing, Kind};
 use crate::log::frame::scanner::FrameScanner;
 use crate::log::frame::stored_files::StoredFiles;
@@ -55,7 +55,7 @@ use std::sync::Arc;
 /// The arguments of an opening.
 #[derive(Debug)]
 pub(crate) struct LogOpener {
-    pub(crate) config: LogConfig,
+    pub(crate) config: Config,
     pub(crate) directory: Arc<dyn Directory>,
     pub(crate) handle: Handle,
     pub(crate) contexts: Arc<EpochContexts>,
@@ -73,7 +73,7 @@ pub(crate) struct RecoveredLog {
     pub(crate) identity: Identity,
     pub(crate) published: CommitState,
     pub(crate) lock: Box<dyn Lock>,
-    pub(crate) recovery: Option<LogRecovery>,
+    pub(crate) recovery: Option<Recovery>,
 }
 
 /// The newest commit that a walk has found, and the number of entries on the way.
@@ -142,7 +142,7 @@ impl LogOpener {
         );
         let freed = device.discard_below(units.page_start(published.begin)).await;
         freed.map_err(|error| Error::io("deleting files that a truncation has freed", error))?;
-        let recovery = LogRecovery {
+        let recovery = Recovery {
             commit: commit_state.commit(),
             walked_bytes: commit_state.until.raw() - saved.until.raw(),
             walked_entries: found.entries,

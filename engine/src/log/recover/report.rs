@@ -13,7 +13,7 @@ use crate::base::serialized::seconds;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
-pub struct LogRecovery {
+pub struct Recovery {
     /// The recovered commit. Everything below its end was recovered.
     pub commit: Commit,
     /// The bytes of the log that the walk passed to find the commit.
@@ -28,7 +28,7 @@ pub struct LogRecovery {
     pub took: Duration,
 }
 
-impl fmt::Display for LogRecovery {
+impl fmt::Display for Recovery {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Commit { number, until, .. } = &self.commit;
         let (took, walked) = (duration(self.took), size(self.walked_bytes));
@@ -45,12 +45,12 @@ impl fmt::Display for LogRecovery {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::log::LogAddress;
+    use crate::log::Address;
 
     #[test]
     fn a_text_has_a_line_for_a_removed_tail() {
-        let until = LogAddress::new(4096);
-        let mut recovery = LogRecovery {
+        let until = Address::new(4096);
+        let mut recovery = Recovery {
             commit: Commit { number: 9, until, cookie: Vec::new() },
             walked_bytes: 2048,
             walked_entries: 1500,

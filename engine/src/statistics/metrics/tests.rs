@@ -3,7 +3,7 @@
 use super::super::tests::sample;
 use crate::base::error::Error;
 use crate::base::health::Health;
-use crate::log::{Commit, LogAddress, Stats as LogStats};
+use crate::log::{Address, Commit, Stats as LogStats};
 use crate::statistics::DeviceStats;
 use metrics::{Key, Unit, with_local_recorder};
 use metrics_util::MetricKind;
@@ -47,12 +47,12 @@ fn of_log() -> Published {
 }
 
 fn log_stats() -> LogStats {
-    let until = LogAddress::new(2_000_000);
+    let until = Address::new(2_000_000);
     LogStats {
-        begin: LogAddress::new(4096),
-        head: LogAddress::new(1_000_000),
+        begin: Address::new(4096),
+        head: Address::new(1_000_000),
         commit: Commit { number: 1234, until, cookie: Vec::new() },
-        end: LogAddress::new(2_001_000),
+        end: Address::new(2_001_000),
         device: DeviceStats { writes: 12, ..DeviceStats::default() },
         frame_bytes: 1 << 20,
         buffer_bytes: 96 << 10,

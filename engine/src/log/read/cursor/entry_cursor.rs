@@ -15,7 +15,7 @@ use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::log::frame::format::Kind;
 use crate::log::memory::MemoryRead;
-use crate::log::read::entry::{LogBytes, LogEntry};
+use crate::log::read::entry::{Entry, LogBytes};
 use crate::log::read::options::ScanOptions;
 use crate::log::view::LogView;
 use std::sync::Arc;
@@ -89,10 +89,7 @@ impl EntryCursor {
 
     /// Returns the next entry after a certain position; `None` at the end.
     #[inline]
-    pub(crate) fn poll_entry(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<LogEntry>>> {
+    pub(crate) fn poll_entry(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Entry>>> {
         Poll::Ready(match ready!(self.poll_step(context)) {
             Step::Entry(entry) => Some(Ok(entry)),
             Step::End => None,
@@ -145,7 +142,7 @@ impl EntryCursor {
                     };
                     self.position.leave_entry();
                     let (address, next) = (first.into(), next.into());
-                    return Some(Step::Entry(LogEntry { address, next, payload }));
+                    return Some(Step::Entry(Entry { address, next, payload }));
                 }
                 BufferedFrame::Incomplete(needed) => {
                     self.position.need(needed);

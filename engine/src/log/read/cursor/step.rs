@@ -2,11 +2,11 @@
 
 use crate::base::address::Address;
 use crate::base::error::Error;
-use crate::log::read::entry::LogEntry;
+use crate::log::read::entry::Entry;
 
 /// The next step of a cursor.
 pub(crate) enum Step {
-    Entry(LogEntry),
+    Entry(Entry),
     End,
     Failed(Error),
     /// No frame begins at this address, or it may not follow the previous frame.
