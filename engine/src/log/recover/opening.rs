@@ -325,7 +325,6 @@ pub(crate) async fn newest(
         Ok(())
     });
     let stop = stop.await?;
-    debug_assert!(commit_state.until <= stop.at, "a commit ends before the stop: {stop:?}");
     if let Some(number) = number.filter(|_| !is_chosen(&commit_state)) {
         let (first, last) = (saved.number, commit_state.number);
         return Err(Error::invalid(format!(
