@@ -314,4 +314,50 @@ mod tests {
         assert_eq!(damage, [[FIRST + 8, sound].map(log::Address::new)], "{check:?}");
         assert_eq!(check.entries, 1, "{check:?}");
     }
+
+    /// The last piece of an entry was missing, and another entry followed. A check found no damage,
+    /// and the search for the last entry never ended.
+    #[test]
+    fn an_entry_without_its_last_piece_is_lost() {
+        let mut frames = Frames::new(EMPTY.1);
+        entry(&mut frames);
+        let first = frames.address();
+        frames.payload.extend(frame(frames.salt, first, 2, b"a piece."));
+        let next = frames.address();
+        entry(&mut frames);
+        commit(&mut frames, FIRST);
+        let check = check(&frames);
+        let damage: Vec<_> = check.damage.iter().map(|lost| [lost.start, lost.end]).collect();
+        assert_eq!(damage, [[first, next].map(log::Address::new)], "{check:?}");
+        assert_eq!(check.entries, 2, "{check:?}");
+        assert_eq!(read_below(&frames, PAGE), [b"an entry"; 2]);
+    }
+
+    /// A scan ended between two pieces in one page, and never found the second one.
+    #[test]
+    fn a_scan_that_ends_between_pieces_completes_the_entry() {
+        let mut frames = Frames::new(EMPTY.1);
+        frames.payload.extend(frame(frames.salt, FIRST, 2, b"a piece."));
+        let end = frames.address();
+        frames.payload.extend(frame(frames.salt, end, 4, b"the end."));
+        commit(&mut frames, FIRST);
+        assert_eq!(read_below(&frames, end), [b"a piece.the end."]);
+    }
+
+    /// Repairs a log, and returns its entries that begin below `end`.
+    fn read_below(frames: &Frames, end: u64) -> Vec<Vec<u8>> {
+        let files = segments(&units(frames.salt, &[], 0, &frames.payload));
+        let simulation = Simulation::new(1);
+        let handle = simulation.handle();
+        simulation.run(async {
+            let directory = files.restore().await;
+            log::repair(Arc::new(directory.clone())).await.expect("memory");
+            let log = open_log_in(&directory, four_log_pages(), handle).await.expect("sound");
+            assert!(log.last().await.expect("sound").is_some());
+            let scan = log.scan(..log::Address::new(end));
+            let entries: Vec<_> = scan.try_collect().await.expect("sound");
+            log.close().await.expect("closes");
+            entries.iter().map(|entry| entry.payload.to_vec()).collect()
+        })
+    }
 }

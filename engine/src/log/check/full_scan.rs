@@ -3,7 +3,6 @@
 use super::damage::Damage;
 use crate::base::address::Address;
 use crate::base::error::Result;
-use crate::hybrid_log::Units;
 use crate::log::commit::record::CommitRecord;
 use crate::log::commit::state::CommitState;
 use crate::log::frame::format::Kind;
@@ -68,7 +67,7 @@ impl FullScan {
             is_after_damage: false,
         };
         loop {
-            let stop = scanner.along(at, |frame| scan.take_in(units, frame)).await?;
+            let stop = scanner.along(at, |frame| scan.take_in(scanner, frame)).await?;
             let is_lost = stop.at < scan.commit_state.until
                 || scanner.proof_behind(stop, scan.commit_state.until).await?.is_some();
             if !is_lost {
@@ -85,20 +84,22 @@ impl FullScan {
         Ok(scan)
     }
 
-    fn take_in(&mut self, units: Units, frame: Frame<'_>) -> Result<()> {
+    fn take_in(&mut self, scanner: &FrameScanner<'_>, frame: Frame<'_>) -> Result<()> {
         let bytes = frame.payload.len() as u64;
         match frame.kind {
             Kind::Whole => {
+                self.lose_pieces(scanner, frame.address);
                 self.is_after_damage = false;
                 self.count(frame.address, bytes);
             }
             Kind::First => {
+                self.lose_pieces(scanner, frame.address);
                 self.is_after_damage = false;
                 self.first = Some((frame.address, bytes));
             }
             Kind::Middle | Kind::Last => self.piece(frame, bytes),
             Kind::Commit => {
-                let until = units.block_behind_end(frame.next);
+                let until = scanner.framing.units.block_behind_end(frame.next);
                 if frame.address >= self.saved
                     && let Some(record) = CommitRecord::decode(frame.payload)
                     && self.commit_state.precedes(&record, until)
@@ -154,16 +155,28 @@ impl FullScan {
         }
     }
 
+    /// Notes the pieces of an entry that is not complete where another entry begins, at `next`.
+    fn lose_pieces(&mut self, scanner: &FrameScanner<'_>, next: Address) {
+        if let Some((first, _)) = self.first.take() {
+            self.lose(scanner, first, [first, next]);
+        }
+    }
+
     /// Notes the damage between a stop and the next sound frame.
     fn note(&mut self, scanner: &FrameScanner<'_>, stop: Stop, next: Address) {
         let start = self.first.take().map_or(stop.at, |(first, _)| first);
         debug_assert!(start <= stop.at && stop.at < next, "{start:?}, {stop:?}, {next:?}");
+        self.lose(scanner, stop.unit, [start, next]);
+    }
+
+    /// Notes damage in `unit` by which `[start, next)` is lost, unless that is in a hole.
+    fn lose(&mut self, scanner: &FrameScanner<'_>, unit: Address, [start, next]: [Address; 2]) {
         let is_in_hole = |[from, end]: &[Address; 2]| *from <= start && next <= *end;
         self.is_after_damage = !self.commit_state.holes.iter().any(is_in_hole);
         if !self.is_after_damage {
             return;
         }
-        let offset = scanner.framing.units.device_offset(stop.unit);
+        let offset = scanner.framing.units.device_offset(unit);
         let (file, offset) = scanner.device.locate(offset);
         self.damage.push(Damage { start: start.into(), end: next.into(), file, offset });
     }

@@ -124,6 +124,9 @@ impl EntryCursor {
                 BufferedFrame::Sound { kind, payload, next } => {
                     let address = self.position.pass_to(next);
                     let (first, payload) = match kind {
+                        Kind::Whole if self.position.is_within_entry() => {
+                            return Some(Step::Damaged(address));
+                        }
                         Kind::Whole => (address, self.buffer.payload(payload)),
                         Kind::Commit | Kind::Padding => continue,
                         Kind::First | Kind::Middle | Kind::Last => {
@@ -167,7 +170,8 @@ impl EntryCursor {
                 self.wait_after(limit);
                 continue;
             }
-            if self.position.take_jump() && self.buffer.holds(at) {
+            let may_go_on = self.position.take_jump() || self.position.is_before_piece();
+            if may_go_on && self.buffer.holds(at) {
                 self.allow(limit);
                 return Poll::Ready(Ok(()));
             }

@@ -89,6 +89,12 @@ impl Position {
         self.pieces.is_some()
     }
 
+    /// Returns whether the next frame is to be a piece, of unknown length. The buffer may hold it
+    /// after the end of the cursor.
+    pub(super) fn is_before_piece(&self) -> bool {
+        self.is_within_entry() && self.needed == 0
+    }
+
     /// Returns the bytes of the next frame, or 0 if they are unknown.
     pub(super) fn needed(&self) -> usize {
         self.needed
