@@ -20,7 +20,6 @@
 //! interrupts it and it is repeated.
 
 use super::report::Recovery;
-use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::config::ByteSize;
 use crate::hybrid_log::{HybridLog, Life, LogEnd, LogExtent, LogGeometry, check_block};
@@ -117,11 +116,6 @@ impl LogOpener {
         let found = newest(&scanner, saved.clone(), self.number).await?;
         let commit_state = found.commit_state;
         let until = units.device_offset(commit_state.until);
-        assert!(
-            commit_state.until == units.block_behind_end(commit_state.until)
-                || commit_state.until == Address::FIRST,
-            "the log continues in a new physical block: {commit_state:?}"
-        );
         let dropped = end.saturating_sub(until);
         let life = manifest.life().next(commit_state.until).ok_or_else(Error::lives_exhausted)?;
         let gives_up = u64::from(self.number.is_some() && dropped > 0);
@@ -377,8 +371,6 @@ pub(crate) async fn look(
 /// Durably deletes the bytes after `end`, and makes the remaining bytes durable: they may have been
 /// read from the cache of the system.
 pub(crate) async fn cut(directory: &dyn Directory, device: &dyn Device, end: u64) -> Result<()> {
-    let block = u64::from(device.geometry().block);
-    debug_assert!(end.is_multiple_of(block), "whole blocks are kept: {end}");
     let failed = |error| Error::uncut("cutting off the torn tail of the log", error);
     device.truncate(end).await.map_err(failed)?;
     device.sync().await.result.map_err(failed)?;
