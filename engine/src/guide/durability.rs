@@ -125,9 +125,11 @@
 //!
 //! A crash loses entries that no completed commit covers; some of them may be recovered even so.
 //! The recovered entries are in order and without gaps. If a committed entry is damaged, opening
-//! fails and names the place. There is one exception: damage of the *newest* commit after it was
-//! written, if neither a later commit nor a clean close follows. Recovery cannot tell it from an
-//! unfinished commit, and drops it.
+//! fails and names the place. There is one exception: damage of the *end* of the log after it was
+//! written. Recovery cannot tell damaged commits, after which nothing sound was written, from
+//! unfinished ones, and drops them. The end reaches back to the last manifest of the log. A clean
+//! close writes the manifest, and so does a running log after at most
+//! [`memory`](crate::log::Config::memory) bytes.
 //!
 //! # Conditions
 //! * The disk must keep what it has synced. A disk that acknowledges a sync and loses the bytes
