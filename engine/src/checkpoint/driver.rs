@@ -117,7 +117,7 @@ impl Checkpoints {
 
     /// Takes the checkpoint on closing, if it is configured and something has changed.
     async fn save(&self) -> Result<()> {
-        self.core.check_open()?;
+        self.core.check_write()?;
         loop {
             self.jobs.idle(self.core.log.health()).await;
             if !self.core.config.checkpoint_on_close || !self.is_outdated() {
@@ -322,7 +322,7 @@ fn remove_one(manifest: &mut Manifest, token: CheckpointToken) -> Result<()> {
 pub(crate) async fn maintain(checkpoints: Arc<Checkpoints>, ending: Arc<Ending>) {
     let closing = ending.drive(checkpoints.save());
     futures::join!(
-        checkpoints.core.maintain(),
+        checkpoints.core.log.maintain(),
         checkpoints.drive(),
         checkpoints.announce_life(),
         closing

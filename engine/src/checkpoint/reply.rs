@@ -50,7 +50,7 @@ impl<T> Reply<T> {
 
 impl<T> Drop for Reply<T> {
     fn drop(&mut self) {
-        let cause = self.core.check_open().err();
+        let cause = self.core.check_write().err();
         self.answer(Err(cause.unwrap_or_else(Error::closed)));
     }
 }

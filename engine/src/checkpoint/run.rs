@@ -129,14 +129,11 @@ impl CheckpointRun<'_> {
     }
 
     async fn index(&self, times: &mut CheckpointTimes) -> Result<Option<IndexImage>> {
-        let is_wanted = match self.plan.index {
-            _ if self.plan.kind == CheckpointKind::IndexOnly => true,
-            IndexWish::Always => true,
-            IndexWish::IfWorthwhile => self.is_index_worthwhile(),
-            IndexWish::Never => false,
-        };
-        if !is_wanted {
-            return Ok(None);
+        match self.plan.index {
+            _ if self.plan.kind == CheckpointKind::IndexOnly => {}
+            IndexWish::Always => {}
+            IndexWish::IfWorthwhile if self.is_index_worthwhile() => {}
+            IndexWish::IfWorthwhile | IndexWish::Never => return Ok(None),
         }
         self.progress.enter(CheckpointPhase::Index);
         let begun = self.handle.now();

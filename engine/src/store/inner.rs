@@ -167,11 +167,6 @@ impl StoreInner {
         (self.log.file().read_bytes() / WAIT_BYTES).clamp(WAITS_MIN, enough.max(WAITS_MIN))
     }
 
-    /// Refuses if the store is closed or poisoned.
-    pub(crate) fn check_open(&self) -> Result<()> {
-        self.log.health().check_write()
-    }
-
     pub(crate) async fn flush(&self) -> Result<()> {
         self.log.health().check_write()?;
         self.log.flushing().flush().await.map(drop)
@@ -180,11 +175,6 @@ impl StoreInner {
     pub(crate) async fn flush_and_evict(&self) -> Result<()> {
         self.log.health().check_write()?;
         self.log.flushing().flush_and_evict().await
-    }
-
-    /// Runs the drivers of the log. Resolves when the store is closed.
-    pub(crate) async fn maintain(&self) {
-        self.log.maintain().await;
     }
 
     /// Returns the end of the log.
@@ -211,7 +201,7 @@ impl StoreInner {
 
     /// Refuses if the store is closed or poisoned. An attempt checks this before anything else.
     #[inline(always)]
-    pub(in crate::store) fn check_write(&self) -> Result<()> {
+    pub(crate) fn check_write(&self) -> Result<()> {
         self.log.health().check_write()
     }
 

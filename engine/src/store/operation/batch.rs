@@ -28,6 +28,7 @@ use crate::base::hash::KeyHash;
 use crate::codec::Key;
 use crate::store::inner::StoreInner;
 use crate::store::operation::attempt::HashedKey;
+use crate::store::operation::upsert::hashed;
 use crate::store::record::encoding::encode_key;
 use futures::stream::{FuturesUnordered, TryStreamExt};
 
@@ -48,45 +49,43 @@ impl<K: Key + ?Sized> Staged<'_, K> {
     }
 }
 
-impl StoreInner {
-    /// Runs stages 1 and 2 for a group of keys.
-    #[inline(always)]
-    fn stage<'k, K: Key + ?Sized>(
-        &self,
-        group: impl ExactSizeIterator<Item = &'k K::Item>,
-    ) -> Result<[Option<Staged<'k, K>>; GROUP]> {
-        debug_assert!(group.len() <= GROUP);
-        let mut staged = [const { None }; GROUP];
-        for (place, key) in staged.iter_mut().zip(group) {
-            let bytes = encode_key::<K>(key)?;
-            let hash = self.hashed::<K>(bytes.as_ref())?.hash;
-            self.index.prefetch(hash);
-            *place = Some(Staged { bytes, hash, newest: Address::NONE });
-        }
-        // About one key in ten is not in its first line. These keys come last, when their second
-        // line has been prefetched too.
-        let mut further = 0_u32;
-        for (place, key) in staged.iter_mut().flatten().enumerate() {
-            match self.index.find_or_prefetch(key.hash) {
-                Some(entry) => {
-                    key.newest = entry.address();
-                    self.log.pages().prefetch(key.newest);
-                }
-                None => further |= 1 << place,
-            }
-        }
-        while further != 0 {
-            let place = further.trailing_zeros() as usize;
-            further &= further - 1;
-            if let Some(key) = &mut staged[place]
-                && let Some(entry) = self.index.find(key.hash)
-            {
-                key.newest = entry.address();
-                self.log.pages().prefetch(key.newest);
-            }
-        }
-        Ok(staged)
+/// Runs stages 1 and 2 for a group of keys.
+#[inline(always)]
+fn stage<'k, K: Key + ?Sized>(
+    core: &StoreInner,
+    group: impl ExactSizeIterator<Item = &'k K::Item>,
+) -> Result<[Option<Staged<'k, K>>; GROUP]> {
+    debug_assert!(group.len() <= GROUP);
+    let mut staged = [const { None }; GROUP];
+    for (place, key) in staged.iter_mut().zip(group) {
+        let bytes = encode_key::<K>(key)?;
+        let hash = hashed::<K>(core, bytes.as_ref())?.hash;
+        core.index.prefetch(hash);
+        *place = Some(Staged { bytes, hash, newest: Address::NONE });
     }
+    // About one key in ten is not in its first line. These keys come last, when their second
+    // line has been prefetched too.
+    let mut further = 0_u32;
+    for (place, key) in staged.iter_mut().flatten().enumerate() {
+        match core.index.find_or_prefetch(key.hash) {
+            Some(entry) => {
+                key.newest = entry.address();
+                core.log.pages().prefetch(key.newest);
+            }
+            None => further |= 1 << place,
+        }
+    }
+    while further != 0 {
+        let place = further.trailing_zeros() as usize;
+        further &= further - 1;
+        if let Some(key) = &mut staged[place]
+            && let Some(entry) = core.index.find(key.hash)
+        {
+            key.newest = entry.address();
+            core.log.pages().prefetch(key.newest);
+        }
+    }
+    Ok(staged)
 }
 
 /// The operations of a batch that wait for the device, limited by the memory of the store.

@@ -11,8 +11,14 @@ pub(crate) use removal::RemoveIf;
 pub(crate) use update::Decide;
 
 use crate::base::error::Result;
+use crate::base::hash::KeyHash;
 use crate::codec::Value;
+use crate::statistics::Counters;
+use crate::store::inner::StoreInner;
+use crate::store::operation::attempt::{Attempt, Blocked};
+use crate::store::operation::upsert::entry_of;
 use crate::store::record::encoding::encode_value;
+use crate::store::record::find::RecordSource;
 
 /// A change of a value.
 pub(crate) trait Change<V: Value + ?Sized> {
@@ -46,6 +52,27 @@ pub(crate) trait Change<V: Value + ?Sized> {
 
     /// Returns the answer, after the change has taken effect. `wrote` tells whether it wrote.
     fn answer(&mut self, wrote: bool) -> Self::Output;
+}
+
+/// Makes a change that may keep the absence of a key whose hash has no entry. So looking for
+/// absent keys does not fill the index. A change that writes gets an entry, and starts again.
+#[cold]
+pub(crate) fn without_entry<V: Value + ?Sized, C: Change<V>>(
+    core: &StoreInner,
+    hash: KeyHash,
+    change: &mut C,
+    counters: &Counters,
+) -> Result<Attempt<bool>> {
+    Ok(match change.apply(None, |_| Ok(()))? {
+        None => {
+            RecordSource::Absent.count(counters);
+            Attempt::Done(false)
+        }
+        Some(()) => {
+            entry_of(core, hash)?;
+            Attempt::Blocked(Blocked::Overtaken)
+        }
+    })
 }
 
 /// The change of `insert_if_absent`: it writes a value if there is none.

@@ -10,9 +10,10 @@ use crate::store::context::OperationContext;
 use crate::store::inner::StoreInner;
 use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, Types};
 use crate::store::operation::future::{BlindWrite, Operation};
-use crate::store::record::append::{Link, with_retries};
+use crate::store::operation::upsert::hashed;
+use crate::store::record::append::{Link, append_record, with_retries};
 use crate::store::record::encoding::{encode_key, owned_key};
-use crate::store::record::find::{InMemory, RecordSource};
+use crate::store::record::find::{InMemory, RecordSource, find_record};
 use std::marker::PhantomData;
 
 /// Deletes one key.
@@ -37,7 +38,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Operation for Delete<'_, K, V> {
         tools: OperationContext<'_>,
     ) -> Result<Attempt<Previous>> {
         let bytes = encode_key::<K>(self.key)?;
-        let key = core.hashed::<K>(bytes.as_ref())?;
+        let key = hashed::<K>(core, bytes.as_ref())?;
         Self::new(self.key).attempt_hashed(core, key, tools)
     }
 
@@ -61,7 +62,7 @@ impl<'k, K: Key + ?Sized, V: Value + ?Sized> BlindWrite<'k, K> for Delete<'k, K,
         if core.must_wait(&tools) {
             return Ok(Attempt::Blocked(Blocked::VersionBarrier));
         }
-        let step = with_retries(|| core.delete_once::<Types<K, V>>(key, &tools))?;
+        let step = with_retries(|| delete_once::<Types<K, V>>(core, key, &tools))?;
         if let Attempt::Done(_) = step {
             tools.counters.add(Counter::Deletes, 1);
             tools.counters.advance();
@@ -70,50 +71,48 @@ impl<'k, K: Key + ?Sized, V: Value + ?Sized> BlindWrite<'k, K> for Delete<'k, K,
     }
 }
 
-impl StoreInner {
-    /// Tries once. Returns `None` if another operation was faster.
-    fn delete_once<S: HasLayout>(
-        &self,
-        HashedKey { bytes: key, hash }: HashedKey<'_>,
-        tools: &OperationContext<'_>,
-    ) -> Result<Option<Attempt<Previous>>> {
-        let Some(entry) = self.index.find(hash) else {
-            RecordSource::Absent.count(tools.counters);
-            return Ok(Some(Attempt::Done(Previous::Absent)));
-        };
-        let found = self.find_record::<S>(entry.address(), key, tools.guard);
-        let done = match found {
-            RecordSource::Absent => Some(Previous::Absent),
-            RecordSource::InMemory(found) if found.record.info().is_tombstone() => {
-                Some(Previous::Absent)
-            }
-            RecordSource::InMemory(InMemory { record, region: Region::Mutable, .. })
-                if !record.info().is_final(S::LAYOUT) =>
-            {
-                let Some(previous) = delete_in_place(record, S::LAYOUT) else {
-                    return Ok(None);
-                };
-                self.version_tag(record);
-                Some(previous)
-            }
-            // A newer tombstone hides a record that is immutable, frozen or on the device. Nothing
-            // reads that record.
-            RecordSource::InMemory(_) | RecordSource::OnDevice(_) => None,
-        };
-        if let Some(previous) = done {
-            found.count(tools.counters);
-            return Ok(Some(Attempt::Done(previous)));
+/// Tries once. Returns `None` if another operation was faster.
+fn delete_once<S: HasLayout>(
+    core: &StoreInner,
+    HashedKey { bytes: key, hash }: HashedKey<'_>,
+    tools: &OperationContext<'_>,
+) -> Result<Option<Attempt<Previous>>> {
+    let Some(entry) = core.index.find(hash) else {
+        RecordSource::Absent.count(tools.counters);
+        return Ok(Some(Attempt::Done(Previous::Absent)));
+    };
+    let found = find_record::<S>(core, entry.address(), key, tools.guard);
+    let done = match found {
+        RecordSource::Absent => Some(Previous::Absent),
+        RecordSource::InMemory(found) if found.record.info().is_tombstone() => {
+            Some(Previous::Absent)
         }
-        let tombstone = NewRecord { key, value: &[], content: RecordKind::Tombstone };
-        Ok(match self.append_record::<S>(entry, tombstone, tools.guard, tools.counters) {
-            Link::Linked => {
-                found.count(tools.counters);
-                Some(Attempt::Done(found.previous()))
-            }
-            Link::Lost => None,
-            Link::NoRoom(bytes) => Some(Attempt::Blocked(Blocked::NoSpace(bytes))),
-        })
+        RecordSource::InMemory(InMemory { record, region: Region::Mutable, .. })
+            if !record.info().is_final(S::LAYOUT) =>
+        {
+            let Some(previous) = delete_in_place(record, S::LAYOUT) else {
+                return Ok(None);
+            };
+            core.version_tag(record);
+            Some(previous)
+        }
+        // A newer tombstone hides a record that is immutable, frozen or on the device. Nothing
+        // reads that record.
+        RecordSource::InMemory(_) | RecordSource::OnDevice(_) => None,
+    };
+    if let Some(previous) = done {
+        found.count(tools.counters);
+        return Ok(Some(Attempt::Done(previous)));
     }
+    let tombstone = NewRecord { key, value: &[], content: RecordKind::Tombstone };
+    Ok(match append_record::<S>(core, entry, tombstone, tools.guard, tools.counters) {
+        Link::Linked => {
+            found.count(tools.counters);
+            Some(Attempt::Done(found.previous()))
+        }
+        Link::Lost => None,
+        Link::NoRoom(bytes) => Some(Attempt::Blocked(Blocked::NoSpace(bytes))),
+    })
 }
 
 /// Sets the tombstone of a mutable record. Returns `None` if another operation is changing or

@@ -30,14 +30,14 @@ use crate::store::context::OperationContext;
 use crate::store::inner::StoreInner;
 use crate::store::operation::attempt::EntrySnapshot;
 use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, LongValue, Types, layout};
-use crate::store::operation::changes::Change;
+use crate::store::operation::changes::{Change, without_entry};
 use crate::store::operation::delete::delete_observed;
 use crate::store::operation::future::Operation;
 use crate::store::operation::pending::{PendingState, Scattered};
-use crate::store::operation::upsert::word_of;
-use crate::store::record::append::{Link, with_retries};
+use crate::store::operation::upsert::{check_value, entry_of, hashed, is_too_long, word_of};
+use crate::store::record::append::{Link, append_record, with_retries};
 use crate::store::record::encoding::{encode_key, owned_key};
-use crate::store::record::find::{InMemory, RecordSource};
+use crate::store::record::find::{InMemory, RecordSource, find_record};
 use kvick_io::sync::atomic::Ordering;
 use std::marker::PhantomData;
 
@@ -65,8 +65,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>> Operation for Modify<'_, 
         tools: OperationContext<'_>,
     ) -> Result<Attempt<C::Output>> {
         let bytes = encode_key::<K>(self.key)?;
-        let key = core.hashed::<K>(bytes.as_ref())?;
-        Ok(match core.modify_hashed::<K, V, C>(key, &mut self.change, tools)? {
+        let key = hashed::<K>(core, bytes.as_ref())?;
+        Ok(match modify_hashed::<K, V, C>(core, key, &mut self.change, tools)? {
             Attempt::Done(wrote) => Attempt::Done(self.change.answer(wrote)),
             Attempt::Blocked(blocked) => Attempt::Blocked(blocked),
         })
@@ -93,38 +93,36 @@ struct Current<'c> {
     capacity: Option<usize>,
 }
 
-impl StoreInner {
-    /// Returns whether the change wrote.
-    #[inline(always)]
-    pub(in crate::store) fn modify_hashed<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
-        &self,
-        HashedKey { bytes: key, hash }: HashedKey<'_>,
-        change: &mut C,
-        mut tools: OperationContext<'_>,
-    ) -> Result<Attempt<bool>> {
-        self.check_write()?;
-        if self.must_wait(&tools) {
-            return Ok(Attempt::Blocked(Blocked::VersionBarrier));
-        }
-        let step = with_retries(|| {
-            let entry = if C::CREATES && !C::REMOVES {
-                self.entry_of(hash)?
-            } else if let Some(entry) = self.index.find(hash) {
-                entry
-            } else if C::CREATES {
-                return self.without_entry::<V, C>(hash, change, tools.counters).map(Some);
-            } else {
-                RecordSource::Absent.count(tools.counters);
-                return Ok(Some(Attempt::Done(false)));
-            };
-            RmwAttempt { core: self, tools: &mut tools, key, entry }.once::<K, V, C>(change)
-        })?;
-        if let Attempt::Done(_) = step {
-            tools.counters.add(Counter::Modifies, 1);
-            tools.counters.advance();
-        }
-        Ok(step)
+/// Returns whether the change wrote.
+#[inline(always)]
+pub(in crate::store) fn modify_hashed<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
+    core: &StoreInner,
+    HashedKey { bytes: key, hash }: HashedKey<'_>,
+    change: &mut C,
+    mut tools: OperationContext<'_>,
+) -> Result<Attempt<bool>> {
+    core.check_write()?;
+    if core.must_wait(&tools) {
+        return Ok(Attempt::Blocked(Blocked::VersionBarrier));
     }
+    let step = with_retries(|| {
+        let entry = if C::CREATES && !C::REMOVES {
+            entry_of(core, hash)?
+        } else if let Some(entry) = core.index.find(hash) {
+            entry
+        } else if C::CREATES {
+            return without_entry::<V, C>(core, hash, change, tools.counters).map(Some);
+        } else {
+            RecordSource::Absent.count(tools.counters);
+            return Ok(Some(Attempt::Done(false)));
+        };
+        RmwAttempt { core, tools: &mut tools, key, entry }.once::<K, V, C>(change)
+    })?;
+    if let Attempt::Done(_) = step {
+        tools.counters.add(Counter::Modifies, 1);
+        tools.counters.advance();
+    }
+    Ok(step)
 }
 
 impl RmwAttempt<'_, '_> {
@@ -136,7 +134,7 @@ impl RmwAttempt<'_, '_> {
     ) -> Result<Option<Attempt<bool>>> {
         let layout = layout::<K, V>();
         let found =
-            self.core.find_record::<Types<K, V>>(self.entry.address(), self.key, self.tools.guard);
+            find_record::<Types<K, V>>(self.core, self.entry.address(), self.key, self.tools.guard);
         let step = match found {
             RecordSource::Absent => self.copy::<K, V, C>(None, change),
             RecordSource::InMemory(found) if found.record.info().is_final(layout) => {
@@ -176,7 +174,7 @@ impl RmwAttempt<'_, '_> {
                 RecordInfo::transition_to_frozen(record.info_word());
                 return Ok(WordChange::Frozen);
             };
-            self.core.check_value::<V>(new)?;
+            check_value::<V>(self.core, new)?;
             // Release: pairs with the Acquire of readers.
             let new = word_of(new);
             let swap = word.compare_exchange(current, new, Ordering::AcqRel, Ordering::Relaxed);
@@ -254,7 +252,7 @@ impl RmwAttempt<'_, '_> {
         if let Some((record, computed)) = scattered(pending, version, key) {
             change.recall(Some(value), computed)?;
             return Ok(Some(sealed(state, word, || {
-                core.append_record::<Types<K, V>>(entry, record, guard, counters)
+                append_record::<Types<K, V>>(core, entry, record, guard, counters)
             })));
         }
         let step = change.apply(Some(value), |new| {
@@ -262,7 +260,7 @@ impl RmwAttempt<'_, '_> {
                 core.version_tag(record);
                 return Ok(removed(record, layout, state));
             };
-            core.check_value::<V>(new)?;
+            check_value::<V>(core, new)?;
             if capacity.is_some_and(|capacity| new.len() <= capacity) {
                 if state.transition_to_locked(word).is_err() {
                     return Ok(Attempt::Blocked(Blocked::Overtaken));
@@ -272,12 +270,12 @@ impl RmwAttempt<'_, '_> {
                 state.unlock(word, new.len());
                 return Ok(Attempt::Done(true));
             }
-            if core.is_too_long(layout, key, new) {
+            if is_too_long(core, layout, key, new) {
                 return Ok(too_long::<V, C>(version, new));
             }
             let record = NewRecord { key, value: new, content: RecordKind::Value };
             Ok(sealed(state, word, || {
-                core.append_record::<Types<K, V>>(entry, record, guard, counters)
+                append_record::<Types<K, V>>(core, entry, record, guard, counters)
             }))
         })?;
         Ok(Some(step.unwrap_or(Attempt::Done(false))))
@@ -336,23 +334,23 @@ impl RmwAttempt<'_, '_> {
         let version = EntrySnapshot { newest: entry.address(), state };
         if let Some((record, computed)) = scattered(pending, version, key) {
             change.recall(current, computed)?;
-            return Ok(Some(linked(
-                core.append_record::<Types<K, V>>(entry, record, guard, counters),
-            )));
+            return Ok(Some(linked(append_record::<Types<K, V>>(
+                core, entry, record, guard, counters,
+            ))));
         }
         let step = change.apply(current, |new| {
             let Some(new) = new else {
                 let record = NewRecord { key, value: &[], content: RecordKind::Tombstone };
-                return Ok(linked(
-                    core.append_record::<Types<K, V>>(entry, record, guard, counters),
-                ));
+                return Ok(linked(append_record::<Types<K, V>>(
+                    core, entry, record, guard, counters,
+                )));
             };
-            core.check_value::<V>(new)?;
-            if core.is_too_long(layout, key, new) {
+            check_value::<V>(core, new)?;
+            if is_too_long(core, layout, key, new) {
                 return Ok(too_long::<V, C>(version, new));
             }
             let record = NewRecord { key, value: new, content: RecordKind::Value };
-            Ok(linked(core.append_record::<Types<K, V>>(entry, record, guard, counters)))
+            Ok(linked(append_record::<Types<K, V>>(core, entry, record, guard, counters)))
         })?;
         Ok(Some(step.unwrap_or(Attempt::Done(false))))
     }

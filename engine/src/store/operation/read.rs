@@ -11,10 +11,11 @@ use crate::store::inner::StoreInner;
 use crate::store::operation::attempt::{Attempt, Blocked, Types, layout};
 use crate::store::operation::future::Operation;
 use crate::store::operation::pending::PendingState;
+use crate::store::operation::upsert::hashed;
 use crate::store::record::encoding::{
     decode_boxed, decode_value, encode_key, owned_key, view_value,
 };
-use crate::store::record::find::{InMemory, RecordSource};
+use crate::store::record::find::{InMemory, RecordSource, find_record};
 use kvick_io::sync::atomic::Ordering;
 use std::marker::PhantomData;
 
@@ -120,9 +121,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>> Operation for Read<'_, K,
     ) -> Result<Attempt<Self::Output>> {
         core.check_read()?;
         let bytes = encode_key::<K>(self.key)?;
-        let key = core.hashed::<K>(bytes.as_ref())?;
+        let key = hashed::<K>(core, bytes.as_ref())?;
         let newest = core.index.find(key.hash).map_or(Address::NONE, |entry| entry.address());
-        core.read_from::<K, V, R>(newest, key.bytes, &mut self.reader, tools)
+        read_from::<K, V, R>(core, newest, key.bytes, &mut self.reader, tools)
     }
 
     fn key(&self) -> Result<Vec<u8>> {
@@ -130,102 +131,92 @@ impl<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>> Operation for Read<'_, K,
     }
 }
 
-impl StoreInner {
-    /// Reads `key` from the chain that begins at `newest`.
-    #[inline(always)]
-    pub(in crate::store) fn read_from<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
-        &self,
-        newest: Address,
-        key: &[u8],
-        reader: &mut R,
-        tools: OperationContext<'_>,
-    ) -> Result<Attempt<Option<R::Output>>> {
-        let found = self.find_record::<Types<K, V>>(newest, key, tools.guard);
-        let counters = tools.counters;
-        let step = match found {
-            RecordSource::InMemory(found) if found.record.info().is_tombstone() => {
-                Attempt::Done(None)
-            }
-            RecordSource::InMemory(found) => {
-                self.read_in_memory::<K, V, R>(found, reader, tools)?
-            }
-            RecordSource::OnDevice(from) => match tools.pending.chain_from(from) {
-                None => Attempt::Blocked(Blocked::OnDevice(from)),
-                Some(None) => Attempt::Done(None),
-                Some(Some(stored)) => self.read_stored::<K, V, R>(stored, reader, tools.pending)?,
-            },
-            RecordSource::Absent => Attempt::Done(None),
-        };
-        if let Attempt::Done(_) = step {
-            counters.add(Counter::Reads, 1);
-            found.count(counters);
-        }
-        Ok(step)
+/// Reads `key` from the chain that begins at `newest`.
+#[inline(always)]
+pub(in crate::store) fn read_from<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
+    core: &StoreInner,
+    newest: Address,
+    key: &[u8],
+    reader: &mut R,
+    tools: OperationContext<'_>,
+) -> Result<Attempt<Option<R::Output>>> {
+    let found = find_record::<Types<K, V>>(core, newest, key, tools.guard);
+    let counters = tools.counters;
+    let step = match found {
+        RecordSource::InMemory(found) if found.record.info().is_tombstone() => Attempt::Done(None),
+        RecordSource::InMemory(found) => read_in_memory::<K, V, R>(core, found, reader, tools)?,
+        RecordSource::OnDevice(from) => match tools.pending.chain_from(from) {
+            None => Attempt::Blocked(Blocked::OnDevice(from)),
+            Some(None) => Attempt::Done(None),
+            Some(Some(stored)) => read_stored::<K, V, R>(stored, reader, tools.pending)?,
+        },
+        RecordSource::Absent => Attempt::Done(None),
+    };
+    if let Attempt::Done(_) = step {
+        counters.add(Counter::Reads, 1);
+        found.count(counters);
     }
+    Ok(step)
+}
 
-    #[inline(always)]
-    fn read_in_memory<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
-        &self,
-        InMemory { address, record, region }: InMemory<'_>,
-        reader: &mut R,
-        tools: OperationContext<'_>,
-    ) -> Result<Attempt<Option<R::Output>>> {
-        let layout = layout::<K, V>();
-        if !R::LOOKS {
-            return Ok(Attempt::Done(Some(reader.read(&[])?)));
-        }
-        if let Some(width) = V::WIDTH
-            && layout.value_is_word()
-        {
-            // Acquire: pairs with the Release of the writer that stored the value.
-            let word = record.value_word(layout).load(Ordering::Acquire).to_le_bytes();
-            return Ok(Attempt::Done(Some(reader.read(&word[..width])?)));
-        }
-        let in_pieces = record.info().is_in_pieces(layout);
-        if region == Region::ReadOnly && !in_pieces {
-            let value = self.log.pages().immutable_value(self.layout, address, tools.guard);
-            return Ok(Attempt::Done(Some(reader.read(value)?)));
-        }
-        if let Some(value) = tools.pending.gathered_at(address) {
-            return Ok(Attempt::Done(Some(reader.read(value)?)));
-        }
-        for _ in 0..TRIES {
-            if record.copy_value(layout, tools.scratch).is_ok() {
-                return Ok(if in_pieces {
-                    Attempt::Blocked(Blocked::OverflowValue(Box::new((
-                        address,
-                        tools.scratch.clone(),
-                    ))))
-                } else {
-                    Attempt::Done(Some(reader.read(tools.scratch)?))
-                });
-            }
-            kvick_io::sync::hint::spin_loop();
-        }
-        Ok(Attempt::Blocked(Blocked::Contended))
+#[inline(always)]
+fn read_in_memory<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
+    core: &StoreInner,
+    InMemory { address, record, region }: InMemory<'_>,
+    reader: &mut R,
+    tools: OperationContext<'_>,
+) -> Result<Attempt<Option<R::Output>>> {
+    let layout = layout::<K, V>();
+    if !R::LOOKS {
+        return Ok(Attempt::Done(Some(reader.read(&[])?)));
     }
+    if let Some(width) = V::WIDTH
+        && layout.value_is_word()
+    {
+        // Acquire: pairs with the Release of the writer that stored the value.
+        let word = record.value_word(layout).load(Ordering::Acquire).to_le_bytes();
+        return Ok(Attempt::Done(Some(reader.read(&word[..width])?)));
+    }
+    let in_pieces = record.info().is_in_pieces(layout);
+    if region == Region::ReadOnly && !in_pieces {
+        let value = core.log.pages().immutable_value(core.layout, address, tools.guard);
+        return Ok(Attempt::Done(Some(reader.read(value)?)));
+    }
+    if let Some(value) = tools.pending.gathered_at(address) {
+        return Ok(Attempt::Done(Some(reader.read(value)?)));
+    }
+    for _ in 0..TRIES {
+        if record.copy_value(layout, tools.scratch).is_ok() {
+            return Ok(if in_pieces {
+                Attempt::Blocked(Blocked::OverflowValue(Box::new((address, tools.scratch.clone()))))
+            } else {
+                Attempt::Done(Some(reader.read(tools.scratch)?))
+            });
+        }
+        kvick_io::sync::hint::spin_loop();
+    }
+    Ok(Attempt::Blocked(Blocked::Contended))
+}
 
-    #[cold]
-    fn read_stored<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
-        &self,
-        stored: &StoredRecord,
-        reader: &mut R,
-        pending: &PendingState,
-    ) -> Result<Attempt<Option<R::Output>>> {
-        let layout = layout::<K, V>();
-        if stored.info().is_tombstone() {
-            return Ok(Attempt::Done(None));
-        }
-        if !stored.info().is_in_pieces(layout) {
-            return Ok(Attempt::Done(Some(reader.read(stored.value(layout))?)));
-        }
-        match pending.gathered_at(stored.address()) {
-            Some(value) => Ok(Attempt::Done(Some(reader.read(value)?))),
-            None if !R::LOOKS => Ok(Attempt::Done(Some(reader.read(&[])?))),
-            None => {
-                let pieces = stored.value(layout).to_vec();
-                Ok(Attempt::Blocked(Blocked::OverflowValue(Box::new((stored.address(), pieces)))))
-            }
+#[cold]
+fn read_stored<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
+    stored: &StoredRecord,
+    reader: &mut R,
+    pending: &PendingState,
+) -> Result<Attempt<Option<R::Output>>> {
+    let layout = layout::<K, V>();
+    if stored.info().is_tombstone() {
+        return Ok(Attempt::Done(None));
+    }
+    if !stored.info().is_in_pieces(layout) {
+        return Ok(Attempt::Done(Some(reader.read(stored.value(layout))?)));
+    }
+    match pending.gathered_at(stored.address()) {
+        Some(value) => Ok(Attempt::Done(Some(reader.read(value)?))),
+        None if !R::LOOKS => Ok(Attempt::Done(Some(reader.read(&[])?))),
+        None => {
+            let pieces = stored.value(layout).to_vec();
+            Ok(Attempt::Blocked(Blocked::OverflowValue(Box::new((stored.address(), pieces)))))
         }
     }
 }

@@ -16,9 +16,9 @@ use crate::store::operation::attempt::EntrySnapshot;
 use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, LongValue, Types, layout};
 use crate::store::operation::future::{BlindWrite, Operation};
 use crate::store::operation::pending::Scattered;
-use crate::store::record::append::{Link, with_retries};
+use crate::store::record::append::{Link, append_record, with_retries};
 use crate::store::record::encoding::{encode_key, encode_value, owned_key};
-use crate::store::record::find::{InMemory, RecordSource};
+use crate::store::record::find::{InMemory, RecordSource, find_record};
 use kvick_io::sync::atomic::Ordering;
 
 /// Sets the value of one key.
@@ -44,8 +44,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Operation for Upsert<'_, K, V> {
         tools: OperationContext<'_>,
     ) -> Result<Attempt<Previous>> {
         let bytes = encode_key::<K>(self.key)?;
-        let key = core.hashed::<K>(bytes.as_ref())?;
-        core.upsert_hashed::<K, V>(key, self.value, tools)
+        let key = hashed::<K>(core, bytes.as_ref())?;
+        upsert_hashed::<K, V>(core, key, self.value, tools)
     }
 
     fn key(&self) -> Result<Vec<u8>> {
@@ -66,156 +66,166 @@ impl<'k, K: Key + ?Sized, V: Value + ?Sized> BlindWrite<'k, K> for Upsert<'k, K,
         key: HashedKey<'_>,
         tools: OperationContext<'_>,
     ) -> Result<Attempt<Previous>> {
-        core.upsert_hashed::<K, V>(key, self.value, tools)
+        upsert_hashed::<K, V>(core, key, self.value, tools)
     }
 }
 
-impl StoreInner {
-    /// Hashes an encoded key. Refuses a key that no record can hold.
-    #[inline(always)]
-    pub(in crate::store) fn hashed<'k, K: Key + ?Sized>(
-        &self,
-        key: &'k [u8],
-    ) -> Result<HashedKey<'k>> {
-        if K::WIDTH.is_some_and(|width| width != key.len()) {
-            return Err(wrong_width(&K::type_name(), K::WIDTH, key.len()));
-        }
-        if K::WIDTH.is_none() && key.len() > self.limits.key {
-            return Err(key_too_long(key.len(), &self.limits));
-        }
-        Ok(HashedKey { bytes: key, hash: self.hasher.hash(key) })
+/// Hashes an encoded key. Refuses a key that no record can hold.
+#[inline(always)]
+pub(in crate::store) fn hashed<'k, K: Key + ?Sized>(
+    core: &StoreInner,
+    key: &'k [u8],
+) -> Result<HashedKey<'k>> {
+    if K::WIDTH.is_some_and(|width| width != key.len()) {
+        return Err(wrong_width(&K::type_name(), K::WIDTH, key.len()));
     }
-
-    /// Returns the entry of a key's hash, and creates it if needed.
-    #[inline(always)]
-    pub(in crate::store) fn entry_of(&self, hash: KeyHash) -> Result<FoundEntry> {
-        self.index.find_or_create(hash).map_err(no_index_memory)
+    if K::WIDTH.is_none() && key.len() > core.limits.key {
+        return Err(key_too_long(key.len(), &core.limits));
     }
+    Ok(HashedKey { bytes: key, hash: core.hasher.hash(key) })
+}
 
-    /// Refuses a value that does not match its type, or is too long.
-    #[inline(always)]
-    pub(in crate::store) fn check_value<V: Value + ?Sized>(&self, value: &[u8]) -> Result<()> {
-        if V::WIDTH.is_some_and(|width| width != value.len()) {
-            return Err(wrong_width(&V::type_name(), V::WIDTH, value.len()));
-        }
-        if V::WIDTH.is_none() && value.len() > self.limits.value {
-            return Err(value_too_long(value.len(), &self.limits));
-        }
-        Ok(())
+/// Returns the entry of a key's hash, and creates it if needed.
+#[inline(always)]
+pub(in crate::store) fn entry_of(core: &StoreInner, hash: KeyHash) -> Result<FoundEntry> {
+    core.index.find_or_create(hash).map_err(no_index_memory)
+}
+
+/// Refuses a value that does not match its type, or is too long.
+#[inline(always)]
+pub(in crate::store) fn check_value<V: Value + ?Sized>(
+    core: &StoreInner,
+    value: &[u8],
+) -> Result<()> {
+    if V::WIDTH.is_some_and(|width| width != value.len()) {
+        return Err(wrong_width(&V::type_name(), V::WIDTH, value.len()));
     }
-
-    /// Returns whether a record of these bytes has its value in pieces.
-    #[inline(always)]
-    pub(in crate::store) fn is_too_long(&self, layout: Layout, key: &[u8], value: &[u8]) -> bool {
-        layout.value_width.is_none()
-            && layout.record_bytes(layout.extents(key.len(), value.len())) > self.limits.inline
+    if V::WIDTH.is_none() && value.len() > core.limits.value {
+        return Err(value_too_long(value.len(), &core.limits));
     }
+    Ok(())
+}
 
-    #[inline(always)]
-    pub(in crate::store) fn upsert_hashed<K: Key + ?Sized, V: Value + ?Sized>(
-        &self,
-        HashedKey { bytes: key, hash }: HashedKey<'_>,
-        value: &V::Item,
-        tools: OperationContext<'_>,
-    ) -> Result<Attempt<Previous>> {
-        self.check_write()?;
-        if self.must_wait(&tools) {
-            return Ok(Attempt::Blocked(Blocked::VersionBarrier));
-        }
-        let value = encode_value::<V>(value)?;
-        let value = value.as_ref();
-        self.check_value::<V>(value)?;
-        let layout = layout::<K, V>();
-        let mut record = NewRecord { key, value, content: RecordKind::Value };
-        if self.is_too_long(layout, key, value) {
-            // A blind write does not depend on the old value, so it uses the same version for all
-            // states.
-            let version = EntrySnapshot { newest: Address::NONE, state: None };
-            match tools.pending.scattered_for(version) {
-                Some(Scattered { pieces, .. }) => {
-                    record = NewRecord { key, value: pieces, content: RecordKind::InPieces };
-                }
-                None => {
-                    let long = LongValue { version, bytes: value.to_vec(), is_answer: false };
-                    return Ok(Attempt::Blocked(Blocked::NeedsOverflow(Box::new(long))));
-                }
+/// Returns whether a record of these bytes has its value in pieces.
+#[inline(always)]
+pub(in crate::store) fn is_too_long(
+    core: &StoreInner,
+    layout: Layout,
+    key: &[u8],
+    value: &[u8],
+) -> bool {
+    layout.value_width.is_none()
+        && layout.record_bytes(layout.extents(key.len(), value.len())) > core.limits.inline
+}
+
+#[inline(always)]
+pub(in crate::store) fn upsert_hashed<K: Key + ?Sized, V: Value + ?Sized>(
+    core: &StoreInner,
+    HashedKey { bytes: key, hash }: HashedKey<'_>,
+    value: &V::Item,
+    tools: OperationContext<'_>,
+) -> Result<Attempt<Previous>> {
+    core.check_write()?;
+    if core.must_wait(&tools) {
+        return Ok(Attempt::Blocked(Blocked::VersionBarrier));
+    }
+    let value = encode_value::<V>(value)?;
+    let value = value.as_ref();
+    check_value::<V>(core, value)?;
+    let layout = layout::<K, V>();
+    let mut record = NewRecord { key, value, content: RecordKind::Value };
+    if is_too_long(core, layout, key, value) {
+        // A blind write does not depend on the old value, so it uses the same version for all
+        // states.
+        let version = EntrySnapshot { newest: Address::NONE, state: None };
+        match tools.pending.scattered_for(version) {
+            Some(Scattered { pieces, .. }) => {
+                record = NewRecord { key, value: pieces, content: RecordKind::InPieces };
+            }
+            None => {
+                let long = LongValue { version, bytes: value.to_vec(), is_answer: false };
+                return Ok(Attempt::Blocked(Blocked::NeedsOverflow(Box::new(long))));
             }
         }
-        let step = with_retries(|| self.upsert_once::<Types<K, V>>(hash, record, &tools))?;
-        if let Attempt::Done(_) = step {
-            tools.counters.add(Counter::Upserts, 1);
-            tools.counters.advance();
-        }
-        Ok(step)
     }
+    let step = with_retries(|| upsert_once::<Types<K, V>>(core, hash, record, &tools))?;
+    if let Attempt::Done(_) = step {
+        tools.counters.add(Counter::Upserts, 1);
+        tools.counters.advance();
+    }
+    Ok(step)
+}
 
-    /// Tries once. Returns `None` if another operation was faster.
-    #[inline(always)]
-    fn upsert_once<S: HasLayout>(
-        &self,
-        hash: KeyHash,
-        record: NewRecord<'_>,
-        tools: &OperationContext<'_>,
-    ) -> Result<Option<Attempt<Previous>>> {
-        let entry = self.entry_of(hash)?;
-        let found = self.find_record::<S>(entry.address(), record.key, tools.guard);
-        if let RecordSource::InMemory(InMemory { record: current, region: Region::Mutable, .. }) =
-            found
-            && record.content == RecordKind::Value
-        {
-            match self.update_in_place(current, S::LAYOUT, record.value) {
-                InPlace::Done => {
-                    found.count(tools.counters);
-                    return Ok(Some(Attempt::Done(Previous::Present)));
-                }
-                InPlace::Contended => return Ok(None),
-                InPlace::Unfit => {}
-            }
-        }
-        Ok(match self.append_record::<S>(entry, record, tools.guard, tools.counters) {
-            Link::Linked => {
+/// Tries once. Returns `None` if another operation was faster.
+#[inline(always)]
+fn upsert_once<S: HasLayout>(
+    core: &StoreInner,
+    hash: KeyHash,
+    record: NewRecord<'_>,
+    tools: &OperationContext<'_>,
+) -> Result<Option<Attempt<Previous>>> {
+    let entry = entry_of(core, hash)?;
+    let found = find_record::<S>(core, entry.address(), record.key, tools.guard);
+    if let RecordSource::InMemory(InMemory { record: current, region: Region::Mutable, .. }) = found
+        && record.content == RecordKind::Value
+    {
+        match update_in_place(core, current, S::LAYOUT, record.value) {
+            InPlace::Done => {
                 found.count(tools.counters);
-                Some(Attempt::Done(found.previous()))
+                return Ok(Some(Attempt::Done(Previous::Present)));
             }
-            Link::Lost => None,
-            Link::NoRoom(bytes) => Some(Attempt::Blocked(Blocked::NoSpace(bytes))),
-        })
+            InPlace::Contended => return Ok(None),
+            InPlace::Unfit => {}
+        }
     }
+    Ok(match append_record::<S>(core, entry, record, tools.guard, tools.counters) {
+        Link::Linked => {
+            found.count(tools.counters);
+            Some(Attempt::Done(found.previous()))
+        }
+        Link::Lost => None,
+        Link::NoRoom(bytes) => Some(Attempt::Blocked(Blocked::NoSpace(bytes))),
+    })
+}
 
-    /// Overwrites the value of a mutable record, if it is alive, not frozen and large enough.
-    #[inline(always)]
-    fn update_in_place(&self, current: RecordRef<'_>, layout: Layout, value: &[u8]) -> InPlace {
-        let info = current.info();
-        if info.is_final(layout) {
-            return InPlace::Unfit;
-        }
-        if layout.value_is_word() {
-            // The header was just loaded, so the version tag is compared without another load.
-            self.stamp_observed(current, info);
-            // Release: pairs with the Acquire of readers.
-            current.value_word(layout).store(word_of(value), Ordering::Release);
-            return InPlace::Done;
-        }
-        if info.is_in_pieces(layout) || value.len() > current.extents(layout).capacity {
-            return InPlace::Unfit;
-        }
-        let word = current.state_word(layout);
-        let Ok(state) = ValueState::observe(word) else {
-            return InPlace::Contended;
-        };
-        if state.transition_to_locked(word).is_err() {
-            return InPlace::Contended;
-        }
-        // The tombstone cannot change under the lock, because deleting takes the lock too.
-        if current.info().is_tombstone() {
-            state.unlock(word, state.length());
-            return InPlace::Unfit;
-        }
-        current.write_value(layout, value);
-        state.unlock(word, value.len());
-        self.version_tag(current);
-        InPlace::Done
+/// Overwrites the value of a mutable record, if it is alive, not frozen and large enough.
+#[inline(always)]
+fn update_in_place(
+    core: &StoreInner,
+    current: RecordRef<'_>,
+    layout: Layout,
+    value: &[u8],
+) -> InPlace {
+    let info = current.info();
+    if info.is_final(layout) {
+        return InPlace::Unfit;
     }
+    if layout.value_is_word() {
+        // The header was just loaded, so the version tag is compared without another load.
+        core.stamp_observed(current, info);
+        // Release: pairs with the Acquire of readers.
+        current.value_word(layout).store(word_of(value), Ordering::Release);
+        return InPlace::Done;
+    }
+    if info.is_in_pieces(layout) || value.len() > current.extents(layout).capacity {
+        return InPlace::Unfit;
+    }
+    let word = current.state_word(layout);
+    let Ok(state) = ValueState::observe(word) else {
+        return InPlace::Contended;
+    };
+    if state.transition_to_locked(word).is_err() {
+        return InPlace::Contended;
+    }
+    // The tombstone cannot change under the lock, because deleting takes the lock too.
+    if current.info().is_tombstone() {
+        state.unlock(word, state.length());
+        return InPlace::Unfit;
+    }
+    current.write_value(layout, value);
+    state.unlock(word, value.len());
+    core.version_tag(current);
+    InPlace::Done
 }
 
 enum InPlace {

@@ -24,32 +24,30 @@ pub(in crate::store) enum Link {
 /// operation lets other tasks run.
 pub(in crate::store) const TRIES: usize = 64;
 
-impl StoreInner {
-    /// Appends `record` in front of the chain of `entry`. Links the record if the entry has not
-    /// changed since it was found.
-    #[inline(always)]
-    pub(in crate::store) fn append_record<S: HasLayout>(
-        &self,
-        entry: FoundEntry,
-        record: NewRecord<'_>,
-        guard: &Guard<'_>,
-        counters: &Counters,
-    ) -> Link {
-        let previous = match entry.address() {
-            Address::UNSET => Address::NONE,
-            newest => newest,
-        };
-        match self.log.append(S::LAYOUT, previous, record, guard) {
-            Err(no_room) => Link::NoRoom(no_room.bytes),
-            Ok((address, _)) if self.index.try_update(entry, address) => {
-                counters.add(Counter::Appends, 1);
-                Link::Linked
-            }
-            Ok((_, appended)) => {
-                // No operation will find it. Readers of whole pages pass over it.
-                RecordInfo::transition_to_invalid(appended.info_word());
-                Link::Lost
-            }
+/// Appends `record` in front of the chain of `entry`. Links the record if the entry has not
+/// changed since it was found.
+#[inline(always)]
+pub(in crate::store) fn append_record<S: HasLayout>(
+    core: &StoreInner,
+    entry: FoundEntry,
+    record: NewRecord<'_>,
+    guard: &Guard<'_>,
+    counters: &Counters,
+) -> Link {
+    let previous = match entry.address() {
+        Address::UNSET => Address::NONE,
+        newest => newest,
+    };
+    match core.log.append(S::LAYOUT, previous, record, guard) {
+        Err(no_room) => Link::NoRoom(no_room.bytes),
+        Ok((address, _)) if core.index.try_update(entry, address) => {
+            counters.add(Counter::Appends, 1);
+            Link::Linked
+        }
+        Ok((_, appended)) => {
+            // No operation will find it. Readers of whole pages pass over it.
+            RecordInfo::transition_to_invalid(appended.info_word());
+            Link::Lost
         }
     }
 }

@@ -28,33 +28,31 @@ pub(in crate::store) struct InMemory<'g> {
     pub(in crate::store) region: Region,
 }
 
-impl StoreInner {
-    /// Looks up the newest record of `key` in the chain that begins at `newest`.
-    #[inline(always)]
-    pub(in crate::store) fn find_record<'g, S: HasLayout>(
-        &'g self,
-        newest: Address,
-        key: &[u8],
-        guard: &'g Guard<'_>,
-    ) -> RecordSource<'g> {
-        weak_spot::pause();
-        let head = self.log.pages().head(guard);
-        let mut address = newest;
-        while address >= head {
-            let record = self.log.pages().record(address, guard);
-            if record.key_equals(S::LAYOUT, key) {
-                let region = self.log.pages().region(address, guard);
-                return RecordSource::InMemory(InMemory { address, record, region });
-            }
-            let previous = record.info().previous();
-            debug_assert!(previous < address, "a chain leads to ever lower addresses");
-            address = previous;
+/// Looks up the newest record of `key` in the chain that begins at `newest`.
+#[inline(always)]
+pub(in crate::store) fn find_record<'g, S: HasLayout>(
+    core: &'g StoreInner,
+    newest: Address,
+    key: &[u8],
+    guard: &'g Guard<'_>,
+) -> RecordSource<'g> {
+    weak_spot::pause();
+    let head = core.log.pages().head(guard);
+    let mut address = newest;
+    while address >= head {
+        let record = core.log.pages().record(address, guard);
+        if record.key_equals(S::LAYOUT, key) {
+            let region = core.log.pages().region(address, guard);
+            return RecordSource::InMemory(InMemory { address, record, region });
         }
-        if address >= self.log.pages().begin() {
-            RecordSource::OnDevice(address)
-        } else {
-            RecordSource::Absent
-        }
+        let previous = record.info().previous();
+        debug_assert!(previous < address, "a chain leads to ever lower addresses");
+        address = previous;
+    }
+    if address >= core.log.pages().begin() {
+        RecordSource::OnDevice(address)
+    } else {
+        RecordSource::Absent
     }
 }
 

@@ -1,6 +1,6 @@
 //! Writes of many keys that need no old value. They take effect in their order.
 
-use super::GROUP;
+use super::{GROUP, stage};
 use crate::base::error::Result;
 use crate::codec::{Key, Value};
 use crate::store::answers::Previous;
@@ -81,7 +81,7 @@ where
     O: BlindWrite<'k, K>,
 {
     core.check_write()?;
-    let Ok(staged) = core.stage::<K>(group.iter().map(|item| write(item).key_item())) else {
+    let Ok(staged) = stage::<K>(core, group.iter().map(|item| write(item).key_item())) else {
         // One of the keys is refused. The keys before it are written first, one by one.
         return Ok(0);
     };

@@ -1,7 +1,7 @@
 //! Modifications of many keys. Keys with records on the device follow in no particular order.
 
 use super::in_turn::{DeferredSerial, InTurn};
-use super::{GROUP, Waiting};
+use super::{GROUP, Waiting, stage};
 use crate::base::error::Result;
 use crate::codec::{Key, Value};
 use crate::store::context::OperationContext;
@@ -9,7 +9,7 @@ use crate::store::inner::StoreInner;
 use crate::store::operation::attempt::{Attempt, Blocked};
 use crate::store::operation::changes::{Change, Compute, Form, Insert, Unanswered};
 use crate::store::operation::future::OperationFuture;
-use crate::store::operation::modify::Modify;
+use crate::store::operation::modify::{Modify, modify_hashed};
 use crate::store::operation::pending::long_value_turn::{LongValuePlace, LongValueTurn};
 use crate::store::operation::read::{Boxed, DecodeValue};
 use crate::store::operation::store_ref::StoreRef;
@@ -177,13 +177,13 @@ impl<'k, T, G, A> Modifications<'k, T, G, A> {
     {
         core.check_write()?;
         let group = &self.items[self.done..self.items.len().min(self.done + GROUP)];
-        let staged = core.stage::<K>(group.iter().map(&self.key_of))?;
+        let staged = stage::<K>(core, group.iter().map(&self.key_of))?;
         // One lock for the group. Nothing else takes it before the guard ends.
         let mut changes = locked(shared);
         for key in staged.iter().flatten() {
             let place = self.done;
             let mut change = changes.now(place);
-            match core.modify_hashed::<K, V, _>(key.hashed(), &mut change, tools.again())? {
+            match modify_hashed::<K, V, _>(core, key.hashed(), &mut change, tools.again())? {
                 Attempt::Done(wrote) => (self.answer)(place, change.answer(wrote)),
                 // The batch continues here under another guard.
                 Attempt::Blocked(Blocked::Overtaken) if self.overtaken < TRIES => {

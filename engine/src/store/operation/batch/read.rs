@@ -1,11 +1,11 @@
 //! Reads of many keys.
 
-use super::{GROUP, Waiting};
+use super::{GROUP, Waiting, stage};
 use crate::base::error::Result;
 use crate::codec::{Key, Value};
 use crate::store::operation::attempt::Attempt;
 use crate::store::operation::future::OperationFuture;
-use crate::store::operation::read::{Boxed, DecodeValue, Read, Reader};
+use crate::store::operation::read::{Boxed, DecodeValue, Read, Reader, read_from};
 use crate::store::operation::store_ref::StoreRef;
 use crate::store::record::encoding::is_large;
 use std::borrow::Borrow;
@@ -47,11 +47,11 @@ where
     for group in keys.chunks(GROUP) {
         access.protected(|core, mut tools| -> Result<()> {
             core.check_read()?;
-            let staged = core.stage::<K>(group.iter().map(Borrow::borrow))?;
+            let staged = stage::<K>(core, group.iter().map(Borrow::borrow))?;
             for key in staged.iter().flatten() {
                 let bytes = key.bytes.as_ref();
                 let tools = tools.again();
-                let step = core.read_from::<K, V, R>(key.newest, bytes, &mut { reader }, tools)?;
+                let step = read_from::<K, V, R>(core, key.newest, bytes, &mut { reader }, tools)?;
                 match step {
                     Attempt::Done(answer) => answers.push(answer),
                     Attempt::Blocked(_) => {

@@ -21,14 +21,11 @@
 
 use super::RmwAttempt;
 use crate::base::error::Result;
-use crate::base::hash::KeyHash;
 use crate::codec::{Key, Value};
 use crate::hybrid_log::Region;
-use crate::statistics::Counters;
-use crate::store::inner::StoreInner;
 use crate::store::operation::attempt::{Attempt, Blocked};
 use crate::store::operation::changes::Change;
-use crate::store::record::find::{InMemory, RecordSource};
+use crate::store::record::find::InMemory;
 
 impl RmwAttempt<'_, '_> {
     /// Changes a record that takes no change in place: it is deleted or frozen.
@@ -46,28 +43,5 @@ impl RmwAttempt<'_, '_> {
             return Ok(Some(Attempt::Blocked(Blocked::Frozen(found.address))));
         }
         self.change_bytes::<K, V, C>(found, change)
-    }
-}
-
-impl StoreInner {
-    /// Makes a change that may keep the absence of a key whose hash has no entry. So looking for
-    /// absent keys does not fill the index. A change that writes gets an entry, and starts again.
-    #[cold]
-    pub(in crate::store) fn without_entry<V: Value + ?Sized, C: Change<V>>(
-        &self,
-        hash: KeyHash,
-        change: &mut C,
-        counters: &Counters,
-    ) -> Result<Attempt<bool>> {
-        Ok(match change.apply(None, |_| Ok(()))? {
-            None => {
-                RecordSource::Absent.count(counters);
-                Attempt::Done(false)
-            }
-            Some(()) => {
-                self.entry_of(hash)?;
-                Attempt::Blocked(Blocked::Overtaken)
-            }
-        })
     }
 }

@@ -8,6 +8,7 @@ use crate::base::weak_spot;
 use crate::record::StoredRecord;
 use crate::store::inner::StoreInner;
 use crate::store::operation::attempt::{Blocked, LongValue};
+use crate::store::record::overflow::{read_overflow, write_overflow};
 use kvick_io::BoxFuture;
 use std::fmt;
 use std::task::{Context, Poll};
@@ -34,7 +35,7 @@ impl<'a> PendingWait<'a> {
             Blocked::OnDevice(from) => {
                 let key = encode_key();
                 Box::pin(async move {
-                    let found = core.find_on_device(from, &key?).await?;
+                    let found = find_on_device(core, from, &key?).await?;
                     Ok(PendingResult::Chain(from, found))
                 })
             }
@@ -66,12 +67,12 @@ impl<'a> PendingWait<'a> {
             }),
             Blocked::OverflowValue(list) => Box::pin(async move {
                 let (address, pieces) = *list;
-                let value = core.read_overflow(address, &pieces).await?;
+                let value = read_overflow(core, address, &pieces).await?;
                 Ok(PendingResult::Gathered(address, value))
             }),
             Blocked::NeedsOverflow(value) => Box::pin(async move {
                 let LongValue { version, bytes, is_answer } = *value;
-                let pieces = core.write_overflow(&bytes).await?;
+                let pieces = write_overflow(core, &bytes).await?;
                 let answer = is_answer.then_some(bytes);
                 Ok(PendingResult::Scattered(Scattered { version, pieces, answer }))
             }),
@@ -92,28 +93,30 @@ impl fmt::Debug for PendingWait<'_> {
     }
 }
 
-impl StoreInner {
-    /// Returns the newest record of `key` in the chain that continues at `from` on the device.
-    async fn find_on_device(&self, from: Address, key: &[u8]) -> Result<Option<StoredRecord>> {
-        let mut address = from;
-        while address >= self.log.pages().begin() {
-            self.check_read()?;
-            let record = self.log.reader().fetch(self.layout, address).await?;
-            if record.key(self.layout) == key {
-                return Ok(Some(record));
-            }
-            let previous = record.info().previous();
-            if previous >= address {
-                return Err(self.circular(address));
-            }
-            address = previous;
+/// Returns the newest record of `key` in the chain that continues at `from` on the device.
+async fn find_on_device(
+    core: &StoreInner,
+    from: Address,
+    key: &[u8],
+) -> Result<Option<StoredRecord>> {
+    let mut address = from;
+    while address >= core.log.pages().begin() {
+        core.check_read()?;
+        let record = core.log.reader().fetch(core.layout, address).await?;
+        if record.key(core.layout) == key {
+            return Ok(Some(record));
         }
-        Ok(None)
+        let previous = record.info().previous();
+        if previous >= address {
+            return Err(circular(core, address));
+        }
+        address = previous;
     }
+    Ok(None)
+}
 
-    #[cold]
-    fn circular(&self, address: Address) -> Error {
-        let (file, offset) = self.log.file().locate(address);
-        Error::damaged("the chain of a record does not lead back", &file, offset)
-    }
+#[cold]
+fn circular(core: &StoreInner, address: Address) -> Error {
+    let (file, offset) = core.log.file().locate(address);
+    Error::damaged("the chain of a record does not lead back", &file, offset)
 }
