@@ -37,7 +37,7 @@
 // 1. An answered checkpoint is durable as its `Durability` says (`checkpoint_files`, invariant 1).
 // 2. Every exit thaws the frozen records and ends the barrier.
 // 3. Tokens are numbers that only grow; the token of a checkpoint is the version that it ends.
-// 4. The newest checkpoint that survives power cuts is never removed.
+// 4. The newest checkpoint is never removed, nor the last one that survives power cuts.
 
 mod announce;
 mod driver;

@@ -39,7 +39,7 @@ fn names_have_rules_and_one_user_at_a_time() {
         assert_eq!((one.name(), other.name()), (&longest[..], "not ASCII: \u{e9}"));
         let error = log.iterator(&longest).expect_err("in use");
         assert!(error.kind() == ErrorKind::Busy && error.is_retryable());
-        assert!(error.to_string().contains("of that name is in use"), "{error}");
+        assert!(error.to_string().contains("is in use; drop it first"), "{error}");
         drop(one);
         drop(log.iterator(&longest).expect("free again"));
         // Neither iterator completed an entry, so the log has nothing to keep.

@@ -31,7 +31,7 @@ impl Pages {
         capacity: u64,
     ) -> std::io::Result<Self> {
         let LogGeometry { page_bits, frames, huge_pages, .. } = *geometry;
-        assert!(extent.tail >= extent.head, "the tail page is in memory: {extent:?}");
+        debug_assert!(extent.tail >= extent.head, "the tail page is in memory: {extent:?}");
         let frames = Frames::new(page_bits, frames, capacity, huge_pages)?;
         Ok(Self { frames, marks: LogAddresses::new(extent), page_bits })
     }
