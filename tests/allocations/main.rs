@@ -151,6 +151,15 @@ fn futures_of_operations_are_small() -> Result<()> {
     Ok(())
 }
 
+fn small(memory: ByteSize, keys: u64) -> Config {
+    Config::default()
+        .with_memory(memory)
+        .with_page_size(ByteSize::kib(16))
+        .with_segment_size(ByteSize::mib(1))
+        .with_expected_keys(keys)
+        .with_huge_pages(false)
+}
+
 /// A batch of cold keys started all its reads at once, with 8 KiB for each. A million keys took 8
 /// GiB in a store of 32 MiB. A batch may now take its share for I/O, and at most a twentieth of the
 /// memory, besides its results.
@@ -161,13 +170,7 @@ fn a_batch_of_cold_keys_stays_within_the_memory_of_the_store() {
     let world = World::new(1);
     let site = world.site.clone();
     let (store, keys) = world.simulation.run(async move {
-        let config = Config::default()
-            .with_memory(memory)
-            .with_page_size(ByteSize::kib(16))
-            .with_segment_size(ByteSize::mib(1))
-            .with_expected_keys(KEYS)
-            .with_huge_pages(false);
-        let store: FasterKv<u64, u64> = site.open(config).await;
+        let store: FasterKv<u64, u64> = site.open(small(memory, KEYS)).await;
         let keys: Vec<u64> = (0..KEYS).collect();
         store.rmw_many(&keys, |place, _| place as u64).await.expect("writes");
         store.flush_and_evict().await.expect("evicts");
@@ -199,13 +202,7 @@ fn a_batch_holds_one_long_value_at_a_time() {
     let site = world.site.clone();
     let disk = &world.site.disk;
     let store = world.simulation.run(async move {
-        let config = Config::default()
-            .with_memory(memory)
-            .with_page_size(ByteSize::kib(16))
-            .with_segment_size(ByteSize::mib(1))
-            .with_expected_keys(KEYS)
-            .with_huge_pages(false);
-        let store: FasterKv<u64, [u8]> = site.open(config).await;
+        let store: FasterKv<u64, [u8]> = site.open(small(memory, KEYS)).await;
         store.upsert_each((0..KEYS).map(|key| (key, vec![1; LENGTH]))).await.expect("writes");
         store.flush_and_evict().await.expect("evicts");
         store

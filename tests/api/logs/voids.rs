@@ -104,17 +104,18 @@ fn a_scan_over_many_voids_reads_each_part_of_the_log_once() {
     });
 }
 
+async fn open_in(directory: &MemoryDirectory) -> kvick::Result<FasterLog> {
+    let builder = FasterLog::builder(small()).directory(Arc::new(directory.clone()));
+    builder.open_in_directory().await
+}
+
 /// A repair of a log brought entries back that a commit had taken back, since the only record of
 /// that commit was damaged. The check said nothing of it.
 #[test]
 fn a_check_names_the_commits_whose_records_are_lost() -> kvick::Result<()> {
     block_on(async {
         let directory = MemoryDirectory::new();
-        let open = |directory: &MemoryDirectory| {
-            let builder = FasterLog::builder(small()).directory(Arc::new(directory.clone()));
-            builder.open_in_directory()
-        };
-        let log = open(&directory).await?;
+        let log = open_in(&directory).await?;
         let mut addresses = Vec::new();
         for number in 0..6_u8 {
             addresses.push(log.append_durable(&[number]).await?);
@@ -140,7 +141,7 @@ fn a_check_names_the_commits_whose_records_are_lost() -> kvick::Result<()> {
         kvick::log::repair(Arc::new(damaged.clone())).await?;
         let check = kvick::log::check(Arc::new(damaged.clone())).await?;
         assert!(check.is_sound() && check.lost_commits.is_empty());
-        open(&damaged).await?.close().await
+        open_in(&damaged).await?.close().await
     })
 }
 
@@ -150,11 +151,7 @@ fn a_check_names_the_commits_whose_records_are_lost() -> kvick::Result<()> {
 fn damage_within_a_void_takes_no_sound_entry() -> kvick::Result<()> {
     block_on(async {
         let directory = MemoryDirectory::new();
-        let open = |directory: &MemoryDirectory| {
-            let builder = FasterLog::builder(small()).directory(Arc::new(directory.clone()));
-            builder.open_in_directory()
-        };
-        let log = open(&directory).await?;
+        let log = open_in(&directory).await?;
         log.append_durable(b"sound").await?;
         let damaged = log.append_durable(b"damaged").await?;
         for number in 0..20_u8 {
@@ -181,7 +178,7 @@ fn damage_within_a_void_takes_no_sound_entry() -> kvick::Result<()> {
         let check = kvick::log::check(Arc::new(directory.clone())).await?;
         assert_eq!((check.entries, check.damage.len()), (22, 1), "{check:?}");
         kvick::log::repair(Arc::new(directory.clone())).await?;
-        let log = open(&directory).await?;
+        let log = open_in(&directory).await?;
         assert_eq!(log.scan(..).try_collect::<Vec<_>>().await?.len(), 22);
         log.close().await
     })
