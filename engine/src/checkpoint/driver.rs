@@ -263,7 +263,6 @@ impl Checkpoints {
         // The next increment may build only on files of a kept checkpoint. The newest checkpoint
         // stays, and with it the files of commit points.
         basis.chain = None;
-        debug_assert!(manifest.newest_safe().is_some(), "one that survives power cuts stays");
         manifest.drop_unused();
         let published = self.checkpoint_files.publish_less(manifest).await;
         published.map_err(|failed| unpublished(&self.core, failed))
