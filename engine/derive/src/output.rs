@@ -48,16 +48,13 @@ pub(crate) fn refused_value(input: &DeriveInput, error: &Error) -> TokenStream {
     if !input.generics.params.is_empty() {
         return error;
     }
-    let result = quote!(::core::result::Result);
+    let (types, result) = (associated_types(), quote!(::core::result::Result));
     quote! {
         #error
 
         #[automatically_derived]
         impl ::kvick::Value for #ident {
-            type Item = Self;
-            type Owned = Self;
-            type View<'a> = Self;
-            type Bytes<'a> = ::kvick::codec::Packed;
+            #types
             const WIDTH: ::core::option::Option<usize> = ::core::option::Option::None;
 
             fn type_name() -> ::std::borrow::Cow<'static, str> {
@@ -79,6 +76,16 @@ pub(crate) fn refused_value(input: &DeriveInput, error: &Error) -> TokenStream {
     }
 }
 
+/// Returns the associated types of every derived `Value`.
+fn associated_types() -> TokenStream {
+    quote! {
+        type Item = Self;
+        type Owned = Self;
+        type View<'a> = Self;
+        type Bytes<'a> = ::kvick::codec::Packed;
+    }
+}
+
 /// Implements `Value`.
 pub(crate) fn value(input: &Input) -> TokenStream {
     let Input { ident, name, .. } = input;
@@ -87,16 +94,14 @@ pub(crate) fn value(input: &Input) -> TokenStream {
     let (fingerprint, accepted) = (description.written(), description.accepted(&input.older));
     let (width, encoded, decoded) = (width(input), encoded(input), decoded(input));
     let (conversions, members) = (conversions(input), members(input));
+    let types = associated_types();
     quote! {
         #conversions
         #members
 
         #[automatically_derived]
         impl ::kvick::Value for #ident {
-            type Item = Self;
-            type Owned = Self;
-            type View<'a> = Self;
-            type Bytes<'a> = ::kvick::codec::Packed;
+            #types
             const WIDTH: ::core::option::Option<usize> = #width;
 
             fn type_name() -> ::std::borrow::Cow<'static, str> {

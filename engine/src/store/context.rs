@@ -59,15 +59,10 @@ impl ExecutionContext {
         })
     }
 
-    /// Returns whether the seat's task has had its turn. That is true once in every `every` calls.
+    /// Returns whether the seat's task has had its turn, with operations on `keys` more keys. That
+    /// is true once in about `every` keys.
     #[inline(always)]
-    pub(crate) fn should_yield(&mut self, every: u32) -> bool {
-        self.should_yield_after(1, every)
-    }
-
-    /// Returns whether the task should let other tasks run, after operations on so many keys.
-    #[inline(always)]
-    pub(crate) fn should_yield_after(&mut self, keys: u32, every: u32) -> bool {
+    pub(crate) fn should_yield(&mut self, keys: u32, every: u32) -> bool {
         if self.until_yield >= keys {
             self.until_yield -= keys;
             return false;

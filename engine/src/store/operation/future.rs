@@ -156,7 +156,7 @@ impl Attempts<'_> {
         match self.progress {
             Progress::Fresh => {
                 self.progress = Progress::Begun;
-                if self.access.should_yield() {
+                if self.access.should_yield(1) {
                     context.waker().wake_by_ref();
                     return Poll::Pending;
                 }

@@ -72,25 +72,19 @@ impl<'a> StoreRef<'a> {
         self.protected(body);
     }
 
-    /// Returns whether the task should let other tasks run before its next operation.
+    /// Returns whether the task should let other tasks run, with operations on `keys` more keys.
     #[inline(always)]
-    pub(crate) fn should_yield(&mut self) -> bool {
+    pub(crate) fn should_yield(&mut self, keys: u32) -> bool {
         let every = self.core.limits.yield_every;
         match &mut self.seat {
-            Some(seat) => seat.should_yield(every),
-            None => pooled_should_yield(self.core, every),
+            Some(seat) => seat.should_yield(keys, every),
+            None => pooled_should_yield(self.core, keys, every),
         }
     }
 
     /// Lets other tasks run, if a group of a batch was the last for a while.
     pub(crate) async fn yield_after(&mut self, group: usize) {
-        let keys = u32::try_from(group).expect("a group is small");
-        let every = self.core.limits.yield_every;
-        let is_due = match &mut self.seat {
-            Some(seat) => seat.should_yield_after(keys, every),
-            None => self.core.pool.with(|seat| seat.should_yield_after(keys, every)),
-        };
-        if is_due {
+        if self.should_yield(u32::try_from(group).expect("a group is small")) {
             yield_once().await;
         }
     }
@@ -112,6 +106,6 @@ fn pooled<R>(core: &StoreInner, body: impl FnOnce(&StoreInner, OperationContext<
 }
 
 #[inline(never)]
-fn pooled_should_yield(core: &StoreInner, every: u32) -> bool {
-    core.pool.with(|seat| seat.should_yield(every))
+fn pooled_should_yield(core: &StoreInner, keys: u32, every: u32) -> bool {
+    core.pool.with(|seat| seat.should_yield(keys, every))
 }
