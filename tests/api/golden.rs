@@ -1,4 +1,4 @@
-//! Stores of format 2: an unintended change of the format fails here.
+//! Stores of format 3: an unintended change of the format fails here.
 //!
 //! `cargo test -p api-tests -- --ignored golden --nocapture` writes the files anew. This is right
 //! only together with a new format number.
@@ -25,7 +25,7 @@ const SEED: u64 = 77;
 const FORGOTTEN: usize = 2;
 
 fn place(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../golden/format-2").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../golden/format-3").join(name)
 }
 
 async fn open<K, V>(directory: &MemoryDirectory) -> Result<FasterKv<K, V>>
@@ -116,7 +116,7 @@ fn golden_files_are_written() {
 }
 
 #[test]
-fn stores_of_format_2_are_read() -> Result<()> {
+fn stores_of_this_format_are_read() -> Result<()> {
     block_on(async {
         for (name, kind) in KINDS {
             let directory = copy(&format!("words-{name}")).await;
@@ -160,7 +160,7 @@ fn another_number_of_the_format_is_refused() {
         for (name, _) in KINDS {
             let directory = copy(&format!("words-{name}")).await;
             let bytes = directory.read_file("manifest").await.expect("there");
-            let newer = String::from_utf8(bytes).expect("text").replace("format = 2", "format = 3");
+            let newer = String::from_utf8(bytes).expect("text").replace("format = 3", "format = 4");
             directory.write_file("manifest", newer.as_bytes()).await.expect("memory");
             assert!(open::<u64, u64>(&directory).await.is_err());
         }

@@ -9,16 +9,21 @@
 //!
 //! The order of two addresses of one log is the order of their allocation. The log of a store has
 //! addresses of 48 bits, since record headers and index entries have room for no more. The tail
-//! enforces this (`hybrid_log/end.rs`). `NONE` ends a chain, and `UNSET` marks an index entry that
-//! has no record yet. The first record of a log is at `FIRST`.
+//! enforces this (`hybrid_log/end.rs`). Records begin at multiples of 8, so these words hold an
+//! address in *address units* of 8 bytes, in 45 bits. `NONE` ends a chain, and `UNSET` marks an
+//! index entry that has no record yet. The first record of a log is at `FIRST`.
 
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use std::fmt;
 
-/// Bits of an address that are stored in record headers and index entries.
+/// Bits of an address of a store.
 pub(crate) const ADDRESS_BITS: u32 = 48;
 /// Selects the bits of an address in a packed word.
 pub(crate) const ADDRESS_MASK: u64 = (1 << ADDRESS_BITS) - 1;
+/// Bits of an address in address units, in record headers and index entries.
+pub(crate) const ADDRESS_UNIT_BITS: u32 = ADDRESS_BITS - UNIT_SHIFT;
+/// Records begin at multiples of this power of two.
+const UNIT_SHIFT: u32 = 3;
 /// The highest address. The sum of two addresses does not overflow.
 pub(crate) const ADDRESS_MAX: u64 = (1 << 62) - 1;
 
@@ -31,7 +36,7 @@ impl Address {
     /// There is no record: the chain ends.
     pub(crate) const NONE: Self = Self(0);
     /// An index entry whose record does not exist yet.
-    pub(crate) const UNSET: Self = Self(1);
+    pub(crate) const UNSET: Self = Self(8);
     /// The address of the first record of a log.
     pub(crate) const FIRST: Self = Self(64);
 
@@ -44,6 +49,18 @@ impl Address {
     #[inline]
     pub(crate) const fn raw(self) -> u64 {
         self.0
+    }
+
+    /// Returns the address in address units. It must be a multiple of 8.
+    #[inline(always)]
+    pub(crate) const fn units(self) -> u64 {
+        debug_assert!(self.0.trailing_zeros() >= UNIT_SHIFT, "records begin at multiples of 8");
+        self.0 >> UNIT_SHIFT
+    }
+
+    #[inline(always)]
+    pub(crate) const fn from_units(units: u64) -> Self {
+        Self::new(units << UNIT_SHIFT)
     }
 
     #[inline]
@@ -103,6 +120,14 @@ mod tests {
         assert_eq!(address.page(12), 5);
         assert_eq!(address.offset(12), 72);
         assert!(address > Address::at(4, 4000, 12));
+    }
+
+    #[test]
+    fn units_come_back() {
+        for address in [Address::NONE, Address::UNSET, Address::FIRST, Address::new(72)] {
+            assert_eq!(Address::from_units(address.units()), address);
+        }
+        assert_eq!(Address::new(ADDRESS_MASK - 7).units(), (1 << ADDRESS_UNIT_BITS) - 1);
     }
 
     #[test]

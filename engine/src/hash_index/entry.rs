@@ -1,23 +1,24 @@
 //! One word of the index.
 //!
 //! ```text
-//!      63       62..........48   47...............................0
-//! +-----------+---------------+------------------------------------+
-//! | tentative |      tag      |  address of the newest record      |
-//! +-----------+---------------+------------------------------------+
+//!      63         62      61..........45   44...............................0
+//! +-----------+----------+---------------+------------------------------------+
+//! | tentative | occupied |      tag      |  newest record, in address units   |
+//! +-----------+----------+---------------+------------------------------------+
 //! ```
 //!
-//! Zero is a free slot; a used slot never has tag 0. Only its creator and other creators see a
-//! tentative entry.
+//! Zero is a free slot. Only its creator and other creators see a tentative entry.
 
-use crate::base::address::{ADDRESS_BITS, ADDRESS_MASK, Address};
+use crate::base::address::{ADDRESS_UNIT_BITS, Address};
+use crate::base::hash::TAG_BITS;
 use std::fmt;
 
 const TENTATIVE: u64 = 1 << 63;
-/// The bits of a tag.
-pub(crate) const TAG_BITS: u32 = 15;
+const OCCUPIED: u64 = 1 << 62;
+const TAG: u64 = ((1 << TAG_BITS) - 1) << ADDRESS_UNIT_BITS;
+const UNITS: u64 = (1 << ADDRESS_UNIT_BITS) - 1;
 
-const _: () = assert!(ADDRESS_BITS + TAG_BITS == 63);
+const _: () = assert!(TENTATIVE ^ OCCUPIED ^ TAG ^ UNITS == u64::MAX, "each bit has one meaning");
 
 /// A decoded index word.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,10 +29,30 @@ impl HashBucketEntry {
     pub(crate) const FREE: Self = Self(0);
 
     #[inline(always)]
-    pub(crate) fn new(tag: u16, address: Address) -> Self {
-        debug_assert!(tag >> TAG_BITS == 0 && address.raw() <= ADDRESS_MASK);
-        debug_assert!(address != Address::NONE, "a used entry is not zero");
-        Self(u64::from(tag) << ADDRESS_BITS | address.raw())
+    pub(crate) fn new(tag: u32, address: Address) -> Self {
+        debug_assert!(address.units() <= UNITS, "the tail of a store ends before");
+        Self::pattern_of(tag).with(address)
+    }
+
+    /// Returns the word that is XORed with each word of a line, to find the entry of a tag. It
+    /// leaves the bare address of that entry.
+    #[inline(always)]
+    pub(crate) fn pattern_of(tag: u32) -> Self {
+        debug_assert!(tag >> TAG_BITS == 0, "tag {tag:#x}");
+        Self(OCCUPIED | u64::from(tag) << ADDRESS_UNIT_BITS)
+    }
+
+    /// Returns the entry of this pattern with an address.
+    #[inline(always)]
+    fn with(self, address: Address) -> Self {
+        debug_assert!(self.0 & UNITS == 0, "a pattern has no address");
+        Self(self.0 | address.units())
+    }
+
+    /// Returns the entry of this pattern, if `difference` is the XOR of both.
+    #[inline(always)]
+    pub(crate) fn matched(self, difference: u64) -> Option<Self> {
+        (difference <= UNITS).then_some(Self(self.0 | difference))
     }
 
     #[must_use]
@@ -51,7 +72,7 @@ impl HashBucketEntry {
 
     #[inline(always)]
     pub(crate) fn address(self) -> Address {
-        Address::new(self.0 & ADDRESS_MASK)
+        Address::from_units(self.0 & UNITS)
     }
 
     #[inline(always)]
@@ -65,7 +86,7 @@ impl HashBucketEntry {
 
     #[inline(always)]
     pub(crate) fn tag(self) -> u64 {
-        (self.0 & !TENTATIVE) >> ADDRESS_BITS
+        (self.0 & TAG) >> ADDRESS_UNIT_BITS
     }
 }
 
@@ -89,11 +110,24 @@ mod tests {
 
     #[test]
     fn parts_come_back() {
-        let widest = HashBucketEntry::new(0x7fff, Address::new(ADDRESS_MASK));
-        assert_eq!(widest.address(), Address::new(ADDRESS_MASK));
-        assert_eq!(widest.tag(), 0x7fff);
+        let last = Address::from_units(UNITS);
+        let widest = HashBucketEntry::new(0x1_ffff, last);
+        assert_eq!(widest.address(), last);
+        assert_eq!(widest.tag(), 0x1_ffff);
         assert!(!widest.is_tentative() && widest.with_tentative().is_tentative());
-        assert_eq!(widest.with_tentative().tag(), 0x7fff);
+        assert_eq!(widest.with_tentative().tag(), 0x1_ffff);
         assert!(HashBucketEntry::FREE.is_free());
+    }
+
+    #[test]
+    fn a_pattern_matches_its_tag_alone() {
+        let entry = HashBucketEntry::new(7, Address::FIRST);
+        let of = |tag| HashBucketEntry::pattern_of(tag);
+        let matched = |tag| of(tag).matched(entry.raw() ^ of(tag).raw());
+        assert_eq!(matched(7), Some(entry));
+        assert_eq!(matched(6), None);
+        assert_eq!(of(0).matched(of(0).raw()), None, "a free slot has no tag");
+        let tentative = entry.with_tentative().raw();
+        assert_eq!(of(7).matched(tentative ^ of(7).raw()), None);
     }
 }

@@ -1,7 +1,6 @@
 //! One cache line of the index: entries, and in most lines a link to an overflow line.
 
 use super::entry::HashBucketEntry;
-use crate::base::address::{ADDRESS_BITS, ADDRESS_MASK};
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 
 /// The words of a line.
@@ -39,19 +38,17 @@ impl<'i> Line<'i> {
 
     /// Returns the complete entry of `tag`, if this line holds it.
     ///
-    /// The matching slot cannot be predicted, so there is no branch per slot. XOR with the tag
+    /// The matching slot cannot be predicted, so there is no branch per slot. XOR with the pattern
     /// leaves the bare address of the matching entry, the smallest number in the line. Other tags,
-    /// free slots, tentative entries and a link (whose tag is 0) leave a number above all
-    /// addresses.
+    /// free slots, tentative entries and a link leave a number above all addresses.
     #[inline(always)]
-    pub(super) fn find(self, tag: u16) -> Option<HashBucketEntry> {
-        debug_assert_ne!(tag, 0, "a free slot has tag 0");
-        let wanted = u64::from(tag) << ADDRESS_BITS;
+    pub(super) fn find(self, tag: u32) -> Option<HashBucketEntry> {
+        let wanted = HashBucketEntry::pattern_of(tag);
         let smallest = self.words.iter().fold(u64::MAX, |smallest, word| {
             // Acquire: pairs with the Release of the CAS that linked the record.
-            smallest.min(word.load(Ordering::Acquire) ^ wanted)
+            smallest.min(word.load(Ordering::Acquire) ^ wanted.raw())
         });
-        (smallest <= ADDRESS_MASK).then(|| HashBucketEntry::from_raw(smallest | wanted))
+        wanted.matched(smallest)
     }
 
     /// Returns the slot that holds `entry`, unless it has changed.

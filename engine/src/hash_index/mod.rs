@@ -2,7 +2,7 @@
 //!
 //! # Terms
 //! A *bucket* is two cache lines: 15 *entries* and a *link* to overflow lines of 7 entries each. An
-//! *entry* maps a *tag* (15 bits of the hash) to the address of the newest record of a chain. The
+//! *entry* maps a *tag* (17 bits of the hash) to the address of the newest record of a chain. The
 //! log knows the keys of the chain; the index does not. One bit of the hash selects the line that
 //! is searched first. So most searches touch one line although a bucket fills evenly.
 //!

@@ -16,7 +16,7 @@ mod plain {
     fn finds_what_was_made_with_any_number_of_buckets() {
         for buckets in [1, 2, 3, 100] {
             let index = HashIndex::new(buckets, false).expect("memory");
-            let mut model: HashMap<(u64, u16), Address> = HashMap::new();
+            let mut model: HashMap<(u64, u32), Address> = HashMap::new();
             for key in 0..2000_u64 {
                 let hash = hash(key);
                 let entry = index.find_or_create(hash).expect("memory");

@@ -33,8 +33,8 @@ fn other_formats_are_refused() {
     for allow_fallback in [false, true] {
         let config = built.config.clone().with_allow_fallback(allow_fallback);
         for (from, to, said) in [
-            ("format = 2", "format = 3", "format 3"),
-            ("format = 2", "format = 1", "format 1"),
+            ("format = 3", "format = 4", "format 4"),
+            ("format = 3", "format = 2", "format 2"),
             ("features = []", "features = [\"dreams\"]", "dreams"),
             ("kvick = \"store\"", "kvick = \"cellar\"", "cellar"),
             ("features = []", "features = []\ncolour = 1", "colour"),

@@ -79,7 +79,7 @@ fn other_formats_are_refused_by_name() {
     newer.format = FORMAT + 1;
     let error = Manifest::decode("manifest", &newer.encode()).expect_err("newer");
     assert_eq!(error.kind(), ErrorKind::Unsupported);
-    assert!(error.to_string().contains("format 2"), "{error}");
+    assert!(error.to_string().contains("format 3"), "{error}");
     let mut featured = manifest();
     featured.features.push("compression".to_owned());
     let error = Manifest::decode("manifest", &featured.encode()).expect_err("unknown");
