@@ -1,15 +1,15 @@
 //! Opens a store with custom components.
 
 use crate::base::error::Result;
-use crate::checkpoint::{Token, maintain};
+use crate::checkpoint::{Checkpoints, Token, maintain};
 use crate::codec::{Key, Value};
 use crate::config::{Config, Geometry};
 use crate::kv::FasterKv;
 use crate::lifecycle::StoreLifecycle;
 use crate::opening::directory::Surroundings;
 use crate::opening::ending::Ending;
-use crate::recovery::{self, OnProgress, Opening, RecoveryProgress};
-use crate::store::Types;
+use crate::recovery::{self, OnProgress, Opening, RecoveryProgress, TypeNames};
+use crate::store::{StoreInner, TableInner, Types};
 use kvick_io::Directory;
 use kvick_runtime::Handle;
 use std::fmt;
@@ -222,15 +222,30 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
             accepts_type_change: self.accepts_type_change,
             on_progress: self.on_progress.map(Mutex::new),
         };
-        let opened = recovery::open::<K, V>(opening).instrument(span).await?;
+        let types = TypeNames::of::<K, V>();
+        let opened = recovery::open(opening, Some(&types)).instrument(span).await?;
         let recovery::Opened { core, checkpoints, lock, report } = opened;
+        let table = only_table(&checkpoints, core, &types)?;
         let ending = Ending::new(checkpoints.clone(), lock);
         let drivers = maintain(Arc::clone(&checkpoints), Arc::clone(&ending));
         handle.spawn("kvick-maintenance", ending.maintenance(drivers)).detach();
         ending.check_maintained()?;
         let lifecycle = StoreLifecycle { checkpoints, ending, report };
-        Ok(FasterKv::new(core, Arc::new(lifecycle)))
+        Ok(FasterKv::new(table, Arc::new(lifecycle)))
     }
+}
+
+/// Returns the table of a store that was opened as a store of one table.
+fn only_table(
+    checkpoints: &Checkpoints,
+    core: Arc<StoreInner>,
+    types: &TypeNames,
+) -> Result<Arc<TableInner>> {
+    let limits = types.limits(&Geometry::of(&core.config)?)?;
+    let tables = checkpoints.tables();
+    assert_eq!(tables.len(), 1, "the opening has checked it");
+    let (number, name) = (tables[0].number(), &*tables[0].name);
+    Ok(Arc::new(TableInner::new(core, (number, name), types.layout, limits)))
 }
 
 impl<K: Key + ?Sized, V: Value + ?Sized> fmt::Debug for Builder<K, V> {

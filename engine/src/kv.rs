@@ -13,10 +13,9 @@ use crate::lifecycle::StoreLifecycle;
 use crate::recovery::Report;
 use crate::session::Session;
 use crate::statistics::Stats;
-use crate::store::StoreInner;
-use crate::store::Types;
 use crate::store::operation::store_ref::StoreRef;
 use crate::store::sessions::identity::{CommitPoint, SessionId as Id};
+use crate::store::{TableInner, Types};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
@@ -65,13 +64,13 @@ use tracing::Instrument;
 /// # }).unwrap();
 /// ```
 pub struct FasterKv<K: Key + ?Sized, V: Value + ?Sized> {
-    core: Arc<StoreInner>,
+    core: Arc<TableInner>,
     lifecycle: Arc<StoreLifecycle>,
     _types: Types<K, V>,
 }
 
 impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
-    pub(crate) fn new(core: Arc<StoreInner>, lifecycle: Arc<StoreLifecycle>) -> Self {
+    pub(crate) fn new(core: Arc<TableInner>, lifecycle: Arc<StoreLifecycle>) -> Self {
         Self { core, lifecycle, _types: PhantomData }
     }
 

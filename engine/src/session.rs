@@ -15,7 +15,7 @@ use crate::lifecycle::StoreLifecycle;
 use crate::store::context::ExecutionContext;
 use crate::store::operation::store_ref::StoreRef;
 use crate::store::sessions::state::SessionState;
-use crate::store::{StoreInner, Types};
+use crate::store::{TableInner, Types};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ use std::sync::Arc;
 /// # }).unwrap();
 /// ```
 pub struct Session<K: Key + ?Sized, V: Value + ?Sized> {
-    core: Arc<StoreInner>,
+    core: Arc<TableInner>,
     seat: ExecutionContext,
     ledger: Arc<SessionState>,
     _lifecycle: Arc<StoreLifecycle>,
@@ -62,7 +62,7 @@ pub struct Session<K: Key + ?Sized, V: Value + ?Sized> {
 
 impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
     pub(crate) fn new(
-        core: Arc<StoreInner>,
+        core: Arc<TableInner>,
         (seat, ledger): (ExecutionContext, Arc<SessionState>),
         lifecycle: Arc<StoreLifecycle>,
     ) -> Self {

@@ -104,7 +104,10 @@ fn a_store_of_every_kind_of_checkpoint_is_sound() -> Result<()> {
             assert_eq!(look(&directory).await, inspection);
 
             let described = inspection.store.as_ref().expect("a manifest");
-            assert_eq!((&*described.key, described.value_width), ("u64", Some(8)));
+            assert_eq!(
+                (&*described.tables[0].key, described.tables[0].value_width),
+                ("u64", Some(8))
+            );
             assert_eq!((described.page_bytes, described.segment_bytes), (PAGE, SEGMENT));
             let newest = inspection.checkpoints.last().expect("one was taken");
             let records = newest.records;
@@ -148,7 +151,7 @@ fn values_in_pieces_and_sessions_are_shown() -> Result<()> {
         assert_eq!((checkpoint.records.values, checkpoint.records.in_pieces), (1, 1));
         assert!(checkpoint.records.pieces > 2, "{inspection}");
         assert_eq!(checkpoint.sessions[&id].until, 2);
-        assert_eq!(inspection.store.as_ref().expect("one").key_width, None);
+        assert_eq!(inspection.store.as_ref().expect("one").tables[0].key_width, None);
         drop(session);
         store.close().await
     })

@@ -37,7 +37,10 @@ pub(crate) const KNOWN_SEED: u64 = 0x6b76_6963_6b00_0001;
 /// The bits of a tag.
 pub(crate) const TAG_BITS: u32 = 17;
 
-/// The hash function of one store.
+/// The number of a table, times this factor, is its part of the seed.
+const TABLE_FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The hash function of one table.
 #[derive(Clone, Copy)]
 pub(crate) struct KeyHasher {
     secrets: RapidSecrets,
@@ -50,6 +53,12 @@ pub(crate) struct KeyHash(u64);
 impl KeyHasher {
     pub(crate) const fn new(seed: u64) -> Self {
         Self { secrets: RapidSecrets::seed(seed) }
+    }
+
+    /// Returns the function of the table `number` of a store with this seed. Equal keys of two
+    /// tables have independent hashes.
+    pub(crate) const fn of_table(seed: u64, number: u8) -> Self {
+        Self::new(seed ^ (number as u64).wrapping_mul(TABLE_FACTOR))
     }
 
     /// Returns the hash of `key`, the canonical encoding of a key.
@@ -180,6 +189,14 @@ mod tests {
         assert!((49_000..=51_000).contains(&second_lines), "{second_lines}");
         // 100 000 throws leave 1 in 2.1 of 131 072 tags unused.
         assert!(tags.len() > 69_000, "{}", tags.len());
+    }
+
+    #[test]
+    fn tables_have_different_functions() {
+        let hash = |number| KeyHasher::of_table(KNOWN_SEED, number).hash(b"kvick").bits();
+        assert_eq!(hash(0), HASHER.hash(b"kvick").bits());
+        let all: std::collections::HashSet<u64> = (0..=127).map(hash).collect();
+        assert_eq!(all.len(), 128);
     }
 
     #[test]

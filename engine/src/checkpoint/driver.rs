@@ -1,7 +1,7 @@
 //! The driver of checkpoints: one job at a time, in the maintenance task.
 
 use super::files::checkpoint_files::CheckpointFiles;
-use super::files::manifest::Manifest;
+use super::files::manifest::{Manifest, TableFormat};
 use super::files::points::Layers;
 use super::jobs::{Job, Jobs, RemovalJob};
 use super::outcome::{Outcome, Outcomes};
@@ -130,6 +130,11 @@ impl Checkpoints {
                 Ok((answer, _)) => return answer.await.map(drop),
             }
         }
+    }
+
+    /// Returns the tables that are not dropped, by number.
+    pub(crate) fn tables(&self) -> Vec<TableFormat> {
+        self.checkpoint_files.manifest().store.live_tables().cloned().collect()
     }
 
     /// Returns the kept checkpoints, oldest first.

@@ -247,9 +247,8 @@ impl CheckpointRun<'_> {
         let mut page = ended.flushed;
         while page < old_end {
             let pending = writer.pending();
-            let layout = self.core.layout;
             page = log.capture().changed_in_page(
-                layout,
+                self.core.tables.layouts(),
                 [page, old_end],
                 ended.version_tag,
                 |address, record| {

@@ -42,7 +42,7 @@ pub(crate) use geometry::{LogExtent, LogGeometry};
 pub(crate) use pages::file::LogFile;
 pub(crate) use pages::life::Life;
 pub(crate) use pages::memory::Pages;
-pub(crate) use pages::records::Records;
+pub(crate) use pages::records::{NoRecord, PageRecord, Records};
 pub(crate) use pages::region::Region;
 pub(crate) use pages::unit::{Chunk, Units, check_block};
 pub(crate) use pages::unit_file::{UnitFile, is_missing};
@@ -58,7 +58,7 @@ use crate::base::address::Address;
 use crate::base::error::Result;
 use crate::base::wait::wait_until;
 use crate::epoch::{Epoch, Guard};
-use crate::record::{Layout, NewRecord, RecordInfo, RecordRef};
+use crate::record::{Layout, NewRecord, RecordInfo, RecordRef, TableNumber};
 use allocate::allocator::AllocatorState;
 use kvick_io::{BufPool, Device};
 use kvick_runtime::Handle;
@@ -183,7 +183,7 @@ impl HybridLog {
     #[inline(always)]
     pub(crate) fn append<'g>(
         &'g self,
-        layout: Layout,
+        (table, layout): (TableNumber, Layout),
         previous: Address,
         record: NewRecord<'_>,
         guard: &'g Guard<'_>,
@@ -197,7 +197,7 @@ impl HybridLog {
             "no byte that a flush may read is written: {address:?}"
         );
         let appended = self.pages().record(address, guard);
-        let info = RecordInfo::new(previous, record.content, self.pages().version_tag());
+        let info = RecordInfo::new(table, previous, record.content, self.pages().version_tag());
         appended.initialise(layout, info, record);
         Ok((address, appended))
     }

@@ -17,7 +17,7 @@ use crate::checkpoint::files::{index_image, points};
 use crate::checkpoint::{Patches, delta_seal, part_salt};
 use crate::hybrid_log::{UnitFile, Units, check_block};
 use crate::manifest::files::{LOG, MANIFEST};
-use crate::record::Layout;
+use crate::record::Layouts;
 use crate::store::sessions::points::Points;
 use kvick_io::{BufPool, Device, DeviceOptions, Directory};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub(super) struct Check<'c> {
     checkpoint_files: CheckpointFiles,
     manifest: &'c Manifest,
     units: Units,
-    layout: Layout,
+    layouts: &'c Layouts,
     buffers: BufPool,
     problems: &'c mut Problems,
 }
@@ -41,17 +41,15 @@ impl<'c> Check<'c> {
     /// Prepares a check. The sizes in the manifest must have been checked.
     pub(super) fn new(
         directory: &'c Arc<dyn Directory>,
-        manifest: &'c Manifest,
+        (manifest, layouts): (&'c Manifest, &'c Layouts),
         problems: &'c mut Problems,
     ) -> Self {
-        let store = &manifest.store;
-        let layout = Layout::new(store.key_width, store.value_width);
         Self {
             directory: &**directory,
             checkpoint_files: CheckpointFiles::new(Arc::clone(directory), manifest.clone()),
             manifest,
             units: manifest.units(),
-            layout,
+            layouts,
             buffers: BufPool::new(BUFFERS),
             problems,
         }
@@ -92,11 +90,11 @@ impl<'c> Check<'c> {
         &mut self,
         indexes: &[InspectedIndex],
     ) -> Vec<InspectedCheckpoint> {
-        let (units, layout) = (self.units, self.layout);
+        let (units, layouts) = (self.units, self.layouts);
         let is_placed = |record: &&CheckpointEntry| is_placed(record, units);
         let records = self.manifest.checkpoints.iter();
         let mut walks: Vec<Walk<'_>> =
-            records.filter(is_placed).map(|record| Walk::new(record, units, layout)).collect();
+            records.filter(is_placed).map(|record| Walk::new(record, units, layouts)).collect();
         if walks.len() < self.manifest.checkpoints.len() {
             self.problems.add(MANIFEST, 0, "addresses that no page has");
         }

@@ -1,7 +1,7 @@
 //! Inspects the directory of a store from outside, and checks every byte that recovery would need.
 //!
-//! An inspection writes, locks and keeps nothing. Keys and values stay bytes: the widths in the
-//! manifest are enough to walk over records.
+//! An inspection writes, locks and keeps nothing. Keys and values stay bytes: the widths of each
+//! table in the manifest are enough to walk over records.
 //!
 //! # Checks
 //! * `manifest` and `manifest.copy`: the checksum, and the consistency of the contents. If the
@@ -29,15 +29,19 @@ mod walk;
 
 pub use report::{
     FileRole, InspectedCheckpoint as Checkpoint, InspectedFile as File, InspectedIndex as Index,
-    InspectedStore as Store, Inspection, ManifestCopy, Problem, RecordCounts,
+    InspectedStore as Store, InspectedTable as Table, Inspection, ManifestCopy, Problem,
+    RecordCounts,
 };
 
-pub(crate) use report::{InspectedCheckpoint, InspectedFile, InspectedIndex, InspectedStore};
+pub(crate) use report::{
+    InspectedCheckpoint, InspectedFile, InspectedIndex, InspectedStore, InspectedTable,
+};
 
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::checkpoint::files::manifest::Manifest;
 use crate::manifest::files::{COPY, MANIFEST, list};
 use crate::manifest::publish::Publishable;
+use crate::record::Layouts;
 use check::Check;
 use kvick_io::Directory;
 use problems::Problems;
@@ -135,7 +139,11 @@ impl Manifests {
             let sound_sizes = manifest.store.check_sizes();
             match sound_sizes {
                 Ok(()) => {
-                    let mut check = Check::new(directory, &manifest, &mut problems);
+                    let layouts = Layouts::new();
+                    for table in &manifest.store.tables {
+                        layouts.set(table.number(), table.layout());
+                    }
+                    let mut check = Check::new(directory, (&manifest, &layouts), &mut problems);
                     inspection.indexes = check.indexes().await;
                     inspection.checkpoints = check.checkpoints(&inspection.indexes).await;
                 }

@@ -1,6 +1,8 @@
 //! The results of an inspection, as data and as text.
 
-use crate::checkpoint::files::manifest::{CheckpointEntry, IndexImage, Manifest, PartFile};
+use crate::checkpoint::files::manifest::{
+    CheckpointEntry, IndexImage, Manifest, PartFile, TableFormat,
+};
 use crate::checkpoint::{CheckpointKind, CheckpointToken, Durability};
 use crate::store::sessions::identity::{CommitPoint, SessionId};
 use std::collections::BTreeMap;
@@ -33,21 +35,15 @@ pub struct Inspection {
     pub problems: Vec<Problem>,
 }
 
-/// The types and sizes that a store was created with.
+/// The sizes that a store was created with, and its tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct InspectedStore {
     /// The format of the store's files.
     pub format: u32,
-    /// The name of the key type.
-    pub key: String,
-    /// The name of the value type.
-    pub value: String,
-    /// The bytes of a key, if all keys have the same size.
-    pub key_width: Option<usize>,
-    /// The bytes of a value, if all values have the same size.
-    pub value_width: Option<usize>,
+    /// The tables by number, also dropped tables that may still have records.
+    pub tables: Vec<InspectedTable>,
     /// The hash function of the keys.
     pub hash: String,
     /// The bytes of a page of the log.
@@ -56,6 +52,27 @@ pub struct InspectedStore {
     pub unit_bytes: u64,
     /// The bytes of a file of the log.
     pub segment_bytes: u64,
+}
+
+/// A table of a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct InspectedTable {
+    /// The number in the headers of the table's records.
+    pub number: u8,
+    /// The name of the table.
+    pub name: String,
+    /// Whether the table was dropped. Its records stay in the log for a while.
+    pub is_dropped: bool,
+    /// The name of the key type.
+    pub key: String,
+    /// The name of the value type.
+    pub value: String,
+    /// The bytes of a key, if all keys have the same size.
+    pub key_width: Option<usize>,
+    /// The bytes of a value, if all values have the same size.
+    pub value_width: Option<usize>,
 }
 
 /// A checkpoint, and the state of the files that it needs.
@@ -202,14 +219,25 @@ impl InspectedStore {
         let store = manifest.store.clone();
         Self {
             format: manifest.format,
-            key: store.key,
-            value: store.value,
-            key_width: store.key_width,
-            value_width: store.value_width,
+            tables: store.tables.into_iter().map(InspectedTable::of).collect(),
             hash: store.hash,
             page_bytes: store.page_bytes,
             unit_bytes: store.unit_bytes,
             segment_bytes: store.segment_bytes,
+        }
+    }
+}
+
+impl InspectedTable {
+    fn of(table: TableFormat) -> Self {
+        Self {
+            number: table.number,
+            name: table.name,
+            is_dropped: table.dropped,
+            key: table.key,
+            value: table.value,
+            key_width: table.key_width,
+            value_width: table.value_width,
         }
     }
 }

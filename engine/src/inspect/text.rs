@@ -1,8 +1,8 @@
 //! The report as text, for people.
 
 use super::{
-    FileRole, InspectedCheckpoint, InspectedFile, InspectedIndex, InspectedStore, Inspection,
-    ManifestCopy, Problem, RecordCounts,
+    FileRole, InspectedCheckpoint, InspectedFile, InspectedIndex, InspectedStore, InspectedTable,
+    Inspection, ManifestCopy, Problem, RecordCounts,
 };
 use crate::checkpoint::{CheckpointKind, Durability};
 use crate::config::ByteSize;
@@ -40,12 +40,27 @@ impl fmt::Display for Inspection {
 impl fmt::Display for InspectedStore {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [page, segment] = [self.page_bytes, self.segment_bytes].map(ByteSize::new);
+        match &*self.tables {
+            [table] => write!(formatter, "{} under {}", table.value, table.key)?,
+            tables => write!(formatter, "{} tables", tables.len())?,
+        }
         write!(
             formatter,
-            "{} under {}, hashed by {}; format {}, pages of {page} in units of {}, segments of \
-             {segment}",
-            self.value, self.key, self.hash, self.format, self.unit_bytes
-        )
+            ", hashed by {}; format {}, pages of {page} in units of {}, segments of {segment}",
+            self.hash, self.format, self.unit_bytes
+        )?;
+        match &*self.tables {
+            [_] => Ok(()),
+            tables => tables.iter().try_for_each(|table| write!(formatter, "\n  {table}")),
+        }
+    }
+}
+
+impl fmt::Display for InspectedTable {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { number, name, key, value, .. } = self;
+        write!(formatter, "table {number} `{name}`: {value} under {key}")?;
+        if self.is_dropped { formatter.write_str(", dropped") } else { Ok(()) }
     }
 }
 

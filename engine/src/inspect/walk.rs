@@ -3,15 +3,15 @@
 use super::RecordCounts;
 use crate::base::address::Address;
 use crate::checkpoint::files::manifest::CheckpointEntry;
-use crate::hybrid_log::{PageAssembler, PagePayload, Records, Units};
-use crate::record::{Layout, RecordInfo, StoredRecord};
+use crate::hybrid_log::{NoRecord, PageAssembler, PagePayload, PageRecord, Records, Units};
+use crate::record::{Layout, Layouts, RecordInfo, StoredRecord};
 
 /// A walk over the log of a checkpoint, page by page, in order.
 #[derive(Debug)]
 pub(super) struct Walk<'r> {
     pub(super) record: &'r CheckpointEntry,
     units: Units,
-    layout: Layout,
+    layouts: &'r Layouts,
     joint: PageAssembler,
     pub(super) counts: RecordCounts,
     /// Whether everything was present and sound.
@@ -21,10 +21,10 @@ pub(super) struct Walk<'r> {
 }
 
 impl<'r> Walk<'r> {
-    pub(super) fn new(record: &'r CheckpointEntry, units: Units, layout: Layout) -> Self {
+    pub(super) fn new(record: &'r CheckpointEntry, units: Units, layouts: &'r Layouts) -> Self {
         let counts = RecordCounts::default();
         let (joint, wrong) = (PageAssembler::default(), Vec::new());
-        Self { record, units, layout, joint, counts, is_sound: true, wrong }
+        Self { record, units, layouts, joint, counts, is_sound: true, wrong }
     }
 
     /// Returns the range that the checkpoint needs of the log itself, in whole units.
@@ -79,32 +79,33 @@ impl<'r> Walk<'r> {
         let begin = Address::new(self.record.begin).max(Address::FIRST);
         let bytes = page.end().raw().saturating_sub(page.start.max(begin).raw());
         let before = self.counts.record_bytes;
-        for record in Records::new(self.units, self.layout, [page.start, begin], &page.bytes) {
+        for record in Records::new(self.units, self.layouts, [page.start, begin], &page.bytes) {
             match record {
                 Ok(record) => {
                     let bytes = record.bytes.len() as u64;
-                    self.counts.add(record.info, self.layout, bytes);
-                    if let Some(what) = self.wrong_in(record.address, record.info, record.bytes) {
+                    self.counts.add(record.info, record.layout, bytes);
+                    if let Some(what) = wrong_in(&record) {
                         self.is_sound = false;
                         self.wrong.push((record.address, what));
                     }
                 }
-                Err(address) => {
+                Err(NoRecord { address, what }) => {
                     self.is_sound = false;
-                    self.wrong.push((address, "a record that does not fit into its page"));
+                    self.wrong.push((address, what));
                 }
             }
         }
         self.counts.padding_bytes += bytes.saturating_sub(self.counts.record_bytes - before);
     }
+}
 
-    fn wrong_in(&self, address: Address, info: RecordInfo, bytes: &[u8]) -> Option<&'static str> {
-        if info.previous() >= address {
-            return Some("a record that leads to a later record");
-        }
-        let is_whole = StoredRecord::holds_its_value(bytes, self.layout);
-        (!is_whole).then_some("a record whose value is longer than it has room for")
+/// Returns what is wrong with a record, if anything is.
+fn wrong_in(record: &PageRecord<'_>) -> Option<&'static str> {
+    if record.info.previous() >= record.address {
+        return Some("a record that leads to a later record");
     }
+    let is_whole = StoredRecord::holds_its_value(record.bytes, record.layout);
+    (!is_whole).then_some("a record whose value is longer than it has room for")
 }
 
 impl RecordCounts {

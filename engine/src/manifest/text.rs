@@ -14,8 +14,6 @@ use crate::base::error::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// The features of the format that this build knows. It refuses a manifest with any other feature.
-const FEATURES: [&str; 0] = [];
 /// The first words of the last line.
 const CHECKSUM: &str = "# crc32c ";
 
@@ -25,6 +23,8 @@ pub(crate) struct Edition {
     pub(crate) kind: &'static str,
     /// The format that this build writes, and the only format that it reads.
     pub(crate) format: u32,
+    /// The features that this build knows. It refuses a manifest with any other feature.
+    pub(crate) features: &'static [&'static str],
 }
 
 /// A number of 64 bits, for which TOML has no room.
@@ -62,12 +62,17 @@ pub(crate) fn decode<T: DeserializeOwned>(file: &str, bytes: &[u8], edition: Edi
         let message = format!("{file} is of a {found}, not of a {wanted}; open it as a {found}");
         return Err(Error::unsupported(message));
     }
-    let unknown = head.features.iter().find(|name| !FEATURES.contains(&name.as_str()));
+    let unknown = head.features.iter().find(|name| !edition.features.contains(&name.as_str()));
     if head.format != edition.format || unknown.is_some() {
         let with = unknown.map_or_else(String::new, |name| format!(" with {name:?}"));
+        let (found, wanted) = (head.format, edition.format);
+        let advice = if found < wanted {
+            "it has no migration: create the store anew"
+        } else {
+            "open it with a newer version of kvick"
+        };
         return Err(Error::unsupported(format!(
-            "{file}: format {}{with}; this build reads format {}",
-            head.format, edition.format
+            "{file}: format {found}{with}; this build reads format {wanted}; {advice}"
         )));
     }
     toml::from_str(text).map_err(|error| foreign(file, &error))

@@ -1,12 +1,15 @@
 //! The first word of every record.
 //!
-//! ```text 63      62         61      60       59      58..48   47..............0
-//! +-------+-----------+-------+--------+-------+--------+-----------------+
-//! |present| tombstone |invalid| in     | piece | stamp  | previous address|
-//! |       |           |       | pieces |       |        |                 |
-//! +-------+-----------+-------+--------+-------+--------+-----------------+
+//! ```text
+//! 63..57  56      55        54      53        52     51..45       44..............0
+//! +------+-------+---------+-------+---------+-----+------------+------------------+
+//! |table |present|tombstone|invalid|in pieces|piece|version tag | previous address |
+//! |      |       |         |       |         |     |            | in units of 8    |
+//! +------+-------+---------+-------+---------+-----+------------+------------------+
 //! ```
 //!
+//! * `table`: the number of the table to which the record belongs. It decides the layout of the
+//!   record. It is at the top, so that a comparison shifts the word and needs no mask.
 //! * `present`: a record begins here. A zero word means that no record follows, up to the next
 //!   unit.
 //! * `tombstone`: this record deletes the key.
@@ -14,7 +17,7 @@
 //! * `in pieces`: the value is a list of the addresses of its pieces. In a layout whose values are
 //!   words, which are never in pieces, the bit means `frozen`: the record takes no more changes in
 //!   place. It says nothing about a record that is immutable anyway, such as one on the device.
-//! * `piece`: the record is a piece of the value of another record; no key leads here.
+//! * `piece`: the record is a piece of the value of another record of its key; no chain leads here.
 //! * `version_tag`: the version tag. It is the version in which the record was last changed
 //!   (appended or in place), modulo the number of tags. An incremental checkpoint searches for the
 //!   tag of its version. A very old record may share this tag and count as changed; a changed
@@ -24,26 +27,32 @@
 //! `frozen` and `version_tag`, while the record is mutable. A record that will not be linked is
 //! marked `invalid` before that.
 
-use super::{Layout, word_in};
-use crate::base::address::{ADDRESS_BITS, ADDRESS_MASK, Address};
+use super::{Layout, TableNumber, word_in};
+use crate::base::address::{ADDRESS_UNIT_BITS, Address};
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use std::fmt;
 
-const PRESENT: u64 = 1 << 63;
-const TOMBSTONE: u64 = 1 << 62;
-const INVALID: u64 = 1 << 61;
-const IN_PIECES: u64 = 1 << 60;
-const PIECE: u64 = 1 << 59;
+/// The lowest bit of the table number.
+const TABLE_SHIFT: u32 = u64::BITS - TableNumber::BITS;
+const TABLE: u64 = u64::MAX << TABLE_SHIFT;
+
+const PRESENT: u64 = 1 << 56;
+const TOMBSTONE: u64 = 1 << 55;
+const INVALID: u64 = 1 << 54;
+const IN_PIECES: u64 = 1 << 53;
+const PIECE: u64 = 1 << 52;
 /// The same bit as `IN_PIECES`, in layouts whose values are words.
 const FROZEN: u64 = IN_PIECES;
 
-const STAMP: u64 = (STAMPS - 1) << ADDRESS_BITS;
-
 /// The number of version tags.
-const STAMPS: u64 = 1 << 11;
+const STAMPS: u64 = 1 << 7;
+const STAMP: u64 = (STAMPS - 1) << ADDRESS_UNIT_BITS;
+
+/// The bits of the previous address, in address units.
+const PREVIOUS: u64 = (1 << ADDRESS_UNIT_BITS) - 1;
 
 const FLAGS: u64 = PRESENT | TOMBSTONE | INVALID | IN_PIECES | PIECE;
-const _: () = assert!((ADDRESS_MASK ^ STAMP ^ FLAGS) == u64::MAX, "every bit has one meaning");
+const _: () = assert!((PREVIOUS ^ STAMP ^ FLAGS ^ TABLE) == u64::MAX, "every bit has one meaning");
 
 /// The content of a new record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,20 +75,26 @@ pub(crate) struct RecordInfo(u64);
 impl RecordInfo {
     /// Returns the version tag of a version, for `new` and for comparisons with `version_tag`.
     pub(crate) const fn version_tag_of(version: u64) -> u64 {
-        (version % STAMPS) << ADDRESS_BITS
+        (version % STAMPS) << ADDRESS_UNIT_BITS
     }
 
     #[inline]
-    pub(crate) fn new(previous: Address, content: RecordKind, version_tag: u64) -> Self {
+    pub(crate) fn new(
+        table: TableNumber,
+        previous: Address,
+        content: RecordKind,
+        version_tag: u64,
+    ) -> Self {
         debug_assert!(version_tag & !STAMP == 0);
-        debug_assert!(previous.raw() <= ADDRESS_MASK, "the tail of a store ends before");
+        debug_assert!(previous.units() <= PREVIOUS, "the tail of a store ends before");
         let content = match content {
             RecordKind::Value => 0,
             RecordKind::Tombstone => TOMBSTONE,
             RecordKind::InPieces => IN_PIECES,
             RecordKind::Piece => PIECE,
         };
-        Self(PRESENT | content | version_tag | previous.raw())
+        let table = table.word() << TABLE_SHIFT;
+        Self(table | PRESENT | content | version_tag | previous.units())
     }
 
     #[inline]
@@ -138,7 +153,19 @@ impl RecordInfo {
 
     #[inline]
     pub(crate) fn previous(self) -> Address {
-        Address::new(self.0 & ADDRESS_MASK)
+        Address::from_units(self.0 & PREVIOUS)
+    }
+
+    /// Returns the number of the table of the record.
+    #[inline(always)]
+    pub(crate) fn table(self) -> TableNumber {
+        TableNumber::from_word(self.0 >> TABLE_SHIFT)
+    }
+
+    /// Returns whether the record belongs to the table whose number is in `word`.
+    #[inline(always)]
+    pub(crate) fn is_of(self, word: u64) -> bool {
+        self.0 >> TABLE_SHIFT == word
     }
 
     /// Deletes a mutable record in place. Returns whether it was not deleted before.
@@ -200,12 +227,13 @@ impl fmt::Debug for RecordInfo {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("RecordInfo")
+            .field("table", &self.table())
             .field("previous", &self.previous())
             .field("present", &self.is_present())
             .field("tombstone", &self.is_tombstone())
             .field("invalid", &self.is_invalid())
             .field("in_pieces_or_frozen", &(self.0 & IN_PIECES != 0))
-            .field("version_tag", &(self.version_tag() >> ADDRESS_BITS))
+            .field("version_tag", &(self.version_tag() >> ADDRESS_UNIT_BITS))
             .finish()
     }
 }
@@ -217,18 +245,24 @@ mod tests {
     #[test]
     fn bits_do_not_disturb_the_address() {
         let previous = Address::new(0x1234_5678_9ab8);
-        let info =
-            RecordInfo::new(previous, RecordKind::InPieces, RecordInfo::version_tag_of(u64::MAX));
+        let tag = RecordInfo::version_tag_of(u64::MAX);
+        let info = RecordInfo::new(TableNumber::LAST, previous, RecordKind::InPieces, tag);
         assert!(info.is_present() && info.is_in_pieces(Layout::new(None, None)));
         assert!(!info.is_in_pieces(Layout::new(None, Some(8))), "words are never in pieces");
         assert!(!info.is_invalid() && !info.is_tombstone());
         assert_eq!(info.previous(), previous);
+        assert_eq!((info.table(), info.version_tag()), (TableNumber::LAST, tag));
+        assert!(info.is_of(TableNumber::LAST.word()) && !info.is_of(TableNumber::FIRST.word()));
         assert!(!RecordInfo::from_raw(0).is_present());
+        let highest = Address::from_units(PREVIOUS);
+        let info = RecordInfo::new(TableNumber::FIRST, highest, RecordKind::Value, 0);
+        assert_eq!((info.previous(), info.version_tag()), (highest, 0));
     }
 
     #[test]
     fn transitions_set_one_bit() {
-        let word = AtomicU64::new(RecordInfo::new(Address::FIRST, RecordKind::Value, 0).raw());
+        let info = RecordInfo::new(TableNumber::FIRST, Address::FIRST, RecordKind::Value, 0);
+        let word = AtomicU64::new(info.raw());
         let words = Layout::new(Some(8), Some(8));
         assert!(!RecordInfo::load(&word).is_final(words));
         RecordInfo::transition_to_frozen(&word);
@@ -245,8 +279,9 @@ mod tests {
     #[test]
     fn a_stamp_is_replaced_and_wraps() {
         let version_tag = RecordInfo::version_tag_of(5);
-        let word =
-            AtomicU64::new(RecordInfo::new(Address::FIRST, RecordKind::Value, version_tag).raw());
+        let first = TableNumber::FIRST;
+        let info = RecordInfo::new(first, Address::FIRST, RecordKind::Value, version_tag);
+        let word = AtomicU64::new(info.raw());
         assert_eq!(RecordInfo::load(&word).version_tag(), RecordInfo::version_tag_of(5 + STAMPS));
         assert!(RecordInfo::transition_to_tombstone(&word), "it was alive");
         RecordInfo::transition_to_tagged(&word, RecordInfo::version_tag_of(6));

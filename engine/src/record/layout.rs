@@ -21,7 +21,10 @@ pub(crate) const WORD: usize = 8;
 /// Wider fixed types are stored like variable ones, so that a huge array can be stored in pieces.
 const WIDEST_FIXED: usize = 1024;
 
-/// The layout of the keys and values of one store; a constant of its types.
+/// The bytes of the longest header: the record's first word, extents, and state.
+pub(crate) const LONGEST_HEADER: usize = 3 * WORD;
+
+/// The layout of the keys and values of one table; a constant of its types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     /// The bytes of every key, if all have the same length.
@@ -108,6 +111,7 @@ impl Layout {
 
     /// Returns the number of bytes from the start of a record that show its extent.
     pub(crate) const fn header_bytes(self) -> usize {
+        debug_assert!(self.key_index() * WORD <= LONGEST_HEADER, "no header is longer");
         self.key_index() * WORD
     }
 }

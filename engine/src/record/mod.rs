@@ -12,12 +12,16 @@
 
 mod info;
 mod layout;
+mod layouts;
 mod stored;
+mod table_number;
 mod value_state;
 
 pub(crate) use info::{RecordInfo, RecordKind};
-pub(crate) use layout::{Extents, HasLayout, Layout, WORD, words};
+pub(crate) use layout::{Extents, HasLayout, LONGEST_HEADER, Layout, WORD, words};
+pub(crate) use layouts::Layouts;
 pub(crate) use stored::StoredRecord;
+pub(crate) use table_number::TableNumber;
 pub(crate) use value_state::{Contended, ValueState};
 
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
@@ -213,7 +217,7 @@ mod tests {
     }
 
     fn header(previous: Address) -> RecordInfo {
-        RecordInfo::new(previous, RecordKind::Value, 0)
+        RecordInfo::new(TableNumber::FIRST, previous, RecordKind::Value, 0)
     }
 
     fn record<'b>(key: &'b [u8], value: &'b [u8]) -> NewRecord<'b> {

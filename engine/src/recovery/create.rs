@@ -7,7 +7,7 @@ use crate::base::error::{Error, Result};
 use crate::base::hash::{HASH_ID, KeyHasher};
 use crate::base::kinds::Durability;
 use crate::checkpoint::files::checkpoint_files::CheckpointFiles;
-use crate::checkpoint::files::manifest::{Manifest, StoreFormat};
+use crate::checkpoint::files::manifest::{Manifest, StoreFormat, TableFormat};
 use crate::config::Geometry;
 use crate::epoch::Epoch;
 use crate::hash_index::HashIndex;
@@ -15,28 +15,23 @@ use crate::hybrid_log::{HybridLog, Life, LogEnd, LogExtent, LogGeometry};
 use crate::manifest::files::LOG;
 use crate::manifest::text::Hex;
 use crate::opening::lock;
-use crate::record::Layout;
+use crate::record::TableNumber;
 use crate::store::sessions::points::Points;
 use crate::store::sessions::table::SessionTable;
-use crate::store::{Limits, StoreInner, StoreParts};
+use crate::store::{StoreInner, StoreParts, Tables};
 use kvick_io::{BufPool, Device, DeviceOptions};
 use std::sync::Arc;
 
 impl Opening {
-    pub(super) async fn create(&self, types: &TypeNames) -> Result<(StoreInner, Manifest)> {
+    pub(super) async fn create(&self, types: Option<&TypeNames>) -> Result<(StoreInner, Manifest)> {
         let geometry = Geometry::of(&self.config)?;
-        let limits = types.limits(&geometry, &self.config)?;
+        // First, so that a refused type leaves no file.
+        types.map(|types| types.limits(&geometry)).transpose()?;
         let device = self.open_log(geometry.segment_bytes, true).await?;
         // A unit is at least the smallest transfer of the device.
         let unit_bytes = geometry.unit_bytes.max(device.geometry().block as usize);
         let salt = self.seed.rotate_left(32) ^ 0x6b76_6963_6b6c_6f67;
         let store = StoreFormat {
-            key: types.key.encoding.clone(),
-            value: types.value.encoding.clone(),
-            key_width: types.key.width,
-            value_width: types.value.width,
-            key_fingerprint: types.key.fingerprint.clone(),
-            value_fingerprint: types.value.fingerprint.clone(),
             hash: HASH_ID.to_owned(),
             seed: Hex(self.seed),
             hash_of_kvick: Hex(KeyHasher::new(self.seed).hash(b"kvick").bits()),
@@ -46,6 +41,10 @@ impl Opening {
             block_bytes: device.geometry().physical_block.into(),
             segment_bytes: geometry.segment_bytes,
             index_buckets: geometry.index_buckets,
+            tables: types
+                .map(|it| it.table(TableNumber::FIRST, TableFormat::DEFAULT))
+                .into_iter()
+                .collect(),
         };
         let manifest = Manifest::new(store);
         // First, so that the sizes of a store without enough memory are never published.
@@ -67,10 +66,8 @@ impl Opening {
         }
         let sessions = SessionTable::new(self.life, Points::default());
         let version = manifest.next_token;
-        Ok((
-            self.core(limits, (&manifest, types.layout), (index, log), (version, sessions)),
-            manifest,
-        ))
+        let tables = tables(&manifest.store);
+        Ok((self.core(tables, (index, log), (version, sessions)), manifest))
     }
 
     /// Reserves the memory of a new store.
@@ -135,24 +132,20 @@ impl Opening {
     /// Assembles a store.
     pub(super) fn core(
         &self,
-        limits: Limits,
-        (manifest, layout): (&Manifest, Layout),
+        tables: Tables,
         (index, log): (HashIndex, HybridLog),
         (version, sessions): (u64, SessionTable),
     ) -> StoreInner {
-        let hasher = KeyHasher::new(manifest.store.seed.0);
         let config = self.config.clone();
-        StoreInner::new(StoreParts {
-            config,
-            layout,
-            limits,
-            hasher,
-            index,
-            log,
-            version,
-            sessions,
-        })
+        StoreInner::new(StoreParts { config, tables, index, log, version, sessions })
     }
+}
+
+/// Returns the tables of a store. Dropped tables may still have records.
+pub(super) fn tables(store: &StoreFormat) -> Tables {
+    let tables = Tables::new(store.seed.0);
+    store.tables.iter().for_each(|table| tables.add(table.number(), table.layout()));
+    tables
 }
 
 /// Returns the number of device bytes that the log below `address` takes.

@@ -44,12 +44,12 @@ pub use report::RecoveryProgress as Progress;
 pub use report::RecoveryReport as Report;
 
 pub(crate) use report::{RecoveryProgress, RecoveryReport};
+pub(crate) use types::TypeNames;
 
 use crate::base::error::{Error, Result};
 use crate::checkpoint::files::checkpoint_files::{CheckpointFiles, owner};
 use crate::checkpoint::files::manifest::Manifest;
 use crate::checkpoint::{Checkpoints, Schedule};
-use crate::codec::{Key, Value};
 use crate::config::{Config, Geometry};
 use crate::manifest::files::{self, LOG, is_log_segment};
 use crate::manifest::read::{ManifestRead, read_manifest};
@@ -60,7 +60,6 @@ use kvick_io::{DeviceOptions, Directory, Lock};
 use kvick_runtime::Handle;
 use std::fmt;
 use std::sync::{Arc, Mutex};
-use types::TypeNames;
 
 /// Called with the progress of a recovery.
 pub(crate) type OnProgress = Box<dyn FnMut(RecoveryProgress) + Send>;
@@ -93,15 +92,16 @@ pub(crate) struct Opened {
 /// The next step for damage that an opening has found.
 const INSPECT: &str = "`kvick::inspect` lists all damage: restore this file from a copy";
 
-/// Creates a store, or recovers the store in the directory.
-pub(crate) async fn open<K: Key + ?Sized, V: Value + ?Sized>(opening: Opening) -> Result<Opened> {
+/// Creates a store, or recovers the store in the directory. `types` are those of its only table;
+/// `None` means that it may have any tables.
+pub(crate) async fn open(opening: Opening, types: Option<&TypeNames>) -> Result<Opened> {
     let place = opening.directory.describe();
-    let opened = opening.open(&TypeNames::of::<K, V>()).await;
+    let opened = opening.open(types).await;
     opened.map_err(|error| error.with_place(&place, INSPECT))
 }
 
 impl Opening {
-    async fn open(mut self, types: &TypeNames) -> Result<Opened> {
+    async fn open(mut self, types: Option<&TypeNames>) -> Result<Opened> {
         Geometry::of(&self.config)?;
         let lock = lock::lock(&*self.directory).await?;
         let begun = self.handle.now();

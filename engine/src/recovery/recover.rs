@@ -1,7 +1,7 @@
 //! Recovers a store: chooses a checkpoint, and restores it.
 
-use super::create::{device_bytes, no_memory};
-use super::replay::Replay;
+use super::create::{device_bytes, no_memory, tables};
+use super::replay::{Replay, TableHashers};
 use super::types::TypeNames;
 use super::{Opening, RecoveryReport};
 use crate::base::address::Address;
@@ -9,7 +9,9 @@ use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::hash::{HASH_ID, KeyHasher};
 use crate::base::kinds::Durability;
 use crate::checkpoint::files::checkpoint_files::{CheckpointFiles, DELTA, INDEX, PART};
-use crate::checkpoint::files::manifest::{CheckpointEntry, IndexImage, Manifest, StoreFormat};
+use crate::checkpoint::files::manifest::{
+    CheckpointEntry, IndexImage, Manifest, StoreFormat, TableFormat,
+};
 use crate::checkpoint::files::{index_image, points};
 use crate::checkpoint::{CheckpointToken, Patches, delta_seal, part_salt};
 use crate::config::{ByteSize, Config, Geometry};
@@ -17,9 +19,9 @@ use crate::hash_index::HashIndex;
 use crate::hybrid_log::{HybridLog, LogExtent, PagePayload, Show, check_block};
 use crate::manifest::copy;
 use crate::manifest::files::{self, LOG};
+use crate::store::StoreInner;
 use crate::store::sessions::points::Points;
 use crate::store::sessions::table::SessionTable;
-use crate::store::{Limits, StoreInner};
 use futures::future::{BoxFuture, ready};
 use kvick_io::{BufPool, Device};
 use kvick_runtime::Task;
@@ -28,12 +30,19 @@ use std::sync::Arc;
 impl Opening {
     pub(super) async fn recover(
         &mut self,
-        types: &TypeNames,
+        types: Option<&TypeNames>,
         mut manifest: Manifest,
         from_copy: bool,
     ) -> Result<(StoreInner, CheckpointFiles, RecoveryReport)> {
         check_store(&manifest.store)?;
-        let is_renamed = types.adopt(&mut manifest.store, self.accepts_type_change)?;
+        let is_renamed = match types {
+            Some(types) => {
+                let place = self.directory.describe();
+                let table = only_table(&mut manifest.store, &place)?;
+                types.adopt(table, self.accepts_type_change)?
+            }
+            None => false,
+        };
         self.config = adopt(&self.config, &manifest.store)?;
         let checkpoint_files = CheckpointFiles::new(Arc::clone(&self.directory), manifest.clone());
         let mut report = RecoveryReport { from_copy, ..RecoveryReport::default() };
@@ -63,7 +72,7 @@ impl Opening {
             published.map_err(|failed| failed.error)?;
             restored.log.flushing().announce();
         }
-        let Restored { limits, index, log, device, points } = restored;
+        let Restored { index, log, device, points } = restored;
         self.bring_back(&checkpoint_files, chosen.as_ref(), &log, &*device).await?;
         if !log.restore().is_unflushed()
             && manifest.checkpoints.last_mut().is_some_and(CheckpointEntry::record_durable)
@@ -77,7 +86,7 @@ impl Opening {
         report.sessions = points.all();
         let sessions = SessionTable::new(self.life, points);
         let version = manifest.next_token;
-        let core = self.core(limits, (&manifest, types.layout), (index, log), (version, sessions));
+        let core = self.core(tables(&manifest.store), (index, log), (version, sessions));
         tracing::info!(?report.chosen, report.replayed_bytes, "recovered");
         Ok((core, checkpoint_files, report))
     }
@@ -85,7 +94,7 @@ impl Opening {
     /// Returns the newest checkpoint that can be restored. All of its files have been checked.
     async fn choose(
         &mut self,
-        types: &TypeNames,
+        types: Option<&TypeNames>,
         checkpoint_files: &CheckpointFiles,
         manifest: &Manifest,
         report: &mut RecoveryReport,
@@ -142,7 +151,7 @@ impl Opening {
     /// continues at the end of the checkpoint. Writes nothing.
     async fn restore(
         &mut self,
-        types: &TypeNames,
+        types: Option<&TypeNames>,
         checkpoint_files: &CheckpointFiles,
         record: Option<&CheckpointEntry>,
         report: &mut RecoveryReport,
@@ -151,7 +160,8 @@ impl Opening {
         let image = record.and_then(|record| record.index).and_then(|token| manifest.index(token));
         let image = image.cloned();
         let geometry = Geometry::of(&self.config)?;
-        let limits = types.limits(&geometry, &self.config)?;
+        // Before anything is written.
+        types.map(|types| types.limits(&geometry)).transpose()?;
         let device = self.open_log(manifest.store.segment_bytes, record.is_none()).await?;
         check_block(manifest.store.unit_bytes, &*device)?;
         let extent = record.map_or(LogExtent::EMPTY, |record| {
@@ -168,7 +178,7 @@ impl Opening {
         let index = Arc::new(index.map_err(no_memory)?);
         let Some(record) = record else {
             let index = Arc::into_inner(index).expect("no other task has it");
-            return Ok(Restored { limits, index, log, device, points: Points::default() });
+            return Ok(Restored { index, log, device, points: Points::default() });
         };
         self.check_segments(&manifest, record).await?;
         let points = points::read(checkpoint_files, record, |_| false).await?;
@@ -178,12 +188,13 @@ impl Opening {
             Some(image) => Some(self.load_index(checkpoint_files, image, &index).await?),
             None => None,
         };
-        let hasher = KeyHasher::new(manifest.store.seed.0);
+        let tables = tables(&manifest.store);
+        let hashers = TableHashers::new(&tables, &manifest.store);
         let range = [from, Address::new(record.end)];
         let on_progress = self.on_progress.as_mut();
         let on_progress = on_progress.map(|tell| tell.get_mut().expect("no task locks it"));
         let mut replay =
-            Replay::new((&log, types.layout), (index, loading, hasher), range, on_progress);
+            Replay::new((&log, &tables), (index, loading, hashers), range, on_progress);
         let first = replay
             .first_page()
             .min(log.file().units().start_of_page(synced_below(&manifest, record)));
@@ -193,7 +204,7 @@ impl Opening {
         let index = replay.finish(report).await?;
         report.image_bytes += image_bytes;
         report.image_bytes += record.point_files.iter().map(|file| file.stream.bytes).sum::<u64>();
-        Ok(Restored { limits, index, log, device, points })
+        Ok(Restored { index, log, device, points })
     }
 
     /// Starts to load the index, while everything else is read.
@@ -270,7 +281,6 @@ const TOKENS_APART: u64 = 1 << 20;
 
 /// A checkpoint in memory. Its log may still be too long on the device.
 struct Restored {
-    limits: Limits,
     index: HashIndex,
     log: HybridLog,
     device: Arc<dyn Device>,
@@ -367,6 +377,23 @@ impl Show for Patched<'_> {
         }
         self.show.show(page)
     }
+}
+
+/// Returns the table of a store that has one table.
+///
+/// # Errors
+/// `InvalidArgument` if it has none, or several.
+fn only_table<'s>(store: &'s mut StoreFormat, place: &str) -> Result<&'s mut TableFormat> {
+    let names: Vec<String> = store.live_tables().map(|table| table.name.clone()).collect();
+    let [name] = &*names else {
+        let names = names.join("`, `");
+        let which = if names.is_empty() { "no table".to_owned() } else { format!("`{names}`") };
+        return Err(Error::invalid(format!(
+            "the store in {place} has not one table, but {which}; open it with `Database::open`"
+        )));
+    };
+    let found = store.tables.iter_mut().find(|table| !table.dropped && table.name == *name);
+    Ok(found.expect("the name is of a table"))
 }
 
 /// Checks that this build has the hash function of the store, and can use its sizes.

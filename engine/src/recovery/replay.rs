@@ -5,9 +5,11 @@ use super::{OnProgress, RecoveryProgress, RecoveryReport};
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::hash::{KeyHash, KeyHasher};
+use crate::checkpoint::files::manifest::StoreFormat;
 use crate::hash_index::HashIndex;
 use crate::hybrid_log::{HybridLog, PageAssembler, PagePayload, Show};
-use crate::record::{Layout, StoredRecord};
+use crate::record::{StoredRecord, TableNumber};
+use crate::store::Tables;
 use futures::future::BoxFuture;
 use kvick_runtime::Task;
 use std::sync::Arc;
@@ -15,14 +17,33 @@ use std::sync::Arc;
 /// The number of records with buckets that are prefetched together.
 const GROUP: usize = 32;
 
+/// The hash functions of the tables that are not dropped. The records of a dropped table need no
+/// entry: nothing searches for them.
+#[derive(Debug)]
+pub(super) struct TableHashers(Vec<Option<KeyHasher>>);
+
+impl TableHashers {
+    pub(super) fn new(tables: &Tables, store: &StoreFormat) -> Self {
+        let mut hashers = vec![None; TableNumber::COUNT];
+        for table in store.live_tables() {
+            hashers[table.number().index()] = Some(tables.hasher(table.number()));
+        }
+        Self(hashers)
+    }
+
+    fn of(&self, number: TableNumber) -> Option<&KeyHasher> {
+        self.0[number.index()].as_ref()
+    }
+}
+
 /// A replay of the log in progress.
 pub(super) struct Replay<'l> {
     log: &'l HybridLog,
-    layout: Layout,
+    tables: &'l Tables,
     index: Arc<HashIndex>,
     /// The task that loads the index up to `from`, until it has ended.
     loading: Option<Task<Result<()>>>,
-    hasher: KeyHasher,
+    hashers: TableHashers,
     /// The first address of records that are not in the index yet.
     from: Address,
     joint: PageAssembler,
@@ -36,8 +57,8 @@ pub(super) struct Replay<'l> {
 impl<'l> Replay<'l> {
     /// Creates a replay from `from`, where the index ends, to `end`, where the checkpoint ends.
     pub(super) fn new(
-        (log, layout): (&'l HybridLog, Layout),
-        (index, loading, hasher): (Arc<HashIndex>, Option<Task<Result<()>>>, KeyHasher),
+        (log, tables): (&'l HybridLog, &'l Tables),
+        (index, loading, hashers): (Arc<HashIndex>, Option<Task<Result<()>>>, TableHashers),
         [from, end]: [Address; 2],
         on_progress: Option<&'l mut OnProgress>,
     ) -> Self {
@@ -46,10 +67,10 @@ impl<'l> Replay<'l> {
         let (joint, bytes, records) = (PageAssembler::default(), 0, 0);
         Self {
             log,
-            layout,
+            tables,
             index,
             loading,
-            hasher,
+            hashers,
             from,
             joint,
             group,
@@ -108,17 +129,20 @@ impl<'l> Replay<'l> {
     }
 
     fn walk(&mut self, page: &PagePayload) -> Result<()> {
-        let layout = self.layout;
-        for record in self.log.file().records(layout, page.start, &page.bytes) {
-            let record = record.map_err(|address| self.log.file().not_a_record(address))?;
+        let file = self.log.file();
+        for record in file.records(self.tables.layouts(), page.start, &page.bytes) {
+            let record = record.map_err(|found| file.no_record(found))?;
             // A walk along a chain ends only if addresses go down.
             if record.info.previous() >= record.address {
-                return Err(self.log.file().not_a_record(record.address));
+                return Err(file.not_a_record(record.address));
             }
             if record.info.is_invalid() || record.info.is_piece() || record.address < self.from {
                 continue;
             }
-            let hash = self.hasher.hash(StoredRecord::key_in(record.bytes, layout));
+            let Some(hasher) = self.hashers.of(record.info.table()) else {
+                continue;
+            };
+            let hash = hasher.hash(StoredRecord::key_in(record.bytes, record.layout));
             self.index.prefetch(hash);
             self.group.push((hash, record.address));
             if self.group.len() == GROUP {

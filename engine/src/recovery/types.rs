@@ -1,4 +1,4 @@
-//! The key and value types of a store. A store must be opened with the types of its creation.
+//! The key and value types of a table. A table must be opened with the types of its creation.
 //!
 //! For each type a store keeps the name of its encoding, its width, and a fingerprint that tells it
 //! from other types of that encoding. The bytes mean something else if one of these differs. Then
@@ -7,13 +7,13 @@
 
 use super::type_change::{advice_for_key, advice_for_value, has_other_version};
 use crate::base::error::{Error, Result};
-use crate::checkpoint::files::manifest::StoreFormat;
+use crate::checkpoint::files::manifest::TableFormat;
 use crate::codec::{Key, TypeName, Value};
-use crate::config::{Config, Geometry};
-use crate::record::Layout;
+use crate::config::Geometry;
+use crate::record::{Layout, TableNumber};
 use crate::store::{Limits, layout};
 
-/// The key and value types of a store.
+/// The key and value types of a table.
 #[derive(Clone, Debug)]
 pub(crate) struct TypeNames {
     pub(crate) key: TypeName,
@@ -33,44 +33,52 @@ impl TypeNames {
         }
     }
 
-    /// Returns the limits of a store of these sizes, if it can hold these types.
-    pub(super) fn limits(&self, geometry: &Geometry, config: &Config) -> Result<Limits> {
-        let widths = [self.key.width, self.value.width];
-        Limits::of(geometry, config.yield_every, (self.layout, widths))
+    /// Returns the limits of a table of these types in a store of these sizes.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if the store cannot hold these types.
+    pub(crate) fn limits(&self, geometry: &Geometry) -> Result<Limits> {
+        Limits::of(geometry, (self.layout, [self.key.width, self.value.width]))
     }
 
-    /// Checks that the store holds these types, and gives the store their names. Names that mean
+    /// Returns a new table of these types.
+    pub(crate) fn table(&self, number: TableNumber, name: &str) -> TableFormat {
+        TableFormat::new(number, name, [&self.key, &self.value])
+    }
+
+    /// Checks that the table holds these types, and gives the table their names. Names that mean
     /// another type need `accepts_change`. A key never has another version. Returns whether a name
     /// has changed.
     ///
     /// # Errors
     /// `InvalidArgument` that names both types.
-    pub(super) fn adopt(&self, store: &mut StoreFormat, accepts_change: bool) -> Result<bool> {
+    pub(crate) fn adopt(&self, table: &mut TableFormat, accepts_change: bool) -> Result<bool> {
         let [reads_key, reads_value] = self.reads;
-        let (key, value) = (store.key_type(), store.value_type());
+        let (key, value) = (table.key_type(), table.value_type());
         if !reads_key(&key) && (!accepts_change || has_other_version(&key, &self.key)) {
-            return Err(self.wrong_types(store, &advice_for_key(&key, &self.key)));
+            return Err(self.wrong_types(table, &advice_for_key(&key, &self.key)));
         }
         if !reads_value(&value) && !accepts_change {
-            return Err(self.wrong_types(store, &advice_for_value(&value, &self.value)));
+            return Err(self.wrong_types(table, &advice_for_value(&value, &self.value)));
         }
         for (what, stored, asked) in [("key", &key, &self.key), ("value", &value, &self.value)] {
             if stored.width != asked.width {
-                return Err(wrong_width(what, stored, asked));
+                return Err(wrong_width(&table.subject(), what, stored, asked));
             }
         }
         let is_changed = key != self.key || value != self.value;
         if is_changed {
-            store.set_types(&self.key, &self.value);
+            table.set_types(&self.key, &self.value);
         }
         Ok(is_changed)
     }
 
     #[cold]
-    fn wrong_types(&self, store: &StoreFormat, advice: &str) -> Error {
-        let (key, value) = (store.key_type(), store.value_type());
+    fn wrong_types(&self, table: &TableFormat, advice: &str) -> Error {
+        let (key, value) = (table.key_type(), table.value_type());
+        let subject = table.subject();
         Error::invalid(format!(
-            "the store holds keys {}, values {}, and is opened with keys {}, values {}; {advice}",
+            "{subject} holds keys {}, values {}, and is opened with keys {}, values {}; {advice}",
             key.shown(),
             value.shown(),
             self.key.shown(),
@@ -80,12 +88,12 @@ impl TypeNames {
 }
 
 #[cold]
-fn wrong_width(what: &str, stored: &TypeName, asked: &TypeName) -> Error {
+fn wrong_width(subject: &str, what: &str, stored: &TypeName, asked: &TypeName) -> Error {
     let shown = |width: Option<usize>| {
         width.map_or_else(|| "of any length".to_owned(), |bytes| format!("of {bytes} bytes"))
     };
     Error::invalid(format!(
-        "the store holds each {what} as {} {}, and is opened with {} {}: the records have another \
+        "{subject} holds each {what} as {} {}, and is opened with {} {}: the records have another \
          layout",
         stored.shown(),
         shown(stored.width),
@@ -121,7 +129,7 @@ mod tests {
         let older = name("zerocopy 8 bytes", Some(8), None);
         assert!(older.is_read_as::<Stored>(), "of an older store");
         let one = name("postcard", None, Some("postcard app::One"));
-        let error = wrong_width("key", &plain, &one);
+        let error = wrong_width("table `users`", "key", &plain, &one);
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         assert!(error.to_string().contains("u64 of 8 bytes"), "{error}");
         assert!(error.to_string().contains("app::One of any length"), "{error}");

@@ -1,20 +1,19 @@
 //! The state that all operations of a store share, in terms of bytes.
 
 use super::context::{ContextRegistry, ExecutionContext, OperationContext};
-use super::limits::Limits;
 use super::sessions::identity::SessionId;
 use super::sessions::state::SessionState;
 use super::sessions::table::SessionTable;
 use super::system_state::SystemState;
+use super::tables::Tables;
 use crate::base::context_pool::ContextPool;
 use crate::base::error::{Error, Result};
-use crate::base::hash::KeyHasher;
 use crate::base::wait::wait_either;
 use crate::config::Config;
 use crate::epoch::Epoch;
 use crate::hash_index::HashIndex;
 use crate::hybrid_log::{HybridLog, LogStatus};
-use crate::record::{Layout, RecordInfo, RecordRef};
+use crate::record::{RecordInfo, RecordRef};
 use crate::statistics::{DeviceStats, LogBytes, MemoryBytes, Stats};
 use kvick_io::Device;
 use kvick_runtime::Handle;
@@ -25,11 +24,9 @@ use std::sync::Arc;
 pub(crate) struct StoreInner {
     // Fixed after opening.
     pub(crate) config: Config,
-    pub(crate) layout: Layout,
-    pub(crate) limits: Limits,
-    pub(in crate::store) hasher: KeyHasher,
     epoch: Epoch,
     // Shared structures, each with its own rules.
+    pub(crate) tables: Tables,
     pub(crate) index: HashIndex,
     pub(crate) log: HybridLog,
     pub(crate) phase: SystemState,
@@ -43,9 +40,7 @@ pub(crate) struct StoreInner {
 #[derive(Debug)]
 pub(crate) struct StoreParts {
     pub(crate) config: Config,
-    pub(crate) layout: Layout,
-    pub(crate) limits: Limits,
-    pub(crate) hasher: KeyHasher,
+    pub(crate) tables: Tables,
     pub(crate) index: HashIndex,
     pub(crate) log: HybridLog,
     pub(crate) version: u64,
@@ -65,19 +60,20 @@ const WAITS_MIN: usize = 8;
 
 impl StoreInner {
     pub(crate) fn new(parts: StoreParts) -> Self {
-        let StoreParts { config, layout, limits, hasher, index, log, version, sessions } = parts;
+        let StoreParts { config, tables, index, log, version, sessions } = parts;
         let epoch = log.epoch().clone();
         let registry = Arc::new(ContextRegistry::default());
         let (places, seats) = (epoch.clone(), Arc::clone(&registry));
-        let pool = ContextPool::new(POOLED_SEATS, move || seats.seat(&places, limits.yield_every));
+        let yield_every = config.yield_every;
+        let pool = ContextPool::new(POOLED_SEATS, move || seats.seat(&places, yield_every));
         let phase = SystemState::new(version);
-        Self { config, layout, limits, hasher, epoch, index, log, phase, sessions, pool, registry }
+        Self { config, epoch, tables, index, log, phase, sessions, pool, registry }
     }
 
     /// Returns a seat for a new session.
     pub(crate) fn seat(&self) -> Result<(ExecutionContext, Arc<SessionState>)> {
         self.log.health().check_read()?;
-        let mut seat = self.registry.seat(&self.epoch, self.limits.yield_every);
+        let mut seat = self.registry.seat(&self.epoch, self.config.yield_every);
         let ledger = SessionTable::open(seat.counters());
         seat.set_ledger(Arc::clone(&ledger));
         Ok((seat, ledger))
@@ -89,7 +85,7 @@ impl StoreInner {
         id: SessionId,
     ) -> Result<(ExecutionContext, Arc<SessionState>)> {
         self.log.health().check_read()?;
-        let mut seat = self.registry.seat(&self.epoch, self.limits.yield_every);
+        let mut seat = self.registry.seat(&self.epoch, self.config.yield_every);
         let ledger = self.sessions.resume(id, seat.counters())?;
         seat.set_ledger(Arc::clone(&ledger));
         Ok((seat, ledger))

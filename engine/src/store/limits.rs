@@ -1,4 +1,4 @@
-//! The limits of keys and values of one store, and the types with records that fit its pages.
+//! The limits of keys and values of one table, and the types with records that fit its pages.
 
 use crate::base::error::{Error, Result};
 use crate::config::{ByteSize, Geometry};
@@ -11,8 +11,6 @@ pub(crate) struct Limits {
     pub(crate) value: usize,
     /// The largest record with its value inline. A larger record has its value in pieces.
     pub(crate) inline: usize,
-    /// The number of operations after which a session yields; 0 means never.
-    pub(crate) yield_every: u32,
     /// The pages limit the values, not `max_value`.
     is_value_limited_by_pages: bool,
 }
@@ -23,21 +21,20 @@ pub(in crate::store) const fn list_bytes(pieces: usize) -> usize {
 }
 
 impl Limits {
-    /// Returns the limits of a store with these sizes and with types of this layout and these
-    /// widths.
+    /// Returns the limits of a table of a store with these sizes. Its types have this layout and
+    /// these widths.
     ///
     /// # Errors
     /// `InvalidArgument` if no page holds a record of these types, or `max_value` is too small.
     pub(crate) fn of(
         geometry: &Geometry,
-        yield_every: u32,
         (layout, [key_width, value_width]): (Layout, [Option<usize>; 2]),
     ) -> Result<Self> {
         let key = key_width.unwrap_or(geometry.max_key);
         let (inline, page) = (geometry.max_inline, ByteSize::new(1 << geometry.page_bits));
         let is_value_limited_by_pages = false;
         let value = geometry.max_value;
-        let mut limits = Self { key, value, inline, yield_every, is_value_limited_by_pages };
+        let mut limits = Self { key, value, inline, is_value_limited_by_pages };
         let least = match layout.value_width {
             Some(width) => layout.record_bytes(layout.extents(key, width)),
             None => limits.overhead(layout).saturating_add(list_bytes(1)),

@@ -2,6 +2,7 @@
 //!
 //! # Modules
 //! * `inner`: [`StoreInner`], the state that all operations share, in terms of bytes.
+//! * `table`: [`TableInner`], the state that all operations of one table share.
 //! * `operation`: `read`, `upsert`, `modify`, `delete` are one *synchronous attempt* each, a
 //!   `match` over the region of the newest record. An attempt runs under one guard and ends done
 //!   or blocked. It leaves nothing half done: no lock, no reserved space, no borrowed memory.
@@ -27,8 +28,12 @@ pub(crate) mod operation;
 mod record;
 pub(crate) mod sessions;
 pub(crate) mod system_state;
+mod table;
+mod tables;
 
 pub(crate) use inner::{StoreInner, StoreParts};
 pub(crate) use limits::Limits;
 pub(crate) use operation::attempt::{Types, layout};
 pub(crate) use record::encoding;
+pub(crate) use table::TableInner;
+pub(crate) use tables::Tables;

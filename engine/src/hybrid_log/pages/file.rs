@@ -1,11 +1,11 @@
 //! The log on its device: its units, the buffers of transfers, and their counts.
 
-use super::records::Records;
+use super::records::{NoRecord, Records};
 use super::unit::{Chunk, Units};
 use super::unit_file::UnitFile;
 use crate::base::address::Address;
 use crate::base::error::Error;
-use crate::record::Layout;
+use crate::record::Layouts;
 use crate::statistics::DeviceCounters;
 use kvick_io::{BufPool, Device};
 use std::sync::Arc;
@@ -126,17 +126,23 @@ impl LogFile {
     /// `start`.
     pub(crate) fn records<'b>(
         &self,
-        layout: Layout,
+        layouts: &'b Layouts,
         start: Address,
         bytes: &'b [u8],
     ) -> Records<'b> {
-        Records::new(self.units, layout, [start, Address::FIRST], bytes)
+        Records::new(self.units, layouts, [start, Address::FIRST], bytes)
     }
 
     /// Returns the error of a damaged record at `address` that no checksum found.
     #[cold]
     pub(crate) fn not_a_record(&self, address: Address) -> Error {
         self.damaged("the header of a record is damaged", address)
+    }
+
+    /// Returns the error of bytes that a walk along a page found in place of a record.
+    #[cold]
+    pub(crate) fn no_record(&self, found: NoRecord) -> Error {
+        self.damaged(found.what, found.address)
     }
 
     /// Returns the error of damage at `address`. `what` is a sentence.

@@ -5,10 +5,9 @@
 
 use super::unit::Units;
 use crate::base::address::Address;
-use crate::record::{Layout, RecordInfo, StoredRecord};
+use crate::record::{Layout, Layouts, RecordInfo, StoredRecord};
 
-/// The records in some payload of one page. `Err` is the address of bytes that are no record, and
-/// ends the iteration.
+/// The records in some payload of one page. An error ends the iteration.
 #[derive(Debug)]
 pub(crate) struct Records<'b> {
     bytes: &'b [u8],
@@ -17,15 +16,29 @@ pub(crate) struct Records<'b> {
     /// The offset of `start` in its page.
     offset: usize,
     unit_payload: usize,
-    layout: Layout,
+    layouts: &'b Layouts,
     at: usize,
 }
 
-/// A record of a page: its address, its header, and all its bytes.
+/// Bytes of a page that are no record of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoRecord {
+    pub(crate) address: Address,
+    /// The damage, in words.
+    pub(crate) what: &'static str,
+}
+
+/// A record that extends beyond its page.
+const TOO_LONG: &str = "a record that does not fit into its page";
+/// A record whose layout is unknown.
+pub(crate) const NO_TABLE: &str = "a record of a table that the manifest does not name";
+
+/// A record of a page: its address, its header, its layout, and all its bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PageRecord<'b> {
     pub(crate) address: Address,
     pub(crate) info: RecordInfo,
+    pub(crate) layout: Layout,
     pub(crate) bytes: &'b [u8],
 }
 
@@ -34,7 +47,7 @@ impl<'b> Records<'b> {
     /// at `first` if it is after `start`. A record begins there.
     pub(crate) fn new(
         units: Units,
-        layout: Layout,
+        layouts: &'b Layouts,
         [start, first]: [Address; 2],
         bytes: &'b [u8],
     ) -> Self {
@@ -49,12 +62,27 @@ impl<'b> Records<'b> {
         let skipped = first.max(Address::FIRST).raw().saturating_sub(start.raw());
         let at = usize::try_from(skipped).map_or(bytes.len(), |skipped| skipped.min(bytes.len()));
         let unit_payload = usize::try_from(units.payload()).expect("a unit fits in memory");
-        Self { bytes, start, offset, unit_payload, layout, at }
+        Self { bytes, start, offset, unit_payload, layouts, at }
+    }
+
+    /// Returns the record with this header at the front of `rest`.
+    fn record(
+        &self,
+        address: Address,
+        info: RecordInfo,
+        rest: &'b [u8],
+    ) -> Result<PageRecord<'b>, NoRecord> {
+        let no_record = |what| NoRecord { address, what };
+        let layout = self.layouts.of(info).ok_or(no_record(NO_TABLE))?;
+        let length = StoredRecord::header(rest, layout);
+        let bytes = length.and_then(|length| rest.get(..length)).ok_or(no_record(TOO_LONG))?;
+        debug_assert!(!bytes.is_empty(), "a record at {address:?} has bytes");
+        Ok(PageRecord { address, info, layout, bytes })
     }
 }
 
 impl<'b> Iterator for Records<'b> {
-    type Item = Result<PageRecord<'b>, Address>;
+    type Item = Result<PageRecord<'b>, NoRecord>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -68,18 +96,12 @@ impl<'b> Iterator for Records<'b> {
                 self.at = next;
                 continue;
             }
-            let length = StoredRecord::header(rest, self.layout);
-            return Some(match length.and_then(|length| rest.get(..length)) {
-                Some(bytes) => {
-                    debug_assert!(!bytes.is_empty(), "a record at {address:?} has bytes");
-                    self.at += bytes.len();
-                    Ok(PageRecord { address, info, bytes })
-                }
-                None => {
-                    self.at = self.bytes.len();
-                    Err(address)
-                }
-            });
+            let record = self.record(address, info, rest);
+            self.at = match &record {
+                Ok(record) => self.at + record.bytes.len(),
+                Err(_) => self.bytes.len(),
+            };
+            return Some(record);
         }
     }
 }

@@ -3,9 +3,10 @@
 use super::budget::ReadBudget;
 use crate::base::address::Address;
 use crate::base::error::Result;
+use crate::hybrid_log::pages::records::NO_TABLE;
 use crate::hybrid_log::pages::unit::Units;
 use crate::hybrid_log::parts::LogParts;
-use crate::record::{Layout, StoredRecord};
+use crate::record::{LONGEST_HEADER, Layout, Layouts, RecordInfo, StoredRecord, WORD};
 use kvick_io::AlignedBuf;
 use std::sync::Arc;
 
@@ -40,19 +41,25 @@ pub(crate) struct RecordReader<'l> {
 
 impl RecordReader<'_> {
     /// Reads the record at `address`, which is below the head, and checks every unit of it. Bytes
-    /// after the record that the read also returned are not checked.
+    /// after the record that the read also returned are not checked. The record is probably of
+    /// `expected`, but a chain leads to records of other tables too.
     ///
     /// # Errors
     /// `Corrupt` with file and offset, `Io`.
-    pub(crate) async fn fetch(self, layout: Layout, address: Address) -> Result<StoredRecord> {
+    pub(crate) async fn fetch(
+        self,
+        layouts: &Layouts,
+        expected: Layout,
+        address: Address,
+    ) -> Result<StoredRecord> {
         let LogParts { pages, file, .. } = self.parts;
         let units = file.units();
         assert!(address < pages.marks().flushed.load(), "{address:?} was written");
         debug_assert!(address >= Address::FIRST, "{address:?} is of a record");
-        let mut wanted = file.counters().record_bytes_hint(layout);
+        let mut wanted = file.counters().record_bytes_hint(expected).max(LONGEST_HEADER);
         loop {
             let mut fetched = self.read_units(address, wanted).await?;
-            let whole = self.record_in(layout, &mut fetched)?;
+            let whole = self.record_in(layouts, &mut fetched)?;
             if whole <= fetched.checked_bytes(units) {
                 file.counters().fetched(whole);
                 let within = fetched.within();
@@ -67,12 +74,20 @@ impl RecordReader<'_> {
 
     /// Checks the units that the record needs, as far as they were read. Returns the size of the
     /// record.
-    fn record_in(self, layout: Layout, fetched: &mut Fetched) -> Result<usize> {
+    fn record_in(self, layouts: &Layouts, fetched: &mut Fetched) -> Result<usize> {
         let (address, within) = (fetched.address, fetched.within());
+        self.check_up_to(fetched, within + WORD)?;
+        let info = RecordInfo::first_of(&fetched.bytes[within..]);
+        if !info.is_present() {
+            return Err(self.parts.file.damaged("no record begins here", address));
+        }
+        let Some(layout) = layouts.of(info) else {
+            return Err(self.parts.file.damaged(NO_TABLE, address));
+        };
         self.check_up_to(fetched, within + layout.header_bytes())?;
         let header = StoredRecord::header(&fetched.bytes[within..], layout);
         let Some(whole) = header else {
-            return Err(self.parts.file.damaged("no record begins here", address));
+            return Err(self.parts.file.damaged("a record has no whole header", address));
         };
         debug_assert!(whole >= layout.header_bytes(), "a record has a header: {address:?}");
         self.check_up_to(fetched, within + whole)?;

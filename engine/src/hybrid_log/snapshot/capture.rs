@@ -8,7 +8,7 @@ use crate::base::error::{Error, Result};
 use crate::hybrid_log::pages::region::NOT_PINNED;
 use crate::hybrid_log::parts::LogParts;
 use crate::hybrid_log::shift::flush::WRITES;
-use crate::record::Layout;
+use crate::record::Layouts;
 use futures::stream::{FuturesOrdered, StreamExt};
 use kvick_io::Device;
 use kvick_io::sync::atomic::Ordering;
@@ -62,7 +62,7 @@ impl Capture<'_> {
     /// `version_tag`. The page is frozen and pinned. Returns the start of the next page.
     pub(crate) fn changed_in_page(
         self,
-        layout: Layout,
+        layouts: &Layouts,
         [from, end]: [Address; 2],
         version_tag: u64,
         mut show: impl FnMut(Address, &[u8]),
@@ -81,7 +81,7 @@ impl Capture<'_> {
         debug_assert!(start <= limit, "the captured range is in memory: {start:?}, {limit:?}");
         let length = usize::try_from(limit.raw() - start.raw()).expect("within a page");
         pages.with_pinned(start, length, |bytes| {
-            for record in file.records(layout, start, bytes) {
+            for record in file.records(layouts, start, bytes) {
                 let record = record.expect("records in memory are whole");
                 if record.info.version_tag() == version_tag {
                     show(record.address, record.bytes);

@@ -15,10 +15,11 @@
 //!    before it loads the pin. So an eviction up to a mark that a capture has not counted on sees
 //!    the pin. This holds even if the drivers of a log run on several threads.
 
-use crate::base::address::{ADDRESS_MASK, Address};
+use crate::base::address::Address;
 use crate::base::weak_spot;
 use crate::hybrid_log::pages::region::NOT_PINNED;
 use crate::hybrid_log::parts::LogParts;
+use crate::record::RecordInfo;
 use kvick_io::sync::atomic::{Ordering, fence};
 
 /// The ends of the versions of a log.
@@ -96,7 +97,11 @@ impl Versions<'_> {
 
     /// Sets the version tag of records that are changed from now on.
     pub(crate) fn set_version_tag(self, version_tag: u64) {
-        debug_assert_eq!(version_tag & ADDRESS_MASK, 0, "a tag shares its word with an address");
+        debug_assert_eq!(
+            version_tag,
+            RecordInfo::from_raw(version_tag).version_tag(),
+            "a tag shares its word with an address"
+        );
         // Relaxed: set during a barrier. Every operation that continues afterwards has seen its
         // end.
         self.0.pages.marks().version_tag.store(version_tag, Ordering::Relaxed);

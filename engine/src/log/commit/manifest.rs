@@ -13,7 +13,7 @@ use crate::manifest::text::{self, Edition, Hex};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-const EDITION: Edition = Edition { kind: "log", format: 2 };
+const EDITION: Edition = Edition { kind: "log", format: 2, features: &[] };
 /// No log was made with larger pages.
 const LARGEST_PAGE: u64 = 32 << 20;
 const _: () = assert!(PAGES[1] <= LARGEST_PAGE, "an opening accepts the pages of a creation");

@@ -26,10 +26,10 @@ use crate::base::address::Address;
 use crate::base::error::Result;
 use crate::base::hash::KeyHash;
 use crate::codec::Key;
-use crate::store::inner::StoreInner;
 use crate::store::operation::attempt::HashedKey;
 use crate::store::operation::upsert::hashed;
 use crate::store::record::encoding::encode_key;
+use crate::store::table::TableRef;
 use futures::stream::{FuturesUnordered, TryStreamExt};
 
 /// The number of keys in a group. They hide the latency of memory, and fit in the first-level
@@ -52,7 +52,7 @@ impl<K: Key + ?Sized> Staged<'_, K> {
 /// Runs stages 1 and 2 for a group of keys.
 #[inline(always)]
 fn stage<'k, K: Key + ?Sized>(
-    core: &StoreInner,
+    core: TableRef<'_>,
     group: impl ExactSizeIterator<Item = &'k K::Item>,
 ) -> Result<[Option<Staged<'k, K>>; GROUP]> {
     debug_assert!(group.len() <= GROUP);
@@ -95,7 +95,7 @@ struct Waiting<F> {
 }
 
 impl<T, F: Future<Output = Result<T>>> Waiting<F> {
-    fn new(core: &StoreInner) -> Self {
+    fn new(core: TableRef<'_>) -> Self {
         Self { operations: FuturesUnordered::new(), most: core.waits_at_once() }
     }
 

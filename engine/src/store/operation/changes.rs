@@ -14,11 +14,11 @@ use crate::base::error::Result;
 use crate::base::hash::KeyHash;
 use crate::codec::Value;
 use crate::statistics::Counters;
-use crate::store::inner::StoreInner;
 use crate::store::operation::attempt::{Attempt, Blocked};
 use crate::store::operation::upsert::entry_of;
 use crate::store::record::encoding::encode_value;
 use crate::store::record::find::RecordSource;
+use crate::store::table::TableRef;
 
 /// A change of a value.
 pub(crate) trait Change<V: Value + ?Sized> {
@@ -58,7 +58,7 @@ pub(crate) trait Change<V: Value + ?Sized> {
 /// absent keys does not fill the index. A change that writes gets an entry, and starts again.
 #[cold]
 pub(crate) fn without_entry<V: Value + ?Sized, C: Change<V>>(
-    core: &StoreInner,
+    core: TableRef<'_>,
     hash: KeyHash,
     change: &mut C,
     counters: &Counters,

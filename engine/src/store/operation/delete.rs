@@ -7,13 +7,13 @@ use crate::record::{HasLayout, Layout, NewRecord, RecordInfo, RecordKind, Record
 use crate::statistics::Counter;
 use crate::store::answers::Previous;
 use crate::store::context::OperationContext;
-use crate::store::inner::StoreInner;
 use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, Types};
 use crate::store::operation::future::{BlindWrite, Operation};
 use crate::store::operation::upsert::hashed;
 use crate::store::record::append::{Link, append_record, with_retries};
 use crate::store::record::encoding::{encode_key, owned_key};
 use crate::store::record::find::{InMemory, RecordSource, find_record};
+use crate::store::table::TableRef;
 use std::marker::PhantomData;
 
 /// Deletes one key.
@@ -34,7 +34,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Operation for Delete<'_, K, V> {
 
     fn attempt(
         &mut self,
-        core: &StoreInner,
+        core: TableRef<'_>,
         tools: OperationContext<'_>,
     ) -> Result<Attempt<Previous>> {
         let bytes = encode_key::<K>(self.key)?;
@@ -54,7 +54,7 @@ impl<'k, K: Key + ?Sized, V: Value + ?Sized> BlindWrite<'k, K> for Delete<'k, K,
 
     fn attempt_hashed(
         self,
-        core: &StoreInner,
+        core: TableRef<'_>,
         key: HashedKey<'_>,
         tools: OperationContext<'_>,
     ) -> Result<Attempt<Previous>> {
@@ -73,15 +73,17 @@ impl<'k, K: Key + ?Sized, V: Value + ?Sized> BlindWrite<'k, K> for Delete<'k, K,
 
 /// Tries once. Returns `None` if another operation was faster.
 fn delete_once<S: HasLayout>(
-    core: &StoreInner,
+    core: TableRef<'_>,
     HashedKey { bytes: key, hash }: HashedKey<'_>,
     tools: &OperationContext<'_>,
 ) -> Result<Option<Attempt<Previous>>> {
     let Some(entry) = core.index.find(hash) else {
+        core.table.check()?;
         RecordSource::Absent.count(tools.counters);
         return Ok(Some(Attempt::Done(Previous::Absent)));
     };
     let found = find_record::<S>(core, entry.address(), key, tools.guard);
+    found.check_table(core)?;
     let done = match found {
         RecordSource::Absent => Some(Previous::Absent),
         RecordSource::InMemory(found) if found.record.info().is_tombstone() => {

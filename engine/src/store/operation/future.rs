@@ -12,11 +12,11 @@
 use crate::base::error::Result;
 use crate::codec::Key;
 use crate::store::context::OperationContext;
-use crate::store::inner::StoreInner;
 use crate::store::operation::attempt::{Attempt, Blocked, HashedKey};
 use crate::store::operation::pending::wait::{PendingContext, PendingWait};
 use crate::store::operation::store_ref::StoreRef;
 use crate::store::record::append::TRIES;
+use crate::store::table::TableRef;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -28,7 +28,7 @@ pub(crate) trait Operation {
     /// Tries to do the whole operation now.
     fn attempt(
         &mut self,
-        core: &StoreInner,
+        core: TableRef<'_>,
         tools: OperationContext<'_>,
     ) -> Result<Attempt<Self::Output>>;
 
@@ -44,7 +44,7 @@ pub(crate) trait BlindWrite<'k, K: Key + ?Sized + 'k>: Operation + Sized {
     /// Tries like [`attempt`](Operation::attempt), with the key encoded and hashed.
     fn attempt_hashed(
         self,
-        core: &StoreInner,
+        core: TableRef<'_>,
         key: HashedKey<'_>,
         tools: OperationContext<'_>,
     ) -> Result<Attempt<Self::Output>>;

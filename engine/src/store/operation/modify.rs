@@ -27,7 +27,6 @@ use crate::hybrid_log::Region;
 use crate::record::{Layout, NewRecord, RecordInfo, RecordKind, RecordRef, ValueState};
 use crate::statistics::Counter;
 use crate::store::context::OperationContext;
-use crate::store::inner::StoreInner;
 use crate::store::operation::attempt::EntrySnapshot;
 use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, LongValue, Types, layout};
 use crate::store::operation::changes::{Change, without_entry};
@@ -38,6 +37,7 @@ use crate::store::operation::upsert::{check_value, entry_of, hashed, is_too_long
 use crate::store::record::append::{Link, append_record, with_retries};
 use crate::store::record::encoding::{encode_key, owned_key};
 use crate::store::record::find::{InMemory, RecordSource, find_record};
+use crate::store::table::TableRef;
 use kvick_io::sync::atomic::Ordering;
 use std::marker::PhantomData;
 
@@ -61,7 +61,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>> Operation for Modify<'_, 
     #[inline(always)]
     fn attempt(
         &mut self,
-        core: &StoreInner,
+        core: TableRef<'_>,
         tools: OperationContext<'_>,
     ) -> Result<Attempt<C::Output>> {
         let bytes = encode_key::<K>(self.key)?;
@@ -79,7 +79,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>> Operation for Modify<'_, 
 
 /// The state of one try.
 pub(in crate::store) struct RmwAttempt<'t, 's> {
-    pub(in crate::store) core: &'t StoreInner,
+    pub(in crate::store) core: TableRef<'t>,
     pub(in crate::store) tools: &'t mut OperationContext<'s>,
     key: &'t [u8],
     entry: FoundEntry,
@@ -96,7 +96,7 @@ struct Current<'c> {
 /// Returns whether the change wrote.
 #[inline(always)]
 pub(in crate::store) fn modify_hashed<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
-    core: &StoreInner,
+    core: TableRef<'_>,
     HashedKey { bytes: key, hash }: HashedKey<'_>,
     change: &mut C,
     mut tools: OperationContext<'_>,
@@ -111,8 +111,10 @@ pub(in crate::store) fn modify_hashed<K: Key + ?Sized, V: Value + ?Sized, C: Cha
         } else if let Some(entry) = core.index.find(hash) {
             entry
         } else if C::CREATES {
+            core.table.check()?;
             return without_entry::<V, C>(core, hash, change, tools.counters).map(Some);
         } else {
+            core.table.check()?;
             RecordSource::Absent.count(tools.counters);
             return Ok(Some(Attempt::Done(false)));
         };
@@ -135,18 +137,19 @@ impl RmwAttempt<'_, '_> {
         let layout = layout::<K, V>();
         let found =
             find_record::<Types<K, V>>(self.core, self.entry.address(), self.key, self.tools.guard);
+        found.check_table(self.core)?;
         let step = match found {
             RecordSource::Absent => self.copy::<K, V, C>(None, change),
-            RecordSource::InMemory(found) if found.record.info().is_final(layout) => {
+            RecordSource::InMemory(found) if found.info.is_final(layout) => {
                 self.change_final::<K, V, C>(found, change)
             }
             RecordSource::InMemory(InMemory { address, region: Region::Fuzzy, .. }) => {
                 Ok(Some(Attempt::Blocked(Blocked::Fuzzy(address))))
             }
-            RecordSource::InMemory(InMemory { address, record, region: Region::Mutable })
+            RecordSource::InMemory(InMemory { address, record, info, region: Region::Mutable })
                 if layout.value_is_word() =>
             {
-                self.core.version_tag(record);
+                self.core.stamp_observed(record, info);
                 self.change_word::<K, V, C>((address, record), change)
             }
             RecordSource::InMemory(found) => self.change_bytes::<K, V, C>(found, change),

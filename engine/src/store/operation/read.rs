@@ -7,7 +7,6 @@ use crate::hybrid_log::Region;
 use crate::record::StoredRecord;
 use crate::statistics::Counter;
 use crate::store::context::OperationContext;
-use crate::store::inner::StoreInner;
 use crate::store::operation::attempt::{Attempt, Blocked, Types, layout};
 use crate::store::operation::future::Operation;
 use crate::store::operation::pending::PendingState;
@@ -16,6 +15,7 @@ use crate::store::record::encoding::{
     decode_boxed, decode_value, encode_key, owned_key, view_value,
 };
 use crate::store::record::find::{InMemory, RecordSource, find_record};
+use crate::store::table::TableRef;
 use kvick_io::sync::atomic::Ordering;
 use std::marker::PhantomData;
 
@@ -116,7 +116,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>> Operation for Read<'_, K,
     #[inline(always)]
     fn attempt(
         &mut self,
-        core: &StoreInner,
+        core: TableRef<'_>,
         tools: OperationContext<'_>,
     ) -> Result<Attempt<Self::Output>> {
         core.check_read()?;
@@ -134,16 +134,17 @@ impl<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>> Operation for Read<'_, K,
 /// Reads `key` from the chain that begins at `newest`.
 #[inline(always)]
 pub(in crate::store) fn read_from<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
-    core: &StoreInner,
+    core: TableRef<'_>,
     newest: Address,
     key: &[u8],
     reader: &mut R,
     tools: OperationContext<'_>,
 ) -> Result<Attempt<Option<R::Output>>> {
     let found = find_record::<Types<K, V>>(core, newest, key, tools.guard);
+    found.check_table(core)?;
     let counters = tools.counters;
     let step = match found {
-        RecordSource::InMemory(found) if found.record.info().is_tombstone() => Attempt::Done(None),
+        RecordSource::InMemory(found) if found.info.is_tombstone() => Attempt::Done(None),
         RecordSource::InMemory(found) => read_in_memory::<K, V, R>(core, found, reader, tools)?,
         RecordSource::OnDevice(from) => match tools.pending.chain_from(from) {
             None => Attempt::Blocked(Blocked::OnDevice(from)),
@@ -161,8 +162,8 @@ pub(in crate::store) fn read_from<K: Key + ?Sized, V: Value + ?Sized, R: Reader<
 
 #[inline(always)]
 fn read_in_memory<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
-    core: &StoreInner,
-    InMemory { address, record, region }: InMemory<'_>,
+    core: TableRef<'_>,
+    InMemory { address, record, info, region }: InMemory<'_>,
     reader: &mut R,
     tools: OperationContext<'_>,
 ) -> Result<Attempt<Option<R::Output>>> {
@@ -177,9 +178,9 @@ fn read_in_memory<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
         let word = record.value_word(layout).load(Ordering::Acquire).to_le_bytes();
         return Ok(Attempt::Done(Some(reader.read(&word[..width])?)));
     }
-    let in_pieces = record.info().is_in_pieces(layout);
+    let in_pieces = info.is_in_pieces(layout);
     if region == Region::ReadOnly && !in_pieces {
-        let value = core.log.pages().immutable_value(core.layout, address, tools.guard);
+        let value = core.log.pages().immutable_value(core.table.layout, address, tools.guard);
         return Ok(Attempt::Done(Some(reader.read(value)?)));
     }
     if let Some(value) = tools.pending.gathered_at(address) {

@@ -3,33 +3,33 @@
 use crate::base::wait::yield_once;
 use crate::statistics::Counter;
 use crate::store::context::{ExecutionContext, OperationContext};
-use crate::store::inner::StoreInner;
 use crate::store::sessions::state::SessionState;
+use crate::store::table::{TableInner, TableRef};
 use std::sync::Arc;
 
-/// A store, and the seat of a session if there is one. Two pointers.
+/// A table, and the seat of a session if there is one. Two pointers.
 #[derive(Debug)]
 pub(crate) struct StoreRef<'a> {
-    core: &'a StoreInner,
+    table: &'a TableInner,
     seat: Option<&'a mut ExecutionContext>,
 }
 
 impl<'a> StoreRef<'a> {
     /// Returns the access for operations of a session.
     #[inline(always)]
-    pub(crate) fn seated(core: &'a StoreInner, seat: &'a mut ExecutionContext) -> Self {
-        Self { core, seat: Some(seat) }
+    pub(crate) fn seated(table: &'a TableInner, seat: &'a mut ExecutionContext) -> Self {
+        Self { table, seat: Some(seat) }
     }
 
     /// Returns the access for operations of a handle.
     #[inline(always)]
-    pub(crate) fn pooled(core: &'a StoreInner) -> Self {
-        Self { core, seat: None }
+    pub(crate) fn pooled(table: &'a TableInner) -> Self {
+        Self { table, seat: None }
     }
 
     /// Returns the same access for a shorter time.
     pub(crate) fn reborrow(&mut self) -> StoreRef<'_> {
-        StoreRef { core: self.core, seat: self.seat.as_deref_mut() }
+        StoreRef { table: self.table, seat: self.seat.as_deref_mut() }
     }
 
     /// Returns the account of the session, if there is a session.
@@ -38,8 +38,8 @@ impl<'a> StoreRef<'a> {
     }
 
     #[inline(always)]
-    pub(crate) fn core(&self) -> &'a StoreInner {
-        self.core
+    pub(crate) fn core(&self) -> TableRef<'a> {
+        self.table.with_store()
     }
 
     /// Returns whether the access has a seat of its own.
@@ -52,9 +52,9 @@ impl<'a> StoreRef<'a> {
     #[inline(always)]
     pub(crate) fn protected<R>(
         &mut self,
-        body: impl FnOnce(&StoreInner, OperationContext<'_>) -> R,
+        body: impl FnOnce(TableRef<'_>, OperationContext<'_>) -> R,
     ) -> R {
-        let core = self.core;
+        let core = self.core();
         match &mut self.seat {
             Some(seat) => seat.protected(|tools| body(core, tools)),
             None => pooled(core, body),
@@ -67,7 +67,7 @@ impl<'a> StoreRef<'a> {
     #[inline(never)]
     pub(crate) fn protected_once(
         &mut self,
-        body: &mut dyn FnMut(&StoreInner, OperationContext<'_>),
+        body: &mut dyn FnMut(TableRef<'_>, OperationContext<'_>),
     ) {
         self.protected(body);
     }
@@ -75,10 +75,10 @@ impl<'a> StoreRef<'a> {
     /// Returns whether the task should let other tasks run, with operations on `keys` more keys.
     #[inline(always)]
     pub(crate) fn should_yield(&mut self, keys: u32) -> bool {
-        let every = self.core.limits.yield_every;
+        let every = self.core().config.yield_every;
         match &mut self.seat {
             Some(seat) => seat.should_yield(keys, every),
-            None => pooled_should_yield(self.core, keys, every),
+            None => pooled_should_yield(self.core(), keys, every),
         }
     }
 
@@ -93,7 +93,7 @@ impl<'a> StoreRef<'a> {
     pub(crate) fn count_suspension(&mut self) {
         match &mut self.seat {
             Some(seat) => seat.count(Counter::Suspensions),
-            None => self.core.pool.with(|seat| seat.count(Counter::Suspensions)),
+            None => self.core().pool.with(|seat| seat.count(Counter::Suspensions)),
         }
     }
 }
@@ -101,11 +101,11 @@ impl<'a> StoreRef<'a> {
 /// Runs `body` in a pooled seat. Out of line, so that operations of a session do not contain the
 /// search for a seat.
 #[inline(never)]
-fn pooled<R>(core: &StoreInner, body: impl FnOnce(&StoreInner, OperationContext<'_>) -> R) -> R {
+fn pooled<R>(core: TableRef<'_>, body: impl FnOnce(TableRef<'_>, OperationContext<'_>) -> R) -> R {
     core.pool.with(|seat| seat.protected(|tools| body(core, tools)))
 }
 
 #[inline(never)]
-fn pooled_should_yield(core: &StoreInner, keys: u32, every: u32) -> bool {
+fn pooled_should_yield(core: TableRef<'_>, keys: u32, every: u32) -> bool {
     core.pool.with(|seat| seat.should_yield(keys, every))
 }

@@ -6,11 +6,10 @@ use crate::base::hash::KeyHash;
 use crate::codec::{Key, Value};
 use crate::hash_index::FoundEntry;
 use crate::hybrid_log::Region;
-use crate::record::{HasLayout, Layout, NewRecord, RecordKind, RecordRef, ValueState};
+use crate::record::{HasLayout, Layout, NewRecord, RecordKind, ValueState};
 use crate::statistics::Counter;
 use crate::store::answers::Previous;
 use crate::store::context::OperationContext;
-use crate::store::inner::StoreInner;
 use crate::store::limits::{key_too_long, value_too_long};
 use crate::store::operation::attempt::EntrySnapshot;
 use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, LongValue, Types, layout};
@@ -19,6 +18,7 @@ use crate::store::operation::pending::Scattered;
 use crate::store::record::append::{Link, append_record, with_retries};
 use crate::store::record::encoding::{encode_key, encode_value, owned_key};
 use crate::store::record::find::{InMemory, RecordSource, find_record};
+use crate::store::table::TableRef;
 use kvick_io::sync::atomic::Ordering;
 
 /// Sets the value of one key.
@@ -40,7 +40,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Operation for Upsert<'_, K, V> {
     #[inline(always)]
     fn attempt(
         &mut self,
-        core: &StoreInner,
+        core: TableRef<'_>,
         tools: OperationContext<'_>,
     ) -> Result<Attempt<Previous>> {
         let bytes = encode_key::<K>(self.key)?;
@@ -62,7 +62,7 @@ impl<'k, K: Key + ?Sized, V: Value + ?Sized> BlindWrite<'k, K> for Upsert<'k, K,
     #[inline(always)]
     fn attempt_hashed(
         self,
-        core: &StoreInner,
+        core: TableRef<'_>,
         key: HashedKey<'_>,
         tools: OperationContext<'_>,
     ) -> Result<Attempt<Previous>> {
@@ -73,35 +73,35 @@ impl<'k, K: Key + ?Sized, V: Value + ?Sized> BlindWrite<'k, K> for Upsert<'k, K,
 /// Hashes an encoded key. Refuses a key that no record can hold.
 #[inline(always)]
 pub(in crate::store) fn hashed<'k, K: Key + ?Sized>(
-    core: &StoreInner,
+    core: TableRef<'_>,
     key: &'k [u8],
 ) -> Result<HashedKey<'k>> {
     if K::WIDTH.is_some_and(|width| width != key.len()) {
         return Err(wrong_width(&K::type_name(), K::WIDTH, key.len()));
     }
-    if K::WIDTH.is_none() && key.len() > core.limits.key {
-        return Err(key_too_long(key.len(), &core.limits));
+    if K::WIDTH.is_none() && key.len() > core.table.limits.key {
+        return Err(key_too_long(key.len(), &core.table.limits));
     }
-    Ok(HashedKey { bytes: key, hash: core.hasher.hash(key) })
+    Ok(HashedKey { bytes: key, hash: core.table.hasher.hash(key) })
 }
 
 /// Returns the entry of a key's hash, and creates it if needed.
 #[inline(always)]
-pub(in crate::store) fn entry_of(core: &StoreInner, hash: KeyHash) -> Result<FoundEntry> {
+pub(in crate::store) fn entry_of(core: TableRef<'_>, hash: KeyHash) -> Result<FoundEntry> {
     core.index.find_or_create(hash).map_err(no_index_memory)
 }
 
 /// Refuses a value that does not match its type, or is too long.
 #[inline(always)]
 pub(in crate::store) fn check_value<V: Value + ?Sized>(
-    core: &StoreInner,
+    core: TableRef<'_>,
     value: &[u8],
 ) -> Result<()> {
     if V::WIDTH.is_some_and(|width| width != value.len()) {
         return Err(wrong_width(&V::type_name(), V::WIDTH, value.len()));
     }
-    if V::WIDTH.is_none() && value.len() > core.limits.value {
-        return Err(value_too_long(value.len(), &core.limits));
+    if V::WIDTH.is_none() && value.len() > core.table.limits.value {
+        return Err(value_too_long(value.len(), &core.table.limits));
     }
     Ok(())
 }
@@ -109,18 +109,18 @@ pub(in crate::store) fn check_value<V: Value + ?Sized>(
 /// Returns whether a record of these bytes has its value in pieces.
 #[inline(always)]
 pub(in crate::store) fn is_too_long(
-    core: &StoreInner,
+    core: TableRef<'_>,
     layout: Layout,
     key: &[u8],
     value: &[u8],
 ) -> bool {
     layout.value_width.is_none()
-        && layout.record_bytes(layout.extents(key.len(), value.len())) > core.limits.inline
+        && layout.record_bytes(layout.extents(key.len(), value.len())) > core.table.limits.inline
 }
 
 #[inline(always)]
 pub(in crate::store) fn upsert_hashed<K: Key + ?Sized, V: Value + ?Sized>(
-    core: &StoreInner,
+    core: TableRef<'_>,
     HashedKey { bytes: key, hash }: HashedKey<'_>,
     value: &V::Item,
     tools: OperationContext<'_>,
@@ -159,14 +159,14 @@ pub(in crate::store) fn upsert_hashed<K: Key + ?Sized, V: Value + ?Sized>(
 /// Tries once. Returns `None` if another operation was faster.
 #[inline(always)]
 fn upsert_once<S: HasLayout>(
-    core: &StoreInner,
+    core: TableRef<'_>,
     hash: KeyHash,
     record: NewRecord<'_>,
     tools: &OperationContext<'_>,
 ) -> Result<Option<Attempt<Previous>>> {
     let entry = entry_of(core, hash)?;
     let found = find_record::<S>(core, entry.address(), record.key, tools.guard);
-    if let RecordSource::InMemory(InMemory { record: current, region: Region::Mutable, .. }) = found
+    if let RecordSource::InMemory(current @ InMemory { region: Region::Mutable, .. }) = found
         && record.content == RecordKind::Value
     {
         match update_in_place(core, current, S::LAYOUT, record.value) {
@@ -178,6 +178,7 @@ fn upsert_once<S: HasLayout>(
             InPlace::Unfit => {}
         }
     }
+    found.check_table(core)?;
     Ok(match append_record::<S>(core, entry, record, tools.guard, tools.counters) {
         Link::Linked => {
             found.count(tools.counters);
@@ -191,17 +192,16 @@ fn upsert_once<S: HasLayout>(
 /// Overwrites the value of a mutable record, if it is alive, not frozen and large enough.
 #[inline(always)]
 fn update_in_place(
-    core: &StoreInner,
-    current: RecordRef<'_>,
+    core: TableRef<'_>,
+    InMemory { record: current, info, .. }: InMemory<'_>,
     layout: Layout,
     value: &[u8],
 ) -> InPlace {
-    let info = current.info();
     if info.is_final(layout) {
         return InPlace::Unfit;
     }
     if layout.value_is_word() {
-        // The header was just loaded, so the version tag is compared without another load.
+        // The walk has loaded the header, so the version tag is compared without another load.
         core.stamp_observed(current, info);
         // Release: pairs with the Acquire of readers.
         current.value_word(layout).store(word_of(value), Ordering::Release);

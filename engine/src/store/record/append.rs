@@ -5,8 +5,8 @@ use crate::epoch::Guard;
 use crate::hash_index::FoundEntry;
 use crate::record::{HasLayout, NewRecord, RecordInfo};
 use crate::statistics::{Counter, Counters};
-use crate::store::inner::StoreInner;
 use crate::store::operation::attempt::{Attempt, Blocked};
+use crate::store::table::TableRef;
 
 /// The result of linking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(in crate::store) const TRIES: usize = 64;
 /// changed since it was found.
 #[inline(always)]
 pub(in crate::store) fn append_record<S: HasLayout>(
-    core: &StoreInner,
+    core: TableRef<'_>,
     entry: FoundEntry,
     record: NewRecord<'_>,
     guard: &Guard<'_>,
@@ -38,7 +38,7 @@ pub(in crate::store) fn append_record<S: HasLayout>(
         Address::UNSET => Address::NONE,
         newest => newest,
     };
-    match core.log.append(S::LAYOUT, previous, record, guard) {
+    match core.log.append((core.table.number, S::LAYOUT), previous, record, guard) {
         Err(no_room) => Link::NoRoom(no_room.bytes),
         Ok((address, _)) if core.index.try_update(entry, address) => {
             counters.add(Counter::Appends, 1);

@@ -1,13 +1,14 @@
 //! The walk along a chain, from the newest record to the record of a key.
 
 use crate::base::address::Address;
+use crate::base::error::Result;
 use crate::base::weak_spot;
 use crate::epoch::Guard;
 use crate::hybrid_log::Region;
-use crate::record::{HasLayout, RecordRef};
+use crate::record::{HasLayout, RecordInfo, RecordRef};
 use crate::statistics::{Counter, Counters};
 use crate::store::answers::Previous;
-use crate::store::inner::StoreInner;
+use crate::store::table::TableRef;
 
 /// The end of a walk.
 #[derive(Clone, Copy, Debug)]
@@ -25,38 +26,55 @@ pub(in crate::store) enum RecordSource<'g> {
 pub(in crate::store) struct InMemory<'g> {
     pub(in crate::store) address: Address,
     pub(in crate::store) record: RecordRef<'g>,
+    /// The header, as the walk along the chain saw it.
+    pub(in crate::store) info: RecordInfo,
     pub(in crate::store) region: Region,
 }
 
 /// Looks up the newest record of `key` in the chain that begins at `newest`.
+///
+/// It finds no record in memory if the table was dropped. So an operation that found none asks the
+/// table before it continues.
 #[inline(always)]
 pub(in crate::store) fn find_record<'g, S: HasLayout>(
-    core: &'g StoreInner,
+    core: TableRef<'g>,
     newest: Address,
     key: &[u8],
     guard: &'g Guard<'_>,
 ) -> RecordSource<'g> {
     weak_spot::pause();
-    let head = core.log.pages().head(guard);
+    let table = core.table.word();
+    let pages = core.store.log.pages();
+    let head = pages.head(guard);
     let mut address = newest;
     while address >= head {
-        let record = core.log.pages().record(address, guard);
-        if record.key_equals(S::LAYOUT, key) {
-            let region = core.log.pages().region(address, guard);
-            return RecordSource::InMemory(InMemory { address, record, region });
+        let record = pages.record(address, guard);
+        let info = record.info();
+        // The table first: a record of another table may have another layout.
+        if info.is_of(table) && record.key_equals(S::LAYOUT, key) {
+            let region = pages.region(address, guard);
+            return RecordSource::InMemory(InMemory { address, record, info, region });
         }
-        let previous = record.info().previous();
+        let previous = info.previous();
         debug_assert!(previous < address, "a chain leads to ever lower addresses");
         address = previous;
     }
-    if address >= core.log.pages().begin() {
-        RecordSource::OnDevice(address)
-    } else {
-        RecordSource::Absent
-    }
+    if address >= pages.begin() { RecordSource::OnDevice(address) } else { RecordSource::Absent }
 }
 
 impl RecordSource<'_> {
+    /// Fails if no record was found in memory, and the table was dropped.
+    ///
+    /// # Errors
+    /// `InvalidArgument`.
+    #[inline(always)]
+    pub(in crate::store) fn check_table(&self, core: TableRef<'_>) -> Result<()> {
+        match self {
+            RecordSource::InMemory(_) => Ok(()),
+            RecordSource::OnDevice(_) | RecordSource::Absent => core.table.check(),
+        }
+    }
+
     /// Returns whether the key had a value when a record was linked in front of what was found.
     pub(in crate::store) fn previous(&self) -> Previous {
         match self {

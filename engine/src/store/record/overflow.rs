@@ -7,23 +7,30 @@
 //!
 //! Pieces are appended before the list, so a reader of the list finds all pieces. Only the list
 //! leads to them. A write that is dropped in between leaves pieces that no reader reaches.
+//!
+//! A piece has the key of its value. So it is known from a piece and the index alone whether the
+//! piece is alive: its address is in the list of the newest record of the key, or it is garbage.
 
 use crate::base::address::{ADDRESS_MASK, Address};
 use crate::base::error::{Error, Result};
 use crate::hybrid_log::Region;
 use crate::record::{NewRecord, RecordKind, WORD};
-use crate::store::inner::StoreInner;
+use crate::store::table::TableRef;
 use futures::stream::{StreamExt, TryStreamExt};
 
 /// The maximum number of pieces of one value that are read at once.
 const PIECES_AT_ONCE: usize = 8;
 
-/// Stores `value` in pieces and returns their list.
-pub(in crate::store) async fn write_overflow(core: &StoreInner, value: &[u8]) -> Result<Vec<u8>> {
+/// Stores the value of `key` in pieces and returns their list.
+pub(in crate::store) async fn write_overflow(
+    core: TableRef<'_>,
+    key: &[u8],
+    value: &[u8],
+) -> Result<Vec<u8>> {
     let piece_bytes = piece_bytes(core);
     let mut list = (value.len() as u64).to_le_bytes().to_vec();
     for piece in value.chunks(piece_bytes) {
-        let address = append_piece(core, piece).await?;
+        let address = append_piece(core, key, piece).await?;
         list.extend_from_slice(&address.raw().to_le_bytes());
     }
     Ok(list)
@@ -31,7 +38,7 @@ pub(in crate::store) async fn write_overflow(core: &StoreInner, value: &[u8]) ->
 
 /// Returns the value of `list`, which belongs to the record at `record`.
 pub(in crate::store) async fn read_overflow(
-    core: &StoreInner,
+    core: TableRef<'_>,
     record: Address,
     list: &[u8],
 ) -> Result<Vec<u8>> {
@@ -56,16 +63,18 @@ pub(in crate::store) async fn read_overflow(
     if Some(value.len()) == total { Ok(value) } else { Err(bad_list(core, record, list.len())) }
 }
 
-async fn append_piece(core: &StoreInner, piece: &[u8]) -> Result<Address> {
-    let record = NewRecord { key: &[], value: piece, content: RecordKind::Piece };
+async fn append_piece(core: TableRef<'_>, key: &[u8], piece: &[u8]) -> Result<Address> {
+    let record = NewRecord { key, value: piece, content: RecordKind::Piece };
+    let table = (core.table.number, core.table.layout);
     loop {
         core.check_write()?;
+        core.table.check()?;
         let appended = core.pool.with(|seat| {
             seat.protected(|tools| {
                 if core.phase.is_cut() {
                     return None;
                 }
-                let appended = core.log.append(core.layout, Address::NONE, record, tools.guard);
+                let appended = core.log.append(table, Address::NONE, record, tools.guard);
                 Some(appended.map(|(address, _)| address))
             })
         });
@@ -77,8 +86,8 @@ async fn append_piece(core: &StoreInner, piece: &[u8]) -> Result<Address> {
     }
 }
 
-async fn read_piece(core: &StoreInner, address: Address) -> Result<Vec<u8>> {
-    let layout = core.layout;
+async fn read_piece(core: TableRef<'_>, address: Address) -> Result<Vec<u8>> {
+    let layout = core.table.layout;
     let resident = core.pool.with(|seat| {
         seat.protected(|tools| match core.log.pages().region(address, tools.guard) {
             Region::OnDevice | Region::Truncated => None,
@@ -91,16 +100,22 @@ async fn read_piece(core: &StoreInner, address: Address) -> Result<Vec<u8>> {
     });
     match resident {
         Some(piece) => Ok(piece),
-        None => Ok(core.log.reader().fetch(layout, address).await?.value(layout).to_vec()),
+        None => {
+            let piece = core.log.reader().fetch(core.tables.layouts(), layout, address).await?;
+            if !piece.info().is_piece() || piece.info().table() != core.table.number {
+                return Err(core.log.file().not_a_record(address));
+            }
+            Ok(piece.value(layout).to_vec())
+        }
     }
 }
 
-fn piece_bytes(core: &StoreInner) -> usize {
-    core.limits.piece_bytes(core.layout)
+fn piece_bytes(core: TableRef<'_>) -> usize {
+    core.table.limits.piece_bytes(core.table.layout)
 }
 
 #[cold]
-fn bad_list(core: &StoreInner, record: Address, bytes: usize) -> Error {
+fn bad_list(core: TableRef<'_>, record: Address, bytes: usize) -> Error {
     let (file, offset) = core.log.file().locate(record);
     let what = format!("the list of a value's pieces, of {bytes} bytes, contradicts itself");
     Error::damaged(&what, &file, offset)

@@ -1,15 +1,17 @@
 //! The manifest of a store, as text: one file, replaced as a whole.
 //!
-//! The manifest names the store's types and sizes, every kept checkpoint, and the files that each
+//! The manifest names the store's sizes and tables, every kept checkpoint, and the files that each
 //! checkpoint needs. `manifest/text.rs` describes the encoding.
 
 mod entry;
 mod store_format;
+mod table_format;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
 pub(crate) use entry::{BlockFile, CheckpointEntry, IndexImage, Kind, PartFile, PointFile};
 pub(crate) use store_format::StoreFormat;
+pub(crate) use table_format::TableFormat;
 
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
@@ -22,7 +24,9 @@ use std::collections::BTreeSet;
 
 /// The format that this build writes, and the newest that it reads.
 pub(crate) const FORMAT: u32 = 3;
-const EDITION: Edition = Edition { kind: "store", format: FORMAT };
+const EDITION: Edition = Edition { kind: "store", format: FORMAT, features: &[TABLES] };
+/// The feature of a store with any other table than the first.
+const TABLES: &str = "tables";
 
 /// The manifest of one store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +60,7 @@ impl Manifest {
         Self {
             kvick: EDITION.kind.to_owned(),
             format: FORMAT,
-            features: Vec::new(),
+            features: features(&store),
             next_token: 1,
             life: Life::FIRST.number(),
             life_begin: Life::FIRST.begin().raw(),
@@ -144,13 +148,23 @@ impl Manifest {
         assert!(used.all(|token| self.index(token).is_some()), "each checkpoint keeps its image");
     }
 
+    /// Replaces the tables of the store.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the interface of tables uses it"))]
+    pub(crate) fn set_store(&mut self, store: StoreFormat) {
+        self.features = features(&store);
+        self.store = store;
+    }
+
     /// Checks that the entries fit together, which a checksum cannot tell.
     fn check(&self, file: &str) -> Result<()> {
         let ascending = |tokens: Vec<u64>| tokens.windows(2).all(|pair| pair[0] < pair[1]);
         let tokens: Vec<u64> = self.checkpoints.iter().map(|record| record.token).collect();
         let images: Vec<u64> = self.indexes.iter().map(|image| image.stream.token).collect();
         let below = |tokens: &[u64]| tokens.iter().all(|token| *token < self.next_token);
+        self.store.check_features(file)?;
         let is_sound = below(&tokens)
+            && self.store.has_sound_tables()
+            && self.features == features(&self.store)
             && below(&images)
             && ascending(tokens)
             && ascending(images)
@@ -162,6 +176,11 @@ impl Manifest {
         }
         Err(text::contradiction(file))
     }
+}
+
+/// Returns the features that a reader of this store must know.
+fn features(store: &StoreFormat) -> Vec<String> {
+    if store.has_many_tables() { vec![TABLES.to_owned()] } else { Vec::new() }
 }
 
 impl Publishable for Manifest {

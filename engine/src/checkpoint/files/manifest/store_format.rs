@@ -1,31 +1,18 @@
-//! The types and sizes of a store, as its manifest has them.
+//! The sizes and tables of a store, as its manifest has them.
 
+use super::table_format::TableFormat;
 use crate::base::error::{Error, Result};
-use crate::codec::TypeName;
 use crate::manifest::text::Hex;
+use crate::record::TableNumber;
 use serde::{Deserialize, Serialize};
 
 /// No store was made with larger pages.
 const LARGEST_PAGE: u64 = 32 << 20;
 
-/// The types and sizes with which a store was created.
+/// The sizes with which a store was created, and its tables.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StoreFormat {
-    pub(crate) key: String,
-    pub(crate) value: String,
-    /// The number of bytes of every key, if all keys have the same.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) key_width: Option<usize>,
-    /// The number of bytes of every value, if all values have the same.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) value_width: Option<usize>,
-    /// Tells the type of keys from other types of the same encoding, if the encoding does not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) key_fingerprint: Option<String>,
-    /// Tells the type of values from other types of the same encoding, if the encoding does not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) value_fingerprint: Option<String>,
     pub(crate) hash: String,
     pub(crate) seed: Hex,
     /// The hash of `kvick` under the seed. A build that computes another hash cannot find a key.
@@ -38,31 +25,44 @@ pub(crate) struct StoreFormat {
     pub(crate) segment_bytes: u64,
     /// Chains of records belong to buckets, so opening must not change the number of buckets.
     pub(crate) index_buckets: u64,
+    /// The tables by number, ascending.
+    #[serde(default)]
+    pub(crate) tables: Vec<TableFormat>,
 }
 
 impl StoreFormat {
-    pub(crate) fn key_type(&self) -> TypeName {
-        TypeName {
-            encoding: self.key.clone(),
-            width: self.key_width,
-            fingerprint: self.key_fingerprint.clone(),
-        }
+    /// Returns the tables that are not dropped.
+    pub(crate) fn live_tables(&self) -> impl Iterator<Item = &TableFormat> {
+        self.tables.iter().filter(|table| !table.dropped)
     }
 
-    pub(crate) fn value_type(&self) -> TypeName {
-        TypeName {
-            encoding: self.value.clone(),
-            width: self.value_width,
-            fingerprint: self.value_fingerprint.clone(),
-        }
+    /// Returns the table with this name, if there is one.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the interface of tables uses it"))]
+    pub(crate) fn table(&self, name: &str) -> Option<&TableFormat> {
+        self.live_tables().find(|table| table.name == name)
     }
 
-    /// Replaces the names of the types; their widths stay.
-    pub(crate) fn set_types(&mut self, key: &TypeName, value: &TypeName) {
-        self.key.clone_from(&key.encoding);
-        self.key_fingerprint.clone_from(&key.fingerprint);
-        self.value.clone_from(&value.encoding);
-        self.value_fingerprint.clone_from(&value.fingerprint);
+    /// Returns whether a reader must know that a store has tables.
+    pub(crate) fn has_many_tables(&self) -> bool {
+        self.tables.iter().any(|table| table.number != TableNumber::FIRST.raw())
+    }
+
+    /// Returns whether the tables fit together.
+    pub(super) fn has_sound_tables(&self) -> bool {
+        let are_sorted = self.tables.windows(2).all(|pair| pair[0].number < pair[1].number);
+        let mut names: Vec<&str> = self.live_tables().map(|table| &*table.name).collect();
+        names.sort_unstable();
+        are_sorted
+            && self.tables.iter().all(TableFormat::is_sound)
+            && names.windows(2).all(|pair| pair[0] != pair[1])
+    }
+
+    /// Checks that this build knows all features of the tables. `file` is the manifest.
+    ///
+    /// # Errors
+    /// `Unsupported`.
+    pub(super) fn check_features(&self, file: &str) -> Result<()> {
+        self.tables.iter().try_for_each(|table| table.check_features(file))
     }
 
     /// Checks that this build can compute with the sizes of pages and units.

@@ -2,17 +2,17 @@
 
 use super::*;
 use crate::base::error::ErrorKind;
+use crate::codec::TypeName;
 use crate::manifest::text::Hex;
+use crate::record::TableNumber;
 use crate::store::sessions::identity::CommitPoint;
+
+fn table(number: TableNumber, name: &str) -> TableFormat {
+    TableFormat::new(number, name, [&TypeName::of::<u64>(), &TypeName::of::<[u8]>()])
+}
 
 fn manifest() -> Manifest {
     let store = StoreFormat {
-        key: "u64".to_owned(),
-        value: "[u8]".to_owned(),
-        key_width: Some(8),
-        value_width: None,
-        key_fingerprint: None,
-        value_fingerprint: None,
         hash: "rapidhash-v3".to_owned(),
         seed: Hex(u64::MAX),
         hash_of_kvick: Hex(7),
@@ -22,6 +22,7 @@ fn manifest() -> Manifest {
         block_bytes: 4096,
         segment_bytes: 32768,
         index_buckets: 8,
+        tables: vec![table(TableNumber::FIRST, TableFormat::DEFAULT)],
     };
     let stream = |token| BlockFile { token, bytes: 1000, block: 4096 };
     let session = "000000000000000a0000000000000001".parse().expect("an id");
@@ -87,8 +88,33 @@ fn other_formats_are_refused_by_name() {
 }
 
 #[test]
+fn tables_are_read_as_they_are_written() {
+    let mut manifest = manifest();
+    assert!(manifest.features.is_empty(), "a build without tables reads a store of one table");
+    let mut store = manifest.store.clone();
+    store.tables.push(table(TableNumber::new(5).expect("small"), "users"));
+    let mut dropped = table(TableNumber::LAST, "users");
+    dropped.dropped = true;
+    store.tables.push(dropped);
+    manifest.set_store(store);
+    assert_eq!(manifest.features, [TABLES]);
+    let decoded = Manifest::decode("manifest", &manifest.encode()).expect("sound");
+    assert_eq!(decoded, manifest);
+    assert_eq!(decoded.store.table("users").map(|table| table.number), Some(5));
+
+    manifest.store.tables[1].features.push("expiry".to_owned());
+    let error = Manifest::decode("manifest", &manifest.encode()).expect_err("unknown");
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains("table `users` uses \"expiry\""), "{error}");
+}
+
+#[test]
 fn contradictions_are_found_under_a_good_checksum() {
-    let wrong: [fn(&mut Manifest); 8] = [
+    let wrong: [fn(&mut Manifest); 12] = [
+        |manifest| manifest.store.tables[0].number = 128,
+        |manifest| manifest.store.tables[0].name.clear(),
+        |manifest| manifest.store.tables.push(table(TableNumber::LAST, "default")),
+        |manifest| manifest.features.push(TABLES.to_owned()),
         |manifest| manifest.next_token = 8,
         |manifest| manifest.indexes.clear(),
         |manifest| manifest.checkpoints[0].end += 504,

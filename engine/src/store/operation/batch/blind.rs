@@ -5,12 +5,12 @@ use crate::base::error::Result;
 use crate::codec::{Key, Value};
 use crate::store::answers::Previous;
 use crate::store::context::OperationContext;
-use crate::store::inner::StoreInner;
 use crate::store::operation::attempt::Attempt;
 use crate::store::operation::delete::Delete;
 use crate::store::operation::future::{BlindWrite, OperationFuture};
 use crate::store::operation::store_ref::StoreRef;
 use crate::store::operation::upsert::Upsert;
+use crate::store::table::TableRef;
 use std::borrow::Borrow;
 
 /// Sets `pairs` in their order. The later value stays if two pairs have the same key.
@@ -70,7 +70,7 @@ where
 /// number. Out of line, so that the code of the caller takes no registers from this loop.
 #[inline(never)]
 fn write_group<'k, K, T, O>(
-    core: &StoreInner,
+    core: TableRef<'_>,
     mut tools: OperationContext<'_>,
     group: &'k [T],
     write: &impl Fn(&'k T) -> O,

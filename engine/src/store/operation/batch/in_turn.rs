@@ -2,11 +2,11 @@
 
 use crate::base::error::Result;
 use crate::store::context::OperationContext;
-use crate::store::inner::StoreInner;
 use crate::store::operation::attempt::{Attempt, Blocked};
 use crate::store::operation::future::Operation;
 use crate::store::operation::pending::long_value_turn::LongValuePlace;
 use crate::store::sessions::state::SessionState;
+use crate::store::table::TableRef;
 use std::sync::Arc;
 
 /// The number of an operation that later operations of the session overtake. Another operation may
@@ -17,13 +17,13 @@ pub(super) struct DeferredSerial {
 }
 
 impl DeferredSerial {
-    pub(super) fn put_off(core: &StoreInner, ledger: &Arc<SessionState>) -> Self {
+    pub(super) fn put_off(core: TableRef<'_>, ledger: &Arc<SessionState>) -> Self {
         let serial = core.sessions.put_off(core.phase.version(), ledger);
         Self { ledger: Arc::clone(ledger), serial: Some(serial) }
     }
 
     /// Records that the operation has taken effect, under the guard that is still held.
-    fn catch_up(&mut self, core: &StoreInner) {
+    fn catch_up(&mut self, core: TableRef<'_>) {
         let serial = self.serial.take().expect("an operation takes effect once");
         core.sessions.catch_up(core.phase.version(), &self.ledger, serial);
     }
@@ -49,7 +49,7 @@ impl<M: Operation> Operation for InTurn<M> {
 
     fn attempt(
         &mut self,
-        core: &StoreInner,
+        core: TableRef<'_>,
         tools: OperationContext<'_>,
     ) -> Result<Attempt<M::Output>> {
         let step = self.modify.attempt(core, tools)?;

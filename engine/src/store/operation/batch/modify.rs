@@ -5,7 +5,6 @@ use super::{GROUP, Waiting, stage};
 use crate::base::error::Result;
 use crate::codec::{Key, Value};
 use crate::store::context::OperationContext;
-use crate::store::inner::StoreInner;
 use crate::store::operation::attempt::{Attempt, Blocked};
 use crate::store::operation::changes::{Change, Compute, Form, Insert, Unanswered};
 use crate::store::operation::future::OperationFuture;
@@ -16,6 +15,7 @@ use crate::store::operation::store_ref::StoreRef;
 use crate::store::record::append::TRIES;
 use crate::store::record::encoding::is_large;
 use crate::store::sessions::state::SessionState;
+use crate::store::table::TableRef;
 use std::borrow::Borrow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -131,7 +131,7 @@ where
             let modify = Modify::<K, V, _>::new(key, C::later(shared, place));
             let long = LongValuePlace::new(long_values.get_or_insert_default(), place);
             let modify = InTurn { modify, turn, long };
-            let modify = OperationFuture::new(StoreRef::pooled(core), modify);
+            let modify = OperationFuture::new(StoreRef::pooled(core.table), modify);
             let modify = async move { modify.await.map(|output| (place, output)) };
             if let Some((place, output)) = waiting.add(modify).await? {
                 (batch.answer)(place, output);
@@ -164,7 +164,7 @@ impl<'k, T, G, A> Modifications<'k, T, G, A> {
     #[inline(never)]
     fn run_group<K, V, C>(
         &mut self,
-        core: &StoreInner,
+        core: TableRef<'_>,
         mut tools: OperationContext<'_>,
         shared: &Mutex<C>,
     ) -> Result<()>

@@ -6,9 +6,9 @@ use crate::base::error::{Error, Result};
 use crate::base::wait::yield_once;
 use crate::base::weak_spot;
 use crate::record::StoredRecord;
-use crate::store::inner::StoreInner;
 use crate::store::operation::attempt::{Blocked, LongValue};
 use crate::store::record::overflow::{read_overflow, write_overflow};
+use crate::store::table::TableRef;
 use kvick_io::BoxFuture;
 use std::fmt;
 use std::task::{Context, Poll};
@@ -24,10 +24,10 @@ pub(in crate::store) struct PendingContext<'a> {
 pub(in crate::store) struct PendingWait<'a>(BoxFuture<'a, Result<PendingResult>>);
 
 impl<'a> PendingWait<'a> {
-    /// Starts to wait until `blocked` ends. Only a read of the device compares keys, so only that
-    /// wait calls `encode_key`.
+    /// Starts to wait until `blocked` ends. A read of the device compares keys, and pieces
+    /// have the key of their value. The other waits do not call `encode_key`.
     pub(in crate::store) fn for_what(
-        core: &'a StoreInner,
+        core: TableRef<'a>,
         blocked: Blocked,
         encode_key: &dyn Fn() -> Result<Vec<u8>>,
     ) -> Self {
@@ -70,12 +70,15 @@ impl<'a> PendingWait<'a> {
                 let value = read_overflow(core, address, &pieces).await?;
                 Ok(PendingResult::Gathered(address, value))
             }),
-            Blocked::NeedsOverflow(value) => Box::pin(async move {
-                let LongValue { version, bytes, is_answer } = *value;
-                let pieces = write_overflow(core, &bytes).await?;
-                let answer = is_answer.then_some(bytes);
-                Ok(PendingResult::Scattered(Scattered { version, pieces, answer }))
-            }),
+            Blocked::NeedsOverflow(value) => {
+                let key = encode_key();
+                Box::pin(async move {
+                    let LongValue { version, bytes, is_answer } = *value;
+                    let pieces = write_overflow(core, &key?, &bytes).await?;
+                    let answer = is_answer.then_some(bytes);
+                    Ok(PendingResult::Scattered(Scattered { version, pieces, answer }))
+                })
+            }
         })
     }
 
@@ -95,15 +98,16 @@ impl fmt::Debug for PendingWait<'_> {
 
 /// Returns the newest record of `key` in the chain that continues at `from` on the device.
 async fn find_on_device(
-    core: &StoreInner,
+    core: TableRef<'_>,
     from: Address,
     key: &[u8],
 ) -> Result<Option<StoredRecord>> {
     let mut address = from;
     while address >= core.log.pages().begin() {
         core.check_read()?;
-        let record = core.log.reader().fetch(core.layout, address).await?;
-        if record.key(core.layout) == key {
+        let layouts = core.tables.layouts();
+        let record = core.log.reader().fetch(layouts, core.table.layout, address).await?;
+        if record.info().table() == core.table.number && record.key(core.table.layout) == key {
             return Ok(Some(record));
         }
         let previous = record.info().previous();
@@ -116,7 +120,7 @@ async fn find_on_device(
 }
 
 #[cold]
-fn circular(core: &StoreInner, address: Address) -> Error {
+fn circular(core: TableRef<'_>, address: Address) -> Error {
     let (file, offset) = core.log.file().locate(address);
     Error::damaged("the chain of a record does not lead back", &file, offset)
 }
