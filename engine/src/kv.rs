@@ -8,7 +8,7 @@ use crate::base::error::{Error, Result};
 use crate::base::health::Health;
 use crate::checkpoint::{Info, RemovalJob, Request, Token};
 use crate::codec::{Key, Value};
-use crate::config::Config;
+use crate::config::{ByteSize, Config};
 use crate::lifecycle::StoreLifecycle;
 use crate::recovery::Report;
 use crate::session::Session;
@@ -278,6 +278,39 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
         self.core.flush_and_evict().instrument(span).await
     }
 
+    /// Sets the memory of the store, which was [`Config::memory`] when it was opened.
+    ///
+    /// More memory is used from now on, as the log grows. If there is less than before, older pages
+    /// leave memory: pages that are not on the device yet are written first, and their memory then
+    /// goes back to the system. The call waits until the store takes no more than `memory`.
+    /// Operations continue meanwhile. The next opening uses its own configuration.
+    ///
+    /// ```
+    /// # use kvick::config::{Backend, ByteSize};
+    /// # use kvick::{Config, FasterKv};
+    /// # kvick::runtime::block_on(async {
+    /// # let config = Config::default().with_backend(Backend::Memory);
+    /// # let store: FasterKv<u64, u64> = FasterKv::open("unused", config).await?;
+    /// store.set_memory(ByteSize::gib(1)).await?;
+    /// assert_eq!(store.stats().memory.budget, 1 << 30);
+    /// # store.close().await
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// `InvalidArgument` if `memory` exceeds [`Config::memory_max`], or is below the floor; the
+    /// message names its parts. The floor is the index, sessions and buffers, and an eighth of
+    /// `memory` for pages; [`Stats::memory`](crate::stats::Stats::memory) has it. Nothing has
+    /// changed then. `StorageFull` while the device accepts no page: the pages leave memory once it
+    /// does. `Poisoned`, `Closed`.
+    ///
+    /// # Cancel safety
+    /// The new memory stays set, and pages continue to leave memory.
+    pub async fn set_memory(&self, memory: ByteSize) -> Result<()> {
+        let span = tracing::info_span!(target: "kvick::memory", "set_memory", %memory);
+        self.core.set_memory(memory).instrument(span).await
+    }
+
     /// Closes the store, with all its handles and sessions.
     ///
     /// It takes a last checkpoint if anything has changed since the newest checkpoint that survives
@@ -319,7 +352,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// Returns the configuration of this opening.
     ///
     /// `page_size`, `segment_size` and `index_buckets` of an existing store are those of its
-    /// creation. `expected_keys` is as it was asked for; an existing store ignores it.
+    /// creation. `expected_keys` is as it was asked for; an existing store ignores it. `memory` is
+    /// as at the opening; see [`set_memory`](Self::set_memory).
     pub fn config(&self) -> &Config {
         &self.core.config
     }

@@ -80,6 +80,7 @@ mod kv;
 mod lifecycle;
 pub mod log;
 mod manifest;
+mod memory;
 mod opening;
 mod record;
 pub mod recovery;

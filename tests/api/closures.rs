@@ -126,8 +126,8 @@ fn a_wait_for_guards_lasts_for_one_run_of_a_closure() -> Result<()> {
     let store: FasterKv<u64, u64> = memory_store(config.with_huge_pages(false));
     let inner = store.clone();
     let (mut runs, mut appended) = (0, 0_u64);
-    // This is more records than the memory holds.
-    let enough = memory.bytes() / 24 * 5 / 4;
+    // This is more records than the memory holds, beside the index.
+    let enough = memory.bytes() / 24;
     let losing = |value: Option<u64>| {
         runs += 1;
         if appended < enough && runs < 60 {

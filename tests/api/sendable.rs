@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kvick::config::Backend;
+use kvick::config::ByteSize;
 use kvick::epoch::Epoch;
 use kvick::io::{Directory, MemoryDirectory};
 use kvick::runtime::{Handle, block_on};
@@ -44,6 +45,7 @@ fn ask_store(asked: &mut Asked, store: &FasterKv<u64, [u8]>) -> Result<()> {
     ask(asked, "kv.rs", "delete_checkpoint", || store.delete_checkpoint(token));
     ask(asked, "kv.rs", "prune_checkpoints", || store.prune_checkpoints(1));
     ask(asked, "kv.rs", "flush", || store.flush());
+    ask(asked, "kv.rs", "set_memory", || store.set_memory(ByteSize::mib(1)));
     ask(asked, "kv.rs", "flush_and_evict", || store.flush_and_evict());
     ask(asked, "kv.rs", "close", || store.close());
     ask(asked, "request.rs", "into_future", || store.checkpoint().into_future());

@@ -44,20 +44,21 @@ const RUNTIME: [(&str, &str); 10] = [
     ("simulation", "task executor handle"),
 ];
 
-const ENGINE: [(&str, &str); 22] = [
+const ENGINE: [(&str, &str); 23] = [
     ("codec", ""),
     ("base", "codec"),
     ("guide", ""),
     ("manifest", "base"),
     ("record", "base"),
-    ("hash_index", "base"),
     ("config", "base"),
+    ("memory", "base config"),
+    ("hash_index", "base"),
     ("epoch", "base"),
     ("statistics", "base record"),
     ("hybrid_log", "base record epoch statistics"),
     ("opening", "base manifest config hybrid_log"),
     ("log", "base codec manifest record config epoch statistics hybrid_log opening"),
-    ("store", "base codec record hash_index config epoch statistics hybrid_log"),
+    ("store", "base codec record memory hash_index config epoch statistics hybrid_log"),
     ("futures", "codec base store"),
     (
         "checkpoint",
@@ -66,7 +67,8 @@ const ENGINE: [(&str, &str); 22] = [
     ("bench_support", "base manifest hash_index hybrid_log log checkpoint"),
     (
         "recovery",
-        "base codec manifest record hash_index config epoch hybrid_log opening store checkpoint",
+        "base codec manifest record memory hash_index config epoch hybrid_log opening store \
+         checkpoint",
     ),
     ("inspect", "base manifest record config hybrid_log store checkpoint"),
     ("lifecycle", "opening checkpoint recovery"),

@@ -1,12 +1,13 @@
 //! Large zeroed memory as a slice of atomic words: the index table and the log's page frames.
 //!
-//! It is reserved from the kernel at once, and resident only where touched. It is aligned to huge
-//! pages and advises the kernel to use them, since both users read it at random. Other files access
-//! the words with safe code, except to view final words as bytes ([`as_bytes`]).
+//! It is reserved from the kernel at once, and resident only where touched. A reservation counts
+//! only as address space, however large it is. It is aligned to huge pages and advises the kernel
+//! to use them, since both users read it at random. Other files access the words with safe code,
+//! except to view final words as bytes ([`as_bytes`]).
 #![expect(unsafe_code, reason = "mapping memory and viewing it as words")]
 
 use kvick_io::sync::atomic::AtomicU64;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
 /// The code writes records as little-endian words and reads them back as bytes.
 #[cfg(not(target_endian = "little"))]
@@ -15,6 +16,10 @@ compile_error!("kvick keeps its log in little-endian words; big-endian machines 
 /// The bytes of a huge page, on processors that have them.
 #[cfg(all(unix, not(any(loom, shuttle, miri))))]
 const HUGE_PAGE: usize = 2 << 20;
+
+/// Whether a reservation takes no memory before it is touched. The memory of model checkers, and
+/// of systems without `mmap`, is allocated at once.
+pub(crate) const RESERVES_LAZILY: bool = cfg!(all(unix, not(any(loom, shuttle, miri))));
 
 /// Zero-initialised atomic words that never move.
 #[derive(Debug)]
@@ -51,7 +56,9 @@ impl WordMemory {
         // The slack aligns the words to a huge page, if the memory is large enough to hold one.
         let slack = if wanted >= HUGE_PAGE { HUGE_PAGE } else { 0 };
         let bytes = wanted + slack;
-        let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // Most of a large reservation is never touched, so the kernel need not promise it.
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
         // SAFETY: a fresh anonymous mapping at an address that the kernel chooses overlaps nothing.
         let base = unsafe { mmap_anonymous(std::ptr::null_mut(), bytes, protection, flags) }?;
         let padding = if slack == 0 { 0 } else { base.align_offset(HUGE_PAGE) };
@@ -73,6 +80,61 @@ fn advise_huge_pages(base: *mut std::ffi::c_void, bytes: usize) {
     let advised = unsafe { madvise(base, bytes, Advice::LinuxHugepage) };
     if let Err(error) = advised {
         tracing::debug!(%error, "no huge pages");
+    }
+}
+
+#[cfg(all(target_os = "linux", not(any(loom, shuttle, miri))))]
+impl WordMemory {
+    /// Stores zero in every word of `range` by returning its memory to the system. Returns whether
+    /// it did; nothing has changed if not.
+    pub(crate) fn discard(&self, range: Range<usize>) -> bool {
+        use rustix::mm::{Advice, madvise};
+        let Some((start, bytes)) = self.system_pages(range) else {
+            return false;
+        };
+        // SAFETY: the range is within the mapping of `self`. The pages of a private anonymous
+        // mapping are zero afterwards, as after atomic stores of zero: each is replaced at once.
+        let discarded = unsafe { madvise(start, bytes, Advice::LinuxDontNeed) };
+        if let Err(error) = discarded {
+            // Locked memory stays.
+            tracing::debug!(%error, "memory is not returned to the system");
+        }
+        discarded.is_ok()
+    }
+
+    /// Makes the system allocate the memory of `range` and returns whether it did. No word changes.
+    pub(crate) fn populate(&self, range: Range<usize>) -> bool {
+        use rustix::mm::{Advice, madvise};
+        let Some((start, bytes)) = self.system_pages(range) else {
+            return false;
+        };
+        // SAFETY: the range is within the mapping of `self`; the advice changes no contents.
+        unsafe { madvise(start, bytes, Advice::LinuxPopulateWrite) }.is_ok()
+    }
+
+    /// Returns the start and the bytes of `range` if it consists of whole pages of the system. The
+    /// system would extend any other range.
+    fn system_pages(&self, range: Range<usize>) -> Option<(*mut std::ffi::c_void, usize)> {
+        let words = &self[range];
+        let (start, bytes) = (words.as_ptr().cast_mut(), size_of_val(words));
+        let page = rustix::param::page_size();
+        let is_whole = start.addr().is_multiple_of(page) && bytes.is_multiple_of(page);
+        (is_whole && bytes > 0).then_some((start.cast(), bytes))
+    }
+}
+
+#[cfg(not(all(target_os = "linux", not(any(loom, shuttle, miri)))))]
+impl WordMemory {
+    /// Returns false: memory is not returned to the system.
+    pub(crate) fn discard(&self, range: Range<usize>) -> bool {
+        debug_assert!(range.end <= self.len(), "a range of this memory");
+        false
+    }
+
+    /// Returns false: the memory is there, or each page is allocated when it is touched.
+    pub(crate) fn populate(&self, range: Range<usize>) -> bool {
+        debug_assert!(range.end <= self.len(), "a range of this memory");
+        false
     }
 }
 
@@ -166,6 +228,24 @@ mod tests {
             memory[words - 1].store(7, Ordering::Relaxed);
             prefetch(&memory[words - 1]);
             assert_eq!(memory[words - 1].load(Ordering::Relaxed), 7);
+        }
+    }
+
+    #[test]
+    fn what_is_discarded_is_zero_and_nothing_else() {
+        // Whole pages of any system.
+        let words = 3 << 13;
+        let memory = WordMemory::zeroed(words, false).expect("memory");
+        memory.iter().for_each(|word| word.store(7, Ordering::Relaxed));
+        let (start, end) = (words / 3, 2 * words / 3);
+        assert!(!memory.discard(start + 1..end), "a part of a page stays");
+        assert!(!memory.discard(start..start), "no page");
+        let is_discarded = memory.discard(start..end);
+        assert_eq!(is_discarded, cfg!(all(target_os = "linux", not(any(shuttle, miri)))));
+        memory.populate(start..end);
+        for (at, word) in memory.iter().enumerate() {
+            let is_kept = !is_discarded || !(start..end).contains(&at);
+            assert_eq!(word.load(Ordering::Relaxed), if is_kept { 7 } else { 0 }, "word {at}");
         }
     }
 }

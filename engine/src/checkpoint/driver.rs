@@ -323,6 +323,7 @@ pub(crate) async fn maintain(checkpoints: Arc<Checkpoints>, ending: Arc<Ending>)
     let closing = ending.drive(checkpoints.save());
     futures::join!(
         checkpoints.core.log.maintain(),
+        checkpoints.core.drive_memory(),
         checkpoints.drive(),
         checkpoints.announce_life(),
         closing

@@ -17,6 +17,7 @@ use std::time::Duration;
 use super::{ByteSize, Config};
 use crate::base::error::{Error, Result};
 use crate::base::kinds::CheckpointKind;
+use crate::base::memory::RESERVES_LAZILY;
 
 /// The sizes of one store, all in their bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,9 +26,8 @@ pub(crate) struct Geometry {
     pub(crate) page_bits: u32,
     /// The number of pages in memory, at least 2.
     pub(crate) frames: u32,
-    /// The number of pages that are updated in place, without the tail page. At least one other
-    /// page can be flushed while the tail moves on.
-    pub(crate) mutable_pages: u32,
+    /// The number of pages for which address space is reserved.
+    pub(crate) reserved_frames: u32,
     /// The bytes of a unit on the device, with its trailer.
     pub(crate) unit_bytes: usize,
     /// The number of buckets of the index.
@@ -67,6 +67,9 @@ const DEFAULT_PAGES: u64 = 32;
 const FRAMES_MIN: u64 = 2;
 const FRAMES_MAX: u64 = 1 << 28;
 
+/// The factor of `memory` up to which memory can grow by default.
+const MEMORY_MAX_TIMES: u64 = 16;
+
 const BUCKET_BYTES: u64 = 128;
 const KEYS_PER_BUCKET: u64 = 12;
 /// The divisor of the memory for the index, without `expected_keys`.
@@ -98,7 +101,7 @@ impl Geometry {
         Ok(Self {
             page_bits: page_bytes.ilog2(),
             frames,
-            mutable_pages: mutable_pages(config.mutable_fraction, frames),
+            reserved_frames: reserved_frames(config, page_bytes, frames),
             unit_bytes: in_memory("unit", UNIT_BYTES)?,
             index_buckets,
             io_budget_bytes: in_memory("memory", shares.io)?,
@@ -114,6 +117,9 @@ impl Geometry {
 /// Checks each setting that does not depend on another.
 fn check_bounds(config: &Config) -> Result<()> {
     within("memory", config.memory, &MEMORY)?;
+    if let Some(most) = config.memory_max {
+        within("memory_max", most, &(config.memory..=*MEMORY.end()))?;
+    }
     within("max_value", config.max_value, &VALUE)?;
     within("mutable_fraction", config.mutable_fraction, &MUTABLE_FRACTION)?;
     within("depth", config.depth, &DEPTH)?;
@@ -161,7 +167,7 @@ struct Shares {
 impl Shares {
     fn of(config: &Config, index_buckets: u64) -> Result<Self> {
         let memory = config.memory.bytes();
-        let io = (memory / IO_PART).clamp(IO_MIN, IO_MAX);
+        let io = buffer_share(memory);
         let log = memory.saturating_sub(index_bytes(index_buckets) + io);
         let page = config.page_size.unwrap_or(*PAGE.start());
         if log / page.bytes() < FRAMES_MIN {
@@ -270,15 +276,23 @@ fn segment_bytes(config: &Config, page_bytes: u64) -> Result<u64> {
     Ok(segment.bytes())
 }
 
-/// Returns all pages but the tail page and a sixteenth, so that the tail rarely waits for a flush.
-fn mutable_pages(fraction: f64, frames: u32) -> u32 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a share of at most 0.95 of a u32"
-    )]
-    let share = (f64::from(frames) * fraction) as u32;
-    share.min(frames.saturating_sub(1 + (frames / 16).max(1)))
+/// Returns the bytes of I/O buffers that a memory of `memory` bytes has.
+pub(crate) fn buffer_share(memory: u64) -> u64 {
+    (memory / IO_PART).clamp(IO_MIN, IO_MAX)
+}
+
+/// Returns the largest memory of a store.
+pub(crate) fn largest_memory(config: &Config) -> ByteSize {
+    // Without `mmap` a reservation is memory.
+    let times = if RESERVES_LAZILY { MEMORY_MAX_TIMES } else { 1 };
+    let by_default = config.memory.bytes().saturating_mul(times).min(MEMORY.end().bytes());
+    config.memory_max.unwrap_or(ByteSize::new(by_default))
+}
+
+/// Returns the number of pages for which address space is reserved.
+fn reserved_frames(config: &Config, page_bytes: u64, frames: u32) -> u32 {
+    let pages = (largest_memory(config).bytes() / page_bytes).min(FRAMES_MAX);
+    u32::try_from(pages).expect("bounded").max(frames)
 }
 
 fn within<T>(field: &str, value: T, bounds: &RangeInclusive<T>) -> Result<()>

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::backend::Backend;
 pub use self::byte_size::ByteSize;
-pub(crate) use self::geometry::Geometry;
+pub(crate) use self::geometry::{Geometry, buffer_share, largest_memory};
 use crate::base::error::{Error, Result};
 use crate::base::kinds::CheckpointKind;
 
@@ -46,10 +46,18 @@ pub struct Config {
     // The resources of the store.
     /// The memory that the store may take: index, log pages and I/O buffers together.
     ///
-    /// It is 64 KiB to 16 TiB. The limit holds for as many keys as the index was made for
-    /// (`expected_keys`). The index grows by some 9 bytes for each further key, and log pages do
-    /// not shrink for it yet. Records that do not fit are read from the device. Default: 256 MiB.
+    /// It is 64 KiB to 16 TiB; [`FasterKv::set_memory`](crate::FasterKv::set_memory) changes it
+    /// later. When the index grows, log pages leave memory, down to an eighth of `memory`. An index
+    /// that needs more than the rest exceeds the limit. Records that do not fit are read from the
+    /// device. Default: 256 MiB.
     pub memory: ByteSize,
+    /// The largest memory that [`FasterKv::set_memory`](crate::FasterKv::set_memory) accepts, from
+    /// `memory` to 16 TiB.
+    ///
+    /// Only address space is reserved for it, and less if the system refuses so much. On systems
+    /// other than Unix it is memory. Default: 16 times `memory` on Unix, else `memory`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_max: Option<ByteSize>,
     /// The space that the log should take on the device.
     ///
     /// It is informational until compaction exists: the log grows beyond it. Default: none.
@@ -157,6 +165,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             memory: ByteSize::mib(256),
+            memory_max: None,
             disk: None,
             expected_keys: None,
             backend: Backend::Auto,
@@ -194,6 +203,7 @@ macro_rules! setters {
 impl Config {
     setters! {
         with_memory: memory = ByteSize => memory;
+        with_memory_max: memory_max = impl Into<Option<ByteSize>> => memory_max.into();
         with_disk: disk = impl Into<Option<ByteSize>> => disk.into();
         with_expected_keys: expected_keys = impl Into<Option<u64>> => expected_keys.into();
         with_backend: backend = Backend => backend;

@@ -20,7 +20,8 @@ fn the_default_divides_256_mib() {
     assert_eq!(geometry.index_buckets, (256 << 20) / 128 / 8);
     assert_eq!(geometry.io_budget_bytes, 16 << 20);
     assert_eq!((geometry.page_bits, geometry.frames), (22, 51));
-    assert_eq!(geometry.mutable_pages, 45);
+    // 16 times the memory.
+    assert_eq!(geometry.reserved_frames, 1024);
     assert_eq!(geometry.unit_bytes, 512);
     assert_eq!(geometry.segment_bytes, 1 << 30);
     assert_eq!(geometry.max_value, 64 << 20);
@@ -63,7 +64,7 @@ fn any_settings_give_parts_within_the_memory_or_the_memory_they_need() {
             Ok(geometry) => {
                 assert!(footprint(&geometry) <= config.memory.bytes(), "{config:?}: {geometry:?}");
                 let frames = geometry.frames;
-                assert!(frames >= 2 && geometry.mutable_pages <= frames - 2, "{geometry:?}");
+                assert!(frames >= 2 && geometry.reserved_frames >= frames, "{geometry:?}");
                 accepted += 1;
                 continue;
             }
@@ -112,26 +113,18 @@ fn tiny_stores_for_tests() {
 }
 
 #[test]
-fn a_page_is_left_to_be_flushed() {
-    // The number of frames, with 4 KiB pages: memory less 8 KiB of buffers and one bucket.
-    for (frames, fraction, mutable) in [
-        (2, 0.95, 0),
-        (3, 0.95, 1),
-        (3, 0.0, 0),
-        (16, 0.9, 14),
-        (16, 0.5, 8),
-        (64, 0.95, 59),
-        (64, 0.9, 57),
-    ] {
-        let page = ByteSize::kib(64);
-        let config = with_memory(ByteSize::kib(64 * frames * 16 / 15 + 16))
-            .with_page_size(page)
-            .with_index_buckets(1)
-            .with_mutable_fraction(fraction);
-        let geometry = Geometry::of(&config).expect("valid");
-        assert_eq!(u64::from(geometry.frames), frames);
-        assert_eq!(geometry.mutable_pages, mutable, "{fraction} of {frames}");
-    }
+fn address_space_is_for_the_largest_memory() {
+    let page = ByteSize::kib(64);
+    let config = with_memory(ByteSize::mib(1)).with_page_size(page);
+    let reserved = |config: &Config| Geometry::of(config).expect("valid").reserved_frames;
+    assert_eq!(reserved(&config), 16 * 16);
+    assert_eq!(reserved(&config.clone().with_memory_max(ByteSize::mib(2))), 32);
+    assert_eq!(reserved(&config.clone().with_memory_max(ByteSize::mib(1))), 16);
+    let tiny = with_memory(ByteSize::gib(16 << 10));
+    assert_eq!(u64::from(reserved(&tiny)), (16 << 40) >> 22, "at most the largest memory");
+    let error = Geometry::of(&config.with_memory_max(ByteSize::kib(1023))).expect_err("too small");
+    let text = "memory_max = 1023KiB: must be between 1MiB and 16TiB";
+    assert!(error.to_string().contains(text), "{error}");
 }
 
 #[test]

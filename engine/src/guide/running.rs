@@ -157,7 +157,8 @@
 //!
 //! A name that ends with `_total` is a counter, which begins at 0 with each opening. All others are
 //! gauges. Names with `_bytes` and `_seconds` have these units. The two metrics of the last
-//! checkpoint exist once a checkpoint has ended. A log has no `index`.
+//! checkpoint exist once a checkpoint has ended. A log has no `index` and no
+//! `sessions`.
 //!
 //! | metric | label | of | meaning |
 //! |---|---|---|---|
@@ -178,6 +179,10 @@
 //! | `kvick_device_write_latency_seconds` | `quantile` | both | latency of writes, an upper bound |
 //! | `kvick_device_stored_bytes` | | both | bytes that the log holds on the medium |
 //! | `kvick_memory_bytes` | `use` | both | memory by its use |
+//! | `kvick_memory_budget_bytes` | | store | limit of the memory |
+//! | `kvick_memory_floor_bytes` | | store | smallest possible limit |
+//! | `kvick_memory_refused_total` | | store | memory that the index did not get |
+//! | `kvick_memory_waited_total` | | store | reads that waited for buffers |
 //! | `kvick_condition` | `condition` | both | 1 for the present condition, else 0 |
 //! | `kvick_checkpoint_failed` | | both | 1 if the last checkpoint failed, else 0 |
 //! | `kvick_log_address_bytes` | `mark` | log | addresses of a log |
@@ -190,7 +195,7 @@
 //! | `region` | `mutable`, `read-only`, `on-device` |
 //! | `outcome` | `taken`, `failed` |
 //! | `quantile` | `0.5`, `0.99` |
-//! | `use` | `index`, `frames`, `buffers` |
+//! | `use` | `index`, `frames`, `buffers`, `sessions` |
 //! | `condition` | `sound`, `full`, `unavailable`, `read-only`, `poisoned`, `closed` |
 //! | `mark` | `begin`, `head`, `committed`, `end` |
 //!

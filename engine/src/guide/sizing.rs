@@ -4,17 +4,17 @@
 //! [`Config::memory`](crate::Config::memory) is a budget for everything that the store allocates:
 //!
 //! ```text
-//! memory   = index + overflow + I/O buffers + pages
+//! memory   = index + overflow + sessions + I/O buffers + pages
 //! index    = 128 bytes for each 12 expected keys; by default 1/8 of the memory
-//! overflow = 1/10 of the index
+//! overflow = about 9 bytes for each further key
 //! buffers  = 1/16 of the memory, at most 32 MiB
-//! pages    = the rest
+//! pages    = the rest, and at least 1/8 of the memory
 //! ```
 //!
 //! * Set [`expected_keys`](crate::Config::expected_keys) if you know the number. It is fixed when
 //!   the store is created, because the index does not grow yet. Each expected key takes 11 to 12
-//!   bytes of memory. Each further key takes about 9 bytes *beyond* the budget, and costs cache
-//!   misses.
+//!   bytes of memory. Each further key takes about 9 bytes, and costs cache misses. Pages leave
+//!   memory for it, down to an eighth of the budget. Beyond that the index exceeds the budget.
 //! * The pages are a cache of the newest records. Reads of older records go to the device.
 //! * A long value is stored in pieces: a value of more than a quarter of a page or 256 KiB, or more
 //!   than half of a page of at most 64 KiB. It takes memory beyond the budget while an operation
@@ -22,6 +22,25 @@
 //!   three times for `rmw`.
 //! * The operating system hands out memory when the store first writes to it. So a new store takes
 //!   less than `memory`. [`Stats::memory`](crate::stats::Stats::memory) has the account.
+//!
+//! [`set_memory`](crate::FasterKv::set_memory) changes the budget of an open store, up to
+//! [`memory_max`](crate::Config::memory_max). More memory is used as the log grows. Less memory
+//! takes as long as the device needs to write the pages that leave memory.
+//!
+//! ```
+//! # use kvick::{Config, FasterKv};
+//! # use kvick::config::{Backend, ByteSize};
+//! # kvick::runtime::block_on(async {
+//! let config = Config::default().with_memory(ByteSize::mib(64)).with_memory_max(ByteSize::gib(1));
+//! # let config = config.with_backend(Backend::Memory);
+//! let store: FasterKv<u64, u64> = FasterKv::open("unused", config).await?;
+//! store.set_memory(ByteSize::gib(1)).await?; // the neighbours are asleep
+//! store.set_memory(ByteSize::mib(32)).await?; // they are back
+//! let memory = store.stats().memory;
+//! assert!(memory.index + memory.frames + memory.sessions <= memory.budget);
+//! # store.close().await
+//! # }).unwrap();
+//! ```
 //!
 //! A store that is opened again may have another `memory`. Its index and page size stay:
 //! `expected_keys` is ignored for an existing store.

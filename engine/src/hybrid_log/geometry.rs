@@ -9,10 +9,12 @@ use crate::base::address::Address;
 pub(crate) struct LogGeometry {
     /// A page has `2^page_bits` bytes.
     pub(crate) page_bits: u32,
-    /// Pages in memory.
+    /// The limit of pages in memory at first.
     pub(crate) frames: u32,
-    /// Pages that are updated in place, without the tail page.
-    pub(crate) mutable_pages: u32,
+    /// The highest limit of pages in memory.
+    pub(crate) reserved_frames: u32,
+    /// The share of the pages in memory that are updated in place.
+    pub(crate) mutable_fraction: f64,
     /// Bytes of a unit on the device.
     pub(crate) unit_bytes: usize,
     /// Bytes of a physical block of the medium.
@@ -29,6 +31,23 @@ pub(crate) struct LogGeometry {
     /// The owner of the log in messages: "store", "log".
     pub(crate) owner: &'static str,
     pub(crate) end: LogEnd,
+}
+
+impl LogGeometry {
+    /// Returns the number of pages that are updated in place, without the tail page, if `frames`
+    /// pages are in memory. The tail page and a sixteenth of the pages are not among them, so that
+    /// the tail rarely waits for a flush.
+    pub(crate) fn mutable_pages(&self, frames: u32) -> u32 {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of at most 0.95 of a u32"
+        )]
+        let share = (f64::from(frames) * self.mutable_fraction) as u32;
+        let pages = share.min(frames.saturating_sub(1 + (frames / 16).max(1)));
+        debug_assert!(pages < frames, "a page is flushed before its frame is used again");
+        pages
+    }
 }
 
 /// The addresses at which an opened log begins and continues.
@@ -52,4 +71,44 @@ impl LogExtent {
         flushed: Address::FIRST,
         tail: Address::FIRST,
     };
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn geometry(mutable_fraction: f64) -> LogGeometry {
+        LogGeometry {
+            page_bits: 12,
+            frames: 2,
+            reserved_frames: 2,
+            mutable_fraction,
+            unit_bytes: 512,
+            block_bytes: 512,
+            salt: 0,
+            life: Life::FIRST,
+            is_announced: true,
+            flush_bytes: 4096,
+            huge_pages: false,
+            owner: "log",
+            end: LogEnd::of_store(12),
+        }
+    }
+
+    #[test]
+    fn a_page_is_left_to_be_flushed() {
+        for (frames, fraction, mutable) in [
+            (2, 0.95, 0),
+            (3, 0.95, 1),
+            (3, 0.0, 0),
+            (16, 0.9, 14),
+            (16, 0.5, 8),
+            (64, 0.95, 59),
+            (64, 0.9, 57),
+        ] {
+            let pages = geometry(fraction).mutable_pages(frames);
+            assert_eq!(pages, mutable, "{fraction} of {frames}");
+            assert!(pages <= frames - 2);
+        }
+    }
 }

@@ -41,6 +41,7 @@ pub(crate) use allocate::tail::{LARGEST_INLINE, PageRemainder, Position, Tail};
 pub(crate) use geometry::{LogExtent, LogGeometry};
 pub(crate) use pages::file::LogFile;
 pub(crate) use pages::life::Life;
+pub(crate) use pages::limit::LEAST_FRAMES;
 pub(crate) use pages::memory::Pages;
 pub(crate) use pages::records::{NoRecord, PageRecord, Records};
 pub(crate) use pages::region::Region;
@@ -60,6 +61,7 @@ use crate::base::wait::wait_until;
 use crate::epoch::{Epoch, Guard};
 use crate::record::{Layout, NewRecord, RecordInfo, RecordRef, TableNumber};
 use allocate::allocator::AllocatorState;
+use event_listener::Event;
 use kvick_io::{BufPool, Device};
 use kvick_runtime::Handle;
 use parts::LogParts;
@@ -96,10 +98,6 @@ impl HybridLog {
         // it.
         let is_last = !geometry.end.takes_records(tail.page(page_bits));
         let is_last = is_last && tail.offset(page_bits) == 0;
-        assert!(
-            geometry.mutable_pages < geometry.frames,
-            "a page is flushed before its frame is used again"
-        );
         debug_assert!(geometry.end.has_address(tail.raw()), "a log can have reached {tail:?}");
         let file = LogFile::new((device, units, place), (buffers, geometry.flush_bytes));
         Ok(Self {
@@ -207,6 +205,51 @@ impl HybridLog {
         let LogParts { pages, health, requests, .. } = &self.parts;
         let is_settled = || pages.marks().region(address) != Region::Fuzzy;
         health.wait_for(&requests.events.read_only, LogStatus::check_write, is_settled).await
+    }
+
+    /// Asks for another limit of pages in memory. A driver moves the limit, and evicts pages.
+    pub(crate) fn want_frames(&self, frames: u32) {
+        self.parts.requests.want_frames(frames);
+    }
+
+    /// Waits until the limit of pages in memory is the wanted one, and no more pages are in memory.
+    ///
+    /// # Errors
+    /// `StorageFull` while the device accepts no page, `Poisoned`, `Closed`.
+    pub(crate) async fn wait_for_frames(&self, wanted: impl Fn() -> u32) -> Result<()> {
+        let LogParts { pages, requests, health, .. } = &self.parts;
+        // Pages that writers take from now on are within the limit.
+        let is_within = || {
+            let limit = pages.frames().limit();
+            limit.load() == limit.nearest(wanted())
+                && self.pages_in_memory() <= u64::from(limit.load())
+        };
+        health.wait_for(&requests.events.page_free, LogStatus::check_room, is_within).await
+    }
+
+    /// Returns the event of a tail that turned to a new page. Other requests to drivers notify it,
+    /// too.
+    pub(crate) fn turned(&self) -> &Event {
+        &self.parts.requests.demand
+    }
+
+    /// Returns the number of reads that waited for memory.
+    pub(crate) fn read_waits(&self) -> u64 {
+        self.reads.waits()
+    }
+
+    /// Sets the limit of bytes of I/O buffers.
+    pub(crate) fn set_buffer_bytes(&self, bytes: usize) {
+        self.parts.file.set_buffer_bytes(bytes);
+        self.reads.set_limit(self.parts.file.read_bytes());
+    }
+
+    /// Returns the number of pages in memory, from the first page that is not cleared yet.
+    pub(crate) fn pages_in_memory(&self) -> u64 {
+        let page_bits = self.parts.geometry.page_bits;
+        // Loaded first: it only goes up.
+        let first = self.parts.pages.marks().safe_head.load().page(page_bits);
+        self.parts.tail.page() + 1 - first.min(self.parts.tail.page())
     }
 
     /// Waits until every operation that is protected now has ended.

@@ -8,12 +8,13 @@ use crate::base::hash::{HASH_ID, KeyHasher};
 use crate::base::kinds::Durability;
 use crate::checkpoint::files::checkpoint_files::CheckpointFiles;
 use crate::checkpoint::files::manifest::{Manifest, StoreFormat, TableFormat};
-use crate::config::Geometry;
+use crate::config::{Geometry, largest_memory};
 use crate::epoch::Epoch;
 use crate::hash_index::HashIndex;
-use crate::hybrid_log::{HybridLog, Life, LogEnd, LogExtent, LogGeometry};
+use crate::hybrid_log::{HybridLog, LEAST_FRAMES, Life, LogEnd, LogExtent, LogGeometry};
 use crate::manifest::files::LOG;
 use crate::manifest::text::Hex;
+use crate::memory::MemoryGovernor;
 use crate::opening::lock;
 use crate::record::TableNumber;
 use crate::store::sessions::points::Points;
@@ -48,7 +49,7 @@ impl Opening {
         };
         let manifest = Manifest::new(store);
         // First, so that the sizes of a store without enough memory are never published.
-        let (index, log) = match self.reserve(&manifest, &geometry, device) {
+        let (index, log, governor) = match self.reserve(&manifest, &geometry, device) {
             Ok(reserved) => reserved,
             Err(error) => {
                 lock::give_up_creation(&*self.directory).await;
@@ -67,7 +68,7 @@ impl Opening {
         let sessions = SessionTable::new(self.life, Points::default());
         let version = manifest.next_token;
         let tables = tables(&manifest.store);
-        Ok((self.core(tables, (index, log), (version, sessions)), manifest))
+        Ok((self.core(tables, (index, log, governor), (version, sessions)), manifest))
     }
 
     /// Reserves the memory of a new store.
@@ -76,12 +77,13 @@ impl Opening {
         manifest: &Manifest,
         geometry: &Geometry,
         device: Arc<dyn Device>,
-    ) -> Result<(HashIndex, HybridLog)> {
+    ) -> Result<(HashIndex, HybridLog, Arc<MemoryGovernor>)> {
+        let governor = self.governor(geometry);
         let index = HashIndex::new(geometry.index_buckets, self.config.huge_pages);
         let index = index.map_err(no_memory)?;
         let life = (manifest.life(), true);
         let log = self.log(manifest, geometry, life, (LogExtent::EMPTY, device))?;
-        Ok((index, log))
+        Ok((index, log, governor))
     }
 
     pub(super) async fn open_log(
@@ -112,7 +114,8 @@ impl Opening {
         let log_geometry = LogGeometry {
             page_bits: geometry.page_bits,
             frames: geometry.frames,
-            mutable_pages: geometry.mutable_pages,
+            reserved_frames: geometry.reserved_frames,
+            mutable_fraction: self.config.mutable_fraction,
             unit_bytes: unit_bytes.expect("a unit fits in memory"),
             block_bytes: manifest.store.block_bytes,
             salt: manifest.store.salt.0,
@@ -129,15 +132,22 @@ impl Opening {
         HybridLog::new(log_geometry, extent, device, clock).map_err(no_memory)
     }
 
+    /// Returns the governor of the memory of a store of these sizes.
+    pub(super) fn governor(&self, geometry: &Geometry) -> Arc<MemoryGovernor> {
+        let budgets = [self.config.memory, largest_memory(&self.config)];
+        let frames = [LEAST_FRAMES, geometry.reserved_frames];
+        Arc::new(MemoryGovernor::new(budgets, 1 << geometry.page_bits, frames))
+    }
+
     /// Assembles a store.
     pub(super) fn core(
         &self,
         tables: Tables,
-        (index, log): (HashIndex, HybridLog),
+        (index, log, governor): (HashIndex, HybridLog, Arc<MemoryGovernor>),
         (version, sessions): (u64, SessionTable),
     ) -> StoreInner {
         let config = self.config.clone();
-        StoreInner::new(StoreParts { config, tables, index, log, version, sessions })
+        StoreInner::new(StoreParts { config, tables, index, log, version, sessions, governor })
     }
 }
 

@@ -19,6 +19,7 @@ use crate::hash_index::HashIndex;
 use crate::hybrid_log::{HybridLog, LogExtent, PagePayload, Show, check_block};
 use crate::manifest::copy;
 use crate::manifest::files::{self, LOG};
+use crate::memory::MemoryGovernor;
 use crate::store::StoreInner;
 use crate::store::sessions::points::Points;
 use crate::store::sessions::table::SessionTable;
@@ -72,7 +73,7 @@ impl Opening {
             published.map_err(|failed| failed.error)?;
             restored.log.flushing().announce();
         }
-        let Restored { index, log, device, points } = restored;
+        let Restored { index, log, governor, device, points } = restored;
         self.bring_back(&checkpoint_files, chosen.as_ref(), &log, &*device).await?;
         if !log.restore().is_unflushed()
             && manifest.checkpoints.last_mut().is_some_and(CheckpointEntry::record_durable)
@@ -86,7 +87,8 @@ impl Opening {
         report.sessions = points.all();
         let sessions = SessionTable::new(self.life, points);
         let version = manifest.next_token;
-        let core = self.core(tables(&manifest.store), (index, log), (version, sessions));
+        let parts = (index, log, governor);
+        let core = self.core(tables(&manifest.store), parts, (version, sessions));
         tracing::info!(?report.chosen, report.replayed_bytes, "recovered");
         Ok((core, checkpoint_files, report))
     }
@@ -174,11 +176,13 @@ impl Opening {
         let life = manifest.life().next(record.map_or(Address::NONE, CheckpointEntry::end));
         let life = (life.ok_or_else(Error::lives_exhausted)?, false);
         let log = self.log(&manifest, &geometry, life, (extent, Arc::clone(&device)))?;
+        let governor = self.governor(&geometry);
         let index = HashIndex::new(geometry.index_buckets, self.config.huge_pages);
         let index = Arc::new(index.map_err(no_memory)?);
         let Some(record) = record else {
             let index = Arc::into_inner(index).expect("no other task has it");
-            return Ok(Restored { index, log, device, points: Points::default() });
+            let points = Points::default();
+            return Ok(Restored { index, log, governor, device, points });
         };
         self.check_segments(&manifest, record).await?;
         let points = points::read(checkpoint_files, record, |_| false).await?;
@@ -204,7 +208,7 @@ impl Opening {
         let index = replay.finish(report).await?;
         report.image_bytes += image_bytes;
         report.image_bytes += record.point_files.iter().map(|file| file.stream.bytes).sum::<u64>();
-        Ok(Restored { index, log, device, points })
+        Ok(Restored { index, log, governor, device, points })
     }
 
     /// Starts to load the index, while everything else is read.
@@ -283,6 +287,7 @@ const TOKENS_APART: u64 = 1 << 20;
 struct Restored {
     index: HashIndex,
     log: HybridLog,
+    governor: Arc<MemoryGovernor>,
     device: Arc<dyn Device>,
     points: Points,
 }

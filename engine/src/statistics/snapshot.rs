@@ -86,10 +86,21 @@ pub struct LogBytes {
 pub struct MemoryBytes {
     /// The hash index, overflow included.
     pub index: u64,
-    /// The page frames of the log.
+    /// The page frames of the log, as many as may be in memory.
     pub frames: u64,
     /// Buffers of device operations, in use or kept for the next operation.
     pub buffers: u64,
+    /// Sessions, and seats for operations on handles.
+    pub sessions: u64,
+    /// The limit of all of this together: [`Config::memory`](crate::Config::memory), or what
+    /// [`set_memory`](crate::FasterKv::set_memory) has set since.
+    pub budget: u64,
+    /// The smallest budget that `set_memory` accepts now.
+    pub floor: u64,
+    /// The number of times that the index could not grow, since pages had reached their floor.
+    pub refused: u64,
+    /// The number of reads of the device that waited until others had returned their buffers.
+    pub waited: u64,
 }
 
 impl Stats {

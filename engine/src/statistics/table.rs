@@ -42,6 +42,11 @@ impl fmt::Display for Stats {
         table.row("memory", "index", size(self.memory.index))?;
         table.row("memory", "frames", size(self.memory.frames))?;
         table.row("memory", "buffers", size(self.memory.buffers))?;
+        table.row("memory", "sessions", size(self.memory.sessions))?;
+        table.row("memory", "budget", size(self.memory.budget))?;
+        table.row("memory", "floor", size(self.memory.floor))?;
+        table.row("memory", "refused", count(self.memory.refused))?;
+        table.row("memory", "waited", count(self.memory.waited))?;
         table.row("memory", "seats", count(self.seats as u64))?;
         self.checkpoints.rows(&mut table)
     }

@@ -25,6 +25,8 @@ pub(super) fn sample() -> Stats {
     device.bytes_stored = 5 << 29;
     let memory = &mut stats.memory;
     (memory.index, memory.frames, memory.buffers) = (18 << 20, 200 << 20, 1000);
+    (memory.sessions, memory.budget, memory.floor) = (9000, 256 << 20, 64 << 20);
+    (memory.refused, memory.waited) = (3, 4000);
     stats.seats = 9;
     (stats.checkpoints.taken, stats.checkpoints.failed) = (41, 2);
     stats.checkpoints.last = Some(LastCheckpoint {
@@ -65,6 +67,11 @@ device       reads                   70,000
 memory       index                 18.0 MiB
              frames               200.0 MiB
              buffers                 1000 B
+             sessions               8.7 KiB
+             budget               256.0 MiB
+             floor                 64.0 MiB
+             refused                      3
+             waited                   4,000
              seats                        9
 checkpoints  taken                       41
              failed                       2
@@ -81,7 +88,7 @@ fn a_table_without_a_checkpoint_ends_with_their_numbers() {
 checkpoints  taken                        0
              failed                       0";
     assert!(table.ends_with(end), "{table}");
-    assert_eq!(table.lines().count(), 28);
+    assert_eq!(table.lines().count(), 33);
 }
 
 #[cfg(feature = "serde")]
@@ -96,7 +103,9 @@ fn data_has_the_names_of_the_fields() {
         r#""write_bytes":3221225472,"read_latency_p50_seconds":0.000131072,"#,
         r#""read_latency_p99_seconds":0.001048576,"write_latency_p50_seconds":0.000524288,"#,
         r#""write_latency_p99_seconds":4.294967296,"bytes_stored":2684354560},"#,
-        r#""memory":{"index":18874368,"frames":209715200,"buffers":1000},"seats":9,"#,
+        r#""memory":{"index":18874368,"frames":209715200,"buffers":1000,"#,
+        r#""sessions":9000,"budget":268435456,"floor":67108864,"refused":3,"waited":4000},"#,
+        r#""seats":9,"#,
         r#""checkpoints":{"taken":41,"failed":2,"last":{"token":44,"kind":"snapshot","#,
         r#""ago_seconds":90.0,"took_seconds":1.25,"#,
         r#""error":{"kind":"storage-full","message":"the medium is full"}}}}"#

@@ -92,6 +92,13 @@ impl ExecutionContext {
     }
 }
 
+impl ExecutionContext {
+    /// The memory of a seat, in bytes: itself, its counters, its place among the participants, and
+    /// what allocations add.
+    pub(crate) const BYTES: usize =
+        size_of::<Self>() + size_of::<CachePadded<Counters>>() + 2 * size_of::<CachePadded<u64>>();
+}
+
 impl Drop for ExecutionContext {
     fn drop(&mut self) {
         self.registry.retire(self.place, &self.counters);
@@ -143,6 +150,12 @@ impl ContextRegistry {
             stats.count(counters);
         }
         stats.seats = seats.places.len() - seats.free.len();
+    }
+
+    /// Returns the number of seats.
+    pub(crate) fn seats_in_use(&self) -> usize {
+        let seats = self.seats();
+        seats.places.len() - seats.free.len()
     }
 
     fn seats(&self) -> MutexGuard<'_, Seats> {

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::epoch::Epoch;
 use crate::hash_index::HashIndex;
 use crate::hybrid_log::{HybridLog, LogStatus};
+use crate::memory::{MemoryGovernor, MemoryParts};
 use crate::record::{RecordInfo, RecordRef};
 use crate::statistics::{DeviceStats, LogBytes, MemoryBytes, Stats};
 use kvick_io::Device;
@@ -31,6 +32,7 @@ pub(crate) struct StoreInner {
     pub(crate) log: HybridLog,
     pub(crate) phase: SystemState,
     pub(crate) sessions: SessionTable,
+    pub(crate) governor: Arc<MemoryGovernor>,
     /// Seats for operations that do not run in a session.
     pub(in crate::store) pool: ContextPool<ExecutionContext>,
     registry: Arc<ContextRegistry>,
@@ -45,6 +47,7 @@ pub(crate) struct StoreParts {
     pub(crate) log: HybridLog,
     pub(crate) version: u64,
     pub(crate) sessions: SessionTable,
+    pub(crate) governor: Arc<MemoryGovernor>,
 }
 
 /// The number of seats for operations on the handle. Fewer threads are likely to be in a poll at
@@ -60,14 +63,14 @@ const WAITS_MIN: usize = 8;
 
 impl StoreInner {
     pub(crate) fn new(parts: StoreParts) -> Self {
-        let StoreParts { config, tables, index, log, version, sessions } = parts;
+        let StoreParts { config, tables, index, log, version, sessions, governor } = parts;
         let epoch = log.epoch().clone();
         let registry = Arc::new(ContextRegistry::default());
         let (places, seats) = (epoch.clone(), Arc::clone(&registry));
         let yield_every = config.yield_every;
         let pool = ContextPool::new(POOLED_SEATS, move || seats.seat(&places, yield_every));
         let phase = SystemState::new(version);
-        Self { config, epoch, tables, index, log, phase, sessions, pool, registry }
+        Self { config, epoch, tables, index, log, phase, sessions, governor, pool, registry }
     }
 
     /// Returns a seat for a new session.
@@ -76,7 +79,14 @@ impl StoreInner {
         let mut seat = self.registry.seat(&self.epoch, self.config.yield_every);
         let ledger = SessionTable::open(seat.counters());
         seat.set_ledger(Arc::clone(&ledger));
+        self.governor.note_sessions(self.seat_bytes());
         Ok((seat, ledger))
+    }
+
+    /// Returns the memory of all sessions and seats, in bytes.
+    pub(in crate::store) fn seat_bytes(&self) -> u64 {
+        const SEAT: usize = ExecutionContext::BYTES + size_of::<SessionState>();
+        (self.registry.seats_in_use() * SEAT) as u64
     }
 
     /// Returns a seat for a session that waits to be resumed.
@@ -191,7 +201,11 @@ impl StoreInner {
         let stored = self.log.file().device().bytes_stored();
         stats.device = DeviceStats::of(self.log.file().counters(), stored);
         let (frames, buffers) = (self.log.pages().bytes(), self.log.file().bytes_in_buffers());
-        stats.memory = MemoryBytes { index: self.index.bytes(), frames, buffers };
+        let MemoryParts { sessions, budget, refused, .. } = self.governor.present();
+        let (index, floor) = (self.index.bytes(), self.governor.floor());
+        let waited = self.log.read_waits();
+        stats.memory =
+            MemoryBytes { index, frames, buffers, sessions, budget, floor, refused, waited };
         stats
     }
 

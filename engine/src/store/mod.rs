@@ -24,6 +24,7 @@ pub(crate) mod answers;
 pub(crate) mod context;
 mod inner;
 mod limits;
+mod memory;
 pub(crate) mod operation;
 mod record;
 pub(crate) mod sessions;

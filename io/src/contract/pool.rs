@@ -31,9 +31,8 @@ pub struct BufPool {
 /// The shared state of a pool. A pooled buffer returns to it.
 #[derive(Debug)]
 struct Shelves {
-    // Fixed.
-    max_retained: usize,
     // Any thread, atomic.
+    max_retained: AtomicUsize,
     classes: [ArrayQueue<AlignedBuf>; CLASSES],
     retained: CachePadded<AtomicUsize>,
     outstanding: CachePadded<AtomicUsize>,
@@ -51,7 +50,7 @@ impl BufPool {
             ArrayQueue::new((max_retained_bytes / (SMALLEST << class)).clamp(1, SHELF_LIMIT))
         });
         let shelves = Shelves {
-            max_retained: max_retained_bytes,
+            max_retained: AtomicUsize::new(max_retained_bytes),
             classes,
             retained: CachePadded::default(),
             outstanding: CachePadded::default(),
@@ -70,6 +69,25 @@ impl BufPool {
         self.shelves.outstanding.fetch_add(buf.capacity(), Ordering::Relaxed);
         buf.set_home(Some(Arc::clone(&self.shelves) as Arc<dyn Home>));
         buf
+    }
+
+    /// Sets the limit of bytes of unused buffers, and frees unused buffers beyond it.
+    ///
+    /// The pool has room for as many buffers as its first limit, so a higher limit may not be
+    /// reached.
+    pub fn set_max_retained(&self, bytes: usize) {
+        // Relaxed: a limit that is seen late is kept late.
+        self.shelves.max_retained.store(bytes, Ordering::Relaxed);
+        // The largest buffers first.
+        for class in (0..CLASSES).rev() {
+            while self.retained_bytes() > bytes {
+                // The buffer has no home here, so its drop frees it.
+                let Some(buf) = self.shelves.reuse(SMALLEST << class) else {
+                    break;
+                };
+                drop(buf);
+            }
+        }
     }
 
     /// Returns the bytes of unused buffers that the pool keeps.
@@ -103,7 +121,7 @@ impl Home for Shelves {
         };
         debug_assert_eq!(SMALLEST << class, capacity, "pooled buffers fill their class");
         let retained = self.retained.fetch_add(capacity, Ordering::Relaxed) + capacity;
-        if retained + (before - capacity) > self.max_retained
+        if retained + (before - capacity) > self.max_retained.load(Ordering::Relaxed)
             || self.classes[class].push(buf).is_err()
         {
             self.retained.fetch_sub(capacity, Ordering::Relaxed);
@@ -148,6 +166,20 @@ mod tests {
         drop(many);
         assert_eq!(pool.retained_bytes(), 8192);
         assert_eq!(pool.outstanding_bytes(), 0);
+    }
+
+    #[test]
+    fn a_lower_limit_frees_unused_buffers() {
+        let pool = BufPool::new(64 << 10);
+        let many: Vec<_> = [4096, 512, 4096, 1024].map(|bytes| pool.take(bytes)).into();
+        drop(many);
+        pool.set_max_retained(2000);
+        assert_eq!(pool.retained_bytes(), 1536);
+        drop(pool.take(4096));
+        assert_eq!(pool.retained_bytes(), 1536, "it keeps no more than it may");
+        pool.set_max_retained(64 << 10);
+        drop(pool.take(4096));
+        assert_eq!(pool.retained_bytes(), 4096 + 1536);
     }
 
     #[test]

@@ -149,9 +149,7 @@ impl Allocator<'_> {
     }
 
     fn frame_is_free(self, page: u64) -> bool {
-        let safe_head =
-            self.parts.pages.marks().safe_head.load().page(self.parts.geometry.page_bits);
-        page < safe_head + u64::from(self.parts.pages.count())
+        page < self.parts.pages.free_below()
     }
 
     /// Waits until a record of `bytes` bytes can be appended. Fails if it never can be.
@@ -180,7 +178,7 @@ impl Allocator<'_> {
     /// As for [`room`](Self::room).
     pub(crate) async fn wait_for_pages(self, need: Need) -> Result<()> {
         let pages = need.pages;
-        assert!(pages < u64::from(self.parts.pages.count()), "the tail page stays");
+        assert!(pages < u64::from(self.parts.pages.limit()), "the tail page stays");
         debug_assert!(pages > 0, "a task that needs no page does not wait for one");
         let aside = (pages > 1).then(|| ReservedFrames(self));
         loop {
@@ -207,7 +205,7 @@ impl Allocator<'_> {
     }
 
     fn want_frames_up_to(self, page: u64) {
-        let kept = (page + 1).saturating_sub(self.parts.pages.count().into());
+        let kept = (page + 1).saturating_sub(self.parts.pages.limit().into());
         debug_assert!(kept <= self.parts.tail.page(), "the tail page stays: {kept}");
         self.parts.requests.want_head(Address::at(kept, 0, self.parts.geometry.page_bits));
     }

@@ -7,6 +7,7 @@ use crate::base::address::Address;
 use crate::base::error::Error;
 use crate::record::Layouts;
 use crate::statistics::DeviceCounters;
+use kvick_io::sync::atomic::{AtomicUsize, Ordering};
 use kvick_io::{BufPool, Device};
 use std::sync::Arc;
 
@@ -22,9 +23,9 @@ pub(crate) struct LogFile {
     /// The directory of the device, for messages.
     place: Box<str>,
     buffers: BufPool,
-    /// The limit of bytes of buffers in use at once.
-    buffer_bytes: usize,
     // Any thread, atomic.
+    /// The limit of bytes of buffers in use at once.
+    buffer_bytes: AtomicUsize,
     counters: DeviceCounters,
 }
 
@@ -38,7 +39,7 @@ impl LogFile {
             units.unit_bytes().is_multiple_of(device.geometry().block as usize),
             "the device transfers units"
         );
-        let counters = DeviceCounters::default();
+        let (counters, buffer_bytes) = (DeviceCounters::default(), AtomicUsize::new(buffer_bytes));
         Self { device, units, place: place.into(), buffers, buffer_bytes, counters }
     }
 
@@ -67,7 +68,7 @@ impl LogFile {
     /// Returns what the writer of a file beside the log needs: the buffers for transfers, the limit
     /// of their bytes in use at once, and the name of the directory.
     pub(crate) fn writing(&self) -> (&BufPool, usize, &str) {
-        (&self.buffers, self.buffer_bytes, &self.place)
+        (&self.buffers, self.buffer_bytes(), &self.place)
     }
 
     /// Returns the bytes of buffers at this moment, in use and kept.
@@ -78,7 +79,19 @@ impl LogFile {
     /// Returns the limit of bytes of records in flight from the device. The other half is for
     /// writes.
     pub(crate) fn read_bytes(&self) -> usize {
-        self.buffer_bytes / 2
+        self.buffer_bytes() / 2
+    }
+
+    fn buffer_bytes(&self) -> usize {
+        // Relaxed: only the number counts. A transfer keeps the size that it began with.
+        self.buffer_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Sets the limit of bytes of buffers in use at once, and of buffers that are kept.
+    pub(in crate::hybrid_log) fn set_buffer_bytes(&self, bytes: usize) {
+        assert!(bytes > 0, "a transfer has a buffer");
+        self.buffer_bytes.store(bytes, Ordering::Relaxed);
+        self.buffers.set_max_retained(bytes);
     }
 
     /// Returns the file and offset of an address, for messages.
@@ -112,7 +125,7 @@ impl LogFile {
         debug_assert!(at_once > 0, "a transfer is in flight");
         let starts = from == Address::FIRST || from == self.units.unit_start(from);
         debug_assert!(starts, "{from:?} is where a unit, or the log, begins");
-        let largest = (self.buffer_bytes / at_once / self.units.unit_bytes())
+        let largest = (self.buffer_bytes() / at_once / self.units.unit_bytes())
             .clamp(1, LARGEST_TRANSFER / self.units.unit_bytes());
         // They end on physical blocks, like flushes, so a sync between two of them is safe.
         let block_units = self.units.block_units();

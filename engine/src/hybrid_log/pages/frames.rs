@@ -1,20 +1,31 @@
 //! Page frames: the memory that holds pages of the log.
 //!
-//! Page `p` is in frame `p mod frames`, found without a division. The reciprocal `r` is `(2^64 + e)
-//! / frames` with `0 < e <= frames`. So `p * r / 2^64` exceeds `p / frames`, but by less than `1 /
-//! frames` if `p * e < 2^64`. Rounded down, both are the same. Pages have 36 bits (`tail.rs`),
-//! frames at most 28.
+//! Frames form a ring of `2^n` frames. It is reserved once, for the largest budget of memory. Page
+//! `p` is in frame `p mod 2^n`, so an address in the ring is an address of the log without its
+//! upper bits.
+//!
+//! ```text
+//!  ring     | . . . . p p p p p p p f f f . . . . . . . . |
+//!                     ^ safe head ^ tail ^ safe head + limit
+//!            '.': no memory   'p': a page in memory   'f': free for the next pages
+//! ```
+//!
+//! Only the frames of pages from the safe head on have memory, and only [`limit`](Frames::limit)
+//! frames at most. An evicted frame returns its memory, unless the limit is the whole ring: then
+//! the frame is needed again soon, and is cleared. To return memory and to get zeroed memory from
+//! the system costs about as much as clearing it.
 //!
 //! A caller that asks for the words of an address is protected and has checked that the address is
 //! at or above the head. It keeps neither the words nor the protection across a suspension.
 
 #![expect(unsafe_code, reason = "immutable pages are read as bytes, without a copy")]
 
+use super::limit::FrameLimit;
 use crate::base::address::Address;
 use crate::base::memory::{WordMemory, as_bytes, prefetch};
-use crate::hybrid_log::allocate::tail::MOST_PAGES;
 use crate::record::{RecordRef, WORD};
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
+use std::ops::Range;
 
 /// The frames of one log.
 #[derive(Debug)]
@@ -22,31 +33,45 @@ pub(crate) struct Frames {
     // Fixed after creation; its words change by the rules of their records.
     words: WordMemory,
     page_bits: u32,
-    frames: u32,
-    reciprocal: u64,
     page_words: usize,
+    // Any thread, atomic.
+    limit: FrameLimit,
 }
 
-/// The limit of frames of a log.
+/// The largest number of frames of a ring.
 const MOST_FRAMES: u32 = 1 << 28;
-const _: () = assert!(MOST_PAGES as u128 * MOST_FRAMES as u128 <= 1 << 64, "divided exactly");
+/// The bytes of the smallest page that gets huge pages although other frames have no memory. A huge
+/// page may reach beyond its frame, into a frame that should have no memory.
+const HUGE_FROM: u32 = 20;
 
 impl Frames {
-    /// Creates `frames` frames of `2^page_bits` bytes, each with `capacity` bytes of records.
+    /// Creates a ring with room for `reserved` frames of `2^page_bits` bytes, each with `capacity`
+    /// bytes of records. At most `limit` of them have memory.
+    ///
+    /// The ring is smaller if the system refuses so much address space.
     pub(crate) fn new(
         page_bits: u32,
-        frames: u32,
+        [limit, reserved]: [u32; 2],
         capacity: u64,
         huge_pages: bool,
     ) -> std::io::Result<Self> {
-        assert!(frames >= 2, "a page to fill and a page to flush");
-        assert!(frames <= MOST_FRAMES, "settings are checked");
-        let words = (frames as usize) << (page_bits - WORD.ilog2());
-        let words = WordMemory::zeroed(words, huge_pages)?;
+        assert!(reserved <= MOST_FRAMES, "settings are checked");
+        let mut ring = reserved.next_power_of_two();
+        let words = loop {
+            let huge_pages = huge_pages && (ring == limit || page_bits >= HUGE_FROM);
+            match reserve(ring, page_bits, huge_pages) {
+                Ok(words) => break words,
+                Err(error) if ring / 2 >= limit => {
+                    ring /= 2;
+                    tracing::warn!(%error, "less address space: memory_max is not reached");
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        let reserved = reserved.min(ring);
         assert!(capacity <= 1 << page_bits, "a frame holds the records of a page: {capacity}");
         let page_words = usize::try_from(capacity).expect("a page fits") / WORD;
-        let reciprocal = reciprocal(frames);
-        Ok(Self { words, page_bits, frames, reciprocal, page_words })
+        Ok(Self { words, page_bits, page_words, limit: FrameLimit::new(limit, reserved) })
     }
 
     /// Returns the record at `address`, with the rest of its page.
@@ -102,71 +127,122 @@ impl Frames {
     /// frame meanwhile, but readers of immutable bytes may not.
     pub(crate) fn touch(&self, page: u64) {
         const SYSTEM_PAGE_WORDS: usize = 4096 / WORD;
-        let start = self.index(Address::at(page, 0, self.page_bits));
-        for word in self.words[start..start + self.page_words].iter().step_by(SYSTEM_PAGE_WORDS) {
+        let frame = self.frame(page);
+        if self.words.populate(frame.clone()) {
+            return;
+        }
+        for word in self.words[frame].iter().step_by(SYSTEM_PAGE_WORDS) {
             // Relaxed: it adds nothing, and so orders nothing.
             word.fetch_or(0, Ordering::Relaxed);
         }
     }
 
-    /// Clears the frame of `page` for its next page.
-    pub(crate) fn clear(&self, page: u64) {
-        let start = self.index(Address::at(page, 0, self.page_bits));
-        for word in &self.words[start..start + self.page_words] {
-            // Relaxed: the raise of the safe head that follows releases all of them.
-            word.store(0, Ordering::Relaxed);
+    /// Zeroes the frames of `pages`, which have left memory, for their next pages. Returns their
+    /// memory, unless all frames of the ring may have memory.
+    pub(crate) fn clear(&self, pages: Range<u64>) {
+        let returns_memory = self.limit.load() < self.ring();
+        for part in self.parts(pages) {
+            if returns_memory && self.words.discard(part.clone()) {
+                continue;
+            }
+            for word in &self.words[part] {
+                // Relaxed: the raise of the safe head that follows releases all of them.
+                word.store(0, Ordering::Relaxed);
+            }
         }
     }
 
-    pub(crate) fn count(&self) -> u32 {
-        self.frames
+    /// Returns the memory of the frames of `pages`, which are zero.
+    pub(crate) fn release(&self, pages: Range<u64>) {
+        for part in self.parts(pages) {
+            // A system that does not take it back leaves the frames as they are: zero.
+            self.words.discard(part);
+        }
     }
 
+    /// Returns the limit of frames with memory.
+    pub(crate) fn limit(&self) -> &FrameLimit {
+        &self.limit
+    }
+
+    /// Returns the number of frames of the ring.
+    pub(crate) fn ring(&self) -> u32 {
+        u32::try_from(self.words.len() >> (self.page_bits - WORD.ilog2())).expect("bounded")
+    }
+
+    /// Returns the limit of frames with memory, in bytes.
     pub(crate) fn bytes(&self) -> u64 {
-        u64::from(self.frames) << self.page_bits
+        u64::from(self.limit.load()) << self.page_bits
+    }
+
+    /// Returns the words of the frame of `page`.
+    fn frame(&self, page: u64) -> Range<usize> {
+        let start = self.index(Address::at(page, 0, self.page_bits));
+        start..start + (1 << (self.page_bits - WORD.ilog2()))
+    }
+
+    /// Returns the words of the frames of `pages`: at most two ranges of the ring.
+    fn parts(&self, pages: Range<u64>) -> impl Iterator<Item = Range<usize>> {
+        let ring = u64::from(self.ring());
+        assert!(pages.end.saturating_sub(pages.start) <= ring, "each frame once: {pages:?}");
+        let wrap = pages.start.next_multiple_of(ring).min(pages.end).max(pages.start);
+        let parts = [pages.start..wrap, wrap..pages.end];
+        let full = parts.into_iter().filter(|part| !part.is_empty());
+        full.map(|part| self.frame(part.start).start..self.frame(part.end - 1).end)
     }
 
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "a page and its offset fit in memory")]
+    #[expect(clippy::cast_possible_truncation, reason = "an offset in the ring fits in memory")]
     fn index(&self, address: Address) -> usize {
-        let frame = remainder(address.page(self.page_bits), self.frames, self.reciprocal);
-        let offset = address.offset(self.page_bits) as usize;
-        debug_assert!(offset.is_multiple_of(WORD), "records are aligned");
-        ((frame as usize) << (self.page_bits - WORD.ilog2())) + offset / WORD
+        debug_assert!(address.raw().is_multiple_of(WORD as u64), "records are aligned");
+        // The ring has `2^n` words.
+        (address.raw() >> WORD.ilog2()) as usize & (self.words.len() - 1)
     }
 }
 
-/// Returns the factor for [`remainder`].
-fn reciprocal(frames: u32) -> u64 {
-    u64::MAX / u64::from(frames) + 1
-}
-
-/// Returns `page % frames`.
-#[inline(always)]
-fn remainder(page: u64, frames: u32, reciprocal: u64) -> u64 {
-    let quotient = ((u128::from(page) * u128::from(reciprocal)) >> u64::BITS) as u64;
-    let remainder = page - quotient * u64::from(frames);
-    debug_assert_eq!(remainder, page % u64::from(frames), "the reciprocal divides exactly");
-    remainder
+/// Reserves the words of a ring.
+fn reserve(ring: u32, page_bits: u32, huge_pages: bool) -> std::io::Result<WordMemory> {
+    let words = u64::from(ring) << (page_bits - WORD.ilog2());
+    let words = usize::try_from(words).map_err(std::io::Error::other)?;
+    WordMemory::zeroed(words, huge_pages)
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
+    fn first_words(frames: &Frames) -> Vec<u64> {
+        let starts = (0..u64::from(frames.ring())).map(|page| Address::at(page, 0, 12));
+        starts.map(|start| frames.words_from(start)[0].load(Ordering::Relaxed)).collect()
+    }
+
     /// The frame was looked up with a page number of only 32 bits. At page 2^32 the tail reached a
     /// frame still in use, unless the number of frames was a power of two.
     #[test]
     fn every_page_has_the_frame_that_follows_the_one_before() {
-        for frames in (2..70).chain([1000, 4095, 4097, (1 << 28) - 1, 1 << 28]) {
-            let reciprocal = reciprocal(frames);
-            let near = |page: u64| page.saturating_sub(200)..(page + 200).min(MOST_PAGES);
-            let far = [0, 1 << 31, 1 << 32, 3 << 32, MOST_PAGES / 7, MOST_PAGES];
-            let multiples = [1, 3, 77, 255].map(|many| many * u64::from(frames));
-            for page in far.into_iter().chain(multiples).flat_map(near) {
-                let frame = remainder(page, frames, reciprocal);
-                assert_eq!(frame, page % u64::from(frames), "page {page} of {frames}");
+        for reserved in [2, 3, 8, 9] {
+            let frames = Frames::new(12, [2, reserved], 4032, false).expect("memory");
+            let ring = u64::from(reserved.next_power_of_two());
+            for page in [0, 1, 7, (1 << 32) - 1, 1 << 32, (3 << 32) + 5, (1 << 36) - 1] {
+                assert_eq!(frames.frame(page).start as u64, page % ring * 512, "page {page}");
             }
+        }
+    }
+
+    #[test]
+    fn frames_are_cleared_over_the_end_of_the_ring() {
+        for limit in [3, 8] {
+            let frames = Frames::new(12, [limit, 8], 4032, false).expect("memory");
+            for page in 13..20 {
+                frames.touch(page);
+                frames.load(Address::at(page, 0, 12), &page.to_le_bytes());
+            }
+            assert_eq!(first_words(&frames), [16, 17, 18, 19, 0, 13, 14, 15]);
+            frames.clear(14..14);
+            frames.clear(14..18);
+            assert_eq!(first_words(&frames), [0, 0, 18, 19, 0, 13, 0, 0], "limit {limit}");
+            frames.release(20..21);
+            assert_eq!(first_words(&frames), [0, 0, 18, 19, 0, 13, 0, 0]);
         }
     }
 }

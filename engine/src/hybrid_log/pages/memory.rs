@@ -30,9 +30,9 @@ impl Pages {
         extent: LogExtent,
         capacity: u64,
     ) -> std::io::Result<Self> {
-        let LogGeometry { page_bits, frames, huge_pages, .. } = *geometry;
+        let LogGeometry { page_bits, frames, reserved_frames, huge_pages, .. } = *geometry;
         debug_assert!(extent.tail >= extent.head, "the tail page is in memory: {extent:?}");
-        let frames = Frames::new(page_bits, frames, capacity, huge_pages)?;
+        let frames = Frames::new(page_bits, [frames, reserved_frames], capacity, huge_pages)?;
         Ok(Self { frames, marks: LogAddresses::new(extent), page_bits })
     }
 
@@ -46,12 +46,18 @@ impl Pages {
         &self.frames
     }
 
-    /// Returns the number of frames.
-    pub(crate) fn count(&self) -> u32 {
-        self.frames.count()
+    /// Returns the limit of pages in memory.
+    pub(crate) fn limit(&self) -> u32 {
+        self.frames.limit().load()
     }
 
-    /// Returns the bytes of the frames.
+    /// Returns the first page to which the tail may not turn yet: its frame has an older page, or
+    /// it is beyond the limit of pages in memory.
+    pub(in crate::hybrid_log) fn free_below(&self) -> u64 {
+        self.marks.safe_head.load().page(self.page_bits) + u64::from(self.limit())
+    }
+
+    /// Returns the limit of pages in memory, in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.frames.bytes()
     }

@@ -3,6 +3,7 @@
 pub(super) mod file;
 pub(super) mod frames;
 pub(super) mod life;
+pub(super) mod limit;
 pub(super) mod memory;
 pub(super) mod records;
 pub(super) mod region;

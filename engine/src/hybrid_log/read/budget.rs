@@ -13,7 +13,7 @@
 use crate::base::wait::{wait_until, yield_once};
 use event_listener::{Event, IntoNotification};
 use futures::task::AtomicWaker;
-use kvick_io::sync::atomic::{AtomicUsize, Ordering};
+use kvick_io::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -21,14 +21,17 @@ use std::task::{Context, Poll, Wake, Waker};
 /// The budget of one log.
 #[derive(Debug)]
 pub(super) struct ReadBudget {
-    // Fixed after creation.
-    limit: usize,
-    // Any thread, atomic: bytes of the shares that are taken and not returned.
+    // Any thread, atomic.
+    limit: AtomicUsize,
+    /// The bytes of the shares that are taken and not returned. They may exceed a limit that came
+    /// down.
     taken: AtomicUsize,
     /// The bytes of the largest waiting reader; 0 if smaller readers need not leave any.
     wanted: AtomicUsize,
     /// The looks of smaller readers since the wanted bytes were free.
     looks: AtomicUsize,
+    /// The readers that waited for a share.
+    waits: AtomicU64,
     /// A share was returned.
     freed: Event,
 }
@@ -78,8 +81,25 @@ struct Shared<F> {
 impl ReadBudget {
     pub(super) fn new(limit: usize) -> Self {
         assert!(limit > 0, "a read at a time");
-        let [taken, wanted, looks] = [0; 3].map(AtomicUsize::new);
-        Self { limit, taken, wanted, looks, freed: Event::new() }
+        let [limit, taken, wanted, looks] = [limit, 0, 0, 0].map(AtomicUsize::new);
+        Self { limit, taken, wanted, looks, waits: AtomicU64::new(0), freed: Event::new() }
+    }
+
+    /// Sets the limit. Shares that are taken stay.
+    pub(super) fn set_limit(&self, limit: usize) {
+        assert!(limit > 0, "a read at a time");
+        // Relaxed: as for the other words; the notification orders it.
+        self.limit.store(limit, Ordering::Relaxed);
+        self.freed.notify(usize::MAX);
+    }
+
+    /// Returns the number of readers that waited for a share.
+    pub(super) fn waits(&self) -> u64 {
+        self.waits.load(Ordering::Relaxed)
+    }
+
+    fn limit(&self) -> usize {
+        self.limit.load(Ordering::Relaxed)
     }
 
     /// Waits for a share of `bytes` bytes, then awaits the future of `read` with it.
@@ -88,7 +108,7 @@ impl ReadBudget {
         bytes: usize,
         read: impl FnOnce() -> F,
     ) -> F::Output {
-        let bytes = self.share_of(bytes.min(self.limit)).await;
+        let bytes = self.share_of(bytes).await;
         let budget = Arc::clone(self);
         let share = Share { budget, bytes: AtomicUsize::new(bytes), reader: AtomicWaker::new() };
         let share = Arc::new(share);
@@ -101,6 +121,7 @@ impl ReadBudget {
         if let Some(Look::Taken(bytes)) = self.look(bytes) {
             return bytes;
         }
+        self.waits.fetch_add(1, Ordering::Relaxed);
         let _wanting = Wanting { budget: self, bytes };
         loop {
             let looked = wait_until(&self.freed, || {
@@ -117,22 +138,24 @@ impl ReadBudget {
         }
     }
 
-    /// Takes a share, if there is one and no larger reader waits for it.
+    /// Takes a share, if there is one and no larger reader waits for it. A read that is larger than
+    /// the budget counts as the whole budget.
     fn look(&self, bytes: usize) -> Option<Look> {
-        debug_assert!(bytes <= self.limit, "a read that is larger counts as the whole budget");
+        let limit = self.limit();
+        let bytes = bytes.min(limit);
         // Relaxed, in all of this: hints. A reader that misses one takes its share a little early.
-        let wanted = self.wanted.load(Ordering::Relaxed);
+        let wanted = self.wanted.load(Ordering::Relaxed).min(limit);
         if bytes < wanted {
             let taken = self.taken.load(Ordering::Relaxed);
-            if taken + wanted > self.limit {
+            if taken + wanted > limit {
                 // Taken shares come back, and their return notifies the readers.
                 return None;
             }
-            if taken + bytes + wanted > self.limit {
+            if taken + bytes + wanted > limit {
                 if self.looks.fetch_add(1, Ordering::Relaxed) < PATIENCE {
                     return Some(Look::Left);
                 }
-                self.transition_to_unwanted(wanted);
+                self.transition_to_unwanted(self.wanted.load(Ordering::Relaxed));
             }
         }
         self.transition_to_taken(bytes)
@@ -144,7 +167,7 @@ impl ReadBudget {
         // Relaxed, here and below: no data depends on this count. The fences of the event order a
         // task that listens and then looks with a task that returns bytes and then notifies.
         let mut taken = self.taken.load(Ordering::Relaxed);
-        while taken + bytes <= self.limit {
+        while taken + bytes <= self.limit() {
             let after = taken + bytes;
             match self.taken.compare_exchange(taken, after, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return Some(Look::Taken(bytes)),
@@ -178,7 +201,7 @@ impl ReadBudget {
         // One share is for one waiter, as a rule. But the notified task may want more than there
         // is, or is never polled again. So all waiters are notified once half of the budget is
         // free.
-        if before - bytes <= self.limit / 2 {
+        if before - bytes <= self.limit() / 2 {
             self.freed.notify(usize::MAX);
         } else {
             self.freed.notify(1.additional());

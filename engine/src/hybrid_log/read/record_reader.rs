@@ -30,6 +30,16 @@ impl ReadState {
     pub(crate) fn new(bytes: usize) -> Self {
         Self { budget: Arc::new(ReadBudget::new(bytes.max(1))) }
     }
+
+    /// Returns the number of reads that waited, since so many bytes were in flight.
+    pub(crate) fn waits(&self) -> u64 {
+        self.budget.waits()
+    }
+
+    /// Sets the limit of bytes in flight.
+    pub(crate) fn set_limit(&self, bytes: usize) {
+        self.budget.set_limit(bytes.max(1));
+    }
 }
 
 /// Reads single records.

@@ -1,4 +1,4 @@
-//! The driver that frees frames.
+//! The driver that frees frames, and moves the limit of frames.
 //!
 //! A record may begin at a requested head, as at the start of a page: it is the end of a padded
 //! flush.
@@ -9,27 +9,72 @@ use crate::hybrid_log::pages::region::NOT_PINNED;
 use crate::hybrid_log::parts::LogParts;
 use kvick_io::sync::atomic::{Ordering, fence};
 
+/// The next step of the driver.
+enum Step {
+    /// The head moves up.
+    Head(Address),
+    /// The limit of frames moves.
+    Limit(u32),
+    /// The limit came down, and frames beyond it may have memory.
+    Release,
+}
+
 /// The driver that evicts the pages of a log.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EvictDriver<'l>(pub(in crate::hybrid_log) &'l LogParts);
 
 impl EvictDriver<'_> {
     /// Keeps frames free ahead of the tail, as far as flushing allows, until the log is closed.
+    /// Moves the limit of frames as wanted.
     pub(crate) async fn drive(self) {
         let LogParts { pages, health, requests, .. } = self.0;
+        let mut is_lowered = false;
         loop {
             let next = wait_either([&requests.demand, &requests.events.flushed], || {
-                if health.is_closed() {
-                    return Some(None);
-                }
-                let target = self.reachable(self.target());
-                (target > pages.marks().head.load()).then_some(Some(target))
+                if health.is_closed() { Some(None) } else { self.next_step(is_lowered).map(Some) }
             });
-            let Some(target) = next.await else {
-                return;
-            };
-            self.shift(target).await;
+            match next.await {
+                None => return,
+                Some(Step::Limit(frames)) => {
+                    is_lowered |= pages.frames().limit().transition_to(frames) > frames;
+                    // The other drivers follow the limit, too.
+                    requests.notify_demand();
+                    requests.events.page_free.notify(usize::MAX);
+                    continue;
+                }
+                Some(Step::Head(target)) => self.shift(target).await,
+                Some(Step::Release) => self.0.drain().await,
+            }
+            // A writer that saw the old limit may have turned to a page beyond the new limit. After
+            // the drain, no such writer is left.
+            if std::mem::take(&mut is_lowered) {
+                self.release_beyond_limit();
+            }
         }
+    }
+
+    fn next_step(self, is_lowered: bool) -> Option<Step> {
+        let LogParts { pages, requests, .. } = self.0;
+        let limit = pages.frames().limit();
+        let wanted = requests.frames().map(|frames| limit.nearest(frames));
+        if let Some(frames) = wanted.filter(|frames| *frames != limit.load()) {
+            return Some(Step::Limit(frames));
+        }
+        let target = self.reachable(self.target());
+        if target > pages.marks().head.load() {
+            return Some(Step::Head(target));
+        }
+        is_lowered.then_some(Step::Release)
+    }
+
+    /// Returns the memory of free frames that are beyond the limit: they were touched ahead, or
+    /// kept their memory when their page was evicted.
+    fn release_beyond_limit(self) {
+        let LogParts { pages, tail, geometry, .. } = self.0;
+        let frames = pages.frames();
+        let first = pages.free_below().max(tail.page() + 1);
+        let head = pages.marks().safe_head.load().page(geometry.page_bits);
+        frames.release(first..(head + u64::from(frames.ring())).max(first));
     }
 
     async fn shift(self, target: Address) {
@@ -41,9 +86,7 @@ impl EvictDriver<'_> {
         // A reader that saw the old head may be reading there. After the drain, no such reader is
         // left.
         self.0.drain().await;
-        for page in first..target.page(page_bits) {
-            pages.frames().clear(page);
-        }
+        pages.frames().clear(first..target.page(page_bits));
         assert!(marks.safe_head.raise(target), "one driver moves the mark");
         marks.check();
         requests.events.page_free.notify(usize::MAX);
@@ -71,7 +114,7 @@ impl EvictDriver<'_> {
 
     fn target(self) -> Address {
         let LogParts { geometry, pages, tail, requests, .. } = self.0;
-        let kept = first_kept(tail.page(), pages.count());
+        let kept = first_kept(tail.page(), pages.limit());
         Address::at(kept, 0, geometry.page_bits).max(requests.head())
     }
 }

@@ -2,12 +2,15 @@
 
 use crate::base::address::{Address, Watermark};
 use event_listener::Event;
+use kvick_io::sync::atomic::{AtomicU32, Ordering};
 
 /// The marks that tasks asked for, beyond the marks by the geometry.
 #[derive(Debug)]
 pub(crate) struct ShiftRequests {
     read_only: Watermark,
     head: Watermark,
+    /// The wanted limit of pages in memory; 0 if no other than the present one is wanted.
+    frames: AtomicU32,
     /// The tail turned to a new page, or a task wants a mark moved.
     pub(crate) demand: Event,
     pub(crate) events: Events,
@@ -20,7 +23,7 @@ pub(crate) struct Events {
     pub(crate) read_only: Event,
     /// `flushed` moved.
     pub(crate) flushed: Event,
-    /// `safe head` moved, so frames are free.
+    /// `safe head` or the limit of frames moved, so frames are free.
     pub(crate) page_free: Event,
 }
 
@@ -30,6 +33,7 @@ impl ShiftRequests {
         Self {
             read_only: Watermark::new(tail),
             head: Watermark::new(head),
+            frames: AtomicU32::new(0),
             demand: Event::new(),
             events: Events::default(),
         }
@@ -45,6 +49,18 @@ impl ShiftRequests {
     pub(crate) fn want_head(&self, address: Address) {
         self.head.raise(address);
         self.notify_demand();
+    }
+
+    /// Asks for another limit of pages in memory.
+    pub(crate) fn want_frames(&self, frames: u32) {
+        // Relaxed: the notification orders it, and only the number counts.
+        self.frames.store(frames, Ordering::Relaxed);
+        self.notify_demand();
+    }
+
+    /// Returns the wanted limit of pages in memory, if any was wanted.
+    pub(crate) fn frames(&self) -> Option<u32> {
+        Some(self.frames.load(Ordering::Relaxed)).filter(|frames| *frames > 0)
     }
 
     /// Returns the wanted `read-only`.

@@ -37,7 +37,7 @@ pub(crate) struct EntrySpace {
 
 impl EntrySpace {
     pub(crate) fn new(frames: &FrameWriter, memory_size: ByteSize) -> Self {
-        let pages = frames.memory().log().pages().count();
+        let pages = frames.memory().log().pages().limit();
         assert!(pages >= 2, "half of the pages take an entry at once: {pages}");
         Self { memory: Arc::clone(frames.memory()), layout: frames.layout(), memory_size }
     }
@@ -89,7 +89,7 @@ impl EntrySpace {
 
     /// Refuses entries that memory could never take in one step.
     pub(crate) fn check_pages(&self, pages: u64, bytes: usize) -> Result<()> {
-        let most = u64::from(self.memory.log().pages().count()) / 2;
+        let most = u64::from(self.memory.log().pages().limit()) / 2;
         if pages <= most {
             return Ok(());
         }

@@ -235,7 +235,8 @@ impl LogOpener {
         let log_geometry = LogGeometry {
             page_bits: geometry.page_bits,
             frames: geometry.frames,
-            mutable_pages: 0,
+            reserved_frames: geometry.frames,
+            mutable_fraction: 0.0,
             unit_bytes: units.unit_bytes(),
             block_bytes: sizes.block_bytes,
             salt: sizes.salt.0,

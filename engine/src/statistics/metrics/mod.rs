@@ -18,7 +18,8 @@ use metrics::Label;
 use names::{
     APPENDS, CHECKPOINT_AGE, CHECKPOINT_DURATION, CHECKPOINT_FAILED, CHECKPOINTS, CONDITION,
     DEVICE_READ_BYTES, DEVICE_READ_LATENCY, DEVICE_READS, DEVICE_STORED, DEVICE_WRITE_BYTES,
-    DEVICE_WRITE_LATENCY, DEVICE_WRITES, HITS, LOG, Metric, OPERATIONS, SEATS, SUSPENSIONS,
+    DEVICE_WRITE_LATENCY, DEVICE_WRITES, HITS, LOG, MEMORY_BUDGET, MEMORY_FLOOR, MEMORY_REFUSED,
+    MEMORY_WAITED, Metric, OPERATIONS, SEATS, SUSPENSIONS,
 };
 use std::time::Duration;
 
@@ -148,6 +149,11 @@ impl MemoryBytes {
         to.gauge(MEMORY, Some(("use", "index")), self.index);
         to.gauge(MEMORY, Some(("use", "frames")), self.frames);
         to.gauge(MEMORY, Some(("use", "buffers")), self.buffers);
+        to.gauge(MEMORY, Some(("use", "sessions")), self.sessions);
+        to.gauge(MEMORY_BUDGET, None, self.budget);
+        to.gauge(MEMORY_FLOOR, None, self.floor);
+        to.counter(MEMORY_REFUSED, None, self.refused);
+        to.counter(MEMORY_WAITED, None, self.waited);
     }
 }
 

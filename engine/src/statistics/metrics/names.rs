@@ -60,6 +60,20 @@ pub(super) const DEVICE_STORED: Metric = Metric {
 };
 pub(crate) const MEMORY: Metric =
     Metric { name: "kvick_memory_bytes", unit: Unit::Bytes, text: "memory by its use" };
+pub(super) const MEMORY_BUDGET: Metric =
+    Metric { name: "kvick_memory_budget_bytes", unit: Unit::Bytes, text: "limit of the memory" };
+pub(super) const MEMORY_FLOOR: Metric =
+    Metric { name: "kvick_memory_floor_bytes", unit: Unit::Bytes, text: "smallest possible limit" };
+pub(super) const MEMORY_REFUSED: Metric = Metric {
+    name: "kvick_memory_refused_total",
+    unit: Unit::Count,
+    text: "memory that the index did not get",
+};
+pub(super) const MEMORY_WAITED: Metric = Metric {
+    name: "kvick_memory_waited_total",
+    unit: Unit::Count,
+    text: "reads that waited for buffers",
+};
 pub(super) const SEATS: Metric =
     Metric { name: "kvick_seats", unit: Unit::Count, text: "existing sessions and pooled seats" };
 pub(super) const CHECKPOINTS: Metric =

@@ -1,0 +1,299 @@
+//! Divides the memory of a store among its parts.
+//!
+//! ```text
+//!   budget = index + sessions + I/O buffers + frames * page
+//!              |        |           |                |
+//!              |        |     a share of the budget  the rest: at least the floor
+//!              |     reported when sessions open
+//!           asks before it grows
+//! ```
+//!
+//! The index grows at the expense of the frames, down to their *floor*: an eighth of the budget, or
+//! the least number of frames. Then the index is refused, and works with what it has. A driver of
+//! the store compares the shares with the limits of the log and moves these. So memory follows a
+//! moment later: a page leaves memory after it was flushed.
+//!
+//! All calls are on cold paths: the state is under a lock, which no caller holds for long.
+
+use crate::base::error::{Error, Result};
+use crate::config::{ByteSize, buffer_share};
+use event_listener::Event;
+use kvick_io::sync::{Mutex, MutexGuard};
+
+/// The divisor of the budget for the floor of the frames.
+const FLOOR_PART: u64 = 8;
+
+/// The parts of the memory of a store, and its budget, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MemoryParts {
+    /// The limit of all parts together.
+    pub(crate) budget: u64,
+    /// The hash index with its overflow lines.
+    pub(crate) index: u64,
+    /// Sessions and seats.
+    pub(crate) sessions: u64,
+    /// The number of times that the index was refused memory.
+    pub(crate) refused: u64,
+}
+
+/// The shares that follow from the parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MemoryShares {
+    /// The limit of pages in memory.
+    pub(crate) frames: u32,
+    /// The limit of bytes of I/O buffers.
+    pub(crate) buffers: usize,
+}
+
+/// The governor of the memory of one store.
+#[derive(Debug)]
+pub(crate) struct MemoryGovernor {
+    // Fixed after creation.
+    page_bytes: u64,
+    least_frames: u64,
+    reserved_frames: u32,
+    /// The largest budget.
+    most: u64,
+    // Under its lock.
+    parts: Mutex<MemoryParts>,
+    /// The shares may have changed.
+    changed: Event,
+}
+
+impl MemoryGovernor {
+    /// Creates the governor of a budget of `[budget, most]` bytes, the present and the largest.
+    /// `[least, reserved]` bounds the number of pages in memory.
+    pub(crate) fn new(
+        [budget, most]: [ByteSize; 2],
+        page_bytes: u64,
+        [least, reserved]: [u32; 2],
+    ) -> Self {
+        assert!(least <= reserved, "{least} to {reserved} pages");
+        let parts = MemoryParts { budget: budget.bytes(), ..MemoryParts::default() };
+        Self {
+            page_bytes,
+            least_frames: least.into(),
+            reserved_frames: reserved,
+            most: most.bytes(),
+            parts: Mutex::new(parts),
+            changed: Event::new(),
+        }
+    }
+
+    /// Takes `bytes` bytes more for the index, and returns whether it got them. The frames give
+    /// them, down to their floor.
+    ///
+    /// The index asks before it grows, and reports memory that it has returned to the system with
+    /// [`index_returned`](Self::index_returned).
+    #[cfg_attr(not(test), expect(dead_code, reason = "an index of fixed size asks for nothing"))]
+    pub(crate) fn request_index(&self, bytes: u64) -> bool {
+        let mut parts = self.parts();
+        let wanted = MemoryParts { index: parts.index.saturating_add(bytes), ..*parts };
+        if self.least_budget(&wanted, parts.budget) > parts.budget {
+            parts.refused += 1;
+            return false;
+        }
+        self.replace(parts, wanted);
+        true
+    }
+
+    /// Takes back memory of the index.
+    #[cfg_attr(not(test), expect(dead_code, reason = "an index of fixed size returns nothing"))]
+    pub(crate) fn index_returned(&self, bytes: u64) {
+        let parts = self.parts();
+        let index = parts.index.checked_sub(bytes).expect("the index returns what it has");
+        let wanted = MemoryParts { index, ..*parts };
+        self.replace(parts, wanted);
+    }
+
+    /// Notes the memory that the index has, as a fact.
+    pub(crate) fn note_index(&self, index: u64) {
+        let parts = self.parts();
+        let wanted = MemoryParts { index, ..*parts };
+        self.replace(parts, wanted);
+    }
+
+    /// Notes the memory that sessions and seats have, as a fact.
+    pub(crate) fn note_sessions(&self, sessions: u64) {
+        let parts = self.parts();
+        let wanted = MemoryParts { sessions, ..*parts };
+        self.replace(parts, wanted);
+    }
+
+    /// Sets another budget.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if it is below the floor, or more than was reserved.
+    pub(crate) fn set_budget(&self, budget: ByteSize) -> Result<()> {
+        let parts = self.parts();
+        let wanted = MemoryParts { budget: budget.bytes(), ..*parts };
+        if wanted.budget > self.most {
+            let most = ByteSize::new(self.most);
+            return Err(Error::invalid(format!(
+                "memory = {budget}: must be at most {most}, which was reserved when the store was \
+                 opened; set memory_max"
+            )));
+        }
+        if self.least_budget(&wanted, wanted.budget) > wanted.budget {
+            return Err(self.below_floor(&wanted));
+        }
+        self.replace(parts, wanted);
+        Ok(())
+    }
+
+    /// Returns the present parts.
+    pub(crate) fn present(&self) -> MemoryParts {
+        *self.parts()
+    }
+
+    /// Returns the smallest budget that [`set_budget`](Self::set_budget) accepts now.
+    pub(crate) fn floor(&self) -> u64 {
+        self.floor_of(&self.parts())
+    }
+
+    /// Returns the present shares.
+    pub(crate) fn shares(&self) -> MemoryShares {
+        self.shares_of(&self.parts())
+    }
+
+    /// Returns the event of shares that may have changed.
+    pub(crate) fn changed(&self) -> &Event {
+        &self.changed
+    }
+
+    fn parts(&self) -> MutexGuard<'_, MemoryParts> {
+        self.parts.lock().expect("nothing panics under it")
+    }
+
+    /// Replaces the parts, and notifies the driver if the shares change by that.
+    fn replace(&self, mut parts: MutexGuard<'_, MemoryParts>, wanted: MemoryParts) {
+        let is_changed = self.shares_of(&parts) != self.shares_of(&wanted);
+        *parts = wanted;
+        drop(parts);
+        if is_changed {
+            self.changed.notify(usize::MAX);
+        }
+    }
+
+    fn shares_of(&self, parts: &MemoryParts) -> MemoryShares {
+        let buffers = buffer_share(parts.budget);
+        let rest = parts.budget.saturating_sub(parts.index + parts.sessions + buffers);
+        let rest = rest.max(parts.budget / FLOOR_PART);
+        let frames = (rest / self.page_bytes).max(self.least_frames);
+        let frames = u32::try_from(frames).unwrap_or(u32::MAX).min(self.reserved_frames);
+        let buffers = usize::try_from(buffers).expect("the share has a limit");
+        MemoryShares { frames, buffers }
+    }
+
+    /// Returns the bytes that `parts` need if the shares are those of `budget`.
+    fn least_budget(&self, parts: &MemoryParts, budget: u64) -> u64 {
+        let frames = (self.least_frames * self.page_bytes).max(budget / FLOOR_PART);
+        let taken = parts.index.saturating_add(parts.sessions);
+        taken.saturating_add(buffer_share(budget)).saturating_add(frames)
+    }
+
+    fn floor_of(&self, parts: &MemoryParts) -> u64 {
+        // The shares are a part of the budget, so this ends after a few rounds.
+        let mut floor = 0;
+        loop {
+            let needed = self.least_budget(parts, floor);
+            if needed <= floor {
+                return floor;
+            }
+            floor = needed;
+        }
+    }
+
+    #[cold]
+    fn below_floor(&self, wanted: &MemoryParts) -> Error {
+        let floor = self.floor_of(wanted);
+        let [budget, floor, index, sessions, buffers, least] = [
+            wanted.budget,
+            floor.next_multiple_of(1 << 10),
+            wanted.index,
+            wanted.sessions,
+            buffer_share(floor),
+            self.least_frames * self.page_bytes,
+        ]
+        .map(ByteSize::new);
+        Error::invalid(format!(
+            "memory = {budget}: must be at least {floor} now: index {index}, sessions {sessions}, \
+             I/O buffers {buffers}, and an eighth, at least {least}, for pages"
+        ))
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::base::error::ErrorKind;
+
+    const PAGE: u64 = 64 << 10;
+
+    fn governor() -> MemoryGovernor {
+        MemoryGovernor::new([ByteSize::mib(8), ByteSize::mib(16)], PAGE, [2, 256])
+    }
+
+    /// Asserts that the parts fit in the budget.
+    fn check(governor: &MemoryGovernor) {
+        let (parts, shares) = (governor.present(), governor.shares());
+        let frames = u64::from(shares.frames) * PAGE;
+        let sum = parts.index + parts.sessions + shares.buffers as u64 + frames;
+        assert!(sum <= parts.budget, "{parts:?} {shares:?}");
+        assert!(frames + PAGE >= parts.budget / FLOOR_PART, "{parts:?} {shares:?}");
+    }
+
+    #[test]
+    fn the_index_takes_from_the_frames_down_to_their_floor() {
+        let governor = governor();
+        let first = governor.shares();
+        assert_eq!(first, MemoryShares { frames: 120, buffers: 512 << 10 });
+        let mut granted = 0;
+        while governor.request_index(100 << 10) {
+            granted += 1;
+            check(&governor);
+        }
+        // 8 MiB without the buffers and without an eighth.
+        assert_eq!(granted, (8 << 10) * 13 / 16 / 100);
+        assert_eq!(governor.present().refused, 1);
+        assert!(governor.shares().frames >= 16);
+        assert!(governor.request_index(10 << 10), "less may still fit");
+        governor.index_returned(governor.present().index);
+        assert_eq!(governor.shares(), first);
+    }
+
+    #[test]
+    fn facts_leave_the_frames_their_floor() {
+        let governor = governor();
+        governor.note_sessions(1 << 20);
+        assert_eq!(governor.shares().frames, 104);
+        governor.note_index(1 << 30);
+        assert_eq!(governor.shares().frames, 16);
+        assert!(!governor.request_index(1));
+    }
+
+    #[test]
+    fn a_budget_moves_between_the_floor_and_what_was_reserved() {
+        let governor = governor();
+        assert!(governor.request_index(1 << 20));
+        let floor = governor.floor();
+        let refusal = |budget: u64| {
+            let error = governor.set_budget(ByteSize::new(budget)).expect_err("out of bounds");
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+            error.to_string()
+        };
+        let text = refusal(floor - 1);
+        for part in ["index 1MiB", "sessions 0B", "I/O buffers", "at least 128KiB, for pages"] {
+            assert!(text.contains(part), "{text}");
+        }
+        assert!(refusal((16 << 20) + 1).contains("at most 16MiB"));
+        assert_eq!(governor.shares().frames, 104, "a refusal changes nothing");
+        for budget in [floor, 16 << 20, 8 << 20] {
+            governor.set_budget(ByteSize::new(budget)).expect("within the bounds");
+            check(&governor);
+        }
+        // At the floor the index gets nothing more.
+        governor.set_budget(ByteSize::new(floor)).expect("the floor");
+        assert!(!governor.request_index(PAGE));
+    }
+}

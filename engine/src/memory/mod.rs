@@ -1,0 +1,5 @@
+//! One budget of memory for all parts of a store.
+
+mod governor;
+
+pub(crate) use governor::{MemoryGovernor, MemoryParts};
