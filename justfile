@@ -108,6 +108,10 @@ kvbench *args:
 recoverbench *args:
     cargo run --release -p benches --bin recoverbench -- {{args}}
 
+# The resident memory over the budget of a store: just memorybench --path /tmp
+memorybench *args:
+    cargo run --release -p benches --bin memorybench -- {{args}}
+
 # The log under load: just logbench --entry 1024 --against memcpy,write --runs 3
 logbench *args:
     cargo run --release -p benches --bin logbench -- {{args}}

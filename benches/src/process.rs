@@ -55,6 +55,22 @@ pub fn resident_bytes() -> u64 {
         .map_or(0, |pages| pages * PAGE_BYTES)
 }
 
+/// Forgets the peak of resident memory so far.
+pub fn reset_peak() {
+    // A kernel that refuses it reports the peak since the start of the process.
+    if let Err(error) = fs::write("/proc/self/clear_refs", "5") {
+        eprintln!("the peak of memory is since the start: {error}");
+    }
+}
+
+/// Returns the largest number of resident bytes since [`reset_peak`].
+pub fn peak_resident_bytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = peak.and_then(|peak| peak.trim().split(' ').next()?.parse::<u64>().ok());
+    kib.map_or(0, |kib| kib << 10)
+}
+
 fn from_ticks(ticks: u64) -> Duration {
     Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND)
 }

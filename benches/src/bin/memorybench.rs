@@ -1,0 +1,143 @@
+//! The resident memory of a store over its budget: with more keys than its index was made for, with
+//! many cold reads at once, and while the budget changes.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use benches::clock::Stopwatch;
+use benches::process::{peak_resident_bytes, reset_peak, resident_bytes};
+use benches::scratch::Scratch;
+use clap::Parser;
+use futures::future::join_all;
+use kvick::config::ByteSize;
+use kvick::runtime::block_on;
+use kvick::stats::Stats;
+use kvick::{Config, FasterKv};
+
+/// Prints the resident memory of stores over their budgets.
+#[derive(Parser)]
+struct Options {
+    /// The directory for the files.
+    #[arg(long, default_value = ".")]
+    path: PathBuf,
+    /// Keys of the store with little memory.
+    #[arg(long, default_value_t = 5_000_000)]
+    keys: u64,
+    /// Cold keys of one batch.
+    #[arg(long, default_value_t = 1_000_000)]
+    cold: u64,
+    /// The memory from which the budget comes down, and to which it comes down.
+    #[arg(long, num_args = 2, default_values = ["1GiB", "64MiB"])]
+    shrink: Vec<ByteSize>,
+}
+
+type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+
+/// Keys of one batch of writes.
+const BATCH: usize = 1000;
+/// Reads of single keys at once.
+const READERS: usize = 10_000;
+
+fn main() -> Outcome {
+    let options = Options::parse();
+    let scratch = Scratch::new(&options.path, "memorybench")?;
+    let at = |name: &str| scratch.path().join(name);
+    block_on(async {
+        many_keys(at("keys"), options.keys).await?;
+        cold_reads(at("cold"), options.cold).await?;
+        shrinking(at("shrink"), [options.shrink[0], options.shrink[1]]).await
+    })
+}
+
+async fn fill(store: &FasterKv<u64, u64>, keys: u64) -> Outcome {
+    let mut pairs = Vec::new();
+    for first in (0..keys).step_by(BATCH) {
+        pairs.clear();
+        pairs.extend((first..(first + BATCH as u64).min(keys)).map(|key| (key, key)));
+        store.upsert_many(&pairs).await?;
+    }
+    Ok(())
+}
+
+/// Prints the resident memory beyond `before`, over the budget.
+fn report(what: &str, stats: &Stats, resident: u64, before: u64) {
+    let memory = stats.memory;
+    let taken = resident.saturating_sub(before);
+    println!(
+        "{what}: {:.1} MiB resident, budget {:.1} MiB: {:.2}x; index {:.1}, frames {:.1}, buffers \
+         {:.1} MiB; refused {}, waited {}",
+        mib(taken),
+        mib(memory.budget),
+        taken as f64 / memory.budget as f64,
+        mib(memory.index),
+        mib(memory.frames),
+        mib(memory.buffers),
+        memory.refused,
+        memory.waited,
+    );
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+async fn many_keys(path: PathBuf, keys: u64) -> Outcome {
+    let before = resident_bytes();
+    let store = FasterKv::open(path, Config::default().with_memory(ByteSize::mib(8))).await?;
+    fill(&store, keys).await?;
+    report(&format!("{keys} keys"), &store.stats(), resident_bytes(), before);
+    Ok(store.close().await?)
+}
+
+async fn cold_reads(path: PathBuf, keys: u64) -> Outcome {
+    let memory = ByteSize::mib(32);
+    let config = Config::default().with_memory(memory).with_expected_keys(keys);
+    let store = FasterKv::open(path, config).await?;
+    fill(&store, keys).await?;
+    store.flush_and_evict().await?;
+    let wanted: Vec<u64> = (0..keys).collect();
+    // The store has its index and buffers already. What the batch adds is its answer, and more.
+    let before = resident_bytes();
+    reset_peak();
+    let found = store.read_many(&wanted).await?;
+    let peak = peak_resident_bytes();
+    assert!(found.iter().zip(&wanted).all(|(found, key)| *found == Some(*key)), "all are there");
+    let answer = (found.capacity() * size_of::<Option<u64>>()) as u64;
+    let added = mib(peak.saturating_sub(before + answer));
+    report(&format!("{keys} cold keys: {added:.1} MiB more, and"), &store.stats(), peak, answer);
+    drop(found);
+    reset_peak();
+    let tasks = wanted.iter().step_by(wanted.len().div_ceil(READERS));
+    let found = join_all(tasks.map(|key| store.read(key))).await;
+    let peak = peak_resident_bytes();
+    for found in found {
+        assert!(found?.is_some(), "it was written");
+    }
+    let added = mib(peak.saturating_sub(before));
+    report(&format!("{READERS} readers: {added:.1} MiB more, and"), &store.stats(), peak, 0);
+    Ok(store.close().await?)
+}
+
+async fn shrinking(path: PathBuf, [from, to]: [ByteSize; 2]) -> Outcome {
+    let before = resident_bytes();
+    let value = [7; 1000];
+    let keys = from.bytes() / 1024;
+    let config = Config::default().with_memory(from).with_expected_keys(3 * keys);
+    let store: FasterKv<u64, [u8]> = FasterKv::open(path, config).await?;
+    for (round, state) in (0..).zip(["not flushed", "flushed"]) {
+        store.set_memory(from).await?;
+        for key in round * keys..(round + 1) * keys {
+            store.upsert(&key, &value).await?;
+        }
+        if state == "flushed" {
+            store.flush().await?;
+        }
+        report(&format!("{from}, {state}"), &store.stats(), resident_bytes(), before);
+        let watch = Stopwatch::start();
+        store.set_memory(to).await?;
+        let took = watch.elapsed();
+        let what = format!("{state}: {to} after {} ms", took.as_millis());
+        report(&what, &store.stats(), resident_bytes(), before);
+    }
+    Ok(store.close().await?)
+}
