@@ -2,6 +2,7 @@
 
 mod basics;
 mod batches;
+mod budgets;
 mod checkpoints;
 mod closures;
 mod codecs;

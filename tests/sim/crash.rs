@@ -17,6 +17,7 @@ use kvick::io::sim::{Random, SimDisk, SimOptions};
 use kvick::runtime::Simulation;
 use kvick::session::Update;
 use kvick::{FasterKv, Session, checkpoint};
+use tests::budgets::set_some_memory;
 use tests::crash::{
     Acknowledged, COUNTERS, Effect, Entry, Image, Ledgers, SHARED, Shared, Snapshots, apply,
     next_life, verify,
@@ -203,6 +204,9 @@ async fn take_checkpoints<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
             [random.index(3)];
     for _ in 0..1 + random.below(6) {
         pause(&site, &mut random).await;
+        if random.chance(0.3) {
+            set_some_memory(&store, &mut random).await;
+        }
         let kind = match random.below(10) {
             0 => checkpoint::Kind::IndexOnly,
             1 => checkpoint::Kind::FoldOver,

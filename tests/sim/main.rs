@@ -4,6 +4,7 @@
 //! `SEED=7 cargo test -p tests --test sim -- NAME` replays one run of one test.
 
 mod bounded;
+mod budgets;
 mod cancellation;
 mod checkpoint_bytes;
 mod checkpoint_cases;

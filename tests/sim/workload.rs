@@ -2,6 +2,7 @@
 
 use kvick::io::sim::Random;
 use kvick::{FasterKv, Session};
+use tests::budgets::set_some_memory;
 use tests::model::{EntryPoints, Mix, Model, item};
 use tests::samples::{SampleKey, SampleValue};
 use tests::simulated::{Site, World, seeds};
@@ -134,7 +135,7 @@ async fn count<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     }
 }
 
-/// Flushes and evicts pages while the workers work.
+/// Flushes and evicts pages, and changes the memory, while the workers work.
 async fn disturb<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     store: FasterKv<K, V>,
     site: Site,
@@ -142,9 +143,11 @@ async fn disturb<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     let mut random = site.random(2);
     for _ in 0..10 {
         pause(&site, &mut random).await;
-        let flushed =
-            if random.chance(0.5) { store.flush().await } else { store.flush_and_evict().await };
-        flushed.expect("a sound disk");
+        match random.below(3) {
+            0 => store.flush().await.expect("a sound disk"),
+            1 => store.flush_and_evict().await.expect("a sound disk"),
+            _ => set_some_memory(&store, &mut random).await,
+        }
     }
 }
 

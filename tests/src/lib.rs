@@ -3,6 +3,7 @@
 //! * [`samples`]: keys and values of several types, drawn from a seed.
 //! * [`model`]: random operations on a store and on a `BTreeMap`, which must agree.
 //! * [`configs`]: the matrix of page sizes, memory, backends and runtimes.
+//! * [`budgets`]: changes of the memory of an open store, within its bounds.
 //! * [`history`]: a check that the results which several threads saw of a key can be explained.
 //! * [`journal`]: the operations of a session, and so the contents of any checkpoint of it.
 //! * [`simulated`]: a store on the simulated executor and disk, and the command that replays a run.
@@ -21,6 +22,7 @@
 
 #[expect(unsafe_code, reason = "an allocator is unsafe to implement")]
 pub mod allocations;
+pub mod budgets;
 pub mod configs;
 pub mod crash;
 pub mod crowd;

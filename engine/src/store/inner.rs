@@ -201,6 +201,7 @@ impl StoreInner {
         let stored = self.log.file().device().bytes_stored();
         stats.device = DeviceStats::of(self.log.file().counters(), stored);
         let (frames, buffers) = (self.log.pages().bytes(), self.log.file().bytes_in_buffers());
+        self.note_memory();
         let MemoryParts { sessions, budget, refused, .. } = self.governor.present();
         let (index, floor) = (self.index.bytes(), self.governor.floor());
         let waited = self.log.read_waits();

@@ -30,7 +30,7 @@ impl StoreInner {
     }
 
     /// Reports the memory of parts that do not ask before they grow.
-    fn note_memory(&self) {
+    pub(in crate::store) fn note_memory(&self) {
         self.governor.note_index(self.index.bytes());
         self.governor.note_sessions(self.seat_bytes());
     }

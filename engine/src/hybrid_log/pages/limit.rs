@@ -114,7 +114,7 @@ mod loom_tests {
     }
 
     #[test]
-    #[should_panic(expected = "no panic")]
+    #[should_panic(expected = "the write is lost")]
     fn loom_without_a_drain_a_write_is_lost() {
         loom::model(|| a_written_frame_keeps_its_memory(false));
     }

@@ -1,0 +1,137 @@
+//! The memory of an open store: its bounds, its parts, and its change in both directions.
+
+use std::sync::Arc;
+
+use kvick::config::ByteSize;
+use kvick::io::MemoryDirectory;
+use kvick::runtime::block_on;
+use kvick::{Config, ErrorKind, FasterKv, Result};
+use tests::configs::memory_store;
+
+const KEYS: u64 = 40_000;
+
+fn config() -> Config {
+    Config::default()
+        .with_memory(ByteSize::mib(1))
+        .with_page_size(ByteSize::kib(16))
+        .with_expected_keys(KEYS / 4)
+        .with_huge_pages(false)
+}
+
+/// Asserts that the pages in memory are within the share of the frames, and all parts within the
+/// budget.
+fn check(store: &FasterKv<u64, u64>) {
+    let stats = store.stats();
+    assert!(stats.log.mutable + stats.log.read_only <= stats.memory.frames, "{stats}");
+    let parts = stats.memory.index + stats.memory.frames + stats.memory.sessions;
+    assert!(parts + stats.memory.buffers <= stats.memory.budget, "{stats}");
+}
+
+async fn write(store: &FasterKv<u64, u64>, keys: std::ops::Range<u64>) -> Result<()> {
+    let pairs: Vec<(u64, u64)> = keys.map(|key| (key, key + 1)).collect();
+    store.upsert_many(&pairs).await
+}
+
+async fn read(store: &FasterKv<u64, u64>, keys: std::ops::Range<u64>) -> Result<()> {
+    let keys: Vec<u64> = keys.collect();
+    let found = store.read_many(&keys).await?;
+    assert!(keys.iter().zip(found).all(|(key, found)| found == Some(key + 1)));
+    Ok(())
+}
+
+#[test]
+fn memory_follows_the_budget_both_ways() -> Result<()> {
+    let store = memory_store::<u64, u64>(config());
+    block_on(async {
+        write(&store, 0..KEYS / 2).await?;
+        store.set_memory(ByteSize::mib(4)).await?;
+        assert_eq!(store.stats().memory.budget, 4 << 20);
+        write(&store, KEYS / 2..KEYS).await?;
+        let in_memory = || store.stats().log.mutable + store.stats().log.read_only;
+        assert!(in_memory() > 1 << 19, "more than before: {}", in_memory());
+        check(&store);
+        store.set_memory(ByteSize::kib(768)).await?;
+        check(&store);
+        assert!(in_memory() < 512 << 10, "less than before: {}", in_memory());
+        read(&store, 0..KEYS).await?;
+        write(&store, 0..KEYS / 2).await?;
+        store.set_memory(ByteSize::mib(1)).await?;
+        check(&store);
+        read(&store, 0..KEYS).await?;
+        store.close().await
+    })
+}
+
+#[test]
+fn a_budget_has_bounds_that_its_errors_name() -> Result<()> {
+    let store = memory_store::<u64, u64>(config().with_memory_max(ByteSize::mib(2)));
+    block_on(async {
+        write(&store, 0..KEYS).await?;
+        let before = store.stats().memory;
+        let floor = before.floor;
+        for (memory, part) in [
+            (ByteSize::new((2 << 20) + 1), "must be at most 2MiB, which was reserved"),
+            (ByteSize::new(floor / 2), "must be at least "),
+            (ByteSize::new(1), "an eighth, at least 32KiB, for pages"),
+        ] {
+            let error = store.set_memory(memory).await.expect_err("out of bounds");
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+            assert!(error.to_string().contains(part), "{error}");
+        }
+        assert_eq!(store.stats().memory.budget, before.budget, "a refusal changes nothing");
+        store.set_memory(ByteSize::new(floor)).await?;
+        check(&store);
+        read(&store, 0..KEYS).await?;
+        store.close().await?;
+        let error = store.set_memory(ByteSize::mib(2)).await.expect_err("closed");
+        assert_eq!(error.kind(), ErrorKind::Closed);
+        Ok(())
+    })
+}
+
+/// The index took 9 bytes beyond the memory for each key that it was not made for.
+#[test]
+fn pages_make_room_for_the_index_and_for_sessions() -> Result<()> {
+    let store = memory_store::<u64, u64>(config());
+    block_on(async {
+        write(&store, 0..KEYS / 8).await?;
+        let before = store.stats().memory;
+        let sessions: Vec<_> = (0..100).map(|_| store.session()).collect::<Result<_>>()?;
+        write(&store, KEYS / 8..KEYS).await?;
+        let after = store.stats().memory;
+        assert!(after.index > before.index + (100 << 10), "{after:?}");
+        assert!(after.sessions > before.sessions + (20 << 10), "{after:?}");
+        let grown = after.index + after.sessions - before.index - before.sessions;
+        assert!(after.frames + grown <= before.frames + (16 << 10), "{before:?} {after:?}");
+        assert_eq!(after.refused, 0);
+        store.set_memory(ByteSize::mib(1)).await?;
+        check(&store);
+        drop(sessions);
+        store.close().await
+    })
+}
+
+#[test]
+fn a_store_opens_with_any_memory() -> Result<()> {
+    let directory = MemoryDirectory::new();
+    let open = async |memory| {
+        let config = config().with_memory(memory);
+        let builder = FasterKv::<u64, u64>::builder(config).directory(Arc::new(directory.clone()));
+        builder.open_in_directory().await
+    };
+    block_on(async {
+        let store = open(ByteSize::mib(1)).await?;
+        write(&store, 0..KEYS).await?;
+        store.set_memory(ByteSize::mib(8)).await?;
+        store.close().await?;
+        for memory in [ByteSize::kib(768), ByteSize::mib(16), ByteSize::mib(1)] {
+            let store = open(memory).await?;
+            assert_eq!(store.stats().memory.budget, memory.bytes(), "as configured");
+            read(&store, 0..KEYS).await?;
+            store.set_memory(memory).await?;
+            check(&store);
+            store.close().await?;
+        }
+        Ok(())
+    })
+}
