@@ -291,6 +291,26 @@ mod tests {
         assert_eq!(budget.taken.load(Ordering::Relaxed), 0);
     }
 
+    /// A reader that wanted more than the new limit waits only until it can run alone.
+    #[test]
+    fn a_limit_that_comes_down_stops_no_reader() {
+        let budget = Arc::new(ReadBudget::new(1000));
+        let mut holder = Box::pin(budget.with(900, std::future::pending::<()>));
+        assert_eq!(poll(holder.as_mut()), Pending);
+        let mut large = Box::pin(budget.with(800, || std::future::ready(())));
+        assert_eq!(poll(large.as_mut()), Pending);
+        budget.set_limit(100);
+        let mut small = Box::pin(budget.with(10, || std::future::ready(())));
+        assert_eq!((poll(large.as_mut()), poll(small.as_mut())), (Pending, Pending));
+        drop(holder);
+        assert_eq!(poll(large.as_mut()), Ready(()));
+        assert_eq!(poll(small.as_mut()), Ready(()));
+        assert_eq!((budget.taken.load(Ordering::Relaxed), budget.waits()), (0, 2));
+        budget.set_limit(1000);
+        let mut holder = Box::pin(budget.with(900, std::future::pending::<()>));
+        assert_eq!(poll(holder.as_mut()), Pending);
+    }
+
     /// Tasks that were notified and are never polled again, as in a `select!` that has ended.
     #[test]
     fn tasks_that_sleep_on_do_not_keep_what_they_were_told() {
