@@ -54,8 +54,10 @@ pub struct Config {
     /// The largest memory that [`FasterKv::set_memory`](crate::FasterKv::set_memory) accepts, from
     /// `memory` to 16 TiB.
     ///
-    /// Only address space is reserved for it, and less if the system refuses so much. On systems
-    /// other than Unix it is memory. Default: 16 times `memory` on Unix, else `memory`.
+    /// Only address space is reserved for it, and less if the system refuses so much. So the
+    /// virtual size of the process is larger than its memory. Set it to `memory` in a process that
+    /// locks its memory (`mlockall`). On systems other than Unix it is memory. Default: 16 times
+    /// `memory` on Unix, else `memory`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_max: Option<ByteSize>,
     /// The space that the log should take on the device.
