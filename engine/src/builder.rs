@@ -1,15 +1,15 @@
 //! Opens a store with custom components.
 
 use crate::base::error::Result;
-use crate::checkpoint::{Checkpoints, Token, maintain};
+use crate::checkpoint::{Token, maintain};
 use crate::codec::{Key, Value};
 use crate::config::{Config, Geometry};
+use crate::database::Database;
 use crate::kv::FasterKv;
 use crate::lifecycle::StoreLifecycle;
 use crate::opening::directory::Surroundings;
 use crate::opening::ending::Ending;
 use crate::recovery::{self, OnProgress, Opening, RecoveryProgress, TypeNames};
-use crate::store::{StoreInner, TableInner, Types};
 use kvick_io::Directory;
 use kvick_runtime::Handle;
 use std::fmt;
@@ -28,7 +28,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     ///
     /// # Errors
     /// `InvalidArgument` for a configuration that is out of bounds, for another
-    /// [`page_size`](Config::page_size) than that of the store, and for other types.
+    /// [`page_size`](Config::page_size) than that of the store, for other types, and for a
+    /// [`Database`] that has not exactly one table.
     /// `InUse` if another store has the directory open; after a process was killed this may last
     /// until the kernel has ended its transfers. `Corrupt` if the newest checkpoint is damaged (see
     /// [`Config::allow_fallback`]). `NotFound` if files are missing, such as the manifest beside a
@@ -60,12 +61,48 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     }
 
     /// Returns a builder for custom components: a runtime, a directory, a seed.
-    pub fn builder(config: Config) -> Builder<K, V> {
+    pub fn builder(config: Config) -> Builder<Self> {
         Builder::new(config)
     }
 }
 
-/// Opens a store with custom components. Settings are in the [`Config`].
+impl Database {
+    /// Opens the database in `path` with the built-in background executor. Its tables are opened by
+    /// [`table`](Self::table).
+    ///
+    /// It also opens the directory of a [`FasterKv`], which has the one table `default`.
+    ///
+    /// # Errors
+    /// As for [`FasterKv::open`], except for types.
+    ///
+    /// # Cancel safety
+    /// As for [`FasterKv::open`].
+    pub async fn open(path: impl AsRef<Path>, config: Config) -> Result<Self> {
+        Self::builder(config).open(path).await
+    }
+
+    /// Opens the database like [`open`](Self::open), with the checkpoint that `token` names.
+    ///
+    /// Newer checkpoints are discarded. The list of tables belongs to no checkpoint: a dropped
+    /// table stays dropped, and a table that is newer than the checkpoint is empty.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open); `InvalidArgument` if the store has no such checkpoint.
+    ///
+    /// # Cancel safety
+    /// As for [`FasterKv::open`].
+    pub async fn recover(path: impl AsRef<Path>, config: Config, token: Token) -> Result<Self> {
+        Self::builder(config).recover(token).open(path).await
+    }
+
+    /// Returns a builder for custom components: a runtime, a directory, a seed.
+    pub fn builder(config: Config) -> Builder<Self> {
+        Builder::new(config)
+    }
+}
+
+/// Opens a store with custom components. Settings are in the [`Config`]. `S` is the store to open:
+/// [`FasterKv`] or [`Database`].
 ///
 /// ```
 /// # use kvick::{Config, FasterKv};
@@ -82,17 +119,17 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
 /// # }).unwrap();
 /// ```
 #[must_use]
-pub struct Builder<K: Key + ?Sized, V: Value + ?Sized> {
+pub struct Builder<S> {
     config: Config,
     surroundings: Surroundings,
     seed: Option<u64>,
     token: Option<Token>,
     accepts_type_change: bool,
     on_progress: Option<OnProgress>,
-    _types: Types<K, V>,
+    _store: PhantomData<fn() -> S>,
 }
 
-impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
+impl<S> Builder<S> {
     pub(crate) fn new(config: Config) -> Self {
         Self {
             config,
@@ -101,7 +138,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
             token: None,
             accepts_type_change: false,
             on_progress: None,
-            _types: PhantomData,
+            _store: PhantomData,
         }
     }
 
@@ -177,37 +214,21 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
         self
     }
 
-    /// Opens the store in `path`, or creates it there.
-    ///
-    /// The path is ignored if a directory was set.
-    ///
-    /// # Errors
-    /// As for [`FasterKv::open`].
-    ///
-    /// # Cancel safety
-    /// As for [`FasterKv::open`].
-    pub async fn open(self, path: impl AsRef<Path>) -> Result<FasterKv<K, V>> {
+    /// Returns the directory of `path`, or the directory that was set.
+    fn directory_of(&self, path: &Path) -> Result<Arc<dyn Directory>> {
         // A refused configuration leaves no directory.
         Geometry::of(&self.config)?;
         let (config, backend) = (&self.config, &self.config.backend);
         let io = || backend.io_config(config);
-        let directory = self.surroundings.directory(path.as_ref(), (backend, "store"), io)?;
-        self.open_in(directory).await
+        self.surroundings.directory(path, (backend, "store"), io)
     }
 
-    /// Opens the store in the directory that was set, or creates it there.
-    ///
-    /// # Errors
-    /// As for [`FasterKv::open`]; `InvalidArgument` if no directory was set.
-    ///
-    /// # Cancel safety
-    /// As for [`FasterKv::open`].
-    pub async fn open_in_directory(self) -> Result<FasterKv<K, V>> {
-        let directory = self.surroundings.given_directory()?;
-        self.open_in(directory).await
-    }
-
-    async fn open_in(self, directory: Arc<dyn Directory>) -> Result<FasterKv<K, V>> {
+    /// Opens the store, with these types if it has one table.
+    async fn open_in(
+        self,
+        directory: Arc<dyn Directory>,
+        types: Option<&TypeNames>,
+    ) -> Result<Database> {
         let handle = self.surroundings.handle()?;
         let drawn = || RandomState::new().hash_one("kvick");
         let (seed, life) = (self.seed.unwrap_or_else(drawn), self.seed.unwrap_or_else(drawn));
@@ -222,33 +243,84 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<K, V> {
             accepts_type_change: self.accepts_type_change,
             on_progress: self.on_progress.map(Mutex::new),
         };
-        let types = TypeNames::of::<K, V>();
-        let opened = recovery::open(opening, Some(&types)).instrument(span).await?;
-        let recovery::Opened { core, checkpoints, lock, report } = opened;
-        let table = only_table(&checkpoints, core, &types)?;
+        let opened = recovery::open(opening, types).instrument(span).await?;
+        let recovery::Opened { checkpoints, lock, report } = opened;
         let ending = Ending::new(checkpoints.clone(), lock);
         let drivers = maintain(Arc::clone(&checkpoints), Arc::clone(&ending));
         handle.spawn("kvick-maintenance", ending.maintenance(drivers)).detach();
         ending.check_maintained()?;
-        let lifecycle = StoreLifecycle { checkpoints, ending, report };
-        Ok(FasterKv::new(table, Arc::new(lifecycle)))
+        let open_tables = Arc::default();
+        let accepts_type_change = self.accepts_type_change;
+        let lifecycle =
+            StoreLifecycle { checkpoints, ending, report, open_tables, accepts_type_change };
+        Ok(Database::new(Arc::new(lifecycle)))
     }
 }
 
-/// Returns the table of a store that was opened as a store of one table.
-fn only_table(
-    checkpoints: &Checkpoints,
-    core: Arc<StoreInner>,
-    types: &TypeNames,
-) -> Result<Arc<TableInner>> {
-    let limits = types.limits(&Geometry::of(&core.config)?)?;
-    let tables = checkpoints.tables();
-    assert_eq!(tables.len(), 1, "the opening has checked it");
-    let (number, name) = (tables[0].number(), &*tables[0].name);
-    Ok(Arc::new(TableInner::new(core, (number, name), types.layout, limits)))
+impl<K: Key + ?Sized, V: Value + ?Sized> Builder<FasterKv<K, V>> {
+    /// Opens the store in `path`, or creates it there.
+    ///
+    /// The path is ignored if a directory was set.
+    ///
+    /// # Errors
+    /// As for [`FasterKv::open`].
+    ///
+    /// # Cancel safety
+    /// As for [`FasterKv::open`].
+    pub async fn open(self, path: impl AsRef<Path>) -> Result<FasterKv<K, V>> {
+        let directory = self.directory_of(path.as_ref())?;
+        self.open_only_table(directory).await
+    }
+
+    /// Opens the store in the directory that was set, or creates it there.
+    ///
+    /// # Errors
+    /// As for [`FasterKv::open`]; `InvalidArgument` if no directory was set.
+    ///
+    /// # Cancel safety
+    /// As for [`FasterKv::open`].
+    pub async fn open_in_directory(self) -> Result<FasterKv<K, V>> {
+        let directory = self.surroundings.given_directory()?;
+        self.open_only_table(directory).await
+    }
+
+    async fn open_only_table(self, directory: Arc<dyn Directory>) -> Result<FasterKv<K, V>> {
+        let types = TypeNames::of::<K, V>();
+        let database = self.open_in(directory, Some(&types)).await?;
+        let table = database.only_table(&types)?;
+        Ok(FasterKv::new(table, database))
+    }
 }
 
-impl<K: Key + ?Sized, V: Value + ?Sized> fmt::Debug for Builder<K, V> {
+impl Builder<Database> {
+    /// Opens the database in `path`, or creates it there.
+    ///
+    /// The path is ignored if a directory was set.
+    ///
+    /// # Errors
+    /// As for [`Database::open`].
+    ///
+    /// # Cancel safety
+    /// As for [`FasterKv::open`].
+    pub async fn open(self, path: impl AsRef<Path>) -> Result<Database> {
+        let directory = self.directory_of(path.as_ref())?;
+        self.open_in(directory, None).await
+    }
+
+    /// Opens the database in the directory that was set, or creates it there.
+    ///
+    /// # Errors
+    /// As for [`Database::open`]; `InvalidArgument` if no directory was set.
+    ///
+    /// # Cancel safety
+    /// As for [`FasterKv::open`].
+    pub async fn open_in_directory(self) -> Result<Database> {
+        let directory = self.surroundings.given_directory()?;
+        self.open_in(directory, None).await
+    }
+}
+
+impl<S> fmt::Debug for Builder<S> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Builder")

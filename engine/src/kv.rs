@@ -3,13 +3,14 @@
 mod iterators;
 mod operations;
 mod owned;
+mod tables;
 
-use crate::base::error::{Error, Result};
+use crate::base::error::Result;
 use crate::base::health::Health;
-use crate::checkpoint::{Info, RemovalJob, Request, Token};
+use crate::checkpoint::{Info, Request, Token};
 use crate::codec::{Key, Value};
 use crate::config::{ByteSize, Config};
-use crate::lifecycle::StoreLifecycle;
+use crate::database::Database;
 use crate::recovery::Report;
 use crate::session::Session;
 use crate::statistics::Stats;
@@ -20,7 +21,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use tracing::Instrument;
 
 /// A handle of a larger-than-memory key-value store: cheap, `Clone + Send + Sync`.
 ///
@@ -65,13 +65,21 @@ use tracing::Instrument;
 /// ```
 pub struct FasterKv<K: Key + ?Sized, V: Value + ?Sized> {
     core: Arc<TableInner>,
-    lifecycle: Arc<StoreLifecycle>,
+    database: Database,
     _types: Types<K, V>,
 }
 
 impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
-    pub(crate) fn new(core: Arc<TableInner>, lifecycle: Arc<StoreLifecycle>) -> Self {
-        Self { core, lifecycle, _types: PhantomData }
+    pub(crate) fn new(core: Arc<TableInner>, database: Database) -> Self {
+        Self { core, database, _types: PhantomData }
+    }
+
+    /// Returns the database of this table, which leads to its other tables.
+    ///
+    /// A store that [`FasterKv::open`](Self::open) has created is a database with the one table
+    /// `default`.
+    pub fn database(&self) -> &Database {
+        &self.database
     }
 
     /// Returns a session: a sequence of operations for one task.
@@ -82,7 +90,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// `Closed`.
     pub fn session(&self) -> Result<Session<K, V>> {
         let seat = self.core.seat()?;
-        Ok(Session::new(Arc::clone(&self.core), seat, Arc::clone(&self.lifecycle)))
+        Ok(Session::new(Arc::clone(&self.core), seat, Arc::clone(self.database.lifecycle())))
     }
 
     /// Resumes a session that had an [`id`](Session::id), and was dropped or is in the recovered
@@ -153,7 +161,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// resumed. `Closed`.
     pub fn resume_session(&self, id: Id) -> Result<Session<K, V>> {
         let seat = self.core.resumed_seat(id)?;
-        Ok(Session::new(Arc::clone(&self.core), seat, Arc::clone(&self.lifecycle)))
+        Ok(Session::new(Arc::clone(&self.core), seat, Arc::clone(self.database.lifecycle())))
     }
 
     /// Returns the sessions that wait to be resumed, with their commit points.
@@ -161,7 +169,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// They are the sessions in checkpoints when the store was opened, and the sessions dropped
     /// since then. Resumed and forgotten sessions are not among them.
     pub fn recovered_sessions(&self) -> BTreeMap<Id, CommitPoint> {
-        self.core.sessions.waiting()
+        self.database.recovered_sessions()
     }
 
     /// Forgets a session that waits to be resumed, and returns whether there was one.
@@ -169,7 +177,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// The next checkpoint no longer has it. Until then every checkpoint keeps it, also over any
     /// number of openings.
     pub fn forget_session(&self, id: Id) -> bool {
-        self.core.sessions.forget_one(id)
+        self.database.forget_session(id)
     }
 
     /// Forgets the sessions that wait to be resumed for which `is_over` holds, and returns their
@@ -189,12 +197,12 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// # }).unwrap();
     /// ```
     pub fn forget_sessions(&self, is_over: impl FnMut(Id, &CommitPoint) -> bool) -> usize {
-        self.core.sessions.forget(is_over)
+        self.database.forget_sessions(is_over)
     }
 
     /// Returns the report of the recovery when the store was opened; `None` if it was created.
     pub fn recovery(&self) -> Option<&Report> {
-        self.lifecycle.report.as_ref()
+        self.database.recovery()
     }
 
     /// Makes the present state of the store durable, while operations continue.
@@ -206,12 +214,12 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     ///
     /// Do not wait for it within the closure of an operation: it waits for the operation to end.
     pub fn checkpoint(&self) -> Request<'_> {
-        Request::new(&self.lifecycle.checkpoints)
+        self.database.checkpoint()
     }
 
     /// Returns the kept checkpoints, oldest first.
     pub fn checkpoints(&self) -> Vec<Info> {
-        self.lifecycle.checkpoints.list()
+        self.database.checkpoints()
     }
 
     /// Removes a checkpoint, and the files that only it needs. Waits until no checkpoint is being
@@ -226,7 +234,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// # Cancel safety
     /// Once begun, the removal continues even if the future is dropped.
     pub async fn delete_checkpoint(&self, token: Token) -> Result<()> {
-        self.remove_checkpoints(RemovalJob::One(token)).await
+        self.database.delete_checkpoint(token).await
     }
 
     /// Removes all but the `keep` newest checkpoints, and the newest that survives power cuts.
@@ -237,14 +245,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// # Cancel safety
     /// As for [`delete_checkpoint`](Self::delete_checkpoint).
     pub async fn prune_checkpoints(&self, keep: usize) -> Result<()> {
-        if keep == 0 {
-            return Err(Error::invalid("keep = 0: the last checkpoint is never removed"));
-        }
-        self.remove_checkpoints(RemovalJob::AllBut(keep)).await
-    }
-
-    async fn remove_checkpoints(&self, which: RemovalJob) -> Result<()> {
-        self.lifecycle.checkpoints.remove_checkpoints(which).await
+        self.database.prune_checkpoints(keep).await
     }
 
     /// Writes everything to the device and waits until it is there.
@@ -260,8 +261,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// # Cancel safety
     /// The writing continues.
     pub async fn flush(&self) -> Result<()> {
-        let span = tracing::debug_span!(target: "kvick::flush", "flush");
-        self.core.flush().instrument(span).await
+        self.database.flush().await
     }
 
     /// Flushes like [`flush`](Self::flush), and evicts everything from memory.
@@ -274,8 +274,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// # Cancel safety
     /// The writing continues.
     pub async fn flush_and_evict(&self) -> Result<()> {
-        let span = tracing::debug_span!(target: "kvick::flush", "flush_and_evict");
-        self.core.flush_and_evict().instrument(span).await
+        self.database.flush_and_evict().await
     }
 
     /// Sets the memory of the store, which was [`Config::memory`] when it was opened.
@@ -307,8 +306,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// # Cancel safety
     /// The new memory stays set, and pages continue to leave memory.
     pub async fn set_memory(&self, memory: ByteSize) -> Result<()> {
-        let span = tracing::info_span!(target: "kvick::memory", "set_memory", %memory);
-        self.core.set_memory(memory).instrument(span).await
+        self.database.set_memory(memory).await
     }
 
     /// Closes the store, with all its handles and sessions.
@@ -332,12 +330,12 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// # Cancel safety
     /// Once begun, closing continues even if the future is dropped.
     pub async fn close(&self) -> Result<()> {
-        self.lifecycle.ending.close().await
+        self.database.close().await
     }
 
     /// Returns the statistics of the store's work and contents.
     pub fn stats(&self) -> Stats {
-        Stats { checkpoints: self.lifecycle.checkpoints.stats(), ..self.core.stats() }
+        self.database.stats()
     }
 
     /// Returns the present problems, if any, of the device and of the checkpoints.
@@ -345,8 +343,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// It also reports failed checkpoints that were taken by time or by growth of the log. They
     /// have no caller to report to.
     pub fn health(&self) -> Health {
-        let failure = self.lifecycle.checkpoints.failure();
-        Health::new(self.core.log.health().cause(), failure)
+        self.database.health()
     }
 
     /// Returns the configuration of this opening.
@@ -355,7 +352,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// creation. `expected_keys` is as it was asked for; an existing store ignores it. `memory` is
     /// as at the opening; see [`set_memory`](Self::set_memory).
     pub fn config(&self) -> &Config {
-        &self.core.config
+        self.database.config()
     }
 
     #[inline(always)]
@@ -366,7 +363,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
 
 impl<K: Key + ?Sized, V: Value + ?Sized> Clone for FasterKv<K, V> {
     fn clone(&self) -> Self {
-        Self::new(Arc::clone(&self.core), Arc::clone(&self.lifecycle))
+        Self::new(Arc::clone(&self.core), self.database.clone())
     }
 }
 

@@ -70,6 +70,7 @@ mod builder;
 pub mod checkpoint;
 pub mod codec;
 pub mod config;
+pub mod database;
 pub mod epoch;
 pub mod futures;
 pub mod guide;
@@ -108,7 +109,9 @@ pub mod stats {
 pub mod prelude {
     pub use crate::config::ByteSize;
     pub use crate::session::{Previous, Update};
-    pub use crate::{Builder, Config, Error, ErrorKind, FasterKv, FasterLog, Key, Session, Value};
+    pub use crate::{
+        Builder, Config, Database, Error, ErrorKind, FasterKv, FasterLog, Key, Session, Value,
+    };
 }
 
 pub use base::error::{Error, ErrorKind, Result};
@@ -118,6 +121,7 @@ pub use base::weak_spot::{Stage, WeakSpots};
 pub use builder::Builder;
 pub use codec::{Key, Value};
 pub use config::Config;
+pub use database::Database;
 pub use inspect::inspect;
 pub use kv::FasterKv;
 pub use log::handle::FasterLog;

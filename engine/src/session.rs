@@ -3,19 +3,22 @@
 mod batches;
 mod iterators;
 mod operations;
+mod place;
 
 pub use crate::store::answers::{Previous, Update};
 pub use crate::store::sessions::identity::CommitPoint;
 pub use crate::store::sessions::identity::SessionId as Id;
 pub use crate::store::sessions::serials::Serials;
+pub use place::{Borrowed, Owned, Place};
 
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::codec::{Key, Value};
 use crate::lifecycle::StoreLifecycle;
 use crate::store::context::ExecutionContext;
 use crate::store::operation::store_ref::StoreRef;
 use crate::store::sessions::state::SessionState;
 use crate::store::{TableInner, Types};
+use place::{Access, Account, Table};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -52,21 +55,45 @@ use std::sync::Arc;
 /// # store.close().await
 /// # }).unwrap();
 /// ```
-pub struct Session<K: Key + ?Sized, V: Value + ?Sized> {
-    core: Arc<TableInner>,
-    seat: ExecutionContext,
-    ledger: Arc<SessionState>,
-    _lifecycle: Arc<StoreLifecycle>,
+///
+/// # Tables
+/// A session begins on the table of its handle, and works [on](Self::on) every other table of the
+/// same [`Database`](crate::Database) too. Its operations on all tables are one sequence.
+pub struct Session<K: Key + ?Sized, V: Value + ?Sized, P = Owned> {
+    place: P,
     _types: Types<K, V>,
 }
+
+/// A [`Session`] that works on another table than its own, by [`Session::on`].
+pub type TableSession<'s, K, V> = Session<K, V, Borrowed<'s>>;
 
 impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
     pub(crate) fn new(
         core: Arc<TableInner>,
-        (seat, ledger): (ExecutionContext, Arc<SessionState>),
+        seat: (ExecutionContext, Arc<SessionState>),
         lifecycle: Arc<StoreLifecycle>,
     ) -> Self {
-        Self { core, seat, ledger, _lifecycle: lifecycle, _types: PhantomData }
+        Self { place: Owned::new(core, seat, lifecycle), _types: PhantomData }
+    }
+}
+
+impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
+    /// Returns this session for operations on another table of the same store.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a table of another store.
+    pub(crate) fn on_table<'s, K2: Key + ?Sized, V2: Value + ?Sized>(
+        &'s mut self,
+        table: &'s TableInner,
+    ) -> Result<TableSession<'s, K2, V2>> {
+        let Account(own, _) = self.place.account();
+        if !Arc::ptr_eq(own.store(), table.store()) {
+            let what = "the table belongs to another store";
+            return Err(Error::invalid(format!(
+                "{what}; a session works on those of its own store"
+            )));
+        }
+        Ok(Session { place: self.place.on(Table(table)), _types: PhantomData })
     }
 
     /// Returns the identity by which the session can be [resumed](crate::FasterKv::resume_session).
@@ -74,7 +101,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
     /// The first call makes checkpoints keep the session. Call it before operations that must not
     /// be lost.
     pub fn id(&self) -> Id {
-        self.core.sessions.identify(&self.ledger)
+        let Account(table, ledger) = self.place.account();
+        table.sessions.identify(ledger)
     }
 
     /// Returns the serial number of the last successful write of this session; 0 if there was none.
@@ -86,7 +114,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
     /// [`rmw_many`](Self::rmw_many) or [`insert_many`](Self::insert_many) may be undone when later
     /// keys are done. The next operations take the numbers of these keys.
     pub fn serial(&self) -> u64 {
-        self.ledger.serial()
+        self.ledger().serial()
     }
 
     /// Returns the number that the next operation takes: the lowest number that is not done.
@@ -94,7 +122,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
     /// It is the number after [`serial`](Self::serial), unless a batch was dropped, failed, or was
     /// interrupted by a crash.
     pub fn next_serial(&self) -> u64 {
-        self.ledger.upcoming()
+        self.ledger().upcoming()
     }
 
     /// Returns the numbers that a batch of `count` keys takes, in the order of the keys.
@@ -104,12 +132,12 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
     /// undone, and so are the keys after it in an [`upsert_many`](Self::upsert_many) or
     /// [`delete_many`](Self::delete_many).
     pub fn next_serials(&self, count: usize) -> Vec<u64> {
-        self.ledger.upcoming_many(count)
+        self.ledger().upcoming_many(count)
     }
 
     /// Returns the commit point of this session in the newest durable checkpoint.
     pub fn commit_point(&self) -> CommitPoint {
-        self.ledger.durable()
+        self.ledger().durable()
     }
 
     /// Waits until a durable checkpoint has all present operations of this session.
@@ -124,27 +152,32 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
     ///
     /// # Cancel safety
     /// Has no effect; can be dropped at any time.
-    pub fn wait_durable(&self) -> impl Future<Output = Result<()>> + Send + use<'_, K, V> {
+    pub fn wait_durable(&self) -> impl Future<Output = Result<()>> + Send + use<'_, K, V, P> {
         // This is not an `async fn`: it would hold the session, which is not `Sync`.
-        let (core, ledger) = (&self.core, &self.ledger);
-        async move { core.durable(ledger).await }
+        let Account(table, ledger) = self.place.account();
+        async move { table.durable(ledger).await }
     }
 
     #[inline(always)]
     fn access(&mut self) -> StoreRef<'_> {
-        StoreRef::seated(&self.core, &mut self.seat)
+        let Access(access) = self.place.access();
+        access
+    }
+
+    fn ledger(&self) -> &SessionState {
+        let Account(_, ledger) = self.place.account();
+        ledger
     }
 }
 
-impl<K: Key + ?Sized, V: Value + ?Sized> Drop for Session<K, V> {
-    fn drop(&mut self) {
-        self.core.sessions.close(&self.ledger);
-    }
-}
-
-impl<K: Key + ?Sized, V: Value + ?Sized> fmt::Debug for Session<K, V> {
+impl<K, V, P> fmt::Debug for Session<K, V, P>
+where
+    K: Key + ?Sized,
+    V: Value + ?Sized,
+    P: Place + fmt::Debug,
+{
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = formatter.debug_struct("Session");
-        debug.field("id", &self.ledger.id()).field("seat", &self.seat).finish_non_exhaustive()
+        debug.field("id", &self.ledger().id()).field("place", &self.place).finish_non_exhaustive()
     }
 }

@@ -28,5 +28,6 @@ mod runtimes;
 mod sendable;
 mod sessions;
 mod statistics;
+mod tables;
 mod types;
 mod widths;

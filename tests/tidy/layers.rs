@@ -44,7 +44,7 @@ const RUNTIME: [(&str, &str); 10] = [
     ("simulation", "task executor handle"),
 ];
 
-const ENGINE: [(&str, &str); 23] = [
+const ENGINE: [(&str, &str); 24] = [
     ("codec", ""),
     ("base", "codec"),
     ("guide", ""),
@@ -71,10 +71,11 @@ const ENGINE: [(&str, &str); 23] = [
          checkpoint",
     ),
     ("inspect", "base manifest record config hybrid_log store checkpoint"),
-    ("lifecycle", "opening checkpoint recovery"),
+    ("lifecycle", "base record config opening store checkpoint recovery"),
     ("session", "codec base store futures lifecycle"),
-    ("kv", "base codec config statistics store futures checkpoint recovery lifecycle session"),
-    ("builder", "base codec config opening store checkpoint recovery lifecycle kv"),
+    ("database", "base codec record config statistics store checkpoint recovery lifecycle"),
+    ("kv", "base codec config statistics store futures checkpoint recovery session database"),
+    ("builder", "base codec config opening checkpoint recovery lifecycle database kv"),
 ];
 
 /// The accepted circles of files, each by its first file.

@@ -65,8 +65,12 @@ impl Checkpoints {
         Self { checkpoint_files, handle, core, schedule, jobs, history }
     }
 
-    pub(super) fn core(&self) -> &Arc<StoreInner> {
+    pub(crate) fn core(&self) -> &Arc<StoreInner> {
         &self.core
+    }
+
+    pub(super) fn jobs(&self) -> &Jobs {
+        &self.jobs
     }
 
     pub(super) fn checkpoint_files(&self) -> &CheckpointFiles {
@@ -195,6 +199,11 @@ impl Checkpoints {
                 self.jobs.end();
                 drop(progress);
                 reply.send(taken);
+            }
+            Job::Tables { change, reply } => {
+                let made = self.make(change).await;
+                self.jobs.end();
+                reply.send(made);
             }
             Job::Remove { which, reply } => {
                 let removed = self.remove(which, basis).await;

@@ -1,6 +1,7 @@
 //! The jobs for the driver of checkpoints, one at a time.
 
 use super::Checkpoint;
+use super::files::manifest::{StoreFormat, TableFormat};
 use super::plan::CheckpointPlan;
 use super::progress::Watched;
 use super::reply::Reply;
@@ -10,6 +11,7 @@ use crate::base::wait::wait_either;
 use crate::hybrid_log::LogStatus;
 use event_listener::Event;
 use kvick_io::sync::{Mutex, MutexGuard};
+use std::fmt;
 
 /// A job for the driver.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub(super) enum Job {
     Checkpoint { plan: CheckpointPlan, reply: Reply<Checkpoint>, progress: Watched },
     /// Removes checkpoints.
     Remove { which: RemovalJob, reply: Reply<()> },
+    /// Changes the list of tables.
+    Tables { change: TableChange, reply: Reply<TableFormat> },
 }
 
 /// The checkpoints to remove.
@@ -27,6 +31,28 @@ pub(crate) enum RemovalJob {
     One(CheckpointToken),
     /// Removes all but this number of the newest checkpoints.
     AllBut(usize),
+}
+
+/// Changes the list of tables, and returns the table concerned.
+type Change = Box<dyn FnMut(&mut StoreFormat) -> Result<TableFormat> + Send>;
+/// Runs when the list is durable.
+type Published = Box<dyn FnMut(&TableFormat) + Send>;
+
+/// A change of the list of tables.
+pub(crate) struct TableChange {
+    pub(super) change: Change,
+    pub(super) published: Published,
+}
+
+impl TableChange {
+    /// Returns a change. It changes the list and returns the table concerned; then `published` runs
+    /// once the changed list is durable.
+    pub(crate) fn new(
+        change: impl FnMut(&mut StoreFormat) -> Result<TableFormat> + Send + 'static,
+        published: impl FnMut(&TableFormat) + Send + 'static,
+    ) -> Self {
+        Self { change: Box::new(change), published: Box::new(published) }
+    }
 }
 
 /// At most one job, which waits for the driver or is in progress.
@@ -133,5 +159,11 @@ impl Jobs {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("nothing panics under it")
+    }
+}
+
+impl fmt::Debug for TableChange {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("TableChange")
     }
 }

@@ -50,6 +50,7 @@ mod reply;
 mod request;
 mod run;
 mod schedule;
+mod tables;
 
 pub use self::CheckpointInfo as Info;
 pub use self::CheckpointTimes as Times;
@@ -66,7 +67,8 @@ pub(crate) use progress::CheckpointProgress;
 
 pub(crate) use driver::{Checkpoints, maintain};
 pub(crate) use files::delta::Patches;
-pub(crate) use jobs::RemovalJob;
+pub(crate) use files::manifest::{StoreFormat, TableFormat};
+pub(crate) use jobs::{RemovalJob, TableChange};
 pub(crate) use run::{delta_seal, part_salt};
 pub(crate) use schedule::Schedule;
 

@@ -126,6 +126,36 @@
 //! Derive [`Value`](crate::codec::Value) for a type of your own, with `version = 1` from the start:
 //! a type without a version can never [change](super::patterns#change-a-type).
 //!
+//! # Many tables
+//! A [`Database`](crate::Database) holds named tables of different types in one directory. They
+//! share the memory budget, the log, the index and the threads, so many tables cost no more than
+//! one. A checkpoint covers all of them.
+//!
+//! ```
+//! use kvick::{Config, Database};
+//! use kvick::config::Backend;
+//!
+//! # kvick::runtime::block_on(async {
+//! let config = Config::default().with_backend(Backend::Memory);
+//! let database = Database::open("unused", config).await?;
+//! let users = database.table::<u64, str>("users").await?; // created if it is new
+//! let visits = database.table::<str, u64>("visits").await?;
+//!
+//! let mut session = users.session()?;
+//! session.upsert(&7, "ada").await?;
+//! session.on(&visits)?.rmw("ada", |count| count.unwrap_or(0) + 1).await?;
+//! assert_eq!(session.serial(), 2); // one sequence, one commit point
+//!
+//! database.rename_table("visits", "logins").await?;
+//! database.drop_table("users").await?; // all of its handles are refused from now on
+//! # drop(session);
+//! database.close().await
+//! # }).unwrap();
+//! ```
+//!
+//! A handle of a table is a [`FasterKv`](crate::FasterKv). A store of one type needs no database:
+//! [`FasterKv::open`](crate::FasterKv::open) creates one with the single table `default`.
+//!
 //! # Session or handle?
 //! Both have the same operations. A [`Session`](crate::Session) is cheaper in a loop. It numbers
 //! its writes; a checkpoint tells up to which number it contains them. It takes `&mut self`, so it

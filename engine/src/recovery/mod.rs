@@ -55,7 +55,6 @@ use crate::manifest::files::{self, LOG, is_log_segment};
 use crate::manifest::read::{ManifestRead, read_manifest};
 use crate::opening::directory::admit_read_only;
 use crate::opening::lock;
-use crate::store::StoreInner;
 use kvick_io::{DeviceOptions, Directory, Lock};
 use kvick_runtime::Handle;
 use std::fmt;
@@ -83,7 +82,6 @@ pub(crate) struct Opening {
 
 /// An open store. The lock must be kept as long as the store writes.
 pub(crate) struct Opened {
-    pub(crate) core: Arc<StoreInner>,
     pub(crate) checkpoints: Arc<Checkpoints>,
     pub(crate) lock: Box<dyn Lock>,
     pub(crate) report: Option<RecoveryReport>,
@@ -129,10 +127,9 @@ impl Opening {
         let schedule = Schedule::of(&core.config);
         admit_read_only(&*self.directory, &core.log);
         let (core, handle) = (Arc::new(core), self.handle.clone());
-        let checkpoints =
-            Checkpoints::new(checkpoint_files, handle, Arc::clone(&core), schedule, next_token);
+        let checkpoints = Checkpoints::new(checkpoint_files, handle, core, schedule, next_token);
         let checkpoints = Arc::new(checkpoints);
-        Ok(Opened { core, checkpoints, lock, report })
+        Ok(Opened { checkpoints, lock, report })
     }
 
     async fn look(&self) -> Result<Found> {

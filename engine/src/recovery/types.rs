@@ -9,7 +9,7 @@ use super::type_change::{advice_for_key, advice_for_value, has_other_version};
 use crate::base::error::{Error, Result};
 use crate::checkpoint::files::manifest::TableFormat;
 use crate::codec::{Key, TypeName, Value};
-use crate::config::Geometry;
+use crate::config::{Config, Geometry};
 use crate::record::{Layout, TableNumber};
 use crate::store::{Limits, layout};
 
@@ -39,6 +39,14 @@ impl TypeNames {
     /// `InvalidArgument` if the store cannot hold these types.
     pub(crate) fn limits(&self, geometry: &Geometry) -> Result<Limits> {
         Limits::of(geometry, (self.layout, [self.key.width, self.value.width]))
+    }
+
+    /// Checks that a store of this configuration can hold these types.
+    ///
+    /// # Errors
+    /// As for [`limits`](Self::limits).
+    pub(crate) fn check_limits(&self, config: &Config) -> Result<()> {
+        self.limits(&Geometry::of(config)?).map(drop)
     }
 
     /// Returns a new table of these types.

@@ -1,13 +1,14 @@
 //! The operations of a session on many keys.
 
 use super::Session;
+use super::place::Place;
 use crate::base::error::Result;
 use crate::codec::{Key, Value};
 use crate::store::answers::Previous;
 use crate::store::operation::batch;
 use std::borrow::Borrow;
 
-impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
+impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
     /// Reads many keys and returns the answers in the order of the keys.
     ///
     /// Keys are prefetched together. Cold keys are read from the device many at once, within

@@ -1,13 +1,14 @@
 //! The operations of a session on the items of an iterator.
 
 use super::Session;
+use super::place::Place;
 use crate::base::error::Result;
 use crate::codec::{Key, Value};
 use crate::store::answers::Previous;
 use crate::store::operation::batch;
 use std::borrow::Borrow;
 
-impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
+impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
     /// Reads the keys of an iterator like [`read_many`](Self::read_many).
     ///
     /// The `*_each` operations take the items of any iterator. They hold at most 32 pairs at a

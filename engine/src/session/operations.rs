@@ -1,6 +1,7 @@
 //! The operations of a session on one key.
 
 use super::Session;
+use super::place::Place;
 use crate::codec::{Key, Value};
 use crate::futures::{
     CompareAndDelete, CompareAndSwap, Contains, Delete, DeleteIf, InsertIfAbsent, Read, ReadWith,
@@ -8,7 +9,7 @@ use crate::futures::{
 };
 use crate::store::answers;
 
-impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
+impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
     /// Returns the newest value of `key`, or `None`.
     ///
     /// It is ready at the first poll if the record is in memory; otherwise it awaits the

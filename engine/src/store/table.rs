@@ -49,7 +49,6 @@ impl TableInner {
     }
 
     /// Returns the store of the table.
-    #[expect(dead_code, reason = "the interface of tables uses it")]
     pub(crate) fn store(&self) -> &Arc<StoreInner> {
         &self.store
     }
@@ -63,7 +62,6 @@ impl TableInner {
 
     /// Lets every operation of the table fail that begins from now on. Operations under older
     /// guards may still take effect; after a drain there are none.
-    #[expect(dead_code, reason = "the interface of tables uses it")]
     pub(crate) fn transition_to_dropped(&self) {
         // Relaxed: the drain that follows orders it before all later operations.
         self.word.store(DROPPED, Ordering::Relaxed);

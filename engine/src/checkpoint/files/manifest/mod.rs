@@ -149,7 +149,6 @@ impl Manifest {
     }
 
     /// Replaces the tables of the store.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the interface of tables uses it"))]
     pub(crate) fn set_store(&mut self, store: StoreFormat) {
         self.features = features(&store);
         self.store = store;

@@ -1,6 +1,6 @@
 //! The sizes and tables of a store, as its manifest has them.
 
-use super::table_format::TableFormat;
+use super::table_format::{TableFormat, check_name};
 use crate::base::error::{Error, Result};
 use crate::manifest::text::Hex;
 use crate::record::TableNumber;
@@ -36,10 +36,88 @@ impl StoreFormat {
         self.tables.iter().filter(|table| !table.dropped)
     }
 
+    /// Returns whether `next` may replace this description. Sizes are fixed at the creation, and a
+    /// table keeps its number, its widths and the end of its life.
+    pub(crate) fn may_become(&self, next: &Self) -> bool {
+        let sizes = Self { tables: next.tables.clone(), ..self.clone() };
+        sizes == *next
+            && self.tables.iter().all(|table| {
+                let mut same = next.tables.iter().filter(|next| next.number == table.number);
+                same.any(|next| next.layout() == table.layout() && next.dropped >= table.dropped)
+            })
+    }
+
     /// Returns the table with this name, if there is one.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the interface of tables uses it"))]
     pub(crate) fn table(&self, name: &str) -> Option<&TableFormat> {
         self.live_tables().find(|table| table.name == name)
+    }
+
+    /// As [`table`](Self::table), to change it.
+    pub(crate) fn table_mut(&mut self, name: &str) -> Option<&mut TableFormat> {
+        self.tables.iter_mut().find(|table| !table.dropped && table.name == name)
+    }
+
+    /// Adds the table that `new` returns for its number.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if `name` is no name, or no number is free.
+    pub(crate) fn add_table(
+        &mut self,
+        name: &str,
+        new: impl FnOnce(TableNumber) -> TableFormat,
+    ) -> Result<TableFormat> {
+        check_name(name)?;
+        let used =
+            |number: &TableNumber| self.tables.iter().any(|table| table.number == number.raw());
+        let numbers = (0..TableNumber::LAST.raw()).filter_map(TableNumber::new);
+        let Some(number) = numbers.clone().find(|number| !used(number)) else {
+            let (live, all) = (self.live_tables().count(), numbers.count());
+            let dropped = self.tables.len() - live;
+            return Err(Error::invalid(format!(
+                "table `{name}`: the store has {live} tables, and records of {dropped} dropped \
+                 ones; it holds at most {all}; use longer keys in one table, or another store"
+            )));
+        };
+        let table = new(number);
+        let place = self.tables.partition_point(|other| other.number < table.number);
+        self.tables.insert(place, table.clone());
+        Ok(table)
+    }
+
+    /// Renames a table.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if there is no table `old`, or a table `new`, or `new` is no name.
+    pub(crate) fn rename_table(&mut self, old: &str, new: &str) -> Result<TableFormat> {
+        check_name(new)?;
+        if old != new && self.table(new).is_some() {
+            let what = format!("table `{new}` exists already");
+            return Err(Error::invalid(format!("{what}; drop it first, or choose another name")));
+        }
+        let Some(table) = self.table_mut(old) else {
+            return Err(self.no_table(old));
+        };
+        new.clone_into(&mut table.name);
+        Ok(table.clone())
+    }
+
+    /// Marks a table as dropped.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if there is no such table.
+    pub(crate) fn drop_table(&mut self, name: &str) -> Result<TableFormat> {
+        let Some(table) = self.table_mut(name) else {
+            return Err(self.no_table(name));
+        };
+        table.dropped = true;
+        Ok(table.clone())
+    }
+
+    #[cold]
+    fn no_table(&self, name: &str) -> Error {
+        let names: Vec<String> = self.live_tables().map(TableFormat::shown).collect();
+        let has = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        Error::invalid(format!("table `{name}`: there is no such table; the store has {has}"))
     }
 
     /// Returns whether a reader must know that a store has tables.

@@ -121,6 +121,20 @@ impl TableFormat {
     }
 }
 
+/// Refuses a name that no table can have.
+///
+/// # Errors
+/// `InvalidArgument`.
+pub(super) fn check_name(name: &str) -> Result<()> {
+    if is_name(name) {
+        return Ok(());
+    }
+    let bytes = name.len();
+    Err(Error::invalid(format!(
+        "the name of a table has {bytes} bytes; choose one of 1 to {LONGEST_NAME} bytes"
+    )))
+}
+
 /// Returns whether a table can have this name.
 fn is_name(name: &str) -> bool {
     (1..=LONGEST_NAME).contains(&name.len())
