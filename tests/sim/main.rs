@@ -46,5 +46,6 @@ mod rot;
 mod session_points;
 mod space;
 mod syncs;
+mod tables;
 mod transient;
 mod workload;
