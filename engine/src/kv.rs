@@ -282,7 +282,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// More memory is used from now on, as the log grows. If there is less than before, older pages
     /// leave memory: pages that are not on the device yet are written first, and their memory then
     /// goes back to the system. The call waits until the store takes no more than `memory`.
-    /// Operations continue meanwhile. The next opening uses its own configuration.
+    /// Operations continue meanwhile. The next opening uses its own configuration. As for a
+    /// checkpoint, do not wait for it within the closure of an operation.
     ///
     /// ```
     /// # use kvick::config::{Backend, ByteSize};
