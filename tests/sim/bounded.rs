@@ -132,6 +132,7 @@ fn readers_that_are_parked_stop_no_others() {
         let site = world.site.clone();
         world.simulation.run(async move {
             let (store, keys) = cold_store(&site).await;
+            let before = store.stats().memory;
             let mut parked: Vec<_> = keys[..1000].iter().map(|key| store.read(key)).collect();
             for read in &mut parked {
                 assert!(poll_once(read).is_pending(), "the key is on the device");
@@ -139,6 +140,9 @@ fn readers_that_are_parked_stop_no_others() {
             let found = store.read_many(&keys[1000..2000]).await.expect("sound disk");
             assert!(keys[1000..].iter().zip(found).all(|(key, found)| found == Some(value(*key))));
             site.handle.sleep(Duration::from_secs(1)).await;
+            let memory = store.stats().memory;
+            assert!(memory.waits >= 1000 << 10, "they take memory: {memory:?}");
+            assert!(memory.frames < before.frames / 2, "pages make room for them: {memory:?}");
             assert_eq!(store.read(&keys[5000]).await.expect("sound disk"), Some(value(5000)));
             // Some go on after all, others are dropped, others leak.
             for (number, read) in parked.into_iter().enumerate() {

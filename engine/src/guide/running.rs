@@ -157,8 +157,8 @@
 //!
 //! A name that ends with `_total` is a counter, which begins at 0 with each opening. All others are
 //! gauges. Names with `_bytes` and `_seconds` have these units. The two metrics of the last
-//! checkpoint exist once a checkpoint has ended. A log has no `index` and no
-//! `sessions`.
+//! checkpoint exist once a checkpoint has ended. A log has no `index`,
+//! `sessions` and `waits`.
 //!
 //! | metric | label | of | meaning |
 //! |---|---|---|---|
@@ -195,7 +195,7 @@
 //! | `region` | `mutable`, `read-only`, `on-device` |
 //! | `outcome` | `taken`, `failed` |
 //! | `quantile` | `0.5`, `0.99` |
-//! | `use` | `index`, `frames`, `buffers`, `sessions` |
+//! | `use` | `index`, `frames`, `buffers`, `sessions`, `waits` |
 //! | `condition` | `sound`, `full`, `unavailable`, `read-only`, `poisoned`, `closed` |
 //! | `mark` | `begin`, `head`, `committed`, `end` |
 //!

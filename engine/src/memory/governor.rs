@@ -3,10 +3,15 @@
 //! ```text
 //!   budget = index + sessions + I/O buffers + frames * page
 //!              |        |           |                |
-//!              |        |     a share of the budget  the rest: at least the floor
+//!              |        |           |         the rest: at least the floor
+//!              |        |     a share of the budget, for buffers and waiting operations
 //!              |     reported when sessions open
 //!           asks before it grows
 //! ```
+//!
+//! Operations that wait for the device are tasks of users, so nothing limits their number. If they
+//! take more than the share for I/O, the frames give it. They get it back when the tail has turned
+//! to a page and fewer operations wait.
 //!
 //! The index grows at the expense of the frames, down to their *floor*: an eighth of the budget, or
 //! the least number of frames. Then the index is refused, and works with what it has. A driver of
@@ -18,6 +23,7 @@
 use crate::base::error::{Error, Result};
 use crate::config::{ByteSize, buffer_share};
 use event_listener::Event;
+use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use kvick_io::sync::{Mutex, MutexGuard};
 
 /// The divisor of the budget for the floor of the frames.
@@ -32,6 +38,8 @@ pub(crate) struct MemoryParts {
     pub(crate) index: u64,
     /// Sessions and seats.
     pub(crate) sessions: u64,
+    /// Operations that wait for the device.
+    pub(crate) waits: u64,
     /// The number of times that the index was refused memory.
     pub(crate) refused: u64,
 }
@@ -45,6 +53,22 @@ pub(crate) struct MemoryShares {
     pub(crate) buffers: usize,
 }
 
+/// The memory of an operation that waits for the device, with its buffer, in bytes.
+const WAIT_BYTES: u64 = 2 << 10;
+/// The number of further waits after which they are noted.
+const WAITS_NOTED: u64 = 256;
+
+/// An operation that waits for the device.
+#[derive(Debug)]
+pub(crate) struct Waiting<'g>(&'g MemoryGovernor);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let before = self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        debug_assert!(before > 0, "a wait ends once");
+    }
+}
+
 /// The governor of the memory of one store.
 #[derive(Debug)]
 pub(crate) struct MemoryGovernor {
@@ -54,6 +78,8 @@ pub(crate) struct MemoryGovernor {
     reserved_frames: u32,
     /// The largest budget.
     most: u64,
+    // Any thread, atomic: operations that wait for the device.
+    waiting: AtomicU64,
     // Under its lock.
     parts: Mutex<MemoryParts>,
     /// The shares may have changed.
@@ -75,6 +101,7 @@ impl MemoryGovernor {
             least_frames: least.into(),
             reserved_frames: reserved,
             most: most.bytes(),
+            waiting: AtomicU64::new(0),
             parts: Mutex::new(parts),
             changed: Event::new(),
         }
@@ -117,6 +144,24 @@ impl MemoryGovernor {
     pub(crate) fn note_sessions(&self, sessions: u64) {
         let parts = self.parts();
         let wanted = MemoryParts { sessions, ..*parts };
+        self.replace(parts, wanted);
+    }
+
+    /// Counts an operation that waits for the device, until the result is dropped.
+    pub(crate) fn waiting(&self) -> Waiting<'_> {
+        // Relaxed, in all of this: a statistic.
+        let waiting = self.waiting.fetch_add(1, Ordering::Relaxed) + 1;
+        if waiting.is_multiple_of(WAITS_NOTED) {
+            self.note_waits();
+        }
+        Waiting(self)
+    }
+
+    /// Notes the memory of the operations that wait now.
+    pub(crate) fn note_waits(&self) {
+        let parts = self.parts();
+        let waits = self.waiting.load(Ordering::Relaxed) * WAIT_BYTES;
+        let wanted = MemoryParts { waits, ..*parts };
         self.replace(parts, wanted);
     }
 
@@ -177,7 +222,8 @@ impl MemoryGovernor {
 
     fn shares_of(&self, parts: &MemoryParts) -> MemoryShares {
         let buffers = buffer_share(parts.budget);
-        let rest = parts.budget.saturating_sub(parts.index + parts.sessions + buffers);
+        let io = buffers.max(parts.waits);
+        let rest = parts.budget.saturating_sub(parts.index + parts.sessions + io);
         let rest = rest.max(parts.budget / FLOOR_PART);
         let frames = (rest / self.page_bytes).max(self.least_frames);
         let frames = u32::try_from(frames).unwrap_or(u32::MAX).min(self.reserved_frames);
@@ -270,6 +316,22 @@ mod tests {
         governor.note_index(1 << 30);
         assert_eq!(governor.shares().frames, 16);
         assert!(!governor.request_index(1));
+    }
+
+    #[test]
+    fn waits_beyond_their_share_take_from_the_frames() {
+        let governor = governor();
+        let first = governor.shares();
+        let mut waiting: Vec<_> = (0..256).map(|_| governor.waiting()).collect();
+        assert_eq!(governor.present().waits, 512 << 10);
+        assert_eq!(governor.shares(), first, "the share for I/O is enough for them");
+        waiting.extend((0..512).map(|_| governor.waiting()));
+        assert_eq!(governor.shares().frames, first.frames - 16);
+        let floor = governor.floor();
+        drop(waiting);
+        assert_eq!(governor.shares().frames, first.frames - 16, "until they are noted again");
+        governor.note_waits();
+        assert_eq!((governor.shares(), governor.floor()), (first, floor), "they come and go");
     }
 
     #[test]

@@ -43,6 +43,7 @@ impl fmt::Display for Stats {
         table.row("memory", "frames", size(self.memory.frames))?;
         table.row("memory", "buffers", size(self.memory.buffers))?;
         table.row("memory", "sessions", size(self.memory.sessions))?;
+        table.row("memory", "waits", size(self.memory.waits))?;
         table.row("memory", "budget", size(self.memory.budget))?;
         table.row("memory", "floor", size(self.memory.floor))?;
         table.row("memory", "refused", count(self.memory.refused))?;

@@ -25,7 +25,8 @@ pub(super) fn sample() -> Stats {
     device.bytes_stored = 5 << 29;
     let memory = &mut stats.memory;
     (memory.index, memory.frames, memory.buffers) = (18 << 20, 200 << 20, 1000);
-    (memory.sessions, memory.budget, memory.floor) = (9000, 256 << 20, 64 << 20);
+    (memory.sessions, memory.waits) = (9000, 2 << 20);
+    (memory.budget, memory.floor) = (256 << 20, 64 << 20);
     (memory.refused, memory.waited) = (3, 4000);
     stats.seats = 9;
     (stats.checkpoints.taken, stats.checkpoints.failed) = (41, 2);
@@ -68,6 +69,7 @@ memory       index                 18.0 MiB
              frames               200.0 MiB
              buffers                 1000 B
              sessions               8.7 KiB
+             waits                  2.0 MiB
              budget               256.0 MiB
              floor                 64.0 MiB
              refused                      3
@@ -88,7 +90,7 @@ fn a_table_without_a_checkpoint_ends_with_their_numbers() {
 checkpoints  taken                        0
              failed                       0";
     assert!(table.ends_with(end), "{table}");
-    assert_eq!(table.lines().count(), 33);
+    assert_eq!(table.lines().count(), 34);
 }
 
 #[cfg(feature = "serde")]
@@ -104,7 +106,8 @@ fn data_has_the_names_of_the_fields() {
         r#""read_latency_p99_seconds":0.001048576,"write_latency_p50_seconds":0.000524288,"#,
         r#""write_latency_p99_seconds":4.294967296,"bytes_stored":2684354560},"#,
         r#""memory":{"index":18874368,"frames":209715200,"buffers":1000,"#,
-        r#""sessions":9000,"budget":268435456,"floor":67108864,"refused":3,"waited":4000},"#,
+        r#""sessions":9000,"waits":2097152,"budget":268435456,"floor":67108864,"#,
+        r#""refused":3,"waited":4000},"#,
         r#""seats":9,"#,
         r#""checkpoints":{"taken":41,"failed":2,"last":{"token":44,"kind":"snapshot","#,
         r#""ago_seconds":90.0,"took_seconds":1.25,"#,

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::epoch::Epoch;
 use crate::hash_index::HashIndex;
 use crate::hybrid_log::{HybridLog, LogStatus};
-use crate::memory::{MemoryGovernor, MemoryParts};
+use crate::memory::MemoryGovernor;
 use crate::record::{RecordInfo, RecordRef};
 use crate::statistics::{DeviceStats, LogBytes, MemoryBytes, Stats};
 use kvick_io::Device;
@@ -201,12 +201,7 @@ impl StoreInner {
         let stored = self.log.file().device().bytes_stored();
         stats.device = DeviceStats::of(self.log.file().counters(), stored);
         let (frames, buffers) = (self.log.pages().bytes(), self.log.file().bytes_in_buffers());
-        self.note_memory();
-        let MemoryParts { sessions, budget, refused, .. } = self.governor.present();
-        let (index, floor) = (self.index.bytes(), self.governor.floor());
-        let waited = self.log.read_waits();
-        stats.memory =
-            MemoryBytes { index, frames, buffers, sessions, budget, floor, refused, waited };
+        stats.memory = MemoryBytes { frames, buffers, ..self.memory_bytes() };
         stats
     }
 

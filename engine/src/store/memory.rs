@@ -4,6 +4,8 @@ use super::inner::StoreInner;
 use crate::base::error::Result;
 use crate::base::wait::wait_either;
 use crate::config::ByteSize;
+use crate::memory::MemoryParts;
+use crate::statistics::MemoryBytes;
 
 impl StoreInner {
     /// Moves the limits of the log as the governor divides the memory, until the store is closed.
@@ -29,10 +31,20 @@ impl StoreInner {
         }
     }
 
+    /// Returns the division of the memory, without the frames and the buffers.
+    pub(in crate::store) fn memory_bytes(&self) -> MemoryBytes {
+        self.note_memory();
+        let MemoryParts { index, sessions, waits, budget, refused } = self.governor.present();
+        let (floor, waited) = (self.governor.floor(), self.log.read_waits());
+        let (frames, buffers) = (0, 0);
+        MemoryBytes { index, frames, buffers, sessions, waits, budget, floor, refused, waited }
+    }
+
     /// Reports the memory of parts that do not ask before they grow.
-    pub(in crate::store) fn note_memory(&self) {
+    fn note_memory(&self) {
         self.governor.note_index(self.index.bytes());
         self.governor.note_sessions(self.seat_bytes());
+        self.governor.note_waits();
     }
 
     /// Sets the memory of the store, and waits until it takes no more than that.

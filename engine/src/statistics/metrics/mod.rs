@@ -150,6 +150,7 @@ impl MemoryBytes {
         to.gauge(MEMORY, Some(("use", "frames")), self.frames);
         to.gauge(MEMORY, Some(("use", "buffers")), self.buffers);
         to.gauge(MEMORY, Some(("use", "sessions")), self.sessions);
+        to.gauge(MEMORY, Some(("use", "waits")), self.waits);
         to.gauge(MEMORY_BUDGET, None, self.budget);
         to.gauge(MEMORY_FLOOR, None, self.floor);
         to.counter(MEMORY_REFUSED, None, self.refused);

@@ -33,8 +33,9 @@ impl<'a> PendingWait<'a> {
     ) -> Self {
         Self(match blocked {
             Blocked::OnDevice(from) => {
-                let key = encode_key();
+                let (key, waiting) = (encode_key(), core.store.governor.waiting());
                 Box::pin(async move {
+                    let _waiting = waiting;
                     let found = find_on_device(core, from, &key?).await?;
                     Ok(PendingResult::Chain(from, found))
                 })
