@@ -37,7 +37,7 @@ use crate::store::operation::upsert::{check_value, entry_of, hashed, is_too_long
 use crate::store::record::append::{Link, append_record, with_retries};
 use crate::store::record::encoding::{encode_key, owned_key};
 use crate::store::record::find::{InMemory, RecordSource, find_record};
-use crate::store::table::TableRef;
+use crate::store::table::{TableInner, TableRef};
 use kvick_io::sync::atomic::Ordering;
 use std::marker::PhantomData;
 
@@ -79,7 +79,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>> Operation for Modify<'_, 
 
 /// The state of one try.
 pub(in crate::store) struct RmwAttempt<'t, 's> {
-    pub(in crate::store) core: TableRef<'t>,
+    table: &'t TableInner,
     pub(in crate::store) tools: &'t mut OperationContext<'s>,
     key: &'t [u8],
     entry: FoundEntry,
@@ -118,7 +118,7 @@ pub(in crate::store) fn modify_hashed<K: Key + ?Sized, V: Value + ?Sized, C: Cha
             RecordSource::Absent.count(tools.counters);
             return Ok(Some(Attempt::Done(false)));
         };
-        RmwAttempt { core, tools: &mut tools, key, entry }.once::<K, V, C>(change)
+        RmwAttempt { table: core.table, tools: &mut tools, key, entry }.once::<K, V, C>(change)
     })?;
     if let Attempt::Done(_) = step {
         tools.counters.add(Counter::Modifies, 1);
@@ -127,7 +127,12 @@ pub(in crate::store) fn modify_hashed<K: Key + ?Sized, V: Value + ?Sized, C: Cha
     Ok(step)
 }
 
-impl RmwAttempt<'_, '_> {
+impl<'t> RmwAttempt<'t, '_> {
+    #[inline(always)]
+    fn core(&self) -> TableRef<'t> {
+        self.table.with_store()
+    }
+
     /// Tries once. Returns `None` if another operation was faster before the change was computed.
     #[inline(always)]
     fn once<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
@@ -135,11 +140,17 @@ impl RmwAttempt<'_, '_> {
         change: &mut C,
     ) -> Result<Option<Attempt<bool>>> {
         let layout = layout::<K, V>();
-        let found =
-            find_record::<Types<K, V>>(self.core, self.entry.address(), self.key, self.tools.guard);
-        found.check_table(self.core)?;
+        let found = find_record::<Types<K, V>>(
+            self.core(),
+            self.entry.address(),
+            self.key,
+            self.tools.guard,
+        );
         let step = match found {
-            RecordSource::Absent => self.copy::<K, V, C>(None, change),
+            RecordSource::Absent => {
+                self.table.check()?;
+                self.copy::<K, V, C>(None, change)
+            }
             RecordSource::InMemory(found) if found.info.is_final(layout) => {
                 self.change_final::<K, V, C>(found, change)
             }
@@ -149,7 +160,7 @@ impl RmwAttempt<'_, '_> {
             RecordSource::InMemory(InMemory { address, record, info, region: Region::Mutable })
                 if layout.value_is_word() =>
             {
-                self.core.stamp_observed(record, info);
+                self.core().stamp_observed(record, info);
                 self.change_word::<K, V, C>((address, record), change)
             }
             RecordSource::InMemory(found) => self.change_bytes::<K, V, C>(found, change),
@@ -177,7 +188,7 @@ impl RmwAttempt<'_, '_> {
                 RecordInfo::transition_to_frozen(record.info_word());
                 return Ok(WordChange::Frozen);
             };
-            check_value::<V>(self.core, new)?;
+            check_value::<V>(self.core(), new)?;
             // Release: pairs with the Acquire of readers.
             let new = word_of(new);
             let swap = word.compare_exchange(current, new, Ordering::AcqRel, Ordering::Relaxed);
@@ -249,7 +260,8 @@ impl RmwAttempt<'_, '_> {
             return Ok(None);
         }
         let word = record.state_word(layout);
-        let Self { core, key, entry, .. } = *self;
+        let Self { key, entry, .. } = *self;
+        let core = self.core();
         let OperationContext { guard, counters, pending, .. } = *self.tools;
         let version = EntrySnapshot { newest: entry.address(), state: Some(state.raw()) };
         if let Some((record, computed)) = scattered(pending, version, key) {
@@ -291,6 +303,7 @@ impl RmwAttempt<'_, '_> {
         from: Address,
         change: &mut C,
     ) -> Result<Option<Attempt<bool>>> {
+        self.table.check()?;
         let pending = self.tools.pending;
         let stored = match pending.chain_from(from) {
             None => return Ok(Some(Attempt::Blocked(Blocked::OnDevice(from)))),
@@ -332,7 +345,8 @@ impl RmwAttempt<'_, '_> {
         change: &mut C,
     ) -> Result<Option<Attempt<bool>>> {
         let layout = layout::<K, V>();
-        let Self { core, key, entry, .. } = *self;
+        let Self { key, entry, .. } = *self;
+        let core = self.core();
         let OperationContext { guard, counters, pending, .. } = *self.tools;
         let version = EntrySnapshot { newest: entry.address(), state };
         if let Some((record, computed)) = scattered(pending, version, key) {
