@@ -13,7 +13,7 @@ use crate::config::{ByteSize, Config};
 use crate::database::Database;
 use crate::recovery::Report;
 use crate::session::Session;
-use crate::statistics::Stats;
+use crate::statistics::{Stats, TableStats};
 use crate::store::operation::store_ref::StoreRef;
 use crate::store::sessions::identity::{CommitPoint, SessionId as Id};
 use crate::store::{TableInner, Types};
@@ -337,6 +337,25 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// Returns the statistics of the store's work and contents.
     pub fn stats(&self) -> Stats {
         self.database.stats()
+    }
+
+    /// Returns the statistics of this table alone.
+    ///
+    /// ```
+    /// # use kvick::{Config, Database};
+    /// # use kvick::config::Backend;
+    /// # kvick::runtime::block_on(async {
+    /// # let config = Config::default().with_backend(Backend::Memory);
+    /// let database = Database::open("unused", config).await?;
+    /// let users = database.table::<u64, u64>("users").await?;
+    /// users.upsert(&1, &10).await?;
+    /// users.upsert(&1, &11).await?; // in place
+    /// assert_eq!(users.table_stats().appended_records, 1);
+    /// # database.close().await
+    /// # }).unwrap();
+    /// ```
+    pub fn table_stats(&self) -> TableStats {
+        self.core.table_stats()
     }
 
     /// Returns the present problems, if any, of the device and of the checkpoints.

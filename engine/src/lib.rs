@@ -94,7 +94,7 @@ pub mod stats {
     pub use crate::base::health::{Condition, Health};
     pub use crate::statistics::{
         CacheHits, CheckpointStats, DeviceStats, LastCheckpoint, LogBytes, MemoryBytes,
-        OperationCounts, Stats,
+        OperationCounts, Stats, TableStats,
     };
 }
 

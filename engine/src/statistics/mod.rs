@@ -15,7 +15,7 @@ mod tests;
 
 pub use checkpoints::{CheckpointStats, LastCheckpoint};
 pub use device::DeviceStats;
-pub use snapshot::{CacheHits, LogBytes, MemoryBytes, OperationCounts, Stats};
+pub use snapshot::{CacheHits, LogBytes, MemoryBytes, OperationCounts, Stats, TableStats};
 
 pub(crate) use counters::{Counter, Counters};
 pub(crate) use device::DeviceCounters;

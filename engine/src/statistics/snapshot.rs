@@ -128,6 +128,17 @@ impl Stats {
     }
 }
 
+/// The statistics of one table since its first handle was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct TableStats {
+    /// The number of records that were appended to the log: new keys, tombstones, and changes that
+    /// did not take place in memory.
+    pub appended_records: u64,
+    /// The bytes of these records, without the pieces of long values.
+    pub appended_bytes: u64,
+}
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;

@@ -5,6 +5,8 @@ use super::limits::Limits;
 use crate::base::error::{Error, Result};
 use crate::base::hash::KeyHasher;
 use crate::record::{Layout, TableNumber};
+use crate::statistics::{Counters, TableStats};
+use crossbeam_utils::CachePadded;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -20,8 +22,43 @@ pub(crate) struct TableInner {
     pub(in crate::store) hasher: KeyHasher,
     /// The name at the opening, for messages.
     name: Box<str>,
+    // Any writer, atomic.
+    appends: AppendCounts,
     // Written once, when the table is dropped.
     word: AtomicU64,
+}
+
+/// The number of shards of a count.
+const SHARDS: usize = 8;
+
+/// The appends of a table. Seats are spread over shards, so writers seldom share a cache line.
+#[derive(Debug, Default)]
+struct AppendCounts([CachePadded<AppendShard>; SHARDS]);
+
+/// The appends of some seats.
+#[derive(Debug, Default)]
+struct AppendShard {
+    records: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl AppendCounts {
+    fn add(&self, seat: &Counters, bytes: u64) {
+        let shard = &self.0[std::ptr::from_ref(seat).addr() / align_of_val(&self.0[0]) % SHARDS];
+        // Relaxed: only counts.
+        shard.records.fetch_add(1, Ordering::Relaxed);
+        shard.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn sum(&self) -> TableStats {
+        let sum = |word: fn(&AppendShard) -> &AtomicU64| {
+            self.0.iter().map(|shard| word(shard).load(Ordering::Relaxed)).sum()
+        };
+        TableStats {
+            appended_records: sum(|shard| &shard.records),
+            appended_bytes: sum(|shard| &shard.bytes),
+        }
+    }
 }
 
 /// The word of a dropped table, which no header has. So no record of the table is found any more,
@@ -40,12 +77,23 @@ impl TableInner {
         assert_eq!(known, Some(layout), "table {number} is read as it is written");
         let hasher = store.tables.hasher(number);
         let word = AtomicU64::new(number.word());
-        Self { store, number, layout, limits, hasher, name: name.into(), word }
+        let (name, appends) = (name.into(), AppendCounts::default());
+        Self { store, number, layout, limits, hasher, name, appends, word }
     }
 
     #[inline(always)]
     pub(crate) fn with_store(&self) -> TableRef<'_> {
         TableRef { store: &self.store, table: self }
+    }
+
+    /// Counts a record that was appended from the seat with these counters.
+    pub(in crate::store) fn note_append(&self, seat: &Counters, bytes: usize) {
+        self.appends.add(seat, bytes as u64);
+    }
+
+    /// Returns the statistics of the table.
+    pub(crate) fn table_stats(&self) -> TableStats {
+        self.appends.sum()
     }
 
     /// Returns the store of the table.

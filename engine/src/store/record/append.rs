@@ -42,6 +42,8 @@ pub(in crate::store) fn append_record<S: HasLayout>(
         Err(no_room) => Link::NoRoom(no_room.bytes),
         Ok((address, _)) if core.index.try_update(entry, address) => {
             counters.add(Counter::Appends, 1);
+            let extents = S::LAYOUT.extents(record.key.len(), record.value.len());
+            core.table.note_append(counters, S::LAYOUT.record_bytes(extents));
             Link::Linked
         }
         Ok((_, appended)) => {
