@@ -5,6 +5,7 @@ use crate::base::address::Address;
 use crate::base::error::Result;
 use crate::base::hash::KeyHasher;
 use crate::checkpoint::files::manifest::Manifest;
+use crate::config::index_sizes::IndexSizes;
 use crate::hash_index::HashIndex;
 use crate::hybrid_log::Tail;
 use crate::log::LogManifest;
@@ -23,7 +24,9 @@ impl Probe {
     /// # Panics
     /// Panics if there is no memory.
     pub fn new(keys: u64) -> Self {
-        let index = HashIndex::new(keys.div_ceil(12), true).expect("memory for the index");
+        let buckets = keys.div_ceil(12);
+        let index =
+            HashIndex::new(IndexSizes::exactly(buckets), true).expect("memory for the index");
         let hasher = KeyHasher::new(1);
         for key in 0..keys {
             let entry = index.find_or_create(hasher.hash(&key.to_le_bytes())).expect("memory");

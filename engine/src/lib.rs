@@ -93,7 +93,7 @@ mod store;
 pub mod stats {
     pub use crate::base::health::{Condition, Health};
     pub use crate::statistics::{
-        CacheHits, CheckpointStats, DeviceStats, LastCheckpoint, LogBytes, MemoryBytes,
+        CacheHits, CheckpointStats, DeviceStats, IndexStats, LastCheckpoint, LogBytes, MemoryBytes,
         OperationCounts, Stats, TableStats,
     };
 }

@@ -32,7 +32,7 @@ fn a_configuration_out_of_bounds_is_refused_by_name() {
 
 #[test]
 fn a_configuration_in_text_is_the_same() -> Result<()> {
-    let text = "memory = '64KiB'\npage_size = '4KiB'\nindex_buckets = 330\n\
+    let text = "memory = '64KiB'\npage_size = '4KiB'\nindex_buckets = 370\n\
                 segment_size = '16KiB'\nhuge_pages = false\nbackend = 'memory'";
     let config = Config::from_toml(text)?;
     assert_eq!(config, two_pages().with_backend(Backend::Memory));

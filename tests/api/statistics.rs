@@ -106,7 +106,7 @@ fn bytes_and_appends_follow_the_log() -> Result<()> {
         let memory = stats.memory;
         let sum = memory.index + memory.frames + memory.buffers;
         assert!(sum <= store.config().memory.bytes(), "{memory:?}");
-        assert_eq!(memory.frames, 2 * 4096);
+        assert_eq!(memory.frames, 2 * 4096, "{memory:?}");
         let stats = store.stats();
         let device = stats.device;
         assert!(device.write_latency_p50 <= device.write_latency_p99, "{device:?}");

@@ -25,7 +25,7 @@ const BACKENDS: [Backend; 3] = [Backend::Auto, Backend::Threads, Backend::Memory
 
 fn store_config(backend: Backend) -> Config {
     let config = Config::default().with_backend(backend).with_memory(ByteSize::kib(64));
-    config.with_page_size(ByteSize::kib(4)).with_index_buckets(330).with_huge_pages(false)
+    config.with_page_size(ByteSize::kib(4)).with_index_buckets(370).with_huge_pages(false)
 }
 
 fn log_config(backend: Backend) -> log::Config {

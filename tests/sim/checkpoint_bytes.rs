@@ -156,6 +156,7 @@ fn checkpoints_are_removed_from_a_full_disk() {
                 let has_copy = site.disk.files().iter().any(|(file, _)| file == "db/manifest.copy");
                 assert!(has_copy, "the copy is written again");
                 store.checkpoint().snapshot().await.expect("there is space again");
+                site.disk.set_capacity(None);
                 drop(store);
             });
             assert_left(seed, &site, config(), (300, 4));

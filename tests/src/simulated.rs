@@ -195,7 +195,7 @@ impl Site {
     }
 }
 
-/// Returns configurations with few frames, few buckets and small files.
+/// Returns configurations with few frames, small files, and few buckets or an index that grows.
 pub fn small_configs() -> Vec<Config> {
     let small = Config::default()
         .with_memory(ByteSize::kib(64))
@@ -206,7 +206,8 @@ pub fn small_configs() -> Vec<Config> {
         two_pages(),
         // One bucket or few put all keys in one chain or few, as a constant hash does.
         small.clone().with_index_buckets(1),
-        small.clone().with_index_buckets(8).with_mutable_fraction(0.0),
+        // The index grows from one bucket.
+        small.clone().with_index_min(ByteSize::new(128)).with_mutable_fraction(0.0),
         small
             .with_page_size(ByteSize::kib(16))
             .with_segment_size(ByteSize::kib(64))
@@ -220,7 +221,7 @@ pub fn two_pages() -> Config {
         .with_memory(ByteSize::kib(64))
         .with_page_size(ByteSize::kib(4))
         // The index takes the rest of the memory, which would otherwise be pages.
-        .with_index_buckets(330)
+        .with_index_buckets(370)
         .with_segment_size(ByteSize::kib(16))
         .with_huge_pages(false)
 }

@@ -52,7 +52,7 @@ const ENGINE: [(&str, &str); 24] = [
     ("record", "base"),
     ("config", "base"),
     ("memory", "base config"),
-    ("hash_index", "base"),
+    ("hash_index", "base config"),
     ("epoch", "base"),
     ("statistics", "base record"),
     ("hybrid_log", "base record epoch statistics"),
@@ -64,7 +64,7 @@ const ENGINE: [(&str, &str); 24] = [
         "checkpoint",
         "base codec manifest record hash_index config statistics hybrid_log opening store",
     ),
-    ("bench_support", "base manifest hash_index hybrid_log log checkpoint"),
+    ("bench_support", "base manifest config hash_index hybrid_log log checkpoint"),
     (
         "recovery",
         "base codec manifest record memory hash_index config epoch hybrid_log opening store \

@@ -4,16 +4,6 @@
 //! So the function is a specified function (rapidhash v3, seeded) over the canonical bytes of the
 //! key, never `std::hash::Hash`. A store draws its seed once and keeps it. [`HASH_ID`] names the
 //! function. A build in which its results differ from [`KNOWN_ANSWERS`] does not compile.
-//!
-//! ```text
-//!  63                                              18  17  16                  0
-//! +---------------------------------------------------+---+---------------------+
-//! |  bucket: the high bits, as many as buckets need    | L |   tag               |
-//! +---------------------------------------------------+---+---------------------+
-//! ```
-//!
-//! The three fields share no bit while there are fewer than 2^46 buckets. So keys of one bucket
-//! still have independent tags and lines.
 
 use std::fmt;
 
@@ -33,9 +23,6 @@ pub(crate) const KNOWN_ANSWERS: [(&[u8], u64); 5] = [
 
 /// The seed of [`KNOWN_ANSWERS`].
 pub(crate) const KNOWN_SEED: u64 = 0x6b76_6963_6b00_0001;
-
-/// The bits of a tag.
-pub(crate) const TAG_BITS: u32 = 17;
 
 /// The number of a table, times this factor, is its part of the seed.
 const TABLE_FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -80,27 +67,9 @@ impl KeyHasher {
 }
 
 impl KeyHash {
-    /// The limit of buckets. A larger bucket number would reach into line and tag.
-    const MAX_BUCKETS: u64 = 1 << (u64::BITS - TAG_BITS - 1);
-
-    /// Returns the bucket among `buckets` by multiplication, which needs no power of two and no
-    /// division.
-    #[inline]
-    pub(crate) const fn bucket(self, buckets: u64) -> u64 {
-        debug_assert!(buckets > 0 && buckets <= Self::MAX_BUCKETS);
-        ((self.0 as u128 * buckets as u128) >> u64::BITS) as u64
-    }
-
-    /// Returns the tag, which selects the keys of a bucket to compare.
-    #[inline]
-    pub(crate) const fn tag(self) -> u32 {
-        (self.0 & ((1 << TAG_BITS) - 1)) as u32
-    }
-
-    /// Returns the cache line of a bucket that is searched first: 0 or 1.
-    #[inline]
-    pub(crate) const fn line(self) -> usize {
-        (self.0 >> TAG_BITS & 1) as usize
+    #[cfg(test)]
+    pub(crate) const fn from_bits(bits: u64) -> Self {
+        Self(bits)
     }
 
     #[inline]
@@ -118,7 +87,7 @@ impl fmt::Debug for KeyHasher {
 
 impl fmt::Debug for KeyHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyHash({:#018x}, tag {:#07x}, line {})", self.0, self.tag(), self.line())
+        write!(f, "KeyHash({:#018x})", self.0)
     }
 }
 
@@ -157,38 +126,18 @@ mod tests {
         }
     }
 
+    /// The index takes bucket, tag and line from the low bits, so each range of them must spread.
     #[test]
-    fn parts_are_the_documented_bits() {
-        let hash = KeyHash(0x8000_0000_0007_ffff);
-        assert_eq!((hash.tag(), hash.line()), (0x1_ffff, 1));
-        assert_eq!(hash.bucket(1), 0);
-        assert_eq!(hash.bucket(2), 1);
-        assert_eq!(hash.bucket(1000), 500);
-
-        let last = KeyHash(u64::MAX);
-        for buckets in [1, 3, 1000, KeyHash::MAX_BUCKETS] {
-            assert_eq!(last.bucket(buckets), buckets - 1);
-            assert_eq!(KeyHash(0).bucket(buckets), 0);
+    fn keys_spread_over_each_range_of_bits() {
+        for first in [0, 10, 17, 37, 54] {
+            let mut filled = vec![0_u32; 1024];
+            for hash in hashes() {
+                let part = hash.bits() >> first & 1023;
+                filled[usize::try_from(part).unwrap()] += 1;
+            }
+            // 98 keys a part: six standard deviations are 60.
+            assert!(filled.iter().all(|keys| (38..=158).contains(keys)), "{first}: {filled:?}");
         }
-        assert_eq!(KeyHash(0x1_ffff).line(), 0);
-    }
-
-    #[test]
-    fn keys_spread_over_buckets_lines_and_tags() {
-        const BUCKETS: u64 = 1000;
-        let mut filled = vec![0u32; 1000];
-        let mut second_lines = 0;
-        let mut tags = std::collections::HashSet::new();
-        for hash in hashes() {
-            filled[usize::try_from(hash.bucket(BUCKETS)).unwrap()] += 1;
-            second_lines += hash.line();
-            tags.insert(hash.tag());
-        }
-        // 100 keys a bucket: six standard deviations are 60.
-        assert!(filled.iter().all(|keys| (40..=160).contains(keys)), "{filled:?}");
-        assert!((49_000..=51_000).contains(&second_lines), "{second_lines}");
-        // 100 000 throws leave 1 in 2.1 of 131 072 tags unused.
-        assert!(tags.len() > 69_000, "{}", tags.len());
     }
 
     #[test]

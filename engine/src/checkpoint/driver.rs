@@ -333,6 +333,7 @@ pub(crate) async fn maintain(checkpoints: Arc<Checkpoints>, ending: Arc<Ending>)
     futures::join!(
         checkpoints.core.log.maintain(),
         checkpoints.core.drive_memory(),
+        checkpoints.core.drive_index(checkpoints.handle()),
         checkpoints.drive(),
         checkpoints.announce_life(),
         closing

@@ -1,10 +1,11 @@
 //! Computes sizes from settings, and checks every bound once.
 //!
 //! ```text
-//!   memory = index + overflow reserve + I/O buffers + frames * page
-//!             |            |                |                 |
-//!             |       index / 10    memory / 16, <= 32 MiB    the rest, at least 2 frames
-//!        128 B a bucket, a bucket for 12 expected keys, else memory / 8
+//!   memory = index + I/O buffers + frames * page
+//!             |          |                |
+//!             |    memory / 16, <= 32 MiB   the rest, at least 2 frames
+//!        128 B a bucket, a bucket for 12 expected keys, else memory / 128. It grows with the keys,
+//!        and frames leave memory for it.
 //! ```
 //!
 //! On a device a page is a row of units, each with a trailer of 8 bytes. In memory it has only the
@@ -18,6 +19,7 @@ use super::{ByteSize, Config};
 use crate::base::error::{Error, Result};
 use crate::base::kinds::CheckpointKind;
 use crate::base::memory::RESERVES_LAZILY;
+use crate::config::index_sizes::{BUCKET_BYTES, IndexSizes, KEYS_PER_BUCKET};
 
 /// The sizes of one store, all in their bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +32,8 @@ pub(crate) struct Geometry {
     pub(crate) reserved_frames: u32,
     /// The bytes of a unit on the device, with its trailer.
     pub(crate) unit_bytes: usize,
-    /// The number of buckets of the index.
-    pub(crate) index_buckets: u64,
+    /// The sizes of the index of a new store.
+    pub(crate) index: IndexSizes,
     /// The bytes of I/O buffers.
     pub(crate) io_budget_bytes: usize,
     /// The bytes of a file of the log.
@@ -52,6 +54,7 @@ const PAGE: RangeInclusive<ByteSize> = ByteSize::kib(4)..=ByteSize::mib(32);
 const VALUE: RangeInclusive<ByteSize> = ByteSize::new(1)..=ByteSize::gib(1);
 const MUTABLE_FRACTION: RangeInclusive<f64> = 0.0..=0.95;
 const BUCKETS: RangeInclusive<u64> = 1..=(1 << 37);
+const INDEX: RangeInclusive<ByteSize> = ByteSize::new(BUCKET_BYTES)..=ByteSize::gib(16 << 10);
 const KEYS: RangeInclusive<u64> = 0..=(1 << 37) * KEYS_PER_BUCKET;
 const SEGMENT_MAX: ByteSize = ByteSize::gib(1 << 10);
 const DEPTH: RangeInclusive<u32> = 2..=16_384;
@@ -70,12 +73,6 @@ const FRAMES_MAX: u64 = 1 << 28;
 /// The factor of `memory` up to which memory can grow by default.
 const MEMORY_MAX_TIMES: u64 = 16;
 
-const BUCKET_BYTES: u64 = 128;
-const KEYS_PER_BUCKET: u64 = 12;
-/// The divisor of the memory for the index, without `expected_keys`.
-const INDEX_PART: u64 = 8;
-/// The divisor of the index for the reserve of overflow lines.
-const OVERFLOW_PART: u64 = 10;
 const IO_PART: u64 = 16;
 const IO_MIN: u64 = 8 << 10;
 const IO_MAX: u64 = 32 << 20;
@@ -93,8 +90,8 @@ impl Geometry {
     /// Checks every setting against its bounds.
     pub(crate) fn of(config: &Config) -> Result<Self> {
         check_bounds(config)?;
-        let index_buckets = index_buckets(config);
-        let shares = Shares::of(config, index_buckets)?;
+        let index = IndexSizes::of(config);
+        let shares = Shares::of(config, index)?;
         let page_bytes = page_bytes(config, shares.log);
         let frames = shares.frames(config, page_bytes)?;
         let max_inline = max_inline(page_bytes);
@@ -103,7 +100,7 @@ impl Geometry {
             frames,
             reserved_frames: reserved_frames(config, page_bytes, frames),
             unit_bytes: in_memory("unit", UNIT_BYTES)?,
-            index_buckets,
+            index,
             io_budget_bytes: in_memory("memory", shares.io)?,
             segment_bytes: segment_bytes(config, page_bytes)?,
             max_key: in_memory("page_size", max_inline / 2)?,
@@ -127,6 +124,16 @@ fn check_bounds(config: &Config) -> Result<()> {
     check_checkpoints(config)?;
     if let Some(buckets) = config.index_buckets {
         within("index_buckets", buckets, &BUCKETS)?;
+    }
+    for (name, bytes) in [("index_min", config.index_min), ("index_max", config.index_max)] {
+        bytes.map_or(Ok(()), |bytes| within(name, bytes, &INDEX))?;
+    }
+    if let (None, Some(most)) = (config.index_buckets, config.index_max) {
+        let least = IndexSizes::least(config);
+        if most < least {
+            let message = format!("index_max = {most}: must be at least index_min, {least}");
+            return Err(Error::invalid(message));
+        }
     }
     if let Some(keys) = config.expected_keys {
         within("expected_keys", keys, &KEYS)?;
@@ -165,10 +172,10 @@ struct Shares {
 }
 
 impl Shares {
-    fn of(config: &Config, index_buckets: u64) -> Result<Self> {
+    fn of(config: &Config, index: IndexSizes) -> Result<Self> {
         let memory = config.memory.bytes();
         let io = buffer_share(memory);
-        let log = memory.saturating_sub(index_bytes(index_buckets) + io);
+        let log = memory.saturating_sub(index.bytes() + io);
         let page = config.page_size.unwrap_or(*PAGE.start());
         if log / page.bytes() < FRAMES_MIN {
             return Err(too_little(config, page));
@@ -193,14 +200,12 @@ impl Shares {
 /// Returns an error that names the memory that would be enough.
 #[cold]
 fn too_little(config: &Config, page: ByteSize) -> Error {
-    let pages = FRAMES_MIN * page.bytes();
-    let (index, least) = match (config.index_buckets, config.expected_keys) {
-        (Some(buckets), _) => (format!("an index of {buckets} buckets"), fixed(buckets, pages)),
-        (None, Some(keys)) => {
-            (format!("expected_keys = {keys}"), fixed(index_buckets(config), pages))
-        }
-        (None, None) => ("the index".to_owned(), proportional(pages)),
+    let index = match (config.index_buckets, config.expected_keys) {
+        (Some(buckets), _) => format!("an index of {buckets} buckets"),
+        (None, Some(keys)) => format!("expected_keys = {keys}"),
+        (None, None) => "the index".to_owned(),
     };
+    let least = least_memory(config, FRAMES_MIN * page.bytes());
     let least = ByteSize::kib(least.div_ceil(1 << 10));
     let memory = config.memory;
     Error::invalid(format!(
@@ -208,35 +213,18 @@ fn too_little(config: &Config, page: ByteSize) -> Error {
     ))
 }
 
-/// Returns the memory for an index of given size. The I/O buffers are `1 / IO_PART` of it, within
-/// bounds.
-fn fixed(buckets: u64, pages: u64) -> u64 {
-    let rest = index_bytes(buckets) + pages;
-    rest + rest.div_ceil(IO_PART - 1).clamp(IO_MIN, IO_MAX)
-}
-
-/// Returns the memory if the index is a share of it, too. Pages are so small that the I/O buffers
-/// are below `IO_MAX`.
-fn proportional(pages: u64) -> u64 {
-    const PARTS: u64 = INDEX_PART * OVERFLOW_PART;
-    const INDEX_PARTS: u64 = OVERFLOW_PART + 1;
-    let by_part = (pages * PARTS).div_ceil(PARTS - INDEX_PARTS - PARTS / IO_PART);
-    let by_least = ((pages + IO_MIN) * PARTS).div_ceil(PARTS - INDEX_PARTS);
-    by_part.max(by_least)
-}
-
-fn index_buckets(config: &Config) -> u64 {
-    match (config.index_buckets, config.expected_keys) {
-        (Some(buckets), _) => buckets,
-        (None, Some(keys)) => keys.div_ceil(KEYS_PER_BUCKET).max(1),
-        (None, None) => config.memory.bytes() / INDEX_PART / BUCKET_BYTES,
+/// Returns the memory for these settings and `pages` bytes of pages. Index and buffers may be a
+/// share of it.
+fn least_memory(config: &Config, pages: u64) -> u64 {
+    let mut least = pages;
+    loop {
+        let config = config.clone().with_memory(ByteSize::new(least));
+        let needed = IndexSizes::of(&config).bytes() + buffer_share(least) + pages;
+        if needed <= least {
+            return least;
+        }
+        least = needed;
     }
-}
-
-/// Returns the bytes of the index with the reserve for overflow lines.
-fn index_bytes(buckets: u64) -> u64 {
-    let bytes = buckets * BUCKET_BYTES;
-    bytes + bytes / OVERFLOW_PART
 }
 
 fn page_bytes(config: &Config, log: u64) -> u64 {

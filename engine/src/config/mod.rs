@@ -6,6 +6,7 @@
 mod backend;
 mod byte_size;
 mod geometry;
+pub(crate) mod index_sizes;
 
 #[cfg(test)]
 mod tests;
@@ -26,8 +27,8 @@ use crate::base::kinds::CheckpointKind;
 /// Make one by `Config::default()` and the `with_*` functions, or read it from TOML. Sizes are a
 /// [`ByteSize`] in code, and text such as `"256MiB"` in TOML.
 ///
-/// The sizes of an existing store stay: `page_size` and `index_buckets` must be the same or absent;
-/// `segment_size` and `expected_keys` are ignored. All other settings may change at each opening.
+/// The sizes of an existing store stay: `page_size` must be the same or absent; `segment_size` and
+/// `index_min` are ignored. All other settings may change at each opening.
 ///
 /// ```
 /// use kvick::Config;
@@ -65,13 +66,10 @@ pub struct Config {
     /// It is informational until compaction exists: the log grows beyond it. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk: Option<ByteSize>,
-    /// The number of different keys that the index should hold in its main table, at 11 to 12 bytes
-    /// each.
+    /// The number of different keys for which the index has space at first, at 11 to 13 bytes each.
     ///
-    /// It is fixed when a store is created, and ignored for an existing store. More keys work, with
-    /// chains of overflow lines. Twice as
-    /// many cost a cache miss or two more, and a hundred times as many are slow, until the index
-    /// grows by itself. Default: as many keys as an eighth of `memory` holds.
+    /// It is a hint, which may change at each opening: the index grows and shrinks with the keys.
+    /// Default: few.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_keys: Option<u64>,
 
@@ -148,12 +146,20 @@ pub struct Config {
     /// It is fixed when a store is created, and ignored for an existing store. Space on the device
     /// is freed a whole file at a time. Default: 1 GiB.
     pub segment_size: ByteSize,
-    /// The exact number of index buckets, for tests; overrides `expected_keys`.
-    ///
-    /// It is fixed when a store is created: an existing store opens only without this setting, or
-    /// with the same number.
+    /// The exact number of index buckets, for tests: the index does not grow or shrink. It
+    /// overrides the other settings of the index.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub index_buckets: Option<u64>,
+    /// The minimum bytes of the index, at least 128.
+    ///
+    /// It is fixed when a store is created, and ignored for an existing store. The index grows well
+    /// up to 4,000 times this size. Default: 1/128 of `memory`, at most 32 MiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index_min: Option<ByteSize>,
+    /// The maximum bytes of the table of the index. Beyond it, more keys share a bucket, and each
+    /// operation takes longer. Default: as many as the keys need.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index_max: Option<ByteSize>,
     /// The number of operations that a session answers from memory before it yields once to other
     /// tasks.
     ///
@@ -185,6 +191,8 @@ impl Default for Config {
             mutable_fraction: 0.9,
             segment_size: ByteSize::gib(1),
             index_buckets: None,
+            index_min: None,
+            index_max: None,
             yield_every: 512,
             huge_pages: true,
         }
@@ -225,6 +233,8 @@ impl Config {
         with_mutable_fraction: mutable_fraction = f64 => mutable_fraction;
         with_segment_size: segment_size = ByteSize => segment_size;
         with_index_buckets: index_buckets = impl Into<Option<u64>> => index_buckets.into();
+        with_index_min: index_min = impl Into<Option<ByteSize>> => index_min.into();
+        with_index_max: index_max = impl Into<Option<ByteSize>> => index_max.into();
         with_yield_every: yield_every = u32 => yield_every;
         with_huge_pages: huge_pages = bool => huge_pages;
     }

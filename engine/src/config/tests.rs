@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::base::error::ErrorKind;
+use crate::config::index_sizes::IndexSizes;
 
 fn with_memory(memory: ByteSize) -> Config {
     Config::default().with_memory(memory)
@@ -9,17 +10,23 @@ fn with_memory(memory: ByteSize) -> Config {
 
 /// Returns the total of all memory in `geometry`, in bytes.
 fn footprint(geometry: &Geometry) -> u64 {
-    let index = geometry.index_buckets * 128;
+    let index = geometry.index.buckets * 128;
     let log = u64::from(geometry.frames) << geometry.page_bits;
-    index + index / 10 + geometry.io_budget_bytes as u64 + log
+    index + geometry.io_budget_bytes as u64 + log
 }
 
 #[test]
 fn the_default_divides_256_mib() {
     let geometry = Geometry::of(&Config::default()).expect("the default is valid");
-    assert_eq!(geometry.index_buckets, (256 << 20) / 128 / 8);
+    let index = IndexSizes {
+        root_bits: 14,
+        least: 1 << 14,
+        buckets: 1 << 14,
+        limit: 64 * (256 << 20) / 128,
+    };
+    assert_eq!(geometry.index, index);
     assert_eq!(geometry.io_budget_bytes, 16 << 20);
-    assert_eq!((geometry.page_bits, geometry.frames), (22, 51));
+    assert_eq!((geometry.page_bits, geometry.frames), (22, 59));
     // 16 times the memory.
     assert_eq!(geometry.reserved_frames, 1024);
     assert_eq!(geometry.unit_bytes, 512);
@@ -32,7 +39,8 @@ fn the_default_divides_256_mib() {
 fn the_parts_never_exceed_the_memory_and_use_most_of_it() {
     for kib in [64, 65, 100, 128, 1000, 1 << 10, 10_000, 1 << 15, 1 << 20, 1 << 24, 1 << 34] {
         let memory = ByteSize::kib(kib);
-        let geometry = Geometry::of(&with_memory(memory)).expect("valid");
+        let config = with_memory(memory);
+        let geometry = Geometry::of(&config).expect("valid");
         let used = footprint(&geometry);
         assert!(used <= memory.bytes(), "{memory}: {geometry:?}");
         // At most one page is left over: 1/8 of the smallest log, 1/32 of others.
@@ -94,12 +102,26 @@ fn least_memory(refusal: &str) -> Option<ByteSize> {
 
 #[test]
 fn expected_keys_take_a_bucket_for_twelve() {
+    let config = Config::default().with_index_min(ByteSize::new(128));
     for (keys, buckets) in [(0, 1), (1, 1), (12, 1), (13, 2), (1_000_000, 83_334)] {
-        let geometry = Geometry::of(&Config::default().with_expected_keys(keys)).expect("valid");
-        assert_eq!(geometry.index_buckets, buckets);
+        let geometry = Geometry::of(&config.clone().with_expected_keys(keys)).expect("valid");
+        assert_eq!((geometry.index.root_bits, geometry.index.buckets), (0, buckets));
     }
-    let config = Config::default().with_expected_keys(1_000).with_index_buckets(1);
-    assert_eq!(Geometry::of(&config).expect("valid").index_buckets, 1);
+    let config = config.with_expected_keys(1_000).with_index_buckets(3);
+    let exactly = IndexSizes { root_bits: 1, least: 3, buckets: 3, limit: 3 };
+    assert_eq!(Geometry::of(&config).expect("valid").index, exactly);
+}
+
+#[test]
+fn the_index_stays_within_its_bounds() {
+    let config =
+        Config::default().with_index_min(ByteSize::kib(5)).with_index_max(ByteSize::mib(1));
+    let index = Geometry::of(&config).expect("valid").index;
+    assert_eq!(index, IndexSizes { root_bits: 5, least: 32, buckets: 32, limit: 8192 });
+    // The tags of a store with 2 buckets at first have a bit for 17 doublings.
+    let config = config.with_index_min(ByteSize::new(256)).with_index_max(ByteSize::gib(100));
+    let index = Geometry::of(&config).expect("valid").index;
+    assert_eq!(index, IndexSizes { root_bits: 1, least: 2, buckets: 2, limit: 2 << 17 });
 }
 
 #[test]
@@ -144,19 +166,22 @@ fn records_of_small_pages_may_take_half_of_one() {
 }
 
 /// Settings to add to a store of 64 KiB, and the text of the refusal.
-const OUT_OF_BOUNDS: [(&str, &str, &str); 25] = [
+const OUT_OF_BOUNDS: [(&str, &str, &str); 28] = [
     ("page_size = 0", "page_size = 0B", "4KiB and 32MiB"),
     ("page_size = '2KiB'", "page_size = 2KiB", "4KiB and 32MiB"),
     ("page_size = '64MiB'", "page_size = 64MiB", "4KiB and 32MiB"),
     ("page_size = '5KiB'", "page_size = 5KiB", "a power of two"),
-    ("page_size = '32KiB'", "memory = 64KiB", "at least 84KiB for the index and 2 pages of 32KiB"),
-    ("expected_keys = 9999", "memory = 64KiB", "at least 131KiB for expected_keys = 9999 and 2"),
+    ("page_size = '32KiB'", "memory = 64KiB", "at least 73KiB for the index and 2 pages of 32KiB"),
+    ("expected_keys = 9999", "memory = 64KiB", "at least 121KiB for expected_keys = 9999 and 2"),
     ("expected_keys = 9e12", "line 2", "invalid type"),
     ("expected_keys = 9000000000000", "expected_keys = 9000000000000", "0 and 1649267441664"),
-    ("expected_keys = 1649267441664", "memory = 64KiB", "at least 18"),
+    ("expected_keys = 1649267441664", "memory = 64KiB", "at least 4"),
     ("index_buckets = 0", "index_buckets = 0", "1 and 137438953472"),
     ("index_buckets = 137438953473", "index_buckets = 13", "1 and 137438953472"),
-    ("index_buckets = 512", "memory = 64KiB", "at least 87KiB for an index of 512 buckets"),
+    ("index_buckets = 512", "memory = 64KiB", "at least 80KiB for an index of 512 buckets"),
+    ("index_min = 127", "index_min = 127B", "128B and 16TiB"),
+    ("index_max = '127B'", "index_max = 127B", "128B and 16TiB"),
+    ("index_max = 256", "index_max = 256B", "at least index_min, 512B"),
     ("mutable_fraction = 0.96", "mutable_fraction = 0.96", "0 and 0.95"),
     ("mutable_fraction = -0.1", "mutable_fraction = -0.1", "0 and 0.95"),
     ("mutable_fraction = nan", "mutable_fraction = NaN", "0 and 0.95"),
@@ -209,6 +234,8 @@ fn toml_reads_every_field_and_keeps_defaults() {
         mutable_fraction = 0.5
         segment_size = "1MiB"
         index_buckets = 7
+        index_min = "1KiB"
+        index_max = "1GiB"
         yield_every = 0
         huge_pages = false
     "#;
@@ -225,6 +252,8 @@ fn toml_reads_every_field_and_keeps_defaults() {
         .with_mutable_fraction(0.5)
         .with_segment_size(ByteSize::mib(1))
         .with_index_buckets(7)
+        .with_index_min(ByteSize::kib(1))
+        .with_index_max(ByteSize::gib(1))
         .with_yield_every(0)
         .with_huge_pages(false);
     let config = Config::from_toml(text).expect("valid");
@@ -267,9 +296,12 @@ fn optional_settings_can_be_unset() {
         .with_checkpoint_every(Duration::from_secs(60))
         .with_checkpoint_log_growth(ByteSize::gib(1))
         .with_page_size(ByteSize::kib(64))
-        .with_index_buckets(1 << 10);
+        .with_index_buckets(1 << 10)
+        .with_index_min(ByteSize::kib(1))
+        .with_index_max(ByteSize::gib(1));
     assert_eq!(config.page_size, Some(ByteSize::kib(64)));
     let config = config.with_disk(None).with_expected_keys(None).with_checkpoint_every(None);
     let config = config.with_checkpoint_log_growth(None).with_page_size(None);
+    let config = config.with_index_min(None).with_index_max(None);
     assert_eq!(config.with_index_buckets(None), Config::default());
 }

@@ -91,7 +91,7 @@
 //! | `stats().device.bytes_stored` | the log grows; see [`sizing`](super::sizing#growth-on-disk) |
 //! | `stats().hits.on_device` against the sum of all `hits` | the share of cold operations |
 //! | `stats().device.reads` | the reads of the device |
-//! | `stats().memory.index` | keys beyond `expected_keys` make it grow |
+//! | `stats().memory.index` | it grows with the keys, and pages leave memory for it |
 //! | `stats().device.read_latency_p99` | the device |
 //!
 //! The text of `stats()` is a table, and the text of `health()` has a line for each problem. With
@@ -166,6 +166,8 @@
 //! | `kvick_hits_total` | `place` | store | place of the newest record, per operation |
 //! | `kvick_suspensions_total` | | store | waits of operations |
 //! | `kvick_appends_total` | | store | records appended to the log |
+//! | `kvick_index_entries` | | store | about how many entries the hash index has |
+//! | `kvick_index_buckets` | | store | buckets of the hash index |
 //! | `kvick_log_bytes` | `region` | store | log of a store by region |
 //! | `kvick_seats` | | store | existing sessions and pooled seats |
 //! | `kvick_checkpoints_total` | `outcome` | store | ended checkpoints |

@@ -4,17 +4,15 @@
 //! [`Config::memory`](crate::Config::memory) is a budget for everything that the store allocates:
 //!
 //! ```text
-//! memory   = index + overflow + sessions + I/O buffers + pages
-//! index    = 128 bytes for each 12 expected keys; by default 1/8 of the memory
-//! overflow = about 9 bytes for each further key
+//! memory   = index + sessions + I/O buffers + pages
+//! index    = 11 to 13 bytes for each key
 //! buffers  = 1/16 of the memory, at most 32 MiB
 //! pages    = the rest, and at least 1/8 of the memory
 //! ```
 //!
-//! * Set [`expected_keys`](crate::Config::expected_keys) if you know the number. It is fixed when
-//!   the store is created, because the index does not grow yet. Each expected key takes 11 to 12
-//!   bytes of memory. Each further key takes about 9 bytes, and costs cache misses. Pages leave
-//!   memory for it, down to an eighth of the budget. Beyond that the index exceeds the budget.
+//! * The index grows and shrinks with the keys, by itself. Pages leave memory for it, down to an
+//!   eighth of the budget. An index that needs more than the rest exceeds the budget.
+//!   [`expected_keys`](crate::Config::expected_keys) only gives the size with which it begins.
 //! * The pages are a cache of the newest records. Reads of older records go to the device.
 //! * A long value is stored in pieces: a value of more than a quarter of a page or 256 KiB, or more
 //!   than half of a page of at most 64 KiB. It takes memory beyond the budget while an operation
@@ -42,8 +40,7 @@
 //! # }).unwrap();
 //! ```
 //!
-//! A store that is opened again may have another `memory`. Its index and page size stay:
-//! `expected_keys` is ignored for an existing store.
+//! A store that is opened again may have another `memory`. Its page size stays.
 //!
 //! # Cost of a record
 //! Keys and values are rounded up to 8 bytes. The [width](crate::Value::WIDTH) is that of the type.
@@ -93,7 +90,7 @@
 //! checkpoint. Use [`checkpoint::Kind::Snapshot`](crate::checkpoint::Kind::Snapshot) for it: the
 //! log stays mutable, and the older snapshot is removed with its checkpoint.
 //!
-//! A checkpoint adds an image of the index (128 bytes for each 12 expected keys) when the log has
+//! A checkpoint adds an image of the index (9 bytes for each key) when the log has
 //! grown by as much. [`keep_checkpoints`](crate::Config::keep_checkpoints) (2) are kept.
 //!
 //! [`Stats::device`](crate::stats::Stats::device) has `bytes_stored`, the bytes of the log on the

@@ -1,63 +1,86 @@
 //! One word of the index.
 //!
 //! ```text
-//!      63         62      61..........45   44...............................0
-//! +-----------+----------+---------------+------------------------------------+
-//! | tentative | occupied |      tag      |  newest record, in address units   |
-//! +-----------+----------+---------------+------------------------------------+
+//!     63        62      61..........45   44...............................0
+//! +--------+----------+---------------+------------------------------------+
+//! |  held  | occupied |      tag      |  newest record, in address units   |
+//! +--------+----------+---------------+------------------------------------+
 //! ```
 //!
-//! Zero is a free slot. Only its creator and other creators see a tentative entry.
+//! | held | occupied | address | state |
+//! |---|---|---|---|
+//! | 0 | 0 | 0 | *free*: any creator may claim the slot |
+//! | 1 | 1 | `UNSET` | *tentative*: a creator holds the slot; searches skip it |
+//! | 0 | 1 | `UNSET` | *complete*, but its record does not exist yet |
+//! | 0 | 1 | a record | *complete* |
+//! | 1 | 1 | a record | *frozen*: a step moves the entry; only searches see it |
+//! | 1 | 0 | 0 | *closed*: a frozen free slot |
+//!
+//! The tag is 17 bits of the hash that stay the same at every size of the index.
 
 use crate::base::address::{ADDRESS_UNIT_BITS, Address};
-use crate::base::hash::TAG_BITS;
+use crate::config::index_sizes::TAG_BITS;
 use std::fmt;
 
-const TENTATIVE: u64 = 1 << 63;
+const HELD: u64 = 1 << 63;
 const OCCUPIED: u64 = 1 << 62;
 const TAG: u64 = ((1 << TAG_BITS) - 1) << ADDRESS_UNIT_BITS;
 const UNITS: u64 = (1 << ADDRESS_UNIT_BITS) - 1;
 
-const _: () = assert!(TENTATIVE ^ OCCUPIED ^ TAG ^ UNITS == u64::MAX, "each bit has one meaning");
+const _: () = assert!(HELD ^ OCCUPIED ^ TAG ^ UNITS == u64::MAX, "each bit has one meaning");
 
 /// A decoded index word.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
 pub(crate) struct HashBucketEntry(u64);
 
-impl HashBucketEntry {
-    pub(crate) const FREE: Self = Self(0);
+/// The tag of a hash, in its place in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub(super) struct Tag(u64);
 
+impl Tag {
+    /// Returns the tag that begins at bit `first` of a hash.
     #[inline(always)]
-    pub(crate) fn new(tag: u32, address: Address) -> Self {
-        debug_assert!(address.units() <= UNITS, "the tail of a store ends before");
-        Self::pattern_of(tag).with(address)
+    pub(super) fn of(hash: u64, first: u32) -> Self {
+        debug_assert!(first <= ADDRESS_UNIT_BITS, "the first bit of tags is {first}");
+        Self(OCCUPIED | hash << (ADDRESS_UNIT_BITS - first) & TAG)
     }
 
-    /// Returns the word that is XORed with each word of a line, to find the entry of a tag. It
+    /// Returns the line of a bucket that is searched first: 0 or 1.
+    #[inline(always)]
+    pub(super) fn line(self) -> usize {
+        (self.0 >> (ADDRESS_UNIT_BITS + TAG_BITS - 1) & 1) as usize
+    }
+
+    /// Returns the word that is XORed with each word of a line, to find the entry of this tag. It
     /// leaves the bare address of that entry.
     #[inline(always)]
-    pub(crate) fn pattern_of(tag: u32) -> Self {
-        debug_assert!(tag >> TAG_BITS == 0, "tag {tag:#x}");
-        Self(OCCUPIED | u64::from(tag) << ADDRESS_UNIT_BITS)
+    pub(super) fn pattern(self) -> u64 {
+        self.0
     }
 
-    /// Returns the entry of this pattern with an address.
+    /// Returns the entry of this tag, if `difference` is the XOR of the pattern and the entry.
     #[inline(always)]
-    fn with(self, address: Address) -> Self {
-        debug_assert!(self.0 & UNITS == 0, "a pattern has no address");
-        Self(self.0 | address.units())
+    pub(super) fn matched(self, difference: u64) -> Option<HashBucketEntry> {
+        (difference <= UNITS).then_some(HashBucketEntry(self.0 | difference))
     }
+}
 
-    /// Returns the entry of this pattern, if `difference` is the XOR of both.
+impl HashBucketEntry {
+    pub(super) const FREE: Self = Self(0);
+    pub(super) const CLOSED: Self = Self(HELD);
+
     #[inline(always)]
-    pub(crate) fn matched(self, difference: u64) -> Option<Self> {
-        (difference <= UNITS).then_some(Self(self.0 | difference))
+    pub(super) fn new(tag: Tag, address: Address) -> Self {
+        debug_assert!(address.units() <= UNITS, "the tail of a store ends before");
+        debug_assert!(address != Address::NONE, "a used entry leads somewhere");
+        Self(tag.0 | address.units())
     }
 
-    #[must_use]
-    pub(crate) fn with_tentative(self) -> Self {
-        Self(self.0 | TENTATIVE)
+    /// Returns the tentative entry of a tag.
+    pub(super) fn tentative(tag: Tag) -> Self {
+        Self(HELD | Self::new(tag, Address::UNSET).0)
     }
 
     #[inline(always)]
@@ -76,31 +99,58 @@ impl HashBucketEntry {
     }
 
     #[inline(always)]
-    pub(crate) fn is_free(self) -> bool {
+    pub(super) fn is_free(self) -> bool {
         self.0 == 0
     }
 
-    pub(crate) fn is_tentative(self) -> bool {
-        self.0 & TENTATIVE != 0
+    /// Returns whether the slot is tentative, frozen or closed.
+    pub(super) fn is_held(self) -> bool {
+        self.0 & HELD != 0
     }
 
+    /// Returns whether the entry leads to a record, frozen or not.
+    pub(super) fn leads_to_a_record(self) -> bool {
+        self.0 & OCCUPIED != 0 && self.address() > Address::UNSET
+    }
+
+    /// Returns the word of this slot while a step moves the entries of its bucket. An entry without
+    /// a record is lost by that; its creator starts again.
+    #[must_use]
+    pub(super) fn frozen(self) -> Self {
+        if self.leads_to_a_record() { Self(self.0 | HELD) } else { Self::CLOSED }
+    }
+
+    /// Returns the entry as it was before it was frozen.
+    #[must_use]
+    pub(super) fn thawed(self) -> Self {
+        debug_assert!(self.leads_to_a_record(), "{self:?}");
+        Self(self.0 & !HELD)
+    }
+
+    /// Returns the tag of an occupied slot.
     #[inline(always)]
-    pub(crate) fn tag(self) -> u64 {
+    pub(super) fn tag(self) -> Tag {
+        Tag(self.0 & (OCCUPIED | TAG))
+    }
+
+    /// Returns the bits of the tag as a number.
+    pub(super) fn tag_bits(self) -> u64 {
         (self.0 & TAG) >> ADDRESS_UNIT_BITS
     }
 }
 
 impl fmt::Debug for HashBucketEntry {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_free() {
-            return formatter.write_str("Free");
+        match *self {
+            Self::FREE => formatter.write_str("Free"),
+            Self::CLOSED => formatter.write_str("Closed"),
+            entry => formatter
+                .debug_struct("HashBucketEntry")
+                .field("tag", &entry.tag_bits())
+                .field("address", &entry.address())
+                .field("held", &entry.is_held())
+                .finish(),
         }
-        formatter
-            .debug_struct("HashBucketEntry")
-            .field("tag", &self.tag())
-            .field("address", &self.address())
-            .field("tentative", &self.is_tentative())
-            .finish()
     }
 }
 
@@ -108,26 +158,55 @@ impl fmt::Debug for HashBucketEntry {
 mod tests {
     use super::*;
 
+    fn entry(tag: u64, address: u64) -> HashBucketEntry {
+        HashBucketEntry::new(Tag::of(tag, 0), Address::new(address))
+    }
+
     #[test]
     fn parts_come_back() {
         let last = Address::from_units(UNITS);
-        let widest = HashBucketEntry::new(0x1_ffff, last);
-        assert_eq!(widest.address(), last);
-        assert_eq!(widest.tag(), 0x1_ffff);
-        assert!(!widest.is_tentative() && widest.with_tentative().is_tentative());
-        assert_eq!(widest.with_tentative().tag(), 0x1_ffff);
-        assert!(HashBucketEntry::FREE.is_free());
+        let widest = entry(0x1_ffff, last.raw());
+        assert_eq!((widest.address(), widest.tag_bits()), (last, 0x1_ffff));
+        assert_eq!(widest.tag(), Tag::of(u64::MAX, 7));
+        assert!(!widest.is_held() && widest.frozen().is_held());
+        assert_eq!(widest.frozen().thawed(), widest);
+        assert!(HashBucketEntry::FREE.is_free() && !HashBucketEntry::CLOSED.is_free());
+    }
+
+    #[test]
+    fn the_tag_is_the_bits_from_the_first_on() {
+        let hash = 0x1234_5678_9abc_def0;
+        for first in [0, 1, 7, 37] {
+            let tag = Tag::of(hash, first);
+            assert_eq!(
+                HashBucketEntry::new(tag, Address::FIRST).tag_bits(),
+                hash >> first & 0x1_ffff
+            );
+            assert_eq!(tag.line() as u64, hash >> (first + 16) & 1);
+        }
     }
 
     #[test]
     fn a_pattern_matches_its_tag_alone() {
-        let entry = HashBucketEntry::new(7, Address::FIRST);
-        let of = |tag| HashBucketEntry::pattern_of(tag);
-        let matched = |tag| of(tag).matched(entry.raw() ^ of(tag).raw());
-        assert_eq!(matched(7), Some(entry));
-        assert_eq!(matched(6), None);
-        assert_eq!(of(0).matched(of(0).raw()), None, "a free slot has no tag");
-        let tentative = entry.with_tentative().raw();
-        assert_eq!(of(7).matched(tentative ^ of(7).raw()), None);
+        let found = |word: HashBucketEntry, tag| {
+            let tag = Tag::of(tag, 0);
+            tag.matched(word.raw() ^ tag.pattern())
+        };
+        let entry = entry(7, 64);
+        assert_eq!(found(entry, 7), Some(entry));
+        assert_eq!(found(entry, 6), None);
+        for other in [HashBucketEntry::FREE, HashBucketEntry::CLOSED, entry.frozen()] {
+            assert_eq!(found(other, 7), None);
+            assert_eq!(found(other, 0), None);
+        }
+        assert_eq!(found(HashBucketEntry::tentative(Tag::of(7, 0)), 7), None);
+    }
+
+    #[test]
+    fn freezing_keeps_records_only() {
+        assert_eq!(entry(7, 8).frozen(), HashBucketEntry::CLOSED);
+        assert_eq!(HashBucketEntry::tentative(Tag::of(7, 0)).frozen(), HashBucketEntry::CLOSED);
+        assert_eq!(HashBucketEntry::FREE.frozen(), HashBucketEntry::CLOSED);
+        assert!(entry(7, 64).frozen().leads_to_a_record());
     }
 }

@@ -1,184 +1,304 @@
-//! The index as words that mean the same at any place where they are loaded.
+//! The index as words that mean the same at any size of an index.
 //!
-//! An image begins with the table, bucket by bucket, each with 15 entries and a zero in place of
-//! the link. Then, for each bucket with overflow lines, follow its number, a count, and that many
-//! entries. The image is copied while operations change the index. An entry is one word, and
-//! complete entries stay in their slots. So the image has every entry that existed when the copy
-//! began, in its state then or later. Entries whose insertion has not ended, or that lead to no
-//! record yet, are left out.
+//! An image is a row of *runs*. A run begins with a word of the number of a bucket and a count, and
+//! has that many entries. An entry with the number of its bucket gives the prefix, and the prefix
+//! gives the bucket at another size.
+//!
+//! ```text
+//!      63.............40   39...................0
+//! +--------------------+------------------------+
+//! |  entries, 1 or more |  bucket               |     then the entries, as they are in memory
+//! +--------------------+------------------------+
+//! ```
+//!
+//! The image is copied while operations change the index and steps split buckets. The copy goes up
+//! from bucket to bucket, and so do entries when a bucket splits; no bucket merges meanwhile. So
+//! the image has every entry that existed when the copy began, in its state then or later. If a
+//! split moves an entry that was copied, the image has it twice; the higher address is the newer
+//! one. Entries that lead to no record yet are left out.
 
+use super::HashIndex;
 use super::entry::HashBucketEntry;
-use super::{BUCKET_LINES, HashIndex, LINE_WORDS};
 use crate::base::address::Address;
-use kvick_io::sync::atomic::{AtomicU64, Ordering};
+use kvick_io::sync::atomic::Ordering;
+use kvick_io::sync::hint::spin_loop;
 use std::io;
-use std::ops::Range;
 
-/// The words of a bucket in the table.
-const BUCKET_WORDS: u64 = (BUCKET_LINES * LINE_WORDS) as u64;
+const BUCKET_BITS: u32 = 40;
+const BUCKET: u64 = (1 << BUCKET_BITS) - 1;
+
+/// The first word of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RunHead {
+    pub(crate) bucket: u64,
+    /// The number of entries, which is not 0.
+    pub(crate) entries: u64,
+}
+
+impl RunHead {
+    fn word(self) -> u64 {
+        debug_assert!(self.bucket <= BUCKET && self.entries > 0, "{self:?}");
+        self.entries << BUCKET_BITS | self.bucket
+    }
+
+    /// Returns `None` for a word that begins no run.
+    pub(crate) fn from_word(word: u64) -> Option<Self> {
+        let head = Self { bucket: word & BUCKET, entries: word >> BUCKET_BITS };
+        (head.entries > 0).then_some(head)
+    }
+}
+
+/// A copy of an index in progress. No bucket merges while it lives.
+#[derive(Debug)]
+pub(crate) struct ImageCopy<'i> {
+    index: &'i HashIndex,
+    next: u64,
+}
+
+impl ImageCopy<'_> {
+    /// Appends the runs of the next buckets, at most this many, to `out`. Returns false after the
+    /// last bucket.
+    pub(crate) fn copy(&mut self, buckets: u64, out: &mut Vec<u8>) -> bool {
+        // The index may have grown since the last call.
+        let end = (self.next + buckets).min(self.index.buckets());
+        for bucket in self.next..end {
+            self.index.copy_bucket(bucket, out);
+        }
+        self.next = end;
+        end < self.index.buckets()
+    }
+
+    /// Returns the number of buckets that were copied.
+    pub(crate) fn buckets(&self) -> u64 {
+        self.next
+    }
+}
+
+impl Drop for ImageCopy<'_> {
+    fn drop(&mut self) {
+        self.index.end_image();
+    }
+}
 
 impl HashIndex {
-    pub(crate) fn buckets(&self) -> u64 {
-        self.buckets
+    pub(crate) fn image(&self) -> ImageCopy<'_> {
+        self.begin_image();
+        ImageCopy { index: self, next: 0 }
     }
 
-    /// Returns the words of the table in an image of `buckets` buckets.
-    pub(crate) const fn table_words(buckets: u64) -> u64 {
-        buckets * BUCKET_WORDS
-    }
-
-    /// Appends some words of the table to `out`.
-    pub(crate) fn copy_table(&self, words: Range<u64>, out: &mut Vec<u8>) {
-        let bounds = [words.start, words.end].map(in_memory);
-        let (words, start) = (&self.words[bounds[0]..bounds[1]], out.len());
-        out.resize(start + words.len() * 8, 0);
-        let first = bounds[0] as u64;
-        for ((word, number), target) in
-            words.iter().zip(first..).zip(out[start..].chunks_exact_mut(8))
-        {
-            if number % BUCKET_WORDS != BUCKET_WORDS - 1 {
-                target.copy_from_slice(&stable_entry(word).raw().to_le_bytes());
-            }
-        }
-    }
-
-    /// Appends the entries of the overflow lines of a bucket, with its number and their count, to
-    /// `out`. Appends nothing if there are none.
-    pub(crate) fn copy_overflow(&self, bucket: u64, out: &mut Vec<u8>) {
+    /// Appends the run of a bucket to `out`. Appends nothing if it has no entry.
+    fn copy_bucket(&self, bucket: u64, out: &mut Vec<u8>) {
         let start = out.len();
-        let mut count = 0_u64;
-        for word in self.overflow_of(bucket).flat_map(super::Line::entries) {
-            let entry = stable_entry(word);
-            if entry.is_free() {
-                continue;
+        loop {
+            let link = self.line(bucket, 1).link();
+            out.extend_from_slice(&[0; 8]);
+            let table = [0, 1].map(|parity| self.line(bucket, parity));
+            let further = self.overflow_of(bucket).map(|(_, line)| line);
+            for word in table.into_iter().chain(further).flat_map(super::Line::entries) {
+                // Acquire: pairs with the Release of the CAS that linked the record.
+                let entry = HashBucketEntry::from_raw(word.load(Ordering::Acquire));
+                if entry.leads_to_a_record() {
+                    out.extend_from_slice(&entry.thawed().raw().to_le_bytes());
+                }
             }
-            if count == 0 {
-                out.extend_from_slice(&bucket.to_le_bytes());
-                out.extend_from_slice(&0_u64.to_le_bytes());
+            if self.has_version(bucket, link) {
+                break;
             }
-            out.extend_from_slice(&entry.raw().to_le_bytes());
-            count += 1;
+            // A step moved the entries meanwhile.
+            out.truncate(start);
+            spin_loop();
         }
-        if count > 0 {
-            out[start + 8..start + 16].copy_from_slice(&count.to_le_bytes());
+        match (out.len() - start) as u64 / 8 - 1 {
+            0 => out.truncate(start),
+            entries => {
+                let head = RunHead { bucket, entries }.word();
+                out[start..start + 8].copy_from_slice(&head.to_le_bytes());
+            }
         }
     }
 
-    /// Sets words of the table, from number `first` on, from an image. No task uses the index yet.
-    pub(crate) fn load_table(&self, first: u64, image: &[u8]) {
-        for (slot, word) in self.words[in_memory(first)..].iter().zip(image.chunks_exact(8)) {
-            let word = u64::from_le_bytes(word.try_into().expect("8 bytes"));
-            // Relaxed: the thread that shares the index with other threads afterwards releases it.
-            slot.store(word, Ordering::Relaxed);
-        }
-    }
-
-    /// Adds an overflow entry of a bucket from an image. Returns false if there is no such bucket.
+    /// Adds an entry from an image, unless there is a newer one of its prefix. No other task uses
+    /// the index.
     ///
     /// # Errors
     /// Fails if the system has no memory for another line.
-    pub(crate) fn load_overflow_entry(&self, bucket: u64, word: u64) -> io::Result<bool> {
-        if bucket >= self.buckets {
-            return Ok(false);
-        }
-        let mut last = self.line_of(bucket, 1);
-        for line in self.overflow_of(bucket) {
-            let free = line.entries().iter().find(|slot| slot.load(Ordering::Relaxed) == 0);
+    pub(crate) fn load_entry(&self, bucket: u64, word: u64) -> io::Result<()> {
+        let entry = HashBucketEntry::from_raw(word);
+        let bucket = self.extent.load().bucket_of(self.prefix(bucket, entry));
+        let tag = entry.tag();
+        loop {
+            let mut last = self.line(bucket, 1);
+            let mut free = None;
+            for line in self.lines(bucket, tag) {
+                for slot in line.entries() {
+                    // Relaxed: the thread that shares the index with other threads afterwards
+                    // releases it.
+                    let present = HashBucketEntry::from_raw(slot.load(Ordering::Relaxed));
+                    if present.tag() == tag {
+                        slot.store(present.raw().max(word), Ordering::Relaxed);
+                        return Ok(());
+                    }
+                    if free.is_none() && present.is_free() {
+                        free = Some(slot);
+                    }
+                }
+                last = if line.has_link() { line } else { last };
+            }
             if let Some(slot) = free {
                 slot.store(word, Ordering::Relaxed);
-                return Ok(true);
+                self.load.count(bucket, 1);
+                self.grow_if_full(bucket);
+                return Ok(());
             }
-            last = line;
+            self.extend(last)?;
         }
-        self.extend(last)?;
-        self.load_overflow_entry(bucket, word)
     }
 
-    /// Returns whether a word of an image is free or leads to a record below `end`.
-    pub(crate) fn is_sound(word: u64, end: Address) -> bool {
+    /// Returns the prefix of an entry of a bucket, at whatever size the bucket had this number.
+    fn prefix(&self, bucket: u64, entry: HashBucketEntry) -> u64 {
+        let root_bits = self.sizes.root_bits;
+        bucket & ((1 << root_bits) - 1) | entry.tag_bits() << root_bits
+    }
+
+    /// Returns whether a word of a run of this bucket is an entry that leads to a record below
+    /// `end`. Each hash that begins with the prefix of the entry belongs to the bucket, at the size
+    /// `buckets` of the image or, if a split moved it during the copy, at a smaller one.
+    pub(crate) fn is_sound(root_bits: u32, bucket: u64, word: u64, end: Address) -> bool {
         let entry = HashBucketEntry::from_raw(word);
-        entry.is_free() || !entry.is_tentative() && (Address::FIRST..end).contains(&entry.address())
-    }
-}
-
-fn in_memory(number: u64) -> usize {
-    usize::try_from(number).expect("the table is in memory")
-}
-
-/// Returns the entry of a slot, if it leads to a record.
-fn stable_entry(word: &AtomicU64) -> HashBucketEntry {
-    // Acquire: pairs with the Release of the CAS that linked the record.
-    let entry = HashBucketEntry::from_raw(word.load(Ordering::Acquire));
-    if entry.is_tentative() || entry.address() <= Address::UNSET {
-        HashBucketEntry::FREE
-    } else {
-        entry
+        let tag_bits = bucket >> root_bits;
+        let known = u64::BITS - tag_bits.leading_zeros();
+        entry.leads_to_a_record()
+            && !entry.is_held()
+            && (Address::FIRST..end).contains(&entry.address())
+            && entry.tag_bits() & ((1 << known) - 1) == tag_bits
     }
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::base::hash::KeyHasher;
+    use crate::base::hash::{KeyHash, KeyHasher};
+    use crate::config::index_sizes::IndexSizes;
+
+    const ROOT_BITS: u32 = 1;
+
+    fn index(buckets: u64, limit: u64) -> HashIndex {
+        let sizes = IndexSizes { root_bits: ROOT_BITS, least: 1 << ROOT_BITS, buckets, limit };
+        HashIndex::new(sizes, false).expect("memory")
+    }
+
+    fn hash(key: u64) -> KeyHash {
+        KeyHasher::new(7).hash(&key.to_le_bytes())
+    }
 
     fn words(image: &[u8]) -> Vec<u64> {
         let words = image.chunks_exact(8);
         words.map(|word| u64::from_le_bytes(word.try_into().expect("8 bytes"))).collect()
     }
 
-    #[test]
-    fn an_image_loads_into_an_index_that_answers_the_same() {
-        let hasher = KeyHasher::new(7);
-        let hash = |key: u64| hasher.hash(&key.to_le_bytes());
-        let index = HashIndex::new(3, false).expect("memory");
-        for key in 0..400 {
-            index.raise(hash(key), Address::new(1000 + 8 * key)).expect("memory");
-        }
-        // This entry leads nowhere yet.
-        index.find_or_create(hash(1000)).expect("memory");
-        let (mut table, mut overflow) = (Vec::new(), Vec::new());
-        index.copy_table(0..HashIndex::table_words(3), &mut table);
-        (0..3).for_each(|bucket| index.copy_overflow(bucket, &mut overflow));
-
-        let copy = HashIndex::new(3, false).expect("memory");
-        let end = Address::new(5000);
-        assert!(words(&table).into_iter().all(|word| HashIndex::is_sound(word, end)));
-        let (front, back) = table.split_at(8 * 20);
-        copy.load_table(0, front);
-        copy.load_table(20, back);
-        let overflow = words(&overflow);
-        let mut rest = &overflow[..];
-        while let [bucket, count, entries @ ..] = rest {
-            let (entries, after) = entries.split_at(usize::try_from(*count).expect("small"));
+    fn load(image: &[u8], index: &HashIndex) {
+        let words = words(image);
+        let mut rest = &words[..];
+        while let [head, entries @ ..] = rest {
+            let head = RunHead::from_word(*head).expect("a run");
+            let (entries, after) = entries.split_at(usize::try_from(head.entries).expect("small"));
             for word in entries {
-                assert!(copy.load_overflow_entry(*bucket, *word).expect("memory"));
+                let end = Address::new(1 << 20);
+                assert!(HashIndex::is_sound(ROOT_BITS, head.bucket, *word, end), "{head:?}");
+                index.load_entry(head.bucket, *word).expect("memory");
             }
             rest = after;
         }
+    }
+
+    #[test]
+    fn an_image_loads_into_an_index_of_any_size() {
+        let source = index(3, 3);
         for key in 0..400 {
-            let found = |index: &HashIndex| index.find(hash(key)).expect("there").address();
-            assert_eq!(found(&copy), found(&index), "key {key}");
+            source.raise(hash(key), Address::new(1000 + 8 * key)).expect("memory");
         }
-        assert_eq!(copy.bytes(), index.bytes());
+        // This entry leads nowhere yet.
+        source.find_or_create(hash(1000)).expect("memory");
+        let mut image = Vec::new();
+        let mut copy = source.image();
+        while copy.copy(2, &mut image) {}
+        assert_eq!(copy.buckets(), 3);
+        drop(copy);
+        for (buckets, limit) in [(2, 2), (3, 3), (3, 100), (4, 4), (37, 37), (256, 1000)] {
+            let loaded = index(buckets, limit);
+            load(&image, &loaded);
+            for key in 0..400 {
+                let found = |index: &HashIndex| index.find(hash(key)).expect("there").address();
+                assert_eq!(found(&loaded), found(&source), "key {key} of {buckets}");
+            }
+            assert!(loaded.find(hash(1000)).is_none_or(|found| found.address() > Address::UNSET));
+            assert_eq!(loaded.entries(), image.len() as u64 / 8 - words_of_heads(&image));
+        }
+    }
+
+    fn words_of_heads(image: &[u8]) -> u64 {
+        let words = words(image);
+        let (mut next, mut heads) = (0, 0);
+        while next < words.len() {
+            next += 1 + usize::try_from(words[next] >> BUCKET_BITS).expect("small");
+            heads += 1;
+        }
+        heads
+    }
+
+    /// A bucket was split after it had been copied: the image has its entries twice.
+    #[test]
+    fn an_image_of_an_index_that_grows_has_every_entry() {
+        let source = index(2, 64);
+        let mut image = Vec::new();
+        let mut next = 0;
+        let add = |next: &mut u64, more: u64| {
+            for key in *next..*next + more {
+                source.raise(hash(key), Address::new(1000 + 8 * key)).expect("memory");
+            }
+            *next += more;
+        };
+        add(&mut next, 20);
+        let mut copy = source.image();
+        while copy.copy(1, &mut image) {
+            if next < 500 {
+                add(&mut next, 20);
+                source.raise(hash(3), Address::new(10_000 + 8 * next)).expect("memory");
+            }
+        }
+        drop(copy);
+        assert!(source.buckets() > 30, "{} buckets", source.buckets());
+        let loaded = index(5, 1000);
+        load(&image, &loaded);
+        for key in 0..20 {
+            let address = loaded.find(hash(key)).expect("there when the copy began").address();
+            assert!(address >= Address::new(1000 + 8 * key));
+        }
     }
 
     #[test]
     fn raising_keeps_the_newest() {
-        let hash = KeyHasher::new(7).hash(b"key");
-        let index = HashIndex::new(1, false).expect("memory");
+        let index = index(2, 2);
         for address in [800, 2000, 64, 1600] {
-            index.raise(hash, Address::new(address)).expect("memory");
+            index.raise(hash(1), Address::new(address)).expect("memory");
         }
-        assert_eq!(index.find(hash).expect("there").address(), Address::new(2000));
+        assert_eq!(index.find(hash(1)).expect("there").address(), Address::new(2000));
     }
 
     #[test]
     fn foreign_words_are_not_sound() {
-        let end = Address::new(1000);
-        let entry = |tag, address| HashBucketEntry::new(tag, Address::new(address));
-        assert!(HashIndex::is_sound(entry(0, 64).raw(), end));
-        for word in [entry(1, 1000).raw(), entry(1, 8).raw(), entry(1, 64).with_tentative().raw()] {
-            assert!(!HashIndex::is_sound(word, end), "{word:#x}");
+        use super::super::entry::Tag;
+        let is_sound =
+            |bucket, word| HashIndex::is_sound(ROOT_BITS, bucket, word, Address::new(1000));
+        let entry =
+            |tag, address| HashBucketEntry::new(Tag::of(tag, 0), Address::new(address)).raw();
+        for bucket in [0, 1, 2, 6, 7] {
+            assert!(is_sound(bucket, entry(0b111_0000 | bucket >> ROOT_BITS, 64)), "{bucket}");
+        }
+        assert!(!is_sound(6, entry(0b01, 64)), "an entry of another bucket");
+        let frozen = HashBucketEntry::from_raw(entry(1, 64)).frozen().raw();
+        for word in [entry(1, 1000), entry(1, 8), frozen, 0, 64] {
+            assert!(!is_sound(2, word), "{word:#x}");
         }
     }
 }

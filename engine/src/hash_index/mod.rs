@@ -1,62 +1,100 @@
-//! The hash index finds the newest address of a key.
+//! The hash index finds the newest address of a key, and grows and shrinks with the entries.
 //!
 //! # Terms
-//! A *bucket* is two cache lines: 15 *entries* and a *link* to overflow lines of 7 entries each. An
-//! *entry* maps a *tag* (17 bits of the hash) to the address of the newest record of a chain. The
-//! log knows the keys of the chain; the index does not. One bit of the hash selects the line that
-//! is searched first. So most searches touch one line although a bucket fills evenly.
+//! An *entry* maps a *prefix* to the address of the newest record of a chain. A prefix is the first
+//! `root_bits + 17` bits of a hash, from its low end; their number never changes. The log knows the
+//! keys of the chain; the index does not. A *bucket* is two cache lines: 15 entries and a *link* to
+//! overflow lines of 7 entries each. A bucket has the entries of all prefixes that begin with its
+//! number. The last 17 bits of a prefix are its *tag*, which an entry holds. The last bit of a tag
+//! selects the line that is searched first. So most searches touch one line although a bucket
+//! fills evenly.
 //!
 //! ```text
 //!  line 0   e e e e e e e e
 //!  line 1   e e e e e e e link ---> e e e e e e e link ---> ...
+//!
+//!  hash  ....................................................
+//!                   | tag: 17 bits        |  root_bits       |
+//!                   | prefix                                 |
+//!                                   | bucket: more bits as the index grows
 //! ```
+//!
+//! A *step* changes the number of buckets by one (`resize.rs`). It moves entries as they are: no
+//! key is read, no record is touched, and two entries never become one. So the size of the index is
+//! no fact of the store; `root_bits` is.
 //!
 //! Keys per bucket trade against memory. With 12 keys per bucket of 128 bytes, one bucket in six
 //! has an overflow line, at 11.5 bytes a key. Buckets of one line would need 14 bytes for the same.
 //!
 //! # Invariants
-//! 1. At most one complete entry per bucket and tag, ever (two-phase insert, below).
+//! 1. At most one complete entry per prefix, ever ([`create`]).
 //! 2. A tentative entry is written by its creator alone; searches skip it.
-//! 3. A slot changes only by a CAS on the whole word, or by its creator while tentative.
-//! 4. A line, once linked, stays linked; searches may stop at a link of 0.
+//! 3. A slot changes only by a CAS on the whole word, except by a step in a frozen bucket.
+//! 4. A search that finds an entry may return it without another look. A search that finds none
+//!    checks that no step has moved entries meanwhile (`find_anywhere`).
+//! 5. A line that was taken out of its bucket is used again only after a drain: a search may still
+//!    read it.
 //!
-//! # Two-phase insert
-//! A creator claims a free slot with a tentative entry. Then it searches the whole bucket for
-//! another entry of the same tag, tentative or not. If there is one, it frees the slot and starts
-//! over; otherwise it clears the tentative bit. Two creators of one tag cannot both miss the other:
-//! the claims are `SeqCst`, so the later creator sees the earlier claim.
+//! # A search that is late
+//! A search loads the extent, and reads the bucket while a step moves the entry to another bucket,
+//! where a writer changes it. The search may return the old entry. It began before the writer
+//! ended, so this is the answer of a search that ran before the writer. An update by that old entry
+//! fails, because it searches the exact word in the bucket of the present extent.
 //!
-//! Source: FASTER, SIGMOD 2018, section 3.
+//! Source: FASTER, SIGMOD 2018, section 3, for buckets, entries and tags; linear hashing for the
+//! extent (`extent.rs`).
 
+mod create;
 mod entry;
+mod extent;
+mod filling;
 mod image;
 mod line;
+mod load;
 mod overflow;
+mod resize;
+mod steps;
 
-pub(crate) use entry::HashBucketEntry;
+pub(crate) use create::Refused;
+pub(crate) use image::RunHead;
 
 use crate::base::address::Address;
 use crate::base::hash::KeyHash;
 use crate::base::memory::{WordMemory, prefetch};
-use kvick_io::sync::atomic::{AtomicU64, Ordering, fence};
+use crate::config::index_sizes::{BUCKET_BYTES, IndexSizes, TAG_BITS};
+use entry::{HashBucketEntry, Tag};
+use event_listener::Event;
+use extent::{CurrentExtent, Extent};
+use kvick_io::sync::Mutex;
+use kvick_io::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use kvick_io::sync::hint::spin_loop;
-use line::{LINE_WORDS, Line};
+use line::{LINE_WORDS, Line, Link};
+use load::Load;
 use overflow::OverflowLines;
 use std::io;
+use steps::Steps;
 
 /// The lines of a bucket.
 const BUCKET_LINES: usize = 2;
-/// The bytes of a bucket.
-pub(crate) const BUCKET_BYTES: u64 = (BUCKET_LINES * LINE_WORDS * 8) as u64;
 
-/// Maps tags to their newest addresses, for every bucket of a store.
+const _: () = assert!(cfg!(loom) || BUCKET_BYTES == (BUCKET_LINES * LINE_WORDS * 8) as u64);
+
+/// Maps prefixes to their newest addresses.
 #[derive(Debug)]
 pub(crate) struct HashIndex {
-    // Fixed after creation.
+    // Fixed after creation. The words have addresses for `sizes.limit` buckets.
     words: WordMemory,
-    buckets: u64,
+    sizes: IndexSizes,
     // Any thread, atomic.
+    extent: CurrentExtent,
+    load: Load,
     overflow: OverflowLines,
+    // The task that makes a step.
+    steps: Mutex<Steps>,
+    /// A task has told the driver that the index is sparse. The driver looks, and clears this.
+    is_asked: AtomicBool,
+    /// The index has become sparse, or lines wait for a drain.
+    pub(crate) demand: Event,
 }
 
 /// An entry as it was found.
@@ -69,44 +107,54 @@ pub(crate) struct FoundEntry {
     observed: HashBucketEntry,
 }
 
-/// The result of a search of a whole bucket for one tag.
-enum Search<'i> {
-    Found(HashBucketEntry),
-    Free(&'i AtomicU64),
-    Full(Line<'i>),
-}
-
 impl HashIndex {
-    pub(crate) fn new(buckets: u64, huge_pages: bool) -> io::Result<Self> {
-        assert!(buckets > 0, "at least one bucket");
-        let words = usize::try_from(buckets * BUCKET_BYTES / 8).expect("fits in memory");
-        let words = WordMemory::zeroed(words, huge_pages)?;
-        Ok(Self { words, buckets, overflow: OverflowLines::new() })
+    /// # Errors
+    /// Fails if the system has no memory for the table.
+    pub(crate) fn new(sizes: IndexSizes, huge_pages: bool) -> io::Result<Self> {
+        let IndexSizes { root_bits, least, buckets, limit } = sizes;
+        let order = [1 << root_bits, least, buckets, limit];
+        assert!(order.is_sorted(), "{sizes:?}");
+        assert!(limit <= 1 << (root_bits + TAG_BITS), "{sizes:?}: a step needs a bit of the tag");
+        let (words, limit) = reserve(sizes, huge_pages)?;
+        Ok(Self {
+            words,
+            sizes: IndexSizes { limit, ..sizes },
+            extent: CurrentExtent::new(Extent::new(buckets)),
+            load: Load::default(),
+            overflow: OverflowLines::new(),
+            steps: Mutex::default(),
+            is_asked: AtomicBool::new(false),
+            demand: Event::new(),
+        })
     }
 
-    /// Prefetches the line that a search for `hash` reads first.
+    /// Prefetches the line that a search for `hash` reads first. Returns the bucket.
     #[inline(always)]
-    pub(crate) fn prefetch(&self, hash: KeyHash) {
-        prefetch(self.line(hash, 0).first_word());
+    pub(crate) fn prefetch(&self, hash: KeyHash) -> u64 {
+        let bucket = self.bucket(hash);
+        prefetch(self.line(bucket, self.tag(hash).line()).first_word());
+        bucket
     }
 
-    /// Searches the first line like `find`. Prefetches the second line if the first has no match.
+    /// Searches the first line like `find`, in the bucket that `prefetch` returned. Prefetches the
+    /// second line if the first has no match.
     #[inline(always)]
-    pub(crate) fn find_or_prefetch(&self, hash: KeyHash) -> Option<FoundEntry> {
-        let found = self.line(hash, 0).find(hash.tag());
+    pub(crate) fn find_or_prefetch(&self, hash: KeyHash, bucket: u64) -> Option<FoundEntry> {
+        let tag = self.tag(hash);
+        let found = self.line(bucket, tag.line()).find(tag);
         if found.is_none() {
-            prefetch(self.line(hash, 1).first_word());
+            prefetch(self.line(bucket, tag.line() ^ 1).first_word());
         }
         found.map(|observed| FoundEntry { hash, observed })
     }
 
-    /// Returns the entry that leads to the records of `hash`, if one was ever made.
+    /// Returns the entry that leads to the records of `hash`, if there is one.
     #[inline(always)]
     pub(crate) fn find(&self, hash: KeyHash) -> Option<FoundEntry> {
-        let tag = hash.tag();
-        let observed = match self.line(hash, 0).find(tag) {
+        let (bucket, tag) = (self.bucket(hash), self.tag(hash));
+        let observed = match self.line(bucket, tag.line()).find(tag) {
             Some(observed) => observed,
-            None => self.find_further(hash),
+            None => self.find_further(hash, bucket),
         };
         (!observed.is_free()).then_some(FoundEntry { hash, observed })
     }
@@ -115,9 +163,10 @@ impl HashIndex {
     /// `UNSET`.
     ///
     /// # Errors
-    /// Fails if its bucket is full and the system has no memory for another line.
+    /// `NoMemory` if its bucket is full and the system has no memory for another line; `Contended`
+    /// if other tasks are changing the bucket.
     #[inline(always)]
-    pub(crate) fn find_or_create(&self, hash: KeyHash) -> io::Result<FoundEntry> {
+    pub(crate) fn find_or_create(&self, hash: KeyHash) -> Result<FoundEntry, Refused> {
         match self.find(hash) {
             Some(found) => Ok(found),
             None => Ok(FoundEntry { hash, observed: self.create(hash)? }),
@@ -127,25 +176,39 @@ impl HashIndex {
     /// Makes `address` the newest record of an entry, if nothing has changed since it was found.
     #[inline(always)]
     pub(crate) fn try_update(&self, entry: FoundEntry, address: Address) -> bool {
-        let FoundEntry { hash, observed } = entry;
-        let desired = HashBucketEntry::new(hash.tag(), address).raw();
-        let slot = self.line(hash, 0).slot_of(observed);
+        self.try_replace(entry, HashBucketEntry::new(self.tag(entry.hash), address))
+    }
+
+    /// Removes an entry, if nothing has changed since it was found. No record of its chain may be
+    /// found any more.
+    pub(crate) fn try_remove(&self, entry: FoundEntry) -> bool {
+        let is_removed = self.try_replace(entry, HashBucketEntry::FREE);
+        if is_removed {
+            let bucket = self.bucket(entry.hash);
+            self.load.count(bucket, -1);
+            self.ask_to_shrink(bucket);
+        }
+        is_removed
+    }
+
+    #[inline(always)]
+    fn try_replace(&self, FoundEntry { hash, observed }: FoundEntry, new: HashBucketEntry) -> bool {
+        let slot = self.line(self.bucket(hash), self.tag(hash).line()).slot_of(observed);
         slot.or_else(|| self.slot_further(hash, observed)).is_some_and(|word| {
             // Release: publishes the record; pairs with the Acquire of searches.
-            let update =
-                word.compare_exchange(observed.raw(), desired, Ordering::AcqRel, Ordering::Relaxed);
-            update.is_ok()
+            let (observed, new) = (observed.raw(), new.raw());
+            word.compare_exchange(observed, new, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         })
     }
 
     /// Makes `address` the newest record of its entry, unless the entry already leads to a newer
-    /// record. So records of the log can be added in any order.
+    /// record. So records of the log can be added in any order. One task uses the index.
     ///
     /// # Errors
-    /// As for [`find_or_create`](Self::find_or_create).
+    /// Fails if the system has no memory for another line.
     pub(crate) fn raise(&self, hash: KeyHash, address: Address) -> io::Result<()> {
         loop {
-            let entry = self.find_or_create(hash)?;
+            let entry = self.find_or_create(hash).map_err(Refused::without_contention)?;
             if entry.address() >= address || self.try_update(entry, address) {
                 return Ok(());
             }
@@ -154,136 +217,117 @@ impl HashIndex {
 
     #[inline(never)]
     fn slot_further(&self, hash: KeyHash, observed: HashBucketEntry) -> Option<&AtomicU64> {
-        self.lines(hash).find_map(|line| line.slot_of(observed))
+        self.lines(self.bucket(hash), self.tag(hash)).find_map(|line| line.slot_of(observed))
     }
 
     pub(crate) fn bytes(&self) -> u64 {
-        self.buckets * BUCKET_BYTES + self.overflow.bytes()
+        self.buckets() * BUCKET_BYTES + self.overflow.bytes()
     }
 
-    /// Returns the line that is searched first (`turn` 0) or second (`turn` 1).
+    /// Returns the binary logarithm of the minimum of buckets.
+    pub(crate) fn root_bits(&self) -> u32 {
+        self.sizes.root_bits
+    }
+
+    pub(crate) fn buckets(&self) -> u64 {
+        self.extent.load().buckets()
+    }
+
+    /// Returns about how many entries there are.
+    pub(crate) fn entries(&self) -> u64 {
+        self.load.entries()
+    }
+
     #[inline(always)]
-    fn line(&self, hash: KeyHash, turn: usize) -> Line<'_> {
-        self.line_of(hash.bucket(self.buckets), hash.line() ^ turn)
+    fn tag(&self, hash: KeyHash) -> Tag {
+        Tag::of(hash.bits(), self.sizes.root_bits)
+    }
+
+    #[inline(always)]
+    fn bucket(&self, hash: KeyHash) -> u64 {
+        self.extent.load().bucket_of(hash.bits())
     }
 
     /// Returns line 0 or 1 of a bucket.
     #[inline(always)]
-    fn line_of(&self, bucket: u64, parity: usize) -> Line<'_> {
+    fn line(&self, bucket: u64, parity: usize) -> Line<'_> {
         let bucket = usize::try_from(bucket).expect("buckets are in memory");
         let start = (bucket * BUCKET_LINES + parity) * LINE_WORDS;
         let words = self.words[start..].first_chunk().expect("the table holds whole lines");
         Line::new(words, parity == 1)
     }
 
+    /// Searches the second line of a bucket, and then the whole bucket.
     #[inline(never)]
-    fn find_further(&self, hash: KeyHash) -> HashBucketEntry {
-        let tag = hash.tag();
-        if let Some(observed) = self.line(hash, 1).find(tag) {
-            return observed;
+    fn find_further(&self, hash: KeyHash, bucket: u64) -> HashBucketEntry {
+        let tag = self.tag(hash);
+        match self.line(bucket, tag.line() ^ 1).find(tag) {
+            Some(observed) => observed,
+            None => self.find_anywhere(hash, tag),
         }
-        // The link is in line 1, which may have been the first or the second turn.
-        let mut link = self.line(hash, hash.line() ^ 1).link();
-        while link != 0 {
-            let line = self.overflow.line(link);
-            if let Some(observed) = line.find(tag) {
+    }
+
+    /// Searches the whole bucket, again if a step changes it meanwhile.
+    fn find_anywhere(&self, hash: KeyHash, tag: Tag) -> HashBucketEntry {
+        loop {
+            let bucket = self.bucket(hash);
+            let link = self.line(bucket, 1).link();
+            let found = self.lines(bucket, tag).find_map(|line| line.find_frozen(tag));
+            if let Some(observed) = found {
                 return observed;
             }
-            link = line.link();
-        }
-        HashBucketEntry::FREE
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn create(&self, hash: KeyHash) -> io::Result<HashBucketEntry> {
-        let entry = HashBucketEntry::new(hash.tag(), Address::UNSET);
-        let mut attempts = 0_u32;
-        loop {
-            let word = match self.search(hash) {
-                Search::Found(found) => return Ok(found),
-                Search::Free(word) => word,
-                Search::Full(line) => {
-                    self.extend(line)?;
-                    continue;
-                }
-            };
-            // SeqCst with the fence below: of two claims of one tag, the later sees the earlier.
-            let tentative = entry.with_tentative().raw();
-            let claimed = word.compare_exchange(0, tentative, Ordering::SeqCst, Ordering::Relaxed);
-            if claimed.is_err() {
-                continue;
+            if self.is_unmoved(hash, bucket, link) {
+                return HashBucketEntry::FREE;
             }
-            fence(Ordering::SeqCst);
-            if self.is_alone(hash, word) {
-                // Release: only the claim precedes it; pairs with the Acquire of searches.
-                word.store(entry.raw(), Ordering::Release);
-                return Ok(entry);
-            }
-            word.store(HashBucketEntry::FREE.raw(), Ordering::Release);
-            // Two creators wait for different times, or they could meet forever.
-            attempts += 1;
-            let unlike = std::ptr::from_ref(word).addr() / 8 % LINE_WORDS;
-            for _ in 0..attempts.min(16) as usize * (unlike + 1) {
-                spin_loop();
-            }
+            spin_loop();
         }
     }
 
-    /// Searches the bucket for a complete entry, else for a free slot, else for its end.
-    fn search(&self, hash: KeyHash) -> Search<'_> {
-        let mut free = None;
-        let mut last = None;
-        for line in self.lines(hash) {
-            if let Some(observed) = line.find(hash.tag()) {
-                return Search::Found(observed);
-            }
-            let is_free = |word: &&AtomicU64| word.load(Ordering::Relaxed) == 0;
-            free = free.or_else(|| line.entries().iter().find(is_free));
-            if line.has_link() {
-                last = Some(line);
-            }
-        }
-        match free {
-            Some(word) => Search::Free(word),
-            None => Search::Full(last.expect("line 1 has a link")),
-        }
+    /// Returns whether no step has moved entries of this bucket since its link was loaded, and
+    /// before the extent that led to the bucket changed for `hash`.
+    fn is_unmoved(&self, hash: KeyHash, bucket: u64, link: Link) -> bool {
+        self.has_version(bucket, link) && self.bucket(hash) == bucket
     }
 
-    /// Returns whether no other slot of the bucket holds this tag, tentative or not.
-    fn is_alone(&self, hash: KeyHash, own: &AtomicU64) -> bool {
-        self.lines(hash).flat_map(Line::entries).all(|word| {
-            // Acquire, after the SeqCst fence in `create`.
-            let entry = HashBucketEntry::from_raw(word.load(Ordering::Acquire));
-            std::ptr::eq(word, own) || entry.is_free() || entry.tag() != u64::from(hash.tag())
-        })
+    /// Returns whether no step has moved entries of this bucket since its link was loaded.
+    fn has_version(&self, bucket: u64, link: Link) -> bool {
+        // Pairs with the Release of the stores of a step: a search that read one of them sees the
+        // link frozen, or a later one.
+        fence(Ordering::Acquire);
+        let now = self.line(bucket, 1).link();
+        !now.is_frozen() && now.is_same_version(link)
     }
 
     /// Returns the lines of a bucket in the order of search. The two lines of the table come first.
-    fn lines(&self, hash: KeyHash) -> impl Iterator<Item = Line<'_>> {
-        let overflow = self.overflow_of(hash.bucket(self.buckets));
-        [self.line(hash, 0), self.line(hash, 1)].into_iter().chain(overflow)
+    fn lines(&self, bucket: u64, tag: Tag) -> impl Iterator<Item = Line<'_>> {
+        let table = [tag.line(), tag.line() ^ 1].map(|parity| self.line(bucket, parity));
+        table.into_iter().chain(self.overflow_of(bucket).map(|(_, line)| line))
     }
 
-    /// Returns the overflow lines of a bucket.
-    fn overflow_of(&self, bucket: u64) -> impl Iterator<Item = Line<'_>> {
-        let mut link = self.line_of(bucket, 1).link();
+    /// Returns the overflow lines of a bucket, with their numbers.
+    fn overflow_of(&self, bucket: u64) -> impl Iterator<Item = (u64, Line<'_>)> {
+        let mut number = self.line(bucket, 1).link().number();
         std::iter::from_fn(move || {
-            (link != 0).then(|| {
-                let line = self.overflow.line(link);
-                link = line.link();
-                line
+            (number != 0).then(|| {
+                let found = (number, self.overflow.line(number));
+                number = found.1.link().number();
+                found
             })
         })
     }
+}
 
-    /// Links a new overflow line after `line`, which must be the last line of its bucket.
-    fn extend(&self, line: Line<'_>) -> io::Result<()> {
-        let number = self.overflow.take()?;
-        if line.try_link(number).is_err() {
-            self.overflow.give_back(number);
+/// Reserves addresses for the table, for fewer buckets if the system has no more. Returns the limit
+/// of buckets.
+fn reserve(sizes: IndexSizes, huge_pages: bool) -> io::Result<(WordMemory, u64)> {
+    let mut limit = sizes.limit;
+    loop {
+        let words = usize::try_from(limit * BUCKET_BYTES / 8).expect("fits in memory");
+        match WordMemory::zeroed(words, huge_pages) {
+            Ok(words) => return Ok((words, limit)),
+            Err(error) if limit == sizes.buckets => return Err(error),
+            Err(_) => limit = (limit / 2).max(sizes.buckets),
         }
-        Ok(())
     }
 }
 

@@ -41,7 +41,7 @@ impl Opening {
             unit_bytes: unit_bytes as u64,
             block_bytes: device.geometry().physical_block.into(),
             segment_bytes: geometry.segment_bytes,
-            index_buckets: geometry.index_buckets,
+            index_root_bits: geometry.index.root_bits,
             tables: types
                 .map(|it| it.table(TableNumber::FIRST, TableFormat::DEFAULT))
                 .into_iter()
@@ -79,7 +79,7 @@ impl Opening {
         device: Arc<dyn Device>,
     ) -> Result<(HashIndex, HybridLog, Arc<MemoryGovernor>)> {
         let governor = self.governor(geometry);
-        let index = HashIndex::new(geometry.index_buckets, self.config.huge_pages);
+        let index = HashIndex::new(geometry.index, self.config.huge_pages);
         let index = index.map_err(no_memory)?;
         let life = (manifest.life(), true);
         let log = self.log(manifest, geometry, life, (LogExtent::EMPTY, device))?;

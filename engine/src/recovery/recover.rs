@@ -177,7 +177,9 @@ impl Opening {
         let life = (life.ok_or_else(Error::lives_exhausted)?, false);
         let log = self.log(&manifest, &geometry, life, (extent, Arc::clone(&device)))?;
         let governor = self.governor(&geometry);
-        let index = HashIndex::new(geometry.index_buckets, self.config.huge_pages);
+        let sizes = geometry.index.with_root_bits(manifest.store.index_root_bits);
+        let sizes = image.as_ref().map_or(sizes, |image| sizes.with_buckets(image.buckets));
+        let index = HashIndex::new(sizes, self.config.huge_pages);
         let index = Arc::new(index.map_err(no_memory)?);
         let Some(record) = record else {
             let index = Arc::into_inner(index).expect("no other task has it");
@@ -422,13 +424,7 @@ fn adopt(config: &Config, store: &StoreFormat) -> Result<Config> {
             "page_size = {asked}: this store was created with pages of {page}"
         )));
     }
-    let buckets = store.index_buckets;
-    if let Some(asked) = config.index_buckets.filter(|asked| *asked != buckets) {
-        return Err(Error::invalid(format!(
-            "index_buckets = {asked}: this store was created with {buckets}"
-        )));
-    }
-    let mut config = config.clone().with_page_size(page).with_index_buckets(buckets);
+    let mut config = config.clone().with_page_size(page);
     config.segment_size = ByteSize::new(store.segment_bytes);
     Ok(config)
 }

@@ -15,7 +15,9 @@ mod tests;
 
 pub use checkpoints::{CheckpointStats, LastCheckpoint};
 pub use device::DeviceStats;
-pub use snapshot::{CacheHits, LogBytes, MemoryBytes, OperationCounts, Stats, TableStats};
+pub use snapshot::{
+    CacheHits, IndexStats, LogBytes, MemoryBytes, OperationCounts, Stats, TableStats,
+};
 
 pub(crate) use counters::{Counter, Counters};
 pub(crate) use device::DeviceCounters;

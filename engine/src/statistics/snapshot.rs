@@ -22,6 +22,8 @@ pub struct Stats {
     pub suspensions: u64,
     /// The number of records appended to the log; the other writes happened in place.
     pub appends: u64,
+    /// The entries and the size of the hash index.
+    pub index: IndexStats,
     /// The bytes of the log by region.
     pub log: LogBytes,
     /// The work of the device.
@@ -64,6 +66,18 @@ pub struct CacheHits {
     pub on_device: u64,
     /// There was no record of the key.
     pub absent: u64,
+}
+
+/// The hash index at one moment. Its bytes are in [`MemoryBytes`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct IndexStats {
+    /// About how many entries there are: one for each live or deleted key of the log, unless keys
+    /// share an entry, or a key was deleted while its only record was in memory.
+    pub entries: u64,
+    /// The number of buckets. It follows the entries, twelve or thirteen a bucket.
+    pub buckets: u64,
 }
 
 /// Bytes of the log between its marks.

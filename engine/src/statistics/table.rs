@@ -34,6 +34,8 @@ impl fmt::Display for Stats {
         table.row("found", "read-only", count(hits.read_only))?;
         table.row("found", "on device", count(hits.on_device))?;
         table.row("found", "absent", count(hits.absent))?;
+        table.row("index", "entries", count(self.index.entries))?;
+        table.row("index", "buckets", count(self.index.buckets))?;
         table.row("log", "mutable", size(self.log.mutable))?;
         table.row("log", "read-only", size(self.log.read_only))?;
         table.row("log", "on device", size(self.log.on_device))?;

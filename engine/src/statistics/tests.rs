@@ -13,6 +13,7 @@ pub(super) fn sample() -> Stats {
     (operations.modifies, operations.deletes) = (52_000, 17);
     (hits.mutable, hits.read_only, hits.on_device, hits.absent) = (9_000_000, 800_000, 70_000, 600);
     (stats.suspensions, stats.appends) = (70_123, 1_052_001);
+    (stats.index.entries, stats.index.buckets) = (1_700_000, 141_666);
     let log = &mut stats.log;
     (log.mutable, log.read_only, log.on_device) = (180 << 20, 20 << 20, 5 << 39);
     let device = &mut stats.device;
@@ -53,6 +54,8 @@ found        mutable              9,000,000
              read-only              800,000
              on device               70,000
              absent                     600
+index        entries              1,700,000
+             buckets                141,666
 log          mutable              180.0 MiB
              read-only             20.0 MiB
              on device              2.5 TiB
@@ -90,7 +93,7 @@ fn a_table_without_a_checkpoint_ends_with_their_numbers() {
 checkpoints  taken                        0
              failed                       0";
     assert!(table.ends_with(end), "{table}");
-    assert_eq!(table.lines().count(), 34);
+    assert_eq!(table.lines().count(), 36);
 }
 
 #[cfg(feature = "serde")]
@@ -100,6 +103,7 @@ fn data_has_the_names_of_the_fields() {
         r#"{"operations":{"reads":12345678,"upserts":1000000,"modifies":52000,"deletes":17},"#,
         r#""hits":{"mutable":9000000,"read_only":800000,"on_device":70000,"absent":600},"#,
         r#""suspensions":70123,"appends":1052001,"#,
+        r#""index":{"entries":1700000,"buckets":141666},"#,
         r#""log":{"mutable":188743680,"read_only":20971520,"on_device":2748779069440},"#,
         r#""device":{"reads":70000,"read_bytes":286720000,"writes":1500,"#,
         r#""write_bytes":3221225472,"read_latency_p50_seconds":0.000131072,"#,

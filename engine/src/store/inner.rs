@@ -15,7 +15,7 @@ use crate::hash_index::HashIndex;
 use crate::hybrid_log::{HybridLog, LogStatus};
 use crate::memory::MemoryGovernor;
 use crate::record::{RecordInfo, RecordRef};
-use crate::statistics::{DeviceStats, LogBytes, MemoryBytes, Stats};
+use crate::statistics::{DeviceStats, IndexStats, LogBytes, MemoryBytes, Stats};
 use kvick_io::Device;
 use kvick_runtime::Handle;
 use std::sync::Arc;
@@ -193,6 +193,8 @@ impl StoreInner {
         self.registry.count(&mut stats);
         let [begin, head, _, read_only] = self.log.pages().addresses();
         let tail = self.log.tail_address();
+        let (entries, buckets) = (self.index.entries(), self.index.buckets());
+        stats.index = IndexStats { entries, buckets };
         stats.log = LogBytes {
             mutable: tail.raw().saturating_sub(read_only.raw()),
             read_only: read_only.raw() - head.raw(),

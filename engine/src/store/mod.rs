@@ -11,6 +11,7 @@
 //!   modification saw.
 //! * `record`: `trace` is the only walk along a chain of records; `link` puts a record in front of
 //!   it; `pieces` keeps values that do not fit in a page.
+//! * `index_driver`: makes a sparse index smaller.
 //! * `sessions`: their identities, accounts and commit points.
 //! * `phase`: the version of the store, and the barrier between two versions.
 //!
@@ -22,6 +23,7 @@
 
 pub(crate) mod answers;
 pub(crate) mod context;
+mod index_driver;
 mod inner;
 mod limits;
 mod memory;

@@ -18,8 +18,8 @@ use metrics::Label;
 use names::{
     APPENDS, CHECKPOINT_AGE, CHECKPOINT_DURATION, CHECKPOINT_FAILED, CHECKPOINTS, CONDITION,
     DEVICE_READ_BYTES, DEVICE_READ_LATENCY, DEVICE_READS, DEVICE_STORED, DEVICE_WRITE_BYTES,
-    DEVICE_WRITE_LATENCY, DEVICE_WRITES, HITS, LOG, MEMORY_BUDGET, MEMORY_FLOOR, MEMORY_REFUSED,
-    MEMORY_WAITED, Metric, OPERATIONS, SEATS, SUSPENSIONS,
+    DEVICE_WRITE_LATENCY, DEVICE_WRITES, HITS, INDEX_BUCKETS, INDEX_ENTRIES, LOG, MEMORY_BUDGET,
+    MEMORY_FLOOR, MEMORY_REFUSED, MEMORY_WAITED, Metric, OPERATIONS, SEATS, SUSPENSIONS,
 };
 use std::time::Duration;
 
@@ -92,6 +92,8 @@ impl Stats {
         self.hits.publish(&to);
         to.counter(SUSPENSIONS, None, self.suspensions);
         to.counter(APPENDS, None, self.appends);
+        to.gauge(INDEX_ENTRIES, None, self.index.entries);
+        to.gauge(INDEX_BUCKETS, None, self.index.buckets);
         self.log.publish(&to);
         self.device.publish_reads(&to);
         self.device.publish_writes(&to);

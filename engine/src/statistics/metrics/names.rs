@@ -58,6 +58,13 @@ pub(super) const DEVICE_STORED: Metric = Metric {
     unit: Unit::Bytes,
     text: "bytes that the log holds on the medium",
 };
+pub(super) const INDEX_ENTRIES: Metric = Metric {
+    name: "kvick_index_entries",
+    unit: Unit::Count,
+    text: "about how many entries the hash index has",
+};
+pub(super) const INDEX_BUCKETS: Metric =
+    Metric { name: "kvick_index_buckets", unit: Unit::Count, text: "buckets of the hash index" };
 pub(crate) const MEMORY: Metric =
     Metric { name: "kvick_memory_bytes", unit: Unit::Bytes, text: "memory by its use" };
 pub(super) const MEMORY_BUDGET: Metric =

@@ -40,6 +40,8 @@ const GROUP: usize = u32::BITS as usize;
 struct Staged<'k, K: Key + ?Sized + 'k> {
     bytes: K::Bytes<'k>,
     hash: KeyHash,
+    /// The bucket of the index when the line was prefetched.
+    bucket: u64,
     newest: Address,
 }
 
@@ -60,14 +62,14 @@ fn stage<'k, K: Key + ?Sized>(
     for (place, key) in staged.iter_mut().zip(group) {
         let bytes = encode_key::<K>(key)?;
         let hash = hashed::<K>(core, bytes.as_ref())?.hash;
-        core.index.prefetch(hash);
-        *place = Some(Staged { bytes, hash, newest: Address::NONE });
+        let bucket = core.index.prefetch(hash);
+        *place = Some(Staged { bytes, hash, bucket, newest: Address::NONE });
     }
     // About one key in ten is not in its first line. These keys come last, when their second
     // line has been prefetched too.
     let mut further = 0_u32;
     for (place, key) in staged.iter_mut().flatten().enumerate() {
-        match core.index.find_or_prefetch(key.hash) {
+        match core.index.find_or_prefetch(key.hash, key.bucket) {
             Some(entry) => {
                 key.newest = entry.address();
                 core.log.pages().prefetch(key.newest);

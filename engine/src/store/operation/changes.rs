@@ -69,7 +69,7 @@ pub(crate) fn without_entry<V: Value + ?Sized, C: Change<V>>(
             Attempt::Done(false)
         }
         Some(()) => {
-            entry_of(core, hash)?;
+            _ = entry_of(core, hash)?;
             Attempt::Blocked(Blocked::Overtaken)
         }
     })

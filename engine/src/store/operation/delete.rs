@@ -1,7 +1,9 @@
 //! Delete: makes a key absent.
 
+use crate::base::address::Address;
 use crate::base::error::Result;
 use crate::codec::{Key, Value};
+use crate::hash_index::FoundEntry;
 use crate::hybrid_log::Region;
 use crate::record::{HasLayout, Layout, NewRecord, RecordInfo, RecordKind, RecordRef, ValueState};
 use crate::statistics::Counter;
@@ -89,13 +91,14 @@ fn delete_once<S: HasLayout>(
         RecordSource::InMemory(found) if found.record.info().is_tombstone() => {
             Some(Previous::Absent)
         }
-        RecordSource::InMemory(InMemory { record, region: Region::Mutable, .. })
+        RecordSource::InMemory(current @ InMemory { record, region: Region::Mutable, .. })
             if !record.info().is_final(S::LAYOUT) =>
         {
             let Some(previous) = delete_in_place(record, S::LAYOUT) else {
                 return Ok(None);
             };
             core.version_tag(record);
+            forget_if_alone(core, entry, current);
             Some(previous)
         }
         // A newer tombstone hides a record that is immutable, frozen or on the device. Nothing
@@ -115,6 +118,21 @@ fn delete_once<S: HasLayout>(
         Link::Lost => None,
         Link::NoRoom(bytes) => Some(Attempt::Blocked(Blocked::NoSpace(bytes))),
     })
+}
+
+/// Removes the entry of a key whose record was deleted in place, if its chain has no other record.
+/// So keys that come and go do not fill the index. The record stays deleted: operations that found
+/// it change nothing in place, and fail to link a newer record to an entry that is gone.
+pub(in crate::store) fn forget_if_alone(
+    core: TableRef<'_>,
+    entry: FoundEntry,
+    InMemory { address, record, .. }: InMemory<'_>,
+) {
+    debug_assert!(record.info().is_tombstone(), "{address:?} is deleted");
+    if entry.address() == address && record.info().previous() == Address::NONE {
+        // If another operation was faster, the entry leads to a newer record.
+        _ = core.index.try_remove(entry);
+    }
 }
 
 /// Sets the tombstone of a mutable record. Returns `None` if another operation is changing or

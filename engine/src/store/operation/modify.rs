@@ -30,7 +30,7 @@ use crate::store::context::OperationContext;
 use crate::store::operation::attempt::EntrySnapshot;
 use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, LongValue, Types, layout};
 use crate::store::operation::changes::{Change, without_entry};
-use crate::store::operation::delete::delete_observed;
+use crate::store::operation::delete::{delete_observed, forget_if_alone};
 use crate::store::operation::future::Operation;
 use crate::store::operation::pending::{PendingState, Scattered};
 use crate::store::operation::upsert::{check_value, entry_of, hashed, is_too_long, word_of};
@@ -107,7 +107,10 @@ pub(in crate::store) fn modify_hashed<K: Key + ?Sized, V: Value + ?Sized, C: Cha
     }
     let step = with_retries(|| {
         let entry = if C::CREATES && !C::REMOVES {
-            entry_of(core, hash)?
+            match entry_of(core, hash)? {
+                Some(entry) => entry,
+                None => return Ok(None),
+            }
         } else if let Some(entry) = core.index.find(hash) {
             entry
         } else if C::CREATES {
@@ -247,10 +250,11 @@ impl<'t> RmwAttempt<'t, '_> {
     /// Replaces the observed value of a record in memory.
     fn replace<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
         &mut self,
-        InMemory { record, region, .. }: InMemory<'_>,
+        found: InMemory<'_>,
         Current { value, state, capacity }: Current<'_>,
         change: &mut C,
     ) -> Result<Option<Attempt<bool>>> {
+        let InMemory { record, region, .. } = found;
         let layout = layout::<K, V>();
         if region != Region::Mutable {
             return self.copy_of::<K, V, C>(Some(value), Some(state.raw()), change);
@@ -273,7 +277,11 @@ impl<'t> RmwAttempt<'t, '_> {
         let step = change.apply(Some(value), |new| {
             let Some(new) = new else {
                 core.version_tag(record);
-                return Ok(removed(record, layout, state));
+                let step = removed(record, layout, state);
+                if let Attempt::Done(_) = step {
+                    forget_if_alone(core, entry, found);
+                }
+                return Ok(step);
             };
             check_value::<V>(core, new)?;
             if capacity.is_some_and(|capacity| new.len() <= capacity) {

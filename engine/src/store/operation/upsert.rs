@@ -4,7 +4,7 @@ use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::hash::KeyHash;
 use crate::codec::{Key, Value};
-use crate::hash_index::FoundEntry;
+use crate::hash_index::{FoundEntry, Refused};
 use crate::hybrid_log::Region;
 use crate::record::{HasLayout, Layout, NewRecord, RecordKind, ValueState};
 use crate::statistics::Counter;
@@ -85,10 +85,15 @@ pub(in crate::store) fn hashed<'k, K: Key + ?Sized>(
     Ok(HashedKey { bytes: key, hash: core.table.hasher.hash(key) })
 }
 
-/// Returns the entry of a key's hash, and creates it if needed.
+/// Returns the entry of a key's hash, and creates it if needed. Returns `None` if other operations
+/// were changing its bucket.
 #[inline(always)]
-pub(in crate::store) fn entry_of(core: TableRef<'_>, hash: KeyHash) -> Result<FoundEntry> {
-    core.index.find_or_create(hash).map_err(no_index_memory)
+pub(in crate::store) fn entry_of(core: TableRef<'_>, hash: KeyHash) -> Result<Option<FoundEntry>> {
+    match core.index.find_or_create(hash) {
+        Ok(entry) => Ok(Some(entry)),
+        Err(Refused::Contended) => Ok(None),
+        Err(Refused::NoMemory(error)) => Err(no_index_memory(error)),
+    }
 }
 
 /// Refuses a value that does not match its type, or is too long.
@@ -164,7 +169,9 @@ fn upsert_once<S: HasLayout>(
     record: NewRecord<'_>,
     tools: &OperationContext<'_>,
 ) -> Result<Option<Attempt<Previous>>> {
-    let entry = entry_of(core, hash)?;
+    let Some(entry) = entry_of(core, hash)? else {
+        return Ok(None);
+    };
     let found = find_record::<S>(core, entry.address(), record.key, tools.guard);
     if let RecordSource::InMemory(current @ InMemory { region: Region::Mutable, .. }) = found
         && record.content == RecordKind::Value

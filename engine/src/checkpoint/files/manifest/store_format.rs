@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// No store was made with larger pages.
 const LARGEST_PAGE: u64 = 32 << 20;
 
+/// No store was made with more buckets at least.
+const MOST_ROOT_BITS: u32 = 37;
+
 /// The sizes with which a store was created, and its tables.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,8 +26,9 @@ pub(crate) struct StoreFormat {
     /// The number of bytes that the medium writes at once. It may damage all of them.
     pub(crate) block_bytes: u64,
     pub(crate) segment_bytes: u64,
-    /// Chains of records belong to buckets, so opening must not change the number of buckets.
-    pub(crate) index_buckets: u64,
+    /// Chains of records belong to prefixes of hashes, which have this many bits and 17 more. The
+    /// index has at least `2^index_root_bits` buckets.
+    pub(crate) index_root_bits: u32,
     /// The tables by number, ascending.
     #[serde(default)]
     pub(crate) tables: Vec<TableFormat>,
@@ -152,11 +156,15 @@ impl StoreFormat {
             && self.page_bytes <= LARGEST_PAGE
             && self.unit_bytes.is_power_of_two()
             && (512..=self.page_bytes).contains(&self.unit_bytes)
-            && self.block_bytes.is_power_of_two();
+            && self.block_bytes.is_power_of_two()
+            && self.index_root_bits <= MOST_ROOT_BITS;
         if is_sound {
             return Ok(());
         }
-        let Self { page_bytes, unit_bytes, .. } = self;
-        Err(Error::unsupported(format!("pages of {page_bytes} bytes in units of {unit_bytes}")))
+        let Self { page_bytes, unit_bytes, index_root_bits, .. } = self;
+        Err(Error::unsupported(format!(
+            "pages of {page_bytes} bytes in units of {unit_bytes}, index_root_bits \
+             {index_root_bits}"
+        )))
     }
 }

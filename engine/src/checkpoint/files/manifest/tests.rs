@@ -21,7 +21,7 @@ fn manifest() -> Manifest {
         unit_bytes: 512,
         block_bytes: 4096,
         segment_bytes: 32768,
-        index_buckets: 8,
+        index_root_bits: 3,
         tables: vec![table(TableNumber::FIRST, TableFormat::DEFAULT)],
     };
     let stream = |token| BlockFile { token, bytes: 1000, block: 4096 };

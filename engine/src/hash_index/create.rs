@@ -1,0 +1,154 @@
+//! Creates entries, in two phases.
+//!
+//! A creator claims a free slot with a tentative entry. Then it searches the whole bucket for
+//! another entry of the same tag, tentative or not, and checks that no step has moved the bucket.
+//! If there is another, or the bucket has moved, it frees the slot and starts over; otherwise it
+//! completes the entry. Two creators of one prefix cannot both miss the other: the claims are
+//! `SeqCst`, so the later creator sees the earlier claim. A step closes tentative slots, so a
+//! creator whose bucket is being moved fails to complete its entry.
+
+use super::entry::{HashBucketEntry, Tag};
+use super::line::{Line, Link};
+use super::{HashIndex, LINE_WORDS};
+use crate::base::address::Address;
+use crate::base::hash::KeyHash;
+use kvick_io::sync::atomic::{AtomicU64, Ordering, fence};
+use kvick_io::sync::hint::spin_loop;
+use std::io;
+
+/// The number of tries of a creator, before it lets other tasks run.
+const TRIES: usize = if cfg!(any(loom, shuttle)) { 4 } else { 256 };
+
+/// The reason why there is no entry.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// Other tasks are changing the bucket.
+    Contended,
+    /// The bucket is full, and the system has no memory for another line.
+    NoMemory(io::Error),
+}
+
+/// The result of a search of a whole bucket for one tag.
+enum Search<'i> {
+    Found(HashBucketEntry),
+    Free(&'i AtomicU64),
+    Full(Line<'i>),
+    /// A step works on the bucket.
+    Frozen,
+}
+
+impl Refused {
+    /// Returns the error of a task that shares the index with no other task.
+    pub(super) fn without_contention(self) -> io::Error {
+        match self {
+            Self::NoMemory(error) => error,
+            Self::Contended => unreachable!("no other task uses the index"),
+        }
+    }
+}
+
+impl HashIndex {
+    #[cold]
+    #[inline(never)]
+    pub(super) fn create(&self, hash: KeyHash) -> Result<HashBucketEntry, Refused> {
+        // Before the claim, since a step loses entries that lead to no record yet.
+        self.grow_if_full(self.bucket(hash));
+        for attempt in 0..TRIES {
+            let bucket = self.bucket(hash);
+            let link = self.line(bucket, 1).link();
+            let word = match self.search(bucket, self.tag(hash)) {
+                Search::Found(found) => return Ok(found),
+                Search::Free(word) => word,
+                Search::Full(line) => {
+                    self.extend(line).map_err(Refused::NoMemory)?;
+                    continue;
+                }
+                Search::Frozen => {
+                    spin_loop();
+                    continue;
+                }
+            };
+            if let Some(entry) = self.claim(hash, (bucket, link), word) {
+                self.load.count(bucket, 1);
+                return Ok(entry);
+            }
+            // Two creators wait for different times, or they could meet forever.
+            let unlike = std::ptr::from_ref(word).addr() / 8 % LINE_WORDS;
+            for _ in 0..attempt.min(16) * (unlike + 1) {
+                spin_loop();
+            }
+        }
+        Err(Refused::Contended)
+    }
+
+    /// Makes an entry in a free slot of a bucket with this link. Returns `None` if another task was
+    /// faster, or a step moved the bucket.
+    fn claim(
+        &self,
+        hash: KeyHash,
+        (bucket, link): (u64, Link),
+        word: &AtomicU64,
+    ) -> Option<HashBucketEntry> {
+        let tag = self.tag(hash);
+        let entry = HashBucketEntry::new(tag, Address::UNSET);
+        let (free, tentative) =
+            (HashBucketEntry::FREE.raw(), HashBucketEntry::tentative(tag).raw());
+        // SeqCst with the fence below: of two claims of one tag, the later sees the earlier.
+        word.compare_exchange(free, tentative, Ordering::SeqCst, Ordering::Relaxed).ok()?;
+        fence(Ordering::SeqCst);
+        let is_alone = self.is_alone(bucket, tag, word);
+        if is_alone && !link.is_frozen() && self.is_unmoved(hash, bucket, link) {
+            // Release: only the claim precedes it; pairs with the Acquire of searches. A step that
+            // has begun since has closed the slot.
+            let done =
+                word.compare_exchange(tentative, entry.raw(), Ordering::Release, Ordering::Relaxed);
+            return done.is_ok().then_some(entry);
+        }
+        // A step may have closed the slot; then it is not the creator's any more.
+        _ = word.compare_exchange(tentative, free, Ordering::Release, Ordering::Relaxed);
+        None
+    }
+
+    /// Searches the bucket for a complete entry, else for a free slot, else for its end.
+    fn search(&self, bucket: u64, tag: Tag) -> Search<'_> {
+        let mut free = None;
+        let mut last = None;
+        for line in self.lines(bucket, tag) {
+            if let Some(observed) = line.find(tag) {
+                return Search::Found(observed);
+            }
+            let is_free = |word: &&AtomicU64| word.load(Ordering::Relaxed) == 0;
+            free = free.or_else(|| line.entries().iter().find(is_free));
+            if line.has_link() {
+                last = Some(line);
+            }
+        }
+        let last = last.expect("line 1 has a link");
+        match free {
+            _ if last.link().is_frozen() || self.line(bucket, 1).link().is_frozen() => {
+                Search::Frozen
+            }
+            Some(word) => Search::Free(word),
+            None => Search::Full(last),
+        }
+    }
+
+    /// Returns whether no other slot of the bucket holds this tag, tentative or not.
+    fn is_alone(&self, bucket: u64, tag: Tag, own: &AtomicU64) -> bool {
+        self.lines(bucket, tag).flat_map(Line::entries).all(|word| {
+            // Acquire, after the SeqCst fence in `claim`.
+            let entry = HashBucketEntry::from_raw(word.load(Ordering::Acquire));
+            std::ptr::eq(word, own) || entry.tag() != tag
+        })
+    }
+
+    /// Links a new overflow line after `line`, which must be the last line of its bucket.
+    pub(super) fn extend(&self, line: Line<'_>) -> io::Result<()> {
+        let number = self.overflow.take()?;
+        let seen = line.link();
+        if seen.number() != 0 || seen.is_frozen() || !line.try_link(seen, number) {
+            self.overflow.give_back(number);
+        }
+        Ok(())
+    }
+}

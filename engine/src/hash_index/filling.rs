@@ -1,0 +1,164 @@
+//! Freezes a bucket, fills it with other entries, or clears it: the parts of a step.
+
+use super::entry::HashBucketEntry;
+use super::line::{LINE_WORDS, Line, Link};
+use super::steps::Steps;
+use super::{BUCKET_LINES, HashIndex};
+use kvick_io::sync::atomic::{AtomicU64, Ordering};
+use std::io;
+
+/// The entries of the two lines of a bucket.
+const TABLE_SLOTS: usize = BUCKET_LINES * LINE_WORDS - 1;
+/// The buckets whose memory is returned at once: half a MiB of them.
+const DISCARDED_BUCKETS: usize = (1 << 19) / (BUCKET_LINES * LINE_WORDS * 8);
+
+/// A bucket whose slots only the step changes.
+pub(super) struct Frozen {
+    pub(super) bucket: u64,
+    /// The numbers of its overflow lines, in order.
+    pub(super) lines: Vec<u64>,
+}
+
+impl HashIndex {
+    /// Freezes a bucket, and returns its entries as they were. Entries without a record are lost.
+    pub(super) fn freeze(&self, bucket: u64) -> (Frozen, Vec<HashBucketEntry>) {
+        let table = [self.line(bucket, 1), self.line(bucket, 0)];
+        let mut entries = Vec::with_capacity(2 * TABLE_SLOTS);
+        let mut lines = Vec::new();
+        let mut lost = 0;
+        let mut number = table[0].transition_to_frozen_link().number();
+        for line in table {
+            lost += freeze_line(line, &mut entries);
+        }
+        while number != 0 {
+            let line = self.overflow.line(number);
+            lines.push(number);
+            number = line.transition_to_frozen_link().number();
+            lost += freeze_line(line, &mut entries);
+        }
+        self.load.count(bucket, -lost);
+        (Frozen { bucket, lines }, entries)
+    }
+
+    /// Takes as many lines as a bucket of these entries needs.
+    pub(super) fn take_lines(&self, entries: &[HashBucketEntry]) -> io::Result<Vec<u64>> {
+        let needed = lines_for(entries.len());
+        let mut lines = Vec::new();
+        while lines.len() < needed {
+            match self.overflow.take() {
+                Ok(number) => lines.push(number),
+                Err(error) => {
+                    self.give_back(lines);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(lines)
+    }
+
+    /// Fills a frozen bucket with no more entries than it had. It takes low lines in place of its
+    /// own, which are retired. Without memory for lines it keeps its own.
+    pub(super) fn refill(&self, frozen: Frozen, entries: &[HashBucketEntry], steps: &mut Steps) {
+        let mut kept = frozen.lines;
+        let needed = lines_for(entries.len());
+        assert!(needed <= kept.len(), "bucket {} has lines for its entries", frozen.bucket);
+        let (lines, retired) = match self.take_lines(entries) {
+            Ok(lines) => (lines, kept),
+            Err(_) => {
+                let retired = kept.split_off(needed);
+                (kept, retired)
+            }
+        };
+        self.fill(frozen.bucket, entries, &lines, steps.made);
+        steps.retired.extend(retired);
+    }
+
+    /// Writes each slot of a bucket and of its lines, and then the links, the link of the bucket
+    /// last.
+    pub(super) fn fill(&self, bucket: u64, entries: &[HashBucketEntry], lines: &[u64], step: u64) {
+        debug_assert!(lines.len() >= lines_for(entries.len()), "each entry has a slot");
+        let table = [0, 1].map(|parity| self.line(bucket, parity));
+        let mut slots = [0, 0];
+        let mut rest = entries.iter();
+        let mut spilled = Vec::new();
+        // Each entry goes to the line that is searched first, if it has space.
+        for entry in rest.by_ref() {
+            let parity = entry.tag().line();
+            let target = if slots[parity] < table[parity].entries().len() { parity } else { 2 };
+            match target {
+                2 => spilled.push(*entry),
+                _ => {
+                    set(&table[parity].entries()[slots[parity]], *entry);
+                    slots[parity] += 1;
+                }
+            }
+        }
+        let free = table.into_iter().zip(slots).flat_map(|(line, used)| &line.entries()[used..]);
+        let further = lines.iter().flat_map(|number| self.overflow.line(*number).entries());
+        let mut spilled = spilled.into_iter();
+        for slot in free.chain(further) {
+            set(slot, spilled.next().unwrap_or(HashBucketEntry::FREE));
+        }
+        debug_assert_eq!(spilled.len(), 0, "each entry has a slot");
+        let mut next = 0;
+        for number in lines.iter().rev() {
+            self.overflow.line(*number).transition_to_linked(Link::new(0, next));
+            next = *number;
+        }
+        table[1].transition_to_linked(Link::new(step, next));
+    }
+
+    /// Clears a bucket beyond the extent, and returns its memory with the last of its page.
+    pub(super) fn clear(&self, frozen: Frozen, steps: &mut Steps) {
+        for parity in [0, 1] {
+            let line = self.line(frozen.bucket, parity);
+            line.entries().iter().for_each(|slot| set(slot, HashBucketEntry::FREE));
+        }
+        self.line(frozen.bucket, 1).transition_to_linked(Link::new(0, 0));
+        steps.retired.extend(frozen.lines);
+        let bucket = usize::try_from(frozen.bucket).expect("buckets are in memory");
+        if bucket.is_multiple_of(DISCARDED_BUCKETS) {
+            let words = BUCKET_LINES * LINE_WORDS;
+            let end = ((bucket + DISCARDED_BUCKETS) * words).min(self.words.len());
+            // All of these words are zero already.
+            self.words.discard(bucket * words..end);
+        }
+    }
+}
+
+/// Returns the overflow lines of a bucket with this many entries.
+pub(super) fn lines_for(entries: usize) -> usize {
+    entries.saturating_sub(TABLE_SLOTS).div_ceil(LINE_WORDS - 1)
+}
+
+/// Freezes the slots of a line, and adds its entries to `entries`. Returns the number of entries
+/// that are lost, because they lead to no record.
+fn freeze_line(line: Line<'_>, entries: &mut Vec<HashBucketEntry>) -> i64 {
+    let mut lost = 0;
+    for slot in line.entries() {
+        let mut seen = slot.load(Ordering::Acquire);
+        loop {
+            let entry = HashBucketEntry::from_raw(seen);
+            let frozen = entry.frozen().raw();
+            // AcqRel: the Acquire half pairs with the Release of the writer that linked the record.
+            // The Release half: a late search that sees the frozen word sees the frozen link.
+            let swap = slot.compare_exchange(seen, frozen, Ordering::AcqRel, Ordering::Acquire);
+            let Err(now) = swap else {
+                if entry.leads_to_a_record() {
+                    entries.push(entry);
+                } else if !entry.is_free() && !entry.is_held() {
+                    lost += 1;
+                }
+                break;
+            };
+            seen = now;
+        }
+    }
+    lost
+}
+
+/// Sets a slot of a bucket that no other task changes.
+fn set(slot: &AtomicU64, entry: HashBucketEntry) {
+    // Release: pairs with the Acquire fence of a search that finds nothing, and of a creator.
+    slot.store(entry.raw(), Ordering::Release);
+}

@@ -1,0 +1,110 @@
+//! Counts the entries of the index, and decides about its size.
+//!
+//! The count is spread over stripes of one cache line each, so that tasks on different processors
+//! seldom write the same line. A bucket counts in one stripe. An operation looks at one stripe, and
+//! at all of them only if that one speaks for a step.
+
+use super::extent::Extent;
+use kvick_io::sync::atomic::{AtomicU64, Ordering};
+
+const STRIPES: usize = if cfg!(loom) { 1 } else { 8 };
+/// With fewer buckets than this, a stripe says little about the others.
+const FEW: u64 = 64 * STRIPES as u64;
+
+/// Above this number of entries in two buckets the index grows. Buckets that wait for their split
+/// have twice as many entries as those that were split. An index of this load takes between 11 and
+/// 13 bytes an entry, with its overflow lines.
+const FULL_PAIR: u64 = 26;
+/// Below this number of entries in two buckets the index shrinks. It is less than `FULL_PAIR`, so
+/// that few steps are undone.
+const SPARSE_PAIR: u64 = 25;
+
+/// The number of entries of an index, in stripes.
+#[derive(Debug, Default)]
+pub(super) struct Load {
+    stripes: [Stripe; STRIPES],
+}
+
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Stripe(AtomicU64);
+
+impl Stripe {
+    fn load(&self) -> i64 {
+        self.0.load(Ordering::Relaxed).cast_signed()
+    }
+}
+
+impl Load {
+    /// Counts new entries of a bucket, or with a negative number entries that are gone.
+    pub(super) fn count(&self, bucket: u64, entries: i64) {
+        // Relaxed: a count that decides about sizes only.
+        self.stripe(bucket).0.fetch_add(entries.cast_unsigned(), Ordering::Relaxed);
+    }
+
+    /// Returns whether the stripe of a bucket speaks for a larger index.
+    #[inline]
+    pub(super) fn seems_full(&self, extent: Extent, bucket: u64) -> bool {
+        let seen = self.stripe(bucket).load() * STRIPES.cast_signed() as i64;
+        extent.buckets() < FEW
+            || u64::try_from(seen).unwrap_or(0) * 2 > extent.buckets() * FULL_PAIR
+    }
+
+    /// Returns whether the stripe of a bucket speaks for a smaller index.
+    pub(super) fn seems_sparse(&self, extent: Extent, bucket: u64) -> bool {
+        let seen = self.stripe(bucket).load() * STRIPES.cast_signed() as i64;
+        let pairs = extent.buckets() * SPARSE_PAIR;
+        extent.buckets() < FEW || u64::try_from(seen).unwrap_or(0) * 2 < pairs
+    }
+
+    /// Returns whether the index should grow.
+    pub(super) fn is_full(&self, extent: Extent) -> bool {
+        self.entries() * 2 > extent.buckets() * FULL_PAIR
+    }
+
+    /// Returns whether the index should shrink.
+    pub(super) fn is_sparse(&self, extent: Extent) -> bool {
+        self.entries() * 2 < extent.buckets() * SPARSE_PAIR
+    }
+
+    /// Returns about how many entries there are.
+    pub(super) fn entries(&self) -> u64 {
+        // Tasks count after the fact, so a stripe may be below zero for a moment.
+        u64::try_from(self.stripes.iter().map(Stripe::load).sum::<i64>()).unwrap_or(0)
+    }
+
+    fn stripe(&self, bucket: u64) -> &Stripe {
+        let number = usize::try_from(bucket).expect("buckets are in memory") % STRIPES;
+        &self.stripes[number]
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_that_is_neither_full_nor_sparse_stays() {
+        for buckets in [1, 2, 100, 10_000] {
+            let (load, extent) = (Load::default(), Extent::new(buckets));
+            let set = |entries: u64| {
+                let (each, rest) = (entries / STRIPES as u64, entries % STRIPES as u64);
+                for stripe in 0..STRIPES as u64 {
+                    let now = load.stripe(stripe).load();
+                    load.count(stripe, each.cast_signed() - now);
+                }
+                load.count(0, rest.cast_signed());
+            };
+            let seen = |load: &Load| [load.is_full(extent), load.is_sparse(extent)];
+            set(buckets * 13);
+            assert_eq!(seen(&load), [false, false], "{buckets}");
+            set(buckets * 13 + 1);
+            assert_eq!(seen(&load), [true, false], "{buckets}");
+            set((buckets * 25).div_ceil(2) - 1);
+            assert_eq!(seen(&load), [false, true], "{buckets}");
+            assert!(load.seems_sparse(extent, 7));
+            set(buckets * 13 + STRIPES as u64);
+            assert!(load.seems_full(extent, 7));
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The races of the index in every interleaving, with lines of two words.
+
+use super::*;
+use loom::sync::Arc;
+use loom::thread;
+
+/// Hashes whose entries go to bucket 0 or 1 when one bucket is split, and meet in one line.
+const LOW: KeyHash = KeyHash::from_bits(0b00);
+const HIGH: KeyHash = KeyHash::from_bits(0b01);
+
+const FIRST: Address = Address::new(64);
+const SECOND: Address = Address::new(72);
+
+fn check(model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.max_branches = 20_000;
+    builder.preemption_bound = Some(2);
+    builder.check(model);
+}
+
+/// Returns an index of one bucket, or of two after a split, with these entries at `FIRST`.
+fn index_of(is_split: bool, hashes: &[KeyHash]) -> Arc<HashIndex> {
+    let index = index(1, 2);
+    for hash in hashes {
+        let entry = index.find_or_create(*hash).expect("memory");
+        assert!(index.try_update(entry, FIRST));
+    }
+    let buckets = index.buckets();
+    if is_split && buckets == 1 {
+        step(&index, Step::Split);
+    }
+    assert_eq!(index.buckets(), 1 + u64::from(is_split));
+    Arc::new(index)
+}
+
+#[derive(Clone, Copy)]
+enum Step {
+    Split,
+    Merge,
+}
+
+fn step(index: &HashIndex, step: Step) {
+    let mut steps = index.lock_steps();
+    let made = match step {
+        Step::Split => index.split(&mut steps),
+        Step::Merge => index.merge(&mut steps),
+    };
+    made.expect("memory");
+}
+
+/// Runs both on an index while it takes a step in a thread of its own.
+fn beside(index: &Arc<HashIndex>, made: Step, own: impl FnOnce(&HashIndex)) {
+    let stepping = {
+        let index = Arc::clone(index);
+        thread::spawn(move || step(&index, made))
+    };
+    own(index);
+    stepping.join().expect("no panic");
+}
+
+fn steps() -> [(Step, bool); 2] {
+    [(Step::Split, false), (Step::Merge, true)]
+}
+
+/// A search finds an entry that moves, whenever it looks.
+#[test]
+fn loom_a_search_beside_a_step() {
+    for (made, is_split) in steps() {
+        check(move || {
+            let index = index_of(is_split, &[LOW, HIGH]);
+            beside(&index, made, |index| {
+                assert_eq!(index.find(HIGH).expect("there").address(), FIRST);
+            });
+            assert_eq!(index.find(LOW).expect("there").address(), FIRST);
+            assert_eq!(index.find(HIGH).expect("there").address(), FIRST);
+        });
+    }
+}
+
+/// An update takes effect or fails; it is never lost.
+#[test]
+fn loom_an_update_beside_a_step() {
+    for (made, is_split) in steps() {
+        check(move || {
+            let index = index_of(is_split, &[LOW, HIGH]);
+            let mut is_updated = false;
+            beside(&index, made, |index| {
+                let entry = index.find(HIGH).expect("there");
+                is_updated = index.try_update(entry, SECOND);
+            });
+            let expected = if is_updated { SECOND } else { FIRST };
+            assert_eq!(index.find(HIGH).expect("there").address(), expected);
+            assert_eq!(index.find(LOW).expect("there").address(), FIRST);
+        });
+    }
+}
+
+/// An entry that is made beside a step is there afterwards, once, if its record was linked.
+#[test]
+fn loom_a_creator_beside_a_step() {
+    for (made, is_split) in steps() {
+        check(move || {
+            let index = index_of(is_split, &[LOW]);
+            let mut is_linked = false;
+            beside(&index, made, |index| {
+                if let Ok(entry) = index.find_or_create(HIGH) {
+                    is_linked = index.try_update(entry, SECOND);
+                }
+            });
+            let found = index.find(HIGH).map(FoundEntry::address);
+            assert!(!is_linked || found == Some(SECOND), "{found:?}");
+            let entries = (0..index.buckets()).flat_map(|bucket| {
+                let lines = index.lines(bucket, index.tag(HIGH)).flat_map(Line::entries);
+                lines.map(|word| HashBucketEntry::from_raw(word.load(Ordering::Relaxed)))
+            });
+            let high = entries.filter(|entry| entry.tag() == index.tag(HIGH)).count();
+            assert!(high <= 1, "{high} entries of one prefix");
+            assert_eq!(index.find(LOW).expect("there").address(), FIRST);
+        });
+    }
+}
+
+/// An image that is copied beside a split has the entry that moves.
+#[test]
+fn loom_an_image_beside_a_split() {
+    check(|| {
+        let index = index_of(false, &[LOW, HIGH]);
+        beside(&index, Step::Split, |index| {
+            let mut image = Vec::new();
+            let mut copy = index.image();
+            while copy.copy(1, &mut image) {}
+            drop(copy);
+            let words = image.chunks_exact(8);
+            let words = words.map(|word| u64::from_le_bytes(word.try_into().expect("8 bytes")));
+            let entries: Vec<u64> = words.filter(|word| *word >= 1 << 62).collect();
+            for hash in [LOW, HIGH] {
+                let entry = HashBucketEntry::new(index.tag(hash), FIRST);
+                assert!(entries.contains(&entry.raw()), "{entry:?} is missing");
+            }
+        });
+    });
+}
+
+fn place(index: &HashIndex, entry: FoundEntry) -> usize {
+    let mut lines = index.lines(index.bucket(entry.hash), index.tag(entry.hash));
+    let slot = lines.find_map(|line| line.slot_of(entry.observed));
+    std::ptr::from_ref(slot.expect("unchanged")).addr()
+}
+
+fn made(index: &HashIndex, hash: KeyHash) -> usize {
+    loop {
+        if let Ok(entry) = index.find_or_create(hash) {
+            return place(index, entry);
+        }
+        thread::yield_now();
+    }
+}
+
+/// Two creators of one prefix make one entry in every interleaving, and both get it.
+#[test]
+fn loom_one_entry_per_prefix() {
+    check(|| {
+        let index = Arc::new(index(1, 1));
+        let other = {
+            let index = Arc::clone(&index);
+            thread::spawn(move || made(&index, LOW))
+        };
+        let own = made(&index, LOW);
+        assert_eq!(own, other.join().expect("no panic"), "two entries of one prefix");
+    });
+}
+
+/// Two tasks update one entry, and the loser learns of it.
+#[test]
+fn loom_one_update_wins() {
+    check(|| {
+        let index = Arc::new(index(1, 1));
+        let entry = index.find_or_create(LOW).expect("memory");
+        assert_eq!(entry.address(), Address::UNSET);
+        let other = {
+            let index = Arc::clone(&index);
+            thread::spawn(move || {
+                let entry = index.find(LOW).expect("made before");
+                (entry.address(), index.try_update(entry, SECOND))
+            })
+        };
+        let own = index.try_update(entry, FIRST);
+        let (seen, other) = other.join().expect("no panic");
+        assert!(own || other, "one task wins");
+        assert!(!(own && other) || seen == FIRST, "a lost update");
+    });
+}

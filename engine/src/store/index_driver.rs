@@ -1,0 +1,46 @@
+//! The driver of the index: it makes a sparse index smaller, and gives overflow lines back.
+//!
+//! New entries make the index larger by themselves. What needs patience is left to this driver: a
+//! merge for some removed entries, and a drain before a line is used again.
+
+use super::inner::StoreInner;
+use crate::base::wait::{wait_either, yield_once};
+use kvick_runtime::Handle;
+
+/// The number of merges between two turns of other drivers: some ten microseconds.
+const MERGES_AT_ONCE: usize = 64;
+
+impl StoreInner {
+    /// Keeps the index as small as its entries allow, until the log is closed.
+    pub(crate) async fn drive_index(&self, handle: &Handle) {
+        let health = self.log.health();
+        let mut is_stuck = false;
+        loop {
+            let next = wait_either([&self.index.demand, health.changed()], || {
+                let is_closed = health.is_closed();
+                // A merge that found no memory is tried again after the next demand.
+                let has_work = !std::mem::take(&mut is_stuck) && self.index.has_work();
+                (is_closed || has_work).then_some(is_closed)
+            });
+            if next.await {
+                return;
+            }
+            while self.index.shrink(MERGES_AT_ONCE) && !health.is_closed() {
+                self.give_lines_back(handle).await;
+                yield_once().await;
+            }
+            self.give_lines_back(handle).await;
+            is_stuck = true;
+        }
+    }
+
+    async fn give_lines_back(&self, handle: &Handle) {
+        let lines = self.index.take_retired();
+        if lines.is_empty() {
+            return;
+        }
+        // A search that began earlier may still read these lines. After the drain there is none.
+        self.log.epoch().drain(handle).await;
+        self.index.give_back(lines);
+    }
+}
