@@ -13,7 +13,7 @@ use kvick::config::ByteSize;
 use kvick::epoch::Epoch;
 use kvick::io::{Directory, MemoryDirectory};
 use kvick::runtime::{Handle, block_on};
-use kvick::{Config, FasterKv, FasterLog, Result, checkpoint, inspect, log};
+use kvick::{Config, Database, FasterKv, FasterLog, Result, checkpoint, inspect, log};
 use tests::configs::memory_store;
 use tests::simulated::two_pages;
 
@@ -81,6 +81,20 @@ fn ask_store(asked: &mut Asked, store: &FasterKv<u64, [u8]>) -> Result<()> {
     Ok(())
 }
 
+fn ask_database(asked: &mut Asked, database: &Database) {
+    let token = checkpoint::Token::new(1);
+    ask(asked, "database.rs", "open", || Database::open("", Config::default()));
+    ask(asked, "tables.rs", "table", || database.table::<String, [u8]>("it"));
+    ask(asked, "database.rs", "rename_table", || database.rename_table("it", "other"));
+    ask(asked, "database.rs", "drop_table", || database.drop_table("it"));
+    ask(asked, "database.rs", "delete_checkpoint", || database.delete_checkpoint(token));
+    ask(asked, "database.rs", "prune_checkpoints", || database.prune_checkpoints(1));
+    ask(asked, "database.rs", "flush", || database.flush());
+    ask(asked, "database.rs", "flush_and_evict", || database.flush_and_evict());
+    ask(asked, "database.rs", "set_memory", || database.set_memory(ByteSize::mib(1)));
+    ask(asked, "database.rs", "close", || database.close());
+}
+
 fn ask_log(asked: &mut Asked, log: &FasterLog) {
     let config = || log::Config::default();
     let address = log::Address::FIRST;
@@ -137,6 +151,7 @@ fn every_public_future_may_be_sent() -> Result<()> {
     let mut asked = Asked::new();
     let store = memory_store::<u64, [u8]>(two_pages());
     ask_store(&mut asked, &store)?;
+    ask_database(&mut asked, store.database());
     let config = log::Config::small().with_backend(Backend::Memory);
     let log = block_on(FasterLog::open("", config.clone()))?;
     ask_log(&mut asked, &log);

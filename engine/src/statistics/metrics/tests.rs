@@ -70,6 +70,9 @@ fn rows() -> impl Iterator<Item = Vec<String>> {
     })
 }
 
+/// The uses of memory that a log has. A store has more.
+const LOG_USES: [&str; 2] = ["frames", "buffers"];
+
 fn unit_of(name: &str) -> Unit {
     let is_of = |unit| name.contains(unit);
     if is_of("_bytes") {
@@ -97,7 +100,8 @@ fn the_guide_names_every_metric_with_its_labels_and_meaning() {
                 continue;
             }
             let labels = values.get(label.as_str()).cloned().unwrap_or_default();
-            let labels = labels.iter().filter(|value| product == "store" || **value != "index");
+            let is_of_logs = |value: &&&str| label != "use" || LOG_USES.contains(*value);
+            let labels = labels.iter().filter(|value| product == "store" || is_of_logs(value));
             let mut labels: Vec<String> =
                 labels.map(|value| format!("store=links {label}={value}")).collect();
             if label.is_empty() {
