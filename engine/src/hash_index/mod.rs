@@ -57,6 +57,7 @@ mod steps;
 
 pub(crate) use create::Refused;
 pub(crate) use image::RunHead;
+pub(crate) use resize::Shrunk;
 
 use crate::base::address::Address;
 use crate::base::hash::KeyHash;

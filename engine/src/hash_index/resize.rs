@@ -55,6 +55,17 @@ const TIDIED: u64 = 16;
 /// The driver is told when this many lines wait for a drain.
 const RETIRED_MANY: usize = 256;
 
+/// The result of some merges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shrunk {
+    /// The index may still be sparse.
+    SomeMore,
+    /// The index is as small as its entries allow, or an image is being copied.
+    Enough,
+    /// The system has no memory for a line that a merge needs.
+    NoMemory,
+}
+
 impl HashIndex {
     /// Grows the index if it is full, as far as this bucket tells.
     #[inline]
@@ -109,18 +120,21 @@ impl HashIndex {
         steps.retired.len() >= RETIRED_MANY || self.may_shrink(&steps)
     }
 
-    /// Makes up to `most` merges, while the index is sparse. Returns whether there may be more.
-    pub(crate) fn shrink(&self, most: usize) -> bool {
+    /// Makes up to `most` merges, while the index is sparse.
+    pub(crate) fn shrink(&self, most: usize) -> Shrunk {
         for _ in 0..most {
             let Some(mut steps) = self.try_steps() else {
-                return true;
+                return Shrunk::SomeMore;
             };
-            if !self.may_shrink(&steps) || self.merge(&mut steps).is_err() {
-                return false;
+            if !self.may_shrink(&steps) {
+                return Shrunk::Enough;
+            }
+            if self.merge(&mut steps).is_err() {
+                return Shrunk::NoMemory;
             }
             self.tidy_some(&mut steps);
         }
-        true
+        Shrunk::SomeMore
     }
 
     /// Takes the lines that wait for a drain. The caller gives them back after one.

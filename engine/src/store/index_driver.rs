@@ -5,6 +5,7 @@
 
 use super::inner::StoreInner;
 use crate::base::wait::{wait_either, yield_once};
+use crate::hash_index::Shrunk;
 use kvick_runtime::Handle;
 
 /// The number of merges between two turns of other drivers: some ten microseconds.
@@ -18,19 +19,21 @@ impl StoreInner {
         loop {
             let next = wait_either([&self.index.demand, health.changed()], || {
                 let is_closed = health.is_closed();
-                // A merge that found no memory is tried again after the next demand.
-                let has_work = !std::mem::take(&mut is_stuck) && self.index.has_work();
+                // The look comes first in any case: it lets tasks ask again. A merge that found no
+                // memory is tried again after the next demand.
+                let has_work = self.index.has_work() && !std::mem::take(&mut is_stuck);
                 (is_closed || has_work).then_some(is_closed)
             });
             if next.await {
                 return;
             }
-            while self.index.shrink(MERGES_AT_ONCE) && !health.is_closed() {
+            let mut shrunk = Shrunk::SomeMore;
+            while shrunk == Shrunk::SomeMore && !health.is_closed() {
+                shrunk = self.index.shrink(MERGES_AT_ONCE);
                 self.give_lines_back(handle).await;
                 yield_once().await;
             }
-            self.give_lines_back(handle).await;
-            is_stuck = true;
+            is_stuck = shrunk == Shrunk::NoMemory;
         }
     }
 
