@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kvick::Config;
+use kvick::config::ByteSize;
 use kvick::io::sim::Survival;
 use tests::simulated::{World, seeds, two_pages};
 
@@ -176,6 +177,43 @@ fn any_size_of_the_index_finds_every_key() {
                 assert!((before.min(after)..=500).contains(&buckets), "{buckets} buckets");
                 drop(store);
             }
+        });
+    }
+}
+
+/// An image of the index was taken after the newest checkpoint, when keys had been deleted and had
+/// left the index. After a crash the keys were back, as they were in the checkpoint. But the image
+/// without them was kept for the next checkpoint, and the crash after that lost them.
+#[test]
+fn an_image_without_deleted_keys_is_not_used_after_they_are_back() {
+    let memory = ByteSize::mib(1);
+    let config = || config().with_memory(memory).with_index_buckets(None);
+    let mut world = World::new(7);
+    let site = world.site.clone();
+    world.simulation.run(async {
+        let store = site.open::<u64, u64>(config()).await;
+        for key in 0..1000 {
+            store.upsert(&key, &key).await.expect("a sound disk");
+        }
+        store.checkpoint().snapshot().with_index().await.expect("a sound disk");
+        for key in 0..1000 {
+            store.delete(&key).await.expect("a sound disk");
+        }
+        site.handle.sleep(Duration::from_secs(1)).await;
+        let entries = store.stats().index.entries;
+        assert!(entries < 100, "{entries} entries of deleted keys");
+        store.checkpoint().index_only().await.expect("a sound disk");
+    });
+    for life in 0..3 {
+        let image = world.site.disk.crash_with(life, Survival::EVERYTHING);
+        world = World::on(life, image);
+        let site = world.site.clone();
+        world.simulation.run(async {
+            let store = site.open::<u64, u64>(config()).await;
+            for key in 0..1000 {
+                assert_eq!(store.read(&key).await.expect("sound"), Some(key), "{life}");
+            }
+            store.checkpoint().snapshot().without_index().await.expect("a sound disk");
         });
     }
 }

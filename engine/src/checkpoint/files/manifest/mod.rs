@@ -120,7 +120,8 @@ impl Manifest {
         let before = (self.checkpoints.len(), self.indexes.len());
         let (token, end) = chosen.map_or((0, 0), |record| (record.token, record.end));
         self.checkpoints.retain(|record| record.token <= token);
-        self.indexes.retain(|image| image.end <= end);
+        // A later image may lack the entry of a key that was deleted after `chosen`, and is back.
+        self.indexes.retain(|image| image.end <= end && image.stream.token <= token);
         debug_assert_eq!(
             self.checkpoints.last().map(|record| record.token),
             chosen.map(|record| record.token),
