@@ -45,7 +45,8 @@ impl IndexSizes {
         let expected = config.expected_keys.unwrap_or(0).div_ceil(KEYS_PER_BUCKET);
         let root_bits = (Self::least(config).bytes() / BUCKET_BYTES).ilog2();
         let (buckets, limit) = (expected, limit.max(expected));
-        Self { root_bits, least: 1, buckets, limit }.with_root_bits(root_bits)
+        // What was expected is not given up before it comes.
+        Self { root_bits, least: expected.max(1), buckets, limit }.with_root_bits(root_bits)
     }
 
     /// Returns the sizes of an index that does not grow or shrink.

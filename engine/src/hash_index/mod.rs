@@ -77,6 +77,8 @@ use steps::Steps;
 
 /// The lines of a bucket.
 const BUCKET_LINES: usize = 2;
+/// The driver is told when this many entries wait for a drain.
+const FORGOTTEN_MANY: usize = 64;
 
 const _: () = assert!(cfg!(loom) || BUCKET_BYTES == (BUCKET_LINES * LINE_WORDS * 8) as u64);
 
@@ -92,9 +94,11 @@ pub(crate) struct HashIndex {
     overflow: OverflowLines,
     // The task that makes a step.
     steps: Mutex<Steps>,
+    // Any task, under the lock: entries to remove after a drain.
+    forgotten: Mutex<Vec<FoundEntry>>,
     /// A task has told the driver that the index is sparse. The driver looks, and clears this.
     is_asked: AtomicBool,
-    /// The index has become sparse, or lines wait for a drain.
+    /// The index has become sparse, or lines or entries wait for a drain.
     pub(crate) demand: Event,
 }
 
@@ -124,6 +128,7 @@ impl HashIndex {
             load: Load::default(),
             overflow: OverflowLines::new(),
             steps: Mutex::default(),
+            forgotten: Mutex::default(),
             is_asked: AtomicBool::new(false),
             demand: Event::new(),
         })
@@ -180,9 +185,41 @@ impl HashIndex {
         self.try_replace(entry, HashBucketEntry::new(self.tag(entry.hash), address))
     }
 
-    /// Removes an entry, if nothing has changed since it was found. No record of its chain may be
-    /// found any more.
-    pub(crate) fn try_remove(&self, entry: FoundEntry) -> bool {
+    /// Notes an entry whose chain has no live record, and never will. The driver removes it after a
+    /// drain, unless it has changed.
+    ///
+    /// An operation that found the prefix without a record may be about to link one, at an address
+    /// below the dead record. After the drain there is no such operation, so the addresses of a
+    /// prefix only ever go up.
+    pub(crate) fn forget(&self, entry: FoundEntry) {
+        let mut forgotten = self.forgotten.lock().expect("nothing panics under it");
+        forgotten.push(entry);
+        let is_many = forgotten.len() == FORGOTTEN_MANY;
+        drop(forgotten);
+        if is_many {
+            self.demand.notify(usize::MAX);
+        }
+    }
+
+    /// Takes the entries to remove after a drain.
+    pub(crate) fn take_forgotten(&self) -> Vec<FoundEntry> {
+        std::mem::take(&mut *self.forgotten.lock().expect("nothing panics under it"))
+    }
+
+    /// Removes entries, unless they have changed since they were found.
+    pub(crate) fn remove(&self, entries: Vec<FoundEntry>) {
+        for entry in entries {
+            if self.try_remove(entry) {
+                continue;
+            }
+            // A step may have frozen the bucket of the entry.
+            if self.find(entry.hash).is_some_and(|found| found.observed == entry.observed) {
+                self.forget(entry);
+            }
+        }
+    }
+
+    fn try_remove(&self, entry: FoundEntry) -> bool {
         let is_removed = self.try_replace(entry, HashBucketEntry::FREE);
         if is_removed {
             let bucket = self.bucket(entry.hash);
@@ -287,7 +324,9 @@ impl HashIndex {
     /// Returns whether no step has moved entries of this bucket since its link was loaded, and
     /// before the extent that led to the bucket changed for `hash`.
     fn is_unmoved(&self, hash: KeyHash, bucket: u64, link: Link) -> bool {
-        self.has_version(bucket, link) && self.bucket(hash) == bucket
+        // The extent first: a bucket that was cleared and filled again meanwhile has the version of
+        // the step that published the extent.
+        self.bucket(hash) == bucket && self.has_version(bucket, link)
     }
 
     /// Returns whether no step has moved entries of this bucket since its link was loaded.

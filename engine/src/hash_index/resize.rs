@@ -37,12 +37,12 @@
 //! A line that a step takes out of its bucket stays as it is, frozen, and is *retired*: late
 //! searches may still read it. The driver gives retired lines back after a drain.
 
-use super::HashIndex;
 use super::entry::{HashBucketEntry, Tag};
 use super::extent::Pair;
 use super::filling::lines_for;
 use super::line::Line;
 use super::steps::Steps;
+use super::{FORGOTTEN_MANY, HashIndex};
 use kvick_io::sync::MutexGuard;
 use kvick_io::sync::atomic::Ordering;
 use std::io;
@@ -117,7 +117,10 @@ impl HashIndex {
             // The end of an image tells the driver in any case.
             self.is_asked.store(false, Ordering::Relaxed);
         }
-        steps.retired.len() >= RETIRED_MANY || self.may_shrink(&steps)
+        let forgotten = self.forgotten.lock().expect("nothing panics under it").len();
+        forgotten >= FORGOTTEN_MANY
+            || steps.retired.len() >= RETIRED_MANY
+            || self.may_shrink(&steps)
     }
 
     /// Makes up to `most` merges, while the index is sparse.

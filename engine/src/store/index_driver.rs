@@ -1,4 +1,5 @@
-//! The driver of the index: it makes a sparse index smaller, and gives overflow lines back.
+//! The driver of the index: it removes the entries of deleted keys, makes a sparse index smaller,
+//! and gives overflow lines back.
 //!
 //! New entries make the index larger by themselves. What needs patience is left to this driver: a
 //! merge for some removed entries, and a drain before a line is used again.
@@ -29,21 +30,18 @@ impl StoreInner {
             }
             let mut shrunk = Shrunk::SomeMore;
             while shrunk == Shrunk::SomeMore && !health.is_closed() {
+                let (lines, forgotten) = (self.index.take_retired(), self.index.take_forgotten());
+                if !lines.is_empty() || !forgotten.is_empty() {
+                    // A search that began earlier may still read these lines, and an operation may
+                    // still link a record where it found no entry. After the drain there is none.
+                    self.log.epoch().drain(handle).await;
+                }
+                self.index.give_back(lines);
+                self.index.remove(forgotten);
                 shrunk = self.index.shrink(MERGES_AT_ONCE);
-                self.give_lines_back(handle).await;
                 yield_once().await;
             }
             is_stuck = shrunk == Shrunk::NoMemory;
         }
-    }
-
-    async fn give_lines_back(&self, handle: &Handle) {
-        let lines = self.index.take_retired();
-        if lines.is_empty() {
-            return;
-        }
-        // A search that began earlier may still read these lines. After the drain there is none.
-        self.log.epoch().drain(handle).await;
-        self.index.give_back(lines);
     }
 }

@@ -120,9 +120,9 @@ fn delete_once<S: HasLayout>(
     })
 }
 
-/// Removes the entry of a key whose record was deleted in place, if its chain has no other record.
-/// So keys that come and go do not fill the index. The record stays deleted: operations that found
-/// it change nothing in place, and fail to link a newer record to an entry that is gone.
+/// Gives up the entry of a key whose record was deleted in place, if its chain has no other record.
+/// So keys that come and go do not fill the index. The record stays deleted: operations that find
+/// it change nothing in place. They may link a newer record, and then the entry stays.
 pub(in crate::store) fn forget_if_alone(
     core: TableRef<'_>,
     entry: FoundEntry,
@@ -130,8 +130,7 @@ pub(in crate::store) fn forget_if_alone(
 ) {
     debug_assert!(record.info().is_tombstone(), "{address:?} is deleted");
     if entry.address() == address && record.info().previous() == Address::NONE {
-        // If another operation was faster, the entry leads to a newer record.
-        _ = core.index.try_remove(entry);
+        core.index.forget(entry);
     }
 }
 
