@@ -79,6 +79,8 @@ use steps::Steps;
 const BUCKET_LINES: usize = 2;
 /// The driver is told when this many entries wait for a drain.
 const FORGOTTEN_MANY: usize = 64;
+/// The room for entries that wait, so that operations do not allocate while the driver keeps up.
+const FORGOTTEN_ROOM: usize = 1024;
 
 const _: () = assert!(cfg!(loom) || BUCKET_BYTES == (BUCKET_LINES * LINE_WORDS * 8) as u64);
 
@@ -112,6 +114,22 @@ pub(crate) struct FoundEntry {
     observed: HashBucketEntry,
 }
 
+/// Entries that the driver removes after a drain.
+#[derive(Debug)]
+pub(crate) struct ForgottenEntries(Vec<FoundEntry>);
+
+impl Default for ForgottenEntries {
+    fn default() -> Self {
+        Self(Vec::with_capacity(FORGOTTEN_ROOM))
+    }
+}
+
+impl ForgottenEntries {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 impl HashIndex {
     /// # Errors
     /// Fails if the system has no memory for the table.
@@ -128,7 +146,7 @@ impl HashIndex {
             load: Load::default(),
             overflow: OverflowLines::new(),
             steps: Mutex::default(),
-            forgotten: Mutex::default(),
+            forgotten: Mutex::new(ForgottenEntries::default().0),
             is_asked: AtomicBool::new(false),
             demand: Event::new(),
         })
@@ -201,14 +219,16 @@ impl HashIndex {
         }
     }
 
-    /// Takes the entries to remove after a drain.
-    pub(crate) fn take_forgotten(&self) -> Vec<FoundEntry> {
-        std::mem::take(&mut *self.forgotten.lock().expect("nothing panics under it"))
+    /// Exchanges the entries to remove after a drain for an empty list.
+    pub(crate) fn take_forgotten(&self, list: &mut ForgottenEntries) {
+        debug_assert!(list.0.is_empty(), "the driver has removed the last ones");
+        let mut forgotten = self.forgotten.lock().expect("nothing panics under it");
+        std::mem::swap(&mut *forgotten, &mut list.0);
     }
 
     /// Removes entries, unless they have changed since they were found.
-    pub(crate) fn remove(&self, entries: Vec<FoundEntry>) {
-        for entry in entries {
+    pub(crate) fn remove(&self, entries: &mut ForgottenEntries) {
+        for entry in entries.0.drain(..) {
             if self.try_remove(entry) {
                 continue;
             }

@@ -6,7 +6,7 @@
 
 use super::inner::StoreInner;
 use crate::base::wait::{wait_either, yield_once};
-use crate::hash_index::Shrunk;
+use crate::hash_index::{ForgottenEntries, Shrunk};
 use kvick_runtime::Handle;
 
 /// The number of merges between two turns of other drivers: some ten microseconds.
@@ -16,7 +16,7 @@ impl StoreInner {
     /// Keeps the index as small as its entries allow, until the log is closed.
     pub(crate) async fn drive_index(&self, handle: &Handle) {
         let health = self.log.health();
-        let mut is_stuck = false;
+        let (mut is_stuck, mut forgotten) = (false, ForgottenEntries::default());
         loop {
             let next = wait_either([&self.index.demand, health.changed()], || {
                 let is_closed = health.is_closed();
@@ -30,14 +30,15 @@ impl StoreInner {
             }
             let mut shrunk = Shrunk::SomeMore;
             while shrunk == Shrunk::SomeMore && !health.is_closed() {
-                let (lines, forgotten) = (self.index.take_retired(), self.index.take_forgotten());
+                let lines = self.index.take_retired();
+                self.index.take_forgotten(&mut forgotten);
                 if !lines.is_empty() || !forgotten.is_empty() {
                     // A search that began earlier may still read these lines, and an operation may
                     // still link a record where it found no entry. After the drain there is none.
                     self.log.epoch().drain(handle).await;
                 }
                 self.index.give_back(lines);
-                self.index.remove(forgotten);
+                self.index.remove(&mut forgotten);
                 shrunk = self.index.shrink(MERGES_AT_ONCE);
                 yield_once().await;
             }
