@@ -41,7 +41,6 @@ use crate::base::error::{Error, ErrorKind, Result};
 use crate::checkpoint::files::manifest::Manifest;
 use crate::manifest::files::{COPY, MANIFEST, list};
 use crate::manifest::publish::Publishable;
-use crate::record::Layouts;
 use check::Check;
 use kvick_io::Directory;
 use problems::Problems;
@@ -139,10 +138,7 @@ impl Manifests {
             let sound_sizes = manifest.store.check_sizes();
             match sound_sizes {
                 Ok(()) => {
-                    let layouts = Layouts::new();
-                    for table in &manifest.store.tables {
-                        layouts.set(table.number(), table.layout());
-                    }
+                    let layouts = manifest.store.layouts();
                     let mut check = Check::new(directory, (&manifest, &layouts), &mut problems);
                     inspection.indexes = check.indexes().await;
                     inspection.checkpoints = check.checkpoints(&inspection.indexes).await;

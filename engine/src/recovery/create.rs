@@ -151,11 +151,9 @@ impl Opening {
     }
 }
 
-/// Returns the tables of a store. Dropped tables may still have records.
+/// Returns the tables of a store.
 pub(super) fn tables(store: &StoreFormat) -> Tables {
-    let tables = Tables::new(store.seed.0);
-    store.tables.iter().for_each(|table| tables.add(table.number(), table.layout()));
-    tables
+    Tables::new(store.seed.0, store.layouts())
 }
 
 /// Returns the number of device bytes that the log below `address` takes.

@@ -399,8 +399,7 @@ fn only_table<'s>(store: &'s mut StoreFormat, place: &str) -> Result<&'s mut Tab
             "the store in {place} has not one table, but {which}; open it with `Database::open`"
         )));
     };
-    let found = store.tables.iter_mut().find(|table| !table.dropped && table.name == *name);
-    Ok(found.expect("the name is of a table"))
+    Ok(store.table_mut(name).expect("the name is of a table"))
 }
 
 /// Checks that this build has the hash function of the store, and can use its sizes.

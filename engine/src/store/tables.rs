@@ -13,9 +13,8 @@ pub(crate) struct Tables {
 }
 
 impl Tables {
-    /// Returns the tables of a store, which has none yet.
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { seed, layouts: Layouts::new() }
+    pub(crate) fn new(seed: u64, layouts: Layouts) -> Self {
+        Self { seed, layouts }
     }
 
     /// Adds a table, before it has a record.

@@ -3,7 +3,7 @@
 use super::table_format::{TableFormat, check_name};
 use crate::base::error::{Error, Result};
 use crate::manifest::text::Hex;
-use crate::record::TableNumber;
+use crate::record::{Layouts, TableNumber};
 use serde::{Deserialize, Serialize};
 
 /// No store was made with larger pages.
@@ -38,6 +38,15 @@ impl StoreFormat {
     /// Returns the tables that are not dropped.
     pub(crate) fn live_tables(&self) -> impl Iterator<Item = &TableFormat> {
         self.tables.iter().filter(|table| !table.dropped)
+    }
+
+    /// Returns the layouts of all tables. Dropped tables may still have records.
+    pub(crate) fn layouts(&self) -> Layouts {
+        let layouts = Layouts::new();
+        for table in &self.tables {
+            layouts.set(table.number(), table.layout());
+        }
+        layouts
     }
 
     /// Returns whether `next` may replace this description. Sizes are fixed at the creation, and a
