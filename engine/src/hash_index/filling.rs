@@ -78,22 +78,19 @@ impl HashIndex {
     pub(super) fn fill(&self, bucket: u64, entries: &[HashBucketEntry], lines: &[u64], step: u64) {
         debug_assert!(lines.len() >= lines_for(entries.len()), "each entry has a slot");
         let table = [0, 1].map(|parity| self.line(bucket, parity));
-        let mut slots = [0, 0];
-        let mut rest = entries.iter();
+        let mut used = [0, 0];
         let mut spilled = Vec::new();
         // Each entry goes to the line that is searched first, if it has space.
-        for entry in rest.by_ref() {
+        for entry in entries {
             let parity = entry.tag().line();
-            let target = if slots[parity] < table[parity].entries().len() { parity } else { 2 };
-            match target {
-                2 => spilled.push(*entry),
-                _ => {
-                    set(&table[parity].entries()[slots[parity]], *entry);
-                    slots[parity] += 1;
-                }
-            }
+            let Some(slot) = table[parity].entries().get(used[parity]) else {
+                spilled.push(*entry);
+                continue;
+            };
+            set(slot, *entry);
+            used[parity] += 1;
         }
-        let free = table.into_iter().zip(slots).flat_map(|(line, used)| &line.entries()[used..]);
+        let free = table.into_iter().zip(used).flat_map(|(line, used)| &line.entries()[used..]);
         let further = lines.iter().flat_map(|number| self.overflow.line(*number).entries());
         let mut spilled = spilled.into_iter();
         for slot in free.chain(further) {

@@ -98,7 +98,8 @@ impl HashIndex {
     pub(super) fn ask_to_shrink(&self, bucket: u64) {
         let extent = self.extent.load();
         let may = extent.buckets() > self.least() && self.load.seems_sparse(extent, bucket);
-        // Relaxed: the driver looks at the counts, of which it sees the newest soon enough.
+        // Relaxed: a driver that misses the newest count keeps a bucket too many until it is asked
+        // again.
         let is_news = may
             && self.load.is_sparse(extent)
             && !self.is_asked.load(Ordering::Relaxed)
@@ -151,12 +152,12 @@ impl HashIndex {
     }
 
     /// Keeps entries from moving down while an image is copied. Pairs with `end_image`.
-    pub(crate) fn begin_image(&self) {
+    pub(super) fn begin_image(&self) {
         self.lock_steps().images += 1;
     }
 
     /// Lets entries move down again.
-    pub(crate) fn end_image(&self) {
+    pub(super) fn end_image(&self) {
         let mut steps = self.lock_steps();
         assert!(steps.images > 0, "an image has begun");
         steps.images -= 1;

@@ -21,6 +21,19 @@ fn address(key: u64) -> Address {
     Address::new(64 + key * 8)
 }
 
+thread_local! {
+    /// Whether the system has no memory for lines now, for the test of this thread.
+    static IS_SHORT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Reserves memory, unless it is short.
+fn reserve_if_any(words: usize) -> io::Result<WordMemory> {
+    if IS_SHORT.get() {
+        return Err(io::ErrorKind::OutOfMemory.into());
+    }
+    WordMemory::zeroed(words, false)
+}
+
 /// Gives each of some keys an entry.
 fn add(index: &HashIndex, keys: std::ops::Range<u64>) {
     for key in keys {
@@ -135,15 +148,9 @@ fn lines_do_not_pile_up() {
 /// panicked, and so did every later operation on a new key of that bucket.
 #[test]
 fn a_full_bucket_without_memory_says_so_and_goes_on_later() {
-    thread_local!(static IS_SHORT: Cell<bool> = const { Cell::new(true) });
-    fn reserve(words: usize) -> io::Result<WordMemory> {
-        if IS_SHORT.get() {
-            return Err(io::ErrorKind::OutOfMemory.into());
-        }
-        WordMemory::zeroed(words, false)
-    }
+    IS_SHORT.set(true);
     let mut index = index(1, 1);
-    index.overflow = OverflowLines::from(reserve);
+    index.overflow = OverflowLines::from(reserve_if_any);
     let mut refused = 0;
     for key in 0..1000 {
         match index.find_or_create(hash(key)) {
@@ -174,15 +181,8 @@ fn a_full_bucket_without_memory_says_so_and_goes_on_later() {
 /// A step that finds no memory for a line leaves the bucket as it was.
 #[test]
 fn a_step_without_memory_changes_nothing() {
-    thread_local!(static IS_SHORT: Cell<bool> = const { Cell::new(false) });
-    fn reserve(words: usize) -> io::Result<WordMemory> {
-        if IS_SHORT.get() {
-            return Err(io::ErrorKind::OutOfMemory.into());
-        }
-        WordMemory::zeroed(words, false)
-    }
     let mut index = index(1, 2);
-    index.overflow = OverflowLines::from(reserve);
+    index.overflow = OverflowLines::from(reserve_if_any);
     add(&index, 0..400);
     assert_eq!(index.buckets(), 2);
     // Lines of the first chunk are taken until the next needs memory.
