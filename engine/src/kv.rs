@@ -368,9 +368,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
 
     /// Returns the configuration of this opening.
     ///
-    /// `page_size` and `segment_size` of an existing store are those of its creation. `index_min`
-    /// is as it was asked for; an existing store ignores it. `memory` is as at the opening; see
-    /// [`set_memory`](Self::set_memory).
+    /// `page_size` and `segment_size` of an existing store are those of its creation. `memory` is
+    /// as at the opening; see [`set_memory`](Self::set_memory).
     pub fn config(&self) -> &Config {
         self.database.config()
     }

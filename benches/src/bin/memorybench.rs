@@ -65,14 +65,13 @@ fn report(what: &str, stats: &Stats, resident: u64, before: u64) {
     let taken = resident.saturating_sub(before);
     println!(
         "{what}: {:.1} MiB resident, budget {:.1} MiB: {:.2}x; index {:.1}, frames {:.1}, buffers \
-         {:.1} MiB; refused {}, waited {}",
+         {:.1} MiB; waited {}",
         mib(taken),
         mib(memory.budget),
         taken as f64 / memory.budget as f64,
         mib(memory.index),
         mib(memory.frames),
         mib(memory.buffers),
-        memory.refused,
         memory.waited,
     );
 }

@@ -14,16 +14,18 @@ pub(super) const KEYS_PER_BUCKET: u64 = 12;
 /// The divisor of the memory for the minimum of the index, and the limit of that minimum.
 const LEAST_PART: u64 = 128;
 const LEAST_MAX: ByteSize = ByteSize::mib(32);
-/// The factor of the memory for the addresses that the index may grow into. Where addresses cost
-/// memory, the index stays within the memory.
-const RESERVE_TIMES: u64 = if RESERVES_LAZILY { 64 } else { 1 };
-/// The limit of these addresses, unless the memory is larger.
-const RESERVE_MAX: u64 = 1 << 40;
+/// The sixteenths of the memory that the index may take. The governor leaves it as much.
+const MOST_SIXTEENTHS: u64 = 13;
+/// The limit of the addresses for the table. Where addresses cost memory, `memory` is the limit.
+const RESERVE_MAX: ByteSize = ByteSize::gib(1 << 10);
+/// The bytes of an entry, with its part of the free slots and of overflow lines, at most.
+pub(crate) const ENTRY_BYTES: u64 = 13;
 
 /// The sizes of an index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct IndexSizes {
-    /// The index has at least `2^root_bits` buckets: a fact of the store.
+    /// The index has at least `2^root_bits` buckets, and at most `2^(root_bits + 17)` entries: a
+    /// fact of the store.
     pub(crate) root_bits: u32,
     /// The minimum of the number of buckets now, at least `2^root_bits`.
     pub(crate) least: u64,
@@ -35,18 +37,24 @@ pub(crate) struct IndexSizes {
 
 impl IndexSizes {
     /// Returns the sizes for a new store, from checked settings.
+    ///
+    /// An index has an entry for each prefix at most. So the number of prefixes bounds its memory,
+    /// at any number of keys.
     pub(super) fn of(config: &Config) -> Self {
         if let Some(buckets) = config.index_buckets {
             return Self::exactly(buckets);
         }
-        let memory = config.memory.bytes();
-        let reserved = ByteSize::new((memory * RESERVE_TIMES).min(RESERVE_MAX).max(memory));
-        let limit = config.index_max.unwrap_or(reserved).bytes() / BUCKET_BYTES;
-        let expected = config.expected_keys.unwrap_or(0).div_ceil(KEYS_PER_BUCKET);
-        let root_bits = (Self::least(config).bytes() / BUCKET_BYTES).ilog2();
-        let (buckets, limit) = (expected, limit.max(expected));
+        let expected = config.expected_keys.unwrap_or(0);
+        let most = config.memory.bytes() / 16 * MOST_SIXTEENTHS;
+        let most = config.index_max.map_or(most, ByteSize::bytes);
+        let prefixes = (most / ENTRY_BYTES).max(expected).max(1 << TAG_BITS);
+        let least = Self::least(config).bytes() / BUCKET_BYTES;
         // What was expected is not given up before it comes.
-        Self { root_bits, least: expected.max(1), buckets, limit }.with_root_bits(root_bits)
+        let least = least.max(expected.div_ceil(KEYS_PER_BUCKET));
+        let reserved = if RESERVES_LAZILY { RESERVE_MAX } else { config.memory };
+        let limit = config.index_max.unwrap_or(reserved).bytes() / BUCKET_BYTES;
+        Self { root_bits: 0, least, buckets: least, limit: limit.max(least) }
+            .with_root_bits(prefixes.ilog2() - TAG_BITS)
     }
 
     /// Returns the sizes of an index that does not grow or shrink.
@@ -54,11 +62,12 @@ impl IndexSizes {
         Self { root_bits: buckets.ilog2(), least: buckets, buckets, limit: buckets }
     }
 
-    /// Returns the minimum bytes of the index of a new store: a power of two.
+    /// Returns the minimum bytes of the index.
     pub(super) fn least(config: &Config) -> ByteSize {
         let share = ByteSize::new(config.memory.bytes() / LEAST_PART).min(LEAST_MAX);
-        let buckets = config.index_min.unwrap_or(share).bytes() / BUCKET_BYTES;
-        ByteSize::new(BUCKET_BYTES << buckets.max(1).ilog2())
+        let share = ByteSize::new(share.bytes().max(BUCKET_BYTES));
+        let share = config.index_max.map_or(share, |most| share.min(most));
+        config.index_min.unwrap_or(share)
     }
 
     /// Returns the bytes of the index at first.
@@ -66,12 +75,14 @@ impl IndexSizes {
         self.buckets * BUCKET_BYTES
     }
 
-    /// Returns the sizes for a store whose index has at least `2^root_bits` buckets.
+    /// Returns the sizes for a store whose index has at least `2^root_bits` buckets, and no more
+    /// than the entries of all prefixes need.
     #[must_use]
     pub(crate) fn with_root_bits(self, root_bits: u32) -> Self {
         let root = 1 << root_bits;
-        let limit = self.limit.clamp(root, root << TAG_BITS);
-        let least = self.least.clamp(root, limit);
+        let needed = (root << TAG_BITS) / BUCKET_BYTES * ENTRY_BYTES;
+        let least = self.least.clamp(root, root << TAG_BITS);
+        let limit = self.limit.min(needed).max(least);
         Self { root_bits, least, buckets: self.buckets.clamp(least, limit), limit }
     }
 

@@ -27,8 +27,8 @@ use crate::base::kinds::CheckpointKind;
 /// Make one by `Config::default()` and the `with_*` functions, or read it from TOML. Sizes are a
 /// [`ByteSize`] in code, and text such as `"256MiB"` in TOML.
 ///
-/// The sizes of an existing store stay: `page_size` must be the same or absent; `segment_size` and
-/// `index_min` are ignored. All other settings may change at each opening.
+/// The sizes of an existing store stay: `page_size` must be the same or absent; `segment_size` is
+/// ignored. All other settings may change at each opening.
 ///
 /// ```
 /// use kvick::Config;
@@ -48,9 +48,14 @@ pub struct Config {
     /// The memory that the store may take: index, log pages and I/O buffers together.
     ///
     /// It is 64 KiB to 16 TiB; [`FasterKv::set_memory`](crate::FasterKv::set_memory) changes it
-    /// later. When the index grows, log pages leave memory, down to an eighth of `memory`. An index
-    /// that needs more than the rest exceeds the limit. Records that do not fit are read from the
-    /// device. Default: 256 MiB.
+    /// later. When the index grows, log pages leave memory, down to an eighth of `memory`. Records
+    /// that do not fit are read from the device.
+    ///
+    /// The limit holds for any number of keys, from 2 MiB on. A store gets a fixed number of
+    /// prefixes of hashes when it is created, one for at most 32 bytes of `memory`. Each takes up
+    /// to 13 bytes of index. Keys of one prefix form a chain, so a store with many more keys reads
+    /// several records to find one. A store that is opened with less memory later keeps its
+    /// prefixes, and its index may exceed the limit. Default: 256 MiB.
     pub memory: ByteSize,
     /// The largest memory that [`FasterKv::set_memory`](crate::FasterKv::set_memory) accepts, from
     /// `memory` to 16 TiB.
@@ -150,14 +155,16 @@ pub struct Config {
     /// overrides the other settings of the index.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub index_buckets: Option<u64>,
-    /// The minimum bytes of the index, at least 128.
-    ///
-    /// It is fixed when a store is created, and ignored for an existing store. The index grows well
-    /// up to 4,000 times this size. Default: 1/128 of `memory`, at most 32 MiB.
+    /// The minimum bytes of the index, at least 128. It may be larger for the number of prefixes of
+    /// the store. Default: 1/128 of `memory`, at most 32 MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub index_min: Option<ByteSize>,
-    /// The maximum bytes of the table of the index. Beyond it, more keys share a bucket, and each
-    /// operation takes longer. Default: as many as the keys need.
+    /// The maximum bytes of the index, in place of 13/16 of `memory`.
+    ///
+    /// It decides how many prefixes a new store gets, at least 131,072; see
+    /// [`memory`](Self::memory). More than the memory makes sense where keys are as many as memory
+    /// has room for, and short. In an existing store it only limits the table of the index, whose
+    /// buckets become longer then. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub index_max: Option<ByteSize>,
     /// The number of operations that a session answers from memory before it yields once to other

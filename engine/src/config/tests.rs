@@ -18,12 +18,8 @@ fn footprint(geometry: &Geometry) -> u64 {
 #[test]
 fn the_default_divides_256_mib() {
     let geometry = Geometry::of(&Config::default()).expect("the default is valid");
-    let index = IndexSizes {
-        root_bits: 14,
-        least: 1 << 14,
-        buckets: 1 << 14,
-        limit: 64 * (256 << 20) / 128,
-    };
+    let index =
+        IndexSizes { root_bits: 7, least: 1 << 14, buckets: 1 << 14, limit: (1 << 24) * 13 / 128 };
     assert_eq!(geometry.index, index);
     assert_eq!(geometry.io_budget_bytes, 16 << 20);
     assert_eq!((geometry.page_bits, geometry.frames), (22, 59));
@@ -103,9 +99,9 @@ fn least_memory(refusal: &str) -> Option<ByteSize> {
 #[test]
 fn expected_keys_take_a_bucket_for_twelve() {
     let config = Config::default().with_index_min(ByteSize::new(128));
-    for (keys, buckets) in [(0, 1), (1, 1), (12, 1), (13, 2), (1_000_000, 83_334)] {
+    for (keys, buckets) in [(0, 128), (1, 128), (1537, 129), (1_000_000, 83_334)] {
         let geometry = Geometry::of(&config.clone().with_expected_keys(keys)).expect("valid");
-        assert_eq!((geometry.index.root_bits, geometry.index.buckets), (0, buckets));
+        assert_eq!((geometry.index.root_bits, geometry.index.buckets), (7, buckets));
     }
     let config = config.with_expected_keys(1_000).with_index_buckets(3);
     let exactly = IndexSizes { root_bits: 1, least: 3, buckets: 3, limit: 3 };
@@ -117,11 +113,24 @@ fn the_index_stays_within_its_bounds() {
     let config =
         Config::default().with_index_min(ByteSize::kib(5)).with_index_max(ByteSize::mib(1));
     let index = Geometry::of(&config).expect("valid").index;
-    assert_eq!(index, IndexSizes { root_bits: 5, least: 32, buckets: 32, limit: 8192 });
-    // The tags of a store with 2 buckets at first have a bit for 17 doublings.
-    let config = config.with_index_min(ByteSize::new(256)).with_index_max(ByteSize::gib(100));
+    assert_eq!(index, IndexSizes { root_bits: 0, least: 40, buckets: 40, limit: 8192 });
+    let config = config.with_index_max(ByteSize::mib(26));
     let index = Geometry::of(&config).expect("valid").index;
-    assert_eq!(index, IndexSizes { root_bits: 1, least: 2, buckets: 2, limit: 2 << 17 });
+    assert_eq!(index, IndexSizes { root_bits: 4, least: 40, buckets: 40, limit: (26 << 20) / 128 });
+}
+
+/// A prefix takes 13 bytes at most, and the governor leaves the index 13 bytes of 16.
+#[test]
+fn the_prefixes_fit_in_the_memory() {
+    for (mib, prefix_bits) in [(1, 17), (2, 17), (3, 17), (4, 18), (8, 19), (15, 19), (1024, 26)] {
+        let index = Geometry::of(&with_memory(ByteSize::mib(mib))).expect("valid").index;
+        assert_eq!(index.root_bits + 17, prefix_bits, "{mib} MiB");
+        assert!(mib < 2 || (13 << prefix_bits) <= (mib << 20) / 16 * 13, "{mib} MiB");
+        // More memory later does not change the prefixes, and the table needs no more than they.
+        let later = Geometry::of(&with_memory(ByteSize::gib(64))).expect("valid").index;
+        let later = later.with_root_bits(index.root_bits);
+        assert_eq!(later.limit, index.limit.max(later.least), "{mib} MiB");
+    }
 }
 
 #[test]
@@ -175,13 +184,13 @@ const OUT_OF_BOUNDS: [(&str, &str, &str); 28] = [
     ("expected_keys = 9999", "memory = 64KiB", "at least 121KiB for expected_keys = 9999 and 2"),
     ("expected_keys = 9e12", "line 2", "invalid type"),
     ("expected_keys = 9000000000000", "expected_keys = 9000000000000", "0 and 1649267441664"),
-    ("expected_keys = 1649267441664", "memory = 64KiB", "at least 4"),
+    ("expected_keys = 1649267441664", "memory = 64KiB", "at least 17"),
     ("index_buckets = 0", "index_buckets = 0", "1 and 137438953472"),
     ("index_buckets = 137438953473", "index_buckets = 13", "1 and 137438953472"),
     ("index_buckets = 512", "memory = 64KiB", "at least 80KiB for an index of 512 buckets"),
     ("index_min = 127", "index_min = 127B", "128B and 16TiB"),
     ("index_max = '127B'", "index_max = 127B", "128B and 16TiB"),
-    ("index_max = 256", "index_max = 256B", "at least index_min, 512B"),
+    ("index_max = 256\nindex_min = 512", "index_max = 256B", "at least index_min, 512B"),
     ("mutable_fraction = 0.96", "mutable_fraction = 0.96", "0 and 0.95"),
     ("mutable_fraction = -0.1", "mutable_fraction = -0.1", "0 and 0.95"),
     ("mutable_fraction = nan", "mutable_fraction = NaN", "0 and 0.95"),

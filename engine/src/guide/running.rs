@@ -167,6 +167,7 @@
 //! | `kvick_suspensions_total` | | store | waits of operations |
 //! | `kvick_appends_total` | | store | records appended to the log |
 //! | `kvick_index_entries` | | store | about how many entries the hash index has |
+//! | `kvick_index_prefixes` | | store | limit of the entries of the hash index |
 //! | `kvick_index_buckets` | | store | buckets of the hash index |
 //! | `kvick_log_bytes` | `region` | store | log of a store by region |
 //! | `kvick_seats` | | store | existing sessions and pooled seats |
@@ -183,7 +184,6 @@
 //! | `kvick_memory_bytes` | `use` | both | memory by its use |
 //! | `kvick_memory_budget_bytes` | | store | limit of the memory |
 //! | `kvick_memory_floor_bytes` | | store | smallest possible limit |
-//! | `kvick_memory_refused_total` | | store | memory that the index did not get |
 //! | `kvick_memory_waited_total` | | store | reads that waited for buffers |
 //! | `kvick_condition` | `condition` | both | 1 for the present condition, else 0 |
 //! | `kvick_checkpoint_failed` | | both | 1 if the last checkpoint failed, else 0 |

@@ -5,14 +5,19 @@
 //!
 //! ```text
 //! memory   = index + sessions + I/O buffers + pages
-//! index    = 11 to 13 bytes for each key
+//! index    = 11 to 13 bytes for each key, at most 13/16 of the memory
 //! buffers  = 1/16 of the memory, at most 32 MiB
 //! pages    = the rest, and at least 1/8 of the memory
 //! ```
 //!
 //! * The index grows and shrinks with the keys, by itself. Pages leave memory for it, down to an
-//!   eighth of the budget. An index that needs more than the rest exceeds the budget.
-//!   [`expected_keys`](crate::Config::expected_keys) only gives the size with which it begins.
+//!   eighth of the budget. [`expected_keys`](crate::Config::expected_keys) only gives the size with
+//!   which it begins.
+//! * A new store gets one prefix of hashes for at most 32 bytes of memory, a power of two. Keys of
+//!   one prefix share an entry of the index, so its memory is bounded. With as many keys as
+//!   prefixes, a read passes half a record of another key on average; with ten times as many, five.
+//!   Records in memory cost little then, and each record on the device costs a read.
+//!   [`Stats::index`](crate::stats::Stats::index) has both numbers.
 //! * The pages are a cache of the newest records. Reads of older records go to the device.
 //! * A long value is stored in pieces: a value of more than a quarter of a page or 256 KiB, or more
 //!   than half of a page of at most 64 KiB. It takes memory beyond the budget while an operation

@@ -23,6 +23,9 @@
 //! key is read, no record is touched, and two entries never become one. So the size of the index is
 //! no fact of the store; `root_bits` is.
 //!
+//! Keys of one prefix share a chain of records. There are as many prefixes as have room in the
+//! memory, so the memory bounds the index at any number of keys. Many more keys make long chains.
+//!
 //! Keys per bucket trade against memory. With 12 keys per bucket of 128 bytes, one bucket in six
 //! has an overflow line, at 11.5 bytes a key. Buckets of one line would need 14 bytes for the same.
 //!
@@ -285,6 +288,11 @@ impl HashIndex {
     /// Returns the binary logarithm of the minimum of buckets.
     pub(crate) fn root_bits(&self) -> u32 {
         self.sizes.root_bits
+    }
+
+    /// Returns the number of prefixes, the limit of entries.
+    pub(crate) fn prefixes(&self) -> u64 {
+        1 << (self.sizes.root_bits + TAG_BITS)
     }
 
     pub(crate) fn buckets(&self) -> u64 {

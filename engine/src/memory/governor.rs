@@ -6,7 +6,7 @@
 //!              |        |           |         the rest: at least the floor
 //!              |        |     a share of the budget, for buffers and waiting operations
 //!              |     reported when sessions open
-//!           asks before it grows
+//!           reported as it grows
 //! ```
 //!
 //! Operations that wait for the device are tasks of users, so nothing limits their number. If they
@@ -14,9 +14,11 @@
 //! to a page and fewer operations wait.
 //!
 //! The index grows at the expense of the frames, down to their *floor*: an eighth of the budget, or
-//! the least number of frames. Then the index is refused, and works with what it has. A driver of
-//! the store compares the shares with the limits of the log and moves these. So memory follows a
-//! moment later: a page leaves memory after it was flushed.
+//! the least number of frames. It has one entry for each prefix at most, and the number of prefixes
+//! was chosen so that all of them fit beside the floor (`config/index_sizes.rs`). Only the index of
+//! a store that was created with more memory may take more. A driver of the store compares the
+//! shares with the limits of the log and moves these. So memory follows a moment later: a page
+//! leaves memory after it was flushed.
 //!
 //! All calls are on cold paths: the state is under a lock, which no caller holds for long.
 
@@ -40,8 +42,6 @@ pub(crate) struct MemoryParts {
     pub(crate) sessions: u64,
     /// Operations that wait for the device.
     pub(crate) waits: u64,
-    /// The number of times that the index was refused memory.
-    pub(crate) refused: u64,
 }
 
 /// The shares that follow from the parts.
@@ -105,32 +105,6 @@ impl MemoryGovernor {
             parts: Mutex::new(parts),
             changed: Event::new(),
         }
-    }
-
-    /// Takes `bytes` bytes more for the index, and returns whether it got them. The frames give
-    /// them, down to their floor.
-    ///
-    /// The index asks before it grows, and reports memory that it has returned to the system with
-    /// [`index_returned`](Self::index_returned).
-    #[cfg_attr(not(test), expect(dead_code, reason = "an index of fixed size asks for nothing"))]
-    pub(crate) fn request_index(&self, bytes: u64) -> bool {
-        let mut parts = self.parts();
-        let wanted = MemoryParts { index: parts.index.saturating_add(bytes), ..*parts };
-        if self.least_budget(&wanted, parts.budget) > parts.budget {
-            parts.refused += 1;
-            return false;
-        }
-        self.replace(parts, wanted);
-        true
-    }
-
-    /// Takes back memory of the index.
-    #[cfg_attr(not(test), expect(dead_code, reason = "an index of fixed size returns nothing"))]
-    pub(crate) fn index_returned(&self, bytes: u64) {
-        let parts = self.parts();
-        let index = parts.index.checked_sub(bytes).expect("the index returns what it has");
-        let wanted = MemoryParts { index, ..*parts };
-        self.replace(parts, wanted);
     }
 
     /// Notes the memory that the index has, as a fact.
@@ -294,17 +268,14 @@ mod tests {
         let governor = governor();
         let first = governor.shares();
         assert_eq!(first, MemoryShares { frames: 120, buffers: 512 << 10 });
-        let mut granted = 0;
-        while governor.request_index(100 << 10) {
-            granted += 1;
+        // 8 MiB without the buffers and without an eighth.
+        let most = (8 << 20) / 16 * 13;
+        for index in (0..=most).step_by(64 << 10) {
+            governor.note_index(index);
             check(&governor);
         }
-        // 8 MiB without the buffers and without an eighth.
-        assert_eq!(granted, (8 << 10) * 13 / 16 / 100);
-        assert_eq!(governor.present().refused, 1);
-        assert!(governor.shares().frames >= 16);
-        assert!(governor.request_index(10 << 10), "less may still fit");
-        governor.index_returned(governor.present().index);
+        assert_eq!(governor.shares().frames, 16);
+        governor.note_index(0);
         assert_eq!(governor.shares(), first);
     }
 
@@ -315,7 +286,6 @@ mod tests {
         assert_eq!(governor.shares().frames, 104);
         governor.note_index(1 << 30);
         assert_eq!(governor.shares().frames, 16);
-        assert!(!governor.request_index(1));
     }
 
     #[test]
@@ -337,7 +307,7 @@ mod tests {
     #[test]
     fn a_budget_moves_between_the_floor_and_what_was_reserved() {
         let governor = governor();
-        assert!(governor.request_index(1 << 20));
+        governor.note_index(1 << 20);
         let floor = governor.floor();
         let refusal = |budget: u64| {
             let error = governor.set_budget(ByteSize::new(budget)).expect_err("out of bounds");
@@ -354,8 +324,5 @@ mod tests {
             governor.set_budget(ByteSize::new(budget)).expect("within the bounds");
             check(&governor);
         }
-        // At the floor the index gets nothing more.
-        governor.set_budget(ByteSize::new(floor)).expect("the floor");
-        assert!(!governor.request_index(PAGE));
     }
 }

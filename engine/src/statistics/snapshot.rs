@@ -76,6 +76,9 @@ pub struct IndexStats {
     /// About how many entries there are: one for each live or deleted key of the log, unless keys
     /// share an entry, or a key was deleted while its only record was in memory.
     pub entries: u64,
+    /// The limit of entries, which bounds the memory of the index. It is fixed when a store is
+    /// created. With almost as many entries, most keys share one with another key.
+    pub prefixes: u64,
     /// The number of buckets. It follows the entries, twelve or thirteen a bucket.
     pub buckets: u64,
 }
@@ -114,8 +117,6 @@ pub struct MemoryBytes {
     pub budget: u64,
     /// The smallest budget that `set_memory` accepts now.
     pub floor: u64,
-    /// The number of times that the index could not grow, since pages had reached their floor.
-    pub refused: u64,
     /// The number of reads of the device that waited until others had returned their buffers.
     pub waited: u64,
 }

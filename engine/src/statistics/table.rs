@@ -35,6 +35,7 @@ impl fmt::Display for Stats {
         table.row("found", "on device", count(hits.on_device))?;
         table.row("found", "absent", count(hits.absent))?;
         table.row("index", "entries", count(self.index.entries))?;
+        table.row("index", "prefixes", count(self.index.prefixes))?;
         table.row("index", "buckets", count(self.index.buckets))?;
         table.row("log", "mutable", size(self.log.mutable))?;
         table.row("log", "read-only", size(self.log.read_only))?;
@@ -48,7 +49,6 @@ impl fmt::Display for Stats {
         table.row("memory", "waits", size(self.memory.waits))?;
         table.row("memory", "budget", size(self.memory.budget))?;
         table.row("memory", "floor", size(self.memory.floor))?;
-        table.row("memory", "refused", count(self.memory.refused))?;
         table.row("memory", "waited", count(self.memory.waited))?;
         table.row("memory", "seats", count(self.seats as u64))?;
         self.checkpoints.rows(&mut table)

@@ -14,6 +14,7 @@ pub(super) fn sample() -> Stats {
     (hits.mutable, hits.read_only, hits.on_device, hits.absent) = (9_000_000, 800_000, 70_000, 600);
     (stats.suspensions, stats.appends) = (70_123, 1_052_001);
     (stats.index.entries, stats.index.buckets) = (1_700_000, 141_666);
+    stats.index.prefixes = 1 << 24;
     let log = &mut stats.log;
     (log.mutable, log.read_only, log.on_device) = (180 << 20, 20 << 20, 5 << 39);
     let device = &mut stats.device;
@@ -28,7 +29,7 @@ pub(super) fn sample() -> Stats {
     (memory.index, memory.frames, memory.buffers) = (18 << 20, 200 << 20, 1000);
     (memory.sessions, memory.waits) = (9000, 2 << 20);
     (memory.budget, memory.floor) = (256 << 20, 64 << 20);
-    (memory.refused, memory.waited) = (3, 4000);
+    memory.waited = 4000;
     stats.seats = 9;
     (stats.checkpoints.taken, stats.checkpoints.failed) = (41, 2);
     stats.checkpoints.last = Some(LastCheckpoint {
@@ -55,6 +56,7 @@ found        mutable              9,000,000
              on device               70,000
              absent                     600
 index        entries              1,700,000
+             prefixes            16,777,216
              buckets                141,666
 log          mutable              180.0 MiB
              read-only             20.0 MiB
@@ -75,7 +77,6 @@ memory       index                 18.0 MiB
              waits                  2.0 MiB
              budget               256.0 MiB
              floor                 64.0 MiB
-             refused                      3
              waited                   4,000
              seats                        9
 checkpoints  taken                       41
@@ -103,7 +104,7 @@ fn data_has_the_names_of_the_fields() {
         r#"{"operations":{"reads":12345678,"upserts":1000000,"modifies":52000,"deletes":17},"#,
         r#""hits":{"mutable":9000000,"read_only":800000,"on_device":70000,"absent":600},"#,
         r#""suspensions":70123,"appends":1052001,"#,
-        r#""index":{"entries":1700000,"buckets":141666},"#,
+        r#""index":{"entries":1700000,"prefixes":16777216,"buckets":141666},"#,
         r#""log":{"mutable":188743680,"read_only":20971520,"on_device":2748779069440},"#,
         r#""device":{"reads":70000,"read_bytes":286720000,"writes":1500,"#,
         r#""write_bytes":3221225472,"read_latency_p50_seconds":0.000131072,"#,
@@ -111,7 +112,7 @@ fn data_has_the_names_of_the_fields() {
         r#""write_latency_p99_seconds":4.294967296,"bytes_stored":2684354560},"#,
         r#""memory":{"index":18874368,"frames":209715200,"buffers":1000,"#,
         r#""sessions":9000,"waits":2097152,"budget":268435456,"floor":67108864,"#,
-        r#""refused":3,"waited":4000},"#,
+        r#""waited":4000},"#,
         r#""seats":9,"#,
         r#""checkpoints":{"taken":41,"failed":2,"last":{"token":44,"kind":"snapshot","#,
         r#""ago_seconds":90.0,"took_seconds":1.25,"#,

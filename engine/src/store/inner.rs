@@ -194,7 +194,7 @@ impl StoreInner {
         let [begin, head, _, read_only] = self.log.pages().addresses();
         let tail = self.log.tail_address();
         let (entries, buckets) = (self.index.entries(), self.index.buckets());
-        stats.index = IndexStats { entries, buckets };
+        stats.index = IndexStats { entries, prefixes: self.index.prefixes(), buckets };
         stats.log = LogBytes {
             mutable: tail.raw().saturating_sub(read_only.raw()),
             read_only: read_only.raw() - head.raw(),

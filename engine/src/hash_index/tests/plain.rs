@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::base::hash::KeyHasher;
+use crate::config::index_sizes::ENTRY_BYTES;
 use std::cell::Cell;
 use std::collections::HashMap;
 
@@ -244,6 +245,27 @@ fn an_index_takes_ten_to_thirteen_bytes_a_key_at_every_size() {
             check(&index);
         }
     }
+}
+
+/// However many keys there are, each prefix has one entry. So the number of prefixes is the bound
+/// of the memory, and operations never lack a place for a key.
+#[test]
+fn an_index_of_all_prefixes_takes_thirteen_bytes_each() {
+    const PREFIXES: u64 = 1 << TAG_BITS;
+    let sizes = IndexSizes { root_bits: 0, least: 1, buckets: 1, limit: 1 }.with_root_bits(0);
+    let sizes = IndexSizes { limit: PREFIXES * ENTRY_BYTES / BUCKET_BYTES, ..sizes };
+    let index = HashIndex::new(sizes, false).expect("memory");
+    let hasher = KeyHasher::new(3);
+    let mut most = 0;
+    for key in 0..8 * PREFIXES {
+        index.raise(hasher.hash(&key.to_le_bytes()), address(key)).expect("memory");
+        if key % 512 == 0 {
+            index.give_back(index.take_retired());
+            most = most.max(index.bytes());
+        }
+    }
+    assert!(index.entries() > PREFIXES * 99 / 100, "{} entries", index.entries());
+    assert!((PREFIXES * 11..=PREFIXES * ENTRY_BYTES).contains(&most), "{most} bytes");
 }
 
 #[test]

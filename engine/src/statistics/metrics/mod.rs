@@ -18,8 +18,8 @@ use metrics::Label;
 use names::{
     APPENDS, CHECKPOINT_AGE, CHECKPOINT_DURATION, CHECKPOINT_FAILED, CHECKPOINTS, CONDITION,
     DEVICE_READ_BYTES, DEVICE_READ_LATENCY, DEVICE_READS, DEVICE_STORED, DEVICE_WRITE_BYTES,
-    DEVICE_WRITE_LATENCY, DEVICE_WRITES, HITS, INDEX_BUCKETS, INDEX_ENTRIES, LOG, MEMORY_BUDGET,
-    MEMORY_FLOOR, MEMORY_REFUSED, MEMORY_WAITED, Metric, OPERATIONS, SEATS, SUSPENSIONS,
+    DEVICE_WRITE_LATENCY, DEVICE_WRITES, HITS, INDEX_BUCKETS, INDEX_ENTRIES, INDEX_PREFIXES, LOG,
+    MEMORY_BUDGET, MEMORY_FLOOR, MEMORY_WAITED, Metric, OPERATIONS, SEATS, SUSPENSIONS,
 };
 use std::time::Duration;
 
@@ -93,6 +93,7 @@ impl Stats {
         to.counter(SUSPENSIONS, None, self.suspensions);
         to.counter(APPENDS, None, self.appends);
         to.gauge(INDEX_ENTRIES, None, self.index.entries);
+        to.gauge(INDEX_PREFIXES, None, self.index.prefixes);
         to.gauge(INDEX_BUCKETS, None, self.index.buckets);
         self.log.publish(&to);
         self.device.publish_reads(&to);
@@ -155,7 +156,6 @@ impl MemoryBytes {
         to.gauge(MEMORY, Some(("use", "waits")), self.waits);
         to.gauge(MEMORY_BUDGET, None, self.budget);
         to.gauge(MEMORY_FLOOR, None, self.floor);
-        to.counter(MEMORY_REFUSED, None, self.refused);
         to.counter(MEMORY_WAITED, None, self.waited);
     }
 }

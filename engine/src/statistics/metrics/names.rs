@@ -63,6 +63,11 @@ pub(super) const INDEX_ENTRIES: Metric = Metric {
     unit: Unit::Count,
     text: "about how many entries the hash index has",
 };
+pub(super) const INDEX_PREFIXES: Metric = Metric {
+    name: "kvick_index_prefixes",
+    unit: Unit::Count,
+    text: "limit of the entries of the hash index",
+};
 pub(super) const INDEX_BUCKETS: Metric =
     Metric { name: "kvick_index_buckets", unit: Unit::Count, text: "buckets of the hash index" };
 pub(crate) const MEMORY: Metric =
@@ -71,11 +76,6 @@ pub(super) const MEMORY_BUDGET: Metric =
     Metric { name: "kvick_memory_budget_bytes", unit: Unit::Bytes, text: "limit of the memory" };
 pub(super) const MEMORY_FLOOR: Metric =
     Metric { name: "kvick_memory_floor_bytes", unit: Unit::Bytes, text: "smallest possible limit" };
-pub(super) const MEMORY_REFUSED: Metric = Metric {
-    name: "kvick_memory_refused_total",
-    unit: Unit::Count,
-    text: "memory that the index did not get",
-};
 pub(super) const MEMORY_WAITED: Metric = Metric {
     name: "kvick_memory_waited_total",
     unit: Unit::Count,
