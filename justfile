@@ -104,6 +104,11 @@ bench *args:
 kvbench *args:
     cargo run --release -p benches --bin kvbench -- {{args}}
 
+# A store that grows and shrinks, against an index of fixed size: just growth --to 10000000
+growth *args:
+    cargo run --release -p benches --bin kvbench -- grow --compare --noise --path target \
+        --json target/growth.json --svg target/growth.svg {{args}}
+
 # Checkpoints and recoveries against the disk: just recoverbench --records 10000000 --kind snapshot
 recoverbench *args:
     cargo run --release -p benches --bin recoverbench -- {{args}}

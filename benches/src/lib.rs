@@ -10,6 +10,8 @@
 //! processor time and the resident memory. A worker reads only the clock, for the latency samples
 //! that the report counts.
 //!
+//! `kvbench grow` inserts and deletes keys, and measures each operation and the index (growth/).
+//!
 //! `recoverbench` measures a checkpoint of an idle store and the recovery from it, and plain
 //! transfers of as many bytes (recovery.rs, sequential.rs).
 //!
@@ -21,6 +23,7 @@
 
 pub mod checkpoints;
 pub mod clock;
+pub mod growth;
 pub mod keys;
 pub mod latency;
 pub mod load;

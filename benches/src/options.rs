@@ -1,9 +1,9 @@
-//! The checked command line of `kvbench`.
+//! The checked command line of `kvbench` without a subcommand.
 
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
-use clap::{ArgAction, Parser};
+use clap::{ArgAction, Args};
 use kvick::Config;
 use kvick::config::{Backend, ByteSize};
 
@@ -23,8 +23,7 @@ const RECORD_OVERHEAD: u64 = 24;
 
 /// YCSB on kvick: loads records, runs a mix for some seconds, and verifies every value that it
 /// reads.
-#[derive(Clone, Debug, Parser)]
-#[command(name = "kvbench", version)]
+#[derive(Clone, Debug, Args)]
 pub struct Options {
     /// The mix: a, b, c, d or f.
     #[arg(long, default_value = "b")]
@@ -88,17 +87,13 @@ pub struct Options {
 }
 
 impl Options {
-    /// Reads the command line. Ends the process with a message if it is wrong.
-    pub fn from_command_line() -> Self {
-        let mut options = Self::parse();
-        if options.tasks == 0 {
-            options.tasks = options.threads;
+    /// Returns the options with the default number of tasks.
+    #[must_use]
+    pub fn with_tasks(mut self) -> Self {
+        if self.tasks == 0 {
+            self.tasks = self.threads;
         }
-        if let Err(reason) = options.check() {
-            eprintln!("kvbench: {reason}");
-            std::process::exit(2);
-        }
-        options
+        self
     }
 
     /// Returns the configuration of the store.
@@ -139,7 +134,12 @@ impl Options {
         [if self.batch > 1 { 1 } else { self.sample_every() }, self.batch]
     }
 
-    fn check(&self) -> Result<(), String> {
+    /// Returns the reason for which the options are refused.
+    ///
+    /// # Errors
+    ///
+    /// The error is the reason.
+    pub fn check(&self) -> Result<(), String> {
         if self.records == 0 || self.threads == 0 || self.batch == 0 {
             return Err("records, threads and batch are at least 1".to_owned());
         }

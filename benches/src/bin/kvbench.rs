@@ -1,4 +1,4 @@
-//! YCSB on kvick, from the command line.
+//! YCSB on kvick, and a store that grows and shrinks, from the command line.
 //!
 //! ```text
 //! cargo run --release -p benches --bin kvbench -- --workload b --records 10000000 --batch 32
@@ -6,6 +6,8 @@
 //!     --memory 128MiB --tasks 64 --distribution uniform --path target --svg reads.svg
 //! cargo run --release -p benches --bin kvbench -- --workload a --threads 2 --seconds 30 \
 //!     --checkpoint-every 3 --checkpoint-kind snapshot --path target --svg dip.svg
+//! cargo run --release -p benches --bin kvbench -- grow --from 1000000 --to 100000000 \
+//!     --compare --noise --path target --json growth.json --svg growth.svg
 //! ```
 
 use std::error::Error;
@@ -14,6 +16,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use benches::growth;
 use benches::load::{Load, load};
 use benches::options::Options;
 use benches::payload::Payload;
@@ -21,17 +24,68 @@ use benches::process::resident_bytes;
 use benches::report::Report;
 use benches::run::{Terms, prepare, run};
 use benches::scratch::Scratch;
+use clap::{Parser, Subcommand};
 use kvick::FasterKv;
 
+/// Benchmarks of kvick. Without a subcommand: loads records, runs a YCSB mix for some seconds, and
+/// verifies every value that it reads.
+#[derive(Parser)]
+#[command(name = "kvbench", version, args_conflicts_with_subcommands = true)]
+struct Command {
+    #[command(subcommand)]
+    mode: Option<Mode>,
+    #[command(flatten)]
+    ycsb: Options,
+}
+
+#[derive(Subcommand)]
+enum Mode {
+    Grow(growth::options::Options),
+}
+
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let options = Options::from_command_line();
-    let directory = Scratch::new(&options.path, "kvbench")?;
-    let sound = if options.value == 8 {
-        bench::<u64>(&options, &directory)?
-    } else {
-        bench::<[u8]>(&options, &directory)?
+    let command = Command::parse();
+    let is_sound = match command.mode {
+        Some(Mode::Grow(options)) => grow(&checked(options.check(), options))?,
+        None => ycsb(&checked(command.ycsb.check(), command.ycsb.with_tasks()))?,
     };
-    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Returns the options. Ends the process with the reason if they are refused.
+fn checked<T>(check: Result<(), String>, options: T) -> T {
+    if let Err(reason) = check {
+        eprintln!("kvbench: {reason}");
+        std::process::exit(2);
+    }
+    options
+}
+
+/// Runs once for each index, and reports. Returns `false` if a record was missing or wrong.
+fn grow(options: &growth::options::Options) -> Result<bool, Box<dyn Error>> {
+    let mut runs = Vec::new();
+    for index in options.runs() {
+        let directory = Scratch::new(&options.path, "kvbench")?;
+        runs.push(growth::run::run(options, index, directory.path())?);
+    }
+    let report = growth::report::Report::new(options, &runs);
+    println!("{report}");
+    if let Some(file) = &options.json {
+        fs::write(file, serde_json::to_string_pretty(&report)?)?;
+    }
+    if let Some(file) = &options.svg {
+        fs::write(file, growth::diagram::draw(&report.setup, &growth::diagram::curves(&runs))?)?;
+    }
+    Ok(runs.iter().all(growth::run::Run::is_sound))
+}
+
+fn ycsb(options: &Options) -> Result<bool, Box<dyn Error>> {
+    let directory = Scratch::new(&options.path, "kvbench")?;
+    if options.value == 8 {
+        bench::<u64>(options, &directory)
+    } else {
+        bench::<[u8]>(options, &directory)
+    }
 }
 
 /// Loads, runs and reports. Returns `false` if a record was missing or wrong.
