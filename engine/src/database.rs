@@ -58,6 +58,8 @@ pub struct Table {
     pub key: String,
     /// The name of the value type.
     pub value: String,
+    /// Whether its records have a time of expiry: see [`Expiring`](crate::codec::Expiring).
+    pub has_expiry: bool,
 }
 
 impl Database {
@@ -267,8 +269,9 @@ impl Database {
 impl Table {
     fn of(table: TableFormat) -> Self {
         let (key, value) = (table.key_type(), table.value_type());
-        let shown = |name: &crate::codec::TypeName| name.shown().to_owned();
-        Self { number: table.number, key: shown(&key), value: shown(&value), name: table.name }
+        let has_expiry = table.has_expiry();
+        let [key, value] = [key, value].map(|name| name.shown().to_owned());
+        Self { number: table.number, key, value, has_expiry, name: table.name }
     }
 }
 

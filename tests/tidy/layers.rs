@@ -73,7 +73,7 @@ const ENGINE: [(&str, &str); 24] = [
     ("inspect", "base manifest record config hybrid_log store checkpoint"),
     ("lifecycle", "base record config opening store checkpoint recovery"),
     ("session", "codec base store futures lifecycle"),
-    ("database", "base codec record config statistics store checkpoint recovery lifecycle"),
+    ("database", "base record config statistics store checkpoint recovery lifecycle"),
     ("kv", "base codec config statistics store futures checkpoint recovery session database"),
     ("builder", "base codec config opening checkpoint recovery lifecycle database kv"),
 ];

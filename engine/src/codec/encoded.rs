@@ -85,6 +85,7 @@ impl<V: Value + ?Sized> Value for Encoded<V> {
     type View<'a> = V::View<'a>;
     type Bytes<'a> = &'a [u8];
     const WIDTH: Option<usize> = V::WIDTH;
+    const HAS_EXPIRY: bool = V::HAS_EXPIRY;
 
     fn type_name() -> Cow<'static, str> {
         V::type_name()

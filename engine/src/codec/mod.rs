@@ -12,13 +12,12 @@ mod composite;
 pub mod derived;
 mod encoded;
 mod error;
+mod expiring;
 #[cfg(feature = "serde")]
 mod format;
 mod packed;
 #[cfg(feature = "rkyv")]
 mod rkyv;
-#[cfg(feature = "serde")]
-mod round_trip;
 #[cfg(feature = "serde")]
 mod serde;
 mod type_name;
@@ -36,6 +35,7 @@ pub use kvick_derive::{Key, Value};
 pub use self::encoded::Encoded;
 pub use self::error::CodecError as Error;
 pub(crate) use self::error::CodecError;
+pub use self::expiring::Expiring;
 #[cfg(feature = "messagepack")]
 pub use self::format::MessagePack;
 #[cfg(feature = "serde")]
@@ -80,6 +80,7 @@ pub use self::zero_copy::ZeroCopy;
 /// | tuples of 2 to 12 | one after the other | sum, if all have one | tuple of views |
 /// | `#[derive(Value)]` (feature `derive`) | as a tuple of the fields | as a tuple | itself |
 /// | [`Encoded<T>`] | those of `T` | of `T` | view of `T` |
+/// | [`Expiring<T>`] | those of `T` | of `T` | view of `T` |
 /// | [`ZeroCopy<T>`] | the memory of `T` | size of `T` | `Cow<T>` |
 /// | `Rkyv<T>` (feature `rkyv`, no keys) | an rkyv archive | none | `RkyvView<T>` |
 /// | `Serde<T, F>` (feature `serde`, no keys) | format `F`, or postcard | none | `T` |
@@ -169,6 +170,9 @@ pub trait Value: 'static {
     ///
     /// A value of at most 8 bytes with a width is read and updated as a single word.
     const WIDTH: Option<usize>;
+
+    /// Whether the records of a table of these values have a time of expiry: see [`Expiring`].
+    const HAS_EXPIRY: bool = false;
 
     /// Returns the name of this encoding.
     ///

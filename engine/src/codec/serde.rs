@@ -1,5 +1,7 @@
 //! Any serde type, in a format of choice.
 
+mod round_trip;
+
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
@@ -7,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::format::{Postcard, SerdeFormat};
-use super::{CodecError, Value, round_trip};
+use super::{CodecError, Value};
 
 /// Needs the feature `serde`. Stores a `T` in a format of serde, for types that derive serde's
 /// traits.

@@ -73,6 +73,8 @@ pub struct InspectedTable {
     pub key_width: Option<usize>,
     /// The bytes of a value, if all values have the same size.
     pub value_width: Option<usize>,
+    /// Whether its records have a time of expiry.
+    pub has_expiry: bool,
 }
 
 /// A checkpoint, and the state of the files that it needs.
@@ -117,6 +119,10 @@ pub struct RecordCounts {
     pub in_pieces: u64,
     /// The number of pieces of such values.
     pub pieces: u64,
+    /// The number of records with a value, of their own or in pieces, that expire.
+    pub expiring: u64,
+    /// The earliest and the latest expiry of these records, in seconds since 1970.
+    pub expiries: Option<[u32; 2]>,
     /// The number of records that were abandoned before any other record or entry led to them.
     pub invalid: u64,
     /// The bytes of all these records.
@@ -231,6 +237,7 @@ impl InspectedStore {
 impl InspectedTable {
     fn of(table: TableFormat) -> Self {
         Self {
+            has_expiry: table.has_expiry(),
             number: table.number,
             name: table.name,
             is_dropped: table.dropped,

@@ -60,6 +60,9 @@ impl fmt::Display for InspectedTable {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { number, name, key, value, .. } = self;
         write!(formatter, "table {number} `{name}`: {value} under {key}")?;
+        if self.has_expiry {
+            formatter.write_str(", with expiry")?;
+        }
         if self.is_dropped { formatter.write_str(", dropped") } else { Ok(()) }
     }
 }
@@ -108,6 +111,9 @@ impl fmt::Display for RecordCounts {
             if *count > 0 {
                 write!(formatter, ", {count} {what}")?;
             }
+        }
+        if let Some([first, last]) = self.expiries {
+            write!(formatter, ", {} that expire at {first} to {last}", self.expiring)?;
         }
         let Self { record_bytes, padding_bytes, unread_bytes, .. } = self;
         write!(formatter, "; {record_bytes} B of records, {padding_bytes} B of padding")?;

@@ -4,7 +4,7 @@ use super::RecordCounts;
 use crate::base::address::Address;
 use crate::checkpoint::files::manifest::CheckpointEntry;
 use crate::hybrid_log::{NoRecord, PageAssembler, PagePayload, PageRecord, Records, Units};
-use crate::record::{Layout, Layouts, RecordInfo, StoredRecord};
+use crate::record::{Layouts, StoredRecord};
 
 /// A walk over the log of a checkpoint, page by page, in order.
 #[derive(Debug)]
@@ -82,8 +82,7 @@ impl<'r> Walk<'r> {
         for record in Records::new(self.units, self.layouts, [page.start, begin], &page.bytes) {
             match record {
                 Ok(record) => {
-                    let bytes = record.bytes.len() as u64;
-                    self.counts.add(record.info, record.layout, bytes);
+                    self.counts.add(&record);
                     if let Some(what) = wrong_in(&record) {
                         self.is_sound = false;
                         self.wrong.push((record.address, what));
@@ -104,13 +103,17 @@ fn wrong_in(record: &PageRecord<'_>) -> Option<&'static str> {
     if record.info.previous() >= record.address {
         return Some("a record that leads to a later record");
     }
+    if !StoredRecord::has_sound_expiry(record.bytes, record.layout) {
+        return Some("a record with an expiry of more than 4 bytes");
+    }
     let is_whole = StoredRecord::holds_its_value(record.bytes, record.layout);
     (!is_whole).then_some("a record whose value is longer than it has room for")
 }
 
 impl RecordCounts {
-    fn add(&mut self, info: RecordInfo, layout: Layout, bytes: u64) {
-        self.record_bytes += bytes;
+    fn add(&mut self, record: &PageRecord<'_>) {
+        let PageRecord { info, layout, bytes, .. } = *record;
+        self.record_bytes += bytes.len() as u64;
         // A record that was never linked counts as nothing else. A deleted record has no value.
         let count = if info.is_invalid() {
             &mut self.invalid
@@ -118,11 +121,19 @@ impl RecordCounts {
             &mut self.pieces
         } else if info.is_tombstone() {
             &mut self.tombstones
-        } else if info.is_in_pieces(layout) {
-            &mut self.in_pieces
         } else {
-            &mut self.values
+            let expiry = StoredRecord::expiry_in(bytes, layout);
+            if let Some(second) = expiry.second() {
+                self.add_expiry(second);
+            }
+            if info.is_in_pieces(layout) { &mut self.in_pieces } else { &mut self.values }
         };
         *count += 1;
+    }
+
+    fn add_expiry(&mut self, second: u32) {
+        self.expiring += 1;
+        let [first, last] = self.expiries.unwrap_or([second; 2]);
+        self.expiries = Some([first.min(second), last.max(second)]);
     }
 }

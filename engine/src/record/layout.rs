@@ -12,6 +12,9 @@
 //! +------+---------+-------+-----+-------+ +------+---------+-----+-------+
 //! ```
 //!
+//! In a table with expiry, the word of the [`Expiry`](super::Expiry) is between these headers and
+//! the key.
+//!
 //! Every field begins on a word of 8 bytes. `extents` holds the length of the key and the capacity
 //! of the value, and never changes. So the extent of a record is stable while its value shrinks and
 //! grows in place. `state` is the [`ValueState`](super::ValueState).
@@ -21,9 +24,6 @@ pub(crate) const WORD: usize = 8;
 /// Wider fixed types are stored like variable ones, so that a huge array can be stored in pieces.
 const WIDEST_FIXED: usize = 1024;
 
-/// The bytes of the longest header: the record's first word, extents, and state.
-pub(crate) const LONGEST_HEADER: usize = 3 * WORD;
-
 /// The layout of the keys and values of one table; a constant of its types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
@@ -31,6 +31,8 @@ pub(crate) struct Layout {
     pub(crate) key_width: Option<usize>,
     /// The bytes of every value, if all have the same length.
     pub(crate) value_width: Option<usize>,
+    /// Whether each record has a word for its expiry.
+    pub(crate) has_expiry: bool,
 }
 
 /// The lengths of one record.
@@ -49,7 +51,13 @@ pub(crate) trait HasLayout {
 
 impl Layout {
     pub(crate) const fn new(key_width: Option<usize>, value_width: Option<usize>) -> Self {
-        Self { key_width: narrow(key_width), value_width: narrow(value_width) }
+        let (key_width, value_width) = (narrow(key_width), narrow(value_width));
+        Self { key_width, value_width, has_expiry: false }
+    }
+
+    /// Returns the same layout with or without a word for the expiry.
+    pub(crate) const fn with_expiry(self, has_expiry: bool) -> Self {
+        Self { has_expiry, ..self }
     }
 
     /// Returns whether the value is one atomic word, without a lock and a length.
@@ -75,10 +83,16 @@ impl Layout {
         1 + self.has_extents() as usize
     }
 
+    /// Returns the word index of the expiry, for layouts that have it.
+    #[inline(always)]
+    pub(crate) const fn expiry_index(self) -> usize {
+        1 + self.has_extents() as usize + !self.value_is_word() as usize
+    }
+
     /// Returns the word index of the key.
     #[inline(always)]
     pub(crate) const fn key_index(self) -> usize {
-        1 + self.has_extents() as usize + !self.value_is_word() as usize
+        self.expiry_index() + self.has_expiry as usize
     }
 
     /// Returns the word index of the value after a key of `key` bytes.
@@ -111,7 +125,6 @@ impl Layout {
 
     /// Returns the number of bytes from the start of a record that show its extent.
     pub(crate) const fn header_bytes(self) -> usize {
-        debug_assert!(self.key_index() * WORD <= LONGEST_HEADER, "no header is longer");
         self.key_index() * WORD
     }
 }
@@ -149,6 +162,20 @@ mod tests {
         assert_eq!(layout.value_index(5), 4);
         assert_eq!(extents, Extents { key: 5, capacity: 104 });
         assert_eq!(layout.record_bytes(extents), (4 + 13) * 8);
+    }
+
+    #[test]
+    fn an_expiry_takes_one_word_before_the_key() {
+        for widths in [[None, None], [Some(8), Some(8)], [Some(4), Some(24)], [None, Some(2)]] {
+            let plain = Layout::new(widths[0], widths[1]);
+            let expiring = plain.with_expiry(true);
+            assert_eq!(expiring.expiry_index(), plain.key_index());
+            assert_eq!(expiring.key_index(), plain.key_index() + 1);
+            let extents = plain.extents(5, 100);
+            assert_eq!(extents, expiring.extents(5, 100));
+            assert_eq!(expiring.record_bytes(extents), plain.record_bytes(extents) + WORD);
+            assert_eq!(expiring.with_expiry(false), plain);
+        }
     }
 
     #[test]

@@ -16,6 +16,8 @@ const KNOWN: u32 = 1 << 31;
 /// The bits of a width. The width of variable keys or values is 0, any other is one higher.
 const WIDTH_BITS: u32 = 11;
 const WIDTH: u32 = (1 << WIDTH_BITS) - 1;
+/// Each record has a word for its expiry.
+const HAS_EXPIRY: u32 = 1 << (2 * WIDTH_BITS);
 
 impl Layouts {
     /// Returns the layouts of a store without a table.
@@ -39,6 +41,7 @@ impl Layouts {
         (word & KNOWN != 0).then(|| Layout {
             key_width: width(word >> WIDTH_BITS & WIDTH),
             value_width: width(word & WIDTH),
+            has_expiry: word & HAS_EXPIRY != 0,
         })
     }
 
@@ -55,7 +58,8 @@ fn pack(layout: Layout) -> u32 {
         assert!(bits <= WIDTH, "a fixed width has {WIDTH_BITS} bits: {width:?}");
         bits
     };
-    KNOWN | bits(layout.key_width) << WIDTH_BITS | bits(layout.value_width)
+    let expiry = if layout.has_expiry { HAS_EXPIRY } else { 0 };
+    KNOWN | expiry | bits(layout.key_width) << WIDTH_BITS | bits(layout.value_width)
 }
 
 fn width(bits: u32) -> Option<usize> {
@@ -81,10 +85,11 @@ mod tests {
         let layouts = Layouts::new();
         let widths = [None, Some(0), Some(1), Some(8), Some(1023), Some(1024), Some(4096)];
         let mut numbers = (0..).filter_map(TableNumber::new);
-        for key in widths {
-            for value in widths {
-                let (number, layout) =
-                    (numbers.next().expect("49 tables"), Layout::new(key, value));
+        for has_expiry in [false, true] {
+            for (key, value) in widths.into_iter().flat_map(|key| widths.map(|value| (key, value)))
+            {
+                let number = numbers.next().expect("98 tables");
+                let layout = Layout::new(key, value).with_expiry(has_expiry);
                 let info = RecordInfo::new(number, Address::FIRST, RecordKind::Value, 0);
                 assert_eq!(layouts.of(info), None);
                 layouts.set(number, layout);

@@ -10,6 +10,7 @@
 //! 3. Value bytes change only in the mutable region: a value of one word by CAS or store, any other
 //!    under its [`ValueState`].
 
+mod expiry;
 mod info;
 mod layout;
 mod layouts;
@@ -17,8 +18,9 @@ mod stored;
 mod table_number;
 mod value_state;
 
+pub(crate) use expiry::Expiry;
 pub(crate) use info::{RecordInfo, RecordKind};
-pub(crate) use layout::{Extents, HasLayout, LONGEST_HEADER, Layout, WORD, words};
+pub(crate) use layout::{Extents, HasLayout, Layout, WORD, words};
 pub(crate) use layouts::Layouts;
 pub(crate) use stored::StoredRecord;
 pub(crate) use table_number::TableNumber;
@@ -38,6 +40,8 @@ pub(crate) struct NewRecord<'b> {
     pub(crate) key: &'b [u8],
     pub(crate) value: &'b [u8],
     pub(crate) content: RecordKind,
+    /// The expiry, for tables that have it.
+    pub(crate) expiry: Expiry,
 }
 
 impl<'g> RecordRef<'g> {
@@ -86,6 +90,16 @@ impl<'g> RecordRef<'g> {
             .iter()
             .zip(word_chunks(key))
             .all(|(word, chunk)| word.load(Ordering::Relaxed) == chunk)
+    }
+
+    /// Returns the expiry of the record. It never expires in a layout without expiry.
+    #[inline(always)]
+    pub(crate) fn expiry(self, layout: Layout) -> Expiry {
+        if !layout.has_expiry {
+            return Expiry::NEVER;
+        }
+        // Relaxed: the expiry never changes once a record is linked.
+        Expiry::from_word(self.words[layout.expiry_index()].load(Ordering::Relaxed))
     }
 
     /// Returns the word of the value, in a layout whose values are words.
@@ -154,6 +168,10 @@ impl<'g> RecordRef<'g> {
             let state = ValueState::new(record.value.len());
             self.words[layout.state_index()].store(state.raw(), Ordering::Relaxed);
         }
+        if layout.has_expiry {
+            let expiry = record.expiry.word();
+            self.words[layout.expiry_index()].store(expiry, Ordering::Relaxed);
+        }
         write_words(&self.words[layout.key_index()..][..words(extents.key)], record.key);
         let value = layout.value_index(extents.key);
         write_words(&self.words[value..][..words(record.value.len())], record.value);
@@ -221,7 +239,7 @@ mod tests {
     }
 
     fn record<'b>(key: &'b [u8], value: &'b [u8]) -> NewRecord<'b> {
-        NewRecord { key, value, content: RecordKind::Value }
+        NewRecord { key, value, content: RecordKind::Value, expiry: Expiry::NEVER }
     }
 
     #[test]
@@ -256,6 +274,25 @@ mod tests {
             found.copy_value(layout, &mut copy).expect("free");
             assert_eq!(copy, value);
             assert_eq!(found.extents(layout), extents);
+        }
+    }
+
+    #[test]
+    fn an_expiry_is_read_beside_the_key_and_the_value() {
+        for widths in [[Some(8), Some(8)], [Some(8), None], [None, None]] {
+            let plain = Layout::new(widths[0], widths[1]);
+            let page = page();
+            let found = RecordRef::new(&page);
+            let expiry = Expiry::from_word(u64::from(u32::MAX));
+            let record = NewRecord { expiry, ..record(b"eight by", b"tes long") };
+            found.initialise(plain.with_expiry(true), header(Address::NONE), record);
+            assert!(found.key_equals(plain.with_expiry(true), b"eight by"));
+            assert_eq!(found.expiry(plain.with_expiry(true)).second(), Some(u32::MAX));
+            assert_eq!(found.expiry(plain), Expiry::NEVER, "it has no such word");
+            let bytes: Vec<u8> =
+                page.iter().flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()).collect();
+            assert!(StoredRecord::has_sound_expiry(&bytes, plain.with_expiry(true)));
+            assert_eq!(StoredRecord::expiry_in(&bytes, plain.with_expiry(true)), expiry);
         }
     }
 

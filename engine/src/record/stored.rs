@@ -1,6 +1,6 @@
 //! A record that was read from a device: its own bytes, checked and final.
 
-use super::{Extents, Layout, RecordInfo, ValueState, WORD, unpack, word_in};
+use super::{Expiry, Extents, Layout, RecordInfo, ValueState, WORD, unpack, word_in};
 use crate::base::address::Address;
 use kvick_io::AlignedBuf;
 
@@ -55,6 +55,26 @@ impl StoredRecord {
             let state = ValueState::from_raw(word_in(bytes, layout.state_index()));
             state.length() <= extents_in(bytes, layout).capacity
         }
+    }
+
+    /// Returns the expiry of the record. It never expires in a layout without expiry.
+    pub(crate) fn expiry(&self, layout: Layout) -> Expiry {
+        Self::expiry_in(self.record(), layout)
+    }
+
+    /// As [`expiry`](Self::expiry), of the record that `bytes` holds as a whole.
+    pub(crate) fn expiry_in(bytes: &[u8], layout: Layout) -> Expiry {
+        if layout.has_expiry {
+            Expiry::from_word(word_in(bytes, layout.expiry_index()))
+        } else {
+            Expiry::NEVER
+        }
+    }
+
+    /// Returns whether the word of the expiry is as it is written, if the layout has it.
+    pub(crate) fn has_sound_expiry(bytes: &[u8], layout: Layout) -> bool {
+        !layout.has_expiry
+            || word_in(bytes, layout.expiry_index()) == Self::expiry_in(bytes, layout).word()
     }
 
     pub(crate) fn value(&self, layout: Layout) -> &[u8] {

@@ -51,12 +51,12 @@ impl TypeNames {
 
     /// Returns a new table of these types.
     pub(crate) fn table(&self, number: TableNumber, name: &str) -> TableFormat {
-        TableFormat::new(number, name, [&self.key, &self.value])
+        TableFormat::new(number, name, [&self.key, &self.value], self.layout.has_expiry)
     }
 
     /// Checks that the table holds these types, and gives the table their names. Names that mean
-    /// another type need `accepts_change`. A key never has another version. Returns whether a name
-    /// has changed.
+    /// another type need `accepts_change`. A key never has another version, and a table never gets
+    /// an expiry or loses it. Returns whether a name has changed.
     ///
     /// # Errors
     /// `InvalidArgument` that names both types.
@@ -73,6 +73,9 @@ impl TypeNames {
             if stored.width != asked.width {
                 return Err(wrong_width(&table.subject(), what, stored, asked));
             }
+        }
+        if table.has_expiry() != self.layout.has_expiry {
+            return Err(wrong_expiry(table, self.value.shown()));
         }
         let is_changed = key != self.key || value != self.value;
         if is_changed {
@@ -108,6 +111,22 @@ fn wrong_width(subject: &str, what: &str, stored: &TypeName, asked: &TypeName) -
         asked.shown(),
         shown(asked.width)
     ))
+}
+
+#[cold]
+fn wrong_expiry(table: &TableFormat, asked: &str) -> Error {
+    let subject = table.subject();
+    Error::invalid(if table.has_expiry() {
+        format!(
+            "{subject} was created with expiry, and is opened with values {asked} without expiry; \
+             open it with values `Expiring<{asked}>`"
+        )
+    } else {
+        format!(
+            "{subject} was created without expiry, and is opened with values `Expiring<{asked}>`; \
+             open it with values {asked}"
+        )
+    })
 }
 
 #[cfg(all(test, not(loom)))]

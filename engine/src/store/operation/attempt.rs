@@ -18,7 +18,7 @@ pub(crate) struct HashedKey<'k> {
 
 /// The layout of records of a store of these types.
 impl<K: Key + ?Sized, V: Value + ?Sized> HasLayout for Types<K, V> {
-    const LAYOUT: Layout = Layout::new(K::WIDTH, V::WIDTH);
+    const LAYOUT: Layout = Layout::new(K::WIDTH, V::WIDTH).with_expiry(V::HAS_EXPIRY);
 }
 
 /// Returns the layout of records of a store of these types.

@@ -5,7 +5,9 @@ use crate::base::error::Result;
 use crate::codec::{Key, Value};
 use crate::hash_index::FoundEntry;
 use crate::hybrid_log::Region;
-use crate::record::{HasLayout, Layout, NewRecord, RecordInfo, RecordKind, RecordRef, ValueState};
+use crate::record::{
+    Expiry, HasLayout, Layout, NewRecord, RecordInfo, RecordKind, RecordRef, ValueState,
+};
 use crate::statistics::Counter;
 use crate::store::answers::Previous;
 use crate::store::context::OperationContext;
@@ -109,7 +111,8 @@ fn delete_once<S: HasLayout>(
         found.count(tools.counters);
         return Ok(Some(Attempt::Done(previous)));
     }
-    let tombstone = NewRecord { key, value: &[], content: RecordKind::Tombstone };
+    let (content, expiry) = (RecordKind::Tombstone, Expiry::NEVER);
+    let tombstone = NewRecord { key, value: &[], content, expiry };
     Ok(match append_record::<S>(core, entry, tombstone, tools.guard, tools.counters) {
         Link::Linked => {
             found.count(tools.counters);

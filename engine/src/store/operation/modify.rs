@@ -17,6 +17,9 @@
 //! ends ([`Blocked::Overtaken`]) if another operation was faster meanwhile, and the next one has a
 //! guard of its own. Otherwise a task that waits for guards to end would wait for all attempts.
 
+#[cfg(all(test, not(loom)))]
+mod expiry_tests;
+mod long_values;
 mod removal;
 
 use crate::base::address::Address;
@@ -24,21 +27,21 @@ use crate::base::error::Result;
 use crate::codec::{Key, Value};
 use crate::hash_index::FoundEntry;
 use crate::hybrid_log::Region;
-use crate::record::{Layout, NewRecord, RecordInfo, RecordKind, RecordRef, ValueState};
+use crate::record::{Expiry, Layout, NewRecord, RecordInfo, RecordKind, RecordRef, ValueState};
 use crate::statistics::Counter;
 use crate::store::context::OperationContext;
 use crate::store::operation::attempt::EntrySnapshot;
-use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, LongValue, Types, layout};
+use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, Types, layout};
 use crate::store::operation::changes::{Change, without_entry};
 use crate::store::operation::delete::{delete_observed, forget_if_alone};
 use crate::store::operation::future::Operation;
-use crate::store::operation::pending::{PendingState, Scattered};
 use crate::store::operation::upsert::{check_value, entry_of, hashed, is_too_long, word_of};
 use crate::store::record::append::{Link, append_record, with_retries};
 use crate::store::record::encoding::{encode_key, owned_key};
 use crate::store::record::find::{InMemory, RecordSource, find_record};
 use crate::store::table::{TableInner, TableRef};
 use kvick_io::sync::atomic::Ordering;
+use long_values::{scattered, too_long};
 use std::marker::PhantomData;
 
 /// Modifies the value of one key.
@@ -91,6 +94,13 @@ struct Current<'c> {
     state: ValueState,
     /// The number of bytes to which it may grow in place. `None` if it is in pieces.
     capacity: Option<usize>,
+}
+
+/// A value that a newer record replaces, and the expiry of its record, which passes on.
+#[derive(Clone, Copy)]
+pub(in crate::store) struct Replaced<'c> {
+    value: &'c [u8],
+    expiry: Expiry,
 }
 
 /// Returns whether the change wrote.
@@ -217,7 +227,8 @@ impl<'t> RmwAttempt<'t, '_> {
         if layout.value_is_word() {
             let width = V::WIDTH.expect("a word has a width");
             let current = record.value_word(layout).load(Ordering::Acquire).to_le_bytes();
-            return self.copy::<K, V, C>(Some(&current[..width]), change);
+            let replaced = Replaced { value: &current[..width], expiry: record.expiry(layout) };
+            return self.copy::<K, V, C>(Some(replaced), change);
         }
         let mut current = std::mem::take(self.tools.scratch);
         current.clear();
@@ -256,8 +267,10 @@ impl<'t> RmwAttempt<'t, '_> {
     ) -> Result<Option<Attempt<bool>>> {
         let InMemory { record, region, .. } = found;
         let layout = layout::<K, V>();
+        let expiry = record.expiry(layout);
         if region != Region::Mutable {
-            return self.copy_of::<K, V, C>(Some(value), Some(state.raw()), change);
+            let replaced = Replaced { value, expiry };
+            return self.copy_of::<K, V, C>(Some(replaced), Some(state.raw()), change);
         }
         if state.is_sealed() {
             // Another operation is about to link a copy of it.
@@ -268,7 +281,7 @@ impl<'t> RmwAttempt<'t, '_> {
         let core = self.core();
         let OperationContext { guard, counters, pending, .. } = *self.tools;
         let version = EntrySnapshot { newest: entry.address(), state: Some(state.raw()) };
-        if let Some((record, computed)) = scattered(pending, version, key) {
+        if let Some((record, computed)) = scattered(pending, version, (key, expiry)) {
             change.recall(Some(value), computed)?;
             return Ok(Some(sealed(state, word, || {
                 append_record::<Types<K, V>>(core, entry, record, guard, counters)
@@ -296,7 +309,7 @@ impl<'t> RmwAttempt<'t, '_> {
             if is_too_long(core, layout, key, new) {
                 return Ok(too_long::<V, C>(version, new));
             }
-            let record = NewRecord { key, value: new, content: RecordKind::Value };
+            let record = NewRecord { key, value: new, content: RecordKind::Value, expiry };
             Ok(sealed(state, word, || {
                 append_record::<Types<K, V>>(core, entry, record, guard, counters)
             }))
@@ -322,12 +335,12 @@ impl<'t> RmwAttempt<'t, '_> {
             Some(Some(stored)) => stored,
         };
         let layout = layout::<K, V>();
-        let value = stored.value(layout);
+        let (value, expiry) = (stored.value(layout), stored.expiry(layout));
         if !stored.info().is_in_pieces(layout) {
-            return self.copy::<K, V, C>(Some(value), change);
+            return self.copy::<K, V, C>(Some(Replaced { value, expiry }), change);
         }
         match pending.gathered_at(stored.address()) {
-            Some(value) => self.copy::<K, V, C>(Some(value), change),
+            Some(value) => self.copy::<K, V, C>(Some(Replaced { value, expiry }), change),
             None => {
                 let pieces = Blocked::OverflowValue(Box::new((stored.address(), value.to_vec())));
                 Ok(Some(Attempt::Blocked(pieces)))
@@ -339,7 +352,7 @@ impl<'t> RmwAttempt<'t, '_> {
     #[inline(always)]
     pub(in crate::store) fn copy<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
         &mut self,
-        current: Option<&[u8]>,
+        current: Option<Replaced<'_>>,
         change: &mut C,
     ) -> Result<Option<Attempt<bool>>> {
         // The value cannot change, or does not exist.
@@ -348,7 +361,7 @@ impl<'t> RmwAttempt<'t, '_> {
 
     fn copy_of<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
         &mut self,
-        current: Option<&[u8]>,
+        current: Option<Replaced<'_>>,
         state: Option<u64>,
         change: &mut C,
     ) -> Result<Option<Attempt<bool>>> {
@@ -357,7 +370,9 @@ impl<'t> RmwAttempt<'t, '_> {
         let core = self.core();
         let OperationContext { guard, counters, pending, .. } = *self.tools;
         let version = EntrySnapshot { newest: entry.address(), state };
-        if let Some((record, computed)) = scattered(pending, version, key) {
+        let expiry = current.map_or(Expiry::NEVER, |replaced| replaced.expiry);
+        let current = current.map(|replaced| replaced.value);
+        if let Some((record, computed)) = scattered(pending, version, (key, expiry)) {
             change.recall(current, computed)?;
             return Ok(Some(linked(append_record::<Types<K, V>>(
                 core, entry, record, guard, counters,
@@ -365,7 +380,8 @@ impl<'t> RmwAttempt<'t, '_> {
         }
         let step = change.apply(current, |new| {
             let Some(new) = new else {
-                let record = NewRecord { key, value: &[], content: RecordKind::Tombstone };
+                let (content, expiry) = (RecordKind::Tombstone, Expiry::NEVER);
+                let record = NewRecord { key, value: &[], content, expiry };
                 return Ok(linked(append_record::<Types<K, V>>(
                     core, entry, record, guard, counters,
                 )));
@@ -374,7 +390,7 @@ impl<'t> RmwAttempt<'t, '_> {
             if is_too_long(core, layout, key, new) {
                 return Ok(too_long::<V, C>(version, new));
             }
-            let record = NewRecord { key, value: new, content: RecordKind::Value };
+            let record = NewRecord { key, value: new, content: RecordKind::Value, expiry };
             Ok(linked(append_record::<Types<K, V>>(core, entry, record, guard, counters)))
         })?;
         Ok(Some(step.unwrap_or(Attempt::Done(false))))
@@ -387,27 +403,6 @@ enum WordChange {
     Done,
     Overtaken,
     Frozen,
-}
-
-/// Returns the step of a value, computed from `version`, that does not fit in a page.
-fn too_long<V: Value + ?Sized, C: Change<V>>(
-    version: EntrySnapshot,
-    value: &[u8],
-) -> Attempt<bool> {
-    let long = LongValue { version, bytes: value.to_vec(), is_answer: C::ANSWERS_NEW };
-    Attempt::Blocked(Blocked::NeedsOverflow(Box::new(long)))
-}
-
-/// Returns the record of a value that is already stored in pieces, and the value if it is the
-/// answer. An earlier attempt computed it from this very version and found it too long.
-fn scattered<'r>(
-    pending: &'r PendingState,
-    version: EntrySnapshot,
-    key: &'r [u8],
-) -> Option<(NewRecord<'r>, Option<&'r [u8]>)> {
-    let Scattered { pieces, answer, .. } = pending.scattered_for(version)?;
-    let record = NewRecord { key, value: pieces, content: RecordKind::InPieces };
-    Some((record, answer.as_deref()))
 }
 
 /// Links a copy of a mutable value while the value is sealed. Removes the seal if linking fails.

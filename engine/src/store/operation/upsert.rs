@@ -6,7 +6,7 @@ use crate::base::hash::KeyHash;
 use crate::codec::{Key, Value};
 use crate::hash_index::{FoundEntry, Refused};
 use crate::hybrid_log::Region;
-use crate::record::{HasLayout, Layout, NewRecord, RecordKind, ValueState};
+use crate::record::{Expiry, HasLayout, Layout, NewRecord, RecordKind, ValueState};
 use crate::statistics::Counter;
 use crate::store::answers::Previous;
 use crate::store::context::OperationContext;
@@ -138,14 +138,15 @@ pub(in crate::store) fn upsert_hashed<K: Key + ?Sized, V: Value + ?Sized>(
     let value = value.as_ref();
     check_value::<V>(core, value)?;
     let layout = layout::<K, V>();
-    let mut record = NewRecord { key, value, content: RecordKind::Value };
+    let expiry = Expiry::NEVER;
+    let mut record = NewRecord { key, value, content: RecordKind::Value, expiry };
     if is_too_long(core, layout, key, value) {
         // A blind write does not depend on the old value, so it uses the same version for all
         // states.
         let version = EntrySnapshot { newest: Address::NONE, state: None };
         match tools.pending.scattered_for(version) {
             Some(Scattered { pieces, .. }) => {
-                record = NewRecord { key, value: pieces, content: RecordKind::InPieces };
+                record = NewRecord { key, value: pieces, content: RecordKind::InPieces, expiry };
             }
             None => {
                 let long = LongValue { version, bytes: value.to_vec(), is_answer: false };

@@ -14,7 +14,7 @@
 use crate::base::address::{ADDRESS_MASK, Address};
 use crate::base::error::{Error, Result};
 use crate::hybrid_log::Region;
-use crate::record::{NewRecord, RecordKind, WORD};
+use crate::record::{Expiry, NewRecord, RecordKind, WORD};
 use crate::store::table::TableRef;
 use futures::stream::{StreamExt, TryStreamExt};
 
@@ -64,7 +64,8 @@ pub(in crate::store) async fn read_overflow(
 }
 
 async fn append_piece(core: TableRef<'_>, key: &[u8], piece: &[u8]) -> Result<Address> {
-    let record = NewRecord { key, value: piece, content: RecordKind::Piece };
+    let expiry = Expiry::NEVER;
+    let record = NewRecord { key, value: piece, content: RecordKind::Piece, expiry };
     let table = (core.table.number, core.table.layout);
     loop {
         core.check_write()?;

@@ -24,9 +24,11 @@ use std::collections::BTreeSet;
 
 /// The format that this build writes, and the newest that it reads.
 pub(crate) const FORMAT: u32 = 3;
-const EDITION: Edition = Edition { kind: "store", format: FORMAT, features: &[TABLES] };
+const EDITION: Edition = Edition { kind: "store", format: FORMAT, features: &[TABLES, EXPIRY] };
 /// The feature of a store with any other table than the first.
 const TABLES: &str = "tables";
+/// The feature of a store with a table whose records have an expiry.
+const EXPIRY: &str = "expiry";
 
 /// The manifest of one store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -180,7 +182,12 @@ impl Manifest {
 
 /// Returns the features that a reader of this store must know.
 fn features(store: &StoreFormat) -> Vec<String> {
-    if store.has_many_tables() { vec![TABLES.to_owned()] } else { Vec::new() }
+    let needed = [(TABLES, store.has_many_tables()), (EXPIRY, store.has_expiry())];
+    needed
+        .into_iter()
+        .filter(|(_, is_needed)| *is_needed)
+        .map(|(name, _)| name.to_owned())
+        .collect()
 }
 
 impl Publishable for Manifest {

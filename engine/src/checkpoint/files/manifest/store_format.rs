@@ -50,7 +50,7 @@ impl StoreFormat {
     }
 
     /// Returns whether `next` may replace this description. Sizes are fixed at the creation, and a
-    /// table keeps its number, its widths and the end of its life.
+    /// table keeps its number, its layout and the end of its life.
     pub(crate) fn may_become(&self, next: &Self) -> bool {
         let sizes = Self { tables: next.tables.clone(), ..self.clone() };
         sizes == *next
@@ -136,6 +136,11 @@ impl StoreFormat {
     /// Returns whether a reader must know that a store has tables.
     pub(crate) fn has_many_tables(&self) -> bool {
         self.tables.iter().any(|table| table.number != TableNumber::FIRST.raw())
+    }
+
+    /// Returns whether a reader must know that records have an expiry.
+    pub(crate) fn has_expiry(&self) -> bool {
+        self.tables.iter().any(TableFormat::has_expiry)
     }
 
     /// Returns whether the tables fit together.

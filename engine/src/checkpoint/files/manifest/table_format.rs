@@ -6,7 +6,9 @@ use crate::record::{Layout, TableNumber};
 use serde::{Deserialize, Serialize};
 
 /// The features of a table that this build knows. It refuses a table with any other feature.
-const FEATURES: [&str; 0] = [];
+const FEATURES: [&str; 1] = [EXPIRY];
+/// The feature of a table whose records have a word for their expiry.
+const EXPIRY: &str = "expiry";
 /// The limit of bytes of a name.
 const LONGEST_NAME: usize = 255;
 
@@ -43,12 +45,18 @@ impl TableFormat {
     /// The name of the table of a store of one table.
     pub(crate) const DEFAULT: &str = "default";
 
-    pub(crate) fn new(number: TableNumber, name: &str, [key, value]: [&TypeName; 2]) -> Self {
+    /// Returns a new table of these types, whose records have an expiry or not.
+    pub(crate) fn new(
+        number: TableNumber,
+        name: &str,
+        [key, value]: [&TypeName; 2],
+        has_expiry: bool,
+    ) -> Self {
         Self {
             number: number.raw(),
             name: name.to_owned(),
             dropped: false,
-            features: Vec::new(),
+            features: features(has_expiry),
             key: key.encoding.clone(),
             value: value.encoding.clone(),
             key_width: key.width,
@@ -64,7 +72,12 @@ impl TableFormat {
     }
 
     pub(crate) fn layout(&self) -> Layout {
-        Layout::new(self.key_width, self.value_width)
+        Layout::new(self.key_width, self.value_width).with_expiry(self.has_expiry())
+    }
+
+    /// Returns whether the records of the table have an expiry.
+    pub(crate) fn has_expiry(&self) -> bool {
+        self.features.iter().any(|name| name == EXPIRY)
     }
 
     pub(crate) fn key_type(&self) -> TypeName {
@@ -102,7 +115,9 @@ impl TableFormat {
     }
 
     pub(super) fn is_sound(&self) -> bool {
-        TableNumber::new(self.number).is_some() && is_name(&self.name)
+        TableNumber::new(self.number).is_some()
+            && is_name(&self.name)
+            && self.features == features(self.has_expiry())
     }
 
     /// Checks that this build knows all features of the table. `file` is the manifest.
@@ -119,6 +134,10 @@ impl TableFormat {
             )))
         })
     }
+}
+
+fn features(has_expiry: bool) -> Vec<String> {
+    if has_expiry { vec![EXPIRY.to_owned()] } else { Vec::new() }
 }
 
 /// Refuses a name that no table can have.

@@ -8,7 +8,8 @@ use crate::record::TableNumber;
 use crate::store::sessions::identity::CommitPoint;
 
 fn table(number: TableNumber, name: &str) -> TableFormat {
-    TableFormat::new(number, name, [&TypeName::of::<u64>(), &TypeName::of::<[u8]>()])
+    let types = [&TypeName::of::<u64>(), &TypeName::of::<[u8]>()];
+    TableFormat::new(number, name, types, false)
 }
 
 fn manifest() -> Manifest {
@@ -102,19 +103,55 @@ fn tables_are_read_as_they_are_written() {
     assert_eq!(decoded, manifest);
     assert_eq!(decoded.store.table("users").map(|table| table.number), Some(5));
 
-    manifest.store.tables[1].features.push("expiry".to_owned());
+    manifest.store.tables[1].features.push("compression".to_owned());
     let error = Manifest::decode("manifest", &manifest.encode()).expect_err("unknown");
     assert_eq!(error.kind(), ErrorKind::Unsupported);
-    assert!(error.to_string().contains("table `users` uses \"expiry\""), "{error}");
+    assert!(error.to_string().contains("table `users` uses \"compression\""), "{error}");
+}
+
+#[test]
+fn expiry_is_a_feature_of_the_table_and_of_the_store() {
+    let mut manifest = manifest();
+    let mut store = manifest.store.clone();
+    let types = [&TypeName::of::<u64>(), &TypeName::of::<[u8]>()];
+    store.tables.push(TableFormat::new(TableNumber::LAST, "tokens", types, true));
+    manifest.set_store(store.clone());
+    let text = String::from_utf8(manifest.encode()).expect("text");
+    assert!(text.contains("\nfeatures = [\"tables\", \"expiry\"]\n"), "{text}");
+    assert!(text.contains("name = \"tokens\"\nfeatures = [\"expiry\"]\n"), "{text}");
+    let decoded = Manifest::decode("manifest", text.as_bytes()).expect("sound");
+    assert_eq!(decoded, manifest);
+    let layouts = decoded.store.layouts();
+    let [plain, expiring] = [TableNumber::FIRST, TableNumber::LAST].map(|it| layouts.get(it));
+    assert_eq!(expiring, plain.map(|layout| layout.with_expiry(true)));
+
+    // A dropped table may still have records. No table gets an expiry later, or loses it.
+    store.drop_table("tokens").expect("it is there");
+    assert!(manifest.store.may_become(&store) && store.has_expiry());
+    for number in 0..2 {
+        let mut changed = store.clone();
+        let features = &mut changed.tables[number].features;
+        if features.pop().is_none() {
+            features.push(EXPIRY.to_owned());
+        }
+        assert!(!store.may_become(&changed), "{changed:?}");
+    }
 }
 
 #[test]
 fn contradictions_are_found_under_a_good_checksum() {
-    let wrong: [fn(&mut Manifest); 12] = [
+    let wrong: [fn(&mut Manifest); 15] = [
         |manifest| manifest.store.tables[0].number = 128,
         |manifest| manifest.store.tables[0].name.clear(),
         |manifest| manifest.store.tables.push(table(TableNumber::LAST, "default")),
         |manifest| manifest.features.push(TABLES.to_owned()),
+        |manifest| manifest.features.push(EXPIRY.to_owned()),
+        |manifest| manifest.store.tables[0].features.push(EXPIRY.to_owned()),
+        |manifest| {
+            let twice = vec![EXPIRY.to_owned(); 2];
+            manifest.store.tables[0].features = twice;
+            manifest.features.push(EXPIRY.to_owned());
+        },
         |manifest| manifest.next_token = 8,
         |manifest| manifest.indexes.clear(),
         |manifest| manifest.checkpoints[0].end += 504,

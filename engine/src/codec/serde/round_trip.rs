@@ -4,7 +4,7 @@
 //! when it is empty, in a format without field names, and an enum without tags. This must fail when
 //! such a value is written, not when it is read years later.
 
-use super::CodecError;
+use crate::codec::CodecError;
 use std::any::{TypeId, type_name};
 use std::cell::RefCell;
 

@@ -1,0 +1,28 @@
+//! New values of a modification that do not fit in a page.
+
+use crate::codec::Value;
+use crate::record::{Expiry, NewRecord, RecordKind};
+use crate::store::operation::attempt::{Attempt, Blocked, EntrySnapshot, LongValue};
+use crate::store::operation::changes::Change;
+use crate::store::operation::pending::{PendingState, Scattered};
+
+/// Returns the step of a value, computed from `version`, that does not fit in a page.
+pub(super) fn too_long<V: Value + ?Sized, C: Change<V>>(
+    version: EntrySnapshot,
+    value: &[u8],
+) -> Attempt<bool> {
+    let long = LongValue { version, bytes: value.to_vec(), is_answer: C::ANSWERS_NEW };
+    Attempt::Blocked(Blocked::NeedsOverflow(Box::new(long)))
+}
+
+/// Returns the record of a value that is already stored in pieces, and the value if it is the
+/// answer. An earlier attempt computed it from this very version and found it too long.
+pub(super) fn scattered<'r>(
+    pending: &'r PendingState,
+    version: EntrySnapshot,
+    (key, expiry): (&'r [u8], Expiry),
+) -> Option<(NewRecord<'r>, Option<&'r [u8]>)> {
+    let Scattered { pieces, answer, .. } = pending.scattered_for(version)?;
+    let record = NewRecord { key, value: pieces, content: RecordKind::InPieces, expiry };
+    Some((record, answer.as_deref()))
+}
