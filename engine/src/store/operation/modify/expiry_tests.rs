@@ -164,3 +164,28 @@ fn an_inspection_shows_the_records_that_expire() {
         site.database.close().await.expect("memory");
     });
 }
+
+/// A chain of another table may lead to a record whose header is longer than the records of that
+/// table. Some of these headers end after their unit.
+#[test]
+fn headers_that_continue_in_the_next_unit_are_read() {
+    block_on(async {
+        let site = Site::<Expiring<[u8]>>::new().await;
+        let keys = 0..200;
+        keys.clone().for_each(|key| site.put(key, &[]));
+        let addresses: Vec<Address> = keys.map(|key| site.newest(key).0).collect();
+        site.database.flush_and_evict().await.expect("memory");
+        let (log, layouts) = (&site.table.log, site.table.tables.layouts());
+        let units = log.file().units();
+        let mut crossing = 0;
+        for address in addresses {
+            let expected = Layout::new(Some(0), Some(8));
+            let record = log.reader().fetch(layouts, expected, address).await.expect("memory");
+            assert_eq!(record.expiry(site.table.layout).second(), Some(SECOND), "{address:?}");
+            let left = units.payload() - (address.raw() - units.unit_start(address).raw());
+            crossing += usize::from(left == 16);
+        }
+        assert!(crossing > 0, "the bytes of an expected record are in one unit, the header is not");
+        site.database.close().await.expect("memory");
+    });
+}
