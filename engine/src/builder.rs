@@ -1,6 +1,7 @@
 //! Opens a store with custom components.
 
 use crate::base::error::Result;
+use crate::base::wall_clock::WallClock;
 use crate::checkpoint::{Token, maintain};
 use crate::codec::{Key, Value};
 use crate::config::{Config, Geometry};
@@ -17,6 +18,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 use tracing::Instrument;
 
 impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
@@ -122,6 +124,7 @@ impl Database {
 pub struct Builder<S> {
     config: Config,
     surroundings: Surroundings,
+    clock: Arc<WallClock>,
     seed: Option<u64>,
     token: Option<Token>,
     accepts_type_change: bool,
@@ -134,6 +137,7 @@ impl<S> Builder<S> {
         Self {
             config,
             surroundings: Surroundings::default(),
+            clock: Arc::default(),
             seed: None,
             token: None,
             accepts_type_change: false,
@@ -166,6 +170,45 @@ impl<S> Builder<S> {
     /// By default it is the path of [`open`](Self::open), on the backend of the configuration.
     pub fn directory(mut self, directory: Arc<dyn Directory>) -> Self {
         self.surroundings.directory = Some(directory);
+        self
+    }
+
+    /// Sets the wall clock of the store, for the expiry of records (see
+    /// [`Expiring`](crate::codec::Expiring)).
+    ///
+    /// By default it is the time of the system; a simulation has a time of its own. The function
+    /// must not block.
+    ///
+    /// The store uses whole seconds, from 1970 to 2106. Its time never goes back. If the clock goes
+    /// back, the time of the store stands still until the clock has caught up. Every manifest of a
+    /// store with expiry records its time, and an opening begins from there. So a clock that was
+    /// ahead once leaves the store ahead.
+    ///
+    /// So far the time is only recorded: no record expires.
+    ///
+    /// ```
+    /// # use kvick::{Config, Database};
+    /// # use kvick::codec::Expiring;
+    /// # use kvick::io::MemoryDirectory;
+    /// # use std::sync::Arc;
+    /// # use std::time::{Duration, UNIX_EPOCH};
+    /// # kvick::runtime::block_on(async {
+    /// let directory = Arc::new(MemoryDirectory::new());
+    /// let database = Database::builder(Config::default())
+    ///     .clock(|| UNIX_EPOCH + Duration::from_secs(1_800_000_000))
+    ///     .directory(directory.clone())
+    ///     .open_in_directory()
+    ///     .await?;
+    /// database.table::<u64, Expiring<u64>>("tokens").await?;
+    /// database.checkpoint().await?;
+    ///
+    /// let inspection = kvick::inspect(directory).await?;
+    /// assert_eq!(inspection.store.map(|store| store.clock), Some(1_800_000_000));
+    /// # database.close().await
+    /// # }).unwrap();
+    /// ```
+    pub fn clock(mut self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        self.clock = Arc::new(WallClock::new(clock));
         self
     }
 
@@ -237,6 +280,7 @@ impl<S> Builder<S> {
             config: self.config,
             directory,
             handle: handle.clone(),
+            clock: self.clock,
             seed,
             life,
             token: self.token.map(|Token(token)| token),

@@ -1,9 +1,10 @@
 //! Tables whose records have an expiry, beside tables whose records have none.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
 
 use kvick::codec::{Encoded, Expiring};
-use kvick::config::ByteSize;
 use kvick::io::{Directory, MemoryDirectory};
 use kvick::runtime::block_on;
 use kvick::{
@@ -200,23 +201,64 @@ fn an_expiry_costs_one_word() {
     .expect("memory does not fail");
 }
 
-/// A record that ends with its unit has a header of another length than the expected one.
+/// The clock goes back from one life to the next, and within one. The time of the store stands
+/// still then.
 #[test]
-fn headers_of_all_lengths_are_read_at_the_end_of_a_unit() {
+fn the_time_of_a_store_never_goes_back() {
     block_on(async {
         let directory = MemoryDirectory::new();
-        let database = open(&directory, two_buckets().with_memory(ByteSize::kib(256))).await?;
+        let config = two_buckets().with_keep_checkpoints(20);
+        let second = Arc::new(AtomicU64::new(0));
+        let open_at = async |now: u64| {
+            second.store(now, Ordering::Relaxed);
+            let shown = Arc::clone(&second);
+            Database::builder(config.clone())
+                .directory(Arc::new(directory.clone()))
+                .clock(move || UNIX_EPOCH + Duration::from_secs(shown.load(Ordering::Relaxed)))
+                .open_in_directory()
+                .await
+        };
+        let recorded = async || {
+            let inspection = inspect(Arc::new(directory.clone())).await?;
+            assert!(inspection.problems.is_empty(), "{inspection}");
+            Ok::<_, Error>(inspection.store.expect("a store").clock)
+        };
+
+        let database = open_at(1000).await?;
         let words = database.table::<u64, u64>("words").await?;
-        let texts = database.table::<[u8], Expiring<[u8]>>("texts").await?;
-        for number in 0_u64..700 {
-            words.upsert(&number, &number).await?;
-            texts.upsert(&number.to_le_bytes(), &[]).await?;
+        words.upsert(&1, &10).await?;
+        database.checkpoint().await?;
+        assert_eq!(recorded().await?, 0, "no table has an expiry");
+        let tokens = database.table::<u64, Expiring<u64>>("tokens").await?;
+        assert_eq!(recorded().await?, 1000);
+        for (now, expected) in [(900, 1000), (1100, 1100), (1099, 1100)] {
+            second.store(now, Ordering::Relaxed);
+            tokens.upsert(&1, &now).await?;
+            database.checkpoint().await?;
+            assert_eq!(recorded().await?, expected);
         }
-        database.flush_and_evict().await?;
-        for number in 0_u64..700 {
-            assert_eq!(words.read(&number).await?, Some(number));
-            assert_eq!(texts.read(&number.to_le_bytes()).await?, Some(Vec::new()));
+        assert!(inspect(Arc::new(directory.clone())).await?.to_string().contains("clock at 1100"));
+        let oldest = database.checkpoints()[0].token;
+        database.close().await?;
+
+        for (now, expected) in [(500, 1100), (0, 1100), (1200, 1200), (1150, 1200)] {
+            let database = open_at(now).await?;
+            let tokens = database.table::<u64, Expiring<u64>>("tokens").await?;
+            tokens.upsert(&2, &now).await?;
+            database.checkpoint().await?;
+            assert_eq!(recorded().await?, expected, "at {now}");
+            database.close().await?;
         }
+
+        // An older checkpoint does not bring back an older time.
+        let database = Database::builder(config.clone())
+            .directory(Arc::new(directory.clone()))
+            .clock(move || UNIX_EPOCH + Duration::from_secs(300))
+            .recover(oldest)
+            .open_in_directory()
+            .await?;
+        database.drop_table("tokens").await?;
+        assert_eq!(recorded().await?, 1200, "records of the dropped table are left");
         database.close().await
     })
     .expect("memory does not fail");

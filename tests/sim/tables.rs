@@ -4,11 +4,16 @@
 //! After each power cut the list of tables is the acknowledged one, or the one after the change
 //! that was in progress. Each table has exactly the operations up to the commit point of the
 //! session.
+//!
+//! Some tables have an expiry. Each life has a wall clock of its own, which may be earlier than the
+//! clock of the life before. The time of the store never goes back.
+
+mod handles;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kvick::config::ByteSize;
 use kvick::io::sim::{Random, SimDisk, SimOptions};
@@ -20,6 +25,8 @@ use tests::journal::ALL_KINDS;
 use tests::polling::AtMost;
 use tests::simulated::{Site, World, after_each_number_of_polls, seeds, two_pages};
 
+use handles::{Handle, Kind, TABLE_KINDS};
+
 const LIVES: u64 = 4;
 const STEPS: u64 = 120;
 const KEYS: u64 = 30;
@@ -30,14 +37,6 @@ const MOST_TABLES: usize = 7;
 struct Table {
     id: u64,
     kind: Kind,
-}
-
-/// The types of a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Words,
-    Texts,
-    Blocks,
 }
 
 type Tables = BTreeMap<String, Table>;
@@ -63,9 +62,20 @@ struct Known {
     created: u64,
     /// The token of the newest acknowledged checkpoint, and its commit point.
     acknowledged: (u64, u64),
+    /// The second at which the step in progress began.
+    now: u64,
+    /// The time of the store is at least this one; 0 before a table with expiry was created.
+    second: u64,
 }
 
 impl Known {
+    /// Notes that a manifest was published in this step.
+    fn published(&mut self) {
+        if self.second > 0 || self.tables.values().any(|table| table.kind.has_expiry()) {
+            self.second = self.second.max(self.now);
+        }
+    }
+
     /// Returns the contents of a table.
     fn contents(&self, table: u64) -> BTreeMap<u64, u64> {
         let mut contents = BTreeMap::new();
@@ -79,69 +89,6 @@ impl Known {
     }
 }
 
-/// A handle of a table.
-enum Handle {
-    Words(FasterKv<u64, u64>),
-    Texts(FasterKv<str, str>),
-    Blocks(FasterKv<u64, [u8; 24]>),
-}
-
-fn text(version: u64) -> String {
-    // Some values are longer than a page.
-    let times = if version.is_multiple_of(11) { 900 } else { version % 9 };
-    format!("{version} ").repeat(usize::try_from(times).expect("small") + 1)
-}
-
-fn block(version: u64) -> [u8; 24] {
-    let mut block = [7; 24];
-    block[..8].copy_from_slice(&version.to_le_bytes());
-    block
-}
-
-impl Handle {
-    async fn open(database: &Database, name: &str, kind: Kind) -> kvick::Result<Self> {
-        Ok(match kind {
-            Kind::Words => Self::Words(database.table(name).await?),
-            Kind::Texts => Self::Texts(database.table(name).await?),
-            Kind::Blocks => Self::Blocks(database.table(name).await?),
-        })
-    }
-
-    async fn change(
-        &self,
-        session: &mut Session<u64, u64>,
-        key: u64,
-        version: Option<u64>,
-    ) -> kvick::Result<()> {
-        let name = key.to_string();
-        match (self, version) {
-            (Self::Words(table), Some(new)) => session.on(table)?.upsert(&key, &new).await,
-            (Self::Texts(table), Some(new)) => session.on(table)?.upsert(&name, &text(new)).await,
-            (Self::Blocks(table), Some(new)) => session.on(table)?.upsert(&key, &block(new)).await,
-            (Self::Words(table), None) => session.on(table)?.delete(&key).await,
-            (Self::Texts(table), None) => session.on(table)?.delete(&name).await,
-            (Self::Blocks(table), None) => session.on(table)?.delete(&key).await,
-        }
-        .map(drop)
-    }
-
-    async fn assert(&self, key: u64, expected: Option<u64>, what: &str) {
-        match self {
-            Self::Words(table) => {
-                assert_eq!(table.read(&key).await.expect("a sound disk"), expected, "{what}");
-            }
-            Self::Texts(table) => {
-                let found = table.read(&key.to_string()).await.expect("a sound disk");
-                assert_eq!(found, expected.map(text), "{what}");
-            }
-            Self::Blocks(table) => {
-                let found = table.read(&key).await.expect("a sound disk");
-                assert_eq!(found, expected.map(block), "{what}");
-            }
-        }
-    }
-}
-
 fn config(random: &mut Random) -> Config {
     let buckets = [1, 2, 64][random.index(3)];
     two_pages()
@@ -151,15 +98,22 @@ fn config(random: &mut Random) -> Config {
         .with_checkpoint_on_close(false)
 }
 
+/// Returns the wall clock of a life, which is up to an hour ahead of those of other lives.
+fn clock(site: &Site) -> impl Fn() -> SystemTime + Send + Sync + 'static {
+    let begin = UNIX_EPOCH + Duration::from_secs(1_800_000_000 + site.seed % 3600);
+    let handle = site.handle.clone();
+    move || begin + handle.now()
+}
+
 async fn open(site: &Site, config: Config) -> Database {
-    let builder = Database::builder(config).runtime(site.handle.clone());
+    let builder = Database::builder(config).runtime(site.handle.clone()).clock(clock(site));
     let builder = builder.directory(site.disk.directory("db")).seed(site.seed);
     builder.open_in_directory().await.expect("the database opens")
 }
 
 #[test]
 fn tables_survive_power_cuts() {
-    let seen = Shared::new((0, 0));
+    let seen = Shared::new([0; 3]);
     seeds(10, |seed| {
         let mut random = Random::new(seed ^ 0x7ab1);
         let config = config(&mut random);
@@ -181,15 +135,17 @@ fn tables_survive_power_cuts() {
             images.push(Image { disk: disk.crash(random.next_u64()), acknowledged });
             let mut seen = seen.lock();
             for image in &images {
-                seen.0 += 1;
-                seen.1 += usize::from(image.acknowledged.next.is_some());
+                seen[0] += 1;
+                seen[1] += usize::from(image.acknowledged.next.is_some());
+                seen[2] += usize::from(image.acknowledged.second > 0);
                 look(seed, image, config.clone());
             }
             image = images.swap_remove(random.index(images.len()));
         }
     });
     let seen = seen.lock();
-    assert!(seen.1 > 0, "{} power cuts, and none during a change of the tables", seen.0);
+    assert!(seen[1] > 0, "{} power cuts, and none during a change of the tables", seen[0]);
+    assert!(seen[2] > 0, "{} power cuts, and none of a store with expiry", seen[0]);
 }
 
 /// Opens an image in a run of its own, and verifies it.
@@ -207,6 +163,8 @@ fn look(seed: u64, image: &Image<Known>, config: Config) {
         // A copy that was being written does not count: the manifest is sound.
         let mut problems = inspection.problems.iter();
         assert!(problems.all(|problem| problem.file == "manifest.copy"), "{inspection}");
+        let clock = inspection.store.as_ref().map_or(0, |store| u64::from(store.clock));
+        assert!(clock >= known.second, "{clock} after {}", known.second);
     });
 }
 
@@ -219,9 +177,10 @@ async fn verify(database: &Database, known: &mut Known) {
     let (least, until) = known.acknowledged;
     assert!(token >= least && point >= until, "{token} and {point} after {least} and {until}");
 
-    let names: Vec<String> = database.tables().into_iter().map(|table| table.name).collect();
+    let tables = database.tables();
+    let names: Vec<&String> = tables.iter().map(|table| &table.name).collect();
     let has_names = |tables: &Tables| {
-        let mut names: Vec<&String> = names.iter().collect();
+        let mut names = names.clone();
         names.sort_unstable();
         tables.keys().eq(names)
     };
@@ -233,6 +192,8 @@ async fn verify(database: &Database, known: &mut Known) {
 
     known.operations.retain(|serial, _| *serial <= point);
     for (name, table) in &known.tables {
+        let has_expiry = tables.iter().any(|found| found.name == *name && found.has_expiry);
+        assert_eq!(has_expiry, table.kind.has_expiry(), "{name}");
         let handle = Handle::open(database, name, table.kind).await.expect("its types");
         let contents = known.contents(table.id);
         for key in 0..KEYS {
@@ -259,14 +220,17 @@ async fn live(site: &Site, config: Config, known: &Shared<Known>, mut random: Ra
     }
     .expect("open");
     known.lock().session = Some(session.id());
+    let clock = clock(site);
     for _step in 0..STEPS {
+        let now = clock().duration_since(UNIX_EPOCH).expect("after 1970");
+        known.lock().now = now.as_secs();
         match random.below(100) {
             0..6 => {
                 let kind = ALL_KINDS[random.index(ALL_KINDS.len())];
                 take(&database, known, &session, kind).await;
             }
             6..10 => {
-                let kind = [Kind::Words, Kind::Texts, Kind::Blocks][random.index(3)];
+                let kind = TABLE_KINDS[random.index(TABLE_KINDS.len())];
                 let name = format!("table {}", random.below(20));
                 let has = known.lock().tables.contains_key(&name);
                 if !has && known.lock().tables.len() < MOST_TABLES {
@@ -286,6 +250,7 @@ async fn take(
     kind: checkpoint::Kind,
 ) {
     let taken = database.checkpoint().kind(kind).await.expect("a sound disk");
+    known.lock().published();
     if kind != checkpoint::Kind::IndexOnly {
         known.lock().acknowledged = (taken.token.version(), session.commit_point().until);
     }
@@ -300,6 +265,7 @@ async fn add_table(database: &Database, known: &Shared<Known>, name: String, kin
     Handle::open(database, &name, kind).await.expect("a sound disk");
     let mut known = known.lock();
     (known.tables, known.next) = (next, None);
+    known.published();
 }
 
 /// Renames or drops a table that is not the home of the session.
@@ -322,6 +288,7 @@ async fn rename_or_drop(database: &Database, known: &Shared<Known>, random: &mut
     }
     let mut known = known.lock();
     (known.tables, known.next) = (next, None);
+    known.published();
 }
 
 async fn operate(

@@ -1,7 +1,6 @@
 //! The vocabulary of the engine: addresses, errors, hashes, waits.
 
 pub(crate) mod address;
-pub(crate) mod backoff;
 pub(crate) mod context_pool;
 pub(crate) mod error;
 pub(crate) mod hash;
@@ -12,4 +11,5 @@ pub(crate) mod memory;
 #[cfg(feature = "serde")]
 pub(crate) mod serialized;
 pub(crate) mod wait;
+pub(crate) mod wall_clock;
 pub(crate) mod weak_spot;

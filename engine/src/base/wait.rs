@@ -11,6 +11,8 @@
 //! another operation. So wakers are wrapped in a [`Shield`] while they wait here. A panic of a
 //! waker is logged, and reaches neither the notifying task nor the other waiting tasks.
 
+pub(crate) mod backoff;
+
 use event_listener::{Event, EventListener};
 use std::fmt;
 use std::future::poll_fn;

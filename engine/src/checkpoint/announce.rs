@@ -4,7 +4,7 @@
 
 use super::driver::Checkpoints;
 use super::run::unpublished;
-use crate::base::backoff::Backoff;
+use crate::base::wait::backoff::Backoff;
 use crate::base::wait::wait_either;
 use crate::store::StoreInner;
 

@@ -43,7 +43,7 @@ mod slot;
 
 pub use participant::{Guard, Participant};
 
-use crate::base::backoff::Backoff;
+use crate::base::wait::backoff::Backoff;
 use crate::base::wait::yield_once;
 use clock::Clock;
 use kvick_io::sync::{Arc, hint::spin_loop};

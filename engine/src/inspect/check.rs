@@ -45,7 +45,11 @@ impl<'c> Check<'c> {
     ) -> Self {
         Self {
             directory: &**directory,
-            checkpoint_files: CheckpointFiles::new(Arc::clone(directory), manifest.clone()),
+            checkpoint_files: CheckpointFiles::new(
+                Arc::clone(directory),
+                manifest.clone(),
+                Arc::default(),
+            ),
             manifest,
             units: manifest.units(),
             layouts,

@@ -44,6 +44,9 @@ pub struct InspectedStore {
     pub format: u32,
     /// The tables by number, also dropped tables that may still have records.
     pub tables: Vec<InspectedTable>,
+    /// The time of the store when the manifest was written, in seconds since 1970; 0 if no table
+    /// has an expiry.
+    pub clock: u32,
     /// The hash function of the keys.
     pub hash: String,
     /// The bytes of a page of the log.
@@ -225,6 +228,7 @@ impl InspectedStore {
         let store = manifest.store.clone();
         Self {
             format: manifest.format,
+            clock: manifest.clock,
             tables: store.tables.into_iter().map(InspectedTable::of).collect(),
             hash: store.hash,
             page_bytes: store.page_bytes,

@@ -49,6 +49,9 @@ impl fmt::Display for InspectedStore {
             ", hashed by {}; format {}, pages of {page} in units of {}, segments of {segment}",
             self.hash, self.format, self.unit_bytes
         )?;
+        if self.clock > 0 {
+            write!(formatter, ", clock at {}", self.clock)?;
+        }
         match &*self.tables {
             [_] => Ok(()),
             tables => tables.iter().try_for_each(|table| write!(formatter, "\n  {table}")),

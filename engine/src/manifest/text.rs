@@ -79,8 +79,8 @@ pub(crate) fn decode<T: DeserializeOwned>(file: &str, bytes: &[u8], edition: Edi
 }
 
 /// Returns whether a number is left out of a manifest, which reads as 0 then.
-pub(crate) fn is_zero(number: &u64) -> bool {
-    *number == 0
+pub(crate) fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
+    *number == T::default()
 }
 
 /// Returns the error of a manifest that contradicts itself under a correct checksum.

@@ -6,7 +6,6 @@ use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::hash::{HASH_ID, KeyHasher};
 use crate::base::kinds::Durability;
-use crate::checkpoint::files::checkpoint_files::CheckpointFiles;
 use crate::checkpoint::files::manifest::{Manifest, StoreFormat, TableFormat};
 use crate::config::{Geometry, largest_memory};
 use crate::epoch::Epoch;
@@ -56,7 +55,7 @@ impl Opening {
                 return Err(error);
             }
         };
-        let checkpoint_files = CheckpointFiles::new(Arc::clone(&self.directory), manifest.clone());
+        let checkpoint_files = self.files(manifest.clone());
         if let Err(failed) = checkpoint_files.publish(manifest.clone(), Durability::PowerCut).await
         {
             if failed.is_certain {

@@ -47,6 +47,7 @@ pub(crate) use report::{RecoveryProgress, RecoveryReport};
 pub(crate) use types::TypeNames;
 
 use crate::base::error::{Error, Result};
+use crate::base::wall_clock::WallClock;
 use crate::checkpoint::files::checkpoint_files::{CheckpointFiles, owner};
 use crate::checkpoint::files::manifest::Manifest;
 use crate::checkpoint::{Checkpoints, Schedule};
@@ -68,6 +69,7 @@ pub(crate) struct Opening {
     pub(crate) config: Config,
     pub(crate) directory: Arc<dyn Directory>,
     pub(crate) handle: Handle,
+    pub(crate) clock: Arc<WallClock>,
     /// The seed of a new store.
     pub(crate) seed: u64,
     /// A number that tells this life of the store from all others.
@@ -113,7 +115,7 @@ impl Opening {
                     )));
                 }
                 let (core, manifest) = self.create(types).await?;
-                (core, CheckpointFiles::new(Arc::clone(&self.directory), manifest), None)
+                (core, self.files(manifest), None)
             }
             Found::Store { manifest, from_copy } => {
                 let (core, checkpoint_files, mut report) =
@@ -130,6 +132,11 @@ impl Opening {
         let checkpoints = Checkpoints::new(checkpoint_files, handle, core, schedule, next_token);
         let checkpoints = Arc::new(checkpoints);
         Ok(Opened { checkpoints, lock, report })
+    }
+
+    /// Returns the files of the store, whose newest manifest is `manifest`.
+    fn files(&self, manifest: Manifest) -> CheckpointFiles {
+        CheckpointFiles::new(Arc::clone(&self.directory), manifest, Arc::clone(&self.clock))
     }
 
     async fn look(&self) -> Result<Found> {

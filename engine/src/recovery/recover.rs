@@ -36,6 +36,8 @@ impl Opening {
         from_copy: bool,
     ) -> Result<(StoreInner, CheckpointFiles, RecoveryReport)> {
         check_store(&manifest.store)?;
+        // Before a manifest is published.
+        self.clock.begin_from(manifest.clock);
         let is_renamed = match types {
             Some(types) => {
                 let place = self.directory.describe();
@@ -45,7 +47,7 @@ impl Opening {
             None => false,
         };
         self.config = adopt(&self.config, &manifest.store)?;
-        let checkpoint_files = CheckpointFiles::new(Arc::clone(&self.directory), manifest.clone());
+        let checkpoint_files = self.files(manifest.clone());
         let mut report = RecoveryReport { from_copy, ..RecoveryReport::default() };
         let (restored, chosen) =
             self.choose(types, &checkpoint_files, &manifest, &mut report).await?;

@@ -17,6 +17,7 @@
 use super::manifest::{CheckpointEntry, Manifest};
 use crate::base::error::{Error, Result};
 use crate::base::kinds::Durability;
+use crate::base::wall_clock::WallClock;
 use crate::manifest::copy;
 use crate::manifest::files::{self, NEW};
 use crate::manifest::publish::{self, NotPublished};
@@ -37,6 +38,7 @@ pub(crate) const SESSIONS: &str = "sessions";
 pub(crate) struct CheckpointFiles {
     directory: Arc<dyn Directory>,
     segment_bytes: u64,
+    clock: Arc<WallClock>,
     // Held while a manifest is published or debris is removed: `manifest.new` is one file.
     publishing: futures::lock::Mutex<()>,
     // Under its lock: the manifest that was published last, or adopted since.
@@ -46,11 +48,18 @@ pub(crate) struct CheckpointFiles {
 }
 
 impl CheckpointFiles {
-    pub(crate) fn new(directory: Arc<dyn Directory>, manifest: Manifest) -> Self {
+    /// Returns the files of a store in `directory`. Each manifest that is published has the time of
+    /// `clock`.
+    pub(crate) fn new(
+        directory: Arc<dyn Directory>,
+        manifest: Manifest,
+        clock: Arc<WallClock>,
+    ) -> Self {
         let segment_bytes = manifest.store.segment_bytes;
         let durable = Mutex::new(manifest.files());
         let publishing = futures::lock::Mutex::new(());
-        Self { directory, segment_bytes, publishing, manifest: Mutex::new(manifest), durable }
+        let manifest = Mutex::new(manifest);
+        Self { directory, segment_bytes, clock, publishing, manifest, durable }
     }
 
     /// Replaces the manifest in memory. `manifest` names the same files as the manifest on the
@@ -114,9 +123,10 @@ impl CheckpointFiles {
 
     async fn publish_in_turn(
         &self,
-        manifest: Manifest,
+        mut manifest: Manifest,
         durability: Durability,
     ) -> Result<(), NotPublished> {
+        manifest.stamp(&self.clock);
         self.assert_next(&manifest);
         let synced = durability == Durability::PowerCut;
         let bytes = publish::publish(&*self.directory, &manifest, synced).await?;
@@ -127,8 +137,9 @@ impl CheckpointFiles {
 
     /// Publishes `manifest` durably and removes the files that it no longer names. A full medium
     /// does not prevent it.
-    pub(crate) async fn publish_less(&self, manifest: Manifest) -> Result<(), NotPublished> {
+    pub(crate) async fn publish_less(&self, mut manifest: Manifest) -> Result<(), NotPublished> {
         let _turn = self.publishing.lock().await;
+        manifest.stamp(&self.clock);
         self.assert_next(&manifest);
         let bytes = publish::publish_to_free(&*self.directory, &manifest).await?;
         self.counts(manifest, true);
@@ -146,6 +157,7 @@ impl CheckpointFiles {
         assert!(before.next_token <= next.next_token, "tokens only grow: {}", next.next_token);
         let lives = [before.life().number(), next.life().number()];
         assert!(lives[0] <= lives[1], "lives only grow: {lives:?}");
+        assert!(before.clock <= next.clock, "the clock never goes back: {}", next.clock);
         assert!(before.store.may_become(&next.store), "sizes and numbers of tables are fixed");
     }
 

@@ -6,8 +6,8 @@
 
 use super::flushing::Flushing;
 use crate::base::address::Address;
-use crate::base::backoff::Backoff;
 use crate::base::error::{Error, Result};
+use crate::base::wait::backoff::Backoff;
 use crate::base::wait::listen;
 use crate::hybrid_log::pages::unit::Chunk;
 use futures::future::{Either, select};

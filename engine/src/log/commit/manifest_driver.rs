@@ -10,8 +10,8 @@
 use super::manifest::{Identity, Manifest};
 use super::state::CommitState;
 use crate::base::address::Address;
-use crate::base::backoff::Backoff;
 use crate::base::error::Result;
+use crate::base::wait::backoff::Backoff;
 use crate::base::wait::listen;
 use crate::log::inner::LogInner;
 use crate::manifest::copy;

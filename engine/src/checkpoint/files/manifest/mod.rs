@@ -16,6 +16,7 @@ pub(crate) use table_format::TableFormat;
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::kinds::Durability;
+use crate::base::wall_clock::WallClock;
 use crate::hybrid_log::{Life, Units};
 use crate::manifest::publish::Publishable;
 use crate::manifest::text::{self, Edition};
@@ -43,6 +44,10 @@ pub(crate) struct Manifest {
     life: u32,
     /// The log address at which the newest life began.
     life_begin: u64,
+    /// The second that the clock of the store showed when this was written, in a store that has an
+    /// expiry.
+    #[serde(default, skip_serializing_if = "text::is_zero")]
+    pub(crate) clock: u32,
     pub(crate) store: StoreFormat,
     /// The kept checkpoints by token, ascending. The last one is the newest.
     #[serde(default)]
@@ -66,6 +71,7 @@ impl Manifest {
             next_token: 1,
             life: Life::FIRST.number(),
             life_begin: Life::FIRST.begin().raw(),
+            clock: 0,
             store,
             checkpoints: Vec::new(),
             indexes: Vec::new(),
@@ -151,6 +157,14 @@ impl Manifest {
         assert!(used.all(|token| self.index(token).is_some()), "each checkpoint keeps its image");
     }
 
+    /// Records the second that the clock of the store shows, if the store has an expiry. Other
+    /// manifests do not depend on the time.
+    pub(crate) fn stamp(&mut self, clock: &WallClock) {
+        if self.store.has_expiry() {
+            self.clock = clock.now();
+        }
+    }
+
     /// Replaces the tables of the store.
     pub(crate) fn set_store(&mut self, store: StoreFormat) {
         self.features = features(&store);
@@ -167,6 +181,7 @@ impl Manifest {
         let is_sound = below(&tokens)
             && self.store.has_sound_tables()
             && self.features == features(&self.store)
+            && (self.clock == 0 || self.store.has_expiry())
             && below(&images)
             && ascending(tokens)
             && ascending(images)
