@@ -289,10 +289,13 @@ mod tests {
             assert!(found.key_equals(plain.with_expiry(true), b"eight by"));
             assert_eq!(found.expiry(plain.with_expiry(true)).second(), Some(u32::MAX));
             assert_eq!(found.expiry(plain), Expiry::NEVER, "it has no such word");
-            let bytes: Vec<u8> =
+            let mut bytes: Vec<u8> =
                 page.iter().flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()).collect();
             assert!(StoredRecord::has_sound_expiry(&bytes, plain.with_expiry(true)));
             assert_eq!(StoredRecord::expiry_in(&bytes, plain.with_expiry(true)), expiry);
+            bytes[plain.key_index() * WORD + 4] = 1;
+            assert!(!StoredRecord::has_sound_expiry(&bytes, plain.with_expiry(true)));
+            assert!(StoredRecord::has_sound_expiry(&bytes, plain), "it has no such word");
         }
     }
 
