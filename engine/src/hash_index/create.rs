@@ -17,7 +17,7 @@ use kvick_io::sync::hint::spin_loop;
 use std::io;
 
 /// The number of tries of a creator, before it lets other tasks run.
-const TRIES: usize = if cfg!(any(loom, shuttle)) { 4 } else { 256 };
+const TRIES: usize = if cfg!(any(loom, shuttle)) { 2 } else { 256 };
 
 /// The reason why there is no entry.
 #[derive(Debug)]
@@ -32,7 +32,8 @@ pub(crate) enum Refused {
 enum Search<'i> {
     Found(HashBucketEntry),
     Free(&'i AtomicU64),
-    Full(Line<'i>),
+    /// The last line, with its link.
+    Full(Line<'i>, Link),
     /// A step works on the bucket.
     Frozen,
 }
@@ -59,8 +60,8 @@ impl HashIndex {
             let word = match self.search(bucket, self.tag(hash)) {
                 Search::Found(found) => return Ok(found),
                 Search::Free(word) => word,
-                Search::Full(line) => {
-                    self.extend(line).map_err(Refused::NoMemory)?;
+                Search::Full(line, link) => {
+                    self.extend(line, link).map_err(Refused::NoMemory)?;
                     continue;
                 }
                 Search::Frozen => {
@@ -124,12 +125,11 @@ impl HashIndex {
             }
         }
         let last = last.expect("line 1 has a link");
+        let link = last.link();
         match free {
-            _ if last.link().is_frozen() || self.line(bucket, 1).link().is_frozen() => {
-                Search::Frozen
-            }
+            _ if link.is_frozen() || self.line(bucket, 1).link().is_frozen() => Search::Frozen,
             Some(word) => Search::Free(word),
-            None => Search::Full(last),
+            None => Search::Full(last, link),
         }
     }
 
@@ -142,11 +142,14 @@ impl HashIndex {
         })
     }
 
-    /// Links a new overflow line after `line`, which must be the last line of its bucket.
-    pub(super) fn extend(&self, line: Line<'_>) -> io::Result<()> {
+    /// Links a new overflow line after `line`, unless its link is not `seen` any more. Then another
+    /// task has linked one, or a step has changed the bucket.
+    pub(super) fn extend(&self, line: Line<'_>, seen: Link) -> io::Result<()> {
+        if seen.number() != 0 {
+            return Ok(());
+        }
         let number = self.overflow.take()?;
-        let seen = line.link();
-        if seen.number() != 0 || seen.is_frozen() || !line.try_link(seen, number) {
+        if !line.try_link(seen, number) {
             self.overflow.give_back(number);
         }
         Ok(())

@@ -120,10 +120,10 @@ impl HashBucketEntry {
         if self.leads_to_a_record() { Self(self.0 | HELD) } else { Self::CLOSED }
     }
 
-    /// Returns the entry as it was before it was frozen.
+    /// Returns the slot as it was before it was frozen.
     #[must_use]
     pub(super) fn thawed(self) -> Self {
-        debug_assert!(self.leads_to_a_record(), "{self:?}");
+        debug_assert!(self == Self::CLOSED || self.leads_to_a_record(), "{self:?}");
         Self(self.0 & !HELD)
     }
 

@@ -36,7 +36,9 @@ impl HashIndex {
             number = line.transition_to_frozen_link().number();
             lost += freeze_line(line, &mut entries);
         }
-        self.load.count(bucket, -lost);
+        if lost != 0 {
+            self.load.count(bucket, -lost);
+        }
         (Frozen { bucket, lines }, entries)
     }
 
@@ -70,11 +72,12 @@ impl HashIndex {
             }
         };
         self.fill(frozen.bucket, entries, &lines, steps.made);
+        self.thaw(frozen.bucket);
         steps.retired.extend(retired);
     }
 
-    /// Writes each slot of a bucket and of its lines, and then the links, the link of the bucket
-    /// last.
+    /// Writes each slot of a frozen bucket and of its lines, and then the links. All of them are
+    /// frozen still.
     pub(super) fn fill(&self, bucket: u64, entries: &[HashBucketEntry], lines: &[u64], step: u64) {
         debug_assert!(lines.len() >= lines_for(entries.len()), "each entry has a slot");
         let table = [0, 1].map(|parity| self.line(bucket, parity));
@@ -87,22 +90,40 @@ impl HashIndex {
                 spilled.push(*entry);
                 continue;
             };
-            set(slot, *entry);
+            set(slot, entry.frozen());
             used[parity] += 1;
         }
         let free = table.into_iter().zip(used).flat_map(|(line, used)| &line.entries()[used..]);
         let further = lines.iter().flat_map(|number| self.overflow.line(*number).entries());
         let mut spilled = spilled.into_iter();
         for slot in free.chain(further) {
-            set(slot, spilled.next().unwrap_or(HashBucketEntry::FREE));
+            set(slot, spilled.next().map_or(HashBucketEntry::CLOSED, HashBucketEntry::frozen));
         }
         debug_assert_eq!(spilled.len(), 0, "each entry has a slot");
         let mut next = 0;
         for number in lines.iter().rev() {
-            self.overflow.line(*number).transition_to_linked(Link::new(0, next));
+            self.overflow.line(*number).transition_to_frozen(Link::new(0, next));
             next = *number;
         }
-        table[1].transition_to_linked(Link::new(step, next));
+        table[1].transition_to_frozen(Link::new(step, next));
+    }
+
+    /// Thaws a bucket that the extent leads to. Its link comes last.
+    pub(super) fn thaw(&self, bucket: u64) {
+        let thaw_slots = |line: Line<'_>| {
+            for slot in line.entries() {
+                // Relaxed: the step that thaws it wrote it.
+                let word = slot.load(Ordering::Relaxed);
+                set(slot, HashBucketEntry::from_raw(word).thawed());
+            }
+        };
+        thaw_slots(self.line(bucket, 0));
+        thaw_slots(self.line(bucket, 1));
+        for (_, line) in self.overflow_of(bucket) {
+            thaw_slots(line);
+            line.transition_to_thawed();
+        }
+        self.line(bucket, 1).transition_to_thawed();
     }
 
     /// Clears a bucket beyond the extent, and returns its memory with the last of its page.
@@ -111,7 +132,7 @@ impl HashIndex {
             let line = self.line(frozen.bucket, parity);
             line.entries().iter().for_each(|slot| set(slot, HashBucketEntry::FREE));
         }
-        self.line(frozen.bucket, 1).transition_to_linked(Link::new(0, 0));
+        self.line(frozen.bucket, 1).transition_to_cleared();
         steps.retired.extend(frozen.lines);
         let bucket = usize::try_from(frozen.bucket).expect("buckets are in memory");
         if bucket.is_multiple_of(DISCARDED_BUCKETS) {

@@ -17,11 +17,10 @@
 //! split moves an entry that was copied, the image has it twice; the higher address is the newer
 //! one. Entries that lead to no record yet are left out.
 
-use super::HashIndex;
 use super::entry::HashBucketEntry;
+use super::{HashIndex, wait_for_step};
 use crate::base::address::Address;
 use kvick_io::sync::atomic::Ordering;
-use kvick_io::sync::hint::spin_loop;
 use std::io;
 
 const BUCKET_BITS: u32 = 40;
@@ -89,7 +88,7 @@ impl HashIndex {
     /// Appends the run of a bucket to `out`. Appends nothing if it has no entry.
     fn copy_bucket(&self, bucket: u64, out: &mut Vec<u8>) {
         let start = out.len();
-        loop {
+        for tries in 0.. {
             let link = self.line(bucket, 1).link();
             out.extend_from_slice(&[0; 8]);
             let table = [0, 1].map(|parity| self.line(bucket, parity));
@@ -106,7 +105,7 @@ impl HashIndex {
             }
             // A step moved the entries meanwhile.
             out.truncate(start);
-            spin_loop();
+            wait_for_step(tries);
         }
         match (out.len() - start) as u64 / 8 - 1 {
             0 => out.truncate(start),
@@ -150,7 +149,7 @@ impl HashIndex {
                 self.grow_if_full(bucket);
                 return Ok(());
             }
-            self.extend(last)?;
+            self.extend(last, last.link())?;
         }
     }
 

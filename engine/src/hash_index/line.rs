@@ -53,6 +53,10 @@ impl Link {
         (self.0 ^ other.0) & !NUMBER == 0
     }
 
+    fn frozen(self) -> Self {
+        Self(self.0 | FROZEN)
+    }
+
     fn with_number(self, number: u64) -> Self {
         debug_assert_eq!(self.number(), 0, "a line is linked once");
         Self(self.0 | number)
@@ -151,10 +155,25 @@ impl<'i> Line<'i> {
         Link(self.words[LINK].fetch_or(FROZEN, Ordering::AcqRel))
     }
 
-    /// Sets the link, frozen until now, at the end of a step.
-    pub(super) fn transition_to_linked(self, link: Link) {
+    /// Sets the link of a line that no other task changes. It stays frozen.
+    pub(super) fn transition_to_frozen(self, link: Link) {
         debug_assert!(self.has_link && !link.is_frozen());
         // Release: pairs with `link`.
-        self.words[LINK].store(link.0, Ordering::Release);
+        self.words[LINK].store(link.frozen().0, Ordering::Release);
+    }
+
+    /// Thaws the link, after the slots of the line.
+    pub(super) fn transition_to_thawed(self) {
+        let link = self.link();
+        debug_assert!(self.has_link && link.is_frozen(), "{link:?}");
+        // Release: pairs with `link`.
+        self.words[LINK].store(link.0 & !FROZEN, Ordering::Release);
+    }
+
+    /// Clears the link of a bucket beyond the extent.
+    pub(super) fn transition_to_cleared(self) {
+        debug_assert!(self.has_link && self.link().is_frozen());
+        // Release: pairs with `link`.
+        self.words[LINK].store(0, Ordering::Release);
     }
 }

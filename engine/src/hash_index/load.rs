@@ -9,7 +9,7 @@ use kvick_io::sync::atomic::{AtomicU64, Ordering};
 
 const STRIPES: usize = if cfg!(loom) { 1 } else { 8 };
 /// With fewer buckets than this, a stripe says little about the others.
-const FEW: u64 = 64 * STRIPES as u64;
+const FEW: u64 = if cfg!(loom) { 0 } else { 64 * STRIPES as u64 };
 
 /// Above this number of entries in two buckets the index grows. Buckets that wait for their split
 /// have twice as many entries as those that were split. An index of this load takes between 11 and

@@ -72,6 +72,7 @@ use extent::{CurrentExtent, Extent};
 use kvick_io::sync::Mutex;
 use kvick_io::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use kvick_io::sync::hint::spin_loop;
+use kvick_io::sync::thread;
 use line::{LINE_WORDS, Line, Link};
 use load::Load;
 use overflow::OverflowLines;
@@ -80,6 +81,8 @@ use steps::Steps;
 
 /// The lines of a bucket.
 const BUCKET_LINES: usize = 2;
+/// The looks at a bucket in which a step works, before the thread lets others run.
+const SPINS: u32 = if cfg!(any(loom, shuttle)) { 0 } else { 256 };
 /// The driver is told when this many entries wait for a drain.
 const FORGOTTEN_MANY: usize = 64;
 /// The room for entries that wait, so that operations do not allocate while the driver keeps up.
@@ -335,6 +338,7 @@ impl HashIndex {
 
     /// Searches the whole bucket, again if a step changes it meanwhile.
     fn find_anywhere(&self, hash: KeyHash, tag: Tag) -> HashBucketEntry {
+        let mut tries = 0;
         loop {
             let bucket = self.bucket(hash);
             let link = self.line(bucket, 1).link();
@@ -345,7 +349,8 @@ impl HashIndex {
             if self.is_unmoved(hash, bucket, link) {
                 return HashBucketEntry::FREE;
             }
-            spin_loop();
+            wait_for_step(tries);
+            tries += 1;
         }
     }
 
@@ -396,6 +401,16 @@ fn reserve(sizes: IndexSizes, huge_pages: bool) -> io::Result<(WordMemory, u64)>
             Err(error) if limit == sizes.buckets => return Err(error),
             Err(_) => limit = (limit / 2).max(sizes.buckets),
         }
+    }
+}
+
+/// Waits a moment for a step. If its thread was preempted, this thread gives the processor away.
+#[cold]
+fn wait_for_step(tries: u32) {
+    if tries < SPINS {
+        spin_loop();
+    } else {
+        thread::yield_now();
     }
 }
 

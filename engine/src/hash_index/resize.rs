@@ -6,19 +6,19 @@
 //!
 //! ```text
 //! split                                      merge
-//!   freeze low                                 freeze low and high
+//!   freeze low and high                        freeze low and high
 //!   fill high                                  fill low
 //!   publish the extent with high               publish the extent without high
-//!   fill low, thaw it                          thaw low, clear high
+//!   thaw high, fill low, thaw it               thaw low, clear high
 //! ```
 //!
 //! # Freezing
 //! A step freezes a bucket: first its link, so that no line is appended, then each slot. A frozen
 //! entry is the entry with one more bit; searches still see it. A CAS of a writer on a frozen word
 //! fails, and so does the CAS by which a creator completes its entry. So nothing changes in the
-//! bucket but by the step. The step then fills the bucket: it writes each slot once, with an entry
-//! or free. The link comes last, with a new version. Freezing takes well under a microsecond; a
-//! writer that meets it tries again.
+//! bucket but by the step. The step then fills the bucket with frozen entries, publishes the
+//! extent, and thaws the bucket, the link with its new version last. Freezing takes well under a
+//! microsecond; a writer that meets it tries again.
 //!
 //! # Why nothing is lost
 //! 1. A writer changes an entry by a CAS on the exact word. Either the CAS comes before the freeze,
@@ -32,6 +32,9 @@
 //! 4. A cleared bucket is zero, version included. A late creator may claim a slot there; its check
 //!    sees that the extent has changed. When the bucket is filled again, its version is the number
 //!    of that step, which no late task has seen.
+//! 5. When an extent is published, each entry that moves by it is frozen at both of its places. So
+//!    a task that was led to a place by an earlier extent changes nothing there before a task that
+//!    begins now looks at the right place.
 //!
 //! # Lines
 //! A line that a step takes out of its bucket stays as it is, frozen, and is *retired*: late
@@ -198,12 +201,18 @@ impl HashIndex {
         let lines = match self.take_lines(&up) {
             Ok(lines) => lines,
             Err(error) => {
-                self.fill(frozen.bucket, &entries, &frozen.lines, steps.made);
+                self.fill(low, &entries, &frozen.lines, steps.made);
+                self.thaw(low);
                 return Err(error);
             }
         };
+        // A late task may still use the bucket beyond the extent, and link a line there.
+        let (unused, nothing) = self.freeze(high);
+        debug_assert!(nothing.is_empty(), "no entry is complete beyond the extent");
+        steps.retired.extend(unused.lines);
         self.fill(high, &up, &lines, steps.made);
         self.extent.transition_to_more();
+        self.thaw(high);
         self.refill(frozen, &stay, steps);
         Ok(())
     }
@@ -223,13 +232,15 @@ impl HashIndex {
             Err(error) => {
                 self.fill(low, &entries[..kept], &below.lines, steps.made);
                 self.fill(high, &entries[kept..], &above.lines, steps.made);
+                self.thaw(low);
+                self.thaw(high);
                 return Err(error);
             }
         };
-        // The link of `low` is thawed here. A late task is led to `high`, and fails there.
         self.fill(low, &entries, &lines, steps.made);
         steps.retired.extend(below.lines);
         self.extent.transition_to_fewer();
+        self.thaw(low);
         self.clear(above, steps);
         Ok(())
     }

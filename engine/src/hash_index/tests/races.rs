@@ -48,24 +48,29 @@ fn step(index: &HashIndex, step: Step) {
     made.expect("memory");
 }
 
-/// Runs both on an index while it takes a step in a thread of its own.
-fn beside(index: &Arc<HashIndex>, made: Step, own: impl FnOnce(&HashIndex)) {
+/// Runs `own` on an index while it takes steps in a thread of its own.
+fn beside(index: &Arc<HashIndex>, made: &'static [Step], own: impl FnOnce(&HashIndex)) {
     let stepping = {
         let index = Arc::clone(index);
-        thread::spawn(move || step(&index, made))
+        thread::spawn(move || made.iter().for_each(|made| step(&index, *made)))
     };
     own(index);
     stepping.join().expect("no panic");
 }
 
-fn steps() -> [(Step, bool); 2] {
-    [(Step::Split, false), (Step::Merge, true)]
-}
+/// Steps of one pair of buckets, which may come right after each other, and whether the index is
+/// split before.
+const STEPS: [(&[Step], bool); 4] = [
+    (&[Step::Split], false),
+    (&[Step::Merge], true),
+    (&[Step::Split, Step::Merge], false),
+    (&[Step::Merge, Step::Split], true),
+];
 
 /// A search finds an entry that moves, whenever it looks.
 #[test]
 fn loom_a_search_beside_a_step() {
-    for (made, is_split) in steps() {
+    for (made, is_split) in STEPS {
         check(move || {
             let index = index_of(is_split, &[LOW, HIGH]);
             beside(&index, made, |index| {
@@ -77,16 +82,18 @@ fn loom_a_search_beside_a_step() {
     }
 }
 
-/// An update takes effect or fails; it is never lost.
+/// An update takes effect or fails. From then on each search sees it.
 #[test]
 fn loom_an_update_beside_a_step() {
-    for (made, is_split) in steps() {
+    for (made, is_split) in STEPS {
         check(move || {
             let index = index_of(is_split, &[LOW, HIGH]);
             let mut is_updated = false;
             beside(&index, made, |index| {
                 let entry = index.find(HIGH).expect("there");
                 is_updated = index.try_update(entry, SECOND);
+                let expected = if is_updated { SECOND } else { FIRST };
+                assert_eq!(index.find(HIGH).expect("there").address(), expected);
             });
             let expected = if is_updated { SECOND } else { FIRST };
             assert_eq!(index.find(HIGH).expect("there").address(), expected);
@@ -96,28 +103,35 @@ fn loom_an_update_beside_a_step() {
 }
 
 /// An entry that is made beside a step is there afterwards, once, if its record was linked.
-#[test]
-fn loom_a_creator_beside_a_step() {
-    for (made, is_split) in steps() {
-        check(move || {
-            let index = index_of(is_split, &[LOW]);
-            let mut is_linked = false;
-            beside(&index, made, |index| {
-                if let Ok(entry) = index.find_or_create(HIGH) {
-                    is_linked = index.try_update(entry, SECOND);
-                }
-            });
-            let found = index.find(HIGH).map(FoundEntry::address);
-            assert!(!is_linked || found == Some(SECOND), "{found:?}");
-            let entries = (0..index.buckets()).flat_map(|bucket| {
-                let lines = index.lines(bucket, index.tag(HIGH)).flat_map(Line::entries);
-                lines.map(|word| HashBucketEntry::from_raw(word.load(Ordering::Relaxed)))
-            });
-            let high = entries.filter(|entry| entry.tag() == index.tag(HIGH)).count();
-            assert!(high <= 1, "{high} entries of one prefix");
-            assert_eq!(index.find(LOW).expect("there").address(), FIRST);
+fn check_creator(made: &'static [Step], is_split: bool) {
+    check(move || {
+        let index = index_of(is_split, &[LOW]);
+        let mut is_linked = false;
+        beside(&index, made, |index| {
+            if let Ok(entry) = index.find_or_create(HIGH) {
+                is_linked = index.try_update(entry, SECOND);
+            }
         });
-    }
+        let found = index.find(HIGH).map(FoundEntry::address);
+        assert!(!is_linked || found == Some(SECOND), "{found:?}");
+        let entries = (0..index.buckets()).flat_map(|bucket| {
+            let lines = index.lines(bucket, index.tag(HIGH)).flat_map(Line::entries);
+            lines.map(|word| HashBucketEntry::from_raw(word.load(Ordering::Relaxed)))
+        });
+        let high = entries.filter(|entry| entry.tag() == index.tag(HIGH)).count();
+        assert!(high <= 1, "{high} entries of one prefix");
+        assert_eq!(index.find(LOW).expect("there").address(), FIRST);
+    });
+}
+
+#[test]
+fn loom_a_creator_beside_a_split() {
+    check_creator(&[Step::Split], false);
+}
+
+#[test]
+fn loom_a_creator_beside_a_merge() {
+    check_creator(&[Step::Merge], true);
 }
 
 /// An image that is copied beside a split has the entry that moves.
@@ -125,7 +139,7 @@ fn loom_a_creator_beside_a_step() {
 fn loom_an_image_beside_a_split() {
     check(|| {
         let index = index_of(false, &[LOW, HIGH]);
-        beside(&index, Step::Split, |index| {
+        beside(&index, &[Step::Split], |index| {
             let mut image = Vec::new();
             let mut copy = index.image();
             while copy.copy(1, &mut image) {}
