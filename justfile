@@ -109,6 +109,10 @@ growth *args:
     cargo run --release -p benches --bin kvbench -- grow --compare --noise --path target \
         --json target/growth.json --svg target/growth.svg {{args}}
 
+# Many different keys, few at once: just churn --keys 10000000
+churn *args:
+    cargo run --release -p benches --bin kvbench -- churn --path target {{args}}
+
 # Checkpoints and recoveries against the disk: just recoverbench --records 10000000 --kind snapshot
 recoverbench *args:
     cargo run --release -p benches --bin recoverbench -- {{args}}

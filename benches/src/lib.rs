@@ -11,6 +11,7 @@
 //! that the report counts.
 //!
 //! `kvbench grow` inserts and deletes keys, and measures each operation and the index (growth/).
+//! `kvbench churn` inserts many different keys, of which few are there at once (churn/).
 //!
 //! `recoverbench` measures a checkpoint of an idle store and the recovery from it, and plain
 //! transfers of as many bytes (recovery.rs, sequential.rs).
@@ -22,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 pub mod checkpoints;
+pub mod churn;
 pub mod clock;
 pub mod growth;
 pub mod keys;

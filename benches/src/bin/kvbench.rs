@@ -1,4 +1,4 @@
-//! YCSB on kvick, and a store that grows and shrinks, from the command line.
+//! YCSB on kvick, and stores that grow, shrink or change their keys, from the command line.
 //!
 //! ```text
 //! cargo run --release -p benches --bin kvbench -- --workload b --records 10000000 --batch 32
@@ -8,6 +8,7 @@
 //!     --checkpoint-every 3 --checkpoint-kind snapshot --path target --svg dip.svg
 //! cargo run --release -p benches --bin kvbench -- grow --from 1000000 --to 100000000 \
 //!     --compare --noise --path target --json growth.json --svg growth.svg
+//! cargo run --release -p benches --bin kvbench -- churn --keys 50000000 --path target
 //! ```
 
 use std::error::Error;
@@ -16,7 +17,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use benches::growth;
 use benches::load::{Load, load};
 use benches::options::Options;
 use benches::payload::Payload;
@@ -24,6 +24,7 @@ use benches::process::resident_bytes;
 use benches::report::Report;
 use benches::run::{Terms, prepare, run};
 use benches::scratch::Scratch;
+use benches::{churn, growth};
 use clap::{Parser, Subcommand};
 use kvick::FasterKv;
 
@@ -41,12 +42,14 @@ struct Command {
 #[derive(Subcommand)]
 enum Mode {
     Grow(growth::options::Options),
+    Churn(churn::run::Options),
 }
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let command = Command::parse();
     let is_sound = match command.mode {
         Some(Mode::Grow(options)) => grow(&checked(options.check(), options))?,
+        Some(Mode::Churn(options)) => churn(&checked(options.check(), options))?,
         None => ycsb(&checked(command.ycsb.check(), command.ycsb.with_tasks()))?,
     };
     Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -77,6 +80,18 @@ fn grow(options: &growth::options::Options) -> Result<bool, Box<dyn Error>> {
         fs::write(file, growth::diagram::draw(&report.setup, &growth::diagram::curves(&runs))?)?;
     }
     Ok(runs.iter().all(growth::run::Run::is_sound))
+}
+
+/// Runs and reports. Returns `false` if a key was missing, wrong or not deleted.
+fn churn(options: &churn::run::Options) -> Result<bool, Box<dyn Error>> {
+    let directory = Scratch::new(&options.path, "kvbench")?;
+    let outcome = churn::run::run(options, directory.path())?;
+    let report = churn::report::Report::new(options, &outcome);
+    println!("{report}");
+    if let Some(file) = &options.json {
+        fs::write(file, serde_json::to_string_pretty(&report)?)?;
+    }
+    Ok(outcome.is_sound())
 }
 
 fn ycsb(options: &Options) -> Result<bool, Box<dyn Error>> {
