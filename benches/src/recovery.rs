@@ -1,5 +1,8 @@
 //! A checkpoint of an idle store, and the recovery from it, compared with plain sequential
-//! transfers of as many bytes on the same disk.
+//! transfers of as many bytes on the same disk. The module `resized` recovers into other sizes of
+//! index.
+
+pub mod resized;
 
 use std::error::Error;
 use std::path::Path;

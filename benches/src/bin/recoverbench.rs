@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! cargo run --release -p benches --bin recoverbench -- --records 10000000 --path target
+//! cargo run --release -p benches --bin recoverbench -- --records 10000000 --path target --resize
 //! ```
 //!
 //! Measures a checkpoint of the requested kind and the recovery from it. Then it measures an
 //! incremental checkpoint after a change of 1 % of the records. The figures are medians. A ratio is
-//! of two figures of one repetition.
+//! of two figures of one repetition. With `--resize` it measures the recovery of an image of the
+//! index into other sizes of index instead.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -17,7 +19,9 @@ use std::{fs, iter};
 use benches::checkpoints::Kind;
 use benches::load::Load;
 use benches::payload::Payload;
+use benches::recovery::resized::{self, Resized, Size};
 use benches::recovery::{Moved, Results, Subject, measure};
+use benches::scratch::Scratch;
 use benches::timeline::median;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser};
@@ -59,6 +63,10 @@ struct Options {
     /// Number of repetitions.
     #[arg(long, default_value_t = 3)]
     runs: u64,
+    /// Only recovers an image of the index, into an index of the same size, four times larger and
+    /// four times smaller.
+    #[arg(long)]
+    resize: bool,
 }
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -66,6 +74,9 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     if options.records == 0 || options.runs == 0 || options.value < 8 {
         eprintln!("recoverbench: at least one record and run, and values of 8 bytes");
         return Ok(ExitCode::from(2));
+    }
+    if options.resize {
+        return resize(&options);
     }
     let incremental = iter::once(Kind::Incremental).filter(|kind| *kind != options.kind);
     let mut is_sound = true;
@@ -81,15 +92,50 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+fn resize(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
+    let directory = Scratch::new(&options.path, "recoverbench")?;
+    let subject = subject(options, options.kind);
+    let measure =
+        if options.value == 8 { resized::measure::<u64> } else { resized::measure::<[u8]> };
+    let found = measure(&subject, directory.path(), options.runs)?;
+    let Options { records, value, memory, runs, kind, .. } = options;
+    println!(
+        "recovery of an index image, {kind:?}: {records} records of 8 + {value} B in {memory}, \
+         medians of {runs} run(s)"
+    );
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.add_row(["index", "buckets", "image MB", "log MB", "ms", "ratio", "ratios"]);
+    let of = |size| found.iter().filter(move |it: &&Resized| it.size == size);
+    for size in Size::ALL {
+        let ratio = |(it, base): (&Resized, &Resized)| {
+            it.recovered_in.as_secs_f64() / base.recovered_in.as_secs_f64()
+        };
+        let ratios: Vec<f64> = of(size).zip(of(Size::ALL[0])).map(ratio).collect();
+        let texts: Vec<String> = ratios.iter().map(|ratio| format!("{ratio:.2}")).collect();
+        let middle = |figure: fn(&Resized) -> f64| {
+            median(of(size).map(figure).collect()).unwrap_or_default()
+        };
+        table.add_row([
+            size.name().to_owned(),
+            format!("{:.0}", middle(|it| it.buckets as f64)),
+            format!("{:.2}", middle(|it| it.image_bytes as f64 / 1e6)),
+            format!("{:.2}", middle(|it| it.replayed_bytes as f64 / 1e6)),
+            format!("{:.1}", middle(|it| milliseconds(it.recovered_in))),
+            format!("{:.2}x", median(ratios).unwrap_or_default()),
+            texts.join(" "),
+        ]);
+    }
+    let unsound: u64 = found.iter().map(|it| it.unsound).sum();
+    println!("{table}\n{unsound} records unsound");
+    Ok(if unsound == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
 fn repeat<V: Payload + ?Sized>(
     options: &Options,
     kind: Kind,
 ) -> Result<Vec<Results>, Box<dyn Error>> {
-    let mut config = Config::default().with_memory(options.memory).with_backend(options.backend);
-    config.expected_keys = options.expected_keys;
-    config.checkpoint_on_close = false;
-    let load = Load { records: options.records, value_bytes: options.value };
-    let subject = Subject { config, load, kind, with_index: options.index };
+    let subject = subject(options, kind);
     let mut results = Vec::new();
     for run in 0..options.runs {
         let path = options.path.join(format!("recoverbench-{}", process::id()));
@@ -99,6 +145,14 @@ fn repeat<V: Payload + ?Sized>(
         results.push(measured?);
     }
     Ok(results)
+}
+
+fn subject(options: &Options, kind: Kind) -> Subject {
+    let mut config = Config::default().with_memory(options.memory).with_backend(options.backend);
+    config.expected_keys = options.expected_keys;
+    config.checkpoint_on_close = false;
+    let load = Load { records: options.records, value_bytes: options.value };
+    Subject { config, load, kind, with_index: options.index }
 }
 
 fn print(options: &Options, kind: Kind, results: &[Results]) {
