@@ -108,7 +108,7 @@ impl Summary {
     pub fn new(phase: &Phase) -> Option<Self> {
         let whole = phase.whole()?;
         let samples = || phase.slots.iter().map(|slot| slot.sample);
-        let judged = samples().filter(|sample| sample.entries >= JUDGED_KEYS);
+        let judged = samples().filter(|sample| sample.keys >= JUDGED_KEYS);
         let most =
             |bytes: fn(&Sample) -> u64| samples().map(|sample| bytes(&sample)).max().unwrap_or(0);
         Some(Self {

@@ -13,9 +13,9 @@ use crate::runtimes::{Executor, RuntimeKind};
 /// The keys of a bucket of an index of fixed size.
 const KEYS_PER_BUCKET: u64 = 12;
 
-/// Bytes of the minimum of an index that follows, for each key at the start. The index has at least
-/// 10 bytes a key, so it is above the minimum then.
-const LEAST_BYTES_PER_KEY: u64 = 4;
+/// Bytes of the minimum of an index that follows, for each key at the start. An index has more
+/// bytes a key, so it is above the minimum then.
+const LEAST_BYTES_PER_KEY: u64 = 10;
 
 /// The size of the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
@@ -58,7 +58,7 @@ pub struct Options {
     /// The size of the index.
     #[arg(long, value_enum, default_value_t = IndexKind::Following, conflicts_with = "compare")]
     pub index: IndexKind,
-    /// Minimum bytes of an index that follows, with a unit; 4 bytes a key of `--from` by default.
+    /// Minimum bytes of an index that follows, with a unit; 10 bytes a key of `--from` by default.
     #[arg(long)]
     pub index_min: Option<ByteSize>,
     /// Runs with an index of fixed size, then with an index that follows, and prints the ratios.

@@ -16,6 +16,8 @@ const BUCKET_BYTES: u64 = 128;
 pub struct Sample {
     /// The time since the start of the run.
     pub at: Duration,
+    /// The number of keys that were there, interpolated within the slot.
+    pub keys: u64,
     /// Buckets of the index.
     pub buckets: u64,
     /// Bytes of the index.
@@ -33,6 +35,7 @@ impl Sample {
     pub fn new(at: Duration, stats: &Stats, resident_bytes: u64) -> Self {
         Self {
             at,
+            keys: 0,
             buckets: stats.index.buckets,
             index_bytes: stats.memory.index,
             entries: stats.index.entries,
@@ -41,9 +44,9 @@ impl Sample {
         }
     }
 
-    /// Returns the bytes of the index for each entry.
+    /// Returns the bytes of the index for each key.
     pub fn bytes_per_key(&self) -> f64 {
-        self.index_bytes as f64 / self.entries.max(1) as f64
+        self.index_bytes as f64 / self.keys.max(1) as f64
     }
 
     /// Returns the share of the index beyond its buckets: the overflow, which splits need.
@@ -139,13 +142,31 @@ impl Phase {
         // An operation that ends with a slot begins a slot of no length.
         slots.retain(|slot| slot.until > slot.from);
         let rest = slots.last().map(|slot| slot.sample).unwrap_or_default();
-        Self { direction, keys, slots, rest }
+        let mut phase = Self { direction, keys, slots, rest };
+        let samples = phase.slots.iter().map(|slot| phase.with_keys(slot.sample));
+        let samples: Vec<Sample> = samples.collect();
+        phase.slots.iter_mut().zip(samples).for_each(|(slot, sample)| slot.sample = sample);
+        phase.with_rest(rest)
     }
 
     /// Returns the phase with a sample of the index at rest.
     #[must_use]
     pub fn with_rest(self, rest: Sample) -> Self {
-        Self { rest, ..self }
+        Self { rest: self.with_keys(rest), ..self }
+    }
+
+    /// Returns the sample with the number of keys at its time.
+    fn with_keys(&self, sample: Sample) -> Sample {
+        let at = sample.at.as_secs_f64();
+        let place = self.slots.partition_point(|slot| slot.until < at);
+        let changed = match self.slots.get(place) {
+            Some(slot) => {
+                let share = ((at - slot.from) / slot.seconds()).clamp(0.0, 1.0);
+                slot.changed_before + part(slot.tally.changed, share)
+            }
+            None => self.slots.last().map_or(0, Slot::changed_after),
+        };
+        Sample { keys: self.keys_after(changed), ..sample }
     }
 
     /// Returns the number of keys after so many changes.
@@ -187,6 +208,11 @@ pub fn join<S: Borrow<Slot>>(slots: impl IntoIterator<Item = S>) -> Option<Slot>
     Some(joined)
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "a part of a count is a count")]
+fn part(count: u64, share: f64) -> u64 {
+    (count as f64 * share) as u64
+}
+
 fn nearest(samples: &[Sample], at: Duration) -> Option<Sample> {
     let after = samples.partition_point(|sample| sample.at < at);
     let around = samples.get(after.saturating_sub(1)..samples.len().min(after + 1))?;
@@ -217,8 +243,13 @@ pub(super) mod tests {
         for (place, changed) in after.into_iter().enumerate() {
             let entries = phase.keys_after(changed);
             let buckets = entries / 12;
-            phase.slots[place].sample =
-                Sample { buckets, entries, index_bytes: 11 * entries, ..Sample::default() };
+            phase.slots[place].sample = Sample {
+                buckets,
+                keys: entries,
+                entries,
+                index_bytes: 11 * entries,
+                ..Sample::default()
+            };
         }
         phase
     }
@@ -241,6 +272,10 @@ pub(super) mod tests {
             .map(|slot| (slot.sample.entries, slot.changed_before, slot.changed_after()))
             .collect();
         assert_eq!(seen, [(2, 0, 50), (3, 50, 80), (4, 80, 90)]);
+        // At 90 % of the first slot, at 20 % of the last, and after the end.
+        let keys: Vec<u64> = phase.slots.iter().map(|slot| slot.sample.keys).collect();
+        assert_eq!(keys, [455, 418, 410]);
+        assert_eq!(phase.clone().with_rest(samples[0]).rest.keys, 500);
         let last = phase.slots.last().unwrap();
         assert!((last.seconds() - 0.05).abs() < 1e-9 && (last.rate() - 400.0).abs() < 1e-6);
         assert_eq!(phase.keys_after(90), 410);

@@ -74,7 +74,9 @@ pub struct SlotRow {
     pub index_buckets: u64,
     /// Bytes of the index.
     pub index_bytes: u64,
-    /// Entries of the index.
+    /// Bytes of the index for each key.
+    pub bytes_per_key: f64,
+    /// Entries of the index. Some keys share an entry.
     pub entries: u64,
     /// Resident bytes of the process beyond those before the store was opened.
     pub resident_bytes: u64,
@@ -136,6 +138,7 @@ impl SlotRow {
             figures: Figures::new(slot),
             index_buckets: slot.sample.buckets,
             index_bytes: slot.sample.index_bytes,
+            bytes_per_key: slot.sample.bytes_per_key(),
             entries: slot.sample.entries,
             resident_bytes: slot.sample.resident_bytes,
         }
