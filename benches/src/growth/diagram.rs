@@ -8,8 +8,9 @@ use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
 use plotters::prelude::*;
 
 use super::options::IndexKind;
-use super::phase::{Phase, Sample, Slot};
+use super::phase::{Phase, Slot};
 use super::run::Run;
+use super::sample::Sample;
 
 /// The size of the diagram in pixels.
 const SIZE: (u32, u32) = (1100, 1200);

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::phase::{Phase, Sample, Slot, join};
+use super::phase::{Phase, Slot, join};
+use super::sample::Sample;
 
 /// The number of keys from which the bytes of the index for each key are judged.
 const JUDGED_KEYS: u64 = 1_000_000;

@@ -24,5 +24,6 @@ pub mod options;
 pub mod phase;
 pub mod report;
 pub mod run;
+pub mod sample;
 pub mod slots;
 pub mod worker;

@@ -10,7 +10,8 @@ use kvick::{FasterKv, Result};
 
 use super::frontier::{Direction, Frontier};
 use super::options::{IndexKind, Options};
-use super::phase::{Phase, Sample, Times};
+use super::phase::{Phase, Times};
+use super::sample::Sample;
 use super::slots::{Recorder, Tally, merge};
 use super::worker::{Checks, VALUE, Worker};
 use crate::clock::Stopwatch;
