@@ -47,12 +47,17 @@ impl ProcessorTime {
     }
 }
 
-/// Returns the resident bytes of the process.
+/// Returns the resident bytes of the process, without its code and other contents of files.
 pub fn resident_bytes() -> u64 {
-    fs::read_to_string("/proc/self/statm")
-        .ok()
-        .and_then(|statm| statm.split_ascii_whitespace().nth(1)?.parse::<u64>().ok())
-        .map_or(0, |pages| pages * PAGE_BYTES)
+    let [resident, of_files] = resident_and_files();
+    resident.saturating_sub(of_files)
+}
+
+/// Returns the resident bytes of the process, and those of them that are contents of files.
+fn resident_and_files() -> [u64; 2] {
+    let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let mut pages = statm.split_ascii_whitespace().map(|pages| pages.parse().unwrap_or(0)).skip(1);
+    [(); 2].map(|()| pages.next().unwrap_or(0) * PAGE_BYTES)
 }
 
 /// Forgets the peak of resident memory so far.
@@ -63,12 +68,13 @@ pub fn reset_peak() {
     }
 }
 
-/// Returns the largest number of resident bytes since [`reset_peak`].
+/// Returns the largest number of resident bytes since [`reset_peak`], without contents of files.
 pub fn peak_resident_bytes() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = peak.and_then(|peak| peak.trim().split(' ').next()?.parse::<u64>().ok());
-    kib.map_or(0, |kib| kib << 10)
+    let [_, of_files] = resident_and_files();
+    kib.map_or(0, |kib| kib << 10).saturating_sub(of_files)
 }
 
 fn from_ticks(ticks: u64) -> Duration {

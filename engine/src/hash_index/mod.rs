@@ -83,6 +83,9 @@ use steps::Steps;
 const BUCKET_LINES: usize = 2;
 /// The looks at a bucket in which a step works, before the thread lets others run.
 const SPINS: u32 = if cfg!(any(loom, shuttle)) { 0 } else { 256 };
+/// The bytes of the smallest table with huge pages. In a smaller one a huge page that is used in
+/// part would be much.
+const HUGE_FROM: u64 = 64 << 20;
 /// The driver is told when this many entries wait for a drain.
 const FORGOTTEN_MANY: usize = 64;
 /// The room for entries that wait, so that operations do not allocate while the driver keeps up.
@@ -396,6 +399,7 @@ fn reserve(sizes: IndexSizes, huge_pages: bool) -> io::Result<(WordMemory, u64)>
     let mut limit = sizes.limit;
     loop {
         let words = usize::try_from(limit * BUCKET_BYTES / 8).expect("fits in memory");
+        let huge_pages = huge_pages && limit * BUCKET_BYTES >= HUGE_FROM;
         match WordMemory::zeroed(words, huge_pages) {
             Ok(words) => return Ok((words, limit)),
             Err(error) if limit == sizes.buckets => return Err(error),

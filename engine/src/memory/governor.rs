@@ -230,9 +230,9 @@ impl MemoryGovernor {
         let [budget, floor, index, sessions, buffers, least] = [
             wanted.budget,
             floor.next_multiple_of(1 << 10),
-            wanted.index,
-            wanted.sessions,
-            buffer_share(floor),
+            wanted.index.next_multiple_of(1 << 10),
+            wanted.sessions.next_multiple_of(1 << 10),
+            buffer_share(floor).next_multiple_of(1 << 10),
             self.least_frames * self.page_bytes,
         ]
         .map(ByteSize::new);

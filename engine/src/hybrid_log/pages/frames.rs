@@ -40,9 +40,9 @@ pub(crate) struct Frames {
 
 /// The largest number of frames of a ring.
 const MOST_FRAMES: u32 = 1 << 28;
-/// The bytes of the smallest page that gets huge pages although other frames have no memory. A huge
-/// page may reach beyond its frame, into a frame that should have no memory.
-const HUGE_FROM: u32 = 20;
+/// The binary logarithm of the smallest page that gets huge pages although other frames have no
+/// memory. A huge page of a smaller one reaches into a frame that should have no memory.
+const HUGE_FROM: u32 = 21;
 
 impl Frames {
     /// Creates a ring with room for `reserved` frames of `2^page_bits` bytes, each with `capacity`
