@@ -36,7 +36,7 @@ pub(in crate::store) fn append_record<S: HasLayout>(
 ) -> Link {
     let previous = match entry.address() {
         Address::UNSET => Address::NONE,
-        newest => newest,
+        newest => chain_to_keep(core, newest, guard),
     };
     match core.log.append((core.table.number, S::LAYOUT), previous, record, guard) {
         Err(no_room) => Link::NoRoom(no_room.bytes),
@@ -52,6 +52,20 @@ pub(in crate::store) fn append_record<S: HasLayout>(
             Link::Lost
         }
     }
+}
+
+/// Returns the chain for the next record of an entry that leads to `newest`. It is empty if a
+/// deleted record is all that there is. So a key that comes and goes is alone in its chain each
+/// time, and its entry is given up in the end.
+#[inline(always)]
+fn chain_to_keep(core: TableRef<'_>, newest: Address, guard: &Guard<'_>) -> Address {
+    let pages = core.store.log.pages();
+    if newest < pages.head(guard) {
+        return newest;
+    }
+    // A deleted record stays deleted.
+    let info = pages.record(newest, guard).info();
+    if info.is_tombstone() && info.previous() == Address::NONE { Address::NONE } else { newest }
 }
 
 /// Repeats `once` while it loses races, at most [`TRIES`] times. Usually another operation makes
