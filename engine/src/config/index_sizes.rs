@@ -75,6 +75,11 @@ impl IndexSizes {
         self.buckets * BUCKET_BYTES
     }
 
+    /// Returns about how many bytes this many entries take, as far as there are prefixes for them.
+    pub(crate) fn bytes_of(self, entries: u64) -> u64 {
+        (entries.min(1 << (self.root_bits + TAG_BITS)) * ENTRY_BYTES).max(self.bytes())
+    }
+
     /// Returns the sizes for a store whose index has at least `2^root_bits` buckets, and no more
     /// than the entries of all prefixes need.
     #[must_use]

@@ -14,6 +14,7 @@ use crate::checkpoint::files::manifest::{
 };
 use crate::checkpoint::files::{index_image, points};
 use crate::checkpoint::{CheckpointToken, Patches, delta_seal, part_salt};
+use crate::config::index_sizes::IndexSizes;
 use crate::config::{ByteSize, Config, Geometry};
 use crate::hash_index::HashIndex;
 use crate::hybrid_log::{HybridLog, LogExtent, PagePayload, Show, check_block};
@@ -168,19 +169,22 @@ impl Opening {
         types.map(|types| types.limits(&geometry)).transpose()?;
         let device = self.open_log(manifest.store.segment_bytes, record.is_none()).await?;
         check_block(manifest.store.unit_bytes, &*device)?;
+        let sizes = geometry.index.with_root_bits(manifest.store.index_root_bits);
+        let sizes = image.as_ref().map_or(sizes, |image| sizes.with_buckets(image.buckets));
+        let governor = self.governor(&geometry);
         let extent = record.map_or(LogExtent::EMPTY, |record| {
             // Bytes that were not synced are written again before the log counts as flushed there.
             let is_strong = record.durability == Durability::PowerCut;
             let flushed = if is_strong { record.flushed } else { 0 };
             let marks = [record.begin, flushed, record.end].map(Address::new);
-            LogExtent::within(marks, geometry.page_bits, geometry.frames)
+            // The pages leave room for the index.
+            governor.note_index(index_bytes(sizes, record, image.as_ref()));
+            let frames = governor.shares().frames.min(geometry.frames);
+            LogExtent::within(marks, geometry.page_bits, frames)
         });
         let life = manifest.life().next(record.map_or(Address::NONE, CheckpointEntry::end));
         let life = (life.ok_or_else(Error::lives_exhausted)?, false);
         let log = self.log(&manifest, &geometry, life, (extent, Arc::clone(&device)))?;
-        let governor = self.governor(&geometry);
-        let sizes = geometry.index.with_root_bits(manifest.store.index_root_bits);
-        let sizes = image.as_ref().map_or(sizes, |image| sizes.with_buckets(image.buckets));
         let index = HashIndex::new(sizes, self.config.huge_pages);
         let index = Arc::new(index.map_err(no_memory)?);
         let Some(record) = record else {
@@ -277,6 +281,9 @@ impl Opening {
     }
 }
 
+/// The bytes of an average record, for an estimate.
+const RECORD_BYTES: u64 = 64;
+
 /// The way out for a damaged checkpoint.
 const FALL_BACK: &str = "`kvick::inspect` lists all damage and the checkpoints: restore this file \
      from a copy, or go back to an older checkpoint with `allow_fallback` or by its token";
@@ -314,6 +321,13 @@ async fn note_lost(
         report.note_lost(&had, kept);
     }
     Ok(())
+}
+
+/// Returns about how many bytes the index of a checkpoint will take.
+fn index_bytes(sizes: IndexSizes, record: &CheckpointEntry, image: Option<&IndexImage>) -> u64 {
+    let (from, known) = image.map_or((record.begin, 0), |image| (image.start, image.stream.bytes));
+    let entries = known / 8 + record.end.saturating_sub(from) / RECORD_BYTES;
+    sizes.bytes_of(entries)
 }
 
 /// Returns the address below which the log was synced before the checkpoint was published. Recovery
