@@ -224,7 +224,7 @@ fn an_image_without_deleted_keys_is_not_used_after_they_are_back() {
 #[test]
 fn keys_that_come_and_go_leave_no_entries() {
     let config = || config().with_memory(ByteSize::mib(1)).with_index_buckets(None);
-    let mut world = World::new(7);
+    let world = World::new(7);
     let site = world.site.clone();
     world.simulation.run(async {
         let store = site.open::<u64, u64>(config()).await;
@@ -246,7 +246,7 @@ fn keys_that_come_and_go_leave_no_entries() {
         store.checkpoint().snapshot().with_index().await.expect("a sound disk");
     });
     let image = world.site.disk.crash_with(1, Survival::EVERYTHING);
-    let mut world = World::on(1, image);
+    let world = World::on(1, image);
     let site = world.site.clone();
     world.simulation.run(async {
         let store = site.open::<u64, u64>(config()).await;
