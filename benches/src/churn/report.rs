@@ -31,6 +31,8 @@ pub struct Report {
     pub unsound: u64,
     /// The number of deleted keys that were there.
     pub undeleted: u64,
+    /// The number of deleted keys that only the device can show.
+    pub undecided: u64,
     /// Bytes of the index.
     pub index: Bound,
     /// Mean nanoseconds of an operation.
@@ -83,6 +85,7 @@ impl Report {
             memory_bytes: options.memory.bytes(),
             unsound: outcome.unsound,
             undeleted: outcome.undeleted,
+            undecided: outcome.undecided,
             index: Bound::new(&slots, INDEX_LIMIT, |slot| slot.index_bytes as f64),
             time: Bound::new(&slots, TIME_LIMIT, |slot| slot.nanoseconds_per_operation),
             slots,
@@ -92,7 +95,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { keys, live, unsound, undeleted, .. } = self;
+        let Self { keys, live, unsound, undeleted, undecided, .. } = self;
         let memory = mebibytes(self.memory_bytes);
         writeln!(formatter, "{keys} different keys, {live} at once, 8 + 8 B in {memory:.0} MiB")?;
         let mut table = Table::new();
@@ -100,7 +103,10 @@ impl fmt::Display for Report {
         table.add_row(["k keys", "ns/op", "index KiB", "buckets", "entries", "resident MiB"]);
         table.add_rows(self.slots.iter().map(row));
         writeln!(formatter, "{table}")?;
-        writeln!(formatter, "{unsound} live keys unsound, {undeleted} deleted keys there")?;
+        writeln!(
+            formatter,
+            "{unsound} live keys unsound, {undeleted} deleted keys there, {undecided} undecided"
+        )?;
         write!(
             formatter,
             "maxima against the first tenth: index {}, time of an operation {}",
@@ -150,7 +156,7 @@ mod tests {
             |index_bytes| Slot { index_bytes, nanoseconds_per_operation: 100.0, ..Slot::default() };
         let mut slots = vec![slot(1000); 9];
         slots.push(slot(3000));
-        let outcome = Outcome { slots, unsound: 0, undeleted: 0 };
+        let outcome = Outcome { slots, unsound: 0, undeleted: 0, undecided: 0 };
         let options = Options {
             keys: 1000,
             live: 10,
