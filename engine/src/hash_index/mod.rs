@@ -181,6 +181,23 @@ impl HashIndex {
         found.map(|observed| FoundEntry { hash, observed })
     }
 
+    /// Searches the second line, which `find_or_prefetch` prefetched. Prefetches the first overflow
+    /// line if the second line has no match.
+    pub(crate) fn find_further_or_prefetch(
+        &self,
+        hash: KeyHash,
+        bucket: u64,
+    ) -> Option<FoundEntry> {
+        let tag = self.tag(hash);
+        let found = self.line(bucket, tag.line() ^ 1).find(tag);
+        if found.is_none()
+            && let Some((_, line)) = self.overflow_of(bucket).next()
+        {
+            prefetch(line.first_word());
+        }
+        found.map(|observed| FoundEntry { hash, observed })
+    }
+
     /// Returns the entry that leads to the records of `hash`, if there is one.
     #[inline(always)]
     pub(crate) fn find(&self, hash: KeyHash) -> Option<FoundEntry> {
@@ -329,17 +346,19 @@ impl HashIndex {
         Line::new(words, parity == 1)
     }
 
-    /// Searches the second line of a bucket, and then the whole bucket.
+    /// Searches the second line of a bucket, its overflow lines, and then the whole bucket.
     #[inline(never)]
     fn find_further(&self, hash: KeyHash, bucket: u64) -> HashBucketEntry {
         let tag = self.tag(hash);
-        match self.line(bucket, tag.line() ^ 1).find(tag) {
-            Some(observed) => observed,
-            None => self.find_anywhere(hash, tag),
-        }
+        let second = self.line(bucket, tag.line() ^ 1).find(tag);
+        let found =
+            second.or_else(|| self.overflow_of(bucket).find_map(|(_, line)| line.find(tag)));
+        found.unwrap_or_else(|| self.find_anywhere(hash, tag))
     }
 
     /// Searches the whole bucket, again if a step changes it meanwhile.
+    #[cold]
+    #[inline(never)]
     fn find_anywhere(&self, hash: KeyHash, tag: Tag) -> HashBucketEntry {
         let mut tries = 0;
         loop {

@@ -26,6 +26,7 @@ use crate::base::address::Address;
 use crate::base::error::Result;
 use crate::base::hash::KeyHash;
 use crate::codec::Key;
+use crate::hash_index::FoundEntry;
 use crate::store::operation::attempt::HashedKey;
 use crate::store::operation::upsert::hashed;
 use crate::store::record::encoding::encode_key;
@@ -65,29 +66,52 @@ fn stage<'k, K: Key + ?Sized>(
         let bucket = core.index.prefetch(hash);
         *place = Some(Staged { bytes, hash, bucket, newest: Address::NONE });
     }
-    // About one key in ten is not in its first line. These keys come last, when their second
-    // line has been prefetched too.
+    // About one key in five is not in its first line, and half of those are in an overflow line.
+    // These keys come later, when the next line has been prefetched too.
     let mut further = 0_u32;
     for (place, key) in staged.iter_mut().flatten().enumerate() {
         match core.index.find_or_prefetch(key.hash, key.bucket) {
-            Some(entry) => {
-                key.newest = entry.address();
-                core.log.pages().prefetch(key.newest);
-            }
+            Some(entry) => prefetch_record(core, key, entry),
             None => further |= 1 << place,
         }
     }
-    while further != 0 {
-        let place = further.trailing_zeros() as usize;
-        further &= further - 1;
-        if let Some(key) = &mut staged[place]
-            && let Some(entry) = core.index.find(key.hash)
-        {
-            key.newest = entry.address();
-            core.log.pages().prefetch(key.newest);
+    let mut furthest = 0_u32;
+    each_of(further, &mut staged, |place, key| {
+        match core.index.find_further_or_prefetch(key.hash, key.bucket) {
+            Some(entry) => prefetch_record(core, key, entry),
+            None => furthest |= 1 << place,
         }
-    }
+    });
+    each_of(furthest, &mut staged, |_, key| {
+        if let Some(entry) = core.index.find(key.hash) {
+            prefetch_record(core, key, entry);
+        }
+    });
     Ok(staged)
+}
+
+/// Calls `turn` for each key whose bit is set in `places`.
+#[inline(always)]
+fn each_of<'k, K: Key + ?Sized>(
+    mut places: u32,
+    staged: &mut [Option<Staged<'k, K>>; GROUP],
+    mut turn: impl FnMut(usize, &mut Staged<'k, K>),
+) {
+    while places != 0 {
+        let place = places.trailing_zeros() as usize;
+        places &= places - 1;
+        turn(place, staged[place].as_mut().expect("a key of the group"));
+    }
+}
+
+#[inline(always)]
+fn prefetch_record<K: Key + ?Sized>(
+    core: TableRef<'_>,
+    key: &mut Staged<'_, K>,
+    entry: FoundEntry,
+) {
+    key.newest = entry.address();
+    core.log.pages().prefetch(key.newest);
 }
 
 /// The operations of a batch that wait for the device, limited by the memory of the store.
