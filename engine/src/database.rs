@@ -22,8 +22,8 @@ use tracing::Instrument;
 /// covers them all. [`table`](Self::table) returns the handle of a table; it has the operations,
 /// and its sessions work [on](crate::Session::on) every table.
 ///
-/// A database has up to 127 tables at a time. A dropped table counts until its records have left
-/// the log.
+/// A database has up to 127 tables at a time. A dropped table counts too, empty or not:
+/// there is no compaction yet that frees its number.
 ///
 /// ```
 /// # use kvick::{Config, Database};
@@ -86,8 +86,8 @@ impl Database {
     /// The new name is durable when this returns. It waits for a checkpoint in progress.
     ///
     /// # Errors
-    /// `InvalidArgument` if there is no table `old`, if there is a table `new`, or if `new` is no
-    /// name. `StorageFull`, `Poisoned`, `ReadOnly`, `Closed`.
+    /// `InvalidArgument` if there is no table `old`, if there is another table `new`, or if `new`
+    /// is no name. `StorageFull`, `Poisoned`, `ReadOnly`, `Closed`.
     ///
     /// # Cancel safety
     /// Once begun, the change continues even if the future is dropped.
