@@ -220,7 +220,8 @@ fn an_image_without_deleted_keys_is_not_used_after_they_are_back() {
 
 /// A key came back while the entry of its deleted record waited for a drain. The new record was
 /// linked to the deleted one, so it was never alone in its chain, and its entry stayed for ever.
-/// Keys that came and went filled the index: 300,000 of them left 289,438 entries.
+/// Keys that came and went filled the index: 300,000 of them left 289,438 entries. A word that was
+/// taken left its entry even if the key never came back, since its tombstone is another record.
 #[test]
 fn keys_that_come_and_go_leave_no_entries() {
     let config = || config().with_memory(ByteSize::mib(1)).with_index_buckets(None);
@@ -232,7 +233,11 @@ fn keys_that_come_and_go_leave_no_entries() {
             for value in [1, 2, 3] {
                 store.upsert(&key, &value).await.expect("a sound disk");
                 assert_eq!(store.read(&key).await.expect("sound"), Some(value), "{key}");
-                store.delete(&key).await.expect("a sound disk");
+                if value + key % 2 == 3 {
+                    store.delete(&key).await.expect("a sound disk");
+                } else {
+                    assert_eq!(store.take(&key).await.expect("sound"), Some(value), "{key}");
+                }
                 assert_eq!(store.read(&key).await.expect("sound"), None, "{key}");
             }
         }

@@ -438,6 +438,11 @@ fn wait_for_step(tries: u32) {
 }
 
 impl FoundEntry {
+    /// Returns the entry after `address` was made its newest record.
+    pub(crate) fn moved_to(self, address: Address) -> Self {
+        Self { observed: HashBucketEntry::new(self.observed.tag(), address), ..self }
+    }
+
     /// Returns the address of the newest record when the entry was found.
     #[inline(always)]
     pub(crate) fn address(self) -> Address {

@@ -3,7 +3,7 @@
 use crate::base::address::Address;
 use crate::epoch::Guard;
 use crate::hash_index::FoundEntry;
-use crate::record::{HasLayout, NewRecord, RecordInfo};
+use crate::record::{HasLayout, NewRecord, RecordInfo, RecordKind};
 use crate::statistics::{Counter, Counters};
 use crate::store::operation::attempt::{Attempt, Blocked};
 use crate::store::table::TableRef;
@@ -36,7 +36,7 @@ pub(in crate::store) fn append_record<S: HasLayout>(
 ) -> Link {
     let previous = match entry.address() {
         Address::UNSET => Address::NONE,
-        newest => chain_to_keep(core, newest, guard),
+        newest => chain_to_keep::<S>(core, newest, record.key, guard),
     };
     match core.log.append((core.table.number, S::LAYOUT), previous, record, guard) {
         Err(no_room) => Link::NoRoom(no_room.bytes),
@@ -44,6 +44,9 @@ pub(in crate::store) fn append_record<S: HasLayout>(
             counters.add(Counter::Appends, 1);
             let extents = S::LAYOUT.extents(record.key.len(), record.value.len());
             core.table.note_append(counters, S::LAYOUT.record_bytes(extents));
+            if record.content == RecordKind::Tombstone && previous == Address::NONE {
+                core.index.forget(entry.moved_to(address));
+            }
             Link::Linked
         }
         Ok((_, appended)) => {
@@ -54,18 +57,28 @@ pub(in crate::store) fn append_record<S: HasLayout>(
     }
 }
 
-/// Returns the chain for the next record of an entry that leads to `newest`. It is empty if a
-/// deleted record is all that there is. So a key that comes and goes is alone in its chain each
-/// time, and its entry is given up in the end.
+/// Returns the chain for the next record of an entry that leads to `newest`, a record of `key`.
+///
+/// It is empty if all that there is is one record, which is deleted or has the same key. So a key
+/// that comes and goes is alone in its chain each time, and its entry is given up in the end.
 #[inline(always)]
-fn chain_to_keep(core: TableRef<'_>, newest: Address, guard: &Guard<'_>) -> Address {
+fn chain_to_keep<S: HasLayout>(
+    core: TableRef<'_>,
+    newest: Address,
+    key: &[u8],
+    guard: &Guard<'_>,
+) -> Address {
     let pages = core.store.log.pages();
     if newest < pages.head(guard) {
         return newest;
     }
+    let record = pages.record(newest, guard);
+    let info = record.info();
     // A deleted record stays deleted.
-    let info = pages.record(newest, guard).info();
-    if info.is_tombstone() && info.previous() == Address::NONE { Address::NONE } else { newest }
+    let is_needless = info.previous() == Address::NONE
+        && (info.is_tombstone()
+            || (info.is_of(core.table.word()) && record.key_equals(S::LAYOUT, key)));
+    if is_needless { Address::NONE } else { newest }
 }
 
 /// Repeats `once` while it loses races, at most [`TRIES`] times. Usually another operation makes
