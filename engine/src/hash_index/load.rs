@@ -1,15 +1,15 @@
 //! Counts the entries of the index, and decides about its size.
 //!
 //! The count is spread over stripes of one cache line each, so that tasks on different processors
-//! seldom write the same line. A bucket counts in one stripe. An operation looks at one stripe, and
-//! at all of them only if that one speaks for a step.
+//! seldom write the same line. A bucket counts in one stripe. A new entry looks at its stripe alone
+//! in a large index: the lines of all stripes take longer to come than a step.
 
 use super::extent::Extent;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 
 const STRIPES: usize = if cfg!(loom) { 1 } else { 8 };
-/// With fewer buckets than this, a stripe says little about the others.
-const FEW: u64 = if cfg!(loom) { 0 } else { 64 * STRIPES as u64 };
+/// With fewer buckets than this, a stripe says little about the others: they differ by a percent.
+const FEW: u64 = if cfg!(loom) { 0 } else { 4096 };
 
 /// Above this number of entries in two buckets the index grows. Buckets that wait for their split
 /// have twice as many entries as those that were split. An index of this load takes between 11 and
@@ -42,14 +42,6 @@ impl Load {
         self.stripe(bucket).0.fetch_add(entries.cast_unsigned(), Ordering::Relaxed);
     }
 
-    /// Returns whether the stripe of a bucket speaks for a larger index.
-    #[inline]
-    pub(super) fn seems_full(&self, extent: Extent, bucket: u64) -> bool {
-        let seen = self.stripe(bucket).load() * STRIPES.cast_signed() as i64;
-        extent.buckets() < FEW
-            || u64::try_from(seen).unwrap_or(0) * 2 > extent.buckets() * FULL_PAIR
-    }
-
     /// Returns whether the stripe of a bucket speaks for a smaller index.
     pub(super) fn seems_sparse(&self, extent: Extent, bucket: u64) -> bool {
         let seen = self.stripe(bucket).load() * STRIPES.cast_signed() as i64;
@@ -57,9 +49,15 @@ impl Load {
         extent.buckets() < FEW || u64::try_from(seen).unwrap_or(0) * 2 < pairs
     }
 
-    /// Returns whether the index should grow.
-    pub(super) fn is_full(&self, extent: Extent) -> bool {
-        self.entries() * 2 > extent.buckets() * FULL_PAIR
+    /// Returns whether the index should grow, as far as the stripe of a bucket tells.
+    #[inline]
+    pub(super) fn is_full(&self, extent: Extent, bucket: u64) -> bool {
+        let entries = if extent.buckets() < FEW {
+            self.entries()
+        } else {
+            u64::try_from(self.stripe(bucket).load()).unwrap_or(0) * STRIPES as u64
+        };
+        entries * 2 > extent.buckets() * FULL_PAIR
     }
 
     /// Returns whether the index should shrink.
@@ -95,17 +93,17 @@ mod tests {
                 }
                 load.count(0, rest.cast_signed());
             };
-            let seen = |load: &Load| [load.is_full(extent), load.is_sparse(extent)];
+            let seen = |load: &Load| [load.is_full(extent, 0), load.is_sparse(extent)];
             set(buckets * 13);
             assert_eq!(seen(&load), [false, false], "{buckets}");
             set(buckets * 13 + 1);
             assert_eq!(seen(&load), [true, false], "{buckets}");
             set(((buckets - 1) * 25).div_ceil(2) - 1);
-            assert!(!load.is_full(Extent::new(buckets - 1)), "{buckets}: a merge is not undone");
+            assert!(!load.is_full(Extent::new(buckets - 1), 7), "{buckets}: a merge is not undone");
             assert_eq!(seen(&load), [false, true], "{buckets}");
             assert!(load.seems_sparse(extent, 7));
             set(buckets * 13 + STRIPES as u64);
-            assert!(load.seems_full(extent, 7));
+            assert!(load.is_full(extent, 7));
         }
     }
 }

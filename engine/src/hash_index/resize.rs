@@ -73,19 +73,19 @@ impl HashIndex {
     /// Grows the index if it is full, as far as this bucket tells.
     #[inline]
     pub(super) fn grow_if_full(&self, bucket: u64) {
-        if self.load.seems_full(self.extent.load(), bucket) {
-            self.grow();
+        if self.load.is_full(self.extent.load(), bucket) {
+            self.grow(bucket);
         }
     }
 
     #[cold]
-    fn grow(&self) {
+    fn grow(&self, bucket: u64) {
         let Some(mut steps) = self.try_steps() else {
             return;
         };
         for _ in 0..STEPS_AT_ONCE {
             let extent = self.extent.load();
-            let may = extent.buckets() < self.sizes.limit && self.load.is_full(extent);
+            let may = extent.buckets() < self.sizes.limit && self.load.is_full(extent, bucket);
             // Without memory for a line the index stays as it is; another new entry tries again.
             if !may || self.split(&mut steps).is_err() {
                 break;
