@@ -34,14 +34,27 @@ fn now<T: Debug>(mut future: impl Future<Output = Result<T>> + Unpin) -> T {
 
 /// Checks that `operation` allocates nothing on many keys, after one call as preparation.
 #[track_caller]
-fn allocates_nothing<R>(mut operation: impl FnMut(u64) -> R) {
+fn allocates_nothing<R>(operation: impl FnMut(u64) -> R) {
+    allocates_at_most(0, operation);
+}
+
+/// Checks that deletions allocate nothing. Each 64th wakes the driver of the index, and the queue
+/// of the executor takes memory for 31 tasks at once.
+#[track_caller]
+fn deletes_allocate_nothing<R>(operation: impl FnMut(u64) -> R) {
+    const { assert!(KEYS / 64 < 31, "one block of the queue is enough") };
+    allocates_at_most(1, operation);
+}
+
+#[track_caller]
+fn allocates_at_most<R>(most: u64, mut operation: impl FnMut(u64) -> R) {
     drop(operation(0));
     let ((), allocations) = counted(|| {
         for round in 0..ROUNDS {
             drop(operation(round % KEYS));
         }
     });
-    assert_eq!(allocations, 0, "allocations in {ROUNDS} operations");
+    assert!(allocations <= most, "{allocations} allocations in {ROUNDS} operations");
 }
 
 #[test]
@@ -65,7 +78,7 @@ fn words_in_a_session_allocate_nothing() -> Result<()> {
     allocates_nothing(|key| now(session.rmw(&key, |value| value.unwrap_or(0) + 1)));
     allocates_nothing(|key| assert!(!now(session.compare_and_swap(&key, &u64::MAX, &1))));
     allocates_nothing(|key| assert!(!now(session.insert_if_absent(&key, &1))));
-    allocates_nothing(|key| now(session.delete(&key)));
+    deletes_allocate_nothing(|key| now(session.delete(&key)));
     allocates_nothing(|key| assert_eq!(now(session.read(&key)), None));
     Ok(())
 }
@@ -77,7 +90,7 @@ fn words_through_the_handle_allocate_nothing() {
     allocates_nothing(|key| assert_eq!(now(store.read(&key)), Some(key)));
     allocates_nothing(|key| assert_eq!(now(store.read_with(&key, |view| view + 1)), Some(key + 1)));
     allocates_nothing(|key| now(store.rmw(&key, |value| value.unwrap_or(0) + 1)));
-    allocates_nothing(|key| now(store.delete(&key)));
+    deletes_allocate_nothing(|key| now(store.delete(&key)));
 }
 
 #[test]
@@ -97,7 +110,7 @@ fn bytes_are_seen_without_an_allocation() -> Result<()> {
     }
     // The operations append copies and tombstones at the tail.
     allocates_nothing(|key| now(session.upsert(&key, &value)));
-    allocates_nothing(|key| now(session.delete(&key)));
+    deletes_allocate_nothing(|key| now(session.delete(&key)));
     Ok(())
 }
 
