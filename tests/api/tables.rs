@@ -214,11 +214,11 @@ fn a_table_counts_its_own_appends() {
 }
 
 #[test]
-fn names_have_1_to_255_bytes() {
+fn names_have_1_to_255_bytes_and_no_control_characters() {
     block_on(async {
         let database = open(&MemoryDirectory::new()).await?;
         let longest = "\u{e9}".repeat(127) + "x";
-        for name in ["x", "with space", "a \"quoted\" [name]\n", &longest] {
+        for name in ["x", "with space", "a \"quoted\" [name]", &longest] {
             database.table::<u64, u64>(name).await?.upsert(&1, &2).await?;
         }
         for name in ["", &"x".repeat(256)] {
@@ -226,6 +226,15 @@ fn names_have_1_to_255_bytes() {
             assert_eq!(error.kind(), ErrorKind::InvalidArgument);
             assert!(error.to_string().contains("1 to 255 bytes"), "{error}");
             database.rename_table("x", name).await.expect_err("no name");
+        }
+        for name in ["two\nlines", "\0", "bell\u{7}", "\u{85}"] {
+            let created = database.table::<u64, u64>(name).await.map(drop);
+            let renamed = database.rename_table("x", name).await;
+            for refused in [created, renamed, database.drop_table(name).await] {
+                let text = refused.expect_err("no name").to_string();
+                assert!(text.contains("control character; choose one without"), "{text}");
+                assert!(!text.contains(char::is_control), "{text}");
+            }
         }
         assert_eq!(database.tables().len(), 4);
         database.close().await

@@ -128,6 +128,9 @@ impl StoreFormat {
 
     #[cold]
     fn no_table(&self, name: &str) -> Error {
+        if let Err(error) = check_name(name) {
+            return error;
+        }
         let names: Vec<String> = self.live_tables().map(TableFormat::shown).collect();
         let has = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         Error::invalid(format!("table `{name}`: there is no such table; the store has {has}"))

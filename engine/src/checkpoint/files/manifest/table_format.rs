@@ -149,12 +149,21 @@ pub(super) fn check_name(name: &str) -> Result<()> {
         return Ok(());
     }
     let bytes = name.len();
+    if has_name_length(name) {
+        return Err(Error::invalid(format!(
+            "the name {name:?} of a table has a control character; choose one without"
+        )));
+    }
     Err(Error::invalid(format!(
         "the name of a table has {bytes} bytes; choose one of 1 to {LONGEST_NAME} bytes"
     )))
 }
 
-/// Returns whether a table can have this name.
+/// Returns whether a table can have this name. Messages have it, and they are one line.
 fn is_name(name: &str) -> bool {
+    has_name_length(name) && !name.contains(char::is_control)
+}
+
+fn has_name_length(name: &str) -> bool {
     (1..=LONGEST_NAME).contains(&name.len())
 }
