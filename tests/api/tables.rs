@@ -262,6 +262,10 @@ fn a_database_has_127_tables() {
             }
         }
         assert_eq!(tables.len(), 127);
+        database.drop_table("table 126").await?;
+        tables.pop();
+        let error = database.table::<u64, u64>("more").await.expect_err("its number stays taken");
+        assert!(error.to_string().contains("has 127 tables, 1 of them dropped"), "{error}");
         database.close().await?;
 
         let database = open(&directory).await?;

@@ -84,11 +84,12 @@ impl StoreFormat {
             |number: &TableNumber| self.tables.iter().any(|table| table.number == number.raw());
         let numbers = (0..TableNumber::LAST.raw()).filter_map(TableNumber::new);
         let Some(number) = numbers.clone().find(|number| !used(number)) else {
-            let (live, all) = (self.live_tables().count(), numbers.count());
-            let dropped = self.tables.len() - live;
+            let (has, most) = (self.tables.len(), numbers.count());
+            let dropped = has - self.live_tables().count();
             return Err(Error::invalid(format!(
-                "table `{name}`: the store has {live} tables, and records of {dropped} dropped \
-                 ones; it holds at most {all}; use longer keys in one table, or another store"
+                "table `{name}`: the store has {has} tables, {dropped} of them dropped, and can \
+                 have at most {most}; keep several kinds of records in one table, with the kind as \
+                 a part of the key, or open another store"
             )));
         };
         let table = new(number);
