@@ -45,17 +45,22 @@ use crate::base::kinds::CheckpointKind;
 #[non_exhaustive]
 pub struct Config {
     // The resources of the store.
-    /// The memory that the store may take: index, log pages and I/O buffers together.
+    /// The memory that the store may take: index, sessions, log pages and I/O buffers together.
     ///
     /// It is 64 KiB to 16 TiB; [`FasterKv::set_memory`](crate::FasterKv::set_memory) changes it
     /// later. When the index grows, log pages leave memory, down to an eighth of `memory`. Records
     /// that do not fit are read from the device.
     ///
-    /// The limit holds for any number of keys, from 2 MiB on. A store gets a fixed number of
-    /// prefixes of hashes when it is created, one for at most 32 bytes of `memory`. Each takes up
-    /// to 13 bytes of index. Keys of one prefix form a chain, so a store with many more keys reads
-    /// several records to find one. A store that is opened with less memory later keeps its
-    /// prefixes, and its index may exceed the limit. Default: 256 MiB.
+    /// The limit holds for any number of keys, from 2 MiB on. A new store gets a number of prefixes
+    /// of hashes, one for 16 to 32 bytes of `memory`, and keeps it for life. Each takes up to 13
+    /// bytes of index. Keys of one prefix form a chain, so a store with many more keys reads
+    /// several records to find one. Create a store that will get more memory later with a larger
+    /// [`index_max`](Self::index_max).
+    ///
+    /// An existing store needs room for two of its pages and for the minimum of its index; an
+    /// opening with less is refused. An opening with less than the
+    /// [floor](crate::stats::MemoryBytes::floor) is accepted, and the store exceeds the limit then.
+    /// Default: 256 MiB.
     pub memory: ByteSize,
     /// The largest memory that [`FasterKv::set_memory`](crate::FasterKv::set_memory) accepts, from
     /// `memory` to 16 TiB.
@@ -73,8 +78,9 @@ pub struct Config {
     pub disk: Option<ByteSize>,
     /// The number of different keys for which the index has space at first, at 11 to 13 bytes each.
     ///
-    /// It is a hint, which may change at each opening: the index grows and shrinks with the keys.
-    /// Default: few.
+    /// It may change at each opening, and need not be exact: the index grows and shrinks with the
+    /// keys, but keeps room for these. An opening fails if `memory` has no room for them. Default:
+    /// few.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_keys: Option<u64>,
 
@@ -137,8 +143,9 @@ pub struct Config {
     /// The bytes of a log page, a power of two, 4 KiB to 32 MiB.
     ///
     /// It is fixed when a store is created: an existing store opens only without this setting, or
-    /// with the same size. A page is flushed as a whole, and no record crosses its end. Default:
-    /// 1/32 of the log's memory, at least 4 KiB and at most 4 MiB.
+    /// with the same size. A page is flushed as a whole, and no record crosses its end. Two pages
+    /// must fit in the memory of every opening. Default: at most 1/32 of the log's memory at the
+    /// creation, at least 4 KiB and at most 4 MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page_size: Option<ByteSize>,
     /// The share of the pages in memory whose records are updated in place, 0.0 to 0.95.
@@ -155,16 +162,20 @@ pub struct Config {
     /// overrides the other settings of the index.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub index_buckets: Option<u64>,
-    /// The minimum bytes of the index, at least 128. It may be larger for the number of prefixes of
-    /// the store. Default: 1/128 of `memory`, at most 32 MiB.
+    /// The minimum bytes of the index, 128 B to 16 TiB. The index never shrinks below it.
+    ///
+    /// It must fit in `memory` beside two pages. The minimum is also at least 128 bytes for each
+    /// 131,072 prefixes of the store. Default: 1/128 of `memory`, at most 32 MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub index_min: Option<ByteSize>,
-    /// The maximum bytes of the index, in place of 13/16 of `memory`.
+    /// The maximum bytes of the index, 128 B to 16 TiB, in place of 13/16 of `memory`.
     ///
-    /// It decides how many prefixes a new store gets, at least 131,072; see
-    /// [`memory`](Self::memory). More than the memory makes sense where keys are as many as memory
-    /// has room for, and short. In an existing store it only limits the table of the index, whose
-    /// buckets become longer then. Default: none.
+    /// A new store gets the largest power of two of prefixes that fits in it at 13 bytes each, and
+    /// at least 131,072. Set it at the creation of a store that will get more
+    /// [memory](Self::memory) later, to 13/16 of that memory. It may exceed `memory`.
+    ///
+    /// The prefixes of an existing store do not change. There it only limits the number of buckets,
+    /// which become longer then. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub index_max: Option<ByteSize>,
     /// The number of operations that a session answers from memory before it yields once to other

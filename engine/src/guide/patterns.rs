@@ -30,6 +30,27 @@
 //! A crash between the two writes repeats one input: *at least once*. That is enough if a repeated
 //! input has the same result. Otherwise use serial numbers.
 //!
+//! The state and the offset may have tables of their own. The session is one sequence over both:
+//!
+//! ```
+//! use kvick::{Config, Database};
+//! # use kvick::config::Backend;
+//!
+//! # kvick::runtime::block_on(async {
+//! # let config = Config::default().with_backend(Backend::Memory);
+//! let database = Database::open("data", config).await?;
+//! let counts = database.table::<str, u64>("counts").await?;
+//! let offsets = database.table::<u32, u64>("offsets").await?; // by the part of the input
+//! let mut session = counts.session()?;
+//! session.rmw("a", |count| count.unwrap_or(0) + 1).await?; // the result
+//! session.on(&offsets)?.upsert(&0, &1).await?; // then the offset
+//! database.checkpoint().await?;
+//! # assert_eq!(session.serial(), 2);
+//! # drop(session);
+//! # database.close().await
+//! # }).unwrap();
+//! ```
+//!
 //! # Exactly once
 //! Each write of a session has a serial number, and a checkpoint has exactly the numbers that its
 //! commit point [covers](crate::session::CommitPoint::covers). If each input is one write, the
@@ -188,6 +209,40 @@
 //! * Key types have no `from`, so the fields of a key never change. Only an enum may gain variants,
 //!   after all others and under the same version: open the store once with
 //!   [`accept_type_change`](crate::Builder::accept_type_change).
+//!
+//! # Return memory
+//! A store cannot go below the floor of its memory, which moves while tasks write. This function
+//! goes down as far as possible. Call it again later: the floor comes down with the index.
+//!
+//! ```
+//! use kvick::config::ByteSize;
+//! use kvick::{Config, ErrorKind, FasterKv, Result};
+//! # use kvick::config::Backend;
+//!
+//! /// Sets the memory to `wanted`, or to the floor if that is more. Returns the new memory.
+//! async fn lower(store: &FasterKv<u64, u64>, wanted: ByteSize) -> Result<ByteSize> {
+//!     loop {
+//!         let target = wanted.max(ByteSize::new(store.stats().memory.floor));
+//!         match store.set_memory(target).await {
+//!             // The floor has grown meanwhile.
+//!             Err(error)
+//!                 if error.kind() == ErrorKind::InvalidArgument
+//!                     && store.stats().memory.floor > target.bytes() => {}
+//!             set => return set.map(|()| target),
+//!         }
+//!     }
+//! }
+//! # kvick::runtime::block_on(async {
+//! # let config = Config::default().with_memory(ByteSize::mib(64)).with_backend(Backend::Memory);
+//! # let store: FasterKv<u64, u64> = FasterKv::open("unused", config).await?;
+//! # assert_eq!(lower(&store, ByteSize::mib(32)).await?, ByteSize::mib(32));
+//! # let least = lower(&store, ByteSize::kib(1)).await?;
+//! # assert!(ByteSize::kib(1) < least && least < ByteSize::mib(32), "{least}");
+//! # assert_eq!(store.stats().memory.budget, least.bytes());
+//! # assert!(lower(&store, ByteSize::gib(64)).await.is_err(), "more than was reserved");
+//! # store.close().await
+//! # }).unwrap();
+//! ```
 //!
 //! # Backup
 //! Copy a checkpoint while the store runs, and check the copy: see

@@ -238,7 +238,11 @@
 //! # Limits
 //! | of | limit |
 //! |---|---|
-//! | memory of a store | 64 KiB to 16 TiB |
+//! | memory of a store | 64 KiB to 16 TiB, see [sizing](super::sizing#less-and-more-memory) |
+//! | `memory_max` | `memory` to 16 TiB |
+//! | `index_min`, `index_max` | 128 B to 16 TiB |
+//! | tables of a database | 127 over its life, dropped tables too |
+//! | name of a table | 1 to 255 bytes of UTF-8 without control characters |
 //! | memory of a log | 24 KiB to 1 TiB |
 //! | value | [`max_value`](crate::Config::max_value): 64 MiB by default, at most 1 GiB |
 //! | key | a quarter of a page up to 64 KiB; else an eighth of a page, at most 128 KiB |

@@ -11,13 +11,16 @@
 //! ```
 //!
 //! * The index grows and shrinks with the keys, by itself. Pages leave memory for it, down to an
-//!   eighth of the budget. [`expected_keys`](crate::Config::expected_keys) only gives the size with
-//!   which it begins.
-//! * A new store gets one prefix of hashes for at most 32 bytes of memory, a power of two. Keys of
-//!   one prefix share an entry of the index, so its memory is bounded. With as many keys as
-//!   prefixes, a read passes half a record of another key on average; with ten times as many, five.
-//!   Records in memory cost little then, and each record on the device costs a read.
-//!   [`Stats::index`](crate::stats::Stats::index) has both numbers.
+//!   eighth of the budget. [`expected_keys`](crate::Config::expected_keys) sets the size with which
+//!   it begins.
+//! * Sessions take memory from the pages. When the index has its 13/16 and the pages are down to an
+//!   eighth, sessions may exceed the budget.
+//! * A new store gets one prefix of hashes for 16 to 32 bytes of memory: the largest power of two
+//!   that fits in 13/16 of the memory, at 13 bytes each. Keys of one prefix share an entry of the
+//!   index, so its memory is bounded. With as many keys as prefixes, a read passes half a record of
+//!   another key on average; with ten times as many, five. Records in memory cost little then, and
+//!   each record on the device costs a read. [`Stats::index`](crate::stats::Stats::index) has both
+//!   numbers.
 //! * The pages are a cache of the newest records. Reads of older records go to the device.
 //! * A long value is stored in pieces: a value of more than a quarter of a page or 256 KiB, or more
 //!   than half of a page of at most 64 KiB. It takes memory beyond the budget while an operation
@@ -26,6 +29,7 @@
 //! * The operating system hands out memory when the store first writes to it. So a new store takes
 //!   less than `memory`. [`Stats::memory`](crate::stats::Stats::memory) has the account.
 //!
+//! # Less and more memory
 //! [`set_memory`](crate::FasterKv::set_memory) changes the budget of an open store, up to
 //! [`memory_max`](crate::Config::memory_max). More memory is used as the log grows. Less memory
 //! takes as long as the device needs to write the pages that leave memory.
@@ -40,12 +44,24 @@
 //! store.set_memory(ByteSize::gib(1)).await?; // the neighbours are asleep
 //! store.set_memory(ByteSize::mib(32)).await?; // they are back
 //! let memory = store.stats().memory;
+//! // Beside these, a sixteenth of the budget is for buffers and for operations that wait.
 //! assert!(memory.index + memory.frames + memory.sessions <= memory.budget);
 //! # store.close().await
 //! # }).unwrap();
 //! ```
 //!
-//! A store that is opened again may have another `memory`. Its page size stays.
+//! A store that is opened again may have another `memory`. Its page size and its prefixes stay, as
+//! with `set_memory`. So think of both at the creation:
+//!
+//! * A store that will get *more* memory: set [`index_max`](crate::Config::index_max) to 13/16 of
+//!   that memory. Otherwise it has few prefixes, and the chains of many keys become long.
+//! * A store that will get much *less* memory: set [`page_size`](crate::Config::page_size). Two
+//!   pages, the buffers and the minimum of the index must fit, or the opening is refused. By
+//!   default two pages are up to a sixteenth of the memory at the creation, at most 8 MiB.
+//!
+//! An opening with less memory than the [floor](crate::stats::MemoryBytes::floor) is accepted, and
+//! the store takes more than its budget then. `set_memory` refuses less than the floor;
+//! [patterns](super::patterns#return-memory) has a function that goes down as far as possible.
 //!
 //! # Cost of a record
 //! Keys and values are rounded up to 8 bytes. The [width](crate::Value::WIDTH) is that of the type.

@@ -112,10 +112,16 @@ pub struct MemoryBytes {
     /// Operations that wait for the device, with their buffers; an estimate. They take the share of
     /// the buffers first.
     pub waits: u64,
-    /// The limit of all of this together: [`Config::memory`](crate::Config::memory), or what
-    /// [`set_memory`](crate::FasterKv::set_memory) has set since.
+    /// The limit of all of this together: [`Config::memory`](crate::Config::memory), or the memory
+    /// that [`set_memory`](crate::FasterKv::set_memory) has set since.
+    ///
+    /// A store whose floor is above its budget takes more than the budget. This follows an opening
+    /// with little memory. It ends when the index has shrunk, or when `set_memory` has set more.
     pub budget: u64,
     /// The smallest budget that `set_memory` accepts now.
+    ///
+    /// It is the index, the sessions, the buffers, and an eighth of the new budget for pages, at
+    /// least two pages. It grows with the keys: add some room to it.
     pub floor: u64,
     /// The number of reads of the device that waited until others had returned their buffers.
     pub waited: u64,
@@ -143,7 +149,9 @@ impl Stats {
     }
 }
 
-/// The statistics of one table since its first handle was opened.
+/// The statistics of one table since the oldest of its present handles and sessions.
+///
+/// They begin at 0 again after the last of these was dropped: keep one handle to monitor a table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
