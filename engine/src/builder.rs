@@ -31,7 +31,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// # Errors
     /// `InvalidArgument` for a configuration that is out of bounds, for another
     /// [`page_size`](Config::page_size) than that of the store, for other types, and for a
-    /// [`Database`] that has not exactly one table.
+    /// [`Database`] that has not exactly one table. The table may have any name; dropped tables do
+    /// not count.
     /// `InUse` if another store has the directory open; after a process was killed this may last
     /// until the kernel has ended its transfers. `Corrupt` if the newest checkpoint is damaged (see
     /// [`Config::allow_fallback`]). `NotFound` if files are missing, such as the manifest beside a
@@ -72,7 +73,8 @@ impl Database {
     /// Opens the database in `path` with the built-in background executor. Its tables are opened by
     /// [`table`](Self::table).
     ///
-    /// It also opens the directory of a [`FasterKv`], which has the one table `default`.
+    /// It also opens the directory of a [`FasterKv`], which has the one table `default`. The
+    /// program must know the types of the tables: [`tables`](Self::tables) has only their names.
     ///
     /// # Errors
     /// As for [`FasterKv::open`], except for types.
@@ -86,7 +88,8 @@ impl Database {
     /// Opens the database like [`open`](Self::open), with the checkpoint that `token` names.
     ///
     /// Newer checkpoints are discarded. The list of tables belongs to no checkpoint: a dropped
-    /// table stays dropped, and a table that is newer than the checkpoint is empty.
+    /// table stays dropped, and a table that is newer than the checkpoint is empty. Tables keep
+    /// their present names and types.
     ///
     /// # Errors
     /// As for [`open`](Self::open); `InvalidArgument` if the store has no such checkpoint.

@@ -20,9 +20,13 @@ use tracing::Instrument;
 ///
 /// All tables share one log, one index, one memory budget and one set of threads. One checkpoint
 /// covers them all. [`table`](Self::table) returns the handle of a table; it has the operations,
-/// and its sessions work [on](crate::Session::on) every table.
+/// and its sessions work [on](crate::Session::on) every table. Sessions begin on any table, and
+/// [`resume_session`](crate::FasterKv::resume_session) of any table resumes them.
 ///
-/// A database has up to 127 tables at a time. A dropped table counts too, empty or not:
+/// Operations on keys and `table_stats` of a handle concern its table, all else the database: see
+/// [one table or all](crate::FasterKv#one-table-or-all).
+///
+/// A database has up to 127 tables over its life. A dropped table counts too, empty or not:
 /// there is no compaction yet that frees its number.
 ///
 /// ```
@@ -56,9 +60,10 @@ pub struct Table {
     pub number: u8,
     /// The name of the key type.
     pub key: String,
-    /// The name of the value type.
+    /// The name of the value type, without [`Expiring`](crate::codec::Expiring).
     pub value: String,
-    /// Whether its records have a time of expiry: see [`Expiring`](crate::codec::Expiring).
+    /// Whether its records have room for a time of expiry: see
+    /// [`Expiring`](crate::codec::Expiring).
     pub has_expiry: bool,
 }
 
@@ -102,9 +107,15 @@ impl Database {
 
     /// Drops a table with all its keys.
     ///
-    /// It is gone durably when this returns, also for the recovery of an older checkpoint. All
-    /// operations on its handles fail from then on. Its space comes back when its records leave the
-    /// log. It waits for a checkpoint in progress.
+    /// It is gone durably when this returns, also for the recovery of an older checkpoint. It waits
+    /// for a checkpoint in progress.
+    ///
+    /// Operations on keys of the table fail from then on with `InvalidArgument`, by all handles and
+    /// sessions. The name is free at once, for a table of any type; older handles do not lead to
+    /// it.
+    ///
+    /// Nothing is freed yet: the records stay in the log, and the table keeps one of the 127
+    /// numbers of the database. So make no table for each period or tenant.
     ///
     /// # Errors
     /// `InvalidArgument` if there is no such table. `StorageFull`, `Poisoned`, `ReadOnly`,

@@ -27,6 +27,13 @@ use std::sync::Arc;
 /// Operations on the handle borrow a place in the epoch table for each poll and have no order among
 /// themselves. A [`Session`] has its own place and is a sequence.
 ///
+/// # One table or all
+/// A handle is of one table of a [`Database`]. Its operations on keys and its
+/// [`table_stats`](Self::table_stats) concern this table. All else concerns the whole store with
+/// all of its tables and sessions: [`close`](Self::close), [`checkpoint`](Self::checkpoint),
+/// [`flush`](Self::flush), [`set_memory`](Self::set_memory), [`stats`](Self::stats),
+/// [`health`](Self::health) and so on.
+///
 /// # Code within operations
 /// Closures, views and [codecs](crate::Value) run within the poll of their operation. During that
 /// poll the store can free no memory and end no version. So they must not block, and must not wait
@@ -95,6 +102,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
 
     /// Resumes a session that had an [`id`](Session::id), and was dropped or is in the recovered
     /// checkpoint.
+    ///
+    /// The session may have begun on another table of the database. It continues on this table, and
+    /// works [on](Session::on) the others as before.
     ///
     /// Such a session *waits* until it is resumed or [forgotten](Self::forget_session). The numbers
     /// of its operations continue after the numbers in the checkpoint. If each request of the user
@@ -285,6 +295,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// Operations continue meanwhile. The next opening uses its own configuration. As for a
     /// checkpoint, do not wait for it within the closure of an operation.
     ///
+    /// The prefixes of the index stay as they are; see [`Config::index_max`] for a store that
+    /// begins small.
+    ///
     /// ```
     /// # use kvick::config::{Backend, ByteSize};
     /// # use kvick::{Config, FasterKv};
@@ -298,11 +311,11 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// ```
     ///
     /// # Errors
-    /// `InvalidArgument` if `memory` exceeds [`Config::memory_max`], or is below the floor; the
-    /// message names its parts. The floor is the index, sessions and buffers, and an eighth of
-    /// `memory` for pages; [`Stats::memory`](crate::stats::Stats::memory) has it. Nothing has
-    /// changed then. `StorageFull` while the device accepts no page: the pages leave memory once it
-    /// does. `Poisoned`, `Closed`.
+    /// `InvalidArgument` if `memory` exceeds [`Config::memory_max`], or is below the
+    /// [floor](crate::stats::MemoryBytes::floor); the message names its parts. Nothing has changed
+    /// then. An opening accepts less than the floor, so even the present budget may be refused.
+    /// `StorageFull` while the device accepts no page: the pages leave memory once it does.
+    /// `Poisoned`, `Closed`.
     ///
     /// # Cancel safety
     /// The new memory stays set, and pages continue to leave memory.
@@ -339,7 +352,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
         self.database.stats()
     }
 
-    /// Returns the statistics of this table alone.
+    /// Returns the statistics of this table alone, since the oldest of its present handles and
+    /// sessions.
     ///
     /// ```
     /// # use kvick::{Config, Database};

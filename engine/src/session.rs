@@ -58,7 +58,8 @@ use std::sync::Arc;
 ///
 /// # Tables
 /// A session begins on the table of its handle, and works [on](Self::on) every other table of the
-/// same [`Database`](crate::Database) too. Its operations on all tables are one sequence.
+/// same [`Database`](crate::Database) too. Its operations on all tables are one sequence. A handle
+/// of any of these tables can resume it.
 pub struct Session<K: Key + ?Sized, V: Value + ?Sized, P = Owned> {
     place: P,
     _types: Types<K, V>,

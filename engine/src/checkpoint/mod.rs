@@ -89,7 +89,8 @@ pub struct Checkpoint {
     /// The events that the checkpoint survives.
     pub durability: Durability,
     /// The commit points of sessions with an identity that did something since the previous
-    /// checkpoint. The commit points of other sessions are unchanged.
+    /// checkpoint. The commit points of other sessions are unchanged:
+    /// [`Session::commit_point`](crate::Session::commit_point) has that of any session.
     pub sessions: BTreeMap<SessionId, CommitPoint>,
     /// The number of bytes written for it: the index, the log and files beside it.
     pub bytes: u64,

@@ -1,4 +1,4 @@
-//! Values of a table whose records can expire.
+//! Values of a table whose records have room for an expiry.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,16 +6,16 @@ use std::marker::PhantomData;
 
 use super::{CodecError, Value};
 
-/// Values `V` of a table whose records have a time of expiry.
+/// Values `V` of a table whose records have room for a time of expiry.
+///
+/// No operation sets a time yet, so no record expires. A table is created with this room or without
+/// it, and keeps that; an opening with the other one is refused. So create a table with it if its
+/// records shall expire once that is possible.
 ///
 /// Each record of such a table has a word for the second at which it expires. Operations take and
 /// return the same items, views and bytes as those of `V`; only the records have another layout.
-/// Within another type, such as an `Option`, it is the same as `V`.
-///
-/// A table is created with expiry or without, and keeps that. An opening with the other one is
-/// refused.
-///
-/// The words are 0 so far: no record expires.
+/// Within another type it is the same as `V`: the table of an `Option<Expiring<u32>>` has no
+/// expiry.
 ///
 /// # Cost
 ///

@@ -20,7 +20,9 @@
 //! | `insert_many` | has set some pairs, each whole or not at all |
 //! | `wait_durable` | has no effect |
 //! | `checkpoint`, `delete_checkpoint`, `prune_checkpoints` | a started job continues |
+//! | `table`, `rename_table`, `drop_table` | a begun change continues |
 //! | `flush`, `flush_and_evict` | the writing continues |
+//! | `set_memory` | the new memory stays set, and pages leave memory |
 //! | `close` | closing continues |
 //! | `open` | may leave a lock file; the next opening repeats a recovery |
 //! | `FasterLog::append`, `append_many` | has appended nothing |

@@ -86,11 +86,14 @@
 //! let checkpoint = store.checkpoint().start()?; // in the background
 //! session.wait_durable().await?;
 //! assert!(session.commit_point().covers(2));
-//! assert_eq!(checkpoint.await?.sessions[&id].until, 2);
+//! assert_eq!(checkpoint.await?.sessions[&id].until, 2); // it wrote since the checkpoint before
 //! # drop(session);
 //! # store.close().await
 //! # }).unwrap();
 //! ```
+//!
+//! A checkpoint returns only sessions with an id that did something since the checkpoint before,
+//! which any task may have taken. So ask the session for its commit point.
 //!
 //! Only a session whose [`id`](crate::Session::id) was requested can be resumed after a crash; see
 //! [exactly once](super::patterns#exactly-once).

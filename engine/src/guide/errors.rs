@@ -16,8 +16,9 @@
 //!   again.
 //! * **`Unavailable`**: the system is short of descriptors, tasks or memory. Raise the limit, and
 //!   call again.
-//! * **`InvalidArgument`**: a setting, key, value, address or token is out of its bounds. Correct
-//!   the call.
+//! * **`InvalidArgument`**: a setting, key, value, address or token is out of its bounds. A table
+//!   has other types, was dropped, is one too many, or does not exist for `rename_table` and
+//!   `drop_table`. The memory is below its floor. Correct the call.
 //! * **`AlreadyExists`**: the directory of a new store or log has foreign files. Choose an empty
 //!   directory.
 //! * **`InUse`**: another store or log, maybe in another process, has the directory open. Close it

@@ -128,8 +128,8 @@
 //!
 //! # Many tables
 //! A [`Database`](crate::Database) holds named tables of different types in one directory. They
-//! share the memory budget, the log, the index and the threads, so many tables cost no more than
-//! one. A checkpoint covers all of them.
+//! share the memory budget, the log, the index and the threads, so operations cost the same on many
+//! tables as on one. A checkpoint covers all of them.
 //!
 //! ```
 //! use kvick::{Config, Database};
@@ -147,14 +147,18 @@
 //! assert_eq!(session.serial(), 2); // one sequence, one commit point
 //!
 //! database.rename_table("visits", "logins").await?;
-//! database.drop_table("users").await?; // all of its handles are refused from now on
+//! database.drop_table("users").await?; // operations on its keys fail from now on
 //! # drop(session);
 //! database.close().await
 //! # }).unwrap();
 //! ```
 //!
-//! A handle of a table is a [`FasterKv`](crate::FasterKv). A store of one type needs no database:
+//! A handle of a table is a [`FasterKv`](crate::FasterKv). But `close`, `checkpoint`, `set_memory`
+//! and `stats` concern the whole database: see
+//! [one table or all](crate::FasterKv#one-table-or-all). A store of one type needs no database:
 //! [`FasterKv::open`](crate::FasterKv::open) creates one with the single table `default`.
+//!
+//! After an opening, open each table again by [`table`](crate::Database::table), with its types.
 //!
 //! # Session or handle?
 //! Both have the same operations. A [`Session`](crate::Session) is cheaper in a loop. It numbers

@@ -42,7 +42,7 @@ pub struct Inspection {
 pub struct InspectedStore {
     /// The format of the store's files.
     pub format: u32,
-    /// The tables by number, also dropped tables that may still have records.
+    /// The tables by number, also the dropped tables.
     pub tables: Vec<InspectedTable>,
     /// The time of the store when the manifest was written, in seconds since 1970; 0 if no table
     /// has an expiry.
@@ -66,7 +66,7 @@ pub struct InspectedTable {
     pub number: u8,
     /// The name of the table.
     pub name: String,
-    /// Whether the table was dropped. Its records stay in the log for a while.
+    /// Whether the table was dropped. Its records stay in the log, and its number stays taken.
     pub is_dropped: bool,
     /// The name of the key type.
     pub key: String,
@@ -76,7 +76,7 @@ pub struct InspectedTable {
     pub key_width: Option<usize>,
     /// The bytes of a value, if all values have the same size.
     pub value_width: Option<usize>,
-    /// Whether its records have a time of expiry.
+    /// Whether its records have room for a time of expiry.
     pub has_expiry: bool,
 }
 

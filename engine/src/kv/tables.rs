@@ -10,13 +10,20 @@ use crate::session::{Place, Session, TableSession};
 impl Database {
     /// Returns the table `name`, and creates it if there is none.
     ///
-    /// A name has 1 to 255 bytes. A new table is durable when this returns. Two handles of one
-    /// table are the same table. The creation waits for a checkpoint in progress.
+    /// A name has 1 to 255 bytes of UTF-8 without control characters. Two handles of one table are
+    /// the same table. After an opening each table is opened again, with its types.
+    ///
+    /// A wrong name, or the name of a table before it was renamed, makes a new, empty table. Use
+    /// [`tables`](Self::tables) to see whether there is a table.
+    ///
+    /// A new table is durable when this returns: the creation waits for a checkpoint in progress,
+    /// and writes and syncs the manifest.
     ///
     /// # Errors
-    /// `InvalidArgument` for a table of other types, which the error names; for types whose records
-    /// no page holds; for a name that no table can have; and if the database has 127 tables.
-    /// `StorageFull`, `Poisoned`, `ReadOnly`, `Closed`.
+    /// `InvalidArgument` for a table of other types, which the error names; `String` and `str` are
+    /// the same type here, since their bytes are. `InvalidArgument` also for types whose records no
+    /// page holds, and for a name that no table can have. A new table is refused if the database
+    /// has or had 127 tables. `StorageFull`, `Poisoned`, `ReadOnly`, `Closed`.
     ///
     /// # Cancel safety
     /// Once begun, the creation continues even if the future is dropped.
@@ -33,7 +40,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
     /// Returns this session for operations on another table of the same store.
     ///
     /// The operations continue the sequence of the session: they take its next serial numbers, and
-    /// one commit point tells which of them a checkpoint has, whatever their table.
+    /// one commit point tells which of them a checkpoint has, whatever their table. The result has
+    /// an `on` too.
     ///
     /// ```
     /// # use kvick::{Config, Database};
