@@ -77,7 +77,12 @@ impl IndexSizes {
 
     /// Returns about how many bytes this many entries take, as far as there are prefixes for them.
     pub(crate) fn bytes_of(self, entries: u64) -> u64 {
-        (entries.min(1 << (self.root_bits + TAG_BITS)) * ENTRY_BYTES).max(self.bytes())
+        (entries.min(self.prefixes()) * ENTRY_BYTES).max(self.bytes())
+    }
+
+    /// Returns the number of prefixes, the limit of entries.
+    pub(crate) fn prefixes(self) -> u64 {
+        1 << (self.root_bits + TAG_BITS)
     }
 
     /// Returns the sizes for a store whose index has at least `2^root_bits` buckets, and no more

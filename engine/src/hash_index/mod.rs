@@ -65,7 +65,7 @@ pub(crate) use resize::Shrunk;
 use crate::base::address::Address;
 use crate::base::hash::KeyHash;
 use crate::base::memory::{WordMemory, prefetch};
-use crate::config::index_sizes::{BUCKET_BYTES, IndexSizes, TAG_BITS};
+use crate::config::index_sizes::{BUCKET_BYTES, IndexSizes};
 use entry::{HashBucketEntry, Tag};
 use event_listener::Event;
 use extent::{CurrentExtent, Extent};
@@ -146,7 +146,7 @@ impl HashIndex {
         let IndexSizes { root_bits, least, buckets, limit } = sizes;
         let order = [1 << root_bits, least, buckets, limit];
         assert!(order.is_sorted(), "{sizes:?}");
-        assert!(limit <= 1 << (root_bits + TAG_BITS), "{sizes:?}: a step needs a bit of the tag");
+        assert!(limit <= sizes.prefixes(), "{sizes:?}: a step needs a bit of the tag");
         let (words, limit) = reserve(sizes, huge_pages)?;
         Ok(Self {
             words,
@@ -315,7 +315,7 @@ impl HashIndex {
 
     /// Returns the number of prefixes, the limit of entries.
     pub(crate) fn prefixes(&self) -> u64 {
-        1 << (self.sizes.root_bits + TAG_BITS)
+        self.sizes.prefixes()
     }
 
     pub(crate) fn buckets(&self) -> u64 {

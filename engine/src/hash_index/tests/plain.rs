@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::base::hash::KeyHasher;
-use crate::config::index_sizes::ENTRY_BYTES;
+use crate::config::index_sizes::{ENTRY_BYTES, TAG_BITS};
 use std::cell::Cell;
 use std::collections::HashMap;
 
@@ -77,7 +77,7 @@ fn check(index: &HashIndex) {
 fn finds_what_was_made_at_any_size() {
     for (buckets, limit) in [(1, 1), (1, 64), (2, 2), (3, 3), (3, 1000), (100, 100)] {
         let index = index(buckets, limit);
-        let prefix = |key| hash(key).bits() & ((1 << (index.root_bits() + TAG_BITS)) - 1);
+        let prefix = |key| hash(key).bits() & (index.prefixes() - 1);
         let mut model: HashMap<u64, Address> = HashMap::new();
         for key in 0..2000_u64 {
             let entry = index.find_or_create(hash(key)).expect("memory");
