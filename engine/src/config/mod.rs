@@ -282,6 +282,18 @@ impl Config {
     }
 }
 
+#[cfg(all(test, not(any(loom, shuttle))))]
+impl Config {
+    /// Returns the settings of a store with few small pages in small files.
+    pub(crate) fn tiny() -> Self {
+        Self::default()
+            .with_memory(ByteSize::kib(128))
+            .with_page_size(ByteSize::kib(4))
+            .with_segment_size(ByteSize::kib(8))
+            .with_huge_pages(false)
+    }
+}
+
 #[cold]
 pub(crate) fn refused(name: &str, text: &str, error: &toml::de::Error) -> Error {
     let start = error.span().map_or(0, |span| span.start);

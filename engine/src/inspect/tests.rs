@@ -3,7 +3,7 @@
 
 use super::inspect;
 use crate::FasterKv;
-use crate::config::{ByteSize, Config};
+use crate::config::Config;
 use kvick_io::{Directory, MemoryDirectory};
 use kvick_runtime::block_on;
 use std::ops::Range;
@@ -11,12 +11,8 @@ use std::sync::Arc;
 
 async fn store() -> MemoryDirectory {
     let directory = MemoryDirectory::new();
-    let config = Config::default()
-        .with_memory(ByteSize::kib(128))
-        .with_page_size(ByteSize::kib(4))
-        .with_segment_size(ByteSize::kib(8))
-        .with_huge_pages(false);
-    let builder = FasterKv::<u64, [u8]>::builder(config).directory(Arc::new(directory.clone()));
+    let builder =
+        FasterKv::<u64, [u8]>::builder(Config::tiny()).directory(Arc::new(directory.clone()));
     let store = builder.open_in_directory().await.expect("memory");
     for key in 0..100 {
         store.upsert(&key, &[7; 100]).await.expect("memory");

@@ -4,7 +4,7 @@
 use super::*;
 use crate::checkpoint::Checkpoint;
 use crate::codec::Expiring;
-use crate::config::{ByteSize, Config};
+use crate::config::Config;
 use crate::database::Database;
 use crate::kv::FasterKv;
 use crate::recovery::TypeNames;
@@ -26,12 +26,7 @@ struct Site<V: Value + ?Sized> {
 impl<V: Value + ?Sized> Site<V> {
     async fn new() -> Self {
         let directory = MemoryDirectory::new();
-        let config = Config::default()
-            .with_memory(ByteSize::kib(128))
-            .with_page_size(ByteSize::kib(4))
-            .with_segment_size(ByteSize::kib(8))
-            .with_huge_pages(false);
-        let builder = Database::builder(config).directory(Arc::new(directory.clone()));
+        let builder = Database::builder(Config::tiny()).directory(Arc::new(directory.clone()));
         let database = builder.open_in_directory().await.expect("memory");
         let types = TypeNames::of::<u64, V>();
         let table = database.open_table("expiring", &types).await.expect("memory");
