@@ -19,7 +19,7 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Creates an index of twelve keys a bucket.
+    /// Creates an index of eleven keys a bucket.
     ///
     /// # Panics
     /// Panics if there is no memory.

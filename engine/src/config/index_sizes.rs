@@ -9,7 +9,10 @@ pub(crate) const TAG_BITS: u32 = 17;
 /// The bytes of a bucket.
 pub(crate) const BUCKET_BYTES: u64 = 128;
 /// The keys of a bucket, about.
-pub(super) const KEYS_PER_BUCKET: u64 = 12;
+pub(super) const KEYS_PER_BUCKET: u64 = 11;
+/// The buckets for 64 prefixes that all have an entry. Buckets of 8 and of 16 such prefixes, mixed
+/// in this way, take `ENTRY_BYTES` a prefix.
+pub(super) const BUCKETS_PER_64: u64 = 5;
 
 /// The divisor of the memory for the minimum of the index, and the limit of that minimum.
 const LEAST_PART: u64 = 128;
@@ -90,7 +93,7 @@ impl IndexSizes {
     #[must_use]
     pub(crate) fn with_root_bits(self, root_bits: u32) -> Self {
         let root = 1 << root_bits;
-        let needed = (root << TAG_BITS) / BUCKET_BYTES * ENTRY_BYTES;
+        let needed = (root << TAG_BITS) / 64 * BUCKETS_PER_64;
         let least = self.least.clamp(root, root << TAG_BITS);
         let limit = self.limit.min(needed).max(least);
         Self { root_bits, least, buckets: self.buckets.clamp(least, limit), limit }

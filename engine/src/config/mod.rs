@@ -76,7 +76,7 @@ pub struct Config {
     /// It is informational until compaction exists: the log grows beyond it. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk: Option<ByteSize>,
-    /// The number of different keys for which the index has space at first, at 11 to 13 bytes each.
+    /// The number of different keys for which the index has space at first, at 12 to 13 bytes each.
     ///
     /// It may change at each opening, and need not be exact: the index grows and shrinks with the
     /// keys, but keeps room for these. An opening fails if `memory` has no room for them. Default:

@@ -19,7 +19,7 @@ fn footprint(geometry: &Geometry) -> u64 {
 fn the_default_divides_256_mib() {
     let geometry = Geometry::of(&Config::default()).expect("the default is valid");
     let index =
-        IndexSizes { root_bits: 7, least: 1 << 14, buckets: 1 << 14, limit: (1 << 24) * 13 / 128 };
+        IndexSizes { root_bits: 7, least: 1 << 14, buckets: 1 << 14, limit: (1 << 24) / 64 * 5 };
     assert_eq!(geometry.index, index);
     assert_eq!(geometry.io_budget_bytes, 16 << 20);
     assert_eq!((geometry.page_bits, geometry.frames), (22, 59));
@@ -97,9 +97,9 @@ fn least_memory(refusal: &str) -> Option<ByteSize> {
 }
 
 #[test]
-fn expected_keys_take_a_bucket_for_twelve() {
+fn expected_keys_take_a_bucket_for_eleven() {
     let config = Config::default().with_index_min(ByteSize::new(128));
-    for (keys, buckets) in [(0, 128), (1, 128), (1537, 129), (1_000_000, 83_334)] {
+    for (keys, buckets) in [(0, 128), (1, 128), (1409, 129), (1_000_000, 90_910)] {
         let geometry = Geometry::of(&config.clone().with_expected_keys(keys)).expect("valid");
         assert_eq!((geometry.index.root_bits, geometry.index.buckets), (7, buckets));
     }
@@ -116,7 +116,10 @@ fn the_index_stays_within_its_bounds() {
     assert_eq!(index, IndexSizes { root_bits: 0, least: 40, buckets: 40, limit: 8192 });
     let config = config.with_index_max(ByteSize::mib(26));
     let index = Geometry::of(&config).expect("valid").index;
-    assert_eq!(index, IndexSizes { root_bits: 4, least: 40, buckets: 40, limit: (26 << 20) / 128 });
+    assert_eq!(
+        index,
+        IndexSizes { root_bits: 4, least: 40, buckets: 40, limit: (2 << 20) / 64 * 5 }
+    );
 }
 
 /// A prefix takes 13 bytes at most, and the governor leaves the index 13 bytes of 16.
@@ -181,10 +184,10 @@ const OUT_OF_BOUNDS: [(&str, &str, &str); 28] = [
     ("page_size = '64MiB'", "page_size = 64MiB", "4KiB and 32MiB"),
     ("page_size = '5KiB'", "page_size = 5KiB", "a power of two"),
     ("page_size = '32KiB'", "memory = 64KiB", "at least 73KiB for the index and 2 pages of 32KiB"),
-    ("expected_keys = 9999", "memory = 64KiB", "at least 121KiB for expected_keys = 9999 and 2"),
+    ("expected_keys = 9999", "memory = 64KiB", "at least 130KiB for expected_keys = 9999 and 2"),
     ("expected_keys = 9e12", "line 2", "invalid type"),
-    ("expected_keys = 9000000000000", "expected_keys = 9000000000000", "0 and 1649267441664"),
-    ("expected_keys = 1649267441664", "memory = 64KiB", "at least 17"),
+    ("expected_keys = 9000000000000", "expected_keys = 9000000000000", "0 and 1511828488192"),
+    ("expected_keys = 1511828488192", "memory = 64KiB", "at least 17"),
     ("index_buckets = 0", "index_buckets = 0", "1 and 137438953472"),
     ("index_buckets = 137438953473", "index_buckets = 13", "1 and 137438953472"),
     ("index_buckets = 512", "memory = 64KiB", "at least 80KiB for an index of 512 buckets"),

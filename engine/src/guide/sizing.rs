@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! memory   = index + sessions + I/O buffers + pages
-//! index    = 11 to 13 bytes for each key, at most 13/16 of the memory
+//! index    = 12 to 13 bytes for each key, at most 13/16 of the memory
 //! buffers  = 1/16 of the memory, at most 32 MiB
 //! pages    = the rest, and at least 1/8 of the memory
 //! ```

@@ -20,26 +20,26 @@ pub(super) struct Frozen {
 }
 
 impl HashIndex {
-    /// Freezes a bucket, and returns its entries as they were. Entries without a record are lost.
-    pub(super) fn freeze(&self, bucket: u64) -> (Frozen, Vec<HashBucketEntry>) {
+    /// Freezes a bucket, and adds its entries as they were to `entries`. Entries without a record
+    /// are lost.
+    pub(super) fn freeze(&self, bucket: u64, entries: &mut Vec<HashBucketEntry>) -> Frozen {
         let table = [self.line(bucket, 1), self.line(bucket, 0)];
-        let mut entries = Vec::with_capacity(2 * TABLE_SLOTS);
         let mut lines = Vec::new();
         let mut lost = 0;
         let mut number = table[0].transition_to_frozen_link().number();
         for line in table {
-            lost += freeze_line(line, &mut entries);
+            lost += freeze_line(line, entries);
         }
         while number != 0 {
             let line = self.overflow.line(number);
             lines.push(number);
             number = line.transition_to_frozen_link().number();
-            lost += freeze_line(line, &mut entries);
+            lost += freeze_line(line, entries);
         }
         if lost != 0 {
             self.load.count(bucket, -lost);
         }
-        (Frozen { bucket, lines }, entries)
+        Frozen { bucket, lines }
     }
 
     /// Takes as many lines as a bucket of these entries needs.
@@ -80,32 +80,31 @@ impl HashIndex {
     /// frozen still.
     pub(super) fn fill(&self, bucket: u64, entries: &[HashBucketEntry], lines: &[u64], step: u64) {
         debug_assert!(lines.len() >= lines_for(entries.len()), "each entry has a slot");
-        let table = [0, 1].map(|parity| self.line(bucket, parity));
-        let mut used = [0, 0];
-        let mut spilled = Vec::new();
+        let table = [0, 1].map(|parity| self.line(bucket, parity).entries());
+        let ones = entries.iter().filter(|entry| entry.tag().line() == 1).count();
+        let kept = [(entries.len() - ones).min(table[0].len()), ones.min(table[1].len())];
+        let free = table[0][kept[0]..].iter().chain(&table[1][kept[1]..]);
+        let mut free =
+            free.chain(lines.iter().flat_map(|number| self.overflow.line(*number).entries()));
         // Each entry goes to the line that is searched first, if it has space.
+        let mut used = [0, 0];
         for entry in entries {
             let parity = entry.tag().line();
-            let Some(slot) = table[parity].entries().get(used[parity]) else {
-                spilled.push(*entry);
-                continue;
+            let slot = if used[parity] < kept[parity] {
+                used[parity] += 1;
+                &table[parity][used[parity] - 1]
+            } else {
+                free.next().expect("each entry has a slot")
             };
             set(slot, entry.frozen());
-            used[parity] += 1;
         }
-        let free = table.into_iter().zip(used).flat_map(|(line, used)| &line.entries()[used..]);
-        let further = lines.iter().flat_map(|number| self.overflow.line(*number).entries());
-        let mut spilled = spilled.into_iter();
-        for slot in free.chain(further) {
-            set(slot, spilled.next().map_or(HashBucketEntry::CLOSED, HashBucketEntry::frozen));
-        }
-        debug_assert_eq!(spilled.len(), 0, "each entry has a slot");
+        free.for_each(|slot| set(slot, HashBucketEntry::CLOSED));
         let mut next = 0;
         for number in lines.iter().rev() {
             self.overflow.line(*number).transition_to_frozen(Link::new(0, next));
             next = *number;
         }
-        table[1].transition_to_frozen(Link::new(step, next));
+        self.line(bucket, 1).transition_to_frozen(Link::new(step, next));
     }
 
     /// Thaws a bucket that the extent leads to. Its link comes last.

@@ -11,13 +11,13 @@ const STRIPES: usize = if cfg!(loom) { 1 } else { 8 };
 /// With fewer buckets than this, a stripe says little about the others: they differ by a percent.
 const FEW: u64 = if cfg!(loom) { 0 } else { 4096 };
 
-/// Above this number of entries in two buckets the index grows. Buckets that wait for their split
-/// have twice as many entries as those that were split. An index of this load takes between 11 and
+/// Above this number of entries in four buckets the index grows. Buckets that wait for their split
+/// have twice as many entries as those that were split. An index of this load takes between 12 and
 /// 13 bytes an entry, with its overflow lines.
-const FULL_PAIR: u64 = 26;
-/// The index shrinks if two of the buckets that stay would have fewer entries than this. It is less
-/// than `FULL_PAIR`, so that few steps are undone.
-const SPARSE_PAIR: u64 = 25;
+const FULL_FOUR: u64 = 47;
+/// The index shrinks if four of the buckets that stay would have fewer entries than this. It is
+/// less than `FULL_FOUR`, so that few steps are undone.
+const SPARSE_FOUR: u64 = 46;
 
 /// The number of entries of an index, in stripes.
 #[derive(Debug, Default)]
@@ -45,8 +45,8 @@ impl Load {
     /// Returns whether the stripe of a bucket speaks for a smaller index.
     pub(super) fn seems_sparse(&self, extent: Extent, bucket: u64) -> bool {
         let seen = self.stripe(bucket).load() * STRIPES.cast_signed() as i64;
-        let pairs = extent.buckets() * SPARSE_PAIR;
-        extent.buckets() < FEW || u64::try_from(seen).unwrap_or(0) * 2 < pairs
+        let sparse = extent.buckets() * SPARSE_FOUR;
+        extent.buckets() < FEW || u64::try_from(seen).unwrap_or(0) * 4 < sparse
     }
 
     /// Returns whether the index should grow, as far as the stripe of a bucket tells.
@@ -57,12 +57,12 @@ impl Load {
         } else {
             u64::try_from(self.stripe(bucket).load()).unwrap_or(0) * STRIPES as u64
         };
-        entries * 2 > extent.buckets() * FULL_PAIR
+        entries * 4 > extent.buckets() * FULL_FOUR
     }
 
     /// Returns whether the index should shrink.
     pub(super) fn is_sparse(&self, extent: Extent) -> bool {
-        self.entries() * 2 < (extent.buckets() - 1) * SPARSE_PAIR
+        self.entries() * 4 < (extent.buckets() - 1) * SPARSE_FOUR
     }
 
     /// Returns about how many entries there are.
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_size_that_is_neither_full_nor_sparse_stays() {
-        for buckets in [2, 3, 100, 10_000] {
+        for buckets in [2, 4, 100, 6400] {
             let (load, extent) = (Load::default(), Extent::new(buckets));
             let set = |entries: u64| {
                 let (each, rest) = (entries / STRIPES as u64, entries % STRIPES as u64);
@@ -94,15 +94,15 @@ mod tests {
                 load.count(0, rest.cast_signed());
             };
             let seen = |load: &Load| [load.is_full(extent, 0), load.is_sparse(extent)];
-            set(buckets * 13);
+            set(buckets * 47 / 4);
             assert_eq!(seen(&load), [false, false], "{buckets}");
-            set(buckets * 13 + 1);
+            set(buckets * 47 / 4 + 1);
             assert_eq!(seen(&load), [true, false], "{buckets}");
-            set(((buckets - 1) * 25).div_ceil(2) - 1);
+            set(((buckets - 1) * 46).div_ceil(4) - 1);
             assert!(!load.is_full(Extent::new(buckets - 1), 7), "{buckets}: a merge is not undone");
             assert_eq!(seen(&load), [false, true], "{buckets}");
             assert!(load.seems_sparse(extent, 7));
-            set(buckets * 13 + STRIPES as u64);
+            set(buckets * 47 / 4 + STRIPES as u64);
             assert!(load.is_full(extent, 7));
         }
     }

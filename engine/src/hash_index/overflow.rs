@@ -13,7 +13,7 @@ use std::io;
 use std::sync::OnceLock;
 
 /// The lines of a sheet, a bit each of a word.
-const SHEET: u64 = 64;
+pub(super) const SHEET: u64 = 64;
 /// The lines of the first chunk; each next chunk is twice as large.
 const FIRST_CHUNK: u64 = SHEET;
 /// The number of chunks, which hold more lines than there are addresses.

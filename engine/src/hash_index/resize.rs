@@ -44,8 +44,9 @@ use super::entry::{HashBucketEntry, Tag};
 use super::extent::Pair;
 use super::filling::lines_for;
 use super::line::Line;
-use super::steps::Steps;
+use super::steps::{Room, Steps};
 use super::{FORGOTTEN_MANY, HashIndex};
+use crate::base::memory::prefetch;
 use kvick_io::sync::MutexGuard;
 use kvick_io::sync::atomic::Ordering;
 use std::io;
@@ -191,43 +192,61 @@ impl HashIndex {
 
     /// Divides the next bucket.
     pub(super) fn split(&self, steps: &mut Steps) -> io::Result<()> {
-        let extent = self.extent.load();
-        let Pair { low, high, bit } = extent.next_split();
+        let mut room = steps.room.take();
+        let result = self.split_with(&mut room, steps);
+        steps.room = room;
+        self.prefetch_buckets(self.extent.load().next_split());
+        result
+    }
+
+    fn split_with(&self, room: &mut Room, steps: &mut Steps) -> io::Result<()> {
+        let Pair { low, high, bit } = self.extent.load().next_split();
         let tag_bit = bit - self.sizes.root_bits;
         steps.made += 1;
-        let (frozen, entries) = self.freeze(low);
-        let is_high = |entry: &HashBucketEntry| entry.tag_bits() >> tag_bit & 1 == 1;
-        let (up, stay): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| is_high(entry));
-        let lines = match self.take_lines(&up) {
+        let frozen = self.freeze(low, &mut room.all);
+        for entry in &room.all {
+            let is_high = entry.tag_bits() >> tag_bit & 1 == 1;
+            if is_high { &mut room.up } else { &mut room.stay }.push(*entry);
+        }
+        let lines = match self.take_lines(&room.up) {
             Ok(lines) => lines,
             Err(error) => {
-                self.fill(low, &entries, &frozen.lines, steps.made);
+                self.fill(low, &room.all, &frozen.lines, steps.made);
                 self.thaw(low);
                 return Err(error);
             }
         };
         // A late task may still use the bucket beyond the extent, and link a line there.
-        let (unused, nothing) = self.freeze(high);
-        debug_assert!(nothing.is_empty(), "no entry is complete beyond the extent");
+        let moved = room.all.len();
+        let unused = self.freeze(high, &mut room.all);
+        debug_assert_eq!(room.all.len(), moved, "no entry is complete beyond the extent");
         steps.retired.extend(unused.lines);
-        self.fill(high, &up, &lines, steps.made);
+        self.fill(high, &room.up, &lines, steps.made);
         self.extent.transition_to_more();
         self.thaw(high);
-        self.refill(frozen, &stay, steps);
+        self.refill(frozen, &room.stay, steps);
         Ok(())
     }
 
     /// Gives the entries of the last bucket to the bucket that they came from.
     pub(super) fn merge(&self, steps: &mut Steps) -> io::Result<()> {
-        let extent = self.extent.load();
-        let Pair { low, high, .. } = extent.next_merge();
+        let mut room = steps.room.take();
+        let result = self.merge_with(&mut room.all, steps);
+        steps.room = room;
+        if self.buckets() > self.least() {
+            self.prefetch_buckets(self.extent.load().next_merge());
+        }
+        result
+    }
+
+    fn merge_with(&self, entries: &mut Vec<HashBucketEntry>, steps: &mut Steps) -> io::Result<()> {
+        let Pair { low, high, .. } = self.extent.load().next_merge();
         debug_assert!(steps.images == 0 && high >= self.least(), "bucket {high} may go");
         steps.made += 1;
-        let (below, mut entries) = self.freeze(low);
-        let (above, more) = self.freeze(high);
+        let below = self.freeze(low, entries);
         let kept = entries.len();
-        entries.extend(more);
-        let lines = match self.take_lines(&entries) {
+        let above = self.freeze(high, entries);
+        let lines = match self.take_lines(entries) {
             Ok(lines) => lines,
             Err(error) => {
                 self.fill(low, &entries[..kept], &below.lines, steps.made);
@@ -237,12 +256,22 @@ impl HashIndex {
                 return Err(error);
             }
         };
-        self.fill(low, &entries, &lines, steps.made);
+        self.fill(low, entries, &lines, steps.made);
         steps.retired.extend(below.lines);
         self.extent.transition_to_fewer();
         self.thaw(low);
         self.clear(above, steps);
         Ok(())
+    }
+
+    /// Requests the lines of the next step.
+    fn prefetch_buckets(&self, Pair { low, high, .. }: Pair) {
+        for bucket in [low, high] {
+            if bucket < self.sizes.limit {
+                prefetch(self.line(bucket, 0).first_word());
+                prefetch(self.line(bucket, 1).first_word());
+            }
+        }
     }
 
     /// Tidies some buckets: a merge fills a bucket with lines, and then its entries go. Buckets
@@ -253,8 +282,10 @@ impl HashIndex {
             steps.tidied = (steps.tidied + 1) % self.buckets();
             if self.is_untidy(steps.tidied, enough) {
                 steps.made += 1;
-                let (frozen, entries) = self.freeze(steps.tidied);
-                self.refill(frozen, &entries, steps);
+                let mut room = steps.room.take();
+                let frozen = self.freeze(steps.tidied, &mut room.all);
+                self.refill(frozen, &room.all, steps);
+                steps.room = room;
             }
         }
     }

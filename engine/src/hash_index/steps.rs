@@ -1,5 +1,7 @@
 //! The state of the task that makes steps.
 
+use super::entry::HashBucketEntry;
+
 /// The state of the task that makes a step.
 #[derive(Debug, Default)]
 pub(super) struct Steps {
@@ -12,4 +14,28 @@ pub(super) struct Steps {
     /// The number of images that are being copied. An image goes up from bucket to bucket, so no
     /// entry may move down.
     pub(super) images: usize,
+    /// Room for the entries of the buckets of a step.
+    pub(super) room: Room,
+}
+
+/// Room for entries, so that a step allocates nothing.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    /// The entries of the buckets that a step freezes.
+    pub(super) all: Vec<HashBucketEntry>,
+    /// Those that a split moves up.
+    pub(super) up: Vec<HashBucketEntry>,
+    /// Those that stay.
+    pub(super) stay: Vec<HashBucketEntry>,
+}
+
+impl Room {
+    /// Takes the room for a step, empty.
+    pub(super) fn take(&mut self) -> Self {
+        let mut room = std::mem::take(self);
+        for entries in [&mut room.all, &mut room.up, &mut room.stay] {
+            entries.clear();
+        }
+        room
+    }
 }

@@ -79,7 +79,7 @@ pub struct IndexStats {
     /// The limit of entries, which bounds the memory of the index. It is fixed when a store is
     /// created. With almost as many entries, most keys share one with another key.
     pub prefixes: u64,
-    /// The number of buckets. It follows the entries, twelve or thirteen a bucket.
+    /// The number of buckets. It follows the entries, eleven or twelve a bucket.
     pub buckets: u64,
 }
 

@@ -1,5 +1,6 @@
 //! Tests the index against a map.
 
+use super::super::overflow::SHEET;
 use super::*;
 use crate::base::hash::KeyHasher;
 use crate::config::index_sizes::{ENTRY_BYTES, TAG_BITS};
@@ -91,7 +92,7 @@ fn finds_what_was_made_at_any_size() {
             let found = index.find(hash(key)).expect("made above");
             assert_eq!(found.address(), model[&prefix(key)]);
         }
-        assert_eq!(index.buckets(), limit.min(2000_u64.div_ceil(13)).max(buckets));
+        assert_eq!(index.buckets(), limit.min(8000_u64.div_ceil(47)).max(buckets));
         check(&index);
     }
 }
@@ -108,7 +109,7 @@ fn each_step_keeps_every_entry() {
             });
         }
     }
-    assert_eq!(index.buckets(), 1500_u64.div_ceil(13));
+    assert_eq!(index.buckets(), 6000_u64.div_ceil(47));
     check(&index);
     for gone in 0..1500 {
         let entry = index.find(hash(gone)).expect("there");
@@ -229,7 +230,10 @@ fn an_index_takes_ten_to_thirteen_bytes_a_key_at_every_size() {
         index.give_back(index.take_retired());
         let (entries, bytes) = (index.entries(), index.bytes());
         let is_small = entries < 10_000;
-        assert!(is_small || (entries * 10..=entries * 13).contains(&bytes), "{bytes}: {entries}");
+        // Some sheets of overflow lines are in use in part.
+        let sheets = 4 * SHEET * 64;
+        let expected = entries * 10..=entries * 13 + sheets;
+        assert!(is_small || expected.contains(&bytes), "{bytes}: {entries}");
     };
     for key in 0..100_000 {
         index.raise(hash(key), address(key)).expect("memory");
@@ -252,8 +256,8 @@ fn an_index_takes_ten_to_thirteen_bytes_a_key_at_every_size() {
 #[test]
 fn an_index_of_all_prefixes_takes_thirteen_bytes_each() {
     const PREFIXES: u64 = 1 << TAG_BITS;
-    let sizes = IndexSizes { root_bits: 0, least: 1, buckets: 1, limit: 1 }.with_root_bits(0);
-    let sizes = IndexSizes { limit: PREFIXES * ENTRY_BYTES / BUCKET_BYTES, ..sizes };
+    let sizes = IndexSizes { root_bits: 0, least: 1, buckets: 1, limit: PREFIXES };
+    let sizes = sizes.with_root_bits(0);
     let index = HashIndex::new(sizes, false).expect("memory");
     let hasher = KeyHasher::new(3);
     let mut most = 0;
