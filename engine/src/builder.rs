@@ -187,7 +187,8 @@ impl<S> Builder<S> {
     /// store with expiry records its time, and an opening begins from there. So a clock that was
     /// ahead once leaves the store ahead.
     ///
-    /// So far the time is only recorded: no record expires.
+    /// The function runs within operations, at most once in each attempt. Only operations on tables
+    /// with expiry call it, when they set an expiry or find a record that has one.
     ///
     /// ```
     /// # use kvick::{Config, Database};

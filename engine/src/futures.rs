@@ -44,10 +44,12 @@ macro_rules! operation_future {
     };
 }
 
+mod expiry;
 mod owning;
 mod read;
 mod write;
 
+pub use expiry::{Expiry, SetExpiry, UpsertWith};
 pub use owning::{Replace, Rmw, Take};
 pub use read::{Contains, Read, ReadWith, TryRead};
 pub use write::{

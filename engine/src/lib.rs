@@ -101,14 +101,14 @@ pub mod stats {
 /// The types that most programs name, for `use kvick::prelude::*`.
 ///
 /// Beside the types of the root these are the sizes of settings ([`ByteSize`](config::ByteSize)),
-/// the answer of `upsert` ([`Previous`](session::Previous)) and the decision of `update`
-/// ([`Update`](session::Update)).
+/// the answer of `upsert` ([`Previous`](session::Previous)), the decision of `update`
+/// ([`Update`](session::Update)) and the argument of `upsert_with` ([`Expiry`](session::Expiry)).
 ///
 /// It brings no modules. `use kvick::*` brings `kvick::log`, `kvick::futures` and `kvick::io`,
 /// which hide crates of these names.
 pub mod prelude {
     pub use crate::config::ByteSize;
-    pub use crate::session::{Previous, Update};
+    pub use crate::session::{Expiry, Previous, Update};
     pub use crate::{
         Builder, Config, Database, Error, ErrorKind, FasterKv, FasterLog, Key, Session, Value,
     };

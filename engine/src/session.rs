@@ -1,11 +1,13 @@
 //! Sessions, their identities, and the answers of operations.
 
 mod batches;
+mod expiry;
 mod iterators;
 mod operations;
 mod place;
 
 pub use crate::store::answers::{Previous, Update};
+pub use crate::store::expiry::Expiry;
 pub use crate::store::sessions::identity::CommitPoint;
 pub use crate::store::sessions::identity::SessionId as Id;
 pub use crate::store::sessions::serials::Serials;

@@ -10,6 +10,7 @@ mod conditional;
 mod ended_runtimes;
 mod error_advice;
 mod error_texts;
+mod expiring_keys;
 mod expiry;
 mod fairness;
 mod golden;

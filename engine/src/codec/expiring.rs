@@ -1,31 +1,45 @@
-//! Values of a table whose records have room for an expiry.
+//! Values of a table whose keys may expire.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-use super::{CodecError, Value};
+use super::{CodecError, Encoded, Value};
 
-/// Values `V` of a table whose records have room for a time of expiry.
+/// Values `V` of a table whose keys may expire.
 ///
-/// No operation sets a time yet, so no record expires. A table is created with this room or without
-/// it, and keeps that; an opening with the other one is refused. So create a table with it if its
-/// records shall expire once that is possible.
+/// [`upsert_with`](crate::Session::upsert_with) sets a value and its
+/// [`Expiry`](crate::session::Expiry); [`set_expiry`](crate::Session::set_expiry) and
+/// [`persist`](crate::Session::persist) change when a key expires, and
+/// [`expiry`](crate::Session::expiry) returns it. An expired key is absent for every operation:
+/// `read` returns `None`, the closure of `rmw` gets `None`, `insert_if_absent` sets a value.
 ///
-/// Each record of such a table has a word for the second at which it expires. Operations take and
-/// return the same items, views and bytes as those of `V`; only the records have another layout.
-/// Within another type it is the same as `V`: the table of an `Option<Expiring<u32>>` has no
-/// expiry.
+/// | operation | expiry of the new value |
+/// |---|---|
+/// | `upsert`, `upsert_many` | never |
+/// | `upsert_with` | as given |
+/// | `rmw`, `update`, `replace`, `compare_and_swap` on a present key | that of the old value |
+/// | the same on an absent or expired key; `insert_if_absent` | never |
+///
+/// A table is created with expiry or without it, and keeps that; an opening with the other one is
+/// refused. Operations take and return the same items, views and bytes as those of `V`; only the
+/// records have another layout. Within another type it is the same as `V`: the table of an
+/// `Option<Expiring<u32>>` has no expiry.
 ///
 /// # Cost
 ///
-/// 4 bytes a record, and up to 4 more for alignment. Tables of other values pay nothing.
+/// 4 bytes a record, and up to 4 more for alignment. An operation that finds a record with an
+/// expiry reads the [clock](crate::Builder::clock). Tables of other values pay nothing.
+///
+/// An expired record stays in the log, as a deleted one does.
 ///
 /// # Example
 ///
 /// ```
 /// use kvick::{Config, Database};
 /// use kvick::codec::Expiring;
+/// use kvick::session::Expiry;
+/// use std::time::Duration;
 /// # use kvick::config::Backend;
 ///
 /// # kvick::runtime::block_on(async {
@@ -35,8 +49,11 @@ use super::{CodecError, Value};
 /// let database = Database::open("data", config).await?;
 /// let tokens = database.table::<str, Expiring<u64>>("tokens").await?;
 ///
-/// tokens.upsert("a1b2", &7).await?;
+/// let hour = Expiry::after(Duration::from_secs(3600));
+/// tokens.upsert_with("a1b2", &7, hour).await?;
 /// assert_eq!(tokens.read("a1b2").await?, Some(7));
+/// tokens.persist("a1b2").await?;
+/// assert_eq!(tokens.expiry("a1b2").await?, Some(Expiry::never()));
 /// assert!(database.tables()[0].has_expiry);
 /// assert!(database.table::<str, u64>("tokens").await.is_err());
 /// # database.close().await
@@ -83,6 +100,19 @@ impl<V: Value + ?Sized> Value for Expiring<V> {
         V::decode_boxed(bytes)
     }
 }
+
+/// Values of a table whose keys may expire: [`Expiring`] values, and [`Encoded`] ones of them.
+///
+/// A value type of your own with [`HAS_EXPIRY`](Value::HAS_EXPIRY) implements it too.
+#[diagnostic::on_unimplemented(
+    message = "keys of a table of `{Self}` never expire",
+    note = "open the table with values `Expiring<..>`; a table without expiry cannot get it later"
+)]
+pub trait Expires: Value {}
+
+impl<V: Value + ?Sized> Expires for Expiring<V> {}
+
+impl<V: Expires + ?Sized> Expires for Encoded<V> {}
 
 impl<V: ?Sized> fmt::Debug for Expiring<V> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -35,7 +35,7 @@ pub use kvick_derive::{Key, Value};
 pub use self::encoded::Encoded;
 pub use self::error::CodecError as Error;
 pub(crate) use self::error::CodecError;
-pub use self::expiring::Expiring;
+pub use self::expiring::{Expires, Expiring};
 #[cfg(feature = "messagepack")]
 pub use self::format::MessagePack;
 #[cfg(feature = "serde")]
@@ -171,7 +171,8 @@ pub trait Value: 'static {
     /// A value of at most 8 bytes with a width is read and updated as a single word.
     const WIDTH: Option<usize>;
 
-    /// Whether the records of a table of these values have a time of expiry: see [`Expiring`].
+    /// Whether the records of a table of these values have a time of expiry: see [`Expiring`] and
+    /// [`Expires`].
     const HAS_EXPIRY: bool = false;
 
     /// Returns the name of this encoding.

@@ -166,6 +166,7 @@
 //! | `kvick_hits_total` | `place` | store | place of the newest record, per operation |
 //! | `kvick_suspensions_total` | | store | waits of operations |
 //! | `kvick_appends_total` | | store | records appended to the log |
+//! | `kvick_expired_total` | | store | reads that found an expired record |
 //! | `kvick_index_entries` | | store | about how many entries the hash index has |
 //! | `kvick_index_prefixes` | | store | limit of the entries of the hash index |
 //! | `kvick_index_buckets` | | store | buckets of the hash index |

@@ -12,8 +12,8 @@
 //! +------+---------+-------+-----+-------+ +------+---------+-----+-------+
 //! ```
 //!
-//! In a table with expiry, the word of the [`Expiry`](super::Expiry) is between these headers and
-//! the key.
+//! In a table with expiry, the [`ExpiryWord`](super::ExpiryWord) is between these headers and the
+//! key.
 //!
 //! Every field begins on a word of 8 bytes. `extents` holds the length of the key and the capacity
 //! of the value, and never changes. So the extent of a record is stable while its value shrinks and

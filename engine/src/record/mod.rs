@@ -8,7 +8,8 @@
 //! 1. A record is complete (extents, key, value, header last) before it is linked into a chain.
 //! 2. Its extent never changes; its previous address never changes once it is linked.
 //! 3. Value bytes change only in the mutable region: a value of one word by CAS or store, any other
-//!    under its [`ValueState`].
+//!    under its [`ValueState`]. The expiry of a value of bytes changes under it too; any other
+//!    expiry never changes once the record is linked.
 
 mod expiry;
 mod info;
@@ -18,7 +19,7 @@ mod stored;
 mod table_number;
 mod value_state;
 
-pub(crate) use expiry::Expiry;
+pub(crate) use expiry::ExpiryWord;
 pub(crate) use info::{RecordInfo, RecordKind};
 pub(crate) use layout::{Extents, HasLayout, Layout, WORD, words};
 pub(crate) use layouts::Layouts;
@@ -41,7 +42,7 @@ pub(crate) struct NewRecord<'b> {
     pub(crate) value: &'b [u8],
     pub(crate) content: RecordKind,
     /// The expiry, for tables that have it.
-    pub(crate) expiry: Expiry,
+    pub(crate) expiry: ExpiryWord,
 }
 
 impl<'g> RecordRef<'g> {
@@ -93,13 +94,16 @@ impl<'g> RecordRef<'g> {
     }
 
     /// Returns the expiry of the record. It never expires in a layout without expiry.
+    ///
+    /// The expiry of a mutable value of bytes may have changed since its value was read: see
+    /// [`copy_with_expiry`](Self::copy_with_expiry).
     #[inline(always)]
-    pub(crate) fn expiry(self, layout: Layout) -> Expiry {
+    pub(crate) fn expiry(self, layout: Layout) -> ExpiryWord {
         if !layout.has_expiry {
-            return Expiry::NEVER;
+            return ExpiryWord::NEVER;
         }
-        // Relaxed: the expiry never changes once a record is linked.
-        Expiry::from_word(self.words[layout.expiry_index()].load(Ordering::Relaxed))
+        // Relaxed: one word, written before the record was linked, or under the lock of its value.
+        ExpiryWord::from_word(self.words[layout.expiry_index()].load(Ordering::Relaxed))
     }
 
     /// Returns the word of the value, in a layout whose values are words.
@@ -145,6 +149,23 @@ impl<'g> RecordRef<'g> {
         }
     }
 
+    /// As [`copy_value`](Self::copy_value), and returns the expiry that belongs to this value.
+    #[inline(always)]
+    pub(crate) fn copy_with_expiry(
+        self,
+        layout: Layout,
+        out: &mut Vec<u8>,
+    ) -> Result<(ValueState, ExpiryWord), Contended> {
+        let start = out.len();
+        let state = self.copy_value(layout, out)?;
+        let expiry = self.expiry(layout);
+        if layout.has_expiry && !state.is_unchanged(self.state_word(layout)) {
+            out.truncate(start);
+            return Err(Contended);
+        }
+        Ok((state, expiry))
+    }
+
     /// Returns the words and length of the value; final only in an immutable record.
     pub(crate) fn final_value(self, layout: Layout) -> (&'g [AtomicU64], usize) {
         let state = ValueState::from_raw(self.state_word(layout).load(Ordering::Acquire));
@@ -155,6 +176,16 @@ impl<'g> RecordRef<'g> {
     pub(crate) fn write_value(self, layout: Layout, value: &[u8]) {
         debug_assert!(value.len() <= self.extents(layout).capacity, "the value fits");
         write_words(self.value_words(layout, value.len()), value);
+    }
+
+    /// Sets the expiry of a record whose value the caller has locked, in a layout with expiry.
+    #[inline(always)]
+    pub(crate) fn write_expiry(self, layout: Layout, expiry: ExpiryWord) {
+        debug_assert!(!layout.value_is_word(), "the expiry of a word never changes");
+        if layout.has_expiry {
+            // Relaxed: ordered by the unlock, as the value is.
+            self.words[layout.expiry_index()].store(expiry.word(), Ordering::Relaxed);
+        }
     }
 
     /// Writes a whole new record, header last. No other task can see it yet.
@@ -239,7 +270,7 @@ mod tests {
     }
 
     fn record<'b>(key: &'b [u8], value: &'b [u8]) -> NewRecord<'b> {
-        NewRecord { key, value, content: RecordKind::Value, expiry: Expiry::NEVER }
+        NewRecord { key, value, content: RecordKind::Value, expiry: ExpiryWord::NEVER }
     }
 
     #[test]
@@ -283,12 +314,12 @@ mod tests {
             let plain = Layout::new(widths[0], widths[1]);
             let page = page();
             let found = RecordRef::new(&page);
-            let expiry = Expiry::from_word(u64::from(u32::MAX));
+            let expiry = ExpiryWord::from_word(u64::from(u32::MAX));
             let record = NewRecord { expiry, ..record(b"eight by", b"tes long") };
             found.initialise(plain.with_expiry(true), header(Address::NONE), record);
             assert!(found.key_equals(plain.with_expiry(true), b"eight by"));
             assert_eq!(found.expiry(plain.with_expiry(true)).second(), Some(u32::MAX));
-            assert_eq!(found.expiry(plain), Expiry::NEVER, "it has no such word");
+            assert_eq!(found.expiry(plain), ExpiryWord::NEVER, "it has no such word");
             let mut bytes: Vec<u8> =
                 page.iter().flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()).collect();
             assert!(StoredRecord::has_sound_expiry(&bytes, plain.with_expiry(true)));

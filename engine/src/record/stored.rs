@@ -1,6 +1,6 @@
 //! A record that was read from a device: its own bytes, checked and final.
 
-use super::{Expiry, Extents, Layout, RecordInfo, ValueState, WORD, unpack, word_in};
+use super::{ExpiryWord, Extents, Layout, RecordInfo, ValueState, WORD, unpack, word_in};
 use crate::base::address::Address;
 use kvick_io::AlignedBuf;
 
@@ -58,16 +58,16 @@ impl StoredRecord {
     }
 
     /// Returns the expiry of the record. It never expires in a layout without expiry.
-    pub(crate) fn expiry(&self, layout: Layout) -> Expiry {
+    pub(crate) fn expiry(&self, layout: Layout) -> ExpiryWord {
         Self::expiry_in(self.record(), layout)
     }
 
     /// As [`expiry`](Self::expiry), of the record that `bytes` holds as a whole.
-    pub(crate) fn expiry_in(bytes: &[u8], layout: Layout) -> Expiry {
+    pub(crate) fn expiry_in(bytes: &[u8], layout: Layout) -> ExpiryWord {
         if layout.has_expiry {
-            Expiry::from_word(word_in(bytes, layout.expiry_index()))
+            ExpiryWord::from_word(word_in(bytes, layout.expiry_index()))
         } else {
-            Expiry::NEVER
+            ExpiryWord::NEVER
         }
     }
 

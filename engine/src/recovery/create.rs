@@ -145,8 +145,17 @@ impl Opening {
         (index, log, governor): (HashIndex, HybridLog, Arc<MemoryGovernor>),
         (version, sessions): (u64, SessionTable),
     ) -> StoreInner {
-        let config = self.config.clone();
-        StoreInner::new(StoreParts { config, tables, index, log, version, sessions, governor })
+        let (config, clock) = (self.config.clone(), Arc::clone(&self.clock));
+        StoreInner::new(StoreParts {
+            config,
+            clock,
+            tables,
+            index,
+            log,
+            version,
+            sessions,
+            governor,
+        })
     }
 }
 

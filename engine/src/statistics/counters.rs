@@ -15,9 +15,10 @@ pub(crate) enum Counter {
     Absent,
     Suspensions,
     Appends,
+    Expired,
 }
 
-const COUNTERS: usize = Counter::Appends as usize + 1;
+const COUNTERS: usize = Counter::Expired as usize + 1;
 
 /// The counters of one seat; its owner writes them, and any thread may read them.
 #[derive(Debug, Default)]

@@ -20,6 +20,8 @@ pub struct Stats {
     /// The number of times that an operation had to wait: for the device, for room, for another
     /// operation.
     pub suspensions: u64,
+    /// The number of reads that found an expired record, and so no value.
+    pub expired: u64,
     /// The number of records appended to the log; the other writes happened in place.
     pub appends: u64,
     /// The entries and the size of the hash index.
@@ -41,12 +43,12 @@ pub struct Stats {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct OperationCounts {
-    /// `read`, `read_with`, `contains`, `try_read` and each key of `read_many`.
+    /// `read`, `read_with`, `contains`, `try_read`, `expiry` and each key of `read_many`.
     pub reads: u64,
-    /// `upsert` and each pair of `upsert_many`.
+    /// `upsert`, `upsert_with` and each pair of `upsert_many`.
     pub upserts: u64,
     /// `rmw`, `update`, `replace`, `take`, `insert_if_absent`, `compare_and_swap`, `delete_if`,
-    /// `compare_and_delete`, and each key of `rmw_many` and `insert_many`.
+    /// `compare_and_delete`, `set_expiry`, `persist`, and each key of `rmw_many` and `insert_many`.
     pub modifies: u64,
     /// `delete` and each key of `delete_many`.
     pub deletes: u64,
@@ -142,6 +144,7 @@ impl Stats {
             (on_device, C::OnDevice),
             (absent, C::Absent),
             (&mut self.suspensions, C::Suspensions),
+            (&mut self.expired, C::Expired),
             (&mut self.appends, C::Appends),
         ] {
             *sum += counters.sum(counter);

@@ -30,6 +30,7 @@ impl fmt::Display for Stats {
         table.row("operations", "deletes", count(operations.deletes))?;
         table.row("operations", "suspensions", count(self.suspensions))?;
         table.row("operations", "appends", count(self.appends))?;
+        table.row("operations", "expired", count(self.expired))?;
         table.row("found", "mutable", count(hits.mutable))?;
         table.row("found", "read-only", count(hits.read_only))?;
         table.row("found", "on device", count(hits.on_device))?;

@@ -12,7 +12,7 @@ pub(super) fn sample() -> Stats {
     (operations.reads, operations.upserts) = (12_345_678, 1_000_000);
     (operations.modifies, operations.deletes) = (52_000, 17);
     (hits.mutable, hits.read_only, hits.on_device, hits.absent) = (9_000_000, 800_000, 70_000, 600);
-    (stats.suspensions, stats.appends) = (70_123, 1_052_001);
+    (stats.suspensions, stats.expired, stats.appends) = (70_123, 345, 1_052_001);
     (stats.index.entries, stats.index.buckets) = (1_700_000, 141_666);
     stats.index.prefixes = 1 << 24;
     let log = &mut stats.log;
@@ -51,6 +51,7 @@ operations   reads               12,345,678
              deletes                     17
              suspensions             70,123
              appends              1,052,001
+             expired                    345
 found        mutable              9,000,000
              read-only              800,000
              on device               70,000
@@ -94,7 +95,7 @@ fn a_table_without_a_checkpoint_ends_with_their_numbers() {
 checkpoints  taken                        0
              failed                       0";
     assert!(table.ends_with(end), "{table}");
-    assert_eq!(table.lines().count(), 36);
+    assert_eq!(table.lines().count(), 37);
 }
 
 #[cfg(feature = "serde")]
@@ -103,7 +104,7 @@ fn data_has_the_names_of_the_fields() {
     let expected = concat!(
         r#"{"operations":{"reads":12345678,"upserts":1000000,"modifies":52000,"deletes":17},"#,
         r#""hits":{"mutable":9000000,"read_only":800000,"on_device":70000,"absent":600},"#,
-        r#""suspensions":70123,"appends":1052001,"#,
+        r#""suspensions":70123,"expired":345,"appends":1052001,"#,
         r#""index":{"entries":1700000,"prefixes":16777216,"buckets":141666},"#,
         r#""log":{"mutable":188743680,"read_only":20971520,"on_device":2748779069440},"#,
         r#""device":{"reads":70000,"read_bytes":286720000,"writes":1500,"#,

@@ -18,6 +18,11 @@ pub enum Previous {
 }
 
 impl Previous {
+    #[inline(always)]
+    pub(in crate::store) fn of(was_present: bool) -> Self {
+        if was_present { Self::Present } else { Self::Absent }
+    }
+
     /// Returns whether the key had a value; `None` if that is unknown.
     ///
     /// ```

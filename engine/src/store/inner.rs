@@ -9,6 +9,7 @@ use super::tables::Tables;
 use crate::base::context_pool::ContextPool;
 use crate::base::error::{Error, Result};
 use crate::base::wait::wait_either;
+use crate::base::wall_clock::WallClock;
 use crate::config::Config;
 use crate::epoch::Epoch;
 use crate::hash_index::HashIndex;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 pub(crate) struct StoreInner {
     // Fixed after opening.
     pub(crate) config: Config,
+    pub(in crate::store) clock: Arc<WallClock>,
     epoch: Epoch,
     // Shared structures, each with its own rules.
     pub(crate) tables: Tables,
@@ -42,6 +44,7 @@ pub(crate) struct StoreInner {
 #[derive(Debug)]
 pub(crate) struct StoreParts {
     pub(crate) config: Config,
+    pub(crate) clock: Arc<WallClock>,
     pub(crate) tables: Tables,
     pub(crate) index: HashIndex,
     pub(crate) log: HybridLog,
@@ -63,14 +66,14 @@ const WAITS_MIN: usize = 8;
 
 impl StoreInner {
     pub(crate) fn new(parts: StoreParts) -> Self {
-        let StoreParts { config, tables, index, log, version, sessions, governor } = parts;
+        let StoreParts { config, clock, tables, index, log, version, sessions, governor } = parts;
         let epoch = log.epoch().clone();
         let registry = Arc::new(ContextRegistry::default());
         let (places, seats) = (epoch.clone(), Arc::clone(&registry));
         let yield_every = config.yield_every;
         let pool = ContextPool::new(POOLED_SEATS, move || seats.seat(&places, yield_every));
         let phase = SystemState::new(version);
-        Self { config, epoch, tables, index, log, phase, sessions, governor, pool, registry }
+        Self { config, clock, epoch, tables, index, log, phase, sessions, governor, pool, registry }
     }
 
     /// Returns a seat for a new session.

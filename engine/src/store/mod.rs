@@ -12,6 +12,7 @@
 //! * `record`: `trace` is the only walk along a chain of records; `link` puts a record in front of
 //!   it; `pieces` keeps values that do not fit in a page.
 //! * `index_driver`: makes a sparse index smaller.
+//! * `moment`: the time of an attempt, for records that expire. `expiry`: the expiry of a key.
 //! * `sessions`: their identities, accounts and commit points.
 //! * `phase`: the version of the store, and the barrier between two versions.
 //!
@@ -23,10 +24,12 @@
 
 pub(crate) mod answers;
 pub(crate) mod context;
+pub(crate) mod expiry;
 mod index_driver;
 mod inner;
 mod limits;
 mod memory;
+mod moment;
 pub(crate) mod operation;
 mod record;
 pub(crate) mod sessions;

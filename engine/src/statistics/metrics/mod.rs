@@ -18,8 +18,9 @@ use metrics::Label;
 use names::{
     APPENDS, CHECKPOINT_AGE, CHECKPOINT_DURATION, CHECKPOINT_FAILED, CHECKPOINTS, CONDITION,
     DEVICE_READ_BYTES, DEVICE_READ_LATENCY, DEVICE_READS, DEVICE_STORED, DEVICE_WRITE_BYTES,
-    DEVICE_WRITE_LATENCY, DEVICE_WRITES, HITS, INDEX_BUCKETS, INDEX_ENTRIES, INDEX_PREFIXES, LOG,
-    MEMORY_BUDGET, MEMORY_FLOOR, MEMORY_WAITED, Metric, OPERATIONS, SEATS, SUSPENSIONS,
+    DEVICE_WRITE_LATENCY, DEVICE_WRITES, EXPIRED, HITS, INDEX_BUCKETS, INDEX_ENTRIES,
+    INDEX_PREFIXES, LOG, MEMORY_BUDGET, MEMORY_FLOOR, MEMORY_WAITED, Metric, OPERATIONS, SEATS,
+    SUSPENSIONS,
 };
 use std::time::Duration;
 
@@ -92,6 +93,7 @@ impl Stats {
         self.hits.publish(&to);
         to.counter(SUSPENSIONS, None, self.suspensions);
         to.counter(APPENDS, None, self.appends);
+        to.counter(EXPIRED, None, self.expired);
         to.gauge(INDEX_ENTRIES, None, self.index.entries);
         to.gauge(INDEX_PREFIXES, None, self.index.prefixes);
         to.gauge(INDEX_BUCKETS, None, self.index.buckets);

@@ -21,6 +21,11 @@ pub(super) const SUSPENSIONS: Metric =
     Metric { name: "kvick_suspensions_total", unit: Unit::Count, text: "waits of operations" };
 pub(super) const APPENDS: Metric =
     Metric { name: "kvick_appends_total", unit: Unit::Count, text: "records appended to the log" };
+pub(super) const EXPIRED: Metric = Metric {
+    name: "kvick_expired_total",
+    unit: Unit::Count,
+    text: "reads that found an expired record",
+};
 pub(super) const LOG: Metric =
     Metric { name: "kvick_log_bytes", unit: Unit::Bytes, text: "log of a store by region" };
 pub(super) const DEVICE_READS: Metric = Metric {

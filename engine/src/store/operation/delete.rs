@@ -6,11 +6,12 @@ use crate::codec::{Key, Value};
 use crate::hash_index::FoundEntry;
 use crate::hybrid_log::Region;
 use crate::record::{
-    Expiry, HasLayout, Layout, NewRecord, RecordInfo, RecordKind, RecordRef, ValueState,
+    ExpiryWord, HasLayout, Layout, NewRecord, RecordInfo, RecordKind, RecordRef, ValueState,
 };
 use crate::statistics::Counter;
 use crate::store::answers::Previous;
 use crate::store::context::OperationContext;
+use crate::store::moment::Moment;
 use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, Types};
 use crate::store::operation::future::{BlindWrite, Operation};
 use crate::store::operation::upsert::hashed;
@@ -43,7 +44,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Operation for Delete<'_, K, V> {
     ) -> Result<Attempt<Previous>> {
         let bytes = encode_key::<K>(self.key)?;
         let key = hashed::<K>(core, bytes.as_ref())?;
-        Self::new(self.key).attempt_hashed(core, key, tools)
+        Self::new(self.key).attempt_hashed(core, key, tools, &Moment::new(core))
     }
 
     fn key(&self) -> Result<Vec<u8>> {
@@ -61,12 +62,13 @@ impl<'k, K: Key + ?Sized, V: Value + ?Sized> BlindWrite<'k, K> for Delete<'k, K,
         core: TableRef<'_>,
         key: HashedKey<'_>,
         tools: OperationContext<'_>,
+        moment: &Moment<'_>,
     ) -> Result<Attempt<Previous>> {
         core.check_write()?;
         if core.must_wait(&tools) {
             return Ok(Attempt::Blocked(Blocked::VersionBarrier));
         }
-        let step = with_retries(|| delete_once::<Types<K, V>>(core, key, &tools))?;
+        let step = with_retries(|| delete_once::<Types<K, V>>(core, key, &tools, moment))?;
         if let Attempt::Done(_) = step {
             tools.counters.add(Counter::Deletes, 1);
             tools.counters.advance();
@@ -80,6 +82,7 @@ fn delete_once<S: HasLayout>(
     core: TableRef<'_>,
     HashedKey { bytes: key, hash }: HashedKey<'_>,
     tools: &OperationContext<'_>,
+    moment: &Moment<'_>,
 ) -> Result<Option<Attempt<Previous>>> {
     let Some(entry) = core.index.find(hash) else {
         core.table.check()?;
@@ -96,12 +99,16 @@ fn delete_once<S: HasLayout>(
         RecordSource::InMemory(current @ InMemory { record, region: Region::Mutable, .. })
             if !record.info().is_final(S::LAYOUT) =>
         {
-            let Some(previous) = delete_in_place(record, S::LAYOUT) else {
+            let Some(previous) = delete_in_place(record, S::LAYOUT, moment) else {
                 return Ok(None);
             };
             core.version_tag(record);
             forget_if_alone(core, entry, current);
             Some(previous)
+        }
+        // It is as good as a tombstone.
+        RecordSource::InMemory(found) if found.has_expired(S::LAYOUT, moment) => {
+            Some(Previous::Absent)
         }
         // A newer tombstone hides a record that is immutable, frozen or on the device. Nothing
         // reads that record.
@@ -111,12 +118,12 @@ fn delete_once<S: HasLayout>(
         found.count(tools.counters);
         return Ok(Some(Attempt::Done(previous)));
     }
-    let (content, expiry) = (RecordKind::Tombstone, Expiry::NEVER);
+    let (content, expiry) = (RecordKind::Tombstone, ExpiryWord::NEVER);
     let tombstone = NewRecord { key, value: &[], content, expiry };
     Ok(match append_record::<S>(core, entry, tombstone, tools.guard, tools.counters) {
         Link::Linked => {
             found.count(tools.counters);
-            Some(Attempt::Done(found.previous()))
+            Some(Attempt::Done(found.previous(S::LAYOUT, moment)))
         }
         Link::Lost => None,
         Link::NoRoom(bytes) => Some(Attempt::Blocked(Blocked::NoSpace(bytes))),
@@ -139,13 +146,18 @@ pub(in crate::store) fn forget_if_alone(
 
 /// Sets the tombstone of a mutable record. Returns `None` if another operation is changing or
 /// copying its value.
-fn delete_in_place(record: RecordRef<'_>, layout: Layout) -> Option<Previous> {
+fn delete_in_place(record: RecordRef<'_>, layout: Layout, moment: &Moment<'_>) -> Option<Previous> {
+    let has_expired = || layout.has_expiry && moment.has_passed(record.expiry(layout));
     if layout.value_is_word() {
+        let had_expired = has_expired();
         // Values of one word are never copied while they are mutable, so this needs no lock.
-        return Some(previous(RecordInfo::transition_to_tombstone(record.info_word())));
+        let was_alive = RecordInfo::transition_to_tombstone(record.info_word());
+        return Some(Previous::of(was_alive && !had_expired));
     }
     let state = ValueState::observe(record.state_word(layout)).ok()?;
-    delete_observed(record, layout, state).map(previous)
+    // It belongs to the observed state if that can be locked.
+    let had_expired = has_expired();
+    delete_observed(record, layout, state).map(|was_alive| Previous::of(was_alive && !had_expired))
 }
 
 /// Sets the tombstone of a mutable record whose value is still as observed. Returns whether the
@@ -160,8 +172,4 @@ pub(in crate::store) fn delete_observed(
     let was_alive = RecordInfo::transition_to_tombstone(record.info_word());
     state.unlock(word, state.length());
     Some(was_alive)
-}
-
-fn previous(was_alive: bool) -> Previous {
-    if was_alive { Previous::Present } else { Previous::Absent }
 }

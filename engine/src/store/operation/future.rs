@@ -12,6 +12,7 @@
 use crate::base::error::Result;
 use crate::codec::Key;
 use crate::store::context::OperationContext;
+use crate::store::moment::Moment;
 use crate::store::operation::attempt::{Attempt, Blocked, HashedKey};
 use crate::store::operation::pending::wait::{PendingContext, PendingWait};
 use crate::store::operation::store_ref::StoreRef;
@@ -47,6 +48,7 @@ pub(crate) trait BlindWrite<'k, K: Key + ?Sized + 'k>: Operation + Sized {
         core: TableRef<'_>,
         key: HashedKey<'_>,
         tools: OperationContext<'_>,
+        moment: &Moment<'_>,
     ) -> Result<Attempt<Self::Output>>;
 }
 

@@ -8,5 +8,6 @@ pub(crate) mod future;
 pub(crate) mod modify;
 pub(crate) mod pending;
 pub(crate) mod read;
+pub(crate) mod set_expiry;
 pub(crate) mod store_ref;
 pub(crate) mod upsert;

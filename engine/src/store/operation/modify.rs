@@ -10,6 +10,9 @@
 //! | absent or deleted | creates it at the tail |
 //! | frozen ([`removal`]) | waits until its word is final, then copies it to the tail |
 //!
+//! A record that has expired is no value: the change is computed from none, and the new record
+//! never expires. Otherwise the new record expires when the old one would have.
+//!
 //! A copy is linked only if the entry is as it was when the old value was found, so no update is
 //! lost. The change may be computed several times; it takes effect once.
 //!
@@ -17,6 +20,7 @@
 //! ends ([`Blocked::Overtaken`]) if another operation was faster meanwhile, and the next one has a
 //! guard of its own. Otherwise a task that waits for guards to end would wait for all attempts.
 
+mod copies;
 #[cfg(all(test, not(loom)))]
 mod expiry_tests;
 mod long_values;
@@ -27,9 +31,10 @@ use crate::base::error::Result;
 use crate::codec::{Key, Value};
 use crate::hash_index::FoundEntry;
 use crate::hybrid_log::Region;
-use crate::record::{Expiry, Layout, NewRecord, RecordInfo, RecordKind, RecordRef, ValueState};
+use crate::record::{ExpiryWord, Layout, NewRecord, RecordInfo, RecordKind, RecordRef, ValueState};
 use crate::statistics::Counter;
 use crate::store::context::OperationContext;
+use crate::store::moment::Moment;
 use crate::store::operation::attempt::EntrySnapshot;
 use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, Types, layout};
 use crate::store::operation::changes::{Change, without_entry};
@@ -88,10 +93,13 @@ pub(in crate::store) struct RmwAttempt<'t, 's> {
     entry: FoundEntry,
 }
 
-/// A value in memory, as it was observed.
+/// A record in memory, as it was observed.
 struct Current<'c> {
-    value: &'c [u8],
+    /// `None` if the record has expired.
+    value: Option<&'c [u8]>,
     state: ValueState,
+    /// The expiry of the next value.
+    expiry: ExpiryWord,
     /// The number of bytes to which it may grow in place. `None` if it is in pieces.
     capacity: Option<usize>,
 }
@@ -100,7 +108,7 @@ struct Current<'c> {
 #[derive(Clone, Copy)]
 pub(in crate::store) struct Replaced<'c> {
     value: &'c [u8],
-    expiry: Expiry,
+    expiry: ExpiryWord,
 }
 
 /// Returns whether the change wrote.
@@ -115,6 +123,7 @@ pub(in crate::store) fn modify_hashed<K: Key + ?Sized, V: Value + ?Sized, C: Cha
     if core.must_wait(&tools) {
         return Ok(Attempt::Blocked(Blocked::VersionBarrier));
     }
+    let moment = &Moment::new(core);
     let step = with_retries(|| {
         let entry = if C::CREATES && !C::REMOVES {
             match entry_of(core, hash)? {
@@ -131,7 +140,8 @@ pub(in crate::store) fn modify_hashed<K: Key + ?Sized, V: Value + ?Sized, C: Cha
             RecordSource::Absent.count(tools.counters);
             return Ok(Some(Attempt::Done(false)));
         };
-        RmwAttempt { table: core.table, tools: &mut tools, key, entry }.once::<K, V, C>(change)
+        RmwAttempt { table: core.table, tools: &mut tools, key, entry }
+            .once::<K, V, C>(change, moment)
     })?;
     if let Attempt::Done(_) = step {
         tools.counters.add(Counter::Modifies, 1);
@@ -151,6 +161,7 @@ impl<'t> RmwAttempt<'t, '_> {
     fn once<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
         &mut self,
         change: &mut C,
+        moment: &Moment<'_>,
     ) -> Result<Option<Attempt<bool>>> {
         let layout = layout::<K, V>();
         let found = find_record::<Types<K, V>>(
@@ -164,8 +175,11 @@ impl<'t> RmwAttempt<'t, '_> {
                 self.table.check()?;
                 self.copy::<K, V, C>(None, change)
             }
+            RecordSource::InMemory(found) if found.has_expired(layout, moment) => {
+                self.copy::<K, V, C>(None, change)
+            }
             RecordSource::InMemory(found) if found.info.is_final(layout) => {
-                self.change_final::<K, V, C>(found, change)
+                self.change_final::<K, V, C>(found, change, moment)
             }
             RecordSource::InMemory(InMemory { address, region: Region::Fuzzy, .. }) => {
                 Ok(Some(Attempt::Blocked(Blocked::Fuzzy(address))))
@@ -176,8 +190,8 @@ impl<'t> RmwAttempt<'t, '_> {
                 self.core().stamp_observed(record, info);
                 self.change_word::<K, V, C>((address, record), change)
             }
-            RecordSource::InMemory(found) => self.change_bytes::<K, V, C>(found, change),
-            RecordSource::OnDevice(from) => self.change_stored::<K, V, C>(from, change),
+            RecordSource::InMemory(found) => self.change_bytes::<K, V, C>(found, change, moment),
+            RecordSource::OnDevice(from) => self.change_stored::<K, V, C>(from, change, moment),
         }?;
         if let Some(Attempt::Done(_)) = step {
             found.count(self.tools.counters);
@@ -221,6 +235,7 @@ impl<'t> RmwAttempt<'t, '_> {
         &mut self,
         found: InMemory<'_>,
         change: &mut C,
+        moment: &Moment<'_>,
     ) -> Result<Option<Attempt<bool>>> {
         let InMemory { address, record, .. } = found;
         let layout = layout::<K, V>();
@@ -230,31 +245,36 @@ impl<'t> RmwAttempt<'t, '_> {
             let replaced = Replaced { value: &current[..width], expiry: record.expiry(layout) };
             return self.copy::<K, V, C>(Some(replaced), change);
         }
-        let mut current = std::mem::take(self.tools.scratch);
-        current.clear();
-        let Ok(state) = record.copy_value(layout, &mut current) else {
-            *self.tools.scratch = current;
+        let mut bytes = std::mem::take(self.tools.scratch);
+        bytes.clear();
+        let Ok((state, expiry)) = record.copy_with_expiry(layout, &mut bytes) else {
+            *self.tools.scratch = bytes;
             return Ok(None);
         };
+        let in_pieces = record.info().is_in_pieces(layout);
+        let capacity = (!in_pieces).then(|| record.extents(layout).capacity);
+        let mut current = Current { value: Some(&bytes), state, expiry, capacity };
         let result = if record.info().is_tombstone() {
             // Another operation deleted the record between the walk and the copy.
             Ok(None)
-        } else if record.info().is_in_pieces(layout) {
+        } else if layout.has_expiry && moment.has_passed(expiry) {
+            (current.value, current.expiry) = (None, ExpiryWord::NEVER);
+            self.replace::<K, V, C>(found, current, change)
+        } else if in_pieces {
             match self.tools.pending.gathered_at(address) {
                 Some(value) => {
-                    let current = Current { value, state, capacity: None };
+                    current.value = Some(value);
                     self.replace::<K, V, C>(found, current, change)
                 }
                 None => {
-                    let list = Box::new((address, current.clone()));
+                    let list = Box::new((address, bytes.clone()));
                     Ok(Some(Attempt::Blocked(Blocked::OverflowValue(list))))
                 }
             }
         } else {
-            let capacity = Some(record.extents(layout).capacity);
-            self.replace::<K, V, C>(found, Current { value: &current, state, capacity }, change)
+            self.replace::<K, V, C>(found, current, change)
         };
-        *self.tools.scratch = current;
+        *self.tools.scratch = bytes;
         result
     }
 
@@ -262,15 +282,15 @@ impl<'t> RmwAttempt<'t, '_> {
     fn replace<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
         &mut self,
         found: InMemory<'_>,
-        Current { value, state, capacity }: Current<'_>,
+        Current { value, state, expiry, capacity }: Current<'_>,
         change: &mut C,
     ) -> Result<Option<Attempt<bool>>> {
         let InMemory { record, region, .. } = found;
         let layout = layout::<K, V>();
-        let expiry = record.expiry(layout);
+        let seen = value.map(|_| state.raw());
         if region != Region::Mutable {
-            let replaced = Replaced { value, expiry };
-            return self.copy_of::<K, V, C>(Some(replaced), Some(state.raw()), change);
+            let replaced = value.map(|value| Replaced { value, expiry });
+            return self.copy_of::<K, V, C>(replaced, seen, change);
         }
         if state.is_sealed() {
             // Another operation is about to link a copy of it.
@@ -280,14 +300,14 @@ impl<'t> RmwAttempt<'t, '_> {
         let Self { key, entry, .. } = *self;
         let core = self.core();
         let OperationContext { guard, counters, pending, .. } = *self.tools;
-        let version = EntrySnapshot { newest: entry.address(), state: Some(state.raw()) };
+        let version = EntrySnapshot { newest: entry.address(), state: seen };
         if let Some((record, computed)) = scattered(pending, version, (key, expiry)) {
-            change.recall(Some(value), computed)?;
+            change.recall(value, computed)?;
             return Ok(Some(sealed(state, word, || {
                 append_record::<Types<K, V>>(core, entry, record, guard, counters)
             })));
         }
-        let step = change.apply(Some(value), |new| {
+        let step = change.apply(value, |new| {
             let Some(new) = new else {
                 core.version_tag(record);
                 let step = removed(record, layout, state);
@@ -303,6 +323,7 @@ impl<'t> RmwAttempt<'t, '_> {
                 }
                 core.version_tag(record);
                 record.write_value(layout, new);
+                record.write_expiry(layout, expiry);
                 state.unlock(word, new.len());
                 return Ok(Attempt::Done(true));
             }
@@ -313,85 +334,6 @@ impl<'t> RmwAttempt<'t, '_> {
             Ok(sealed(state, word, || {
                 append_record::<Types<K, V>>(core, entry, record, guard, counters)
             }))
-        })?;
-        Ok(Some(step.unwrap_or(Attempt::Done(false))))
-    }
-
-    /// Changes a value on the device, if a wait has read it.
-    #[cold]
-    fn change_stored<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
-        &mut self,
-        from: Address,
-        change: &mut C,
-    ) -> Result<Option<Attempt<bool>>> {
-        self.table.check()?;
-        let pending = self.tools.pending;
-        let stored = match pending.chain_from(from) {
-            None => return Ok(Some(Attempt::Blocked(Blocked::OnDevice(from)))),
-            Some(None) => return self.copy::<K, V, C>(None, change),
-            Some(Some(stored)) if stored.info().is_tombstone() => {
-                return self.copy::<K, V, C>(None, change);
-            }
-            Some(Some(stored)) => stored,
-        };
-        let layout = layout::<K, V>();
-        let (value, expiry) = (stored.value(layout), stored.expiry(layout));
-        if !stored.info().is_in_pieces(layout) {
-            return self.copy::<K, V, C>(Some(Replaced { value, expiry }), change);
-        }
-        match pending.gathered_at(stored.address()) {
-            Some(value) => self.copy::<K, V, C>(Some(Replaced { value, expiry }), change),
-            None => {
-                let pieces = Blocked::OverflowValue(Box::new((stored.address(), value.to_vec())));
-                Ok(Some(Attempt::Blocked(pieces)))
-            }
-        }
-    }
-
-    /// Writes a new record, from no value or from a value that can no longer change in place.
-    #[inline(always)]
-    pub(in crate::store) fn copy<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
-        &mut self,
-        current: Option<Replaced<'_>>,
-        change: &mut C,
-    ) -> Result<Option<Attempt<bool>>> {
-        // The value cannot change, or does not exist.
-        self.copy_of::<K, V, C>(current, current.map(|_| 0), change)
-    }
-
-    fn copy_of<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
-        &mut self,
-        current: Option<Replaced<'_>>,
-        state: Option<u64>,
-        change: &mut C,
-    ) -> Result<Option<Attempt<bool>>> {
-        let layout = layout::<K, V>();
-        let Self { key, entry, .. } = *self;
-        let core = self.core();
-        let OperationContext { guard, counters, pending, .. } = *self.tools;
-        let version = EntrySnapshot { newest: entry.address(), state };
-        let expiry = current.map_or(Expiry::NEVER, |replaced| replaced.expiry);
-        let current = current.map(|replaced| replaced.value);
-        if let Some((record, computed)) = scattered(pending, version, (key, expiry)) {
-            change.recall(current, computed)?;
-            return Ok(Some(linked(append_record::<Types<K, V>>(
-                core, entry, record, guard, counters,
-            ))));
-        }
-        let step = change.apply(current, |new| {
-            let Some(new) = new else {
-                let (content, expiry) = (RecordKind::Tombstone, Expiry::NEVER);
-                let record = NewRecord { key, value: &[], content, expiry };
-                return Ok(linked(append_record::<Types<K, V>>(
-                    core, entry, record, guard, counters,
-                )));
-            };
-            check_value::<V>(core, new)?;
-            if is_too_long(core, layout, key, new) {
-                return Ok(too_long::<V, C>(version, new));
-            }
-            let record = NewRecord { key, value: new, content: RecordKind::Value, expiry };
-            Ok(linked(append_record::<Types<K, V>>(core, entry, record, guard, counters)))
         })?;
         Ok(Some(step.unwrap_or(Attempt::Done(false))))
     }
@@ -418,15 +360,7 @@ fn sealed(
     if link != Link::Linked {
         state.unseal(word);
     }
-    linked(link)
-}
-
-fn linked(link: Link) -> Attempt<bool> {
-    match link {
-        Link::Linked => Attempt::Done(true),
-        Link::Lost => Attempt::Blocked(Blocked::Overtaken),
-        Link::NoRoom(bytes) => Attempt::Blocked(Blocked::NoSpace(bytes)),
-    }
+    link.attempt()
 }
 
 /// Removes the observed value of a mutable record.

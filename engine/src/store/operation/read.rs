@@ -2,14 +2,15 @@
 
 use crate::base::address::Address;
 use crate::base::error::Result;
-use crate::codec::{Key, Value};
+use crate::codec::{Expires, Key, Value};
 use crate::hybrid_log::Region;
-use crate::record::StoredRecord;
-use crate::statistics::Counter;
+use crate::record::{ExpiryWord, StoredRecord};
+use crate::statistics::{Counter, Counters};
 use crate::store::context::OperationContext;
+use crate::store::expiry::Expiry;
+use crate::store::moment::Moment;
 use crate::store::operation::attempt::{Attempt, Blocked, Types, layout};
 use crate::store::operation::future::Operation;
-use crate::store::operation::pending::PendingState;
 use crate::store::operation::upsert::hashed;
 use crate::store::record::encoding::{
     decode_boxed, decode_value, encode_key, owned_key, view_value,
@@ -27,6 +28,12 @@ pub(crate) trait Reader<V: Value + ?Sized> {
     const LOOKS: bool = true;
 
     fn read(&mut self, bytes: &[u8]) -> Result<Self::Output>;
+
+    /// Makes the answer without the bytes, for a reader that does not need them.
+    #[inline(always)]
+    fn read_header(&mut self, _expiry: ExpiryWord) -> Result<Self::Output> {
+        self.read(&[])
+    }
 }
 
 /// Decodes the value.
@@ -91,6 +98,24 @@ impl<V: Value + ?Sized> Reader<V> for KeyExists {
     }
 }
 
+/// Reports the expiry of a record that has not expired.
+#[derive(Debug)]
+pub(crate) struct KeyExpiry;
+
+impl<V: Expires + ?Sized> Reader<V> for KeyExpiry {
+    type Output = Expiry;
+
+    const LOOKS: bool = false;
+
+    fn read(&mut self, _bytes: &[u8]) -> Result<Expiry> {
+        unreachable!("the expiry is in the header")
+    }
+
+    fn read_header(&mut self, expiry: ExpiryWord) -> Result<Expiry> {
+        Ok(Expiry::of_word(expiry))
+    }
+}
+
 /// Reads one key.
 pub(crate) struct Read<'k, K: Key + ?Sized, V: Value + ?Sized, R> {
     key: &'k K::Item,
@@ -123,7 +148,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>> Operation for Read<'_, K,
         let bytes = encode_key::<K>(self.key)?;
         let key = hashed::<K>(core, bytes.as_ref())?;
         let newest = core.index.find(key.hash).map_or(Address::NONE, |entry| entry.address());
-        read_from::<K, V, R>(core, newest, key.bytes, &mut self.reader, tools)
+        let moment = Moment::new(core);
+        read_from::<K, V, R>(core, (key.bytes, newest), &mut self.reader, tools, &moment)
     }
 
     fn key(&self) -> Result<Vec<u8>> {
@@ -135,21 +161,23 @@ impl<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>> Operation for Read<'_, K,
 #[inline(always)]
 pub(in crate::store) fn read_from<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
     core: TableRef<'_>,
-    newest: Address,
-    key: &[u8],
+    (key, newest): (&[u8], Address),
     reader: &mut R,
     tools: OperationContext<'_>,
+    moment: &Moment<'_>,
 ) -> Result<Attempt<Option<R::Output>>> {
     let found = find_record::<Types<K, V>>(core, newest, key, tools.guard);
     found.check_table(core)?;
     let counters = tools.counters;
     let step = match found {
         RecordSource::InMemory(found) if found.info.is_tombstone() => Attempt::Done(None),
-        RecordSource::InMemory(found) => read_in_memory::<K, V, R>(core, found, reader, tools)?,
+        RecordSource::InMemory(found) => {
+            read_in_memory::<K, V, R>(core, found, reader, tools, moment)?
+        }
         RecordSource::OnDevice(from) => match tools.pending.chain_from(from) {
             None => Attempt::Blocked(Blocked::OnDevice(from)),
             Some(None) => Attempt::Done(None),
-            Some(Some(stored)) => read_stored::<K, V, R>(stored, reader, tools.pending)?,
+            Some(Some(stored)) => read_stored::<K, V, R>(stored, reader, &tools, moment)?,
         },
         RecordSource::Absent => Attempt::Done(None),
     };
@@ -166,10 +194,15 @@ fn read_in_memory<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
     InMemory { address, record, info, region }: InMemory<'_>,
     reader: &mut R,
     tools: OperationContext<'_>,
+    moment: &Moment<'_>,
 ) -> Result<Attempt<Option<R::Output>>> {
     let layout = layout::<K, V>();
+    let expiry = record.expiry(layout);
+    if layout.has_expiry && moment.has_passed(expiry) {
+        return Ok(expired(tools.counters));
+    }
     if !R::LOOKS {
-        return Ok(Attempt::Done(Some(reader.read(&[])?)));
+        return Ok(Attempt::Done(Some(reader.read_header(expiry)?)));
     }
     if let Some(width) = V::WIDTH
         && layout.value_is_word()
@@ -187,7 +220,11 @@ fn read_in_memory<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
         return Ok(Attempt::Done(Some(reader.read(value)?)));
     }
     for _ in 0..TRIES {
-        if record.copy_value(layout, tools.scratch).is_ok() {
+        if let Ok((_, expiry)) = record.copy_with_expiry(layout, tools.scratch) {
+            // The value may be a newer one than the one whose expiry was asked for above.
+            if layout.has_expiry && moment.has_passed(expiry) {
+                return Ok(expired(tools.counters));
+            }
             return Ok(if in_pieces {
                 Attempt::Blocked(Blocked::OverflowValue(Box::new((address, tools.scratch.clone()))))
             } else {
@@ -203,23 +240,36 @@ fn read_in_memory<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
 fn read_stored<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
     stored: &StoredRecord,
     reader: &mut R,
-    pending: &PendingState,
+    tools: &OperationContext<'_>,
+    moment: &Moment<'_>,
 ) -> Result<Attempt<Option<R::Output>>> {
     let layout = layout::<K, V>();
+    let expiry = stored.expiry(layout);
     if stored.info().is_tombstone() {
         return Ok(Attempt::Done(None));
+    }
+    if moment.has_passed(expiry) {
+        return Ok(expired(tools.counters));
+    }
+    if !R::LOOKS {
+        return Ok(Attempt::Done(Some(reader.read_header(expiry)?)));
     }
     if !stored.info().is_in_pieces(layout) {
         return Ok(Attempt::Done(Some(reader.read(stored.value(layout))?)));
     }
-    match pending.gathered_at(stored.address()) {
+    match tools.pending.gathered_at(stored.address()) {
         Some(value) => Ok(Attempt::Done(Some(reader.read(value)?))),
-        None if !R::LOOKS => Ok(Attempt::Done(Some(reader.read(&[])?))),
         None => {
             let pieces = stored.value(layout).to_vec();
             Ok(Attempt::Blocked(Blocked::OverflowValue(Box::new((stored.address(), pieces)))))
         }
     }
+}
+
+/// Returns the step of a reader that has found an expired record.
+fn expired<T>(counters: &Counters) -> Attempt<Option<T>> {
+    counters.add(Counter::Expired, 1);
+    Attempt::Done(None)
 }
 
 /// The number of tries against a writer in the middle of its few instructions, before a yield to

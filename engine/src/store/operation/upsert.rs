@@ -3,14 +3,16 @@
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::hash::KeyHash;
-use crate::codec::{Key, Value};
+use crate::codec::{Expires, Key, Value};
 use crate::hash_index::{FoundEntry, Refused};
 use crate::hybrid_log::Region;
-use crate::record::{Expiry, HasLayout, Layout, NewRecord, RecordKind, ValueState};
+use crate::record::{ExpiryWord, HasLayout, Layout, NewRecord, RecordKind, ValueState};
 use crate::statistics::Counter;
 use crate::store::answers::Previous;
 use crate::store::context::OperationContext;
+use crate::store::expiry::Expiry;
 use crate::store::limits::{key_too_long, value_too_long};
+use crate::store::moment::Moment;
 use crate::store::operation::attempt::EntrySnapshot;
 use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, LongValue, Types, layout};
 use crate::store::operation::future::{BlindWrite, Operation};
@@ -45,7 +47,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Operation for Upsert<'_, K, V> {
     ) -> Result<Attempt<Previous>> {
         let bytes = encode_key::<K>(self.key)?;
         let key = hashed::<K>(core, bytes.as_ref())?;
-        upsert_hashed::<K, V>(core, key, self.value, tools)
+        let value = (self.value, ExpiryWord::NEVER);
+        upsert_hashed::<K, V>(core, key, value, tools, &Moment::new(core))
     }
 
     fn key(&self) -> Result<Vec<u8>> {
@@ -65,8 +68,45 @@ impl<'k, K: Key + ?Sized, V: Value + ?Sized> BlindWrite<'k, K> for Upsert<'k, K,
         core: TableRef<'_>,
         key: HashedKey<'_>,
         tools: OperationContext<'_>,
+        moment: &Moment<'_>,
     ) -> Result<Attempt<Previous>> {
-        upsert_hashed::<K, V>(core, key, self.value, tools)
+        upsert_hashed::<K, V>(core, key, (self.value, ExpiryWord::NEVER), tools, moment)
+    }
+}
+
+/// Sets the value of one key, and its expiry.
+pub(crate) struct UpsertWith<'k, K: Key + ?Sized, V: Value + ?Sized> {
+    key: &'k K::Item,
+    value: &'k V::Item,
+    expiry: Expiry,
+}
+
+impl<'k, K: Key + ?Sized, V: Expires + ?Sized> UpsertWith<'k, K, V> {
+    #[inline(always)]
+    pub(crate) fn new(key: &'k K::Item, value: &'k V::Item, expiry: Expiry) -> Self {
+        const { assert!(V::HAS_EXPIRY, "a value type that expires has a word for it") };
+        Self { key, value, expiry }
+    }
+}
+
+impl<K: Key + ?Sized, V: Expires + ?Sized> Operation for UpsertWith<'_, K, V> {
+    type Output = Previous;
+
+    #[inline(always)]
+    fn attempt(
+        &mut self,
+        core: TableRef<'_>,
+        tools: OperationContext<'_>,
+    ) -> Result<Attempt<Previous>> {
+        let bytes = encode_key::<K>(self.key)?;
+        let key = hashed::<K>(core, bytes.as_ref())?;
+        let moment = Moment::new(core);
+        let value = (self.value, self.expiry.word(&moment));
+        upsert_hashed::<K, V>(core, key, value, tools, &moment)
+    }
+
+    fn key(&self) -> Result<Vec<u8>> {
+        owned_key::<K>(self.key)
     }
 }
 
@@ -127,8 +167,9 @@ pub(in crate::store) fn is_too_long(
 pub(in crate::store) fn upsert_hashed<K: Key + ?Sized, V: Value + ?Sized>(
     core: TableRef<'_>,
     HashedKey { bytes: key, hash }: HashedKey<'_>,
-    value: &V::Item,
+    (value, expiry): (&V::Item, ExpiryWord),
     tools: OperationContext<'_>,
+    moment: &Moment<'_>,
 ) -> Result<Attempt<Previous>> {
     core.check_write()?;
     if core.must_wait(&tools) {
@@ -138,7 +179,6 @@ pub(in crate::store) fn upsert_hashed<K: Key + ?Sized, V: Value + ?Sized>(
     let value = value.as_ref();
     check_value::<V>(core, value)?;
     let layout = layout::<K, V>();
-    let expiry = Expiry::NEVER;
     let mut record = NewRecord { key, value, content: RecordKind::Value, expiry };
     if is_too_long(core, layout, key, value) {
         // A blind write does not depend on the old value, so it uses the same version for all
@@ -154,7 +194,7 @@ pub(in crate::store) fn upsert_hashed<K: Key + ?Sized, V: Value + ?Sized>(
             }
         }
     }
-    let step = with_retries(|| upsert_once::<Types<K, V>>(core, hash, record, &tools))?;
+    let step = with_retries(|| upsert_once::<Types<K, V>>(core, hash, record, &tools, moment))?;
     if let Attempt::Done(_) = step {
         tools.counters.add(Counter::Upserts, 1);
         tools.counters.advance();
@@ -169,6 +209,7 @@ fn upsert_once<S: HasLayout>(
     hash: KeyHash,
     record: NewRecord<'_>,
     tools: &OperationContext<'_>,
+    moment: &Moment<'_>,
 ) -> Result<Option<Attempt<Previous>>> {
     let Some(entry) = entry_of(core, hash)? else {
         return Ok(None);
@@ -177,10 +218,10 @@ fn upsert_once<S: HasLayout>(
     if let RecordSource::InMemory(current @ InMemory { region: Region::Mutable, .. }) = found
         && record.content == RecordKind::Value
     {
-        match update_in_place(core, current, S::LAYOUT, record.value) {
-            InPlace::Done => {
+        match update_in_place(core, current, S::LAYOUT, record, moment) {
+            InPlace::Done(previous) => {
                 found.count(tools.counters);
-                return Ok(Some(Attempt::Done(Previous::Present)));
+                return Ok(Some(Attempt::Done(previous)));
             }
             InPlace::Contended => return Ok(None),
             InPlace::Unfit => {}
@@ -190,38 +231,45 @@ fn upsert_once<S: HasLayout>(
     Ok(match append_record::<S>(core, entry, record, tools.guard, tools.counters) {
         Link::Linked => {
             found.count(tools.counters);
-            Some(Attempt::Done(found.previous()))
+            Some(Attempt::Done(found.previous(S::LAYOUT, moment)))
         }
         Link::Lost => None,
         Link::NoRoom(bytes) => Some(Attempt::Blocked(Blocked::NoSpace(bytes))),
     })
 }
 
-/// Overwrites the value of a mutable record, if it is alive, not frozen and large enough.
+/// Overwrites the value of a mutable record, and its expiry with it. The record must be alive, not
+/// frozen and large enough. The expiry of a value of one word must stay the same.
 #[inline(always)]
 fn update_in_place(
     core: TableRef<'_>,
     InMemory { record: current, info, .. }: InMemory<'_>,
     layout: Layout,
-    value: &[u8],
+    new: NewRecord<'_>,
+    moment: &Moment<'_>,
 ) -> InPlace {
     if info.is_final(layout) {
         return InPlace::Unfit;
     }
     if layout.value_is_word() {
+        if current.expiry(layout) != new.expiry {
+            return InPlace::Unfit;
+        }
         // The walk has loaded the header, so the version tag is compared without another load.
         core.stamp_observed(current, info);
         // Release: pairs with the Acquire of readers.
-        current.value_word(layout).store(word_of(value), Ordering::Release);
-        return InPlace::Done;
+        current.value_word(layout).store(word_of(new.value), Ordering::Release);
+        return InPlace::Done(Previous::of(!has_passed(layout, new.expiry, moment)));
     }
-    if info.is_in_pieces(layout) || value.len() > current.extents(layout).capacity {
+    if info.is_in_pieces(layout) || new.value.len() > current.extents(layout).capacity {
         return InPlace::Unfit;
     }
     let word = current.state_word(layout);
     let Ok(state) = ValueState::observe(word) else {
         return InPlace::Contended;
     };
+    // It belongs to the observed state if that can be locked.
+    let had_expired = has_passed(layout, current.expiry(layout), moment);
     if state.transition_to_locked(word).is_err() {
         return InPlace::Contended;
     }
@@ -230,14 +278,21 @@ fn update_in_place(
         state.unlock(word, state.length());
         return InPlace::Unfit;
     }
-    current.write_value(layout, value);
-    state.unlock(word, value.len());
+    current.write_value(layout, new.value);
+    current.write_expiry(layout, new.expiry);
+    state.unlock(word, new.value.len());
     core.version_tag(current);
-    InPlace::Done
+    InPlace::Done(Previous::of(!had_expired))
+}
+
+/// Returns whether a record with this expiry has expired.
+#[inline(always)]
+fn has_passed(layout: Layout, expiry: ExpiryWord, moment: &Moment<'_>) -> bool {
+    layout.has_expiry && moment.has_passed(expiry)
 }
 
 enum InPlace {
-    Done,
+    Done(Previous),
     Contended,
     Unfit,
 }

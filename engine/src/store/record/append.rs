@@ -20,6 +20,17 @@ pub(in crate::store) enum Link {
     NoRoom(u64),
 }
 
+impl Link {
+    /// Returns the step of an attempt whose computed record was linked or not.
+    pub(in crate::store) fn attempt(self) -> Attempt<bool> {
+        match self {
+            Self::Linked => Attempt::Done(true),
+            Self::Lost => Attempt::Blocked(Blocked::Overtaken),
+            Self::NoRoom(bytes) => Attempt::Blocked(Blocked::NoSpace(bytes)),
+        }
+    }
+}
+
 /// The number of tries of one attempt, and of attempts of an overtaken operation. Then the
 /// operation lets other tasks run.
 pub(in crate::store) const TRIES: usize = 64;

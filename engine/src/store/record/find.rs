@@ -5,9 +5,10 @@ use crate::base::error::Result;
 use crate::base::weak_spot;
 use crate::epoch::Guard;
 use crate::hybrid_log::Region;
-use crate::record::{HasLayout, RecordInfo, RecordRef};
+use crate::record::{HasLayout, Layout, RecordInfo, RecordRef};
 use crate::statistics::{Counter, Counters};
 use crate::store::answers::Previous;
+use crate::store::moment::Moment;
 use crate::store::table::TableRef;
 
 /// The end of a walk.
@@ -62,6 +63,17 @@ pub(in crate::store) fn find_record<'g, S: HasLayout>(
     if address >= pages.begin() { RecordSource::OnDevice(address) } else { RecordSource::Absent }
 }
 
+impl InMemory<'_> {
+    /// Returns whether the record has expired for ever. A mutable value of bytes never has, since
+    /// its expiry may still change: its readers and writers look again, beside its state.
+    #[inline(always)]
+    pub(in crate::store) fn has_expired(&self, layout: Layout, moment: &Moment<'_>) -> bool {
+        layout.has_expiry
+            && (layout.value_is_word() || self.region == Region::ReadOnly)
+            && moment.has_passed(self.record.expiry(layout))
+    }
+}
+
 impl RecordSource<'_> {
     /// Fails if no record was found in memory, and the table was dropped.
     ///
@@ -76,10 +88,11 @@ impl RecordSource<'_> {
     }
 
     /// Returns whether the key had a value when a record was linked in front of what was found.
-    pub(in crate::store) fn previous(&self) -> Previous {
+    pub(in crate::store) fn previous(&self, layout: Layout, moment: &Moment<'_>) -> Previous {
         match self {
             RecordSource::Absent => Previous::Absent,
             RecordSource::InMemory(found) if found.record.info().is_tombstone() => Previous::Absent,
+            RecordSource::InMemory(found) if found.has_expired(layout, moment) => Previous::Absent,
             RecordSource::InMemory(InMemory { region: Region::ReadOnly, .. }) => Previous::Present,
             // An operation that found the same record may be deleting it in place.
             RecordSource::InMemory(_) | RecordSource::OnDevice(_) => Previous::Unknown,

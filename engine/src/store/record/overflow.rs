@@ -14,7 +14,7 @@
 use crate::base::address::{ADDRESS_MASK, Address};
 use crate::base::error::{Error, Result};
 use crate::hybrid_log::Region;
-use crate::record::{Expiry, NewRecord, RecordKind, WORD};
+use crate::record::{ExpiryWord, NewRecord, RecordKind, WORD};
 use crate::store::table::TableRef;
 use futures::stream::{StreamExt, TryStreamExt};
 
@@ -64,7 +64,7 @@ pub(in crate::store) async fn read_overflow(
 }
 
 async fn append_piece(core: TableRef<'_>, key: &[u8], piece: &[u8]) -> Result<Address> {
-    let expiry = Expiry::NEVER;
+    let expiry = ExpiryWord::NEVER;
     let record = NewRecord { key, value: piece, content: RecordKind::Piece, expiry };
     let table = (core.table.number, core.table.layout);
     loop {

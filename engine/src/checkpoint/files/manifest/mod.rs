@@ -161,7 +161,7 @@ impl Manifest {
     /// manifests do not depend on the time.
     pub(crate) fn stamp(&mut self, clock: &WallClock) {
         if self.store.has_expiry() {
-            self.clock = clock.now();
+            self.clock = clock.now().second;
         }
     }
 

@@ -5,6 +5,7 @@ use crate::base::error::Result;
 use crate::codec::{Key, Value};
 use crate::store::answers::Previous;
 use crate::store::context::OperationContext;
+use crate::store::moment::Moment;
 use crate::store::operation::attempt::Attempt;
 use crate::store::operation::delete::Delete;
 use crate::store::operation::future::{BlindWrite, OperationFuture};
@@ -85,8 +86,9 @@ where
         // One of the keys is refused. The keys before it are written first, one by one.
         return Ok(0);
     };
+    let moment = Moment::new(core);
     for (done, (key, item)) in staged.iter().flatten().zip(group).enumerate() {
-        match write(item).attempt_hashed(core, key.hashed(), tools.again())? {
+        match write(item).attempt_hashed(core, key.hashed(), tools.again(), &moment)? {
             Attempt::Done(output) => answer(output),
             Attempt::Blocked(_) => return Ok(done),
         }

@@ -3,6 +3,7 @@
 use super::{GROUP, Waiting, stage};
 use crate::base::error::Result;
 use crate::codec::{Key, Value};
+use crate::store::moment::Moment;
 use crate::store::operation::attempt::Attempt;
 use crate::store::operation::future::OperationFuture;
 use crate::store::operation::read::{Boxed, DecodeValue, Read, Reader, read_from};
@@ -48,10 +49,10 @@ where
         access.protected(|core, mut tools| -> Result<()> {
             core.check_read()?;
             let staged = stage::<K>(core, group.iter().map(Borrow::borrow))?;
+            let moment = Moment::new(core);
             for key in staged.iter().flatten() {
-                let bytes = key.bytes.as_ref();
-                let tools = tools.again();
-                let step = read_from::<K, V, R>(core, key.newest, bytes, &mut { reader }, tools)?;
+                let (found, tools) = ((key.bytes.as_ref(), key.newest), tools.again());
+                let step = read_from::<K, V, R>(core, found, &mut { reader }, tools, &moment)?;
                 match step {
                     Attempt::Done(answer) => answers.push(answer),
                     Attempt::Blocked(_) => {

@@ -1,7 +1,7 @@
 //! New values of a modification that do not fit in a page.
 
 use crate::codec::Value;
-use crate::record::{Expiry, NewRecord, RecordKind};
+use crate::record::{ExpiryWord, NewRecord, RecordKind};
 use crate::store::operation::attempt::{Attempt, Blocked, EntrySnapshot, LongValue};
 use crate::store::operation::changes::Change;
 use crate::store::operation::pending::{PendingState, Scattered};
@@ -20,7 +20,7 @@ pub(super) fn too_long<V: Value + ?Sized, C: Change<V>>(
 pub(super) fn scattered<'r>(
     pending: &'r PendingState,
     version: EntrySnapshot,
-    (key, expiry): (&'r [u8], Expiry),
+    (key, expiry): (&'r [u8], ExpiryWord),
 ) -> Option<(NewRecord<'r>, Option<&'r [u8]>)> {
     let Scattered { pieces, answer, .. } = pending.scattered_for(version)?;
     let record = NewRecord { key, value: pieces, content: RecordKind::InPieces, expiry };

@@ -23,6 +23,7 @@ use super::RmwAttempt;
 use crate::base::error::Result;
 use crate::codec::{Key, Value};
 use crate::hybrid_log::Region;
+use crate::store::moment::Moment;
 use crate::store::operation::attempt::{Attempt, Blocked};
 use crate::store::operation::changes::Change;
 use crate::store::record::find::InMemory;
@@ -33,6 +34,7 @@ impl RmwAttempt<'_, '_> {
         &mut self,
         found: InMemory<'_>,
         change: &mut C,
+        moment: &Moment<'_>,
     ) -> Result<Option<Attempt<bool>>> {
         if found.record.info().is_tombstone() {
             return self.copy::<K, V, C>(None, change);
@@ -42,6 +44,6 @@ impl RmwAttempt<'_, '_> {
         if !is_final {
             return Ok(Some(Attempt::Blocked(Blocked::Frozen(found.address))));
         }
-        self.change_bytes::<K, V, C>(found, change)
+        self.change_bytes::<K, V, C>(found, change, moment)
     }
 }

@@ -1,0 +1,54 @@
+//! The futures of operations on the expiry of keys.
+
+use crate::base::error::Result;
+use crate::codec::{Expires, Key, Value};
+use crate::store::answers::Previous;
+use crate::store::expiry;
+use crate::store::operation::future::OperationFuture;
+use crate::store::operation::read::{KeyExpiry, Read};
+use crate::store::operation::set_expiry::SetExpiry as SetExpiryOperation;
+use crate::store::operation::store_ref::StoreRef;
+use crate::store::operation::upsert::UpsertWith as UpsertWithOperation;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+operation_future! {
+    /// Future of [`Session::upsert_with`](crate::Session::upsert_with).
+    UpsertWith<> [V: Expires] (UpsertWithOperation<'a, K, V>) -> Previous, |previous| previous
+}
+
+impl<'a, K: Key + ?Sized, V: Expires + ?Sized> UpsertWith<'a, K, V> {
+    #[inline(always)]
+    pub(crate) fn new(
+        access: StoreRef<'a>,
+        key: &'a K::Item,
+        value: &'a V::Item,
+        expiry: expiry::Expiry,
+    ) -> Self {
+        Self(OperationFuture::new(access, UpsertWithOperation::new(key, value, expiry)))
+    }
+}
+
+operation_future! {
+    /// Future of [`Session::expiry`](crate::Session::expiry).
+    Expiry<> [V: Expires] (Read<'a, K, V, KeyExpiry>) -> Option<expiry::Expiry>, |expiry| expiry
+}
+
+impl<'a, K: Key + ?Sized, V: Expires + ?Sized> Expiry<'a, K, V> {
+    pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item) -> Self {
+        Self(OperationFuture::new(access, Read::new(key, KeyExpiry)))
+    }
+}
+
+operation_future! {
+    /// Future of [`Session::set_expiry`](crate::Session::set_expiry) and
+    /// [`Session::persist`](crate::Session::persist).
+    SetExpiry<> [V: Expires] (SetExpiryOperation<'a, K, V>) -> bool, |was_there| was_there
+}
+
+impl<'a, K: Key + ?Sized, V: Expires + ?Sized> SetExpiry<'a, K, V> {
+    pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item, expiry: expiry::Expiry) -> Self {
+        Self(OperationFuture::new(access, SetExpiryOperation::new(key, expiry)))
+    }
+}

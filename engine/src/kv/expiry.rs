@@ -1,0 +1,38 @@
+//! The operations of the handle on the expiry of keys.
+
+use super::FasterKv;
+use crate::codec::{Expires, Key};
+use crate::futures;
+use crate::store::expiry::Expiry;
+
+impl<K: Key + ?Sized, V: Expires + ?Sized> FasterKv<K, V> {
+    /// See [`Session::upsert_with`](crate::Session::upsert_with).
+    #[inline(always)]
+    pub fn upsert_with<'a>(
+        &'a self,
+        key: &'a K::Item,
+        value: &'a V::Item,
+        expiry: Expiry,
+    ) -> futures::UpsertWith<'a, K, V> {
+        futures::UpsertWith::new(self.access(), key, value, expiry)
+    }
+
+    /// See [`Session::expiry`](crate::Session::expiry).
+    pub fn expiry<'a>(&'a self, key: &'a K::Item) -> futures::Expiry<'a, K, V> {
+        futures::Expiry::new(self.access(), key)
+    }
+
+    /// See [`Session::set_expiry`](crate::Session::set_expiry).
+    pub fn set_expiry<'a>(
+        &'a self,
+        key: &'a K::Item,
+        expiry: Expiry,
+    ) -> futures::SetExpiry<'a, K, V> {
+        futures::SetExpiry::new(self.access(), key, expiry)
+    }
+
+    /// See [`Session::persist`](crate::Session::persist).
+    pub fn persist<'a>(&'a self, key: &'a K::Item) -> futures::SetExpiry<'a, K, V> {
+        self.set_expiry(key, Expiry::never())
+    }
+}

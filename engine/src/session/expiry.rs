@@ -1,0 +1,78 @@
+//! The operations of a session on the expiry of keys.
+
+use super::Session;
+use super::place::Place;
+use crate::codec::{Expires, Key};
+use crate::futures;
+use crate::store::expiry::Expiry;
+
+impl<K: Key + ?Sized, V: Expires + ?Sized, P: Place> Session<K, V, P> {
+    /// Sets the value of `key` like [`upsert`](Self::upsert), and when it expires.
+    ///
+    /// Value and expiry change as one. A plain `upsert` sets a value that never expires; `rmw`,
+    /// `update`, `replace` and `compare_and_swap` keep the expiry of the value.
+    ///
+    /// A value of at most 8 bytes of a fixed width changes in place only if its expiry stays the
+    /// same; otherwise a new record is appended.
+    ///
+    /// # Errors
+    /// As for [`upsert`](Self::upsert).
+    ///
+    /// # Cancel safety
+    /// Takes effect in the poll that makes it ready, or not at all.
+    #[inline(always)]
+    pub fn upsert_with<'a>(
+        &'a mut self,
+        key: &'a K::Item,
+        value: &'a V::Item,
+        expiry: Expiry,
+    ) -> futures::UpsertWith<'a, K, V> {
+        futures::UpsertWith::new(self.access(), key, value, expiry)
+    }
+
+    /// Returns when `key` expires, or `None` if it has no value.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read).
+    ///
+    /// # Cancel safety
+    /// Has no effect; can be dropped at any time.
+    pub fn expiry<'a>(&'a mut self, key: &'a K::Item) -> futures::Expiry<'a, K, V> {
+        futures::Expiry::new(self.access(), key)
+    }
+
+    /// Sets when `key` expires, and keeps its value. Returns whether it has a value.
+    ///
+    /// A key that has expired has no value, so its expiry cannot be set any more. A key whose new
+    /// time has passed is absent at once.
+    ///
+    /// A value in memory changes in place, unless it has at most 8 bytes of a fixed width. Such a
+    /// value is copied, and the operation waits for the operations in progress first. A value on
+    /// the device is read, and copied to memory.
+    ///
+    /// # Errors
+    /// The errors of [`read`](Self::read) and [`upsert`](Self::upsert).
+    ///
+    /// # Cancel safety
+    /// Takes effect in the poll that makes it ready, or not at all.
+    pub fn set_expiry<'a>(
+        &'a mut self,
+        key: &'a K::Item,
+        expiry: Expiry,
+    ) -> futures::SetExpiry<'a, K, V> {
+        futures::SetExpiry::new(self.access(), key, expiry)
+    }
+
+    /// Lets `key` never expire, and keeps its value. Returns whether it has a value.
+    ///
+    /// It is [`set_expiry`](Self::set_expiry) with [`Expiry::never`].
+    ///
+    /// # Errors
+    /// As for [`set_expiry`](Self::set_expiry).
+    ///
+    /// # Cancel safety
+    /// Takes effect in the poll that makes it ready, or not at all.
+    pub fn persist<'a>(&'a mut self, key: &'a K::Item) -> futures::SetExpiry<'a, K, V> {
+        self.set_expiry(key, Expiry::never())
+    }
+}

@@ -1,0 +1,227 @@
+//! Sets when a key expires: the value stays, with another expiry.
+//!
+//! | newest record of the key | the operation |
+//! |---|---|
+//! | mutable, a value of bytes | changes the expiry in place, under the lock of the value |
+//! | mutable, a value of one word | freezes the record, waits until its word is final, copies it |
+//! | fuzzy | waits until it is immutable: another operation may still change it in place |
+//! | read-only | copies it to the tail |
+//! | on the device | reads it first, then copies it to the tail |
+//! | absent, deleted or expired | changes nothing |
+//!
+//! A lock keeps all other writers and copies out, and readers look again after it. The version tag
+//! of the record counts as for a change of the value, so an incremental checkpoint has the record.
+//! A value of one word has no lock, so it is copied like a value that is removed: see
+//! [`removal`](super::modify) for the reason to freeze it. A copy is linked only if the index entry
+//! is as it was, so it never hides a newer value.
+//!
+//! A value in pieces keeps them: the copy has their list. Pieces belong to the newest record of
+//! their key that lists them.
+
+use crate::base::error::Result;
+use crate::codec::{Expires, Key, Value};
+use crate::hash_index::FoundEntry;
+use crate::hybrid_log::Region;
+use crate::record::{
+    ExpiryWord, HasLayout, NewRecord, RecordInfo, RecordKind, RecordRef, StoredRecord, ValueState,
+};
+use crate::statistics::Counter;
+use crate::store::context::OperationContext;
+use crate::store::expiry::Expiry;
+use crate::store::moment::Moment;
+use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, Types};
+use crate::store::operation::future::Operation;
+use crate::store::operation::upsert::hashed;
+use crate::store::record::append::{Link, append_record, with_retries};
+use crate::store::record::encoding::{encode_key, owned_key};
+use crate::store::record::find::{InMemory, RecordSource, find_record};
+use crate::store::table::TableRef;
+use kvick_io::sync::atomic::Ordering;
+use std::marker::PhantomData;
+
+/// Sets the expiry of one key.
+pub(crate) struct SetExpiry<'k, K: Key + ?Sized, V: Value + ?Sized> {
+    key: &'k K::Item,
+    expiry: Expiry,
+    value: PhantomData<fn(&V)>,
+}
+
+impl<'k, K: Key + ?Sized, V: Expires + ?Sized> SetExpiry<'k, K, V> {
+    pub(crate) fn new(key: &'k K::Item, expiry: Expiry) -> Self {
+        const { assert!(V::HAS_EXPIRY, "a value type that expires has a word for it") };
+        Self { key, expiry, value: PhantomData }
+    }
+}
+
+impl<K: Key + ?Sized, V: Expires + ?Sized> Operation for SetExpiry<'_, K, V> {
+    type Output = bool;
+
+    fn attempt(
+        &mut self,
+        core: TableRef<'_>,
+        mut tools: OperationContext<'_>,
+    ) -> Result<Attempt<bool>> {
+        let bytes = encode_key::<K>(self.key)?;
+        let key = hashed::<K>(core, bytes.as_ref())?;
+        core.check_write()?;
+        if core.must_wait(&tools) {
+            return Ok(Attempt::Blocked(Blocked::VersionBarrier));
+        }
+        let moment = Moment::new(core);
+        let expiry = self.expiry.word(&moment);
+        let step = with_retries(|| {
+            let Some(entry) = core.index.find(key.hash) else {
+                core.table.check()?;
+                RecordSource::Absent.count(tools.counters);
+                return Ok(Some(Attempt::Done(false)));
+            };
+            let tools = &mut tools;
+            Once { core, tools, key, entry, expiry }.run::<Types<K, V>>(&moment)
+        })?;
+        if let Attempt::Done(_) = step {
+            tools.counters.add(Counter::Modifies, 1);
+            tools.counters.advance();
+        }
+        Ok(step)
+    }
+
+    fn key(&self) -> Result<Vec<u8>> {
+        owned_key::<K>(self.key)
+    }
+}
+
+/// One try.
+struct Once<'t, 's> {
+    core: TableRef<'t>,
+    tools: &'t mut OperationContext<'s>,
+    key: HashedKey<'t>,
+    entry: FoundEntry,
+    expiry: ExpiryWord,
+}
+
+impl Once<'_, '_> {
+    /// Tries once. Returns `None` if another operation was faster.
+    fn run<S: HasLayout>(&mut self, moment: &Moment<'_>) -> Result<Option<Attempt<bool>>> {
+        let newest = self.entry.address();
+        let found = find_record::<S>(self.core, newest, self.key.bytes, self.tools.guard);
+        found.check_table(self.core)?;
+        let step = match found {
+            RecordSource::Absent => Some(Attempt::Done(false)),
+            RecordSource::InMemory(found) if found.record.info().is_tombstone() => {
+                Some(Attempt::Done(false))
+            }
+            RecordSource::InMemory(found) if found.has_expired(S::LAYOUT, moment) => {
+                Some(Attempt::Done(false))
+            }
+            RecordSource::InMemory(found) if S::LAYOUT.value_is_word() => {
+                self.change_word::<S>(found)
+            }
+            RecordSource::InMemory(found) => self.change_bytes::<S>(found, moment),
+            RecordSource::OnDevice(from) => match self.tools.pending.chain_from(from) {
+                None => Some(Attempt::Blocked(Blocked::OnDevice(from))),
+                Some(Some(stored)) => self.change_stored::<S>(stored, moment),
+                Some(None) => Some(Attempt::Done(false)),
+            },
+        };
+        if let Some(Attempt::Done(_)) = step {
+            found.count(self.tools.counters);
+        }
+        Ok(step)
+    }
+
+    /// Copies a value of one word, once it is final.
+    fn change_word<S: HasLayout>(&self, found: InMemory<'_>) -> Option<Attempt<bool>> {
+        let InMemory { address, record, info, region } = found;
+        if record.expiry(S::LAYOUT) == self.expiry {
+            return Some(Attempt::Done(true));
+        }
+        let is_final = region == Region::ReadOnly || self.tools.pending.drained == Some(address);
+        if !is_final {
+            if !info.is_final(S::LAYOUT) {
+                if region == Region::Fuzzy {
+                    return Some(Attempt::Blocked(Blocked::Fuzzy(address)));
+                }
+                RecordInfo::transition_to_frozen(record.info_word());
+            }
+            return Some(Attempt::Blocked(Blocked::Frozen(address)));
+        }
+        let width = S::LAYOUT.value_width.expect("a word has a width");
+        // Acquire: pairs with the Release of the writer that stored the value.
+        let word = record.value_word(S::LAYOUT).load(Ordering::Acquire).to_le_bytes();
+        self.append::<S>(RecordKind::Value, &word[..width])
+    }
+
+    /// Changes the expiry of a value of bytes: in place if it is mutable, otherwise in a copy.
+    fn change_bytes<S: HasLayout>(
+        &mut self,
+        found: InMemory<'_>,
+        moment: &Moment<'_>,
+    ) -> Option<Attempt<bool>> {
+        match found.region {
+            Region::Mutable => self.change_in_place::<S>(found.record, moment),
+            Region::Fuzzy => Some(Attempt::Blocked(Blocked::Fuzzy(found.address))),
+            _ if found.record.expiry(S::LAYOUT) == self.expiry => Some(Attempt::Done(true)),
+            _ => {
+                let mut value = std::mem::take(self.tools.scratch);
+                value.clear();
+                let copied = found.record.copy_value(S::LAYOUT, &mut value);
+                let content = kind::<S>(found.info);
+                let step = copied.ok().and_then(|_| self.append::<S>(content, &value));
+                *self.tools.scratch = value;
+                step
+            }
+        }
+    }
+
+    fn change_in_place<S: HasLayout>(
+        &self,
+        record: RecordRef<'_>,
+        moment: &Moment<'_>,
+    ) -> Option<Attempt<bool>> {
+        let word = record.state_word(S::LAYOUT);
+        let state = ValueState::observe(word).ok()?;
+        // It belongs to the observed state if that can be locked.
+        let has_expired = moment.has_passed(record.expiry(S::LAYOUT));
+        state.transition_to_locked(word).ok()?;
+        // The tombstone cannot change under the lock, because deleting takes the lock too.
+        let is_alive = !has_expired && !record.info().is_tombstone();
+        if is_alive {
+            self.core.version_tag(record);
+            record.write_expiry(S::LAYOUT, self.expiry);
+        }
+        state.unlock(word, state.length());
+        Some(Attempt::Done(is_alive))
+    }
+
+    /// Copies a record that a wait has read from the device.
+    fn change_stored<S: HasLayout>(
+        &self,
+        stored: &StoredRecord,
+        moment: &Moment<'_>,
+    ) -> Option<Attempt<bool>> {
+        let expiry = stored.expiry(S::LAYOUT);
+        if stored.info().is_tombstone() || moment.has_passed(expiry) {
+            return Some(Attempt::Done(false));
+        }
+        if expiry == self.expiry {
+            return Some(Attempt::Done(true));
+        }
+        self.append::<S>(kind::<S>(stored.info()), stored.value(S::LAYOUT))
+    }
+
+    /// Appends a copy with the new expiry.
+    fn append<S: HasLayout>(&self, content: RecordKind, value: &[u8]) -> Option<Attempt<bool>> {
+        let record = NewRecord { key: self.key.bytes, value, content, expiry: self.expiry };
+        let OperationContext { guard, counters, .. } = *self.tools;
+        match append_record::<S>(self.core, self.entry, record, guard, counters) {
+            Link::Linked => Some(Attempt::Done(true)),
+            Link::Lost => None,
+            Link::NoRoom(bytes) => Some(Attempt::Blocked(Blocked::NoSpace(bytes))),
+        }
+    }
+}
+
+/// Returns the content of a copy of a record that is alive.
+fn kind<S: HasLayout>(info: RecordInfo) -> RecordKind {
+    if info.is_in_pieces(S::LAYOUT) { RecordKind::InPieces } else { RecordKind::Value }
+}
