@@ -112,7 +112,9 @@ impl CheckpointRun<'_> {
         self.progress.enter(CheckpointPhase::Capture);
         let captured = self.capture(ended, base).await;
         if ended.kind != Kind::FoldOver {
-            self.core.log.versions().thaw().await;
+            let versions = self.core.log.versions();
+            versions.unpin();
+            versions.thaw(&[ended.end]).await;
         }
         let captured = captured?;
         self.core.sessions.read(&mut ended.sessions, self.token + 1).await;
@@ -170,7 +172,7 @@ impl CheckpointRun<'_> {
                 end
             } else {
                 log.versions().set_version_tag(RecordInfo::version_tag_of(self.token + 1));
-                log.versions().freeze(end)
+                log.versions().freeze_pinned(end)
             };
             Ended { kind, end, flushed, version_tag, sessions: self.core.sessions.end_version() }
         };

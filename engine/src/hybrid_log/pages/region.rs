@@ -23,11 +23,13 @@
 //! a record. An operation whose result depends on the value must not copy it and waits.
 //!
 //! # Freezing
-//! While a snapshot is captured, everything below the end of its version is *frozen*. Operations
-//! see it as read-only although neither mark has moved, and copy the records that they change. So
-//! operations read two [`FrozenUntil`]s; each is the higher of the mark and the frozen end. Floors
-//! come down again, one after the other. The lower floor is first, so that addresses that were
-//! final count as fuzzy; after two drains (`versions.rs`, invariant 1), the upper floor follows.
+//! While a snapshot is captured, everything below the end of its version is *frozen*. A scan
+//! freezes everything below its moment, until it has read the records that were mutable then.
+//! Operations see frozen records as read-only although neither mark has moved, and copy the records
+//! that they change. So operations read two [`FrozenUntil`]s; each is the highest of the mark and
+//! the frozen ends. Floors come down again, one after the other. The lower floor is first, so that
+//! addresses that were final count as fuzzy; after two drains (`versions.rs`, invariant 1), the
+//! upper floor follows. Each freeze thaws by itself: what another one still freezes stays frozen.
 
 use crate::base::address::{Address, Watermark};
 use crate::hybrid_log::geometry::LogExtent;
@@ -117,11 +119,11 @@ pub(crate) const NOT_PINNED: u64 = u64::MAX;
 /// A mark that operations may see at a higher address.
 #[derive(Debug)]
 pub(crate) struct FrozenUntil {
-    // Any thread, atomic: the higher of the mark and the frozen end.
+    // Any thread, atomic: the highest of the mark and the frozen ends.
     effective: AtomicU64,
     mark: Watermark,
-    // Under its lock: the frozen end, if any. A publishing thread holds it.
-    frozen: Mutex<Option<Address>>,
+    // Under its lock: the ends of the freezes in progress. A publishing thread holds it.
+    frozen: Mutex<Vec<Address>>,
 }
 
 impl FrozenUntil {
@@ -129,7 +131,7 @@ impl FrozenUntil {
         Self {
             effective: AtomicU64::new(address.raw()),
             mark: Watermark::new(address),
-            frozen: Mutex::new(None),
+            frozen: Mutex::default(),
         }
     }
 
@@ -149,30 +151,29 @@ impl FrozenUntil {
     pub(crate) fn raise(&self, address: Address) -> bool {
         let frozen = self.frozen.lock().expect("nothing panics under it");
         let moved = self.mark.raise(address);
-        self.publish(*frozen);
+        self.publish(&frozen);
         moved
     }
 
-    /// Lets operations see at least `end`.
+    /// Lets operations see at least `end`, until its thaw.
     pub(crate) fn freeze(&self, end: Address) {
         let mut frozen = self.frozen.lock().expect("nothing panics under it");
-        assert!(frozen.is_none(), "frozen once");
         debug_assert!(self.mark.load() <= end, "a freeze reaches beyond the mark: {end:?}");
-        *frozen = Some(end);
-        self.publish(*frozen);
+        frozen.push(end);
+        self.publish(&frozen);
     }
 
-    /// Lets operations see the mark again.
-    pub(crate) fn thaw(&self) {
+    /// Ends one freeze up to `end`. Operations see the mark again, or the end of another freeze.
+    pub(crate) fn thaw(&self, end: Address) {
         let mut frozen = self.frozen.lock().expect("nothing panics under it");
-        debug_assert!(frozen.is_some(), "a thaw follows a freeze");
-        *frozen = None;
-        self.publish(None);
+        let place = frozen.iter().position(|other| *other == end);
+        frozen.swap_remove(place.expect("a thaw follows its freeze"));
+        self.publish(&frozen);
     }
 
-    fn publish(&self, frozen: Option<Address>) {
+    fn publish(&self, frozen: &[Address]) {
         let mark = self.mark.load();
-        let effective = frozen.map_or(mark, |end| end.max(mark));
+        let effective = frozen.iter().fold(mark, |highest, end| highest.max(*end));
         // Release: pairs with the Acquire of `effective`.
         self.effective.store(effective.raw(), Ordering::Release);
     }
@@ -216,10 +217,33 @@ mod tests {
         marks.safe_read_only.raise(at(2100));
         assert_eq!(marks.region(frozen), Region::ReadOnly);
         assert_eq!(marks.read_only.load(), at(2100));
-        marks.safe_read_only.thaw();
+        marks.safe_read_only.thaw(at(2800));
         assert_eq!(marks.region(frozen), Region::Fuzzy);
-        marks.read_only.thaw();
+        marks.read_only.thaw(at(2800));
         assert_eq!(marks.region(frozen), Region::Mutable);
         assert_eq!(marks.region(low), Region::ReadOnly);
+    }
+
+    /// A scan froze the records of a snapshot again, and the thaw of the snapshot let them change.
+    #[test]
+    fn each_freeze_ends_by_itself() {
+        let at = |raw: u64| Address::new(raw);
+        let marks = LogAddresses::new(LogExtent::EMPTY);
+        let floors = [&marks.safe_read_only, &marks.read_only];
+        let freeze = |end| floors.iter().for_each(|floor| floor.freeze(at(end)));
+        let thaw = |end| floors.iter().for_each(|floor| floor.thaw(at(end)));
+        freeze(2000);
+        freeze(3000);
+        freeze(3000);
+        thaw(2000);
+        assert_eq!(marks.region(at(2999)), Region::ReadOnly);
+        thaw(3000);
+        assert_eq!(marks.region(at(2999)), Region::ReadOnly, "another one freezes it");
+        freeze(4000);
+        marks.safe_read_only.thaw(at(3000));
+        assert_eq!(marks.region(at(3999)), Region::ReadOnly);
+        marks.read_only.thaw(at(3000));
+        thaw(4000);
+        assert_eq!(marks.region(at(64)), Region::Mutable);
     }
 }

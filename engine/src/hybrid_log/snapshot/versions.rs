@@ -49,40 +49,56 @@ impl Versions<'_> {
         requests.events.read_only.notify(usize::MAX);
     }
 
-    /// Keeps everything below `end` unchanged and in memory until `thaw`. Returns the flushed mark:
-    /// the range from there to `end` is to be captured.
-    pub(crate) fn freeze(self, end: Address) -> Address {
+    /// Keeps everything below `end` unchanged until its [`thaw`](Self::thaw). Freezes may overlap.
+    pub(crate) fn freeze(self, end: Address) {
         let LogParts { tail, requests, .. } = self.0;
         let marks = self.0.pages.marks();
         assert!(end <= tail.address(), "only what was handed out is frozen");
-        let pinned = marks.pinned.load(Ordering::Relaxed);
-        assert_eq!(pinned, NOT_PINNED, "one freeze at a time");
-        // Everything is pinned before `flushed` is loaded (invariant 2).
-        marks.pinned.store(Address::FIRST.raw(), Ordering::Relaxed);
-        // Pairs with the fence in `reachable`: eviction sees the pin, or this load sees its
-        // `flushed`.
-        fence(Ordering::SeqCst);
         debug_assert!(marks.read_only.load() <= end, "a version ends above the marks: {end:?}");
-        let flushed = marks.flushed.load().min(end);
-        assert!(marks.head.load() <= flushed, "what is to be captured is in memory");
-        // Release: pairs with the Acquire of eviction.
-        marks.pinned.store(flushed.raw(), Ordering::Release);
         marks.safe_read_only.freeze(end);
         marks.read_only.freeze(end);
         weak_spot::enter(weak_spot::Stage::Frozen);
         marks.check();
         requests.events.read_only.notify(usize::MAX);
+    }
+
+    /// Freezes like [`freeze`](Self::freeze), and keeps everything in memory until
+    /// [`unpin`](Self::unpin). Returns the flushed mark: the range from there to `end` is to be
+    /// captured.
+    pub(crate) fn freeze_pinned(self, end: Address) -> Address {
+        let marks = self.0.pages.marks();
+        let pinned = marks.pinned.load(Ordering::Relaxed);
+        assert_eq!(pinned, NOT_PINNED, "one capture at a time");
+        // Everything is pinned before `flushed` is loaded (invariant 2).
+        marks.pinned.store(Address::FIRST.raw(), Ordering::Relaxed);
+        // Pairs with the fence in `reachable`: eviction sees the pin, or this load sees its
+        // `flushed`.
+        fence(Ordering::SeqCst);
+        let flushed = marks.flushed.load().min(end);
+        assert!(marks.head.load() <= flushed, "what is to be captured is in memory");
+        // Release: pairs with the Acquire of eviction.
+        marks.pinned.store(flushed.raw(), Ordering::Release);
+        self.freeze(end);
         flushed
     }
 
-    /// Ends a freeze: mutable addresses are mutable again.
-    pub(crate) async fn thaw(self) {
+    /// Lets pages leave memory that only a capture kept there.
+    pub(crate) fn unpin(self) {
         let LogParts { requests, .. } = self.0;
         let marks = self.0.pages.marks();
-        assert_ne!(marks.pinned.load(Ordering::Relaxed), NOT_PINNED, "a thaw follows a freeze");
+        assert_ne!(marks.pinned.load(Ordering::Relaxed), NOT_PINNED, "it follows a freeze");
         marks.pinned.store(NOT_PINNED, Ordering::Release);
         requests.notify_demand();
-        marks.safe_read_only.thaw();
+    }
+
+    /// Ends one freeze up to each of `ends`. Addresses are mutable again, unless another freeze
+    /// reaches beyond them.
+    pub(crate) async fn thaw(self, ends: &[Address]) {
+        let LogParts { requests, .. } = self.0;
+        let marks = self.0.pages.marks();
+        for end in ends {
+            marks.safe_read_only.thaw(*end);
+        }
         weak_spot::enter(weak_spot::Stage::Thawing);
         // An operation that saw a frozen record as final may read it in place, or link a copy.
         self.0.drain().await;
@@ -91,7 +107,9 @@ impl Versions<'_> {
             // after this drain.
             self.0.drain().await;
         }
-        marks.read_only.thaw();
+        for end in ends {
+            marks.read_only.thaw(*end);
+        }
         requests.events.read_only.notify(usize::MAX);
     }
 
