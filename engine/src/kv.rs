@@ -4,6 +4,7 @@ mod expiry;
 mod iterators;
 mod operations;
 mod owned;
+mod scans;
 mod tables;
 
 use crate::base::error::Result;

@@ -2,8 +2,7 @@
 //!
 //! Memory speed on hot keys, real asynchronous I/O on cold keys, on any executor.
 //!
-//! It is not a server, an ordered index (there are no range scans), or a transaction system. The
-//! keys of a store cannot be listed or counted yet.
+//! It is not a server, an ordered index (there are no range scans), or a transaction system.
 //!
 //! The [`guide`] begins with [`getting_started`](guide::getting_started). It explains
 //! [`durability`](guide::durability), [`cancel_safety`](guide::cancel_safety),
@@ -17,6 +16,7 @@
 //! | [`prelude`] | the types that most programs name |
 //! | [`session`] | answers of operations, identities of sessions |
 //! | [`futures`] | the futures of operations, by name |
+//! | [`scan`] | streams of all keys and values |
 //! | [`codec`] | types as keys and values, and how to write one |
 //! | [`config`] | sizes, backends |
 //! | [`checkpoint`] | how to take a checkpoint, and its progress |
@@ -85,6 +85,7 @@ mod memory;
 mod opening;
 mod record;
 pub mod recovery;
+pub mod scan;
 pub mod session;
 mod statistics;
 mod store;

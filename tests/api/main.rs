@@ -27,6 +27,7 @@ mod places;
 mod refusals;
 mod removals;
 mod runtimes;
+mod scans;
 mod sendable;
 mod sessions;
 mod statistics;

@@ -43,6 +43,7 @@ mod orphans;
 mod overtaken;
 mod pressure;
 mod rot;
+mod scans;
 mod session_points;
 mod space;
 mod syncs;

@@ -44,7 +44,7 @@ const RUNTIME: [(&str, &str); 10] = [
     ("simulation", "task executor handle"),
 ];
 
-const ENGINE: [(&str, &str); 24] = [
+const ENGINE: [(&str, &str); 25] = [
     ("codec", ""),
     ("base", "codec"),
     ("guide", ""),
@@ -73,8 +73,9 @@ const ENGINE: [(&str, &str); 24] = [
     ("inspect", "base manifest record config hybrid_log store checkpoint"),
     ("lifecycle", "base record config opening store checkpoint recovery"),
     ("session", "codec base store futures lifecycle"),
+    ("scan", "base codec store lifecycle"),
     ("database", "base record config statistics store checkpoint recovery lifecycle"),
-    ("kv", "base codec config statistics store futures checkpoint recovery session database"),
+    ("kv", "base codec config statistics store futures checkpoint recovery session scan database"),
     ("builder", "base codec config opening checkpoint recovery lifecycle database kv"),
 ];
 

@@ -326,14 +326,15 @@ fn remove_one(manifest: &mut Manifest, token: CheckpointToken) -> Result<()> {
     Ok(())
 }
 
-/// Runs the drivers of a store: of the log, of checkpoints, of the announcement and of closing.
-/// Resolves when the store is closed.
+/// Runs the drivers of a store: of the log, of scans, of checkpoints, of the announcement and of
+/// closing. Resolves when the store is closed.
 pub(crate) async fn maintain(checkpoints: Arc<Checkpoints>, ending: Arc<Ending>) {
     let closing = ending.drive(checkpoints.save());
     futures::join!(
         checkpoints.core.log.maintain(),
         checkpoints.core.drive_memory(),
         checkpoints.core.drive_index(checkpoints.handle()),
+        checkpoints.core.drive_scans(checkpoints.handle()),
         checkpoints.drive(),
         checkpoints.announce_life(),
         closing

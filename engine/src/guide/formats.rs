@@ -32,8 +32,8 @@
 //! The *types* of keys and values are recorded too. A store of other types is refused. A derived
 //! value type with a `version` may [change](super::patterns#change-a-type), and so may
 //! `Serde<T, MessagePack>`. [`Builder::accept_type_change`](crate::Builder::accept_type_change)
-//! admits a type that was only renamed. For any other change, write the values into a new store.
-//! Keys cannot be listed yet, so the program needs its own list of keys for that.
+//! admits a type that was only renamed. For any other change, write the values into a new store:
+//! [`scan`](crate::FasterKv::scan) returns all of them.
 //!
 //! # Backup
 //! *A closed directory*: copy all its files. `lock` may be missing in the copy. This is the only

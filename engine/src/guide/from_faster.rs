@@ -25,7 +25,8 @@
 //! | `IDevice`, `Devices.CreateLogDevice` | [`io::Device`], [`Backend`] |
 //! | `LightEpoch` | [`epoch::Epoch`] |
 //! | `Log.FlushAndEvict` | [`flush_and_evict`] |
-//! | `Log.Scan`, `Iterate`, `Log.Compact`, `GrowIndex` | not yet |
+//! | `Iterate`, `IterateLookupSnapshot` | [`scan`](crate::FasterKv::scan), as of one moment |
+//! | `Log.Scan`, `Log.Compact` | not yet |
 //! | read cache, `LockableContext`, transactions | not yet |
 //!
 //! # The log

@@ -205,7 +205,7 @@
 //! * After the first opening with the newer type, the older program can no longer open the store.
 //! * `compare_and_swap` and `compare_and_delete` compare stored bytes. A value of an older version
 //!   is not equal to itself read back. Use `update`, or rewrite the value first as above.
-//! * Keys cannot be listed yet. To rewrite all values, keep a list of the keys yourself.
+//! * To rewrite all values, [`scan`](crate::FasterKv::scan) the store and update each key.
 //! * Key types have no `from`, so the fields of a key never change. Only an enum may gain variants,
 //!   after all others and under the same version: open the store once with
 //!   [`accept_type_change`](crate::Builder::accept_type_change).

@@ -28,10 +28,6 @@ impl StoredRecord {
         RecordInfo::from_raw(self.word(0))
     }
 
-    pub(crate) fn extents(&self, layout: Layout) -> Extents {
-        extents_in(self.record(), layout)
-    }
-
     /// Returns the bytes of the whole record whose header begins `bytes`, or `None` if none begins
     /// there.
     pub(crate) fn header(bytes: &[u8], layout: Layout) -> Option<usize> {
@@ -78,13 +74,18 @@ impl StoredRecord {
     }
 
     pub(crate) fn value(&self, layout: Layout) -> &[u8] {
-        let extents = self.extents(layout);
+        Self::value_in(self.record(), layout)
+    }
+
+    /// Returns the value of the record that `bytes` holds as a whole.
+    pub(crate) fn value_in(bytes: &[u8], layout: Layout) -> &[u8] {
+        let extents = extents_in(bytes, layout);
         let length = match layout.value_width {
             Some(width) if layout.value_is_word() => width,
-            _ => ValueState::from_raw(self.word(layout.state_index())).length(),
+            _ => ValueState::from_raw(word_in(bytes, layout.state_index())).length(),
         };
         assert!(length <= extents.capacity, "checksummed bytes hold a sound length");
-        &self.bytes[self.start + layout.value_index(extents.key) * WORD..][..length]
+        &bytes[layout.value_index(extents.key) * WORD..][..length]
     }
 
     fn word(&self, index: usize) -> u64 {

@@ -1,14 +1,15 @@
 //! The state that all operations of a store share, in terms of bytes.
 
 use super::context::{ContextRegistry, ExecutionContext, OperationContext};
+use super::scan::ActiveScans;
 use super::sessions::identity::SessionId;
 use super::sessions::state::SessionState;
 use super::sessions::table::SessionTable;
-use super::system_state::SystemState;
+use super::system_state::{SystemState, VersionBarrier};
 use super::tables::Tables;
 use crate::base::context_pool::ContextPool;
 use crate::base::error::{Error, Result};
-use crate::base::wait::wait_either;
+use crate::base::wait::{wait_either, wait_until};
 use crate::base::wall_clock::WallClock;
 use crate::config::Config;
 use crate::epoch::Epoch;
@@ -35,6 +36,7 @@ pub(crate) struct StoreInner {
     pub(crate) phase: SystemState,
     pub(crate) sessions: SessionTable,
     pub(crate) governor: Arc<MemoryGovernor>,
+    pub(in crate::store) scans: ActiveScans,
     /// Seats for operations that do not run in a session.
     pub(in crate::store) pool: ContextPool<ExecutionContext>,
     registry: Arc<ContextRegistry>,
@@ -73,7 +75,21 @@ impl StoreInner {
         let yield_every = config.yield_every;
         let pool = ContextPool::new(POOLED_SEATS, move || seats.seat(&places, yield_every));
         let phase = SystemState::new(version);
-        Self { config, clock, epoch, tables, index, log, phase, sessions, governor, pool, registry }
+        let scans = ActiveScans::default();
+        Self {
+            config,
+            clock,
+            epoch,
+            tables,
+            index,
+            log,
+            phase,
+            sessions,
+            governor,
+            scans,
+            pool,
+            registry,
+        }
     }
 
     /// Returns a seat for a new session.
@@ -131,11 +147,29 @@ impl StoreInner {
     /// Ends the version. Waits until no operation changes anything, runs `freeze`, and lets
     /// operations continue in version `next`.
     pub(crate) async fn cut<T>(&self, handle: &Handle, next: u64, freeze: impl FnOnce() -> T) -> T {
-        let cut = self.phase.transition_to_cut();
-        self.epoch.drain(handle).await;
+        let barrier = self.barrier(handle).await;
         let frozen = freeze();
-        cut.end(next);
+        barrier.end(next);
         frozen
+    }
+
+    /// Waits until no operation changes anything, runs `look`, and lets operations continue in the
+    /// same version.
+    pub(in crate::store) async fn between_changes<T>(
+        &self,
+        handle: &Handle,
+        look: impl FnOnce() -> T,
+    ) -> T {
+        let _barrier = self.barrier(handle).await;
+        look()
+    }
+
+    /// Returns the barrier, after every operation that may have missed it has left. Only drivers
+    /// call this: writers wait until the barrier is dropped.
+    async fn barrier(&self, handle: &Handle) -> VersionBarrier<'_> {
+        let barrier = wait_until(self.phase.changed(), || self.phase.transition_to_cut()).await;
+        self.epoch.drain(handle).await;
+        barrier
     }
 
     /// Syncs a file beside the log.

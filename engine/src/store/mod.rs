@@ -11,6 +11,7 @@
 //!   modification saw.
 //! * `record`: `trace` is the only walk along a chain of records; `link` puts a record in front of
 //!   it; `pieces` keeps values that do not fit in a page.
+//! * `scan`: the live records of a table as of one moment, while operations continue.
 //! * `index_driver`: makes a sparse index smaller.
 //! * `moment`: the time of an attempt, for records that expire. `expiry`: the expiry of a key.
 //! * `sessions`: their identities, accounts and commit points.
@@ -32,6 +33,7 @@ mod memory;
 mod moment;
 pub(crate) mod operation;
 mod record;
+pub(crate) mod scan;
 pub(crate) mod sessions;
 pub(crate) mod system_state;
 mod table;

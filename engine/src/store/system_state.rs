@@ -14,6 +14,8 @@
 //!                                        |
 //!                                        `------ dropped ------> rest(v)
 //! ```
+//! A scan only needs a moment at which nothing changes. It drops its barrier, so its version
+//! continues. One barrier is up at a time; the other task waits until it is over.
 //!
 //! An operation that changes something checks this word under its guard. It changes nothing while
 //! the barrier is up. It waits until the barrier ends, and holds nothing meanwhile. Nothing changes
@@ -45,7 +47,7 @@ const CUT: u64 = 1;
 /// The version of one store.
 #[derive(Debug)]
 pub(crate) struct SystemState {
-    // Any thread, atomic; only the checkpoint driver changes it.
+    // Any thread, atomic; only the drivers of checkpoints and of scans change it.
     word: AtomicU64,
     changed: Event,
 }
@@ -97,13 +99,14 @@ impl SystemState {
         word & CUT != 0
     }
 
-    /// Publishes the barrier. It is complete when an epoch that is bumped afterwards has drained.
-    pub(crate) fn transition_to_cut(&self) -> VersionBarrier<'_> {
+    /// Publishes the barrier, unless another one is up. It is complete when an epoch that is bumped
+    /// afterwards has drained.
+    #[must_use]
+    pub(crate) fn transition_to_cut(&self) -> Option<VersionBarrier<'_>> {
         // AcqRel: the bump that follows orders it before the scan for participants that may not see
         // it.
         let before = self.word.fetch_or(CUT, Ordering::AcqRel);
-        assert!(before & CUT == 0, "one cut at a time");
-        VersionBarrier { phase: self, version: before >> 1 }
+        (before & CUT == 0).then(|| VersionBarrier { phase: self, version: before >> 1 })
     }
 
     /// Returns the event that is notified whenever a barrier ends.
@@ -139,8 +142,9 @@ mod tests {
     #[test]
     fn a_cut_ends_in_the_next_version_or_where_it_began() {
         let phase = SystemState::new(3);
-        let cut = phase.transition_to_cut();
+        let cut = phase.transition_to_cut().expect("no other barrier");
         assert!(phase.is_cut());
+        assert!(phase.transition_to_cut().is_none(), "one barrier at a time");
         assert_eq!(phase.version(), 3);
         cut.end(4);
         assert!(!phase.is_cut());
@@ -195,7 +199,7 @@ mod loom_tests {
                 operate(&store, &mut participant, looks);
             })
         };
-        let cut = store.phase.transition_to_cut();
+        let cut = store.phase.transition_to_cut().expect("no other barrier");
         let epoch = store.epoch.bump();
         while !store.epoch.is_drained(epoch) {
             thread::yield_now();

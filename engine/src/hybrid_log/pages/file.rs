@@ -143,7 +143,17 @@ impl LogFile {
         start: Address,
         bytes: &'b [u8],
     ) -> Records<'b> {
-        Records::new(self.units, layouts, [start, Address::FIRST], bytes)
+        self.records_from(layouts, [start, Address::FIRST], bytes)
+    }
+
+    /// As [`records`](Self::records), with the first record at `first`, if it is after `start`.
+    pub(crate) fn records_from<'b>(
+        &self,
+        layouts: &'b Layouts,
+        [start, first]: [Address; 2],
+        bytes: &'b [u8],
+    ) -> Records<'b> {
+        Records::new(self.units, layouts, [start, first], bytes)
     }
 
     /// Returns the error of a damaged record at `address` that no checksum found.

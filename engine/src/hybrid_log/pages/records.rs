@@ -42,6 +42,13 @@ pub(crate) struct PageRecord<'b> {
     pub(crate) bytes: &'b [u8],
 }
 
+impl NoRecord {
+    /// Returns whether a record begins here and ends after the bytes that were walked.
+    pub(crate) fn is_too_long(self) -> bool {
+        self.what == TOO_LONG
+    }
+}
+
 impl<'b> Records<'b> {
     /// Returns the records in `bytes`, the payload of one page from `start` on. The records begin
     /// at `first` if it is after `start`. A record begins there.

@@ -71,7 +71,8 @@ pub(in crate::store) fn append_record<S: HasLayout>(
 /// Returns the chain for the next record of an entry that leads to `newest`, a record of `key`.
 ///
 /// It is empty if all that there is is one record, which is deleted or has the same key. So a key
-/// that comes and goes is alone in its chain each time, and its entry is given up in the end.
+/// that comes and goes is alone in its chain each time, and its entry is given up in the end. A
+/// scan may still need the record if it is below the scan's moment.
 #[inline(always)]
 fn chain_to_keep<S: HasLayout>(
     core: TableRef<'_>,
@@ -89,7 +90,7 @@ fn chain_to_keep<S: HasLayout>(
     let is_needless = info.previous() == Address::NONE
         && (info.is_tombstone()
             || (info.is_of(core.table.word()) && record.key_equals(S::LAYOUT, key)));
-    if is_needless { Address::NONE } else { newest }
+    if is_needless && newest >= core.scans.kept_below() { Address::NONE } else { newest }
 }
 
 /// Repeats `once` while it loses races, at most [`TRIES`] times. Usually another operation makes

@@ -14,13 +14,21 @@ pub(in crate::store) fn owned_key<K: Key + ?Sized>(key: &K::Item) -> Result<Vec<
     Ok(encode_key::<K>(key)?.as_ref().to_vec())
 }
 
+pub(crate) fn decode_key<K: Key + ?Sized>(bytes: &[u8]) -> Result<K::Owned> {
+    K::decode(bytes).map_err(failed::<K>("decoding the key"))
+}
+
+pub(crate) fn view_key<K: Key + ?Sized>(bytes: &[u8]) -> Result<K::View<'_>> {
+    K::view(bytes).map_err(failed::<K>("decoding the key"))
+}
+
 #[inline(always)]
 pub(in crate::store) fn encode_value<V: Value + ?Sized>(value: &V::Item) -> Result<V::Bytes<'_>> {
     V::encode(value).map_err(failed::<V>("encoding the value"))
 }
 
 #[inline(always)]
-pub(in crate::store) fn decode_value<V: Value + ?Sized>(bytes: &[u8]) -> Result<V::Owned> {
+pub(crate) fn decode_value<V: Value + ?Sized>(bytes: &[u8]) -> Result<V::Owned> {
     V::decode(bytes).map_err(failed::<V>("decoding the value"))
 }
 
@@ -40,7 +48,7 @@ pub(crate) const fn is_large<V: Value + ?Sized>() -> bool {
 const LARGE: usize = 4096;
 
 #[inline(always)]
-pub(in crate::store) fn view_value<V: Value + ?Sized>(bytes: &[u8]) -> Result<V::View<'_>> {
+pub(crate) fn view_value<V: Value + ?Sized>(bytes: &[u8]) -> Result<V::View<'_>> {
     V::view(bytes).map_err(failed::<V>("decoding the value"))
 }
 

@@ -46,7 +46,7 @@ fn points_are_those_of_the_version(read: fn(&SessionState, u64) -> CommitPoint) 
         let (store, mut participant) = (store.clone(), store.epoch.register());
         thread::spawn(move || (0..2).for_each(|_| operate(&store, &mut participant)))
     };
-    let cut = store.phase.transition_to_cut();
+    let cut = store.phase.transition_to_cut().expect("no other barrier");
     let epoch = store.epoch.bump();
     while !store.epoch.is_drained(epoch) {
         thread::yield_now();

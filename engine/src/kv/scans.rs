@@ -1,0 +1,124 @@
+//! Scans of the table of a handle.
+
+use super::FasterKv;
+use crate::base::error::Result;
+use crate::codec::{Key, Value};
+use crate::scan::{Records, Scan, ScanWith};
+use crate::store::scan::Wish;
+use std::sync::Arc;
+
+impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
+    /// Returns a stream of all keys of the table with their values, as of one moment.
+    ///
+    /// Each key that had a value at that moment comes exactly once, with that value, in no order.
+    /// The moment is after the first poll of the stream. Operations continue. Writes after the
+    /// moment do not show, and keys that had expired do not either. See [`scan`](crate::scan) for
+    /// its memory and its cost.
+    ///
+    /// The stream owns all it needs, so another task can have it. The store stays open for it, like
+    /// for a session.
+    ///
+    /// ```
+    /// # use kvick::{Config, FasterKv};
+    /// # use kvick::config::Backend;
+    /// # kvick::runtime::block_on(async {
+    /// use futures::TryStreamExt;
+    ///
+    /// # let config = Config::default().with_backend(Backend::Memory);
+    /// # let store: FasterKv<str, u64> = FasterKv::open("unused", config).await?;
+    /// store.upsert("apples", &3).await?;
+    /// store.upsert("pears", &4).await?;
+    /// let mut scan = store.scan();
+    /// let mut sum = 0;
+    /// while let Some((_fruit, count)) = scan.try_next().await? {
+    ///     sum += count;
+    /// }
+    /// assert_eq!(sum, 7);
+    /// # drop(scan);
+    /// # store.close().await
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// The items are results. `Corrupt` names the file and the offset of damage, which is never
+    /// passed over; `Io`. `Codec` is of one key or value, and the stream continues after it; any
+    /// other error ends it. `InvalidArgument` if the table is dropped. `Poisoned` before the
+    /// moment: a store that lost its maintenance has none. `Closed`.
+    pub fn scan(&self) -> Scan<K, V> {
+        Scan::new(self.records(Wish::Values))
+    }
+
+    /// Returns a stream of the results of `look` for all keys and values of the table, as of one
+    /// moment. It passes over those for which `look` returns `None`.
+    ///
+    /// As [`scan`](Self::scan), but without owned copies of keys and values. The closure runs
+    /// within the poll of the stream, on a copy of the log: no lock is held, and it delays no other
+    /// task of the store. If it panics, the panic passes through, and the stream continues with the
+    /// next key.
+    ///
+    /// ```
+    /// # use kvick::{Config, FasterKv};
+    /// # use kvick::config::Backend;
+    /// # kvick::runtime::block_on(async {
+    /// use futures::TryStreamExt;
+    ///
+    /// # let config = Config::default().with_backend(Backend::Memory);
+    /// # let store: FasterKv<u64, str> = FasterKv::open("unused", config).await?;
+    /// store.upsert(&1, "short").await?;
+    /// store.upsert(&2, "a longer text").await?;
+    /// let long = store.scan_with(|key, text| (text.len() > 5).then_some(key));
+    /// assert_eq!(long.try_collect::<Vec<u64>>().await?, [2]);
+    /// # store.close().await
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`scan`](Self::scan).
+    pub fn scan_with<F, T>(&self, look: F) -> ScanWith<K, V, F>
+    where
+        F: FnMut(K::View<'_>, V::View<'_>) -> Option<T>,
+    {
+        ScanWith::new(self.records(Wish::Values), look)
+    }
+
+    /// Counts the keys of the table, as of one moment during the call.
+    ///
+    /// It is exact, and costs as much as a [`scan`](Self::scan) without the values that are stored
+    /// in pieces. [`estimated_len`](Self::estimated_len) is free.
+    ///
+    /// ```
+    /// # use kvick::{Config, FasterKv};
+    /// # use kvick::config::Backend;
+    /// # kvick::runtime::block_on(async {
+    /// # let config = Config::default().with_backend(Backend::Memory);
+    /// # let store: FasterKv<u64, u64> = FasterKv::open("unused", config).await?;
+    /// store.upsert_each((0..1000).map(|n| (n, n))).await?;
+    /// store.delete(&7).await?;
+    /// assert_eq!(store.count().await?, 999);
+    /// # store.close().await
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`scan`](Self::scan), without `Codec`.
+    ///
+    /// # Cancel safety
+    /// Has no effect; can be dropped at any time.
+    pub async fn count(&self) -> Result<u64> {
+        self.records(Wish::Keys).count().await
+    }
+
+    /// Returns about how many keys the store has, in all of its tables together.
+    ///
+    /// It reads one counter: the entries of the hash index. Deleted keys whose records had left
+    /// memory still count. Keys that share an entry with others count once together; there are many
+    /// of them only if [`stats().index`](crate::stats::IndexStats) shows almost as many entries as
+    /// prefixes. [`count`](Self::count) is exact, and of this table.
+    pub fn estimated_len(&self) -> u64 {
+        self.core.index.entries()
+    }
+
+    fn records(&self, wish: Wish) -> Records {
+        Records::new(Arc::clone(&self.core), Arc::clone(self.database.lifecycle()), wish)
+    }
+}

@@ -1,0 +1,32 @@
+//! Scans of a table: all live keys with their values, as of one moment.
+//!
+//! A scan is a [`Stream`](::futures::Stream). It begins when it is polled first, and finds the
+//! *moment* that it shows: an instant at which no operation changes anything. Writers wait some
+//! microseconds for that, as for the version barrier of a checkpoint. Afterwards operations,
+//! flushing, eviction and checkpoints continue. Their effects do not show in the scan.
+//!
+//! # Memory
+//! A scan takes a few MiB: up to eight reads of 256 KiB ahead, the bytes in which it is looking for
+//! live records with their list, and one value of any length that is stored in pieces. With little
+//! memory for buffers its reads are smaller. It keeps no page in memory, and no list of keys.
+//!
+//! # Work
+//! It reads the whole log once, in order, and the index. An older record whose key, or a key of the
+//! same index entry, has a newer one on the device costs a read of that; such reads are sorted, and
+//! many are in flight.
+//!
+//! # A slow scan
+//! The scan first shows the records that were mutable at its moment. Until it has, operations copy
+//! each of them to the tail when they change it, instead of changing it in place: once for each
+//! key. So a scan that pauses costs little, at the beginning and later. Dropping it ends that. A
+//! leaked scan (`std::mem::forget`) costs as much as a paused one, until the store is closed.
+//!
+//! # Cancel safety
+//! A scan can be dropped at any time. A call of `next` that is dropped loses no record.
+
+mod records;
+mod stream;
+
+pub use stream::{Scan, ScanWith};
+
+pub(crate) use records::Records;

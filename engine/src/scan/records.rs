@@ -1,0 +1,55 @@
+//! The records of a scan, one after the other.
+
+use crate::base::error::Result;
+use crate::lifecycle::StoreLifecycle;
+use crate::store::TableInner;
+use crate::store::scan::{Batch, LiveRecord, LiveRecords, Wish};
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+/// The live records of a table, as bytes. The store does not end before it.
+#[derive(Debug)]
+pub(crate) struct Records {
+    found: LiveRecords,
+    batch: Option<Batch>,
+    _lifecycle: Arc<StoreLifecycle>,
+}
+
+impl Records {
+    pub(crate) fn new(table: Arc<TableInner>, lifecycle: Arc<StoreLifecycle>, wish: Wish) -> Self {
+        Self { found: LiveRecords::new(table, wish), batch: None, _lifecycle: lifecycle }
+    }
+
+    /// Returns the next record; `None` after the last one, or after an error.
+    #[inline]
+    pub(super) fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<LiveRecord<'_>>>> {
+        if self.batch.as_ref().is_none_or(|batch| batch.left() == 0) {
+            match ready!(self.poll_batch(context)) {
+                Some(Ok(batch)) => self.batch = Some(batch),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
+        let batch = self.batch.as_mut().expect("there is one");
+        Poll::Ready(batch.take().map(Ok))
+    }
+
+    fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Batch>>> {
+        // Its memory is free before the next one takes some.
+        self.batch = None;
+        self.found.poll_batch(context)
+    }
+
+    /// Returns the number of records that follow.
+    pub(crate) async fn count(mut self) -> Result<u64> {
+        let mut count = 0;
+        while let Some(batch) = poll_fn(|context| self.poll_batch(context)).await {
+            count += batch?.left() as u64;
+        }
+        Ok(count)
+    }
+}

@@ -1,0 +1,57 @@
+//! A record that may be live, and the walk along its chain.
+
+use crate::base::address::Address;
+use crate::base::hash::KeyHash;
+use crate::record::{Layout, RecordInfo, StoredRecord, TableNumber};
+
+/// A record that may be live. It is a value: a piece or a deletion is never asked about.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::store) struct Candidate<'p> {
+    pub(in crate::store) address: Address,
+    pub(in crate::store) table: TableNumber,
+    pub(in crate::store) layout: Layout,
+    /// All bytes of the record.
+    pub(in crate::store) record: &'p [u8],
+    /// The hash of its key.
+    pub(in crate::store) hash: KeyHash,
+}
+
+/// A candidate whose chain goes on at an address on the device.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pending<'p> {
+    pub(super) candidate: Candidate<'p>,
+    /// It is above the candidate.
+    pub(super) from: Address,
+}
+
+/// The end of a walk along a chain, as far as it went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Walk {
+    /// The record is the newest of its key.
+    Live,
+    /// Another record of the key is newer, or no chain leads to the record.
+    Dead,
+    /// The chain goes on at this address.
+    GoesOn(Address),
+}
+
+impl<'p> Candidate<'p> {
+    pub(super) fn key(&self) -> &'p [u8] {
+        StoredRecord::key_in(self.record, self.layout)
+    }
+
+    /// Returns how a walk to this record goes on at `address`.
+    pub(super) fn walk_at(&self, address: Address) -> Walk {
+        match address.cmp(&self.address) {
+            std::cmp::Ordering::Less => Walk::Dead,
+            std::cmp::Ordering::Equal => Walk::Live,
+            std::cmp::Ordering::Greater => Walk::GoesOn(address),
+        }
+    }
+
+    /// Returns whether a record at `address` with this header can be a newer one of the key as of
+    /// `end`. Its key decides.
+    pub(super) fn may_be_newer(&self, address: Address, info: RecordInfo, end: Address) -> bool {
+        address < end && info.table() == self.table
+    }
+}

@@ -1,0 +1,41 @@
+//! Scans: which records are the newest of their keys, as of one moment.
+//!
+//! # Modules
+//! * `active`: [`ActiveScans`], the scans in progress: their moments, and what they still need.
+//! * `driver`: finds the moment of a scan, and ends its freeze.
+//! * `progress`: one scan in progress.
+//! * `liveness`: decides which records of a page, the *candidates*, are the newest of their keys.
+//! * `chains`: reads the chains for that from the device, many at once.
+//! * `pages`: reads the log in order, from memory or from the device.
+//! * `live_records`: [`LiveRecords`], a scan from its moment to its end.
+//!
+//! # A moment
+//! A scan shows the store as of a *moment*: an address, the tail at an instant at which no
+//! operation changes anything (`SystemState`). Below the moment are all records of that state. It
+//! is enough to know two things.
+//!
+//! * *The newest record of a key*, below the moment. It is the first record of the key in its
+//!   chain, without the records above the moment. So records below the moment must stay in their
+//!   chains ([`ActiveScans::kept_below`]).
+//! * *Its value at the moment*. Records below `read-only` are final. Records above it change in
+//!   place. So everything below the moment is frozen until the scan has read what was mutable then.
+//!   It reads that first, and then thaws; the older rest takes its time.
+//!
+//! # A scan that is dropped or leaked
+//! A dropped scan wakes the driver, which ends its freeze. A leaked scan stays frozen. Then each
+//! key whose record was mutable at the moment costs one copy to the tail when it changes next, and
+//! an entry of a deleted key may stay in the index. Neither repeats.
+
+mod active;
+mod batch;
+mod candidate;
+mod chains;
+mod driver;
+mod live_records;
+mod liveness;
+mod pages;
+mod progress;
+
+pub(in crate::store) use active::ActiveScans;
+pub(crate) use batch::{Batch, LiveRecord};
+pub(crate) use live_records::{LiveRecords, Wish};

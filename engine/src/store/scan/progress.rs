@@ -1,0 +1,48 @@
+//! A scan in progress, from its beginning to its drop.
+
+use super::active::Bounds;
+use crate::base::error::Result;
+use crate::hybrid_log::LogStatus;
+use crate::store::table::TableInner;
+
+/// A scan in progress. It ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct ActiveScan<'t> {
+    table: &'t TableInner,
+    number: u64,
+}
+
+impl<'t> ActiveScan<'t> {
+    /// Begins a scan, as of a moment that follows.
+    pub(super) fn begin(table: &'t TableInner) -> Self {
+        Self { table, number: table.scans.enter() }
+    }
+
+    /// Waits for the moment, and returns its bounds.
+    ///
+    /// # Errors
+    /// `Closed`, `Poisoned`.
+    pub(super) async fn bounds(&self) -> Result<Bounds> {
+        let (scans, health) = (&self.table.scans, self.table.log.health());
+        let bounds = || scans.bounds_of(self.number);
+        health.wait_for(scans.begun(), check, || bounds().is_some()).await?;
+        Ok(bounds().expect("it stays known"))
+    }
+
+    /// Lets the records that were mutable at the moment change in place again.
+    pub(super) fn thaw(&self) {
+        self.table.scans.want_thaw(self.number);
+    }
+}
+
+impl Drop for ActiveScan<'_> {
+    fn drop(&mut self) {
+        self.table.scans.leave(self.number);
+    }
+}
+
+/// Refuses a scan of a poisoned store, whose maintenance may have ended: it would wait for its
+/// moment forever. A read-only store can be scanned.
+fn check(status: &LogStatus) -> Result<()> {
+    if status.is_poisoned() { status.check_write() } else { status.check_read() }
+}
