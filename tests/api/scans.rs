@@ -82,6 +82,37 @@ fn a_scan_shows_the_moment_of_its_first_key() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn retain_deletes_the_other_keys_and_clear_all() -> Result<()> {
+    for config in sizes() {
+        let store: FasterKv<u64, [u8]> = memory_store(config);
+        block_on(async {
+            for version in 0..2 {
+                for key in (0..KEYS).filter(|key| key % 3 >= version) {
+                    store.upsert(&key, &value(key, version)).await?;
+                }
+                if version == 0 {
+                    store.flush_and_evict().await?;
+                }
+            }
+            let removed =
+                store.retain(|key, value| key.is_multiple_of(2) || value.len() > 1000).await?;
+            let is_kept = |key: &u64| key.is_multiple_of(2) || key.is_multiple_of(97);
+            assert_eq!(removed, KEYS - (0..KEYS).filter(is_kept).count() as u64);
+            for key in 0..KEYS {
+                assert_eq!(store.contains(&key).await?, is_kept(&key), "{key}");
+            }
+            assert_eq!(store.retain(|_key, _value| true).await?, 0);
+            assert_eq!(store.clear().await?, KEYS - removed);
+            assert_eq!((store.count().await?, store.clear().await?), (0, 0));
+            store.upsert(&1, b"again").await?;
+            assert_eq!(store.count().await?, 1);
+            store.close().await
+        })?;
+    }
+    Ok(())
+}
+
 /// The tables share chains: the index has two buckets.
 #[test]
 fn a_scan_is_of_one_table() -> Result<()> {

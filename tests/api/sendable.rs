@@ -60,6 +60,11 @@ fn ask_store(asked: &mut Asked, store: &FasterKv<u64, [u8]>) -> Result<()> {
     ask(asked, "iterators.rs", "rmw_each", || store.rmw_each([1], |_, _| Vec::new()));
     ask(asked, "iterators.rs", "insert_each", || store.insert_each(pairs.clone()));
     ask(asked, "iterators.rs", "delete_each", || store.delete_each([1]));
+    ask(asked, "scans.rs", "count", || store.count());
+    ask(asked, "scans.rs", "retain", || store.retain(|_, value| value.is_empty()));
+    ask(asked, "scans.rs", "clear", || store.clear());
+    ask(asked, "scans.rs", "scan", || store.scan());
+    ask(asked, "scans.rs", "scan_with", || store.scan_with(|key, _| Some(key)));
     let mut session = store.session()?;
     ask(asked, "session.rs", "wait_durable", || session.wait_durable());
     ask(asked, "operations.rs", "read", || session.read(&1));

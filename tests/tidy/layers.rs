@@ -73,7 +73,7 @@ const ENGINE: [(&str, &str); 25] = [
     ("inspect", "base manifest record config hybrid_log store checkpoint"),
     ("lifecycle", "base record config opening store checkpoint recovery"),
     ("session", "codec base store futures lifecycle"),
-    ("scan", "base codec store lifecycle"),
+    ("scan", "base codec record store lifecycle"),
     ("database", "base record config statistics store checkpoint recovery lifecycle"),
     ("kv", "base codec config statistics store futures checkpoint recovery session scan database"),
     ("builder", "base codec config opening checkpoint recovery lifecycle database kv"),

@@ -4,7 +4,9 @@ use super::FasterKv;
 use crate::base::error::Result;
 use crate::codec::{Key, Value};
 use crate::scan::{Records, Scan, ScanWith};
-use crate::store::scan::Wish;
+use crate::store::Types;
+use crate::store::encoding::{view_key, view_value};
+use crate::store::scan::{LiveRecord, Wish};
 use std::sync::Arc;
 
 impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
@@ -106,6 +108,62 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// Has no effect; can be dropped at any time.
     pub async fn count(&self) -> Result<u64> {
         self.records(Wish::Keys).count().await
+    }
+
+    /// Deletes the keys for which `keep` returns false, and returns their number.
+    ///
+    /// `keep` is called once for each key that the table had at one moment during the call, with
+    /// the value of that moment, as by [`scan_with`](Self::scan_with). A key that was written since
+    /// is not deleted, even if it was written with the same value.
+    ///
+    /// Memory is bounded as for a scan. A deleted key costs a small record at the tail of the log.
+    ///
+    /// ```
+    /// # use kvick::{Config, FasterKv};
+    /// # use kvick::config::Backend;
+    /// # kvick::runtime::block_on(async {
+    /// # let config = Config::default().with_backend(Backend::Memory);
+    /// # let store: FasterKv<u64, u64> = FasterKv::open("unused", config).await?;
+    /// store.upsert_each((0..1000).map(|n| (n, n))).await?;
+    /// let removed = store.retain(|_key, value| value % 10 == 0).await?;
+    /// assert_eq!((removed, store.count().await?), (900, 100));
+    /// # store.close().await
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`scan`](Self::scan), but `Codec` ends it too. `StorageFull`, `ReadOnly`, `Poisoned`.
+    /// The keys that were deleted before stay deleted.
+    ///
+    /// # Cancel safety
+    /// Each key is deleted or not. The keys that were deleted stay deleted. A panic of `keep` has
+    /// the same effect.
+    pub async fn retain<F>(&self, mut keep: F) -> Result<u64>
+    where
+        F: FnMut(K::View<'_>, V::View<'_>) -> bool,
+    {
+        let keeps = |record: LiveRecord<'_>| {
+            Ok(keep(view_key::<K>(record.key)?, view_value::<V>(record.value)?))
+        };
+        self.records(Wish::Values).retain::<Types<K, V>>(&self.core, keeps).await
+    }
+
+    /// Deletes all keys that the table had at one moment during the call, and returns their number.
+    ///
+    /// A key that was written since that moment is not deleted. So the table is empty afterwards if
+    /// no task writes meanwhile. To delete a whole table at once, use
+    /// [`drop_table`](crate::Database::drop_table).
+    ///
+    /// Memory is bounded as for a [`scan`](Self::scan). A deleted key costs a small record at the
+    /// tail of the log.
+    ///
+    /// # Errors
+    /// As for [`retain`](Self::retain), without `Codec`.
+    ///
+    /// # Cancel safety
+    /// Each key is deleted or not. The keys that were deleted stay deleted.
+    pub async fn clear(&self) -> Result<u64> {
+        self.records(Wish::Keys).retain::<Types<K, V>>(&self.core, |_record| Ok(false)).await
     }
 
     /// Returns about how many keys the store has, in all of its tables together.

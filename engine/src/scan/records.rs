@@ -2,6 +2,7 @@
 
 use crate::base::error::Result;
 use crate::lifecycle::StoreLifecycle;
+use crate::record::HasLayout;
 use crate::store::TableInner;
 use crate::store::scan::{Batch, LiveRecord, LiveRecords, Wish};
 use std::future::poll_fn;
@@ -42,6 +43,26 @@ impl Records {
         // Its memory is free before the next one takes some.
         self.batch = None;
         self.found.poll_batch(context)
+    }
+
+    /// Deletes the keys of the records for which `keep` returns false, unless they have changed
+    /// since the moment. Returns the number of deleted keys.
+    pub(crate) async fn retain<S: HasLayout>(
+        mut self,
+        table: &TableInner,
+        mut keep: impl FnMut(LiveRecord<'_>) -> Result<bool>,
+    ) -> Result<u64> {
+        let mut removed = 0;
+        while let Some(batch) = poll_fn(|context| self.poll_batch(context)).await {
+            let mut batch = batch?;
+            // All of them before the next batch: the records are final until the scan is polled.
+            while let Some(record) = batch.take() {
+                if !keep(record)? {
+                    removed += u64::from(record.remove::<S>(table).await?);
+                }
+            }
+        }
+        Ok(removed)
     }
 
     /// Returns the number of records that follow.

@@ -34,7 +34,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Stream for Scan<K, V> {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let next = ready!(self.records.poll_next(context));
         Poll::Ready(next.map(|record| {
-            let LiveRecord { key, value } = record?;
+            let LiveRecord { key, value, .. } = record?;
             Ok((decode_key::<K>(key)?, decode_value::<V>(value)?))
         }))
     }
@@ -75,7 +75,7 @@ where
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let Self { records, look, .. } = self.get_mut();
         loop {
-            let LiveRecord { key, value } = match ready!(records.poll_next(context)) {
+            let LiveRecord { key, value, .. } = match ready!(records.poll_next(context)) {
                 Some(Ok(record)) => record,
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => return Poll::Ready(None),

@@ -2,24 +2,31 @@
 
 use super::candidate::Candidate;
 use super::pages::Stretch;
+use super::removal::remove;
 use crate::base::address::Address;
-use crate::record::{Layout, StoredRecord};
+use crate::base::error::Result;
+use crate::record::{HasLayout, Layout, StoredRecord};
+use crate::store::table::TableInner;
 
-/// Live records. Each is taken once.
+/// Live records of one layout, the next one last. Each is taken once.
 #[derive(Debug)]
-pub(crate) struct Batch(Content);
-
-#[derive(Debug)]
-enum Content {
-    /// Records of one stretch, the next one last.
-    Records { start: Address, bytes: Vec<u8>, layout: Layout, live: Vec<Address> },
-    /// One record whose value was in pieces.
-    Long { key: Vec<u8>, value: Vec<u8>, is_taken: bool },
+pub(crate) struct Batch {
+    layout: Layout,
+    /// The address of the first byte.
+    start: Address,
+    bytes: Vec<u8>,
+    live: Vec<Address>,
+    /// The value of the record, which is the only one, if it was in pieces.
+    gathered: Option<Vec<u8>>,
 }
 
-/// A key and its value.
+/// A live record, as bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LiveRecord<'b> {
+    address: Address,
+    layout: Layout,
+    /// The bytes from its header on.
+    record: &'b [u8],
     pub(crate) key: &'b [u8],
     /// The value. Of a value in pieces it is the list of pieces, for a scan that wants no values.
     pub(crate) value: &'b [u8],
@@ -28,36 +35,51 @@ pub(crate) struct LiveRecord<'b> {
 impl Batch {
     pub(super) fn new(stretch: Stretch, layout: Layout, live: Vec<Address>) -> Self {
         let Stretch { start, bytes, .. } = stretch;
-        Self(Content::Records { start, bytes, layout, live })
+        Self { layout, start, bytes, live, gathered: None }
     }
 
+    /// Returns a batch of one record, whose value was in pieces.
     pub(super) fn long(candidate: &Candidate<'_>, value: Vec<u8>) -> Self {
-        Self(Content::Long { key: candidate.key().to_vec(), value, is_taken: false })
+        let Candidate { address, layout, record, .. } = *candidate;
+        let (bytes, live) = (record.to_vec(), vec![address]);
+        Self { layout, start: address, bytes, live, gathered: Some(value) }
     }
 
     /// Returns the number of records that were not taken.
     pub(crate) fn left(&self) -> usize {
-        match &self.0 {
-            Content::Records { live, .. } => live.len(),
-            Content::Long { is_taken, .. } => usize::from(!is_taken),
-        }
+        self.live.len()
     }
 
     /// Takes the next record.
     #[inline]
     pub(crate) fn take(&mut self) -> Option<LiveRecord<'_>> {
-        match &mut self.0 {
-            Content::Records { start, bytes, layout, live } => {
-                let within = live.pop()?.raw() - start.raw();
-                let record = &bytes[usize::try_from(within).expect("within a page")..];
-                let key = StoredRecord::key_in(record, *layout);
-                Some(LiveRecord { key, value: StoredRecord::value_in(record, *layout) })
-            }
-            Content::Long { is_taken: true, .. } => None,
-            Content::Long { key, value, is_taken } => {
-                *is_taken = true;
-                Some(LiveRecord { key, value })
-            }
-        }
+        let address = self.live.pop()?;
+        let within = usize::try_from(address.raw() - self.start.raw()).expect("within a page");
+        let (record, layout) = (&self.bytes[within..], self.layout);
+        let key = StoredRecord::key_in(record, layout);
+        let value = match &self.gathered {
+            Some(value) => value,
+            None => StoredRecord::value_in(record, layout),
+        };
+        Some(LiveRecord { address, layout, record, key, value })
+    }
+}
+
+impl LiveRecord<'_> {
+    /// Deletes the key, unless it has changed since the moment of the scan. Returns whether it was
+    /// deleted. The scan has not been polled since it has shown the record.
+    ///
+    /// # Errors
+    /// `StorageFull`, `ReadOnly`, `Poisoned`, `Closed`; `InvalidArgument` if the table was dropped;
+    /// `Corrupt` and `Io` of records of the same chain.
+    ///
+    /// # Cancel safety
+    /// The key is deleted or not.
+    pub(crate) async fn remove<S: HasLayout>(self, table: &TableInner) -> Result<bool> {
+        let Self { address, layout, record, key, .. } = self;
+        assert_eq!(layout, S::LAYOUT, "the record is of this table");
+        let hash = table.hasher.hash(key);
+        let candidate = Candidate { address, table: table.number, layout, record, hash };
+        remove::<S>(table, candidate).await
     }
 }

@@ -1,6 +1,6 @@
 //! A record that may be live, and the walk along its chain.
 
-use crate::base::address::Address;
+use crate::base::address::{ADDRESS_MASK, Address};
 use crate::base::hash::KeyHash;
 use crate::record::{Layout, RecordInfo, StoredRecord, TableNumber};
 
@@ -34,6 +34,9 @@ pub(super) enum Walk {
     /// The chain goes on at this address.
     GoesOn(Address),
 }
+
+/// The end of a walk that counts all records of the present.
+pub(super) const NOW: Address = Address::new(ADDRESS_MASK);
 
 impl<'p> Candidate<'p> {
     pub(super) fn key(&self) -> &'p [u8] {

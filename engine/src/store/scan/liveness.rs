@@ -16,6 +16,7 @@ use super::chains;
 use crate::base::address::Address;
 use crate::base::error::Result;
 use crate::epoch::Guard;
+use crate::hash_index::FoundEntry;
 use crate::store::inner::StoreInner;
 
 /// The number of candidates that are looked up under one guard.
@@ -44,7 +45,10 @@ pub(in crate::store) async fn live_of<'p>(
             seat.protected(|tools| {
                 for candidate in group {
                     debug_assert!(candidate.address < end, "{candidate:?} is below {end:?}");
-                    match walk_in_memory(store, candidate, end, tools.guard) {
+                    let Some(entry) = store.index.find(candidate.hash) else {
+                        continue;
+                    };
+                    match walk_in_memory(store, candidate, (entry, end), tools.guard) {
                         Walk::Live => live.push(*candidate),
                         Walk::Dead => {}
                         Walk::GoesOn(from) => {
@@ -58,16 +62,14 @@ pub(in crate::store) async fn live_of<'p>(
     chains::walk_on_device(store, pending, end, live).await
 }
 
-/// Walks along the chain of a candidate down to the head.
-fn walk_in_memory(
+/// Walks along the chain of a candidate from its entry down to the head, without the records at or
+/// above `end`.
+pub(super) fn walk_in_memory(
     store: &StoreInner,
     candidate: &Candidate<'_>,
-    end: Address,
+    (entry, end): (FoundEntry, Address),
     guard: &Guard<'_>,
 ) -> Walk {
-    let Some(entry) = store.index.find(candidate.hash) else {
-        return Walk::Dead;
-    };
     let pages = store.log.pages();
     let head = pages.head(guard);
     let mut walk = candidate.walk_at(entry.address());

@@ -6,6 +6,7 @@
 //! * `progress`: one scan in progress.
 //! * `liveness`: decides which records of a page, the *candidates*, are the newest of their keys.
 //! * `chains`: reads the chains for that from the device, many at once.
+//! * `removal`: deletes a key if the record that a scan has shown is still its newest.
 //! * `pages`: reads the log in order, from memory or from the device.
 //! * `live_records`: [`LiveRecords`], a scan from its moment to its end.
 //!
@@ -35,6 +36,7 @@ mod live_records;
 mod liveness;
 mod pages;
 mod progress;
+mod removal;
 
 pub(in crate::store) use active::ActiveScans;
 pub(crate) use batch::{Batch, LiveRecord};
