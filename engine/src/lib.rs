@@ -95,7 +95,7 @@ pub mod stats {
     pub use crate::base::health::{Condition, Health};
     pub use crate::statistics::{
         CacheHits, CheckpointStats, DeviceStats, IndexStats, LastCheckpoint, LogBytes, MemoryBytes,
-        OperationCounts, Stats, TableStats,
+        OperationCounts, ScanStats, Stats, TableStats,
     };
 }
 

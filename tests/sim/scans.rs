@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt};
 use kvick::checkpoint::Kind;
 use kvick::io::sim::{FaultRates, Random, SimOptions};
+use kvick::stats::ScanStats;
 use kvick::{Error, ErrorKind, FasterKv, Key, Value};
 use tests::budgets::set_some_memory;
 use tests::journal::ALL_KINDS;
@@ -357,6 +358,8 @@ fn records_change_in_place_again_after_a_scan() {
             let before = appends();
             store.upsert(&1, &0).await.expect("a sound disk");
             assert_eq!(appends(), before + 1, "the record is frozen: the scan has not ended");
+            let scans = store.stats().scans;
+            assert!(scans.in_progress == 1 && scans.needed > 0, "{scans:?}");
             if shown == 1 {
                 drop(scan);
             } else {
@@ -367,6 +370,7 @@ fn records_change_in_place_again_after_a_scan() {
             store.upsert(&2, &0).await.expect("a sound disk");
             store.upsert(&1, &0).await.expect("a sound disk");
             assert_eq!(appends(), before, "changed in place");
+            assert_eq!(store.stats().scans, ScanStats::default());
             store.close().await.expect("closes");
         });
     }

@@ -171,6 +171,8 @@
 //! | `kvick_index_prefixes` | | store | limit of the entries of the hash index |
 //! | `kvick_index_buckets` | | store | buckets of the hash index |
 //! | `kvick_log_bytes` | `region` | store | log of a store by region |
+//! | `kvick_scans` | | store | scans in progress |
+//! | `kvick_scans_needed_bytes` | | store | end of the log that a scan may still read |
 //! | `kvick_seats` | | store | existing sessions and pooled seats |
 //! | `kvick_checkpoints_total` | `outcome` | store | ended checkpoints |
 //! | `kvick_last_checkpoint_age_seconds` | | store | time since the last one ended or failed |

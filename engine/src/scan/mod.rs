@@ -19,7 +19,8 @@
 //! The scan first shows the records that were mutable at its moment. Until it has, operations copy
 //! each of them to the tail when they change it, instead of changing it in place: once for each
 //! key. So a scan that pauses costs little, at the beginning and later. Dropping it ends that. A
-//! leaked scan (`std::mem::forget`) costs as much as a paused one, until the store is closed.
+//! leaked scan (`std::mem::forget`) costs as much as a paused one, until the store is closed;
+//! [`ScanStats`](crate::stats::ScanStats) shows it.
 //!
 //! # Cancel safety
 //! A scan can be dropped at any time. A call of `next` that is dropped loses no record.

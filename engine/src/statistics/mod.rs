@@ -16,7 +16,7 @@ mod tests;
 pub use checkpoints::{CheckpointStats, LastCheckpoint};
 pub use device::DeviceStats;
 pub use snapshot::{
-    CacheHits, IndexStats, LogBytes, MemoryBytes, OperationCounts, Stats, TableStats,
+    CacheHits, IndexStats, LogBytes, MemoryBytes, OperationCounts, ScanStats, Stats, TableStats,
 };
 
 pub(crate) use counters::{Counter, Counters};

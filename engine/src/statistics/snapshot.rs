@@ -28,6 +28,8 @@ pub struct Stats {
     pub index: IndexStats,
     /// The bytes of the log by region.
     pub log: LogBytes,
+    /// The scans in progress.
+    pub scans: ScanStats,
     /// The work of the device.
     pub device: DeviceStats,
     /// The memory by its use, in bytes.
@@ -96,6 +98,18 @@ pub struct LogBytes {
     pub read_only: u64,
     /// The bytes that are on the device only.
     pub on_device: u64,
+}
+
+/// The scans in progress, leaked ones included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct ScanStats {
+    /// The number of scans that have their moment and have not ended.
+    pub in_progress: u64,
+    /// The bytes at the end of the log that one of them may still read. A scan that is paused or
+    /// leaked keeps this number high.
+    pub needed: u64,
 }
 
 /// The memory by its use, in bytes.

@@ -41,6 +41,8 @@ impl fmt::Display for Stats {
         table.row("log", "mutable", size(self.log.mutable))?;
         table.row("log", "read-only", size(self.log.read_only))?;
         table.row("log", "on device", size(self.log.on_device))?;
+        table.row("scans", "in progress", count(self.scans.in_progress))?;
+        table.row("scans", "needed", size(self.scans.needed))?;
         self.device.rows_of_reads(&mut table)?;
         self.device.rows_of_writes(&mut table)?;
         table.row("memory", "index", size(self.memory.index))?;

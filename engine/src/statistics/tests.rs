@@ -17,6 +17,7 @@ pub(super) fn sample() -> Stats {
     stats.index.prefixes = 1 << 24;
     let log = &mut stats.log;
     (log.mutable, log.read_only, log.on_device) = (180 << 20, 20 << 20, 5 << 39);
+    (stats.scans.in_progress, stats.scans.needed) = (3, 7 << 20);
     let device = &mut stats.device;
     (device.reads, device.read_bytes) = (70_000, 70_000 * 4096);
     (device.writes, device.write_bytes) = (1500, 3 << 30);
@@ -62,6 +63,8 @@ index        entries              1,700,000
 log          mutable              180.0 MiB
              read-only             20.0 MiB
              on device              2.5 TiB
+scans        in progress                  3
+             needed                 7.0 MiB
 device       reads                   70,000
              read                 273.4 MiB
              read p50              131.0 us
@@ -95,7 +98,7 @@ fn a_table_without_a_checkpoint_ends_with_their_numbers() {
 checkpoints  taken                        0
              failed                       0";
     assert!(table.ends_with(end), "{table}");
-    assert_eq!(table.lines().count(), 37);
+    assert_eq!(table.lines().count(), 39);
 }
 
 #[cfg(feature = "serde")]
@@ -107,6 +110,7 @@ fn data_has_the_names_of_the_fields() {
         r#""suspensions":70123,"expired":345,"appends":1052001,"#,
         r#""index":{"entries":1700000,"prefixes":16777216,"buckets":141666},"#,
         r#""log":{"mutable":188743680,"read_only":20971520,"on_device":2748779069440},"#,
+        r#""scans":{"in_progress":3,"needed":7340032},"#,
         r#""device":{"reads":70000,"read_bytes":286720000,"writes":1500,"#,
         r#""write_bytes":3221225472,"read_latency_p50_seconds":0.000131072,"#,
         r#""read_latency_p99_seconds":0.001048576,"write_latency_p50_seconds":0.000524288,"#,

@@ -17,7 +17,7 @@ use crate::hash_index::HashIndex;
 use crate::hybrid_log::{HybridLog, LogStatus};
 use crate::memory::MemoryGovernor;
 use crate::record::{RecordInfo, RecordRef};
-use crate::statistics::{DeviceStats, IndexStats, LogBytes, MemoryBytes, Stats};
+use crate::statistics::{DeviceStats, IndexStats, LogBytes, MemoryBytes, ScanStats, Stats};
 use kvick_io::Device;
 use kvick_runtime::Handle;
 use std::sync::Arc;
@@ -237,6 +237,9 @@ impl StoreInner {
             read_only: read_only.raw() - head.raw(),
             on_device: head.raw() - begin.raw(),
         };
+        let (in_progress, needs) = self.scans.needs();
+        let needed = needs.map_or(0, |needs| tail.raw().saturating_sub(needs.raw()));
+        stats.scans = ScanStats { in_progress: in_progress as u64, needed };
         let stored = self.log.file().device().bytes_stored();
         stats.device = DeviceStats::of(self.log.file().counters(), stored);
         let (frames, buffers) = (self.log.pages().bytes(), self.log.file().bytes_in_buffers());

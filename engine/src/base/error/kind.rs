@@ -22,7 +22,8 @@ pub enum ErrorKind {
     StorageFull,
     /// The system is short of descriptors, tasks or memory. Nothing was done; retry later.
     Unavailable,
-    /// Entries were truncated before a reader read them. Continue where the log begins.
+    /// Entries were truncated before a reader read them. Continue where the log begins. Or records
+    /// left the log before a scan read them: scan again.
     Truncated,
     /// The file system was read-only at the opening. Reads work, and nothing else does.
     ReadOnly,

@@ -292,6 +292,13 @@ impl Error {
         Self::new(ErrorKind::Truncated, message)
     }
 
+    /// Creates the error of a scan at the address `at`. The log begins after it by now.
+    #[cold]
+    pub(crate) fn taken_from_scan(at: u64) -> Self {
+        let message = format!("records from address {at} on left the log before a scan read them");
+        Self::new(ErrorKind::Truncated, message).with_way_out("scan again, without long pauses")
+    }
+
     #[cold]
     pub(crate) fn completed() -> Self {
         let message = "the log was completed, for ever, and takes no more entries";

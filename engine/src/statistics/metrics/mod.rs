@@ -19,8 +19,8 @@ use names::{
     APPENDS, CHECKPOINT_AGE, CHECKPOINT_DURATION, CHECKPOINT_FAILED, CHECKPOINTS, CONDITION,
     DEVICE_READ_BYTES, DEVICE_READ_LATENCY, DEVICE_READS, DEVICE_STORED, DEVICE_WRITE_BYTES,
     DEVICE_WRITE_LATENCY, DEVICE_WRITES, EXPIRED, HITS, INDEX_BUCKETS, INDEX_ENTRIES,
-    INDEX_PREFIXES, LOG, MEMORY_BUDGET, MEMORY_FLOOR, MEMORY_WAITED, Metric, OPERATIONS, SEATS,
-    SUSPENSIONS,
+    INDEX_PREFIXES, LOG, MEMORY_BUDGET, MEMORY_FLOOR, MEMORY_WAITED, Metric, OPERATIONS, SCANS,
+    SCANS_NEEDED, SEATS, SUSPENSIONS,
 };
 use std::time::Duration;
 
@@ -98,6 +98,8 @@ impl Stats {
         to.gauge(INDEX_PREFIXES, None, self.index.prefixes);
         to.gauge(INDEX_BUCKETS, None, self.index.buckets);
         self.log.publish(&to);
+        to.gauge(SCANS, None, self.scans.in_progress);
+        to.gauge(SCANS_NEEDED, None, self.scans.needed);
         self.device.publish_reads(&to);
         self.device.publish_writes(&to);
         self.memory.publish(&to);

@@ -28,6 +28,13 @@ pub(super) const EXPIRED: Metric = Metric {
 };
 pub(super) const LOG: Metric =
     Metric { name: "kvick_log_bytes", unit: Unit::Bytes, text: "log of a store by region" };
+pub(super) const SCANS: Metric =
+    Metric { name: "kvick_scans", unit: Unit::Count, text: "scans in progress" };
+pub(super) const SCANS_NEEDED: Metric = Metric {
+    name: "kvick_scans_needed_bytes",
+    unit: Unit::Bytes,
+    text: "end of the log that a scan may still read",
+};
 pub(super) const DEVICE_READS: Metric = Metric {
     name: "kvick_device_reads_total",
     unit: Unit::Count,

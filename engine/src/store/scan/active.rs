@@ -34,9 +34,16 @@ pub(in crate::store) struct ActiveScans {
 struct Scans {
     next: u64,
     /// By number.
-    scans: BTreeMap<u64, Stage>,
+    scans: BTreeMap<u64, Scan>,
     /// The ends of freezes that nothing needs any more.
     thaws: Vec<Address>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Scan {
+    stage: Stage,
+    /// It reads no record below this address any more.
+    needs: Address,
 }
 
 /// The progress of a scan.
@@ -76,8 +83,9 @@ impl ActiveScans {
         let mut scans = self.scans();
         let number = scans.next;
         scans.next += 1;
-        let before = scans.scans.insert(number, Stage::Waiting);
-        debug_assert_eq!(before, None, "each scan has a number of its own");
+        let scan = Scan { stage: Stage::Waiting, needs: Address::NONE };
+        let before = scans.scans.insert(number, scan);
+        debug_assert!(before.is_none(), "each scan has a number of its own");
         drop(scans);
         self.demand.notify(usize::MAX);
         number
@@ -85,7 +93,24 @@ impl ActiveScans {
 
     /// Returns the bounds of a scan, if it has its moment.
     pub(super) fn bounds_of(&self, number: u64) -> Option<Bounds> {
-        self.scans().scans[&number].bounds()
+        self.scans().scans[&number].stage.bounds()
+    }
+
+    /// Notes that a scan reads no record below `address` any more.
+    pub(super) fn pass(&self, number: u64, address: Address) {
+        let mut scans = self.scans();
+        let scan = scans.scans.get_mut(&number).expect("a scan has its entry until it ends");
+        debug_assert!(scan.needs <= address, "a scan goes up: {scan:?}, {address:?}");
+        scan.needs = address;
+    }
+
+    /// Returns the number of scans that have their moment, and the lowest address that one of them
+    /// still reads.
+    pub(in crate::store) fn needs(&self) -> (usize, Option<Address>) {
+        let scans = self.scans();
+        let begun = scans.scans.values().filter(|scan| scan.stage != Stage::Waiting);
+        let needs = begun.map(|scan| scan.needs);
+        (needs.clone().count(), needs.min())
     }
 
     /// Lets the driver end the freeze of a scan, if it is frozen.
@@ -120,7 +145,7 @@ impl ActiveScans {
 
     /// Returns whether a scan waits for its moment.
     pub(super) fn has_waiting(&self) -> bool {
-        self.scans().scans.values().any(|stage| *stage == Stage::Waiting)
+        self.scans().scans.values().any(|scan| scan.stage == Stage::Waiting)
     }
 
     /// Returns whether freezes can end.
@@ -139,9 +164,9 @@ impl ActiveScans {
         let Bounds { begin, mutable_from, end } = bounds;
         assert!(begin <= mutable_from && mutable_from <= end, "{bounds:?}");
         let mut scans = self.scans();
-        for stage in scans.scans.values_mut().filter(|stage| **stage == Stage::Waiting) {
+        for scan in scans.scans.values_mut().filter(|scan| scan.stage == Stage::Waiting) {
             freeze();
-            *stage = Stage::Frozen(bounds);
+            *scan = Scan { stage: Stage::Frozen(bounds), needs: begin };
         }
         self.publish(&scans);
         drop(scans);
@@ -149,7 +174,7 @@ impl ActiveScans {
     }
 
     fn publish(&self, scans: &Scans) {
-        let ends = scans.scans.values().filter_map(|stage| stage.bounds());
+        let ends = scans.scans.values().filter_map(|scan| scan.stage.bounds());
         let highest = ends.map(|bounds| bounds.end.raw()).max();
         // Relaxed: see `kept_below`. It comes down at any time, and later is right too.
         self.kept_below.store(highest.unwrap_or(0), Ordering::Relaxed);
@@ -163,12 +188,66 @@ impl ActiveScans {
 impl Scans {
     /// Lets the driver end the freeze of a scan, if it is frozen. Returns whether it was.
     fn want_thaw(&mut self, number: u64) -> bool {
-        let stage = self.scans.get_mut(&number).expect("a scan has its entry until it ends");
-        let Stage::Frozen(bounds) = *stage else {
+        let scan = self.scans.get_mut(&number).expect("a scan has its entry until it ends");
+        let Stage::Frozen(bounds) = scan.stage else {
             return false;
         };
-        *stage = Stage::Thawed(bounds);
+        scan.stage = Stage::Thawed(bounds);
         self.thaws.push(bounds.end);
         true
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    fn bounds(end: u64) -> Bounds {
+        let [begin, mutable_from, end] = [64, 1000, end].map(Address::new);
+        Bounds { begin, mutable_from, end }
+    }
+
+    #[test]
+    fn records_are_kept_for_the_newest_scan() {
+        let scans = ActiveScans::default();
+        let frozen = Cell::new(0);
+        let freeze = || frozen.set(frozen.get() + 1);
+        let [first, second] = [scans.enter(), scans.enter()];
+        assert_eq!((scans.needs(), scans.bounds_of(first)), ((0, None), None));
+        scans.begin_waiting(bounds(2000), freeze);
+        let third = scans.enter();
+        scans.begin_waiting(bounds(3000), freeze);
+        assert_eq!((frozen.get(), scans.has_waiting()), (3, false));
+        assert_eq!(scans.bounds_of(second), Some(bounds(2000)));
+        assert_eq!(scans.kept_below(), Address::new(3000));
+        scans.pass(first, Address::new(500));
+        scans.pass(second, Address::new(400));
+        scans.pass(third, Address::new(700));
+        assert_eq!(scans.needs(), (3, Some(Address::new(400))));
+        scans.leave(third);
+        assert_eq!(scans.kept_below(), Address::new(2000));
+        scans.leave(second);
+        assert_eq!(scans.needs(), (1, Some(Address::new(500))));
+        scans.leave(first);
+        assert_eq!((scans.kept_below(), scans.needs()), (Address::NONE, (0, None)));
+    }
+
+    /// A scan thawed twice: once when it had read what was mutable, and once at its end.
+    #[test]
+    fn each_freeze_thaws_once() {
+        let scans = ActiveScans::default();
+        let [first, second] = [scans.enter(), scans.enter()];
+        scans.want_thaw(first);
+        assert!(!scans.has_thaws(), "it is not frozen yet");
+        scans.begin_waiting(bounds(2000), || ());
+        scans.want_thaw(first);
+        scans.want_thaw(first);
+        scans.leave(first);
+        assert_eq!(scans.take_thaws(), [Address::new(2000)]);
+        scans.leave(second);
+        assert_eq!(scans.take_thaws(), [Address::new(2000)]);
+        scans.leave(scans.enter());
+        assert!(!scans.has_thaws() && !scans.has_waiting());
     }
 }

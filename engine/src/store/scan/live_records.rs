@@ -7,7 +7,7 @@ use super::liveness::live_of;
 use super::pages::{Candidates, READS, ScanMoment, Stretch, chunks, read};
 use super::progress::ActiveScan;
 use crate::base::address::Address;
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::wait::yield_once;
 use crate::record::{RecordInfo, StoredRecord};
 use crate::store::record::overflow::read_overflow;
@@ -99,11 +99,19 @@ impl fmt::Debug for LiveRecords {
 /// Finds all live records of a table.
 async fn find(table: Arc<TableInner>, wish: Wish, found: Arc<Slot>) -> Result<()> {
     let (scan, Bounds { begin, mutable_from, end }, second) = begin_in_second(&table).await?;
-    let finder = Finder { table: &table, moment: ScanMoment { end, second }, wish, found: &found };
+    let moment = ScanMoment { end, second };
+    let finder = Finder { table: &table, moment, begin, wish, found: &found };
     // What was mutable comes first: it is frozen for only as long.
-    finder.find_in([mutable_from, end]).await?;
+    finder.find_in([mutable_from, end], |_next| {}).await?;
     scan.thaw();
-    finder.find_in([begin, mutable_from]).await
+    // The pieces of a value are below its record, at any distance.
+    let has_pieces = wish == Wish::Values && table.layout.value_width.is_none();
+    let pass = |next| {
+        if !has_pieces {
+            scan.pass(next);
+        }
+    };
+    finder.find_in([begin, mutable_from], pass).await
 }
 
 /// Begins a scan. Returns its bounds, and the second of its moment, which decides what has expired;
@@ -136,26 +144,36 @@ const BEGINNINGS: u32 = 8;
 struct Finder<'f> {
     table: &'f TableInner,
     moment: ScanMoment,
+    /// The log began here at the moment.
+    begin: Address,
     wish: Wish,
     found: &'f Slot,
 }
 
 impl Finder<'_> {
-    async fn find_in(&self, [from, end]: [Address; 2]) -> Result<()> {
+    /// Finds the live records of `[from, end)`. Calls `pass` with each address below which it is
+    /// done.
+    async fn find_in(&self, [from, end]: [Address; 2], pass: impl Fn(Address)) -> Result<()> {
         let mut next = from;
         while next < end {
             let [_, head, ..] = self.table.log.pages().addresses();
-            next = if next < head {
-                self.find_on_device([next, end.min(head)]).await?
+            let found = if next < head {
+                self.find_on_device([next, end.min(head)], &pass).await
             } else {
-                self.find_in_memory([next, end]).await?
+                self.find_in_memory([next, end]).await
             };
+            next = found.map_err(|error| self.cause_of(error))?;
+            pass(next);
         }
         Ok(())
     }
 
     /// Finds the live records of `[from, end)`, which is on the device.
-    async fn find_on_device(&self, [from, end]: [Address; 2]) -> Result<Address> {
+    async fn find_on_device(
+        &self,
+        [from, end]: [Address; 2],
+        pass: &impl Fn(Address),
+    ) -> Result<Address> {
         let file = self.table.log.file();
         let mut chunks = chunks(self.table, [from, end]);
         let mut reads = FuturesOrdered::new();
@@ -176,6 +194,7 @@ impl Finder<'_> {
             front = stretch.rest(candidates.next);
             let live = self.live_of(candidates).await?;
             self.show(stretch, live).await;
+            pass(front.start);
         }
         if !front.bytes.is_empty() {
             // A record ends before the head, and so does each record below it.
@@ -235,6 +254,14 @@ impl Finder<'_> {
         Ok(Batch::long(record, value))
     }
 
+    /// Returns the cause of an error: a file that is missing since the log begins later is no
+    /// damage.
+    fn cause_of(&self, error: Error) -> Error {
+        let is_gone = self.table.log.pages().begin() > self.begin;
+        let is_damage = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound);
+        if is_gone && is_damage { Error::taken_from_scan(self.begin.raw()) } else { error }
+    }
+
     /// Refuses to continue at an address.
     ///
     /// # Errors
@@ -244,6 +271,6 @@ impl Finder<'_> {
         self.table.check_read()?;
         self.table.check()?;
         let begin = self.table.log.pages().begin();
-        if next < begin { Err(Error::truncated(next.raw())) } else { Ok(()) }
+        if next < begin { Err(Error::taken_from_scan(next.raw())) } else { Ok(()) }
     }
 }

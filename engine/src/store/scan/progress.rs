@@ -1,6 +1,7 @@
 //! A scan in progress, from its beginning to its drop.
 
 use super::active::Bounds;
+use crate::base::address::Address;
 use crate::base::error::Result;
 use crate::hybrid_log::LogStatus;
 use crate::store::table::TableInner;
@@ -27,6 +28,11 @@ impl<'t> ActiveScan<'t> {
         let bounds = || scans.bounds_of(self.number);
         health.wait_for(scans.begun(), check, || bounds().is_some()).await?;
         Ok(bounds().expect("it stays known"))
+    }
+
+    /// Notes that the scan reads no record below `address` any more.
+    pub(super) fn pass(&self, address: Address) {
+        self.table.scans.pass(self.number, address);
     }
 
     /// Lets the records that were mutable at the moment change in place again.
