@@ -2,6 +2,7 @@
 
 use super::moment::Moment;
 use crate::record::ExpiryWord;
+use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The time at which a key expires: from then on it is absent for every operation.
@@ -40,10 +41,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// # store.close().await
 /// # }).unwrap();
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Expiry(Kind);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Kind {
     At(ExpiryWord),
     After(Duration),
@@ -95,6 +96,18 @@ impl Expiry {
                 let at = now.saturating_add(duration);
                 ExpiryWord::at(at.as_secs(), at.subsec_nanos())
             }
+        }
+    }
+}
+
+impl fmt::Debug for Expiry {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Kind::At(expiry) => match expiry.second() {
+                Some(second) => write!(formatter, "at({second} s since 1970)"),
+                None => formatter.write_str("never()"),
+            },
+            Kind::After(duration) => write!(formatter, "after({duration:?})"),
         }
     }
 }

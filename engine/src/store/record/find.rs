@@ -88,6 +88,7 @@ impl RecordSource<'_> {
     }
 
     /// Returns whether the key had a value when a record was linked in front of what was found.
+    #[inline(always)]
     pub(in crate::store) fn previous(&self, layout: Layout, moment: &Moment<'_>) -> Previous {
         match self {
             RecordSource::Absent => Previous::Absent,
