@@ -90,3 +90,78 @@ mod tests {
         }
     }
 }
+
+#[cfg(loom)]
+mod loom_tests {
+    use super::*;
+    use crate::base::address::Address;
+    use crate::record::{Layout, NewRecord, RecordInfo, RecordKind, RecordRef, TableNumber};
+    use crate::record::{ValueState, WORD};
+    use kvick_io::sync::atomic::AtomicU64;
+    use loom::{sync::Arc, thread};
+
+    const LAYOUT: Layout = Layout::new(Some(WORD), Some(2 * WORD)).with_expiry(true);
+
+    /// Returns a record whose value and expiry are 1.
+    fn record() -> Arc<Vec<AtomicU64>> {
+        let page: Vec<AtomicU64> = (0..6).map(|_| AtomicU64::new(0)).collect();
+        let info = RecordInfo::new(TableNumber::FIRST, Address::NONE, RecordKind::Value, 0);
+        let (content, expiry) = (RecordKind::Value, ExpiryWord::at(1, 0));
+        let (key, value) = (&[0; WORD][..], &[1; 2 * WORD][..]);
+        RecordRef::new(&page).initialise(LAYOUT, info, NewRecord { key, value, content, expiry });
+        Arc::new(page)
+    }
+
+    /// Changes the expiry to 2, and the value too if asked. Returns whether it did.
+    fn change(page: &[AtomicU64], with_value: bool) -> bool {
+        let record = RecordRef::new(page);
+        let word = record.state_word(LAYOUT);
+        let Ok(state) = ValueState::observe(word) else {
+            return false;
+        };
+        if state.transition_to_locked(word).is_err() {
+            return false;
+        }
+        if with_value {
+            record.write_value(LAYOUT, &[2; 2 * WORD]);
+        }
+        record.write_expiry(LAYOUT, ExpiryWord::at(2, 0));
+        state.unlock(word, 2 * WORD);
+        true
+    }
+
+    /// A reader never accepts a value with the expiry of another one.
+    #[test]
+    fn loom_a_value_and_its_expiry_are_read_together() {
+        loom::model(|| {
+            let page = record();
+            let written = Arc::clone(&page);
+            let writer = thread::spawn(move || assert!(change(&written, true), "one writer"));
+            let mut value = Vec::new();
+            if let Ok((_, expiry)) = RecordRef::new(&page).copy_with_expiry(LAYOUT, &mut value) {
+                assert!(value.iter().all(|byte| expiry.second() == Some((*byte).into())), "torn");
+            }
+            writer.join().expect("the writer did not panic");
+        });
+    }
+
+    /// Either a change of the expiry or a copy of the record wins: the copy has the last expiry.
+    #[test]
+    fn loom_a_copy_loses_no_change_of_the_expiry() {
+        loom::model(|| {
+            let page = record();
+            let written = Arc::clone(&page);
+            let writer = thread::spawn(move || change(&written, false));
+            let (record, mut value, mut copied) = (RecordRef::new(&page), Vec::new(), None);
+            if let Ok((state, expiry)) = record.copy_with_expiry(LAYOUT, &mut value)
+                && state.transition_to_sealed(record.state_word(LAYOUT)).is_ok()
+            {
+                copied = expiry.second();
+            }
+            let has_changed = writer.join().expect("the writer did not panic");
+            if let Some(second) = copied {
+                assert_eq!(second, 1 + u32::from(has_changed), "a change was lost");
+            }
+        });
+    }
+}
