@@ -6,10 +6,12 @@ mod steps;
 use std::borrow::Borrow;
 use std::fmt::Debug;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use kvick::codec::{Expires, Expiring};
 use kvick::io::sim::Random;
 use kvick::runtime::block_on;
+use kvick::session::Expiry;
 use kvick::{Result, checkpoint};
 use steps::{KINDS, OPS, Op, Place, START, Site};
 
@@ -92,6 +94,73 @@ fn bytes_expire() {
 #[test]
 fn values_in_pieces_expire() {
     everywhere::<Expiring<[u8]>>(long);
+}
+
+/// An expiry that changes in memory is in the next checkpoint, whatever the kinds of both.
+async fn set_between_checkpoints<V: Expires + ?Sized>(
+    of: fn(u64) -> V::Owned,
+    kinds: [checkpoint::Kind; 2],
+) -> Result<()>
+where
+    V::Owned: Clone + PartialEq + Debug + Borrow<V::Item>,
+{
+    let ops = [Op::SetExpiry, Op::Persist, Op::ExpireNow, Op::Read];
+    let mut site = Site::<V>::new(of).await?;
+    for key in 0..4 {
+        site.step(Op::UpsertWith, key, key, START + 50).await?;
+    }
+    for round in 0..2 {
+        site.bring_to(Place::Checkpointed(kinds[0])).await?;
+        for (key, op) in (0..).zip(ops) {
+            site.step(op, key, key, START + 60 + round).await?;
+        }
+        site.bring_to(Place::Recovered(kinds[1])).await?;
+        for key in 0..4 {
+            site.check(key, &format!("{kinds:?}, round {round}")).await?;
+        }
+    }
+    site.database.close().await
+}
+
+#[test]
+fn an_expiry_that_is_set_between_checkpoints_is_recovered() {
+    for kinds in KINDS.iter().flat_map(|first| KINDS.map(|second| [*first, second])) {
+        block_on(async {
+            set_between_checkpoints::<Expiring<u64>>(word, kinds).await?;
+            set_between_checkpoints::<Expiring<[u8; 24]>>(block, kinds).await?;
+            set_between_checkpoints::<Expiring<[u8]>>(bytes, kinds).await?;
+            set_between_checkpoints::<Expiring<[u8]>>(long, kinds).await
+        })
+        .expect("memory does not fail");
+    }
+}
+
+/// The operations of one session on two tables, one of which expires.
+#[test]
+fn a_session_sets_and_sees_expiries_on_its_tables() {
+    block_on(async {
+        let site = Site::<Expiring<[u8]>>::new(bytes).await?;
+        let counts = site.database.table::<u64, u64>("counts").await?;
+        let mut session = counts.session()?;
+        session.upsert(&1, &1).await?;
+        let second = Expiry::after(Duration::from_secs(1));
+        session.on(&site.table)?.upsert_with(&1, &[1; 9], second).await?;
+        session.on(&site.table)?.upsert_with(&2, &[2; 9], second).await?;
+        assert!(session.on(&site.table)?.persist(&2).await?);
+        assert!(!session.on(&site.table)?.set_expiry(&3, second).await?);
+        assert_eq!(session.serial(), 5);
+        site.second.fetch_add(1, Ordering::Relaxed);
+        let expired = site.database.stats().expired;
+        let mut tokens = session.on(&site.table)?;
+        assert_eq!(tokens.expiry(&1).await?, None);
+        assert_eq!(tokens.read_many(&[1, 2]).await?, [None, Some(vec![2; 9])]);
+        assert_eq!(tokens.expiry(&2).await?, Some(Expiry::never()));
+        assert_eq!(session.read(&1).await?, Some(1), "the other table never expires");
+        assert_eq!(site.database.stats().expired - expired, 2);
+        drop(session);
+        site.database.close().await
+    })
+    .expect("memory does not fail");
 }
 
 /// Random operations on a few keys while the time goes on.

@@ -31,6 +31,7 @@ pub(super) enum Op {
     ReadMany,
     Upsert,
     UpsertWith,
+    UpsertWithLast,
     UpsertMany,
     Rmw,
     RmwMany,
@@ -52,7 +53,7 @@ pub(super) enum Op {
     Persist,
 }
 
-pub(super) const OPS: [Op; 27] = [
+pub(super) const OPS: [Op; 28] = [
     Op::Read,
     Op::ReadWith,
     Op::TryRead,
@@ -61,6 +62,7 @@ pub(super) const OPS: [Op; 27] = [
     Op::ReadMany,
     Op::Upsert,
     Op::UpsertWith,
+    Op::UpsertWithLast,
     Op::UpsertMany,
     Op::Rmw,
     Op::RmwMany,
@@ -117,7 +119,7 @@ pub(super) struct Site<V: Expires + ?Sized> {
     directory: MemoryDirectory,
     pub(super) second: Arc<AtomicU64>,
     pub(super) database: Database,
-    table: FasterKv<u64, V>,
+    pub(super) table: FasterKv<u64, V>,
     of: fn(u64) -> V::Owned,
     model: Model,
 }
@@ -186,6 +188,7 @@ where
             key,
             number,
             later,
+            last: self.model.0.get(&key).and_then(|(_, second)| *second).unwrap_or(later),
             before,
             old: before.map(|(number, _)| of(number)),
             new: of(number),
@@ -249,6 +252,10 @@ where
             Op::UpsertWith => {
                 step.known(table.upsert_with(key, new.borrow(), at(step.later)).await?);
                 Some((*number, Some(step.later)))
+            }
+            Op::UpsertWithLast => {
+                step.known(table.upsert_with(key, new.borrow(), at(step.last)).await?);
+                Some((*number, Some(step.last)))
             }
             Op::UpsertMany => {
                 table.upsert_many(&[(*key, new.clone())]).await?;
@@ -363,6 +370,8 @@ struct Step<O> {
     key: u64,
     number: u64,
     later: u64,
+    /// The expiry that the key had at last, even if that has passed.
+    last: u64,
     before: Option<State>,
     old: Option<O>,
     new: O,
