@@ -20,6 +20,7 @@ mod corruption;
 mod crash;
 mod everything;
 mod exclusions;
+mod expiry;
 mod failures;
 mod far;
 mod full_device;
