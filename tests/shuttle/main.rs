@@ -4,6 +4,8 @@
 //! maintenance of the store is one more task under the same scheduler.
 #![cfg(shuttle)]
 
+mod expiry;
+
 use std::collections::BTreeMap;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;

@@ -14,6 +14,14 @@ use kvick::session::Update;
 
 use crate::numbers::Number;
 
+/// The value of a key, and its expiry. [`NEVER`] is none.
+pub type State = (u64, u64);
+
+/// The expiry of a key that does not expire.
+pub const NEVER: u64 = 0;
+/// The expiry that has passed: a key with it is absent. No other expiry passes.
+pub const PASSED: u64 = 1;
+
 /// An operation on the key, and its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -35,6 +43,12 @@ pub enum Action {
     Less(Option<u64>),
     /// A write on condition that the key is absent; whether it took place.
     Insert(u64, bool),
+    /// A write of the first value with this expiry; whether the key was present, if the store knew.
+    UpsertWith(u64, u64, Option<bool>),
+    /// A read of the expiry.
+    Expiry(Option<u64>),
+    /// A change of the expiry; whether the key was present.
+    SetExpiry(u64, bool),
     /// A write of the second value on condition that the key has the first; whether it took place.
     Swap(u64, u64, bool),
 }
@@ -66,40 +80,51 @@ pub struct Event {
 }
 
 impl Action {
-    /// Returns the value of the key after this operation, or `None` if the answer does not fit
+    /// Returns the state of the key after this operation, or `None` if the answer does not fit
     /// `current`. Any answer of a maybe fits.
-    fn apply(self, current: Option<u64>, is_maybe: bool) -> Option<Option<u64>> {
+    fn apply(self, current: Option<State>, is_maybe: bool) -> Option<Option<State>> {
+        let found = current.map(|(value, _)| value);
+        let expiry = current.map_or(NEVER, |(_, expiry)| expiry);
+        let set = |value| Some((value, expiry));
         let (answered, next) = match self {
-            Self::Read(seen) => (seen == current, current),
-            Self::Upsert(value, known) => (is_right(known, current), Some(value)),
+            Self::Read(seen) => (seen == found, current),
+            Self::Expiry(seen) => (seen == current.map(|_| expiry), current),
+            Self::Upsert(value, known) => (is_right(known, current), Some((value, NEVER))),
+            Self::UpsertWith(value, expiry, known) => {
+                (is_right(known, current), Some((value, expiry)))
+            }
+            Self::SetExpiry(expiry, was_there) => {
+                (was_there == current.is_some(), found.map(|value| (value, expiry)))
+            }
             Self::Add(amount, got) => {
-                let sum = current.unwrap_or(0) + amount;
-                (got == sum, Some(sum))
+                let sum = found.unwrap_or(0) + amount;
+                (got == sum, set(sum))
             }
             Self::Delete(known) => (is_right(known, current), None),
-            Self::Take(seen) => (seen == current, None),
-            Self::Replace(value, seen) => (seen == current, Some(value)),
+            Self::Take(seen) => (seen == found, None),
+            Self::Replace(value, seen) => (seen == found, set(value)),
             Self::Remove(value, removed) => {
-                let matches = current == Some(value);
+                let matches = found == Some(value);
                 (removed == matches, if matches { None } else { current })
             }
-            Self::Less(seen) => (seen == current, current.filter(|n| *n > 1).map(|n| n - 1)),
+            Self::Less(seen) => (seen == found, found.filter(|n| *n > 1).and_then(|n| set(n - 1))),
             Self::Insert(value, inserted) => {
                 let absent = current.is_none();
-                (inserted == absent, current.or(Some(value)))
+                (inserted == absent, current.or(Some((value, NEVER))))
             }
             Self::Swap(old, new, swapped) => {
-                let matches = current == Some(old);
-                let next = if matches { Some(new) } else { current };
+                let matches = found == Some(old);
+                let next = if matches { set(new) } else { current };
                 (swapped == matches, next)
             }
         };
+        let next = next.filter(|(_, expiry)| *expiry != PASSED);
         (answered || is_maybe).then_some(next)
     }
 }
 
 /// Returns whether the known presence of the key, if any, was right.
-fn is_right(known: Option<bool>, current: Option<u64>) -> bool {
+fn is_right(known: Option<bool>, current: Option<State>) -> bool {
     known.is_none_or(|known| known == current.is_some())
 }
 
@@ -115,13 +140,13 @@ struct Search {
     events: Vec<Event>,
     done: Vec<bool>,
     /// The states that led nowhere: the operations done after the first one that is not, and the
-    /// value.
-    dead: HashSet<(usize, Vec<bool>, Option<u64>)>,
+    /// state of the key.
+    dead: HashSet<(usize, Vec<bool>, Option<State>)>,
 }
 
 impl Search {
     /// Returns whether the remaining operations can follow. All operations before `first` are done.
-    fn explains(&mut self, first: usize, current: Option<u64>) -> bool {
+    fn explains(&mut self, first: usize, current: Option<State>) -> bool {
         let first = (first..self.done.len()).find(|&at| !self.done[at]);
         let Some(first) = first else {
             return true;
@@ -190,6 +215,16 @@ mod tests {
             event(Action::Upsert(5, Some(false)), 26, 27),
             event(Action::Take(Some(5)), 28, 29),
             event(Action::Delete(None), 30, 31),
+            event(Action::SetExpiry(8, false), 32, 33),
+            event(Action::UpsertWith(4, 8, Some(false)), 34, 35),
+            event(Action::Add(1, 5), 36, 37),
+            event(Action::Expiry(Some(8)), 38, 39),
+            event(Action::SetExpiry(9, true), 40, 41),
+            event(Action::Expiry(Some(9)), 42, 43),
+            event(Action::Upsert(5, Some(true)), 44, 45),
+            event(Action::Expiry(Some(NEVER)), 46, 47),
+            event(Action::SetExpiry(PASSED, true), 48, 49),
+            event(Action::Read(None), 50, 51),
         ];
         assert!(is_linearizable(&right));
         for wrong in 2..right.len() {
@@ -228,6 +263,25 @@ mod tests {
         assert!(is_linearizable(&sum(2)));
         assert!(!is_linearizable(&sum(1)));
         assert!(!is_linearizable(&adds(1, 1)));
+    }
+
+    #[test]
+    fn a_lost_change_of_an_expiry_is_caught() {
+        let set = event(Action::UpsertWith(1, 7, None), 0, 1);
+        let both = [event(Action::SetExpiry(8, true), 2, 9), event(Action::Add(1, 2), 3, 8)];
+        let end = |expiry| {
+            let seen = event(Action::Expiry(Some(expiry)), 10, 11);
+            is_linearizable(&[set, both[0], both[1], seen])
+        };
+        assert!(end(8) && !end(7));
+        let beside = [set, both[0], event(Action::Upsert(3, Some(true)), 3, 8)];
+        let seen = |expiry| event(Action::Expiry(Some(expiry)), 10, 11);
+        assert!(
+            [8, NEVER].iter().all(|expiry| {
+                is_linearizable(&[beside[0], beside[1], beside[2], seen(*expiry)])
+            })
+        );
+        assert!(!is_linearizable(&[beside[0], beside[1], beside[2], seen(7)]));
     }
 
     #[test]

@@ -81,6 +81,9 @@ impl<V: Number> Recorder<V> {
                 new,
                 store.compare_and_swap(&key, &V::of(old), &V::of(new)).await?,
             ),
+            Action::UpsertWith(..) | Action::Expiry(_) | Action::SetExpiry(..) => {
+                unreachable!("these keys never expire")
+            }
         })
     }
 }
