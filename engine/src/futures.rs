@@ -1,7 +1,7 @@
 //! The futures of operations, by name.
 //!
-//! All are lazy, and `Send` if keys, values and closures are. They have at most 64 bytes plus the
-//! closure, and allocate nothing while the record is in memory.
+//! All are lazy, and `Send` if keys, values and closures are. They have at most 64 bytes, plus the
+//! closure or the expiry, and allocate nothing while the record is in memory.
 //!
 //! # Cancel safety
 //! A dropped future has had its whole effect or none. An operation takes effect within one poll,

@@ -1,5 +1,6 @@
 //! The allocations of operations: none in memory, small futures, and a bound for long values.
 
+mod expiry;
 mod long_values;
 
 use std::fmt::Debug;
