@@ -64,6 +64,7 @@ fn ask_store(asked: &mut Asked, store: &FasterKv<u64, [u8]>) -> Result<()> {
     ask(asked, "scans.rs", "retain", || store.retain(|_, value| value.is_empty()));
     ask(asked, "scans.rs", "clear", || store.clear());
     ask(asked, "scans.rs", "scan", || store.scan());
+    ask(asked, "scans.rs", "scan_in_parts", || store.scan_in_parts(2));
     ask(asked, "scans.rs", "scan_with", || store.scan_with(|key, _| Some(key)));
     let mut session = store.session()?;
     ask(asked, "session.rs", "wait_durable", || session.wait_durable());

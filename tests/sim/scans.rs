@@ -206,6 +206,22 @@ async fn scan_often<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
                 assert!(values.expect("a sound disk").len() as u64 <= KEYS);
             }
             3 => assert!(store.count().await.expect("a sound disk") <= KEYS),
+            4 => {
+                let mut parts = store.scan_in_parts(1 + random.index(5));
+                let mut found = Contents::<K, V>::new();
+                let mut last = None;
+                // Some parts wait meanwhile.
+                while !parts.is_empty() {
+                    let part = random.index(parts.len());
+                    let next = parts[part].try_next().await.expect("a sound disk");
+                    last.get_or_insert(writes.count());
+                    match next {
+                        Some((key, value)) => assert_eq!(found.insert(key, value), None),
+                        None => drop(parts.swap_remove(part)),
+                    }
+                }
+                writes.assert_shown(&found, [first, last.expect("there is a part")]);
+            }
             _ => {
                 let (mut scan, mut found) = (store.scan(), Contents::<K, V>::new());
                 let mut moment_before = None;

@@ -18,6 +18,8 @@
 //! | `delete_many` | has removed some keys from the start, and no later ones |
 //! | `rmw_many` | has modified some keys, each once or not at all |
 //! | `insert_many` | has set some pairs, each whole or not at all |
+//! | `Scan`, `ScanWith` (streams), `count` | has no effect |
+//! | `retain`, `clear` | has deleted some keys |
 //! | `wait_durable` | has no effect |
 //! | `checkpoint`, `delete_checkpoint`, `prune_checkpoints` | a started job continues |
 //! | `table`, `rename_table`, `drop_table` | a begun change continues |
@@ -30,7 +32,7 @@
 //! | `commit`, `truncate_suffix` | a begun commit continues |
 //! | `complete`, `truncate_until` | may have happened; call it again |
 //! | `wait_for_commit`, `read`, `last` | has no effect |
-//! | `Scan`, `log::NamedIterator` (streams) | loses no entry that it did not return |
+//! | `log::Scan`, `log::NamedIterator` (streams) | loses no entry that it did not return |
 //! | `log::repair` | may have repaired the log; repeat the repair |
 //!
 //! # `select!`

@@ -50,6 +50,36 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
         Scan::new(self.records(Wish::Values))
     }
 
+    /// Returns `count` streams that together are a [`scan`](Self::scan), for as many tasks.
+    ///
+    /// Each key comes in one of them. They have the same moment, shortly after this call. Each part
+    /// reads a range of the log of about the same size, so some have more keys than others. Poll
+    /// all of them, or drop them: records that were mutable stay frozen until each part has read
+    /// its share, see [`scan`](crate::scan#a-slow-scan).
+    ///
+    /// ```
+    /// # use kvick::{Config, FasterKv};
+    /// # use kvick::config::Backend;
+    /// # kvick::runtime::block_on(async {
+    /// use futures::{TryStreamExt, stream};
+    ///
+    /// # let config = Config::default().with_backend(Backend::Memory);
+    /// # let store: FasterKv<u64, u64> = FasterKv::open("unused", config).await?;
+    /// store.upsert_each((0..1000).map(|n| (n, n))).await?;
+    /// let parts = store.scan_in_parts(4); // one for each of four tasks
+    /// let pairs: Vec<_> = stream::select_all(parts).try_collect().await?;
+    /// assert_eq!(pairs.len(), 1000);
+    /// # store.close().await
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`scan`](Self::scan), in each part. An error of one part does not end the others.
+    pub fn scan_in_parts(&self, count: usize) -> Vec<Scan<K, V>> {
+        let parts = Records::in_parts(&self.core, self.database.lifecycle(), count);
+        parts.map(Scan::new).collect()
+    }
+
     /// Returns a stream of the results of `look` for all keys and values of the table, as of one
     /// moment. It passes over those for which `look` returns `None`.
     ///

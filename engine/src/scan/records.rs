@@ -22,6 +22,16 @@ impl Records {
         Self { found: LiveRecords::new(table, wish), batch: None, _lifecycle: lifecycle }
     }
 
+    /// Begins a scan in parts with the same moment.
+    pub(crate) fn in_parts(
+        table: &Arc<TableInner>,
+        lifecycle: &Arc<StoreLifecycle>,
+        count: usize,
+    ) -> impl Iterator<Item = Self> {
+        let parts = LiveRecords::in_parts(table, Wish::Values, count);
+        parts.map(|found| Self { found, batch: None, _lifecycle: Arc::clone(lifecycle) })
+    }
+
     /// Returns the next record; `None` after the last one, or after an error.
     #[inline]
     pub(super) fn poll_next(

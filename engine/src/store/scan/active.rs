@@ -5,6 +5,7 @@ use event_listener::Event;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use kvick_io::sync::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// The moment of a scan, and the ranges of the log that it reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,17 +79,20 @@ impl ActiveScans {
         Address::new(self.kept_below.load(Ordering::Relaxed))
     }
 
-    /// Enters a scan, which waits for its moment. Returns its number.
-    pub(super) fn enter(&self) -> u64 {
+    /// Enters scans, which wait for their moment. It is the same for all of them. Returns their
+    /// numbers.
+    pub(super) fn enter(&self, count: usize) -> Range<u64> {
         let mut scans = self.scans();
-        let number = scans.next;
-        scans.next += 1;
-        let scan = Scan { stage: Stage::Waiting, needs: Address::NONE };
-        let before = scans.scans.insert(number, scan);
-        debug_assert!(before.is_none(), "each scan has a number of its own");
+        let numbers = scans.next..scans.next + count as u64;
+        scans.next = numbers.end;
+        for number in numbers.clone() {
+            let scan = Scan { stage: Stage::Waiting, needs: Address::NONE };
+            let before = scans.scans.insert(number, scan);
+            debug_assert!(before.is_none(), "each scan has a number of its own");
+        }
         drop(scans);
         self.demand.notify(usize::MAX);
-        number
+        numbers
     }
 
     /// Returns the bounds of a scan, if it has its moment.
@@ -213,10 +217,12 @@ mod tests {
         let scans = ActiveScans::default();
         let frozen = Cell::new(0);
         let freeze = || frozen.set(frozen.get() + 1);
-        let [first, second] = [scans.enter(), scans.enter()];
+        let Range { start: first, end } = scans.enter(2);
+        let second = first + 1;
+        assert_eq!(end, second + 1);
         assert_eq!((scans.needs(), scans.bounds_of(first)), ((0, None), None));
         scans.begin_waiting(bounds(2000), freeze);
-        let third = scans.enter();
+        let third = scans.enter(1).start;
         scans.begin_waiting(bounds(3000), freeze);
         assert_eq!((frozen.get(), scans.has_waiting()), (3, false));
         assert_eq!(scans.bounds_of(second), Some(bounds(2000)));
@@ -237,7 +243,7 @@ mod tests {
     #[test]
     fn each_freeze_thaws_once() {
         let scans = ActiveScans::default();
-        let [first, second] = [scans.enter(), scans.enter()];
+        let [first, second] = [scans.enter(1).start, scans.enter(1).start];
         scans.want_thaw(first);
         assert!(!scans.has_thaws(), "it is not frozen yet");
         scans.begin_waiting(bounds(2000), || ());
@@ -247,7 +253,7 @@ mod tests {
         assert_eq!(scans.take_thaws(), [Address::new(2000)]);
         scans.leave(second);
         assert_eq!(scans.take_thaws(), [Address::new(2000)]);
-        scans.leave(scans.enter());
+        scans.leave(scans.enter(1).start);
         assert!(!scans.has_thaws() && !scans.has_waiting());
     }
 }

@@ -14,7 +14,7 @@ use crate::store::inner::StoreInner;
 use futures::stream::{FuturesUnordered, TryStreamExt};
 use kvick_io::AlignedBuf;
 
-/// The limit of spans in flight.
+/// The limit of spans in flight, if there is memory for as many.
 const SPANS: usize = 16;
 /// The limit of the payload of a span, unless a record is longer.
 const SPAN_BYTES: u64 = 32 << 10;
@@ -45,11 +45,13 @@ pub(super) async fn walk_on_device<'p>(
     while !pending.is_empty() {
         store.check_read()?;
         pending.sort_unstable_by_key(|walk| walk.from);
+        let at_once = (store.log.file().read_bytes() as u64 / SPAN_BYTES).clamp(1, SPANS as u64);
+        let at_once = usize::try_from(at_once).expect("few");
         let mut spans = spans(store.log.file(), &pending);
         let mut reads = FuturesUnordered::new();
         let mut next = Vec::new();
         loop {
-            while reads.len() < SPANS
+            while reads.len() < at_once
                 && let Some(walks) = spans.next()
             {
                 reads.push(walk_span(store, walks, end));

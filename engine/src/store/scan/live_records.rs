@@ -5,6 +5,7 @@ use super::batch::Batch;
 use super::candidate::Candidate;
 use super::liveness::live_of;
 use super::pages::{Candidates, READS, ScanMoment, Stretch, chunks, read};
+use super::part::Part;
 use super::progress::ActiveScan;
 use crate::base::address::Address;
 use crate::base::error::{Error, ErrorKind, Result};
@@ -66,9 +67,35 @@ impl Slot {
 impl LiveRecords {
     /// Creates a scan. It begins when it is polled.
     pub(crate) fn new(table: Arc<TableInner>, wish: Wish) -> Self {
+        Self::of(|found| async move {
+            let begun = begin_in_second(&table).await?;
+            find((table, wish), Part::WHOLE, begun, &found).await
+        })
+    }
+
+    /// Begins a scan in parts, which have the same moment. Together they find each record once.
+    pub(crate) fn in_parts(
+        table: &Arc<TableInner>,
+        wish: Wish,
+        count: usize,
+    ) -> impl Iterator<Item = Self> {
+        let second = second_of(table);
+        let parts = ActiveScan::begin(table, count).enumerate();
+        parts.map(move |(number, scan)| {
+            let (table, part) = (Arc::clone(table), Part { number, count });
+            Self::of(move |found| async move {
+                let bounds = scan.bounds().await?;
+                find((table, wish), part, (scan, bounds, second), &found).await
+            })
+        })
+    }
+
+    fn of<F>(finding: impl FnOnce(Arc<Slot>) -> F) -> Self
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
         let found = Arc::<Slot>::default();
-        let finding = Box::pin(find(table, wish, Arc::clone(&found)));
-        Self { finding: Some(finding), found }
+        Self { finding: Some(Box::pin(finding(Arc::clone(&found)))), found }
     }
 
     /// Returns the next batch, which is not empty; `None` after the last one, or after an error.
@@ -96,13 +123,18 @@ impl fmt::Debug for LiveRecords {
     }
 }
 
-/// Finds all live records of a table.
-async fn find(table: Arc<TableInner>, wish: Wish, found: Arc<Slot>) -> Result<()> {
-    let (scan, Bounds { begin, mutable_from, end }, second) = begin_in_second(&table).await?;
+/// Finds the live records of a part of a table.
+async fn find(
+    (table, wish): (Arc<TableInner>, Wish),
+    part: Part,
+    (scan, Bounds { begin, mutable_from, end }, second): (ActiveScan, Bounds, u32),
+    found: &Slot,
+) -> Result<()> {
+    let units = table.log.file().units();
     let moment = ScanMoment { end, second };
-    let finder = Finder { table: &table, moment, begin, wish, found: &found };
+    let finder = Finder { table: &table, moment, begin, wish, found };
     // What was mutable comes first: it is frozen for only as long.
-    finder.find_in([mutable_from, end], |_next| {}).await?;
+    finder.find_in(part.of([mutable_from, end], units), |_next| {}).await?;
     scan.thaw();
     // The pieces of a value are below its record, at any distance.
     let has_pieces = wish == Wish::Values && table.layout.value_width.is_none();
@@ -111,30 +143,32 @@ async fn find(table: Arc<TableInner>, wish: Wish, found: Arc<Slot>) -> Result<()
             scan.pass(next);
         }
     };
-    finder.find_in([begin, mutable_from], pass).await
+    finder.find_in(part.of([begin, mutable_from], units), pass).await
 }
 
-/// Begins a scan. Returns its bounds, and the second of its moment, which decides what has expired;
-/// 0 for a table without expiry.
+/// Begins a scan. Returns its bounds, and the second of its moment.
 ///
 /// The clock is code of the user, so it is not read within the barrier. It is read before and
 /// after. If a second ended in between, the scan begins again.
-async fn begin_in_second(table: &TableInner) -> Result<(ActiveScan<'_>, Bounds, u32)> {
-    let second = || if table.layout.has_expiry { table.clock.now().second } else { 0 };
-    let mut before = second();
-    for _ in 1..BEGINNINGS {
-        let scan = ActiveScan::begin(table);
+async fn begin_in_second(table: &Arc<TableInner>) -> Result<(ActiveScan, Bounds, u32)> {
+    let mut before = second_of(table);
+    let mut beginnings = 0;
+    loop {
+        let scan = ActiveScan::begin(table, 1).next().expect("there is one");
         let bounds = scan.bounds().await?;
-        let after = second();
-        if before == after {
+        let after = second_of(table);
+        beginnings += 1;
+        // If the clock moves each time, any of these seconds is as right.
+        if before == after || beginnings == BEGINNINGS {
             return Ok((scan, bounds, after));
         }
         before = after;
     }
-    // The clock moves each time. Any of these seconds is as right.
-    let scan = ActiveScan::begin(table);
-    let bounds = scan.bounds().await?;
-    Ok((scan, bounds, before))
+}
+
+/// Returns the second that decides what has expired; 0 for a table without expiry.
+fn second_of(table: &TableInner) -> u32 {
+    if table.layout.has_expiry { table.clock.now().second } else { 0 }
 }
 
 /// The number of times that a scan begins, at most, until a second did not end meanwhile.

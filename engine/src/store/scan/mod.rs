@@ -8,6 +8,7 @@
 //! * `chains`: reads the chains for that from the device, many at once.
 //! * `removal`: deletes a key if the record that a scan has shown is still its newest.
 //! * `pages`: reads the log in order, from memory or from the device.
+//! * `part`: the ranges of the parts of a scan.
 //! * `live_records`: [`LiveRecords`], a scan from its moment to its end.
 //!
 //! # A moment
@@ -35,6 +36,7 @@ mod driver;
 mod live_records;
 mod liveness;
 mod pages;
+mod part;
 mod progress;
 mod removal;
 

@@ -5,18 +5,22 @@ use crate::base::address::Address;
 use crate::base::error::Result;
 use crate::hybrid_log::LogStatus;
 use crate::store::table::TableInner;
+use std::sync::Arc;
 
 /// A scan in progress. It ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct ActiveScan<'t> {
-    table: &'t TableInner,
+pub(super) struct ActiveScan {
+    table: Arc<TableInner>,
     number: u64,
 }
 
-impl<'t> ActiveScan<'t> {
-    /// Begins a scan, as of a moment that follows.
-    pub(super) fn begin(table: &'t TableInner) -> Self {
-        Self { table, number: table.scans.enter() }
+impl ActiveScan {
+    /// Begins scans, as of one moment that follows.
+    pub(super) fn begin(table: &Arc<TableInner>, count: usize) -> impl Iterator<Item = Self> {
+        // All of them at once, so that a scan that is not used ends.
+        let scan = |number| Self { table: Arc::clone(table), number };
+        let scans: Vec<_> = table.scans.enter(count).map(scan).collect();
+        scans.into_iter()
     }
 
     /// Waits for the moment, and returns its bounds.
@@ -41,7 +45,7 @@ impl<'t> ActiveScan<'t> {
     }
 }
 
-impl Drop for ActiveScan<'_> {
+impl Drop for ActiveScan {
     fn drop(&mut self) {
         self.table.scans.leave(self.number);
     }
