@@ -5,6 +5,7 @@
 #![cfg(shuttle)]
 
 mod expiry;
+mod scans;
 
 use std::collections::BTreeMap;
 use std::future::{Future, IntoFuture};
@@ -217,9 +218,16 @@ async fn come_while_it_thaws<V: SampleValue + ?Sized>(session: &mut Session<u64,
     session.rmw(&1, V::counted).await.expect("sound memory");
 }
 
-/// A snapshot ends while one session copies the frozen record. Another session has found the index
-/// entry that still leads to this record.
-fn count_while_a_snapshot_thaws<V: SampleValue + ?Sized>(one_drain: bool) {
+/// The task that freezes memory, and lets it thaw.
+#[derive(Clone, Copy, Debug)]
+enum Freezer {
+    Snapshot,
+    Scan,
+}
+
+/// A snapshot or a scan ends while one session copies the frozen record. Another session has found
+/// the index entry that still leads to this record.
+fn count_while_it_thaws<V: SampleValue + ?Sized>(freezer: Freezer, one_drain: bool) {
     WeakSpots { one_drain, pauses: 60, ..WeakSpots::NONE }.set();
     let store = block_on(open::<u64, V>());
     let [mut first, mut copies, mut comes] = [0; 3].map(|_| store.session().expect("open"));
@@ -234,8 +242,13 @@ fn count_while_a_snapshot_thaws<V: SampleValue + ?Sized>(one_drain: bool) {
             comes
         }),
     ];
-    let taken = block_on(store.checkpoint().snapshot().without_index().into_future());
-    taken.expect("sound memory");
+    match freezer {
+        Freezer::Snapshot => {
+            let taken = block_on(store.checkpoint().snapshot().without_index().into_future());
+            taken.expect("sound memory");
+        }
+        Freezer::Scan => assert_eq!(block_on(store.count()).expect("sound memory"), 1),
+    }
     let sessions = threads.map(|thread| thread.join().expect("no panic"));
     WeakSpots::NONE.set();
     let live = block_on(store.read(&1)).expect("sound memory");
@@ -244,11 +257,11 @@ fn count_while_a_snapshot_thaws<V: SampleValue + ?Sized>(one_drain: bool) {
     assert_eq!(live.as_ref().map(V::count), Some(3), "an update is lost");
 }
 
-fn schedules_of_a_thaw<V: SampleValue + ?Sized>(one_drain: bool) {
+fn schedules_of_a_thaw<V: SampleValue + ?Sized>(freezer: Freezer, one_drain: bool) {
     let mut config = shuttle::Config::new();
     config.stack_size = 1 << 20;
     let runner = shuttle::Runner::new(RandomScheduler::new(SCHEDULES), config);
-    runner.run(move || count_while_a_snapshot_thaws::<V>(one_drain));
+    runner.run(move || count_while_it_thaws::<V>(freezer, one_drain));
 }
 
 /// A thaw drained the epoch only once. A task entered after that, and found the index entry before
@@ -256,22 +269,35 @@ fn schedules_of_a_thaw<V: SampleValue + ?Sized>(one_drain: bool) {
 /// more. One of a thousand acknowledged increments was lost.
 #[test]
 fn no_update_is_lost_when_a_snapshot_thaws() {
-    schedules_of_a_thaw::<u64>(false);
-    schedules_of_a_thaw::<[u8]>(false);
+    schedules_of_a_thaw::<u64>(Freezer::Snapshot, false);
+    schedules_of_a_thaw::<[u8]>(Freezer::Snapshot, false);
+}
+
+#[test]
+fn no_update_is_lost_when_a_scan_thaws() {
+    schedules_of_a_thaw::<u64>(Freezer::Scan, false);
+    schedules_of_a_thaw::<[u8]>(Freezer::Scan, false);
 }
 
 /// The negative control: one drain is not enough.
 #[test]
 #[should_panic(expected = "an update is lost")]
 fn one_drain_is_too_few_for_words() {
-    schedules_of_a_thaw::<u64>(true);
+    schedules_of_a_thaw::<u64>(Freezer::Snapshot, true);
 }
 
 /// The negative control, for values under a lock.
 #[test]
 #[should_panic(expected = "an update is lost")]
 fn one_drain_is_too_few_for_bytes() {
-    schedules_of_a_thaw::<[u8]>(true);
+    schedules_of_a_thaw::<[u8]>(Freezer::Snapshot, true);
+}
+
+/// The negative control, for the thaw of a scan.
+#[test]
+#[should_panic(expected = "an update is lost")]
+fn one_drain_is_too_few_for_scans() {
+    schedules_of_a_thaw::<u64>(Freezer::Scan, true);
 }
 
 /// One session counts slowly while another takes the value. Every count is in the taken value, or
