@@ -205,10 +205,38 @@
 //! * After the first opening with the newer type, the older program can no longer open the store.
 //! * `compare_and_swap` and `compare_and_delete` compare stored bytes. A value of an older version
 //!   is not equal to itself read back. Use `update`, or rewrite the value first as above.
-//! * To rewrite all values, [`scan`](crate::FasterKv::scan) the store and update each key.
+//! * To rewrite all values, [update each key of a scan](#change-all-values).
 //! * Key types have no `from`, so the fields of a key never change. Only an enum may gain variants,
 //!   after all others and under the same version: open the store once with
 //!   [`accept_type_change`](crate::Builder::accept_type_change).
+//!
+//! # Change all values
+//! A scan shows one moment, so the updates of the loop do not come again. The closure of `update`
+//! gets the present value, which may be newer than the scanned one, or gone:
+//!
+//! ```
+//! use futures::TryStreamExt;
+//! use kvick::session::Update;
+//! use kvick::{Config, FasterKv};
+//! # use kvick::config::Backend;
+//!
+//! # kvick::runtime::block_on(async {
+//! # let config = Config::default().with_backend(Backend::Memory);
+//! let cents: FasterKv<u64, u64> = FasterKv::open("data", config).await?;
+//! # cents.upsert_each((0..100).map(|n| (n, n))).await?;
+//! let mut rich = cents.scan_with(|account, cents| (cents > 50).then_some(account));
+//! while let Some(account) = rich.try_next().await? {
+//!     let tax = |cents: Option<u64>| match cents {
+//!         Some(cents) => Update::Put(cents - cents / 10, ()),
+//!         None => Update::Keep(()),
+//!     };
+//!     cents.update(&account, tax).await?;
+//! }
+//! # assert_eq!(cents.read(&60).await?, Some(54));
+//! # drop(rich);
+//! # cents.close().await
+//! # }).unwrap();
+//! ```
 //!
 //! # Return memory
 //! A store cannot go below the floor of its memory, which moves while tasks write. This function

@@ -62,7 +62,7 @@ use crate::epoch::{Epoch, Guard};
 use crate::record::{Layout, NewRecord, RecordInfo, RecordRef, TableNumber};
 use allocate::allocator::AllocatorState;
 use event_listener::Event;
-use kvick_io::{BufPool, Device};
+use kvick_io::{AlignedBuf, BufPool, Device};
 use kvick_runtime::Handle;
 use parts::LogParts;
 use read::record_reader::ReadState;
@@ -163,6 +163,17 @@ impl HybridLog {
 
     pub(crate) fn scan(&self) -> PageScan<'_> {
         PageScan(&self.parts.file)
+    }
+
+    /// Reads `count` units of the log from the device, from the unit of `start` on. They are not
+    /// checked yet.
+    pub(crate) async fn read_units(&self, start: Address, count: usize) -> Result<AlignedBuf> {
+        let LogParts { file, handle, .. } = &self.parts;
+        let begun = handle.now();
+        let buffer = file.buffers().take(count * file.units().unit_bytes());
+        let bytes = file.strip().read(start, buffer).await?;
+        file.counters().read(bytes.len() as u64, handle.now().saturating_sub(begun));
+        Ok(bytes)
     }
 
     pub(crate) fn versions(&self) -> Versions<'_> {

@@ -149,8 +149,7 @@ impl Payload {
         let wanted = last.from.offset(units.page_bits()) + hint as u64;
         let written = flushed.raw() - units.start_of_page(start).raw();
         let end = wanted.min(units.page_capacity()).min(written);
-        let bytes = file.buffers().take(units.count(start, end) * units.unit_bytes());
-        let mut bytes = file.strip().read(start, bytes).await?;
+        let mut bytes = store.log.read_units(start, units.count(start, end)).await?;
         let length = file.strip().open(start, &mut bytes)?;
         Ok(Self { start, bytes, length })
     }

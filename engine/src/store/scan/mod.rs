@@ -23,6 +23,11 @@
 //!   place. So everything below the moment is frozen until the scan has read what was mutable then.
 //!   It reads that first, and then thaws; the older rest takes its time.
 //!
+//! # A log that begins later
+//! A scan reads nothing below [`ActiveScans::needs`] any more. If the log begins above that, the
+//! scan ends with `Truncated`. A removal (`retain`) takes a key as unchanged while its record is
+//! the newest. So a task that copies live records to the tail leaves alone those that a scan needs.
+//!
 //! # A scan that is dropped or leaked
 //! A dropped scan wakes the driver, which ends its freeze. A leaked scan stays frozen. Then each
 //! key whose record was mutable at the moment costs one copy to the tail when it changes next, and

@@ -170,7 +170,5 @@ pub(super) fn chunks(
 
 /// Reads a chunk from the device.
 pub(super) async fn read(store: &StoreInner, chunk: Chunk) -> Result<(Chunk, AlignedBuf)> {
-    let file = store.log.file();
-    let buffer = file.buffers().take(chunk.units * file.units().unit_bytes());
-    Ok((chunk, file.strip().read(chunk.start, buffer).await?))
+    Ok((chunk, store.log.read_units(chunk.start, chunk.units).await?))
 }
