@@ -179,8 +179,8 @@ impl<S> Builder<S> {
     /// Sets the wall clock of the store, for the expiry of records (see
     /// [`Expiring`](crate::codec::Expiring)).
     ///
-    /// By default it is the time of the system; a simulation has a time of its own. The function
-    /// must not block.
+    /// By default it is the time of the system, on Linux that of its last tick. A simulation has a
+    /// time of its own. The function must not block.
     ///
     /// The store uses whole seconds, from 1970 to 2106. Its time never goes back. If the clock goes
     /// back, the time of the store stands still until the clock has caught up. Every manifest of a

@@ -3,6 +3,10 @@
 //! A clock of a system goes back when it is set, and the clock of another machine may be slow. So
 //! the store keeps the highest second that its clock has shown. Manifests record that second, and
 //! an opening begins from it.
+//!
+//! Each operation on a record with an expiry reads the clock. So on Linux the default is the time
+//! of the last tick of the kernel, some milliseconds old at most. It costs a tenth of the exact
+//! time.
 
 use kvick_io::sync::atomic::{AtomicU32, Ordering};
 use std::fmt;
@@ -19,20 +23,23 @@ pub(crate) struct WallTime {
 
 /// A clock whose seconds never go back.
 pub(crate) struct WallClock {
-    // Fixed after creation.
-    time: Box<dyn Fn() -> SystemTime + Send + Sync>,
+    // Fixed after creation. `None` is the clock of the system.
+    time: Option<Box<dyn Fn() -> SystemTime + Send + Sync>>,
     // Any thread, atomic.
     highest: AtomicU32,
 }
 
 impl WallClock {
     pub(crate) fn new(time: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
-        Self { time: Box::new(time), highest: AtomicU32::new(0) }
+        Self { time: Some(Box::new(time)), ..Self::default() }
     }
 
     /// Returns the present time, but no earlier second than any call before.
     pub(crate) fn now(&self) -> WallTime {
-        let shown = WallTime::of((self.time)());
+        let shown = match &self.time {
+            Some(time) => WallTime::of(time()),
+            None => system_time(),
+        };
         // Relaxed: one word, whose changes all threads see in the same order. It is written only
         // once in a second, since readers of the clock share its cache line.
         let mut highest = self.highest.load(Ordering::Relaxed);
@@ -53,17 +60,36 @@ impl WallTime {
     /// Returns a time: second 0 before 1970, and the last one that fits from 2106 on.
     fn of(time: SystemTime) -> Self {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        match u32::try_from(since.as_secs()) {
-            Ok(second) => Self { second, nanos: since.subsec_nanos() },
+        Self::since_1970(since.as_secs(), since.subsec_nanos())
+    }
+
+    fn since_1970(seconds: u64, nanos: u32) -> Self {
+        match u32::try_from(seconds) {
+            Ok(second) => Self { second, nanos },
             Err(_) => Self { second: u32::MAX, nanos: 0 },
         }
     }
 }
 
+/// Returns the time of the system at its last tick.
+#[cfg(target_os = "linux")]
+fn system_time() -> WallTime {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    let nanos = u32::try_from(time.tv_nsec).expect("less than a second");
+    u64::try_from(time.tv_sec)
+        .map_or(WallTime::of(UNIX_EPOCH), |seconds| WallTime::since_1970(seconds, nanos))
+}
+
+/// Returns the time of the system.
+#[cfg(not(target_os = "linux"))]
+#[expect(clippy::disallowed_methods, reason = "the time of the system is the default")]
+fn system_time() -> WallTime {
+    WallTime::of(SystemTime::now())
+}
+
 impl Default for WallClock {
-    #[expect(clippy::disallowed_methods, reason = "the time of the system is the default")]
     fn default() -> Self {
-        Self::new(SystemTime::now)
+        Self { time: None, highest: AtomicU32::new(0) }
     }
 }
 
@@ -100,5 +126,13 @@ mod tests {
         assert_eq!(at(after(8.0)), (20, 0));
         assert_eq!(at(after(21.5)), (21, half));
         assert_eq!(at(after(1e10)), (u32::MAX, 0), "after 2106");
+    }
+
+    #[test]
+    fn the_default_is_the_time_of_the_system() {
+        let clock = WallClock::default();
+        let first = clock.now();
+        assert!(first.second > 1_700_000_000, "after 2023: {first:?}");
+        assert!(clock.now().second >= first.second);
     }
 }
