@@ -238,6 +238,44 @@
 //! # }).unwrap();
 //! ```
 //!
+//! # Keys that expire
+//! A table of [`Expiring`](crate::codec::Expiring) values forgets its keys by itself: tokens,
+//! answers that are true for a while. Here a token lasts until it was not used for some minutes:
+//!
+//! ```
+//! use kvick::codec::Expiring;
+//! use kvick::session::Expiry;
+//! use kvick::{Config, FasterKv, Result};
+//! # use kvick::config::Backend;
+//! use std::time::Duration;
+//!
+//! type Tokens = FasterKv<str, Expiring<u64>>; // the users of tokens
+//!
+//! const IDLE: Duration = Duration::from_secs(600);
+//!
+//! /// Returns the user of a token, and lets the token last longer.
+//! async fn user(tokens: &Tokens, token: &str) -> Result<Option<u64>> {
+//!     let user = tokens.read(token).await?;
+//!     // It may have expired since it was read.
+//!     let lasts = tokens.set_expiry(token, Expiry::after(IDLE)).await?;
+//!     Ok(user.filter(|_| lasts))
+//! }
+//!
+//! # kvick::runtime::block_on(async {
+//! # let config = Config::default().with_backend(Backend::Memory);
+//! # #[cfg(any())]
+//! let config = Config::default();
+//! let tokens = Tokens::open("tokens", config).await?;
+//! tokens.upsert_with("a1b2", &7, Expiry::after(IDLE)).await?;
+//! assert_eq!(user(&tokens, "a1b2").await?, Some(7));
+//! assert_eq!(user(&tokens, "c3d4").await?, None);
+//! # tokens.close().await
+//! # }).unwrap();
+//! ```
+//!
+//! A plain `upsert` sets a value that never expires; [`Expiring`](crate::codec::Expiring) has a
+//! table of all operations.
+//!
 //! # Return memory
 //! A store cannot go below the floor of its memory, which moves while tasks write. This function
 //! goes down as far as possible. Call it again later: the floor comes down with the index.
