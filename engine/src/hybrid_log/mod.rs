@@ -49,6 +49,7 @@ pub(crate) use pages::unit::{Chunk, Units, check_block};
 pub(crate) use pages::unit_file::{UnitFile, is_missing};
 pub(crate) use read::record_reader::RecordReader;
 pub(crate) use read::scan::{PageAssembler, PagePayload, PageScan, Show};
+pub(crate) use shift::begin::BeginShift;
 pub(crate) use shift::flushing::Flushing;
 pub(crate) use snapshot::capture::Capture;
 pub(crate) use snapshot::restore::Restore;
@@ -174,6 +175,10 @@ impl HybridLog {
         let bytes = file.strip().read(start, buffer).await?;
         file.counters().read(bytes.len() as u64, handle.now().saturating_sub(begun));
         Ok(bytes)
+    }
+
+    pub(crate) fn begin_shift(&self) -> BeginShift<'_> {
+        BeginShift(&self.parts)
     }
 
     pub(crate) fn versions(&self) -> Versions<'_> {

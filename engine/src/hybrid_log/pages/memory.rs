@@ -84,6 +84,11 @@ impl Pages {
         self.marks.begin.load()
     }
 
+    /// Returns the address below which this guard may link none.
+    pub(crate) fn retiring(&self, _guard: &Guard<'_>) -> Address {
+        self.marks.retiring.load()
+    }
+
     /// Returns the version tag of the present version.
     #[inline(always)]
     pub(crate) fn version_tag(&self) -> u64 {

@@ -17,7 +17,8 @@
 //!    cleared and used again.
 //! 4. `flushed` covers a prefix without a gap, and no failed write moves it.
 //! 5. Only one driver moves each mark (`read_only.rs`, `flush.rs`, `evict.rs`). A fold-over also
-//!    moves the read-only marks, while no operation changes anything.
+//!    moves the read-only marks, while no operation changes anything. Compaction moves `begin`
+//!    (`begin.rs`).
 //!
 //! Between `safe read-only` and `read-only` (fuzzy) a writer that saw the old mark may still change
 //! a record. An operation whose result depends on the value must not copy it and waits.
@@ -63,6 +64,8 @@ pub(crate) struct LogAddresses {
     pub(crate) version_tag: AtomicU64,
     pub(crate) flushed: Watermark,
     pub(crate) safe_head: Watermark,
+    /// No operation links an address below this one any more. At or above `begin`.
+    pub(crate) retiring: Watermark,
     /// The first address that is neither captured nor free to be evicted; `NOT_PINNED` without a
     /// capture.
     pub(crate) pinned: AtomicU64,
@@ -81,6 +84,7 @@ impl LogAddresses {
             version_tag: AtomicU64::new(0),
             flushed: Watermark::new(flushed),
             safe_head: Watermark::new(head),
+            retiring: Watermark::new(begin),
             pinned: AtomicU64::new(NOT_PINNED),
         }
     }

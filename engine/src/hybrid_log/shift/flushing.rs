@@ -52,6 +52,11 @@ impl<'l> Flushing<'l> {
     /// Flushes the log like `flush`, and evicts all of it from memory.
     pub(crate) async fn flush_and_evict(self) -> Result<()> {
         let end = self.flush().await?;
+        self.evict(end).await
+    }
+
+    /// Evicts everything below `end` from memory. All of it was flushed.
+    pub(crate) async fn evict(self, end: Address) -> Result<()> {
         let LogParts { pages, requests, health, .. } = self.parts;
         debug_assert!(end <= self.flushed(), "only what was flushed may leave memory");
         requests.want_head(end);

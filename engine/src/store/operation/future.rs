@@ -256,10 +256,10 @@ impl Attempts<'_> {
         loop {
             let cold = self.cold.as_mut().expect("only suspended operations get here");
             let attempted = match std::task::ready!(cold.wait.poll(context)) {
-                Ok(result) => {
-                    cold.pending.take_in(result);
-                    self.attempt_again(operation)
-                }
+                Ok(result) => match cold.pending.take_in(result) {
+                    Ok(()) => self.attempt_again(operation),
+                    Err(error) => Err(error),
+                },
                 Err(error) => Err(error),
             };
             match attempted {

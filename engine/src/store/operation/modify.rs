@@ -299,9 +299,11 @@ impl<'t> RmwAttempt<'t, '_> {
         let word = record.state_word(layout);
         let Self { key, entry, .. } = *self;
         let core = self.core();
-        let OperationContext { guard, counters, pending, .. } = *self.tools;
+        let OperationContext { guard, counters, .. } = *self.tools;
         let version = EntrySnapshot { newest: entry.address(), state: seen };
-        if let Some((record, computed)) = scattered(pending, version, (key, expiry)) {
+        if let Some((record, computed)) =
+            scattered(core.log.pages(), self.tools, version, (key, expiry))
+        {
             change.recall(value, computed)?;
             return Ok(Some(sealed(state, word, || {
                 append_record::<Types<K, V>>(core, entry, record, guard, counters)

@@ -5,18 +5,33 @@ pub(in crate::store) mod wait;
 
 use super::attempt::EntrySnapshot;
 use crate::base::address::Address;
+use crate::base::error::{Error, Result};
+use crate::epoch::Guard;
+use crate::hybrid_log::Pages;
 use crate::record::StoredRecord;
+use crate::store::record::pieces::pieces_of;
 
 /// The results of waits: addresses and owned bytes.
 #[derive(Debug, Default)]
 pub(crate) struct PendingState {
-    /// The newest record of the key in the chain from an address on the device.
-    chain: Option<(Address, Option<StoredRecord>)>,
+    chain: Option<LearntChain>,
     /// The address of a frozen record whose word is final by now.
     pub(in crate::store) drained: Option<Address>,
     /// The whole value of the record at an address.
     pub(in crate::store) gathered: Option<(Address, Vec<u8>)>,
     scattered: Option<Scattered>,
+    /// The begin of the log at which a piece of a value was found missing.
+    truncated: Option<Address>,
+}
+
+/// The newest record of the key in the chain from an address on the device, as a wait has read it.
+#[derive(Debug)]
+pub(in crate::store) struct LearntChain {
+    pub(in crate::store) from: Address,
+    /// The begin of the log before the chain was read. The chain may lead below a later begin,
+    /// where compaction has taken records away.
+    pub(in crate::store) begin: Address,
+    pub(in crate::store) found: Option<StoredRecord>,
 }
 
 /// A long value that is stored in pieces.
@@ -34,35 +49,57 @@ pub(in crate::store) struct Scattered {
 #[derive(Debug)]
 pub(in crate::store) enum PendingResult {
     Nothing,
-    Chain(Address, Option<StoredRecord>),
+    Chain(LearntChain),
     Drained(Address),
     Gathered(Address, Vec<u8>),
     Scattered(Scattered),
+    /// A piece could not be read, and a piece of the value is below the begin of the log, which is
+    /// this one. The value has been copied, or its list is damaged.
+    Truncated(Address, Error),
 }
 
 /// The results of a new operation, which has not waited.
 pub(in crate::store) static NOTHING_PENDING: PendingState =
-    PendingState { chain: None, drained: None, gathered: None, scattered: None };
+    PendingState { chain: None, drained: None, gathered: None, scattered: None, truncated: None };
 
 impl PendingState {
-    pub(in crate::store) fn take_in(&mut self, result: PendingResult) {
+    /// Takes the result of a wait.
+    ///
+    /// # Errors
+    /// The error of a piece that is missing although the begin of the log has not moved since.
+    pub(in crate::store) fn take_in(&mut self, result: PendingResult) -> Result<()> {
         match result {
             PendingResult::Nothing => {}
-            PendingResult::Chain(from, found) => self.chain = Some((from, found)),
+            PendingResult::Chain(chain) => self.chain = Some(chain),
             PendingResult::Drained(frozen) => self.drained = Some(frozen),
             PendingResult::Gathered(at, value) => self.gathered = Some((at, value)),
             PendingResult::Scattered(value) => self.scattered = Some(value),
+            PendingResult::Truncated(begin, error) => {
+                if self.truncated == Some(begin) {
+                    return Err(error);
+                }
+                self.truncated = Some(begin);
+            }
         }
+        Ok(())
     }
 }
 
 impl PendingState {
     /// Returns the record of the key on the device from `address` on, if a wait has read that
-    /// chain.
+    /// chain, and the log still begins where it did.
     #[inline]
-    pub(in crate::store) fn chain_from(&self, address: Address) -> Option<Option<&StoredRecord>> {
+    pub(in crate::store) fn chain_from(
+        &self,
+        address: Address,
+        pages: &Pages,
+    ) -> Option<Option<&StoredRecord>> {
         match &self.chain {
-            Some((from, found)) if *from == address => Some(found.as_ref()),
+            Some(LearntChain { from, begin, found })
+                if *from == address && *begin == pages.begin() =>
+            {
+                Some(found.as_ref())
+            }
             _ => None,
         }
     }
@@ -75,8 +112,19 @@ impl PendingState {
         }
     }
 
-    /// Returns the value that was computed from `version`, if it is stored in pieces.
-    pub(in crate::store) fn scattered_for(&self, version: EntrySnapshot) -> Option<&Scattered> {
-        self.scattered.as_ref().filter(|value| value.version == version)
+    /// Returns the value that was computed from `version`, if it is stored in pieces that the guard
+    /// may link.
+    pub(in crate::store) fn scattered_for(
+        &self,
+        version: EntrySnapshot,
+        pages: &Pages,
+        guard: &Guard<'_>,
+    ) -> Option<&Scattered> {
+        let is_usable = |value: &&Scattered| {
+            // Pieces ascend.
+            let first = pieces_of(&value.pieces).next();
+            value.version == version && first >= Some(pages.retiring(guard))
+        };
+        self.scattered.as_ref().filter(is_usable)
     }
 }

@@ -174,7 +174,7 @@ pub(in crate::store) fn read_from<K: Key + ?Sized, V: Value + ?Sized, R: Reader<
         RecordSource::InMemory(found) => {
             read_in_memory::<K, V, R>(core, found, reader, tools, moment)?
         }
-        RecordSource::OnDevice(from) => match tools.pending.chain_from(from) {
+        RecordSource::OnDevice(from) => match tools.pending.chain_from(from, core.log.pages()) {
             None => Attempt::Blocked(Blocked::OnDevice(from)),
             Some(None) => Attempt::Done(None),
             Some(Some(stored)) => read_stored::<K, V, R>(stored, reader, &tools, moment)?,

@@ -117,11 +117,13 @@ impl Once<'_, '_> {
                 self.change_word::<S>(found)
             }
             RecordSource::InMemory(found) => self.change_bytes::<S>(found, moment),
-            RecordSource::OnDevice(from) => match self.tools.pending.chain_from(from) {
-                None => Some(Attempt::Blocked(Blocked::OnDevice(from))),
-                Some(Some(stored)) => self.change_stored::<S>(stored, moment),
-                Some(None) => Some(Attempt::Done(false)),
-            },
+            RecordSource::OnDevice(from) => {
+                match self.tools.pending.chain_from(from, self.core.log.pages()) {
+                    None => Some(Attempt::Blocked(Blocked::OnDevice(from))),
+                    Some(Some(stored)) => self.change_stored::<S>(stored, moment),
+                    Some(None) => Some(Attempt::Done(false)),
+                }
+            }
         };
         if let Some(Attempt::Done(_)) = step {
             found.count(self.tools.counters);

@@ -184,7 +184,7 @@ pub(in crate::store) fn upsert_hashed<K: Key + ?Sized, V: Value + ?Sized>(
         // A blind write does not depend on the old value, so it uses the same version for all
         // states.
         let version = EntrySnapshot { newest: Address::NONE, state: None };
-        match tools.pending.scattered_for(version) {
+        match tools.pending.scattered_for(version, core.log.pages(), tools.guard) {
             Some(Scattered { pieces, .. }) => {
                 record = NewRecord { key, value: pieces, content: RecordKind::InPieces, expiry };
             }

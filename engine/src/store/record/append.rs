@@ -72,7 +72,8 @@ pub(in crate::store) fn append_record<S: HasLayout>(
 ///
 /// It is empty if all that there is is one record, which is deleted or has the same key. So a key
 /// that comes and goes is alone in its chain each time, and its entry is given up in the end. A
-/// scan may still need the record if it is below the scan's moment.
+/// scan may still need the record if it is below the scan's moment. Records below the begin of the
+/// log are gone.
 #[inline(always)]
 fn chain_to_keep<S: HasLayout>(
     core: TableRef<'_>,
@@ -81,13 +82,14 @@ fn chain_to_keep<S: HasLayout>(
     guard: &Guard<'_>,
 ) -> Address {
     let pages = core.store.log.pages();
+    let begin = pages.begin();
     if newest < pages.head(guard) {
-        return newest;
+        return if newest < begin { Address::NONE } else { newest };
     }
     let record = pages.record(newest, guard);
     let info = record.info();
     // A deleted record stays deleted.
-    let is_needless = info.previous() == Address::NONE
+    let is_needless = info.previous() < begin
         && (info.is_tombstone()
             || (info.is_of(core.table.word()) && record.key_equals(S::LAYOUT, key)));
     if is_needless && newest >= core.scans.kept_below() { Address::NONE } else { newest }

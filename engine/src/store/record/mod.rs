@@ -4,3 +4,4 @@ pub(crate) mod append;
 pub(crate) mod encoding;
 pub(crate) mod find;
 pub(crate) mod overflow;
+pub(in crate::store) mod pieces;

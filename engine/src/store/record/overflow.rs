@@ -14,7 +14,8 @@
 use crate::base::address::{ADDRESS_MASK, Address};
 use crate::base::error::{Error, Result};
 use crate::hybrid_log::Region;
-use crate::record::{ExpiryWord, NewRecord, RecordKind, WORD};
+use crate::record::{ExpiryWord, Layout, NewRecord, RecordKind, TableNumber, WORD};
+use crate::store::inner::StoreInner;
 use crate::store::table::TableRef;
 use futures::stream::{StreamExt, TryStreamExt};
 
@@ -29,8 +30,10 @@ pub(in crate::store) async fn write_overflow(
 ) -> Result<Vec<u8>> {
     let piece_bytes = piece_bytes(core);
     let mut list = (value.len() as u64).to_le_bytes().to_vec();
+    let table = (core.table.number, core.table.layout);
     for piece in value.chunks(piece_bytes) {
-        let address = append_piece(core, key, piece).await?;
+        core.table.check()?;
+        let address = append_piece(core.store, table, key, piece).await?;
         list.extend_from_slice(&address.raw().to_le_bytes());
     }
     Ok(list)
@@ -53,9 +56,10 @@ pub(in crate::store) async fn read_overflow(
     }
     // Each piece is freed after it is copied, so memory has one copy of the value and a few
     // pieces.
+    let table = (core.table.number, core.table.layout);
     let mut value = Vec::with_capacity(total.unwrap_or_default());
     let mut pieces = futures::stream::iter(addresses)
-        .map(|raw| read_piece(core, Address::new(raw)))
+        .map(|raw| read_piece(core.store, table, Address::new(raw)))
         .buffered(PIECES_AT_ONCE);
     while let Some(piece) = pieces.try_next().await? {
         value.extend_from_slice(&piece);
@@ -63,13 +67,17 @@ pub(in crate::store) async fn read_overflow(
     if Some(value.len()) == total { Ok(value) } else { Err(bad_list(core, record, list.len())) }
 }
 
-async fn append_piece(core: TableRef<'_>, key: &[u8], piece: &[u8]) -> Result<Address> {
+/// Appends a piece of a value of `key`.
+pub(in crate::store) async fn append_piece(
+    core: &StoreInner,
+    table: (TableNumber, Layout),
+    key: &[u8],
+    piece: &[u8],
+) -> Result<Address> {
     let expiry = ExpiryWord::NEVER;
     let record = NewRecord { key, value: piece, content: RecordKind::Piece, expiry };
-    let table = (core.table.number, core.table.layout);
     loop {
         core.check_write()?;
-        core.table.check()?;
         let appended = core.pool.with(|seat| {
             seat.protected(|tools| {
                 if core.phase.is_cut() {
@@ -87,8 +95,12 @@ async fn append_piece(core: TableRef<'_>, key: &[u8], piece: &[u8]) -> Result<Ad
     }
 }
 
-async fn read_piece(core: TableRef<'_>, address: Address) -> Result<Vec<u8>> {
-    let layout = core.table.layout;
+/// Returns the piece at `address`.
+pub(in crate::store) async fn read_piece(
+    core: &StoreInner,
+    (number, layout): (TableNumber, Layout),
+    address: Address,
+) -> Result<Vec<u8>> {
     let resident = core.pool.with(|seat| {
         seat.protected(|tools| match core.log.pages().region(address, tools.guard) {
             Region::OnDevice | Region::Truncated => None,
@@ -103,7 +115,7 @@ async fn read_piece(core: TableRef<'_>, address: Address) -> Result<Vec<u8>> {
         Some(piece) => Ok(piece),
         None => {
             let piece = core.log.reader().fetch(core.tables.layouts(), layout, address).await?;
-            if !piece.info().is_piece() || piece.info().table() != core.table.number {
+            if !piece.info().is_piece() || piece.info().table() != number {
                 return Err(core.log.file().not_a_record(address));
             }
             Ok(piece.value(layout).to_vec())

@@ -24,7 +24,7 @@ impl RmwAttempt<'_, '_> {
     ) -> Result<Option<Attempt<bool>>> {
         self.table.check()?;
         let pending = self.tools.pending;
-        let stored = match pending.chain_from(from) {
+        let stored = match pending.chain_from(from, self.table.log.pages()) {
             None => return Ok(Some(Attempt::Blocked(Blocked::OnDevice(from)))),
             Some(None) => return self.copy::<K, V, C>(None, change),
             Some(Some(stored)) if stored.info().is_tombstone() => {
@@ -69,11 +69,13 @@ impl RmwAttempt<'_, '_> {
         let layout = layout::<K, V>();
         let Self { key, entry, .. } = *self;
         let core = self.core();
-        let OperationContext { guard, counters, pending, .. } = *self.tools;
+        let OperationContext { guard, counters, .. } = *self.tools;
         let version = EntrySnapshot { newest: entry.address(), state };
         let expiry = current.map_or(ExpiryWord::NEVER, |replaced| replaced.expiry);
         let current = current.map(|replaced| replaced.value);
-        if let Some((record, computed)) = scattered(pending, version, (key, expiry)) {
+        if let Some((record, computed)) =
+            scattered(core.log.pages(), self.tools, version, (key, expiry))
+        {
             change.recall(current, computed)?;
             return Ok(Some(
                 append_record::<Types<K, V>>(core, entry, record, guard, counters).attempt(),

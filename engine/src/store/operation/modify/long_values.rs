@@ -1,10 +1,12 @@
 //! New values of a modification that do not fit in a page.
 
 use crate::codec::Value;
+use crate::hybrid_log::Pages;
 use crate::record::{ExpiryWord, NewRecord, RecordKind};
+use crate::store::context::OperationContext;
 use crate::store::operation::attempt::{Attempt, Blocked, EntrySnapshot, LongValue};
 use crate::store::operation::changes::Change;
-use crate::store::operation::pending::{PendingState, Scattered};
+use crate::store::operation::pending::Scattered;
 
 /// Returns the step of a value, computed from `version`, that does not fit in a page.
 pub(super) fn too_long<V: Value + ?Sized, C: Change<V>>(
@@ -18,11 +20,13 @@ pub(super) fn too_long<V: Value + ?Sized, C: Change<V>>(
 /// Returns the record of a value that is already stored in pieces, and the value if it is the
 /// answer. An earlier attempt computed it from this very version and found it too long.
 pub(super) fn scattered<'r>(
-    pending: &'r PendingState,
+    pages: &Pages,
+    tools: &OperationContext<'r>,
     version: EntrySnapshot,
     (key, expiry): (&'r [u8], ExpiryWord),
 ) -> Option<(NewRecord<'r>, Option<&'r [u8]>)> {
-    let Scattered { pieces, answer, .. } = pending.scattered_for(version)?;
+    let Scattered { pieces, answer, .. } =
+        tools.pending.scattered_for(version, pages, tools.guard)?;
     let record = NewRecord { key, value: pieces, content: RecordKind::InPieces, expiry };
     Some((record, answer.as_deref()))
 }

@@ -1,6 +1,6 @@
 //! The waits of suspended operations.
 
-use super::{PendingResult, PendingState, Scattered};
+use super::{LearntChain, PendingResult, PendingState, Scattered};
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::wait::yield_once;
@@ -8,6 +8,7 @@ use crate::base::weak_spot;
 use crate::record::StoredRecord;
 use crate::store::operation::attempt::{Blocked, LongValue};
 use crate::store::record::overflow::{read_overflow, write_overflow};
+use crate::store::record::pieces::pieces_of;
 use crate::store::table::TableRef;
 use kvick_io::BoxFuture;
 use std::fmt;
@@ -36,8 +37,9 @@ impl<'a> PendingWait<'a> {
                 let (key, waiting) = (encode_key(), core.store.governor.waiting());
                 Box::pin(async move {
                     let _waiting = waiting;
+                    let begin = core.log.pages().begin();
                     let found = find_on_device(core, from, &key?).await?;
-                    Ok(PendingResult::Chain(from, found))
+                    Ok(PendingResult::Chain(LearntChain { from, begin, found }))
                 })
             }
             Blocked::NoSpace(bytes) => Box::pin(async move {
@@ -68,8 +70,15 @@ impl<'a> PendingWait<'a> {
             }),
             Blocked::OverflowValue(list) => Box::pin(async move {
                 let (address, pieces) = *list;
-                let value = read_overflow(core, address, &pieces).await?;
-                Ok(PendingResult::Gathered(address, value))
+                let read = read_overflow(core, address, &pieces).await;
+                let begin = core.log.pages().begin();
+                match read {
+                    Ok(value) => Ok(PendingResult::Gathered(address, value)),
+                    Err(error) if pieces_of(&pieces).any(|piece| piece < begin) => {
+                        Ok(PendingResult::Truncated(begin, error))
+                    }
+                    Err(error) => Err(error),
+                }
             }),
             Blocked::NeedsOverflow(value) => {
                 let key = encode_key();
@@ -97,7 +106,8 @@ impl fmt::Debug for PendingWait<'_> {
     }
 }
 
-/// Returns the newest record of `key` in the chain that continues at `from` on the device.
+/// Returns the newest record of `key` in the chain that continues at `from` on the device. Returns
+/// `None` also if compaction takes the record away meanwhile. Then the begin of the log has moved.
 async fn find_on_device(
     core: TableRef<'_>,
     from: Address,
@@ -107,7 +117,11 @@ async fn find_on_device(
     while address >= core.log.pages().begin() {
         core.check_read()?;
         let layouts = core.tables.layouts();
-        let record = core.log.reader().fetch(layouts, core.table.layout, address).await?;
+        let record = match core.log.reader().fetch(layouts, core.table.layout, address).await {
+            Ok(record) => record,
+            Err(_) if address < core.log.pages().begin() => return Ok(None),
+            Err(error) => return Err(error),
+        };
         if record.info().table() == core.table.number && record.key(core.table.layout) == key {
             return Ok(Some(record));
         }
