@@ -101,7 +101,7 @@ impl Checkpoints {
     ///
     /// # Errors
     /// As for [`Jobs::submit`], but not `Busy`, and why it could not be taken.
-    pub(super) async fn start_in_turn(&self, plan: CheckpointPlan) -> Result<Checkpoint> {
+    pub(crate) async fn start_in_turn(&self, plan: CheckpointPlan) -> Result<Checkpoint> {
         let (answer, _progress) =
             self.jobs.in_turn(self.core.log.health(), || self.start(plan)).await?;
         answer.await
@@ -146,6 +146,11 @@ impl Checkpoints {
         let manifest = self.checkpoint_files.manifest();
         let records = manifest.checkpoints.iter();
         records.map(|record| CheckpointInfo::of(record, &manifest)).collect()
+    }
+
+    /// Returns the kind of automatic checkpoints.
+    pub(crate) fn kind(&self) -> CheckpointKind {
+        self.schedule.kind
     }
 
     /// Returns the statistics of the checkpoints since opening.
@@ -257,7 +262,8 @@ impl Checkpoints {
         taken
     }
 
-    /// Removes files that no checkpoint needs. A failed removal is repeated next time.
+    /// Removes files that no checkpoint needs, also of the log. A failed removal is repeated next
+    /// time.
     async fn sweep(&self) {
         if self.core.log.health().is_poisoned() {
             // It is unknown which manifest is on the medium, and so which files it needs.
@@ -266,6 +272,21 @@ impl Checkpoints {
         if let Err(error) = self.checkpoint_files.remove_debris().await {
             tracing::warn!(target: "kvick::checkpoint", %error, "left for later");
         }
+        if let Err(error) = self.free_log_files().await {
+            tracing::warn!(target: "kvick::checkpoint", %error, "left for later");
+        }
+    }
+
+    /// Deletes the files of the log that no kept checkpoint needs.
+    ///
+    /// # Errors
+    /// Why a file could not be deleted. The next call tries again.
+    pub(crate) async fn free_log_files(&self) -> Result<()> {
+        let (log, needed) = (&self.core.log, self.checkpoint_files.log_needed_from());
+        assert!(needed <= log.pages().begin(), "no operation reads what goes: {needed:?}");
+        let freed = log.file().device().discard_below(log.file().units().page_start(needed)).await;
+        let what = || format!("deleting files of the log in {}", log.file().place());
+        freed.map_err(|error| Error::io(what(), error))
     }
 
     async fn remove(&self, which: RemovalJob, basis: &mut Basis) -> Result<()> {
@@ -279,7 +300,9 @@ impl Checkpoints {
         basis.chain = None;
         manifest.drop_unused();
         let published = self.checkpoint_files.publish_less(manifest).await;
-        published.map_err(|failed| unpublished(&self.core, failed))
+        published.map_err(|failed| unpublished(&self.core, failed))?;
+        self.sweep().await;
+        Ok(())
     }
 
     async fn take_due(&self, basis: &mut Basis) {

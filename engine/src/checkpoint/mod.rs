@@ -69,6 +69,8 @@ pub(crate) use driver::{Checkpoints, maintain};
 pub(crate) use files::delta::Patches;
 pub(crate) use files::manifest::{StoreFormat, TableFormat};
 pub(crate) use jobs::{RemovalJob, TableChange};
+pub(crate) use plan::CheckpointPlan;
+pub(crate) use reply::{Answer, Reply};
 pub(crate) use run::{delta_seal, part_salt};
 pub(crate) use schedule::Schedule;
 

@@ -49,6 +49,8 @@ pub(super) struct CheckpointRun<'r> {
 /// An ended version.
 struct Ended {
     kind: Kind,
+    /// The begin of the log at the end of the version. Compaction may move it later.
+    begin: Address,
     end: Address,
     /// The log itself has the records below this address, or will have them.
     flushed: Address,
@@ -152,7 +154,7 @@ impl CheckpointRun<'_> {
     fn is_index_worthwhile(&self) -> bool {
         let log = &self.core.log;
         let newest = self.checkpoint_files.manifest().indexes.last().map(|image| image.start);
-        let covered = newest.unwrap_or(log.pages().begin().raw());
+        let covered = newest.unwrap_or(0).max(log.pages().begin().raw());
         log.tail_address().raw().saturating_sub(covered) >= self.core.index.bytes()
     }
 
@@ -174,11 +176,12 @@ impl CheckpointRun<'_> {
                 log.versions().set_version_tag(RecordInfo::version_tag_of(self.token + 1));
                 log.versions().freeze_pinned(end)
             };
-            Ended { kind, end, flushed, version_tag, sessions: self.core.sessions.end_version() }
+            let (begin, sessions) = (log.pages().begin(), self.core.sessions.end_version());
+            Ended { kind, begin, end, flushed, version_tag, sessions }
         };
         let ended = self.core.cut(self.handle, self.token + 1, freeze).await;
         debug_assert!(
-            self.core.log.pages().begin() <= ended.flushed && ended.flushed <= ended.end,
+            ended.begin <= ended.flushed && ended.flushed <= ended.end,
             "begin <= flushed <= end of the version: {:?}, {:?}",
             ended.flushed,
             ended.end
@@ -294,12 +297,15 @@ impl CheckpointRun<'_> {
     ) -> Result<Checkpoint> {
         self.assert_captured(ended, &captured);
         let mut manifest = self.next_manifest(image);
-        let newest = manifest.indexes.iter().rfind(|image| image.end <= ended.end.raw());
+        // An image from before the begin saves no reading.
+        let helps =
+            |image: &&IndexImage| image.end <= ended.end.raw() && image.start >= ended.begin.raw();
+        let newest = manifest.indexes.iter().rfind(helps);
         let mut record = CheckpointEntry {
             token: self.token,
             kind: ended.kind,
             durability: self.plan.durability,
-            begin: self.core.log.pages().begin().raw(),
+            begin: ended.begin.raw(),
             flushed: ended.flushed.raw(),
             end: ended.end.raw(),
             index: newest.map(|image| image.stream.token),
@@ -323,12 +329,8 @@ impl CheckpointRun<'_> {
 
     /// Asserts that the log and the parts together have every record of the version.
     fn assert_captured(&self, ended: &Ended, captured: &Captured) {
-        let begin = self.core.log.pages().begin();
-        assert!(
-            begin <= ended.flushed && ended.flushed <= ended.end,
-            "{begin:?} to {:?}",
-            ended.end
-        );
+        let Ended { begin, flushed, end, .. } = ended;
+        assert!(begin <= flushed && flushed <= end, "{begin:?} to {end:?}");
         let log = self.core.log.flushing().flushed();
         assert!(log >= ended.flushed, "{log:?}: a checkpoint leaves to the log what it has");
         let mut covered = ended.flushed.raw();

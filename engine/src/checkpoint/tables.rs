@@ -44,6 +44,7 @@ impl Checkpoints {
         if table.dropped {
             // Operations that began before may still append a record.
             core.log.drain().await;
+            core.tables.layouts().transition_to_dropped(table.number());
         }
         Ok(table)
     }

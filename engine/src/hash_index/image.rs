@@ -116,13 +116,16 @@ impl HashIndex {
         }
     }
 
-    /// Adds an entry from an image, unless there is a newer one of its prefix. No other task uses
-    /// the index.
+    /// Adds an entry from an image, unless its record is below `begin`, or there is a newer entry
+    /// of its prefix. No other task uses the index.
     ///
     /// # Errors
     /// Fails if the system has no memory for another line.
-    pub(crate) fn load_entry(&self, bucket: u64, word: u64) -> io::Result<()> {
+    pub(crate) fn load_entry(&self, (bucket, word): (u64, u64), begin: Address) -> io::Result<()> {
         let entry = HashBucketEntry::from_raw(word);
+        if entry.address() < begin {
+            return Ok(());
+        }
         let bucket = self.extent.load().bucket_of(self.prefix(bucket, entry));
         let tag = entry.tag();
         loop {
@@ -204,7 +207,7 @@ mod tests {
             for word in entries {
                 let end = Address::new(1 << 20);
                 assert!(HashIndex::is_sound(ROOT_BITS, head.bucket, *word, end), "{head:?}");
-                index.load_entry(head.bucket, *word).expect("memory");
+                index.load_entry((head.bucket, *word), Address::FIRST).expect("memory");
             }
             rest = after;
         }

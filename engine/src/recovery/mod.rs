@@ -96,7 +96,7 @@ const INSPECT: &str = "`kvick::inspect` lists all damage: restore this file from
 /// `None` means that it may have any tables.
 pub(crate) async fn open(opening: Opening, types: Option<&TypeNames>) -> Result<Opened> {
     let place = opening.directory.describe();
-    let opened = opening.open(types).await;
+    let opened = Box::pin(opening.open(types)).await;
     opened.map_err(|error| error.with_place(&place, INSPECT))
 }
 
@@ -131,6 +131,8 @@ impl Opening {
         let (core, handle) = (Arc::new(core), self.handle.clone());
         let checkpoints = Checkpoints::new(checkpoint_files, handle, core, schedule, next_token);
         let checkpoints = Arc::new(checkpoints);
+        // A power cut may have brought some back.
+        checkpoints.free_log_files().await?;
         Ok(Opened { checkpoints, lock, report })
     }
 

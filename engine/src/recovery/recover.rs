@@ -197,7 +197,10 @@ impl Opening {
         let from = image.as_ref().map_or(extent.begin, |image| Address::new(image.start));
         let image_bytes = image.as_ref().map_or(0, |image| image.stream.bytes);
         let loading = match image {
-            Some(image) => Some(self.load_index(checkpoint_files, image, &index).await?),
+            Some(image) => {
+                let begin = Address::new(record.begin);
+                Some(self.load_index(checkpoint_files, (image, begin), &index).await?)
+            }
             None => None,
         };
         let tables = tables(&manifest.store);
@@ -223,7 +226,7 @@ impl Opening {
     async fn load_index(
         &self,
         checkpoint_files: &CheckpointFiles,
-        image: IndexImage,
+        (image, begin): (IndexImage, Address),
         index: &Arc<HashIndex>,
     ) -> Result<Task<Result<()>>> {
         let token = image.stream.token;
@@ -231,7 +234,7 @@ impl Opening {
         let seal = index_image::seal(checkpoint_files.manifest().store.salt.0, token);
         let (index, buffers) = (Arc::clone(index), BufPool::new(0));
         Ok(self.handle.spawn("kvick-index", async move {
-            index_image::read(&image, &index, &*file, &buffers, seal).await
+            index_image::read((&image, begin), &index, &*file, &buffers, seal).await
         }))
     }
 
@@ -339,7 +342,7 @@ fn synced_below(manifest: &Manifest, record: &CheckpointEntry) -> Address {
     }
     let older = manifest.checkpoints.iter().filter(|older| older.token < record.token);
     let synced = older.filter(is_strong).map(|record| record.flushed).max();
-    Address::new(synced.unwrap_or(record.begin))
+    Address::new(synced.unwrap_or(0).max(record.begin))
 }
 
 /// Reads the changes of records in the parts of a checkpoint.

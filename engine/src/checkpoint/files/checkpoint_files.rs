@@ -10,11 +10,13 @@
 //! # Invariants
 //! 1. A file that `manifest` names is durable before the rename.
 //! 2. A file is removed only when the manifest on the medium no longer names it.
-//! 3. A file is debris if no manifest names it that a power cut may leave: neither `manifest`, nor
+//! 3. The same holds for segments of the log, which are removed from its low end.
+//! 4. A file is debris if no manifest names it that a power cut may leave: neither `manifest`, nor
 //!    the manifest before it, until `manifest` is durable. The holder of the lock may remove
 //!    debris.
 
 use super::manifest::{CheckpointEntry, Manifest};
+use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::kinds::Durability;
 use crate::base::wall_clock::WallClock;
@@ -43,8 +45,21 @@ pub(crate) struct CheckpointFiles {
     publishing: futures::lock::Mutex<()>,
     // Under its lock: the manifest that was published last, or adopted since.
     manifest: Mutex<Manifest>,
-    // Under its lock: the files that the newest durable manifest names.
-    durable: Mutex<BTreeSet<String>>,
+    // Under its lock.
+    durable: Mutex<Durable>,
+}
+
+/// The needs of the newest durable manifest, which a power cut may leave as the newest of all.
+#[derive(Debug)]
+struct Durable {
+    files: BTreeSet<String>,
+    log_from: Address,
+}
+
+impl Durable {
+    fn of(manifest: &Manifest) -> Self {
+        Self { files: manifest.files(), log_from: manifest.log_needed_from() }
+    }
 }
 
 impl CheckpointFiles {
@@ -56,7 +71,7 @@ impl CheckpointFiles {
         clock: Arc<WallClock>,
     ) -> Self {
         let segment_bytes = manifest.store.segment_bytes;
-        let durable = Mutex::new(manifest.files());
+        let durable = Mutex::new(Durable::of(&manifest));
         let publishing = futures::lock::Mutex::new(());
         let manifest = Mutex::new(manifest);
         Self { directory, segment_bytes, clock, publishing, manifest, durable }
@@ -164,9 +179,15 @@ impl CheckpointFiles {
     fn counts(&self, manifest: Manifest, synced: bool) {
         debug_assert!(self.publishing.try_lock().is_none(), "manifests are published in turn");
         if synced {
-            *self.durable.lock().expect("nothing panics under it") = manifest.files();
+            *self.durable.lock().expect("nothing panics under it") = Durable::of(&manifest);
         }
         *self.manifest() = manifest;
+    }
+
+    /// Returns the first address of the log that a kept checkpoint needs, also after a power cut.
+    pub(crate) fn log_needed_from(&self) -> Address {
+        let durable = self.durable.lock().expect("nothing panics under it").log_from;
+        self.manifest().log_needed_from().min(durable)
     }
 
     /// Removes debris. Returns a token above the tokens of all files found. No file name is used
@@ -181,7 +202,7 @@ impl CheckpointFiles {
         let failed =
             |error| Error::io(format!("removing debris in {}", self.directory.describe()), error);
         let mut named = self.manifest().files();
-        named.extend(self.durable.lock().expect("nothing panics under it").iter().cloned());
+        named.extend(self.durable.lock().expect("nothing panics under it").files.iter().cloned());
         debug_assert!(self.publishing.try_lock().is_none(), "no manifest is published meanwhile");
         let mut free_token = self.manifest().next_token;
         for file in self.directory.list().await.map_err(failed)? {

@@ -51,12 +51,12 @@ pub(in crate::checkpoint) async fn write(
     Ok(IndexImage { start: start.raw(), end: end.raw(), buckets, stream })
 }
 
-/// Loads the index from an image.
+/// Loads the index from an image, without the entries of records below `begin`.
 ///
 /// # Errors
 /// As [`show`]; `Unavailable` if the system has no memory for lines of the index.
 pub(crate) async fn read(
-    image: &IndexImage,
+    (image, begin): (&IndexImage, Address),
     index: &HashIndex,
     device: &dyn Device,
     buffers: &BufPool,
@@ -64,7 +64,7 @@ pub(crate) async fn read(
 ) -> Result<()> {
     let mut short = None;
     let load = |bucket, entry| {
-        let loaded = index.load_entry(bucket, entry);
+        let loaded = index.load_entry((bucket, entry), begin);
         loaded.map_err(|error| short = Some(error)).is_ok()
     };
     let shown = show((image, index.root_bits()), device, buffers, seal, load).await;

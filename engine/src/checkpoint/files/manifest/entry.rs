@@ -125,7 +125,7 @@ impl CheckpointEntry {
             && self.flushed <= self.end
             && self.end <= crate::base::address::ADDRESS_MASK
             && has_image
-            && image.is_none_or(|image| image.end <= self.end)
+            && image.is_none_or(|image| self.begin <= image.start && image.end <= self.end)
     }
 
     /// Returns the number of sessions in this checkpoint.

@@ -121,6 +121,15 @@ impl Manifest {
         self.checkpoints.iter().rfind(is_safe).map(|record| record.token)
     }
 
+    /// Returns the first address of the log that a kept checkpoint needs.
+    ///
+    /// It is the first of all if no checkpoint survives power cuts: the store would begin anew.
+    pub(crate) fn log_needed_from(&self) -> Address {
+        let lowest = self.checkpoints.iter().map(|record| record.begin).min();
+        let lowest = lowest.filter(|_| self.newest_safe().is_some());
+        lowest.map_or(Address::FIRST, Address::new)
+    }
+
     /// Drops the checkpoints after `chosen`, and the images of the index that were taken after it.
     /// From now on other records use the addresses that these images lead to. Returns whether
     /// anything was dropped.

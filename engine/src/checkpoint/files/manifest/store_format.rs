@@ -45,6 +45,9 @@ impl StoreFormat {
         let layouts = Layouts::new();
         for table in &self.tables {
             layouts.set(table.number(), table.layout());
+            if table.dropped {
+                layouts.transition_to_dropped(table.number());
+            }
         }
         layouts
     }
