@@ -57,6 +57,7 @@ mod load;
 mod overflow;
 mod resize;
 mod steps;
+mod sweep;
 
 pub(crate) use create::Refused;
 pub(crate) use image::RunHead;

@@ -18,6 +18,8 @@ const WIDTH_BITS: u32 = 11;
 const WIDTH: u32 = (1 << WIDTH_BITS) - 1;
 /// Each record has a word for its expiry.
 const HAS_EXPIRY: u32 = 1 << (2 * WIDTH_BITS);
+/// The table was dropped. It may still have records.
+const DROPPED: u32 = HAS_EXPIRY << 1;
 
 impl Layouts {
     /// Returns the layouts of a store without a table.
@@ -32,6 +34,18 @@ impl Layouts {
         let before = self.0[number.index()].swap(word, Ordering::Release);
         assert!(before == 0 || before == word, "the layout of table {number} never changes");
         debug_assert_eq!(self.get(number), Some(layout), "the layout that is set is found");
+    }
+
+    /// Records that a table was dropped.
+    pub(crate) fn transition_to_dropped(&self, number: TableNumber) {
+        // Relaxed: compaction may see it later.
+        let before = self.0[number.index()].fetch_or(DROPPED, Ordering::Relaxed);
+        assert!(before & KNOWN != 0, "there is a table {number}");
+    }
+
+    /// Returns whether a table was dropped.
+    pub(crate) fn is_dropped(&self, number: TableNumber) -> bool {
+        self.0[number.index()].load(Ordering::Relaxed) & DROPPED != 0
     }
 
     /// Returns the layout of a table, if there is such a table.

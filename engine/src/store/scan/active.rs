@@ -164,10 +164,12 @@ impl ActiveScans {
 
     /// Begins all waiting scans at this moment, and freezes once for each by `freeze`. The version
     /// barrier is up.
-    pub(super) fn begin_waiting(&self, bounds: Bounds, freeze: impl Fn()) {
+    pub(super) fn begin_waiting(&self, bounds: impl FnOnce() -> Bounds, freeze: impl Fn()) {
+        let mut scans = self.scans();
+        // Under the lock: the begin of the log does not pass a scan that has begun.
+        let bounds = bounds();
         let Bounds { begin, mutable_from, end } = bounds;
         assert!(begin <= mutable_from && mutable_from <= end, "{bounds:?}");
-        let mut scans = self.scans();
         for scan in scans.scans.values_mut().filter(|scan| scan.stage == Stage::Waiting) {
             freeze();
             *scan = Scan { stage: Stage::Frozen(bounds), needs: begin };
@@ -175,6 +177,14 @@ impl ActiveScans {
         self.publish(&scans);
         drop(scans);
         self.begun.notify(usize::MAX);
+    }
+
+    /// Moves the begin of the log by `raise`, which gets the first address that a scan in progress
+    /// needs. No scan begins meanwhile.
+    pub(in crate::store) fn raise_begin<T>(&self, raise: impl FnOnce(Option<Address>) -> T) -> T {
+        let scans = self.scans();
+        let begun = scans.scans.values().filter(|scan| scan.stage != Stage::Waiting);
+        raise(begun.map(|scan| scan.needs).min())
     }
 
     fn publish(&self, scans: &Scans) {
@@ -221,9 +231,9 @@ mod tests {
         let second = first + 1;
         assert_eq!(end, second + 1);
         assert_eq!((scans.needs(), scans.bounds_of(first)), ((0, None), None));
-        scans.begin_waiting(bounds(2000), freeze);
+        scans.begin_waiting(|| bounds(2000), freeze);
         let third = scans.enter(1).start;
-        scans.begin_waiting(bounds(3000), freeze);
+        scans.begin_waiting(|| bounds(3000), freeze);
         assert_eq!((frozen.get(), scans.has_waiting()), (3, false));
         assert_eq!(scans.bounds_of(second), Some(bounds(2000)));
         assert_eq!(scans.kept_below(), Address::new(3000));
@@ -246,7 +256,7 @@ mod tests {
         let [first, second] = [scans.enter(1).start, scans.enter(1).start];
         scans.want_thaw(first);
         assert!(!scans.has_thaws(), "it is not frozen yet");
-        scans.begin_waiting(bounds(2000), || ());
+        scans.begin_waiting(|| bounds(2000), || ());
         scans.want_thaw(first);
         scans.want_thaw(first);
         scans.leave(first);

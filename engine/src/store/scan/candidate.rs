@@ -2,6 +2,7 @@
 
 use crate::base::address::{ADDRESS_MASK, Address};
 use crate::base::hash::KeyHash;
+use crate::hash_index::FoundEntry;
 use crate::record::{Layout, RecordInfo, StoredRecord, TableNumber};
 
 /// A record that may be live. It is a value: a piece or a deletion is never asked about.
@@ -16,10 +17,19 @@ pub(in crate::store) struct Candidate<'p> {
     pub(in crate::store) hash: KeyHash,
 }
 
+/// A live record, with the entry of its chain as the look at the index found it. As long as the
+/// entry is the same, no record was linked since, and the record is still live.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::store) struct Live<'p> {
+    pub(in crate::store) candidate: Candidate<'p>,
+    pub(in crate::store) entry: FoundEntry,
+}
+
 /// A candidate whose chain goes on at an address on the device.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pending<'p> {
     pub(super) candidate: Candidate<'p>,
+    pub(super) entry: FoundEntry,
     /// It is above the candidate.
     pub(super) from: Address,
 }
@@ -39,7 +49,7 @@ pub(super) enum Walk {
 pub(super) const NOW: Address = Address::new(ADDRESS_MASK);
 
 impl<'p> Candidate<'p> {
-    pub(super) fn key(&self) -> &'p [u8] {
+    pub(in crate::store) fn key(&self) -> &'p [u8] {
         StoredRecord::key_in(self.record, self.layout)
     }
 

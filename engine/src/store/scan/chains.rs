@@ -5,7 +5,7 @@
 //! span as long as its chain does. The walks that leave their spans make the next round, at lower
 //! addresses.
 
-use super::candidate::{Candidate, Pending, Walk};
+use super::candidate::{Candidate, Live, Pending, Walk};
 use crate::base::address::Address;
 use crate::base::error::Result;
 use crate::hybrid_log::LogFile;
@@ -40,7 +40,7 @@ pub(super) async fn walk_on_device<'p>(
     store: &StoreInner,
     mut pending: Vec<Pending<'p>>,
     end: Address,
-    live: &mut Vec<Candidate<'p>>,
+    live: &mut Vec<Live<'p>>,
 ) -> Result<()> {
     while !pending.is_empty() {
         store.check_read()?;
@@ -59,11 +59,11 @@ pub(super) async fn walk_on_device<'p>(
             let Some(walked) = reads.try_next().await? else {
                 break;
             };
-            for (candidate, walk) in walked {
+            for (Pending { candidate, entry, .. }, walk) in walked {
                 match walk {
-                    Walk::Live => live.push(candidate),
+                    Walk::Live => live.push(Live { candidate, entry }),
                     Walk::Dead => {}
-                    Walk::GoesOn(from) => next.push(Pending { candidate, from }),
+                    Walk::GoesOn(from) => next.push(Pending { candidate, entry, from }),
                 }
             }
         }
@@ -103,15 +103,16 @@ async fn walk_span<'p>(
     store: &StoreInner,
     walks: &[Pending<'p>],
     end: Address,
-) -> Result<Vec<(Candidate<'p>, Walk)>> {
+) -> Result<Vec<(Pending<'p>, Walk)>> {
     let payload = Payload::read(store, walks).await?;
     let mut walked = Vec::with_capacity(walks.len());
-    for Pending { candidate, from } in walks {
+    for pending in walks {
+        let Pending { candidate, from, .. } = pending;
         let walk = match payload.walk(store.log.file(), candidate, *from, end)? {
             Step::Walked(walk) => walk,
             Step::TooShort(address) => walk_past(store, candidate, address, end).await?,
         };
-        walked.push((*candidate, walk));
+        walked.push((*pending, walk));
     }
     Ok(walked)
 }

@@ -35,10 +35,13 @@ impl StoreInner {
     fn begin_scans(&self) {
         let versions = self.log.versions();
         let end = versions.end_version();
-        // The mark, not the floor: another freeze may end before this one.
-        let [begin, _, _, mutable_from] = self.log.pages().addresses();
-        let bounds = Bounds { begin, mutable_from, end };
+        let bounds = || {
+            // The mark, not the floor: another freeze may end before this one.
+            let [begin, _, _, mutable_from] = self.log.pages().addresses();
+            let bounds = Bounds { begin, mutable_from, end };
+            tracing::debug!(target: "kvick::scan", ?bounds, "a scan begins");
+            bounds
+        };
         self.scans.begin_waiting(bounds, || versions.freeze(end));
-        tracing::debug!(target: "kvick::scan", ?bounds, "a scan begins");
     }
 }

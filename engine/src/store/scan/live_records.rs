@@ -263,6 +263,7 @@ impl Finder<'_> {
         let mut live = Vec::with_capacity(candidates.len());
         live_of(self.table, &candidates, self.moment.end, &mut live).await?;
         drop(candidates);
+        let live: Vec<_> = live.into_iter().map(|live| live.candidate).collect();
         let is_long = |record: &Candidate<'_>| {
             let info = RecordInfo::first_of(record.record);
             self.wish == Wish::Values && info.is_in_pieces(record.layout)

@@ -11,7 +11,7 @@
 //! Nothing that this finds is undone by operations that continue: they link records above `end`
 //! only, and the keys and previous addresses of linked records never change.
 
-use super::candidate::{Candidate, Pending, Walk};
+use super::candidate::{Candidate, Live, Pending, Walk};
 use super::chains;
 use crate::base::address::Address;
 use crate::base::error::Result;
@@ -33,7 +33,7 @@ pub(in crate::store) async fn live_of<'p>(
     store: &StoreInner,
     candidates: &[Candidate<'p>],
     end: Address,
-    live: &mut Vec<Candidate<'p>>,
+    live: &mut Vec<Live<'p>>,
 ) -> Result<()> {
     store.check_read()?;
     let mut pending = Vec::new();
@@ -48,12 +48,11 @@ pub(in crate::store) async fn live_of<'p>(
                     let Some(entry) = store.index.find(candidate.hash) else {
                         continue;
                     };
-                    match walk_in_memory(store, candidate, (entry, end), tools.guard) {
-                        Walk::Live => live.push(*candidate),
+                    let candidate = *candidate;
+                    match walk_in_memory(store, &candidate, (entry, end), tools.guard) {
+                        Walk::Live => live.push(Live { candidate, entry }),
                         Walk::Dead => {}
-                        Walk::GoesOn(from) => {
-                            pending.push(Pending { candidate: *candidate, from });
-                        }
+                        Walk::GoesOn(from) => pending.push(Pending { candidate, entry, from }),
                     }
                 }
             });

@@ -47,4 +47,6 @@ mod removal;
 
 pub(in crate::store) use active::ActiveScans;
 pub(crate) use batch::{Batch, LiveRecord};
+pub(in crate::store) use candidate::{Candidate, Live};
 pub(crate) use live_records::{LiveRecords, Wish};
+pub(in crate::store) use liveness::live_of;

@@ -10,6 +10,7 @@ use super::liveness::walk_in_memory;
 use crate::base::address::Address;
 use crate::base::error::Result;
 use crate::base::wait::yield_once;
+use crate::hash_index::FoundEntry;
 use crate::hybrid_log::Region;
 use crate::record::{ExpiryWord, HasLayout, NewRecord, RecordKind};
 use crate::statistics::Counter;
@@ -22,7 +23,7 @@ enum Removal {
     /// Whether the key was deleted.
     Done(bool),
     /// The rest of the chain is on the device, from this address on.
-    OnDevice(Address),
+    OnDevice(FoundEntry, Address),
     /// The version is ending.
     Barrier,
     /// The log has no room for a tombstone of this many bytes.
@@ -53,9 +54,9 @@ pub(super) async fn remove<S: HasLayout>(
             .with(|seat| seat.protected(|tools| try_once::<S>(core, candidate, on_device, &tools)));
         match tried {
             Removal::Done(is_removed) => return Ok(is_removed),
-            Removal::OnDevice(from) => {
+            Removal::OnDevice(entry, from) => {
                 let mut live = Vec::new();
-                let walk = Pending { candidate, from };
+                let walk = Pending { candidate, entry, from };
                 walk_on_device(table, vec![walk], NOW, &mut live).await?;
                 on_device = Some((from, !live.is_empty()));
             }
@@ -85,7 +86,7 @@ fn try_once<S: HasLayout>(
         Walk::Dead => false,
         Walk::GoesOn(from) => match on_device {
             Some((known, is_live)) if known == from => is_live,
-            _ => return Removal::OnDevice(from),
+            _ => return Removal::OnDevice(entry, from),
         },
     };
     if !is_live {
