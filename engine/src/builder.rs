@@ -4,6 +4,7 @@ use crate::base::error::Result;
 use crate::base::wall_clock::WallClock;
 use crate::checkpoint::{Token, maintain};
 use crate::codec::{Key, Value};
+use crate::compaction::Compaction;
 use crate::config::{Config, Geometry};
 use crate::database::Database;
 use crate::kv::FasterKv;
@@ -294,13 +295,24 @@ impl<S> Builder<S> {
         let opened = recovery::open(opening, types).instrument(span).await?;
         let recovery::Opened { checkpoints, lock, report } = opened;
         let ending = Ending::new(checkpoints.clone(), lock);
-        let drivers = maintain(Arc::clone(&checkpoints), Arc::clone(&ending));
+        let compaction = Arc::new(Compaction::new(Arc::clone(&checkpoints)));
+        let maintained = maintain(Arc::clone(&checkpoints), Arc::clone(&ending));
+        let driven = Arc::clone(&compaction);
+        let drivers = async move {
+            futures::join!(maintained, driven.drive());
+        };
         handle.spawn("kvick-maintenance", ending.maintenance(drivers)).detach();
         ending.check_maintained()?;
         let open_tables = Arc::default();
         let accepts_type_change = self.accepts_type_change;
-        let lifecycle =
-            StoreLifecycle { checkpoints, ending, report, open_tables, accepts_type_change };
+        let lifecycle = StoreLifecycle {
+            checkpoints,
+            compaction,
+            ending,
+            report,
+            open_tables,
+            accepts_type_change,
+        };
         Ok(Database::new(Arc::new(lifecycle)))
     }
 }

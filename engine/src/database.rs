@@ -3,6 +3,7 @@
 use crate::base::error::{Error, Result};
 use crate::base::health::Health;
 use crate::checkpoint::{Info, RemovalJob, Request, StoreFormat, TableChange, TableFormat, Token};
+use crate::compaction::Compacted;
 use crate::config::{ByteSize, Config};
 use crate::lifecycle::StoreLifecycle;
 use crate::record::TableNumber;
@@ -27,7 +28,7 @@ use tracing::Instrument;
 /// [one table or all](crate::FasterKv#one-table-or-all).
 ///
 /// A database has up to 127 tables over its life. A dropped table counts too, empty or not:
-/// there is no compaction yet that frees its number.
+/// its number is not used again.
 ///
 /// ```
 /// # use kvick::{Config, Database};
@@ -114,8 +115,8 @@ impl Database {
     /// sessions. The name is free at once, for a table of any type; older handles do not lead to
     /// it.
     ///
-    /// Nothing is freed yet: the records stay in the log, and the table keeps one of the 127
-    /// numbers of the database. So make no table for each period or tenant.
+    /// The space of its records comes back with [`compact`](Self::compact). The table keeps one of
+    /// the 127 numbers of the database. So make no table for each period or tenant.
     ///
     /// # Errors
     /// `InvalidArgument` if there is no such table. `StorageFull`, `Poisoned`, `ReadOnly`,
@@ -212,6 +213,12 @@ impl Database {
     /// [`FasterKv::checkpoint`](crate::FasterKv::checkpoint).
     pub fn checkpoint(&self) -> Request<'_> {
         Request::new(&self.lifecycle.checkpoints)
+    }
+
+    /// See [`FasterKv::compact`](crate::FasterKv::compact).
+    pub async fn compact(&self) -> Result<Compacted> {
+        let span = tracing::info_span!(target: "kvick::compaction", "compact");
+        async { self.lifecycle.compaction.start()?.await }.instrument(span).await
     }
 
     /// See [`FasterKv::checkpoints`](crate::FasterKv::checkpoints).

@@ -11,6 +11,7 @@ use crate::base::error::Result;
 use crate::base::health::Health;
 use crate::checkpoint::{Info, Request, Token};
 use crate::codec::{Key, Value};
+use crate::compaction::Compacted;
 use crate::config::{ByteSize, Config};
 use crate::database::Database;
 use crate::recovery::Report;
@@ -258,6 +259,50 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// As for [`delete_checkpoint`](Self::delete_checkpoint).
     pub async fn prune_checkpoints(&self, keep: usize) -> Result<()> {
         self.database.prune_checkpoints(keep).await
+    }
+
+    /// Frees the space of records that are no longer needed: deleted keys, older values, expired
+    /// values, dropped tables.
+    ///
+    /// It writes everything to the device, copies the records that are still needed to the end of
+    /// the log, and lets the log begin after the rest. Then it takes a checkpoint. The files before
+    /// the begin of the log are deleted when no kept checkpoint needs them any more: see
+    /// [`Config::keep_checkpoints`] and [`prune_checkpoints`](Self::prune_checkpoints). A file has
+    /// [`Config::segment_size`] bytes and goes as a whole.
+    ///
+    /// All operations continue meanwhile. The records of all tables are compacted. A range that a
+    /// [scan](Self::scan) in progress reads stays, and a later compaction takes it.
+    ///
+    /// Records that were copied leave memory, as if they had been written just now and others had
+    /// not been used for long. So compact a store that is much larger than its live records.
+    ///
+    /// ```
+    /// # use kvick::{Config, FasterKv};
+    /// # use kvick::config::Backend;
+    /// # kvick::runtime::block_on(async {
+    /// # let config = Config::default().with_backend(Backend::Memory);
+    /// # let store: FasterKv<u64, u64> = FasterKv::open("unused", config).await?;
+    /// for key in 0..100_000 {
+    ///     store.upsert(&key, &1).await?;
+    /// }
+    /// for key in 1..100_000 {
+    ///     store.delete(&key).await?;
+    /// }
+    /// let compacted = store.compact().await?;
+    /// assert!(compacted.copied_records <= 1);
+    /// assert_eq!(store.read(&0).await?, Some(1));
+    /// # store.close().await
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// `Corrupt` with file and offset: then the log begins with the page that is damaged, and
+    /// nothing is lost. `StorageFull`, `Io`, `Poisoned`, `Closed`.
+    ///
+    /// # Cancel safety
+    /// The compaction continues if the future is dropped.
+    pub async fn compact(&self) -> Result<Compacted> {
+        self.database.compact().await
     }
 
     /// Writes everything to the device and waits until it is there.

@@ -69,6 +69,7 @@ pub mod bench_support;
 mod builder;
 pub mod checkpoint;
 pub mod codec;
+pub mod compaction;
 pub mod config;
 pub mod database;
 pub mod epoch;

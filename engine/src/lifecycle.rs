@@ -3,6 +3,7 @@
 
 use crate::base::error::Result;
 use crate::checkpoint::{Checkpoints, TableFormat};
+use crate::compaction::Compaction;
 use crate::config::Geometry;
 use crate::opening::ending::Ending;
 use crate::record::TableNumber;
@@ -16,6 +17,7 @@ use std::sync::{Arc, Weak};
 #[derive(Debug)]
 pub(crate) struct StoreLifecycle {
     pub(crate) checkpoints: Arc<Checkpoints>,
+    pub(crate) compaction: Arc<Compaction>,
     pub(crate) ending: Arc<Ending>,
     pub(crate) report: Option<RecoveryReport>,
     pub(crate) open_tables: Arc<OpenTables>,

@@ -6,6 +6,7 @@ mod budgets;
 mod checkpoints;
 mod closures;
 mod codecs;
+mod compaction;
 mod conditional;
 mod ended_runtimes;
 mod error_advice;

@@ -207,6 +207,12 @@ async fn take_checkpoints<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
         if random.chance(0.3) {
             set_some_memory(&store, &mut random).await;
         }
+        if random.chance(0.25) {
+            // It takes a checkpoint of its own.
+            let polls = if random.chance(0.2) { 1 } else { u32::MAX };
+            let compacted = AtMost::new(polls, Box::pin(store.compact())).await;
+            compacted.transpose().expect("a sound disk");
+        }
         let kind = match random.below(10) {
             0 => checkpoint::Kind::IndexOnly,
             1 => checkpoint::Kind::FoldOver,

@@ -44,7 +44,7 @@ const RUNTIME: [(&str, &str); 10] = [
     ("simulation", "task executor handle"),
 ];
 
-const ENGINE: [(&str, &str); 25] = [
+const ENGINE: [(&str, &str); 26] = [
     ("codec", ""),
     ("base", "codec"),
     ("guide", ""),
@@ -70,13 +70,18 @@ const ENGINE: [(&str, &str); 25] = [
         "base codec manifest record memory hash_index config epoch hybrid_log opening store \
          checkpoint",
     ),
+    ("compaction", "base store checkpoint"),
     ("inspect", "base manifest record config hybrid_log store checkpoint"),
-    ("lifecycle", "base record config opening store checkpoint recovery"),
+    ("lifecycle", "base record config opening store checkpoint compaction recovery"),
     ("session", "codec base store futures lifecycle"),
     ("scan", "base codec record store lifecycle"),
-    ("database", "base record config statistics store checkpoint recovery lifecycle"),
-    ("kv", "base codec config statistics store futures checkpoint recovery session scan database"),
-    ("builder", "base codec config opening checkpoint recovery lifecycle database kv"),
+    ("database", "base record config statistics store checkpoint compaction recovery lifecycle"),
+    (
+        "kv",
+        "base codec config statistics store futures checkpoint compaction recovery session scan \
+         database",
+    ),
+    ("builder", "base codec config opening checkpoint compaction recovery lifecycle database kv"),
 ];
 
 /// The accepted circles of files, each by its first file.

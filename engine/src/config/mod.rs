@@ -73,7 +73,8 @@ pub struct Config {
     pub memory_max: Option<ByteSize>,
     /// The space that the log should take on the device.
     ///
-    /// It is informational until compaction exists: the log grows beyond it. Default: none.
+    /// It only informs: the log grows beyond it until you call
+    /// [`compact`](crate::FasterKv::compact). Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk: Option<ByteSize>,
     /// The number of different keys for which the index has space at first, at 12 to 13 bytes each.

@@ -26,7 +26,8 @@
 //! | `LightEpoch` | [`epoch::Epoch`] |
 //! | `Log.FlushAndEvict` | [`flush_and_evict`] |
 //! | `Iterate`, `IterateLookupSnapshot` | [`scan`](crate::FasterKv::scan), as of one moment |
-//! | `Log.Scan`, `Log.Compact` | not yet |
+//! | `Log.Compact` | [`compact`](crate::FasterKv::compact), always by lookup |
+//! | `Log.Scan` | not yet |
 //! | read cache, `LockableContext`, transactions | not yet |
 //!
 //! # The log

@@ -93,7 +93,7 @@
 //! ```
 //!
 //! # Growth on disk
-//! The log grows, and does not shrink: there is no compaction yet. It grows by
+//! The log grows until you call [`compact`](crate::FasterKv::compact). It grows by
 //!
 //! * each new key;
 //! * each change of a record that can no longer be changed in place. Records in the newest 90 % of
@@ -115,7 +115,10 @@
 //! grown by as much. [`keep_checkpoints`](crate::Config::keep_checkpoints) (2) are kept.
 //!
 //! [`Stats::device`](crate::stats::Stats::device) has `bytes_stored`, the bytes of the log on the
-//! medium. The setting `disk` only informs, until there is compaction.
+//! medium. If they are much more than your keys and values need, call `compact`. It writes what is
+//! live once more, so the log is longer by that meanwhile. The files of the older part go with the
+//! checkpoint that `compact` takes. They go later if an older kept checkpoint needs them. The
+//! setting `disk` only informs.
 //!
 //! # Pages and segments
 //! | setting | default | effect |

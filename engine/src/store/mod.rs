@@ -12,6 +12,8 @@
 //! * `record`: `trace` is the only walk along a chain of records; `link` puts a record in front of
 //!   it; `pieces` keeps values that do not fit in a page.
 //! * `scan`: the live records of a table as of one moment, while operations continue.
+//! * `compaction`: copies what is live in the oldest part of the log to the tail, so that its space
+//!   comes back.
 //! * `index_driver`: makes a sparse index smaller.
 //! * `moment`: the time of an attempt, for records that expire. `expiry`: the expiry of a key.
 //! * `sessions`: their identities, accounts and commit points.
@@ -24,6 +26,7 @@
 //! so the rest of the chain is still as it was read.
 
 pub(crate) mod answers;
+mod compaction;
 pub(crate) mod context;
 pub(crate) mod expiry;
 mod index_driver;

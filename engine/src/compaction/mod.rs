@@ -1,0 +1,27 @@
+//! Compaction frees the space of records that are no longer needed.
+//!
+//! The log of a store only grows at its end. What is deleted, overwritten or expired stays until
+//! compaction takes the oldest part of the log: it copies what is still needed to the end, and the
+//! log begins after that part. The files of the part are deleted once no kept checkpoint needs
+//! them.
+//!
+//! [`FasterKv::compact`](crate::FasterKv::compact) compacts the whole log.
+
+mod driver;
+
+pub(crate) use driver::Compaction;
+
+/// The result of a compaction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Compacted {
+    /// The bytes of log that were compacted: the log begins so much later.
+    pub log_bytes: u64,
+    /// The number of records that were still needed, and so were copied to the end of the log.
+    pub copied_records: u64,
+    /// The bytes of these records.
+    pub copied_bytes: u64,
+    /// The number of records that are gone: deletions, older values, expired values, records of
+    /// dropped tables.
+    pub dropped_records: u64,
+}

@@ -1,0 +1,161 @@
+//! Copies live records to the tail, each under the entry that its proof began with.
+
+use super::counts::Round;
+use crate::base::address::Address;
+use crate::base::error::{Error, Result};
+use crate::base::wait::yield_once;
+use crate::epoch::Guard;
+use crate::hash_index::FoundEntry;
+use crate::record::Layout;
+use crate::record::{NewRecord, RecordInfo, RecordKind, StoredRecord, TableNumber};
+use crate::store::inner::StoreInner;
+use crate::store::scan::{Candidate, Live, live_of};
+
+/// The candidates that are looked up together: some megabytes with their reads.
+const SLICE: usize = 16 << 10;
+/// The limit of copies under one guard, in records and in bytes: some microseconds.
+const GROUP: usize = 32;
+const GROUP_BYTES: usize = 64 << 10;
+
+/// The result of a copy.
+pub(super) enum Copied {
+    Linked,
+    /// The entry has changed.
+    Lost,
+    /// The version barrier is up.
+    Barrier,
+    /// A scan is in progress.
+    Scan,
+    /// The log has no space for this many bytes.
+    NoRoom(u64),
+}
+
+/// Copies the live ones of some candidates.
+pub(super) async fn copy_live(
+    store: &StoreInner,
+    candidates: &[Candidate<'_>],
+    round: &mut Round,
+) -> Result<()> {
+    for slice in candidates.chunks(SLICE) {
+        let mut left = slice.to_vec();
+        let mut copied = 0;
+        // A record whose entry has changed is looked at again.
+        while !left.is_empty() {
+            let mut live = Vec::with_capacity(left.len());
+            live_of(store, &left, store.log.tail_address(), &mut live).await?;
+            left.clear();
+            let mut rest = &live[..];
+            while !rest.is_empty() {
+                copied += copy_group(store, &mut rest, &mut left, round).await?;
+            }
+        }
+        round.dropped_records += (slice.len() - copied) as u64;
+    }
+    Ok(())
+}
+
+/// Copies the first of `rest` under one guard, and takes them off. Returns the number of copies.
+async fn copy_group<'p>(
+    store: &StoreInner,
+    rest: &mut &[Live<'p>],
+    lost: &mut Vec<Candidate<'p>>,
+    round: &mut Round,
+) -> Result<usize> {
+    store.check_write()?;
+    let (mut copied, mut bytes, mut blocked) = (0, 0, None);
+    store.pool.with(|seat| {
+        seat.protected(|tools| {
+            for _ in 0..GROUP {
+                let Some((live, others)) = rest.split_first() else {
+                    break;
+                };
+                let Candidate { table, layout, record, .. } = live.candidate;
+                let new = NewRecord {
+                    key: live.candidate.key(),
+                    value: StoredRecord::value_in(record, layout),
+                    content: RecordKind::Value,
+                    expiry: StoredRecord::expiry_in(record, layout),
+                };
+                let chain = chain_behind(store, live);
+                match link_copy(store, (table, layout), (live.entry, chain), new, tools.guard) {
+                    Copied::Linked => {
+                        copied += 1;
+                        bytes += record.len();
+                    }
+                    Copied::Lost => lost.push(live.candidate),
+                    other => {
+                        blocked = Some(other);
+                        break;
+                    }
+                }
+                *rest = others;
+                if bytes >= GROUP_BYTES {
+                    break;
+                }
+            }
+        });
+    });
+    round.copied_records += copied as u64;
+    round.copied_bytes += bytes as u64;
+    match blocked {
+        Some(blocked) => wait(store, blocked).await?,
+        None => yield_once().await,
+    }
+    Ok(copied)
+}
+
+/// Returns the error that ends a round for a scan.
+pub(super) fn held_up() -> Error {
+    Error::busy("a scan is in progress")
+}
+
+/// Waits until a copy may succeed.
+///
+/// # Errors
+/// `Busy` while a scan is in progress, and why no copy can be appended.
+pub(super) async fn wait(store: &StoreInner, blocked: Copied) -> Result<()> {
+    match blocked {
+        Copied::NoRoom(bytes) => store.log.allocator().wait_for_space(bytes).await,
+        Copied::Barrier => store.cut_over().await,
+        Copied::Linked | Copied::Lost => Ok(()),
+        Copied::Scan => Err(held_up()),
+    }
+}
+
+/// Appends a copy, and links it if the entry is still the same.
+pub(super) fn link_copy(
+    store: &StoreInner,
+    table: (TableNumber, Layout),
+    (entry, chain): (FoundEntry, Address),
+    record: NewRecord<'_>,
+    guard: &Guard<'_>,
+) -> Copied {
+    // A copy belongs to a version like any other record.
+    if store.phase.is_cut() {
+        return Copied::Barrier;
+    }
+    // A scan that removes keys takes a record that was copied for a change of its key. Besides, the
+    // begin cannot move while there is a scan.
+    if store.scans.kept_below() > Address::NONE {
+        return Copied::Scan;
+    }
+    match store.log.append(table, chain, record, guard) {
+        Err(no_room) => Copied::NoRoom(no_room.bytes),
+        Ok((address, _)) if store.index.try_update(entry, address) => Copied::Linked,
+        Ok((_, appended)) => {
+            // No operation will find it.
+            RecordInfo::transition_to_invalid(appended.info_word());
+            Copied::Lost
+        }
+    }
+}
+
+/// Returns the chain for the copy of a record: the present one, or none if only the record itself
+/// and records below the begin of the log are in it. So a key stays alone in its chain if it was,
+/// and its entry goes when it is deleted. No scan is in progress, which might need the record.
+fn chain_behind(store: &StoreInner, live: &Live<'_>) -> Address {
+    let Candidate { address, record, .. } = live.candidate;
+    let (newest, begin) = (live.entry.address(), store.log.pages().begin());
+    let is_alone = newest == address && RecordInfo::first_of(record).previous() < begin;
+    if is_alone { Address::NONE } else { newest }
+}

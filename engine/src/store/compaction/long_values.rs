@@ -1,0 +1,222 @@
+//! Moves values in pieces out of the source.
+//!
+//! The list of a value may be in the source, or some of its pieces, or both. The pieces in the
+//! source are appended anew, one at a time, and then a list of all pieces is linked, under the
+//! entry that led to the old list. Pieces that are not in the source are shared by both lists; the
+//! old one is dead from then on.
+//!
+//! A list in the mutable region may be deleted in place. So it is sealed while its copy is linked,
+//! as for any other copy.
+
+use super::copies::{Copied, link_copy, wait};
+use super::counts::Round;
+use super::page::LongKey;
+use crate::base::address::Address;
+use crate::base::error::Result;
+use crate::base::wait::yield_once;
+use crate::epoch::Guard;
+use crate::hash_index::FoundEntry;
+use crate::hybrid_log::Region;
+use crate::record::{ExpiryWord, NewRecord, RecordKind, ValueState, WORD};
+use crate::store::inner::StoreInner;
+use crate::store::record::overflow::{append_piece, read_piece};
+use crate::store::record::pieces::pieces_of;
+
+/// The newest record of a key, whose value is in pieces.
+struct List {
+    entry: FoundEntry,
+    address: Address,
+    /// The bytes of the value: its length, and the addresses of the pieces.
+    bytes: Vec<u8>,
+    expiry: ExpiryWord,
+    /// The state of the value, if it was in memory.
+    state: Option<ValueState>,
+}
+
+/// The newest record of a key, as far as memory shows.
+enum Newest {
+    List(List),
+    /// The chain goes on at this address on the device.
+    OnDevice(FoundEntry, Address),
+    /// The record is in the fuzzy region, or a writer has it.
+    Busy(Address),
+    /// The key is absent, or its value is not in pieces.
+    Other,
+}
+
+/// Moves the value of a key out of the source, if its list or a piece is below `until`.
+pub(super) async fn relocate(
+    store: &StoreInner,
+    long: &LongKey<'_>,
+    until: Address,
+    round: &mut Round,
+) -> Result<()> {
+    loop {
+        store.check_write()?;
+        let Some(list) = newest_list(store, long).await? else {
+            return Ok(());
+        };
+        let is_in_source = |address: Address| address < until;
+        if !is_in_source(list.address) && !pieces_of(&list.bytes).any(is_in_source) {
+            return Ok(());
+        }
+        let mut bytes = list.bytes[..WORD].to_vec();
+        for piece in pieces_of(&list.bytes) {
+            let mut piece = piece;
+            if is_in_source(piece) {
+                let table = (long.table, long.layout);
+                let contents = read_piece(store, table, piece).await?;
+                piece = append_piece(store, table, long.key, &contents).await?;
+                round.copied_bytes += contents.len() as u64;
+            }
+            bytes.extend_from_slice(&piece.raw().to_le_bytes());
+        }
+        if link_list(store, long, &list, &bytes).await? {
+            round.copied_records += 1;
+            return Ok(());
+        }
+        // The value has changed. The pieces are garbage.
+        yield_once().await;
+    }
+}
+
+/// Links a list in place of another. Returns false if the key has changed since.
+async fn link_list(
+    store: &StoreInner,
+    long: &LongKey<'_>,
+    list: &List,
+    bytes: &[u8],
+) -> Result<bool> {
+    let (key, content, expiry) = (long.key, RecordKind::InPieces, list.expiry);
+    let new = NewRecord { key, value: bytes, content, expiry };
+    loop {
+        store.check_write()?;
+        let linked = store
+            .pool
+            .with(|seat| seat.protected(|tools| link_sealed(store, long, list, new, tools.guard)));
+        match linked {
+            Copied::Linked => return Ok(true),
+            Copied::Lost => return Ok(false),
+            blocked => wait(store, blocked).await?,
+        }
+    }
+}
+
+fn link_sealed(
+    store: &StoreInner,
+    long: &LongKey<'_>,
+    list: &List,
+    new: NewRecord<'_>,
+    guard: &Guard<'_>,
+) -> Copied {
+    let link = || {
+        let chain = (list.entry, list.entry.address());
+        link_copy(store, (long.table, long.layout), chain, new, guard)
+    };
+    let pages = store.log.pages();
+    let Some(state) = list.state else {
+        return link();
+    };
+    match pages.region(list.address, guard) {
+        // A writer may have changed it since, or may have before it left memory.
+        Region::Fuzzy | Region::OnDevice | Region::Truncated => Copied::Lost,
+        Region::Mutable | Region::ReadOnly => {
+            let record = pages.record(list.address, guard);
+            let word = record.state_word(long.layout);
+            if record.info().is_tombstone() || state.transition_to_sealed(word).is_err() {
+                return Copied::Lost;
+            }
+            let linked = link();
+            if !matches!(linked, Copied::Linked) {
+                state.unseal(word);
+            }
+            linked
+        }
+    }
+}
+
+/// Returns the newest record of the key, if its value is in pieces.
+async fn newest_list(store: &StoreInner, long: &LongKey<'_>) -> Result<Option<List>> {
+    let hash = store.tables.hasher(long.table).hash(long.key);
+    loop {
+        let newest = store.pool.with(|seat| {
+            seat.protected(|tools| {
+                let entry = store.index.find(hash);
+                entry.map_or(Newest::Other, |entry| {
+                    newest_in_memory(store, long, entry, tools.guard)
+                })
+            })
+        });
+        match newest {
+            Newest::List(list) => return Ok(Some(list)),
+            Newest::Other => return Ok(None),
+            Newest::Busy(address) => {
+                store.log.wait_until_immutable(address).await?;
+                yield_once().await;
+            }
+            Newest::OnDevice(entry, from) => {
+                return newest_on_device(store, long, entry, from).await;
+            }
+        }
+    }
+}
+
+fn newest_in_memory(
+    store: &StoreInner,
+    long: &LongKey<'_>,
+    entry: FoundEntry,
+    guard: &Guard<'_>,
+) -> Newest {
+    let (pages, layout) = (store.log.pages(), long.layout);
+    let mut address = entry.address();
+    let head = pages.head(guard);
+    while address >= head {
+        let record = pages.record(address, guard);
+        let info = record.info();
+        if info.table() == long.table && record.key_equals(layout, long.key) {
+            if info.is_tombstone() || !info.is_in_pieces(layout) {
+                return Newest::Other;
+            }
+            let mut bytes = Vec::new();
+            let copied = record.copy_with_expiry(layout, &mut bytes);
+            return match (pages.region(address, guard), copied) {
+                (Region::Fuzzy, _) | (_, Err(_)) => Newest::Busy(address),
+                (_, Ok((state, expiry))) => {
+                    Newest::List(List { entry, address, bytes, expiry, state: Some(state) })
+                }
+            };
+        }
+        address = info.previous();
+    }
+    if address < pages.begin() { Newest::Other } else { Newest::OnDevice(entry, address) }
+}
+
+async fn newest_on_device(
+    store: &StoreInner,
+    long: &LongKey<'_>,
+    entry: FoundEntry,
+    from: Address,
+) -> Result<Option<List>> {
+    let (layouts, layout) = (store.tables.layouts(), long.layout);
+    let mut address = from;
+    // Only compaction moves the begin.
+    while address >= store.log.pages().begin() {
+        let record = store.log.reader().fetch(layouts, layout, address).await?;
+        let info = record.info();
+        if info.table() == long.table && record.key(layout) == long.key {
+            let is_list = !info.is_tombstone() && info.is_in_pieces(layout);
+            return Ok(is_list.then(|| List {
+                entry,
+                address,
+                bytes: record.value(layout).to_vec(),
+                expiry: record.expiry(layout),
+                state: None,
+            }));
+        }
+        if info.previous() >= address {
+            return Err(store.log.file().not_a_record(address));
+        }
+        address = info.previous();
+    }
+    Ok(None)
+}

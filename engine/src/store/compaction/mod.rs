@@ -1,0 +1,38 @@
+//! Compaction: what is live in the oldest part of the log is copied to the tail, and the log begins
+//! after that part.
+//!
+//! # Terms
+//! A *round* compacts the *source*, the range from the begin of the log up to an address. A record
+//! of the source is *copied* if it is live: its chain leads to it, and to no newer record of its
+//! key. All other records of the source are dropped with it: older values, deletions, records that
+//! have expired or whose table was dropped, records that were never linked, and pieces that no list
+//! names. Whatever a deletion hides is older, so it is in the source too.
+//!
+//! # A round
+//! ```text
+//!   retire -> read pages, find what is live, copy it -> evict -> move the begin
+//! ```
+//! 1. The source is retired (`hybrid_log/shift/begin.rs`): no operation links a piece of it any
+//!    more.
+//! 2. Each page is read, and its live records are found (`scan/liveness.rs`).
+//! 3. A copy is appended, and linked by a CAS on the very entry that was found before the chain was
+//!    walked. An entry that is unchanged leads to an unchanged chain, so the record is still live.
+//!    If the entry has changed, the record is looked at again.
+//! 4. The begin moves after all copies are linked.
+//!
+//! # Invariants
+//! 1. Every key that is present below the begin of the log has its newest record at or above it.
+//! 2. A copy is linked only under the entry that its proof began with.
+//! 3. The begin moves over whole pages whose copies are linked, and of which no scan in progress
+//!    needs a record.
+//! 4. Compaction deletes no file. A checkpoint that has the new begin does (`checkpoint_files.rs`),
+//!    after it is durable, and with it the copies.
+//! 5. Nothing is held while a round waits: no guard, no lock, no frame.
+//!
+//! Source: FASTER's lookup-based log compaction; F2, PVLDB 2025, section 5.2.
+
+mod copies;
+mod counts;
+mod long_values;
+mod page;
+mod round;

@@ -1,0 +1,81 @@
+//! The records of one page of the source, sorted by what becomes of them.
+
+use super::counts::Round;
+use crate::base::address::Address;
+use crate::base::error::Result;
+use crate::base::hash::KeyHasher;
+use crate::hybrid_log::PageRecord;
+use crate::record::{Layout, StoredRecord, TableNumber};
+use crate::store::inner::StoreInner;
+use crate::store::scan::Candidate;
+
+/// The records of a page that may have to be copied.
+#[derive(Debug, Default)]
+pub(super) struct PageContents<'p> {
+    /// Values that may be live.
+    pub(super) candidates: Vec<Candidate<'p>>,
+    /// The keys of values in pieces, of which the page has a list or a piece.
+    pub(super) long: Vec<LongKey<'p>>,
+}
+
+/// The key of a value that is in pieces.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LongKey<'p> {
+    pub(super) table: TableNumber,
+    pub(super) layout: Layout,
+    pub(super) key: &'p [u8],
+}
+
+impl<'p> PageContents<'p> {
+    /// Sorts the records in `bytes`, the payload of a page from `start` on, below `end`.
+    ///
+    /// # Errors
+    /// `Corrupt` if the bytes are not records.
+    pub(super) fn of(
+        store: &'p StoreInner,
+        [start, end]: [Address; 2],
+        bytes: &'p [u8],
+        (second, round): (u32, &mut Round),
+    ) -> Result<Self> {
+        let (file, layouts) = (store.log.file(), store.tables.layouts());
+        let mut contents = Self::default();
+        // Most pages have records of few tables.
+        let mut hasher: Option<(TableNumber, KeyHasher)> = None;
+        for record in file.records(layouts, start, bytes) {
+            let PageRecord { address, info, layout, bytes } =
+                record.map_err(|found| file.no_record(found))?;
+            if address >= end {
+                break;
+            }
+            let table = info.table();
+            let is_gone = info.is_invalid()
+                || info.is_tombstone()
+                || layouts.is_dropped(table)
+                || StoredRecord::expiry_in(bytes, layout).has_passed(second);
+            if is_gone {
+                round.dropped_records += 1;
+                continue;
+            }
+            let key = StoredRecord::key_in(bytes, layout);
+            if info.is_piece() || info.is_in_pieces(layout) {
+                contents.add_long(LongKey { table, layout, key });
+                continue;
+            }
+            let hasher = match &hasher {
+                Some((of, hasher)) if *of == table => hasher,
+                _ => &hasher.insert((table, store.tables.hasher(table))).1,
+            };
+            let hash = hasher.hash(key);
+            contents.candidates.push(Candidate { address, table, layout, record: bytes, hash });
+        }
+        Ok(contents)
+    }
+
+    /// Adds a key, unless its value came just before. The pieces of a value are neighbours.
+    fn add_long(&mut self, long: LongKey<'p>) {
+        let is_same = |last: &LongKey<'_>| last.table == long.table && last.key == long.key;
+        if !self.long.last().is_some_and(is_same) {
+            self.long.push(long);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! One round of compaction.
+
+use super::copies::copy_live;
+use super::counts::Round;
+use super::long_values::relocate;
+use super::page::PageContents;
+use crate::base::address::Address;
+use crate::base::error::Result;
+use crate::base::wait::yield_once;
+use crate::hybrid_log::{PagePayload, Show};
+use crate::store::inner::StoreInner;
+use kvick_io::BoxFuture;
+
+/// The number of buckets that are swept at once: some ten microseconds.
+const BUCKETS_AT_ONCE: u64 = 256;
+
+/// Compacts page after page.
+struct Source<'s> {
+    store: &'s StoreInner,
+    /// The end of the source.
+    until: Address,
+    /// Records that expire in this second or earlier have expired.
+    second: u32,
+    /// Everything live below is copied.
+    done: Address,
+    round: Round,
+}
+
+impl StoreInner {
+    /// Copies what is live in the log below `until`, and lets the log begin there. Everything below
+    /// `until` has been flushed.
+    ///
+    /// After an error the log begins with the page that could not be compacted.
+    ///
+    /// # Errors
+    /// `Busy` if there is a scan in progress, or one begins meanwhile. `Corrupt` with file and
+    /// offset, `Io`, `StorageFull`, `Poisoned`, `Closed`.
+    pub(crate) async fn compact(&self, until: Address) -> Result<Round> {
+        let (units, begin) = (self.log.file().units(), self.log.pages().begin());
+        let until = units.start_of_page(until);
+        if until <= begin {
+            return Ok(Round::default());
+        }
+        assert!(until <= self.log.flushing().flushed(), "the source is on the device: {until:?}");
+        self.log.begin_shift().retire(until).await;
+        let second = self.clock.now().second;
+        let mut source =
+            Source { store: self, until, second, done: begin, round: Round::default() };
+        let read = self.log.scan().log([units.start_of_page(begin), until], &mut source).await;
+        let Source { done, mut round, .. } = source;
+        let done = if read.is_ok() { until } else { done };
+        round.source_bytes = self.begin_at(done).await?;
+        if round.dropped_records > 0 {
+            self.sweep().await;
+        }
+        read.map(|()| round)
+    }
+
+    /// Removes the entries of dropped records from the index. It goes down from bucket to bucket,
+    /// and so do entries when an index shrinks, which the sweep may cause.
+    async fn sweep(&self) {
+        let begin = self.log.pages().begin();
+        let mut end = self.index.buckets();
+        while end > 0 {
+            let start = end.saturating_sub(BUCKETS_AT_ONCE);
+            self.index.free_below(begin, start..end);
+            end = start;
+            yield_once().await;
+        }
+    }
+
+    /// Lets the log begin at `until`, or at the first record that a scan needs. Everything live
+    /// below is copied. Returns the number of bytes that went.
+    async fn begin_at(&self, until: Address) -> Result<u64> {
+        let begin = self.log.pages().begin();
+        // What is below is dead, so no memory is lost by it.
+        self.log.flushing().evict(until).await?;
+        let units = self.log.file().units();
+        let moved = self.scans.raise_begin(|lowest| {
+            let until = lowest.map_or(until, |lowest| units.start_of_page(lowest).min(until));
+            if until > begin {
+                self.log.begin_shift().transition_to(until);
+            }
+            until.max(begin)
+        });
+        Ok(moved.raw() - begin.raw())
+    }
+}
+
+impl Source<'_> {
+    async fn compact(&mut self, page: &PagePayload) -> Result<()> {
+        let range = [page.start, self.until];
+        let contents =
+            PageContents::of(self.store, range, &page.bytes, (self.second, &mut self.round))?;
+        copy_live(self.store, &contents.candidates, &mut self.round).await?;
+        for long in &contents.long {
+            relocate(self.store, long, self.until, &mut self.round).await?;
+        }
+        let page_bits = self.store.log.file().units().page_bits();
+        self.done = Address::at(page.start.page(page_bits) + 1, 0, page_bits);
+        Ok(())
+    }
+}
+
+impl Show for Source<'_> {
+    fn show<'a>(&'a mut self, page: &'a mut PagePayload) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.compact(page))
+    }
+}

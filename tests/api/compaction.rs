@@ -1,0 +1,198 @@
+//! Space comes back: what is overwritten, deleted, expired or of a dropped table goes by
+//! compaction, and everything else is as before, also after the next opening.
+
+use kvick::config::{Backend, ByteSize};
+use kvick::io::MemoryDirectory;
+use kvick::{Config, Database, FasterKv, Result};
+use std::sync::Arc;
+
+const KEYS: u64 = 2_000;
+
+fn config() -> Config {
+    Config::default()
+        .with_memory(ByteSize::kib(64))
+        .with_page_size(ByteSize::kib(4))
+        .with_segment_size(ByteSize::kib(64))
+        .with_keep_checkpoints(1)
+        .with_huge_pages(false)
+}
+
+async fn open<V: kvick::Value + ?Sized>(directory: &MemoryDirectory) -> FasterKv<u64, V> {
+    let builder = FasterKv::builder(config()).directory(Arc::new(directory.clone()));
+    builder.open_in_directory().await.expect("a sound directory")
+}
+
+fn run(body: impl Future<Output = Result<()>>) {
+    kvick::runtime::block_on(body).expect("a sound directory");
+}
+
+#[test]
+fn overwritten_values_go() {
+    run(async {
+        let directory = MemoryDirectory::new();
+        let store = open::<u64>(&directory).await;
+        let live = KEYS * 24;
+        for round in 0..40 {
+            for key in 0..KEYS {
+                store.upsert(&key, &(key + round)).await?;
+            }
+            store.flush().await?;
+            if round % 4 == 3 {
+                store.compact().await?;
+                let stored = store.stats().device.bytes_stored;
+                assert!(stored <= live * 2 + (128 << 10), "{stored} bytes for {live} live");
+            }
+        }
+        for key in 0..KEYS {
+            assert_eq!(store.read(&key).await?, Some(key + 39), "key {key}");
+        }
+        store.close().await?;
+        let store = open::<u64>(&directory).await;
+        for key in 0..KEYS {
+            assert_eq!(store.read(&key).await?, Some(key + 39), "key {key} after an opening");
+        }
+        store.close().await
+    });
+}
+
+#[test]
+fn deleted_keys_leave_neither_files_nor_entries() {
+    run(async {
+        let directory = MemoryDirectory::new();
+        let store = open::<u64>(&directory).await;
+        for key in 0..20 * KEYS {
+            store.upsert(&key, &key).await?;
+        }
+        store.flush_and_evict().await?;
+        for key in 0..20 * KEYS {
+            store.delete(&key).await?;
+        }
+        let compacted = store.compact().await?;
+        println!("{compacted:?} {:?} {:?}", store.stats().log, store.stats().index);
+        assert_eq!(compacted.copied_records, 0, "{compacted:?}");
+        // The second one takes the deletions that the first one was too early for.
+        let c = store.compact().await?;
+        println!("{c:?}");
+        let stats = store.stats();
+        println!("{:?} {:?}", store.stats().log, store.stats().index);
+        assert!(stats.device.bytes_stored <= 2 << 16, "{:?}", stats.device);
+        assert!(stats.index.entries <= KEYS, "{:?}", stats.index);
+        assert_eq!(store.read(&7).await?, None);
+        store.upsert(&7, &8).await?;
+        assert_eq!(store.read(&7).await?, Some(8));
+        store.close().await
+    });
+}
+
+/// Lists and pieces are in different pages, and some lists change in place of being copied.
+#[test]
+fn long_values_stay_whole() {
+    run(async {
+        let directory = MemoryDirectory::new();
+        let store = open::<[u8]>(&directory).await;
+        let value = |key: u64, round: u64| {
+            let byte = (key * 7 + round) as u8;
+            vec![byte; usize::try_from(100 + key * 997 % 30_000).expect("small")]
+        };
+        for round in 0..6 {
+            for key in 0..40 {
+                if key % 5 != 0 || round == 0 {
+                    store.upsert(&key, &value(key, round)).await?;
+                }
+            }
+            store.compact().await?;
+            for key in 0..40 {
+                let round = if key % 5 == 0 { 0 } else { round };
+                let found = store.read(&key).await?;
+                assert_eq!(found.as_deref(), Some(&*value(key, round)), "key {key}");
+            }
+        }
+        let stored = store.stats().device.bytes_stored;
+        assert!(stored < 2_000_000, "{stored} bytes");
+        store.close().await?;
+        let store = open::<[u8]>(&directory).await;
+        for key in 0..40 {
+            let round = if key % 5 == 0 { 0 } else { 5 };
+            assert_eq!(store.read(&key).await?.as_deref(), Some(&*value(key, round)));
+        }
+        store.close().await
+    });
+}
+
+#[test]
+fn a_dropped_table_goes() {
+    run(async {
+        let directory = MemoryDirectory::new();
+        let builder = Database::builder(config().with_backend(Backend::Memory));
+        let database = builder.directory(Arc::new(directory)).open_in_directory().await?;
+        let kept = database.table::<u64, u64>("kept").await?;
+        let gone = database.table::<u64, [u8]>("gone").await?;
+        for key in 0..KEYS {
+            kept.upsert(&key, &key).await?;
+            gone.upsert(&key, &[7; 500]).await?;
+        }
+        gone.upsert(&1, &[8; 20_000]).await?;
+        database.drop_table("gone").await?;
+        let compacted = database.compact().await?;
+        assert_eq!(compacted.copied_records, KEYS, "{compacted:?}");
+        assert!(compacted.copied_bytes <= KEYS * 32, "{compacted:?}");
+        for key in 0..KEYS {
+            assert_eq!(kept.read(&key).await?, Some(key));
+        }
+        assert!(database.stats().device.bytes_stored < 400_000);
+        database.close().await
+    });
+}
+
+/// A scan that began before sees its moment. Its range stays until it is over.
+#[test]
+fn a_scan_sees_its_moment_beside_compaction() {
+    use futures::stream::TryStreamExt;
+    run(async {
+        let directory = MemoryDirectory::new();
+        let store = open::<u64>(&directory).await;
+        for key in 0..KEYS {
+            store.upsert(&key, &1).await?;
+        }
+        let mut scan = store.scan();
+        let mut found = vec![scan.try_next().await?.expect("some")];
+        for key in 0..KEYS {
+            store.upsert(&key, &2).await?;
+        }
+        store.compact().await?;
+        store.compact().await?;
+        found.extend(scan.try_collect::<Vec<_>>().await?);
+        found.sort_unstable();
+        let expected: Vec<_> = (0..KEYS).map(|key| (key, 1)).collect();
+        assert_eq!(found, expected);
+        let compacted = store.compact().await?;
+        assert!(compacted.log_bytes > 0, "{compacted:?}");
+        store.close().await
+    });
+}
+
+#[test]
+fn an_older_checkpoint_keeps_its_records() {
+    run(async {
+        let directory = MemoryDirectory::new();
+        let builder = || {
+            let config = config().with_keep_checkpoints(3);
+            FasterKv::<u64, u64>::builder(config).directory(Arc::new(directory.clone()))
+        };
+        let store = builder().open_in_directory().await?;
+        for key in 0..KEYS {
+            store.upsert(&key, &1).await?;
+        }
+        let first = store.checkpoint().await?.token;
+        for key in 0..KEYS {
+            store.upsert(&key, &2).await?;
+        }
+        store.compact().await?;
+        store.close().await?;
+        let store = builder().recover(first).open_in_directory().await?;
+        for key in 0..KEYS {
+            assert_eq!(store.read(&key).await?, Some(1), "key {key}");
+        }
+        store.close().await
+    });
+}
