@@ -15,10 +15,13 @@ use kvick::config::ByteSize;
 use kvick::io::sim::{Random, SimDisk, SimOptions};
 use kvick::runtime::Simulation;
 use kvick::session::Expiry;
-use kvick::{Config, Database, FasterKv, Key, Result, Session, checkpoint, inspect, session};
+use kvick::{
+    Config, Database, Error, FasterKv, Key, Result, Session, checkpoint, inspect, session,
+};
 use tests::crash::{Image, Shared, Snapshots};
 use tests::journal::ALL_KINDS;
-use tests::simulated::{Site, seeds, two_pages};
+use tests::polling::AtMost;
+use tests::simulated::{Site, after_each_number_of_polls, seeds, two_pages};
 
 const LIVES: u64 = 4;
 const STEPS: u64 = 150;
@@ -365,4 +368,54 @@ async fn live(
         }
     }
     Ok(())
+}
+
+/// Drops a change of an expiry after each number of polls. It took effect completely, or not at
+/// all, and the key is as usable as before.
+fn set_and_drop(seed: u64, in_texts: bool, on_device: bool) {
+    let [first, second] = [1_900_000_000, 1_950_000_000].map(|second| expiry_at(Some(second)));
+    after_each_number_of_polls(seed, 1..400, async |site, polls| {
+        let dropped = async {
+            let life = Life::open(site, two_pages().with_checkpoint_on_close(false)).await?;
+            if in_texts {
+                life.texts.upsert_with(&1, &text(5), first).await?;
+            } else {
+                life.words.upsert_with(&1, &5, first).await?;
+            }
+            if on_device {
+                life.database.flush_and_evict().await?;
+            }
+            let set = async {
+                if in_texts {
+                    life.texts.set_expiry(&1, second).await
+                } else {
+                    life.words.set_expiry(&1, second).await
+                }
+            };
+            let finished = AtMost::new(polls, Box::pin(set)).await.transpose()?;
+            assert_ne!(finished, Some(false), "the key is there");
+            let expected = if finished.is_some() { second } else { first };
+            for _ in 0..2 {
+                let found = life.read(in_texts, 1).await?;
+                assert_eq!(found, (Some(5), Some(expected)), "dropped after {polls} polls");
+                life.database.flush_and_evict().await?;
+            }
+            life.words.rmw(&1, |value| value.unwrap_or(0) + 1).await?;
+            life.texts.upsert(&1, &text(6)).await?;
+            assert_eq!(life.read(true, 1).await?, (Some(6), Some(Expiry::never())));
+            life.database.close().await?;
+            Ok::<_, Error>(finished.is_some())
+        };
+        dropped.await.expect("a sound disk")
+    });
+}
+
+#[test]
+fn an_expiry_is_set_or_not() {
+    seeds(8, |seed| {
+        for in_texts in [false, true] {
+            set_and_drop(seed, in_texts, false);
+            set_and_drop(seed, in_texts, true);
+        }
+    });
 }
