@@ -1,10 +1,10 @@
 //! Keys that expire, under power cuts at any I/O, while the clock goes back from one life to the
 //! next.
 //!
-//! A session writes to a table of words and a table of texts, and the time goes on. After each
-//! power cut the tables have the operations up to the commit point of the session, and the time of
-//! the store is no earlier than at the acknowledged checkpoint. So no key comes back that had
-//! expired before that checkpoint.
+//! A session writes to a table of words and a table of texts, and the time goes on. Sometimes the
+//! log is compacted beside it. After each power cut the tables have the operations up to the commit
+//! point of the session, and the time of the store is no earlier than at the acknowledged
+//! checkpoint. So no key comes back that had expired before that checkpoint.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -363,7 +363,12 @@ async fn live(
                 life.take(known, &session, kind).await?;
             }
             8..10 => life.database.flush_and_evict().await?,
-            10..30 => site.handle.sleep(Duration::from_millis(random.below(900))).await,
+            10..13 => {
+                // Beside the operations that follow, if its future is dropped.
+                let polls = if random.chance(0.7) { 1 } else { u32::MAX };
+                AtMost::new(polls, Box::pin(life.database.compact())).await.transpose()?;
+            }
+            13..30 => site.handle.sleep(Duration::from_millis(random.below(900))).await,
             _ => life.operate(known, &mut session, &mut random).await?,
         }
     }

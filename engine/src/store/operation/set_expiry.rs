@@ -15,8 +15,9 @@
 //! [`removal`](super::modify) for the reason to freeze it. A copy is linked only if the index entry
 //! is as it was, so it never hides a newer value.
 //!
-//! A value in pieces keeps them: the copy has their list. Pieces belong to the newest record of
-//! their key that lists them.
+//! A value in pieces keeps them: the copy has their list. It is the list of the newest record of
+//! the key, and is linked only under the entry that led to it. So a compaction, which moves the
+//! pieces of the newest list, sees this list or the copy, or is overtaken and looks again.
 
 use crate::base::error::Result;
 use crate::codec::{Expires, Key, Value};
