@@ -269,7 +269,9 @@ impl Database {
 
     /// See [`FasterKv::stats`](crate::FasterKv::stats).
     pub fn stats(&self) -> Stats {
-        Stats { checkpoints: self.lifecycle.checkpoints.stats(), ..self.core().stats() }
+        let (checkpoints, space) =
+            (self.lifecycle.checkpoints.stats(), self.lifecycle.compaction.stats());
+        Stats { checkpoints, space, ..self.core().stats() }
     }
 
     /// See [`FasterKv::health`](crate::FasterKv::health).

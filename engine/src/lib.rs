@@ -96,7 +96,7 @@ pub mod stats {
     pub use crate::base::health::{Condition, Health};
     pub use crate::statistics::{
         CacheHits, CheckpointStats, DeviceStats, IndexStats, LastCheckpoint, LogBytes, MemoryBytes,
-        OperationCounts, ScanStats, Stats, TableStats,
+        OperationCounts, ScanStats, SpaceStats, Stats, TableStats,
     };
 }
 

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use kvick::checkpoint::Durability;
+use kvick::config::ByteSize;
 use kvick::io::sim::{Random, SimDisk, SimOptions};
 use kvick::runtime::Simulation;
 use kvick::session::Update;
@@ -124,7 +125,9 @@ impl<V: SampleValue + ?Sized> Run<V> {
         let site = Site { handle: simulation.handle(), disk: self.disk.clone(), seed: life };
         let ledgers = Shared::new(self.ledgers.clone());
         simulation.run(async {
-            let store = site.open::<K, V>(Site { seed: self.seed, ..site.clone() }.small_config());
+            let config = Site { seed: self.seed, ..site.clone() }.small_config();
+            let disk = (self.seed % 2 == 1).then_some(ByteSize::kib(256));
+            let store = site.open::<K, V>(config.with_disk(disk));
             let store = store.await;
             let kept = verify(&store, &self.acknowledged, &self.ledgers).await;
             if works {

@@ -15,6 +15,7 @@ mod checkpoint_lives;
 mod checkpoint_shapes;
 mod checkpoint_space;
 mod closing;
+mod compaction;
 mod control;
 mod corruption;
 mod crash;

@@ -11,6 +11,7 @@ use super::reply::{Answer, Reply};
 use super::run::{Basis, CheckpointRun, unpublished};
 use super::schedule::{LastLook, Schedule};
 use super::{Checkpoint, CheckpointInfo, CheckpointKind, CheckpointToken};
+use crate::base::address::Address;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::kinds::Durability;
 use crate::base::wait::wait_until;
@@ -146,6 +147,11 @@ impl Checkpoints {
         let manifest = self.checkpoint_files.manifest();
         let records = manifest.checkpoints.iter();
         records.map(|record| CheckpointInfo::of(record, &manifest)).collect()
+    }
+
+    /// Returns the first address of the log that a kept checkpoint needs.
+    pub(crate) fn log_needed_from(&self) -> Address {
+        self.checkpoint_files.log_needed_from()
     }
 
     /// Returns the kind of automatic checkpoints.

@@ -1,10 +1,13 @@
 //! The driver of compaction: one round at a time, in the maintenance task.
 
 use super::Compacted;
+use super::policy::{LogMarks, Policy};
+use crate::base::address::Address;
 use crate::base::error::{ErrorKind, Result};
 use crate::base::wait::wait_either;
 use crate::checkpoint::{Answer, CheckpointPlan, Checkpoints, Reply};
-use crate::store::StoreInner;
+use crate::statistics::SpaceStats;
+use crate::store::{Round, StoreInner};
 use event_listener::Event;
 use kvick_io::sync::Mutex;
 use std::fmt;
@@ -16,12 +19,24 @@ pub(crate) struct Compaction {
     checkpoints: Arc<Checkpoints>,
     // Under its lock: the callers that wait for a round that begins after they asked.
     waiting: Mutex<Vec<Reply<Compacted>>>,
+    // Under its lock.
+    stats: Mutex<SpaceStats>,
     demand: Event,
+}
+
+/// The next thing to do.
+enum Next {
+    End,
+    /// Callers wait for a round.
+    Asked,
+    /// A round up to this address is due.
+    Due(Address),
 }
 
 impl Compaction {
     pub(crate) fn new(checkpoints: Arc<Checkpoints>) -> Self {
-        Self { checkpoints, waiting: Mutex::default(), demand: Event::new() }
+        let (waiting, stats) = (Mutex::default(), Mutex::default());
+        Self { checkpoints, waiting, stats, demand: Event::new() }
     }
 
     /// Asks for a round over the whole log. Returns its answer.
@@ -42,48 +57,122 @@ impl Compaction {
         Ok(answer)
     }
 
-    /// Runs rounds until the store is closed.
+    /// Runs rounds until the store is closed: for callers, and as the policy wants.
     pub(crate) async fn drive(&self) {
-        let health = self.core().log.health();
+        let log = &self.core().log;
+        let disk = self.core().config.disk;
+        let mut policy = disk.map(|disk| Policy::new(disk.bytes()));
+        // Without a policy the log itself is of no interest.
+        let of_log = [log.turned(), log.flushing().became_stored()];
+        let [turned, stored] =
+            of_log.map(|event| if disk.is_some() { event } else { &self.demand });
+        let events = [&self.demand, turned, stored, log.health().changed()];
         loop {
-            let next = wait_either([&self.demand, health.changed()], || {
-                let is_closed = health.is_closed();
-                let has_work = !self.waiting.lock().expect("nothing panics under it").is_empty();
-                (is_closed || has_work).then_some(is_closed)
+            let next = wait_either(events, || {
+                if log.health().is_closed() {
+                    return Some(Next::End);
+                }
+                if self.has_waiting() {
+                    return Some(Next::Asked);
+                }
+                policy.as_ref().and_then(|policy| self.due(policy)).map(Next::Due)
             });
-            if next.await {
-                return self.abandon();
-            }
-            let replies = self.take_waiting();
-            let compacted = self.compact().await;
-            for reply in replies {
-                reply.send(compacted.clone());
+            match next.await {
+                Next::End => return self.abandon(),
+                Next::Asked => {
+                    let replies = self.take_waiting();
+                    let compacted = self.compact_all().await;
+                    for reply in replies {
+                        reply.send(compacted.clone());
+                    }
+                }
+                Next::Due(until) => self.compact_some(until, &mut policy).await,
             }
         }
     }
 
-    /// Compacts everything that is in the log now, and takes a checkpoint, so that its files can
-    /// go.
-    async fn compact(&self) -> Result<Compacted> {
+    /// Returns the address up to which a round is due.
+    fn due(&self, policy: &Policy) -> Option<Address> {
+        let log = &self.core().log;
+        let begin = log.pages().begin();
+        let flushed = log.flushing().flushed();
+        let tail = log.tail_address();
+        let marks = LogMarks { begin: begin.raw(), flushed: flushed.raw(), tail: tail.raw() };
+        let until = log.file().units().start_of_page(Address::new(policy.due(marks)?));
+        let may_write = log.health().check_write().is_ok();
+        (until > begin && may_write && !self.core().has_scan()).then_some(until)
+    }
+
+    /// Makes a round that the policy wants.
+    async fn compact_some(&self, until: Address, policy: &mut Option<Policy>) {
+        let made = self.round(until).await;
+        let tail = self.core().log.tail_address().raw();
+        if let Some(policy) = policy {
+            // A failed round is not repeated at once either.
+            let nothing = Round { copied_bytes: u64::MAX, ..Round::default() };
+            policy.note(*made.as_ref().unwrap_or(&nothing), tail);
+        }
+        if let Err(error) = made {
+            tracing::warn!(target: "kvick::compaction", %error, "a round of compaction failed");
+        }
+    }
+
+    /// Compacts everything that is in the log now.
+    async fn compact_all(&self) -> Result<Compacted> {
         let log = &self.core().log;
         log.health().check_write()?;
         let until = log.flushing().flush().await?;
-        let round = match self.core().compact(until).await {
+        let round = match self.round(until).await {
             // A scan in progress may need any of these records.
-            Err(error) if error.kind() == ErrorKind::Busy => return Ok(Compacted::default()),
-            compacted => compacted?,
+            Err(error) if error.kind() == ErrorKind::Busy => Round::default(),
+            made => made?,
         };
-        if round.source_bytes > 0 {
-            let plan = CheckpointPlan::full(self.checkpoints.kind());
-            self.checkpoints.start_in_turn(plan).await?;
-        }
-        tracing::debug!(target: "kvick::compaction", ?round, "compacted");
         Ok(Compacted {
             log_bytes: round.source_bytes,
             copied_records: round.copied_records,
             copied_bytes: round.copied_bytes,
             dropped_records: round.dropped_records,
         })
+    }
+
+    /// Makes a round, and takes a checkpoint, so that files can go.
+    async fn round(&self, until: Address) -> Result<Round> {
+        let made = self.core().compact(until).await;
+        self.note(&made);
+        let round = made?;
+        tracing::debug!(target: "kvick::compaction", ?round, "compacted");
+        if round.source_bytes > 0 {
+            let plan = CheckpointPlan::full(self.checkpoints.kind());
+            self.checkpoints.start_in_turn(plan).await?;
+        }
+        Ok(round)
+    }
+
+    fn note(&self, made: &Result<Round>) {
+        let mut stats = self.stats.lock().expect("nothing panics under it");
+        match made {
+            Ok(round) => {
+                stats.rounds += 1;
+                stats.compacted_bytes += round.source_bytes;
+                stats.copied_records += round.copied_records;
+                stats.copied_bytes += round.copied_bytes;
+                stats.dropped_records += round.dropped_records;
+            }
+            Err(error) if error.kind() == ErrorKind::Busy => {}
+            Err(_) => stats.failed += 1,
+        }
+    }
+
+    /// Returns the space of the log, and the rounds since the store was opened.
+    pub(crate) fn stats(&self) -> SpaceStats {
+        let stats = *self.stats.lock().expect("nothing panics under it");
+        let needed = self.checkpoints.log_needed_from();
+        let pinned_bytes = self.core().log.pages().begin().raw().saturating_sub(needed.raw());
+        SpaceStats { pinned_bytes, ..stats }
+    }
+
+    fn has_waiting(&self) -> bool {
+        !self.waiting.lock().expect("nothing panics under it").is_empty()
     }
 
     /// Drops the requests that wait. The drop answers the callers with the reason.

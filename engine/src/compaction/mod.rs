@@ -5,9 +5,12 @@
 //! log begins after that part. The files of the part are deleted once no kept checkpoint needs
 //! them.
 //!
-//! [`FasterKv::compact`](crate::FasterKv::compact) compacts the whole log.
+//! [`FasterKv::compact`](crate::FasterKv::compact) compacts the whole log. With
+//! [`Config::disk`](crate::Config::disk) the store compacts by itself, an eighth of the log at a
+//! time. [`Stats::space`](crate::stats::Stats::space) shows what came of it.
 
 mod driver;
+mod policy;
 
 pub(crate) use driver::Compaction;
 

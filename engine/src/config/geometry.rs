@@ -57,6 +57,8 @@ const BUCKETS: RangeInclusive<u64> = 1..=(1 << 37);
 const INDEX: RangeInclusive<ByteSize> = ByteSize::new(BUCKET_BYTES)..=ByteSize::gib(16 << 10);
 const KEYS: RangeInclusive<u64> = 0..=(1 << 37) * KEYS_PER_BUCKET;
 const SEGMENT_MAX: ByteSize = ByteSize::gib(1 << 10);
+/// A new store with a budget for the disk has at least about so many files of its log.
+const SEGMENTS_OF_DISK: u64 = 32;
 const DEPTH: RangeInclusive<u32> = 2..=16_384;
 const KEPT_CHECKPOINTS: RangeInclusive<u32> = 1..=1024;
 const CHECKPOINT_EVERY_MIN: Duration = Duration::from_millis(1);
@@ -261,7 +263,12 @@ fn segment_bytes(config: &Config, page_bytes: u64) -> Result<u64> {
         let message = format!("segment_size = {segment}: must be a multiple of the page, {page}");
         return Err(Error::invalid(message));
     }
-    Ok(segment.bytes())
+    let Some(disk) = config.disk else {
+        return Ok(segment.bytes());
+    };
+    // Space comes back a whole file at a time.
+    let enough = (disk.bytes() / SEGMENTS_OF_DISK).max(page_bytes);
+    Ok(segment.bytes().min(1 << enough.ilog2()))
 }
 
 /// Returns the bytes of I/O buffers that a memory of `memory` bytes has.

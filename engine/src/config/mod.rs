@@ -73,8 +73,11 @@ pub struct Config {
     pub memory_max: Option<ByteSize>,
     /// The space that the log should take on the device.
     ///
-    /// It only informs: the log grows beyond it until you call
-    /// [`compact`](crate::FasterKv::compact). Default: none.
+    /// With it the store [compacts](crate::compaction) by itself, so that the log stays within this
+    /// space, as long as its live records take less than a third of it. It is no hard limit:
+    /// writers do not wait for compaction. Compaction takes checkpoints, of
+    /// [`checkpoint_kind`](Self::checkpoint_kind). A new store takes files of at most a 32nd of it.
+    /// Default: none; [`compact`](crate::FasterKv::compact) does it by hand.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk: Option<ByteSize>,
     /// The number of different keys for which the index has space at first, at 12 to 13 bytes each.

@@ -173,6 +173,9 @@
 //! | `kvick_log_bytes` | `region` | store | log of a store by region |
 //! | `kvick_scans` | | store | scans in progress |
 //! | `kvick_scans_needed_bytes` | | store | end of the log that a scan may still read |
+//! | `kvick_space_pinned_bytes` | | store | log before its begin that checkpoints need |
+//! | `kvick_compacted_bytes_total` | | store | log that was compacted |
+//! | `kvick_compaction_copied_bytes_total` | | store | records that compaction copied |
 //! | `kvick_seats` | | store | existing sessions and pooled seats |
 //! | `kvick_checkpoints_total` | `outcome` | store | ended checkpoints |
 //! | `kvick_last_checkpoint_age_seconds` | | store | time since the last one ended or failed |

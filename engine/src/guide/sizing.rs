@@ -93,7 +93,7 @@
 //! ```
 //!
 //! # Growth on disk
-//! The log grows until you call [`compact`](crate::FasterKv::compact). It grows by
+//! The log grows until it is [compacted](crate::compaction). It grows by
 //!
 //! * each new key;
 //! * each change of a record that can no longer be changed in place. Records in the newest 90 % of
@@ -117,8 +117,12 @@
 //! [`Stats::device`](crate::stats::Stats::device) has `bytes_stored`, the bytes of the log on the
 //! medium. If they are much more than your keys and values need, call `compact`. It writes what is
 //! live once more, so the log is longer by that meanwhile. The files of the older part go with the
-//! checkpoint that `compact` takes. They go later if an older kept checkpoint needs them. The
-//! setting `disk` only informs.
+//! checkpoint that `compact` takes. They go later if an older kept checkpoint needs them.
+//!
+//! With [`disk`](crate::Config::disk) a store compacts by itself, to stay within this space. It is
+//! no hard limit: writers that are faster than compaction exceed it. Set it to at least three times
+//! what the live keys and values need. With less, more of what is copied is live, and each byte
+//! that you write costs several.
 //!
 //! # Pages and segments
 //! | setting | default | effect |

@@ -9,6 +9,7 @@ mod device;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod snapshot;
+mod space;
 mod table;
 #[cfg(all(test, not(loom)))]
 mod tests;
@@ -18,6 +19,7 @@ pub use device::DeviceStats;
 pub use snapshot::{
     CacheHits, IndexStats, LogBytes, MemoryBytes, OperationCounts, ScanStats, Stats, TableStats,
 };
+pub use space::SpaceStats;
 
 pub(crate) use counters::{Counter, Counters};
 pub(crate) use device::DeviceCounters;

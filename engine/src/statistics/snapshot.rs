@@ -3,6 +3,7 @@
 use super::checkpoints::CheckpointStats;
 use super::counters::{Counter, Counters};
 use super::device::DeviceStats;
+use super::space::SpaceStats;
 
 /// The work and the contents of a store at one moment. Counts begin when it was opened.
 ///
@@ -38,6 +39,8 @@ pub struct Stats {
     pub seats: usize,
     /// The results of checkpoints.
     pub checkpoints: CheckpointStats,
+    /// The space of the log, and its compaction.
+    pub space: SpaceStats,
 }
 
 /// Finished operations by kind.

@@ -43,6 +43,9 @@ impl fmt::Display for Stats {
         table.row("log", "on device", size(self.log.on_device))?;
         table.row("scans", "in progress", count(self.scans.in_progress))?;
         table.row("scans", "needed", size(self.scans.needed))?;
+        table.row("space", "pinned", size(self.space.pinned_bytes))?;
+        table.row("space", "compacted", size(self.space.compacted_bytes))?;
+        table.row("space", "copied", size(self.space.copied_bytes))?;
         self.device.rows_of_reads(&mut table)?;
         self.device.rows_of_writes(&mut table)?;
         table.row("memory", "index", size(self.memory.index))?;

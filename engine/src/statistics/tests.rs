@@ -18,6 +18,8 @@ pub(super) fn sample() -> Stats {
     let log = &mut stats.log;
     (log.mutable, log.read_only, log.on_device) = (180 << 20, 20 << 20, 5 << 39);
     (stats.scans.in_progress, stats.scans.needed) = (3, 7 << 20);
+    stats.space.pinned_bytes = 5 << 20;
+    (stats.space.compacted_bytes, stats.space.copied_bytes) = (1 << 30, 300 << 20);
     let device = &mut stats.device;
     (device.reads, device.read_bytes) = (70_000, 70_000 * 4096);
     (device.writes, device.write_bytes) = (1500, 3 << 30);
@@ -65,6 +67,9 @@ log          mutable              180.0 MiB
              on device              2.5 TiB
 scans        in progress                  3
              needed                 7.0 MiB
+space        pinned                 5.0 MiB
+             compacted              1.0 GiB
+             copied               300.0 MiB
 device       reads                   70,000
              read                 273.4 MiB
              read p50              131.0 us
@@ -98,7 +103,7 @@ fn a_table_without_a_checkpoint_ends_with_their_numbers() {
 checkpoints  taken                        0
              failed                       0";
     assert!(table.ends_with(end), "{table}");
-    assert_eq!(table.lines().count(), 39);
+    assert_eq!(table.lines().count(), 42);
 }
 
 #[cfg(feature = "serde")]

@@ -16,11 +16,11 @@ use super::snapshot::{CacheHits, LogBytes, MemoryBytes, OperationCounts, Stats};
 use crate::base::health::{Condition, Health};
 use metrics::Label;
 use names::{
-    APPENDS, CHECKPOINT_AGE, CHECKPOINT_DURATION, CHECKPOINT_FAILED, CHECKPOINTS, CONDITION,
-    DEVICE_READ_BYTES, DEVICE_READ_LATENCY, DEVICE_READS, DEVICE_STORED, DEVICE_WRITE_BYTES,
-    DEVICE_WRITE_LATENCY, DEVICE_WRITES, EXPIRED, HITS, INDEX_BUCKETS, INDEX_ENTRIES,
-    INDEX_PREFIXES, LOG, MEMORY_BUDGET, MEMORY_FLOOR, MEMORY_WAITED, Metric, OPERATIONS, SCANS,
-    SCANS_NEEDED, SEATS, SUSPENSIONS,
+    APPENDS, CHECKPOINT_AGE, CHECKPOINT_DURATION, CHECKPOINT_FAILED, CHECKPOINTS, COMPACTED,
+    COMPACTION_COPIED, CONDITION, DEVICE_READ_BYTES, DEVICE_READ_LATENCY, DEVICE_READS,
+    DEVICE_STORED, DEVICE_WRITE_BYTES, DEVICE_WRITE_LATENCY, DEVICE_WRITES, EXPIRED, HITS,
+    INDEX_BUCKETS, INDEX_ENTRIES, INDEX_PREFIXES, LOG, MEMORY_BUDGET, MEMORY_FLOOR, MEMORY_WAITED,
+    Metric, OPERATIONS, SCANS, SCANS_NEEDED, SEATS, SPACE_PINNED, SUSPENSIONS,
 };
 use std::time::Duration;
 
@@ -100,6 +100,9 @@ impl Stats {
         self.log.publish(&to);
         to.gauge(SCANS, None, self.scans.in_progress);
         to.gauge(SCANS_NEEDED, None, self.scans.needed);
+        to.gauge(SPACE_PINNED, None, self.space.pinned_bytes);
+        to.counter(COMPACTED, None, self.space.compacted_bytes);
+        to.counter(COMPACTION_COPIED, None, self.space.copied_bytes);
         self.device.publish_reads(&to);
         self.device.publish_writes(&to);
         self.memory.publish(&to);

@@ -35,6 +35,21 @@ pub(super) const SCANS_NEEDED: Metric = Metric {
     unit: Unit::Bytes,
     text: "end of the log that a scan may still read",
 };
+pub(super) const SPACE_PINNED: Metric = Metric {
+    name: "kvick_space_pinned_bytes",
+    unit: Unit::Bytes,
+    text: "log before its begin that checkpoints need",
+};
+pub(super) const COMPACTED: Metric = Metric {
+    name: "kvick_compacted_bytes_total",
+    unit: Unit::Bytes,
+    text: "log that was compacted",
+};
+pub(super) const COMPACTION_COPIED: Metric = Metric {
+    name: "kvick_compaction_copied_bytes_total",
+    unit: Unit::Bytes,
+    text: "records that compaction copied",
+};
 pub(super) const DEVICE_READS: Metric = Metric {
     name: "kvick_device_reads_total",
     unit: Unit::Count,

@@ -136,7 +136,7 @@ pub(super) fn link_copy(
     }
     // A scan that removes keys takes a record that was copied for a change of its key. Besides, the
     // begin cannot move while there is a scan.
-    if store.scans.kept_below() > Address::NONE {
+    if store.has_scan() {
         return Copied::Scan;
     }
     match store.log.append(table, chain, record, guard) {

@@ -36,3 +36,5 @@ mod counts;
 mod long_values;
 mod page;
 mod round;
+
+pub(crate) use counts::Round;

@@ -69,6 +69,11 @@ impl StoreInner {
         }
     }
 
+    /// Returns whether a scan in progress holds compaction up.
+    pub(crate) fn has_scan(&self) -> bool {
+        self.scans.kept_below() > Address::NONE
+    }
+
     /// Lets the log begin at `until`, or at the first record that a scan needs. Everything live
     /// below is copied. Returns the number of bytes that went.
     async fn begin_at(&self, until: Address) -> Result<u64> {
