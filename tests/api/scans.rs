@@ -141,6 +141,44 @@ fn a_scan_is_of_one_table() -> Result<()> {
     })
 }
 
+#[test]
+fn a_cursor_is_of_one_table_and_opening() -> Result<()> {
+    block_on(async {
+        let directory = Arc::new(MemoryDirectory::new());
+        let open = async || {
+            let builder = Database::builder(two_buckets().with_checkpoint_on_close(true));
+            builder.directory(Arc::clone(&directory) as _).open_in_directory().await
+        };
+        let database: Database = open().await?;
+        let words: FasterKv<u64, u64> = database.table("words").await?;
+        let others: FasterKv<u64, u64> = database.table("others").await?;
+        words.upsert_each((0..KEYS).map(|key| (key, key))).await?;
+        let begin = words.scan().cursor();
+        let mut scan = words.scan();
+        scan.try_next().await?;
+        let cursor = scan.cursor();
+        assert!(scan.count().await as u64 >= KEYS - 1);
+        let rest = words.scan_from(cursor.clone())?.count().await as u64;
+        assert!((KEYS - 1..=KEYS).contains(&rest));
+        assert_eq!(words.scan_from(begin)?.count().await as u64, KEYS);
+        // After the end, only later keys show.
+        let mut scan = words.scan();
+        while scan.try_next().await?.is_some() {}
+        words.upsert(&KEYS, &1).await?;
+        let later: Vec<_> = words.scan_from(scan.cursor())?.try_collect().await?;
+        assert_eq!(later, [(KEYS, 1)]);
+        drop(scan);
+        let refused = others.scan_from(cursor.clone()).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidArgument, "{refused}");
+        database.close().await?;
+        let words: FasterKv<u64, u64> = open().await?.table("words").await?;
+        let refused = words.scan_from(cursor).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidArgument, "{refused}");
+        assert_eq!(words.count().await?, KEYS + 1);
+        words.close().await
+    })
+}
+
 /// A panic of the closure passes through, and the stream continues with the next key.
 #[test]
 fn a_panic_of_the_closure_leaves_the_scan_as_it_was() -> Result<()> {

@@ -6,7 +6,7 @@ use crate::codec::{Key, Value};
 use crate::scan::{Records, Scan, ScanWith};
 use crate::store::Types;
 use crate::store::encoding::{view_key, view_value};
-use crate::store::scan::{LiveRecord, Wish};
+use crate::store::scan::{Cursor, LiveRecord, Wish};
 use std::sync::Arc;
 
 impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
@@ -48,6 +48,47 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// moment: a store that lost its maintenance has none. `Closed`.
     pub fn scan(&self) -> Scan<K, V> {
         Scan::new(self.records(Wish::Values))
+    }
+
+    /// Returns a stream that continues a [`scan`](Self::scan) at its [`cursor`](Scan::cursor).
+    ///
+    /// So a scan can pause for long and hold up nothing meanwhile. The stream shows a later moment
+    /// than the first scan. Both together show
+    ///
+    /// * each key that is in the table the whole time, at least once;
+    /// * with a value that it had at the moment of the scan that showed it;
+    /// * a key that no task writes meanwhile exactly once, but for some keys before the cursor.
+    ///
+    /// A key that was deleted after the first scan showed it does not show as deleted. A cursor of
+    /// a [part](Self::scan_in_parts) continues this part, and shows all later writes.
+    ///
+    /// ```
+    /// # use kvick::{Config, FasterKv};
+    /// # use kvick::config::Backend;
+    /// # kvick::runtime::block_on(async {
+    /// use futures::TryStreamExt;
+    /// use kvick::scan::Cursor;
+    ///
+    /// # let config = Config::default().with_backend(Backend::Memory);
+    /// # let store: FasterKv<u64, u64> = FasterKv::open("unused", config).await?;
+    /// store.upsert_each((0..1000).map(|n| (n, n))).await?;
+    /// let mut scan = store.scan();
+    /// let first = scan.try_next().await?;
+    /// let page = scan.cursor().to_bytes(); // for a client that asks for more later
+    /// drop(scan);
+    /// let rest = store.scan_from(Cursor::from_bytes(&page)?)?;
+    /// let rest: Vec<_> = rest.try_collect().await?;
+    /// assert!(first.is_some() && rest.len() >= 999);
+    /// # store.close().await
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// `InvalidArgument` if the cursor is of another table, or of an earlier opening of the store:
+    /// a recovery may have truncated the log. The items are results, as for [`scan`](Self::scan).
+    pub fn scan_from(&self, cursor: Cursor) -> Result<Scan<K, V>> {
+        let (table, lifecycle) = (Arc::clone(&self.core), self.database.lifecycle());
+        Records::from(table, Arc::clone(lifecycle), cursor).map(Scan::new)
     }
 
     /// Returns `count` streams that together are a [`scan`](Self::scan), for as many tasks.

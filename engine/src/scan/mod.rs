@@ -28,6 +28,7 @@
 mod records;
 mod stream;
 
+pub use crate::store::scan::Cursor;
 pub use stream::{Scan, ScanWith};
 
 pub(crate) use records::Records;

@@ -4,7 +4,7 @@ use crate::base::error::Result;
 use crate::lifecycle::StoreLifecycle;
 use crate::record::HasLayout;
 use crate::store::TableInner;
-use crate::store::scan::{Batch, LiveRecord, LiveRecords, Wish};
+use crate::store::scan::{Batch, Cursor, LiveRecord, LiveRecords, Wish};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -20,6 +20,21 @@ pub(crate) struct Records {
 impl Records {
     pub(crate) fn new(table: Arc<TableInner>, lifecycle: Arc<StoreLifecycle>, wish: Wish) -> Self {
         Self { found: LiveRecords::new(table, wish), batch: None, _lifecycle: lifecycle }
+    }
+
+    /// Creates the records of a scan that continues at a cursor.
+    pub(crate) fn from(
+        table: Arc<TableInner>,
+        lifecycle: Arc<StoreLifecycle>,
+        cursor: Cursor,
+    ) -> Result<Self> {
+        let found = LiveRecords::from(table, cursor)?;
+        Ok(Self { found, batch: None, _lifecycle: lifecycle })
+    }
+
+    /// Returns the place at which another scan can continue.
+    pub(super) fn cursor(&self) -> Cursor {
+        self.found.cursor()
     }
 
     /// Begins a scan in parts with the same moment.

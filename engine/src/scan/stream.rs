@@ -5,7 +5,7 @@ use crate::base::error::Result;
 use crate::codec::{Key, Value};
 use crate::store::Types;
 use crate::store::encoding::{decode_key, decode_value, view_key, view_value};
-use crate::store::scan::LiveRecord;
+use crate::store::scan::{Cursor, LiveRecord};
 use futures::Stream;
 use std::fmt;
 use std::marker::PhantomData;
@@ -25,6 +25,14 @@ pub struct Scan<K: Key + ?Sized, V: Value + ?Sized> {
 impl<K: Key + ?Sized, V: Value + ?Sized> Scan<K, V> {
     pub(crate) fn new(records: Records) -> Self {
         Self { records, _types: PhantomData }
+    }
+
+    /// Returns the place at which [`scan_from`](crate::FasterKv::scan_from) continues after this
+    /// scan is dropped, or has failed.
+    ///
+    /// It is a little before the next key: some hundred KiB of keys may come again.
+    pub fn cursor(&self) -> Cursor {
+        self.records.cursor()
     }
 }
 

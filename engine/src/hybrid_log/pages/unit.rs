@@ -218,6 +218,11 @@ impl Units {
         self.page_bits
     }
 
+    /// Returns the salt of the log, and the number of its life: together they name an opening.
+    pub(crate) fn identity(self) -> [u64; 2] {
+        [self.salt, self.life.number().into()]
+    }
+
     pub(crate) fn unit_bytes(self) -> usize {
         self.unit_bytes
     }

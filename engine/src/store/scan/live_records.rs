@@ -3,10 +3,11 @@
 use super::active::Bounds;
 use super::batch::Batch;
 use super::candidate::Candidate;
+use super::found::{Found, Rest};
 use super::liveness::live_of;
 use super::pages::{Candidates, READS, ScanMoment, Stretch, chunks, read};
-use super::part::Part;
 use super::progress::ActiveScan;
+use super::share::{Cursor, Part, Share};
 use crate::base::address::Address;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::wait::yield_once;
@@ -15,9 +16,7 @@ use crate::store::record::overflow::read_overflow;
 use crate::store::table::TableInner;
 use futures::stream::{FuturesOrdered, TryStreamExt};
 use kvick_io::BoxFuture;
-use kvick_io::sync::Mutex;
 use std::fmt;
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -37,40 +36,32 @@ pub(crate) enum Wish {
 pub(crate) struct LiveRecords {
     /// `None` after the end.
     finding: Option<BoxFuture<'static, Result<()>>>,
-    found: Arc<Slot>,
-}
-
-/// The batch that was found last, until it is taken.
-#[derive(Debug, Default)]
-struct Slot(Mutex<Option<Batch>>);
-
-impl Slot {
-    fn take(&self) -> Option<Batch> {
-        self.0.lock().expect("nothing panics under it").take()
-    }
-
-    /// Passes on a batch. The task that polls the scan takes it before it polls again.
-    async fn put(&self, batch: Batch) {
-        if batch.left() == 0 {
-            return;
-        }
-        let before = self.0.lock().expect("nothing panics under it").replace(batch);
-        assert!(before.is_none(), "each batch is taken");
-        let mut is_shown = false;
-        poll_fn(|_context| {
-            if std::mem::replace(&mut is_shown, true) { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
-    }
+    found: Arc<Found>,
+    table: Arc<TableInner>,
 }
 
 impl LiveRecords {
     /// Creates a scan. It begins when it is polled.
     pub(crate) fn new(table: Arc<TableInner>, wish: Wish) -> Self {
-        Self::of(|found| async move {
+        Self::of(&Arc::clone(&table), |found| async move {
             let begun = begin_in_second(&table).await?;
-            find((table, wish), Part::WHOLE, begun, &found).await
+            find((table, wish), Share::Part(Part::WHOLE), begun, &found).await
         })
+    }
+
+    /// Creates a scan that continues at `cursor`. It begins when it is polled.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if the cursor is of another table or opening.
+    pub(crate) fn from(table: Arc<TableInner>, cursor: Cursor) -> Result<Self> {
+        cursor.check(&table)?;
+        let rest = cursor.rest();
+        let scan = Self::of(&Arc::clone(&table), |found| async move {
+            let begun = begin_in_second(&table).await?;
+            find((table, Wish::Values), Share::From(cursor), begun, &found).await
+        });
+        *scan.found.rest() = rest;
+        Ok(scan)
     }
 
     /// Begins a scan in parts, which have the same moment. Together they find each record once.
@@ -82,20 +73,28 @@ impl LiveRecords {
         let second = second_of(table);
         let parts = ActiveScan::begin(table, count).enumerate();
         parts.map(move |(number, scan)| {
-            let (table, part) = (Arc::clone(table), Part { number, count });
-            Self::of(move |found| async move {
+            let (own, share) = (Arc::clone(table), Share::Part(Part { number, count }));
+            Self::of(table, move |found| async move {
                 let bounds = scan.bounds().await?;
-                find((table, wish), part, (scan, bounds, second), &found).await
+                find((own, wish), share, (scan, bounds, second), &found).await
             })
         })
     }
 
-    fn of<F>(finding: impl FnOnce(Arc<Slot>) -> F) -> Self
+    fn of<F>(table: &Arc<TableInner>, finding: impl FnOnce(Arc<Found>) -> F) -> Self
     where
         F: Future<Output = Result<()>> + Send + 'static,
     {
-        let found = Arc::<Slot>::default();
-        Self { finding: Some(Box::pin(finding(Arc::clone(&found)))), found }
+        let found = Arc::<Found>::default();
+        let finding = Box::pin(finding(Arc::clone(&found)));
+        Self { finding: Some(finding), found, table: Arc::clone(table) }
+    }
+
+    /// Returns the place at which another scan can continue. It is at or before the first record
+    /// that this scan has not shown.
+    pub(crate) fn cursor(&self) -> Cursor {
+        let rest = self.found.rest();
+        Cursor::new(&self.table, rest.end, &rest.ranges)
     }
 
     /// Returns the next batch, which is not empty; `None` after the last one, or after an error.
@@ -123,27 +122,35 @@ impl fmt::Debug for LiveRecords {
     }
 }
 
-/// Finds the live records of a part of a table.
+/// Finds the live records of a share of a table.
 async fn find(
     (table, wish): (Arc<TableInner>, Wish),
-    part: Part,
-    (scan, Bounds { begin, mutable_from, end }, second): (ActiveScan, Bounds, u32),
-    found: &Slot,
+    share: Share,
+    (scan, bounds, second): (ActiveScan, Bounds, u32),
+    found: &Found,
 ) -> Result<()> {
-    let units = table.log.file().units();
+    let Bounds { begin, end, .. } = bounds;
     let moment = ScanMoment { end, second };
     let finder = Finder { table: &table, moment, begin, wish, found };
-    // What was mutable comes first: it is frozen for only as long.
-    finder.find_in(part.of([mutable_from, end], units), |_next| {}).await?;
-    scan.thaw();
+    let [mutable, older] = share.ranges(bounds, table.log.file().units());
+    *found.rest() = Rest { end, ranges: [&mutable[..], &older].concat() };
     // The pieces of a value are below its record, at any distance.
     let has_pieces = wish == Wish::Values && table.layout.value_width.is_none();
-    let pass = |next| {
-        if !has_pieces {
-            scan.pass(next);
-        }
-    };
-    finder.find_in(part.of([begin, mutable_from], units), pass).await
+    // What was mutable comes first: it is frozen for only as long.
+    for (number, range) in mutable.iter().enumerate() {
+        finder.find_in(*range, |next| found.rest().ranges[number][0] = next).await?;
+    }
+    scan.thaw();
+    for (number, range) in (mutable.len()..).zip(&older) {
+        let pass = |next| {
+            found.rest().ranges[number][0] = next;
+            if !has_pieces {
+                scan.pass(next);
+            }
+        };
+        finder.find_in(*range, pass).await?;
+    }
+    Ok(())
 }
 
 /// Begins a scan. Returns its bounds, and the second of its moment.
@@ -181,7 +188,7 @@ struct Finder<'f> {
     /// The log began here at the moment.
     begin: Address,
     wish: Wish,
-    found: &'f Slot,
+    found: &'f Found,
 }
 
 impl Finder<'_> {

@@ -8,7 +8,8 @@
 //! * `chains`: reads the chains for that from the device, many at once.
 //! * `removal`: deletes a key if the record that a scan has shown is still its newest.
 //! * `pages`: reads the log in order, from memory or from the device.
-//! * `part`: the ranges of the parts of a scan.
+//! * `share`: the ranges that a scan reads: all, a part, or those after a [`Cursor`].
+//! * `found`: the way from a scan to its stream.
 //! * `live_records`: [`LiveRecords`], a scan from its moment to its end.
 //!
 //! # A moment
@@ -38,15 +39,17 @@ mod batch;
 mod candidate;
 mod chains;
 mod driver;
+mod found;
 mod live_records;
 mod liveness;
 mod pages;
-mod part;
 mod progress;
 mod removal;
+mod share;
 
 pub(in crate::store) use active::ActiveScans;
 pub(crate) use batch::{Batch, LiveRecord};
 pub(in crate::store) use candidate::{Candidate, Live};
 pub(crate) use live_records::{LiveRecords, Wish};
 pub(in crate::store) use liveness::live_of;
+pub use share::Cursor;

@@ -5,13 +5,13 @@ use crate::hybrid_log::Units;
 
 /// One of some parts of a scan.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Part {
-    pub(super) number: usize,
-    pub(super) count: usize,
+pub(in crate::store::scan) struct Part {
+    pub(in crate::store::scan) number: usize,
+    pub(in crate::store::scan) count: usize,
 }
 
 impl Part {
-    pub(super) const WHOLE: Self = Self { number: 0, count: 1 };
+    pub(in crate::store::scan) const WHOLE: Self = Self { number: 0, count: 1 };
 
     /// Returns this part of `[from, end)`. Parts meet at the starts of pages, where records begin.
     pub(super) fn of(self, [from, end]: [Address; 2], units: Units) -> [Address; 2] {
