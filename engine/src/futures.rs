@@ -49,7 +49,7 @@ mod owning;
 mod read;
 mod write;
 
-pub use expiry::{Expiry, SetExpiry, UpsertWith};
+pub use expiry::{Expiry, InsertWith, SetExpiry, UpsertWith};
 pub use owning::{Replace, Rmw, Take};
 pub use read::{Contains, Read, ReadWith, TryRead};
 pub use write::{

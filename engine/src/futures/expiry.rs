@@ -4,7 +4,9 @@ use crate::base::error::Result;
 use crate::codec::{Expires, Key, Value};
 use crate::store::answers::Previous;
 use crate::store::expiry;
+use crate::store::operation::changes;
 use crate::store::operation::future::OperationFuture;
+use crate::store::operation::modify::Modify;
 use crate::store::operation::read::{KeyExpiry, Read};
 use crate::store::operation::set_expiry::SetExpiry as SetExpiryOperation;
 use crate::store::operation::store_ref::StoreRef;
@@ -27,6 +29,24 @@ impl<'a, K: Key + ?Sized, V: Expires + ?Sized> UpsertWith<'a, K, V> {
         expiry: expiry::Expiry,
     ) -> Self {
         Self(OperationFuture::new(access, UpsertWithOperation::new(key, value, expiry)))
+    }
+}
+
+operation_future! {
+    /// Future of [`Session::insert_with`](crate::Session::insert_with).
+    InsertWith<> [V: Expires] (Modify<'a, K, V, changes::InsertWith<'a, V>>) -> bool,
+    |inserted| inserted
+}
+
+impl<'a, K: Key + ?Sized, V: Expires + ?Sized> InsertWith<'a, K, V> {
+    pub(crate) fn new(
+        access: StoreRef<'a>,
+        key: &'a K::Item,
+        value: &'a V::Item,
+        expiry: expiry::Expiry,
+    ) -> Self {
+        let change = changes::InsertWith::new(value, expiry);
+        Self(OperationFuture::new(access, Modify::new(key, change)))
     }
 }
 

@@ -17,6 +17,16 @@ impl<K: Key + ?Sized, V: Expires + ?Sized> FasterKv<K, V> {
         futures::UpsertWith::new(self.access(), key, value, expiry)
     }
 
+    /// See [`Session::insert_with`](crate::Session::insert_with).
+    pub fn insert_with<'a>(
+        &'a self,
+        key: &'a K::Item,
+        value: &'a V::Item,
+        expiry: Expiry,
+    ) -> futures::InsertWith<'a, K, V> {
+        futures::InsertWith::new(self.access(), key, value, expiry)
+    }
+
     /// See [`Session::expiry`](crate::Session::expiry).
     pub fn expiry<'a>(&'a self, key: &'a K::Item) -> futures::Expiry<'a, K, V> {
         futures::Expiry::new(self.access(), key)

@@ -30,6 +30,40 @@ impl<K: Key + ?Sized, V: Expires + ?Sized, P: Place> Session<K, V, P> {
         futures::UpsertWith::new(self.access(), key, value, expiry)
     }
 
+    /// Sets the value of `key` if it has none, and when it expires. Returns whether it did.
+    ///
+    /// A key that has expired has no value. So of many callers one gets a lease that has run out:
+    ///
+    /// ```
+    /// # use kvick::codec::Expiring;
+    /// # use kvick::config::Backend;
+    /// # use kvick::session::Expiry;
+    /// # use kvick::{Config, FasterKv};
+    /// # use std::time::Duration;
+    /// # kvick::runtime::block_on(async {
+    /// # let config = Config::default().with_backend(Backend::Memory);
+    /// # let leases: FasterKv<str, Expiring<u64>> = FasterKv::open("unused", config).await?;
+    /// let term = Expiry::after(Duration::from_secs(30));
+    /// assert!(leases.insert_with("report", &1, term).await?, "worker 1 has the lease");
+    /// assert!(!leases.insert_with("report", &2, term).await?, "worker 2 has not");
+    /// # leases.close().await
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// The errors of [`read`](Self::read) and [`upsert`](Self::upsert).
+    ///
+    /// # Cancel safety
+    /// Takes effect in the poll that makes it ready, or not at all.
+    pub fn insert_with<'a>(
+        &'a mut self,
+        key: &'a K::Item,
+        value: &'a V::Item,
+        expiry: Expiry,
+    ) -> futures::InsertWith<'a, K, V> {
+        futures::InsertWith::new(self.access(), key, value, expiry)
+    }
+
     /// Returns when `key` expires, or `None` if it has no value.
     ///
     /// # Errors

@@ -39,6 +39,7 @@ pub(super) enum Op {
     Put,
     Remove,
     Insert,
+    InsertWith,
     InsertMany,
     Swap,
     SwapAnother,
@@ -53,7 +54,7 @@ pub(super) enum Op {
     Persist,
 }
 
-pub(super) const OPS: [Op; 28] = [
+pub(super) const OPS: [Op; 29] = [
     Op::Read,
     Op::ReadWith,
     Op::TryRead,
@@ -70,6 +71,7 @@ pub(super) const OPS: [Op; 28] = [
     Op::Put,
     Op::Remove,
     Op::Insert,
+    Op::InsertWith,
     Op::InsertMany,
     Op::Swap,
     Op::SwapAnother,
@@ -265,6 +267,11 @@ where
                 let inserted = table.insert_if_absent(key, new.borrow()).await?;
                 assert_eq!(inserted, is_new, "{what}");
                 before.or(Some(fresh))
+            }
+            Op::InsertWith => {
+                let inserted = table.insert_with(key, new.borrow(), at(step.later)).await?;
+                assert_eq!(inserted, is_new, "{what}");
+                before.or(Some((*number, Some(step.later))))
             }
             Op::InsertMany => {
                 let inserted = table.insert_many(&[(*key, new.clone())]).await?;

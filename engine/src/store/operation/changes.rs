@@ -12,8 +12,11 @@ pub(crate) use update::Decide;
 
 use crate::base::error::Result;
 use crate::base::hash::KeyHash;
-use crate::codec::Value;
+use crate::codec::{Expires, Value};
+use crate::record::ExpiryWord;
 use crate::statistics::Counters;
+use crate::store::expiry::Expiry;
+use crate::store::moment::Moment;
 use crate::store::operation::attempt::{Attempt, Blocked};
 use crate::store::operation::upsert::entry_of;
 use crate::store::record::encoding::encode_value;
@@ -33,6 +36,16 @@ pub(crate) trait Change<V: Value + ?Sized> {
 
     /// Whether the answer is made of the new value.
     const ANSWERS_NEW: bool = false;
+
+    /// Learns the time of an attempt, before the attempt computes anything.
+    #[inline(always)]
+    fn begin(&mut self, _moment: &Moment<'_>) {}
+
+    /// Returns the expiry of the new value. `kept` is the expiry of the current value, or never.
+    #[inline(always)]
+    fn expiry(&self, kept: ExpiryWord) -> ExpiryWord {
+        kept
+    }
 
     /// Computes the new value from the current value and passes it to `write`, or `None` to remove
     /// the current value. Returns `None` if the current value stays. Runs without any lock, and may
@@ -92,6 +105,47 @@ impl<V: Value + ?Sized> Change<V> for Insert<'_, V> {
             return Ok(None);
         }
         write(Some(encode_value::<V>(self.0)?.as_ref())).map(Some)
+    }
+
+    fn answer(&mut self, wrote: bool) -> bool {
+        wrote
+    }
+}
+
+/// The change of `insert_with`: it writes a value that expires if there is none.
+pub(crate) struct InsertWith<'v, V: Value + ?Sized> {
+    insert: Insert<'v, V>,
+    expiry: Expiry,
+    /// The expiry at the time of the attempt.
+    word: ExpiryWord,
+}
+
+impl<'v, V: Value + ?Sized> InsertWith<'v, V> {
+    pub(crate) fn new(value: &'v V::Item, expiry: Expiry) -> Self {
+        Self { insert: Insert(value), expiry, word: ExpiryWord::NEVER }
+    }
+}
+
+impl<V: Expires + ?Sized> Change<V> for InsertWith<'_, V> {
+    type Output = bool;
+
+    const CREATES: bool = true;
+
+    fn begin(&mut self, moment: &Moment<'_>) {
+        const { assert!(V::HAS_EXPIRY, "a value type that expires has a word for it") };
+        self.word = self.expiry.word(moment);
+    }
+
+    fn expiry(&self, _kept: ExpiryWord) -> ExpiryWord {
+        self.word
+    }
+
+    fn apply<W>(
+        &mut self,
+        current: Option<&[u8]>,
+        write: impl FnOnce(Option<&[u8]>) -> Result<W>,
+    ) -> Result<Option<W>> {
+        self.insert.apply(current, write)
     }
 
     fn answer(&mut self, wrote: bool) -> bool {

@@ -98,7 +98,7 @@ struct Current<'c> {
     /// `None` if the record has expired.
     value: Option<&'c [u8]>,
     state: ValueState,
-    /// The expiry of the next value.
+    /// Never if the record has expired.
     expiry: ExpiryWord,
     /// The number of bytes to which it may grow in place. `None` if it is in pieces.
     capacity: Option<usize>,
@@ -124,6 +124,7 @@ pub(in crate::store) fn modify_hashed<K: Key + ?Sized, V: Value + ?Sized, C: Cha
         return Ok(Attempt::Blocked(Blocked::VersionBarrier));
     }
     let moment = &Moment::new(core);
+    change.begin(moment);
     let step = with_retries(|| {
         let entry = if C::CREATES && !C::REMOVES {
             match entry_of(core, hash)? {
@@ -287,7 +288,7 @@ impl<'t> RmwAttempt<'t, '_> {
     ) -> Result<Option<Attempt<bool>>> {
         let InMemory { record, region, .. } = found;
         let layout = layout::<K, V>();
-        let seen = value.map(|_| state.raw());
+        let (seen, next) = (value.map(|_| state.raw()), change.expiry(expiry));
         if region != Region::Mutable {
             let replaced = value.map(|value| Replaced { value, expiry });
             return self.copy_of::<K, V, C>(replaced, seen, change);
@@ -302,7 +303,7 @@ impl<'t> RmwAttempt<'t, '_> {
         let OperationContext { guard, counters, .. } = *self.tools;
         let version = EntrySnapshot { newest: entry.address(), state: seen };
         if let Some((record, computed)) =
-            scattered(core.log.pages(), self.tools, version, (key, expiry))
+            scattered(core.log.pages(), self.tools, version, (key, next))
         {
             change.recall(value, computed)?;
             return Ok(Some(sealed(state, word, || {
@@ -325,14 +326,15 @@ impl<'t> RmwAttempt<'t, '_> {
                 }
                 core.version_tag(record);
                 record.write_value(layout, new);
-                record.write_expiry(layout, expiry);
+                record.write_expiry(layout, next);
                 state.unlock(word, new.len());
                 return Ok(Attempt::Done(true));
             }
             if is_too_long(core, layout, key, new) {
                 return Ok(too_long::<V, C>(version, new));
             }
-            let record = NewRecord { key, value: new, content: RecordKind::Value, expiry };
+            let (content, expiry) = (RecordKind::Value, next);
+            let record = NewRecord { key, value: new, content, expiry };
             Ok(sealed(state, word, || {
                 append_record::<Types<K, V>>(core, entry, record, guard, counters)
             }))

@@ -71,7 +71,8 @@ impl RmwAttempt<'_, '_> {
         let core = self.core();
         let OperationContext { guard, counters, .. } = *self.tools;
         let version = EntrySnapshot { newest: entry.address(), state };
-        let expiry = current.map_or(ExpiryWord::NEVER, |replaced| replaced.expiry);
+        let kept = current.map_or(ExpiryWord::NEVER, |replaced| replaced.expiry);
+        let expiry = change.expiry(kept);
         let current = current.map(|replaced| replaced.value);
         if let Some((record, computed)) =
             scattered(core.log.pages(), self.tools, version, (key, expiry))
