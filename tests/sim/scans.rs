@@ -228,7 +228,7 @@ async fn scanned<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     store.scan().try_collect().await
 }
 
-/// Takes checkpoints of all kinds, flushes, evicts, and changes the memory.
+/// Takes checkpoints of all kinds, flushes, evicts, changes the memory, and compacts between scans.
 async fn disturb<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     store: FasterKv<K, V>,
     site: Site,
@@ -236,10 +236,15 @@ async fn disturb<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     let mut random = site.random(2);
     for _ in 0..12 {
         pause(&site, &mut random).await;
-        match random.below(6) {
+        match random.below(8) {
             0 => store.flush().await.expect("a sound disk"),
             1 => store.flush_and_evict().await.expect("a sound disk"),
             2 => set_some_memory(&store, &mut random).await,
+            3 => {
+                if let Err(error) = store.compact().await {
+                    assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+                }
+            }
             _ => {
                 let kind: Kind = ALL_KINDS[random.index(ALL_KINDS.len())];
                 let checkpoint = store.checkpoint().kind(kind);
