@@ -120,7 +120,13 @@ fn link_sealed(
     match pages.region(list.address, guard) {
         // A writer may have changed it since, or may have before it left memory.
         Region::Fuzzy | Region::OnDevice | Region::Truncated => Copied::Lost,
-        Region::Mutable | Region::ReadOnly => {
+        // It is final, and no byte of it may be written. It may have changed before.
+        Region::ReadOnly => {
+            let record = pages.record(list.address, guard);
+            let is_same = state.is_unchanged(record.state_word(long.layout));
+            if is_same && !record.info().is_tombstone() { link() } else { Copied::Lost }
+        }
+        Region::Mutable => {
             let record = pages.record(list.address, guard);
             let word = record.state_word(long.layout);
             if record.info().is_tombstone() || state.transition_to_sealed(word).is_err() {
