@@ -46,7 +46,8 @@ impl OsDevice {
         };
         match self.segments.table.look_up(offset, end) {
             Lookup::Present(extents) => Ok(self.begin(Kind::Read, extents, buf)),
-            Lookup::Missing(index) if self.segments.table.is_closed(index) => {
+            // It is open by now, if another transfer has opened it since the look-up.
+            Lookup::Missing(index) if self.segments.table.exists(index) => {
                 Err(self.open_first(Kind::Read, (offset, end), buf))
             }
             Lookup::Missing(_) => {

@@ -146,7 +146,8 @@ impl OsSegments {
     /// Closes the segment that was used longest ago. Returns false if no segment can be closed.
     fn close_one(&self) -> bool {
         let mut candidates = self.table.idle_files();
-        candidates.sort_by_key(|(_, file)| file.used());
+        // Readers touch files meanwhile, so each time is loaded once.
+        candidates.sort_by_cached_key(|(_, file)| file.used());
         for (index, file) in candidates {
             if file.durability().is_untouched() {
                 // Writes of an earlier process: closing the descriptor would lose the result of

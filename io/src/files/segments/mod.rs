@@ -202,6 +202,12 @@ impl<F> Segments<F> {
         self.read().closed.contains_key(&index)
     }
 
+    /// Returns whether there is a segment, open or not.
+    pub(crate) fn exists(&self, index: u64) -> bool {
+        let state = self.read();
+        state.closed.contains_key(&index) || state.files.contains_key(&index)
+    }
+
     pub(crate) fn file(&self, index: u64) -> Option<Arc<F>> {
         self.read().files.get(&index).map(Arc::clone)
     }
