@@ -270,8 +270,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// [`Config::keep_checkpoints`] and [`prune_checkpoints`](Self::prune_checkpoints). A file has
     /// [`Config::segment_size`] bytes and goes as a whole.
     ///
-    /// All operations continue meanwhile. The records of all tables are compacted. A range that a
-    /// [scan](Self::scan) in progress reads stays, and a later compaction takes it.
+    /// All operations continue meanwhile. The records of all tables are compacted. A
+    /// [scan](Self::scan) in progress holds compaction up, also a leaked one.
     ///
     /// Records that were copied leave memory, as if they had been written just now and others had
     /// not been used for long. So compact a store that is much larger than its live records.
@@ -296,8 +296,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// ```
     ///
     /// # Errors
-    /// `Corrupt` with file and offset: then the log begins with the page that is damaged, and
-    /// nothing is lost. `StorageFull`, `Io`, `Poisoned`, `Closed`.
+    /// `Busy` while a scan is in progress; what was compacted until then stays so. `Corrupt` with
+    /// file and offset: then the log begins with the page that is damaged, and nothing is lost.
+    /// `StorageFull`, `Io`, `Poisoned`, `Closed`.
     ///
     /// # Cancel safety
     /// The compaction continues if the future is dropped.

@@ -44,6 +44,7 @@ fn ask_store(asked: &mut Asked, store: &FasterKv<u64, [u8]>) -> Result<()> {
     });
     ask(asked, "kv.rs", "delete_checkpoint", || store.delete_checkpoint(token));
     ask(asked, "kv.rs", "prune_checkpoints", || store.prune_checkpoints(1));
+    ask(asked, "kv.rs", "compact", || store.compact());
     ask(asked, "kv.rs", "flush", || store.flush());
     ask(asked, "kv.rs", "set_memory", || store.set_memory(ByteSize::mib(1)));
     ask(asked, "kv.rs", "flush_and_evict", || store.flush_and_evict());
@@ -95,6 +96,7 @@ fn ask_database(asked: &mut Asked, database: &Database) {
     ask(asked, "database.rs", "drop_table", || database.drop_table("it"));
     ask(asked, "database.rs", "delete_checkpoint", || database.delete_checkpoint(token));
     ask(asked, "database.rs", "prune_checkpoints", || database.prune_checkpoints(1));
+    ask(asked, "database.rs", "compact", || database.compact());
     ask(asked, "database.rs", "flush", || database.flush());
     ask(asked, "database.rs", "flush_and_evict", || database.flush_and_evict());
     ask(asked, "database.rs", "set_memory", || database.set_memory(ByteSize::mib(1)));

@@ -13,6 +13,9 @@ use kvick_io::sync::Mutex;
 use std::fmt;
 use std::sync::Arc;
 
+/// The number of rounds for a whole log.
+const ROUNDS: u64 = 16;
+
 /// The compaction of one store.
 pub(crate) struct Compaction {
     // Fixed after opening.
@@ -112,40 +115,53 @@ impl Compaction {
             let nothing = Round { copied_bytes: u64::MAX, ..Round::default() };
             policy.note(*made.as_ref().unwrap_or(&nothing), tail);
         }
-        if let Err(error) = made {
+        let freed = match made {
+            Ok(round) => self.free(round.source_bytes).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = freed {
             tracing::warn!(target: "kvick::compaction", %error, "a round of compaction failed");
         }
     }
 
-    /// Compacts everything that is in the log now.
+    /// Compacts everything that is in the log now, in several rounds: an end in between loses only
+    /// the work of one.
     async fn compact_all(&self) -> Result<Compacted> {
         let log = &self.core().log;
         log.health().check_write()?;
         let until = log.flushing().flush().await?;
-        let round = match self.round(until).await {
-            // A scan in progress may need any of these records.
-            Err(error) if error.kind() == ErrorKind::Busy => Round::default(),
-            made => made?,
-        };
-        Ok(Compacted {
-            log_bytes: round.source_bytes,
-            copied_records: round.copied_records,
-            copied_bytes: round.copied_bytes,
-            dropped_records: round.dropped_records,
-        })
+        let (units, first) = (log.file().units(), log.pages().begin());
+        let until = units.start_of_page(until);
+        let step = (until.raw().saturating_sub(first.raw()) / ROUNDS).max(1 << units.page_bits());
+        let mut all = Compacted::default();
+        let mut result = Ok(());
+        let mut next = first;
+        while next < until && result.is_ok() {
+            next = units.start_of_page(Address::new(next.raw() + step)).min(until);
+            match self.round(next).await {
+                Ok(round) => all.add(round),
+                Err(error) => result = Err(error),
+            }
+        }
+        self.free(all.log_bytes).await?;
+        result.map(|()| all)
     }
 
-    /// Makes a round, and takes a checkpoint, so that files can go.
+    /// Makes a round.
     async fn round(&self, until: Address) -> Result<Round> {
         let made = self.core().compact(until).await;
         self.note(&made);
-        let round = made?;
-        tracing::debug!(target: "kvick::compaction", ?round, "compacted");
-        if round.source_bytes > 0 {
+        tracing::debug!(target: "kvick::compaction", ?made, "compacted");
+        made
+    }
+
+    /// Takes a checkpoint if the begin has moved by some bytes, so that files can go.
+    async fn free(&self, bytes: u64) -> Result<()> {
+        if bytes > 0 {
             let plan = CheckpointPlan::full(self.checkpoints.kind());
             self.checkpoints.start_in_turn(plan).await?;
         }
-        Ok(round)
+        Ok(())
     }
 
     fn note(&self, made: &Result<Round>) {

@@ -14,6 +14,8 @@ mod policy;
 
 pub(crate) use driver::Compaction;
 
+use crate::store::Round;
+
 /// The result of a compaction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -27,4 +29,13 @@ pub struct Compacted {
     /// The number of records that are gone: deletions, older values, expired values, records of
     /// dropped tables.
     pub dropped_records: u64,
+}
+
+impl Compacted {
+    fn add(&mut self, round: Round) {
+        self.log_bytes += round.source_bytes;
+        self.copied_records += round.copied_records;
+        self.copied_bytes += round.copied_bytes;
+        self.dropped_records += round.dropped_records;
+    }
 }

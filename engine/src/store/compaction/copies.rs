@@ -9,7 +9,7 @@ use crate::hash_index::FoundEntry;
 use crate::record::Layout;
 use crate::record::{NewRecord, RecordInfo, RecordKind, StoredRecord, TableNumber};
 use crate::store::inner::StoreInner;
-use crate::store::scan::{Candidate, Live, live_of};
+use crate::store::scan::{Candidate, Live, NOW, live_of};
 
 /// The candidates that are looked up together: some megabytes with their reads.
 const SLICE: usize = 16 << 10;
@@ -42,7 +42,8 @@ pub(super) async fn copy_live(
         // A record whose entry has changed is looked at again.
         while !left.is_empty() {
             let mut live = Vec::with_capacity(left.len());
-            live_of(store, &left, store.log.tail_address(), &mut live).await?;
+            // Each record that is linked when the entry is found counts, wherever the tail is.
+            live_of(store, &left, NOW, &mut live).await?;
             left.clear();
             let mut rest = &live[..];
             while !rest.is_empty() {

@@ -44,11 +44,12 @@ enum Newest {
     Other,
 }
 
-/// Moves the value of a key out of the source, if its list or a piece is below `until`.
+/// Moves the value of a key out of the source, if its list or a piece is below `until`, and the
+/// value has not expired at `second`.
 pub(super) async fn relocate(
     store: &StoreInner,
     long: &LongKey<'_>,
-    until: Address,
+    (until, second): (Address, u32),
     round: &mut Round,
 ) -> Result<()> {
     loop {
@@ -56,6 +57,9 @@ pub(super) async fn relocate(
         let Some(list) = newest_list(store, long).await? else {
             return Ok(());
         };
+        if list.expiry.has_passed(second) {
+            return Ok(());
+        }
         let is_in_source = |address: Address| address < until;
         if !is_in_source(list.address) && !pieces_of(&list.bytes).any(is_in_source) {
             return Ok(());

@@ -18,7 +18,8 @@
 //! 3. A copy is appended, and linked by a CAS on the very entry that was found before the chain was
 //!    walked. An entry that is unchanged leads to an unchanged chain, so the record is still live.
 //!    If the entry has changed, the record is looked at again.
-//! 4. The begin moves after all copies are linked.
+//! 4. The begin moves after all copies are linked, and after a drain: a reader may have found an
+//!    entry before its copy was linked.
 //!
 //! # Invariants
 //! 1. Every key that is present below the begin of the log has its newest record at or above it.

@@ -80,6 +80,9 @@ impl StoreInner {
         let begin = self.log.pages().begin();
         // What is below is dead, so no memory is lost by it.
         self.log.flushing().evict(until).await?;
+        // A reader that found an entry before the last copy was linked may be about to compare its
+        // address with the begin. After the drain, no such reader is left.
+        self.log.drain().await;
         let units = self.log.file().units();
         let moved = self.scans.raise_begin(|lowest| {
             let until = lowest.map_or(until, |lowest| units.start_of_page(lowest).min(until));
@@ -99,7 +102,7 @@ impl Source<'_> {
             PageContents::of(self.store, range, &page.bytes, (self.second, &mut self.round))?;
         copy_live(self.store, &contents.candidates, &mut self.round).await?;
         for long in &contents.long {
-            relocate(self.store, long, self.until, &mut self.round).await?;
+            relocate(self.store, long, (self.until, self.second), &mut self.round).await?;
         }
         let page_bits = self.store.log.file().units().page_bits();
         self.done = Address::at(page.start.page(page_bits) + 1, 0, page_bits);

@@ -46,7 +46,7 @@ pub(super) enum Walk {
 }
 
 /// The end of a walk that counts all records of the present.
-pub(super) const NOW: Address = Address::new(ADDRESS_MASK);
+pub(in crate::store) const NOW: Address = Address::new(ADDRESS_MASK);
 
 impl<'p> Candidate<'p> {
     pub(in crate::store) fn key(&self) -> &'p [u8] {

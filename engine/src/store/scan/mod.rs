@@ -49,7 +49,7 @@ mod share;
 
 pub(in crate::store) use active::ActiveScans;
 pub(crate) use batch::{Batch, LiveRecord};
-pub(in crate::store) use candidate::{Candidate, Live};
+pub(in crate::store) use candidate::{Candidate, Live, NOW};
 pub(crate) use live_records::{LiveRecords, Wish};
 pub(in crate::store) use liveness::live_of;
 pub use share::Cursor;
