@@ -88,7 +88,7 @@ fn long_values_stay_whole() {
         let directory = MemoryDirectory::new();
         let store = open::<[u8]>(&directory).await;
         let value = |key: u64, round: u64| {
-            let byte = (key * 7 + round) as u8;
+            let byte = u8::try_from((key * 7 + round) % 251).expect("small");
             vec![byte; usize::try_from(100 + key * 997 % 30_000).expect("small")]
         };
         for round in 0..6 {
@@ -207,7 +207,7 @@ fn no_increment_is_lost_beside_compaction() {
         let tasks: Vec<_> = (0..TASKS)
             .map(|_| {
                 let store = store.clone();
-                std::thread::spawn(move || {
+                let work = move || {
                     kvick::runtime::block_on(async {
                         for _ in 0..ROUNDS {
                             for key in 0..HOT {
@@ -216,7 +216,8 @@ fn no_increment_is_lost_beside_compaction() {
                         }
                         Ok::<_, kvick::Error>(())
                     })
-                })
+                };
+                std::thread::Builder::new().name("writer".to_owned()).spawn(work).expect("a thread")
             })
             .collect();
         while tasks.iter().any(|task| !task.is_finished()) {
