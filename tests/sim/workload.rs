@@ -20,6 +20,13 @@ fn words_of_several_tasks() {
     });
 }
 
+/// The memory of waiting reads changed the wanted limit of pages while `set_memory` waited for the
+/// former one, back to the present limit: nothing moved then, and it waited for ever.
+#[test]
+fn a_limit_that_is_wanted_again_ends_a_wait() {
+    run::<u64, u64>(144);
+}
+
 #[test]
 fn bytes_of_several_tasks() {
     seeds(240, |seed| {

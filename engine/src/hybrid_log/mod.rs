@@ -58,7 +58,7 @@ pub(crate) use status::LogStatus;
 
 use crate::base::address::Address;
 use crate::base::error::Result;
-use crate::base::wait::wait_until;
+use crate::base::wait::{wait_either, wait_until};
 use crate::epoch::{Epoch, Guard};
 use crate::record::{Layout, NewRecord, RecordInfo, RecordRef, TableNumber};
 use allocate::allocator::AllocatorState;
@@ -229,10 +229,15 @@ impl HybridLog {
     }
 
     /// Waits until the limit of pages in memory is the wanted one, and no more pages are in memory.
+    /// `changed` is notified when another limit may be wanted.
     ///
     /// # Errors
     /// `StorageFull` while the device accepts no page, `Poisoned`, `Closed`.
-    pub(crate) async fn wait_for_frames(&self, wanted: impl Fn() -> u32) -> Result<()> {
+    pub(crate) async fn wait_for_frames(
+        &self,
+        changed: &Event,
+        wanted: impl Fn() -> u32,
+    ) -> Result<()> {
         let LogParts { pages, requests, health, .. } = &self.parts;
         // Pages that writers take from now on are within the limit.
         let is_within = || {
@@ -240,7 +245,11 @@ impl HybridLog {
             limit.load() == limit.nearest(wanted())
                 && self.pages_in_memory() <= u64::from(limit.load())
         };
-        health.wait_for(&requests.events.page_free, LogStatus::check_room, is_within).await
+        health.check_process()?;
+        wait_either([&requests.events.page_free, changed, health.changed()], || {
+            if is_within() { Some(Ok(())) } else { health.check_room().err().map(Err) }
+        })
+        .await
     }
 
     /// Returns the event of a tail that turned to a new page. Other requests to drivers notify it,

@@ -52,6 +52,7 @@ impl StoreInner {
         self.log.health().check_write()?;
         self.note_memory();
         self.governor.set_budget(memory)?;
-        self.log.wait_for_frames(|| self.governor.shares().frames).await
+        let wanted = || self.governor.shares().frames;
+        self.log.wait_for_frames(self.governor.changed(), wanted).await
     }
 }
