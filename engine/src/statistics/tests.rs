@@ -126,7 +126,9 @@ fn data_has_the_names_of_the_fields() {
         r#""seats":9,"#,
         r#""checkpoints":{"taken":41,"failed":2,"last":{"token":44,"kind":"snapshot","#,
         r#""ago_seconds":90.0,"took_seconds":1.25,"#,
-        r#""error":{"kind":"storage-full","message":"the medium is full"}}}}"#
+        r#""error":{"kind":"storage-full","message":"the medium is full"}}},"#,
+        r#""space":{"pinned_bytes":5242880,"rounds":0,"failed":0,"compacted_bytes":1073741824,"#,
+        r#""copied_records":0,"copied_bytes":314572800,"dropped_records":0}}"#
     );
     assert_eq!(serde_json::to_string(&sample()).expect("data"), expected);
 }
