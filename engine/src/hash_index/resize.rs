@@ -192,9 +192,7 @@ impl HashIndex {
 
     /// Divides the next bucket.
     pub(super) fn split(&self, steps: &mut Steps) -> io::Result<()> {
-        let mut room = steps.room.take();
-        let result = self.split_with(&mut room, steps);
-        steps.room = room;
+        let result = steps.in_room(|room, steps| self.split_with(room, steps));
         self.prefetch_buckets(self.extent.load().next_split());
         result
     }
@@ -230,9 +228,7 @@ impl HashIndex {
 
     /// Gives the entries of the last bucket to the bucket that they came from.
     pub(super) fn merge(&self, steps: &mut Steps) -> io::Result<()> {
-        let mut room = steps.room.take();
-        let result = self.merge_with(&mut room.all, steps);
-        steps.room = room;
+        let result = steps.in_room(|room, steps| self.merge_with(&mut room.all, steps));
         if self.buckets() > self.least() {
             self.prefetch_buckets(self.extent.load().next_merge());
         }
@@ -282,10 +278,10 @@ impl HashIndex {
             steps.tidied = (steps.tidied + 1) % self.buckets();
             if self.is_untidy(steps.tidied, enough) {
                 steps.made += 1;
-                let mut room = steps.room.take();
-                let frozen = self.freeze(steps.tidied, &mut room.all);
-                self.refill(frozen, &room.all, steps);
-                steps.room = room;
+                steps.in_room(|room, steps| {
+                    let frozen = self.freeze(steps.tidied, &mut room.all);
+                    self.refill(frozen, &room.all, steps);
+                });
             }
         }
     }

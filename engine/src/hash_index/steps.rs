@@ -15,7 +15,7 @@ pub(super) struct Steps {
     /// entry may move down.
     pub(super) images: usize,
     /// Room for the entries of the buckets of a step.
-    pub(super) room: Room,
+    room: Room,
 }
 
 /// Room for entries, so that a step allocates nothing.
@@ -29,13 +29,15 @@ pub(super) struct Room {
     pub(super) stay: Vec<HashBucketEntry>,
 }
 
-impl Room {
-    /// Takes the room for a step, empty.
-    pub(super) fn take(&mut self) -> Self {
-        let mut room = std::mem::take(self);
+impl Steps {
+    /// Does the work of a step in its room, which is empty.
+    pub(super) fn in_room<T>(&mut self, work: impl FnOnce(&mut Room, &mut Self) -> T) -> T {
+        let mut room = std::mem::take(&mut self.room);
         for entries in [&mut room.all, &mut room.up, &mut room.stay] {
             entries.clear();
         }
-        room
+        let done = work(&mut room, self);
+        self.room = room;
+        done
     }
 }
