@@ -278,6 +278,12 @@ impl Checkpoints {
         if let Err(error) = self.checkpoint_files.remove_debris().await {
             tracing::warn!(target: "kvick::checkpoint", %error, "left for later");
         }
+        self.try_free_log_files().await;
+    }
+
+    /// Deletes the files of the log that no kept checkpoint needs. A failed deletion is repeated
+    /// next time.
+    async fn try_free_log_files(&self) {
         if let Err(error) = self.free_log_files().await {
             tracing::warn!(target: "kvick::checkpoint", %error, "left for later");
         }
@@ -307,7 +313,8 @@ impl Checkpoints {
         manifest.drop_unused();
         let published = self.checkpoint_files.publish_less(manifest).await;
         published.map_err(|failed| unpublished(&self.core, failed))?;
-        self.sweep().await;
+        // The publication has removed the other files.
+        self.try_free_log_files().await;
         Ok(())
     }
 
