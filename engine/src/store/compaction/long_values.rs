@@ -19,6 +19,7 @@ use crate::hash_index::FoundEntry;
 use crate::hybrid_log::Region;
 use crate::record::{ExpiryWord, NewRecord, RecordKind, ValueState, WORD};
 use crate::store::inner::StoreInner;
+use crate::store::record::find::find_on_device;
 use crate::store::record::overflow::{append_piece, read_piece};
 use crate::store::record::pieces::pieces_of;
 
@@ -207,26 +208,17 @@ async fn newest_on_device(
     entry: FoundEntry,
     from: Address,
 ) -> Result<Option<List>> {
-    let (layouts, layout) = (store.tables.layouts(), long.layout);
-    let mut address = from;
-    // Only compaction moves the begin.
-    while address >= store.log.pages().begin() {
-        let record = store.log.reader().fetch(layouts, layout, address).await?;
+    let layout = long.layout;
+    let found = find_on_device(store, (long.table, layout), from, long.key).await?;
+    let list = found.filter(|record| {
         let info = record.info();
-        if info.table() == long.table && record.key(layout) == long.key {
-            let is_list = !info.is_tombstone() && info.is_in_pieces(layout);
-            return Ok(is_list.then(|| List {
-                entry,
-                address,
-                bytes: record.value(layout).to_vec(),
-                expiry: record.expiry(layout),
-                state: None,
-            }));
-        }
-        if info.previous() >= address {
-            return Err(store.log.file().not_a_record(address));
-        }
-        address = info.previous();
-    }
-    Ok(None)
+        !info.is_tombstone() && info.is_in_pieces(layout)
+    });
+    Ok(list.map(|record| List {
+        entry,
+        address: record.address(),
+        bytes: record.value(layout).to_vec(),
+        expiry: record.expiry(layout),
+        state: None,
+    }))
 }

@@ -1,13 +1,14 @@
 //! The walk along a chain, from the newest record to the record of a key.
 
 use crate::base::address::Address;
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::weak_spot;
 use crate::epoch::Guard;
 use crate::hybrid_log::Region;
-use crate::record::{HasLayout, Layout, RecordInfo, RecordRef};
+use crate::record::{HasLayout, Layout, RecordInfo, RecordRef, StoredRecord, TableNumber};
 use crate::statistics::{Counter, Counters};
 use crate::store::answers::Previous;
+use crate::store::inner::StoreInner;
 use crate::store::moment::Moment;
 use crate::store::table::TableRef;
 
@@ -111,4 +112,39 @@ impl RecordSource<'_> {
         };
         counters.add(counter, 1);
     }
+}
+
+/// Returns the newest record of `key` in the chain that continues at `from` on the device. Returns
+/// `None` also if compaction takes the record away meanwhile. Then the begin of the log has moved.
+pub(in crate::store) async fn find_on_device(
+    store: &StoreInner,
+    (number, layout): (TableNumber, Layout),
+    from: Address,
+    key: &[u8],
+) -> Result<Option<StoredRecord>> {
+    let mut address = from;
+    while address >= store.log.pages().begin() {
+        store.check_read()?;
+        let layouts = store.tables.layouts();
+        let record = match store.log.reader().fetch(layouts, layout, address).await {
+            Ok(record) => record,
+            Err(_) if address < store.log.pages().begin() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if record.info().table() == number && record.key(layout) == key {
+            return Ok(Some(record));
+        }
+        let previous = record.info().previous();
+        if previous >= address {
+            return Err(circular(store, address));
+        }
+        address = previous;
+    }
+    Ok(None)
+}
+
+#[cold]
+fn circular(store: &StoreInner, address: Address) -> Error {
+    let (file, offset) = store.log.file().locate(address);
+    Error::damaged("the chain of a record does not lead back", &file, offset)
 }

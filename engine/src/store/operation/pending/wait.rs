@@ -1,12 +1,11 @@
 //! The waits of suspended operations.
 
 use super::{LearntChain, PendingResult, PendingState, Scattered};
-use crate::base::address::Address;
-use crate::base::error::{Error, Result};
+use crate::base::error::Result;
 use crate::base::wait::yield_once;
 use crate::base::weak_spot;
-use crate::record::StoredRecord;
 use crate::store::operation::attempt::{Blocked, LongValue};
+use crate::store::record::find::find_on_device;
 use crate::store::record::overflow::{read_overflow, write_overflow};
 use crate::store::record::pieces::pieces_of;
 use crate::store::table::TableRef;
@@ -38,7 +37,8 @@ impl<'a> PendingWait<'a> {
                 Box::pin(async move {
                     let _waiting = waiting;
                     let begin = core.log.pages().begin();
-                    let found = find_on_device(core, from, &key?).await?;
+                    let table = (core.table.number, core.table.layout);
+                    let found = find_on_device(core.store, table, from, &key?).await?;
                     Ok(PendingResult::Chain(LearntChain { from, begin, found }))
                 })
             }
@@ -104,38 +104,4 @@ impl fmt::Debug for PendingWait<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("PendingWait")
     }
-}
-
-/// Returns the newest record of `key` in the chain that continues at `from` on the device. Returns
-/// `None` also if compaction takes the record away meanwhile. Then the begin of the log has moved.
-async fn find_on_device(
-    core: TableRef<'_>,
-    from: Address,
-    key: &[u8],
-) -> Result<Option<StoredRecord>> {
-    let mut address = from;
-    while address >= core.log.pages().begin() {
-        core.check_read()?;
-        let layouts = core.tables.layouts();
-        let record = match core.log.reader().fetch(layouts, core.table.layout, address).await {
-            Ok(record) => record,
-            Err(_) if address < core.log.pages().begin() => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        if record.info().table() == core.table.number && record.key(core.table.layout) == key {
-            return Ok(Some(record));
-        }
-        let previous = record.info().previous();
-        if previous >= address {
-            return Err(circular(core, address));
-        }
-        address = previous;
-    }
-    Ok(None)
-}
-
-#[cold]
-fn circular(core: TableRef<'_>, address: Address) -> Error {
-    let (file, offset) = core.log.file().locate(address);
-    Error::damaged("the chain of a record does not lead back", &file, offset)
 }
