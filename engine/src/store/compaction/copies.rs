@@ -9,6 +9,7 @@ use crate::hash_index::FoundEntry;
 use crate::record::Layout;
 use crate::record::{NewRecord, RecordInfo, RecordKind, StoredRecord, TableNumber};
 use crate::store::inner::StoreInner;
+use crate::store::record::append::{Link, link_record};
 use crate::store::scan::{Candidate, Live, NOW, live_of};
 
 /// The candidates that are looked up together: some megabytes with their reads.
@@ -19,15 +20,12 @@ const GROUP_BYTES: usize = 64 << 10;
 
 /// The result of a copy.
 pub(super) enum Copied {
-    Linked,
-    /// The entry has changed.
-    Lost,
+    /// It was appended, and linked if the entry was the same and there was room.
+    Tried(Link),
     /// The version barrier is up.
     Barrier,
     /// A scan is in progress.
     Scan,
-    /// The log has no space for this many bytes.
-    NoRoom(u64),
 }
 
 /// Copies the live ones of some candidates.
@@ -79,11 +77,11 @@ async fn copy_group<'p>(
                 };
                 let chain = chain_behind(store, live);
                 match link_copy(store, (table, layout), (live.entry, chain), new, tools.guard) {
-                    Copied::Linked => {
+                    Copied::Tried(Link::Linked) => {
                         copied += 1;
                         bytes += record.len();
                     }
-                    Copied::Lost => lost.push(live.candidate),
+                    Copied::Tried(Link::Lost) => lost.push(live.candidate),
                     other => {
                         blocked = Some(other);
                         break;
@@ -116,9 +114,9 @@ pub(super) fn held_up() -> Error {
 /// `Busy` while a scan is in progress, and why no copy can be appended.
 pub(super) async fn wait(store: &StoreInner, blocked: Copied) -> Result<()> {
     match blocked {
-        Copied::NoRoom(bytes) => store.log.allocator().wait_for_space(bytes).await,
+        Copied::Tried(Link::NoRoom(bytes)) => store.log.allocator().wait_for_space(bytes).await,
         Copied::Barrier => store.cut_over().await,
-        Copied::Linked | Copied::Lost => Ok(()),
+        Copied::Tried(Link::Linked | Link::Lost) => Ok(()),
         Copied::Scan => Err(held_up()),
     }
 }
@@ -140,15 +138,8 @@ pub(super) fn link_copy(
     if store.has_scan() {
         return Copied::Scan;
     }
-    match store.log.append(table, chain, record, guard) {
-        Err(no_room) => Copied::NoRoom(no_room.bytes),
-        Ok((address, _)) if store.index.try_update(entry, address) => Copied::Linked,
-        Ok((_, appended)) => {
-            // No operation will find it.
-            RecordInfo::transition_to_invalid(appended.info_word());
-            Copied::Lost
-        }
-    }
+    let linked = link_record(store, table, (entry, chain), record, guard);
+    Copied::Tried(linked.map_or_else(|link| link, |_address| Link::Linked))
 }
 
 /// Returns the chain for the copy of a record: the present one, or none if only the record itself

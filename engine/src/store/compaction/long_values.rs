@@ -19,6 +19,7 @@ use crate::hash_index::FoundEntry;
 use crate::hybrid_log::Region;
 use crate::record::{ExpiryWord, NewRecord, RecordKind, ValueState, WORD};
 use crate::store::inner::StoreInner;
+use crate::store::record::append::Link;
 use crate::store::record::find::find_on_device;
 use crate::store::record::overflow::{append_piece, read_piece};
 use crate::store::record::pieces::pieces_of;
@@ -100,8 +101,8 @@ async fn link_list(
             .pool
             .with(|seat| seat.protected(|tools| link_sealed(store, long, list, new, tools.guard)));
         match linked {
-            Copied::Linked => return Ok(true),
-            Copied::Lost => return Ok(false),
+            Copied::Tried(Link::Linked) => return Ok(true),
+            Copied::Tried(Link::Lost) => return Ok(false),
             blocked => wait(store, blocked).await?,
         }
     }
@@ -124,21 +125,25 @@ fn link_sealed(
     };
     match pages.region(list.address, guard) {
         // A writer may have changed it since, or may have before it left memory.
-        Region::Fuzzy | Region::OnDevice | Region::Truncated => Copied::Lost,
+        Region::Fuzzy | Region::OnDevice | Region::Truncated => Copied::Tried(Link::Lost),
         // It is final, and no byte of it may be written. It may have changed before.
         Region::ReadOnly => {
             let record = pages.record(list.address, guard);
             let is_same = state.is_unchanged(record.state_word(long.layout));
-            if is_same && !record.info().is_tombstone() { link() } else { Copied::Lost }
+            if is_same && !record.info().is_tombstone() {
+                link()
+            } else {
+                Copied::Tried(Link::Lost)
+            }
         }
         Region::Mutable => {
             let record = pages.record(list.address, guard);
             let word = record.state_word(long.layout);
             if record.info().is_tombstone() || state.transition_to_sealed(word).is_err() {
-                return Copied::Lost;
+                return Copied::Tried(Link::Lost);
             }
             let linked = link();
-            if !matches!(linked, Copied::Linked) {
+            if !matches!(linked, Copied::Tried(Link::Linked)) {
                 state.unseal(word);
             }
             linked

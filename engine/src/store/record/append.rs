@@ -3,8 +3,9 @@
 use crate::base::address::Address;
 use crate::epoch::Guard;
 use crate::hash_index::FoundEntry;
-use crate::record::{HasLayout, NewRecord, RecordInfo, RecordKind};
+use crate::record::{HasLayout, Layout, NewRecord, RecordInfo, RecordKind, TableNumber};
 use crate::statistics::{Counter, Counters};
+use crate::store::inner::StoreInner;
 use crate::store::operation::attempt::{Attempt, Blocked};
 use crate::store::table::TableRef;
 
@@ -49,9 +50,9 @@ pub(in crate::store) fn append_record<S: HasLayout>(
         Address::UNSET => Address::NONE,
         newest => chain_to_keep::<S>(core, newest, record.key, guard),
     };
-    match core.log.append((core.table.number, S::LAYOUT), previous, record, guard) {
-        Err(no_room) => Link::NoRoom(no_room.bytes),
-        Ok((address, _)) if core.index.try_update(entry, address) => {
+    let table = (core.table.number, S::LAYOUT);
+    match link_record(core.store, table, (entry, previous), record, guard) {
+        Ok(address) => {
             counters.add(Counter::Appends, 1);
             let extents = S::LAYOUT.extents(record.key.len(), record.value.len());
             core.table.note_append(counters, S::LAYOUT.record_bytes(extents));
@@ -60,10 +61,27 @@ pub(in crate::store) fn append_record<S: HasLayout>(
             }
             Link::Linked
         }
+        Err(link) => link,
+    }
+}
+
+/// Appends `record` in front of `previous`, and makes it the newest of the chain of `entry`, which
+/// has not changed since it was found. Returns its address, or why it is not linked.
+#[inline(always)]
+pub(in crate::store) fn link_record(
+    store: &StoreInner,
+    table: (TableNumber, Layout),
+    (entry, previous): (FoundEntry, Address),
+    record: NewRecord<'_>,
+    guard: &Guard<'_>,
+) -> Result<Address, Link> {
+    match store.log.append(table, previous, record, guard) {
+        Err(no_room) => Err(Link::NoRoom(no_room.bytes)),
+        Ok((address, _)) if store.index.try_update(entry, address) => Ok(address),
         Ok((_, appended)) => {
             // No operation will find it. Readers of whole pages pass over it.
             RecordInfo::transition_to_invalid(appended.info_word());
-            Link::Lost
+            Err(Link::Lost)
         }
     }
 }
