@@ -23,8 +23,16 @@ pub(crate) struct Compaction {
     // Under its lock: the callers that wait for a round that begins after they asked.
     waiting: Mutex<Vec<Reply<Compacted>>>,
     // Under its lock.
-    stats: Mutex<SpaceStats>,
+    done: Mutex<Done>,
     demand: Event,
+}
+
+/// The rounds since the store was opened.
+#[derive(Clone, Copy, Default)]
+struct Done {
+    rounds: u64,
+    failed: u64,
+    all: Round,
 }
 
 /// The next thing to do.
@@ -38,8 +46,8 @@ enum Next {
 
 impl Compaction {
     pub(crate) fn new(checkpoints: Arc<Checkpoints>) -> Self {
-        let (waiting, stats) = (Mutex::default(), Mutex::default());
-        Self { checkpoints, waiting, stats, demand: Event::new() }
+        let (waiting, done) = (Mutex::default(), Mutex::default());
+        Self { checkpoints, waiting, done, demand: Event::new() }
     }
 
     /// Asks for a round over the whole log. Returns its answer.
@@ -133,7 +141,7 @@ impl Compaction {
         let (units, first) = (log.file().units(), log.pages().begin());
         let until = units.start_of_page(until);
         let step = (until.raw().saturating_sub(first.raw()) / ROUNDS).max(1 << units.page_bits());
-        let mut all = Compacted::default();
+        let mut all = Round::default();
         let mut result = Ok(());
         let mut next = first;
         while next < until && result.is_ok() {
@@ -143,8 +151,8 @@ impl Compaction {
                 Err(error) => result = Err(error),
             }
         }
-        self.free(all.log_bytes).await?;
-        result.map(|()| all)
+        self.free(all.source_bytes).await?;
+        result.map(|()| Compacted::of(all))
     }
 
     /// Makes a round.
@@ -165,26 +173,33 @@ impl Compaction {
     }
 
     fn note(&self, made: &Result<Round>) {
-        let mut stats = self.stats.lock().expect("nothing panics under it");
+        let mut done = self.done.lock().expect("nothing panics under it");
         match made {
             Ok(round) => {
-                stats.rounds += 1;
-                stats.compacted_bytes += round.source_bytes;
-                stats.copied_records += round.copied_records;
-                stats.copied_bytes += round.copied_bytes;
-                stats.dropped_records += round.dropped_records;
+                done.rounds += 1;
+                done.all.add(*round);
             }
             Err(error) if error.kind() == ErrorKind::Busy => {}
-            Err(_) => stats.failed += 1,
+            Err(_) => done.failed += 1,
         }
     }
 
     /// Returns the space of the log, and the rounds since the store was opened.
     pub(crate) fn stats(&self) -> SpaceStats {
-        let stats = *self.stats.lock().expect("nothing panics under it");
+        let Done { rounds, failed, all } = *self.done.lock().expect("nothing panics under it");
+        let Round { source_bytes, copied_records, copied_bytes, dropped_records } = all;
         let needed = self.checkpoints.log_needed_from();
         let pinned_bytes = self.core().log.pages().begin().raw().saturating_sub(needed.raw());
-        SpaceStats { pinned_bytes, ..stats }
+        let compacted_bytes = source_bytes;
+        SpaceStats {
+            pinned_bytes,
+            rounds,
+            failed,
+            compacted_bytes,
+            copied_records,
+            copied_bytes,
+            dropped_records,
+        }
     }
 
     fn has_waiting(&self) -> bool {

@@ -32,10 +32,9 @@ pub struct Compacted {
 }
 
 impl Compacted {
-    fn add(&mut self, round: Round) {
-        self.log_bytes += round.source_bytes;
-        self.copied_records += round.copied_records;
-        self.copied_bytes += round.copied_bytes;
-        self.dropped_records += round.dropped_records;
+    fn of(round: Round) -> Self {
+        let Round { source_bytes: log_bytes, copied_records, copied_bytes, dropped_records } =
+            round;
+        Self { log_bytes, copied_records, copied_bytes, dropped_records }
     }
 }
