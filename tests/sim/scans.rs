@@ -90,10 +90,7 @@ fn run<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) {
     let world = World::new(seed);
     let site = world.site.clone();
     world.simulation.run(async move {
-        let config = site.small_config().with_keep_checkpoints(2);
-        // All that is written may stay mutable, or most leaves memory.
-        let config = if site.random(9).chance(0.4) { larger(config) } else { config };
-        let store = site.open::<K, V>(config).await;
+        let store = site.open::<K, V>(some_config(&site)).await;
         let writes = Writes::<K, V>(Arc::default());
         let mut tasks = Vec::new();
         for number in 0..WRITERS {
@@ -114,6 +111,12 @@ fn run<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) {
         assert_eq!(store.count().await.expect("a sound disk"), contents.len() as u64);
         store.close().await.expect("closes");
     });
+}
+
+/// Returns a configuration in which all that is written may stay mutable, or most leaves memory.
+fn some_config(site: &Site) -> kvick::Config {
+    let config = site.small_config().with_keep_checkpoints(2);
+    if site.random(9).chance(0.4) { larger(config) } else { config }
 }
 
 fn larger(config: kvick::Config) -> kvick::Config {

@@ -9,7 +9,7 @@ use kvick::scan::Cursor;
 use tests::samples::{SampleKey, SampleValue, item};
 use tests::simulated::{Site, World, seeds};
 
-use super::{KEYS, LONGEST, STEPS, Write, Writes, disturb, larger, pause};
+use super::{KEYS, LONGEST, STEPS, Write, Writes, disturb, pause, some_config};
 
 /// Scans in several stretches, with pauses in which nothing holds up the writers. No key is missed,
 /// and each has a value that was written.
@@ -23,9 +23,7 @@ fn continuing<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) {
     let world = World::new(seed);
     let site = world.site.clone();
     world.simulation.run(async move {
-        let config = site.small_config().with_keep_checkpoints(2);
-        let config = if site.random(9).chance(0.4) { larger(config) } else { config };
-        let store = site.open::<K, V>(config).await;
+        let store = site.open::<K, V>(some_config(&site)).await;
         let writes = Writes::<K, V>(Arc::default());
         let mut random = site.random(5);
         for number in 0..KEYS {

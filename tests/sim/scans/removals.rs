@@ -8,7 +8,9 @@ use kvick::io::sim::Random;
 use tests::samples::{SampleKey, SampleValue, item};
 use tests::simulated::{Site, World, seeds};
 
-use super::{Contents, KEYS, LONGEST, STEPS, WRITERS, Writes, disturb, larger, pause, scanned};
+use super::{
+    Contents, KEYS, LONGEST, STEPS, WRITERS, Writes, disturb, pause, scanned, some_config,
+};
 
 impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Writes<K, V> {
     /// Asserts that `found` are the contents after all writes and a removal of all keys. The
@@ -48,9 +50,7 @@ fn removing<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) {
     let world = World::new(seed);
     let site = world.site.clone();
     world.simulation.run(async move {
-        let config = site.small_config().with_keep_checkpoints(2);
-        let config = if site.random(9).chance(0.4) { larger(config) } else { config };
-        let store = site.open::<K, V>(config).await;
+        let store = site.open::<K, V>(some_config(&site)).await;
         let writes = Writes::<K, V>(Arc::default());
         let mut random = site.random(4);
         for _ in 0..3 {
