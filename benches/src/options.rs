@@ -9,6 +9,7 @@ use kvick::config::{Backend, ByteSize};
 
 use crate::checkpoints::{Kind, Plan};
 use crate::keys::Distribution;
+use crate::output::Output;
 use crate::runtimes::{Executor, RuntimeKind};
 use crate::workload::Workload;
 
@@ -25,7 +26,7 @@ const RECORD_OVERHEAD: u64 = 24;
 /// reads.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// The mix: a, b, c, d or f.
+    /// The mix: a, b, c, d or f of YCSB, or u: updates only.
     #[arg(long, default_value = "b")]
     pub workload: Workload,
     /// Number of records to load.
@@ -38,6 +39,9 @@ pub struct Options {
     /// Memory of the store, with a unit: 64MiB, 1GiB.
     #[arg(long, default_value = "1GiB")]
     pub memory: ByteSize,
+    /// Space that the log should take on the device, with a unit: the store compacts by itself.
+    #[arg(long)]
+    pub disk: Option<ByteSize>,
     /// Threads of the runtime.
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
@@ -59,13 +63,10 @@ pub struct Options {
     /// The backend that moves bytes to and from the device: auto, uring, threads, glommio, memory.
     #[arg(long, default_value = "auto")]
     pub backend: Backend,
-    /// Directory for the store. The program makes a fresh directory within it and removes it.
-    #[arg(long, default_value = ".")]
-    pub path: PathBuf,
-    /// File for the results, as JSON.
-    #[arg(long)]
-    pub json: Option<PathBuf>,
-    /// File for a diagram of throughput over time, as SVG.
+    /// The place of the store and the file of the results.
+    #[command(flatten)]
+    pub output: Output,
+    /// File for a diagram of throughput and space over time, as SVG.
     #[arg(long)]
     pub svg: Option<PathBuf>,
     /// Seed of the key stream.
@@ -100,6 +101,7 @@ impl Options {
     pub fn config(&self) -> Config {
         let mut config = Config::default().with_memory(self.memory).with_backend(self.backend);
         config.expected_keys = self.expected_keys;
+        config.disk = self.disk;
         // The benchmark removes the files right after the store is closed.
         config.checkpoint_on_close = false;
         config

@@ -14,6 +14,7 @@ use crate::options::Options;
 use crate::process::ProcessorTime;
 use crate::run::Outcome;
 use crate::runtimes::RuntimeKind;
+use crate::space::{self, Cost};
 use crate::timeline::Point;
 use crate::workload::Workload;
 
@@ -47,8 +48,12 @@ pub struct Report {
     pub wrong: u64,
     /// Checkpoints and their costs, if the run had any.
     pub checkpoints: Option<Checkpoints>,
+    /// The cost of the run in a line.
+    pub cost: Cost,
     /// Throughput over time.
     pub timeline: Vec<Point>,
+    /// The space over time.
+    pub space: Vec<space::Point>,
 }
 
 /// The settings of a report.
@@ -59,6 +64,7 @@ pub struct Setup {
     records: u64,
     value_bytes: usize,
     memory_bytes: u64,
+    disk_bytes: Option<u64>,
     runtime: RuntimeKind,
     backend: String,
     threads: usize,
@@ -133,6 +139,7 @@ impl Report {
             operations,
             operations_per_second: operations as f64 / seconds,
             latency: Latency::new(&outcome.results.latency.all(), options.calls()),
+            cost: Cost::new(outcome, options.value),
             processor: Processor::new(outcome.processor, operations, outcome.elapsed),
             store: StoreCounts::new(outcome),
             resident_bytes: resident,
@@ -141,6 +148,7 @@ impl Report {
             wrong: outcome.results.wrong,
             checkpoints: options.checkpoints().map(|_| Checkpoints::new(options, outcome)),
             timeline: outcome.timeline.points().to_vec(),
+            space: outcome.space.clone(),
         }
     }
 
@@ -158,6 +166,7 @@ impl Setup {
             records: options.records,
             value_bytes: options.value,
             memory_bytes: options.memory.bytes(),
+            disk_bytes: options.disk.map(|disk| disk.bytes()),
             runtime: options.runtime,
             backend: format!("{:?}", options.backend).to_lowercase(),
             threads: options.threads,

@@ -1,5 +1,6 @@
 //! The timed run: workers on a runtime, and another thread that keeps the time.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
@@ -17,14 +18,16 @@ use crate::options::Options;
 use crate::payload::Payload;
 use crate::process::ProcessorTime;
 use crate::runtimes::Executor;
+use crate::space::{self, Sampler};
 use crate::timeline::Timeline;
 use crate::worker::{Results, SharedRun, Worker};
+use crate::workload::Operation;
 
 /// The time between two points of the timeline.
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// The time between two points during checkpoints, because a checkpoint may last for only a few of
-/// them.
+/// them; and in a run that ends after a number of operations.
 const FINE_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The measurements of a run.
@@ -42,6 +45,8 @@ pub struct Outcome {
     pub after: Stats,
     /// The number of operations in each interval.
     pub timeline: Timeline,
+    /// The space of the store at the end of each interval.
+    pub space: Vec<space::Point>,
     /// The checkpoints, in order.
     pub checkpoints: Vec<Taken>,
 }
@@ -69,13 +74,24 @@ pub fn prepare(options: &Options) -> SharedRun {
     }
 }
 
-/// The conditions of a run: its executor, its duration, and its checkpoints.
+/// The end of a run.
+#[derive(Clone, Copy, Debug)]
+pub enum End {
+    /// After this time.
+    Time(Duration),
+    /// After this number of operations of all workers together, or a few more.
+    Operations(u64),
+    /// When the flag of the run is set.
+    Flag,
+}
+
+/// The conditions of a run: its executor, its end, and its checkpoints.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
     /// The executor of the workers and of the task that takes checkpoints.
     pub executor: Executor,
-    /// The duration of the run.
-    pub duration: Duration,
+    /// The end of the run.
+    pub end: End,
     /// The checkpoints during the run.
     pub checkpoints: Option<Plan>,
 }
@@ -89,7 +105,14 @@ struct Seen {
     checkpoints: Vec<Taken>,
 }
 
-/// Runs the workers on a loaded store.
+/// The course of a run over time.
+#[derive(Default)]
+struct Course {
+    timeline: Timeline,
+    space: Vec<space::Point>,
+}
+
+/// Runs the workers on a loaded store in `directory`.
 ///
 /// # Errors
 ///
@@ -98,13 +121,16 @@ pub fn run<V: Payload + ?Sized>(
     store: &FasterKv<u64, V>,
     shared: Arc<SharedRun>,
     terms: Terms,
+    directory: &Path,
 ) -> Result<Outcome> {
     let before = store.stats();
     let workers = shared.finished.len();
-    let timeline = Arc::new(Mutex::new(Timeline::new()));
+    let course = Arc::new(Mutex::new(Course::default()));
+    let is_growing = shared.workload.other() == Operation::Insert;
+    let sampler = Sampler::new(store, directory, is_growing);
     let processor_before = ProcessorTime::now();
     let started = Stopwatch::start();
-    let timekeeper = keep_time(Arc::clone(&shared), Arc::clone(&timeline), terms);
+    let timekeeper = keep_time(Arc::clone(&shared), (Arc::clone(&course), sampler), terms);
     let task = {
         let (store, shared) = (store.clone(), Arc::clone(&shared));
         move |number| {
@@ -122,10 +148,11 @@ pub fn run<V: Payload + ?Sized>(
         all.ended = all.ended.max(seen.ended);
         all.checkpoints.extend(seen.checkpoints);
     }
-    let timeline = std::mem::take(&mut *timeline.lock().expect("the timekeeper does not panic"));
+    let Course { timeline, space } =
+        std::mem::take(&mut *course.lock().expect("the timekeeper does not panic"));
     let Seen { results, ended: elapsed, checkpoints } = all;
     let after = store.stats();
-    Ok(Outcome { results, elapsed, processor, before, after, timeline, checkpoints })
+    Ok(Outcome { results, elapsed, processor, before, after, timeline, space, checkpoints })
 }
 
 /// The position of one task in a run.
@@ -151,22 +178,40 @@ impl Place {
     }
 }
 
-fn keep_time(shared: Arc<SharedRun>, timeline: Arc<Mutex<Timeline>>, terms: Terms) -> Beside {
+fn keep_time<V: Payload + ?Sized>(
+    shared: Arc<SharedRun>,
+    (course, sampler): (Arc<Mutex<Course>>, Sampler<V>),
+    terms: Terms,
+) -> Beside {
     let started = Stopwatch::start();
-    let duration = terms.duration;
-    let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    let bar = Bar::time("run", milliseconds);
-    let interval = if terms.checkpoints.is_some() { FINE_INTERVAL } else { INTERVAL };
-    Beside::start("timekeeper", interval.min(duration), move |_| {
+    let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let (bar, interval) = match terms.end {
+        End::Time(time) => (Bar::time("run", milliseconds(time)), INTERVAL.min(time)),
+        End::Operations(operations) => (Bar::records("run", operations), FINE_INTERVAL),
+        End::Flag => (Bar::time("run", 0), INTERVAL),
+    };
+    let interval = if terms.checkpoints.is_some() { FINE_INTERVAL } else { interval };
+    Beside::start("timekeeper", interval, move |_| {
         if shared.stopped.load(Ordering::Relaxed) {
             // The run may still wait for a checkpoint.
             return;
         }
-        let elapsed = started.elapsed();
-        let mut points = timeline.lock().expect("the timekeeper does not panic");
-        points.push(elapsed, shared.total());
-        bar.set(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).min(milliseconds));
-        if elapsed >= duration {
+        let (elapsed, total) = (started.elapsed(), shared.total());
+        let mut course = course.lock().expect("the timekeeper does not panic");
+        course.timeline.push(elapsed, total);
+        course.space.push(sampler.point(elapsed));
+        let is_over = match terms.end {
+            End::Time(time) => {
+                bar.set(milliseconds(elapsed.min(time)));
+                elapsed >= time
+            }
+            End::Operations(operations) => {
+                bar.set(total.min(operations));
+                total >= operations
+            }
+            End::Flag => false,
+        };
+        if is_over {
             shared.stopped.store(true, Ordering::Relaxed);
         }
     })

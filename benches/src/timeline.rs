@@ -1,13 +1,12 @@
-//! Throughput over time: one point for each interval, and a diagram of the points as SVG.
+//! Throughput over time: one point for each interval, and the points as a panel of a diagram.
 
-use std::error::Error;
-use std::path::Path;
 use std::time::Duration;
 
-use plotters::prelude::*;
+use plotters::style::{BLUE, RGBColor};
 use serde::Serialize;
 
 use crate::checkpoints::Span;
+use crate::panels::{Line, Panel, Scale};
 
 /// The operations counted during a run.
 #[derive(Debug, Default)]
@@ -78,38 +77,37 @@ impl Timeline {
         coarse
     }
 
-    /// Draws the timeline into an SVG file, with shaded `spans`.
-    ///
-    /// # Errors
-    ///
-    /// Fails if there are no points or the file cannot be written.
-    pub fn draw(&self, file: &Path, title: &str, spans: &[Span]) -> Result<(), Box<dyn Error>> {
-        let last = self.points.last().ok_or("the run is too short for a timeline")?;
-        let highest =
-            self.points.iter().map(|point| point.operations_per_second).fold(1.0, f64::max);
-        let (unit, name) =
-            if highest >= 1e6 { (1e6, "million operations/s") } else { (1e3, "k operations/s") };
-        let top = highest / unit * 1.1;
-        let area = SVGBackend::new(file, (960, 360)).into_drawing_area();
-        area.fill(&WHITE)?;
-        let mut chart = ChartBuilder::on(&area)
-            .caption(title, ("sans-serif", 16))
-            .margin(12)
-            .x_label_area_size(36)
-            .y_label_area_size(56)
-            .build_cartesian_2d(0.0..last.seconds, 0.0..top)?;
-        chart.configure_mesh().x_desc("seconds").y_desc(name).light_line_style(WHITE).draw()?;
-        chart.draw_series(spans.iter().map(|span| {
-            let [from, until] = [span.from, span.until].map(|time| time.as_secs_f64());
-            let until = until.min(last.seconds);
-            Rectangle::new([(from, 0.0), (until, top)], RED.mix(0.2).filled())
-        }))?;
-        let line =
-            self.points.iter().map(|point| (point.seconds, point.operations_per_second / unit));
-        chart.draw_series(LineSeries::new(line, BLUE.stroke_width(2)))?;
-        area.present()?;
-        Ok(())
+    /// Returns the worst whole second, in operations per second; `None` if there is none.
+    pub fn worst_second(&self) -> Option<f64> {
+        let seconds = self.in_seconds();
+        seconds.points.iter().map(|point| point.operations_per_second).reduce(f64::min)
     }
+
+    /// Returns the timeline as a panel of a diagram, with shaded `spans`.
+    pub fn panel(&self, spans: &[Span]) -> Panel<'static> {
+        let shaded =
+            spans.iter().map(|Span { from, until }| from.as_secs_f64()..until.as_secs_f64());
+        let lines = vec![self.line(String::new(), BLUE)];
+        Panel { shaded: shaded.collect(), ..panel_of(lines) }
+    }
+
+    /// Returns the timeline as a line of [`panel_of`].
+    pub fn line(&self, name: String, color: RGBColor) -> Line {
+        let points = self.points.iter().map(|point| (point.seconds, point.operations_per_second));
+        Line { name, color, width: 2, points: points.collect(), mark: None }
+    }
+}
+
+/// Returns the panel of the lines of some timelines.
+pub fn panel_of(mut lines: Vec<Line>) -> Panel<'static> {
+    let rates = || lines.iter().flat_map(|line| &line.points).map(|(_, rate)| *rate);
+    let highest = rates().fold(0.0, f64::max);
+    let (scale, unit) =
+        if highest >= 1e6 { (1e6, "million operations/s") } else { (1e3, "k operations/s") };
+    for (_, rate) in lines.iter_mut().flat_map(|line| &mut line.points) {
+        *rate /= scale;
+    }
+    Panel { title: "Throughput", unit, scale: Scale::Linear, lines, shaded: Vec::new() }
 }
 
 /// Returns the median of some figures, the larger of two middle ones.
@@ -132,6 +130,8 @@ mod tests {
         let points = seconds.points();
         assert_eq!(points.len(), 2);
         assert!(points.iter().all(|point| (point.operations_per_second - 80.0).abs() < 1.0));
+        assert_eq!(timeline.worst_second(), Some(80.0));
+        assert_eq!(Timeline::new().worst_second(), None);
     }
 
     #[test]

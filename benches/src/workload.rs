@@ -7,8 +7,10 @@
 //! | C   | 100 % |                   | as `--distribution`     |
 //! | D   | 95 %  | insert            | the latest, by recency  |
 //! | F   | 50 %  | read-modify-write | as `--distribution`     |
+//! | U   | 0 %   | update            | as `--distribution`     |
 //!
-//! E consists of short range scans. A hash index has no order to scan, so an error refuses it.
+//! U is no mix of YCSB: it has nothing but updates. E consists of short range scans. A hash index
+//! has no order to scan, so an error refuses it.
 
 use std::str::FromStr;
 
@@ -28,6 +30,8 @@ pub enum Workload {
     D,
     /// Half reads, half read-modify-writes.
     F,
+    /// Updates only.
+    U,
 }
 
 /// The operation of a step.
@@ -50,13 +54,14 @@ impl Workload {
             Self::A | Self::F => 50,
             Self::B | Self::D => 95,
             Self::C => 100,
+            Self::U => 0,
         }
     }
 
     /// Returns the operation of the steps that are not reads.
     pub fn other(self) -> Operation {
         match self {
-            Self::A | Self::B => Operation::Update,
+            Self::A | Self::B | Self::U => Operation::Update,
             Self::C => Operation::Read,
             Self::D => Operation::Insert,
             Self::F => Operation::ReadModifyWrite,
@@ -80,7 +85,8 @@ impl FromStr for Workload {
             "d" => Ok(Self::D),
             "e" => Err("E is range scans, and a hash store has no key order to scan".to_owned()),
             "f" => Ok(Self::F),
-            _ => Err(format!("`{name}` is none of a, b, c, d, f")),
+            "u" => Ok(Self::U),
+            _ => Err(format!("`{name}` is none of a, b, c, d, f, u")),
         }
     }
 }
@@ -97,7 +103,7 @@ mod tests {
 
     #[test]
     fn every_mix_is_named_by_its_letter() {
-        for (name, reads) in [("a", 50), ("B", 95), ("c", 100), ("d", 95), ("F", 50)] {
+        for (name, reads) in [("a", 50), ("B", 95), ("c", 100), ("d", 95), ("F", 50), ("u", 0)] {
             assert_eq!(name.parse::<Workload>().unwrap().read_percent(), reads);
         }
     }

@@ -12,19 +12,19 @@
 //! ```
 
 use std::error::Error;
-use std::fs;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use benches::load::{Load, load};
 use benches::options::Options;
+use benches::output::write;
 use benches::payload::Payload;
 use benches::process::resident_bytes;
 use benches::report::Report;
-use benches::run::{Terms, prepare, run};
+use benches::run::{End, Terms, prepare, run};
 use benches::scratch::Scratch;
-use benches::{churn, growth};
+use benches::{churn, growth, panels, space};
 use clap::{Parser, Subcommand};
 use kvick::FasterKv;
 
@@ -68,34 +68,30 @@ fn checked<T>(check: Result<(), String>, options: T) -> T {
 fn grow(options: &growth::options::Options) -> Result<bool, Box<dyn Error>> {
     let mut runs = Vec::new();
     for index in options.runs() {
-        let directory = Scratch::new(&options.path, "kvbench")?;
+        let directory = options.output.scratch("kvbench")?;
         runs.push(growth::run::run(options, index, directory.path())?);
     }
     let report = growth::report::Report::new(options, &runs);
     println!("{report}");
-    if let Some(file) = &options.json {
-        fs::write(file, serde_json::to_string_pretty(&report)?)?;
-    }
+    options.output.write_json(&report)?;
     if let Some(file) = &options.svg {
-        fs::write(file, growth::diagram::draw(&report.setup, &growth::diagram::curves(&runs))?)?;
+        write(file, &growth::diagram::draw(&report.setup, &growth::diagram::curves(&runs))?)?;
     }
     Ok(runs.iter().all(growth::run::Run::is_sound))
 }
 
 /// Runs and reports. Returns `false` if a key was missing, wrong or not deleted.
 fn churn(options: &churn::run::Options) -> Result<bool, Box<dyn Error>> {
-    let directory = Scratch::new(&options.path, "kvbench")?;
+    let directory = options.output.scratch("kvbench")?;
     let outcome = churn::run::run(options, directory.path())?;
     let report = churn::report::Report::new(options, &outcome);
     println!("{report}");
-    if let Some(file) = &options.json {
-        fs::write(file, serde_json::to_string_pretty(&report)?)?;
-    }
+    options.output.write_json(&report)?;
     Ok(outcome.is_sound())
 }
 
 fn ycsb(options: &Options) -> Result<bool, Box<dyn Error>> {
-    let directory = Scratch::new(&options.path, "kvbench")?;
+    let directory = options.output.scratch("kvbench")?;
     if options.value == 8 {
         bench::<u64>(options, &directory)
     } else {
@@ -116,19 +112,18 @@ fn bench<V: Payload + ?Sized>(
     let load_time = load(&store, options.executor(), what)?;
     let terms = Terms {
         executor: options.executor(),
-        duration: Duration::from_secs_f64(options.seconds),
+        end: End::Time(Duration::from_secs_f64(options.seconds)),
         checkpoints: options.checkpoints(),
     };
-    let outcome = run(&store, shared, terms)?;
+    let outcome = run(&store, shared, terms, directory.path())?;
     let resident = resident_bytes().saturating_sub(resident_before);
     let report = Report::new(options, load_time.as_secs_f64(), &outcome, resident);
     println!("{report}");
-    if let Some(file) = &options.json {
-        fs::write(file, serde_json::to_string_pretty(&report)?)?;
-    }
+    options.output.write_json(&report)?;
     if let Some(file) = &options.svg {
         let spans = outcome.checkpoint_spans();
-        outcome.timeline.draw(file, &report.setup.to_string(), &spans)?;
+        let panels = [outcome.timeline.panel(&spans), space::panel(&outcome.space)];
+        write(file, &panels::draw(&report.setup.to_string(), (960, 640), &panels)?)?;
     }
     kvick::runtime::block_on(store.close())?;
     Ok(report.is_sound())

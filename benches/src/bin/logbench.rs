@@ -10,23 +10,23 @@
 //! ```
 
 use std::error::Error;
-use std::fs;
 use std::process::ExitCode;
 
 use benches::log::idle::idle;
 use benches::log::measure::measure;
 use benches::log::options::Options;
 use benches::log::report::Report;
-use benches::scratch::Scratch;
+use benches::output::write;
+use benches::panels;
 use benches::timeline::Timeline;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let options = Options::from_command_line();
-    let directory = Scratch::new(&options.path, "logbench")?;
+    let directory = options.output.scratch("logbench")?;
     if let Some(logs) = options.idle {
         let cost = idle(&options, logs, directory.path())?;
         println!("{cost}");
-        write_json(&options, &cost)?;
+        options.output.write_json(&cost)?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut timeline = Timeline::new();
@@ -38,16 +38,10 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     }
     let report = Report::new(&options, runs, &timeline);
     println!("{report}");
-    write_json(&options, &report)?;
+    options.output.write_json(&report)?;
     if let Some(file) = &options.svg {
-        timeline.draw(file, &report.setup.to_string(), &[])?;
+        let title = report.setup.to_string();
+        write(file, &panels::draw(&title, (960, 360), &[timeline.panel(&[])])?)?;
     }
     Ok(if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn write_json(options: &Options, what: &impl serde::Serialize) -> Result<(), Box<dyn Error>> {
-    if let Some(file) = &options.json {
-        fs::write(file, serde_json::to_string_pretty(what)?)?;
-    }
-    Ok(())
 }

@@ -129,6 +129,7 @@ fn row(slot: &Slot) -> [String; 6] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::Output;
 
     fn bound(figures: &[u32]) -> Bound {
         let slot = |figure: &u32| Slot {
@@ -164,8 +165,7 @@ mod tests {
             index_min: kvick::config::ByteSize::kib(4),
             slots: 10,
             backend: kvick::config::Backend::Null,
-            path: ".".into(),
-            json: None,
+            output: Output { path: ".".into(), json: None },
         };
         let report = Report::new(&options, &outcome).to_string();
         let last = report.lines().last().unwrap();

@@ -1,7 +1,7 @@
 //! One task that inserts key after key, and deletes the oldest.
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::Args;
 use kvick::config::{Backend, ByteSize};
@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::clock::Stopwatch;
 use crate::keys::key_of;
+use crate::output::Output;
 use crate::payload::Payload as _;
 use crate::process::resident_bytes;
 
@@ -49,12 +50,9 @@ pub struct Options {
     /// The backend that moves bytes to and from the device.
     #[arg(long, default_value = "null")]
     pub backend: Backend,
-    /// Directory for the store. The program makes a fresh directory within it and removes it.
-    #[arg(long, default_value = ".")]
-    pub path: PathBuf,
-    /// File for the results, as JSON.
-    #[arg(long)]
-    pub json: Option<PathBuf>,
+    /// The place of the store and the file of the results.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 impl Options {

@@ -8,6 +8,7 @@ use kvick::Config;
 use kvick::config::{Backend, ByteSize};
 use serde::Serialize;
 
+use crate::output::Output;
 use crate::runtimes::{Executor, RuntimeKind};
 
 /// The keys of a bucket of an index of fixed size.
@@ -76,12 +77,9 @@ pub struct Options {
     /// The backend of the store. The default keeps no log pages that leave memory.
     #[arg(long, default_value = "null")]
     pub backend: Backend,
-    /// Directory for the store. The program makes a fresh directory within it and removes it.
-    #[arg(long, default_value = ".")]
-    pub path: PathBuf,
-    /// File for the results with all slots, as JSON.
-    #[arg(long)]
-    pub json: Option<PathBuf>,
+    /// The place of the store and the file of the results.
+    #[command(flatten)]
+    pub output: Output,
     /// File for a diagram of the runs over time, as SVG.
     #[arg(long)]
     pub svg: Option<PathBuf>,

@@ -10,6 +10,7 @@ use kvick::log;
 use serde::Serialize;
 
 use super::entries::SMALLEST;
+use crate::output::Output;
 use crate::runtimes::{Executor, RuntimeKind};
 
 /// The number of appends of which one is timed, if appends do not wait for the device. It is a
@@ -47,12 +48,9 @@ pub struct Options {
     /// null.
     #[arg(long, default_value = "auto")]
     pub backend: Backend,
-    /// Directory for the log. The program makes a fresh directory within it and removes it.
-    #[arg(long, default_value = ".")]
-    pub path: PathBuf,
-    /// File for the results, as JSON.
-    #[arg(long)]
-    pub json: Option<PathBuf>,
+    /// The place of the log and the file of the results.
+    #[command(flatten)]
+    pub output: Output,
     /// File for a diagram of appends over time, as SVG.
     #[arg(long)]
     pub svg: Option<PathBuf>,

@@ -15,11 +15,11 @@ impl fmt::Display for Report {
         for (name, figure) in self.rows() {
             table.add_row([name.to_owned(), figure]);
         }
-        write!(formatter, "{table}")?;
-        match &self.checkpoints {
-            Some(checkpoints) => write!(formatter, "\n{checkpoints}"),
-            None => Ok(()),
+        writeln!(formatter, "{table}")?;
+        if let Some(checkpoints) = &self.checkpoints {
+            writeln!(formatter, "{checkpoints}")?;
         }
+        write!(formatter, "{}", self.cost)
     }
 }
 
@@ -109,6 +109,9 @@ impl fmt::Display for Setup {
             self.backend,
             self.seconds
         )?;
+        if let Some(disk) = self.disk_bytes {
+            write!(formatter, ", {:.0} MiB of disk", mebibytes(disk))?;
+        }
         match &self.checkpoints {
             Some(plan) => write!(formatter, ", checkpoints: {plan}"),
             None => Ok(()),
