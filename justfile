@@ -113,6 +113,10 @@ growth *args:
 churn *args:
     cargo run --release -p benches --bin kvbench -- churn --path target {{args}}
 
+# Updates of 3x the data, with and without compaction: just overwrite --disk 3,6 --svg overwrite.svg
+overwrite *args:
+    cargo run --release -p benches --bin kvbench -- overwrite --path target {{args}}
+
 # Checkpoints and recoveries against the disk: just recoverbench --records 10000000 --kind snapshot
 recoverbench *args:
     cargo run --release -p benches --bin recoverbench -- {{args}}

@@ -13,6 +13,9 @@
 //! `kvbench grow` inserts and deletes keys, and measures each operation and the index (growth/).
 //! `kvbench churn` inserts many different keys, of which few are there at once (churn/).
 //!
+//! `kvbench overwrite` and `kvbench rounds` update the same keys for long, and measure the space of
+//! the store and the cost of its compaction (overwrite/, space.rs).
+//!
 //! `recoverbench` measures a checkpoint of an idle store and the recovery from it, and plain
 //! transfers of as many bytes (recovery.rs, sequential.rs).
 //!
@@ -32,6 +35,7 @@ pub mod load;
 pub mod log;
 pub mod options;
 pub mod output;
+pub mod overwrite;
 pub mod panels;
 pub mod payload;
 pub mod process;

@@ -87,7 +87,50 @@ pub struct Options {
     pub checkpoint_index: bool,
 }
 
+/// Uniform updates by other subcommands.
+#[derive(Clone, Copy, Debug)]
+pub struct Updates {
+    /// Number of records.
+    pub records: u64,
+    /// Bytes of a value.
+    pub value: usize,
+    /// Memory of the store.
+    pub memory: ByteSize,
+    /// Space that the log should take on the device.
+    pub disk: Option<ByteSize>,
+    /// Number of threads, with one task each.
+    pub threads: usize,
+    /// The backend of the store.
+    pub backend: Backend,
+}
+
 impl Options {
+    /// Returns the options of uniform updates, one by one, without a time.
+    pub fn of_updates(updates: Updates, output: &Output) -> Self {
+        let Updates { records, value, memory, disk, threads, backend } = updates;
+        Self {
+            workload: Workload::U,
+            records,
+            value,
+            memory,
+            disk,
+            threads,
+            tasks: threads,
+            batch: 1,
+            distribution: Distribution::Uniform,
+            seconds: 0.0,
+            runtime: RuntimeKind::Builtin,
+            backend,
+            output: output.clone(),
+            svg: None,
+            seed: 1,
+            expected_keys: Some(records),
+            checkpoint_every: None,
+            checkpoint_kind: Kind::FoldOver,
+            checkpoint_index: true,
+        }
+    }
+
     /// Returns the options with the default number of tasks.
     #[must_use]
     pub fn with_tasks(mut self) -> Self {

@@ -1,4 +1,4 @@
-//! YCSB on kvick, and stores that grow, shrink or change their keys, from the command line.
+//! YCSB on kvick, and stores that grow, shrink or are overwritten, from the command line.
 //!
 //! ```text
 //! cargo run --release -p benches --bin kvbench -- --workload b --records 10000000 --batch 32
@@ -9,6 +9,8 @@
 //! cargo run --release -p benches --bin kvbench -- grow --from 1000000 --to 100000000 \
 //!     --compare --noise --path target --json growth.json --svg growth.svg
 //! cargo run --release -p benches --bin kvbench -- churn --keys 50000000 --path target
+//! cargo run --release -p benches --bin kvbench -- overwrite --path target --svg overwrite.svg
+//! cargo run --release -p benches --bin kvbench -- rounds --path target
 //! ```
 
 use std::error::Error;
@@ -24,7 +26,7 @@ use benches::process::resident_bytes;
 use benches::report::Report;
 use benches::run::{End, Terms, prepare, run};
 use benches::scratch::Scratch;
-use benches::{churn, growth, panels, space};
+use benches::{churn, growth, overwrite, panels, space};
 use clap::{Parser, Subcommand};
 use kvick::FasterKv;
 
@@ -43,6 +45,8 @@ struct Command {
 enum Mode {
     Grow(growth::options::Options),
     Churn(churn::run::Options),
+    Overwrite(overwrite::contest::Options),
+    Rounds(overwrite::rounds::Options),
 }
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -50,6 +54,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let is_sound = match command.mode {
         Some(Mode::Grow(options)) => grow(&checked(options.check(), options))?,
         Some(Mode::Churn(options)) => churn(&checked(options.check(), options))?,
+        Some(Mode::Overwrite(options)) => overwrite(&checked(options.check(), options))?,
+        Some(Mode::Rounds(options)) => rounds(&checked(options.check(), options))?,
         None => ycsb(&checked(command.ycsb.check(), command.ycsb.with_tasks()))?,
     };
     Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -88,6 +94,28 @@ fn churn(options: &churn::run::Options) -> Result<bool, Box<dyn Error>> {
     println!("{report}");
     options.output.write_json(&report)?;
     Ok(outcome.is_sound())
+}
+
+/// Runs once for each budget, and reports.
+fn overwrite(options: &overwrite::contest::Options) -> Result<bool, Box<dyn Error>> {
+    let runs = overwrite::contest::run(options)?;
+    let report = overwrite::report::Report::new(options, &runs);
+    println!("{report}");
+    options.output.write_json(&report)?;
+    if let Some(file) = &options.svg {
+        let panels = overwrite::report::panels(&runs);
+        write(file, &panels::draw(&report.title(), (1100, 640), &panels)?)?;
+    }
+    Ok(true)
+}
+
+/// Runs and reports. Returns `false` if a key was missing, wrong or not deleted.
+fn rounds(options: &overwrite::rounds::Options) -> Result<bool, Box<dyn Error>> {
+    let directory = options.output.scratch("kvbench")?;
+    let report = overwrite::rounds::run(options, directory.path())?;
+    println!("{report}");
+    options.output.write_json(&report)?;
+    Ok(report.is_sound())
 }
 
 fn ycsb(options: &Options) -> Result<bool, Box<dyn Error>> {

@@ -1,0 +1,12 @@
+//! Updates without end: how much space they take and cost, with and without compaction.
+//!
+//! ```text
+//! contest: uniform updates, one run for each budget of the disk  -> report
+//! rounds: rounds of updates of all keys, then all keys deleted   -> its own table
+//! ```
+//!
+//! The memory is smaller than the data, so that almost every update appends to the log.
+
+pub mod contest;
+pub mod report;
+pub mod rounds;
