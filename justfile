@@ -113,6 +113,10 @@ growth *args:
 churn *args:
     cargo run --release -p benches --bin kvbench -- churn --path target {{args}}
 
+# Scans in memory, beside a writer, and from the device: just scan --value 100 --records 4000000
+scan *args:
+    cargo run --release -p benches --bin kvbench -- scan --path target {{args}}
+
 # Updates of 3x the data, with and without compaction: just overwrite --disk 3,6 --svg overwrite.svg
 overwrite *args:
     cargo run --release -p benches --bin kvbench -- overwrite --path target {{args}}

@@ -13,6 +13,7 @@
 //! `kvbench grow` inserts and deletes keys, and measures each operation and the index (growth/).
 //! `kvbench churn` inserts many different keys, of which few are there at once (churn/).
 //!
+//! `kvbench scan` scans a table in memory, beside a writer, and from the device (scan/).
 //! `kvbench overwrite` and `kvbench rounds` update the same keys for long, and measure the space of
 //! the store and the cost of its compaction (overwrite/, space.rs).
 //!
@@ -43,6 +44,7 @@ pub mod recovery;
 pub mod report;
 pub mod run;
 pub mod runtimes;
+pub mod scan;
 pub mod scratch;
 pub mod sequential;
 pub mod space;

@@ -1,4 +1,4 @@
-//! Plain sequential transfers of the device: the baseline of checkpoints and recoveries.
+//! Plain sequential transfers of the device: the baseline of checkpoints, recoveries and scans.
 //!
 //! They use the I/O layer of the store, and bypass the page cache if the file system can. The
 //! transfers are as large as the largest of the store, and as many of them are in flight.
@@ -59,8 +59,8 @@ impl Plain {
         drop(filled);
         let started = Stopwatch::start();
         let device = self.device().await?;
-        in_order(bytes, |offset| device.write_at(offset, self.buffers.take(block_length())))
-            .await?;
+        let write = |offset| device.write_at(offset, self.buffers.take(block_length()));
+        in_order(blocks(bytes), write).await?;
         device.sync().await.result?;
         self.directory.sync().await?;
         Ok(started.elapsed())
@@ -72,9 +72,38 @@ impl Plain {
     ///
     /// Returns an error of the I/O layer; `UnexpectedEof` if fewer bytes were written.
     pub async fn read(&self, bytes: u64) -> io::Result<Duration> {
-        let device = self.device().await?;
+        self.read_blocks(&self.device().await?, blocks(bytes)).await
+    }
+
+    /// Reads the whole blocks of all segments of a device that is in the directory. Returns their
+    /// bytes, and the time.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error of the I/O layer.
+    pub async fn read_all(&self, name: &str, segment_bytes: u64) -> io::Result<(u64, Duration)> {
+        let options = DeviceOptions { segment_bytes, create: false };
+        let device = self.directory.open_device(name, options).await?;
+        let mut offsets = Vec::new();
+        for file in self.directory.list().await? {
+            let number = file.strip_prefix(name).and_then(|rest| rest.strip_prefix('.'));
+            if let Some(number) = number.and_then(|number| number.parse::<u64>().ok()) {
+                let whole = self.directory.file_bytes(&file).await? / BLOCK * BLOCK;
+                offsets.extend(blocks(whole).map(|offset| number * segment_bytes + offset));
+            }
+        }
+        let bytes = offsets.len() as u64 * BLOCK;
+        Ok((bytes, self.read_blocks(&device, offsets).await?))
+    }
+
+    async fn read_blocks(
+        &self,
+        device: &Arc<dyn Device>,
+        offsets: impl IntoIterator<Item = u64>,
+    ) -> io::Result<Duration> {
         let started = Stopwatch::start();
-        in_order(bytes, |offset| device.read_at(offset, self.buffers.take(block_length()))).await?;
+        let read = |offset| device.read_at(offset, self.buffers.take(block_length()));
+        in_order(offsets, read).await?;
         Ok(started.elapsed())
     }
 
@@ -92,11 +121,17 @@ impl Plain {
     }
 }
 
-/// Starts a transfer for each block of `bytes`, `DEPTH` of them at a time, and waits for all of
-/// them.
-async fn in_order(bytes: u64, start: impl Fn(u64) -> Completion) -> io::Result<()> {
-    let blocks = (0..bytes.div_ceil(BLOCK)).map(|number| number * BLOCK);
-    stream::iter(blocks)
+/// Returns the offsets of the blocks of `bytes`.
+fn blocks(bytes: u64) -> impl Iterator<Item = u64> {
+    (0..bytes.div_ceil(BLOCK)).map(|number| number * BLOCK)
+}
+
+/// Starts a transfer at each offset, `DEPTH` of them at a time, and waits for all of them.
+async fn in_order(
+    offsets: impl IntoIterator<Item = u64>,
+    start: impl Fn(u64) -> Completion,
+) -> io::Result<()> {
+    stream::iter(offsets)
         .map(start)
         .buffered(DEPTH)
         .map(|transfer| transfer.into_buf().map(drop))

@@ -1,4 +1,4 @@
-//! YCSB on kvick, and stores that grow, shrink or are overwritten, from the command line.
+//! YCSB on kvick, and stores that grow, shrink, are scanned or overwritten, from the command line.
 //!
 //! ```text
 //! cargo run --release -p benches --bin kvbench -- --workload b --records 10000000 --batch 32
@@ -9,6 +9,7 @@
 //! cargo run --release -p benches --bin kvbench -- grow --from 1000000 --to 100000000 \
 //!     --compare --noise --path target --json growth.json --svg growth.svg
 //! cargo run --release -p benches --bin kvbench -- churn --keys 50000000 --path target
+//! cargo run --release -p benches --bin kvbench -- scan --value 100 --path target
 //! cargo run --release -p benches --bin kvbench -- overwrite --path target --svg overwrite.svg
 //! cargo run --release -p benches --bin kvbench -- rounds --path target
 //! ```
@@ -26,7 +27,7 @@ use benches::process::resident_bytes;
 use benches::report::Report;
 use benches::run::{End, Terms, prepare, run};
 use benches::scratch::Scratch;
-use benches::{churn, growth, overwrite, panels, space};
+use benches::{churn, growth, overwrite, panels, scan, space};
 use clap::{Parser, Subcommand};
 use kvick::FasterKv;
 
@@ -45,6 +46,7 @@ struct Command {
 enum Mode {
     Grow(growth::options::Options),
     Churn(churn::run::Options),
+    Scan(scan::options::Options),
     Overwrite(overwrite::contest::Options),
     Rounds(overwrite::rounds::Options),
 }
@@ -54,6 +56,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let is_sound = match command.mode {
         Some(Mode::Grow(options)) => grow(&checked(options.check(), options))?,
         Some(Mode::Churn(options)) => churn(&checked(options.check(), options))?,
+        Some(Mode::Scan(options)) => scan(&checked(options.check(), options))?,
         Some(Mode::Overwrite(options)) => overwrite(&checked(options.check(), options))?,
         Some(Mode::Rounds(options)) => rounds(&checked(options.check(), options))?,
         None => ycsb(&checked(command.ycsb.check(), command.ycsb.with_tasks()))?,
@@ -94,6 +97,16 @@ fn churn(options: &churn::run::Options) -> Result<bool, Box<dyn Error>> {
     println!("{report}");
     options.output.write_json(&report)?;
     Ok(outcome.is_sound())
+}
+
+/// Runs and reports. Returns `false` if a scan has shown wrong records.
+fn scan(options: &scan::options::Options) -> Result<bool, Box<dyn Error>> {
+    let directory = options.output.scratch("kvbench")?;
+    let run = if options.value == 8 { scan::run::run::<u64> } else { scan::run::run::<[u8]> };
+    let report = scan::report::Report::new(options, run(options, directory.path())?);
+    println!("{report}");
+    options.output.write_json(&report)?;
+    Ok(report.outcome.is_sound())
 }
 
 /// Runs once for each budget, and reports.
