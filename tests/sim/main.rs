@@ -25,6 +25,7 @@ mod expiry;
 mod failures;
 mod far;
 mod full_device;
+mod index_entries;
 mod leaks;
 mod log_allowed_errors;
 mod log_crash;

@@ -1,8 +1,8 @@
 //! Delete: makes a key absent.
 
-use crate::base::address::Address;
 use crate::base::error::Result;
 use crate::codec::{Key, Value};
+use crate::epoch::Guard;
 use crate::hash_index::FoundEntry;
 use crate::hybrid_log::Region;
 use crate::record::{
@@ -20,6 +20,9 @@ use crate::store::record::encoding::{encode_key, owned_key};
 use crate::store::record::find::{InMemory, RecordSource, find_record};
 use crate::store::table::TableRef;
 use std::marker::PhantomData;
+
+/// The number of records of a chain that are looked at before its entry is given up.
+const LOOKED_AT: usize = 8;
 
 /// Deletes one key.
 pub(crate) struct Delete<'k, K: Key + ?Sized, V: Value + ?Sized> {
@@ -96,14 +99,14 @@ fn delete_once<S: HasLayout>(
         RecordSource::InMemory(found) if found.record.info().is_tombstone() => {
             Some(Previous::Absent)
         }
-        RecordSource::InMemory(current @ InMemory { record, region: Region::Mutable, .. })
+        RecordSource::InMemory(InMemory { record, region: Region::Mutable, .. })
             if !record.info().is_final(S::LAYOUT) =>
         {
             let Some(previous) = delete_in_place(record, S::LAYOUT, moment) else {
                 return Ok(None);
             };
             core.version_tag(record);
-            forget_if_alone(core, entry, current);
+            forget_if_dead(core, entry, tools.guard);
             Some(previous)
         }
         // It is as good as a tombstone.
@@ -130,17 +133,29 @@ fn delete_once<S: HasLayout>(
     })
 }
 
-/// Gives up the entry of a key whose record was deleted in place, if its chain has no other record.
-/// So keys that come and go do not fill the index. The record stays deleted: operations that find
-/// it change nothing in place. They may link a newer record, and then the entry stays.
-pub(in crate::store) fn forget_if_alone(
-    core: TableRef<'_>,
-    entry: FoundEntry,
-    InMemory { address, record, .. }: InMemory<'_>,
-) {
-    debug_assert!(record.info().is_tombstone(), "{address:?} is deleted");
-    if entry.address() == address && record.info().previous() == Address::NONE {
-        core.index.forget(entry);
+/// Gives up an entry after a record of its chain was deleted in place, if all records of the chain
+/// are deleted and in memory. So keys that come and go do not fill the index. The records stay
+/// deleted: operations that find them change nothing in place. They may link a newer record, and
+/// then the entry stays.
+///
+/// Of two tasks that delete the last two records of a chain, each may miss the other. Then the
+/// entry stays until compaction.
+pub(in crate::store) fn forget_if_dead(core: TableRef<'_>, entry: FoundEntry, guard: &Guard<'_>) {
+    let pages = core.log.pages();
+    let (head, begin) = (pages.head(guard), pages.begin());
+    let mut address = entry.address();
+    for _ in 0..LOOKED_AT {
+        if address < head {
+            return;
+        }
+        let info = pages.record(address, guard).info();
+        if !info.is_tombstone() {
+            return;
+        }
+        address = info.previous();
+        if address < begin {
+            return core.index.forget(entry);
+        }
     }
 }
 

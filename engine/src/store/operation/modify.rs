@@ -38,7 +38,7 @@ use crate::store::moment::Moment;
 use crate::store::operation::attempt::EntrySnapshot;
 use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, Types, layout};
 use crate::store::operation::changes::{Change, without_entry};
-use crate::store::operation::delete::{delete_observed, forget_if_alone};
+use crate::store::operation::delete::{delete_observed, forget_if_dead};
 use crate::store::operation::future::Operation;
 use crate::store::operation::upsert::{check_value, entry_of, hashed, is_too_long, word_of};
 use crate::store::record::append::{Link, append_record, with_retries};
@@ -315,7 +315,7 @@ impl<'t> RmwAttempt<'t, '_> {
                 core.version_tag(record);
                 let step = removed(record, layout, state);
                 if let Attempt::Done(_) = step {
-                    forget_if_alone(core, entry, found);
+                    forget_if_dead(core, entry, guard);
                 }
                 return Ok(step);
             };
