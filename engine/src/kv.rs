@@ -296,9 +296,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// ```
     ///
     /// # Errors
-    /// `Busy` while a scan is in progress; what was compacted until then stays so. `Corrupt` with
-    /// file and offset: then the log begins with the page that is damaged, and nothing is lost.
-    /// `StorageFull`, `Io`, `Poisoned`, `Closed`.
+    /// `Busy` while a scan is in progress, which expires a minute after it was polled last; what
+    /// was compacted until then stays so. `Corrupt` with file and offset: then the log begins with
+    /// the page that is damaged, and nothing is lost. `StorageFull`, `Io`, `Poisoned`, `Closed`.
     ///
     /// # Cancel safety
     /// The compaction continues if the future is dropped.

@@ -5,6 +5,7 @@
 //! So the notes of all tasks are in the order of the effects.
 
 mod cursors;
+mod expiring;
 mod removals;
 
 use std::collections::BTreeMap;

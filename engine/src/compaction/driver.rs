@@ -77,7 +77,8 @@ impl Compaction {
         let of_log = [log.turned(), log.flushing().became_stored()];
         let [turned, stored] =
             of_log.map(|event| if disk.is_some() { event } else { &self.demand });
-        let events = [&self.demand, turned, stored, log.health().changed()];
+        let scan_ended = self.core().scan_ended();
+        let events = [&self.demand, turned, stored, scan_ended, log.health().changed()];
         loop {
             let next = wait_either(events, || {
                 if log.health().is_closed() {
@@ -137,6 +138,8 @@ impl Compaction {
     async fn compact_all(&self) -> Result<Compacted> {
         let log = &self.core().log;
         log.health().check_write()?;
+        // Before anything becomes immutable for it.
+        self.core().check_scans()?;
         let until = log.flushing().flush().await?;
         let (units, first) = (log.file().units(), log.pages().begin());
         let until = units.start_of_page(until);

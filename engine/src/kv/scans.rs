@@ -45,7 +45,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// The items are results. `Corrupt` names the file and the offset of damage, which is never
     /// passed over; `Io`. `Codec` is of one key or value, and the stream continues after it; any
     /// other error ends it. `InvalidArgument` if the table is dropped. `Poisoned` before the
-    /// moment: a store that lost its maintenance has none. `Closed`.
+    /// moment: a store that lost its maintenance has none. `Truncated` if the scan was not polled
+    /// for a minute while compaction waited for it. `Closed`.
     pub fn scan(&self) -> Scan<K, V> {
         Scan::new(self.records(Wish::Values))
     }

@@ -22,6 +22,11 @@
 //! leaked scan (`std::mem::forget`) costs as much as a paused one, until the store is closed;
 //! [`ScanStats`](crate::stats::ScanStats) shows it.
 //!
+//! Compaction waits for scans. While it waits, a scan that is not polled for a minute *expires*:
+//! its next record is the error `Truncated`, and compaction continues. So neither a slow scan nor a
+//! leaked one keeps the space of dead records for ever. [`scan_from`](crate::FasterKv::scan_from)
+//! continues from the cursor of a scan that has expired.
+//!
 //! # Cancel safety
 //! A scan can be dropped at any time. A call of `next` that is dropped loses no record.
 

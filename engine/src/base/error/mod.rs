@@ -299,6 +299,14 @@ impl Error {
         Self::new(ErrorKind::Truncated, message).with_way_out("scan again, without long pauses")
     }
 
+    /// Creates the error of a scan that was not polled while compaction waited for it.
+    #[cold]
+    pub(crate) fn scan_expired() -> Self {
+        let message = "the scan was not polled for a minute while compaction waited for it";
+        let way_out = "continue with `scan_from` at the cursor of the scan, without long pauses";
+        Self::new(ErrorKind::Truncated, message).with_way_out(way_out)
+    }
+
     #[cold]
     pub(crate) fn completed() -> Self {
         let message = "the log was completed, for ever, and takes no more entries";

@@ -1,6 +1,6 @@
 //! One round of compaction.
 
-use super::copies::copy_live;
+use super::copies::{copy_live, held_up};
 use super::counts::Round;
 use super::long_values::relocate;
 use super::page::PageContents;
@@ -9,6 +9,7 @@ use crate::base::error::Result;
 use crate::base::wait::yield_once;
 use crate::hybrid_log::{PagePayload, Show};
 use crate::store::inner::StoreInner;
+use event_listener::Event;
 use kvick_io::BoxFuture;
 
 /// The number of buckets that are swept at once: some ten microseconds.
@@ -41,6 +42,7 @@ impl StoreInner {
         if until <= begin {
             return Ok(Round::default());
         }
+        self.check_scans()?;
         assert!(until <= self.log.flushing().flushed(), "the source is on the device: {until:?}");
         self.log.begin_shift().retire(until).await;
         let second = self.clock.now().second;
@@ -69,9 +71,23 @@ impl StoreInner {
         }
     }
 
-    /// Returns whether a scan in progress holds compaction up.
+    /// Returns whether a scan in progress holds compaction up. A scan that is not polled does so
+    /// for a minute.
     pub(crate) fn has_scan(&self) -> bool {
-        self.scans.kept_below() > Address::NONE
+        self.scans.hold_up()
+    }
+
+    /// Refuses to compact while there is a scan.
+    ///
+    /// # Errors
+    /// `Busy`.
+    pub(crate) fn check_scans(&self) -> Result<()> {
+        if self.has_scan() { Err(held_up()) } else { Ok(()) }
+    }
+
+    /// Returns the event of scans that have ended.
+    pub(crate) fn scan_ended(&self) -> &Event {
+        self.scans.ended()
     }
 
     /// Lets the log begin at `until`, or at the first record that a scan needs. Everything live

@@ -1,11 +1,17 @@
 //! The scans in progress.
 
+use super::pulse::Pulse;
 use crate::base::address::Address;
 use event_listener::Event;
-use kvick_io::sync::atomic::{AtomicU64, Ordering};
+use kvick_io::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use kvick_io::sync::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The time after which a scan that is not polled expires, if compaction waits for it.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The moment of a scan, and the ranges of the log that it reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +35,10 @@ pub(in crate::store) struct ActiveScans {
     demand: Event,
     /// Scans have a moment.
     begun: Event,
+    /// A scan has ended.
+    ended: Event,
+    // Any thread, atomic: compaction waits for the scans. A hint.
+    is_in_the_way: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -40,11 +50,14 @@ struct Scans {
     thaws: Vec<Address>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Scan {
     stage: Stage,
     /// It reads no record below this address any more.
     needs: Address,
+    pulse: Arc<Pulse>,
+    /// Its beats when the driver looked last, and the time since which they are the same.
+    still: (u64, Duration),
 }
 
 /// The progress of a scan.
@@ -56,12 +69,22 @@ enum Stage {
     Frozen(Bounds),
     /// It reads the rest.
     Thawed(Bounds),
+    /// It reads nothing any more, and its task does not know yet.
+    Expired(Bounds),
 }
 
 impl Stage {
     fn bounds(self) -> Option<Bounds> {
         match self {
             Self::Waiting => None,
+            Self::Frozen(bounds) | Self::Thawed(bounds) | Self::Expired(bounds) => Some(bounds),
+        }
+    }
+
+    /// Returns the bounds of a scan that relies on them.
+    fn bounds_in_use(self) -> Option<Bounds> {
+        match self {
+            Self::Waiting | Self::Expired(_) => None,
             Self::Frozen(bounds) | Self::Thawed(bounds) => Some(bounds),
         }
     }
@@ -79,14 +102,15 @@ impl ActiveScans {
         Address::new(self.kept_below.load(Ordering::Relaxed))
     }
 
-    /// Enters scans, which wait for their moment. It is the same for all of them. Returns their
-    /// numbers.
-    pub(super) fn enter(&self, count: usize) -> Range<u64> {
+    /// Enters a scan for each pulse. They wait for their moment, which is the same for all of them.
+    /// Returns their numbers.
+    pub(super) fn enter(&self, pulses: &[Arc<Pulse>]) -> Range<u64> {
         let mut scans = self.scans();
-        let numbers = scans.next..scans.next + count as u64;
+        let numbers = scans.next..scans.next + pulses.len() as u64;
         scans.next = numbers.end;
-        for number in numbers.clone() {
-            let scan = Scan { stage: Stage::Waiting, needs: Address::NONE };
+        for (number, pulse) in numbers.clone().zip(pulses) {
+            let (stage, needs, still) = (Stage::Waiting, Address::NONE, (0, Duration::MAX));
+            let scan = Scan { stage, needs, pulse: Arc::clone(pulse), still };
             let before = scans.scans.insert(number, scan);
             debug_assert!(before.is_none(), "each scan has a number of its own");
         }
@@ -112,9 +136,50 @@ impl ActiveScans {
     /// still reads.
     pub(in crate::store) fn needs(&self) -> (usize, Option<Address>) {
         let scans = self.scans();
-        let begun = scans.scans.values().filter(|scan| scan.stage != Stage::Waiting);
-        let needs = begun.map(|scan| scan.needs);
+        let needs = scans.needs();
         (needs.clone().count(), needs.min())
+    }
+
+    /// Returns whether a scan holds compaction up. Then scans that are not polled expire.
+    pub(in crate::store) fn hold_up(&self) -> bool {
+        let hold_up = self.kept_below() > Address::NONE;
+        if hold_up && !self.is_in_the_way.swap(true, Ordering::Relaxed) {
+            self.demand.notify(usize::MAX);
+        }
+        hold_up
+    }
+
+    /// Returns whether compaction waits for scans.
+    pub(super) fn are_in_the_way(&self) -> bool {
+        self.is_in_the_way.load(Ordering::Relaxed)
+    }
+
+    /// Expires the scans that have not been used for [`PATIENCE`], and returns their numbers. They
+    /// are let go after a drain.
+    pub(super) fn expire(&self, now: Duration) -> Vec<u64> {
+        let mut scans = self.scans();
+        let begun = scans.scans.iter_mut().filter(|(_, scan)| scan.stage.bounds_in_use().is_some());
+        let expired = begun.filter_map(|(number, scan)| scan.expire(now).then_some(*number));
+        expired.collect()
+    }
+
+    /// Lets go of what expired scans need. The caller has drained the epoch since they expired.
+    pub(super) fn let_go(&self, expired: &[u64]) {
+        let mut scans = self.scans();
+        for number in expired {
+            // It may have been dropped meanwhile.
+            if scans.scans.contains_key(number) {
+                scans.want_thaw(*number);
+            }
+            if let Some(scan) = scans.scans.get_mut(number)
+                && let Some(bounds) = scan.stage.bounds()
+            {
+                scan.stage = Stage::Expired(bounds);
+            }
+        }
+        self.publish(&scans);
+        drop(scans);
+        self.ended.notify(usize::MAX);
     }
 
     /// Lets the driver end the freeze of a scan, if it is frozen.
@@ -132,9 +197,15 @@ impl ActiveScans {
         scans.scans.remove(&number);
         self.publish(&scans);
         drop(scans);
+        self.ended.notify(usize::MAX);
         if is_wanted {
             self.demand.notify(usize::MAX);
         }
+    }
+
+    /// Returns the event of scans that have ended.
+    pub(in crate::store) fn ended(&self) -> &Event {
+        &self.ended
     }
 
     /// Returns the event of scans that have begun.
@@ -172,7 +243,7 @@ impl ActiveScans {
         assert!(begin <= mutable_from && mutable_from <= end, "{bounds:?}");
         for scan in scans.scans.values_mut().filter(|scan| scan.stage == Stage::Waiting) {
             freeze();
-            *scan = Scan { stage: Stage::Frozen(bounds), needs: begin };
+            (scan.stage, scan.needs) = (Stage::Frozen(bounds), begin);
         }
         self.publish(&scans);
         drop(scans);
@@ -183,13 +254,15 @@ impl ActiveScans {
     /// needs. No scan begins meanwhile.
     pub(in crate::store) fn raise_begin<T>(&self, raise: impl FnOnce(Option<Address>) -> T) -> T {
         let scans = self.scans();
-        let begun = scans.scans.values().filter(|scan| scan.stage != Stage::Waiting);
-        raise(begun.map(|scan| scan.needs).min())
+        raise(scans.needs().min())
     }
 
     fn publish(&self, scans: &Scans) {
-        let ends = scans.scans.values().filter_map(|scan| scan.stage.bounds());
+        let ends = scans.scans.values().filter_map(|scan| scan.stage.bounds_in_use());
         let highest = ends.map(|bounds| bounds.end.raw()).max();
+        if highest.is_none() {
+            self.is_in_the_way.store(false, Ordering::Relaxed);
+        }
         // Relaxed: see `kept_below`. It comes down at any time, and later is right too.
         self.kept_below.store(highest.unwrap_or(0), Ordering::Relaxed);
     }
@@ -199,7 +272,29 @@ impl ActiveScans {
     }
 }
 
+impl Scan {
+    /// Expires if it has not been used for [`PATIENCE`]. Returns whether it has.
+    fn expire(&mut self, now: Duration) -> bool {
+        let (beats, since) = self.still;
+        if beats != self.pulse.beats() || since == Duration::MAX {
+            self.still = (self.pulse.beats(), now);
+            return false;
+        }
+        let is_idle = now.saturating_sub(since) >= PATIENCE;
+        if is_idle {
+            self.pulse.expire();
+        }
+        is_idle
+    }
+}
+
 impl Scans {
+    /// Returns the first address that each scan needs that has begun.
+    fn needs(&self) -> impl Iterator<Item = Address> + Clone {
+        let begun = self.scans.values().filter(|scan| scan.stage.bounds_in_use().is_some());
+        begun.map(|scan| scan.needs)
+    }
+
     /// Lets the driver end the freeze of a scan, if it is frozen. Returns whether it was.
     fn want_thaw(&mut self, number: u64) -> bool {
         let scan = self.scans.get_mut(&number).expect("a scan has its entry until it ends");
@@ -222,17 +317,21 @@ mod tests {
         Bounds { begin, mutable_from, end }
     }
 
+    fn pulses(count: usize) -> Vec<Arc<Pulse>> {
+        (0..count).map(|_| Arc::default()).collect()
+    }
+
     #[test]
     fn records_are_kept_for_the_newest_scan() {
         let scans = ActiveScans::default();
         let frozen = Cell::new(0);
         let freeze = || frozen.set(frozen.get() + 1);
-        let Range { start: first, end } = scans.enter(2);
+        let Range { start: first, end } = scans.enter(&pulses(2));
         let second = first + 1;
         assert_eq!(end, second + 1);
         assert_eq!((scans.needs(), scans.bounds_of(first)), ((0, None), None));
         scans.begin_waiting(|| bounds(2000), freeze);
-        let third = scans.enter(1).start;
+        let third = scans.enter(&pulses(1)).start;
         scans.begin_waiting(|| bounds(3000), freeze);
         assert_eq!((frozen.get(), scans.has_waiting()), (3, false));
         assert_eq!(scans.bounds_of(second), Some(bounds(2000)));
@@ -253,7 +352,7 @@ mod tests {
     #[test]
     fn each_freeze_thaws_once() {
         let scans = ActiveScans::default();
-        let [first, second] = [scans.enter(1).start, scans.enter(1).start];
+        let [first, second] = [scans.enter(&pulses(1)).start, scans.enter(&pulses(1)).start];
         scans.want_thaw(first);
         assert!(!scans.has_thaws(), "it is not frozen yet");
         scans.begin_waiting(|| bounds(2000), || ());
@@ -263,7 +362,31 @@ mod tests {
         assert_eq!(scans.take_thaws(), [Address::new(2000)]);
         scans.leave(second);
         assert_eq!(scans.take_thaws(), [Address::new(2000)]);
-        scans.leave(scans.enter(1).start);
+        scans.leave(scans.enter(&pulses(1)).start);
         assert!(!scans.has_thaws() && !scans.has_waiting());
+    }
+
+    #[test]
+    fn a_scan_that_is_not_used_expires() {
+        let scans = ActiveScans::default();
+        let pulses = pulses(3);
+        let [idle, used, waiting] = [0, 1, 2];
+        assert_eq!(scans.enter(&pulses[..2]), idle..waiting);
+        scans.begin_waiting(|| bounds(2000), || ());
+        assert_eq!(scans.enter(&pulses[2..]).start, waiting);
+        assert!(scans.hold_up() && scans.are_in_the_way());
+        let at = |patiences: u32| PATIENCE * patiences;
+        assert!(scans.expire(at(5)).is_empty(), "the first look knows nothing");
+        pulses[1].beat();
+        assert!(scans.expire(at(6) - Duration::from_secs(1)).is_empty());
+        assert_eq!(scans.expire(at(6)), [idle]);
+        assert!(pulses[0].check().is_err() && pulses[1].check().is_ok());
+        assert_eq!(scans.needs().0, 2, "it is let go after a drain");
+        scans.let_go(&[idle]);
+        assert_eq!((scans.needs().0, scans.take_thaws().len()), (1, 1));
+        assert_eq!(scans.bounds_of(idle), Some(bounds(2000)), "its task may ask late");
+        scans.leave(idle);
+        scans.leave(used);
+        assert!(!scans.are_in_the_way() && scans.take_thaws().len() == 1);
     }
 }

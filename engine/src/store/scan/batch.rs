@@ -1,12 +1,14 @@
 //! Live records that a scan has found: copies, without a guard.
 
-use super::candidate::Candidate;
+use super::liveness::Candidate;
 use super::pages::Stretch;
+use super::pulse::Pulse;
 use super::removal::remove;
 use crate::base::address::Address;
 use crate::base::error::Result;
 use crate::record::{HasLayout, Layout, StoredRecord};
 use crate::store::table::TableInner;
+use std::sync::Arc;
 
 /// Live records of one layout, the next one last. Each is taken once.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub(crate) struct Batch {
     live: Vec<Address>,
     /// The value of the record, which is the only one, if it was in pieces.
     gathered: Option<Vec<u8>>,
+    /// The pulse of the scan.
+    pulse: Arc<Pulse>,
 }
 
 /// A live record, as bytes.
@@ -27,22 +31,28 @@ pub(crate) struct LiveRecord<'b> {
     layout: Layout,
     /// The bytes from its header on.
     record: &'b [u8],
+    pulse: &'b Pulse,
     pub(crate) key: &'b [u8],
     /// The value. Of a value in pieces it is the list of pieces, for a scan that wants no values.
     pub(crate) value: &'b [u8],
 }
 
 impl Batch {
-    pub(super) fn new(stretch: Stretch, layout: Layout, live: Vec<Address>) -> Self {
+    pub(super) fn new(
+        stretch: Stretch,
+        layout: Layout,
+        live: Vec<Address>,
+        pulse: &Arc<Pulse>,
+    ) -> Self {
         let Stretch { start, bytes, .. } = stretch;
-        Self { layout, start, bytes, live, gathered: None }
+        Self { layout, start, bytes, live, gathered: None, pulse: Arc::clone(pulse) }
     }
 
     /// Returns a batch of one record, whose value was in pieces.
-    pub(super) fn long(candidate: &Candidate<'_>, value: Vec<u8>) -> Self {
+    pub(super) fn long(candidate: &Candidate<'_>, value: Vec<u8>, pulse: &Arc<Pulse>) -> Self {
         let Candidate { address, layout, record, .. } = *candidate;
-        let (bytes, live) = (record.to_vec(), vec![address]);
-        Self { layout, start: address, bytes, live, gathered: Some(value) }
+        let (bytes, live, pulse) = (record.to_vec(), vec![address], Arc::clone(pulse));
+        Self { layout, start: address, bytes, live, gathered: Some(value), pulse }
     }
 
     /// Returns the number of records that were not taken.
@@ -54,6 +64,7 @@ impl Batch {
     #[inline]
     pub(crate) fn take(&mut self) -> Option<LiveRecord<'_>> {
         let address = self.live.pop()?;
+        self.pulse.beat();
         let within = usize::try_from(address.raw() - self.start.raw()).expect("within a page");
         let (record, layout) = (&self.bytes[within..], self.layout);
         let key = StoredRecord::key_in(record, layout);
@@ -61,7 +72,7 @@ impl Batch {
             Some(value) => value,
             None => StoredRecord::value_in(record, layout),
         };
-        Some(LiveRecord { address, layout, record, key, value })
+        Some(LiveRecord { address, layout, record, pulse: &self.pulse, key, value })
     }
 }
 
@@ -71,15 +82,15 @@ impl LiveRecord<'_> {
     ///
     /// # Errors
     /// `StorageFull`, `ReadOnly`, `Poisoned`, `Closed`; `InvalidArgument` if the table was dropped;
-    /// `Corrupt` and `Io` of records of the same chain.
+    /// `Corrupt` and `Io` of records of the same chain; `Truncated` if the scan has expired.
     ///
     /// # Cancel safety
     /// The key is deleted or not.
     pub(crate) async fn remove<S: HasLayout>(self, table: &TableInner) -> Result<bool> {
-        let Self { address, layout, record, key, .. } = self;
+        let Self { address, layout, record, pulse, key, .. } = self;
         assert_eq!(layout, S::LAYOUT, "the record is of this table");
         let hash = table.hasher.hash(key);
         let candidate = Candidate { address, table: table.number, layout, record, hash };
-        remove::<S>(table, candidate).await
+        remove::<S>(table, candidate, pulse).await
     }
 }

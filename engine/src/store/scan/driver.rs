@@ -1,33 +1,66 @@
-//! The driver of scans: it finds their moments, and ends their freezes.
+//! The driver of scans: it finds their moments, ends their freezes, and expires those that are not
+//! polled.
 //!
 //! A barrier holds up all writers, and a thaw waits for two drains. Both are left to this driver,
 //! which is always polled: the task of a scan may never be polled again.
 
-use super::active::Bounds;
+use super::active::{Bounds, PATIENCE};
 use crate::base::wait::wait_either;
 use crate::store::inner::StoreInner;
+use futures::future::{Either, select};
 use kvick_runtime::Handle;
+use std::pin::pin;
+use std::time::Duration;
+
+/// The time between two looks for scans that are not polled, while compaction waits.
+const LOOK_EVERY: Duration = PATIENCE.checked_div(4).expect("four is not zero");
 
 impl StoreInner {
-    /// Begins scans and ends their freezes, until the log is closed.
+    /// Begins scans, ends their freezes and expires them, until the log is closed.
     pub(crate) async fn drive_scans(&self, handle: &Handle) {
-        let health = self.log.health();
-        loop {
-            let next = wait_either([self.scans.demand(), health.changed()], || {
-                let is_closed = health.is_closed();
-                let has_work = self.scans.has_waiting() || self.scans.has_thaws();
-                (is_closed || has_work).then_some(is_closed)
-            });
-            if next.await {
-                return;
-            }
+        let mut looked_at = Duration::ZERO;
+        while !self.scan_work(handle, looked_at).await {
             if self.scans.has_waiting() {
                 self.between_changes(handle, || self.begin_scans()).await;
+            }
+            if self.scans.are_in_the_way() && handle.now() >= looked_at + LOOK_EVERY {
+                looked_at = handle.now();
+                self.expire_scans(looked_at).await;
             }
             let thaws = self.scans.take_thaws();
             if !thaws.is_empty() {
                 self.log.versions().thaw(&thaws).await;
             }
+        }
+    }
+
+    /// Waits until there may be work. Returns whether the log is closed.
+    async fn scan_work(&self, handle: &Handle, looked_at: Duration) -> bool {
+        let health = self.log.health();
+        let is_ready = || {
+            let has_work = self.scans.has_waiting() || self.scans.has_thaws();
+            (health.is_closed() || has_work).then_some(())
+        };
+        // Either loses a look: it is made again.
+        let are_in_the_way = || self.scans.are_in_the_way().then_some(());
+        let events = [self.scans.demand(), health.changed()];
+        let work = pin!(wait_either(events, is_ready));
+        let in_the_way = pin!(wait_either(events, are_in_the_way));
+        if let Either::Right(((), work)) = select(work, in_the_way).await {
+            let left = (looked_at + LOOK_EVERY).saturating_sub(handle.now());
+            select(work, handle.sleep(left)).await;
+        }
+        health.is_closed()
+    }
+
+    /// Expires the scans that have not been used for a while.
+    async fn expire_scans(&self, now: Duration) {
+        let expired = self.scans.expire(now);
+        if !expired.is_empty() {
+            // After this, each scan that shows what it has read knows of it. See `pulse`.
+            self.log.drain().await;
+            tracing::warn!(target: "kvick::scan", ?expired, "scans that were not polled expired");
+            self.scans.let_go(&expired);
         }
     }
 

@@ -1,9 +1,11 @@
 //! The way from a scan to its stream: the found batch, and the ranges that are left.
 
 use super::batch::Batch;
+use super::pulse::Pulse;
 use crate::base::address::Address;
 use kvick_io::sync::{Mutex, MutexGuard};
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::Poll;
 
 /// The state of a scan that its stream sees.
@@ -12,6 +14,7 @@ pub(super) struct Found {
     /// The batch that was found last, until it is taken.
     batch: Mutex<Option<Batch>>,
     rest: Mutex<Rest>,
+    pulse: Arc<Pulse>,
 }
 
 /// The ranges that a scan has yet to read.
@@ -45,6 +48,10 @@ impl Found {
             if std::mem::replace(&mut is_shown, true) { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
+    }
+
+    pub(super) fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
     }
 
     pub(super) fn rest(&self) -> MutexGuard<'_, Rest> {

@@ -2,11 +2,11 @@
 
 use super::active::Bounds;
 use super::batch::Batch;
-use super::candidate::Candidate;
 use super::found::{Found, Rest};
-use super::liveness::live_of;
+use super::liveness::{Candidate, live_of};
 use super::pages::{Candidates, READS, ScanMoment, Stretch, chunks, read};
 use super::progress::ActiveScan;
+use super::pulse::Pulse;
 use super::share::{Cursor, Part, Share};
 use crate::base::address::Address;
 use crate::base::error::{Error, ErrorKind, Result};
@@ -17,6 +17,7 @@ use crate::store::table::TableInner;
 use futures::stream::{FuturesOrdered, TryStreamExt};
 use kvick_io::BoxFuture;
 use std::fmt;
+use std::slice;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -44,7 +45,7 @@ impl LiveRecords {
     /// Creates a scan. It begins when it is polled.
     pub(crate) fn new(table: Arc<TableInner>, wish: Wish) -> Self {
         Self::of(&Arc::clone(&table), |found| async move {
-            let begun = begin_in_second(&table).await?;
+            let begun = begin_in_second(&table, found.pulse()).await?;
             find((table, wish), Share::Part(Part::WHOLE), begun, &found).await
         })
     }
@@ -57,7 +58,7 @@ impl LiveRecords {
         cursor.check(&table)?;
         let rest = cursor.rest();
         let scan = Self::of(&Arc::clone(&table), |found| async move {
-            let begun = begin_in_second(&table).await?;
+            let begun = begin_in_second(&table, found.pulse()).await?;
             find((table, Wish::Values), Share::From(cursor), begun, &found).await
         });
         *scan.found.rest() = rest;
@@ -71,10 +72,12 @@ impl LiveRecords {
         count: usize,
     ) -> impl Iterator<Item = Self> {
         let second = second_of(table);
-        let parts = ActiveScan::begin(table, count).enumerate();
-        parts.map(move |(number, scan)| {
+        let found: Vec<_> = (0..count).map(|_| Arc::<Found>::default()).collect();
+        let pulses: Vec<_> = found.iter().map(|found| Arc::clone(found.pulse())).collect();
+        let parts = found.into_iter().zip(ActiveScan::begin(table, &pulses)).enumerate();
+        parts.map(move |(number, (found, scan))| {
             let (own, share) = (Arc::clone(table), Share::Part(Part { number, count }));
-            Self::of(table, move |found| async move {
+            Self::with(table, found, move |found| async move {
                 let bounds = scan.bounds().await?;
                 find((own, wish), share, (scan, bounds, second), &found).await
             })
@@ -85,7 +88,17 @@ impl LiveRecords {
     where
         F: Future<Output = Result<()>> + Send + 'static,
     {
-        let found = Arc::<Found>::default();
+        Self::with(table, Arc::default(), finding)
+    }
+
+    fn with<F>(
+        table: &Arc<TableInner>,
+        found: Arc<Found>,
+        finding: impl FnOnce(Arc<Found>) -> F,
+    ) -> Self
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
         let finding = Box::pin(finding(Arc::clone(&found)));
         Self { finding: Some(finding), found, table: Arc::clone(table) }
     }
@@ -102,6 +115,7 @@ impl LiveRecords {
         let Some(finding) = &mut self.finding else {
             return Poll::Ready(None);
         };
+        self.found.pulse().beat();
         match finding.as_mut().poll(context) {
             Poll::Pending => match self.found.take() {
                 Some(batch) => Poll::Ready(Some(Ok(batch))),
@@ -150,18 +164,22 @@ async fn find(
         };
         finder.find_in(*range, pass).await?;
     }
-    Ok(())
+    // What was shown last was in time, but not what its task did with it after that.
+    found.pulse().check()
 }
 
 /// Begins a scan. Returns its bounds, and the second of its moment.
 ///
 /// The clock is code of the user, so it is not read within the barrier. It is read before and
 /// after. If a second ended in between, the scan begins again.
-async fn begin_in_second(table: &Arc<TableInner>) -> Result<(ActiveScan, Bounds, u32)> {
+async fn begin_in_second(
+    table: &Arc<TableInner>,
+    pulse: &Arc<Pulse>,
+) -> Result<(ActiveScan, Bounds, u32)> {
     let mut before = second_of(table);
     let mut beginnings = 0;
     loop {
-        let scan = ActiveScan::begin(table, 1).next().expect("there is one");
+        let scan = ActiveScan::begin(table, slice::from_ref(pulse)).next().expect("there is one");
         let bounds = scan.bounds().await?;
         let after = second_of(table);
         beginnings += 1;
@@ -234,7 +252,7 @@ impl Finder<'_> {
             let candidates = stretch.candidates(self.table, ScanMoment { end, ..self.moment })?;
             front = stretch.rest(candidates.next);
             let live = self.live_of(candidates).await?;
-            self.show(stretch, live).await;
+            self.show(stretch, live).await?;
             pass(front.start);
         }
         if !front.bytes.is_empty() {
@@ -250,14 +268,16 @@ impl Finder<'_> {
         let mut bytes = 0;
         loop {
             self.check(from)?;
-            let Some(stretch) = Stretch::copy(self.table, [from, end], bytes).await? else {
+            let Some(stretch) =
+                Stretch::copy(self.table, [from, end], bytes, self.found.pulse()).await?
+            else {
                 return Ok(from);
             };
             let candidates = stretch.candidates(self.table, ScanMoment { end, ..self.moment })?;
             let next = candidates.next;
             if next > from {
                 let live = self.live_of(candidates).await?;
-                self.show(stretch, live).await;
+                self.show(stretch, live).await?;
                 return Ok(next);
             }
             // The first record is longer.
@@ -276,16 +296,24 @@ impl Finder<'_> {
             self.wish == Wish::Values && info.is_in_pieces(record.layout)
         };
         for record in live.iter().filter(|record| is_long(record)) {
-            self.found.put(self.gathered(record).await?).await;
+            self.put(self.gathered(record).await?).await?;
         }
         let plain = live.iter().filter(|record| !is_long(record));
         Ok(plain.map(|record| record.address).collect())
     }
 
     /// Passes on live records of a stretch, and lets other tasks run.
-    async fn show(&self, stretch: Stretch, live: Vec<Address>) {
-        self.found.put(Batch::new(stretch, self.table.layout, live)).await;
+    async fn show(&self, stretch: Stretch, live: Vec<Address>) -> Result<()> {
+        self.put(Batch::new(stretch, self.table.layout, live, self.found.pulse())).await?;
         yield_once().await;
+        Ok(())
+    }
+
+    /// Passes on a batch that was read before the scan expired, if it has.
+    async fn put(&self, batch: Batch) -> Result<()> {
+        self.found.pulse().check()?;
+        self.found.put(batch).await;
+        Ok(())
     }
 
     /// Returns a record with its value, which is in pieces.
@@ -293,12 +321,15 @@ impl Finder<'_> {
         let Candidate { address, layout, record: bytes, .. } = *record;
         let list = StoredRecord::value_in(bytes, layout);
         let value = read_overflow(self.table.with_store(), address, list).await?;
-        Ok(Batch::long(record, value))
+        Ok(Batch::long(record, value, self.found.pulse()))
     }
 
     /// Returns the cause of an error: a file that is missing since the log begins later is no
-    /// damage.
+    /// damage, and neither is anything that an expired scan meets.
     fn cause_of(&self, error: Error) -> Error {
+        if let Err(expired) = self.found.pulse().check() {
+            return expired;
+        }
         let is_gone = self.table.log.pages().begin() > self.begin;
         let is_damage = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound);
         if is_gone && is_damage { Error::taken_from_scan(self.begin.raw()) } else { error }
@@ -312,6 +343,7 @@ impl Finder<'_> {
     fn check(&self, next: Address) -> Result<()> {
         self.table.check_read()?;
         self.table.check()?;
+        self.found.pulse().check()?;
         let begin = self.table.log.pages().begin();
         if next < begin { Err(Error::taken_from_scan(next.raw())) } else { Ok(()) }
     }

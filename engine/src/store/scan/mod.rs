@@ -4,8 +4,9 @@
 //! * `active`: [`ActiveScans`], the scans in progress: their moments, and what they still need.
 //! * `driver`: finds the moment of a scan, and ends its freeze.
 //! * `progress`: one scan in progress.
+//! * `pulse`: [`Pulse`], whether a scan is being used, and whether it has expired.
 //! * `liveness`: decides which records of a page, the *candidates*, are the newest of their keys.
-//! * `chains`: reads the chains for that from the device, many at once.
+//!   It reads the chains for that from the device, many at once.
 //! * `removal`: deletes a key if the record that a scan has shown is still its newest.
 //! * `pages`: reads the log in order, from memory or from the device.
 //! * `share`: the ranges that a scan reads: all, a part, or those after a [`Cursor`].
@@ -32,24 +33,23 @@
 //! # A scan that is dropped or leaked
 //! A dropped scan wakes the driver, which ends its freeze. A leaked scan stays frozen. Then each
 //! key whose record was mutable at the moment costs one copy to the tail when it changes next, and
-//! an entry of a deleted key may stay in the index. Neither repeats.
+//! an entry of a deleted key may stay in the index. Neither repeats. But compaction waits for
+//! scans, so a scan that is not polled *expires* after a while, if compaction waits.
 
 mod active;
 mod batch;
-mod candidate;
-mod chains;
 mod driver;
 mod found;
 mod live_records;
 mod liveness;
 mod pages;
 mod progress;
+mod pulse;
 mod removal;
 mod share;
 
 pub(in crate::store) use active::ActiveScans;
 pub(crate) use batch::{Batch, LiveRecord};
-pub(in crate::store) use candidate::{Candidate, Live, NOW};
 pub(crate) use live_records::{LiveRecords, Wish};
-pub(in crate::store) use liveness::live_of;
+pub(in crate::store) use liveness::{Candidate, Live, NOW, live_of};
 pub use share::Cursor;

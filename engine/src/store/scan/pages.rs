@@ -4,7 +4,8 @@
 //! in memory for a scan. A stretch begins with a record, and may end in the middle of one: the next
 //! stretch begins with that record.
 
-use super::candidate::Candidate;
+use super::liveness::Candidate;
+use super::pulse::Pulse;
 use crate::base::address::Address;
 use crate::base::error::Result;
 use crate::hybrid_log::{Chunk, PageRecord, Region};
@@ -53,10 +54,14 @@ impl Stretch {
     /// at least `bytes`, if there are as many.
     ///
     /// Returns `None` if the bytes are not in memory. Waits until they are immutable.
+    ///
+    /// # Errors
+    /// `Truncated` if the scan has expired, so that they may be mutable; `Poisoned`, `Closed`.
     pub(super) async fn copy(
         store: &StoreInner,
         [from, end]: [Address; 2],
         bytes: u64,
+        pulse: &Pulse,
     ) -> Result<Option<Self>> {
         let left = store.log.file().units().left_of_page(from).min(end.raw() - from.raw());
         let length = usize::try_from(left.min(bytes.max(COPY_BYTES))).expect("within a page");
@@ -74,6 +79,7 @@ impl Stretch {
                 Ok(bytes) => return Ok(Some(Self { start: from, first: from, bytes })),
                 Err(Region::OnDevice | Region::Truncated) => return Ok(None),
                 Err(region) => {
+                    pulse.check()?;
                     assert_ne!(region, Region::Mutable, "{from:?} never changes again");
                     store.log.wait_until_immutable(from).await?;
                 }

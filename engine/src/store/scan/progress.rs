@@ -1,6 +1,7 @@
 //! A scan in progress, from its beginning to its drop.
 
 use super::active::Bounds;
+use super::pulse::Pulse;
 use crate::base::address::Address;
 use crate::base::error::Result;
 use crate::hybrid_log::LogStatus;
@@ -15,11 +16,14 @@ pub(super) struct ActiveScan {
 }
 
 impl ActiveScan {
-    /// Begins scans, as of one moment that follows.
-    pub(super) fn begin(table: &Arc<TableInner>, count: usize) -> impl Iterator<Item = Self> {
+    /// Begins a scan for each pulse, as of one moment that follows.
+    pub(super) fn begin(
+        table: &Arc<TableInner>,
+        pulses: &[Arc<Pulse>],
+    ) -> impl Iterator<Item = Self> + use<> {
         // All of them at once, so that a scan that is not used ends.
         let scan = |number| Self { table: Arc::clone(table), number };
-        let scans: Vec<_> = table.scans.enter(count).map(scan).collect();
+        let scans: Vec<_> = table.scans.enter(pulses).map(scan).collect();
         scans.into_iter()
     }
 

@@ -4,11 +4,10 @@
 //! is as it was exactly if its record is still the newest. The tombstone is linked only if the
 //! index entry is as it was during the walk that found this.
 
-use super::candidate::{Candidate, NOW, Pending, Walk};
-use super::chains::walk_on_device;
-use super::liveness::walk_in_memory;
+use super::liveness::{Candidate, NOW, Pending, Walk, walk_in_memory, walk_on_device};
+use super::pulse::Pulse;
 use crate::base::address::Address;
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::wait::yield_once;
 use crate::hash_index::FoundEntry;
 use crate::hybrid_log::Region;
@@ -30,28 +29,31 @@ enum Removal {
     NoRoom(u64),
     /// Another operation has changed the chain.
     Lost,
+    /// The scan has expired, so its record may have changed in place.
+    Expired(Error),
 }
 
 /// Deletes the key of `candidate` if that is its newest record. Returns whether it was.
 ///
 /// # Errors
 /// `StorageFull`, `ReadOnly`, `Poisoned`, `Closed`; `InvalidArgument` if the table was dropped;
-/// `Corrupt` and `Io` of the chain.
+/// `Corrupt` and `Io` of the chain; `Truncated` if the scan has expired.
 ///
 /// # Cancel safety
 /// The key is deleted or not.
 pub(super) async fn remove<S: HasLayout>(
     table: &TableInner,
     candidate: Candidate<'_>,
+    pulse: &Pulse,
 ) -> Result<bool> {
     let mut on_device = None;
     loop {
         let core = table.with_store();
         core.check_write()?;
         core.table.check()?;
-        let tried = core
-            .pool
-            .with(|seat| seat.protected(|tools| try_once::<S>(core, candidate, on_device, &tools)));
+        let tried = core.pool.with(|seat| {
+            seat.protected(|tools| try_once::<S>(core, (candidate, pulse), on_device, &tools))
+        });
         match tried {
             Removal::Done(is_removed) => return Ok(is_removed),
             Removal::OnDevice(entry, from) => {
@@ -63,6 +65,7 @@ pub(super) async fn remove<S: HasLayout>(
             Removal::Barrier => core.cut_over().await?,
             Removal::NoRoom(bytes) => core.log.allocator().wait_for_space(bytes).await?,
             Removal::Lost => yield_once().await,
+            Removal::Expired(error) => return Err(error),
         }
     }
 }
@@ -71,12 +74,15 @@ pub(super) async fn remove<S: HasLayout>(
 /// the record.
 fn try_once<S: HasLayout>(
     core: TableRef<'_>,
-    candidate: Candidate<'_>,
+    (candidate, pulse): (Candidate<'_>, &Pulse),
     on_device: Option<(Address, bool)>,
     tools: &OperationContext<'_>,
 ) -> Removal {
     if core.must_wait(tools) {
         return Removal::Barrier;
+    }
+    if let Err(error) = pulse.check() {
+        return Removal::Expired(error);
     }
     let Some(entry) = core.index.find(candidate.hash) else {
         return Removal::Done(false);

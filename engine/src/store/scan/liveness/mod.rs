@@ -11,8 +11,13 @@
 //! Nothing that this finds is undone by operations that continue: they link records above `end`
 //! only, and the keys and previous addresses of linked records never change.
 
-use super::candidate::{Candidate, Live, Pending, Walk};
-use super::chains;
+mod candidate;
+mod chains;
+
+pub(in crate::store) use candidate::{Candidate, Live, NOW};
+pub(super) use candidate::{Pending, Walk};
+pub(super) use chains::walk_on_device;
+
 use crate::base::address::Address;
 use crate::base::error::Result;
 use crate::epoch::Guard;
@@ -58,7 +63,7 @@ pub(in crate::store) async fn live_of<'p>(
             });
         });
     }
-    chains::walk_on_device(store, pending, end, live).await
+    walk_on_device(store, pending, end, live).await
 }
 
 /// Walks along the chain of a candidate from its entry down to the head, without the records at or

@@ -36,7 +36,7 @@ enum Step {
 }
 
 /// Walks until every candidate is live or dead.
-pub(super) async fn walk_on_device<'p>(
+pub(in crate::store::scan) async fn walk_on_device<'p>(
     store: &StoreInner,
     mut pending: Vec<Pending<'p>>,
     end: Address,

@@ -27,16 +27,16 @@ pub(in crate::store) struct Live<'p> {
 
 /// A candidate whose chain goes on at an address on the device.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pending<'p> {
-    pub(super) candidate: Candidate<'p>,
-    pub(super) entry: FoundEntry,
+pub(in crate::store::scan) struct Pending<'p> {
+    pub(in crate::store::scan) candidate: Candidate<'p>,
+    pub(in crate::store::scan) entry: FoundEntry,
     /// It is above the candidate.
-    pub(super) from: Address,
+    pub(in crate::store::scan) from: Address,
 }
 
 /// The end of a walk along a chain, as far as it went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Walk {
+pub(in crate::store::scan) enum Walk {
     /// The record is the newest of its key.
     Live,
     /// Another record of the key is newer, or no chain leads to the record.
@@ -54,7 +54,7 @@ impl<'p> Candidate<'p> {
     }
 
     /// Returns how a walk to this record goes on at `address`.
-    pub(super) fn walk_at(&self, address: Address) -> Walk {
+    pub(in crate::store::scan) fn walk_at(&self, address: Address) -> Walk {
         match address.cmp(&self.address) {
             std::cmp::Ordering::Less => Walk::Dead,
             std::cmp::Ordering::Equal => Walk::Live,
@@ -64,7 +64,12 @@ impl<'p> Candidate<'p> {
 
     /// Returns whether a record at `address` with this header can be a newer one of the key as of
     /// `end`. Its key decides.
-    pub(super) fn may_be_newer(&self, address: Address, info: RecordInfo, end: Address) -> bool {
+    pub(in crate::store::scan) fn may_be_newer(
+        &self,
+        address: Address,
+        info: RecordInfo,
+        end: Address,
+    ) -> bool {
         address < end && info.table() == self.table
     }
 }

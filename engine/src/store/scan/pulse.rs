@@ -1,0 +1,51 @@
+//! The sign of life of one scan, and its end by others.
+//!
+//! A task that scans may never be polled again. Then the driver of scans *expires* the scan, if
+//! compaction waits for it. The scan learns of it when it is polled.
+//!
+//! # Invariant
+//! A scan shows only what it has read before it expired. The driver sets `is_expired`, drains the
+//! epoch, and only then lets records change and chains lose records. So a task that sees such a
+//! change has a guard that began after the drain, and sees `is_expired`. The scan looks at
+//! `is_expired` after it has read, and before it shows what it has read.
+
+use crate::base::error::{Error, Result};
+use kvick_io::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// The pulse of one scan.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Pulse {
+    // Written by the task of the scan only. Relaxed: only its changes count.
+    beats: AtomicU64,
+    // Written by the driver of scans, once.
+    is_expired: AtomicBool,
+}
+
+impl Pulse {
+    /// Notes that the scan is being used.
+    #[inline]
+    pub(super) fn beat(&self) {
+        // One task writes it, so no addition is lost.
+        self.beats.store(self.beats.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+
+    pub(super) fn beats(&self) -> u64 {
+        self.beats.load(Ordering::Relaxed)
+    }
+
+    /// Ends the scan. A drain follows before anything that it relies on changes.
+    pub(super) fn expire(&self) {
+        self.is_expired.store(true, Ordering::Relaxed);
+    }
+
+    /// Refuses to show what was read before this call, if the scan has expired.
+    ///
+    /// # Errors
+    /// `Truncated`.
+    #[inline]
+    pub(super) fn check(&self) -> Result<()> {
+        // Relaxed: the drain after `expire` orders it, for everything that was read under a guard
+        // that began after that drain.
+        if self.is_expired.load(Ordering::Relaxed) { Err(Error::scan_expired()) } else { Ok(()) }
+    }
+}
