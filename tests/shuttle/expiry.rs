@@ -8,11 +8,10 @@ use kvick::codec::{Expires, Expiring};
 use kvick::session::Expiry;
 use kvick::{Session, WeakSpots};
 use shuttle::future::block_on;
-use shuttle::scheduler::RandomScheduler;
 use tests::history::{Action, Event, NEVER, PASSED, add, is_linearizable};
 use tests::numbers::{Growing, Number};
 
-use super::{SCHEDULES, Ticks, drawn, many_schedules, open, tick};
+use super::{Ticks, drawn, many_schedules, open, random_schedules, tick};
 
 /// The expiries of histories: see [`tests::history`].
 const EXPIRIES: [u64; 4] = [NEVER, PASSED, 7, 8];
@@ -117,10 +116,7 @@ fn set_beside_a_counter<V: Number, W: Expires<Item = V, Owned = V>>(no_drain: bo
 }
 
 fn schedules_of_a_set<V: Number, W: Expires<Item = V, Owned = V>>(no_drain: bool) {
-    let mut config = shuttle::Config::new();
-    config.stack_size = 1 << 20;
-    let runner = shuttle::Runner::new(RandomScheduler::new(SCHEDULES), config);
-    runner.run(move || set_beside_a_counter::<V, W>(no_drain));
+    random_schedules(move || set_beside_a_counter::<V, W>(no_drain));
 }
 
 #[test]

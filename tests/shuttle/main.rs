@@ -4,6 +4,7 @@
 //! maintenance of the store is one more task under the same scheduler.
 #![cfg(shuttle)]
 
+mod compaction;
 mod expiry;
 mod scans;
 
@@ -63,12 +64,22 @@ async fn open_in<K: Key + ?Sized, V: Value + ?Sized>(
     store.await.expect("a store in memory opens")
 }
 
-/// Searches with few changes of threads, each after a long stretch. These find a task that pauses
-/// for long in the middle of an operation, which an even mixture hardly ever does.
-fn many_schedules(run: impl Fn() + Send + Sync + 'static) {
+fn shuttle_config() -> shuttle::Config {
     let mut config = shuttle::Config::new();
     // The default is too small for the frames of a test build.
     config.stack_size = 1 << 20;
+    config
+}
+
+/// Searches with an even mixture of threads.
+fn random_schedules(run: impl Fn() + Send + Sync + 'static) {
+    shuttle::Runner::new(RandomScheduler::new(SCHEDULES), shuttle_config()).run(run);
+}
+
+/// Searches with few changes of threads, each after a long stretch. These find a task that pauses
+/// for long in the middle of an operation, which an even mixture hardly ever does.
+fn many_schedules(run: impl Fn() + Send + Sync + 'static) {
+    let config = shuttle_config();
     let run = Arc::new(run);
     for preemptions in 2..5 {
         let (scheduler, run) =
@@ -258,10 +269,7 @@ fn count_while_it_thaws<V: SampleValue + ?Sized>(freezer: Freezer, one_drain: bo
 }
 
 fn schedules_of_a_thaw<V: SampleValue + ?Sized>(freezer: Freezer, one_drain: bool) {
-    let mut config = shuttle::Config::new();
-    config.stack_size = 1 << 20;
-    let runner = shuttle::Runner::new(RandomScheduler::new(SCHEDULES), config);
-    runner.run(move || count_while_it_thaws::<V>(freezer, one_drain));
+    random_schedules(move || count_while_it_thaws::<V>(freezer, one_drain));
 }
 
 /// A thaw drained the epoch only once. A task entered after that, and found the index entry before
@@ -328,10 +336,7 @@ fn take_from_a_counter<V: SampleValue + ?Sized>(no_drain: bool) {
 }
 
 fn schedules_of_a_take<V: SampleValue + ?Sized>(no_drain: bool) {
-    let mut config = shuttle::Config::new();
-    config.stack_size = 1 << 20;
-    let runner = shuttle::Runner::new(RandomScheduler::new(SCHEDULES), config);
-    runner.run(move || take_from_a_counter::<V>(no_drain));
+    random_schedules(move || take_from_a_counter::<V>(no_drain));
 }
 
 #[test]

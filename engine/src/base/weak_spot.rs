@@ -32,13 +32,23 @@ mod asked {
         pub one_drain: bool,
         /// A removal takes the word of a frozen record for final at once.
         pub no_drain: bool,
+        /// The begin of the log moves without a drain.
+        pub begins_at_once: bool,
+        /// Compaction links a copy under the entry that is there now.
+        pub copies_anew: bool,
         /// The limit of turns of other threads between finding an entry and reading a record.
         pub pauses: u32,
     }
 
     impl WeakSpots {
         /// No error and no delay.
-        pub const NONE: Self = Self { one_drain: false, no_drain: false, pauses: 0 };
+        pub const NONE: Self = Self {
+            one_drain: false,
+            no_drain: false,
+            begins_at_once: false,
+            copies_anew: false,
+            pauses: 0,
+        };
 
         /// Sets the weak spots from now on. No freeze has begun.
         pub fn set(self) {
@@ -62,6 +72,14 @@ mod asked {
 
     pub(crate) fn is_removed_without_drain() -> bool {
         ASKED.get().no_drain
+    }
+
+    pub(crate) fn begins_without_drain() -> bool {
+        ASKED.get().begins_at_once
+    }
+
+    pub(crate) fn is_copied_anew() -> bool {
+        ASKED.get().copies_anew
     }
 
     /// Suspends the thread, at random.
@@ -93,6 +111,16 @@ mod asked {
     }
 
     #[inline(always)]
+    pub(crate) const fn begins_without_drain() -> bool {
+        false
+    }
+
+    #[inline(always)]
+    pub(crate) const fn is_copied_anew() -> bool {
+        false
+    }
+
+    #[inline(always)]
     pub(crate) const fn pause() {}
 }
 
@@ -100,4 +128,7 @@ mod asked {
 pub(crate) use asked::Stage;
 #[cfg(shuttle)]
 pub use asked::{Stage, WeakSpots};
-pub(crate) use asked::{enter, is_removed_without_drain, is_thawed_after_one_drain, pause};
+pub(crate) use asked::{
+    begins_without_drain, enter, is_copied_anew, is_removed_without_drain,
+    is_thawed_after_one_drain, pause,
+};

@@ -4,6 +4,7 @@ use super::counts::Round;
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::wait::yield_once;
+use crate::base::weak_spot;
 use crate::epoch::Guard;
 use crate::hash_index::FoundEntry;
 use crate::record::Layout;
@@ -75,8 +76,9 @@ async fn copy_group<'p>(
                     content: RecordKind::Value,
                     expiry: StoredRecord::expiry_in(record, layout),
                 };
-                let chain = chain_behind(store, live);
-                match link_copy(store, (table, layout), (live.entry, chain), new, tools.guard) {
+                let entry = entry_for_copy(store, live);
+                let chain = (entry, chain_behind(store, live.candidate, entry));
+                match link_copy(store, (table, layout), chain, new, tools.guard) {
                     Copied::Tried(Link::Linked) => {
                         copied += 1;
                         bytes += record.len();
@@ -142,12 +144,21 @@ pub(super) fn link_copy(
     Copied::Tried(linked.map_or_else(|link| link, |_address| Link::Linked))
 }
 
+/// Returns the entry under which the copy of a record is linked: its proof began with that entry.
+fn entry_for_copy(store: &StoreInner, live: &Live<'_>) -> FoundEntry {
+    if weak_spot::is_copied_anew() {
+        let entry = store.index.find(live.candidate.hash);
+        return entry.expect("the chain of a present key has an entry");
+    }
+    live.entry
+}
+
 /// Returns the chain for the copy of a record: the present one, or none if only the record itself
 /// and records below the begin of the log are in it. So a key stays alone in its chain if it was,
 /// and its entry goes when it is deleted. No scan is in progress, which might need the record.
-fn chain_behind(store: &StoreInner, live: &Live<'_>) -> Address {
-    let Candidate { address, record, .. } = live.candidate;
-    let (newest, begin) = (live.entry.address(), store.log.pages().begin());
+fn chain_behind(store: &StoreInner, live: Candidate<'_>, entry: FoundEntry) -> Address {
+    let Candidate { address, record, .. } = live;
+    let (newest, begin) = (entry.address(), store.log.pages().begin());
     let is_alone = newest == address && RecordInfo::first_of(record).previous() < begin;
     if is_alone { Address::NONE } else { newest }
 }
