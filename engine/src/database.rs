@@ -3,7 +3,7 @@
 use crate::base::error::{Error, Result};
 use crate::base::health::Health;
 use crate::checkpoint::{Info, RemovalJob, Request, StoreFormat, TableChange, TableFormat, Token};
-use crate::compaction::Compacted;
+use crate::compaction::{Compacted, Wish};
 use crate::config::{ByteSize, Config};
 use crate::lifecycle::StoreLifecycle;
 use crate::record::TableNumber;
@@ -217,8 +217,7 @@ impl Database {
 
     /// See [`FasterKv::compact`](crate::FasterKv::compact).
     pub async fn compact(&self) -> Result<Compacted> {
-        let span = tracing::info_span!(target: "kvick::compaction", "compact");
-        async { self.lifecycle.compaction.start()?.await }.instrument(span).await
+        self.lifecycle.compaction.compact(Wish::ALL).await
     }
 
     /// See [`FasterKv::checkpoints`](crate::FasterKv::checkpoints).

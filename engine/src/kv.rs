@@ -11,7 +11,7 @@ use crate::base::error::Result;
 use crate::base::health::Health;
 use crate::checkpoint::{Info, Request, Token};
 use crate::codec::{Key, Value};
-use crate::compaction::Compacted;
+use crate::compaction;
 use crate::config::{ByteSize, Config};
 use crate::database::Database;
 use crate::recovery::Report;
@@ -271,7 +271,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// [`Config::segment_size`] bytes and goes as a whole.
     ///
     /// All operations continue meanwhile. The records of all tables are compacted. A
-    /// [scan](Self::scan) in progress holds compaction up, also a leaked one.
+    /// [scan](Self::scan) in progress holds compaction up.
+    ///
+    /// [`oldest`](compaction::Request::oldest) compacts less, and
+    /// [`keep`](compaction::Request::keep) also removes keys of this table by a closure.
     ///
     /// Records that were copied leave memory, as if they had been written just now and others had
     /// not been used for long. So compact a store that is much larger than its live records.
@@ -302,8 +305,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     ///
     /// # Cancel safety
     /// The compaction continues if the future is dropped.
-    pub async fn compact(&self) -> Result<Compacted> {
-        self.database.compact().await
+    pub fn compact(&self) -> compaction::Request<'_, K, V> {
+        compaction::Request::new(&self.database.lifecycle().compaction, &self.core)
     }
 
     /// Writes everything to the device and waits until it is there.

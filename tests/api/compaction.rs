@@ -266,3 +266,79 @@ fn expired_values_go_whatever_their_length() {
         store.close().await
     });
 }
+
+/// Compaction with a closure removes keys of its table without a record for each.
+#[test]
+fn a_closure_decides_which_keys_stay() {
+    run(async {
+        let directory = MemoryDirectory::new();
+        let builder = Database::builder(config()).directory(Arc::new(directory.clone()));
+        let database = builder.open_in_directory().await?;
+        let texts: FasterKv<u64, [u8]> = database.table("texts").await?;
+        let words: FasterKv<u64, u64> = database.table("words").await?;
+        let text = |key: u64| vec![7; if key % 10 < 2 { 9_000 } else { 100 }];
+        for key in 0..200 {
+            texts.upsert(&key, &text(key)).await?;
+            words.upsert(&key, &key).await?;
+        }
+        let before = texts.table_stats().appended_records;
+        let compacted =
+            texts.compact().keep(|key, text| key.is_multiple_of(2) && text[0] == 7).await?;
+        // What is in the last page is not compacted.
+        assert!((90..=100).contains(&compacted.removed_keys), "{compacted:?}");
+        assert_eq!(texts.table_stats().appended_records, before, "a removal appends nothing");
+        assert_eq!(texts.count().await?, 200 - compacted.removed_keys);
+        for key in (0..180).step_by(2) {
+            assert_eq!(texts.read(&key).await?, Some(text(key)), "key {key}");
+            assert!(!texts.contains(&(key + 1)).await?, "key {}", key + 1);
+        }
+        assert_eq!(words.count().await?, 200, "another table is as it was");
+        database.close().await?;
+        let builder = Database::builder(config()).directory(Arc::new(directory.clone()));
+        let database = builder.open_in_directory().await?;
+        let texts: FasterKv<u64, [u8]> = database.table("texts").await?;
+        assert_eq!(texts.count().await?, 200 - compacted.removed_keys);
+        database.close().await
+    });
+}
+
+#[test]
+fn only_the_oldest_part_is_compacted() {
+    run(async {
+        let store = open::<u64>(&MemoryDirectory::new()).await;
+        for key in 0..20 * KEYS {
+            store.upsert(&(key % KEYS), &key).await?;
+            if key % KEYS == 0 {
+                store.flush().await?;
+            }
+        }
+        let compacted = store.compact().oldest(ByteSize::kib(100)).await?;
+        assert!((90 << 10..=100 << 10).contains(&compacted.log_bytes), "{compacted:?}");
+        assert_eq!(store.compact().oldest(ByteSize::kib(1)).await?.log_bytes, 0, "no page");
+        store.close().await
+    });
+}
+
+#[test]
+fn a_panic_of_the_closure_passes_on() {
+    run(async {
+        let store = open::<u64>(&MemoryDirectory::new()).await;
+        for key in 0..KEYS {
+            store.upsert(&key, &key).await?;
+        }
+        let compaction = store.compact().keep(|key, _value| {
+            assert!(key != 700, "not this one");
+            key.is_multiple_of(2)
+        });
+        let compaction = std::panic::AssertUnwindSafe(compaction.into_future());
+        let panic = futures::FutureExt::catch_unwind(compaction).await.expect_err("it panics");
+        let text = panic.downcast_ref::<&str>().copied();
+        assert_eq!(text, Some("not this one"));
+        assert_eq!(store.read(&700).await?, Some(700));
+        // The store works as before.
+        store.compact().keep(|key, _value| key.is_multiple_of(2)).await?;
+        assert_eq!(store.read(&701).await?, None);
+        assert_eq!(store.read(&702).await?, Some(702));
+        store.close().await
+    });
+}

@@ -44,7 +44,7 @@ fn ask_store(asked: &mut Asked, store: &FasterKv<u64, [u8]>) -> Result<()> {
     });
     ask(asked, "kv.rs", "delete_checkpoint", || store.delete_checkpoint(token));
     ask(asked, "kv.rs", "prune_checkpoints", || store.prune_checkpoints(1));
-    ask(asked, "kv.rs", "compact", || store.compact());
+    ask(asked, "kv.rs", "compact", || store.compact().into_future());
     ask(asked, "kv.rs", "flush", || store.flush());
     ask(asked, "kv.rs", "set_memory", || store.set_memory(ByteSize::mib(1)));
     ask(asked, "kv.rs", "flush_and_evict", || store.flush_and_evict());

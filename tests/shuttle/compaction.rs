@@ -26,13 +26,14 @@ async fn with_a_cold_key<V: SampleValue + ?Sized>() -> FasterKv<u64, V> {
 /// A session counts while the page of the record is compacted, and what it has counted leaves
 /// memory.
 fn count_beside_compaction<V: SampleValue + ?Sized>(copies_anew: bool) {
-    WeakSpots { copies_anew, pauses: 4, ..WeakSpots::NONE }.set();
+    let pauses = if copies_anew { 100 } else { 4 };
+    WeakSpots { copies_anew, pauses, ..WeakSpots::NONE }.set();
     let store = block_on(with_a_cold_key::<V>());
     let session = store.session().expect("open");
     let counter = shuttle::thread::spawn(move || block_on(count_twice::<V>(session)));
     let compacting = store.clone();
     let compactor = shuttle::thread::spawn(move || {
-        block_on(compacting.compact()).expect("sound memory");
+        block_on(async { compacting.compact().await }).expect("sound memory");
     });
     block_on(store.flush_and_evict()).expect("sound memory");
     let session = counter.join().expect("no panic");
@@ -71,7 +72,7 @@ fn read_beside_compaction<V: SampleValue + ?Sized>(begins_at_once: bool) {
         }
         (session, are_found)
     });
-    block_on(store.compact()).expect("sound memory");
+    block_on(async { store.compact().await }).expect("sound memory");
     let (session, are_found) = reader.join().expect("no panic");
     WeakSpots::NONE.set();
     drop(session);

@@ -213,7 +213,7 @@ async fn take_checkpoints<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
         if random.chance(0.25) {
             // It takes a checkpoint of its own.
             let polls = if random.chance(0.2) { 1 } else { u32::MAX };
-            let compacted = AtMost::new(polls, Box::pin(store.compact())).await;
+            let compacted = AtMost::new(polls, store.compact().into_future()).await;
             compacted.transpose().expect("a sound disk");
         }
         let kind = match random.below(10) {

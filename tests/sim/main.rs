@@ -16,6 +16,7 @@ mod checkpoint_shapes;
 mod checkpoint_space;
 mod closing;
 mod compaction;
+mod compaction_filter;
 mod control;
 mod corruption;
 mod crash;

@@ -70,7 +70,7 @@ const ENGINE: [(&str, &str); 26] = [
         "base codec manifest record memory hash_index config epoch hybrid_log opening store \
          checkpoint",
     ),
-    ("compaction", "base statistics store checkpoint"),
+    ("compaction", "base codec config statistics store checkpoint"),
     ("inspect", "base manifest record config hybrid_log store checkpoint"),
     ("lifecycle", "base record config opening store checkpoint compaction recovery"),
     ("session", "codec base store futures lifecycle"),

@@ -122,7 +122,7 @@ fn run_once<V: Payload + ?Sized>(
     let terms = Terms { executor, end, checkpoints: None };
     let outcome = run::run(&store, Arc::new(prepare(&of_run)), terms, directory.path())?;
     let compaction = store.stats().space;
-    block_on(store.compact())?;
+    block_on(store.compact().into_future())?;
     let compacted = sampler.sample();
     block_on(store.close())?;
     let cost = Cost::new(&outcome, options.value);

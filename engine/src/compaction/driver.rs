@@ -2,16 +2,19 @@
 
 use super::Compacted;
 use super::policy::{LogMarks, Policy};
+use super::wish::{Outcome, Wish};
 use crate::base::address::Address;
 use crate::base::error::{ErrorKind, Result};
 use crate::base::wait::wait_either;
 use crate::checkpoint::{Answer, CheckpointPlan, Checkpoints, Reply};
 use crate::statistics::SpaceStats;
-use crate::store::{Round, StoreInner};
+use crate::store::{Filter, Round, StoreInner};
 use event_listener::Event;
 use kvick_io::sync::Mutex;
 use std::fmt;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use tracing::Instrument as _;
 
 /// The number of rounds for a whole log.
 const ROUNDS: u64 = 16;
@@ -21,7 +24,7 @@ pub(crate) struct Compaction {
     // Fixed after opening.
     checkpoints: Arc<Checkpoints>,
     // Under its lock: the callers that wait for a round that begins after they asked.
-    waiting: Mutex<Vec<Reply<Compacted>>>,
+    waiting: Mutex<Vec<(Wish, Reply<Outcome>)>>,
     // Under its lock.
     done: Mutex<Done>,
     demand: Event,
@@ -50,16 +53,26 @@ impl Compaction {
         Self { checkpoints, waiting, done, demand: Event::new() }
     }
 
-    /// Asks for a round over the whole log. Returns its answer.
+    /// Compacts, and passes on the panic of a filter.
+    pub(crate) async fn compact(&self, wish: Wish) -> Result<Compacted> {
+        let span = tracing::info_span!(target: "kvick::compaction", "compact");
+        let outcome = async { self.start(wish)?.await }.instrument(span).await?;
+        match outcome.panic {
+            Some(panic) => resume_unwind(panic),
+            None => outcome.compacted,
+        }
+    }
+
+    /// Asks for rounds over the log. Returns their answer.
     ///
     /// # Errors
     /// `Poisoned`, `Closed`.
-    pub(crate) fn start(&self) -> Result<Answer<Compacted>> {
+    fn start(&self, wish: Wish) -> Result<Answer<Outcome>> {
         let core = self.core();
         core.log.health().check_process()?;
         core.log.health().check_write()?;
         let (reply, answer) = Reply::new(core);
-        self.waiting.lock().expect("nothing panics under it").push(reply);
+        self.waiting.lock().expect("nothing panics under it").push((wish, reply));
         self.demand.notify(usize::MAX);
         if core.log.health().check_write().is_err() {
             // The driver may have left before it saw the request.
@@ -91,14 +104,27 @@ impl Compaction {
             });
             match next.await {
                 Next::End => return self.abandon(),
-                Next::Asked => {
-                    let replies = self.take_waiting();
-                    let compacted = self.compact_all().await;
-                    for reply in replies {
-                        reply.send(compacted.clone());
-                    }
-                }
+                Next::Asked => self.compact_asked().await,
                 Next::Due(until) => self.compact_some(until, &mut policy).await,
+            }
+        }
+    }
+
+    /// Makes the rounds that callers wait for. Those with the same wish have the same rounds.
+    async fn compact_asked(&self) {
+        let mut waiting = self.take_waiting();
+        while let Some((wish, reply)) = waiting.pop() {
+            let (bytes, mut filter) = (wish.bytes, wish.filter);
+            let mut replies = vec![reply];
+            if filter.is_none() {
+                let same = |(wish, _): &mut (Wish, _)| wish.bytes == bytes && wish.filter.is_none();
+                replies.extend(waiting.extract_if(.., same).map(|(_wish, reply)| reply));
+            }
+            let compacted = self.compact_oldest(bytes, &mut filter).await;
+            let mut panic = filter.and_then(Filter::into_panic);
+            for reply in replies {
+                let (compacted, panic) = (compacted.clone(), panic.take());
+                reply.send(Ok(Outcome { compacted, panic }));
             }
         }
     }
@@ -117,7 +143,7 @@ impl Compaction {
 
     /// Makes a round that the policy wants.
     async fn compact_some(&self, until: Address, policy: &mut Option<Policy>) {
-        let made = self.round(until).await;
+        let made = self.round(until, &mut None).await;
         let tail = self.core().log.tail_address().raw();
         if let Some(policy) = policy {
             // A failed round is not repeated at once either.
@@ -133,34 +159,39 @@ impl Compaction {
         }
     }
 
-    /// Compacts everything that is in the log now, in several rounds: an end in between loses only
-    /// the work of one.
-    async fn compact_all(&self) -> Result<Compacted> {
+    /// Compacts the oldest `bytes` bytes that are in the log now, in several rounds: an end in
+    /// between loses only the work of one.
+    async fn compact_oldest(&self, bytes: u64, filter: &mut Option<Filter>) -> Result<Compacted> {
         let log = &self.core().log;
         log.health().check_write()?;
         // Before anything becomes immutable for it.
         self.core().check_scans()?;
         let until = log.flushing().flush().await?;
         let (units, first) = (log.file().units(), log.pages().begin());
+        let until = Address::new(until.raw().min(first.raw().saturating_add(bytes)));
         let until = units.start_of_page(until);
+        if let Some(filter) = filter {
+            filter.set_end(until);
+        }
         let step = (until.raw().saturating_sub(first.raw()) / ROUNDS).max(1 << units.page_bits());
         let mut all = Round::default();
         let mut result = Ok(());
         let mut next = first;
         while next < until && result.is_ok() {
             next = units.start_of_page(Address::new(next.raw() + step)).min(until);
-            match self.round(next).await {
+            match self.round(next, filter).await {
                 Ok(round) => all.add(round),
                 Err(error) => result = Err(error),
             }
         }
         self.free(all.source_bytes).await?;
-        result.map(|()| Compacted::of(all))
+        let removed = filter.as_ref().map_or(0, Filter::removed);
+        result.map(|()| Compacted { removed_keys: removed, ..Compacted::of(all) })
     }
 
     /// Makes a round.
-    async fn round(&self, until: Address) -> Result<Round> {
-        let made = self.core().compact(until).await;
+    async fn round(&self, until: Address, filter: &mut Option<Filter>) -> Result<Round> {
+        let made = self.core().compact(until, filter).await;
         self.note(&made);
         tracing::debug!(target: "kvick::compaction", ?made, "compacted");
         made
@@ -214,7 +245,7 @@ impl Compaction {
         drop(self.take_waiting());
     }
 
-    fn take_waiting(&self) -> Vec<Reply<Compacted>> {
+    fn take_waiting(&self) -> Vec<(Wish, Reply<Outcome>)> {
         std::mem::take(&mut *self.waiting.lock().expect("nothing panics under it"))
     }
 

@@ -11,8 +11,12 @@
 
 mod driver;
 mod policy;
+mod request;
+mod wish;
 
 pub(crate) use driver::Compaction;
+pub use request::CompactionRequest as Request;
+pub(crate) use wish::Wish;
 
 use crate::store::Round;
 
@@ -29,12 +33,14 @@ pub struct Compacted {
     /// The number of records that are gone: deletions, older values, expired values, records of
     /// dropped tables.
     pub dropped_records: u64,
+    /// The number of keys that [`Request::keep`] removed. Their records count as dropped.
+    pub removed_keys: u64,
 }
 
 impl Compacted {
     fn of(round: Round) -> Self {
         let Round { source_bytes: log_bytes, copied_records, copied_bytes, dropped_records } =
             round;
-        Self { log_bytes, copied_records, copied_bytes, dropped_records }
+        Self { log_bytes, copied_records, copied_bytes, dropped_records, removed_keys: 0 }
     }
 }

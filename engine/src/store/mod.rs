@@ -42,7 +42,7 @@ pub(crate) mod system_state;
 mod table;
 mod tables;
 
-pub(crate) use compaction::Round;
+pub(crate) use compaction::{Filter, Round};
 pub(crate) use inner::{StoreInner, StoreParts};
 pub(crate) use limits::Limits;
 pub(crate) use operation::attempt::{Types, layout};

@@ -1,6 +1,7 @@
 //! Copies live records to the tail, each under the entry that its proof began with.
 
 use super::counts::Round;
+use super::filter::Filter;
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::wait::yield_once;
@@ -29,10 +30,11 @@ pub(super) enum Copied {
     Scan,
 }
 
-/// Copies the live ones of some candidates.
+/// Copies the live ones of some candidates, without those that `filter` drops.
 pub(super) async fn copy_live(
     store: &StoreInner,
     candidates: &[Candidate<'_>],
+    filter: &mut Option<Filter>,
     round: &mut Round,
 ) -> Result<()> {
     for slice in candidates.chunks(SLICE) {
@@ -43,6 +45,9 @@ pub(super) async fn copy_live(
             let mut live = Vec::with_capacity(left.len());
             // Each record that is linked when the entry is found counts, wherever the tail is.
             live_of(store, &left, NOW, &mut live).await?;
+            if let Some(filter) = filter {
+                filter.retain(&mut live)?;
+            }
             left.clear();
             let mut rest = &live[..];
             while !rest.is_empty() {
@@ -147,6 +152,7 @@ pub(super) fn link_copy(
 /// Returns the entry under which the copy of a record is linked: its proof began with that entry.
 fn entry_for_copy(store: &StoreInner, live: &Live<'_>) -> FoundEntry {
     if weak_spot::is_copied_anew() {
+        weak_spot::pause();
         let entry = store.index.find(live.candidate.hash);
         return entry.expect("the chain of a present key has an entry");
     }

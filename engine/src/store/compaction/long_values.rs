@@ -10,6 +10,7 @@
 
 use super::copies::{Copied, link_copy, wait};
 use super::counts::Round;
+use super::filter::Filter;
 use super::page::LongKey;
 use crate::base::address::Address;
 use crate::base::error::Result;
@@ -23,6 +24,9 @@ use crate::store::record::append::Link;
 use crate::store::record::find::find_on_device;
 use crate::store::record::overflow::{append_piece, read_piece};
 use crate::store::record::pieces::pieces_of;
+
+/// The contents of a tombstone.
+const TOMBSTONE: (RecordKind, &[u8], ExpiryWord) = (RecordKind::Tombstone, &[], ExpiryWord::NEVER);
 
 /// The newest record of a key, whose value is in pieces.
 struct List {
@@ -47,11 +51,12 @@ enum Newest {
 }
 
 /// Moves the value of a key out of the source, if its list or a piece is below `until`, and the
-/// value has not expired at `second`.
+/// value has not expired at `second`. A key whose list is there goes if `filter` drops it.
 pub(super) async fn relocate(
     store: &StoreInner,
     long: &LongKey<'_>,
     (until, second): (Address, u32),
+    filter: &mut Option<Filter>,
     round: &mut Round,
 ) -> Result<()> {
     loop {
@@ -66,6 +71,17 @@ pub(super) async fn relocate(
         if !is_in_source(list.address) && !pieces_of(&list.bytes).any(is_in_source) {
             return Ok(());
         }
+        if let Some(filter) = filter {
+            let (table, found) = ((long.table, long.layout), (list.address, &list.bytes[..]));
+            if !filter.keeps_long(table, long.key, found).await? {
+                // A list after the source would be left without its pieces.
+                if is_in_source(list.address) || link_new(store, long, &list, TOMBSTONE).await? {
+                    return Ok(());
+                }
+                yield_once().await;
+                continue;
+            }
+        }
         let mut bytes = list.bytes[..WORD].to_vec();
         for piece in pieces_of(&list.bytes) {
             let mut piece = piece;
@@ -77,7 +93,7 @@ pub(super) async fn relocate(
             }
             bytes.extend_from_slice(&piece.raw().to_le_bytes());
         }
-        if link_list(store, long, &list, &bytes).await? {
+        if link_new(store, long, &list, (RecordKind::InPieces, &bytes, list.expiry)).await? {
             round.copied_records += 1;
             return Ok(());
         }
@@ -86,15 +102,14 @@ pub(super) async fn relocate(
     }
 }
 
-/// Links a list in place of another. Returns false if the key has changed since.
-async fn link_list(
+/// Links a record in place of a list. Returns false if the key has changed since.
+async fn link_new(
     store: &StoreInner,
     long: &LongKey<'_>,
     list: &List,
-    bytes: &[u8],
+    (content, value, expiry): (RecordKind, &[u8], ExpiryWord),
 ) -> Result<bool> {
-    let (key, content, expiry) = (long.key, RecordKind::InPieces, list.expiry);
-    let new = NewRecord { key, value: bytes, content, expiry };
+    let new = NewRecord { key: long.key, value, content, expiry };
     loop {
         store.check_write()?;
         let linked = store

@@ -5,8 +5,9 @@
 //! A *round* compacts the *source*, the range from the begin of the log up to an address. A record
 //! of the source is *copied* if it is live: its chain leads to it, and to no newer record of its
 //! key. All other records of the source are dropped with it: older values, deletions, records that
-//! have expired or whose table was dropped, records that were never linked, and pieces that no list
-//! names. Whatever a deletion hides is older, so it is in the source too.
+//! have expired or whose table was dropped, records that were never linked, pieces that no list
+//! names, and live ones that the caller does not keep (`filter.rs`). Whatever a deletion hides is
+//! older, so it is in the source too.
 //!
 //! # A round
 //! ```text
@@ -14,7 +15,7 @@
 //! ```
 //! 1. The source is retired (`hybrid_log/shift/begin.rs`): no operation links a piece of it any
 //!    more.
-//! 2. Each page is read, and its live records are found (`scan/liveness.rs`).
+//! 2. Each page is read, and its live records are found (`scan/liveness/`).
 //! 3. A copy is appended, and linked by a CAS on the very entry that was found before the chain was
 //!    walked. An entry that is unchanged leads to an unchanged chain, so the record is still live.
 //!    If the entry has changed, the record is looked at again.
@@ -22,7 +23,8 @@
 //!    entry before its copy was linked.
 //!
 //! # Invariants
-//! 1. Every key that is present below the begin of the log has its newest record at or above it.
+//! 1. Every key that is present, and that the caller keeps, has its newest record at or above the
+//!    begin of the log.
 //! 2. A copy is linked only under the entry that its proof began with.
 //! 3. The begin moves over whole pages whose copies are linked, and of which no scan in progress
 //!    needs a record.
@@ -34,8 +36,10 @@
 
 mod copies;
 mod counts;
+mod filter;
 mod long_values;
 mod page;
 mod round;
 
 pub(crate) use counts::Round;
+pub(crate) use filter::Filter;

@@ -2,6 +2,7 @@
 
 use super::copies::{copy_live, held_up};
 use super::counts::Round;
+use super::filter::Filter;
 use super::long_values::relocate;
 use super::page::PageContents;
 use crate::base::address::Address;
@@ -23,21 +24,26 @@ struct Source<'s> {
     until: Address,
     /// Records that expire in this second or earlier have expired.
     second: u32,
+    filter: &'s mut Option<Filter>,
     /// Everything live below is copied.
     done: Address,
     round: Round,
 }
 
 impl StoreInner {
-    /// Copies what is live in the log below `until`, and lets the log begin there. Everything below
-    /// `until` has been flushed.
+    /// Copies what is live in the log below `until`, except what `filter` drops, and lets the log
+    /// begin there. Everything below `until` has been flushed.
     ///
     /// After an error the log begins with the page that could not be compacted.
     ///
     /// # Errors
     /// `Busy` if there is a scan in progress, or one begins meanwhile. `Corrupt` with file and
     /// offset, `Io`, `StorageFull`, `Poisoned`, `Closed`.
-    pub(crate) async fn compact(&self, until: Address) -> Result<Round> {
+    pub(crate) async fn compact(
+        &self,
+        until: Address,
+        filter: &mut Option<Filter>,
+    ) -> Result<Round> {
         let (units, begin) = (self.log.file().units(), self.log.pages().begin());
         let until = units.start_of_page(until);
         if until <= begin {
@@ -48,7 +54,7 @@ impl StoreInner {
         self.log.begin_shift().retire(until).await;
         let second = self.clock.now().second;
         let mut source =
-            Source { store: self, until, second, done: begin, round: Round::default() };
+            Source { store: self, until, second, filter, done: begin, round: Round::default() };
         let read = self.log.scan().log([units.start_of_page(begin), until], &mut source).await;
         let Source { done, mut round, .. } = source;
         let done = if read.is_ok() { until } else { done };
@@ -119,9 +125,13 @@ impl Source<'_> {
         let range = [page.start, self.until];
         let contents =
             PageContents::of(self.store, range, &page.bytes, (self.second, &mut self.round))?;
-        copy_live(self.store, &contents.candidates, &mut self.round).await?;
+        copy_live(self.store, &contents.candidates, self.filter, &mut self.round).await?;
         for long in &contents.long {
-            relocate(self.store, long, (self.until, self.second), &mut self.round).await?;
+            let bounds = (self.until, self.second);
+            relocate(self.store, long, bounds, self.filter, &mut self.round).await?;
+        }
+        if let Some(filter) = self.filter {
+            filter.note_page();
         }
         let page_bits = self.store.log.file().units().page_bits();
         self.done = Address::at(page.start.page(page_bits) + 1, 0, page_bits);
