@@ -3,7 +3,7 @@
 
 use kvick::config::{Backend, ByteSize};
 use kvick::io::MemoryDirectory;
-use kvick::{Config, Database, ErrorKind, FasterKv, Result};
+use kvick::{Config, Database, ErrorKind, FasterKv, Result, checkpoint};
 use std::sync::Arc;
 
 const KEYS: u64 = 2_000;
@@ -340,5 +340,38 @@ fn a_panic_of_the_closure_passes_on() {
         assert_eq!(store.read(&701).await?, None);
         assert_eq!(store.read(&702).await?, Some(702));
         store.close().await
+    });
+}
+
+/// All live records were in files beside the log, and no file of the log was left. The next opening
+/// took the log for lost.
+#[test]
+fn a_log_whose_live_records_are_beside_it_keeps_a_file() {
+    run(async {
+        for keys in (8..400).step_by(8) {
+            let directory = MemoryDirectory::new();
+            for life in 0..3 {
+                // Each page of the log has a file of its own.
+                let config = config()
+                    .with_segment_size(ByteSize::kib(4))
+                    .with_checkpoint_kind(checkpoint::Kind::Snapshot)
+                    .with_checkpoint_on_close(false);
+                let builder = FasterKv::<u64, u64>::builder(config);
+                let builder = builder.directory(Arc::new(directory.clone()));
+                let store = builder.open_in_directory().await?;
+                if life == 0 {
+                    for key in 0..keys {
+                        store.upsert(&key, &key).await?;
+                    }
+                    store.compact().await?;
+                }
+                for key in 0..keys {
+                    assert_eq!(store.read(&key).await?, Some(key), "life {life}, {keys} keys");
+                }
+                store.checkpoint().snapshot().await?;
+                store.close().await?;
+            }
+        }
+        Ok(())
     });
 }

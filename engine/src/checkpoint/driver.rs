@@ -296,7 +296,10 @@ impl Checkpoints {
     pub(crate) async fn free_log_files(&self) -> Result<()> {
         let (log, needed) = (&self.core.log, self.checkpoint_files.log_needed_from());
         assert!(needed <= log.pages().begin(), "no operation reads what goes: {needed:?}");
-        let freed = log.file().device().discard_below(log.file().units().page_start(needed)).await;
+        // The file that ends there stays. A log without any file would count as lost, and recovery
+        // truncates what is after the checkpoint.
+        let below = log.file().units().page_start(needed).saturating_sub(1);
+        let freed = log.file().device().discard_below(below).await;
         let what = || format!("deleting files of the log in {}", log.file().place());
         freed.map_err(|error| Error::io(what(), error))
     }
