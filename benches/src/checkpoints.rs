@@ -21,6 +21,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
+    /// The store chooses the kind.
+    Auto,
     /// The log becomes read-only and is flushed.
     FoldOver,
     /// The store writes the memory to a separate file.
@@ -32,6 +34,7 @@ pub enum Kind {
 impl From<Kind> for checkpoint::Kind {
     fn from(kind: Kind) -> Self {
         match kind {
+            Kind::Auto => Self::Auto,
             Kind::FoldOver => Self::FoldOver,
             Kind::Snapshot => Self::Snapshot,
             Kind::Incremental => Self::Incremental,

@@ -79,7 +79,7 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS")]
     pub checkpoint_every: Option<f64>,
     /// Kind of the checkpoints.
-    #[arg(long, value_enum, default_value_t = Kind::FoldOver)]
+    #[arg(long, value_enum, default_value_t = Kind::Auto)]
     pub checkpoint_kind: Kind,
     /// Whether checkpoints have an image of the index: on or off.
     #[arg(long, value_parser = BoolishValueParser::new(), action = ArgAction::Set,

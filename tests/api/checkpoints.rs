@@ -20,8 +20,12 @@ async fn open<K: Key + ?Sized, V: Value + ?Sized>(
     FasterKv::builder(config).directory(Arc::new(directory.clone())).open_in_directory().await
 }
 
-const KINDS: [checkpoint::Kind; 3] =
-    [checkpoint::Kind::FoldOver, checkpoint::Kind::Snapshot, checkpoint::Kind::Incremental];
+const KINDS: [checkpoint::Kind; 4] = [
+    checkpoint::Kind::Auto,
+    checkpoint::Kind::FoldOver,
+    checkpoint::Kind::Snapshot,
+    checkpoint::Kind::Incremental,
+];
 
 /// Checks each sequence of three kinds: recovery always finds the state of the last checkpoint.
 #[test]
@@ -145,6 +149,92 @@ fn one_at_a_time_and_its_progress_is_seen() -> Result<()> {
         );
         let seen: Vec<_> = progress.collect().await;
         assert_eq!(seen.last().expect("at least the end").phase, checkpoint::Phase::Ended);
+        store.close().await
+    })
+}
+
+/// Takes a checkpoint, changes these keys, and returns the kind of the checkpoint and the number of
+/// records that the changes appended.
+async fn appended_after(
+    store: &FasterKv<u64, u64>,
+    request: checkpoint::Request<'_>,
+    keys: std::ops::Range<u64>,
+) -> Result<(checkpoint::Kind, u64)> {
+    let taken = request.await?;
+    let last = store.stats().checkpoints.last.expect("taken");
+    assert_eq!(
+        (last.token, last.kind),
+        (taken.token, taken.kind),
+        "statistics have what was taken"
+    );
+    assert_eq!(store.checkpoints().last().expect("taken").kind, taken.kind);
+    let before = store.stats();
+    for key in keys {
+        store.rmw(&key, |value| value.unwrap_or(0) + 1).await?;
+    }
+    let after = store.stats();
+    let appends = after.appends - before.appends;
+    assert_eq!(appends == 0, after.log == before.log, "the tail moves with each append");
+    Ok((taken.kind, appends))
+}
+
+/// By default a checkpoint was a fold-over, after which each change of a record appended a copy: a
+/// store that fitted in memory did so no more.
+#[test]
+fn records_in_memory_stay_mutable_by_default() -> Result<()> {
+    use checkpoint::Kind::{FoldOver, Incremental, Snapshot};
+    block_on(async {
+        let store: FasterKv<u64, u64> = open(&MemoryDirectory::new(), config()).await?;
+        for key in 0..1000 {
+            store.upsert(&key, &1).await?;
+        }
+        // After many changes a snapshot is due again.
+        for (expected, changed) in
+            [(Snapshot, 0..10), (Incremental, 0..1000), (Incremental, 0..1000), (Snapshot, 0..1000)]
+        {
+            let (kind, appends) = appended_after(&store, store.checkpoint(), changed).await?;
+            assert_eq!((kind, appends), (expected, 0));
+        }
+        let folded = appended_after(&store, store.checkpoint().fold_over(), 0..1000).await?;
+        assert_eq!(folded, (FoldOver, 1000), "so this test sees copies");
+        store.close().await
+    })
+}
+
+#[test]
+fn hot_records_of_a_larger_store_stay_mutable_by_default() -> Result<()> {
+    block_on(async {
+        let store: FasterKv<u64, u64> = open(&MemoryDirectory::new(), config()).await?;
+        let mut keys = 0;
+        while store.stats().log.on_device == 0 {
+            store.upsert(&keys, &1).await?;
+            keys += 1;
+        }
+        for _ in 0..3 {
+            let (kind, appends) =
+                appended_after(&store, store.checkpoint(), keys - 1000..keys).await?;
+            assert_ne!(kind, checkpoint::Kind::FoldOver);
+            assert_eq!(appends, 0);
+        }
+        store.close().await
+    })
+}
+
+/// Records that are loaded into a store far larger than its memory are written once. When they
+/// begin to change, they stay mutable.
+#[test]
+fn a_load_is_written_once() -> Result<()> {
+    use checkpoint::Kind::{FoldOver, Incremental, Snapshot};
+    block_on(async {
+        let store: FasterKv<u64, u64> = open(&MemoryDirectory::new(), config()).await?;
+        let keys = store.stats().memory.frames / 5; // about five times the memory
+        for key in 0..keys {
+            store.upsert(&key, &1).await?;
+        }
+        let hot = keys - 300..keys;
+        assert_eq!(appended_after(&store, store.checkpoint(), hot.clone()).await?, (FoldOver, 300));
+        assert_eq!(appended_after(&store, store.checkpoint(), hot.clone()).await?, (Snapshot, 0));
+        assert_eq!(appended_after(&store, store.checkpoint(), hot).await?, (Incremental, 0));
         store.close().await
     })
 }

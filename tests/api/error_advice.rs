@@ -30,7 +30,7 @@ fn make_store(path: &Path, checkpoints: u64) {
         let store = Store::open(path, on_disk().with_checkpoint_on_close(false)).await?;
         for number in 0..checkpoints {
             store.upsert(&number, &number).await?;
-            store.checkpoint().await?;
+            store.checkpoint().fold_over().await?;
         }
         store.close().await
     });

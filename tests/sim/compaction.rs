@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use kvick::FasterKv;
 use kvick::config::ByteSize;
+use kvick::{FasterKv, checkpoint};
 use tests::model::{EntryPoints, Mix, Model};
 use tests::samples::{SampleKey, SampleValue};
 use tests::simulated::{Site, World, seeds};
@@ -114,6 +114,30 @@ fn a_budget_holds() {
             let found = store.read(&(KEYS + key)).await.expect("a sound disk");
             assert_eq!(found.as_deref(), Some(&[7; 160][..]), "key {}", KEYS + key);
         }
+        store.close().await.expect("closes");
+    });
+}
+
+/// Each round took a fold-over. From then on every record that was still in memory was copied at
+/// its next change.
+#[test]
+fn rounds_leave_hot_records_mutable() {
+    let world = World::new(7);
+    let site = world.site.clone();
+    world.simulation.run(async move {
+        let config = site.small_config().with_disk(ByteSize::kib(512)).with_keep_checkpoints(9);
+        let store = site.open::<u64, [u8]>(config).await;
+        for round in 0..100 {
+            for key in 0..300 {
+                store.upsert(&key, &[round; 160]).await.expect("a sound disk");
+                store.upsert(&(300 + key % 3), &[round; 160]).await.expect("a sound disk");
+            }
+            // The drivers run meanwhile.
+            site.handle.sleep(Duration::from_millis(20)).await;
+        }
+        assert!(store.stats().space.rounds > 10, "{}", store.stats());
+        let kinds: Vec<_> = store.checkpoints().iter().map(|kept| kept.kind).collect();
+        assert!(kinds.len() == 9 && !kinds.contains(&checkpoint::Kind::FoldOver), "{kinds:?}");
         store.close().await.expect("closes");
     });
 }

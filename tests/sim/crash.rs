@@ -202,9 +202,12 @@ async fn take_checkpoints<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     acknowledged: Shared<Acknowledged>,
 ) {
     let mut random = site.random(3);
-    let favourite =
-        [checkpoint::Kind::FoldOver, checkpoint::Kind::Snapshot, checkpoint::Kind::Incremental]
-            [random.index(3)];
+    let favourite = [
+        checkpoint::Kind::Auto,
+        checkpoint::Kind::FoldOver,
+        checkpoint::Kind::Snapshot,
+        checkpoint::Kind::Incremental,
+    ][random.index(4)];
     for _ in 0..1 + random.below(6) {
         pause(&site, &mut random).await;
         if random.chance(0.3) {
@@ -221,6 +224,7 @@ async fn take_checkpoints<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
             1 => checkpoint::Kind::FoldOver,
             2 => checkpoint::Kind::Snapshot,
             3 => checkpoint::Kind::Incremental,
+            4 => checkpoint::Kind::Auto,
             _ => favourite,
         };
         let is_weak = random.chance(0.1);

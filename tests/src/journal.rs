@@ -6,13 +6,14 @@ use kvick::io::sim::Random;
 use kvick::{Error, FasterKv, Result, Session, checkpoint, recovery, session};
 
 /// The kinds of checkpoints, in an order in which a checkpoint often builds on the one before.
-pub const ALL_KINDS: [checkpoint::Kind; 6] = [
+pub const ALL_KINDS: [checkpoint::Kind; 7] = [
     checkpoint::Kind::Snapshot,
     checkpoint::Kind::Incremental,
     checkpoint::Kind::IndexOnly,
     checkpoint::Kind::Incremental,
     checkpoint::Kind::FoldOver,
     checkpoint::Kind::Snapshot,
+    checkpoint::Kind::Auto,
 ];
 
 /// A session of `u64` keys and values, and the operations that it has done.

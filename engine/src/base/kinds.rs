@@ -40,9 +40,19 @@ impl fmt::Display for CheckpointToken {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum CheckpointKind {
+    /// Chooses the kind when the checkpoint begins. Records that change in place stay mutable, so
+    /// the store is as fast afterwards as before.
+    ///
+    /// It is [`Incremental`](Self::Incremental), unless a store far larger than its memory is
+    /// written without any use of its memory, as in a load. If the log has at least four times its
+    /// memory, and at most one operation for eight writes has found its record in memory since the
+    /// last checkpoint, it is [`FoldOver`](Self::FoldOver). Then each record is written once.
+    ///
+    /// A checkpoint that was taken has one of the other kinds.
+    #[default]
+    Auto,
     /// Makes the log read-only and flushes it. It writes only bytes that were not flushed yet. A
     /// hot record is copied to the tail at its next change.
-    #[default]
     FoldOver,
     /// Writes the unflushed log in memory to a file beside the log. The log stays mutable.
     Snapshot,

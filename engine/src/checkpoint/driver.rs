@@ -5,7 +5,7 @@ use super::files::manifest::{Manifest, TableFormat};
 use super::files::points::Layers;
 use super::jobs::{Job, Jobs, RemovalJob};
 use super::outcome::{Outcome, Outcomes};
-use super::plan::CheckpointPlan;
+use super::plan::{CheckpointPlan, Work};
 use super::progress::{Progress, Watched};
 use super::reply::{Answer, Reply};
 use super::run::{Basis, CheckpointRun, unpublished};
@@ -60,7 +60,7 @@ impl Checkpoints {
     ) -> Self {
         let counted = checkpoint_files.manifest().checkpoints.last().map(|record| record.token);
         assert!(counted < Some(next_token), "tokens only grow: {next_token} after {counted:?}");
-        let last = LastLook { at: handle.now(), log_end: core.log_end() };
+        let last = LastLook::now(&handle, &core);
         let history = History { next_token, counted, last, outcomes: Outcomes::default() };
         let (jobs, history) = (Jobs::default(), Mutex::new(history));
         Self { checkpoint_files, handle, core, schedule, jobs, history }
@@ -236,6 +236,7 @@ impl Checkpoints {
             history.next_token += 1;
             history.next_token - 1
         };
+        let plan = CheckpointPlan { kind: self.chosen(plan.kind), ..plan };
         let run = CheckpointRun {
             core: &self.core,
             checkpoint_files: &self.checkpoint_files,
@@ -255,17 +256,27 @@ impl Checkpoints {
             self.core.sessions.note_failed(token, error);
         }
         let ended = self.handle.now();
+        let kind = taken.as_ref().map_or(kind, |taken| taken.kind);
         self.history().outcomes.note(Outcome { token, kind, began, ended, error });
         if taken.is_ok() && is_durable {
-            let log_end = self.core.log_end();
+            let last = LastLook::now(&self.handle, &self.core);
             let mut history = self.history();
             debug_assert!(history.counted < Some(token), "tokens only grow");
-            debug_assert!(history.last.log_end <= log_end, "the log only grows: {log_end}");
+            last.assert_after(&history.last);
             history.counted = Some(token);
-            history.last = LastLook { at: ended, log_end };
+            history.last = last;
         }
         self.sweep().await;
         taken
+    }
+
+    /// Returns the kind of a checkpoint that begins now.
+    fn chosen(&self, kind: CheckpointKind) -> CheckpointKind {
+        if kind != CheckpointKind::Auto {
+            return kind;
+        }
+        let last = self.history().last.work;
+        Work::of(&self.core.stats()).kind_after(&last)
     }
 
     /// Removes files that no checkpoint needs, also of the log. A failed removal is repeated next
@@ -337,7 +348,7 @@ impl Checkpoints {
             }
         }
         // Also if nothing had changed: the next one is due after the same time or growth again.
-        let last = LastLook { at: self.handle.now(), log_end: self.core.log_end() };
+        let last = LastLook::now(&self.handle, &self.core);
         self.history().last = last;
         self.jobs.end();
     }

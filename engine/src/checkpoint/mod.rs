@@ -23,7 +23,7 @@
 //   read-only up to the address and is flushed. *Snapshot*: the log in memory is frozen, written
 //   to a file beside the log, and then mutable again. *Incremental*: like a snapshot, of the new
 //   records and of the records that have changed since the last one. Changes of many commit points
-//   also go to a file (`points`).
+//   also go to a file (`points`). The driver chooses one of these if none was asked for (`plan`).
 // * *Publishing* replaces the manifest. Before that the checkpoint does not exist; afterwards it
 //   is the newest.
 //

@@ -16,8 +16,8 @@ use std::task::{Context, Poll};
 /// Options for a checkpoint. Await the request to take it, or call [`start`](Self::start) to watch
 /// its progress.
 ///
-/// The default is a fold-over that survives power cuts. It has an image of the index if recovery
-/// would otherwise have to read much of the log.
+/// By default the store chooses the [kind](CheckpointKind::Auto), and the checkpoint survives power
+/// cuts. It has an image of the index if recovery would otherwise have to read much of the log.
 ///
 /// ```
 /// # use kvick::{checkpoint, Config, FasterKv};
@@ -43,16 +43,17 @@ pub struct CheckpointRequest<'s> {
 
 impl<'s> CheckpointRequest<'s> {
     pub(crate) fn new(checkpoints: &'s Checkpoints) -> Self {
-        Self { checkpoints, plan: CheckpointPlan::full(CheckpointKind::FoldOver) }
+        Self { checkpoints, plan: CheckpointPlan::full(CheckpointKind::Auto) }
     }
 
-    /// Sets the kind of checkpoint.
+    /// Sets the kind of checkpoint. By default it is
+    /// [`checkpoint::Kind::Auto`](CheckpointKind::Auto).
     pub fn kind(mut self, kind: CheckpointKind) -> Self {
         self.plan.kind = kind;
         self
     }
 
-    /// Sets the kind to [`checkpoint::Kind::FoldOver`](CheckpointKind::FoldOver), the default.
+    /// Sets the kind to [`checkpoint::Kind::FoldOver`](CheckpointKind::FoldOver).
     pub fn fold_over(self) -> Self {
         self.kind(CheckpointKind::FoldOver)
     }

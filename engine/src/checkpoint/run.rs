@@ -161,9 +161,12 @@ impl CheckpointRun<'_> {
     async fn cut(&self, has_base: bool, times: &mut CheckpointTimes) -> Ended {
         self.progress.enter(CheckpointPhase::VersionBarrier);
         let kind = match self.plan.kind {
-            CheckpointKind::FoldOver | CheckpointKind::IndexOnly => Kind::FoldOver,
+            CheckpointKind::FoldOver => Kind::FoldOver,
             CheckpointKind::Incremental if has_base => Kind::Incremental,
             CheckpointKind::Snapshot | CheckpointKind::Incremental => Kind::Snapshot,
+            kind @ (CheckpointKind::Auto | CheckpointKind::IndexOnly) => {
+                unreachable!("{kind:?} ends no version: the driver chooses a kind first")
+            }
         };
         let begun = self.handle.now();
         let log = &self.core.log;

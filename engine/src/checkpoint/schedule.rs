@@ -1,5 +1,6 @@
 //! The schedule of automatic checkpoints.
 
+use super::plan::Work;
 use crate::base::kinds::CheckpointKind;
 use crate::config::{ByteSize, Config};
 use crate::store::StoreInner;
@@ -23,9 +24,23 @@ pub(crate) struct Schedule {
 /// The last checkpoint, or the last check for changes by the schedule.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LastLook {
-    pub(super) at: Duration,
+    at: Duration,
     /// The end of the log.
-    pub(super) log_end: u64,
+    log_end: u64,
+    pub(super) work: Work,
+}
+
+impl LastLook {
+    /// Returns a look at the store now.
+    pub(super) fn now(handle: &Handle, core: &StoreInner) -> Self {
+        Self { at: handle.now(), log_end: core.log_end(), work: Work::of(&core.stats()) }
+    }
+
+    /// Asserts that this look may replace `before`.
+    pub(super) fn assert_after(&self, before: &Self) {
+        debug_assert!(before.log_end <= self.log_end, "the log only grows: {self:?}");
+        debug_assert!(before.at <= self.at, "the clock of a runtime goes forward: {self:?}");
+    }
 }
 
 impl Schedule {

@@ -110,7 +110,8 @@ pub struct Config {
     /// request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint_log_growth: Option<ByteSize>,
-    /// The kind of automatic checkpoints, except the one taken by `close`. Default: `fold-over`.
+    /// The kind of automatic checkpoints, also of those after compaction. The one taken by `close`
+    /// is a fold-over. Default: `auto`.
     ///
     /// All automatic checkpoints survive power cuts: their
     /// [`Durability`](crate::checkpoint::Durability) is no setting.
@@ -204,7 +205,7 @@ impl Default for Config {
             io_threads: 16,
             checkpoint_every: None,
             checkpoint_log_growth: None,
-            checkpoint_kind: CheckpointKind::FoldOver,
+            checkpoint_kind: CheckpointKind::Auto,
             checkpoint_on_close: true,
             keep_checkpoints: 2,
             allow_fallback: false,

@@ -23,11 +23,14 @@
 //! [`Durability::PowerCut`]: crate::checkpoint::Durability::PowerCut
 //!
 //! ## Kinds of checkpoints
-//! If in doubt, take fold-over (the default) for large stores, and snapshot for a small set of
-//! keys that changes all the time. See [`checkpoint::Kind`](crate::checkpoint::Kind).
+//! The default is *auto*: the store chooses, so that no checkpoint makes it slower. It takes
+//! incremental checkpoints, and fold-overs only while a store that is far larger than its memory is
+//! written without any use of its memory, as in a load. See
+//! [`checkpoint::Kind`](crate::checkpoint::Kind) for the rule. A
+//! [`Checkpoint`](crate::checkpoint::Checkpoint) has the kind that was taken.
 //!
 //! * *Fold-over* writes the unflushed log. The first later change of each record copies the record
-//!   to the end of the log. It suits large stores, and data that changes rarely.
+//!   to the end of the log. It suits data that changes rarely, and needs no files beside the log.
 //! * *Snapshot* writes the log in memory to a file beside the log, and the log does not grow. It
 //!   suits a small hot set that changes all the time.
 //! * *Incremental* writes only the changes since the last snapshot or incremental checkpoint. It
@@ -39,15 +42,14 @@
 //! microseconds.
 //!
 //! ```
-//! use kvick::{checkpoint, Config, FasterKv};
+//! use kvick::{Config, FasterKv};
 //! use kvick::checkpoint::Durability;
 //! # use kvick::config::Backend;
 //! use std::time::Duration;
 //!
 //! # kvick::runtime::block_on(async {
 //! let config = Config::default()
-//!     .with_checkpoint_every(Duration::from_secs(30)) // by time, if anything has changed
-//!     .with_checkpoint_kind(checkpoint::Kind::Incremental);
+//!     .with_checkpoint_every(Duration::from_secs(30)); // by time, if anything has changed
 //! # let config = config.with_backend(Backend::Memory);
 //! let store: FasterKv<u64, u64> = FasterKv::open("data", config).await?;
 //! store.upsert(&1, &10).await?;

@@ -108,8 +108,10 @@
 //! Modify such a key by one task only, or use `upsert`.
 //!
 //! So a small store whose keys change all the time grows by its whole hot set at each fold-over
-//! checkpoint. Use [`checkpoint::Kind::Snapshot`](crate::checkpoint::Kind::Snapshot) for it: the
-//! log stays mutable, and the older snapshot is removed with its checkpoint.
+//! checkpoint. By [default](crate::checkpoint::Kind::Auto) such a store takes none: its checkpoints
+//! write beside the log, and the log stays mutable. A kept checkpoint has at most about as many
+//! bytes beside the log as the log has in memory, and as many again for changes since. Files that
+//! no kept checkpoint needs are removed.
 //!
 //! A checkpoint adds an image of the index (9 bytes for each key) when the log has
 //! grown by as much. [`keep_checkpoints`](crate::Config::keep_checkpoints) (2) are kept.

@@ -73,6 +73,7 @@ impl fmt::Display for InspectedTable {
 impl fmt::Display for InspectedCheckpoint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.kind {
+            CheckpointKind::Auto => "auto",
             CheckpointKind::FoldOver => "fold-over",
             CheckpointKind::Snapshot => "snapshot",
             CheckpointKind::Incremental => "incremental",

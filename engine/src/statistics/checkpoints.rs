@@ -27,7 +27,8 @@ pub struct CheckpointStats {
 pub struct LastCheckpoint {
     /// The token of the checkpoint. A failed checkpoint is not among the kept checkpoints.
     pub token: CheckpointToken,
-    /// The requested kind.
+    /// The kind that was taken or, if it failed, was to be taken. It is never
+    /// [`Auto`](CheckpointKind::Auto).
     pub kind: CheckpointKind,
     /// The time since it ended.
     #[cfg_attr(feature = "serde", serde(rename = "ago_seconds", serialize_with = "seconds"))]

@@ -210,7 +210,11 @@ impl StoreStory {
 }
 
 fn kind(input: &mut Unstructured<'_>) -> Result<checkpoint::Kind> {
-    let kinds =
-        [checkpoint::Kind::FoldOver, checkpoint::Kind::Snapshot, checkpoint::Kind::Incremental];
+    let kinds = [
+        checkpoint::Kind::FoldOver,
+        checkpoint::Kind::Snapshot,
+        checkpoint::Kind::Incremental,
+        checkpoint::Kind::Auto,
+    ];
     input.choose(&kinds).copied()
 }
