@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::clock::Stopwatch;
 use crate::keys::key_of;
 use crate::payload::Payload;
+use crate::process::ProcessorTime;
 
 /// A way to scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -49,12 +50,19 @@ pub struct Pass {
     pub read_bytes: u64,
     /// Its time.
     pub seconds: f64,
+    /// Processor time of the whole process meanwhile.
+    pub processor_seconds: f64,
 }
 
 impl Pass {
     /// Returns the records per second.
     pub fn rate(&self) -> f64 {
         self.records as f64 / self.seconds
+    }
+
+    /// Returns the processor time of a record, in nanoseconds.
+    pub fn processor_nanoseconds(&self) -> f64 {
+        self.processor_seconds * 1e9 / self.records.max(1) as f64
     }
 
     /// Returns the megabytes of log per second.
@@ -76,18 +84,19 @@ pub async fn scan<V: Payload + ?Sized>(
     form: Form,
     records: u64,
 ) -> Result<Pass> {
-    let before = store.stats();
+    let (before, expected) = (store.stats(), sum_of(records));
     let log_bytes = before.log.mutable + before.log.read_only + before.log.on_device;
-    let started = Stopwatch::start();
+    let (started, processor) = (Stopwatch::start(), ProcessorTime::now());
     let (count, sum) = match form {
         Form::View => view(store).await?,
         Form::Owned => owned(store).await?,
-        Form::Count => (store.count().await?, sum_of(records)),
+        Form::Count => (store.count().await?, expected),
     };
-    let elapsed = started.elapsed();
+    let (elapsed, processor) = (started.elapsed(), ProcessorTime::now().since(&processor));
     Ok(Pass {
         records: count,
-        is_sound: (count, sum) == (records, sum_of(records)),
+        is_sound: (count, sum) == (records, expected),
+        processor_seconds: processor.total().as_secs_f64(),
         log_bytes,
         read_bytes: store.stats().device.read_bytes - before.device.read_bytes,
         seconds: elapsed.max(Duration::from_nanos(1)).as_secs_f64(),

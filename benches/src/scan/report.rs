@@ -51,7 +51,7 @@ impl fmt::Display for Report {
         )?;
         let mut table = Table::new();
         table.load_style(NOTHING);
-        table.add_row(["", "records", "MB/s of log", "against", "ratio", "ratios"]);
+        table.add_row(["", "records", "ns/record*", "MB/s of log", "against", "ratio", "ratios"]);
         for (form, passes) in &outcome.in_memory {
             let name = format!("in memory, {}", form.name());
             table.add_row(row(&name, passes, |pass| *pass, (String::new(), &[])));
@@ -67,7 +67,8 @@ impl fmt::Display for Report {
         let read = middle(&outcome.cold, |it| it.scan.read_bytes as f64 / it.scan.log_bytes as f64);
         write!(
             formatter,
-            "cold: {:.0} % of the log were read; all: {} values wrong, {}",
+            "* processor time of the process\ncold: {:.0} % of the log were read; all: {} values \
+             wrong, {}",
             read * 100.0,
             outcome.wrong,
             if outcome.is_sound() { "each key once" } else { "KEYS MISSING OR TWICE" }
@@ -80,12 +81,13 @@ fn row<T>(
     runs: &[T],
     pass: fn(&T) -> Pass,
     (against, ratios): (String, &[f64]),
-) -> [String; 6] {
+) -> [String; 7] {
     let texts: Vec<String> = ratios.iter().map(|ratio| format!("{ratio:.2}")).collect();
     let ratio = median(ratios.to_vec());
     [
         name.to_owned(),
         rate(middle(runs, |run| pass(run).rate())),
+        format!("{:.0}", middle(runs, |run| pass(run).processor_nanoseconds())),
         format!("{:.0}", middle(runs, |run| pass(run).megabytes())),
         against,
         ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}x")),
