@@ -14,14 +14,21 @@ use crate::store::inner::StoreInner;
 use futures::stream::{FuturesUnordered, TryStreamExt};
 use kvick_io::AlignedBuf;
 
-/// The limit of spans in flight, if there is memory for as many.
-const SPANS: usize = 16;
+/// The limit of spans in flight. Their bytes together have the limit of all reads.
+const SPANS: usize = 64;
 /// The limit of the payload of a span, unless a record is longer.
 const SPAN_BYTES: u64 = 32 << 10;
 /// Records with this much between them are read apart.
 const GAP_BYTES: u64 = 4 << 10;
 
-/// The payload of some units of one page.
+/// Walks that go on in some units of one page.
+struct Span<'w, 'p> {
+    walks: &'w [Pending<'p>],
+    start: Address,
+    units: usize,
+}
+
+/// The payload of a span.
 struct Payload {
     start: Address,
     bytes: AlignedBuf,
@@ -45,20 +52,25 @@ pub(in crate::store::scan) async fn walk_on_device<'p>(
     while !pending.is_empty() {
         store.check_read()?;
         pending.sort_unstable_by_key(|walk| walk.from);
-        let at_once = (store.log.file().read_bytes() as u64 / SPAN_BYTES).clamp(1, SPANS as u64);
-        let at_once = usize::try_from(at_once).expect("few");
-        let mut spans = spans(store.log.file(), &pending);
+        let file = store.log.file();
+        let (limit, unit_bytes) = (file.read_bytes(), file.units().unit_bytes());
+        let mut spans = spans(store, &pending).peekable();
         let mut reads = FuturesUnordered::new();
-        let mut next = Vec::new();
+        let (mut next, mut in_flight) = (Vec::new(), 0);
         loop {
-            while reads.len() < at_once
-                && let Some(walks) = spans.next()
-            {
-                reads.push(walk_span(store, walks, end));
+            // Most spans are a unit or two, so many of them fit into little memory.
+            while let Some(span) = spans.next_if(|span| {
+                let bytes = in_flight + span.units * unit_bytes;
+                reads.is_empty() || reads.len() < SPANS && bytes <= limit
+            }) {
+                in_flight += span.units * unit_bytes;
+                reads.push(walk_span(store, span, end));
             }
-            let Some(walked) = reads.try_next().await? else {
+            debug_assert!(reads.len() <= 1 || in_flight <= limit, "{in_flight} bytes in flight");
+            let Some((units, walked)) = reads.try_next().await? else {
                 break;
             };
+            in_flight -= units * unit_bytes;
             for (Pending { candidate, entry, .. }, walk) in walked {
                 match walk {
                     Walk::Live => live.push(Live { candidate, entry }),
@@ -75,10 +87,10 @@ pub(in crate::store::scan) async fn walk_on_device<'p>(
 
 /// Divides sorted walks into spans.
 fn spans<'w, 'p>(
-    file: &LogFile,
+    store: &'w StoreInner,
     walks: &'w [Pending<'p>],
-) -> impl Iterator<Item = &'w [Pending<'p>]> {
-    let units = file.units();
+) -> impl Iterator<Item = Span<'w, 'p>> {
+    let units = store.log.file().units();
     let mut rest = walks;
     std::iter::from_fn(move || {
         let first = rest.first()?.from;
@@ -94,19 +106,19 @@ fn spans<'w, 'p>(
         debug_assert!(count > 0, "a span has the walk that it begins with");
         let (walks, others) = rest.split_at(count);
         rest = others;
-        Some(walks)
+        Some(Span::of(store, walks))
     })
 }
 
-/// Reads a span, and walks along its chains.
+/// Reads a span, and walks along its chains. Returns the number of its units, too.
 async fn walk_span<'p>(
     store: &StoreInner,
-    walks: &[Pending<'p>],
+    span: Span<'_, 'p>,
     end: Address,
-) -> Result<Vec<(Pending<'p>, Walk)>> {
-    let payload = Payload::read(store, walks).await?;
-    let mut walked = Vec::with_capacity(walks.len());
-    for pending in walks {
+) -> Result<(usize, Vec<(Pending<'p>, Walk)>)> {
+    let payload = Payload::read(store, &span).await?;
+    let mut walked = Vec::with_capacity(span.walks.len());
+    for pending in span.walks {
         let Pending { candidate, from, .. } = pending;
         let walk = match payload.walk(store.log.file(), candidate, *from, end)? {
             Step::Walked(walk) => walk,
@@ -114,7 +126,7 @@ async fn walk_span<'p>(
         };
         walked.push((*pending, walk));
     }
-    Ok(walked)
+    Ok((span.units, walked))
 }
 
 /// Reads the record at `address` as a whole, and walks past it.
@@ -137,10 +149,10 @@ async fn walk_past(
     Ok(candidate.walk_at(info.previous()))
 }
 
-impl Payload {
-    /// Reads the units of the records at which these walks go on. They are in one page, and on the
+impl<'w, 'p> Span<'w, 'p> {
+    /// Returns the span of the records at which these walks go on. They are in one page, and on the
     /// device.
-    async fn read(store: &StoreInner, walks: &[Pending<'_>]) -> Result<Self> {
+    fn of(store: &StoreInner, walks: &'w [Pending<'p>]) -> Self {
         let (first, last) = (walks[0], walks[walks.len() - 1]);
         let (file, flushed) = (store.log.file(), store.log.flushing().flushed());
         let units = file.units();
@@ -150,8 +162,15 @@ impl Payload {
         let wanted = last.from.offset(units.page_bits()) + hint as u64;
         let written = flushed.raw() - units.start_of_page(start).raw();
         let end = wanted.min(units.page_capacity()).min(written);
-        let mut bytes = store.log.read_units(start, units.count(start, end)).await?;
-        let length = file.strip().open(start, &mut bytes)?;
+        Self { walks, start, units: units.count(start, end) }
+    }
+}
+
+impl Payload {
+    async fn read(store: &StoreInner, span: &Span<'_, '_>) -> Result<Self> {
+        let start = span.start;
+        let mut bytes = store.log.read_units(start, span.units).await?;
+        let length = store.log.file().strip().open(start, &mut bytes)?;
         Ok(Self { start, bytes, length })
     }
 
