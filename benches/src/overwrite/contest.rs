@@ -10,6 +10,7 @@ use kvick::config::{Backend, ByteSize};
 use kvick::runtime::block_on;
 use kvick::stats::SpaceStats;
 
+use super::compact;
 use crate::load::{Load, load};
 use crate::options::{self, Updates};
 use crate::output::Output;
@@ -122,7 +123,7 @@ fn run_once<V: Payload + ?Sized>(
     let terms = Terms { executor, end, checkpoints: None };
     let outcome = run::run(&store, Arc::new(prepare(&of_run)), terms, directory.path())?;
     let compaction = store.stats().space;
-    block_on(store.compact().into_future())?;
+    block_on(compact(&store))?;
     let compacted = sampler.sample();
     block_on(store.close())?;
     let cost = Cost::new(&outcome, options.value);

@@ -10,3 +10,15 @@
 pub mod contest;
 pub mod report;
 pub mod rounds;
+
+use kvick::{FasterKv, Result};
+
+use crate::payload::Payload;
+
+/// Compacts the whole log, and takes a further checkpoint. The store keeps two of them, and the
+/// older one needs the files of the time before.
+async fn compact<V: Payload + ?Sized>(store: &FasterKv<u64, V>) -> Result<()> {
+    store.compact().await?;
+    store.checkpoint().await?;
+    Ok(())
+}

@@ -13,6 +13,7 @@ use kvick::runtime::block_on;
 use kvick::{Config, FasterKv, Session};
 use serde::Serialize;
 
+use super::compact;
 use crate::keys::key_of;
 use crate::output::Output;
 use crate::payload::Payload as _;
@@ -128,7 +129,7 @@ pub fn run(options: &Options, path: &Path) -> Result<Report, Box<dyn Error>> {
             most_bytes = most_bytes.max(sampler.sample().disk_bytes);
         }
         moments.push(note("after the rounds")?);
-        store.compact().await?;
+        compact(&store).await?;
         moments.push(note("compacted")?);
         let unsound = verify(&mut session, options).await?;
         for first in (0..options.keys).step_by(BATCH) {
@@ -137,7 +138,7 @@ pub fn run(options: &Options, path: &Path) -> Result<Report, Box<dyn Error>> {
             session.delete_many(&keys).await?;
         }
         moments.push(note("all deleted")?);
-        store.compact().await?;
+        compact(&store).await?;
         moments.push(note("all deleted, compacted")?);
         let undeleted = store.count().await?;
         drop(session);
