@@ -7,6 +7,7 @@ mod checkpoints;
 mod closures;
 mod codecs;
 mod compaction;
+mod computed;
 mod conditional;
 mod ended_runtimes;
 mod error_advice;

@@ -8,12 +8,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use kvick::codec::Expiring;
 use kvick::config::Backend;
 use kvick::config::ByteSize;
 use kvick::epoch::Epoch;
 use kvick::io::{Directory, MemoryDirectory};
 use kvick::runtime::{Handle, block_on};
-use kvick::{Config, Database, FasterKv, FasterLog, Result, checkpoint, inspect, log};
+use kvick::session::Expiry;
+use kvick::{Config, Database, Error, FasterKv, FasterLog, Result, checkpoint, inspect, log};
 use tests::configs::memory_store;
 use tests::simulated::two_pages;
 
@@ -56,6 +58,12 @@ fn ask_store(asked: &mut Asked, store: &FasterKv<u64, [u8]>) -> Result<()> {
     ask(asked, "operations.rs", "rmw_many", || store.rmw_many(&[1], |_, _| Vec::new()));
     ask(asked, "operations.rs", "insert_many", || store.insert_many(&pairs));
     ask(asked, "operations.rs", "delete_many", || store.delete_many(&[1]));
+    ask(asked, "computed.rs", "get_or_insert_with", || {
+        store.get_or_insert_with(&1, async || Vec::new())
+    });
+    ask(asked, "computed.rs", "try_get_or_insert_with", || {
+        store.try_get_or_insert_with(&1, async || Ok::<_, Error>(Vec::new()))
+    });
     ask(asked, "iterators.rs", "read_each", || store.read_each([1]));
     ask(asked, "iterators.rs", "upsert_each", || store.upsert_each(pairs.clone()));
     ask(asked, "iterators.rs", "rmw_each", || store.rmw_each([1], |_, _| Vec::new()));
@@ -86,6 +94,12 @@ fn ask_store(asked: &mut Asked, store: &FasterKv<u64, [u8]>) -> Result<()> {
     let epoch = Epoch::new();
     ask(asked, "mod.rs", "drained", || epoch.drained(1, &handle));
     Ok(())
+}
+
+fn ask_expiring(asked: &mut Asked, store: &FasterKv<u64, Expiring<u64>>) {
+    ask(asked, "computed.rs", "try_get_or_insert_expiring", || {
+        store.try_get_or_insert_expiring(&1, async || Ok::<_, Error>((1, Expiry::never())))
+    });
 }
 
 fn ask_database(asked: &mut Asked, database: &Database) {
@@ -159,6 +173,7 @@ fn every_public_future_may_be_sent() -> Result<()> {
     let mut asked = Asked::new();
     let store = memory_store::<u64, [u8]>(two_pages());
     ask_store(&mut asked, &store)?;
+    ask_expiring(&mut asked, &memory_store(two_pages()));
     ask_database(&mut asked, store.database());
     let config = log::Config::small().with_backend(Backend::Memory);
     let log = block_on(FasterLog::open("", config.clone()))?;

@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `read`, `read_with`, `contains`, `read_many` | has no effect |
 //! | `upsert`, `rmw`, `delete`, `insert_if_absent`, `compare_and_swap` | has had no effect |
+//! | `get_or_insert_with` | has had no effect, and another caller computes |
 //! | `update`, `replace`, `take`, `delete_if`, `compare_and_delete` | has had no effect |
 //! | `upsert_with`, `insert_with`, `expiry`, `set_expiry`, `persist` | has had no effect |
 //! | `upsert_many` | has set some pairs from the start, and no later ones |

@@ -2,7 +2,8 @@
 //!
 //! # Modules
 //! * `inner`: [`StoreInner`], the state that all operations share, in terms of bytes.
-//! * `table`: [`TableInner`], the state that all operations of one table share.
+//! * `table`: [`TableInner`], the state that all operations of one table share, with the turns of
+//!   tasks that compute the value of an absent key.
 //! * `operation`: `read`, `upsert`, `modify`, `delete` are one *synchronous attempt* each, a
 //!   `match` over the region of the newest record. An attempt runs under one guard and ends done
 //!   or blocked. It leaves nothing half done: no lock, no reserved space, no borrowed memory.
@@ -47,5 +48,5 @@ pub(crate) use inner::{StoreInner, StoreParts};
 pub(crate) use limits::Limits;
 pub(crate) use operation::attempt::{Types, layout};
 pub(crate) use record::encoding;
-pub(crate) use table::TableInner;
+pub(crate) use table::{ComputationTurn, TableInner};
 pub(crate) use tables::Tables;

@@ -1,11 +1,18 @@
 //! The state that all operations of one table share.
 
+mod computations;
+
+pub(crate) use computations::ComputationTurn;
+
 use super::inner::StoreInner;
 use super::limits::Limits;
+use super::record::encoding::owned_key;
 use crate::base::error::{Error, Result};
 use crate::base::hash::KeyHasher;
+use crate::codec::Key;
 use crate::record::{Layout, TableNumber};
 use crate::statistics::{Counters, TableStats};
+use computations::Computations;
 use crossbeam_utils::CachePadded;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use std::ops::Deref;
@@ -26,6 +33,8 @@ pub(crate) struct TableInner {
     appends: AppendCounts,
     // Written once, when the table is dropped.
     word: AtomicU64,
+    // Any task, under locks of its own.
+    computations: Computations,
 }
 
 /// The number of shards of a count.
@@ -78,12 +87,26 @@ impl TableInner {
         let hasher = store.tables.hasher(number);
         let word = AtomicU64::new(number.word());
         let (name, appends) = (name.into(), AppendCounts::default());
-        Self { store, number, layout, limits, hasher, name, appends, word }
+        let computations = Computations::default();
+        Self { store, number, layout, limits, hasher, name, appends, word, computations }
     }
 
     #[inline(always)]
     pub(crate) fn with_store(&self) -> TableRef<'_> {
         TableRef { store: &self.store, table: self }
+    }
+
+    /// Takes the turn to compute the value of `key`, or waits for the end of another turn. Returns
+    /// `None` after it has waited: there may be a value now.
+    ///
+    /// # Errors
+    /// `Codec` if the key cannot be encoded. `Closed` while it waits.
+    pub(crate) async fn turn_to_compute<K: Key + ?Sized>(
+        &self,
+        key: &K::Item,
+    ) -> Result<Option<ComputationTurn<'_>>> {
+        let key = owned_key::<K>(key)?;
+        self.computations.turn(self.hasher.hash(&key), key, self.log.health()).await
     }
 
     /// Counts a record that was appended from the seat with these counters.

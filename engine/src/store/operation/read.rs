@@ -27,6 +27,9 @@ pub(crate) trait Reader<V: Value + ?Sized> {
     /// Whether it needs the bytes.
     const LOOKS: bool = true;
 
+    /// Whether the statistics count it. The second look of an operation does not count.
+    const COUNTS: bool = true;
+
     fn read(&mut self, bytes: &[u8]) -> Result<Self::Output>;
 
     /// Makes the answer without the bytes, for a reader that does not need them.
@@ -55,6 +58,20 @@ pub(crate) struct Boxed;
 
 impl<V: Value + ?Sized> Reader<V> for Boxed {
     type Output = Box<V::Owned>;
+
+    fn read(&mut self, bytes: &[u8]) -> Result<Box<V::Owned>> {
+        decode_boxed::<V>(bytes)
+    }
+}
+
+/// Decodes the value for an operation that has looked for it before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SecondLook;
+
+impl<V: Value + ?Sized> Reader<V> for SecondLook {
+    type Output = Box<V::Owned>;
+
+    const COUNTS: bool = false;
 
     fn read(&mut self, bytes: &[u8]) -> Result<Box<V::Owned>> {
         decode_boxed::<V>(bytes)
@@ -181,7 +198,9 @@ pub(in crate::store) fn read_from<K: Key + ?Sized, V: Value + ?Sized, R: Reader<
         },
         RecordSource::Absent => Attempt::Done(None),
     };
-    if let Attempt::Done(_) = step {
+    if R::COUNTS
+        && let Attempt::Done(_) = step
+    {
         counters.add(Counter::Reads, 1);
         found.count(counters);
     }
