@@ -4,7 +4,7 @@ use crate::base::error::Result;
 use crate::base::wall_clock::WallClock;
 use crate::checkpoint::{Token, maintain};
 use crate::codec::{Key, Value};
-use crate::compaction::Compaction;
+use crate::compaction::{CacheDriver, Compaction};
 use crate::config::{Config, Geometry};
 use crate::database::Database;
 use crate::kv::FasterKv;
@@ -12,7 +12,7 @@ use crate::lifecycle::StoreLifecycle;
 use crate::opening::directory::Surroundings;
 use crate::opening::ending::Ending;
 use crate::recovery::{self, OnProgress, Opening, RecoveryProgress, TypeNames};
-use kvick_io::Directory;
+use kvick_io::{Directory, NullDirectory};
 use kvick_runtime::Handle;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -268,7 +268,18 @@ impl<S> Builder<S> {
         Geometry::of(&self.config)?;
         let (config, backend) = (&self.config, &self.config.backend);
         let io = || backend.io_config(config);
+        if config.is_in_memory() {
+            return Ok(Arc::new(NullDirectory::new()));
+        }
         self.surroundings.directory(path, (backend, "store"), io)
+    }
+
+    /// Returns the directory that was set. A cache that keeps nothing on a device needs none.
+    fn given_directory(&self) -> Result<Arc<dyn Directory>> {
+        if self.config.is_in_memory() {
+            return Ok(Arc::new(NullDirectory::new()));
+        }
+        self.surroundings.given_directory()
     }
 
     /// Opens the store, with these types if it has one table.
@@ -297,9 +308,10 @@ impl<S> Builder<S> {
         let ending = Ending::new(checkpoints.clone(), lock);
         let compaction = Arc::new(Compaction::new(Arc::clone(&checkpoints)));
         let maintained = maintain(Arc::clone(&checkpoints), Arc::clone(&ending));
-        let driven = Arc::clone(&compaction);
+        let cache = Arc::new(CacheDriver::new(Arc::clone(&checkpoints)));
+        let driven = (Arc::clone(&compaction), Arc::clone(&cache));
         let drivers = async move {
-            futures::join!(maintained, driven.drive());
+            futures::join!(maintained, driven.0.drive(), driven.1.drive());
         };
         handle.spawn("kvick-maintenance", ending.maintenance(drivers)).detach();
         ending.check_maintained()?;
@@ -308,6 +320,7 @@ impl<S> Builder<S> {
         let lifecycle = StoreLifecycle {
             checkpoints,
             compaction,
+            cache,
             ending,
             report,
             open_tables,
@@ -340,7 +353,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<FasterKv<K, V>> {
     /// # Cancel safety
     /// As for [`FasterKv::open`].
     pub async fn open_in_directory(self) -> Result<FasterKv<K, V>> {
-        let directory = self.surroundings.given_directory()?;
+        let directory = self.given_directory()?;
         self.open_only_table(directory).await
     }
 
@@ -375,7 +388,7 @@ impl Builder<Database> {
     /// # Cancel safety
     /// As for [`FasterKv::open`].
     pub async fn open_in_directory(self) -> Result<Database> {
-        let directory = self.surroundings.given_directory()?;
+        let directory = self.given_directory()?;
         self.open_in(directory, None).await
     }
 }

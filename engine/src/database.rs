@@ -8,7 +8,7 @@ use crate::config::{ByteSize, Config};
 use crate::lifecycle::StoreLifecycle;
 use crate::record::TableNumber;
 use crate::recovery::{Report, TypeNames};
-use crate::statistics::Stats;
+use crate::statistics::{SpaceStats, Stats};
 use crate::store::sessions::identity::{CommitPoint, SessionId as Id};
 use crate::store::{StoreInner, TableInner};
 use std::collections::BTreeMap;
@@ -268,8 +268,10 @@ impl Database {
 
     /// See [`FasterKv::stats`](crate::FasterKv::stats).
     pub fn stats(&self) -> Stats {
-        let (checkpoints, space) =
-            (self.lifecycle.checkpoints.stats(), self.lifecycle.compaction.stats());
+        let StoreLifecycle { checkpoints, compaction, cache, .. } = &*self.lifecycle;
+        let evicted_bytes = cache.evicted_bytes();
+        let space = SpaceStats { evicted_bytes, ..compaction.stats() };
+        let checkpoints = checkpoints.stats();
         Stats { checkpoints, space, ..self.core().stats() }
     }
 

@@ -5,6 +5,7 @@
 
 mod bounded;
 mod budgets;
+mod cache;
 mod cancellation;
 mod checkpoint_bytes;
 mod checkpoint_cases;

@@ -78,7 +78,7 @@ impl Checkpoints {
         &self.checkpoint_files
     }
 
-    pub(super) fn handle(&self) -> &Handle {
+    pub(crate) fn handle(&self) -> &Handle {
         &self.handle
     }
 
@@ -149,9 +149,29 @@ impl Checkpoints {
         records.map(|record| CheckpointInfo::of(record, &manifest)).collect()
     }
 
-    /// Returns the first address of the log that a kept checkpoint needs.
+    /// Returns the first address of the log that a kept checkpoint needs. A cache without a
+    /// checkpoint is empty after its end, so there the log is needed from its begin.
     pub(crate) fn log_needed_from(&self) -> Address {
+        if self.core.config.cache && !self.checkpoint_files.has_checkpoints() {
+            return self.core.log.pages().begin();
+        }
         self.checkpoint_files.log_needed_from()
+    }
+
+    /// Lets the files of the log go that are before its begin, when no other job is in progress. If
+    /// there is a checkpoint, which may need them, it takes a newer one.
+    ///
+    /// # Errors
+    /// As for [`Jobs::submit`], but not `Busy`, and why the files could not go.
+    pub(crate) async fn free_log(&self) -> Result<()> {
+        if self.checkpoint_files.has_checkpoints() {
+            return self.start_in_turn(CheckpointPlan::full(self.kind())).await.map(drop);
+        }
+        let submit = || {
+            let (reply, answer) = Reply::new(&self.core);
+            self.jobs.submit(self.core.log.health(), Job::FreeLog { reply }).map(|()| answer)
+        };
+        self.jobs.in_turn(self.core.log.health(), submit).await?.await
     }
 
     /// Returns the kind of automatic checkpoints.
@@ -215,6 +235,11 @@ impl Checkpoints {
                 let made = self.make(change).await;
                 self.jobs.end();
                 reply.send(made);
+            }
+            Job::FreeLog { reply } => {
+                let freed = self.free_log_files().await;
+                self.jobs.end();
+                reply.send(freed);
             }
             Job::Remove { which, reply } => {
                 let removed = self.remove(which, basis).await;
@@ -305,7 +330,7 @@ impl Checkpoints {
     /// # Errors
     /// Why a file could not be deleted. The next call tries again.
     pub(crate) async fn free_log_files(&self) -> Result<()> {
-        let (log, needed) = (&self.core.log, self.checkpoint_files.log_needed_from());
+        let (log, needed) = (&self.core.log, self.log_needed_from());
         assert!(needed <= log.pages().begin(), "no operation reads what goes: {needed:?}");
         // The file that ends there stays. A log without any file would count as lost, and recovery
         // truncates what is after the checkpoint.

@@ -20,6 +20,8 @@ pub(super) enum Job {
     Checkpoint { plan: CheckpointPlan, reply: Reply<Checkpoint>, progress: Watched },
     /// Removes checkpoints.
     Remove { which: RemovalJob, reply: Reply<()> },
+    /// Deletes the files of the log that nothing needs any more.
+    FreeLog { reply: Reply<()> },
     /// Changes the list of tables.
     Tables { change: TableChange, reply: Reply<TableFormat> },
 }

@@ -84,7 +84,8 @@ impl Compaction {
     /// Runs rounds until the store is closed: for callers, and as the policy wants.
     pub(crate) async fn drive(&self) {
         let log = &self.core().log;
-        let disk = self.core().config.disk;
+        // A cache has a driver of its own.
+        let disk = self.core().config.disk.filter(|_| !self.core().config.cache);
         let mut policy = disk.map(|disk| Policy::new(disk.bytes()));
         // Without a policy the log itself is of no interest.
         let of_log = [log.turned(), log.flushing().became_stored()];
@@ -164,6 +165,9 @@ impl Compaction {
     async fn compact_oldest(&self, bytes: u64, filter: &mut Option<Filter>) -> Result<Compacted> {
         let log = &self.core().log;
         log.health().check_write()?;
+        if self.core().config.cache {
+            return Ok(Compacted::default());
+        }
         // Before anything becomes immutable for it.
         self.core().check_scans()?;
         let until = log.flushing().flush().await?;
@@ -233,6 +237,7 @@ impl Compaction {
             copied_records,
             copied_bytes,
             dropped_records,
+            evicted_bytes: 0,
         }
     }
 

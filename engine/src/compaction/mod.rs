@@ -7,13 +7,16 @@
 //!
 //! [`FasterKv::compact`](crate::FasterKv::compact) compacts the whole log. With
 //! [`Config::disk`](crate::Config::disk) the store compacts by itself, an eighth of the log at a
-//! time. [`Stats::space`](crate::stats::Stats::space) shows what came of it.
+//! time. A store that is a [cache](crate::Config::cache) drops the oldest part, and compacts
+//! nothing. [`Stats::space`](crate::stats::Stats::space) shows what came of it.
 
+mod cache;
 mod driver;
 mod policy;
 mod request;
 mod wish;
 
+pub(crate) use cache::CacheDriver;
 pub(crate) use driver::Compaction;
 pub use request::CompactionRequest as Request;
 pub(crate) use wish::Wish;

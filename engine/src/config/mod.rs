@@ -80,6 +80,23 @@ pub struct Config {
     /// Default: none; [`compact`](crate::FasterKv::compact) does it by hand.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk: Option<ByteSize>,
+    /// Makes the store a cache: a key that was not used for long may be absent.
+    ///
+    /// A cache keeps the newest records, within [`memory`](Self::memory) and `disk`. It drops the
+    /// oldest records, and so their keys are absent; a read of an old record moves it to the front
+    /// again. [`Config::cache`] has fitting settings.
+    ///
+    /// Without `disk` a cache keeps nothing that leaves memory. Then it opens no directory and no
+    /// file, each opening is empty, and there are no scans.
+    ///
+    /// With `disk` the log on the device stays within that space, and nothing is compacted. The
+    /// cache takes no checkpoints of its own, unless one was requested before. Then files go only
+    /// with a newer one, so the log may be half as long again. A cache is empty when it is opened
+    /// again, unless there is a checkpoint. A scan in progress holds dropping up.
+    ///
+    /// It is a choice of each opening: an existing store may be opened as a cache, and then loses
+    /// its oldest records. Default: false.
+    pub cache: bool,
     /// The number of different keys for which the index has space at first, at 12 to 13 bytes each.
     ///
     /// It may change at each opening, and need not be exact: the index grows and shrinks with the
@@ -198,6 +215,7 @@ impl Default for Config {
             memory: ByteSize::mib(256),
             memory_max: None,
             disk: None,
+            cache: false,
             expected_keys: None,
             backend: Backend::Auto,
             direct: true,
@@ -238,6 +256,7 @@ impl Config {
         with_memory: memory = ByteSize => memory;
         with_memory_max: memory_max = impl Into<Option<ByteSize>> => memory_max.into();
         with_disk: disk = impl Into<Option<ByteSize>> => disk.into();
+        with_cache: cache = bool => cache;
         with_expected_keys: expected_keys = impl Into<Option<u64>> => expected_keys.into();
         with_backend: backend = Backend => backend;
         with_direct: direct = bool => direct;
@@ -260,6 +279,34 @@ impl Config {
         with_index_max: index_max = impl Into<Option<ByteSize>> => index_max.into();
         with_yield_every: yield_every = u32 => yield_every;
         with_huge_pages: huge_pages = bool => huge_pages;
+    }
+
+    /// Returns the settings of a [cache](Self::cache) in memory; with [`disk`](Self::disk) it
+    /// continues on the device.
+    ///
+    /// It takes no checkpoint when it is closed, keeps one, and updates records in place in half of
+    /// its memory: records in the other half move to the front when they are read.
+    ///
+    /// ```
+    /// use kvick::Config;
+    /// use kvick::config::ByteSize;
+    ///
+    /// let in_memory = Config::cache().with_memory(ByteSize::mib(16));
+    /// let with_disk = Config::cache().with_disk(ByteSize::gib(10));
+    /// assert!(in_memory.cache && in_memory.disk.is_none() && with_disk.cache);
+    /// ```
+    #[must_use]
+    pub fn cache() -> Self {
+        Self::default()
+            .with_cache(true)
+            .with_checkpoint_on_close(false)
+            .with_keep_checkpoints(1)
+            .with_mutable_fraction(0.5)
+    }
+
+    /// Returns whether the store keeps nothing that leaves memory.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        self.cache && self.disk.is_none()
     }
 
     /// Reads settings from TOML.

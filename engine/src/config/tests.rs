@@ -236,6 +236,7 @@ fn toml_reads_every_field_and_keeps_defaults() {
     let text = r#"
         memory = "64MiB"
         disk = 10_000_000_000
+        cache = true
         expected_keys = 1000
         backend = "threads"
         direct = false
@@ -254,6 +255,7 @@ fn toml_reads_every_field_and_keeps_defaults() {
     let expected = Config::default()
         .with_memory(ByteSize::mib(64))
         .with_disk(ByteSize::new(10_000_000_000))
+        .with_cache(true)
         .with_expected_keys(1000)
         .with_backend(Backend::Threads)
         .with_direct(false)

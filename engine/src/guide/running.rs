@@ -167,6 +167,8 @@
 //! | `kvick_suspensions_total` | | store | waits of operations |
 //! | `kvick_appends_total` | | store | records appended to the log |
 //! | `kvick_expired_total` | | store | reads that found an expired record |
+//! | `kvick_misses_total` | | store | reads that found no value |
+//! | `kvick_promotions_total` | | store | records that reads of a cache moved to the front |
 //! | `kvick_index_entries` | | store | about how many entries the hash index has |
 //! | `kvick_index_prefixes` | | store | limit of the entries of the hash index |
 //! | `kvick_index_buckets` | | store | buckets of the hash index |
@@ -176,6 +178,7 @@
 //! | `kvick_space_pinned_bytes` | | store | log before its begin that checkpoints need |
 //! | `kvick_compacted_bytes_total` | | store | log that was compacted |
 //! | `kvick_compaction_copied_bytes_total` | | store | records that compaction copied |
+//! | `kvick_evicted_bytes_total` | | store | log that a cache has dropped |
 //! | `kvick_seats` | | store | existing sessions and pooled seats |
 //! | `kvick_checkpoints_total` | `outcome` | store | ended checkpoints |
 //! | `kvick_last_checkpoint_age_seconds` | | store | time since the last one ended or failed |

@@ -126,6 +126,13 @@
 //! what the live keys and values need. With less, more of what is copied is live, and each byte
 //! that you write costs several.
 //!
+//! # A cache
+//! A store with [`cache`](crate::Config::cache) drops its oldest records instead. It keeps about as
+//! many records as fit in `memory` beside the index, or in `disk`, without the older copies of
+//! records that were changed or read again. [`Stats::hit_ratio`](crate::stats::Stats::hit_ratio)
+//! tells whether more memory would help. With half of the memory for changes in place
+//! ([`mutable_fraction`](crate::Config::mutable_fraction)) the hit ratio of most loads is highest.
+//!
 //! # Pages and segments
 //! | setting | default | effect |
 //! |---|---|---|

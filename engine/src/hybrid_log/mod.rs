@@ -258,6 +258,11 @@ impl HybridLog {
         &self.parts.requests.demand
     }
 
+    /// Returns the event of pages that left memory.
+    pub(crate) fn evicted(&self) -> &Event {
+        &self.parts.requests.events.page_free
+    }
+
     /// Returns the number of reads that waited for memory.
     pub(crate) fn read_waits(&self) -> u64 {
         self.reads.waits()

@@ -118,6 +118,9 @@ impl Opening {
                 (core, self.files(manifest), None)
             }
             Found::Store { manifest, from_copy } => {
+                if manifest.checkpoints.is_empty() && !from_copy {
+                    self.remove_dropped_log().await?;
+                }
                 let (core, checkpoint_files, mut report) =
                     Box::pin(self.recover(types, *manifest, from_copy)).await?;
                 report.took = self.handle.now().saturating_sub(begun);
@@ -134,6 +137,22 @@ impl Opening {
         // A power cut may have brought some back.
         checkpoints.free_log_files().await?;
         Ok(Opened { checkpoints, lock, report })
+    }
+
+    /// Removes the log if its first file is gone: a cache without a checkpoint has dropped it. No
+    /// manifest has named a record of this log, and the new log needs the first file.
+    async fn remove_dropped_log(&self) -> Result<()> {
+        let mut files = files::list(&*self.directory).await?;
+        files.retain(|name| is_log_segment(name));
+        if self.directory.is_read_only() || files.iter().any(|name| is_first_segment(name)) {
+            return Ok(());
+        }
+        for file in files {
+            let removed = self.directory.remove_file(&file).await;
+            removed
+                .map_err(|error| Error::io(format!("removing {file}, which was dropped"), error))?;
+        }
+        Ok(())
     }
 
     /// Returns the files of the store, whose newest manifest is `manifest`.
@@ -167,6 +186,11 @@ impl Opening {
         let device = self.directory.open_device(LOG, options).await.map_err(looking)?;
         Ok(device.bytes_stored() == 0)
     }
+}
+
+/// Returns whether a file of the log is its first.
+fn is_first_segment(name: &str) -> bool {
+    name == format!("{LOG}.{:06}", 0)
 }
 
 /// The contents of a directory.

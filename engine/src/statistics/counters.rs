@@ -16,9 +16,11 @@ pub(crate) enum Counter {
     Suspensions,
     Appends,
     Expired,
+    Misses,
+    Promotions,
 }
 
-const COUNTERS: usize = Counter::Expired as usize + 1;
+const COUNTERS: usize = Counter::Promotions as usize + 1;
 
 /// The counters of one seat; its owner writes them, and any thread may read them.
 #[derive(Debug, Default)]

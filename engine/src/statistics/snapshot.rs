@@ -23,6 +23,10 @@ pub struct Stats {
     pub suspensions: u64,
     /// The number of reads that found an expired record, and so no value.
     pub expired: u64,
+    /// The number of reads that found no value.
+    pub misses: u64,
+    /// The number of old records that reads of a [cache](crate::Config::cache) moved to the front.
+    pub promotions: u64,
     /// The number of records appended to the log; the other writes happened in place.
     pub appends: u64,
     /// The entries and the size of the hash index.
@@ -148,6 +152,28 @@ pub struct MemoryBytes {
 }
 
 impl Stats {
+    /// Returns the share of reads that found a value, from 0.0 to 1.0. Returns `None` before the
+    /// first read.
+    ///
+    /// ```
+    /// # use kvick::{Config, FasterKv};
+    /// # kvick::runtime::block_on(async {
+    /// let cache: FasterKv<u64, u64> = FasterKv::open("", Config::cache()).await?;
+    /// for key in [1, 1, 1, 2] {
+    ///     cache.get_or_insert_with(&key, async || key).await?;
+    /// }
+    /// assert_eq!(cache.stats().hit_ratio(), Some(0.5));
+    /// # cache.close().await
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a ratio of large counts")]
+    pub fn hit_ratio(&self) -> Option<f64> {
+        let reads = self.operations.reads;
+        let found = reads.saturating_sub(self.misses);
+        (reads > 0).then(|| found as f64 / reads as f64)
+    }
+
     pub(crate) fn count(&mut self, counters: &Counters) {
         use Counter as C;
         let OperationCounts { reads, upserts, modifies, deletes } = &mut self.operations;
@@ -163,6 +189,8 @@ impl Stats {
             (absent, C::Absent),
             (&mut self.suspensions, C::Suspensions),
             (&mut self.expired, C::Expired),
+            (&mut self.misses, C::Misses),
+            (&mut self.promotions, C::Promotions),
             (&mut self.appends, C::Appends),
         ] {
             *sum += counters.sum(counter);

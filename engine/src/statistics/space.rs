@@ -21,4 +21,6 @@ pub struct SpaceStats {
     pub copied_bytes: u64,
     /// The number of records that are gone.
     pub dropped_records: u64,
+    /// The bytes of log that a [cache](crate::Config::cache) has dropped.
+    pub evicted_bytes: u64,
 }

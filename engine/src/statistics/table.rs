@@ -31,6 +31,8 @@ impl fmt::Display for Stats {
         table.row("operations", "suspensions", count(self.suspensions))?;
         table.row("operations", "appends", count(self.appends))?;
         table.row("operations", "expired", count(self.expired))?;
+        table.row("operations", "misses", count(self.misses))?;
+        table.row("operations", "promotions", count(self.promotions))?;
         table.row("found", "mutable", count(hits.mutable))?;
         table.row("found", "read-only", count(hits.read_only))?;
         table.row("found", "on device", count(hits.on_device))?;
@@ -46,6 +48,7 @@ impl fmt::Display for Stats {
         table.row("space", "pinned", size(self.space.pinned_bytes))?;
         table.row("space", "compacted", size(self.space.compacted_bytes))?;
         table.row("space", "copied", size(self.space.copied_bytes))?;
+        table.row("space", "evicted", size(self.space.evicted_bytes))?;
         self.device.rows_of_reads(&mut table)?;
         self.device.rows_of_writes(&mut table)?;
         table.row("memory", "index", size(self.memory.index))?;

@@ -14,12 +14,14 @@ pub(super) fn sample() -> Stats {
     (hits.mutable, hits.read_only, hits.on_device, hits.absent) = (9_000_000, 800_000, 70_000, 600);
     (stats.suspensions, stats.expired, stats.appends) = (70_123, 345, 1_052_001);
     (stats.index.entries, stats.index.buckets) = (1_700_000, 141_666);
+    (stats.misses, stats.promotions) = (56_789, 4321);
     stats.index.prefixes = 1 << 24;
     let log = &mut stats.log;
     (log.mutable, log.read_only, log.on_device) = (180 << 20, 20 << 20, 5 << 39);
     (stats.scans.in_progress, stats.scans.needed) = (3, 7 << 20);
     stats.space.pinned_bytes = 5 << 20;
     (stats.space.compacted_bytes, stats.space.copied_bytes) = (1 << 30, 300 << 20);
+    stats.space.evicted_bytes = 9 << 20;
     let device = &mut stats.device;
     (device.reads, device.read_bytes) = (70_000, 70_000 * 4096);
     (device.writes, device.write_bytes) = (1500, 3 << 30);
@@ -55,6 +57,8 @@ operations   reads               12,345,678
              suspensions             70,123
              appends              1,052,001
              expired                    345
+             misses                  56,789
+             promotions               4,321
 found        mutable              9,000,000
              read-only              800,000
              on device               70,000
@@ -70,6 +74,7 @@ scans        in progress                  3
 space        pinned                 5.0 MiB
              compacted              1.0 GiB
              copied               300.0 MiB
+             evicted                9.0 MiB
 device       reads                   70,000
              read                 273.4 MiB
              read p50              131.0 us
@@ -103,7 +108,7 @@ fn a_table_without_a_checkpoint_ends_with_their_numbers() {
 checkpoints  taken                        0
              failed                       0";
     assert!(table.ends_with(end), "{table}");
-    assert_eq!(table.lines().count(), 42);
+    assert_eq!(table.lines().count(), 45);
 }
 
 #[cfg(feature = "serde")]
@@ -112,7 +117,8 @@ fn data_has_the_names_of_the_fields() {
     let expected = concat!(
         r#"{"operations":{"reads":12345678,"upserts":1000000,"modifies":52000,"deletes":17},"#,
         r#""hits":{"mutable":9000000,"read_only":800000,"on_device":70000,"absent":600},"#,
-        r#""suspensions":70123,"expired":345,"appends":1052001,"#,
+        r#""suspensions":70123,"expired":345,"misses":56789,"promotions":4321,"#,
+        r#""appends":1052001,"#,
         r#""index":{"entries":1700000,"prefixes":16777216,"buckets":141666},"#,
         r#""log":{"mutable":188743680,"read_only":20971520,"on_device":2748779069440},"#,
         r#""scans":{"in_progress":3,"needed":7340032},"#,
@@ -128,7 +134,8 @@ fn data_has_the_names_of_the_fields() {
         r#""ago_seconds":90.0,"took_seconds":1.25,"#,
         r#""error":{"kind":"storage-full","message":"the medium is full"}}},"#,
         r#""space":{"pinned_bytes":5242880,"rounds":0,"failed":0,"compacted_bytes":1073741824,"#,
-        r#""copied_records":0,"copied_bytes":314572800,"dropped_records":0}}"#
+        r#""copied_records":0,"copied_bytes":314572800,"dropped_records":0,"#,
+        r#""evicted_bytes":9437184}}"#
     );
     assert_eq!(serde_json::to_string(&sample()).expect("data"), expected);
 }

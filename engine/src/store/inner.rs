@@ -7,6 +7,7 @@ use super::sessions::state::SessionState;
 use super::sessions::table::SessionTable;
 use super::system_state::{SystemState, VersionBarrier};
 use super::tables::Tables;
+use crate::base::address::Address;
 use crate::base::context_pool::ContextPool;
 use crate::base::error::{Error, Result};
 use crate::base::wait::{wait_either, wait_until};
@@ -218,6 +219,13 @@ impl StoreInner {
     pub(crate) async fn flush_and_evict(&self) -> Result<()> {
         self.log.health().check_write()?;
         self.log.flushing().flush_and_evict().await
+    }
+
+    /// Returns the first address whose record can be read. It is the begin of the log; in a cache
+    /// that keeps nothing on a device, the begin follows the head.
+    pub(in crate::store) fn readable_from(&self) -> Address {
+        let [begin, head, ..] = self.log.pages().addresses();
+        if self.config.is_in_memory() { head } else { begin }
     }
 
     /// Returns the end of the log.

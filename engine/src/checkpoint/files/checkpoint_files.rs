@@ -54,11 +54,13 @@ pub(crate) struct CheckpointFiles {
 struct Durable {
     files: BTreeSet<String>,
     log_from: Address,
+    has_checkpoints: bool,
 }
 
 impl Durable {
     fn of(manifest: &Manifest) -> Self {
-        Self { files: manifest.files(), log_from: manifest.log_needed_from() }
+        let has_checkpoints = !manifest.checkpoints.is_empty();
+        Self { files: manifest.files(), log_from: manifest.log_needed_from(), has_checkpoints }
     }
 }
 
@@ -182,6 +184,12 @@ impl CheckpointFiles {
             *self.durable.lock().expect("nothing panics under it") = Durable::of(&manifest);
         }
         *self.manifest() = manifest;
+    }
+
+    /// Returns whether there is a checkpoint, also after a power cut.
+    pub(crate) fn has_checkpoints(&self) -> bool {
+        let durable = self.durable.lock().expect("nothing panics under it").has_checkpoints;
+        durable || !self.manifest().checkpoints.is_empty()
     }
 
     /// Returns the first address of the log that a kept checkpoint needs, also after a power cut.

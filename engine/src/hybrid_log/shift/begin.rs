@@ -2,7 +2,8 @@
 //!
 //! Compaction moves it in two steps. It *retires* a range: no operation links an address of the
 //! range any more. Then it copies what is live to the tail, and at last it moves the begin. So
-//! whatever is below the begin has its live version in front of its chain.
+//! whatever is below the begin has its live version in front of its chain. A cache drops the range
+//! without the copies.
 
 use crate::base::address::Address;
 use crate::hybrid_log::parts::LogParts;
@@ -20,7 +21,8 @@ impl BeginShift<'_> {
         self.0.drain().await;
     }
 
-    /// Truncates the records below `until`. Each live one has a copy in front of its chain.
+    /// Truncates the records below `until`. Each live one has a copy in front of its chain, except
+    /// in a cache.
     pub(crate) fn transition_to(self, until: Address) {
         self.assert_whole_pages(until);
         let marks = self.0.pages.marks();

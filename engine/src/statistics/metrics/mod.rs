@@ -18,9 +18,9 @@ use metrics::Label;
 use names::{
     APPENDS, CHECKPOINT_AGE, CHECKPOINT_DURATION, CHECKPOINT_FAILED, CHECKPOINTS, COMPACTED,
     COMPACTION_COPIED, CONDITION, DEVICE_READ_BYTES, DEVICE_READ_LATENCY, DEVICE_READS,
-    DEVICE_STORED, DEVICE_WRITE_BYTES, DEVICE_WRITE_LATENCY, DEVICE_WRITES, EXPIRED, HITS,
+    DEVICE_STORED, DEVICE_WRITE_BYTES, DEVICE_WRITE_LATENCY, DEVICE_WRITES, EVICTED, EXPIRED, HITS,
     INDEX_BUCKETS, INDEX_ENTRIES, INDEX_PREFIXES, LOG, MEMORY_BUDGET, MEMORY_FLOOR, MEMORY_WAITED,
-    Metric, OPERATIONS, SCANS, SCANS_NEEDED, SEATS, SPACE_PINNED, SUSPENSIONS,
+    MISSES, Metric, OPERATIONS, PROMOTIONS, SCANS, SCANS_NEEDED, SEATS, SPACE_PINNED, SUSPENSIONS,
 };
 use std::time::Duration;
 
@@ -94,6 +94,8 @@ impl Stats {
         to.counter(SUSPENSIONS, None, self.suspensions);
         to.counter(APPENDS, None, self.appends);
         to.counter(EXPIRED, None, self.expired);
+        to.counter(MISSES, None, self.misses);
+        to.counter(PROMOTIONS, None, self.promotions);
         to.gauge(INDEX_ENTRIES, None, self.index.entries);
         to.gauge(INDEX_PREFIXES, None, self.index.prefixes);
         to.gauge(INDEX_BUCKETS, None, self.index.buckets);
@@ -103,6 +105,7 @@ impl Stats {
         to.gauge(SPACE_PINNED, None, self.space.pinned_bytes);
         to.counter(COMPACTED, None, self.space.compacted_bytes);
         to.counter(COMPACTION_COPIED, None, self.space.copied_bytes);
+        to.counter(EVICTED, None, self.space.evicted_bytes);
         self.device.publish_reads(&to);
         self.device.publish_writes(&to);
         self.memory.publish(&to);

@@ -26,6 +26,13 @@ pub(super) const EXPIRED: Metric = Metric {
     unit: Unit::Count,
     text: "reads that found an expired record",
 };
+pub(super) const MISSES: Metric =
+    Metric { name: "kvick_misses_total", unit: Unit::Count, text: "reads that found no value" };
+pub(super) const PROMOTIONS: Metric = Metric {
+    name: "kvick_promotions_total",
+    unit: Unit::Count,
+    text: "records that reads of a cache moved to the front",
+};
 pub(super) const LOG: Metric =
     Metric { name: "kvick_log_bytes", unit: Unit::Bytes, text: "log of a store by region" };
 pub(super) const SCANS: Metric =
@@ -49,6 +56,11 @@ pub(super) const COMPACTION_COPIED: Metric = Metric {
     name: "kvick_compaction_copied_bytes_total",
     unit: Unit::Bytes,
     text: "records that compaction copied",
+};
+pub(super) const EVICTED: Metric = Metric {
+    name: "kvick_evicted_bytes_total",
+    unit: Unit::Bytes,
+    text: "log that a cache has dropped",
 };
 pub(super) const DEVICE_READS: Metric = Metric {
     name: "kvick_device_reads_total",

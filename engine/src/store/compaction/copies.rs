@@ -21,7 +21,7 @@ const GROUP: usize = 32;
 const GROUP_BYTES: usize = 64 << 10;
 
 /// The result of a copy.
-pub(super) enum Copied {
+pub(in crate::store) enum Copied {
     /// It was appended, and linked if the entry was the same and there was room.
     Tried(Link),
     /// The version barrier is up.
@@ -82,8 +82,10 @@ async fn copy_group<'p>(
                     expiry: StoredRecord::expiry_in(record, layout),
                 };
                 let entry = entry_for_copy(store, live);
-                let chain = (entry, chain_behind(store, live.candidate, entry));
-                match link_copy(store, (table, layout), chain, new, tools.guard) {
+                let Candidate { address, .. } = live.candidate;
+                let previous = RecordInfo::first_of(record).previous();
+                let chain = chain_behind(store, entry.address(), (address, previous));
+                match link_copy(store, (table, layout), (entry, chain), new, tools.guard) {
                     Copied::Tried(Link::Linked) => {
                         copied += 1;
                         bytes += record.len();
@@ -129,7 +131,7 @@ pub(super) async fn wait(store: &StoreInner, blocked: Copied) -> Result<()> {
 }
 
 /// Appends a copy, and links it if the entry is still the same.
-pub(super) fn link_copy(
+pub(in crate::store) fn link_copy(
     store: &StoreInner,
     table: (TableNumber, Layout),
     (entry, chain): (FoundEntry, Address),
@@ -159,12 +161,15 @@ fn entry_for_copy(store: &StoreInner, live: &Live<'_>) -> FoundEntry {
     live.entry
 }
 
-/// Returns the chain for the copy of a record: the present one, or none if only the record itself
-/// and records below the begin of the log are in it. So a key stays alone in its chain if it was,
-/// and its entry goes when it is deleted. No scan is in progress, which might need the record.
-fn chain_behind(store: &StoreInner, live: Candidate<'_>, entry: FoundEntry) -> Address {
-    let Candidate { address, record, .. } = live;
-    let (newest, begin) = (entry.address(), store.log.pages().begin());
-    let is_alone = newest == address && RecordInfo::first_of(record).previous() < begin;
+/// Returns the chain for the copy of the record at `address` in the chain of `newest`: this chain,
+/// or none if only the record itself and records below the begin of the log are in it. So a key
+/// stays alone in its chain if it was, and its entry goes when it is deleted. No scan is in
+/// progress, which might need the record.
+pub(in crate::store) fn chain_behind(
+    store: &StoreInner,
+    newest: Address,
+    (address, previous): (Address, Address),
+) -> Address {
+    let is_alone = newest == address && previous < store.log.pages().begin();
     if is_alone { Address::NONE } else { newest }
 }

@@ -32,14 +32,19 @@
 //!    after it is durable, and with it the copies.
 //! 5. Nothing is held while a round waits: no guard, no lock, no frame.
 //!
+//! A cache drops the source instead (`dropping.rs`). There only invariants 3 to 5 hold: a key whose
+//! newest record is below the begin is absent.
+//!
 //! Source: FASTER's lookup-based log compaction; F2, PVLDB 2025, section 5.2.
 
 mod copies;
 mod counts;
+mod dropping;
 mod filter;
 mod long_values;
 mod page;
 mod round;
 
+pub(in crate::store) use copies::{Copied, chain_behind, link_copy};
 pub(crate) use counts::Round;
 pub(crate) use filter::Filter;

@@ -67,7 +67,7 @@ impl StoreInner {
 
     /// Removes the entries of dropped records from the index. It goes down from bucket to bucket,
     /// and so do entries when an index shrinks, which the sweep may cause.
-    async fn sweep(&self) {
+    pub(crate) async fn sweep(&self) {
         let begin = self.log.pages().begin();
         let mut end = self.index.buckets();
         while end > 0 {
@@ -98,8 +98,8 @@ impl StoreInner {
     }
 
     /// Lets the log begin at `until`, or at the first record that a scan needs. Everything live
-    /// below is copied. Returns the number of bytes that went.
-    async fn begin_at(&self, until: Address) -> Result<u64> {
+    /// below is copied, except in a cache. Returns the number of bytes that went.
+    pub(super) async fn begin_at(&self, until: Address) -> Result<u64> {
         let begin = self.log.pages().begin();
         // What is below is dead, so no memory is lost by it.
         self.log.flushing().evict(until).await?;

@@ -263,8 +263,11 @@ impl<'t> RmwAttempt<'t, '_> {
             self.replace::<K, V, C>(found, current, change)
         } else if in_pieces {
             match self.tools.pending.gathered_at(address) {
-                Some(value) => {
-                    current.value = Some(value);
+                Some(gathered) => {
+                    current.value = gathered.value();
+                    if current.value.is_none() {
+                        current.expiry = ExpiryWord::NEVER;
+                    }
                     self.replace::<K, V, C>(found, current, change)
                 }
                 None => {

@@ -17,8 +17,8 @@ pub(crate) struct PendingState {
     chain: Option<LearntChain>,
     /// The address of a frozen record whose word is final by now.
     pub(in crate::store) drained: Option<Address>,
-    /// The whole value of the record at an address.
-    pub(in crate::store) gathered: Option<(Address, Vec<u8>)>,
+    /// The whole value of the record at an address; `None` if a cache has dropped a piece of it.
+    pub(in crate::store) gathered: Option<(Address, Option<Vec<u8>>)>,
     scattered: Option<Scattered>,
     /// The begin of the log at which a piece of a value was found missing.
     truncated: Option<Address>,
@@ -51,11 +51,29 @@ pub(in crate::store) enum PendingResult {
     Nothing,
     Chain(LearntChain),
     Drained(Address),
-    Gathered(Address, Vec<u8>),
+    Gathered(Address, Option<Vec<u8>>),
     Scattered(Scattered),
     /// A piece could not be read, and a piece of the value is below the begin of the log, which is
     /// this one. The value has been copied, or its list is damaged.
     Truncated(Address, Error),
+}
+
+/// The value of a record in pieces.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::store) enum Gathered<'v> {
+    Whole(&'v [u8]),
+    /// A cache has dropped a piece. So the key is absent, although its record is there.
+    Dropped,
+}
+
+impl<'v> Gathered<'v> {
+    /// Returns the value, or `None` if the key is absent.
+    pub(in crate::store) fn value(self) -> Option<&'v [u8]> {
+        match self {
+            Self::Whole(value) => Some(value),
+            Self::Dropped => None,
+        }
+    }
 }
 
 /// The results of a new operation, which has not waited.
@@ -105,11 +123,10 @@ impl PendingState {
     }
 
     /// Returns the whole value of the record at `address`, if its pieces were gathered.
-    pub(in crate::store) fn gathered_at(&self, address: Address) -> Option<&[u8]> {
-        match &self.gathered {
-            Some((at, value)) if *at == address => Some(value),
-            _ => None,
-        }
+    pub(in crate::store) fn gathered_at(&self, address: Address) -> Option<Gathered<'_>> {
+        let (at, value) = self.gathered.as_ref()?;
+        let value = || value.as_deref().map_or(Gathered::Dropped, Gathered::Whole);
+        (*at == address).then(value)
     }
 
     /// Returns the value that was computed from `version`, if it is stored in pieces that the guard

@@ -1,5 +1,7 @@
 //! Read: returns the value of the newest record.
 
+mod promotion;
+
 use crate::base::address::Address;
 use crate::base::error::Result;
 use crate::codec::{Expires, Key, Value};
@@ -11,6 +13,7 @@ use crate::store::expiry::Expiry;
 use crate::store::moment::Moment;
 use crate::store::operation::attempt::{Attempt, Blocked, Types, layout};
 use crate::store::operation::future::Operation;
+use crate::store::operation::pending::Gathered;
 use crate::store::operation::upsert::hashed;
 use crate::store::record::encoding::{
     decode_boxed, decode_value, encode_key, owned_key, view_value,
@@ -18,6 +21,7 @@ use crate::store::record::encoding::{
 use crate::store::record::find::{InMemory, RecordSource, find_record};
 use crate::store::table::TableRef;
 use kvick_io::sync::atomic::Ordering;
+use promotion::promote;
 use std::marker::PhantomData;
 
 /// The use of the bytes of a value. `read` is called at most once, as the last step.
@@ -180,7 +184,7 @@ pub(in crate::store) fn read_from<K: Key + ?Sized, V: Value + ?Sized, R: Reader<
     core: TableRef<'_>,
     (key, newest): (&[u8], Address),
     reader: &mut R,
-    tools: OperationContext<'_>,
+    mut tools: OperationContext<'_>,
     moment: &Moment<'_>,
 ) -> Result<Attempt<Option<R::Output>>> {
     let found = find_record::<Types<K, V>>(core, newest, key, tools.guard);
@@ -189,7 +193,7 @@ pub(in crate::store) fn read_from<K: Key + ?Sized, V: Value + ?Sized, R: Reader<
     let step = match found {
         RecordSource::InMemory(found) if found.info.is_tombstone() => Attempt::Done(None),
         RecordSource::InMemory(found) => {
-            read_in_memory::<K, V, R>(core, found, reader, tools, moment)?
+            read_in_memory::<K, V, R>(core, found, reader, tools.again(), moment)?
         }
         RecordSource::OnDevice(from) => match tools.pending.chain_from(from, core.log.pages()) {
             None => Attempt::Blocked(Blocked::OnDevice(from)),
@@ -198,11 +202,18 @@ pub(in crate::store) fn read_from<K: Key + ?Sized, V: Value + ?Sized, R: Reader<
         },
         RecordSource::Absent => Attempt::Done(None),
     };
-    if R::COUNTS
-        && let Attempt::Done(_) = step
-    {
+    let Attempt::Done(answer) = &step else {
+        return Ok(step);
+    };
+    if R::COUNTS {
         counters.add(Counter::Reads, 1);
         found.count(counters);
+        if answer.is_none() {
+            counters.add(Counter::Misses, 1);
+        }
+    }
+    if found.is_old() && answer.is_some() && core.config.cache {
+        promote::<K, V>(core, (key, newest), &found, &tools);
     }
     Ok(step)
 }
@@ -235,8 +246,10 @@ fn read_in_memory<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
         let value = core.log.pages().immutable_value(core.table.layout, address, tools.guard);
         return Ok(Attempt::Done(Some(reader.read(value)?)));
     }
-    if let Some(value) = tools.pending.gathered_at(address) {
-        return Ok(Attempt::Done(Some(reader.read(value)?)));
+    match tools.pending.gathered_at(address) {
+        Some(Gathered::Whole(value)) => return Ok(Attempt::Done(Some(reader.read(value)?))),
+        Some(Gathered::Dropped) => return Ok(Attempt::Done(None)),
+        None => {}
     }
     for _ in 0..TRIES {
         if let Ok((_, expiry)) = record.copy_with_expiry(layout, tools.scratch) {
@@ -277,7 +290,8 @@ fn read_stored<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
         return Ok(Attempt::Done(Some(reader.read(stored.value(layout))?)));
     }
     match tools.pending.gathered_at(stored.address()) {
-        Some(value) => Ok(Attempt::Done(Some(reader.read(value)?))),
+        Some(Gathered::Whole(value)) => Ok(Attempt::Done(Some(reader.read(value)?))),
+        Some(Gathered::Dropped) => Ok(Attempt::Done(None)),
         None => {
             let pieces = stored.value(layout).to_vec();
             Ok(Attempt::Blocked(Blocked::OverflowValue(Box::new((stored.address(), pieces)))))

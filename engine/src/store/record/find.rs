@@ -101,6 +101,16 @@ impl RecordSource<'_> {
         }
     }
 
+    /// Returns whether a record was found that takes no change in place.
+    #[inline(always)]
+    pub(in crate::store) fn is_old(&self) -> bool {
+        match self {
+            RecordSource::InMemory(found) => found.region != Region::Mutable,
+            RecordSource::OnDevice(_) => true,
+            RecordSource::Absent => false,
+        }
+    }
+
     /// Counts the place where the key was found, after the operation is done.
     #[inline(always)]
     pub(in crate::store) fn count(&self, counters: &Counters) {
@@ -116,6 +126,7 @@ impl RecordSource<'_> {
 
 /// Returns the newest record of `key` in the chain that continues at `from` on the device. Returns
 /// `None` also if compaction takes the record away meanwhile. Then the begin of the log has moved.
+/// In a cache that keeps nothing on a device, nothing that has left memory is found.
 pub(in crate::store) async fn find_on_device(
     store: &StoreInner,
     (number, layout): (TableNumber, Layout),
@@ -123,7 +134,7 @@ pub(in crate::store) async fn find_on_device(
     key: &[u8],
 ) -> Result<Option<StoredRecord>> {
     let mut address = from;
-    while address >= store.log.pages().begin() {
+    while address >= store.readable_from() {
         store.check_read()?;
         let layouts = store.tables.layouts();
         let record = match store.log.reader().fetch(layouts, layout, address).await {

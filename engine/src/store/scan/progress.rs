@@ -3,7 +3,7 @@
 use super::active::Bounds;
 use super::pulse::Pulse;
 use crate::base::address::Address;
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::hybrid_log::LogStatus;
 use crate::store::table::TableInner;
 use std::sync::Arc;
@@ -30,8 +30,12 @@ impl ActiveScan {
     /// Waits for the moment, and returns its bounds.
     ///
     /// # Errors
-    /// `Closed`, `Poisoned`.
+    /// `Closed`, `Poisoned`. `Unsupported` in a cache that keeps nothing on a device: records leave
+    /// memory before the scan has read them.
     pub(super) async fn bounds(&self) -> Result<Bounds> {
+        if self.table.config.is_in_memory() {
+            return Err(Error::unsupported("a scan of a cache without `disk`"));
+        }
         let (scans, health) = (&self.table.scans, self.table.log.health());
         let bounds = || scans.bounds_of(self.number);
         health.wait_for(scans.begun(), check, || bounds().is_some()).await?;

@@ -41,7 +41,10 @@ impl RmwAttempt<'_, '_> {
             return self.copy::<K, V, C>(Some(Replaced { value, expiry }), change);
         }
         match pending.gathered_at(stored.address()) {
-            Some(value) => self.copy::<K, V, C>(Some(Replaced { value, expiry }), change),
+            Some(gathered) => {
+                let replaced = gathered.value().map(|value| Replaced { value, expiry });
+                self.copy::<K, V, C>(replaced, change)
+            }
             None => {
                 let pieces = Blocked::OverflowValue(Box::new((stored.address(), value.to_vec())));
                 Ok(Some(Attempt::Blocked(pieces)))

@@ -72,8 +72,12 @@ impl<'a> PendingWait<'a> {
                 let (address, pieces) = *list;
                 let read = read_overflow(core, address, &pieces).await;
                 let begin = core.log.pages().begin();
+                let is_dropped = |piece| core.config.cache && piece < core.readable_from();
                 match read {
-                    Ok(value) => Ok(PendingResult::Gathered(address, value)),
+                    Ok(value) => Ok(PendingResult::Gathered(address, Some(value))),
+                    Err(_) if pieces_of(&pieces).any(is_dropped) => {
+                        Ok(PendingResult::Gathered(address, None))
+                    }
                     Err(error) if pieces_of(&pieces).any(|piece| piece < begin) => {
                         Ok(PendingResult::Truncated(begin, error))
                     }

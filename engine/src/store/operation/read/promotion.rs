@@ -1,0 +1,109 @@
+//! Moves an old record of a cache to the tail when it is read: its second chance.
+//!
+//! A cache drops its oldest records. A record that was read stays, because its copy is new. The
+//! copy is linked as any copy of a compaction is: under the entry that led to the record. So it is
+//! never in front of a newer record of its key.
+//!
+//! A record that takes changes in place is new enough, so a key has one copy for each way of a
+//! record through the mutable region, however often it is read. The copy is best effort: if there
+//! is no room, or the entry has changed, or a version ends, the read does without it.
+
+use crate::base::address::Address;
+use crate::codec::{Key, Value};
+use crate::hybrid_log::Region;
+use crate::record::{ExpiryWord, NewRecord, RecordKind};
+use crate::statistics::Counter;
+use crate::store::compaction::{Copied, chain_behind, link_copy};
+use crate::store::context::OperationContext;
+use crate::store::operation::attempt::layout;
+use crate::store::record::append::Link;
+use crate::store::record::find::{InMemory, RecordSource};
+use crate::store::table::TableRef;
+use kvick_io::sync::atomic::Ordering;
+
+/// An old record, as it will ever be.
+struct OldRecord<'r> {
+    address: Address,
+    previous: Address,
+    value: &'r [u8],
+    expiry: ExpiryWord,
+}
+
+/// Appends a copy of the record of `key` that was found in the chain of `newest`.
+#[cold]
+#[inline(never)]
+pub(super) fn promote<K: Key + ?Sized, V: Value + ?Sized>(
+    core: TableRef<'_>,
+    (key, newest): (&[u8], Address),
+    found: &RecordSource<'_>,
+    tools: &OperationContext<'_>,
+) {
+    let mut word = [0; 8];
+    let old = match *found {
+        RecordSource::InMemory(found) => in_memory::<K, V>(core, found, &mut word, tools),
+        RecordSource::OnDevice(from) => stored::<K, V>(core, from, tools),
+        RecordSource::Absent => None,
+    };
+    let Some(old) = old.filter(|_| core.check_write().is_ok()) else {
+        return;
+    };
+    // An entry that still leads to `newest` leads to the chain in which the record was found,
+    // because addresses only go up.
+    let entry = core.index.find(core.table.hasher.hash(key));
+    let Some(entry) = entry.filter(|entry| entry.address() == newest) else {
+        return;
+    };
+    let chain = chain_behind(core.store, newest, (old.address, old.previous));
+    let OldRecord { value, expiry, .. } = old;
+    let record = NewRecord { key, value, content: RecordKind::Value, expiry };
+    let table = (core.table.number, core.table.layout);
+    let copied = link_copy(core.store, table, (entry, chain), record, tools.guard);
+    if let Copied::Tried(Link::Linked) = copied {
+        tools.counters.add(Counter::Promotions, 1);
+        let extents = core.table.layout.extents(key.len(), value.len());
+        core.table.note_append(tools.counters, core.table.layout.record_bytes(extents));
+    }
+}
+
+/// Returns a record in memory, if no operation changes it any more. A value in pieces stays where
+/// it is.
+fn in_memory<'r, K: Key + ?Sized, V: Value + ?Sized>(
+    core: TableRef<'r>,
+    InMemory { address, record, region, .. }: InMemory<'r>,
+    word: &'r mut [u8; 8],
+    tools: &'r OperationContext<'_>,
+) -> Option<OldRecord<'r>> {
+    if region != Region::ReadOnly {
+        return None;
+    }
+    // The record was mutable before the region was looked up, so it may have changed since the
+    // value was read. It has not since the lookup.
+    let (layout, info) = (layout::<K, V>(), record.info());
+    if info.is_tombstone() || info.is_in_pieces(layout) {
+        return None;
+    }
+    let value = match V::WIDTH {
+        Some(width) if layout.value_is_word() => {
+            // Acquire: pairs with the Release of the writer that stored the value.
+            *word = record.value_word(layout).load(Ordering::Acquire).to_le_bytes();
+            &word[..width]
+        }
+        _ => core.store.log.pages().immutable_value(layout, address, tools.guard),
+    };
+    let (previous, expiry) = (info.previous(), record.expiry(layout));
+    Some(OldRecord { address, previous, value, expiry })
+}
+
+/// Returns a record on the device, if a wait has read it.
+fn stored<'r, K: Key + ?Sized, V: Value + ?Sized>(
+    core: TableRef<'_>,
+    from: Address,
+    tools: &'r OperationContext<'_>,
+) -> Option<OldRecord<'r>> {
+    let layout = layout::<K, V>();
+    let stored = tools.pending.chain_from(from, core.log.pages())??;
+    let (address, info) = (stored.address(), stored.info());
+    let (value, expiry) = (stored.value(layout), stored.expiry(layout));
+    let takes_copies = !info.is_tombstone() && !info.is_in_pieces(layout);
+    takes_copies.then_some(OldRecord { address, previous: info.previous(), value, expiry })
+}
