@@ -46,7 +46,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// passed over; `Io`. `Codec` is of one key or value, and the stream continues after it; any
     /// other error ends it. `InvalidArgument` if the table is dropped. `Poisoned` before the
     /// moment: a store that lost its maintenance has none. `Truncated` if the scan was not polled
-    /// for a minute while compaction waited for it. `Closed`.
+    /// for a minute while compaction waited for it. `Unsupported` in a cache without a device.
+    /// `Closed`.
     pub fn scan(&self) -> Scan<K, V> {
         Scan::new(self.records(Wish::Values))
     }
