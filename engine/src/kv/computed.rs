@@ -126,11 +126,26 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
 
     /// Sets a computed value, unless there is one by now. Returns the value that is there.
     async fn insert_or_read(&self, key: &K::Item, computed: V::Owned) -> Result<V::Owned> {
+        let value = computed.borrow();
+        let present = self.read_unless(key, move || self.insert_if_absent(key, value)).await?;
+        Ok(present.unwrap_or(computed))
+    }
+
+    /// Inserts a value by `insert`. Returns the value that is there already, if there is one.
+    async fn read_unless<I>(
+        &self,
+        key: &K::Item,
+        insert: impl Fn() -> I,
+    ) -> Result<Option<V::Owned>>
+    where
+        I: Future<Output = Result<bool>>,
+    {
         loop {
-            if self.insert_if_absent(key, computed.borrow()).await? {
-                return Ok(computed);
+            if insert().await? {
+                return Ok(None);
             }
-            if let Some(present) = self.read_again(key).await? {
+            let present = self.read_again(key).await?;
+            if present.is_some() {
                 return Ok(present);
             }
         }
@@ -182,13 +197,8 @@ impl<K: Key + ?Sized, V: Expires + ?Sized> FasterKv<K, V> {
             Looked::Absent(turn) => turn,
         };
         let (computed, expiry) = compute().await?;
-        loop {
-            if self.insert_with(key, computed.borrow(), expiry).await? {
-                return Ok(computed);
-            }
-            if let Some(present) = self.read_again(key).await? {
-                return Ok(present);
-            }
-        }
+        let value = computed.borrow();
+        let present = self.read_unless(key, move || self.insert_with(key, value, expiry)).await?;
+        Ok(present.unwrap_or(computed))
     }
 }

@@ -167,15 +167,7 @@ impl ActiveScans {
     pub(super) fn let_go(&self, expired: &[u64]) {
         let mut scans = self.scans();
         for number in expired {
-            // It may have been dropped meanwhile.
-            if scans.scans.contains_key(number) {
-                scans.want_thaw(*number);
-            }
-            if let Some(scan) = scans.scans.get_mut(number)
-                && let Some(bounds) = scan.stage.bounds()
-            {
-                scan.stage = Stage::Expired(bounds);
-            }
+            scans.let_go(*number);
         }
         self.publish(&scans);
         drop(scans);
@@ -273,6 +265,15 @@ impl ActiveScans {
 }
 
 impl Scan {
+    /// Needs its freeze no more. Returns the end of the freeze, if the scan was frozen.
+    fn thaw(&mut self) -> Option<Address> {
+        let Stage::Frozen(bounds) = self.stage else {
+            return None;
+        };
+        self.stage = Stage::Thawed(bounds);
+        Some(bounds.end)
+    }
+
     /// Expires if it has not been used for [`PATIENCE`]. Returns whether it has.
     fn expire(&mut self, now: Duration) -> bool {
         let (beats, since) = self.still;
@@ -289,6 +290,16 @@ impl Scan {
 }
 
 impl Scans {
+    /// Ends the freeze of an expired scan, and forgets what it needs.
+    fn let_go(&mut self, number: u64) {
+        // It may have been dropped meanwhile.
+        let Some(scan) = self.scans.get_mut(&number) else {
+            return;
+        };
+        self.thaws.extend(scan.thaw());
+        scan.stage = Stage::Expired(scan.stage.bounds().expect("a scan expires after its moment"));
+    }
+
     /// Returns the first address that each scan needs that has begun.
     fn needs(&self) -> impl Iterator<Item = Address> + Clone {
         let begun = self.scans.values().filter(|scan| scan.stage.bounds_in_use().is_some());
@@ -298,12 +309,9 @@ impl Scans {
     /// Lets the driver end the freeze of a scan, if it is frozen. Returns whether it was.
     fn want_thaw(&mut self, number: u64) -> bool {
         let scan = self.scans.get_mut(&number).expect("a scan has its entry until it ends");
-        let Stage::Frozen(bounds) = scan.stage else {
-            return false;
-        };
-        scan.stage = Stage::Thawed(bounds);
-        self.thaws.push(bounds.end);
-        true
+        let end = scan.thaw();
+        self.thaws.extend(end);
+        end.is_some()
     }
 }
 
