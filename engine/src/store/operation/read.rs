@@ -13,7 +13,7 @@ use crate::store::expiry::Expiry;
 use crate::store::moment::Moment;
 use crate::store::operation::attempt::{Attempt, Blocked, Types, layout};
 use crate::store::operation::future::Operation;
-use crate::store::operation::pending::Gathered;
+use crate::store::operation::pending::{Gathered, PendingState};
 use crate::store::operation::upsert::hashed;
 use crate::store::record::encoding::{
     decode_boxed, decode_value, encode_key, owned_key, view_value,
@@ -184,26 +184,31 @@ pub(in crate::store) fn read_from<K: Key + ?Sized, V: Value + ?Sized, R: Reader<
     core: TableRef<'_>,
     (key, newest): (&[u8], Address),
     reader: &mut R,
-    mut tools: OperationContext<'_>,
+    tools: OperationContext<'_>,
     moment: &Moment<'_>,
 ) -> Result<Attempt<Option<R::Output>>> {
     let found = find_record::<Types<K, V>>(core, newest, key, tools.guard);
     found.check_table(core)?;
-    let counters = tools.counters;
+    // Rare cases are calls that get single words of `tools`. A reference to `tools` itself would
+    // keep it in memory, and every read would write it there.
+    let OperationContext { guard, counters, pending, .. } = tools;
     let step = match found {
         RecordSource::InMemory(found) if found.info.is_tombstone() => Attempt::Done(None),
         RecordSource::InMemory(found) => {
-            read_in_memory::<K, V, R>(core, found, reader, tools.again(), moment)?
+            read_in_memory::<K, V, R>(core, found, reader, tools, moment)?
         }
-        RecordSource::OnDevice(from) => match tools.pending.chain_from(from, core.log.pages()) {
+        RecordSource::OnDevice(from) => match pending.chain_from(from, core.log.pages()) {
             None => Attempt::Blocked(Blocked::OnDevice(from)),
             Some(None) => Attempt::Done(None),
-            Some(Some(stored)) => read_stored::<K, V, R>(stored, reader, &tools, moment)?,
+            Some(Some(stored)) => {
+                read_stored::<K, V, R>(stored, reader, (counters, pending), moment)?
+            }
         },
         RecordSource::Absent => Attempt::Done(None),
     };
-    let Attempt::Done(answer) = &step else {
-        return Ok(step);
+    let answer = match step {
+        Attempt::Done(answer) => answer,
+        Attempt::Blocked(blocked) => return Ok(Attempt::Blocked(blocked)),
     };
     if R::COUNTS {
         counters.add(Counter::Reads, 1);
@@ -213,9 +218,9 @@ pub(in crate::store) fn read_from<K: Key + ?Sized, V: Value + ?Sized, R: Reader<
         }
     }
     if found.is_old() && answer.is_some() && core.config.cache {
-        promote::<K, V>(core, (key, newest), &found, &tools);
+        promote::<K, V>(core, key, guard, counters, pending);
     }
-    Ok(step)
+    Ok(Attempt::Done(answer))
 }
 
 #[inline(always)]
@@ -272,7 +277,7 @@ fn read_in_memory<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
 fn read_stored<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
     stored: &StoredRecord,
     reader: &mut R,
-    tools: &OperationContext<'_>,
+    (counters, pending): (&Counters, &PendingState),
     moment: &Moment<'_>,
 ) -> Result<Attempt<Option<R::Output>>> {
     let layout = layout::<K, V>();
@@ -281,7 +286,7 @@ fn read_stored<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
         return Ok(Attempt::Done(None));
     }
     if moment.has_passed(expiry) {
-        return Ok(expired(tools.counters));
+        return Ok(expired(counters));
     }
     if !R::LOOKS {
         return Ok(Attempt::Done(Some(reader.read_header(expiry)?)));
@@ -289,7 +294,7 @@ fn read_stored<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
     if !stored.info().is_in_pieces(layout) {
         return Ok(Attempt::Done(Some(reader.read(stored.value(layout))?)));
     }
-    match tools.pending.gathered_at(stored.address()) {
+    match pending.gathered_at(stored.address()) {
         Some(Gathered::Whole(value)) => Ok(Attempt::Done(Some(reader.read(value)?))),
         Some(Gathered::Dropped) => Ok(Attempt::Done(None)),
         None => {

@@ -10,14 +10,15 @@
 
 use crate::base::address::Address;
 use crate::codec::{Key, Value};
+use crate::epoch::Guard;
 use crate::hybrid_log::Region;
 use crate::record::{ExpiryWord, NewRecord, RecordKind};
-use crate::statistics::Counter;
+use crate::statistics::{Counter, Counters};
 use crate::store::compaction::{Copied, chain_behind, link_copy};
-use crate::store::context::OperationContext;
-use crate::store::operation::attempt::layout;
+use crate::store::operation::attempt::{Types, layout};
+use crate::store::operation::pending::PendingState;
 use crate::store::record::append::Link;
-use crate::store::record::find::{InMemory, RecordSource};
+use crate::store::record::find::{InMemory, RecordSource, find_record};
 use crate::store::table::TableRef;
 use kvick_io::sync::atomic::Ordering;
 
@@ -29,39 +30,39 @@ struct OldRecord<'r> {
     expiry: ExpiryWord,
 }
 
-/// Appends a copy of the record of `key` that was found in the chain of `newest`.
+/// Appends a copy of the newest record of `key`, if it is old.
+///
+/// It looks for the record again, so that a read keeps nothing for it.
 #[cold]
 #[inline(never)]
 pub(super) fn promote<K: Key + ?Sized, V: Value + ?Sized>(
     core: TableRef<'_>,
-    (key, newest): (&[u8], Address),
-    found: &RecordSource<'_>,
-    tools: &OperationContext<'_>,
+    key: &[u8],
+    guard: &Guard<'_>,
+    counters: &Counters,
+    pending: &PendingState,
 ) {
-    let mut word = [0; 8];
-    let old = match *found {
-        RecordSource::InMemory(found) => in_memory::<K, V>(core, found, &mut word, tools),
-        RecordSource::OnDevice(from) => stored::<K, V>(core, from, tools),
+    let Some(entry) = core.index.find(core.table.hasher.hash(key)) else {
+        return;
+    };
+    let (newest, mut word) = (entry.address(), [0; 8]);
+    let old = match find_record::<Types<K, V>>(core, newest, key, guard) {
+        RecordSource::InMemory(found) => in_memory::<K, V>(core, found, &mut word, guard),
+        RecordSource::OnDevice(from) => stored::<K, V>(core, from, pending),
         RecordSource::Absent => None,
     };
     let Some(old) = old.filter(|_| core.check_write().is_ok()) else {
-        return;
-    };
-    // An entry that still leads to `newest` leads to the chain in which the record was found,
-    // because addresses only go up.
-    let entry = core.index.find(core.table.hasher.hash(key));
-    let Some(entry) = entry.filter(|entry| entry.address() == newest) else {
         return;
     };
     let chain = chain_behind(core.store, newest, (old.address, old.previous));
     let OldRecord { value, expiry, .. } = old;
     let record = NewRecord { key, value, content: RecordKind::Value, expiry };
     let table = (core.table.number, core.table.layout);
-    let copied = link_copy(core.store, table, (entry, chain), record, tools.guard);
+    let copied = link_copy(core.store, table, (entry, chain), record, guard);
     if let Copied::Tried(Link::Linked) = copied {
-        tools.counters.add(Counter::Promotions, 1);
+        counters.add(Counter::Promotions, 1);
         let extents = core.table.layout.extents(key.len(), value.len());
-        core.table.note_append(tools.counters, core.table.layout.record_bytes(extents));
+        core.table.note_append(counters, core.table.layout.record_bytes(extents));
     }
 }
 
@@ -71,7 +72,7 @@ fn in_memory<'r, K: Key + ?Sized, V: Value + ?Sized>(
     core: TableRef<'r>,
     InMemory { address, record, region, .. }: InMemory<'r>,
     word: &'r mut [u8; 8],
-    tools: &'r OperationContext<'_>,
+    guard: &'r Guard<'_>,
 ) -> Option<OldRecord<'r>> {
     if region != Region::ReadOnly {
         return None;
@@ -88,7 +89,7 @@ fn in_memory<'r, K: Key + ?Sized, V: Value + ?Sized>(
             *word = record.value_word(layout).load(Ordering::Acquire).to_le_bytes();
             &word[..width]
         }
-        _ => core.store.log.pages().immutable_value(layout, address, tools.guard),
+        _ => core.store.log.pages().immutable_value(layout, address, guard),
     };
     let (previous, expiry) = (info.previous(), record.expiry(layout));
     Some(OldRecord { address, previous, value, expiry })
@@ -98,10 +99,10 @@ fn in_memory<'r, K: Key + ?Sized, V: Value + ?Sized>(
 fn stored<'r, K: Key + ?Sized, V: Value + ?Sized>(
     core: TableRef<'_>,
     from: Address,
-    tools: &'r OperationContext<'_>,
+    pending: &'r PendingState,
 ) -> Option<OldRecord<'r>> {
     let layout = layout::<K, V>();
-    let stored = tools.pending.chain_from(from, core.log.pages())??;
+    let stored = pending.chain_from(from, core.log.pages())??;
     let (address, info) = (stored.address(), stored.info());
     let (value, expiry) = (stored.value(layout), stored.expiry(layout));
     let takes_copies = !info.is_tombstone() && !info.is_in_pieces(layout);
