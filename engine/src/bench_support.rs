@@ -7,7 +7,7 @@ use crate::base::hash::KeyHasher;
 use crate::checkpoint::files::manifest::Manifest;
 use crate::config::index_sizes::IndexSizes;
 use crate::hash_index::HashIndex;
-use crate::hybrid_log::Tail;
+use crate::hybrid_log::{Claim, Tail};
 use crate::log::LogManifest;
 use crate::manifest::publish::Publishable;
 
@@ -57,7 +57,7 @@ impl Reserve {
     #[inline]
     pub fn reserve(&self, bytes: u64) -> u64 {
         loop {
-            match self.0.reserve(bytes) {
+            match self.0.reserve(bytes, Claim::Value) {
                 Ok(address) => return address.raw(),
                 Err(closed) => _ = self.0.turn(closed),
             }

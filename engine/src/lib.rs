@@ -88,6 +88,7 @@ mod record;
 pub mod recovery;
 pub mod scan;
 pub mod session;
+mod space;
 mod statistics;
 mod store;
 

@@ -375,3 +375,57 @@ fn a_log_whose_live_records_are_beside_it_keeps_a_file() {
         Ok(())
     });
 }
+
+/// Threads overwrite keys faster than compaction works, and wait for it. Then new keys fill the
+/// budget.
+#[test]
+fn a_budget_makes_writers_wait_and_refuses_only_more_live_data() {
+    const THREADS: u64 = 3;
+    run(async {
+        let disk = ByteSize::kib(512);
+        let builder = FasterKv::<u64, [u8]>::builder(config().with_disk(disk));
+        let builder = builder.directory(Arc::new(MemoryDirectory::new()));
+        let store = builder.open_in_directory().await?;
+        let tasks: Vec<_> = (0..THREADS)
+            .map(|number| {
+                let store = store.clone();
+                let work = move || {
+                    kvick::runtime::block_on(async {
+                        for round in 0..60_u64 {
+                            for key in 0..200 {
+                                let value = round.to_le_bytes().repeat(20);
+                                store.upsert(&(number * 200 + key), &value).await?;
+                            }
+                        }
+                        Ok::<_, kvick::Error>(())
+                    })
+                };
+                std::thread::Builder::new().name("writer".to_owned()).spawn(work).expect("a thread")
+            })
+            .collect();
+        for task in tasks {
+            task.join().expect("the task ends well")?;
+        }
+        for key in 0..THREADS * 200 {
+            let found = store.read(&key).await?;
+            assert_eq!(found.as_deref(), Some(&*59_u64.to_le_bytes().repeat(20)), "key {key}");
+        }
+        let mut next = 10_000;
+        let error = loop {
+            match store.upsert(&next, &[7; 160]).await {
+                Ok(_) => next += 1,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
+        let space = store.stats().space;
+        assert!(space.used_bytes <= disk.bytes(), "{}", store.stats());
+        assert!(space.refused == 1 && space.waiting == 0, "{}", store.stats());
+        assert!((next - 10_000 + THREADS * 200) * 184 > disk.bytes() / 2, "{}", store.stats());
+        for key in 10_000..next {
+            store.delete(&key).await?;
+        }
+        store.upsert(&next, &[7; 3000]).await?;
+        store.close().await
+    });
+}

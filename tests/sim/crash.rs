@@ -248,6 +248,8 @@ async fn take_checkpoints<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
                 acknowledged.token = token;
                 acknowledged.points.extend(taken.sessions);
             }
+            // The budget of the run has no room for an image that was asked for.
+            Err(error) if error.to_string().contains("an image of the index") => {}
             Err(error) => panic!("a sound disk, and a turn for each: {error}"),
         }
         if random.chance(0.2) {

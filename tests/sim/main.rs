@@ -21,6 +21,7 @@ mod compaction_filter;
 mod control;
 mod corruption;
 mod crash;
+mod disk_budget;
 mod everything;
 mod exclusions;
 mod expiry;

@@ -44,7 +44,7 @@ const RUNTIME: [(&str, &str); 10] = [
     ("simulation", "task executor handle"),
 ];
 
-const ENGINE: [(&str, &str); 26] = [
+const ENGINE: [(&str, &str); 27] = [
     ("codec", ""),
     ("base", "codec"),
     ("guide", ""),
@@ -56,21 +56,22 @@ const ENGINE: [(&str, &str); 26] = [
     ("epoch", "base"),
     ("statistics", "base record"),
     ("hybrid_log", "base record epoch statistics"),
+    ("space", "config hybrid_log"),
     ("opening", "base manifest config hybrid_log"),
     ("log", "base codec manifest record config epoch statistics hybrid_log opening"),
-    ("store", "base codec record memory hash_index config epoch statistics hybrid_log"),
+    ("store", "base codec record memory hash_index config epoch statistics hybrid_log space"),
     ("futures", "codec base store"),
     (
         "checkpoint",
-        "base codec manifest record hash_index config statistics hybrid_log opening store",
+        "base codec manifest record hash_index config statistics hybrid_log space opening store",
     ),
     ("bench_support", "base manifest config hash_index hybrid_log log checkpoint"),
     (
         "recovery",
-        "base codec manifest record memory hash_index config epoch hybrid_log opening store \
+        "base codec manifest record memory hash_index config epoch hybrid_log space opening store \
          checkpoint",
     ),
-    ("compaction", "base codec config statistics store checkpoint"),
+    ("compaction", "base codec config statistics hybrid_log store checkpoint"),
     ("inspect", "base manifest record config hybrid_log store checkpoint"),
     ("lifecycle", "base record config opening store checkpoint compaction recovery"),
     ("session", "codec base store futures lifecycle"),

@@ -54,7 +54,8 @@ pub enum CheckpointKind {
     /// Makes the log read-only and flushes it. It writes only bytes that were not flushed yet. A
     /// hot record is copied to the tail at its next change.
     FoldOver,
-    /// Writes the unflushed log in memory to a file beside the log. The log stays mutable.
+    /// Writes the unflushed log in memory to a file beside the log. The log stays mutable. If
+    /// [`Config::disk`](crate::Config::disk) has no room for the file, it is a fold-over instead.
     Snapshot,
     /// Writes the changes since the last snapshot or incremental checkpoint to files beside the
     /// log. A snapshot is taken instead if there is no such checkpoint to build on. It is also

@@ -3,6 +3,7 @@
 use super::files::checkpoint_files::CheckpointFiles;
 use super::files::manifest::{Manifest, TableFormat};
 use super::files::points::Layers;
+use super::files::space::beside;
 use super::jobs::{Job, Jobs, RemovalJob};
 use super::outcome::{Outcome, Outcomes};
 use super::plan::{CheckpointPlan, Work};
@@ -227,12 +228,14 @@ impl Checkpoints {
         match job {
             Job::Checkpoint { plan, reply, progress } => {
                 let taken = self.take(plan, &progress, basis).await;
+                self.try_divide_space().await;
                 self.jobs.end();
                 drop(progress);
                 reply.send(taken);
             }
             Job::Tables { change, reply } => {
                 let made = self.make(change).await;
+                self.try_divide_space().await;
                 self.jobs.end();
                 reply.send(made);
             }
@@ -243,6 +246,7 @@ impl Checkpoints {
             }
             Job::Remove { which, reply } => {
                 let removed = self.remove(which, basis).await;
+                self.try_divide_space().await;
                 self.jobs.end();
                 reply.send(removed);
             }
@@ -337,7 +341,28 @@ impl Checkpoints {
         let below = log.file().units().page_start(needed).saturating_sub(1);
         let freed = log.file().device().discard_below(below).await;
         let what = || format!("deleting files of the log in {}", log.file().place());
-        freed.map_err(|error| Error::io(what(), error))
+        freed.map_err(|error| Error::io(what(), error))?;
+        self.core.space.note_begin(below, log);
+        Ok(())
+    }
+
+    /// Divides the budget of the device again, as files have changed. Does nothing without a
+    /// budget.
+    ///
+    /// # Errors
+    /// Why the files could not be listed. The division is as before then.
+    pub(crate) async fn divide_space(&self) -> Result<()> {
+        if self.core.space.sizes().is_some() {
+            let beside = beside(&self.core, &self.checkpoint_files, self.schedule.kind).await?;
+            self.core.space.divide(beside, &self.core.log).await;
+        }
+        Ok(())
+    }
+
+    async fn try_divide_space(&self) {
+        if let Err(error) = self.divide_space().await {
+            tracing::warn!(target: "kvick::checkpoint", %error, "the space is divided as before");
+        }
     }
 
     async fn remove(&self, which: RemovalJob, basis: &mut Basis) -> Result<()> {
@@ -372,6 +397,7 @@ impl Checkpoints {
                 tracing::warn!(target: "kvick::checkpoint", %error, "a due checkpoint failed");
             }
         }
+        self.try_divide_space().await;
         // Also if nothing had changed: the next one is due after the same time or growth again.
         let last = LastLook::now(&self.handle, &self.core);
         self.history().last = last;

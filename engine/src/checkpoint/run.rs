@@ -3,6 +3,7 @@
 use super::files::checkpoint_files::{CheckpointFiles, DELTA, PART};
 use super::files::manifest::{BlockFile, CheckpointEntry, IndexImage, Kind, Manifest, PartFile};
 use super::files::points::{LayerWriter, Layers};
+use super::files::space::{image_bytes, part_bytes, unflushed_bytes};
 use super::files::stream::{Seal, StreamWriter};
 use super::files::{delta, index_image};
 use super::plan::{CheckpointPlan, IndexWish};
@@ -85,7 +86,8 @@ impl CheckpointRun<'_> {
     /// Takes the checkpoint, and records the base of the next one.
     pub(super) async fn take(&self, basis: &mut Basis) -> Result<Checkpoint> {
         let mut times = CheckpointTimes::default();
-        let image = self.index(&mut times).await?;
+        let mut room = self.core.space.optional_bytes();
+        let image = self.index(&mut room, &mut times).await?;
         if self.plan.kind == CheckpointKind::IndexOnly {
             return self.publish_index(image, times).await;
         }
@@ -95,7 +97,7 @@ impl CheckpointRun<'_> {
             let is_firm = base.durability == Durability::PowerCut || !self.is_synced();
             is_firm && !base.captured.is_spent()
         });
-        let mut ended = self.cut(base.is_some(), &mut times).await;
+        let mut ended = self.cut((base.is_some(), room), &mut times).await;
         let taken = self.complete(&mut ended, (base, basis), image, times).await;
         let published = taken.as_ref().ok().map(|_taken| self.is_synced());
         self.core.sessions.record_outcome(ended.sessions, self.token + 1, published).await;
@@ -132,13 +134,25 @@ impl CheckpointRun<'_> {
         Ok(taken)
     }
 
-    async fn index(&self, times: &mut CheckpointTimes) -> Result<Option<IndexImage>> {
+    /// Writes an image of the index, if it is wanted and has room. Takes it off `room`, the bytes
+    /// that the budget has for such files.
+    async fn index(
+        &self,
+        room: &mut u64,
+        times: &mut CheckpointTimes,
+    ) -> Result<Option<IndexImage>> {
+        let bytes = image_bytes(self.core);
         match self.plan.index {
             _ if self.plan.kind == CheckpointKind::IndexOnly => {}
             IndexWish::Always => {}
-            IndexWish::IfWorthwhile if self.is_index_worthwhile() => {}
+            IndexWish::IfWorthwhile if bytes <= *room && self.is_index_worthwhile() => {}
             IndexWish::IfWorthwhile | IndexWish::Never => return Ok(None),
         }
+        if bytes > *room {
+            let why = format!("an image of the index of {bytes} bytes is beyond the budget");
+            return Err(Error::over_budget(why));
+        }
+        *room -= bytes;
         self.progress.enter(CheckpointPhase::Index);
         let begun = self.handle.now();
         let Self { core, checkpoint_files, handle, progress, .. } = *self;
@@ -158,9 +172,11 @@ impl CheckpointRun<'_> {
         log.tail_address().raw().saturating_sub(covered) >= self.core.index.bytes()
     }
 
-    async fn cut(&self, has_base: bool, times: &mut CheckpointTimes) -> Ended {
+    /// Ends the version. `room` is the number of bytes that the budget has for files beside the
+    /// log: with too few the checkpoint is a fold-over.
+    async fn cut(&self, (has_base, room): (bool, u64), times: &mut CheckpointTimes) -> Ended {
         self.progress.enter(CheckpointPhase::VersionBarrier);
-        let kind = match self.plan.kind {
+        let wanted = match self.plan.kind {
             CheckpointKind::FoldOver => Kind::FoldOver,
             CheckpointKind::Incremental if has_base => Kind::Incremental,
             CheckpointKind::Snapshot | CheckpointKind::Incremental => Kind::Snapshot,
@@ -172,6 +188,8 @@ impl CheckpointRun<'_> {
         let log = &self.core.log;
         let freeze = || {
             let (end, version_tag) = (log.versions().end_version(), log.pages().version_tag());
+            let bytes = part_bytes(unflushed_bytes(log, end.raw()), wanted.into());
+            let kind = if bytes <= room { wanted } else { Kind::FoldOver };
             let flushed = if kind == Kind::FoldOver {
                 log.versions().fold_over(end);
                 end

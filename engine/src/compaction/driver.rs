@@ -1,41 +1,38 @@
 //! The driver of compaction: one round at a time, in the maintenance task.
 
 use super::Compacted;
-use super::policy::{LogMarks, Policy};
+use super::relief::Relief;
+use super::rounds::Rounds;
 use super::wish::{Outcome, Wish};
 use crate::base::address::Address;
-use crate::base::error::{ErrorKind, Result};
+use crate::base::error::Result;
 use crate::base::wait::wait_either;
-use crate::checkpoint::{Answer, CheckpointPlan, Checkpoints, Reply};
+use crate::checkpoint::{Answer, Checkpoints, Reply};
 use crate::statistics::SpaceStats;
-use crate::store::{Filter, Round, StoreInner};
+use crate::store::{Filter, Round};
 use event_listener::Event;
+use futures::future::{Either, select};
 use kvick_io::sync::Mutex;
 use std::fmt;
+use std::future::pending;
 use std::panic::resume_unwind;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 use tracing::Instrument as _;
 
 /// The number of rounds for a whole log.
 const ROUNDS: u64 = 16;
+/// The least rest after tasks were refused, before compaction tries again for later ones.
+const REST_MIN: Duration = Duration::from_millis(10);
 
 /// The compaction of one store.
 pub(crate) struct Compaction {
-    // Fixed after opening.
-    checkpoints: Arc<Checkpoints>,
+    // Each with its own rules.
+    rounds: Rounds,
     // Under its lock: the callers that wait for a round that begins after they asked.
     waiting: Mutex<Vec<(Wish, Reply<Outcome>)>>,
-    // Under its lock.
-    done: Mutex<Done>,
     demand: Event,
-}
-
-/// The rounds since the store was opened.
-#[derive(Clone, Copy, Default)]
-struct Done {
-    rounds: u64,
-    failed: u64,
-    all: Round,
 }
 
 /// The next thing to do.
@@ -45,12 +42,14 @@ enum Next {
     Asked,
     /// A round up to this address is due.
     Due(Address),
+    /// Tasks wait for space.
+    Pressed,
 }
 
 impl Compaction {
     pub(crate) fn new(checkpoints: Arc<Checkpoints>) -> Self {
-        let (waiting, done) = (Mutex::default(), Mutex::default());
-        Self { checkpoints, waiting, done, demand: Event::new() }
+        let rounds = Rounds::new(checkpoints);
+        Self { rounds, waiting: Mutex::default(), demand: Event::new() }
     }
 
     /// Compacts, and passes on the panic of a filter.
@@ -68,7 +67,7 @@ impl Compaction {
     /// # Errors
     /// `Poisoned`, `Closed`.
     fn start(&self, wish: Wish) -> Result<Answer<Outcome>> {
-        let core = self.core();
+        let core = self.rounds.core();
         core.log.health().check_process()?;
         core.log.health().check_write()?;
         let (reply, answer) = Reply::new(core);
@@ -81,33 +80,71 @@ impl Compaction {
         Ok(answer)
     }
 
-    /// Runs rounds until the store is closed: for callers, and as the policy wants.
+    /// Runs rounds until the store is closed: for callers, for tasks that wait for space, and as
+    /// the policy wants.
     pub(crate) async fn drive(&self) {
-        let log = &self.core().log;
-        // A cache has a driver of its own.
-        let disk = self.core().config.disk.filter(|_| !self.core().config.cache);
-        let mut policy = disk.map(|disk| Policy::new(disk.bytes()));
-        // Without a policy the log itself is of no interest.
-        let of_log = [log.turned(), log.flushing().became_stored()];
-        let [turned, stored] =
-            of_log.map(|event| if disk.is_some() { event } else { &self.demand });
-        let scan_ended = self.core().scan_ended();
-        let events = [&self.demand, turned, stored, scan_ended, log.health().changed()];
+        let handle = self.rounds.handle();
+        let mut rest_until = Duration::ZERO;
         loop {
-            let next = wait_either(events, || {
-                if log.health().is_closed() {
-                    return Some(Next::End);
-                }
-                if self.has_waiting() {
-                    return Some(Next::Asked);
-                }
-                policy.as_ref().and_then(|policy| self.due(policy)).map(Next::Due)
-            });
-            match next.await {
+            let rest = rest_until.saturating_sub(handle.now());
+            let is_rested = rest == Duration::ZERO;
+            let rest_is_over =
+                async { if is_rested { pending().await } else { handle.sleep(rest).await } };
+            let next = pin!(self.next(is_rested));
+            // After a rest everything is looked at again.
+            let Either::Left((next, _)) = select(next, pin!(rest_is_over)).await else {
+                continue;
+            };
+            match next {
                 Next::End => return self.abandon(),
                 Next::Asked => self.compact_asked().await,
-                Next::Due(until) => self.compact_some(until, &mut policy).await,
+                Next::Due(until) => self.compact_some(until).await,
+                Next::Pressed => {
+                    let begun = handle.now();
+                    if !Relief(&self.rounds).run().await {
+                        // A lap takes no more than half of the time if nothing changes.
+                        let ended = handle.now();
+                        rest_until = ended + ended.saturating_sub(begun).max(REST_MIN);
+                    }
+                }
             }
+        }
+    }
+
+    /// Waits for the next thing to do.
+    async fn next(&self, is_rested: bool) -> Next {
+        let core = self.rounds.core();
+        let (log, quota, has_budget) = (&core.log, core.log.quota(), core.space.sizes().is_some());
+        // Without a budget the log itself is of no interest.
+        let of_log = [log.turned(), log.flushing().became_stored(), quota.demand()];
+        let [turned, stored, waits] =
+            of_log.map(|event| if has_budget { event } else { &self.demand });
+        let scan_ended = core.scan_ended();
+        let events = [&self.demand, turned, stored, waits, scan_ended, log.health().changed()];
+        wait_either(events, || {
+            if log.health().is_closed() {
+                return Some(Next::End);
+            }
+            if self.has_waiting() {
+                return Some(Next::Asked);
+            }
+            // On a full device the tasks get another error.
+            if is_rested && quota.is_pressed() && log.health().check_room().is_ok() {
+                return Some(Next::Pressed);
+            }
+            self.rounds.due().map(Next::Due)
+        })
+        .await
+    }
+
+    /// Makes a round that the policy wants.
+    async fn compact_some(&self, until: Address) {
+        let freed = match self.rounds.round(until, &mut None).await {
+            Ok(round) => self.free(round.source_bytes).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = freed {
+            tracing::warn!(target: "kvick::compaction", %error, "a round of compaction failed");
         }
     }
 
@@ -130,46 +167,16 @@ impl Compaction {
         }
     }
 
-    /// Returns the address up to which a round is due.
-    fn due(&self, policy: &Policy) -> Option<Address> {
-        let log = &self.core().log;
-        let begin = log.pages().begin();
-        let flushed = log.flushing().flushed();
-        let tail = log.tail_address();
-        let marks = LogMarks { begin: begin.raw(), flushed: flushed.raw(), tail: tail.raw() };
-        let until = log.file().units().start_of_page(Address::new(policy.due(marks)?));
-        let may_write = log.health().check_write().is_ok();
-        (until > begin && may_write && !self.core().has_scan()).then_some(until)
-    }
-
-    /// Makes a round that the policy wants.
-    async fn compact_some(&self, until: Address, policy: &mut Option<Policy>) {
-        let made = self.round(until, &mut None).await;
-        let tail = self.core().log.tail_address().raw();
-        if let Some(policy) = policy {
-            // A failed round is not repeated at once either.
-            let nothing = Round { copied_bytes: u64::MAX, ..Round::default() };
-            policy.note(*made.as_ref().unwrap_or(&nothing), tail);
-        }
-        let freed = match made {
-            Ok(round) => self.free(round.source_bytes).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = freed {
-            tracing::warn!(target: "kvick::compaction", %error, "a round of compaction failed");
-        }
-    }
-
     /// Compacts the oldest `bytes` bytes that are in the log now, in several rounds: an end in
     /// between loses only the work of one.
     async fn compact_oldest(&self, bytes: u64, filter: &mut Option<Filter>) -> Result<Compacted> {
-        let log = &self.core().log;
+        let log = &self.rounds.core().log;
         log.health().check_write()?;
-        if self.core().config.cache {
+        if self.rounds.core().config.cache {
             return Ok(Compacted::default());
         }
         // Before anything becomes immutable for it.
-        self.core().check_scans()?;
+        self.rounds.core().check_scans()?;
         let until = log.flushing().flush().await?;
         let (units, first) = (log.file().units(), log.pages().begin());
         let until = Address::new(until.raw().min(first.raw().saturating_add(bytes)));
@@ -177,14 +184,21 @@ impl Compaction {
         if let Some(filter) = filter {
             filter.set_end(until);
         }
-        let step = (until.raw().saturating_sub(first.raw()) / ROUNDS).max(1 << units.page_bits());
+        let step = until.raw().saturating_sub(first.raw()) / ROUNDS;
         let mut all = Round::default();
         let mut result = Ok(());
         let mut next = first;
         while next < until && result.is_ok() {
-            next = units.start_of_page(Address::new(next.raw() + step)).min(until);
-            match self.round(next, filter).await {
-                Ok(round) => all.add(round),
+            next = self.rounds.reach(next, until, step);
+            match self.rounds.round(next, filter).await {
+                Ok(round) => {
+                    all.add(round);
+                    if round.source_bytes > 0 {
+                        // Before the wanted end if the copies had no more room.
+                        next = log.pages().begin();
+                    }
+                    result = self.rounds.free_for_copies().await;
+                }
                 Err(error) => result = Err(error),
             }
         }
@@ -193,52 +207,17 @@ impl Compaction {
         result.map(|()| Compacted { removed_keys: removed, ..Compacted::of(all) })
     }
 
-    /// Makes a round.
-    async fn round(&self, until: Address, filter: &mut Option<Filter>) -> Result<Round> {
-        let made = self.core().compact(until, filter).await;
-        self.note(&made);
-        tracing::debug!(target: "kvick::compaction", ?made, "compacted");
-        made
-    }
-
     /// Takes a checkpoint if the begin has moved by some bytes, so that files can go.
     async fn free(&self, bytes: u64) -> Result<()> {
         if bytes > 0 {
-            let plan = CheckpointPlan::full(self.checkpoints.kind());
-            self.checkpoints.start_in_turn(plan).await?;
+            self.rounds.checkpoint().await?;
         }
         Ok(())
     }
 
-    fn note(&self, made: &Result<Round>) {
-        let mut done = self.done.lock().expect("nothing panics under it");
-        match made {
-            Ok(round) => {
-                done.rounds += 1;
-                done.all.add(*round);
-            }
-            Err(error) if error.kind() == ErrorKind::Busy => {}
-            Err(_) => done.failed += 1,
-        }
-    }
-
-    /// Returns the space of the log, and the rounds since the store was opened.
+    /// Returns the space of the store, and the rounds since it was opened.
     pub(crate) fn stats(&self) -> SpaceStats {
-        let Done { rounds, failed, all } = *self.done.lock().expect("nothing panics under it");
-        let Round { source_bytes, copied_records, copied_bytes, dropped_records } = all;
-        let needed = self.checkpoints.log_needed_from();
-        let pinned_bytes = self.core().log.pages().begin().raw().saturating_sub(needed.raw());
-        let compacted_bytes = source_bytes;
-        SpaceStats {
-            pinned_bytes,
-            rounds,
-            failed,
-            compacted_bytes,
-            copied_records,
-            copied_bytes,
-            dropped_records,
-            evicted_bytes: 0,
-        }
+        self.rounds.stats()
     }
 
     fn has_waiting(&self) -> bool {
@@ -252,10 +231,6 @@ impl Compaction {
 
     fn take_waiting(&self) -> Vec<(Wish, Reply<Outcome>)> {
         std::mem::take(&mut *self.waiting.lock().expect("nothing panics under it"))
-    }
-
-    fn core(&self) -> &Arc<StoreInner> {
-        self.checkpoints.core()
     }
 }
 

@@ -7,13 +7,16 @@
 //!
 //! [`FasterKv::compact`](crate::FasterKv::compact) compacts the whole log. With
 //! [`Config::disk`](crate::Config::disk) the store compacts by itself, an eighth of the log at a
-//! time. A store that is a [cache](crate::Config::cache) drops the oldest part, and compacts
-//! nothing. [`Stats::space`](crate::stats::Stats::space) shows what came of it.
+//! time, and writers wait if they are faster. A store that is a [cache](crate::Config::cache) drops
+//! the oldest part, and compacts nothing. [`Stats::space`](crate::stats::Stats::space) shows what
+//! came of it.
 
 mod cache;
 mod driver;
 mod policy;
+mod relief;
 mod request;
+mod rounds;
 mod wish;
 
 pub(crate) use cache::CacheDriver;

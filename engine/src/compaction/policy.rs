@@ -2,51 +2,100 @@
 
 use crate::store::Round;
 
-/// The marks of a log, in bytes.
+/// The addresses of a log, and of its space on the device, in bytes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LogMarks {
+pub(super) struct LogSpace {
+    /// The first file of the log begins here.
+    pub(super) files_begin: u64,
     pub(super) begin: u64,
     pub(super) flushed: u64,
     pub(super) tail: u64,
+    /// Values may not be appended from here on.
+    pub(super) end: u64,
 }
 
 /// The rules of one store.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Policy {
-    /// The budget of the log on the device.
-    disk: u64,
     /// No round begins before the tail is here.
     rest_until: u64,
+    /// The recent rounds, of about as many bytes as the log has.
+    recent: Round,
 }
 
-/// A round begins when the log takes this many eighths of the budget. The rest is for what kept
-/// checkpoints need.
-const FULL_EIGHTHS: u64 = 4;
+/// A round begins when this part of the space is left.
+const LEFT_PART: u64 = 4;
 /// The part of the log that one round compacts at least.
 const PART: u64 = 8;
+/// The whole of which a share is computed.
+const WHOLE: u64 = 1 << 20;
 
-impl Policy {
-    pub(super) fn new(disk: u64) -> Self {
-        Self { disk, rest_until: 0 }
+impl LogSpace {
+    /// Returns the bytes that the log may have, with what kept checkpoints need of it.
+    fn usable(self) -> u64 {
+        self.end.saturating_sub(self.files_begin)
     }
 
+    fn left(self) -> u64 {
+        self.end.saturating_sub(self.tail)
+    }
+
+    /// Returns the bytes that are left too few, or 0.
+    pub(super) fn debt(self) -> u64 {
+        (self.usable() / LEFT_PART).saturating_sub(self.left())
+    }
+}
+
+impl Policy {
     /// Returns the address up to which a round should compact, if one is due.
-    pub(super) fn due(&self, marks: LogMarks) -> Option<u64> {
-        let LogMarks { begin, flushed, tail } = marks;
-        debug_assert!(begin <= flushed && flushed <= tail, "{marks:?}");
-        let length = tail - begin;
-        let is_full = length / FULL_EIGHTHS >= self.disk / 8;
+    pub(super) fn due(&self, space: LogSpace) -> Option<u64> {
+        let LogSpace { begin, flushed, tail, .. } = space;
+        debug_assert!(begin <= flushed && flushed <= tail, "{space:?}");
+        let is_full = space.left() <= space.usable() / LEFT_PART;
         // More at once if rounds are slower than writers.
-        let excess = length.saturating_sub(self.disk / 8 * 3);
-        let until = (begin + length.div_ceil(PART).max(excess)).min(flushed);
+        let excess = (space.usable() / 8 * 3).saturating_sub(space.left());
+        let until = (begin + (tail - begin).div_ceil(PART).max(excess)).min(flushed);
         (is_full && tail >= self.rest_until).then_some(until)
     }
 
-    /// Takes the result of a round, after which the tail was here. A log that is mostly live has a
+    /// Takes the result of a round, after which the log was here. A log that is mostly live has a
     /// rest, so that it is not copied over and over.
-    pub(super) fn note(&mut self, round: Round, tail: u64) {
+    pub(super) fn note(&mut self, round: Round, space: LogSpace) {
         let is_poor = round.copied_bytes / 7 >= round.source_bytes / 8;
-        self.rest_until = if is_poor { tail + self.disk / 16 } else { 0 };
+        self.rest_until = if is_poor { space.tail + space.usable() / 16 } else { 0 };
+        self.recent.add(round);
+        if self.recent.source_bytes > space.tail - space.begin {
+            self.recent.source_bytes /= 2;
+            self.recent.copied_bytes /= 2;
+        }
+    }
+
+    /// Takes a failed round, which is not repeated at once.
+    pub(super) fn note_failed(&mut self, space: LogSpace) {
+        self.rest_until = space.tail + space.usable() / 16;
+    }
+
+    /// Returns the bytes of `log` that are live, by the share that recent rounds have found. All
+    /// are before a round.
+    pub(super) fn live(&self, log: u64) -> u64 {
+        let Round { source_bytes, copied_bytes, .. } = self.recent;
+        if source_bytes == 0 {
+            return log;
+        }
+        let live = u128::from(log) * u128::from(copied_bytes.min(source_bytes));
+        u64::try_from(live / u128::from(source_bytes)).expect("a part of the log")
+    }
+
+    /// Returns the most pages that a round may compact whose copies have `free` pages. `safe` pages
+    /// fit in any case. A round whose copies do not fit ends early.
+    pub(super) fn source(&self, free: u64, safe: u64) -> u64 {
+        let live = self.live(WHOLE);
+        if live == WHOLE {
+            return safe.max(1);
+        }
+        // An eighth more than expected, a page that is begun, and one that is not filled.
+        let expected = free.saturating_sub(2) * 8 * WHOLE / (9 * live).max(WHOLE);
+        expected.max(safe).max(1)
     }
 }
 
@@ -54,30 +103,54 @@ impl Policy {
 mod tests {
     use super::*;
 
-    const DISK: u64 = 8000;
-
-    fn marks(begin: u64, tail: u64) -> LogMarks {
-        LogMarks { begin, flushed: tail - 500, tail }
+    fn space(begin: u64, tail: u64) -> LogSpace {
+        LogSpace { files_begin: 0, begin, flushed: tail - 500, tail, end: 8000 }
     }
 
     #[test]
     fn a_long_log_gives_its_oldest_part() {
-        let policy = Policy::new(DISK);
-        assert_eq!(policy.due(marks(1000, 4900)), None);
-        assert_eq!(policy.due(marks(1000, 5000)), Some(2000));
-        assert_eq!(policy.due(marks(1000, 6000)), Some(3000));
-        let unflushed = LogMarks { flushed: 1100, ..marks(1000, 9000) };
+        let policy = Policy::default();
+        assert_eq!(policy.due(space(1000, 5999)), None);
+        assert_eq!(policy.due(space(1000, 6000)), Some(2000));
+        assert_eq!(policy.due(space(1000, 7000)), Some(3000));
+        let unflushed = LogSpace { flushed: 1100, ..space(1000, 8000) };
         assert_eq!(policy.due(unflushed), Some(1100));
+        // Copies may go on after the end for values.
+        assert_eq!(policy.due(space(1000, 9000)), Some(4000));
+    }
+
+    #[test]
+    fn pinned_files_leave_less_space() {
+        let space = LogSpace { files_begin: 4000, ..space(5000, 6999) };
+        assert_eq!((space.debt(), Policy::default().due(space)), (0, None));
+        let space = LogSpace { tail: 7100, flushed: 7000, ..space };
+        assert_eq!((space.debt(), Policy::default().due(space)), (100, Some(5600)));
     }
 
     #[test]
     fn a_log_that_is_live_has_a_rest() {
-        let mut policy = Policy::new(DISK);
+        let mut policy = Policy::default();
         let round = Round { source_bytes: 800, copied_bytes: 700, ..Round::default() };
-        policy.note(round, 6000);
-        assert_eq!(policy.due(marks(0, 6400)), None);
-        assert!(policy.due(marks(0, 6500)).is_some());
-        policy.note(Round { copied_bytes: 600, ..round }, 6000);
-        assert!(policy.due(marks(0, 6000)).is_some());
+        policy.note(round, space(0, 6000));
+        assert_eq!(policy.due(space(0, 6400)), None);
+        assert!(policy.due(space(0, 6500)).is_some());
+        policy.note(Round { copied_bytes: 600, ..round }, space(0, 6000));
+        assert!(policy.due(space(0, 6000)).is_some());
+        policy.note_failed(space(0, 6000));
+        assert_eq!(policy.due(space(0, 6400)), None);
+    }
+
+    #[test]
+    fn recent_rounds_tell_what_is_live() {
+        let mut policy = Policy::default();
+        assert_eq!((policy.live(6000), policy.source(12, 3)), (6000, 3));
+        let round = |copied| Round { source_bytes: 800, copied_bytes: copied, ..Round::default() };
+        policy.note(round(400), space(0, 6000));
+        assert_eq!((policy.live(6000), policy.source(12, 3)), (3000, 17));
+        for _ in 0..40 {
+            policy.note(round(0), space(0, 6000));
+        }
+        assert!(policy.live(6000) < 100, "{policy:?}");
+        assert_eq!(policy.source(0, 0), 1);
     }
 }

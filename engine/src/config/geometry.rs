@@ -20,6 +20,8 @@ use crate::base::error::{Error, Result};
 use crate::base::kinds::CheckpointKind;
 use crate::base::memory::RESERVES_LAZILY;
 use crate::config::index_sizes::{BUCKET_BYTES, IndexSizes, KEYS_PER_BUCKET};
+use crate::config::page_sizes::{UNIT_BYTES, max_inline, page_capacity};
+use crate::config::space_sizes::SpaceSizes;
 
 /// The sizes of one store, all in their bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,15 +81,6 @@ const IO_PART: u64 = 16;
 const IO_MIN: u64 = 8 << 10;
 const IO_MAX: u64 = 32 << 20;
 
-/// The smallest existing sector: a cold read of a small record need not fetch more.
-const UNIT_BYTES: u64 = 512;
-/// The bytes of a unit that are not payload.
-const TRAILER_BYTES: u64 = 8;
-/// In pages up to this size a record takes up to half a page. In larger pages it takes up to a
-/// quarter, and `INLINE_MAX` at most.
-const SMALL_PAGE: u64 = 64 << 10;
-const INLINE_MAX: u64 = 256 << 10;
-
 impl Geometry {
     /// Checks every setting against its bounds.
     pub(crate) fn of(config: &Config) -> Result<Self> {
@@ -96,7 +89,9 @@ impl Geometry {
         let shares = Shares::of(config, index)?;
         let page_bytes = page_bytes(config, shares.log);
         let frames = shares.frames(config, page_bytes)?;
-        let max_inline = max_inline(page_bytes);
+        let (max_inline, segment_bytes) =
+            (max_inline(page_bytes), segment_bytes(config, page_bytes)?);
+        SpaceSizes::of(config, page_bytes, segment_bytes).map_or(Ok(()), SpaceSizes::check)?;
         Ok(Self {
             page_bits: page_bytes.ilog2(),
             frames,
@@ -104,7 +99,7 @@ impl Geometry {
             unit_bytes: in_memory("unit", UNIT_BYTES)?,
             index,
             io_budget_bytes: in_memory("memory", shares.io)?,
-            segment_bytes: segment_bytes(config, page_bytes)?,
+            segment_bytes,
             max_key: in_memory("page_size", max_inline / 2)?,
             max_value: in_memory("max_value", config.max_value.bytes())?,
             max_inline: in_memory("page_size", max_inline)?,
@@ -234,29 +229,12 @@ fn page_bytes(config: &Config, log: u64) -> u64 {
     config.page_size.map_or(1 << part.ilog2(), ByteSize::bytes)
 }
 
-fn page_capacity(page_bytes: u64) -> u64 {
-    page_bytes / UNIT_BYTES * (UNIT_BYTES - TRAILER_BYTES)
-}
-
-/// Returns the limit of a record within its page. Two records fit in a page, so that little of its
-/// end is lost.
-fn max_inline(page_bytes: u64) -> u64 {
-    let capacity = page_capacity(page_bytes);
-    let inline = if page_bytes <= SMALL_PAGE {
-        capacity / 2 / 8 * 8
-    } else {
-        (capacity / 4).min(INLINE_MAX)
-    };
-    assert!(inline.is_multiple_of(8) && 2 * inline <= capacity, "whole words, two a page");
-    inline
-}
-
 /// Checks the size of a file of the log, which ends where a page ends.
 fn segment_bytes(config: &Config, page_bytes: u64) -> Result<u64> {
     let segment = config.segment_size;
     let page = ByteSize::new(page_bytes);
     within("segment_size", segment, &(page..=SEGMENT_MAX))?;
-    if let Some(disk) = config.disk.filter(|disk| *disk < page) {
+    if let Some(disk) = config.disk.filter(|disk| config.cache && *disk < page) {
         return Err(Error::invalid(format!("disk = {disk}: must be at least a page, {page}")));
     }
     if !segment.bytes().is_multiple_of(page_bytes) {

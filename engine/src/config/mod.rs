@@ -7,6 +7,8 @@ mod backend;
 mod byte_size;
 mod geometry;
 pub(crate) mod index_sizes;
+mod page_sizes;
+pub(crate) mod space_sizes;
 
 #[cfg(test)]
 mod tests;
@@ -71,13 +73,21 @@ pub struct Config {
     /// `memory` on Unix, else `memory`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_max: Option<ByteSize>,
-    /// The space that the log should take on the device.
+    /// The space that all files of the store may take on the device: a hard limit.
     ///
-    /// With it the store [compacts](crate::compaction) by itself, so that the log stays within this
-    /// space, as long as its live records take less than a third of it. It is no hard limit:
-    /// writers do not wait for compaction. Compaction takes checkpoints, of
+    /// With it the store [compacts](crate::compaction) by itself. Writers that are faster than
+    /// compaction wait. They get [`StorageFull`](crate::ErrorKind::StorageFull) only if the live
+    /// data fill the budget, or if a scan that does not move holds compaction up for 5 seconds; the
+    /// guide [explains](crate::guide::running#a-full-budget) this. Compaction takes checkpoints, of
     /// [`checkpoint_kind`](Self::checkpoint_kind). A new store takes files of at most a 32nd of it.
-    /// Default: none; [`compact`](crate::FasterKv::compact) does it by hand.
+    ///
+    /// Lengths of files count, and each begun page of the log as a whole. A budget must have room
+    /// for the copies of one file of the log, and some pages; the opening is refused otherwise. A
+    /// store that has more data than a new budget opens. It takes no more space then, apart from
+    /// pages for copies and deletions, until it is within the budget. Many new sessions between two
+    /// checkpoints, or an index that grows by a fifth while its image is written, may exceed the
+    /// budget by their bytes, until the end of the next checkpoint. Default: none;
+    /// [`compact`](crate::FasterKv::compact) does it by hand.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk: Option<ByteSize>,
     /// Makes the store a cache: a key that was not used for long may be absent.

@@ -206,7 +206,7 @@ const OUT_OF_BOUNDS: [(&str, &str, &str); 28] = [
     ("depth = 16385", "depth = 16385", "2 and 16384"),
     ("io_threads = 0", "io_threads = 0", "1 and 1024"),
     ("io_threads = 1025", "io_threads = 1025", "1 and 1024"),
-    ("disk = 0", "disk = 0B", "at least a page, 4KiB"),
+    ("disk = 0", "disk = 0B", "at least 56KiB for pages of 4KiB and files of 4KiB"),
 ];
 
 #[test]

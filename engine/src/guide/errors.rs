@@ -13,7 +13,8 @@
 //! * **`Busy`**: `checkpoint().start()` finds another checkpoint in progress, an iterator of that
 //!   name is in use, or `try_append` finds no room. Call again a moment later.
 //! * **`StorageFull`**: the medium, a quota or a limit of file size is full. Free space, and call
-//!   again.
+//!   again. Or the live data fill [`Config::disk`](crate::Config::disk), or a scan holds compaction
+//!   up: see [there](super::running#a-full-budget).
 //! * **`Unavailable`**: the system is short of descriptors, tasks or memory. Raise the limit, and
 //!   call again.
 //! * **`InvalidArgument`**: a setting, key, value, address or token is out of its bounds. A table

@@ -89,6 +89,7 @@
 //! | `health().checkpoint` | the last checkpoint failed: no checkpoint has the changes since then |
 //! | `stats().checkpoints.last` | its age: that much is lost by a crash |
 //! | `stats().device.bytes_stored` | the log grows; see [`sizing`](super::sizing#growth-on-disk) |
+//! | `stats().space` | the budget of the device: [writers that wait](#a-full-budget), and why |
 //! | `stats().hits.on_device` against the sum of all `hits` | the share of cold operations |
 //! | `stats().device.reads` | the reads of the device |
 //! | `stats().memory.index` | it grows with the keys, and pages leave memory for it |
@@ -175,6 +176,12 @@
 //! | `kvick_log_bytes` | `region` | store | log of a store by region |
 //! | `kvick_scans` | | store | scans in progress |
 //! | `kvick_scans_needed_bytes` | | store | end of the log that a scan may still read |
+//! | `kvick_space_budget_bytes` | | store | budget of the device, if there is one |
+//! | `kvick_space_bytes` | `of` | store | space on the device |
+//! | `kvick_space_debt_bytes` | | store | bytes that compaction has yet to free |
+//! | `kvick_space_waiting` | | store | writers that wait for space within the budget |
+//! | `kvick_space_waits_total` | | store | waits for space within the budget |
+//! | `kvick_space_refused_total` | | store | such waits that ended with an error |
 //! | `kvick_space_pinned_bytes` | | store | log before its begin that checkpoints need |
 //! | `kvick_compacted_bytes_total` | | store | log that was compacted |
 //! | `kvick_compaction_copied_bytes_total` | | store | records that compaction copied |
@@ -206,6 +213,7 @@
 //! | `region` | `mutable`, `read-only`, `on-device` |
 //! | `outcome` | `taken`, `failed` |
 //! | `quantile` | `0.5`, `0.99` |
+//! | `of` | `files`, `live-records`, `dead-records` |
 //! | `use` | `index`, `frames`, `buffers`, `sessions`, `waits` |
 //! | `condition` | `sound`, `full`, `unavailable`, `read-only`, `poisoned`, `closed` |
 //! | `mark` | `begin`, `head`, `committed`, `end` |
@@ -225,6 +233,23 @@
 //!
 //! A limit of file size (`ulimit -f`) and a quota act like a full disk. The signal `SIGXFSZ` must
 //! be ignored, or it ends the process.
+//!
+//! # A full budget
+//! The files of a store with [`disk`](crate::Config::disk) never take more. Its writers wait while
+//! compaction makes space. `stats().space` shows the writers that wait, what is live and dead by
+//! estimate, what kept checkpoints pin, and the debt: the bytes that compaction has yet to free.
+//!
+//! A writer gets [`StorageFull`](crate::ErrorKind::StorageFull) if all of the log has been
+//! compacted since it began to wait, and there is still no space: the live data fill the budget.
+//! Reads, changes in place and deletions go on, and deletions make space for other writers. The
+//! budget of a store is that of its opening: open it again with a larger one.
+//!
+//! A [scan](crate::FasterKv::scan) in progress holds compaction up, so writers wait for it. If no
+//! scan has moved for 5 seconds, they get `StorageFull`, and the text names the scan. So a task may
+//! write while it scans, but must expect this error. After damage, writers get the error of the
+//! page that could not be compacted.
+//!
+//! A device that is full before the budget is, acts as a full disk does.
 //!
 //! # A read-only file system
 //! A store or log that was closed opens for reading. Writes get

@@ -121,10 +121,22 @@
 //! live once more, so the log is longer by that meanwhile. The files of the older part go with the
 //! checkpoint that `compact` takes. They go later if an older kept checkpoint needs them.
 //!
-//! With [`disk`](crate::Config::disk) a store compacts by itself, to stay within this space. It is
-//! no hard limit: writers that are faster than compaction exceed it. Set it to at least three times
-//! what the live keys and values need. With less, more of what is copied is live, and each byte
-//! that you write costs several.
+//! With [`disk`](crate::Config::disk) a store compacts by itself, and its files never take more.
+//! Writers that are faster than compaction [wait](super::running#a-full-budget). Set it to at least
+//! twice what the live keys and values need. With less, more of what is copied is live, and each
+//! byte that you write costs several.
+//!
+//! ```text
+//! disk = files beside the log | values | deletions | spare pages for copies
+//!        checkpoints, and what          1/32        the copies of one file
+//!        the next one needs
+//! ```
+//!
+//! Checkpoints pin what they need. With [`keep_checkpoints`](crate::Config::keep_checkpoints) of 2,
+//! the space of a round of compaction comes back with the second checkpoint after it. A store that
+//! is short of space takes checkpoints for that by itself. An image of the index, or a snapshot,
+//! takes at most an eighth of the budget. A checkpoint without room for it has no image, or folds
+//! over.
 //!
 //! # A cache
 //! A store with [`cache`](crate::Config::cache) drops its oldest records instead. It keeps about as

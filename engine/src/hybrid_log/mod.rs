@@ -35,8 +35,10 @@ mod shift;
 mod snapshot;
 mod status;
 
-pub(crate) use allocate::allocator::{Allocator, NoRoom};
+pub(crate) use allocate::allocator::{Allocator, NoRoom, Room};
 pub(crate) use allocate::end::{LogEnd, Need};
+pub(crate) use allocate::limits::{Claim, Limits};
+pub(crate) use allocate::quota::{Quota, QuotaWaits};
 pub(crate) use allocate::tail::{LARGEST_INLINE, PageRemainder, Position, Tail};
 pub(crate) use geometry::{LogExtent, LogGeometry};
 pub(crate) use pages::file::LogFile;
@@ -154,6 +156,11 @@ impl HybridLog {
         Allocator { parts: &self.parts, state: &self.allocation }
     }
 
+    /// Returns the pages that records may open, and the tasks that wait for them.
+    pub(crate) fn quota(&self) -> Quota<'_> {
+        self.allocator().quota()
+    }
+
     pub(crate) fn flushing(&self) -> Flushing<'_> {
         Flushing { parts: &self.parts, state: &self.flush }
     }
@@ -199,12 +206,12 @@ impl HybridLog {
         &'g self,
         (table, layout): (TableNumber, Layout),
         previous: Address,
-        record: NewRecord<'_>,
+        (record, claim): (NewRecord<'_>, Claim),
         guard: &'g Guard<'_>,
     ) -> Result<(Address, RecordRef<'g>), NoRoom> {
         let extents = layout.extents(record.key.len(), record.value.len());
-        let bytes = layout.record_bytes(extents) as u64;
-        let address = self.allocator().allocate(bytes, |_rest| {}, guard)?;
+        let room = Room::new(layout.record_bytes(extents) as u64, claim);
+        let address = self.allocator().allocate(room, |_rest| {}, guard)?;
         debug_assert!(address > previous, "a chain leads to ever lower addresses");
         debug_assert!(
             address >= self.pages().immutable_below(guard),

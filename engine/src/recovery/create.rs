@@ -7,6 +7,7 @@ use crate::base::error::{Error, Result};
 use crate::base::hash::{HASH_ID, KeyHasher};
 use crate::base::kinds::Durability;
 use crate::checkpoint::files::manifest::{Manifest, StoreFormat, TableFormat};
+use crate::config::space_sizes::SpaceSizes;
 use crate::config::{Geometry, largest_memory};
 use crate::epoch::Epoch;
 use crate::hash_index::HashIndex;
@@ -16,6 +17,7 @@ use crate::manifest::text::Hex;
 use crate::memory::MemoryGovernor;
 use crate::opening::lock;
 use crate::record::TableNumber;
+use crate::space::SpaceGovernor;
 use crate::store::sessions::points::Points;
 use crate::store::sessions::table::SessionTable;
 use crate::store::{StoreInner, StoreParts, Tables};
@@ -146,6 +148,9 @@ impl Opening {
         (version, sessions): (u64, SessionTable),
     ) -> StoreInner {
         let (config, clock) = (self.config.clone(), Arc::clone(&self.clock));
+        let page_bytes = 1 << log.file().units().page_bits();
+        let segment_bytes = log.file().device().geometry().segment_bytes;
+        let space = SpaceGovernor::new(SpaceSizes::of(&config, page_bytes, segment_bytes));
         StoreInner::new(StoreParts {
             config,
             clock,
@@ -155,6 +160,7 @@ impl Opening {
             version,
             sessions,
             governor,
+            space,
         })
     }
 }

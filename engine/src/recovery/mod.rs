@@ -136,6 +136,8 @@ impl Opening {
         let checkpoints = Arc::new(checkpoints);
         // A power cut may have brought some back.
         checkpoints.free_log_files().await?;
+        // Before any operation.
+        checkpoints.divide_space().await?;
         Ok(Opened { checkpoints, lock, report })
     }
 

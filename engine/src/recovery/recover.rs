@@ -15,6 +15,7 @@ use crate::checkpoint::files::manifest::{
 use crate::checkpoint::files::{index_image, points};
 use crate::checkpoint::{CheckpointToken, Patches, delta_seal, part_salt};
 use crate::config::index_sizes::IndexSizes;
+use crate::config::space_sizes::SpaceSizes;
 use crate::config::{ByteSize, Config, Geometry};
 use crate::hash_index::HashIndex;
 use crate::hybrid_log::{HybridLog, LogExtent, PagePayload, Show, check_block};
@@ -444,5 +445,7 @@ fn adopt(config: &Config, store: &StoreFormat) -> Result<Config> {
     }
     let mut config = config.clone().with_page_size(page);
     config.segment_size = ByteSize::new(store.segment_bytes);
+    let space = SpaceSizes::of(&config, store.page_bytes, store.segment_bytes);
+    space.map_or(Ok(()), SpaceSizes::check)?;
     Ok(config)
 }

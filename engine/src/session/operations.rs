@@ -71,11 +71,13 @@ impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
     /// Returns [`Present` or `Absent`](crate::session::Previous), or `Unknown` if memory does not
     /// show whether there was a value. [`replace`](Self::replace) returns the old value.
     ///
-    /// It waits only if the log has no room, until a page is written.
+    /// It waits only if the log has no room, until a page is written or compaction has made space
+    /// within [`Config::disk`](crate::Config::disk).
     ///
     /// # Errors
     /// `InvalidArgument` for a key or value over the limits. `StorageFull` while there is no
-    /// room in memory and on the device, `Poisoned` after a failed write, `Codec`, `Closed`.
+    /// room in memory and on the device, or the live data fill
+    /// [`Config::disk`](crate::Config::disk). `Poisoned` after a failed write, `Codec`, `Closed`.
     ///
     /// # Cancel safety
     /// Takes effect in the poll that makes it ready, or not at all.

@@ -3,6 +3,7 @@
 use super::checkpoints::CheckpointStats;
 use super::device::DeviceStats;
 use super::snapshot::Stats;
+use super::space::SpaceStats;
 use crate::base::human::{count, duration, size};
 use std::fmt;
 
@@ -45,10 +46,7 @@ impl fmt::Display for Stats {
         table.row("log", "on device", size(self.log.on_device))?;
         table.row("scans", "in progress", count(self.scans.in_progress))?;
         table.row("scans", "needed", size(self.scans.needed))?;
-        table.row("space", "pinned", size(self.space.pinned_bytes))?;
-        table.row("space", "compacted", size(self.space.compacted_bytes))?;
-        table.row("space", "copied", size(self.space.copied_bytes))?;
-        table.row("space", "evicted", size(self.space.evicted_bytes))?;
+        self.space.rows(&mut table)?;
         self.device.rows_of_reads(&mut table)?;
         self.device.rows_of_writes(&mut table)?;
         table.row("memory", "index", size(self.memory.index))?;
@@ -61,6 +59,26 @@ impl fmt::Display for Stats {
         table.row("memory", "waited", count(self.memory.waited))?;
         table.row("memory", "seats", count(self.seats as u64))?;
         self.checkpoints.rows(&mut table)
+    }
+}
+
+impl SpaceStats {
+    fn rows(&self, table: &mut Table<'_, '_>) -> fmt::Result {
+        if let Some(budget) = self.budget {
+            table.row("space", "budget", size(budget))?;
+        }
+        table.row("space", "used", size(self.used_bytes))?;
+        table.row("space", "live", size(self.live_bytes))?;
+        table.row("space", "dead", size(self.dead_bytes))?;
+        table.row("space", "ratio", format!("{:.2}", self.ratio()))?;
+        table.row("space", "pinned", size(self.pinned_bytes))?;
+        table.row("space", "debt", size(self.debt_bytes))?;
+        table.row("space", "waiting", count(self.waiting))?;
+        table.row("space", "waits", count(self.waits))?;
+        table.row("space", "refused", count(self.refused))?;
+        table.row("space", "compacted", size(self.compacted_bytes))?;
+        table.row("space", "copied", size(self.copied_bytes))?;
+        table.row("space", "evicted", size(self.evicted_bytes))
     }
 }
 

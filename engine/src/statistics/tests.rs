@@ -19,7 +19,11 @@ pub(super) fn sample() -> Stats {
     let log = &mut stats.log;
     (log.mutable, log.read_only, log.on_device) = (180 << 20, 20 << 20, 5 << 39);
     (stats.scans.in_progress, stats.scans.needed) = (3, 7 << 20);
-    stats.space.pinned_bytes = 5 << 20;
+    let space = &mut stats.space;
+    (space.budget, space.used_bytes) = (Some(3 << 30), 2100 << 20);
+    (space.live_bytes, space.dead_bytes) = (1500 << 20, 500 << 20);
+    (space.pinned_bytes, space.debt_bytes) = (5 << 20, 6 << 20);
+    (space.waiting, space.waits, space.refused) = (2, 5000, 70);
     (stats.space.compacted_bytes, stats.space.copied_bytes) = (1 << 30, 300 << 20);
     stats.space.evicted_bytes = 9 << 20;
     let device = &mut stats.device;
@@ -71,7 +75,16 @@ log          mutable              180.0 MiB
              on device              2.5 TiB
 scans        in progress                  3
              needed                 7.0 MiB
-space        pinned                 5.0 MiB
+space        budget                 3.0 GiB
+             used                   2.0 GiB
+             live                   1.4 GiB
+             dead                 500.0 MiB
+             ratio                     1.40
+             pinned                 5.0 MiB
+             debt                   6.0 MiB
+             waiting                      2
+             waits                    5,000
+             refused                     70
              compacted              1.0 GiB
              copied               300.0 MiB
              evicted                9.0 MiB
@@ -108,7 +121,7 @@ fn a_table_without_a_checkpoint_ends_with_their_numbers() {
 checkpoints  taken                        0
              failed                       0";
     assert!(table.ends_with(end), "{table}");
-    assert_eq!(table.lines().count(), 45);
+    assert_eq!(table.lines().count(), 53);
 }
 
 #[cfg(feature = "serde")]
@@ -133,7 +146,10 @@ fn data_has_the_names_of_the_fields() {
         r#""checkpoints":{"taken":41,"failed":2,"last":{"token":44,"kind":"snapshot","#,
         r#""ago_seconds":90.0,"took_seconds":1.25,"#,
         r#""error":{"kind":"storage-full","message":"the medium is full"}}},"#,
-        r#""space":{"pinned_bytes":5242880,"rounds":0,"failed":0,"compacted_bytes":1073741824,"#,
+        r#""space":{"budget":3221225472,"used_bytes":2202009600,"live_bytes":1572864000,"#,
+        r#""dead_bytes":524288000,"pinned_bytes":5242880,"debt_bytes":6291456,"#,
+        r#""waiting":2,"waits":5000,"refused":70,"rounds":0,"failed":0,"#,
+        r#""compacted_bytes":1073741824,"#,
         r#""copied_records":0,"copied_bytes":314572800,"dropped_records":0,"#,
         r#""evicted_bytes":9437184}}"#
     );

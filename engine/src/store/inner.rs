@@ -18,6 +18,7 @@ use crate::hash_index::HashIndex;
 use crate::hybrid_log::{HybridLog, LogStatus};
 use crate::memory::MemoryGovernor;
 use crate::record::{RecordInfo, RecordRef};
+use crate::space::SpaceGovernor;
 use crate::statistics::{DeviceStats, IndexStats, LogBytes, MemoryBytes, ScanStats, Stats};
 use kvick_io::Device;
 use kvick_runtime::Handle;
@@ -37,6 +38,7 @@ pub(crate) struct StoreInner {
     pub(crate) phase: SystemState,
     pub(crate) sessions: SessionTable,
     pub(crate) governor: Arc<MemoryGovernor>,
+    pub(crate) space: SpaceGovernor,
     pub(in crate::store) scans: ActiveScans,
     /// Seats for operations that do not run in a session.
     pub(in crate::store) pool: ContextPool<ExecutionContext>,
@@ -54,6 +56,7 @@ pub(crate) struct StoreParts {
     pub(crate) version: u64,
     pub(crate) sessions: SessionTable,
     pub(crate) governor: Arc<MemoryGovernor>,
+    pub(crate) space: SpaceGovernor,
 }
 
 /// The number of seats for operations on the handle. Fewer threads are likely to be in a poll at
@@ -69,7 +72,8 @@ const WAITS_MIN: usize = 8;
 
 impl StoreInner {
     pub(crate) fn new(parts: StoreParts) -> Self {
-        let StoreParts { config, clock, tables, index, log, version, sessions, governor } = parts;
+        let StoreParts { config, clock, tables, index, log, version, sessions, governor, space } =
+            parts;
         let epoch = log.epoch().clone();
         let registry = Arc::new(ContextRegistry::default());
         let (places, seats) = (epoch.clone(), Arc::clone(&registry));
@@ -87,6 +91,7 @@ impl StoreInner {
             phase,
             sessions,
             governor,
+            space,
             scans,
             pool,
             registry,

@@ -18,7 +18,8 @@ pub enum ErrorKind {
     Corrupt,
     /// A file that the call needs is missing.
     NotFound,
-    /// The medium is full, or a quota or file size limit is reached. Free space, then retry.
+    /// The medium is full, or a quota or file size limit is reached. Free space, then retry. Or the
+    /// live data of a store fill its [`disk`](crate::Config::disk): raise it, or delete something.
     StorageFull,
     /// The system is short of descriptors, tasks or memory. Nothing was done; retry later.
     Unavailable,

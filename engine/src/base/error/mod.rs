@@ -240,6 +240,12 @@ impl Error {
         Self::io(format!("maintenance of the {what}"), io::Error::other(why))
     }
 
+    /// Creates the error of a store whose budget for the device is used up. `why` is the reason.
+    #[cold]
+    pub(crate) fn over_budget(why: impl Into<String>) -> Self {
+        Self::new(ErrorKind::StorageFull, why).with_way_out("raise `disk`, or delete something")
+    }
+
     /// Creates the poison whose `cause` ended the promise of durability. Poison has one cause:
     /// poison of a poison keeps the first.
     #[cold]

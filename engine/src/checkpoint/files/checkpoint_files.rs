@@ -21,7 +21,7 @@ use crate::base::error::{Error, Result};
 use crate::base::kinds::Durability;
 use crate::base::wall_clock::WallClock;
 use crate::manifest::copy;
-use crate::manifest::files::{self, NEW};
+use crate::manifest::files::{self, MANIFEST, NEW};
 use crate::manifest::publish::{self, NotPublished};
 use kvick_io::sync::{Mutex, MutexGuard};
 use kvick_io::{Device, DeviceOptions, Directory};
@@ -204,6 +204,26 @@ impl CheckpointFiles {
         // `manifest.new` is not debris while a manifest is published.
         let _turn = self.publishing.lock().await;
         self.remove_debris_in_turn().await
+    }
+
+    /// Returns the bytes of the files beside the log, and those of the manifest alone.
+    pub(in crate::checkpoint) async fn bytes_beside(&self) -> Result<[u64; 2]> {
+        // No manifest is being published meanwhile.
+        let _turn = self.publishing.lock().await;
+        let failed =
+            |error| Error::io(format!("measuring files in {}", self.directory.describe()), error);
+        let (mut all, mut manifest) = (0, 0);
+        for file in self.directory.list().await.map_err(failed)? {
+            if files::is_log_segment(&file) {
+                continue;
+            }
+            let bytes = self.directory.file_bytes(&file).await.map_err(failed)?;
+            all += bytes;
+            if file == MANIFEST {
+                manifest = bytes;
+            }
+        }
+        Ok([all, manifest])
     }
 
     async fn remove_debris_in_turn(&self) -> Result<u64> {

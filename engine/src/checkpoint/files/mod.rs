@@ -5,4 +5,5 @@ pub(crate) mod delta;
 pub(crate) mod index_image;
 pub(crate) mod manifest;
 pub(crate) mod points;
+pub(super) mod space;
 pub(crate) mod stream;

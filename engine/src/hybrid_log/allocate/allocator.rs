@@ -4,14 +4,20 @@
 //! *set aside* for such a task while it waits, and tasks that need fewer take only further frames.
 //! A task that is never polled again must not stop the others. So a task that has waited a while
 //! for free frames that are set aside takes them.
+//!
+//! A store with a budget for its device opens pages only within limits (`limits.rs`). A task that
+//! they stop waits for compaction (`quota.rs`), and for frames only afterwards.
 
 use super::end::Need;
+use super::limits::Claim;
+use super::quota::{Quota, QuotaState};
 use super::tail::{PageClosed, PageRemainder, Position};
 use crate::base::address::Address;
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::wait::listen;
 use crate::epoch::Guard;
 use crate::hybrid_log::parts::LogParts;
+use crate::hybrid_log::status::LogStatus;
 use futures::future::{Either, select};
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,11 +25,12 @@ use std::time::Duration;
 /// The time for which frames stay set aside for a task that does not come.
 const PATIENCE: Duration = Duration::from_millis(10);
 
-/// The frames that are set aside.
+/// The frames that are set aside, and the tasks that wait for pages within the limits.
 #[derive(Debug, Default)]
 pub(crate) struct AllocatorState {
-    /// Their number.
+    /// The number of frames that are set aside.
     reserved_frames: AtomicU64,
+    quota: QuotaState,
 }
 
 /// Frames that are set aside while this value lives.
@@ -35,12 +42,31 @@ impl Drop for ReservedFrames<'_> {
     }
 }
 
+/// The room that a record needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Room {
+    bytes: u32,
+    claim: Claim,
+}
+
+impl Room {
+    /// Returns the room of a record of `bytes` bytes, which is appended for `claim`.
+    #[inline(always)]
+    pub(crate) fn new(bytes: u64, claim: Claim) -> Self {
+        debug_assert!(u32::try_from(bytes).is_ok(), "a record fits in a page: {bytes} bytes");
+        #[expect(clippy::cast_possible_truncation, reason = "a page has at most 2^25 bytes")]
+        Self { bytes: bytes as u32, claim }
+    }
+
+    #[inline(always)]
+    pub(crate) fn bytes(self) -> u64 {
+        self.bytes.into()
+    }
+}
+
 /// There is no room for a record now. [`Allocator::wait_for_space`] waits for it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct NoRoom {
-    /// The bytes of the record.
-    pub(crate) bytes: u64,
-}
+pub(crate) struct NoRoom(pub(crate) Room);
 
 /// Hands out room at the tail.
 #[derive(Clone, Copy, Debug)]
@@ -49,20 +75,21 @@ pub(crate) struct Allocator<'l> {
     pub(in crate::hybrid_log) state: &'l AllocatorState,
 }
 
-impl Allocator<'_> {
-    /// Takes `bytes` bytes in one page. Calls `close` with the rest of each page that this call
+impl<'l> Allocator<'l> {
+    /// Takes `room` in one page. Calls `close` with the rest of each page that this call
     /// closes.
     #[inline(always)]
     pub(crate) fn allocate(
         self,
-        bytes: u64,
+        room: Room,
         close: impl FnMut(PageRemainder),
         _guard: &Guard<'_>,
     ) -> Result<Address, NoRoom> {
+        let bytes = room.bytes();
         debug_assert!(bytes > 0 && bytes.is_multiple_of(8), "records are whole words: {bytes}");
-        match self.parts.tail.reserve(bytes) {
+        match self.parts.tail.reserve(bytes, room.claim) {
             Ok(address) => Ok(address),
-            Err(closed) => self.allocate_further(closed, bytes, close),
+            Err(closed) => self.allocate_further(closed, room, close),
         }
     }
 
@@ -71,10 +98,10 @@ impl Allocator<'_> {
     fn allocate_further(
         self,
         closed: PageClosed,
-        bytes: u64,
+        room: Room,
         mut close: impl FnMut(PageRemainder),
     ) -> Result<Address, NoRoom> {
-        let mut closed = closed;
+        let (bytes, mut closed) = (room.bytes(), closed);
         let capacity = self.parts.file.units().page_capacity();
         loop {
             closed.rest.into_iter().for_each(&mut close);
@@ -82,12 +109,14 @@ impl Allocator<'_> {
             // still make no room. Types and lengths are checked before this, but a codec may break
             // its contract.
             assert!(bytes <= capacity, "a record of {bytes} bytes in pages of {capacity}");
-            if !self.is_free_for(Need::records(1), closed.page + 1) {
-                return Err(NoRoom { bytes });
+            // A page that is closed only to this claim is beyond its limit, and so is the next one.
+            // If the limit has just moved, the rest of the page stays unused.
+            if !self.is_free_for(Need::page(room.claim), closed.page + 1) {
+                return Err(NoRoom(room));
             }
             self.parts.tail.turn(closed).into_iter().for_each(&mut close);
             self.parts.requests.notify_demand();
-            match self.parts.tail.reserve(bytes) {
+            match self.parts.tail.reserve(bytes, room.claim) {
                 Ok(address) => return Ok(address),
                 Err(again) => closed = again,
             }
@@ -122,11 +151,12 @@ impl Allocator<'_> {
         Some(taken)
     }
 
-    /// Returns whether there is a `page`, and its frame is free for `need`.
+    /// Returns whether there is a `page` within the limits, and its frame is free for `need`.
     fn is_free_for(self, need: Need, page: u64) -> bool {
         // Relaxed: a task that misses it takes one page more.
         let aside = self.state.reserved_frames.load(Ordering::Relaxed);
         self.parts.geometry.end.has(need, page)
+            && self.parts.tail.limits().admit(need.claim, page)
             && self.frame_is_free(if need.pages < aside { page + aside } else { page })
     }
 
@@ -152,30 +182,56 @@ impl Allocator<'_> {
         page < self.parts.pages.free_below()
     }
 
-    /// Waits until a record of `bytes` bytes can be appended. Fails if it never can be.
+    /// Returns the pages that records may open, and the tasks that wait for them.
+    pub(crate) fn quota(self) -> Quota<'l> {
+        Quota { parts: self.parts, state: &self.state.quota }
+    }
+
+    /// Waits until a record that needs `room` can be appended. Fails if it never can be.
     ///
     /// # Errors
-    /// `StorageFull` while the device accepts no page, `AddressesExhausted`, `Poisoned`, `Closed`.
-    pub(crate) async fn wait_for_space(self, bytes: u64) -> Result<()> {
-        let need = Need::records(1);
+    /// `StorageFull` while the device accepts no page, and if compaction makes no space within the
+    /// limits; the error of compaction; `AddressesExhausted`, `Poisoned`, `Closed`.
+    pub(crate) async fn wait_for_space(self, room: Room) -> Result<()> {
+        let (need, bytes) = (Need::page(room.claim), room.bytes());
         let capacity = self.parts.file.units().page_capacity();
         assert!(bytes <= capacity, "a wait for {bytes} bytes in pages of {capacity} would not end");
         loop {
             let told = listen([&self.parts.requests.events.page_free, self.parts.health.changed()]);
             let next = self.parts.tail.page() + 1;
-            if self.parts.tail.has_room(bytes) || self.is_free_for(need, next) {
+            if self.parts.tail.has_room(bytes, room.claim) || self.is_free_for(need, next) {
                 return Ok(());
             }
             self.check_room(need)?;
-            self.page_is_freed(next, told).await;
+            if self.parts.tail.limits().admit(room.claim, next) {
+                self.page_is_freed(next, told).await;
+            } else {
+                self.wait_for_limit(room).await?;
+            }
         }
+    }
+
+    /// Waits until the limits let a record have room, or compaction refuses it.
+    async fn wait_for_limit(self, room: Room) -> Result<()> {
+        if room.claim == Claim::Copy {
+            // Only compaction itself makes space.
+            return Err(Error::over_budget("compaction has no room for further copies"));
+        }
+        let (tail, quota) = (&self.parts.tail, &self.state.quota);
+        let waiting = quota.begin(room.claim);
+        let check = |health: &LogStatus| health.check_room().and_then(|()| waiting.check());
+        let is_admitted = || {
+            tail.has_room(room.bytes(), room.claim)
+                || tail.limits().admit(room.claim, tail.page() + 1)
+        };
+        self.parts.health.wait_for(quota.moved(), check, is_admitted).await
     }
 
     /// Waits until `need.pages` pages after the tail page can be taken at once. Fails if they never
     /// can.
     ///
     /// # Errors
-    /// As for [`room`](Self::room).
+    /// As for [`wait_for_space`](Self::wait_for_space).
     pub(crate) async fn wait_for_pages(self, need: Need) -> Result<()> {
         let pages = need.pages;
         assert!(pages < u64::from(self.parts.pages.limit()), "the tail page stays");

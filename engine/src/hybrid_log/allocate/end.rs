@@ -5,6 +5,7 @@
 //! are refused before that, so early that earlier appends can still become durable. Some pages are
 //! kept for commit records. Others stay unused, because drivers compute with their addresses.
 
+use super::limits::Claim;
 use super::tail::MOST_PAGES;
 use crate::base::address::{ADDRESS_BITS, ADDRESS_MASK};
 use crate::base::error::Error;
@@ -29,7 +30,7 @@ pub(crate) struct LogEnd {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Need {
     pub(crate) pages: u64,
-    is_commit: bool,
+    pub(super) claim: Claim,
 }
 
 impl LogEnd {
@@ -48,7 +49,7 @@ impl LogEnd {
 
     /// Returns whether `page` comes before the end for `need`.
     pub(super) fn has(self, need: Need, page: u64) -> bool {
-        page < if need.is_commit { self.commits } else { self.records }
+        page < if need.claim == Claim::Commit { self.commits } else { self.records }
     }
 
     /// Returns whether records other than commit records go into `page`.
@@ -71,12 +72,17 @@ impl LogEnd {
 impl Need {
     /// Returns the need of pages for records.
     pub(crate) fn records(pages: u64) -> Self {
-        Self { pages, is_commit: false }
+        Self { pages, claim: Claim::Value }
+    }
+
+    /// Returns the need of a page for one record.
+    pub(super) fn page(claim: Claim) -> Self {
+        Self { pages: 1, claim }
     }
 
     /// Returns the need of a page for a commit record.
     pub(crate) fn commit() -> Self {
-        Self { pages: 1, is_commit: true }
+        Self::page(Claim::Commit)
     }
 }
 

@@ -2,4 +2,6 @@
 
 pub(super) mod allocator;
 pub(super) mod end;
+pub(super) mod limits;
+pub(super) mod quota;
 pub(super) mod tail;

@@ -1,10 +1,10 @@
 //! The tail: the address of the next record.
 //!
 //! ```text
-//!  63.................28   27...........................0
-//! +--------------------+-------------------------------+
-//! |        page        |  offset in the page, in words |
-//! +--------------------+-------------------------------+
+//!  63.................28   27          26...........................0
+//! +--------------------+----------+--------------------------------+
+//! |        page        | reserved |  offset in the page, in words  |
+//! +--------------------+----------+--------------------------------+
 //! ```
 //!
 //! A writer takes room by adding to the word. A writer that finds no room in the page *turns* to
@@ -13,19 +13,29 @@
 //! closed page: the first to overshoot it, or the writer that turned it. The rest stays zero unless
 //! that writer writes there.
 //!
+//! # A reserved page
+//! A copy of compaction may open a page that values may not open (`limits.rs`). Such a page is
+//! *reserved*: its offset counts as one at the end. So a writer that adds to it comes to the slow
+//! path, without a further look at any word. The room that it has taken is its own, but from then
+//! on its thread looks before it adds, and is refused. So a thread takes at most one record of a
+//! reserved page, for each writer that turns the page and is overtaken while it does.
+//!
 //! # An offset does not run into the page
 //! A writer that overshoots takes the offset back to the end of the page before it does anything
 //! else. So each thread adds at most one record to an offset that is already at the end. With `n`
-//! threads in `reserve` at once, an offset is at most `page + n * record`. The field holds 2^31
+//! threads in `reserve` at once, an offset is at most `page + n * record`. The field holds 2^30
 //! bytes, the largest page has 2^25 and the largest record there 2^19 (`LARGEST_INLINE`). This is
-//! enough for 4,000 threads that are all between adding and taking back.
+//! enough for 1,900 threads that are all between adding and taking back.
 
+use super::limits::{Claim, PageLimits};
 use crate::base::address::Address;
 use crossbeam_utils::CachePadded;
 use kvick_io::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 const OFFSET_BITS: u32 = 28;
-const OFFSET_MASK: u64 = (1 << OFFSET_BITS) - 1;
+/// The page is reserved.
+const RESERVED: u64 = 1 << (OFFSET_BITS - 1);
+const OFFSET_MASK: u64 = RESERVED - 1;
 /// The binary logarithm of the bytes of a word, in which offsets are counted.
 const WORD_BITS: u32 = 3;
 
@@ -35,18 +45,20 @@ pub(crate) const LARGEST_INLINE: u64 = 512 << 10;
 pub(crate) const MOST_PAGES: u64 = 1 << (u64::BITS - OFFSET_BITS);
 
 const LARGEST_PAGE: u64 = 32 << 20;
-const THREADS: u64 = 4000;
+const THREADS: u64 = 1900;
+const _: () = assert!(LARGEST_PAGE < RESERVED << WORD_BITS, "a reserved page counts as closed");
 const _: () =
-    assert!(LARGEST_PAGE + THREADS * LARGEST_INLINE < 1 << (OFFSET_BITS + WORD_BITS), "they fit");
+    assert!(LARGEST_PAGE + THREADS * LARGEST_INLINE < (OFFSET_MASK + 1) << WORD_BITS, "they fit");
 
 /// The packed tail of one log.
 #[derive(Debug)]
 pub(crate) struct Tail {
     // Every writer that appends writes it: a line of its own, which each writer fetches once.
     word: CachePadded<AtomicU64>,
-    /// The page may be closed, so a writer checks before it adds. A hint, set by a writer that
-    /// overshoots.
-    is_closed: AtomicBool,
+    /// The page may be closed or reserved, so a writer looks before it adds. A hint, set by a
+    /// writer that overshoots, or opens a reserved page.
+    must_look: AtomicBool,
+    limits: PageLimits,
     // Fixed after creation.
     capacity: u64,
     page_bits: u32,
@@ -87,8 +99,8 @@ impl Tail {
             address.offset(page_bits) <= capacity && address.raw().is_multiple_of(1 << WORD_BITS),
             "a record can begin at {address:?}"
         );
-        let (word, is_closed) = (AtomicU64::new(word).into(), AtomicBool::new(false));
-        Self { word, is_closed, capacity, page_bits }
+        let (word, must_look) = (AtomicU64::new(word).into(), AtomicBool::new(false));
+        Self { word, must_look, limits: PageLimits::default(), capacity, page_bits }
     }
 
     /// Creates a tail at the end of the page before `address`, at which a page begins. No room is
@@ -98,40 +110,66 @@ impl Tail {
         assert!(address.page(page_bits) > 0, "the first page has no page before it");
         let tail = Self::new(Address::FIRST, page_bits, capacity);
         let word = pack(address.page(page_bits) - 1, capacity);
-        Self { word: AtomicU64::new(word).into(), is_closed: AtomicBool::new(true), ..tail }
+        Self { word: AtomicU64::new(word).into(), must_look: AtomicBool::new(true), ..tail }
+    }
+
+    /// Returns the limits of its pages.
+    pub(super) fn limits(&self) -> &PageLimits {
+        &self.limits
     }
 
     /// Takes `bytes` bytes in the tail page.
     #[inline(always)]
-    pub(crate) fn reserve(&self, bytes: u64) -> Result<Address, PageClosed> {
+    pub(crate) fn reserve(&self, bytes: u64, claim: Claim) -> Result<Address, PageClosed> {
         debug_assert!(
             bytes.is_multiple_of(8) && bytes <= self.capacity.min(LARGEST_INLINE),
             "an overshoot does not run into the page number: {bytes} bytes"
         );
         // Relaxed: a hint that keeps waiting writers from adding to a closed page without end. Each
         // writer that misses it adds once.
-        if self.is_closed.load(Ordering::Relaxed) {
-            let guess = self.word.load(Ordering::Relaxed);
-            if offset(guess) + bytes > self.capacity {
-                return Err(PageClosed { page: page(guess), rest: None });
-            }
+        if self.must_look.load(Ordering::Relaxed) {
+            self.look(bytes, claim)?;
         }
         // Acquire: pairs with the Release of `turn`, which follows the zeroing of the frame.
         let before = self.word.fetch_add(bytes >> WORD_BITS, Ordering::AcqRel);
+        let start = offset_or_end(before);
+        if start + bytes > self.capacity {
+            return self.reserve_slowly(before, bytes);
+        }
+        Ok(Address::at(page(before), start, self.page_bits))
+    }
+
+    /// Refuses a writer to which the page is closed. The caller waits until it may open a further
+    /// page, also if a page is only closed to its claim.
+    #[cold]
+    #[inline(never)]
+    fn look(&self, bytes: u64, claim: Claim) -> Result<(), PageClosed> {
+        let guess = self.word.load(Ordering::Relaxed);
+        let is_closed = offset(guess) + bytes > self.capacity;
+        if is_closed || !self.is_open_to(claim, guess) {
+            return Err(PageClosed { page: page(guess), rest: None });
+        }
+        Ok(())
+    }
+
+    /// Takes the room that the caller has added to a reserved page, or closes the page. `before` is
+    /// the word before it added.
+    #[cold]
+    #[inline(never)]
+    fn reserve_slowly(&self, before: u64, bytes: u64) -> Result<Address, PageClosed> {
+        self.must_look.store(true, Ordering::Relaxed);
         if offset(before) + bytes > self.capacity {
             return Err(self.transition_to_closed(before));
         }
+        debug_assert!(is_reserved(before), "a page with room is open or reserved");
         Ok(Address::at(page(before), offset(before), self.page_bits))
     }
 
     /// Takes the offset back to the end of the full page, for the next writer that adds. `before`
     /// is the word before the caller added to it.
-    #[cold]
-    #[inline(never)]
     fn transition_to_closed(&self, before: u64) -> PageClosed {
-        debug_assert!(offset(before) < 1 << (OFFSET_BITS + WORD_BITS - 1), "far from the page");
-        self.is_closed.store(true, Ordering::Relaxed);
-        let end = pack(page(before), self.capacity);
+        debug_assert!(offset(before) < OFFSET_MASK << (WORD_BITS - 1), "far from the flag");
+        let end = pack(page(before), self.capacity) | before & RESERVED;
         let mut current = self.word.load(Ordering::Relaxed);
         while page(current) == page(before) && offset(current) > self.capacity {
             // AcqRel: as in `reserve`; the word stays one chain of exchanges from `turn` on.
@@ -146,13 +184,13 @@ impl Tail {
     /// Moves to the page after `closed.page`, unless another writer already did. The caller knows
     /// that the frame of the next page is free. Returns the rest that this call has closed.
     pub(crate) fn turn(&self, closed: PageClosed) -> Option<PageRemainder> {
-        let next = pack(closed.page + 1, 0);
+        let next = self.opened(closed.page + 1, 0);
         let mut current = self.word.load(Ordering::Relaxed);
         while page(current) == closed.page {
             // Release: pairs with the Acquire of `reserve`.
             match self.word.compare_exchange(current, next, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => {
-                    self.is_closed.store(false, Ordering::Relaxed);
+                    self.must_look.store(is_reserved(next), Ordering::Relaxed);
                     return self.rest(current);
                 }
                 Err(now) => current = now,
@@ -184,10 +222,10 @@ impl Tail {
                 (to.page, to.offset) > (from.page, from.offset),
                 "a range has bytes: {from:?} to {to:?}"
             );
-            let word = pack(to.page, to.offset);
+            let word = self.opened(to.page, to.offset);
             match self.word.compare_exchange(current, word, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => {
-                    self.is_closed.store(false, Ordering::Relaxed);
+                    self.must_look.store(is_reserved(word), Ordering::Relaxed);
                     return Some([from, to]);
                 }
                 Err(now) => current = now,
@@ -209,7 +247,8 @@ impl Tail {
         let mut current = self.word.load(Ordering::Relaxed);
         loop {
             let padded = offset(current).next_multiple_of(unit).min(self.capacity);
-            let word = pack(page(current), padded.max(offset(current)));
+            let padded = pack(page(current), padded.max(offset(current)));
+            let word = padded | current & RESERVED;
             match self.word.compare_exchange(current, word, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return self.address_of(word),
                 Err(now) => current = now,
@@ -229,9 +268,20 @@ impl Tail {
         page(self.word.load(Ordering::Acquire))
     }
 
-    /// Returns whether the tail page has room for `bytes`.
-    pub(crate) fn has_room(&self, bytes: u64) -> bool {
-        offset(self.word.load(Ordering::Acquire)) + bytes <= self.capacity
+    /// Returns whether the tail page has room for `bytes`, and is open to `claim`.
+    pub(crate) fn has_room(&self, bytes: u64, claim: Claim) -> bool {
+        let word = self.word.load(Ordering::Acquire);
+        offset(word) + bytes <= self.capacity && self.is_open_to(claim, word)
+    }
+
+    fn is_open_to(&self, claim: Claim, word: u64) -> bool {
+        !is_reserved(word) || self.limits.admit(claim, page(word))
+    }
+
+    /// Returns the word of an opened page, which is reserved if values may not open it.
+    fn opened(&self, page: u64, offset: u64) -> u64 {
+        let is_reserved = !self.limits.admit(Claim::Value, page);
+        pack(page, offset) | if is_reserved { RESERVED } else { 0 }
     }
 
     /// Returns the address of a word. For a full page, it is the start of the next page.
@@ -256,173 +306,22 @@ fn page(word: u64) -> u64 {
 }
 
 #[inline(always)]
+fn is_reserved(word: u64) -> bool {
+    word & RESERVED != 0
+}
+
+/// Returns the offset of an open page. That of a reserved page is after the end of any page.
+#[inline(always)]
+fn offset_or_end(word: u64) -> u64 {
+    (word & (RESERVED | OFFSET_MASK)) << WORD_BITS
+}
+
+#[inline(always)]
 fn offset(word: u64) -> u64 {
     (word & OFFSET_MASK) << WORD_BITS
 }
 
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fills_a_page_and_turns() {
-        let tail = Tail::new(Address::FIRST, 12, 4032);
-        let mut taken = Vec::new();
-        while let Ok(address) = tail.reserve(104) {
-            taken.push(address);
-        }
-        assert_eq!(taken.len(), (4032 - 64) / 104);
-        assert!(taken.windows(2).all(|pair| pair[0].raw() + 104 == pair[1].raw()));
-        // The first writer that overshot received the rest; that ended the loop above.
-        let closed = PageClosed { page: 0, rest: None };
-        assert_eq!(tail.reserve(104), Err(closed));
-        assert_eq!(tail.turn(closed), None);
-        assert_eq!(tail.reserve(104), Ok(Address::at(1, 0, 12)));
-        // If a page is turned before a writer overshoots, the turn returns its rest.
-        let closed = PageClosed { page: 1, rest: None };
-        let rest = PageRemainder { start: Address::at(1, 104, 12), bytes: 4032 - 104 };
-        assert_eq!(tail.turn(closed), Some(rest));
-        assert_eq!(tail.turn(closed), None);
-    }
-
-    /// Four threads append to pages of 4 KiB. A record that overshot by far would have run into the
-    /// page number. Each thread that finds the page full takes its overshoot back.
-    #[test]
-    fn an_overshoot_is_taken_back() {
-        let tail = Tail::new(Address::FIRST, 12, 4032);
-        assert_eq!(tail.reserve(3960), Ok(Address::FIRST));
-        let rest = PageRemainder { start: Address::new(4024), bytes: 8 };
-        assert_eq!(tail.reserve(504), Err(PageClosed { page: 0, rest: Some(rest) }));
-        assert_eq!(offset(tail.word.load(Ordering::Relaxed)), 4032);
-        assert_eq!(tail.reserve(8), Err(PageClosed { page: 0, rest: None }));
-        assert_eq!(offset(tail.word.load(Ordering::Relaxed)), 4032);
-        assert_eq!(tail.address(), Address::at(1, 0, 12));
-    }
-
-    #[test]
-    fn the_last_page_has_an_address() {
-        for page_bits in [12, 21, 25] {
-            let start = Address::at(MOST_PAGES - 2, 0, page_bits);
-            let tail = Tail::new(start, page_bits, 4032);
-            assert_eq!(tail.reserve(4032), Ok(start));
-            let closed = tail.reserve(8).expect_err("full");
-            assert_eq!(tail.turn(closed), None);
-            assert_eq!(tail.reserve(8), Ok(Address::at(MOST_PAGES - 1, 0, page_bits)));
-        }
-    }
-
-    #[test]
-    fn many_pages_are_taken_in_one_step() {
-        let tail = Tail::new(Address::FIRST, 12, 4032);
-        assert_eq!(tail.reserve_with(|_from| None), None);
-        let to = Position { page: 2, offset: 504 };
-        let taken = tail.reserve_with(|from| Some(to).filter(|_| from.offset == 64));
-        assert_eq!(taken, Some([Position { page: 0, offset: 64 }, to]));
-        assert_eq!(tail.reserve(8), Ok(Address::at(2, 504, 12)));
-    }
-
-    #[test]
-    fn padding_ends_on_a_unit_and_is_idempotent() {
-        let tail = Tail::new(Address::FIRST, 12, 4032);
-        assert_eq!(tail.pad(504), Address::new(504));
-        assert_eq!(tail.pad(504), Address::new(504));
-        tail.reserve(8).expect("room");
-        assert_eq!(tail.pad(504), Address::new(1008));
-        while tail.reserve(504).is_ok() {}
-        assert_eq!(tail.pad(504), Address::at(1, 0, 12));
-    }
-}
-
 #[cfg(all(test, loom))]
-mod loom_tests {
-    use super::*;
-    use loom::{sync::Arc, thread};
-
-    /// Two writers over a page turn never get the same bytes.
-    #[test]
-    fn loom_no_bytes_are_taken_twice() {
-        loom::model(|| {
-            let tail = Arc::new(Tail::new(Address::FIRST, 12, 128));
-            let take = |tail: &Tail| loop {
-                match tail.reserve(48) {
-                    Ok(address) => return address,
-                    Err(closed) => _ = tail.turn(closed),
-                }
-            };
-            let other = {
-                let tail = Arc::clone(&tail);
-                thread::spawn(move || [take(&tail), take(&tail)])
-            };
-            let own = take(&tail);
-            let [first, second] = other.join().expect("no panic");
-            assert!(first < second);
-            for address in [first, second] {
-                let apart = own.raw().abs_diff(address.raw());
-                assert!(apart >= 48, "{own:?} and {address:?} overlap");
-            }
-        });
-    }
-
-    /// Two writers beside a full page take back the bytes that they add to its offset. Without that
-    /// (`takes_back` false) some order adds both records and leaves them there.
-    fn overshoot(takes_back: bool) -> u64 {
-        let most = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
-        let seen = std::sync::Arc::clone(&most);
-        loom::model(move || {
-            let tail = Arc::new(Tail::new(Address::FIRST, 12, 128));
-            let add = move |tail: &Tail| {
-                if takes_back {
-                    let _closed = tail.reserve(72).expect_err("there are 64 bytes");
-                } else {
-                    tail.word.fetch_add(72 >> WORD_BITS, Ordering::AcqRel);
-                }
-            };
-            let other = {
-                let tail = Arc::clone(&tail);
-                thread::spawn(move || (add(&tail), add(&tail)))
-            };
-            add(&tail);
-            other.join().expect("no panic");
-            let left = offset(tail.word.load(Ordering::Relaxed));
-            seen.fetch_max(left, Ordering::Relaxed);
-        });
-        most.load(Ordering::Relaxed)
-    }
-
-    #[test]
-    fn loom_an_overshoot_is_taken_back() {
-        assert_eq!(overshoot(true), 128);
-        assert_eq!(overshoot(false), 64 + 3 * 72);
-    }
-
-    /// Two writers close a page. Its rest is returned once, and no bytes of it are taken.
-    #[test]
-    fn loom_the_rest_of_a_page_is_told_once() {
-        loom::model(|| {
-            let tail = Arc::new(Tail::new(Address::FIRST, 12, 128));
-            let take = |tail: &Tail| {
-                let mut rests = Vec::new();
-                loop {
-                    match tail.reserve(40) {
-                        Ok(address) => return (address, rests),
-                        Err(closed) => {
-                            rests.extend(closed.rest);
-                            rests.extend(tail.turn(closed));
-                        }
-                    }
-                }
-            };
-            let other = {
-                let tail = Arc::clone(&tail);
-                thread::spawn(move || take(&tail))
-            };
-            let (own, mut rests) = take(&tail);
-            let (address, others) = other.join().expect("no panic");
-            rests.extend(others);
-            let second = PageRemainder { start: Address::new(104), bytes: 24 };
-            assert_eq!(rests, [second]);
-            assert_eq!(own.raw().min(address.raw()), 64);
-            assert_eq!(own.raw().max(address.raw()), 1 << 12);
-        });
-    }
-}
+mod loom_tests;
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -21,6 +21,11 @@ impl BeginShift<'_> {
         self.0.drain().await;
     }
 
+    /// Returns whether no operation links `address` any more.
+    pub(crate) fn is_retired(self, address: Address) -> bool {
+        address < self.0.pages.marks().retiring.load()
+    }
+
     /// Truncates the records below `until`. Each live one has a copy in front of its chain, except
     /// in a cache.
     pub(crate) fn transition_to(self, until: Address) {

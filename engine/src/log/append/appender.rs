@@ -9,7 +9,7 @@ use super::space::{EntrySpace, NotAppended, Space};
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::epoch::Guard;
-use crate::hybrid_log::{Need, NoRoom, PageRemainder};
+use crate::hybrid_log::{Claim, Need, NoRoom, PageRemainder, Room};
 use crate::log::LogAddress;
 use crate::log::config::Config;
 use crate::log::frame::format::{Kind, frame_bytes};
@@ -134,7 +134,8 @@ impl Appender {
             return Ok(address);
         }
         let memory = self.frames.memory();
-        match memory.log().allocator().allocate(bytes, |rest| self.frames.pad(rest, guard), guard) {
+        let (room, pad) = (Room::new(bytes, Claim::Value), |rest| self.frames.pad(rest, guard));
+        match memory.log().allocator().allocate(room, pad, guard) {
             Ok(address) => {
                 self.frames.write(address, Kind::Whole, entry, guard);
                 debug_assert!(
@@ -144,7 +145,7 @@ impl Appender {
                 memory.notify_written(Address::new(address.raw() + bytes));
                 Ok(address.into())
             }
-            Err(NoRoom { bytes }) => Err(NotAppended::NoSpace(Space::Frame(bytes))),
+            Err(NoRoom(room)) => Err(NotAppended::NoSpace(Space::Frame(room.bytes()))),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::frame_writer::FrameWriter;
 use crate::base::error::{Error, Result};
 use crate::config::ByteSize;
-use crate::hybrid_log::Need;
+use crate::hybrid_log::{Claim, Need, Room};
 use crate::log::frame::format::frame_bytes;
 use crate::log::frame::layout::EntryLayout;
 use crate::log::memory::LogMemory;
@@ -65,7 +65,7 @@ impl EntrySpace {
         match space {
             Space::Frame(bytes) => {
                 debug_assert!(bytes <= self.layout.capacity, "a frame fits in a page");
-                self.memory.log().allocator().wait_for_space(bytes).await
+                self.memory.log().allocator().wait_for_space(Room::new(bytes, Claim::Value)).await
             }
             Space::Pages(pages) => {
                 self.memory.log().allocator().wait_for_pages(Need::records(pages)).await

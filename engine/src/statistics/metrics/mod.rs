@@ -13,6 +13,7 @@ pub(crate) use names::{LOG_ADDRESS, LOG_COMMIT, MEMORY};
 use super::checkpoints::CheckpointStats;
 use super::device::DeviceStats;
 use super::snapshot::{CacheHits, LogBytes, MemoryBytes, OperationCounts, Stats};
+use super::space::SpaceStats;
 use crate::base::health::{Condition, Health};
 use metrics::Label;
 use names::{
@@ -20,7 +21,8 @@ use names::{
     COMPACTION_COPIED, CONDITION, DEVICE_READ_BYTES, DEVICE_READ_LATENCY, DEVICE_READS,
     DEVICE_STORED, DEVICE_WRITE_BYTES, DEVICE_WRITE_LATENCY, DEVICE_WRITES, EVICTED, EXPIRED, HITS,
     INDEX_BUCKETS, INDEX_ENTRIES, INDEX_PREFIXES, LOG, MEMORY_BUDGET, MEMORY_FLOOR, MEMORY_WAITED,
-    MISSES, Metric, OPERATIONS, PROMOTIONS, SCANS, SCANS_NEEDED, SEATS, SPACE_PINNED, SUSPENSIONS,
+    MISSES, Metric, OPERATIONS, PROMOTIONS, SCANS, SCANS_NEEDED, SEATS, SPACE, SPACE_BUDGET,
+    SPACE_DEBT, SPACE_PINNED, SPACE_REFUSED, SPACE_WAITING, SPACE_WAITS, SUSPENSIONS,
 };
 use std::time::Duration;
 
@@ -102,10 +104,7 @@ impl Stats {
         self.log.publish(&to);
         to.gauge(SCANS, None, self.scans.in_progress);
         to.gauge(SCANS_NEEDED, None, self.scans.needed);
-        to.gauge(SPACE_PINNED, None, self.space.pinned_bytes);
-        to.counter(COMPACTED, None, self.space.compacted_bytes);
-        to.counter(COMPACTION_COPIED, None, self.space.copied_bytes);
-        to.counter(EVICTED, None, self.space.evicted_bytes);
+        self.space.publish(&to);
         self.device.publish_reads(&to);
         self.device.publish_writes(&to);
         self.memory.publish(&to);
@@ -137,6 +136,25 @@ impl LogBytes {
         to.gauge(LOG, Some(("region", "mutable")), self.mutable);
         to.gauge(LOG, Some(("region", "read-only")), self.read_only);
         to.gauge(LOG, Some(("region", "on-device")), self.on_device);
+    }
+}
+
+impl SpaceStats {
+    fn publish(&self, to: &Publisher<'_>) {
+        if let Some(budget) = self.budget {
+            to.gauge(SPACE_BUDGET, None, budget);
+        }
+        to.gauge(SPACE, Some(("of", "files")), self.used_bytes);
+        to.gauge(SPACE, Some(("of", "live-records")), self.live_bytes);
+        to.gauge(SPACE, Some(("of", "dead-records")), self.dead_bytes);
+        to.gauge(SPACE_PINNED, None, self.pinned_bytes);
+        to.gauge(SPACE_DEBT, None, self.debt_bytes);
+        to.gauge(SPACE_WAITING, None, self.waiting);
+        to.counter(SPACE_WAITS, None, self.waits);
+        to.counter(SPACE_REFUSED, None, self.refused);
+        to.counter(COMPACTED, None, self.compacted_bytes);
+        to.counter(COMPACTION_COPIED, None, self.copied_bytes);
+        to.counter(EVICTED, None, self.evicted_bytes);
     }
 }
 

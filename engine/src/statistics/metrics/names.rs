@@ -42,6 +42,33 @@ pub(super) const SCANS_NEEDED: Metric = Metric {
     unit: Unit::Bytes,
     text: "end of the log that a scan may still read",
 };
+pub(super) const SPACE_BUDGET: Metric = Metric {
+    name: "kvick_space_budget_bytes",
+    unit: Unit::Bytes,
+    text: "budget of the device, if there is one",
+};
+pub(super) const SPACE: Metric =
+    Metric { name: "kvick_space_bytes", unit: Unit::Bytes, text: "space on the device" };
+pub(super) const SPACE_DEBT: Metric = Metric {
+    name: "kvick_space_debt_bytes",
+    unit: Unit::Bytes,
+    text: "bytes that compaction has yet to free",
+};
+pub(super) const SPACE_WAITING: Metric = Metric {
+    name: "kvick_space_waiting",
+    unit: Unit::Count,
+    text: "writers that wait for space within the budget",
+};
+pub(super) const SPACE_WAITS: Metric = Metric {
+    name: "kvick_space_waits_total",
+    unit: Unit::Count,
+    text: "waits for space within the budget",
+};
+pub(super) const SPACE_REFUSED: Metric = Metric {
+    name: "kvick_space_refused_total",
+    unit: Unit::Count,
+    text: "such waits that ended with an error",
+};
 pub(super) const SPACE_PINNED: Metric = Metric {
     name: "kvick_space_pinned_bytes",
     unit: Unit::Bytes,

@@ -8,6 +8,7 @@ use crate::base::wait::yield_once;
 use crate::base::weak_spot;
 use crate::epoch::Guard;
 use crate::hash_index::FoundEntry;
+use crate::hybrid_log::Claim;
 use crate::record::Layout;
 use crate::record::{NewRecord, RecordInfo, RecordKind, StoredRecord, TableNumber};
 use crate::store::inner::StoreInner;
@@ -123,7 +124,7 @@ pub(super) fn held_up() -> Error {
 /// `Busy` while a scan is in progress, and why no copy can be appended.
 pub(super) async fn wait(store: &StoreInner, blocked: Copied) -> Result<()> {
     match blocked {
-        Copied::Tried(Link::NoRoom(bytes)) => store.log.allocator().wait_for_space(bytes).await,
+        Copied::Tried(Link::NoRoom(room)) => store.log.allocator().wait_for_space(room).await,
         Copied::Barrier => store.cut_over().await,
         Copied::Tried(Link::Linked | Link::Lost) => Ok(()),
         Copied::Scan => Err(held_up()),
@@ -147,7 +148,8 @@ pub(in crate::store) fn link_copy(
     if store.has_scan() {
         return Copied::Scan;
     }
-    let linked = link_record(store, table, (entry, chain), record, guard);
+    let copy = (record, Claim::Copy);
+    let linked = link_record(store, table, (entry, chain), copy, guard);
     Copied::Tried(linked.map_or_else(|link| link, |_address| Link::Linked))
 }
 

@@ -17,7 +17,7 @@ use crate::base::error::Result;
 use crate::base::wait::yield_once;
 use crate::epoch::Guard;
 use crate::hash_index::FoundEntry;
-use crate::hybrid_log::Region;
+use crate::hybrid_log::{Claim, Region};
 use crate::record::{ExpiryWord, NewRecord, RecordKind, ValueState, WORD};
 use crate::store::inner::StoreInner;
 use crate::store::record::append::Link;
@@ -88,7 +88,7 @@ pub(super) async fn relocate(
             if is_in_source(piece) {
                 let table = (long.table, long.layout);
                 let contents = read_piece(store, table, piece).await?;
-                piece = append_piece(store, table, long.key, &contents).await?;
+                piece = append_piece(store, table, (long.key, &contents), Claim::Copy).await?;
                 round.copied_bytes += contents.len() as u64;
             }
             bytes.extend_from_slice(&piece.raw().to_le_bytes());

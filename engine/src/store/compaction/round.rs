@@ -9,7 +9,7 @@ use crate::base::address::Address;
 use crate::base::error::Result;
 use crate::base::wait::yield_once;
 use crate::base::weak_spot;
-use crate::hybrid_log::{PagePayload, Show};
+use crate::hybrid_log::{Claim, PagePayload, Show};
 use crate::store::inner::StoreInner;
 use event_listener::Event;
 use kvick_io::BoxFuture;
@@ -34,7 +34,8 @@ impl StoreInner {
     /// Copies what is live in the log below `until`, except what `filter` drops, and lets the log
     /// begin there. Everything below `until` has been flushed.
     ///
-    /// After an error the log begins with the page that could not be compacted.
+    /// After an error the log begins with the page that could not be compacted. A round whose
+    /// copies have no more room within the budget ends early, and has no error if a page is done.
     ///
     /// # Errors
     /// `Busy` if there is a scan in progress, or one begins meanwhile. `Corrupt` with file and
@@ -62,7 +63,13 @@ impl StoreInner {
         if round.dropped_records > 0 {
             self.sweep().await;
         }
-        read.map(|()| round)
+        match read {
+            // The pages whose copies had room are done.
+            Err(_) if round.source_bytes > 0 && self.log.quota().pages_left(Claim::Copy) == 0 => {
+                Ok(round)
+            }
+            read => read.map(|()| round),
+        }
     }
 
     /// Removes the entries of dropped records from the index. It goes down from bucket to bucket,
@@ -95,6 +102,11 @@ impl StoreInner {
     /// Returns the event of scans that have ended.
     pub(crate) fn scan_ended(&self) -> &Event {
         self.scans.ended()
+    }
+
+    /// Returns the number of scans in progress, and what they still need.
+    pub(crate) fn scan_needs(&self) -> (usize, Option<Address>) {
+        self.scans.needs()
     }
 
     /// Lets the log begin at `until`, or at the first record that a scan needs. Everything live

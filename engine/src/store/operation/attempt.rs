@@ -3,6 +3,7 @@
 use crate::base::address::Address;
 use crate::base::hash::KeyHash;
 use crate::codec::{Key, Value};
+use crate::hybrid_log::Room;
 use crate::record::{HasLayout, Layout};
 use crate::store::operation::pending::long_value_turn::LongValuePlace;
 
@@ -33,8 +34,8 @@ pub(crate) const fn layout<K: Key + ?Sized, V: Value + ?Sized>() -> Layout {
 pub(crate) enum Blocked {
     /// The chain continues at this address on the device.
     OnDevice(Address),
-    /// The log has no space for a record of this many bytes.
-    NoSpace(u64),
+    /// The log has no space for a record.
+    NoSpace(Room),
     /// An operation that sees older marks may still change the record at this address.
     Fuzzy(Address),
     /// Another operation is in the middle of a change.

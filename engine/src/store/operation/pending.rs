@@ -20,6 +20,8 @@ pub(crate) struct PendingState {
     /// The whole value of the record at an address; `None` if a cache has dropped a piece of it.
     pub(in crate::store) gathered: Option<(Address, Option<Vec<u8>>)>,
     scattered: Option<Scattered>,
+    /// The number of times that compaction took pieces before their list was linked.
+    losses: u32,
     /// The begin of the log at which a piece of a value was found missing.
     truncated: Option<Address>,
 }
@@ -43,7 +45,13 @@ pub(in crate::store) struct Scattered {
     pub(in crate::store) pieces: Vec<u8>,
     /// The bytes of the value. `Some` if the operation returns it.
     pub(in crate::store) answer: Option<Vec<u8>>,
+    /// The error of an operation that loses its pieces again and again. `Some` in a store with a
+    /// budget for the device, where compaction makes space for the pieces by dropping them.
+    pub(in crate::store) refusal: Option<Error>,
 }
+
+/// The number of losses of its pieces after which an operation is refused.
+const MOST_LOSSES: u32 = 4;
 
 /// The result of one wait.
 #[derive(Debug)]
@@ -77,21 +85,37 @@ impl<'v> Gathered<'v> {
 }
 
 /// The results of a new operation, which has not waited.
-pub(in crate::store) static NOTHING_PENDING: PendingState =
-    PendingState { chain: None, drained: None, gathered: None, scattered: None, truncated: None };
+pub(in crate::store) static NOTHING_PENDING: PendingState = PendingState {
+    chain: None,
+    drained: None,
+    gathered: None,
+    scattered: None,
+    losses: 0,
+    truncated: None,
+};
 
 impl PendingState {
     /// Takes the result of a wait.
     ///
     /// # Errors
-    /// The error of a piece that is missing although the begin of the log has not moved since.
+    /// The error of a piece that is missing although the begin of the log has not moved since, or
+    /// of pieces that are lost too often.
     pub(in crate::store) fn take_in(&mut self, result: PendingResult) -> Result<()> {
         match result {
             PendingResult::Nothing => {}
             PendingResult::Chain(chain) => self.chain = Some(chain),
             PendingResult::Drained(frozen) => self.drained = Some(frozen),
             PendingResult::Gathered(at, value) => self.gathered = Some((at, value)),
-            PendingResult::Scattered(value) => self.scattered = Some(value),
+            PendingResult::Scattered(value) => {
+                let before = self.scattered.as_ref().map(|before| before.version);
+                if before == Some(value.version) {
+                    self.losses += 1;
+                }
+                match value.refusal {
+                    Some(error) if self.losses >= MOST_LOSSES => return Err(error),
+                    _ => self.scattered = Some(value),
+                }
+            }
             PendingResult::Truncated(begin, error) => {
                 if self.truncated == Some(begin) {
                     return Err(error);

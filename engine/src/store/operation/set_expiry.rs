@@ -219,7 +219,7 @@ impl Once<'_, '_> {
         match append_record::<S>(self.core, self.entry, record, guard, counters) {
             Link::Linked => Some(Attempt::Done(true)),
             Link::Lost => None,
-            Link::NoRoom(bytes) => Some(Attempt::Blocked(Blocked::NoSpace(bytes))),
+            Link::NoRoom(room) => Some(Attempt::Blocked(Blocked::NoSpace(room))),
         }
     }
 }

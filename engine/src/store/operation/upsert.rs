@@ -234,7 +234,7 @@ fn upsert_once<S: HasLayout>(
             Some(Attempt::Done(found.previous(S::LAYOUT, moment)))
         }
         Link::Lost => None,
-        Link::NoRoom(bytes) => Some(Attempt::Blocked(Blocked::NoSpace(bytes))),
+        Link::NoRoom(room) => Some(Attempt::Blocked(Blocked::NoSpace(room))),
     })
 }
 

@@ -3,6 +3,7 @@
 use crate::base::address::Address;
 use crate::epoch::Guard;
 use crate::hash_index::FoundEntry;
+use crate::hybrid_log::{Claim, NoRoom, Room};
 use crate::record::{HasLayout, Layout, NewRecord, RecordInfo, RecordKind, TableNumber};
 use crate::statistics::{Counter, Counters};
 use crate::store::inner::StoreInner;
@@ -17,8 +18,8 @@ pub(in crate::store) enum Link {
     Linked,
     /// The chain has changed since its entry was found. The operation starts again from the entry.
     Lost,
-    /// The log has no space for this many bytes.
-    NoRoom(u64),
+    /// The log has no space for it.
+    NoRoom(Room),
 }
 
 impl Link {
@@ -27,7 +28,7 @@ impl Link {
         match self {
             Self::Linked => Attempt::Done(true),
             Self::Lost => Attempt::Blocked(Blocked::Overtaken),
-            Self::NoRoom(bytes) => Attempt::Blocked(Blocked::NoSpace(bytes)),
+            Self::NoRoom(room) => Attempt::Blocked(Blocked::NoSpace(room)),
         }
     }
 }
@@ -51,7 +52,11 @@ pub(in crate::store) fn append_record<S: HasLayout>(
         newest => chain_to_keep::<S>(core, newest, record.key, guard),
     };
     let table = (core.table.number, S::LAYOUT);
-    match link_record(core.store, table, (entry, previous), record, guard) {
+    let claim = match record.content {
+        RecordKind::Tombstone => Claim::Removal,
+        RecordKind::Value | RecordKind::InPieces | RecordKind::Piece => Claim::Value,
+    };
+    match link_record(core.store, table, (entry, previous), (record, claim), guard) {
         Ok(address) => {
             counters.add(Counter::Appends, 1);
             let extents = S::LAYOUT.extents(record.key.len(), record.value.len());
@@ -72,11 +77,11 @@ pub(in crate::store) fn link_record(
     store: &StoreInner,
     table: (TableNumber, Layout),
     (entry, previous): (FoundEntry, Address),
-    record: NewRecord<'_>,
+    record: (NewRecord<'_>, Claim),
     guard: &Guard<'_>,
 ) -> Result<Address, Link> {
     match store.log.append(table, previous, record, guard) {
-        Err(no_room) => Err(Link::NoRoom(no_room.bytes)),
+        Err(NoRoom(room)) => Err(Link::NoRoom(room)),
         Ok((address, _)) if store.index.try_update(entry, address) => Ok(address),
         Ok((_, appended)) => {
             // No operation will find it. Readers of whole pages pass over it.

@@ -13,16 +13,18 @@
 
 use crate::base::address::{ADDRESS_MASK, Address};
 use crate::base::error::{Error, Result};
-use crate::hybrid_log::Region;
+use crate::hybrid_log::{Claim, NoRoom, Region};
 use crate::record::{ExpiryWord, Layout, NewRecord, RecordKind, TableNumber, WORD};
 use crate::store::inner::StoreInner;
+use crate::store::record::pieces::pieces_of;
 use crate::store::table::TableRef;
 use futures::stream::{StreamExt, TryStreamExt};
 
 /// The maximum number of pieces of one value that are read at once.
 const PIECES_AT_ONCE: usize = 8;
 
-/// Stores the value of `key` in pieces and returns their list.
+/// Stores the value of `key` in pieces and returns their list. The list is shorter if compaction
+/// drops the first piece meanwhile; no operation links a list with such a piece.
 pub(in crate::store) async fn write_overflow(
     core: TableRef<'_>,
     key: &[u8],
@@ -33,7 +35,10 @@ pub(in crate::store) async fn write_overflow(
     let table = (core.table.number, core.table.layout);
     for piece in value.chunks(piece_bytes) {
         core.table.check()?;
-        let address = append_piece(core.store, table, key, piece).await?;
+        if pieces_of(&list).next().is_some_and(|first| core.log.begin_shift().is_retired(first)) {
+            break;
+        }
+        let address = append_piece(core.store, table, (key, piece), Claim::Value).await?;
         list.extend_from_slice(&address.raw().to_le_bytes());
     }
     Ok(list)
@@ -67,12 +72,12 @@ pub(in crate::store) async fn read_overflow(
     if Some(value.len()) == total { Ok(value) } else { Err(bad_list(core, record, list.len())) }
 }
 
-/// Appends a piece of a value of `key`.
+/// Appends a piece of a value of a key.
 pub(in crate::store) async fn append_piece(
     core: &StoreInner,
     table: (TableNumber, Layout),
-    key: &[u8],
-    piece: &[u8],
+    (key, piece): (&[u8], &[u8]),
+    claim: Claim,
 ) -> Result<Address> {
     let expiry = ExpiryWord::NEVER;
     let record = NewRecord { key, value: piece, content: RecordKind::Piece, expiry };
@@ -83,13 +88,13 @@ pub(in crate::store) async fn append_piece(
                 if core.phase.is_cut() {
                     return None;
                 }
-                let appended = core.log.append(table, Address::NONE, record, tools.guard);
+                let appended = core.log.append(table, Address::NONE, (record, claim), tools.guard);
                 Some(appended.map(|(address, _)| address))
             })
         });
         match appended {
             Some(Ok(address)) => return Ok(address),
-            Some(Err(no_room)) => core.log.allocator().wait_for_space(no_room.bytes).await?,
+            Some(Err(NoRoom(room))) => core.log.allocator().wait_for_space(room).await?,
             None => core.cut_over().await?,
         }
     }

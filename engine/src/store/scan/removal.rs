@@ -10,7 +10,7 @@ use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::wait::yield_once;
 use crate::hash_index::FoundEntry;
-use crate::hybrid_log::Region;
+use crate::hybrid_log::{Region, Room};
 use crate::record::{ExpiryWord, HasLayout, NewRecord, RecordKind};
 use crate::statistics::Counter;
 use crate::store::context::OperationContext;
@@ -25,8 +25,8 @@ enum Removal {
     OnDevice(FoundEntry, Address),
     /// The version is ending.
     Barrier,
-    /// The log has no room for a tombstone of this many bytes.
-    NoRoom(u64),
+    /// The log has no room for a tombstone.
+    NoRoom(Room),
     /// Another operation has changed the chain.
     Lost,
     /// The scan has expired, so its record may have changed in place.
@@ -63,7 +63,7 @@ pub(super) async fn remove<S: HasLayout>(
                 on_device = Some((from, !live.is_empty()));
             }
             Removal::Barrier => core.cut_over().await?,
-            Removal::NoRoom(bytes) => core.log.allocator().wait_for_space(bytes).await?,
+            Removal::NoRoom(room) => core.log.allocator().wait_for_space(room).await?,
             Removal::Lost => yield_once().await,
             Removal::Expired(error) => return Err(error),
         }
@@ -111,6 +111,6 @@ fn try_once<S: HasLayout>(
             Removal::Done(true)
         }
         Link::Lost => Removal::Lost,
-        Link::NoRoom(bytes) => Removal::NoRoom(bytes),
+        Link::NoRoom(room) => Removal::NoRoom(room),
     }
 }

@@ -1,7 +1,7 @@
 //! The waits of suspended operations.
 
 use super::{LearntChain, PendingResult, PendingState, Scattered};
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::wait::yield_once;
 use crate::base::weak_spot;
 use crate::store::operation::attempt::{Blocked, LongValue};
@@ -42,8 +42,8 @@ impl<'a> PendingWait<'a> {
                     Ok(PendingResult::Chain(LearntChain { from, begin, found }))
                 })
             }
-            Blocked::NoSpace(bytes) => Box::pin(async move {
-                core.log.allocator().wait_for_space(bytes).await?;
+            Blocked::NoSpace(room) => Box::pin(async move {
+                core.log.allocator().wait_for_space(room).await?;
                 Ok(PendingResult::Nothing)
             }),
             Blocked::Fuzzy(address) => Box::pin(async move {
@@ -88,9 +88,16 @@ impl<'a> PendingWait<'a> {
                 let key = encode_key();
                 Box::pin(async move {
                     let LongValue { version, bytes, is_answer } = *value;
+                    let length = bytes.len();
                     let pieces = write_overflow(core, &key?, &bytes).await?;
                     let answer = is_answer.then_some(bytes);
-                    Ok(PendingResult::Scattered(Scattered { version, pieces, answer }))
+                    let refusal = core.config.disk.map(|disk| {
+                        Error::over_budget(format!(
+                            "disk = {disk}: there is no space for a value of {length} bytes"
+                        ))
+                    });
+                    let value = Scattered { version, pieces, answer, refusal };
+                    Ok(PendingResult::Scattered(value))
                 })
             }
         })

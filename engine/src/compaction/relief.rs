@@ -1,0 +1,120 @@
+//! Makes space for tasks that wait for a page, or refuses them.
+//!
+//! # A lap
+//! A *lap* compacts every page that is in the log at its start, but the tail page, and takes the
+//! checkpoints after which the files go. It ends early when the waiting tasks have a page. If it
+//! frees none, then what is live takes all the space, and the tasks that have waited since before
+//! the lap get an error. A later task gets a lap of its own, after a rest.
+//!
+//! # Scans
+//! A scan in progress holds compaction up. The tasks wait for it as long as it goes on. A scan that
+//! has not moved for a while may wait for one of these tasks, so they get an error.
+
+use super::rounds::Rounds;
+use crate::base::address::Address;
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::config::ByteSize;
+use crate::hybrid_log::Claim;
+use std::time::Duration;
+
+/// The time for which tasks wait for a scan that does not move.
+const SCAN_PATIENCE: Duration = Duration::from_secs(5);
+/// The time between two looks at a scan.
+const SCAN_LOOK: Duration = Duration::from_millis(20);
+
+/// The work for tasks that wait.
+#[derive(Clone, Copy)]
+pub(super) struct Relief<'r>(pub(super) &'r Rounds);
+
+/// The state of a lap.
+#[derive(Debug)]
+struct Lap {
+    /// Every page below is compacted.
+    end: Address,
+    /// The checkpoints in a row that have freed nothing.
+    idle_checkpoints: u32,
+}
+
+impl Relief<'_> {
+    /// Makes space until the waiting tasks may have a page. Returns false if they were refused.
+    pub(super) async fn run(self) -> bool {
+        let log = &self.0.core().log;
+        // Before the end: tasks that begin to wait later get a lap of their own.
+        let refused_below = log.quota().next_wait();
+        let end = log.file().units().start_of_page(log.tail_address());
+        let mut lap = Lap { end, idle_checkpoints: 0 };
+        while log.quota().is_pressed() {
+            let error = match self.step(&mut lap).await {
+                Ok(true) => continue,
+                Ok(false) => self.exhausted(),
+                Err(error) => error,
+            };
+            tracing::warn!(target: "kvick::compaction", %error, "writers that wait are refused");
+            log.quota().refuse(refused_below, error);
+            return false;
+        }
+        true
+    }
+
+    /// Makes the next step of a lap. Returns false if there is none.
+    async fn step(self, lap: &mut Lap) -> Result<bool> {
+        let (core, rounds) = (self.0.core(), self.0);
+        let log = &core.log;
+        log.health().check_write()?;
+        if rounds.has_pinned_files() && lap.idle_checkpoints <= core.config.keep_checkpoints {
+            let has_freed = rounds.checkpoint().await?;
+            lap.idle_checkpoints = if has_freed { 0 } else { lap.idle_checkpoints + 1 };
+            return Ok(true);
+        }
+        let begin = log.pages().begin();
+        if begin >= lap.end {
+            return Ok(false);
+        }
+        if core.has_scan() {
+            return self.wait_for_scan().await.map(|()| true);
+        }
+        let until = rounds.reach(begin, lap.end, u64::MAX);
+        log.flushing().want_flushed(until);
+        log.flushing().stored(until).await?;
+        match rounds.round(until, &mut None).await {
+            Ok(_) => {}
+            // A scan has begun.
+            Err(error) if error.kind() == ErrorKind::Busy => return Ok(true),
+            Err(_) if log.quota().pages_left(Claim::Copy) == 0 => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        if log.pages().begin() > begin {
+            lap.idle_checkpoints = 0;
+            rounds.checkpoint().await?;
+        }
+        Ok(true)
+    }
+
+    /// Waits until scans have moved or ended.
+    ///
+    /// # Errors
+    /// `StorageFull` if they do not move.
+    async fn wait_for_scan(self) -> Result<()> {
+        let (core, handle) = (self.0.core(), self.0.handle());
+        let begun = handle.now();
+        let before = core.scan_needs();
+        while core.has_scan() && core.scan_needs() == before {
+            core.log.health().check_write()?;
+            if handle.now().saturating_sub(begun) >= SCAN_PATIENCE {
+                let why = "a scan in progress holds compaction up";
+                return Err(self.over_budget(why).with_way_out("finish the scan, or drop it"));
+            }
+            handle.sleep(SCAN_LOOK).await;
+        }
+        Ok(())
+    }
+
+    fn exhausted(self) -> Error {
+        self.over_budget("the live data leave no space for more")
+    }
+
+    fn over_budget(self, why: &str) -> Error {
+        let disk = self.0.core().config.disk.unwrap_or(ByteSize::new(0));
+        Error::over_budget(format!("disk = {disk}: {why}"))
+    }
+}

@@ -1,0 +1,177 @@
+//! The rounds of compaction of one store: how far each goes, what came of them, and the checkpoints
+//! by which files go.
+
+use super::policy::{LogSpace, Policy};
+use crate::base::address::Address;
+use crate::base::error::{ErrorKind, Result};
+use crate::checkpoint::{CheckpointPlan, Checkpoints};
+use crate::config::ByteSize;
+use crate::hybrid_log::{Claim, QuotaWaits};
+use crate::statistics::SpaceStats;
+use crate::store::{Filter, Round, StoreInner};
+use kvick_io::sync::{Mutex, MutexGuard};
+use kvick_runtime::Handle;
+use std::sync::Arc;
+
+/// The rounds of one store.
+pub(super) struct Rounds {
+    // Fixed after opening.
+    checkpoints: Arc<Checkpoints>,
+    // Under its lock.
+    done: Mutex<Done>,
+}
+
+/// The rounds since the store was opened.
+#[derive(Default)]
+struct Done {
+    rounds: u64,
+    failed: u64,
+    all: Round,
+    policy: Policy,
+}
+
+impl Rounds {
+    pub(super) fn new(checkpoints: Arc<Checkpoints>) -> Self {
+        Self { checkpoints, done: Mutex::default() }
+    }
+
+    pub(super) fn core(&self) -> &Arc<StoreInner> {
+        self.checkpoints.core()
+    }
+
+    pub(super) fn handle(&self) -> &Handle {
+        self.checkpoints.handle()
+    }
+
+    /// Returns the space of the log, if it has a budget.
+    fn space(&self) -> Option<LogSpace> {
+        let (log, space) = (&self.core().log, &self.core().space);
+        let page_bytes = space.sizes()?.page_bytes;
+        let [begin, flushed] = [log.pages().begin(), log.flushing().flushed()];
+        Some(LogSpace {
+            files_begin: space.division().files_begin,
+            begin: begin.raw(),
+            flushed: flushed.raw(),
+            tail: log.tail_address().raw(),
+            end: log.quota().limits().values.saturating_mul(page_bytes),
+        })
+    }
+
+    /// Returns the address up to which a round is due.
+    pub(super) fn due(&self) -> Option<Address> {
+        let (core, space) = (self.core(), self.space()?);
+        let begin = core.log.pages().begin();
+        let until = Address::new(self.done().policy.due(space)?);
+        let until = self.reach(begin, until, u64::MAX);
+        let may_write = core.log.health().check_write().is_ok();
+        (until > begin && may_write && !core.has_scan()).then_some(until)
+    }
+
+    /// Returns the end of a round that begins at `begin`, compacts about `most` bytes, and ends at
+    /// `end` at the latest. Its copies are likely to fit within the budget.
+    pub(super) fn reach(&self, begin: Address, end: Address, most: u64) -> Address {
+        let (log, units) = (&self.core().log, self.core().log.file().units());
+        let pages = self.core().space.sizes().map_or(u64::MAX, |sizes| {
+            let free = log.quota().pages_left(Claim::Copy);
+            self.done().policy.source(free, sizes.source_of_copies(free))
+        });
+        let page_bytes = 1 << units.page_bits();
+        let bytes = most.min(pages.saturating_mul(page_bytes)).max(page_bytes);
+        let until = begin.raw().saturating_add(bytes).min(end.raw());
+        units.start_of_page(Address::new(until))
+    }
+
+    /// Makes a round.
+    pub(super) async fn round(&self, until: Address, filter: &mut Option<Filter>) -> Result<Round> {
+        let made = self.core().compact(until, filter).await;
+        self.note(&made);
+        tracing::debug!(target: "kvick::compaction", ?made, "compacted");
+        made
+    }
+
+    fn note(&self, made: &Result<Round>) {
+        let space = self.space();
+        let mut done = self.done();
+        match made {
+            Ok(round) => {
+                done.rounds += 1;
+                done.all.add(*round);
+                space.into_iter().for_each(|space| done.policy.note(*round, space));
+            }
+            Err(error) => {
+                done.failed += u64::from(error.kind() != ErrorKind::Busy);
+                space.into_iter().for_each(|space| done.policy.note_failed(space));
+            }
+        }
+    }
+
+    /// Returns whether there are files before the begin of the log, in a store with a budget.
+    pub(super) fn has_pinned_files(&self) -> bool {
+        let core = self.core();
+        core.space.sizes().is_some_and(|sizes| {
+            // The file that ends at the begin stays.
+            let units = core.log.file().units();
+            let begin = units.page_start(core.log.pages().begin()).saturating_sub(1);
+            begin / sizes.segment_bytes * sizes.segment_bytes > core.space.division().files_begin
+        })
+    }
+
+    /// Takes a checkpoint. Returns whether files of the log went with it, in a store with a budget.
+    pub(super) async fn checkpoint(&self) -> Result<bool> {
+        let files_begin = || self.core().space.division().files_begin;
+        let before = files_begin();
+        let plan = CheckpointPlan::full(self.checkpoints.kind());
+        self.checkpoints.start_in_turn(plan).await?;
+        Ok(files_begin() > before)
+    }
+
+    /// Takes checkpoints until the files before the begin have gone, if the budget has little room
+    /// for copies.
+    pub(super) async fn free_for_copies(&self) -> Result<()> {
+        let core = self.core();
+        for _ in 0..=core.config.keep_checkpoints {
+            let left = core.log.quota().pages_left(Claim::Copy);
+            let is_short = core.space.sizes().is_some_and(|sizes| left < sizes.spare);
+            if !is_short || !self.has_pinned_files() {
+                break;
+            }
+            self.checkpoint().await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the space of the store, and the rounds since it was opened.
+    pub(super) fn stats(&self) -> SpaceStats {
+        let (core, space) = (self.core(), self.space());
+        let begin = core.log.pages().begin().raw();
+        let log_bytes = core.log_end() - begin;
+        let needed = self.checkpoints.log_needed_from();
+        let QuotaWaits { in_progress, so_far, refused } = core.log.quota().waits();
+        let done = self.done();
+        let Round { source_bytes, copied_records, copied_bytes, dropped_records } = done.all;
+        let live_bytes = done.policy.live(log_bytes);
+        let beside = core.space.division().beside.files;
+        SpaceStats {
+            budget: core.config.disk.map(ByteSize::bytes),
+            used_bytes: core.log.file().device().bytes_stored() + beside,
+            live_bytes,
+            dead_bytes: log_bytes - live_bytes,
+            pinned_bytes: begin.saturating_sub(needed.raw()),
+            debt_bytes: space.map_or(0, LogSpace::debt),
+            waiting: in_progress,
+            waits: so_far,
+            refused,
+            rounds: done.rounds,
+            failed: done.failed,
+            compacted_bytes: source_bytes,
+            copied_records,
+            copied_bytes,
+            dropped_records,
+            evicted_bytes: 0,
+        }
+    }
+
+    fn done(&self) -> MutexGuard<'_, Done> {
+        self.done.lock().expect("nothing panics under it")
+    }
+}
