@@ -52,6 +52,18 @@ fn the_queue_loses_no_job() {
 }
 
 #[test]
+fn an_overwritten_store_stays_within_its_budget() {
+    let Some(mut program) = command("bounded") else { return };
+    let arguments = ["--sensors", "30000", "--memory", "2MiB", "--disk", "16MiB", "--rounds", "20"];
+    let output = output_of(program.args(arguments));
+    let rounds: Vec<&str> = output.lines().filter(|line| line.contains('#')).skip(1).collect();
+    assert_eq!(rounds.len(), 20, "{output}");
+    assert!(rounds.iter().all(|line| line.contains('|')), "{output}");
+    let compactions = rounds[19].split_whitespace().nth(2).expect("a column");
+    assert!(compactions.parse::<u32>().expect("a number") > 4, "{output}");
+}
+
+#[test]
 fn a_store_is_exported_and_imported() {
     let Some(mut program) = command("export") else { return };
     let output = output_of(&mut program);
