@@ -100,7 +100,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// # Errors
     /// `Closed`.
     pub fn session(&self) -> Result<Session<K, V>> {
-        let seat = self.core.seat()?;
+        let seat = self.core.seat(self.core.number)?;
         Ok(Session::new(Arc::clone(&self.core), seat, Arc::clone(self.database.lifecycle())))
     }
 
@@ -174,7 +174,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// `InUse` if the session is open. `InvalidArgument` if no session with that id waits to be
     /// resumed. `Closed`.
     pub fn resume_session(&self, id: Id) -> Result<Session<K, V>> {
-        let seat = self.core.resumed_seat(id)?;
+        let seat = self.core.resumed_seat(id, self.core.number)?;
         Ok(Session::new(Arc::clone(&self.core), seat, Arc::clone(self.database.lifecycle())))
     }
 
@@ -404,8 +404,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
         self.database.stats()
     }
 
-    /// Returns the statistics of this table alone, since the oldest of its present handles and
-    /// sessions.
+    /// Returns the statistics of the operations on this table alone, by all handles and sessions.
     ///
     /// ```
     /// # use kvick::{Config, Database};
@@ -416,7 +415,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// let users = database.table::<u64, u64>("users").await?;
     /// users.upsert(&1, &10).await?;
     /// users.upsert(&1, &11).await?; // in place
-    /// assert_eq!(users.table_stats().appended_records, 1);
+    /// let stats = users.table_stats();
+    /// assert_eq!((stats.operations.upserts, stats.appended_records), (2, 1));
     /// # database.close().await
     /// # }).unwrap();
     /// ```

@@ -33,6 +33,7 @@ mod scans;
 mod sendable;
 mod sessions;
 mod statistics;
+mod table_statistics;
 mod tables;
 mod types;
 mod widths;

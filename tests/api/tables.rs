@@ -192,28 +192,6 @@ fn a_new_table_is_durable_and_needs_its_types() {
 }
 
 #[test]
-fn a_table_counts_its_own_appends() {
-    block_on(async {
-        let database = open(&MemoryDirectory::new()).await?;
-        let words = database.table::<u64, u64>("words").await?;
-        let texts = database.table::<str, str>("texts").await?;
-        let mut session = words.session()?;
-        for key in 0..10 {
-            session.upsert(&key, &key).await?;
-            session.upsert(&key, &(key + 1)).await?; // in place
-        }
-        session.on(&texts)?.upsert("a", "b").await?;
-        let [words, texts] = [words.table_stats(), texts.table_stats()];
-        assert_eq!((words.appended_records, words.appended_bytes), (10, 240));
-        assert_eq!((texts.appended_records, texts.appended_bytes), (1, 40));
-        assert_eq!(database.stats().operations.upserts, 21);
-        drop(session);
-        database.close().await
-    })
-    .expect("memory does not fail");
-}
-
-#[test]
 fn names_have_1_to_255_bytes_and_no_control_characters() {
     block_on(async {
         let database = open(&MemoryDirectory::new()).await?;

@@ -91,6 +91,7 @@
 //! | `stats().device.bytes_stored` | the log grows; see [`sizing`](super::sizing#growth-on-disk) |
 //! | `stats().space` | the budget of the device: [writers that wait](#a-full-budget), and why |
 //! | `stats().hits.on_device` against the sum of all `hits` | the share of cold operations |
+//! | `table_stats().operations` of each table | the table that is used most |
 //! | `stats().device.reads` | the reads of the device |
 //! | `stats().memory.index` | it grows with the keys, and pages leave memory for it |
 //! | `stats().device.read_latency_p99` | the device |

@@ -1,8 +1,8 @@
-//! The counters of a seat.
+//! The counters of a seat for one table.
 
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 
-/// The counters of a seat.
+/// A kind of event that a seat counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Counter {
     Reads,
@@ -15,6 +15,7 @@ pub(crate) enum Counter {
     Absent,
     Suspensions,
     Appends,
+    AppendedBytes,
     Expired,
     Misses,
     Promotions,
@@ -22,15 +23,11 @@ pub(crate) enum Counter {
 
 const COUNTERS: usize = Counter::Promotions as usize + 1;
 
-/// The counters of one seat; its owner writes them, and any thread may read them.
+/// The counters of one seat for one table. The owner of the seat writes them, and any thread may
+/// read them.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     counts: [AtomicU64; COUNTERS],
-    /// The number of operations that may have changed something, which is the serial number of
-    /// sessions.
-    serial: AtomicU64,
-    /// The word of the phase under which the last such operation began.
-    phase: AtomicU64,
 }
 
 impl Counters {
@@ -43,32 +40,6 @@ impl Counters {
 
     pub(crate) fn sum(&self, counter: Counter) -> u64 {
         self.counts[counter as usize].load(Ordering::Relaxed)
-    }
-
-    /// Numbers an operation, in the stretch in which it takes effect.
-    #[inline(always)]
-    pub(crate) fn advance(&self) {
-        // Relaxed: read during a version barrier (`Cut`), after the owner has left protection.
-        self.serial.store(self.serial.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn serial(&self) -> u64 {
-        self.serial.load(Ordering::Relaxed)
-    }
-
-    /// Returns the last noted word of the phase. It is 0 at first, which is no phase.
-    #[inline(always)]
-    pub(crate) fn phase(&self) -> u64 {
-        self.phase.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn note_phase(&self, word: u64) {
-        // Relaxed: only the owner of the seat reads it.
-        self.phase.store(word, Ordering::Relaxed);
-    }
-
-    pub(crate) fn set_serial(&self, serial: u64) {
-        self.serial.store(serial, Ordering::Relaxed);
     }
 
     /// Adds all counts of `other`. No other task uses `self` meanwhile.

@@ -167,50 +167,98 @@ impl Stats {
     /// # }).unwrap();
     /// ```
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "a ratio of large counts")]
     pub fn hit_ratio(&self) -> Option<f64> {
-        let reads = self.operations.reads;
-        let found = reads.saturating_sub(self.misses);
-        (reads > 0).then(|| found as f64 / reads as f64)
+        hit_ratio(self.operations.reads, self.misses)
     }
 
     pub(crate) fn count(&mut self, counters: &Counters) {
-        use Counter as C;
-        let OperationCounts { reads, upserts, modifies, deletes } = &mut self.operations;
-        let CacheHits { mutable, read_only, on_device, absent } = &mut self.hits;
+        self.operations.count(counters);
+        self.hits.count(counters);
         for (sum, counter) in [
-            (reads, C::Reads),
-            (upserts, C::Upserts),
-            (modifies, C::Modifies),
-            (deletes, C::Deletes),
-            (mutable, C::Mutable),
-            (read_only, C::ReadOnly),
-            (on_device, C::OnDevice),
-            (absent, C::Absent),
-            (&mut self.suspensions, C::Suspensions),
-            (&mut self.expired, C::Expired),
-            (&mut self.misses, C::Misses),
-            (&mut self.promotions, C::Promotions),
-            (&mut self.appends, C::Appends),
+            (&mut self.suspensions, Counter::Suspensions),
+            (&mut self.expired, Counter::Expired),
+            (&mut self.misses, Counter::Misses),
+            (&mut self.promotions, Counter::Promotions),
+            (&mut self.appends, Counter::Appends),
         ] {
             *sum += counters.sum(counter);
         }
     }
 }
 
-/// The statistics of one table since the oldest of its present handles and sessions.
+/// Returns the share of reads that found a value, if there were reads.
+#[expect(clippy::cast_precision_loss, reason = "a ratio of large counts")]
+fn hit_ratio(reads: u64, misses: u64) -> Option<f64> {
+    let found = reads.saturating_sub(misses);
+    (reads > 0).then(|| found as f64 / reads as f64)
+}
+
+impl OperationCounts {
+    fn count(&mut self, counters: &Counters) {
+        self.reads += counters.sum(Counter::Reads);
+        self.upserts += counters.sum(Counter::Upserts);
+        self.modifies += counters.sum(Counter::Modifies);
+        self.deletes += counters.sum(Counter::Deletes);
+    }
+}
+
+impl CacheHits {
+    fn count(&mut self, counters: &Counters) {
+        self.mutable += counters.sum(Counter::Mutable);
+        self.read_only += counters.sum(Counter::ReadOnly);
+        self.on_device += counters.sum(Counter::OnDevice);
+        self.absent += counters.sum(Counter::Absent);
+    }
+}
+
+/// The work of the operations on one table. Counts begin when the store was opened.
 ///
-/// They begin at 0 again after the last of these was dropped: keep one handle to monitor a table.
+/// [`Stats`] has the sums of all tables, those of dropped tables too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct TableStats {
-    /// The number of records that were appended to the log: new keys, tombstones, and changes that
-    /// did not take place in memory.
+    /// The finished operations.
+    pub operations: OperationCounts,
+    /// The places of the newest record of the key, per finished operation.
+    pub hits: CacheHits,
+    /// The number of times that an operation had to wait: for the device, for room, for another
+    /// operation.
+    pub suspensions: u64,
+    /// The number of reads that found an expired record, and so no value.
+    pub expired: u64,
+    /// The number of reads that found no value.
+    pub misses: u64,
+    /// The number of records that were appended to the log: new keys, tombstones, changes that did
+    /// not take place in memory, and old records that reads of a [cache](crate::Config::cache)
+    /// moved to the front.
     pub appended_records: u64,
     /// The bytes of these records, without the pieces of long values.
     pub appended_bytes: u64,
 }
+
+impl TableStats {
+    /// Returns the share of reads that found a value, as [`Stats::hit_ratio`] does.
+    #[must_use]
+    pub fn hit_ratio(&self) -> Option<f64> {
+        hit_ratio(self.operations.reads, self.misses)
+    }
+
+    pub(crate) fn count(&mut self, counters: &Counters) {
+        self.operations.count(counters);
+        self.hits.count(counters);
+        for (sum, counter) in [
+            (&mut self.suspensions, Counter::Suspensions),
+            (&mut self.expired, Counter::Expired),
+            (&mut self.misses, Counter::Misses),
+            (&mut self.appended_bytes, Counter::AppendedBytes),
+        ] {
+            *sum += counters.sum(counter);
+        }
+        self.appended_records += counters.sum(Counter::Appends) + counters.sum(Counter::Promotions);
+    }
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;

@@ -1,15 +1,28 @@
 //! A seat: the private state that one operation at a time needs.
 //!
 //! A session owns a seat; operations on the handle borrow a seat from a pool for each poll.
+//!
+//! # Counters
+//! A seat has counters for each table on which it has worked. An operation, or a group of a batch,
+//! begins by making the counters of its table the present ones, which they nearly always are. So it
+//! counts through one pointer, and its counts are those of the table. The counts of the store are
+//! the sums of all tables. Another table than before costs some nanoseconds.
 
 use crate::epoch::{Epoch, Guard, Participant};
-use crate::statistics::{Counter, Counters, Stats};
+use crate::record::TableNumber;
+use crate::statistics::{Counter, Counters, Stats, TableStats};
 use crate::store::operation::pending::NOTHING_PENDING;
 use crate::store::operation::pending::PendingState;
+use crate::store::sessions::serial_counter::SerialCounter;
 use crate::store::sessions::state::SessionState;
 use crossbeam_utils::CachePadded;
 use kvick_io::sync::{Mutex, MutexGuard};
+use std::collections::BTreeMap;
+use std::mem::{replace, take};
 use std::sync::Arc;
+
+/// The counters of a seat for one table, which the registry shares.
+type SharedCounters = Arc<CachePadded<Counters>>;
 
 /// The private state from which operations run, one at a time.
 #[derive(Debug)]
@@ -18,8 +31,15 @@ pub(crate) struct ExecutionContext {
     participant: Participant,
     scratch: Vec<u8>,
     until_yield: u32,
+    /// The table of the last operation.
+    table: TableNumber,
+    /// The counters of other tables, by number.
+    others: Vec<Option<SharedCounters>>,
     // Written by the owner, read by statistics.
-    counters: Arc<CachePadded<Counters>>,
+    /// The counters of `table`.
+    counters: SharedCounters,
+    // Written by the owner, read by checkpoints.
+    serial: Arc<CachePadded<SerialCounter>>,
     registry: Arc<ContextRegistry>,
     /// The place of the seat in the registry.
     place: usize,
@@ -31,7 +51,9 @@ pub(crate) struct ExecutionContext {
 #[derive(Debug)]
 pub(crate) struct OperationContext<'s> {
     pub(crate) guard: &'s Guard<'s>,
+    /// The counters of the table.
     pub(crate) counters: &'s Counters,
+    pub(crate) serial: &'s SerialCounter,
     /// `Some` only in the seat of a session.
     pub(crate) ledger: &'s Option<Arc<SessionState>>,
     /// Empty at first. Its capacity is kept from one operation to the next.
@@ -50,13 +72,41 @@ impl OperationContext<'_> {
 }
 
 impl ExecutionContext {
+    /// Runs `body` protected, for operations on one table.
     #[inline(always)]
-    pub(crate) fn protected<R>(&mut self, body: impl FnOnce(OperationContext<'_>) -> R) -> R {
-        let Self { participant, scratch, counters, ledger, .. } = self;
+    pub(crate) fn protected<R>(
+        &mut self,
+        table: TableNumber,
+        body: impl FnOnce(OperationContext<'_>) -> R,
+    ) -> R {
+        // Before the body, where few words are in registers: a look after it slows reads down.
+        if self.table != table {
+            self.turn_to(table);
+        }
+        let Self { participant, scratch, counters, serial, ledger, .. } = self;
         participant.protected(|guard| {
             scratch.clear();
-            body(OperationContext { guard, counters, ledger, scratch, pending: &NOTHING_PENDING })
+            let pending = &NOTHING_PENDING;
+            body(OperationContext { guard, counters, serial, ledger, scratch, pending })
         })
+    }
+
+    /// Runs `body` protected, for work that counts nothing.
+    pub(crate) fn guarded<R>(&mut self, body: impl FnOnce(&Guard<'_>) -> R) -> R {
+        self.participant.protected(body)
+    }
+
+    /// Makes the counters of `table` the present ones.
+    #[cold]
+    #[inline(never)]
+    fn turn_to(&mut self, table: TableNumber) {
+        let known = self.others.get_mut(table.index()).and_then(Option::take);
+        let next = known.unwrap_or_else(|| self.registry.counters(self.place, table));
+        let last = replace(&mut self.table, table).index();
+        if self.others.len() <= last {
+            self.others.resize(last + 1, None);
+        }
+        self.others[last] = Some(replace(&mut self.counters, next));
     }
 
     /// Returns whether the seat's task has had its turn, with operations on `keys` more keys. That
@@ -71,9 +121,9 @@ impl ExecutionContext {
         every > 0
     }
 
-    /// Returns the words that number and count the operations of a session.
-    pub(crate) fn counters(&self) -> &Arc<CachePadded<Counters>> {
-        &self.counters
+    /// Returns the counter that numbers the operations of a session.
+    pub(crate) fn serial(&self) -> &Arc<CachePadded<SerialCounter>> {
+        &self.serial
     }
 
     /// Assigns the seat to a session.
@@ -86,22 +136,30 @@ impl ExecutionContext {
         self.ledger.clone()
     }
 
+    /// Counts an event of an operation on `table`.
     #[cold]
-    pub(crate) fn count(&self, counter: Counter) {
+    pub(crate) fn count(&mut self, table: TableNumber, counter: Counter) {
+        if self.table != table {
+            self.turn_to(table);
+        }
         self.counters.add(counter, 1);
     }
 }
 
 impl ExecutionContext {
-    /// The memory of a seat, in bytes: itself, its counters, its place among the participants, and
-    /// what allocations add.
-    pub(crate) const BYTES: usize =
-        size_of::<Self>() + size_of::<CachePadded<Counters>>() + 2 * size_of::<CachePadded<u64>>();
+    /// The memory of a seat, in bytes: itself, its serial number, its place among the participants,
+    /// and what allocations add.
+    pub(crate) const BYTES: usize = size_of::<Self>()
+        + size_of::<CachePadded<SerialCounter>>()
+        + 2 * size_of::<CachePadded<u64>>();
+    /// The memory of the counters of a seat for one table, in bytes, with what an allocation adds.
+    pub(crate) const COUNTERS_BYTES: usize =
+        size_of::<CachePadded<Counters>>() + size_of::<CachePadded<u64>>();
 }
 
 impl Drop for ExecutionContext {
     fn drop(&mut self) {
-        self.registry.retire(self.place, &self.counters);
+        self.registry.retire(self.place);
     }
 }
 
@@ -110,52 +168,83 @@ impl Drop for ExecutionContext {
 pub(crate) struct ContextRegistry {
     // Under its lock.
     seats: Mutex<Seats>,
-    // Any thread, atomic.
-    retired: Counters,
 }
 
 /// The counters of all seats. Each seat has its own place until it is dropped.
 #[derive(Debug, Default)]
 struct Seats {
-    places: Vec<Option<Arc<CachePadded<Counters>>>>,
+    /// The counters of a seat for each table on which it has worked.
+    places: Vec<Vec<(TableNumber, SharedCounters)>>,
     free: Vec<usize>,
+    /// The number of counters in all places.
+    counters: usize,
+    /// The sums of dropped seats.
+    retired: BTreeMap<TableNumber, Counters>,
 }
 
 impl ContextRegistry {
-    pub(crate) fn seat(self: &Arc<Self>, epoch: &Epoch, yield_every: u32) -> ExecutionContext {
-        let counters = Arc::new(CachePadded::default());
+    /// Returns a new seat, whose first operation is likely to be on `table`.
+    pub(crate) fn seat(
+        self: &Arc<Self>,
+        epoch: &Epoch,
+        yield_every: u32,
+        table: TableNumber,
+    ) -> ExecutionContext {
+        let place = self.seats().enter();
         ExecutionContext {
             participant: epoch.register(),
             scratch: Vec::new(),
             until_yield: yield_every,
-            place: self.seats().enter(Arc::clone(&counters)),
-            counters,
+            place,
+            table,
+            others: Vec::new(),
+            counters: self.counters(place, table),
+            serial: Arc::default(),
             registry: Arc::clone(self),
             ledger: None,
         }
     }
 
-    fn retire(&self, place: usize, counters: &Counters) {
+    /// Returns the new counters of a seat for a table on which it has not worked before.
+    fn counters(&self, place: usize, table: TableNumber) -> SharedCounters {
+        let (counters, mut seats) = (SharedCounters::default(), self.seats());
+        seats.places[place].push((table, Arc::clone(&counters)));
+        seats.counters += 1;
+        counters
+    }
+
+    fn retire(&self, place: usize) {
         let mut seats = self.seats();
-        self.retired.absorb(counters);
-        seats.places[place] = None;
+        let ended = take(&mut seats.places[place]);
+        seats.counters -= ended.len();
+        for (table, counters) in ended {
+            seats.retired.entry(table).or_default().absorb(&counters);
+        }
         seats.free.push(place);
     }
 
     /// Adds all counts to `stats`.
     pub(crate) fn count(&self, stats: &mut Stats) {
         let seats = self.seats();
-        stats.count(&self.retired);
-        for counters in seats.places.iter().flatten() {
-            stats.count(counters);
-        }
-        stats.seats = seats.places.len() - seats.free.len();
+        seats.each(|_, counters| stats.count(counters));
+        stats.seats = seats.in_use();
     }
 
-    /// Returns the number of seats.
-    pub(crate) fn seats_in_use(&self) -> usize {
+    /// Returns the counts of one table.
+    pub(crate) fn count_table(&self, table: TableNumber) -> TableStats {
+        let mut stats = TableStats::default();
+        self.seats().each(|number, counters| {
+            if number == table {
+                stats.count(counters);
+            }
+        });
+        stats
+    }
+
+    /// Returns the number of seats, and the number of their counters.
+    pub(crate) fn in_use(&self) -> (usize, usize) {
         let seats = self.seats();
-        seats.places.len() - seats.free.len()
+        (seats.in_use(), seats.counters)
     }
 
     fn seats(&self) -> MutexGuard<'_, Seats> {
@@ -164,12 +253,51 @@ impl ContextRegistry {
 }
 
 impl Seats {
-    fn enter(&mut self, counters: Arc<CachePadded<Counters>>) -> usize {
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.places.push(None);
+    /// Returns the place of a new seat.
+    fn enter(&mut self) -> usize {
+        self.free.pop().unwrap_or_else(|| {
+            self.places.push(Vec::new());
             self.places.len() - 1
-        });
-        self.places[place] = Some(counters);
-        place
+        })
+    }
+
+    fn in_use(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
+    /// Calls `count` with all counters, those of dropped seats too.
+    fn each(&self, mut count: impl FnMut(TableNumber, &Counters)) {
+        self.retired.iter().for_each(|(table, counters)| count(*table, counters));
+        let seated = self.places.iter().flatten();
+        seated.for_each(|(table, counters)| count(*table, counters));
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seat_counts_for_the_table_of_each_operation() {
+        let (registry, epoch) = (Arc::new(ContextRegistry::default()), Epoch::new());
+        let [first, second] = [3, 1].map(|number| TableNumber::new(number).expect("small"));
+        let counts = || {
+            [first, second].map(|table| {
+                let stats = registry.count_table(table);
+                (stats.operations.reads, stats.suspensions)
+            })
+        };
+        let mut seat = registry.seat(&epoch, 0, first);
+        for table in [first, second, second, first, second] {
+            seat.protected(table, |tools| tools.counters.add(Counter::Reads, 1));
+        }
+        seat.count(first, Counter::Suspensions);
+        assert_eq!(counts(), [(2, 1), (3, 0)]);
+        assert_eq!(registry.in_use(), (1, 2), "a seat has one set of counters for a table");
+        drop(seat);
+        assert_eq!((counts(), registry.in_use()), ([(2, 1), (3, 0)], (0, 0)));
+        let mut seat = registry.seat(&epoch, 0, second);
+        seat.protected(second, |tools| tools.counters.add(Counter::Reads, 1));
+        assert_eq!(counts(), [(2, 1), (4, 0)], "the place of a dropped seat is used again");
     }
 }

@@ -17,9 +17,11 @@ use crate::epoch::Epoch;
 use crate::hash_index::HashIndex;
 use crate::hybrid_log::{HybridLog, LogStatus};
 use crate::memory::MemoryGovernor;
-use crate::record::{RecordInfo, RecordRef};
+use crate::record::{RecordInfo, RecordRef, TableNumber};
 use crate::space::SpaceGovernor;
-use crate::statistics::{DeviceStats, IndexStats, LogBytes, MemoryBytes, ScanStats, Stats};
+use crate::statistics::{
+    DeviceStats, IndexStats, LogBytes, MemoryBytes, ScanStats, Stats, TableStats,
+};
 use kvick_io::Device;
 use kvick_runtime::Handle;
 use std::sync::Arc;
@@ -78,7 +80,9 @@ impl StoreInner {
         let registry = Arc::new(ContextRegistry::default());
         let (places, seats) = (epoch.clone(), Arc::clone(&registry));
         let yield_every = config.yield_every;
-        let pool = ContextPool::new(POOLED_SEATS, move || seats.seat(&places, yield_every));
+        let pool = ContextPool::new(POOLED_SEATS, move || {
+            seats.seat(&places, yield_every, TableNumber::FIRST)
+        });
         let phase = SystemState::new(version);
         let scans = ActiveScans::default();
         Self {
@@ -98,11 +102,11 @@ impl StoreInner {
         }
     }
 
-    /// Returns a seat for a new session.
-    pub(crate) fn seat(&self) -> Result<(ExecutionContext, Arc<SessionState>)> {
+    /// Returns a seat for a new session that begins on `table`.
+    pub(crate) fn seat(&self, table: TableNumber) -> Result<(ExecutionContext, Arc<SessionState>)> {
         self.log.health().check_read()?;
-        let mut seat = self.registry.seat(&self.epoch, self.config.yield_every);
-        let ledger = SessionTable::open(seat.counters());
+        let mut seat = self.registry.seat(&self.epoch, self.config.yield_every, table);
+        let ledger = SessionTable::open(seat.serial());
         seat.set_ledger(Arc::clone(&ledger));
         self.governor.note_sessions(self.seat_bytes());
         Ok((seat, ledger))
@@ -111,17 +115,19 @@ impl StoreInner {
     /// Returns the memory of all sessions and seats, in bytes.
     pub(in crate::store) fn seat_bytes(&self) -> u64 {
         const SEAT: usize = ExecutionContext::BYTES + size_of::<SessionState>();
-        (self.registry.seats_in_use() * SEAT) as u64
+        let (seats, counters) = self.registry.in_use();
+        (seats * SEAT + counters * ExecutionContext::COUNTERS_BYTES) as u64
     }
 
-    /// Returns a seat for a session that waits to be resumed.
+    /// Returns a seat on `table` for a session that waits to be resumed.
     pub(crate) fn resumed_seat(
         &self,
         id: SessionId,
+        table: TableNumber,
     ) -> Result<(ExecutionContext, Arc<SessionState>)> {
         self.log.health().check_read()?;
-        let mut seat = self.registry.seat(&self.epoch, self.config.yield_every);
-        let ledger = self.sessions.resume(id, seat.counters())?;
+        let mut seat = self.registry.seat(&self.epoch, self.config.yield_every, table);
+        let ledger = self.sessions.resume(id, seat.serial())?;
         seat.set_ledger(Arc::clone(&ledger));
         Ok((seat, ledger))
     }
@@ -238,6 +244,11 @@ impl StoreInner {
         self.log.tail_address().raw()
     }
 
+    /// Returns the statistics of one table.
+    pub(in crate::store) fn table_stats(&self, table: TableNumber) -> TableStats {
+        self.registry.count_table(table)
+    }
+
     pub(crate) fn stats(&self) -> Stats {
         let mut stats = Stats::default();
         self.registry.count(&mut stats);
@@ -271,7 +282,7 @@ impl StoreInner {
     #[inline(always)]
     pub(in crate::store) fn must_wait(&self, tools: &OperationContext<'_>) -> bool {
         let word = self.phase.word();
-        word != tools.counters.phase() && self.is_cut_or_begins(word, tools)
+        word != tools.serial.phase() && self.is_cut_or_begins(word, tools)
     }
 
     #[cold]
@@ -280,7 +291,7 @@ impl StoreInner {
             return true;
         }
         self.sessions.begin(SystemState::version_in(word), tools.ledger.as_ref());
-        tools.counters.note_phase(word);
+        tools.serial.note_phase(word);
         false
     }
 

@@ -11,9 +11,8 @@ use crate::base::error::{Error, Result};
 use crate::base::hash::KeyHasher;
 use crate::codec::Key;
 use crate::record::{Layout, TableNumber};
-use crate::statistics::{Counters, TableStats};
+use crate::statistics::TableStats;
 use computations::Computations;
-use crossbeam_utils::CachePadded;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -29,45 +28,10 @@ pub(crate) struct TableInner {
     pub(in crate::store) hasher: KeyHasher,
     /// The name at the opening, for messages.
     name: Box<str>,
-    // Any writer, atomic.
-    appends: AppendCounts,
     // Written once, when the table is dropped.
     word: AtomicU64,
     // Any task, under locks of its own.
     computations: Computations,
-}
-
-/// The number of shards of a count.
-const SHARDS: usize = 8;
-
-/// The appends of a table. Seats are spread over shards, so writers seldom share a cache line.
-#[derive(Debug, Default)]
-struct AppendCounts([CachePadded<AppendShard>; SHARDS]);
-
-/// The appends of some seats.
-#[derive(Debug, Default)]
-struct AppendShard {
-    records: AtomicU64,
-    bytes: AtomicU64,
-}
-
-impl AppendCounts {
-    fn add(&self, seat: &Counters, bytes: u64) {
-        let shard = &self.0[std::ptr::from_ref(seat).addr() / align_of_val(&self.0[0]) % SHARDS];
-        // Relaxed: only counts.
-        shard.records.fetch_add(1, Ordering::Relaxed);
-        shard.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    fn sum(&self) -> TableStats {
-        let sum = |word: fn(&AppendShard) -> &AtomicU64| {
-            self.0.iter().map(|shard| word(shard).load(Ordering::Relaxed)).sum()
-        };
-        TableStats {
-            appended_records: sum(|shard| &shard.records),
-            appended_bytes: sum(|shard| &shard.bytes),
-        }
-    }
 }
 
 /// The word of a dropped table, which no header has. So no record of the table is found any more,
@@ -86,9 +50,8 @@ impl TableInner {
         assert_eq!(known, Some(layout), "table {number} is read as it is written");
         let hasher = store.tables.hasher(number);
         let word = AtomicU64::new(number.word());
-        let (name, appends) = (name.into(), AppendCounts::default());
-        let computations = Computations::default();
-        Self { store, number, layout, limits, hasher, name, appends, word, computations }
+        let (name, computations) = (name.into(), Computations::default());
+        Self { store, number, layout, limits, hasher, name, word, computations }
     }
 
     #[inline(always)]
@@ -109,14 +72,9 @@ impl TableInner {
         self.computations.turn(self.hasher.hash(&key), key, self.log.health()).await
     }
 
-    /// Counts a record that was appended from the seat with these counters.
-    pub(in crate::store) fn note_append(&self, seat: &Counters, bytes: usize) {
-        self.appends.add(seat, bytes as u64);
-    }
-
     /// Returns the statistics of the table.
     pub(crate) fn table_stats(&self) -> TableStats {
-        self.appends.sum()
+        self.store.table_stats(self.number)
     }
 
     /// Returns the store of the table.

@@ -70,7 +70,7 @@ async fn copy_group<'p>(
     store.check_write()?;
     let (mut copied, mut bytes, mut blocked) = (0, 0, None);
     store.pool.with(|seat| {
-        seat.protected(|tools| {
+        seat.guarded(|guard| {
             for _ in 0..GROUP {
                 let Some((live, others)) = rest.split_first() else {
                     break;
@@ -86,7 +86,7 @@ async fn copy_group<'p>(
                 let Candidate { address, .. } = live.candidate;
                 let previous = RecordInfo::first_of(record).previous();
                 let chain = chain_behind(store, entry.address(), (address, previous));
-                match link_copy(store, (table, layout), (entry, chain), new, tools.guard) {
+                match link_copy(store, (table, layout), (entry, chain), new, guard) {
                     Copied::Tried(Link::Linked) => {
                         copied += 1;
                         bytes += record.len();

@@ -114,7 +114,7 @@ async fn link_new(
         store.check_write()?;
         let linked = store
             .pool
-            .with(|seat| seat.protected(|tools| link_sealed(store, long, list, new, tools.guard)));
+            .with(|seat| seat.guarded(|guard| link_sealed(store, long, list, new, guard)));
         match linked {
             Copied::Tried(Link::Linked) => return Ok(true),
             Copied::Tried(Link::Lost) => return Ok(false),
@@ -171,11 +171,9 @@ async fn newest_list(store: &StoreInner, long: &LongKey<'_>) -> Result<Option<Li
     let hash = store.tables.hasher(long.table).hash(long.key);
     loop {
         let newest = store.pool.with(|seat| {
-            seat.protected(|tools| {
+            seat.guarded(|guard| {
                 let entry = store.index.find(hash);
-                entry.map_or(Newest::Other, |entry| {
-                    newest_in_memory(store, long, entry, tools.guard)
-                })
+                entry.map_or(Newest::Other, |entry| newest_in_memory(store, long, entry, guard))
             })
         });
         match newest {

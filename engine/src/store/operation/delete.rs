@@ -74,7 +74,7 @@ impl<'k, K: Key + ?Sized, V: Value + ?Sized> BlindWrite<'k, K> for Delete<'k, K,
         let step = with_retries(|| delete_once::<Types<K, V>>(core, key, &tools, moment))?;
         if let Attempt::Done(_) = step {
             tools.counters.add(Counter::Deletes, 1);
-            tools.counters.advance();
+            tools.serial.advance();
         }
         Ok(step)
     }

@@ -146,7 +146,7 @@ pub(in crate::store) fn modify_hashed<K: Key + ?Sized, V: Value + ?Sized, C: Cha
     })?;
     if let Attempt::Done(_) = step {
         tools.counters.add(Counter::Modifies, 1);
-        tools.counters.advance();
+        tools.serial.advance();
     }
     Ok(step)
 }

@@ -81,7 +81,7 @@ impl<K: Key + ?Sized, V: Expires + ?Sized> Operation for SetExpiry<'_, K, V> {
         })?;
         if let Attempt::Done(_) = step {
             tools.counters.add(Counter::Modifies, 1);
-            tools.counters.advance();
+            tools.serial.advance();
         }
         Ok(step)
     }

@@ -56,7 +56,7 @@ impl<'a> StoreRef<'a> {
     ) -> R {
         let core = self.core();
         match &mut self.seat {
-            Some(seat) => seat.protected(|tools| body(core, tools)),
+            Some(seat) => seat.protected(core.table.number, |tools| body(core, tools)),
             None => pooled(core, body),
         }
     }
@@ -91,9 +91,13 @@ impl<'a> StoreRef<'a> {
 
     #[cold]
     pub(crate) fn count_suspension(&mut self) {
+        let core = self.core();
+        let count = |seat: &mut ExecutionContext| {
+            seat.count(core.table.number, Counter::Suspensions);
+        };
         match &mut self.seat {
-            Some(seat) => seat.count(Counter::Suspensions),
-            None => self.core().pool.with(|seat| seat.count(Counter::Suspensions)),
+            Some(seat) => count(seat),
+            None => core.pool.with(count),
         }
     }
 }
@@ -102,7 +106,7 @@ impl<'a> StoreRef<'a> {
 /// search for a seat.
 #[inline(never)]
 fn pooled<R>(core: TableRef<'_>, body: impl FnOnce(TableRef<'_>, OperationContext<'_>) -> R) -> R {
-    core.pool.with(|seat| seat.protected(|tools| body(core, tools)))
+    core.pool.with(|seat| seat.protected(core.table.number, |tools| body(core, tools)))
 }
 
 #[inline(never)]

@@ -197,7 +197,7 @@ pub(in crate::store) fn upsert_hashed<K: Key + ?Sized, V: Value + ?Sized>(
     let step = with_retries(|| upsert_once::<Types<K, V>>(core, hash, record, &tools, moment))?;
     if let Attempt::Done(_) = step {
         tools.counters.add(Counter::Upserts, 1);
-        tools.counters.advance();
+        tools.serial.advance();
     }
     Ok(step)
 }

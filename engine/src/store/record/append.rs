@@ -60,7 +60,7 @@ pub(in crate::store) fn append_record<S: HasLayout>(
         Ok(address) => {
             counters.add(Counter::Appends, 1);
             let extents = S::LAYOUT.extents(record.key.len(), record.value.len());
-            core.table.note_append(counters, S::LAYOUT.record_bytes(extents));
+            counters.add(Counter::AppendedBytes, S::LAYOUT.record_bytes(extents) as u64);
             if record.content == RecordKind::Tombstone && previous == Address::NONE {
                 core.index.forget(entry.moved_to(address));
             }

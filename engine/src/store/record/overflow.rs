@@ -84,11 +84,11 @@ pub(in crate::store) async fn append_piece(
     loop {
         core.check_write()?;
         let appended = core.pool.with(|seat| {
-            seat.protected(|tools| {
+            seat.guarded(|guard| {
                 if core.phase.is_cut() {
                     return None;
                 }
-                let appended = core.log.append(table, Address::NONE, (record, claim), tools.guard);
+                let appended = core.log.append(table, Address::NONE, (record, claim), guard);
                 Some(appended.map(|(address, _)| address))
             })
         });
@@ -107,12 +107,13 @@ pub(in crate::store) async fn read_piece(
     address: Address,
 ) -> Result<Vec<u8>> {
     let resident = core.pool.with(|seat| {
-        seat.protected(|tools| match core.log.pages().region(address, tools.guard) {
+        seat.guarded(|guard| match core.log.pages().region(address, guard) {
             Region::OnDevice | Region::Truncated => None,
             Region::Mutable | Region::Fuzzy | Region::ReadOnly => {
-                let record = core.log.pages().record(address, tools.guard);
+                let record = core.log.pages().record(address, guard);
                 // No operation writes a piece again.
-                record.copy_value(layout, tools.scratch).ok().map(|_| tools.scratch.clone())
+                let mut piece = Vec::new();
+                record.copy_value(layout, &mut piece).ok().map(|_| piece)
             }
         })
     });

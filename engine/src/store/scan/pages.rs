@@ -68,8 +68,8 @@ impl Stretch {
         debug_assert!(length > 0, "a stretch has bytes: {from:?} to {end:?}");
         loop {
             let copied = store.pool.with(|seat| {
-                seat.protected(|tools| {
-                    let (pages, guard) = (store.log.pages(), tools.guard);
+                seat.guarded(|guard| {
+                    let pages = store.log.pages();
                     let region = pages.region(from, guard);
                     let is_ready = region == Region::ReadOnly;
                     is_ready.then(|| pages.immutable(from, 0..length, guard).to_vec()).ok_or(region)

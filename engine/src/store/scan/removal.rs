@@ -52,7 +52,9 @@ pub(super) async fn remove<S: HasLayout>(
         core.check_write()?;
         core.table.check()?;
         let tried = core.pool.with(|seat| {
-            seat.protected(|tools| try_once::<S>(core, (candidate, pulse), on_device, &tools))
+            seat.protected(core.table.number, |tools| {
+                try_once::<S>(core, (candidate, pulse), on_device, &tools)
+            })
         });
         match tried {
             Removal::Done(is_removed) => return Ok(is_removed),

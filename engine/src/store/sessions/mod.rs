@@ -2,6 +2,7 @@
 
 pub(crate) mod identity;
 pub(crate) mod points;
+pub(crate) mod serial_counter;
 pub(crate) mod serials;
 pub(crate) mod state;
 pub(crate) mod table;

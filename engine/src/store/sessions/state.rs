@@ -31,8 +31,8 @@
 //! driver of checkpoints reads them under the lock. An owner takes the lock before it counts in the
 //! next version. So the driver finds the counter of the end of the version.
 
-use crate::statistics::Counters;
 use crate::store::sessions::identity::{CommitPoint, SessionId};
+use crate::store::sessions::serial_counter::SerialCounter;
 use crate::store::sessions::serials::Serials;
 use crossbeam_utils::CachePadded;
 use kvick_io::sync::{Mutex, MutexGuard};
@@ -43,8 +43,8 @@ use std::sync::{Arc, OnceLock, Weak};
 pub(crate) struct SessionState {
     // Set once.
     id: OnceLock<SessionId>,
-    // Contains the counter, which the owner writes.
-    counters: Arc<CachePadded<Counters>>,
+    // The owner writes it.
+    counter: Arc<CachePadded<SerialCounter>>,
     // Under its lock.
     state: Mutex<State>,
     /// The commit point in the newest durable checkpoint, shared with accounts that resume the
@@ -89,31 +89,31 @@ pub(crate) struct Waiting {
 }
 
 impl SessionState {
-    pub(crate) fn new(counters: Arc<CachePadded<Counters>>) -> Self {
+    pub(crate) fn new(counter: Arc<CachePadded<SerialCounter>>) -> Self {
         let waiting = Waiting::new(CommitPoint::default());
-        Self::resume(OnceLock::new(), waiting, counters)
+        Self::resume(OnceLock::new(), waiting, counter)
     }
 
     /// Continues a waiting session.
     pub(crate) fn resumed(
         id: SessionId,
         waiting: Waiting,
-        counters: Arc<CachePadded<Counters>>,
+        counter: Arc<CachePadded<SerialCounter>>,
     ) -> Self {
-        Self::resume(OnceLock::from(id), waiting, counters)
+        Self::resume(OnceLock::from(id), waiting, counter)
     }
 
     fn resume(
         id: OnceLock<SessionId>,
         Waiting { point, durable, .. }: Waiting,
-        counters: Arc<CachePadded<Counters>>,
+        counter: Arc<CachePadded<SerialCounter>>,
     ) -> Self {
         let free = point.excluded.clone();
         let numbers = Numbers { top: point.until, free, put_off: Serials::default() };
-        counters.set_serial(numbers.start());
+        counter.set_serial(numbers.start());
         let state =
             State { numbers, version: point.version, before: point, listed: None, is_news: false };
-        Self { id, counters, state: Mutex::new(state), durable }
+        Self { id, counter, state: Mutex::new(state), durable }
     }
 
     pub(crate) fn id(&self) -> Option<SessionId> {
@@ -127,18 +127,18 @@ impl SessionState {
 
     /// Returns the number of the last operation.
     pub(crate) fn serial(&self) -> u64 {
-        self.state().numbers.nth(self.counters.serial())
+        self.state().numbers.nth(self.counter.serial())
     }
 
     /// Returns the number that the next operation will take.
     pub(crate) fn upcoming(&self) -> u64 {
-        self.state().numbers.nth(self.counters.serial() + 1)
+        self.state().numbers.nth(self.counter.serial() + 1)
     }
 
     /// Returns the numbers that the next `count` operations will take, ascending.
     pub(crate) fn upcoming_many(&self, count: usize) -> Vec<u64> {
         let mut state = self.state();
-        let counter = self.counters.serial();
+        let counter = self.counter.serial();
         state.numbers.take_in(counter);
         let Numbers { top, free, .. } = &state.numbers;
         free.iter().chain(top + 1..).take(count).collect()
@@ -147,7 +147,7 @@ impl SessionState {
     /// Returns the commit point of all operations so far.
     pub(crate) fn present(&self) -> CommitPoint {
         let state = self.state();
-        state.present(self.counters.serial())
+        state.present(self.counter.serial())
     }
 
     /// Returns the commit point at the end of the version before `next`.
@@ -156,14 +156,14 @@ impl SessionState {
         if state.version >= next {
             return state.before.clone();
         }
-        state.present(self.counters.serial())
+        state.present(self.counter.serial())
     }
 
     /// Records that an operation begins in `version`, under the caller's guard.
     pub(in crate::store) fn begin(&self, version: u64) {
         let mut state = self.state();
         if state.version < version {
-            state.before = state.present(self.counters.serial());
+            state.before = state.present(self.counter.serial());
             state.version = version;
         }
     }
@@ -191,9 +191,9 @@ impl SessionState {
     /// Returns a number for an operation that later operations will overtake.
     pub(in crate::store) fn put_off(&self) -> u64 {
         let mut state = self.state();
-        state.numbers.take_in(self.counters.serial());
+        state.numbers.take_in(self.counter.serial());
         let serial = state.numbers.put_off();
-        self.counters.set_serial(state.numbers.start());
+        self.counter.set_serial(state.numbers.start());
         serial
     }
 
@@ -208,10 +208,10 @@ impl SessionState {
     pub(in crate::store) fn give_up(&self, serial: u64) {
         let mut state = self.state();
         let numbers = &mut state.numbers;
-        numbers.take_in(self.counters.serial());
+        numbers.take_in(self.counter.serial());
         if numbers.put_off.remove(serial) {
             numbers.free.insert(serial);
-            self.counters.set_serial(numbers.start());
+            self.counter.set_serial(numbers.start());
         }
     }
 

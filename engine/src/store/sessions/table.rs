@@ -21,9 +21,9 @@
 
 use crate::base::error::{Error, Result};
 use crate::base::wait::yield_once;
-use crate::statistics::Counters;
 use crate::store::sessions::identity::{CommitPoint, SessionId};
 use crate::store::sessions::points::Points;
+use crate::store::sessions::serial_counter::SerialCounter;
 use crate::store::sessions::state::{SessionState, Waiting};
 use crossbeam_utils::CachePadded;
 use event_listener::Event;
@@ -155,16 +155,16 @@ impl SessionTable {
         }
     }
 
-    /// Returns the account of a new session, which counts in `counters`.
-    pub(crate) fn open(counters: &Arc<CachePadded<Counters>>) -> Arc<SessionState> {
-        Arc::new(SessionState::new(Arc::clone(counters)))
+    /// Returns the account of a new session, which counts with `counter`.
+    pub(crate) fn open(counter: &Arc<CachePadded<SerialCounter>>) -> Arc<SessionState> {
+        Arc::new(SessionState::new(Arc::clone(counter)))
     }
 
     /// Returns the account of a waiting session, which continues at its commit point.
     pub(crate) fn resume(
         &self,
         id: SessionId,
-        counters: &Arc<CachePadded<Counters>>,
+        counter: &Arc<CachePadded<SerialCounter>>,
     ) -> Result<Arc<SessionState>> {
         let mut accounts = self.accounts();
         let Some(waiting) = accounts.waiting.remove(&id) else {
@@ -177,7 +177,7 @@ impl SessionTable {
             )));
         };
         accounts.open.insert(id);
-        Ok(Arc::new(SessionState::resumed(id, waiting, Arc::clone(counters))))
+        Ok(Arc::new(SessionState::resumed(id, waiting, Arc::clone(counter))))
     }
 
     /// Returns the identity of a session. The session has an identity from now on.

@@ -62,7 +62,8 @@ pub(super) fn promote<K: Key + ?Sized, V: Value + ?Sized>(
     if let Copied::Tried(Link::Linked) = copied {
         counters.add(Counter::Promotions, 1);
         let extents = core.table.layout.extents(key.len(), value.len());
-        core.table.note_append(counters, core.table.layout.record_bytes(extents));
+        let bytes = core.table.layout.record_bytes(extents);
+        counters.add(Counter::AppendedBytes, bytes as u64);
     }
 }
 

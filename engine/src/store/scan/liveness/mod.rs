@@ -47,14 +47,14 @@ pub(in crate::store) async fn live_of<'p>(
             store.index.prefetch(candidate.hash);
         }
         store.pool.with(|seat| {
-            seat.protected(|tools| {
+            seat.guarded(|guard| {
                 for candidate in group {
                     debug_assert!(candidate.address < end, "{candidate:?} is below {end:?}");
                     let Some(entry) = store.index.find(candidate.hash) else {
                         continue;
                     };
                     let candidate = *candidate;
-                    match walk_in_memory(store, &candidate, (entry, end), tools.guard) {
+                    match walk_in_memory(store, &candidate, (entry, end), guard) {
                         Walk::Live => live.push(Live { candidate, entry }),
                         Walk::Dead => {}
                         Walk::GoesOn(from) => pending.push(Pending { candidate, entry, from }),

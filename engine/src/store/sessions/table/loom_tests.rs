@@ -10,7 +10,7 @@ struct Store {
     phase: SystemState,
     epoch: Epoch,
     sessions: SessionTable,
-    counters: Arc<CachePadded<Counters>>,
+    counter: Arc<CachePadded<SerialCounter>>,
     ledger: Arc<SessionState>,
     /// The data that operations change.
     done: AtomicU64,
@@ -20,26 +20,26 @@ struct Store {
 fn operate(store: &Store, participant: &mut Participant) {
     participant.protected(|_guard| {
         let word = store.phase.word();
-        if word != store.counters.phase() {
+        if word != store.counter.phase() {
             if SystemState::is_cut_in(word) {
                 return;
             }
             store.sessions.begin(SystemState::version_in(word), Some(&store.ledger));
-            store.counters.note_phase(word);
+            store.counter.note_phase(word);
         }
         store.done.store(store.done.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        store.counters.advance();
+        store.counter.advance();
     });
 }
 
 fn points_are_those_of_the_version(read: fn(&SessionState, u64) -> CommitPoint) {
-    let counters = Arc::default();
+    let counter = Arc::default();
     let store = loom::sync::Arc::new(Store {
         phase: SystemState::new(1),
         epoch: Epoch::new(),
         sessions: SessionTable::new(1, Points::default()),
-        ledger: SessionTable::open(&counters),
-        counters,
+        ledger: SessionTable::open(&counter),
+        counter,
         done: AtomicU64::new(0),
     });
     let writer = {

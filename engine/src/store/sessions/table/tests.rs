@@ -3,28 +3,28 @@
 use super::*;
 use kvick_runtime::block_on;
 
-/// A session, and the counters of its seat.
+/// A session, and the counter of its seat.
 struct One {
     ledger: Arc<SessionState>,
-    counters: Arc<CachePadded<Counters>>,
+    counter: Arc<CachePadded<SerialCounter>>,
 }
 
 impl One {
     fn new() -> Self {
-        let counters = Arc::default();
-        Self { ledger: SessionTable::open(&counters), counters }
+        let counter = Arc::default();
+        Self { ledger: SessionTable::open(&counter), counter }
     }
 
     fn resumed(sessions: &SessionTable, id: SessionId) -> Result<Self> {
-        let counters = Arc::default();
-        Ok(Self { ledger: sessions.resume(id, &counters)?, counters })
+        let counter = Arc::default();
+        Ok(Self { ledger: sessions.resume(id, &counter)?, counter })
     }
 
     /// Runs one operation, and returns its number.
     fn operate(&self, sessions: &SessionTable, version: u64) -> u64 {
         sessions.begin(version, Some(&self.ledger));
         let number = self.ledger.upcoming();
-        self.counters.advance();
+        self.counter.advance();
         assert_eq!(self.ledger.serial(), number);
         number
     }
