@@ -3,8 +3,9 @@
 //! # A lap
 //! A *lap* compacts every page that is in the log at its start, but the tail page, and takes the
 //! checkpoints after which the files go. It ends early when the waiting tasks have a page. If it
-//! frees none, then what is live takes all the space, and the tasks that have waited since before
-//! the lap get an error. A later task gets a lap of its own, after a rest.
+//! frees none, further checkpoints do without images and snapshots, until none is kept. If the
+//! tasks still have no page, what is live takes all the space, and the tasks that have waited since
+//! before the lap get an error. A later task gets a lap of its own, after a rest.
 //!
 //! # Scans
 //! A scan in progress holds compaction up. The tasks wait for it as long as it goes on. A scan that
@@ -33,16 +34,24 @@ struct Lap {
     end: Address,
     /// The checkpoints in a row that have freed nothing.
     idle_checkpoints: u32,
+    /// The checkpoints without optional files after all pages were compacted.
+    thrifty_checkpoints: u32,
 }
 
 impl Relief<'_> {
     /// Makes space until the waiting tasks may have a page. Returns false if they were refused.
     pub(super) async fn run(self) -> bool {
+        let is_relieved = self.lap().await;
+        self.0.core().space.set_thrifty(false);
+        is_relieved
+    }
+
+    async fn lap(self) -> bool {
         let log = &self.0.core().log;
         // Before the end: tasks that begin to wait later get a lap of their own.
         let refused_below = log.quota().next_wait();
         let end = log.file().units().start_of_page(log.tail_address());
-        let mut lap = Lap { end, idle_checkpoints: 0 };
+        let mut lap = Lap { end, idle_checkpoints: 0, thrifty_checkpoints: 0 };
         while log.quota().is_pressed() {
             let error = match self.step(&mut lap).await {
                 Ok(true) => continue,
@@ -68,7 +77,7 @@ impl Relief<'_> {
         }
         let begin = log.pages().begin();
         if begin >= lap.end {
-            return Ok(false);
+            return self.forgo_optional_files(lap).await;
         }
         if core.has_scan() {
             return self.wait_for_scan().await.map(|()| true);
@@ -80,7 +89,9 @@ impl Relief<'_> {
             Ok(_) => {}
             // A scan has begun.
             Err(error) if error.kind() == ErrorKind::Busy => return Ok(true),
-            Err(_) if log.quota().pages_left(Claim::Copy) == 0 => return Ok(false),
+            Err(_) if log.quota().pages_left(Claim::Copy) == 0 => {
+                return self.forgo_optional_files(lap).await;
+            }
             Err(error) => return Err(error),
         }
         if log.pages().begin() > begin {
@@ -88,6 +99,19 @@ impl Relief<'_> {
             rounds.checkpoint().await?;
         }
         Ok(true)
+    }
+
+    /// Takes a checkpoint, and gives the log the space of its optional files. Returns false if no
+    /// kept checkpoint has any.
+    async fn forgo_optional_files(self, lap: &mut Lap) -> Result<bool> {
+        let (core, rounds) = (self.0.core(), self.0);
+        // The first one may still have some. The others replace all that are kept.
+        if lap.thrifty_checkpoints > core.config.keep_checkpoints {
+            return Ok(false);
+        }
+        lap.thrifty_checkpoints += 1;
+        core.space.set_thrifty(true);
+        rounds.checkpoint().await.map(|_has_freed| true)
     }
 
     /// Waits until scans have moved or ended.

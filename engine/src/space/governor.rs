@@ -19,6 +19,7 @@
 
 use crate::config::space_sizes::SpaceSizes;
 use crate::hybrid_log::{HybridLog, Limits};
+use kvick_io::sync::atomic::{AtomicBool, Ordering};
 use kvick_io::sync::{Mutex, MutexGuard};
 
 /// The part of the budget, beyond the least one, for the optional files of one checkpoint.
@@ -50,6 +51,8 @@ pub(crate) struct Division {
 pub(crate) struct SpaceGovernor {
     // Fixed after opening.
     sizes: Option<SpaceSizes>,
+    // Written by the driver of compaction, read by that of checkpoints.
+    is_thrifty: AtomicBool,
     // Under its lock.
     division: Mutex<Division>,
 }
@@ -97,7 +100,7 @@ impl SpaceGovernor {
     /// Creates the governor of a store. It limits nothing before the first division.
     pub(crate) fn new(sizes: Option<SpaceSizes>) -> Self {
         let division = Division { limit: u64::MAX, ..Division::default() };
-        Self { sizes, division: Mutex::new(division) }
+        Self { sizes, is_thrifty: AtomicBool::new(false), division: Mutex::new(division) }
     }
 
     /// Returns the sizes of the budget, if there is one.
@@ -113,6 +116,12 @@ impl SpaceGovernor {
     /// Returns the bytes that a checkpoint may write for what it can do without.
     pub(crate) fn optional_bytes(&self) -> u64 {
         if self.sizes.is_some() { self.lock().beside.optional } else { u64::MAX }
+    }
+
+    /// Sets whether no checkpoint gets optional bytes, from the next division on.
+    pub(crate) fn set_thrifty(&self, is_thrifty: bool) {
+        // Relaxed: the job of a checkpoint orders it.
+        self.is_thrifty.store(is_thrifty, Ordering::Relaxed);
     }
 
     /// Notes that the log begins with the file that has `offset`, and gives the log the space.
@@ -141,7 +150,8 @@ impl SpaceGovernor {
             division.beside = beside;
             division.fit(sizes, log.quota().opened());
             let most = division.limit.saturating_sub(sizes.least()) / OPTIONAL_PART;
-            division.beside.optional = beside.optional.min(most);
+            let is_thrifty = self.is_thrifty.load(Ordering::Relaxed);
+            division.beside.optional = if is_thrifty { 0 } else { beside.optional.min(most) };
             division.limits(sizes)
         };
         log.quota().set(limits);
